@@ -38,7 +38,7 @@ enum {
     MAX_UNREAD = MAX_REQUESTS - MAX_NAMESPACE_REQUESTS,
     MAX_WATCHES = 2000,   /* beyond it objects are read at intervals */
     MAX_NEW_WATCHES = 16, /* that have not been answered yet */
-    MAX_CLIENTS = 4,
+    MAX_HANDLERS = 4,
     IDLE_MS = 60 * 1000,
     SCAN_INTERVAL_MS = 20, /* tens of thousands of entries are looked at each time */
 };
@@ -88,8 +88,8 @@ struct informer_entry {
 
 struct informer {
     struct kubernetes_api api;
-    struct informer_client clients[MAX_CLIENTS];
-    size_t clients_count;
+    struct informer_handler handlers[MAX_HANDLERS];
+    size_t handlers_count;
     pthread_t thread;
     bool is_started;
     pthread_mutex_t lock;
@@ -471,7 +471,7 @@ void informer_want_fresh(struct informer *informer, const struct informer_link *
 
 /* ---- news ---- */
 
-/* A client may add and remove links meanwhile, but the users that are there stay for this turn. */
+/* A handler may add and remove links meanwhile, but the users that are there stay for this turn. */
 static void notify_users(struct informer_entry *entry)
 {
     size_t count = 0;
@@ -483,7 +483,7 @@ static void notify_users(struct informer_entry *entry)
         links[i++] = *link;
     for (i = 0; i < count; i++)
         if (i == 0 || links[i].user != links[i - 1].user)
-            links[i].client->changed(links[i].client->context, links[i].user);
+            links[i].handler->changed(links[i].handler->context, links[i].user);
 }
 
 static void notify_changes(struct informer *informer)
@@ -799,8 +799,8 @@ static void count_entries(struct informer *informer)
 
 static void end_all(struct informer *informer)
 {
-    for (size_t i = 0; i < informer->clients_count; i++)
-        informer->clients[i].end(informer->clients[i].context);
+    for (size_t i = 0; i < informer->handlers_count; i++)
+        informer->handlers[i].end(informer->handlers[i].context);
     for (size_t kind = 0; kind < OBJECT_KINDS; kind++)
         end_source(informer, informer->of_kind[kind]);
 }
@@ -814,8 +814,8 @@ static void *run(void *argument)
         curl_multi_perform(informer->multi, &running);
         end_requests(informer);
         notify_changes(informer);
-        for (size_t i = 0; i < informer->clients_count; i++)
-            next_ms = earlier(next_ms, informer->clients[i].turn(informer->clients[i].context));
+        for (size_t i = 0; i < informer->handlers_count; i++)
+            next_ms = earlier(next_ms, informer->handlers[i].turn(informer->handlers[i].context));
         next_ms = earlier(next_ms, begin_watches(informer));
         next_ms = earlier(next_ms, begin_due(informer));
         notify_changes(informer); /* what could not be begun */
@@ -841,11 +841,11 @@ struct informer *informer_new(struct kubernetes_api *api)
     return informer;
 }
 
-void informer_add_client(struct informer *informer, const struct informer_client *client)
+void informer_add_handler(struct informer *informer, const struct informer_handler *handler)
 {
-    if (informer->clients_count == MAX_CLIENTS)
+    if (informer->handlers_count == MAX_HANDLERS)
         abort();
-    informer->clients[informer->clients_count++] = *client;
+    informer->handlers[informer->handlers_count++] = *handler;
 }
 
 void informer_start(struct informer *informer)

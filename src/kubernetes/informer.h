@@ -8,8 +8,8 @@
  * There is one watch of each kind of KEDA's objects, of metadata alone, and one of each Secret and
  * ConfigMap, by its name.
  *
- * Threads: it has one of its own, on which it calls its clients; all but starting, stopping, waking
- * and the statistics is for this thread.
+ * Threads: it has one of its own, on which it calls its handlers; all but starting, stopping,
+ * waking and the statistics is for this thread.
  */
 #ifndef BACKLOG_KUBERNETES_INFORMER_H
 #define BACKLOG_KUBERNETES_INFORMER_H
@@ -26,17 +26,17 @@ struct informer;
 struct informer_entry; /* an object, for as long as links have it */
 
 /* Who needs objects. The context is `context`. */
-struct informer_client {
+struct informer_handler {
     void (*changed)(void *context, void *user); /* there is news of what this user is linked to */
     int64_t (*turn)(void *context); /* in each turn; returns when the next one must be */
     void (*end)(void *context);     /* the last call: removes all of its links */
     void *context;
 };
 
-/* A user of a client needs an object. The memory is the client's. */
+/* A user of a handler needs an object. The memory is the handler's. */
 struct informer_link {
     struct informer_entry *entry;
-    const struct informer_client *client;
+    const struct informer_handler *handler;
     void *user;
     struct informer_link *next, *prev;
 };
@@ -58,14 +58,14 @@ struct informer_stats {
 
 /* Takes the API. */
 struct informer *informer_new(struct kubernetes_api *api);
-void informer_add_client(struct informer *informer, const struct informer_client *client);
-void informer_start(struct informer *informer); /* once all clients are added */
+void informer_add_handler(struct informer *informer, const struct informer_handler *handler);
+void informer_start(struct informer *informer); /* once all handlers are added */
 /* NULL is harmless, as is stopping twice. False: its thread hangs (kubernetes_api_join()), and it
- * and its clients are not to be freed. */
+ * and its handlers are not to be freed. */
 bool informer_stop(struct informer *informer);
 void informer_free(struct informer *informer); /* it has been stopped; NULL is none */
 
-/* Any thread: there is something to do for a client's turn. */
+/* Any thread: there is something to do for a handler's turn. */
 void informer_wake(struct informer *informer);
 bool informer_is_stopping(struct informer *informer);
 void informer_stats(struct informer *informer, struct informer_stats *ret_stats);

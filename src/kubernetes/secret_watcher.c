@@ -25,7 +25,7 @@ struct message {
 
 struct secret_watcher {
     struct secret_watcher_settings settings;
-    struct informer_client client;
+    struct informer_handler handler;
     pthread_mutex_t lock;
     struct message *messages; /* guarded */
     struct team *teams;       /* the informer's thread's */
@@ -79,7 +79,7 @@ static void handle_message(struct secret_watcher *watcher, struct message *messa
     }
     team = memory_new(sizeof(*team));
     team->namespace = TAKE(message->namespace);
-    team->secret.client = &watcher->client;
+    team->secret.handler = &watcher->handler;
     team->secret.user = team;
     DL_APPEND(watcher->teams, team);
     informer_link(watcher->settings.informer, &team->secret, OBJECT_CONNECTIONS, team->namespace,
@@ -100,7 +100,7 @@ static void message_free(struct message *message)
     free(message);
 }
 
-/* ---- the informer's client ---- */
+/* ---- the informer's handler ---- */
 
 static void take_change(void *context, void *user)
 {
@@ -133,9 +133,9 @@ struct secret_watcher *secret_watcher_new(const struct secret_watcher_settings *
 {
     struct secret_watcher *watcher = memory_new(sizeof(*watcher));
     watcher->settings = *settings;
-    watcher->client = (struct informer_client){take_change, take_turn, end, watcher};
+    watcher->handler = (struct informer_handler){take_change, take_turn, end, watcher};
     pthread_mutex_init(&watcher->lock, NULL);
-    informer_add_client(settings->informer, &watcher->client);
+    informer_add_handler(settings->informer, &watcher->handler);
     return watcher;
 }
 

@@ -53,7 +53,7 @@ struct message {
 
 struct trigger_credentials {
     struct trigger_credentials_settings settings;
-    struct informer_client client;
+    struct informer_handler handler;
     pthread_mutex_t lock;
     struct message *messages; /* guarded, as the next one */
     struct trigger_credentials_stats stats;
@@ -158,7 +158,7 @@ static struct resolve_found find_object(void *context, enum object_kind kind, co
     const struct view *view = context;
     struct informer *informer = view->all->settings.informer;
     struct link *link = memory_new(sizeof(*link));
-    link->object.client = &view->all->client;
+    link->object.handler = &view->all->handler;
     link->object.user = view->call;
     informer_link(informer, &link->object, kind, namespace, name);
     LL_PREPEND(view->call->used, link);
@@ -327,7 +327,7 @@ static int64_t resolve_due(struct trigger_credentials *all)
     return next_ms;
 }
 
-/* ---- the informer's client ---- */
+/* ---- the informer's handler ---- */
 
 static void take_change(void *context, void *user)
 {
@@ -356,9 +356,9 @@ trigger_credentials_new(const struct trigger_credentials_settings *settings)
 {
     struct trigger_credentials *all = memory_new(sizeof(*all));
     all->settings = *settings;
-    all->client = (struct informer_client){take_change, take_turn, end, all};
+    all->handler = (struct informer_handler){take_change, take_turn, end, all};
     pthread_mutex_init(&all->lock, NULL);
-    informer_add_client(settings->informer, &all->client);
+    informer_add_handler(settings->informer, &all->handler);
     return all;
 }
 

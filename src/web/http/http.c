@@ -23,10 +23,10 @@
 
 /* Enough for every scraper, probe and reader at once; an attacker's share of descriptors and
  * memory. */
-enum { MAX_CLIENTS = 64, MAX_HEADER_BYTES = 8192 };
+enum { MAX_CONNECTIONS = 64, MAX_HEADER_BYTES = 8192 };
 
 /* Closed at once for as many that wait. The others have had the time to be read. */
-enum { MAX_EVICTED = MAX_CLIENTS / 2 };
+enum { MAX_EVICTED = MAX_CONNECTIONS / 2 };
 
 /* Of a Host that is refused. */
 enum { MAX_SHOWN_BYTES = 256 };
@@ -35,12 +35,12 @@ enum { MAX_SHOWN_BYTES = 256 };
 enum { MAX_UNREAD_BYTES = 2 * MAX_HEADER_BYTES };
 
 static const char stream_type[] = "text/event-stream; charset=utf-8";
-static const struct timeval client_timeout = {5, 0};
+static const struct timeval connection_timeout = {5, 0};
 static const struct timeval pause_time = {0, 100000};
 static const struct timeval moment = {0, 1000};
 
 /* A connection's place: evhttp limits neither their number nor their time. */
-struct client {
+struct web_connection {
     struct web *web;
     struct bufferevent
         *stream; /* a reference of ours: the descriptor stays open as long as we use it */
@@ -48,7 +48,7 @@ struct client {
     bool has_place;        /* among those that are answered once */
     bool has_requested;    /* evhttp calls us at its end */
     struct reader *reader; /* NULL: it is answered once */
-    TAILQ_ENTRY(client) all;
+    TAILQ_ENTRY(web_connection) all;
 };
 
 struct web {
@@ -59,59 +59,59 @@ struct web {
     struct event_base *base;
     struct evhttp *http;
     struct evconnlistener *listener; /* owned by http; NULL: it is gone */
-    struct event *pause;             /* at the limit of clients, until there is room */
+    struct event *pause;             /* at the limit of connections, until there is room */
     struct event *stopping;
     int stop_fd;
-    size_t client_count;
-    TAILQ_HEAD(, client) clients; /* the oldest first; without readers */
+    size_t connection_count;
+    TAILQ_HEAD(, web_connection) connections; /* the oldest first; without readers */
     struct streams *streams;
 };
 
 /* ---- connections ---- */
 
 /* It does not count among those that are answered once any more. */
-static void give_place(struct client *client)
+static void give_place(struct web_connection *connection)
 {
-    struct web *web = client->web;
-    if (!client->has_place)
+    struct web *web = connection->web;
+    if (!connection->has_place)
         return;
-    client->has_place = false;
-    TAILQ_REMOVE(&web->clients, client, all);
-    if (--web->client_count < MAX_CLIENTS && web->listener != NULL)
+    connection->has_place = false;
+    TAILQ_REMOVE(&web->connections, connection, all);
+    if (--web->connection_count < MAX_CONNECTIONS && web->listener != NULL)
         evconnlistener_enable(web->listener);
 }
 
-static void client_free(struct client *client)
+static void connection_free(struct web_connection *connection)
 {
-    if (client->reader != NULL)
-        streams_closed(client->reader);
+    if (connection->reader != NULL)
+        streams_closed(connection->reader);
     else
-        give_place(client);
-    event_free(client->deadline);
-    bufferevent_decref(client->stream);
-    free(client);
+        give_place(connection);
+    event_free(connection->deadline);
+    bufferevent_decref(connection->stream);
+    free(connection);
 }
 
 /* evhttp sees its connection end, and frees it. */
-static void client_is_late(evutil_socket_t fd, short what, void *argument)
+static void connection_is_late(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
     (void)what;
-    struct client *client = argument;
-    int own_fd = bufferevent_getfd(client->stream);
+    struct web_connection *connection = argument;
+    int own_fd = bufferevent_getfd(connection->stream);
     if (own_fd >= 0)
         shutdown(own_fd, SHUT_RDWR);
-    if (!client->has_requested)
-        client_free(client);
+    if (!connection->has_requested)
+        connection_free(connection);
 }
 
-static void client_closed(struct evhttp_connection *connection, void *argument)
+static void connection_closed(struct evhttp_connection *evhttp_connection, void *argument)
 {
-    (void)connection;
-    client_free(argument);
+    (void)evhttp_connection;
+    connection_free(argument);
 }
 
-/* New clients wait in the kernel's queue until what the present ones have sent is read. */
+/* New connections wait in the kernel's queue until what the present ones have sent is read. */
 static void pause_listener(struct web *web)
 {
     evconnlistener_disable(web->listener);
@@ -120,18 +120,18 @@ static void pause_listener(struct web *web)
 
 /* The first of the address that has the most: probes and scrapers have few. Not NULL, as there are
  * some. */
-static struct client *find_victim(const struct web *web)
+static struct web_connection *find_victim(const struct web *web)
 {
-    struct web_address addresses[MAX_CLIENTS];
+    struct web_address addresses[MAX_CONNECTIONS];
     size_t count = 0;
-    struct client *client;
-    TAILQ_FOREACH(client, &web->clients, all)
-        if (count < MAX_CLIENTS)
-            addresses[count++] = web_address_of(bufferevent_getfd(client->stream));
+    struct web_connection *connection;
+    TAILQ_FOREACH(connection, &web->connections, all)
+        if (count < MAX_CONNECTIONS)
+            addresses[count++] = web_address_of(bufferevent_getfd(connection->stream));
     size_t index = web_address_commonest(addresses, count);
-    for (client = TAILQ_FIRST(&web->clients); index > 0; index--)
-        client = TAILQ_NEXT(client, all);
-    return client;
+    for (connection = TAILQ_FIRST(&web->connections); index > 0; index--)
+        connection = TAILQ_NEXT(connection, all);
+    return connection;
 }
 
 /* How many wait in the kernel's queue; 0 where it does not know. */
@@ -154,42 +154,43 @@ static void make_room(evutil_socket_t fd, short what, void *argument)
     struct web *web = argument;
     size_t waiting = count_waiting(web);
     size_t wanted = waiting < 1 ? 1 : waiting > MAX_EVICTED ? MAX_EVICTED : waiting;
-    bool is_full = web->client_count >= MAX_CLIENTS;
-    while (is_full && web->client_count + wanted > MAX_CLIENTS) {
-        struct client *victim = find_victim(web);
+    bool is_full = web->connection_count >= MAX_CONNECTIONS;
+    while (is_full && web->connection_count + wanted > MAX_CONNECTIONS) {
+        struct web_connection *victim = find_victim(web);
         give_place(victim);
-        client_is_late(-1, 0, victim);
+        connection_is_late(-1, 0, victim);
     }
 }
 
 /* evhttp calls this for the stream of a connection that it has accepted. */
-static struct bufferevent *client_new(struct event_base *base, void *argument)
+static struct bufferevent *connection_new(struct event_base *base, void *argument)
 {
     struct web *web = argument;
-    struct client *client = memory_new(sizeof(*client));
-    client->web = web;
-    client->has_place = true;
-    client->stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
-    bufferevent_incref(client->stream);
-    bufferevent_setwatermark(client->stream, EV_READ, 0, MAX_UNREAD_BYTES);
-    client->deadline = evtimer_new(base, client_is_late, client);
-    evtimer_add(client->deadline, &client_timeout);
-    TAILQ_INSERT_TAIL(&web->clients, client, all);
-    if (++web->client_count >= MAX_CLIENTS)
+    struct web_connection *connection = memory_new(sizeof(*connection));
+    connection->web = web;
+    connection->has_place = true;
+    connection->stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_incref(connection->stream);
+    bufferevent_setwatermark(connection->stream, EV_READ, 0, MAX_UNREAD_BYTES);
+    connection->deadline = evtimer_new(base, connection_is_late, connection);
+    evtimer_add(connection->deadline, &connection_timeout);
+    TAILQ_INSERT_TAIL(&web->connections, connection, all);
+    if (++web->connection_count >= MAX_CONNECTIONS)
         pause_listener(web);
-    return client->stream;
+    return connection->stream;
 }
 
 /* The end of a connection with a request is reported by evhttp, and frees its place. */
-static struct client *watch_end(struct web *web, struct evhttp_connection *connection)
+static struct web_connection *watch_end(struct web *web,
+                                        struct evhttp_connection *evhttp_connection)
 {
-    struct client *client;
-    const struct bufferevent *stream = evhttp_connection_get_bufferevent(connection);
-    TAILQ_FOREACH(client, &web->clients, all)
-        if (client->stream == stream) {
-            client->has_requested = true;
-            evhttp_connection_set_closecb(connection, client_closed, client);
-            return client;
+    struct web_connection *connection;
+    const struct bufferevent *stream = evhttp_connection_get_bufferevent(evhttp_connection);
+    TAILQ_FOREACH(connection, &web->connections, all)
+        if (connection->stream == stream) {
+            connection->has_requested = true;
+            evhttp_connection_set_closecb(evhttp_connection, connection_closed, connection);
+            return connection;
         }
     return NULL;
 }
@@ -364,18 +365,18 @@ static void send_answer(struct evhttp_request *evhttp_request, const struct web_
     evhttp_send_reply(evhttp_request, answer->code, NULL, NULL);
 }
 
-/* From here on it is a reader, which neither the deadline nor the limit of clients concerns. */
-static bool open_stream(struct web *web, const struct web_page *page, struct client *client,
-                        struct evhttp_request *evhttp_request)
+/* From here on it is a reader, which neither the deadline nor the limit of connections concerns. */
+static bool open_stream(struct web *web, const struct web_page *page,
+                        struct web_connection *connection, struct evhttp_request *evhttp_request)
 {
     struct evkeyvalq *headers = evhttp_request_get_output_headers(evhttp_request);
-    if (client == NULL ||
+    if (connection == NULL ||
         !streams_make_room(web->streams, evhttp_request_get_connection(evhttp_request)))
         return false;
     add_headers(headers, stream_type);
-    evtimer_del(client->deadline);
-    give_place(client);
-    client->reader = streams_open(web->streams, page->stream, page->context, evhttp_request);
+    evtimer_del(connection->deadline);
+    give_place(connection);
+    connection->reader = streams_open(web->streams, page->stream, page->context, evhttp_request);
     return true;
 }
 
@@ -386,7 +387,8 @@ static void answer_request(struct evhttp_request *evhttp_request, void *argument
     struct web_answer answer = {.code = HTTP_OK, .type = "text/plain; charset=utf-8"};
     enum evhttp_cmd_type method = evhttp_request_get_command(evhttp_request);
 
-    struct client *client = watch_end(web, evhttp_request_get_connection(evhttp_request));
+    struct web_connection *connection =
+        watch_end(web, evhttp_request_get_connection(evhttp_request));
     if (method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD)
         stream = write_answer(web, evhttp_request, &answer);
     else {
@@ -394,7 +396,7 @@ static void answer_request(struct evhttp_request *evhttp_request, void *argument
         refuse(&answer, HTTP_BADMETHOD, "method not allowed: only GET and HEAD\n");
     }
     if (stream != NULL && method == EVHTTP_REQ_GET &&
-        open_stream(web, stream, client, evhttp_request))
+        open_stream(web, stream, connection, evhttp_request))
         return;
     if (stream != NULL && method == EVHTTP_REQ_HEAD)
         answer.type = stream_type;
@@ -422,13 +424,13 @@ static void *serve_pages(void *argument)
 
 static void web_free(struct web *web)
 {
-    struct client *client;
-    struct client *next;
+    struct web_connection *connection;
+    struct web_connection *next;
     web->listener = NULL;
     evhttp_free(web->http); /* its connections and its listener with it */
-    for (client = TAILQ_FIRST(&web->clients); client != NULL; client = next) {
-        next = TAILQ_NEXT(client, all);
-        client_free(client);
+    for (connection = TAILQ_FIRST(&web->connections); connection != NULL; connection = next) {
+        next = TAILQ_NEXT(connection, all);
+        connection_free(connection);
     }
     streams_free(web->streams);
     event_free(web->pause);
@@ -445,7 +447,7 @@ static void make_http(struct web *web, int fd)
     web->http = evhttp_new(web->base);
     evhttp_set_max_headers_size(web->http, MAX_HEADER_BYTES);
     evhttp_set_max_body_size(web->http, 0);
-    evhttp_set_bevcb(web->http, client_new, web);
+    evhttp_set_bevcb(web->http, connection_new, web);
     evhttp_set_gencb(web->http, answer_request, web);
 
     web->listener = evconnlistener_new(web->base, NULL, NULL,
@@ -466,7 +468,7 @@ bool web_start(const struct web_settings *settings, struct web **ret_web, struct
     struct web *web = memory_new(sizeof(*web));
     web->settings = *settings;
     web->listen_fd = fd;
-    TAILQ_INIT(&web->clients);
+    TAILQ_INIT(&web->connections);
     web->port = listen_port(fd);
     make_http(web, fd);
     if (pthread_create(&web->thread, NULL, serve_pages, web) != 0) {
