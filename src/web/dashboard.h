@@ -2,7 +2,7 @@
  * What the dashboard of a server shows: its triggers, connections, figures and recent log lines, as
  * live tables, and each once as JSON.
  *
- *     /api/events        everything, and what changes (tables.h)
+ *     /api/events        everything, and what changes (live_tables.h)
  *     /api/server        figures of the server
  *     /api/connections   connections to sources
  *     /api/log           recent lines of the log
