@@ -64,7 +64,7 @@ size_t postgresql_client_count(const struct postgresql_client *client,
 void postgresql_queue_add(struct postgresql_queue *queue, struct task *task)
 {
     task->data = queue;
-    task->deadline_ms = clock_now_ms();
+    task->queued_ms = clock_now_ms();
     DL_APPEND(queue->tasks, task);
     queue->count++;
 }

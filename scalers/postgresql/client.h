@@ -31,7 +31,7 @@ enum {
     POSTGRESQL_LINGER_MS = 500,
 };
 
-/* Tasks that were taken from the feed and not sent yet; task->deadline_ms is since when. */
+/* Tasks that were taken from the feed and not sent yet. */
 struct postgresql_queue {
     struct task *tasks; /* utlist */
     size_t count;

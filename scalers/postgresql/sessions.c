@@ -44,8 +44,8 @@ static struct postgresql_session *find_closed(struct postgresql_client *client, 
 /* Since when the longest has been waiting; CLOCK_NEVER: none waits. */
 static int64_t waiting_since_ms(const struct postgresql_client *client)
 {
-    int64_t quick_ms = client->quick.count > 0 ? client->quick.tasks->deadline_ms : CLOCK_NEVER;
-    int64_t slow_ms = client->slow.count > 0 ? client->slow.tasks->deadline_ms : CLOCK_NEVER;
+    int64_t quick_ms = client->quick.count > 0 ? client->quick.tasks->queued_ms : CLOCK_NEVER;
+    int64_t slow_ms = client->slow.count > 0 ? client->slow.tasks->queued_ms : CLOCK_NEVER;
     return min_ms(quick_ms, slow_ms);
 }
 

@@ -95,7 +95,8 @@ struct task {
     bool isolate;             /* it timed out last, or was slow: it must not delay other tasks */
 
     /* The scaler's own, while it has the task. */
-    int64_t deadline_ms;
+    int64_t queued_ms;   /* since when it waits in a queue of the scaler */
+    int64_t deadline_ms; /* where it was sent */
     void *data;
     struct task *prev, *next; /* utlist */
 
