@@ -14,7 +14,7 @@ enum { LARGEST_SECRET = 64 << 10 };
 static const char suffix_file[] = "File";
 static const char not_here[] = "(in a file that is not here)";
 
-struct checker {
+struct connections_checker {
     const struct scaler *const *scalers;
     const struct manifest_object *object;
     struct connections *connections;
@@ -29,14 +29,15 @@ bool connection_is_known(const struct named_connection *connection)
     return true;
 }
 
-static struct finding_place place_of(const struct checker *checker, const char *name, size_t line)
+static struct finding_place place_of(const struct connections_checker *checker, const char *name,
+                                     size_t line)
 {
     return (struct finding_place){
         .path = checker->object->file->path, .line = line, .object = name};
 }
 
 /* As the server: each key once, and not too many. */
-static void add_entry(const struct checker *checker, const char *connection,
+static void add_entry(const struct connections_checker *checker, const char *connection,
                       struct entries *entries, const char *key, const char *value, size_t line)
 {
     const struct finding_place place = place_of(checker, connection, line);
@@ -49,7 +50,7 @@ static void add_entry(const struct checker *checker, const char *connection,
 }
 
 /* NULL where it cannot be read here. The caller frees it. */
-static char *read_secret(const struct checker *checker, const char *path)
+static char *read_secret(const struct connections_checker *checker, const char *path)
 {
     _cleanup_(error_done) struct error ignored = {0};
     _cleanup_(memory_free) char *copy = text_copy(checker->object->file->path);
@@ -77,7 +78,7 @@ static char *value_of(const struct yaml_tree *item)
     return text_take(&joined);
 }
 
-static void read_namespaces(const struct checker *checker, const struct yaml_tree *list,
+static void read_namespaces(const struct connections_checker *checker, const struct yaml_tree *list,
                             struct named_connection *connection)
 {
     const struct finding_place place = place_of(checker, connection->name, list->line);
@@ -97,8 +98,8 @@ static void read_namespaces(const struct checker *checker, const struct yaml_tre
             text_copy(list->items[i]->text == NULL ? "" : list->items[i]->text);
 }
 
-static void read_key(const struct checker *checker, const struct yaml_tree *map, size_t i,
-                     struct named_connection *connection, struct entries *entries)
+static void read_key(const struct connections_checker *checker, const struct yaml_tree *map,
+                     size_t i, struct named_connection *connection, struct entries *entries)
 {
     const char *key = map->keys[i];
     const struct yaml_tree *item = map->items[i];
@@ -127,7 +128,7 @@ static void read_key(const struct checker *checker, const struct yaml_tree *map,
 }
 
 /* The mistakes that have a line of their own; whether there was none. */
-static bool check_entries(const struct checker *checker, const struct scaler *scaler,
+static bool check_entries(const struct connections_checker *checker, const struct scaler *scaler,
                           const char *name, const struct entries *entries,
                           const struct option_entry *plain)
 {
@@ -148,7 +149,7 @@ static bool check_entries(const struct checker *checker, const struct scaler *sc
 }
 
 /* What is missing, and the rules across keys where their values are known. */
-static void check_whole(const struct checker *checker, const struct scaler *scaler,
+static void check_whole(const struct connections_checker *checker, const struct scaler *scaler,
                         const struct named_connection *connection, const struct option_entry *plain,
                         size_t line)
 {
@@ -175,8 +176,8 @@ static void keep_entries(struct named_connection *connection, const struct entri
             text_copy(entries->items[i].value == NULL ? not_here : entries->items[i].value)};
 }
 
-static void read_connection(const struct checker *checker, const char *name, size_t line,
-                            const struct yaml_tree *map)
+static void read_connection(const struct connections_checker *checker, const char *name,
+                            size_t line, const struct yaml_tree *map)
 {
     const struct finding_place place = place_of(checker, name, line);
     struct connections *connections = checker->connections;
@@ -228,7 +229,7 @@ struct connections *connections_check(const struct scaler *const *scalers,
             continue;
         if (connections == NULL)
             connections = connections_new();
-        const struct checker checker = {scalers, object, connections, findings};
+        const struct connections_checker checker = {scalers, object, connections, findings};
         const struct yaml_tree *map = yaml_tree_find(object->tree, "connections");
         for (size_t name = 0; name < map->count; name++)
             read_connection(&checker, map->keys[name], map->key_spans[name].line, map->items[name]);

@@ -22,7 +22,7 @@ enum {
 };
 
 /* A handle that reads. */
-struct fetcher {
+struct message_fetcher {
     rd_kafka_t *rk;
     rd_kafka_queue_t *messages;
     struct read_topic *topics;
@@ -31,7 +31,7 @@ struct fetcher {
 
 /* A topic of a fetcher. It stays: the library would have to find its leaders again. */
 struct read_topic {
-    struct fetcher *fetcher;
+    struct message_fetcher *fetcher;
     rd_kafka_topic_t *handle;
     bool is_denied; /* we have no right to read it */
     UT_hash_handle hh;
@@ -65,7 +65,7 @@ struct kafka_subscriptions {
     struct kafka_client *client;
     struct kafka_metadata *metadata;
     int event_fd; /* -1: none yet */
-    struct fetcher fetchers[MAX_FETCHERS];
+    struct message_fetcher fetchers[MAX_FETCHERS];
     size_t count; /* of the fetchers */
     struct read_partition *partitions;
     struct subscription *all;
@@ -109,7 +109,8 @@ static rd_kafka_conf_t *fetcher_settings(const struct kafka_client *client, stru
 }
 
 /* One that can take another partition; NULL with an error. */
-static struct fetcher *fetcher_find(struct kafka_subscriptions *subscriptions, struct error *error)
+static struct message_fetcher *fetcher_find(struct kafka_subscriptions *subscriptions,
+                                            struct error *error)
 {
     const uint64_t one = 1;
     for (size_t i = 0; i < subscriptions->count; i++)
@@ -131,13 +132,13 @@ static struct fetcher *fetcher_find(struct kafka_subscriptions *subscriptions, s
         conf == NULL ? NULL : kafka_client_new_handle(subscriptions->client, conf, error);
     if (rk == NULL)
         return NULL;
-    struct fetcher *fetcher = &subscriptions->fetchers[subscriptions->count++];
-    *fetcher = (struct fetcher){.rk = rk, .messages = rd_kafka_queue_new(rk)};
+    struct message_fetcher *fetcher = &subscriptions->fetchers[subscriptions->count++];
+    *fetcher = (struct message_fetcher){.rk = rk, .messages = rd_kafka_queue_new(rk)};
     rd_kafka_queue_io_event_enable(fetcher->messages, subscriptions->event_fd, &one, sizeof(one));
     return fetcher;
 }
 
-static struct read_topic *topic_find(struct fetcher *fetcher, const char *name)
+static struct read_topic *topic_find(struct message_fetcher *fetcher, const char *name)
 {
     struct read_topic *topic;
     HASH_FIND_STR(fetcher->topics, name, topic);
@@ -179,7 +180,7 @@ static struct read_partition *partition_read(struct kafka_subscriptions *subscri
     struct read_partition *partition = partition_find(subscriptions, name, position->partition);
     if (partition != NULL)
         return partition;
-    struct fetcher *fetcher = fetcher_find(subscriptions, error);
+    struct message_fetcher *fetcher = fetcher_find(subscriptions, error);
     if (fetcher == NULL)
         return NULL;
     struct read_topic *topic = topic_find(fetcher, name);
@@ -296,7 +297,7 @@ static void take_message(struct kafka_subscriptions *subscriptions,
 }
 
 static void fetcher_receive(struct kafka_subscriptions *subscriptions,
-                            const struct fetcher *fetcher)
+                            const struct message_fetcher *fetcher)
 {
     rd_kafka_message_t *messages[MESSAGES_AT_ONCE];
     for (ssize_t count = MESSAGES_AT_ONCE; count == MESSAGES_AT_ONCE;) {
@@ -317,7 +318,7 @@ void kafka_subscriptions_receive(struct kafka_subscriptions *subscriptions)
         fetcher_receive(subscriptions, &subscriptions->fetchers[i]);
 }
 
-static void fetcher_end(struct kafka_client *client, struct fetcher *fetcher)
+static void fetcher_end(struct kafka_client *client, struct message_fetcher *fetcher)
 {
     struct read_topic *topic;
     struct read_topic *next;
