@@ -179,19 +179,13 @@ static void print_line(const char *name, const struct sums *sums)
            sums->changes, sums->longest_s);
 }
 
-static void print_head(const char *title)
-{
-    printf("\n%s\n\n  %-28s %13s  %10s  %7s  %12s\n", title, "", "replica-hours", "over 60 s",
-           "changes", "longest wait");
-}
-
 static void print_thresholds(double noise)
 {
     static const double shown[] = {10, 100, 200, 300, 600, 1000};
     const struct world world = {PER_REPLICA, 1, 1, noise};
     char text[64];
-    snprintf(text, sizeof(text), "10/s per replica, noise %.0f %%", noise * 100);
-    print_head(text);
+    printf("\n10/s per replica, noise %.0f %%\n\n  %-28s %13s  %10s  %7s  %12s\n", noise * 100, "",
+           "replica-hours", "over 60 s", "changes", "longest wait");
     for (size_t i = 0; i < ARRAY_LENGTH(shown); i++) {
         struct sums sums = run_threshold(&world, shown[i]);
         snprintf(text, sizeof(text), "threshold %.0f", shown[i]);

@@ -52,19 +52,14 @@ static bool is_dotted(const char *text, int count)
     return true;
 }
 
-/* As KEDA's client has it: of old versions, which begin with 0, there were four numbers. */
-static void check_version(const char *version, struct error *mistakes)
-{
-    if (version != NULL && !is_dotted(version, version[0] == '0' ? 4 : 3))
-        error_add(mistakes, "version must be one such as 2.8.0");
-}
-
 static void check_common(const struct options *options, struct error *mistakes)
 {
     const struct kafka_query *query = options->query;
     const struct kafka_target *target = options->target;
     kafka_selection_check(query->topic, mistakes);
-    check_version(target->version, mistakes);
+    /* As KEDA's client has it: of old versions, which begin with 0, there were four numbers. */
+    if (target->version != NULL && !is_dotted(target->version, target->version[0] == '0' ? 4 : 3))
+        error_add(mistakes, "version must be one such as 2.8.0");
     if (target->limit_to_partitions_with_lag && target->allow_idle_consumers)
         error_add(mistakes,
                   "limitToPartitionsWithLag excludes allowIdleConsumers: set one of them");

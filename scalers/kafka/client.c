@@ -61,19 +61,15 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
         log_debug("librdkafka: %s: %s", facility, text);
 }
 
-static bool is_refusal(int code)
-{
-    return code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL ||
-           code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
-}
-
 /* From kafka_client_poll(), so on its thread. "All brokers are down" is less specific than the
  * reason before it. */
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
     (void)rk;
     struct kafka_client *client = opaque;
-    client->is_refused = client->is_refused || is_refusal(code);
+    if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL ||
+        code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED)
+        client->is_refused = true;
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
         if (client->all_down_ms == 0)
             client->all_down_ms = clock_now_ms();

@@ -101,11 +101,6 @@ static bool insert_step(struct parser *parser, size_t at, struct step step)
     return true;
 }
 
-static bool add_assertion(struct parser *parser, enum operation operation)
-{
-    return add_step(parser, (struct step){.operation = operation, .next = 1});
-}
-
 /* Each is of one character of the pattern at least, so there is room. */
 static struct byte_set *new_set(struct parser *parser)
 {
@@ -453,7 +448,7 @@ static bool parse_branch(struct parser *parser)
         size_t start = parser->regex->count;
         size_t assertion = find_assertion(parser->at, &operation);
         parser->at += assertion;
-        if (!(assertion > 0 ? add_assertion(parser, operation)
+        if (!(assertion > 0 ? add_step(parser, (struct step){.operation = operation, .next = 1})
                             : parse_atom(parser) && parse_repetitions(parser, start)))
             return false;
     }

@@ -170,21 +170,15 @@ static rd_kafka_topic_partition_list_t *partitions_of(const struct kafka_batch_g
     return partitions;
 }
 
-/* Another batch, which waited for its topics as well, may have been sooner: the tasks come again.
- */
-static void group_return(struct kafka_batch_group *group)
-{
-    for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
-        if (task->task != NULL)
-            task_return(kafka_batch_release(task, true), false);
-}
-
 static void group_send(struct kafka_batch_group *group)
 {
     _cleanup_(error_done) struct error error = {0};
     struct kafka_commits *commits = group->batch->session->commits;
     if (!kafka_commits_is_free(commits, group->name, group->request.isolate, clock_now_ms())) {
-        group_return(group);
+        /* Another batch, which waited for its topics as well, was sooner: the tasks come again. */
+        for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
+            if (task->task != NULL)
+                task_return(kafka_batch_release(task, true), false);
         return;
     }
     rd_kafka_topic_partition_list_t *partitions = partitions_of(group);
@@ -400,14 +394,6 @@ static enum outcome fail(struct kafka_batch_task *batch_task, const struct kafka
     return FAILED;
 }
 
-/* The last offset may be older than the commit; a commit beyond it means something only if it is
- * not. */
-static bool must_request_again(const struct kafka_batch_group *group,
-                               const struct kafka_offset *commit, const struct kafka_offset *latest)
-{
-    return commit->value > latest->value && latest->requested < group->answered;
-}
-
 static void add_lag(struct kafka_batch_task *batch_task, const struct kafka_group_topic *topic,
                     int32_t i, struct kafka_stall *stall, struct count *count)
 {
@@ -442,7 +428,9 @@ static enum outcome count_partition(struct kafka_batch_task *batch_task,
         return fail(batch_task, group_topic, i, "the last offset", latest);
     if (commit->state != KAFKA_OFFSET_KNOWN || latest->state != KAFKA_OFFSET_KNOWN)
         return PENDING;
-    if (must_request_again(batch_task->group, commit, latest)) {
+    /* The last offset may be older than the commit; a commit beyond it means something only if it
+     * is not. */
+    if (commit->value > latest->value && latest->requested < batch_task->group->answered) {
         request_offset(topic, i, false);
         return PENDING;
     }

@@ -39,12 +39,6 @@ void kafka_session_close(struct kafka_session *session)
     free(session);
 }
 
-static bool is_quiet(const struct kafka_session *session)
-{
-    return kafka_metadata_is_quiet(session->metadata) && kafka_commits_is_quiet(session->commits) &&
-           kafka_offsets_is_quiet(session->offsets);
-}
-
 /* Where no handle can be had, the old one stays. */
 static void renew(struct kafka_session *session)
 {
@@ -63,8 +57,11 @@ void kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
 {
     bool is_crowded = kafka_metadata_is_crowded(session->metadata);
     kafka_commits_maintain(session->commits, now_ms);
+    bool is_quiet = kafka_metadata_is_quiet(session->metadata) &&
+                    kafka_commits_is_quiet(session->commits) &&
+                    kafka_offsets_is_quiet(session->offsets);
     if (!(is_crowded || kafka_commits_need_renewal(session->commits)) ||
-        now_ms - session->client.opened_ms < RENEW_MS || !is_quiet(session))
+        now_ms - session->client.opened_ms < RENEW_MS || !is_quiet)
         return;
     if (is_crowded)
         kafka_subscriptions_drop(session->subscriptions); /* its handles hold on to them, too */
