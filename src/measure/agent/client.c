@@ -31,18 +31,11 @@ static bool end_agent(struct agent_client *client, struct error *error)
 
 /* ---- what it sends ---- */
 
-static struct task *take_sent(struct agent_client *client, uint64_t number, bool keep)
+static struct sent_task *find_sent(const struct agent_client *client, uint64_t number)
 {
     struct sent_task *sent = NULL;
     HASH_FIND(hh, client->tasks, &number, sizeof(number), sent);
-    if (sent == NULL)
-        return NULL;
-    struct task *task = sent->task;
-    if (!keep) {
-        HASH_DEL(client->tasks, sent);
-        free(sent);
-    }
-    return task;
+    return sent;
 }
 
 static void end_task(struct task *task, const Agent__FromAgent__Ended *ended)
@@ -73,14 +66,17 @@ static void take_message(struct agent_client *client, struct feed *feed,
                          const Agent__FromAgent *message)
 {
     if (message->ended != NULL) {
-        struct task *task = take_sent(client, message->ended->task, false);
-        if (task != NULL)
-            end_task(task, message->ended);
+        struct sent_task *sent = find_sent(client, message->ended->task);
+        if (sent != NULL) {
+            HASH_DEL(client->tasks, sent);
+            end_task(sent->task, message->ended);
+            free(sent);
+        }
     }
     if (message->started != 0) {
-        struct task *task = take_sent(client, message->started, true);
-        if (task != NULL)
-            task_started(task);
+        const struct sent_task *sent = find_sent(client, message->started);
+        if (sent != NULL)
+            task_started(sent->task);
     }
     if (message->max_tasks != NULL)
         feed_set_max_tasks(feed, message->max_tasks->count, message->max_tasks->isolated);
