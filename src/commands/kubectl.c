@@ -151,27 +151,32 @@ static bool is_known(const struct manifests *manifests, enum manifest_kind kind,
     return manifests_find(manifests, kind, namespace, name, &rival) != NULL;
 }
 
+/* What an authentication names, by the list that it is in. */
+struct named_kind {
+    const char *list;
+    enum manifest_kind kind;
+    const char *word; /* kubectl's */
+};
+
 static void read_named(const char *context, const char *keda_namespace,
-                       const struct manifest_object *authentication, const char *list_name,
-                       enum manifest_kind kind, struct manifests *manifests,
-                       struct findings *findings)
+                       const struct manifest_object *authentication, const struct named_kind *named,
+                       struct manifests *manifests, struct findings *findings)
 {
     const struct yaml_tree *spec = yaml_tree_find(authentication->tree, "spec");
-    const struct yaml_tree *list = yaml_tree_find(spec, list_name);
+    const struct yaml_tree *list = yaml_tree_find(spec, named->list);
     /* Of a ClusterTriggerAuthentication they are in KEDA's own namespace. */
     const char *namespace =
         authentication->namespace == NULL ? keda_namespace : authentication->namespace;
-    const char *what = kind == MANIFEST_SECRET ? "secret" : "configmap";
     for (size_t i = 0; list != NULL && list->kind == YAML_TREE_LIST && i < list->count; i++) {
         const char *name = yaml_tree_text(list->items[i], "name");
         _cleanup_(error_done) struct error error = {0};
-        if (name == NULL || name[0] == '-' || is_known(manifests, kind, namespace, name))
+        if (name == NULL || name[0] == '-' || is_known(manifests, named->kind, namespace, name))
             continue;
-        const char *const words[] = {"-n", namespace, "-o", "json", what, name, NULL};
+        const char *const words[] = {"-n", namespace, "-o", "json", named->word, name, NULL};
         if (!read_objects(context, words, "cluster", manifests, findings, &error)) {
             const struct finding_place place = {.path = "cluster", .object = authentication->label};
-            finding_add(findings, &place, FINDING_WARNING, "%s %s/%s: %s", what, namespace, name,
-                        error_text(&error));
+            finding_add(findings, &place, FINDING_WARNING, "%s %s/%s: %s", named->word, namespace,
+                        name, error_text(&error));
         }
     }
 }
@@ -193,15 +198,17 @@ bool kubectl_read(const char *context, struct manifests *manifests, struct findi
 void kubectl_read_secrets(const char *context, const char *keda_namespace,
                           struct manifests *manifests, struct findings *findings)
 {
+    static const struct named_kind kinds[] = {
+        {"secretTargetRef", MANIFEST_SECRET, "secret"},
+        {"configMapTargetRef", MANIFEST_CONFIG_MAP, "configmap"},
+    };
     size_t count = manifests->object_count;
     for (size_t i = 0; i < count; i++) {
         const struct manifest_object object = manifests->objects[i]; /* the array grows */
         if (object.kind != MANIFEST_AUTHENTICATION &&
             object.kind != MANIFEST_CLUSTER_AUTHENTICATION)
             continue;
-        read_named(context, keda_namespace, &object, "secretTargetRef", MANIFEST_SECRET, manifests,
-                   findings);
-        read_named(context, keda_namespace, &object, "configMapTargetRef", MANIFEST_CONFIG_MAP,
-                   manifests, findings);
+        for (size_t k = 0; k < ARRAY_LENGTH(kinds); k++)
+            read_named(context, keda_namespace, &object, &kinds[k], manifests, findings);
     }
 }
