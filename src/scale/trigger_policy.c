@@ -55,31 +55,34 @@ unsigned trigger_policy_wants(const struct trigger_policy *policy)
 
 /* ---- what the source does not report ---- */
 
-static void check_field(unsigned missing, enum reading_field field, const char *key,
-                        const char *what, const struct scaler *scaler, const char *advice,
-                        struct error *mistakes)
-{
-    if (missing & field)
-        error_add(mistakes, "%s needs %s, which %s does not report here%s%s", key, what,
-                  scaler->name, advice == NULL ? "" : ": ", advice == NULL ? "" : advice);
-}
-
 static void check_plan(const struct trigger_plan *plan, const struct scaler *scaler,
                        const struct options *options, struct error *mistakes)
 {
+    const struct policy_settings *settings = &plan->settings;
     const char *advice = NULL;
     unsigned reports = scaler->reports == NULL ? 0 : scaler->reports(options, &advice);
-    unsigned missing = plan->is_on ? policy_needs(&plan->settings) & ~reports : 0;
-    check_field(missing, READING_IN_FLIGHT,
-                plan->settings.idle_ms != POLICY_NEVER ? "scaleDownWhenIdle" : "inFlightPerReplica",
-                "the messages in flight", scaler, advice, mistakes);
-    check_field(missing, READING_RATES, plan->settings.max_wait_ms > 0 ? "maxWait" : "onStall",
-                "the rates of arrivals and consumption", scaler, advice, mistakes);
-    if (!(missing & READING_RATES))
-        check_field(missing, READING_CONSUMERS, "ratePerReplica: measured",
-                    "the number of consumers", scaler,
-                    "set ratePerReplica to how many messages one replica works off per second",
-                    mistakes);
+    unsigned missing = plan->is_on ? policy_needs(settings) & ~reports : 0;
+    const struct {
+        enum reading_field field;
+        const char *key; /* the one that needs it */
+        const char *what;
+        const char *advice;
+    } rows[] = {
+        {READING_IN_FLIGHT,
+         settings->idle_ms != POLICY_NEVER ? "scaleDownWhenIdle" : "inFlightPerReplica",
+         "the messages in flight", advice},
+        {READING_RATES, settings->max_wait_ms > 0 ? "maxWait" : "onStall",
+         "the rates of arrivals and consumption", advice},
+        {READING_CONSUMERS, "ratePerReplica: measured", "the number of consumers",
+         "set ratePerReplica to how many messages one replica works off per second"},
+    };
+    if (missing & READING_RATES)
+        missing &= ~(unsigned)READING_CONSUMERS; /* they would be of no use without the rates */
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+        if (missing & rows[i].field)
+            error_add(mistakes, "%s needs %s, which %s does not report here%s%s", rows[i].key,
+                      rows[i].what, scaler->name, rows[i].advice == NULL ? "" : ": ",
+                      rows[i].advice == NULL ? "" : rows[i].advice);
 }
 
 void trigger_policy_check(const struct trigger_policy *policy, const struct scaler *scaler,
