@@ -54,9 +54,11 @@ static bool is_set(const ProtobufCFieldDescriptor *field, const void *member,
 /* Two of one message would have to be merged, piece by piece: many of them are quadratic work, and
  * no client sends that. Of two of any other field the last one counts, as protobuf says. */
 static bool set_message(struct arena *arena, const ProtobufCFieldDescriptor *field,
-                        struct bytes content, int depth, void *member, void *quantifier,
+                        struct bytes content, int depth, ProtobufCMessage *parent,
                         struct error *error)
 {
+    void *member = (uint8_t *)parent + field->offset;
+    void *quantifier = (uint8_t *)parent + field->quantifier_offset;
     bool is_repeated = field->label == PROTOBUF_C_LABEL_REPEATED;
     if (!is_repeated && is_set(field, member, quantifier))
         return error_invalid(error, "the request has the field %s twice", field->name);
@@ -90,7 +92,7 @@ static bool set_field(struct arena *arena, const ProtobufCFieldDescriptor *field
         good = set_string(arena, field, sent->content, member, error);
         break;
     case PROTOBUF_C_TYPE_MESSAGE:
-        good = set_message(arena, field, sent->content, depth, member, quantifier, error);
+        good = set_message(arena, field, sent->content, depth, message, error);
         break;
     case PROTOBUF_C_TYPE_BYTES:
         *(ProtobufCBinaryData *)member = (ProtobufCBinaryData){
