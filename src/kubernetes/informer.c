@@ -652,8 +652,9 @@ static void begin(struct informer *informer, struct informer_entry *entry)
     _cleanup_(error_done) struct error error = {0};
     end_unread(informer, entry);
     entry->sent_ms = clock_now_ms();
-    if (!request_begin(&entry->request, informer->multi, &informer->api, entry->path, "",
-                       REQUEST_TIMEOUT_MS, LARGEST_REPLY, &error)) {
+    const struct request_settings get = {
+        .path = entry->path, .timeout_ms = REQUEST_TIMEOUT_MS, .max_bytes = LARGEST_REPLY};
+    if (!request_begin(&entry->request, informer->multi, &informer->api, &get, &error)) {
         fail_api(informer, &error, 0);
         return;
     }

@@ -48,14 +48,15 @@ void request_add(struct request *request, CURLM *multi, size_t max_bytes)
 }
 
 bool request_begin(struct request *request, CURLM *multi, const struct kubernetes_api *api,
-                   const char *path, const char *accept, long timeout_ms, size_t max_bytes,
-                   struct error *error)
+                   const struct request_settings *settings, struct error *error)
 {
     *request = (struct request){0};
-    request->curl = kubernetes_api_get(api, path, accept, timeout_ms, &request->headers, error);
+    request->curl =
+        kubernetes_api_get(api, settings->path, settings->accept == NULL ? "" : settings->accept,
+                           settings->timeout_ms, &request->headers, error);
     if (request->curl == NULL)
         return false;
-    request_add(request, multi, max_bytes);
+    request_add(request, multi, settings->max_bytes);
     return true;
 }
 

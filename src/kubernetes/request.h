@@ -34,11 +34,17 @@ struct request {
     int64_t retry_after_ms; /* so long the server wants to be left alone; 0: it does not say */
 };
 
-/* A GET; `accept` is behind "application/json" in its header. False with the error, and nothing was
- * begun. */
+/* A GET. */
+struct request_settings {
+    const char *path;
+    const char *accept; /* behind "application/json" in its header; NULL: nothing */
+    long timeout_ms;
+    size_t max_bytes; /* of the reply */
+};
+
+/* False with the error, and nothing was begun. */
 bool request_begin(struct request *request, CURLM *multi, const struct kubernetes_api *api,
-                   const char *path, const char *accept, long timeout_ms, size_t max_bytes,
-                   struct error *error);
+                   const struct request_settings *settings, struct error *error);
 
 /* The same of a handle that the caller has made: `request->curl`, of whatever server. */
 void request_add(struct request *request, CURLM *multi, size_t max_bytes);

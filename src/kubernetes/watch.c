@@ -224,8 +224,8 @@ static bool begin_list(struct watch *watch, struct error *error)
 {
     _cleanup_(memory_free) char *path = text_format("%s?limit=1", watch->path);
     watch->live_ms = clock_now_ms();
-    return request_begin(&watch->request, watch->owner.multi, watch->owner.api, path, METADATA_LIST,
-                         LIST_TIMEOUT_MS, LARGEST_LINE, error);
+    const struct request_settings get = {path, METADATA_LIST, LIST_TIMEOUT_MS, LARGEST_LINE};
+    return request_begin(&watch->request, watch->owner.multi, watch->owner.api, &get, error);
 }
 
 static bool begin_watch(struct watch *watch, struct error *error)
@@ -237,8 +237,9 @@ static bool begin_watch(struct watch *watch, struct error *error)
                     watch->query, seconds, version[0] == '\0' ? "" : "&resourceVersion=", version);
     if (watch->version == NULL) /* it begins with what there is */
         watch->live_ms = clock_now_ms();
-    if (!request_begin(&watch->request, watch->owner.multi, watch->owner.api, path, METADATA,
-                       seconds * 1000L + WATCH_GRACE_MS, LARGEST_LINE, error))
+    const struct request_settings get = {path, METADATA, seconds * 1000L + WATCH_GRACE_MS,
+                                         LARGEST_LINE};
+    if (!request_begin(&watch->request, watch->owner.multi, watch->owner.api, &get, error))
         return false;
     CURL *curl = watch->request.curl;
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);

@@ -99,8 +99,9 @@ static void finish(struct worker_monitor *monitor, struct request *requests, siz
 static bool get(struct worker_monitor *monitor, const char *path, size_t max_bytes,
                 struct request *ret_request, struct error *error)
 {
-    if (!request_begin(ret_request, monitor->multi, &monitor->api, path, "", API_TIMEOUT_MS,
-                       max_bytes, error))
+    const struct request_settings settings = {
+        .path = path, .timeout_ms = API_TIMEOUT_MS, .max_bytes = max_bytes};
+    if (!request_begin(ret_request, monitor->multi, &monitor->api, &settings, error))
         return false;
     finish(monitor, ret_request, 1);
     monitor->may_request_ms += MS_PER_REQUEST + ret_request->retry_after_ms;
