@@ -93,9 +93,11 @@ static const char *entry_value_from_env(const struct option_entry *entries, size
 
 /* KEDA's order: the metadata under every name of the key, then the variable. Empty counts as
  * absent. */
-static struct found look_up(const struct option *row, const struct option_entry *entries,
-                            size_t count, enum option_source source)
+static struct found look_up(const struct option *row, const struct option_input *input)
 {
+    const struct option_entry *entries = input->entries;
+    size_t count = input->count;
+    enum option_source source = input->source;
     bool alias_counts = source == OPTION_FROM_FILE || !(row->flags & OPTION_ALIAS_IN_FILE);
     const char *alias = alias_counts ? row->alias : NULL;
     const char *value = entry_value(entries, count, row->key);
@@ -200,19 +202,20 @@ bool option_check_entry(const struct option *table, const struct option *others,
         add_unknown_key(table, others == NULL ? &no_options : others, entry->key, error);
         return false;
     }
-    struct found found = look_up(row, entry, 1, source);
+    struct found found = look_up(row, &(struct option_input){entry, 1, source});
     _cleanup_(memory_free) char *text = found.value == NULL ? NULL : read_found(row, found, error);
     return found.value == NULL || text != NULL;
 }
 
-static void check_unknown_keys(const struct option *table, const struct option *others,
-                               const struct option_entry *entries, size_t count,
-                               enum option_source source, struct error *error)
+static void check_unknown_keys(const struct option *table, const struct option_input *input,
+                               struct error *error)
 {
+    const struct option *others = input->others == NULL ? &no_options : input->others;
     size_t unknown = 0;
-    for (size_t i = 0; i < count; i++) {
-        const char *key = entries[i].key;
-        if (option_find(others, key, source) != NULL || option_find(table, key, source) != NULL)
+    for (size_t i = 0; i < input->count; i++) {
+        const char *key = input->entries[i].key;
+        if (option_find(others, key, input->source) != NULL ||
+            option_find(table, key, input->source) != NULL)
             continue;
         if (++unknown <= MAX_UNKNOWN_REPORTED)
             add_unknown_key(table, others, key, error);
@@ -394,8 +397,7 @@ bool option_shows(const struct option_values *values, size_t row)
 }
 
 bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
-                  const struct option_entry *entries, size_t count, enum option_source source,
-                  const struct option *others, struct option_values *ret_values[OPTION_SCOPES],
+                  const struct option_input *input, struct option_values *ret_values[OPTION_SCOPES],
                   struct error *error)
 {
     _cleanup_(error_done) struct error mistakes = {0};
@@ -404,15 +406,14 @@ bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
     uint64_t hidden[OPTION_SCOPES] = {0};
     uint64_t given[OPTION_SCOPES] = {0};
     for (size_t i = 0; i < rows; i++) {
-        struct found found = look_up(&table[i], entries, count, source);
-        texts[i] = resolve(&table[i], found, source, &mistakes);
+        struct found found = look_up(&table[i], input);
+        texts[i] = resolve(&table[i], found, input->source, &mistakes);
         if (i < OPTION_MAX_SHOWN && !found.show)
             hidden[table[i].scope] |= UINT64_C(1) << i;
         if (i < OPTION_MAX_SHOWN && found.value != NULL)
             given[table[i].scope] |= UINT64_C(1) << i;
     }
-    check_unknown_keys(table, others == NULL ? &no_options : others, entries, count, source,
-                       &mistakes);
+    check_unknown_keys(table, input, &mistakes);
 
     for (int scope = 0; scope < OPTION_SCOPES; scope++) {
         ret_values[scope] = option_values_new(table, sizes[scope], (enum option_scope)scope,

@@ -61,16 +61,22 @@ enum option_source {
     OPTION_FROM_FILE,          /* the connections file: only connection keys are demanded */
 };
 
+/* What came from outside, and from where. */
+struct option_input {
+    const struct option_entry *entries;
+    size_t count;
+    enum option_source source;
+    const struct option *others; /* a table of keys that are passed over; NULL: there are none */
+};
+
 /*
  * Parses the entries by the table into one option_values a scope. Every mistake is added to
  * `error`: unknown keys (with the nearest known one), missing and wrong values. The values are
- * complete in any case: where a mistake was, the default stands, or "" for a required string. The
- * keys of the table `others` are somebody else's, and are passed over; NULL: there are none.
+ * complete in any case: where a mistake was, the default stands, or "" for a required string.
  * `sizes` are the sizes of the scopes' structs. Returns whether there was no mistake.
  */
 bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
-                  const struct option_entry *entries, size_t count, enum option_source source,
-                  const struct option *others, struct option_values *ret_values[OPTION_SCOPES],
+                  const struct option_input *input, struct option_values *ret_values[OPTION_SCOPES],
                   struct error *error);
 
 /* The mistake of one entry alone, in the words of option_parse(): an unknown key, or a value that

@@ -155,8 +155,9 @@ static void check_whole(const struct connections_checker *checker, const struct 
 {
     _cleanup_(error_done) struct error error = {0};
     struct option_values *values[OPTION_SCOPES];
-    option_parse(scaler->options, scaler->sizes, plain, connection->entries_count, OPTION_FROM_FILE,
-                 NULL, values, &error);
+    option_parse(scaler->options, scaler->sizes,
+                 &(struct option_input){plain, connection->entries_count, OPTION_FROM_FILE}, values,
+                 &error);
     if (connection_is_known(connection) && scaler->check_connection != NULL)
         scaler->check_connection(values[OPTION_CONNECTION]->data, &error);
     for (int scope = 0; scope < OPTION_SCOPES; scope++)

@@ -84,9 +84,9 @@ static char *check_unknown(const struct scaler *scaler, const struct option_entr
     _cleanup_(error_done) struct error mistakes = {0};
     struct option_values *values[OPTION_SCOPES];
     option_values_free(general_parse(plain, count, &usual_rules, &mistakes));
-    option_parse(scaler->options, scaler->sizes, plain, count,
-                 is_named ? OPTION_FROM_TRIGGER_ALONE : OPTION_FROM_TRIGGER, general_table, values,
-                 &mistakes);
+    const struct option_input input = {
+        plain, count, is_named ? OPTION_FROM_TRIGGER_ALONE : OPTION_FROM_TRIGGER, general_table};
+    option_parse(scaler->options, scaler->sizes, &input, values, &mistakes);
     for (int scope = 0; scope < OPTION_SCOPES; scope++)
         option_values_free(values[scope]);
     return text_copy(error_text(&mistakes));

@@ -123,7 +123,8 @@ struct option_values *general_parse(const struct option_entry *entries, size_t c
     for (size_t i = 0; i < count; i++)
         if (option_find(general_table, entries[i].key, OPTION_FROM_TRIGGER) != NULL)
             own[length++] = entries[i];
-    option_parse(general_table, sizes, own, length, OPTION_FROM_TRIGGER, NULL, values, mistakes);
+    option_parse(general_table, sizes, &(struct option_input){own, length, OPTION_FROM_TRIGGER},
+                 values, mistakes);
     option_values_free(values[OPTION_CONNECTION]);
     option_values_free(values[OPTION_QUERY]);
 
@@ -162,7 +163,8 @@ bool general_parse_policy(const struct option_entry *entries, size_t count,
 {
     static const size_t sizes[OPTION_SCOPES] = {[OPTION_TARGET] = sizeof(struct general_options)};
     struct option_values *values[OPTION_SCOPES];
-    option_parse(general_table, sizes, entries, count, OPTION_FROM_TRIGGER, NULL, values, mistakes);
+    option_parse(general_table, sizes, &(struct option_input){entries, count, OPTION_FROM_TRIGGER},
+                 values, mistakes);
     struct general_options *options = values[OPTION_TARGET]->data;
     options->policy.is_set = gives_policy(entries, count);
     bool is_set = policy_options_compile(&options->policy, ret_settings, mistakes);

@@ -125,8 +125,9 @@ static void parse_options(struct trigger *trigger, const struct trigger_ref *ref
             named_join(connection, table, ref->entries, ref->count, &count, &trigger->mistakes);
         entries = joined;
     }
-    option_parse(table, trigger->scaler->sizes, entries, count, source, general_table,
-                 trigger->values, &trigger->mistakes);
+    option_parse(table, trigger->scaler->sizes,
+                 &(struct option_input){entries, count, source, general_table}, trigger->values,
+                 &trigger->mistakes);
 }
 
 /* With --deny-inline-connections an authentication may be what is used in its place. */

@@ -88,8 +88,8 @@ static struct parsed parse_from(enum option_source source, const char *const *pa
     size_t count = 0;
     for (; pairs[2 * count] != NULL; count++)
         entries[count] = (struct option_entry){pairs[2 * count], pairs[2 * count + 1]};
-    parsed.good =
-        option_parse(table, sizes, entries, count, source, others, parsed.values, &parsed.error);
+    parsed.good = option_parse(table, sizes, &(struct option_input){entries, count, source, others},
+                               parsed.values, &parsed.error);
     return parsed;
 }
 
@@ -247,7 +247,8 @@ static bool same_place(const struct option *rows, const char *key, const char *o
     struct option_values *values[2][OPTION_SCOPES];
     _cleanup_(error_done) struct error error = {0};
     for (int i = 0; i < 2; i++) {
-        option_parse(rows, sizes, &entries[i], 1, OPTION_FROM_FILE, NULL, values[i], &error);
+        option_parse(rows, sizes, &(struct option_input){&entries[i], 1, OPTION_FROM_FILE},
+                     values[i], &error);
         option_values_free(values[i][OPTION_QUERY]);
         option_values_free(values[i][OPTION_TARGET]);
     }

@@ -20,8 +20,9 @@ static void parse(const struct scaler *scaler, const struct option_entry *entrie
     size_t count = 0;
     while (count < SOURCE_KEYS && entries[count].key != NULL)
         count++;
-    require(option_parse(scaler->options, scaler->sizes, entries, count, OPTION_FROM_TRIGGER, NULL,
-                         values, &error));
+    require(option_parse(scaler->options, scaler->sizes,
+                         &(struct option_input){entries, count, OPTION_FROM_TRIGGER}, values,
+                         &error));
     ret_trigger->options = (struct options){
         values[OPTION_CONNECTION]->data, values[OPTION_QUERY]->data, values[OPTION_TARGET]->data};
     scaler_check(scaler, &ret_trigger->options, &error);

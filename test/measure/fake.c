@@ -437,8 +437,9 @@ struct fake_values fake_values(const char *source, const char *queue)
     _cleanup_(error_done) struct error error = {0};
     const struct option_entry entries[] = {{"source", source}, {"queueName", queue}};
     struct fake_values values;
-    if (!option_parse(table, fake_scaler.sizes, entries, 2, OPTION_FROM_TRIGGER, NULL,
-                      values.scopes, &error))
+    if (!option_parse(table, fake_scaler.sizes,
+                      &(struct option_input){entries, 2, OPTION_FROM_TRIGGER}, values.scopes,
+                      &error))
         abort();
     return values;
 }

@@ -12,8 +12,9 @@ struct trigger trigger_parse(const struct scaler *scaler, const struct option_en
                              size_t count)
 {
     struct trigger trigger = {0};
-    option_parse(scaler->options, scaler->sizes, entries, count, OPTION_FROM_TRIGGER, NULL,
-                 trigger.values, &trigger.error);
+    option_parse(scaler->options, scaler->sizes,
+                 &(struct option_input){entries, count, OPTION_FROM_TRIGGER}, trigger.values,
+                 &trigger.error);
     trigger.options =
         (struct options){trigger.values[OPTION_CONNECTION]->data,
                          trigger.values[OPTION_QUERY]->data, trigger.values[OPTION_TARGET]->data};

@@ -65,9 +65,10 @@ static void print_end(const struct question *question, const struct test_task *t
 static bool parse(const struct scaler *scaler, struct question *question)
 {
     _cleanup_(error_done) struct error error = {0};
-    bool good =
-        option_parse(scaler->options, scaler->sizes, question->entries, question->entries_count,
-                     OPTION_FROM_TRIGGER, known_keys, question->values, &error);
+    bool good = option_parse(scaler->options, scaler->sizes,
+                             &(struct option_input){question->entries, question->entries_count,
+                                                    OPTION_FROM_TRIGGER, known_keys},
+                             question->values, &error);
     for (int scope = 0; scope < OPTION_SCOPES; scope++)
         assert(question->values[scope] != NULL);
     struct options options = {question->values[OPTION_CONNECTION]->data,

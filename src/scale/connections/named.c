@@ -54,8 +54,10 @@ static void check_connection(struct named_connection *connection,
     if (scaler == NULL)
         scaler_add_unknown(scalers, connection->scaler, &error);
     else {
-        option_parse(scaler->options, scaler->sizes, connection->entries, connection->entries_count,
-                     OPTION_FROM_FILE, NULL, values, &error);
+        option_parse(scaler->options, scaler->sizes,
+                     &(struct option_input){connection->entries, connection->entries_count,
+                                            OPTION_FROM_FILE},
+                     values, &error);
         check_scopes(connection, scaler->options, &error);
         if (scaler->check_connection != NULL)
             scaler->check_connection(values[OPTION_CONNECTION]->data, &error);
