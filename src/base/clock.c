@@ -25,6 +25,16 @@ int clock_left_ms(int64_t deadline_ms, int max_ms)
     return left > max_ms ? max_ms : (int)left;
 }
 
+struct timespec clock_monotonic_after(int64_t wait_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t nanoseconds = until.tv_nsec + wait_ms % 1000 * 1000000;
+    until.tv_sec += wait_ms / 1000 + nanoseconds / 1000000000;
+    until.tv_nsec = nanoseconds % 1000000000;
+    return until;
+}
+
 static int64_t unix_now_ms(void)
 {
     struct timespec now;

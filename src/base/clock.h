@@ -18,6 +18,12 @@ int64_t clock_now_us(void); /* the same in microseconds, for durations */
  * time-out. */
 int clock_left_ms(int64_t deadline_ms, int max_ms);
 
+struct timespec;
+
+/* So long after now, by CLOCK_MONOTONIC: for pthread_cond_clockwait(), and for a condition whose
+ * clock that is. */
+struct timespec clock_monotonic_after(int64_t wait_ms);
+
 /* The date as RFC 3339 with milliseconds, in UTC; for logs. `size` is at least 25. */
 void clock_date(char *buffer, size_t size);
 

@@ -1,5 +1,6 @@
 #include "lab/server_tables.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
@@ -15,7 +16,7 @@
 enum {
     MAX_LINE_BYTES = 8 << 20, /* of an event, which has a piece of a table at most */
     MAX_ROWS = 10 * 1000,     /* of a table; more are not shown */
-    RETRY_S = 1,
+    RETRY_MS = 1000,
     TIMEOUT_MS = 5000, /* of what does not go on: nothing here */
 };
 
@@ -203,9 +204,7 @@ static bool take(void *context, const char *bytes, size_t length)
 /* False: it is to end. */
 static bool wait_to_retry(struct server_tables *tables)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += RETRY_S;
+    struct timespec until = clock_monotonic_after(RETRY_MS);
     pthread_mutex_lock(&tables->lock);
     clear(tables); /* what it was before says nothing about now */
     while (!tables->is_stopping &&

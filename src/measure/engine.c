@@ -160,10 +160,8 @@ struct engine *engine_new(const struct engine_settings *settings)
 
 bool engine_stop(struct engine *engine, int64_t max_ms)
 {
-    struct timespec until;
+    struct timespec until = clock_monotonic_after(max_ms);
     bool is_late = false;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += max_ms / 1000;
     pthread_mutex_lock(&engine->lock);
     engine->is_stopping = true;
     for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {

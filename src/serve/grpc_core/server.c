@@ -323,15 +323,7 @@ static bool start(const struct server_options *options, const struct service *se
 /* Waits, without the lock, for something to change; false: the time has come first. */
 static bool await_change(struct core_server *server, int64_t deadline_ms)
 {
-    int left_ms = clock_left_ms(deadline_ms, INT_MAX);
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += left_ms / 1000;
-    until.tv_nsec += (int64_t)(left_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = clock_monotonic_after(clock_left_ms(deadline_ms, INT_MAX));
     return pthread_cond_clockwait(&server->changed, &server->lock, CLOCK_MONOTONIC, &until) !=
            ETIMEDOUT;
 }

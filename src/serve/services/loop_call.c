@@ -1,5 +1,6 @@
 #include "serve/services/loop_call.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <pthread.h>
@@ -41,24 +42,11 @@ void loop_calls_free(struct loop_calls *loop_calls)
     free(loop_calls);
 }
 
-static struct timespec after_ms(int64_t wait_ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += wait_ms / 1000;
-    until.tv_nsec += wait_ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    return until;
-}
-
 bool loop_calls_run(struct loop_calls *loop_calls, void (*run)(void *context), void *context,
                     int64_t timeout_ms)
 {
     struct loop_call call = {.run = run, .context = context};
-    struct timespec until = after_ms(timeout_ms);
+    struct timespec until = clock_monotonic_after(timeout_ms);
     bool in_time = true;
 
     pthread_mutex_lock(&loop_calls->lock);
