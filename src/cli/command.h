@@ -3,7 +3,7 @@
  * of these structs. From it come the parser, --help, the man page and the completions of shells.
  *
  * To add a subcommand: write src/commands/NAME.c with a `const struct command command_NAME`,
- * declare it below, add it to command_list.c and to CMakeLists.txt.
+ * and add NAME to COMMANDS below and to CMakeLists.txt.
  *
  * To add a flag: a field in the command's struct of flags, and a row in its table. A row has the
  * key, type, default, limits and doc of any option (config/option_table.h), and besides: .group on
@@ -83,25 +83,31 @@ struct command {
     int (*run)(const struct command_line *line, struct error *error);
 };
 
-extern const struct command command_serve;
-extern const struct command command_check;
-extern const struct command command_migrate;
-extern const struct command command_compare;
-extern const struct command command_ask;
-extern const struct command command_explain;
-extern const struct command command_watch;
-extern const struct command command_rehearse;
-extern const struct command command_simulate;
-extern const struct command command_reference;
-extern const struct command command_completion;
-extern const struct command command_help;
-extern const struct command command_version;
-extern const struct command command_man;
-extern const struct command command_agent, command_run_worker;
+/* All subcommands, as help lists them. */
+#define COMMANDS(COMMAND)                                                                          \
+    COMMAND(serve)                                                                                 \
+    COMMAND(check)                                                                                 \
+    COMMAND(migrate)                                                                               \
+    COMMAND(compare)                                                                               \
+    COMMAND(ask)                                                                                   \
+    COMMAND(explain)                                                                               \
+    COMMAND(watch)                                                                                 \
+    COMMAND(rehearse)                                                                              \
+    COMMAND(simulate)                                                                              \
+    COMMAND(reference)                                                                             \
+    COMMAND(completion)                                                                            \
+    COMMAND(help)                                                                                  \
+    COMMAND(version)                                                                               \
+    COMMAND(man)                                                                                   \
+    COMMAND(agent)                                                                                 \
+    COMMAND(run_worker)
+
+#define COMMAND_DECLARATION(name) extern const struct command command_##name;
+COMMANDS(COMMAND_DECLARATION)
 
 enum { COMMAND_LIST_MAX = 32 };
 
-/* All of them, as help lists them; ends with NULL. In command_list.c, for main() and tests. */
+/* Ends with NULL. In command_list.c, for main() and tests. */
 extern const struct command *const all_commands[];
 
 /* The list that command_main() was called with; an empty one before. */
