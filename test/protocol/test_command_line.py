@@ -314,6 +314,11 @@ def shell_of(name, tmp_path_factory):
     running.close()
 
 
+def assert_completes(shell, typed, whole):
+    shown = shell.complete(typed)
+    assert whole in shown.replace("\r", "").replace("\x07", ""), shown
+
+
 @pytest.fixture(scope="module")
 def bash(tmp_path_factory):
     yield from shell_of("bash", tmp_path_factory)
@@ -338,8 +343,7 @@ def zsh(tmp_path_factory):
     ("backlog simulate conn", "backlog simulate connections.yaml "),
 ])
 def test_bash_completes(bash, typed, whole):
-    shown = bash.complete(typed)
-    assert whole in shown.replace("\r", "").replace("\x07", ""), shown
+    assert_completes(bash, typed, whole)
 
 
 @pytest.mark.parametrize("typed, offered", [
@@ -363,8 +367,7 @@ def test_bash_completes_commands_flags_and_values(bash, typed, offered):
     ("backlog reference kaf", "backlog reference kafka "),
 ])
 def test_zsh_completes(zsh, typed, whole):
-    shown = zsh.complete(typed)
-    assert whole in shown.replace("\r", "").replace("\x07", ""), shown
+    assert_completes(zsh, typed, whole)
 
 
 @pytest.mark.parametrize("typed, offered", [
