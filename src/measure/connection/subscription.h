@@ -1,6 +1,6 @@
 /*
  * Which idle queries of a connection are subscribed to, by which id. When one is, push.h decides.
- * Whoever changes something here plans the query anew (query_plan()).
+ * Whoever changes something here plans the query again (query_plan()).
  *
  * Threads: as connection.h has it.
  */

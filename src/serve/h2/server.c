@@ -1,6 +1,6 @@
 /*
- * The transport on nghttp2: its loop, its thread, and their end. What the modules beside it do is
- * in state.h.
+ * The transport on nghttp2: its loop, its thread, and their end. What the other modules of the
+ * transport do is in state.h.
  */
 
 #include "serve/h2/server.h"
