@@ -94,7 +94,7 @@ static void begin(struct load *load, struct slot *slot)
     grpc_byte_buffer_destroy(message);
 }
 
-static void check(const struct slot *slot)
+static void check_slot(const struct slot *slot)
 {
     if (slot->status == GRPC_STATUS_OK && slot->received != NULL &&
         grpc_byte_buffer_length(slot->received) > 0)
@@ -108,7 +108,7 @@ static void check(const struct slot *slot)
 static void end(struct load *load, struct slot *slot)
 {
     int64_t took_us = now_us() - slot->began_us;
-    check(slot);
+    check_slot(slot);
     load->latencies[took_us < MAX_LATENCY_US ? took_us : MAX_LATENCY_US]++;
     load->answered++;
     load->in_progress--;
@@ -120,7 +120,7 @@ static void end(struct load *load, struct slot *slot)
 }
 
 /* Each call that ends makes room for the next, until the time is over and the last has ended. */
-static void run(struct load *load)
+static void run_load(struct load *load)
 {
     while (load->in_progress > 0) {
         grpc_event event =
@@ -203,7 +203,7 @@ int main(int argc, char **argv)
         slots[i].channel = i < connections ? connect_to(argv[1]) : slots[i - connections].channel;
         begin(&load, &slots[i]);
     }
-    run(&load);
+    run_load(&load);
 
     printf("{\"answered\": %llu, \"seconds\": %.3f, \"p50_us\": %d, \"p99_us\": %d, \"grpc\": "
            "\"%s\"}\n",

@@ -103,8 +103,8 @@ static struct policy_settings objective_of(const struct world *world, bool is_me
     return policy;
 }
 
-static struct sums run(const struct world *world, const struct simulation_settings *base,
-                       bool prints)
+static struct sums simulate_world(const struct world *world, const struct simulation_settings *base,
+                                  bool prints)
 {
     struct sums sums = {0};
     _cleanup_(memory_free) double *arrivals = memory_array(SECONDS, sizeof(*arrivals));
@@ -132,7 +132,7 @@ static struct sums run(const struct world *world, const struct simulation_settin
 static struct sums run_threshold(const struct world *world, double threshold)
 {
     const struct simulation_settings settings = settings_of(world, threshold);
-    return run(world, &settings, false);
+    return simulate_world(world, &settings, false);
 }
 
 static struct sums run_objective(const struct world *world, bool is_measured, double threshold,
@@ -142,7 +142,7 @@ static struct sums run_objective(const struct world *world, bool is_measured, do
     settings.has_policy = true;
     settings.policy = objective_of(world, is_measured);
     settings.interval_s = 5;
-    return run(world, &settings, prints);
+    return simulate_world(world, &settings, prints);
 }
 
 /* Thresholds for workers of 10/s; those of others are as many seconds of work. */

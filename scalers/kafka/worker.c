@@ -63,7 +63,7 @@ void kafka_workers_free(struct kafka_workers *workers)
     free(workers);
 }
 
-static void *run(void *argument)
+static void *worker_thread(void *argument)
 {
     struct run *run = argument;
     struct kafka_workers *workers = run->workers;
@@ -89,7 +89,7 @@ bool kafka_workers_start(struct kafka_workers *workers, struct kafka_job *job)
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_mutex_lock(&workers->lock);
-    bool has_started = pthread_create(&thread, &attributes, run, argument) == 0;
+    bool has_started = pthread_create(&thread, &attributes, worker_thread, argument) == 0;
     workers->running += has_started;
     pthread_mutex_unlock(&workers->lock);
     pthread_attr_destroy(&attributes);

@@ -45,7 +45,7 @@ static bool check_authentication(const char *name, const struct yaml_tree *item,
     return true;
 }
 
-static bool check(const struct yaml_forest *forest, struct error *error)
+static bool check_documents(const struct yaml_forest *forest, struct error *error)
 {
     const struct yaml_tree *root = forest->count == 1 ? forest->trees[0] : NULL;
     if (root == NULL || root->kind != YAML_TREE_MAP || yaml_tree_has_twice(root))
@@ -67,7 +67,7 @@ bool cluster_authentications_parse(const char *text, struct cluster_authenticati
         return true;
     if (!yaml_forest_parse(text, strlen(text), flag, &forest, error))
         return false;
-    if (!check(&forest, error)) {
+    if (!check_documents(&forest, error)) {
         yaml_forest_done(&forest);
         return false;
     }

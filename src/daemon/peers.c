@@ -172,14 +172,7 @@ static bool request_all(struct peers *peers, struct error *error)
 /* Until the time, or the end. True: it is the end. */
 static bool wait_until(struct peers *peers, const bool *is_so, int64_t wait_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += wait_ms / 1000;
-    until.tv_nsec += wait_ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = clock_monotonic_after(wait_ms);
     pthread_mutex_lock(&peers->lock);
     while (!*is_so && pthread_cond_timedwait(&peers->changed, &peers->lock, &until) == 0)
         ;
@@ -196,7 +189,7 @@ static void set(struct peers *peers, bool *what)
     pthread_mutex_unlock(&peers->lock);
 }
 
-static void *run(void *argument)
+static void *peers_thread(void *argument)
 {
     struct peers *peers = argument;
     int64_t end_ms = clock_now_ms() + GIVE_UP_MS;
@@ -225,7 +218,7 @@ struct peers *peers_begin(const struct option_list *names, const struct grpc_soc
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&peers->changed, &attributes);
     pthread_condattr_destroy(&attributes);
-    if (pthread_create(&peers->thread, NULL, run, peers) != 0)
+    if (pthread_create(&peers->thread, NULL, peers_thread, peers) != 0)
         abort();
     wait_until(peers, &peers->is_first_over, START_MS);
     return peers;

@@ -806,7 +806,7 @@ static void end_all(struct informer *informer)
         end_source(informer, informer->of_kind[kind]);
 }
 
-static void *run(void *argument)
+static void *informer_thread(void *argument)
 {
     struct informer *informer = argument;
     while (!informer_is_stopping(informer)) {
@@ -851,7 +851,7 @@ void informer_add_handler(struct informer *informer, const struct informer_handl
 
 void informer_start(struct informer *informer)
 {
-    if (pthread_create(&informer->thread, NULL, run, informer) != 0)
+    if (pthread_create(&informer->thread, NULL, informer_thread, informer) != 0)
         abort();
     informer->is_started = true;
 }

@@ -310,7 +310,7 @@ static int64_t find_next(struct worker_monitor *monitor, int64_t now_ms,
     return next_ms;
 }
 
-static void *run(void *argument)
+static void *monitor_thread(void *argument)
 {
     struct worker_monitor *monitor = argument;
     for (;;) {
@@ -345,7 +345,7 @@ struct worker_monitor *worker_monitor_start(struct kubernetes_api *api)
     *api = (struct kubernetes_api){0};
     pthread_mutex_init(&monitor->lock, NULL);
     monitor->multi = curl_multi_init();
-    if (pthread_create(&monitor->thread, NULL, run, monitor) != 0)
+    if (pthread_create(&monitor->thread, NULL, monitor_thread, monitor) != 0)
         abort();
     return monitor;
 }

@@ -91,7 +91,7 @@ static int times_logged(const struct fixture *fixture, const char *words)
     return times;
 }
 
-static void check(const struct fixture *fixture, bool responds, bool is_requested)
+static void expect_reload(const struct fixture *fixture, bool responds, bool is_requested)
 {
     loop_responds = responds;
     reload_check(fixture->reload, is_requested, NULL, NULL);
@@ -101,21 +101,21 @@ static void what_the_loop_did_not_take_is_handed_over_later(void **state)
 {
     const struct fixture *fixture = *state;
     write_file(fixture->path, two);
-    check(fixture, false, true);
+    expect_reload(fixture, false, true);
     assert_int_equal(in_use->count, 1);
     assert_int_equal(times_logged(fixture, "event loop not responding: cannot load"), 1);
     assert_int_equal(times_logged(fixture, "connections.yaml; retrying"), 1);
     assert_int_equal(times_logged(fixture, "reloaded"), 0);
 
-    check(fixture, false, false); /* no file has changed since */
+    expect_reload(fixture, false, false); /* no file has changed since */
     assert_int_equal(in_use->count, 1);
     assert_int_equal(times_logged(fixture, "not responding"), 1);
-    check(fixture, true, false);
+    expect_reload(fixture, true, false);
     assert_int_equal(in_use->count, 2);
     assert_int_equal(times_logged(fixture, "reloaded: 2 connections, 0 invalid"), 1);
 
     struct connections *taken = in_use;
-    check(fixture, true, false);
+    expect_reload(fixture, true, false);
     assert_ptr_equal(in_use, taken);
     assert_int_equal(times_logged(fixture, "reloaded"), 1);
 }
@@ -126,9 +126,9 @@ static void a_version_that_was_not_taken_leaves_nothing_behind(void **state)
 {
     const struct fixture *fixture = *state;
     write_file(fixture->path, two);
-    check(fixture, false, true);
+    expect_reload(fixture, false, true);
     write_file(fixture->path, "connections:\n  orders: {scaler: redis, address: []}\n");
-    check(fixture, true, true);
+    expect_reload(fixture, true, true);
     assert_int_equal(in_use->count, 1);
     assert_true(in_use->items[0].is_former);
     assert_string_equal(in_use->items[0].entries[0].value, "redis:6379");

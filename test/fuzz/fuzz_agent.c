@@ -25,7 +25,7 @@ static bool measure(void *client, struct feed *feed, struct error *error)
     return agent_client_measure(client, feed, error);
 }
 
-static void run(int socket, int notifications)
+static void run_agent(int socket, int notifications)
 {
     static const struct option no_options[1];
     static const struct scaler scaler = {
@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(size <= sizeof(uint64_t) || write(pipes[1], data + 1, sizeof(uint64_t)) > 0);
     shutdown(ends[1], SHUT_WR);
     fuzz_time_begin(NULL);
-    run(ends[0], pipes[0]);
+    run_agent(ends[0], pipes[0]);
     close(ends[1]);
     close(pipes[1]);
     return 0;

@@ -20,7 +20,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* There is only one thread that asks. */
-static bool run(void *context, void (*call)(void *call_context), void *call_context)
+static bool run_at_once(void *context, void (*call)(void *call_context), void *call_context)
 {
     (void)context;
     call(call_context);
@@ -41,7 +41,7 @@ static struct web *start(void)
                                         .rules = {.interval_ms = 5000, .hold_ms = 60000},
                                         .max = 10,
                                         .max_bytes = 1 << 20}),
-        .run = run,
+        .run = run_at_once,
     };
     struct option_entry entry = {"scaler", "none"};
     struct trigger_ref ref = {.name = "worker", .namespace = "shop", .entries = &entry, .count = 1};

@@ -31,7 +31,7 @@ static void require_words(const struct findings *findings)
         require(findings->items[i].text[0] != '\0');
 }
 
-static void check(const struct manifests *manifests)
+static void check_manifests(const struct manifests *manifests)
 {
     struct findings findings = {0};
     struct check_counts counts;
@@ -76,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     manifests_add_text(&manifests, "f.yaml", (const char *)data, size, &findings);
     for (size_t i = 0; i < manifests.files[0]->forest.count; i++)
         require_within(manifests.files[0]->forest.trees[i], size);
-    check(&manifests);
+    check_manifests(&manifests);
     manifests_done(&manifests);
     manifests = (struct manifests){.reads_templates = true};
     manifests_add_text(&manifests, "f.yaml", (const char *)data, size, &findings);

@@ -262,7 +262,7 @@ static void serve(struct call *call)
     }
 }
 
-static void *run(void *argument)
+static void *peer_thread(void *argument)
 {
     struct amqp_peer *peer = argument;
     struct call *call = memory_new(sizeof(*call));
@@ -283,7 +283,7 @@ void amqp_peer_start(struct amqp_peer *peer, const struct amqp_script *script)
     int port = 0;
     peer->listener = listener_open(1, &port);
     snprintf(peer->host, sizeof(peer->host), "amqp://guest:guest@127.0.0.1:%d/", port);
-    assert_int_equal(pthread_create(&peer->thread, NULL, run, peer), 0);
+    assert_int_equal(pthread_create(&peer->thread, NULL, peer_thread, peer), 0);
 }
 
 void amqp_peer_stop(struct amqp_peer *peer)

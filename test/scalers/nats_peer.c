@@ -157,7 +157,7 @@ static void *serve(void *argument)
     return NULL;
 }
 
-static void *run(void *argument)
+static void *peer_thread(void *argument)
 {
     struct nats_peer *peer = argument;
     int socket;
@@ -181,7 +181,7 @@ void nats_peer_start(struct nats_peer *peer, const struct nats_line *script)
     int port = 0;
     peer->listener = listener_open(NATS_PEER_CONNECTIONS, &port);
     snprintf(peer->address, sizeof(peer->address), "127.0.0.1:%d", port);
-    assert_int_equal(pthread_create(&peer->thread, NULL, run, peer), 0);
+    assert_int_equal(pthread_create(&peer->thread, NULL, peer_thread, peer), 0);
 }
 
 void nats_peer_stop(struct nats_peer *peer)

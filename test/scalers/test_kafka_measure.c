@@ -127,7 +127,7 @@ static void add(struct fixture *fixture, const void *query)
     test_feed_add(fixture->feed, query, (struct notifier){0});
 }
 
-static bool run(struct fixture *fixture)
+static bool measure_all(struct fixture *fixture)
 {
     _cleanup_(error_done) struct error error = {0};
     bool usable = test_feed_run(fixture->feed, fixture->client, WITHIN_MS, &error);
@@ -139,7 +139,7 @@ static bool run(struct fixture *fixture)
 static void run_again(struct fixture *fixture)
 {
     test_feed_again(fixture->feed);
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
 }
 
 static void assert_answered(struct fixture *fixture, size_t index)
@@ -181,7 +181,7 @@ static void the_lag_is_measured(void **state)
     make_topic(fixture, "jobs", 1);
     add(fixture, make_query(fixture, "workers", "jobs", 2));
     connect_client(fixture);
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     assert_answered(fixture, 0);
 }
 
@@ -192,7 +192,7 @@ static void a_coordinator_that_hangs_delays_no_other_group(void **state)
     add(fixture, make_query(fixture, "silent", "jobs", 3));
     add(fixture, make_query(fixture, "workers", "jobs", 2));
     connect_client(fixture);
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     assert_answered(fixture, 0);
     hang(fixture, 3, true);
     test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
@@ -211,7 +211,7 @@ static void a_leader_that_hangs_delays_no_other_topic(void **state)
     add(fixture, make_query(fixture, "workers", "lost", 2));
     add(fixture, make_query(fixture, "workers", "jobs", 2));
     connect_client(fixture);
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     assert_answered(fixture, 0);
     hang(fixture, 3, true);
     test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
@@ -227,7 +227,7 @@ static void a_group_whose_coordinator_moved_is_answered_on_another_handle(void *
     make_topic(fixture, "jobs", 1);
     add(fixture, make_query(fixture, "moved", "jobs", 3));
     connect_client(fixture);
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     hang(fixture, 3, true);
     rd_kafka_mock_coordinator_set(fixture->cluster, "group", "moved", 2);
     int64_t began_ms = clock_now_ms();
@@ -284,7 +284,7 @@ static void a_group_that_no_broker_coordinates_fails(void **state)
     }
     test_feed_again(fixture->feed);
     rd_kafka_mock_clear_request_errors(fixture->cluster, 9);
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     assert_answered(fixture, 0);
     assert_answered(fixture, 1);
 }
@@ -295,7 +295,7 @@ static void a_group_that_timed_out_is_right_once_it_has_a_coordinator(void **sta
     make_topic(fixture, "jobs", 1);
     add(fixture, make_query(fixture, "silent", "jobs", 3));
     connect_client(fixture);
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     hang(fixture, 3, true);
     test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
     for (int i = 0; i < 2; i++) {
@@ -315,7 +315,7 @@ static void an_isolated_task_is_answered_like_any_other(void **state)
     add(fixture, make_query(fixture, "workers", "jobs", 2));
     connect_client(fixture);
     test_feed_task(fixture->feed, 0)->task.isolate = true;
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     assert_answered(fixture, 0);
     test_feed_task(fixture->feed, 0)->task.isolate = false;
     run_again(fixture);
@@ -332,7 +332,7 @@ static void new_tasks_are_taken_while_a_group_hangs(void **state)
     for (int i = 0; i < 3; i++)
         add(fixture, workers);
     connect_client(fixture);
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     hang(fixture, 3, true);
     feed_set_max_tasks(test_feed_task(fixture->feed, 0)->task.feed, 2, 2);
     test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
@@ -353,7 +353,7 @@ static void a_group_has_one_call_at_a_time(void **state)
     add(fixture, make_query(fixture, "quick", "jobs", 1));
     add(fixture, make_query(fixture, "workers", "more", 2));
     connect_client(fixture);
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     rd_kafka_mock_broker_set_rtt(fixture->cluster, 2, rtt_ms);
     test_feed_set_timeout(fixture->feed, 5000);
     /* The third comes when the second ends, while the first one's call is under way: it waits its
@@ -377,12 +377,12 @@ static void a_cancelled_task_comes_again_isolated(void **state)
     add(fixture, make_query(fixture, "silent", "jobs", 3));
     add(fixture, make_query(fixture, "workers", "jobs", 2));
     connect_client(fixture);
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     hang(fixture, 3, true);
     test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
     test_feed_again(fixture->feed);
     test_feed_cancel(fixture->feed, 0);
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     const struct test_task *task = test_feed_task(fixture->feed, 0);
     assert_int_equal(task->returned, 1);
     assert_true(task->task.isolate);
@@ -396,7 +396,7 @@ static void a_late_answer_is_nobodys(void **state)
     make_topic(fixture, "jobs", 1);
     add(fixture, make_query(fixture, "slow", "jobs", 3));
     connect_client(fixture);
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     rd_kafka_mock_broker_set_rtt(fixture->cluster, 3, TIMEOUT_MS * 3 / 2);
     test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
     for (int i = 0; i < 2; i++) {
@@ -423,7 +423,7 @@ static void a_message_notifies_while_a_group_hangs(void **state)
     const void *query = make_query(fixture, "workers", "jobs", 2);
     test_feed_add(fixture->feed, query, (struct notifier){on_notification, &notified, 7});
     connect_client(fixture);
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     assert_answered(fixture, 0);
     assert_true(test_feed_task(fixture->feed, 0)->subscribed);
     assert_int_equal(notified, 0);
@@ -434,7 +434,7 @@ static void a_message_notifies_while_a_group_hangs(void **state)
     for (size_t task = 1; task == 1 || (task < 10 && notified == 0); task++) { /* a busy machine */
         add(fixture, silent);
         test_feed_set_timeout(fixture->feed, 2000);
-        assert_true(run(fixture));
+        assert_true(measure_all(fixture));
         assert_timed_out(fixture, task, "Kafka group silent");
     }
     assert_int_equal(notified, 7);
@@ -448,13 +448,13 @@ static void an_ended_subscription_does_not_notify(void **state)
     const void *query = make_query(fixture, "workers", "jobs", 2);
     test_feed_add(fixture->feed, query, (struct notifier){on_notification, &notified, 7});
     connect_client(fixture);
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     add(fixture, query);
     test_feed_unsubscribe(fixture->feed, 7);
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     produce(fixture, "jobs", 1);
     test_feed_stay(fixture->feed, 1500);
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     assert_int_equal(notified, 0);
 }
 
@@ -464,14 +464,14 @@ static void a_cluster_that_is_gone_is_lost(void **state)
     make_topic(fixture, "jobs", 1);
     add(fixture, make_query(fixture, "workers", "jobs", 2));
     connect_client(fixture);
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     for (int32_t broker = 1; broker <= BROKERS; broker++)
         rd_kafka_mock_broker_set_down(fixture->cluster, broker);
     bool is_usable = true;
     for (int64_t deadline_ms = clock_now_ms() + WITHIN_MS;
          is_usable && clock_now_ms() < deadline_ms;) {
         test_feed_again(fixture->feed);
-        is_usable = run(fixture);
+        is_usable = measure_all(fixture);
     }
     assert_false(is_usable);
     for (int32_t broker = 1; broker <= BROKERS; broker++)
@@ -532,7 +532,7 @@ static void an_isolated_pattern_is_answered_beside_another(void **state)
     add(fixture, make_query(fixture, "others", "^beta-", 2));
     connect_client(fixture);
     test_feed_task(fixture->feed, 1)->task.isolate = true;
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     assert_partitions(fixture, 0, 1);
     assert_partitions(fixture, 1, 1);
 }
@@ -608,7 +608,7 @@ static void topics_of_too_many_partitions_are_refused(void **state)
     add(fixture, make_query(fixture, "workers", "^large", 2));
     add(fixture, make_query(fixture, "others", "jobs", 1));
     connect_client(fixture);
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     assert_failed(fixture, 0, "the Kafka topics have more than 25000 partitions");
     assert_answered(fixture, 1);
 }
@@ -655,7 +655,7 @@ static void lag_is_persistent_from_persistent_lag_time_on(void **state)
     add(fixture, &excluding);
     commit(fixture, "workers", "jobs", 1);
     connect_client(fixture);
-    assert_true(run(fixture));
+    assert_true(measure_all(fixture));
     assert_lag(fixture, MESSAGES - 1, MESSAGES - 1, 1);
     excluding.persistent_lag_ms = 1;
     usleep(2000);

@@ -17,7 +17,7 @@ struct test_job {
     int result;
 };
 
-static void run(struct kafka_job *base)
+static void run_test_job(struct kafka_job *base)
 {
     struct test_job *job = (struct test_job *)base;
     eventfd_t opened;
@@ -40,7 +40,7 @@ static void a_job_that_has_ended_is_announced(void **state)
     struct kafka_workers *workers = kafka_workers_new(event_fd);
     assert_null(kafka_workers_next(workers));
     for (int i = 0; i < JOBS; i++) {
-        jobs[i] = (struct test_job){.job = {.run = run}, .gate = -1};
+        jobs[i] = (struct test_job){.job = {.run = run_test_job}, .gate = -1};
         assert_true(kafka_workers_start(workers, &jobs[i].job));
     }
     for (int count = 0; count < JOBS;) {
@@ -58,8 +58,8 @@ static void a_job_that_hangs_delays_no_other(void **state)
 {
     (void)state;
     int event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    struct test_job hanging = {.job = {.run = run}, .gate = eventfd(0, EFD_CLOEXEC)};
-    struct test_job quick = {.job = {.run = run}, .gate = -1};
+    struct test_job hanging = {.job = {.run = run_test_job}, .gate = eventfd(0, EFD_CLOEXEC)};
+    struct test_job quick = {.job = {.run = run_test_job}, .gate = -1};
     struct kafka_workers *workers = kafka_workers_new(event_fd);
     assert_true(kafka_workers_start(workers, &hanging.job));
     assert_true(kafka_workers_start(workers, &quick.job));

@@ -47,7 +47,7 @@ static void add(struct setting *setting, const char *query, size_t times)
     }
 }
 
-static void run(struct setting *setting)
+static void measure_all(struct setting *setting)
 {
     _cleanup_(error_done) struct error error = {0};
     if (!test_feed_run(setting->feed, setting->client, ENOUGH_MS, &error))
@@ -78,7 +78,7 @@ static void quick_queries_are_sent_many_at_a_time(void **state)
     struct setting setting = {0};
     begin(&setting);
     add(&setting, "SELECT 7", 1000);
-    run(&setting);
+    measure_all(&setting);
     assert_outcome(&setting, 0, 1000, TASK_ANSWERED);
     assert_int_equal(setting.peer.queries, 1000);
     assert_true(test_feed_task(setting.feed, 999)->reading.value == 7);
@@ -93,7 +93,7 @@ static void a_query_beyond_the_quick_limit_runs_alone_and_has_not_failed(void **
     begin(&setting);
     add(&setting, "SELECT slow 300", 1);
     add(&setting, "SELECT 7", 20);
-    run(&setting);
+    measure_all(&setting);
     const struct test_task *slow = test_feed_task(setting.feed, 0);
     assert_outcome(&setting, 0, 21, TASK_ANSWERED);
     assert_true(slow->reading.value == 3);
@@ -104,7 +104,7 @@ static void a_query_beyond_the_quick_limit_runs_alone_and_has_not_failed(void **
     assert_int_equal(setting.peer.queries, 22);
 
     test_feed_again(setting.feed); /* it is known to be slow now */
-    run(&setting);
+    measure_all(&setting);
     assert_outcome(&setting, 0, 21, TASK_ANSWERED);
     assert_int_equal(setting.peer.queries, 43);
     end(&setting);
@@ -117,7 +117,7 @@ static void slow_queries_share_no_more_than_the_allowed_sessions(void **state)
     begin(&setting);
     add(&setting, "SELECT slow 300", 12);
     int64_t start_ms = clock_now_ms();
-    run(&setting);
+    measure_all(&setting);
     assert_outcome(&setting, 0, 12, TASK_ANSWERED);
     assert_in_range(clock_now_ms() - start_ms, 0, 3000);
     assert_int_equal(setting.peer.max_sessions, 4);
@@ -132,7 +132,7 @@ static void a_query_that_times_out_delays_no_other(void **state)
     add(&setting, "SELECT slow 60000", 1);
     add(&setting, "SELECT 7", 100);
     setting.queries[0].timeout_ms = 600;
-    run(&setting);
+    measure_all(&setting);
     const struct test_task *slow = test_feed_task(setting.feed, 0);
     assert_outcome(&setting, 0, 1, TASK_TIMED_OUT);
     assert_string_equal(error_text(&slow->error), "no answer within 600 ms");
@@ -149,7 +149,7 @@ static void a_session_that_the_server_does_not_stop_fails_its_query_alone(void *
     add(&setting, "SELECT hang", 1);
     add(&setting, "SELECT 7", 100);
     setting.queries[0].timeout_ms = 300;
-    run(&setting);
+    measure_all(&setting);
     assert_outcome(&setting, 0, 1, TASK_TIMED_OUT);
     assert_outcome(&setting, 1, 100, TASK_ANSWERED);
     end(&setting);
@@ -163,7 +163,7 @@ static void a_query_that_fails_fails_alone(void **state)
     add(&setting, "SELECT 7", 5);
     add(&setting, "SELECT error", 1);
     add(&setting, "SELECT 7", 5);
-    run(&setting);
+    measure_all(&setting);
     assert_outcome(&setting, 0, 5, TASK_ANSWERED);
     assert_outcome(&setting, 5, 1, TASK_FAILED);
     assert_outcome(&setting, 6, 5, TASK_ANSWERED);
@@ -180,7 +180,7 @@ static void refused_sessions_cost_no_query_anything(void **state)
     begin(&setting);
     add(&setting, "SELECT slow 250", 4);
     add(&setting, "SELECT 7", 8);
-    run(&setting);
+    measure_all(&setting);
     assert_outcome(&setting, 0, 12, TASK_ANSWERED);
     assert_int_equal(setting.peer.opened, 2); /* and not tried again and again */
     end(&setting);
@@ -194,7 +194,7 @@ static void sessions_that_a_pooler_keeps_waiting_cost_no_query_anything(void **s
     begin(&setting);
     add(&setting, "SELECT slow 250", 4);
     add(&setting, "SELECT 7", 8);
-    run(&setting);
+    measure_all(&setting);
     assert_outcome(&setting, 0, 12, TASK_ANSWERED);
     for (size_t i = 0; i < 12; i++)
         assert_int_equal(test_feed_task(setting.feed, i)->returned, i < 4); /* to run alone */
@@ -208,12 +208,12 @@ static void a_session_that_becomes_late_costs_no_query_anything(void **state)
     struct setting setting = {0};
     begin(&setting);
     add(&setting, "SELECT slow 250", 6);
-    run(&setting); /* now there are some sessions */
+    measure_all(&setting); /* now there are some sessions */
     assert_in_range(setting.peer.max_sessions, 2, 4);
     assert_int_equal(test_feed_task(setting.feed, 1)->returned, 1); /* to run alone */
     setting.peer.serves_first = true;
     test_feed_again(setting.feed);
-    run(&setting);
+    measure_all(&setting);
     assert_outcome(&setting, 0, 6, TASK_ANSWERED);
     assert_int_equal(test_feed_task(setting.feed, 1)->returned, 2);
     end(&setting);
@@ -232,7 +232,7 @@ static void a_cancelled_query_leaves_its_session_to_others(void **state)
     add(&setting, "SELECT slow 2000", 1);
     add(&setting, "SELECT slow 250", 1);
     test_feed_cancel_after(setting.feed, 0, 500);
-    run(&setting);
+    measure_all(&setting);
     assert_outcome(&setting, 0, 2, TASK_ANSWERED);
     assert_int_equal(test_feed_task(setting.feed, 1)->order, 1);
     assert_int_equal(setting.peer.opened, 3); /* with the one that begin() opened */
@@ -247,7 +247,7 @@ static void a_cancelled_query_makes_room_and_is_returned(void **state)
     add(&setting, "SELECT slow 900", 1);
     add(&setting, "SELECT 7", 8);
     test_feed_cancel_after(setting.feed, 0, 500); /* it runs alone by then */
-    run(&setting);
+    measure_all(&setting);
     const struct test_task *slow = test_feed_task(setting.feed, 0);
     assert_outcome(&setting, 0, 9, TASK_ANSWERED);
     assert_int_equal(slow->returned, 2);
@@ -263,7 +263,7 @@ static void a_cancelled_query_that_has_not_begun_is_not_slow(void **state)
     begin(&setting);
     add(&setting, "SELECT slow 150", 4);
     test_feed_cancel(setting.feed, 3);
-    run(&setting);
+    measure_all(&setting);
     assert_outcome(&setting, 0, 4, TASK_ANSWERED);
     assert_int_equal(test_feed_task(setting.feed, 3)->returned, 1);
     assert_false(test_feed_task(setting.feed, 3)->task.isolate);
@@ -276,11 +276,11 @@ static void a_query_that_ends_its_session_fails_alone(void **state)
     struct setting setting = {0};
     begin(&setting);
     add(&setting, "SELECT slow 300", 12);
-    run(&setting); /* now there are four sessions */
+    measure_all(&setting); /* now there are four sessions */
     add(&setting, "SELECT die", 1);
     add(&setting, "SELECT 7", 20);
     test_feed_again(setting.feed);
-    run(&setting);
+    measure_all(&setting);
     assert_outcome(&setting, 0, 12, TASK_ANSWERED);
     assert_outcome(&setting, 12, 1, TASK_FAILED);
     assert_outcome(&setting, 13, 20, TASK_ANSWERED);
@@ -294,7 +294,7 @@ static void a_query_that_ends_the_only_session_fails_alone(void **state)
     begin(&setting);
     add(&setting, "SELECT die", 1);
     add(&setting, "SELECT 7", 20);
-    run(&setting);
+    measure_all(&setting);
     assert_outcome(&setting, 0, 1, TASK_FAILED);
     assert_outcome(&setting, 1, 20, TASK_ANSWERED);
     end(&setting);
@@ -323,7 +323,7 @@ static void a_server_that_cannot_watch_its_client_is_not_made_to(void **state)
     setting.peer.refuses_watch = true;
     begin(&setting);
     add(&setting, "SELECT slow 250", 2);
-    run(&setting);
+    measure_all(&setting);
     assert_outcome(&setting, 0, 2, TASK_ANSWERED);
     end(&setting);
 }

@@ -46,7 +46,7 @@ static void add(struct setting *setting, const char *query, size_t times)
     }
 }
 
-static void run(struct setting *setting)
+static void measure_all(struct setting *setting)
 {
     _cleanup_(error_done) struct error error = {0};
     if (!test_feed_run(setting->feed, setting->client, ENOUGH_MS, &error))
@@ -78,7 +78,7 @@ static void a_hanging_query_delays_no_other(void **state)
     begin(&setting, DEADLINE_MS);
     add(&setting, "hang", 3);
     add(&setting, "7", 100);
-    run(&setting);
+    measure_all(&setting);
     assert_outcome(&setting, 0, 3, TASK_TIMED_OUT);
     assert_outcome(&setting, 3, 100, TASK_ANSWERED);
     for (size_t i = 0; i < 3; i++)
@@ -94,7 +94,7 @@ static void the_key_timeout_is_each_querys_deadline(void **state)
     begin(&setting, DEADLINE_MS);
     add(&setting, "hang", 1);
     int64_t start_ms = clock_now_ms();
-    run(&setting);
+    measure_all(&setting);
     assert_true(clock_now_ms() - start_ms >= DEADLINE_MS - 50);
     assert_string_equal(error_text(&test_feed_task(setting.feed, 0)->error),
                         "no answer within 300 ms");
@@ -107,11 +107,11 @@ static void a_query_whose_connection_breaks_fails_alone(void **state)
     struct setting setting;
     begin(&setting, DEADLINE_MS);
     add(&setting, "drop", 2);
-    run(&setting);
+    measure_all(&setting);
     assert_outcome(&setting, 0, 2, TASK_FAILED);
     add(&setting, "7", 10);
     test_feed_again(setting.feed);
-    run(&setting);
+    measure_all(&setting);
     assert_outcome(&setting, 0, 2, TASK_FAILED);
     assert_outcome(&setting, 2, 10, TASK_ANSWERED);
     end(&setting);
@@ -139,7 +139,7 @@ static void max_tasks_grows_while_queries_wait(void **state)
     struct setting setting;
     begin(&setting, 0);
     add(&setting, "slow30", 200);
-    run(&setting);
+    measure_all(&setting);
     assert_outcome(&setting, 0, 200, TASK_ANSWERED);
     assert_in_range(setting.peer.max_in_flight, PROMETHEUS_DEFAULT_TASKS + 1, PROMETHEUS_MAX_TASKS);
     end(&setting);
@@ -151,7 +151,7 @@ static void few_queries_do_not_raise_max_tasks(void **state)
     struct setting setting;
     begin(&setting, 0);
     add(&setting, "slow200", 8);
-    run(&setting);
+    measure_all(&setting);
     assert_outcome(&setting, 0, 8, TASK_ANSWERED);
     assert_in_range(setting.peer.max_in_flight, 1, PROMETHEUS_DEFAULT_TASKS);
     assert_int_equal(((struct prometheus_client *)setting.client)->max_tasks,
@@ -167,7 +167,7 @@ static void a_cancelled_query_is_returned_and_its_late_answer_ignored(void **sta
     add(&setting, "slow300", 1);
     add(&setting, "7", 3);
     test_feed_cancel_after(setting.feed, 0, 100);
-    run(&setting);
+    measure_all(&setting);
     const struct test_task *task = test_feed_task(setting.feed, 0);
     assert_outcome(&setting, 0, 4, TASK_ANSWERED);
     assert_int_equal(task->returned, 1);

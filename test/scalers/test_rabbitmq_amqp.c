@@ -50,7 +50,7 @@ static void start(struct fixture *fixture, const struct amqp_script *script)
     test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
 }
 
-static bool run(struct fixture *fixture)
+static bool measure_all(struct fixture *fixture)
 {
     if (fixture->client == NULL)
         assert_true(scaler_rabbitmq.connect(fixture->triggers[0].options.connection,
@@ -61,7 +61,7 @@ static bool run(struct fixture *fixture)
 
 static void run_well(struct fixture *fixture)
 {
-    if (!run(fixture))
+    if (!measure_all(fixture))
         fail_msg("%s", error_text(&fixture->error));
 }
 
@@ -326,7 +326,7 @@ static void without_channels_the_connection_is_given_up(void **state)
     test_feed_set_timeout(fixture.feed, 200);
     add_queue(&fixture, "hanging");
     int rounds = 0;
-    while (run(&fixture) && rounds++ < 10)
+    while (measure_all(&fixture) && rounds++ < 10)
         test_feed_again(fixture.feed);
     assert_in_range(rounds, 2, 4);
     assert_non_null(strstr(error_text(&fixture.error), "no channels were left"));
@@ -339,7 +339,7 @@ static void a_broker_that_answers_nothing_is_lost(void **state)
     struct fixture fixture;
     start(&fixture, &(struct amqp_script){.freeze_after = 3});
     add_queues(&fixture, 1, 5);
-    assert_false(run(&fixture));
+    assert_false(measure_all(&fixture));
     assert_non_null(strstr(error_text(&fixture.error), "no answer to anything within 800 ms"));
     assert_non_null(strstr(error_text(&fixture.error), "127.0.0.1:"));
     assert_waiting(&fixture, 0, 1);

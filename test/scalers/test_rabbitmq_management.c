@@ -55,7 +55,7 @@ static void add_queues(struct fixture *fixture, const char *prefix, size_t count
     }
 }
 
-static void run(struct fixture *fixture)
+static void measure_all(struct fixture *fixture)
 {
     bool usable =
         fixture->client != NULL ||
@@ -100,7 +100,7 @@ static void one_listing_answers_all(void **state)
     start(&fixture, "5s", &(struct management_script){.queues = 40});
     add_queues(&fixture, "q", 40, "QueueLength");
     add_queue(&fixture, "missing", "QueueLength");
-    run(&fixture);
+    measure_all(&fixture);
     assert_answered(&fixture, 0, 40);
     assert_int_equal(task(&fixture, 40)->outcome, TASK_FAILED);
     assert_non_null(strstr(error_text(&task(&fixture, 40)->error), "NOT_FOUND"));
@@ -118,7 +118,7 @@ static void a_listing_may_have_any_order(void **state)
     start(&fixture, "5s", &(struct management_script){.queues = 40});
     for (size_t round = 0; round < 2; round++)
         add_queues(&fixture, "q", 30, "QueueLength");
-    run(&fixture);
+    measure_all(&fixture);
     for (size_t round = 0; round < 2; round++)
         assert_answered(&fixture, round * 30, 30);
     assert_int_equal(fixture.peer.totals, 1);
@@ -132,7 +132,7 @@ static void where_totals_hang_statistics_answer(void **state)
     start(&fixture, "1s", &(struct management_script){.queues = 40, .totals_hang = true});
     add_queues(&fixture, "q", 40, "QueueLength");
     for (int round = 0; round < 3; round++) {
-        run(&fixture);
+        measure_all(&fixture);
         assert_answered(&fixture, 0, 40);
         test_feed_again(fixture.feed);
     }
@@ -150,7 +150,7 @@ static void a_listing_of_many_queues_has_more_time(void **state)
     start(&fixture, "15s",
           &(struct management_script){.queues = 40, .queues_of_broker = 30000, .totals_ms = 1300});
     add_queues(&fixture, "q", 40, "QueueLength");
-    run(&fixture);
+    measure_all(&fixture);
     assert_answered(&fixture, 0, 40);
     assert_int_equal(fixture.peer.totals, 1);
     assert_int_equal(fixture.peer.statistics + fixture.peer.singles, 0);
@@ -164,7 +164,7 @@ static void a_listing_that_hangs_delays_no_other_queue(void **state)
     start(&fixture, "5s", &(struct management_script){.queues = 40, .totals_hang = true});
     add_queues(&fixture, "q", 1, "QueueLength");
     add_queues(&fixture, "q", 5, "MessageRate");
-    run(&fixture);
+    measure_all(&fixture);
     assert_answered(&fixture, 0, 1);
     assert_answered(&fixture, 1, 5);
     assert_int_equal(task(&fixture, 0)->order, 6);
@@ -178,7 +178,7 @@ static void requests_that_hang_make_room_for_others(void **state)
     start(&fixture, "3s", &(struct management_script){.queues = 40});
     add_queues(&fixture, "hanging", 10, "MessageRate");
     add_queues(&fixture, "q", 5, "MessageRate");
-    run(&fixture);
+    measure_all(&fixture);
     assert_answered(&fixture, 10, 5);
     for (size_t i = 10; i < 15; i++)
         assert_int_equal(task(&fixture, i)->started, 1);
@@ -198,11 +198,11 @@ static void a_listing_of_statistics_has_the_whole_time(void **state)
     const struct management_script slow = {.queues = 40, .totals_hang = true, .statistics_ms = 700};
     start(&fixture, "1s", &slow);
     add_queues(&fixture, "q", 40, "QueueLength");
-    run(&fixture);
+    measure_all(&fixture);
     assert_answered(&fixture, 0, 10); /* one by one, beside the listing */
     assert_int_equal(task(&fixture, 39)->outcome, TASK_TIMED_OUT); /* totals took 600 ms of it */
     test_feed_again(fixture.feed);
-    run(&fixture);
+    measure_all(&fixture);
     assert_answered(&fixture, 0, 40);
     stop(&fixture);
 }
@@ -232,7 +232,7 @@ static void a_cancelled_request_is_returned(void **state)
     hooks = *feed->hooks;
     hooks.next_cancelled = cancel_first;
     feed->hooks = &hooks;
-    run(&fixture);
+    measure_all(&fixture);
     assert_int_equal(task(&fixture, 0)->returned, 1);
     assert_int_equal(task(&fixture, 0)->given, 2);
     assert_int_equal(task(&fixture, 0)->outcome, TASK_TIMED_OUT);

@@ -268,7 +268,7 @@ static bool is_found(uint64_t max_steps)
     return false;
 }
 
-static bool run(enum mutation which)
+static bool run_mutation(enum mutation which)
 {
     enum { MAX_SECONDS = 60 };
     int status = 0;
@@ -292,7 +292,7 @@ int main(int count, char **arguments)
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     for (int i = 0; i < MUTATIONS; i++)
         if (count < 2 || strcmp(arguments[1], mutations[i].name) == 0)
-            missed += !run((enum mutation)i);
+            missed += !run_mutation((enum mutation)i);
     printf("%d of %d missed\n", missed, MUTATIONS);
     return missed > 0;
 }

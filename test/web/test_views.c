@@ -25,7 +25,7 @@ struct view {
     bool is_superseded;
 };
 
-static bool run(void *context, void (*call)(void *call_context), void *call_context)
+static bool run_at_once(void *context, void (*call)(void *call_context), void *call_context)
 {
     (void)context;
     call(call_context);
@@ -35,7 +35,7 @@ static bool run(void *context, void (*call)(void *call_context), void *call_cont
 static const struct walk_source *source(void)
 {
     static struct walk_source walk;
-    walk = (struct walk_source){.triggers = triggers, .run = run};
+    walk = (struct walk_source){.triggers = triggers, .run = run_at_once};
     return &walk;
 }
 

@@ -71,7 +71,7 @@ static void read_entry(struct cursor *cursor)
     cursor->at = cursor->end;
 }
 
-static bool check(const struct kafka_keytab *keytab, struct error *error)
+static bool check_keys(const struct kafka_keytab *keytab, struct error *error)
 {
     struct cursor cursor = {.at = keytab->bytes, .end = keytab->bytes + keytab->length};
     if (read_number(&cursor, 2) != VERSION || cursor.at == cursor.end)
@@ -98,7 +98,7 @@ bool kafka_keytab_read(const char *base64, struct kafka_keytab *ret_keytab, stru
     ret_keytab->bytes = (unsigned char *)base64_decode(base64, &ret_keytab->length);
     if (ret_keytab->bytes == NULL)
         return error_invalid(error, "%s", wrong);
-    return check(ret_keytab, error);
+    return check_keys(ret_keytab, error);
 }
 
 void kafka_keytab_done(struct kafka_keytab *keytab)

@@ -188,7 +188,7 @@ uint64_t kafka_metadata_need_pattern(struct kafka_metadata *metadata,
     return metadata->started + 1;
 }
 
-static void run(struct kafka_job *job)
+static void request_metadata(struct kafka_job *job)
 {
     struct request *request = (struct request *)job;
     request->error = RD_KAFKA_RESP_ERR__TIMED_OUT;
@@ -209,7 +209,7 @@ static void start(struct kafka_metadata *metadata)
         return;
     }
     struct request *request = memory_new(sizeof(*request));
-    *request = (struct request){.job = {.run = run},
+    *request = (struct request){.job = {.run = request_metadata},
                                 .rk = metadata->client->rk,
                                 .is_for_all = is_for_all,
                                 .sent_ms = clock_now_ms()};

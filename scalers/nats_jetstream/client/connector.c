@@ -19,7 +19,7 @@ struct nats_attempt {
     struct error error;
 };
 
-static void *run(void *argument)
+static void *connector_thread(void *argument)
 {
     struct nats_attempt *attempt = argument;
     attempt->connection =
@@ -48,7 +48,8 @@ bool nats_connector_begin(struct nats_connector *connector,
     attempt->options = options;
     attempt->deadline_ms = deadline_ms;
     attempt->descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (attempt->descriptor < 0 || pthread_create(&attempt->thread, NULL, run, attempt) != 0) {
+    if (attempt->descriptor < 0 ||
+        pthread_create(&attempt->thread, NULL, connector_thread, attempt) != 0) {
         free_attempt(attempt);
         return error_set(error, ERROR_INTERNAL,
                          "no thread or descriptor is left to connect to NATS");
