@@ -49,6 +49,7 @@ struct source {
     struct informer *informer;
     struct informer_entry *only; /* NULL: all of the kind */
     int64_t live_ms;             /* CLOCK_NEVER: nothing is seen at present */
+    int64_t refused_ms;          /* is_refused_alone() */
     struct source *next, *prev;
 };
 
@@ -77,6 +78,7 @@ struct informer_entry {
     struct object *object;
     bool is_read;
     int64_t read_ms, sent_ms, due_ms, backoff_ms;
+    int64_t refused_ms;    /* is_refused_alone() */
     char *seen;            /* the revision that a watch has named during the request; NULL: none */
     struct error failure;  /* of the last request */
     bool is_failing;       /* counted */
@@ -387,6 +389,8 @@ static void change_live(void *context, int64_t live_ms)
     if (source->live_ms == live_ms)
         return;
     source->live_ms = live_ms;
+    if (live_ms != CLOCK_NEVER)
+        source->refused_ms = 0;
     if (source->only != NULL) {
         reschedule(informer, source->only);
         return;
@@ -536,6 +540,24 @@ static void fail_api(struct informer *informer, const struct error *error, int64
             add_changed(informer, entry);
 }
 
+/* Were others answered since it was refused first? Then it is not the API that fails: a Secret
+ * whose encryption key is lost is a 500 each time. */
+static bool is_refused_alone(const struct informer *informer, int64_t *refused_ms)
+{
+    if (*refused_ms != 0 && informer->answered_ms > *refused_ms)
+        return true;
+    *refused_ms = clock_now_ms();
+    return false;
+}
+
+/* The API has refused it: whether it refuses all, another object is to show. */
+static void try_last(struct informer *informer, struct informer_entry *entry)
+{
+    HASH_DELETE(hh, informer->entries, entry);
+    HASH_ADD_KEYPTR(hh, informer->entries, entry->key, strlen(entry->key), entry);
+    set_due(informer, entry, informer->resume_ms + MIN_INTERVAL_MS);
+}
+
 static void fail_entry(struct informer *informer, struct informer_entry *entry,
                        const struct error *error)
 {
@@ -565,6 +587,7 @@ static void succeed(struct informer *informer, struct informer_entry *entry, str
     keep(informer, entry, object);
     entry->is_read = true;
     entry->read_ms = entry->sent_ms;
+    entry->refused_ms = 0;
     error_done(&entry->failure);
     set_failing(informer, entry, false);
     entry->backoff_ms = FIRST_BACKOFF_MS;
@@ -608,12 +631,13 @@ static void end_entry(struct informer *informer, struct informer_entry *entry)
     int64_t retry_after_ms = request->retry_after_ms;
     end_request(informer, entry);
     count_request(informer, &error);
-    if (is_refused) {
-        set_due(informer, entry, clock_now_ms());
+    if (is_refused && !is_refused_alone(informer, &entry->refused_ms)) {
         fail_api(informer, &error, retry_after_ms);
+        try_last(informer, entry);
         return;
     }
-    answer_api(informer);
+    if (!is_refused)
+        answer_api(informer);
     if (error_is_set(&error))
         fail_entry(informer, entry, &error);
     else
@@ -629,7 +653,7 @@ static void end_watch(struct informer *informer, struct watch *watch)
         request_explain(&watch->request, &informer->api, &error);
     count_request(informer, &error);
     watch_end(watch);
-    if (is_refused)
+    if (is_refused && !is_refused_alone(informer, &((struct source *)watch)->refused_ms))
         fail_api(informer, &error, retry_after_ms);
 }
 

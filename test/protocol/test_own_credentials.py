@@ -454,6 +454,35 @@ def test_what_is_known_goes_on_while_the_api_is_away(folder, api, redis, trouble
         assert value(client, metadata) == 7
 
 
+def test_an_object_that_the_api_cannot_read_stops_no_other(folder, api, redis):
+    """As a Secret whose encryption key is lost: a 500 each time, of it alone."""
+    metadata = shop(api, redis.address)
+    api.authentication("lost", "lost", "password")
+    api.scaled((metadata, {"name": "lost"}), name="broken")
+    api.refused[path_of("Secret", "lost")] = 500
+    api.refused_watches.add("lost")
+    with pod(folder, api) as server, Client(server.port) as client:
+        refusal(client.metrics, metadata, "", name="broken")
+        time.sleep(1)
+
+        for number in range(3):
+            api.scaled((metadata, {"name": "redis"}), name=f"other-{number}")
+            until(lambda name=f"other-{number}": is_answered(client, metadata, name))
+        for number in range(3, 9):  # it is known by now
+            api.scaled((metadata, {"name": "redis"}), name=f"other-{number}")
+            assert value(client, metadata, name=f"other-{number}") == 7
+            time.sleep(0.5)
+        _code, text = refusal(client.metrics, metadata, "", name="broken")
+        assert "Secret shop/lost cannot be read: the Kubernetes API: 500" in text, text
+
+
+def is_answered(client, metadata, name):
+    try:
+        return value(client, metadata, name=name) == 7
+    except grpc.RpcError:
+        return False
+
+
 def test_denied_addresses_may_come_from_an_authentication(folder, api, redis):
     api.secret("redis", password=PASSWORD, address=redis.address)
     api.authentication("redis", "redis", "password", "address")

@@ -39,6 +39,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.reply(server.refused[self.path], {"kind": "Status", "message": f"{self.path} is forbidden"})
         elif server.status:
             self.reply(server.status, {"kind": "Status", "message": "too many requests"}, server.retry_after)
+        elif self.name_of(query) in server.refused_watches:
+            self.reply(500, {"kind": "Status", "message": "unable to transform key"})
         elif server.watched and "watch=1" in query:
             self.watch(path, dict(part.split("=", 1) for part in query.split("&")))
         elif server.watched and query == "limit=1":
@@ -48,6 +50,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             name = self.path.rsplit("/", 1)[1]
             self.reply(404, {"kind": "Status", "reason": "NotFound", "message": f"{name} not found", "details": {"name": name}})
+
+    @staticmethod
+    def name_of(query):
+        """Of the object that is watched; "": all are."""
+        return query.partition("fieldSelector=metadata.name%3D")[2].partition("&")[0]
 
     def watch(self, collection, query):
         """Of metadata; from a version on, or of what there is and then on."""
@@ -98,6 +105,7 @@ class FakeKubernetes(http.server.ThreadingHTTPServer):
         self.objects, self.requests, self.refused, self.status, self.retry_after = {}, [], {}, None, None
         self.watched, self.events, self.changed, self.ended = watched, [], threading.Condition(), False
         self.delays, self.waiting, self.max_waiting = {}, collections.Counter(), collections.Counter()
+        self.refused_watches = set()  # names of objects
         self.delay = 0  # seconds, of each answer
         self.answering = threading.Event()
         self.answering.set()
