@@ -12,7 +12,7 @@
 struct team {
     char *namespace;
     struct informer_link secret;
-    int64_t sent_ms; /* the version of this time was handed over; 0: none */
+    int64_t sent_ms; /* the version of this time was taken to be handed over; 0: none */
     struct team *next, *prev;
 };
 
@@ -50,7 +50,7 @@ static void deliver(struct secret_watcher *watcher, struct team *team)
     team->sent_ms = view.read_ms;
     if (settings->changed(settings->context, team->namespace, connections, &none))
         return;
-    team->sent_ms = 0; /* it was taken: it is read again */
+    /* It was taken, so it is read again: until then nothing is new. */
     informer_want_fresh(settings->informer, &team->secret);
 }
 

@@ -1,0 +1,131 @@
+/* What the secret watcher hands over of what the informer, which is played here, has read. */
+#include "kubernetes/secret_watcher.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+struct informer {
+    struct informer_handler handler;
+    struct informer_view view;
+    void *user; /* of the link */
+    size_t wanted;
+};
+
+void informer_add_handler(struct informer *informer, const struct informer_handler *handler)
+{
+    informer->handler = *handler;
+}
+
+void informer_wake(struct informer *informer)
+{
+    (void)informer;
+}
+
+bool informer_is_stopping(struct informer *informer)
+{
+    (void)informer;
+    return false;
+}
+
+void informer_link(struct informer *informer, struct informer_link *link, enum object_kind kind,
+                   const char *namespace, const char *name)
+{
+    (void)kind;
+    (void)namespace;
+    (void)name;
+    informer->user = link->user;
+}
+
+void informer_unlink(struct informer *informer, struct informer_link *link)
+{
+    (void)link;
+    informer->user = NULL;
+}
+
+struct informer_view informer_look(const struct informer *informer,
+                                   const struct informer_link *link)
+{
+    (void)link;
+    return informer->view;
+}
+
+void informer_want_fresh(struct informer *informer, const struct informer_link *link)
+{
+    (void)link;
+    informer->wanted++;
+}
+
+/* ---- who is told ---- */
+
+struct known {
+    bool is_busy;
+    size_t count;         /* how often it was told */
+    bool has_connections; /* ... last, as the failure */
+    bool is_failing;
+};
+
+static bool take(void *context, const char *namespace, struct connections *connections,
+                 const struct error *failure)
+{
+    struct known *known = context;
+    assert_string_equal(namespace, "shop");
+    if (!known->is_busy) {
+        known->count++;
+        known->has_connections = connections != NULL;
+        known->is_failing = error_is_set(failure);
+    }
+    connections_free(connections);
+    return !known->is_busy;
+}
+
+static void read_secret(struct informer *informer, struct object *object, int64_t read_ms)
+{
+    object->connections = connections_new();
+    informer->view = (struct informer_view){.is_read = true, .object = object, .read_ms = read_ms};
+    informer->handler.changed(informer->handler.context, informer->user);
+}
+
+static void a_secret_that_could_not_be_handed_over_is_still_there(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error failure = {0};
+    struct informer informer = {0};
+    struct known known = {.is_busy = true};
+    struct object object = {0};
+    struct secret_watcher *watcher =
+        secret_watcher_new(&(struct secret_watcher_settings){&informer, "name", take, &known});
+    secret_watcher_add(watcher, "shop");
+    informer.handler.turn(informer.handler.context);
+
+    read_secret(&informer, &object, 1000);
+    assert_int_equal(informer.wanted, 1);
+
+    known.is_busy = false;
+    error_unavailable(&failure, "the API is away");
+    informer.view.failure = &failure;
+    informer.handler.changed(informer.handler.context, informer.user);
+    assert_int_equal(known.count, 1);
+    assert_true(known.is_failing);
+
+    read_secret(&informer, &object, 2000);
+    assert_int_equal(known.count, 2);
+    assert_true(known.has_connections && !known.is_failing);
+
+    informer.handler.end(informer.handler.context);
+    secret_watcher_free(watcher);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_secret_that_could_not_be_handed_over_is_still_there),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
