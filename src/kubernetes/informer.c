@@ -21,7 +21,8 @@ enum {
     OBJECT_INTERVAL_MS = 40 * 1000,
     ABSENT_OBJECT_INTERVAL_MS = 300 * 1000, /* a trigger is of the kind that is there */
     WATCHED_INTERVAL_MS = 3600 * 1000,      /* should a watch ever miss something */
-    CATCH_UP_MS = 20 * 1000,                /* what a watch may have missed is read within this */
+    CATCH_UP_MS = 20 * 1000,                /* what a watch may have missed is read within this, */
+    CATCH_UP_MS_EACH = 2,                   /* ... sooner where there are few objects */
     QUIET_MS = 10 * 1000, /* without an answer one object is read: is the API there? */
     HPA_INTERVAL_MS =
         300 * 1000, /* it counts when it was read in an outage: it is wanted fresh then */
@@ -153,15 +154,32 @@ static const struct source *source_of(const struct informer *informer,
     return is_of_keda(entry->kind) ? informer->of_kind[entry->kind] : entry->source;
 }
 
+static bool is_live(const struct source *source)
+{
+    return source != NULL && source->live_ms != CLOCK_NEVER;
+}
+
 /* Would a watch say that it has changed since it was read? */
 static bool is_watched(const struct informer *informer, const struct informer_entry *entry)
 {
     const struct source *source = source_of(informer, entry);
-    return source != NULL && source->live_ms != CLOCK_NEVER && entry->read_ms >= source->live_ms;
+    return is_live(source) && entry->read_ms >= source->live_ms;
+}
+
+/* Until it is read again: it may have changed before the watch saw everything. Spread over a while
+ * where there are many. */
+static int64_t catch_up_ms(const struct informer *informer, const struct informer_entry *entry)
+{
+    size_t spread = entry->source == NULL ? HASH_COUNT(informer->entries) * CATCH_UP_MS_EACH : 0;
+    if (spread > CATCH_UP_MS - MIN_INTERVAL_MS)
+        spread = CATCH_UP_MS - MIN_INTERVAL_MS;
+    return MIN_INTERVAL_MS + (int64_t)clock_jitter((uint32_t)spread + 1);
 }
 
 static int64_t interval_ms(const struct informer *informer, const struct informer_entry *entry)
 {
+    if (is_live(source_of(informer, entry)) && !is_watched(informer, entry))
+        return catch_up_ms(informer, entry);
     int64_t interval = entry->kind == OBJECT_HPA     ? HPA_INTERVAL_MS
                        : is_watched(informer, entry) ? WATCHED_INTERVAL_MS
                        : !is_scaled(entry->kind)     ? VALUES_INTERVAL_MS
@@ -362,20 +380,15 @@ static void answer_api(struct informer *informer)
             want_fresh(informer, entry);
 }
 
-/* What was read before the watch saw everything is read again, spread over a while where there are
- * many. */
 static void reschedule(struct informer *informer, struct informer_entry *entry)
 {
-    int64_t now_ms = clock_now_ms();
-    uint32_t spread = entry->source == NULL ? CATCH_UP_MS : MIN_INTERVAL_MS;
+    int64_t due_ms = clock_now_ms() + interval_ms(informer, entry);
     if (!entry->is_read)
         return;
     if (is_watched(informer, entry))
-        set_due(informer, entry, now_ms + interval_ms(informer, entry));
-    else if (source_of(informer, entry)->live_ms == CLOCK_NEVER)
-        set_due_by(informer, entry, now_ms + interval_ms(informer, entry));
+        set_due(informer, entry, due_ms);
     else
-        set_due_by(informer, entry, now_ms + clock_jitter(spread));
+        set_due_by(informer, entry, due_ms);
 }
 
 static void change_live(void *context, int64_t live_ms)

@@ -223,7 +223,6 @@ bool watch_is_due(const struct watch *watch, int64_t now_ms)
 static bool begin_list(struct watch *watch, struct error *error)
 {
     _cleanup_(memory_free) char *path = text_format("%s?limit=1", watch->path);
-    watch->live_ms = clock_now_ms();
     const struct request_settings get = {path, METADATA_LIST, LIST_TIMEOUT_MS, LARGEST_LINE};
     return request_begin(&watch->request, watch->owner.multi, watch->owner.api, &get, error);
 }
@@ -286,6 +285,8 @@ static bool read_list(struct watch *watch, struct error *error)
     if (list != NULL && version == NULL)
         error_unavailable(error, "unexpected reply: a list without resourceVersion");
     set_version(watch, version);
+    /* What was read while it was on its way may be older than the version. */
+    watch->live_ms = clock_now_ms();
     return version != NULL;
 }
 

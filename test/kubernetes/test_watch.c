@@ -1,6 +1,7 @@
 /* What a watch of the Kubernetes API says of objects that change. */
 #include "kubernetes/watch.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -91,12 +92,49 @@ static void what_is_no_event_is_an_error(void **state)
     }
 }
 
+static void ignore_live(void *context, int64_t live_ms)
+{
+    (void)context;
+    (void)live_ms;
+}
+
+/* The version of the list may be newer than what is read meanwhile. */
+static void what_is_read_while_the_list_is_on_its_way_may_have_changed(void **state)
+{
+    (void)state;
+    static const char list[] = "{\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[]}";
+    _cleanup_(error_done) struct error error = {0};
+    char server[] = "https://127.0.0.1:1";
+    char token_file[] = "/proc/self/comm"; /* any text */
+    char ca_file[] = "/dev/null";
+    struct kubernetes_api api = {server, token_file, ca_file};
+    struct request_budget budget = {.max = 1 << 20};
+    CURLM *multi = curl_multi_init();
+    const struct watch_owner owner = {multi, &budget, &api, NULL, ignore_live, NULL};
+    struct watch watch;
+    watch_init(&watch, &owner, OBJECT_SCALED_OBJECT, NULL, NULL);
+    assert_true(watch_begin(&watch, &error));
+
+    int64_t read_ms = clock_now_ms();
+    while (clock_now_ms() == read_ms)
+        ;
+    watch.request.status = 200;
+    text_add_bytes(&watch.request.body, list, strlen(list));
+    watch_end(&watch);
+    assert_string_equal(watch.version, "9");
+    assert_true(watch.live_ms > read_ms);
+
+    watch_done(&watch);
+    curl_multi_cleanup(multi);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_of_all_types),
         cmocka_unit_test(a_status_is_no_change_and_a_secret_has_no_generation),
         cmocka_unit_test(what_is_no_event_is_an_error),
+        cmocka_unit_test(what_is_read_while_the_list_is_on_its_way_may_have_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -276,6 +276,16 @@ def test_a_watch_reads_again_what_has_changed_and_nothing_else(folder, api, redi
         until(lambda: is_refused(client, metadata), 5)
 
 
+def test_what_changes_before_a_watch_begins_is_read_again(folder, api, redis):
+    """The list that it begins with is newer than what was read meanwhile."""
+    metadata = shop(api, redis.address)
+    api.list_delay = 2
+    with pod(folder, api) as server, Client(server.port) as client:
+        assert value(client, metadata) == 7
+        api.delete("ScaledObject", "orders")
+        until(lambda: is_refused(client, metadata), 10)
+
+
 def is_refused(client, metadata):
     try:
         value(client, metadata)

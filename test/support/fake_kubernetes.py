@@ -44,6 +44,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif server.watched and "watch=1" in query:
             self.watch(path, dict(part.split("=", 1) for part in query.split("&")))
         elif server.watched and query == "limit=1":
+            time.sleep(server.list_delay)
             self.reply(200, {"metadata": {"resourceVersion": str(len(server.events))}, "items": []})
         elif self.path in server.objects:
             self.reply(200, server.objects[self.path])
@@ -107,6 +108,7 @@ class FakeKubernetes(http.server.ThreadingHTTPServer):
         self.delays, self.waiting, self.max_waiting = {}, collections.Counter(), collections.Counter()
         self.refused_watches = set()  # names of objects
         self.delay = 0  # seconds, of each answer
+        self.list_delay = 0  # ... of lists, before they are made
         self.answering = threading.Event()
         self.answering.set()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
