@@ -4,13 +4,22 @@
 #include "base/system/file.h"
 #include "base/text.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #define SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount/"
 
-enum { LARGEST_TOKEN = 64 << 10, CONNECT_TIMEOUT_MS = 5000, KEEPALIVE_S = 20, END_S = 1 };
+enum {
+    LARGEST_TOKEN = 64 << 10,
+    CONNECT_TIMEOUT_MS = 5000,
+    KEEPALIVE_S = 20,
+    UNACKNOWLEDGED_MS = 10 * 1000,
+    END_S = 1,
+};
 
 bool kubernetes_api_find(const char *flag, struct kubernetes_api *ret_api, struct error *error)
 {
@@ -53,6 +62,17 @@ static bool add_token(const struct kubernetes_api *api, struct curl_slist **head
     return true;
 }
 
+/* libcurl goes on using an HTTP/2 connection whose requests time out. That to an API server that is
+ * gone without a word is only replaced once the kernel gives it up: by default in 15 minutes. */
+static int limit_silence(void *context, curl_socket_t socket, curlsocktype purpose)
+{
+    (void)context;
+    (void)purpose;
+    setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &(unsigned){UNACKNOWLEDGED_MS},
+               sizeof(unsigned));
+    return CURL_SOCKOPT_OK;
+}
+
 /* No proxy, no redirect, no other protocol: the token is for this server. */
 static void set_options(CURL *curl, const struct kubernetes_api *api, const char *url,
                         long timeout_ms)
@@ -70,6 +90,7 @@ static void set_options(CURL *curl, const struct kubernetes_api *api, const char
     curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(curl, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_S);
     curl_easy_setopt(curl, CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_S);
+    curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, limit_silence);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "backlog/" BACKLOG_VERSION);
 }
 
