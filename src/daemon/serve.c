@@ -229,9 +229,10 @@ static void warn_of_inconsistencies(const struct serve_flags *flags)
     if (flags->grace_ms < flags->call_deadline_ms)
         log_warning("--grace is below --call-deadline: calls in progress may be cancelled at "
                     "shutdown");
-    if (flags->max_inline > flags->max_connections)
-        log_warning("--max-inline is above --max-connections: one namespace may use up all "
-                    "connections");
+    if (flags->max_inline > flags->max_connections / 2)
+        log_warning(
+            "--max-inline is above half of --max-connections: a namespace has at most as many "
+            "connections as it leaves to others");
     if (flags->isolate_all && flags->max_isolated < flags->max_connections)
         log_warning("--isolate-all: of --max-connections %lld only --max-isolated %lld can be made",
                     (long long)flags->max_connections, (long long)flags->max_isolated);

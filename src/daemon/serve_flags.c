@@ -67,7 +67,9 @@ const struct option serve_flags[] = {
          .doc = "run each connection in an agent process of its own, not only those of Kafka, NATS "
                 "and PostgreSQL"),
     FLAG("max-connections", OPTION_INT, max_connections, "1024", COUNT_LIMITS,
-         .doc = "maximum number of connections to sources"),
+         .doc =
+             "maximum number of connections to sources; those of the connections file come first, "
+             "and a namespace has at most as many as it leaves"),
     FLAG("max-isolated", OPTION_INT, max_isolated, "64", COUNT_LIMITS,
          .doc = "maximum number of connections with an agent process of their own; those of the "
                 "connections file come first, and a namespace has at most as many as it leaves"),

@@ -314,7 +314,8 @@ struct measurement_rounds *measurement_begin(const struct measurement_settings *
     struct engine_settings engine = ENGINE_DEFAULTS;
     engine.wake = wake;
     engine.wake_context = &run->wake_fd;
-    engine.max_agents *= 2; /* a namespace has half of them, and here may be the only one */
+    engine.max_connections *= 2; /* a namespace has half of them, and here may be the only one */
+    engine.max_agents *= 2;
     run->engine = engine_new(&engine);
     run->triggers = triggers_new(&(struct triggers_settings){
         .scalers = settings->scalers,
@@ -322,7 +323,7 @@ struct measurement_rounds *measurement_begin(const struct measurement_settings *
         .engine = run->engine,
         .rules = {.interval_ms = engine.interval_ms},
         .forget_ms = INT32_MAX,
-        .max_inline = engine.max_connections,
+        .max_inline = engine.max_connections / 2,
         .max = MAX_TRIGGERS,
         .max_bytes = MAX_TRIGGER_BYTES,
     });

@@ -199,6 +199,11 @@ bool engine_uses_agent(const struct engine *engine, const struct scaler *scaler)
     return scaler->in_agent || (engine != NULL && engine->settings.all_in_agents);
 }
 
+size_t engine_max_connections(const struct engine *engine)
+{
+    return engine == NULL ? 0 : engine->settings.max_connections;
+}
+
 size_t engine_max_agents(const struct engine *engine)
 {
     return engine == NULL ? 0 : engine->settings.max_agents;

@@ -64,9 +64,10 @@ bool engine_stop(struct engine *engine, int64_t max_ms);
 /* Ends the threads, however long that takes, and frees everything, held queries too. */
 void engine_free(struct engine *engine);
 
-/* Does a connection of this scaler have an agent process, and how many can have one? They do not
- * change. NULL: an engine that measures nothing. */
+/* Does a connection of this scaler have an agent process, and how many connections can there be,
+ * and can have one? They do not change. NULL: an engine that measures nothing. */
 bool engine_uses_agent(const struct engine *engine, const struct scaler *scaler);
+size_t engine_max_connections(const struct engine *engine);
 size_t engine_max_agents(const struct engine *engine);
 
 /*

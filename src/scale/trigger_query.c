@@ -17,13 +17,15 @@ static const char *connection_identity(const struct trigger *trigger)
     return trigger->values[OPTION_CONNECTION]->identity;
 }
 
-static void release_inline(const struct trigger_query_settings *settings, struct trigger *trigger,
+/* True where that frees a place. */
+static bool release_inline(const struct trigger_query_settings *settings, struct trigger *trigger,
                            const char *identity)
 {
-    if (trigger->holds_inline)
-        inline_connections_release(settings->inlines, trigger->namespace, trigger->scaler->name,
-                                   identity);
+    bool is_free =
+        trigger->holds_inline && inline_connections_release(settings->inlines, trigger->namespace,
+                                                            trigger->scaler->name, identity);
     trigger->holds_inline = false;
+    return is_free;
 }
 
 /* The trigger is no longer one of those that use the query. */
@@ -36,9 +38,15 @@ static void stop_using(struct trigger *trigger, struct query *query, const char 
     query_remove_user(query, &trigger->user);
 }
 
-/* `former`: the query whose place it takes, or NULL. */
+/* The query whose place another takes. */
+struct place {
+    struct query *former;  /* or NULL */
+    bool inherits;         /* its values */
+    bool frees_connection; /* its inline connection was nobody else's */
+};
+
 static bool hold(const struct trigger_query_settings *settings, struct trigger *trigger,
-                 struct query *former, bool inherits, struct error *error)
+                 const struct place *place, struct error *error)
 {
     bool is_inline = trigger->connection_name == NULL || trigger->secret != NULL;
     const struct inline_connection connection = {
@@ -46,6 +54,7 @@ static bool hold(const struct trigger_query_settings *settings, struct trigger *
         .scaler = trigger->scaler->name,
         .identity = connection_identity(trigger),
         .in_agent = engine_uses_agent(settings->engine, trigger->scaler),
+        .replaces = place->frees_connection,
     };
     if (is_inline && !inline_connections_acquire(settings->inlines, &connection, error))
         return false;
@@ -54,8 +63,8 @@ static bool hold(const struct trigger_query_settings *settings, struct trigger *
         .connection_values = trigger->values[OPTION_CONNECTION],
         .query_values = trigger->values[OPTION_QUERY],
         .interval_ms = interval_ms(trigger),
-        .former = former,
-        .inherits = inherits,
+        .former = place->former,
+        .inherits = place->inherits,
         .wants = trigger_policy_wants(trigger->policy),
         .keeps_recent_samples = trigger->policy != NULL,
         .tenant = is_inline ? trigger->namespace : NULL,
@@ -78,7 +87,7 @@ static bool hold(const struct trigger_query_settings *settings, struct trigger *
 bool trigger_query_acquire(const struct trigger_query_settings *settings, struct trigger *trigger,
                            struct error *error)
 {
-    return trigger->query != NULL || hold(settings, trigger, NULL, false, error);
+    return trigger->query != NULL || hold(settings, trigger, &(struct place){0}, error);
 }
 
 void trigger_query_release(const struct trigger_query_settings *settings, struct trigger *trigger,
@@ -97,16 +106,17 @@ void trigger_query_exchange(const struct trigger_query_settings *settings, struc
 {
     _cleanup_(error_done) struct error ignored = {0};
     struct query *former = TAKE(trigger->query);
+    struct place place = {.former = former};
     struct watcher *watcher;
     if (former != NULL)
         stop_using(trigger, former, "the connection has been changed");
-    release_inline(settings, trigger, former_connection->identity); /* its place may be needed */
+    place.frees_connection = release_inline(settings, trigger, former_connection->identity);
     if (!error_is_set(&trigger->mistakes) && (former != NULL || trigger->watchers != NULL)) {
-        bool inherits = former != NULL &&
-                        option_same_place(former_connection, trigger->values[OPTION_CONNECTION]);
-        if (former != NULL && !inherits) /* its values say nothing about another source */
+        place.inherits = former != NULL &&
+                         option_same_place(former_connection, trigger->values[OPTION_CONNECTION]);
+        if (former != NULL && !place.inherits) /* its values say nothing about another source */
             trigger_forget_values(trigger);
-        hold(settings, trigger, former, inherits, &ignored);
+        hold(settings, trigger, &place, &ignored);
     }
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
         watcher_move(settings->engine, watcher, trigger->query);

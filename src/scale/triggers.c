@@ -33,19 +33,21 @@ struct triggers {
 };
 
 /* What the file names is the administrator's: no trigger's own connection is in its way. */
-static void reserve_agents(struct triggers *triggers)
+static void reserve_for_file(struct triggers *triggers)
 {
     const struct triggers_settings *settings = &triggers->settings;
     const struct connections *connections = settings->connections;
+    size_t count = 0;
     size_t agents = 0;
     for (size_t i = 0; connections != NULL && i < connections->count; i++) {
         const struct named_connection *connection = &connections->items[i];
         const struct scaler *scaler = named_connection_is_usable(connection)
                                           ? scaler_find(settings->scalers, connection->scaler)
                                           : NULL;
+        count += scaler != NULL;
         agents += scaler != NULL && engine_uses_agent(settings->engine, scaler);
     }
-    inline_connections_reserve(triggers->query_settings.inlines, agents);
+    inline_connections_reserve(triggers->query_settings.inlines, count, agents);
 }
 
 struct triggers *triggers_new(const struct triggers_settings *settings)
@@ -55,11 +57,12 @@ struct triggers *triggers_new(const struct triggers_settings *settings)
     triggers->query_settings = (struct trigger_query_settings){
         .engine = settings->engine,
         .inlines =
-            inline_connections_new(settings->max_inline, engine_max_agents(settings->engine))};
+            inline_connections_new(settings->max_inline, engine_max_connections(settings->engine),
+                                   engine_max_agents(settings->engine))};
     triggers->secrets = namespace_secrets_new(&settings->secrets);
     triggers->revision = 1;
     connections_number(settings->connections, NULL, triggers->revision);
-    reserve_agents(triggers);
+    reserve_for_file(triggers);
     return triggers;
 }
 
@@ -468,7 +471,7 @@ void triggers_set_connections(struct triggers *triggers, struct connections *con
     connections_number(connections, before, ++triggers->revision);
     triggers->settings.connections = connections;
     connections_free(before);
-    reserve_agents(triggers);
+    reserve_for_file(triggers);
     triggers->next_renewed = triggers->by_identity;
 }
 

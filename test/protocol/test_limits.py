@@ -26,7 +26,7 @@ CONNECTIONS = "connections:\n" + "".join(
 
 @pytest.fixture(scope="module")
 def small(transport):
-    limits = {"--max-connections": 4, "--max-inline": 2, "--max-streams": 3}
+    limits = {"--max-connections": 9, "--max-inline": 2, "--max-streams": 3}
     arguments = [str(word) for limit in limits.items() for word in limit]
     with Server(config=CONNECTIONS, arguments=arguments) as running, Client(running.port) as connected:
         yield connected
@@ -47,11 +47,13 @@ def test_connections_are_limited_in_all_and_inline_ones_each_namespace(small):
     assert 'all 2 inline connections of namespace "shop" are in use (--max-inline)' in text
     assert small.metric_spec(of_host(2)).metricName == "rabbitmq-orders"
     assert refusal(small.is_active, of_host(1))[0] == grpc.StatusCode.UNAVAILABLE
-    for number in range(2):
-        assert refusal(small.is_active, named(number))[0] == grpc.StatusCode.UNAVAILABLE
-    code, text = refusal(small.is_active, named(2))
+    claimed = [refusal(small.is_active, of_host(number), namespace=f"claimed-{number}")[0] for number in range(2, 22)]
+    assert claimed[0] == grpc.StatusCode.UNAVAILABLE and claimed[-1] == grpc.StatusCode.RESOURCE_EXHAUSTED
+    code, text = refusal(small.is_active, of_host(22), namespace="late")
     assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert "all 4 connections are in use (--max-connections)" in text
+    assert "all 9 connections are in use, or kept for the connections file (--max-connections)" in text
+    for number in range(4):
+        assert refusal(small.is_active, named(number))[0] == grpc.StatusCode.UNAVAILABLE
 
 
 def test_streams_are_limited(small):

@@ -9,14 +9,14 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { MAX_AGENTS = 8 };
+enum { MAX_CONNECTIONS = 16, MAX_AGENTS = 8 };
 
 static struct inline_connections *connections;
 
 static int set_up(void **state)
 {
     (void)state;
-    connections = inline_connections_new(2, MAX_AGENTS);
+    connections = inline_connections_new(2, MAX_CONNECTIONS, MAX_AGENTS);
     return 0;
 }
 
@@ -30,7 +30,8 @@ static int tear_down(void **state)
 static bool may_use(const char *namespace, const char *scaler, const char *identity)
 {
     _cleanup_(error_done) struct error error = {0};
-    const struct inline_connection connection = {namespace, scaler, identity, false};
+    const struct inline_connection connection = {
+        .namespace = namespace, .scaler = scaler, .identity = identity};
     bool may = inline_connections_acquire(connections, &connection, &error);
     assert_int_equal(error.code, may ? ERROR_NONE : ERROR_LIMIT);
     return may;
@@ -71,7 +72,8 @@ static void the_limit_says_whose_it_is_and_which_flag(void **state)
     _cleanup_(error_done) struct error error = {0};
     assert_true(may_use("shop", "redis", "a"));
     assert_true(may_use("shop", "redis", "b"));
-    const struct inline_connection third = {"shop", "redis", "c", false};
+    const struct inline_connection third = {
+        .namespace = "shop", .scaler = "redis", .identity = "c"};
     assert_false(inline_connections_acquire(connections, &third, &error));
     assert_non_null(strstr(error_text(&error), "all 2 inline connections of namespace \"shop\""));
     assert_non_null(strstr(error_text(&error), "--max-inline"));
@@ -84,7 +86,8 @@ static size_t take_agents(const char *namespace, char **ret_words)
     size_t count = 0;
     for (;; count++) {
         _cleanup_(memory_free) char *identity = text_format("%zu", count);
-        const struct inline_connection connection = {namespace, "kafka", identity, true};
+        const struct inline_connection connection = {
+            .namespace = namespace, .scaler = "kafka", .identity = identity, .in_agent = true};
         if (!inline_connections_acquire(connections, &connection, &error))
             break;
     }
@@ -97,7 +100,7 @@ static size_t take_agents(const char *namespace, char **ret_words)
 static void make_room(void)
 {
     inline_connections_free(connections);
-    connections = inline_connections_new(64, MAX_AGENTS);
+    connections = inline_connections_new(64, 1024, MAX_AGENTS);
 }
 
 static void a_namespace_leaves_agents_to_the_others(void **state)
@@ -123,19 +126,60 @@ static void agents_of_the_file_are_kept_for_it(void **state)
     (void)state;
     make_room();
     _cleanup_(memory_free) char *words = NULL;
-    inline_connections_reserve(connections, MAX_AGENTS - 2);
+    inline_connections_reserve(connections, 0, MAX_AGENTS - 2);
     assert_int_equal(take_agents("shop", NULL), 1);
     assert_int_equal(take_agents("kitchen", NULL), 1);
     assert_int_equal(take_agents("cellar", &words), 0);
     assert_string_equal(words,
                         "all 8 connections with an agent process are in use, or kept for the "
                         "connections file (--max-isolated)");
-    inline_connections_reserve(connections, MAX_AGENTS + 1); /* what is in use stays */
+    inline_connections_reserve(connections, 0, MAX_AGENTS + 1); /* what is in use stays */
     inline_connections_release(connections, "shop", "kafka", "0");
     assert_int_equal(take_agents("shop", NULL), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+static void namespaces_that_are_only_claimed_leave_the_file_and_a_newcomer_theirs(void **state)
+{
+    (void)state;
+    enum { OF_FILE = 100, CLAIMED = 16 };
+    _cleanup_(error_done) struct error error = {0};
+    size_t taken = 0;
+    make_room();
+    inline_connections_reserve(connections, OF_FILE, 0);
+    for (size_t i = 0; i < CLAIMED; i++) {
+        _cleanup_(memory_free) char *namespace = text_format("claimed-%zu", i);
+        for (size_t n = 0;; n++, taken++) {
+            _cleanup_(memory_free) char *identity = text_format("%zu", n);
+            const struct inline_connection connection = {
+                .namespace = namespace, .scaler = "redis", .identity = identity};
+            error_done(&error);
+            if (!inline_connections_acquire(connections, &connection, &error))
+                break;
+        }
+    }
+    assert_true(taken < 1024 - OF_FILE);
+    assert_non_null(strstr(error_text(&error), "are left are for other namespaces "
+                                               "(--max-connections)"));
+    assert_true(may_use("shop", "redis", "a"));
+}
+
+static void what_takes_the_place_of_another_needs_no_share(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    make_room();
+    assert_int_equal(take_agents("shop", NULL), 4);
+    assert_int_equal(take_agents("kitchen", NULL), 2);
+    assert_true(inline_connections_release(connections, "shop", "kafka", "0"));
+    struct inline_connection changed = {
+        .namespace = "shop", .scaler = "kafka", .identity = "new", .in_agent = true};
+    assert_false(inline_connections_acquire(connections, &changed, &error));
+    changed.replaces = true;
+    assert_true(inline_connections_acquire(connections, &changed, &error));
+    assert_false(inline_connections_release(connections, "shop", "kafka", "never used"));
+}
 
 int main(void)
 {
@@ -145,6 +189,8 @@ int main(void)
         TEST(the_limit_says_whose_it_is_and_which_flag),
         TEST(a_namespace_leaves_agents_to_the_others),
         TEST(agents_of_the_file_are_kept_for_it),
+        TEST(namespaces_that_are_only_claimed_leave_the_file_and_a_newcomer_theirs),
+        TEST(what_takes_the_place_of_another_needs_no_share),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,26 +22,35 @@ struct tenant {
     UT_hash_handle hh;
 };
 
+/* What tenants share: connections, or agents. */
+struct pool {
+    const char *kind, *flag;
+    size_t max;      /* of all connections */
+    size_t reserved; /* of them, those kept for the connections file */
+    size_t taken;    /* those of all tenants */
+};
+
 /* Outsiders choose namespaces and identities, so the hashes are keyed. */
 struct inline_connections {
-    size_t max;
-    size_t max_agents; /* of all connections */
-    size_t reserved;   /* of them, those kept for the connections file */
-    size_t agents;     /* those of all tenants */
+    size_t max; /* of a tenant */
+    struct pool all, agents;
     struct tenant *tenants;
 };
 
-struct inline_connections *inline_connections_new(size_t max_per_namespace, size_t max_agents)
+struct inline_connections *inline_connections_new(size_t max_per_namespace, size_t max_connections,
+                                                  size_t max_agents)
 {
     struct inline_connections *connections = memory_new(sizeof(*connections));
     connections->max = max_per_namespace;
-    connections->max_agents = max_agents;
+    connections->all = (struct pool){"", "--max-connections", max_connections};
+    connections->agents = (struct pool){" with an agent process", "--max-isolated", max_agents};
     return connections;
 }
 
-void inline_connections_reserve(struct inline_connections *connections, size_t agents)
+void inline_connections_reserve(struct inline_connections *connections, size_t count, size_t agents)
 {
-    connections->reserved = agents;
+    connections->all.reserved = count;
+    connections->agents.reserved = agents;
 }
 
 static void drop_used(struct tenant *tenant, struct used *used)
@@ -107,11 +116,30 @@ static struct used *add_used(struct tenant *tenant, const char *scaler, const ch
     return used;
 }
 
-/* Agents that nobody has, and nothing is kept of. */
-static size_t free_agents(const struct inline_connections *connections)
+/* Those that nobody has, and nothing is kept of. */
+static size_t left_in(const struct pool *pool)
 {
-    size_t taken = connections->reserved + connections->agents;
-    return taken < connections->max_agents ? connections->max_agents - taken : 0;
+    size_t taken = pool->reserved + pool->taken;
+    return taken < pool->max ? pool->max - taken : 0;
+}
+
+/* May the namespace, which has `count` of the pool, have another one? */
+static bool check_share(const struct pool *pool, const struct inline_connection *connection,
+                        size_t count, struct error *error)
+{
+    size_t left = left_in(pool);
+    if (left > count || (left > 0 && connection->replaces))
+        return true;
+    if (left == 0)
+        return error_set(error, ERROR_LIMIT, "all %zu connections%s are in use%s (%s)", pool->max,
+                         pool->kind, pool->reserved > 0 ? ", or kept for the connections file" : "",
+                         pool->flag);
+    return error_set(error, ERROR_LIMIT,
+                     "namespace \"%.*s\" has %zu inline connections%s (%s), and "
+                     "the %zu that are left are for other namespaces (%s): name "
+                     "connections of the connections file",
+                     (int)text_cut(connection->namespace, 64), connection->namespace, count,
+                     pool->kind, connection->scaler, left, pool->flag);
 }
 
 /* `tenant` is NULL where the namespace has none. */
@@ -119,28 +147,16 @@ static bool may_have_another(const struct inline_connections *connections,
                              const struct tenant *tenant,
                              const struct inline_connection *connection, struct error *error)
 {
-    const char *namespace = connection->namespace;
-    int cut = (int)text_cut(namespace, 64);
-    size_t agents = tenant == NULL ? 0 : tenant->agents;
-    size_t left = free_agents(connections);
-    if (tenant != NULL && HASH_COUNT(tenant->used) >= connections->max)
+    size_t count = tenant == NULL ? 0 : HASH_COUNT(tenant->used);
+    if (count >= connections->max)
         return error_set(error, ERROR_LIMIT,
                          "all %zu inline connections of namespace \"%.*s\" are in use "
                          "(--max-inline): name connections of the connections file",
-                         connections->max, cut, namespace);
-    if (!connection->in_agent || agents < left)
-        return true;
-    if (left == 0)
-        return error_set(error, ERROR_LIMIT,
-                         "all %zu connections with an agent process are in use%s (--max-isolated)",
-                         connections->max_agents,
-                         connections->reserved > 0 ? ", or kept for the connections file" : "");
-    return error_set(
-        error, ERROR_LIMIT,
-        "namespace \"%.*s\" has %zu inline connections with an agent process (%s), and "
-        "the %zu that are left are for other namespaces (--max-isolated): name "
-        "connections of the connections file",
-        cut, namespace, agents, connection->scaler, left);
+                         connections->max, (int)text_cut(connection->namespace, 64),
+                         connection->namespace);
+    return check_share(&connections->all, connection, count, error) &&
+           (!connection->in_agent || check_share(&connections->agents, connection,
+                                                 tenant == NULL ? 0 : tenant->agents, error));
 }
 
 bool inline_connections_acquire(struct inline_connections *connections,
@@ -157,22 +173,25 @@ bool inline_connections_acquire(struct inline_connections *connections,
         used = add_used(tenant, connection->scaler, connection->identity);
         used->in_agent = connection->in_agent;
         tenant->agents += used->in_agent;
-        connections->agents += used->in_agent;
+        connections->all.taken++;
+        connections->agents.taken += used->in_agent;
     }
     used->triggers++;
     return true;
 }
 
-void inline_connections_release(struct inline_connections *connections, const char *namespace,
+bool inline_connections_release(struct inline_connections *connections, const char *namespace,
                                 const char *scaler, const char *identity)
 {
     struct tenant *tenant = find_tenant(connections, namespace);
     struct used *used = tenant == NULL ? NULL : find_used(tenant, scaler, identity);
     if (used == NULL || --used->triggers > 0)
-        return;
+        return false;
     tenant->agents -= used->in_agent;
-    connections->agents -= used->in_agent;
+    connections->all.taken--;
+    connections->agents.taken -= used->in_agent;
     drop_used(tenant, used);
     if (tenant->used == NULL)
         drop_tenant(connections, tenant);
+    return true;
 }

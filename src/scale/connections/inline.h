@@ -3,8 +3,9 @@
  * namespace has. Whoever may write a ScaledObject can make us connect, so no namespace takes all
  * there are; one that two namespaces write down counts for both.
  *
- * Agent processes are few. Those that the connections file may need are kept for it; of the others
- * a namespace can have at most as many as it leaves: half of them where it is alone.
+ * Of all connections, and of the few that have an agent process, those that the connections file
+ * may need are kept for it; of the others a namespace can have at most as many as it leaves: half
+ * of them where it is alone. So who claims many namespaces cannot take those of the file.
  *
  * Threads: one at a time (the server's turn lock).
  */
@@ -18,23 +19,28 @@
 
 struct inline_connections;
 
-struct inline_connections *inline_connections_new(size_t max_per_namespace, size_t max_agents);
+struct inline_connections *inline_connections_new(size_t max_per_namespace, size_t max_connections,
+                                                  size_t max_agents);
 void inline_connections_free(struct inline_connections *connections);
 
-/* So many agents are for the connections file; what is in use already stays. */
-void inline_connections_reserve(struct inline_connections *connections, size_t agents);
+/* So many connections are for the connections file, and so many of them have an agent; what is in
+ * use already stays. */
+void inline_connections_reserve(struct inline_connections *connections, size_t count,
+                                size_t agents);
 
 struct inline_connection {
     const char *namespace;
     const char *scaler;
     const char *identity; /* among those of the scaler */
     bool in_agent;
+    bool replaces; /* one of the namespace that was just released: others get no more by refusing */
 };
 
-/* A trigger of the namespace begins to use the connection, and ends to. Fails with ERROR_LIMIT. */
+/* A trigger of the namespace begins to use the connection, and ends to. Fails with ERROR_LIMIT.
+ * Releasing is true where that frees a place. */
 bool inline_connections_acquire(struct inline_connections *connections,
                                 const struct inline_connection *connection, struct error *error);
-void inline_connections_release(struct inline_connections *connections, const char *namespace,
+bool inline_connections_release(struct inline_connections *connections, const char *namespace,
                                 const char *scaler, const char *identity);
 
 #endif
