@@ -101,11 +101,25 @@ TLS_SOURCES = [
     row("postgresql", postgresql_tls, triggers=4, before=SSL_REQUEST),
 ]
 
+
+def hello_of_tls_13():
+    """Without a key share: the server wants a second one."""
+    extensions = [(0x002b, b"\x02\x03\x04"), (0x000a, b"\x00\x02\x00\x1d"), (0x000d, b"\x00\x04\x04\x03\x08\x04"), (0x0033, b"\x00\x00")]
+    packed = b"".join(struct.pack(">HH", kind, len(body)) + body for kind, body in extensions)
+    return message(CLIENT_HELLO, b"\x03\x03" + bytes(32) + b"\x00" + b"\x00\x02\x13\x01" + b"\x01\x00" +
+                   struct.pack(">H", len(packed)) + packed)
+
+
+BIG_HELLO = message(CLIENT_HELLO, length=131000)
+
 # What a client can begin with. Each is sent once, and then nothing.
 CLIENT_HELLOS = {
     "a message of 16 MiB": record(HANDSHAKE, message(CLIENT_HELLO, length=MIB_16)) + ZEROS * 4,
-    "a hello of 128 KiB, but its end": record(HANDSHAKE, message(CLIENT_HELLO, length=131000)) + ZEROS * 7,
-    "the beginning of a hello of 128 KiB": record(HANDSHAKE, message(CLIENT_HELLO, length=131000)),
+    "a hello of 128 KiB, but its end": record(HANDSHAKE, BIG_HELLO) + ZEROS * 7,
+    "the beginning of a hello of 128 KiB": record(HANDSHAKE, BIG_HELLO),
+    "the same, a byte in each record": b"".join(record(HANDSHAKE, bytes([byte])) for byte in BIG_HELLO) + ZEROS * 7,
+    "a second hello of 128 KiB, but its end": record(HANDSHAKE, hello_of_tls_13()) + record(HANDSHAKE, BIG_HELLO) + ZEROS * 7,
+    "the largest hello that is read, but its end": record(HANDSHAKE, message(CLIENT_HELLO, length=32 << 10)) + ZEROS + ZEROS[:-9],
     "a record of 16 KiB, but its end": struct.pack(">BHH", HANDSHAKE, 0x0301, RECORD) + bytes(RECORD - 1),
     "empty records": record(HANDSHAKE, b"") * 10000,
     "warnings": record(ALERT, b"\x01\x00") * 10000,

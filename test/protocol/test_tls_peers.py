@@ -20,7 +20,7 @@ from support.server import Server
 
 CONNECTIONS = 250  # one address may have 256 (--max-peer-clients)
 SECONDS = 0.5
-GROWTH_MIB = 48  # a hello of 128 KiB is the most that OpenSSL reads, and has no setting: 154 KiB for each connection
+GROWTH_MIB = 32
 pytestmark = pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)
 
 

@@ -5,6 +5,7 @@
 
 #include "serve/h2/socket.h"
 #include "base/log.h"
+#include "serve/h2/tls_bio.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -23,8 +24,10 @@ bool h2_socket_wrap(struct h2_connection *connection)
     pthread_mutex_unlock(&server->tls_lock);
     if (!is_secure)
         return false;
-    if (connection->tls == NULL || SSL_set_fd(connection->tls, connection->fd) != 1)
+    if (connection->tls == NULL)
         abort(); /* for want of memory alone, which ends the process (base/memory.h) */
+    BIO *bio = tls_bio_new(connection->tls, connection->fd);
+    SSL_set_bio(connection->tls, bio, bio);
     SSL_set_accept_state(connection->tls);
     return true;
 }

@@ -45,6 +45,8 @@ static int choose_protocol(SSL *tls, const unsigned char **ret_chosen, unsigned 
  */
 static SSL_CTX *new_context(void)
 {
+    /* Of a client, which need not be one of ours. As TLS_MAX_MESSAGE_BYTES (h2/tls_bio.h). */
+    enum { MAX_CERTIFICATES_BYTES = 32 << 10 };
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     /* What RFC 9113, 9.2.2, leaves of TLS 1.2. */
@@ -53,6 +55,7 @@ static SSL_CTX *new_context(void)
                                      SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context, 0);
+    SSL_CTX_set_max_cert_list(context, MAX_CERTIFICATES_BYTES);
     /* One record a read: what needs no answer must not keep the loop from others. */
     SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
