@@ -358,7 +358,7 @@ void worker_monitor_stop(struct worker_monitor *monitor)
     monitor->is_stopping = true;
     pthread_mutex_unlock(&monitor->lock);
     curl_multi_wakeup(monitor->multi);
-    if (!kubernetes_api_join(monitor->thread))
+    if (!kubernetes_api_join(&monitor->api, monitor->thread))
         return;
     forget(monitor, INT64_MAX);
     curl_multi_cleanup(monitor->multi);

@@ -82,10 +82,13 @@ def play(program, folder, flags, script, begin, alpn=None):
         with PodServer(folder / "ca.pem", api.port, TOKEN, program=program, config=config, arguments=flags) as server, \
                 Client(server.port) as client:
             end = time.monotonic() + CHANCE_SECONDS
-            return suffered(server, client, api, Witness(client, witness_trigger()),
-                            lambda: begin(client, server, healthy.port), SECONDS,
-                            until=lambda peer: peer.bytes_sent.value >= MANY_BYTES or
-                            (peer.bytes_sent.value > 0 and time.monotonic() > end))
+            outcome = suffered(server, client, api, Witness(client, witness_trigger()),
+                               lambda: begin(client, server, healthy.port), SECONDS,
+                               until=lambda peer: peer.bytes_sent.value >= MANY_BYTES or
+                               (peer.bytes_sent.value > 0 and time.monotonic() > end))
+            server.stop()
+            assert "ending without it" not in server.log()  # whatever still arrives
+            return outcome
 
 
 ROWS = [(name, flags, begin, script)
