@@ -1,15 +1,17 @@
 """The chart `backlog`: what it renders, checked as YAML, and the values that it refuses."""
 
 import pytest
+import yaml
 
 from support.certificates import Authority
-from support.chart import CERT_MANAGER, MUTUAL, NAME, ORDERS, flags_of, merge, pod_of, refusal, render, words_of
+from support.chart import CERT_MANAGER, CHART, MUTUAL, NAME, ORDERS, flags_of, merge, pod_of, refusal, render, words_of
+from support.chart_values import TOGGLES
 from support.server import Server
 
 
 def test_the_defaults_render_what_the_server_needs_and_nothing_else():
     objects = render()
-    of_the_cluster = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+    of_the_cluster = {"PriorityClass", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
     of_the_release = {"ConfigMap", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "Service", "ServiceAccount"}
     assert set(objects) == of_the_cluster | of_the_release | {"Pod"}
     assert {objects[kind]["metadata"]["name"] for kind in of_the_cluster} == {"release-backlog.scaling"}
@@ -45,8 +47,31 @@ def test_a_pod_passes_the_restricted_pod_security_standard():
 
 
 def test_the_platform_may_choose_the_user():
-    context = pod_of(render({"runAsUser": None}))["securityContext"]
+    context = pod_of(render(TOGGLES["OpenShift"]))["securityContext"]
     assert context == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def test_the_security_settings_are_those_of_the_values():
+    """Visible there, and none is added by a template."""
+    with open(f"{CHART}/values.yaml") as file:
+        values = yaml.safe_load(file)
+    pod = pod_of(render())
+    assert pod["securityContext"] == values["podSecurityContext"]
+    assert pod["containers"][0]["securityContext"] == values["containerSecurityContext"]
+    objects = render({"podSecurityContext": None, "containerSecurityContext": None})
+    for spec in (pod_of(objects), objects["Pod"]["spec"]):
+        assert "securityContext" not in spec and "securityContext" not in spec["containers"][0]
+
+
+def test_the_pods_come_before_pending_workers_and_evict_none():
+    objects = render()
+    priority = objects["PriorityClass"]
+    assert pod_of(objects)["priorityClassName"] == priority["metadata"]["name"] == "release-backlog.scaling"
+    assert (priority["value"], priority["preemptionPolicy"]) == (1000000, "Never") and "globalDefault" not in priority
+    theirs = render({"priorityClassName": "system-cluster-critical"})
+    assert pod_of(theirs)["priorityClassName"] == "system-cluster-critical" and "PriorityClass" not in theirs
+    without = render({"priorityClass": {"create": False}})
+    assert "priorityClassName" not in pod_of(without) and "PriorityClass" not in without
 
 
 def test_no_token_of_kubernetes_is_mounted():

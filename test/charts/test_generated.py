@@ -57,8 +57,7 @@ def test_the_readme_has_every_value(chart):
     values = yaml.safe_load(pathlib.Path(chart, "values.yaml").read_text())
     missing = set(paths(values)) - shown
     # Documented as a whole.
-    whole = ("resources.", "probes.startup.", "probes.readiness.", "probes.liveness.", "updateStrategy.",
-             "tests.resources.", "podSecurityContext.", "securityContext.")
+    whole = ("resources.", "startupProbe.", "readinessProbe.", "livenessProbe.", "strategy.", "tests.resources.")
     assert {path for path in missing if not path.startswith(whole)} == set()
     assert len(shown) > 100
 

@@ -20,7 +20,7 @@ KAFKA = {"scaler": "kafka", "bootstrapServers": "kafka:9092"}
     ({"service": {"port": 80}}, "/service/port"),
     ({"service": {"ipFamilies": ["IPv5"]}}, "/service/ipFamilies/0"),
     ({"http": {"port": 80}}, "/http/port"),
-    ({"runAsUser": 0}, "/runAsUser"),
+    ({"podSecurityContext": {"runAsUser": 0}}, "/podSecurityContext/runAsUser"),
     ({"secrets": ["orders", "orders"]}, "/secrets"),
     ({"secrets": ["../etc"]}, "/secrets/0"),
     ({"tls": {"cert": "x"}}, "cert"),
@@ -34,13 +34,26 @@ KAFKA = {"scaler": "kafka", "bootstrapServers": "kafka:9092"}
     ({"podLabels": {"team": "a b"}}, "/podLabels/team"),
     ({"podLabels": {"-team": "a"}}, "/podLabels"),
     ({"podAnnotations": {"a/b/c": "x"}}, "/podAnnotations"),
-    ({"probes": {"readiness": {"httpGet": {}}}}, "httpGet"),
+    ({"readinessProbe": {"httpGet": {}}}, "httpGet"),
     ({"serviceMonitor": {"interval": "0s"}}, "/serviceMonitor/interval"),
     ({"serviceMonitor": {"labels": {"helm.sh/chart": "x"}}}, "/serviceMonitor/labels"),
     ({"admissionPolicy": {"action": "Audit"}}, "/admissionPolicy/action"),
     ({"terminationGracePeriodSeconds": 0}, "/terminationGracePeriodSeconds"),
 ], ids=str)
 def test_wrong_values_are_refused_by_name(values, message):
+    assert message in refusal(values)
+
+
+@pytest.mark.parametrize("values, message", [
+    ({"annotations": {}}, "annotations is now deploymentAnnotations: rename it in your values"),
+    ({"updateStrategy": {"type": "Recreate"}}, "updateStrategy is now strategy"),
+    ({"securityContext": {"privileged": False}}, "securityContext is now containerSecurityContext"),
+    ({"runAsUser": None}, "runAsUser is now podSecurityContext.runAsUser"),
+    ({"probes": {"liveness": {"periodSeconds": 9}}}, "probes.liveness is now livenessProbe"),
+    ({"interval": "1s"}, "interval is now config.interval"),
+    ({"log": {"level": "debug"}}, "log.level is now config.logLevel"),
+], ids=str)
+def test_a_renamed_value_is_refused_with_its_new_name(values, message):
     assert message in refusal(values)
 
 

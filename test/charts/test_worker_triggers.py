@@ -8,8 +8,8 @@ import yaml
 
 from support.chart import merge
 from support.server import reference
-from support.worker_chart import (CREDENTIALS, HPA, IMAGE, JOB, KAFKA, NAME, REQUESTS, SECRET, SOURCES, TRIGGERS, WORKER,
-                                  all_triggers, container_of, keda, render, trigger, triggers_of)
+from support.worker_chart import (CREDENTIALS, HPA, IMAGE, JOB, KAFKA, NAME, PARTS, REQUESTS, SECRET, SOURCES, TRIGGERS, WORKER,
+                                  all_triggers, container_of, every_scaler, keda, render, trigger, triggers_of)
 
 ADDRESS = "backlog.keda.svc:9090"
 
@@ -26,7 +26,7 @@ def test_one_trigger_is_enough_for_a_scaled_object():
                 {"type": "Percent", "value": 100, "periodSeconds": 15}, {"type": "Pods", "value": 4, "periodSeconds": 15}]}}}},
         "triggers": [{"type": "external-push", "name": "kafka", "metadata": {
             "scalerAddress": ADDRESS, "scaler": "kafka", "bootstrapServers": "kafka:9092", "consumerGroup": "workers",
-            "topic": "orders", "lagThreshold": "10", "activationLagThreshold": "0"}}]}
+            "topic": "orders"}}]}
     deployment = objects["Deployment"]["spec"]
     assert "replicas" not in deployment  # an upgrade must not undo what KEDA set
     assert deployment["selector"]["matchLabels"].items() <= deployment["template"]["metadata"]["labels"].items()
@@ -60,28 +60,70 @@ def test_every_source_goes_through_backlog_or_by_keda(source):
     assert triggers_of(render(keda(trigger(source), via="keda")))[0]["type"] == source
 
 
-@pytest.mark.parametrize("source, expected", [
-    ("kafka", {"lagThreshold": "10"}), ("nats-jetstream", {"lagThreshold": "10"}), ("redis", {"listLength": "5"}),
-    ("rabbitmq", {"mode": "QueueLength", "value": "20"}),
-    ("postgresql", {"targetQueryValue": "1000000", "activationTargetQueryValue": "100000", "port": "5432", "sslmode": "prefer",
-                    "dbName": "shop", "userName": "worker"}),
-])
-def test_the_defaults_of_a_source(source, expected):
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_trigger_has_the_keys_of_the_values_and_no_default_of_the_chart(source):
     found, = triggers_of(render(trigger(source)))
-    assert expected.items() <= found["metadata"].items()
+    assert found["metadata"] == {"scalerAddress": ADDRESS, "scaler": source, **{key: str(value) for key, value in TRIGGERS[source].items()}}
 
 
-def test_prometheus_has_a_trigger_per_query():
-    values = trigger("prometheus", lagTrigger={"query": "lag"}, bufferTrigger={"query": "buffer"}, throughputTrigger={"query": "rate"})
-    found = {each["name"]: (each["metadata"]["query"], each["metadata"]["threshold"], each["metadata"]["activationThreshold"])
-             for each in triggers_of(render(values))}
-    assert found == {"lag": ("lag", "300", "60"), "buffer": ("buffer", "8000", "1000"), "throughput": ("rate", "1000", "0")}
-    one, = triggers_of(render(trigger("prometheus", lagTrigger={"query": "", "threshold": 1}, throughputTrigger={"query": "rate"})))
+def test_triggers_have_names_of_yours():
+    """Two of one scaler, each with its own credentials, and one for each way to measure."""
+    values = keda(IMAGE, triggers={
+        "orders": {"scaler": "rabbitmq", **TRIGGERS["rabbitmq"], **SECRET},
+        "paid-orders": {"scaler": "rabbitmq", **TRIGGERS["rabbitmq"], "queueName": "paid", "existingSecret": "other"},
+        "night": {"scaler": "kafka", **TRIGGERS["kafka"], "via": "keda", "sasl": "plaintext", "password": "hunter2"},
+        "load": {"scaler": "cpu", **TRIGGERS["cpu"]}})
+    objects = render(merge(values, REQUESTS))
+    night, orders, paid, load = triggers_of(objects)
+    assert [night["name"], orders["name"], paid["name"]] == ["night", "orders", "paid_orders"]  # a formula has them
+    assert (orders["metadata"]["queueName"], paid["metadata"]["queueName"], load["type"]) == ("orders", "paid", "cpu")
+    assert {each["name"]: each["valueFrom"]["secretKeyRef"] for each in container_of(objects)["env"]} == {
+        "KEDA_TRIGGER_ORDERS_PASSWORD": {"name": "broker", "key": "pw"},
+        "KEDA_TRIGGER_PAID_ORDERS_PASSWORD": {"name": "other", "key": "password"}}
+    assert paid["metadata"]["passwordFromEnv"] == "KEDA_TRIGGER_PAID_ORDERS_PASSWORD"
+    assert (night["type"], night["authenticationRef"]["name"]) == ("kafka", f"{NAME}-night")
+    assert list(objects["Secret"]["data"]) == ["night-password"]
+
+
+@pytest.mark.parametrize("via", ["backlog", "keda"])
+def test_every_scaler_of_the_reference_is_one_of_the_chart(via):
+    found = {each["name"]: each for each in triggers_of(render(every_scaler(via=via)))}
+    for scaler in json.loads(reference("json"))["scalers"]:
+        one = found.pop(f"{scaler}-1".replace("-", "_"))
+        assert scaler == (one["type"] if via == "keda" else one["metadata"]["scaler"])
+    assert not found
+
+
+def test_a_trigger_of_prometheus_may_have_several_in_it():
+    values = keda(IMAGE, triggers={"prometheus": PARTS})
+    found = {each["name"]: (each["metadata"]["query"], each["metadata"]["threshold"]) for each in triggers_of(render(values))}
+    assert found == {"lag": ("lag", "300"), "buffer": ("buffer", "8000"), "throughput": ("throughput", "1000")}
+    one, = triggers_of(render(keda(values, triggers={"prometheus": {
+        "lagTrigger": {"query": "", "threshold": 1}, "bufferTrigger": {"enabled": False}}})))
     assert one["name"] == "throughput"
+    other, = triggers_of(render(keda(IMAGE, triggers={"shop": {
+        "scaler": "prometheus", "serverAddress": "http://p", "errorsTrigger": {"query": "errors", "threshold": 1}}})))
+    assert (other["name"], other["metadata"]["serverAddress"]) == ("errors", "http://p")
+
+
+def test_the_places_of_older_charts_are_names_of_triggers():
+    at_keda = triggers_of(render(keda(IMAGE, postgresql={
+        "host": "pg", "port": 5432, "database": "shop", "user": "worker", "sslMode": "prefer", "query": "SELECT 1", "targetQueryValue": 5})))
+    named = triggers_of(render(keda(IMAGE, triggers={"postgresql": {
+        "host": "pg", "port": 5432, "dbName": "shop", "userName": "worker", "sslmode": "prefer", "query": "SELECT 1", "targetQueryValue": 5}})))
+    assert at_keda == named
+
+
+@pytest.mark.parametrize("values, max_replicas", [
+    ({}, 10), ({"maxReplicas": 20}, 20), ({"maxReplicaCount": 30}, 30), ({"maxReplicas": 20, "maxReplicaCount": 30}, 30)], ids=str)
+def test_the_limit_of_replicas(values, max_replicas):
+    assert render(keda(KAFKA, **values))["ScaledObject"]["spec"]["maxReplicaCount"] == max_replicas
+    job = merge(JOB, {"keda": values})
+    assert render(job)["ScaledJob"]["spec"]["maxReplicaCount"] == max_replicas
 
 
 @pytest.mark.parametrize("resource", ["cpu", "memory"])
-def test_resources_are_80_percent(resource):
+def test_resources_are_percent_of_the_requests(resource):
     found, = triggers_of(render(trigger(resource)))
     assert found == {"type": resource, "metricType": "Utilization", "metadata": {"value": "80"}}
     found, = triggers_of(render(trigger(resource, value="500m", metricType="AverageValue", containerName="main")))
@@ -90,7 +132,7 @@ def test_resources_are_80_percent(resource):
 
 def test_all_triggers_have_names_of_their_own():
     names = [found.get("name") for found in triggers_of(render(all_triggers()))]
-    assert names == ["kafka", "nats", "rabbitmq", "redis", "lag", "buffer", "throughput", "postgresql", None, None]
+    assert names == ["kafka", "nats_jetstream", "postgresql", "buffer", "lag", "throughput", "rabbitmq", "redis", None, None]
 
 
 # ---- replicas ----
@@ -215,26 +257,25 @@ def test_a_connection_takes_the_place_of_address_and_credentials():
     objects = render(trigger("rabbitmq", connectionName="shared", username="worker", **SECRET))
     found, = triggers_of(objects)
     assert found["metadata"] == {"scalerAddress": ADDRESS, "scaler": "rabbitmq", "connectionName": "shared", "queueName": "orders",
-                                 "mode": "QueueLength", "value": "20", "activationValue": "0"}
+                                 "mode": "QueueLength", "value": "20"}
     assert "env" not in container_of(objects)
     # And back: nothing else has to change.
     back, = triggers_of(render(trigger("rabbitmq", via="keda", connectionName="shared", hold="5m", **SECRET)))
-    assert back["metadata"] == {"host": "amqp://rabbitmq:5672/", "queueName": "orders", "mode": "QueueLength", "value": "20",
-                                "activationValue": "0"}
+    assert back["metadata"] == {"host": "amqp://rabbitmq:5672/", "queueName": "orders", "mode": "QueueLength", "value": "20"}
 
 
 def test_a_connection_is_enough():
-    for source, required in {"kafka": {"consumerGroup": "g"}, "rabbitmq": {"queueName": "q"}, "redis": {"listName": "l"},
-                             "nats-jetstream": {"stream": "s", "consumer": "c"}, "prometheus": {"lagTrigger": {"query": "q"}},
-                             "postgresql": {"query": "SELECT 1"}}.items():
-        values = merge(IMAGE, {"keda": {"triggers": {source: {"enabled": True, "connectionName": "shared", **required}}}})
+    for source, required in {"kafka": {"consumerGroup": "g"}, "rabbitmq": {"queueName": "q", "mode": "QueueLength", "value": 5}, "redis": {"listName": "l"},
+                             "nats-jetstream": {"stream": "s", "consumer": "c"}, "prometheus": {"query": "q", "threshold": 5},
+                             "postgresql": {"query": "SELECT 1", "targetQueryValue": 5}}.items():
+        values = merge(IMAGE, {"keda": {"triggers": {source: {"connectionName": "shared", **required}}}})
         assert triggers_of(render(values))[0]["metadata"]["connectionName"] == "shared"
 
 
 def test_an_authentication_of_yours_is_taken():
     reference_ = {"name": "mine", "kind": "ClusterTriggerAuthentication"}
     objects = render(merge(IMAGE, {"keda": {"triggers": {"kafka": {
-        **TRIGGERS["kafka"], "enabled": True, "via": "keda", "authenticationRef": reference_}}}}))
+        **TRIGGERS["kafka"], "via": "keda", "authenticationRef": reference_}}}}))
     assert triggers_of(objects)[0]["authenticationRef"] == reference_ and "TriggerAuthentication" not in objects
 
 
@@ -273,16 +314,13 @@ def test_every_key_of_a_scaler_is_accepted():
     with open(f"{WORKER}/files/triggers.json") as file:
         table = json.load(file)
     with open(f"{WORKER}/values.schema.json") as file:
-        schema = json.load(file)
-    triggers = schema["properties"]["keda"]["properties"]["triggers"]["properties"]
+        definitions = json.load(file)["definitions"]
     scalers = json.loads(reference("json"))["scalers"]
-    for source in SOURCES:
-        rename = {target: given for given, target in table["sources"][source]["rename"].items()}
-        rows = [row for scope in ("connection", "query", "target") for row in scalers[source][scope]]
-        keys = {rename.get(row["key"], row["key"]) for row in rows}
-        inner = schema["definitions"]["prometheusTrigger"]["properties"] if source == "prometheus" else {}
-        assert keys <= set(triggers[source]["properties"]) | set(inner), source
-        assert {row["key"] for row in rows if row.get("secret")} - {"customHeaders"} <= set(table["sources"][source]["secret"])
+    assert set(table["scalers"]) == set(scalers)
+    for name, scaler in scalers.items():
+        rows = [row for scope in ("connection", "query", "target") for row in scaler[scope]]
+        assert {row["key"] for row in rows} <= set(definitions[name]["properties"]), name
+        assert {row["key"] for row in rows if row.get("secret")} - {"customHeaders"} <= set(table["scalers"][name]["secret"])
 
 
 # ---- a Job, and no KEDA ----

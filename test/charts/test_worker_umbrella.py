@@ -58,7 +58,7 @@ def test_the_umbrella_can_leave_a_part_out(umbrella):
 
 def test_a_mistake_in_a_subchart_is_named(umbrella):
     result = helm("template", "release", umbrella, "--kube-version", KUBERNETES,
-                  values={"backend": {"keda": {"triggers": {"nats-jetstream": {"lagTreshold": 5}}}}})
+                  values={"backend": {"keda": {"triggers": {"requests": {"lagTreshold": 5}}}}})
     assert result.returncode != 0 and "lagTreshold" in result.stderr
 
 

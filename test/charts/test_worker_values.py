@@ -3,7 +3,7 @@
 import pytest
 
 from support.chart import merge
-from support.worker_chart import HPA, IMAGE, JOB, KAFKA, keda, refusal, render, trigger
+from support.worker_chart import HPA, IMAGE, JOB, KAFKA, TRIGGERS, keda, refusal, render, trigger
 
 
 @pytest.mark.parametrize("values, message", [
@@ -12,8 +12,9 @@ from support.worker_chart import HPA, IMAGE, JOB, KAFKA, keda, refusal, render, 
     ({"image": {"repository": "Worker"}}, "/image/repository"),
     ({"keda": {"minReplicaCount": -1}}, "/keda/minReplicaCount"),
     ({"keda": {"minReplicaCount": "1"}}, "/keda/minReplicaCount"),
-    ({"keda": {"maxReplicaCount": 5}}, "maxReplicaCount"),
+    ({"keda": {"maxReplicaCount": 0}}, "/keda/maxReplicaCount"),
     ({"keda": {"maxReplicas": 0}}, "/keda/maxReplicas"),
+    ({"keda": {"replicas": 5}}, "replicas"),
     ({"keda": {"pollingInterval": "30s"}}, "/keda/pollingInterval"),
     ({"keda": {"idleReplicaCount": 1}}, "/keda/idleReplicaCount"),
     ({"keda": {"fallback": {"replicas": 0}}}, "/keda/fallback/replicas"),
@@ -23,14 +24,19 @@ from support.worker_chart import HPA, IMAGE, JOB, KAFKA, keda, refusal, render, 
     ({"keda": {"backlog": {"address": "backlog.keda.svc"}}}, "/keda/backlog/address"),
     ({"keda": {"advanced": {"horizontalPodAutoscalerConfig": {"behavior": {"scaleUp": {"policies": [{"type": "Percents"}]}}}}}},
      "/keda/advanced/horizontalPodAutoscalerConfig/behavior/scaleUp/policies/0"),
-    ({"keda": {"triggers": {"kafak": {"enabled": True}}}}, "kafak"),
+    ({"keda": {"triggers": {"orders": {"scaler": "kafak"}}}}, "/keda/triggers/orders/scaler"),
+    ({"keda": {"triggers": {"Orders": {"scaler": "kafka"}}}}, "Orders"),
+    ({"keda": {"triggers": {"orders": {"scaler": "kafka", "lagTreshold": 5}}}}, "lagTreshold"),
+    ({"keda": {"triggers": {"orders": {"scaler": "redis", "listLength": 0}}}}, "/keda/triggers/orders/listLength"),
+    ({"keda": {"triggers": {"kafka": {"scaler": "redis"}}}}, "bootstrapServers"),
     ({"keda": {"triggers": {"kafka": {"lagTreshold": 5}}}}, "lagTreshold"),
     ({"keda": {"triggers": {"kafka": {"lagThreshold": 0}}}}, "/keda/triggers/kafka/lagThreshold"),
     ({"keda": {"triggers": {"kafka": {"sasl": "scram"}}}}, "/keda/triggers/kafka/sasl"),
     ({"keda": {"triggers": {"kafka": {"hold": 60}}}}, "/keda/triggers/kafka/hold"),
     ({"keda": {"triggers": {"postgresql": {"sslMode": "on"}}}}, "/keda/triggers/postgresql/sslMode"),
-    ({"keda": {"triggers": {"postgresql": {"dbName": "shop"}}}}, "dbName"),
+    ({"keda": {"triggers": {"postgresql": {"db": "shop"}}}}, "db"),
     ({"keda": {"triggers": {"prometheus": {"lagTrigger": {"treshold": 1}}}}}, "treshold"),
+    ({"keda": {"prometheus": {"lagTrigger": {"treshold": 1}}}}, "treshold"),
     ({"keda": {"triggers": {"cpu": {"value": 0}}}}, "/keda/triggers/cpu/value"),
     ({"keda": {"extraTriggers": [{"type": "cron", "metadata": {"desiredReplicas": 3}}]}}, "/keda/extraTriggers/0/metadata/desiredReplicas"),
     ({"autoscaling": {"maxReplicas": 0}}, "/autoscaling/maxReplicas"),
@@ -43,13 +49,23 @@ def test_wrong_values_are_refused_by_name(values, message):
 
 
 @pytest.mark.parametrize("values, message", [
+    ({"annotations": {"a": "b"}}, "annotations is now deploymentAnnotations: rename it in your values"),
+    ({"updateStrategy": {}}, "updateStrategy is now strategy"),
+    ({"securityContext": {"privileged": False}}, "securityContext is now containerSecurityContext"),
+    ({"serviceAccount": {"automount": True}}, "serviceAccount.automount is now serviceAccount.automountServiceAccountToken"),
+], ids=str)
+def test_a_renamed_value_is_refused_with_its_new_name(values, message):
+    assert message in refusal(merge(KAFKA, values))
+
+
+@pytest.mark.parametrize("values, message", [
     ({"image": {"repository": "worker"}}, "image.tag is missing"),
     (merge(KAFKA, HPA, {"keda": {"enabled": True}}), "keda.enabled and autoscaling.enabled are both true"),
     ({**IMAGE, "kind": "ScaledJob", "keda": {"enabled": False}}, "kind is ScaledJob and keda.enabled is false"),
-    (keda(KAFKA, minReplicas=11), "keda.minReplicaCount (11) is more than keda.maxReplicas (10)"),
+    (keda(KAFKA, minReplicas=11), "keda.minReplicaCount (11) is more than keda.maxReplicaCount (10)"),
     (keda(JOB, idleReplicaCount=0), "keda.idleReplicaCount is set, and a ScaledJob has none"),
     (keda(JOB, fallback={"enabled": True}), "no fallback for a ScaledJob"),
-    (keda(KAFKA, fallback={"enabled": True, "replicas": 11}), "keda.fallback.replicas (11) is more than keda.maxReplicas (10)"),
+    (keda(KAFKA, fallback={"enabled": True, "replicas": 11}), "keda.fallback.replicas (11) is more than keda.maxReplicaCount (10)"),
     (keda(KAFKA, fallback={"enabled": True, "behavior": "scalingModifiers"}), "set keda.advanced.scalingModifiers.formula"),
     (merge(trigger("cpu"), {"kind": "ScaledJob"}), "keda.triggers.cpu is enabled"),
     (merge(trigger("cpu"), {"resources": {"requests": {"cpu": None}}}), "keda.triggers.cpu needs resources.requests.cpu"),
@@ -79,11 +95,20 @@ def test_what_one_value_needs_of_another_is_named(values, message):
     (trigger("rabbitmq", queueName=""), "keda.triggers.rabbitmq.queueName is missing"),
     (trigger("redis", address=""), "keda.triggers.redis.address"),
     (trigger("redis", listName=""), "keda.triggers.redis.listName is missing"),
-    (trigger("prometheus", lagTrigger={"query": ""}), "keda.triggers.prometheus has no query"),
-    (trigger("prometheus", serverAddress=""), "keda.triggers.prometheus.lagTrigger.serverAddress is missing"),
+    (trigger("rabbitmq", mode=""), "keda.triggers.rabbitmq.mode or queueLength is missing"),
+    (trigger("rabbitmq", value=""), "keda.triggers.rabbitmq.value or queueLength is missing"),
+    (merge(IMAGE, {"resources": {"requests": {"cpu": 1}}}, {"keda": {"triggers": {"cpu": {"enabled": True}}}}), "keda.triggers.cpu.value is missing"),
+    (keda(IMAGE, triggers={"kafak": {"enabled": True}}), "keda.triggers.kafak.scaler is missing: set it to apache-kafka, kafka, "),
+    (keda(IMAGE, triggers={"orders": {"scaler": "kafka"}}), "keda.triggers.orders.bootstrapServers is missing"),
+    (trigger("postgresql", database="shop"), "keda.triggers.postgresql.database and keda.triggers.postgresql.dbName mean the same"),
+    (keda(IMAGE, prometheus={"serverAddress": "http://p", "query": "up"}), "keda.prometheus.threshold is missing"),
+    (keda(IMAGE, prometheus={"lagTrigger": {"query": ""}}), "keda.prometheus has no query: set lagTrigger.query"),
+    (trigger("prometheus", query=""), "keda.triggers.prometheus.query is missing"),
+    (keda(IMAGE, triggers={"prometheus": {"lagTrigger": {"query": "lag", "threshold": 5}}}),
+     "keda.triggers.prometheus.lagTrigger.serverAddress is missing"),
     (trigger("postgresql", host=""), "keda.triggers.postgresql.host or connection is missing"),
     (trigger("postgresql", query=""), "keda.triggers.postgresql.query is missing"),
-    (trigger("postgresql", via="keda", database=""), "keda.triggers.postgresql.database or connection is missing: KEDA's"),
+    (trigger("postgresql", via="keda", dbName=""), "keda.triggers.postgresql.dbName or connection is missing: KEDA's"),
     (trigger("kafka", password="a", existingSecret="b"), "keda.triggers.kafka.password and keda.triggers.kafka.existingSecret are both"),
     (trigger("kafka", secretKeys={"ca": "ca.crt"}), "keda.triggers.kafka.secretKeys needs keda.triggers.kafka.existingSecret"),
     (trigger("kafka", via="keda", authenticationRef={"name": "mine"}, password="a"), "authenticationRef and"),
@@ -93,11 +118,13 @@ def test_what_one_value_needs_of_another_is_named(values, message):
     (trigger("rabbitmq", via="keda", host="amqp://worker:s3cret@rabbitmq:5672/"), "keda.triggers.rabbitmq.host has a password"),
     (trigger("postgresql", connection="postgresql://worker:s3cret@pg/shop"), "keda.triggers.postgresql.connection is a secret"),
     (trigger("postgresql", via="keda", connection="postgresql://w:s3cret@pg/shop"), "keda.triggers.postgresql.connection is a secret"),
-    (trigger("prometheus", customHeaders="Authorization=Bearer s3cret"), "keda.triggers.prometheus.lagTrigger.customHeaders has a secret"),
+    (trigger("prometheus", customHeaders="Authorization=Bearer s3cret"), "keda.triggers.prometheus.customHeaders has a secret"),
     (trigger("prometheus", via="keda", customHeaders="X-Api-Key=s3cret"), "customHeaders has a secret"),
     (merge(trigger("kafka"), trigger("redis", name="kafka")), "two triggers have the name kafka"),
     (trigger("kafka", awsRegion="eu-west-1"), "keda.triggers.kafka.awsRegion is not supported by Backlog"),
     (trigger("kafka", via="keda", maxWait="60s"), "keda.triggers.kafka.maxWait is known to Backlog alone"),
+    (keda(IMAGE, triggers={"apache-kafka": {**TRIGGERS["kafka"], "via": "keda", "saslTokenProvider": "bearer"}}),
+     "keda.triggers.apache-kafka.saslTokenProvider is known to Backlog alone"),
     (trigger("kafka", via="keda", persistentLagTime="60s"), "keda.triggers.kafka.persistentLagTime is known to Backlog alone"),
     (trigger("kafka", via="keda", passwordFromEnv="PASSWORD"), "reads password from no variable"),
     (merge(JOB, trigger("kafka", via="external-push")), "keda.triggers.kafka.via is external-push, but KEDA ignores push"),
@@ -110,7 +137,8 @@ def test_a_trigger_that_cannot_work_is_refused_by_name(values, message):
 
 def test_nothing_is_refused_that_is_off():
     """A team keeps the values of what it has switched off."""
-    render(merge(KAFKA, {"keda": {"triggers": {"cpu": None, "memory": None, "prometheus": {"lagTrigger": None}}}}))
-    render(merge(KAFKA, {"keda": {"triggers": {"redis": {"password": "a", "existingSecret": "b"}}}}))
+    render(merge(KAFKA, {"keda": {"triggers": {"cpu": None, "memory": None, "prometheus": {"enabled": False, "lagTrigger": None}}}}))
+    render(merge(KAFKA, {"keda": {"triggers": {"redis": {"enabled": False, "password": "a", "existingSecret": "b"}}}}))
     render(merge(trigger("cpu", containerName="autoscaled-worker"), {"extraContainers": [{"name": "beside", "image": "beside"}]}))
+    assert render(keda(KAFKA, triggers={"kafka": None}))["ScaledObject"]["spec"]["triggers"] == []
     render(merge(HPA, {"keda": {"minReplicas": 1, "minReplicaCount": 2, "triggers": {"kafka": {"enabled": True}}}}))

@@ -199,8 +199,8 @@ def test_the_chart_makes_the_same_triggers_and_an_hpa_where_there_is_no_keda():
     by_chart = render(None, "--values", FOLDER / "values.yaml")["ScaledObject"]["spec"]
     by_hand = yaml.safe_load((FOLDER / "manifests" / "scaledobject.yaml").read_text())["spec"]
     thresholds = {"query", "threshold", "activationThreshold", "targetQueryValue", "activationTargetQueryValue", "ignoreNullValues"}
-    found, written = ([{key: value for key, value in trigger["metadata"].items() if key in thresholds} for trigger in spec["triggers"]]
-                      for spec in (by_chart, by_hand))
+    found, written = ({trigger["name"]: {key: value for key, value in trigger["metadata"].items() if key in thresholds}
+                       for trigger in spec["triggers"]} for spec in (by_chart, by_hand))
     assert found == written and len(found) == 4
     without = render(None, "--values", FOLDER / "values.yaml", "--values", FOLDER / "values-hpa.yaml")
     assert "ScaledObject" not in without and without["HorizontalPodAutoscaler"]["spec"]["maxReplicas"] == 10
@@ -221,10 +221,10 @@ def test_the_values_that_such_charts_have_are_accepted_with_their_defaults():
         "scaleDown": {"stabilizationWindowSeconds": 300, "policies": [{"type": "Percent", "value": 50, "periodSeconds": 60}]},
         "scaleUp": {"stabilizationWindowSeconds": 0, "selectPolicy": "Max", "policies": [
             {"type": "Percent", "value": 100, "periodSeconds": 15}, {"type": "Pods", "value": 4, "periodSeconds": 15}]}}
-    triggers = [(trigger["name"], trigger["metadata"]["serverAddress"], trigger["metadata"]["threshold"],
-                 trigger["metadata"]["activationThreshold"]) for trigger in spec["triggers"]]
-    assert triggers == [("cdc-lag-seconds", "http://prometheus:9090", "300", "60"),
-                        ("cdc-buffer-changes", "http://prometheus:9090", "8000", "1000")]
+    triggers = {(trigger["name"], trigger["metadata"]["serverAddress"], trigger["metadata"]["threshold"],
+                 trigger["metadata"]["activationThreshold"]) for trigger in spec["triggers"]}
+    assert triggers == {("cdc-lag-seconds", "http://prometheus:9090", "300", "60"),
+                        ("cdc-buffer-changes", "http://prometheus:9090", "8000", "1000")} and len(spec["triggers"]) == 2
 
 
 def test_each_switch_of_such_values_adds_its_trigger_or_takes_it_away():
@@ -235,7 +235,8 @@ def test_each_switch_of_such_values_adds_its_trigger_or_takes_it_away():
              "--set", "resources.requests.cpu=100m", "--set", "resources.requests.memory=64Mi"]
     objects = values_keda(*words)
     by_name = {trigger.get("name", trigger["type"]): trigger["metadata"] for trigger in objects["ScaledObject"]["spec"]["triggers"]}
-    assert list(by_name) == ["cdc-buffer-changes", "cdc-changes-per-second", "postgresql", "cpu", "memory"]
+    assert set(by_name) == {"cdc-buffer-changes", "cdc-changes-per-second", "postgresql", "cpu", "memory"}
+    assert len(objects["ScaledObject"]["spec"]["triggers"]) == 5
     assert by_name["cdc-changes-per-second"]["threshold"] == "1000"
     database = by_name["postgresql"]
     assert (database["port"], database["targetQueryValue"], database["activationTargetQueryValue"]) == ("5432", "1000000", "100000")

@@ -1,5 +1,6 @@
 """The chart `autoscaled-worker`, rendered by helm, and values for it: every toggle once, and combinations."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -9,7 +10,7 @@ import yaml
 
 from .chart import by_kind, helm, merge, render_all
 from .process import need
-from .server import REPOSITORY, binary
+from .server import REPOSITORY, binary, reference
 
 WORKER = os.path.join(REPOSITORY, "charts", "autoscaled-worker")
 UMBRELLA = os.path.join(REPOSITORY, "examples", "umbrella")
@@ -23,19 +24,39 @@ REQUESTS = {"resources": {"requests": {"cpu": "100m", "memory": "128Mi"}}}
 TRIGGERS = {
     "kafka": {"bootstrapServers": "kafka:9092", "consumerGroup": "workers", "topic": "orders"},
     "nats-jetstream": {"natsServerMonitoringEndpoint": "nats:8222", "account": "$G", "stream": "ORDERS", "consumer": "worker"},
-    "rabbitmq": {"host": "amqp://rabbitmq:5672/", "queueName": "orders"},
+    "rabbitmq": {"host": "amqp://rabbitmq:5672/", "queueName": "orders", "mode": "QueueLength", "value": 20},
     "redis": {"address": "redis:6379", "listName": "orders"},
-    "prometheus": {"serverAddress": "http://prometheus:9090", "lagTrigger": {"query": "lag"}},
-    "postgresql": {"host": "postgresql", "database": "shop", "user": "worker", "query": "SELECT 1"},
+    "prometheus": {"serverAddress": "http://prometheus:9090", "query": "lag", "threshold": 300},
+    "postgresql": {"host": "postgresql", "port": 5432, "dbName": "shop", "userName": "worker", "sslmode": "prefer",
+                   "query": "SELECT 1", "targetQueryValue": 1000000},
+    "cpu": {"value": 80},
+    "memory": {"value": 80},
 }
-SOURCES = tuple(TRIGGERS)
+SOURCES = tuple(name for name in TRIGGERS if name not in ("cpu", "memory"))
+# Triggers of Prometheus in one, as older charts have them.
+PARTS = {"enabled": True, "serverAddress": "http://prometheus:9090", **{
+    f"{name}Trigger": {"query": name, "threshold": threshold}
+    for name, threshold in (("lag", 300), ("buffer", 8000), ("throughput", 1000))}}
 
 
 def trigger(source, **keys):
     """Values with this trigger alone."""
-    own = TRIGGERS.get(source, {})
     requests = REQUESTS if source in ("cpu", "memory") else {}
-    return merge(IMAGE, requests, {"keda": {"triggers": {source: {"enabled": True, **own, **keys}}}})
+    return merge(IMAGE, requests, {"keda": {"triggers": {source: {**TRIGGERS[source], **keys}}}})
+
+
+def of_scaler(scaler):
+    """A trigger of any scaler, without its name."""
+    if scaler.startswith("redis"):
+        what = {"stream": "orders", "consumerGroup": "workers", "lagCount": 5} if scaler.endswith("streams") else {"listName": "orders"}
+        return {"address": "redis:6379", **what, **({"sentinelMaster": "shop"} if "sentinel" in scaler else {})}
+    return TRIGGERS["kafka" if scaler == "apache-kafka" else scaler]
+
+
+def every_scaler(**keys):
+    """A trigger of each scaler of the reference, by a name that is no scaler's."""
+    scalers = json.loads(reference("json"))["scalers"]
+    return merge(IMAGE, {"keda": {"triggers": {f"{scaler}-1": {"scaler": scaler, **of_scaler(scaler), **keys} for scaler in scalers}}})
 
 
 def keda(values, **keys):
@@ -44,8 +65,8 @@ def keda(values, **keys):
 
 def all_triggers(**keys):
     """Every source, CPU and memory."""
-    return merge(*(trigger(source, **keys) for source in SOURCES), trigger("cpu"), trigger("memory"),
-                 {"keda": {"triggers": {"prometheus": {"bufferTrigger": {"query": "buffer"}, "throughputTrigger": {"query": "rate"}}}}})
+    return merge(*(trigger(source, **keys) for source in SOURCES if source != "prometheus"), trigger("cpu"), trigger("memory"),
+                 {"keda": {"triggers": {"prometheus": {**PARTS, **keys}}}})
 
 
 KAFKA = trigger("kafka")
@@ -65,12 +86,16 @@ TOGGLES = {
     "all triggers by KEDA": keda(all_triggers(**CREDENTIALS), via="keda"),
     "connections": all_triggers(connectionName="shared"),
     "scale to zero": keda(KAFKA, minReplicaCount=0),
-    "older name": keda(KAFKA, minReplicas=2),
+    "older names": keda(KAFKA, minReplicas=2, maxReplicas=20, prometheus=PARTS, postgresql={
+        "host": "postgresql", "port": 5432, "database": "shop", "user": "worker", "sslMode": "prefer",
+        "query": "SELECT 1", "targetQueryValue": 1000000}),
+    "every scaler": every_scaler(),
+    "every scaler by KEDA": every_scaler(via="keda"),
     "idle": keda(KAFKA, idleReplicaCount=0, minReplicaCount=3),
     "fallback": keda(all_triggers(), fallback={"enabled": True, "replicas": 4, "behavior": "currentReplicas"}),
     "behavior": keda(KAFKA, advanced={"restoreToOriginalReplicaCount": True, "horizontalPodAutoscalerConfig": {
         "name": "queues", "behavior": {"scaleDown": {"selectPolicy": "Disabled"}}}}),
-    "one value of several": keda(all_triggers(), advanced={"scalingModifiers": {"formula": "kafka + redis", "target": "10"}}),
+    "one value of several": keda(all_triggers(), advanced={"scalingModifiers": {"formula": "nats_jetstream + redis", "target": "10"}}),
     "TLS": keda(KAFKA, backlog={"tls": True, "authenticationRef": {"name": "backlog"}}),
     "paused": keda(KAFKA, annotations={"autoscaling.keda.sh/paused": "true"}, labels={"team": "platform"}),
     "more triggers": keda(IMAGE, extraTriggers=[{"type": "cron", "name": "night", "metadata": {
@@ -92,13 +117,13 @@ TOGGLES = {
     "image": {**KAFKA, "image": {"registry": "registry.example", "repository": "worker", "digest": "sha256:" + "0" * 64},
               "imagePullSecrets": [{"name": "pull"}], "global": {"imageRegistry": "mirror.example", "imagePullSecrets": [{"name": "all"}]}},
     "names": {**KAFKA, "nameOverride": "queues", "commonLabels": {"team": "platform"}, "commonAnnotations": {"a.example/b": "c"}},
-    "service account": {**KAFKA, "serviceAccount": {"create": False, "name": "theirs", "automount": True}},
-    "pods": {**KAFKA, "annotations": {"a": "b"}, "podAnnotations": {"a": "b"}, "podLabels": {"team": "platform"},
+    "service account": {**KAFKA, "serviceAccount": {"create": False, "name": "theirs", "automountServiceAccountToken": True}},
+    "pods": {**KAFKA, "deploymentAnnotations": {"a": "b"}, "podAnnotations": {"a": "b"}, "podLabels": {"team": "platform"},
              "command": ["worker"], "args": ["--verbose"], "env": [{"name": "BROKER", "value": "{{ .Release.Name }}-kafka"}],
              "envFrom": [{"configMapRef": {"name": "env"}}], "ports": [{"name": "metrics", "containerPort": 9100}],
              "livenessProbe": {"httpGet": {"path": "/", "port": "metrics"}}, "readinessProbe": {"exec": {"command": ["true"]}},
              "startupProbe": {"tcpSocket": {"port": 9100}}, "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
-             "terminationGracePeriodSeconds": 600, "updateStrategy": {"type": "Recreate"}, "minReadySeconds": 5,
+             "terminationGracePeriodSeconds": 600, "strategy": {"type": "Recreate"}, "minReadySeconds": 5,
              "revisionHistoryLimit": 0, "podDisruptionBudget": {"maxUnavailable": 1},
              "nodeSelector": {"kubernetes.io/os": "linux"}, "tolerations": [{"key": "dedicated", "operator": "Exists"}],
              "affinity": {"podAntiAffinity": {}}, "priorityClassName": "high",

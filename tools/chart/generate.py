@@ -103,8 +103,23 @@ def of_scaler(scaler):
     return {"properties": properties, "additionalProperties": False} | ({"allOf": required} if required else {})
 
 
+def renamed_of(page):
+    return yaml.safe_load((HERE / page).read_text())["renamed"]
+
+
+def with_renamed(whole):
+    """The schema lets a value of before through, so that the templates can name the new one."""
+    for path, name in whole.pop("renamed").items():
+        *parents, key = path.split(".")
+        place = whole["properties"]
+        for parent in parents:
+            place = place.setdefault(parent, {"type": "object", "additionalProperties": False, "properties": {}})["properties"]
+        place[key] = {"description": f"is now {name}"}
+    return whole
+
+
 def schema(reference):
-    whole = yaml.safe_load((HERE / "schema.yaml").read_text())
+    whole = with_renamed(yaml.safe_load((HERE / "schema.yaml").read_text()))
     scalers = reference["scalers"]
     connection = whole["definitions"]["connection"]
     connection["properties"]["scaler"] = {"enum": sorted(scalers)}
@@ -134,6 +149,7 @@ def table(reference):
         "general": sorted(name for row in reference["trigger"] for name in trigger_names(row)),
         "keys": {name: sorted(spelling for row in found for spelling in trigger_names(row))
                  for name, found in sorted(rows.items())},
+        "renamed": renamed_of("schema.yaml"),
         "secrets": sorted({row["key"] for found in rows.values() for row in found if row.get("secret")} - MAY_HOLD_SECRET),
     }, indent=1) + "\n"
 
@@ -204,7 +220,7 @@ def is_group(value, values):
     return any(other.path.startswith(value.path + ".") for other in values)
 
 
-def readme(chart, page):
+def readme(chart, page, reference):
     lines = []
     for title, prose, values in values_of((chart / "values.yaml").read_text()):
         lines += [f"### {title}", ""]
@@ -214,7 +230,8 @@ def readme(chart, page):
             default = "" if is_group(value, values) else default_of(value.default)
             lines.append(f"| `{value.path}` | {default} | {cell(prose_of(value.doc))} |")
         lines.append("")
-    return (HERE / page).read_text().replace("VALUES\n", "\n".join(lines))
+    scalers = ", ".join(f"`{name}`" for name in sorted(reference["scalers"]))
+    return (HERE / page).read_text().replace("VALUES\n", "\n".join(lines)).replace("SCALERS", scalers)
 
 
 def main():
@@ -223,10 +240,10 @@ def main():
     for path, text in {
             CHART / "values.schema.json": schema(reference),
             CHART / "files" / "reference.json": table(reference),
-            CHART / "README.md": readme(CHART, "readme.md"),
-            WORKER / "values.schema.json": worker.schema(reference, of_key),
-            WORKER / "files" / "triggers.json": worker.table(reference),
-            WORKER / "README.md": readme(WORKER, "worker_readme.md")}.items():
+            CHART / "README.md": readme(CHART, "readme.md", reference),
+            WORKER / "values.schema.json": worker.schema(reference, of_key, with_renamed),
+            WORKER / "files" / "triggers.json": worker.table(reference, renamed_of("worker_schema.yaml")),
+            WORKER / "README.md": readme(WORKER, "worker_readme.md", reference)}.items():
         if "--check" not in sys.argv:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)

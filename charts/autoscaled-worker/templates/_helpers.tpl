@@ -54,6 +54,10 @@ namespace: {{ .context.Release.Namespace }}
 {{- end }}
 {{- end }}
 
+{{- define "autoscaled-worker.maxReplicaCount" -}}
+{{- int64 (.Values.keda.maxReplicaCount | default .Values.keda.maxReplicas | default 10) }}
+{{- end }}
+
 {{/* Whether idleReplicaCount says more than minReplicaCount; empty if not. */}}
 {{- define "autoscaled-worker.hasIdle" -}}
 {{- if and (not (kindIs "invalid" .Values.keda.idleReplicaCount)) (ne (include "autoscaled-worker.minReplicaCount" .) "0") }}true{{ end }}

@@ -14,7 +14,7 @@ metadata:
   {{- include "autoscaled-worker.labelsAndAnnotations" (dict "context" $ "labels" $values.podLabels "annotations" $values.podAnnotations) | nindent 2 }}
 spec:
   serviceAccountName: {{ include "autoscaled-worker.serviceAccountName" $ }}
-  automountServiceAccountToken: {{ $values.serviceAccount.automount }}
+  automountServiceAccountToken: {{ $values.serviceAccount.automountServiceAccountToken }}
   {{- with .restartPolicy }}
   restartPolicy: {{ . }}
   {{- end }}
@@ -68,10 +68,14 @@ env:
   {{- tpl (toYaml .) $ | nindent 2 }}
 {{- end }}
 {{- $values := .Values }}
-{{- range $field := list "command" "args" "envFrom" "ports" "resources" "livenessProbe" "readinessProbe" "startupProbe" "lifecycle" "securityContext" "volumeMounts" }}
+{{- range $field := list "command" "args" "envFrom" "ports" "resources" "livenessProbe" "readinessProbe" "startupProbe" "lifecycle" "volumeMounts" }}
 {{- with get $values $field }}
 {{ $field }}:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end }}
+{{- with .Values.containerSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}

@@ -1,22 +1,10 @@
 {{/*
-The triggers. files/triggers.json, which ./dev chart makes, has what each source's scaler knows:
+The triggers. files/triggers.json, which ./dev chart makes, has what each scaler knows:
 keys of the connection, secrets, what is required, and what KEDA's built-in scaler reads differently.
 */}}
 
 {{- define "autoscaled-worker.table" -}}
 {{- .Files.Get "files/triggers.json" }}
-{{- end }}
-
-{{/* The values of all triggers: keda.triggers, and over them those that are at keda.<trigger>. */}}
-{{- define "autoscaled-worker.values" -}}
-{{- $keda := .Values.keda }}
-{{- $triggers := deepCopy $keda.triggers }}
-{{- range $name := list "prometheus" "postgresql" "cpu" "memory" }}
-{{- with get $keda $name }}
-{{- $_ := set $triggers $name (mergeOverwrite (get $triggers $name | default dict) (deepCopy .)) }}
-{{- end }}
-{{- end }}
-{{- toYaml $triggers }}
 {{- end }}
 
 {{/* A value as the text that a trigger's metadata has: (context, value). 1000000 must not become 1e+06. */}}
@@ -42,30 +30,81 @@ keys of the connection, secrets, what is required, and what KEDA's built-in scal
 {{- ternary (ternary "external" "external-push" $isJob) $via (eq $via "backlog") }}
 {{- end }}
 
-{{/* The enabled source triggers, as a YAML list: path (of the values), source, name, via, options. */}}
+{{/* The enabled triggers by their names, as a YAML map: keda.triggers, and over them those at keda.NAME. */}}
+{{- define "autoscaled-worker.enabled" -}}
+{{- $keda := .Values.keda }}
+{{- $table := include "autoscaled-worker.table" . | fromJson }}
+{{- $scalers := concat (keys $table.scalers | sortAlpha) $table.resources }}
+{{- $triggers := deepCopy ($keda.triggers | default dict) }}
+{{- range $name := $table.atKeda }}
+{{- with get $keda $name }}
+{{- $_ := set $triggers $name (mergeOverwrite (get $triggers $name | default dict) (deepCopy .)) }}
+{{- end }}
+{{- end }}
+{{- $enabled := dict }}
+{{- range $name, $options := $triggers }}
+{{- if and (kindIs "map" $options) (ne (toString $options.enabled) "false") }}
+{{- $scaler := $options.scaler | default $name }}
+{{- $path := printf (ternary "keda.%s" "keda.triggers.%s" (and (has $name $table.atKeda) (not (empty (get $keda $name))))) $name }}
+{{- if not (has $scaler $scalers) }}
+{{- fail (printf "%s.scaler is missing: set it to %s" $path (join ", " $scalers)) }}
+{{- end }}
+{{- $_ := set $enabled $name (dict "scaler" $scaler "path" $path "options" $options) }}
+{{- end }}
+{{- end }}
+{{- toYaml $enabled }}
+{{- end }}
+
+{{/* Those of cpu and memory, which KEDA measures itself, as a YAML map. */}}
+{{- define "autoscaled-worker.resources" -}}
+{{- $resources := dict }}
+{{- range $name, $found := include "autoscaled-worker.enabled" . | fromYaml }}
+{{- if has $found.scaler (list "cpu" "memory") }}{{ $_ := set $resources $name $found }}{{ end }}
+{{- end }}
+{{- toYaml $resources }}
+{{- end }}
+
+{{/*
+The other ones, as a YAML list: path (of the values), key (of keda.triggers), at (its path), scaler, via, name (of KEDA's trigger),
+options. A trigger of Prometheus may have several in it: lagTrigger, bufferTrigger.
+*/}}
 {{- define "autoscaled-worker.sources" -}}
 {{- $context := . }}
 {{- $table := include "autoscaled-worker.table" . | fromJson }}
 {{- $sources := list }}
-{{- $triggers := include "autoscaled-worker.values" . | fromYaml }}
-{{- range $source := list "kafka" "nats-jetstream" "rabbitmq" "redis" "prometheus" "postgresql" }}
-{{- $options := get $triggers $source | default dict }}
-{{- $path := printf "keda.triggers.%s" $source }}
-{{- if $options.enabled }}
+{{- range $key, $trigger := include "autoscaled-worker.enabled" . | fromYaml }}
+{{- if not (has $trigger.scaler $table.resources) }}
+{{- $path := $trigger.path }}
+{{- $options := $trigger.options }}
+{{- range $given, $target := (get $table.scalers $trigger.scaler).rename }}
+{{- if and (get $options $given) (get $options $target) }}
+{{- fail (printf "%s.%s and %s.%s mean the same: remove %s" $path $given $path $target $given) }}
+{{- end }}
+{{- end }}
 {{- $via := include "autoscaled-worker.via" (dict "context" $context "path" $path "options" $options) }}
-{{- $found := dict "path" $path "source" $source "via" $via "name" (get $table.sources $source).name "options" $options }}
-{{- if ne $source "prometheus" }}
-{{- $sources = append $sources $found }}
-{{- else }}
-{{- $common := omit $options "lagTrigger" "bufferTrigger" "throughputTrigger" }}
-{{- range $each := list "lag" "buffer" "throughput" }}
-{{- $own := get $options (printf "%sTrigger" $each) | default dict }}
-{{- if and $own.query (ne (toString $own.enabled) "false") }}
-{{- $name := $own.metricName | default $each }}
-{{- $own = omit $own "enabled" "metricName" }}
-{{- $sources = append $sources (merge (dict "path" (printf "%s.%sTrigger" $path $each) "name" $name "options" (merge (deepCopy $own) $common)) $found) }}
+{{- $found := dict "path" $path "key" $key "at" $path "scaler" $trigger.scaler "via" $via }}
+{{- $parts := dict }}
+{{- range $given, $part := $options }}
+{{- if and (eq $trigger.scaler "prometheus") (hasSuffix "Trigger" $given) }}{{ $_ := set $parts $given ($part | default dict) }}{{ end }}
+{{- end }}
+{{- if not $parts }}
+{{- $sources = append $sources (merge (dict "name" ($options.name | default (replace "-" "_" $key)) "options" $options) $found) }}
+{{- end }}
+{{- $hasQuery := empty $parts }}
+{{- $common := omit $options "name" }}
+{{- range $given, $_ := $parts }}{{ $common = omit $common $given }}{{ end }}
+{{- range $given, $part := $parts }}
+{{- if $part.query }}
+{{- $hasQuery = true }}
+{{- if ne (toString $part.enabled) "false" }}
+{{- $name := $part.name | default $part.metricName | default (trimSuffix "Trigger" $given) }}
+{{- $own := omit $part "enabled" "metricName" "name" }}
+{{- $sources = append $sources (merge (dict "path" (printf "%s.%s" $path $given) "name" $name "options" (merge (deepCopy $own) $common)) $found) }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- if not $hasQuery }}
+{{- fail (printf "%s has no query: set %s.query" $path (keys $parts | sortAlpha | join ".query or ")) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -75,14 +114,13 @@ keys of the connection, secrets, what is required, and what KEDA's built-in scal
 {{/*
 The secret parameters of a source: `parameters`, each with its Secret and key, and `data`, what the chart's own Secret has of
 them. KEDA's built-in scalers read some parameters only from a TriggerAuthentication, even if they are no secrets.
-(context, source: an item of worker.sources)
+(context, source: an item of sources)
 */}}
 {{- define "autoscaled-worker.credentials" -}}
 {{- $context := .context }}
 {{- $options := .source.options }}
-{{- $source := .source.source }}
-{{- $path := printf "keda.triggers.%s" $source }}
-{{- $row := get (include "autoscaled-worker.table" $context | fromJson).sources $source }}
+{{- $path := .source.at }}
+{{- $row := get (include "autoscaled-worker.table" $context | fromJson).scalers .source.scaler }}
 {{- $own := printf "%s-triggers" (include "autoscaled-worker.fullname" $context) }}
 {{- $parameters := dict }}
 {{- $data := dict }}
@@ -100,8 +138,9 @@ them. KEDA's built-in scalers read some parameters only from a TriggerAuthentica
 {{- if $options.password }}
 {{- $_ := set $data "password" (toString $options.password) }}{{/* as it is: it may look like a template */}}
 {{- end }}
-{{- if and $options.existingSecret $options.passwordKey }}
-{{- $_ := set $parameters "password" (dict "secret" $options.existingSecret "key" $options.passwordKey) }}
+{{- $passwordKey := ternary $options.passwordKey "password" (hasKey $options "passwordKey") }}
+{{- if and $options.existingSecret $passwordKey }}
+{{- $_ := set $parameters "password" (dict "secret" $options.existingSecret "key" $passwordKey) }}
 {{- end }}
 {{- range $parameter, $key := $options.secretKeys }}
 {{- $_ := set $parameters $parameter (dict "secret" $options.existingSecret "key" $key) }}
@@ -116,13 +155,13 @@ them. KEDA's built-in scalers read some parameters only from a TriggerAuthentica
 {{- range $row.keda.ignored }}{{ $_ := unset $parameters . }}{{ $_ := unset $data . }}{{ end }}
 {{- end }}
 {{- range $key := keys $data }}
-{{- $_ := set $parameters $key (dict "secret" $own "key" (printf "%s-%s" $source $key)) }}
+{{- $_ := set $parameters $key (dict "secret" $own "key" (printf "%s-%s" $.source.key $key)) }}
 {{- end }}
 {{- end }}
 {{- toYaml (dict "parameters" $parameters "data" $data) }}
 {{- end }}
 
-{{/* The variable of the worker's container that has a secret parameter: (list source parameter). */}}
+{{/* The variable of the worker's container that has a secret parameter: (list key parameter). */}}
 {{- define "autoscaled-worker.variable" -}}
 KEDA_TRIGGER_{{ printf "%s_%s" (index . 0 | replace "-" "_") (index . 1 | snakecase) | upper }}
 {{- end }}
@@ -155,9 +194,9 @@ KEDA_TRIGGER_{{ printf "%s_%s" (index . 0 | replace "-" "_") (index . 1 | snakec
 {{- $path := .source.path }}
 {{- $options := .source.options }}
 {{- $table := include "autoscaled-worker.table" $context | fromJson }}
-{{- $row := get $table.sources .source.source }}
+{{- $row := get $table.scalers .source.scaler }}
 {{- $parameters := (include "autoscaled-worker.credentials" . | fromYaml).parameters }}
-{{- $metadata := dict "scalerAddress" (include "autoscaled-worker.text" (dict "context" $context "value" $keda.backlog.address)) "scaler" .source.source }}
+{{- $metadata := dict "scalerAddress" (include "autoscaled-worker.text" (dict "context" $context "value" $keda.backlog.address)) "scaler" .source.scaler }}
 {{- if $keda.backlog.tls }}{{ $_ := set $metadata "enableTLS" "true" }}{{ end }}
 {{- range $given, $value := $options }}
 {{- $key := get $row.rename $given | default $given }}
@@ -178,13 +217,13 @@ KEDA_TRIGGER_{{ printf "%s_%s" (index . 0 | replace "-" "_") (index . 1 | snakec
 {{- $_ := set $metadata "holdWindow" (printf "%ds" $window) }}
 {{- end }}
 {{- range $parameter, $_ := $parameters }}
-{{- $_ := set $metadata (printf "%sFromEnv" $parameter) (include "autoscaled-worker.variable" (list $.source.source $parameter)) }}
+{{- $_ := set $metadata (printf "%sFromEnv" $parameter) (include "autoscaled-worker.variable" (list $.source.key $parameter)) }}
 {{- end }}
 {{- if and $keda.fallback.enabled (not $metadata.hold) }}{{ $_ := set $metadata "hold" "60s" }}{{ end }}
 {{- if not $metadata.connectionName }}
 {{- range $row.required.connection }}
 {{- if not (include "autoscaled-worker.hasOneOf" (dict "keys" . "metadata" $metadata "parameters" $parameters)) }}
-{{- fail (printf "%s.%s is missing; or name a connection of Backlog in %s.connectionName" $path (include "autoscaled-worker.valueNames" (list $row .)) $path) }}
+{{- fail (printf "%s.%s is missing; or name a connection of Backlog in %s.connectionName" $path (join " or " .) $path) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -200,25 +239,13 @@ metadata:
   {{- toYaml $metadata | nindent 2 }}
 {{- end }}
 
-{{/* What keys are called in the values, as a text: (list row keys). */}}
-{{- define "autoscaled-worker.valueNames" -}}
-{{- $names := list }}
-{{- $rename := (index . 0).rename }}
-{{- range $key := index . 1 }}
-{{- $name := $key }}
-{{- range $given, $target := $rename }}{{ if eq $target $key }}{{ $name = $given }}{{ end }}{{ end }}
-{{- $names = append $names $name }}
-{{- end }}
-{{- join " or " $names }}
-{{- end }}
-
 {{/* A trigger by KEDA's built-in scaler: (context, source). */}}
 {{- define "autoscaled-worker.builtInTrigger" -}}
 {{- $context := .context }}
 {{- $path := .source.path }}
 {{- $options := .source.options }}
 {{- $table := include "autoscaled-worker.table" $context | fromJson }}
-{{- $row := get $table.sources .source.source }}
+{{- $row := get $table.scalers .source.scaler }}
 {{- $parameters := (include "autoscaled-worker.credentials" . | fromYaml).parameters }}
 {{- $metadata := dict }}
 {{- range $given, $value := $options }}
@@ -231,7 +258,7 @@ metadata:
 {{- fail (printf "%s.%s is known to Backlog alone, and via is keda: remove it, or set %s.via to backlog" $path $given $path) }}
 {{- end }}
 {{- if and (ne $plain $key) (not (has $plain $row.keda.variables)) }}
-{{- fail (printf "%s.%s: KEDA's %s scaler reads %s from no variable: use existingSecret and secretKeys" $path $given $.source.source $plain) }}
+{{- fail (printf "%s.%s: KEDA's %s scaler reads %s from no variable: use existingSecret and secretKeys" $path $given $.source.scaler $plain) }}
 {{- end }}
 {{- if not (has $key $row.keda.authentication) }}
 {{- include "autoscaled-worker.checkKey" (dict "path" $path "key" $key "value" $text "row" $row) }}
@@ -244,33 +271,33 @@ metadata:
 {{- end }}
 {{- range concat $row.required.keda $row.required.connection }}
 {{- if not (or $options.authenticationRef (include "autoscaled-worker.hasOneOf" (dict "keys" . "metadata" $metadata "parameters" $parameters))) }}
-{{- fail (printf "%s.%s is missing: KEDA's scaler needs it" $path (include "autoscaled-worker.valueNames" (list $row .))) }}
+{{- fail (printf "%s.%s is missing: KEDA's scaler needs it" $path (join " or " .)) }}
 {{- end }}
 {{- end }}
-type: {{ .source.source }}
+type: {{ .source.scaler }}
 {{- if $options.authenticationRef }}
 authenticationRef:
   {{- toYaml $options.authenticationRef | nindent 2 }}
 {{- else if $parameters }}
 authenticationRef:
-  name: {{ include "autoscaled-worker.fullname" $context }}-{{ .source.source }}
+  name: {{ include "autoscaled-worker.fullname" $context }}-{{ .source.key }}
 {{- end }}
 metadata:
   {{- toYaml $metadata | nindent 2 }}
 {{- end }}
 
-{{/* One source trigger: (context, source). */}}
+{{/* One trigger of a source: (context, source). */}}
 {{- define "autoscaled-worker.trigger" -}}
-{{- $row := get (include "autoscaled-worker.table" .context | fromJson).sources .source.source }}
+{{- $row := get (include "autoscaled-worker.table" .context | fromJson).scalers .source.scaler }}
 {{- $trigger := include (ternary "autoscaled-worker.builtInTrigger" "autoscaled-worker.backlogTrigger" (eq .source.via "keda")) . | fromYaml }}
 {{- if $trigger.Error }}{{ fail (printf "%s: %s" .source.path $trigger.Error) }}{{ end }}
 {{- $parameters := (include "autoscaled-worker.credentials" . | fromYaml).parameters }}
 {{- range $row.required.query }}
 {{- if not (include "autoscaled-worker.hasOneOf" (dict "keys" . "metadata" $trigger.metadata "parameters" $parameters)) }}
-{{- fail (printf "%s.%s is missing" $.source.path (include "autoscaled-worker.valueNames" (list $row .))) }}
+{{- fail (printf "%s.%s is missing" $.source.path (join " or " .)) }}
 {{- end }}
 {{- end }}
-{{- $_ := set $trigger "name" (.source.options.name | default .source.name) }}
+{{- $_ := set $trigger "name" .source.name }}
 {{- with .source.options.metricType }}{{ $_ := set $trigger "metricType" . }}{{ end }}
 {{- if .source.options.useCachedMetrics }}{{ $_ := set $trigger "useCachedMetrics" true }}{{ end }}
 {{- toYaml $trigger }}
@@ -283,13 +310,14 @@ metadata:
 {{- range include "autoscaled-worker.sources" . | fromYamlArray }}
 {{- $triggers = append $triggers (include "autoscaled-worker.trigger" (dict "context" $context "source" .) | fromYaml) }}
 {{- end }}
-{{- range $resource := list "cpu" "memory" }}
-{{- $options := get (include "autoscaled-worker.values" $context | fromYaml) $resource | default dict }}
-{{- if $options.enabled }}
+{{- range $name, $found := include "autoscaled-worker.resources" $context | fromYaml }}
+{{- $options := $found.options }}
+{{- if not $options.value }}
+{{- fail (printf "%s.value is missing: set it to a percentage, such as 80" $found.path) }}
+{{- end }}
 {{- $metadata := dict "value" (include "autoscaled-worker.text" (dict "context" $context "value" $options.value)) }}
 {{- with $options.containerName }}{{ $_ := set $metadata "containerName" . }}{{ end }}
-{{- $triggers = append $triggers (dict "type" $resource "metricType" $options.metricType "metadata" $metadata) }}
-{{- end }}
+{{- $triggers = append $triggers (dict "type" $found.scaler "metricType" ($options.metricType | default "Utilization") "metadata" $metadata) }}
 {{- end }}
 {{- $triggers = concat $triggers $context.Values.keda.extraTriggers }}
 {{- $names := dict }}
@@ -311,7 +339,7 @@ metadata:
 {{- $source := . }}
 {{- if ne .via "keda" }}
 {{- range $parameter, $from := (include "autoscaled-worker.credentials" (dict "context" $context "source" .) | fromYaml).parameters }}
-{{- $env = append $env (dict "name" (include "autoscaled-worker.variable" (list $source.source $parameter)) "valueFrom" (dict "secretKeyRef" (dict "name" $from.secret "key" $from.key))) }}
+{{- $env = append $env (dict "name" (include "autoscaled-worker.variable" (list $source.key $parameter)) "valueFrom" (dict "secretKeyRef" (dict "name" $from.secret "key" $from.key))) }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -1,6 +1,13 @@
 {{/* What the schema cannot say: what one value needs of another. */}}
 {{- define "autoscaled-worker.validate" -}}
 {{- $isJob := eq .Values.kind "ScaledJob" }}
+{{- range $path, $name := (include "autoscaled-worker.table" . | fromJson).renamed }}
+{{- $place := $.Values }}
+{{- range splitList "." $path | initial }}{{ $place = get $place . | default dict }}{{ end }}
+{{- if hasKey $place (splitList "." $path | last) }}
+{{- fail (printf "%s is now %s: rename it in your values, and upgrade with all of them in files and --reset-values" $path $name) }}
+{{- end }}
+{{- end }}
 {{- if and .Values.image.repository (not (or .Values.image.tag .Values.image.digest)) }}
 {{- fail "image.tag is missing: set it, or image.digest" }}
 {{- end }}
@@ -23,8 +30,9 @@
 {{- $keda := .Values.keda }}
 {{- $isJob := eq .Values.kind "ScaledJob" }}
 {{- $min := include "autoscaled-worker.minReplicaCount" . | int64 }}
-{{- if gt $min (int64 $keda.maxReplicas) }}
-{{- fail (printf "keda.minReplicaCount (%d) is more than keda.maxReplicas (%d)" $min (int64 $keda.maxReplicas)) }}
+{{- $max := include "autoscaled-worker.maxReplicaCount" . | int64 }}
+{{- if gt $min $max }}
+{{- fail (printf "keda.minReplicaCount (%d) is more than keda.maxReplicaCount (%d)" $min $max) }}
 {{- end }}
 {{- if not (kindIs "invalid" $keda.idleReplicaCount) }}
 {{- if $isJob }}
@@ -35,8 +43,8 @@
 {{- if $isJob }}
 {{- fail "keda.fallback.enabled is true, and KEDA has no fallback for a ScaledJob: set it to false" }}
 {{- end }}
-{{- if gt (int64 $keda.fallback.replicas) (int64 $keda.maxReplicas) }}
-{{- fail (printf "keda.fallback.replicas (%d) is more than keda.maxReplicas (%d)" (int64 $keda.fallback.replicas) (int64 $keda.maxReplicas)) }}
+{{- if gt (int64 $keda.fallback.replicas) $max }}
+{{- fail (printf "keda.fallback.replicas (%d) is more than keda.maxReplicaCount (%d)" (int64 $keda.fallback.replicas) $max) }}
 {{- end }}
 {{- if and (eq $keda.fallback.behavior "scalingModifiers") (not $keda.advanced.scalingModifiers.formula) }}
 {{- fail "keda.fallback.behavior is scalingModifiers: set keda.advanced.scalingModifiers.formula, or another behavior" }}
@@ -46,26 +54,14 @@
 
 {{- define "autoscaled-worker.validateTriggers" -}}
 {{- $values := .Values }}
-{{- $isJob := eq .Values.kind "ScaledJob" }}
-{{- $isEnabled := dict }}
-{{- $triggers := include "autoscaled-worker.values" . | fromYaml }}
-{{- range $name, $trigger := $triggers }}
-{{- if ($trigger | default dict).enabled }}{{ $_ := set $isEnabled $name true }}{{ end }}
+{{- $resources := include "autoscaled-worker.resources" . | fromYaml }}
+{{- range $resources }}
+{{- if eq $values.kind "ScaledJob" }}
+{{- fail (printf "%s is enabled, and KEDA has no such trigger for a ScaledJob: set it to false" .path) }}
 {{- end }}
-{{- with $triggers.prometheus }}
-{{- if and .enabled (not (or (.lagTrigger | default dict).query (.bufferTrigger | default dict).query (.throughputTrigger | default dict).query)) }}
-{{- fail "keda.triggers.prometheus has no query: set lagTrigger.query, bufferTrigger.query or throughputTrigger.query" }}
+{{- include "autoscaled-worker.validateRequests" (list $values .scaler .path .options.containerName) }}
 {{- end }}
-{{- end }}
-{{- range $resource := list "cpu" "memory" }}
-{{- if hasKey $isEnabled $resource }}
-{{- if $isJob }}
-{{- fail (printf "keda.triggers.%s is enabled, and KEDA has no such trigger for a ScaledJob: set it to false" $resource) }}
-{{- end }}
-{{- include "autoscaled-worker.validateRequests" (list $values $resource (printf "keda.triggers.%s" $resource) (get $triggers $resource).containerName) }}
-{{- end }}
-{{- end }}
-{{- if and $isEnabled (not (or (omit $isEnabled "cpu" "memory") .Values.keda.extraTriggers)) }}
+{{- if and $resources (not (or (include "autoscaled-worker.sources" . | fromYamlArray) .Values.keda.extraTriggers)) }}
 {{- if eq (include "autoscaled-worker.minReplicaCount" . | int64) 0 }}
 {{- fail "keda.minReplicaCount is 0 and only cpu and memory are triggers: without pods there is no CPU to measure; set it to at least 1" }}
 {{- end }}

@@ -181,7 +181,7 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
-{{/* What the server of this version knows: (flags), made by ./dev chart. */}}
+{{/* What the server of this version knows, made by ./dev chart. */}}
 {{- define "backlog.flags" -}}
 {{- (.Get "files/reference.json" | fromJson).flags | toYaml }}
 {{- end }}
@@ -291,20 +291,13 @@ postgresql: {query: "SELECT count(*) FROM orders WHERE state = 'new'", targetQue
 prometheus: {query: 'sum(orders_waiting{shop="eu"})', threshold: "5"}
 {{- end }}
 
-{{/* ---- security contexts, of the server's pods and of the test's ---- */}}
+{{/* ---- the pods ---- */}}
 
-{{- define "backlog.podSecurityContext" -}}
-{{- $context := dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault") }}
-{{- with .Values.runAsUser }}
-{{- $id := int64 . }}
-{{- $_ := merge $context (dict "runAsUser" $id "runAsGroup" $id "fsGroup" $id) }}
+{{/* The chart's own PriorityClass, unless the values name another one. */}}
+{{- define "backlog.priorityClassName" -}}
+{{- if .Values.priorityClassName }}{{ .Values.priorityClassName }}
+{{- else if .Values.priorityClass.create }}{{ include "backlog.clusterName" . }}
 {{- end }}
-{{- mergeOverwrite $context .Values.podSecurityContext | toYaml }}
-{{- end }}
-
-{{- define "backlog.securityContext" -}}
-{{- $context := dict "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true "capabilities" (dict "drop" (list "ALL")) }}
-{{- mergeOverwrite $context .Values.securityContext | toYaml }}
 {{- end }}
 
 {{/* Pods of a NetworkPolicy: (namespace, podLabels). */}}

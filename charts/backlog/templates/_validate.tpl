@@ -1,5 +1,12 @@
 {{/* What the schema cannot say: what one value needs of another. */}}
 {{- define "backlog.validate" -}}
+{{- range $path, $name := (.Files.Get "files/reference.json" | fromJson).renamed }}
+{{- $place := $.Values }}
+{{- range splitList "." $path | initial }}{{ $place = get $place . | default dict }}{{ end }}
+{{- if hasKey $place (splitList "." $path | last) }}
+{{- fail (printf "%s is now %s: rename it in your values, and upgrade with all of them in files and --reset-values" $path $name) }}
+{{- end }}
+{{- end }}
 {{- $tls := .Values.tls }}
 {{- if not .Values.image.repository }}
 {{- fail "image.repository is missing: set it to your image of Backlog, such as registry.example/backlog" }}
