@@ -19,16 +19,11 @@ def test_helm_lint_finds_nothing(name):
 
 
 @pytest.mark.parametrize("name", MATRIX)
-def test_the_schemas_find_nothing(name):
+def test_the_schemas_and_backlog_check_find_nothing(name, tmp_path):
     objects = render_all(MATRIX[name], chart=WORKER)
     assert [mistake for item in objects for mistake in mistakes(item)] == []
     for item in objects:
         assert item["metadata"].get("namespace", "scaling") == "scaling"
-
-
-@pytest.mark.parametrize("name", MATRIX)
-def test_backlog_check_finds_nothing(name, tmp_path):
-    objects = render_all(MATRIX[name], chart=WORKER)
     found = check(objects, tmp_path)
     assert found.returncode == 0, found.stdout + found.stderr
     assert "error:" not in found.stdout
