@@ -9,7 +9,7 @@ import yaml
 from support.chart import merge
 from support.server import reference
 from support.worker_chart import (CREDENTIALS, HPA, IMAGE, JOB, KAFKA, NAME, PARTS, REQUESTS, SECRET, SOURCES, TRIGGERS, WORKER,
-                                  all_triggers, container_of, every_scaler, keda, render, trigger, triggers_of)
+                                  all_triggers, container_of, every_scaler, keda, notes_of, render, trigger, triggers_of)
 
 ADDRESS = "backlog.keda.svc:9090"
 
@@ -348,6 +348,15 @@ def test_a_plain_hpa_where_keda_is_off():
     assert (spec["minReplicas"], spec["maxReplicas"]) == (1, 10)
     metric, = spec["metrics"]
     assert metric["resource"] == {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}
+
+
+def test_the_notes_name_the_triggers_or_say_that_there_is_none(tmp_path):
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump(merge(KAFKA, trigger("redis", via="keda"), trigger("cpu"))))
+    notes = notes_of(tmp_path, "--values", values)
+    assert "from 1 to 10 replicas, by\n  kafka, through Backlog at backlog.keda.svc:9090 (external-push)\n  redis, by KEDA's" in notes
+    assert "\n  cpu\n" in notes and "There is no trigger" not in notes
+    assert "There is no trigger, and KEDA refuses the scaledobject" in notes_of(tmp_path)
 
 
 def test_without_keda_nothing_of_it_is_left():
