@@ -29,7 +29,7 @@ SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"
 # What the tables of the scalers do not have. Of each family of scalers:
 #   rename          another name of a key, as older charts have it
 #   required        (besides those that the scaler's table requires) one of these keys each, unless a connection has it
-#   measured        the same of keys that no connection has
+#   measured        the same of what is measured; a key that one of the scalers does not have does not count
 #   monitoring      keys that count only without `servers`
 #   builtIn         KEDA's built-in scaler (2.21): `required`; `authentication`, what it reads from a TriggerAuthentication
 #                   alone; `variables`, what it reads from KEYFromEnv; `rename`; `ignored`, connection keys that it does not
@@ -62,11 +62,10 @@ FAMILIES = {
             "authentication": ["connection", "password"], "variables": ["connection", "password"],
             "ignored": ["maxSessions"]}},
 }
-# Keys of Backlog's scalers that KEDA's do not have, and that change what is measured.
+# Keys of Backlog's scalers that KEDA's do not have, and that change what is measured: of a family, and of one scaler of it.
 ABSENT = {"kafka": ["persistentLagTime"],
-          "apache-kafka": ["persistentLagTime", "brokerUnsafeSsl", "saslTokenProvider", "oauthTokenEndpointUri", "scopes",
-                           "oauthExtensions", "keytab", "realm", "kerberosConfig", "kerberosServiceName", "kerberosDisableFAST",
-                           "version", "fullMetadata"],
+          "apache-kafka": ["brokerUnsafeSsl", "saslTokenProvider", "oauthTokenEndpointUri", "scopes", "oauthExtensions", "keytab",
+                           "realm", "kerberosConfig", "kerberosServiceName", "kerberosDisableFAST", "version", "fullMetadata"],
           "nats-jetstream": ["domain", "apiPrefix"],
           "prometheus": ["inFlightQuery", "arrivalQuery", "consumptionQuery"],
           "postgresql": ["inFlightQuery", "arrivalQuery", "consumptionQuery", "timeout"]}
@@ -76,7 +75,7 @@ def family_of(scaler):
     """FAMILIES has a row for every scaler of the reference, so that none is left out."""
     name = "kafka" if scaler == "apache-kafka" else "redis" if scaler.startswith("redis-") else scaler
     assert name in FAMILIES, f"tools/chart/worker.py has no family for the scaler {scaler}"
-    return FAMILIES[name]
+    return name
 
 
 def names_of(row):
@@ -94,8 +93,10 @@ def general_rows(reference):
 
 def row_of(name, scaler):
     """What the templates need to know of a scaler."""
-    own = family_of(name)
+    own = FAMILIES[family_of(name)]
     every = of_scopes(scaler, "connection", "query", "target")
+    known = {spelling for row in every for spelling in names_of(row)}
+    measured = [[key for key in keys if key in known] for keys in own.get("measured", [])]
     built_in = own["builtIn"]
 
     def required(*scopes):
@@ -109,14 +110,14 @@ def row_of(name, scaler):
         "url": sorted(name for row in every if row.get("url") for name in names_of(row)),
         "unsupported": scaler["unsupported"],
         "required": {"connection": required("connection") + own.get("required", []),
-                     "query": required("query", "target") + own.get("measured", []),
+                     "query": required("query", "target") + [keys for keys in measured if keys],
                      "keda": built_in.get("required", [])},
         "keda": {
             "authentication": built_in.get("authentication", []),
             "variables": built_in.get("variables", []),
             "rename": {"brokerUnsafeSsl": "unsafeSsl", **built_in.get("rename", {})},
             "ignored": built_in.get("ignored", []),
-            "absent": ABSENT.get(name, []),
+            "absent": sorted({*ABSENT.get(family_of(name), []), *ABSENT.get(name, [])} & known),
         },
     }
 
@@ -148,7 +149,7 @@ def of_general(reference, of_key):
 
 def of_scaler(name, scaler, reference, of_key):
     """The schema of a trigger's values."""
-    other_name = {target: given for given, target in family_of(name).get("rename", {}).items()}
+    other_name = {target: given for given, target in FAMILIES[family_of(name)].get("rename", {}).items()}
     properties = {}
     for row in of_scopes(scaler, "connection", "query", "target"):
         for given in [spelling for name in names_of(row) for spelling in (name, other_name.get(name)) if spelling]:
