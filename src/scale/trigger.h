@@ -52,8 +52,9 @@ struct trigger {
     bool wants_credentials; /* of its own (scale/connections/own_credentials.h) */
     bool wants_hpa;         /* ... or it needs none, and only what is known of its HPA */
     struct credentials
-        *credentials;   /* ... as far as they are known; stay when it is parsed again */
-    int64_t doubted_ms; /* when they were last */
+        *credentials;          /* ... as far as they are known; stay when it is parsed again */
+    int64_t doubted_ms;        /* when they were last */
+    int64_t doubt_interval_ms; /* ... until they are again, while it fails; 0: it did not */
 
     struct last_answer last_answer;
     struct last_answer round; /* of GetMetrics: the IsActive that follows it is answered the same */

@@ -354,15 +354,20 @@ static int64_t replicas_ms(const struct trigger *trigger)
 }
 
 /* What KEDA was answered last is no reading, or an old one: the source may have refused the
- * credentials. */
+ * credentials. Ever less often while it is so: what changes is noticed without it, too, and the
+ * triggers of a source that is away for long are many. */
 static void doubt_credentials(const struct triggers *triggers, struct trigger *trigger)
 {
-    enum { DOUBT_INTERVAL_MS = 1000 };
+    enum { FIRST_DOUBT_MS = 1000, LONGEST_DOUBT_MS = 60 * 1000 };
     int64_t now_ms = clock_now_ms();
     bool is_failing =
         error_is_set(&trigger->mistakes) || trigger->is_held ||
         (trigger->last_answer.call != NULL && trigger->last_answer.answer.kind == ANSWER_REFUSED);
-    bool is_due = trigger->doubted_ms == 0 || now_ms - trigger->doubted_ms >= DOUBT_INTERVAL_MS;
+    if (!is_failing || trigger->last_answer.answer.failing_since_ms > trigger->doubted_ms)
+        trigger->doubt_interval_ms = 0;
+    int64_t interval_ms =
+        trigger->doubt_interval_ms < FIRST_DOUBT_MS ? FIRST_DOUBT_MS : trigger->doubt_interval_ms;
+    bool is_due = trigger->doubted_ms == 0 || now_ms - trigger->doubted_ms >= interval_ms;
     bool needs_replicas = trigger->wants_hpa && trigger->is_held &&
                           triggers->settings.own.reads_hpas &&
                           replicas_ms(trigger) < trigger->last_answer.answer.failing_since_ms;
@@ -370,6 +375,9 @@ static void doubt_credentials(const struct triggers *triggers, struct trigger *t
         !is_due)
         return;
     trigger->doubted_ms = now_ms;
+    if (trigger->doubt_interval_ms > 0)
+        interval_ms = interval_ms * 2 > LONGEST_DOUBT_MS ? LONGEST_DOUBT_MS : interval_ms * 2;
+    trigger->doubt_interval_ms = interval_ms;
     triggers->settings.own.doubt(triggers->settings.own.context, &trigger->identity);
 }
 

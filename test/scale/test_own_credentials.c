@@ -317,16 +317,31 @@ static void they_count_as_memory_of_the_namespace(void **state)
     query_of(second);
 }
 
-static void a_failing_trigger_doubts_them_once_per_second(void **state)
+/* As though the time had passed. */
+static size_t doubts_after(struct trigger *trigger, int64_t ms)
 {
-    (void)state;
     _cleanup_(error_done) struct error error = {0};
     struct query *query;
+    trigger->doubted_ms -= ms;
+    assert_false(trigger_query(triggers, trigger, &query, &error));
+    return doubts;
+}
+
+/* A source may be away for hours, and with it ten thousand triggers. */
+static void a_failing_trigger_doubts_them_ever_less_often(void **state)
+{
+    (void)state;
     struct trigger *trigger = FIND(KEYLESS);
     refuse(trigger, ERROR_INVALID);
-    assert_false(trigger_query(triggers, trigger, &query, &error));
-    assert_false(trigger_query(triggers, trigger, &query, &error));
-    assert_int_equal(doubts, 1);
+    assert_int_equal(doubts_after(trigger, 0), 1);
+    assert_int_equal(doubts_after(trigger, 0), 1);
+    assert_int_equal(doubts_after(trigger, 1000), 2);
+    assert_int_equal(doubts_after(trigger, 1000), 2);
+    assert_int_equal(doubts_after(trigger, 1000), 3);
+    for (size_t i = 0; i < 20; i++)
+        doubts_after(trigger, 60000);
+    assert_int_equal(doubts_after(trigger, 20000), 23);
+    assert_int_equal(doubts_after(trigger, 40000), 24);
 }
 
 static void keys_that_name_an_authentication_need_the_flag(void **state)
@@ -361,7 +376,7 @@ int main(void)
         OWN_TEST(another_password_keeps_the_reading),
         OWN_TEST(they_count_as_memory_of_the_namespace),
         OWN_TEST(what_is_dropped_is_not_read_any_more),
-        OWN_TEST(a_failing_trigger_doubts_them_once_per_second),
+        OWN_TEST(a_failing_trigger_doubts_them_ever_less_often),
         OWN_TEST(keys_that_name_an_authentication_need_the_flag),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
