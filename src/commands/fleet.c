@@ -71,6 +71,7 @@ static void print_staying(const struct fleet *fleet, const struct manifest_objec
                           size_t index, const char *type, bool is_meant, const char *reason)
 {
     _cleanup_(memory_free) char *label = console_text(object->label);
+    _cleanup_(memory_free) char *clean_type = console_text(type);
     _cleanup_(memory_free) char *clean = console_text(reason);
     if (fleet->settings->is_json)
         console_print_json(json_pack("{s:s, s:o, s:I, s:o, s:b, s:o}", "type", "stays", "object",
@@ -78,7 +79,7 @@ static void print_staying(const struct fleet *fleet, const struct manifest_objec
                                      "scaler", console_json_text(type), "hasScaler", is_meant,
                                      "reason", console_json_text(reason)));
     else
-        printf("stays: %s, trigger %zu (%s): %s\n", label, index, type, clean);
+        printf("stays: %s, trigger %zu (%s): %s\n", label, index, clean_type, clean);
 }
 
 static void add_trigger(struct fleet *fleet, struct candidate *found, size_t index)

@@ -243,6 +243,9 @@ def test_migrate_lists_what_a_cluster_could_move_in_an_order(redis):
     text = backlog("migrate", "--cluster", "-", text=json.dumps({"kind": "List", "items": items})).stdout
     assert "kubectl -n shop get scaledjob job -o yaml | sed '/^  resourceVersion:/d' | backlog migrate --write - | kubectl replace -f -" in text
     assert "Wave 4: ScaledJobs" in text
+    items = [item("ScaledObject", "cron", [{"type": "cron\x1b[2J", "metadata": {}}])]
+    text = backlog("migrate", "--cluster", "-", text=json.dumps({"kind": "List", "items": items})).stdout
+    assert "stays: shop/cron, trigger 0 (cron?[2J): " in text and "\x1b" not in text
 
 
 def test_migrate_loses_nothing_of_standard_input(redis, tmp_path):
