@@ -204,7 +204,6 @@ static size_t receive_head(char *bytes, size_t size, size_t count, void *argumen
     curl_easy_getinfo(watch->request.curl, CURLINFO_RESPONSE_CODE, &status);
     if (status == 200 && size * count == 2 && bytes[0] == '\r') {
         watch->is_connected = true;
-        watch->backoff_ms = FIRST_BACKOFF_MS;
         if (error_is_set(&watch->failure))
             log_info("%s can be watched again", watch->path);
         error_done(&watch->failure);
@@ -300,12 +299,14 @@ void watch_end(struct watch *watch)
         set_version(watch, NULL);
         watch->due_ms += clock_jitter(AGAIN_MS);
         watch->owner.went_live(watch->owner.context, CLOCK_NEVER);
-    } else if (error_is_set(&watch->mistake)) {
+    } else if (error_is_set(&watch->mistake)) { /* goes on behind the event that it cannot read */
+        set_version(watch, NULL);
         fail(watch, &watch->mistake);
     } else if (watch->is_list && request->status == 200) {
         if (!read_list(watch, &error))
             fail(watch, &error);
     } else if (watch->is_connected) { /* by the server's time, or with its connection: goes on */
+        watch->backoff_ms = FIRST_BACKOFF_MS;
         watch->due_ms += clock_jitter(AGAIN_MS);
     } else {
         request_explain(request, watch->owner.api, &error);

@@ -1,5 +1,6 @@
 """`--kubernetes`: a trigger uses the TriggerAuthentication that its ScaledObject names, and no forged call does."""
 
+import json
 import os
 import socket
 import threading
@@ -284,6 +285,18 @@ def test_what_changes_before_a_watch_begins_is_read_again(folder, api, redis):
         assert value(client, metadata) == 7
         api.delete("ScaledObject", "orders")
         until(lambda: is_refused(client, metadata), 10)
+
+
+def test_a_watch_goes_on_behind_an_event_that_is_none(folder, api, redis):
+    metadata = shop(api, redis.address)
+    with pod(folder, api) as server, Client(server.port) as client:
+        assert value(client, metadata) == 7
+        time.sleep(2)  # the watches begin
+        path = path_of("ScaledObject", "orders")
+        api.change("BROKEN", path, json.loads(json.dumps(api.objects[path])))
+        time.sleep(1)
+        api.delete("ScaledObject", "orders")
+        until(lambda: is_refused(client, metadata), 50)  # by its interval at the latest
 
 
 def is_refused(client, metadata):

@@ -81,7 +81,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = path_of(item["kind"], metadata["name"], metadata.get("namespace")).rpartition("/")[0]
         everywhere = re.sub("/namespaces/[^/]*", "", path)
         if collection in (path, everywhere) and name in ("", metadata["name"]):
-            line = json.dumps({"type": event, "object": {"metadata": metadata}}).encode() + b"\n"
+            text = "no event" if event == "BROKEN" else json.dumps({"type": event, "object": {"metadata": metadata}})
+            line = text.encode() + b"\n"
             self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
 
     def reply(self, status, item, retry_after=None):
