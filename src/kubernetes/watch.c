@@ -31,12 +31,24 @@ static void free_json(json_t **json)
     json_decref(*json);
 }
 
-static json_t *load(const char *text, size_t length, struct error *error)
+/* Of a small value. NULL: it is not JSON. */
+static json_t *load(struct json_text text)
 {
-    json_t *json = json_text_tree((struct json_text){text, length}, 0, MAX_TREE_BYTES);
-    if (json == NULL)
-        error_unavailable(error, "unexpected reply: not JSON, or too many values in it");
-    return json;
+    return text.bytes == NULL ? NULL : json_text_tree(text, JSON_DECODE_ANY, MAX_TREE_BYTES);
+}
+
+/* What counts of it: whoever may write an object may give it a hundred thousand annotations. */
+static json_t *load_metadata(struct json_text object)
+{
+    static const char *const keys[] = {"name", "namespace", "resourceVersion", "generation"};
+    struct json_text metadata = json_text_member(object, "metadata");
+    json_t *found = json_object();
+    for (size_t i = 0; metadata.bytes != NULL && i < ARRAY_LENGTH(keys); i++) {
+        json_t *value = load(json_text_member(metadata, keys[i]));
+        if (value != NULL)
+            json_object_set_new(found, keys[i], value);
+    }
+    return found;
 }
 
 static const char *member(const json_t *metadata, const char *key)
@@ -56,15 +68,16 @@ static bool read_refusal(const json_t *status, struct watch_event *ret_event, st
 bool watch_event_parse(enum object_kind kind, const char *text, size_t length,
                        struct watch_event *ret_event, struct error *error)
 {
-    _cleanup_(free_json) json_t *event = load(text, length, error);
-    const char *type = member(event, "type");
-    const json_t *object = json_object_get(event, "object");
-    const json_t *metadata = json_object_get(object, "metadata");
+    const struct json_text event = {text, length};
+    const struct json_text object = json_text_member(event, "object");
+    _cleanup_(free_json) json_t *type_text = load(json_text_member(event, "type"));
+    _cleanup_(free_json) json_t *metadata = load_metadata(object);
+    const char *type = json_string_value(type_text);
     *ret_event = (struct watch_event){0};
-    if (event == NULL)
-        return false;
-    if (text_equal(type, "ERROR"))
-        return read_refusal(object, ret_event, error);
+    if (text_equal(type, "ERROR")) {
+        _cleanup_(free_json) json_t *status = load(object);
+        return read_refusal(status, ret_event, error);
+    }
     bool is_deletion = text_equal(type, "DELETED");
     bool is_change = text_equal(type, "ADDED") || text_equal(type, "MODIFIED");
     const char *name = member(metadata, "name");
@@ -278,10 +291,10 @@ bool watch_begin(struct watch *watch, struct error *error)
 static bool read_list(struct watch *watch, struct error *error)
 {
     const struct text *body = &watch->request.body;
-    _cleanup_(free_json) json_t *list =
-        load(body->bytes == NULL ? "" : body->bytes, body->length, error);
-    const char *version = member(json_object_get(list, "metadata"), "resourceVersion");
-    if (list != NULL && version == NULL)
+    _cleanup_(free_json) json_t *metadata =
+        load_metadata((struct json_text){body->bytes == NULL ? "" : body->bytes, body->length});
+    const char *version = member(metadata, "resourceVersion");
+    if (version == NULL)
         error_unavailable(error, "unexpected reply: a list without resourceVersion");
     set_version(watch, version);
     /* What was read while it was on its way may be older than the version. */

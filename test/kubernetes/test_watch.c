@@ -92,6 +92,21 @@ static void what_is_no_event_is_an_error(void **state)
     }
 }
 
+/* Whoever may write one object must not end the watch of all. */
+static void an_event_may_have_a_hundred_thousand_annotations(void **state)
+{
+    (void)state;
+    _cleanup_(text_done) struct text text = {0};
+    text_add(&text, "{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"annotations\":{");
+    for (int i = 0; i < 100 * 1000; i++)
+        text_addf(&text, "\"%d\":\"\",", i);
+    text_add(&text, "\"last\":\"\"},\"name\":\"worker\",\"resourceVersion\":\"8\"}}}");
+    _cleanup_(parsed_done) struct parsed parsed = parse(OBJECT_SECRET, text.bytes);
+    assert_true(parsed.is_good);
+    assert_string_equal(parsed.event.name, "worker");
+    assert_string_equal(parsed.event.version, "8");
+}
+
 static void ignore_live(void *context, int64_t live_ms)
 {
     (void)context;
@@ -134,6 +149,7 @@ int main(void)
         cmocka_unit_test(events_of_all_types),
         cmocka_unit_test(a_status_is_no_change_and_a_secret_has_no_generation),
         cmocka_unit_test(what_is_no_event_is_an_error),
+        cmocka_unit_test(an_event_may_have_a_hundred_thousand_annotations),
         cmocka_unit_test(what_is_read_while_the_list_is_on_its_way_may_have_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
