@@ -17,12 +17,12 @@
 
 #include "support/listener.h"
 
-enum { MOST_SOCKETS = 1024 };
+enum { MAX_SOCKETS = 1024 };
 
 /* This process's socket that is connected to the port; -1: there is none. */
 static int socket_to(int port)
 {
-    for (int socket = 3; socket < MOST_SOCKETS; socket++) {
+    for (int socket = 3; socket < MAX_SOCKETS; socket++) {
         struct sockaddr_in peer = {0};
         socklen_t length = sizeof(peer);
         if (getpeername(socket, (struct sockaddr *)&peer, &length) == 0 &&
