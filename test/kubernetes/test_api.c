@@ -43,10 +43,13 @@ static void a_connection_to_nobody_is_given_up(void **state)
     socklen_t length = sizeof(timeout_ms);
     int port = 0;
     int listener = listener_open(1, &port);
-    _cleanup_(memory_free) char *server = text_format("https://127.0.0.1:%d", port);
-    char token_file[] = "/proc/self/comm"; /* any text */
-    char ca_file[] = "/dev/null";
-    struct kubernetes_api api = {server, token_file, ca_file};
+    _cleanup_(memory_free) char *port_text = text_format("%d", port);
+    struct kubernetes_api api;
+    setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1", 1);
+    setenv("KUBERNETES_SERVICE_PORT", port_text, 1);
+    assert_true(kubernetes_api_find("--test", &api, &error));
+    free(api.token_file);
+    api.token_file = text_copy("/proc/self/comm"); /* any text */
     CURLM *multi = curl_multi_init();
     CURL *curl = kubernetes_api_get(&api, "/", "", 5000, &headers, &error);
     assert_non_null(curl);
@@ -64,6 +67,7 @@ static void a_connection_to_nobody_is_given_up(void **state)
     curl_easy_cleanup(curl);
     curl_slist_free_all(headers);
     curl_multi_cleanup(multi);
+    kubernetes_api_done(&api);
     close(listener);
 }
 
