@@ -1,0 +1,177 @@
+#include "measure/connection_fixture.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/recent_log.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { BEGAN_MS = 100000 };
+
+struct item_options {
+    const char *name;
+};
+
+static const struct option options[] = {
+    {.key = "item",
+     .scope = OPTION_QUERY,
+     .type = OPTION_STRING,
+     OPTION_FIELD(struct item_options, name)},
+    {0},
+};
+
+const struct scaler connection_scaler = {
+    .name = "test",
+    .options = options,
+    .sizes = {0, sizeof(struct item_options), 0},
+    .subscribes = true,
+};
+
+static uint32_t no_jitter(uint32_t below)
+{
+    return below - 1;
+}
+
+int news;
+
+static void count_news(void *context, struct watcher *watcher)
+{
+    (void)context;
+    (void)watcher;
+    news++;
+}
+
+static const struct connection_settings settings = {.interval_ms = 5000,
+                                                    .timeout_ms = 2000,
+                                                    .backoff_min_ms = 250,
+                                                    .backoff_max_ms = 5000,
+                                                    .jitter = no_jitter,
+                                                    .ready = count_news};
+
+struct connection connection;
+int64_t now_ms;
+
+int set_up(void **state)
+{
+    (void)state;
+    now_ms = BEGAN_MS;
+    news = 0;
+    memset(&connection, 0, sizeof(connection));
+    connection_init(&connection, &settings, &connection_scaler, now_ms);
+    return 0;
+}
+
+int tear_down(void **state)
+{
+    (void)state;
+    connection_done(&connection);
+    return 0;
+}
+
+struct query *hold_each(const char *item, int64_t interval_ms)
+{
+    const char *texts[] = {item};
+    struct option_values *values =
+        option_values_new(options, sizeof(struct item_options), OPTION_QUERY, texts);
+    struct query *query = connection_query(&connection, values, NULL);
+    option_values_free(values);
+    connection_hold(query, interval_ms, now_ms);
+    return query;
+}
+
+struct query *hold(const char *item)
+{
+    return hold_each(item, 0);
+}
+
+void demand(struct query *query)
+{
+    connection_demand(query, now_ms, now_ms);
+}
+
+void connect_now(void)
+{
+    assert_true(connection_wants_client(&connection, now_ms));
+    connection_connecting(&connection);
+    connection_connected(&connection, now_ms);
+}
+
+struct query *take(void)
+{
+    return connection_take(&connection, now_ms * 1000);
+}
+
+void answer(struct query *query, double value)
+{
+    struct reading reading = READING_UNKNOWN;
+    reading.value = value;
+    query->task.has_ended = true;
+    connection_end(query, TASK_ANSWERED, &reading, NULL, now_ms * 1000);
+}
+
+void end_with(struct query *query, enum task_outcome outcome, const char *words)
+{
+    _cleanup_(error_done) struct error error = {0};
+    error_unavailable(&error, "%s", words);
+    query->task.has_ended = true;
+    connection_end(query, outcome, NULL, &error, now_ms * 1000);
+}
+
+void lose(const char *words)
+{
+    _cleanup_(error_done) struct error error = {0};
+    error_unavailable(&error, "%s", words);
+    connection_lost(&connection, &error, now_ms);
+}
+
+void refuse(void)
+{
+    _cleanup_(error_done) struct error error = {0};
+    assert_true(connection_wants_client(&connection, now_ms));
+    connection_connecting(&connection);
+    error_unavailable(&error, "refused");
+    connection_refused(&connection, &error, now_ms);
+}
+
+/* Demanded, sent and answered, on a client that is made where there is none. */
+void measure(struct query *query, double value)
+{
+    demand(query);
+    if (connection.state != CONNECTED)
+        connect_now();
+    assert_ptr_equal(take(), query);
+    answer(query, value);
+}
+
+bool fails(const struct query *query, const char *words)
+{
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    connection_snapshot(query, now_ms, &snapshot);
+    return snapshot.last_attempt == ATTEMPT_FAILED &&
+           strstr(error_text(&snapshot.error), words) != NULL;
+}
+
+double value_of(const struct query *query)
+{
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    connection_snapshot(query, now_ms, &snapshot);
+    return snapshot.last_attempt == ATTEMPT_GOOD ? snapshot.reading.value : NAN;
+}
+
+/* How many warnings have these words, since recent_log_start(). */
+size_t count_warnings(const char *words)
+{
+    struct recent_line lines[RECENT_LOG_LINES];
+    size_t count = recent_log_read(0, lines, RECENT_LOG_LINES);
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        found += lines[i].level == LOG_LEVEL_WARNING && strstr(lines[i].text, words) != NULL;
+        recent_line_done(&lines[i]);
+    }
+    return found;
+}

@@ -1,0 +1,332 @@
+/* What a query promises: when it is measured, and who is told. */
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/connection_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+static void equal_values_share_a_query(void **state)
+{
+    (void)state;
+    struct query *query = hold("a");
+    assert_ptr_equal(query, hold("a"));
+    assert_ptr_not_equal(query, hold("b"));
+    connection_release(query, 0, now_ms);
+    assert_int_equal(connection.stats.counts.queries, 2);
+    connection_release(query, 0, now_ms);
+    assert_int_equal(connection.stats.counts.queries, 1);
+}
+
+static void without_a_stream_queries_are_measured_when_a_call_comes(void **state)
+{
+    (void)state;
+    struct query *query = hold("a");
+    assert_int_equal(connection_next_ms(&connection, now_ms), CLOCK_NEVER);
+    assert_false(connection_wants_client(&connection, now_ms));
+    measure(query, 7);
+    assert_true(value_of(query) == 7);
+    now_ms += HOUR_MS;
+    assert_null(take());
+}
+
+static char *bundle_all(const void *connection_options, const void *query_options)
+{
+    (void)connection_options;
+    (void)query_options;
+    return text_copy("all");
+}
+
+static void queries_of_one_listing_are_measured_together_from_then_on(void **state)
+{
+    (void)state;
+    enum { DURATION_MS = 100, SPREAD_MS = 700 }; /* a reading is fresh for 1,000 */
+    struct scaler listing = connection_scaler;
+    listing.bundle = bundle_all;
+    listing.bundle_costs_the_same = true;
+    connection.scaler = &listing;
+    struct query *query = hold("a");
+    demand(query);
+    connect_now();
+    assert_ptr_equal(take(), query);
+    now_ms += DURATION_MS;
+    answer(query, 1);
+    now_ms += SPREAD_MS; /* it is fresh still, and measured with the other one */
+    struct query *other = hold("b");
+    demand(other);
+    assert_ptr_equal(take(), other);
+    assert_ptr_equal(take(), query);
+    now_ms += DURATION_MS;
+    answer(query, 1);
+    answer(other, 2);
+
+    demand(query);
+    assert_ptr_equal(take(), query);
+    assert_null(take()); /* so soon the other is not needed */
+    answer(query, 1);
+    connection.scaler = &connection_scaler;
+}
+
+static void a_listing_that_takes_long_makes_none_of_its_queries_slow(void **state)
+{
+    (void)state;
+    struct scaler listing = connection_scaler;
+    listing.bundle = bundle_all;
+    connection.scaler = &listing;
+    struct query *alone = hold("alone");
+    listing.bundle_costs_the_same = true;
+    struct query *listed = hold("listed");
+    demand(alone);
+    connect_now();
+    assert_ptr_equal(take(), alone);
+    assert_ptr_equal(take(), listed);
+    now_ms += 1500;
+    answer(alone, 1);
+    answer(listed, 1);
+    now_ms += 500;
+    demand(alone);
+    demand(listed);
+    assert_ptr_equal(take(), listed);
+    assert_false(listed->task.isolate);
+    assert_ptr_equal(take(), alone);
+    assert_true(alone->task.isolate);
+    answer(alone, 1);
+    answer(listed, 1);
+    connection.scaler = &connection_scaler;
+}
+
+static void an_interval_that_a_user_set_is_measured_at(void **state)
+{
+    (void)state;
+    struct query *query = hold_each("a", 1000);
+    measure(query, 1);
+    now_ms += 999;
+    assert_null(take());
+    now_ms += 1;
+    assert_ptr_equal(take(), query);
+    answer(query, 2);
+}
+
+static void the_shortest_interval_of_its_holders_counts(void **state)
+{
+    (void)state;
+    struct query *query = hold_each("a", HOUR_MS);
+    hold_each("a", 1000);
+    assert_int_equal(query_interval_ms(query), 1000);
+    connection_release(query, 1000, now_ms);
+    assert_int_equal(query_interval_ms(query), HOUR_MS);
+}
+
+static void an_error_does_not_last_as_long_as_a_long_interval(void **state)
+{
+    (void)state;
+    struct query *query = hold_each("a", HOUR_MS);
+    demand(query);
+    connect_now();
+    assert_ptr_equal(take(), query);
+    end_with(query, TASK_FAILED, "there is none");
+    now_ms += 5000;
+    assert_ptr_equal(take(), query);
+}
+
+static void a_released_query_in_flight_is_freed_when_it_ends(void **state)
+{
+    (void)state;
+    struct query *query = hold("a");
+    demand(query);
+    connect_now();
+    assert_ptr_equal(take(), query);
+    connection_release(query, 0, now_ms);
+    assert_true(connection_is_unused(&connection));
+    answer(query, 1);
+    assert_int_equal(connection.stats.counts.queries, 0);
+}
+
+static void watchers_are_notified_of_each_attempt(void **state)
+{
+    (void)state;
+    struct watcher watcher = {0};
+    struct query *query = hold("a");
+    connection_watch(query, &watcher, false, now_ms);
+    measure(query, 1);
+    measure(query, 2);
+    assert_int_equal(news, 2);
+    connection_unwatch(&watcher, now_ms);
+    measure(query, 3);
+    assert_int_equal(news, 2);
+}
+
+/* Subscribed to, by a stream that waits for the first message. */
+static struct query *subscribe(struct watcher *watcher)
+{
+    struct query *query = hold_each("a", HOUR_MS);
+    measure(query, 0);
+    connection_watch(query, watcher, true, now_ms);
+    connection_set_idle(watcher, 200, now_ms);
+    now_ms += PUSH_GATHER_MS;
+    assert_ptr_equal(take(), query);
+    assert_true(task_wants_subscription(&query->task));
+    task_subscribed(&query->task);
+    answer(query, 0);
+    assert_int_equal(connection.stats.counts.subscribed_queries, 1);
+    return query;
+}
+
+static void a_notification_has_its_query_measured_at_once(void **state)
+{
+    (void)state;
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    struct watcher watcher = {0};
+    struct query *query = subscribe(&watcher);
+    now_ms += 100;
+    connection_notify(&connection, query->subscription_id, now_ms * 1000);
+    connection_notify(&connection, 999, now_ms * 1000); /* nobody's */
+    connection_snapshot(query, now_ms, &snapshot);
+    assert_true(snapshot.is_outdated);
+    assert_int_equal(connection.stats.counts.notifications, 1);
+    assert_ptr_equal(take(), query);
+    answer(query, 1);
+    connection_unwatch(&watcher, now_ms);
+}
+
+static void a_notification_while_a_request_is_in_flight_has_it_sent_once_more(void **state)
+{
+    (void)state;
+    struct watcher watcher = {0};
+    struct query *query = subscribe(&watcher);
+    demand(query);
+    assert_ptr_equal(take(), query);
+    connection_notify(&connection, query->subscription_id, now_ms * 1000 + 1);
+    now_ms += 5;
+    answer(query, 0);
+    assert_true(query->known.is_outdated);
+    assert_ptr_equal(take(), query);
+    answer(query, 1);
+    assert_false(query->known.is_outdated);
+    connection_unwatch(&watcher, now_ms);
+}
+
+static void the_last_watcher_that_leaves_unsubscribes(void **state)
+{
+    (void)state;
+    uint64_t id = 0;
+    struct watcher watcher = {0};
+    struct query *query = subscribe(&watcher);
+    uint64_t subscription = query->subscription_id;
+    connection_unwatch(&watcher, now_ms);
+    assert_true(connection_next_unsubscribe(&connection, &id));
+    assert_int_equal(id, subscription);
+    assert_false(connection_next_unsubscribe(&connection, &id));
+}
+
+static void an_inherited_reading_is_used_until_there_is_a_newer_one(void **state)
+{
+    (void)state;
+    _cleanup_(snapshot_done) struct snapshot former = {0};
+    struct query *query = hold("a");
+    struct query *heir = hold("b");
+    measure(query, 7);
+    demand(query);
+    assert_ptr_equal(take(), query);
+    end_with(query, TASK_FAILED, "there is none");
+    connection_snapshot(query, now_ms, &former);
+    demand(heir);
+    assert_ptr_equal(take(), heir);
+    end_with(heir, TASK_FAILED, "not yet");
+    query_inherit(heir, &former);
+    assert_true(fails(heir, "there is none"));
+    assert_int_equal(connection.stats.counts.failing_queries, 2);
+    now_ms += 1000;
+    measure(heir, 8);
+    query_inherit(heir, &former);
+    assert_true(value_of(heir) == 8);
+    assert_int_equal(connection.stats.counts.failing_queries, 1);
+}
+
+/* ---- followers ---- */
+
+struct steps {
+    struct follower follower; /* first */
+    int count;
+    double last;
+};
+
+static void count_step(struct follower *follower, const struct recent_samples *recent)
+{
+    struct steps *steps = (struct steps *)follower;
+    steps->count++;
+    steps->last = recent->samples[recent->count - 1].reading.value;
+}
+
+/* Those that come close upon one another become one sample, and are followed all the same. */
+static void a_follower_gets_each_reading_once(void **state)
+{
+    (void)state;
+    struct steps steps = {.follower = {.step = count_step}};
+    struct steps late = steps;
+    struct query *query = hold_each("a", 5000);
+    query_keep_recent_samples(query, 5000);
+    connection_follow(query, &steps.follower);
+    assert_int_equal(steps.count, 0);
+    connect_now();
+    for (int i = 1; i <= 4; i++) {
+        now_ms += 100;
+        demand(query);
+        answer(take(), i);
+        assert_int_equal(steps.count, i);
+        assert_true(steps.last == i);
+    }
+    connection_follow(query, &late.follower);
+    assert_true(late.count == 1 && late.last == 4);
+    connection_unfollow(&steps.follower);
+    connection_follow(query, &steps.follower);
+    assert_int_equal(steps.count, 4); /* it had that one */
+    demand(query);
+    end_with(take(), TASK_FAILED, "no");
+    assert_int_equal(steps.count, 4);
+    connection_unfollow(&steps.follower);
+    connection_unfollow(&late.follower);
+}
+
+static void a_reading_of_before_the_samples_is_followed(void **state)
+{
+    (void)state;
+    struct steps steps = {.follower = {.step = count_step}};
+    struct query *query = hold("a");
+    demand(query);
+    connect_now();
+    answer(take(), 7);
+    query_keep_recent_samples(query, 5000);
+    connection_follow(query, &steps.follower);
+    assert_true(steps.count == 1 && steps.last == 7);
+    connection_unfollow(&steps.follower);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
+    const struct CMUnitTest tests[] = {
+        TEST(equal_values_share_a_query),
+        TEST(without_a_stream_queries_are_measured_when_a_call_comes),
+        TEST(queries_of_one_listing_are_measured_together_from_then_on),
+        TEST(a_listing_that_takes_long_makes_none_of_its_queries_slow),
+        TEST(an_interval_that_a_user_set_is_measured_at),
+        TEST(the_shortest_interval_of_its_holders_counts),
+        TEST(an_error_does_not_last_as_long_as_a_long_interval),
+        TEST(a_released_query_in_flight_is_freed_when_it_ends),
+        TEST(watchers_are_notified_of_each_attempt),
+        TEST(a_notification_has_its_query_measured_at_once),
+        TEST(a_notification_while_a_request_is_in_flight_has_it_sent_once_more),
+        TEST(the_last_watcher_that_leaves_unsubscribes),
+        TEST(an_inherited_reading_is_used_until_there_is_a_newer_one),
+        TEST(a_follower_gets_each_reading_once),
+        TEST(a_reading_of_before_the_samples_is_followed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
