@@ -35,7 +35,7 @@ RETIRED_PHRASES = [
     "backlog_failed_arms", "backlog_connects_total", "backlog_pushes_total", "asksApart", "askedSecondsAgo",
 ]
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+NAME = re.compile(r"(?<![A-Za-z0-9_])(?<!COMMAND\()[A-Za-z_][A-Za-z0-9_]*")  # a command is called what users type
 PHRASE = re.compile(r"\b(" + "|".join(RETIRED_PHRASES) + r")\b", re.IGNORECASE)
 TOKEN = re.compile(r"""(?P<comment>/\*.*?\*/|//[^\n]*)|(?P<string>"(?:\\.|[^"\\\n])*")|(?P<char>'(?:\\.|[^'\\\n])*')""", re.DOTALL)
 # The C library, libraries and keywords that have such a part.
