@@ -64,10 +64,18 @@ bool pem_show(SSL_CTX *context, const char *certificates)
 
 /* ---- what decrypting costs ---- */
 
-static bool is_few(const ASN1_INTEGER *count)
+/* The work that making a key of its password may take. */
+struct work {
+    uint64_t iterations, scrypt;
+};
+
+static const struct work allowed_work = {PEM_MAX_ITERATIONS, PEM_MAX_SCRYPT};
+static const struct work quick_work = {10 * 1000, 0}; /* some milliseconds, and no memory */
+
+static bool is_within(const ASN1_INTEGER *count, uint64_t max)
 {
     uint64_t number = 0;
-    return ASN1_INTEGER_get_uint64(&number, count) == 1 && number <= PEM_MAX_ITERATIONS;
+    return ASN1_INTEGER_get_uint64(&number, count) == 1 && number <= max;
 }
 
 static void *unpacked(const ASN1_ITEM *item, const ASN1_TYPE *parameters)
@@ -75,57 +83,44 @@ static void *unpacked(const ASN1_ITEM *item, const ASN1_TYPE *parameters)
     return parameters == NULL ? NULL : ASN1_TYPE_unpack_sequence(item, parameters);
 }
 
-static bool is_cheap_scrypt(const SCRYPT_PARAMS *scrypt)
+static bool is_cheap_scrypt(const SCRYPT_PARAMS *scrypt, uint64_t max)
 {
     uint64_t cost = 0, blocks = 0, times = 0;
     return ASN1_INTEGER_get_uint64(&cost, scrypt->costParameter) == 1 &&
            ASN1_INTEGER_get_uint64(&blocks, scrypt->blockSize) == 1 &&
-           ASN1_INTEGER_get_uint64(&times, scrypt->parallelizationParameter) == 1 &&
-           cost <= PEM_MAX_SCRYPT && blocks <= PEM_MAX_SCRYPT && times <= PEM_MAX_SCRYPT &&
-           cost * blocks <= PEM_MAX_SCRYPT && cost * blocks * times <= PEM_MAX_SCRYPT;
+           ASN1_INTEGER_get_uint64(&times, scrypt->parallelizationParameter) == 1 && cost <= max &&
+           blocks <= max && times <= max && cost * blocks <= max && cost * blocks * times <= max;
 }
 
 /* What makes a key of a password (RFC 8018, RFC 7914). */
-static bool is_cheap_derivation(const X509_ALGOR *derivation)
+static bool is_cheap_derivation(const X509_ALGOR *derivation, const struct work *max)
 {
     bool is_cheap = false;
     if (OBJ_obj2nid(derivation->algorithm) == NID_id_scrypt) {
         SCRYPT_PARAMS *scrypt = unpacked(ASN1_ITEM_rptr(SCRYPT_PARAMS), derivation->parameter);
-        is_cheap = scrypt != NULL && is_cheap_scrypt(scrypt);
+        is_cheap = scrypt != NULL && is_cheap_scrypt(scrypt, max->scrypt);
         SCRYPT_PARAMS_free(scrypt);
         return is_cheap;
     }
     PBKDF2PARAM *times = unpacked(ASN1_ITEM_rptr(PBKDF2PARAM), derivation->parameter);
-    is_cheap = times != NULL && is_few(times->iter);
+    is_cheap = times != NULL && is_within(times->iter, max->iterations);
     PBKDF2PARAM_free(times);
     return is_cheap;
 }
 
-static bool uses_scrypt(const X509_SIG *encrypted)
-{
-    const X509_ALGOR *encryption = NULL;
-    X509_SIG_get0(encrypted, &encryption, NULL);
-    PBE2PARAM *parts = OBJ_obj2nid(encryption->algorithm) == NID_pbes2
-                           ? unpacked(ASN1_ITEM_rptr(PBE2PARAM), encryption->parameter)
-                           : NULL;
-    bool found = parts != NULL && OBJ_obj2nid(parts->keyfunc->algorithm) == NID_id_scrypt;
-    PBE2PARAM_free(parts);
-    return found;
-}
-
 /* PBES2 names its derivation; the older ones, those of PKCS #12 among them, have a count of their
  * own. */
-static bool is_cheap_encryption(const X509_ALGOR *encryption)
+static bool is_cheap_encryption(const X509_ALGOR *encryption, const struct work *max)
 {
     bool is_cheap = false;
     if (OBJ_obj2nid(encryption->algorithm) == NID_pbes2) {
         PBE2PARAM *parts = unpacked(ASN1_ITEM_rptr(PBE2PARAM), encryption->parameter);
-        is_cheap = parts != NULL && is_cheap_derivation(parts->keyfunc);
+        is_cheap = parts != NULL && is_cheap_derivation(parts->keyfunc, max);
         PBE2PARAM_free(parts);
         return is_cheap;
     }
     PBEPARAM *times = unpacked(ASN1_ITEM_rptr(PBEPARAM), encryption->parameter);
-    is_cheap = times != NULL && is_few(times->iter);
+    is_cheap = times != NULL && is_within(times->iter, max->iterations);
     PBEPARAM_free(times);
     return is_cheap;
 }
@@ -145,7 +140,7 @@ static enum usable inspect_block(const char *name, const char *header, const uns
         return is_encrypted ? BROKEN : USABLE;
     const X509_ALGOR *encryption = NULL;
     X509_SIG_get0(encrypted, &encryption, NULL);
-    bool is_cheap = is_cheap_encryption(encryption);
+    bool is_cheap = is_cheap_encryption(encryption, &allowed_work);
     X509_SIG_free(encrypted);
     return is_cheap ? USABLE : COSTLY;
 }
@@ -200,8 +195,8 @@ static EVP_PKEY *key_of_info(const PKCS8_PRIV_KEY_INFO *info)
     return EVP_PKCS82PKEY(info);
 }
 
-/* scrypt takes up to 32 MiB for that: connections that read their keys at the same time wait for
- * each other. */
+/* Up to a second of CPU time, of scrypt with 32 MiB: connections that read such keys at the same
+ * time wait for each other, so that together they take one core. */
 static PKCS8_PRIV_KEY_INFO *decrypt(const unsigned char *bytes, long length, const char *password)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -209,11 +204,13 @@ static PKCS8_PRIV_KEY_INFO *decrypt(const unsigned char *bytes, long length, con
     X509_SIG *encrypted = d2i_X509_SIG(NULL, &bytes, length);
     if (encrypted == NULL)
         return NULL;
-    bool is_large = uses_scrypt(encrypted);
-    if (is_large)
+    const X509_ALGOR *encryption = NULL;
+    X509_SIG_get0(encrypted, &encryption, NULL);
+    bool takes_little = is_cheap_encryption(encryption, &quick_work);
+    if (!takes_little)
         pthread_mutex_lock(&lock);
     info = PKCS8_decrypt(encrypted, password, (int)strlen(password));
-    if (is_large)
+    if (!takes_little)
         pthread_mutex_unlock(&lock);
     X509_SIG_free(encrypted);
     return info;

@@ -83,6 +83,27 @@ def test_keys_that_take_much_memory_to_decrypt_do_so_one_at_a_time(program, tran
             call.cancel()
 
 
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return sum(int(field) for field in file.read().rpartition(")")[2].split()[11:13]) / os.sysconf("SC_CLK_TCK")
+
+
+def test_keys_with_many_iterations_take_one_core_together(program, transport, tmp_path):
+    certificate, _ = large_key(tmp_path)
+    key = run("pkcs8", "-topk8", "-v2", "aes-256-cbc", "-iter", "1000000", "-passout", "pass:x", "-in", f"{tmp_path}/key.pem")
+    with Silent() as source, Server(program=program) as server, Client(server.port) as client:
+        calls = [client.stream_is_active({**prometheus(source.port), "serverAddress": f"https://u{number}:p@127.0.0.1:{source.port}",
+                                          "cert": certificate, "key": key, "keyPassword": "x"}) for number in range(CONNECTIONS)]
+        wait_until(lambda: source.accepted, PATIENCE_SECONDS, "the first key")
+        began, used = time.monotonic(), cpu_seconds(server.pid)
+        time.sleep(3)
+        used = (cpu_seconds(server.pid) - used) / (time.monotonic() - began)
+        print(f"keys with 1,000,000 iterations: {used:.2f} of a core")
+        assert used <= 1.3  # of a core; a busy machine gives less
+        for call in calls:
+            call.cancel()
+
+
 # PKCS #8 of DSA with 512 bits: with 44,000, in 15 KB, reading it takes a minute.
 DSA = """-----BEGIN PRIVATE KEY-----
 MIHTAgEAMIG0BgcqhkjOOAQBMIGoAkEAjVRxHaZh/Q82iSWLEqN1ihsOJLYnAD4vGB76r3Bw4AKY
