@@ -70,7 +70,7 @@ struct work {
 };
 
 static const struct work allowed_work = {PEM_MAX_ITERATIONS, PEM_MAX_SCRYPT};
-static const struct work quick_work = {10 * 1000, 0}; /* some milliseconds, and no memory */
+static const struct work quick_work = {10000, 0}; /* some milliseconds, and no memory */
 
 static bool is_within(const ASN1_INTEGER *count, uint64_t max)
 {

@@ -89,6 +89,11 @@ char *text_format(const char *format, ...)
     return text_take(&text);
 }
 
+size_t text_heap_bytes(const char *string)
+{
+    return string == NULL ? 0 : memory_heap_bytes(strlen(string) + 1);
+}
+
 char *text_copy_bytes(const char *bytes, size_t length)
 {
     char *copy = memory_new(length + 1);

@@ -59,6 +59,9 @@ size_t text_cut(const char *string, size_t limit);
 /* "s", or "" for one. */
 const char *text_plural(size_t count);
 
+/* What a copy of the string takes of the heap (base/memory.h), for budgets; NULL: nothing. */
+size_t text_heap_bytes(const char *string);
+
 /* How many single-character edits (a swap of neighbours is one) turn one string into the other,
  * upper and lower case being equal. For "did you mean". */
 size_t text_distance(const char *left, const char *right);

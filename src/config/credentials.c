@@ -6,14 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What malloc() adds to a string, on average. */
-enum { OVERHEAD = 24 };
-
 struct credentials *credentials_new(void)
 {
     struct credentials *credentials = memory_new(sizeof(*credentials));
     credentials->hpa = (struct credentials_hpa){.down_window_ms = -1, .replicas = -1};
-    credentials->bytes = sizeof(*credentials);
+    credentials->bytes = memory_heap_bytes(sizeof(*credentials));
     atomic_init(&credentials->users, 1);
     return credentials;
 }
@@ -50,7 +47,7 @@ void credentials_add(struct credentials *credentials, const char *key, const cha
         (struct option_entry){text_copy(key), text_copy(value)};
     credentials->count = count;
     credentials->bytes +=
-        sizeof(*credentials->entries) + strlen(key) + strlen(value) + 2 * (size_t)OVERHEAD;
+        sizeof(*credentials->entries) + text_heap_bytes(key) + text_heap_bytes(value);
 }
 
 void credentials_add_omitted(struct credentials *credentials, const char *key)
@@ -60,7 +57,7 @@ void credentials_add_omitted(struct credentials *credentials, const char *key)
         memory_resize(credentials->omitted, count * sizeof(*credentials->omitted));
     credentials->omitted[credentials->omitted_count] = text_copy(key);
     credentials->omitted_count = count;
-    credentials->bytes += sizeof(*credentials->omitted) + strlen(key) + OVERHEAD;
+    credentials->bytes += sizeof(*credentials->omitted) + text_heap_bytes(key);
 }
 
 struct credentials *credentials_share(const struct credentials *credentials)

@@ -260,14 +260,6 @@ static void add_identity(struct text *identity, const struct option *row, const 
     text_add(identity, "\n");
 }
 
-/* What malloc() takes for so many bytes. */
-static size_t heap_bytes(size_t size)
-{
-    enum { HEADER = 8, ALIGNMENT = 16, SMALLEST = 32 };
-    size_t whole = (size + HEADER + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    return whole < SMALLEST ? SMALLEST : whole;
-}
-
 struct option_values *option_values_new(const struct option *table, size_t size,
                                         enum option_scope scope, const char *const *texts)
 {
@@ -278,8 +270,8 @@ struct option_values *option_values_new(const struct option *table, size_t size,
     values->options = option_count(table);
     values->data = memory_new(size);
     values->texts = memory_array(values->options, sizeof(*values->texts));
-    values->bytes = heap_bytes(sizeof(*values)) + heap_bytes(size) +
-                    heap_bytes(values->options * sizeof(*values->texts));
+    values->bytes = memory_heap_bytes(sizeof(*values)) + memory_heap_bytes(size) +
+                    memory_heap_bytes(values->options * sizeof(*values->texts));
 
     for (size_t i = 0; i < values->options; i++) {
         if (table[i].scope != scope || texts[i] == NULL)
@@ -289,12 +281,12 @@ struct option_values *option_values_new(const struct option *table, size_t size,
         void *field = (char *)values->data + table[i].offset;
         values->texts[i] = text_copy(texts[i]);
         value_parse(&table[i], values->texts[i], field, &ignored);
-        values->bytes += heap_bytes(strlen(texts[i]) + 1) + value_bytes(&table[i], field);
+        values->bytes += text_heap_bytes(texts[i]) + value_bytes(&table[i], field);
         if (!(table[i].flags & OPTION_NO_IDENTITY))
             add_identity(&identity, &table[i], values->texts[i]);
     }
     values->identity = text_take(&identity);
-    values->bytes += heap_bytes(strlen(values->identity) + 1);
+    values->bytes += text_heap_bytes(values->identity);
     return values;
 }
 

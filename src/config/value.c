@@ -351,14 +351,13 @@ bool value_parse(const struct option *row, const char *text, void *field, struct
 
 size_t value_bytes(const struct option *row, const void *field)
 {
-    enum { SMALLEST = 32 }; /* what malloc() takes for a short piece */
     size_t bytes = 0;
     if (row->type == OPTION_RANGES)
         bytes = ((const struct option_ranges *)field)->count * sizeof(struct option_range);
     if (row->type == OPTION_LIST) {
         const struct option_list *list = field;
         for (size_t i = 0; i < list->count; i++)
-            bytes += sizeof(*list->items) + SMALLEST + strlen(list->items[i]);
+            bytes += sizeof(*list->items) + text_heap_bytes(list->items[i]);
     }
     return bytes;
 }

@@ -362,16 +362,11 @@ static bool is_it(enum object_kind kind, const json_t *json, const char *namespa
             text_equal(text_of(metadata, "namespace"), namespace));
 }
 
-static size_t string_bytes(const char *string)
-{
-    return string == NULL ? 0 : memory_heap_bytes(strlen(string) + 1);
-}
-
 static size_t entries_bytes(const struct option_entry *entries, size_t count)
 {
     size_t bytes = memory_heap_bytes((count + 1) * sizeof(*entries));
     for (size_t i = 0; i < count; i++)
-        bytes += string_bytes(entries[i].key) + string_bytes(entries[i].value);
+        bytes += text_heap_bytes(entries[i].key) + text_heap_bytes(entries[i].value);
     return bytes;
 }
 
@@ -383,11 +378,11 @@ static size_t object_bytes(const struct object *object)
                    entries_bytes(object->data, object->data_count);
     for (size_t i = 0; i < object->triggers_count; i++)
         bytes += entries_bytes(object->triggers[i].metadata, object->triggers[i].metadata_count) +
-                 string_bytes(object->triggers[i].authentication);
+                 text_heap_bytes(object->triggers[i].authentication);
     for (size_t i = 0; i < object->parameters_count; i++)
-        bytes += string_bytes(object->parameters[i].name) +
-                 string_bytes(object->parameters[i].object) +
-                 string_bytes(object->parameters[i].key);
+        bytes += text_heap_bytes(object->parameters[i].name) +
+                 text_heap_bytes(object->parameters[i].object) +
+                 text_heap_bytes(object->parameters[i].key);
     return bytes;
 }
 

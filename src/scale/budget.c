@@ -1,6 +1,6 @@
 #include "scale/budget.h"
 
-#include "base/hash.h"
+#include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/engine.h"
@@ -9,12 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What malloc() adds to a string, on average. */
-enum { OVERHEAD = 24 };
-
-static size_t text_bytes(const char *text)
+/* Of a hash table, as it begins. */
+static size_t table_bytes(void)
 {
-    return text == NULL ? 0 : strlen(text) + OVERHEAD;
+    return memory_heap_bytes(sizeof(UT_hash_table)) +
+           memory_heap_bytes(HASH_INITIAL_NUM_BUCKETS * sizeof(struct UT_hash_bucket));
 }
 
 static size_t values_bytes(const struct option_values *values)
@@ -34,31 +33,49 @@ static struct shared_values *find_shared(const struct namespace_budget *budget,
 
 size_t budget_min(size_t metadata_bytes)
 {
-    return sizeof(struct trigger) + query_bytes() + metadata_bytes;
+    return memory_heap_bytes(sizeof(struct trigger)) + memory_heap_bytes(query_bytes()) +
+           memory_heap_bytes(metadata_bytes);
+}
+
+/* Of a trigger with a reading: the values that were answered lately, and what its source's client
+ * and its interval keep of it. */
+static size_t reading_bytes(void)
+{
+    enum { USUAL_STEPS = 8, INTERVAL_BYTES = 32, CLIENT_BYTES = 128 };
+    return memory_heap_bytes(sizeof(struct peak_value)) +
+           memory_heap_bytes(USUAL_STEPS * sizeof(struct peak_value_step)) + INTERVAL_BYTES +
+           CLIENT_BYTES;
+}
+
+/* Where it reads its credentials: its metadata as a key and in pieces, what it was found by, and
+ * the two objects that may be its own (kubernetes/trigger_credentials.c, informer.c). */
+static size_t credentials_bytes(const struct trigger *trigger)
+{
+    enum { CALL_BYTES = 512, ENTRY_BYTES = 512, COPIES_OF_NAMES = 3 };
+    size_t names = strlen(trigger->namespace) + strlen(trigger->name);
+    size_t known = trigger->credentials == NULL ? 0 : trigger->credentials->bytes;
+    if (!trigger->wants_credentials && !trigger->wants_hpa)
+        return known;
+    return known + memory_heap_bytes(trigger->identity.length) +
+           identity_copy_bytes(&trigger->identity) + CALL_BYTES +
+           2 * (ENTRY_BYTES + COPIES_OF_NAMES * names);
 }
 
 static size_t own_bytes(const struct trigger *trigger)
 {
     /* A mistake is in the last answers, too. */
     enum { COPIES_OF_MISTAKES = 3 };
-    /* Who reads its credentials keeps the metadata twice: as a key, and in pieces. */
-    size_t copies = trigger->wants_credentials ? 2 * trigger->identity.length : 0;
-    size_t credentials = trigger->credentials == NULL ? 0 : trigger->credentials->bytes;
-    size_t policy = sizeof(struct trigger_policy) + sizeof(struct recent_samples) +
-                    POLICY_CHANGES * sizeof(struct trigger_policy_change);
-    return budget_min(trigger->identity.length) + copies + credentials + text_bytes(trigger->name) +
-           text_bytes(trigger->namespace) + text_bytes(trigger->metric_name) +
-           objects_bytes(trigger) + text_bytes(trigger->connection_name) +
-           COPIES_OF_MISTAKES * text_bytes(trigger->mistakes.text) +
+    size_t policy = memory_heap_bytes(sizeof(struct trigger_policy)) +
+                    memory_heap_bytes(sizeof(struct recent_samples)) +
+                    memory_heap_bytes(POLICY_CHANGES * sizeof(struct trigger_policy_change));
+    return budget_min(trigger->identity.length) + credentials_bytes(trigger) +
+           text_heap_bytes(trigger->name) + text_heap_bytes(trigger->namespace) +
+           text_heap_bytes(trigger->metric_name) + objects_bytes(trigger) +
+           text_heap_bytes(trigger->connection_name) +
+           COPIES_OF_MISTAKES * text_heap_bytes(trigger->mistakes.text) +
            values_bytes(trigger->values[OPTION_QUERY]) +
-           values_bytes(trigger->values[OPTION_TARGET]) + (trigger->policy == NULL ? 0 : policy);
-}
-
-size_t budget_of(const struct budgets *budgets, const struct trigger *trigger)
-{
-    const struct option_values *connection = trigger->values[OPTION_CONNECTION];
-    bool is_shared = find_shared(budgets_find(budgets, trigger->namespace), connection) != NULL;
-    return own_bytes(trigger) + (is_shared ? 0 : values_bytes(connection));
+           values_bytes(trigger->values[OPTION_TARGET]) + reading_bytes() +
+           (trigger->policy == NULL ? 0 : policy);
 }
 
 /* Namespaces come from outside, so the hash is keyed. */
@@ -70,13 +87,28 @@ struct namespace_budget *budgets_find(const struct budgets *budgets, const char 
     return budget;
 }
 
-static struct namespace_budget *add_namespace(struct budgets *budgets, const char *namespace)
+/* Of a connection, the first trigger of the namespace; of a namespace, the first one. */
+static size_t shared_bytes(const struct option_values *values)
 {
-    struct namespace_budget *budget = memory_new(sizeof(*budget));
-    budget->namespace = text_copy(namespace);
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, budgets->by_namespace, budget->namespace,
-                                strlen(budget->namespace), (unsigned)hash_text(namespace), budget);
-    return budget;
+    return memory_heap_bytes(sizeof(struct shared_values)) + values->bytes;
+}
+
+static size_t namespace_bytes(const char *namespace)
+{
+    return memory_heap_bytes(sizeof(struct namespace_budget)) + text_heap_bytes(namespace) +
+           table_bytes();
+}
+
+size_t budget_of(const struct budgets *budgets, const struct trigger *trigger)
+{
+    const struct namespace_budget *budget = budgets_find(budgets, trigger->namespace);
+    const struct option_values *connection = trigger->values[OPTION_CONNECTION];
+    size_t bytes = own_bytes(trigger);
+    if (budget == NULL)
+        bytes += namespace_bytes(trigger->namespace);
+    if (connection != NULL && find_shared(budget, connection) == NULL)
+        bytes += shared_bytes(connection);
+    return bytes;
 }
 
 static void count(struct budgets *budgets, struct namespace_budget *budget, size_t bytes)
@@ -89,6 +121,16 @@ static void discount(struct budgets *budgets, struct namespace_budget *budget, s
 {
     budget->bytes -= bytes;
     budgets->bytes -= bytes;
+}
+
+static struct namespace_budget *add_namespace(struct budgets *budgets, const char *namespace)
+{
+    struct namespace_budget *budget = memory_new(sizeof(*budget));
+    budget->namespace = text_copy(namespace);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, budgets->by_namespace, budget->namespace,
+                                strlen(budget->namespace), (unsigned)hash_text(namespace), budget);
+    count(budgets, budget, namespace_bytes(namespace));
+    return budget;
 }
 
 /* Two that differ in what may be shown have one identity: the second one is not shared. */
@@ -107,7 +149,7 @@ static void share(struct budgets *budgets, struct trigger *trigger)
         HASH_ADD_KEYPTR_BYHASHVALUE(hh, budget->shared, shared->values->identity,
                                     strlen(values->identity), (unsigned)hash_text(values->identity),
                                     shared);
-        count(budgets, budget, values->bytes);
+        count(budgets, budget, shared_bytes(values));
     } else if (!option_values_equal(shared->values, values)) {
         trigger->bytes += values->bytes;
         return;
@@ -123,7 +165,7 @@ static void unshare(struct budgets *budgets, struct trigger *trigger)
     struct shared_values *shared = TAKE(trigger->shared);
     if (shared == NULL || --shared->triggers > 0)
         return;
-    discount(budgets, trigger->budget, shared->values->bytes);
+    discount(budgets, trigger->budget, shared_bytes(shared->values));
     HASH_DELETE(hh, trigger->budget->shared, shared);
     option_values_free(shared->values);
     free(shared);
@@ -160,6 +202,7 @@ void budgets_leave(struct budgets *budgets, struct trigger *trigger)
     if (--budget->triggers > 0)
         return;
     HASH_DELETE(hh, budgets->by_namespace, budget);
+    discount(budgets, budget, namespace_bytes(budget->namespace));
     free(budget->namespace);
     free(budget);
 }

@@ -39,7 +39,8 @@ void objects_leave(struct trigger_object **objects, struct trigger *trigger)
 
 size_t objects_bytes(const struct trigger *trigger)
 {
-    return sizeof(struct trigger_object) + strlen(trigger->namespace) + strlen(trigger->name) + 2;
+    size_t key = strlen(trigger->namespace) + strlen("/") + strlen(trigger->name) + 1;
+    return memory_heap_bytes(sizeof(struct trigger_object)) + memory_heap_bytes(key);
 }
 
 void objects_touch(struct trigger_object *object, int64_t now_ms)

@@ -4,14 +4,15 @@ import os
 import ssl
 import time
 
+import grpc
 import pytest
 import requests
 
 from attacks import replies_kubernetes as kubernetes
 from attacks.replies import VALUE
-from attacks.suffering import HEALTHY, Peer, Witness, suffered
+from attacks.suffering import HEALTHY, MIB, Peer, Witness, own_peak, suffered
 from support.certificates import Authority
-from support.grpc_client import Client
+from support.grpc_client import Client, refusal
 from support.pod_server import PodServer
 from support.process import Unavailable
 
@@ -106,6 +107,34 @@ def test_a_hostile_kubernetes_api_costs_little_and_affects_no_source(program, fo
     assert outcome.connections > 0 and outcome.sent_mib > 0
     assert outcome.growth_mib <= GROWTH_MIB
     assert outcome.calls > 0 and not outcome.failures
+
+
+def absent(wire):
+    for path in kubernetes.http_requests(wire):
+        is_list = "limit=1" in path
+        body = b'{"metadata":{"resourceVersion":"1"},"items":[]}' if is_list else b"{}"
+        wire.send(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (b"200 OK" if is_list else b"404 Not Found", len(body), body))
+
+
+def test_triggers_of_names_that_do_not_exist_take_what_counts_for_them(program, folder, transport):
+    """What is kept to find their credentials is a multiple of their metadata, where they have many short keys."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "api.pem", folder / "api.key")
+    keys = {f"k{number}": "y" for number in range(200)}
+    with Peer(HEALTHY.good) as healthy, Peer(absent, tls=context) as api:
+        with PodServer(folder / "ca.pem", api.port, TOKEN, program=program, arguments=["--kubernetes", "--trigger-memory", "16"]) as server, \
+                Client(server.port) as client:
+            def code_of(number, namespace=kubernetes.NAMESPACE):
+                trigger = {**kubernetes.list_trigger(f"127.0.0.1:{healthy.port}", number), **keys}
+                return refusal(client.is_active, trigger, namespace=namespace, name=f"o{number}")[0]
+
+            for number in range(10):
+                code_of(number, "another")  # what only the first ones take
+            start = own_peak(server.pid)
+            assert next(number for number in range(10_000) if code_of(number) == grpc.StatusCode.RESOURCE_EXHAUSTED) > 100
+            growth = (own_peak(server.pid) - start) / MIB
+            print(f"triggers that count 8 MiB: {growth:.1f} MiB")
+            assert growth <= 9
 
 
 def test_what_is_attacked_is_what_works_otherwise(program, folder, transport):

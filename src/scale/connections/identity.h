@@ -35,6 +35,8 @@ bool identity_measure(const struct trigger_ref *ref, struct identity *ret_identi
 void identity_write(struct identity *identity, const struct trigger_ref *ref);
 /* The ref that was written, its strings borrowed; the caller frees the entries. */
 struct trigger_ref identity_ref(const struct identity *identity);
+/* What its strings take, each copied for itself, with an array of the entries. */
+size_t identity_copy_bytes(const struct identity *identity);
 bool identity_is(const char *bytes, const struct trigger_ref *ref);
 void identity_done(struct identity *identity);
 
