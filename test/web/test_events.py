@@ -21,8 +21,9 @@ MIB = 1 << 20
 class Reader:
     """A reader of /api/events, by hand. `receive_bytes`: of the kernel's buffer, small for one that is to be slow."""
 
-    def __init__(self, server, receive_bytes=None):
+    def __init__(self, server, receive_bytes=None, address="127.0.0.1"):
         self.socket = socket.socket()
+        self.socket.bind((address, 0))
         if receive_bytes is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self.socket.settimeout(SECONDS)
@@ -184,6 +185,8 @@ def test_two_hundred_readers_are_served_and_the_next_is_refused(broker):
             assert "orders" in rows_of(reader.wait(lambda events: any(name == "ready" for name, _ in events)))
         with Reader(server) as refused:
             assert refused.status() == 503
+        with Reader(server, address="127.0.0.2") as other:  # gets the place of one of those
+            assert other.status() == 200
         # Probes, scrapers and KEDA do not notice.
         assert get(server, "/healthz").text == "ok\n"
         began = time.monotonic()
