@@ -294,6 +294,10 @@ def test_no_page_has_a_secret_and_each_has_a_policy(server, client, redis):
     assert any("listening on" in line["text"] for line in get(server, "/api/log").json()["lines"])
     get(server, "/nowhere", 404)
     get(server, "/assets/nothing.js", 404)
+    client.metric_spec({"scaler": "prometheus", "serverAddress": "http://127.0.0.1:1/path-of-a-token", "query": "up", "threshold": "5",
+                        "queryParameters": "token=of-a-url"})
+    shown = get(server, "/api/triggers").text + get(server, "/api/triggers/shop/orders").text
+    assert "http://127.0.0.1:1" in shown and "of-a-" not in shown
 
 
 def test_five_thousand_triggers_do_not_stutter(browser, server, client, redis):
