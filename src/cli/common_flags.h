@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "client/grpc_socket.h"
+#include "client/http_client.h"
 #include "config/option.h"
 
 #include <stddef.h>
@@ -55,11 +56,18 @@ void tls_flags_check(const struct grpc_socket_tls *flags, struct text *mistakes)
 /* What was given, with is_on where any of them implies it. The strings are those of `flags`. */
 struct grpc_socket_tls tls_flags_settings(const struct grpc_socket_tls *flags);
 
-/* The rows of a server's HTTP port, for fields `const char *server_http` (as http_client_new()
- * takes it) and `int64_t timeout_ms`. */
+/* The row of its token, for a field `struct http_server server_http`. */
+#define HTTP_TOKEN_FLAG                                                                            \
+    FLAG("http-token-file", OPTION_STRING, server_http.token_file, NULL, .value_name = "FILE",     \
+         .doc = "file with the token of --server-http, as the server's --http-token-file has it")
+
+/* The rows of a server's HTTP port, for fields `struct http_server server_http` and `int64_t
+ * timeout_ms`. */
 #define SERVER_HTTP_FLAGS                                                                          \
-    FLAG("server-http", OPTION_STRING, server_http, "localhost:9091", .group = "The server",       \
-         .value_name = "ADDRESS", .doc = "the server's --http port, HOST:PORT or a URL"),          \
+    FLAG("server-http", OPTION_STRING, server_http.address, "localhost:9091",                      \
+         .group = "The server", .value_name = "ADDRESS",                                           \
+         .doc = "the server's --http port, HOST:PORT or a URL"),                                   \
+        HTTP_TOKEN_FLAG,                                                                           \
         FLAG("timeout", OPTION_DURATION, timeout_ms, "10s", .limits = {100, 600 * 1000},           \
              .doc = "for the server to answer")
 

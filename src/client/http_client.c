@@ -1,6 +1,7 @@
 #include "client/http_client.h"
 
 #include "base/memory.h"
+#include "base/system/file.h"
 
 #include <curl/curl.h>
 #include <pthread.h>
@@ -11,6 +12,7 @@
 enum {
     LARGEST_BODY = 64 << 20,
     LONGEST_SHOWN = 200,
+    LONGEST_TOKEN = 2048, /* with the white space around it */
     MAX_WAIT_MS = 1000,
     SILENCE_S = 30 /* of an answer that goes on */
 };
@@ -20,6 +22,7 @@ struct http_client {
     CURLM *multi; /* of this one: a wait for it can be ended by another thread */
     char *url;
     char *shown_url; /* without user and password, for people */
+    const char *token_file;
     int64_t timeout_ms;
     struct text body;
     bool is_too_large;
@@ -59,13 +62,15 @@ static char *without_user(const char *url)
     return at == NULL ? text_copy(url) : text_format("%.*s%s", (int)(host - url), url, at + 1);
 }
 
-struct http_client *http_client_new(const char *address, int64_t timeout_ms)
+struct http_client *http_client_new(const struct http_server *server, int64_t timeout_ms)
 {
+    const char *address = server->address;
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, set_up);
     struct http_client *client = memory_new(sizeof(*client));
     bool is_url = strstr(address, "://") != NULL;
     client->timeout_ms = timeout_ms;
+    client->token_file = server->token_file;
     client->url = text_format("%s%s%s", is_url ? "" : "http://",
                               address[0] == ':' ? "localhost" : "", address);
     size_t length = strlen(client->url);
@@ -131,24 +136,45 @@ static CURLcode perform(struct http_client *client)
     return code;
 }
 
-static CURLcode request(struct http_client *client, const char *path, int64_t timeout_ms)
+/* What curl wants to know of the token; false: it cannot be read. */
+static bool set_token(struct http_client *client, struct error *error)
 {
+    static const char space[] = " \t\r\n";
+    _cleanup_(text_done) struct text content = {0};
+    if (client->token_file == NULL)
+        return true;
+    if (!file_read(client->token_file, LONGEST_TOKEN, &content, error))
+        return error_prefix(error, "--http-token-file");
+    const char *bytes = content.bytes == NULL ? "" : content.bytes;
+    const char *begin = bytes + strspn(bytes, space);
+    _cleanup_(memory_free) char *token = text_copy_bytes(begin, strcspn(begin, space));
+    curl_easy_setopt(client->curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
+    curl_easy_setopt(client->curl, CURLOPT_XOAUTH2_BEARER, token); /* which it copies */
+    return true;
+}
+
+/* False, with the error, where it got no answer. */
+static bool request(struct http_client *client, const char *path, int64_t timeout_ms,
+                    struct error *error)
+{
+    if (!set_token(client, error))
+        return false;
     _cleanup_(memory_free) char *url = text_format("%s%s", client->url, path);
     text_clear(&client->body);
     client->why[0] = '\0';
     client->is_too_large = false;
     curl_easy_setopt(client->curl, CURLOPT_URL, url);
     curl_easy_setopt(client->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
-    return perform(client);
+    CURLcode code = perform(client);
+    return code == CURLE_OK || refuse(client, code, error);
 }
 
 bool http_client_fetch(struct http_client *client, const char *path, long *ret_status,
                        char **ret_type, struct text *ret_body, struct error *error)
 {
     const char *type = NULL;
-    CURLcode code = request(client, path, client->timeout_ms);
-    if (code != CURLE_OK)
-        return refuse(client, code, error);
+    if (!request(client, path, client->timeout_ms, error))
+        return false;
     curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, ret_status);
     curl_easy_getinfo(client->curl, CURLINFO_CONTENT_TYPE, &type);
     *ret_type = text_copy(type);
@@ -182,14 +208,12 @@ void http_client_follow(struct http_client *client, const char *path,
     curl_easy_setopt(client->curl, CURLOPT_FAILONERROR, 1L);
     curl_easy_setopt(client->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(client->curl, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_S);
-    CURLcode code = request(client, path, 0);
+    bool is_closed = request(client, path, 0, error);
     curl_easy_setopt(client->curl, CURLOPT_FAILONERROR, 0L);
     curl_easy_setopt(client->curl, CURLOPT_LOW_SPEED_TIME, 0L);
     client->follow = NULL;
-    if (code == CURLE_OK)
+    if (is_closed)
         error_unavailable(error, "%s: the connection was closed", client->shown_url);
-    else
-        refuse(client, code, error);
 }
 
 char *http_client_escape(const char *part)

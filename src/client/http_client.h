@@ -12,10 +12,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* A server's HTTP port; both borrowed for as long as a client of it is used. */
+struct http_server {
+    const char *address;    /* HOST:PORT, or a URL of http or https */
+    const char *token_file; /* with its bearer token, read before each request; NULL: none */
+};
+
 struct http_client;
 
-/* `address` is HOST:PORT, or a URL of http or https. The caller frees it. */
-struct http_client *http_client_new(const char *address, int64_t timeout_ms);
+/* The caller frees it. */
+struct http_client *http_client_new(const struct http_server *server, int64_t timeout_ms);
 void http_client_free(struct http_client *client); /* NULL is none */
 
 /* The URL of the server, for messages. */

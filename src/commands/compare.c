@@ -72,7 +72,8 @@ static bool fetch_page(const char *address, struct text *page, struct error *err
     const char *path = strchr(host, '/');
     _cleanup_(memory_free) char *server =
         text_copy_bytes(address, path == NULL ? strlen(address) : (size_t)(path - address));
-    struct http_client *client = http_client_new(server, METRICS_TIMEOUT_MS);
+    struct http_client *client =
+        http_client_new(&(struct http_server){.address = server}, METRICS_TIMEOUT_MS);
     bool has_path = path != NULL && !text_equal(path, "/");
     bool good = http_client_get(client, has_path ? path : "/metrics", page, error);
     http_client_free(client);

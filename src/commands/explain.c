@@ -11,7 +11,7 @@
 #include <string.h>
 
 struct explain_flags {
-    const char *server_http;
+    struct http_server server_http;
     int64_t timeout_ms;
     int output;
 };
@@ -210,7 +210,7 @@ static int run_explain(const struct command_line *line, struct error *error)
     _cleanup_(memory_free) char *name = http_client_escape(strchr(label, '/') + 1);
     _cleanup_(memory_free) char *path = text_format("/api/triggers/%s/%s", namespace, name);
     _cleanup_(text_done) struct text body = {0};
-    struct http_client *client = http_client_new(flags->server_http, flags->timeout_ms);
+    struct http_client *client = http_client_new(&flags->server_http, flags->timeout_ms);
     bool good = http_client_get(client, path, &body, error);
     http_client_free(client);
     if (!good)

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 struct watch_flags {
-    const char *server_http;
+    struct http_server server_http;
     bool once;
     bool workers;
     int64_t interval_ms;
@@ -116,11 +116,10 @@ static void *fetch(void *context)
     return NULL;
 }
 
-static void fetcher_start(struct fetcher *fetcher, const char *address,
-                          const struct watch_flags *flags)
+static void fetcher_start(struct fetcher *fetcher, const struct watch_flags *flags)
 {
     sigset_t all, before;
-    *fetcher = (struct fetcher){.client = http_client_new(address, flags->timeout_ms),
+    *fetcher = (struct fetcher){.client = http_client_new(&flags->server_http, flags->timeout_ms),
                                 .interval_ms = flags->interval_ms,
                                 .is_of_workers = flags->workers,
                                 .news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
@@ -386,11 +385,11 @@ static void handle_key(struct watch *watch, int key)
 
 /* ---- the command ---- */
 
-static bool print_once(const struct watch_flags *flags, const char *address,
-                       struct watch_view *view, struct error *error)
+static bool print_once(const struct watch_flags *flags, struct watch_view *view,
+                       struct error *error)
 {
     struct watch_rows rows = {0};
-    struct http_client *client = http_client_new(address, flags->timeout_ms);
+    struct http_client *client = http_client_new(&flags->server_http, flags->timeout_ms);
     bool good = watch_rows_fetch(client, &rows, error);
     size_t count = 0;
     _cleanup_(memory_free) const struct watch_row **shown = watch_view_rows(view, &rows, &count);
@@ -415,12 +414,12 @@ static bool print_once(const struct watch_flags *flags, const char *address,
 }
 
 /* The server begins to read when somebody asks: it is asked until it has read, or for --timeout. */
-static bool print_workers(const struct watch_flags *flags, const char *address,
-                          const struct watch_view *view, struct error *error)
+static bool print_workers(const struct watch_flags *flags, const struct watch_view *view,
+                          struct error *error)
 {
     enum { AGAIN_MS = 200 };
     struct watch_workers workers = {0};
-    struct http_client *client = http_client_new(address, flags->timeout_ms);
+    struct http_client *client = http_client_new(&flags->server_http, flags->timeout_ms);
     int64_t deadline_ms = clock_now_ms() + flags->timeout_ms;
     bool good;
     do {
@@ -451,13 +450,13 @@ static bool print_workers(const struct watch_flags *flags, const char *address,
     return good;
 }
 
-static bool watch_until_quit(const struct watch_flags *flags, const char *address,
-                             const struct watch_view *view, struct error *error)
+static bool watch_until_quit(const struct watch_flags *flags, const struct watch_view *view,
+                             struct error *error)
 {
     struct watch watch = {.view = *view};
     if (!screen_begin(error))
         return false;
-    fetcher_start(&watch.fetcher, address, flags);
+    fetcher_start(&watch.fetcher, flags);
     while (!watch.is_over && !screen_is_ending()) {
         draw(&watch);
         int key = screen_wait(watch.fetcher.news_fd, REDRAW_MS);
@@ -476,15 +475,14 @@ static bool watch_until_quit(const struct watch_flags *flags, const char *addres
 static int run_watch(const struct command_line *line, struct error *error)
 {
     const struct watch_flags *flags = line->flags;
-    const char *address = flags->server_http;
     struct watch_view view = {.sort = WATCH_LABEL};
     if (flags->filter != NULL)
         snprintf(view.filter, sizeof(view.filter), "%s", flags->filter);
     bool is_once = flags->once || flags->output == OUTPUT_JSON || !isatty(STDOUT_FILENO) ||
                    !isatty(STDIN_FILENO);
-    bool good = !is_once         ? watch_until_quit(flags, address, &view, error)
-                : flags->workers ? print_workers(flags, address, &view, error)
-                                 : print_once(flags, address, &view, error);
+    bool good = !is_once         ? watch_until_quit(flags, &view, error)
+                : flags->workers ? print_workers(flags, &view, error)
+                                 : print_once(flags, &view, error);
     return good ? 0 : 1;
 }
 

@@ -14,16 +14,20 @@
 #include "web/explain.h"
 #include "web/history_page.h"
 #include "web/http/http.h"
+#include "web/http/login.h"
 #include "web/trigger_metrics.h"
 #include "web/walk.h"
 
+#include <jansson.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     MAX_LIMITS = 32,
-    MAX_PAGES = 16, /* the last is empty */
-    PROBE_PAGES = 3,
+    MAX_PAGES = 24, /* the last is empty */
+    PROBE_PAGES = 4,
 };
 
 struct http_port {
@@ -31,6 +35,8 @@ struct http_port {
     struct probes probes;
     struct walk_source triggers;
     struct dashboard *dashboard;
+    char *hello;         /* the dashboard's */
+    struct login *login; /* NULL: none is needed */
     struct trigger_metrics trigger_metrics;
     struct web_page pages[MAX_PAGES];
     struct web *web; /* NULL: not wanted */
@@ -142,15 +148,29 @@ static uint64_t calls_of(void *context)
     return run_loop_call(context, count_calls, &count) ? count.calls : UINT64_MAX;
 }
 
+/* What the page knows of the server before it shows anything. */
+static char *make_hello(const struct http_port *port)
+{
+    char pod[HOST_NAME_MAX + 1] = "";
+    json_t *hello = json_object();
+    gethostname(pod, sizeof(pod) - 1);
+    json_object_set_new(hello, "mode", json_string("serve"));
+    json_object_set_new(hello, "version", json_string(BACKLOG_VERSION));
+    json_object_set_new(hello, "pod", json_string(pod));
+    json_object_set_new(hello, "hasWorkers", json_boolean(port->parts.workers != NULL));
+    json_object_set_new(hello, "hasLogin", json_boolean(port->login != NULL));
+    char *text = json_dumps(hello, JSON_COMPACT);
+    json_decref(hello);
+    return text;
+}
+
 static void make_dashboard(struct http_port *port)
 {
+    port->hello = make_hello(port);
     const struct dashboard_settings settings = {
         .triggers = &port->triggers,
         .engine = port->parts.engine,
-        .hello = port->parts.workers == NULL
-                     ? "{\"mode\":\"serve\",\"version\":\"" BACKLOG_VERSION "\"}"
-                     : "{\"mode\":\"serve\",\"hasWorkers\":true,\"version\":\"" BACKLOG_VERSION
-                       "\"}",
+        .hello = port->hello,
         .calls = calls_of,
         .context = port,
     };
@@ -187,7 +207,11 @@ bool http_port_begin(const struct http_port_addresses *addresses,
 {
     if (addresses->http == NULL && addresses->probes == NULL)
         return true;
+    struct login *login = NULL;
+    if (addresses->http != NULL && !login_new(addresses->token_file, &login, error))
+        return false;
     struct http_port *port = memory_new(sizeof(*port));
+    port->login = login;
     port->parts = *parts;
     port->probes.triggers = parts->triggers;
     port->probes.loop_calls = parts->loop_calls;
@@ -200,14 +224,16 @@ bool http_port_begin(const struct http_port_addresses *addresses,
         (struct trigger_metrics){.source = &port->triggers, .max = parts->metrics_per_trigger};
     memcpy(port->pages,
            (struct web_page[MAX_PAGES]){
-               {"/assets/", assets_file, NULL},
+               {"/assets/", assets_file, NULL, NULL, true},
+               {"/login", assets_login, NULL, NULL, true},
                {"/api/events", NULL, dashboard_tables(dashboard), &live_tables_hooks},
                {"/api/server", dashboard_server, dashboard},
                {"/api/connections", dashboard_connections, dashboard},
                {"/api/log", dashboard_log, dashboard},
-               {"/healthz", probes_write_healthz, &port->probes},
-               {"/readyz", probes_write_readyz, &port->probes},
-               {"/metrics", write_metrics, port},
+               {"/livez", probes_write_healthz, &port->probes, NULL, true},
+               {"/healthz", probes_write_healthz, &port->probes, NULL, true},
+               {"/readyz", probes_write_readyz, &port->probes, NULL, true},
+               {"/metrics", write_metrics, port, NULL, true},
                {"/api/triggers", explain_list, &port->triggers},
                {"/api/triggers/", explain_one, &port->triggers},
                {"/api/history/", history_page, &port->triggers},
@@ -216,9 +242,12 @@ bool http_port_begin(const struct http_port_addresses *addresses,
                {"/", assets_index, NULL}, /* last: all paths are below it */
            },
            sizeof(port->pages));
-    port->probe_pages[0] = (struct web_page){"/healthz", probes_write_healthz, &port->probes, NULL};
-    port->probe_pages[1] = (struct web_page){"/readyz", probes_write_readyz, &port->probes, NULL};
-    const struct web_settings http = {addresses->http, port->pages, addresses->hosts};
+    memcpy(port->probe_pages,
+           (struct web_page[PROBE_PAGES]){{"/livez", probes_write_healthz, &port->probes},
+                                          {"/healthz", probes_write_healthz, &port->probes},
+                                          {"/readyz", probes_write_readyz, &port->probes}},
+           sizeof(port->probe_pages));
+    const struct web_settings http = {addresses->http, port->pages, addresses->hosts, port->login};
     const struct web_settings probes = {addresses->probes, port->probe_pages, addresses->hosts};
     if (!start("HTTP", &http, &port->web, error) ||
         !start("probes", &probes, &port->probe_web, error)) {
@@ -242,5 +271,7 @@ void http_port_end(struct http_port *port)
     web_stop(port->web);
     web_stop(port->probe_web);
     dashboard_free(port->dashboard);
+    login_free(port->login);
+    free(port->hello);
     free(port);
 }

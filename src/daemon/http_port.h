@@ -1,6 +1,6 @@
 /*
  * The HTTP port of `serve`: which page is where, and which part of the program writes what of it;
- * and the probes' port, which has /healthz and /readyz alone.
+ * and the probes' port, which has /livez, /healthz and /readyz alone.
  *
  * Threads: the main thread.
  */
@@ -27,6 +27,7 @@ struct http_port_addresses {
     const char *http;
     const char *probes;
     struct web_hosts hosts; /* of both */
+    const char *token_file; /* of `http`; NULL: no login */
 };
 
 /* Borrowed: they outlive the port. */

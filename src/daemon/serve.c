@@ -329,7 +329,8 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
     const struct http_port_addresses addresses = {
         flags->http,
         flags->probes,
-        {(const char *const *)flags->http_hosts.items, flags->http_hosts.count}};
+        {(const char *const *)flags->http_hosts.items, flags->http_hosts.count},
+        flags->http_token_file};
     if (!http_port_begin(&addresses, &http_parts, &parts->http, error))
         return false;
 
@@ -520,6 +521,8 @@ static void check_serve(const struct command_line *line, struct text *mistakes)
     check_address("http", flags->http, mistakes);
     check_address("probes", flags->probes, mistakes);
     check_workers(flags, mistakes);
+    if (flags->http_token_file != NULL && flags->http == NULL)
+        command_mistake(mistakes, "--http-token-file needs --http, which asks for it");
     if (!peers_check(&flags->peers, &error))
         command_mistake(mistakes, "%s", error_text(&error));
     error_done(&error);

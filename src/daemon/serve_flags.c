@@ -20,14 +20,17 @@ const struct option serve_flags[] = {
     FLAG("listen", OPTION_STRING, listen, "[::]:9090", .group = "Addresses",
          .value_name = "ADDRESS", .doc = "address and port for KEDA; `:9090` is all addresses"),
     FLAG("http", OPTION_STRING, http, NULL, .value_name = "ADDRESS",
-         .doc = "address and port for the dashboard, /metrics, /healthz, /readyz and /api, such as "
+         .doc = "address and port for the dashboard, /metrics, /livez, /readyz and /api, such as "
                 ":9091; without it there is no HTTP port"),
     FLAG("http-hosts", OPTION_LIST, http_hosts, NULL, .flags = OPTION_NO_VARIABLE,
          .doc = "comma-separated patterns: names that --http is called by, such as "
                 "backlog.keda.svc; IP addresses and localhost always are permitted, others get 403 "
                 "(DNS rebinding)"),
+    FLAG("http-token-file", OPTION_STRING, http_token_file, NULL, .value_name = "FILE",
+         .doc = "file with a token: --http asks for it, but for /livez, /healthz, /readyz and "
+                "/metrics; read again when it is replaced"),
     FLAG("probes", OPTION_STRING, probes, NULL, .value_name = "ADDRESS",
-         .doc = "address and port for /healthz and /readyz alone, such as :9092; what floods "
+         .doc = "address and port for /livez and /readyz alone, such as :9092; what floods "
                 "--http leaves it alone"),
     FLAG("workers", OPTION_LIST, workers, NULL, .flags = OPTION_NO_VARIABLE,
          .doc = "in a pod: comma-separated namespaces; --http also shows the pods of their "

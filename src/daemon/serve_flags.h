@@ -12,6 +12,7 @@ struct serve_flags {
     const char *listen;
     const char *http;
     struct option_list http_hosts;
+    const char *http_token_file;
     const char *probes;
     struct option_list workers;
     int transport;

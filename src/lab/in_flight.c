@@ -118,12 +118,13 @@ static void in_flight_free(struct in_flight *in_flight)
     free(in_flight);
 }
 
-bool in_flight_begin(const char *address, int64_t timeout_ms, const struct scaled_objects *objects,
-                     struct in_flight **ret_in_flight, struct error *error)
+bool in_flight_begin(const struct http_server *server, int64_t timeout_ms,
+                     const struct scaled_objects *objects, struct in_flight **ret_in_flight,
+                     struct error *error)
 {
     sigset_t all, before;
     struct in_flight *in_flight = memory_new(sizeof(*in_flight));
-    in_flight->client = http_client_new(address, timeout_ms);
+    in_flight->client = http_client_new(server, timeout_ms);
     in_flight->pages = memory_array(objects->count, sizeof(*in_flight->pages));
     for (; in_flight->count < objects->count; in_flight->count++)
         in_flight->pages[in_flight->count].path = path_of(&objects->items[in_flight->count]);

@@ -8,6 +8,7 @@
 #define BACKLOG_LAB_IN_FLIGHT_H
 
 #include "base/error.h"
+#include "client/http_client.h"
 #include "model/scaled_object.h"
 
 #include <stdbool.h>
@@ -16,9 +17,10 @@
 
 struct in_flight;
 
-/* `address` is HOST:PORT, or a URL of http or https. False: the machine has no thread left. */
-bool in_flight_begin(const char *address, int64_t timeout_ms, const struct scaled_objects *objects,
-                     struct in_flight **ret_in_flight, struct error *error);
+/* False: the machine has no thread left. */
+bool in_flight_begin(const struct http_server *server, int64_t timeout_ms,
+                     const struct scaled_objects *objects, struct in_flight **ret_in_flight,
+                     struct error *error);
 void in_flight_end(struct in_flight *in_flight); /* NULL is none */
 
 /* Starts to read all objects, unless that goes on. The first failure of an outage is logged. */

@@ -434,25 +434,27 @@ static void add_pages(struct rehearsal_http *http)
     http->pages[count] = (struct web_page){"/", assets_index, NULL, NULL};
 }
 
-bool rehearsal_http_begin(const char *listen, const char *server, struct worker_logs *logs,
-                          struct rehearsal_http **ret_http, struct error *error)
+bool rehearsal_http_begin(const char *listen, const struct http_server *server,
+                          struct worker_logs *logs, struct rehearsal_http **ret_http,
+                          struct error *error)
 {
+    bool has_server = server->address != NULL;
     struct rehearsal_http *http = memory_new(sizeof(*http));
     pthread_mutex_init(&http->lock, NULL);
     http->logs = logs;
     http->began_ms = clock_now_ms();
     http->tables = live_tables_new(&(struct live_tables_settings){
-        .hello = server == NULL
-                     ? "{\"mode\":\"rehearse\",\"version\":\"" BACKLOG_VERSION "\"}"
-                     : "{\"mode\":\"rehearse\",\"hasServer\":true,\"version\":\"" BACKLOG_VERSION
-                       "\"}",
+        .hello = has_server
+                     ? "{\"mode\":\"rehearse\",\"hasServer\":true,\"version\":\"" BACKLOG_VERSION
+                       "\"}"
+                     : "{\"mode\":\"rehearse\",\"version\":\"" BACKLOG_VERSION "\"}",
         .update = update,
         .context = http});
-    http->relay = server == NULL ? NULL : http_client_new(server, RELAY_MS);
+    http->relay = has_server ? http_client_new(server, RELAY_MS) : NULL;
     add_pages(http);
     recent_log_start();
     const struct web_settings settings = {.listen = listen, .pages = http->pages};
-    if ((server != NULL && !server_tables_begin(server, &http->server_tables, error)) ||
+    if ((has_server && !server_tables_begin(server, &http->server_tables, error)) ||
         !web_start(&settings, &http->web, error)) {
         rehearsal_http_end(http);
         return false;

@@ -9,14 +9,16 @@
 #ifndef BACKLOG_LAB_REHEARSAL_HTTP_H
 #define BACKLOG_LAB_REHEARSAL_HTTP_H
 
+#include "client/http_client.h"
 #include "lab/rehearsal.h"
 #include "lab/worker_logs.h"
 
 struct rehearsal_http;
 
-/* `server` is the address of the server's HTTP port, or NULL. `logs` is borrowed. */
-bool rehearsal_http_begin(const char *listen, const char *server, struct worker_logs *logs,
-                          struct rehearsal_http **ret_http, struct error *error);
+/* `server` is the server's HTTP port; its address may be NULL. It and `logs` are borrowed. */
+bool rehearsal_http_begin(const char *listen, const struct http_server *server,
+                          struct worker_logs *logs, struct rehearsal_http **ret_http,
+                          struct error *error);
 void rehearsal_http_end(struct rehearsal_http *http); /* NULL is none */
 
 /* The pages show this from now on; does nothing without a reader or more than once per second. NULL

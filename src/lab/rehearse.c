@@ -15,7 +15,7 @@
 struct rehearse_flags {
     struct option_list files;
     const char *server;
-    const char *server_http;
+    struct http_server server_http;
     double speed;
     int64_t duration_ms;
     int64_t sync_ms;
@@ -43,9 +43,10 @@ static const struct option table[] = {
                       "repeated"),
     FLAG("server", OPTION_STRING, server, NULL, .value_name = "ADDRESS",
          .doc = "address of the server, HOST:PORT; default: each trigger's scalerAddress"),
-    FLAG("server-http", OPTION_STRING, server_http, NULL, .value_name = "ADDRESS",
+    FLAG("server-http", OPTION_STRING, server_http.address, NULL, .value_name = "ADDRESS",
          .doc = "the server's --http port, HOST:PORT or a URL, for what is in flight and for the "
                 "server's figures on the dashboard; without it they are unknown"),
+    HTTP_TOKEN_FLAG,
     FLAG("timeout", OPTION_DURATION, timeout_ms, "10s", .limits = {100, 60 * 1000},
          .doc = "for the calls of one reading"),
     TLS_FLAGS,
@@ -156,7 +157,7 @@ static bool begin_http(const struct rehearse_flags *flags, struct worker_logs **
     if (*ret_logs == NULL)
         return error_set(error, ERROR_LIMIT,
                          "the machine has no thread left for the workers' logs");
-    return rehearsal_http_begin(flags->http, flags->server_http, *ret_logs, ret_http, error);
+    return rehearsal_http_begin(flags->http, &flags->server_http, *ret_logs, ret_http, error);
 }
 
 static bool rehearse(const struct rehearse_flags *flags, struct error *error)
@@ -171,8 +172,8 @@ static bool rehearse(const struct rehearse_flags *flags, struct error *error)
         return false;
     if (!begin_http(flags, &logs, &http, error))
         return false;
-    if (flags->server_http != NULL &&
-        !in_flight_begin(flags->server_http, flags->timeout_ms, &objects, &in_flight, error))
+    if (flags->server_http.address != NULL &&
+        !in_flight_begin(&flags->server_http, flags->timeout_ms, &objects, &in_flight, error))
         return false;
     struct rehearsal_settings settings = settings_of(flags, &objects);
     settings.replicas.logs = logs;
@@ -203,11 +204,11 @@ static void check_rehearse(const struct command_line *line, struct text *mistake
         command_mistake(mistakes,
                         "--http \"%s\" must be an address and a port, such as localhost:9092",
                         flags->http);
-    if (flags->server_http != NULL && !is_http_address(flags->server_http))
+    if (flags->server_http.address != NULL && !is_http_address(flags->server_http.address))
         command_mistake(mistakes,
                         "--server-http \"%s\" must be an address and a port, such as "
                         "localhost:9091, or a URL of http or https",
-                        flags->server_http);
+                        flags->server_http.address);
 }
 
 static int run_rehearse(const struct command_line *line, struct error *error)

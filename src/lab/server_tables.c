@@ -243,13 +243,13 @@ static void tables_done(struct server_tables *tables)
     free(tables);
 }
 
-bool server_tables_begin(const char *address, struct server_tables **ret_tables,
+bool server_tables_begin(const struct http_server *server, struct server_tables **ret_tables,
                          struct error *error)
 {
     sigset_t all, before;
     pthread_condattr_t attributes;
     struct server_tables *tables = memory_new(sizeof(*tables));
-    tables->client = http_client_new(address, TIMEOUT_MS);
+    tables->client = http_client_new(server, TIMEOUT_MS);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&tables->lock, NULL);

@@ -8,6 +8,7 @@
 #define BACKLOG_LAB_SERVER_TABLES_H
 
 #include "base/error.h"
+#include "client/http_client.h"
 #include "web/live_tables.h"
 
 #include <jansson.h>
@@ -16,8 +17,8 @@
 
 struct server_tables;
 
-/* `address` is HOST:PORT, or a URL of http or https. False: the machine has no thread left. */
-bool server_tables_begin(const char *address, struct server_tables **ret_tables,
+/* `server` is borrowed. False: the machine has no thread left. */
+bool server_tables_begin(const struct http_server *server, struct server_tables **ret_tables,
                          struct error *error);
 void server_tables_end(struct server_tables *tables); /* NULL is none */
 

@@ -36,6 +36,15 @@ void assets_index(void *context, const struct web_request *request, struct web_a
                                 "See /metrics and /api/triggers.\n");
 }
 
+void assets_login(void *context, const struct web_request *request, struct web_answer *answer)
+{
+    (void)context;
+    (void)request;
+    if (!write_asset("login.html", answer))
+        text_add(&answer->body, "This build of Backlog has no login page "
+                                "(BACKLOG_DASHBOARD=OFF): use a bearer token.\n");
+}
+
 void assets_file(void *context, const struct web_request *request, struct web_answer *answer)
 {
     (void)context;

@@ -3,6 +3,7 @@
  * BACKLOG_DASHBOARD there are none, and the page says so.
  *
  *     /            index.html
+ *     /login       login.html
  *     /assets/     the others
  *
  * Threads: any; nothing changes.
@@ -22,6 +23,7 @@ extern const struct asset assets[]; /* generated; ends with one without a name *
 
 /* For web_page; they need no context. */
 void assets_index(void *context, const struct web_request *request, struct web_answer *answer);
+void assets_login(void *context, const struct web_request *request, struct web_answer *answer);
 void assets_file(void *context, const struct web_request *request, struct web_answer *answer);
 
 #endif

@@ -45,7 +45,8 @@ static void a_request_that_hangs_ends_at_once_when_it_is_cancelled(void **state)
     for (int i = 0; i < TIMES; i++) {
         pthread_t thread;
         void *result;
-        struct http_client *client = http_client_new(address, PATIENCE_MS);
+        struct http_client *client =
+            http_client_new(&(struct http_server){.address = address}, PATIENCE_MS);
         assert_int_equal(pthread_create(&thread, NULL, get, client), 0);
         int accepted = accept(hanging, NULL, NULL);
         char byte;

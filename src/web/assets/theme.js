@@ -11,7 +11,7 @@ function applyTheme() {
 applyTheme();
 systemIsDark.addEventListener("change", applyTheme);
 document.addEventListener("DOMContentLoaded", () => {
-  document.getElementById("theme").addEventListener("click", () => {
+  document.getElementById("theme")?.addEventListener("click", () => {
     localStorage.setItem("theme", document.documentElement.dataset.theme === "dark" ? "light" : "dark");
     applyTheme();
   });

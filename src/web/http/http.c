@@ -1,5 +1,6 @@
 #include "web/http/http.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/system/listen.h"
 #include "web/http/address.h"
@@ -34,10 +35,14 @@ enum { MAX_SHOWN_BYTES = 256 };
 /* What a client sends behind its request is read by nobody, and stays in the kernel. */
 enum { MAX_UNREAD_BYTES = 2 * MAX_HEADER_BYTES };
 
+/* The form of the login page, with the longest token percent-encoded. */
+enum { MAX_FORM_BYTES = 4 * LOGIN_MAX_BYTES };
+
 static const char stream_type[] = "text/event-stream; charset=utf-8";
 static const struct timeval connection_timeout = {5, 0};
 static const struct timeval pause_time = {0, 100000};
 static const struct timeval moment = {0, 1000};
+static const struct timeval second = {1, 0};
 
 /* A connection's place: evhttp limits neither their number nor their time. */
 struct web_connection {
@@ -60,6 +65,7 @@ struct web {
     struct evhttp *http;
     struct evconnlistener *listener; /* owned by http; NULL: it is gone */
     struct event *pause;             /* at the limit of connections, until there is room */
+    struct event *renewal;           /* of the login; NULL: there is none */
     struct event *stopping;
     int stop_fd;
     size_t connection_count;
@@ -260,6 +266,12 @@ static void refuse(struct web_answer *answer, int code, const char *text)
     text_add(&answer->body, text);
 }
 
+static void refuse_method(struct evhttp_request *request, struct web_answer *answer)
+{
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET, HEAD");
+    refuse(answer, HTTP_BADMETHOD, "method not allowed: only GET and HEAD\n");
+}
+
 /* "a=1&b" as well: evhttp knows no parameter without a value. */
 static bool parse_parameters(const char *query, struct evkeyvalq *ret_parameters)
 {
@@ -301,6 +313,72 @@ static const char *refused_host(const struct web *web, struct evhttp_request *re
     return NULL;
 }
 
+/* ---- the login ---- */
+
+static const char *header_of(struct evhttp_request *request, const char *name)
+{
+    return evhttp_find_header(evhttp_request_get_input_headers(request), name);
+}
+
+static void add_header(struct evhttp_request *request, const char *name, const char *value)
+{
+    evhttp_add_header(evhttp_request_get_output_headers(request), name, value);
+}
+
+static int64_t unix_s(void)
+{
+    return (int64_t)clock_unix_s(clock_now_ms());
+}
+
+static void redirect(struct evhttp_request *request, struct web_answer *answer, const char *path)
+{
+    answer->code = 303;
+    add_header(request, "Location", path);
+}
+
+/* Browsers ask for HTML when somebody goes to a page, and keep its fragment. */
+static void refuse_stranger(struct evhttp_request *request, struct web_answer *answer)
+{
+    const char *accept = header_of(request, "Accept");
+    if (accept != NULL && text_starts_with(accept, "text/html")) {
+        redirect(request, answer, "/login");
+        return;
+    }
+    add_header(request, "WWW-Authenticate", "Bearer realm=\"Backlog\"");
+    refuse(answer, 401,
+           "a token is needed: \"Authorization: Bearer TOKEN\" with that of the server's "
+           "--http-token-file\n");
+}
+
+/* POST /login with the token as a form, and POST /logout. False: it is neither. */
+static bool change_session(const struct web *web, struct evhttp_request *request, const char *path,
+                           struct web_answer *answer)
+{
+    if (text_equal(path, "/logout")) {
+        add_header(request, "Set-Cookie", login_no_cookie);
+        redirect(request, answer, "/login");
+        return true;
+    }
+    if (!text_equal(path, "/login"))
+        return false;
+    struct evbuffer *body = evhttp_request_get_input_buffer(request);
+    size_t length = evbuffer_get_length(body);
+    const char *proxied = header_of(request, "X-Forwarded-Proto");
+    struct evkeyvalq form;
+    TAILQ_INIT(&form);
+    _cleanup_(memory_free) char *bytes =
+        text_copy_bytes((const char *)evbuffer_pullup(body, -1), length);
+    bool is_form = length > 0 && parse_parameters(bytes, &form);
+    _cleanup_(memory_free) char *cookie =
+        login_cookie(web->settings.login, is_form ? evhttp_find_header(&form, "token") : NULL,
+                     proxied != NULL && text_equal(proxied, "https"), unix_s());
+    if (cookie != NULL)
+        add_header(request, "Set-Cookie", cookie);
+    redirect(request, answer, cookie != NULL ? "/" : "/login?wrong");
+    evhttp_clear_headers(&form);
+    return true;
+}
+
 /* Returns the page where it is a stream: it is not written here. */
 static const struct web_page *write_answer(const struct web *web,
                                            struct evhttp_request *evhttp_request,
@@ -325,11 +403,23 @@ static const struct web_page *write_answer(const struct web *web,
                   (int)text_cut(host, MAX_SHOWN_BYTES), host);
         return NULL;
     }
+    const struct login *login = web->settings.login;
+    if (evhttp_request_get_command(evhttp_request) == EVHTTP_REQ_POST) {
+        if (login == NULL || path == NULL || !change_session(web, evhttp_request, path, answer))
+            refuse_method(evhttp_request, answer);
+        return NULL;
+    }
     if (!parse_parameters(query, &parameters)) {
         refuse(answer, HTTP_BADREQUEST, "invalid query string\n");
         return NULL;
     }
     const struct web_page *page = path == NULL ? NULL : find_page(web, path, &request);
+    if (login != NULL && (page == NULL || !page->is_open) &&
+        !login_permits(login, header_of(evhttp_request, "Authorization"),
+                       header_of(evhttp_request, "Cookie"), unix_s())) {
+        refuse_stranger(evhttp_request, answer);
+        return NULL;
+    }
     if (page != NULL && page->stream != NULL)
         return page;
     if (page != NULL)
@@ -348,7 +438,7 @@ static void add_headers(struct evkeyvalq *headers, const char *type)
     evhttp_add_header(headers, "Referrer-Policy", "no-referrer");
     evhttp_add_header(headers, "Content-Security-Policy",
                       "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-                      "connect-src 'self'; base-uri 'none'; form-action 'none'; "
+                      "connect-src 'self'; base-uri 'none'; form-action 'self'; "
                       "frame-ancestors 'none'");
 }
 
@@ -389,12 +479,10 @@ static void answer_request(struct evhttp_request *evhttp_request, void *argument
 
     struct web_connection *connection =
         watch_end(web, evhttp_request_get_connection(evhttp_request));
-    if (method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD)
+    if (method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD || method == EVHTTP_REQ_POST)
         stream = write_answer(web, evhttp_request, &answer);
-    else {
-        evhttp_add_header(evhttp_request_get_output_headers(evhttp_request), "Allow", "GET, HEAD");
-        refuse(&answer, HTTP_BADMETHOD, "method not allowed: only GET and HEAD\n");
-    }
+    else
+        refuse_method(evhttp_request, &answer);
     if (stream != NULL && method == EVHTTP_REQ_GET &&
         open_stream(web, stream, connection, evhttp_request))
         return;
@@ -434,10 +522,21 @@ static void web_free(struct web *web)
     }
     streams_free(web->streams);
     event_free(web->pause);
+    if (web->renewal != NULL)
+        event_free(web->renewal);
     event_free(web->stopping);
     event_base_free(web->base);
     close(web->stop_fd);
     free(web);
+}
+
+static void renew_login(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    struct web *web = argument;
+    if (login_renew(web->settings.login))
+        streams_disconnect(web->streams);
 }
 
 static void make_http(struct web *web, int fd)
@@ -446,7 +545,7 @@ static void make_http(struct web *web, int fd)
     web->streams = streams_new(web->base);
     web->http = evhttp_new(web->base);
     evhttp_set_max_headers_size(web->http, MAX_HEADER_BYTES);
-    evhttp_set_max_body_size(web->http, 0);
+    evhttp_set_max_body_size(web->http, web->settings.login == NULL ? 0 : MAX_FORM_BYTES);
     evhttp_set_bevcb(web->http, connection_new, web);
     evhttp_set_gencb(web->http, answer_request, web);
 
@@ -455,6 +554,10 @@ static void make_http(struct web *web, int fd)
     evhttp_bind_listener(web->http, web->listener);
     evconnlistener_set_error_cb(web->listener, accept_failed);
     web->pause = evtimer_new(web->base, make_room, web);
+    if (web->settings.login != NULL) {
+        web->renewal = event_new(web->base, -1, EV_PERSIST, renew_login, web);
+        event_add(web->renewal, &second);
+    }
     web->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     web->stopping = event_new(web->base, web->stop_fd, EV_READ, stop, web->base);
     event_add(web->stopping, NULL);

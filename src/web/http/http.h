@@ -1,5 +1,7 @@
 /*
- * The HTTP port: what people and machines read of this server. Nothing here changes anything.
+ * The HTTP port: what people and machines read of this server. Nothing here changes anything. With
+ * a login (login.h) pages that are not open get 401 without it, and /login is where browsers show
+ * the token.
  *
  * A page is one row: a path, and the function that writes it. A connection carries one request: it
  * is closed after the answer, or after 5 s in any case. There are only so many of them at a time:
@@ -15,6 +17,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "web/http/host.h"
+#include "web/http/login.h"
 #include "web/http/stream.h"
 
 #include <stddef.h>
@@ -43,6 +46,7 @@ struct web_page {
     void (*get)(void *context, const struct web_request *request, struct web_answer *answer);
     void *context;
     const struct stream_hooks *stream; /* instead of `get`: an answer that goes on; or NULL */
+    bool is_open;                      /* without a login, too */
 };
 
 struct web;
@@ -53,6 +57,7 @@ struct web_settings {
         *listen; /* "host:port" or ":port"; where host is a name, it is permitted as a Host, too */
     const struct web_page *pages; /* ends with an empty row */
     struct web_hosts hosts;
+    struct login *login; /* NULL: all pages are open */
 };
 
 bool web_start(const struct web_settings *settings, struct web **ret_web, struct error *error);

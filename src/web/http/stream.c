@@ -163,6 +163,13 @@ struct reader *streams_open(struct streams *streams, const struct stream_hooks *
     return reader;
 }
 
+void streams_disconnect(struct streams *streams)
+{
+    const struct reader *reader;
+    TAILQ_FOREACH(reader, &streams->readers, all)
+        disconnect(reader);
+}
+
 /* A request whose connection has failed is ours to free; otherwise the connection does it. */
 void streams_closed(struct reader *reader)
 {

@@ -50,6 +50,9 @@ bool streams_make_room(struct streams *streams, struct evhttp_connection *next);
 struct reader *streams_open(struct streams *streams, const struct stream_hooks *hooks,
                             void *context, struct evhttp_request *request);
 
+/* Closes all: they were permitted by a token that is no more. */
+void streams_disconnect(struct streams *streams);
+
 /* Its connection is ending. */
 void streams_closed(struct reader *reader);
 

@@ -1,0 +1,168 @@
+#include "web/http/login.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/system/file.h"
+#include "base/system/watch.h"
+#include "base/text.h"
+
+#include <inttypes.h>
+#include <openssl/crypto.h>
+#include <openssl/hmac.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define COOKIE "backlog_session"
+#define ATTRIBUTES "; Path=/; HttpOnly; SameSite=Strict"
+
+enum { SESSION_S = 12 * 3600, DIGEST_BYTES = 32, DIGEST_TEXT_BYTES = 2 * DIGEST_BYTES + 1 };
+
+const char login_no_cookie[] = COOKIE "=; Max-Age=0" ATTRIBUTES;
+
+struct login {
+    const char *file;
+    struct watch *watch;
+    char *token;
+};
+
+static void wipe(char **text)
+{
+    if (*text != NULL)
+        OPENSSL_cleanse(*text, strlen(*text));
+    free(*text);
+}
+
+/* ---- the file ---- */
+
+static bool read_token(const char *file, char **ret_token, struct error *error)
+{
+    static const char space[] = " \t\r\n";
+    _cleanup_(text_done) struct text content = {0};
+    if (!file_read(file, 2 * LOGIN_MAX_BYTES, &content, error))
+        return error_prefix(error, "--http-token-file");
+    const char *bytes = content.bytes == NULL ? "" : content.bytes;
+    const char *begin = bytes + strspn(bytes, space);
+    size_t length = 0;
+    while (begin[length] > ' ' && begin[length] <= '~')
+        length++;
+    bool is_whole = begin + length + strspn(begin + length, space) == bytes + content.length;
+    if (is_whole && length >= LOGIN_MIN_BYTES && length <= LOGIN_MAX_BYTES)
+        *ret_token = text_copy_bytes(begin, length);
+    if (content.bytes != NULL)
+        OPENSSL_cleanse(content.bytes, content.length);
+    return *ret_token != NULL ||
+           error_invalid(error,
+                         "--http-token-file: %s must have one token of %d to %d printable ASCII "
+                         "characters without spaces, such as `openssl rand -hex 32` prints",
+                         file, LOGIN_MIN_BYTES, LOGIN_MAX_BYTES);
+}
+
+bool login_new(const char *file, struct login **ret_login, struct error *error)
+{
+    char *token = NULL;
+    if (file == NULL)
+        return true;
+    struct watch *watch = watch_new();
+    watch_add(watch, file);
+    if (!read_token(file, &token, error)) {
+        watch_free(watch);
+        return false;
+    }
+    *ret_login = memory_new(sizeof(**ret_login));
+    **ret_login = (struct login){file, watch, token};
+    return true;
+}
+
+void login_free(struct login *login)
+{
+    if (login == NULL)
+        return;
+    wipe(&login->token);
+    watch_free(login->watch);
+    free(login);
+}
+
+bool login_renew(struct login *login)
+{
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(wipe) char *token = NULL;
+    if (!watch_has_changed(login->watch))
+        return false;
+    if (!read_token(login->file, &token, &error)) {
+        log_warning("%s; the former token stays in use", error_text(&error));
+        return false;
+    }
+    char *former = login->token;
+    bool is_other = !text_equal(token, former);
+    login->token = token;
+    token = former;
+    if (is_other)
+        log_info("--http-token-file: another token is used now");
+    return is_other;
+}
+
+/* ---- who may ---- */
+
+static void digest(const char *token, const char *text, char ret_hex[DIGEST_TEXT_BYTES])
+{
+    unsigned char bytes[DIGEST_BYTES];
+    if (HMAC(EVP_sha256(), token, (int)strlen(token), (const unsigned char *)text, strlen(text),
+             bytes, NULL) == NULL)
+        abort(); /* out of memory */
+    for (size_t i = 0; i < DIGEST_BYTES; i++)
+        snprintf(&ret_hex[2 * i], 3, "%02x", bytes[i]);
+}
+
+/* Digests have one length, so that the time says nothing of the token's. */
+static bool is_token(const struct login *login, const char *token)
+{
+    char one[DIGEST_TEXT_BYTES], other[DIGEST_TEXT_BYTES];
+    if (token[0] == '\0')
+        return false;
+    digest(login->token, "", one);
+    digest(token, "", other);
+    return CRYPTO_memcmp(one, other, DIGEST_TEXT_BYTES) == 0;
+}
+
+static bool is_session(const struct login *login, const char *value, size_t length, int64_t now_s)
+{
+    char expected[DIGEST_TEXT_BYTES], end[24];
+    size_t digits = strspn(value, "0123456789");
+    if (digits == 0 || digits >= sizeof(end) || value[digits] != '.' ||
+        length != digits + DIGEST_TEXT_BYTES)
+        return false;
+    snprintf(end, sizeof(end), "%.*s", (int)digits, value);
+    digest(login->token, end, expected);
+    return CRYPTO_memcmp(value + digits + 1, expected, DIGEST_TEXT_BYTES - 1) == 0 &&
+           strtoll(end, NULL, 10) > now_s;
+}
+
+bool login_permits(const struct login *login, const char *authorization, const char *cookies,
+                   int64_t now_s)
+{
+    static const char scheme[] = "Bearer ";
+    if (authorization != NULL && strncasecmp(authorization, scheme, strlen(scheme)) == 0 &&
+        is_token(login, authorization + strlen(scheme)))
+        return true;
+    for (const char *at = cookies; at != NULL && *at != '\0';) {
+        size_t length = strcspn(at, ";");
+        if (text_starts_with(at, COOKIE "=") &&
+            is_session(login, at + strlen(COOKIE "="), length - strlen(COOKIE "="), now_s))
+            return true;
+        at += length;
+        at += strspn(at, "; ");
+    }
+    return false;
+}
+
+char *login_cookie(const struct login *login, const char *token, bool is_secure, int64_t now_s)
+{
+    char hex[DIGEST_TEXT_BYTES];
+    if (token == NULL || !is_token(login, token))
+        return NULL;
+    _cleanup_(memory_free) char *end = text_format("%" PRId64, now_s + SESSION_S);
+    digest(login->token, end, hex);
+    return text_format(COOKIE "=%s.%s; Max-Age=%d" ATTRIBUTES "%s", end, hex, SESSION_S,
+                       is_secure ? "; Secure" : "");
+}
