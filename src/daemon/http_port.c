@@ -228,6 +228,7 @@ bool http_port_begin(const struct http_port_addresses *addresses,
                {"/login", assets_login, NULL, NULL, true},
                {"/api/events", NULL, dashboard_tables(dashboard), &live_tables_hooks},
                {"/api/server", dashboard_server, dashboard},
+               {"/api/trend", dashboard_trend, dashboard},
                {"/api/connections", dashboard_connections, dashboard},
                {"/api/log", dashboard_log, dashboard},
                {"/livez", probes_write_healthz, &port->probes, NULL, true},
@@ -247,7 +248,8 @@ bool http_port_begin(const struct http_port_addresses *addresses,
                                           {"/healthz", probes_write_healthz, &port->probes},
                                           {"/readyz", probes_write_readyz, &port->probes}},
            sizeof(port->probe_pages));
-    const struct web_settings http = {addresses->http, port->pages, addresses->hosts, port->login};
+    const struct web_settings http = {addresses->http, port->pages,    addresses->hosts,
+                                      port->login,     dashboard_tick, dashboard};
     const struct web_settings probes = {addresses->probes, port->probe_pages, addresses->hosts};
     if (!start("HTTP", &http, &port->web, error) ||
         !start("probes", &probes, &port->probe_web, error)) {

@@ -19,7 +19,14 @@ enum {
     TICK_MS = 1000,
     BUSY_SHARE = 20, /* an update takes at most one part in so many of the time */
     MAX_CONNECTIONS = 4096,
+    TREND_MS = 15 * 1000,
+    TREND_POINTS = HISTORY_SPAN_MS / TREND_MS,
 };
+
+/* Of server_json(). */
+static const char *const trend_columns[] = {"time",           "waiting",  "inFlight",
+                                            "active",         "replicas", "consumed",
+                                            "callsPerSecond", "cpu",      "memory"};
 
 struct dashboard {
     struct dashboard_settings settings;
@@ -30,6 +37,9 @@ struct dashboard {
     uint64_t calls;
     double cpu_cores, calls_per_second; /* since then; NAN: not known yet */
     int64_t began_ms;
+    double trend[TREND_POINTS][ARRAY_LENGTH(trend_columns)]; /* a ring */
+    size_t trend_count;                                      /* of all that there ever were */
+    int64_t trend_ms;                                        /* when the last came */
 };
 
 /* ---- connections ---- */
@@ -197,25 +207,67 @@ struct live_tables *dashboard_tables(struct dashboard *dashboard)
     return dashboard->tables;
 }
 
+/* ---- the trend ---- */
+
+/* Totals are those of the last update of the tables; they are counted where nobody follows them. */
+static bool count(const struct dashboard *dashboard)
+{
+    return live_tables_is_followed(dashboard->tables) ||
+           trigger_rows_count(dashboard->rows, dashboard->settings.triggers);
+}
+
+void dashboard_tick(void *context)
+{
+    struct dashboard *dashboard = context;
+    int64_t now_ms = clock_now_ms();
+    if ((dashboard->trend_count > 0 && now_ms - dashboard->trend_ms < TREND_MS) ||
+        !count(dashboard))
+        return;
+    update_rates(dashboard, now_ms);
+    _cleanup_(json_done) json_t *server = server_json(dashboard, now_ms);
+    double *point = dashboard->trend[dashboard->trend_count++ % TREND_POINTS];
+    for (size_t i = 0; i < ARRAY_LENGTH(trend_columns); i++) {
+        const json_t *value = json_object_get(server, trend_columns[i]);
+        point[i] = json_is_number(value) ? json_number_value(value) : (double)NAN;
+    }
+    dashboard->trend_ms = now_ms;
+}
+
+void dashboard_trend(void *context, const struct web_request *request, struct web_answer *answer)
+{
+    const struct dashboard *dashboard = context;
+    _cleanup_(json_done) json_t *page = json_object();
+    json_t *columns = json_array();
+    json_t *rows = json_array();
+    size_t end = dashboard->trend_count;
+    (void)request;
+    for (size_t i = 0; i < ARRAY_LENGTH(trend_columns); i++)
+        json_array_append_new(columns, json_string(trend_columns[i]));
+    for (size_t i = end > TREND_POINTS ? end - TREND_POINTS : 0; i < end; i++) {
+        json_t *row = json_array();
+        for (size_t column = 0; column < ARRAY_LENGTH(trend_columns); column++)
+            json_array_append_new(row, json_number(dashboard->trend[i % TREND_POINTS][column]));
+        json_array_append_new(rows, row);
+    }
+    json_set(page, "columns", columns);
+    json_set(page, "rows", rows);
+    web_answer_json(answer, page);
+}
+
 /* ---- the pages ---- */
 
-/* Totals are those of the last update of the tables, which is asked for where nobody follows them.
- */
 void dashboard_server(void *context, const struct web_request *request, struct web_answer *answer)
 {
     struct dashboard *dashboard = context;
     (void)request;
-    if (!live_tables_is_followed(dashboard->tables) &&
-        !trigger_rows_update(dashboard->rows, dashboard->settings.triggers)) {
+    if (!count(dashboard)) {
         web_refuse(answer, 503, "the event loop is busy or shutting down: try again");
-        live_tables_forget(dashboard->tables);
         return;
     }
     int64_t now_ms = clock_now_ms();
     update_rates(dashboard, now_ms);
     _cleanup_(json_done) json_t *server = server_json(dashboard, now_ms);
     web_answer_json(answer, server);
-    live_tables_forget(dashboard->tables);
 }
 
 void dashboard_connections(void *context, const struct web_request *request,

@@ -6,9 +6,10 @@
  *     /api/server        figures of the server
  *     /api/connections   connections to sources
  *     /api/log           recent lines of the log
+ *     /api/trend         some of the figures in the last hour
  *
- * The figures cost nothing while nobody reads them. Secrets, URLs and what came out of a variable
- * are hidden.
+ * While nobody reads them the figures are added up every 15 s, for the trend. Secrets, URLs and
+ * what came out of a variable are hidden.
  *
  * Threads: the HTTP server's; triggers are read under the turn lock, some at a time.
  */
@@ -34,12 +35,16 @@ struct dashboard_settings {
 struct dashboard *dashboard_new(const struct dashboard_settings *settings);
 void dashboard_free(struct dashboard *dashboard); /* NULL is none */
 
+/* Once per second: for the trend. */
+void dashboard_tick(void *dashboard);
+
 /* For web_page, with the tables as the context of /api/events, and the dashboard as that of the
  * others. */
 struct live_tables *dashboard_tables(struct dashboard *dashboard);
 void dashboard_server(void *context, const struct web_request *request, struct web_answer *answer);
 void dashboard_connections(void *context, const struct web_request *request,
                            struct web_answer *answer);
+void dashboard_trend(void *context, const struct web_request *request, struct web_answer *answer);
 void dashboard_log(void *context, const struct web_request *request, struct web_answer *answer);
 
 #endif

@@ -30,6 +30,7 @@ struct met_list {
 
 struct trigger_rows {
     struct live_tables *tables;
+    bool is_counting; /* and writes no rows */
     struct trigger_totals totals;
     struct met_list queries, objects;
 };
@@ -166,6 +167,8 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
     _cleanup_(text_done) struct text live = {0};
     trigger_state(trigger, NULL, now_ms, &state);
     count(rows, trigger, &state);
+    if (rows->is_counting)
+        return WALK_ON;
     write_live(trigger, &state, &live);
     if (!live_tables_has(rows->tables, LIVE_TRIGGERS, trigger->id))
         write_fixed(trigger, &fixed);
@@ -217,12 +220,27 @@ void trigger_rows_free(struct trigger_rows *rows)
     free(rows);
 }
 
-bool trigger_rows_update(struct trigger_rows *rows, const struct walk_source *triggers)
+static bool walk_all(struct trigger_rows *rows, bool is_counting,
+                     const struct walk_source *triggers)
 {
     rows->totals = (struct trigger_totals){0};
     rows->queries.count = rows->objects.count = 0;
+    rows->is_counting = is_counting;
+    return walk(triggers, visit, rows);
+}
+
+bool trigger_rows_count(struct trigger_rows *rows, const struct walk_source *triggers)
+{
+    if (!walk_all(rows, true, triggers))
+        return false;
+    add_up(rows);
+    return true;
+}
+
+bool trigger_rows_update(struct trigger_rows *rows, const struct walk_source *triggers)
+{
     live_tables_begin(rows->tables, LIVE_TRIGGERS);
-    if (!walk(triggers, visit, rows))
+    if (!walk_all(rows, false, triggers))
         return false;
     live_tables_end(rows->tables, LIVE_TRIGGERS);
     add_up(rows);

@@ -28,7 +28,10 @@ void trigger_rows_free(struct trigger_rows *rows);
 /* Writes the rows of all triggers to the tables. False: the server's loop did not have the time. */
 bool trigger_rows_update(struct trigger_rows *rows, const struct walk_source *triggers);
 
-/* Of the last update. */
+/* Only what they add up to. */
+bool trigger_rows_count(struct trigger_rows *rows, const struct walk_source *triggers);
+
+/* Of the last update or count. */
 const struct trigger_totals *trigger_rows_totals(const struct trigger_rows *rows);
 
 #endif

@@ -88,6 +88,7 @@ def test_it_shows_the_triggers_and_follows_the_queue(browser, server, client, re
     browser.open(server)
     browser.wait_for_text("shop/orders")
     text = browser.text("main table")
+    assert browser.text("#server").startswith("Pod ") and "version 0." in browser.text("#server")
     for expected in ("shop/orders", "redis-orders", "shop-redis", "128", "error", "idle"):
         assert expected in text, text
     row = "[...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes('shop/orders'))"
@@ -119,7 +120,7 @@ def test_the_filter_and_the_order_of_the_table(browser, server, client, redis):
     browser.open(server)
     browser.wait_for_text("shop/orders")
     names = "[...document.querySelectorAll('tbody tr:not(.space) td:first-child a')].map((link) => link.innerText)"
-    assert browser.evaluate(names)[0] == "shop/audit"
+    assert browser.evaluate(names)[:2] == ["shop/refunds", "shop/exports"]  # what fails, then what is active
     browser.press("/")
     browser.fill("#search", "invoice")
     browser.wait(f"{names}.length === 1")
@@ -130,8 +131,54 @@ def test_the_filter_and_the_order_of_the_table(browser, server, client, redis):
     browser.click("thead th:nth-child(4) button")
     browser.wait(f"{names}[0] === 'shop/thumbnails'")
     assert browser.evaluate("document.querySelector('thead th:nth-child(4)').ariaSort ?? document.querySelector('thead th:nth-child(4)').getAttribute('aria-sort')") == "descending"
-    browser.click(".segments button:nth-child(4)")
+    assert browser.text(".segments").split("\n") == ["All 7", "Error 1", "Held 0", "Active 4"]
+    browser.click(".segments button:nth-child(2)")
     browser.wait(f"{names}.join() === 'shop/refunds'")
+    is_clean(browser)
+
+
+def test_the_address_keeps_filter_order_range_and_folds(browser, server, client, redis):
+    fill_shop(redis, client)
+    push(redis, "songs", 3)
+    client.metrics(queue("songs"), metric_name="", name="songs", namespace="media")
+    browser.open(server)
+    titles = "[...document.querySelectorAll('tr.group')].map((row) => row.innerText.replace(/\\s+/g, ' ').trim())"
+    browser.wait(f"{titles}.join() === 'Failing and held 1 trigger,media 1 trigger,shop 6 triggers and 1 failing above'")
+    names = "[...document.querySelectorAll('tbody tr:not(.space) td:first-child a')].map((link) => link.innerText)"
+    assert browser.evaluate(names)[:2] == ["shop/refunds", "media/songs"]
+    browser.press("/")
+    browser.fill("#search", "redis")
+    browser.click("thead th.of-waiting button")
+    browser.click(".segments .show-active")
+    browser.wait(f"{names}.join() === 'shop/thumbnails,shop/orders,shop/exports,shop/invoices,media/songs'")
+    browser.evaluate("document.querySelectorAll('tr.group button')[1].focus()")
+    browser.press("Enter")  # by keyboard: media is folded
+    browser.wait(f"!{names}.includes('media/songs')")
+    assert browser.evaluate("document.activeElement.getAttribute('aria-expanded')") == "false"
+    address = browser.evaluate("location.hash")
+    assert dict(pair.split("=") for pair in address.partition("?")[2].split("&")) == {
+        "q": "redis", "show": "active", "sort": "-waiting", "folded": "media"}
+    is_clean(browser)
+    browser.open(server, f"/{address}")  # what a shared link shows
+    browser.wait(f"{names}.join() === 'shop/thumbnails,shop/orders,shop/exports,shop/invoices'")
+    assert browser.evaluate("document.querySelector('#search').value") == "redis"
+    browser.click("tbody tr:not(.group):not(.space) a")
+    browser.wait_for_text("redis: redis-thumbnails")
+    browser.click(".segments .show-5m")
+    assert browser.evaluate("location.hash") == "#/trigger/shop/thumbnails?range=5m"
+    browser.click(".back a")
+    browser.wait(f"{names}.join() === 'shop/thumbnails,shop/orders,shop/exports,shop/invoices'")
+    now = int(time.time())
+    browser.open(server, f"/#/trigger/shop/thumbnails?range={now - 600}-{now + 60}")
+    browser.wait("document.querySelectorAll('.plot-area canvas').length === 3")
+    browser.wait_for_text("UTC ✕")
+    browser.click("[aria-label='The last hour']")
+    assert browser.evaluate("location.hash") == "#/trigger/shop/thumbnails"
+    browser.open(server, "/#/connections")
+    browser.wait_for_text("shop-redis")
+    browser.click("tbody a")
+    browser.wait_for_text("Connection: redis")
+    browser.wait_for_text("7 triggers")  # not refunds, which has no connection
     is_clean(browser)
 
 
@@ -195,6 +242,10 @@ def test_the_page_of_a_trigger_explains_it(browser, server, client, redis, broke
     browser.wait_for_text("held")
     browser.wait_for_text("connection failed", ".panel .lines")
     browser.wait("document.querySelector('.problem:not([hidden])') !== null")
+    browser.wait_for_text("Shaded: measuring failed.")
+    labels = "[...document.querySelectorAll('.plot-area')].map((plot) => plot.getAttribute('aria-label'))"
+    browser.wait(f"{labels}[0].startsWith('Work, waiting: unknown at the end, at most 96')")  # and not what it was before
+    assert "target of a replica 5" in browser.text(".plots") and "wanted 20" in browser.text(".plots")
     browser.screenshot("trigger-outage")
     is_clean(browser)
     browser.open(server, "/#/trigger/shop/orders", scheme="dark", width=390, height=844)

@@ -1,5 +1,6 @@
 // Which page is shown: #/, #/trigger/NAMESPACE/NAME, #/workers, #/workers/NAMESPACE/NAME, #/connections, #/log, #/jobs.
 
+import { addressOf, path, remember } from "./address.js";
 import { connectionsPage } from "./connections.js";
 import { el, setText } from "./dom.js";
 import { jobsPage } from "./jobs.js";
@@ -15,15 +16,15 @@ let page = null;
 let shownFor = null; // the hello that the page was made for: what it shows depends on it
 
 const links = [
-  { href: "#/jobs", label: "Jobs", isIn: ({ mode }) => mode === "rehearse" },
-  { href: "#/", label: "Triggers", isIn: () => true },
-  { href: "#/workers", label: "Workers", isIn: ({ hasWorkers }) => hasWorkers === true },
-  { href: "#/connections", label: "Connections", isIn: ({ mode, hasServer }) => mode === "serve" || hasServer },
-  { href: "#/log", label: "Log", isIn: () => true },
+  { to: "/jobs", label: "Jobs", isIn: ({ mode }) => mode === "rehearse" },
+  { to: "/", label: "Triggers", isIn: () => true },
+  { to: "/workers", label: "Workers", isIn: ({ hasWorkers }) => hasWorkers === true },
+  { to: "/connections", label: "Connections", isIn: ({ mode, hasServer }) => mode === "serve" || hasServer },
+  { to: "/log", label: "Log", isIn: () => true },
 ];
 
-function makePage(path) {
-  const [view, ...names] = path.split("/").map(decodeURIComponent);
+function makePage() {
+  const [view, ...names] = path().slice(1).split("/").map(decodeURIComponent);
   if (view === "trigger" && names.length === 2) return triggerPage(...names);
   if (view === "connections") return connectionsPage();
   if (view === "log") return logPage();
@@ -33,13 +34,13 @@ function makePage(path) {
 }
 
 function drawNav() {
-  const path = location.hash || "#/";
-  const key = `${JSON.stringify(store.hello)} ${path}`;
+  const here = path();
+  const key = JSON.stringify([store.hello, location.hash]);
   if (nav.dataset.shown === key) return;
   nav.dataset.shown = key;
-  nav.replaceChildren(...links.filter(({ isIn }) => isIn(store.hello)).map(({ href, label }) => {
-    const isHere = path === href || (href === "#/" && path.startsWith("#/trigger")) || (href === "#/workers" && path.startsWith("#/workers/"));
-    return el("a", { href, "aria-current": isHere ? "page" : false }, label);
+  nav.replaceChildren(...links.filter(({ isIn }) => isIn(store.hello)).map(({ to, label }) => {
+    const isHere = here === to || (to === "/" && here.startsWith("/trigger")) || (to === "/workers" && here.startsWith("/workers/"));
+    return el("a", { href: addressOf(to), "aria-current": isHere ? "page" : false }, label);
   }));
 }
 
@@ -48,11 +49,12 @@ const kindOf = ({ mode, hasServer, hasWorkers }) => `${mode} ${Boolean(hasServer
 function show() {
   let made;
   try {
-    made = makePage((location.hash || "#/").slice(2));
+    made = makePage();
   } catch {
     made = triggersPage(); // an address that is no valid text
   }
   const isFirst = page === null;
+  remember();
   page?.close();
   page = made;
   shownFor = kindOf(store.hello);
@@ -71,6 +73,9 @@ const texts = { connecting: "Connecting", live: "Live", lost: "Connection lost: 
 function drawStatus() {
   setText(document.getElementById("status-text"), texts[store.connection]);
   document.getElementById("status").className = `status ${store.connection}`;
+  const { pod, version, hasLogin } = store.hello;
+  setText(document.getElementById("server"), [pod && `Pod ${pod}`, version && `version ${version}`].filter(Boolean).join(", "));
+  document.getElementById("logout").hidden = !hasLogin;
 }
 
 // "/" goes to the filter, as in many tables.

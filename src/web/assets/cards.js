@@ -1,7 +1,7 @@
-// Cards: the figures of the server, each with a small curve of the last minutes.
+// Cards: the figures of the server, each with a small curve: from 0 to its maximum, since the server began or in the last hour.
 
 import { el, setText, svg } from "./dom.js";
-import { bytes, compact, cores, number, plural, rate } from "./format.js";
+import { bytes, clock, compact, cores, number, plural, rate, zone } from "./format.js";
 import { store } from "./store.js";
 
 const WIDTH = 120;
@@ -14,7 +14,7 @@ const hasServer = () => !isRehearsal() || store.hello.hasServer === true; // wha
 const unknown = (s) => (s.failing ?? 0) + (s.unmeasured ?? 0);
 
 function noteOfWaiting(s) {
-  if (unknown(s)) return `${plural(unknown(s), "trigger")} without a value`;
+  if (unknown(s)) return `${plural(unknown(s), "trigger")} unknown`;
   return s.queries == null ? "" : plural(s.queries, "query", "queries");
 }
 
@@ -31,19 +31,19 @@ const cards = [
   { key: "memory", isShown: hasServer, label: "Memory", text: (s) => bytes(s.memory), note: (s) => s.historyBytes == null ? "" : `history ${bytes(s.historyBytes)}` },
 ];
 
+// From 0, so that what stays the same is not drawn like nothing; a gap where it was unknown.
 function curve(points) {
-  const known = points.filter((value) => value != null);
-  if (known.length < 2) return "";
-  const low = Math.min(...known);
-  const span = Math.max(...known) - low;
-  const step = WIDTH / Math.max(1, points.length - 1);
+  const known = points.filter(([, value]) => value != null);
+  const [[begin]] = points;
+  const span = Math.max(points.at(-1)[0] - begin, 1);
+  const peak = known.reduce((most, [, value]) => Math.max(most, value), 0);
+  let isDown = false;
   let path = "";
-  points.forEach((value, index) => {
-    if (value == null) return;
-    const y = span === 0 ? HEIGHT - 3 : HEIGHT - 3 - ((value - low) / span) * (HEIGHT - 6);
-    path += `${path ? "L" : "M"}${(index * step).toFixed(1)} ${y.toFixed(1)}`;
-  });
-  return path;
+  for (const [time, value] of points) {
+    if (value != null) path += `${isDown ? "L" : "M"}${(((time - begin) / span) * WIDTH).toFixed(1)} ${(HEIGHT - 1.5 - (peak > 0 ? value / peak : 0) * (HEIGHT - 4)).toFixed(1)}`;
+    isDown = value != null;
+  }
+  return { path, peak: known.length > 0 ? peak : null };
 }
 
 export function makeCards() {
@@ -51,17 +51,23 @@ export function makeCards() {
     const value = el("dd", { class: "value" }, "–");
     const note = el("dd", { class: "note" });
     const path = svg("path", { class: "curve" });
+    const [peak, from] = [el("span", {}), el("span", {})];
     const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" }, path);
-    return { card, value, note, path, element: el("div", { class: "card" }, el("dt", {}, card.label), value, note, el("dd", { class: "trend", "aria-hidden": "true" }, picture)) };
+    return { card, value, note, path, peak, from, element: el("div", { class: "card" }, el("dt", {}, card.label), value, note, el("dd", { class: "trend", "aria-hidden": "true" }, el("span", { class: "peak" }, peak), picture, el("span", { class: "times" }, from, el("span", {}, "now")))) };
   });
   const element = el("dl", { class: `cards of-${made.length}`, "aria-label": "Figures of the server" }, made.map(({ element: one }) => one));
   return {
     element,
     draw() {
-      for (const { card, value, note, path } of made) {
+      const { trend } = store;
+      const isDrawn = trend.length > 1;
+      for (const { card, value, note, path, peak, from } of made) {
         setText(value, card.text(store.server));
         setText(note, card.note(store.server));
-        path.setAttribute("d", curve(store.trend[card.key] ?? []));
+        const drawn = isDrawn ? curve(trend.map((point) => [point.time, point[card.key] ?? null])) : { path: "", peak: null };
+        if (path.getAttribute("d") !== drawn.path) path.setAttribute("d", drawn.path);
+        setText(peak, drawn.peak == null ? "" : `max ${card.text({ [card.key]: drawn.peak })}`);
+        setText(from, isDrawn ? `${clock(trend[0].time).slice(0, 5)} ${zone()}` : "");
       }
     },
   };

@@ -1,9 +1,10 @@
 // Connections to sources: state, queries, last error, round trip, utilization.
 
+import { parameters, setParameters } from "./address.js";
 import { el, setText } from "./dom.js";
 import { duration, number, percent, plural, UNKNOWN } from "./format.js";
 import { store } from "./store.js";
-import { drawChip, drawText, Table } from "./table.js";
+import { drawChip, drawLink, parseSort, sortText, Table } from "./table.js";
 
 const kinds = { connected: "ok", broken: "error", "not connected": "idle" };
 
@@ -19,9 +20,11 @@ function names() {
 
 let byLabel = new Map();
 
+const triggersHref = (name) => `#/?${new URLSearchParams({ connection: name })}`;
+
 const columns = [
-  { key: "name", label: "Connection", value: (row) => row.name, draw: (cell, row) => drawText(cell, byLabel.get(row.name) ?? row.name, shownSettings(row)) },
-  { key: "state", label: "State", isWide: true, value: (row) => row.state, draw: (cell, row) => drawChip(cell, kinds[row.state] ?? "none", row.state, row.error ?? "") },
+  { key: "name", label: "Connection", value: (row) => row.name, draw: (cell, row) => drawLink(cell, triggersHref(row.name), byLabel.get(row.name) ?? row.name, shownSettings(row)) },
+  { key: "state", label: "State", isWide: true, value: (row) => ["broken", "not connected", "connected"].indexOf(row.state), draw: (cell, row) => drawChip(cell, kinds[row.state] ?? "none", row.state, row.error ?? "") },
   { key: "queries", label: "Queries", isNumber: true, value: (row) => row.queries, text: (row) => number(row.queries) },
   { key: "failing", label: "Failing", isNumber: true, hide: "narrow", value: (row) => row.failing, text: (row) => number(row.failing) },
   { key: "roundTrip", label: "Round trip", isNumber: true, hide: "narrow", title: "Of a query, averaged over the last ones", value: (row) => row.roundTrip ?? null, text: (row) => duration(row.roundTrip ?? undefined) },
@@ -36,7 +39,9 @@ const columns = [
 export function connectionsPage() {
   const count = el("p", { class: "count" });
   const table = new Table({
-    label: "Connections", columns, rows: () => [...store.tables.connections.values()], sort: { key: "name", isDown: false },
+    label: "Connections", columns, rows: () => [...store.tables.connections.values()],
+    sort: parseSort(parameters().get("sort") ?? "state"),
+    sorted: () => setParameters({ sort: sortText(table.sort) }),
     empty: () => (store.isReady ? "No connections yet. The first trigger that KEDA calls for opens one." : "Loading the connections …"),
   });
   table.byId = () => store.tables.connections;

@@ -2,8 +2,8 @@
 
 import { makeCards } from "./cards.js";
 import { el, setText } from "./dom.js";
-import { bytes, clock, compact, cores, number, plural, UNKNOWN } from "./format.js";
-import { store } from "./store.js";
+import { bytes, clock, compact, cores, number, plural, UNKNOWN, zone } from "./format.js";
+import { request, store } from "./store.js";
 import { drawChip, drawText, Table } from "./table.js";
 
 const kinds = { running: "ok", starting: "idle", stopping: "held", restarting: "error", ended: "none" };
@@ -16,7 +16,7 @@ export function openLog(title, path) {
   let isOpen = true;
   async function load() {
     try {
-      const answer = await fetch(path);
+      const answer = await request(path);
       const body = await answer.text();
       const isAtEnd = text.scrollTop + text.clientHeight >= text.scrollHeight - 20;
       if (answer.status !== 202) setText(text, answer.ok ? body || "This worker has written nothing yet." : `The log cannot be shown: ${body}`);
@@ -38,7 +38,7 @@ export function openLog(title, path) {
 const columns = [
   { key: "job", label: "Job", value: (row) => `${row.object} ${row.number}`, draw: (cell, row) => drawText(cell, `${row.object} ${row.number}`, row.pid ? `process ${row.pid}` : "") },
   { key: "state", label: "State", isWide: true, value: (row) => Object.keys(kinds).indexOf(row.state), draw: (cell, row) => drawChip(cell, kinds[row.state] ?? "none", row.state) },
-  { key: "started", label: "Started", hide: "narrow", value: (row) => row.started ?? null, text: (row) => (row.started ? clock(row.started) : UNKNOWN) },
+  { key: "started", label: `Started (${zone()})`, hide: "narrow", value: (row) => row.started ?? null, text: (row) => (row.started ? clock(row.started) : UNKNOWN) },
   { key: "done", label: "Messages done", isNumber: true, title: "Lines \"backlog: done N\" that the worker wrote", value: (row) => row.done ?? null, text: (row) => compact(row.done) },
   { key: "cpu", label: "CPU", isNumber: true, hide: "narrow", value: (row) => row.cpu ?? null, text: (row) => cores(row.cpu) },
   { key: "memory", label: "Memory", isNumber: true, hide: "narrow", value: (row) => row.memory ?? null, text: (row) => bytes(row.memory) },

@@ -1,7 +1,8 @@
 // Recent lines of the server's log.
 
+import { parameters, setParameters } from "./address.js";
 import { el, setText } from "./dom.js";
-import { clock, number, plural } from "./format.js";
+import { clock, number, plural, zone } from "./format.js";
 import { store } from "./store.js";
 import { filterButtons } from "./triggers.js";
 
@@ -29,29 +30,34 @@ const levels = [
   ["error", "Errors", 3],
 ];
 const rank = { debug: 0, info: 1, warning: 2, error: 3 };
-const chosen = { text: "", level: "debug" };
-
 export function logPage() {
+  const given = parameters();
+  const chosen = { text: given.get("q") ?? "", level: levels.some(([key]) => key === given.get("level")) ? given.get("level") : "debug" };
   const list = el("ol", { class: "lines", tabindex: "0", "aria-label": "Lines of the log" });
   const count = el("p", { class: "count", "aria-live": "polite" });
   const search = el("input", {
     type: "search", id: "search", placeholder: "Words that a line must have", value: chosen.text, autocomplete: "off", spellcheck: "false",
     oninput: (event) => {
       chosen.text = event.target.value;
-      draw();
+      change();
     },
   });
   const buttons = filterButtons(levels, () => chosen.level, (key) => {
     chosen.level = key;
-    draw();
+    change();
   });
+
+  function change() {
+    setParameters({ q: chosen.text, level: chosen.level === "debug" ? "" : chosen.level });
+    draw();
+  }
 
   function draw() {
     const words = chosen.text.toLowerCase().split(/\s+/).filter(Boolean);
     const least = levels.find(([key]) => key === chosen.level)[2];
     const lines = store.log.filter(({ level, text }) => rank[level] >= least && words.every((word) => text.toLowerCase().includes(word)));
     buttons.draw();
-    setText(count, lines.length > MAX_SHOWN ? `the last ${number(MAX_SHOWN)} of ${plural(lines.length, "line")}` : plural(lines.length, "line"));
+    setText(count, `${lines.length > MAX_SHOWN ? `the last ${number(MAX_SHOWN)} of ` : ""}${plural(lines.length, "line")}, times in ${zone()}`);
     drawLines(list, lines.slice(-MAX_SHOWN).reverse(), store.log.length > 0 ? "No line matches the filter." : "The log is empty.");
   }
 

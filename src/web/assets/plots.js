@@ -1,7 +1,9 @@
-// Plots of the last hour, by uPlot. Colours come from the style sheet, so that they follow light and dark.
+// Plots of a range of the last hour, by uPlot. Colours come from the style sheet, so that they follow light and dark.
 
 import { el, setText } from "./dom.js";
-import { compact } from "./format.js";
+import { compact, UNKNOWN, zone } from "./format.js";
+
+const HEIGHT = 200;
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -10,34 +12,67 @@ function clocks(ticks) {
   return ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", ...second }));
 }
 
+// A measurement without one beside it is no line, but a point.
+const lonely = (values) => values.flatMap((value, index) => (value != null && values[index - 1] == null && values[index + 1] == null ? [index] : []));
+
 function axis(overrides) {
-  return { stroke: colour("--text-soft"), font: "12px system-ui, sans-serif", grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, ...overrides };
+  const font = "12px system-ui, sans-serif";
+  return { stroke: colour("--text-soft"), font, labelFont: font, labelSize: 18, labelGap: 0, grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, ...overrides };
 }
 
-// series: [{label, colour (of the style sheet), isStep}]; draw(times, columns, title) shows other data.
-export function makePlot({ title, summary, series, isWhole }) {
+/*
+ * series: [{label, colour (of the style sheet), isStep, isFilled, isDashed}]; unit: of all.
+ * draw({times, columns, range: [from, to], outages: [{from, to, kind}], title, unit}); `chosen(from, to)`: a range was
+ * drawn with the pointer.
+ */
+export function makePlot({ title, unit, summary, series, isWhole, chosen }) {
   const holder = el("div", { class: "plot-area", role: "img" });
   const values = series.map(() => el("span", { class: "legend-value" }));
-  const legend = el("p", { class: "legend", "aria-hidden": "true" }, series.map((one, index) => el("span", { class: "legend-item" }, el("i", { class: `swatch ${one.colour}` }), one.label, " ", values[index])));
-  const caption = el("figcaption", {}, title);
+  const items = series.map((one, index) => el("span", { class: "legend-item" }, el("i", { class: `swatch ${one.colour}${one.isDashed ? " dashed" : ""}` }), one.label, " ", values[index]));
+  const legend = el("p", { class: "legend", "aria-hidden": "true" }, items);
+  const caption = el("figcaption", {});
   const element = el("figure", { class: "plot" }, caption, legend, holder);
   let plot = null;
-  let data = [[], ...series.map(() => [])];
+  let shown = { times: [], columns: series.map(() => []), range: [0, 1], outages: [], title, unit };
+  const data = () => [shown.times, ...shown.columns];
 
   function show(index) {
-    values.forEach((value, at) => (value.textContent = compact(data[at + 1][index] ?? undefined)));
+    values.forEach((value, at) => setText(value, compact(shown.columns[at][index] ?? undefined)));
+    items.forEach((item, at) => (item.hidden = shown.columns[at].every((value) => value == null)));
+  }
+
+  const isHere = () => shown.times.findLastIndex((time) => time <= shown.range[1]);
+
+  // Behind the curves: where measuring failed.
+  function shade(self) {
+    const { left, top, width, height } = self.bbox;
+    for (const { from, to, kind } of shown.outages) {
+      const [begin, end] = [from, to].map((time) => Math.min(left + width, Math.max(left, self.valToPos(time, "x", true))));
+      self.ctx.fillStyle = colour(`--${kind}-bg`);
+      self.ctx.fillRect(begin, top, Math.max(end - begin, 1), height);
+    }
+  }
+
+  function select(self) {
+    const { left, width } = self.select;
+    if (width < 8) return;
+    self.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    chosen(self.posToVal(left, "x"), self.posToVal(left + width, "x"));
   }
 
   function options() {
     return {
-      width: Math.max(200, holder.clientWidth), height: 180, padding: [8, 26, 0, 0], // right: half of the last time below the axis
+      width: Math.max(200, holder.clientWidth), height: HEIGHT, padding: [8, 26, 0, 0], // right: half of the last time below the axis
       legend: { show: false },
-      cursor: { points: { size: 6 }, drag: { x: true, y: false }, sync: { key: "history" } },
-      hooks: { setCursor: [(self) => show(self.cursor.idx ?? data[0].length - 1)] },
-      scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 1) * 1.08)] } },
-      axes: [axis({ values: (_, ticks) => clocks(ticks), space: 80, size: 32 }), axis({ values: (_, ticks) => ticks.map((tick) => (isWhole && !Number.isInteger(tick) ? "" : compact(tick))), size: 56 })],
+      cursor: { points: { size: 6 }, drag: { x: true, y: false, setScale: false }, sync: { key: "history" } },
+      hooks: { drawClear: [shade], setSelect: [select], setCursor: [(self) => show(self.cursor.idx ?? isHere())] },
+      scales: { x: { time: true, range: () => shown.range }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 1) * 1.08)] } },
+      axes: [
+        axis({ values: (_, ticks) => clocks(ticks), space: 80, size: 28, label: `time, ${zone(shown.range[1])}` }),
+        axis({ values: (_, ticks) => ticks.map((tick) => (isWhole && !Number.isInteger(tick) ? "" : compact(tick))), size: 48, label: shown.unit }),
+      ],
       series: [{}, ...series.map((one) => ({
-        label: one.label, stroke: colour(`--${one.colour}`), width: 1.75, spanGaps: false, points: { show: false },
+        label: one.label, stroke: colour(`--${one.colour}`), width: one.isDashed ? 1.25 : 1.75, dash: one.isDashed ? [6, 4] : undefined, spanGaps: false, points: { size: 5, filter: (self, at) => lonely(self.data[at]) },
         fill: one.isFilled ? colour(`--${one.colour}-soft`) : undefined,
         paths: one.isStep ? window.uPlot.paths.stepped({ align: 1 }) : undefined,
       }))],
@@ -46,22 +81,25 @@ export function makePlot({ title, summary, series, isWhole }) {
 
   function make() {
     plot?.destroy();
-    plot = window.uPlot ? new window.uPlot(options(), data, holder) : null;
-    show(data[0].length - 1);
+    plot = window.uPlot ? new window.uPlot(options(), data(), holder) : null;
+    show(isHere());
   }
 
-  const resized = new ResizeObserver(() => plot?.setSize({ width: Math.max(200, holder.clientWidth), height: 180 }));
+  const resized = new ResizeObserver(() => plot?.setSize({ width: Math.max(200, holder.clientWidth), height: HEIGHT }));
   resized.observe(holder);
   document.addEventListener("themechange", make);
   return {
     element,
-    draw(times, columns, shownTitle = title) {
-      data = [times, ...columns];
-      setText(caption, shownTitle);
-      holder.setAttribute("aria-label", summary(columns, shownTitle));
-      if (plot) plot.setData(data);
+    draw(next) {
+      const isSame = plot && (next.unit ?? unit) === shown.unit;
+      shown = { title, unit, ...next };
+      setText(caption, shown.title);
+      const last = isHere();
+      const peak = shown.columns[0].reduce((most, value) => (value > most ? value : most), 0);
+      holder.setAttribute("aria-label", `${shown.title}, ${summary}: ${compact(shown.columns[0][last] ?? undefined).replace(UNKNOWN, "unknown")} at the end, at most ${compact(peak)}`);
+      if (isSame) plot.setData(data());
       else make();
-      show(data[0].length - 1);
+      show(last);
     },
     close() {
       resized.disconnect();

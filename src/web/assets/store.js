@@ -1,13 +1,14 @@
 // What the server sends, and who wants to know of changes. One EventSource for the whole page.
 
 const MAX_LOG_LINES = 2000;
-const MAX_POINTS = 120; // of the small curves on the cards
+const TREND_SECONDS = 3600; // of the curves on the cards
+const POINT_EVERY_SECONDS = 15;
 
 export const store = {
   hello: { mode: "serve" },
   tables: { triggers: new Map(), connections: new Map(), jobs: new Map() },
   server: {},
-  trend: {}, // the last minutes of some figures of the server
+  trend: [], // the last hour of some figures of the server: what is in `server`, every 15 s and now
   log: [],
   isReady: false,
   connection: "connecting", // live, lost
@@ -39,7 +40,7 @@ function forgetAll() {
   for (const table of Object.values(store.tables)) table.clear();
   for (const name of Object.keys(store.version)) store.version[name]++;
   store.server = {};
-  store.trend = {};
+  store.trend = [];
   store.log = [];
   store.isReady = false;
 }
@@ -59,17 +60,37 @@ function takeRows({ table, rows, gone }) {
 function takeServer(server) {
   store.server = server;
   if (typeof server.time === "number") store.clockOffset = server.time - Date.now() / 1000;
-  for (const key of ["waiting", "inFlight", "jobs", "jobsDone", "active", "replicas", "consumed", "callsPerSecond", "cpu", "memory"]) {
-    const points = (store.trend[key] ??= []);
-    points.push(server[key] ?? null);
-    if (points.length > MAX_POINTS) points.shift();
-  }
+  const { trend } = store;
+  if (trend.length > 1 && trend.at(-1).time - trend.at(-2).time < POINT_EVERY_SECONDS) trend.pop();
+  trend.push({ ...server, time: serverNow() });
+  while (trend[0].time < serverNow() - TREND_SECONDS) trend.shift();
+}
+
+// What the server knows from before this page was opened.
+async function takeTrend() {
+  const { columns, rows } = await (await request("/api/trend")).json();
+  const before = rows.map((row) => Object.fromEntries(columns.map((name, index) => [name, row[index]])));
+  const [first] = store.trend;
+  store.trend.unshift(...before.filter(({ time }) => !first || time < first.time));
 }
 
 function takeLog(lines) {
   store.log.push(...lines);
   if (store.log.length > MAX_LOG_LINES) store.log.splice(0, store.log.length - MAX_LOG_LINES);
   store.version.log++;
+}
+
+// As fetch(), but a session that has ended leads to the login.
+export async function request(path) {
+  const answer = await fetch(path);
+  if (answer.status === 401) location.assign(`/login${location.hash}`);
+  return answer;
+}
+
+// EventSource does not say that it needs a login: another request does.
+async function connectLater() {
+  const answer = await request("/api/server").catch(() => null);
+  if (answer?.status !== 401) setTimeout(connect, 5000);
 }
 
 export function connect() {
@@ -82,6 +103,7 @@ export function connect() {
   on("hello", (hello) => {
     forgetAll();
     store.hello = hello;
+    if (hello.mode === "serve") takeTrend().then(changed, () => {});
   });
   on("rows", takeRows);
   on("server", takeServer);
@@ -94,7 +116,7 @@ export function connect() {
   // EventSource tries again by itself, unless the server refused it (too many readers).
   source.addEventListener("error", () => {
     store.connection = "lost";
-    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5000);
+    if (source.readyState === EventSource.CLOSED) connectLater();
     changed();
   });
 }

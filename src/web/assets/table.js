@@ -6,18 +6,27 @@ const ROW_HEIGHT = 44;
 const OVERSCAN = 8;
 const SORT_EVERY_MS = 1000;
 
+const collator = new Intl.Collator("en", { numeric: true });
+
 const compare = (left, right) => {
   if (left == null || right == null) return (left == null) - (right == null); // what is unknown comes last
-  return typeof left === "string" ? left.localeCompare(right, "en", { numeric: true }) : left - right;
+  return typeof left === "string" ? collator.compare(left, right) : left - right;
 };
+
+// "-waiting" in an address: by this column, the largest first.
+export const sortText = ({ key, isDown }) => `${isDown ? "-" : ""}${key}`;
+export const parseSort = (text) => ({ key: text.replace(/^-/, ""), isDown: text.startsWith("-") });
 
 /*
  * columns: {key, label, title, isNumber, isWide, isLong, hide ("narrow", "medium", "wide", "large": where the window is), value(row), text(row), draw(cell, row)}
  * rows(): all rows that pass the filter. empty(): what to say where there are none.
+ * sort: {key, isDown}; sorted(): it is another one. Equal rows are in the order of the first column.
+ * groups(rows in order): null, or a list of {key, title, note, rows, isFolded}, whose titles are rows of the table;
+ * fold(key): its button was pressed.
  */
 export class Table {
-  constructor({ label, columns, rows, empty, sort }) {
-    Object.assign(this, { columns, rows, empty, sort, order: [], sortedAt: 0, pool: [] });
+  constructor({ label, columns, rows, empty, sort, sorted, groups, fold }) {
+    Object.assign(this, { columns, rows, empty, sort, sorted, groups, fold, count: 0, order: [], sortedAt: 0, pool: [] });
     this.headers = columns.map((column) => this.header(column));
     this.body = el("tbody");
     this.above = el("tr", { "aria-hidden": "true", class: "space" }, el("td", {}));
@@ -44,29 +53,36 @@ export class Table {
   sortBy(column) {
     const isSame = this.sort.key === column.key;
     this.sort = { key: column.key, isDown: isSame ? !this.sort.isDown : Boolean(column.isNumber) };
+    this.sorted?.();
     this.refresh(true);
   }
 
-  // The order changes at most once per second, so that rows do not jump under the pointer.
+  // The order changes at most once per second, so that rows do not jump under the pointer. False: it must be tried again.
   refresh(isForced = false) {
     const now = performance.now();
-    if (isForced || now - this.sortedAt > SORT_EVERY_MS || this.order.length === 0) {
+    const isDue = isForced || now - this.sortedAt >= SORT_EVERY_MS || this.order.length === 0;
+    if (isDue) {
       this.sortedAt = now;
       this.arrange();
     }
     this.draw();
+    return isDue;
   }
 
   arrange() {
     const column = this.columns.find(({ key }) => key === this.sort.key) ?? this.columns[0];
     const direction = this.sort.isDown ? -1 : 1;
     const values = [];
-    for (const row of this.rows()) values.push([column.value(row), row]);
-    values.sort(([one, left], [other, right]) => {
+    const [first] = this.columns;
+    for (const row of this.rows()) values.push([column.value(row), first.value(row), row]);
+    values.sort(([one, name, left], [other, otherName, right]) => {
       const isKnown = one != null && other != null;
-      return (isKnown ? direction : 1) * compare(one, other) || left.id - right.id;
+      return (isKnown ? direction : 1) * compare(one, other) || compare(name, otherName) || left.id - right.id;
     });
-    this.order = values.map(([, row]) => row.id);
+    const rows = values.map(([, , row]) => row);
+    const groups = this.groups?.(rows);
+    this.count = rows.length;
+    this.order = groups ? groups.flatMap((group) => [group, ...(group.isFolded ? [] : group.rows.map(({ id }) => id))]) : rows.map(({ id }) => id);
     this.headers.forEach((header, index) => {
       const isSorted = this.columns[index] === column;
       header.setAttribute("aria-sort", isSorted ? (this.sort.isDown ? "descending" : "ascending") : "none");
@@ -81,7 +97,23 @@ export class Table {
   newRow() {
     const cells = this.columns.map((column) => el("td", { class: this.cellClass(column) }));
     const element = el("tr", {}, cells);
-    return { element, cells };
+    return { element, cells, title: null };
+  }
+
+  // A row of the pool becomes the title of a group, and one of cells again.
+  drawGroup(row, group) {
+    if (!row.title) {
+      const [arrow, name, note] = [el("span", { class: "arrow", "aria-hidden": "true" }), el("b", {}), el("span", { class: "note" })];
+      const button = el("button", { type: "button", onclick: () => this.fold(row.title.group.key) }, arrow, name, note);
+      row.title = { name, note, button, cell: el("th", { scope: "rowgroup" }, button) };
+    }
+    row.title.group = group;
+    setClass(row.element, "group");
+    setText(row.title.name, group.title);
+    setText(row.title.note, group.note);
+    row.title.button.setAttribute("aria-expanded", String(!group.isFolded));
+    row.title.cell.colSpan = this.shownColumns;
+    if (row.element.firstChild !== row.title.cell) row.element.replaceChildren(row.title.cell);
   }
 
   draw() {
@@ -98,9 +130,17 @@ export class Table {
     this.above.style.height = `${first * ROW_HEIGHT}px`;
     this.below.style.height = `${(this.order.length - first - count) * ROW_HEIGHT}px`;
     const byId = this.byId();
-    this.pool.forEach(({ element, cells }, index) => {
-      const row = byId.get(this.order[first + index]);
+    if (this.order.some((item) => typeof item === "object")) this.shownColumns = this.headers.filter(({ offsetWidth }) => offsetWidth > 0).length;
+    this.pool.forEach((pooled, index) => {
+      const { element, cells } = pooled;
+      const item = this.order[first + index];
       element.setAttribute("aria-rowindex", first + index + 2);
+      if (typeof item === "object") {
+        this.drawGroup(pooled, item);
+        return;
+      }
+      if (element.firstChild !== cells[0]) element.replaceChildren(...cells);
+      const row = byId.get(item);
       if (row) this.drawRow(element, cells, row);
     });
   }

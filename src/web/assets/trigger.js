@@ -1,51 +1,90 @@
 // The page of one ScaledObject: each of its triggers with history, explanation, last changes, error and log lines.
 
+import { addressOf, parameters, setParameters } from "./address.js";
 import { el, setText } from "./dom.js";
-import { age, clock, compact, duration, number, rate } from "./format.js";
+import { age, clock, compact, duration, number, rate, zone } from "./format.js";
 import { drawLines, linesAbout } from "./log.js";
 import { makePlot } from "./plots.js";
-import { listen, store } from "./store.js";
-import { connectionOf, stateOf } from "./triggers.js";
+import { listen, request, serverNow, store } from "./store.js";
+import { connectionOf, filterButtons, stateOf } from "./triggers.js";
 
 const EXPLAIN_EVERY_MS = 2000;
+const LOOK_EVERY_MS = 3000; // at the actual replicas
 const HISTORY_EVERY_MS = 5000;
 const MAX_CHANGES = 30;
 
 async function getJson(path) {
-  const answer = await fetch(path);
+  const answer = await request(path);
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Error(body.error ?? `the server answered ${answer.status}`);
   return body;
 }
 
-const last = (values) => values.findLast((value) => value != null);
-const largest = (values) => values.reduce((most, value) => (value > most ? value : most), 0);
+/* ---- the range: "15m", or "FROM-TO" in seconds since 1970 ---- */
 
-function makePlots() {
+const ranges = [
+  ["5m", "5 min", 300],
+  ["15m", "15 min", 900],
+  ["1h", "1 hour", 3600],
+];
+const USUAL_RANGE = "1h";
+
+const chosenRange = () => parameters().get("range") ?? USUAL_RANGE;
+
+// A curve begins with the history, and ends now.
+function limitsOf(first, range) {
+  const [, from, to] = /^(\d+)-(\d+)$/.exec(range)?.map(Number) ?? [];
+  if (to > from) return [from, to];
+  const now = serverNow();
+  const [, , span] = ranges.find(([key]) => key === range) ?? ranges.at(-1);
+  return [Math.min(Math.max(now - span, first), now - 10), now];
+}
+
+function makePlots(chosen) {
   const waiting = makePlot({
-    title: "Work",
-    series: [{ label: "waiting", colour: "plot-1", isFilled: true }, { label: "in flight", colour: "plot-2" }],
-    summary: ([values]) => `Waiting in the last hour: now ${compact(last(values))}, at most ${compact(largest(values))}`,
+    title: "Work", unit: "messages", summary: "waiting", chosen,
+    series: [{ label: "waiting", colour: "plot-1", isFilled: true }, { label: "in flight", colour: "plot-2" }, { label: "target of a replica", colour: "plot-target", isDashed: true }],
   });
   const replicas = makePlot({
-    title: "Replicas wanted", isWhole: true,
-    series: [{ label: "replicas", colour: "plot-3", isStep: true, isFilled: true }],
-    summary: ([values], title) => `${title} in the last hour: now ${number(last(values))}, at most ${number(largest(values))}`,
+    title: "Replicas", unit: "replicas", summary: "wanted", isWhole: true, chosen,
+    series: [{ label: "wanted", colour: "plot-3", isStep: true, isFilled: true }, { label: "actual", colour: "plot-2", isStep: true }],
   });
   const rates = makePlot({
-    title: "Rates per second",
+    title: "Rates", unit: "messages per second", summary: "arrivals", chosen,
     series: [{ label: "arrivals", colour: "plot-1" }, { label: "consumed", colour: "plot-4" }],
-    summary: ([values]) => `Arrivals per second in the last hour: now ${rate(last(values))}, at most ${rate(largest(values))}`,
   });
   return { waiting, replicas, rates };
+}
+
+// From the first measurement that failed to the next good one, or to now while the state says so.
+function outagesOf({ times, state }, stateNow) {
+  const outages = [];
+  state.forEach((one, index) => {
+    const before = outages.at(-1);
+    if (before && before.to == null && one !== before.kind) before.to = times[index];
+    if ((one === "held" || one === "error") && (!before || before.to != null)) outages.push({ kind: one, from: times[index] });
+  });
+  const last = outages.at(-1);
+  if (last && last.to == null) last.to = last.kind === stateNow ? serverNow() : times.at(-1);
+  return outages;
+}
+
+// What was seen last at each of these times; nothing before the first look.
+function stepsAt(times, looks) {
+  let next = 0;
+  return times.map((time) => {
+    while (next < looks.length && looks[next][0] <= time) next++;
+    return next > 0 ? looks[next - 1][1] : null;
+  });
 }
 
 // Between two readings; "value" stands in where the source has no count of waiting work.
 function columnsOf({ columns, rows }) {
   const at = Object.fromEntries(columns.map((name, index) => [name, index]));
   const column = (name) => rows.map((row) => row[at[name]]);
-  const waiting = column("waiting").some((value) => value != null) ? column("waiting") : column("value");
-  return { times: column("time"), waiting, inFlight: column("inFlight"), replicas: column("replicas"), arrivals: column("arrivals"), consumption: column("consumptionRate"), active: column("active"), state: column("state"), status: column("status"), boundBy: column("boundBy") };
+  const hasWaiting = column("waiting").some((value) => value != null);
+  const waiting = hasWaiting ? column("waiting") : column("value");
+  return { hasWaiting, times: column("time"), waiting, inFlight: column("inFlight"), replicas: column("replicas"), arrivals: column("arrivals"), consumption: column("consumptionRate"), active: column("active"), state: column("state"), status: column("status"), boundBy: column("boundBy") };
 }
 
 // A policy chooses the replicas by more than the reading, so the history does not know them.
@@ -74,8 +113,8 @@ function pairs(entries) {
   return el("dl", { class: "pairs" }, entries.map(([key, value]) => [el("dt", {}, key), el("dd", {}, value)]));
 }
 
-// One trigger of the ScaledObject.
-function makePanel(path) {
+// One trigger of the ScaledObject. looks: the actual replicas, as [time, number or null].
+function makePanel(path, looks, chosen) {
   const figures = el("dl", { class: "figures" });
   const why = el("p", { class: "why" });
   const error = el("p", { class: "problem", role: "alert", hidden: true });
@@ -83,15 +122,17 @@ function makePanel(path) {
   const understood = el("div", {});
   const title = el("h2", {});
   const chip = el("span", {});
-  const plots = makePlots();
+  const plots = makePlots(chosen);
+  const shades = el("p", { class: "note", hidden: true }, "Shaded: measuring failed. ", el("i", { class: "shade held" }), "held: KEDA got a value from before. ", el("i", { class: "shade error" }), "error: KEDA got an error.");
+  let last = null; // what was drawn: the data, and the state that goes on
   const shown = el("div", { class: "plots" }, plots.waiting.element, plots.replicas.element, plots.rates.element);
   const csv = el("a", {}, "Download as CSV");
   const element = el("article", { class: "panel" },
     el("header", {}, title, chip), figures, error,
     section("Why", why),
-    shown,
-    el("p", { class: "note" }, "The last hour. ", csv, " (a trace for ", el("code", {}, "backlog simulate"), ")"),
-    el("div", { class: "columns" }, section("Last changes", changes), section("Metadata, as understood", understood)));
+    shown, shades,
+    el("p", { class: "note" }, csv, " (a trace for ", el("code", {}, "backlog simulate"), ")"),
+    el("div", { class: "columns" }, section(`Last changes (${zone()})`, changes), section("Metadata, as understood", understood)));
 
   function drawFigures(trigger, row) {
     const reading = trigger.reading ?? {};
@@ -101,6 +142,7 @@ function makePanel(path) {
       ["In flight", compact(reading.inFlight)],
       ["Value / target", `${compact(value)} / ${number(trigger.target)}`],
       ["Replicas wanted", number(row?.replicas ?? trigger.now?.replicas)],
+      ...(looks.length > 0 ? [["Replicas", number(looks.at(-1)[1])]] : []),
       ["Arrivals", rate(row?.arrivals, row?.ratesAreBounds) + " /s"],
       ["Consumed", rate(row?.consumption, row?.ratesAreBounds) + " /s"],
       ["Age of the reading", age(reading.ageSeconds)],
@@ -109,6 +151,17 @@ function makePanel(path) {
     if (trigger.policy) entries.push(["Bound by", trigger.policy.boundBy], ["Consumers", trigger.policy.status]);
     if (trigger.shadow) entries.push(["In shadow", `${number(trigger.shadow.replicas)} replicas, ${trigger.shadow.boundBy}`]);
     figures.replaceChildren(...entries.map(([key, text]) => el("div", {}, el("dt", {}, key), el("dd", {}, text))));
+  }
+
+  function drawPlots() {
+    const { data, target, stateNow } = last;
+    const range = limitsOf(data.times[0], chosenRange());
+    const outages = outagesOf(data, stateNow).filter(({ from, to }) => from < range[1] && to > range[0]);
+    const common = { times: data.times, range, outages };
+    shades.hidden = outages.length === 0;
+    plots.waiting.draw({ ...common, columns: [data.waiting, data.inFlight, data.times.map(() => target)], ...(data.hasWaiting ? {} : { title: "Value", unit: "as the source counts" }) });
+    plots.replicas.draw({ ...common, columns: [data.replicas, stepsAt(data.times, looks)], ...(hasPolicy(data) ? { title: "Replicas by the threshold alone" } : {}) });
+    plots.rates.draw({ ...common, columns: [data.arrivals, data.consumption] });
   }
 
   return {
@@ -126,22 +179,23 @@ function makePanel(path) {
       const source = trigger.source;
       const entries = Object.entries({ ...trigger.metadata?.connection, ...trigger.metadata?.query, ...trigger.metadata?.target });
       if (trigger.connectionName) entries.unshift(["connectionName", trigger.connectionName]);
-      if (source) entries.push(["(connection)", `${source.name}, ${source.state}`]);
+      if (source) entries.push(["(connection)", [el("a", { href: addressOf("/connections") }, source.name), `, ${source.state}`]]);
       entries.push(["(hold)", duration(trigger.holdSeconds)], ["(open streams)", number(trigger.streams)]);
       understood.replaceChildren(pairs(entries));
     },
-    history(trigger, index) {
+    history(trigger, index, stateNow) {
       csv.setAttribute("href", `/api/history/${path}?format=csv&trigger=${index}`);
       csv.setAttribute("download", `${path.replace("/", "-")}-${index}.csv`);
-      const data = columnsOf(trigger);
-      shown.hidden = data.times.length === 0;
-      plots.waiting.draw(data.times, [data.waiting, data.inFlight]);
-      plots.replicas.draw(data.times, [data.replicas], hasPolicy(data) ? "Replicas by the threshold alone" : undefined);
-      plots.rates.draw(data.times, [data.arrivals, data.consumption]);
-      const found = changesOf(data);
+      last = { data: columnsOf(trigger), target: trigger.target, stateNow };
+      shown.hidden = last.data.times.length === 0;
+      if (!shown.hidden) drawPlots();
+      const found = changesOf(last.data);
       changes.replaceChildren(...(found.length > 0
         ? found.map(([at, text]) => el("li", {}, el("time", { datetime: new Date(at * 1000).toISOString() }, clock(at)), el("span", {}, text)))
         : [el("li", { class: "none" }, "Nothing changed in the last hour.")]));
+    },
+    redraw() {
+      if (last && !shown.hidden) drawPlots();
     },
     close: () => Object.values(plots).forEach((plot) => plot.close()),
   };
@@ -153,8 +207,24 @@ export function triggerPage(namespace, name) {
   const message = el("p", { class: "none" }, "Loading …");
   const lines = el("ol", { class: "lines", tabindex: "0", "aria-label": "Log lines" });
   const made = new Map(); // by the trigger's id: the pages of the server have them in different orders
+  const looks = [];
+  const own = el("button", { type: "button", class: "quiet", hidden: true, "aria-label": "The last hour", onclick: () => choose(USUAL_RANGE) });
+  const buttons = filterButtons(ranges, chosenRange, choose);
   let triggers = [];
   let isClosed = false;
+
+  function choose(range) {
+    setParameters({ range: range === USUAL_RANGE ? "" : range });
+    drawRange();
+    made.forEach((panel) => panel.redraw());
+  }
+
+  function drawRange() {
+    const [, from, to] = /^(\d+)-(\d+)$/.exec(chosenRange()) ?? [];
+    buttons.draw();
+    own.hidden = !to;
+    if (to) setText(own, `${clock(Number(from))} – ${clock(Number(to))} ${zone(Number(to))} ✕`);
+  }
 
   const rowsOf = () => [...store.tables.triggers.values()].filter((row) => row.namespace === namespace && row.name === name);
 
@@ -173,7 +243,7 @@ export function triggerPage(namespace, name) {
       triggers = await getJson(`/api/triggers/${path}`);
       message.hidden = true;
       triggers.sort((one, other) => one.superseded - other.superseded || one.id - other.id);
-      for (const { id } of triggers) if (!made.has(id)) made.set(id, makePanel(path));
+      for (const { id } of triggers) if (!made.has(id)) made.set(id, makePanel(path, looks, (from, to) => choose(`${Math.floor(from)}-${Math.ceil(to)}`)));
       for (const [id, panel] of made) {
         if (triggers.some((trigger) => trigger.id === id)) continue;
         panel.close();
@@ -193,10 +263,20 @@ export function triggerPage(namespace, name) {
   async function history() {
     try {
       const page = await getJson(`/api/history/${path}`);
-      page.triggers.forEach((trigger, index) => made.get(trigger.id)?.history(trigger, index));
+      page.triggers.forEach((trigger, index) => made.get(trigger.id)?.history(trigger, index, store.tables.triggers.get(trigger.id)?.state));
     } catch (error) {
       if (triggers.length > 0) fail(error);
     }
+  }
+
+  // The pods of --workers that are not ending.
+  async function look() {
+    const page = await getJson(`/api/workers?namespace=${encodeURIComponent(namespace)}&name=${encodeURIComponent(name)}`).catch(() => ({}));
+    const [object] = page.objects ?? [];
+    if (!object || object.secondsAgo == null || object.hasMore) return;
+    const isThere = ({ state }) => state === "Running" || state === "Pending";
+    looks.push([serverNow() - object.secondsAgo, object.error ? null : object.workers.filter(isThere).length]);
+    if (looks.length > 3600000 / LOOK_EVERY_MS) looks.shift();
   }
 
   // The next request is made when the last one was answered.
@@ -210,16 +290,19 @@ export function triggerPage(namespace, name) {
   explain().then(() => {
     repeat(history, HISTORY_EVERY_MS);
     setTimeout(() => repeat(explain, EXPLAIN_EVERY_MS), EXPLAIN_EVERY_MS);
+    if (store.hello.hasWorkers) repeat(look, LOOK_EVERY_MS);
   });
   const stop = listen(drawLog);
   drawLog();
+  drawRange();
   return {
     title: `${namespace}/${name}`,
     element: el("div", { class: "page" },
-      el("p", { class: "back" }, el("a", { href: "#/" }, "← All triggers")),
+      el("p", { class: "back" }, el("a", { href: addressOf("/") }, "← All triggers")),
       el("h1", {}, el("span", { class: "soft" }, `${namespace}/`), name),
       store.hello.hasWorkers && el("p", {}, el("a", { href: `#/workers/${path}` }, "Workers")),
-      message, panels, el("section", { class: "panel" }, el("h2", {}, "Log lines"), lines)),
+      el("div", { class: "bar" }, el("span", { class: "soft", id: "range" }, "Range"), buttons.element, own),
+      message, panels, el("section", { class: "panel" }, el("h2", {}, `Log lines (${zone()})`), lines)),
     draw() {},
     close() {
       isClosed = true;

@@ -1,10 +1,11 @@
-// The first page: cards, and the table of all triggers.
+// The first page: cards, and the table of all triggers, those that fail first, then by namespace.
 
+import { parameters, setParameters } from "./address.js";
 import { makeCards } from "./cards.js";
 import { el, setClass, setText } from "./dom.js";
 import { age, compact, number, plural, rate, UNKNOWN } from "./format.js";
 import { serverNow, store } from "./store.js";
-import { drawChip, drawLink, drawText, Table } from "./table.js";
+import { drawChip, drawLink, drawText, parseSort, sortText, Table } from "./table.js";
 
 export const triggerHref = ({ namespace, name }) => `#/trigger/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
 
@@ -72,24 +73,19 @@ function drawRate(cell, row, value) {
 
 const filters = [
   ["all", "All", () => true],
-  ["active", "Active", (row) => row.active === true],
-  ["held", "Held", (row) => row.state === "held"],
   ["error", "Error", (row) => row.state === "error"],
+  ["held", "Held", (row) => row.state === "held"],
+  ["active", "Active", (row) => row.active === true],
 ];
 
-// What was set stays while other pages are looked at.
-const chosen = { text: "", filter: "all", sort: { key: "name", isDown: false } };
+const USUAL_SORT = { key: "state", isDown: false };
+// Keys of groups that are no names of namespaces; "-shop" is not folded where every other is.
+const FAILING = "!";
+const EVERY = "*";
 
 function matches(row, words) {
   const text = `${row.namespace}/${row.name} ${row.scaler ?? ""} ${row.connection ?? ""} ${row.connectionName ?? ""} ${row.metric ?? ""} ${row.query ?? ""} ${row.status ?? ""} ${row.boundBy ?? ""} ${row.error ?? ""}`.toLowerCase();
   return words.every((word) => text.includes(word));
-}
-
-function selected() {
-  const words = chosen.text.toLowerCase().split(/\s+/).filter(Boolean);
-  countTriggers();
-  const passes = filters.find(([key]) => key === chosen.filter)[2];
-  return [...store.tables.triggers.values()].filter((row) => passes(row) && matches(row, words));
 }
 
 function empty() {
@@ -104,40 +100,123 @@ function empty() {
   ];
 }
 
+// counts: a number for each, beside its label.
 export function filterButtons(list, get, set) {
-  const buttons = list.map(([key, label]) => el("button", { type: "button", "aria-pressed": String(get() === key), onclick: () => set(key) }, label));
+  const numbers = list.map(() => el("span", { class: "number-of" }));
+  const buttons = list.map(([key, label], index) => el("button", { type: "button", class: `show-${key}`, onclick: () => set(key) }, label, numbers[index]));
   return {
     element: el("div", { class: "segments", role: "group", "aria-label": "Show" }, buttons),
-    draw: () => buttons.forEach((button, index) => button.setAttribute("aria-pressed", String(list[index][0] === get()))),
+    draw: (counts = []) => buttons.forEach((button, index) => {
+      button.setAttribute("aria-pressed", String(list[index][0] === get()));
+      button.classList.toggle("some", counts[index] > 0);
+      setText(numbers[index], counts[index] == null ? "" : ` ${number(counts[index])}`);
+    }),
   };
 }
 
+const isFailing = ({ state }) => state === "error" || state === "held";
+
+// "48 triggers and 2 failing above"
+function noteOf(rows, failing) {
+  return plural(rows.length, "trigger") + (failing > 0 ? ` and ${number(failing)} failing above` : "");
+}
+
+// By namespace, in the order of their first rows; in the usual order those that fail come before all.
+function groupsOf(rows, { hasFailingFirst, isFolded }) {
+  const top = hasFailingFirst ? rows.filter(isFailing) : [];
+  const namespaces = new Map();
+  for (const row of rows) {
+    if (!namespaces.has(row.namespace)) namespaces.set(row.namespace, { rows: [], failing: 0 });
+    const group = namespaces.get(row.namespace);
+    if (hasFailingFirst && isFailing(row)) group.failing++;
+    else group.rows.push(row);
+  }
+  const list = [...namespaces].filter(([, group]) => group.rows.length > 0);
+  if (hasFailingFirst) list.sort(([one], [other]) => one.localeCompare(other, "en", { numeric: true }));
+  const groups = list.map(([key, group]) => ({ key, title: key, note: noteOf(group.rows, group.failing), rows: group.rows, isFolded: isFolded(key) }));
+  if (top.length > 0) groups.unshift({ key: FAILING, title: "Failing and held", note: plural(top.length, "trigger"), rows: top, isFolded: isFolded(FAILING) });
+  return groups;
+}
+
 export function triggersPage() {
+  const given = parameters();
+  const chosen = {
+    text: given.get("q") ?? "", connection: given.get("connection") ?? "",
+    filter: filters.some(([key]) => key === given.get("show")) ? given.get("show") : "all",
+    folded: new Set((given.get("folded") ?? "").split(",").filter(Boolean)),
+  };
+  const sort = given.has("sort") ? parseSort(given.get("sort")) : USUAL_SORT;
   const cards = makeCards();
-  const table = new Table({ label: "Triggers", columns: columns.filter(({ isShown }) => isShown?.() ?? true), rows: selected, empty, sort: chosen.sort });
   const count = el("p", { class: "count", "aria-live": "polite" });
   const search = el("input", {
     type: "search", id: "search", placeholder: "Name, scaler, connection, error", value: chosen.text, autocomplete: "off", spellcheck: "false",
     oninput: (event) => {
       chosen.text = event.target.value;
-      draw(true);
+      change();
     },
   });
   const buttons = filterButtons(filters, () => chosen.filter, (key) => {
     chosen.filter = key;
-    draw(true);
+    change();
   });
+  const foldAll = el("button", { type: "button", class: "quiet", hidden: true, onclick: () => {
+    chosen.folded = chosen.folded.has(EVERY) ? new Set() : new Set([EVERY]);
+    change();
+  } });
+  const ofConnection = el("button", { type: "button", class: "quiet", hidden: !chosen.connection, "aria-label": `All connections, not only ${chosen.connection}`, onclick: () => {
+    chosen.connection = "";
+    ofConnection.hidden = true;
+    search.focus();
+    change();
+  } }, `Connection: ${chosen.connection} ✕`);
+  const all = () => store.tables.triggers.values();
+  let namespaces = new Set();
+  let counts = [];
   let seen = -1;
+
+  const isException = (key) => key !== FAILING && chosen.folded.has(EVERY);
+  const isFolded = (key) => (isException(key) ? !chosen.folded.has(`-${key}`) : chosen.folded.has(key));
+
+  function fold(key) {
+    const mark = isException(key) ? `-${key}` : key;
+    if (!chosen.folded.delete(mark)) chosen.folded.add(mark);
+    change();
+  }
+
+  function selected() {
+    const words = chosen.text.toLowerCase().split(/\s+/).filter(Boolean);
+    const passes = filters.find(([key]) => key === chosen.filter)[2];
+    const found = [...all()].filter((row) => (!chosen.connection || row.connection === chosen.connection) && matches(row, words));
+    countTriggers();
+    namespaces = new Set(found.map(({ namespace }) => namespace));
+    counts = filters.map(([, , isIn]) => found.filter(isIn).length);
+    return found.filter(passes);
+  }
+
+  const table = new Table({
+    label: "Triggers", columns: columns.filter(({ isShown }) => isShown?.() ?? true), rows: selected, empty, sort, fold,
+    sorted: () => change(false),
+    groups: (rows) => namespaces.size > 1 && groupsOf(rows, { hasFailingFirst: sortText(table.sort) === sortText(USUAL_SORT), isFolded }),
+  });
+
+  function change(isDrawn = true) {
+    const order = sortText(table.sort);
+    setParameters({
+      q: chosen.text, connection: chosen.connection, show: chosen.filter === "all" ? "" : chosen.filter,
+      sort: order === sortText(USUAL_SORT) ? "" : order, folded: [...chosen.folded].sort().join(","),
+    });
+    if (isDrawn) draw(true);
+  }
 
   function draw(isForced = false) {
     cards.draw();
-    buttons.draw();
-    if (isForced || seen !== store.version.triggers || table.order.length === 0) table.refresh(isForced);
-    else table.draw(); // the ages
-    seen = store.version.triggers;
-    chosen.sort = table.sort;
+    if (!isForced && seen === store.version.triggers) table.draw(); // the ages
+    else if (table.refresh(isForced)) seen = store.version.triggers;
+    buttons.draw(counts);
+    foldAll.hidden = namespaces.size < 2;
+    setText(foldAll, chosen.folded.has(EVERY) ? "Unfold all" : "Fold all");
     const total = store.tables.triggers.size;
-    setText(count, table.order.length === total ? plural(total, "trigger") : `${number(table.order.length)} of ${plural(total, "trigger")}`);
+    setText(count, table.count === total ? plural(total, "trigger") : `${number(table.count)} of ${plural(total, "trigger")}`);
   }
 
   table.byId = () => store.tables.triggers;
@@ -145,7 +224,7 @@ export function triggersPage() {
   return {
     title: "Triggers",
     element: el("div", { class: "page" }, el("h1", { class: "hidden" }, "Triggers"), cards.element,
-      el("div", { class: "bar" }, el("label", { class: "search", for: "search" }, el("span", { class: "hidden" }, "Filter the triggers"), search), buttons.element, count),
+      el("div", { class: "bar" }, el("label", { class: "search", for: "search" }, el("span", { class: "hidden" }, "Filter the triggers"), search), buttons.element, ofConnection, foldAll, count),
       table.element),
     draw,
     close() {

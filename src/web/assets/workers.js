@@ -3,7 +3,7 @@
 import { el, setText } from "./dom.js";
 import { bytes, compact, cores, duration, number, plural } from "./format.js";
 import { openLog } from "./jobs.js";
-import { serverNow } from "./store.js";
+import { request, serverNow } from "./store.js";
 import { drawChip, drawText, Table } from "./table.js";
 
 const EVERY_MS = 2000;
@@ -83,7 +83,7 @@ export function workersPage(namespace, name) {
   async function load() {
     try {
       if (!document.hidden) {
-        const answer = await fetch(path);
+        const answer = await request(path);
         const page = await answer.json();
         if (!answer.ok) throw new Error(page.error);
         if (!isClosed) take(page);

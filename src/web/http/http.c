@@ -65,7 +65,7 @@ struct web {
     struct evhttp *http;
     struct evconnlistener *listener; /* owned by http; NULL: it is gone */
     struct event *pause;             /* at the limit of connections, until there is room */
-    struct event *renewal;           /* of the login; NULL: there is none */
+    struct event *tick;              /* NULL: nothing is to be done */
     struct event *stopping;
     int stop_fd;
     size_t connection_count;
@@ -522,21 +522,23 @@ static void web_free(struct web *web)
     }
     streams_free(web->streams);
     event_free(web->pause);
-    if (web->renewal != NULL)
-        event_free(web->renewal);
+    if (web->tick != NULL)
+        event_free(web->tick);
     event_free(web->stopping);
     event_base_free(web->base);
     close(web->stop_fd);
     free(web);
 }
 
-static void renew_login(evutil_socket_t fd, short what, void *argument)
+static void tick(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
     (void)what;
     struct web *web = argument;
-    if (login_renew(web->settings.login))
+    if (web->settings.login != NULL && login_renew(web->settings.login))
         streams_disconnect(web->streams);
+    if (web->settings.tick != NULL)
+        web->settings.tick(web->settings.tick_context);
 }
 
 static void make_http(struct web *web, int fd)
@@ -554,9 +556,9 @@ static void make_http(struct web *web, int fd)
     evhttp_bind_listener(web->http, web->listener);
     evconnlistener_set_error_cb(web->listener, accept_failed);
     web->pause = evtimer_new(web->base, make_room, web);
-    if (web->settings.login != NULL) {
-        web->renewal = event_new(web->base, -1, EV_PERSIST, renew_login, web);
-        event_add(web->renewal, &second);
+    if (web->settings.login != NULL || web->settings.tick != NULL) {
+        web->tick = event_new(web->base, -1, EV_PERSIST, tick, web);
+        event_add(web->tick, &second);
     }
     web->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     web->stopping = event_new(web->base, web->stop_fd, EV_READ, stop, web->base);

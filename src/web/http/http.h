@@ -57,7 +57,9 @@ struct web_settings {
         *listen; /* "host:port" or ":port"; where host is a name, it is permitted as a Host, too */
     const struct web_page *pages; /* ends with an empty row */
     struct web_hosts hosts;
-    struct login *login; /* NULL: all pages are open */
+    struct login *login;         /* NULL: all pages are open */
+    void (*tick)(void *context); /* once per second, on the thread of the pages; or NULL */
+    void *tick_context;
 };
 
 bool web_start(const struct web_settings *settings, struct web **ret_web, struct error *error);

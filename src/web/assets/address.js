@@ -1,0 +1,20 @@
+// What is shown is in the address, #/PATH?name=value, so that a reload and a shared link show the same.
+
+const lastOf = new Map(); // path -> its address when it was shown last
+
+export const path = () => (location.hash || "#/").slice(1).split("?")[0];
+export const parameters = () => new URLSearchParams(location.hash.split("?")[1] ?? "");
+export const addressOf = (wanted) => lastOf.get(wanted) ?? `#${wanted}`;
+export const remember = () => lastOf.set(path(), location.hash || "#/");
+
+// Empty values are left out. The page stays, and knows what it has changed.
+export function setParameters(changes) {
+  const all = parameters();
+  for (const [name, value] of Object.entries(changes)) {
+    if (value) all.set(name, value);
+    else all.delete(name);
+  }
+  const query = all.toString();
+  history.replaceState(null, "", `#${path()}${query && "?"}${query}`);
+  remember();
+}
