@@ -157,7 +157,8 @@ static char *make_hello(const struct http_port *port)
     json_object_set_new(hello, "mode", json_string("serve"));
     json_object_set_new(hello, "version", json_string(BACKLOG_VERSION));
     json_object_set_new(hello, "pod", json_string(pod));
-    json_object_set_new(hello, "hasWorkers", json_boolean(port->parts.workers != NULL));
+    json_object_set_new(hello, "hasWorkers", json_boolean(workers_has_pods(port->parts.workers)));
+    json_object_set_new(hello, "hasHpas", json_boolean(workers_has_hpas(port->parts.workers)));
     json_object_set_new(hello, "hasLogin", json_boolean(port->login != NULL));
     char *text = json_dumps(hello, JSON_COMPACT);
     json_decref(hello);
@@ -239,6 +240,7 @@ bool http_port_begin(const struct http_port_addresses *addresses,
                {"/api/triggers/", explain_one, &port->triggers},
                {"/api/history/", history_page, &port->triggers},
                {"/api/workers", workers_page, parts->workers},
+               {"/api/replicas/", workers_replicas, parts->workers},
                {"/api/workers/", workers_log, parts->workers},
                {"/", assets_index, NULL}, /* last: all paths are below it */
            },

@@ -295,7 +295,9 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
     struct connections *connections = NULL;
     parts->certificates = certificates_begin(&flags->tls);
     if (!make_informer(flags, parts, error) ||
-        !workers_new(&flags->workers, &parts->workers, error) ||
+        !workers_new(&flags->workers,
+                     flags->http != NULL && flags->kubernetes && flags->kubernetes_hpa,
+                     &parts->workers, error) ||
         !cluster_authentications_parse(flags->kubernetes_cluster_authentications,
                                        &parts->cluster_authentications, error) ||
         !reload_begin(flags->config, flags->strict_config, &parts->reload, &connections, error))

@@ -12,21 +12,44 @@
 struct workers {
     const struct option_list *namespaces;
     const struct walk_source *triggers;
-    struct worker_monitor *monitor;
+    struct worker_monitor *monitor; /* NULL: there are no namespaces */
+    struct worker_monitor *hpas;    /* NULL: they are not read */
 };
 
-bool workers_new(const struct option_list *namespaces, struct workers **ret_workers,
-                 struct error *error)
+static bool start(const char *flag, enum worker_monitor_kind kind,
+                  struct worker_monitor **ret_reader, struct error *error)
 {
     struct kubernetes_api api;
-    if (namespaces->count == 0)
-        return true;
-    if (!kubernetes_api_find("--workers", &api, error))
+    if (!kubernetes_api_find(flag, &api, error))
         return false;
-    *ret_workers = memory_new(sizeof(**ret_workers));
-    **ret_workers =
-        (struct workers){.namespaces = namespaces, .monitor = worker_monitor_start(&api)};
+    *ret_reader = worker_monitor_start(kind, &api);
     return true;
+}
+
+bool workers_new(const struct option_list *namespaces, bool reads_hpas,
+                 struct workers **ret_workers, struct error *error)
+{
+    if (namespaces->count == 0 && !reads_hpas)
+        return true;
+    struct workers *workers = memory_new(sizeof(*workers));
+    workers->namespaces = namespaces;
+    if ((namespaces->count > 0 && !start("--workers", WORKER_PODS, &workers->monitor, error)) ||
+        (reads_hpas && !start("--kubernetes-hpa", WORKER_HPAS, &workers->hpas, error))) {
+        workers_free(workers);
+        return false;
+    }
+    *ret_workers = workers;
+    return true;
+}
+
+bool workers_has_pods(const struct workers *workers)
+{
+    return workers != NULL && workers->monitor != NULL;
+}
+
+bool workers_has_hpas(const struct workers *workers)
+{
+    return workers != NULL && workers->hpas != NULL;
 }
 
 void workers_set_triggers(struct workers *workers, const struct walk_source *triggers)
@@ -40,6 +63,7 @@ void workers_free(struct workers *workers)
     if (workers == NULL)
         return;
     worker_monitor_stop(workers->monitor);
+    worker_monitor_stop(workers->hpas);
     free(workers);
 }
 
@@ -53,6 +77,7 @@ struct object {
 struct search {
     const struct workers *workers;
     const char *namespace, *name; /* NULL: any */
+    bool is_of_hpas;              /* which are read in all namespaces */
     struct object objects[WORKER_OBJECTS_MAX];
     size_t count;
     bool has_more;
@@ -81,8 +106,8 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
     struct search *search = context;
     (void)now_ms;
     if (!walk_is_of(trigger, search->namespace, search->name) ||
-        !is_listed(search->workers, trigger->namespace) || !worker_is_name(trigger->name) ||
-        is_found(search, trigger))
+        !(search->is_of_hpas || is_listed(search->workers, trigger->namespace)) ||
+        !worker_is_name(trigger->name) || is_found(search, trigger))
         return WALK_ON;
     search->has_more = search->count == WORKER_OBJECTS_MAX;
     if (!search->has_more)
@@ -147,7 +172,7 @@ static const char not_listed[] =
 void workers_page(void *context, const struct web_request *request, struct web_answer *answer)
 {
     struct workers *workers = context;
-    if (workers == NULL) {
+    if (!workers_has_pods(workers)) {
         web_refuse(answer, 404, not_listed);
         return;
     }
@@ -180,6 +205,51 @@ void workers_page(void *context, const struct web_request *request, struct web_a
         web_refuse(answer, 503, "the event loop is busy or shutting down: try again");
 }
 
+static void add_replicas(void *context, const struct worker_view *view)
+{
+    json_t *object = context;
+    bool is_read = view->read_ms != 0;
+    json_set(object, "hpa", json_text(view->list->target));
+    json_set(object, "replicas",
+             is_read ? json_integer((json_int_t)view->list->replicas) : json_null());
+    json_set(object, "secondsAgo",
+             is_read ? json_seconds(clock_now_ms() - view->read_ms) : json_null());
+    json_set(object, "error", error_json(view->error));
+}
+
+void workers_replicas(void *context, const struct web_request *request, struct web_answer *answer)
+{
+    struct workers *workers = context;
+    if (!workers_has_hpas(workers) || request->below_count != 2) {
+        web_refuse(answer, 404,
+                   workers_has_hpas(workers)
+                       ? "not found: the path is /api/replicas/NAMESPACE/NAME"
+                       : "no HPAs are read: --kubernetes-hpa (the chart's kubernetes.readHpas) is "
+                         "not set");
+        return;
+    }
+    struct search search = {.workers = workers,
+                            .namespace = request->below[0],
+                            .name = request->below[1],
+                            .is_of_hpas = true};
+    _cleanup_(json_done) json_t *object = json_object();
+    bool has_run = walk(workers->triggers, visit, &search);
+    if (!has_run)
+        web_refuse(answer, 503, "the event loop is busy or shutting down: try again");
+    else if (search.count == 0)
+        web_refuse(answer, 404,
+                   "no trigger of this ScaledObject: KEDA has not called for one recently");
+    else if (!worker_monitor_look(workers->hpas, request->below[0], request->below[1], add_replicas,
+                                  object))
+        web_refuse(answer, 429, "too many other HPAs are looked at: try again in a minute");
+    else
+        web_answer_json(answer, object);
+    for (size_t i = 0; i < search.count; i++) {
+        free(search.objects[i].namespace);
+        free(search.objects[i].name);
+    }
+}
+
 /* For people: plain text, also where there is none. */
 static void refuse_log(struct web_answer *answer, int code, const char *why)
 {
@@ -200,7 +270,7 @@ void workers_log(void *context, const struct web_request *request, struct web_an
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(text_done) struct text log = {0};
     bool is_known = false;
-    if (workers == NULL)
+    if (!workers_has_pods(workers))
         refuse_log(answer, 404, not_listed);
     else if (request->below_count != 3 || !text_equal(request->below[2], "log"))
         refuse_log(answer, 404, "not found: the path is /api/workers/NAMESPACE/POD/log");

@@ -1,10 +1,13 @@
 /*
- * --workers: the workers of the ScaledObjects and ScaledJobs that KEDA calls for, in the listed
- * namespaces, as pages of the HTTP port. They are read from the Kubernetes API only while somebody
- * asks for them.
+ * --workers and --kubernetes-hpa, for people. The workers of the ScaledObjects and ScaledJobs that
+ * KEDA calls for, in the listed namespaces, as pages of the HTTP port. They are read from the
+ * Kubernetes API only while somebody asks for them.
  *
  *     /api/workers?namespace=shop&name=orders   the pods of each object, or of this one
  *     /api/workers/shop/POD/log                 the end of a pod's log, as text; 202: not read yet
+ *     /api/replicas/shop/orders                 how many replicas the HPA of an object counts
+ *
+ * Nothing of it is in an answer to KEDA: what those need of an HPA, the triggers' credentials have.
  *
  * Threads: the main thread begins and ends it; the pages are written on the HTTP server's.
  */
@@ -20,9 +23,14 @@
 
 struct workers;
 
-/* Fails outside of a pod. The namespaces are borrowed; without one `*ret_workers` stays NULL. */
-bool workers_new(const struct option_list *namespaces, struct workers **ret_workers,
-                 struct error *error);
+/* Fails outside of a pod. The namespaces, of workers, are borrowed; without one, and without HPAs,
+ * `*ret_workers` stays NULL. */
+bool workers_new(const struct option_list *namespaces, bool reads_hpas,
+                 struct workers **ret_workers, struct error *error);
+
+/* NULL: false, as where there is no namespace. */
+bool workers_has_pods(const struct workers *workers);
+bool workers_has_hpas(const struct workers *workers);
 
 /* Before the pages are asked for; borrowed. */
 void workers_set_triggers(struct workers *workers, const struct walk_source *triggers);
@@ -32,6 +40,7 @@ void workers_free(struct workers *workers);
 
 /* For web_page; `context` is the workers, or NULL: they are not listed, which is 404. */
 void workers_page(void *context, const struct web_request *request, struct web_answer *answer);
+void workers_replicas(void *context, const struct web_request *request, struct web_answer *answer);
 void workers_log(void *context, const struct web_request *request, struct web_answer *answer);
 
 #endif

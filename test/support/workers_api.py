@@ -92,6 +92,7 @@ class Api(Peer):
     def __init__(self, folder, worker_port):
         super().__init__(folder / "api.pem", folder / "api.key")
         self.requests, self.refused, self.log = [], set(), b"one line\n"
+        self.hpa = {}
         self.usage = [usage("orders-1", "250m", "64Mi")]
         scraped = {"prometheus.io/scrape": "true", "prometheus.io/port": str(worker_port)}
         self.pods = {
@@ -108,7 +109,9 @@ class Api(Peer):
             return 403, {"message": "pods is forbidden"}
         selector = query.get("labelSelector")
         if path == "/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects/orders":
-            return 200, {"spec": {"scaleTargetRef": {"name": "orders"}}, "status": {"scaleTargetGVKR": TARGET}}
+            return 200, {"spec": {"scaleTargetRef": {"name": "orders"}}, "status": {"scaleTargetGVKR": TARGET, "hpaName": "keda-hpa-orders"}}
+        if path == "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/keda-hpa-orders":
+            return 200, self.hpa
         if path == "/apis/apps/v1/namespaces/shop/deployments/orders/scale":
             return 200, {"status": {"selector": "app=orders,tier in (back)"}}
         if path == "/api/v1/namespaces/shop/pods":

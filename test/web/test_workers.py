@@ -6,7 +6,9 @@ import pytest
 
 from support.browser import Browser
 from support.grpc_client import Client
+from support.page import get
 from support.pod_server import PodServer
+from support.process import wait_until
 from support.redis import Redis
 from support.workers_api import TOKEN, Api, Worker, make_api_certificate
 
@@ -55,7 +57,31 @@ def test_the_page_shows_pods_why_they_wait_and_their_logs(tmp_path):
         api.refused = set()
         browser.evaluate("location.hash = '#/trigger/shop/reports'")
         browser.wait("document.querySelector('main a[href=\"#/workers/shop/reports\"]') !== null")
+        browser.wait_for_text("Replicas\n1\n")  # its pods
         browser.click("main a[href=\"#/workers/shop/reports\"]")
         browser.wait_for_text("Workers of shop/reports")
         browser.wait(f"{ROWS}.length === 1 && {ROWS}[0].includes('reports-x')")
         assert browser.problems() == [] and browser.axe() == []
+
+
+def test_the_page_of_a_trigger_has_the_replicas_of_the_hpa(tmp_path):
+    """Where the right to read it is given; only while somebody looks."""
+    folder = make_api_certificate(tmp_path)
+    with Browser() as browser, Redis() as redis, Worker() as worker, Api(folder, worker.server_port) as api, \
+            PodServer(folder / "ca.pem", api.server_port, TOKEN, arguments=["--kubernetes", "--kubernetes-hpa"]) as server:
+        hpa = "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/keda-hpa-orders"
+        metadata = {"scaler": "redis", "connectionName": "none", "listName": "jobs", "listLength": "1"}
+        with Client(server.port) as client:
+            with pytest.raises(Exception, match="none"):
+                client.is_active(metadata, name="orders")
+        api.hpa = {"status": {"currentReplicas": 3, "desiredReplicas": 7}}
+        assert get(server, "/api/replicas/shop/nobody", 404).json()["error"].startswith("no trigger")
+        assert hpa not in [path for path, _ in api.requests]
+        browser.open(server, "/#/trigger/shop/orders")
+        browser.wait_for_text("Replicas\n3\n")
+        api.hpa = {"status": {"desiredReplicas": 7}}  # it counts none
+        browser.wait_for_text("Replicas\n0\n")
+        assert browser.problems() == []
+        api.hpa = {}
+        wait_until(lambda: "no status" in (get(server, "/api/replicas/shop/orders").json()["error"] or ""), 30, "it is unknown")
+        browser.wait_for_text("Replicas\n–\n")

@@ -269,13 +269,18 @@ export function triggerPage(namespace, name) {
     }
   }
 
-  // The pods of --workers that are not ending.
+  // The replicas that the HPA counts, or the pods of --workers that are not ending.
   async function look() {
-    const page = await getJson(`/api/workers?namespace=${encodeURIComponent(namespace)}&name=${encodeURIComponent(name)}`).catch(() => ({}));
-    const [object] = page.objects ?? [];
-    if (!object || object.secondsAgo == null || object.hasMore) return;
-    const isThere = ({ state }) => state === "Running" || state === "Pending";
-    looks.push([serverNow() - object.secondsAgo, object.error ? null : object.workers.filter(isThere).length]);
+    let seen = {};
+    if (store.hello.hasHpas) seen = await getJson(`/api/replicas/${path}`).catch(() => ({}));
+    if (seen.replicas == null && store.hello.hasWorkers) {
+      const page = await getJson(`/api/workers?namespace=${encodeURIComponent(namespace)}&name=${encodeURIComponent(name)}`).catch(() => ({}));
+      const [object] = page.objects ?? [];
+      const isThere = ({ state }) => state === "Running" || state === "Pending";
+      if (object && !object.hasMore) seen = { ...object, replicas: object.workers.filter(isThere).length };
+    }
+    if (seen.secondsAgo == null) return;
+    looks.push([serverNow() - seen.secondsAgo, seen.error ? null : seen.replicas]);
     if (looks.length > 3600000 / LOOK_EVERY_MS) looks.shift();
   }
 
@@ -290,7 +295,7 @@ export function triggerPage(namespace, name) {
   explain().then(() => {
     repeat(history, HISTORY_EVERY_MS);
     setTimeout(() => repeat(explain, EXPLAIN_EVERY_MS), EXPLAIN_EVERY_MS);
-    if (store.hello.hasWorkers) repeat(look, LOOK_EVERY_MS);
+    if (store.hello.hasWorkers || store.hello.hasHpas) repeat(look, LOOK_EVERY_MS);
   });
   const stop = listen(drawLog);
   drawLog();

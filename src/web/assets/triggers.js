@@ -168,7 +168,7 @@ export function triggersPage() {
     ofConnection.hidden = true;
     search.focus();
     change();
-  } }, `Connection: ${chosen.connection} ✕`);
+  } });
   const all = () => store.tables.triggers.values();
   let namespaces = new Set();
   let counts = [];
@@ -213,6 +213,8 @@ export function triggersPage() {
     if (!isForced && seen === store.version.triggers) table.draw(); // the ages
     else if (table.refresh(isForced)) seen = store.version.triggers;
     buttons.draw(counts);
+    const one = [...all()].find(({ connection }) => connection === chosen.connection);
+    setText(ofConnection, `Connection: ${one ? connectionOf(one) : chosen.connection} ✕`);
     foldAll.hidden = namespaces.size < 2;
     setText(foldAll, chosen.folded.has(EVERY) ? "Unfold all" : "Fold all");
     const total = store.tables.triggers.size;

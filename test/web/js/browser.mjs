@@ -51,7 +51,10 @@ const commands = {
   async wait({ script, milliseconds = TIMEOUT_MS }) {
     // Asked from outside: the page's own policy forbids what playwright's waiting evaluates.
     const deadline = Date.now() + milliseconds;
-    while (!(await page.evaluate(script))) {
+    const isTrue = () => page.evaluate(script).catch((error) => {
+      if (!String(error).includes("Execution context was destroyed")) throw error; // another page is being loaded
+    });
+    while (!(await isTrue())) {
       if (Date.now() > deadline) throw new Error(`not true in ${milliseconds} ms: ${script}`);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
