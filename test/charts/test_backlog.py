@@ -107,6 +107,16 @@ def test_probes_ask_by_http_which_needs_no_certificate():
             assert container[probe]["httpGet"] == {"path": "/readyz", "port": "probes"}
 
 
+def test_the_token_of_the_http_port_is_a_file_of_a_secret():
+    objects = render({"http": {"tokenSecret": "backlog-http"}})
+    folder, file = flags_of(objects)["--http-token-file"].rsplit("/", 1)
+    pod = pod_of(objects)
+    (mount,) = [mount for mount in pod["containers"][0]["volumeMounts"] if mount["mountPath"] == folder]
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == mount["name"]]
+    assert volume["secret"]["secretName"] == "backlog-http" and volume["secret"]["items"] == [{"key": "token", "path": file}]
+    assert "optional" not in volume["secret"]  # without it the pod must not start, and be open
+
+
 def test_the_port_of_the_probes_is_the_kubelets_alone():
     objects = render({"probes": {"port": 7072}})
     assert {"name": "probes", "containerPort": 7072} in pod_of(objects)["containers"][0]["ports"]

@@ -161,7 +161,7 @@ def test_every_flag_of_the_server_has_a_value():
     flags = {row["key"] for row in json.loads(reference("json"))["flags"]}
     assert len(config) > 20
     words = ["--" + "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in key) for key in config]
-    assert {word[2:] for word in words} == {flag for flag in flags if flag not in ("listen", "http", "http-hosts", "probes", "config", "peers", "workers")
+    assert {word[2:] for word in words} == {flag for flag in flags if flag not in ("listen", "http", "http-hosts", "http-token-file", "probes", "config", "peers", "workers")
                                             and not flag.startswith(("tls-", "kubernetes"))}
 
 

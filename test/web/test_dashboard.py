@@ -178,7 +178,7 @@ def test_the_address_keeps_filter_order_range_and_folds(browser, server, client,
     browser.wait_for_text("shop-redis")
     browser.click("tbody a")
     browser.wait_for_text("Connection: shop-redis")
-    browser.wait_for_text("7 triggers")  # not refunds, which has no connection
+    browser.wait_for_text("7 of 8 triggers")  # not refunds, which has no connection
     is_clean(browser)
 
 

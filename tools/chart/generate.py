@@ -23,7 +23,7 @@ CHART = CHARTS / "backlog"
 WORKER = CHARTS / "autoscaled-worker"
 
 # The chart sets these itself, from other values.
-CHART_FLAGS = {"listen", "http", "http-hosts", "probes", "config", "tls-cert", "tls-key", "tls-client-ca", "tls-client-names",
+CHART_FLAGS = {"listen", "http", "http-hosts", "http-token-file", "probes", "config", "tls-cert", "tls-key", "tls-client-ca", "tls-client-names",
                "kubernetes-secrets", "kubernetes", "kubernetes-cluster-namespace", "kubernetes-allow-authentications",
                "kubernetes-cluster-authentications", "kubernetes-hpa", "peers", "workers"}
 # What the chart adds to the keys of a connection.

@@ -125,6 +125,9 @@ imagePullSecrets:
 {{- $arguments = concat $arguments (list $flag (include "backlog.scalar" $value)) }}
 {{- end }}
 {{- end }}
+{{- if .Values.http.tokenSecret }}
+{{- $arguments = concat $arguments (list "--http-token-file" "/etc/backlog/http/token") }}
+{{- end }}
 {{- $tls := include "backlog.tls" . | fromYaml }}
 {{- if $tls.secret }}
 {{- $arguments = concat $arguments (list "--tls-cert" "/etc/backlog/tls/tls.crt" "--tls-key" "/etc/backlog/tls/tls.key") }}
@@ -172,7 +175,7 @@ imagePullSecrets:
 {{/* Which value sets a flag. */}}
 {{- define "backlog.valueOfFlag" -}}
 {{- $flag := trimPrefix "--" (index . 1) }}
-{{- $others := dict "listen" "service.port" "http" "http.port" "http-hosts" "http.hosts" "probes" "probes.port" "config" "connections" "kubernetes-secrets" "kubernetesSecrets" "workers" "workers.namespaces" "peers" "peers.enabled" }}
+{{- $others := dict "listen" "service.port" "http" "http.port" "http-hosts" "http.hosts" "http-token-file" "http.tokenSecret" "probes" "probes.port" "config" "connections" "kubernetes-secrets" "kubernetesSecrets" "workers" "workers.namespaces" "peers" "peers.enabled" }}
 {{- if hasPrefix "tls-" $flag }}tls
 {{- else if and (hasPrefix "kubernetes" $flag) (ne $flag "kubernetes-secrets") }}kubernetes
 {{- else if hasKey $others $flag }}{{ get $others $flag }}
