@@ -16,6 +16,7 @@
 #define COOKIE "backlog_session"
 #define ATTRIBUTES "; Path=/; HttpOnly; SameSite=Strict"
 
+enum { LARGEST_FILE = 2 * LOGIN_MAX_BYTES }; /* with white space */
 enum { SESSION_S = 12 * 3600, DIGEST_BYTES = 32, DIGEST_TEXT_BYTES = 2 * DIGEST_BYTES + 1 };
 
 const char login_no_cookie[] = COOKIE "=; Max-Age=0" ATTRIBUTES;
@@ -39,7 +40,7 @@ static bool read_token(const char *file, char **ret_token, struct error *error)
 {
     static const char space[] = " \t\r\n";
     _cleanup_(text_done) struct text content = {0};
-    if (!file_read(file, 2 * LOGIN_MAX_BYTES, &content, error))
+    if (!file_read(file, LARGEST_FILE, &content, error))
         return error_prefix(error, "--http-token-file");
     const char *bytes = content.bytes == NULL ? "" : content.bytes;
     const char *begin = bytes + strspn(bytes, space);
