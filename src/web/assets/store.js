@@ -87,6 +87,17 @@ export async function request(path) {
   return answer;
 }
 
+// A browser has six connections to a server, for all its tabs: one that nobody sees gives its own back.
+const HIDDEN_MS = 5000;
+let source = null;
+let hiding = null;
+
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(hiding);
+  if (document.hidden) hiding = setTimeout(() => source?.close(), HIDDEN_MS);
+  else if (source?.readyState === EventSource.CLOSED) connect();
+});
+
 // EventSource does not say that it needs a login: another request does.
 async function connectLater() {
   const answer = await request("/api/server").catch(() => null);
@@ -94,7 +105,7 @@ async function connectLater() {
 }
 
 export function connect() {
-  const source = new EventSource("/api/events");
+  source = new EventSource("/api/events");
   const on = (name, take) =>
     source.addEventListener(name, (event) => {
       take(JSON.parse(event.data));
