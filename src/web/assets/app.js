@@ -44,7 +44,7 @@ function drawNav() {
   }));
 }
 
-const kindOf = ({ mode, hasServer, hasWorkers }) => `${mode} ${Boolean(hasServer)} ${Boolean(hasWorkers)}`;
+const kindOf = ({ mode, hasServer, hasWorkers, hasHpas }) => JSON.stringify([mode, hasServer, hasWorkers, hasHpas]);
 
 function show() {
   let made;

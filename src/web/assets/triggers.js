@@ -36,7 +36,10 @@ function detailOf(row) {
 
 function countTriggers() {
   triggersOf = new Map();
-  for (const row of store.tables.triggers.values()) triggersOf.set(objectOf(row), (triggersOf.get(objectOf(row)) ?? 0) + 1);
+  for (const row of store.tables.triggers.values()) {
+    const object = objectOf(row);
+    triggersOf.set(object, (triggersOf.get(object) ?? 0) + 1);
+  }
 }
 
 const columns = [
@@ -84,6 +87,7 @@ const FAILING = "!";
 const EVERY = "*";
 
 function matches(row, words) {
+  if (words.length === 0) return true;
   const text = `${row.namespace}/${row.name} ${row.scaler ?? ""} ${row.connection ?? ""} ${row.connectionName ?? ""} ${row.metric ?? ""} ${row.query ?? ""} ${row.status ?? ""} ${row.boundBy ?? ""} ${row.error ?? ""}`.toLowerCase();
   return words.every((word) => text.includes(word));
 }
