@@ -1,9 +1,16 @@
 #include "redis/client.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "redis/connection/setup.h"
 
 #include <stdlib.h>
+
+enum {
+    CONNECT_MS = 2000,
+    MAX_REPLY_MS = 500,        /* the shortest time in which a cluster has another master */
+    LATE_AGAIN_MS = 10 * 1000, /* one that is always that slow is believed then */
+};
 
 struct redis_channel *redis_client_open(struct redis_client *client, bool to_same_peer,
                                         int64_t deadline_ms, struct error *error)
@@ -15,7 +22,20 @@ struct redis_channel *redis_client_open(struct redis_client *client, bool to_sam
     channel->owner = client;
     channel->subscriber = &client->subscriber;
     channel->on_connected = redis_setup_send;
+    if (client->cluster != NULL) {
+        channel->max_reply_ms = MAX_REPLY_MS;
+        channel->max_reply_from_ms = client->late_ms + LATE_AGAIN_MS;
+    }
     return channel;
+}
+
+bool redis_client_open_shared(struct redis_client *client, struct error *error)
+{
+    client->shared = redis_client_open(client, false, clock_now_ms() + CONNECT_MS, error);
+    if (client->shared == NULL)
+        return false;
+    client->shared->measures_round_trips = true;
+    return true;
 }
 
 void redis_client_close(struct redis_client *client, struct redis_channel **channel)
@@ -40,6 +60,7 @@ void redis_client_disconnect(void *argument)
     redis_channel_free(client->isolated);
     redis_key_types_done(&client->key_types);
     redis_server_done(&client->server);
+    error_done(&client->failure);
     free(client);
 }
 

@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct redis_cluster;
+
 struct redis_client {
     struct redis_server server;
     struct redis_sentinels *sentinels; /* who name the server; NULL: none */
@@ -31,11 +33,19 @@ struct redis_client {
     struct redis_channel *isolated; /* of what was slow, or timed out last */
     struct task *waiting;           /* utlist, for the shared channel to be ready */
     struct task *waiting_isolated;  /* utlist, for the isolated one */
+    struct task *waiting_asking;    /* utlist, for the shared one: their slots are moved here */
     bool was_kept_back;             /* a task in `waiting` was not sent at once */
     size_t losses;                  /* of shared channels in a row that replied to no task */
     int64_t last_stall_ms;          /* 0: never */
     int64_t standby_retry_ms;
     bool has_warned; /* that it cannot know the consumers of a stream */
+
+    /* Of a node of a cluster (redis/cluster.h). */
+    struct redis_cluster *cluster; /* NULL: it is none */
+    struct error failure;          /* why it cannot be used, until it can be connected to again */
+    int64_t retry_ms;              /* when that is tried, at the earliest */
+    int64_t late_ms;               /* when a reply was too late to be believed; 0: never */
+    struct redis_client *prev, *next;
 };
 
 /* As struct scaler has it. */
@@ -47,6 +57,9 @@ void redis_libraries(struct text *text);
 /* NULL: it failed. */
 struct redis_channel *redis_client_open(struct redis_client *client, bool to_same_peer,
                                         int64_t deadline_ms, struct error *error);
+
+/* The one that measures. */
+bool redis_client_open_shared(struct redis_client *client, struct error *error);
 
 /* Closes it, and sets it to NULL; its tasks must be taken first. */
 void redis_client_close(struct redis_client *client, struct redis_channel **channel);

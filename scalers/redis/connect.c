@@ -105,7 +105,7 @@ static bool find_master(struct redis_client *client, const struct redis_connecti
     const char *host = NULL;
     int port = 0;
     client->sentinels = redis_sentinels_new(options, client->server.tls);
-    client->server.must_be_master = true;
+    client->server.master_of = "the Sentinels";
     for (;;) {
         int64_t now_ms = clock_now_ms();
         int64_t until_ms = next_ms(client, now_ms, deadline_ms);

@@ -6,14 +6,42 @@
 #include "redis/stall.h"
 
 #include <poll.h>
+#include <stdlib.h>
 #include <utlist.h>
 
-enum { CONNECT_MS = 2000, MAX_OWN = 4, MAX_CHANNELS = MAX_OWN + REDIS_MAX_SENTINELS };
+enum { MAX_OWN = 4, MAX_CHANNELS = MAX_OWN + REDIS_MAX_SENTINELS };
 
-static void take_tasks(struct redis_client *client, struct feed *feed)
+/* The channels that there are, of each client the shared one first: what the server did first is
+ * handled first. */
+struct polled {
+    struct redis_client **clients; /* NULL: it is the cluster's own */
+    struct redis_channel **channels;
+    struct pollfd *descriptors;
+    size_t count;
+    size_t capacity;
+};
+
+/* Whom to measure: one client, or those of a cluster. */
+struct measuring {
+    struct redis_client *client;   /* NULL: */
+    struct redis_cluster *cluster; /* ... */
+    redis_send_tasks *send;
+    struct polled polled;
+};
+
+/* The first of the list. */
+static struct redis_client *clients_of(const struct measuring *measuring)
+{
+    return measuring->cluster == NULL ? measuring->client : measuring->cluster->clients;
+}
+
+static void take_tasks(struct measuring *measuring, struct feed *feed)
 {
     for (struct task *task; (task = feed_take(feed)) != NULL;) {
+        struct redis_client *client = measuring->client;
         task->data = NULL;
+        if (client == NULL && (client = redis_cluster_route(measuring->cluster, task)) == NULL)
+            continue;
         if (task->isolate)
             DL_APPEND(client->waiting_isolated, task);
         else
@@ -21,25 +49,39 @@ static void take_tasks(struct redis_client *client, struct feed *feed)
     }
 }
 
-static void give_up(struct redis_client *client, struct task *task)
+static bool take_from(struct task **waiting, struct task *wanted)
 {
-    if (task->data != NULL)
-        redis_command_remove_task(task);
-    else if (task->isolate)
-        DL_DELETE(client->waiting_isolated, task);
-    else
-        DL_DELETE(client->waiting, task);
-    task_return(task, true);
+    struct task *task = *waiting;
+    while (task != NULL && task != wanted)
+        task = task->next;
+    if (task != NULL)
+        DL_DELETE(*waiting, task);
+    return task != NULL;
 }
 
-static void serve_feed(struct redis_client *client, struct feed *feed)
+/* In a cluster the key may be another node's by now. */
+static void stop_waiting(struct redis_client *client, struct task *task)
 {
+    while (client != NULL && !take_from(&client->waiting_isolated, task) &&
+           !take_from(&client->waiting, task) && !take_from(&client->waiting_asking, task))
+        client = client->next;
+}
+
+static void serve_feed(struct measuring *measuring, struct feed *feed)
+{
+    struct redis_client *client;
     uint64_t id = 0;
     while (feed_next_unsubscribe(feed, &id))
-        redis_subscriber_unsubscribe(&client->subscriber, id);
-    for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;)
-        give_up(client, task);
-    take_tasks(client, feed);
+        for (client = clients_of(measuring); client != NULL; client = client->next)
+            redis_subscriber_unsubscribe(&client->subscriber, id);
+    for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;) {
+        if (task->data != NULL)
+            redis_command_remove_task(task);
+        else
+            stop_waiting(clients_of(measuring), task);
+        task_return(task, true);
+    }
+    take_tasks(measuring, feed);
 }
 
 /* Those that had to wait are measured from now on. */
@@ -52,15 +94,6 @@ static void send_list(struct redis_client *client, struct redis_channel *channel
     send(client, channel, tasks);
 }
 
-static bool open_shared(struct redis_client *client, struct error *error)
-{
-    client->shared = redis_client_open(client, false, clock_now_ms() + CONNECT_MS, error);
-    if (client->shared == NULL)
-        return false;
-    client->shared->measures_round_trips = true;
-    return true;
-}
-
 /* Sends what waits, on a channel that is opened for it. */
 static bool send_waiting(struct redis_client *client, redis_send_tasks *send, struct error *error)
 {
@@ -71,40 +104,87 @@ static bool send_waiting(struct redis_client *client, redis_send_tasks *send, st
     struct redis_channel *isolated = client->isolated;
     if (client->waiting_isolated != NULL && isolated != NULL && isolated->state == REDIS_READY)
         send_list(client, isolated, &client->waiting_isolated, true, send);
-    if (client->waiting == NULL)
+    if (client->waiting == NULL && client->waiting_asking == NULL)
         return true;
-    if (client->shared == NULL && !open_shared(client, error))
+    if (client->shared == NULL && !redis_client_open_shared(client, error))
         return false;
     if (client->shared->state != REDIS_READY) {
         client->was_kept_back = true;
         return true;
     }
+    if (client->server.peer == NULL)
+        redis_server_set_peer(&client->server, client->shared->context->fd);
     redis_subscriber_prepare(&client->subscriber, client->shared, client->waiting);
     send_list(client, client->shared, &client->waiting, client->was_kept_back, send);
     client->was_kept_back = false;
+    client->shared->is_asking = true;
+    send_list(client, client->shared, &client->waiting_asking, true, send);
+    client->shared->is_asking = false;
     return true;
 }
 
-/* The channels that there are, the shared one first: what the server did first is handled first. */
-struct polled {
-    struct redis_channel *channels[MAX_CHANNELS];
-    struct pollfd descriptors[MAX_CHANNELS];
-    size_t count;
-};
-
-static void list_channels(const struct redis_client *client, struct polled *polled)
+/* A cluster does without the client. False: there is no other. */
+static bool lose(struct measuring *measuring, struct redis_client *client, struct error *error)
 {
-    struct redis_channel *all[MAX_CHANNELS] = {client->shared, client->standby, client->isolated,
-                                               client->subscriber.channel};
-    size_t count = MAX_OWN + redis_sentinels_list(client->sentinels, &all[MAX_OWN]);
-    polled->count = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (all[i] == NULL)
-            continue;
-        polled->channels[polled->count] = all[i];
-        polled->descriptors[polled->count++] =
-            (struct pollfd){.fd = all[i]->context->fd, .events = redis_channel_events(all[i])};
+    if (measuring->cluster == NULL)
+        return false;
+    redis_cluster_lose(measuring->cluster, client, error);
+    return true;
+}
+
+static bool send_all(struct measuring *measuring, struct error *error)
+{
+    struct redis_client *client;
+    DL_FOREACH(clients_of(measuring), client)
+        if (!send_waiting(client, measuring->send, error) && !lose(measuring, client, error))
+            return false;
+    return true;
+}
+
+static void poll_channel(struct polled *polled, struct redis_client *client,
+                         struct redis_channel *channel)
+{
+    size_t capacity = polled->capacity;
+    if (channel == NULL)
+        return;
+    if (polled->count == capacity) {
+        capacity = capacity == 0 ? MAX_CHANNELS : 2 * capacity;
+        polled->clients = memory_resize(polled->clients, capacity * sizeof(*polled->clients));
+        polled->channels = memory_resize(polled->channels, capacity * sizeof(*polled->channels));
+        polled->descriptors =
+            memory_resize(polled->descriptors, capacity * sizeof(*polled->descriptors));
+        polled->capacity = capacity;
     }
+    polled->clients[polled->count] = client;
+    polled->channels[polled->count] = channel;
+    polled->descriptors[polled->count++] =
+        (struct pollfd){.fd = channel->context->fd, .events = redis_channel_events(channel)};
+}
+
+static void polled_done(struct polled *polled)
+{
+    free(polled->clients);
+    free(polled->channels);
+    free(polled->descriptors);
+}
+
+static void list_channels(struct measuring *measuring)
+{
+    struct polled *polled = &measuring->polled;
+    struct redis_client *client;
+    polled->count = 0;
+    DL_FOREACH(clients_of(measuring), client) {
+        struct redis_channel *sentinels[REDIS_MAX_SENTINELS];
+        size_t count = redis_sentinels_list(client->sentinels, sentinels);
+        poll_channel(polled, client, client->shared);
+        poll_channel(polled, client, client->standby);
+        poll_channel(polled, client, client->isolated);
+        poll_channel(polled, client, client->subscriber.channel);
+        for (size_t i = 0; i < count; i++)
+            poll_channel(polled, client, sentinels[i]);
+    }
+    if (measuring->cluster != NULL)
+        poll_channel(polled, NULL, measuring->cluster->discovery.channel);
 }
 
 /* False: the client is of no further use. */
@@ -122,6 +202,8 @@ static bool step(struct redis_client *client, struct redis_channel *channel, sho
         channel == client->shared || channel == client->standby || channel == client->isolated;
     if (!is_known || redis_channel_step(channel, revents, &broken))
         return true;
+    if (channel->is_late)
+        client->late_ms = clock_now_ms();
     if (channel == client->standby)
         redis_client_close(client, &client->standby);
     else if (channel == client->isolated)
@@ -133,22 +215,40 @@ static bool step(struct redis_client *client, struct redis_channel *channel, sho
     return true;
 }
 
-static bool step_all(struct redis_client *client, const struct polled *polled, struct error *error)
+static void step_own(struct redis_cluster *cluster, const struct redis_channel *channel,
+                     short revents)
 {
-    for (size_t i = 0; i < polled->count; i++)
-        if (!step(client, polled->channels[i], polled->descriptors[i].revents, error))
+    if (channel == cluster->discovery.channel)
+        redis_discovery_step(&cluster->discovery, revents);
+}
+
+/* No client comes to an end here, nor do those of the list change. */
+static bool step_all(struct measuring *measuring, bool is_waited, struct error *error)
+{
+    const struct polled *polled = &measuring->polled;
+    for (size_t i = 0; i < polled->count; i++) {
+        struct redis_client *client = polled->clients[i];
+        short revents = (short)(is_waited ? polled->descriptors[i].revents : 0);
+        if (client == NULL)
+            step_own(measuring->cluster, polled->channels[i], revents);
+        else if (!step(client, polled->channels[i], revents, error) &&
+                 !lose(measuring, client, error))
             return false;
+    }
     return true;
 }
 
-/* Returns when to check again; -1: the client is of no further use. */
-static int64_t check(struct redis_client *client, struct error *error)
+static void look_again(int64_t *next_ms, int64_t at_ms)
 {
-    int64_t now_ms = clock_now_ms();
+    if (at_ms < *next_ms)
+        *next_ms = at_ms;
+}
+
+/* Returns when to check again; -1: the client is of no further use. */
+static int64_t check(struct redis_client *client, int64_t now_ms, struct error *error)
+{
     int64_t next_ms = redis_subscriber_check(&client->subscriber, now_ms);
-    int64_t sentinels_ms = redis_sentinels_check(client->sentinels, now_ms);
-    if (sentinels_ms < next_ms)
-        next_ms = sentinels_ms;
+    look_again(&next_ms, redis_sentinels_check(client->sentinels, now_ms));
     if (!redis_stall_check_shared(client, now_ms, &next_ms, error))
         return -1;
     redis_stall_check_standby(client, now_ms, &next_ms);
@@ -156,36 +256,66 @@ static int64_t check(struct redis_client *client, struct error *error)
     return next_ms;
 }
 
-static bool has_work(const struct redis_client *client)
-{
-    return client->waiting != NULL || client->waiting_isolated != NULL ||
-           (client->shared != NULL && redis_channel_has_tasks(client->shared)) ||
-           (client->isolated != NULL && redis_channel_has_tasks(client->isolated)) ||
-           redis_subscriber_is_needed(&client->subscriber);
-}
-
 static bool can_send(const struct task *waiting, const struct redis_channel *channel)
 {
     return waiting != NULL && (channel == NULL || channel->state == REDIS_READY);
 }
 
-/* Writes, finds out what is late, and waits for what can be read. */
-static bool turn(struct redis_client *client, struct feed *feed, struct error *error)
+static bool can_send_any(struct redis_client *client)
 {
-    struct polled polled;
-    list_channels(client, &polled);
-    if (!step_all(client, &polled, error)) /* writes */
+    return redis_follow_master(client, clock_now_ms()) &&
+           (can_send(client->waiting, client->shared) ||
+            can_send(client->waiting_asking, client->shared) ||
+            can_send(client->waiting_isolated, client->isolated));
+}
+
+static int64_t check_all(struct measuring *measuring, struct error *error)
+{
+    int64_t now_ms = clock_now_ms();
+    int64_t next_ms = CLOCK_NEVER;
+    struct redis_client *client;
+    DL_FOREACH(clients_of(measuring), client) {
+        int64_t at_ms = check(client, now_ms, error);
+        if (at_ms < 0 && !lose(measuring, client, error))
+            return -1;
+        look_again(&next_ms, at_ms < 0 || can_send_any(client) ? 0 : at_ms);
+    }
+    if (measuring->cluster == NULL)
+        return next_ms;
+    int64_t cluster_ms = redis_cluster_check(measuring->cluster, now_ms, error);
+    return cluster_ms < next_ms ? cluster_ms : next_ms;
+}
+
+static bool has_work(const struct redis_client *client)
+{
+    return client->waiting != NULL || client->waiting_isolated != NULL ||
+           client->waiting_asking != NULL ||
+           (client->shared != NULL && redis_channel_has_tasks(client->shared)) ||
+           (client->isolated != NULL && redis_channel_has_tasks(client->isolated)) ||
+           redis_subscriber_is_needed(&client->subscriber);
+}
+
+static bool any_has_work(const struct measuring *measuring)
+{
+    const struct redis_client *client = clients_of(measuring);
+    while (client != NULL && !has_work(client))
+        client = client->next;
+    return client != NULL ||
+           (measuring->cluster != NULL && redis_cluster_is_busy(measuring->cluster));
+}
+
+/* Writes, finds out what is late, and waits for what can be read. */
+static bool turn(struct measuring *measuring, struct feed *feed, struct error *error)
+{
+    list_channels(measuring);
+    if (!step_all(measuring, false, error)) /* writes */
         return false;
-    int64_t next_ms = check(client, error);
+    int64_t next_ms = check_all(measuring, error);
     if (next_ms < 0)
         return false;
-    if (redis_follow_master(client, clock_now_ms()) &&
-        (can_send(client->waiting, client->shared) ||
-         can_send(client->waiting_isolated, client->isolated)))
-        next_ms = 0;
-    list_channels(client, &polled);
-    feed_wait(feed, polled.descriptors, polled.count, next_ms);
-    return step_all(client, &polled, error);
+    list_channels(measuring);
+    feed_wait(feed, measuring->polled.descriptors, measuring->polled.count, next_ms);
+    return step_all(measuring, true, error);
 }
 
 static void abandon_tasks(struct redis_channel *channel)
@@ -196,19 +326,37 @@ static void abandon_tasks(struct redis_channel *channel)
             ;
 }
 
+static bool run(struct measuring *measuring, struct feed *feed, struct error *error)
+{
+    bool usable = true;
+    while (usable && !feed_is_stopping(feed)) {
+        serve_feed(measuring, feed);
+        if (!any_has_work(measuring))
+            break;
+        usable = send_all(measuring, error) && turn(measuring, feed, error);
+    }
+    struct redis_client *client;
+    DL_FOREACH(clients_of(measuring), client) {
+        abandon_tasks(client->shared);
+        abandon_tasks(client->isolated);
+        client->waiting = client->waiting_isolated = client->waiting_asking = NULL;
+    }
+    polled_done(&measuring->polled);
+    return usable;
+}
+
 bool redis_measure(struct redis_client *client, struct feed *feed, redis_send_tasks *send,
                    struct error *error)
 {
-    bool usable = true;
+    struct measuring measuring = {.client = client, .send = send};
     redis_sentinels_receive(client->sentinels); /* nobody was here to read it */
-    while (usable && !feed_is_stopping(feed)) {
-        serve_feed(client, feed);
-        if (!has_work(client))
-            break;
-        usable = send_waiting(client, send, error) && turn(client, feed, error);
-    }
-    abandon_tasks(client->shared);
-    abandon_tasks(client->isolated);
-    client->waiting = client->waiting_isolated = NULL;
-    return usable;
+    return run(&measuring, feed, error);
+}
+
+bool redis_measure_cluster(struct redis_cluster *cluster, struct feed *feed, redis_send_tasks *send,
+                           redis_key_of *key_of, struct error *error)
+{
+    struct measuring measuring = {.cluster = cluster, .send = send};
+    cluster->key_of = key_of;
+    return run(&measuring, feed, error);
 }

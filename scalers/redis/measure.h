@@ -1,6 +1,6 @@
 /*
  * Measuring: the loop that takes tasks, sends what they need and handles what is received, over all
- * channels of a client.
+ * channels of a client, or of those of a cluster.
  *
  * Threads: that of the client.
  */
@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "measure/task.h"
 #include "redis/client.h"
+#include "redis/cluster.h"
 
 #include <stdbool.h>
 
@@ -21,5 +22,7 @@ typedef void redis_send_tasks(struct redis_client *client, struct redis_channel 
 /* As struct scaler has it. */
 bool redis_measure(struct redis_client *client, struct feed *feed, redis_send_tasks *send,
                    struct error *error);
+bool redis_measure_cluster(struct redis_cluster *cluster, struct feed *feed, redis_send_tasks *send,
+                           redis_key_of *key_of, struct error *error);
 
 #endif

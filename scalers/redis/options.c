@@ -8,6 +8,7 @@
 #include <string.h>
 
 const char *const redis_switch[] = {"disable", "enable", "false", "true", NULL};
+const char *const redis_cluster_databases[] = {"0", NULL};
 
 static void check_addresses(const struct redis_connection *connection, struct error *mistakes)
 {

@@ -19,6 +19,7 @@ struct redis_connection {
     struct option_list hosts;
     struct option_list ports;
     int64_t database;
+    int cluster_database; /* an index of redis_cluster_databases */
     const char *username;
     const char *password;
     struct tls_options tls;
@@ -33,6 +34,8 @@ enum { REDIS_MAX_SENTINELS = 16 };
 /* Odd ones are on: KEDA's enableTLS is a boolean. */
 extern const char *const redis_switch[];
 
+extern const char *const redis_cluster_databases[];
+
 #define REDIS_CONNECTION(field)                                                                    \
     .scope = OPTION_CONNECTION, OPTION_FIELD(struct redis_connection, field)
 #define REDIS_TEXT(field) REDIS_CONNECTION(field), .type = OPTION_STRING
@@ -43,8 +46,17 @@ extern const char *const redis_switch[];
     REDIS_UNSUPPORTED, .doc = "set scaler to redis-sentinel or redis-sentinel-streams, or "        \
                               "address to the master"
 
-/* The rows. An address may be written as a URL with a password in it, so none is shown. */
-#define REDIS_CONNECTION_OPTIONS(address_doc)                                                      \
+#define REDIS_DATABASE                                                                             \
+    {.key = "databaseIndex",                                                                       \
+     REDIS_CONNECTION(database),                                                                   \
+     .type = OPTION_INT,                                                                           \
+     .default_value = "0",                                                                         \
+     .limits = {0, INT32_MAX},                                                                     \
+     .doc = "the number of the database"}
+
+/* The rows, with that of the database. An address may be written as a URL with a password in it, so
+ * none is shown. */
+#define REDIS_CONNECTION_OPTIONS(address_doc, ...)                                                 \
     {.key = "address",                                                                             \
      .alias = "addresses",                                                                         \
      REDIS_CONNECTION(addresses),                                                                  \
@@ -63,12 +75,7 @@ extern const char *const redis_switch[];
          .type = OPTION_LIST,                                                                      \
          .flags = OPTION_PEER,                                                                     \
          .doc = "the port of host"},                                                               \
-        {.key = "databaseIndex",                                                                   \
-         REDIS_CONNECTION(database),                                                               \
-         .type = OPTION_INT,                                                                       \
-         .default_value = "0",                                                                     \
-         .limits = {0, INT32_MAX},                                                                 \
-         .doc = "the number of the database"},                                                     \
+        __VA_ARGS__,                                                                               \
         {.key = "username",                                                                        \
          REDIS_TEXT(username),                                                                     \
          .flags = OPTION_CREDENTIAL,                                                               \
@@ -91,7 +98,23 @@ extern const char *const redis_switch[];
         TLS_FILES(offsetof(struct redis_connection, tls), "Cert")
 
 #define REDIS_SERVER_OPTIONS                                                                       \
-    REDIS_CONNECTION_OPTIONS("the server as host:port; of several the first counts"),              \
+    REDIS_CONNECTION_OPTIONS("the server as host:port; of several the first counts",               \
+                             REDIS_DATABASE),                                                      \
+        {.key = "sentinelMaster", REDIS_NO_SENTINEL},                                              \
+        {.key = "sentinelUsername", REDIS_NO_SENTINEL},                                            \
+    {                                                                                              \
+        .key = "sentinelPassword", REDIS_NO_SENTINEL                                               \
+    }
+
+#define REDIS_CLUSTER_OPTIONS                                                                      \
+    REDIS_CONNECTION_OPTIONS(                                                                      \
+        "nodes of the cluster, each as host:port; one that answers names the others",              \
+        {.key = "databaseIndex",                                                                   \
+         REDIS_CONNECTION(cluster_database),                                                       \
+         .type = OPTION_CHOICE,                                                                    \
+         .choices = redis_cluster_databases,                                                       \
+         .default_value = "0",                                                                     \
+         .doc = "a Redis Cluster has no other"}),                                                  \
         {.key = "sentinelMaster", REDIS_NO_SENTINEL},                                              \
         {.key = "sentinelUsername", REDIS_NO_SENTINEL},                                            \
     {                                                                                              \
@@ -99,7 +122,8 @@ extern const char *const redis_switch[];
     }
 
 #define REDIS_SENTINEL_OPTIONS                                                                     \
-    REDIS_CONNECTION_OPTIONS("the Sentinels, each as host:port; one that answers is enough"),      \
+    REDIS_CONNECTION_OPTIONS("the Sentinels, each as host:port; one that answers is enough",       \
+                             REDIS_DATABASE),                                                      \
         {.key = "sentinelMaster",                                                                  \
          REDIS_TEXT(sentinel_master),                                                              \
          .flags = OPTION_REQUIRED,                                                                 \
@@ -118,6 +142,10 @@ extern const char *const redis_switch[];
     "A server that is named must say by ROLE that it is the master, for which the user needs "     \
     "that right.\n"                                                                                \
     "sentinelMaster must be set, and sentinelUsername needs sentinelPassword.\n"
+
+#define REDIS_CLUSTER_DIFFERENCES                                                                  \
+    "A node must say by ROLE that it is a master, for which the user needs that right.\n"          \
+    "databaseIndex must be 0; KEDA ignores it.\n"
 
 /* Rules across keys and of addresses; every mistake is added to the error. */
 void redis_connection_check(const void *connection_options, struct error *mistakes);

@@ -57,6 +57,7 @@ struct list_target {
 
 static const struct option table[] = {REDIS_SERVER_OPTIONS, LIST_OPTIONS, {0}};
 static const struct option sentinel_table[] = {REDIS_SENTINEL_OPTIONS, LIST_OPTIONS, {0}};
+static const struct option cluster_table[] = {REDIS_CLUSTER_OPTIONS, LIST_OPTIONS, {0}};
 
 static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
@@ -95,9 +96,11 @@ static const char *key_of(const struct task *task)
     return query->list_name;
 }
 
-static void fail(const struct redis_channel *channel, struct task *task, const redisReply *reply)
+static void fail(struct redis_channel *channel, struct task *task, const redisReply *reply)
 {
     _cleanup_(error_done) struct error error = {0};
+    if (redis_cluster_redirect(channel, task, reply))
+        return;
     redis_server_explain(channel->server, reply, &error);
     error_prefix(&error, "key \"%s\"", key_of(task));
     task_fail(task, &error);
@@ -185,6 +188,11 @@ static bool measure(void *client, struct feed *feed, struct error *error)
     return redis_measure(client, feed, send_tasks, error);
 }
 
+static bool measure_cluster(void *cluster, struct feed *feed, struct error *error)
+{
+    return redis_measure_cluster(cluster, feed, send_tasks, key_of, error);
+}
+
 static unsigned reports(const struct options *options, const char **ret_advice)
 {
     (void)options;
@@ -201,6 +209,7 @@ static unsigned reports(const struct options *options, const char **ret_advice)
 
 static const char differences[] = DIFFERENCES;
 static const char sentinel_differences[] = DIFFERENCES REDIS_SENTINEL_DIFFERENCES;
+static const char cluster_differences[] = DIFFERENCES REDIS_CLUSTER_DIFFERENCES;
 
 const struct scaler scaler_redis = {
     .name = "redis",
@@ -238,4 +247,23 @@ const struct scaler scaler_redis_sentinel = {
     .disconnect = redis_client_disconnect,
     .subscribes = true,
     .isolated = 1,
+};
+
+const struct scaler scaler_redis_cluster = {
+    .name = "redis-cluster",
+    .summary = "Items of a list, set, sorted set or hash, in a Redis Cluster",
+    .differences = cluster_differences,
+    .options = cluster_table,
+    .sizes = {sizeof(struct redis_connection), sizeof(struct list_query),
+              sizeof(struct list_target)},
+    .check_connection = redis_connection_check,
+    .reports = reports,
+    .metric_spec = metric_spec,
+    .evaluate = evaluate,
+    .connect = redis_cluster_connect,
+    .measure = measure_cluster,
+    .libraries = redis_libraries,
+    .disconnect = redis_cluster_disconnect,
+    .subscribes = true,
+    .isolated = REDIS_CLUSTER_ISOLATED,
 };

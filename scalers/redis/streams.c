@@ -84,6 +84,7 @@ struct stream_target {
 
 static const struct option table[] = {REDIS_SERVER_OPTIONS, STREAM_OPTIONS, {0}};
 static const struct option sentinel_table[] = {REDIS_SENTINEL_OPTIONS, STREAM_OPTIONS, {0}};
+static const struct option cluster_table[] = {REDIS_CLUSTER_OPTIONS, STREAM_OPTIONS, {0}};
 
 enum mode { MODE_LENGTH, MODE_PENDING, MODE_LAG };
 
@@ -150,10 +151,11 @@ static void fail(struct task *task, struct error *error)
     error_done(error);
 }
 
-static void fail_with(const struct redis_channel *channel, struct task *task,
-                      const redisReply *reply)
+static void fail_with(struct redis_channel *channel, struct task *task, const redisReply *reply)
 {
     struct error error = {0};
+    if (redis_cluster_redirect(channel, task, reply))
+        return;
     redis_server_explain(channel->server, reply, &error);
     fail(task, &error);
 }
@@ -408,6 +410,11 @@ static bool measure(void *client, struct feed *feed, struct error *error)
     return redis_measure(client, feed, send_tasks, error);
 }
 
+static bool measure_cluster(void *cluster, struct feed *feed, struct error *error)
+{
+    return redis_measure_cluster(cluster, feed, send_tasks, stream_of, error);
+}
+
 /* One XINFO GROUPS has the lag of all groups of a stream. */
 static char *bundle(const void *connection_options, const void *query_options)
 {
@@ -435,6 +442,7 @@ static unsigned reports(const struct options *options, const char **ret_advice)
 
 static const char differences[] = DIFFERENCES;
 static const char sentinel_differences[] = DIFFERENCES REDIS_SENTINEL_DIFFERENCES;
+static const char cluster_differences[] = DIFFERENCES REDIS_CLUSTER_DIFFERENCES;
 
 const struct scaler scaler_redis_streams = {
     .name = "redis-streams",
@@ -475,4 +483,25 @@ const struct scaler scaler_redis_sentinel_streams = {
     .disconnect = redis_client_disconnect,
     .subscribes = true,
     .isolated = 1,
+};
+
+const struct scaler scaler_redis_cluster_streams = {
+    .name = "redis-cluster-streams",
+    .summary = "Entries of a stream: all, or a consumer group's pending ones, or its lag, in "
+               "a Redis Cluster",
+    .differences = cluster_differences,
+    .options = cluster_table,
+    .sizes = {sizeof(struct redis_connection), sizeof(struct stream_query),
+              sizeof(struct stream_target)},
+    .check_connection = redis_connection_check,
+    .reports = reports,
+    .metric_spec = metric_spec,
+    .evaluate = evaluate,
+    .connect = redis_cluster_connect,
+    .bundle = bundle,
+    .measure = measure_cluster,
+    .libraries = redis_libraries,
+    .disconnect = redis_cluster_disconnect,
+    .subscribes = true,
+    .isolated = REDIS_CLUSTER_ISOLATED,
 };

@@ -93,6 +93,26 @@ void redis_subscriptions_notify(struct redis_subscriptions *subscriptions, const
         notify(subscriptions, key->subscriptions);
 }
 
+void redis_subscriptions_notify_lost(struct redis_subscriptions *subscriptions,
+                                     bool (*is_lost)(const void *context, const char *key),
+                                     const void *context)
+{
+    struct redis_subscription *subscription;
+    struct redis_subscription *following;
+    HASH_ITER(hh, subscriptions->all, subscription, following) {
+        if (is_lost(context, subscription->key->name))
+            notify(subscriptions, subscription);
+    }
+}
+
+bool redis_subscriptions_notify_one(struct redis_subscriptions *subscriptions, uint64_t notifier_id)
+{
+    struct redis_subscription *subscription = find(subscriptions, notifier_id);
+    if (subscription != NULL)
+        notify(subscriptions, subscription);
+    return subscription != NULL;
+}
+
 void redis_subscriptions_notify_all(struct redis_subscriptions *subscriptions)
 {
     while (subscriptions->all != NULL)

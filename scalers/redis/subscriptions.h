@@ -27,6 +27,13 @@ bool redis_subscriptions_has(const struct redis_subscriptions *subscriptions, ui
 /* Those that are notified are removed. */
 void redis_subscriptions_notify(struct redis_subscriptions *subscriptions, const char *key,
                                 size_t length);
+/* Those of the keys that `is_lost`. */
+void redis_subscriptions_notify_lost(struct redis_subscriptions *subscriptions,
+                                     bool (*is_lost)(const void *context, const char *key),
+                                     const void *context);
+/* False: there is none of it. */
+bool redis_subscriptions_notify_one(struct redis_subscriptions *subscriptions,
+                                    uint64_t notifier_id);
 void redis_subscriptions_notify_all(struct redis_subscriptions *subscriptions);
 
 void redis_subscriptions_done(struct redis_subscriptions *subscriptions);

@@ -32,6 +32,7 @@ static enum in_work find_in_work(const char *scaler, const struct entries *entri
         {"nats-jetstream", IN_WORK_COUNTED},
         {"redis", IN_WORK_NOT_COUNTED},
         {"redis-sentinel", IN_WORK_NOT_COUNTED},
+        {"redis-cluster", IN_WORK_NOT_COUNTED},
     };
     if (text_equal(scaler, "rabbitmq"))
         return of_rabbitmq(entries);

@@ -1,8 +1,6 @@
 """redis-sentinel and redis-sentinel-streams: a master, two replicas and three Sentinels, all over TLS, and failovers."""
 
 import contextlib
-import threading
-import time
 
 import pytest
 
@@ -12,7 +10,7 @@ from support.process import free_port, wait_until
 from support.push import Streams
 from support.redis import Redis, Sentinel
 from support.server import Server
-from support.story import answers, unavailable, value
+from support.story import Values, answers, unavailable
 
 RECOVERY_SECONDS = 5  # after the Sentinels' own
 
@@ -96,34 +94,6 @@ def client():
         yield client
 
 
-class Witness:
-    """Asks all the time, and keeps what was answered; a refusal is None."""
-
-    def __init__(self, client, trigger):
-        self.seen = []
-        self.longest_seconds = 0
-        self.is_over = False
-        self.thread = threading.Thread(target=self._run, args=(client, trigger))
-
-    def _run(self, client, trigger):
-        while not self.is_over:
-            began = time.monotonic()
-            try:
-                self.seen.append(value(client, trigger))
-            except Exception:
-                self.seen.append(None)
-            self.longest_seconds = max(self.longest_seconds, time.monotonic() - began)
-            time.sleep(0.01)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.is_over = True
-        self.thread.join()
-
-
 def test_one_sentinel_is_enough(shop, redis, client):
     redis.call("RPUSH", "jobs", *range(4))
     redis.add("orders", 3)
@@ -174,7 +144,7 @@ def test_a_failover_is_followed(shop, redis, how):
     with Server(interval="500ms", hold="1s") as server, Client(server.port) as client:
         answers(client, shop.trigger(), 4, True)
         idle = shop.trigger(listName="idle")
-        with Witness(client, shop.trigger()) as witness, Streams(server, [idle]) as streams:
+        with Values(client, shop.trigger()) as witness, Streams(server, [idle]) as streams:
             wait_until(lambda: redis.calls("client|caching") > 0, 10, "the subscription")
             old.kill() if how == "kill" else old.pause()
             wait_until(lambda: shop.master() is not old, 20, "a new master")

@@ -52,6 +52,8 @@ WHERE = {  # the connection of each scaler
     "prometheus": {"serverAddress": f"http://{NOWHERE}"},
     "rabbitmq": {"host": f"amqp://{NOWHERE}/"},
     "redis": {"address": NOWHERE},
+    "redis-cluster": {"address": NOWHERE},
+    "redis-cluster-streams": {"address": NOWHERE},
     "redis-sentinel": {"address": NOWHERE, "sentinelMaster": "shop"},
     "redis-sentinel-streams": {"address": NOWHERE, "sentinelMaster": "shop"},
     "redis-streams": {"address": NOWHERE},

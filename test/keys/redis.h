@@ -31,6 +31,16 @@
         REFUSES("sentinelUsername needs sentinelPassword", "sentinelUsername", "u"),               \
         TAKES("sentinelPassword", "sesame")
 
+/* Of a server, or a master; a cluster has only one database. */
+#define REDIS_DATABASE_CASES                                                                       \
+    TAKES("databaseIndex", "0"), TAKES("databaseIndex", "2147483647"),                             \
+        REFUSES("from 0 to 2147483647", "databaseIndex", "-1"),                                    \
+        REFUSES("from 0 to 2147483647", "databaseIndex", "2147483648"),                            \
+        DEFAULT("databaseIndex", "0")
+
+#define REDIS_CLUSTER_CASES                                                                        \
+    TAKES("databaseIndex", "0"), REFUSES("0", "databaseIndex", "1"), DEFAULT("databaseIndex", "0")
+
 /* Of a connection. */
 static const struct key_case redis_connection_cases[] = {
     TAKES("address", "redis.shop:1"),
@@ -58,11 +68,6 @@ static const struct key_case redis_connection_cases[] = {
     REFUSES("host: number 1 is not the name", "host", "u:sesame@h", "port", "1"),
     REFUSES("port: number 1 is not a port", "port", "0", "host", "a"),
     REFUSES("port: number 2 is not a port", "port", "1,65536", "host", "a,b"),
-    TAKES("databaseIndex", "0"),
-    TAKES("databaseIndex", "2147483647"),
-    REFUSES("from 0 to 2147483647", "databaseIndex", "-1"),
-    REFUSES("from 0 to 2147483647", "databaseIndex", "2147483648"),
-    DEFAULT("databaseIndex", "0"),
     TAKES("username", "u", "password", "sesame"),
     REFUSES("username needs password", "username", "u"),
     TAKES("password", "sesame"),

@@ -2,7 +2,8 @@
 
 extern const struct scaler scaler_redis_sentinel;
 
-static const struct key_case cases[] = {REDIS_LIST_CASES, REDIS_SENTINEL_CASES, {0}};
+static const struct key_case cases[] = {
+    REDIS_LIST_CASES, REDIS_DATABASE_CASES, REDIS_SENTINEL_CASES, {0}};
 
 static const struct keys keys = {
     &scaler_redis_sentinel,

@@ -124,7 +124,8 @@ static void built_in_triggers_are_understood(void **state)
         "\"true\"}}\n"
         "    - {type: redis, metadata: {address: \"r:1\", listName: x, enableTLS: \"true\"}}\n"
         "    - {type: redis, metadata: {address: \"r:1\", listName: x, listLenght: \"3\"}}\n"
-        "    - {type: redis-cluster, metadata: {}}\n"
+        "    - {type: redis-cluster, metadata: {address: \"r:1\", listName: x, enableTLS: "
+        "\"true\"}}\n"
         "    - {type: cron, metadata: {}}\n"
         "    - {type: kafka, metadata: {bootstrapServers: k}, authenticationRef: {name: none}}\n"
         "    - {type: redis-sentinel, metadata: {address: \"s:1\", sentinelMaster: m, listName: x, "
@@ -133,12 +134,12 @@ static void built_in_triggers_are_understood(void **state)
     assert_finding(&findings, FINDING_NOTE, 6, "unsafeSsl becomes brokerUnsafeSsl");
     assert_finding(&findings, FINDING_NOTE, 7, "enableTLS becomes brokerTls");
     assert_finding(&findings, FINDING_WARNING, 8, "Backlog does not: unknown key \"listLenght\"");
-    assert_finding(&findings, FINDING_NOTE, 9, "set scaler to redis");
+    assert_finding(&findings, FINDING_NOTE, 9, "enableTLS becomes brokerTls");
     assert_finding(&findings, FINDING_NOTE, 10, "no such scaler");
     assert_finding(&findings, FINDING_WARNING, 11, "consumerGroup is missing");
     assert_finding(&findings, FINDING_NOTE, 12, "enableTLS becomes brokerTls");
     assert_int_equal(counts.triggers, 7);
-    assert_int_equal(counts.movable, 3);
+    assert_int_equal(counts.movable, 4);
     assert_int_equal(findings.counts[FINDING_ERROR], 0);
     findings_done(&findings);
 }

@@ -313,8 +313,6 @@ static void triggers_that_cannot_move_stay_with_the_reason(void **state)
     assert_stays(KAFKA(", scaler: kafka"), "scaler is in its metadata");
     assert_stays(HEAD "  triggers:\n  - {type: redis, metadata: {address: 'r:1'}}\n",
                  "listName is missing");
-    assert_stays(HEAD "  triggers:\n  - {type: redis-cluster, metadata: {}}\n",
-                 "set scaler to redis");
     assert_stays(HEAD "  triggers:\n  - type: redis\n    ? metadata\n    : address: r:1\n"
                       "      listName: x\n",
                  "cannot be edited");

@@ -1,10 +1,12 @@
 """A real Redis, and a client for tests: a call is a command of the protocol."""
 
+import contextlib
 import os
 import re
 import socket
+import subprocess
 
-from .process import Process, free_port, need
+from .process import Process, free_port, need, wait_until
 
 CALL_SECONDS = 10
 
@@ -58,8 +60,8 @@ class Redis(Process):
         except RedisError as error:
             return str(error).startswith("NOAUTH")
 
-    def connect(self):
-        return RedisClient(self.port)
+    def connect(self, **options):
+        return RedisClient(self.port, **options)
 
 
 class Sentinel(Redis):
@@ -77,9 +79,128 @@ class Sentinel(Redis):
         return [self.program, self.config_path, "--sentinel"]
 
 
+class RedisCluster:
+    """A Redis Cluster: so many masters, and a replica of each. With certificates nodes speak TLS to each other, too."""
+
+    def __init__(self, masters=3, config="", certificates=None):
+        self.stack = contextlib.ExitStack()
+        self.certificates = certificates
+        self.masters_count = masters
+        secure = "tls-cluster yes\ntls-replication yes\n" if certificates else ""
+        self.config = f"""cluster-enabled yes
+            cluster-node-timeout 1000
+            cluster-replica-validity-factor 0
+            cluster-require-full-coverage no
+            repl-diskless-sync-delay 0
+            repl-timeout 3
+            {secure}{config}"""
+
+    def __enter__(self):
+        with self.stack as stack:
+            self.nodes = []
+            for _ in range(2 * self.masters_count):
+                bus = f"cluster-port {free_port()}\n"
+                self.nodes.append(stack.enter_context(Redis(bus + self.config, self.certificates)))
+            self.redis_cli("--cluster", "create", *map(self.address, self.nodes), "--cluster-replicas", "1", "--cluster-yes")
+            self.settle()
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        for node in self.nodes:
+            with contextlib.suppress(Exception):
+                node.resume()
+        self.stack.close()
+
+    def address(self, node):
+        return node.tls_address if self.certificates else node.address
+
+    def redis_cli(self, *words):
+        tls = ["--tls", "--cacert", f"{self.certificates}/ca.pem"] if self.certificates else []
+        run = subprocess.run([need("redis-cli"), *tls, *words], capture_output=True, text=True, timeout=60)
+        assert run.returncode == 0, run.stdout + run.stderr
+
+    def answering(self):
+        """The nodes that answer, each with its own rows of CLUSTER NODES: id, address, flags, ..., slots."""
+        for node in self.nodes:
+            with contextlib.suppress(OSError, EOFError), node.connect(seconds=0.3) as client:
+                yield node, [row.split() for row in client.call("CLUSTER", "NODES").splitlines()]
+
+    def settle(self, nodes=None):
+        """Until all of the nodes, or these, agree on who is alive, and each master has a replica that follows it."""
+        wanted = self.nodes if nodes is None else nodes
+
+        def agree():
+            views = [rows for node, rows in self.answering() if node in wanted]
+            owners = {tuple(sorted((row[0], *row[8:]) for row in rows if len(row) > 8)) for rows in views}
+            flags = {flag for rows in views for row in rows for flag in row[2].split(",")}
+            return len(views) == len(wanted) and len(owners) == 1 and flags == {"myself", "master", "slave"} and \
+                all(self.is_whole(node) for node in wanted)
+
+        wait_until(agree, 40, "a cluster that agrees")
+
+    @staticmethod
+    def is_whole(node):
+        with node.connect() as client:
+            role = client.call("ROLE")
+            if "cluster_state:ok" not in client.call("CLUSTER", "INFO"):
+                return False
+            return role[0] == "master" and len(role[2]) > 0 or role[0] == "slave" and role[3] == "connected"
+
+    def slot(self, key):
+        with self.nodes[0].connect() as client:
+            return client.call("CLUSTER", "KEYSLOT", key)
+
+    def id(self, node):
+        with node.connect() as client:
+            return client.call("CLUSTER", "MYID")
+
+    def owner(self, key):
+        """The master that says itself that it serves the key; None: there is none."""
+        for node in self.nodes:
+            with contextlib.suppress(OSError, EOFError, RedisError), node.connect(seconds=0.3) as client:
+                client.call("EXISTS", key)
+                return node
+        return None
+
+    def connect(self, key):
+        return self.owner(key).connect()
+
+    def call(self, command, key, *words):
+        """At the key's owner."""
+        with self.connect(key) as client:
+            return client.call(command, key, *words)
+
+    def begin_move(self, slot, source, target):
+        """From here on the source redirects those keys of the slot that it has not got (ASK)."""
+        for node, state, other in ((target, "IMPORTING", source), (source, "MIGRATING", target)):
+            with node.connect() as client:
+                client.call("CLUSTER", "SETSLOT", slot, state, self.id(other))
+
+    def move_keys(self, slot, source, target):
+        port = target.tls_port if self.certificates else target.port
+        with source.connect() as client:
+            for key in client.call("CLUSTER", "GETKEYSINSLOT", slot, 1000):
+                client.call("MIGRATE", "127.0.0.1", port, key, 0, 5000)
+
+    def end_move(self, slot, target):
+        """From here on all masters say that it is the target's (MOVED)."""
+        for node in (target, *(node for node in self.masters() if node is not target)):
+            with node.connect() as client:
+                client.call("CLUSTER", "SETSLOT", slot, "NODE", self.id(target))
+
+    def masters(self):
+        return [node for node, rows in self.answering() for row in rows if row[2] == "myself,master" and len(row) > 8]
+
+    def flush(self):
+        for node in self.masters():
+            with node.connect() as client:
+                client.call("FLUSHALL")
+
+
 class RedisClient:
-    def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=CALL_SECONDS)
+    def __init__(self, port, seconds=CALL_SECONDS):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
         self.stream = self.socket.makefile("rb")
 
     def __enter__(self):

@@ -1,5 +1,6 @@
 """What every source is put through in the same way: asked as KEDA asks, and an outage."""
 
+import threading
 import time
 
 import grpc
@@ -13,6 +14,34 @@ def value(client, metadata):
     answer = client.metrics(metadata)
     assert 0 <= answer.metricValue - answer.metricValueFloat < 1
     return answer.metricValueFloat or answer.metricValue
+
+
+class Values:
+    """Asks all the time, and keeps what was answered; a refusal is None."""
+
+    def __init__(self, client, trigger):
+        self.seen = []
+        self.longest_seconds = 0
+        self.is_over = False
+        self.thread = threading.Thread(target=self._run, args=(client, trigger))
+
+    def _run(self, client, trigger):
+        while not self.is_over:
+            began = time.monotonic()
+            try:
+                self.seen.append(value(client, trigger))
+            except Exception:
+                self.seen.append(None)
+            self.longest_seconds = max(self.longest_seconds, time.monotonic() - began)
+            time.sleep(0.01)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.is_over = True
+        self.thread.join()
 
 
 def answers(client, metadata, expected, active, seconds=10):

@@ -288,8 +288,10 @@ nats-jetstream: {stream: orders, consumer: worker, lagThreshold: "5"}
 rabbitmq: {queueName: orders, mode: QueueLength, value: "5"}
 redis: &redis {listName: orders, listLength: "5"}
 redis-sentinel: *redis
+redis-cluster: *redis
 redis-streams: &streams {stream: orders, consumerGroup: worker, lagCount: "5"}
 redis-sentinel-streams: *streams
+redis-cluster-streams: *streams
 postgresql: {query: "SELECT count(*) FROM orders WHERE state = 'new'", targetQueryValue: "5"}
 prometheus: {query: 'sum(orders_waiting{shop="eu"})', threshold: "5"}
 {{- end }}

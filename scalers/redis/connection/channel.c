@@ -147,6 +147,15 @@ static bool reader_failed(struct redis_channel *channel, struct error *error)
     return broke(channel, context->errstr, error);
 }
 
+/* Where it is refused, so is what comes after it. */
+static void on_asking(struct redis_channel *channel, struct redis_command *command,
+                      const redisReply *reply)
+{
+    (void)channel;
+    (void)command;
+    (void)reply;
+}
+
 struct redis_command *redis_channel_send(struct redis_channel *channel,
                                          const struct redis_request *request)
 {
@@ -158,7 +167,11 @@ struct redis_command *redis_channel_send(struct redis_channel *channel,
         channel->was_idle = true;
     }
     DL_APPEND(channel->commands, command);
-    if (request->on_first_reply != NULL)
+    command->is_asking = channel->is_asking;
+    if (channel->is_asking) { /* nothing else may be sent before it then */
+        command->on_first_reply = on_asking;
+        redis_output_add(&channel->output, (const char *const[]){"ASKING", NULL});
+    } else if (request->on_first_reply != NULL)
         redis_output_add(&channel->output, request->first_words);
     redis_output_add(&channel->output, request->words);
     return command;
@@ -232,9 +245,19 @@ static void handle_oldest(struct redis_channel *channel, const redisReply *reply
         return;
     }
     channel->has_answered = channel->has_answered || command->tasks != NULL;
+    channel->is_asking = command->is_asking; /* what its handler sends is for the same key */
     command->on_reply(channel, command, reply);
+    channel->is_asking = false;
     DL_DELETE(channel->commands, command);
     free(command);
+}
+
+/* A master that stood still answers once it runs again, before it hears that it is none. */
+static bool is_late(const struct redis_channel *channel, int64_t now_ms)
+{
+    return channel->max_reply_ms > 0 && channel->state == REDIS_READY &&
+           now_ms >= channel->max_reply_from_ms &&
+           now_ms > channel->progress_ms + channel->max_reply_ms;
 }
 
 static bool handle(struct redis_channel *channel, const redisReply *reply, int64_t now_ms,
@@ -246,6 +269,10 @@ static bool handle(struct redis_channel *channel, const redisReply *reply, int64
     if (channel->commands == NULL)
         return error_unavailable(error, "Redis at %s: unexpected reply, to no command",
                                  channel->server->address);
+    if (is_late(channel, now_ms)) {
+        channel->is_late = true;
+        return hung_up(channel, "a reply came too late to be believed", error);
+    }
     handle_oldest(channel, reply, now_ms);
     return true;
 }

@@ -52,6 +52,7 @@ struct redis_command {
     redis_on_reply *on_first_reply; /* NULL once it was called */
     struct task *tasks;             /* utlist: who waits for the reply */
     int tries;                      /* the handlers' */
+    bool is_asking;                 /* ASKING was sent just before it */
     struct reading reading;         /* the handlers': what is known when it is sent */
     struct redis_command *prev, *next;
 };
@@ -76,6 +77,11 @@ struct redis_channel {
     size_t elements;            /* of its arrays, as they were announced */
     struct reply_memory memory; /* of the bytes and the elements */
     bool was_idle;              /* when the oldest command was sent */
+    int64_t max_reply_ms;       /* 0: any; a reply that took longer breaks the channel: the server
+                                   may have stood still, and not be the master any more */
+    int64_t max_reply_from_ms;  /* from then on */
+    bool is_late;               /* and it broke for that */
+    bool is_asking;             /* what is sent now is for a slot that is being moved here */
 
     /* The owner's. `on_connected` sends the commands to set it up; the channel is ready once all
      * are replied to. `on_push` returns whether a message was not the reply to a command. */

@@ -15,6 +15,8 @@ enum {
     SMOOTHING = 4, /* a round trip counts for a quarter */
 };
 
+#define CLUSTER "redis-cluster or redis-cluster-streams"
+
 /* What a few errors mean for who reads them here. */
 static const struct {
     const char *code;
@@ -24,9 +26,10 @@ static const struct {
     {"NOPERM ", "does not allow its user to measure"},
     {"LOADING ", "is still loading its data"},
     {"MASTERDOWN ", "is a replica without its master"},
-    {"MOVED ", "is a node of a Redis Cluster, which is not supported, and another has this key"},
-    {"ASK ", "is a node of a Redis Cluster, which is not supported, and another has this key"},
-    {"CLUSTERDOWN ", "is a node of a Redis Cluster, which is not supported"},
+    {"MOVED ", "is a node of a Redis Cluster, and another has this key: set scaler to " CLUSTER},
+    {"ASK ", "is a node of a Redis Cluster, and another has this key: set scaler to " CLUSTER},
+    {"CLUSTERDOWN ", "does not serve this key, since its Redis Cluster is not complete"},
+    {"READONLY ", "is a replica"},
 };
 
 void redis_server_init(struct redis_server *server, const struct redis_login *login, SSL_CTX *tls)

@@ -22,9 +22,10 @@ struct redis_login {
 
 struct redis_server {
     struct redis_login login;
-    bool must_be_master;
-    SSL_CTX *tls; /* NULL: plain */
-    char *host;   /* to connect to, and for which the certificate must be */
+    const char
+        *master_of; /* who says that it is the master, for errors; NULL: it may be a replica */
+    SSL_CTX *tls;   /* NULL: plain */
+    char *host;     /* to connect to, and for which the certificate must be */
     int port;
     char *address;         /* host:port, for errors */
     char *version;         /* as the server reports it; NULL: it did not */

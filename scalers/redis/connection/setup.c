@@ -59,11 +59,10 @@ static void on_role(struct redis_channel *channel, struct redis_command *command
         reply->element[0]->type != REDIS_REPLY_STRING)
         redis_server_explain(channel->server, reply, &channel->refusal);
     else if (!text_equal(reply->element[0]->str, "master"))
-        error_unavailable(
-            &channel->refusal,
-            "Redis at %s is not the master that the Sentinels say it is: its role is %.*s",
-            channel->server->address, (int)text_cut(reply->element[0]->str, MAX_ROLE),
-            reply->element[0]->str);
+        error_unavailable(&channel->refusal,
+                          "Redis at %s is not the master that %s say it is: its role is %.*s",
+                          channel->server->address, channel->server->master_of,
+                          (int)text_cut(reply->element[0]->str, MAX_ROLE), reply->element[0]->str);
 }
 
 static void on_optional(struct redis_channel *channel, struct redis_command *command,
@@ -87,7 +86,7 @@ void redis_setup_send(struct redis_channel *channel)
         redis_channel_send(channel, &(struct redis_request){{"SELECT", database}, on_needed});
     redis_channel_send(channel,
                        &(struct redis_request){{"CLIENT", "SETNAME", "backlog"}, on_optional});
-    if (channel->server->must_be_master)
+    if (channel->server->master_of != NULL)
         redis_channel_send(channel, &(struct redis_request){{"ROLE"}, on_role});
     redis_channel_send(channel, &(struct redis_request){{"INFO", "server"}, on_info});
     redis_channel_send(channel, &(struct redis_request){{"PING"}, on_ping});

@@ -1,6 +1,6 @@
 /*
- * How a channel begins: AUTH, SELECT, a name for CLIENT LIST, ROLE where Sentinels named the
- * server, and a PING, since connecting to a stopped server "succeeds".
+ * How a channel begins: AUTH, SELECT, a name for CLIENT LIST, ROLE where Sentinels or the
+ * nodes of a cluster named the server, and a PING, since connecting to a stopped server "succeeds".
  *
  * Threads: that of the client.
  */

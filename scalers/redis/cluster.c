@@ -1,0 +1,408 @@
+#include "redis/cluster.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "redis/options.h"
+#include "redis/stall.h"
+#include "redis/subscriptions.h"
+
+#include <limits.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+enum {
+    REFRESH_MS = 1000, /* between two readings of the map, at least */
+    RETRY_MS = 500,    /* of a node that failed */
+    SLOW_MS = 500,     /* a node that is silent for so long may be replaced just now */
+    ALL_MS = 5000,     /* for all nodes to be asked for the map, one after the other */
+    MAX_MOVES = 4,     /* of a slot between two readings of the map */
+};
+
+/* ---- nodes ---- */
+
+static bool is_at(const struct redis_client *client, const struct redis_node *node)
+{
+    return client->server.port == node->port && text_equal(client->server.host, node->host);
+}
+
+static struct redis_client *find_client(const struct redis_cluster *cluster,
+                                        const struct redis_node *node)
+{
+    struct redis_client *client = cluster->clients;
+    while (client != NULL && !is_at(client, node))
+        client = client->next;
+    return client;
+}
+
+static struct redis_client *client_of(struct redis_cluster *cluster, const struct redis_node *node)
+{
+    struct redis_client *client = find_client(cluster, node);
+    if (client != NULL)
+        return client;
+    client = memory_new(sizeof(*client));
+    client->cluster = cluster;
+    redis_server_init(&client->server, &cluster->like.login, cluster->like.tls);
+    redis_server_set_address(&client->server, node->host, node->port);
+    client->server.master_of = "the nodes of the cluster";
+    redis_subscriber_init(&client->subscriber, &client->server);
+    DL_APPEND(cluster->clients, client);
+    return client;
+}
+
+static bool is_trying(const struct redis_client *client)
+{
+    return client->shared != NULL && client->shared->state != REDIS_READY;
+}
+
+/* What the node's failure says, at once; it is connected to again meanwhile. */
+static void fail_fast(struct redis_client *client, struct task *task)
+{
+    _cleanup_(error_done) struct error error = {0};
+    int64_t now_ms = clock_now_ms();
+    client->cluster->is_doubtful = true;
+    task_fail(task, &client->failure);
+    if (client->shared != NULL || now_ms < client->retry_ms)
+        return;
+    client->retry_ms = now_ms + RETRY_MS;
+    if (!redis_client_open_shared(client, &error))
+        redis_cluster_lose(client->cluster, client, &error);
+}
+
+static void fail_all(struct task **tasks, const struct error *error)
+{
+    while (*tasks != NULL) {
+        struct task *task = *tasks;
+        DL_DELETE(*tasks, task);
+        task_fail(task, error);
+    }
+}
+
+void redis_cluster_lose(struct redis_cluster *cluster, struct redis_client *client,
+                        struct error *error)
+{
+    redis_stall_leave(client);
+    fail_all(&client->waiting, error);
+    fail_all(&client->waiting_isolated, error);
+    fail_all(&client->waiting_asking, error);
+    free(TAKE(client->server.peer));
+    error_done(&client->failure);
+    error_move(&client->failure, error);
+    client->retry_ms = clock_now_ms() + RETRY_MS;
+    cluster->is_doubtful = true;
+}
+
+static void return_all(struct task **tasks)
+{
+    while (*tasks != NULL) {
+        struct task *task = *tasks;
+        DL_DELETE(*tasks, task);
+        task_return(task, false);
+    }
+}
+
+/* A node that has no slots any more: what it was asked goes to whoever has them now. */
+static void retire(struct redis_cluster *cluster, struct redis_client *client)
+{
+    redis_stall_leave(client);
+    return_all(&client->waiting);
+    return_all(&client->waiting_isolated);
+    return_all(&client->waiting_asking);
+    DL_DELETE(cluster->clients, client);
+    redis_client_disconnect(client);
+}
+
+/* ---- slots ---- */
+
+static const struct redis_node *owner_of(const struct redis_cluster *cluster, size_t slot)
+{
+    uint16_t owner = cluster->map->owners[slot];
+    return owner == REDIS_NO_NODE ? NULL : &cluster->map->nodes[owner];
+}
+
+struct redis_client *redis_cluster_route(struct redis_cluster *cluster, struct task *task)
+{
+    const char *key = cluster->key_of(task);
+    size_t slot = redis_slot_of(key);
+    const struct redis_node *owner = owner_of(cluster, slot);
+    if (owner == NULL) {
+        cluster->is_doubtful = true;
+        task_failf(task, "key \"%s\": no node of the Redis Cluster has its slot, %zu", key, slot);
+        return NULL;
+    }
+    struct redis_client *client = client_of(cluster, owner);
+    if (!error_is_set(&client->failure))
+        return client;
+    fail_fast(client, task);
+    return NULL;
+}
+
+struct holder {
+    const struct redis_cluster *cluster;
+    const struct redis_client *client;
+};
+
+static bool is_lost(const void *context, const char *key)
+{
+    const struct holder *holder = context;
+    const struct redis_node *owner = owner_of(holder->cluster, redis_slot_of(key));
+    return owner == NULL || !is_at(holder->client, owner);
+}
+
+static bool has_slots(const struct redis_cluster *cluster, const struct redis_client *client)
+{
+    for (size_t i = 0; i < REDIS_SLOTS; i++) {
+        uint16_t owner = cluster->map->owners[i];
+        if (owner != REDIS_NO_NODE && is_at(client, &cluster->map->nodes[owner]))
+            return true;
+        while (i + 1 < REDIS_SLOTS && cluster->map->owners[i + 1] == owner)
+            i++;
+    }
+    return false;
+}
+
+static bool is_same(const struct redis_slot_map *one, const struct redis_slot_map *other)
+{
+    bool is =
+        one->count == other->count && memcmp(one->owners, other->owners, sizeof(one->owners)) == 0;
+    for (size_t i = 0; is && i < one->count; i++)
+        is = one->nodes[i].port == other->nodes[i].port &&
+             text_equal(one->nodes[i].host, other->nodes[i].host);
+    return is;
+}
+
+static void adopt(struct redis_cluster *cluster, struct redis_slot_map *map)
+{
+    bool is_new = cluster->has_moved || !is_same(map, cluster->map);
+    redis_slot_map_free(cluster->map);
+    cluster->map = map;
+    cluster->discovery.map = map;
+    cluster->has_moved = false;
+    memset(cluster->moves, 0, sizeof(cluster->moves));
+    struct redis_client *client;
+    struct redis_client *following;
+    DL_FOREACH_SAFE(cluster->clients, client, following) {
+        if (!is_new)
+            break;
+        if (has_slots(cluster, client))
+            redis_subscriptions_notify_lost(&client->subscriber.subscriptions, is_lost,
+                                            &(struct holder){cluster, client});
+        else
+            retire(cluster, client);
+    }
+}
+
+/* ---- redirections ---- */
+
+/* Once per redirection; else a node, or two of them, could send a task round for ever. */
+static bool may_follow(struct redis_cluster *cluster, size_t slot, const struct redis_client *from,
+                       uint16_t to)
+{
+    if (is_at(from, &cluster->map->nodes[to]))
+        return false;
+    if (cluster->map->owners[slot] == to) /* since another task was redirected */
+        return true;
+    cluster->map->owners[slot] = to;
+    cluster->has_moved = true;
+    return cluster->moves[slot]++ < MAX_MOVES;
+}
+
+static void redirect(struct redis_channel *channel, struct task *task, bool is_ask, uint16_t to)
+{
+    struct redis_client *from = channel->owner;
+    struct redis_cluster *cluster = from->cluster;
+    const struct redis_node *node = &cluster->map->nodes[to];
+    size_t slot = redis_slot_of(cluster->key_of(task));
+    bool may =
+        !channel->is_asking && (is_ask ? !is_at(from, node) : may_follow(cluster, slot, from, to));
+    if (!may) {
+        task_failf(task,
+                   "key \"%s\": Redis at %s redirects to %s:%d, where the redirection came from or "
+                   "goes on: its slot, %zu, is moved just now",
+                   cluster->key_of(task), from->server.address, node->host, node->port, slot);
+        return;
+    }
+    redis_subscriptions_notify_one(&from->subscriber.subscriptions, task->notifier.id);
+    if (!is_ask) {
+        task_return(task, false);
+        return;
+    }
+    struct redis_client *client = client_of(cluster, node);
+    if (error_is_set(&client->failure))
+        fail_fast(client, task);
+    else
+        DL_APPEND(client->waiting_asking, task);
+}
+
+bool redis_cluster_redirect(struct redis_channel *channel, struct task *task,
+                            const redisReply *reply)
+{
+    static const char *const doubts[] = {"CLUSTERDOWN ", "TRYAGAIN ", "LOADING ", "READONLY ",
+                                         "MASTERDOWN "};
+    struct redis_client *client = channel->owner;
+    struct redis_cluster *cluster = client->cluster;
+    if (cluster == NULL)
+        return false;
+    for (size_t i = 0; i < ARRAY_LENGTH(doubts); i++)
+        cluster->is_doubtful = cluster->is_doubtful || redis_reply_is_error(reply, doubts[i]);
+    bool is_ask = redis_reply_is_error(reply, "ASK ");
+    if (!is_ask && !redis_reply_is_error(reply, "MOVED "))
+        return false;
+    cluster->is_doubtful = true;
+    _cleanup_(memory_free) char *host = NULL;
+    int port = 0;
+    if (!redis_redirect_parse(reply->str, client->server.host, &host, &port))
+        return false;
+    uint16_t to = redis_slot_map_node(cluster->map, host, port);
+    if (to == REDIS_NO_NODE)
+        task_failf(task, "Redis at %s redirects to yet another node: the cluster has more than %d",
+                   client->server.address, REDIS_MAX_NODES);
+    else
+        redirect(channel, task, is_ask, to);
+    return true;
+}
+
+/* ---- time ---- */
+
+static bool is_slow(const struct redis_client *client, int64_t now_ms)
+{
+    return client->shared != NULL && client->shared->state == REDIS_READY &&
+           redis_channel_has_tasks(client->shared) &&
+           now_ms >= client->shared->progress_ms + SLOW_MS;
+}
+
+/* Returns whether the map is to be read because of this node. */
+static bool check_client(struct redis_client *client, int64_t now_ms)
+{
+    if (error_is_set(&client->failure) && client->shared != NULL && !is_trying(client))
+        error_done(&client->failure);
+    return client->subscriber.subscriptions.all != NULL || is_slow(client, now_ms);
+}
+
+/* Somebody gets replies, so the others are no reason to connect anew. */
+static bool any_works(const struct redis_cluster *cluster)
+{
+    const struct redis_client *client = cluster->clients;
+    while (client != NULL && (client->shared == NULL || client->shared->state != REDIS_READY))
+        client = client->next;
+    return client != NULL;
+}
+
+static int64_t earliest(int64_t one_ms, int64_t other_ms)
+{
+    return one_ms < other_ms ? one_ms : other_ms;
+}
+
+int64_t redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, struct error *error)
+{
+    struct redis_discovery *discovery = &cluster->discovery;
+    bool is_wanted = cluster->is_doubtful;
+    bool may_be_slow = false;
+    struct redis_client *client;
+    DL_FOREACH(cluster->clients, client) {
+        is_wanted = check_client(client, now_ms) || is_wanted;
+        may_be_slow = may_be_slow || client->shared != NULL;
+    }
+    int64_t due_ms = discovery->asked_ms + REFRESH_MS;
+    if (!discovery->is_asking && is_wanted && now_ms >= due_ms) {
+        cluster->is_doubtful = false;
+        redis_discovery_ask(discovery, now_ms, now_ms + ALL_MS);
+    }
+    int64_t next_ms = redis_discovery_check(discovery, now_ms);
+    if (discovery->found != NULL)
+        adopt(cluster, TAKE(discovery->found));
+    if (error_is_set(&discovery->error)) {
+        if (!any_works(cluster)) {
+            error_move(error, &discovery->error);
+            return -1;
+        }
+        error_done(&discovery->error);
+        cluster->is_doubtful = true;
+    }
+    if (!discovery->is_asking && is_wanted)
+        next_ms = earliest(next_ms, discovery->asked_ms + REFRESH_MS);
+    else if (may_be_slow)
+        next_ms = earliest(next_ms, now_ms + SLOW_MS);
+    return next_ms;
+}
+
+bool redis_cluster_is_busy(const struct redis_cluster *cluster)
+{
+    const struct redis_client *client = cluster->clients;
+    while (client != NULL && !is_trying(client))
+        client = client->next;
+    return client != NULL || cluster->discovery.is_asking;
+}
+
+/* ---- connecting ---- */
+
+static bool set_login(struct redis_cluster *cluster, const struct redis_connection *options,
+                      struct error *error)
+{
+    SSL_CTX *tls = NULL;
+    if (redis_connection_has_tls(options) && (tls = tls_context_new(&options->tls, error)) == NULL)
+        return false;
+    redis_server_init(&cluster->like,
+                      &(struct redis_login){options->username, options->password, 0}, tls);
+    SSL_CTX_free(tls); /* the server holds it */
+    return true;
+}
+
+static void wait(struct redis_discovery *discovery, int64_t until_ms)
+{
+    struct redis_channel *channel = discovery->channel;
+    struct pollfd socket = {.fd = -1};
+    if (channel != NULL)
+        socket =
+            (struct pollfd){.fd = channel->context->fd, .events = redis_channel_events(channel)};
+    if (poll(&socket, 1, clock_left_ms(until_ms, INT_MAX)) > 0)
+        redis_discovery_step(discovery, socket.revents);
+}
+
+static bool read_map(struct redis_cluster *cluster, int64_t deadline_ms, struct error *error)
+{
+    struct redis_discovery *discovery = &cluster->discovery;
+    int64_t now_ms = clock_now_ms();
+    redis_discovery_ask(discovery, now_ms, deadline_ms);
+    for (;;) {
+        int64_t next_ms = redis_discovery_check(discovery, clock_now_ms());
+        if (!discovery->is_asking)
+            break;
+        wait(discovery, next_ms);
+    }
+    cluster->map = TAKE(discovery->found);
+    discovery->map = cluster->map;
+    if (cluster->map == NULL)
+        error_move(error, &discovery->error);
+    return cluster->map != NULL;
+}
+
+bool redis_cluster_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
+                           struct error *error)
+{
+    struct redis_cluster *cluster = memory_new(sizeof(*cluster));
+    bool good = set_login(cluster, connection_options, error);
+    redis_discovery_init(&cluster->discovery, connection_options, &cluster->like);
+    if (good && read_map(cluster, deadline_ms, error)) {
+        *ret_client = cluster;
+        return true;
+    }
+    redis_cluster_disconnect(cluster);
+    return false;
+}
+
+void redis_cluster_disconnect(void *argument)
+{
+    struct redis_cluster *cluster = argument;
+    struct redis_client *client;
+    struct redis_client *following;
+    DL_FOREACH_SAFE(cluster->clients, client, following)
+        redis_client_disconnect(client);
+    redis_discovery_done(&cluster->discovery);
+    redis_slot_map_free(cluster->map);
+    redis_server_done(&cluster->like);
+    free(cluster);
+}

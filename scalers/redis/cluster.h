@@ -1,0 +1,70 @@
+/*
+ * A Redis Cluster: a client for each node that has keys of ours, and above them the slots, which
+ * say whose a key is. What a node says of one key is believed where it has the key's slot; where
+ * it names another node (MOVED, ASK), that one is asked.
+ *
+ * The map of slots is read again when a node redirects, fails or is slow, and each second while
+ * keys are subscribed to; never more than once per second. A node that fails fails its own keys, at
+ * once until it can be connected to again. A slot that no node has is an error of its keys. Where a
+ * slot is moved, so are its keys' subscriptions.
+ *
+ * Any node is trusted to name others, as any Sentinel is to name the master: they get the password,
+ * too, which it has itself.
+ *
+ * Threads: that of the client.
+ */
+#ifndef BACKLOG_SCALERS_REDIS_CLUSTER_H
+#define BACKLOG_SCALERS_REDIS_CLUSTER_H
+
+#include "base/error.h"
+#include "measure/task.h"
+#include "redis/client.h"
+#include "redis/connection/discovery.h"
+#include "redis/connection/slots.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { REDIS_CLUSTER_ISOLATED = 8 }; /* tasks at a time: of a node that hangs, and of others */
+
+/* The key that a task reads. */
+typedef const char *redis_key_of(const struct task *task);
+
+struct redis_cluster {
+    struct redis_server like; /* the login and the TLS context of all */
+    struct redis_discovery discovery;
+    struct redis_slot_map *map;
+    uint8_t moves[REDIS_SLOTS];   /* of a slot's owner since the map was read */
+    struct redis_client *clients; /* utlist: of the nodes that were needed */
+    redis_key_of *key_of;
+    bool is_doubtful; /* the map: it is to be read again */
+    bool has_moved;   /* a slot, since it was read */
+};
+
+/* As struct scaler has them; connecting ends with a map. */
+bool redis_cluster_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
+                           struct error *error);
+void redis_cluster_disconnect(void *cluster);
+
+/* The client of the node that has the task's key. NULL: there is none that can be asked, and the
+ * task has ended. */
+struct redis_client *redis_cluster_route(struct redis_cluster *cluster, struct task *task);
+
+/* What else an error reply means in a cluster. True: the task has ended, or waits for another node.
+ * False: there is no cluster, or the error is the task's. */
+bool redis_cluster_redirect(struct redis_channel *channel, struct task *task,
+                            const redisReply *reply);
+
+/* The node cannot be used: fails its tasks. Takes the error. */
+void redis_cluster_lose(struct redis_cluster *cluster, struct redis_client *client,
+                        struct error *error);
+
+/* Whenever the time has come, never while a list of the clients is in use: takes a new map, with
+ * which nodes may come and go. Returns when to call it again; -1: no node can be reached. */
+int64_t redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, struct error *error);
+
+/* The map is being read, or a node tried: somebody must wait for it. */
+bool redis_cluster_is_busy(const struct redis_cluster *cluster);
+
+#endif

@@ -1,0 +1,185 @@
+#include "redis/connection/discovery.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "redis/connection/setup.h"
+
+#include <stdlib.h>
+
+enum {
+    ASK_MS = 1000, /* for a node to connect and reply; less where many are to be tried */
+    MIN_ASK_MS = 200,
+    LATE_MS = 500, /* a node that stood still that long may not know yet what has changed */
+    MAX_REASONS = 1024,
+};
+
+void redis_discovery_init(struct redis_discovery *discovery, const struct redis_connection *options,
+                          const struct redis_server *like)
+{
+    *discovery = (struct redis_discovery){.options = options};
+    redis_server_init(&discovery->server, &like->login, like->tls);
+}
+
+void redis_discovery_done(struct redis_discovery *discovery)
+{
+    redis_channel_free(TAKE(discovery->channel));
+    redis_server_done(&discovery->server);
+    redis_slot_map_free(TAKE(discovery->found));
+    error_done(&discovery->failed);
+    error_done(&discovery->error);
+}
+
+static size_t count_nodes(const struct redis_discovery *discovery)
+{
+    return discovery->map == NULL ? 0 : discovery->map->count;
+}
+
+/* Known nodes, then the addresses of the options. */
+static size_t count_all(const struct redis_discovery *discovery)
+{
+    return count_nodes(discovery) + redis_connection_count(discovery->options);
+}
+
+static void set_server(struct redis_discovery *discovery)
+{
+    size_t index = discovery->next % count_all(discovery);
+    size_t nodes = count_nodes(discovery);
+    if (index < nodes) {
+        const struct redis_node *node = &discovery->map->nodes[index];
+        redis_server_set_address(&discovery->server, node->host, node->port);
+        return;
+    }
+    int port = 0;
+    _cleanup_(memory_free) char *host =
+        redis_connection_host(discovery->options, index - nodes, &port);
+    redis_server_set_address(&discovery->server, host, port);
+}
+
+static void on_slots(struct redis_channel *channel, struct redis_command *command,
+                     const redisReply *reply)
+{
+    (void)command;
+    struct redis_discovery *discovery = channel->owner;
+    if (!discovery->is_asking || error_is_set(&channel->refusal))
+        return;
+    if (redis_reply_is_error(reply, "ERR This instance has cluster support disabled"))
+        error_unavailable(&discovery->failed,
+                          "Redis at %s is no node of a Redis Cluster: set scaler to redis or "
+                          "redis-streams",
+                          discovery->server.address);
+    else if (reply->type == REDIS_REPLY_ERROR)
+        redis_server_explain(&discovery->server, reply, &discovery->failed);
+    else {
+        redis_slot_map_free(discovery->found);
+        discovery->found = redis_slot_map_parse(reply, discovery->server.host, &discovery->failed);
+        if (discovery->found == NULL)
+            error_prefix(&discovery->failed, "Redis at %s", discovery->server.address);
+    }
+}
+
+static void send_request(struct redis_channel *channel)
+{
+    redis_channel_send(channel, &(struct redis_request){{"CLUSTER", "SLOTS"}, on_slots});
+}
+
+static void on_connected(struct redis_channel *channel)
+{
+    redis_setup_send(channel);
+    send_request(channel);
+}
+
+static void open_channel(struct redis_discovery *discovery)
+{
+    discovery->channel =
+        redis_channel_open(&discovery->server, false, discovery->deadline_ms, &discovery->failed);
+    if (discovery->channel == NULL)
+        return;
+    discovery->channel->owner = discovery;
+    discovery->channel->on_connected = on_connected;
+    discovery->channel->max_reply_ms = LATE_MS;
+}
+
+/* The next node has its share of the time that is left. */
+static void try_next(struct redis_discovery *discovery, int64_t now_ms)
+{
+    size_t left = count_all(discovery) - discovery->tried;
+    int64_t share_ms = (discovery->until_ms - now_ms) / (int64_t)left;
+    if (share_ms < MIN_ASK_MS)
+        share_ms = MIN_ASK_MS;
+    discovery->deadline_ms = now_ms + (share_ms < ASK_MS ? share_ms : ASK_MS);
+    if (discovery->channel == NULL) {
+        set_server(discovery);
+        open_channel(discovery);
+        return;
+    }
+    send_request(discovery->channel);
+    redis_channel_flush(discovery->channel, &discovery->failed);
+}
+
+void redis_discovery_ask(struct redis_discovery *discovery, int64_t now_ms, int64_t until_ms)
+{
+    discovery->is_asking = true;
+    discovery->asked_ms = now_ms;
+    discovery->until_ms = until_ms;
+    discovery->tried = 0;
+    error_done(&discovery->error);
+    error_done(&discovery->failed);
+    if (discovery->channel != NULL && discovery->channel->state != REDIS_READY)
+        redis_channel_free(TAKE(discovery->channel));
+    try_next(discovery, now_ms);
+}
+
+static void end(struct redis_discovery *discovery)
+{
+    discovery->is_asking = false;
+    error_done(&discovery->failed);
+}
+
+static void give_up_node(struct redis_discovery *discovery, int64_t now_ms)
+{
+    redis_channel_free(TAKE(discovery->channel));
+    if (error_is_set(&discovery->error))
+        error_unavailable(&discovery->error, "%s; %s", error_text(&discovery->error),
+                          error_text(&discovery->failed));
+    else
+        error_unavailable(&discovery->error, "no node of the Redis Cluster answers: %s",
+                          error_text(&discovery->failed));
+    error_shorten(&discovery->error, MAX_REASONS);
+    error_done(&discovery->failed);
+    discovery->next++;
+    if (++discovery->tried >= count_all(discovery) || now_ms >= discovery->until_ms)
+        end(discovery);
+    else
+        try_next(discovery, now_ms);
+}
+
+void redis_discovery_step(struct redis_discovery *discovery, short revents)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (redis_channel_step(discovery->channel, revents, &error))
+        return;
+    if (!discovery->is_asking) /* it was idle */
+        redis_channel_free(TAKE(discovery->channel));
+    else if (!error_is_set(&discovery->failed))
+        error_move(&discovery->failed, &error);
+}
+
+int64_t redis_discovery_check(struct redis_discovery *discovery, int64_t now_ms)
+{
+    while (discovery->is_asking) {
+        if (discovery->found != NULL) {
+            error_done(&discovery->error);
+            end(discovery);
+            break;
+        }
+        if (!error_is_set(&discovery->failed)) {
+            if (now_ms < discovery->deadline_ms)
+                return discovery->deadline_ms;
+            error_unavailable(&discovery->failed, "Redis at %s: %s", discovery->server.address,
+                              redis_channel_awaited(discovery->channel));
+        }
+        give_up_node(discovery, now_ms);
+    }
+    return CLOCK_NEVER;
+}

@@ -1,0 +1,247 @@
+"""redis-cluster and redis-cluster-streams: three masters and their replicas, failovers and resharding.
+
+BACKLOG_FULL=1 in the environment: 50 failovers, which takes a quarter of an hour; otherwise one of each kind.
+"""
+
+import contextlib
+import os
+
+import pytest
+
+from support.certificates import make_certificates, make_root
+from support.grpc_client import Client
+from support.process import free_port, wait_until
+from support.push import Streams
+from support.redis import Redis, RedisCluster
+from support.server import Server
+from support.story import Values, answers, unavailable, value
+
+FAILOVERS = 50 if os.environ.get("BACKLOG_FULL") else 2
+RECOVERY_SECONDS = 5  # after the cluster's own
+
+# Keys of three masters, as slots are shared out at first.
+KEYS = ["jobs:b", "jobs:a", "jobs:c"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("redis-cluster")
+    make_certificates(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shop(folder):
+    """All over TLS between the nodes; to clients they speak both."""
+    with RedisCluster(certificates=folder) as shop:
+        yield shop
+
+
+@pytest.fixture
+def redis(shop):
+    shop.settle()
+    shop.flush()
+    return shop
+
+
+@pytest.fixture
+def client():
+    with Server(interval="500ms", hold="1s") as server, Client(server.port) as client:
+        yield client
+
+
+def trigger(shop, key="jobs", **metadata):
+    return {"scaler": "redis-cluster", "address": ",".join(node.address for node in shop.nodes[:2]), "listName": key,
+            **metadata}
+
+
+def stream(shop, key="orders", **metadata):
+    metadata = trigger(shop, **metadata) | {"scaler": "redis-cluster-streams", "stream": key}
+    metadata.pop("listName")
+    return metadata
+
+
+def secure(shop, folder, **metadata):
+    return {"address": shop.nodes[0].tls_address, "brokerTls": "enable", "ca": (folder / "ca.pem").read_text(), **metadata}
+
+
+def others(redis, key):
+    owner = redis.owner(key)
+    return [node for node in redis.masters() if node is not owner]
+
+
+def calls(redis, command):
+    total = 0
+    for node in redis.nodes:
+        with node.connect() as each:
+            total += each.calls(command)
+    return total
+
+
+def test_values_of_all_kinds(redis, client, folder):
+    for i in range(30):
+        redis.call("RPUSH", f"jobs:{i}", *range(i + 1))
+    redis.call("SADD", "set", 1, 2)
+    redis.call("ZADD", "zset", 1, "a", 2, "b", 3, "c")
+    redis.call("HSET", "hash", "a", 1)
+    for i in range(8):
+        redis.call("XADD", "orders", "*", "job", i)
+    with redis.connect("orders") as owner:
+        owner.call("XGROUP", "CREATE", "orders", "workers", 0)
+        owner.read("orders", "workers", 3)
+    redis.call("SET", "text", "a")
+    for by in ({}, secure(redis, folder)):
+        for i in range(30):
+            answers(client, trigger(redis, f"jobs:{i}", **by), i + 1, True)
+        for key, count in (("set", 2), ("zset", 3), ("hash", 1), ("nothing", 0)):
+            answers(client, trigger(redis, key, **by), count, count > 0)
+        answers(client, stream(redis, **by), 8, True)
+        answers(client, stream(redis, consumerGroup="workers", **by), 3, True)
+        answers(client, stream(redis, consumerGroup="workers", lagCount="1", **by), 5, True)
+        answers(client, stream(redis, "nothing", consumerGroup="workers", lagCount="1", **by), 0, False)
+        assert "must be a list" in unavailable(client, trigger(redis, "text", **by))
+    assert calls(redis, "readonly") == 0
+
+
+def test_what_is_wrong_is_named(redis, client, folder, tmp_path):
+    assert "no node of the Redis Cluster answers" in unavailable(client, trigger(redis, address=f"127.0.0.1:{free_port()}"))
+    make_root(tmp_path, "another")
+    wrong = secure(redis, folder, ca=(tmp_path / "another.pem").read_text())
+    assert "TLS handshake failed" in unavailable(client, trigger(redis, **wrong))
+    assert "authentication failed" in unavailable(client, trigger(redis, username="nobody", password="sesame"))
+    with Redis() as single:
+        assert "set scaler to redis or redis-streams" in unavailable(client, trigger(redis, address=single.address))
+    node = others(redis, "jobs")[0]
+    assert "set scaler to redis-cluster" in unavailable(client, trigger(redis, scaler="redis", address=node.address))
+
+
+def test_users_with_the_documented_rights(redis):
+    """Those of docs/redis.md."""
+    rights = ("~jobs* +llen +type +scard +zcard +hlen +xlen +xpending +xinfo +role +ping +info +client|setname "
+              "+cluster|slots +asking +client|id +client|tracking +client|caching +subscribe &__redis__:invalidate")
+    for node in redis.nodes:
+        with node.connect() as admin:
+            admin.call("ACL", "SETUSER", "counter", "reset", "on", ">sesame", *rights.split())
+    redis.call("RPUSH", "jobs", 1, 2)
+    user = {"username": "counter", "password": "sesame"}
+    before = calls(redis, "client|caching")
+    with Server(interval="30s") as server, Client(server.port) as client:
+        answers(client, trigger(redis, **user), 2, True)
+        idle = [trigger(redis, key, **user) for key in KEYS]
+        with Streams(server, idle) as streams:
+            wait_until(lambda: calls(redis, "client|caching") >= before + 3, 10, "the subscriptions")
+            for key in KEYS:
+                redis.call("RPUSH", key, 1)
+            streams.wait_for_pushes([0, 1, 2])
+
+
+def test_a_slot_that_moves_is_followed_with_its_subscriptions(redis):
+    """Also while it moves: a key may be at either node. Each poll is 30 s away."""
+    source, slot = redis.owner("jobs"), redis.slot("jobs")
+    target = others(redis, "jobs")[0]
+    redis.call("RPUSH", "{jobs}:busy", 1, 2, 3)
+    with Server(interval="30s") as server, Client(server.port) as slow, \
+            Server(interval="100ms") as quick_server, Client(quick_server.port) as quick, \
+            Values(quick, trigger(redis, "{jobs}:busy")) as busy:
+        answers(quick, trigger(redis, "{jobs}:busy"), 3, True)
+        idle = [trigger(redis, key) for key in ("jobs", "{jobs}:later")]
+        with Streams(server, idle) as streams:
+            for metadata in idle:
+                answers(slow, metadata, 0, False)
+            redis.begin_move(slot, source, target)
+            answers(quick, trigger(redis, "{jobs}:absent"), 0, False)
+            redis.move_keys(slot, source, target)
+            with target.connect() as there:
+                there.call_all([("ASKING",), ("RPUSH", "jobs", 1)])
+                answers(quick, trigger(redis, "jobs"), 1, True)
+            redis.end_move(slot, target)
+            redis.call("RPUSH", "{jobs}:later", 1)
+            streams.wait_for_pushes([0, 1])
+        assert redis.owner("jobs") is target
+    redis.begin_move(slot, target, source)
+    redis.move_keys(slot, target, source)
+    redis.end_move(slot, source)
+    assert set(busy.seen) == {3}
+
+
+def test_resharding_under_load(redis, client):
+    for i in range(20):
+        redis.call("RPUSH", f"jobs:{i}", *range(i + 1))
+    source, target = redis.masters()[:2]
+    with contextlib.ExitStack() as stack:
+        seen = [stack.enter_context(Values(client, trigger(redis, f"jobs:{i}"))) for i in range(20)]
+        for way in ((source, target), (target, source)):
+            redis.redis_cli("--cluster", "reshard", redis.address(source), "--cluster-from", redis.id(way[0]), "--cluster-to",
+                            redis.id(way[1]), "--cluster-slots", "300", "--cluster-yes")
+    assert [set(values.seen) for values in seen] == [{i + 1} for i in range(20)]
+
+
+def test_a_slot_without_an_owner_fails_its_keys_alone(redis, client):
+    owner, slot = redis.owner("jobs"), redis.slot("jobs")
+    for key in KEYS:
+        redis.call("RPUSH", key, 1)
+        answers(client, trigger(redis, key), 1, True)
+    answers(client, trigger(redis), 0, False)
+    for node in redis.nodes:
+        with node.connect() as each:
+            each.call("CLUSTER", "DELSLOTS", slot)
+    text = wait_until(lambda: unavailable(client, trigger(redis)), 10, "an error")
+    assert f"has its slot, {slot}" in text or "Hash slot not served" in text
+    with contextlib.ExitStack() as stack:
+        seen = [stack.enter_context(Values(client, trigger(redis, key))) for key in KEYS]
+        wait_until(lambda: all(len(values.seen) > 20 for values in seen), 20, "answers of the others")
+    assert all(set(values.seen) == {1} and values.longest_seconds < 2 for values in seen)
+    assert unavailable(client, trigger(redis))
+    with owner.connect() as each:
+        each.call("CLUSTER", "ADDSLOTS", slot)
+    answers(client, trigger(redis), 0, False)
+
+
+@pytest.mark.parametrize("number", range(FAILOVERS))
+def test_a_failover_is_followed(redis, number):
+    """No answer is of an old master, none is 0, and keys of other nodes notice nothing."""
+    how = ("pause", "kill", "CLUSTER FAILOVER")[number % 3]
+    for key in KEYS:
+        redis.call("RPUSH", key, *range(4))
+    lost, neighbour = KEYS[number % 3], KEYS[(number + 1) % 3]
+    old = redis.owner(lost)
+    assert redis.owner(neighbour) is not old
+    with old.connect() as each:
+        each.call("WAIT", 1, 5000)
+    before = calls(redis, "client|caching")
+    idle = f"{{{lost}}}:idle"
+    with Server(interval="500ms", hold="1s") as server, Client(server.port) as client:
+        for key in KEYS:
+            answers(client, trigger(redis, key), 4, True)
+        with Values(client, trigger(redis, lost)) as seen, Values(client, trigger(redis, neighbour)) as near, \
+                Streams(server, [trigger(redis, idle)]) as streams:
+            wait_until(lambda: calls(redis, "client|caching") > before, 10, "the subscription")
+            if how == "CLUSTER FAILOVER":
+                fail_over(redis, old)
+            else:
+                old.kill() if how == "kill" else old.pause()
+            wait_until(lambda: redis.owner(lost) not in (None, old), 20, "a new master")
+            wait_until(lambda: redis.call("RPUSH", lost, "another"), 10, "an item more")
+            answers(client, trigger(redis, lost), 5, True, seconds=RECOVERY_SECONDS)
+            since = len(seen.seen)
+            if how == "kill":
+                old.start()
+            elif how == "pause":
+                old.resume()
+            redis.settle()
+            redis.call("RPUSH", idle, 1)
+            streams.wait_for_pushes([0])
+            answers(client, trigger(redis, idle), 1, True)
+        assert set(seen.seen) <= {4, 5, None}
+        assert set(seen.seen[since:]) == {5}, "an old master was believed"
+        assert set(near.seen) == {4} and near.longest_seconds < 2
+        assert seen.longest_seconds < 6
+
+
+def fail_over(redis, master):
+    """By its replica, which asks for it."""
+    own = redis.id(master)
+    replica = next(node for node, rows in redis.answering() for row in rows
+                   if row[2] == "myself,slave" and row[3] == own)
+    with replica.connect() as each:
+        each.call("CLUSTER", "FAILOVER")
