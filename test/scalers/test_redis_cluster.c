@@ -1,0 +1,354 @@
+/* Redis Cluster: nodes that redirect in circles, stand still, or lie. */
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/scaler.h"
+#include "scalers/redis_peer.h"
+#include "scalers/trigger.h"
+#include "support/feed.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+extern const struct scaler scaler_redis_cluster;
+
+enum { NODES = 2, LINES = 8, TIMEOUT_MS = 3000, LONG_MS = 20 * 1000 };
+
+#define MASTER "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"
+
+/* Two nodes, of which the first has all slots as both say, and a task for each key. In a line of a
+ * script %A and %B are the nodes' addresses. */
+struct world {
+    struct redis_peer peers[NODES];
+    struct redis_line lines[NODES][LINES];
+    size_t counts[NODES];
+    char *texts[NODES * LINES];
+    size_t texts_count;
+    struct trigger trigger;
+    struct test_feed *feed;
+    void *client;
+    struct error error;
+    bool usable;
+};
+
+static const char *port_of(const struct world *world, size_t node)
+{
+    return strchr(world->peers[node].address, ':') + 1;
+}
+
+/* With the addresses in it. */
+static const char *text_of(struct world *world, const char *answer)
+{
+    struct text text = {0};
+    for (const char *next = answer; next != NULL && *next != '\0'; next++) {
+        if (next[0] == '%' && (next[1] == 'A' || next[1] == 'B'))
+            text_add(&text, world->peers[*++next - 'A'].address);
+        else
+            text_add_bytes(&text, next, 1);
+    }
+    return world->texts[world->texts_count++] = text_take(&text);
+}
+
+static void add_line(struct world *world, size_t node, struct redis_line line)
+{
+    if (line.answer != NULL)
+        line.answer = text_of(world, line.answer);
+    world->lines[node][world->counts[node]++] = line;
+}
+
+static void world_begin(struct world *world)
+{
+    *world = (struct world){0};
+    for (size_t i = 0; i < NODES; i++)
+        redis_peer_start(&world->peers[i], world->lines[i]);
+}
+
+/* The owner of all slots. */
+static void add_slots(struct world *world, size_t node, size_t owner, int times)
+{
+    _cleanup_(memory_free) char *slots =
+        text_format("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:%s\r\n$1\r\nx\r\n",
+                    port_of(world, owner));
+    add_line(world, node, (struct redis_line){"CLUSTER SLOTS", slots, .times = times});
+}
+
+static bool world_connect(struct world *world)
+{
+    for (size_t i = 0; i < NODES; i++) {
+        add_slots(world, i, 0, 0);
+        add_line(world, i, (struct redis_line){"ROLE", MASTER});
+    }
+    world->feed = test_feed_new(&scaler_redis_cluster);
+    world->trigger = trigger_of(&scaler_redis_cluster,
+                                PAIRS("address", world->peers[0].address, "listName", "jobs"));
+    assert_true(world->trigger.good);
+    test_feed_add(world->feed, world->trigger.options.query, (struct notifier){0});
+    test_feed_set_timeout(world->feed, TIMEOUT_MS);
+    return scaler_redis_cluster.connect(world->trigger.options.connection, clock_now_ms() + LONG_MS,
+                                        &world->client, &world->error);
+}
+
+static void world_run(struct world *world)
+{
+    world->usable = test_feed_run(world->feed, world->client, LONG_MS, &world->error);
+}
+
+static void world_stop(struct world *world)
+{
+    if (world->client != NULL)
+        scaler_redis_cluster.disconnect(world->client);
+    test_feed_free(world->feed);
+    for (size_t i = 0; i < NODES; i++)
+        redis_peer_stop(&world->peers[i]);
+    for (size_t i = 0; i < world->texts_count; i++)
+        free(world->texts[i]);
+    trigger_done(&world->trigger);
+    error_done(&world->error);
+}
+
+static void assert_value(const struct world *world, double value)
+{
+    const struct test_task *task = test_feed_task(world->feed, 0);
+    assert_true(task->ended);
+    if (task->outcome != TASK_ANSWERED)
+        fail_msg("outcome %d: %s", (int)task->outcome, error_text(&task->error));
+    assert_true(task->reading.waiting == value);
+}
+
+static void assert_failed(const struct world *world, const char *words)
+{
+    const struct test_task *task = test_feed_task(world->feed, 0);
+    assert_true(task->ended);
+    assert_int_equal(task->outcome, TASK_FAILED);
+    if (strstr(error_text(&task->error), words) == NULL)
+        fail_msg("%s", error_text(&task->error));
+}
+
+#define LINE(...) ((struct redis_line){__VA_ARGS__})
+
+static void what_has_moved_is_read_where_it_is(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_line(&world, 0, LINE("LLEN", "-MOVED 9631 %B\r\n"));
+    add_line(&world, 1, LINE("LLEN", ":3\r\n"));
+    assert_true(world_connect(&world));
+    world_run(&world);
+    assert_value(&world, 3);
+    test_feed_again(world.feed); /* from then on at once */
+    world_run(&world);
+    assert_value(&world, 3);
+    assert_int_equal(redis_peer_used(&world.peers[0], 0), 1);
+    world_stop(&world);
+}
+
+static void nodes_that_redirect_to_each_other_are_followed_a_few_times(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_line(&world, 0, LINE("LLEN", "-MOVED 9631 %B\r\n"));
+    add_line(&world, 1, LINE("LLEN", "-MOVED 9631 %A\r\n"));
+    assert_true(world_connect(&world));
+    world_run(&world);
+    assert_failed(&world, "is moved just now");
+    int requests = redis_peer_used(&world.peers[0], 0) + redis_peer_used(&world.peers[1], 0);
+    assert_in_range(requests, 2, 12); /* the map may have been read once meanwhile */
+    assert_true(world.usable);
+    world_stop(&world);
+}
+
+static void a_node_that_redirects_to_itself_is_not_followed(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"-MOVED 9631 %A\r\n", "-ASK 9631 %A\r\n"};
+    for (size_t i = 0; i < 2; i++) {
+        struct world world;
+        world_begin(&world);
+        add_line(&world, 0, LINE("LLEN", answers[i]));
+        assert_true(world_connect(&world));
+        world_run(&world);
+        assert_failed(&world, "is moved just now");
+        assert_int_equal(redis_peer_used(&world.peers[0], 0), 1);
+        world_stop(&world);
+    }
+}
+
+static void a_slot_on_its_way_is_asked_for_once(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {":4\r\n", "-ASK 9631 %A\r\n", "-MOVED 9631 %A\r\n"};
+    for (size_t i = 0; i < 3; i++) {
+        struct world world;
+        world_begin(&world);
+        add_line(&world, 0, LINE("LLEN", "-ASK 9631 %B\r\n"));
+        add_line(&world, 1, LINE("LLEN", answers[i]));
+        add_line(&world, 1, LINE("ASKING", "+OK\r\n"));
+        assert_true(world_connect(&world));
+        world_run(&world);
+        if (i == 0)
+            assert_value(&world, 4);
+        else
+            assert_failed(&world, "is moved just now");
+        assert_int_equal(redis_peer_used(&world.peers[1], 0), 1);
+        assert_int_equal(redis_peer_used(&world.peers[1], 1), 1);
+        world_stop(&world);
+    }
+}
+
+/* TYPE is sent after LLEN, to the same node. */
+static void what_follows_at_a_node_that_was_asked_is_asked_too(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_line(&world, 0, LINE("LLEN", "-ASK 9631 %B\r\n"));
+    add_line(&world, 1, LINE("LLEN", "-WRONGTYPE no\r\n"));
+    add_line(&world, 1, LINE("TYPE", "+set\r\n"));
+    add_line(&world, 1, LINE("SCARD", ":5\r\n"));
+    add_line(&world, 1, LINE("ASKING", "+OK\r\n"));
+    assert_true(world_connect(&world));
+    world_run(&world);
+    assert_value(&world, 5);
+    assert_int_equal(redis_peer_used(&world.peers[1], 3), 3);
+    world_stop(&world);
+}
+
+static void a_redirection_to_nowhere_is_named(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"-MOVED 9631 ?:6379\r\n", "-MOVED\r\n", "-ASK 9631\r\n"};
+    for (size_t i = 0; i < 3; i++) {
+        struct world world;
+        world_begin(&world);
+        add_line(&world, 0, LINE("LLEN", answers[i]));
+        assert_true(world_connect(&world));
+        world_run(&world);
+        assert_failed(&world, "key \"jobs\"");
+        world_stop(&world);
+    }
+}
+
+/* As one that was stopped, and has another in its place by now. */
+static void a_late_reply_is_not_believed(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_line(&world, 0, LINE("LLEN", ":9\r\n", .wait_ms = 700, .times = 1));
+    add_line(&world, 0, LINE("LLEN", ":2\r\n"));
+    assert_true(world_connect(&world));
+    world_run(&world);
+    assert_value(&world, 2);
+    world_stop(&world);
+}
+
+static void a_node_that_is_always_late_is_believed(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_line(&world, 0, LINE("LLEN", ":9\r\n", .wait_ms = 700));
+    assert_true(world_connect(&world));
+    world_run(&world);
+    assert_value(&world, 9);
+    assert_int_equal(redis_peer_used(&world.peers[0], 0), 2);
+    world_stop(&world);
+}
+
+/* The map has the node that was silent in it no more. */
+static void what_a_former_master_was_asked_goes_to_the_new_one(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_slots(&world, 0, 0, 1);
+    add_line(&world, 0, LINE("LLEN", ""));
+    add_slots(&world, 0, 1, 0);
+    add_line(&world, 1, LINE("LLEN", ":6\r\n"));
+    assert_true(world_connect(&world));
+    int64_t start_ms = clock_now_ms();
+    world_run(&world);
+    assert_value(&world, 6);
+    assert_true(clock_now_ms() - start_ms < TIMEOUT_MS);
+    world_stop(&world);
+}
+
+static void a_replica_is_not_read(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_line(&world, 0,
+             LINE("ROLE", "*5\r\n$5\r\nslave\r\n$1\r\na\r\n:1\r\n$9\r\nconnected\r\n:1\r\n"));
+    add_line(&world, 0, LINE("LLEN", ":1\r\n"));
+    assert_true(world_connect(&world));
+    world_run(&world);
+    assert_failed(&world, "is not the master that the nodes of the cluster say it is");
+    assert_int_equal(redis_peer_used(&world.peers[0], 1), 0);
+    world_stop(&world);
+}
+
+static void a_slot_without_an_owner_is_an_error_and_no_request(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_line(&world, 0, LINE("CLUSTER SLOTS", "*0\r\n"));
+    assert_true(world_connect(&world));
+    world_run(&world);
+    assert_failed(&world, "no node of the Redis Cluster has its slot, 9631");
+    assert_true(world.usable);
+    world_stop(&world);
+}
+
+static void a_map_that_is_none_ends_the_attempt(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer, *words;
+    } cases[] = {
+        {"*70000\r\n", "too large"},
+        {"*1\r\n*60000\r\n*60000\r\n", "too large"},
+        {"*1\r\n+OK\r\n", "an item is no range of slots"},
+        {"-ERR This instance has cluster support disabled\r\n", "set scaler to redis or"},
+        {"-NOPERM no\r\n", "does not allow its user"},
+        {"", "no answer in time"},
+        {NULL, "no node of the Redis Cluster answers"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct world world;
+        world_begin(&world);
+        add_line(&world, 0, LINE("CLUSTER SLOTS", cases[i].answer));
+        assert_false(world_connect(&world));
+        if (strstr(error_text(&world.error), cases[i].words) == NULL)
+            fail_msg("%s", error_text(&world.error));
+        world_stop(&world);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_has_moved_is_read_where_it_is),
+        cmocka_unit_test(nodes_that_redirect_to_each_other_are_followed_a_few_times),
+        cmocka_unit_test(a_node_that_redirects_to_itself_is_not_followed),
+        cmocka_unit_test(a_slot_on_its_way_is_asked_for_once),
+        cmocka_unit_test(what_follows_at_a_node_that_was_asked_is_asked_too),
+        cmocka_unit_test(a_redirection_to_nowhere_is_named),
+        cmocka_unit_test(a_late_reply_is_not_believed),
+        cmocka_unit_test(a_node_that_is_always_late_is_believed),
+        cmocka_unit_test(what_a_former_master_was_asked_goes_to_the_new_one),
+        cmocka_unit_test(a_replica_is_not_read),
+        cmocka_unit_test(a_slot_without_an_owner_is_an_error_and_no_request),
+        cmocka_unit_test(a_map_that_is_none_ends_the_attempt),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
