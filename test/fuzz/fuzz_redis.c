@@ -19,6 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 extern const struct scaler scaler_redis;
 extern const struct scaler scaler_redis_streams;
+extern const struct scaler scaler_redis_cluster;
+extern const struct scaler scaler_redis_cluster_streams;
 
 #define SERVER                                                                                     \
     {"address", "redis:6379"}, {"username", "u"}, {"password", "p"}, {"databaseIndex", "1"}
@@ -31,6 +33,18 @@ static const struct source streams = {
      {SERVER, {"stream", "jobs"}, {"consumerGroup", "workers"}},
      {SERVER, {"stream", "jobs"}, {"consumerGroup", "workers"}, {"lagCount", "5"}},
      {SERVER, {"stream", "jobs"}, {"consumerGroup", "others"}, {"lagCount", "5"}}},
+};
+
+#define NODE {"address", "redis:6379"}, {"username", "u"}, {"password", "p"}
+
+static const struct source cluster_lists = {
+    &scaler_redis_cluster,
+    {{NODE, {"listName", "jobs"}}, {NODE, {"listName", "set"}}, {NODE, {"listName", "{jobs}:2"}}}};
+static const struct source cluster_streams = {
+    &scaler_redis_cluster_streams,
+    {{NODE, {"stream", "all"}},
+     {NODE, {"stream", "jobs"}, {"consumerGroup", "workers"}},
+     {NODE, {"stream", "jobs"}, {"consumerGroup", "workers"}, {"lagCount", "5"}}},
 };
 
 static const uint8_t *next;
@@ -116,7 +130,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     end = data + size;
     waits = 0;
     fuzz_time_begin(on_wait);
-    source_measure(data[0] == 's' ? &streams : &lists);
+    source_measure(data[0] == 's'   ? &streams
+                   : data[0] == 'c' ? &cluster_lists
+                   : data[0] == 'd' ? &cluster_streams
+                                    : &lists);
     for (int i = 0; i < DESCRIPTORS; i++) {
         if (peers[i] != 0)
             close(peers[i]);

@@ -64,6 +64,12 @@ func bySentinel(construct redisConstructor) constructor {
 	}
 }
 
+func clustered(construct redisConstructor) constructor {
+	return func(ctx context.Context, config *scalersconfig.ScalerConfig) (scalers.Scaler, error) {
+		return construct(ctx, true, false, config)
+	}
+}
+
 var constructors = map[string]constructor{
 	"apache-kafka":   scalers.NewApacheKafkaScaler,
 	"external":       withoutContext(scalers.NewExternalScaler),
@@ -77,6 +83,8 @@ var constructors = map[string]constructor{
 
 	"redis-sentinel":         bySentinel(scalers.NewRedisScaler),
 	"redis-sentinel-streams": bySentinel(scalers.NewRedisStreamsScaler),
+	"redis-cluster":          clustered(scalers.NewRedisScaler),
+	"redis-cluster-streams":  clustered(scalers.NewRedisStreamsScaler),
 }
 
 func number(quantity *resource.Quantity) json.Number {

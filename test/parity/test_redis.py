@@ -5,7 +5,7 @@ import pytest
 from support.certificates import make_certificates
 from support.keda import Refused, Trigger
 from support.process import free_port
-from support.redis import Redis, Sentinel
+from support.redis import Redis, Sentinel, single_node_cluster
 from support.side_by_side import REFUSED, alike, both_refuse, compare, differs, each
 
 PASSWORD = "the-right-word"
@@ -168,6 +168,35 @@ MASTERS = [
             because="sentinelMaster must be set, and sentinelUsername needs sentinelPassword."),
 ]
 
+CLUSTER = {"address": "127.0.0.1:$nobody,$cluster"}
+
+
+def in_cluster(**keys):
+    return Trigger("redis-cluster", CLUSTER | keys)
+
+
+def stream_in_cluster(**keys):
+    return Trigger("redis-cluster-streams", CLUSTER | {"stream": "stream"} | keys)
+
+
+NODES = [
+    alike("a list", in_cluster(listName="list"), 4),
+    alike("a set", in_cluster(listName="set"), 5),
+    alike("a sorted set", in_cluster(listName="zset"), 6),
+    alike("a hash", in_cluster(listName="hash"), 7),
+    alike("no such key", in_cluster(listName="missing"), 0),
+    alike("entries", stream_in_cluster(), 8),
+    alike("pending", stream_in_cluster(consumerGroup="workers"), 3),
+    alike("lag", stream_in_cluster(consumerGroup="workers", lagCount="5"), 5),
+    alike("TLS", Trigger("redis-cluster", {"address": "$encrypted", "listName": "list"}, auth={"tls": "enable", "ca": "$ca"}), 3),
+    both_refuse("nobody there", in_cluster(listName="list", address="127.0.0.1:$nobody"),
+                "connection to redis cluster failed"),
+    both_refuse("a server that is no node", in_cluster(listName="list", address="$address"), "cluster support disabled"),
+    both_refuse("a string", in_cluster(listName="string"), "unsupported key type: string"),
+    differs("another database", in_cluster(listName="list", databaseIndex="3"), keda=(4, True), ours=Refused("databaseIndex"),
+            because="databaseIndex must be 0; KEDA ignores it."),
+]
+
 
 def fill(redis):
     for name, (command, *words) in KINDS.items():
@@ -180,6 +209,9 @@ def fill(redis):
     redis.add("lonely", 2)
     fill_read_stream(redis, "done")
     fill_stream_with_holes(redis)
+
+
+def fill_another_database(redis):
     redis.call("SELECT", 3)
     redis.call("RPUSH", "elsewhere", *range(9))
 
@@ -214,13 +246,20 @@ def places(tmp_path_factory):
     tls_port = free_port()
     tls = (f"tls-port {tls_port}\ntls-cert-file {folder}/own.pem\ntls-key-file {folder}/own.key\n"
            f"tls-ca-cert-file {folder}/ca.pem\ntls-auth-clients no")
-    with Redis() as broker, Redis() as guarded, Redis(tls) as sealed, Sentinel("shop", broker.port, 1) as sentinel:
-        with broker.connect() as redis, guarded.connect() as other, sealed.connect() as third:
+    with Redis() as broker, Redis() as guarded, Redis(tls) as sealed, Sentinel("shop", broker.port, 1) as sentinel, \
+            single_node_cluster() as node, single_node_cluster(folder) as sealed_node:
+        with broker.connect() as redis, guarded.connect() as other, sealed.connect() as third, node.connect() as fourth, \
+                sealed_node.connect() as fifth:
             fill(redis)
+            fill_another_database(redis)
+            fill(fourth)
+            fifth.call("RPUSH", "list", *range(3))
             fill_guarded(other)
             third.call("RPUSH", "list", *range(3))
         yield {"address": broker.address, "port": str(broker.port), "guarded": guarded.address,
-               "sealed": f"127.0.0.1:{tls_port}", "sentinel": sentinel.address, "ca": (folder / "ca.pem").read_text(), "nobody": str(free_port())}
+               "sealed": f"127.0.0.1:{tls_port}", "sentinel": sentinel.address, "ca": (folder / "ca.pem").read_text(),
+               "nobody": str(free_port()),
+               "cluster": node.address, "encrypted": sealed_node.tls_address}
 
 
 @each(LISTS)
@@ -230,6 +269,11 @@ def test_lists(case, keda, client, places):
 
 @each(STREAMS)
 def test_streams(case, keda, client, places):
+    compare(case, keda, client, places)
+
+
+@each(NODES)
+def test_nodes(case, keda, client, places):
     compare(case, keda, client, places)
 
 

@@ -79,6 +79,17 @@ class Sentinel(Redis):
         return [self.program, self.config_path, "--sentinel"]
 
 
+@contextlib.contextmanager
+def single_node_cluster(certificates=None):
+    """One node that has all slots."""
+    secure = "tls-cluster yes\n" if certificates else ""
+    config = f"cluster-enabled yes\ncluster-announce-ip 127.0.0.1\ncluster-port {free_port()}\n{secure}"
+    with Redis(config, certificates) as node, node.connect() as client:
+        client.call("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        wait_until(lambda: "cluster_state:ok" in client.call("CLUSTER", "INFO"), 10, "a cluster of one")
+        yield node
+
+
 class RedisCluster:
     """A Redis Cluster: so many masters, and a replica of each. With certificates nodes speak TLS to each other, too."""
 
