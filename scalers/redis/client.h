@@ -33,7 +33,7 @@ struct redis_client {
     struct redis_channel *isolated; /* of what was slow, or timed out last */
     struct task *waiting;           /* utlist, for the shared channel to be ready */
     struct task *waiting_isolated;  /* utlist, for the isolated one */
-    struct task *waiting_asking;    /* utlist, for the shared one: their slots are moved here */
+    struct task *waiting_imports;   /* utlist, for the shared one: their slots are moved here */
     bool was_kept_back;             /* a task in `waiting` was not sent at once */
     size_t losses;                  /* of shared channels in a row that replied to no task */
     int64_t last_stall_ms;          /* 0: never */

@@ -18,7 +18,7 @@ enum {
     REFRESH_MS = 1000, /* between two readings of the map, at least */
     RETRY_MS = 500,    /* of a node that failed */
     SLOW_MS = 500,     /* a node that is silent for so long may be replaced just now */
-    ALL_MS = 5000,     /* for all nodes to be asked for the map, one after the other */
+    ALL_MS = 5000,     /* to read the map, from one node after the other */
     MAX_MOVES = 4,     /* of a slot between two readings of the map */
 };
 
@@ -87,7 +87,7 @@ void redis_cluster_lose(struct redis_cluster *cluster, struct redis_client *clie
     redis_stall_leave(client);
     fail_all(&client->waiting, error);
     fail_all(&client->waiting_isolated, error);
-    fail_all(&client->waiting_asking, error);
+    fail_all(&client->waiting_imports, error);
     free(TAKE(client->server.peer));
     error_done(&client->failure);
     error_move(&client->failure, error);
@@ -104,13 +104,13 @@ static void return_all(struct task **tasks)
     }
 }
 
-/* A node that has no slots any more: what it was asked goes to whoever has them now. */
+/* A node that has no slots any more: what was sent to it goes to whoever has them now. */
 static void retire(struct redis_cluster *cluster, struct redis_client *client)
 {
     redis_stall_leave(client);
     return_all(&client->waiting);
     return_all(&client->waiting_isolated);
-    return_all(&client->waiting_asking);
+    return_all(&client->waiting_imports);
     DL_DELETE(cluster->clients, client);
     redis_client_disconnect(client);
 }
@@ -210,14 +210,14 @@ static bool may_follow(struct redis_cluster *cluster, size_t slot, const struct 
     return cluster->moves[slot]++ < MAX_MOVES;
 }
 
-static void redirect(struct redis_channel *channel, struct task *task, bool is_ask, uint16_t to)
+static void redirect(struct redis_channel *channel, struct task *task, bool is_import, uint16_t to)
 {
     struct redis_client *from = channel->owner;
     struct redis_cluster *cluster = from->cluster;
     const struct redis_node *node = &cluster->map->nodes[to];
     size_t slot = redis_slot_of(cluster->key_of(task));
-    bool may =
-        !channel->is_asking && (is_ask ? !is_at(from, node) : may_follow(cluster, slot, from, to));
+    bool may = !channel->is_importing &&
+               (is_import ? !is_at(from, node) : may_follow(cluster, slot, from, to));
     if (!may) {
         task_failf(task,
                    "key \"%s\": Redis at %s redirects to %s:%d, where the redirection came from or "
@@ -226,7 +226,7 @@ static void redirect(struct redis_channel *channel, struct task *task, bool is_a
         return;
     }
     redis_subscriptions_notify_one(&from->subscriber.subscriptions, task->notifier.id);
-    if (!is_ask) {
+    if (!is_import) {
         task_return(task, false);
         return;
     }
@@ -234,7 +234,7 @@ static void redirect(struct redis_channel *channel, struct task *task, bool is_a
     if (error_is_set(&client->failure))
         fail_fast(client, task);
     else
-        DL_APPEND(client->waiting_asking, task);
+        DL_APPEND(client->waiting_imports, task);
 }
 
 bool redis_cluster_redirect(struct redis_channel *channel, struct task *task,
@@ -248,8 +248,8 @@ bool redis_cluster_redirect(struct redis_channel *channel, struct task *task,
         return false;
     for (size_t i = 0; i < ARRAY_LENGTH(doubts); i++)
         cluster->is_doubtful = cluster->is_doubtful || redis_reply_is_error(reply, doubts[i]);
-    bool is_ask = redis_reply_is_error(reply, "ASK ");
-    if (!is_ask && !redis_reply_is_error(reply, "MOVED "))
+    bool is_import = redis_reply_is_error(reply, "ASK ");
+    if (!is_import && !redis_reply_is_error(reply, "MOVED "))
         return false;
     cluster->is_doubtful = true;
     _cleanup_(memory_free) char *host = NULL;
@@ -261,7 +261,7 @@ bool redis_cluster_redirect(struct redis_channel *channel, struct task *task,
         task_failf(task, "Redis at %s redirects to yet another node: the cluster has more than %d",
                    client->server.address, REDIS_MAX_NODES);
     else
-        redirect(channel, task, is_ask, to);
+        redirect(channel, task, is_import, to);
     return true;
 }
 
@@ -306,10 +306,10 @@ int64_t redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, struc
         is_wanted = check_client(client, now_ms) || is_wanted;
         may_be_slow = may_be_slow || client->shared != NULL;
     }
-    int64_t due_ms = discovery->asked_ms + REFRESH_MS;
-    if (!discovery->is_asking && is_wanted && now_ms >= due_ms) {
+    int64_t due_ms = discovery->requested_ms + REFRESH_MS;
+    if (!discovery->is_requesting && is_wanted && now_ms >= due_ms) {
         cluster->is_doubtful = false;
-        redis_discovery_ask(discovery, now_ms, now_ms + ALL_MS);
+        redis_discovery_request(discovery, now_ms, now_ms + ALL_MS);
     }
     int64_t next_ms = redis_discovery_check(discovery, now_ms);
     if (discovery->found != NULL)
@@ -322,8 +322,8 @@ int64_t redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, struc
         error_done(&discovery->error);
         cluster->is_doubtful = true;
     }
-    if (!discovery->is_asking && is_wanted)
-        next_ms = earliest(next_ms, discovery->asked_ms + REFRESH_MS);
+    if (!discovery->is_requesting && is_wanted)
+        next_ms = earliest(next_ms, discovery->requested_ms + REFRESH_MS);
     else if (may_be_slow)
         next_ms = earliest(next_ms, now_ms + SLOW_MS);
     return next_ms;
@@ -334,7 +334,7 @@ bool redis_cluster_is_busy(const struct redis_cluster *cluster)
     const struct redis_client *client = cluster->clients;
     while (client != NULL && !is_trying(client))
         client = client->next;
-    return client != NULL || cluster->discovery.is_asking;
+    return client != NULL || cluster->discovery.is_requesting;
 }
 
 /* ---- connecting ---- */
@@ -366,10 +366,10 @@ static bool read_map(struct redis_cluster *cluster, int64_t deadline_ms, struct 
 {
     struct redis_discovery *discovery = &cluster->discovery;
     int64_t now_ms = clock_now_ms();
-    redis_discovery_ask(discovery, now_ms, deadline_ms);
+    redis_discovery_request(discovery, now_ms, deadline_ms);
     for (;;) {
         int64_t next_ms = redis_discovery_check(discovery, clock_now_ms());
-        if (!discovery->is_asking)
+        if (!discovery->is_requesting)
             break;
         wait(discovery, next_ms);
     }

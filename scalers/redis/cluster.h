@@ -1,7 +1,7 @@
 /*
  * A Redis Cluster: a client for each node that has keys of ours, and above them the slots, which
  * say whose a key is. What a node says of one key is believed where it has the key's slot; where
- * it names another node (MOVED, ASK), that one is asked.
+ * it names another node (MOVED, ASK), that one is queried.
  *
  * The map of slots is read again when a node redirects, fails or is slow, and each second while
  * keys are subscribed to; never more than once per second. A node that fails fails its own keys, at
@@ -47,7 +47,7 @@ bool redis_cluster_connect(const void *connection_options, int64_t deadline_ms, 
                            struct error *error);
 void redis_cluster_disconnect(void *cluster);
 
-/* The client of the node that has the task's key. NULL: there is none that can be asked, and the
+/* The client of the node that has the task's key. NULL: there is none that works, and the
  * task has ended. */
 struct redis_client *redis_cluster_route(struct redis_cluster *cluster, struct task *task);
 

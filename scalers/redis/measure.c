@@ -63,7 +63,7 @@ static bool take_from(struct task **waiting, struct task *wanted)
 static void stop_waiting(struct redis_client *client, struct task *task)
 {
     while (client != NULL && !take_from(&client->waiting_isolated, task) &&
-           !take_from(&client->waiting, task) && !take_from(&client->waiting_asking, task))
+           !take_from(&client->waiting, task) && !take_from(&client->waiting_imports, task))
         client = client->next;
 }
 
@@ -104,7 +104,7 @@ static bool send_waiting(struct redis_client *client, redis_send_tasks *send, st
     struct redis_channel *isolated = client->isolated;
     if (client->waiting_isolated != NULL && isolated != NULL && isolated->state == REDIS_READY)
         send_list(client, isolated, &client->waiting_isolated, true, send);
-    if (client->waiting == NULL && client->waiting_asking == NULL)
+    if (client->waiting == NULL && client->waiting_imports == NULL)
         return true;
     if (client->shared == NULL && !redis_client_open_shared(client, error))
         return false;
@@ -117,9 +117,9 @@ static bool send_waiting(struct redis_client *client, redis_send_tasks *send, st
     redis_subscriber_prepare(&client->subscriber, client->shared, client->waiting);
     send_list(client, client->shared, &client->waiting, client->was_kept_back, send);
     client->was_kept_back = false;
-    client->shared->is_asking = true;
-    send_list(client, client->shared, &client->waiting_asking, true, send);
-    client->shared->is_asking = false;
+    client->shared->is_importing = true;
+    send_list(client, client->shared, &client->waiting_imports, true, send);
+    client->shared->is_importing = false;
     return true;
 }
 
@@ -265,7 +265,7 @@ static bool can_send_any(struct redis_client *client)
 {
     return redis_follow_master(client, clock_now_ms()) &&
            (can_send(client->waiting, client->shared) ||
-            can_send(client->waiting_asking, client->shared) ||
+            can_send(client->waiting_imports, client->shared) ||
             can_send(client->waiting_isolated, client->isolated));
 }
 
@@ -289,7 +289,7 @@ static int64_t check_all(struct measuring *measuring, struct error *error)
 static bool has_work(const struct redis_client *client)
 {
     return client->waiting != NULL || client->waiting_isolated != NULL ||
-           client->waiting_asking != NULL ||
+           client->waiting_imports != NULL ||
            (client->shared != NULL && redis_channel_has_tasks(client->shared)) ||
            (client->isolated != NULL && redis_channel_has_tasks(client->isolated)) ||
            redis_subscriber_is_needed(&client->subscriber);
@@ -339,7 +339,7 @@ static bool run(struct measuring *measuring, struct feed *feed, struct error *er
     DL_FOREACH(clients_of(measuring), client) {
         abandon_tasks(client->shared);
         abandon_tasks(client->isolated);
-        client->waiting = client->waiting_isolated = client->waiting_asking = NULL;
+        client->waiting = client->waiting_isolated = client->waiting_imports = NULL;
     }
     polled_done(&measuring->polled);
     return usable;

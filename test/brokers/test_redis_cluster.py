@@ -146,7 +146,9 @@ def test_a_slot_that_moves_is_followed_with_its_subscriptions(redis):
             Values(quick, trigger(redis, "{jobs}:busy")) as busy:
         answers(quick, trigger(redis, "{jobs}:busy"), 3, True)
         idle = [trigger(redis, key) for key in ("jobs", "{jobs}:later")]
+        before = calls(redis, "client|caching")
         with Streams(server, idle) as streams:
+            wait_until(lambda: calls(redis, "client|caching") >= before + 2, 10, "the subscriptions")
             for metadata in idle:
                 answers(slow, metadata, 0, False)
             redis.begin_move(slot, source, target)

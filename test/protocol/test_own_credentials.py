@@ -175,20 +175,22 @@ def test_a_list_allows_addresses_of_triggers_beside_a_cluster_wide_authenticatio
         assert not listener.connections
 
 
-@pytest.mark.parametrize("scaler", ["redis-sentinel", "redis-sentinel-streams"])
-def test_sentinels_are_the_address_that_counts(folder, api, scaler):
-    """Each is written out: what a caller sends as a variable's value is asked for no master."""
+@pytest.mark.parametrize("scaler", ["redis-sentinel", "redis-sentinel-streams", "redis-cluster", "redis-cluster-streams"])
+def test_sentinels_and_listed_nodes_are_the_address_that_counts(folder, api, scaler):
+    """Each is written out: what a caller sends as a variable's value is asked for no master or node."""
     api.secret("redis", password=PASSWORD)
     api.authentication("redis", "redis", "password")
-    more = {"listName": "jobs", "listLength": "1"} if scaler == "redis-sentinel" else \
+    more = {"listName": "jobs", "listLength": "1"} if not scaler.endswith("streams") else \
         {"stream": "jobs", "consumerGroup": "workers", "pendingEntriesCount": "1"}
-    metadata = {"scalerAddress": "backlog:9090", "scaler": scaler, "sentinelMaster": "mymaster", **more}
+    metadata = {"scalerAddress": "backlog:9090", "scaler": scaler, **more}
+    master = {"sentinelMaster": "mymaster"} if "sentinel" in scaler else {}
     with Listener() as listener, pod(folder, api) as server, Client(server.port) as client:
         evil = f"127.0.0.1:{listener.port}"
-        written = {**metadata, "addresses": "127.0.0.1:1"}
+        written = {**metadata, **master, "addresses": "127.0.0.1:1"}
+        metadata |= master
         api.scaled(({**metadata, "addressesFromEnv": "SENTINELS"}, {"name": "redis"}), (written, {"name": "redis"}))
         for call in ({**metadata, "addressesFromEnv": evil}, {**written, "addresses": evil},
-                     {**written, "addresses": f"127.0.0.1:1,{evil}"}, {**written, "sentinelMaster": "other", "addresses": evil}):
+                     {**written, "addresses": f"127.0.0.1:1,{evil}"}, {**written, "listLength": "2", "addresses": evil}):
             code, text = refusal(client.metrics, call, "")
             assert code == grpc.StatusCode.PERMISSION_DENIED, (call, code, text)
         assert not listener.connections

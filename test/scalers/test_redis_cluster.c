@@ -181,7 +181,7 @@ static void a_node_that_redirects_to_itself_is_not_followed(void **state)
     }
 }
 
-static void a_slot_on_its_way_is_asked_for_once(void **state)
+static void a_slot_on_its_way_is_requested_once(void **state)
 {
     (void)state;
     static const char *const answers[] = {":4\r\n", "-ASK 9631 %A\r\n", "-MOVED 9631 %A\r\n"};
@@ -204,7 +204,7 @@ static void a_slot_on_its_way_is_asked_for_once(void **state)
 }
 
 /* TYPE is sent after LLEN, to the same node. */
-static void what_follows_at_a_node_that_was_asked_is_asked_too(void **state)
+static void what_follows_for_a_slot_on_its_way_goes_there_too(void **state)
 {
     (void)state;
     struct world world;
@@ -264,7 +264,7 @@ static void a_node_that_is_always_late_is_believed(void **state)
 }
 
 /* The map has the node that was silent in it no more. */
-static void what_a_former_master_was_asked_goes_to_the_new_one(void **state)
+static void what_was_sent_to_a_former_master_goes_to_the_new_one(void **state)
 {
     (void)state;
     struct world world;
@@ -340,12 +340,12 @@ int main(void)
         cmocka_unit_test(what_has_moved_is_read_where_it_is),
         cmocka_unit_test(nodes_that_redirect_to_each_other_are_followed_a_few_times),
         cmocka_unit_test(a_node_that_redirects_to_itself_is_not_followed),
-        cmocka_unit_test(a_slot_on_its_way_is_asked_for_once),
-        cmocka_unit_test(what_follows_at_a_node_that_was_asked_is_asked_too),
+        cmocka_unit_test(a_slot_on_its_way_is_requested_once),
+        cmocka_unit_test(what_follows_for_a_slot_on_its_way_goes_there_too),
         cmocka_unit_test(a_redirection_to_nowhere_is_named),
         cmocka_unit_test(a_late_reply_is_not_believed),
         cmocka_unit_test(a_node_that_is_always_late_is_believed),
-        cmocka_unit_test(what_a_former_master_was_asked_goes_to_the_new_one),
+        cmocka_unit_test(what_was_sent_to_a_former_master_goes_to_the_new_one),
         cmocka_unit_test(a_replica_is_not_read),
         cmocka_unit_test(a_slot_without_an_owner_is_an_error_and_no_request),
         cmocka_unit_test(a_map_that_is_none_ends_the_attempt),

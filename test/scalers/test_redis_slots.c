@@ -70,7 +70,7 @@ static void owners_come_before_replicas(void **state)
     redis_slot_map_free(map);
 }
 
-static void a_node_without_an_address_is_the_one_that_was_asked(void **state)
+static void a_node_without_an_address_is_the_one_that_replies(void **state)
 {
     (void)state;
     static const char *const none[] = {HOST("0", ""), "$-1\r\n"};
@@ -203,7 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_slot_is_that_of_the_hash_tag),
         cmocka_unit_test(owners_come_before_replicas),
-        cmocka_unit_test(a_node_without_an_address_is_the_one_that_was_asked),
+        cmocka_unit_test(a_node_without_an_address_is_the_one_that_replies),
         cmocka_unit_test(a_range_without_a_usable_master_has_no_owner),
         cmocka_unit_test(what_is_no_list_of_ranges_is_refused),
         cmocka_unit_test(of_many_nodes_replicas_are_left_out),

@@ -148,8 +148,8 @@ static bool reader_failed(struct redis_channel *channel, struct error *error)
 }
 
 /* Where it is refused, so is what comes after it. */
-static void on_asking(struct redis_channel *channel, struct redis_command *command,
-                      const redisReply *reply)
+static void ignore(struct redis_channel *channel, struct redis_command *command,
+                   const redisReply *reply)
 {
     (void)channel;
     (void)command;
@@ -167,9 +167,9 @@ struct redis_command *redis_channel_send(struct redis_channel *channel,
         channel->was_idle = true;
     }
     DL_APPEND(channel->commands, command);
-    command->is_asking = channel->is_asking;
-    if (channel->is_asking) { /* nothing else may be sent before it then */
-        command->on_first_reply = on_asking;
+    command->is_importing = channel->is_importing;
+    if (channel->is_importing) { /* nothing else may be sent before it then */
+        command->on_first_reply = ignore;
         redis_output_add(&channel->output, (const char *const[]){"ASKING", NULL});
     } else if (request->on_first_reply != NULL)
         redis_output_add(&channel->output, request->first_words);
@@ -245,9 +245,9 @@ static void handle_oldest(struct redis_channel *channel, const redisReply *reply
         return;
     }
     channel->has_answered = channel->has_answered || command->tasks != NULL;
-    channel->is_asking = command->is_asking; /* what its handler sends is for the same key */
+    channel->is_importing = command->is_importing; /* what its handler sends is for the same key */
     command->on_reply(channel, command, reply);
-    channel->is_asking = false;
+    channel->is_importing = false;
     DL_DELETE(channel->commands, command);
     free(command);
 }

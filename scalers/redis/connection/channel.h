@@ -52,7 +52,7 @@ struct redis_command {
     redis_on_reply *on_first_reply; /* NULL once it was called */
     struct task *tasks;             /* utlist: who waits for the reply */
     int tries;                      /* the handlers' */
-    bool is_asking;                 /* ASKING was sent just before it */
+    bool is_importing;              /* ASKING was sent just before it */
     struct reading reading;         /* the handlers': what is known when it is sent */
     struct redis_command *prev, *next;
 };
@@ -81,7 +81,7 @@ struct redis_channel {
                                    may have stood still, and not be the master any more */
     int64_t max_reply_from_ms;  /* from then on */
     bool is_late;               /* and it broke for that */
-    bool is_asking;             /* what is sent now is for a slot that is being moved here */
+    bool is_importing;          /* what is sent now is for a slot that is being moved here */
 
     /* The owner's. `on_connected` sends the commands to set it up; the channel is ready once all
      * are replied to. `on_push` returns whether a message was not the reply to a command. */

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 enum {
-    ASK_MS = 1000, /* for a node to connect and reply; less where many are to be tried */
-    MIN_ASK_MS = 200,
+    NODE_MS = 1000, /* for a node to connect and reply; less where many are to be tried */
+    MIN_NODE_MS = 200,
     LATE_MS = 500, /* a node that stood still that long may not know yet what has changed */
     MAX_REASONS = 1024,
 };
@@ -61,7 +61,7 @@ static void on_slots(struct redis_channel *channel, struct redis_command *comman
 {
     (void)command;
     struct redis_discovery *discovery = channel->owner;
-    if (!discovery->is_asking || error_is_set(&channel->refusal))
+    if (!discovery->is_requesting || error_is_set(&channel->refusal))
         return;
     if (redis_reply_is_error(reply, "ERR This instance has cluster support disabled"))
         error_unavailable(&discovery->failed,
@@ -105,9 +105,9 @@ static void try_next(struct redis_discovery *discovery, int64_t now_ms)
 {
     size_t left = count_all(discovery) - discovery->tried;
     int64_t share_ms = (discovery->until_ms - now_ms) / (int64_t)left;
-    if (share_ms < MIN_ASK_MS)
-        share_ms = MIN_ASK_MS;
-    discovery->deadline_ms = now_ms + (share_ms < ASK_MS ? share_ms : ASK_MS);
+    if (share_ms < MIN_NODE_MS)
+        share_ms = MIN_NODE_MS;
+    discovery->deadline_ms = now_ms + (share_ms < NODE_MS ? share_ms : NODE_MS);
     if (discovery->channel == NULL) {
         set_server(discovery);
         open_channel(discovery);
@@ -117,10 +117,10 @@ static void try_next(struct redis_discovery *discovery, int64_t now_ms)
     redis_channel_flush(discovery->channel, &discovery->failed);
 }
 
-void redis_discovery_ask(struct redis_discovery *discovery, int64_t now_ms, int64_t until_ms)
+void redis_discovery_request(struct redis_discovery *discovery, int64_t now_ms, int64_t until_ms)
 {
-    discovery->is_asking = true;
-    discovery->asked_ms = now_ms;
+    discovery->is_requesting = true;
+    discovery->requested_ms = now_ms;
     discovery->until_ms = until_ms;
     discovery->tried = 0;
     error_done(&discovery->error);
@@ -132,7 +132,7 @@ void redis_discovery_ask(struct redis_discovery *discovery, int64_t now_ms, int6
 
 static void end(struct redis_discovery *discovery)
 {
-    discovery->is_asking = false;
+    discovery->is_requesting = false;
     error_done(&discovery->failed);
 }
 
@@ -159,7 +159,7 @@ void redis_discovery_step(struct redis_discovery *discovery, short revents)
     _cleanup_(error_done) struct error error = {0};
     if (redis_channel_step(discovery->channel, revents, &error))
         return;
-    if (!discovery->is_asking) /* it was idle */
+    if (!discovery->is_requesting) /* it was idle */
         redis_channel_free(TAKE(discovery->channel));
     else if (!error_is_set(&discovery->failed))
         error_move(&discovery->failed, &error);
@@ -167,7 +167,7 @@ void redis_discovery_step(struct redis_discovery *discovery, short revents)
 
 int64_t redis_discovery_check(struct redis_discovery *discovery, int64_t now_ms)
 {
-    while (discovery->is_asking) {
+    while (discovery->is_requesting) {
         if (discovery->found != NULL) {
             error_done(&discovery->error);
             end(discovery);

@@ -1,5 +1,5 @@
 /*
- * Which nodes of a Redis Cluster have which slots: CLUSTER SLOTS, asked of one node after the other
+ * Which nodes of a Redis Cluster have which slots: CLUSTER SLOTS, sent to one node after the other
  * until one replies, on a connection of its own that is kept.
  *
  * Threads: that of the client. Owner: the client.
@@ -17,18 +17,18 @@
 #include <stdint.h>
 
 struct redis_discovery {
-    const struct redis_connection *options; /* whose addresses are asked where no node replies */
-    const struct redis_slot_map *map;       /* whose nodes are asked; borrowed */
-    struct redis_server server;             /* who is asked, or was last */
+    const struct redis_connection *options; /* whose addresses are tried where no node replies */
+    const struct redis_slot_map *map;       /* whose nodes are tried first; borrowed */
+    struct redis_server server;             /* the node that is tried, or was last */
     struct redis_channel *channel;          /* NULL: none */
-    bool is_asking;
-    int64_t asked_ms;    /* since when, or when last; 0: never */
-    int64_t deadline_ms; /* of the node that is asked */
-    int64_t until_ms;    /* of all of them */
-    size_t next;         /* of all nodes and addresses */
+    bool is_requesting;
+    int64_t requested_ms; /* since when, or when last; 0: never */
+    int64_t deadline_ms;  /* of that node */
+    int64_t until_ms;     /* of all of them */
+    size_t next;          /* of all nodes and addresses */
     size_t tried;
     struct redis_slot_map *found; /* the new map, to be taken; NULL: none yet */
-    struct error failed;          /* of the node that is asked */
+    struct error failed;          /* of that node */
     struct error error;           /* none replied the last time, and why */
 };
 
@@ -37,8 +37,8 @@ void redis_discovery_init(struct redis_discovery *discovery, const struct redis_
                           const struct redis_server *like);
 void redis_discovery_done(struct redis_discovery *discovery);
 
-/* Asks again, and is done by then: `found` or `error` is set. */
-void redis_discovery_ask(struct redis_discovery *discovery, int64_t now_ms, int64_t until_ms);
+/* Reads it again, and is done by then: `found` or `error` is set. */
+void redis_discovery_request(struct redis_discovery *discovery, int64_t now_ms, int64_t until_ms);
 
 /* After poll(), and whenever the time has come. Returns when that is. */
 void redis_discovery_step(struct redis_discovery *discovery, short revents);

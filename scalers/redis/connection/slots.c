@@ -72,7 +72,7 @@ static bool is_host(const char *host, size_t length)
 
 /* One node of a range: host, port, id, more. A node that does not know its own address sends
  * nothing, or "?" where it is to be known by a name that is not set. */
-static bool parse_node(const redisReply *node, const char *asked, const char **ret_host,
+static bool parse_node(const redisReply *node, const char *own_host, const char **ret_host,
                        int *ret_port)
 {
     if (node->type != REDIS_REPLY_ARRAY || node->elements < 2 ||
@@ -81,7 +81,7 @@ static bool parse_node(const redisReply *node, const char *asked, const char **r
         return false;
     const redisReply *host = node->element[0];
     *ret_port = (int)node->element[1]->integer;
-    *ret_host = asked;
+    *ret_host = own_host;
     if (host->type == REDIS_REPLY_STRING && host->len > 0)
         *ret_host = host->str;
     else if (host->type != REDIS_REPLY_STRING && host->type != REDIS_REPLY_NIL)
@@ -103,11 +103,11 @@ static bool is_range(const redisReply *range)
 }
 
 /* A range whose master has no address is one without an owner. */
-static bool add_range(struct redis_slot_map *map, const redisReply *range, const char *asked)
+static bool add_range(struct redis_slot_map *map, const redisReply *range, const char *own_host)
 {
     const char *host = NULL;
     int port = 0;
-    if (!parse_node(range->element[2], asked, &host, &port))
+    if (!parse_node(range->element[2], own_host, &host, &port))
         return true;
     uint16_t owner = redis_slot_map_node(map, host, port);
     for (long long slot = range->element[0]->integer; slot <= range->element[1]->integer; slot++)
@@ -115,12 +115,12 @@ static bool add_range(struct redis_slot_map *map, const redisReply *range, const
     return owner != REDIS_NO_NODE;
 }
 
-static void add_replicas(struct redis_slot_map *map, const redisReply *range, const char *asked)
+static void add_replicas(struct redis_slot_map *map, const redisReply *range, const char *own_host)
 {
     const char *host = NULL;
     int port = 0;
     for (size_t i = 3; i < range->elements; i++)
-        if (parse_node(range->element[i], asked, &host, &port))
+        if (parse_node(range->element[i], own_host, &host, &port))
             redis_slot_map_node(map, host, port);
 }
 
