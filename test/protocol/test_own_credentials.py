@@ -177,7 +177,7 @@ def test_a_list_allows_addresses_of_triggers_beside_a_cluster_wide_authenticatio
 
 @pytest.mark.parametrize("scaler", ["redis-sentinel", "redis-sentinel-streams", "redis-cluster", "redis-cluster-streams"])
 def test_sentinels_and_listed_nodes_are_the_address_that_counts(folder, api, scaler):
-    """Each is written out: what a caller sends as a variable's value is asked for no master or node."""
+    """Each is written out: what a caller sends as a variable's value names no master or node."""
     api.secret("redis", password=PASSWORD)
     api.authentication("redis", "redis", "password")
     more = {"listName": "jobs", "listLength": "1"} if not scaler.endswith("streams") else \
@@ -190,7 +190,7 @@ def test_sentinels_and_listed_nodes_are_the_address_that_counts(folder, api, sca
         metadata |= master
         api.scaled(({**metadata, "addressesFromEnv": "SENTINELS"}, {"name": "redis"}), (written, {"name": "redis"}))
         for call in ({**metadata, "addressesFromEnv": evil}, {**written, "addresses": evil},
-                     {**written, "addresses": f"127.0.0.1:1,{evil}"}, {**written, "listLength": "2", "addresses": evil}):
+                     {**written, "addresses": f"127.0.0.1:1,{evil}"}, {**written, "interval": "7s", "addresses": evil}):
             code, text = refusal(client.metrics, call, "")
             assert code == grpc.StatusCode.PERMISSION_DENIED, (call, code, text)
         assert not listener.connections
