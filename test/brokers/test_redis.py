@@ -449,7 +449,7 @@ connections:
 
 def test_a_node_of_a_cluster_is_named_as_such(client):
     with Redis(f"cluster-enabled yes\ncluster-port {free_port()}") as node:
-        assert "node of a Redis Cluster, which is not supported" in unavailable(client, of_list(node, "jobs"))
+        assert "its Redis Cluster is not complete" in unavailable(client, of_list(node, "jobs"))
 
 
 def mistakes(client, metadata):

@@ -236,6 +236,7 @@ def test_a_failover_is_followed(redis, folder, number):
             redis.call("RPUSH", idle, 1)
             streams.wait_for_pushes([0])
             answers(client, trigger(redis, idle, **tls), 1, True)
+            wait_until(lambda: len(seen.seen) > since, 10, "another answer")
         assert set(seen.seen) <= {4, 5, None}
         assert set(seen.seen[since:]) == {5}, "an old master was believed"
         assert set(near.seen) == {4} and near.longest_seconds < 2
