@@ -38,7 +38,9 @@ struct redis_client {
     size_t losses;                  /* of shared channels in a row that replied to no task */
     int64_t last_stall_ms;          /* 0: never */
     int64_t standby_retry_ms;
-    bool has_warned; /* that it cannot know the consumers of a stream */
+    bool is_server_clock_known;
+    int64_t server_clock_ms; /* what to add to clock_now_ms() for the server's time */
+    bool has_warned;         /* that it cannot know the consumers of a stream */
 
     /* Of a node of a cluster (redis/cluster.h). */
     struct redis_cluster *cluster; /* NULL: it is none */

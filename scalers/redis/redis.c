@@ -13,6 +13,7 @@
 #include "redis/connect.h"
 #include "redis/measure.h"
 #include "redis/options.h"
+#include "redis/queue.h"
 
 #include <math.h>
 #include <utlist.h>
@@ -24,10 +25,6 @@ enum {
     MAX_TYPE = 40,
 };
 
-struct list_query {
-    const char *list_name;
-};
-
 struct list_target {
     int64_t list_length;
     int64_t activation_list_length;
@@ -37,9 +34,35 @@ struct list_target {
     {.key = "listName",                                                                            \
      .scope = OPTION_QUERY,                                                                        \
      .type = OPTION_STRING,                                                                        \
-     OPTION_FIELD(struct list_query, list_name),                                                   \
-     .flags = OPTION_REQUIRED,                                                                     \
-     .doc = "the key of a list, set, sorted set or hash; one that does not exist has no items"},   \
+     OPTION_FIELD(struct redis_queue, list_name),                                                  \
+     .doc = "the key of a list, set, sorted set or hash; one that does not exist has no items; "   \
+            "must be set unless keys or library is"},                                              \
+        {.key = "keys",                                                                            \
+         .scope = OPTION_QUERY,                                                                    \
+         .type = OPTION_LIST,                                                                      \
+         OPTION_FIELD(struct redis_queue, keys),                                                   \
+         .doc = "instead of listName: up to 64 such keys, whose items are added; they are read "   \
+                "at one moment"},                                                                  \
+        {.key = "library",                                                                         \
+         .scope = OPTION_QUERY,                                                                    \
+         .type = OPTION_CHOICE,                                                                    \
+         OPTION_FIELD(struct redis_queue, library),                                                \
+         .choices = redis_library_names,                                                           \
+         .default_value = "none",                                                                  \
+         .doc = "instead of listName: the job library of the queue queueName. Jobs count that "    \
+                "wait or whose delay is over, none while the queue is paused; jobs in progress "   \
+                "are in flight"},                                                                  \
+        {.key = "queueName",                                                                       \
+         .scope = OPTION_QUERY,                                                                    \
+         .type = OPTION_STRING,                                                                    \
+         OPTION_FIELD(struct redis_queue, queue_name),                                             \
+         .doc = "with library: the name of the queue, as the library has it"},                     \
+        {.key = "prefix",                                                                          \
+         .scope = OPTION_QUERY,                                                                    \
+         .type = OPTION_STRING,                                                                    \
+         OPTION_FIELD(struct redis_queue, prefix),                                                 \
+         .doc = "with library: what its keys begin with, without the colon; default: bull, or "    \
+                "rq"},                                                                             \
         {.key = "listLength",                                                                      \
          .scope = OPTION_TARGET,                                                                   \
          .type = OPTION_INT,                                                                       \
@@ -59,12 +82,23 @@ static const struct option table[] = {REDIS_SERVER_OPTIONS, LIST_OPTIONS, {0}};
 static const struct option sentinel_table[] = {REDIS_SENTINEL_OPTIONS, LIST_OPTIONS, {0}};
 static const struct option cluster_table[] = {REDIS_CLUSTER_OPTIONS, LIST_OPTIONS, {0}};
 
+static void check(const struct options *options, struct error *mistakes)
+{
+    redis_queue_check(options->query, mistakes);
+}
+
+static void check_cluster(const struct options *options, struct error *mistakes)
+{
+    redis_queue_check(options->query, mistakes);
+    redis_queue_check_slots(options->query, mistakes);
+}
+
 static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
-    const struct list_query *query = options->query;
     const struct list_target *target = options->target;
+    _cleanup_(memory_free) char *name = redis_queue_name(options->query);
     *ret_spec = (struct metric_spec){
-        .metric_name = text_format("redis-%s", query->list_name),
+        .metric_name = text_format("redis-%s", name),
         .target = (double)target->list_length,
         .idle_interval_ms = IDLE_INTERVAL_MS,
     };
@@ -92,8 +126,8 @@ static void answer(struct task *task, double length)
 
 static const char *key_of(const struct task *task)
 {
-    const struct list_query *query = task->query;
-    return query->list_name;
+    const struct redis_queue *queue = task->query;
+    return queue->list_name;
 }
 
 static void fail(struct redis_channel *channel, struct task *task, const redisReply *reply)
@@ -179,7 +213,10 @@ static void send_tasks(struct redis_client *client, struct redis_channel *channe
     while (tasks != NULL) {
         struct task *task = tasks;
         DL_DELETE(tasks, task);
-        read_length(client, channel, task, 0);
+        if (key_of(task) != NULL)
+            read_length(client, channel, task, 0);
+        else
+            redis_queue_read(client, channel, task);
     }
 }
 
@@ -188,16 +225,20 @@ static bool measure(void *client, struct feed *feed, struct error *error)
     return redis_measure(client, feed, send_tasks, error);
 }
 
+static const char *route_of(const struct task *task)
+{
+    return redis_queue_route(task->query);
+}
+
 static bool measure_cluster(void *cluster, struct feed *feed, struct error *error)
 {
-    return redis_measure_cluster(cluster, feed, send_tasks, key_of, error);
+    return redis_measure_cluster(cluster, feed, send_tasks, route_of, error);
 }
 
 static unsigned reports(const struct options *options, const char **ret_advice)
 {
-    (void)options;
     *ret_advice = "a list has only what waits: use redis-streams with consumerGroup and lagCount";
-    return 0;
+    return redis_queue_has_in_flight(options->query) ? READING_IN_FLIGHT : 0;
 }
 
 #define DIFFERENCES                                                                                \
@@ -216,8 +257,9 @@ const struct scaler scaler_redis = {
     .summary = "Items of a Redis list, set, sorted set or hash",
     .differences = differences,
     .options = table,
-    .sizes = {sizeof(struct redis_connection), sizeof(struct list_query),
+    .sizes = {sizeof(struct redis_connection), sizeof(struct redis_queue),
               sizeof(struct list_target)},
+    .check = check,
     .check_connection = redis_connection_check,
     .reports = reports,
     .metric_spec = metric_spec,
@@ -235,8 +277,9 @@ const struct scaler scaler_redis_sentinel = {
     .summary = "Items of a Redis list, set, sorted set or hash, at the master that Sentinels name",
     .differences = sentinel_differences,
     .options = sentinel_table,
-    .sizes = {sizeof(struct redis_connection), sizeof(struct list_query),
+    .sizes = {sizeof(struct redis_connection), sizeof(struct redis_queue),
               sizeof(struct list_target)},
+    .check = check,
     .check_connection = redis_connection_check,
     .reports = reports,
     .metric_spec = metric_spec,
@@ -254,8 +297,9 @@ const struct scaler scaler_redis_cluster = {
     .summary = "Items of a list, set, sorted set or hash, in a Redis Cluster",
     .differences = cluster_differences,
     .options = cluster_table,
-    .sizes = {sizeof(struct redis_connection), sizeof(struct list_query),
+    .sizes = {sizeof(struct redis_connection), sizeof(struct redis_queue),
               sizeof(struct list_target)},
+    .check = check_cluster,
     .check_connection = redis_connection_check,
     .reports = reports,
     .metric_spec = metric_spec,

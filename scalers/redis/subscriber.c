@@ -185,14 +185,14 @@ static void on_caching(struct redis_channel *channel, struct redis_command *comm
 /* Whether the task's reading is to be tracked; else says why it cannot be, where it never can on
  * this channel. */
 static bool subscribe(struct redis_subscriber *subscriber, const struct redis_channel *channel,
-                      const char *key, struct task *task)
+                      const char *const *keys, struct task *task)
 {
     if (!task_wants_subscription(task))
         return false;
     if (channel->is_importing) /* it is soon to be read there without, or elsewhere */
         return false;
     if (subscriber->tracked == channel) {
-        redis_subscriptions_add(&subscriber->subscriptions, key, &task->notifier);
+        redis_subscriptions_add(&subscriber->subscriptions, keys, &task->notifier);
         return true;
     }
     if (error_is_set(&subscriber->refusal))
@@ -200,14 +200,14 @@ static bool subscribe(struct redis_subscriber *subscriber, const struct redis_ch
     return false;
 }
 
-struct redis_command *redis_subscriber_read(struct redis_subscriber *subscriber,
-                                            struct redis_channel *channel,
-                                            struct redis_request request, const char *key,
-                                            struct task *const *tasks)
+struct redis_command *redis_subscriber_read_keys(struct redis_subscriber *subscriber,
+                                                 struct redis_channel *channel,
+                                                 struct redis_request request,
+                                                 const char *const *keys, struct task *const *tasks)
 {
     bool is_tracked = false;
     for (size_t i = 0; tasks[i] != NULL; i++)
-        is_tracked = subscribe(subscriber, channel, key, tasks[i]) || is_tracked;
+        is_tracked = subscribe(subscriber, channel, keys, tasks[i]) || is_tracked;
     if (is_tracked) {
         memcpy(request.first_words, (const char *const[]){"CLIENT", "CACHING", "YES", NULL},
                4 * sizeof(char *));
@@ -217,6 +217,15 @@ struct redis_command *redis_subscriber_read(struct redis_subscriber *subscriber,
     for (size_t i = 0; tasks[i] != NULL; i++)
         redis_command_add_task(command, tasks[i]);
     return command;
+}
+
+struct redis_command *redis_subscriber_read(struct redis_subscriber *subscriber,
+                                            struct redis_channel *channel,
+                                            struct redis_request request, const char *key,
+                                            struct task *const *tasks)
+{
+    return redis_subscriber_read_keys(subscriber, channel, request,
+                                      (const char *const[]){key, NULL}, tasks);
 }
 
 /* Where CLIENT TRACKING itself was not replied to, it is not sent on the next channel, too. */
@@ -288,5 +297,9 @@ int64_t redis_subscriber_check(struct redis_subscriber *subscriber, int64_t now_
     }
     if (now_ms >= subscriber->pinged_ms + PING_MS)
         ping(subscriber, now_ms);
-    return subscriber->channel == NULL ? CLOCK_NEVER : subscriber->pinged_ms + PING_MS;
+    int64_t due_ms = redis_subscriptions_notify_due(&subscriber->subscriptions, now_ms);
+    if (subscriber->channel == NULL)
+        return CLOCK_NEVER;
+    int64_t ping_ms = subscriber->pinged_ms + PING_MS;
+    return due_ms < ping_ms ? due_ms : ping_ms;
 }

@@ -51,6 +51,13 @@ struct redis_command *redis_subscriber_read(struct redis_subscriber *subscriber,
                                             struct redis_request request, const char *key,
                                             struct task *const *tasks);
 
+/* The same of a request that reads several keys, which end with NULL. */
+struct redis_command *redis_subscriber_read_keys(struct redis_subscriber *subscriber,
+                                                 struct redis_channel *channel,
+                                                 struct redis_request request,
+                                                 const char *const *keys,
+                                                 struct task *const *tasks);
+
 /* The channel is about to be closed: what it has read is not reported any more. */
 void redis_subscriber_forget_channel(struct redis_subscriber *subscriber,
                                      const struct redis_channel *channel);

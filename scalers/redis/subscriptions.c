@@ -1,5 +1,6 @@
 #include "redis/subscriptions.h"
 
+#include "base/clock.h"
 #include "base/hash_table.h"
 #include "base/memory.h"
 
@@ -7,15 +8,23 @@
 #include <string.h>
 #include <utlist.h>
 
+/* One of the keys that a notifier waits for. */
+struct subscription_key {
+    struct redis_subscription *subscription;
+    struct redis_subscribed_key *key;
+    struct subscription_key *next, *prev; /* among the key's */
+};
+
 struct redis_subscription {
     struct notifier notifier;
-    struct redis_subscribed_key *key;
-    struct redis_subscription *next, *prev; /* among the key's */
-    UT_hash_handle hh;                      /* by notifier.id */
+    int64_t at_ms;     /* 0: no time */
+    UT_hash_handle hh; /* by notifier.id */
+    size_t count;
+    struct subscription_key keys[];
 };
 
 struct redis_subscribed_key {
-    struct redis_subscription *subscriptions; /* utlist, never empty */
+    struct subscription_key *waiting; /* utlist, never empty */
     UT_hash_handle hh;
     char name[];
 };
@@ -35,34 +44,51 @@ static struct redis_subscription *find(const struct redis_subscriptions *subscri
     return found;
 }
 
-void redis_subscriptions_add(struct redis_subscriptions *subscriptions, const char *name,
+static struct redis_subscribed_key *add_key(struct redis_subscriptions *subscriptions,
+                                            const char *name)
+{
+    size_t length = strlen(name);
+    struct redis_subscribed_key *key = find_key(subscriptions, name, length);
+    if (key != NULL)
+        return key;
+    key = memory_new(sizeof(*key) + length + 1);
+    memcpy(key->name, name, length);
+    HASH_ADD_KEYPTR(hh, subscriptions->keys, key->name, length, key);
+    return key;
+}
+
+void redis_subscriptions_add(struct redis_subscriptions *subscriptions, const char *const *keys,
                              const struct notifier *notifier)
 {
     if (find(subscriptions, notifier->id) != NULL)
         return;
-    size_t length = strlen(name);
-    struct redis_subscribed_key *key = find_key(subscriptions, name, length);
-    if (key == NULL) {
-        key = memory_new(sizeof(*key) + length + 1);
-        memcpy(key->name, name, length);
-        HASH_ADD_KEYPTR(hh, subscriptions->keys, key->name, length, key);
+    size_t count = 0;
+    while (keys[count] != NULL)
+        count++;
+    struct redis_subscription *added = memory_new(sizeof(*added) + count * sizeof(*added->keys));
+    added->notifier = *notifier;
+    added->count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct subscription_key *waiting = &added->keys[i];
+        waiting->subscription = added;
+        waiting->key = add_key(subscriptions, keys[i]);
+        DL_APPEND(waiting->key->waiting, waiting);
     }
-    struct redis_subscription *added = memory_new(sizeof(*added));
-    *added = (struct redis_subscription){.notifier = *notifier, .key = key};
-    DL_APPEND(key->subscriptions, added);
     HASH_ADD(hh, subscriptions->all, notifier.id, sizeof(added->notifier.id), added);
 }
 
 static void take_away(struct redis_subscriptions *subscriptions, struct redis_subscription *gone)
 {
-    struct redis_subscribed_key *key = gone->key;
     HASH_DELETE(hh, subscriptions->all, gone);
-    DL_DELETE(key->subscriptions, gone);
+    for (size_t i = 0; i < gone->count; i++) {
+        struct redis_subscribed_key *key = gone->keys[i].key;
+        DL_DELETE(key->waiting, &gone->keys[i]);
+        if (key->waiting != NULL)
+            continue;
+        HASH_DELETE(hh, subscriptions->keys, key);
+        free(key);
+    }
     free(gone);
-    if (key->subscriptions != NULL)
-        return;
-    HASH_DELETE(hh, subscriptions->keys, key);
-    free(key);
 }
 
 void redis_subscriptions_remove(struct redis_subscriptions *subscriptions, uint64_t notifier_id)
@@ -90,7 +116,40 @@ void redis_subscriptions_notify(struct redis_subscriptions *subscriptions, const
 {
     struct redis_subscribed_key *key = NULL;
     while ((key = find_key(subscriptions, name, length)) != NULL)
-        notify(subscriptions, key->subscriptions);
+        notify(subscriptions, key->waiting->subscription);
+}
+
+void redis_subscriptions_set_time(struct redis_subscriptions *subscriptions, uint64_t id,
+                                  int64_t at_ms)
+{
+    struct redis_subscription *found = find(subscriptions, id);
+    if (found == NULL)
+        return;
+    found->at_ms = at_ms;
+    if (subscriptions->next_ms == 0 || at_ms < subscriptions->next_ms)
+        subscriptions->next_ms = at_ms;
+}
+
+/* All are walked over, but only when a time has come. */
+int64_t redis_subscriptions_notify_due(struct redis_subscriptions *subscriptions, int64_t now_ms)
+{
+    if (subscriptions->next_ms == 0)
+        return CLOCK_NEVER;
+    if (now_ms < subscriptions->next_ms)
+        return subscriptions->next_ms;
+    struct redis_subscription *subscription;
+    struct redis_subscription *next;
+    subscriptions->next_ms = 0;
+    HASH_ITER(hh, subscriptions->all, subscription, next) {
+        if (subscription->at_ms == 0)
+            continue;
+        if (now_ms >= subscription->at_ms)
+            notify(subscriptions, subscription);
+        else
+            redis_subscriptions_set_time(subscriptions, subscription->notifier.id,
+                                         subscription->at_ms);
+    }
+    return subscriptions->next_ms == 0 ? CLOCK_NEVER : subscriptions->next_ms;
 }
 
 void redis_subscriptions_notify_lost(struct redis_subscriptions *subscriptions,
@@ -100,7 +159,10 @@ void redis_subscriptions_notify_lost(struct redis_subscriptions *subscriptions,
     struct redis_subscription *subscription;
     struct redis_subscription *following;
     HASH_ITER(hh, subscriptions->all, subscription, following) {
-        if (is_lost(context, subscription->key->name))
+        bool is_any_lost = false;
+        for (size_t i = 0; i < subscription->count; i++)
+            is_any_lost = is_any_lost || is_lost(context, subscription->keys[i].key->name);
+        if (is_any_lost)
             notify(subscriptions, subscription);
     }
 }

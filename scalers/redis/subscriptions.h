@@ -1,5 +1,5 @@
 /*
- * Which notifiers wait for a change of which key.
+ * Which notifiers wait for a change of which keys, or for a time.
  *
  * Threads: that of the client.
  */
@@ -16,18 +16,26 @@
 struct redis_subscriptions {
     struct redis_subscribed_key *keys; /* by name */
     struct redis_subscription *all;    /* by the notifier's id */
+    int64_t next_ms;                   /* no subscription has an earlier time; 0: none has one */
 };
 
-/* The name is copied. A notifier that waits already still waits for the key that it came with. */
-void redis_subscriptions_add(struct redis_subscriptions *subscriptions, const char *key,
+/* The names, which end with NULL, are copied. A notifier that waits already still waits for the
+ * keys that it came with. */
+void redis_subscriptions_add(struct redis_subscriptions *subscriptions, const char *const *keys,
                              const struct notifier *notifier);
 void redis_subscriptions_remove(struct redis_subscriptions *subscriptions, uint64_t notifier_id);
 bool redis_subscriptions_has(const struct redis_subscriptions *subscriptions, uint64_t notifier_id);
 
+/* One that waits is also notified at this time (clock_now_ms()), in place of the one set before. */
+void redis_subscriptions_set_time(struct redis_subscriptions *subscriptions, uint64_t notifier_id,
+                                  int64_t at_ms);
+
 /* Those that are notified are removed. */
 void redis_subscriptions_notify(struct redis_subscriptions *subscriptions, const char *key,
                                 size_t length);
-/* Those of the keys that `is_lost`. */
+/* Those whose time has come. Returns when to call it again, at the latest. */
+int64_t redis_subscriptions_notify_due(struct redis_subscriptions *subscriptions, int64_t now_ms);
+/* Those of whose keys one `is_lost`. */
 void redis_subscriptions_notify_lost(struct redis_subscriptions *subscriptions,
                                      bool (*is_lost)(const void *context, const char *key),
                                      const void *context);

@@ -25,6 +25,8 @@ enum option_type {
     OPTION_UNSUPPORTED, /* no field: a key of KEDA's that is refused; `doc` gives the alternative */
 };
 
+enum { OPTION_MAX_PIECES = 64 }; /* of a list */
+
 struct option_list {
     const char **items;
     size_t count;

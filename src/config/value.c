@@ -11,7 +11,7 @@
 
 /* How many pieces a value may have. Each of a list is an allocation and, behind it, a header or a
  * host; a topic may have a thousand partitions. */
-enum { MAX_LIST_PIECES = 64, MAX_RANGES = 1024 };
+enum { MAX_RANGES = 1024 };
 
 /* The end of a JSON integer at `text`, or NULL: no plus sign, no leading zero (RFC 8259, section
  * 6). */
@@ -280,7 +280,7 @@ static bool parse_list(const struct option *row, const char *text, struct option
 {
     char separator = row->flags & OPTION_REPEATED ? '\n' : ',';
     size_t count = count_pieces(text, separator);
-    if (!check_pieces(count, MAX_LIST_PIECES, error))
+    if (!check_pieces(count, OPTION_MAX_PIECES, error))
         return false;
 
     *field = (struct option_list){memory_array(count, sizeof(*field->items)), count};

@@ -239,6 +239,65 @@ static void a_key_that_never_keeps_its_kind_is_given_up(void **state)
     assert_error(measure(&scaler_redis, script, ONE_LIST, 1, 2000), "key \"jobs\": Redis at");
 }
 
+#define KEYS PAIRS("keys", "a, b")
+#define VIDEOS PAIRS("library", "bullmq", "queueName", "videos")
+
+static void the_lengths_of_keys_are_added(void **state)
+{
+    (void)state;
+    struct outcome outcome =
+        measure(&scaler_redis, SCRIPT({"EXEC", "*2\r\n:3\r\n:4\r\n"}), KEYS, 3, 2000);
+    assert_int_equal(outcome.answers, 3);
+    assert_true(outcome.reading.waiting == 7);
+}
+
+static void an_error_within_a_transaction_is_named(void **state)
+{
+    (void)state;
+    assert_error(measure(&scaler_redis,
+                         SCRIPT({"LLEN b", "-NOPERM no permissions\r\n"},
+                                {"EXEC", "-EXECABORT discarded\r\n"}),
+                         KEYS, 2, 2000),
+                 "key \"a\" and others: Redis at");
+    assert_error(
+        measure(&scaler_redis, SCRIPT({"EXEC", "*2\r\n:1\r\n-ERR odd\r\n"}), KEYS, 1, 2000),
+        "key \"b\": Redis at");
+    assert_error(measure(&scaler_redis, SCRIPT({"EXEC", "*1\r\n:1\r\n"}), KEYS, 1, 2000),
+                 "unexpected reply");
+    assert_error(measure(&scaler_redis, SCRIPT({"EXEC", "$-1\r\n"}), VIDEOS, 1, 2000),
+                 "queue \"bullmq-videos\": Redis at");
+    assert_error(measure(&scaler_redis,
+                         SCRIPT({"EXEC", "*2\r\n-WRONGTYPE x\r\n:1\r\n", NULL, 0, 1},
+                                {"EXEC", "*2\r\n+stream\r\n+none\r\n"}),
+                         KEYS, 1, 2000),
+                 "key \"a\" is a stream");
+}
+
+/* Time, wait, prioritized, due, active, paused, and what is next. */
+#define PARTS_AT(seconds, next)                                                                    \
+    "*7\r\n*2\r\n$10\r\n" seconds "\r\n$1\r\n0\r\n:1\r\n:2\r\n:3\r\n:4\r\n:0\r\n" next
+#define JOB_OF_2030 "*2\r\n$1\r\n7\r\n$16\r\n7782400000000000\r\n"
+
+/* The server's clock is years ahead of ours, or behind it, and then known. */
+static void the_server_says_what_is_due(void **state)
+{
+    (void)state;
+    static const char *const first[] = {PARTS_AT("2000000000", JOB_OF_2030),
+                                        PARTS_AT("1000000000", "*0\r\n")};
+    static const char *const then[] = {PARTS_AT("2000000000", "*0\r\n"),
+                                       PARTS_AT("1000000000", JOB_OF_2030)};
+    for (size_t i = 0; i < ARRAY_LENGTH(first); i++) {
+        struct outcome outcome =
+            measure(&scaler_redis, SCRIPT({"EXEC", first[i], NULL, 0, 1}, {"EXEC", then[i]}),
+                    VIDEOS, 1, 2000);
+        assert_int_equal(outcome.answers, 1);
+        assert_true(outcome.reading.waiting == 6);
+        assert_true(outcome.reading.in_flight == 4);
+    }
+    assert_error(measure(&scaler_redis, SCRIPT({"EXEC", first[0]}), VIDEOS, 1, 2000),
+                 "could not be followed");
+}
+
 static void a_change_notifies_each_subscriber_of_its_key_once(void **state)
 {
     (void)state;
@@ -247,8 +306,8 @@ static void a_change_notifies_each_subscriber_of_its_key_once(void **state)
     static const char *const keys[] = {"a", "b", "a", "c", "c"};
     for (uint64_t id = 1; id < 5; id++) {
         const struct notifier notifier = {count_notifications, notified, id};
-        redis_subscriptions_add(&subscriptions, keys[id], &notifier);
-        redis_subscriptions_add(&subscriptions, "another", &notifier);
+        redis_subscriptions_add(&subscriptions, PAIRS(keys[id]), &notifier);
+        redis_subscriptions_add(&subscriptions, PAIRS("another"), &notifier);
     }
     redis_subscriptions_remove(&subscriptions, 3);
     redis_subscriptions_remove(&subscriptions, 3);
@@ -261,6 +320,35 @@ static void a_change_notifies_each_subscriber_of_its_key_once(void **state)
     redis_subscriptions_notify_all(&subscriptions);
     const uint64_t expected[] = {0, 1, 1, 0, 1};
     assert_memory_equal(notified, expected, sizeof(expected));
+    redis_subscriptions_done(&subscriptions);
+}
+
+static void each_key_of_a_subscriber_and_its_time_notify_it_once(void **state)
+{
+    (void)state;
+    uint64_t notified[5] = {0};
+    struct redis_subscriptions subscriptions = {0};
+    for (uint64_t id = 1; id < 5; id++) {
+        const struct notifier notifier = {count_notifications, notified, id};
+        redis_subscriptions_add(&subscriptions, PAIRS("a", id == 4 ? "d" : "b", "c"), &notifier);
+    }
+    assert_true(redis_subscriptions_notify_due(&subscriptions, 1000) == CLOCK_NEVER);
+    redis_subscriptions_set_time(&subscriptions, 9, 5);
+    redis_subscriptions_set_time(&subscriptions, 1, 2000);
+    redis_subscriptions_set_time(&subscriptions, 2, 1500);
+    redis_subscriptions_set_time(&subscriptions, 4, 3000);
+    assert_true(redis_subscriptions_notify_due(&subscriptions, 1499) == 1500);
+    assert_true(redis_subscriptions_notify_due(&subscriptions, 1500) == 2000);
+    assert_int_equal(notified[2], 1);
+    redis_subscriptions_notify(&subscriptions, "b", 1);
+    assert_true(redis_subscriptions_notify_due(&subscriptions, 2500) == 3000);
+    redis_subscriptions_set_time(&subscriptions, 4, 4000);
+    assert_true(redis_subscriptions_notify_due(&subscriptions, 3500) == 4000);
+    assert_true(redis_subscriptions_notify_due(&subscriptions, 4000) == CLOCK_NEVER);
+    redis_subscriptions_notify(&subscriptions, "c", 1);
+    const uint64_t expected[] = {0, 1, 1, 1, 1};
+    assert_memory_equal(notified, expected, sizeof(expected));
+    assert_null(subscriptions.keys);
     redis_subscriptions_done(&subscriptions);
 }
 
@@ -367,7 +455,11 @@ int main(void)
         cmocka_unit_test(an_error_of_xinfo_is_not_taken_for_a_missing_stream),
         cmocka_unit_test(an_invalid_count_is_an_error),
         cmocka_unit_test(a_key_that_never_keeps_its_kind_is_given_up),
+        cmocka_unit_test(the_lengths_of_keys_are_added),
+        cmocka_unit_test(an_error_within_a_transaction_is_named),
+        cmocka_unit_test(the_server_says_what_is_due),
         cmocka_unit_test(a_change_notifies_each_subscriber_of_its_key_once),
+        cmocka_unit_test(each_key_of_a_subscriber_and_its_time_notify_it_once),
         cmocka_unit_test(a_starting_server_is_not_connected_to),
         cmocka_unit_test(a_server_that_repeats_our_password_is_not_quoted),
         cmocka_unit_test(a_silent_server_costs_no_more_than_the_deadline),

@@ -48,7 +48,7 @@ FAMILIES = {
         "authentication": ["username", "password", *TLS, "oauthTokenURI", "clientID", "clientSecret", "scopes", "scope",
                            "endpointParams"],
         "variables": ["host", "username", "password"]}},
-    "redis": {"required": [["address", "addresses", "host", "hosts"]], "builtIn": {
+    "redis": {"required": [["address", "addresses", "host", "hosts"]], "measured": [["listName", "keys", "library"]], "builtIn": {
         "authentication": ["password", *TLS],
         "variables": ["address", "addresses", "host", "hosts", "port", "ports", "username", "password",
                       "sentinelMaster", "sentinelUsername", "sentinelPassword"],
@@ -67,6 +67,7 @@ ABSENT = {"kafka": ["persistentLagTime"],
           "apache-kafka": ["brokerUnsafeSsl", "saslTokenProvider", "oauthTokenEndpointUri", "scopes", "oauthExtensions", "keytab",
                            "realm", "kerberosConfig", "kerberosServiceName", "kerberosDisableFAST", "version", "fullMetadata"],
           "nats-jetstream": ["domain", "apiPrefix"],
+          "redis": ["keys", "library", "queueName", "prefix"],
           "prometheus": ["inFlightQuery", "arrivalQuery", "consumptionQuery"],
           "postgresql": ["inFlightQuery", "arrivalQuery", "consumptionQuery", "timeout"]}
 

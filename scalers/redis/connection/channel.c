@@ -173,7 +173,15 @@ struct redis_command *redis_channel_send(struct redis_channel *channel,
         redis_output_add(&channel->output, (const char *const[]){"ASKING", NULL});
     } else if (request->on_first_reply != NULL)
         redis_output_add(&channel->output, request->first_words);
-    redis_output_add(&channel->output, request->words);
+    if (request->transaction_count == 0) {
+        redis_output_add(&channel->output, request->words);
+        return command;
+    }
+    command->queued_replies = 1 + request->transaction_count;
+    redis_output_add(&channel->output, (const char *const[]){"MULTI", NULL});
+    for (size_t i = 0; i < request->transaction_count; i++)
+        redis_output_add(&channel->output, request->transaction[i]);
+    redis_output_add(&channel->output, (const char *const[]){"EXEC", NULL});
     return command;
 }
 
@@ -242,6 +250,12 @@ static void handle_oldest(struct redis_channel *channel, const redisReply *reply
     if (command->on_first_reply != NULL) {
         redis_on_reply *on_first_reply = TAKE(command->on_first_reply);
         on_first_reply(channel, command, reply);
+        return;
+    }
+    if (command->queued_replies > 0) {
+        command->queued_replies--;
+        if (reply->type == REDIS_REPLY_ERROR) /* EXEC only says that there was one */
+            command->on_reply(channel, command, reply);
         return;
     }
     channel->has_answered = channel->has_answered || command->tasks != NULL;

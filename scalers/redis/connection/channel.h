@@ -36,13 +36,20 @@ struct redis_command;
 typedef void redis_on_reply(struct redis_channel *channel, struct redis_command *command,
                             const redisReply *reply);
 
-enum { REDIS_MAX_WORDS = 6 };
+enum { REDIS_MAX_WORDS = 8 };
+
+/* The words of a command, ending with NULL. */
+typedef const char *redis_words[REDIS_MAX_WORDS + 1];
 
 struct redis_request {
-    const char *words[REDIS_MAX_WORDS + 1];
+    redis_words words;
     redis_on_reply *on_reply;
+    /* Instead of `words`, this many commands between MULTI and EXEC; the reply is that to EXEC, or
+     * the error of a command that Redis does not queue. */
+    redis_words *transaction;
+    size_t transaction_count; /* 0: there is none */
     /* A command that is sent just before it, and handled with it; or none. */
-    const char *first_words[REDIS_MAX_WORDS + 1];
+    redis_words first_words;
     redis_on_reply *on_first_reply;
 };
 
@@ -50,10 +57,13 @@ struct redis_request {
 struct redis_command {
     redis_on_reply *on_reply;
     redis_on_reply *on_first_reply; /* NULL once it was called */
+    size_t queued_replies;          /* of a transaction: those that come before that to EXEC */
     struct task *tasks;             /* utlist: who waits for the reply */
     int tries;                      /* the handlers' */
     bool is_importing;              /* ASKING was sent just before it */
     struct reading reading;         /* the handlers': what is known when it is sent */
+    int64_t sent_ms;                /* the handlers' */
+    int64_t until_ms;               /* the handlers': up to which time of the server it counts */
     struct redis_command *prev, *next;
 };
 

@@ -1,0 +1,486 @@
+#include "redis/queue.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "redis/cluster.h"
+#include "redis/connection/slots.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAX_TRIES = 4, /* while keys change their type, or the server's clock is learned */
+    MAX_TYPE = 40,
+    MIN_AHEAD_MS = 10,   /* jobs that fall due so soon are counted, and where that was too little */
+    AHEAD_GROWTH = 4,    /* ... so many times as soon */
+    MAX_AHEAD_MS = 1000, /* more is another clock */
+    PARTS = 5,
+    NUMBER_SIZE = 24,
+};
+
+/* What the number of a key's items is. */
+enum meaning {
+    WAITING,
+    IN_FLIGHT,
+    DELAYED, /* of those with a score up to now: waiting */
+    PAUSED,  /* not 0: nothing is waiting */
+};
+
+struct part {
+    enum meaning meaning;
+    const char *command;
+    const char *before; /* behind the prefix and its colon, in front of the queue's name */
+    const char *after;  /* NULL: the key is not of one queue */
+    const char *field;  /* of a hash; or NULL */
+};
+
+/* A score is a time in units of `unit_ms` times `scale`, plus less than `scale`. */
+struct library {
+    const char *prefix;
+    int64_t unit_ms;
+    int64_t scale;
+    struct part parts[PARTS];
+};
+
+const char *const redis_library_names[] = {"none", "bullmq", "rq", NULL};
+
+/*
+ * BullMQ 5 and 6: src/commands/moveToActive-11.lua takes from wait, then from prioritized; before,
+ * includes/promoteDelayedJobs.lua moves what is due, whose score has 12 bits to keep the order.
+ * Both do so only while meta has no `paused` (version 5 renames wait to paused, too).
+ *
+ * RQ 2 and 3: a worker of one queue moves a job to the list `intermediate` (rq/queue.py, lmove),
+ * and removes it there once it is in the registry of started jobs. Its scheduler moves what is due
+ * (rq/registry.py, get_jobs_to_schedule). `rq suspend` sets rq:suspended (rq/suspension.py).
+ *
+ * Both compare scores with the clock of the machine that runs the worker. Here it is Redis's: it is
+ * one, and the workers may be none.
+ */
+static const struct library libraries[] = {
+    [1] = {"bull",
+           1,
+           0x1000,
+           {{WAITING, "LLEN", "", ":wait", NULL},
+            {WAITING, "ZCARD", "", ":prioritized", NULL},
+            {DELAYED, "ZCOUNT", "", ":delayed", NULL},
+            {IN_FLIGHT, "LLEN", "", ":active", NULL},
+            {PAUSED, "HEXISTS", "", ":meta", "paused"}}},
+    [2] = {"rq",
+           1000,
+           1,
+           {{WAITING, "LLEN", "queue:", "", NULL},
+            {DELAYED, "ZCOUNT", "scheduled:", "", NULL},
+            {IN_FLIGHT, "LLEN", "queue:", ":intermediate", NULL},
+            {IN_FLIGHT, "ZCARD", "wip:", "", NULL},
+            {PAUSED, "EXISTS", "suspended", NULL, NULL}}},
+};
+
+/* ---- options ---- */
+
+static void check_keys(const struct option_list *keys, struct error *mistakes)
+{
+    for (size_t i = 0; i < keys->count; i++) {
+        if (*keys->items[i] == '\0')
+            error_add(mistakes, "keys: number %zu is empty", i + 1);
+        for (size_t before = 0; before < i; before++)
+            if (text_equal(keys->items[before], keys->items[i])) {
+                error_add(mistakes, "keys: \"%s\" is listed twice, and would count twice",
+                          keys->items[i]);
+                break;
+            }
+    }
+}
+
+void redis_queue_check(const struct redis_queue *queue, struct error *mistakes)
+{
+    bool has_name = queue->list_name != NULL;
+    bool has_keys = queue->keys.count > 0;
+    bool has_library = queue->library != 0;
+    if (has_name + has_keys + has_library == 0 && queue->queue_name == NULL)
+        error_add(mistakes, "listName is missing: set it, or keys, or library and queueName");
+    if (has_name + has_keys + has_library > 1)
+        error_add(mistakes, "set one of %s%s%s", has_name ? "listName" : "keys",
+                  has_name && has_keys ? (has_library ? ", keys" : " and keys") : "",
+                  has_library ? " and library" : "");
+    check_keys(&queue->keys, mistakes);
+    if (has_library && queue->queue_name == NULL)
+        error_add(mistakes, "library needs queueName");
+    if (!has_library && queue->queue_name != NULL)
+        error_add(mistakes, "queueName needs library: bullmq or rq");
+    if (!has_library && queue->prefix != NULL)
+        error_add(mistakes, "prefix needs library: bullmq or rq");
+}
+
+char *redis_queue_name(const struct redis_queue *queue)
+{
+    if (queue->library != 0)
+        return text_format("%s-%s", redis_library_names[queue->library],
+                           queue->queue_name == NULL ? "" : queue->queue_name);
+    if (queue->list_name == NULL && queue->keys.count > 0)
+        return text_copy(queue->keys.items[0]);
+    return text_copy(queue->list_name == NULL ? "" : queue->list_name);
+}
+
+bool redis_queue_has_in_flight(const struct redis_queue *queue)
+{
+    return queue->library != 0;
+}
+
+/* ---- keys ---- */
+
+/* The names of a queue's keys; those of a library in the order of its parts. */
+struct names {
+    char *keys[OPTION_MAX_PIECES + 1]; /* ending with NULL */
+    size_t count;
+};
+
+static void names_done(struct names *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        free(names->keys[i]);
+}
+
+static struct names names_of(const struct redis_queue *queue)
+{
+    struct names names = {0};
+    for (size_t i = 0; i < queue->keys.count; i++)
+        names.keys[names.count++] = text_copy(queue->keys.items[i]);
+    const struct library *library = &libraries[queue->library];
+    const char *prefix = queue->prefix == NULL ? library->prefix : queue->prefix;
+    for (size_t i = 0; queue->library != 0 && i < PARTS; i++) {
+        const struct part *part = &library->parts[i];
+        bool is_of_queue = part->after != NULL;
+        names.keys[names.count++] =
+            text_format("%s:%s%s%s", prefix, part->before, is_of_queue ? queue->queue_name : "",
+                        is_of_queue ? part->after : "");
+    }
+    return names;
+}
+
+const char *redis_queue_route(const struct redis_queue *queue)
+{
+    if (queue->library == 0)
+        return queue->list_name == NULL ? queue->keys.items[0] : queue->list_name;
+    bool is_in_prefix = queue->prefix != NULL && strchr(queue->prefix, '{') != NULL;
+    return is_in_prefix ? queue->prefix : queue->queue_name;
+}
+
+void redis_queue_check_slots(const struct redis_queue *queue, struct error *mistakes)
+{
+    if (queue->library == 0 ? queue->keys.count == 0 : queue->queue_name == NULL)
+        return;
+    _cleanup_(names_done) struct names names = names_of(queue);
+    const char *route = redis_queue_route(queue);
+    for (size_t i = 0; i < names.count; i++) {
+        if (redis_slot_of(names.keys[i]) == redis_slot_of(route))
+            continue;
+        if (queue->library == 0)
+            error_add(
+                mistakes,
+                "keys: \"%s\" and \"%s\" are in different slots of the Cluster, and a job that "
+                "moves between two reads would be seen by neither: give them one {hash tag}",
+                route, names.keys[i]);
+        else
+            error_add(mistakes,
+                      "prefix must have a {hash tag}, such as {%s}: without it the keys of the "
+                      "queue are in different slots of the Cluster",
+                      libraries[queue->library].prefix);
+        return;
+    }
+}
+
+static void fail(struct redis_channel *channel, struct task *task, const char *key,
+                 const redisReply *reply)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (redis_cluster_redirect(channel, task, reply))
+        return;
+    redis_server_explain(channel->server, reply, &error);
+    if (key != NULL)
+        error_prefix(&error, "key \"%s\"", key);
+    task_fail(task, &error);
+}
+
+/* The error is that of a whole transaction: Redis does not say which key it is about. */
+static void fail_all(struct redis_channel *channel, struct task *task, const redisReply *reply)
+{
+    static const char abort[] = "EXECABORT Transaction discarded because of: ";
+    const struct redis_queue *queue = task->query;
+    _cleanup_(error_done) struct error error = {0};
+    redisReply cause = *reply;
+    if (redis_reply_is_error(reply, abort))
+        cause.str += sizeof(abort) - 1;
+    if (redis_cluster_redirect(channel, task, &cause))
+        return;
+    redis_server_explain(channel->server, &cause, &error);
+    _cleanup_(memory_free) char *name = redis_queue_name(queue);
+    error_prefix(&error, queue->library == 0 ? "key \"%s\" and others" : "queue \"%s\"", name);
+    task_fail(task, &error);
+}
+
+static bool is_reply_of(const redisReply *reply, size_t count)
+{
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements == count;
+}
+
+static bool is_count(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_INTEGER && reply->integer >= 0;
+}
+
+/* ---- the keys of a trigger ---- */
+
+static void read_keys(struct redis_client *client, struct redis_channel *channel, struct task *task,
+                      int tries);
+
+static void on_types(struct redis_channel *channel, struct redis_command *command,
+                     const redisReply *reply)
+{
+    struct task *task = redis_command_take_task(command);
+    if (task == NULL)
+        return;
+    struct redis_client *client = channel->owner;
+    const struct redis_queue *queue = task->query;
+    if (!is_reply_of(reply, queue->keys.count)) {
+        fail_all(channel, task, reply);
+        return;
+    }
+    for (size_t i = 0; i < reply->elements; i++) {
+        const redisReply *type = reply->element[i];
+        const char *key = queue->keys.items[i];
+        if (type->type != REDIS_REPLY_STATUS) {
+            fail(channel, task, key, type);
+            return;
+        }
+        if (text_equal(type->str, "none"))
+            continue;
+        if (redis_key_type_named(type->str) == NULL) {
+            task_failf(task, "key \"%s\" is a %.*s: it must be a list, set, zset or hash", key,
+                       (int)text_cut(type->str, MAX_TYPE), type->str);
+            return;
+        }
+        redis_key_types_set(&client->key_types, key, redis_key_type_named(type->str));
+    }
+    read_keys(client, channel, task, command->tries);
+}
+
+static void read_types(struct redis_channel *channel, struct task *task, int tries)
+{
+    const struct redis_queue *queue = task->query;
+    redis_words commands[OPTION_MAX_PIECES] = {0};
+    for (size_t i = 0; i < queue->keys.count; i++) {
+        commands[i][0] = "TYPE";
+        commands[i][1] = queue->keys.items[i];
+    }
+    struct redis_command *command =
+        redis_channel_send(channel, &(struct redis_request){.transaction = commands,
+                                                            .transaction_count = queue->keys.count,
+                                                            .on_reply = on_types});
+    command->tries = tries;
+    redis_command_add_task(command, task);
+}
+
+static void on_lengths(struct redis_channel *channel, struct redis_command *command,
+                       const redisReply *reply)
+{
+    struct task *task = redis_command_take_task(command);
+    if (task == NULL)
+        return;
+    const struct redis_queue *queue = task->query;
+    if (!is_reply_of(reply, queue->keys.count)) {
+        fail_all(channel, task, reply);
+        return;
+    }
+    struct reading reading = READING_UNKNOWN;
+    reading.waiting = 0;
+    for (size_t i = 0; i < reply->elements; i++) {
+        const redisReply *length = reply->element[i];
+        if (redis_reply_is_error(length, "WRONGTYPE") && command->tries < MAX_TRIES) {
+            read_types(channel, task, command->tries);
+            return;
+        }
+        if (!is_count(length)) {
+            fail(channel, task, queue->keys.items[i], length);
+            return;
+        }
+        reading.waiting += (double)length->integer;
+    }
+    task_answer(task, &reading);
+}
+
+static void read_keys(struct redis_client *client, struct redis_channel *channel, struct task *task,
+                      int tries)
+{
+    const struct redis_queue *queue = task->query;
+    _cleanup_(names_done) struct names names = names_of(queue);
+    redis_words commands[OPTION_MAX_PIECES] = {0};
+    for (size_t i = 0; i < names.count; i++) {
+        commands[i][0] = redis_key_types_find(&client->key_types, names.keys[i])->length_command;
+        commands[i][1] = names.keys[i];
+    }
+    struct redis_request request = {
+        .transaction = commands, .transaction_count = names.count, .on_reply = on_lengths};
+    redis_subscriber_read_keys(&client->subscriber, channel, request,
+                               (const char *const *)names.keys, (struct task *const[]){task, NULL})
+        ->tries = tries + 1;
+}
+
+/* ---- the keys of a library ---- */
+
+static void read_library(struct redis_client *client, struct redis_channel *channel,
+                         struct task *task, int tries);
+
+/* The server's time; -1: the reply is not one. */
+static int64_t time_of(const redisReply *reply)
+{
+    if (!is_reply_of(reply, 2) || reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[1]->type != REDIS_REPLY_STRING)
+        return -1;
+    return strtoll(reply->element[0]->str, NULL, 10) * 1000 +
+           strtoll(reply->element[1]->str, NULL, 10) / 1000;
+}
+
+/* When the first of the jobs falls due that are not yet counted; CLOCK_NEVER: there is none. */
+static int64_t next_due_ms(const struct library *library, const redisReply *next)
+{
+    if (next->type != REDIS_REPLY_ARRAY || next->elements < 2 ||
+        next->element[1]->type != REDIS_REPLY_STRING)
+        return CLOCK_NEVER;
+    double due_ms = floor(strtod(next->element[1]->str, NULL) / (double)library->scale) *
+                    (double)library->unit_ms;
+    return due_ms >= 0 && due_ms < (double)INT64_MAX / 2 ? (int64_t)due_ms : CLOCK_NEVER;
+}
+
+/* Adds up the parts. False: the task has failed. */
+static bool add_parts(struct redis_channel *channel, struct task *task,
+                      const redisReply *const *counts, struct reading *reading)
+{
+    const struct redis_queue *queue = task->query;
+    bool is_paused = false;
+    reading->waiting = reading->in_flight = 0;
+    for (size_t i = 0; i < PARTS; i++) {
+        const struct part *part = &libraries[queue->library].parts[i];
+        if (!is_count(counts[i])) {
+            _cleanup_(names_done) struct names names = names_of(queue);
+            fail(channel, task, names.keys[i], counts[i]);
+            return false;
+        }
+        if (part->meaning == PAUSED)
+            is_paused = counts[i]->integer > 0;
+        else
+            *(part->meaning == IN_FLIGHT ? &reading->in_flight : &reading->waiting) +=
+                (double)counts[i]->integer;
+    }
+    if (is_paused)
+        reading->waiting = 0;
+    return true;
+}
+
+/* The reply has the time, the parts, and the next that falls due. */
+static void on_parts(struct redis_channel *channel, struct redis_command *command,
+                     const redisReply *reply)
+{
+    struct task *task = redis_command_take_task(command);
+    if (task == NULL)
+        return;
+    struct redis_client *client = channel->owner;
+    const struct redis_queue *queue = task->query;
+    const struct library *library = &libraries[queue->library];
+    int64_t now_ms = is_reply_of(reply, PARTS + 2) ? time_of(reply->element[0]) : -1;
+    if (now_ms < 0) {
+        fail_all(channel, task, reply);
+        return;
+    }
+    int64_t received_ms = clock_now_ms();
+    client->server_clock_ms = now_ms - (command->sent_ms + received_ms) / 2;
+    client->is_server_clock_known = true;
+
+    /* A job that is in no list, and due, although it was not when we thought it would be read. */
+    int64_t due_ms = next_due_ms(library, reply->element[PARTS + 1]);
+    bool is_misjudged = due_ms <= now_ms || command->until_ms > now_ms + MAX_AHEAD_MS;
+    if (is_misjudged && command->tries < MAX_TRIES) {
+        read_library(client, channel, task, command->tries);
+        return;
+    }
+    if (is_misjudged) {
+        task_failf(task,
+                   "queue \"%s\": the clock of Redis at %s could not be followed in %d attempts",
+                   queue->queue_name, channel->server->address, MAX_TRIES);
+        return;
+    }
+    struct reading reading = READING_UNKNOWN;
+    if (!add_parts(channel, task, (const redisReply *const *)&reply->element[1], &reading))
+        return;
+    if (due_ms != CLOCK_NEVER)
+        redis_subscriptions_set_time(&client->subscriber.subscriptions, task->notifier.id,
+                                     received_ms + due_ms - now_ms);
+    task_answer(task, &reading);
+}
+
+/* Up to which time of the server a job counts as due: when it will read it, or a little later. */
+static int64_t read_until_ms(const struct redis_client *client, int64_t now_ms, int tries)
+{
+    int64_t ahead_ms = MIN_AHEAD_MS;
+    if (client->server.round_trip_ms > ahead_ms)
+        ahead_ms = client->server.round_trip_ms;
+    for (int i = 0; i < tries; i++)
+        ahead_ms *= AHEAD_GROWTH;
+    if (ahead_ms > MAX_AHEAD_MS / 2)
+        ahead_ms = MAX_AHEAD_MS / 2;
+    double offset_ms =
+        client->is_server_clock_known ? (double)client->server_clock_ms : clock_unix_offset_ms();
+    return now_ms + (int64_t)offset_ms + ahead_ms;
+}
+
+static void read_library(struct redis_client *client, struct redis_channel *channel,
+                         struct task *task, int tries)
+{
+    const struct redis_queue *queue = task->query;
+    const struct library *library = &libraries[queue->library];
+    _cleanup_(names_done) struct names names = names_of(queue);
+    int64_t sent_ms = clock_now_ms();
+    int64_t until_ms = read_until_ms(client, sent_ms, tries);
+    char last[NUMBER_SIZE];
+    _cleanup_(memory_free) char *behind = NULL;
+    snprintf(last, sizeof(last), "%" PRId64,
+             (until_ms / library->unit_ms + 1) * library->scale - 1);
+    behind = text_format("(%s", last);
+
+    redis_words commands[PARTS + 2] = {{"TIME"}};
+    for (size_t i = 0; i < PARTS; i++) {
+        const struct part *part = &library->parts[i];
+        const char **words = commands[1 + i];
+        words[0] = part->command;
+        words[1] = names.keys[i];
+        words[2] = part->field;
+        if (part->meaning != DELAYED)
+            continue;
+        words[2] = "-inf";
+        words[3] = last;
+        memcpy(commands[PARTS + 1],
+               (redis_words){"ZRANGEBYSCORE", names.keys[i], behind, "+inf", "WITHSCORES", "LIMIT",
+                             "0", "1"},
+               sizeof(redis_words));
+    }
+    struct redis_request request = {
+        .transaction = commands, .transaction_count = ARRAY_LENGTH(commands), .on_reply = on_parts};
+    struct redis_command *command = redis_subscriber_read_keys(
+        &client->subscriber, channel, request, (const char *const *)names.keys,
+        (struct task *const[]){task, NULL});
+    command->tries = tries + 1;
+    command->sent_ms = sent_ms;
+    command->until_ms = until_ms;
+}
+
+void redis_queue_read(struct redis_client *client, struct redis_channel *channel, struct task *task)
+{
+    const struct redis_queue *queue = task->query;
+    if (queue->library == 0)
+        read_keys(client, channel, task, 0);
+    else
+        read_library(client, channel, task, 0);
+}
