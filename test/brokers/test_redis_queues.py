@@ -1,0 +1,285 @@
+"""Queues of several keys on a real Redis: keys, and those of job libraries, which are run themselves."""
+
+import itertools
+import os
+import threading
+import time
+
+import pytest
+
+from support.grpc_client import Client, refusal
+from support.job_queues import RQ, BullMQ
+from support.process import wait_until
+from support.push import Streams
+from support.redis import Redis
+from support.server import Server
+from support.story import answers, unavailable, value
+
+CIRCLES = int(os.environ.get("BACKLOG_CIRCLES", "2000"))
+READERS = 6  # each has a connection and a query of its own, so that readings are many
+SECONDS = 10
+NUMBERS = itertools.count()  # of queues: what the server knows of one is of no test before
+
+
+@pytest.fixture(scope="module")
+def shared_broker():
+    with Redis() as broker:
+        yield broker
+
+
+@pytest.fixture
+def broker(shared_broker):
+    yield shared_broker
+    with shared_broker.connect() as redis:
+        redis.call("FLUSHALL")
+
+
+@pytest.fixture
+def redis(broker):
+    with broker.connect() as redis:
+        yield redis
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Server(interval="500ms") as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    with Client(server.port) as client:
+        yield client
+
+
+@pytest.fixture(params=["bullmq", "bullmq-5"])
+def bullmq(request, broker):
+    with BullMQ(broker, f"videos-{next(NUMBERS)}", request.param) as library:
+        yield library
+
+
+@pytest.fixture
+def rq(broker):
+    with RQ(broker, f"videos-{next(NUMBERS)}") as library:
+        yield library
+
+
+def of(broker, metadata, **more):
+    return {"scaler": "redis", "address": broker.address, **metadata, **more}
+
+
+def of_keys(broker, *names, **metadata):
+    return of(broker, {"keys": ", ".join(names)}, **metadata)
+
+
+def in_flight(trigger):
+    """The trigger, with a replica for each job in progress."""
+    return {**trigger, "inFlightPerReplica": "1"}
+
+
+# ---- keys
+
+@pytest.mark.first
+def test_keys_of_every_kind_are_added(broker, redis, client):
+    redis.call("RPUSH", "list", *range(4))
+    redis.call("SADD", "set", *range(5))
+    redis.call("ZADD", "zset", 1, "a", 2, "b")
+    redis.call("HSET", "hash", "a", 1)
+    requested = of_keys(broker, "list", "set", "zset", "hash", "none", listLength="3")
+    spec = client.metric_spec(requested)
+    assert (spec.metricName, spec.targetSize) == ("redis-list", 3)
+    answers(client, requested, 12, True)
+    redis.call("DEL", "set", "zset", "hash", "list")
+    answers(client, requested, 0, False)
+    redis.call("RPUSH", "set", *range(3))  # of another kind now
+    answers(client, requested, 3, True)
+
+
+def test_priorities_of_celery_and_queues_of_sidekiq_and_resque(broker, redis, client):
+    for recipe in (["celery", "celery\x06\x163", "celery\x06\x166", "celery\x06\x169"], ["queue:critical", "queue:default"],
+                   ["resque:queue:mail", "resque:queue:video"]):
+        for count, name in enumerate(recipe, 1):
+            redis.call("RPUSH", name, *range(count))
+        answers(client, of_keys(broker, *recipe), sum(range(1, len(recipe) + 1)), True)
+
+
+def test_one_key_without_length_fails_the_trigger_and_is_named(broker, redis, client):
+    redis.call("SET", "text", "1234")
+    redis.call("RPUSH", "list", "a")
+    assert 'key "text" is a string' in unavailable(client, of_keys(broker, "list", "text"))
+    answers(client, of_keys(broker, "list"), 1, True)
+
+
+def test_a_change_of_any_key_is_pushed(broker, redis, server):
+    triggers = [of_keys(broker, f"first-{i}", f"second-{i}", f"third-{i}") for i in range(3)]
+    with Streams(server, triggers) as streams:
+        wait_until(lambda: "tracking_total_keys:9" in redis.call("INFO", "stats"), SECONDS, "all are tracked")
+        for number, name in enumerate(("first-0", "second-1", "third-2")):
+            redis.call("RPUSH", name, "job")
+            streams.wait_for_pushes(range(number + 1))
+
+
+def test_a_job_between_two_lists_is_always_seen(broker, redis):
+    """Moved 20,000 times, while all that reads is never told 0."""
+    redis.call("RPUSH", "one", "job")
+
+    def move():
+        for _ in range(100):
+            redis.call_all([words for _ in range(100) for words in (("LMOVE", "one", "two", "LEFT", "LEFT"),
+                                                                    ("LMOVE", "two", "one", "LEFT", "LEFT"))])
+
+    assert always_seen(broker, of_keys(broker, "one", "two"), move) == {1}
+
+
+def always_seen(broker, trigger, during):
+    """What is answered while a function runs."""
+    seen = set()
+    over = threading.Event()
+    with Server(interval="10ms") as server, Client(server.port) as client:
+        triggers = [{**trigger, "address": f"{broker.address},other-{number}:1"} for number in range(READERS)]
+        for each in triggers:
+            client.metrics(each)
+
+        def read():
+            while not over.is_set():
+                seen.update(value(client, each) for each in triggers)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        with broker.connect() as redis:
+            before = redis.calls("exec")
+            during()
+            print(f"{redis.calls('exec') - before} readings")
+        over.set()
+        reader.join()
+    return seen
+
+
+@pytest.mark.parametrize("metadata, words", [
+    ({}, "listName is missing: set it, or keys, or library and queueName"),
+    ({"keys": "a,b", "listName": "c"}, "set one of listName and keys"),
+    ({"library": "rq", "queueName": "q", "listName": "c"}, "set one of listName and library"),
+    ({"keys": "a,,b"}, "keys: number 2 is empty"),
+    ({"keys": "a,b,a"}, 'keys: "a" is listed twice'),
+    ({"keys": ",".join(map(str, range(65)))}, "must have at most 64 pieces"),
+    ({"library": "bullmq"}, "library needs queueName"),
+    ({"library": "bull", "queueName": "q"}, 'library "bull" must be none, bullmq or rq; queueName needs'),
+    ({"listName": "c", "queueName": "q"}, "queueName needs library: bullmq or rq"),
+    ({"listName": "c", "prefix": "p"}, "prefix needs library: bullmq or rq"),
+    ({"keys": "a", "inFlightPerReplica": "1"}, "inFlightPerReplica needs the messages in flight"),
+])
+def test_wrong_keys_are_named(broker, client, metadata, words):
+    _, text = refusal(client.metrics, of(broker, metadata))
+    assert words in text
+
+
+# ---- BullMQ
+
+@pytest.mark.first
+def test_bullmq_in_every_state(broker, client, bullmq):
+    requested = of(broker, bullmq.trigger())
+    assert client.metric_spec(requested).metricName == f"redis-bullmq-{bullmq.queue}"
+    answers(client, requested, 0, False)
+    bullmq.call("add", {})
+    bullmq.call("add", {})
+    bullmq.call("add", {"priority": 3})
+    bullmq.call("add", {"delay": 3600 * 1000})
+    answers(client, requested, 3, True)
+    bullmq.call("pause")
+    answers(client, requested, 0, False)
+    bullmq.call("add", {})
+    assert sum(bullmq.call("counts").get(state, 0) for state in ("waiting", "paused", "prioritized")) == 4
+    bullmq.call("resume")
+    answers(client, requested, 4, True)
+    for _ in range(4):
+        bullmq.call("take")
+    answers(client, requested, 0, False)
+    answers(client, in_flight(requested), 4, True)
+    bullmq.call("pause")
+    answers(client, in_flight(requested), 4, True)
+    bullmq.call("resume")
+    for _ in range(4):
+        bullmq.call("complete")
+    answers(client, in_flight(requested), 0, False)
+    assert bullmq.call("counts")["delayed"] == 1
+
+
+def test_bullmq_with_a_prefix(broker, redis, client):
+    redis.call("RPUSH", "{jobs}:videos:wait", "1")
+    answers(client, of(broker, {"library": "bullmq", "queueName": "videos", "prefix": "{jobs}"}), 1, True)
+
+
+def test_bullmq_pushes_what_is_added_resumed_and_falls_due(broker, redis, server, bullmq):
+    with Streams(server, [of(broker, bullmq.trigger())]) as streams:
+        def idle():
+            wait_until(lambda: "tracking_total_keys:5" in redis.call("INFO", "stats"), SECONDS, "all keys are tracked")
+
+        for number, (before, now, after) in enumerate((
+                ([], ["add", {}], ["take", "complete"]),
+                ([], ["add", {"priority": 3}], ["take", "complete"]),
+                ([["pause"], ["add", {}]], ["resume"], ["take", "complete"]),
+                ([["add", {"delay": 1500}]], None, ["take", "complete"]))):
+            for words in before:
+                bullmq.call(*words)
+            idle()
+            assert len(streams.reported) == number
+            if now is not None:
+                bullmq.call(*now)
+            streams.wait_for_pushes([0] * (number + 1))
+            for words in after:
+                bullmq.call(words)
+
+
+def test_a_job_that_circles_in_bullmq_is_never_read_as_none(broker, bullmq):
+    bullmq.call("add", {})
+    began = time.monotonic()
+    circles = CIRCLES if bullmq.module == "bullmq" else CIRCLES // 10
+    seen = always_seen(broker, in_flight(of(broker, bullmq.trigger())), lambda: bullmq.call("circle", circles))
+    print(f"{circles} circles in {time.monotonic() - began:.0f} s")
+    assert seen == {1}
+
+
+# ---- RQ
+
+@pytest.mark.first
+def test_rq_in_every_state(broker, client, rq):
+    requested = of(broker, rq.trigger())
+    assert client.metric_spec(requested).metricName == f"redis-rq-{rq.queue}"
+    answers(client, requested, 0, False)
+    rq.call("add")
+    rq.call("add", 0)
+    rq.call("add_in", 3600)
+    answers(client, requested, 2, True)
+    rq.call("suspend")
+    answers(client, requested, 0, False)
+    rq.call("resume")
+    answers(client, requested, 2, True)
+    rq.call("take")
+    answers(client, requested, 1, True)
+    answers(client, in_flight(requested), 1, True)
+    rq.call("end")
+    rq.call("take")
+    answers(client, requested, 0, False)
+    answers(client, in_flight(requested), 1, True)
+    rq.call("end")
+    wait_until(lambda: rq.call("counts")["queued"] == 1, SECONDS, "the job is retried")
+    answers(client, requested, 1, True)
+
+
+def test_rq_pushes_what_is_added_and_falls_due(broker, redis, server, rq):
+    with Streams(server, [of(broker, rq.trigger())]) as streams:
+        def idle():
+            wait_until(lambda: "tracking_total_keys:5" in redis.call("INFO", "stats"), SECONDS, "all keys are tracked")
+
+        idle()
+        rq.call("add")
+        streams.wait_for_pushes([0])
+        rq.call("take")
+        rq.call("end")
+        rq.call("add_in", 2)
+        idle()
+        assert len(streams.reported) == 1
+        streams.wait_for_pushes([0, 0])
+        assert rq.call("counts") == {"queued": 0, "scheduled": 1}
+        rq.call("schedule")
+        assert rq.call("counts") == {"queued": 1, "scheduled": 0}
