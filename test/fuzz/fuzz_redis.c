@@ -27,6 +27,9 @@ extern const struct scaler scaler_redis_cluster_streams;
 
 static const struct source lists = {
     &scaler_redis, {{SERVER, {"listName", "jobs"}}, {SERVER, {"listName", "set"}}}};
+static const struct source queues = {
+    &scaler_redis,
+    {{SERVER, {"keys", "a,b"}}, {SERVER, {"library", "bullmq"}, {"queueName", "jobs"}}}};
 static const struct source streams = {
     &scaler_redis_streams,
     {{SERVER, {"stream", "all"}},
@@ -131,6 +134,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     waits = 0;
     fuzz_time_begin(on_wait);
     source_measure(data[0] == 's'   ? &streams
+                   : data[0] == 'q' ? &queues
                    : data[0] == 'c' ? &cluster_lists
                    : data[0] == 'd' ? &cluster_streams
                                     : &lists);
