@@ -101,6 +101,10 @@ def test_one_sentinel_is_enough(shop, redis, client):
     stream = shop.trigger(scaler="redis-sentinel-streams", stream="orders")
     stream.pop("listName")
     answers(client, stream, 3, True)
+    redis.call("RPUSH", "bull:videos:wait", "1")
+    queue = shop.trigger(library="bullmq", queueName="videos")
+    queue.pop("listName")
+    answers(client, queue, 1, True)
     one = shop.trigger(shop.sentinels[:1])
     answers(client, one | {"address": f"127.0.0.1:{free_port()},{one['address']}"}, 4, True)
 
