@@ -53,7 +53,6 @@ class BullMQ(Driven):
         super().__init__([need("node"), os.path.join(TESTS, "brokers", "js", "bullmq.js"), module, str(broker.port), queue],
                          cwd=folder)
         self.queue = queue
-        self.module = module
 
     def trigger(self, **metadata):
         return {"library": "bullmq", "queueName": self.queue, **metadata}
