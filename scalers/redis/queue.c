@@ -81,17 +81,18 @@ static const struct library libraries[] = {
 
 /* ---- options ---- */
 
+/* A value may come out of a variable: the error has its number. */
 static void check_keys(const struct option_list *keys, struct error *mistakes)
 {
     for (size_t i = 0; i < keys->count; i++) {
+        size_t before = 0;
+        while (!text_equal(keys->items[before], keys->items[i]))
+            before++;
         if (*keys->items[i] == '\0')
             error_add(mistakes, "keys: number %zu is empty", i + 1);
-        for (size_t before = 0; before < i; before++)
-            if (text_equal(keys->items[before], keys->items[i])) {
-                error_add(mistakes, "keys: \"%s\" is listed twice, and would count twice",
-                          keys->items[i]);
-                break;
-            }
+        else if (before < i)
+            error_add(mistakes, "keys: number %zu is number %zu again, and would count twice",
+                      i + 1, before + 1);
     }
 }
 

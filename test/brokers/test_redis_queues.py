@@ -160,7 +160,7 @@ def always_seen(broker, trigger, during):
     ({"keys": "a,b", "listName": "c"}, "set one of listName and keys"),
     ({"library": "rq", "queueName": "q", "listName": "c"}, "set one of listName and library"),
     ({"keys": "a,,b"}, "keys: number 2 is empty"),
-    ({"keys": "a,b,a"}, 'keys: "a" is listed twice'),
+    ({"keys": "a,b,a"}, "keys: number 3 is number 1 again"),
     ({"keys": ",".join(map(str, range(65)))}, "must have at most 64 pieces"),
     ({"library": "bullmq"}, "library needs queueName"),
     ({"library": "bull", "queueName": "q"}, 'library "bull" must be none, bullmq or rq; queueName needs'),
