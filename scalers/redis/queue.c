@@ -172,26 +172,26 @@ const char *redis_queue_route(const struct redis_queue *queue)
 
 void redis_queue_check_slots(const struct redis_queue *queue, struct error *mistakes)
 {
-    if (queue->library == 0 ? queue->keys.count == 0 : queue->queue_name == NULL)
+    if (queue->list_name != NULL ||
+        (queue->library == 0 ? queue->keys.count == 0 : queue->queue_name == NULL))
         return;
     _cleanup_(names_done) struct names names = names_of(queue);
-    const char *route = redis_queue_route(queue);
-    for (size_t i = 0; i < names.count; i++) {
-        if (redis_slot_of(names.keys[i]) == redis_slot_of(route))
-            continue;
-        if (queue->library == 0)
-            error_add(
-                mistakes,
-                "keys: \"%s\" and \"%s\" are in different slots of the Cluster, and a job that "
-                "moves between two reads would be seen by neither: give them one {hash tag}",
-                route, names.keys[i]);
-        else
-            error_add(mistakes,
-                      "prefix must have a {hash tag}, such as {%s}: without it the keys of the "
-                      "queue are in different slots of the Cluster",
-                      libraries[queue->library].prefix);
+    size_t slot = redis_slot_of(redis_queue_route(queue));
+    size_t i = 0;
+    while (i < names.count && redis_slot_of(names.keys[i]) == slot)
+        i++;
+    if (i == names.count)
         return;
-    }
+    if (queue->library == 0)
+        error_add(mistakes,
+                  "keys: number 1 and number %zu are in different slots of the Cluster, and a job "
+                  "that moves between two reads would be seen by neither: give them one {hash tag}",
+                  i + 1);
+    else
+        error_add(mistakes,
+                  "prefix must have a {hash tag}, such as {%s}: without it the keys of the queue "
+                  "are in different slots of the Cluster",
+                  libraries[queue->library].prefix);
 }
 
 static void fail(struct redis_channel *channel, struct task *task, const char *key,

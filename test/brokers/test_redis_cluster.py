@@ -104,6 +104,17 @@ def test_values_of_all_kinds(redis, client, folder):
     assert calls(redis, "readonly") == 0
 
 
+def test_keys_and_queues_of_one_slot(redis, client):
+    for i in range(3):  # of three nodes
+        redis.call("RPUSH", f"{{{KEYS[i]}}}a", 1, 2)
+        redis.call("ZADD", f"{{{KEYS[i]}}}b", 1, "x")
+        redis.call("RPUSH", f"{{{KEYS[i]}}}:videos:wait", 1)
+        redis.call("ZADD", f"{{{KEYS[i]}}}:videos:prioritized", 1, 2)
+    for key in KEYS:
+        answers(client, trigger(redis, "", keys=f"{{{key}}}a,{{{key}}}b"), 3, True)
+        answers(client, trigger(redis, "", library="bullmq", queueName="videos", prefix=f"{{{key}}}"), 2, True)
+
+
 def test_what_is_wrong_is_named(redis, client, folder, tmp_path):
     assert "no node of the Redis Cluster answers" in unavailable(client, trigger(redis, address=f"127.0.0.1:{free_port()}"))
     make_root(tmp_path, "another")

@@ -9,17 +9,17 @@
 /* Of what is measured. */
 #define REDIS_LIST_CASES                                                                           \
     TAKES("listName", "jobs:{1} of/all"), REFUSES("listName is missing", "listName", ""),          \
-        TAKES("keys", "a, b", "listName", ""),                                                     \
-        TAKES("keys", "celery,celery\006\0263", "listName", ""),                                   \
+        TAKES("keys", "{q}a, {q}b", "listName", ""),                                               \
+        TAKES("keys", "{celery},{celery}\006\0263", "listName", ""),                               \
         REFUSES("set one of listName and keys", "keys", "a"),                                      \
         REFUSES("keys: number 2 is empty", "keys", "a,", "listName", ""),                          \
-        REFUSES("is listed twice", "keys", "a,b,a", "listName", ""), TAKES("library", "none"),     \
-        DEFAULT("library", "none"),                                                                \
-        TAKES("library", "bullmq", "queueName", "videos", "listName", ""),                         \
-        TAKES("library", "rq", "queueName", "videos", "listName", ""),                             \
+        REFUSES("keys: number 3 is number 1 again", "keys", "a,b,a", "listName", ""),              \
+        TAKES("library", "none"), DEFAULT("library", "none"),                                      \
+        TAKES("library", "bullmq", "queueName", "videos", "prefix", "{b}", "listName", ""),        \
+        TAKES("library", "rq", "queueName", "videos", "prefix", "{rq}", "listName", ""),           \
         REFUSES("library needs queueName", "library", "rq", "listName", ""),                       \
         REFUSES("set one of listName and library", "library", "rq", "queueName", "q"),             \
-        TAKES("queueName", "videos", "library", "rq", "listName", ""),                             \
+        TAKES("queueName", "videos", "library", "rq", "prefix", "{rq}", "listName", ""),           \
         REFUSES("queueName needs library", "queueName", "videos"),                                 \
         TAKES("prefix", "{jobs}", "library", "bullmq", "queueName", "videos", "listName", ""),     \
         REFUSES("prefix needs library", "prefix", "jobs"), TAKES("listLength", "1"),               \
