@@ -8,12 +8,12 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "rabbitmq/amqp/amqp.h"
+#include "rabbitmq/amqp/library.h"
 #include "rabbitmq/check.h"
 #include "rabbitmq/management/management.h"
 #include "rabbitmq/options.h"
 #include "rabbitmq/url.h"
 
-#include <amqp.h>
 #include <math.h>
 #include <stdlib.h>
 

@@ -62,13 +62,13 @@ static void calls_of_many_threads_run_one_at_a_time(void **state)
 {
     (void)state;
     struct server server = {.loop_calls = loop_calls_new(wake, &server)};
-    pthread_t askers[4];
+    pthread_t callers[4];
     void *count = NULL;
     pthread_create(&server.thread, NULL, serve, &server);
     for (int i = 0; i < 4; i++)
-        pthread_create(&askers[i], NULL, run_many, &server);
+        pthread_create(&callers[i], NULL, run_many, &server);
     for (int i = 0; i < 4; i++)
-        pthread_join(askers[i], &count);
+        pthread_join(callers[i], &count);
     assert_int_equal(*(int *)count, 800);
     atomic_store(&server.is_stopping, true);
     pthread_join(server.thread, NULL);
@@ -110,13 +110,13 @@ static void nobody_waits_for_a_loop_that_has_ended(void **state)
 {
     (void)state;
     struct server server = {.loop_calls = loop_calls_new(wake, &server)};
-    pthread_t asker;
+    pthread_t caller;
     void *was_run = NULL;
-    pthread_create(&asker, NULL, wait_long, &server);
+    pthread_create(&caller, NULL, wait_long, &server);
     while (atomic_load(&server.wakes) == 0)
         sleep_ms(1);
     loop_calls_end(server.loop_calls);
-    pthread_join(asker, &was_run);
+    pthread_join(caller, &was_run);
     assert_null(was_run);
     assert_null(wait_long(&server));
     loop_calls_free(server.loop_calls);
