@@ -1,5 +1,6 @@
 """The chart on a real API server: what it accepts, what the admission policy says, and helm's whole life cycle."""
 
+import os
 import pathlib
 import re
 import shlex
@@ -15,6 +16,7 @@ from support.namespace import scaled_job, scaled_object
 from support.process import need, wait_until
 from support.registry import Registry
 from support.server import REPOSITORY
+from test_worker_chart import programs
 
 README = pathlib.Path(CHART, "README.md").read_text()
 
@@ -245,5 +247,22 @@ def test_everything_that_the_readme_says_to_type(cluster, tmp_path):
             cluster.run(*program, *words[1:], "--kubeconfig", cluster.config, cwd=folder)
             typed += 1
     cluster.helm("uninstall", "backlog", "--namespace", "keda")
+    type_pages(cluster, folder, tmp_path / "bin")
+    cluster.helm("uninstall", "backlog", "backlog-shop", "--namespace", "keda")
     cluster.kubectl("delete", "secret", "orders", "--namespace", "keda")
     assert typed >= 9
+
+
+def type_pages(cluster, folder, bin_folder):
+    """The commands for the chart in the pages that an operator reads, in the order in which they are needed."""
+    (folder / "shop.yaml").write_text("{}\n")
+    programs(cluster, bin_folder)
+    typed = []
+    for page in ("migrate", "operations", "security"):
+        text = pathlib.Path(REPOSITORY, "docs", f"{page}.md").read_text()
+        for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            typed += re.findall(r"^(?:helm (?:install|upgrade|rollback)|kubectl -n keda create secret)(?:.*\\\n)*.*\n", block, re.MULTILINE)
+    assert len(typed) >= 7
+    script = "".join(typed).replace("secrets.shop=", "secrets.scaling=")  # another test has the namespace
+    cluster.run("env", f"PATH={bin_folder}:{os.environ['PATH']}", f"KUBECONFIG={cluster.config}", "bash", "-euxo", "pipefail", "-c",
+                script, cwd=folder)
