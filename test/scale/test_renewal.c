@@ -124,10 +124,11 @@ static void a_connection_that_stays_leaves_no_room_for_another_one_meanwhile(voi
         find_in("elsewhere", 0,
                 (const char *const[]){"scaler", "fake", "source", "b", "queueName", "7", NULL});
     set_connections("connections:\n"
-                    "  orders: {scaler: fake, source: \"amqp://orders\", namespaces: [shop]}\n");
+                    "  orders: {scaler: fake, source: \"amqp://orders\", namespaces: [shop]}\n"
+                    "  other: {scaler: isolated, source: a}\n");
     assert_false(trigger_query(triggers, another, &query, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
-    assert_non_null(strstr(error_text(&error), "all 2 connections"));
+    assert_non_null(strstr(error_text(&error), "all 3 connections"));
     assert_false(trigger_query(triggers, another, &query, &error));
 }
 
@@ -137,6 +138,7 @@ static void all_connections_that_are_allowed_can_be_replaced(void **state)
     struct trigger *trigger = FIND(ORDERS);
     struct query *before = query_of(trigger);
     query_of(FIND(GOOD));
+    query_of(FIND("scaler", "isolated", "connectionName", "other", "queueName", "7"));
     set_connections("connections:\n"
                     "  orders: {scaler: fake, source: \"amqp://orders\", password: new}\n");
     assert_ptr_not_equal(query_of(trigger), before);
