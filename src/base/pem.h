@@ -20,8 +20,8 @@ bool pem_trust(SSL_CTX *context, const char *certificates);
 bool pem_show(SSL_CTX *context, const char *certificates);
 
 /* To make a key of its password; by default tools take 2,048 to 600,000, and a million take up to a
- * second of CPU time. Of scrypt the product of its three parameters: 131,072 by default, and a 128th
- * of it is KiB of memory. Of keys with scrypt or more than 10,000 iterations one at a time is
+ * second of CPU time. Of scrypt the product of its three parameters: 131,072 by default, and a
+ * 128th of it is KiB of memory. Of keys with scrypt or more than 10,000 iterations one at a time is
  * decrypted. */
 enum { PEM_MAX_ITERATIONS = 1000 * 1000, PEM_MAX_SCRYPT = 256 << 10 };
 
