@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of a hash table, as it begins. */
+/* Of a hash table of uthash, as it begins: itself, and its buckets. */
 static size_t table_bytes(void)
 {
-    return memory_heap_bytes(sizeof(UT_hash_table)) +
-           memory_heap_bytes(HASH_INITIAL_NUM_BUCKETS * sizeof(struct UT_hash_bucket));
+    enum { TABLE = 64, BUCKETS = 32, BUCKET = 16 };
+    return memory_heap_bytes(TABLE) + memory_heap_bytes((size_t)BUCKETS * BUCKET);
 }
 
 static size_t values_bytes(const struct option_values *values)
