@@ -103,7 +103,7 @@ static void *wait_long(void *server)
 {
     int count = 0;
     return (void *)(uintptr_t)loop_calls_run(((struct server *)server)->loop_calls, add_one, &count,
-                                             10 * 60 * 1000);
+                                             600000);
 }
 
 static void nobody_waits_for_a_loop_that_has_ended(void **state)
