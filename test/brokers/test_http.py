@@ -85,7 +85,7 @@ def test_explain_says_what_is_wrong(server, client, broker, redis):
 
 def test_explain_shows_every_refusal_as_the_last_answer(broker, redis):
     config = f"connections:\n  other: {{scaler: redis, address: \"{broker.address}\", namespaces: [kitchen]}}\n"
-    arguments = ["--max-connections", "1"]
+    arguments = ["--max-connections", "2"]  # one is kept for that of the file
     with Server(http=True, config=config, arguments=arguments) as server, Client(server.port) as client:
         def refused(call, metadata, *more):
             with pytest.raises(grpc.RpcError) as caught:
@@ -113,7 +113,7 @@ def test_explain_shows_every_refusal_as_the_last_answer(broker, redis):
         trigger = refused(lambda metadata: next(client.stream_is_active(metadata, seconds=SECONDS)), beyond)
         assert trigger["lastAnswer"]["call"] == "StreamIsActive" and "--max-connections" in trigger["lastAnswer"]["error"]
         assert trigger["now"]["state"] == "refused" and trigger["now"]["error"] == trigger["lastAnswer"]["error"]
-        assert trigger["why"].startswith("KEDA holds the replicas: all 1 connections")
+        assert trigger["why"].startswith("KEDA holds the replicas: all 2 connections")
 
 
 def test_explain_shows_whether_an_answer_is_held(server, client):

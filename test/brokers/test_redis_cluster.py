@@ -185,6 +185,7 @@ def test_resharding_under_load(redis, client):
     with contextlib.ExitStack() as stack:
         seen = [stack.enter_context(Values(client, trigger(redis, f"jobs:{i}"))) for i in range(20)]
         for way in ((source, target), (target, source)):
+            redis.settle()
             redis.redis_cli("--cluster", "reshard", redis.address(source), "--cluster-from", redis.id(way[0]), "--cluster-to",
                             redis.id(way[1]), "--cluster-slots", "300", "--cluster-yes")
     assert [set(values.seen) for values in seen] == [{i + 1} for i in range(20)]

@@ -99,7 +99,7 @@ class RedisCluster:
         self.masters_count = masters
         secure = "tls-cluster yes\ntls-replication yes\n" if certificates else ""
         self.config = f"""cluster-enabled yes
-            cluster-node-timeout 1000
+            cluster-node-timeout 2000
             cluster-replica-validity-factor 0
             cluster-require-full-coverage no
             repl-diskless-sync-delay 0
