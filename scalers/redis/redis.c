@@ -252,23 +252,23 @@ static const char differences[] = DIFFERENCES;
 static const char sentinel_differences[] = DIFFERENCES REDIS_SENTINEL_DIFFERENCES;
 static const char cluster_differences[] = DIFFERENCES REDIS_CLUSTER_DIFFERENCES;
 
+/* What the scalers of lists share, however the server is found. */
+#define LISTS                                                                                      \
+    .sizes = {sizeof(struct redis_connection), sizeof(struct redis_queue),                         \
+              sizeof(struct list_target)},                                                         \
+    .check_connection = redis_connection_check, .reports = reports, .metric_spec = metric_spec,    \
+    .evaluate = evaluate, .libraries = redis_libraries, .subscribes = true
+
 const struct scaler scaler_redis = {
     .name = "redis",
     .summary = "Items of a Redis list, set, sorted set or hash",
     .differences = differences,
     .options = table,
-    .sizes = {sizeof(struct redis_connection), sizeof(struct redis_queue),
-              sizeof(struct list_target)},
+    LISTS,
     .check = check,
-    .check_connection = redis_connection_check,
-    .reports = reports,
-    .metric_spec = metric_spec,
-    .evaluate = evaluate,
     .connect = redis_connect,
     .measure = measure,
-    .libraries = redis_libraries,
     .disconnect = redis_client_disconnect,
-    .subscribes = true,
     .isolated = 1,
 };
 
@@ -277,18 +277,11 @@ const struct scaler scaler_redis_sentinel = {
     .summary = "Items of a Redis list, set, sorted set or hash, at the master that Sentinels name",
     .differences = sentinel_differences,
     .options = sentinel_table,
-    .sizes = {sizeof(struct redis_connection), sizeof(struct redis_queue),
-              sizeof(struct list_target)},
+    LISTS,
     .check = check,
-    .check_connection = redis_connection_check,
-    .reports = reports,
-    .metric_spec = metric_spec,
-    .evaluate = evaluate,
     .connect = redis_connect_to_master,
     .measure = measure,
-    .libraries = redis_libraries,
     .disconnect = redis_client_disconnect,
-    .subscribes = true,
     .isolated = 1,
 };
 
@@ -297,17 +290,10 @@ const struct scaler scaler_redis_cluster = {
     .summary = "Items of a list, set, sorted set or hash, in a Redis Cluster",
     .differences = cluster_differences,
     .options = cluster_table,
-    .sizes = {sizeof(struct redis_connection), sizeof(struct redis_queue),
-              sizeof(struct list_target)},
+    LISTS,
     .check = check_cluster,
-    .check_connection = redis_connection_check,
-    .reports = reports,
-    .metric_spec = metric_spec,
-    .evaluate = evaluate,
     .connect = redis_cluster_connect,
     .measure = measure_cluster,
-    .libraries = redis_libraries,
     .disconnect = redis_cluster_disconnect,
-    .subscribes = true,
     .isolated = REDIS_CLUSTER_ISOLATED,
 };

@@ -444,23 +444,22 @@ static const char differences[] = DIFFERENCES;
 static const char sentinel_differences[] = DIFFERENCES REDIS_SENTINEL_DIFFERENCES;
 static const char cluster_differences[] = DIFFERENCES REDIS_CLUSTER_DIFFERENCES;
 
+/* What the scalers of streams share, however the server is found. */
+#define STREAMS                                                                                    \
+    .sizes = {sizeof(struct redis_connection), sizeof(struct stream_query),                        \
+              sizeof(struct stream_target)},                                                       \
+    .check_connection = redis_connection_check, .reports = reports, .metric_spec = metric_spec,    \
+    .evaluate = evaluate, .bundle = bundle, .libraries = redis_libraries, .subscribes = true
+
 const struct scaler scaler_redis_streams = {
     .name = "redis-streams",
     .summary = "Entries of a Redis stream: all, or a consumer group's pending ones, or its lag",
     .differences = differences,
     .options = table,
-    .sizes = {sizeof(struct redis_connection), sizeof(struct stream_query),
-              sizeof(struct stream_target)},
-    .check_connection = redis_connection_check,
-    .reports = reports,
-    .metric_spec = metric_spec,
-    .evaluate = evaluate,
+    STREAMS,
     .connect = redis_connect,
-    .bundle = bundle,
     .measure = measure,
-    .libraries = redis_libraries,
     .disconnect = redis_client_disconnect,
-    .subscribes = true,
     .isolated = 1,
 };
 
@@ -470,18 +469,10 @@ const struct scaler scaler_redis_sentinel_streams = {
                "the master that Sentinels name",
     .differences = sentinel_differences,
     .options = sentinel_table,
-    .sizes = {sizeof(struct redis_connection), sizeof(struct stream_query),
-              sizeof(struct stream_target)},
-    .check_connection = redis_connection_check,
-    .reports = reports,
-    .metric_spec = metric_spec,
-    .evaluate = evaluate,
+    STREAMS,
     .connect = redis_connect_to_master,
-    .bundle = bundle,
     .measure = measure,
-    .libraries = redis_libraries,
     .disconnect = redis_client_disconnect,
-    .subscribes = true,
     .isolated = 1,
 };
 
@@ -491,17 +482,9 @@ const struct scaler scaler_redis_cluster_streams = {
                "a Redis Cluster",
     .differences = cluster_differences,
     .options = cluster_table,
-    .sizes = {sizeof(struct redis_connection), sizeof(struct stream_query),
-              sizeof(struct stream_target)},
-    .check_connection = redis_connection_check,
-    .reports = reports,
-    .metric_spec = metric_spec,
-    .evaluate = evaluate,
+    STREAMS,
     .connect = redis_cluster_connect,
-    .bundle = bundle,
     .measure = measure_cluster,
-    .libraries = redis_libraries,
     .disconnect = redis_cluster_disconnect,
-    .subscribes = true,
     .isolated = REDIS_CLUSTER_ISOLATED,
 };
