@@ -282,7 +282,7 @@ static bool check_client(struct redis_client *client, int64_t now_ms)
     return client->subscriber.subscriptions.all != NULL || is_slow(client, now_ms);
 }
 
-/* Somebody gets replies, so the others are no reason to connect anew. */
+/* Somebody gets replies, so the others are no reason to connect again. */
 static bool any_works(const struct redis_cluster *cluster)
 {
     const struct redis_client *client = cluster->clients;

@@ -62,7 +62,7 @@ void informer_want_fresh(struct informer *informer, const struct informer_link *
     informer->wanted++;
 }
 
-/* ---- who is told ---- */
+/* ---- who is notified ---- */
 
 struct known {
     bool is_busy;

@@ -1,4 +1,4 @@
-/* What a query promises: when it is measured, and who is told. */
+/* What a query promises: when it is measured, and who is notified. */
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
