@@ -6,16 +6,20 @@
  * and add NAME to COMMANDS below and to CMakeLists.txt.
  *
  * To add a flag: a field in the command's struct of flags, and a row in its table. A row has the
- * key, type, default, limits and doc of any option (config/option_table.h), and besides: .group on
- * the first flag of a group: the group's title; the rows behind it belong to it .value_name  FILE,
- * ADDRESS, ...: what help shows as its value; FILE has shells complete files .alias       one
- * letter: `-f` .flags       OPTION_REQUIRED, where there is no default The doc is half a sentence
- * without a full stop. It says what the flag is for; type and default are added. A flag never holds
- * a secret: it is logged, and everybody on the machine sees it. Each flag is also an environment
- * variable: BACKLOG_MAX_STREAMS for --max-streams. Kubernetes sets BACKLOG_PORT, BACKLOG_PORT_*,
- * BACKLOG_SERVICE_* and more for a Service named backlog, so no flag may be named `port`, `port-*`
- * or `service-*`. A flag of `serve` is a value of the chart, too: run ./dev reference, and see
- * CHART_FLAGS in tools/chart/generate.py.
+ * key, type, default, limits and doc of any option (config/option_table.h), and besides:
+ *
+ *     .group       on the first flag of a group: its title; the rows behind it belong to it
+ *     .value_name  FILE, ADDRESS, ...: what help shows as its value; shells complete a FILE
+ *     .alias       one letter: `-f`
+ *     .flags       OPTION_REQUIRED, where there is no default
+ *
+ * The doc is half a sentence without a full stop. It says what the flag is for; type and default
+ * are added. A flag never holds a secret: it is logged, and everybody on the machine sees it.
+ *
+ * Each flag is also an environment variable: BACKLOG_MAX_STREAMS for --max-streams. Kubernetes sets
+ * BACKLOG_PORT, BACKLOG_PORT_*, BACKLOG_SERVICE_* and more for a Service named backlog, so no flag
+ * may be named `port`, `port-*` or `service-*`. A flag of `serve` is a value of the chart, too: run
+ * ./dev reference, and see CHART_FLAGS in tools/chart/generate.py.
  *
  * Threads: the main thread, before there is another.
  */

@@ -2,8 +2,8 @@
  * Explain: why a trigger is answered what it is answered, as JSON for people and for the dashboard.
  *
  *     /api/triggers?namespace=shop&offset=0&limit=100    one line of each, in the order they came
- *     /api/triggers/shop/videos                          all about the triggers of one
- * ScaledObject, the one that was called for last first
+ *     /api/triggers/shop/videos                          all about the triggers of one ScaledObject,
+ *                                                        the one that was called for last first
  *
  * Secrets and what came out of a variable are hidden, and of URLs all but scheme and host.
  *

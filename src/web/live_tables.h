@@ -2,10 +2,11 @@
  * Live tables: tables of rows that change, and what follows them as server-sent events.
  *
  *     event: hello    {"mode": "serve", ...}: forget everything, what follows is all
- *     event: rows     {"table": "triggers", "rows": [{"id": 1, "fixed": {...}, "live": {...}},
- * ...], "gone": [2, ...]} event: server   {...} event: log      [{"number": 1, "time":
- * 1790000000.123, "level": "info", "text": "..."}, ...] event: ready    {}: all there was has been
- * sent
+ *     event: rows     {"table": "triggers", "rows": [{"id": 1, "fixed": {...}, "live": {...}}, ...],
+ *                      "gone": [2, ...]}
+ *     event: server   {...}
+ *     event: log      [{"number": 1, "time": 1790000000.123, "level": "info", "text": "..."}, ...]
+ *     event: ready    {}: all there was has been sent
  *
  * A reader is sent what changed since it was sent something last: one that is slow skips what
  * changed twice.

@@ -7,9 +7,8 @@
  *     DEFAULT("lagThreshold", "10"),
  *
  * A case is tried in every place that its key can come from: the metadata, under its alias, from a
- * variable
- * (`<key>FromEnv`), and for a key of the connection from the connections file, as `<key>` and
- * `<key>File`.
+ * variable (`<key>FromEnv`), and for a key of the connection from the connections file, as `<key>`
+ * and `<key>File`.
  *
  * To add a key to a scaler, add its cases. The test fails where a row of the option table has no
  * case that takes it, where a choice of it has no case, where its default is not stated, and where

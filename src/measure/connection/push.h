@@ -5,9 +5,8 @@
  *     idle          subscribe_at_ms has come  -> measured with a notifier -> subscribed, or polled
  *                                                every idle_interval_ms
  *     subscribed    a notification            -> measured at once, and alert
- *     alert         still idle                -> measured after 5 ms (and subscribed to again), 10,
- * 20
- *                                                ... idle_interval_ms
+ *     alert         still idle                -> measured after 5 ms (and subscribed to again),
+ *                                                10, 20 ... idle_interval_ms
  *
  * An alert query is measured again because a notification may come before its message is counted:
  * NATS hands a message to its subscribers before the stream has stored it. More notifications while
