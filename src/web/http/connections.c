@@ -1,0 +1,227 @@
+#include "web/http/connections.h"
+
+#include "base/memory.h"
+#include "web/http/address.h"
+
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+/* Enough for every scraper, probe and reader at once; an attacker's share of descriptors and
+ * memory. */
+enum { MAX_CONNECTIONS = 64 };
+
+/* Closed at once for as many that wait. The others have had the time to be read. */
+enum { MAX_EVICTED = MAX_CONNECTIONS / 2 };
+
+/* What a client sends behind its request is read by nobody, and stays in the kernel. */
+enum { MAX_UNREAD_BYTES = 2 * WEB_MAX_HEADER_BYTES };
+
+static const struct timeval connection_timeout = {5, 0};
+static const struct timeval pause_time = {0, 100000};
+static const struct timeval moment = {0, 1000};
+
+struct web_connection {
+    struct web_connections *owner;
+    /* A reference of ours: the descriptor stays open as long as we use it. */
+    struct bufferevent *stream;
+    struct event *deadline;
+    bool has_place;        /* among those that are answered once */
+    bool has_requested;    /* evhttp calls us at its end */
+    struct reader *reader; /* NULL: it is answered once */
+    TAILQ_ENTRY(web_connection) all;
+};
+
+struct web_connections {
+    struct evconnlistener *listener; /* owned by evhttp; NULL: it is gone */
+    struct event *pause;             /* at the limit, until there is room */
+    size_t count;
+    TAILQ_HEAD(, web_connection) all; /* the oldest first; without readers */
+};
+
+/* It does not count among those that are answered once any more. */
+static void give_place(struct web_connection *connection)
+{
+    struct web_connections *owner = connection->owner;
+    if (!connection->has_place)
+        return;
+    connection->has_place = false;
+    TAILQ_REMOVE(&owner->all, connection, all);
+    if (--owner->count < MAX_CONNECTIONS && owner->listener != NULL)
+        evconnlistener_enable(owner->listener);
+}
+
+static void connection_free(struct web_connection *connection)
+{
+    if (connection->reader != NULL)
+        streams_closed(connection->reader);
+    else
+        give_place(connection);
+    event_free(connection->deadline);
+    bufferevent_decref(connection->stream);
+    free(connection);
+}
+
+/* Where it has requested something, evhttp sees it end, and frees it. */
+static void connection_cut(struct web_connection *connection)
+{
+    int fd = bufferevent_getfd(connection->stream);
+    if (fd >= 0)
+        shutdown(fd, SHUT_RDWR);
+    if (!connection->has_requested)
+        connection_free(connection);
+}
+
+static void connection_is_late(evutil_socket_t fd, short what, void *connection)
+{
+    (void)fd;
+    (void)what;
+    connection_cut(connection);
+}
+
+static void connection_closed(struct evhttp_connection *evhttp_connection, void *argument)
+{
+    (void)evhttp_connection;
+    connection_free(argument);
+}
+
+/* New connections wait in the kernel's queue until what the present ones have sent is read. */
+static void pause_listener(struct web_connections *connections)
+{
+    evconnlistener_disable(connections->listener);
+    evtimer_add(connections->pause, &moment);
+}
+
+/* The first of the address that has the most: probes and scrapers have few. Not NULL, as there are
+ * some. */
+static struct web_connection *find_victim(const struct web_connections *connections)
+{
+    struct web_address addresses[MAX_CONNECTIONS];
+    size_t count = 0;
+    struct web_connection *connection;
+    TAILQ_FOREACH(connection, &connections->all, all)
+        if (count < MAX_CONNECTIONS)
+            addresses[count++] = web_address_of(bufferevent_getfd(connection->stream));
+    size_t index = web_address_commonest(addresses, count);
+    for (connection = TAILQ_FIRST(&connections->all); index > 0; index--)
+        connection = TAILQ_NEXT(connection, all);
+    return connection;
+}
+
+/* How many wait in the kernel's queue; 0 where it does not know. */
+static size_t count_waiting(const struct web_connections *connections)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof(info);
+    return getsockopt(evconnlistener_get_fd(connections->listener), IPPROTO_TCP, TCP_INFO, &info,
+                      &length) == 0
+               ? info.tcpi_unacked
+               : 0;
+}
+
+/* At the limit connections are closed for those that wait: silent ones must not lock out probes and
+ * scrapers, however fast they come. Where one has sent a request, evhttp reports its end in the
+ * next turn. */
+static void make_room(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    const struct web_connections *connections = argument;
+    size_t waiting = count_waiting(connections);
+    size_t wanted = waiting < 1 ? 1 : waiting > MAX_EVICTED ? MAX_EVICTED : waiting;
+    bool is_full = connections->count >= MAX_CONNECTIONS;
+    while (is_full && connections->count + wanted > MAX_CONNECTIONS) {
+        struct web_connection *victim = find_victim(connections);
+        give_place(victim);
+        connection_cut(victim);
+    }
+}
+
+/* evhttp calls this for the stream of a connection that it has accepted. */
+static struct bufferevent *connection_new(struct event_base *base, void *argument)
+{
+    struct web_connections *connections = argument;
+    struct web_connection *connection = memory_new(sizeof(*connection));
+    connection->owner = connections;
+    connection->has_place = true;
+    connection->stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_incref(connection->stream);
+    bufferevent_setwatermark(connection->stream, EV_READ, 0, MAX_UNREAD_BYTES);
+    connection->deadline = evtimer_new(base, connection_is_late, connection);
+    evtimer_add(connection->deadline, &connection_timeout);
+    TAILQ_INSERT_TAIL(&connections->all, connection, all);
+    if (++connections->count >= MAX_CONNECTIONS)
+        pause_listener(connections);
+    return connection->stream;
+}
+
+static void resume(evutil_socket_t fd, short what, void *listener)
+{
+    (void)fd;
+    (void)what;
+    evconnlistener_enable(listener);
+}
+
+/* Out of descriptors: the connection stays in the queue, and would be reported again and again. */
+static void accept_failed(struct evconnlistener *listener, void *http)
+{
+    (void)http;
+    evconnlistener_disable(listener);
+    event_base_once(evconnlistener_get_base(listener), -1, EV_TIMEOUT, resume, listener,
+                    &pause_time);
+}
+
+/* ---- the interface ---- */
+
+struct web_connections *web_connections_new(struct evhttp *http, struct evconnlistener *listener)
+{
+    struct web_connections *connections = memory_new(sizeof(*connections));
+    TAILQ_INIT(&connections->all);
+    connections->listener = listener;
+    connections->pause = evtimer_new(evconnlistener_get_base(listener), make_room, connections);
+    evhttp_set_bevcb(http, connection_new, connections);
+    evhttp_bind_listener(http, listener);
+    evconnlistener_set_error_cb(listener, accept_failed);
+    return connections;
+}
+
+void web_connections_free(struct web_connections *connections, struct evhttp *http)
+{
+    struct web_connection *connection;
+    struct web_connection *next;
+    connections->listener = NULL;
+    evhttp_free(http); /* its connections with requests and its listener with it */
+    for (connection = TAILQ_FIRST(&connections->all); connection != NULL; connection = next) {
+        next = TAILQ_NEXT(connection, all);
+        connection_free(connection);
+    }
+    event_free(connections->pause);
+    free(connections);
+}
+
+struct web_connection *web_connection_of(const struct web_connections *connections,
+                                         struct evhttp_connection *evhttp_connection)
+{
+    struct web_connection *connection;
+    const struct bufferevent *stream = evhttp_connection_get_bufferevent(evhttp_connection);
+    TAILQ_FOREACH(connection, &connections->all, all)
+        if (connection->stream == stream) {
+            connection->has_requested = true;
+            evhttp_connection_set_closecb(evhttp_connection, connection_closed, connection);
+            return connection;
+        }
+    return NULL;
+}
+
+void web_connection_stays(struct web_connection *connection, struct reader *reader)
+{
+    evtimer_del(connection->deadline);
+    give_place(connection);
+    connection->reader = reader;
+}

@@ -1,0 +1,35 @@
+/*
+ * The connections of the HTTP port: how many there are, and how long each may take; evhttp limits
+ * neither. Each is answered once within 5 s, or stays as a reader of a stream (stream.h).
+ *
+ * At the limit the first one of the address that has the most is closed for each that waits, so
+ * that silent ones do not lock out probes and scrapers.
+ *
+ * Threads: the HTTP server's.
+ */
+#ifndef BACKLOG_WEB_HTTP_CONNECTIONS_H
+#define BACKLOG_WEB_HTTP_CONNECTIONS_H
+
+#include "web/http/stream.h"
+
+enum { WEB_MAX_HEADER_BYTES = 8192 };
+
+struct evconnlistener;
+struct evhttp;
+struct web_connection;
+struct web_connections;
+
+/* The connections of `http`, which takes the listener over. */
+struct web_connections *web_connections_new(struct evhttp *http, struct evconnlistener *listener);
+
+/* ... and frees `http`. */
+void web_connections_free(struct web_connections *connections, struct evhttp *http);
+
+/* Of a request: from now on evhttp reports its end. NULL: it has had one before. */
+struct web_connection *web_connection_of(const struct web_connections *connections,
+                                         struct evhttp_connection *evhttp_connection);
+
+/* It is a reader's, which neither the deadline nor the limit concerns. */
+void web_connection_stays(struct web_connection *connection, struct reader *reader);
+
+#endif

@@ -1,0 +1,227 @@
+#include "web/http/request.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/queue.h>
+
+/* Of a Host that is refused. */
+enum { MAX_SHOWN_BYTES = 256 };
+
+/* ---- path, parameters and host ---- */
+
+static void request_done(struct web_request *request)
+{
+    for (size_t i = 0; i < request->below_count; i++)
+        free(request->below[i]);
+    if (request->parameters != NULL)
+        evhttp_clear_headers(request->parameters);
+}
+
+const char *web_parameter(const struct web_request *request, const char *name)
+{
+    return evhttp_find_header(request->parameters, name);
+}
+
+/* False: more segments than any page has, or an empty one. */
+static bool split_path(const char *path, struct web_request *request)
+{
+    while (*path != '\0') {
+        size_t length = strcspn(path, "/");
+        if (length == 0 || request->below_count == WEB_MAX_SEGMENTS)
+            return false;
+        _cleanup_(memory_free) char *raw = text_copy_bytes(path, length);
+        request->below[request->below_count++] = evhttp_uridecode(raw, 0, NULL);
+        path += length;
+        path += *path == '/';
+    }
+    return true;
+}
+
+static const struct web_page *find_page(const struct web_settings *settings, const char *path,
+                                        struct web_request *request)
+{
+    const struct web_page *page;
+    for (page = settings->pages; page->path != NULL; page++) {
+        if (text_equal(page->path, path))
+            return page;
+        if (text_ends_with(page->path, "/") && text_starts_with(path, page->path))
+            return split_path(path + strlen(page->path), request) ? page : NULL;
+    }
+    return NULL;
+}
+
+static void refuse(struct web_answer *answer, int code, const char *text)
+{
+    answer->code = code;
+    text_add(&answer->body, text);
+}
+
+void web_refuse_method(struct evhttp_request *request, struct web_answer *answer)
+{
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET, HEAD");
+    refuse(answer, HTTP_BADMETHOD, "method not allowed: only GET and HEAD\n");
+}
+
+/* "a=1&b" as well: evhttp knows no parameter without a value. */
+static bool parse_parameters(const char *query, struct evkeyvalq *ret_parameters)
+{
+    _cleanup_(text_done) struct text all = {0};
+    while (query != NULL && *query != '\0') {
+        size_t length = strcspn(query, "&");
+        text_add_bytes(&all, query, length);
+        text_add(&all, memchr(query, '=', length) == NULL ? "=" : "");
+        text_add(&all, query[length] == '&' ? "&" : "");
+        query += length + (query[length] == '&');
+    }
+    return all.length == 0 || evhttp_parse_query_str(all.bytes, ret_parameters) == 0;
+}
+
+/* "devbox" of "devbox:9091", the address to listen on. */
+static bool is_own_name(const struct web_settings *settings, const char *header)
+{
+    const char *listen = settings->listen;
+    size_t length = (size_t)(strrchr(listen, ':') - listen);
+    return length > 0 && strncasecmp(listen, header, length) == 0 &&
+           (header[length] == '\0' || header[length] == ':');
+}
+
+/* The Host, or that of a whole URL; one that is not permitted. NULL: all are, or there is none, as
+ * a browser always sends one. */
+static const char *refused_host(const struct web_settings *settings, struct evhttp_request *request)
+{
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+    const char *of_uri = uri == NULL ? NULL : evhttp_uri_get_host(uri);
+    const struct evkeyval *header;
+    if (of_uri != NULL && !web_host_is_permitted(&settings->hosts, of_uri) &&
+        !is_own_name(settings, of_uri))
+        return of_uri;
+    TAILQ_FOREACH(header, evhttp_request_get_input_headers(request), next)
+        if (strcasecmp(header->key, "Host") == 0 &&
+            !web_host_is_permitted(&settings->hosts, header->value) &&
+            !is_own_name(settings, header->value))
+            return header->value;
+    return NULL;
+}
+
+/* ---- the login ---- */
+
+static const char *header_of(struct evhttp_request *request, const char *name)
+{
+    return evhttp_find_header(evhttp_request_get_input_headers(request), name);
+}
+
+static void add_header(struct evhttp_request *request, const char *name, const char *value)
+{
+    evhttp_add_header(evhttp_request_get_output_headers(request), name, value);
+}
+
+static int64_t unix_s(void)
+{
+    return (int64_t)clock_unix_s(clock_now_ms());
+}
+
+static void redirect(struct evhttp_request *request, struct web_answer *answer, const char *path)
+{
+    answer->code = 303;
+    add_header(request, "Location", path);
+}
+
+/* Browsers ask for HTML when somebody goes to a page, and keep its fragment. */
+static void refuse_stranger(struct evhttp_request *request, struct web_answer *answer)
+{
+    const char *accept = header_of(request, "Accept");
+    if (accept != NULL && text_starts_with(accept, "text/html")) {
+        redirect(request, answer, "/login");
+        return;
+    }
+    add_header(request, "WWW-Authenticate", "Bearer realm=\"Backlog\"");
+    refuse(answer, 401,
+           "a token is needed: \"Authorization: Bearer TOKEN\" with that of the server's "
+           "--http-token-file\n");
+}
+
+/* POST /login with the token as a form, and POST /logout. False: it is neither. */
+static bool change_session(const struct web_settings *settings, struct evhttp_request *request,
+                           const char *path, struct web_answer *answer)
+{
+    if (text_equal(path, "/logout")) {
+        add_header(request, "Set-Cookie", login_no_cookie);
+        redirect(request, answer, "/login");
+        return true;
+    }
+    if (!text_equal(path, "/login"))
+        return false;
+    struct evbuffer *body = evhttp_request_get_input_buffer(request);
+    size_t length = evbuffer_get_length(body);
+    const char *proxied = header_of(request, "X-Forwarded-Proto");
+    struct evkeyvalq form;
+    TAILQ_INIT(&form);
+    _cleanup_(memory_free) char *bytes =
+        text_copy_bytes((const char *)evbuffer_pullup(body, -1), length);
+    bool is_form = length > 0 && parse_parameters(bytes, &form);
+    _cleanup_(memory_free) char *cookie =
+        login_cookie(settings->login, is_form ? evhttp_find_header(&form, "token") : NULL,
+                     proxied != NULL && text_equal(proxied, "https"), unix_s());
+    if (cookie != NULL)
+        add_header(request, "Set-Cookie", cookie);
+    redirect(request, answer, cookie != NULL ? "/" : "/login?wrong");
+    evhttp_clear_headers(&form);
+    return true;
+}
+
+const struct web_page *web_request_answer(const struct web_settings *settings,
+                                          struct evhttp_request *evhttp_request,
+                                          struct web_answer *answer)
+{
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(evhttp_request);
+    const char *path = uri == NULL ? NULL : evhttp_uri_get_path(uri);
+    const char *query = uri == NULL ? NULL : evhttp_uri_get_query(uri);
+    struct evkeyvalq parameters;
+    TAILQ_INIT(&parameters);
+    _cleanup_(memory_free) char *target = text_format(
+        "%s%s%s", path == NULL ? "" : path, query == NULL ? "" : "?", query == NULL ? "" : query);
+    _cleanup_(request_done) struct web_request request = {.target = target,
+                                                          .parameters = &parameters};
+
+    const char *host = refused_host(settings, evhttp_request);
+    if (host != NULL) {
+        answer->code = 403;
+        text_addf(&answer->body,
+                  "host \"%.*s\" is not permitted: use an IP address or localhost, or add the name "
+                  "to --http-hosts of the server\n",
+                  (int)text_cut(host, MAX_SHOWN_BYTES), host);
+        return NULL;
+    }
+    const struct login *login = settings->login;
+    if (evhttp_request_get_command(evhttp_request) == EVHTTP_REQ_POST) {
+        if (login == NULL || path == NULL ||
+            !change_session(settings, evhttp_request, path, answer))
+            web_refuse_method(evhttp_request, answer);
+        return NULL;
+    }
+    if (!parse_parameters(query, &parameters)) {
+        refuse(answer, HTTP_BADREQUEST, "invalid query string\n");
+        return NULL;
+    }
+    const struct web_page *page = path == NULL ? NULL : find_page(settings, path, &request);
+    if (login != NULL && (page == NULL || !page->is_open) &&
+        !login_permits(login, header_of(evhttp_request, "Authorization"),
+                       header_of(evhttp_request, "Cookie"), unix_s())) {
+        refuse_stranger(evhttp_request, answer);
+        return NULL;
+    }
+    if (page != NULL && page->stream != NULL)
+        return page;
+    if (page != NULL)
+        page->get(page->context, &request, answer);
+    else
+        refuse(answer, HTTP_NOTFOUND, "page not found\n");
+    return NULL;
+}

@@ -1,0 +1,24 @@
+/*
+ * A request of the HTTP port: who may ask, which page it is for, and what is answered.
+ *
+ * Threads: the HTTP server's.
+ */
+#ifndef BACKLOG_WEB_HTTP_REQUEST_H
+#define BACKLOG_WEB_HTTP_REQUEST_H
+
+#include "web/http/http.h"
+
+/* The form of the login page, with the longest token percent-encoded. */
+enum { WEB_MAX_FORM_BYTES = 4 * LOGIN_MAX_BYTES };
+
+struct evhttp_request;
+
+/* Writes the answer to a GET, HEAD or POST. Returns the page where that is a stream, of which
+ * nothing is written here; else NULL. */
+const struct web_page *web_request_answer(const struct web_settings *settings,
+                                          struct evhttp_request *evhttp_request,
+                                          struct web_answer *answer);
+
+void web_refuse_method(struct evhttp_request *request, struct web_answer *answer);
+
+#endif
