@@ -202,7 +202,7 @@ void workers_page(void *context, const struct web_request *request, struct web_a
     if (has_run)
         web_answer_json(answer, page);
     else
-        web_refuse(answer, 503, "the event loop is busy or shutting down: try again");
+        web_refuse_busy(answer);
 }
 
 static void add_replicas(void *context, const struct worker_view *view)
@@ -235,7 +235,7 @@ void workers_replicas(void *context, const struct web_request *request, struct w
     _cleanup_(json_done) json_t *object = json_object();
     bool has_run = walk(workers->triggers, visit, &search);
     if (!has_run)
-        web_refuse(answer, 503, "the event loop is busy or shutting down: try again");
+        web_refuse_busy(answer);
     else if (search.count == 0)
         web_refuse(answer, 404,
                    "no trigger of this ScaledObject: KEDA has not called for one recently");

@@ -115,8 +115,8 @@ static void add_trigger(struct rows *rows, const struct rehearsal_object *one, s
     json_set(live, "metric", json_text(received->metric_name));
     json_set(live, "target", json_number(answer->has_target ? answer->target : (double)NAN));
     json_set(live, "state",
-             json_text(answer->is_failed    ? "error"
-                       : answer->has_target ? "ok"
+             json_text(answer->is_failed    ? "refused"
+                       : answer->has_target ? "answered"
                                             : "waiting"));
     if (answer->is_failed)
         json_set(live, "error", json_text(error_text(&received->error)));

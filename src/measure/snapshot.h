@@ -35,6 +35,8 @@ void snapshot_done(struct snapshot *snapshot);
 /* Of a connection; for people. */
 enum client_state { CLIENT_DISCONNECTED, CLIENT_CONNECTED, CLIENT_BROKEN };
 
+const char *client_state_name(enum client_state state); /* "connected", in all JSON */
+
 struct engine_stats {
     size_t connections;
     size_t broken_connections;

@@ -16,6 +16,17 @@ enum trigger_condition answer_condition(const struct answer *answer)
     return answer->kind == ANSWER_REFUSED ? TRIGGER_REFUSED : TRIGGER_WAITING;
 }
 
+const char *trigger_condition_name(enum trigger_condition condition)
+{
+    static const char *const names[] = {
+        [TRIGGER_WAITING] = "waiting",
+        [TRIGGER_ANSWERED] = "answered",
+        [TRIGGER_HELD] = "held",
+        [TRIGGER_REFUSED] = "refused",
+    };
+    return names[condition];
+}
+
 /* ---- what to answer ---- */
 
 /* An error says whose it is: the connection's name, or the scaler and the host where its text has
@@ -230,12 +241,6 @@ static void add_reading(const struct trigger_state *state, struct trigger_figure
 void trigger_figures(const struct trigger *trigger, const struct trigger_state *state,
                      struct trigger_figures *ret_figures)
 {
-    static const char *const states[] = {
-        [TRIGGER_WAITING] = "waiting",
-        [TRIGGER_ANSWERED] = "ok",
-        [TRIGGER_HELD] = "held",
-        [TRIGGER_REFUSED] = "error",
-    };
     struct trigger_figures *figures = ret_figures;
     const struct last_answer *last = &trigger->last_answer;
     bool has_value = state->answer.kind == ANSWER_VALUE;
@@ -255,7 +260,7 @@ void trigger_figures(const struct trigger *trigger, const struct trigger_state *
         .last.active = had_value ? (double)last->answer.active : NAN,
         .last.age_seconds =
             had_value ? seconds_since(state->at_ms, last->at_ms - last->answer.age_ms) : NAN,
-        .state = states[state->condition],
+        .state = trigger_condition_name(state->condition),
         .status = state->has_decision ? flow_status_text(state->status) : NULL,
         .bound_by = state->has_decision ? policy_term_text(state->bound_by) : NULL,
     };

@@ -21,6 +21,7 @@ enum trigger_condition {
 };
 
 enum trigger_condition answer_condition(const struct answer *answer);
+const char *trigger_condition_name(enum trigger_condition condition); /* "held", in all JSON */
 
 struct trigger_state {
     int64_t at_ms;

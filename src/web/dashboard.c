@@ -56,11 +56,8 @@ static json_t *connection_fixed(const struct connection_info *info)
 
 static json_t *connection_live(const struct connection_info *info)
 {
-    static const char *const states[] = {[CLIENT_DISCONNECTED] = "not connected",
-                                         [CLIENT_CONNECTED] = "connected",
-                                         [CLIENT_BROKEN] = "broken"};
     json_t *object = json_object();
-    json_set(object, "state", json_text(states[info->state]));
+    json_set(object, "state", json_text(client_state_name(info->state)));
     json_set(object, "queries", json_integer((json_int_t)info->queries));
     json_set(object, "failing", json_integer((json_int_t)info->failing_queries));
     json_set(object, "isolated", json_integer((json_int_t)info->isolated_queries));
@@ -261,7 +258,7 @@ void dashboard_server(void *context, const struct web_request *request, struct w
     struct dashboard *dashboard = context;
     (void)request;
     if (!count(dashboard)) {
-        web_refuse(answer, 503, "the event loop is busy or shutting down: try again");
+        web_refuse_busy(answer);
         return;
     }
     int64_t now_ms = clock_now_ms();

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { USUAL_LIMIT = 100, MAX_LIMIT = 1000, MAX_TRIGGERS_PER_OBJECT = 100 };
+enum { USUAL_LIMIT = 100, MAX_LIMIT = 1000 };
 
 /* ---- the metadata as understood ---- */
 
@@ -41,12 +41,9 @@ static json_t *explain_reading(const struct trigger_state *state,
 
 static json_t *explain_source(const struct query_state *source)
 {
-    static const char *const states[] = {[CLIENT_DISCONNECTED] = "not connected",
-                                         [CLIENT_CONNECTED] = "connected",
-                                         [CLIENT_BROKEN] = "broken"};
     json_t *object = json_object();
     json_set(object, "name", json_text(source->connection));
-    json_set(object, "state", json_text(states[source->client]));
+    json_set(object, "state", json_text(client_state_name(source->client)));
     json_set(object, "intervalSeconds",
              source->interval_ms == 0 ? NULL : json_seconds(source->interval_ms));
     json_set(object, "effectiveIntervalSeconds", json_seconds(source->effective_interval_ms));
@@ -69,14 +66,8 @@ static json_t *explain_failure(const struct snapshot *snapshot, int64_t now_ms)
 
 static json_t *explain_answer(const struct answer *answer)
 {
-    static const char *const states[] = {
-        [TRIGGER_WAITING] = "waiting",
-        [TRIGGER_ANSWERED] = "answered",
-        [TRIGGER_HELD] = "held",
-        [TRIGGER_REFUSED] = "refused",
-    };
     json_t *object = json_object();
-    json_set(object, "state", json_text(states[answer_condition(answer)]));
+    json_set(object, "state", json_text(trigger_condition_name(answer_condition(answer))));
     if (answer->kind == ANSWER_VALUE) {
         json_set(object, "value", json_number(answer->value));
         json_set(object, "active", json_boolean(answer->active));
@@ -220,13 +211,13 @@ struct search {
     size_t limit;
     size_t count; /* of all that fit */
     json_t *list;
-    struct found found[MAX_TRIGGERS_PER_OBJECT];
+    struct found found[WALK_TRIGGERS_PER_OBJECT];
     size_t found_count;
 };
 
 static void add_found(struct search *search, const struct trigger *trigger, int64_t now_ms)
 {
-    if (search->found_count == MAX_TRIGGERS_PER_OBJECT)
+    if (search->found_count == WALK_TRIGGERS_PER_OBJECT)
         return;
     search->found[search->found_count++] =
         (struct found){explain(trigger, now_ms), trigger->last_call_ms};
@@ -268,7 +259,7 @@ static bool run_search(const struct walk_source *source, struct search *search,
 {
     if (walk(source, visit, search))
         return true;
-    web_refuse(answer, 503, "the event loop is busy or shutting down: try again");
+    web_refuse_busy(answer);
     return false;
 }
 

@@ -11,7 +11,7 @@
 
 /* Hundreds of rows are usual. A source that fails at every other measurement has thousands, as each
  * change is kept; a row takes 700 bytes until it is sent. */
-enum { MAX_TRIGGERS_PER_OBJECT = 100, MAX_ROWS_PER_TRIGGER = 1500, MAX_ROWS = 30 * 1000 };
+enum { MAX_ROWS_PER_TRIGGER = 1500, MAX_ROWS = 30 * 1000 };
 
 /* One trigger with its rows. */
 struct series {
@@ -27,7 +27,7 @@ struct series {
 struct found {
     const char *namespace;
     const char *name;
-    struct series items[MAX_TRIGGERS_PER_OBJECT];
+    struct series items[WALK_TRIGGERS_PER_OBJECT];
     size_t count;
     size_t rows; /* of all */
 };
@@ -118,7 +118,7 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
 {
     struct found *found = context;
     if (!walk_is_of(trigger, found->namespace, found->name) ||
-        found->count == MAX_TRIGGERS_PER_OBJECT)
+        found->count == WALK_TRIGGERS_PER_OBJECT)
         return WALK_ON;
     _cleanup_(memory_free) struct history_sample *samples = NULL;
     _cleanup_(trigger_state_done) struct trigger_state now;
@@ -287,7 +287,7 @@ void history_page(void *context, const struct web_request *request, struct web_a
     found->namespace = request->below[0];
     found->name = request->below[1];
     if (!walk(context, visit, found))
-        web_refuse(answer, 503, "the event loop is busy or shutting down: try again");
+        web_refuse_busy(answer);
     else if (found->count == 0)
         web_refuse(answer, 404,
                    "no trigger of this ScaledObject: KEDA has not called for one recently");

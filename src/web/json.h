@@ -20,5 +20,6 @@ void json_set(json_t *object, const char *key, json_t *value);
 
 void web_answer_json(struct web_answer *answer, const json_t *json);
 void web_refuse(struct web_answer *answer, int code, const char *why); /* as {"error": why} */
+void web_refuse_busy(struct web_answer *answer); /* 503: walk() has found no turn */
 
 #endif

@@ -18,7 +18,7 @@ enum {
 
 /* A query that was met, and an object; to find those that are met again. */
 struct met {
-    uint64_t key;
+    const void *key; /* may be freed: it is only compared */
     double waiting, in_flight;
     double replicas;
 };
@@ -66,18 +66,6 @@ static int by_key(const void *left, const void *right)
     return one->key < other->key ? -1 : one->key > other->key;
 }
 
-/* FNV-1a: a forged collision only makes this sum wrong. */
-static uint64_t object_key(const struct trigger *trigger)
-{
-    uint64_t key = 14695981039346656037u;
-    for (const char *at = trigger->namespace; *at != '\0'; at++)
-        key = (key ^ (unsigned char)*at) * 1099511628211u;
-    key = (key ^ '/') * 1099511628211u;
-    for (const char *at = trigger->name; *at != '\0'; at++)
-        key = (key ^ (unsigned char)*at) * 1099511628211u;
-    return key;
-}
-
 /* Metadata of before counts for nothing: KEDA no longer calls for it. */
 static void count(struct trigger_rows *rows, const struct trigger *trigger,
                   const struct trigger_state *state)
@@ -94,9 +82,9 @@ static void count(struct trigger_rows *rows, const struct trigger *trigger,
     totals->active += has_value && answer->active;
     if (has_value)
         met_add(&rows->objects,
-                &(struct met){.key = object_key(trigger), .replicas = answer->replicas});
+                &(struct met){.key = trigger->object, .replicas = answer->replicas});
     if (trigger->query != NULL && state->snapshot.is_measured && has_value)
-        met_add(&rows->queries, &(struct met){.key = (uint64_t)(uintptr_t)trigger->query,
+        met_add(&rows->queries, &(struct met){.key = trigger->query,
                                               .waiting = state->snapshot.reading.waiting,
                                               .in_flight = state->snapshot.reading.in_flight});
 }
@@ -198,7 +186,7 @@ static void add_up(struct trigger_rows *rows)
     totals->has_replicas = totals->triggers == 0 || objects->count > 0;
     for (size_t i = 0; i < objects->count;) {
         double replicas = 0;
-        uint64_t key = objects->items[i].key;
+        const void *key = objects->items[i].key;
         for (; i < objects->count && objects->items[i].key == key; i++)
             replicas = fmax(replicas, objects->items[i].replicas);
         totals->replicas += replicas;

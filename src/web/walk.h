@@ -28,6 +28,9 @@ bool walk(const struct walk_source *source,
           enum walk_step (*visit)(void *context, struct trigger *trigger, int64_t now_ms),
           void *context);
 
+/* A page of one object has at most so many triggers of it: a caller can invent names. */
+enum { WALK_TRIGGERS_PER_OBJECT = 100 };
+
 /* NULL: any. */
 bool walk_is_of(const struct trigger *trigger, const char *namespace, const char *name);
 

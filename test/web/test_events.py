@@ -103,7 +103,7 @@ def test_a_reader_gets_everything_and_then_what_changes(broker):
         with Reader(server) as reader:
             events = reader.wait(lambda events: any(name == "ready" for name, _ in events))
             assert [name for name, _ in events][0] == "hello"
-            assert rows_of(events)["orders"]["waiting"] == 0 and rows_of(events)["orders"]["state"] == "ok"
+            assert rows_of(events)["orders"]["waiting"] == 0 and rows_of(events)["orders"]["state"] == "answered"
             (connection,) = rows_of(events, "connections").values()
             assert connection["state"] == "connected"
             (server_figures,) = [content for name, content in events if name == "server"][:1]

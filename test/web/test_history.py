@@ -66,7 +66,7 @@ def test_the_history_has_what_was_measured_and_what_it_meant(broker):
         wait_until(lambda: rows_of(server)[-1]["waiting"] == 20, SECONDS, "the growth is recorded")
         rows = rows_of(server)
         assert rows[0]["waiting"] == 12 and rows[0]["value"] == 12 and rows[0]["replicas"] == 3
-        assert rows[0]["active"] is True and rows[0]["state"] == "ok" and rows[0]["inFlight"] is None
+        assert rows[0]["active"] is True and rows[0]["state"] == "answered" and rows[0]["inFlight"] is None
         assert abs(rows[0]["time"] - time.time()) < SECONDS
         seconds = [row["time"] for row in rows]
         assert seconds == sorted(seconds)
@@ -109,7 +109,7 @@ def test_a_failure_of_an_idle_trigger_is_an_error_and_not_held(broker):
     with Server(http=True) as server, Client(server.port) as client:
         assert client.metrics(jobs(broker)).metricValue == 0
         broker.stop()
-        wait_until(lambda: rows_of(server)[-1]["state"] == "error", SECONDS, "the outage is recorded")
+        wait_until(lambda: rows_of(server)[-1]["state"] == "refused", SECONDS, "the outage is recorded")
         assert rows_of(server)[-1]["value"] is None and rows_of(server)[-1]["active"] is None
 
 
@@ -125,7 +125,7 @@ def test_the_csv_is_a_trace_for_simulate(broker, tmp_path):
         answer = get(server, "/api/history/shop/orders?format=csv")
         assert answer.headers["Content-Type"].startswith("text/csv")
         rows = list(csv.DictReader(io.StringIO(answer.text)))
-        assert rows[-1]["waiting"] == "40" and rows[-1]["arrivals"] == "" and rows[-1]["state"] == "ok"
+        assert rows[-1]["waiting"] == "40" and rows[-1]["arrivals"] == "" and rows[-1]["state"] == "answered"
 
         path = os.path.join(tmp_path, "history.csv")
         with open(path, "w") as file:

@@ -62,7 +62,7 @@ function outagesOf({ times, state }, stateNow) {
   state.forEach((one, index) => {
     const before = outages.at(-1);
     if (before && before.to == null && one !== before.kind) before.to = times[index];
-    if ((one === "held" || one === "error") && (!before || before.to != null)) outages.push({ kind: one, from: times[index] });
+    if ((one === "held" || one === "refused") && (!before || before.to != null)) outages.push({ kind: one, from: times[index] });
   });
   const last = outages.at(-1);
   if (last && last.to == null) last.to = last.kind === stateNow ? serverNow() : times.at(-1);
@@ -95,7 +95,7 @@ function changesOf({ times, replicas, active, state, status, boundBy }) {
   const isByThreshold = !hasPolicy({ boundBy });
   for (let i = 1; i < times.length; i++) {
     const what = [];
-    if (state[i] !== state[i - 1]) what.push(state[i] === "ok" ? "measured again" : state[i] === "held" ? "measuring failed: the last value is held" : "measuring failed");
+    if (state[i] !== state[i - 1]) what.push(state[i] === "answered" ? "measured again" : state[i] === "held" ? "measuring failed: the last value is held" : "measuring failed");
     if (active[i] != null && active[i - 1] != null && active[i] !== active[i - 1]) what.push(active[i] ? "became active" : "became inactive");
     if (status[i] != null && status[i - 1] != null && status[i] !== status[i - 1]) what.push(`consumers ${status[i - 1]} → ${status[i]}`);
     if (boundBy[i] != null && boundBy[i - 1] != null && boundBy[i] !== boundBy[i - 1]) what.push(`bound by ${boundBy[i]}`);

@@ -10,9 +10,9 @@ import { drawChip, drawLink, drawText, parseSort, sortText, Table } from "./tabl
 export const triggerHref = ({ namespace, name }) => `#/trigger/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
 
 export const states = {
-  ok: (row) => (row.active ? ["ok", "active"] : ["idle", "idle"]),
+  answered: (row) => (row.active ? ["ok", "active"] : ["idle", "idle"]),
   held: () => ["held", "held"],
-  error: () => ["error", "error"],
+  refused: () => ["error", "error"],
   waiting: () => ["none", "no reading"],
 };
 
@@ -56,7 +56,7 @@ const columns = [
   { key: "current", label: "Replicas", isShown: isRehearsal, isNumber: true, title: "Replicas that the ScaledObject has now", value: (row) => row.current ?? null, text: (row) => number(row.current) },
   { key: "policy", label: "Consumers", isWide: true, hide: "medium", title: "Where a policy chooses the replicas: what the consumers do, and what bound the number", value: (row) => row.status ?? null, draw: (cell, row) => drawPolicy(cell, row) },
   { key: "age", label: "Age", isNumber: true, hide: "narrow", title: "Of the reading", value: (row) => (row.time == null ? null : -row.time), text: (row) => (row.time == null ? UNKNOWN : age(Math.max(0, serverNow() - row.time))) },
-  { key: "state", label: "State", isWide: true, value: (row) => ["error", "held", "waiting", "ok"].indexOf(row.state) * 2 + (row.active ? 0 : 1), draw: (cell, row) => drawChip(cell, ...stateOf(row), row.error ?? "") },
+  { key: "state", label: "State", isWide: true, value: (row) => ["refused", "held", "waiting", "answered"].indexOf(row.state) * 2 + (row.active ? 0 : 1), draw: (cell, row) => drawChip(cell, ...stateOf(row), row.error ?? "") },
 ];
 
 // Of the statuses, those that more replicas do not help.
@@ -76,7 +76,7 @@ function drawRate(cell, row, value) {
 
 const filters = [
   ["all", "All", () => true],
-  ["error", "Error", (row) => row.state === "error"],
+  ["error", "Error", (row) => row.state === "refused"],
   ["held", "Held", (row) => row.state === "held"],
   ["active", "Active", (row) => row.active === true],
 ];
@@ -118,7 +118,7 @@ export function filterButtons(list, get, set) {
   };
 }
 
-const isFailing = ({ state }) => state === "error" || state === "held";
+const isFailing = ({ state }) => state === "refused" || state === "held";
 
 // "48 triggers and 2 failing above"
 function noteOf(rows, failing) {
