@@ -302,11 +302,24 @@ bool redis_sentinels_are_settled(const struct redis_sentinels *sentinels, int64_
     return !is_requesting || (is_known && now_ms >= sentinels->requested_ms + GRACE_MS);
 }
 
+/* One that is still awaited has no error of its own yet. */
+static void add_reason(struct text *reasons, const struct sentinel *sentinel)
+{
+    if (error_is_set(&sentinel->error))
+        text_addf(reasons, "%s", error_text(&sentinel->error));
+    else
+        text_addf(reasons, "cannot connect to Redis at %s: %s", sentinel->server.address,
+                  sentinel->channel == NULL ? "no answer in time"
+                                            : redis_channel_awaited(sentinel->channel));
+}
+
 static bool nobody_knows(const struct redis_sentinels *sentinels, struct error *error)
 {
     struct text reasons = {0};
-    for (size_t i = 0; i < sentinels->count && i < MAX_EXPLAINED; i++)
-        text_addf(&reasons, "%s%s", i == 0 ? "" : "; ", error_text(&sentinels->all[i].error));
+    for (size_t i = 0; i < sentinels->count && i < MAX_EXPLAINED; i++) {
+        text_addf(&reasons, "%s", i == 0 ? "" : "; ");
+        add_reason(&reasons, &sentinels->all[i]);
+    }
     error_unavailable(error, "no Sentinel names the master \"%s\": %s",
                       sentinels->options->sentinel_master, reasons.bytes);
     text_done(&reasons);
