@@ -5,7 +5,7 @@ import time
 import pytest
 
 from support.grpc_client import Client
-from support.hanging import SOURCES, far_away
+from support.hanging import SOURCES, RedisClusterLists, far_away
 from support.hanging_kafka import KafkaGroups
 from support.rounds import fetch_all, errors
 from support.server import Server
@@ -15,7 +15,7 @@ FIRST_SECONDS = 10  # until all are right, from the first call on
 ROUNDS = 4
 
 
-@pytest.fixture(scope="module", params=[*SOURCES, KafkaGroups], ids=lambda kind: kind.title)
+@pytest.fixture(scope="module", params=[*SOURCES, RedisClusterLists, KafkaGroups], ids=lambda kind: kind.title)
 def source(request):
     with far_away(request.param, MANY) as source:
         yield source

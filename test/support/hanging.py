@@ -19,7 +19,7 @@ from .postgresql import PASSWORD, USER, PostgreSQL
 from .process import wait_until
 from .prometheus import Prometheus
 from .rabbitmq import RabbitMQ
-from .redis import Redis
+from .redis import Redis, RedisCluster
 
 ONE_WAY_SECONDS = 0.06
 
@@ -106,6 +106,70 @@ class RedisLists(Source):
 
     def add(self, number):
         self.client.call("RPUSH", f"list-{number}", "job")
+
+
+class Links:
+    """One per node, as long or as wilful as the others."""
+
+    def __init__(self, links):
+        self.links = links
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for link in self.links:
+            link.__exit__()
+
+    def keep(self, is_kept):
+        for link in self.links:
+            link.keep(is_kept)
+
+    def heal(self):
+        for link in self.links:
+            link.heal()
+
+
+class RedisClusterLists(RedisLists):
+    """Keys of three masters, each behind a link of its own, which is where the cluster says that it is."""
+
+    title = "Redis Cluster"
+    places = 3
+
+    def make_broker(self):
+        return RedisCluster(replicas=0)
+
+    def make_link(self):
+        return self.links(lambda node: KeepingLink(node.port, split_redis, in_order=True))
+
+    def links(self, make):
+        links = [make(node) for node in self.broker.nodes]
+        self.broker.announce([link.port for link in links])
+        return Links(links)
+
+    def connect(self):
+        pass
+
+    def fill(self):
+        self.broker.call_all([("RPUSH", f"list-{number}", *range(self.value(number))) for number in range(self.count)])
+
+    def trigger(self, number):
+        addresses = ",".join(f"127.0.0.1:{link.port}" for link in self.link.links)
+        return {"scaler": "redis-cluster", "address": addresses, "listName": f"list-{number}"}
+
+    def empty(self, number):
+        self.broker.call("DEL", f"list-{number}")
+
+    def add(self, number):
+        self.broker.call("RPUSH", f"list-{number}", "job")
+
+    @classmethod
+    def far_away(cls, count):
+        class FarAway(cls):
+            def make_link(self):
+                return self.links(lambda node: LongLink(node.port, ONE_WAY_SECONDS))
+
+        return FarAway(count)
 
 
 class NatsConsumers(Source):

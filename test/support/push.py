@@ -19,7 +19,7 @@ from .kafka import Kafka
 from .nats import Nats
 from .process import wait_until
 from .rabbitmq import RabbitMQ
-from .redis import Redis
+from .redis import Redis, RedisCluster
 from .tap import Tap
 
 
@@ -41,8 +41,8 @@ class Push:
         return self.broker.port
 
     @property
-    def pid(self):
-        return self.broker.pid
+    def pids(self):
+        return [self.broker.pid]
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
@@ -105,6 +105,42 @@ class RedisList(RedisPush):
 
     def take(self, number):
         self.client.call("DEL", f"list-{number}")
+
+
+class RedisClusterList(RedisList):
+    """Lists of three masters."""
+
+    title = "Redis Cluster list"
+
+    def __init__(self):
+        self.broker = RedisCluster(replicas=0)
+
+    def connect(self):
+        self.clients = {node: node.connect() for node in self.broker.nodes}
+
+    def __exit__(self, *_):
+        for client in self.clients.values():
+            client.__exit__()
+        self.broker.__exit__()
+
+    @property
+    def pids(self):
+        return [node.pid for node in self.broker.nodes]
+
+    def reset(self, count):
+        self.broker.flush()
+        self.owners = self.broker.owners([f"list-{number}" for number in range(count)])
+
+    def trigger(self, number, port=None, **metadata):
+        addresses = ",".join(node.address for node in self.broker.nodes)
+        return {"scaler": "redis-cluster", "address": addresses, "listName": f"list-{number}", **metadata}
+
+    def requests(self):
+        return sum(int(re.search(r"total_commands_processed:(\d+)", client.call("INFO", "stats"))[1])
+                   for client in self.clients.values())
+
+    def publish(self, number):
+        self.clients[self.owners[number]].call("RPUSH", f"list-{number}", "job")
 
 
 class RedisStream(RedisPush):
@@ -262,8 +298,8 @@ class KafkaPartition(Push):
         self.broker.__exit__()
 
     @property
-    def pid(self):
-        return self.broker.nodes[0].pid
+    def pids(self):
+        return [node.pid for node in self.broker.nodes]
 
     def reset(self, count):
         self.topic = f"jobs-{count}"

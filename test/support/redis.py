@@ -91,12 +91,13 @@ def single_node_cluster(certificates=None):
 
 
 class RedisCluster:
-    """A Redis Cluster: so many masters, and a replica of each. With certificates nodes speak TLS to each other, too."""
+    """A Redis Cluster: so many masters, and replicas of each. With certificates nodes speak TLS to each other, too."""
 
-    def __init__(self, masters=3, config="", certificates=None):
+    def __init__(self, masters=3, config="", certificates=None, replicas=1):
         self.stack = contextlib.ExitStack()
         self.certificates = certificates
         self.masters_count = masters
+        self.replicas_count = replicas
         secure = "tls-cluster yes\ntls-replication yes\n" if certificates else ""
         self.config = f"""cluster-enabled yes
             cluster-node-timeout 2000
@@ -109,10 +110,11 @@ class RedisCluster:
     def __enter__(self):
         with self.stack as stack:
             self.nodes = []
-            for _ in range(2 * self.masters_count):
+            for _ in range(self.masters_count * (1 + self.replicas_count)):
                 bus = f"cluster-port {free_port()}\n"
                 self.nodes.append(stack.enter_context(Redis(bus + self.config, self.certificates)))
-            self.redis_cli("--cluster", "create", *map(self.address, self.nodes), "--cluster-replicas", "1", "--cluster-yes")
+            self.redis_cli("--cluster", "create", *map(self.address, self.nodes), "--cluster-replicas", self.replicas_count,
+                           "--cluster-yes")
             self.settle()
             self.stack = stack.pop_all()
         return self
@@ -128,7 +130,7 @@ class RedisCluster:
 
     def redis_cli(self, *words):
         tls = ["--tls", "--cacert", f"{self.certificates}/ca.pem"] if self.certificates else []
-        run = subprocess.run([need("redis-cli"), *tls, *words], capture_output=True, text=True, timeout=60)
+        run = subprocess.run([need("redis-cli"), *tls, *map(str, words)], capture_output=True, text=True, timeout=60)
         assert run.returncode == 0, run.stdout + run.stderr
 
     def answering(self):
@@ -145,18 +147,17 @@ class RedisCluster:
             views = [rows for node, rows in self.answering() if node in wanted]
             owners = {tuple(sorted((row[0], *row[8:]) for row in rows if len(row) > 8)) for rows in views}
             flags = {flag for rows in views for row in rows for flag in row[2].split(",")}
-            return len(views) == len(wanted) and len(owners) == 1 and flags == {"myself", "master", "slave"} and \
+            return len(views) == len(wanted) and len(owners) == 1 and flags <= {"myself", "master", "slave"} and \
                 all(self.is_whole(node) for node in wanted)
 
         wait_until(agree, 40, "a cluster that agrees")
 
-    @staticmethod
-    def is_whole(node):
+    def is_whole(self, node):
         with node.connect() as client:
             role = client.call("ROLE")
             if "cluster_state:ok" not in client.call("CLUSTER", "INFO"):
                 return False
-            return role[0] == "master" and len(role[2]) > 0 or role[0] == "slave" and role[3] == "connected"
+            return role[0] == "master" and len(role[2]) >= self.replicas_count or role[0] == "slave" and role[3] == "connected"
 
     def slot(self, key):
         with self.nodes[0].connect() as client:
@@ -181,6 +182,36 @@ class RedisCluster:
         """At the key's owner."""
         with self.connect(key) as client:
             return client.call(command, key, *words)
+
+    def owners(self, keys):
+        """The master of each key; nothing moves meanwhile."""
+        with self.nodes[0].connect() as client:
+            slots = client.call_all([("CLUSTER", "KEYSLOT", key) for key in keys])
+            ranges = [(first, last, master[2]) for first, last, master, *_ in client.call("CLUSTER", "SLOTS")]
+        nodes = {self.id(node): node for node in self.nodes}
+        return [next(nodes[owner] for first, last, owner in ranges if first <= slot <= last) for slot in slots]
+
+    def call_all(self, commands):
+        """Each at the owner of its key, which is its second word; pipelined."""
+        owners = self.owners([words[1] for words in commands])
+        for node in set(owners):
+            with node.connect() as client:
+                client.call_all([words for words, owner in zip(commands, owners) if owner is node])
+
+    def announce(self, ports):
+        """From here on nodes are named by these ports."""
+        for node, port in zip(self.nodes, ports):
+            with node.connect() as client:
+                client.call("CONFIG", "SET", "cluster-announce-port", port)
+
+        def all_know():
+            for node in self.nodes:
+                with node.connect() as client:
+                    if {master[1] for _, _, master, *_ in client.call("CLUSTER", "SLOTS")} != set(ports):
+                        return False
+            return True
+
+        wait_until(all_know, 20, "the new ports")
 
     def begin_move(self, slot, source, target):
         """From here on the source redirects those keys of the slot that it has not got (ASK)."""

@@ -30,6 +30,16 @@ def job(seconds):
     return None
 
 
+def circling(circles):
+    """Is due again at once, so many times; then it lasts until `end` is called."""
+    connection = rq.get_current_job().connection
+    if (rq.get_current_job().number_of_retries or 0) < circles:
+        return rq.Retry(max=circles, interval=[0.001])
+    connection.rpush("test:circled", "now")
+    connection.blpop("test:end")
+    return None
+
+
 class Commands:
     def __init__(self, port, name):
         self.connection = redis.Redis(port=port)
@@ -42,12 +52,27 @@ class Commands:
     def add_in(self, seconds):
         self.queue.enqueue_in(datetime.timedelta(seconds=seconds), job, None)
 
-    def take(self):
-        """A worker takes one job, and is in the midst of it."""
+    def work(self, jobs, burst):
         connection = redis.Redis(port=self.connection.connection_pool.connection_kwargs["port"])
         worker = InThisThread([self.queue], connection=connection)
-        self.worker = threading.Thread(target=worker.work, kwargs={"burst": True, "max_jobs": 1, "logging_level": "WARNING"})
+        self.worker = threading.Thread(target=worker.work, kwargs={"burst": burst, "max_jobs": jobs, "logging_level": "ERROR"})
         self.worker.start()
+
+    def add_circling(self, circles):
+        self.queue.enqueue(circling, circles)
+
+    def circle(self, circles):
+        """Queue, worker, due, queue; so many times, with a scheduler that never rests. A worker has the job then."""
+        self.work(circles + 1, burst=False)
+        scheduler = rq.scheduler.RQScheduler([self.queue], connection=self.connection)
+        scheduler.acquire_locks()
+        while not self.connection.lpop("test:circled"):
+            scheduler.enqueue_scheduled_jobs()
+        scheduler.release_locks()
+
+    def take(self):
+        """A worker takes one job, and is in the midst of it."""
+        self.work(1, burst=True)
         while self.queue.started_job_registry.get_job_count(cleanup=False) == 0:
             time.sleep(0.01)
 
