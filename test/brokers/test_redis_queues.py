@@ -5,6 +5,7 @@ import os
 import threading
 import time
 
+import celery
 import pytest
 
 from support.certificates import make_certificates
@@ -17,7 +18,7 @@ from support.server import Server
 from support.story import answers, unavailable, value
 
 CIRCLES = int(os.environ.get("BACKLOG_CIRCLES", "2000"))
-RQ_CIRCLES = int(os.environ.get("BACKLOG_CIRCLES", "100"))  # these are slow
+RQ_CIRCLES = int(os.environ.get("BACKLOG_CIRCLES", "50"))  # these are slow
 READERS = 4  # each has a connection and a query of its own, so that readings are many
 SECONDS = 10
 NUMBERS = itertools.count()  # of queues: what the server knows of one is of no test before
@@ -104,9 +105,17 @@ def test_keys_of_every_kind_are_added(broker, redis, client):
     answers(client, requested, 3, True)
 
 
-def test_priorities_of_celery_and_queues_of_sidekiq_and_resque(broker, redis, client):
-    for recipe in (["celery", "celery\x06\x163", "celery\x06\x166", "celery\x06\x169"], ["queue:critical", "queue:default"],
-                   ["resque:queue:mail", "resque:queue:video"]):
+def test_priorities_of_celery(broker, client):
+    """By Celery itself: the recipe of docs/redis.md."""
+    with celery.Celery("shop", broker=f"redis://{broker.address}/0") as app:
+        app.conf.broker_transport_options = {"queue_order_strategy": "priority"}
+        for priority in (None, 0, 3, 6, 9, 9):
+            app.send_task("render", priority=priority)
+    answers(client, of_keys(broker, "celery", "celery\x06\x163", "celery\x06\x166", "celery\x06\x169"), 6, True)
+
+
+def test_queues_of_sidekiq_and_resque(broker, redis, client):
+    for recipe in (["queue:critical", "queue:default"], ["resque:queue:mail", "resque:queue:video"]):
         for count, name in enumerate(recipe, 1):
             redis.call("RPUSH", name, *range(count))
         answers(client, of_keys(broker, *recipe), sum(range(1, len(recipe) + 1)), True)

@@ -80,12 +80,11 @@ LISTS = [
     differs("a user without a password", of_list("list", username="default"), keda=(4, True), ours=REFUSED,
             because="username without password is a mistake; KEDA logs in as the default user."),
     alike("TLS that is not wanted", of_list("list", tls="disable"), 4),
-    alike("TLS", Trigger("redis", {"address": "$sealed", "listName": "list"}, auth={"tls": "enable", "ca": "$ca"}), 3),
     alike("TLS by enableTLS",
-          Trigger("redis", {"address": "$sealed", "listName": "list", "enableTLS": "true"}, auth={"ca": "$ca"}), 3,
+          Trigger("redis", {"address": "$sealed", "listName": "list", "enableTLS": "true"}, auth={"ca": "$ca"}), 4,
           server=Trigger("redis", {"address": "$sealed", "listName": "list", "brokerTls": "true"}, auth={"ca": "$ca"})),
     alike("TLS that is not verified",
-          Trigger("redis", {"address": "$sealed", "listName": "list", "unsafeSsl": "true"}, auth={"tls": "enable"}), 3,
+          Trigger("redis", {"address": "$sealed", "listName": "list", "unsafeSsl": "true"}, auth={"tls": "enable"}), 4,
           server=Trigger("redis", {"address": "$sealed", "listName": "list", "brokerUnsafeSsl": "true"},
                          auth={"tls": "enable"})),
     both_refuse("TLS of an unknown authority",
@@ -188,7 +187,6 @@ NODES = [
     alike("entries", stream_in_cluster(), 8),
     alike("pending", stream_in_cluster(consumerGroup="workers"), 3),
     alike("lag", stream_in_cluster(consumerGroup="workers", lagCount="5"), 5),
-    alike("TLS", Trigger("redis-cluster", {"address": "$encrypted", "listName": "list"}, auth={"tls": "enable", "ca": "$ca"}), 3),
     both_refuse("nobody there", in_cluster(listName="list", address="127.0.0.1:$nobody"),
                 "connection to redis cluster failed"),
     both_refuse("a server that is no node", in_cluster(listName="list", address="$address"), "cluster support disabled"),
@@ -196,6 +194,18 @@ NODES = [
     differs("another database", in_cluster(listName="list", databaseIndex="3"), keda=(4, True), ours=Refused("databaseIndex"),
             because="databaseIndex must be 0; KEDA ignores it."),
 ]
+
+
+# Every kind of value over TLS: what is read, and how much it is.
+VALUES = {"list": ({"listName": "list"}, 4), "set": ({"listName": "set"}, 5), "zset": ({"listName": "zset"}, 6),
+          "hash": ({"listName": "hash"}, 7), "nothing": ({"listName": "missing"}, 0), "entries": ({"stream": "stream"}, 8),
+          "pending": ({"stream": "stream", "consumerGroup": "workers"}, 3),
+          "lag": ({"stream": "stream", "consumerGroup": "workers", "lagCount": "5"}, 5)}
+SEALED = {"redis": {"address": "$sealed"}, "redis-sentinel": {"address": "$sealed_sentinel", "sentinelMaster": "shop"},
+          "redis-cluster": {"address": "$encrypted"}}
+OVER_TLS = [alike(f"{scaler}, {name}", Trigger(scaler + "-streams" * ("stream" in keys), place | keys,
+                                               auth={"tls": "enable", "ca": "$ca"}), value)
+            for scaler, place in SEALED.items() for name, (keys, value) in VALUES.items()]
 
 
 def fill(redis):
@@ -243,21 +253,18 @@ def fill_guarded(redis):
 def places(tmp_path_factory):
     folder = tmp_path_factory.mktemp("certificates")
     make_certificates(folder)
-    tls_port = free_port()
-    tls = (f"tls-port {tls_port}\ntls-cert-file {folder}/own.pem\ntls-key-file {folder}/own.key\n"
-           f"tls-ca-cert-file {folder}/ca.pem\ntls-auth-clients no")
-    with Redis() as broker, Redis() as guarded, Redis(tls) as sealed, Sentinel("shop", broker.port, 1) as sentinel, \
-            single_node_cluster() as node, single_node_cluster(folder) as sealed_node:
+    with Redis() as broker, Redis() as guarded, Redis(certificates=folder) as sealed, Sentinel("shop", broker.port, 1) as sentinel, \
+            Sentinel("shop", sealed.tls_port, 1, "tls-replication yes", folder) as sealed_sentinel, single_node_cluster() as node, single_node_cluster(folder) as sealed_node:
         with broker.connect() as redis, guarded.connect() as other, sealed.connect() as third, node.connect() as fourth, \
                 sealed_node.connect() as fifth:
             fill(redis)
             fill_another_database(redis)
             fill(fourth)
-            fifth.call("RPUSH", "list", *range(3))
+            fill(fifth)
             fill_guarded(other)
-            third.call("RPUSH", "list", *range(3))
+            fill(third)
         yield {"address": broker.address, "port": str(broker.port), "guarded": guarded.address,
-               "sealed": f"127.0.0.1:{tls_port}", "sentinel": sentinel.address, "ca": (folder / "ca.pem").read_text(),
+               "sealed": sealed.tls_address, "sealed_sentinel": sealed_sentinel.tls_address, "sentinel": sentinel.address, "ca": (folder / "ca.pem").read_text(),
                "nobody": str(free_port()),
                "cluster": node.address, "encrypted": sealed_node.tls_address}
 
@@ -279,4 +286,9 @@ def test_nodes(case, keda, client, places):
 
 @each(MASTERS)
 def test_masters(case, keda, client, places):
+    compare(case, keda, client, places)
+
+
+@each(OVER_TLS)
+def test_values_over_tls(case, keda, client, places):
     compare(case, keda, client, places)
