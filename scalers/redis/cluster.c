@@ -19,6 +19,7 @@ enum {
     RETRY_MS = 500,    /* of a node that failed */
     SLOW_MS = 500,     /* a node that is silent for so long may be replaced just now */
     ALL_MS = 5000,     /* to read the map, from one node after the other */
+    MAX_WORDS = 100,   /* of a node's, in an error */
     MAX_MOVES = 4,     /* of a slot between two readings of the map */
 };
 
@@ -254,8 +255,12 @@ bool redis_cluster_redirect(struct redis_channel *channel, struct task *task,
     cluster->is_doubtful = true;
     _cleanup_(memory_free) char *host = NULL;
     int port = 0;
-    if (!redis_redirect_parse(reply->str, client->server.host, &host, &port))
-        return false;
+    if (!redis_redirect_parse(reply->str, client->server.host, &host, &port)) {
+        task_failf(task, "key \"%s\": Redis at %s redirects to an address that is none: %.*s",
+                   cluster->key_of(task), client->server.address,
+                   (int)text_cut(reply->str, MAX_WORDS), reply->str);
+        return true;
+    }
     uint16_t to = redis_slot_map_node(cluster->map, host, port);
     if (to == REDIS_NO_NODE)
         task_failf(task, "Redis at %s redirects to yet another node: the cluster has more than %d",

@@ -433,6 +433,13 @@ def test_an_unneeded_password_does_no_harm(broker, redis, client):
     answers(client, of_list(broker, "jobs", password="needless"), 1, True)
 
 
+@pytest.mark.parametrize("login", [{}, {"password": "needless"}], ids=["default user", "password"])
+def test_a_server_without_a_connection_left_says_so(client, login):
+    with Redis("maxclients 1") as broker, broker.connect() as only:
+        only.call("PING")
+        assert "has no connection left: ERR max number of clients" in unavailable(client, of_list(broker, "jobs", **login))
+
+
 def test_a_named_connection(guarded, tmp_path):
     (tmp_path / "password").write_text("counter-secret\n")
     config = f"""

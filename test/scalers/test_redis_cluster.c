@@ -232,6 +232,8 @@ static void a_redirection_to_nowhere_is_named(void **state)
         assert_true(world_connect(&world));
         world_run(&world);
         assert_failed(&world, "key \"jobs\"");
+        if (i != 1)
+            assert_failed(&world, "redirects to an address that is none");
         world_stop(&world);
     }
 }

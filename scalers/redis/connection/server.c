@@ -30,6 +30,7 @@ static const struct {
     {"ASK ", "is a node of a Redis Cluster, and another has this key: set scaler to " CLUSTER},
     {"CLUSTERDOWN ", "does not serve this key, since its Redis Cluster is not complete"},
     {"READONLY ", "is a replica"},
+    {REDIS_MAX_CLIENTS, "has no connection left"},
 };
 
 void redis_server_init(struct redis_server *server, const struct redis_login *login, SSL_CTX *tls)

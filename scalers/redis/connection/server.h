@@ -42,6 +42,9 @@ void redis_server_set_version(struct redis_server *server, const redisReply *inf
 void redis_server_set_peer(struct redis_server *server, int socket);
 void redis_server_add_round_trip(struct redis_server *server, int64_t round_trip_ms);
 
+/* How the error of a server begins that has `maxclients` connections. */
+#define REDIS_MAX_CLIENTS "ERR max number of clients"
+
 /* Whether the reply is an error that begins so: its code, or more of it. */
 bool redis_reply_is_error(const redisReply *reply, const char *beginning);
 

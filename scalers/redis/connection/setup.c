@@ -7,6 +7,15 @@
 
 enum { MAX_ROLE = 20 };
 
+/* A server without a connection left replies so to whatever comes first, and hangs up. */
+static bool is_full(struct redis_channel *channel, const redisReply *reply)
+{
+    if (!redis_reply_is_error(reply, REDIS_MAX_CLIENTS))
+        return false;
+    redis_server_explain(channel->server, reply, &channel->refusal);
+    return true;
+}
+
 /* Never the server's own words: one that does not know AUTH repeats what came with it. */
 static void on_auth(struct redis_channel *channel, struct redis_command *command,
                     const redisReply *reply)
@@ -15,7 +24,7 @@ static void on_auth(struct redis_channel *channel, struct redis_command *command
     /* As KEDA: anybody may connect to this server, and the password was not needed. */
     if (reply->type != REDIS_REPLY_ERROR || error_is_set(&channel->refusal) ||
         strstr(reply->str, "no password is set") != NULL ||
-        strstr(reply->str, "without any password configured") != NULL)
+        strstr(reply->str, "without any password configured") != NULL || is_full(channel, reply))
         return;
     bool is_wrong = redis_reply_is_error(reply, "WRONGPASS") ||
                     redis_reply_is_error(reply, "ERR invalid password");
@@ -68,9 +77,9 @@ static void on_role(struct redis_channel *channel, struct redis_command *command
 static void on_optional(struct redis_channel *channel, struct redis_command *command,
                         const redisReply *reply)
 {
-    (void)channel;
     (void)command;
-    (void)reply;
+    if (!error_is_set(&channel->refusal))
+        is_full(channel, reply);
 }
 
 void redis_setup_send(struct redis_channel *channel)
