@@ -64,11 +64,14 @@ class LongLink(Link):
     """Whatever is sent arrives `seconds` later, in both directions; as much as one likes is on its way.
 
     cut() loses what is sent, and new connections get no reply, until heal(), which resets the connections: as by a
-    network that lost its route.
+    network that lost its route. `round_trips` is how often a client has sent something after it was sent something, or at
+    first.
     """
 
     def __init__(self, target, seconds=0):
         self.seconds = seconds
+        self.round_trips = 0
+        self.waiting = set()  # clients that have sent something since
         self.is_cut = False
         self.lock, self.ends = threading.Lock(), set()  # of the connections
         super().__init__(target)
@@ -87,6 +90,16 @@ class LongLink(Link):
                 pass
 
     def requests(self, source, sink):
+        self._forward(source, sink, lambda: self._count(source))
+
+    def replies(self, source, sink):
+        self._forward(source, sink, lambda: self.waiting.discard(sink))
+
+    def _count(self, client):
+        self.round_trips += client not in self.waiting
+        self.waiting.add(client)
+
+    def _forward(self, source, sink, on_data):
         on_the_way, changed = collections.deque(), threading.Condition()
 
         def deliver():
@@ -114,6 +127,7 @@ class LongLink(Link):
         deliverer.start()
         try:
             while data := source.recv(CHUNK):
+                on_data()
                 if not self.is_cut:
                     send(data)
         finally:
@@ -121,8 +135,6 @@ class LongLink(Link):
                 self.ends.discard(source)
             send(b"")
             deliverer.join()
-
-    replies = requests
 
 
 class KeepingLink(Link):
