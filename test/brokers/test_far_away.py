@@ -54,7 +54,7 @@ def test_a_measurement_of_all_keys_is_one_round_trip_to_each_node(source):
             with node.connect() as redis:
                 yield link.round_trips, redis.calls("llen") / owners.count(node)
 
-    triggers = [trigger | {"interval": "2s"} for trigger in source.triggers()]
+    triggers = [trigger | {"interval": "1s"} for trigger in source.triggers()]
     with Server() as server, Client(server.port) as client:
         wait_until(lambda: not errors(fetch_all(client, triggers)), 60, "all are right")
         for _ in range(3):  # in one of three times: a machine that stands still may be sent to in pieces
