@@ -59,6 +59,7 @@ struct rehearsal_http {
     struct server_tables *server_tables; /* NULL: no --server-http */
     struct http_client *relay; /* to the server, of the HTTP server's thread; NULL as well */
     struct live_tables *tables;
+    struct login *login; /* NULL: every page is open */
     struct web_page pages[MAX_PAGES];
     struct web *web;
     int64_t updated_ms;
@@ -423,14 +424,16 @@ static void write_log(void *context, const struct web_request *request, struct w
 static void add_pages(struct rehearsal_http *http)
 {
     static const char *const relayed[] = {"/api/triggers",    "/api/triggers/", "/api/history/",
-                                          "/api/connections", "/api/server",    "/api/log",
-                                          "/metrics"};
+                                          "/api/connections", "/api/server",    "/api/log"};
     size_t count = 0;
-    http->pages[count++] = (struct web_page){"/assets/", assets_file, NULL, NULL};
+    http->pages[count++] = (struct web_page){"/assets/", assets_file, NULL, NULL, true};
+    http->pages[count++] = (struct web_page){"/login", assets_login, NULL, NULL, true};
     http->pages[count++] = (struct web_page){"/api/events", NULL, http->tables, &live_tables_hooks};
     http->pages[count++] = (struct web_page){"/api/jobs/", write_log, http, NULL};
     for (size_t i = 0; http->relay != NULL && i < ARRAY_LENGTH(relayed); i++)
         http->pages[count++] = (struct web_page){relayed[i], relay_page, http, NULL};
+    if (http->relay != NULL)
+        http->pages[count++] = (struct web_page){"/metrics", relay_page, http, NULL, true};
     http->pages[count] = (struct web_page){"/", assets_index, NULL, NULL};
 }
 
@@ -439,7 +442,11 @@ bool rehearsal_http_begin(const char *listen, const struct http_server *server,
                           struct error *error)
 {
     bool has_server = server->address != NULL;
+    struct login *login = NULL;
+    if (!login_new(server->token_file, &login, error))
+        return false;
     struct rehearsal_http *http = memory_new(sizeof(*http));
+    http->login = login;
     pthread_mutex_init(&http->lock, NULL);
     http->logs = logs;
     http->began_ms = clock_now_ms();
@@ -453,7 +460,8 @@ bool rehearsal_http_begin(const char *listen, const struct http_server *server,
     http->relay = has_server ? http_client_new(server, RELAY_MS) : NULL;
     add_pages(http);
     recent_log_start();
-    const struct web_settings settings = {.listen = listen, .pages = http->pages};
+    const struct web_settings settings = {
+        .listen = listen, .pages = http->pages, .login = http->login};
     if ((has_server && !server_tables_begin(server, &http->server_tables, error)) ||
         !web_start(&settings, &http->web, error)) {
         rehearsal_http_end(http);
@@ -472,6 +480,7 @@ void rehearsal_http_end(struct rehearsal_http *http)
     if (http->relay != NULL)
         http_client_cancel(http->relay); /* the HTTP server's thread may wait for it */
     web_stop(http->web);
+    login_free(http->login);
     http_client_free(http->relay);
     server_tables_end(http->server_tables);
     live_tables_free(http->tables);

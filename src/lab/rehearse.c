@@ -46,7 +46,8 @@ static const struct option table[] = {
     FLAG("server-http", OPTION_STRING, server_http.address, NULL, .value_name = "ADDRESS",
          .doc = "the server's --http port, HOST:PORT or a URL, for what is in flight and for the "
                 "server's figures on the dashboard; without it they are unknown"),
-    HTTP_TOKEN_FLAG,
+    FLAG("http-token-file", OPTION_STRING, server_http.token_file, NULL, .value_name = "FILE",
+         .doc = "file with the token of --server-http; --http asks for it, too"),
     FLAG("timeout", OPTION_DURATION, timeout_ms, "10s", .limits = {100, 60 * 1000},
          .doc = "for the calls of one reading"),
     TLS_FLAGS,

@@ -191,6 +191,33 @@ def test_with_the_servers_port_the_page_is_the_servers_and_more(browser):
             assert refused.status_code == 502 and "is it the server's --http port?" in refused.json()["error"]
 
 
+def test_with_a_token_the_page_asks_for_it_as_the_server_does(tmp_path):
+    """What it passes on of the server was read with that token."""
+    token = tmp_path / "token"
+    token.write_text("a-token-of-the-server\n")
+    with Redis() as redis, redis.connect() as client, Server(interval="200ms", http=True, arguments=["--http-token-file", str(token)]) as server:
+        client.call_all([("RPUSH", "orders", "1")])
+        for_server = "--server-http", f"127.0.0.1:{server.http_port}"
+        with Rehearsal(server, redis, OBJECT, *for_server, "--http-token-file", str(token)) as rehearsal:
+            def status(path, **headers):
+                url = f"http://127.0.0.1:{rehearsal.http_port}{path}"
+                return requests.get(url, headers=headers, timeout=60, allow_redirects=False, stream=True).status_code
+            closed = ("/api/triggers", "/api/server", "/api/events", "/api/jobs/1/log")
+            wait_until(lambda: status("/api/jobs/1/log", Authorization="Bearer a-token-of-the-server") == 200, 60, "a worker has started")
+            assert [status(path) for path in closed] == [401] * 4
+            assert [status(path, Authorization="Bearer a-token-of-the-server") for path in closed] == [200] * 4
+            assert [status(path) for path in ("/login", "/assets/style.css", "/metrics")] == [200] * 3
+
+
+def test_a_token_that_can_be_guessed_is_an_error(tmp_path):
+    (tmp_path / "token").write_text("short")
+    with Redis() as redis, Server() as server:
+        rehearsal = Rehearsal(server, redis, OBJECT, "--http-token-file", str(tmp_path / "token"))
+        done = subprocess.run(rehearsal.command(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+        assert done.returncode == 1 and "--http-token-file" in done.stdout and "16 to 1024" in done.stdout
+        rehearsal.remove()
+
+
 def test_without_the_flag_there_is_no_port():
     with Redis() as redis, Server() as server:
         rehearsal = Rehearsal(server, redis)
