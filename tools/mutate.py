@@ -118,7 +118,7 @@ def all_mutants(paths):
 def run(*command, seconds=None, **settings):
     """Whether it succeeded in its time. What it started ends with it."""
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                          start_new_session=True, **settings) as child:
+                          process_group=0, **settings) as child:  # of this session: the scheduler shares the machine by sessions
         try:
             return child.wait(seconds) == 0
         except BaseException as error:
