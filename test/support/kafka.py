@@ -150,7 +150,7 @@ class Kafka:
         self.wait()
         return self
 
-    def wait(self, seconds=60):
+    def wait(self, seconds=150):  # on a machine that is busy enough a minute was too little
         """Till every broker answers for itself, and leads again what it should."""
         for node in self.nodes:
             wait_until(node.answers, seconds, f"kafka: broker {node.number}")
