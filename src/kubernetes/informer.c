@@ -789,11 +789,29 @@ static int64_t begin_due(struct informer *informer)
     return earlier(next_ms, informer->scan_ms);
 }
 
+/* One whose answer does not begin must not keep the place of others. Where those were answered
+ * since, it is not the API that fails. Returns when the next one is late. */
+static int64_t end_late_watches(struct informer *informer, int64_t now_ms)
+{
+    int64_t next_ms = CLOCK_NEVER;
+    struct source *source;
+    DL_FOREACH(informer->sources, source) {
+        if (watch_late_ms(&source->watch) <= now_ms) {
+            if (source->refused_ms == 0)
+                source->refused_ms = source->watch.begun_ms;
+            watch_give_up(&source->watch);
+            end_watch(informer, &source->watch);
+        }
+        next_ms = earlier(next_ms, watch_late_ms(&source->watch));
+    }
+    return next_ms;
+}
+
 /* Returns when to look again. */
 static int64_t begin_watches(struct informer *informer)
 {
     int64_t now_ms = clock_now_ms();
-    int64_t next_ms = now_ms + IDLE_MS;
+    int64_t next_ms = earlier(now_ms + IDLE_MS, end_late_watches(informer, now_ms));
     size_t unanswered = 0;
     struct source *source;
     DL_FOREACH(informer->sources, source)
@@ -805,9 +823,10 @@ static int64_t begin_watches(struct informer *informer)
         if (unanswered >= MAX_NEW_WATCHES)
             return next_ms; /* an answer is the next occasion */
         if (watch_is_due(&source->watch, now_ms)) {
-            if (watch_begin(&source->watch, &error))
+            if (watch_begin(&source->watch, &error)) {
                 unanswered++;
-            else
+                next_ms = earlier(next_ms, watch_late_ms(&source->watch));
+            } else
                 fail_api(informer, &error, 0);
         }
         if (source->watch.request.curl == NULL)

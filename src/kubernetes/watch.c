@@ -10,6 +10,7 @@
 
 enum {
     LIST_TIMEOUT_MS = 10 * 1000,
+    HEAD_TIMEOUT_MS = 10 * 1000, /* longer than a connection may take */
     WATCH_S = 600, /* then the server ends it, or up to half as long later: not all at once */
     WATCH_GRACE_MS = 30 * 1000,
     SILENT_S = 130, /* bookmarks come each minute: after this the connection has died unnoticed */
@@ -217,6 +218,10 @@ static size_t receive_head(char *bytes, size_t size, size_t count, void *argumen
     curl_easy_getinfo(watch->request.curl, CURLINFO_RESPONSE_CODE, &status);
     if (status == 200 && size * count == 2 && bytes[0] == '\r') {
         watch->is_connected = true;
+        /* It begins with what there is now: what was read while it was on its way may be older, and
+         * of an object that is gone since nothing is said. */
+        if (watch->version == NULL)
+            watch->live_ms = clock_now_ms() + 1;
         if (error_is_set(&watch->failure))
             log_info("%s can be watched again", watch->path);
         error_done(&watch->failure);
@@ -246,8 +251,6 @@ static bool begin_watch(struct watch *watch, struct error *error)
     _cleanup_(memory_free) char *path =
         text_format("%s?%swatch=1&allowWatchBookmarks=true&timeoutSeconds=%u%s%s", watch->path,
                     watch->query, seconds, version[0] == '\0' ? "" : "&resourceVersion=", version);
-    if (watch->version == NULL) /* it begins with what there is */
-        watch->live_ms = clock_now_ms();
     const struct request_settings get = {path, METADATA, seconds * 1000L + WATCH_GRACE_MS,
                                          LARGEST_LINE};
     if (!request_begin(&watch->request, watch->owner.multi, watch->owner.api, &get, error))
@@ -280,12 +283,26 @@ bool watch_begin(struct watch *watch, struct error *error)
     watch->is_list = watch->version == NULL && watch->query[0] == '\0';
     watch->is_connected = false;
     watch->has_expired = false;
+    watch->begun_ms = clock_now_ms();
     error_done(&watch->mistake);
     drop_line(watch);
     if (watch->is_list ? begin_list(watch, error) : begin_watch(watch, error))
         return true;
     fail(watch, error);
     return false;
+}
+
+int64_t watch_late_ms(const struct watch *watch)
+{
+    bool is_waiting = watch->request.curl != NULL && !watch->is_list && !watch->is_connected;
+    return is_waiting ? watch->begun_ms + HEAD_TIMEOUT_MS : CLOCK_NEVER;
+}
+
+void watch_give_up(struct watch *watch)
+{
+    watch->request.is_over = true;
+    watch->request.code = CURLE_OPERATION_TIMEDOUT;
+    watch->request.status = 0;
 }
 
 static bool read_list(struct watch *watch, struct error *error)

@@ -56,8 +56,9 @@ struct watch {
     bool is_list;
     bool is_connected; /* this request has begun to answer */
     bool has_expired;
-    int64_t live_ms; /* since when nothing is missed, once it is connected */
-    int64_t due_ms;  /* of the next request, while there is none */
+    int64_t live_ms;  /* since when nothing is missed, once it is connected */
+    int64_t begun_ms; /* this request */
+    int64_t due_ms;   /* of the next request, while there is none */
     int64_t backoff_ms;
     struct error mistake;
     struct error failure; /* as it was logged */
@@ -72,6 +73,11 @@ void watch_done(struct watch *watch);
 /* Does it begin a request now? */
 bool watch_is_due(const struct watch *watch, int64_t now_ms);
 bool watch_begin(struct watch *watch, struct error *error);
+
+/* When its request is to be given up, since its answer has not begun: CLOCK_NEVER once it has, and
+ * without a request. The owner then ends it by watch_give_up(). */
+int64_t watch_late_ms(const struct watch *watch);
+void watch_give_up(struct watch *watch);
 
 /* Its request is over: the owner still has it, and says what it means for others. */
 void watch_end(struct watch *watch);

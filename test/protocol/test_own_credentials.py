@@ -289,6 +289,43 @@ def test_what_changes_before_a_watch_begins_is_read_again(folder, api, redis):
         until(lambda: is_refused(client, metadata), 10)
 
 
+def test_a_secret_deleted_between_its_read_and_its_watch_is_noticed(folder, api, redis):
+    """The watch says what there is when it begins: nothing of what is gone."""
+    metadata = shop(api, redis.address)
+    other = trigger(redis.address, interval="5s")
+    api.scaled((other, {"name": "redis"}), name="other")
+    api.late_watches.add("redis")
+    with pod(folder, api) as server, Client(server.port) as client:
+        assert value(client, metadata) == 7
+        until(lambda: api.watches("redis"))
+        api.delete("Secret", "redis")
+        api.watching.set()
+
+        def is_missed():
+            try:
+                value(client, other, name="other")
+            except grpc.RpcError as error:
+                return "Secret shop/redis does not exist" in error.details()
+            return False
+
+        until(is_missed)
+
+
+def test_watches_that_are_not_answered_give_up_their_places(folder, api, redis):
+    metadata = shop(api, redis.address)
+    names = [f"late-{number}" for number in range(20)]  # more than may wait at a time
+    api.late_watches.update(names)
+    for name in names:
+        api.secret(name, password=PASSWORD)
+        api.authentication(name, name, "password")
+        api.scaled((metadata, {"name": name}), name=name)
+    with pod(folder, api) as server, Client(server.port) as client:
+        for name in names:
+            assert value(client, metadata, name=name) == 7
+        until(lambda: all(api.watches(name) for name in names), 60)
+        assert value(client, metadata) == 7  # the API as a whole is there
+
+
 def test_a_watch_goes_on_behind_an_event_that_is_none(folder, api, redis):
     metadata = shop(api, redis.address)
     with pod(folder, api) as server, Client(server.port) as client:

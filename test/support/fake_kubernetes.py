@@ -60,6 +60,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def watch(self, collection, query):
         """Of metadata; from a version on, or of what there is and then on."""
         server, name = self.server, query.get("fieldSelector", "").partition("%3D")[2]
+        if name in server.late_watches:
+            server.watching.wait()
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
@@ -108,6 +110,8 @@ class FakeKubernetes(http.server.ThreadingHTTPServer):
         self.watched, self.events, self.changed, self.ended = watched, [], threading.Condition(), False
         self.delays, self.waiting, self.max_waiting = {}, collections.Counter(), collections.Counter()
         self.refused_watches = set()  # names of objects
+        self.late_watches = set()  # names of objects, until `watching`
+        self.watching = threading.Event()
         self.delay = 0  # seconds, of each answer
         self.list_delay = 0  # ... of lists, before they are made
         self.answering = threading.Event()
@@ -126,6 +130,7 @@ class FakeKubernetes(http.server.ThreadingHTTPServer):
     def __exit__(self, *_arguments):
         self.ended = True
         self.answering.set()
+        self.watching.set()
         self.shutdown()
         self.server_close()
 
@@ -174,3 +179,7 @@ class FakeKubernetes(http.server.ThreadingHTTPServer):
 
     def times(self, path):
         return [at for at, requested in list(self.requests) if requested == path]
+
+    def watches(self, name):
+        """How many there were of the object of this name."""
+        return sum("watch=1" in path and f"metadata.name%3D{name}&" in path for _, path in list(self.requests))
