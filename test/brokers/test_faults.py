@@ -6,13 +6,13 @@ anybody's help.
 """
 
 import os
-import sysconfig
 import time
 
 import pytest
 
+from support.dated_server import DatedServer
 from support.grpc_client import Client
-from support.process import ROOT, Unavailable, wait_until
+from support.process import ROOT, wait_until
 from support.proxy import Proxy
 from support.server import Server
 from support.sources import all_sources
@@ -89,32 +89,6 @@ def test_names_that_cannot_be_looked_up_are_never_a_zero(sources):
         server.set_names("localhost", "broker.test")
         witnesses.evaluate(failed, healed)
         assert witnesses.held() == witnesses.busy()
-
-
-FAKETIME = "/usr/lib/{}/faketime/libfaketimeMT.so.1"
-
-
-class DatedServer(Server):
-    """Lives at a date that the test sets: the wall clock is a library's, the others are the machine's."""
-
-    def __init__(self, **options):
-        super().__init__(**options)
-        self.date = os.path.join(self.folder, "date")
-        self.jump("+0")
-
-    def jump(self, offset):
-        with open(self.date + ".new", "w") as file:
-            file.write(offset + "\n")
-        os.rename(self.date + ".new", self.date)
-
-    def environment(self):
-        faketime = FAKETIME.format(sysconfig.get_config_var("MULTIARCH"))
-        if not os.path.exists(ROOT + faketime):
-            raise Unavailable(f"{faketime} is not installed")
-        # Before the sanitizer's runtime, which by itself insists on being first: they would wait for each other.
-        return {**super().environment(), "DEBIAN13_PRELOAD" if ROOT else "LD_PRELOAD": faketime,
-                "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0",
-                "FAKETIME_TIMESTAMP_FILE": self.date, "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
 def test_a_clock_that_jumps_is_never_a_zero(sources):

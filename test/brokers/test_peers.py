@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from support.certificates import Authority
+from support.dated_server import DatedServer
 from support.grpc_client import Client, refusal
 from support.process import free_port, wait_until
 from support.redis import Redis
@@ -135,6 +136,43 @@ def test_a_replica_without_peers_beside_it_is_as_an_older_version(redis):
     with stopped(older, newer):
         older.start(), newer.start()
         assert [value(port, trigger(redis)) for port in ports] == [37, 37]
+
+
+def test_an_older_version_beside_it_hides_no_other(redis):
+    """It does not know the service, and says so."""
+    fill(redis, 37)
+    ports = free_port(), free_port()
+    older = grpc.server(concurrent.futures.ThreadPoolExecutor())
+    unknown = older.add_insecure_port("127.0.0.1:0")
+    older.start()
+    one, two = replica(ports[0], [unknown]), replica(ports[1], [unknown, ports[0]])
+    with stopped(one, two):
+        one.start()
+        wait_until(lambda: value(ports[0], trigger(redis)) == 37, 20, "the length")
+        redis.kill()
+        two.start()
+        assert value(ports[1], trigger(redis)) == 37
+        assert "UNIMPLEMENTED" not in two.log() and "answered" not in two.log(), two.log()
+    older.stop(0)
+
+
+@pytest.mark.parametrize("offset", ["+1h", "-1h"])
+def test_a_peer_with_a_wrong_clock_is_believed_as_any_other(redis, offset):
+    """Ages are said, and no times: neither is this too old for a hold of a minute, nor to come. And it ends as any other."""
+    metadata = trigger(redis, hold="6s")
+    fill(redis, 37)
+    ports = free_port(), free_port()
+    one = DatedServer(monotonic=True, arguments=["--listen", f"127.0.0.1:{ports[0]}", "--peers", f"127.0.0.1:{ports[1]}"])
+    one.jump(offset)
+    two = replica(ports[1], [ports[0]])
+    with stopped(one, two):
+        one.start()
+        wait_until(lambda: value(ports[0], metadata) == 37, 20, "the length")
+        redis.kill()
+        wait_until(lambda: value(ports[0], metadata) == 37, 20, "held")
+        two.start()
+        assert value(ports[1], metadata) == 37
+        wait_until(lambda: error(ports[1], metadata) == grpc.StatusCode.UNAVAILABLE, 20, "the end of its hold")
 
 
 def test_a_peer_that_hangs_costs_no_start_and_hides_no_other(redis):

@@ -56,8 +56,10 @@ def replica(connections):
     running = []
 
     def start(program, port):
-        running.append(Server(program=program(), arguments=[*PATIENT, "--listen", f"127.0.0.1:{port}", "--config",
-                                                            os.fspath(connections / "connections.yaml")]).start())
+        arguments = [*PATIENT, "--listen", f"127.0.0.1:{port}", "--config", os.fspath(connections / "connections.yaml")]
+        if running and program is binary:  # it asks the others, which may not know what it asks
+            arguments += ["--peers", ",".join(f"127.0.0.1:{server.port}" for server in running)]
+        running.append(Server(program=program(), arguments=arguments).start())
         return running[-1]
 
     yield start
