@@ -11,11 +11,14 @@ def create_account(api):
               {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": dict(ACCOUNT)})
 
 
-def allow(api, secrets, **values):
-    """With the chart's rights."""
+def rights(secrets, **values):
+    """Those of the chart."""
     objects = render_all({"kubernetes": {"enabled": True, "secrets": secrets, **values}, "serviceAccount": {"name": ACCOUNT["name"]}})
-    api.apply(*(item for item in objects
-                if item["kind"] in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")))
+    return [item for item in objects if item["kind"] in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")]
+
+
+def allow(api, secrets, **values):
+    api.apply(*rights(secrets, **values))
 
 
 def pod(api, *flags):

@@ -34,5 +34,5 @@ def api_token(api, namespace, name):
     """A token of the service account, by the real API."""
     found = api.create(f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token",
                        {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-                        "spec": {"expirationSeconds": 600}})
+                        "spec": {"expirationSeconds": 3600}})
     return found["status"]["token"]
