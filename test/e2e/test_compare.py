@@ -18,7 +18,7 @@ from support.work import PostgreSQLWork, RabbitMQWork
 from test_own_credentials import Work, account, authentication, built_in  # noqa: F401, account is a fixture
 
 COMPARED_SECONDS = 900 if os.environ.get("BACKLOG_FULL") else 20
-SECONDS = COMPARED_SECONDS + 100
+SECONDS = COMPARED_SECONDS + 300  # kubectl, too, on a busy machine
 
 
 @pytest.fixture
