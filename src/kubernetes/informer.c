@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "kubernetes/request.h"
+#include "kubernetes/shares.h"
 #include "kubernetes/watch.h"
 
 #include <pthread.h>
@@ -32,13 +33,10 @@ enum {
     LONGEST_API_BACKOFF_MS = 8000,
     LONGEST_ENTRY_BACKOFF_MS = 30 * 1000,
     LARGEST_REPLY = 2 << 20,
-    MAX_REPLIES = 8 << 20, /* of all that arrive; of one namespace half of it */
-    MAX_BYTES = 32 << 20,  /* of all objects that are kept: ten thousand triggers have 10 MiB */
     MAX_REQUESTS = 32,
-    MAX_NAMESPACE_REQUESTS = 8, /* of them, those of one namespace */
-    MAX_UNREAD = MAX_REQUESTS - MAX_NAMESPACE_REQUESTS,
-    MAX_WATCHES = 2000,   /* beyond it objects are read at intervals */
-    MAX_NEW_WATCHES = 16, /* that have not been answered yet */
+    MAX_UNREAD = MAX_REQUESTS - SHARE_MAX_REQUESTS, /* some room is left for what is read again */
+    MAX_WATCHES = 2000,                             /* beyond it objects are read at intervals */
+    MAX_NEW_WATCHES = 16,                           /* that have not been answered yet */
     MAX_HANDLERS = 4,
     IDLE_MS = 60 * 1000,
     SCAN_INTERVAL_MS = 20, /* tens of thousands of entries are looked at each time */
@@ -54,24 +52,9 @@ struct source {
     struct source *next, *prev;
 };
 
-/* What the objects of one namespace take; of none, those that are cluster-wide. */
-struct share {
-    char *namespace;
-    size_t entries;  /* none: it is freed */
-    size_t bytes;    /* of the objects that are kept */
-    size_t requests; /* in progress */
-    struct request_budget replies;
-    struct informer_entry *unread; /* utlist (next_unread): those that were not requested yet */
-    struct share *next, *prev;     /* utlist of those that have some: whose turn it is first */
-    bool is_known;                 /* by then, it had objects: no outsider has invented it */
-    UT_hash_handle hh;
-};
-
 struct informer_entry {
     struct request request; /* first, too */
-    struct share *share;
-    struct informer_entry *next_unread, *prev_unread;
-    bool is_unread;
+    struct turn turn;
     char *key, *path;
     enum object_kind kind;
     char *namespace, *name;
@@ -101,10 +84,7 @@ struct informer {
 
     CURLM *multi; /* the rest is the thread's */
     struct informer_entry *entries;
-    struct share *shares;
-    struct share *unread_shares[2]; /* by is_known */
-    bool is_turn_of_known;
-    size_t bytes; /* of all objects */
+    struct shares shares;
     struct request_budget replies;
     struct informer_entry *changed;
     struct informer_entry *sent[MAX_REQUESTS]; /* those with a request */
@@ -217,7 +197,7 @@ static void end_request(struct informer *informer, struct informer_entry *entry)
     if (entry->request.curl == NULL)
         return;
     request_end(&entry->request, informer->multi);
-    entry->share->requests--;
+    entry->turn.share->requests--;
     size_t place = 0;
     while (informer->sent[place] != entry)
         place++;
@@ -235,84 +215,11 @@ static void end_source(struct informer *informer, struct source *source)
     free(source);
 }
 
-static size_t bytes_of(const struct object *object)
-{
-    return object == NULL ? 0 : object->bytes;
-}
-
-/* A namespace may have as much as it leaves to the others: teams choose how many objects there are,
- * and of what size. */
-static bool has_room(const struct informer *informer, const struct informer_entry *entry,
-                     size_t bytes)
-{
-    size_t before = bytes_of(entry->object);
-    size_t all = informer->bytes - before + bytes;
-    size_t own = entry->share->bytes - before + bytes;
-    return bytes <= before || (all <= MAX_BYTES && own <= MAX_BYTES - all);
-}
-
-/* Takes the object; NULL: there is none any more. */
-static void keep(struct informer *informer, struct informer_entry *entry, struct object *object)
-{
-    entry->share->bytes += bytes_of(object) - bytes_of(entry->object);
-    informer->bytes += bytes_of(object) - bytes_of(entry->object);
-    object_free(entry->object);
-    entry->object = object;
-}
-
-static void add_unread(struct informer *informer, struct informer_entry *entry)
-{
-    struct share *share = entry->share;
-    if (share->unread == NULL) {
-        share->is_known = share->bytes > 0;
-        DL_APPEND(informer->unread_shares[share->is_known], share);
-    }
-    DL_APPEND2(share->unread, entry, prev_unread, next_unread);
-    entry->is_unread = true;
-}
-
-static void end_unread(struct informer *informer, struct informer_entry *entry)
-{
-    struct share *share = entry->share;
-    if (!entry->is_unread)
-        return;
-    entry->is_unread = false;
-    DL_DELETE2(share->unread, entry, prev_unread, next_unread);
-    if (share->unread == NULL)
-        DL_DELETE(informer->unread_shares[share->is_known], share);
-}
-
-/* That of a namespace; NULL: of what is cluster-wide. */
-static struct share *enter_share(struct informer *informer, const char *namespace)
-{
-    const char *key = namespace == NULL ? "" : namespace;
-    struct share *share;
-    HASH_FIND_STR(informer->shares, key, share);
-    if (share == NULL) {
-        share = memory_new(sizeof(*share));
-        share->namespace = text_copy(key);
-        share->replies.max = MAX_REPLIES / 2;
-        HASH_ADD_KEYPTR(hh, informer->shares, share->namespace, strlen(key), share);
-    }
-    share->entries++;
-    return share;
-}
-
-static void leave_share(struct informer *informer, struct share *share)
-{
-    if (--share->entries > 0)
-        return;
-    HASH_DELETE(hh, informer->shares, share);
-    free(share->namespace);
-    free(share);
-}
-
 static void drop_entry(struct informer *informer, struct informer_entry *entry)
 {
     end_request(informer, entry);
-    end_unread(informer, entry);
-    keep(informer, entry, NULL);
-    leave_share(informer, entry->share);
+    shares_leave(&informer->shares, &entry->turn);
+    object_free(entry->object);
     set_failing(informer, entry, false);
     end_source(informer, entry->source);
     HASH_DELETE(hh, informer->entries, entry);
@@ -445,8 +352,7 @@ void informer_link(struct informer *informer, struct informer_link *link, enum o
                                          .namespace = text_copy(namespace),
                                          .name = text_copy(name),
                                          .backoff_ms = FIRST_BACKOFF_MS};
-        entry->share = enter_share(informer, namespace);
-        add_unread(informer, entry);
+        shares_enter(&informer->shares, &entry->turn, namespace);
         HASH_ADD_KEYPTR(hh, informer->entries, entry->key, strlen(entry->key), entry);
         if (kind == OBJECT_HPA)
             entry->source = NULL; /* there is no right to watch it */
@@ -597,7 +503,9 @@ static void succeed(struct informer *informer, struct informer_entry *entry, str
             object_label(entry->kind, entry->namespace, entry->name);
         log_info("%s can be read again", label);
     }
-    keep(informer, entry, object);
+    shares_keep(&informer->shares, &entry->turn, object == NULL ? 0 : object->bytes);
+    object_free(entry->object);
+    entry->object = object;
     entry->is_read = true;
     entry->read_ms = entry->sent_ms;
     entry->refused_ms = 0;
@@ -629,12 +537,12 @@ static void end_entry(struct informer *informer, struct informer_entry *entry)
     if (request->status == 200)
         object = object_parse(entry->kind, entry->namespace, entry->name, text,
                               request->body.length, &error);
-    if (object != NULL && !has_room(informer, entry, object->bytes)) {
+    if (object != NULL && !shares_have_room(&informer->shares, &entry->turn, object->bytes)) {
         object_free(TAKE(object));
         error_unavailable(&error,
                           "the objects of its namespace take too much memory: one may have "
                           "as much of %d MiB as it leaves to others",
-                          MAX_BYTES >> 20);
+                          SHARES_MAX_BYTES >> 20);
     }
     bool is_absent =
         request->status == 404 && object_is_absent(entry->name, text, request->body.length);
@@ -687,7 +595,7 @@ static void end_requests(struct informer *informer)
 static void begin(struct informer *informer, struct informer_entry *entry)
 {
     _cleanup_(error_done) struct error error = {0};
-    end_unread(informer, entry);
+    shares_end_unread(&informer->shares, &entry->turn);
     entry->sent_ms = clock_now_ms();
     const struct request_settings get = {
         .path = entry->path, .timeout_ms = REQUEST_TIMEOUT_MS, .max_bytes = LARGEST_REPLY};
@@ -696,8 +604,8 @@ static void begin(struct informer *informer, struct informer_entry *entry)
         return;
     }
     entry->request.budgets[0] = &informer->replies;
-    entry->request.budgets[1] = &entry->share->replies;
-    entry->share->requests++;
+    entry->request.budgets[1] = &entry->turn.share->replies;
+    entry->turn.share->requests++;
     informer->sent[informer->requests++] = entry;
 }
 
@@ -719,46 +627,30 @@ static bool begin_entries(struct informer *informer, bool are_scaled, int64_t no
                           int64_t *next_ms)
 {
     for (struct informer_entry *entry = informer->entries; entry != NULL; entry = entry->hh.next) {
-        bool has_turn = are_scaled && entry->is_unread; /* begin_unread() */
+        bool has_turn = are_scaled && entry->turn.is_unread; /* begin_unread() */
         if (entry->request.curl != NULL || is_scaled(entry->kind) != are_scaled || has_turn)
             continue;
         if (entry->due_ms > now_ms)
             *next_ms = earlier(*next_ms, entry->due_ms);
         else if (informer->requests >= max_requests(informer, now_ms))
             return false; /* the end of a request is the next occasion */
-        else if (entry->share->requests < MAX_NAMESPACE_REQUESTS)
+        else if (entry->turn.share->requests < SHARE_MAX_REQUESTS)
             begin(informer, entry);
     }
     return true;
 }
 
-/* Whose turn it is; NULL: nobody's. At most three are passed over, as all have the same limit. */
-static struct share *next_unread_share(struct informer *informer, bool is_known)
+static struct informer_entry *entry_of(struct turn *turn)
 {
-    struct share *share;
-    DL_FOREACH(informer->unread_shares[is_known], share)
-        if (share->requests < MAX_NAMESPACE_REQUESTS) {
-            DL_DELETE(informer->unread_shares[is_known], share);
-            DL_APPEND(informer->unread_shares[is_known], share);
-            return share;
-        }
-    return NULL;
+    return (struct informer_entry *)((char *)turn - offsetof(struct informer_entry, turn));
 }
 
-/* One of each namespace in turn, and every second of one that has objects: whoever may call claims
- * any names and namespaces, and nobody is to wait behind them. Some room is left for what is read
- * again. */
 static void begin_unread(struct informer *informer, int64_t now_ms)
 {
-    for (int idle = 0; idle < 2; informer->is_turn_of_known = !informer->is_turn_of_known) {
-        bool has_place =
-            informer->requests < max_requests(informer, now_ms) && informer->requests < MAX_UNREAD;
-        struct share *share =
-            has_place ? next_unread_share(informer, informer->is_turn_of_known) : NULL;
-        idle = share == NULL ? idle + 1 : 0;
-        if (share != NULL)
-            begin(informer, share->unread);
-    }
+    struct turn *turn;
+    while (informer->requests < max_requests(informer, now_ms) && informer->requests < MAX_UNREAD &&
+           (turn = shares_next_unread(&informer->shares)) != NULL)
+        begin(informer, entry_of(turn));
 }
 
 /* Returns when to look again. What objects name comes first, so that the first of many triggers
@@ -891,7 +783,7 @@ struct informer *informer_new(struct kubernetes_api *api)
     informer->api = *api;
     *api = (struct kubernetes_api){0};
     informer->backoff_ms = FIRST_BACKOFF_MS;
-    informer->replies.max = MAX_REPLIES;
+    informer->replies.max = SHARES_MAX_REPLIES;
     pthread_mutex_init(&informer->lock, NULL);
     informer->multi = curl_multi_init();
     curl_multi_setopt(informer->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);

@@ -1,0 +1,67 @@
+/*
+ * What the objects of one namespace may take of the informer: memory, requests, replies that
+ * arrive, and turns. Whoever may call claims any names and namespaces; a namespace has as much as
+ * it leaves to the others, and nobody waits behind what somebody has invented.
+ *
+ * Threads: the informer's.
+ */
+#ifndef BACKLOG_KUBERNETES_SHARES_H
+#define BACKLOG_KUBERNETES_SHARES_H
+
+#include "base/hash_table.h"
+#include "kubernetes/request.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum {
+    SHARES_MAX_BYTES = 32 << 20,  /* of all objects: ten thousand triggers have 10 MiB */
+    SHARES_MAX_REPLIES = 8 << 20, /* of all that arrive; of one namespace half of it */
+    SHARE_MAX_REQUESTS = 8,
+};
+
+/* All of them. Start from {0}. */
+struct shares {
+    struct share *by_namespace;
+    struct share *unread[2]; /* by is_known: those that have unread objects, the next one first */
+    bool is_turn_of_known;
+    size_t bytes; /* of all objects that are kept */
+};
+
+/* What one namespace has; what is cluster-wide is one, too. */
+struct share {
+    char *namespace;
+    size_t objects;  /* none: it is freed */
+    size_t bytes;    /* of those that are kept */
+    size_t requests; /* in progress; its owner counts them */
+    struct request_budget replies;
+    struct turn *unread;
+    bool is_known; /* when its objects became unread it had others: no outsider has invented it */
+    struct share *next, *prev;
+    UT_hash_handle hh;
+};
+
+/* An object in the share of its namespace. The memory is the caller's. */
+struct turn {
+    struct share *share;
+    size_t bytes;   /* of the object that is kept */
+    bool is_unread; /* it was never requested, and waits for its turn */
+    struct turn *next, *prev;
+};
+
+/* NULL: of what is cluster-wide. It is unread. */
+void shares_enter(struct shares *shares, struct turn *turn, const char *namespace);
+void shares_leave(struct shares *shares, struct turn *turn);
+
+/* The unread object whose turn it is, which stays the first of its namespace until
+ * shares_end_unread(); NULL: no namespace with one may have another request. One of each namespace
+ * in turn, and every second of one that is known. */
+struct turn *shares_next_unread(struct shares *shares);
+void shares_end_unread(struct shares *shares, struct turn *turn); /* harmless where it is read */
+
+/* May so much be kept in place of what is kept of it? Teams choose how many objects there are, and
+ * of what size. */
+bool shares_have_room(const struct shares *shares, const struct turn *turn, size_t bytes);
+void shares_keep(struct shares *shares, struct turn *turn, size_t bytes);
+
+#endif
