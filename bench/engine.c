@@ -56,13 +56,28 @@ static uint32_t no_jitter(uint32_t below)
     return 0;
 }
 
+static void stay_awake(struct connection *connection)
+{
+    (void)connection;
+}
+
+static int64_t simulated_us;
+
+static int64_t read_now_ms(void)
+{
+    return simulated_us / 1000;
+}
+
 static const struct connection_settings settings = {
     .interval_ms = 3600 * 1000, /* what is measured is what notifications ask for */
     .timeout_ms = 2000,
     .backoff_min_ms = 250,
     .backoff_max_ms = 5000,
     .jitter = no_jitter,
+    .now_ms = read_now_ms,
+    .wake = stay_awake,
     .ready = ignore_ready,
+    .forget = ignore_ready,
 };
 
 static struct query *watch(struct connection *connection, size_t number, struct watcher *watcher)
@@ -75,8 +90,8 @@ static struct query *watch(struct connection *connection, size_t number, struct 
     fake_values_done(&values);
     connection_hold(query, 0, 0);
     *watcher = (struct watcher){0};
-    connection_watch(query, watcher, true, 0);
-    connection_set_idle(watcher, 100, 0);
+    watcher_start(watcher, query, true);
+    watcher_set_idle_interval(watcher, 100);
     return query;
 }
 
@@ -100,7 +115,7 @@ static void print_notifications(int counter, size_t queries, size_t notification
     struct connection connection = {0};
     struct watcher *watchers = memory_array(queries, sizeof(*watchers));
     struct query **all = memory_array(queries, sizeof(struct query *));
-    int64_t now_us = 0;
+    int64_t now_us = simulated_us = 0;
     connection_init(&connection, &settings, &fake_push_scaler, 0);
     connection_connecting(&connection);
     connection_connected(&connection, 0);
@@ -123,8 +138,9 @@ static void print_notifications(int counter, size_t queries, size_t notification
     double each = (double)(read_counter(counter) - before) / (double)notifications;
     printf("%10zu %22.0f %18.2f\n", queries, each, (double)measured / (double)notifications);
 
+    simulated_us = now_us;
     for (size_t i = 0; i < queries; i++)
-        connection_unwatch(&watchers[i], now_us / 1000);
+        watcher_stop(&watchers[i]);
     connection_done(&connection);
     free(watchers);
     free(all);

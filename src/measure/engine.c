@@ -9,7 +9,6 @@
 #include "measure/engine_internal.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -28,8 +27,9 @@ static void add_ready(void *context, struct watcher *watcher)
     pthread_mutex_unlock(&engine->ready_lock);
 }
 
-static void remove_ready(struct engine *engine, struct watcher *watcher)
+static void remove_ready(void *context, struct watcher *watcher)
 {
+    struct engine *engine = context;
     pthread_mutex_lock(&engine->ready_lock);
     if (watcher->is_ready)
         DL_DELETE2(engine->ready, watcher, prev_ready, next_ready);
@@ -61,20 +61,6 @@ static void wake_watchers(struct engine *engine)
         engine->settings.wake(engine->settings.wake_context);
 }
 
-/* ---- the lock of a query's connection, until the scope ends ---- */
-
-static struct poller *poller_locked(struct query *query)
-{
-    struct poller *poller = poller_of(query);
-    pthread_mutex_lock(&poller->lock);
-    return poller;
-}
-
-static void unlock_poller(struct poller **poller)
-{
-    pthread_mutex_unlock(&(*poller)->lock);
-}
-
 /* ---- the map ---- */
 
 /* With both locks, after a change of what it follows from. */
@@ -93,7 +79,7 @@ static bool remove_poller(struct poller *poller)
 {
     struct engine *engine = poller->engine;
     pthread_mutex_lock(&engine->lock);
-    pthread_mutex_lock(&poller->lock);
+    pthread_mutex_lock(&poller->connection.lock);
     bool is_over = poller->is_stopping || connection_is_unused(&poller->connection);
     if (is_over) {
         HASH_DELETE(hh, engine->pollers, poller);
@@ -101,7 +87,7 @@ static bool remove_poller(struct poller *poller)
         poller->is_replaced = true;
         count_for_limits(engine, poller);
     }
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
     pthread_mutex_unlock(&engine->lock);
     return is_over;
 }
@@ -135,7 +121,10 @@ struct engine *engine_new(const struct engine_settings *settings)
         .backoff_min_ms = settings->backoff_min_ms,
         .backoff_max_ms = settings->backoff_max_ms,
         .jitter = clock_jitter,
+        .now_ms = clock_now_ms,
+        .wake = poller_wake_for,
         .ready = add_ready,
+        .forget = remove_ready,
         .context = engine,
         .history = engine->history,
     };
@@ -165,10 +154,10 @@ bool engine_stop(struct engine *engine, int64_t max_ms)
     pthread_mutex_lock(&engine->lock);
     engine->is_stopping = true;
     for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
-        pthread_mutex_lock(&poller->lock);
+        pthread_mutex_lock(&poller->connection.lock);
         poller->is_stopping = true;
         poller_wake(poller);
-        pthread_mutex_unlock(&poller->lock);
+        pthread_mutex_unlock(&poller->connection.lock);
     }
     while (engine->threads > 0 && !is_late)
         is_late = pthread_cond_timedwait(&engine->thread_ended, &engine->lock, &until) == ETIMEDOUT;
@@ -262,28 +251,16 @@ static struct poller *find_poller(struct engine *engine, const struct query_requ
     return poller != NULL ? poller : add_poller(engine, request, TAKE(identity), hash, error);
 }
 
-/* What is known of the query whose place another one takes. */
-struct former {
-    struct snapshot known;
-    struct recent_samples recent;
-};
-
-static void former_done(struct former *former)
-{
-    snapshot_done(&former->known);
-}
-
 /* With the map's lock. */
 static void replace(struct engine *engine, const struct query_request *request,
                     struct former *ret_former)
 {
     struct poller *poller = poller_of(request->former);
-    pthread_mutex_lock(&poller->lock);
-    connection_snapshot(request->former, clock_now_ms(), &ret_former->known);
-    query_recent_samples(request->former, &ret_former->recent);
+    query_remember(request->former, ret_former);
+    pthread_mutex_lock(&poller->connection.lock);
     poller->is_replaced = true;
     count_for_limits(engine, poller);
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
 }
 
 /* One that two have is nobody's but its own: naming it, too, would otherwise make it one of many.
@@ -299,15 +276,14 @@ static struct query *hold_on(struct engine *engine, struct poller *poller,
                              const struct query_request *request, const struct former *former)
 {
     int64_t now_ms = clock_now_ms();
-    pthread_mutex_lock(&poller->lock);
+    pthread_mutex_lock(&poller->connection.lock);
     struct query *query =
         connection_query(&poller->connection, request->query_values, poller->values->data);
     query->wants |= request->wants;
     if (request->keeps_recent_samples)
         query_keep_recent_samples(query, request->interval_ms);
     if (request->inherits) {
-        query_inherit(query, &former->known);
-        query_inherit_recent_samples(query, &former->recent);
+        query_inherit(query, former);
         history_move(engine->history, &request->former->series, &query->series);
     }
     connection_hold(query, request->interval_ms, now_ms);
@@ -316,7 +292,7 @@ static struct query *hold_on(struct engine *engine, struct poller *poller,
     poller->is_named = poller->is_named || request->tenant == NULL;
     count_for_limits(engine, poller);
     poller_wake(poller);
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
     return query;
 }
 
@@ -334,151 +310,26 @@ bool engine_hold(struct engine *engine, const struct query_request *request,
     return poller != NULL;
 }
 
-size_t query_bytes(void)
-{
-    return sizeof(struct query);
-}
-
 void query_release(struct query *query, int64_t interval_ms)
 {
     struct poller *poller = poller_of(query);
     struct engine *engine = poller->engine;
     pthread_mutex_lock(&engine->lock);
-    pthread_mutex_lock(&poller->lock);
+    pthread_mutex_lock(&poller->connection.lock);
     connection_release(query, interval_ms, clock_now_ms());
     count_for_limits(engine, poller);
     poller_wake(poller);
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
     pthread_mutex_unlock(&engine->lock);
-}
-
-/* ---- who uses it ---- */
-
-void query_add_user(struct query *query, struct query_user *user)
-{
-    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
-    naming_add(&poller->connection.naming, user);
-}
-
-void query_remove_user(struct query *query, struct query_user *user)
-{
-    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
-    naming_remove(&poller->connection.naming, user);
-}
-
-void query_begin_held(struct query *query)
-{
-    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
-    connection_begin_held(query);
-}
-
-void query_end_held(struct query *query, const char *why)
-{
-    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
-    connection_end_held(query, why);
-}
-
-/* ---- queries ---- */
-
-void query_snapshot(struct query *query, struct snapshot *ret_snapshot)
-{
-    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
-    connection_snapshot(query, clock_now_ms(), ret_snapshot);
-}
-
-void query_snapshot_with(struct query *query, const struct follower *follower,
-                         struct snapshot *ret_snapshot, void *ret_copy)
-{
-    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
-    connection_snapshot(query, clock_now_ms(), ret_snapshot);
-    follower->copy(follower, ret_copy);
-}
-
-void query_follow(struct query *query, struct follower *follower)
-{
-    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
-    connection_follow(query, follower);
-}
-
-void query_unfollow(struct follower *follower)
-{
-    if (follower->query == NULL)
-        return;
-    _cleanup_(unlock_poller) struct poller *poller = poller_locked(follower->query);
-    connection_unfollow(follower);
-}
-
-void query_demand(struct query *query, int64_t from_ms)
-{
-    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
-    connection_demand(query, from_ms, clock_now_ms());
-    poller_wake(poller);
-}
-
-void query_state(struct query *query, struct query_state *ret_state)
-{
-    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
-    *ret_state = (struct query_state){
-        .client = connection_client_state(&poller->connection),
-        .is_isolated = query->job.is_slow || query->job.timeouts > 0,
-        .is_subscribed = query->is_subscribed,
-        .interval_ms = query_interval_ms(query),
-        .effective_interval_ms =
-            connection_effective_interval_ms(&poller->connection, clock_now_ms()),
-    };
-    snprintf(ret_state->connection, sizeof(ret_state->connection), "%s",
-             poller->connection.naming.title);
-}
-
-size_t query_history(struct query *query, int64_t from_ms, struct history_sample **ret_samples)
-{
-    return history_read(poller_of(query)->engine->history, &query->series, from_ms, ret_samples);
-}
-
-void query_flow(struct query *query, struct history_flow *ret_flow)
-{
-    history_flow(poller_of(query)->engine->history, &query->series, ret_flow);
-}
-
-void watcher_start(struct watcher *watcher, struct query *query, bool is_stream)
-{
-    _cleanup_(unlock_poller) struct poller *poller = poller_locked(query);
-    watcher->engine = poller->engine;
-    connection_watch(query, watcher, is_stream, clock_now_ms());
-    if (is_stream)
-        poller_wake(poller);
-}
-
-void watcher_stop(struct watcher *watcher)
-{
-    if (watcher->query != NULL) {
-        struct poller *poller = poller_of(watcher->query);
-        pthread_mutex_lock(&poller->lock);
-        connection_unwatch(watcher, clock_now_ms());
-        if (poller->connection.unsubscribes_count > 0)
-            poller_wake(poller);
-        pthread_mutex_unlock(&poller->lock);
-    }
-    if (watcher->engine != NULL)
-        remove_ready(watcher->engine, watcher);
 }
 
 void watcher_move(struct engine *engine, struct watcher *watcher, struct query *query)
 {
     bool is_stream = watcher->is_stream;
     watcher_stop(watcher);
-    watcher->engine = engine;
+    watcher->settings = &engine->connection_settings;
     if (query != NULL)
         watcher_start(watcher, query, is_stream);
     add_ready(engine, watcher);
     wake_watchers(engine);
-}
-
-void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms)
-{
-    if (watcher->query == NULL || watcher->idle_interval_ms == interval_ms)
-        return;
-    _cleanup_(unlock_poller) struct poller *poller = poller_locked(watcher->query);
-    connection_set_idle(watcher, interval_ms, clock_now_ms());
-    poller_wake(poller);
 }

@@ -3,7 +3,7 @@
  *
  * Triggers with the same query at the same source share it. Queries of one source share a
  * connection: one client and one thread, which sends what is due and publishes each reading as soon
- * as it arrives. Whoever calls here never does I/O.
+ * as it arrives. Whoever calls here never does I/O. What is asked of a query is in query.h.
  *
  * Threads: any may call. Each connection has a lock, the map of connections another one, and the
  * list of watchers with news a third; they are taken in this order, and held for copies, never
@@ -16,13 +16,9 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "config/option.h"
-#include "measure/follower.h"
 #include "measure/history.h"
-#include "measure/query_user.h"
-#include "measure/recent_samples.h"
+#include "measure/query.h"
 #include "measure/scaler.h"
-#include "measure/snapshot.h"
-#include "measure/watcher.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -97,58 +93,8 @@ bool engine_hold(struct engine *engine, const struct query_request *request,
                  struct query **ret_query, struct error *error);
 void query_release(struct query *query, int64_t interval_ms);
 
-size_t query_bytes(void); /* that one takes at least, besides its values */
-
-/* Who uses a query; for people. The user, and all that it has, is borrowed until
- * query_remove_user(), which comes before query_release(). */
-void query_add_user(struct query *query, struct query_user *user);
-void query_remove_user(struct query *query, struct query_user *user);
-
-/* A trigger is answered by what was known before measuring failed, and no longer. */
-void query_begin_held(struct query *query);
-void query_end_held(struct query *query, const char *why);
-
-void query_snapshot(struct query *query, struct snapshot *ret_snapshot);
-
-/* The follower gets each reading of the query from now on, at once the one that is known, if it had
- * none as new. The query was held with keeps_recent_samples. */
-void query_follow(struct query *query, struct follower *follower);
-void query_unfollow(struct follower *follower); /* harmless where it follows none */
-
-/* With what a follower of the query has made of the same reading (its `copy`). */
-void query_snapshot_with(struct query *query, const struct follower *follower,
-                         struct snapshot *ret_snapshot, void *ret_copy);
-
-/* A caller waits for a measurement that was sent at `from_ms` or later. Measured once for all
- * callers, and even if they leave. */
-void query_demand(struct query *query, int64_t from_ms);
-
-/* How a query is measured at one moment; for people. */
-struct query_state {
-    char connection[256]; /* `connection "orders"`, or the scaler and the host */
-    enum client_state client;
-    bool is_isolated;    /* it timed out or was slow: it is measured where it delays no others */
-    bool is_subscribed;  /* the source notifies us of its next message */
-    int64_t interval_ms; /* 0: when a caller waits */
-    int64_t effective_interval_ms;
-};
-
-void query_state(struct query *query, struct query_state *ret_state);
-
-/* What was measured from `from_ms` on, the oldest first: as history_read() and history_flow(). */
-size_t query_history(struct query *query, int64_t from_ms, struct history_sample **ret_samples);
-void query_flow(struct query *query, struct history_flow *ret_flow);
-void engine_history_stats(struct engine *engine, struct history_stats *ret_stats);
-
-void watcher_start(struct watcher *watcher, struct query *query, bool is_stream);
-void watcher_stop(struct watcher *watcher); /* harmless where it is not watching */
-
 /* From one query to another (NULL: none), whose news it gets; and it gets news of that. */
 void watcher_move(struct engine *engine, struct watcher *watcher, struct query *query);
-
-/* While at least one stream has an interval here, it waits for the first message of its query: this
- * is subscribed to, or measured so often where it cannot be (see scaler.h). 0 ends it. */
-void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms);
 
 /* The next watcher whose query had an attempt since it was handed out last; NULL where there is
  * none. */
@@ -178,6 +124,7 @@ void engine_connections(struct engine *engine,
 
 /* Of all scalers together. */
 void engine_stats(struct engine *engine, struct engine_stats *ret_stats);
+void engine_history_stats(struct engine *engine, struct history_stats *ret_stats);
 
 /* By scaler and connection of the connections file, in Prometheus' format. */
 void engine_write_metrics(struct engine *engine, struct text *page);

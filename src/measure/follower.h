@@ -1,6 +1,6 @@
 /*
  * A follower: who gets every reading of a query once, in order, at the moment it arrives, whoever
- * else reads the query. The functions are in engine.h.
+ * else reads the query. The functions are in query.h.
  *
  * Threads: the hooks run with the lock of the query's connection, so they call nothing of the
  * engine and wait for nothing. What they work on belongs to that lock from query_follow() to

@@ -3,7 +3,7 @@
  * connections file has it, and otherwise its scaler, its host and who uses it: `redis at
  * redis.shop:6379 (used by shop/mails)`.
  *
- * Threads: one at a time (the poller's lock).
+ * Threads: whoever has the connection's lock.
  */
 #ifndef BACKLOG_MEASURE_NAMING_H
 #define BACKLOG_MEASURE_NAMING_H

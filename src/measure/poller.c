@@ -19,9 +19,14 @@ static struct poller *poller_of_feed(const struct feed *feed)
     return (struct poller *)feed;
 }
 
+static struct poller *poller_of_connection(struct connection *connection)
+{
+    return (struct poller *)((char *)connection - offsetof(struct poller, connection));
+}
+
 struct poller *poller_of(const struct query *query)
 {
-    return (struct poller *)((char *)query->connection - offsetof(struct poller, connection));
+    return poller_of_connection(query->connection);
 }
 
 void poller_wake(struct poller *poller)
@@ -30,6 +35,11 @@ void poller_wake(struct poller *poller)
         return;
     poller->wake_pending = true;
     eventfd_write(poller->wake_fd, 1); /* it cannot fill up */
+}
+
+void poller_wake_for(struct connection *connection)
+{
+    poller_wake(poller_of_connection(connection));
 }
 
 static void clear_wake(struct poller *poller)
@@ -46,31 +56,31 @@ static void clear_wake(struct poller *poller)
 static struct task *feed_take_task(struct feed *feed)
 {
     struct poller *poller = poller_of_feed(feed);
-    pthread_mutex_lock(&poller->lock);
+    pthread_mutex_lock(&poller->connection.lock);
     struct query *query = NULL;
     if (!poller->is_stopping)
         query = connection_take(&poller->connection, clock_now_us());
     if (query == NULL)
         clear_wake(poller);
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
     return query == NULL ? NULL : &query->task;
 }
 
 static struct task *feed_cancelled(struct feed *feed)
 {
     struct poller *poller = poller_of_feed(feed);
-    pthread_mutex_lock(&poller->lock);
+    pthread_mutex_lock(&poller->connection.lock);
     struct query *query = connection_cancel(&poller->connection, clock_now_ms());
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
     return query == NULL ? NULL : &query->task;
 }
 
 static bool feed_unsubscribe(struct feed *feed, uint64_t *ret_id)
 {
     struct poller *poller = poller_of_feed(feed);
-    pthread_mutex_lock(&poller->lock);
+    pthread_mutex_lock(&poller->connection.lock);
     bool any = connection_next_unsubscribe(&poller->connection, ret_id);
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
     return any;
 }
 
@@ -83,9 +93,9 @@ static bool is_over(const struct poller *poller)
 static bool feed_stopping(struct feed *feed)
 {
     struct poller *poller = poller_of_feed(feed);
-    pthread_mutex_lock(&poller->lock);
+    pthread_mutex_lock(&poller->connection.lock);
     bool stopping = is_over(poller);
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
     return stopping;
 }
 
@@ -97,47 +107,47 @@ static int feed_wake_fd(const struct feed *feed)
 static int64_t feed_next(struct feed *feed)
 {
     struct poller *poller = poller_of_feed(feed);
-    pthread_mutex_lock(&poller->lock);
+    pthread_mutex_lock(&poller->connection.lock);
     int64_t now_ms = clock_now_ms();
     int64_t next_ms = now_ms;
     if (!is_over(poller) && poller->connection.unsubscribes_count == 0)
         next_ms = connection_next_ms(&poller->connection, now_ms);
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
     return next_ms;
 }
 
 static int64_t feed_delay(struct feed *feed)
 {
     struct poller *poller = poller_of_feed(feed);
-    pthread_mutex_lock(&poller->lock);
+    pthread_mutex_lock(&poller->connection.lock);
     int64_t delay_ms = schedule_delay_ms(&poller->connection.schedule, clock_now_ms());
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
     return delay_ms;
 }
 
 static void feed_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
 {
     struct poller *poller = poller_of_feed(feed);
-    pthread_mutex_lock(&poller->lock);
+    pthread_mutex_lock(&poller->connection.lock);
     schedule_set_max_tasks(&poller->connection.schedule, max_tasks, isolated);
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
 }
 
 static void feed_started(struct task *task)
 {
     struct poller *poller = poller_of_feed(task->feed);
-    pthread_mutex_lock(&poller->lock);
+    pthread_mutex_lock(&poller->connection.lock);
     connection_started((struct query *)task, clock_now_us());
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
 }
 
 static void feed_end(struct task *task, enum task_outcome outcome, const struct reading *reading,
                      const struct error *error)
 {
     struct poller *poller = poller_of_feed(task->feed);
-    pthread_mutex_lock(&poller->lock);
+    pthread_mutex_lock(&poller->connection.lock);
     connection_end((struct query *)task, outcome, reading, error, clock_now_us());
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
     poller->settings->published(poller->engine);
 }
 
@@ -164,42 +174,42 @@ static void open_client(struct poller *poller)
     _cleanup_(error_done) struct error error = {0};
     const struct agent_origin agent = {settings->program, poller->tenant, poller->is_named};
     connection_connecting(connection);
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
     bool good = client_open(connection->scaler, poller->values, poller->in_agent ? &agent : NULL,
                             clock_now_ms() + settings->connect_timeout_ms, &poller->client, &error);
-    pthread_mutex_lock(&poller->lock);
+    pthread_mutex_lock(&poller->connection.lock);
     if (good)
         connection_connected(connection, clock_now_ms());
     else
         connection_refused(connection, &error, clock_now_ms());
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
     poller->settings->published(poller->engine);
-    pthread_mutex_lock(&poller->lock);
+    pthread_mutex_lock(&poller->connection.lock);
 }
 
 static void measure(struct poller *poller)
 {
     struct connection *connection = &poller->connection;
     _cleanup_(error_done) struct error error = {0};
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
     bool usable = client_measure(poller->client, &poller->feed, &error);
-    pthread_mutex_lock(&poller->lock);
+    pthread_mutex_lock(&poller->connection.lock);
     /* Tasks that it abandoned, as it does when it is stopping, end with the client. */
     if (usable && !connection->must_replace_client && connection->schedule.in_flight_count == 0)
         return;
     connection_lost(connection, usable ? NULL : &error, clock_now_ms());
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
     client_close(TAKE(poller->client));
     poller->settings->published(poller->engine);
-    pthread_mutex_lock(&poller->lock);
+    pthread_mutex_lock(&poller->connection.lock);
 }
 
 static void wait_until_ms(struct poller *poller, int64_t until_ms)
 {
     struct pollfd wake = {.fd = poller->wake_fd, .events = POLLIN};
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
     poll(&wake, 1, until_ms == CLOCK_NEVER ? -1 : clock_left_ms(until_ms, INT_MAX));
-    pthread_mutex_lock(&poller->lock);
+    pthread_mutex_lock(&poller->connection.lock);
     clear_wake(poller);
 }
 
@@ -222,10 +232,10 @@ static void *poller_run(void *argument)
 {
     struct poller *poller = argument;
     do {
-        pthread_mutex_lock(&poller->lock);
+        pthread_mutex_lock(&poller->connection.lock);
         while (!poller->is_stopping && !connection_is_unused(&poller->connection))
             work(poller);
-        pthread_mutex_unlock(&poller->lock);
+        pthread_mutex_unlock(&poller->connection.lock);
     } while (!poller->settings->remove(poller));
     if (poller->client != NULL)
         client_close(TAKE(poller->client));
@@ -237,10 +247,10 @@ static void *poller_run(void *argument)
 static void notify(void *context, uint64_t id)
 {
     struct poller *poller = context;
-    pthread_mutex_lock(&poller->lock);
+    pthread_mutex_lock(&poller->connection.lock);
     connection_notify(&poller->connection, id, clock_now_us());
     poller_wake(poller);
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
 }
 
 struct poller *poller_new(const struct poller_settings *settings, const struct scaler *scaler,
@@ -255,7 +265,6 @@ struct poller *poller_new(const struct poller_settings *settings, const struct s
     poller->values = option_values_share(values);
     poller->in_agent = scaler->in_agent || settings->all_in_agents;
     poller->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    pthread_mutex_init(&poller->lock, NULL);
     connection_init(&poller->connection, settings->connection, scaler, clock_now_ms());
     poller->connection.feed = &poller->feed;
     poller->connection.notifier = (struct notifier){.notify = notify, .context = poller};
@@ -273,7 +282,6 @@ void poller_free(struct poller *poller)
     option_values_free(poller->values);
     if (poller->wake_fd >= 0)
         close(poller->wake_fd);
-    pthread_mutex_destroy(&poller->lock);
     free(poller->identity);
     free(poller);
 }

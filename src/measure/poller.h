@@ -1,8 +1,9 @@
 /*
- * A poller: the thread that owns the client of one connection, and the lock around that connection.
- * It is the feed that the scaler takes its tasks from.
+ * A poller: the thread that owns the client of one connection. It is the feed that the scaler takes
+ * its tasks from.
  *
- * Threads: the poller's own runs the scaler; any other may have the lock. Owner: the engine's map;
+ * Threads: the poller's own runs the scaler; any other may have the connection's lock, which guards
+ * the rest of it, too. Owner: the engine's map;
  * the thread frees its poller when nobody holds a query of it any more.
  */
 #ifndef BACKLOG_MEASURE_POLLER_H
@@ -12,6 +13,7 @@
 
 #include <pthread.h>
 
+struct engine;
 struct poller;
 
 /* The same for all pollers of an engine, which outlives them. */
@@ -34,8 +36,7 @@ struct poller {
     const struct poller_settings *settings;
     struct engine *engine; /* the same as in the settings */
     uint64_t number;       /* they ascend */
-    pthread_mutex_t lock;
-    char *identity; /* of the connection, and its scaler's name */
+    char *identity;        /* of the connection, and its scaler's name */
     struct option_values *values;
     bool in_agent;
     uint64_t tenant;  /* whose agent it is (agent/process.h); 0: not known yet */
@@ -58,5 +59,6 @@ struct poller *poller_of(const struct query *query);
 
 /* With the lock: the thread looks at its connection again. */
 void poller_wake(struct poller *poller);
+void poller_wake_for(struct connection *connection);
 
 #endif

@@ -2,7 +2,7 @@
  * Who uses a query; for people.
  *
  * Threads: whoever has it. All is borrowed, from query_add_user() to query_remove_user()
- * (engine.h).
+ * (query.h).
  */
 #ifndef BACKLOG_MEASURE_QUERY_USER_H
 #define BACKLOG_MEASURE_QUERY_USER_H

@@ -97,7 +97,7 @@ void engine_free_stats(struct engine *engine)
 static struct scaler_stats current_stats(struct poller *poller, char **ret_name)
 {
     struct connection *connection = &poller->connection;
-    pthread_mutex_lock(&poller->lock);
+    pthread_mutex_lock(&poller->connection.lock);
     int64_t now_ms = clock_now_ms();
     struct scaler_stats stats = connection->stats;
     if (connection->state == BROKEN)
@@ -107,7 +107,7 @@ static struct scaler_stats current_stats(struct poller *poller, char **ret_name)
     *ret_name = text_copy(connection->naming.name);
     stats.utilization = schedule_utilization(&connection->schedule, now_ms);
     stats.delay_seconds = (double)schedule_recent_delay_ms(&connection->schedule, now_ms) / 1000;
-    pthread_mutex_unlock(&poller->lock);
+    pthread_mutex_unlock(&poller->connection.lock);
     return stats;
 }
 
@@ -147,7 +147,7 @@ void engine_connections(struct engine *engine,
     for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
         _cleanup_(memory_free) char *name = NULL;
         struct scaler_stats stats = current_stats(poller, &name);
-        pthread_mutex_lock(&poller->lock);
+        pthread_mutex_lock(&poller->connection.lock);
         const struct connection *connection = &poller->connection;
         double round_trip_us = connection->round_trip_us;
         visit(context, &(struct connection_info){
@@ -166,7 +166,7 @@ void engine_connections(struct engine *engine,
                            .delay_seconds = stats.delay_seconds,
                            .round_trip_seconds = round_trip_us > 0 ? round_trip_us / 1e6 : NAN,
                        });
-        pthread_mutex_unlock(&poller->lock);
+        pthread_mutex_unlock(&poller->connection.lock);
     }
     pthread_mutex_unlock(&engine->lock);
 }

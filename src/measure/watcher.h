@@ -1,6 +1,6 @@
 /*
  * A watcher: who wants to know of a query's next attempt, and of each one after it. The functions
- * are in engine.h.
+ * are in query.h and engine.h.
  */
 #ifndef BACKLOG_MEASURE_WATCHER_H
 #define BACKLOG_MEASURE_WATCHER_H
@@ -8,14 +8,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct engine;
+struct connection_settings;
 struct query;
 
 /* Owner: the caller, who must end the watch before freeing it. Start from {0}. */
 struct watcher {
     void *caller;
-    struct engine *engine; /* NULL: it never watched */
-    struct query *query;   /* NULL: not watching */
+    const struct connection_settings *settings; /* NULL: it never watched */
+    struct query *query;                        /* NULL: not watching */
     bool is_stream; /* it wants measurements at the interval; others wait for one that was demanded
                      */
     int64_t idle_interval_ms;

@@ -37,6 +37,8 @@ static uint32_t no_jitter(uint32_t below)
     return below - 1;
 }
 
+struct connection connection;
+int64_t now_ms;
 int news;
 
 static void count_news(void *context, struct watcher *watcher)
@@ -46,15 +48,31 @@ static void count_news(void *context, struct watcher *watcher)
     news++;
 }
 
+static void stay_awake(struct connection *connection_now)
+{
+    (void)connection_now;
+}
+
+static void forget_news(void *context, struct watcher *watcher)
+{
+    (void)context;
+    (void)watcher;
+}
+
+static int64_t read_now_ms(void)
+{
+    return now_ms;
+}
+
 static const struct connection_settings settings = {.interval_ms = 5000,
                                                     .timeout_ms = 2000,
                                                     .backoff_min_ms = 250,
                                                     .backoff_max_ms = 5000,
                                                     .jitter = no_jitter,
-                                                    .ready = count_news};
-
-struct connection connection;
-int64_t now_ms;
+                                                    .now_ms = read_now_ms,
+                                                    .wake = stay_awake,
+                                                    .ready = count_news,
+                                                    .forget = forget_news};
 
 int set_up(void **state)
 {
@@ -91,7 +109,7 @@ struct query *hold(const char *item)
 
 void demand(struct query *query)
 {
-    connection_demand(query, now_ms, now_ms);
+    query_demand(query, now_ms);
 }
 
 void connect_now(void)
@@ -151,7 +169,7 @@ void measure(struct query *query, double value)
 bool fails(const struct query *query, const char *words)
 {
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
-    connection_snapshot(query, now_ms, &snapshot);
+    query_snapshot(query, &snapshot);
     return snapshot.last_attempt == ATTEMPT_FAILED &&
            strstr(error_text(&snapshot.error), words) != NULL;
 }
@@ -159,7 +177,7 @@ bool fails(const struct query *query, const char *words)
 double value_of(const struct query *query)
 {
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
-    connection_snapshot(query, now_ms, &snapshot);
+    query_snapshot(query, &snapshot);
     return snapshot.last_attempt == ATTEMPT_GOOD ? snapshot.reading.value : NAN;
 }
 

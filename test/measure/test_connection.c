@@ -39,7 +39,7 @@ static void a_failure_counts_from_the_first_unanswered_call(void **state)
     demand(query); /* another call */
     now_ms += 1300;
     end_with(query, TASK_FAILED, "there is none");
-    connection_snapshot(query, now_ms, &snapshot);
+    query_snapshot(query, &snapshot);
     assert_int_equal(snapshot.failing_since_ms, first_call_ms);
     assert_int_equal(snapshot.failed_at_ms, now_ms);
     snapshot_done(&snapshot);
@@ -50,21 +50,21 @@ static void a_failure_counts_from_the_first_unanswered_call(void **state)
     now_ms += 30000;
     first_call_ms = now_ms;
     demand(query);
-    connection_snapshot(query, now_ms, &snapshot);
+    query_snapshot(query, &snapshot);
     assert_int_equal(snapshot.unanswered_since_ms, first_call_ms);
     snapshot_done(&snapshot);
     assert_ptr_equal(take(), query);
     now_ms += 400;
     query->was_resent = true; /* not once more by another client */
     lose("connection reset");
-    connection_snapshot(query, now_ms, &snapshot);
+    query_snapshot(query, &snapshot);
     assert_int_equal(snapshot.failing_since_ms, first_call_ms);
 }
 
 static int64_t failing_since_ms(const struct query *query)
 {
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
-    connection_snapshot(query, now_ms, &snapshot);
+    query_snapshot(query, &snapshot);
     return snapshot.last_attempt == ATTEMPT_FAILED ? snapshot.failing_since_ms : 0;
 }
 
@@ -86,7 +86,7 @@ static void an_outage_goes_on_until_something_is_measured(void **state)
     /* The connection is back for a moment, in which nothing is measured. */
     now_ms += 600000;
     connect_now();
-    connection_snapshot(query, now_ms, &snapshot);
+    query_snapshot(query, &snapshot);
     assert_int_equal(snapshot.unanswered_since_ms, broken_ms);
     assert_ptr_equal(take(), other);
     lose("restarting");
@@ -269,9 +269,9 @@ static void one_query_that_hangs_does_not_make_its_source_stuck(void **state)
     connect_now();
     assert_ptr_equal(take(), hanging);
     now_ms += CONNECTION_STUCK_MS;
-    connection_snapshot(good, now_ms, &snapshot);
+    query_snapshot(good, &snapshot);
     assert_int_equal(snapshot.stuck_for_ms, 0);
-    connection_snapshot(hanging, now_ms, &snapshot);
+    query_snapshot(hanging, &snapshot);
     assert_int_equal(snapshot.stuck_for_ms, CONNECTION_STUCK_MS);
 }
 

@@ -151,11 +151,11 @@ static void watchers_are_notified_of_each_attempt(void **state)
     (void)state;
     struct watcher watcher = {0};
     struct query *query = hold("a");
-    connection_watch(query, &watcher, false, now_ms);
+    watcher_start(&watcher, query, false);
     measure(query, 1);
     measure(query, 2);
     assert_int_equal(news, 2);
-    connection_unwatch(&watcher, now_ms);
+    watcher_stop(&watcher);
     measure(query, 3);
     assert_int_equal(news, 2);
 }
@@ -165,8 +165,8 @@ static struct query *subscribe(struct watcher *watcher)
 {
     struct query *query = hold_each("a", HOUR_MS);
     measure(query, 0);
-    connection_watch(query, watcher, true, now_ms);
-    connection_set_idle(watcher, 200, now_ms);
+    watcher_start(watcher, query, true);
+    watcher_set_idle_interval(watcher, 200);
     now_ms += PUSH_GATHER_MS;
     assert_ptr_equal(take(), query);
     assert_true(task_wants_subscription(&query->task));
@@ -185,12 +185,12 @@ static void a_notification_has_its_query_measured_at_once(void **state)
     now_ms += 100;
     connection_notify(&connection, query->subscription_id, now_ms * 1000);
     connection_notify(&connection, 999, now_ms * 1000); /* nobody's */
-    connection_snapshot(query, now_ms, &snapshot);
+    query_snapshot(query, &snapshot);
     assert_true(snapshot.is_outdated);
     assert_int_equal(connection.stats.counts.notifications, 1);
     assert_ptr_equal(take(), query);
     answer(query, 1);
-    connection_unwatch(&watcher, now_ms);
+    watcher_stop(&watcher);
 }
 
 static void a_notification_while_a_request_is_in_flight_has_it_sent_once_more(void **state)
@@ -207,7 +207,7 @@ static void a_notification_while_a_request_is_in_flight_has_it_sent_once_more(vo
     assert_ptr_equal(take(), query);
     answer(query, 1);
     assert_false(query->known.is_outdated);
-    connection_unwatch(&watcher, now_ms);
+    watcher_stop(&watcher);
 }
 
 static void the_last_watcher_that_leaves_unsubscribes(void **state)
@@ -217,7 +217,7 @@ static void the_last_watcher_that_leaves_unsubscribes(void **state)
     struct watcher watcher = {0};
     struct query *query = subscribe(&watcher);
     uint64_t subscription = query->subscription_id;
-    connection_unwatch(&watcher, now_ms);
+    watcher_stop(&watcher);
     assert_true(connection_next_unsubscribe(&connection, &id));
     assert_int_equal(id, subscription);
     assert_false(connection_next_unsubscribe(&connection, &id));
@@ -226,14 +226,14 @@ static void the_last_watcher_that_leaves_unsubscribes(void **state)
 static void an_inherited_reading_is_used_until_there_is_a_newer_one(void **state)
 {
     (void)state;
-    _cleanup_(snapshot_done) struct snapshot former = {0};
+    _cleanup_(former_done) struct former former = {0};
     struct query *query = hold("a");
     struct query *heir = hold("b");
     measure(query, 7);
     demand(query);
     assert_ptr_equal(take(), query);
     end_with(query, TASK_FAILED, "there is none");
-    connection_snapshot(query, now_ms, &former);
+    query_remember(query, &former);
     demand(heir);
     assert_ptr_equal(take(), heir);
     end_with(heir, TASK_FAILED, "not yet");
@@ -270,7 +270,7 @@ static void a_follower_gets_each_reading_once(void **state)
     struct steps late = steps;
     struct query *query = hold_each("a", 5000);
     query_keep_recent_samples(query, 5000);
-    connection_follow(query, &steps.follower);
+    query_follow(query, &steps.follower);
     assert_int_equal(steps.count, 0);
     connect_now();
     for (int i = 1; i <= 4; i++) {
@@ -280,16 +280,16 @@ static void a_follower_gets_each_reading_once(void **state)
         assert_int_equal(steps.count, i);
         assert_true(steps.last == i);
     }
-    connection_follow(query, &late.follower);
+    query_follow(query, &late.follower);
     assert_true(late.count == 1 && late.last == 4);
-    connection_unfollow(&steps.follower);
-    connection_follow(query, &steps.follower);
+    query_unfollow(&steps.follower);
+    query_follow(query, &steps.follower);
     assert_int_equal(steps.count, 4); /* it had that one */
     demand(query);
     end_with(take(), TASK_FAILED, "no");
     assert_int_equal(steps.count, 4);
-    connection_unfollow(&steps.follower);
-    connection_unfollow(&late.follower);
+    query_unfollow(&steps.follower);
+    query_unfollow(&late.follower);
 }
 
 static void a_reading_of_before_the_samples_is_followed(void **state)
@@ -301,9 +301,9 @@ static void a_reading_of_before_the_samples_is_followed(void **state)
     connect_now();
     answer(take(), 7);
     query_keep_recent_samples(query, 5000);
-    connection_follow(query, &steps.follower);
+    query_follow(query, &steps.follower);
     assert_true(steps.count == 1 && steps.last == 7);
-    connection_unfollow(&steps.follower);
+    query_unfollow(&steps.follower);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -62,8 +62,7 @@ static void model_inherit(struct model *model, const struct client *former_clien
 }
 
 /* `former` and the others: of the query whose place it takes; NULL: of none. */
-static void hold(struct user *user, const struct snapshot *former,
-                 const struct recent_samples *recent, const struct client *former_client,
+static void hold(struct user *user, const struct former *former, const struct client *former_client,
                  const struct model *former_model)
 {
     struct client *client = client_find(user->source, user->source->credentials);
@@ -71,13 +70,11 @@ static void hold(struct user *user, const struct snapshot *former,
     user->client = client;
     user->credentials = client->credentials;
     user->query = connection_query(&client->connection, item_of(user)->values, NULL);
-    if (former != NULL && former->is_measured && !user->query->known.is_measured)
+    if (former != NULL && former->known.is_measured && !user->query->known.is_measured)
         model_inherit(model, former_client, former_model);
     policy_keep_recent_samples(user);
-    if (former != NULL) {
+    if (former != NULL)
         query_inherit(user->query, former);
-        query_inherit_recent_samples(user->query, recent);
-    }
     model->query = user->query;
     model->holds++;
     model->credit += 1;
@@ -98,28 +95,6 @@ static void release(struct user *user, struct client *client, struct query *quer
     client_wake(client);
 }
 
-/* ---- watchers, as measure/engine.c has them ---- */
-
-static void watch(struct user *user, struct watcher *watcher, bool is_stream)
-{
-    connection_watch(user->query, watcher, is_stream, now_ms());
-    if (is_stream)
-        client_wake(user->client);
-}
-
-static void stop_watching(struct watcher *watcher)
-{
-    if (watcher->query != NULL) {
-        struct client *client = client_of(watcher->query);
-        connection_unwatch(watcher, now_ms());
-        if (client->connection.unsubscribes_count > 0)
-            client_wake(client);
-    }
-    if (watcher->is_ready)
-        DL_DELETE2(world.ready, watcher, prev_ready, next_ready);
-    watcher->is_ready = false;
-}
-
 static void set_idle(struct user *user, int64_t idle_ms)
 {
     struct watcher *watcher = &user->stream;
@@ -127,8 +102,7 @@ static void set_idle(struct user *user, int64_t idle_ms)
         return;
     struct model *model = model_of(watcher->query);
     model->credit += 2;
-    connection_set_idle(watcher, idle_ms, now_ms());
-    client_wake(user->client);
+    watcher_set_idle_interval(watcher, idle_ms);
 }
 
 static void exchange(struct user *user, bool inherits, struct source *source, int item)
@@ -136,13 +110,11 @@ static void exchange(struct user *user, bool inherits, struct source *source, in
     struct query *former = user->query;
     struct client *former_client = user->client;
     struct model *former_model = &former_client->models[user->item];
-    _cleanup_(snapshot_done) struct snapshot known = {0};
+    _cleanup_(former_done) struct former known = {0};
     struct watcher *watcher;
     trace("trigger %d is moved", user->index);
-    struct recent_samples recent;
     policy_unfollow(user);
-    connection_snapshot(former, now_ms(), &known);
-    query_recent_samples(former, &recent);
+    query_remember(former, &known);
     user->source = source;
     user->item = item;
     if (!inherits) {
@@ -151,11 +123,11 @@ static void exchange(struct user *user, bool inherits, struct source *source, in
         user->failed_ms = user->failing_since_ms = user->answered_ms = 0;
         policy_forget(user);
     }
-    hold(user, inherits ? &known : NULL, &recent, former_client, former_model);
+    hold(user, inherits ? &known : NULL, former_client, former_model);
     DL_FOREACH2(user->watchers, watcher, next_owned) {
         bool is_stream = watcher->is_stream;
-        stop_watching(watcher);
-        watch(user, watcher, is_stream);
+        watcher_stop(watcher);
+        watcher_start(watcher, user->query, is_stream);
         world.settings.ready(NULL, watcher);
     }
     release(user, former_client, former);
@@ -214,7 +186,7 @@ static void call_free(struct call *call)
 {
     if (call->is_watching) {
         DL_DELETE2(call->user->watchers, &call->watcher, prev_owned, next_owned);
-        stop_watching(&call->watcher);
+        watcher_stop(&call->watcher);
     }
     call->user->calls--;
     call->is_used = false;
@@ -247,7 +219,7 @@ static void decide(const struct user *user, const struct answer_call *how,
                    struct answer *ret_answer)
 {
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
-    connection_snapshot(user->query, now_ms(), &snapshot);
+    query_snapshot(user->query, &snapshot);
     struct evaluated evaluated = {
         .peak = user->trigger.peak,
         .good = snapshot.is_measured,
@@ -263,8 +235,7 @@ static void demand(struct user *user, int64_t from_ms)
     if (model->waiting_since_ms == NEVER_MS)
         model->waiting_since_ms = now_ms();
     model_need(model, from_ms * 1000);
-    connection_demand(user->query, from_ms, now_ms());
-    client_wake(user->client);
+    query_demand(user->query, from_ms);
     check_needed(user->client, model);
 }
 
@@ -275,7 +246,7 @@ static void wait_for_news(struct call *call, const struct answer *answer)
     if (is_first) {
         call->is_watching = true;
         DL_APPEND2(user->watchers, &call->watcher, prev_owned, next_owned);
-        watch(user, &call->watcher, false);
+        watcher_start(&call->watcher, user->query, false);
         plan((call->arrived_ms + ANSWER_PATIENCE_MS) * 1000, EVENT_CALL_DUE, call->index, 0,
              call->generation);
     }
@@ -341,7 +312,7 @@ void call_due(struct call *call)
 static void begin_call(struct user *user, bool is_round)
 {
     if (user->query == NULL)
-        hold(user, NULL, NULL, NULL, NULL);
+        hold(user, NULL, NULL, NULL);
     renew(user);
     const struct answer *round = is_round ? NULL : trigger_round(&user->trigger, now_ms());
     if (round != NULL) {
@@ -405,7 +376,7 @@ static void open_stream(struct user *user)
     DL_APPEND2(user->watchers, &user->stream, prev_owned, next_owned);
     user->stream.is_stream = true;
     model_of(user->query)->credit += 2;
-    watch(user, &user->stream, true);
+    watcher_start(&user->stream, user->query, true);
     stream_news(user, false);
 }
 
@@ -415,7 +386,7 @@ static void close_stream(struct user *user)
     user->is_streaming = false;
     user->stream_generation++;
     DL_DELETE2(user->watchers, &user->stream, prev_owned, next_owned);
-    stop_watching(&user->stream);
+    watcher_stop(&user->stream);
 }
 
 /* The server takes the watchers with news. */

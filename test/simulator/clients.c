@@ -9,9 +9,14 @@
 #include <string.h>
 #include <utlist.h>
 
+static struct client *client_of_connection(struct connection *connection)
+{
+    return (struct client *)((char *)connection - offsetof(struct client, connection));
+}
+
 struct client *client_of(const struct query *query)
 {
-    return (struct client *)((char *)query->connection - offsetof(struct client, connection));
+    return client_of_connection(query->connection);
 }
 
 struct model *model_of(const struct query *query)
@@ -97,6 +102,11 @@ void client_wake(struct client *client)
         return;
     client->work_at_us = at_us;
     plan(at_us, EVENT_WORK, client->index, 0, 0);
+}
+
+void client_wake_for(struct connection *connection)
+{
+    client_wake(client_of_connection(connection));
 }
 
 static void sleep_until(struct client *client, int64_t until_ms)

@@ -77,14 +77,14 @@ void policy_follow(struct user *user)
 {
     if (user->policy == NULL)
         return;
-    connection_follow(user->query, &user->policy->follower);
+    query_follow(user->query, &user->policy->follower);
     take_reading(user);
 }
 
 void policy_unfollow(struct user *user)
 {
     if (user->policy != NULL && user->policy->follower.query != NULL)
-        connection_unfollow(&user->policy->follower);
+        query_unfollow(&user->policy->follower);
 }
 
 void policy_forget(struct user *user)
@@ -134,7 +134,7 @@ static void observe(const struct user *user)
     _cleanup_(answer_done) struct answer answer = {0};
     if (user->query == NULL)
         return;
-    connection_snapshot(user->query, now_ms(), &snapshot);
+    query_snapshot(user->query, &snapshot);
     if (user->policy != NULL)
         trigger_policy_copy(user->policy, &view);
     struct evaluated evaluated = view.evaluated;

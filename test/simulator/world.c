@@ -244,6 +244,14 @@ static int between(int min, int max)
     return min + (int)random_number((uint64_t)max - (uint64_t)min + 1);
 }
 
+static void forget(void *context, struct watcher *watcher)
+{
+    (void)context;
+    if (watcher->is_ready)
+        DL_DELETE2(world.ready, watcher, prev_ready, next_ready);
+    watcher->is_ready = false;
+}
+
 /* Small worlds reach strange states sooner; large ones have the numbers. */
 static void begin(uint64_t seed, bool traced)
 {
@@ -258,7 +266,10 @@ static void begin(uint64_t seed, bool traced)
                                                   .backoff_min_ms = 250,
                                                   .backoff_max_ms = 5000,
                                                   .jitter = jitter,
-                                                  .ready = add_ready};
+                                                  .now_ms = now_ms,
+                                                  .wake = client_wake_for,
+                                                  .ready = add_ready,
+                                                  .forget = forget};
     int size = chance(70) ? between(1, 12) : chance(80) ? between(20, 200) : between(1000, 3000);
     world.sources_count = between(1, size > 100 ? 4 : 3);
     world.sources = memory_array((size_t)world.sources_count, sizeof(*world.sources));

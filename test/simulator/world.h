@@ -295,6 +295,7 @@ struct client *client_find(struct source *source, int credentials);
 struct client *client_of(const struct query *query);
 struct model *model_of(const struct query *query);
 void client_wake(struct client *client);
+void client_wake_for(struct connection *connection);
 void client_work(struct client *client);
 void client_connected(struct client *client);
 void client_reply(struct client *client, int item);

@@ -27,6 +27,7 @@ void connection_init(struct connection *connection, const struct connection_sett
 {
     enum { ISOLATED_DEFAULT = 16 };
     size_t max_tasks = scaler->max_tasks == 0 ? SIZE_MAX : scaler->max_tasks;
+    pthread_mutex_init(&connection->lock, NULL);
     connection->settings = settings;
     connection->scaler = scaler;
     connection->made_at_ms = now_ms;
@@ -47,6 +48,7 @@ void connection_done(struct connection *connection)
     free(connection->unsubscribes);
     naming_done(&connection->naming);
     error_done(&connection->error);
+    pthread_mutex_destroy(&connection->lock);
 }
 
 enum client_state connection_client_state(const struct connection *connection)

@@ -7,13 +7,14 @@
  *     BROKEN        every query fails with its error; connecting is tried again at retry_at_ms
  *
  * It decides everything: what is sent when, what a time-out or a lost client means, who is
- * notified. It has no threads, locks, I/O or clock (time is passed in), so that a test can run a
- * thousand of them in any order of events. measure/poller.c is the thread around one, and has its
- * lock; measure/engine.c the map of all.
+ * notified. It has no threads, I/O or clock (time is passed in, or its settings have the clock), so
+ * that a test can run a thousand of them in any order of events. measure/poller.c is the thread
+ * around one; measure/engine.c the map of all.
  *
- * Its queries are in query.h, and what both are made of in state.h.
+ * Its queries are in query.h, what is asked of them from outside in measure/query.h, and what both
+ * are made of in state.h.
  *
- * Threads: one at a time (the poller's lock).
+ * Threads: whoever has its lock.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_CONNECTION_H
 #define BACKLOG_MEASURE_CONNECTION_CONNECTION_H

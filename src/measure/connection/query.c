@@ -12,17 +12,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <utlist.h>
-
-static int64_t min_ms(int64_t one, int64_t other)
-{
-    return one < other ? one : other;
-}
-
-static int64_t max_ms(int64_t one, int64_t other)
-{
-    return one > other ? one : other;
-}
 
 /* ---- making and freeing ---- */
 
@@ -54,6 +45,11 @@ struct query *connection_query(struct connection *connection, const struct optio
     bundle_join(query, connection_options);
     connection->stats.counts.queries++;
     return query;
+}
+
+size_t query_bytes(void)
+{
+    return sizeof(struct query);
 }
 
 static void set_answered(struct query *query)
@@ -152,13 +148,13 @@ int64_t query_interval_ms(const struct query *query)
     int64_t standard_ms = query->connection->settings->interval_ms;
     int64_t interval_ms = query->intervals == NULL ? INT64_MAX : query->intervals->interval_ms;
     if (query->streams > 0 && query->default_holds > 0)
-        interval_ms = min_ms(interval_ms, standard_ms);
+        interval_ms = MIN(interval_ms, standard_ms);
     if (query->known.duration_ms >= SCHEDULE_SLOW_MS)
-        interval_ms = min_ms(interval_ms, standard_ms);
+        interval_ms = MIN(interval_ms, standard_ms);
     if (interval_ms == INT64_MAX)
         return 0;
     /* A long interval means for how long a reading is good enough; an error never is. */
-    return query->known.last_attempt == ATTEMPT_FAILED ? min_ms(interval_ms, standard_ms)
+    return query->known.last_attempt == ATTEMPT_FAILED ? MIN(interval_ms, standard_ms)
                                                        : interval_ms;
 }
 
@@ -174,26 +170,28 @@ static int64_t interval_due_ms(const struct query *query, int64_t now_ms)
         return now_ms;
     /* Somebody waits for the first message, and is not to wait longer than usual. */
     if (query->push.idle_interval_ms > 0)
-        interval_ms = min_ms(interval_ms, query->connection->settings->interval_ms);
+        interval_ms = MIN(interval_ms, query->connection->settings->interval_ms);
     return sent_ms - (sent_ms - made_at_ms) % interval_ms + interval_ms;
 }
 
 void query_plan(struct query *query, int64_t now_ms)
 {
     int64_t due_ms = interval_due_ms(query, now_ms);
-    due_ms = min_ms(due_ms, push_due_ms(&query->push, query->job.sent_ms));
+    due_ms = MIN(due_ms, push_due_ms(&query->push, query->job.sent_ms));
     schedule_set_due(&query->connection->schedule, &query->job, due_ms);
 }
 
-void connection_demand(struct query *query, int64_t from_ms, int64_t now_ms)
+void query_demand(struct query *query, int64_t from_ms)
 {
-    struct connection *connection = query->connection;
+    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
+    int64_t now_ms = connection->settings->now_ms();
     if (query->unanswered_since_ms == 0) {
         query->unanswered_since_ms = now_ms;
         DL_APPEND2(connection->unanswered, query, prev_unanswered, next_unanswered);
     }
     if (connection->state != BROKEN)
         schedule_want(&connection->schedule, &query->job, from_ms, now_ms);
+    connection->settings->wake(connection);
 }
 
 /* ---- who watches it ---- */
@@ -206,32 +204,49 @@ void query_notify_watchers(struct query *query)
         settings->ready(settings->context, watcher);
 }
 
-void connection_watch(struct query *query, struct watcher *watcher, bool is_stream, int64_t now_ms)
+void watcher_start(struct watcher *watcher, struct query *query, bool is_stream)
 {
+    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
+    watcher->settings = connection->settings;
     watcher->query = query;
     watcher->is_stream = is_stream;
     DL_APPEND(query->watchers, watcher);
     query->streams += is_stream;
-    if (is_stream)
-        query_plan(query, now_ms);
-}
-
-void connection_set_idle(struct watcher *watcher, int64_t interval_ms, int64_t now_ms)
-{
-    if (watcher->idle_interval_ms == interval_ms)
+    if (!is_stream)
         return;
-    subscription_set_idle(watcher, interval_ms, now_ms);
-    query_plan(watcher->query, now_ms);
+    query_plan(query, connection->settings->now_ms());
+    connection->settings->wake(connection);
 }
 
-void connection_unwatch(struct watcher *watcher, int64_t now_ms)
+void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms)
 {
     struct query *query = watcher->query;
-    connection_set_idle(watcher, 0, now_ms);
+    if (query == NULL || watcher->idle_interval_ms == interval_ms)
+        return;
+    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
+    int64_t now_ms = connection->settings->now_ms();
+    subscription_set_idle(watcher, interval_ms, now_ms);
+    query_plan(query, now_ms);
+    connection->settings->wake(connection);
+}
+
+static void unwatch(struct watcher *watcher)
+{
+    struct query *query = watcher->query;
+    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     DL_DELETE(query->watchers, watcher);
     query->streams -= watcher->is_stream;
     watcher->query = NULL;
-    query_plan(query, now_ms);
+    query_plan(query, connection->settings->now_ms());
+}
+
+void watcher_stop(struct watcher *watcher)
+{
+    watcher_set_idle_interval(watcher, 0);
+    if (watcher->query != NULL)
+        unwatch(watcher);
+    if (watcher->settings != NULL)
+        watcher->settings->forget(watcher->settings->context, watcher);
 }
 
 /* ---- who follows its readings ---- */
@@ -259,8 +274,9 @@ static void add_sample(struct query *query)
 }
 
 /* A reading may have come before anybody wanted samples. */
-void connection_follow(struct query *query, struct follower *follower)
+void query_follow(struct query *query, struct follower *follower)
 {
+    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     follower->query = query;
     DL_APPEND(query->followers, follower);
     if (query->known.is_measured && query->known.sent_ms > last_sample_ms(query->recent))
@@ -269,8 +285,11 @@ void connection_follow(struct query *query, struct follower *follower)
         step(query, follower);
 }
 
-void connection_unfollow(struct follower *follower)
+void query_unfollow(struct follower *follower)
 {
+    if (follower->query == NULL)
+        return;
+    _cleanup_(connection_unlock) struct connection *connection = connection_locked(follower->query);
     DL_DELETE(follower->query->followers, follower);
     follower->query = NULL;
 }
@@ -288,7 +307,7 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     known->reading = *reading;
     query->broken_since_ms = 0;
     known->sent_ms = query->job.sent_ms;
-    known->duration_ms = max_ms(now_us / 1000 - query->job.sent_ms, 0);
+    known->duration_ms = MAX(now_us / 1000 - query->job.sent_ms, 0);
     known->began_at_us = query->sent_us;
     known->is_outdated = query->sent_us < query->outdated_from_us;
     if (query->notified_at_us > 0 && query->notified_at_us < known->began_at_us)
@@ -304,9 +323,9 @@ int64_t query_unusable_since_ms(const struct query *query, int64_t failed_ms)
 {
     int64_t since_ms = failed_ms;
     if (query->unanswered_since_ms > 0)
-        since_ms = min_ms(since_ms, query->unanswered_since_ms);
+        since_ms = MIN(since_ms, query->unanswered_since_ms);
     if (query->broken_since_ms > 0)
-        since_ms = min_ms(since_ms, query->broken_since_ms);
+        since_ms = MIN(since_ms, query->broken_since_ms);
     return since_ms;
 }
 
@@ -340,21 +359,9 @@ void query_keep_recent_samples(struct query *query, int64_t interval_ms)
         query->recent->interval_ms = interval_ms;
 }
 
-void query_recent_samples(const struct query *query, struct recent_samples *ret_recent)
-{
-    if (query->recent == NULL)
-        *ret_recent = (struct recent_samples){0};
-    else
-        *ret_recent = *query->recent;
-}
+/* ---- what it inherits ---- */
 
-void query_inherit_recent_samples(struct query *query, const struct recent_samples *former)
-{
-    if (query->recent != NULL && query->recent->count == 0 && former->count > 0)
-        *query->recent = *former;
-}
-
-void query_inherit(struct query *query, const struct snapshot *former)
+static void inherit_known(struct query *query, const struct snapshot *former)
 {
     struct snapshot *known = &query->known;
     size_t *failing = &query->connection->stats.counts.failing_queries;
@@ -368,11 +375,30 @@ void query_inherit(struct query *query, const struct snapshot *former)
     *failing += known->last_attempt == ATTEMPT_FAILED;
 }
 
-/* ---- held answers ---- */
-
-void connection_begin_held(struct query *query)
+void query_inherit(struct query *query, const struct former *former)
 {
-    struct connection *connection = query->connection;
+    inherit_known(query, &former->known);
+    if (query->recent != NULL && query->recent->count == 0 && former->recent.count > 0)
+        *query->recent = former->recent;
+}
+
+/* ---- for people ---- */
+
+void query_add_user(struct query *query, struct query_user *user)
+{
+    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
+    naming_add(&connection->naming, user);
+}
+
+void query_remove_user(struct query *query, struct query_user *user)
+{
+    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
+    naming_remove(&connection->naming, user);
+}
+
+void query_begin_held(struct query *query)
+{
+    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     const struct error *error =
         connection->state == BROKEN ? &connection->error : &query->known.error;
     if (connection->stats.counts.held_triggers++ == 0)
@@ -380,9 +406,9 @@ void connection_begin_held(struct query *query)
                     "measuring fails, so the last answers of active triggers are held");
 }
 
-void connection_end_held(struct query *query, const char *why)
+void query_end_held(struct query *query, const char *why)
 {
-    struct connection *connection = query->connection;
+    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     if (--connection->stats.counts.held_triggers == 0) {
         struct log_fields fields = naming_fields(&connection->naming, NULL);
         log_about(&fields, LOG_LEVEL_INFO, "%s: no answers are held any more: %s",

@@ -1,7 +1,9 @@
 /* What is known of a query, of its own and of its connection. */
+#include "base/memory.h"
 #include "measure/connection/connection.h"
 #include "measure/connection/query.h"
 
+#include <stdio.h>
 #include <sys/param.h>
 
 /*
@@ -31,9 +33,11 @@ static int64_t stuck_for_ms(const struct query *query, int64_t now_ms)
     return unanswered < CONNECTION_STUCK_QUERIES ? 0 : for_ms;
 }
 
-void connection_snapshot(const struct query *query, int64_t now_ms, struct snapshot *ret_snapshot)
+/* With the lock. */
+static void copy_known(const struct query *query, struct snapshot *ret_snapshot)
 {
     struct connection *connection = query->connection;
+    int64_t now_ms = connection->settings->now_ms();
     const struct error *error = &query->known.error;
     *ret_snapshot = query->known;
     ret_snapshot->error = (struct error){0};
@@ -53,6 +57,56 @@ void connection_snapshot(const struct query *query, int64_t now_ms, struct snaps
         error = &connection->error;
     }
     error_copy(&ret_snapshot->error, error);
+}
+
+void query_snapshot(const struct query *query, struct snapshot *ret_snapshot)
+{
+    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
+    copy_known(query, ret_snapshot);
+}
+
+void query_snapshot_with(const struct query *query, const struct follower *follower,
+                         struct snapshot *ret_snapshot, void *ret_copy)
+{
+    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
+    copy_known(query, ret_snapshot);
+    follower->copy(follower, ret_copy);
+}
+
+void query_remember(const struct query *query, struct former *ret_former)
+{
+    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
+    copy_known(query, &ret_former->known);
+    ret_former->recent = query->recent == NULL ? (struct recent_samples){0} : *query->recent;
+}
+
+void former_done(struct former *former)
+{
+    snapshot_done(&former->known);
+}
+
+void query_state(const struct query *query, struct query_state *ret_state)
+{
+    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
+    *ret_state = (struct query_state){
+        .client = connection_client_state(connection),
+        .is_isolated = query->job.is_slow || query->job.timeouts > 0,
+        .is_subscribed = query->is_subscribed,
+        .interval_ms = query_interval_ms(query),
+        .effective_interval_ms =
+            connection_effective_interval_ms(connection, connection->settings->now_ms()),
+    };
+    snprintf(ret_state->connection, sizeof(ret_state->connection), "%s", connection->naming.title);
+}
+
+size_t query_history(struct query *query, int64_t from_ms, struct history_sample **ret_samples)
+{
+    return history_read(query->connection->settings->history, &query->series, from_ms, ret_samples);
+}
+
+void query_flow(struct query *query, struct history_flow *ret_flow)
+{
+    history_flow(query->connection->settings->history, &query->series, ret_flow);
 }
 
 void snapshot_done(struct snapshot *snapshot)

@@ -21,6 +21,8 @@
 #include "measure/task.h"
 #include "measure/watcher.h"
 
+#include <pthread.h>
+
 enum {
     CONNECTION_PAUSE_MS =
         10 * 1000, /* a client that was silent for so long may have died unnoticed */
@@ -30,6 +32,8 @@ enum {
     CONNECTION_MAX_DELAY_MS =
         60 * 1000, /* the effective interval of a source that cannot keep up */
 };
+
+struct connection;
 
 /* What is counted of the connections of one scaler, or of one connection. */
 struct scaler_stats {
@@ -45,12 +49,16 @@ struct connection_settings {
     int64_t backoff_min_ms; /* the first retry of a broken connection is at once, then after this */
     int64_t backoff_max_ms; /* ... doubling to this */
     uint32_t (*jitter)(uint32_t below);
-    void (*ready)(void *context, struct watcher *watcher); /* there is news for it */
+    int64_t (*now_ms)(void);
+    void (*wake)(struct connection *connection); /* something is due sooner; with the lock */
+    void (*ready)(void *context, struct watcher *watcher); /* there is news for it; with the lock */
+    void (*forget)(void *context, struct watcher *watcher); /* it wants none */
     void *context;
     struct history *history; /* of the queries; NULL: none is kept */
 };
 
 struct connection {
+    pthread_mutex_t lock; /* of all of it */
     const struct connection_settings *settings;
     const struct scaler *scaler;
     struct feed *feed;        /* of its tasks */
@@ -132,5 +140,17 @@ struct query {
     UT_hash_handle hh;
     UT_hash_handle hh_subscribed;
 };
+
+/* The lock of a query's connection, until the scope ends: with _cleanup_(connection_unlock). */
+static inline struct connection *connection_locked(const struct query *query)
+{
+    pthread_mutex_lock(&query->connection->lock);
+    return query->connection;
+}
+
+static inline void connection_unlock(struct connection **connection)
+{
+    pthread_mutex_unlock(&(*connection)->lock);
+}
 
 #endif

@@ -1,0 +1,75 @@
+/*
+ * A query that is held (engine.h): what is known of it, and who waits for more.
+ *
+ * Threads: any may call. Each function takes the lock of the query's connection, for as long as it
+ * runs, and asks the clock of its connection's settings.
+ */
+#ifndef BACKLOG_MEASURE_QUERY_H
+#define BACKLOG_MEASURE_QUERY_H
+
+#include "measure/follower.h"
+#include "measure/history.h"
+#include "measure/query_user.h"
+#include "measure/recent_samples.h"
+#include "measure/scaler.h"
+#include "measure/snapshot.h"
+#include "measure/watcher.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct query;
+
+size_t query_bytes(void); /* that one takes at least, besides its values */
+
+void query_snapshot(const struct query *query, struct snapshot *ret_snapshot);
+
+/* A caller waits for a measurement that was sent at `from_ms` or later. Measured once for all
+ * callers, and even if they leave. While a connection is broken, or the query is spaced out after a
+ * time-out, callers hasten nothing. */
+void query_demand(struct query *query, int64_t from_ms);
+
+void watcher_start(struct watcher *watcher, struct query *query, bool is_stream);
+void watcher_stop(struct watcher *watcher); /* harmless where it is not watching */
+
+/* While at least one stream has an interval here, it waits for the first message of its query: this
+ * is subscribed to, or measured so often where it cannot be (see scaler.h). 0 ends it. */
+void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms);
+
+/* The follower gets each reading of the query from now on, at once the one that is known, if it had
+ * none as new. The query was held with keeps_recent_samples. */
+void query_follow(struct query *query, struct follower *follower);
+void query_unfollow(struct follower *follower); /* harmless where it follows none */
+
+/* With what a follower of the query has made of the same reading (its `copy`). */
+void query_snapshot_with(const struct query *query, const struct follower *follower,
+                         struct snapshot *ret_snapshot, void *ret_copy);
+
+/* One trigger more is answered by what was known before measuring failed, or one less. The first
+ * and the last are logged. */
+void query_begin_held(struct query *query);
+void query_end_held(struct query *query, const char *why);
+
+/* Who uses a query; for people. The user, and all that it has, is borrowed until
+ * query_remove_user(), which comes before query_release(). */
+void query_add_user(struct query *query, struct query_user *user);
+void query_remove_user(struct query *query, struct query_user *user);
+
+/* How a query is measured at one moment; for people. */
+struct query_state {
+    char connection[256]; /* `connection "orders"`, or the scaler and the host */
+    enum client_state client;
+    bool is_isolated;    /* it timed out or was slow: it is measured where it delays no others */
+    bool is_subscribed;  /* the source notifies us of its next message */
+    int64_t interval_ms; /* 0: when a caller waits */
+    int64_t effective_interval_ms;
+};
+
+void query_state(const struct query *query, struct query_state *ret_state);
+
+/* What was measured from `from_ms` on, the oldest first: as history_read() and history_flow(). */
+size_t query_history(struct query *query, int64_t from_ms, struct history_sample **ret_samples);
+void query_flow(struct query *query, struct history_flow *ret_flow);
+
+#endif
