@@ -134,8 +134,9 @@ static void prepare(struct polling *polling, struct polled_trigger *trigger)
     const struct entry *address = NULL;
     const struct call_flags *flags = polling->flags;
     const char *named = flags->files.count == 0 ? flags->name : flags->server; /* by the user */
-    if (!measurement_entries(scaler_list, polling->manifests, trigger->object->object,
-                             trigger->result->index, false, &trigger->entries, error) ||
+    const struct measurement_source source = {scaler_list, polling->manifests, false};
+    if (!measurement_entries(&source, trigger->object->object, trigger->result->index,
+                             &trigger->entries, error) ||
         !measurement_may_send(&trigger->entries, named, error)) {
         fail(trigger->result, error);
         return;

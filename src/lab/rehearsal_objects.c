@@ -12,6 +12,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* What they are read from. */
+struct source {
+    struct manifests manifests;
+    struct measurement measurement;
+    const char *server; /* NULL: the user named none */
+    double speed;
+};
+
+static void source_done(struct source *source)
+{
+    manifests_done(&source->manifests);
+    measurement_done(&source->measurement);
+}
+
 /* An invalid one is left to the server to refuse. */
 static void shorten_hold_window(struct entries *entries, double speed)
 {
@@ -42,32 +56,32 @@ static void set_entries(struct scaled_object_trigger *trigger, const struct entr
                                                     text_copy(entries->items[i].value)};
 }
 
-static bool set_triggers(const struct manifests *manifests, const struct measured_object *measured,
-                         const char *server, double speed, struct scaled_object *ret_object,
-                         struct error *error)
+static bool set_triggers(const struct source *source, const struct measured_object *measured,
+                         struct scaled_object *ret_object, struct error *error)
 {
+    const struct measurement_source of_files = {scaler_list, &source->manifests, false};
     const struct manifest_object *object = measured->object;
     const struct yaml_tree *triggers = manifest_triggers(object);
     /* Both are without cpu and memory. */
     for (size_t i = 0; i < measured->count; i++) {
         const struct measured_trigger *trigger = &measured->triggers[i];
         _cleanup_(entries_done) struct entries entries = {0};
-        if (!measurement_entries(scaler_list, manifests, object, trigger->index, false, &entries,
-                                 error) ||
-            !measurement_may_send(&entries, server, error))
+        if (!measurement_entries(&of_files, object, trigger->index, &entries, error) ||
+            !measurement_may_send(&entries, source->server, error))
             return error_prefix(error, "%s:%zu: %s: trigger %zu (%s)", object->file->path,
                                 triggers->items[trigger->index]->line, object->label,
                                 trigger->index, trigger->type);
-        shorten_hold_window(&entries, speed);
+        shorten_hold_window(&entries, source->speed);
         set_entries(&ret_object->triggers[i], &entries);
     }
     return true;
 }
 
-static bool read_objects(const char *path, const struct manifests *manifests,
-                         const struct measurement *measurement, const char *server, double speed,
+static bool read_objects(const char *path, const struct source *source,
                          struct scaled_objects *objects, struct error *error)
 {
+    const struct manifests *manifests = &source->manifests;
+    const struct measurement *measurement = &source->measurement;
     objects->items = memory_array(manifests->object_count + 1, sizeof(*objects->items));
     for (size_t i = 0, measured = 0; i < manifests->object_count; i++) {
         const struct manifest_object *object = &manifests->objects[i];
@@ -79,7 +93,7 @@ static bool read_objects(const char *path, const struct manifests *manifests,
         if (!scaled_object_read(object->tree, object->file->path, read, error))
             return false; /* as where it has no triggers to measure */
         objects->count++;
-        if (!set_triggers(manifests, &measurement->items[measured - 1], server, speed, read, error))
+        if (!set_triggers(source, &measurement->items[measured - 1], read, error))
             return false;
     }
     return objects->count > 0 || error_invalid(error, "%s: no ScaledObject in it", path);
@@ -88,18 +102,17 @@ static bool read_objects(const char *path, const struct manifests *manifests,
 bool rehearsal_objects_load(const struct option_list *paths, const char *server, double speed,
                             struct scaled_objects *ret_objects, struct error *error)
 {
-    _cleanup_(manifests_done) struct manifests manifests = {0};
+    _cleanup_(source_done) struct source source = {.server = server, .speed = speed};
     _cleanup_(findings_done) struct findings findings = {0};
-    _cleanup_(measurement_done) struct measurement measurement = {0};
     struct scaled_objects objects = {0};
     const char *path = paths->count == 1 ? paths->items[0] : "--file"; /* for errors */
     for (size_t i = 0; i < paths->count; i++)
-        manifests_add(&manifests, paths->items[i], &findings);
+        manifests_add(&source.manifests, paths->items[i], &findings);
     findings_print(&findings, stderr, false, false);
     if (findings.counts[FINDING_ERROR] > 0)
         return error_invalid(error, "%s cannot be read", path);
-    measurement_prepare(&manifests, &measurement);
-    if (read_objects(path, &manifests, &measurement, server, speed, &objects, error)) {
+    measurement_prepare(&source.manifests, &source.measurement);
+    if (read_objects(path, &source, &objects, error)) {
         *ret_objects = objects;
         return true;
     }

@@ -164,18 +164,18 @@ static void demand(struct measurement_rounds *run, struct job *job)
     run->waiting++;
 }
 
-bool measurement_entries(const struct scaler *const *scalers, const struct manifests *manifests,
-                         const struct manifest_object *object, size_t index, bool with_secrets,
+bool measurement_entries(const struct measurement_source *source,
+                         const struct manifest_object *object, size_t index,
                          struct entries *ret_entries, struct error *error)
 {
     const struct yaml_tree *trigger = manifest_triggers(object)->items[index];
     if (builtin_is_external(yaml_tree_text(trigger, "type")))
-        return read_external(scalers, trigger, ret_entries, error);
+        return read_external(source->scalers, trigger, ret_entries, error);
     struct builtin builtin;
-    builtin_read(scalers, manifests, object->namespace, trigger, &builtin);
-    if (with_secrets)
-        secrets_fill_in(manifests, object->namespace, &builtin, &builtin.reasons);
-    bool good = read_builtin(&builtin, with_secrets, ret_entries, error);
+    builtin_read(source->scalers, source->manifests, object->namespace, trigger, &builtin);
+    if (source->with_secrets)
+        secrets_fill_in(source->manifests, object->namespace, &builtin, &builtin.reasons);
+    bool good = read_builtin(&builtin, source->with_secrets, ret_entries, error);
     builtin_done(&builtin);
     return good;
 }
@@ -207,10 +207,10 @@ static void begin(struct measurement_rounds *run, const struct manifest_object *
     _cleanup_(entries_done) struct entries entries = {0};
     struct error *error = &job->result->error;
     const struct yaml_tree *trigger = manifest_triggers(object)->items[job->result->index];
+    const struct measurement_source source = {run->settings.scalers, run->manifests, true};
     job->result->answer.is_failed =
         (run->settings.is_of_cluster && !check_of_cluster(trigger, error)) ||
-        !measurement_entries(run->settings.scalers, run->manifests, object, job->result->index,
-                             true, &entries, error) ||
+        !measurement_entries(&source, object, job->result->index, &entries, error) ||
         (run->settings.is_of_cluster && entries.has_variables &&
          !error_invalid(error, "its authentication has a variable of the worker")) ||
         !find_trigger(run, object, &entries, job, error);

@@ -55,11 +55,17 @@ void measurement_round(struct measurement_rounds *rounds);
 void measurement_end(struct measurement_rounds *rounds);
 
 /* For who measures in another way: a place for each trigger, whose number it returns; and what KEDA
- * would send of one, `with_secrets` also what it would take out of Secrets that are in the files.
- */
+ * would send of one, by its index. */
 size_t measurement_prepare(const struct manifests *manifests, struct measurement *ret_measurement);
-bool measurement_entries(const struct scaler *const *scalers, const struct manifests *manifests,
-                         const struct manifest_object *object, size_t index, bool with_secrets,
+
+struct measurement_source {
+    const struct scaler *const *scalers;
+    const struct manifests *manifests;
+    bool with_secrets; /* also what KEDA would take out of Secrets that are in the files */
+};
+
+bool measurement_entries(const struct measurement_source *source,
+                         const struct manifest_object *object, size_t index,
                          struct entries *ret_entries, struct error *error);
 
 /* False: they have the value of a variable, and no server was named by the user (NULL) but by the
