@@ -228,6 +228,21 @@ static bool is_reply_of(const redisReply *reply, size_t count)
     return reply->type == REDIS_REPLY_ARRAY && reply->elements == count;
 }
 
+/* NULL: the command has none any more, or it has failed, since the reply is not an array of all
+ * that was asked for. */
+static struct task *take_task(struct redis_channel *channel, struct redis_command *command,
+                              const redisReply *reply)
+{
+    struct task *task = redis_command_take_task(command);
+    if (task == NULL)
+        return NULL;
+    const struct redis_queue *queue = task->query;
+    if (is_reply_of(reply, queue->library == 0 ? queue->keys.count : PARTS + 2))
+        return task;
+    fail_all(channel, task, reply);
+    return NULL;
+}
+
 static bool is_count(const redisReply *reply)
 {
     return reply->type == REDIS_REPLY_INTEGER && reply->integer >= 0;
@@ -241,15 +256,11 @@ static void read_keys(struct redis_client *client, struct redis_channel *channel
 static void on_types(struct redis_channel *channel, struct redis_command *command,
                      const redisReply *reply)
 {
-    struct task *task = redis_command_take_task(command);
+    struct task *task = take_task(channel, command, reply);
     if (task == NULL)
         return;
     struct redis_client *client = channel->owner;
     const struct redis_queue *queue = task->query;
-    if (!is_reply_of(reply, queue->keys.count)) {
-        fail_all(channel, task, reply);
-        return;
-    }
     for (size_t i = 0; i < reply->elements; i++) {
         const redisReply *type = reply->element[i];
         const char *key = queue->keys.items[i];
@@ -288,14 +299,10 @@ static void read_types(struct redis_channel *channel, struct task *task, int tri
 static void on_lengths(struct redis_channel *channel, struct redis_command *command,
                        const redisReply *reply)
 {
-    struct task *task = redis_command_take_task(command);
+    struct task *task = take_task(channel, command, reply);
     if (task == NULL)
         return;
     const struct redis_queue *queue = task->query;
-    if (!is_reply_of(reply, queue->keys.count)) {
-        fail_all(channel, task, reply);
-        return;
-    }
     struct reading reading = READING_UNKNOWN;
     reading.waiting = 0;
     for (size_t i = 0; i < reply->elements; i++) {
@@ -385,13 +392,13 @@ static bool add_parts(struct redis_channel *channel, struct task *task,
 static void on_parts(struct redis_channel *channel, struct redis_command *command,
                      const redisReply *reply)
 {
-    struct task *task = redis_command_take_task(command);
+    struct task *task = take_task(channel, command, reply);
     if (task == NULL)
         return;
     struct redis_client *client = channel->owner;
     const struct redis_queue *queue = task->query;
     const struct library *library = &libraries[queue->library];
-    int64_t now_ms = is_reply_of(reply, PARTS + 2) ? time_of(reply->element[0]) : -1;
+    int64_t now_ms = time_of(reply->element[0]);
     if (now_ms < 0) {
         fail_all(channel, task, reply);
         return;
