@@ -14,13 +14,6 @@
 
 enum { MAX_WORDS = 300 };
 
-static char *show_address(const struct postgresql_parameters *parameters)
-{
-    const char *host = postgresql_parameter(parameters, "host");
-    const char *port = postgresql_parameter(parameters, "port");
-    return text_format("%s:%s", host == NULL ? "localhost" : host, port == NULL ? "5432" : port);
-}
-
 /* libpq's words have several lines, the later ones indented. */
 static char *one_line(const char *words)
 {
@@ -82,8 +75,11 @@ bool postgresql_client_open(struct postgresql_client *client, struct postgresql_
     _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
     if (!postgresql_parameters_make(client->options, &parameters, error))
         return false;
+    const char *host = postgresql_parameter(&parameters, "host");
+    const char *port = postgresql_parameter(&parameters, "port");
     if (client->address == NULL)
-        client->address = show_address(&parameters);
+        client->address =
+            text_format("%s:%s", host == NULL ? "localhost" : host, port == NULL ? "5432" : port);
     char ca[sizeof("/proc/self/fd/") + 20];
     snprintf(ca, sizeof(ca), "/proc/self/fd/%d", client->ca);
     if (client->ca >= 0)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 void text_done(struct text *text)
 {
@@ -222,12 +223,6 @@ size_t text_cut(const char *string, size_t limit)
     return limit;
 }
 
-static size_t smallest(size_t a, size_t b, size_t c)
-{
-    size_t smaller = a < b ? a : b;
-    return smaller < c ? smaller : c;
-}
-
 size_t text_distance(const char *left, const char *right)
 {
     enum { LONGEST = 64 };
@@ -247,7 +242,7 @@ size_t text_distance(const char *left, const char *right)
         current[0] = i;
         for (size_t j = 1; j <= width; j++) {
             int b = tolower((unsigned char)right[j - 1]);
-            current[j] = smallest(above[j] + 1, current[j - 1] + 1, above[j - 1] + (a != b));
+            current[j] = MIN(MIN(above[j], current[j - 1]) + 1, above[j - 1] + (a != b));
             if (i > 1 && j > 1 && a == tolower((unsigned char)right[j - 2]) &&
                 b == tolower((unsigned char)left[i - 2]) && before[j - 2] + 1 < current[j])
                 current[j] = before[j - 2] + 1;

@@ -4,6 +4,7 @@
 #include "scale/peer_values.h"
 
 #include <math.h>
+#include <sys/param.h>
 
 /* What a decision is made from. */
 struct decision {
@@ -14,16 +15,6 @@ struct decision {
     int64_t now_ms;
     struct answer *answer;
 };
-
-static int64_t min_ms(int64_t one, int64_t other)
-{
-    return one < other ? one : other;
-}
-
-static int64_t max_ms(int64_t one, int64_t other)
-{
-    return one > other ? one : other;
-}
 
 static void refuse(struct answer *answer, const struct error *error)
 {
@@ -122,11 +113,10 @@ static void decide_unanswered(const struct decision *decision)
 static int64_t freshness_ms(const struct answer_rules *rules, const struct snapshot *snapshot)
 {
     int64_t interval_ms = rules->interval_ms;
-    int64_t duration_ms = max_ms(snapshot->duration_ms, 0);
+    int64_t duration_ms = MAX(snapshot->duration_ms, 0);
     int64_t fresh_ms = interval_ms;
     if (!rules->interval_is_set)
-        fresh_ms =
-            min_ms(interval_ms, max_ms(ANSWER_MIN_FRESHNESS_MS, ANSWER_DURATIONS * duration_ms));
+        fresh_ms = MIN(interval_ms, MAX(ANSWER_MIN_FRESHNESS_MS, ANSWER_DURATIONS * duration_ms));
     /* No call waits so long: it is measured at its interval, and the last reading answers. */
     if (duration_ms >= ANSWER_PATIENCE_MS)
         fresh_ms = interval_ms + 2 * duration_ms;
@@ -138,8 +128,8 @@ static bool is_fresh(const struct decision *decision)
 {
     const struct snapshot *snapshot = decision->snapshot;
     if (decision->call->is_stream) {
-        int64_t max_age_ms = max_ms(decision->rules->interval_ms, snapshot->effective_interval_ms);
-        max_age_ms = max_ms(max_age_ms, freshness_ms(decision->rules, snapshot));
+        int64_t max_age_ms = MAX(decision->rules->interval_ms, snapshot->effective_interval_ms);
+        max_age_ms = MAX(max_age_ms, freshness_ms(decision->rules, snapshot));
         return decision->now_ms - snapshot->sent_ms <= max_age_ms;
     }
     return snapshot->sent_ms >= decision->answer->needed_from_ms && !snapshot->is_outdated;

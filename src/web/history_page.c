@@ -87,11 +87,6 @@ static void evaluate(struct past *past, const struct history_sample *sample,
     trigger_state_done(&state);
 }
 
-static double or_zero(double value)
-{
-    return isnan(value) ? 0 : value;
-}
-
 /* What arrived until the next reading, where the source does not say: what waiting grew by, and
  * what was consumed meanwhile where that is known. So it is a lower bound where workers are busy
  * and no rate is known. */
@@ -107,7 +102,8 @@ static void derive_arrivals(struct trigger_figures *rows, size_t count)
         if (before != NULL && isnan(before->arrivals) && row->at_ms > before->at_ms) {
             double seconds = (double)(row->at_ms - before->at_ms) / 1000;
             double grown = row->reading.waiting - before->reading.waiting;
-            double arrivals = grown / seconds + or_zero(before->reading.consumption_rate);
+            double consumed = before->reading.consumption_rate;
+            double arrivals = grown / seconds + (isnan(consumed) ? 0 : consumed);
             before->arrivals = isnan(arrivals) ? NAN : fmax(arrivals, 0);
         }
         before = row;

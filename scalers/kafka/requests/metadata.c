@@ -155,24 +155,17 @@ struct kafka_pattern *kafka_metadata_pattern(struct kafka_metadata *metadata, co
     return pattern;
 }
 
-static bool topic_is_fresh(const struct kafka_topic *topic, int64_t now_ms)
-{
-    bool is_confirmed = now_ms - topic->confirmed_ms <= CONFIRMED_MS;
-    int64_t fresh_ms = is_confirmed ? CONFIRMED_FRESH_MS : FRESH_MS;
-    return topic->received_ms > 0 && now_ms - topic->received_ms <= fresh_ms;
-}
-
-/* The running request answers for what was known when it was sent. */
-static uint64_t number_for(const struct kafka_metadata *metadata, uint64_t first_request)
-{
-    bool is_covered = metadata->request != NULL && first_request <= metadata->started;
-    return is_covered ? metadata->started : metadata->started + 1;
-}
-
 uint64_t kafka_metadata_need_topic(const struct kafka_metadata *metadata,
                                    const struct kafka_topic *topic)
 {
-    return topic_is_fresh(topic, clock_now_ms()) ? 0 : number_for(metadata, topic->first_request);
+    int64_t now_ms = clock_now_ms();
+    bool is_confirmed = now_ms - topic->confirmed_ms <= CONFIRMED_MS;
+    int64_t fresh_ms = is_confirmed ? CONFIRMED_FRESH_MS : FRESH_MS;
+    if (topic->received_ms > 0 && now_ms - topic->received_ms <= fresh_ms)
+        return 0;
+    /* The running request answers for what was known when it was sent. */
+    bool is_covered = metadata->request != NULL && topic->first_request <= metadata->started;
+    return is_covered ? metadata->started : metadata->started + 1;
 }
 
 uint64_t kafka_metadata_need_pattern(struct kafka_metadata *metadata,

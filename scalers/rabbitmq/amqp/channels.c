@@ -110,19 +110,13 @@ bool rabbitmq_channels_ping(struct rabbitmq_channels *channels, bool *ret_owed, 
     return channel->state != RABBITMQ_CLOSED || rabbitmq_channels_open(channels, channel, error);
 }
 
-static void took_round_trip(struct rabbitmq_channels *channels,
-                            const struct rabbitmq_channel *channel, int64_t now_ms)
-{
-    int64_t waited_ms = now_ms - channel->since_ms;
-    if (!channel->behind && waited_ms < channels->round_trip_ms)
-        channels->round_trip_ms = waited_ms;
-}
-
 /* The requests that were sent with the opening are behind it. */
 static void took_answer(struct rabbitmq_channels *channels, struct rabbitmq_channel *channel)
 {
     int64_t now_ms = clock_now_ms();
-    took_round_trip(channels, channel, now_ms);
+    int64_t waited_ms = now_ms - channel->since_ms;
+    if (!channel->behind && waited_ms < channels->round_trip_ms)
+        channels->round_trip_ms = waited_ms;
     channel->since_ms = now_ms;
     channel->behind = true;
 }

@@ -100,12 +100,6 @@ enum rabbitmq_received rabbitmq_amqp_connection_receive(struct rabbitmq_amqp_con
     return RABBITMQ_FRAME;
 }
 
-static struct timeval left(int64_t deadline_ms)
-{
-    int left_ms = clock_left_ms(deadline_ms, MAX_WAIT_MS);
-    return (struct timeval){.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000L};
-}
-
 static amqp_socket_t *new_socket(struct rabbitmq_amqp_connection *connection,
                                  const struct rabbitmq_connection *options,
                                  const struct rabbitmq_url *url, struct error *error)
@@ -147,7 +141,8 @@ bool rabbitmq_amqp_connection_open(struct rabbitmq_amqp_connection *connection,
         return false;
 
     /* The host name is looked up by getaddrinfo(), whose own time-outs may exceed the deadline. */
-    struct timeval time = left(deadline_ms);
+    int left_ms = clock_left_ms(deadline_ms, MAX_WAIT_MS);
+    struct timeval time = {.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000L};
     int status = amqp_socket_open_noblock(socket, url->host, url->port, &time);
     if (status != AMQP_STATUS_OK)
         return error_unavailable(error, "cannot connect to RabbitMQ at %s: %s", connection->address,
