@@ -31,6 +31,10 @@ SCALER_MAY = re.compile(r"(measure/(?:scaler|task)\.h|config/option\.h|base/(?:s
 
 UNKEYED = "include base/hash_table.h in place of uthash.h, whose own hash has no key"
 
+# What lists all transports, and the page that shows the limits of each.
+LISTED = {("src/serve/transport/list.c", "transport_nghttp2"), ("src/serve/transport/list.c", "transport_grpc_core"),
+          ("src/commands/reference.c", "transport_list")}
+
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
@@ -132,6 +136,34 @@ def source_uses():
     return graph
 
 
+def found_header(path, header):
+    for found in (pathlib.Path("src") / header, pathlib.Path("scalers") / header, path.parent / header):
+        if found.exists():
+            return found
+    return None
+
+
+def wrong_uses(graph):
+    """Of what is used, whatever header declares it: as breach_of_part() and breach_of_scaler(). A name that no header
+    in reach declares is another one of the same spelling."""
+    known = {path: [found for _, system, header in includes(path) if not system and (found := found_header(path, header))]
+             for folder in ("src", "scalers") for path in pathlib.Path(folder).rglob("*.[ch]")}
+    declared = {path: {name for names in DECLARED.findall(TEXT.sub(" ", path.read_text())) for name in names}
+                for path in known}
+    for user in map(pathlib.Path, sorted(graph)):
+        in_reach = set().union(*(declared[header] for header in reachable(known, user) if header.suffix == ".h"))
+        for home, where in sorted(graph[str(user)].items()):
+            home, name = pathlib.Path(home), where[where.index("(") + 1:-1]
+            is_scalers_own = home.parts[0] == "scalers" and user.parts[0] == "scalers"
+            if name not in in_reach or is_scalers_own or (str(user), name) in LISTED:
+                continue
+            breach_of = breach_of_scaler if user.parts[0] == "scalers" else breach_of_part
+            header = "/".join(home.with_suffix(".h").parts[1:])
+            breach = f"no function of {home} is for src/" if home.parts[0] == "scalers" else breach_of(user, False, header)
+            if breach:
+                yield f"{where}: {breach}"
+
+
 def reachable(graph, start):
     found, left = set(), [start]
     while left:
@@ -155,7 +187,8 @@ def circles(graph, verb):
 
 
 def main():
-    breaches = [*wrong_includes(), *circles(module_includes(), "include"), *circles(source_uses(), "use")]
+    uses = source_uses()
+    breaches = [*wrong_includes(), *wrong_uses(uses), *circles(module_includes(), "include"), *circles(uses, "use")]
     for breach in breaches:
         print(breach, file=sys.stderr)
     return 1 if breaches else 0
