@@ -67,7 +67,7 @@ static const struct {
 
 static bool is_policy_key(const char *name)
 {
-    return policy_options_has(name) && !text_equal(name, "maxReplicaCount");
+    return general_is_policy(name) && !text_equal(name, "maxReplicaCount");
 }
 
 void simulate_settings_write_keys(struct page *page)

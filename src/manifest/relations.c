@@ -127,7 +127,7 @@ static void check_metric_type(const struct relation *relation)
         const struct entry *entry = &relation->entries->items[i];
         const char *value = entry->value == NULL ? "unknown" : entry->value;
         const struct finding_place place = place_of(relation, type->line);
-        if (policy_options_decides(entry->key, value))
+        if (general_gives_policy(entry->key, value))
             finding_add(relation->findings, &place, FINDING_WARNING,
                         "%smetricType Value multiplies by the replicas that there are, which makes "
                         "no sense with %s: use AverageValue",

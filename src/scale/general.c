@@ -20,6 +20,7 @@
     {.key = (name),                                                                                \
      .scope = OPTION_TARGET,                                                                       \
      .type = OPTION_UNSUPPORTED,                                                                   \
+     OPTION_FIELD(struct general_options, policy),                                                 \
      .doc = "write both as steps, such as steps: \"41=5\": from 41 waiting messages on at least "  \
             "5 replicas"}
 
@@ -52,10 +53,12 @@ const struct option general_table[] = {
         .doc = "the HPA's scaleDown.stabilizationWindowSeconds of this object: a value that is "
                "held is the largest of so long before measuring failed, so that it neither "
                "removes a replica nor starts one"),
-    POLICY("scaleDownWhenIdle", OPTION_DURATION, idle_ms, .limits = {1000, 24 * 3600 * 1000.0},
+    POLICY("scaleDownWhenIdle", OPTION_DURATION, settings.idle_ms,
+           .limits = {1000, 24 * 3600 * 1000.0},
            .doc = "no replica is removed until nothing has been waiting or in flight for this "
                   "long; then all are"),
-    POLICY("inFlightPerReplica", OPTION_FLOAT, in_flight_per_replica, .limits = {1e-6, 1e9},
+    POLICY("inFlightPerReplica", OPTION_FLOAT, settings.in_flight_per_replica,
+           .limits = {1e-6, 1e9},
            .doc = "at least as many replicas as messages in flight divided by this"),
     BURST("burstThreshold"),
     BURST("burstReplicas"),
@@ -64,26 +67,27 @@ const struct option general_table[] = {
                   "waiting messages on; with a target of the trigger's own (or maxWait) the larger "
                   "number counts, without one the levels alone; when less is waiting, a level is "
                   "left only below the level under it"),
-    POLICY("maxReplicaCount", OPTION_INT, max_replicas, .limits = {1, POLICY_MAX_REPLICAS},
+    POLICY("maxReplicaCount", OPTION_INT, settings.max_replicas, .limits = {1, POLICY_MAX_REPLICAS},
            .doc = "the same as the ScaledObject's, which KEDA does not send: at this number the "
                   "HPA's tolerance is overcome, so that the last replicas also start"),
-    POLICY("maxWait", OPTION_DURATION, max_wait_ms, .limits = {1000, 24 * 3600 * 1000.0},
+    POLICY("maxWait", OPTION_DURATION, settings.max_wait_ms, .limits = {1000, 24 * 3600 * 1000.0},
            .doc = "the objective: a message that arrives now is started within this time; needs "
                   "ratePerReplica"),
     POLICY("ratePerReplica", OPTION_STRING, rate,
            .doc = "messages that one replica processes per second, or \"measured\" where the "
                   "source reports consumers"),
-    POLICY("utilization", OPTION_FLOAT, utilization, .default_value = "1", .limits = {0.1, 1},
+    POLICY("utilization", OPTION_FLOAT, settings.utilization, .default_value = "1",
+           .limits = {0.1, 1},
            .doc = "with maxWait: the share of ratePerReplica to plan with; below 1 more replicas "
                   "run and messages wait for less time"),
-    POLICY("startTime", OPTION_DURATION, start_ms, .default_value = "20s",
+    POLICY("startTime", OPTION_DURATION, settings.start_ms, .default_value = "20s",
            .limits = {0, 3600 * 1000.0},
            .doc = "with maxWait: time from the start of a replica until it works"),
-    POLICY("consumersPerReplica", OPTION_FLOAT, consumers_per_replica, .default_value = "1",
-           .limits = {1e-6, 1e6},
+    POLICY("consumersPerReplica", OPTION_FLOAT, settings.consumers_per_replica,
+           .default_value = "1", .limits = {1e-6, 1e6},
            .doc = "consumers that one replica has at the source; used by ratePerReplica: measured "
                   "and by scaleDownWhenIdle"),
-    POLICY("onStall", OPTION_CHOICE, on_stall, .default_value = "scale",
+    POLICY("onStall", OPTION_CHOICE, settings.on_stall, .default_value = "scale",
            .choices = policy_on_stall_names,
            .doc =
                "when consumers are connected and messages wait, but nothing is consumed: hold adds "
@@ -103,13 +107,36 @@ const struct option general_table[] = {
     {0},
 };
 
+static bool is_of_policy(const struct option *row)
+{
+    size_t first = offsetof(struct general_options, policy);
+    return row->offset >= first && row->offset < first + offsetof(struct policy_options, shadow);
+}
+
+bool general_is_policy(const char *key)
+{
+    for (const struct option *row = general_table; row->key != NULL; row++)
+        if (text_equal(key, row->key))
+            return is_of_policy(row);
+    return false;
+}
+
+bool general_gives_policy(const char *key, const char *value)
+{
+    const struct option *row = option_find(general_table, key, OPTION_FROM_TRIGGER);
+    _cleanup_(memory_free) char *trimmed = text_trimmed(value);
+    if (row == NULL || !is_of_policy(row) || *trimmed == '\0')
+        return false;
+    /* A number with a default says how, and a choice that is its default changes nothing. */
+    return row->default_value == NULL ||
+           (row->type == OPTION_CHOICE && !text_equal(trimmed, row->default_value));
+}
+
 static bool gives_policy(const struct option_entry *entries, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        const struct option *row = option_find(general_table, entries[i].key, OPTION_FROM_TRIGGER);
-        if (row != NULL && policy_options_decides(row->key, entries[i].value))
+    for (size_t i = 0; i < count; i++)
+        if (general_gives_policy(entries[i].key, entries[i].value))
             return true;
-    }
     return false;
 }
 
@@ -151,7 +178,7 @@ static bool read_pair(char *piece, struct option_entry *ret_entry, struct error 
     *equals = '\0';
     piece[strcspn(piece, " \t")] = '\0';
     *ret_entry = (struct option_entry){piece, equals + 1};
-    if (policy_options_has(piece))
+    if (general_is_policy(piece))
         return true;
     error_add(mistakes, "shadow: \"%.*s\" is no setting that can be tried",
               (int)text_cut(piece, 64), piece);

@@ -33,6 +33,14 @@ extern const char general_hold_window[]; /* the key of rules.hold_window_ms */
 struct option_values *general_parse(const struct option_entry *entries, size_t count,
                                     const struct answer_rules *standard, struct error *mistakes);
 
+/* Is it a key of a policy's settings? `shadow` is not: it has no shadow of its own. */
+bool general_is_policy(const char *key);
+
+/* Does this entry alone give a trigger a policy? Also with a value that cannot be read: the target
+ * must not change when it is corrected. burstThreshold and burstReplicas are refused, and do: it
+ * must not change when they become steps. */
+bool general_gives_policy(const char *key, const char *value);
+
 /* The settings of a policy alone. Adds every mistake; false: none is set. */
 bool general_parse_policy(const struct option_entry *entries, size_t count,
                           struct policy_settings *ret_settings, struct error *mistakes);

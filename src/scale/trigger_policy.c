@@ -68,8 +68,7 @@ static void check_plan(const struct trigger_plan *plan, const struct scaler *sca
         const char *what;
         const char *advice;
     } rows[] = {
-        {READING_IN_FLIGHT,
-         settings->idle_ms != POLICY_NEVER ? "scaleDownWhenIdle" : "inFlightPerReplica",
+        {READING_IN_FLIGHT, settings->idle_ms > 0 ? "scaleDownWhenIdle" : "inFlightPerReplica",
          "the messages in flight", advice},
         {READING_RATES, settings->max_wait_ms > 0 ? "maxWait" : "onStall",
          "the rates of arrivals and consumption", advice},

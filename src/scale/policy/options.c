@@ -9,47 +9,6 @@
 
 const char *const policy_on_stall_names[] = {"scale", "hold", NULL};
 
-/* Whether a key gives the trigger a policy by itself, or only says how. burstThreshold and
- * burstReplicas are refused (general_table): the target must not change when they become steps. */
-static const struct {
-    const char *key;
-    bool decides;
-} keys[] = {
-    {"scaleDownWhenIdle", true},
-    {"inFlightPerReplica", true},
-    {"burstThreshold", true},
-    {"burstReplicas", true},
-    {"steps", true},
-    {"maxReplicaCount", true},
-    {"maxWait", true},
-    {"ratePerReplica", true},
-    {"utilization", false},
-    {"startTime", false},
-    {"onStall", true},
-    {"consumersPerReplica", false},
-};
-
-bool policy_options_has(const char *key)
-{
-    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
-        if (text_equal(key, keys[i].key))
-            return true;
-    return false;
-}
-
-bool policy_options_decides(const char *key, const char *value)
-{
-    _cleanup_(memory_free) char *trimmed = text_trimmed(value);
-    bool changes_nothing = text_equal(key, "onStall") &&
-                           text_equal(trimmed, policy_on_stall_names[POLICY_STALL_SCALE]);
-    if (*trimmed == '\0' || changes_nothing)
-        return false;
-    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
-        if (text_equal(key, keys[i].key))
-            return keys[i].decides;
-    return false;
-}
-
 /* ---- steps ---- */
 
 /* Reads "WAITING=REPLICAS". */
@@ -114,29 +73,22 @@ static void read_rate(const char *text, struct policy_settings *settings, struct
 
 static void check_together(const struct policy_options *options, struct error *mistakes)
 {
-    if (options->max_wait_ms > 0 && options->rate == NULL)
+    const struct policy_settings *settings = &options->settings;
+    if (settings->max_wait_ms > 0 && options->rate == NULL)
         error_add(mistakes, "maxWait needs ratePerReplica: how many messages one replica works off "
                             "per second, or \"measured\"");
-    if (options->max_wait_ms == 0 && options->rate != NULL)
+    if (settings->max_wait_ms == 0 && options->rate != NULL)
         error_add(mistakes, "ratePerReplica needs maxWait: how long a message may wait");
-    if (options->max_wait_ms > 0 && options->start_ms >= options->max_wait_ms)
+    if (settings->max_wait_ms > 0 && settings->start_ms >= settings->max_wait_ms)
         error_add(mistakes,
                   "startTime (%g s) must be shorter than maxWait (%g s): no replica starts in time",
-                  (double)options->start_ms / 1000, (double)options->max_wait_ms / 1000);
+                  (double)settings->start_ms / 1000, (double)settings->max_wait_ms / 1000);
 }
 
 bool policy_options_compile(const struct policy_options *options,
                             struct policy_settings *ret_settings, struct error *mistakes)
 {
-    struct policy_settings settings = policy_no_settings();
-    settings.idle_ms = options->idle_ms > 0 ? options->idle_ms : POLICY_NEVER;
-    settings.in_flight_per_replica = options->in_flight_per_replica;
-    settings.max_replicas = options->max_replicas;
-    settings.max_wait_ms = options->max_wait_ms;
-    settings.utilization = options->utilization;
-    settings.start_ms = options->start_ms;
-    settings.consumers_per_replica = options->consumers_per_replica;
-    settings.on_stall = (enum policy_on_stall)options->on_stall;
+    struct policy_settings settings = options->settings;
     check_together(options, mistakes);
     if (options->steps != NULL)
         read_steps(options->steps, &settings, mistakes);

@@ -14,20 +14,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* As the table parses them; what is 0 or NULL is not set. */
+/* As the table parses them; NULL is not set. */
 struct policy_options {
-    int64_t idle_ms;
-    double in_flight_per_replica;
+    struct policy_settings settings; /* but for those that are text: */
     const char *steps;
-    int64_t max_replicas;
-    int64_t max_wait_ms;
     const char *rate;
-    double utilization;
-    int64_t start_ms;
-    double consumers_per_replica;
-    int on_stall; /* enum policy_on_stall */
-    const char *shadow;
-    bool is_set; /* one of them that gives a trigger a policy is there, readable or not */
+    const char *shadow; /* ... and this one, which is no setting */
+    bool is_set;        /* one of them that gives a trigger a policy is there, readable or not */
 };
 
 /* The rows, for a table whose struct has the options at `offset`. */
@@ -44,12 +37,5 @@ extern const char *const policy_on_stall_names[];
  * (`shadow` changes no answer). */
 bool policy_options_compile(const struct policy_options *options,
                             struct policy_settings *ret_settings, struct error *mistakes);
-
-/* Is it one of a policy's keys? `shadow` is not: it has no shadow of its own. */
-bool policy_options_has(const char *key);
-
-/* Does this entry alone give a trigger a policy? Also with a value that cannot be read: the target
- * must not change when it is corrected. */
-bool policy_options_decides(const char *key, const char *value);
 
 #endif

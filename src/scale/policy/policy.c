@@ -21,13 +21,13 @@ static const double at_max = 1.2;
 struct policy_settings policy_no_settings(void)
 {
     return (struct policy_settings){
-        .idle_ms = POLICY_NEVER, .utilization = 1, .start_ms = 20000, .consumers_per_replica = 1};
+        .utilization = 1, .start_ms = 20000, .consumers_per_replica = 1};
 }
 
 unsigned policy_needs(const struct policy_settings *settings)
 {
     unsigned needs = 0;
-    if (settings->idle_ms != POLICY_NEVER || settings->in_flight_per_replica > 0)
+    if (settings->idle_ms > 0 || settings->in_flight_per_replica > 0)
         needs |= READING_IN_FLIGHT;
     if (settings->max_wait_ms > 0 || settings->on_stall == POLICY_STALL_HOLD)
         needs |= READING_RATES;
@@ -276,7 +276,7 @@ static void keep_while_busy(struct policy_decision *decision)
 {
     struct policy_state *state = decision->state;
     struct policy_result *result = decision->result;
-    if (decision->settings->idle_ms == POLICY_NEVER)
+    if (decision->settings->idle_ms == 0)
         return;
     fold_idle(state, decision);
     if (!state->has_begun)
@@ -300,12 +300,11 @@ static void keep_while_busy(struct policy_decision *decision)
 static bool check_input(const struct policy_decision *decision, struct error *error)
 {
     const struct reading *reading = &decision->last->reading;
-    const char *key =
-        decision->settings->idle_ms != POLICY_NEVER ? "scaleDownWhenIdle" : "inFlightPerReplica";
+    const char *key = decision->settings->idle_ms > 0 ? "scaleDownWhenIdle" : "inFlightPerReplica";
     if (policy_needs(decision->settings) & READING_IN_FLIGHT && isnan(reading->in_flight))
         return error_unavailable(
             error, "%s needs the messages in flight, and the source did not report them", key);
-    if (isnan(decision->waiting) && decision->settings->idle_ms != POLICY_NEVER)
+    if (isnan(decision->waiting) && decision->settings->idle_ms > 0)
         return error_unavailable(error,
                                  "%s needs the messages that wait, and the source did not report "
                                  "them",
@@ -323,7 +322,7 @@ static void publish(struct policy_decision *decision)
     if (settings->max_replicas > 0 && result->replicas == settings->max_replicas)
         result->value = ceil(at_max * (double)result->replicas);
     struct policy_state *state = decision->state;
-    if (settings->idle_ms != POLICY_NEVER && result->active && result->replicas > state->peak)
+    if (settings->idle_ms > 0 && result->active && result->replicas > state->peak)
         state->peak = result->replicas;
 }
 

@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { POLICY_MAX_STEPS = 32, POLICY_MAX_REPLICAS = 1000 * 1000, POLICY_NEVER = -1 };
+enum { POLICY_MAX_STEPS = 32, POLICY_MAX_REPLICAS = 1000 * 1000 };
 
 struct policy_step {
     double waiting;   /* from so many on ... */
@@ -29,18 +29,19 @@ struct policy_step {
 
 enum policy_on_stall { POLICY_STALL_SCALE, POLICY_STALL_HOLD };
 
+/* 0 is not set. */
 struct policy_settings {
-    int64_t idle_ms;              /* scaleDownWhenIdle; POLICY_NEVER: not set */
-    double in_flight_per_replica; /* 0: not set */
+    int64_t idle_ms; /* scaleDownWhenIdle */
+    double in_flight_per_replica;
     struct policy_step steps[POLICY_MAX_STEPS];
     size_t step_count;
-    int64_t max_replicas; /* maxReplicaCount; 0: not set */
-    int64_t max_wait_ms;  /* 0: no objective */
+    int64_t max_replicas; /* maxReplicaCount */
+    int64_t max_wait_ms;  /* the objective */
     double rate;          /* ratePerReplica; 0: measured */
     double utilization;
     int64_t start_ms;
     double consumers_per_replica;
-    enum policy_on_stall on_stall;
+    int on_stall; /* enum policy_on_stall */
 };
 
 /* Rounded up: at least 0, at most POLICY_MAX_REPLICAS. */

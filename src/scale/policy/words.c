@@ -131,7 +131,7 @@ static void add_bound(const struct policy_decision *decision, struct text *words
     default:
         break;
     }
-    if (settings->idle_ms != POLICY_NEVER && result->active && result->idle_ms >= 0)
+    if (settings->idle_ms > 0 && result->active && result->idle_ms >= 0)
         text_addf(words, "; idle for %g of %g s", (double)result->idle_ms / 1000,
                   (double)settings->idle_ms / 1000);
 }
