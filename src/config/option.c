@@ -61,15 +61,19 @@ static const struct option *find_plain(const struct option *table, const char *k
     return NULL;
 }
 
-static const char suffix_env[] = "FromEnv";
+bool option_is_variable(const char *key)
+{
+    return text_ends_with(key, OPTION_VARIABLE_SUFFIX);
+}
 
 const struct option *option_find(const struct option *table, const char *key,
                                  enum option_source source)
 {
     const struct option *row = find_plain(table, key, source);
-    if (row != NULL || source == OPTION_FROM_FILE || !text_ends_with(key, suffix_env))
+    if (row != NULL || source == OPTION_FROM_FILE || !option_is_variable(key))
         return row;
-    _cleanup_(memory_free) char *plain = text_copy_bytes(key, strlen(key) - strlen(suffix_env));
+    _cleanup_(memory_free) char *plain =
+        text_copy_bytes(key, strlen(key) - strlen(OPTION_VARIABLE_SUFFIX));
     return find_plain(table, plain, source);
 }
 
@@ -87,7 +91,7 @@ static const char *entry_value_from_env(const struct option_entry *entries, size
 {
     if (key == NULL)
         return NULL;
-    _cleanup_(memory_free) char *name = text_format("%s%s", key, suffix_env);
+    _cleanup_(memory_free) char *name = text_format("%s" OPTION_VARIABLE_SUFFIX, key);
     return entry_value(entries, count, name);
 }
 
@@ -323,11 +327,20 @@ bool option_values_equal(const struct option_values *one, const struct option_va
     return true;
 }
 
-static bool is_credential(const struct option *row)
+bool option_says_where(const struct option *row)
 {
-    if (row->flags & OPTION_ADDRESS)
-        return false;
-    return row->flags & (OPTION_CREDENTIAL | OPTION_SECRET);
+    return row->flags & (OPTION_URL | OPTION_ADDRESS | OPTION_HOST | OPTION_HOSTS | OPTION_PEER);
+}
+
+bool option_is_credential(const struct option *row)
+{
+    return row->flags & (OPTION_CREDENTIAL | OPTION_SECRET) && !(row->flags & OPTION_ADDRESS);
+}
+
+bool option_steers_credentials(const struct option *row)
+{
+    bool is_credential_alone = option_is_credential(row) && !option_says_where(row);
+    return row->scope == OPTION_QUERY || (row->scope == OPTION_CONNECTION && !is_credential_alone);
 }
 
 /* Of a URL, or several with commas, what is left without "user:password@". */
@@ -347,7 +360,7 @@ static char *without_user(const char *urls)
 
 static bool is_same_place(const struct option *row, const char *one, const char *other)
 {
-    if (is_credential(row) || row->flags & OPTION_NO_IDENTITY || text_equal(one, other))
+    if (option_is_credential(row) || row->flags & OPTION_NO_IDENTITY || text_equal(one, other))
         return true;
     if (one == NULL || other == NULL || !(row->flags & (OPTION_URL | OPTION_ADDRESS)))
         return false;

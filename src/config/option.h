@@ -111,6 +111,23 @@ bool option_is_given(const struct option_values *values, const char *key);
  * variable. */
 bool option_shows(const struct option_values *values, size_t row);
 
+/* What a key means for credentials. These three are the only places that say so; tables say it by
+ * flags alone. */
+
+/* Does it say where to connect, or how the peer is verified? */
+bool option_says_where(const struct option *row);
+
+/* How to authenticate, not where to connect: readings stay valid when it changes. */
+bool option_is_credential(const struct option *row);
+
+/* Does it decide where credentials beside it go, or what is done with them? What is not marked is
+ * treated as though it did. */
+bool option_steers_credentials(const struct option *row);
+
+/* Is a trigger's key `<key>FromEnv`, whose value KEDA takes from a variable of the worker? */
+bool option_is_variable(const char *key);
+#define OPTION_VARIABLE_SUFFIX "FromEnv"
+
 /* The row of this key: by its name, by its alias where the source has it, or of a trigger by
  * `<key>FromEnv` (KEDA resolved the variable). NULL where there is none. */
 const struct option *option_find(const struct option *table, const char *key,

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char suffix_env[] = "FromEnv";
-
 bool builtin_is_external(const char *type)
 {
     return text_equal(type, "external") || text_equal(type, "external-push");
@@ -28,12 +26,12 @@ static char *new_name(const struct option *table, const char *key, const struct 
     *ret_row = option_find(table, key, OPTION_FROM_TRIGGER);
     if (*ret_row != NULL)
         return text_copy(key);
-    bool is_variable = text_ends_with(key, suffix_env);
+    bool is_variable = option_is_variable(key);
     _cleanup_(memory_free) char *plain =
-        text_copy_bytes(key, strlen(key) - (is_variable ? strlen(suffix_env) : 0));
+        text_copy_bytes(key, strlen(key) - (is_variable ? strlen(OPTION_VARIABLE_SUFFIX) : 0));
     *ret_row = option_find(table, plain, OPTION_FROM_FILE);
     if (*ret_row != NULL)
-        return text_format("%s%s", (*ret_row)->key, is_variable ? suffix_env : "");
+        return text_format("%s%s", (*ret_row)->key, is_variable ? OPTION_VARIABLE_SUFFIX : "");
     /* metricName: KEDA has stopped to read it, and Backlog takes it for that. */
     return option_find(general_table, key, OPTION_FROM_FILE) == NULL ? NULL : text_copy(key);
 }
@@ -51,8 +49,8 @@ static void read_key(struct builtin *builtin, size_t i)
         read->action = BUILTIN_UNKNOWN;
         return;
     }
-    bool is_variable = text_ends_with(key, suffix_env) &&
-                       !text_ends_with(read->row == NULL ? "" : read->row->key, suffix_env);
+    bool is_variable =
+        option_is_variable(key) && !option_is_variable(read->row == NULL ? "" : read->row->key);
     if (!text_equal(read->name, key))
         read->action = BUILTIN_RENAME;
     entries_add(&builtin->entries, read->name,
@@ -132,7 +130,7 @@ static void add_parameter(struct builtin *builtin, const struct authentication_p
         entries_add(&builtin->entries, row->key, parameter->value, parameter->line);
         return;
     }
-    _cleanup_(memory_free) char *key = text_format("%s%s", row->key, suffix_env);
+    _cleanup_(memory_free) char *key = text_format("%s" OPTION_VARIABLE_SUFFIX, row->key);
     entries_add(&builtin->entries, key, NULL, parameter->line);
 }
 

@@ -31,7 +31,7 @@ void entries_read(const struct yaml_tree *metadata, const struct option *table,
     for (size_t i = 0; i < metadata->count; i++) {
         const char *key = metadata->keys[i];
         const char *text = metadata->items[i]->text == NULL ? "" : metadata->items[i]->text;
-        bool is_variable = table != NULL && text_ends_with(key, "FromEnv") &&
+        bool is_variable = table != NULL && option_is_variable(key) &&
                            option_find(table, key, OPTION_FROM_FILE) == NULL;
         entries_add(ret_entries, key, is_variable ? NULL : text, metadata->key_spans[i].line);
     }

@@ -90,7 +90,7 @@ static const char *variable_of(const struct builtin *builtin, const char *key)
         const struct option *row = builtin_parameter(builtin, parameter->name);
         size_t length = row == NULL ? 0 : strlen(row->key);
         if (parameter->source == PARAMETER_VARIABLE && row != NULL &&
-            strncmp(key, row->key, length) == 0 && text_equal(key + length, "FromEnv"))
+            strncmp(key, row->key, length) == 0 && text_equal(key + length, OPTION_VARIABLE_SUFFIX))
             return parameter->object;
     }
     return NULL;
@@ -194,7 +194,7 @@ static bool check_of_cluster(const struct yaml_tree *trigger, struct error *erro
     const struct yaml_tree *metadata = yaml_tree_find(trigger, "metadata");
     for (size_t i = 0; metadata != NULL && metadata->kind == YAML_TREE_MAP && i < metadata->count;
          i++)
-        if (text_ends_with(metadata->keys[i], "FromEnv"))
+        if (option_is_variable(metadata->keys[i]))
             return error_invalid(error, "%s is a variable of the worker, which is not known here",
                                  metadata->keys[i]);
     return !builtin_is_external(yaml_tree_text(trigger, "type")) ||

@@ -26,11 +26,11 @@ static void add_value(EVP_MD_CTX *digest, const struct option_entry *entry,
     const struct option *row = option_find(table, entry->key, OPTION_FROM_TRIGGER);
     if (row == NULL)
         row = option_find(general_table, entry->key, OPTION_FROM_TRIGGER);
-    bool is_secret = row == NULL || text_ends_with(entry->key, "FromEnv") ||
-                     row->flags & (OPTION_SECRET | OPTION_CREDENTIAL);
+    bool is_secret = row == NULL || option_is_variable(entry->key) || row->flags & OPTION_SECRET ||
+                     option_is_credential(row);
     const char *text = entry->value;
     const char *authority = strstr(text, "://");
-    if (row != NULL && row->flags & OPTION_URL && !text_ends_with(entry->key, "FromEnv") &&
+    if (row != NULL && row->flags & OPTION_URL && !option_is_variable(entry->key) &&
         authority != NULL) {
         size_t length = strcspn(authority + 3, "?#");
         const char *at = memrchr(authority + 3, '@', length);

@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "manifest/migration_fixture.h"
+#include "scale/connections/own_credentials.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -346,6 +347,73 @@ static void what_a_server_needs_beside_it_is_a_warning(void **state)
     }
 }
 
+/* Whether a server refuses this key of a trigger beside credentials. */
+static bool server_refuses(const struct scaler *scaler, char *key)
+{
+    static const struct own_credentials_settings rules = {0};
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(credentials_cleanup) struct credentials *credentials = credentials_new();
+    struct option_entry entry = {key, "x"};
+    const struct trigger_ref ref = {"orders", "shop", &entry, 1};
+    bool waits;
+    credentials->state = CREDENTIALS_VERIFIED;
+    credentials->authentication = text_copy("TriggerAuthentication shop/a");
+    credentials_add(credentials, "other", "y");
+    bool is_admitted =
+        own_credentials_admit(&rules, &ref, scaler->options, credentials, &waits, &error);
+    assert_true(is_admitted || error.code == ERROR_DENIED);
+    return !is_admitted;
+}
+
+/* Whether migrating warns of it. A template's values are not known, so each key can stand alone. */
+static bool migrating_warns(const struct scaler *scaler, const char *key)
+{
+    _cleanup_(findings_done) struct findings findings = {0};
+    _cleanup_(memory_free) char *text =
+        text_format(HEAD "  triggers:\n  - type: %s\n    metadata:\n      %s: \"{{ .Values.x }}\"\n"
+                         "    authenticationRef: {name: a}\n",
+                    scaler->name, key);
+    _cleanup_(memory_free) char *there = migrated(text, &findings);
+    bool warns = false;
+    if (there == NULL)
+        fail_msg("%s does not move with %s", scaler->name, key);
+    for (size_t i = 0; i < findings.count; i++)
+        warns |= strstr(findings.items[i].text, "is a variable") != NULL;
+    return warns;
+}
+
+static size_t compare_with_server(const struct scaler *scaler, const struct option *row,
+                                  const char *name, const char *suffix)
+{
+    bool is_renamed = row->flags & OPTION_ALIAS_IN_FILE;
+    _cleanup_(memory_free) char *key = text_format("%s%s", name, suffix);
+    _cleanup_(memory_free) char *moved = text_format("%s%s", is_renamed ? row->key : name, suffix);
+    bool refuses = server_refuses(scaler, moved);
+    if (migrating_warns(scaler, key) != refuses)
+        fail_msg("%s, %s: the server %s it", scaler->name, key, refuses ? "refuses" : "admits");
+    return refuses;
+}
+
+static void of_variables_it_warns_where_the_server_refuses(void **state)
+{
+    (void)state;
+    size_t refused = 0;
+    for (const struct scaler *const *scaler = scaler_list; *scaler != NULL; scaler++)
+        for (const struct option *row = (*scaler)->options; row != NULL && row->key != NULL;
+             row++) {
+            if (row->type == OPTION_UNSUPPORTED || row->flags & OPTION_FILE_ONLY)
+                continue;
+            bool is_renamed = row->flags & OPTION_ALIAS_IN_FILE; /* KEDA has only the alias */
+            const char *const names[] = {is_renamed ? row->alias : row->key,
+                                         row->alias == NULL ? row->key : row->alias};
+            for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+                assert_int_equal(compare_with_server(*scaler, row, names[i], ""), 0);
+                refused += compare_with_server(*scaler, row, names[i], "FromEnv");
+            }
+        }
+    assert_int_not_equal(refused, 0);
+}
+
 /* By the metadata alone: it was written by hand, and in another order. */
 static void the_way_back_needs_no_mark(void **state)
 {
@@ -384,6 +452,7 @@ int main(void)
         cmocka_unit_test(mtls_has_the_name_in_the_metadata),
         cmocka_unit_test(triggers_that_cannot_move_stay_with_the_reason),
         cmocka_unit_test(what_a_server_needs_beside_it_is_a_warning),
+        cmocka_unit_test(of_variables_it_warns_where_the_server_refuses),
         cmocka_unit_test(the_way_back_needs_no_mark),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,20 +104,26 @@ static void check_keys(const struct move *move, const struct builtin *builtin,
     }
 }
 
-/* Which key of the metadata says where to connect, or how the peer is verified; or which is a
- * variable, and neither a credential nor a target (scale/connections/own_credentials.h). NULL:
+/* The first key of the metadata that says where to connect, or how the peer is verified; NULL:
  * none. */
-static const char *address_key(const struct builtin *builtin, bool is_variable)
+static const char *key_that_says_where(const struct builtin *builtin)
 {
-    enum { SAYS_WHERE = OPTION_ADDRESS | OPTION_HOST | OPTION_HOSTS | OPTION_URL | OPTION_PEER };
     for (size_t i = 0; i < builtin->metadata->count; i++) {
         const struct option *row = builtin->keys[i].row;
-        if (row == NULL)
-            continue;
-        bool may_be_variable =
-            row->scope == OPTION_TARGET || row->flags & (OPTION_SECRET | OPTION_CREDENTIAL);
-        if (is_variable ? !may_be_variable && !text_equal(builtin->keys[i].name, row->key)
-                        : (row->flags & SAYS_WHERE) != 0)
+        if (row != NULL && option_says_where(row))
+            return builtin->metadata->keys[i];
+    }
+    return NULL;
+}
+
+/* The first variable that the server refuses beside credentials
+ * (scale/connections/own_credentials.h); NULL: none. */
+static const char *steering_variable(const struct builtin *builtin)
+{
+    for (size_t i = 0; i < builtin->metadata->count; i++) {
+        const struct builtin_key *key = &builtin->keys[i];
+        if (key->row != NULL && option_is_variable(key->name) &&
+            option_steers_credentials(key->row))
             return builtin->metadata->keys[i];
     }
     return NULL;
@@ -130,17 +136,17 @@ static void warn(const struct migrator *migrator, const struct trigger_place *at
     const struct authentication *own = &builtin->authentication;
     const struct finding_place place = place_of(migrator, at);
     const struct yaml_tree *fallback = yaml_tree_find(at->spec, "fallback");
-    const char *variable = own->name == NULL ? NULL : address_key(builtin, true);
+    const char *variable = own->name == NULL ? NULL : steering_variable(builtin);
     if (variable != NULL && migrator->settings->authentication == NULL)
         finding_add(migrator->findings, &place, FINDING_WARNING,
                     "%s is a variable, and says where the credentials of %s go, or for what: that "
                     "needs mTLS (--authentication), or the value itself",
                     variable, own->name);
-    else if (own->is_cluster_wide && address_key(builtin, false) != NULL)
+    else if (own->is_cluster_wide && key_that_says_where(builtin) != NULL)
         finding_add(migrator->findings, &place, FINDING_WARNING,
                     "%s is a ClusterTriggerAuthentication, and %s is not in it: the server must "
                     "list the host in kubernetes.clusterAuthentications",
-                    own->name, address_key(builtin, false));
+                    own->name, key_that_says_where(builtin));
     if (fallback != NULL && !at->is_job && yaml_tree_find(builtin->metadata, "hold") == NULL)
         finding_add(migrator->findings, &place, FINDING_WARNING,
                     "the fallback takes over only after `hold`, which is an hour by default: add "

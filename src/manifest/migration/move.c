@@ -13,7 +13,6 @@ static const char key_own[] = "triggerAuthentication";
 static const char key_cluster[] = "clusterTriggerAuthentication";
 static const char key_ref[] = "authenticationRef";
 static const char kind_cluster[] = "ClusterTriggerAuthentication";
-static const char suffix_env[] = "FromEnv";
 
 const char *const move_own_keys[] = {"scalerAddress",
                                      "scaler",
@@ -303,7 +302,7 @@ static char *old_name(const struct scaler *scaler, const char *key)
     if (row == NULL || !(row->flags & OPTION_ALIAS_IN_FILE))
         return NULL;
     bool is_variable = !text_equal(key, row->key);
-    return text_format("%s%s", row->alias, is_variable ? suffix_env : "");
+    return text_format("%s%s", row->alias, is_variable ? OPTION_VARIABLE_SUFFIX : "");
 }
 
 /* The authentication of the source, which stood in the metadata where KEDA's certificates took its

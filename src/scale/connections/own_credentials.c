@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char suffix_env[] = "FromEnv";
-
 /* A key of the scaler in a trigger's metadata. */
 struct given {
     const struct option *row; /* NULL: it is none, or blank */
@@ -21,21 +19,7 @@ static struct given read_given(const struct option *table, const struct option_e
     bool is_blank = entry->value[strspn(entry->value, " \t\r\n\v\f")] == '\0';
     if (row == NULL || is_blank)
         return (struct given){0};
-    return (struct given){row, entry->key, text_ends_with(entry->key, suffix_env)};
-}
-
-/* Says where to connect, or how the peer is verified. */
-static bool is_address(const struct option *row)
-{
-    return row->flags & (OPTION_URL | OPTION_ADDRESS | OPTION_HOST | OPTION_HOSTS | OPTION_PEER);
-}
-
-/* Whatever is no credential may say where one goes to: what is not marked is treated as though it
- * was. And nobody is to have another query run with them. */
-static bool may_steer(const struct option *row)
-{
-    bool is_credential = row->flags & (OPTION_SECRET | OPTION_CREDENTIAL) && !is_address(row);
-    return row->scope == OPTION_QUERY || (row->scope == OPTION_CONNECTION && !is_credential);
+    return (struct given){row, entry->key, option_is_variable(entry->key)};
 }
 
 static bool is_among(const struct credentials *credentials, const struct option *row)
@@ -61,7 +45,7 @@ static bool check_omitted(const struct own_credentials_settings *settings, const
                           struct error *error)
 {
     const struct option *row = option_find(table, key, OPTION_FROM_TRIGGER);
-    if (row == NULL || !may_steer(row) || settings->callers_are_verified)
+    if (row == NULL || !option_steers_credentials(row) || settings->callers_are_verified)
         return true;
     return refuse_variable(key, row, credentials->authentication, error);
 }
@@ -107,9 +91,10 @@ static bool check_given(const struct own_credentials_settings *settings,
     if (is_among(credentials, given.row))
         return error_invalid(error, "%s is given in the trigger and in %s: keep one of them",
                              given.key, name);
-    if (given.is_variable && may_steer(given.row) && !settings->callers_are_verified)
+    if (given.is_variable && option_steers_credentials(given.row) &&
+        !settings->callers_are_verified)
         return refuse_variable(given.key, given.row, name, error);
-    if (credentials->is_cluster_wide && is_address(given.row) &&
+    if (credentials->is_cluster_wide && option_says_where(given.row) &&
         !is_listed(settings, ref, table, entry, given.row, credentials))
         return error_set(error, ERROR_DENIED,
                          "%s in the trigger cannot be used together with %s, whose parameters go "
@@ -117,7 +102,7 @@ static bool check_given(const struct own_credentials_settings *settings,
                          "--kubernetes-cluster-authentications (kubernetes.clusterAuthentications) "
                          "lists: put %s into it, or use a TriggerAuthentication",
                          given.key, name, given.row->key);
-    if (settings->denies_inline && is_address(given.row))
+    if (settings->denies_inline && option_says_where(given.row))
         return error_set(error, ERROR_DENIED, "%s must come from %s (--deny-inline-connections)",
                          given.key, name);
     return true;
@@ -167,7 +152,7 @@ void own_credentials_join(const struct trigger_ref *ref, const struct credential
         ret_joined->entries[i] = ref->entries[i];
     for (size_t i = 0; i < credentials->count; i++) {
         const struct option_entry *entry = &credentials->entries[i];
-        ret_joined->keys[i] = text_format("%s%s", entry->key, suffix_env);
+        ret_joined->keys[i] = text_format("%s" OPTION_VARIABLE_SUFFIX, entry->key);
         ret_joined->entries[ref->count + i] =
             (struct option_entry){ret_joined->keys[i], entry->value};
     }
