@@ -139,9 +139,11 @@ static void add_parameter(struct builtin *builtin, const struct authentication_p
 static void add_absent(const struct scaler *const *scalers, struct builtin *builtin)
 {
     for (; *scalers != NULL; scalers++)
-        if (text_equal((*scalers)->name, builtin->type) && (*scalers)->absent != NULL)
+        if (text_equal((*scalers)->name, builtin->type) && (*scalers)->absent != NULL) {
+            builtin->is_meant = true;
             error_add(&builtin->reasons, "it %s", (*scalers)->absent);
-    if (!error_is_set(&builtin->reasons))
+        }
+    if (!builtin->is_meant)
         error_add(&builtin->reasons, "Backlog has no such scaler");
 }
 
@@ -155,6 +157,7 @@ void builtin_read(const struct scaler *const *scalers, const struct manifests *m
         add_absent(scalers, ret);
         return;
     }
+    ret->is_meant = true;
     authentication_read(manifests, namespace, trigger, &ret->authentication);
     check_authentication(ret);
     entries_add(&ret->entries, "scaler", ret->type, trigger->line);

@@ -26,7 +26,8 @@ struct builtin_key {
 
 struct builtin {
     const char *type;
-    const struct scaler *scaler;      /* NULL: Backlog has none of this type */
+    const struct scaler *scaler; /* NULL: Backlog has none of this type */
+    bool is_meant; /* to move: Backlog has a scaler of this type, or of another variant of it */
     const struct yaml_tree *metadata; /* a map; NULL where there is none */
     struct builtin_key *keys;         /* one for each of the metadata */
     struct authentication authentication;

@@ -153,12 +153,6 @@ static void warn(const struct migrator *migrator, const struct trigger_place *at
                     "hold: \"" RELATIONS_HOLD_WITH_FALLBACK "\"");
 }
 
-/* Types that Backlog never had, such as cron, are not meant to move. */
-static bool is_of_backlog(const struct builtin *builtin, const struct error *reasons)
-{
-    return builtin->scaler != NULL || text_starts_with(error_text(reasons), "it ");
-}
-
 bool migration_check(const struct scaler *const *scalers, const struct manifests *manifests,
                      const struct manifest_object *object, const struct yaml_tree *trigger,
                      bool *ret_is_meant, struct error *reasons)
@@ -171,7 +165,7 @@ bool migration_check(const struct scaler *const *scalers, const struct manifests
     if (!error_is_set(reasons))
         check_as_server(scalers, object->file->path, object->name, object->namespace, &builtin,
                         reasons);
-    *ret_is_meant = is_of_backlog(&builtin, reasons);
+    *ret_is_meant = builtin.is_meant;
     builtin_done(&builtin);
     return !error_is_set(reasons);
 }
@@ -211,9 +205,8 @@ static void move_trigger(struct migrator *migrator, const struct trigger_place *
             migrator->settings->authentication != NULL &&
             text_equal(yaml_tree_text(builtin.authentication.ref, "kind"), "TriggerAuthentication");
     } else {
-        bool is_meant = is_of_backlog(&builtin, &reasons);
         edits_cut(&migrator->edits, edits_before);
-        finding_add(migrator->findings, &place, is_meant ? FINDING_ERROR : FINDING_NOTE,
+        finding_add(migrator->findings, &place, builtin.is_meant ? FINDING_ERROR : FINDING_NOTE,
                     "trigger of type %s stays with KEDA: %s", type, error_text(&reasons));
     }
     builtin_done(&builtin);
