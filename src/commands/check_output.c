@@ -85,15 +85,6 @@ static json_t *steps_json(const struct outlook *outlook)
     return list;
 }
 
-/* Below 0: what is written is no number. */
-static int64_t max_of(const struct manifest_object *object)
-{
-    const char *text = yaml_tree_text(object->tree, "spec.maxReplicaCount");
-    char *end = NULL;
-    long long max = text == NULL ? 100 : strtoll(text, &end, 10);
-    return text != NULL && (end == text || *end != '\0') ? -1 : max;
-}
-
 /* The model has no pods: where cpu or memory would say more, the replicas are at least these. */
 static bool make_outlook(const struct measured_object *measured, int64_t replicas,
                          struct outlook *ret_outlook)
@@ -117,7 +108,7 @@ static void print_jobs(const struct measured_object *measured, json_t *json)
     size_t count = measured->count < MODEL_MAX_TRIGGERS ? measured->count : MODEL_MAX_TRIGGERS;
     for (size_t i = 0; i < count; i++)
         answers[i] = measured->triggers[i].answer;
-    int64_t jobs = outlook_jobs(answers, count, max_of(measured->object));
+    int64_t jobs = outlook_jobs(answers, count, manifest_max_replicas(measured->object));
     if (json != NULL)
         json_object_set_new(json, "jobs", jobs < 0 ? json_null() : json_integer(jobs));
     else if (jobs >= 0)

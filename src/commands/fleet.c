@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { USUAL_MAX_REPLICAS = 100, SECOND_WAVE_PERCENT = 10, MAX_WAVES = 4 };
+enum { SECOND_WAVE_PERCENT = 10, MAX_WAVES = 4 };
 
 enum access { ACCESS_NONE, ACCESS_OWN, ACCESS_CLUSTER, ACCESS_WAYS };
 
@@ -39,8 +39,8 @@ struct candidate {
     const char *type; /* of the first trigger that moves */
     size_t triggers;  /* that move */
     enum access access;
-    int64_t max_replicas;
-    size_t wave; /* from 0 on */
+    int64_t max_replicas; /* below 0: not known */
+    size_t wave;          /* from 0 on */
 };
 
 struct fleet {
@@ -52,13 +52,6 @@ struct fleet {
 };
 
 /* ---- finding ---- */
-
-static int64_t max_replicas_of(const struct manifest_object *object)
-{
-    const char *text = yaml_tree_text(object->tree, "spec.maxReplicaCount");
-    long long value = text == NULL ? 0 : strtoll(text, NULL, 10);
-    return value > 0 ? value : USUAL_MAX_REPLICAS;
-}
 
 static enum access access_of(const struct yaml_tree *trigger)
 {
@@ -109,7 +102,7 @@ static void add_trigger(struct fleet *fleet, struct candidate *found, size_t ind
 static void add_object(struct fleet *fleet, const struct manifest_object *object)
 {
     const struct yaml_tree *list = manifest_triggers(object);
-    struct candidate found = {.object = object, .max_replicas = max_replicas_of(object)};
+    struct candidate found = {.object = object, .max_replicas = manifest_max_replicas(object)};
     fleet->objects++;
     for (size_t i = 0; list != NULL && i < list->count; i++)
         add_trigger(fleet, &found, i);
@@ -132,8 +125,8 @@ static int compare(const void *left, const void *right)
         return one->wave < other->wave ? -1 : 1;
     if (one->access != other->access)
         return one->access < other->access ? -1 : 1;
-    if (one->max_replicas != other->max_replicas)
-        return one->max_replicas < other->max_replicas ? -1 : 1;
+    if (one->max_replicas != other->max_replicas) /* one that is not known comes last */
+        return (uint64_t)one->max_replicas < (uint64_t)other->max_replicas ? -1 : 1;
     return strcmp(one->object->label, other->object->label);
 }
 
@@ -200,12 +193,16 @@ static void print_object(const struct fleet *fleet, const struct candidate *item
     _cleanup_(memory_free) char *command = console_text(there);
     if (fleet->settings->is_json)
         console_print_json(json_pack(
-            "{s:s, s:I, s:o, s:s, s:s, s:I, s:s, s:I, s:o, s:o}", "type", "object", "wave",
+            "{s:s, s:I, s:o, s:s, s:s, s:I, s:s, s:o, s:o, s:o}", "type", "object", "wave",
             (json_int_t)item->wave + 1, "object", console_json_text(object->label), "kind",
             object->kind == MANIFEST_SCALED_JOB ? "ScaledJob" : "ScaledObject", "scaler",
             item->type, "triggers", (json_int_t)item->triggers, "authentication",
-            access_texts[item->access], "maxReplicas", (json_int_t)item->max_replicas, "command",
+            access_texts[item->access], "maxReplicas",
+            item->max_replicas < 0 ? json_null() : json_integer(item->max_replicas), "command",
             console_json_text(there), "back", console_json_text(back)));
+    else if (item->max_replicas < 0)
+        printf("  # %s: %s, %s, maxReplicaCount is not known\n  %s\n", label, item->type,
+               access_texts[item->access], command);
     else
         printf("  # %s: %s, %s, at most %" PRId64 " replicas\n  %s\n", label, item->type,
                access_texts[item->access], item->max_replicas, command);

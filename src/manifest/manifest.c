@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/system/input.h"
+#include "config/value.h"
 #include "manifest/migration/template.h"
 
 #include <errno.h>
@@ -267,6 +268,18 @@ const struct yaml_tree *manifest_triggers(const struct manifest_object *object)
 {
     const struct yaml_tree *list = yaml_tree_find(object->tree, "spec.triggers");
     return list == NULL || list->kind != YAML_TREE_LIST ? NULL : list;
+}
+
+int64_t manifest_max_replicas(const struct manifest_object *object)
+{
+    enum { USUAL = 100 };
+    static const struct option row = {.type = OPTION_INT, .limits = {0, INT32_MAX}};
+    _cleanup_(error_done) struct error ignored = {0};
+    const struct yaml_tree *item = yaml_tree_find(object->tree, "spec.maxReplicaCount");
+    int64_t max = USUAL;
+    if (item == NULL)
+        return USUAL;
+    return item->text != NULL && value_parse(&row, item->text, &max, &ignored) ? max : -1;
 }
 
 bool manifest_scales(const struct manifest_object *object)

@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum manifest_kind {
     MANIFEST_OTHER,
@@ -73,6 +74,10 @@ void manifest_add_error(struct findings *findings, const char *path, const struc
 
 /* The items of spec.triggers; NULL where there is no list. */
 const struct yaml_tree *manifest_triggers(const struct manifest_object *object);
+
+/* spec.maxReplicaCount, which KEDA takes for 100 where it is missing. Below 0: not known, as what
+ * is written is no whole number from 0 on. */
+int64_t manifest_max_replicas(const struct manifest_object *object);
 
 /* Does it have triggers: is it a ScaledObject or a ScaledJob? */
 bool manifest_scales(const struct manifest_object *object);

@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { USUAL_MAX_REPLICAS = 100, USUAL_POLLING_S = 30, MIN_HOLD_MS = 600 * 1000 };
+enum { USUAL_POLLING_S = 30, MIN_HOLD_MS = 600 * 1000 };
 
 struct relation {
     const struct manifest_object *object;
@@ -47,9 +47,9 @@ static struct finding_place place_of(const struct relation *relation, size_t lin
 static void check_max_replicas(const struct relation *relation)
 {
     const struct entry *entry = entries_find(relation->entries, "maxReplicaCount");
-    int64_t max = number(relation, "maxReplicaCount", USUAL_MAX_REPLICAS);
+    int64_t max = manifest_max_replicas(relation->object);
     char *end = NULL;
-    if (entry == NULL || entry->value == NULL)
+    if (entry == NULL || entry->value == NULL || max < 0)
         return;
     long long value = strtoll(entry->value, &end, 10);
     const struct finding_place place = place_of(relation, entry->line);
@@ -105,7 +105,8 @@ static void check_hold_window(const struct relation *relation)
         (!is_set && window == NULL))
         return;
     bool is_shorter = hold_ms < window_s * 1000;
-    const struct finding_place place = place_of(relation, is_set ? entry->line : window->line);
+    const struct finding_place place =
+        place_of(relation, is_set ? entry->line : window->line);
     finding_add(relation->findings, &place, is_shorter ? FINDING_WARNING : FINDING_NOTE,
                 "%sholdWindow is %s%s, and scaleDown.stabilizationWindowSeconds is %" PRId64
                 ": in an outage of the source a held value can %s: set holdWindow: \"%" PRId64

@@ -112,6 +112,51 @@ static void numbers_of_the_spec_are_checked(void **state)
     findings_done(&findings);
 }
 
+static void max_replicas_are_read_in_one_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        int64_t expected;
+    } cases[] = {
+        {"", 100},
+        {"maxReplicaCount: null", 100},
+        {"maxReplicaCount: 5", 5},
+        {"maxReplicaCount: 0", 0},
+        {"maxReplicaCount: -3", -1},
+        {"maxReplicaCount: 5x", -1},
+        {"maxReplicaCount: 5.5", -1},
+        {"maxReplicaCount: 3000000000", -1},
+        {"maxReplicaCount: [5]", -1},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(findings_done) struct findings findings = {0};
+        _cleanup_(memory_free) char *text = text_format(
+            "kind: ScaledJob\nmetadata: {name: a}\nspec:\n  triggers: []\n  %s\n", cases[i].line);
+        struct manifests manifests = manifests_of(text, &findings);
+        assert_int_equal(manifests.object_count, 1);
+        assert_int_equal(manifest_max_replicas(&manifests.objects[0]), cases[i].expected);
+        manifests_done(&manifests);
+    }
+}
+
+/* Which number is not known, so none is said to be another one. */
+static void a_policy_is_not_compared_with_what_is_no_number(void **state)
+{
+    (void)state;
+    struct findings findings =
+        checked(HEAD "spec:\n"
+                     "  maxReplicaCount: 5x\n"
+                     "  triggers: [{type: external-push, metadata: {scalerAddress: 'b:1', scaler: "
+                     "redis, address: 'r:1', listName: x, scaleDownWhenIdle: 60s, maxReplicaCount: "
+                     "'5'}}]\n",
+                NULL);
+    assert_finding(&findings, FINDING_ERROR, 5, "maxReplicaCount must be a whole number");
+    for (size_t i = 0; i < findings.count; i++)
+        assert_null(strstr(findings.items[i].text, "in the ScaledObject"));
+    findings_done(&findings);
+}
+
 static void built_in_triggers_are_understood(void **state)
 {
     (void)state;
@@ -567,6 +612,8 @@ int main(void)
         cmocka_unit_test(keys_of_an_authentication_are_not_missing),
         cmocka_unit_test(each_mistake_has_its_line),
         cmocka_unit_test(numbers_of_the_spec_are_checked),
+        cmocka_unit_test(max_replicas_are_read_in_one_place),
+        cmocka_unit_test(a_policy_is_not_compared_with_what_is_no_number),
         cmocka_unit_test(built_in_triggers_are_understood),
         cmocka_unit_test(values_that_are_not_known_are_accepted),
         cmocka_unit_test(a_strategy_must_fit_what_is_counted),
