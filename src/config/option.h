@@ -29,7 +29,7 @@ struct option_entry {
     const char *value;
 };
 
-enum { OPTION_MAX_SHOWN = 64 }; /* rows of a table; those behind them are never shown */
+enum { OPTION_MAX_ROWS = 64 }; /* of a table: struct option_values has a bit for each */
 
 /* The values of one scope. They never change, so that whoever needs them shares them. */
 struct option_values {
@@ -42,8 +42,7 @@ struct option_values {
     atomic_size_t users; /* see option_values_share() */
     size_t options;      /* rows of the table */
     uint64_t hidden;     /* a bit a row: its text came out of a variable, or is a secret */
-    uint64_t
-        given; /* a bit a row: its text is not the default; of the first OPTION_MAX_SHOWN rows */
+    uint64_t given;      /* a bit a row: its text is not the default */
     const struct option *table;
 };
 
@@ -103,8 +102,7 @@ bool option_same_place(const struct option_values *one, const struct option_valu
  */
 const char *option_text(const struct option_values *values, const char *key);
 
-/* Whether somebody set it, be it to its default. The key must be in one of the first
- * OPTION_MAX_SHOWN rows. */
+/* Whether somebody set it, be it to its default. */
 bool option_is_given(const struct option_values *values, const char *key);
 
 /* May the text of this row be shown to people? Not where it is a secret or a URL, or came out of a

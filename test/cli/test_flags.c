@@ -337,7 +337,7 @@ static void every_table_is_one_that_the_parser_and_the_pages_can_use(void **stat
         const struct option *table = command_list[i]->flags;
         if (table == NULL)
             continue;
-        assert_true(option_count(table) <= OPTION_MAX_SHOWN);
+        assert_true(option_count(table) <= OPTION_MAX_ROWS);
         assert_non_null(table[0].group);
         for (const struct option *row = table; row->key != NULL; row++) {
             assert_int_equal(row->scope, OPTION_CONNECTION);

@@ -3,10 +3,13 @@
 #include "config/option.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 struct connection {
@@ -99,6 +102,53 @@ static struct parsed parse_from(enum option_source source, const char *const *pa
 #define QUERY(parsed) ((const struct query *)(parsed).values[OPTION_QUERY]->data)
 #define TARGET(parsed) ((const struct target *)(parsed).values[OPTION_TARGET]->data)
 #define GOOD "host", "amqp://b", "queueName", "q"
+
+/* A table of so many optional strings; the caller's rows and keys. */
+static void fill(struct option *rows, char (*keys)[32], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "key%zu", i);
+        rows[i] = (struct option){.key = keys[i],
+                                  .scope = OPTION_CONNECTION,
+                                  .type = OPTION_STRING,
+                                  .offset = i * sizeof(const char *)};
+    }
+}
+
+static void the_last_row_of_a_full_table_is_as_the_first(void **state)
+{
+    (void)state;
+    enum { LAST = OPTION_MAX_ROWS - 1 };
+    struct option rows[OPTION_MAX_ROWS + 1] = {0};
+    char keys[OPTION_MAX_ROWS][32];
+    const size_t one_scope[OPTION_SCOPES] = {OPTION_MAX_ROWS * sizeof(const char *), 1, 1};
+    fill(rows, keys, OPTION_MAX_ROWS);
+    const struct option_entry entry = {keys[LAST], "x"};
+    struct parsed parsed = {0};
+    assert_true(option_parse(rows, one_scope,
+                             &(struct option_input){&entry, 1, OPTION_FROM_FILE, NULL},
+                             parsed.values, &parsed.error));
+    assert_true(option_is_given(parsed.values[OPTION_CONNECTION], keys[LAST]));
+    assert_false(option_is_given(parsed.values[OPTION_CONNECTION], keys[0]));
+    assert_true(option_shows(parsed.values[OPTION_CONNECTION], LAST));
+    parsed_done(&parsed);
+}
+
+static void a_table_with_too_many_rows_ends_the_program(void **state)
+{
+    (void)state;
+    struct option rows[OPTION_MAX_ROWS + 2] = {0};
+    char keys[OPTION_MAX_ROWS + 1][32];
+    fill(rows, keys, OPTION_MAX_ROWS + 1);
+    pid_t pid = fork();
+    if (pid == 0) {
+        option_count(rows);
+        _exit(0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
 
 static void absent_and_blank_values_are_the_default(void **state)
 {
@@ -408,6 +458,8 @@ static void numbers_and_bools_are_read_as_keda_reads_them(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_last_row_of_a_full_table_is_as_the_first),
+        cmocka_unit_test(a_table_with_too_many_rows_ends_the_program),
         cmocka_unit_test(absent_and_blank_values_are_the_default),
         cmocka_unit_test(every_type_is_read_into_its_field),
         cmocka_unit_test(a_value_from_the_environment_counts_after_the_metadata),
