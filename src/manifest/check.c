@@ -23,12 +23,6 @@ struct checker {
     struct check_counts counts;
 };
 
-static struct finding_place place_in(const struct manifest_object *object, size_t line)
-{
-    return (struct finding_place){
-        .path = object->file->path, .line = line, .object = object->label};
-}
-
 /* "trigger 0 (kafka): ", or its name. The caller frees it. */
 static char *prefix_of(const struct yaml_tree *trigger, size_t index)
 {
@@ -70,7 +64,7 @@ static void check_texts(const struct checker *checker, const struct manifest_obj
 {
     for (size_t i = 0; i < metadata->count; i++) {
         const struct yaml_tree *item = metadata->items[i];
-        const struct finding_place place = place_in(object, metadata->key_spans[i].line);
+        const struct finding_place place = manifest_place(object, metadata->key_spans[i].line);
         if (item->kind == YAML_TREE_LIST || item->kind == YAML_TREE_MAP)
             finding_add(checker->findings, &place, FINDING_ERROR, "%s%s must be a single value",
                         prefix, metadata->keys[i]);
@@ -110,7 +104,7 @@ static void check_authentication(const struct checker *checker,
     struct authentication read;
     authentication_read(checker->manifests, object->namespace, trigger, &read);
     const struct finding_place place =
-        place_in(object, read.ref == NULL ? trigger->line : read.ref->line);
+        manifest_place(object, read.ref == NULL ? trigger->line : read.ref->line);
     if (read.name != NULL && read.object == NULL)
         finding_add(checker->findings, &place, FINDING_NOTE,
                     "%s%s %s is in none of the files: not checked", prefix,
@@ -144,7 +138,7 @@ static void check_external(struct checker *checker, const struct manifest_object
                            const struct yaml_tree *trigger, const char *prefix)
 {
     const struct yaml_tree *metadata = yaml_tree_find(trigger, "metadata");
-    const struct finding_place place = place_in(object, trigger->line);
+    const struct finding_place place = manifest_place(object, trigger->line);
     if (metadata == NULL || metadata->kind != YAML_TREE_MAP) {
         finding_add(checker->findings, &place, FINDING_ERROR,
                     "%smetadata is missing: scalerAddress, scaler and the keys of that scaler",
@@ -171,7 +165,7 @@ static void check_external(struct checker *checker, const struct manifest_object
         .connections = checker->connections,
         .name = object->name,
         .namespace = object->namespace,
-        .place = place_in(object, metadata->line),
+        .place = manifest_place(object, metadata->line),
         .prefix = prefix,
         .level = FINDING_ERROR,
         .has_authentication = has_authentication(trigger, metadata),
@@ -206,7 +200,8 @@ static bool check_ignored(const struct checker *checker, const struct manifest_o
             continue;
         _cleanup_(error_done) struct error error = {0};
         const struct option_entry entry = {builtin->metadata->keys[i], ""};
-        const struct finding_place place = place_in(object, builtin->metadata->key_spans[i].line);
+        const struct finding_place place =
+            manifest_place(object, builtin->metadata->key_spans[i].line);
         option_check_entry(builtin->scaler->options, general_table, &entry, OPTION_FROM_TRIGGER,
                            &error);
         finding_add(checker->findings, &place, FINDING_WARNING,
@@ -216,59 +211,80 @@ static bool check_ignored(const struct checker *checker, const struct manifest_o
     return has_ignored;
 }
 
+static void check_secrets(const struct checker *checker, const struct manifest_object *object,
+                          const struct yaml_tree *trigger, struct builtin *builtin,
+                          const char *prefix)
+{
+    _cleanup_(error_done) struct error missing = {0};
+    const struct finding_place place = manifest_place(object, trigger->line);
+    secrets_fill_in(checker->manifests, object->namespace, builtin, &missing);
+    if (error_is_set(&missing))
+        finding_add(checker->findings, &place, FINDING_ERROR, "%s%s", prefix, error_text(&missing));
+}
+
+/* What the server would refuse behind the move. Returns whether there is nothing. */
+static bool check_as_moved(const struct checker *checker, const struct manifest_object *object,
+                           const struct builtin *builtin, const char *prefix)
+{
+    _cleanup_(findings_done) struct findings mistakes = {0};
+    const struct trigger_check check = {
+        .scalers = checker->scalers,
+        .name = object->name,
+        .namespace = object->namespace,
+        .place = manifest_place(object, builtin->metadata->line),
+        .prefix = "",
+        .level = FINDING_WARNING,
+        .has_authentication =
+            builtin->authentication.ref != NULL && error_is_set(&builtin->missing),
+    };
+    trigger_check(&check, &builtin->entries, &mistakes);
+    for (size_t i = 0; i < mistakes.count; i++) {
+        const struct finding_place place = manifest_place(object, mistakes.items[i].line);
+        finding_add(checker->findings, &place, FINDING_WARNING,
+                    "%scannot be moved to Backlog as it is: %s", prefix, mistakes.items[i].text);
+    }
+    return mistakes.count == 0;
+}
+
+/* Can it be moved, and with which changes? */
+static void check_move(struct checker *checker, const struct manifest_object *object,
+                       const struct yaml_tree *trigger, const struct builtin *builtin,
+                       bool has_ignored, const char *prefix)
+{
+    _cleanup_(error_done) struct error reasons = {0};
+    const struct finding_place place = manifest_place(object, trigger->line);
+    if (!builtin_can_move(builtin, &reasons)) {
+        bool has_scaler = builtin->scaler != NULL;
+        finding_add(checker->findings, &place, has_scaler ? FINDING_WARNING : FINDING_NOTE,
+                    "%s%s: %s", prefix,
+                    has_scaler ? "cannot be moved to Backlog as it is" : "stays with KEDA",
+                    error_text(&reasons));
+        return;
+    }
+    if (!check_as_moved(checker, object, builtin, prefix) || has_ignored)
+        return;
+    _cleanup_(memory_free) char *changes = changes_of(builtin);
+    finding_add(checker->findings, &place, FINDING_NOTE,
+                "%s`backlog migrate` can move it: scaler %s, and every key stays%s", prefix,
+                builtin->type, changes);
+    checker->counts.movable++;
+}
+
 static void check_builtin(struct checker *checker, const struct manifest_object *object,
                           const struct yaml_tree *trigger, const char *prefix)
 {
     struct builtin builtin;
-    struct findings mistakes = {0};
-    _cleanup_(error_done) struct error missing = {0};
-    const struct finding_place place = place_in(object, trigger->line);
-    builtin_read(checker->scalers, checker->manifests, object->namespace, trigger, &builtin);
     bool has_ignored = false;
+    builtin_read(checker->scalers, checker->manifests, object->namespace, trigger, &builtin);
     if (builtin.metadata != NULL) {
         check_texts(checker, object, builtin.metadata, prefix);
         has_ignored = check_ignored(checker, object, &builtin, prefix);
     }
-    secrets_fill_in(checker->manifests, object->namespace, &builtin, &missing);
-    if (error_is_set(&missing))
-        finding_add(checker->findings, &place, FINDING_ERROR, "%s%s", prefix, error_text(&missing));
-    _cleanup_(error_done) struct error reasons = {0};
-    bool can_move = builtin_can_move(&builtin, &reasons);
-    if (can_move) {
-        const struct trigger_check check = {
-            .scalers = checker->scalers,
-            .name = object->name,
-            .namespace = object->namespace,
-            .place = place_in(object, builtin.metadata->line),
-            .prefix = "",
-            .level = FINDING_WARNING,
-            .has_authentication =
-                builtin.authentication.ref != NULL && error_is_set(&builtin.missing),
-        };
-        trigger_check(&check, &builtin.entries, &mistakes);
-    }
-    for (size_t i = 0; i < mistakes.count; i++) {
-        const struct finding_place where = place_in(object, mistakes.items[i].line);
-        finding_add(checker->findings, &where, FINDING_WARNING,
-                    "%scannot be moved to Backlog as it is: %s", prefix, mistakes.items[i].text);
-    }
-    if (!can_move && builtin.scaler != NULL)
-        finding_add(checker->findings, &place, FINDING_WARNING,
-                    "%scannot be moved to Backlog as it is: %s", prefix, error_text(&reasons));
-    else if (!can_move)
-        finding_add(checker->findings, &place, FINDING_NOTE, "%sstays with KEDA: %s", prefix,
-                    error_text(&reasons));
-    else if (mistakes.count == 0 && !has_ignored) {
-        _cleanup_(memory_free) char *changes = changes_of(&builtin);
-        finding_add(checker->findings, &place, FINDING_NOTE,
-                    "%s`backlog migrate` can move it: scaler %s, and every key stays%s", prefix,
-                    builtin.type, changes);
-        checker->counts.movable++;
-    }
+    check_secrets(checker, object, trigger, &builtin, prefix);
+    check_move(checker, object, trigger, &builtin, has_ignored, prefix);
     if (builtin.scaler != NULL && builtin.metadata != NULL)
         strategy_check(object, trigger, builtin.scaler->name, &builtin.entries, prefix,
                        checker->findings);
-    findings_done(&mistakes);
     builtin_done(&builtin);
 }
 
@@ -279,7 +295,7 @@ static void check_trigger(struct checker *checker, const struct manifest_object 
 {
     const char *type = yaml_tree_text(trigger, "type");
     _cleanup_(memory_free) char *prefix = prefix_of(trigger, index);
-    const struct finding_place place = place_in(object, trigger->line);
+    const struct finding_place place = manifest_place(object, trigger->line);
     checker->counts.triggers++;
     if (type == NULL)
         finding_add(checker->findings, &place, FINDING_ERROR,
@@ -312,7 +328,7 @@ static void check_spec(const struct checker *checker, const struct manifest_obje
     const struct yaml_tree *modifiers =
         yaml_tree_find(object->tree, "spec.advanced.scalingModifiers");
     if (modifiers != NULL && modifiers->count > 0) {
-        const struct finding_place place = place_in(object, modifiers->line);
+        const struct finding_place place = manifest_place(object, modifiers->line);
         finding_add(
             checker->findings, &place, FINDING_NOTE,
             "scalingModifiers: KEDA combines the triggers; the replicas cannot be calculated here");
@@ -323,14 +339,14 @@ static void check_spec(const struct checker *checker, const struct manifest_obje
         return;
     _cleanup_(findings_done) struct findings found = {0};
     manifest_add_error(&found, object->file->path, &error);
-    const struct finding_place place = place_in(object, found.items[0].line);
+    const struct finding_place place = manifest_place(object, found.items[0].line);
     finding_add(checker->findings, &place, FINDING_ERROR, "%s", found.items[0].text);
 }
 
 static void check_object(struct checker *checker, const struct manifest_object *object)
 {
     const struct yaml_tree *triggers = manifest_triggers(object);
-    const struct finding_place place = place_in(object, object->tree->line);
+    const struct finding_place place = manifest_place(object, object->tree->line);
     checker->counts.objects++;
     if (object->name[0] == '\0')
         finding_add(checker->findings, &place, FINDING_ERROR, "metadata.name is missing");
@@ -368,7 +384,7 @@ static void check_repeated(const struct checker *checker)
     qsort(sorted, count, sizeof(struct manifest_object *), by_name);
     for (size_t i = 1; i < count; i++) {
         const struct manifest_object *before = sorted[i - 1];
-        const struct finding_place place = place_in(sorted[i], sorted[i]->tree->line);
+        const struct finding_place place = manifest_place(sorted[i], sorted[i]->tree->line);
         if (before->file == sorted[i]->file && before->kind == sorted[i]->kind &&
             text_equal(before->label, sorted[i]->label))
             finding_add(checker->findings, &place, FINDING_WARNING,

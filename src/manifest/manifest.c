@@ -264,6 +264,12 @@ const struct manifest_object *manifests_find(const struct manifests *manifests,
     return found;
 }
 
+struct finding_place manifest_place(const struct manifest_object *object, size_t line)
+{
+    return (struct finding_place){
+        .path = object->file->path, .line = line, .object = object->label};
+}
+
 const struct yaml_tree *manifest_triggers(const struct manifest_object *object)
 {
     const struct yaml_tree *list = yaml_tree_find(object->tree, "spec.triggers");

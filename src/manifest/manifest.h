@@ -72,6 +72,9 @@ const struct manifest_object *manifests_find(const struct manifests *manifests,
 /* An error whose text begins with the path and a line, as those of the parsers, as a finding. */
 void manifest_add_error(struct findings *findings, const char *path, const struct error *error);
 
+/* Where a line of an object is, for a finding about it. */
+struct finding_place manifest_place(const struct manifest_object *object, size_t line);
+
 /* The items of spec.triggers; NULL where there is no list. */
 const struct yaml_tree *manifest_triggers(const struct manifest_object *object);
 

@@ -38,12 +38,6 @@ static bool has_duration(const struct relation *relation, const char *key, int64
            value_parse(&row, entry->value, ret_ms, &ignored);
 }
 
-static struct finding_place place_of(const struct relation *relation, size_t line)
-{
-    return (struct finding_place){
-        .path = relation->object->file->path, .line = line, .object = relation->object->label};
-}
-
 static void check_max_replicas(const struct relation *relation)
 {
     const struct entry *entry = entries_find(relation->entries, "maxReplicaCount");
@@ -52,7 +46,7 @@ static void check_max_replicas(const struct relation *relation)
     if (entry == NULL || entry->value == NULL || max < 0)
         return;
     long long value = strtoll(entry->value, &end, 10);
-    const struct finding_place place = place_of(relation, entry->line);
+    const struct finding_place place = manifest_place(relation->object, entry->line);
     if (end != entry->value && *end == '\0' && value != max)
         finding_add(relation->findings, &place, FINDING_WARNING,
                     "%smaxReplicaCount is %lld here and %" PRId64
@@ -67,14 +61,14 @@ static void check_fallback(const struct relation *relation)
     int64_t hold_ms = 0;
     bool holds = has_duration(relation, "hold", &hold_ms);
     if (fallback != NULL && !holds) {
-        const struct finding_place place = place_of(relation, fallback->line);
+        const struct finding_place place = manifest_place(relation->object, fallback->line);
         finding_add(relation->findings, &place, FINDING_WARNING,
                     "%sthe fallback takes over only after `hold`, which is an hour by default: set "
                     "hold: \"" RELATIONS_HOLD_WITH_FALLBACK "\" in the trigger",
                     relation->prefix);
     }
     if (text_equal(replicas, "0")) {
-        const struct finding_place place = place_of(relation, fallback->line);
+        const struct finding_place place = manifest_place(relation->object, fallback->line);
         finding_add(relation->findings, &place, FINDING_WARNING,
                     "%sfallback.replicas is 0: an outage of the source removes all workers",
                     relation->prefix);
@@ -82,7 +76,7 @@ static void check_fallback(const struct relation *relation)
     const struct entry *entry = entries_find(relation->entries, "hold");
     if (fallback == NULL && holds && hold_ms < MIN_HOLD_MS &&
         number(relation, "minReplicaCount", 0) == 0) {
-        const struct finding_place place = place_of(relation, entry->line);
+        const struct finding_place place = manifest_place(relation->object, entry->line);
         finding_add(relation->findings, &place, FINDING_WARNING,
                     "%shold is %s, and minReplicaCount is 0: KEDA 2.21 can remove all workers in "
                     "an outage longer than hold and cooldownPeriod together",
@@ -106,7 +100,7 @@ static void check_hold_window(const struct relation *relation)
         return;
     bool is_shorter = hold_ms < window_s * 1000;
     const struct finding_place place =
-        place_of(relation, is_set ? entry->line : window->line);
+        manifest_place(relation->object, is_set ? entry->line : window->line);
     finding_add(relation->findings, &place, is_shorter ? FINDING_WARNING : FINDING_NOTE,
                 "%sholdWindow is %s%s, and scaleDown.stabilizationWindowSeconds is %" PRId64
                 ": in an outage of the source a held value can %s: set holdWindow: \"%" PRId64
@@ -127,7 +121,7 @@ static void check_metric_type(const struct relation *relation)
     for (size_t i = 0; i < relation->entries->count; i++) {
         const struct entry *entry = &relation->entries->items[i];
         const char *value = entry->value == NULL ? "unknown" : entry->value;
-        const struct finding_place place = place_of(relation, type->line);
+        const struct finding_place place = manifest_place(relation->object, type->line);
         if (general_gives_policy(entry->key, value))
             finding_add(relation->findings, &place, FINDING_WARNING,
                         "%smetricType Value multiplies by the replicas that there are, which makes "
@@ -143,7 +137,7 @@ static void check_intervals(const struct relation *relation)
     const struct entry *entry = entries_find(relation->entries, "interval");
     if (!has_duration(relation, "interval", &interval_ms) || interval_ms <= polling_s * 1000)
         return;
-    const struct finding_place place = place_of(relation, entry->line);
+    const struct finding_place place = manifest_place(relation->object, entry->line);
     finding_add(relation->findings, &place, FINDING_WARNING,
                 "%sinterval is %s, longer than pollingInterval (%" PRId64
                 " s): KEDA gets the same reading several times",
@@ -162,7 +156,7 @@ static void check_activation(const struct relation *relation)
         if (is_job || is_idle || min == 0 || !is_activation || entry->value == NULL ||
             text_equal(entry->value, "0"))
             continue;
-        const struct finding_place place = place_of(relation, entry->line);
+        const struct finding_place place = manifest_place(relation->object, entry->line);
         finding_add(relation->findings, &place, FINDING_WARNING,
                     "%s%s has no effect: it decides between 0 replicas and 1, and minReplicaCount "
                     "is %" PRId64,
@@ -173,7 +167,7 @@ static void check_activation(const struct relation *relation)
 static void check_type(const struct relation *relation)
 {
     const struct yaml_tree *type = yaml_tree_find(relation->trigger, "type");
-    const struct finding_place place = place_of(relation, type->line);
+    const struct finding_place place = manifest_place(relation->object, type->line);
     bool is_job = relation->object->kind == MANIFEST_SCALED_JOB;
     bool is_push = text_equal(type->text, "external-push");
     if (is_job && is_push)

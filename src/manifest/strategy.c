@@ -54,9 +54,8 @@ void strategy_check(const struct manifest_object *object, const struct yaml_tree
     const char *strategy = tree == NULL || tree->text == NULL ? "default" : tree->text;
     bool repeats = text_equal(strategy, "accurate") || text_equal(strategy, "eager");
     enum in_work in_work = find_in_work(scaler, entries);
-    const struct finding_place place = {.path = object->file->path,
-                                        .line = tree == NULL ? trigger->line : tree->line,
-                                        .object = object->label};
+    const struct finding_place place =
+        manifest_place(object, tree == NULL ? trigger->line : tree->line);
     if (object->kind != MANIFEST_SCALED_JOB)
         return;
     if (text_equal(strategy, "custom"))
