@@ -60,7 +60,7 @@ void trigger_state_past(const struct trigger *trigger, const struct trigger_stat
                         struct trigger_state *ret_state);
 void trigger_state_done(struct trigger_state *state);
 
-/* The answer alone, of a call; trigger_query() came before. */
+/* The answer alone, of a call; triggers_acquire_query() came before. */
 void trigger_answer(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
                     struct answer *ret_answer);
 

@@ -51,7 +51,8 @@ void triggers_free(struct triggers *triggers);
  * The connections file has changed: takes the new connections. A trigger whose connection is not as
  * before is parsed again, when it is found or by triggers_renew(). One that was measured goes on to
  * be: by another query, which knows what the former one knew if only the credentials differ; its
- * watchers are notified by that one from then on. Where none can be had trigger_query() says why.
+ * watchers are notified by that one from then on. Where none can be had triggers_acquire_query()
+ * says why.
  */
 void triggers_set_connections(struct triggers *triggers, struct connections *connections);
 
@@ -102,9 +103,10 @@ struct trigger *triggers_next(struct triggers *triggers);
  * hh.next. */
 struct trigger *triggers_behind(const struct triggers *triggers, uint64_t id);
 
-/* The trigger's query, from now on measured. Fails with the mistakes, or where a limit is reached.
- */
-bool trigger_query(struct triggers *triggers, struct trigger *trigger, struct query **ret_query,
-                   struct error *error);
+/* The trigger's query, from now on measured, and its watchers are notified. Where the trigger's
+ * last answers were none its credentials are read again. Fails with the mistakes, or where a limit
+ * is reached. */
+bool triggers_acquire_query(struct triggers *triggers, struct trigger *trigger,
+                            struct query **ret_query, struct error *error);
 
 #endif

@@ -178,7 +178,7 @@ static void they_count_as_inline_connections(void **state)
     struct trigger *two = FIND("scaler", "fake", "connectionName", "two", "queueName", "7");
     set_secret("shop", OWN_YAML "  two: {scaler: fake, source: there}\n");
     query_of(one);
-    assert_false(trigger_query(triggers, two, &query, &error));
+    assert_false(triggers_acquire_query(triggers, two, &query, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
     for (int i = 0; i < 3; i++) {
         _cleanup_(memory_free) char *yaml =
@@ -188,7 +188,7 @@ static void they_count_as_inline_connections(void **state)
         set_secret("shop", yaml);
         assert_non_null(one->query);
     }
-    assert_false(trigger_query(triggers, two, &query, &error));
+    assert_false(triggers_acquire_query(triggers, two, &query, &error));
     set_secret("shop", "connections:\n  two: {scaler: fake, source: there}\n");
     assert_null(one->query);
     query_of(two);

@@ -323,7 +323,7 @@ static size_t doubts_after(struct trigger *trigger, int64_t ms)
     _cleanup_(error_done) struct error error = {0};
     struct query *query;
     trigger->doubted_ms -= ms;
-    assert_false(trigger_query(triggers, trigger, &query, &error));
+    assert_false(triggers_acquire_query(triggers, trigger, &query, &error));
     return doubts;
 }
 

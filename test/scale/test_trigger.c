@@ -169,7 +169,7 @@ a_limit_on_inline_connections_is_an_error_and_an_expired_trigger_makes_room(void
     query_of(FIND(GOOD));
     query_of(FIND(ORDERS));
     struct trigger *other = FIND("scaler", "fake", "source", "b", "queueName", "7");
-    assert_false(trigger_query(triggers, other, &query, &error));
+    assert_false(triggers_acquire_query(triggers, other, &query, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
     triggers_expire(triggers, 1000);
     query_of(FIND("scaler", "fake", "source", "b", "queueName", "7"));
@@ -580,7 +580,7 @@ static void a_trigger_with_mistakes_is_never_measured(void **state)
     (void)state;
     _cleanup_(error_done) struct error error = {0};
     struct query *query = NULL;
-    assert_false(trigger_query(triggers, FIND("scaler", "fake"), &query, &error));
+    assert_false(triggers_acquire_query(triggers, FIND("scaler", "fake"), &query, &error));
     assert_int_equal(error.code, ERROR_INVALID);
     struct engine_stats stats;
     engine_stats(engine, &stats);

@@ -73,7 +73,7 @@ bool scaler_call_find_query(struct scaler_call *call, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     struct query *query;
-    if (trigger_query(scaler_call_shared(call)->triggers, call->trigger, &query, &error))
+    if (triggers_acquire_query(scaler_call_shared(call)->triggers, call->trigger, &query, &error))
         return true;
     if (!call->is_stream && call->trigger->awaits_secret)
         return true; /* it waits as for a measurement */
