@@ -6,39 +6,17 @@
 
 #include <stdlib.h>
 
-/* A turn of the server is over in milliseconds. */
-enum { HAND_OVER_MS = 2000 };
-
 struct kubernetes_credentials {
     struct informer *informer; /* borrowed */
     struct trigger_credentials *all;
     bool reads_hpas;
-    struct loop_calls *loop_calls;
-    struct external_scaler *scaler;
+    struct hand_over to;
 };
-
-struct hand_over {
-    struct external_scaler *scaler;
-    const char *key;
-    size_t length;
-    struct credentials *credentials;
-    bool is_used;
-};
-
-static void hand_over(void *context)
-{
-    struct hand_over *it = context;
-    it->is_used =
-        external_scaler_set_credentials(it->scaler, it->key, it->length, TAKE(it->credentials));
-}
 
 static bool changed(void *context, const char *key, size_t length, struct credentials *credentials)
 {
     const struct kubernetes_credentials *it = context;
-    struct hand_over handed = {it->scaler, key, length, credentials, false};
-    bool is_done = loop_calls_run(it->loop_calls, hand_over, &handed, HAND_OVER_MS);
-    credentials_free(handed.credentials);
-    return is_done && handed.is_used;
+    return hand_over_credentials(&it->to, key, length, credentials);
 }
 
 struct kubernetes_credentials *kubernetes_credentials_new(struct informer *informer,
@@ -59,10 +37,9 @@ struct kubernetes_credentials *kubernetes_credentials_new(struct informer *infor
 }
 
 void kubernetes_credentials_hand_to(struct kubernetes_credentials *credentials,
-                                    struct loop_calls *loop_calls, struct external_scaler *scaler)
+                                    const struct hand_over *to)
 {
-    credentials->loop_calls = loop_calls;
-    credentials->scaler = scaler;
+    credentials->to = *to;
 }
 
 /* ---- for the triggers ---- */

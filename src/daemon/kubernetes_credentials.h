@@ -8,10 +8,9 @@
 #define BACKLOG_DAEMON_KUBERNETES_CREDENTIALS_H
 
 #include "base/text.h"
+#include "daemon/hand_over.h"
 #include "kubernetes/informer.h"
 #include "scale/connections/own_credentials.h"
-#include "serve/services/external_scaler.h"
-#include "serve/services/loop_call.h"
 
 #include <stdbool.h>
 
@@ -25,7 +24,7 @@ struct kubernetes_credentials *kubernetes_credentials_new(struct informer *infor
 
 /* Where news go. Before the informer is started. */
 void kubernetes_credentials_hand_to(struct kubernetes_credentials *credentials,
-                                    struct loop_calls *loop_calls, struct external_scaler *scaler);
+                                    const struct hand_over *to);
 
 /* For the triggers: the hooks alone. NULL: none. */
 struct own_credentials_settings kubernetes_credentials_hooks(struct kubernetes_credentials *it);

@@ -11,29 +11,12 @@
 
 #include <stdlib.h>
 
-/* A turn of the server is over in milliseconds. */
-enum { HAND_OVER_MS = 2000 };
-
 enum { MAX_LOGGED = 20 };
 
 struct kubernetes_secrets {
     struct secret_watcher *watcher;
-    struct loop_calls *loop_calls;
-    struct external_scaler *scaler;
+    struct hand_over to;
 };
-
-struct hand_over {
-    struct external_scaler *scaler;
-    const char *namespace;
-    struct connections *connections;
-    const struct error *failure;
-};
-
-static void hand_over(void *context)
-{
-    struct hand_over *it = context;
-    external_scaler_set_secret(it->scaler, it->namespace, TAKE(it->connections), it->failure);
-}
 
 /* A team's Secret may have ten thousand mistakes, and the log is everybody's. */
 static void log_invalid(const char *namespace, const struct connections *connections)
@@ -54,14 +37,11 @@ static bool changed(void *context, const char *namespace, struct connections *co
                     const struct error *failure)
 {
     const struct kubernetes_secrets *secrets = context;
-    struct hand_over it = {secrets->scaler, namespace, connections, failure};
     if (connections != NULL) {
         named_check(connections, scaler_list);
         log_invalid(namespace, connections);
     }
-    bool is_done = loop_calls_run(secrets->loop_calls, hand_over, &it, HAND_OVER_MS);
-    connections_free(it.connections);
-    return is_done;
+    return hand_over_secret(&secrets->to, namespace, connections, failure);
 }
 
 struct kubernetes_secrets *kubernetes_secrets_new(struct informer *informer)
@@ -76,11 +56,9 @@ struct kubernetes_secrets *kubernetes_secrets_new(struct informer *informer)
     return secrets;
 }
 
-void kubernetes_secrets_hand_to(struct kubernetes_secrets *secrets, struct loop_calls *loop_calls,
-                                struct external_scaler *scaler)
+void kubernetes_secrets_hand_to(struct kubernetes_secrets *secrets, const struct hand_over *to)
 {
-    secrets->loop_calls = loop_calls;
-    secrets->scaler = scaler;
+    secrets->to = *to;
 }
 
 void kubernetes_secrets_follow(void *context, const char *namespace, bool is_wanted)

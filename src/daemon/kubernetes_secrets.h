@@ -8,10 +8,9 @@
 #define BACKLOG_DAEMON_KUBERNETES_SECRETS_H
 
 #include "base/text.h"
+#include "daemon/hand_over.h"
 #include "kubernetes/informer.h"
 #include "scale/connections/namespace_secrets.h"
-#include "serve/services/external_scaler.h"
-#include "serve/services/loop_call.h"
 
 #include <stdbool.h>
 
@@ -21,8 +20,7 @@ struct kubernetes_secrets;
 struct kubernetes_secrets *kubernetes_secrets_new(struct informer *informer);
 
 /* Where news go. Before the informer is started. */
-void kubernetes_secrets_hand_to(struct kubernetes_secrets *secrets, struct loop_calls *loop_calls,
-                                struct external_scaler *scaler);
+void kubernetes_secrets_hand_to(struct kubernetes_secrets *secrets, const struct hand_over *to);
 
 /* For the triggers (scale/connections/namespace_secrets.h); `context` is the secrets. */
 void kubernetes_secrets_follow(void *context, const char *namespace, bool is_wanted);

@@ -12,9 +12,6 @@
 
 #include <stdlib.h>
 
-/* A turn of the server is over in milliseconds. One that has ended takes none. */
-enum { HAND_OVER_MS = 10000 };
-
 struct reload {
     const char *path;
     bool is_strict;
@@ -116,30 +113,7 @@ void reload_end(struct reload *reload)
     free(reload);
 }
 
-struct hand_over {
-    struct external_scaler *scaler;
-    struct connections *connections;
-};
-
-static void hand_over(void *context)
-{
-    struct hand_over *it = context;
-    external_scaler_set_connections(it->scaler, it->connections);
-    it->connections = NULL;
-}
-
-static bool give(struct reload *reload, struct connections **connections,
-                 struct loop_calls *loop_calls, struct external_scaler *scaler, struct error *error)
-{
-    struct hand_over it = {scaler, *connections};
-    loop_calls_run(loop_calls, hand_over, &it, HAND_OVER_MS);
-    *connections = it.connections;
-    return it.connections == NULL ||
-           error_unavailable(error, "event loop not responding: cannot load %s", reload->path);
-}
-
-void reload_check(struct reload *reload, bool is_requested, struct loop_calls *loop_calls,
-                  struct external_scaler *scaler)
+void reload_check(struct reload *reload, bool is_requested, const struct hand_over *to)
 {
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(free_connections) struct connections *connections = NULL;
@@ -163,7 +137,8 @@ void reload_check(struct reload *reload, bool is_requested, struct loop_calls *l
         return;
     log_new_invalid(connections, reload->in_use);
     const struct connections *loaded = connections;
-    if (!give(reload, &connections, loop_calls, scaler, &error)) {
+    if (!hand_over_connections(to, TAKE(connections))) {
+        error_unavailable(&error, "event loop not responding: cannot load %s", reload->path);
         retry_failed(&reload->retry, &error, "retrying", now_ms);
         return;
     }

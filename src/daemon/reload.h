@@ -11,9 +11,8 @@
 
 #include "base/error.h"
 #include "config/connections.h"
+#include "daemon/hand_over.h"
 #include "daemon/reload_stats.h"
-#include "serve/services/external_scaler.h"
-#include "serve/services/loop_call.h"
 
 #include <stdbool.h>
 
@@ -30,7 +29,6 @@ const struct reload_stats *reload_stats_of(const struct reload *reload);
 
 /* Reads the file again, where it or one of those that it names has changed, `is_requested`, or some
  * time after that failed. The server uses the new content once its loop has run the call. */
-void reload_check(struct reload *reload, bool is_requested, struct loop_calls *loop_calls,
-                  struct external_scaler *scaler);
+void reload_check(struct reload *reload, bool is_requested, const struct hand_over *to);
 
 #endif

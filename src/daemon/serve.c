@@ -130,10 +130,11 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
         .max_streams = (size_t)flags->max_streams,
     });
 
+    const struct hand_over to = {parts->loop_calls, parts->triggers};
     if (parts->secrets != NULL)
-        kubernetes_secrets_hand_to(parts->secrets, parts->loop_calls, parts->scaler);
+        kubernetes_secrets_hand_to(parts->secrets, &to);
     if (parts->credentials != NULL)
-        kubernetes_credentials_hand_to(parts->credentials, parts->loop_calls, parts->scaler);
+        kubernetes_credentials_hand_to(parts->credentials, &to);
     if (parts->informer != NULL)
         informer_start(parts->informer);
     const struct rpc_service *scaler = external_scaler_service(parts->scaler);
@@ -422,6 +423,7 @@ static int main_loop(const struct parts *parts, const sigset_t *signals, enum lo
     int64_t turn_ms = SECOND_MS;
     int64_t checked_ms = 0;
     int looks = 0;
+    const struct hand_over to = {parts->loop_calls, parts->triggers};
     struct trim queries;
     trim_init(&queries);
     for (;;) {
@@ -436,7 +438,7 @@ static int main_loop(const struct parts *parts, const sigset_t *signals, enum lo
         if (number < 0 && turn_ms < SECOND_MS && clock_now_ms() - checked_ms < SECOND_MS)
             continue;
         checked_ms = clock_now_ms();
-        reload_check(parts->reload, number == SIGHUP, parts->loop_calls, parts->scaler);
+        reload_check(parts->reload, number == SIGHUP, &to);
         certificates_check(parts->certificates, number == SIGHUP, parts->server);
         trim_memory(parts->engine, &queries);
         end_if_stuck(parts, &looks);

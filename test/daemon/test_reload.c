@@ -1,5 +1,4 @@
-/* Handing connections over to a loop that may not respond: the loop and what it runs are this
- * file's. */
+/* Handing connections over to a loop that may not respond: the loop is this file's. */
 #include "daemon/reload.h"
 
 #include "base/memory.h"
@@ -23,22 +22,13 @@ static const char two[] = "connections:\n  orders: {scaler: redis, address: 'red
 static bool loop_responds;
 static struct connections *in_use;
 
-bool loop_calls_run(struct loop_calls *loop_calls, void (*run)(void *context), void *context,
-                    int64_t timeout_ms)
+bool hand_over_connections(const struct hand_over *to, struct connections *connections)
 {
-    (void)loop_calls;
-    assert_true(timeout_ms > 0);
+    (void)to;
+    connections_free(loop_responds ? in_use : connections);
     if (loop_responds)
-        run(context);
+        in_use = connections;
     return loop_responds;
-}
-
-void external_scaler_set_connections(struct external_scaler *scaler,
-                                     struct connections *connections)
-{
-    (void)scaler;
-    connections_free(in_use);
-    in_use = connections;
 }
 
 struct fixture {
@@ -94,7 +84,7 @@ static int times_logged(const struct fixture *fixture, const char *words)
 static void expect_reload(const struct fixture *fixture, bool responds, bool is_requested)
 {
     loop_responds = responds;
-    reload_check(fixture->reload, is_requested, NULL, NULL);
+    reload_check(fixture->reload, is_requested, NULL);
 }
 
 static void what_the_loop_did_not_take_is_handed_over_later(void **state)

@@ -10,9 +10,9 @@
 
 const char *connection_name;
 struct engine *engine;
-struct external_scaler *scaler;
 const struct service *service;
-static struct triggers *triggers;
+struct triggers *triggers;
+static struct external_scaler *scaler;
 static struct services *services;
 
 static void note_read(struct call *call)

@@ -24,8 +24,8 @@ static const int64_t heartbeat_ms = 200;
 /* That the next calls name; NULL: they bring one of their own. */
 extern const char *connection_name;
 extern struct engine *engine;
-extern struct external_scaler *scaler;
 extern const struct service *service;
+extern struct triggers *triggers;
 
 int set_up(void **state);
 int tear_down(void **state);

@@ -14,7 +14,7 @@ static void set_connections(const char *yaml)
     _cleanup_(error_done) struct error error = {0};
     struct connections *connections = NULL;
     assert_true(connections_from_text(yaml, strlen(yaml), "test", ".", &connections, &error));
-    external_scaler_set_connections(scaler, connections);
+    triggers_set_connections(triggers, connections);
 }
 
 static void a_stream_lives_through_every_change_of_its_connection(void **state)

@@ -239,25 +239,6 @@ struct external_scaler *external_scaler_new(const struct external_scaler_setting
     return scaler;
 }
 
-void external_scaler_set_connections(struct external_scaler *scaler,
-                                     struct connections *connections)
-{
-    triggers_set_connections(scaler->calls.triggers, connections);
-}
-
-void external_scaler_set_secret(struct external_scaler *scaler, const char *namespace,
-                                struct connections *connections, const struct error *failure)
-{
-    triggers_set_secret(scaler->calls.triggers, namespace, connections, failure);
-}
-
-bool external_scaler_set_credentials(struct external_scaler *scaler, const char *identity,
-                                     size_t length, struct credentials *credentials)
-{
-    return triggers_set_credentials(scaler->calls.triggers, identity, length, credentials,
-                                    clock_now_ms());
-}
-
 static void write_policies(const struct triggers *triggers, struct text *page)
 {
     static const char statuses[] = "backlog_trigger_consumers";

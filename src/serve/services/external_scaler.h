@@ -6,7 +6,6 @@
 #ifndef BACKLOG_SERVE_SERVICES_EXTERNAL_SCALER_H
 #define BACKLOG_SERVE_SERVICES_EXTERNAL_SCALER_H
 
-#include "config/connections.h"
 #include "measure/engine.h"
 #include "scale/triggers.h"
 #include "serve/services/loop_call.h"
@@ -25,19 +24,6 @@ struct external_scaler_settings {
 
 struct external_scaler *external_scaler_new(const struct external_scaler_settings *settings);
 void external_scaler_free(struct external_scaler *scaler);
-
-/* Under the turn lock, as an call: the connections file has changed. Calls that wait and open
- * streams go on with what their triggers call now, within some turns. Takes the connections. */
-void external_scaler_set_connections(struct external_scaler *scaler,
-                                     struct connections *connections);
-
-/* The same of one namespace's Secret (triggers_set_secret()). */
-void external_scaler_set_secret(struct external_scaler *scaler, const char *namespace,
-                                struct connections *connections, const struct error *failure);
-
-/* The same of one trigger (triggers_set_credentials()). */
-bool external_scaler_set_credentials(struct external_scaler *scaler, const char *identity,
-                                     size_t length, struct credentials *credentials);
 
 /* Under the turn lock: its counters, in Prometheus' format. */
 void external_scaler_write_metrics(const struct external_scaler *scaler, struct text *page);

@@ -1,0 +1,65 @@
+#include "daemon/hand_over.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+/* A turn of the server is over in milliseconds. One that has ended takes none. The thread of the
+ * informer has more to do than to wait. */
+enum { FILE_MS = 10 * 1000, INFORMER_MS = 2 * 1000 };
+
+struct handed_connections {
+    struct triggers *triggers;
+    const char *namespace; /* of a Secret; NULL: they are those of the file */
+    struct connections *connections;
+    const struct error *failure;
+};
+
+static void set_connections(void *context)
+{
+    struct handed_connections *it = context;
+    if (it->namespace == NULL)
+        triggers_set_connections(it->triggers, TAKE(it->connections));
+    else
+        triggers_set_secret(it->triggers, it->namespace, TAKE(it->connections), it->failure);
+}
+
+bool hand_over_connections(const struct hand_over *to, struct connections *connections)
+{
+    struct handed_connections it = {to->triggers, NULL, connections, NULL};
+    bool is_done = loop_calls_run(to->loop_calls, set_connections, &it, FILE_MS);
+    connections_free(it.connections);
+    return is_done;
+}
+
+bool hand_over_secret(const struct hand_over *to, const char *namespace,
+                      struct connections *connections, const struct error *failure)
+{
+    struct handed_connections it = {to->triggers, namespace, connections, failure};
+    bool is_done = loop_calls_run(to->loop_calls, set_connections, &it, INFORMER_MS);
+    connections_free(it.connections);
+    return is_done;
+}
+
+struct handed_credentials {
+    struct triggers *triggers;
+    const char *identity;
+    size_t length;
+    struct credentials *credentials;
+    bool is_used;
+};
+
+static void set_credentials(void *context)
+{
+    struct handed_credentials *it = context;
+    it->is_used = triggers_set_credentials(it->triggers, it->identity, it->length,
+                                           TAKE(it->credentials), clock_now_ms());
+}
+
+bool hand_over_credentials(const struct hand_over *to, const char *identity, size_t length,
+                           struct credentials *credentials)
+{
+    struct handed_credentials it = {to->triggers, identity, length, credentials, false};
+    bool is_done = loop_calls_run(to->loop_calls, set_credentials, &it, INFORMER_MS);
+    credentials_free(it.credentials);
+    return is_done && it.is_used;
+}
