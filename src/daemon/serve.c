@@ -10,18 +10,18 @@
 #include "base/text.h"
 #include "cli/flags.h"
 #include "config/connections.h"
+#include "daemon/agent_memory.h"
 #include "daemon/certificates.h"
 #include "daemon/http_port.h"
 #include "daemon/kubernetes_credentials.h"
 #include "daemon/kubernetes_secrets.h"
 #include "daemon/peers.h"
 #include "daemon/reload.h"
-#include "daemon/serve_flags.h"
+#include "daemon/serve_check.h"
+#include "daemon/watchdog.h"
 #include "daemon/workers.h"
 #include "kubernetes/api.h"
 #include "kubernetes/informer.h"
-#include "kubernetes/worker.h"
-#include "measure/agent/process.h"
 #include "measure/engine.h"
 #include "scale/triggers.h"
 #include "serve/services/external_scaler.h"
@@ -31,7 +31,6 @@
 #include "serve/transport/transport.h"
 
 #include <malloc.h>
-#include <math.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -192,69 +191,11 @@ static void free_parts(struct parts *parts)
     certificates_end(parts->certificates);
 }
 
-static struct server_options server_options_of(const struct serve_flags *flags)
-{
-    return (struct server_options){
-        .max_message_bytes = (size_t)flags->max_message_bytes,
-        .ping_interval_ms = flags->ping_ms,
-        .max_connections = (size_t)flags->max_clients,
-        .max_peer_connections = (size_t)flags->max_clients_per_peer,
-        .max_streams = (size_t)flags->max_streams,
-        .max_connection_age_ms = flags->max_connection_age_ms,
-        .limits = flags->client_limits.items,
-        .limit_count = flags->client_limits.count,
-    };
-}
-
-static const struct transport *transport_of(const struct serve_flags *flags)
-{
-    return transport_find(transport_names[flags->transport]);
-}
-
-/* Settings that are valid, and yet cannot work together as one expects. */
-static void warn_of_inconsistencies(const struct serve_flags *flags)
-{
-    enum { KEDA_COOLDOWN_MS = 300000, KEDA_POLLING_MS = 30000 };
-    if (flags->call_deadline_ms < flags->measure_deadline_ms)
-        log_warning("--call-deadline is below --measure-deadline: a call fails although its first "
-                    "measurement may still succeed");
-    if (flags->heartbeat_ms > KEDA_COOLDOWN_MS)
-        log_warning("--heartbeat is above %d s, KEDA's default cooldownPeriod: a ScaledObject that "
-                    "is active may be "
-                    "scaled to 0 between two pushes",
-                    KEDA_COOLDOWN_MS / 1000);
-    if (flags->forget_ms < KEDA_POLLING_MS)
-        log_warning("--forget is below %d s, KEDA's default pollingInterval: triggers are dropped "
-                    "between two calls, with the reading that --hold would answer",
-                    KEDA_POLLING_MS / 1000);
-    if (flags->grace_ms < flags->call_deadline_ms)
-        log_warning("--grace is below --call-deadline: calls in progress may be cancelled at "
-                    "shutdown");
-    if (flags->max_inline > flags->max_connections / 2)
-        log_warning(
-            "--max-inline is above half of --max-connections: a namespace has at most as many "
-            "connections as it leaves to others");
-    if (flags->isolate_all && flags->max_isolated < flags->max_connections)
-        log_warning("--isolate-all: of --max-connections %lld only --max-isolated %lld can be made",
-                    (long long)flags->max_connections, (long long)flags->max_isolated);
-    bool has_authentications = flags->kubernetes && flags->kubernetes_allow_authentications;
-    if (flags->kubernetes_cluster_authentications != NULL && !flags->kubernetes)
-        log_warning("--kubernetes-cluster-authentications without --kubernetes has no effect");
-    if (flags->kubernetes_allow_authentications && !flags->kubernetes)
-        log_warning("--kubernetes-allow-authentications without --kubernetes has no effect");
-    if (flags->kubernetes_hpa && !flags->kubernetes)
-        log_warning("--kubernetes-hpa without --kubernetes has no effect");
-    if (flags->deny_inline && flags->config == NULL && !flags->kubernetes_secrets &&
-        !has_authentications)
-        log_warning("--deny-inline-connections without --config or --kubernetes-secrets: every "
-                    "trigger is refused");
-}
-
 static void log_configuration(const struct command_line *line)
 {
     _cleanup_(memory_free) char *effective = flags_effective(line);
     log_info("configuration: %s", effective);
-    warn_of_inconsistencies(line->flags);
+    serve_warn(line->flags);
 }
 
 /* Before the first call comes. */
@@ -305,13 +246,13 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
         return false;
     make_parts(flags, interval_is_set, connections, parts);
 
-    struct server_options options = server_options_of(flags);
+    struct server_options options = serve_server_options(flags);
     _cleanup_(memory_free) char *listen = listen_whole(flags->listen);
     options.listen = listen;
     options.tls = certificates_files(parts->certificates);
     options.client_rule = certificates_rule(parts->certificates);
     request_from_peers(flags, parts);
-    if (!server_start(transport_of(flags), &options, services_hooks(parts->services),
+    if (!server_start(serve_transport(flags), &options, services_hooks(parts->services),
                       &parts->server, error))
         return false;
     atomic_store(&wakeable, parts->server);
@@ -365,26 +306,7 @@ static void trim_memory(struct engine *engine, struct trim *queries)
 
 enum { LARGE_BYTES = 128 << 10 };
 
-enum { SECOND_MS = 1000, OFTEN_MS = 100, VERY_OFTEN_MS = 20 };
-
-/* What agents may take until the server looks again, and the kernel has for sockets and files, in
- * bytes. */
-static const double reserve = 96 << 20;
-
-/* Returns when to look again. */
-static int64_t bound_agents(double container_bytes)
-{
-    double used = 0;
-    if (!isfinite(container_bytes))
-        return SECOND_MS;
-    double max = fmax(container_bytes - reserve, container_bytes / 2);
-    size_t killed = agent_processes_keep_below(max, &used);
-    if (killed > 0)
-        log_warning("the server and its agent processes used more than %.0f MiB of the container's "
-                    "%.0f: %zu agents of those who have the most were ended, and are started again",
-                    max / (1 << 20), container_bytes / (1 << 20), killed);
-    return killed > 0 || used > max - reserve ? VERY_OFTEN_MS : OFTEN_MS;
-}
+enum { SECOND_MS = 1000 };
 
 /* Between debug and what the flag says; where that is debug, info. Agents follow with their next
  * tasks. */
@@ -397,32 +319,13 @@ static void toggle_debug(enum log_level usual)
     log_set_level(next);
 }
 
-static void do_nothing(void *context)
-{
-    (void)context;
-}
-
-/* Whoever calls a server whose loop stands still waits for as long as it does: KEDA's polls have no
- * deadline. Counted in looks, not in time, so that a machine that was asleep is none. */
-static void end_if_stuck(const struct parts *parts, int *looks)
-{
-    enum { MAX_LOOKS = 10 }; /* of a second each, and what is between them */
-    *looks = loop_calls_run(parts->loop_calls, do_nothing, NULL, SECOND_MS) ? 0 : *looks + 1;
-    if (*looks < MAX_LOOKS)
-        return;
-    log_error("the event loop has not responded for at least %d s: ending, so that callers go "
-              "elsewhere",
-              MAX_LOOKS);
-    _exit(EXIT_FAILURE);
-}
-
 /* Until SIGTERM or SIGINT, which it returns. */
 static int main_loop(const struct parts *parts, const sigset_t *signals, enum log_level usual)
 {
     double container_bytes = process_memory_limit("/sys/fs/cgroup");
     int64_t turn_ms = SECOND_MS;
     int64_t checked_ms = 0;
-    int looks = 0;
+    struct watchdog watchdog = {.loop_calls = parts->loop_calls};
     const struct hand_over to = {parts->loop_calls, parts->triggers};
     struct trim queries;
     trim_init(&queries);
@@ -434,14 +337,14 @@ static int main_loop(const struct parts *parts, const sigset_t *signals, enum lo
             return number;
         if (number == SIGUSR1)
             toggle_debug(usual);
-        turn_ms = bound_agents(container_bytes);
+        turn_ms = agent_memory_bound(container_bytes, SECOND_MS);
         if (number < 0 && turn_ms < SECOND_MS && clock_now_ms() - checked_ms < SECOND_MS)
             continue;
         checked_ms = clock_now_ms();
         reload_check(parts->reload, number == SIGHUP, &to);
         certificates_check(parts->certificates, number == SIGHUP, parts->server);
         trim_memory(parts->engine, &queries);
-        end_if_stuck(parts, &looks);
+        watchdog_check(&watchdog, SECOND_MS);
     }
 }
 
@@ -493,48 +396,6 @@ static int run_serve(const struct command_line *line, struct error *error)
     return parts.exit_status;
 }
 
-/* Before anything is made: the C core takes 443 for a port that is missing, without an error. */
-static void check_address(const char *flag, const char *address, struct text *mistakes)
-{
-    if (address != NULL && !listen_is_address(address))
-        command_mistake(
-            mistakes,
-            "--%s \"%s\" must be HOST:PORT or :PORT, such as [::]:9090, the port at most "
-            "65535",
-            flag, address);
-}
-
-static void check_workers(const struct serve_flags *flags, struct text *mistakes)
-{
-    for (size_t i = 0; i < flags->workers.count; i++)
-        if (!worker_is_name(flags->workers.items[i]))
-            command_mistake(mistakes,
-                            "--workers \"%s\" must be the name of a namespace: lower case, digits "
-                            "and -",
-                            flags->workers.items[i]);
-    if (flags->workers.count > 0 && flags->http == NULL)
-        command_mistake(mistakes, "--workers needs --http, which shows them");
-}
-
-static void check_serve(const struct command_line *line, struct text *mistakes)
-{
-    const struct serve_flags *flags = line->flags;
-    const struct server_options options = server_options_of(flags);
-    _cleanup_(error_done) struct error error = {0};
-    check_address("listen", flags->listen, mistakes);
-    check_address("http", flags->http, mistakes);
-    check_address("probes", flags->probes, mistakes);
-    check_workers(flags, mistakes);
-    if (flags->http_token_file != NULL && flags->http == NULL)
-        command_mistake(mistakes, "--http-token-file needs --http, which asks for it");
-    if (!peers_check(&flags->peers, &error))
-        command_mistake(mistakes, "%s", error_text(&error));
-    error_done(&error);
-    certificates_check_flags(&flags->tls, mistakes);
-    if (!transport_of(flags)->check(&options, &error))
-        command_mistake(mistakes, "%s", error_text(&error));
-}
-
 const struct command command_serve = {
     .name = "serve",
     .is_server = true,
@@ -557,6 +418,6 @@ const struct command command_serve = {
     .flags = serve_flags,
     .flags_size = sizeof(struct serve_flags),
     .topic = {"help-limits", "what one client may do on the wire", serve_write_limits},
-    .check = check_serve,
+    .check = serve_check,
     .run = run_serve,
 };

@@ -1,0 +1,26 @@
+#include "daemon/agent_memory.h"
+
+#include "base/log.h"
+#include "measure/agent/process.h"
+
+#include <math.h>
+#include <stddef.h>
+
+/* What agents may take until the server looks again, and the kernel has for sockets and files, in
+ * bytes. */
+static const double reserve = 96 << 20;
+
+int64_t agent_memory_bound(double container_bytes, int64_t usual_ms)
+{
+    enum { OFTEN_MS = 100, VERY_OFTEN_MS = 20 };
+    double used = 0;
+    if (!isfinite(container_bytes))
+        return usual_ms;
+    double max = fmax(container_bytes - reserve, container_bytes / 2);
+    size_t killed = agent_processes_keep_below(max, &used);
+    if (killed > 0)
+        log_warning("the server and its agent processes used more than %.0f MiB of the container's "
+                    "%.0f: %zu agents of those who have the most were ended, and are started again",
+                    max / (1 << 20), container_bytes / (1 << 20), killed);
+    return killed > 0 || used > max - reserve ? VERY_OFTEN_MS : OFTEN_MS;
+}
