@@ -33,6 +33,7 @@ typedef const char *redis_key_of(const struct task *task);
 
 struct redis_cluster {
     struct redis_server like; /* the login and the TLS context of all */
+    struct redis_channels channels;
     struct redis_discovery discovery;
     struct redis_slot_map *map;
     uint8_t moves[REDIS_SLOTS];   /* of a slot's owner since the map was read */

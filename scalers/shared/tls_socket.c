@@ -25,7 +25,8 @@ SSL_CTX *tls_context_new(const struct tls_options *options, struct error *error)
         error_set(error, ERROR_INTERNAL, "OpenSSL made no context");
         return NULL;
     }
-    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                  SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_verify(context, options->unsafe ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
     if (tls_configure(context, options, error))

@@ -129,10 +129,7 @@ int feed_wait_ms(struct feed *feed, int64_t deadline_ms)
 
 bool feed_wait(struct feed *feed, struct pollfd *descriptors, size_t count, int64_t deadline_ms)
 {
-    enum { MAX_DESCRIPTORS = 16 };
-    struct pollfd all[MAX_DESCRIPTORS + 1];
-    if (count > MAX_DESCRIPTORS)
-        abort();
+    _cleanup_(memory_free) struct pollfd *all = memory_array(count + 1, sizeof(*all));
     for (size_t i = 0; i < count; i++)
         all[i] = descriptors[i];
     all[count] = (struct pollfd){.fd = feed_descriptor(feed), .events = POLLIN};

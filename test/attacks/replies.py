@@ -4,6 +4,7 @@ hostile ones. test/protocol/test_replies.py plays each of them to a server, and 
 A script is a function of a Wire, and has one connection to itself: it ends when it returns, or the client hangs up.
 """
 
+import binascii
 import itertools
 import json
 import struct
@@ -109,6 +110,31 @@ REDIS_HOSTILE = [
     redis_hostile("replies without end", b":1\r\n"),
     redis_hostile("messages without end", b"*3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$1\r\nx\r\n"),
 ]
+
+
+REDIS_NODES = 64
+
+
+def redis_node_range(node):
+    return range(node * 16384 // REDIS_NODES, (node + 1) * 16384 // REDIS_NODES)
+
+
+def redis_node_slots(node, port):
+    slots, host = redis_node_range(node), b"127.0.0.%d" % (node + 1)
+    return b"*3\r\n:%d\r\n:%d\r\n*2\r\n$%d\r\n%s\r\n:%d\r\n" % (slots[0], slots[-1], len(host), host, port)
+
+
+def redis_node(wire):
+    """One of a Redis Cluster of REDIS_NODES masters, which have the same port."""
+    port = wire.connection.getsockname()[1]
+    replies = {"CLUSTER": b"*%d\r\n" % REDIS_NODES + b"".join(redis_node_slots(node, port) for node in range(REDIS_NODES)),
+               "ROLE": b"*1\r\n$6\r\nmaster\r\n", **REDIS_COUNTS}
+    for words in redis_commands(wire):
+        wire.send(replies.get(words[0], b"+OK\r\n"))
+
+
+def redis_key_of(node):
+    return next(key for key in map(str, itertools.count()) if binascii.crc_hqx(key.encode(), 0) % 16384 in redis_node_range(node))
 
 
 # ---- HTTP ----
@@ -614,6 +640,12 @@ def source(name, trigger, good, hostile, **others):
 def redis_trigger(port, number, user="a"):
     return {"scaler": "redis", "address": f"127.0.0.1:{port}", "username": user, "password": "x", "listName": f"l{number}",
             "listLength": "5"}
+
+
+def cluster_trigger(port, number, user="a"):
+    """Of a list that node `number` has."""
+    return {"scaler": "redis-cluster", "addresses": f"127.0.0.1:{port}", "username": user, "password": "x",
+            "listName": redis_key_of(number), "listLength": "5", "brokerTls": "enable", "brokerUnsafeSsl": "true"}
 
 
 def stream_trigger(port, number, user="a"):

@@ -30,18 +30,20 @@ class Outcome:
 
 class Peer:
     """A source, in a process of its own. With `cuts`, each connection is sent as many bytes as the next of these says, and
-    then nothing. With `tls` (an ssl.SSLContext) it speaks that first."""
+    then nothing. With `tls` (an ssl.SSLContext) it speaks that first. `hosts`: it is 127.0.0.1, 127.0.0.2 and so on."""
 
-    def __init__(self, script, cuts=None, tls=None):
+    def __init__(self, script, cuts=None, tls=None, hosts=1):
         self.script, self.cuts, self.tls = script, cuts, tls
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self.port = self.listener.getsockname()[1]
+        self.listeners = [socket.create_server(("127.0.0.1", 0), backlog=1024)]
+        self.port = self.listeners[0].getsockname()[1]
+        self.listeners += [socket.create_server((f"127.0.0.{host + 1}", self.port), backlog=1024) for host in range(1, hosts)]
         self.bytes_sent, self.accepted, self.ended = (fork.Value("q", 0) for _ in range(3))
         self.child = fork.Process(target=self.serve, daemon=True)
 
     def __enter__(self):
         self.child.start()
-        self.listener.close()
+        for listener in self.listeners:
+            listener.close()
         return self
 
     def __exit__(self, *_):
@@ -50,8 +52,13 @@ class Peer:
 
     def serve(self):
         getattr(self.script, "prepare", int)()
+        for listener in self.listeners[1:]:
+            threading.Thread(target=self.accept, args=(listener,), daemon=True).start()
+        self.accept(self.listeners[0])
+
+    def accept(self, listener):
         for number in itertools.count():
-            connection, _ = self.listener.accept()
+            connection, _ = listener.accept()
             budget = None if self.cuts is None else self.cuts[number % len(self.cuts)]
             add(self.accepted, 1)
             threading.Thread(target=self.talk, args=(connection, budget), daemon=True).start()
@@ -142,11 +149,11 @@ def watch(client, triggers):
     return [client.stream_is_active(trigger) for trigger in triggers]
 
 
-def played(program, script, triggers, seconds, cuts=None, until=None):
+def played(program, script, triggers, seconds, cuts=None, until=None, **peer_options):
     """`triggers(port)` are those of the source. It plays for so long, or, on a busy machine, until it has had its chance:
     `until(peer)`."""
     with Server(program=program, interval="100ms", arguments=["--max-inline", "1000"]) as server, \
-            Peer(HEALTHY.good) as healthy, Peer(script, cuts) as peer, Client(server.port) as client:
+            Peer(HEALTHY.good) as healthy, Peer(script, cuts, **peer_options) as peer, Client(server.port) as client:
         return suffered(server, client, peer, Witness(client, HEALTHY.trigger(healthy.port, 0)),
                         lambda: watch(client, triggers(peer.port)), seconds, until)
 

@@ -4,16 +4,18 @@ Memory is measured, so that the server is the release build: a sanitizer keeps w
 """
 
 import os
+import ssl
 import time
 
 import grpc
 import pytest
 
-from attacks.replies import HELD, VALUE, postgresql_iterations, postgresql_trigger
+from attacks.replies import HELD, REDIS_NODES, VALUE, cluster_trigger, postgresql_iterations, postgresql_trigger, redis_node
 from attacks.replies import SOURCES as OTHER_SOURCES
 from attacks.replies_kafka import KAFKA_SOURCES, kafka_large, kafka_trigger
-from attacks.suffering import PATIENCE_SECONDS, Memory, Peer, attacked, held, silenced
+from attacks.suffering import PATIENCE_SECONDS, Memory, Peer, attacked, held, played, silenced
 from attacks.tls import TLS_SOURCES
+from support.certificates import Authority
 from support.grpc_client import Client, refusal
 from support.process import Unavailable
 from support.server import Server
@@ -22,6 +24,7 @@ SECONDS = 0.5
 SILENT_SECONDS = 2
 GROWTH_MIB = 32
 TOGETHER_MIB = 32
+CLUSTERS = 12
 SOURCES = OTHER_SOURCES + KAFKA_SOURCES + TLS_SOURCES
 worst = {}
 pytestmark = pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)  # that of the callers says nothing here
@@ -61,6 +64,19 @@ def test_hostile_replies_cost_little_and_affect_no_other(program, transport, sou
 def test_many_connections_of_one_namespace_take_little_together(program, transport, name, trigger, script, triggers):
     outcome = held(program, trigger, script, 64, triggers, SILENT_SECONDS)  # --max-inline's default
     print(f"{name}: {outcome.growth_mib:.1f} MiB")
+    assert outcome.growth_mib <= TOGETHER_MIB
+    assert outcome.calls > 0 and not outcome.failures
+
+
+def test_the_nodes_of_redis_clusters_take_little_together(program, transport, tmp_path):
+    """A cluster says how many nodes it has: up to 256, each with channels of its own."""
+    certificate, key = Authority(tmp_path).issue("node")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    outcome = played(program, redis_node,
+                     lambda port: [cluster_trigger(port, node, f"u{number}") for number in range(CLUSTERS) for node in range(REDIS_NODES)],
+                     SILENT_SECONDS, until=lambda peer: peer.accepted.value >= 2 * REDIS_NODES, tls=context, hosts=REDIS_NODES)
+    print(f"{CLUSTERS} Redis Clusters of {REDIS_NODES} nodes: {outcome.growth_mib:.1f} MiB")
     assert outcome.growth_mib <= TOGETHER_MIB
     assert outcome.calls > 0 and not outcome.failures
 

@@ -14,6 +14,8 @@
 enum {
     MAX_REPLY_BYTES = 2 << 20, /* a consumer group is 150 bytes of XINFO GROUPS */
     MAX_ELEMENTS = 1 << 16,    /* of all arrays of a reply; it is 13 of them */
+    PLAIN_BYTES = 8 << 10,     /* of a channel that is idle */
+    TLS_BYTES = 48 << 10,
     ELEMENT_BYTES = sizeof(redisReply *) + sizeof(redisReply) + 16, /* with malloc()'s own */
 };
 
@@ -35,6 +37,20 @@ static void *create_limited_array(const redisReadTask *task, redis_element_count
     if (!count_memory(channel))
         return NULL;
     return channel->create_array(task, elements);
+}
+
+/* False: too many are open. */
+static bool count_channel(const struct redis_server *server, int more)
+{
+    struct redis_channels *channels = server->channels;
+    if (channels == NULL)
+        return true;
+    size_t count = channels->count + (size_t)more;
+    if (!reply_memory_set(&channels->memory,
+                          count * (server->tls == NULL ? PLAIN_BYTES : TLS_BYTES)))
+        return false;
+    channels->count = count;
+    return true;
 }
 
 static bool cannot_connect(const struct redis_server *server, const char *words,
@@ -63,6 +79,14 @@ static void limit_arrays(struct redis_channel *channel)
 struct redis_channel *redis_channel_open(struct redis_server *server, bool to_same_peer,
                                          int64_t deadline_ms, struct error *error)
 {
+    if (!count_channel(server, 1)) {
+        cannot_connect(server,
+                       "its Redis Cluster has too many nodes: those of all Redis Clusters of a "
+                       "namespace may take 12 MiB of memory (over TLS 48 KiB each), and less where "
+                       "others use it",
+                       error);
+        return NULL;
+    }
     redisContext *context = begin_connect(server, to_same_peer);
     if (context == NULL)
         error_set(error, ERROR_INTERNAL, "hiredis made no connection");
@@ -70,6 +94,7 @@ struct redis_channel *redis_channel_open(struct redis_server *server, bool to_sa
         cannot_connect(server, context->errstr, error);
     if (context == NULL || context->err != 0) {
         redisFree(context);
+        count_channel(server, -1);
         return NULL;
     }
     struct redis_channel *channel = memory_new(sizeof(*channel));
@@ -91,6 +116,7 @@ void redis_channel_free(struct redis_channel *channel)
     tls_socket_free(channel->tls);
     redisFree(channel->context);
     reply_memory_set(&channel->memory, 0);
+    count_channel(channel->server, -1);
     redis_output_done(&channel->output);
     error_done(&channel->refusal);
     free(channel);

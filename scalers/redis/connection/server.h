@@ -7,6 +7,7 @@
 #define BACKLOG_REDIS_CONNECTION_SERVER_H
 
 #include "base/error.h"
+#include "shared/reply_memory.h"
 
 #include <hiredis/hiredis.h>
 #include <openssl/types.h>
@@ -20,8 +21,15 @@ struct redis_login {
     int64_t database;
 };
 
+/* The channels to all nodes of a Redis Cluster, which says itself how many nodes it has. */
+struct redis_channels {
+    size_t count;
+    struct reply_memory memory;
+};
+
 struct redis_server {
     struct redis_login login;
+    struct redis_channels *channels; /* what those to it count for; NULL: nothing */
     const char
         *master_of; /* who says that it is the master, for errors; NULL: it may be a replica */
     SSL_CTX *tls;   /* NULL: plain */
