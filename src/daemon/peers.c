@@ -21,6 +21,7 @@ enum {
     GIVE_UP_MS = 10 * 1000,
     MAX_PEERS = 16,
     MAX_PAGES = 1000,
+    MAX_PAGE_BYTES = 2 << 20, /* decoded; a page of ours has 512 KiB at most */
 };
 
 /* A replica that was asked, or could not be. */
@@ -67,6 +68,22 @@ static void take(struct peer_values *values, const Backlog__Peers__HeldValue *me
     peer_values_add(values, &value, now_ms);
 }
 
+/* What decoding a page may still allocate: two bytes of an empty value become a hundred. */
+static void *allocate(void *left, size_t size)
+{
+    size_t *bytes = left;
+    if (memory_heap_bytes(size) > *bytes)
+        return NULL;
+    *bytes -= memory_heap_bytes(size);
+    return malloc(size);
+}
+
+static void release(void *left, void *pointer)
+{
+    (void)left;
+    free(pointer);
+}
+
 /* One page. False with the error. */
 static bool read_page(struct grpc_client *client, struct peer_values *values, uint64_t *after,
                       int64_t deadline_ms, size_t *count, struct error *error)
@@ -75,6 +92,8 @@ static bool read_page(struct grpc_client *client, struct peer_values *values, ui
     uint8_t bytes[16];
     uint8_t *reply = NULL;
     size_t length = 0;
+    size_t left = MAX_PAGE_BYTES;
+    ProtobufCAllocator allocator = {allocate, release, &left};
     request.after = *after;
     struct grpc_client_call *call =
         grpc_client_call_start(client, PEERS_HELD_PATH, bytes,
@@ -83,7 +102,7 @@ static bool read_page(struct grpc_client *client, struct peer_values *values, ui
         ;
     bool has_reply = grpc_client_call_take(call, &reply, &length);
     Backlog__Peers__HeldReply *page =
-        has_reply ? backlog__peers__held_reply__unpack(NULL, length, reply) : NULL;
+        has_reply ? backlog__peers__held_reply__unpack(&allocator, length, reply) : NULL;
     free(reply);
     if (page == NULL) {
         const char *text = grpc_client_call_text(call);
@@ -95,7 +114,7 @@ static bool read_page(struct grpc_client *client, struct peer_values *values, ui
         take(values, page->values[i], clock_now_ms());
     *count += page->n_values;
     *after = page->next;
-    backlog__peers__held_reply__free_unpacked(page, NULL);
+    backlog__peers__held_reply__free_unpacked(page, &allocator);
     grpc_client_call_free(call);
     return true;
 }

@@ -3,9 +3,11 @@
 Memory is measured, so that the server is the release build: a sanitizer keeps what was freed.
 """
 
+import contextlib
 import os
 import ssl
 import time
+from concurrent import futures
 
 import grpc
 import pytest
@@ -13,11 +15,11 @@ import pytest
 from attacks.replies import HELD, REDIS_NODES, VALUE, cluster_trigger, postgresql_iterations, postgresql_trigger, redis_node
 from attacks.replies import SOURCES as OTHER_SOURCES
 from attacks.replies_kafka import KAFKA_SOURCES, kafka_large, kafka_trigger
-from attacks.suffering import PATIENCE_SECONDS, Memory, Peer, attacked, held, played, silenced
+from attacks.suffering import MIB, PATIENCE_SECONDS, Memory, Peer, attacked, held, own_peak, played, silenced
 from attacks.tls import TLS_SOURCES
 from support.certificates import Authority
 from support.grpc_client import Client, refusal
-from support.process import Unavailable
+from support.process import Unavailable, wait_until
 from support.server import Server
 
 SECONDS = 0.5
@@ -95,6 +97,37 @@ def test_a_costly_login_is_not_repeated_soon(program, transport):
         assert peer.accepted.value == logins or not is_known
         assert is_known or used <= logins  # on a busy machine no login had the time to cost much
         stream.cancel()
+
+
+# Of two bytes each, which decode to a hundred.
+PEER_PAGES = {"empty values": b"\x0a\x00" * 2_000_000, "empty earlier values": b"\x0a\x80\x92\xf4\x01" + b"\x22\x00" * 2_000_000,
+              "unknown fields": b"\x78\x00" * 2_000_000}
+
+
+@pytest.mark.parametrize("page", PEER_PAGES)
+def test_a_hostile_peer_takes_little(program, transport, page):
+    calls = []
+
+    def held(_request, _context):
+        calls.append(page)
+        return PEER_PAGES[page]
+
+    with grpc_server({"Held": grpc.unary_unary_rpc_method_handler(held)}) as port:
+        with Server(program=program, arguments=["--peers", f"127.0.0.1:{port}"]) as server:
+            wait_until(lambda: len(calls) > 1 or "values that it would hold" in server.log(), PATIENCE_SECONDS, "the reply's end")
+            peak = own_peak(server.pid) / MIB
+            print(f"a peer's page of {page}: {peak:.1f} MiB in all")
+            assert peak <= GROWTH_MIB
+
+
+@contextlib.contextmanager
+def grpc_server(methods):
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("backlog.peers.Peers", methods)])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield port
+    server.stop(None)
 
 
 def first_that(expected, client, trigger):
