@@ -44,6 +44,38 @@ void connections_free(struct connections *connections)
     free(connections);
 }
 
+static size_t named_connection_bytes(const struct named_connection *connection)
+{
+    size_t bytes = text_heap_bytes(connection->name) + text_heap_bytes(connection->file) +
+                   text_heap_bytes(connection->scaler) +
+                   text_heap_bytes(connection->mistakes.text) +
+                   memory_heap_bytes(connection->entries_count * sizeof(*connection->entries)) +
+                   memory_heap_bytes(connection->namespaces_count * sizeof(char *));
+    for (size_t i = 0; i < connection->entries_count; i++)
+        bytes += text_heap_bytes(connection->entries[i].key) +
+                 text_heap_bytes(connection->entries[i].value);
+    for (size_t i = 0; i < connection->namespaces_count; i++)
+        bytes += text_heap_bytes(connection->namespaces[i]);
+    return bytes;
+}
+
+size_t connections_bytes(const struct connections *connections)
+{
+    if (connections == NULL)
+        return 0;
+    size_t bytes =
+        memory_heap_bytes(sizeof(*connections)) +
+        memory_heap_bytes(connections->capacity * sizeof(*connections->items)) +
+        memory_heap_bytes(connections->problems_capacity * sizeof(*connections->problems));
+    for (size_t i = 0; i < connections->count; i++)
+        bytes += named_connection_bytes(&connections->items[i]);
+    for (size_t i = 0; i < connections->problems_count; i++)
+        bytes += text_heap_bytes(connections->problems[i].name) +
+                 text_heap_bytes(connections->problems[i].file) +
+                 text_heap_bytes(connections->problems[i].text);
+    return bytes;
+}
+
 void connections_add(struct connections *connections, struct named_connection *connection)
 {
     connections->items = memory_grow(connections->items, &connections->capacity,

@@ -54,6 +54,9 @@ struct connections {
 struct connections *connections_new(void);
 void connections_free(struct connections *connections); /* NULL is none */
 
+/* What they take of the heap. */
+size_t connections_bytes(const struct connections *connections);
+
 /* For who reads them. The connection moves into the set; there is none of its name, and room. */
 void connections_add(struct connections *connections, struct named_connection *connection);
 /* The strings are copied; `name` may be NULL. */

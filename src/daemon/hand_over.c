@@ -12,6 +12,7 @@ struct handed_connections {
     const char *namespace; /* of a Secret; NULL: they are those of the file */
     struct connections *connections;
     const struct error *failure;
+    bool has_room;
 };
 
 static void set_connections(void *context)
@@ -20,12 +21,13 @@ static void set_connections(void *context)
     if (it->namespace == NULL)
         triggers_set_connections(it->triggers, TAKE(it->connections));
     else
-        triggers_set_secret(it->triggers, it->namespace, TAKE(it->connections), it->failure);
+        it->has_room = triggers_set_secret(it->triggers, it->namespace, TAKE(it->connections),
+                                           it->failure, clock_now_ms());
 }
 
 bool hand_over_connections(const struct hand_over *to, struct connections *connections)
 {
-    struct handed_connections it = {to->triggers, NULL, connections, NULL};
+    struct handed_connections it = {to->triggers, NULL, connections, NULL, true};
     bool is_done = loop_calls_run(to->loop_calls, set_connections, &it, FILE_MS);
     connections_free(it.connections);
     return is_done;
@@ -34,10 +36,10 @@ bool hand_over_connections(const struct hand_over *to, struct connections *conne
 bool hand_over_secret(const struct hand_over *to, const char *namespace,
                       struct connections *connections, const struct error *failure)
 {
-    struct handed_connections it = {to->triggers, namespace, connections, failure};
+    struct handed_connections it = {to->triggers, namespace, connections, failure, false};
     bool is_done = loop_calls_run(to->loop_calls, set_connections, &it, INFORMER_MS);
     connections_free(it.connections);
-    return is_done;
+    return is_done && it.has_room;
 }
 
 struct handed_credentials {

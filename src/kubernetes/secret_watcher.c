@@ -8,11 +8,14 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+enum { REDELIVER_MS = 3000 }; /* the loop is busy, or the namespace's memory is in use */
+
 /* One namespace; the informer's thread's. */
 struct team {
     char *namespace;
     struct informer_link secret;
-    int64_t sent_ms; /* the version of this time was taken to be handed over; 0: none */
+    int64_t retry_ms; /* CLOCK_NEVER: it was taken */
+    int64_t sent_ms;  /* the version of this time was taken to be handed over; 0: none */
     struct team *next, *prev;
 };
 
@@ -48,10 +51,8 @@ static void deliver(struct secret_watcher *watcher, struct team *team)
         return;
     struct connections *connections = view.object == NULL ? NULL : TAKE(view.object->connections);
     team->sent_ms = view.read_ms;
-    if (settings->changed(settings->context, team->namespace, connections, &none))
-        return;
-    /* It was taken, so it is read again: until then nothing is new. */
-    informer_want_fresh(settings->informer, &team->secret);
+    bool is_done = settings->changed(settings->context, team->namespace, connections, &none);
+    team->retry_ms = is_done ? CLOCK_NEVER : clock_now_ms() + REDELIVER_MS;
 }
 
 static void drop_team(struct secret_watcher *watcher, struct team *team)
@@ -81,6 +82,7 @@ static void handle_message(struct secret_watcher *watcher, struct message *messa
     team->namespace = TAKE(message->namespace);
     team->secret.handler = &watcher->handler;
     team->secret.user = team;
+    team->retry_ms = CLOCK_NEVER;
     DL_APPEND(watcher->teams, team);
     informer_link(watcher->settings.informer, &team->secret, OBJECT_CONNECTIONS, team->namespace,
                   watcher->settings.name);
@@ -107,17 +109,34 @@ static void take_change(void *context, void *user)
     deliver(context, user);
 }
 
+/* What was handed over in vain is gone, so it is read again. Returns when to look again. */
+static int64_t retry_due(struct secret_watcher *watcher)
+{
+    int64_t now_ms = clock_now_ms();
+    int64_t next_ms = CLOCK_NEVER;
+    struct team *team;
+    DL_FOREACH(watcher->teams, team) {
+        if (team->retry_ms <= now_ms) {
+            team->retry_ms = CLOCK_NEVER;
+            informer_want_fresh(watcher->settings.informer, &team->secret);
+        }
+        next_ms = team->retry_ms < next_ms ? team->retry_ms : next_ms;
+    }
+    return next_ms;
+}
+
 static int64_t take_turn(void *context)
 {
     struct secret_watcher *watcher = context;
     struct message *message = take_messages(watcher);
+    int64_t next_ms = retry_due(watcher); /* a team that comes now is delivered to first */
     while (message != NULL) {
         struct message *next = message->next;
         handle_message(watcher, message);
         message_free(message);
         message = next;
     }
-    return CLOCK_NEVER;
+    return next_ms;
 }
 
 static void end(void *context)

@@ -185,6 +185,16 @@ void budgets_suspend(struct budgets *budgets, struct trigger *trigger)
     trigger->bytes = 0;
 }
 
+void budgets_set_secret(struct budgets *budgets, const char *namespace, size_t bytes)
+{
+    struct namespace_budget *budget = budgets_find(budgets, namespace);
+    if (budget == NULL)
+        return;
+    discount(budgets, budget, budget->secret_bytes);
+    count(budgets, budget, bytes);
+    budget->secret_bytes = bytes;
+}
+
 void budgets_join(struct budgets *budgets, struct trigger *trigger)
 {
     trigger->budget = budgets_find(budgets, trigger->namespace);
@@ -202,7 +212,7 @@ void budgets_leave(struct budgets *budgets, struct trigger *trigger)
     if (--budget->triggers > 0)
         return;
     HASH_DELETE(hh, budgets->by_namespace, budget);
-    discount(budgets, budget, namespace_bytes(budget->namespace));
+    discount(budgets, budget, namespace_bytes(budget->namespace) + budget->secret_bytes);
     free(budget->namespace);
     free(budget);
 }

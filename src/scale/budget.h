@@ -3,6 +3,9 @@
  * ScaledObject can make us hold its metadata, so it is counted after parsing, and no namespace
  * takes what all others need.
  *
+ * The connections that a team keeps in a Secret (connections/namespace_secrets.h) count as its
+ * triggers do.
+ *
  * The values of a connection that triggers of one namespace have in common are held, and counted,
  * once.
  *
@@ -27,7 +30,8 @@ struct shared_values {
 struct namespace_budget {
     char *namespace;
     size_t triggers;
-    size_t bytes; /* of its triggers, and of the values that they share */
+    size_t bytes;        /* of its triggers, of the values that they share, and: */
+    size_t secret_bytes; /* of its connections in a Secret */
     struct shared_values *shared;
     struct trigger *by_age; /* utlist (next_of_namespace): as triggers.c has it of all */
     UT_hash_handle hh;
@@ -50,6 +54,10 @@ void budgets_leave(struct budgets *budgets, struct trigger *trigger);
 /* It stays one of its namespace's, but does not count in between: it is parsed again. */
 void budgets_suspend(struct budgets *budgets, struct trigger *trigger);
 void budgets_resume(struct budgets *budgets, struct trigger *trigger);
+
+/* The connections of the namespace's Secret take so much from now on. Nothing happens where it has
+ * no triggers: then none needs them. */
+void budgets_set_secret(struct budgets *budgets, const char *namespace, size_t bytes);
 
 /* The least that a trigger with metadata of so many bytes takes, and what this one does: with its
  * query, and without the values that others have, too. */

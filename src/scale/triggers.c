@@ -49,13 +49,20 @@ struct triggers *triggers_new(const struct triggers_settings *settings)
     return triggers;
 }
 
+void triggers_leave_secret(struct triggers *triggers, struct trigger *trigger)
+{
+    namespace_secrets_leave(triggers->secrets, trigger);
+    if (namespace_secrets_find(triggers->secrets, trigger->namespace) == NULL)
+        budgets_set_secret(&triggers->budgets, trigger->namespace, 0);
+}
+
 void triggers_free_trigger(struct triggers *triggers, struct trigger *trigger)
 {
     trigger_query_release(&triggers->query_settings, trigger,
                           triggers->is_stopping ? "the server stops"
                                                 : "KEDA no longer calls for it");
     if (trigger->secret != NULL)
-        namespace_secrets_leave(triggers->secrets, trigger);
+        triggers_leave_secret(triggers, trigger);
     answer_done(&trigger->last_answer.answer);
     answer_done(&trigger->round.answer);
     identity_done(&trigger->identity);

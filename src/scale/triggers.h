@@ -57,9 +57,11 @@ void triggers_free(struct triggers *triggers);
 void triggers_set_connections(struct triggers *triggers, struct connections *connections);
 
 /* What is known of a namespace's Secret (namespace_secrets_set()). Its triggers are renewed as
- * above. */
-void triggers_set_secret(struct triggers *triggers, const char *namespace,
-                         struct connections *connections, const struct error *failure);
+ * above. False: the namespace has no memory for the connections, which is a failure until they are
+ * set again. */
+bool triggers_set_secret(struct triggers *triggers, const char *namespace,
+                         struct connections *connections, const struct error *failure,
+                         int64_t now_ms);
 const struct namespace_secrets *triggers_secrets(const struct triggers *triggers);
 
 /* What is known of the credentials of the trigger with these identity bytes (own_credentials.h),

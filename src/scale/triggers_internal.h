@@ -48,6 +48,9 @@ bool triggers_make_room_beside(struct triggers *triggers, struct trigger *trigge
 /* Takes the trigger. */
 void triggers_add(struct triggers *triggers, struct trigger *trigger);
 
+/* It needs the Secret of its namespace no more; what nobody needs is dropped. */
+void triggers_leave_secret(struct triggers *triggers, struct trigger *trigger);
+
 /* Frees one that is in no table. */
 void triggers_free_trigger(struct triggers *triggers, struct trigger *trigger);
 

@@ -18,7 +18,7 @@ static void update_secret(struct triggers *triggers, struct trigger *trigger)
 {
     _cleanup_(error_done) struct error error = {0};
     if (trigger->secret != NULL && !trigger->wants_secret)
-        namespace_secrets_leave(triggers->secrets, trigger);
+        triggers_leave_secret(triggers, trigger);
     if (trigger->secret != NULL || !trigger->wants_secret ||
         namespace_secrets_join(triggers->secrets, trigger, &error))
         return;
@@ -107,10 +107,35 @@ bool triggers_renew(struct triggers *triggers, size_t max)
     return triggers->next_renewed != NULL || namespace_secrets_have_stale(triggers->secrets);
 }
 
-void triggers_set_secret(struct triggers *triggers, const char *namespace,
-                         struct connections *connections, const struct error *failure)
+static bool make_room_for_secret(struct triggers *triggers, const char *namespace,
+                                 const struct connections *connections, int64_t now_ms,
+                                 struct error *error)
 {
+    const struct namespace_budget *budget = budgets_find(&triggers->budgets, namespace);
+    size_t before = budget == NULL ? 0 : budget->secret_bytes;
+    size_t bytes = connections_bytes(connections);
+    return bytes <= before ||
+           triggers_make_room_for_bytes(triggers, namespace, bytes - before, now_ms, error) ||
+           error_prefix(error, "its connections take %zu KiB", bytes >> 10);
+}
+
+/* What has no room is not kept: the last good version is, and counts on. */
+bool triggers_set_secret(struct triggers *triggers, const char *namespace,
+                         struct connections *connections, const struct error *failure,
+                         int64_t now_ms)
+{
+    _cleanup_(error_done) struct error refused = {0};
+    bool has_room = make_room_for_secret(triggers, namespace, connections, now_ms, &refused);
+    if (!has_room) {
+        connections_free(connections);
+        connections = NULL;
+        failure = &refused;
+    }
     namespace_secrets_set(triggers->secrets, namespace, connections, failure, ++triggers->revision);
+    const struct namespace_secret *secret = namespace_secrets_find(triggers->secrets, namespace);
+    budgets_set_secret(&triggers->budgets, namespace,
+                       secret == NULL ? 0 : connections_bytes(secret->connections));
+    return has_room;
 }
 
 const struct namespace_secrets *triggers_secrets(const struct triggers *triggers)

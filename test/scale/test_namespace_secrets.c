@@ -66,13 +66,13 @@ static void set_secret(const char *namespace, const char *yaml)
     for (size_t i = 0; i < connections->count; i++)
         connections->items[i].is_tenants = true;
     named_check(connections, fake_scalers);
-    triggers_set_secret(triggers, namespace, connections, &(struct error){0});
+    triggers_set_secret(triggers, namespace, connections, &(struct error){0}, 0);
     renew_all();
 }
 
 static void delete_secret(const char *namespace)
 {
-    triggers_set_secret(triggers, namespace, NULL, &(struct error){0});
+    triggers_set_secret(triggers, namespace, NULL, &(struct error){0}, 0);
     renew_all();
 }
 
@@ -80,7 +80,7 @@ static void fail_api(const char *namespace)
 {
     _cleanup_(error_done) struct error error = {0};
     error_unavailable(&error, "the API is away");
-    triggers_set_secret(triggers, namespace, NULL, &error);
+    triggers_set_secret(triggers, namespace, NULL, &error, 0);
     renew_all();
 }
 
@@ -241,6 +241,55 @@ static void more_namespaces_than_allowed_are_refused(void **state)
     assert_mistake(trigger, ERROR_LIMIT, "the Secrets of 1024 namespaces are in use");
 }
 
+static void restart_with_max_bytes(size_t max_bytes)
+{
+    triggers_free(triggers);
+    triggers = triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
+                                                        .secrets = {follow, &followed},
+                                                        .engine = engine,
+                                                        .forget_ms = 1000,
+                                                        .max_inline = 10,
+                                                        .max = 100,
+                                                        .max_bytes = max_bytes});
+}
+
+/* `own` and others, of 1 KiB each. */
+static void set_large_secret(const char *namespace, int others)
+{
+    _cleanup_(text_done) struct text yaml = {0};
+    text_add(&yaml, OWN_YAML);
+    for (int i = 0; i < others; i++)
+        text_addf(&yaml, "  c%d: {scaler: fake, source: here, password: \"%01000d\"}\n", i, i);
+    set_secret(namespace, yaml.bytes);
+}
+
+/* Half of all is a namespace's: here 128 KiB. */
+static void the_connections_count_for_the_memory_of_their_namespace(void **state)
+{
+    (void)state;
+    restart_with_max_bytes(256 << 10);
+    struct trigger *trigger = FIND(OWN);
+    set_large_secret("shop", 200);
+    assert_false(trigger->awaits_secret);
+    assert_mistake(trigger, ERROR_LIMIT,
+                   "Secret shop/backlog-connections cannot be used: its connections take");
+    assert_mistake(trigger, ERROR_LIMIT,
+                   "the triggers of namespace \"shop\" use all of their 128 KiB of memory "
+                   "(--trigger-memory)");
+    set_large_secret("shop", 60);
+    query_of(trigger);
+    set_large_secret("shop", 200); /* what is known stays, and counts */
+    query_of(trigger);
+    for (int i = 0; i < 2; i++) { /* others have room again once nobody needs it */
+        struct trigger *other = find_in("other", 0, (const char *const[]){OWN, NULL});
+        set_large_secret("other", 60);
+        query_of(other);
+        set_large_secret("third", 60);
+        triggers_expire(triggers, 5000);
+        assert_int_equal(triggers_count(triggers), 0);
+    }
+}
+
 #define SECRET_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_secrets, tear_down_secrets)
 
 int main(void)
@@ -254,6 +303,7 @@ int main(void)
         SECRET_TEST(they_count_as_inline_connections),
         SECRET_TEST(a_namespace_without_triggers_is_not_followed),
         SECRET_TEST(the_file_may_take_a_name_over),
+        SECRET_TEST(the_connections_count_for_the_memory_of_their_namespace),
         SECRET_TEST(more_namespaces_than_allowed_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,10 +83,11 @@ bool namespace_secret_refuse(const struct namespace_secret *secret, const char *
                                  " has not been read yet",
                                  shown, name, namespace);
     if (!secret->is_read)
-        return error_unavailable(error,
-                                 "connectionName \"%.*s\": Secret %s/" NAMESPACE_SECRET_NAME
-                                 " cannot be read: %s",
-                                 shown, name, namespace, error_text(&secret->failure));
+        return error_set(
+            error, secret->failure.code,
+            "connectionName \"%.*s\": Secret %s/" NAMESPACE_SECRET_NAME " cannot be %s: %s", shown,
+            name, namespace, secret->failure.code == ERROR_LIMIT ? "used" : "read",
+            error_text(&secret->failure));
     if (secret->connections == NULL)
         return error_invalid(error,
                              "connectionName \"%.*s\" is not in the connections file, and there is "
