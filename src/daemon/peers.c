@@ -18,6 +18,7 @@ enum {
     REQUEST_MS = 500, /* one address */
     START_MS = 1000,
     AGAIN_MS = 1000,
+    END_MS = 1000,
     GIVE_UP_MS = 10 * 1000,
     MAX_PEERS = 16,
     MAX_PAGES = 1000,
@@ -42,6 +43,7 @@ struct peers {
     pthread_cond_t changed;
     bool is_first_over; /* the first round is over; guarded, as the next */
     bool is_stopping;
+    bool has_ended;
 };
 
 /* ---- one peer ---- */
@@ -173,21 +175,6 @@ static bool look_up(struct peers *peers, const char *name, struct error *error)
     return true;
 }
 
-/* True: all that are there have answered. */
-static bool request_all(struct peers *peers, struct error *error)
-{
-    bool have_all = true;
-    for (size_t i = 0; i < peers->names->count; i++)
-        have_all = look_up(peers, peers->names->items[i], error) && have_all;
-    for (size_t i = 0; i < peers->count; i++) {
-        struct peer *peer = &peers->items[i];
-        if (!peer->has_answered)
-            peer->has_answered = request(peers, peer, error);
-        have_all = have_all && peer->has_answered;
-    }
-    return have_all && peers->count > 0;
-}
-
 /* Until the time, or the end. True: it is the end. */
 static bool wait_until(struct peers *peers, const bool *is_so, int64_t wait_ms)
 {
@@ -208,6 +195,21 @@ static void set(struct peers *peers, bool *what)
     pthread_mutex_unlock(&peers->lock);
 }
 
+/* True: all that are there have answered. */
+static bool request_all(struct peers *peers, struct error *error)
+{
+    bool have_all = true;
+    for (size_t i = 0; i < peers->names->count; i++)
+        have_all = look_up(peers, peers->names->items[i], error) && have_all;
+    for (size_t i = 0; i < peers->count; i++) {
+        struct peer *peer = &peers->items[i];
+        if (!peer->has_answered && !wait_until(peers, &peers->is_stopping, 0))
+            peer->has_answered = request(peers, peer, error);
+        have_all = have_all && peer->has_answered;
+    }
+    return have_all && peers->count > 0;
+}
+
 static void *peers_thread(void *argument)
 {
     struct peers *peers = argument;
@@ -221,6 +223,7 @@ static void *peers_thread(void *argument)
              !wait_until(peers, &peers->is_stopping, AGAIN_MS));
     if (!is_done && error_is_set(&error))
         log_info("not all --peers have answered: %s", error_text(&error));
+    set(peers, &peers->has_ended);
     return NULL;
 }
 
@@ -243,11 +246,13 @@ struct peers *peers_begin(const struct option_list *names, const struct grpc_soc
     return peers;
 }
 
-void peers_end(struct peers *peers)
+bool peers_end(struct peers *peers)
 {
     if (peers == NULL)
-        return;
+        return true;
     set(peers, &peers->is_stopping);
+    if (!wait_until(peers, &peers->has_ended, END_MS))
+        return false;
     pthread_join(peers->thread, NULL);
     pthread_cond_destroy(&peers->changed);
     pthread_mutex_destroy(&peers->lock);
@@ -256,6 +261,7 @@ void peers_end(struct peers *peers)
         free(peers->items[i].name);
     }
     free(peers);
+    return true;
 }
 
 bool peers_check(const struct option_list *names, struct error *error)

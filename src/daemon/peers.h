@@ -17,7 +17,9 @@ struct peers;
 /* The names, TLS and its strings are borrowed, as the values. Returns after the first round. */
 struct peers *peers_begin(const struct option_list *names, const struct grpc_socket_tls *tls,
                           struct peer_values *values);
-void peers_end(struct peers *peers); /* NULL is harmless */
+
+/* NULL is harmless. False: its thread does not return, and nothing is freed. */
+bool peers_end(struct peers *peers);
 
 /* Each is HOST:PORT? */
 bool peers_check(const struct option_list *names, struct error *error);

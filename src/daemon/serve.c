@@ -37,8 +37,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* For sources' client libraries to return when the server ends. */
-enum { STOP_MS = 5000 };
+/* For connections to be closed in order when the server ends: milliseconds. What takes longer is a
+ * client library that does not return, a source that is connected to in vain, or a costly key. */
+enum { STOP_MS = 1000 };
 
 /* The parts, in the order in which they are made. */
 struct parts {
@@ -159,16 +160,21 @@ static void free_parts(struct parts *parts)
         server_drain(parts->server, 0);
     if (parts->loop_calls != NULL)
         loop_calls_end(parts->loop_calls); /* the informer's thread may wait for one */
-    peers_end(parts->peers);
+    bool peers_hang = !peers_end(parts->peers);
     bool informer_hangs = !informer_stop(parts->informer); /* calls use it until they have ended */
     if (parts->triggers != NULL)
         triggers_free(parts->triggers);
     if (parts->engine != NULL && !engine_stop(parts->engine, STOP_MS)) {
-        log_warning("the client library of a source has not returned: ending without it");
+        log_warning("a source's client has not returned within %d s: ending without it",
+                    STOP_MS / 1000);
         _exit(parts->exit_status);
     }
     if (informer_hangs) {
         log_warning("a reply of the Kubernetes API does not end: ending without it");
+        _exit(parts->exit_status);
+    }
+    if (peers_hang) {
+        log_warning("looking up --peers does not end: ending without it");
         _exit(parts->exit_status);
     }
     if (parts->engine != NULL)

@@ -104,6 +104,22 @@ def test_keys_with_many_iterations_take_one_core_together(program, transport, tm
             call.cancel()
 
 
+def test_keys_that_are_decrypted_do_not_delay_the_end(program, transport, tmp_path):
+    certificate, _ = large_key(tmp_path)
+    key = run("pkcs8", "-topk8", "-v2", "aes-256-cbc", "-iter", "1000000", "-passout", "pass:x", "-in", f"{tmp_path}/key.pem")
+    with Silent() as source, Server(program=program) as server, Client(server.port) as client:
+        calls = [client.stream_is_active({**prometheus(source.port), "serverAddress": f"https://u{number}:p@127.0.0.1:{source.port}",
+                                          "cert": certificate, "key": key, "keyPassword": "x"}) for number in range(CONNECTIONS)]
+        wait_until(lambda: source.accepted, PATIENCE_SECONDS, "the first key")
+        began = time.monotonic()
+        server.stop()
+        print(f"ended after {time.monotonic() - began:.1f} s")
+        assert time.monotonic() - began < 4
+        assert "ending without it" in server.log()
+        for call in calls:
+            call.cancel()
+
+
 # PKCS #8 of DSA with 512 bits: with 44,000, in 15 KB, reading it takes a minute.
 DSA = """-----BEGIN PRIVATE KEY-----
 MIHTAgEAMIG0BgcqhkjOOAQBMIGoAkEAjVRxHaZh/Q82iSWLEqN1ihsOJLYnAD4vGB76r3Bw4AKY
