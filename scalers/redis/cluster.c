@@ -49,6 +49,7 @@ static struct redis_client *client_of(struct redis_cluster *cluster, const struc
     redis_server_init(&client->server, &cluster->like.login, cluster->like.tls);
     redis_server_set_address(&client->server, node->host, node->port);
     client->server.channels = &cluster->channels;
+    client->server.may_be_local = cluster->discovery.is_local;
     client->server.master_of = "the nodes of the cluster";
     redis_subscriber_init(&client->subscriber, &client->server);
     DL_APPEND(cluster->clients, client);

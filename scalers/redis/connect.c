@@ -24,6 +24,7 @@ bool redis_follow_master(struct redis_client *client, int64_t now_ms)
         (port != client->server.port || !text_equal(host, client->server.host))) {
         redis_stall_leave(client);
         redis_server_set_address(&client->server, host, port);
+        client->server.may_be_local = redis_sentinels_are_local(client->sentinels);
     }
     return true;
 }
@@ -116,6 +117,7 @@ static bool find_master(struct redis_client *client, const struct redis_connecti
     if (!redis_sentinels_master(client->sentinels, &host, &port, error))
         return false;
     redis_server_set_address(&client->server, host, port);
+    client->server.may_be_local = redis_sentinels_are_local(client->sentinels);
     return true;
 }
 

@@ -22,6 +22,9 @@ enum {
     NUMBER_SIZE = 24,
 };
 
+/* Of a server's time: what follows from it is a number, too. */
+static const long long max_seconds = 1LL << 36;
+
 /* What the number of a key's items is. */
 enum meaning {
     WAITING,
@@ -348,8 +351,11 @@ static int64_t time_of(const redisReply *reply)
     if (!is_reply_of(reply, 2) || reply->element[0]->type != REDIS_REPLY_STRING ||
         reply->element[1]->type != REDIS_REPLY_STRING)
         return -1;
-    return strtoll(reply->element[0]->str, NULL, 10) * 1000 +
-           strtoll(reply->element[1]->str, NULL, 10) / 1000;
+    long long seconds = strtoll(reply->element[0]->str, NULL, 10);
+    long long microseconds = strtoll(reply->element[1]->str, NULL, 10);
+    bool is_time =
+        seconds >= 0 && seconds <= max_seconds && microseconds >= 0 && microseconds < 1000000;
+    return is_time ? seconds * 1000 + microseconds / 1000 : -1;
 }
 
 /* When the first of the jobs falls due that are not yet counted; CLOCK_NEVER: there is none. */

@@ -1,5 +1,6 @@
 #include "shared/address.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -35,4 +36,23 @@ bool address_is_host_port(const char *text)
     const char *colon = strrchr(text, ':');
     return colon != NULL && address_is_host(text, (size_t)(colon - text)) &&
            address_is_port(colon + 1, strlen(colon + 1));
+}
+
+static bool is_local_v4(const struct in_addr *address)
+{
+    uint32_t bits = ntohl(address->s_addr);
+    return bits >> 24 == 0 || bits >> 24 == 127 || bits >> 16 == (169U << 8 | 254);
+}
+
+bool address_is_local(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET)
+        return is_local_v4(&((const struct sockaddr_in *)address)->sin_addr);
+    if (address->sa_family != AF_INET6)
+        return false;
+    const struct in6_addr *ip = &((const struct sockaddr_in6 *)address)->sin6_addr;
+    struct in_addr mapped;
+    memcpy(&mapped, &ip->s6_addr[12], sizeof(mapped));
+    return IN6_IS_ADDR_UNSPECIFIED(ip) || IN6_IS_ADDR_LOOPBACK(ip) || IN6_IS_ADDR_LINKLOCAL(ip) ||
+           (IN6_IS_ADDR_V4MAPPED(ip) && is_local_v4(&mapped));
 }

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 
 /* A name, an IPv4 address, or an IPv6 address in brackets. */
 bool address_is_host(const char *text, size_t length);
@@ -20,5 +21,9 @@ bool address_is_host_port(const char *text);
 
 /* Is the host an IPv6 address in brackets? */
 bool address_is_bracketed(const char *host, size_t length);
+
+/* An address that means another machine to each that uses it: unspecified, loopback or link-local,
+ * which is where clouds have their metadata. */
+bool address_is_local(const struct sockaddr *address);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "redis/cluster.h"
 #include "scalers/redis_peer.h"
 #include "scalers/trigger.h"
 #include "support/feed.h"
@@ -311,6 +312,24 @@ static void a_slot_without_an_owner_is_an_error_and_no_request(void **state)
     world_stop(&world);
 }
 
+/* As though what was configured were at another machine. */
+static void a_node_at_an_address_of_this_machine_gets_nothing(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_line(&world, 0, LINE("LLEN", ":3\r\n"));
+    assert_true(world_connect(&world));
+    struct redis_cluster *cluster = world.client;
+    assert_true(cluster->discovery.is_local);
+    cluster->discovery.is_local = false;
+    world_run(&world);
+    assert_failed(&world, "the nodes of the cluster name Redis at 127.0.0.1:");
+    assert_failed(&world, "an address of this machine or its link");
+    assert_int_equal(redis_peer_used(&world.peers[0], 0), 0);
+    world_stop(&world);
+}
+
 static void a_map_that_is_none_ends_the_attempt(void **state)
 {
     (void)state;
@@ -350,6 +369,7 @@ int main(void)
         cmocka_unit_test(what_was_sent_to_a_former_master_goes_to_the_new_one),
         cmocka_unit_test(a_replica_is_not_read),
         cmocka_unit_test(a_slot_without_an_owner_is_an_error_and_no_request),
+        cmocka_unit_test(a_node_at_an_address_of_this_machine_gets_nothing),
         cmocka_unit_test(a_map_that_is_none_ends_the_attempt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

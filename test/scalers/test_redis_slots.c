@@ -1,7 +1,9 @@
 /* The slots of a Redis Cluster: whose a key is, as the specification and CLUSTER SLOTS have it. */
 #include "base/text.h"
 #include "redis/connection/slots.h"
+#include "shared/address.h"
 
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -198,6 +200,30 @@ static void a_redirection_has_an_address(void **state)
     }
 }
 
+static bool is_local(const char *ip)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    if (inet_pton(AF_INET, ip, &v4.sin_addr) == 1)
+        return address_is_local((const struct sockaddr *)&v4);
+    assert_int_equal(inet_pton(AF_INET6, ip, &v6.sin6_addr), 1);
+    return address_is_local((const struct sockaddr *)&v6);
+}
+
+/* Where nodes and Sentinels send nobody, unless they are there themselves. */
+static void local_addresses_are_those_of_the_machine_and_its_link(void **state)
+{
+    static const char *const local[] = {"127.0.0.1", "127.9.9.9", "0.0.0.0", "169.254.169.254",
+                                        "::1",       "::",        "fe80::1", "::ffff:127.0.0.1"};
+    static const char *const others[] = {"10.0.0.1", "169.253.0.1", "192.168.0.1",    "128.0.0.1",
+                                         "fd00::1",  "2001:db8::1", "::ffff:10.0.0.1"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(local) / sizeof(*local); i++)
+        assert_true(is_local(local[i]));
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+        assert_false(is_local(others[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +234,7 @@ int main(void)
         cmocka_unit_test(what_is_no_list_of_ranges_is_refused),
         cmocka_unit_test(of_many_nodes_replicas_are_left_out),
         cmocka_unit_test(a_redirection_has_an_address),
+        cmocka_unit_test(local_addresses_are_those_of_the_machine_and_its_link),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -234,6 +234,8 @@ static bool finish_connect(struct redis_channel *channel, struct error *error)
     getsockopt(channel->context->fd, SOL_SOCKET, SO_ERROR, &failure, &size);
     if (failure != 0)
         return cannot_connect(server, strerror(failure), error);
+    if (!redis_server_check_peer(channel->server, channel->context->fd, error))
+        return false;
     if (server->tls == NULL) {
         set_up(channel);
         return true;

@@ -48,12 +48,14 @@ static void set_server(struct redis_discovery *discovery)
     if (index < nodes) {
         const struct redis_node *node = &discovery->map->nodes[index];
         redis_server_set_address(&discovery->server, node->host, node->port);
+        discovery->server.may_be_local = discovery->is_local;
         return;
     }
     int port = 0;
     _cleanup_(memory_free) char *host =
         redis_connection_host(discovery->options, index - nodes, &port);
     redis_server_set_address(&discovery->server, host, port);
+    discovery->server.may_be_local = true;
 }
 
 static void on_slots(struct redis_channel *channel, struct redis_command *command,
@@ -71,6 +73,8 @@ static void on_slots(struct redis_channel *channel, struct redis_command *comman
     else if (reply->type == REDIS_REPLY_ERROR)
         redis_server_explain(&discovery->server, reply, &discovery->failed);
     else {
+        /* A node that is local was named by one that is, or configured. */
+        discovery->is_local = discovery->is_local || discovery->server.is_local;
         redis_slot_map_free(discovery->found);
         discovery->found = redis_slot_map_parse(reply, discovery->server.host, &discovery->failed);
         if (discovery->found == NULL)

@@ -20,6 +20,7 @@ struct redis_discovery {
     const struct redis_connection *options; /* whose addresses are tried where no node replies */
     const struct redis_slot_map *map;       /* whose nodes are tried first; borrowed */
     struct redis_server server;             /* the node that is tried, or was last */
+    bool is_local;                          /* so may the nodes be (redis_server_check_peer()) */
     struct redis_channel *channel;          /* NULL: none */
     bool is_requesting;
     int64_t requested_ms; /* since when, or when last; 0: never */

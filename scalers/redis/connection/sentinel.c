@@ -4,6 +4,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "redis/connection/setup.h"
+#include "redis/connection/slots.h"
+#include "shared/address.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -113,9 +115,17 @@ static void on_address(struct redis_channel *channel, struct redis_command *comm
         redis_server_explain(channel->server, reply, &channel->refusal);
         return;
     }
+    const redisReply *host = reply->element[0];
+    const redisReply *port = reply->element[1];
+    if (strlen(host->str) != host->len || !redis_is_host(host->str, host->len) ||
+        !address_is_port(port->str, port->len)) {
+        error_unavailable(&channel->refusal, "%s names no host and port of the master \"%s\"",
+                          channel->server->address, sentinel->master);
+        return;
+    }
     free(sentinel->host);
-    sentinel->host = text_copy(reply->element[0]->str);
-    sentinel->port = atoi(reply->element[1]->str);
+    sentinel->host = text_copy(host->str);
+    sentinel->port = atoi(port->str);
     sentinel->known_epoch = sentinel->epoch;
     sentinel->is_requesting = false;
 }
@@ -324,6 +334,14 @@ static bool nobody_knows(const struct redis_sentinels *sentinels, struct error *
                       sentinels->options->sentinel_master, reasons.bytes);
     text_done(&reasons);
     return false;
+}
+
+bool redis_sentinels_are_local(const struct redis_sentinels *sentinels)
+{
+    size_t i = 0;
+    while (i < sentinels->count && !sentinels->all[i].server.is_local)
+        i++;
+    return i < sentinels->count;
 }
 
 bool redis_sentinels_master(const struct redis_sentinels *sentinels, const char **ret_host,

@@ -49,4 +49,7 @@ bool redis_sentinels_are_settled(const struct redis_sentinels *sentinels, int64_
 bool redis_sentinels_master(const struct redis_sentinels *sentinels, const char **ret_host,
                             int *ret_port, struct error *error);
 
+/* So may the master be (redis_server_check_peer()). */
+bool redis_sentinels_are_local(const struct redis_sentinels *sentinels);
+
 #endif

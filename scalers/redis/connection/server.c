@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "shared/address.h"
 
 #include <netdb.h>
 #include <openssl/ssl.h>
@@ -35,7 +36,8 @@ static const struct {
 
 void redis_server_init(struct redis_server *server, const struct redis_login *login, SSL_CTX *tls)
 {
-    *server = (struct redis_server){.login = *login, .tls = tls, .round_trip_ms = -1};
+    *server = (struct redis_server){
+        .login = *login, .tls = tls, .round_trip_ms = -1, .may_be_local = true};
     if (tls != NULL)
         SSL_CTX_up_ref(tls);
 }
@@ -72,6 +74,21 @@ void redis_server_set_version(struct redis_server *server, const redisReply *inf
     free(server->version);
     server->version = text_copy_bytes(version, strcspn(version, "\r\n"));
     server->version[text_cut(server->version, MAX_VERSION)] = '\0';
+}
+
+bool redis_server_check_peer(struct redis_server *server, int socket, struct error *error)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof(address);
+    getpeername(socket, (struct sockaddr *)&address, &size);
+    server->is_local = address_is_local((const struct sockaddr *)&address);
+    return !server->is_local || server->may_be_local ||
+           error_unavailable(error,
+                             "%s name Redis at %s, an address of this machine or its link: they "
+                             "may where they are at one themselves",
+                             server->master_of == NULL ? "the nodes of the cluster"
+                                                       : server->master_of,
+                             server->address);
 }
 
 void redis_server_set_peer(struct redis_server *server, int socket)

@@ -37,6 +37,8 @@ struct redis_server {
     int port;
     char *address;         /* host:port, for errors */
     char *version;         /* as the server reports it; NULL: it did not */
+    bool may_be_local;     /* of who was configured, or is named by somebody who is */
+    bool is_local;         /* the last channel was to an address of this machine or its link */
     char *peer;            /* the address that the name had for the channel that measures */
     int64_t round_trip_ms; /* smoothed; -1: not known */
 };
@@ -47,6 +49,11 @@ void redis_server_set_address(struct redis_server *server, const char *host, int
 void redis_server_done(struct redis_server *server);
 
 void redis_server_set_version(struct redis_server *server, const redisReply *info);
+/* The socket is connected. False: it is to an address of this machine or its link (loopback,
+ * 169.254.0.0/16, fe80::/10), which the server may not be at: whoever runs a node or a Sentinel is
+ * not to reach what is open to us alone. */
+bool redis_server_check_peer(struct redis_server *server, int socket, struct error *error);
+
 void redis_server_set_peer(struct redis_server *server, int socket);
 void redis_server_add_round_trip(struct redis_server *server, int64_t round_trip_ms);
 

@@ -60,8 +60,7 @@ uint16_t redis_slot_map_node(struct redis_slot_map *map, const char *host, int p
     return (uint16_t)map->count++;
 }
 
-/* A host that can be connected to: what is no name or address never reaches a resolver. */
-static bool is_host(const char *host, size_t length)
+bool redis_is_host(const char *host, size_t length)
 {
     if (length > MAX_HOST)
         return false;
@@ -86,7 +85,7 @@ static bool parse_node(const redisReply *node, const char *own_host, const char 
         *ret_host = host->str;
     else if (host->type != REDIS_REPLY_STRING && host->type != REDIS_REPLY_NIL)
         return false;
-    return is_host(*ret_host, strlen(*ret_host));
+    return redis_is_host(*ret_host, strlen(*ret_host));
 }
 
 static bool is_slot(const redisReply *number)
@@ -157,7 +156,7 @@ bool redis_redirect_parse(const char *words, const char *host, char **ret_host, 
     if (colon == NULL || !address_is_port(colon + 1, strlen(colon + 1)))
         return false;
     size_t length = (size_t)(colon - ++address);
-    if (length > 0 && !is_host(address, length))
+    if (length > 0 && !redis_is_host(address, length))
         return false;
     *ret_host = length > 0 ? text_copy_bytes(address, length) : text_copy(host);
     *ret_port = atoi(colon + 1);

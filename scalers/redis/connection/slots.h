@@ -22,6 +22,9 @@ enum {
     REDIS_NO_NODE = UINT16_MAX,
 };
 
+/* Can it be connected to? What is no name or address never reaches a resolver. */
+bool redis_is_host(const char *host, size_t length);
+
 /* Of the whole key, or of what is between its first { and the next }. */
 size_t redis_slot_of(const char *key);
 
