@@ -106,7 +106,7 @@ def work(database):
 def main():
     signal.signal(signal.SIGTERM, stop)
     server, _thread = start_http_server(int(os.environ.get("METRICS_PORT", "8000")))
-    print(f"metrics on port {server.server_port}", flush=True)
+    print(f"backlog: done 0\nmetrics on port {server.server_port}", flush=True)
     while not stopping:
         try:
             with psycopg.connect(URL, autocommit=True, connect_timeout=5, application_name="cdc-worker") as database:

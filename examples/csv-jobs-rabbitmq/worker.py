@@ -49,7 +49,6 @@ def work(connection):
     channel.confirm_delivery()           # publishing returns when the broker has the result
     channel.queue_declare(JOBS, durable=True)
     channel.queue_declare(RESULTS, durable=True)
-    count = 0
     for method, _properties, body in channel.consume(JOBS, inactivity_timeout=0.5):
         if stopping:
             break  # a job that has just arrived goes back to the queue
@@ -66,17 +65,16 @@ def work(connection):
             result = {"id": job, "total": total, "done_at": time.time(), "redelivered": method.redelivered}
             channel.basic_publish("", RESULTS, json.dumps(result), PERSISTENT, mandatory=True)
         channel.basic_ack(method.delivery_tag)
-        count += 1
         done.inc()
         redelivered.inc(method.redelivered)
-        print(f"{job} done\nbacklog: done {count}\n", end="", flush=True)
+        print(f"{job} done\nbacklog: done {done._value.get():.0f}\n", end="", flush=True)
     connection.close()
 
 
 def main():
     signal.signal(signal.SIGTERM, stop)
     server, _thread = start_http_server(int(os.environ.get("METRICS_PORT", "8000")))
-    print(f"metrics on port {server.server_port}", flush=True)
+    print(f"backlog: done 0\nmetrics on port {server.server_port}", flush=True)
     while not stopping:
         try:
             work(pika.BlockingConnection(pika.URLParameters(URL)))

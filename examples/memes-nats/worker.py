@@ -123,7 +123,7 @@ async def main():
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     server, _thread = start_http_server(int(os.environ.get("METRICS_PORT", "8000")))
-    print(f"metrics on port {server.server_port}", flush=True)
+    print(f"backlog: done 0\nmetrics on port {server.server_port}", flush=True)
 
     async def report(error):
         print(f"NATS: {error!r}", flush=True)

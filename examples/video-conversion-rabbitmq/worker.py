@@ -138,7 +138,7 @@ def work(connection, channel, videos, pool):
 def main():
     signal.signal(signal.SIGTERM, stop)
     server, _thread = start_http_server(int(os.environ.get("METRICS_PORT", "8000")))
-    print(f"metrics on port {server.server_port}", flush=True)
+    print(f"backlog: done 0\nmetrics on port {server.server_port}", flush=True)
     videos = storage.connect()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         while not stopping:

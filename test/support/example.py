@@ -32,14 +32,15 @@ def play(name, *arguments):
 
 
 class Worker:
-    """A program of an example that says "metrics on port N" first, as a process."""
+    """A program of an example that says "metrics on port N" once it runs, as a process."""
 
     def __init__(self, name, program="worker.py", **variables):
         variables = {key: str(value) for key, value in {"METRICS_PORT": 0, **variables}.items()}
         self.child = subprocess.Popen([sys.executable, "-u", os.path.join(REPOSITORY, "examples", name, program)],
                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env={**os.environ, **variables},
                                       start_new_session=True)
-        self.metrics_port = int(self.child.stdout.readline().removeprefix("metrics on port "))
+        lines = iter(self.child.stdout.readline, "")
+        self.metrics_port = int(next(line for line in lines if line.startswith("metrics on port ")).split()[-1])
 
     def __enter__(self):
         return self
