@@ -25,6 +25,7 @@ from .rehearsal import Rehearsal
 
 
 MAX_LOGS = 4  # of workers that are shown of a run that failed
+PATIENCE = 3   # a busy machine may take so many times as long as what a run waits for should take
 
 
 class Failed(Exception):
@@ -224,7 +225,8 @@ class Play(contextlib.ExitStack):
             {"change": self._change, "state": self._state}.get(line["type"], lambda line: None)(line)
 
     def until(self, condition, seconds, what):
-        """Follows until condition() is true, for at most so many seconds of real time."""
+        """Follows until condition() is true, for at most PATIENCE times so many seconds of real time."""
+        seconds *= PATIENCE
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:

@@ -1,29 +1,41 @@
-"""examples/up and down on a real API server: every object is accepted, up can be repeated, and nothing is left after down."""
+"""examples/up, forward and down on a real API server: every object is accepted, up can be repeated, and nothing is left after down."""
 
+import itertools
 import json
 import os
+import pathlib
+import re
+import shutil
 import subprocess
 
 import pytest
+import yaml
 
+from support.kubernetes_schemas import SCHEMAS
 from support.process import need, wait_until
 from support.server import REPOSITORY
 
 NAME = "csv-jobs-rabbitmq"
 NAMESPACE, SHARED = "csv", "backlog-examples"
+EXAMPLES = pathlib.Path(REPOSITORY, "examples")
+OTHERS = sorted(path.parent.name for path in EXAMPLES.glob("*/cluster") if path.parent.name != NAME)
 SECONDS = 600  # a busy machine is no failure
 
 
 @pytest.fixture
-def script(cluster, tmp_path):
-    """Runs examples/up or down; the context is that of the test's cluster."""
+def environment(cluster, tmp_path):
+    """The context of the scripts is that of the test's cluster."""
     cluster.install_definitions("keda.sh_scaledobjects", "keda.sh_triggerauthentications")
     wrapper = tmp_path / "kubectl"
     wrapper.write_text(f'#!/bin/sh\nexec {cluster.kube} kubectl --kubeconfig {cluster.config} "$@"\n')
     wrapper.chmod(0o755)
-    environment = {**os.environ, "KUBECTL": str(wrapper), "HELM": f"{need('helm')} --kubeconfig {cluster.config}",
+    return {**os.environ, "KUBECTL": str(wrapper), "HELM": f"{need('helm')} --kubeconfig {cluster.config}",
                    "HELM_REPOSITORY_CONFIG": str(tmp_path / "repositories.yaml"), "XDG_CACHE_HOME": str(tmp_path)}
 
+
+@pytest.fixture
+def script(environment):
+    """Runs examples/up, forward or down."""
     def run(which, *arguments, code=0, **more):
         found = subprocess.run([os.path.join(REPOSITORY, "examples", which), *arguments], stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True, timeout=SECONDS, env={**environment, **more})
@@ -31,6 +43,16 @@ def script(cluster, tmp_path):
         return found.stdout
 
     return run
+
+
+def forwarded(environment, name):
+    """The ports that examples/forward opens, as it prints them. It ends with SIGTERM, and with it all that it has started."""
+    child = subprocess.Popen([EXAMPLES / "forward", name], stdout=subprocess.PIPE, text=True, env=environment)
+    lines = list(itertools.takewhile(lambda line: line not in ("", "Until Ctrl-C.\n"), iter(child.stdout.readline, None)))
+    child.terminate()
+    assert child.wait(SECONDS) == 0
+    assert child.stdout.read() == ""  # whoever still lived would have it open
+    return [int(re.match(r"http://localhost:(\d+)/  ", line)[1]) for line in lines]
 
 
 def names(cluster, *words):
@@ -41,25 +63,31 @@ def has_namespace(cluster, name):
     return name in names(cluster, "namespaces")
 
 
-@pytest.fixture
-def metrics_server(tmp_path):
-    """A chart in its place."""
-    chart = tmp_path / "metrics-server"
+def make_chart(folder, name):
+    chart = folder / name
     (chart / "templates").mkdir(parents=True)
-    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: metrics-server\nversion: 1.0.0\n")
-    (chart / "templates" / "object.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: instead-of-metrics-server}\n")
-    return {"METRICS_SERVER_CHART": str(chart)}
+    (chart / "Chart.yaml").write_text(f"apiVersion: v2\nname: {name}\nversion: 1.0.0\n")
+    return chart
+
+
+@pytest.fixture
+def charts(tmp_path):
+    """In the place of metrics-server's an object, and of the VPA's its custom resources."""
+    metrics_server, vpa = (make_chart(tmp_path, name) for name in ("metrics-server", "vpa"))
+    (metrics_server / "templates" / "object.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: instead-of-metrics-server}\n")
+    shutil.copy(SCHEMAS / "vertical-pod-autoscaler" / "vpa-v1-crd-gen.yaml", vpa / "templates")
+    return {"METRICS_SERVER_CHART": str(metrics_server), "VPA_CHART": str(vpa)}
 
 
 @pytest.mark.alone
-def test_an_example_comes_up_twice_and_goes_down(cluster, script, metrics_server):
+def test_an_example_comes_up_twice_and_goes_down(cluster, script, environment, charts):
     assert "csv-jobs-rabbitmq" in script("up", "nonsense", code=2)
     missing = script("up", NAME, "--no-images", code=1)
     assert "the cluster has no metrics-server" in missing and "METRICS_SERVER_CHART" in missing
     assert not has_namespace(cluster, SHARED)  # nothing was begun
 
     for _ in range(2):
-        printed = script("up", NAME, "--no-images", **metrics_server)
+        printed = script("up", NAME, "--no-images", **charts)
         assert "keda: there already" in printed and f"{NAME} is up" in printed
     assert "instead-of-metrics-server" in names(cluster, "configmaps", "-n", "kube-system")
     assert names(cluster, "deployments", "-n", NAMESPACE) == {"csv-producer", "csv-worker"}
@@ -71,6 +99,7 @@ def test_an_example_comes_up_twice_and_goes_down(cluster, script, metrics_server
     assert json.loads(dashboard[f"{NAME}.json"])["panels"]
     assert "example-csv:" in cluster.get("configmap", "backlog", "-n", "keda")["data"]["connections.yaml"]
     assert "example-csv" in names(cluster, "secrets", "-n", "keda")
+    assert forwarded(environment, NAME) == [8000, 15672, 5672, 8080, 3000, 9090]
     # The dashboard lists the workers.
     assert names(cluster, "rolebindings", "-n", NAMESPACE) & names(cluster, "roles", "-n", NAMESPACE)
     [container] = cluster.get("deployment", "backlog", "-n", "keda")["spec"]["template"]["spec"]["containers"]
@@ -84,14 +113,37 @@ def test_an_example_comes_up_twice_and_goes_down(cluster, script, metrics_server
     assert "example-csv" not in names(cluster, "secrets", "-n", "keda")
     assert "backlog" not in names(cluster, "deployments", "-n", "keda")
     assert "backlog-examples-prometheus" not in names(cluster, "clusterroles")
-    assert "is not up" in script("down", NAME, code=1)
+    for which in ("forward", "down"):
+        assert "is not up" in script(which, NAME, code=1)
 
 
 @pytest.mark.alone
-def test_a_namespace_of_somebody_is_left_alone(cluster, script, metrics_server):
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_object_of_an_example_is_accepted_and_gone_after_down(cluster, script, environment, charts, name):
+    objects = [item for path in sorted((EXAMPLES / name / "manifests").glob("*.yaml")) for item in yaml.safe_load_all(path.read_text()) if item]
+    namespace = objects[0]["metadata"]["name"]
+    script("up", name, "--no-images", **charts)
+    assert cluster.get(f"namespace/{namespace}")["metadata"]["labels"]["backlog-example"] == name
+    for item in objects[1:]:
+        cluster.get(f"{item['kind']}/{item['metadata']['name']}", "--namespace", namespace)
+    connections = yaml.safe_load((EXAMPLES / name / "backlog-values.yaml").read_text())["connections"]
+    written = cluster.get("configmap", "backlog", "-n", "keda")["data"]["connections.yaml"]
+    assert all(f"{connection}:" in written for connection in connections)
+    ports = forwarded(environment, name)
+    assert {8080, 3000, 9090} < set(ports)
+
+    script("down", name)
+    for gone in (namespace, SHARED):
+        wait_until(lambda name=gone: not has_namespace(cluster, name), SECONDS, f"{gone} is gone")
+    assert not any(line.startswith("example-") for line in names(cluster, "secrets", "-n", "keda"))
+    assert "verticalpodautoscalers.autoscaling.k8s.io" not in names(cluster, "crds")
+
+
+@pytest.mark.alone
+def test_a_namespace_of_somebody_is_left_alone(cluster, script, charts):
     cluster.create_namespace(NAMESPACE)
     try:
-        assert "which is not of this example" in script("up", NAME, "--no-images", code=1, **metrics_server)
+        assert "which is not of this example" in script("up", NAME, "--no-images", code=1, **charts)
         assert not has_namespace(cluster, SHARED)
     finally:
         cluster.kubectl("delete", "namespace", NAMESPACE)
