@@ -6,6 +6,7 @@ worker that is killed has committed neither, so another one takes the same chang
 changes that it has. With CAPTURE_ONLY=1 it applies nothing.
 """
 
+import itertools
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ CHANGE_SECONDS = float(os.environ.get("CHANGE_SECONDS", "0.02"))  # how long it 
 UNTIL_IDLE = os.environ.get("UNTIL_IDLE") == "1"                  # of a ScaledJob: end when nothing is left
 CAPTURE_ONLY = os.environ.get("CAPTURE_ONLY") == "1"              # of capture/: the workers apply
 CAPTURED_AT_ONCE, APPLIED_AT_ONCE = 2000, 100
+PASSED_AT_ONCE = 20_000  # of what the workers write, which is in the WAL, too
 BUFFER_LIMIT = 10_000  # then changes wait in the WAL, and the others are applied first
 CAPTURE_LOCK = 1847    # any number, the same for all
 ORDER = re.compile(r"table public\.orders: INSERT: id\[bigint\]:(\d+) ")
@@ -34,11 +36,11 @@ def stop(*_):
     stopping = True
 
 
-def peek(database):
+def peek(database, at_once):
     """Whole transactions from the slot: (position of the commit, changes of orders) each, and up to where the slot was read."""
     [end] = database.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
     rows = database.execute("SELECT lsn, data FROM pg_logical_slot_peek_changes('orders_cdc', NULL, %s, 'include-xids', '0')",
-                            [CAPTURED_AT_ONCE]).fetchall()
+                            [at_once]).fetchall()
     transactions, changes = [], []
     for lsn, data in rows:
         if found := ORDER.match(data):
@@ -46,14 +48,19 @@ def peek(database):
         elif data == "COMMIT":
             transactions.append((lsn, changes))
             changes = []
-    return transactions, transactions[-1][0] if len(rows) >= CAPTURED_AT_ONCE else end
+    return transactions, transactions[-1][0] if len(rows) >= at_once else end
 
 
 def capture(database):
     """A change may come from the slot again, as it is confirmed after its commit: cdc_position knows."""
     if database.execute("SELECT count(*) >= %s FROM cdc_buffer", [BUFFER_LIMIT]).fetchone()[0]:
         return
-    transactions, end = peek(database)
+    transactions, end = peek(database, CAPTURED_AT_ONCE)
+    if transactions and not any(changes for _, changes in transactions):
+        transactions, end = peek(database, PASSED_AT_ONCE)
+        if any(changes for _, changes in transactions):
+            transactions = list(itertools.takewhile(lambda transaction: not transaction[1], transactions))
+            end = transactions[-1][0]
     with database.transaction(), database.cursor() as cursor:
         for lsn, changes in transactions:
             if changes and cursor.execute("UPDATE cdc_position SET captured = %s WHERE captured < %s", [lsn, lsn]).rowcount:
