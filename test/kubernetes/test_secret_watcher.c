@@ -1,6 +1,7 @@
 /* What the secret watcher hands over of what the informer, which is played here, has read. */
 #include "kubernetes/secret_watcher.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -9,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 struct informer {
@@ -105,6 +107,12 @@ static void a_secret_that_could_not_be_handed_over_is_still_there(void **state)
     informer.handler.turn(informer.handler.context);
 
     read_secret(&informer, &object, 1000);
+    int64_t retry_ms = informer.handler.turn(informer.handler.context);
+    assert_int_equal(informer.wanted, 0);
+    assert_true(retry_ms != CLOCK_NEVER);
+    while (clock_now_ms() < retry_ms)
+        usleep(10 * 1000);
+    assert_true(informer.handler.turn(informer.handler.context) == CLOCK_NEVER);
     assert_int_equal(informer.wanted, 1);
 
     known.is_busy = false;
