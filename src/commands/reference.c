@@ -66,7 +66,7 @@ static const char client_limits_words[] =
     "A client that exceeds one of these is disconnected or has to wait. `--client-limits "
     "NAME=NUMBER,...` "
     "sets those\nwithout a flag of their own; `backlog_limit_hits_total` counts by the same names. "
-    "Denial-of-service test results:\n[security](../docs/security.md).";
+    "Denial-of-service test results:\n[tests](../test/README.md#denial-of-service-test-results).";
 
 /* What is written, and how. */
 struct output {
@@ -223,7 +223,7 @@ static void print_refusals(struct output *page)
         "only triggers without\n"
         "a call for %d s make room for a new one. Limits without a flag: the metadata of a trigger "
         "may have %d keys\n"
-        "and %d KiB, a list in it 64 pieces; more are INVALID_ARGUMENT.\n\n"
+        "and %d KiB, a list in it 64 pieces.\n\n"
         "A connection of the connections file may have `namespaces`, a list of names or "
         "patterns: in others it\n"
         "is refused with PERMISSION_DENIED. So is, with `--deny-inline-connections`, a "

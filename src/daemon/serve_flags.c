@@ -30,8 +30,9 @@ const struct option serve_flags[] = {
          .doc = "file with a token: --http asks for it, but for /livez, /healthz, /readyz and "
                 "/metrics; read again when it is replaced"),
     FLAG("probes", OPTION_STRING, probes, NULL, .value_name = "ADDRESS",
-         .doc = "address and port for /livez and /readyz alone, such as :9092; what floods "
-                "--http leaves it alone"),
+         .doc =
+             "address and port for /livez, /healthz and /readyz alone, such as :9092; what floods "
+             "--http leaves it alone"),
     FLAG("workers", OPTION_LIST, workers, NULL, .flags = OPTION_NO_VARIABLE,
          .doc = "in a pod: comma-separated namespaces; --http also shows the pods of their "
                 "ScaledObjects and ScaledJobs, and the pods' logs"),

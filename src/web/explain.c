@@ -97,7 +97,7 @@ static void add_reason(const struct trigger *trigger, const struct trigger_state
     if (state->condition == TRIGGER_WAITING)
         text_add(text, "nothing was measured yet: a call waits for the next measurement");
     else if (state->condition == TRIGGER_REFUSED)
-        text_addf(text, "KEDA holds the replicas: %s", error_text(state->error));
+        text_addf(text, "KEDA keeps the replicas: %s", error_text(state->error));
     else {
         const char *activity = answer->active ? "active" : "not active: KEDA may scale to zero";
         if (state->policy.answered.has_decided)
