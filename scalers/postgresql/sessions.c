@@ -26,11 +26,6 @@ static size_t count_open(const struct postgresql_client *client)
     return client->max_sessions - postgresql_client_count(client, POSTGRESQL_CLOSED);
 }
 
-static int64_t min_ms(int64_t one, int64_t other)
-{
-    return one < other ? one : other;
-}
-
 /* ---- opening and closing ---- */
 
 static struct postgresql_session *find_closed(struct postgresql_client *client, int64_t now_ms)
@@ -46,7 +41,7 @@ static int64_t waiting_since_ms(const struct postgresql_client *client)
 {
     int64_t quick_ms = client->quick.count > 0 ? client->quick.tasks->queued_ms : CLOCK_NEVER;
     int64_t slow_ms = client->slow.count > 0 ? client->slow.tasks->queued_ms : CLOCK_NEVER;
-    return min_ms(quick_ms, slow_ms);
+    return clock_earlier(quick_ms, slow_ms);
 }
 
 /* One at a time. */
@@ -93,8 +88,9 @@ bool postgresql_sessions_are_idle(const struct postgresql_client *client)
 
 static void back_off(struct postgresql_client *client)
 {
-    client->backoff_ms =
-        client->backoff_ms == 0 ? MIN_BACKOFF_MS : min_ms(2 * client->backoff_ms, MAX_BACKOFF_MS);
+    client->backoff_ms = client->backoff_ms == 0
+                             ? MIN_BACKOFF_MS
+                             : clock_earlier(2 * client->backoff_ms, MAX_BACKOFF_MS);
     client->retry_ms = clock_now_ms() + client->backoff_ms;
 }
 
@@ -203,17 +199,18 @@ static int64_t next_ms(const struct postgresql_client *client)
     int64_t since_ms = waiting_since_ms(client);
     for (size_t i = 0; i < client->max_sessions; i++) {
         const struct postgresql_session *session = &client->sessions[i];
-        next = min_ms(next, deadline_of(client, session));
+        next = clock_earlier(next, deadline_of(client, session));
         if (session->state == POSTGRESQL_READY && session->count == 0 && open > 1)
-            next = min_ms(next, session->since_ms + IDLE_MS);
+            next = clock_earlier(next, session->since_ms + IDLE_MS);
         else if (!is_open(session) && open == 0)
-            next = min_ms(next, session->since_ms);
+            next = clock_earlier(next, session->since_ms);
         else if (!is_open(session) && since_ms != CLOCK_NEVER &&
                  open == postgresql_client_count(client, POSTGRESQL_READY)) {
             int64_t needed_ms = since_ms + NEED_MS;
             if (needed_ms < client->retry_ms)
                 needed_ms = client->retry_ms;
-            next = min_ms(next, needed_ms < session->since_ms ? session->since_ms : needed_ms);
+            next =
+                clock_earlier(next, needed_ms < session->since_ms ? session->since_ms : needed_ms);
         }
     }
     return next;

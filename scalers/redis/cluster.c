@@ -298,11 +298,6 @@ static bool any_works(const struct redis_cluster *cluster)
     return client != NULL;
 }
 
-static int64_t earliest(int64_t one_ms, int64_t other_ms)
-{
-    return one_ms < other_ms ? one_ms : other_ms;
-}
-
 int64_t redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, struct error *error)
 {
     struct redis_discovery *discovery = &cluster->discovery;
@@ -330,9 +325,9 @@ int64_t redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, struc
         cluster->is_doubtful = true;
     }
     if (!discovery->is_requesting && is_wanted)
-        next_ms = earliest(next_ms, discovery->requested_ms + REFRESH_MS);
+        next_ms = clock_earlier(next_ms, discovery->requested_ms + REFRESH_MS);
     else if (may_be_slow)
-        next_ms = earliest(next_ms, now_ms + SLOW_MS);
+        next_ms = clock_earlier(next_ms, now_ms + SLOW_MS);
     return next_ms;
 }
 

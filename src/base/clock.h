@@ -18,6 +18,12 @@ int64_t clock_now_us(void); /* the same in microseconds, for durations */
  * time-out. */
 int clock_left_ms(int64_t deadline_ms, int max_ms);
 
+/* Of two times, of which CLOCK_NEVER may be one. */
+static inline int64_t clock_earlier(int64_t one_ms, int64_t other_ms)
+{
+    return one_ms < other_ms ? one_ms : other_ms;
+}
+
 struct timespec;
 
 /* So long after now, by CLOCK_MONOTONIC: for pthread_cond_clockwait(), and for a condition whose

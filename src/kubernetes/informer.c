@@ -616,11 +616,6 @@ static size_t max_requests(const struct informer *informer, int64_t now_ms)
     return now_ms < informer->resume_ms ? 0 : 1;
 }
 
-static int64_t earlier(int64_t one, int64_t other)
-{
-    return one < other ? one : other;
-}
-
 /* Begins what is due of one kind of objects, as far as the budget goes. False: it goes no further.
  */
 static bool begin_entries(struct informer *informer, bool are_scaled, int64_t now_ms,
@@ -631,7 +626,7 @@ static bool begin_entries(struct informer *informer, bool are_scaled, int64_t no
         if (entry->request.curl != NULL || is_scaled(entry->kind) != are_scaled || has_turn)
             continue;
         if (entry->due_ms > now_ms)
-            *next_ms = earlier(*next_ms, entry->due_ms);
+            *next_ms = clock_earlier(*next_ms, entry->due_ms);
         else if (informer->requests >= max_requests(informer, now_ms))
             return false; /* the end of a request is the next occasion */
         else if (entry->turn.share->requests < SHARE_MAX_REQUESTS)
@@ -660,15 +655,15 @@ static int64_t begin_due(struct informer *informer)
     int64_t now_ms = clock_now_ms();
     int64_t next_ms = now_ms + IDLE_MS;
     if (is_api_failing(informer) && informer->resume_ms > now_ms)
-        return earlier(next_ms, informer->resume_ms);
+        return clock_earlier(next_ms, informer->resume_ms);
     if (informer->entries != NULL) {
         if (now_ms >= informer->answered_ms + QUIET_MS)
             want_fresh(informer, informer->entries);
         else
-            next_ms = earlier(next_ms, informer->answered_ms + QUIET_MS);
+            next_ms = clock_earlier(next_ms, informer->answered_ms + QUIET_MS);
     }
     if (now_ms < informer->scan_ms)
-        return earlier(next_ms, informer->scan_ms);
+        return clock_earlier(next_ms, informer->scan_ms);
     if (now_ms < informer->scanned_ms + SCAN_INTERVAL_MS)
         return informer->scanned_ms + SCAN_INTERVAL_MS;
     informer->scanned_ms = now_ms;
@@ -677,8 +672,8 @@ static int64_t begin_due(struct informer *informer)
         begin_unread(informer, now_ms);
         begin_entries(informer, true, now_ms, &next_ms);
     }
-    informer->scan_ms = earlier(informer->scan_ms, next_ms);
-    return earlier(next_ms, informer->scan_ms);
+    informer->scan_ms = clock_earlier(informer->scan_ms, next_ms);
+    return clock_earlier(next_ms, informer->scan_ms);
 }
 
 /* One whose answer does not begin must not keep the place of others. Where those were answered
@@ -694,7 +689,7 @@ static int64_t end_late_watches(struct informer *informer, int64_t now_ms)
             watch_give_up(&source->watch);
             end_watch(informer, &source->watch);
         }
-        next_ms = earlier(next_ms, watch_late_ms(&source->watch));
+        next_ms = clock_earlier(next_ms, watch_late_ms(&source->watch));
     }
     return next_ms;
 }
@@ -703,7 +698,7 @@ static int64_t end_late_watches(struct informer *informer, int64_t now_ms)
 static int64_t begin_watches(struct informer *informer)
 {
     int64_t now_ms = clock_now_ms();
-    int64_t next_ms = earlier(now_ms + IDLE_MS, end_late_watches(informer, now_ms));
+    int64_t next_ms = clock_earlier(now_ms + IDLE_MS, end_late_watches(informer, now_ms));
     size_t unanswered = 0;
     struct source *source;
     DL_FOREACH(informer->sources, source)
@@ -717,12 +712,12 @@ static int64_t begin_watches(struct informer *informer)
         if (watch_is_due(&source->watch, now_ms)) {
             if (watch_begin(&source->watch, &error)) {
                 unanswered++;
-                next_ms = earlier(next_ms, watch_late_ms(&source->watch));
+                next_ms = clock_earlier(next_ms, watch_late_ms(&source->watch));
             } else
                 fail_api(informer, &error, 0);
         }
         if (source->watch.request.curl == NULL)
-            next_ms = earlier(next_ms, source->watch.due_ms);
+            next_ms = clock_earlier(next_ms, source->watch.due_ms);
     }
     return next_ms;
 }
@@ -764,9 +759,10 @@ static void *informer_thread(void *argument)
         end_requests(informer);
         notify_changes(informer);
         for (size_t i = 0; i < informer->handlers_count; i++)
-            next_ms = earlier(next_ms, informer->handlers[i].turn(informer->handlers[i].context));
-        next_ms = earlier(next_ms, begin_watches(informer));
-        next_ms = earlier(next_ms, begin_due(informer));
+            next_ms =
+                clock_earlier(next_ms, informer->handlers[i].turn(informer->handlers[i].context));
+        next_ms = clock_earlier(next_ms, begin_watches(informer));
+        next_ms = clock_earlier(next_ms, begin_due(informer));
         notify_changes(informer); /* what could not be begun */
         count_entries(informer);
         curl_multi_poll(informer->multi, NULL, 0, clock_left_ms(next_ms, IDLE_MS), NULL);

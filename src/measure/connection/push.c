@@ -2,11 +2,6 @@
 
 #include "base/clock.h"
 
-static int64_t min_ms(int64_t one, int64_t other)
-{
-    return one < other ? one : other;
-}
-
 static void calm_down(struct push *push)
 {
     push->is_notified = false;
@@ -18,7 +13,6 @@ static uint64_t drop_subscription(struct push *push)
 {
     uint64_t id = push->id;
     push->id = 0;
-    push->is_subscribed = false;
     return id;
 }
 
@@ -46,7 +40,7 @@ int64_t push_due_ms(const struct push *push, int64_t sent_ms)
     if (push->id != 0)
         return CLOCK_NEVER;
     int64_t polled_ms = sent_ms == INT64_MIN ? 0 : sent_ms + push->idle_interval_ms;
-    return push->can_subscribe ? min_ms(polled_ms, push->subscribe_at_ms) : polled_ms;
+    return push->can_subscribe ? clock_earlier(polled_ms, push->subscribe_at_ms) : polled_ms;
 }
 
 static void plan_next_alert(struct push *push, int64_t now_ms)
@@ -59,7 +53,7 @@ static void plan_next_alert(struct push *push, int64_t now_ms)
     if (push->subscribe_at_ms < push->alert_due_ms)
         push->subscribe_at_ms = push->alert_due_ms;
     push->is_notified_again = false;
-    push->alert_ms = min_ms(push->alert_ms * 2, push->idle_interval_ms);
+    push->alert_ms = clock_earlier(push->alert_ms * 2, push->idle_interval_ms);
 }
 
 bool push_take(struct push *push, uint64_t id, int64_t now_ms)
@@ -81,10 +75,8 @@ uint64_t push_taken(struct push *push, uint64_t id, bool is_subscribed, bool is_
 {
     if (push->id != id) /* it was notified of, or nobody waits any more */
         return 0;
-    if (is_subscribed) {
-        push->is_subscribed = true;
+    if (is_subscribed)
         return 0;
-    }
     push->subscribe_at_ms = now_ms + (is_refused ? PUSH_REFUSED_MS : push->idle_interval_ms);
     return drop_subscription(push); /* one that timed out may exist */
 }
@@ -96,7 +88,7 @@ void push_notify(struct push *push)
     if (push->alert_ms > 0)
         return;
     push->is_notified = true;
-    push->alert_ms = min_ms(PUSH_FIRST_ALERT_MS, push->idle_interval_ms);
+    push->alert_ms = clock_earlier(PUSH_FIRST_ALERT_MS, push->idle_interval_ms);
 }
 
 void push_forget(struct push *push, int64_t now_ms)

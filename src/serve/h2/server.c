@@ -85,16 +85,11 @@ static void sweep(struct h2_server *server)
     h2_listener_resume(server);
 }
 
-static int64_t earliest(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static void set_timer(struct h2_server *server)
 {
-    int64_t due_ms = earliest(server->due_ms, server->sweep_ms);
-    due_ms = earliest(due_ms, server->trim.due_ms);
-    due_ms = earliest(due_ms, atomic_load(&server->drain_by_ms));
+    int64_t due_ms = clock_earlier(server->due_ms, server->sweep_ms);
+    due_ms = clock_earlier(due_ms, server->trim.due_ms);
+    due_ms = clock_earlier(due_ms, atomic_load(&server->drain_by_ms));
     if (!TAILQ_EMPTY(&server->touched) || !STAILQ_EMPTY(&server->unread))
         due_ms = server->now_ms;
     if (due_ms == server->timer_ms && due_ms > server->now_ms)

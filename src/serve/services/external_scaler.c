@@ -20,11 +20,6 @@ struct external_scaler {
 
 /* ---- IsActive and GetMetrics ---- */
 
-static int64_t earliest(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Whatever it waits for is measured once for all who do, and even if they leave. */
 static void wait_for_reading(struct scaler_call *call, const struct answer *answer)
 {
@@ -34,7 +29,7 @@ static void wait_for_reading(struct scaler_call *call, const struct answer *answ
         query_demand(call->trigger->query, answer->needed_from_ms);
     if (call->list != NULL)
         return;
-    int64_t patience_ms = earliest(ANSWER_PATIENCE_MS, calls->call_deadline_ms);
+    int64_t patience_ms = clock_earlier(ANSWER_PATIENCE_MS, calls->call_deadline_ms);
     call->due_ms = call->arrived_ms + patience_ms;
     scaler_call_put_on(call, &calls->waiting);
 }
@@ -194,12 +189,12 @@ static int64_t turn(void *context, int64_t now_ms)
         loop_calls_turn(scaler->loop_calls);
     bool is_renewing = triggers_renew(calls->triggers, RENEWED_PER_TURN);
     int64_t due_ms = handle_ready(calls, now_ms);
-    due_ms = earliest(due_ms, handle_patient(calls, now_ms));
-    due_ms = earliest(due_ms, handle_due(&calls->heartbeats, now_ms));
-    due_ms = earliest(due_ms, handle_due(&calls->late, now_ms));
+    due_ms = clock_earlier(due_ms, handle_patient(calls, now_ms));
+    due_ms = clock_earlier(due_ms, handle_due(&calls->heartbeats, now_ms));
+    due_ms = clock_earlier(due_ms, handle_due(&calls->late, now_ms));
     if (scaler->expire_at_ms <= now_ms)
         scaler->expire_at_ms = triggers_expire(calls->triggers, now_ms);
-    return is_renewing ? now_ms : earliest(due_ms, scaler->expire_at_ms);
+    return is_renewing ? now_ms : clock_earlier(due_ms, scaler->expire_at_ms);
 }
 
 #define SERVICE "externalscaler.ExternalScaler"
