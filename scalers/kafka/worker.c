@@ -37,15 +37,7 @@ struct kafka_workers *kafka_workers_new(int event_fd)
 
 bool kafka_workers_wait(struct kafka_workers *workers, int64_t deadline_ms)
 {
-    struct timespec until;
-    int left_ms = clock_left_ms(deadline_ms, INT32_MAX);
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += left_ms / 1000;
-    until.tv_nsec += left_ms % 1000 * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000L;
-    }
+    struct timespec until = clock_monotonic_after(clock_left_ms(deadline_ms, INT32_MAX));
     pthread_mutex_lock(&workers->lock);
     while (workers->running > 0 &&
            pthread_cond_timedwait(&workers->has_ended, &workers->lock, &until) == 0)

@@ -92,7 +92,7 @@ void postgresql_parameters_set(struct postgresql_parameters *parameters, const c
     while (i < parameters->count && !text_equal(parameters->keywords[i], keyword))
         i++;
     if (i == POSTGRESQL_MAX_PARAMETERS - 1)
-        return;
+        abort(); /* the last ones are those that protect: none is left out */
     parameters->keywords[i] = keyword;
     parameters->values[i] = value;
     if (i == parameters->count)

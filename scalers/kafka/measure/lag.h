@@ -10,7 +10,7 @@
  */
 bool kafka_lag_is_invalid(int64_t committed, int64_t latest);
 
-/* Whether kafka_lag() looks at `earliest`. */
+/* Whether kafka_lag_of() looks at `earliest`. */
 bool kafka_lag_needs_earliest(const struct kafka_query *query, int64_t committed, int64_t latest);
 
 double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t latest,

@@ -32,9 +32,8 @@ enum {
 struct push {
     int64_t idle_interval_ms; /* 0: nobody waits for the first message */
     bool can_subscribe;
-    uint64_t id; /* of its subscription, or of the one that is being made; 0: none */
-    bool is_subscribed;
-    int64_t subscribe_at_ms; /* where it is not */
+    uint64_t id;             /* of its subscription, or of the one that is being made; 0: none */
+    int64_t subscribe_at_ms; /* where it is not subscribed to */
     bool is_notified;        /* since it was sent last */
     bool is_notified_again;  /* while it is alert */
     int64_t alert_ms;        /* between two measurements after a notification; 0: it is not alert */

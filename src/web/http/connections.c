@@ -42,7 +42,7 @@ struct web_connections {
     struct evconnlistener *listener; /* owned by evhttp; NULL: it is gone */
     struct event *pause;             /* at the limit, until there is room */
     size_t count;
-    TAILQ_HEAD(, web_connection) all; /* the oldest first; without readers */
+    TAILQ_HEAD(, web_connection) evictable; /* the oldest first; no readers */
 };
 
 /* It does not count among those that are answered once any more. */
@@ -52,7 +52,7 @@ static void give_place(struct web_connection *connection)
     if (!connection->has_place)
         return;
     connection->has_place = false;
-    TAILQ_REMOVE(&owner->all, connection, all);
+    TAILQ_REMOVE(&owner->evictable, connection, all);
     if (--owner->count < MAX_CONNECTIONS && owner->listener != NULL)
         evconnlistener_enable(owner->listener);
 }
@@ -105,11 +105,11 @@ static struct web_connection *find_victim(const struct web_connections *connecti
     struct web_address addresses[MAX_CONNECTIONS];
     size_t count = 0;
     struct web_connection *connection;
-    TAILQ_FOREACH(connection, &connections->all, all)
+    TAILQ_FOREACH(connection, &connections->evictable, all)
         if (count < MAX_CONNECTIONS)
             addresses[count++] = web_address_of(bufferevent_getfd(connection->stream));
     size_t index = web_address_commonest(addresses, count);
-    for (connection = TAILQ_FIRST(&connections->all); index > 0; index--)
+    for (connection = TAILQ_FIRST(&connections->evictable); index > 0; index--)
         connection = TAILQ_NEXT(connection, all);
     return connection;
 }
@@ -155,7 +155,7 @@ static struct bufferevent *connection_new(struct event_base *base, void *argumen
     bufferevent_setwatermark(connection->stream, EV_READ, 0, MAX_UNREAD_BYTES);
     connection->deadline = evtimer_new(base, connection_is_late, connection);
     evtimer_add(connection->deadline, &connection_timeout);
-    TAILQ_INSERT_TAIL(&connections->all, connection, all);
+    TAILQ_INSERT_TAIL(&connections->evictable, connection, all);
     if (++connections->count >= MAX_CONNECTIONS)
         pause_listener(connections);
     return connection->stream;
@@ -182,7 +182,7 @@ static void accept_failed(struct evconnlistener *listener, void *http)
 struct web_connections *web_connections_new(struct evhttp *http, struct evconnlistener *listener)
 {
     struct web_connections *connections = memory_new(sizeof(*connections));
-    TAILQ_INIT(&connections->all);
+    TAILQ_INIT(&connections->evictable);
     connections->listener = listener;
     connections->pause = evtimer_new(evconnlistener_get_base(listener), make_room, connections);
     evhttp_set_bevcb(http, connection_new, connections);
@@ -197,7 +197,7 @@ void web_connections_free(struct web_connections *connections, struct evhttp *ht
     struct web_connection *next;
     connections->listener = NULL;
     evhttp_free(http); /* its connections with requests and its listener with it */
-    for (connection = TAILQ_FIRST(&connections->all); connection != NULL; connection = next) {
+    for (connection = TAILQ_FIRST(&connections->evictable); connection != NULL; connection = next) {
         next = TAILQ_NEXT(connection, all);
         connection_free(connection);
     }
@@ -205,12 +205,12 @@ void web_connections_free(struct web_connections *connections, struct evhttp *ht
     free(connections);
 }
 
-struct web_connection *web_connection_of(const struct web_connections *connections,
-                                         struct evhttp_connection *evhttp_connection)
+struct web_connection *web_connection_request(const struct web_connections *connections,
+                                              struct evhttp_connection *evhttp_connection)
 {
     struct web_connection *connection;
     const struct bufferevent *stream = evhttp_connection_get_bufferevent(evhttp_connection);
-    TAILQ_FOREACH(connection, &connections->all, all)
+    TAILQ_FOREACH(connection, &connections->evictable, all)
         if (connection->stream == stream) {
             connection->has_requested = true;
             evhttp_connection_set_closecb(evhttp_connection, connection_closed, connection);

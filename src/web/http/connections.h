@@ -25,9 +25,9 @@ struct web_connections *web_connections_new(struct evhttp *http, struct evconnli
 /* ... and frees `http`. */
 void web_connections_free(struct web_connections *connections, struct evhttp *http);
 
-/* Of a request: from now on evhttp reports its end. NULL: it has had one before. */
-struct web_connection *web_connection_of(const struct web_connections *connections,
-                                         struct evhttp_connection *evhttp_connection);
+/* It has a request: from now on evhttp reports its end. NULL: it has had one before. */
+struct web_connection *web_connection_request(const struct web_connections *connections,
+                                              struct evhttp_connection *evhttp_connection);
 
 /* It is a reader's, which neither the deadline nor the limit concerns. */
 void web_connection_stays(struct web_connection *connection, struct reader *reader);

@@ -78,7 +78,7 @@ static void answer_request(struct evhttp_request *evhttp_request, void *argument
     enum evhttp_cmd_type method = evhttp_request_get_command(evhttp_request);
 
     struct web_connection *connection =
-        web_connection_of(web->connections, evhttp_request_get_connection(evhttp_request));
+        web_connection_request(web->connections, evhttp_request_get_connection(evhttp_request));
     if (method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD || method == EVHTTP_REQ_POST)
         stream = web_request_answer(&web->settings, evhttp_request, &answer);
     else

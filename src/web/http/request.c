@@ -176,52 +176,68 @@ static bool change_session(const struct web_settings *settings, struct evhttp_re
     return true;
 }
 
+static bool refuses_host(const struct web_settings *settings, struct evhttp_request *request,
+                         struct web_answer *answer)
+{
+    const char *host = refused_host(settings, request);
+    if (host == NULL)
+        return false;
+    answer->code = 403;
+    text_addf(&answer->body,
+              "host \"%.*s\" is not permitted: use an IP address or localhost, or add the name to "
+              "--http-hosts of the server\n",
+              (int)text_cut(host, MAX_SHOWN_BYTES), host);
+    return true;
+}
+
+/* A page that is not there is not open either: strangers do not learn which there are. */
+static bool is_stranger(const struct login *login, const struct web_page *page,
+                        struct evhttp_request *request)
+{
+    return login != NULL && (page == NULL || !page->is_open) &&
+           !login_permits(login, header_of(request, "Authorization"), header_of(request, "Cookie"),
+                          unix_s());
+}
+
+static const struct web_page *get_page(const struct web_settings *settings,
+                                       struct evhttp_request *evhttp_request, const char *path,
+                                       const char *query, struct web_answer *answer)
+{
+    struct evkeyvalq parameters;
+    TAILQ_INIT(&parameters);
+    _cleanup_(memory_free) char *target =
+        text_format("%s%s%s", path, query == NULL ? "" : "?", query == NULL ? "" : query);
+    _cleanup_(request_done) struct web_request request = {.target = target,
+                                                          .parameters = &parameters};
+    if (!parse_parameters(query, &parameters)) {
+        refuse(answer, HTTP_BADREQUEST, "invalid query string\n");
+        return NULL;
+    }
+    const struct web_page *page = find_page(settings, path, &request);
+    if (is_stranger(settings->login, page, evhttp_request))
+        refuse_stranger(evhttp_request, answer);
+    else if (page == NULL)
+        refuse(answer, HTTP_NOTFOUND, "page not found\n");
+    else if (page->stream != NULL)
+        return page;
+    else
+        page->get(page->context, &request, answer);
+    return NULL;
+}
+
 const struct web_page *web_request_answer(const struct web_settings *settings,
                                           struct evhttp_request *evhttp_request,
                                           struct web_answer *answer)
 {
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(evhttp_request);
     const char *path = uri == NULL ? NULL : evhttp_uri_get_path(uri);
-    const char *query = uri == NULL ? NULL : evhttp_uri_get_query(uri);
-    struct evkeyvalq parameters;
-    TAILQ_INIT(&parameters);
-    _cleanup_(memory_free) char *target = text_format(
-        "%s%s%s", path == NULL ? "" : path, query == NULL ? "" : "?", query == NULL ? "" : query);
-    _cleanup_(request_done) struct web_request request = {.target = target,
-                                                          .parameters = &parameters};
-
-    const char *host = refused_host(settings, evhttp_request);
-    if (host != NULL) {
-        answer->code = 403;
-        text_addf(&answer->body,
-                  "host \"%.*s\" is not permitted: use an IP address or localhost, or add the name "
-                  "to --http-hosts of the server\n",
-                  (int)text_cut(host, MAX_SHOWN_BYTES), host);
+    path = path == NULL ? "" : path;
+    if (refuses_host(settings, evhttp_request, answer))
         return NULL;
-    }
-    const struct login *login = settings->login;
-    if (evhttp_request_get_command(evhttp_request) == EVHTTP_REQ_POST) {
-        if (login == NULL || path == NULL ||
-            !change_session(settings, evhttp_request, path, answer))
-            web_refuse_method(evhttp_request, answer);
-        return NULL;
-    }
-    if (!parse_parameters(query, &parameters)) {
-        refuse(answer, HTTP_BADREQUEST, "invalid query string\n");
-        return NULL;
-    }
-    const struct web_page *page = path == NULL ? NULL : find_page(settings, path, &request);
-    if (login != NULL && (page == NULL || !page->is_open) &&
-        !login_permits(login, header_of(evhttp_request, "Authorization"),
-                       header_of(evhttp_request, "Cookie"), unix_s())) {
-        refuse_stranger(evhttp_request, answer);
-        return NULL;
-    }
-    if (page != NULL && page->stream != NULL)
-        return page;
-    if (page != NULL)
-        page->get(page->context, &request, answer);
-    else
-        refuse(answer, HTTP_NOTFOUND, "page not found\n");
+    if (evhttp_request_get_command(evhttp_request) != EVHTTP_REQ_POST)
+        return get_page(settings, evhttp_request, path,
+                        uri == NULL ? NULL : evhttp_uri_get_query(uri), answer);
+    if (settings->login == NULL || !change_session(settings, evhttp_request, path, answer))
+        web_refuse_method(evhttp_request, answer);
     return NULL;
 }
