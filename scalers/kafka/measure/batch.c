@@ -52,7 +52,7 @@ void kafka_batch_fail(struct kafka_batch_task *batch_task, const char *format, .
 
 /* ---- topics and groups ---- */
 
-struct kafka_batch_topic *kafka_batch_find_topic(struct kafka_batch *batch, const char *name)
+struct kafka_batch_topic *kafka_batch_topic_for(struct kafka_batch *batch, const char *name)
 {
     struct kafka_batch_topic *topic;
     HASH_FIND_STR(batch->topics, name, topic);
@@ -66,7 +66,7 @@ struct kafka_batch_topic *kafka_batch_find_topic(struct kafka_batch *batch, cons
     return topic;
 }
 
-struct kafka_batch_group *kafka_batch_find_group(struct kafka_batch *batch, const char *name)
+struct kafka_batch_group *kafka_batch_group_for(struct kafka_batch *batch, const char *name)
 {
     struct kafka_batch_group *group;
     HASH_FIND_STR(batch->groups, name, group);
@@ -145,7 +145,7 @@ static void name_topics(struct kafka_batch *batch, const struct kafka_batch_task
     const struct kafka_query *query = batch_task->task->query;
     const struct kafka_selection *selection = &batch_task->selection;
     for (size_t i = 0; i < selection->count; i++) {
-        const struct kafka_topic *known = kafka_batch_find_topic(batch, selection->names[i])->known;
+        const struct kafka_topic *known = kafka_batch_topic_for(batch, selection->names[i])->known;
         if (known != NULL)
             need_metadata(batch, kafka_metadata_need_topic(metadata, known));
     }

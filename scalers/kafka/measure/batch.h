@@ -120,12 +120,18 @@ struct kafka_batch {
 struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *tasks, size_t count,
                                     bool isolate, int64_t now_ms);
 
+/* It has not ended yet. */
+static inline bool kafka_batch_task_is_open(const struct kafka_batch_task *batch_task)
+{
+    return batch_task->task != NULL;
+}
+
 /* No task is open, and no call for offsets under way. */
 void kafka_batch_free(struct kafka_batch *batch);
 
 /* They are made where there are none. */
-struct kafka_batch_topic *kafka_batch_find_topic(struct kafka_batch *batch, const char *name);
-struct kafka_batch_group *kafka_batch_find_group(struct kafka_batch *batch, const char *name);
+struct kafka_batch_topic *kafka_batch_topic_for(struct kafka_batch *batch, const char *name);
+struct kafka_batch_group *kafka_batch_group_for(struct kafka_batch *batch, const char *name);
 
 /* The group on this topic, which is known well enough. What is known of its partitions now is what
  * the batch goes by, to its end. */

@@ -217,7 +217,7 @@ static void abandon(struct kafka_session *session)
     struct kafka_batch *batch;
     DL_FOREACH(session->batches, batch)
         for (size_t i = 0; i < batch->count; i++)
-            if (batch->tasks[i].task != NULL)
+            if (kafka_batch_task_is_open(&batch->tasks[i]))
                 kafka_batch_release(&batch->tasks[i], false);
 }
 

@@ -31,7 +31,7 @@ static bool topic_check(struct kafka_batch_task *batch_task, const struct kafka_
                          rd_kafka_err2str(known->error));
     else if (batch_task->partitions > KAFKA_SELECTION_MAX_PARTITIONS)
         fail_of_partitions(batch_task);
-    return batch_task->task != NULL;
+    return kafka_batch_task_is_open(batch_task);
 }
 
 /* With the next kafka_offsets_send(). Where the partition has no leader, it fails at once. */
@@ -78,7 +78,7 @@ static void task_add(struct kafka_batch_task *batch_task, struct kafka_group_top
 
 static bool task_add_topic(struct kafka_batch_task *batch_task, const char *name)
 {
-    struct kafka_batch_topic *topic = kafka_batch_find_topic(batch_task->batch, name);
+    struct kafka_batch_topic *topic = kafka_batch_topic_for(batch_task->batch, name);
     if (!topic_check(batch_task, topic))
         return false;
     task_add(batch_task, kafka_batch_add_topic(batch_task->group, topic));
@@ -139,7 +139,7 @@ static void task_prepare(struct kafka_batch *batch, struct kafka_batch_task *bat
 {
     const struct kafka_query *query = batch_task->task->query;
     enum kafka_selection_kind kind = batch_task->selection.kind;
-    struct kafka_batch_group *group = kafka_batch_find_group(batch, query->consumer_group);
+    struct kafka_batch_group *group = kafka_batch_group_for(batch, query->consumer_group);
     batch_task->group = group;
     group->open++;
     if (kind == KAFKA_SELECTION_OF_GROUP)
@@ -176,9 +176,9 @@ static void group_send(struct kafka_batch_group *group)
     struct kafka_commits *commits = group->batch->session->commits;
     if (!kafka_commits_is_free(commits, group->name, group->request.isolate, clock_now_ms())) {
         /* Another batch, which waited for its topics as well, was sooner: the tasks come again. */
-        for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
-            if (task->task != NULL)
-                task_return(kafka_batch_release(task, true), false);
+        for (struct kafka_batch_task *one = group->tasks; one != NULL; one = one->next)
+            if (kafka_batch_task_is_open(one))
+                task_return(kafka_batch_release(one, true), false);
         return;
     }
     rd_kafka_topic_partition_list_t *partitions = partitions_of(group);
@@ -186,9 +186,9 @@ static void group_send(struct kafka_batch_group *group)
         kafka_members_request(group->batch->session->members, group->name, clock_now_ms());
     group->stage = KAFKA_GROUP_REQUESTED;
     if (!kafka_commits_send(commits, &group->request, partitions, &error))
-        for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
-            if (task->task != NULL)
-                task_fail(kafka_batch_release(task, false), &error);
+        for (struct kafka_batch_task *one = group->tasks; one != NULL; one = one->next)
+            if (kafka_batch_task_is_open(one))
+                task_fail(kafka_batch_release(one, false), &error);
     if (partitions != NULL)
         rd_kafka_topic_partition_list_destroy(partitions);
 }
@@ -197,7 +197,7 @@ static void send_requests(struct kafka_batch *batch)
 {
     batch->is_sent = true;
     for (size_t i = 0; i < batch->count; i++)
-        if (batch->tasks[i].task != NULL)
+        if (kafka_batch_task_is_open(&batch->tasks[i]))
             task_prepare(batch, &batch->tasks[i]);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
         if (group->open > 0)
@@ -245,7 +245,7 @@ static void take_partitions(struct kafka_batch_group *group,
         const rd_kafka_topic_partition_t *result = &partitions->elems[i];
         struct kafka_group_topic *topic =
             group->wants_all && result->offset >= 0
-                ? kafka_batch_add_topic(group, kafka_batch_find_topic(group->batch, result->topic))
+                ? kafka_batch_add_topic(group, kafka_batch_topic_for(group->batch, result->topic))
                 : kafka_batch_find_group_topic(group, result->topic);
         if (topic == NULL || result->partition < 0)
             continue;
@@ -301,9 +301,9 @@ static void take_commits(struct kafka_batch_group *group,
     if (partitions != NULL)
         take_partitions(group, partitions);
     fill_gaps(group);
-    for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
-        if (task->task != NULL && task->selection.kind == KAFKA_SELECTION_OF_GROUP)
-            use_committed(task);
+    for (struct kafka_batch_task *one = group->tasks; one != NULL; one = one->next)
+        if (kafka_batch_task_is_open(one) && one->selection.kind == KAFKA_SELECTION_OF_GROUP)
+            use_committed(one);
 }
 
 static void time_out_coordinator(struct kafka_batch_task *batch_task)
@@ -318,11 +318,11 @@ static void time_out_coordinator(struct kafka_batch_task *batch_task)
 /* The library may give up a moment before the tasks' own time is over. */
 static void group_fail(struct kafka_batch_group *group, const char *reason, bool is_late)
 {
-    for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
-        if (task->task != NULL && is_late)
-            time_out_coordinator(task);
-        else if (task->task != NULL)
-            kafka_batch_fail(task, "the commits of Kafka group %s: %s", group->name, reason);
+    for (struct kafka_batch_task *one = group->tasks; one != NULL; one = one->next)
+        if (kafka_batch_task_is_open(one) && is_late)
+            time_out_coordinator(one);
+        else if (kafka_batch_task_is_open(one))
+            kafka_batch_fail(one, "the commits of Kafka group %s: %s", group->name, reason);
 }
 
 /* ---- 4: the offsets come ---- */
@@ -511,7 +511,7 @@ static void answer(struct kafka_batch_task *batch_task, const struct count *coun
 static void try_to_answer(struct kafka_batch_task *batch_task)
 {
     struct count count = {0};
-    if (batch_task->task == NULL || batch_task->group == NULL ||
+    if (!kafka_batch_task_is_open(batch_task) || batch_task->group == NULL ||
         batch_task->group->stage != KAFKA_GROUP_COMMITTED)
         return;
     if (count_topics(batch_task, &count) && !must_wait_for_members(batch_task))
@@ -550,7 +550,7 @@ static void time_out(struct kafka_batch_task *batch_task)
         answer(batch_task, &count);
         return;
     }
-    if (batch_task->task == NULL)
+    if (!kafka_batch_task_is_open(batch_task))
         return;
     if (has_commits && find_silent_leader(batch_task, &topic, &partition)) {
         time_out_leader(batch_task, topic, partition);

@@ -21,7 +21,7 @@ struct call {
     bool is_earliest;
     int64_t deadline_ms;
     void *owner;
-    size_t *count; /* the owner's; NULL: not counted any more */
+    size_t *count; /* the owner's */
     rd_kafka_resp_err_t error;
     struct call *prev, *next;
 };
@@ -55,8 +55,7 @@ static void call_free(struct call *call)
 {
     if (call == NULL)
         return;
-    if (call->count != NULL)
-        --*call->count;
+    --*call->count;
     rd_kafka_topic_partition_list_destroy(call->list);
     free(call);
 }
@@ -142,7 +141,7 @@ static void call_run(struct kafka_job *job)
         left_ms == 0 ? RD_KAFKA_RESP_ERR__TIMED_OUT : list_offsets(call->rk, call->list, left_ms);
 }
 
-static struct leader *leader_find(struct kafka_offsets *offsets, int32_t id)
+static struct leader *leader_for(struct kafka_offsets *offsets, int32_t id)
 {
     struct leader *leader;
     HASH_FIND(hh, offsets->leaders, &id, sizeof(id), leader);
@@ -196,7 +195,7 @@ static void collect(struct leader *leader, const struct kafka_offset_request *re
 
 void kafka_offsets_add(struct kafka_offsets *offsets, const struct kafka_offset_request *request)
 {
-    collect(leader_find(offsets, request->leader), request);
+    collect(leader_for(offsets, request->leader), request);
 }
 
 /* Without memory for a thread the call stays, and its tasks time out. */

@@ -38,7 +38,8 @@ struct kafka_offsets;
 
 struct kafka_offsets *kafka_offsets_new(struct kafka_client *client);
 
-/* Waits for the threads, which end at the deadlines. Nothing is counted any more. */
+/* Waits for the threads, which end at the deadlines, and counts their calls as over: the owners are
+ * freed after it. */
 void kafka_offsets_free(struct kafka_offsets *offsets);
 
 /* Collects; what was collected is on its way after kafka_offsets_send(). */

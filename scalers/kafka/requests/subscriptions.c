@@ -138,7 +138,7 @@ static struct message_fetcher *fetcher_find(struct kafka_subscriptions *subscrip
     return fetcher;
 }
 
-static struct read_topic *topic_find(struct message_fetcher *fetcher, const char *name)
+static struct read_topic *topic_for(struct message_fetcher *fetcher, const char *name)
 {
     struct read_topic *topic;
     HASH_FIND_STR(fetcher->topics, name, topic);
@@ -183,7 +183,7 @@ static struct read_partition *partition_read(struct kafka_subscriptions *subscri
     struct message_fetcher *fetcher = fetcher_find(subscriptions, error);
     if (fetcher == NULL)
         return NULL;
-    struct read_topic *topic = topic_find(fetcher, name);
+    struct read_topic *topic = topic_for(fetcher, name);
     if (topic != NULL && topic->is_denied) {
         error_set(error, ERROR_DENIED, "subscribing needs READ of Kafka topic %s", name);
         return NULL;
