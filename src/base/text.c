@@ -138,6 +138,11 @@ char *text_trimmed(const char *string)
     return text_copy_bytes(string, length);
 }
 
+bool text_is_blank(const char *string)
+{
+    return string[strspn(string, " \t\r\n\v\f")] == '\0';
+}
+
 bool text_equal(const char *left, const char *right)
 {
     return left == right || (left != NULL && right != NULL && strcmp(left, right) == 0);

@@ -336,15 +336,6 @@ static bool print(const struct flags *flags, const struct scaler *scaler, struct
 
 /* ---- the command ---- */
 
-/* NULL: there is none of this name in this build. */
-static const struct scaler *find_scaler(const char *name)
-{
-    for (size_t i = 0; scaler_list[i] != NULL; i++)
-        if (scaler_list[i]->absent == NULL && text_equal(scaler_list[i]->name, name))
-            return scaler_list[i];
-    return NULL;
-}
-
 static const char *const *scaler_names(void)
 {
     enum { MAX_SCALERS = 64 };
@@ -362,7 +353,7 @@ static void check_reference(const struct command_line *line, struct text *mistak
     if (line->operand_count > 0 && flags->check != NULL)
         command_mistake(mistakes, "--check compares the whole reference: leave out %s",
                         line->operands[0]);
-    if (line->operand_count == 0 || find_scaler(line->operands[0]) != NULL)
+    if (line->operand_count == 0 || scaler_find(scaler_list, line->operands[0]) != NULL)
         return;
     _cleanup_(text_done) struct text names = {0};
     for (const char *const *name = scaler_names(); *name != NULL; name++)
@@ -373,7 +364,8 @@ static void check_reference(const struct command_line *line, struct text *mistak
 
 static int run_reference(const struct command_line *line, struct error *error)
 {
-    const struct scaler *scaler = line->operand_count == 0 ? NULL : find_scaler(line->operands[0]);
+    const struct scaler *scaler =
+        line->operand_count == 0 ? NULL : scaler_find(scaler_list, line->operands[0]);
     return print(line->flags, scaler, error) ? 0 : 1;
 }
 

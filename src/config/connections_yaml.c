@@ -87,7 +87,7 @@ static bool read_secret(const char *path, struct text *content, struct error *er
 {
     if (!file_read(path, LARGEST_SECRET, content, error))
         return false;
-    if (content->bytes == NULL || content->bytes[strspn(content->bytes, " \t\r\n\v\f")] == '\0')
+    if (content->bytes == NULL || text_is_blank(content->bytes))
         return error_invalid(error, "%s is empty", path);
     return strlen(content->bytes) == content->length ||
            error_invalid(error, "%s has a NUL byte", path);

@@ -82,8 +82,7 @@ const struct option *option_find(const struct option *table, const char *key,
 static const char *entry_value(const struct option_entry *entries, size_t count, const char *key)
 {
     for (size_t i = 0; key != NULL && i < count; i++)
-        if (text_equal(entries[i].key, key) &&
-            entries[i].value[strspn(entries[i].value, " \t\r\n\v\f")] != '\0')
+        if (text_equal(entries[i].key, key) && !text_is_blank(entries[i].value))
             return entries[i].value;
     return NULL;
 }

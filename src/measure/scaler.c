@@ -1,5 +1,7 @@
 #include "measure/scaler.h"
 
+#include "base/text.h"
+
 static _Thread_local uint64_t tenant_of_thread;
 
 uint64_t scaler_tenant(void)
@@ -10,6 +12,14 @@ uint64_t scaler_tenant(void)
 void scaler_set_tenant(uint64_t tenant)
 {
     tenant_of_thread = tenant;
+}
+
+const struct scaler *scaler_find(const struct scaler *const *scalers, const char *name)
+{
+    for (; *scalers != NULL; scalers++)
+        if (text_equal((*scalers)->name, name) && (*scalers)->absent == NULL)
+            return *scalers;
+    return NULL;
 }
 
 void scalers_prepare(const struct scaler *const *scalers)

@@ -143,6 +143,9 @@ struct scaler {
     void (*prepare)(void);
 };
 
+/* Of a list that ends with NULL. NULL: there is none of this name in this build. */
+const struct scaler *scaler_find(const struct scaler *const *scalers, const char *name);
+
 /* Once, by a program that measures, before its first thread: no thread may be reading the
  * environment. */
 void scalers_prepare(const struct scaler *const *scalers);

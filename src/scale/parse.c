@@ -100,8 +100,7 @@ static void check_file_only(const struct option *table, const struct trigger_ref
     for (size_t i = 0; i < ref->count; i++) {
         const struct option_entry *entry = &ref->entries[i];
         const struct option *row = option_find(table, entry->key, OPTION_FROM_TRIGGER);
-        bool is_blank = entry->value[strspn(entry->value, " \t\r\n\v\f")] == '\0';
-        if (row != NULL && row->flags & OPTION_FILE_ONLY && !is_blank)
+        if (row != NULL && row->flags & OPTION_FILE_ONLY && !text_is_blank(entry->value))
             error_add(mistakes, "%s belongs in the connections file, not in a trigger", entry->key);
     }
 }

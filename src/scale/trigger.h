@@ -14,7 +14,7 @@
 #include "measure/engine.h"
 #include "measure/scaler.h"
 #include "scale/answer.h"
-#include "scale/connections/identity.h"
+#include "scale/identity.h"
 #include "scale/peer_values.h"
 #include "scale/trigger_policy.h"
 

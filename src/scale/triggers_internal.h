@@ -1,6 +1,7 @@
 /*
- * Inside of the table of triggers: triggers.c keeps them and finds room for them,
- * triggers_renewal.c parses them, and parses them again when what they were parsed with changes.
+ * Inside of the table of triggers: triggers.c keeps them and finds room for them, triggers_find.c
+ * finds the one that a call is of, and its query, and triggers_renewal.c parses them, and parses
+ * them again when what they were parsed with changes.
  *
  * Threads: as triggers.h.
  */
@@ -31,6 +32,13 @@ struct triggers {
 /* The trigger with this identity, which was measured; NULL: there is none. */
 struct trigger *triggers_lookup(const struct triggers *triggers, const struct trigger_ref *ref,
                                 const struct identity *identity);
+
+/* Parses it with what is known now. It has nothing of an earlier time. */
+void triggers_parse(struct triggers *triggers, struct trigger *trigger,
+                    const struct trigger_ref *ref);
+
+/* Parses it again, if its connection has changed since. */
+void triggers_renew_one(struct triggers *triggers, struct trigger *trigger);
 
 /* It was called for just now. */
 void triggers_touch(struct triggers *triggers, struct trigger *trigger, int64_t now_ms);

@@ -1,6 +1,6 @@
 #include "base/memory.h"
 #include "base/text.h"
-#include "scale/connections/identity.h"
+#include "scale/identity.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

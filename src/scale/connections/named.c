@@ -5,14 +5,6 @@
 
 #include <string.h>
 
-const struct scaler *scaler_find(const struct scaler *const *scalers, const char *name)
-{
-    for (; *scalers != NULL; scalers++)
-        if (text_equal((*scalers)->name, name) && (*scalers)->absent == NULL)
-            return *scalers;
-    return NULL;
-}
-
 void scaler_add_unknown(const struct scaler *const *scalers, const char *name,
                         struct error *mistakes)
 {

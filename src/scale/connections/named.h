@@ -23,8 +23,6 @@ struct option_entry *named_join(const struct named_connection *connection,
                                 const struct option *table, const struct option_entry *entries,
                                 size_t count, size_t *ret_count, struct error *mistakes);
 
-const struct scaler *scaler_find(const struct scaler *const *scalers, const char *name);
-
 /* Adds why there is no scaler of this name, and those there are; `name` is NULL where none was
  * given. */
 void scaler_add_unknown(const struct scaler *const *scalers, const char *name,

@@ -16,8 +16,7 @@ struct given {
 static struct given read_given(const struct option *table, const struct option_entry *entry)
 {
     const struct option *row = option_find(table, entry->key, OPTION_FROM_TRIGGER);
-    bool is_blank = entry->value[strspn(entry->value, " \t\r\n\v\f")] == '\0';
-    if (row == NULL || is_blank)
+    if (row == NULL || text_is_blank(entry->value))
         return (struct given){0};
     return (struct given){row, entry->key, option_is_variable(entry->key)};
 }

@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "config/cluster_authentications.h"
 #include "config/credentials.h"
-#include "scale/connections/identity.h"
+#include "scale/identity.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "scale/connections/identity.h"
+#include "scale/identity.h"
 
 #include "base/hash.h"
 #include "base/memory.h"

@@ -4,8 +4,8 @@
  *
  * Threads: any.
  */
-#ifndef BACKLOG_SCALE_CONNECTIONS_IDENTITY_H
-#define BACKLOG_SCALE_CONNECTIONS_IDENTITY_H
+#ifndef BACKLOG_SCALE_IDENTITY_H
+#define BACKLOG_SCALE_IDENTITY_H
 
 #include "base/error.h"
 #include "config/option.h"
