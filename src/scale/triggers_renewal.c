@@ -1,13 +1,11 @@
 #include "scale/triggers_internal.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "scale/connections/named.h"
 #include "scale/parse.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- parsing ---- */
 
