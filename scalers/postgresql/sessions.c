@@ -4,6 +4,7 @@
 #include "postgresql/results.h"
 
 #include <poll.h>
+#include <sys/param.h>
 #include <utlist.h>
 
 enum {
@@ -88,9 +89,8 @@ bool postgresql_sessions_are_idle(const struct postgresql_client *client)
 
 static void back_off(struct postgresql_client *client)
 {
-    client->backoff_ms = client->backoff_ms == 0
-                             ? MIN_BACKOFF_MS
-                             : clock_earlier(2 * client->backoff_ms, MAX_BACKOFF_MS);
+    client->backoff_ms =
+        client->backoff_ms == 0 ? MIN_BACKOFF_MS : MIN(2 * client->backoff_ms, MAX_BACKOFF_MS);
     client->retry_ms = clock_now_ms() + client->backoff_ms;
 }
 

@@ -95,6 +95,12 @@ struct kafka_batch_task {
     struct kafka_batch_task *next; /* of the group */
 };
 
+/* It has not ended yet. */
+static inline bool kafka_batch_task_is_open(const struct kafka_batch_task *batch_task)
+{
+    return batch_task->task != NULL;
+}
+
 struct kafka_batch {
     struct kafka_session *session;
     bool isolate;
@@ -119,12 +125,6 @@ struct kafka_batch {
  * are known. */
 struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *tasks, size_t count,
                                     bool isolate, int64_t now_ms);
-
-/* It has not ended yet. */
-static inline bool kafka_batch_task_is_open(const struct kafka_batch_task *batch_task)
-{
-    return batch_task->task != NULL;
-}
 
 /* No task is open, and no call for offsets under way. */
 void kafka_batch_free(struct kafka_batch *batch);

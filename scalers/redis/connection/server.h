@@ -49,6 +49,7 @@ void redis_server_set_address(struct redis_server *server, const char *host, int
 void redis_server_done(struct redis_server *server);
 
 void redis_server_set_version(struct redis_server *server, const redisReply *info);
+
 /* The socket is connected. False: it is to an address of this machine or its link (loopback,
  * 169.254.0.0/16, fe80::/10), which the server may not be at: whoever runs a node or a Sentinel is
  * not to reach what is open to us alone. */

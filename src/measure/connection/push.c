@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 
+#include <sys/param.h>
+
 static void calm_down(struct push *push)
 {
     push->is_notified = false;
@@ -53,7 +55,7 @@ static void plan_next_alert(struct push *push, int64_t now_ms)
     if (push->subscribe_at_ms < push->alert_due_ms)
         push->subscribe_at_ms = push->alert_due_ms;
     push->is_notified_again = false;
-    push->alert_ms = clock_earlier(push->alert_ms * 2, push->idle_interval_ms);
+    push->alert_ms = MIN(push->alert_ms * 2, push->idle_interval_ms);
 }
 
 bool push_take(struct push *push, uint64_t id, int64_t now_ms)
@@ -88,7 +90,7 @@ void push_notify(struct push *push)
     if (push->alert_ms > 0)
         return;
     push->is_notified = true;
-    push->alert_ms = clock_earlier(PUSH_FIRST_ALERT_MS, push->idle_interval_ms);
+    push->alert_ms = MIN(PUSH_FIRST_ALERT_MS, push->idle_interval_ms);
 }
 
 void push_forget(struct push *push, int64_t now_ms)

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/param.h>
 #include <utlist.h>
 
 struct external_scaler {
@@ -29,7 +30,7 @@ static void wait_for_reading(struct scaler_call *call, const struct answer *answ
         query_demand(call->trigger->query, answer->needed_from_ms);
     if (call->list != NULL)
         return;
-    int64_t patience_ms = clock_earlier(ANSWER_PATIENCE_MS, calls->call_deadline_ms);
+    int64_t patience_ms = MIN(ANSWER_PATIENCE_MS, calls->call_deadline_ms);
     call->due_ms = call->arrived_ms + patience_ms;
     scaler_call_put_on(call, &calls->waiting);
 }

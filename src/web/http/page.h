@@ -1,6 +1,6 @@
 /*
  * The pages of the HTTP port: each is a row of a table, with its path and the function that writes
- * it; and what the port is told of all of them.
+ * it; and the settings that all of them share.
  *
  * Threads: a page is written on the HTTP server's, one at a time.
  */
