@@ -11,7 +11,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MAX_DH_BITS = 4096 };
+enum {
+    MAX_DH_BITS = 4096,
+    MAX_HANDSHAKE_MESSAGES = 1000, /* of one connection: its own ten, tickets, new keys */
+};
 
 typedef int (*security_callback)(const SSL *ssl, const SSL_CTX *context, int operation, int bits,
                                  int id, void *other, void *data);
@@ -38,6 +41,36 @@ static int check_security(const SSL *ssl, const SSL_CTX *context, int operation,
     if (operation == SSL_SECOP_TMP_DH && other != NULL && EVP_PKEY_get_bits(other) > MAX_DH_BITS)
         return 0;
     return usual(ssl, context, operation, bits, id, other, data);
+}
+
+static int messages_index;
+
+static void make_messages_index(void)
+{
+    messages_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+}
+
+/* Of OpenSSL's: 888 session tickets in one record take it ten milliseconds. A server that goes on
+ * sending them has its connection closed. */
+static void count_message(int written, int version, int kind, const void *message, size_t length,
+                          SSL *ssl, void *argument)
+{
+    (void)version, (void)message, (void)length, (void)argument;
+    if (written || kind != SSL3_RT_HANDSHAKE)
+        return;
+    uintptr_t count = (uintptr_t)SSL_get_ex_data(ssl, messages_index) + 1;
+    SSL_set_ex_data(ssl, messages_index, (void *)count);
+    if (count > MAX_HANDSHAKE_MESSAGES)
+        SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+}
+
+/* What is no data makes SSL_read() return, so that its caller sees the time. */
+static void bound_messages(SSL_CTX *context)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_messages_index);
+    SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
+    SSL_CTX_set_msg_callback(context, count_message);
 }
 
 /* ---- the system's authorities ---- */
@@ -89,6 +122,7 @@ static void trust_system(SSL_CTX *context)
 bool tls_configure(SSL_CTX *context, const struct tls_options *options, struct error *error)
 {
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    bound_messages(context);
     trust_system(context);
     if (SSL_CTX_get_security_callback(context) != check_security) {
         atomic_store(&usual_security, SSL_CTX_get_security_callback(context));

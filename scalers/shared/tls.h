@@ -12,7 +12,9 @@
 
 #include <openssl/ssl.h>
 
-/* Trusts the system's roots and `ca`, and shows `cert` with `key` where they are given. */
+/* Trusts the system's roots and `ca`, and shows `cert` with `key` where they are given. Reading
+ * returns (SSL_ERROR_WANT_READ) after each message that is no data, and a connection with a
+ * thousand of them reads as closed. */
 bool tls_configure(SSL_CTX *context, const struct tls_options *options, struct error *error);
 
 /* The certificate must be for this host name or address; libcurl sees to it itself. */

@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/param.h>
 #include <cmocka.h>
 
 /* Nobody looks whether it is a prime. */
@@ -47,18 +48,24 @@ static X509 *new_certificate(EVP_PKEY *key)
     return certificate;
 }
 
-static SSL_CTX *new_server(int bits)
+static SSL_CTX *new_server(void)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     EVP_PKEY *key = EVP_RSA_gen(2048);
     X509 *certificate = new_certificate(key);
-    SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
     assert_int_equal(SSL_CTX_use_certificate(context, certificate), 1);
     assert_int_equal(SSL_CTX_use_PrivateKey(context, key), 1);
-    assert_int_equal(SSL_CTX_set_cipher_list(context, "kDHE"), 1);
-    assert_int_equal(SSL_CTX_set0_tmp_dh_pkey(context, new_group(bits)), 1);
     X509_free(certificate);
     EVP_PKEY_free(key);
+    return context;
+}
+
+static SSL_CTX *new_server_with_group(int bits)
+{
+    SSL_CTX *context = new_server();
+    SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
+    assert_int_equal(SSL_CTX_set_cipher_list(context, "kDHE"), 1);
+    assert_int_equal(SSL_CTX_set0_tmp_dh_pkey(context, new_group(bits)), 1);
     return context;
 }
 
@@ -71,15 +78,23 @@ static SSL_CTX *new_client(void)
     return context;
 }
 
+static void new_pair(SSL_CTX *server_context, SSL_CTX *client_context, SSL **ret_server,
+                     SSL **ret_client)
+{
+    BIO *ends[2];
+    assert_int_equal(BIO_new_bio_pair(&ends[0], 1 << 16, &ends[1], 1 << 16), 1);
+    *ret_server = SSL_new(server_context);
+    *ret_client = SSL_new(client_context);
+    SSL_set_bio(*ret_server, ends[0], ends[0]);
+    SSL_set_bio(*ret_client, ends[1], ends[1]);
+}
+
 /* Both in turn, until one of them is done or has failed. */
 static bool handshake_succeeds(SSL_CTX *server_context, SSL_CTX *client_context)
 {
-    BIO *ends[2];
-    SSL *server = SSL_new(server_context);
-    SSL *client = SSL_new(client_context);
-    assert_int_equal(BIO_new_bio_pair(&ends[0], 1 << 16, &ends[1], 1 << 16), 1);
-    SSL_set_bio(server, ends[0], ends[0]);
-    SSL_set_bio(client, ends[1], ends[1]);
+    SSL *server;
+    SSL *client;
+    new_pair(server_context, client_context, &server, &client);
     int reason = SSL_ERROR_WANT_READ;
     while (reason == SSL_ERROR_WANT_READ && !SSL_is_init_finished(client)) {
         reason = SSL_get_error(client, SSL_connect(client));
@@ -101,7 +116,7 @@ static void a_server_may_choose_groups_of_4096_bits_and_no_larger(void **state)
         bool is_taken;
     } rows[] = {{2048, true}, {4096, true}, {4097, false}, {9000, false}};
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        SSL_CTX *server = new_server(rows[i].bits);
+        SSL_CTX *server = new_server_with_group(rows[i].bits);
         SSL_CTX *client = new_client();
         assert_int_equal(handshake_succeeds(server, client), rows[i].is_taken);
         SSL_CTX_free(client);
@@ -109,10 +124,55 @@ static void a_server_may_choose_groups_of_4096_bits_and_no_larger(void **state)
     }
 }
 
+/* Server and client in turn, until the server is done, or the client is not waiting any more. What
+ * SSL_get_error() says of it at last. */
+static int read_tickets(SSL *server, SSL *client, int *ret_reads)
+{
+    char byte;
+    int reason = SSL_ERROR_WANT_READ;
+    for (*ret_reads = 0; reason == SSL_ERROR_WANT_READ; ++*ret_reads) {
+        bool is_done = SSL_accept(server) == 1;
+        size_t pending = BIO_ctrl_pending(SSL_get_rbio(client));
+        if (is_done && pending == 0)
+            break;
+        reason = SSL_get_error(client, SSL_read(client, &byte, 1));
+        ERR_clear_error();
+    }
+    return reason;
+}
+
+/* Tickets cost the client more than the server. */
+static void a_server_that_sends_tickets_without_end_is_left(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t tickets;
+        int reason;
+    } rows[] = {
+        {2, SSL_ERROR_WANT_READ}, {900, SSL_ERROR_WANT_READ}, {3000, SSL_ERROR_ZERO_RETURN}};
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        SSL *server;
+        SSL *client;
+        int reads;
+        SSL_CTX *server_context = new_server();
+        SSL_CTX *client_context = new_client();
+        SSL_CTX_set_num_tickets(server_context, rows[i].tickets);
+        new_pair(server_context, client_context, &server, &client);
+        SSL_set_connect_state(client);
+        assert_int_equal(read_tickets(server, client, &reads), rows[i].reason);
+        assert_true((size_t)reads >= MIN(rows[i].tickets, 900)); /* each is seen by the caller */
+        SSL_free(server);
+        SSL_free(client);
+        SSL_CTX_free(client_context);
+        SSL_CTX_free(server_context);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_server_may_choose_groups_of_4096_bits_and_no_larger),
+        cmocka_unit_test(a_server_that_sends_tickets_without_end_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
