@@ -22,7 +22,7 @@ static void refuse(struct answer *answer, const struct error *error)
     error_copy(&answer->error, error);
 }
 
-/* KEDA misreads NaN and Inf (int64(v * 1000) in older versions), and takes what is below 0 as 0. */
+/* KEDA misreads NaN and what is too large, and takes what is below 0 as 0. */
 static void give(const struct decision *decision, bool held)
 {
     struct answer *answer = decision->answer;
@@ -31,9 +31,10 @@ static void give(const struct decision *decision, bool held)
         refuse(answer, &decision->evaluated->error);
         return;
     }
-    if (!isfinite(evaluation->value)) {
+    if (!isfinite(evaluation->value) || evaluation->value > LARGEST_VALUE) {
         answer->kind = ANSWER_REFUSED;
-        error_unavailable(&answer->error, "the source's value is %f", evaluation->value);
+        error_unavailable(&answer->error, "the source's value is %g: KEDA counts to %g",
+                          evaluation->value, LARGEST_VALUE);
         return;
     }
     answer->kind = ANSWER_VALUE;

@@ -35,7 +35,7 @@ struct answer {
         ANSWER_REFUSED, /* the error says why */
     } kind;
     int64_t needed_from_ms;
-    double value;    /* finite, >= 0 */
+    double value;    /* 0 to LARGEST_VALUE */
     double replicas; /* of a trigger: what the HPA makes of the value, or its policy's own number */
     bool active;
     bool held;                /* measuring fails: this is what was known before */

@@ -2,6 +2,7 @@
 
 #include "base/hash_table.h"
 #include "base/memory.h"
+#include "measure/scaler.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -49,7 +50,7 @@ void peer_values_free(struct peer_values *values)
 
 static bool is_sound(double value, int64_t at_ms, int64_t now_ms)
 {
-    return isfinite(value) && value >= 0 && at_ms <= now_ms &&
+    return value >= 0 && value <= LARGEST_VALUE && at_ms <= now_ms &&
            at_ms > now_ms - PEER_VALUES_MAX_AGE_MS;
 }
 

@@ -254,11 +254,11 @@ def test_a_forged_peer_can_raise_what_is_held_and_nothing_else(redis):
         redis.start()
 
 
-@pytest.mark.parametrize("name", ["NaN", "infinity", "negative", "too old", "to come", "short digest", "no message", "another page"])
+@pytest.mark.parametrize("name", ["NaN", "infinity", "too large", "negative", "too old", "to come", "short digest", "no message", "another page"])
 def test_what_a_peer_cannot_mean_is_passed_over(redis, name):
     metadata = trigger(redis)
     digest = digest_of(redis, metadata)
-    reply = {"NaN": held(digest, float("nan")), "infinity": held(digest, float("inf")), "negative": held(digest, -1),
+    reply = {"NaN": held(digest, float("nan")), "infinity": held(digest, float("inf")), "too large": held(digest, 1e16), "negative": held(digest, -1),
              "too old": held(digest, 50, age_ms=2 * 3600 * 1000), "to come": held(digest, 50, age_ms=-1000),
              "short digest": held(digest[:8], 50), "no message": b"\xff\xff\xff", "another page": b"\x10\x01"}[name]
     redis.kill()

@@ -186,6 +186,10 @@ static const struct row table[] = {
      .words = "nan"},
     {"infinity is never answered", GOOD, 0, .value = INFINITY, .active = true, .outcome = REFUSED,
      .words = "inf"},
+    {"the largest value", GOOD, 0, .value = 9.2e15, .active = true, .outcome = VALUE,
+     .answered = 9.2e15},
+    {"KEDA would take more for less than nothing", GOOD, 0, .value = 9.3e15, .active = true,
+     .outcome = REFUSED, .words = "9.3e+15: KEDA counts to 9.2e+15"},
     {"below zero is zero", GOOD, 0, .value = -3, .outcome = VALUE, .answered = 0},
 };
 
