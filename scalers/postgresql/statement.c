@@ -40,7 +40,11 @@ static const char *const forbidden[] = {
     "lo_export",
     "dblink*",
     "query_to_xml*",
+    "ts_rewrite",
     "ts_stat",
+    "connectby",
+    "crosstab*",
+    "xpath_table",
 };
 
 /* Of U&"...", whose escapes can be any letters. */
