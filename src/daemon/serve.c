@@ -94,8 +94,8 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
 
     struct engine_settings engine_settings = ENGINE_DEFAULTS;
     engine_settings.interval_ms = flags->interval_ms;
-    engine_settings.timeout_ms = flags->measure_deadline_ms;
-    engine_settings.connect_timeout_ms = flags->measure_deadline_ms;
+    engine_settings.timeout_ms = flags->measure_timeout_ms;
+    engine_settings.connect_timeout_ms = flags->measure_timeout_ms;
     engine_settings.max_connections = (size_t)flags->max_connections;
     engine_settings.max_agents = (size_t)flags->max_isolated;
     engine_settings.history_bytes = flags->http == NULL ? 0 : (size_t)flags->history_mib << 20;
@@ -125,7 +125,7 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
         .triggers = parts->triggers,
         .engine = parts->engine,
         .loop_calls = parts->loop_calls,
-        .call_deadline_ms = flags->call_deadline_ms,
+        .call_timeout_ms = flags->call_timeout_ms,
         .heartbeat_ms = flags->heartbeat_ms,
         .max_streams = (size_t)flags->max_streams,
     });

@@ -30,8 +30,8 @@ const struct transport *serve_transport(const struct serve_flags *flags)
 void serve_warn(const struct serve_flags *flags)
 {
     enum { KEDA_COOLDOWN_MS = 300000, KEDA_POLLING_MS = 30000 };
-    if (flags->call_deadline_ms < flags->measure_deadline_ms)
-        log_warning("--call-deadline is below --measure-deadline: a call fails although its first "
+    if (flags->call_timeout_ms < flags->measure_timeout_ms)
+        log_warning("--call-timeout is below --measure-timeout: a call fails although its first "
                     "measurement may still succeed");
     if (flags->heartbeat_ms > KEDA_COOLDOWN_MS)
         log_warning("--heartbeat is above %d s, KEDA's default cooldownPeriod: a ScaledObject that "
@@ -42,8 +42,8 @@ void serve_warn(const struct serve_flags *flags)
         log_warning("--forget is below %d s, KEDA's default pollingInterval: triggers are dropped "
                     "between two calls, with the reading that --hold would answer",
                     KEDA_POLLING_MS / 1000);
-    if (flags->grace_ms < flags->call_deadline_ms)
-        log_warning("--grace is below --call-deadline: calls in progress may be cancelled at "
+    if (flags->grace_ms < flags->call_timeout_ms)
+        log_warning("--grace is below --call-timeout: calls in progress may be cancelled at "
                     "shutdown");
     if (flags->max_inline > flags->max_connections / 2)
         log_warning(

@@ -84,9 +84,9 @@ const struct option serve_flags[] = {
          .doc = "time between two measurements of the same query"),
     FLAG("hold", OPTION_DURATION, hold_ms, "1h", .limits = {0, 24 * 3600 * 1000.0},
          .doc = "how long triggers that were active are answered while measuring fails"),
-    FLAG("measure-deadline", OPTION_DURATION, measure_deadline_ms, "2s", TIME_LIMITS,
+    FLAG("measure-timeout", OPTION_DURATION, measure_timeout_ms, "2s", TIME_LIMITS,
          .doc = "time for one measurement of a broker; SQL and HTTP have 10s"),
-    FLAG("call-deadline", OPTION_DURATION, call_deadline_ms, "5s", TIME_LIMITS,
+    FLAG("call-timeout", OPTION_DURATION, call_timeout_ms, "5s", TIME_LIMITS,
          .doc = "how long a call waits for its first measurement"),
     FLAG("peers", OPTION_LIST, peers, NULL, .flags = OPTION_NO_VARIABLE,
          .doc = "comma-separated HOST:PORT of the other replicas, such as backlog.keda.svc:9090; a "

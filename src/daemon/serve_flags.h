@@ -27,8 +27,8 @@ struct serve_flags {
     const char *kubernetes_cluster_authentications;
     int64_t interval_ms;
     int64_t hold_ms;
-    int64_t measure_deadline_ms;
-    int64_t call_deadline_ms;
+    int64_t measure_timeout_ms;
+    int64_t call_timeout_ms;
     int64_t heartbeat_ms;
     int64_t forget_ms;
     int64_t grace_ms;

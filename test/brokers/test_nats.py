@@ -132,7 +132,7 @@ def test_an_outage_is_never_zero_and_ends_by_itself(client, requested, how):
 
 def test_a_busy_server_is_not_taken_for_a_dead_one(nats, work):
     work.publish("orders", 3)
-    with Server(interval="1s", arguments=["--measure-deadline", "4s"]) as server, Client(server.port) as client:
+    with Server(interval="1s", arguments=["--measure-timeout", "4s"]) as server, Client(server.port) as client:
         answers(client, trigger(nats), 3, True)
         before = [connection["cid"] for connection in nats.connections()]
         for _ in range(3):

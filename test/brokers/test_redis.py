@@ -318,7 +318,7 @@ def test_an_outage_is_answered_with_the_largest_value_of_the_minutes_before():
 
 def test_a_busy_server_is_not_taken_for_a_dead_one(broker, redis):
     redis.call("RPUSH", "jobs", "a", "b")
-    with Server(interval="500ms", arguments=["--measure-deadline", "4s"]) as server, Client(server.port) as client:
+    with Server(interval="500ms", arguments=["--measure-timeout", "4s"]) as server, Client(server.port) as client:
         answers(client, of_list(broker, "jobs"), 2, True)
         before = redis.connections()[0].split()[0]
         for _ in range(3):

@@ -152,10 +152,10 @@ def test_the_server_logs_its_configuration_and_where_it_comes_from():
 
 
 @pytest.mark.parametrize("flags, reported", [
-    (["--call-deadline", "1s"], "--call-deadline is below --measure-deadline"),
+    (["--call-timeout", "1s"], "--call-timeout is below --measure-timeout"),
     (["--heartbeat", "10m"], "--heartbeat is above 300 s, KEDA's default cooldownPeriod"),
     (["--forget", "5s"], "--forget is below 30 s, KEDA's default pollingInterval"),
-    (["--grace", "1s"], "--grace is below --call-deadline"),
+    (["--grace", "1s"], "--grace is below --call-timeout"),
     (["--max-connections", "10"], "--max-inline is above half of --max-connections"),
     (["--isolate-all"], "--isolate-all: of --max-connections 1024 only --max-isolated 64"),
     (["--deny-inline-connections"], "--deny-inline-connections without --config or --kubernetes-secrets"),

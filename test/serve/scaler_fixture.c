@@ -75,7 +75,7 @@ int set_up(void **state)
     scaler = external_scaler_new(&(struct external_scaler_settings){
         .triggers = triggers,
         .engine = engine,
-        .call_deadline_ms = 5000,
+        .call_timeout_ms = 5000,
         .heartbeat_ms = heartbeat_ms,
         .max_streams = 2,
     });

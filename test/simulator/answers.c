@@ -158,7 +158,7 @@ void check_answer(const struct user *user, const struct call *call, const struct
     const struct item *item = item_of(user);
     if (answer->kind == ANSWER_WAIT)
         violated("item %d: a call that is out of time waits", item->number);
-    if (now_ms() - call->arrived_ms > CALL_DEADLINE_MS && world.jumped_ms < call->arrived_ms)
+    if (now_ms() - call->arrived_ms > CALL_TIMEOUT_MS && world.jumped_ms < call->arrived_ms)
         violated("item %d: a call took %lld ms", item->number,
                  (long long)(now_ms() - call->arrived_ms));
     if (answer->kind == ANSWER_REFUSED) {

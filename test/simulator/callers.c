@@ -303,7 +303,7 @@ void call_due(struct call *call)
     }
     bool out_of_time = call->is_late;
     if (!out_of_time)
-        plan((call->arrived_ms + CALL_DEADLINE_MS) * 1000, EVENT_CALL_DUE, call->index, 0,
+        plan((call->arrived_ms + CALL_TIMEOUT_MS) * 1000, EVENT_CALL_DUE, call->index, 0,
              call->generation);
     call->is_late = true;
     call_news(call, out_of_time);

@@ -22,7 +22,7 @@
 
 #include <stdio.h>
 
-enum { STANDARD_INTERVAL_MS = 5000, CALL_DEADLINE_MS = 5000, NEVER_MS = -1 };
+enum { STANDARD_INTERVAL_MS = 5000, CALL_TIMEOUT_MS = 5000, NEVER_MS = -1 };
 
 /* ---- events ---- */
 

@@ -20,7 +20,7 @@ ROUND_ROBIN = [("grpc.service_config", '{"loadBalancingConfig": [{"round_robin":
                ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500)]
 SECONDS = 60
 # A machine that is busy with ten brokers must not look like an upgrade that fails.
-PATIENT = ["--measure-deadline", "30s", "--call-deadline", "30s"]
+PATIENT = {previous: ["--measure-deadline", "30s", "--call-deadline", "30s"], binary: ["--measure-timeout", "30s", "--call-timeout", "30s"]}
 ORDERS = {"upgrade": (previous, binary), "rollback": (binary, previous)}
 
 
@@ -56,7 +56,7 @@ def replica(connections):
     running = []
 
     def start(program, port):
-        arguments = [*PATIENT, "--listen", f"127.0.0.1:{port}", "--config", os.fspath(connections / "connections.yaml")]
+        arguments = [*PATIENT[program], "--listen", f"127.0.0.1:{port}", "--config", os.fspath(connections / "connections.yaml")]
         if running and program is binary:  # it asks the others, which may not know what it asks
             arguments += ["--peers", ",".join(f"127.0.0.1:{server.port}" for server in running)]
         running.append(Server(program=program(), arguments=arguments).start())

@@ -30,7 +30,7 @@ static void wait_for_reading(struct scaler_call *call, const struct answer *answ
         query_demand(call->trigger->query, answer->needed_from_ms);
     if (call->list != NULL)
         return;
-    int64_t patience_ms = MIN(ANSWER_PATIENCE_MS, calls->call_deadline_ms);
+    int64_t patience_ms = MIN(ANSWER_PATIENCE_MS, calls->call_timeout_ms);
     call->due_ms = call->arrived_ms + patience_ms;
     scaler_call_put_on(call, &calls->waiting);
 }
@@ -161,7 +161,7 @@ static int64_t handle_patient(struct scaler_calls *calls, int64_t now_ms)
         call = calls->waiting;
         if (call == NULL || call->due_ms > now_ms)
             break;
-        call->due_ms = call->arrived_ms + calls->call_deadline_ms;
+        call->due_ms = call->arrived_ms + calls->call_timeout_ms;
         scaler_call_put_on(call, &calls->late);
         call->update(call, now_ms, false);
     }
@@ -218,7 +218,7 @@ struct external_scaler *external_scaler_new(const struct external_scaler_setting
     scaler->calls = (struct scaler_calls){
         .triggers = settings->triggers,
         .engine = settings->engine,
-        .call_deadline_ms = settings->call_deadline_ms,
+        .call_timeout_ms = settings->call_timeout_ms,
         .heartbeat_ms = settings->heartbeat_ms,
         .max_streams = settings->max_streams,
     };

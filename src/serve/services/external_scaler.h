@@ -17,7 +17,7 @@ struct external_scaler_settings {
     struct triggers *triggers; /* borrowed, as the engine */
     struct engine *engine;
     struct loop_calls *loop_calls; /* run in each turn; NULL: there are none */
-    int64_t call_deadline_ms;      /* our own: KEDA's poll loop sets none */
+    int64_t call_timeout_ms;       /* our own: KEDA's poll loop sets none */
     int64_t heartbeat_ms;          /* `true` again on a stream that stays active */
     size_t max_streams;
 };

@@ -40,8 +40,8 @@ struct scaler_call {
 struct scaler_calls {
     struct triggers *triggers; /* borrowed, as the engine */
     struct engine *engine;
-    int64_t call_deadline_ms; /* our own: KEDA's poll loop sets none */
-    int64_t heartbeat_ms;     /* `true` again on a stream that stays active */
+    int64_t call_timeout_ms; /* our own: KEDA's poll loop sets none */
+    int64_t heartbeat_ms;    /* `true` again on a stream that stays active */
     size_t max_streams;
     struct scaler_call *waiting;
     struct scaler_call *late;
