@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/random.h>
 
 /* The longest part of a key or a value from outside that an error repeats. */
@@ -173,7 +174,11 @@ static char *resolve(const struct option *row, struct found found, enum option_s
 static void find_nearest(const struct option *table, const char *key, size_t *distance,
                          const char **nearest)
 {
+    size_t length = strlen(key);
     for (const struct option *row = table; row->key != NULL; row++) {
+        size_t row_length = strlen(row->key);
+        if (MAX(length, row_length) - MIN(length, row_length) > *distance)
+            continue; /* so many edits at least: to count them takes long */
         size_t found = text_distance(key, row->key);
         if (found > *distance || (found == *distance && *nearest != NULL))
             continue;

@@ -25,7 +25,10 @@ static void on_message(void *context, struct call *call, struct bytes message)
     bool is_left = text_equal(call->path, "/test/Left");
     if (is_left)
         call_exclude_from_limit(call);
-    if (is_left || text_equal(call->path, "/test/Echo")) {
+    bool is_slow = text_equal(call->path, "/test/Slow");
+    if (is_slow)
+        usleep(2000);
+    if (is_left || is_slow || text_equal(call->path, "/test/Echo")) {
         call_send(call, message);
         call_finish(call, STATUS_OK, NULL);
     } else if (text_equal(call->path, "/test/Many")) {

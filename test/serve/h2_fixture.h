@@ -2,6 +2,7 @@
  * What tests of the nghttp2 transport share: a server with a small service, and questions to it.
  *
  *   /test/Echo    answers its first message
+ *   /test/Slow    the same, after 2 ms of the loop's time
  *   /test/Many    answers how many bytes there were, when the client has sent the last message
  *   /test/Hold    a stream that says nothing, and ends with its connection's age
  *   /test/Stay    the same, of those that stay

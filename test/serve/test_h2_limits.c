@@ -314,6 +314,64 @@ static void silent_connections_are_closed_for_a_new_one(void **state)
         close(silent[i]);
 }
 
+/* It has all places, and a newcomer's address none, and then one. */
+static void an_address_with_the_most_connections_leaves_places_to_others(void **state)
+{
+    struct fixture *fixture = *state;
+    struct h2_client greedy[3];
+    struct h2_client clients[3];
+    restart(fixture, &(struct server_options){.max_connections = ARRAY_LENGTH(greedy),
+                                              .max_peer_connections = 99});
+    for (size_t i = 0; i < ARRAY_LENGTH(greedy); i++) {
+        h2_client_init_elsewhere(&greedy[i], fixture->server->port);
+        assert_answered(&greedy[i], NULL, "200", "0");
+    }
+    struct h2_stream held[1];
+    open_calls(fixture, &greedy[0], held, 1, "/test/Unread", 0);
+
+    h2_client_init(&clients[0], fixture->server->port);
+    assert_answered(&clients[0], NULL, "200", "0");
+    h2_client_await_end(&greedy[1]); /* the oldest without a call */
+    h2_client_init(&clients[1], fixture->server->port);
+    h2_client_await_end(&clients[1]); /* it would have two, and the other one */
+    assert_answered(&greedy[0], NULL, "200", "0");
+    assert_answered(&greedy[2], NULL, "200", "0");
+    for (size_t i = 0; i < 2; i++)
+        h2_client_done(&clients[i]);
+    for (size_t i = 0; i < ARRAY_LENGTH(greedy); i++)
+        h2_client_done(&greedy[i]);
+}
+
+static bool has_begun(const void *what)
+{
+    const struct fixture *fixture = what;
+    return fixture->live > 0;
+}
+
+static void calls_that_cost_much_hold_up_no_other_address(void **state)
+{
+    enum { CALLS = 200 };
+    struct fixture *fixture = *state;
+    struct h2_client greedy;
+    struct h2_client client;
+    struct h2_stream streams[CALLS];
+    h2_client_init_elsewhere(&greedy, fixture->server->port);
+    h2_client_init(&client, fixture->server->port);
+    assert_answered(&client, NULL, "200", "0");
+    for (size_t i = 0; i < CALLS; i++) {
+        streams[i] = (struct h2_stream){.body = (const uint8_t *)"\0\0\0\0\0", .body_length = 5};
+        h2_client_open(&greedy, &streams[i], "/test/Slow", NULL);
+    }
+    assert_true(h2_client_run(&greedy, has_begun, fixture));
+    assert_answered(&client, NULL, "200", "0");
+    assert_in_range(fixture->ended_as[STATUS_OK], 2, CALLS / 4);
+    for (size_t i = 0; i < CALLS; i++) /* and each has its turn */
+        h2_client_finish(&greedy, &streams[i]);
+    assert_int_equal(fixture->ended_as[STATUS_OK], 2 + CALLS);
+    h2_client_done(&client);
+    h2_client_done(&greedy);
+}
+
 static void without_descriptors_it_refuses_and_serves_again_when_some_are_free(void **state)
 {
     struct fixture *fixture = *state;
@@ -361,6 +419,8 @@ int main(void)
         TEST(an_answer_that_is_not_taken_in_time_counts_as_cancelled),
         TEST(first_pieces_of_messages_count_as_held_and_leave_half_to_others),
         TEST(silent_connections_are_closed_for_a_new_one),
+        TEST(an_address_with_the_most_connections_leaves_places_to_others),
+        TEST(calls_that_cost_much_hold_up_no_other_address),
         TEST(without_descriptors_it_refuses_and_serves_again_when_some_are_free),
     };
     signal(SIGPIPE, SIG_IGN); /* as the program does */

@@ -152,12 +152,14 @@ void h2_io_accept(struct h2_server *server, int fd, const char *address)
 
 /* ---- out ---- */
 
-/* A client that does not read its responses is not read from: every request makes more to write. */
+/* A client that does not read its responses is not read from: every request makes more to write.
+ * Nor is one whose requests wait for their turn. */
 static void choose_events(struct h2_connection *connection)
 {
     nghttp2_session *session = connection->session;
     bool is_blocked = connection->unsent_length > 0 || connection->tls_must_write;
-    bool is_behind = nghttp2_session_get_outbound_queue_size(session) > MAX_QUEUED_FRAMES;
+    bool is_behind = nghttp2_session_get_outbound_queue_size(session) > MAX_QUEUED_FRAMES ||
+                     connection->unread_calls > 0;
     h2_socket_await(connection, !is_blocked && !is_behind,
                     is_blocked || nghttp2_session_want_write(session) != 0);
 }

@@ -1,8 +1,8 @@
 /*
  * New connections, and the limits on them.
  *
- * At the limit the oldest connection that has not sent its SETTINGS is closed, so that silent
- * connections cannot lock others out.
+ * At the limit a connection that has not sent its SETTINGS is closed, or else one of the address
+ * that has the most, so that nobody who opens connections locks others out.
  */
 
 #include "serve/h2/listener.h"
@@ -63,7 +63,7 @@ static bool is_silent(const struct h2_connection *connection)
     return !connection->has_settings || connection->phase == H2_LINGERING;
 }
 
-/* Of one address, or (NULL) of all. */
+/* The oldest of one address, or (NULL) of all. */
 static struct h2_connection *oldest_silent(const struct h2_server *server,
                                            const struct h2_peer *peer)
 {
@@ -74,18 +74,46 @@ static struct h2_connection *oldest_silent(const struct h2_server *server,
     return NULL;
 }
 
-/* Whether there is a place, after a silent connection (of the peer, or of anybody) had to leave
- * one. */
+/* Of the address that has the most, the oldest without a call, or else the oldest. NULL where the
+ * newcomer's address would not have fewer than that one then. */
+static struct h2_connection *greediest(const struct h2_server *server,
+                                       const struct h2_peer *newcomer)
+{
+    const struct h2_peer *most = NULL;
+    for (const struct h2_peer *peer = server->peers; peer != NULL; peer = peer->hh.next)
+        if (most == NULL || peer->connections > most->connections)
+            most = peer;
+    size_t of_newcomer = newcomer == NULL ? 0 : newcomer->connections;
+    if (most == NULL || most->connections <= of_newcomer + 1)
+        return NULL;
+    struct h2_connection *oldest = NULL;
+    struct h2_connection *connection;
+    TAILQ_FOREACH(connection, &server->connections, all) {
+        if (connection->peer != most)
+            continue;
+        if (LIST_EMPTY(&connection->calls))
+            return connection;
+        if (oldest == NULL)
+            oldest = connection;
+    }
+    return oldest;
+}
+
+/* Whether there is a place, after another connection had to leave one: a silent one (of the peer,
+ * or of anybody), or one of the greediest. */
 static bool make_room(struct h2_server *server, enum h2_limit limit, size_t count,
                       const char *address, const struct h2_peer *peer)
 {
     if (count < (size_t)server->limits.max[limit])
         return true;
     h2_limit_hit(&server->limits, limit, address, server->now_ms);
-    struct h2_connection *silent = oldest_silent(server, peer);
-    if (silent == NULL)
+    bool is_of_all = limit == H2_CONNECTIONS;
+    struct h2_connection *leaver = oldest_silent(server, is_of_all ? NULL : peer);
+    if (leaver == NULL && is_of_all)
+        leaver = greediest(server, peer);
+    if (leaver == NULL)
         return false;
-    h2_connection_free(silent);
+    h2_connection_abort(leaver);
     return true;
 }
 
@@ -102,8 +130,10 @@ static bool has_room(struct h2_server *server, const char *address)
 {
     const struct h2_peer *peer = h2_peer_find(server->peers, address);
     size_t of_peer = peer == NULL ? 0 : peer->connections;
-    return make_room(server, H2_PEER_CONNECTIONS, of_peer, address, peer) &&
-           make_room(server, H2_CONNECTIONS, server->connection_count, address, NULL);
+    if (!make_room(server, H2_PEER_CONNECTIONS, of_peer, address, peer))
+        return false;
+    peer = h2_peer_find(server->peers, address); /* its last connection may have been closed */
+    return make_room(server, H2_CONNECTIONS, server->connection_count, address, peer);
 }
 
 static void accept_connection(struct h2_server *server, int fd, const char *address)

@@ -16,6 +16,7 @@ struct h2_peer *h2_peer_join(struct h2_peer **peers, const char *address)
     struct h2_peer *peer = h2_peer_find(*peers, address);
     if (peer == NULL) {
         peer = memory_new(sizeof(*peer));
+        TAILQ_INIT(&peer->unread);
         snprintf(peer->address, sizeof(peer->address), "%s", address);
         HASH_ADD_STR(*peers, address, peer);
     }

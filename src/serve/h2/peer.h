@@ -9,6 +9,7 @@
 #include "base/hash_table.h"
 
 #include <stddef.h>
+#include <sys/queue.h>
 
 /* The longest of IPv6 with an interface, and NUL. */
 enum { H2_ADDRESS_BYTES = 64 };
@@ -19,7 +20,9 @@ struct h2_peer {
     size_t connections;
     size_t calls; /* but for streams */
     size_t held_bytes;
-    UT_hash_handle hh; /* of all peers, by address */
+    TAILQ_HEAD(, h2_call) unread;   /* of which messages can be delivered, the oldest first */
+    TAILQ_ENTRY(h2_peer) of_unread; /* in server->unread, while it has any */
+    UT_hash_handle hh;              /* of all peers, by address */
 };
 
 /* NULL: it has no connection. */

@@ -31,16 +31,6 @@ enum { SWEEP_MS = 250 };
 
 /* ---- the turn ---- */
 
-static void deliver_unread(struct h2_server *server)
-{
-    struct h2_call *call;
-    while ((call = STAILQ_FIRST(&server->unread)) != NULL) {
-        STAILQ_REMOVE_HEAD(&server->unread, unread);
-        call->is_unread = false;
-        h2_call_deliver(call);
-    }
-}
-
 /* Only those that are touched now: what writing leads to waits for the next turn. */
 static void flush_touched(struct h2_server *server)
 {
@@ -90,7 +80,7 @@ static void set_timer(struct h2_server *server)
     int64_t due_ms = clock_earlier(server->due_ms, server->sweep_ms);
     due_ms = clock_earlier(due_ms, server->trim.due_ms);
     due_ms = clock_earlier(due_ms, atomic_load(&server->drain_by_ms));
-    if (!TAILQ_EMPTY(&server->touched) || !STAILQ_EMPTY(&server->unread))
+    if (!TAILQ_EMPTY(&server->touched) || !TAILQ_EMPTY(&server->unread))
         due_ms = server->now_ms;
     if (due_ms == server->timer_ms && due_ms > server->now_ms)
         return; /* it is set already */
@@ -137,13 +127,14 @@ static void cut_connections(struct h2_server *server)
 void h2_server_turn(struct h2_server *server, int flags)
 {
     server->handshakes_left = MAX_HANDSHAKES_PER_TURN;
+    server->delivers_until_us = 0;
     event_base_loop(server->base, flags);
     server->now_ms = clock_now_ms();
     int64_t drain_by_ms = atomic_load(&server->drain_by_ms);
     if (drain_by_ms != CLOCK_NEVER && !server->draining)
         begin_drain(server);
 
-    deliver_unread(server);
+    h2_call_deliver_unread(server);
     server->due_ms = server->service->turn(server->service->context, server->now_ms);
     sweep(server);
     flush_touched(server);
@@ -272,7 +263,7 @@ static struct h2_server *new_server(const struct server_options *options,
     TAILQ_INIT(&server->connections);
     TAILQ_INIT(&server->touched);
     TAILQ_INIT(&server->expected);
-    STAILQ_INIT(&server->unread);
+    TAILQ_INIT(&server->unread);
     trim_init(&server->trim);
     return server;
 }

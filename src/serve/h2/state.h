@@ -22,9 +22,10 @@
  * Threads: one runs the loop, the sessions and the service's hooks, so the turn lock is this
  * thread. Others only write to wake_fd, and wait for the thread's end.
  *
- * A turn is: everything that has arrived is read, and hooks order answers of nghttp2; then the
- * service has its turn; and only then each connection that has something to send writes, once and
- * all of it.
+ * A turn is: everything that has arrived is read, and hooks order answers of nghttp2; then messages
+ * that had to wait are delivered, one of each address in turn; then the service has its turn; and
+ * only then each connection that has something to send writes, once and all of it. The first two
+ * deliver messages for a millisecond each, so that calls which cost much hold up nobody else's.
  */
 #ifndef BACKLOG_SERVE_H2_STATE_H
 #define BACKLOG_SERVE_H2_STATE_H
@@ -57,7 +58,7 @@ struct h2_call {
     struct h2_connection *connection;
     LIST_ENTRY(h2_call) of_connection;
     TAILQ_ENTRY(h2_call) expected; /* in server->expected, while is_expected */
-    STAILQ_ENTRY(h2_call) unread;  /* in server->unread, while is_unread */
+    TAILQ_ENTRY(h2_call) unread;   /* in its peer's, while is_unread */
     int64_t expected_ms;           /* when the client must have done its part */
     struct event *deadline;        /* NULL: the client set none */
     nghttp2_rcbuf *path; /* shared by all calls of it where the client has HPACK index it */
@@ -104,6 +105,7 @@ struct h2_connection {
     TAILQ_ENTRY(h2_connection) all;
     TAILQ_ENTRY(h2_connection) touched; /* in server->touched, while is_touched */
     LIST_HEAD(, h2_call) calls;
+    size_t unread_calls; /* nothing is read while there are any */
     bool is_touched;
     bool has_settings; /* the client's SETTINGS have come */
     enum h2_phase phase;
@@ -174,7 +176,8 @@ struct h2_server {
     TAILQ_HEAD(, h2_connection) connections;       /* the oldest first */
     TAILQ_HEAD(h2_touched, h2_connection) touched; /* those that may have something to write */
     TAILQ_HEAD(, h2_call) expected; /* of which the client has to do its part in time */
-    STAILQ_HEAD(, h2_call) unread;  /* of which messages can be delivered */
+    TAILQ_HEAD(, h2_peer) unread;   /* with messages to deliver: each gets one, in turn */
+    int64_t delivers_until_us;      /* ... in this part of the turn; 0: none was delivered yet */
     size_t connection_count;
     size_t handshakes_left;      /* of this turn */
     int64_t handshake_warned_ms; /* when a failed one was last logged */

@@ -13,6 +13,46 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of messages, in each part of a turn. */
+enum { DELIVERY_US = 1000 };
+
+/* ---- who waits for its turn ---- */
+
+static bool has_time(struct h2_server *server)
+{
+    int64_t now_us = clock_now_us();
+    if (server->delivers_until_us == 0)
+        server->delivers_until_us = now_us + DELIVERY_US;
+    return now_us < server->delivers_until_us;
+}
+
+/* Its connection is not read meanwhile: what it sent takes no more memory than a turn reads. */
+static void postpone(struct h2_call *call)
+{
+    struct h2_peer *peer = call->connection->peer;
+    if (call->is_unread)
+        return;
+    if (TAILQ_EMPTY(&peer->unread))
+        TAILQ_INSERT_TAIL(&call->connection->server->unread, peer, of_unread);
+    TAILQ_INSERT_TAIL(&peer->unread, call, unread);
+    call->is_unread = true;
+    call->connection->unread_calls++;
+    h2_connection_touch(call->connection);
+}
+
+static void leave_queue(struct h2_call *call)
+{
+    struct h2_peer *peer = call->connection->peer;
+    if (!call->is_unread)
+        return;
+    TAILQ_REMOVE(&peer->unread, call, unread);
+    if (TAILQ_EMPTY(&peer->unread))
+        TAILQ_REMOVE(&call->connection->server->unread, peer, of_unread);
+    call->is_unread = false;
+    call->connection->unread_calls--;
+    h2_connection_touch(call->connection);
+}
+
 /* ---- messages in ---- */
 
 static void count_held(struct h2_call *call, size_t capacity)
@@ -121,6 +161,10 @@ static void deliver(struct h2_call *call, struct bytes *input)
 {
     call->delivering = true;
     while (call->read_wanted && !call->finished) {
+        if ((input->length > 0 || call->half_closed) && !has_time(call->connection->server)) {
+            postpone(call);
+            break;
+        }
         struct framing_message message;
         enum framing_found found =
             framing_take(input, call->connection->server->max_message_bytes, &message);
@@ -165,7 +209,7 @@ void h2_call_receive(struct h2_call *call, struct bytes bytes)
     consume(call);
 }
 
-void h2_call_deliver(struct h2_call *call)
+static void deliver_held(struct h2_call *call)
 {
     struct bytes input = {call->held, call->held_length};
     deliver(call, &input);
@@ -176,18 +220,30 @@ void h2_call_deliver(struct h2_call *call)
 void h2_call_half_close(struct h2_call *call)
 {
     call->half_closed = true;
-    h2_call_deliver(call);
+    deliver_held(call);
+}
+
+void h2_call_deliver_unread(struct h2_server *server)
+{
+    struct h2_peer *peer;
+    server->delivers_until_us = 0;
+    while ((peer = TAILQ_FIRST(&server->unread)) != NULL && has_time(server)) {
+        struct h2_call *call = TAILQ_FIRST(&peer->unread);
+        leave_queue(call);
+        if (!TAILQ_EMPTY(&peer->unread)) {
+            TAILQ_REMOVE(&server->unread, peer, of_unread);
+            TAILQ_INSERT_TAIL(&server->unread, peer, of_unread);
+        }
+        deliver_held(call);
+    }
 }
 
 void h2_call_read(struct call *base)
 {
     struct h2_call *call = (struct h2_call *)base;
-    struct h2_server *server = call->connection->server;
     call->read_wanted = true;
-    if (call->delivering || call->is_unread || (call->held_length == 0 && !call->half_closed))
-        return;
-    call->is_unread = true;
-    STAILQ_INSERT_TAIL(&server->unread, call, unread);
+    if (!call->delivering && (call->held_length > 0 || call->half_closed))
+        postpone(call);
 }
 
 /* ---- its beginning and end ---- */
@@ -225,8 +281,7 @@ void h2_call_end(struct h2_call *call)
     connection->peer->calls--;
     connection->busy_ms = server->now_ms;
     h2_call_await_nobody(call);
-    if (call->is_unread)
-        STAILQ_REMOVE(&server->unread, call, h2_call, unread);
+    leave_queue(call);
     h2_call_drop_deadline(call);
     server->service->ended(server->service->context, &call->call, status);
 

@@ -12,8 +12,8 @@
 void h2_call_begin(struct h2_connection *connection, int32_t stream_id, struct h2_request *request);
 void h2_call_receive(struct h2_call *call, struct bytes bytes);
 void h2_call_half_close(struct h2_call *call);
-/* Delivers what had to wait for call_read(). */
-void h2_call_deliver(struct h2_call *call);
+/* Delivers what had to wait for call_read() or for its turn, for a millisecond. */
+void h2_call_deliver_unread(struct h2_server *server);
 /* Its stream is closed: the last thing that happens to it. */
 void h2_call_end(struct h2_call *call);
 
