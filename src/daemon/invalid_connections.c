@@ -6,6 +6,10 @@
 /* Metrics with their names; backlog_invalid_connections counts all. */
 enum { MAX_NAMED = 100 };
 
+/* Of one file or Secret on a page, and of one mistake: whoever writes a Secret must not hold up the
+ * event loop. */
+enum { MAX_LINES = 20, LONGEST_SHOWN = 300 };
+
 static void add_sample(struct text *page, const char *family,
                        const struct invalid_connection *invalid)
 {
@@ -36,17 +40,25 @@ void invalid_connections_write_metrics(const struct connections *connections, st
 
 static void add_line(struct text *page, const struct invalid_connection *invalid)
 {
+    int length = (int)text_cut(invalid->text, LONGEST_SHOWN);
+    const char *rest = invalid->text[length] == '\0' ? "" : " ...";
     if (invalid->name == NULL)
-        text_addf(page, "[-]invalid: %s\n", invalid->text);
+        text_addf(page, "[-]invalid: %.*s%s\n", length, invalid->text, rest);
     else
-        text_addf(page, "[-]connection \"%s\" is invalid: %s (%s)\n", invalid->name, invalid->text,
-                  invalid_connection_state(invalid));
+        text_addf(page, "[-]connection \"%.*s\" is invalid: %.*s%s (%s)\n",
+                  (int)text_cut(invalid->name, LONGEST_SHOWN), invalid->name, length, invalid->text,
+                  rest, invalid_connection_state(invalid));
 }
 
 void invalid_connections_write_lines(const struct connections *connections, struct text *page)
 {
     struct invalid_connection invalid;
     size_t position = 0;
-    while (connections_next_invalid(connections, &position, &invalid))
+    size_t lines = 0;
+    while (lines < MAX_LINES && connections_next_invalid(connections, &position, &invalid)) {
         add_line(page, &invalid);
+        lines++;
+    }
+    if (lines == MAX_LINES && connections_next_invalid(connections, &position, &invalid))
+        text_add(page, "[-]and more of it\n");
 }

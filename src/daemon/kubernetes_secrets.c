@@ -13,6 +13,9 @@
 
 enum { MAX_LOGGED = 20 };
 
+/* Of a page with the mistakes of all teams' Secrets. */
+enum { MAX_LINES_BYTES = 64 << 10 };
+
 struct kubernetes_secrets {
     struct secret_watcher *watcher;
     struct hand_over to;
@@ -118,6 +121,10 @@ void kubernetes_secrets_write_lines(const struct namespace_secrets *secrets, str
 {
     for (const struct namespace_secret *each = NULL;
          (each = namespace_secrets_next(secrets, each)) != NULL;) {
+        if (page->length > MAX_LINES_BYTES) {
+            text_add(page, "[-]and more Secrets\n");
+            return;
+        }
         if (each->is_failing)
             text_addf(page, "[-]Secret %s/" NAMESPACE_SECRET_NAME " cannot be read\n",
                       each->namespace);

@@ -4,8 +4,25 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Of an object in Kubernetes: a DNS subdomain. */
+enum { LONGEST_NAME = 253 };
+
+/* Names go to pages and logs. Their letters are Kubernetes' affair, which knows no such object. */
+static bool check_name(const char *field, const char *name, struct error *error)
+{
+    size_t length = 0;
+    while (name[length] != '\0' && !iscntrl((unsigned char)name[length]))
+        length++;
+    if (name[length] == '\0' && length <= LONGEST_NAME)
+        return true;
+    return error_invalid(
+        error, "the request's field %s is no name of a Kubernetes object: it has %s", field,
+        name[length] == '\0' ? "more than 253 bytes" : "control characters");
+}
 
 /* Where the key belongs among the sorted entries; false: it is there already. */
 static bool find_place(const struct option_entry *sorted, size_t count, const char *key,
@@ -61,7 +78,8 @@ bool identity_measure(const struct trigger_ref *ref, struct identity *ret_identi
 {
     struct hash hash;
     *ret_identity = (struct identity){0};
-    if (!sort(ref, error))
+    if (!check_name("namespace", ref->namespace, error) || !check_name("name", ref->name, error) ||
+        !sort(ref, error))
         return false;
     hash_begin(&hash);
     for (size_t i = 0; i < piece_count(ref); i++) {

@@ -84,6 +84,35 @@ static void a_key_that_is_there_twice_is_found_wherever_it_stands(void **state)
     }
 }
 
+static void names_are_those_of_kubernetes(void **state)
+{
+    (void)state;
+    char longest[255];
+    memset(longest, 'a', sizeof(longest));
+    longest[254] = '\0';
+    const struct {
+        const char *name;
+        const char *namespace;
+        const char *words; /* NULL: it is taken */
+    } rows[] = {
+        {"worker", longest, "field namespace is no name"},
+        {longest, "shop",
+         "field name is no name of a Kubernetes object: it has more than 253 bytes"},
+        {longest + 1, longest + 1, NULL},
+        {"wor\nker", "shop",
+         "field name is no name of a Kubernetes object: it has control characters"},
+        {"", "", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        struct identity identity;
+        const struct trigger_ref ref = {rows[i].name, rows[i].namespace, NULL, 0};
+        assert_int_equal(identity_measure(&ref, &identity, &error), rows[i].words == NULL);
+        if (rows[i].words != NULL)
+            assert_non_null(strstr(error_text(&error), rows[i].words));
+    }
+}
+
 /* Refs of the same bytes, but divided elsewhere, or with two strings exchanged. */
 static void similar_refs_have_different_identities(void **state)
 {
@@ -146,6 +175,7 @@ static void hashes_spread_over_the_buckets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_are_those_of_kubernetes),
         cmocka_unit_test(no_order_of_the_entries_makes_a_difference),
         cmocka_unit_test(a_key_that_is_there_twice_is_found_wherever_it_stands),
         cmocka_unit_test(similar_refs_have_different_identities),

@@ -315,7 +315,7 @@ static void silent_connections_are_closed_for_a_new_one(void **state)
 }
 
 /* It has all places, and a newcomer's address none, and then one. */
-static void an_address_with_the_most_connections_leaves_places_to_others(void **state)
+static void the_greediest_address_leaves_places_to_others(void **state)
 {
     struct fixture *fixture = *state;
     struct h2_client greedy[3];
@@ -419,7 +419,7 @@ int main(void)
         TEST(an_answer_that_is_not_taken_in_time_counts_as_cancelled),
         TEST(first_pieces_of_messages_count_as_held_and_leave_half_to_others),
         TEST(silent_connections_are_closed_for_a_new_one),
-        TEST(an_address_with_the_most_connections_leaves_places_to_others),
+        TEST(the_greediest_address_leaves_places_to_others),
         TEST(calls_that_cost_much_hold_up_no_other_address),
         TEST(without_descriptors_it_refuses_and_serves_again_when_some_are_free),
     };

@@ -43,6 +43,17 @@ static void write_much(void *context, const struct web_request *request, struct 
         text_add(&answer->body, "0123456789");
 }
 
+/* Two of them of one address are all that this one may have unread. */
+static void write_mebibytes(void *context, const struct web_request *request,
+                            struct web_answer *answer)
+{
+    (void)context;
+    (void)request;
+    _cleanup_(memory_free) char *bytes = memory_new(5 << 20);
+    memset(bytes, 'x', 5 << 20);
+    text_add_bytes(&answer->body, bytes, 5 << 20);
+}
+
 static sem_t is_writing, may_go_on;
 
 static void write_late(void *context, const struct web_request *request, struct web_answer *answer)
@@ -83,9 +94,13 @@ static const struct stream_hooks silent_stream = {
     .opened = open_nothing, .closed = close_nothing, .tick = tick_rarely, .write = write_nothing};
 
 static const struct web_page pages[] = {
-    {"/stream", .stream = &silent_stream}, {"/greeting", write_greeting, (char[]){"hello"}},
-    {"/things/", write_segments, NULL},    {"/much", write_much, NULL},
-    {"/busy", write_late, NULL},           {0},
+    {"/stream", .stream = &silent_stream},
+    {"/greeting", write_greeting, (char[]){"hello"}},
+    {"/things/", write_segments, NULL},
+    {"/much", write_much, NULL},
+    {"/busy", write_late, NULL},
+    {"/mebibytes", write_mebibytes, NULL},
+    {0},
 };
 
 static const char *const names[] = {"backlog.keda.svc", "*.example"};
@@ -279,6 +294,42 @@ static void silent_clients_are_let_in_many_at_a_time(void **state)
 }
 
 /* The address that has the most loses the oldest: a probe that was there before has its time. */
+static bool is_answered_with(int fd, const char *begin)
+{
+    char buffer[64] = "";
+    ssize_t length = recv(fd, buffer, sizeof(buffer) - 1, 0);
+    return length > 0 && text_starts_with(buffer, begin);
+}
+
+/* Answers that are not read take memory: 16 MiB in all, and an address leaves as much as it has. */
+static void answers_that_are_not_read_are_bounded(void **state)
+{
+    static const struct {
+        uint32_t own;
+        const char *begin;
+    } rows[] = {{1, "HTTP/1.1 200 "},
+                {2, "HTTP/1.1 200 "},
+                {1, "HTTP/1.1 503 "},
+                {3, "HTTP/1.1 200 "},
+                {4, "HTTP/1.1 503 "}};
+    int clients[ARRAY_LENGTH(rows)];
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        clients[i] = connect_from(*state, rows[i].own);
+        send_text(clients[i], GET("/mebibytes"));
+        if (!is_answered_with(clients[i], rows[i].begin))
+            fail_msg("client %zu", i);
+    }
+    assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+        close(clients[i]);
+    _cleanup_(memory_free) char *answer = NULL; /* and what is over is free again */
+    do {
+        memory_free(&answer);
+        answer = fetch(*state, GET("/mebibytes"));
+    } while (text_starts_with(answer, "HTTP/1.1 503 "));
+    assert_int_equal(strlen(strstr(answer, "\r\n\r\n") + 4), 5 << 20);
+}
+
 static void a_flood_from_one_address_closes_no_connection_of_another(void **state)
 {
     int clients[300];
@@ -451,6 +502,7 @@ int main(void)
         TEST(a_large_page_arrives_whole),
         TEST(silent_clients_do_not_block_others),
         TEST(silent_clients_are_let_in_many_at_a_time),
+        TEST(answers_that_are_not_read_are_bounded),
         TEST(a_flood_from_one_address_closes_no_connection_of_another),
         TEST(readers_of_one_address_leave_places_to_others),
         TEST(names_that_others_may_have_are_refused),

@@ -74,22 +74,22 @@ static struct h2_connection *oldest_silent(const struct h2_server *server,
     return NULL;
 }
 
-/* Of the address that has the most, the oldest without a call, or else the oldest. NULL where the
+/* Of the address with the largest number, the oldest without a call, or else the oldest. NULL where the
  * newcomer's address would not have fewer than that one then. */
 static struct h2_connection *greediest(const struct h2_server *server,
                                        const struct h2_peer *newcomer)
 {
-    const struct h2_peer *most = NULL;
+    const struct h2_peer *largest = NULL;
     for (const struct h2_peer *peer = server->peers; peer != NULL; peer = peer->hh.next)
-        if (most == NULL || peer->connections > most->connections)
-            most = peer;
+        if (largest == NULL || peer->connections > largest->connections)
+            largest = peer;
     size_t of_newcomer = newcomer == NULL ? 0 : newcomer->connections;
-    if (most == NULL || most->connections <= of_newcomer + 1)
+    if (largest == NULL || largest->connections <= of_newcomer + 1)
         return NULL;
     struct h2_connection *oldest = NULL;
     struct h2_connection *connection;
     TAILQ_FOREACH(connection, &server->connections, all) {
-        if (connection->peer != most)
+        if (connection->peer != largest)
             continue;
         if (LIST_EMPTY(&connection->calls))
             return connection;

@@ -23,6 +23,9 @@ enum { MAX_EVICTED = MAX_CONNECTIONS / 2 };
 /* What a client sends behind its request is read by nobody, and stays in the kernel. */
 enum { MAX_UNREAD_BYTES = 2 * WEB_MAX_HEADER_BYTES };
 
+/* Of all answers that are not read yet. Small ones, such as those of probes, are always sent. */
+enum { MAX_OWED_BYTES = 16 << 20, SMALL_BYTES = 16 << 10 };
+
 static const struct timeval connection_timeout = {5, 0};
 static const struct timeval pause_time = {0, 100000};
 static const struct timeval moment = {0, 1000};
@@ -32,6 +35,7 @@ struct web_connection {
     /* A reference of ours: the descriptor stays open as long as we use it. */
     struct bufferevent *stream;
     struct event *deadline;
+    size_t owed;           /* the bytes of its answer */
     bool has_place;        /* among those that are answered once */
     bool has_requested;    /* evhttp calls us at its end */
     struct reader *reader; /* NULL: it is answered once */
@@ -217,6 +221,23 @@ struct web_connection *web_connection_request(const struct web_connections *conn
             return connection;
         }
     return NULL;
+}
+
+bool web_connection_owe(struct web_connection *connection, size_t bytes)
+{
+    struct web_address address = web_address_of(bufferevent_getfd(connection->stream));
+    size_t of_all = 0;
+    size_t of_address = 0;
+    const struct web_connection *each;
+    TAILQ_FOREACH(each, &connection->owner->evictable, all) {
+        struct web_address other = web_address_of(bufferevent_getfd(each->stream));
+        of_all += each->owed;
+        of_address += web_address_count(&other, 1, &address) * each->owed;
+    }
+    if (bytes > SMALL_BYTES && of_all + of_address + bytes > MAX_OWED_BYTES)
+        return false;
+    connection->owed = bytes;
+    return true;
 }
 
 void web_connection_stays(struct web_connection *connection, struct reader *reader)

@@ -3,7 +3,8 @@
  * neither. Each is answered once within 5 s, or stays as a reader of a stream (stream.h).
  *
  * At the limit the first one of the address that has the most is closed for each that waits, so
- * that silent ones do not lock out probes and scrapers.
+ * that silent ones do not lock out probes and scrapers. Answers that are not read take memory: an
+ * address may have as much of it as it leaves to the others.
  *
  * Threads: the HTTP server's.
  */
@@ -11,6 +12,9 @@
 #define BACKLOG_WEB_HTTP_CONNECTIONS_H
 
 #include "web/http/stream.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 enum { WEB_MAX_HEADER_BYTES = 8192 };
 
@@ -28,6 +32,9 @@ void web_connections_free(struct web_connections *connections, struct evhttp *ht
 /* It has a request: from now on evhttp reports its end. NULL: it has had one before. */
 struct web_connection *web_connection_request(const struct web_connections *connections,
                                               struct evhttp_connection *evhttp_connection);
+
+/* It is to be sent an answer of so many bytes. False: those that are not read yet leave no room. */
+bool web_connection_owe(struct web_connection *connection, size_t bytes);
 
 /* It is a reader's, which neither the deadline nor the limit concerns. */
 void web_connection_stays(struct web_connection *connection, struct reader *reader);

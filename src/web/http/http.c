@@ -45,16 +45,27 @@ static void add_headers(struct evkeyvalq *headers, const char *type)
                       "frame-ancestors 'none'");
 }
 
-static void send_answer(struct evhttp_request *evhttp_request, const struct web_answer *answer)
+static void free_body(const void *bytes, size_t length, void *body)
+{
+    (void)bytes;
+    (void)length;
+    free(body);
+}
+
+/* The body is taken. */
+static void send_answer(struct evhttp_request *evhttp_request, struct web_answer *answer)
 {
     struct evkeyvalq *headers = evhttp_request_get_output_headers(evhttp_request);
     _cleanup_(memory_free) char *length = text_format("%zu", answer->body.length);
     add_headers(headers, answer->type);
     evhttp_add_header(headers, "Content-Length", length);
     evhttp_add_header(headers, "Connection", "close");
-    if (evhttp_request_get_command(evhttp_request) != EVHTTP_REQ_HEAD)
-        evbuffer_add(evhttp_request_get_output_buffer(evhttp_request), answer->body.bytes,
-                     answer->body.length);
+    if (evhttp_request_get_command(evhttp_request) != EVHTTP_REQ_HEAD) {
+        size_t bytes = answer->body.length;
+        char *body = text_take(&answer->body);
+        evbuffer_add_reference(evhttp_request_get_output_buffer(evhttp_request), body, bytes,
+                               free_body, body);
+    }
     evhttp_send_reply(evhttp_request, answer->code, NULL, NULL);
 }
 
@@ -91,6 +102,11 @@ static void answer_request(struct evhttp_request *evhttp_request, void *argument
     else if (stream != NULL) {
         answer.code = 503;
         text_add(&answer.body, "too many readers of this page are connected: try again later\n");
+    }
+    if (connection != NULL && !web_connection_owe(connection, answer.body.length)) {
+        answer = (struct web_answer){.code = 503, .type = answer.type, .body = answer.body};
+        text_clear(&answer.body);
+        text_add(&answer.body, "other answers are not read yet: try again later\n");
     }
     send_answer(evhttp_request, &answer);
     text_done(&answer.body);
