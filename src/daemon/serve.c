@@ -358,6 +358,7 @@ static int main_loop(const struct parts *parts, const sigset_t *signals, enum lo
 static void prepare_process(void)
 {
     process_hide_memory();
+    process_raise_descriptors();
 
     /* One thread allocates nearly all: others' arenas would only be larger. */
     mallopt(M_ARENA_MAX, 1);

@@ -1,5 +1,6 @@
 """What the server and its agent processes are to the system."""
 
+import resource
 import subprocess
 
 import pytest
@@ -10,6 +11,7 @@ from support.grpc_client import Client
 from support.postgresql import unprivileged
 from support.process import wait_until
 from support.server import Server
+
 
 class Unprivileged(Server):
     def command(self):
@@ -65,3 +67,13 @@ def test_the_memory_of_an_agent_is_limited(server, agent):
     else:
         assert int(of_addresses(agent)) < 256 << 20
     assert of_addresses(server.pid) == "unlimited"
+
+
+def test_it_has_as_many_descriptors_as_it_may_have():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with Server() as server:
+            assert resource.prlimit(server.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -180,6 +180,13 @@ void process_hide_memory(void)
     prctl(PR_SET_DUMPABLE, 0);
 }
 
+void process_raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        setrlimit(RLIMIT_NOFILE, &(struct rlimit){limit.rlim_max, limit.rlim_max});
+}
+
 /* ---- the page ---- */
 
 void process_write_metrics(struct text *page)
