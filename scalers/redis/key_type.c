@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_KNOWN = 100000 }; /* beyond it all are dropped, and learned again */
+/* Beyond it all are dropped, and learned again: those of triggers that are gone stay until then. */
+enum { MAX_BYTES = 4 << 20 };
 
 /* The first is what a key is taken for. */
 static const struct redis_key_type key_types[] = {
@@ -36,19 +37,29 @@ const struct redis_key_type *redis_key_types_find(const struct redis_key_types *
     return known == NULL ? &key_types[0] : known->type;
 }
 
+/* At least this one is remembered: what is read next is its length. */
+static struct redis_known_key *remember(struct redis_key_types *types, const char *key)
+{
+    size_t bytes = sizeof(struct redis_known_key) + strlen(key) + 1;
+    size_t heap_bytes = memory_heap_bytes(bytes);
+    if (types->memory.used + heap_bytes > MAX_BYTES ||
+        !reply_memory_set(&types->memory, types->memory.used + heap_bytes)) {
+        redis_key_types_done(types);
+        reply_memory_set(&types->memory, heap_bytes);
+    }
+    struct redis_known_key *known = memory_new(bytes);
+    memcpy(known->name, key, strlen(key) + 1);
+    HASH_ADD_STR(types->keys, name, known);
+    return known;
+}
+
 void redis_key_types_set(struct redis_key_types *types, const char *key,
                          const struct redis_key_type *type)
 {
     struct redis_known_key *known = NULL;
     HASH_FIND_STR(types->keys, key, known);
-    if (known == NULL) {
-        if (HASH_COUNT(types->keys) >= MAX_KNOWN)
-            redis_key_types_done(types);
-        size_t bytes = strlen(key) + 1;
-        known = memory_new(sizeof(*known) + bytes);
-        memcpy(known->name, key, bytes);
-        HASH_ADD_STR(types->keys, name, known);
-    }
+    if (known == NULL)
+        known = remember(types, key);
     known->type = type;
 }
 
@@ -60,4 +71,5 @@ void redis_key_types_done(struct redis_key_types *types)
         HASH_DEL(types->keys, known);
         free(known);
     }
+    reply_memory_set(&types->memory, 0);
 }

@@ -1,11 +1,13 @@
 /*
  * The types of keys. They are remembered, so that reading a length takes one command; who finds
- * that a key has another type by now records it.
+ * that a key has another type by now records it. They count as replies (shared/reply_memory.h).
  *
  * Threads: that of the client. Owner: the client.
  */
 #ifndef BACKLOG_SCALERS_REDIS_KEY_TYPE_H
 #define BACKLOG_SCALERS_REDIS_KEY_TYPE_H
+
+#include "shared/reply_memory.h"
 
 struct redis_key_type {
     const char *name;           /* in replies to TYPE */
@@ -15,6 +17,7 @@ struct redis_key_type {
 /* {0} is an empty table. */
 struct redis_key_types {
     struct redis_known_key *keys;
+    struct reply_memory memory;
 };
 
 /* NULL: keys of this type have no length. */

@@ -72,6 +72,8 @@ static void add_escaped(struct text *line, const char *message, size_t max_bytes
             text_addf(line, "\\%c", c);
         else if (c < 0x20 || c == 0x7f)
             text_addf(line, json ? "\\u%04x" : "\\x%02x", c);
+        else if (length == 2 && c == 0xc2 && (unsigned char)at[1] < 0xa0) /* C1: moves cursors */
+            text_addf(line, json ? "\\u%04x" : "\\x%02x", (unsigned char)at[1]);
         else if (length == 0)
             text_add(line, replacement);
         else

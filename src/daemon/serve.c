@@ -79,7 +79,9 @@ static struct own_credentials_settings own_credentials_of(const struct serve_fla
                                                           const struct parts *parts)
 {
     struct own_credentials_settings own = kubernetes_credentials_hooks(parts->credentials);
-    own.callers_are_verified = flags->tls.files.client_ca != NULL;
+    /* Others than KEDA may have certificates of the authority. */
+    own.callers_are_verified =
+        flags->tls.files.client_ca != NULL && flags->tls.client_names.count > 0;
     own.denies_inline = flags->deny_inline;
     own.allows_authentications = flags->kubernetes_allow_authentications;
     own.cluster = parts->cluster_authentications;

@@ -37,6 +37,9 @@ static void a_text_cannot_forge_a_line(void **state)
     (void)state;
     log_init(LOG_LEVEL_INFO, LOG_PLAIN);
     assert_logged("a\nb\x1b[1m", "warning a\\x0ab\\x1b[1m\n");
+    assert_logged("a\xc2\x9b"
+                  "31m",
+                  "warning a\\x9b31m\n");
     assert_logged("caf\xc3\xa9 \xff", "warning caf\xc3\xa9 \xef\xbf\xbd\n");
 }
 
@@ -45,6 +48,7 @@ static void a_text_cannot_break_the_json(void **state)
     (void)state;
     log_init(LOG_LEVEL_INFO, LOG_JSON);
     assert_logged("\"a\\\n\x7f", "warning\",\"message\":\"\\\"a\\\\\\u000a\\u007f\"}\n");
+    assert_logged("\xc2\x85\xc2\xa0", "warning\",\"message\":\"\\u0085\xc2\xa0\"}\n");
     assert_logged("\xc3\xa9\xc3", "warning\",\"message\":\"\xc3\xa9\xef\xbf\xbd\"}\n");
 }
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import socket
 import threading
 import time
@@ -10,7 +11,7 @@ import urllib.request
 import grpc
 import pytest
 
-from support.certificates import make_certificate, make_root
+from support.certificates import Authority, make_certificate, make_root
 from support.fake_kubernetes import FakeKubernetes, path_of
 from support.grpc_client import Client, refusal, scaled_object
 from support.pod_server import PodServer
@@ -223,6 +224,28 @@ def test_forged_calls_reach_nobody(folder, api, redis):
         assert "addressFromEnv cannot be used together with TriggerAuthentication shop/redis" in text
         assert not listener.connections
         assert value(client, metadata) == 7
+
+
+@pytest.mark.parametrize("names, is_taken", [((), False), (("--tls-client-names", "keda-operator"), True)])
+def test_the_value_of_a_variable_counts_where_the_caller_proves_keda_s_name(folder, api, redis, tmp_path, names, is_taken):
+    """Others may have certificates of the authority."""
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("server")
+    own_certificate, own_key = [pathlib.Path(path).read_bytes() for path in authority.issue("keda", "keda-operator", ())]
+    variable = {**trigger(redis.address), "addressFromEnv": "REDIS"}
+    del variable["address"]
+    api.secret("redis", password=PASSWORD)
+    api.authentication("redis", "redis", "password")
+    api.scaled((variable, {"name": "redis"}))
+    flags = ["--kubernetes", "--tls-cert", certificate, "--tls-key", key, "--tls-client-ca", authority.certificate, *names]
+    credentials = grpc.ssl_channel_credentials(pathlib.Path(authority.certificate).read_bytes(), own_key, own_certificate)
+    with pod(folder, api, arguments=flags) as server, Client(server.port, credentials=credentials) as client:
+        call = {**variable, "addressFromEnv": redis.address}
+        if is_taken:
+            assert value(client, call) == 7
+        else:
+            _code, text = refusal(client.metrics, call, "")
+            assert "--tls-client-names" in text
 
 
 def test_forged_calls_of_one_namespace_leave_requests_to_others(folder, api, redis):

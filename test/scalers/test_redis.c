@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "redis/key_type.h"
 #include "redis/subscriptions.h"
 #include "scalers/redis_peer.h"
 #include "scalers/trigger.h"
@@ -352,6 +353,23 @@ static void each_key_of_a_subscriber_and_its_time_notify_it_once(void **state)
     redis_subscriptions_done(&subscriptions);
 }
 
+/* A tenant edits a trigger again and again, and each time its key is another set. */
+static void types_of_keys_that_are_gone_take_a_bounded_memory(void **state)
+{
+    enum { NAMES = 600, LONG = 15000 };
+    (void)state;
+    struct redis_key_types types = {0};
+    const struct redis_key_type *set = redis_key_type_named("set");
+    for (int i = 0; i < NAMES; i++) {
+        _cleanup_(memory_free) char *name = text_format("%0*d", LONG, i);
+        redis_key_types_set(&types, name, set);
+        assert_ptr_equal(redis_key_types_find(&types, name), set);
+        assert_in_range(types.memory.used, LONG, 4 << 20);
+    }
+    redis_key_types_done(&types);
+    assert_int_equal(types.memory.used, 0);
+}
+
 static void a_starting_server_is_not_connected_to(void **state)
 {
     (void)state;
@@ -460,6 +478,7 @@ int main(void)
         cmocka_unit_test(the_server_says_what_is_due),
         cmocka_unit_test(a_change_notifies_each_subscriber_of_its_key_once),
         cmocka_unit_test(each_key_of_a_subscriber_and_its_time_notify_it_once),
+        cmocka_unit_test(types_of_keys_that_are_gone_take_a_bounded_memory),
         cmocka_unit_test(a_starting_server_is_not_connected_to),
         cmocka_unit_test(a_server_that_repeats_our_password_is_not_quoted),
         cmocka_unit_test(a_silent_server_costs_no_more_than_the_deadline),

@@ -123,14 +123,16 @@ static enum http_outcome explain_status(const struct rabbitmq_http *http,
                                         const struct fetch_answer *answer, struct error *error)
 {
     const char *reason = json_string_value(json_object_get(answer->json, "reason"));
-    if (reason == NULL)
+    bool is_login = answer->status == UNAUTHORIZED || answer->status == FORBIDDEN;
+    if (is_login) /* its own words may repeat the credential */
+        reason = answer->status == UNAUTHORIZED ? "the login is refused" : "the user lacks a right";
+    else if (reason == NULL)
         reason = "no reason given";
     error_unavailable(error, "%s answered %ld: %.*s", http->name, answer->status,
                       (int)text_cut(reason, MAX_REASON_BYTES), reason);
     if (answer->status == NOT_FOUND)
         return HTTP_NOT_FOUND;
-    return answer->status == UNAUTHORIZED || answer->status == FORBIDDEN ? HTTP_FAILED
-                                                                         : HTTP_REFUSED;
+    return is_login ? HTTP_FAILED : HTTP_REFUSED;
 }
 
 static enum http_outcome outcome_of(const struct rabbitmq_http *http, struct fetch_ended *ended)

@@ -35,7 +35,7 @@ static bool refuse_variable(const char *key, const struct option *row, const cha
     return error_set(error, ERROR_DENIED,
                      "%s cannot be used together with %s, since a caller could send any value: "
                      "write %s out in the trigger or in the authentication, or use mTLS "
-                     "(--tls-client-ca)",
+                     "with KEDA's name (--tls-client-ca, --tls-client-names)",
                      key, authentication, row->key);
 }
 
