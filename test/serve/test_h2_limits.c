@@ -206,6 +206,43 @@ static void a_stream_that_is_over_takes_a_place_until_its_client_has_taken_the_a
     h2_client_done(&client);
 }
 
+static void answers_that_are_not_read_count_as_held_and_leave_half_to_others(void **state)
+{
+    enum { BYTES = 1000, CALLS = 30, HALF = 5 };
+    static const uint8_t message[5 + BYTES] = {0, 0, 0, BYTES >> 8, BYTES & 255};
+    struct fixture *fixture = *state;
+    struct h2_client greedy;
+    struct h2_client client;
+    struct h2_stream streams[CALLS];
+    struct h2_stream other = {.body = message, .body_length = sizeof(message)};
+    const char *const limits[] = {"held-bytes=11000"};
+    restart(fixture,
+            &(struct server_options){.limits = limits, .limit_count = ARRAY_LENGTH(limits)});
+    init_without_window(&greedy, fixture);
+    for (size_t i = 0; i < CALLS; i++) {
+        streams[i] = (struct h2_stream){.body = message, .body_length = sizeof(message)};
+        h2_client_open(&greedy, &streams[i], "/test/Echo", NULL);
+    }
+    for (size_t i = HALF; i < CALLS; i++) {
+        h2_client_finish(&greedy, &streams[i]);
+        assert_string_equal(streams[i].grpc_status, "8");
+    }
+    assert_int_equal(hits(fixture, "held-bytes"), CALLS - HALF);
+
+    h2_client_init_elsewhere(&client, fixture->server->port);
+    h2_client_open(&client, &other, "/test/Echo", NULL);
+    h2_client_finish(&client, &other);
+    assert_string_equal(other.grpc_status, "0");
+    h2_client_done(&client);
+    for (size_t i = 0; i < HALF; i++) /* what is read is free again */
+        nghttp2_submit_window_update(greedy.session, NGHTTP2_FLAG_NONE, streams[i].id, 2 * BYTES);
+    for (size_t i = 0; i < HALF; i++) {
+        h2_client_finish(&greedy, &streams[i]);
+        assert_string_equal(streams[i].grpc_status, "0");
+    }
+    h2_client_done(&greedy);
+}
+
 static void an_answer_that_is_not_taken_in_time_counts_as_cancelled(void **state)
 {
     struct fixture *fixture = *state;
@@ -416,6 +453,7 @@ int main(void)
         TEST(an_address_leaves_half_of_the_calls_to_others),
         TEST(streams_that_stay_take_no_place_of_calls),
         TEST(a_stream_that_is_over_takes_a_place_until_its_client_has_taken_the_answer),
+        TEST(answers_that_are_not_read_count_as_held_and_leave_half_to_others),
         TEST(an_answer_that_is_not_taken_in_time_counts_as_cancelled),
         TEST(first_pieces_of_messages_count_as_held_and_leave_half_to_others),
         TEST(silent_connections_are_closed_for_a_new_one),

@@ -84,6 +84,37 @@ static void submit_message(struct h2_call *call)
     call->headers_sent = true;
 }
 
+/* KEDA's answers: as many as there may be calls take little. */
+enum { SMALL_BYTES = 256 };
+
+/* A client that opens no window for its answers leaves them all with us. False, and the call is
+ * finished: its address has too much of them. */
+static bool keep_message(struct h2_call *call, size_t bytes)
+{
+    struct h2_server *server = call->connection->server;
+    struct h2_peer *peer = call->connection->peer;
+    if (bytes > SMALL_BYTES && !h2_limit_leaves(&server->limits, H2_HELD_BYTES, server->held_bytes,
+                                                peer->held_bytes, bytes)) {
+        h2_limit_hit(&server->limits, H2_HELD_BYTES, peer->address, server->now_ms);
+        h2_call_finish(&call->call, STATUS_RESOURCE_EXHAUSTED, "too many answers are not read");
+        return false;
+    }
+    server->held_bytes += bytes;
+    peer->held_bytes += bytes;
+    call->message_length = bytes;
+    call->message_sent = 0;
+    return true;
+}
+
+void h2_call_drop_message(struct h2_call *call)
+{
+    if (call->message == NULL)
+        return;
+    free(TAKE(call->message));
+    call->connection->server->held_bytes -= call->message_length;
+    call->connection->peer->held_bytes -= call->message_length;
+}
+
 bool h2_call_send(struct call *base, struct bytes message)
 {
     struct h2_call *call = (struct h2_call *)base;
@@ -91,9 +122,9 @@ bool h2_call_send(struct call *base, struct bytes message)
         return true; /* the client is gone, and ended() is on its way */
     if (call->message != NULL)
         return false;
+    if (!keep_message(call, FRAMING_PREFIX_BYTES + message.length))
+        return true;
 
-    call->message_length = FRAMING_PREFIX_BYTES + message.length;
-    call->message_sent = 0;
     call->message = memory_new(call->message_length);
     framing_put_prefix(call->message, (uint32_t)message.length);
     if (message.length > 0)
@@ -109,7 +140,7 @@ void h2_call_sent(struct h2_call *call)
     const struct service *service = call->connection->server->service;
     if (call->message == NULL || call->message_sent < call->message_length)
         return;
-    free(TAKE(call->message));
+    h2_call_drop_message(call);
     if (!call->finished)
         service->writable(service->context, &call->call);
 }

@@ -10,6 +10,8 @@
 
 /* A DATA frame of it has left. */
 void h2_call_sent(struct h2_call *call);
+/* What it was to send is not kept any more. */
+void h2_call_drop_message(struct h2_call *call);
 
 /* The transport's. */
 bool h2_call_send(struct call *call, struct bytes message);

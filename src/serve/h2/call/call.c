@@ -287,7 +287,7 @@ void h2_call_end(struct h2_call *call)
 
     drop_held(call);
     nghttp2_rcbuf_decref(call->path);
-    free(call->message);
+    h2_call_drop_message(call);
     free(call->status_text);
     free(call);
 }
