@@ -251,16 +251,33 @@ static EVP_PKEY *key_of_block(const char *name, char *header, unsigned char *byt
     return key_of_kind(is_rsa ? EVP_PKEY_RSA : EVP_PKEY_EC, bytes, length);
 }
 
-/* Each handshake computes with it. */
+/* Each handshake computes with it, with all of its numbers: none says that it fits the others. A
+ * key of more than two primes has them, too; nobody has one. */
 static bool is_quick(const EVP_PKEY *key)
 {
-    BIGNUM *exponent = NULL;
+    static const struct {
+        const char *name;
+        int max_bits;
+    } numbers[] = {
+        {OSSL_PKEY_PARAM_RSA_D, PEM_MAX_RSA_BITS},
+        {OSSL_PKEY_PARAM_RSA_FACTOR1, PEM_MAX_RSA_BITS / 2},
+        {OSSL_PKEY_PARAM_RSA_FACTOR2, PEM_MAX_RSA_BITS / 2},
+        {OSSL_PKEY_PARAM_RSA_EXPONENT1, PEM_MAX_RSA_BITS / 2},
+        {OSSL_PKEY_PARAM_RSA_EXPONENT2, PEM_MAX_RSA_BITS / 2},
+        {OSSL_PKEY_PARAM_RSA_COEFFICIENT1, PEM_MAX_RSA_BITS / 2},
+    };
+    BIGNUM *third = NULL;
     if (!EVP_PKEY_is_a(key, "RSA") && !EVP_PKEY_is_a(key, "RSA-PSS"))
         return true;
     bool is_quick = EVP_PKEY_get_bits(key) <= PEM_MAX_RSA_BITS &&
-                    EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_D, &exponent) == 1 &&
-                    BN_num_bits(exponent) <= PEM_MAX_RSA_BITS;
-    BN_clear_free(exponent);
+                    EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_FACTOR3, &third) != 1;
+    BN_clear_free(third);
+    for (size_t i = 0; is_quick && i < ARRAY_LENGTH(numbers); i++) {
+        BIGNUM *number = NULL;
+        is_quick = EVP_PKEY_get_bn_param(key, numbers[i].name, &number) == 1 &&
+                   BN_num_bits(number) <= numbers[i].max_bits;
+        BN_clear_free(number);
+    }
     return is_quick;
 }
 

@@ -298,15 +298,17 @@ static void a_key_of_dsa_is_refused_however_it_is_written(void **state)
 }
 
 /* Of such lengths; nobody could sign with it. */
-static char *new_rsa_key(int bits, int exponent_bits)
+static char *new_rsa_key(int bits, int exponent_bits, size_t large, int large_bits)
 {
     static const char *const names[] = {
         OSSL_PKEY_PARAM_RSA_N,         OSSL_PKEY_PARAM_RSA_E,
         OSSL_PKEY_PARAM_RSA_D,         OSSL_PKEY_PARAM_RSA_FACTOR1,
         OSSL_PKEY_PARAM_RSA_FACTOR2,   OSSL_PKEY_PARAM_RSA_EXPONENT1,
         OSSL_PKEY_PARAM_RSA_EXPONENT2, OSSL_PKEY_PARAM_RSA_COEFFICIENT1};
-    const int lengths[ARRAY_LENGTH(names)] = {bits,     17,       exponent_bits, bits / 2,
-                                              bits / 2, bits / 2, bits / 2,      bits / 2};
+    int lengths[ARRAY_LENGTH(names)] = {bits,     17,       exponent_bits, bits / 2,
+                                        bits / 2, bits / 2, bits / 2,      bits / 2};
+    if (large > 0)
+        lengths[large] = large_bits;
     BIGNUM *numbers[ARRAY_LENGTH(names)];
     OSSL_PARAM_BLD *parameters = OSSL_PARAM_BLD_new();
     EVP_PKEY *key = NULL;
@@ -329,16 +331,24 @@ static char *new_rsa_key(int bits, int exponent_bits)
     return pem;
 }
 
-/* A handshake with one of 30,000 bits takes half a minute. */
+/* A handshake with one of 30,000 bits takes half a minute, and with such a factor of one of 2,048
+ * bits longer. */
 static void a_key_of_rsa_has_8192_bits_or_fewer(void **state)
 {
     (void)state;
     static const struct {
         int bits, exponent_bits;
+        size_t large; /* which of its numbers; 0: none */
+        int large_bits;
         bool is_taken;
-    } rows[] = {{8192, 8192, true}, {8193, 8193, false}, {2048, 8193, false}};
+    } rows[] = {{8192, 8192, 0, 0, true},      {8193, 8193, 0, 0, false},
+                {2048, 8193, 0, 0, false},     {2048, 2048, 3, 4096, true},
+                {2048, 2048, 3, 4097, false},  {2048, 2048, 4, 30000, false},
+                {2048, 2048, 5, 30000, false}, {2048, 2048, 6, 30000, false},
+                {2048, 2048, 7, 30000, false}};
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        _cleanup_(memory_free) char *pem = new_rsa_key(rows[i].bits, rows[i].exponent_bits);
+        _cleanup_(memory_free) char *pem =
+            new_rsa_key(rows[i].bits, rows[i].exponent_bits, rows[i].large, rows[i].large_bits);
         EVP_PKEY *key = pem_key(pem, NULL);
         assert_true((key != NULL) == rows[i].is_taken);
         EVP_PKEY_free(key);
