@@ -388,8 +388,9 @@ def test_a_certificate_is_shown_and_wanted(broker, client, certificates, sealed,
     assert value(client, trigger(tls_host(broker, protocol), sealed, **encrypted)) == 3
     assert value(client, {**good, "ca": "", "brokerUnsafeSsl": "true"}) == 3
 
-    refused(client, {**good, "ca": ""}, "SSL")
-    refused(client, {**good, "host": good["host"].replace("127.0.0.1", "localhost")}, "SSL")
+    words = {"amqp": "TLS handshake failed", "http": "SSL"}[protocol]
+    refused(client, {**good, "ca": ""}, words)
+    refused(client, {**good, "host": good["host"].replace("127.0.0.1", "localhost")}, words)
     refused(client, trigger(tls_host(broker, protocol), sealed, **own(certificates, "foreign")))
     refused(client, {**good, "cert": "", "key": ""})
     assert value(client, good) == 3

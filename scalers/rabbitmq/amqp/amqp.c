@@ -2,12 +2,11 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "rabbitmq/amqp/connection_login.h"
 #include "rabbitmq/amqp/deadlines.h"
 #include "rabbitmq/amqp/declarer.h"
 
 #include <stdlib.h>
-
-enum { HEARTBEAT_CHECK_MS = RABBITMQ_HEARTBEAT_SECONDS * 1000 / 4 };
 
 struct rabbitmq_amqp {
     struct rabbitmq_amqp_connection connection;
@@ -26,7 +25,8 @@ bool rabbitmq_amqp_connect(const struct rabbitmq_connection *options,
 {
     _cleanup_(release) struct rabbitmq_amqp *client = memory_new(sizeof(*client));
     rabbitmq_declarer_init(&client->declarer, &client->connection);
-    if (!rabbitmq_amqp_connection_open(&client->connection, options, url, deadline_ms, error))
+    if (!rabbitmq_amqp_connection_open(&client->connection, options, url, deadline_ms, error) ||
+        !rabbitmq_amqp_connection_log_in(&client->connection, url, deadline_ms, error))
         return false;
     *ret_client = TAKE(client);
     return true;
@@ -47,27 +47,22 @@ static void take_tasks(struct rabbitmq_declarer *declarer, struct feed *feed)
         rabbitmq_declarer_add(declarer, task);
 }
 
-/* Not where librabbitmq has received something while it sent. */
-static void wait(const struct rabbitmq_amqp_connection *connection, struct feed *feed,
-                 int64_t next_ms)
-{
-    int64_t heartbeat_ms = clock_now_ms() + HEARTBEAT_CHECK_MS;
-    struct pollfd socket = {.fd = amqp_get_sockfd(connection->state), .events = POLLIN};
-    if (!amqp_frames_enqueued(connection->state) && !amqp_data_in_buffer(connection->state))
-        feed_wait(feed, &socket, 1, next_ms < heartbeat_ms ? next_ms : heartbeat_ms);
-}
-
 bool rabbitmq_amqp_measure(struct rabbitmq_amqp *client, struct feed *feed, struct error *error)
 {
+    struct rabbitmq_amqp_connection *connection = &client->connection;
     struct rabbitmq_declarer *declarer = &client->declarer;
     while (!feed_is_stopping(feed)) {
         int64_t next_ms;
+        int64_t flush_ms;
         take_tasks(declarer, feed);
         if (!rabbitmq_declarer_receive(declarer, error) ||
             !rabbitmq_declarer_send(declarer, error) ||
-            !rabbitmq_deadlines_check(declarer, &next_ms, error))
+            !rabbitmq_deadlines_check(declarer, &next_ms, error) ||
+            !rabbitmq_amqp_connection_flush(connection, &flush_ms, error))
             return false;
-        wait(&client->connection, feed, next_ms);
+        struct pollfd socket = {.fd = connection->socket.fd,
+                                .events = rabbitmq_amqp_connection_events(connection)};
+        feed_wait(feed, &socket, 1, clock_earlier(next_ms, flush_ms));
     }
     rabbitmq_declarer_abandon(declarer);
     return true;

@@ -121,12 +121,13 @@ static void took_answer(struct rabbitmq_channels *channels, struct rabbitmq_chan
     channel->behind = true;
 }
 
-void rabbitmq_channels_opened(struct rabbitmq_channels *channels, struct rabbitmq_channel *channel)
+bool rabbitmq_channels_opened(struct rabbitmq_channels *channels, struct rabbitmq_channel *channel)
 {
     if (channel->state != RABBITMQ_OPENING)
-        return;
+        return channel->state == RABBITMQ_CLOSING;
     took_answer(channels, channel);
     channel->state = RABBITMQ_OPEN;
+    return true;
 }
 
 bool rabbitmq_channels_closed(struct rabbitmq_channels *channels, struct rabbitmq_channel *channel,
@@ -139,13 +140,14 @@ bool rabbitmq_channels_closed(struct rabbitmq_channels *channels, struct rabbitm
                                          AMQP_CHANNEL_CLOSE_OK_METHOD, &ok, error);
 }
 
-void rabbitmq_channels_close_confirmed(struct rabbitmq_channels *channels,
+bool rabbitmq_channels_close_confirmed(struct rabbitmq_channels *channels,
                                        struct rabbitmq_channel *channel)
 {
     if (channel->state != RABBITMQ_CLOSING)
-        return;
+        return false;
     channel->state = RABBITMQ_CLOSED;
     rabbitmq_channels_give_back(channels, channel);
+    return true;
 }
 
 struct rabbitmq_answered rabbitmq_channels_answered(struct rabbitmq_channels *channels,

@@ -80,11 +80,11 @@ bool rabbitmq_channels_declare(struct rabbitmq_channels *channels, struct rabbit
 bool rabbitmq_channels_ping(struct rabbitmq_channels *channels, bool *ret_owed,
                             struct error *error);
 
-/* What the broker sent. */
-void rabbitmq_channels_opened(struct rabbitmq_channels *channels, struct rabbitmq_channel *channel);
+/* What the broker sent. False where it was not due, or the connection is lost. */
+bool rabbitmq_channels_opened(struct rabbitmq_channels *channels, struct rabbitmq_channel *channel);
 bool rabbitmq_channels_closed(struct rabbitmq_channels *channels, struct rabbitmq_channel *channel,
                               struct error *error);
-void rabbitmq_channels_close_confirmed(struct rabbitmq_channels *channels,
+bool rabbitmq_channels_close_confirmed(struct rabbitmq_channels *channels,
                                        struct rabbitmq_channel *channel);
 
 /* The first request was answered now. */

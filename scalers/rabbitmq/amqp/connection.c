@@ -3,28 +3,29 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "rabbitmq/amqp/connection_internal.h"
-#include "shared/tls.h"
 
+#include <arpa/inet.h>
 #include <linux/sockios.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 
 enum {
     MAX_UNSENT_BYTES = 32 * 1024,
-    MAX_WAIT_MS = 60 * 1000,
+    MAX_OUTPUT_BYTES = 1 << 20, /* beyond that nothing is sent to a broker that does not read */
+    MAX_HEARTBEATS = 100,       /* per second; it sends one in 30 s */
+    FRAME_HEAD_BYTES = 7,       /* its type, channel and size */
+    METHOD_BYTES = 4,
 };
 
-/* librabbitmq's description of a connection that is lost. */
-static bool fail_lost(const struct rabbitmq_amqp_connection *connection, int status,
+/* ---- sending ---- */
+
+static bool fail_lost(const struct rabbitmq_amqp_connection *connection, const char *why,
                       struct error *error)
 {
     return error_unavailable(error, "RabbitMQ at %s: connection failed: %s", connection->address,
-                             amqp_error_string2(status));
+                             why);
 }
 
 /* Bytes that the kernel has not sent yet; those on their way do not count, or a link with a delay
@@ -32,43 +33,98 @@ static bool fail_lost(const struct rabbitmq_amqp_connection *connection, int sta
 bool rabbitmq_amqp_connection_can_send(const struct rabbitmq_amqp_connection *connection)
 {
     int unsent = 0;
-    int socket = amqp_get_sockfd(connection->state);
-    return socket >= 0 && ioctl(socket, SIOCOUTQNSD, &unsent) == 0 && unsent < MAX_UNSENT_BYTES;
+    return connection->output.length < MAX_UNSENT_BYTES &&
+           ioctl(connection->socket.fd, SIOCOUTQNSD, &unsent) == 0 && unsent < MAX_UNSENT_BYTES;
+}
+
+static bool add_output(struct rabbitmq_amqp_connection *connection, const void *bytes,
+                       size_t length, struct error *error)
+{
+    if (connection->output.length + length > MAX_OUTPUT_BYTES)
+        return fail_lost(connection, "the broker reads nothing", error);
+    text_add_bytes(&connection->output, bytes, length);
+    return true;
 }
 
 bool rabbitmq_amqp_connection_send(struct rabbitmq_amqp_connection *connection,
                                    amqp_channel_t channel, amqp_method_number_t method,
                                    void *fields, struct error *error)
 {
-    int status = amqp_send_method(connection->state, channel, method, fields);
-    return status == AMQP_STATUS_OK || fail_lost(connection, status, error);
+    const size_t max_bytes = (size_t)amqp_get_frame_max(connection->state);
+    const size_t fields_at = FRAME_HEAD_BYTES + METHOD_BYTES;
+    _cleanup_(memory_free) unsigned char *frame = memory_new(max_bytes);
+    const amqp_bytes_t rest = {.len = max_bytes - fields_at - 1, .bytes = frame + fields_at};
+    int length = amqp_encode_method(method, fields, rest);
+    if (length < 0)
+        return fail_lost(connection, amqp_error_string2(length), error);
+    frame[0] = AMQP_FRAME_METHOD;
+    memcpy(frame + 1, &(uint16_t){htons(channel)}, sizeof(uint16_t));
+    memcpy(frame + 3, &(uint32_t){htonl(METHOD_BYTES + (uint32_t)length)}, sizeof(uint32_t));
+    memcpy(frame + FRAME_HEAD_BYTES, &(uint32_t){htonl(method)}, sizeof(uint32_t));
+    frame[fields_at + (size_t)length] = AMQP_FRAME_END;
+    return add_output(connection, frame, fields_at + (size_t)length + 1, error);
 }
 
-static void set_cork(const struct rabbitmq_amqp_connection *connection, int on)
+static bool write_output(struct rabbitmq_amqp_connection *connection, struct error *error)
 {
-    setsockopt(amqp_get_sockfd(connection->state), IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+    struct text *output = &connection->output;
+    size_t written = 1;
+    while (written > 0 && output->length > 0) {
+        const char *reason = NULL;
+        if (!rabbitmq_socket_write(&connection->socket, output->bytes, output->length, &written,
+                                   &reason))
+            return fail_lost(connection, reason, error);
+        output->length -= written;
+        memmove(output->bytes, output->bytes + written, output->length);
+        connection->sent_ms = clock_now_ms();
+    }
+    return true;
 }
 
-void rabbitmq_amqp_connection_cork(const struct rabbitmq_amqp_connection *connection)
+static bool keep_alive(struct rabbitmq_amqp_connection *connection, int64_t *ret_next_ms,
+                       struct error *error)
 {
-    set_cork(connection, 1);
+    static const unsigned char heartbeat[] = {AMQP_FRAME_HEARTBEAT, 0, 0, 0, 0, 0, 0,
+                                              AMQP_FRAME_END};
+    int64_t now_ms = clock_now_ms();
+    *ret_next_ms = CLOCK_NEVER;
+    if (connection->heartbeat_ms == 0)
+        return true;
+    if (now_ms > connection->bytes_ms + 2 * (int64_t)connection->heartbeat_ms)
+        return fail_lost(connection, amqp_error_string2(AMQP_STATUS_HEARTBEAT_TIMEOUT), error);
+    *ret_next_ms = connection->sent_ms + connection->heartbeat_ms / 2;
+    if (now_ms < *ret_next_ms || connection->output.length > 0)
+        return true;
+    connection->sent_ms = now_ms;
+    *ret_next_ms = now_ms + connection->heartbeat_ms / 2;
+    return add_output(connection, heartbeat, sizeof(heartbeat), error);
 }
 
-void rabbitmq_amqp_connection_flush(const struct rabbitmq_amqp_connection *connection)
+bool rabbitmq_amqp_connection_flush(struct rabbitmq_amqp_connection *connection,
+                                    int64_t *ret_next_ms, struct error *error)
 {
-    set_cork(connection, 0);
+    return keep_alive(connection, ret_next_ms, error) && write_output(connection, error);
 }
 
-static bool fail_closed(struct rabbitmq_amqp_connection *connection, const amqp_frame_t *frame,
-                        struct error *error)
+short rabbitmq_amqp_connection_events(const struct rabbitmq_amqp_connection *connection)
 {
-    const amqp_connection_close_t *close = frame->payload.method.decoded;
-    amqp_connection_close_ok_t ok = {0};
-    amqp_send_method(connection->state, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &ok);
-    connection->open = false;
-    return error_unavailable(error, "RabbitMQ at %s closed the connection: %.*s",
-                             connection->address, (int)close->reply_text.len,
-                             (const char *)close->reply_text.bytes);
+    return (short)(connection->output.length > 0 ? POLLIN | POLLOUT : POLLIN);
+}
+
+/* ---- receiving ---- */
+
+bool rabbitmq_amqp_connection_read(struct rabbitmq_amqp_connection *connection, struct error *error)
+{
+    const char *reason = NULL;
+    if (connection->decoded < connection->input_length)
+        return true;
+    connection->decoded = 0;
+    if (!rabbitmq_socket_read(&connection->socket, connection->input, sizeof(connection->input),
+                              &connection->input_length, &reason))
+        return fail_lost(connection, reason, error);
+    if (connection->input_length > 0)
+        connection->bytes_ms = clock_now_ms();
+    return true;
 }
 
 static bool fail_unexpected(const struct rabbitmq_amqp_connection *connection, struct error *error)
@@ -76,89 +132,98 @@ static bool fail_unexpected(const struct rabbitmq_amqp_connection *connection, s
     return error_unavailable(error, "RabbitMQ at %s: unexpected frame", connection->address);
 }
 
+/* False: too many of them. */
+static bool count_heartbeat(struct rabbitmq_amqp_connection *connection)
+{
+    enum { WINDOW_MS = 1000 };
+    if (connection->bytes_ms >= connection->window_ms + WINDOW_MS) {
+        connection->window_ms = connection->bytes_ms;
+        connection->heartbeats = 0;
+    }
+    amqp_maybe_release_buffers_on_channel(connection->state, 0);
+    return ++connection->heartbeats <= MAX_HEARTBEATS;
+}
+
+enum rabbitmq_received rabbitmq_amqp_connection_decode(struct rabbitmq_amqp_connection *connection,
+                                                       amqp_frame_t *ret_frame, struct error *error)
+{
+    while (connection->decoded < connection->input_length) {
+        const amqp_bytes_t rest = {.len = connection->input_length - connection->decoded,
+                                   .bytes = connection->input + connection->decoded};
+        int taken = amqp_handle_input(connection->state, rest, ret_frame);
+        if (taken <= 0) {
+            fail_lost(connection, amqp_error_string2(taken), error);
+            return RABBITMQ_LOST;
+        }
+        connection->decoded += (size_t)taken;
+        bool is_heartbeat =
+            ret_frame->frame_type == AMQP_FRAME_HEARTBEAT && ret_frame->channel == 0;
+        bool is_part = ret_frame->frame_type == 0 && !amqp_release_buffers_ok(connection->state);
+        if (is_part || (is_heartbeat && count_heartbeat(connection)))
+            continue;
+        connection->received_ms = clock_now_ms();
+        if (ret_frame->frame_type == AMQP_FRAME_METHOD) /* nothing is consumed here */
+            return RABBITMQ_FRAME;
+        fail_unexpected(connection, error);
+        return RABBITMQ_LOST;
+    }
+    return RABBITMQ_NOTHING;
+}
+
+static bool fail_closed(struct rabbitmq_amqp_connection *connection, const amqp_frame_t *frame,
+                        struct error *error)
+{
+    const amqp_connection_close_t *close = frame->payload.method.decoded;
+    amqp_connection_close_ok_t ok = {0};
+    if (rabbitmq_amqp_connection_send(connection, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &ok, error))
+        write_output(connection, error);
+    connection->open = false;
+    return error_unavailable(error, "RabbitMQ at %s closed the connection: %.*s",
+                             connection->address, (int)close->reply_text.len,
+                             (const char *)close->reply_text.bytes);
+}
+
 enum rabbitmq_received rabbitmq_amqp_connection_receive(struct rabbitmq_amqp_connection *connection,
                                                         amqp_frame_t *ret_frame,
                                                         struct error *error)
 {
-    struct timeval no_time = {0};
-    int status = amqp_simple_wait_frame_noblock(connection->state, ret_frame, &no_time);
-    if (status == AMQP_STATUS_TIMEOUT)
-        return RABBITMQ_NOTHING;
-    if (status != AMQP_STATUS_OK) {
-        fail_lost(connection, status, error);
-        return RABBITMQ_LOST;
-    }
-    connection->received_ms = clock_now_ms();
-    if (ret_frame->frame_type != AMQP_FRAME_METHOD) { /* nothing is consumed here */
-        fail_unexpected(connection, error);
-        return RABBITMQ_LOST;
-    }
-    if (ret_frame->payload.method.id == AMQP_CONNECTION_CLOSE_METHOD) {
+    enum rabbitmq_received received = rabbitmq_amqp_connection_decode(connection, ret_frame, error);
+    if (received != RABBITMQ_FRAME || ret_frame->channel != 0)
+        return received;
+    if (ret_frame->payload.method.id == AMQP_CONNECTION_CLOSE_METHOD)
         fail_closed(connection, ret_frame, error);
-        return RABBITMQ_LOST;
-    }
-    return RABBITMQ_FRAME;
+    else
+        fail_unexpected(connection, error);
+    return RABBITMQ_LOST;
 }
 
-static amqp_socket_t *new_socket(struct rabbitmq_amqp_connection *connection,
-                                 const struct rabbitmq_connection *options,
-                                 const struct rabbitmq_url *url, struct error *error)
-{
-    amqp_socket_t *socket =
-        url->tls ? amqp_ssl_socket_new(connection->state) : amqp_tcp_socket_new(connection->state);
-    if (socket == NULL)
-        error_set(error, ERROR_INTERNAL, "librabbitmq made no socket");
-    if (socket == NULL || !url->tls)
-        return socket;
-
-    amqp_ssl_socket_set_verify_peer(socket, !options->tls.unsafe);
-    amqp_ssl_socket_set_verify_hostname(socket, false);
-    SSL_CTX *context = amqp_ssl_socket_get_context(socket);
-    bool good =
-        tls_configure(context, &options->tls, error) && tls_expect(context, url->host, error);
-    return good ? socket : NULL;
-}
-
-/* The library calls a closed port "a socket error", and keeps no errno of it. */
-static const char *explain_connect(int status)
-{
-    return status == AMQP_STATUS_SOCKET_ERROR ? "nothing listens there, or the network refuses it"
-                                              : amqp_error_string2(status);
-}
+/* ---- its life ---- */
 
 bool rabbitmq_amqp_connection_open(struct rabbitmq_amqp_connection *connection,
                                    const struct rabbitmq_connection *options,
                                    const struct rabbitmq_url *url, int64_t deadline_ms,
                                    struct error *error)
 {
-    *connection = (struct rabbitmq_amqp_connection){.state = amqp_new_connection()};
+    *connection =
+        (struct rabbitmq_amqp_connection){.state = amqp_new_connection(), .socket = {.fd = -1}};
     connection->address = text_format("%s:%d", url->host, url->port);
     if (connection->state == NULL)
         return error_set(error, ERROR_INTERNAL, "librabbitmq made no connection");
-
-    amqp_socket_t *socket = new_socket(connection, options, url, error);
-    if (socket == NULL)
-        return false;
-
-    /* The host name is looked up by getaddrinfo(), whose own time-outs may exceed the deadline. */
-    int left_ms = clock_left_ms(deadline_ms, MAX_WAIT_MS);
-    struct timeval time = {.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000L};
-    int status = amqp_socket_open_noblock(socket, url->host, url->port, &time);
-    if (status != AMQP_STATUS_OK)
-        return error_unavailable(error, "cannot connect to RabbitMQ at %s: %s", connection->address,
-                                 explain_connect(status));
-    return rabbitmq_amqp_connection_log_in(connection, url, deadline_ms, error);
+    return rabbitmq_socket_open(&connection->socket, url, &options->tls, deadline_ms, error);
 }
 
 void rabbitmq_amqp_connection_close(struct rabbitmq_amqp_connection *connection)
 {
-    if (connection->open && rabbitmq_amqp_connection_can_send(connection)) {
-        amqp_connection_close_t goodbye = {.reply_code = AMQP_REPLY_SUCCESS,
-                                           .reply_text = amqp_cstring_bytes("done")};
-        amqp_send_method(connection->state, 0, AMQP_CONNECTION_CLOSE_METHOD, &goodbye);
-    }
+    _cleanup_(error_done) struct error ignored = {0};
+    amqp_connection_close_t goodbye = {.reply_code = AMQP_REPLY_SUCCESS,
+                                       .reply_text = amqp_cstring_bytes("done")};
+    if (connection->open && rabbitmq_amqp_connection_send(
+                                connection, 0, AMQP_CONNECTION_CLOSE_METHOD, &goodbye, &ignored))
+        write_output(connection, &ignored);
+    rabbitmq_socket_close(&connection->socket);
     if (connection->state != NULL)
         amqp_destroy_connection(connection->state);
+    text_done(&connection->output);
     free(connection->address);
-    *connection = (struct rabbitmq_amqp_connection){0};
+    *connection = (struct rabbitmq_amqp_connection){.socket = {.fd = -1}};
 }

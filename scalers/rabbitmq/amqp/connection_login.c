@@ -1,17 +1,15 @@
-#include "rabbitmq/amqp/connection_internal.h"
+#include "rabbitmq/amqp/connection_login.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 
 #include <string.h>
-#include <sys/time.h>
 
 enum {
     MIN_FRAME_BYTES = 4096,     /* that any peer takes (AMQP 0-9-1, frame-min-size) */
     MAX_FRAME_BYTES = 8 * 1024, /* the least that RabbitMQ takes; what is received has 600 bytes */
-    MAX_WAIT_MS = 60 * 1000,
-    REFUSED = 403, /* AMQP's ACCESS_REFUSED */
+    REFUSED = 403,              /* AMQP's ACCESS_REFUSED */
 };
 
 struct login {
@@ -27,11 +25,6 @@ static bool fail(const struct login *login, const char *why)
                              login->connection->address, why);
 }
 
-static bool fail_status(const struct login *login, int status)
-{
-    return fail(login, amqp_error_string2(status));
-}
-
 static bool fail_closed(const struct login *login, const amqp_connection_close_t *close)
 {
     const char *what = close->reply_code == REFUSED ? "authentication failed" : "login failed";
@@ -42,8 +35,7 @@ static bool fail_closed(const struct login *login, const amqp_connection_close_t
 
 static bool send_method(const struct login *login, amqp_method_number_t method, void *fields)
 {
-    int status = amqp_send_method(login->connection->state, 0, method, fields);
-    return status == AMQP_STATUS_OK || fail_status(login, status);
+    return rabbitmq_amqp_connection_send(login->connection, 0, method, fields, login->error);
 }
 
 static bool is_method(const amqp_frame_t *frame, amqp_method_number_t method)
@@ -52,23 +44,42 @@ static bool is_method(const amqp_frame_t *frame, amqp_method_number_t method)
            frame->payload.method.id == method;
 }
 
+static bool fail_late(const struct login *login)
+{
+    return error_unavailable(login->error,
+                             "RabbitMQ at %s: no answer in time, after it accepted the connection",
+                             login->connection->address);
+}
+
+static bool receive_frame(const struct login *login, amqp_frame_t *ret_frame)
+{
+    struct rabbitmq_amqp_connection *connection = login->connection;
+    amqp_maybe_release_buffers(connection->state);
+    for (;;) {
+        int64_t next_ms;
+        enum rabbitmq_received received =
+            rabbitmq_amqp_connection_decode(connection, ret_frame, login->error);
+        if (received != RABBITMQ_NOTHING)
+            return received == RABBITMQ_FRAME;
+        if (!rabbitmq_amqp_connection_flush(connection, &next_ms, login->error))
+            return false;
+        if (!rabbitmq_socket_wait(&connection->socket, rabbitmq_amqp_connection_events(connection),
+                                  login->deadline_ms))
+            return fail_late(login);
+        if (!rabbitmq_amqp_connection_read(connection, login->error))
+            return false;
+    }
+}
+
 /* The method that is due next, until another is received. */
 static void *receive_method(const struct login *login, amqp_method_number_t method)
 {
-    int left_ms = clock_left_ms(login->deadline_ms, MAX_WAIT_MS);
-    struct timeval left = {.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000L};
     amqp_frame_t frame;
-    amqp_maybe_release_buffers(login->connection->state);
-    int status = amqp_simple_wait_frame_noblock(login->connection->state, &frame, &left);
-    if (status == AMQP_STATUS_TIMEOUT)
-        error_unavailable(login->error,
-                          "RabbitMQ at %s: no answer in time, after it accepted the connection",
-                          login->connection->address);
-    else if (status != AMQP_STATUS_OK)
-        fail_status(login, status);
-    else if (is_method(&frame, method))
+    if (!receive_frame(login, &frame))
+        return NULL;
+    if (is_method(&frame, method))
         return frame.payload.method.decoded;
-    else if (is_method(&frame, AMQP_CONNECTION_CLOSE_METHOD))
+    if (is_method(&frame, AMQP_CONNECTION_CLOSE_METHOD))
         fail_closed(login, frame.payload.method.decoded);
     else
         fail(login, "unexpected reply");
@@ -113,7 +124,7 @@ static bool authenticate(const struct login *login)
     if (start == NULL)
         return false;
     if (!has_word(start->mechanisms, mechanism))
-        return fail_status(login, AMQP_STATUS_BROKER_UNSUPPORTED_SASL_METHOD);
+        return fail(login, amqp_error_string2(AMQP_STATUS_BROKER_UNSUPPORTED_SASL_METHOD));
 
     /* Then a refusal is a reply, and not a connection that breaks. */
     amqp_table_entry_t capability = {
@@ -160,7 +171,8 @@ static bool tune(const struct login *login)
     int status =
         amqp_tune_connection(connection->state, ok.channel_max, (int)ok.frame_max, ok.heartbeat);
     if (status != AMQP_STATUS_OK)
-        return fail_status(login, status);
+        return fail(login, amqp_error_string2(status));
+    connection->heartbeat_ms = ok.heartbeat * 1000;
     connection->max_channels = ok.channel_max;
     return send_method(login, AMQP_CONNECTION_TUNE_OK_METHOD, &ok);
 }
@@ -178,10 +190,10 @@ bool rabbitmq_amqp_connection_log_in(struct rabbitmq_amqp_connection *connection
                                      const struct rabbitmq_url *url, int64_t deadline_ms,
                                      struct error *error)
 {
+    static const char header[] = {'A', 'M', 'Q', 'P', 0, 0, 9, 1};
     const struct login login = {connection, url, deadline_ms, error};
-    int status = amqp_send_header(connection->state);
-    if (status != AMQP_STATUS_OK)
-        return fail_status(&login, status);
+    connection->bytes_ms = clock_now_ms();
+    text_add_bytes(&connection->output, header, sizeof(header));
     if (!authenticate(&login) || !tune(&login) || !open_host(&login))
         return false;
     connection->open = true;

@@ -108,10 +108,8 @@ bool rabbitmq_declarer_send(struct rabbitmq_declarer *declarer, struct error *er
     bool sent = true;
     if (!rabbitmq_declarer_has_waiting(declarer))
         return true;
-    rabbitmq_amqp_connection_cork(declarer->connection);
     for (int group = 0; sent && group < RABBITMQ_GROUPS; group++)
         sent = send_group(declarer, (enum rabbitmq_group)group, error);
-    rabbitmq_amqp_connection_flush(declarer->connection);
     for (int group = 0; sent && group < RABBITMQ_GROUPS; group++)
         if (declarer->requests.waiting_count[group] > 0 &&
             rabbitmq_slots_are_exhausted(&declarer->slots, (enum rabbitmq_group)group))
@@ -232,21 +230,24 @@ static void handle_refused(struct rabbitmq_declarer *declarer, struct rabbitmq_c
     rabbitmq_slots_restore(&declarer->slots, channel);
 }
 
+static bool fail_unexpected(const struct rabbitmq_declarer *declarer, struct error *error)
+{
+    return error_unavailable(error, "RabbitMQ at %s: unexpected frame",
+                             declarer->connection->address);
+}
+
+/* Where no channel is in such a state, or in use, librabbitmq would keep a pool for each. */
 static bool handle_frame(struct rabbitmq_declarer *declarer, const amqp_frame_t *frame,
                          struct error *error)
 {
     struct rabbitmq_channels *channels = &declarer->slots.channels;
     struct rabbitmq_channel *channel = rabbitmq_channels_find(channels, frame->channel);
-    if (frame->channel == 0)
-        return true;
-    if (channel == NULL) /* librabbitmq would keep a pool for each */
-        return error_unavailable(error, "RabbitMQ at %s: unexpected frame",
-                                 declarer->connection->address);
     void *fields = frame->payload.method.decoded;
+    if (channel == NULL || channel->state == RABBITMQ_CLOSED)
+        return fail_unexpected(declarer, error);
     switch (frame->payload.method.id) {
     case AMQP_CHANNEL_OPEN_OK_METHOD:
-        rabbitmq_channels_opened(channels, channel);
-        return true;
+        return rabbitmq_channels_opened(channels, channel) || fail_unexpected(declarer, error);
     case AMQP_QUEUE_DECLARE_OK_METHOD:
         return channel->state == RABBITMQ_CLOSING ||
                handle_declared(declarer, channel, fields, error);
@@ -256,16 +257,18 @@ static bool handle_frame(struct rabbitmq_declarer *declarer, const amqp_frame_t 
         handle_refused(declarer, channel, fields);
         return true;
     case AMQP_CHANNEL_CLOSE_OK_METHOD:
-        rabbitmq_channels_close_confirmed(channels, channel);
-        return true;
+        return rabbitmq_channels_close_confirmed(channels, channel) ||
+               fail_unexpected(declarer, error);
     default:
-        return true;
+        return fail_unexpected(declarer, error);
     }
 }
 
 bool rabbitmq_declarer_receive(struct rabbitmq_declarer *declarer, struct error *error)
 {
     struct rabbitmq_amqp_connection *connection = declarer->connection;
+    if (!rabbitmq_amqp_connection_read(connection, error))
+        return false;
     for (;;) {
         amqp_frame_t frame;
         enum rabbitmq_received received =

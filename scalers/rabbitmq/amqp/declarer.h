@@ -46,7 +46,7 @@ void rabbitmq_declarer_abandon(struct rabbitmq_declarer *declarer);
 /* Sends as much as there is room for. */
 bool rabbitmq_declarer_send(struct rabbitmq_declarer *declarer, struct error *error);
 
-/* Handles all that has come. */
+/* Reads once, and handles what was read. */
 bool rabbitmq_declarer_receive(struct rabbitmq_declarer *declarer, struct error *error);
 
 /* ---- for deadlines.c ---- */

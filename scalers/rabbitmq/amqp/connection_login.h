@@ -5,8 +5,8 @@
  *
  * Threads: one at a time.
  */
-#ifndef BACKLOG_RABBITMQ_AMQP_CONNECTION_INTERNAL_H
-#define BACKLOG_RABBITMQ_AMQP_CONNECTION_INTERNAL_H
+#ifndef BACKLOG_RABBITMQ_AMQP_CONNECTION_LOGIN_H
+#define BACKLOG_RABBITMQ_AMQP_CONNECTION_LOGIN_H
 
 #include "rabbitmq/amqp/connection.h"
 
