@@ -134,13 +134,3 @@ bool tls_configure(SSL_CTX *context, const struct tls_options *options, struct e
         return error_invalid(error, "cert must hold a PEM certificate");
     return options->key == NULL || use_key(context, options, error);
 }
-
-bool tls_expect(SSL_CTX *context, const char *host, struct error *error)
-{
-    X509_VERIFY_PARAM *rules = SSL_CTX_get0_param(context);
-    if (X509_VERIFY_PARAM_set1_ip_asc(rules, host) == 1)
-        return true;
-    ERR_clear_error();
-    return X509_VERIFY_PARAM_set1_host(rules, host, 0) == 1 ||
-           error_set(error, ERROR_INTERNAL, "OpenSSL does not take the host name");
-}

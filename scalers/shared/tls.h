@@ -17,7 +17,4 @@
  * thousand of them reads as closed. */
 bool tls_configure(SSL_CTX *context, const struct tls_options *options, struct error *error);
 
-/* The certificate must be for this host name or address; libcurl sees to it itself. */
-bool tls_expect(SSL_CTX *context, const char *host, struct error *error);
-
 #endif
