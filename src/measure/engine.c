@@ -198,7 +198,59 @@ size_t engine_max_agents(const struct engine *engine)
     return engine == NULL ? 0 : engine->settings.max_agents;
 }
 
-static bool check_limits(const struct engine *engine, bool in_agent, struct error *error)
+/* Replacing takes a moment. A connection that is still held then goes on, and counts. */
+static void count_again(struct engine *engine, struct poller *poller, int64_t now_ms)
+{
+    enum { REPLACING_MS = 60 * 1000 };
+    pthread_mutex_lock(&poller->connection.lock);
+    if (poller->is_replaced && now_ms >= poller->replaced_ms + REPLACING_MS) {
+        poller->is_replaced = false;
+        count_for_limits(engine, poller);
+    }
+    pthread_mutex_unlock(&poller->connection.lock);
+}
+
+/* Connections that count for no limit, as they are replaced or nobody's any more, are threads until
+ * their client library has returned. A source that keeps it can leave many of them behind: */
+struct leftovers {
+    size_t all;
+    size_t own;    /* of the tenant */
+    size_t counts; /* the tenant's that count */
+};
+
+static struct leftovers count_leftovers(struct engine *engine, const char *namespace)
+{
+    struct leftovers found = {0};
+    int64_t now_ms = clock_now_ms();
+    uint64_t holder = namespace == NULL ? 0 : hash_text(namespace);
+    for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
+        bool is_own = namespace != NULL && poller->holder == holder;
+        if (!poller->is_counted)
+            count_again(engine, poller, now_ms);
+        found.all += !poller->is_counted;
+        found.own += is_own && !poller->is_counted;
+        found.counts += is_own && poller->is_counted;
+    }
+    return found;
+}
+
+/* All connections of a tenant can be replaced at a time. Beyond that it leaves behind at most as
+ * many as it leaves to others: so those of the connections file always find a thread. */
+static bool check_leftovers(const struct engine *engine, const struct leftovers *leftovers,
+                            const char *namespace, struct error *error)
+{
+    size_t max = engine->settings.max_connections;
+    size_t left = leftovers->all < max ? max - leftovers->all : 0;
+    if (namespace == NULL || leftovers->own < leftovers->counts || leftovers->own < left)
+        return true;
+    return error_set(error, ERROR_LIMIT,
+                     "%zu former connections of namespace \"%.*s\" have not ended yet, as their "
+                     "sources keep them",
+                     leftovers->own, (int)text_cut(namespace, 64), namespace);
+}
+
+static bool check_limits(const struct engine *engine, const struct leftovers *leftovers,
+                         const struct query_request *request, struct error *error)
 {
     const struct engine_settings *settings = &engine->settings;
     /* Connections that are replaced, or have just ended, do not count; but they are threads as
@@ -209,16 +261,17 @@ static bool check_limits(const struct engine *engine, bool in_agent, struct erro
                          "all %zu connections are in use (--max-connections): triggers that name "
                          "the same source in the same words share one",
                          settings->max_connections);
-    if (in_agent && engine->counted_agents >= settings->max_agents)
+    if (engine_uses_agent(engine, request->scaler) &&
+        engine->counted_agents >= settings->max_agents)
         return error_set(error, ERROR_LIMIT,
                          "all %zu connections with an agent process are in use (--max-isolated)",
                          settings->max_agents);
-    return true;
+    return check_leftovers(engine, leftovers, request->tenant, error);
 }
 
 /* With the map's lock. Takes the identity. */
 static struct poller *add_poller(struct engine *engine, const struct query_request *request,
-                                 char *identity, unsigned hash, struct error *error)
+                                 char *identity, struct error *error)
 {
     engine->threads++;
     struct poller *poller =
@@ -230,25 +283,22 @@ static struct poller *add_poller(struct engine *engine, const struct query_reque
     }
     poller->number = ++engine->pollers_made;
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, engine->pollers, poller->identity, strlen(poller->identity),
-                                hash, poller);
+                                (unsigned)hash_text(poller->identity), poller);
     return poller;
 }
 
 /* Outsiders choose the identities, so the hash is keyed. */
-static struct poller *find_poller(struct engine *engine, const struct query_request *request,
-                                  struct error *error)
+static struct poller *find_poller(const struct engine *engine, const char *identity)
 {
-    const struct scaler *scaler = request->scaler;
-    _cleanup_(memory_free) char *identity =
-        text_format("%s\n%s", scaler->name, request->connection_values->identity);
-    struct poller *poller = NULL;
-    unsigned hash = (unsigned)hash_text(identity);
-    HASH_FIND_BYHASHVALUE(hh, engine->pollers, identity, strlen(identity), hash, poller);
-    if (poller != NULL && poller->is_counted)
-        return poller;
-    if (!check_limits(engine, engine_uses_agent(engine, scaler), error))
-        return NULL;
-    return poller != NULL ? poller : add_poller(engine, request, TAKE(identity), hash, error);
+    struct poller *poller;
+    HASH_FIND_BYHASHVALUE(hh, engine->pollers, identity, strlen(identity),
+                          (unsigned)hash_text(identity), poller);
+    return poller;
+}
+
+static bool counts(const struct poller *poller)
+{
+    return poller != NULL && poller->is_counted;
 }
 
 /* With the map's lock. */
@@ -259,6 +309,7 @@ static void replace(struct engine *engine, const struct query_request *request,
     query_remember(request->former, ret_former);
     pthread_mutex_lock(&poller->connection.lock);
     poller->is_replaced = true;
+    poller->replaced_ms = clock_now_ms();
     count_for_limits(engine, poller);
     pthread_mutex_unlock(&poller->connection.lock);
 }
@@ -270,6 +321,7 @@ static void set_tenant(struct poller *poller, const char *namespace)
     uint64_t own = hash_text(poller->identity);
     uint64_t tenant = namespace == NULL ? own : hash_text(namespace);
     poller->tenant = poller->tenant == 0 || poller->tenant == tenant ? tenant : own;
+    poller->holder = namespace == NULL ? 0 : tenant;
 }
 
 static struct query *hold_on(struct engine *engine, struct poller *poller,
@@ -300,14 +352,23 @@ bool engine_hold(struct engine *engine, const struct query_request *request,
                  struct query **ret_query, struct error *error)
 {
     _cleanup_(former_done) struct former former = {0};
+    _cleanup_(memory_free) char *identity =
+        text_format("%s\n%s", request->scaler->name, request->connection_values->identity);
+    struct leftovers leftovers = {0};
     pthread_mutex_lock(&engine->lock);
+    struct poller *poller = find_poller(engine, identity);
+    if (!counts(poller))
+        leftovers = count_leftovers(engine, request->tenant);
     if (request->former != NULL)
         replace(engine, request, &former);
-    struct poller *poller = find_poller(engine, request, error);
-    if (poller != NULL)
+    bool may = counts(poller) || check_limits(engine, &leftovers, request, error);
+    if (may && poller == NULL)
+        poller = add_poller(engine, request, TAKE(identity), error);
+    may = may && poller != NULL;
+    if (may)
         *ret_query = hold_on(engine, poller, request, &former);
     pthread_mutex_unlock(&engine->lock);
-    return poller != NULL;
+    return may;
 }
 
 void query_release(struct query *query, int64_t interval_ms)

@@ -39,10 +39,12 @@ struct poller {
     char *identity;        /* of the connection, and its scaler's name */
     struct option_values *values;
     bool in_agent;
-    uint64_t tenant;  /* whose agent it is (agent/process.h); 0: not known yet */
-    bool is_named;    /* some trigger has it of the connections file */
-    bool is_replaced; /* its queries are moving to another connection: it counts for no limit */
-    bool is_counted;  /* for the limits; under the map's lock */
+    uint64_t tenant;     /* whose agent it is (agent/process.h); 0: not known yet */
+    uint64_t holder;     /* the namespace that asked for it last; 0: none */
+    bool is_named;       /* some trigger has it of the connections file */
+    bool is_replaced;    /* its queries are moving to another connection: it counts for no limit */
+    int64_t replaced_ms; /* since when */
+    bool is_counted;     /* for the limits; under the map's lock */
     bool is_stopping;
     int wake_fd;       /* readable: look again, something is due sooner */
     bool wake_pending; /* it is */

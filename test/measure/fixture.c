@@ -60,8 +60,9 @@ int tear_down(void **state)
     return 0;
 }
 
-bool try_to_hold(const struct scaler *scaler, const char *source, const char *queue,
-                 struct query *former, struct query **ret_query, struct error *error)
+bool try_to_hold_of(const char *namespace, const struct scaler *scaler, const char *source,
+                    const char *queue, struct query *former, struct query **ret_query,
+                    struct error *error)
 {
     _cleanup_(fake_values_done) struct fake_values values = fake_values(source, queue);
     const struct query_request request = {
@@ -71,8 +72,15 @@ bool try_to_hold(const struct scaler *scaler, const char *source, const char *qu
         .interval_ms = interval_ms,
         .former = former,
         .inherits = former != NULL,
+        .tenant = namespace,
     };
     return engine_hold(engine, &request, ret_query, error);
+}
+
+bool try_to_hold(const struct scaler *scaler, const char *source, const char *queue,
+                 struct query *former, struct query **ret_query, struct error *error)
+{
+    return try_to_hold_of(NULL, scaler, source, queue, former, ret_query, error);
 }
 
 struct query *hold_in_place_of(struct query *former, const struct scaler *scaler,

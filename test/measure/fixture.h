@@ -50,6 +50,9 @@ struct query *hold_in_place_of(struct query *former, const struct scaler *scaler
                                const char *source, const char *queue);
 bool try_to_hold(const struct scaler *scaler, const char *source, const char *queue,
                  struct query *former, struct query **ret_query, struct error *error);
+bool try_to_hold_of(const char *namespace, const struct scaler *scaler, const char *source,
+                    const char *queue, struct query *former, struct query **ret_query,
+                    struct error *error);
 struct query *watch_idle_of(const struct scaler *scaler, const char *queue, struct watcher *watcher,
                             int64_t idle_ms);
 struct engine_stats stats(void);

@@ -180,6 +180,42 @@ static void a_connection_that_some_stay_with_counts_again_once_one_more_comes(vo
     assert_false(can_hold(&fake_scaler, "another", NULL));
 }
 
+static bool can_hold_of(const char *namespace, const char *source, struct query **ret_query)
+{
+    _cleanup_(error_done) struct error error = {0};
+    bool good = try_to_hold_of(namespace, &fake_scaler, source, "1", NULL, ret_query, &error);
+    if (!good)
+        assert_non_null(strstr(error_text(&error), "former connections of namespace \"shop\""));
+    return good;
+}
+
+/* Each stays a thread until its client library returns. */
+static void connections_that_do_not_end_are_the_cost_of_their_namespace(void **state)
+{
+    (void)state;
+    enum { MAX = 16 };
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    struct query *query = NULL;
+    size_t left_behind = 0;
+    settings.max_connections = MAX;
+    restart_engine(&settings);
+    fake_set_stuck(true);
+    for (; left_behind < (size_t)3 * MAX; left_behind++) {
+        _cleanup_(memory_free) char *source = text_format("s%zu", left_behind);
+        if (!can_hold_of("shop", source, &query))
+            break;
+        WAIT_UNTIL(fake_counts().connects > (int)left_behind);
+        query_release(query, settings.interval_ms);
+    }
+    assert_int_equal(left_behind, MAX / 2);
+    for (size_t i = 0; i < MAX; i++) {
+        _cleanup_(memory_free) char *source = text_format("file%zu", i);
+        assert_true(can_hold(&fake_scaler, source, NULL));
+    }
+    fake_set_stuck(false);
+    WAIT_UNTIL(stats().connections == MAX);
+}
+
 static void a_successor_has_the_former_reading_until_its_own(void **state)
 {
     (void)state;
@@ -222,6 +258,7 @@ int main(void)
         TEST(connections_on_their_way_out_do_not_count),
         TEST(as_many_connections_as_are_allowed_can_be_replaced_at_a_time),
         TEST(a_connection_that_some_stay_with_counts_again_once_one_more_comes),
+        TEST(connections_that_do_not_end_are_the_cost_of_their_namespace),
         TEST(a_successor_has_the_former_reading_until_its_own),
         TEST(an_engine_stops_without_a_client_that_does_not_return),
     };
