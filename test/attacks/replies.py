@@ -57,6 +57,15 @@ class Wire:
         self.hang()
 
 
+    def flood(self, *chunks):
+        """The same, without an end, and as fast as it can."""
+        for chunk in chunks[:-1]:
+            self.send(chunk)
+        chunk = chunks[-1] * max(1, (1 << 16) // len(chunks[-1]))
+        while True:
+            self.send(chunk)
+
+
 class Source:
     """`trigger(port, number)` are the keys of trigger `number`, on one connection with the others; `separate(port,
     number)` of one with a connection of its own; `triggers` is how many of one connection are watched at a time, and

@@ -30,6 +30,9 @@ HELLO = message(SERVER_HELLO, b"\x03\x03" + bytes(32) + b"\x00" + b"\xc0\x2f\x00
 ZEROS = record(HANDSHAKE, bytes(RECORD))
 
 
+HELLO_REQUEST = record(HANDSHAKE, bytes(4))  # a client skips each
+
+
 def raw(title, *chunks, before=0):
     def script(wire):
         if before:
@@ -46,6 +49,7 @@ def handshakes(before=0):
             before=before),
         raw("TLS: a certificate of 100 KiB", record(HANDSHAKE, HELLO), record(HANDSHAKE, message(CERTIFICATE, length=100 << 10)),
             record(HANDSHAKE, b"x"), before=before),
+        raw("TLS: hello requests without end", HELLO_REQUEST, before=before),
         raw("TLS: warnings without end", record(ALERT, b"\x01\x00"), before=before),
         raw("TLS: empty records without end", record(HANDSHAKE, b""), before=before),
         raw("TLS: a record of 64 KiB", struct.pack(">BHH", HANDSHAKE, 0x0303, 0xffff), bytes(65536), before=before),
