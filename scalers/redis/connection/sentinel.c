@@ -209,7 +209,8 @@ size_t redis_sentinels_list(const struct redis_sentinels *sentinels,
     return count;
 }
 
-/* A connection that is subscribed cannot ask, so it is made again. */
+/* A connection that is subscribed cannot ask, so it is made again: at once, unless it was made just
+ * now, as whoever sends such messages without end makes it. */
 static void request_again(struct redis_sentinels *sentinels, struct sentinel *sentinel)
 {
     int64_t now_ms = clock_now_ms();
@@ -218,7 +219,8 @@ static void request_again(struct redis_sentinels *sentinels, struct sentinel *se
     sentinel->has_switched = false;
     sentinel->is_requesting = true;
     sentinels->requested_ms = now_ms;
-    open_channel(sentinel, now_ms);
+    if (now_ms >= sentinel->retry_ms) /* else check() makes it */
+        open_channel(sentinel, now_ms);
 }
 
 bool redis_sentinels_step(struct redis_sentinels *sentinels, const struct redis_channel *channel,
