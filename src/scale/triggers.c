@@ -215,12 +215,24 @@ struct trigger *triggers_lookup(const struct triggers *triggers, const struct tr
     return trigger;
 }
 
+/* The last trigger of the namespace may have gone to make room for this one, which kept the Secret.
+ */
+static void count_secret(struct triggers *triggers, const struct trigger *trigger)
+{
+    const struct namespace_secret *secret =
+        namespace_secrets_find(triggers->secrets, trigger->namespace);
+    if (trigger->budget->triggers == 1 && secret != NULL)
+        budgets_set_secret(&triggers->budgets, trigger->namespace,
+                           connections_bytes(secret->connections));
+}
+
 void triggers_add(struct triggers *triggers, struct trigger *trigger)
 {
     trigger->id = ++triggers->last_id;
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, triggers->by_identity, trigger->identity.bytes,
                                 trigger->identity.length, trigger->identity.hash, trigger);
     budgets_join(&triggers->budgets, trigger);
+    count_secret(triggers, trigger);
     objects_join(&triggers->objects, trigger);
     put_on_lists(triggers, trigger);
     if (trigger->policy != NULL)

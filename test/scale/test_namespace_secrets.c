@@ -6,6 +6,7 @@
 #include "config/connections_yaml.h"
 #include "scale/connections/named.h"
 #include "scale/fixture.h"
+#include "scale/triggers_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,6 +123,29 @@ static void other_namespaces_do_not_use_it(void **state)
     struct trigger *strange = find_in("../shop", 0, (const char *const[]){OWN, NULL});
     assert_mistake(strange, ERROR_INVALID, "is not in the connections file");
     assert_string_equal(followed.bytes, "+shop +other");
+}
+
+/* The last trigger of a namespace goes, so that another one of it has room. */
+static void a_secret_counts_for_the_memory_as_long_as_it_is_kept(void **state)
+{
+    enum { MAX_TRIGGERS = 100 };
+    (void)state;
+    FIND(OWN);
+    set_secret("shop", OWN_YAML);
+    size_t counted = budgets_find(&triggers->budgets, "shop")->secret_bytes;
+    assert_true(counted > 0);
+    for (int i = 1; i < MAX_TRIGGERS; i++) {
+        _cleanup_(memory_free) char *queue = text_format("%d", i);
+        find_in("other", i,
+                (const char *const[]){"scaler", "fake", "connectionName", "orders", "queueName",
+                                      queue, NULL});
+    }
+    assert_int_equal(triggers_count(triggers), MAX_TRIGGERS);
+    find_in(
+        "shop", MAX_TRIGGERS,
+        (const char *const[]){"scaler", "fake", "connectionName", "own", "queueName", "8", NULL});
+    assert_int_equal(budgets_find(&triggers->budgets, "shop")->triggers, 1);
+    assert_int_equal(budgets_find(&triggers->budgets, "shop")->secret_bytes, counted);
 }
 
 static void a_connection_of_the_file_comes_first_and_needs_no_secret(void **state)
@@ -297,6 +321,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SECRET_TEST(a_trigger_waits_for_the_secret_and_then_uses_it),
         SECRET_TEST(other_namespaces_do_not_use_it),
+        SECRET_TEST(a_secret_counts_for_the_memory_as_long_as_it_is_kept),
         SECRET_TEST(a_connection_of_the_file_comes_first_and_needs_no_secret),
         SECRET_TEST(a_deleted_secret_ends_its_connections_and_a_mistake_does_not),
         SECRET_TEST(before_the_first_answer_a_failure_of_the_api_is_named),
