@@ -35,7 +35,6 @@ enum {
     LARGEST_REPLY = 2 << 20,
     MAX_REQUESTS = 32,
     MAX_UNREAD = MAX_REQUESTS - SHARE_MAX_REQUESTS, /* some room is left for what is read again */
-    MAX_WATCHES = 2000,                             /* beyond it objects are read at intervals */
     MAX_NEW_WATCHES = 16,                           /* that have not been answered yet */
     MAX_HANDLERS = 4,
     IDLE_MS = 60 * 1000,
@@ -323,8 +322,6 @@ static void change_live(void *context, int64_t live_ms)
 static struct source *add_source(struct informer *informer, enum object_kind kind,
                                  struct informer_entry *only)
 {
-    if (informer->sources_count >= MAX_WATCHES)
-        return NULL;
     struct source *source = memory_new(sizeof(*source));
     const struct watch_owner owner = {informer->multi, &informer->replies, &informer->api,
                                       take_event,      change_live,        source};
@@ -357,7 +354,9 @@ void informer_link(struct informer *informer, struct informer_link *link, enum o
         if (kind == OBJECT_HPA)
             entry->source = NULL; /* there is no right to watch it */
         else if (!is_of_keda(kind))
-            entry->source = add_source(informer, kind, entry);
+            entry->source = shares_watch(&informer->shares, &entry->turn)
+                                ? add_source(informer, kind, entry)
+                                : NULL;
         else if (informer->of_kind[kind] == NULL)
             informer->of_kind[kind] = add_source(informer, kind, NULL);
         set_due(informer, entry, clock_now_ms());

@@ -37,6 +37,8 @@ void shares_leave(struct shares *shares, struct turn *turn)
     struct share *share = turn->share;
     shares_end_unread(shares, turn);
     shares_keep(shares, turn, 0);
+    shares->watches -= turn->is_watched;
+    share->watches -= turn->is_watched;
     if (--share->objects > 0)
         return;
     HASH_DELETE(hh, shares->by_namespace, share);
@@ -91,4 +93,14 @@ void shares_keep(struct shares *shares, struct turn *turn, size_t bytes)
     shares->bytes += bytes - turn->bytes;
     turn->share->bytes += bytes - turn->bytes;
     turn->bytes = bytes;
+}
+
+bool shares_watch(struct shares *shares, struct turn *turn)
+{
+    if (turn->share->watches >= SHARES_MAX_WATCHES - shares->watches)
+        return false;
+    turn->is_watched = true;
+    turn->share->watches++;
+    shares->watches++;
+    return true;
 }

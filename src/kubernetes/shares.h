@@ -17,6 +17,7 @@
 enum {
     SHARES_MAX_BYTES = 32 << 20,  /* of all objects: ten thousand triggers have 10 MiB */
     SHARES_MAX_REPLIES = 8 << 20, /* of all that arrive; of one namespace half of it */
+    SHARES_MAX_WATCHES = 2000,    /* of single objects; beyond it they are read at intervals */
     SHARE_MAX_REQUESTS = 8,
 };
 
@@ -26,6 +27,7 @@ struct shares {
     struct share *unread[2]; /* by is_known: those that have unread objects, the next one first */
     bool is_turn_of_known;
     size_t bytes; /* of all objects that are kept */
+    size_t watches;
 };
 
 /* What one namespace has; what is cluster-wide is one, too. */
@@ -34,6 +36,7 @@ struct share {
     size_t objects;  /* none: it is freed */
     size_t bytes;    /* of those that are kept */
     size_t requests; /* in progress; its owner counts them */
+    size_t watches;  /* of its objects */
     struct request_budget replies;
     struct turn *unread;
     bool is_known; /* when its objects became unread it had others: no outsider has invented it */
@@ -46,6 +49,7 @@ struct turn {
     struct share *share;
     size_t bytes;   /* of the object that is kept */
     bool is_unread; /* it was never requested, and waits for its turn */
+    bool is_watched;
     struct turn *next, *prev;
 };
 
@@ -63,5 +67,9 @@ void shares_end_unread(struct shares *shares, struct turn *turn); /* harmless wh
  * of what size. */
 bool shares_have_room(const struct shares *shares, const struct turn *turn, size_t bytes);
 void shares_keep(struct shares *shares, struct turn *turn, size_t bytes);
+
+/* May the object have a watch of its own? Until it leaves; false: the others need those that are
+ * left. */
+bool shares_watch(struct shares *shares, struct turn *turn);
 
 #endif

@@ -103,6 +103,27 @@ static void a_namespace_may_have_as_much_as_it_leaves_to_others(void **state)
     assert_int_equal(shares.bytes, 0);
 }
 
+static void a_namespace_has_as_many_watches_as_it_leaves_to_others(void **state)
+{
+    (void)state;
+    static struct turn many[SHARES_MAX_WATCHES];
+    struct shares shares = {0};
+    struct turn other;
+    size_t watches = 0;
+    for (size_t i = 0; i < SHARES_MAX_WATCHES; i++) {
+        shares_enter(&shares, &many[i], "many");
+        watches += shares_watch(&shares, &many[i]);
+    }
+    assert_int_equal(watches, SHARES_MAX_WATCHES / 2);
+    shares_enter(&shares, &other, "other");
+    assert_true(shares_watch(&shares, &other));
+    shares_leave(&shares, &other);
+    for (size_t i = 0; i < SHARES_MAX_WATCHES; i++)
+        shares_leave(&shares, &many[i]);
+    assert_int_equal(shares.watches, 0);
+    assert_null(shares.by_namespace);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -110,6 +131,7 @@ int main(void)
         cmocka_unit_test(every_second_turn_is_of_a_namespace_that_has_objects),
         cmocka_unit_test(a_namespace_with_all_its_requests_is_passed_over),
         cmocka_unit_test(a_namespace_may_have_as_much_as_it_leaves_to_others),
+        cmocka_unit_test(a_namespace_has_as_many_watches_as_it_leaves_to_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
