@@ -97,12 +97,23 @@ static const struct yaml_tree *patterns_of(const struct cluster_authentications 
     return NULL;
 }
 
+/* fnmatch() would take the brackets of an IPv6 address for a set of characters. */
+static char *escaped(const char *pattern)
+{
+    size_t end = pattern[0] == '[' ? strcspn(pattern, "]") : 0;
+    if (end == 0 || pattern[end] == '\0' || memchr(pattern, ':', end) == NULL)
+        return text_copy(pattern);
+    return text_format("\\[%.*s\\%s", (int)end - 1, pattern + 1, pattern + end);
+}
+
 static bool matches(const struct yaml_tree *patterns, const char *text)
 {
-    for (size_t i = 0; i < patterns->count; i++)
-        if (fnmatch(patterns->items[i]->text, text, FNM_CASEFOLD) == 0)
-            return true;
-    return false;
+    bool is_found = false;
+    for (size_t i = 0; !is_found && i < patterns->count; i++) {
+        _cleanup_(memory_free) char *pattern = escaped(patterns->items[i]->text);
+        is_found = fnmatch(pattern, text, FNM_CASEFOLD) == 0;
+    }
+    return is_found;
 }
 
 bool cluster_authentications_allow(const struct cluster_authentications *list, const char *name,

@@ -86,10 +86,20 @@ static void addresses(void **state)
         {"unix:///any", false, false},
         {"/any", false, false},
         {"[::1", false, false},
+        {"[fd00::1]:6379", false, true},
+        {"[FD00::1]:6379", false, true},
+        {"[fd00::1]:6380", false, false},
+        {"f:6379", false, false},
+        {"[fd01::7]", false, true},
+        {"http://[fd01::7]:9090/", false, true},
+        {"[fd02::7]", false, false},
+        {"cache1", false, true},
+        {"cache3", false, false},
         {"://any", false, false},
     };
     struct cluster_authentications *list =
-        parse("{\"redis\": {\"hosts\": [\"redis:6379\", \"any\", \"*.cache.svc\"]}}");
+        parse("{\"redis\": {\"hosts\": [\"redis:6379\", \"any\", \"*.cache.svc\", "
+              "\"[fd00::1]:6379\", \"[fd01::*]\", \"cache[12]\"]}}");
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
         if (cluster_authentications_allow_address(list, "redis", cases[i].value,
