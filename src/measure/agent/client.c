@@ -82,10 +82,12 @@ static void take_message(struct agent_client *client, struct feed *feed,
         feed_set_max_tasks(feed, message->max_tasks->count, message->max_tasks->isolated);
 }
 
-/* False: the agent is gone, or has lost its client. */
+/* A part of what there is: nobody is kept here by an agent that never stops. False: the agent is
+ * gone, or has lost its client. */
 static bool receive(struct agent_client *client, struct feed *feed, struct error *error)
 {
-    for (;;) {
+    enum { MAX_AT_ONCE = 1000 };
+    for (int i = 0; i < MAX_AT_ONCE; i++) {
         struct pollfd readable = {.fd = client->socket, .events = POLLIN};
         if (poll(&readable, 1, 0) <= 0)
             return true;
@@ -103,6 +105,7 @@ static bool receive(struct agent_client *client, struct feed *feed, struct error
         if (is_lost)
             return false;
     }
+    return true;
 }
 
 static bool receive_notifications(struct agent_client *client, struct error *error)
