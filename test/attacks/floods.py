@@ -2,6 +2,7 @@
 a loop of its own never returns. test/protocol/test_floods.py plays each of them to a server."""
 
 import struct
+import time
 
 from .replies import (CONSUMER, INFO, OPEN_OK, POSTGRESQL_COLUMN, POSTGRESQL_READY, POSTGRESQL_VALUE, REDIS_COUNTS, amqp_frame,
                       amqp_frames, amqp_method, amqp_trigger, amqp_until_open, http_requests, is_probe, message,
@@ -78,6 +79,27 @@ def redis_subscriber(wire):
             wire.send(b":0\r\n" if words[0] in REDIS_COUNTS else b"+OK\r\n")
 
 
+def redis_sentinel(wire):
+    """That, and the master; each connection is told of another master at once, and again and again."""
+    port = b"%d" % wire.connection.getsockname()[1]
+    for words in redis_commands(wire):
+        if words[:2] == ["SENTINEL", "MASTER"]:
+            wire.send(b"*2\r\n$12\r\nconfig-epoch\r\n$1\r\n1\r\n")
+        elif words[0] == "SENTINEL":
+            wire.send(b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%s\r\n" % (len(port), port))
+        elif words[0] == "SUBSCRIBE":
+            wire.send(b"*3\r\n$9\r\nsubscribe\r\n$14\r\n+switch-master\r\n:1\r\n")
+            time.sleep(0.01)  # it is a reply, and what follows are messages
+            wire.flood(b"*3\r\n$7\r\nmessage\r\n$14\r\n+switch-master\r\n$8\r\nm a 1 b \r\n")
+        else:
+            wire.send({"ROLE": b"*1\r\n$6\r\nmaster\r\n", **REDIS_COUNTS}.get(words[0], b"+OK\r\n"))
+
+
+def sentinel_trigger(port, number, user="a"):
+    return {"scaler": "redis-sentinel", "addresses": f"127.0.0.1:{port}", "sentinelMaster": "m", "username": user, "password": "x",
+            "listName": f"l{number}", "listLength": "5"}
+
+
 def http_replies(*chunks):
     def script(wire):
         for path in http_requests(wire):
@@ -128,6 +150,7 @@ FLOODS = [
     Flood("redis", "replies", redis_trigger, redis_counts(b":1\r\n")),
     Flood("redis", "messages", redis_trigger, redis_counts(b"*3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$1\r\nx\r\n")),
     Flood("redis", "changes of keys", redis_trigger, redis_subscriber),
+    Flood("redis-sentinel", "other masters", sentinel_trigger, redis_sentinel),
     Flood("prometheus", "1xx", prometheus_trigger, http_replies(b"HTTP/1.1 100 Continue\r\n\r\n")),
     Flood("prometheus", "headers", prometheus_trigger, http_replies(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n")),
     Flood("prometheus", "empty lines", prometheus_trigger, http_replies(b"\r\n")),

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from attacks.floods import FLOODS
+from attacks.floods import FLOODS, redis_sentinel, sentinel_trigger
 from attacks.suffering import HEALTHY, MIB, PATIENCE_SECONDS, Peer, Witness, descendants
 from support.grpc_client import Client
 from support.process import wait_until
@@ -82,3 +82,16 @@ def test_a_flood_ends_with_its_trigger(transport, flood):
         print(f"{flood.name}: threads left after {left:.1f} s, {used:.2f} s of CPU then, SIGTERM took {ended:.1f} s")
         assert left <= LEAVES_SECONDS and used <= IDLE_CPU_SECONDS and ended <= ENDS_SECONDS
         assert witness.calls > 0 and not witness.failures
+
+
+def test_a_sentinel_is_not_asked_more_than_once_per_second(transport):
+    """Each +switch-master has it asked again, on a new connection; this one sends them without an end."""
+    with Server(interval="100ms") as server, Peer(redis_sentinel) as peer, Client(server.port) as client:
+        stream = client.stream_is_active(sentinel_trigger(peer.port, 0))
+        wait_until(lambda: peer.bytes_sent.value > ENOUGH_BYTES, PATIENCE_SECONDS, "the first flood")
+        before, began = peer.accepted.value, time.monotonic()
+        time.sleep(3)
+        connections, seconds = peer.accepted.value - before, time.monotonic() - began
+        print(f"{connections} connections in {seconds:.1f} s")
+        assert connections <= 2 * seconds + 1
+        stream.cancel()
