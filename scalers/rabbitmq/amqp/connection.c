@@ -92,8 +92,10 @@ static bool keep_alive(struct rabbitmq_amqp_connection *connection, int64_t *ret
         return true;
     if (now_ms > connection->bytes_ms + 2 * (int64_t)connection->heartbeat_ms)
         return fail_lost(connection, amqp_error_string2(AMQP_STATUS_HEARTBEAT_TIMEOUT), error);
+    if (connection->output.length > 0) /* a broker that does not read needs no heartbeat, either */
+        return true;
     *ret_next_ms = connection->sent_ms + connection->heartbeat_ms / 2;
-    if (now_ms < *ret_next_ms || connection->output.length > 0)
+    if (now_ms < *ret_next_ms)
         return true;
     connection->sent_ms = now_ms;
     *ret_next_ms = now_ms + connection->heartbeat_ms / 2;
