@@ -144,9 +144,9 @@ static bool find_trigger(struct measurement_rounds *run, const struct manifest_o
         return false;
     }
     triggers_pin(run->triggers, job->trigger);
-    job->result->metric_name = text_copy(job->trigger->metric_name);
+    job->result->metric_name = text_copy(job->trigger->parsed.metric_name);
     job->result->answer.has_target = true;
-    job->result->answer.target = job->trigger->target;
+    job->result->answer.target = job->trigger->parsed.target;
     return true;
 }
 

@@ -55,25 +55,28 @@ static char *check_as_server(const struct trigger_check *check, struct option_en
     const struct parse_settings settings = {
         .scalers = check->scalers, .connections = check->connections, .rules = usual_rules};
     const struct trigger_ref ref = {
-        .name = check->name, .namespace = check->namespace, .entries = plain, .count = count};
-    struct trigger trigger = {.name = (char *)check->name,
-                              .namespace =
-                                  (char *)(check->namespace == NULL ? "" : check->namespace)};
-    trigger_parse(&trigger, &ref, &settings);
-    char *text = text_copy(error_text(&trigger.mistakes));
-    if (check->connections == NULL && trigger.connection_name != NULL) {
+        .name = check->name,
+        .namespace = check->namespace == NULL ? "" : check->namespace,
+        .entries = plain,
+        .count = count,
+    };
+    struct trigger_policy *policy = NULL;
+    struct trigger_parsed parsed;
+    trigger_parse(&ref, &settings, &policy, &parsed);
+    char *text = text_copy(error_text(&parsed.mistakes));
+    if (check->connections == NULL && parsed.connection_name != NULL) {
         _cleanup_(memory_free) char *missing =
             text_format("connectionName \"%.*s\" is not in the connections file",
-                        (int)text_cut(trigger.connection_name, 64), trigger.connection_name);
+                        (int)text_cut(parsed.connection_name, 64), parsed.connection_name);
         take_out(text, missing);
     }
-    if (check->namespace == NULL && trigger.connection_name != NULL) {
+    if (check->namespace == NULL && parsed.connection_name != NULL) {
         _cleanup_(memory_free) char *denied = text_format(
-            "connection \"%s\" cannot be used in namespace \"\"", trigger.connection_name);
+            "connection \"%s\" cannot be used in namespace \"\"", parsed.connection_name);
         take_out(text, denied);
     }
-    trigger_parse_done(&trigger);
-    trigger_policy_free(trigger.policy);
+    trigger_parsed_done(&parsed);
+    trigger_policy_free(policy);
     return text;
 }
 

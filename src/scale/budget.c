@@ -53,8 +53,8 @@ static size_t credentials_bytes(const struct trigger *trigger)
 {
     enum { CALL_BYTES = 512, ENTRY_BYTES = 512, COPIES_OF_NAMES = 3 };
     size_t names = strlen(trigger->namespace) + strlen(trigger->name);
-    size_t known = trigger->credentials == NULL ? 0 : trigger->credentials->bytes;
-    if (!trigger->wants_credentials && !trigger->wants_hpa)
+    size_t known = trigger->known.credentials == NULL ? 0 : trigger->known.credentials->bytes;
+    if (!(trigger->parsed.needs & TRIGGER_NEEDS_OBJECT))
         return known;
     return known + memory_heap_bytes(trigger->identity.length) +
            identity_copy_bytes(&trigger->identity) + CALL_BYTES +
@@ -70,11 +70,11 @@ static size_t own_bytes(const struct trigger *trigger)
                     memory_heap_bytes(POLICY_CHANGES * sizeof(struct trigger_policy_change));
     return budget_min(trigger->identity.length) + credentials_bytes(trigger) +
            text_heap_bytes(trigger->name) + text_heap_bytes(trigger->namespace) +
-           text_heap_bytes(trigger->metric_name) + objects_bytes(trigger) +
-           text_heap_bytes(trigger->connection_name) +
-           COPIES_OF_MISTAKES * text_heap_bytes(trigger->mistakes.text) +
-           values_bytes(trigger->values[OPTION_QUERY]) +
-           values_bytes(trigger->values[OPTION_TARGET]) + reading_bytes() +
+           text_heap_bytes(trigger->parsed.metric_name) + objects_bytes(trigger) +
+           text_heap_bytes(trigger->parsed.connection_name) +
+           COPIES_OF_MISTAKES * text_heap_bytes(trigger->parsed.mistakes.text) +
+           values_bytes(trigger->parsed.values[OPTION_QUERY]) +
+           values_bytes(trigger->parsed.values[OPTION_TARGET]) + reading_bytes() +
            (trigger->policy == NULL ? 0 : policy);
 }
 
@@ -102,7 +102,7 @@ static size_t namespace_bytes(const char *namespace)
 size_t budget_of(const struct budgets *budgets, const struct trigger *trigger)
 {
     const struct namespace_budget *budget = budgets_find(budgets, trigger->namespace);
-    const struct option_values *connection = trigger->values[OPTION_CONNECTION];
+    const struct option_values *connection = trigger->parsed.values[OPTION_CONNECTION];
     size_t bytes = own_bytes(trigger);
     if (budget == NULL)
         bytes += namespace_bytes(trigger->namespace);
@@ -137,7 +137,7 @@ static struct namespace_budget *add_namespace(struct budgets *budgets, const cha
 static void share(struct budgets *budgets, struct trigger *trigger)
 {
     struct namespace_budget *budget = trigger->budget;
-    struct option_values *values = trigger->values[OPTION_CONNECTION];
+    struct option_values *values = trigger->parsed.values[OPTION_CONNECTION];
     struct shared_values *shared = NULL;
     if (values == NULL)
         return;
@@ -154,7 +154,7 @@ static void share(struct budgets *budgets, struct trigger *trigger)
         trigger->bytes += values->bytes;
         return;
     }
-    trigger->values[OPTION_CONNECTION] = option_values_share(shared->values);
+    trigger->parsed.values[OPTION_CONNECTION] = option_values_share(shared->values);
     option_values_free(values);
     trigger->shared = shared;
     shared->triggers++;

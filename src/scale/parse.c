@@ -19,72 +19,91 @@ static void normalise(char *name)
 }
 
 /* `metric_name` is taken. */
-static void set_metric_spec(struct trigger *trigger, char *metric_name, double target)
+static void set_metric_spec(struct trigger_parsed *parsed, char *metric_name, double target)
 {
     enum { LONGEST_NAME = 1024 }; /* escaping makes three bytes of one */
-    trigger->metric_name = text_copy_bytes(metric_name, text_cut(metric_name, LONGEST_NAME));
+    parsed->metric_name = text_copy_bytes(metric_name, text_cut(metric_name, LONGEST_NAME));
     free(metric_name);
-    normalise(trigger->metric_name);
-    trigger->target = target;
+    normalise(parsed->metric_name);
+    parsed->target = target;
     if (!(target >= min_target)) {
-        error_add(&trigger->mistakes, "the target %g is too small: the HPA needs at least %g",
+        error_add(&parsed->mistakes, "the target %g is too small: the HPA needs at least %g",
                   target, min_target);
-        trigger->target = min_target;
+        parsed->target = min_target;
     }
 }
 
+/* What is parsed: the metadata, with what is known of the moment. */
+struct parse {
+    const struct trigger_ref *ref;
+    const struct parse_settings *settings;
+    struct trigger_parsed *parsed;
+};
+
+/* The connection of a trigger; where there is none, the error says why. */
+struct chosen {
+    const struct named_connection *named; /* NULL: its own */
+    bool may_come;                        /* what it needs was not read yet */
+    struct error error;
+};
+
 /* The file is the administrators', and its connections come first; where it has none of this name
  * for the namespace, the namespace's own Secret counts. */
-static bool find_named(const struct parse_settings *settings, struct trigger *trigger,
-                       const struct named_connection **ret_connection, struct error *error)
+static bool find_named(const struct parse *parse, struct chosen *chosen)
 {
-    const char *name = trigger->connection_name;
-    const struct named_connection *connection = connections_find(settings->connections, name);
-    bool is_allowed = connection != NULL && named_connection_allows(connection, trigger->namespace);
-    trigger->wants_secret = settings->has_secret && !is_allowed;
-    const struct named_connection *own =
-        trigger->wants_secret ? namespace_secret_connection(settings->secret, name) : NULL;
-    *ret_connection = own == NULL ? connection : own;
-    if (own != NULL || is_allowed)
+    const struct parse_settings *settings = parse->settings;
+    const char *name = parse->parsed->connection_name;
+    const char *namespace = parse->ref->namespace;
+    const struct named_connection *of_file = connections_find(settings->connections, name);
+    if (of_file != NULL && named_connection_allows(of_file, namespace)) {
+        chosen->named = of_file;
         return true;
-    bool may_come = settings->secret == NULL || !settings->secret->is_read;
-    if (trigger->wants_secret && (connection == NULL || may_come))
-        return namespace_secret_refuse(settings->secret, trigger->namespace, name,
-                                       &trigger->awaits_secret, error);
-    if (connection == NULL)
-        return error_invalid(error, "connectionName \"%.*s\" is not in the connections file",
+    }
+    if (settings->has_secret) {
+        parse->parsed->needs |= TRIGGER_NEEDS_SECRET;
+        chosen->named = namespace_secret_connection(settings->secret, name);
+        if (chosen->named != NULL)
+            return true;
+        if (of_file == NULL || settings->secret == NULL || !settings->secret->is_read)
+            return namespace_secret_refuse(settings->secret, namespace, name, &chosen->may_come,
+                                           &chosen->error);
+    }
+    if (of_file == NULL)
+        return error_invalid(&chosen->error,
+                             "connectionName \"%.*s\" is not in the connections file",
                              (int)text_cut(name, 64), name);
-    return error_set(error, ERROR_DENIED, "connection \"%s\" cannot be used in namespace \"%.*s\"",
-                     name, (int)text_cut(trigger->namespace, 64), trigger->namespace);
+    return error_set(&chosen->error, ERROR_DENIED,
+                     "connection \"%s\" cannot be used in namespace \"%.*s\"", name,
+                     (int)text_cut(namespace, 64), namespace);
 }
 
-/* A code other than ERROR_INVALID outlives the mistakes that are added to it. */
-static bool find_connection(const struct parse_settings *settings, struct trigger *trigger,
-                            const struct named_connection **ret_connection, struct error *error)
+/* A connection that cannot be used is none: what it says is not joined. */
+static bool find_connection(const struct parse *parse, struct chosen *chosen)
 {
-    const char *name = trigger->connection_name;
-    const struct named_connection *connection = NULL;
-    if (!find_named(settings, trigger, &connection, error))
+    const char *name = parse->parsed->connection_name;
+    const char *scaler = parse->parsed->scaler->name;
+    if (!find_named(parse, chosen))
         return false;
+    const struct named_connection *connection = TAKE(chosen->named);
     if (!named_connection_is_usable(connection))
-        return error_unavailable(error, "connection \"%s\" is invalid: %s", name,
+        return error_unavailable(&chosen->error, "connection \"%s\" is invalid: %s", name,
                                  error_text(&connection->mistakes));
-    if (!text_equal(connection->scaler, trigger->scaler->name))
-        return error_invalid(error, "connection \"%s\" is one of scaler %s, not of %s", name,
-                             connection->scaler, trigger->scaler->name);
-    *ret_connection = connection;
+    if (!text_equal(connection->scaler, scaler))
+        return error_invalid(&chosen->error, "connection \"%s\" is one of scaler %s, not of %s",
+                             name, connection->scaler, scaler);
+    chosen->named = connection;
     return true;
 }
 
 /* The scaler's mistakes of a connection that is denied are left out: correcting them would not
  * help. */
-static bool deny_inline(const struct trigger *trigger, const struct trigger_ref *ref,
-                        struct error *error)
+static bool deny_inline(const struct parse *parse, struct error *error)
 {
     _cleanup_(text_done) struct text keys = {0};
-    for (size_t i = 0; i < ref->count; i++) {
+    const struct option *table = parse->parsed->scaler->options;
+    for (size_t i = 0; i < parse->ref->count; i++) {
         const struct option *row =
-            option_find(trigger->scaler->options, ref->entries[i].key, OPTION_FROM_TRIGGER);
+            option_find(table, parse->ref->entries[i].key, OPTION_FROM_TRIGGER);
         if (row != NULL && row->scope == OPTION_CONNECTION)
             text_addf(&keys, "%s%s", keys.length == 0 ? ", in place of " : ", ", row->key);
     }
@@ -105,65 +124,63 @@ static void check_file_only(const struct option *table, const struct trigger_ref
     }
 }
 
-static void parse_options(struct trigger *trigger, const struct trigger_ref *ref,
-                          const struct named_connection *connection, enum option_source source)
+/* With --deny-inline-connections an authentication may be what is used in its place. */
+static bool find_credentials(const struct parse *parse, struct chosen *chosen)
 {
-    const struct option *table = trigger->scaler->options;
+    const struct parse_settings *settings = parse->settings;
+    const struct credentials *credentials = settings->credentials;
+    bool is_without = credentials != NULL && credentials->state == CREDENTIALS_VERIFIED &&
+                      credentials->count == 0;
+    parse->parsed->needs |= TRIGGER_NEEDS_CREDENTIALS | TRIGGER_NEEDS_HPA;
+    if (settings->deny_inline && is_without)
+        return deny_inline(parse, &chosen->error);
+    return own_credentials_admit(settings->own, parse->ref, parse->parsed->scaler->options,
+                                 credentials, &chosen->may_come, &chosen->error);
+}
+
+static bool choose_connection(const struct parse *parse, struct chosen *chosen)
+{
+    const struct parse_settings *settings = parse->settings;
+    bool reads_objects = settings->own != NULL && settings->own->add != NULL;
+    if (parse->parsed->connection_name != NULL) {
+        parse->parsed->needs |= reads_objects ? TRIGGER_NEEDS_HPA : 0;
+        return find_connection(parse, chosen);
+    }
+    if (reads_objects && (!settings->deny_inline || settings->own->allows_authentications))
+        return find_credentials(parse, chosen);
+    return !settings->deny_inline || deny_inline(parse, &chosen->error);
+}
+
+static void parse_options(const struct parse *parse, const struct named_connection *connection,
+                          enum option_source source)
+{
+    struct trigger_parsed *parsed = parse->parsed;
+    const struct trigger_ref *ref = parse->ref;
+    const struct option *table = parsed->scaler->options;
     _cleanup_(memory_free) struct option_entry *joined = NULL;
     _cleanup_(own_credentials_joined_done) struct own_credentials_joined own = {0};
     const struct option_entry *entries = ref->entries;
     size_t count = ref->count;
-    check_file_only(table, ref, &trigger->mistakes);
-    if (trigger->wants_credentials && source == OPTION_FROM_TRIGGER) {
-        own_credentials_join(ref, trigger->credentials, &own);
+    check_file_only(table, ref, &parsed->mistakes);
+    if (parsed->needs & TRIGGER_NEEDS_CREDENTIALS && source == OPTION_FROM_TRIGGER) {
+        own_credentials_join(ref, parse->settings->credentials, &own);
         entries = own.entries;
         count = own.count;
     }
     if (connection != NULL) {
-        joined =
-            named_join(connection, table, ref->entries, ref->count, &count, &trigger->mistakes);
+        joined = named_join(connection, table, ref->entries, ref->count, &count, &parsed->mistakes);
         entries = joined;
     }
-    option_parse(table, trigger->scaler->sizes,
-                 &(struct option_input){entries, count, source, general_table}, trigger->values,
-                 &trigger->mistakes);
+    option_parse(table, parsed->scaler->sizes,
+                 &(struct option_input){entries, count, source, general_table}, parsed->values,
+                 &parsed->mistakes);
 }
 
-/* With --deny-inline-connections an authentication may be what is used in its place. */
-static bool find_credentials(struct trigger *trigger, const struct trigger_ref *ref,
-                             const struct parse_settings *settings, struct error *error)
+static bool has_threshold(const struct trigger_parsed *parsed)
 {
-    const struct credentials *credentials = trigger->credentials;
-    bool is_without = credentials != NULL && credentials->state == CREDENTIALS_VERIFIED &&
-                      credentials->count == 0;
-    trigger->wants_credentials = true;
-    if (settings->deny_inline && is_without)
-        return deny_inline(trigger, ref, error);
-    return own_credentials_admit(settings->own, ref, trigger->scaler->options, credentials,
-                                 &trigger->awaits_secret, error);
-}
-
-/* The named connection, or NULL for the trigger's own. */
-static bool choose_connection(struct trigger *trigger, const struct trigger_ref *ref,
-                              const struct parse_settings *settings,
-                              const struct named_connection **ret_connection, struct error *error)
-{
-    bool has_own = settings->own != NULL && settings->own->add != NULL &&
-                   (!settings->deny_inline || settings->own->allows_authentications);
-    if (trigger->connection_name != NULL) {
-        trigger->wants_hpa = settings->own != NULL && settings->own->add != NULL;
-        return find_connection(settings, trigger, ret_connection, error);
-    }
-    if (has_own)
-        return find_credentials(trigger, ref, settings, error);
-    return !settings->deny_inline || deny_inline(trigger, ref, error);
-}
-
-static bool has_threshold(const struct trigger *trigger)
-{
-    for (const struct option *row = trigger->scaler->options; row->key != NULL; row++)
+    for (const struct option *row = parsed->scaler->options; row->key != NULL; row++)
         if ((row->flags & OPTION_THRESHOLD) &&
-            option_is_given(trigger->values[row->scope], row->key))
+            option_is_given(parsed->values[row->scope], row->key))
             return true;
     return false;
 }
@@ -186,76 +203,89 @@ static void check_authentication_keys(const struct general_options *general,
 
 /* Whole replicas at a target of 1, also where there are mistakes: GetMetricSpec must not change
  * when they are corrected. */
-static void apply_policy(struct trigger *trigger, const struct options *options)
+static void apply_policy(struct trigger_parsed *parsed, const struct options *options,
+                         struct trigger_policy *policy)
 {
-    trigger_policy_check(trigger->policy, trigger->scaler, options, &trigger->mistakes);
-    if (trigger->policy == NULL)
+    if (policy == NULL)
         return;
-    trigger->policy->threshold = trigger->target;
-    trigger->policy->has_threshold = has_threshold(trigger);
-    trigger->policy->count_interval_ms = trigger->scaler->count_interval_ms;
-    if (trigger->policy->answered.is_on)
-        trigger->target = 1;
+    trigger_policy_check(policy, parsed->scaler, options, &parsed->mistakes);
+    trigger_policy_set_threshold(policy, parsed->scaler, parsed->target, has_threshold(parsed));
+    if (policy->answered.is_on)
+        parsed->target = 1;
 }
 
-static void parse_scaler(struct trigger *trigger, const struct trigger_ref *ref,
-                         const struct parse_settings *settings)
+/* A trigger that lacks nothing but its connection may come by it. */
+static enum trigger_phase phase_of(const struct trigger_parsed *parsed, const struct chosen *chosen)
 {
-    _cleanup_(error_done) struct error unusable = {0};
-    const struct named_connection *connection = NULL;
-    bool alone = !choose_connection(trigger, ref, settings, &connection, &unusable);
-    parse_options(trigger, ref, connection,
-                  alone ? OPTION_FROM_TRIGGER_ALONE : OPTION_FROM_TRIGGER);
+    bool has_other = parsed->connection_name != NULL || parsed->needs & TRIGGER_NEEDS_CREDENTIALS;
+    if (error_is_set(&parsed->mistakes))
+        return PHASE_INVALID;
+    if (!error_is_set(&chosen->error))
+        return PHASE_READY;
+    if (!has_other)
+        return PHASE_INVALID;
+    return chosen->may_come ? PHASE_PENDING : PHASE_UNCONNECTED;
+}
 
-    struct options options = trigger_options(trigger);
+/* Why there is no connection, after the mistakes. A code that is not ERROR_INVALID outlives them. */
+static void add_unconnected(struct error *mistakes, const struct error *error, bool is_alone)
+{
+    if (!error_is_set(error))
+        return;
+    error_add(mistakes, "%s", error_text(error));
+    if (error->code == ERROR_DENIED || error->code == ERROR_LIMIT ||
+        (error->code == ERROR_UNAVAILABLE && is_alone))
+        mistakes->code = error->code;
+}
+
+static enum trigger_phase parse_scaler(const struct parse *parse, struct trigger_policy *policy)
+{
+    struct trigger_parsed *parsed = parse->parsed;
+    struct chosen chosen = {0};
+    bool is_connected = choose_connection(parse, &chosen);
+    parse_options(parse, chosen.named,
+                  is_connected ? OPTION_FROM_TRIGGER : OPTION_FROM_TRIGGER_ALONE);
+
+    struct options options = trigger_parsed_options(parsed);
     struct metric_spec spec = {0};
-    if (!alone)
-        scaler_check(trigger->scaler, &options, &trigger->mistakes);
-    trigger->scaler->metric_spec(&options, &spec);
-    trigger->idle_interval_ms = spec.idle_interval_ms;
-    set_metric_spec(trigger, spec.metric_name, spec.target);
-    apply_policy(trigger, &options);
-    bool has_other = trigger->connection_name != NULL || trigger->wants_credentials;
-    trigger->lacks_connection = alone && has_other && !error_is_set(&trigger->mistakes);
-    trigger->awaits_secret = trigger->awaits_secret && trigger->lacks_connection;
-    if (alone)
-        error_add(&trigger->mistakes, "%s", error_text(&unusable));
-    if (unusable.code == ERROR_DENIED || unusable.code == ERROR_LIMIT ||
-        (unusable.code == ERROR_UNAVAILABLE && trigger->lacks_connection))
-        trigger->mistakes.code = unusable.code;
+    if (is_connected)
+        scaler_check(parsed->scaler, &options, &parsed->mistakes);
+    parsed->scaler->metric_spec(&options, &spec);
+    parsed->idle_interval_ms = spec.idle_interval_ms;
+    set_metric_spec(parsed, spec.metric_name, spec.target);
+    apply_policy(parsed, &options, policy);
+
+    enum trigger_phase phase = phase_of(parsed, &chosen);
+    add_unconnected(&parsed->mistakes, &chosen.error, phase != PHASE_INVALID);
+    error_done(&chosen.error);
+    return phase;
 }
 
-void trigger_parse(struct trigger *trigger, const struct trigger_ref *ref,
-                   const struct parse_settings *settings)
+enum trigger_phase trigger_parse(const struct trigger_ref *ref,
+                                 const struct parse_settings *settings,
+                                 struct trigger_policy **policy, struct trigger_parsed *ret_parsed)
 {
+    struct trigger_parsed *parsed = ret_parsed;
+    const struct credentials *credentials = settings->credentials;
+    enum trigger_phase phase = PHASE_INVALID;
+    *parsed = (struct trigger_parsed){0};
     struct option_values *values =
-        general_parse(ref->entries, ref->count, &settings->rules, &trigger->mistakes);
+        general_parse(ref->entries, ref->count, &settings->rules, &parsed->mistakes);
     const struct general_options *general = values->data;
-    trigger->rules = general->rules;
-    trigger->connection_name = text_copy(general->connection_name);
-    check_authentication_keys(general, settings, &trigger->mistakes);
-    trigger_policy_set(&trigger->policy, &general->policy, &trigger->mistakes);
-    trigger->scaler =
+    parsed->rules = general->rules;
+    if (credentials != NULL && credentials->hpa.down_window_ms >= 0)
+        parsed->rules.hold_window_ms = credentials->hpa.down_window_ms;
+    parsed->connection_name = text_copy(general->connection_name);
+    check_authentication_keys(general, settings, &parsed->mistakes);
+    trigger_policy_set(policy, &general->policy, &parsed->mistakes);
+    parsed->scaler =
         general->scaler == NULL ? NULL : scaler_find(settings->scalers, general->scaler);
-    if (trigger->scaler != NULL)
-        parse_scaler(trigger, ref, settings);
+    if (parsed->scaler != NULL)
+        phase = parse_scaler(&(struct parse){ref, settings, parsed}, *policy);
     else {
-        scaler_add_unknown(settings->scalers, general->scaler, &trigger->mistakes);
-        set_metric_spec(trigger, text_copy(TRIGGER_INVALID_METRIC), 1);
+        scaler_add_unknown(settings->scalers, general->scaler, &parsed->mistakes);
+        set_metric_spec(parsed, text_copy(TRIGGER_INVALID_METRIC), 1);
     }
     option_values_free(values);
-}
-
-void trigger_parse_done(struct trigger *trigger)
-{
-    for (int scope = 0; scope < OPTION_SCOPES; scope++)
-        option_values_free(TAKE(trigger->values[scope]));
-    free(TAKE(trigger->metric_name));
-    free(TAKE(trigger->connection_name));
-    trigger->lacks_connection = false;
-    trigger->wants_secret = false;
-    trigger->wants_credentials = false;
-    trigger->wants_hpa = false;
-    trigger->awaits_secret = false;
-    error_done(&trigger->mistakes);
+    return phase;
 }

@@ -1,6 +1,5 @@
 /*
  * Parsing: from the metadata of one ScaledObjectRef to what a trigger asks, and how it is judged.
- * For triggers.c, which keeps the triggers.
  *
  * Threads: any; pure.
  */
@@ -9,7 +8,8 @@
 
 #include "scale/connections/namespace_secrets.h"
 #include "scale/connections/own_credentials.h"
-#include "scale/trigger.h"
+#include "scale/trigger_parsed.h"
+#include "scale/trigger_policy.h"
 
 /* All borrowed. */
 struct parse_settings {
@@ -20,12 +20,13 @@ struct parse_settings {
     struct answer_rules rules;             /* of triggers that set none */
     bool deny_inline;
     const struct own_credentials_settings *own; /* of triggers without a connectionName */
+    const struct credentials *credentials;      /* ... as far as they are known; NULL: not yet */
 };
 
-/* Fills in what follows from the metadata; the trigger's name and namespace are there. Every
- * mistake goes to its mistakes, and the rest is complete in any case. */
-void trigger_parse(struct trigger *trigger, const struct trigger_ref *ref,
-                   const struct parse_settings *settings);
-void trigger_parse_done(struct trigger *trigger);
+/* Every mistake goes to the mistakes, and the rest is complete in any case. The trigger's policy
+ * (NULL: none) gets the settings and keeps its state. The caller ends the result. */
+enum trigger_phase trigger_parse(const struct trigger_ref *ref,
+                                 const struct parse_settings *settings,
+                                 struct trigger_policy **policy, struct trigger_parsed *ret_parsed);
 
 #endif

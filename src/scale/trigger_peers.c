@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "scale/general.h"
+#include "scale/trigger_answers.h"
 #include "scale/trigger_state.h"
 
 #include <openssl/evp.h>
@@ -62,7 +63,7 @@ static void digest_ref(const struct trigger_ref *ref, const struct option *table
 static void digest_of(const struct trigger *trigger, uint8_t ret_digest[PEER_DIGEST_BYTES])
 {
     struct trigger_ref ref = identity_ref(&trigger->identity);
-    digest_ref(&ref, trigger->scaler->options, ret_digest);
+    digest_ref(&ref, trigger->parsed.scaler->options, ret_digest);
     free(ref.entries);
 }
 
@@ -80,20 +81,15 @@ static void raise_policy_peak(struct trigger *trigger, int64_t peak)
 void trigger_take_from_peers(struct trigger *trigger, struct peer_values *values, int64_t now_ms)
 {
     uint8_t digest[PEER_DIGEST_BYTES];
-    if (values == NULL || trigger->scaler == NULL ||
-        trigger->peers_revision == peer_values_revision(values))
+    uint64_t revision = values == NULL ? 0 : peer_values_revision(values);
+    if (values == NULL || trigger->parsed.scaler == NULL ||
+        trigger->answers.peers_revision == revision)
         return;
-    trigger->peers_revision = peer_values_revision(values);
     digest_of(trigger, digest);
     struct peer_value *value = peer_values_take(values, digest);
-    if (value == NULL)
-        return;
-    free(trigger->of_peers);
-    trigger->of_peers = value;
-    if (trigger->peak == NULL)
-        trigger->peak = memory_new(sizeof(*trigger->peak));
-    peak_value_add_earlier(trigger->peak, value->earlier, value->earlier_count, now_ms);
-    raise_policy_peak(trigger, value->policy_peak);
+    trigger_answers_adopt(trigger, value, revision, now_ms);
+    if (value != NULL)
+        raise_policy_peak(trigger, value->policy_peak);
 }
 
 static void add_earlier(const struct peak_value *peak, int64_t now_ms, struct peer_value *value)
@@ -110,11 +106,11 @@ bool trigger_give_to_peers(const struct trigger *trigger, int64_t now_ms,
                            struct peer_value *ret_value)
 {
     _cleanup_(trigger_state_done) struct trigger_state state = {0};
-    if (trigger->scaler == NULL || trigger->query == NULL)
+    if (trigger->parsed.scaler == NULL || trigger->bound.query == NULL)
         return false;
     trigger_state(trigger, NULL, now_ms, &state);
-    if (!state.snapshot.is_measured && trigger->of_peers != NULL) {
-        *ret_value = *trigger->of_peers;
+    if (!state.snapshot.is_measured && trigger->answers.of_peers != NULL) {
+        *ret_value = *trigger->answers.of_peers;
         return true;
     }
     const struct answer *answer = &state.answer;
@@ -126,7 +122,7 @@ bool trigger_give_to_peers(const struct trigger *trigger, int64_t now_ms,
         .policy_peak = state.policy.peak,
     };
     digest_of(trigger, ret_value->digest);
-    if (trigger->peak != NULL)
-        add_earlier(trigger->peak, now_ms, ret_value);
+    if (trigger->answers.peak != NULL)
+        add_earlier(trigger->answers.peak, now_ms, ret_value);
     return true;
 }

@@ -87,10 +87,16 @@ static void check_plan(const struct trigger_plan *plan, const struct scaler *sca
 void trigger_policy_check(const struct trigger_policy *policy, const struct scaler *scaler,
                           const struct options *options, struct error *mistakes)
 {
-    if (policy == NULL)
-        return;
     check_plan(&policy->answered, scaler, options, mistakes);
     check_plan(&policy->shadow, scaler, options, mistakes);
+}
+
+void trigger_policy_set_threshold(struct trigger_policy *policy, const struct scaler *scaler,
+                                  double threshold, bool has_threshold)
+{
+    policy->threshold = threshold;
+    policy->has_threshold = has_threshold;
+    policy->count_interval_ms = scaler->count_interval_ms;
 }
 
 /* ---- deciding ---- */

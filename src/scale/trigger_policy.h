@@ -82,6 +82,10 @@ void trigger_policy_free(struct trigger_policy *policy); /* NULL is nothing */
 void trigger_policy_check(const struct trigger_policy *policy, const struct scaler *scaler,
                           const struct options *options, struct error *mistakes);
 
+/* What its readings are judged by: the scaler's target, which the answers do not have. */
+void trigger_policy_set_threshold(struct trigger_policy *policy, const struct scaler *scaler,
+                                  double threshold, bool has_threshold);
+
 /* What its query is to measure: enum reading_field. */
 unsigned trigger_policy_wants(const struct trigger_policy *policy);
 

@@ -33,14 +33,15 @@ const char *trigger_condition_name(enum trigger_condition condition)
  * no host. */
 static void name_error(const struct trigger *trigger, struct error *error)
 {
-    if (trigger->connection_name != NULL) {
-        error_prefix(error, "connection \"%.*s\"", (int)text_cut(trigger->connection_name, 64),
-                     trigger->connection_name);
+    if (trigger->parsed.connection_name != NULL) {
+        error_prefix(error, "connection \"%.*s\"",
+                     (int)text_cut(trigger->parsed.connection_name, 64),
+                     trigger->parsed.connection_name);
         return;
     }
-    _cleanup_(memory_free) char *place = place_of(trigger->values[OPTION_CONNECTION]);
+    _cleanup_(memory_free) char *place = place_of(trigger->parsed.values[OPTION_CONNECTION]);
     if (place != NULL && strstr(error_text(error), place) == NULL)
-        error_prefix(error, "%s at %s", trigger->scaler->name, place);
+        error_prefix(error, "%s at %s", trigger->parsed.scaler->name, place);
 }
 
 /* What the HPA makes of it with AverageValue, before its own limits, steps and tolerance. At its
@@ -48,7 +49,7 @@ static void name_error(const struct trigger *trigger, struct error *error)
 static double replicas_of(const struct trigger *trigger, const struct answer *answer,
                           double of_policy)
 {
-    double replicas = ceil(answer->value / trigger->target);
+    double replicas = ceil(answer->value / trigger->parsed.target);
     if (isnan(of_policy) || trigger->policy == NULL)
         return replicas;
     int64_t max = trigger->policy->answered.settings.max_replicas;
@@ -66,14 +67,15 @@ static void decide(const struct trigger *trigger, const struct answer_call *call
     if (!state->has_policy && snapshot->is_measured)
         trigger_evaluate(trigger, &snapshot->reading, &own);
     struct evaluated evaluated = state->has_policy ? state->policy.evaluated : own;
-    evaluated.peak = trigger->peak;
-    evaluated.of_peers = trigger->of_peers;
-    const struct credentials *credentials = trigger->credentials;
+    evaluated.peak = trigger->answers.peak;
+    evaluated.of_peers = trigger->answers.of_peers;
+    const struct credentials *credentials = trigger->known.credentials;
     if (credentials != NULL && credentials->hpa.replicas >= 0) {
-        evaluated.replicas_value = fmax(1, (double)credentials->hpa.replicas) * trigger->target;
+        evaluated.replicas_value =
+            fmax(1, (double)credentials->hpa.replicas) * trigger->parsed.target;
         evaluated.replicas_ms = credentials->hpa.replicas_ms;
     }
-    answer_decide(snapshot, &evaluated, &trigger->rules, call, now_ms, answer);
+    answer_decide(snapshot, &evaluated, &trigger->parsed.rules, call, now_ms, answer);
     bool is_on = trigger->policy != NULL && trigger->policy->answered.is_on;
     if (answer->kind == ANSWER_VALUE)
         answer->replicas = replicas_of(
@@ -95,9 +97,9 @@ static void decide_for_people(const struct trigger *trigger, int64_t now_ms,
 /* NULL: nothing refused it. A limit may have, before it had a query. */
 static const struct error *refusal_of(const struct trigger *trigger)
 {
-    const struct last_answer *last = &trigger->last_answer;
-    if (error_is_set(&trigger->mistakes))
-        return &trigger->mistakes;
+    const struct last_answer *last = &trigger->answers.last;
+    if (error_is_set(&trigger->parsed.mistakes))
+        return &trigger->parsed.mistakes;
     bool is_beyond_limit = last->call != NULL && last->answer.kind == ANSWER_REFUSED &&
                            last->answer.error.code == ERROR_LIMIT;
     return is_beyond_limit ? &last->answer.error : NULL;
@@ -106,10 +108,10 @@ static const struct error *refusal_of(const struct trigger *trigger)
 static void decide_without_query(const struct trigger *trigger, const struct answer_call *call,
                                  struct answer *answer)
 {
-    bool is_mistake = error_is_set(&trigger->mistakes);
+    bool is_mistake = error_is_set(&trigger->parsed.mistakes);
     const struct error *refusal = refusal_of(trigger);
     *answer = (struct answer){.kind = ANSWER_WAIT};
-    if (call != NULL && trigger->awaits_secret && !call->out_of_time)
+    if (call != NULL && trigger->phase == PHASE_PENDING && !call->out_of_time)
         return;
     if (refusal != NULL && (call == NULL || is_mistake)) {
         answer->kind = ANSWER_REFUSED;
@@ -140,11 +142,11 @@ static void add_for_people(const struct trigger *trigger, struct trigger_state *
         state->condition == TRIGGER_ANSWERED && state->policy.answered.has_decided;
     state->status = result->status;
     state->bound_by = result->term;
-    if (trigger->query == NULL)
+    if (trigger->bound.query == NULL)
         return;
-    query_state(trigger->query, &state->source);
+    query_state(trigger->bound.query, &state->source);
     if (state->snapshot.is_measured)
-        query_flow(trigger->query, &state->flow);
+        query_flow(trigger->bound.query, &state->flow);
 }
 
 void trigger_state(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
@@ -155,7 +157,7 @@ void trigger_state(const struct trigger *trigger, const struct answer_call *call
         .at_ms = now_ms, .has_policy = trigger->policy != NULL, .flow = {NAN, NAN, NAN}};
     state->policy.is_for_people = call == NULL;
     trigger_observe(trigger, &state->snapshot, &state->policy);
-    if (trigger->query == NULL)
+    if (trigger->bound.query == NULL)
         decide_without_query(trigger, call, &state->answer);
     else if (call != NULL)
         decide(trigger, call, now_ms, state);
@@ -185,8 +187,8 @@ void trigger_state_past(const struct trigger *trigger, const struct trigger_stat
         evaluation->active = decision->active;
     } else if (evaluated.good && is_on)
         evaluation->value = ceil(evaluation->value / trigger->policy->threshold);
-    answer_decide(snapshot, &evaluated, &trigger->rules, &(struct answer_call){.is_stream = true},
-                  at_ms, &state->answer);
+    answer_decide(snapshot, &evaluated, &trigger->parsed.rules,
+                  &(struct answer_call){.is_stream = true}, at_ms, &state->answer);
     if (state->answer.kind == ANSWER_VALUE)
         state->answer.replicas = replicas_of(
             trigger, &state->answer, decision != NULL ? (double)decision->replicas : (double)NAN);
@@ -242,7 +244,7 @@ void trigger_figures(const struct trigger *trigger, const struct trigger_state *
                      struct trigger_figures *ret_figures)
 {
     struct trigger_figures *figures = ret_figures;
-    const struct last_answer *last = &trigger->last_answer;
+    const struct last_answer *last = &trigger->answers.last;
     bool has_value = state->answer.kind == ANSWER_VALUE;
     bool had_value = last->call != NULL && last->answer.kind == ANSWER_VALUE;
     *figures = (struct trigger_figures){
@@ -255,7 +257,7 @@ void trigger_figures(const struct trigger *trigger, const struct trigger_state *
         .value = has_value ? state->answer.value : NAN,
         .active = has_value ? (double)state->answer.active : NAN,
         .replicas = has_value ? state->answer.replicas : NAN,
-        .target = trigger->target,
+        .target = trigger->parsed.target,
         .last.value = had_value ? last->answer.value : NAN,
         .last.active = had_value ? (double)last->answer.active : NAN,
         .last.age_seconds =

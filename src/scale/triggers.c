@@ -5,7 +5,6 @@
 #include "scale/connections/inline.h"
 #include "scale/connections/named.h"
 #include "scale/objects.h"
-#include "scale/parse.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -18,61 +17,43 @@
 
 void triggers_reserve_for_file(struct triggers *triggers)
 {
-    const struct triggers_settings *settings = &triggers->settings;
-    const struct connections *connections = settings->connections;
+    const struct lifecycle *lifecycle = &triggers->lifecycle;
+    const struct connections *connections = lifecycle->parse.connections;
     size_t count = 0;
     size_t agents = 0;
     for (size_t i = 0; connections != NULL && i < connections->count; i++) {
         const struct named_connection *connection = &connections->items[i];
-        const struct scaler *scaler = named_connection_is_usable(connection)
-                                          ? scaler_find(settings->scalers, connection->scaler)
-                                          : NULL;
+        const struct scaler *scaler =
+            named_connection_is_usable(connection)
+                ? scaler_find(lifecycle->parse.scalers, connection->scaler)
+                : NULL;
         count += scaler != NULL;
-        agents += scaler != NULL && engine_uses_agent(settings->engine, scaler);
+        agents += scaler != NULL && engine_uses_agent(lifecycle->engine, scaler);
     }
-    inline_connections_reserve(triggers->query_settings.inlines, count, agents);
+    inline_connections_reserve(lifecycle->inlines, count, agents);
 }
 
 struct triggers *triggers_new(const struct triggers_settings *settings)
 {
     struct triggers *triggers = memory_new(sizeof(*triggers));
     triggers->settings = *settings;
-    triggers->query_settings = (struct trigger_query_settings){
+    triggers->settings.connections = NULL; /* the lifecycle has those of the moment */
+    triggers->lifecycle = (struct lifecycle){
+        .parse = {.scalers = settings->scalers,
+                  .connections = settings->connections,
+                  .rules = settings->rules,
+                  .deny_inline = settings->deny_inline,
+                  .own = &triggers->settings.own},
         .engine = settings->engine,
         .inlines =
             inline_connections_new(settings->max_inline, engine_max_connections(settings->engine),
-                                   engine_max_agents(settings->engine))};
-    triggers->secrets = namespace_secrets_new(&settings->secrets);
-    triggers->revision = 1;
-    connections_number(settings->connections, NULL, triggers->revision);
+                                   engine_max_agents(settings->engine)),
+        .secrets = namespace_secrets_new(&settings->secrets),
+        .revision = 1,
+    };
+    connections_number(settings->connections, NULL, triggers->lifecycle.revision);
     triggers_reserve_for_file(triggers);
     return triggers;
-}
-
-void triggers_leave_secret(struct triggers *triggers, struct trigger *trigger)
-{
-    namespace_secrets_leave(triggers->secrets, trigger);
-    if (namespace_secrets_find(triggers->secrets, trigger->namespace) == NULL)
-        budgets_set_secret(&triggers->budgets, trigger->namespace, 0);
-}
-
-void triggers_free_trigger(struct triggers *triggers, struct trigger *trigger)
-{
-    trigger_query_release(&triggers->query_settings, trigger,
-                          triggers->is_stopping ? "the server stops"
-                                                : "KEDA no longer calls for it");
-    if (trigger->secret != NULL)
-        triggers_leave_secret(triggers, trigger);
-    answer_done(&trigger->last_answer.answer);
-    answer_done(&trigger->round.answer);
-    identity_done(&trigger->identity);
-    trigger_forget_values(trigger);
-    trigger_policy_free(trigger->policy);
-    trigger_parse_done(trigger);
-    credentials_free(trigger->credentials);
-    free(trigger->name);
-    free(trigger->namespace);
-    free(trigger);
 }
 
 static void put_on_lists(struct triggers *triggers, struct trigger *trigger)
@@ -99,23 +80,22 @@ static void drop(struct triggers *triggers, struct trigger *trigger)
         take_off_lists(triggers, trigger);
     if (trigger->policy != NULL)
         trigger_policy_leave(trigger->policy);
-    budgets_leave(&triggers->budgets, trigger);
+    budgets_leave(&triggers->lifecycle.budgets, trigger);
     objects_leave(&triggers->objects, trigger);
-    if (trigger->wants_credentials || trigger->wants_hpa)
-        triggers->settings.own.remove(triggers->settings.own.context, &trigger->identity);
-    triggers_free_trigger(triggers, trigger);
+    lifecycle_leave_object(&triggers->lifecycle, trigger);
+    lifecycle_end(&triggers->lifecycle, trigger);
 }
 
 void triggers_free(struct triggers *triggers)
 {
     struct trigger *trigger;
     struct trigger *next;
-    triggers->is_stopping = true;
+    triggers->lifecycle.is_stopping = true;
     HASH_ITER(hh, triggers->by_identity, trigger, next)
         drop(triggers, trigger);
-    connections_free(triggers->settings.connections);
-    inline_connections_free(triggers->query_settings.inlines);
-    namespace_secrets_free(triggers->secrets);
+    connections_free(triggers->lifecycle.parse.connections);
+    inline_connections_free(triggers->lifecycle.inlines);
+    namespace_secrets_free(triggers->lifecycle.secrets);
     free(triggers);
 }
 
@@ -178,7 +158,7 @@ bool triggers_make_room_for_bytes(struct triggers *triggers, const char *namespa
     size_t max = triggers->settings.max_bytes;
     size_t max_of_namespace = max / TRIGGERS_NAMESPACE_SHARE;
     for (const struct namespace_budget *budget;
-         (budget = budgets_find(&triggers->budgets, namespace)) != NULL &&
+         (budget = budgets_find(&triggers->lifecycle.budgets, namespace)) != NULL &&
          budget->bytes + bytes > max_of_namespace;) {
         _cleanup_(memory_free) char *whose =
             text_format("namespace \"%.*s\"", (int)text_cut(namespace, 64), namespace);
@@ -186,7 +166,7 @@ bool triggers_make_room_for_bytes(struct triggers *triggers, const char *namespa
             return refuse_bytes(whose, max_of_namespace, error);
         drop(triggers, budget->by_age);
     }
-    while (triggers->budgets.bytes + bytes > max) {
+    while (triggers->lifecycle.budgets.bytes + bytes > max) {
         if (is_in_use(triggers->by_age, now_ms))
             return refuse_bytes("all namespaces", max, error);
         drop(triggers, triggers->by_age);
@@ -222,7 +202,7 @@ static void count_secret(struct triggers *triggers, const struct trigger *trigge
     const struct namespace_secret *secret =
         namespace_secrets_find(triggers->secrets, trigger->namespace);
     if (trigger->budget->triggers == 1 && secret != NULL)
-        budgets_set_secret(&triggers->budgets, trigger->namespace,
+        budgets_set_secret(&triggers->lifecycle.budgets, trigger->namespace,
                            connections_bytes(secret->connections));
 }
 
@@ -231,7 +211,7 @@ void triggers_add(struct triggers *triggers, struct trigger *trigger)
     trigger->id = ++triggers->last_id;
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, triggers->by_identity, trigger->identity.bytes,
                                 trigger->identity.length, trigger->identity.hash, trigger);
-    budgets_join(&triggers->budgets, trigger);
+    budgets_join(&triggers->lifecycle.budgets, trigger);
     count_secret(triggers, trigger);
     objects_join(&triggers->objects, trigger);
     put_on_lists(triggers, trigger);

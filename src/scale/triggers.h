@@ -16,9 +16,6 @@
  * compare; and bytes, each of which is held some three times over. */
 enum { TRIGGERS_MAX_KEYS = 256, TRIGGERS_MAX_METADATA = 16 << 10 };
 
-/* Of one trigger: they are kept, and repeated in each answer. */
-enum { TRIGGERS_MAX_MISTAKES = 2 << 10 };
-
 /* One namespace's triggers take at most this part of all memory. */
 enum { TRIGGERS_NAMESPACE_SHARE = 2 };
 

@@ -1,19 +1,19 @@
 /*
  * Inside of the table of triggers: triggers.c keeps them and finds room for them, triggers_find.c
- * finds the one that a call is of, and its query, and triggers_renewal.c parses them, and parses
- * them again when what they were parsed with changes.
+ * finds the one that a call is of, triggers_renewal.c those that are parsed again since their
+ * connections have changed, and triggers_credentials.c has what is known of their objects.
  *
  * Threads: as triggers.h.
  */
 #ifndef BACKLOG_SCALE_TRIGGERS_INTERNAL_H
 #define BACKLOG_SCALE_TRIGGERS_INTERNAL_H
 
-#include "scale/budget.h"
-#include "scale/trigger_query.h"
+#include "scale/lifecycle.h"
 #include "scale/triggers.h"
 
 struct triggers {
     struct triggers_settings settings;
+    struct lifecycle lifecycle;
     struct trigger *by_identity;
     struct trigger
         *by_age; /* utlist of those not pinned, the one without a call for longest first */
@@ -21,21 +21,12 @@ struct triggers {
     struct policy_stats policy_stats;
     struct trigger *next_walked;  /* see triggers_next() */
     struct trigger *next_renewed; /* it and those behind it may be of an older revision */
-    uint64_t revision;            /* of the connections */
     uint64_t last_id;
-    struct budgets budgets;
-    bool is_stopping; /* what is released now says nothing about KEDA */
-    struct trigger_query_settings query_settings;
-    struct namespace_secrets *secrets;
 };
 
 /* The trigger with this identity, which was measured; NULL: there is none. */
 struct trigger *triggers_lookup(const struct triggers *triggers, const struct trigger_ref *ref,
                                 const struct identity *identity);
-
-/* Parses it with what is known now. It has nothing of an earlier time. */
-void triggers_parse(struct triggers *triggers, struct trigger *trigger,
-                    const struct trigger_ref *ref);
 
 /* Parses it again, if its connection has changed since. */
 void triggers_renew_one(struct triggers *triggers, struct trigger *trigger);
@@ -56,11 +47,9 @@ bool triggers_make_room_beside(struct triggers *triggers, struct trigger *trigge
 /* Takes the trigger. */
 void triggers_add(struct triggers *triggers, struct trigger *trigger);
 
-/* It needs the Secret of its namespace no more; what nobody needs is dropped. */
-void triggers_leave_secret(struct triggers *triggers, struct trigger *trigger);
-
-/* Frees one that is in no table. */
-void triggers_free_trigger(struct triggers *triggers, struct trigger *trigger);
+/* What is known of its object in the Kubernetes API may be why its last answers were none: it is
+ * read again, where the trigger needs it. */
+void triggers_doubt_object(const struct triggers *triggers, struct trigger *trigger);
 
 /* What the connections file names is the administrator's: no trigger's own connection is in its
  * way. */

@@ -20,7 +20,7 @@ static json_t *explain_metadata(const struct trigger *trigger)
         [OPTION_CONNECTION] = "connection", [OPTION_QUERY] = "query", [OPTION_TARGET] = "target"};
     json_t *object = json_object();
     for (int scope = 0; scope < OPTION_SCOPES; scope++)
-        json_set(object, names[scope], metadata_options_json(trigger->values[scope]));
+        json_set(object, names[scope], metadata_options_json(trigger->parsed.values[scope]));
     return object;
 }
 
@@ -80,7 +80,7 @@ static json_t *explain_answer(const struct answer *answer)
 
 static json_t *explain_last_answer(const struct trigger *trigger, int64_t now_ms)
 {
-    const struct last_answer *last = &trigger->last_answer;
+    const struct last_answer *last = &trigger->answers.last;
     if (last->call == NULL)
         return json_null();
     json_t *object = explain_answer(&last->answer);
@@ -106,10 +106,10 @@ static void add_reason(const struct trigger *trigger, const struct trigger_state
         else
             text_addf(text,
                       "measured %.1f s ago: %g, at a target of %g per replica: %g replicas; %s",
-                      age, answer->value, trigger->target, answer->replicas, activity);
+                      age, answer->value, trigger->parsed.target, answer->replicas, activity);
         if (state->condition == TRIGGER_HELD)
             text_addf(text, "; held for at most %g s while measuring fails: %s",
-                      (double)trigger->rules.hold_ms / 1000, error_text(state->error));
+                      (double)trigger->parsed.rules.hold_ms / 1000, error_text(state->error));
     }
 }
 
@@ -143,9 +143,10 @@ static json_t *begin_trigger(const struct trigger *trigger)
     json_set(object, "id", json_integer((json_int_t)trigger->id));
     json_set(object, "namespace", json_text(trigger->namespace));
     json_set(object, "name", json_text(trigger->name));
-    json_set(object, "scaler", json_text(trigger->scaler == NULL ? NULL : trigger->scaler->name));
-    json_set(object, "metricName", json_text(trigger->metric_name));
-    json_set(object, "target", json_number(trigger->target));
+    json_set(object, "scaler",
+             json_text(trigger->parsed.scaler == NULL ? NULL : trigger->parsed.scaler->name));
+    json_set(object, "metricName", json_text(trigger->parsed.metric_name));
+    json_set(object, "target", json_number(trigger->parsed.target));
     return object;
 }
 
@@ -179,15 +180,15 @@ static json_t *explain(const struct trigger *trigger, int64_t now_ms)
     json_set(object, "lastAnswer", explain_last_answer(trigger, now_ms));
     json_set(object, "reading", explain_reading(&state, &figures));
     json_set(object, "failing", explain_failure(&state.snapshot, now_ms));
-    json_set(object, "source", trigger->query == NULL ? NULL : explain_source(&state.source));
+    json_set(object, "source", trigger->bound.query == NULL ? NULL : explain_source(&state.source));
     json_set(object, "policy",
              explain_plan(policy->answered.has_decided, &policy->answered.result,
                           &policy->answered.words, now_ms));
     json_set(object, "shadow",
              explain_plan(policy->shadow.has_decided, &policy->shadow.result, &policy->shadow.words,
                           now_ms));
-    json_set(object, "holdSeconds", json_seconds(trigger->rules.hold_ms));
-    json_set(object, "connectionName", json_text(trigger->connection_name));
+    json_set(object, "holdSeconds", json_seconds(trigger->parsed.rules.hold_ms));
+    json_set(object, "connectionName", json_text(trigger->parsed.connection_name));
     json_set(object, "metadata", explain_metadata(trigger));
     json_set(object, "superseded", json_boolean(state.is_superseded));
     json_set(object, "streams", json_integer((json_int_t)trigger->pins));

@@ -78,7 +78,7 @@ static void evaluate(struct past *past, const struct history_sample *sample,
     if (state.condition == TRIGGER_HELD)
         peak_value_hold(&past->peak, state.answer.failing_since_ms, sample->at_ms);
     else if (state.condition == TRIGGER_ANSWERED)
-        peak_value_add(&past->peak, state.answer.value, past->trigger->rules.hold_window_ms,
+        peak_value_add(&past->peak, state.answer.value, past->trigger->parsed.rules.hold_window_ms,
                        sample->at_ms);
     trigger_figures(past->trigger, &state, row);
     row->reading = sample->reading; /* of this moment, and not of the one before */
@@ -121,14 +121,14 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
     struct past past = {.trigger = trigger, .now = &now};
     struct series *series = &found->items[found->count++];
     series->id = trigger->id;
-    series->metric_name = text_copy(trigger->metric_name);
-    series->scaler = trigger->scaler == NULL ? NULL : trigger->scaler->name;
-    series->target = trigger->target;
+    series->metric_name = text_copy(trigger->parsed.metric_name);
+    series->scaler = trigger->parsed.scaler == NULL ? NULL : trigger->parsed.scaler->name;
+    series->target = trigger->parsed.target;
     trigger_state(trigger, NULL, now_ms, &now);
     series->is_superseded = now.is_superseded;
-    if (trigger->query == NULL)
+    if (trigger->bound.query == NULL)
         return WALK_ON;
-    size_t count = query_history(trigger->query, now_ms - HISTORY_SPAN_MS, &samples);
+    size_t count = query_history(trigger->bound.query, now_ms - HISTORY_SPAN_MS, &samples);
     size_t room = MAX_ROWS - found->rows;
     series->count = count;
     if (series->count > MAX_ROWS_PER_TRIGGER)

@@ -30,8 +30,9 @@ static char *labels_of(const struct trigger *trigger)
     struct text labels = {0};
     metric_add_label(&labels, "namespace", trigger->namespace);
     metric_add_label(&labels, "name", trigger->name);
-    metric_add_label(&labels, "scaler", trigger->scaler == NULL ? "" : trigger->scaler->name);
-    metric_add_label(&labels, "metric", trigger->metric_name);
+    metric_add_label(&labels, "scaler",
+                     trigger->parsed.scaler == NULL ? "" : trigger->parsed.scaler->name);
+    metric_add_label(&labels, "metric", trigger->parsed.metric_name);
     return text_take(&labels);
 }
 

@@ -83,8 +83,8 @@ static void count(struct trigger_rows *rows, const struct trigger *trigger,
     if (has_value)
         met_add(&rows->objects,
                 &(struct met){.key = trigger->object, .replicas = answer->replicas});
-    if (trigger->query != NULL && state->snapshot.is_measured && has_value)
-        met_add(&rows->queries, &(struct met){.key = trigger->query,
+    if (trigger->bound.query != NULL && state->snapshot.is_measured && has_value)
+        met_add(&rows->queries, &(struct met){.key = trigger->bound.query,
                                               .waiting = state->snapshot.reading.waiting,
                                               .in_flight = state->snapshot.reading.in_flight});
 }
@@ -107,7 +107,7 @@ static void write_live(const struct trigger *trigger, const struct trigger_state
     struct trigger_figures figures;
     trigger_figures(trigger, state, &figures);
     text_addf(live, "{\"superseded\":%s", state->is_superseded ? "true" : "false");
-    if (trigger->query != NULL)
+    if (trigger->bound.query != NULL)
         add_string(live, "connection", state->source.connection, MAX_NAME_BYTES);
     if (state->snapshot.is_measured)
         add_number(live, "time", floor(clock_unix_s(state->snapshot.sent_ms) * 10) / 10);
@@ -136,14 +136,15 @@ static void add_query(const struct option_values *values, struct text *fixed)
 
 static void write_fixed(const struct trigger *trigger, struct text *fixed)
 {
-    text_addf(fixed, "{\"target\":%.10g", trigger->target);
+    text_addf(fixed, "{\"target\":%.10g", trigger->parsed.target);
     add_string(fixed, "namespace", trigger->namespace, MAX_NAME_BYTES);
     add_string(fixed, "name", trigger->name, MAX_NAME_BYTES);
-    add_string(fixed, "scaler", trigger->scaler == NULL ? NULL : trigger->scaler->name,
+    add_string(fixed, "scaler",
+               trigger->parsed.scaler == NULL ? NULL : trigger->parsed.scaler->name,
                MAX_NAME_BYTES);
-    add_string(fixed, "metric", trigger->metric_name, MAX_NAME_BYTES);
-    add_query(trigger->values[OPTION_QUERY], fixed);
-    add_string(fixed, "connectionName", trigger->connection_name, MAX_NAME_BYTES);
+    add_string(fixed, "metric", trigger->parsed.metric_name, MAX_NAME_BYTES);
+    add_query(trigger->parsed.values[OPTION_QUERY], fixed);
+    add_string(fixed, "connectionName", trigger->parsed.connection_name, MAX_NAME_BYTES);
     text_add(fixed, "}");
 }
 

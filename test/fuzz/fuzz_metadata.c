@@ -57,9 +57,9 @@ static bool has_secret(const struct trigger *trigger, const struct trigger_ref *
     for (size_t i = 0; i < ref->count; i++) {
         const struct option_entry *entry = &ref->entries[i];
         const struct option *row =
-            trigger->scaler == NULL
+            trigger->parsed.scaler == NULL
                 ? NULL
-                : option_find(trigger->scaler->options, entry->key, OPTION_FROM_TRIGGER);
+                : option_find(trigger->parsed.scaler->options, entry->key, OPTION_FROM_TRIGGER);
         bool secret = row != NULL && row->flags & OPTION_SECRET;
         if (strstr(entry->key, word) != NULL || (strstr(entry->value, word) != NULL && !secret))
             return false;
@@ -83,28 +83,28 @@ static bool guesses(const struct trigger_ref *ref)
 static void evaluate(const struct trigger *trigger)
 {
     static const double numbers[] = {NAN, 0, 1, 1e18, -1, INFINITY};
-    struct options options = trigger_options(trigger);
+    struct options options = trigger_parsed_options(&trigger->parsed);
     for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++) {
         double number = numbers[i];
         const struct reading reading = {number, number, number, number, number,
                                         number, number, number, number};
         _cleanup_(error_done) struct error error = {0};
         struct evaluation evaluation;
-        bool good = trigger->scaler->evaluate(&options, &reading, &evaluation, &error);
+        bool good = trigger->parsed.scaler->evaluate(&options, &reading, &evaluation, &error);
         require(good != error_is_set(&error));
     }
 }
 
 static void require_sound(const struct trigger *trigger, const struct trigger_ref *ref)
 {
-    const char *text = error_text(&trigger->mistakes);
-    require(trigger->metric_name != NULL && trigger->metric_name[0] != '\0');
-    require(strpbrk(trigger->metric_name, "/.:%()") == NULL);
-    require(isfinite(trigger->target) && trigger->target >= 0.001);
+    const char *text = error_text(&trigger->parsed.mistakes);
+    require(trigger->parsed.metric_name != NULL && trigger->parsed.metric_name[0] != '\0');
+    require(strpbrk(trigger->parsed.metric_name, "/.:%()") == NULL);
+    require(isfinite(trigger->parsed.target) && trigger->parsed.target >= 0.001);
     require(text_is_utf8(text, strlen(text)));
     require(guesses(ref) || strstr(text, hidden) == NULL);
     require(!has_secret(trigger, ref) || strstr(text, word) == NULL);
-    if (!error_is_set(&trigger->mistakes))
+    if (!error_is_set(&trigger->parsed.mistakes))
         evaluate(trigger);
 }
 

@@ -122,8 +122,8 @@ static void parse(struct attempt *attempt)
     struct trigger_ref ref = {"object", "shop", attempt->entries, attempt->count};
     attempt->triggers = triggers_new(&settings);
     assert_true(triggers_find(attempt->triggers, &ref, 0, &attempt->trigger, &attempt->mistakes));
-    if (error_is_set(&attempt->trigger->mistakes))
-        error_add(&attempt->mistakes, "%s", error_text(&attempt->trigger->mistakes));
+    if (error_is_set(&attempt->trigger->parsed.mistakes))
+        error_add(&attempt->mistakes, "%s", error_text(&attempt->trigger->parsed.mistakes));
 }
 
 void attempt_make(struct attempt *attempt, const struct keys *keys, const char *const *pairs,
@@ -148,7 +148,7 @@ void attempt_make(struct attempt *attempt, const struct keys *keys, const char *
 
 const char *attempt_text(const struct attempt *attempt, const struct option *row)
 {
-    return attempt->trigger->values[row->scope]->texts[row - attempt->keys->scaler->options];
+    return attempt->trigger->parsed.values[row->scope]->texts[row - attempt->keys->scaler->options];
 }
 
 void assert_taken(const struct attempt *attempt, const char *value)
@@ -163,8 +163,9 @@ void assert_taken(const struct attempt *attempt, const char *value)
         fail_msg("%s \"%s\" from %s became \"%s\"", attempt->key, value, attempt->place->name,
                  attempt_text(attempt, row));
     for (int scope = 0; scope < OPTION_SCOPES; scope++)
-        if (strstr(attempt->trigger->values[scope]->identity, "sesame") != NULL)
-            fail_msg("the identity shows a secret: %s", attempt->trigger->values[scope]->identity);
+        if (strstr(attempt->trigger->parsed.values[scope]->identity, "sesame") != NULL)
+            fail_msg("the identity shows a secret: %s",
+                     attempt->trigger->parsed.values[scope]->identity);
 }
 
 /* A variable may hold anything, so its value is never shown; but one of the choices is text as

@@ -115,7 +115,7 @@ static void parse_once(const struct keys *keys, struct option_entry *entries, si
                               .counted = is_found ? trigger->budget->bytes : SIZE_MAX,
                               .peak = has_hooks ? peak - before : 0,
                               .cpu_us = cpu_us,
-                              .is_good = is_found && !error_is_set(&trigger->mistakes)};
+                              .is_good = is_found && !error_is_set(&trigger->parsed.mistakes)};
     error_done(&error);
     triggers_free(triggers);
 }

@@ -84,9 +84,10 @@ struct trigger *find_in(const char *namespace, int64_t now_ms, const char *const
 
 void assert_mistake(const struct trigger *trigger, enum error_code code, const char *words)
 {
-    if (trigger->mistakes.code != code || strstr(error_text(&trigger->mistakes), words) == NULL)
-        fail_msg("expected \"%s\", got %d: %s", words, trigger->mistakes.code,
-                 error_text(&trigger->mistakes));
+    if (trigger->parsed.mistakes.code != code ||
+        strstr(error_text(&trigger->parsed.mistakes), words) == NULL)
+        fail_msg("expected \"%s\", got %d: %s", words, trigger->parsed.mistakes.code,
+                 error_text(&trigger->parsed.mistakes));
 }
 
 struct query *query_of(struct trigger *trigger)
@@ -101,13 +102,13 @@ struct query *query_of(struct trigger *trigger)
 bool is_measured(const struct trigger *trigger)
 {
     _cleanup_(snapshot_done) struct snapshot now;
-    query_snapshot(trigger->query, &now);
+    query_snapshot(trigger->bound.query, &now);
     return now.is_measured;
 }
 
 void wait_until_measured(const struct trigger *trigger)
 {
-    query_demand(trigger->query, clock_now_ms());
+    query_demand(trigger->bound.query, clock_now_ms());
     for (int i = 0; i < 5000 && !is_measured(trigger); i++)
         usleep(2000);
     assert_true(is_measured(trigger));
@@ -119,9 +120,9 @@ void measure_again(const struct trigger *trigger)
     bool is_new = false;
     usleep(2000); /* not in the millisecond of the last one */
     int64_t from_ms = clock_now_ms();
-    query_demand(trigger->query, from_ms);
+    query_demand(trigger->bound.query, from_ms);
     for (int i = 0; i < 5000 && !is_new; i++) {
-        query_snapshot(trigger->query, &known);
+        query_snapshot(trigger->bound.query, &known);
         is_new = known.is_measured && known.sent_ms >= from_ms;
         snapshot_done(&known);
         usleep(1000);

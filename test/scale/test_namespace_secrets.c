@@ -92,8 +92,7 @@ static void a_trigger_waits_for_the_secret_and_then_uses_it(void **state)
 {
     (void)state;
     struct trigger *trigger = FIND(OWN);
-    assert_true(trigger->awaits_secret);
-    assert_true(trigger->lacks_connection);
+    assert_int_equal(trigger->phase, PHASE_PENDING);
     assert_mistake(trigger, ERROR_UNAVAILABLE, "Secret shop/backlog-connections has not been read");
     assert_string_equal(followed.bytes, "+shop");
 
@@ -106,7 +105,7 @@ static void a_trigger_waits_for_the_secret_and_then_uses_it(void **state)
     assert_int_equal(answer.kind, ANSWER_REFUSED);
 
     set_secret("shop", OWN_YAML);
-    assert_false(trigger->awaits_secret);
+    assert_int_not_equal(trigger->phase, PHASE_PENDING);
     query_of(trigger);
     wait_until_measured(trigger);
 }
@@ -117,7 +116,7 @@ static void other_namespaces_do_not_use_it(void **state)
     FIND(OWN);
     set_secret("shop", OWN_YAML);
     struct trigger *other = find_in("other", 0, (const char *const[]){OWN, NULL});
-    assert_true(other->awaits_secret);
+    assert_int_equal(other->phase, PHASE_PENDING);
     delete_secret("other");
     assert_mistake(other, ERROR_INVALID, "there is no Secret other/backlog-connections");
     struct trigger *strange = find_in("../shop", 0, (const char *const[]){OWN, NULL});
@@ -155,7 +154,7 @@ static void a_connection_of_the_file_comes_first_and_needs_no_secret(void **stat
     assert_int_equal(followed.length, 0);
     /* The namespace may not use it: the name is free for its own. */
     struct trigger *other = find_in("other", 0, (const char *const[]){ORDERS, NULL});
-    assert_true(other->awaits_secret);
+    assert_int_equal(other->phase, PHASE_PENDING);
     delete_secret("other");
     assert_mistake(other, ERROR_DENIED, "cannot be used in namespace \"other\"");
     set_secret("other", "connections:\n  orders: {scaler: fake, source: theirs}\n");
@@ -175,9 +174,9 @@ static void a_deleted_secret_ends_its_connections_and_a_mistake_does_not(void **
     fail_api("shop");
     assert_ptr_equal(query_of(trigger), query);
     delete_secret("shop");
-    assert_null(trigger->query);
+    assert_null(trigger->bound.query);
     assert_mistake(trigger, ERROR_INVALID, "there is no Secret");
-    assert_true(trigger->lacks_connection);
+    assert_int_equal(trigger->phase, PHASE_UNCONNECTED);
 }
 
 static void before_the_first_answer_a_failure_of_the_api_is_named(void **state)
@@ -185,7 +184,7 @@ static void before_the_first_answer_a_failure_of_the_api_is_named(void **state)
     (void)state;
     struct trigger *trigger = FIND(OWN);
     fail_api("shop");
-    assert_false(trigger->awaits_secret);
+    assert_int_not_equal(trigger->phase, PHASE_PENDING);
     assert_mistake(trigger, ERROR_UNAVAILABLE, "cannot be read: the API is away");
     set_secret("shop", OWN_YAML);
     query_of(trigger);
@@ -210,11 +209,11 @@ static void they_count_as_inline_connections(void **state)
                         "  two: {scaler: fake, source: there}\n",
                         i);
         set_secret("shop", yaml);
-        assert_non_null(one->query);
+        assert_non_null(one->bound.query);
     }
     assert_false(triggers_acquire_query(triggers, two, &query, &error));
     set_secret("shop", "connections:\n  two: {scaler: fake, source: there}\n");
-    assert_null(one->query);
+    assert_null(one->bound.query);
     query_of(two);
 }
 
@@ -228,7 +227,7 @@ static void a_namespace_without_triggers_is_not_followed(void **state)
     assert_int_equal(triggers_count(triggers), 0);
     assert_string_equal(followed.bytes, "+shop -shop");
     set_secret("shop", OWN_YAML); /* what comes late is dropped */
-    assert_true(FIND(OWN)->awaits_secret);
+    assert_int_equal(FIND(OWN)->phase, PHASE_PENDING);
 }
 
 static void the_file_may_take_a_name_over(void **state)
@@ -239,10 +238,10 @@ static void the_file_may_take_a_name_over(void **state)
     query_of(trigger);
     set_connections("connections:\n  own: {scaler: fake, source: elsewhere}\n");
     assert_null(trigger->secret);
-    assert_false(trigger->holds_inline);
+    assert_false(trigger->bound.holds_inline);
     assert_string_equal(followed.bytes, "+shop -shop");
     set_connections("connections: {}\n");
-    assert_true(trigger->awaits_secret);
+    assert_int_equal(trigger->phase, PHASE_PENDING);
 }
 
 static void more_namespaces_than_allowed_are_refused(void **state)
@@ -260,7 +259,7 @@ static void more_namespaces_than_allowed_are_refused(void **state)
     for (int i = 0; i <= NAMESPACE_SECRETS_MAX; i++) {
         snprintf(name, sizeof(name), "n%d", i);
         trigger = find_in(name, 0, (const char *const[]){OWN, NULL});
-        assert_int_equal(trigger->awaits_secret, i < NAMESPACE_SECRETS_MAX);
+        assert_int_equal(trigger->phase == PHASE_PENDING, i < NAMESPACE_SECRETS_MAX);
     }
     assert_mistake(trigger, ERROR_LIMIT, "the Secrets of 1024 namespaces are in use");
 }
@@ -294,7 +293,7 @@ static void the_connections_count_for_the_memory_of_their_namespace(void **state
     restart_with_max_bytes(256 << 10);
     struct trigger *trigger = FIND(OWN);
     set_large_secret("shop", 200);
-    assert_false(trigger->awaits_secret);
+    assert_int_not_equal(trigger->phase, PHASE_PENDING);
     assert_mistake(trigger, ERROR_LIMIT,
                    "Secret shop/backlog-connections cannot be used: its connections take");
     assert_mistake(trigger, ERROR_LIMIT,

@@ -105,14 +105,14 @@ static void a_trigger_waits_and_then_uses_them(void **state)
 {
     (void)state;
     struct trigger *trigger = FIND(KEYLESS);
-    assert_true(trigger->awaits_secret);
+    assert_int_equal(trigger->phase, PHASE_PENDING);
     assert_mistake(trigger, ERROR_UNAVAILABLE, "the object shop/worker has not been read yet");
     assert_string_equal(hooks.bytes, "+shop/worker");
     VERIFY(trigger, "source", "here", "password", "pw");
-    assert_false(trigger->awaits_secret);
+    assert_int_not_equal(trigger->phase, PHASE_PENDING);
     query_of(trigger);
     wait_until_measured(trigger);
-    const struct option_values *values = trigger->values[OPTION_CONNECTION];
+    const struct option_values *values = trigger->parsed.values[OPTION_CONNECTION];
     assert_string_equal(option_text(values, "source"), "here");
     assert_false(option_shows(values, 0)); /* as a variable */
 }
@@ -133,7 +133,7 @@ static void a_named_connection_needs_none(void **state)
     query_of(trigger);
     assert_string_equal(hooks.bytes, "?shop/worker");
     refuse(trigger, ERROR_DENIED);
-    assert_false(error_is_set(&trigger->mistakes));
+    assert_false(error_is_set(&trigger->parsed.mistakes));
 }
 
 static void what_is_held_is_as_old_as_the_window_of_the_hpa(void **state)
@@ -141,21 +141,21 @@ static void what_is_held_is_as_old_as_the_window_of_the_hpa(void **state)
     (void)state;
     struct trigger *trigger = FIND(ORDERS);
     struct query *query = query_of(trigger);
-    assert_int_equal(trigger->rules.hold_window_ms, PEAK_VALUE_WINDOW_MS);
+    assert_int_equal(trigger->parsed.rules.hold_window_ms, PEAK_VALUE_WINDOW_MS);
     know_hpa(trigger, (struct credentials_hpa){60000, -1, 0});
-    assert_int_equal(trigger->rules.hold_window_ms, 60000);
+    assert_int_equal(trigger->parsed.rules.hold_window_ms, 60000);
     know_hpa(trigger, (struct credentials_hpa){60000, 8, 1});
-    assert_int_equal(trigger->credentials->hpa.replicas, 8);
+    assert_int_equal(trigger->known.credentials->hpa.replicas, 8);
     know_hpa(trigger, (struct credentials_hpa){-1, 8, 2});
-    assert_int_equal(trigger->rules.hold_window_ms, PEAK_VALUE_WINDOW_MS);
-    assert_ptr_equal(trigger->query, query);
+    assert_int_equal(trigger->parsed.rules.hold_window_ms, PEAK_VALUE_WINDOW_MS);
+    assert_ptr_equal(trigger->bound.query, query);
 }
 
 static void without_an_authentication_the_metadata_counts(void **state)
 {
     (void)state;
     struct trigger *trigger = FIND(GOOD);
-    assert_true(trigger->awaits_secret);
+    assert_int_equal(trigger->phase, PHASE_PENDING);
     VERIFY(trigger);
     query_of(trigger);
 }
@@ -166,12 +166,12 @@ static void a_refused_call_is_not_measured(void **state)
     struct trigger *trigger = FIND(GOOD);
     refuse(trigger, ERROR_DENIED);
     assert_mistake(trigger, ERROR_DENIED, "refused here");
-    assert_null(trigger->query);
+    assert_null(trigger->bound.query);
     VERIFY(trigger);
     struct query *query = query_of(trigger);
     assert_non_null(query);
     refuse(trigger, ERROR_DENIED);
-    assert_null(trigger->query);
+    assert_null(trigger->bound.query);
 }
 
 static void a_key_is_given_once(void **state)
@@ -180,7 +180,7 @@ static void a_key_is_given_once(void **state)
     struct trigger *trigger = FIND(GOOD);
     VERIFY(trigger, "source", "there");
     assert_mistake(trigger, ERROR_INVALID, "source is given in the trigger and in Trigger");
-    assert_null(trigger->query);
+    assert_null(trigger->bound.query);
 }
 
 static void an_address_of_a_variable_is_refused_beside_them(void **state)
@@ -189,7 +189,7 @@ static void an_address_of_a_variable_is_refused_beside_them(void **state)
     struct trigger *trigger = FIND("scaler", "fake", "sourceFromEnv", "evil", "queueName", "7");
     VERIFY(trigger, "password", "pw");
     assert_mistake(trigger, ERROR_DENIED, "sourceFromEnv cannot be used together with");
-    assert_null(trigger->query);
+    assert_null(trigger->bound.query);
     VERIFY(trigger); /* none are used: nothing can be sent anywhere */
     query_of(trigger);
 }
@@ -266,7 +266,7 @@ static void another_password_keeps_the_reading(void **state)
     struct query *query = query_of(trigger);
     wait_until_measured(trigger);
     VERIFY(trigger, "source", "here", "password", "two");
-    assert_ptr_not_equal(trigger->query, query);
+    assert_ptr_not_equal(trigger->bound.query, query);
     assert_true(is_measured(trigger));
 }
 
@@ -322,7 +322,7 @@ static size_t doubts_after(struct trigger *trigger, int64_t ms)
 {
     _cleanup_(error_done) struct error error = {0};
     struct query *query;
-    trigger->doubted_ms -= ms;
+    trigger->known.doubted_ms -= ms;
     assert_false(triggers_acquire_query(triggers, trigger, &query, &error));
     return doubts;
 }

@@ -15,7 +15,7 @@ static void readings_survive_a_change_of_credentials(void **state)
     wait_until_measured(trigger);
     set_connections("connections:\n"
                     "  orders: {scaler: fake, source: \"amqp://orders\", password: new}\n");
-    assert_ptr_not_equal(trigger->query, before);
+    assert_ptr_not_equal(trigger->bound.query, before);
     assert_true(is_measured(trigger));
     assert_ptr_equal(FIND(ORDERS), trigger);
 }
@@ -52,7 +52,7 @@ static void a_policy_goes_on_with_another_query(void **state)
     fake_set_queue("jobs", 5);
     set_connections("connections:\n"
                     "  orders: {scaler: fake, source: \"amqp://orders\", password: new}\n");
-    assert_ptr_not_equal(trigger->query, before);
+    assert_ptr_not_equal(trigger->bound.query, before);
     assert_true(replicas_of(trigger) == 5);
     measure_again(trigger);
     assert_true(replicas_of(trigger) == 5);
@@ -83,7 +83,7 @@ static void no_step_sees_a_trigger_that_is_parsed_again(void **state)
         set_connections(i % 2 == 0 ? "connections:\n"
                                      "  orders: {scaler: fake, source: \"amqp://orders\"}\n"
                                    : connections_yaml);
-        assert_ptr_equal(trigger->query, query);
+        assert_ptr_equal(trigger->bound.query, query);
     }
     assert_true(replicas_of(trigger) == 5);
 }
@@ -96,9 +96,9 @@ static void unchanged_connections_are_left_alone(void **state)
     struct query *query = query_of(trigger);
     struct query *unnamed_query = query_of(unnamed);
     set_connections(connections_yaml);
-    assert_ptr_equal(trigger->query, query);
+    assert_ptr_equal(trigger->bound.query, query);
     set_connections("connections: {}\n");
-    assert_ptr_equal(unnamed->query, unnamed_query);
+    assert_ptr_equal(unnamed->bound.query, unnamed_query);
 }
 
 /* What differs is who may use it, and neither the address nor a credential. */
@@ -109,7 +109,7 @@ static void the_query_goes_on_where_it_is_the_same(void **state)
     struct query *query = query_of(trigger);
     set_connections("connections:\n"
                     "  orders: {scaler: fake, source: \"amqp://orders\", namespaces: [shop]}\n");
-    assert_ptr_equal(trigger->query, query);
+    assert_ptr_equal(trigger->bound.query, query);
     assert_ptr_equal(query_of(trigger), query);
 }
 
@@ -150,22 +150,22 @@ static void a_connection_that_comes_goes_or_is_forbidden_is_noticed(void **state
     _cleanup_(error_done) struct error error = {0};
     struct query *query = NULL;
     struct trigger *trigger = FIND("scaler", "fake", "connectionName", "new", "queueName", "7");
-    assert_true(trigger->lacks_connection);
+    assert_int_equal(trigger->phase, PHASE_UNCONNECTED);
     assert_mistake(trigger, ERROR_INVALID, "connectionName \"new\" is not in the connections file");
     set_connections("connections:\n  new: {scaler: fake, source: a, namespaces: [other]}\n");
     assert_mistake(trigger, ERROR_DENIED, "cannot be used in namespace \"shop\"");
-    assert_true(trigger->lacks_connection);
+    assert_int_equal(trigger->phase, PHASE_UNCONNECTED);
     set_connections("connections:\n  new: {scaler: fake, source: a}\n");
-    assert_false(error_is_set(&trigger->mistakes));
-    assert_false(trigger->lacks_connection);
+    assert_false(error_is_set(&trigger->parsed.mistakes));
+    assert_int_equal(trigger->phase, PHASE_READY);
     query_of(trigger);
     set_connections("connections: {}\n");
-    assert_null(trigger->query);
+    assert_null(trigger->bound.query);
     assert_false(triggers_acquire_query(triggers, trigger, &query, &error));
-    assert_true(trigger->lacks_connection);
+    assert_int_equal(trigger->phase, PHASE_UNCONNECTED);
 
-    assert_false(
-        FIND("scaler", "fake", "connectionName", "new", "queueNam", "7")->lacks_connection);
+    assert_int_equal(FIND("scaler", "fake", "connectionName", "new", "queueNam", "7")->phase,
+                     PHASE_INVALID);
 }
 
 static void a_call_does_not_wait_for_the_renewal_of_other_triggers(void **state)
@@ -176,13 +176,13 @@ static void a_call_does_not_wait_for_the_renewal_of_other_triggers(void **state)
     struct query *before = query_of(first);
     query_of(second);
     triggers_set_connections(triggers, parse_connections("connections: {}\n"));
-    assert_non_null(second->query);
+    assert_non_null(second->bound.query);
     assert_ptr_equal(FIND(ORDERS, "queueLength", "2"), second);
-    assert_true(second->lacks_connection);
-    assert_null(second->query);
-    assert_ptr_equal(first->query, before);
+    assert_int_equal(second->phase, PHASE_UNCONNECTED);
+    assert_null(second->bound.query);
+    assert_ptr_equal(first->bound.query, before);
     assert_true(triggers_renew(triggers, 1)); /* so many at a time */
-    assert_null(first->query);
+    assert_null(first->bound.query);
     assert_false(triggers_renew(triggers, 1));
 }
 
@@ -199,8 +199,8 @@ static void watchers_move_to_the_other_query(void **state)
     struct watcher *ready = engine_next_ready(engine);
     assert_ptr_equal(ready, &watcher);
     set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
-    assert_non_null(trigger->query); /* for it alone: nobody else asks */
-    assert_ptr_equal(watcher.query, trigger->query);
+    assert_non_null(trigger->bound.query); /* for it alone: nobody else asks */
+    assert_ptr_equal(watcher.query, trigger->bound.query);
     trigger_unwatch(trigger, &watcher);
     while (engine_next_ready(engine) != NULL)
         fail_msg("it watches no more");
@@ -217,7 +217,7 @@ static void callers_of_a_lost_query_get_the_reason(void **state)
                    &answer);
     assert_int_equal(answer.kind, ANSWER_REFUSED);
     assert_int_equal(answer.error.code, ERROR_INVALID);
-    assert_string_equal(error_text(&answer.error), error_text(&trigger->mistakes));
+    assert_string_equal(error_text(&answer.error), error_text(&trigger->parsed.mistakes));
 }
 
 static void a_trigger_of_an_unknown_scaler_stays_as_it_is(void **state)
@@ -226,7 +226,7 @@ static void a_trigger_of_an_unknown_scaler_stays_as_it_is(void **state)
     struct trigger *trigger = FIND("scaler", "fak", "connectionName", "new", "queueName", "7");
     set_connections("connections:\n  new: {scaler: fake, source: a}\n");
     assert_mistake(trigger, ERROR_INVALID, "scaler \"fak\" is unknown");
-    assert_null(trigger->query);
+    assert_null(trigger->bound.query);
 }
 
 static void a_renewal_is_no_call(void **state)

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "scale/fixture.h"
 #include "scale/objects.h"
+#include "scale/trigger_answers.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -36,8 +37,8 @@ static void the_metric_is_named_and_found_as_keda_does(void **state)
     (void)state;
     struct trigger *trigger =
         FIND("scaler", "fake", "source", "a", "queueName", "a/b.c:d%e(F)", "queueLength", "2.5");
-    assert_string_equal(trigger->metric_name, "fake-a-b-c-d-e-F-");
-    assert_true(trigger->target == 2.5);
+    assert_string_equal(trigger->parsed.metric_name, "fake-a-b-c-d-e-F-");
+    assert_true(trigger->parsed.target == 2.5);
     assert_true(trigger_has_metric(trigger, "fake-a-b-c-d-e-F-"));
     assert_true(trigger_has_metric(trigger, "s0-fake-a-b-c-d-e-F-"));
     assert_true(trigger_has_metric(trigger, "S12-FAKE-a-b-c-d-e-f-"));
@@ -52,15 +53,15 @@ static void an_absent_scaler_is_an_error_with_what_to_do(void **state)
     struct trigger *trigger = FIND("scaler", "fake-cluster");
     assert_mistake(trigger, ERROR_INVALID,
                    "scaler \"fake-cluster\" was left out: there are: fake, isolated");
-    assert_string_equal(trigger->metric_name, "backlog-invalid");
+    assert_string_equal(trigger->parsed.metric_name, "backlog-invalid");
 }
 
 static void an_unknown_scaler_still_has_a_metric(void **state)
 {
     (void)state;
     struct trigger *trigger = FIND("scaler", "fakir");
-    assert_string_equal(trigger->metric_name, "backlog-invalid");
-    assert_true(trigger->target == 1);
+    assert_string_equal(trigger->parsed.metric_name, "backlog-invalid");
+    assert_true(trigger->parsed.target == 1);
     assert_mistake(trigger, ERROR_INVALID,
                    "scaler \"fakir\" is unknown: there are: fake, isolated");
 }
@@ -69,8 +70,8 @@ static void wrong_metadata_still_has_a_metric_with_the_default_target(void **sta
 {
     (void)state;
     struct trigger *trigger = FIND("scaler", "fake", "queueLength", "0", "queueNam", "q");
-    assert_string_equal(trigger->metric_name, "fake-");
-    assert_true(trigger->target == 5);
+    assert_string_equal(trigger->parsed.metric_name, "fake-");
+    assert_true(trigger->parsed.target == 5);
     assert_mistake(trigger, ERROR_INVALID, "source is missing");
     assert_mistake(trigger, ERROR_INVALID, "queueLength \"0\" must be");
     assert_mistake(trigger, ERROR_INVALID, "did you mean \"queueName\"?");
@@ -82,19 +83,19 @@ static void kedas_own_keys_are_allowed(void **state)
     struct trigger *trigger =
         FIND(GOOD, "scalerAddress", "backlog:9090", "enableTLS", "true", "unsafeSsl", "false",
              "caCert", "x", "tlsClientCert", "x", "tlsClientKey", "x", "metricName", "old");
-    assert_false(error_is_set(&trigger->mistakes));
+    assert_false(error_is_set(&trigger->parsed.mistakes));
 }
 
 static void a_trigger_has_its_own_interval_and_hold(void **state)
 {
     (void)state;
     struct trigger *standard = FIND(GOOD, "interval", " ");
-    assert_int_equal(standard->rules.interval_ms, 5000);
-    assert_int_equal(standard->rules.hold_ms, 60000);
+    assert_int_equal(standard->parsed.rules.interval_ms, 5000);
+    assert_int_equal(standard->parsed.rules.hold_ms, 60000);
     struct trigger *own = FIND(GOOD, "interval", "1m30s", "hold", "0s");
-    assert_string_equal(error_text(&own->mistakes), "");
-    assert_int_equal(own->rules.interval_ms, 90000);
-    assert_int_equal(own->rules.hold_ms, 0);
+    assert_string_equal(error_text(&own->parsed.mistakes), "");
+    assert_int_equal(own->parsed.rules.interval_ms, 90000);
+    assert_int_equal(own->parsed.rules.hold_ms, 0);
 
     struct trigger *wrong = FIND(GOOD, "interval", "30ms", "hold", "60", "holt", "1s");
     assert_mistake(wrong, ERROR_INVALID, "interval \"30ms\" must be a duration");
@@ -107,17 +108,17 @@ static void a_named_connection_brings_its_keys(void **state)
 {
     (void)state;
     struct trigger *trigger = FIND("scaler", "fake", "connectionName", "orders", "queueName", "7");
-    assert_string_equal(error_text(&trigger->mistakes), "");
+    assert_string_equal(error_text(&trigger->parsed.mistakes), "");
     struct trigger *same = FIND("scaler", "fake", "connectionName", "orders", "queueName", "7",
                                 "source", " amqp://orders ");
-    assert_string_equal(error_text(&same->mistakes), "");
+    assert_string_equal(error_text(&same->parsed.mistakes), "");
     struct trigger *blank =
         FIND("scaler", "fake", "connectionName", "orders", "queueName", "7", "source", " ");
-    assert_string_equal(error_text(&blank->mistakes), "");
-    assert_string_equal(trigger->values[OPTION_CONNECTION]->identity,
-                        blank->values[OPTION_CONNECTION]->identity);
-    assert_string_equal(trigger->values[OPTION_CONNECTION]->identity,
-                        same->values[OPTION_CONNECTION]->identity);
+    assert_string_equal(error_text(&blank->parsed.mistakes), "");
+    assert_string_equal(trigger->parsed.values[OPTION_CONNECTION]->identity,
+                        blank->parsed.values[OPTION_CONNECTION]->identity);
+    assert_string_equal(trigger->parsed.values[OPTION_CONNECTION]->identity,
+                        same->parsed.values[OPTION_CONNECTION]->identity);
 }
 
 static void a_key_that_differs_from_the_named_connections_is_refused(void **state)
@@ -139,9 +140,9 @@ static void a_secret_beside_a_named_connection_is_refused_whatever_it_is(void **
     struct trigger *right = FIND(ORDERS, "password", "s3cret");
     struct trigger *wrong = FIND(ORDERS, "password", "wrong");
     assert_mistake(right, ERROR_INVALID, "password may hold a secret, and is not compared");
-    assert_string_equal(error_text(&right->mistakes), error_text(&wrong->mistakes));
+    assert_string_equal(error_text(&right->parsed.mistakes), error_text(&wrong->parsed.mistakes));
     assert_mistake(FIND(ORDERS, "passwordFromEnv", "x"), ERROR_INVALID, "passwordFromEnv may hold");
-    assert_false(error_is_set(&FIND(ORDERS, "password", " ")->mistakes));
+    assert_false(error_is_set(&FIND(ORDERS, "password", " ")->parsed.mistakes));
 }
 
 static void inline_connections_can_be_denied(void **state)
@@ -153,11 +154,11 @@ static void inline_connections_can_be_denied(void **state)
                    "only connections of the connections file may be used "
                    "(--deny-inline-connections): name one in connectionName, "
                    "in place of password, source");
-    assert_false(denied->lacks_connection);
-    assert_true(denied->target == 2);
+    assert_int_equal(denied->phase, PHASE_INVALID);
+    assert_true(denied->parsed.target == 2);
     assert_mistake(FIND("scaler", "fake", "queueName", "7"), ERROR_DENIED,
                    "name one in connectionName");
-    assert_false(error_is_set(&FIND(ORDERS)->mistakes));
+    assert_false(error_is_set(&FIND(ORDERS)->parsed.mistakes));
 }
 
 static void
@@ -180,7 +181,7 @@ static void a_named_connection_is_for_its_namespaces(void **state)
     (void)state;
     const char *const pairs[] = {"scaler", "fake", "connectionName", "orders", "queueName",
                                  "7",      NULL};
-    assert_false(error_is_set(&find_in("billing-eu", 0, pairs)->mistakes));
+    assert_false(error_is_set(&find_in("billing-eu", 0, pairs)->parsed.mistakes));
     assert_mistake(find_in("kitchen", 0, pairs), ERROR_DENIED,
                    "connection \"orders\" cannot be used in namespace \"kitchen\"");
 }
@@ -193,7 +194,7 @@ static void an_unusable_connection_does_not_hide_the_other_mistakes(void **state
     assert_mistake(trigger, ERROR_INVALID,
                    "connectionName \"ordres\" is not in the connections file");
     assert_mistake(trigger, ERROR_INVALID, "queueLength \"x\" must be");
-    assert_null(strstr(error_text(&trigger->mistakes), "source is missing"));
+    assert_null(strstr(error_text(&trigger->parsed.mistakes), "source is missing"));
     assert_mistake(FIND("scaler", "fake", "connectionName", "other", "queueName", "7"),
                    ERROR_INVALID, "connection \"other\" is one of scaler isolated, not of fake");
 }
@@ -373,7 +374,7 @@ static void mistakes_of_a_trigger_are_bounded(void **state)
     }
     struct trigger_ref ref = {"worker", "shop", entries, TRIGGERS_MAX_KEYS};
     assert_true(triggers_find(triggers, &ref, 0, &trigger, &error));
-    assert_in_range(strlen(error_text(&trigger->mistakes)), 1000, TRIGGERS_MAX_MISTAKES);
+    assert_in_range(strlen(error_text(&trigger->parsed.mistakes)), 1000, TRIGGER_MAX_MISTAKES);
 }
 
 static void triggers_of_one_connection_hold_its_values_once(void **state)
@@ -384,8 +385,10 @@ static void triggers_of_one_connection_hold_its_values_once(void **state)
     const struct trigger *one = find_in("shop", 0, first);
     const struct trigger *other = find_in("shop", 0, second);
     const struct trigger *foreign = find_in("billing-eu", 0, first);
-    assert_ptr_equal(one->values[OPTION_CONNECTION], other->values[OPTION_CONNECTION]);
-    assert_ptr_not_equal(one->values[OPTION_CONNECTION], foreign->values[OPTION_CONNECTION]);
+    assert_ptr_equal(one->parsed.values[OPTION_CONNECTION],
+                     other->parsed.values[OPTION_CONNECTION]);
+    assert_ptr_not_equal(one->parsed.values[OPTION_CONNECTION],
+                         foreign->parsed.values[OPTION_CONNECTION]);
 }
 
 /* Each call would otherwise pass all of them, while all other calls wait. */
@@ -474,7 +477,7 @@ static void observers_change_nothing(void **state)
     measure_again(trigger);
     const struct policy_state before = trigger->policy->answered.state;
     const struct policy_state shadow = trigger->policy->shadow.state;
-    const struct peak_value *peak = trigger->peak;
+    const struct peak_value *peak = trigger->answers.peak;
     for (int i = 0; i < 50; i++) {
         struct answer_call call = {.arrived_ms = clock_now_ms(), .out_of_time = true};
         assert_true(replicas_now(trigger) == 5);
@@ -484,7 +487,7 @@ static void observers_change_nothing(void **state)
     }
     assert_memory_equal(&trigger->policy->answered.state, &before, sizeof(before));
     assert_memory_equal(&trigger->policy->shadow.state, &shadow, sizeof(shadow));
-    assert_ptr_equal(trigger->peak, peak);
+    assert_ptr_equal(trigger->answers.peak, peak);
 }
 
 /* The other trigger had no use for samples, and its reading is known. */
@@ -506,10 +509,10 @@ static void a_round_repeats_what_get_metrics_was_answered_for_a_while(void **sta
     (void)state;
     struct trigger *trigger = FIND(GOOD);
     const struct answer answer = {.kind = ANSWER_VALUE, .value = 3, .active = true};
-    assert_null(trigger_round(trigger, 1000));
-    trigger_begin_round(trigger, &answer, 1000);
-    assert_true(trigger_round(trigger, 1000 + TRIGGER_ROUND_MS)->value == 3);
-    assert_null(trigger_round(trigger, 1001 + TRIGGER_ROUND_MS));
+    assert_null(trigger_answers_round(trigger, 1000));
+    trigger_answers_begin_round(trigger, &answer, 1000);
+    assert_true(trigger_answers_round(trigger, 1000 + TRIGGER_ROUND_MS)->value == 3);
+    assert_null(trigger_answers_round(trigger, 1001 + TRIGGER_ROUND_MS));
 }
 
 static void in_an_outage_the_status_of_consumers_is_unknown(void **state)
@@ -520,14 +523,14 @@ static void in_an_outage_the_status_of_consumers_is_unknown(void **state)
     struct answer answer = {.kind = ANSWER_VALUE, .value = 3, .active = true};
     trigger->policy->answered.state.status = FLOW_STALL;
     assert_int_equal(stats->statuses[FLOW_UNKNOWN], 1); /* no answer yet */
-    trigger_record_answer(trigger, "GetMetrics", &answer, 1000);
+    trigger_answers_record(trigger, "GetMetrics", &answer, 1000);
     assert_int_equal(stats->statuses[FLOW_STALL], 1);
     answer.held = true;
-    trigger_record_answer(trigger, "GetMetrics", &answer, 2000);
+    trigger_answers_record(trigger, "GetMetrics", &answer, 2000);
     assert_int_equal(stats->statuses[FLOW_STALL], 0);
     assert_int_equal(stats->statuses[FLOW_UNKNOWN], 1);
     answer = (struct answer){.kind = ANSWER_REFUSED};
-    trigger_record_answer(trigger, "GetMetrics", &answer, 3000);
+    trigger_answers_record(trigger, "GetMetrics", &answer, 3000);
     assert_int_equal(stats->statuses[FLOW_UNKNOWN], 1);
 }
 
@@ -544,14 +547,14 @@ static void the_sums_of_policies_follow_answers_and_drops(void **state)
     nine->policy->shadow.result.replicas = 7;
     nine->policy->answered.state.status = FLOW_OK;
     assert_int_equal(stats->replicas, 0); /* they have answered nothing yet */
-    trigger_record_answer(five, "GetMetrics", &answer, 1000);
-    trigger_record_answer(nine, "GetMetrics", &answer, 1000);
-    trigger_record_answer(nine, "IsActive", &answer, 1000);
+    trigger_answers_record(five, "GetMetrics", &answer, 1000);
+    trigger_answers_record(nine, "GetMetrics", &answer, 1000);
+    trigger_answers_record(nine, "IsActive", &answer, 1000);
     assert_int_equal(stats->replicas, 14);
     assert_int_equal(stats->shadow_replicas, 7);
     assert_int_equal(stats->statuses[FLOW_OK], 1);
     five->policy->answered.result.replicas = 2;
-    trigger_record_answer(five, "GetMetrics", &answer, 2000);
+    trigger_answers_record(five, "GetMetrics", &answer, 2000);
     assert_int_equal(stats->replicas, 11);
     triggers_expire(triggers, 5000);
     assert_int_equal(triggers_count(triggers), 0);

@@ -29,7 +29,7 @@ void user_init(struct user *user, int index)
     user->rules = (struct answer_rules){.interval_ms = STANDARD_INTERVAL_MS,
                                         .hold_ms = chance(50) ? 60000 : 3600000,
                                         .hold_window_ms = windows_ms[random_number(4)]};
-    user->trigger.rules = user->rules;
+    user->trigger.parsed.rules = user->rules;
     if (!chance(70)) {
         user->rules.interval_is_set = true;
         user->rules.interval_ms = intervals_ms[random_number(ARRAY_LENGTH(intervals_ms))];
@@ -118,7 +118,7 @@ static void exchange(struct user *user, bool inherits, struct source *source, in
     user->source = source;
     user->item = item;
     if (!inherits) {
-        trigger_forget_values(&user->trigger);
+        trigger_answers_forget(&user->trigger);
         user->answered_count = 0;
         user->failed_ms = user->failing_since_ms = user->answered_ms = 0;
         policy_forget(user);
@@ -221,7 +221,7 @@ static void decide(const struct user *user, const struct answer_call *how,
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
     query_snapshot(user->query, &snapshot);
     struct evaluated evaluated = {
-        .peak = user->trigger.peak,
+        .peak = user->trigger.answers.peak,
         .good = snapshot.is_measured,
         .evaluation = {.value = snapshot.reading.value,
                        .active = snapshot.is_measured && token_is_active(snapshot.reading.value)}};
@@ -255,7 +255,7 @@ static void wait_for_news(struct call *call, const struct answer *answer)
 
 static void end_round(struct user *user, const struct answer *answer)
 {
-    trigger_begin_round(&user->trigger, answer, now_ms());
+    trigger_answers_begin_round(&user->trigger, answer, now_ms());
     user->has_round = true;
     user->round = (struct round_answer){.is_value = answer->kind == ANSWER_VALUE,
                                         .is_active = answer->active,
@@ -314,7 +314,7 @@ static void begin_call(struct user *user, bool is_round)
     if (user->query == NULL)
         hold(user, NULL, NULL, NULL);
     renew(user);
-    const struct answer *round = is_round ? NULL : trigger_round(&user->trigger, now_ms());
+    const struct answer *round = is_round ? NULL : trigger_answers_round(&user->trigger, now_ms());
     if (round != NULL) {
         check_round(user, round);
         return;

@@ -138,10 +138,10 @@ static void observe(const struct user *user)
     if (user->policy != NULL)
         trigger_policy_copy(user->policy, &view);
     struct evaluated evaluated = view.evaluated;
-    evaluated.peak = user->trigger.peak;
+    evaluated.peak = user->trigger.answers.peak;
     answer_decide(&snapshot, &evaluated, &user->rules, &(struct answer_call){.is_stream = true},
                   now_ms(), &answer);
-    trigger_round(&user->trigger, now_ms());
+    trigger_answers_round(&user->trigger, now_ms());
 }
 
 void observers_run(void)

@@ -309,8 +309,7 @@ static void end(void)
     }
     calls_free();
     for (int i = 0; i < world.users_count; i++) {
-        answer_done(&world.users[i].trigger.round.answer);
-        trigger_forget_values(&world.users[i].trigger);
+        trigger_answers_done(&world.users[i].trigger);
         trigger_policy_free(world.users[i].policy);
         free(world.users[i].answered);
     }

@@ -18,6 +18,7 @@
 
 #include "measure/connection/connection.h"
 #include "measure/connection/query.h"
+#include "scale/trigger_answers.h"
 #include "scale/triggers.h"
 
 #include <stdio.h>

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/recent_log.h"
 #include "scale/fixture.h"
+#include "scale/trigger_answers.h"
 #include "web/explain.h"
 #include "web/history_page.h"
 #include "web/json.h"
@@ -169,7 +170,8 @@ static double metric_of(const char *name, const struct trigger *trigger)
     assert_true(trigger_metrics_write(&metrics, &page));
     _cleanup_(memory_free) char *begin =
         text_format("\n%s{namespace=\"shop\",name=\"worker\",scaler=\"%s\",metric=\"%s\"} ", name,
-                    trigger->scaler == NULL ? "" : trigger->scaler->name, trigger->metric_name);
+                    trigger->parsed.scaler == NULL ? "" : trigger->parsed.scaler->name,
+                    trigger->parsed.metric_name);
     const char *line = strstr(page.bytes, begin);
     return line == NULL ? (double)NAN : strtod(line + strlen(begin), NULL);
 }
@@ -219,19 +221,20 @@ static void assert_views(struct trigger *trigger, const struct view *expected)
     assert_view(&keda, expected, "KEDA's call");
     assert_view(&explained, expected, "explain");
     assert_view(&row, expected, "the dashboard's row");
-    if (trigger->query != NULL && !text_equal(expected->state, "waiting")) {
+    if (trigger->bound.query != NULL && !text_equal(expected->state, "waiting")) {
         const struct view past = view_of_history(trigger);
         assert_view(&past, expected, "the history");
     }
     struct answer answer = {0};
     trigger_answer(trigger, &(struct answer_call){.is_stream = true}, clock_now_ms(), &answer);
-    trigger_record_answer(trigger, "GetMetrics", &answer, clock_now_ms());
+    trigger_answers_record(trigger, "GetMetrics", &answer, clock_now_ms());
     answer_done(&answer);
     if (expected->is_superseded) /* the page has the newest trigger's instead */
         return;
     assert_same(metric_of("backlog_trigger_value", trigger), expected->value, "metrics: value");
     assert_same(metric_of("backlog_trigger_active", trigger), expected->active, "metrics: active");
-    assert_same(metric_of("backlog_trigger_target", trigger), trigger->target, "metrics: target");
+    assert_same(metric_of("backlog_trigger_target", trigger), trigger->parsed.target,
+                "metrics: target");
 }
 
 /* Each call is now: what came before it is of the past. */
@@ -251,14 +254,14 @@ static struct view unknown_because(const char *state)
 static bool has_failed(const struct trigger *trigger)
 {
     _cleanup_(snapshot_done) struct snapshot now;
-    query_snapshot(trigger->query, &now);
+    query_snapshot(trigger->bound.query, &now);
     return now.last_attempt == ATTEMPT_FAILED;
 }
 
 static void wait_until_failed(const struct trigger *trigger)
 {
     for (int i = 0; i < 5000 && !has_failed(trigger); i++) {
-        query_demand(trigger->query, clock_now_ms());
+        query_demand(trigger->bound.query, clock_now_ms());
         usleep(2000);
     }
     assert_true(has_failed(trigger));

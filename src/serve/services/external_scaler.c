@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "scale/trigger_answers.h"
 #include "serve/services/reply.h"
 #include "serve/services/scaler_call.h"
 #include "serve/services/scaler_stream.h"
@@ -26,8 +27,8 @@ static void wait_for_reading(struct scaler_call *call, const struct answer *answ
 {
     struct scaler_calls *calls = scaler_call_shared(call);
     scaler_call_watch(call);
-    if (call->trigger->query != NULL)
-        query_demand(call->trigger->query, answer->needed_from_ms);
+    if (call->trigger->bound.query != NULL)
+        query_demand(call->trigger->bound.query, answer->needed_from_ms);
     if (call->list != NULL)
         return;
     int64_t patience_ms = MIN(ANSWER_PATIENCE_MS, calls->call_timeout_ms);
@@ -49,7 +50,7 @@ static bool answer_or_wait(struct scaler_call *call, int64_t now_ms, bool out_of
     if (ret_answer->kind == ANSWER_WAIT)
         return false;
     if (ret_answer->is_unanswered) /* it may not have waited: the source is stuck */
-        query_demand(call->trigger->query, ret_answer->needed_from_ms);
+        query_demand(call->trigger->bound.query, ret_answer->needed_from_ms);
     answer_stats_add(&scaler_call_shared(call)->stats, ret_answer);
     scaler_call_record_answer(call, ret_answer, now_ms);
     return true;
@@ -73,7 +74,7 @@ static void handle_is_active(struct rpc *rpc, const ProtobufCMessage *request, i
     call->arrived_ms = now_ms;
     if (!scaler_call_prepare(call, (const Externalscaler__ScaledObjectRef *)request, now_ms))
         return;
-    const struct answer *round = trigger_round(call->trigger, now_ms);
+    const struct answer *round = trigger_answers_round(call->trigger, now_ms);
     if (round == NULL) {
         update_is_active(call, now_ms, false);
         return;
@@ -90,9 +91,9 @@ static void update_get_metrics(struct scaler_call *call, int64_t now_ms, bool ou
     _cleanup_(answer_done) struct answer answer = {0};
     if (!answer_or_wait(call, now_ms, out_of_time, &answer))
         return;
-    trigger_begin_round(call->trigger, &answer, now_ms);
+    trigger_answers_begin_round(call->trigger, &answer, now_ms);
     if (answer.kind == ANSWER_VALUE)
-        reply_metrics(call->rpc.call, call->trigger->metric_name, answer.value);
+        reply_metrics(call->rpc.call, call->trigger->parsed.metric_name, answer.value);
     rpc_finish_with(&call->rpc, &answer.error);
 }
 
@@ -112,7 +113,7 @@ static void handle_get_metrics(struct rpc *rpc, const ProtobufCMessage *message,
     _cleanup_(error_done) struct error error = {0};
     error_invalid(&error, "metricName \"%.*s\" is not this trigger's: its metric is \"%s\"",
                   (int)text_cut(request->metricname, 64), request->metricname,
-                  call->trigger->metric_name);
+                  call->trigger->parsed.metric_name);
     scaler_call_refuse(call, &error, now_ms);
 }
 

@@ -1,6 +1,7 @@
 #include "serve/services/scaler_call.h"
 
 #include "base/memory.h"
+#include "scale/trigger_answers.h"
 #include "scale/trigger_state.h"
 #include "serve/services/reply.h"
 
@@ -47,7 +48,8 @@ bool scaler_call_reply_spec(struct scaler_call *call,
                             struct error *error)
 {
     if (scaler_call_find_trigger(call, message, now_ms, error))
-        reply_specs(call->rpc.call, call->trigger->metric_name, call->trigger->target);
+        reply_specs(call->rpc.call, call->trigger->parsed.metric_name,
+                    call->trigger->parsed.target);
     else if (error->code == ERROR_LIMIT)
         reply_specs(call->rpc.call, TRIGGER_INVALID_METRIC, 1);
     else
@@ -59,7 +61,7 @@ bool scaler_call_reply_spec(struct scaler_call *call,
 void scaler_call_record_answer(struct scaler_call *call, const struct answer *answer,
                                int64_t now_ms)
 {
-    trigger_record_answer(call->trigger, method_name(call->rpc.method), answer, now_ms);
+    trigger_answers_record(call->trigger, method_name(call->rpc.method), answer, now_ms);
 }
 
 void scaler_call_refuse(struct scaler_call *call, const struct error *error, int64_t now_ms)
@@ -75,9 +77,11 @@ bool scaler_call_find_query(struct scaler_call *call, int64_t now_ms)
     struct query *query;
     if (triggers_acquire_query(scaler_call_shared(call)->triggers, call->trigger, &query, &error))
         return true;
-    if (!call->is_stream && call->trigger->awaits_secret)
+    enum trigger_phase phase = call->trigger->phase;
+    bool may_be_connected = phase == PHASE_PENDING || phase == PHASE_UNCONNECTED;
+    if (!call->is_stream && phase == PHASE_PENDING)
         return true; /* it waits as for a measurement */
-    if (!call->is_stream || !call->trigger->lacks_connection)
+    if (!call->is_stream || !may_be_connected)
         scaler_call_refuse(call, &error, now_ms);
     return false;
 }

@@ -63,7 +63,7 @@ static void record_inactive(struct scaler_call *call)
 static void update(struct scaler_call *call, int64_t now_ms, bool is_due)
 {
     _cleanup_(answer_done) struct answer now = {0};
-    if (call->trigger->query == NULL && !scaler_call_find_query(call, now_ms)) {
+    if (call->trigger->bound.query == NULL && !scaler_call_find_query(call, now_ms)) {
         if (!call->rpc.finished) /* the connections file may have its connection again */
             record_inactive(call);
         return;
@@ -82,7 +82,7 @@ static void update(struct scaler_call *call, int64_t now_ms, bool is_due)
     } else if (idle || heartbeat)
         record_inactive(call);
     call->was_idle = call->was_idle || idle;
-    watcher_set_idle_interval(&call->watcher, idle ? call->trigger->idle_interval_ms : 0);
+    watcher_set_idle_interval(&call->watcher, idle ? call->trigger->parsed.idle_interval_ms : 0);
 }
 
 void scaler_stream_is_active(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)

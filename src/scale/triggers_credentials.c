@@ -1,0 +1,83 @@
+/* What the Kubernetes API says about the object of a trigger: set, and doubted. */
+#include "scale/triggers_internal.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+/* Takes the credentials. */
+static void use_credentials(struct triggers *triggers, struct trigger *trigger,
+                            struct credentials *credentials)
+{
+    bool is_same = credentials_equal_but_replicas(trigger->known.credentials, credentials);
+    credentials_free(trigger->known.credentials);
+    trigger->known.credentials = credentials;
+    if (!is_same)
+        lifecycle_renew(&triggers->lifecycle, trigger);
+}
+
+bool triggers_set_credentials(struct triggers *triggers, const char *identity, size_t length,
+                              struct credentials *credentials, int64_t now_ms)
+{
+    const struct identity bytes = {.bytes = (char *)identity, .length = length};
+    _cleanup_(error_done) struct error ignored = {0};
+    struct trigger_ref ref = identity_ref(&bytes);
+    struct identity measured;
+    struct trigger *trigger = NULL;
+    if (identity_measure(&ref, &measured, &ignored))
+        trigger = triggers_lookup(triggers, &ref, &measured);
+    free(ref.entries);
+    if (trigger == NULL || !(trigger->parsed.needs & TRIGGER_NEEDS_OBJECT)) {
+        credentials_free(credentials);
+        return true;
+    }
+    struct credentials *refused = credentials_new();
+    size_t before = trigger->known.credentials == NULL ? 0 : trigger->known.credentials->bytes;
+    bool has_room = credentials->bytes <= before ||
+                    triggers_make_room_beside(triggers, trigger, credentials->bytes - before,
+                                              now_ms, &refused->failure);
+    refused->state = CREDENTIALS_REFUSED;
+    if (has_room)
+        use_credentials(triggers, trigger, TAKE(credentials));
+    else if (!credentials_equal(trigger->known.credentials, refused))
+        use_credentials(triggers, trigger, TAKE(refused));
+    credentials_free(credentials);
+    credentials_free(refused);
+    return has_room;
+}
+
+static int64_t replicas_ms(const struct trigger *trigger)
+{
+    return trigger->known.credentials == NULL ? 0 : trigger->known.credentials->hpa.replicas_ms;
+}
+
+/* What KEDA was answered last is no reading, or an old one: the source may have refused the
+ * credentials. Ever less often while it is so: what changes is noticed without it, too, and the
+ * triggers of a source that is away for long are many. */
+void triggers_doubt_object(const struct triggers *triggers, struct trigger *trigger)
+{
+    enum { FIRST_DOUBT_MS = 1000, LONGEST_DOUBT_MS = 60 * 1000 };
+    int64_t now_ms = clock_now_ms();
+    bool is_failing =
+        error_is_set(&trigger->parsed.mistakes) || trigger->answers.is_held ||
+        (trigger->answers.last.call != NULL && trigger->answers.last.answer.kind == ANSWER_REFUSED);
+    if (!is_failing || trigger->answers.last.answer.failing_since_ms > trigger->known.doubted_ms)
+        trigger->known.doubt_interval_ms = 0;
+    int64_t interval_ms = trigger->known.doubt_interval_ms < FIRST_DOUBT_MS
+                              ? FIRST_DOUBT_MS
+                              : trigger->known.doubt_interval_ms;
+    bool is_due =
+        trigger->known.doubted_ms == 0 || now_ms - trigger->known.doubted_ms >= interval_ms;
+    bool needs_replicas = trigger->parsed.needs & TRIGGER_NEEDS_HPA && trigger->answers.is_held &&
+                          triggers->settings.own.reads_hpas &&
+                          replicas_ms(trigger) < trigger->answers.last.answer.failing_since_ms;
+    if (!(trigger->parsed.needs & TRIGGER_NEEDS_CREDENTIALS || needs_replicas) ||
+        trigger->phase == PHASE_PENDING || !is_failing || !is_due)
+        return;
+    trigger->known.doubted_ms = now_ms;
+    if (trigger->known.doubt_interval_ms > 0)
+        interval_ms = interval_ms * 2 > LONGEST_DOUBT_MS ? LONGEST_DOUBT_MS : interval_ms * 2;
+    trigger->known.doubt_interval_ms = interval_ms;
+    triggers->settings.own.doubt(triggers->settings.own.context, &trigger->identity);
+}
