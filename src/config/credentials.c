@@ -9,7 +9,6 @@
 struct credentials *credentials_new(void)
 {
     struct credentials *credentials = memory_new(sizeof(*credentials));
-    credentials->hpa = (struct credentials_hpa){.down_window_ms = -1, .replicas = -1};
     credentials->bytes = memory_heap_bytes(sizeof(*credentials));
     atomic_init(&credentials->users, 1);
     return credentials;
@@ -67,14 +66,13 @@ struct credentials *credentials_share(const struct credentials *credentials)
     return shared;
 }
 
-bool credentials_equal_but_replicas(const struct credentials *one, const struct credentials *other)
+bool credentials_equal(const struct credentials *one, const struct credentials *other)
 {
     if (one == NULL || other == NULL)
         return one == other;
     if (one->state != other->state || one->count != other->count ||
         one->omitted_count != other->omitted_count ||
         one->is_cluster_wide != other->is_cluster_wide ||
-        one->hpa.down_window_ms != other->hpa.down_window_ms ||
         one->failure.code != other->failure.code ||
         !text_equal(one->authentication, other->authentication) ||
         !text_equal(error_text(&one->failure), error_text(&other->failure)))
@@ -87,11 +85,4 @@ bool credentials_equal_but_replicas(const struct credentials *one, const struct 
         if (!text_equal(one->omitted[i], other->omitted[i]))
             return false;
     return true;
-}
-
-bool credentials_equal(const struct credentials *one, const struct credentials *other)
-{
-    return credentials_equal_but_replicas(one, other) &&
-           (one == NULL || (one->hpa.replicas == other->hpa.replicas &&
-                            one->hpa.replicas_ms == other->hpa.replicas_ms));
 }

@@ -22,14 +22,6 @@ enum credentials_state {
     CREDENTIALS_REFUSED,
 };
 
-/* What is known of the HPA of the trigger's ScaledObject. */
-struct credentials_hpa {
-    int64_t
-        down_window_ms;  /* scaleDown.stabilizationWindowSeconds; -1: the object does not set it */
-    int64_t replicas;    /* that it has or wants; -1: not known */
-    int64_t replicas_ms; /* when they were requested, of clock_now_ms() */
-};
-
 struct credentials {
     enum credentials_state state;
     struct error failure;         /* of CREDENTIALS_REFUSED */
@@ -41,9 +33,8 @@ struct credentials {
     char **omitted; /* keys of the trigger that KEDA sends with a variable's value, and that the
                        call did not have */
     size_t omitted_count;
-    struct credentials_hpa hpa; /* of CREDENTIALS_VERIFIED */
-    size_t bytes;               /* of memory that the above takes; a failure does not count */
-    atomic_size_t users;        /* see credentials_share() */
+    size_t bytes;        /* of memory that the above takes; a failure does not count */
+    atomic_size_t users; /* see credentials_share() */
 };
 
 struct credentials *credentials_new(void);
@@ -54,8 +45,5 @@ void credentials_add_omitted(struct credentials *credentials, const char *key);
 /* One user more, who frees them, too. */
 struct credentials *credentials_share(const struct credentials *credentials);
 bool credentials_equal(const struct credentials *one, const struct credentials *other);
-
-/* Both or neither, and equal but for the replicas of the HPA. */
-bool credentials_equal_but_replicas(const struct credentials *one, const struct credentials *other);
 
 #endif

@@ -47,6 +47,7 @@ struct handed_credentials {
     const char *identity;
     size_t length;
     struct credentials *credentials;
+    const struct hpa_facts *hpa;
     bool is_used;
 };
 
@@ -54,13 +55,13 @@ static void set_credentials(void *context)
 {
     struct handed_credentials *it = context;
     it->is_used = triggers_set_credentials(it->triggers, it->identity, it->length,
-                                           TAKE(it->credentials), clock_now_ms());
+                                           TAKE(it->credentials), it->hpa, clock_now_ms());
 }
 
 bool hand_over_credentials(const struct hand_over *to, const char *identity, size_t length,
-                           struct credentials *credentials)
+                           struct credentials *credentials, const struct hpa_facts *hpa)
 {
-    struct handed_credentials it = {to->triggers, identity, length, credentials, false};
+    struct handed_credentials it = {to->triggers, identity, length, credentials, hpa, false};
     bool is_done = loop_calls_run(to->loop_calls, set_credentials, &it, INFORMER_MS);
     credentials_free(it.credentials);
     return is_done && it.is_used;

@@ -23,6 +23,6 @@ bool hand_over_connections(const struct hand_over *to, struct connections *conne
 bool hand_over_secret(const struct hand_over *to, const char *namespace,
                       struct connections *connections, const struct error *failure);
 bool hand_over_credentials(const struct hand_over *to, const char *identity, size_t length,
-                           struct credentials *credentials);
+                           struct credentials *credentials, const struct hpa_facts *hpa);
 
 #endif

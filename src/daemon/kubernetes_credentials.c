@@ -13,10 +13,11 @@ struct kubernetes_credentials {
     struct hand_over to;
 };
 
-static bool changed(void *context, const char *key, size_t length, struct credentials *credentials)
+static bool changed(void *context, const char *key, size_t length, struct credentials *credentials,
+                    const struct hpa_facts *hpa)
 {
     const struct kubernetes_credentials *it = context;
-    return hand_over_credentials(&it->to, key, length, credentials);
+    return hand_over_credentials(&it->to, key, length, credentials, hpa);
 }
 
 struct kubernetes_credentials *kubernetes_credentials_new(struct informer *informer,

@@ -31,7 +31,7 @@ struct run {
     size_t rows_count;
     bool is_waiting;
     bool is_other;
-    struct credentials_hpa hpa;
+    struct hpa_facts hpa;
 };
 
 /* ---- is it one of the object's triggers? ---- */
@@ -273,14 +273,13 @@ static bool read_authentication(struct run *run, struct named_authentication nam
     return !run->is_waiting;
 }
 
-struct credentials *resolve_credentials(const struct resolve_call *call, resolve_find *find,
-                                        void *context, bool *ret_is_other)
+struct resolved resolve_trigger(const struct resolve_call *call, resolve_find *find, void *context)
 {
     struct run run = {.call = call,
                       .find = find,
                       .context = context,
                       .credentials = credentials_new(),
-                      .hpa = {-1, -1, 0}};
+                      .hpa = HPA_FACTS_UNKNOWN};
     _cleanup_(error_done) struct error error = {0};
     const struct object_trigger *trigger = find_trigger(&run, &error);
     bool is_good = trigger != NULL && check_names(trigger, &error);
@@ -289,16 +288,14 @@ struct credentials *resolve_credentials(const struct resolve_call *call, resolve
         named = authentication_of(trigger);
     if (named.name != NULL && call->table != NULL)
         is_good = read_authentication(&run, named, &error);
-    *ret_is_other = run.is_other;
     if (is_good) {
         add_omitted(trigger, call, run.credentials);
         run.credentials->state = CREDENTIALS_VERIFIED;
-        run.credentials->hpa = run.hpa;
-        return run.credentials;
+        return (struct resolved){run.credentials, run.hpa, run.is_other};
     }
     credentials_free(run.credentials); /* a part of the values is none */
     struct credentials *credentials = credentials_new();
     credentials->state = error_is_set(&error) ? CREDENTIALS_REFUSED : CREDENTIALS_WAITING;
     error_move(&credentials->failure, &error);
-    return credentials;
+    return (struct resolved){credentials, HPA_FACTS_UNKNOWN, run.is_other};
 }

@@ -10,6 +10,7 @@
 #define BACKLOG_KUBERNETES_RESOLVE_H
 
 #include "config/credentials.h"
+#include "config/hpa_facts.h"
 #include "kubernetes/object.h"
 
 #include <stdbool.h>
@@ -28,19 +29,21 @@ struct resolve_call {
 /* What is known of one object. */
 struct resolve_found {
     enum { RESOLVE_UNKNOWN, RESOLVE_ABSENT, RESOLVE_FOUND, RESOLVE_FAILED } state;
-    const struct object
-        *object;         /* of RESOLVE_FOUND; borrowed until the next resolve_credentials() */
-    const char *failure; /* of RESOLVE_FAILED: why nothing is known; borrowed */
-    int64_t read_ms;     /* of RESOLVE_FOUND: when it was requested */
+    const struct object *object; /* of RESOLVE_FOUND; borrowed until the next resolve_trigger() */
+    const char *failure;         /* of RESOLVE_FAILED: why nothing is known; borrowed */
+    int64_t read_ms;             /* of RESOLVE_FOUND: when it was requested */
 };
 
 /* `namespace` is NULL for what has none. */
 typedef struct resolve_found resolve_find(void *context, enum object_kind kind,
                                           const char *namespace, const char *name);
 
-/* The caller frees them. `*ret_is_other`: there is such an object, but none of its triggers has the
- * call's metadata. */
-struct credentials *resolve_credentials(const struct resolve_call *call, resolve_find *find,
-                                        void *context, bool *ret_is_other);
+struct resolved {
+    struct credentials *credentials; /* the caller frees them */
+    struct hpa_facts hpa;            /* unknown unless the credentials are verified */
+    bool is_other; /* there is such an object, but none of its triggers has the call's metadata */
+};
+
+struct resolved resolve_trigger(const struct resolve_call *call, resolve_find *find, void *context);
 
 #endif

@@ -33,9 +33,10 @@ struct call {
     struct link *used; /* utlist */
     int64_t added_ms;
     struct credentials *delivered; /* NULL: nothing yet */
-    int64_t replaced_ms;           /* its trigger is there no more since; 0: it is */
-    int64_t refused_ms;            /* what was verified is refused since, by views; 0: it is not */
-    int64_t due_ms;                /* to be resolved again; CLOCK_NEVER: not by itself */
+    struct hpa_facts delivered_hpa;
+    int64_t replaced_ms; /* its trigger is there no more since; 0: it is */
+    int64_t refused_ms;  /* what was verified is refused since, by views; 0: it is not */
+    int64_t due_ms;      /* to be resolved again; CLOCK_NEVER: not by itself */
     UT_hash_handle hh;
     struct call *next, *prev; /* utlist of those with a due_ms */
     bool is_due_listed;
@@ -126,16 +127,17 @@ static void drop_call(struct trigger_credentials *all, struct call *call)
 
 /* Takes the credentials. */
 static void deliver(struct trigger_credentials *all, struct call *call,
-                    struct credentials *credentials)
+                    struct credentials *credentials, const struct hpa_facts *hpa)
 {
     const struct trigger_credentials_settings *settings = &all->settings;
-    if (credentials_equal(call->delivered, credentials)) {
+    if (credentials_equal(call->delivered, credentials) &&
+        hpa_facts_equal(&call->delivered_hpa, hpa)) {
         credentials_free(credentials);
         return;
     }
     if (informer_is_stopping(settings->informer) ||
         !settings->changed(settings->context, call->key, call->key_length,
-                           credentials_share(credentials))) {
+                           credentials_share(credentials), hpa)) {
         credentials_free(credentials);
         set_due(all, call, clock_now_ms() + REDELIVER_MS);
         return;
@@ -143,6 +145,7 @@ static void deliver(struct trigger_credentials *all, struct call *call,
     count_delivered(all, call, -1);
     credentials_free(call->delivered);
     call->delivered = credentials;
+    call->delivered_hpa = *hpa;
     count_delivered(all, call, 1);
 }
 
@@ -227,7 +230,7 @@ static bool is_still_valid(struct trigger_credentials *all, struct call *call, b
 
 static void resolve_call(struct trigger_credentials *all, struct call *call)
 {
-    const struct resolve_call resolved = {
+    const struct resolve_call claim = {
         .namespace = call->namespace,
         .name = call->name,
         .entries = call->entries,
@@ -239,11 +242,11 @@ static void resolve_call(struct trigger_credentials *all, struct call *call)
     struct view view = {all, call};
     int64_t now_ms = clock_now_ms();
     struct link *former = TAKE(call->used);
-    bool is_other = false;
-    struct credentials *credentials = resolve_credentials(&resolved, find_object, &view, &is_other);
+    struct resolved resolved = resolve_trigger(&claim, find_object, &view);
+    struct credentials *credentials = resolved.credentials;
     free_links(all, former); /* now that the new ones are there, what is still used stays */
     set_due(all, call, CLOCK_NEVER);
-    if (is_still_valid(all, call, is_other, now_ms)) {
+    if (is_still_valid(all, call, resolved.is_other, now_ms)) {
         credentials_free(credentials);
         return;
     }
@@ -255,7 +258,7 @@ static void resolve_call(struct trigger_credentials *all, struct call *call)
     if (credentials->state == CREDENTIALS_WAITING || is_new || is_lost)
         credentials_free(credentials);
     else
-        deliver(all, call, credentials);
+        deliver(all, call, credentials, &resolved.hpa);
 }
 
 /* ---- messages ---- */

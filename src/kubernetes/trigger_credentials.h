@@ -9,6 +9,7 @@
 #define BACKLOG_KUBERNETES_TRIGGER_CREDENTIALS_H
 
 #include "config/credentials.h"
+#include "config/hpa_facts.h"
 #include "kubernetes/informer.h"
 
 #include <stdbool.h>
@@ -18,10 +19,11 @@ struct trigger_credentials_settings {
     struct informer
         *informer; /* borrowed; it is not started yet, and stopped before this is freed */
     const char *cluster_namespace; /* of a ClusterTriggerAuthentication's Secrets; borrowed */
-    bool reads_hpas;               /* of ScaledObjects: credentials have the replicas */
+    bool reads_hpas;               /* of ScaledObjects: for their replicas */
     /* News of the call that `key` names; the credentials are taken. False: must be called again
      * later. */
-    bool (*changed)(void *context, const char *key, size_t length, struct credentials *credentials);
+    bool (*changed)(void *context, const char *key, size_t length, struct credentials *credentials,
+                    const struct hpa_facts *hpa);
     void *context;
 };
 

@@ -47,6 +47,7 @@ static void parse(struct lifecycle *lifecycle, struct trigger *trigger,
     settings.has_secret = namespace_secrets_are_allowed(lifecycle->secrets, trigger->namespace);
     settings.secret = namespace_secrets_find(lifecycle->secrets, trigger->namespace);
     settings.credentials = trigger->known.credentials;
+    settings.hpa = &trigger->known.hpa;
     enum trigger_phase phase = trigger_parse(ref, &settings, &trigger->policy, &trigger->parsed);
     if (!update_secret(lifecycle, trigger) && phase != PHASE_INVALID)
         phase = PHASE_UNCONNECTED;
@@ -60,6 +61,7 @@ struct trigger *lifecycle_begin(struct lifecycle *lifecycle, const struct trigge
     struct trigger *trigger = memory_new(sizeof(*trigger));
     trigger->name = text_copy(ref->name);
     trigger->namespace = text_copy(ref->namespace);
+    trigger->known.hpa = HPA_FACTS_UNKNOWN;
     parse(lifecycle, trigger, ref);
     trigger->revision = lifecycle->revision;
     identity_write(&identity, ref);

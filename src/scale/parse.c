@@ -1,6 +1,7 @@
 #include "scale/parse.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/hpa_facts.h"
 #include "scale/connections/named.h"
 #include "scale/general.h"
 
@@ -266,15 +267,14 @@ enum trigger_phase trigger_parse(const struct trigger_ref *ref,
                                  struct trigger_policy **policy, struct trigger_parsed *ret_parsed)
 {
     struct trigger_parsed *parsed = ret_parsed;
-    const struct credentials *credentials = settings->credentials;
     enum trigger_phase phase = PHASE_INVALID;
     *parsed = (struct trigger_parsed){0};
     struct option_values *values =
         general_parse(ref->entries, ref->count, &settings->rules, &parsed->mistakes);
     const struct general_options *general = values->data;
     parsed->rules = general->rules;
-    if (credentials != NULL && credentials->hpa.down_window_ms >= 0)
-        parsed->rules.hold_window_ms = credentials->hpa.down_window_ms;
+    if (settings->hpa != NULL && settings->hpa->down_window_ms >= 0)
+        parsed->rules.hold_window_ms = settings->hpa->down_window_ms;
     parsed->connection_name = text_copy(general->connection_name);
     check_authentication_keys(general, settings, &parsed->mistakes);
     trigger_policy_set(policy, &general->policy, &parsed->mistakes);

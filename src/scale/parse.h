@@ -21,6 +21,7 @@ struct parse_settings {
     bool deny_inline;
     const struct own_credentials_settings *own; /* of triggers without a connectionName */
     const struct credentials *credentials;      /* ... as far as they are known; NULL: not yet */
+    const struct hpa_facts *hpa;                /* NULL: nothing is known */
 };
 
 /* Every mistake goes to the mistakes, and the rest is complete in any case. The trigger's policy

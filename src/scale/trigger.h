@@ -21,6 +21,7 @@
 #include "base/error.h"
 #include "base/hash_table.h"
 #include "config/credentials.h"
+#include "config/hpa_facts.h"
 #include "measure/engine.h"
 #include "measure/scaler.h"
 #include "scale/answer.h"
@@ -44,8 +45,9 @@ struct trigger_binding {
  * parsed again. */
 struct trigger_object_facts {
     struct credentials *credentials; /* as far as they are known; NULL: not yet */
-    int64_t doubted_ms;              /* when they were last */
-    int64_t doubt_interval_ms;       /* until they are again, while it fails; 0: it did not */
+    struct hpa_facts hpa;
+    int64_t doubted_ms;        /* when they were last */
+    int64_t doubt_interval_ms; /* until they are again, while it fails; 0: it did not */
 };
 
 /* What KEDA was answered last about a trigger. */

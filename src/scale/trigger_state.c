@@ -69,11 +69,10 @@ static void decide(const struct trigger *trigger, const struct answer_call *call
     struct evaluated evaluated = state->has_policy ? state->policy.evaluated : own;
     evaluated.peak = trigger->answers.peak;
     evaluated.of_peers = trigger->answers.of_peers;
-    const struct credentials *credentials = trigger->known.credentials;
-    if (credentials != NULL && credentials->hpa.replicas >= 0) {
-        evaluated.replicas_value =
-            fmax(1, (double)credentials->hpa.replicas) * trigger->parsed.target;
-        evaluated.replicas_ms = credentials->hpa.replicas_ms;
+    const struct hpa_facts *hpa = &trigger->known.hpa;
+    if (hpa->replicas >= 0) {
+        evaluated.replicas_value = fmax(1, (double)hpa->replicas) * trigger->parsed.target;
+        evaluated.replicas_ms = hpa->replicas_ms;
     }
     answer_decide(snapshot, &evaluated, &trigger->parsed.rules, call, now_ms, answer);
     bool is_on = trigger->policy != NULL && trigger->policy->answered.is_on;

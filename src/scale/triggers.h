@@ -61,11 +61,12 @@ bool triggers_set_secret(struct triggers *triggers, const char *namespace,
                          int64_t now_ms);
 const struct namespace_secrets *triggers_secrets(const struct triggers *triggers);
 
-/* What is known of the credentials of the trigger with these identity bytes (own_credentials.h),
- * which is taken. Nothing happens where there is no such trigger any more. False: there is no
+/* What is known of the object of the trigger with these identity bytes: its credentials
+ * (own_credentials.h), which are taken, and its HPA. Nothing happens where there is no such trigger any more. False: there is no
  * memory for them, which the trigger says until they are set again. */
 bool triggers_set_credentials(struct triggers *triggers, const char *identity, size_t length,
-                              struct credentials *credentials, int64_t now_ms);
+                              struct credentials *credentials, const struct hpa_facts *hpa,
+                              int64_t now_ms);
 
 /* Those in use; NULL: none. Borrowed until they are set again. */
 const struct connections *triggers_connections(const struct triggers *triggers);

@@ -6,19 +6,23 @@
 
 #include <stdlib.h>
 
-/* Takes the credentials. */
-static void use_credentials(struct triggers *triggers, struct trigger *trigger,
-                            struct credentials *credentials)
+/* Takes the credentials. The replicas of the HPA are no reason to parse it again. */
+static void use(struct triggers *triggers, struct trigger *trigger, struct credentials *credentials,
+                const struct hpa_facts *hpa)
 {
-    bool is_same = credentials_equal_but_replicas(trigger->known.credentials, credentials);
-    credentials_free(trigger->known.credentials);
-    trigger->known.credentials = credentials;
+    struct trigger_object_facts *known = &trigger->known;
+    bool is_same = credentials_equal(known->credentials, credentials) &&
+                   known->hpa.down_window_ms == hpa->down_window_ms;
+    credentials_free(known->credentials);
+    known->credentials = credentials;
+    known->hpa = *hpa;
     if (!is_same)
         lifecycle_renew(&triggers->lifecycle, trigger);
 }
 
 bool triggers_set_credentials(struct triggers *triggers, const char *identity, size_t length,
-                              struct credentials *credentials, int64_t now_ms)
+                              struct credentials *credentials, const struct hpa_facts *hpa,
+                              int64_t now_ms)
 {
     const struct identity bytes = {.bytes = (char *)identity, .length = length};
     _cleanup_(error_done) struct error ignored = {0};
@@ -39,17 +43,12 @@ bool triggers_set_credentials(struct triggers *triggers, const char *identity, s
                                               now_ms, &refused->failure);
     refused->state = CREDENTIALS_REFUSED;
     if (has_room)
-        use_credentials(triggers, trigger, TAKE(credentials));
+        use(triggers, trigger, TAKE(credentials), hpa);
     else if (!credentials_equal(trigger->known.credentials, refused))
-        use_credentials(triggers, trigger, TAKE(refused));
+        use(triggers, trigger, TAKE(refused), &HPA_FACTS_UNKNOWN);
     credentials_free(credentials);
     credentials_free(refused);
     return has_room;
-}
-
-static int64_t replicas_ms(const struct trigger *trigger)
-{
-    return trigger->known.credentials == NULL ? 0 : trigger->known.credentials->hpa.replicas_ms;
 }
 
 /* What KEDA was answered last is no reading, or an old one: the source may have refused the
@@ -69,9 +68,10 @@ void triggers_doubt_object(const struct triggers *triggers, struct trigger *trig
                               : trigger->known.doubt_interval_ms;
     bool is_due =
         trigger->known.doubted_ms == 0 || now_ms - trigger->known.doubted_ms >= interval_ms;
-    bool needs_replicas = trigger->parsed.needs & TRIGGER_NEEDS_HPA && trigger->answers.is_held &&
-                          triggers->settings.own.reads_hpas &&
-                          replicas_ms(trigger) < trigger->answers.last.answer.failing_since_ms;
+    bool needs_replicas =
+        trigger->parsed.needs & TRIGGER_NEEDS_HPA && trigger->answers.is_held &&
+        triggers->settings.own.reads_hpas &&
+        trigger->known.hpa.replicas_ms < trigger->answers.last.answer.failing_since_ms;
     if (!(trigger->parsed.needs & TRIGGER_NEEDS_CREDENTIALS || needs_replicas) ||
         trigger->phase == PHASE_PENDING || !is_failing || !is_due)
         return;

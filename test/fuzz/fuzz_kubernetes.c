@@ -79,13 +79,13 @@ static bool has_trigger(const struct object *object)
 static void resolve(struct replies *replies)
 {
     const struct resolve_call call = {"ns", "n", entries, ARRAY_LENGTH(entries), table, "ns"};
-    bool is_other = false;
-    struct credentials *credentials = resolve_credentials(&call, find, replies, &is_other);
+    struct resolved resolved = resolve_trigger(&call, find, replies);
+    struct credentials *credentials = resolved.credentials;
     bool is_there = has_trigger(replies->objects[OBJECT_SCALED_OBJECT]) ||
                     has_trigger(replies->objects[OBJECT_SCALED_JOB]);
     require(credentials->state != CREDENTIALS_WAITING);
     if (credentials->state == CREDENTIALS_VERIFIED) {
-        require(is_there && !is_other);
+        require(is_there && !resolved.is_other);
         require(credentials->count == 0 || credentials->authentication != NULL);
     } else
         require(error_is_set(&credentials->failure) && credentials->count == 0);

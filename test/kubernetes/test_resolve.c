@@ -68,10 +68,11 @@ static struct credentials *resolve_entries(const struct known *known,
 {
     struct cluster cluster = {known, {0}};
     const struct resolve_call call = {"shop", "orders", entries, count, table, "keda"};
-    struct credentials *credentials = resolve_credentials(&call, find, &cluster, ret_is_other);
+    struct resolved resolved = resolve_trigger(&call, find, &cluster);
+    *ret_is_other = resolved.is_other;
     for (size_t i = 0; i < ARRAY_LENGTH(cluster.objects); i++)
         object_free(cluster.objects[i]);
-    return credentials;
+    return resolved.credentials;
 }
 
 static struct credentials *resolve(const struct known *known)
@@ -239,19 +240,18 @@ static void the_metadata_may_name_the_authentication(void **state)
      "{\"metadata\":{\"name\":\"keda-orders\",\"namespace\":\"shop\"},\"status\":{" status "}}"}
 
 static void assert_hpa(const struct known *known, const struct option *keys, bool reads_hpa,
-                       struct credentials_hpa expected)
+                       struct hpa_facts expected)
 {
     struct cluster cluster = {known, {0}};
-    bool is_other;
     const struct resolve_call call = {"shop", "orders", usual,    ARRAY_LENGTH(usual),
                                       keys,   "keda",   reads_hpa};
-    _cleanup_(credentials_cleanup) struct credentials *credentials =
-        resolve_credentials(&call, find, &cluster, &is_other);
+    struct resolved resolved = resolve_trigger(&call, find, &cluster);
+    _cleanup_(credentials_cleanup) struct credentials *credentials = resolved.credentials;
     for (size_t i = 0; i < ARRAY_LENGTH(cluster.objects); i++)
         object_free(cluster.objects[i]);
     assert_int_equal(credentials->state, CREDENTIALS_VERIFIED);
-    assert_int_equal(credentials->hpa.down_window_ms, expected.down_window_ms);
-    assert_int_equal(credentials->hpa.replicas, expected.replicas);
+    assert_int_equal(resolved.hpa.down_window_ms, expected.down_window_ms);
+    assert_int_equal(resolved.hpa.replicas, expected.replicas);
 }
 
 /* Without a table: the objects of an authentication are not needed, and are not there. */
@@ -260,15 +260,15 @@ static void the_window_and_the_replicas_of_the_hpa_are_known(void **state)
     (void)state;
     const struct known good[] = {
         WITH_HPA(HPA_SPEC("60", "")), HPA("\"currentReplicas\":3,\"desiredReplicas\":8"), {0}};
-    assert_hpa(good, NULL, true, (struct credentials_hpa){60000, 8, 0});
-    assert_hpa(good, NULL, false, (struct credentials_hpa){60000, -1, 0});
+    assert_hpa(good, NULL, true, (struct hpa_facts){60000, 8, 0});
+    assert_hpa(good, NULL, false, (struct hpa_facts){60000, -1, 0});
     const struct known plain[] = {WITH_HPA(""), HPA("\"desiredReplicas\":0"), {0}};
-    assert_hpa(plain, NULL, true, (struct credentials_hpa){-1, 0, 0});
+    assert_hpa(plain, NULL, true, (struct hpa_facts){-1, 0, 0});
     const struct known formula[] = {
         WITH_HPA(HPA_SPEC("0", "a + b")), HPA("\"desiredReplicas\":8"), {0}};
-    assert_hpa(formula, NULL, true, (struct credentials_hpa){0, -1, 0});
+    assert_hpa(formula, NULL, true, (struct hpa_facts){0, -1, 0});
     const struct known wrong[] = {WITH_HPA(HPA_SPEC("\"soon\"", "")), {0}};
-    assert_hpa(wrong, NULL, true, (struct credentials_hpa){-1, -1, 0});
+    assert_hpa(wrong, NULL, true, (struct hpa_facts){-1, -1, 0});
 }
 
 static void without_a_right_to_the_hpa_credentials_are_as_before(void **state)
@@ -279,7 +279,7 @@ static void without_a_right_to_the_hpa_credentials_are_as_before(void **state)
                                   SECRET,
                                   {"HorizontalPodAutoscaler shop/keda-orders", "!"},
                                   {0}};
-    assert_hpa(known, table, true, (struct credentials_hpa){60000, -1, 0});
+    assert_hpa(known, table, true, (struct hpa_facts){60000, -1, 0});
 }
 
 static void what_backlog_does_not_have_is_refused_by_name(void **state)

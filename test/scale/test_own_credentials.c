@@ -84,7 +84,7 @@ static void verify(const struct trigger *trigger, bool is_cluster_wide, const ch
     for (; pairs[0] != NULL; pairs += 2)
         credentials_add(credentials, pairs[0], pairs[1]);
     triggers_set_credentials(triggers, trigger->identity.bytes, trigger->identity.length,
-                             credentials, 0);
+                             credentials, &HPA_FACTS_UNKNOWN, 0);
 }
 
 #define VERIFY(trigger, ...)                                                                       \
@@ -96,7 +96,7 @@ static void refuse(const struct trigger *trigger, enum error_code code)
     credentials->state = CREDENTIALS_REFUSED;
     error_set(&credentials->failure, code, "refused here");
     triggers_set_credentials(triggers, trigger->identity.bytes, trigger->identity.length,
-                             credentials, 0);
+                             credentials, &HPA_FACTS_UNKNOWN, 0);
 }
 
 #define KEYLESS "scaler", "fake", "queueName", "7"
@@ -117,13 +117,12 @@ static void a_trigger_waits_and_then_uses_them(void **state)
     assert_false(option_shows(values, 0)); /* as a variable */
 }
 
-static void know_hpa(const struct trigger *trigger, struct credentials_hpa hpa)
+static void know_hpa(const struct trigger *trigger, struct hpa_facts hpa)
 {
     struct credentials *credentials = credentials_new();
     credentials->state = CREDENTIALS_VERIFIED;
-    credentials->hpa = hpa;
     triggers_set_credentials(triggers, trigger->identity.bytes, trigger->identity.length,
-                             credentials, 0);
+                             credentials, &hpa, 0);
 }
 
 static void a_named_connection_needs_none(void **state)
@@ -142,11 +141,11 @@ static void what_is_held_is_as_old_as_the_window_of_the_hpa(void **state)
     struct trigger *trigger = FIND(ORDERS);
     struct query *query = query_of(trigger);
     assert_int_equal(trigger->parsed.rules.hold_window_ms, PEAK_VALUE_WINDOW_MS);
-    know_hpa(trigger, (struct credentials_hpa){60000, -1, 0});
+    know_hpa(trigger, (struct hpa_facts){60000, -1, 0});
     assert_int_equal(trigger->parsed.rules.hold_window_ms, 60000);
-    know_hpa(trigger, (struct credentials_hpa){60000, 8, 1});
-    assert_int_equal(trigger->known.credentials->hpa.replicas, 8);
-    know_hpa(trigger, (struct credentials_hpa){-1, 8, 2});
+    know_hpa(trigger, (struct hpa_facts){60000, 8, 1});
+    assert_int_equal(trigger->known.hpa.replicas, 8);
+    know_hpa(trigger, (struct hpa_facts){-1, 8, 2});
     assert_int_equal(trigger->parsed.rules.hold_window_ms, PEAK_VALUE_WINDOW_MS);
     assert_ptr_equal(trigger->bound.query, query);
 }
@@ -216,7 +215,7 @@ static void a_variable_that_the_call_leaves_out_is_refused_as_well(void **state)
         credentials_add(credentials, "source", "here");
         credentials_add_omitted(credentials, keys[i]);
         triggers_set_credentials(triggers, trigger->identity.bytes, trigger->identity.length,
-                                 credentials, 0);
+                                 credentials, &HPA_FACTS_UNKNOWN, 0);
         if (i == 0)
             assert_mistake(trigger, ERROR_DENIED, "queueNameFromEnv cannot be used together with");
         else
@@ -280,7 +279,8 @@ static void what_is_dropped_is_not_read_any_more(void **state)
     triggers_expire(triggers, 5000);
     assert_string_equal(hooks.bytes, "+shop/worker-shop");
     struct credentials *late = credentials_new();
-    triggers_set_credentials(triggers, identity.bytes, identity.length, late, 0);
+    triggers_set_credentials(triggers, identity.bytes, identity.length, late, &HPA_FACTS_UNKNOWN,
+                             0);
     identity_done(&identity);
 }
 
@@ -306,14 +306,14 @@ static void they_count_as_memory_of_the_namespace(void **state)
     const struct identity *of_first = &first->identity;
     const struct identity *of_second = &second->identity;
     assert_true(triggers_set_credentials(triggers, of_first->bytes, of_first->length,
-                                         large_credentials(BYTES), 0));
+                                         large_credentials(BYTES), &HPA_FACTS_UNKNOWN, 0));
     query_of(first);
     assert_false(triggers_set_credentials(triggers, of_second->bytes, of_second->length,
-                                          large_credentials(BYTES), 0));
+                                          large_credentials(BYTES), &HPA_FACTS_UNKNOWN, 0));
     assert_mistake(second, ERROR_LIMIT, "--trigger-memory");
     VERIFY(first, "source", "here", "password", "small");
     assert_true(triggers_set_credentials(triggers, of_second->bytes, of_second->length,
-                                         large_credentials(BYTES), 0));
+                                         large_credentials(BYTES), &HPA_FACTS_UNKNOWN, 0));
     query_of(second);
 }
 
