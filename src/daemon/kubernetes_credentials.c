@@ -49,7 +49,7 @@ static void add(void *context, const struct identity *identity, const struct tri
                 const struct option *table)
 {
     const struct kubernetes_credentials *credentials = context;
-    const struct trigger_call call = {
+    const struct trigger_need need = {
         .key = identity->bytes,
         .key_length = identity->length,
         .namespace = ref->namespace,
@@ -58,7 +58,7 @@ static void add(void *context, const struct identity *identity, const struct tri
         .count = ref->count,
         .table = table,
     };
-    trigger_credentials_add(credentials->all, &call);
+    trigger_credentials_add(credentials->all, &need);
 }
 
 static void forget(void *context, const struct identity *identity)
@@ -105,18 +105,18 @@ void kubernetes_credentials_write_metrics(const struct kubernetes_credentials *c
         [CREDENTIALS_VERIFIED] = "verified",
         [CREDENTIALS_REFUSED] = "refused",
     };
-    struct trigger_credentials_stats calls;
+    struct trigger_credentials_stats known;
     struct informer_stats stats;
     if (credentials == NULL)
         return;
-    trigger_credentials_stats(credentials->all, &calls);
+    trigger_credentials_stats(credentials->all, &known);
     informer_stats(credentials->informer, &stats);
     metric_family(page, family, METRIC_GAUGE,
                   "Triggers without a connectionName, by what the Kubernetes API says of them "
                   "(--kubernetes).");
     for (size_t i = 0; i < ARRAY_LENGTH(states); i++) {
         _cleanup_(memory_free) char *labels = text_format("state=\"%s\"", states[i]);
-        metric_sample(page, family, labels, (double)calls.calls[i]);
+        metric_sample(page, family, labels, (double)known.triggers[i]);
     }
     metric_single(page, "backlog_kubernetes_objects", METRIC_GAUGE,
                   "Objects of the Kubernetes API that triggers need.", (double)stats.objects);

@@ -3,9 +3,10 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "kubernetes/message_queue.h"
 
-#include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 enum { REDELIVER_MS = 3000 }; /* the loop is busy, or the namespace's memory is in use */
@@ -19,19 +20,11 @@ struct team {
     struct team *next, *prev;
 };
 
-/* A namespace is wanted from now on, or not any more. */
-struct message {
-    char *namespace;
-    bool is_wanted;
-    struct message *next, *prev;
-};
-
 struct secret_watcher {
     struct secret_watcher_settings settings;
     struct informer_handler handler;
-    pthread_mutex_t lock;
-    struct message *messages; /* guarded */
-    struct team *teams;       /* the informer's thread's */
+    struct message_queue messages; /* the key is a namespace */
+    struct team *teams;            /* the informer's thread's */
 };
 
 /* What was read last is delivered once, also where it cannot be read again. */
@@ -63,43 +56,30 @@ static void drop_team(struct secret_watcher *watcher, struct team *team)
     free(team);
 }
 
-static void handle_message(struct secret_watcher *watcher, struct message *message)
+static void receive(void *context, struct message *message)
 {
+    struct secret_watcher *watcher = context;
     struct team *team;
     DL_FOREACH(watcher->teams, team)
-        if (text_equal(team->namespace, message->namespace))
+        if (text_equal(team->namespace, message->key))
             break;
     if (team != NULL) /* the caller knows nothing of the Secret any more: it is read again */
         drop_team(watcher, team);
-    if (!message->is_wanted)
+    if (message->kind != MESSAGE_ADD)
         return;
-    if (!object_is_name(message->namespace)) { /* it is no namespace's, so there is no Secret */
+    if (!object_is_name(message->key)) { /* it is no namespace's, so there is no Secret */
         const struct error none = {0};
-        watcher->settings.changed(watcher->settings.context, message->namespace, NULL, &none);
+        watcher->settings.changed(watcher->settings.context, message->key, NULL, &none);
         return;
     }
     team = memory_new(sizeof(*team));
-    team->namespace = TAKE(message->namespace);
+    team->namespace = TAKE(message->key);
     team->secret.handler = &watcher->handler;
     team->secret.user = team;
     team->retry_ms = CLOCK_NEVER;
     DL_APPEND(watcher->teams, team);
     informer_link(watcher->settings.informer, &team->secret, OBJECT_CONNECTIONS, team->namespace,
                   watcher->settings.name);
-}
-
-static struct message *take_messages(struct secret_watcher *watcher)
-{
-    pthread_mutex_lock(&watcher->lock);
-    struct message *messages = TAKE(watcher->messages);
-    pthread_mutex_unlock(&watcher->lock);
-    return messages;
-}
-
-static void message_free(struct message *message)
-{
-    free(message->namespace);
-    free(message);
 }
 
 /* ---- the informer's handler ---- */
@@ -128,14 +108,8 @@ static int64_t retry_due(struct secret_watcher *watcher)
 static int64_t take_turn(void *context)
 {
     struct secret_watcher *watcher = context;
-    struct message *message = take_messages(watcher);
     int64_t next_ms = retry_due(watcher); /* a team that comes now is delivered to first */
-    while (message != NULL) {
-        struct message *next = message->next;
-        handle_message(watcher, message);
-        message_free(message);
-        message = next;
-    }
+    message_queue_receive(&watcher->messages, receive, watcher);
     return next_ms;
 }
 
@@ -153,7 +127,7 @@ struct secret_watcher *secret_watcher_new(const struct secret_watcher_settings *
     struct secret_watcher *watcher = memory_new(sizeof(*watcher));
     watcher->settings = *settings;
     watcher->handler = (struct informer_handler){take_change, take_turn, end, watcher};
-    pthread_mutex_init(&watcher->lock, NULL);
+    message_queue_init(&watcher->messages, settings->informer, NULL);
     informer_add_handler(settings->informer, &watcher->handler);
     return watcher;
 }
@@ -162,32 +136,16 @@ void secret_watcher_free(struct secret_watcher *watcher)
 {
     if (watcher == NULL)
         return;
-    for (struct message *message = watcher->messages; message != NULL;) {
-        struct message *next = message->next;
-        message_free(message);
-        message = next;
-    }
-    pthread_mutex_destroy(&watcher->lock);
+    message_queue_done(&watcher->messages);
     free(watcher);
-}
-
-static void send_message(struct secret_watcher *watcher, const char *namespace, bool is_wanted)
-{
-    struct message *message = memory_new(sizeof(*message));
-    message->namespace = text_copy(namespace);
-    message->is_wanted = is_wanted;
-    pthread_mutex_lock(&watcher->lock);
-    DL_APPEND(watcher->messages, message);
-    pthread_mutex_unlock(&watcher->lock);
-    informer_wake(watcher->settings.informer);
 }
 
 void secret_watcher_add(struct secret_watcher *watcher, const char *namespace)
 {
-    send_message(watcher, namespace, true);
+    message_queue_send(&watcher->messages, MESSAGE_ADD, namespace, strlen(namespace), NULL);
 }
 
 void secret_watcher_remove(struct secret_watcher *watcher, const char *namespace)
 {
-    send_message(watcher, namespace, false);
+    message_queue_send(&watcher->messages, MESSAGE_REMOVE, namespace, strlen(namespace), NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * The credentials of calls: keeps up to date what the Kubernetes API says of each call (resolve.h),
- * by the objects that the informer reads.
+ * The credentials of triggers: keeps up to date what the Kubernetes API says of each (resolve.h), by
+ * the objects that the informer reads.
  *
  * Threads: the informer's, on which it calls back. Its functions may be called from any, and never
  * wait.
@@ -20,15 +20,15 @@ struct trigger_credentials_settings {
         *informer; /* borrowed; it is not started yet, and stopped before this is freed */
     const char *cluster_namespace; /* of a ClusterTriggerAuthentication's Secrets; borrowed */
     bool reads_hpas;               /* of ScaledObjects: for their replicas */
-    /* News of the call that `key` names; the credentials are taken. False: must be called again
+    /* News of the trigger that `key` names; the credentials are taken. False: must be called again
      * later. */
     bool (*changed)(void *context, const char *key, size_t length, struct credentials *credentials,
                     const struct hpa_facts *hpa);
     void *context;
 };
 
-/* A call, as trigger_credentials_add() copies it. */
-struct trigger_call {
+/* A trigger that needs them, as trigger_credentials_add() copies it. */
+struct trigger_need {
     const char *key; /* who it is; any bytes */
     size_t key_length;
     const char *namespace;
@@ -39,7 +39,7 @@ struct trigger_call {
 };
 
 struct trigger_credentials_stats {
-    size_t calls[CREDENTIALS_REFUSED + 1]; /* by the state of their credentials */
+    size_t triggers[CREDENTIALS_REFUSED + 1]; /* by the state of their credentials */
 };
 
 struct trigger_credentials;
@@ -48,10 +48,10 @@ struct trigger_credentials *
 trigger_credentials_new(const struct trigger_credentials_settings *settings);
 void trigger_credentials_free(struct trigger_credentials *all); /* NULL is harmless */
 
-void trigger_credentials_add(struct trigger_credentials *all, const struct trigger_call *call);
+void trigger_credentials_add(struct trigger_credentials *all, const struct trigger_need *need);
 void trigger_credentials_remove(struct trigger_credentials *all, const char *key, size_t length);
 
-/* The source refused what the call's credentials say: its Secrets are read now, if that is a second
+/* The source refused what the trigger's credentials say: its Secrets are read now, if that is a second
  * ago. */
 void trigger_credentials_doubt(struct trigger_credentials *all, const char *key, size_t length);
 

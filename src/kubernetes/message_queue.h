@@ -1,0 +1,42 @@
+/*
+ * Messages to the informer's thread, in the order in which they were sent: who is to be followed
+ * from now on, and who is not any more.
+ */
+#ifndef BACKLOG_KUBERNETES_MESSAGE_QUEUE_H
+#define BACKLOG_KUBERNETES_MESSAGE_QUEUE_H
+
+#include "kubernetes/informer.h"
+
+#include <pthread.h>
+#include <stddef.h>
+
+enum message_kind { MESSAGE_ADD, MESSAGE_REMOVE, MESSAGE_DOUBT };
+
+struct message {
+    enum message_kind kind;
+    char *key; /* who; with a NUL behind its bytes, which may have others */
+    size_t key_length;
+    void *content; /* of MESSAGE_ADD, or NULL; its receiver may take it */
+    struct message *next, *prev;
+};
+
+struct message_queue {
+    struct informer *informer;           /* borrowed */
+    void (*free_content)(void *content); /* of what was not taken */
+    pthread_mutex_t lock;
+    struct message *messages; /* guarded; utlist */
+};
+
+void message_queue_init(struct message_queue *queue, struct informer *informer,
+                        void (*free_content)(void *content));
+void message_queue_done(struct message_queue *queue); /* the informer has been stopped */
+
+/* Any thread; it does not wait. `content` is taken. */
+void message_queue_send(struct message_queue *queue, enum message_kind kind, const char *key,
+                        size_t key_length, void *content);
+
+/* The informer's thread: receives what was sent by now. */
+void message_queue_receive(struct message_queue *queue,
+                           void (*receive)(void *context, struct message *message), void *context);
+
+#endif
