@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "kubernetes/api.h"
+#include "kubernetes/informer_link.h"
 #include "kubernetes/object.h"
 
 #include <stdbool.h>
@@ -23,24 +24,6 @@
 #include <stdint.h>
 
 struct informer;
-struct informer_entry; /* an object, for as long as links have it */
-
-/* Who needs objects. The context is `context`. */
-struct informer_handler {
-    void (*changed)(void *context, void *user); /* there is news of what this user is linked to */
-    int64_t (*turn)(void *context); /* in each turn; returns when the next one must be */
-    void (*end)(void *context);     /* the last call: removes all of its links */
-    void *context;
-};
-
-/* A user of a handler needs an object. The memory is the handler's. */
-struct informer_link {
-    struct informer_entry *entry;
-    const struct informer_handler *handler;
-    void *user;
-    struct informer_link *next, *prev;
-};
-
 /* What is known of an object. Borrowed until the next turn. */
 struct informer_view {
     bool is_read;                /* once: `object` is what there was last, NULL if there was none */
