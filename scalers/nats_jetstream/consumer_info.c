@@ -1,5 +1,6 @@
 #include "consumer_info.h"
 
+#include "base/json_cleanup.h"
 #include "base/json_text.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -17,11 +18,6 @@ enum {
 
 /* err_code of the JetStream API. */
 enum { CONSUMER_NOT_FOUND = 10014, STREAM_NOT_FOUND = 10059 };
-
-static void release_json(json_t **json)
-{
-    json_decref(*json);
-}
 
 bool nats_no_stream(const struct nats_query_options *query, struct error *error)
 {
@@ -103,7 +99,7 @@ bool nats_consumer_info_parse(const char *bytes, size_t length,
             error, "NATS answered for consumer \"%s\" of stream \"%s\" with %zu bytes: at most %d",
             query->consumer, query->stream, length, LARGEST_ANSWER);
 
-    _cleanup_(release_json) json_t *info =
+    _cleanup_(json_done) json_t *info =
         json_text_tree((struct json_text){bytes, length}, 0, MAX_TREE_BYTES);
     if (!json_is_object(info))
         return error_unavailable(

@@ -1,5 +1,6 @@
 #include "cli/command.h"
 
+#include "base/json_cleanup.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/common_flags.h"
@@ -23,11 +24,6 @@ static const struct option table[] = {
     OUTPUT_FLAG(.doc = "text, or the server's JSON"),
     {0},
 };
-
-static void free_json(json_t **json)
-{
-    json_decref(*json);
-}
 
 /* All texts in it: names and metrics are those of whoever calls the server. */
 static void clean(json_t *json)
@@ -215,7 +211,7 @@ static int run_explain(const struct command_line *line, struct error *error)
     http_client_free(client);
     if (!good)
         return 1;
-    _cleanup_(free_json) json_t *triggers = json_loadb(body.bytes, body.length, 0, NULL);
+    _cleanup_(json_done) json_t *triggers = json_loadb(body.bytes, body.length, 0, NULL);
     if (!json_is_array(triggers)) {
         error_unavailable(error, "unexpected reply: is this the --http port of backlog serve?");
         return 1;

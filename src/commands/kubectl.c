@@ -1,5 +1,6 @@
 #include "commands/kubectl.h"
 
+#include "base/json_cleanup.h"
 #include "base/memory.h"
 #include "base/system/file.h"
 
@@ -14,11 +15,6 @@
 extern char **environ;
 
 enum { MAX_WORDS = 16, MAX_OUTPUT = 512 << 20, OBJECTS_PER_FILE = 200 };
-
-static void freed_json(json_t **object)
-{
-    json_decref(*object);
-}
 
 /* ---- running it ---- */
 
@@ -117,7 +113,7 @@ static void add_items(const json_t *list, const char *path, struct manifests *ma
     _cleanup_(text_done) struct text text = {0};
     size_t count = items == NULL ? 1 : json_array_size(items);
     for (size_t i = 0; i < count; i++) {
-        _cleanup_(freed_json) json_t *object =
+        _cleanup_(json_done) json_t *object =
             object_without_rest(items == NULL ? list : json_array_get(items, i));
         _cleanup_(memory_free) char *line = json_dumps(object, JSON_COMPACT);
         text_addf(&text, "--- %s\n", line == NULL ? "{}" : line);
@@ -136,7 +132,7 @@ static bool read_objects(const char *context, const char *const *words, const ch
     json_error_t reason;
     if (!kubectl_get(context, words, &output, error))
         return false;
-    _cleanup_(freed_json) json_t *list =
+    _cleanup_(json_done) json_t *list =
         json_loadb(output.bytes == NULL ? "" : output.bytes, output.length, 0, &reason);
     if (list == NULL)
         return error_invalid(error, "`kubectl get %s`: no JSON: %s", path, reason.text);

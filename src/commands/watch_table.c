@@ -1,6 +1,7 @@
 #include "commands/watch_table.h"
 
 #include "base/clock.h"
+#include "base/json_cleanup.h"
 #include "base/memory.h"
 #include "cli/console.h"
 
@@ -13,11 +14,6 @@
 enum { PAGE = 1000, MAX_ROWS = 200 * 1000, MIN_LABEL = 16, OTHER_COLUMNS = 80 };
 
 /* ---- fetching ---- */
-
-static void free_json(json_t **json)
-{
-    json_decref(*json);
-}
 
 static char *clean(const json_t *value)
 {
@@ -64,7 +60,7 @@ static bool fetch_page(struct http_client *client, struct watch_rows *rows, bool
         text_format("/api/triggers?limit=%d&offset=%zu", PAGE, rows->count);
     if (!http_client_get(client, path, &body, error))
         return false;
-    _cleanup_(free_json) json_t *page =
+    _cleanup_(json_done) json_t *page =
         body.bytes == NULL ? NULL : json_loadb(body.bytes, body.length, 0, NULL);
     const json_t *list = json_object_get(page, "triggers");
     const json_t *trigger;

@@ -1,5 +1,6 @@
 #include "commands/watch_workers.h"
 
+#include "base/json_cleanup.h"
 #include "base/memory.h"
 #include "cli/console.h"
 
@@ -11,11 +12,6 @@
 #include <time.h>
 
 enum { LABEL_WIDTH = 28, POD_WIDTH = 40 };
-
-static void free_json(json_t **json)
-{
-    json_decref(*json);
-}
 
 static char *clean(const json_t *object, const char *key)
 {
@@ -94,7 +90,7 @@ bool watch_workers_fetch(struct http_client *client, struct watch_workers *ret_w
     struct watch_workers workers = {.is_read = true};
     if (!http_client_get(client, "/api/workers", &body, error))
         return false;
-    _cleanup_(free_json) json_t *page =
+    _cleanup_(json_done) json_t *page =
         body.bytes == NULL ? NULL : json_loadb(body.bytes, body.length, 0, NULL);
     const json_t *list = json_object_get(page, "objects");
     const json_t *object;

@@ -2,6 +2,7 @@
 
 #include "base/base64.h"
 #include "base/hash.h"
+#include "base/json_cleanup.h"
 #include "base/json_text.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -102,11 +103,6 @@ uint64_t object_fingerprint(const struct option_entry *entries, size_t count)
 }
 
 /* ---- JSON ---- */
-
-static void free_json(json_t **json)
-{
-    json_decref(*json);
-}
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -394,7 +390,7 @@ static json_t *load(const char *text, size_t length)
 struct object *object_parse(enum object_kind kind, const char *namespace, const char *name,
                             const char *text, size_t length, struct error *error)
 {
-    _cleanup_(free_json) json_t *json = load(text, length);
+    _cleanup_(json_done) json_t *json = load(text, length);
     if (json == NULL) { /* never the text: it may have secrets in it */
         error_unavailable(error, "unexpected reply: not JSON, or too many values in it");
         return NULL;
@@ -415,7 +411,7 @@ struct object *object_parse(enum object_kind kind, const char *namespace, const 
 
 bool object_is_absent(const char *name, const char *text, size_t length)
 {
-    _cleanup_(free_json) json_t *status = load(text, length);
+    _cleanup_(json_done) json_t *status = load(text, length);
     const json_t *details = json_object_get(status, "details");
     return text_equal(text_of(status, "reason"), "NotFound") &&
            text_equal(text_of(details, "name"), name);

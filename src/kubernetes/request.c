@@ -1,5 +1,6 @@
 #include "kubernetes/request.h"
 
+#include "base/json_cleanup.h"
 #include "base/json_text.h"
 #include "base/memory.h"
 
@@ -85,16 +86,11 @@ struct request *request_take_ended(CURLM *multi)
     return NULL;
 }
 
-static void free_json(json_t **json)
-{
-    json_decref(*json);
-}
-
 char *request_status_message(const char *text, size_t length)
 {
     if (text == NULL)
         return NULL;
-    _cleanup_(free_json) json_t *status =
+    _cleanup_(json_done) json_t *status =
         json_text_tree((struct json_text){text, length}, 0, MAX_STATUS_TREE);
     const char *message = json_string_value(json_object_get(status, "message"));
     return message == NULL ? NULL : text_copy_bytes(message, text_cut(message, LONGEST_MESSAGE));

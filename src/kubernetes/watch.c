@@ -1,6 +1,7 @@
 #include "kubernetes/watch.h"
 
 #include "base/clock.h"
+#include "base/json_cleanup.h"
 #include "base/json_text.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -26,11 +27,6 @@ enum {
 #define METADATA_LIST ";as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 /* ---- what a server says ---- */
-
-static void free_json(json_t **json)
-{
-    json_decref(*json);
-}
 
 /* Of a small value. NULL: it is not JSON. */
 static json_t *load(struct json_text text)
@@ -71,12 +67,12 @@ bool watch_event_parse(enum object_kind kind, const char *text, size_t length,
 {
     const struct json_text event = {text, length};
     const struct json_text object = json_text_member(event, "object");
-    _cleanup_(free_json) json_t *type_text = load(json_text_member(event, "type"));
-    _cleanup_(free_json) json_t *metadata = load_metadata(object);
+    _cleanup_(json_done) json_t *type_text = load(json_text_member(event, "type"));
+    _cleanup_(json_done) json_t *metadata = load_metadata(object);
     const char *type = json_string_value(type_text);
     *ret_event = (struct watch_event){0};
     if (text_equal(type, "ERROR")) {
-        _cleanup_(free_json) json_t *status = load(object);
+        _cleanup_(json_done) json_t *status = load(object);
         return read_refusal(status, ret_event, error);
     }
     bool is_deletion = text_equal(type, "DELETED");
@@ -308,7 +304,7 @@ void watch_give_up(struct watch *watch)
 static bool read_list(struct watch *watch, struct error *error)
 {
     const struct text *body = &watch->request.body;
-    _cleanup_(free_json) json_t *metadata =
+    _cleanup_(json_done) json_t *metadata =
         load_metadata((struct json_text){body->bytes == NULL ? "" : body->bytes, body->length});
     const char *version = member(metadata, "resourceVersion");
     if (version == NULL)

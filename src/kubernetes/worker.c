@@ -1,5 +1,6 @@
 #include "kubernetes/worker.h"
 
+#include "base/json_cleanup.h"
 #include "base/json_text.h"
 #include "base/memory.h"
 
@@ -19,11 +20,6 @@ enum {
     LONGEST_SELECTOR = 4096,
     MAX_PORT = 65535,
 };
-
-static void free_json(json_t **json)
-{
-    json_decref(*json);
-}
 
 static struct json_text text_of(struct text reply)
 {
@@ -81,7 +77,7 @@ bool worker_is_name(const char *text)
 bool worker_target_parse(struct text reply, const char *namespace, char **ret_path, char **ret_name,
                          struct error *error)
 {
-    _cleanup_(free_json) json_t *object = load(text_of(reply), error);
+    _cleanup_(json_done) json_t *object = load(text_of(reply), error);
     if (object == NULL)
         return false;
     const json_t *kind = json_object_get(json_object_get(object, "status"), "scaleTargetGVKR");
@@ -106,7 +102,7 @@ bool worker_target_parse(struct text reply, const char *namespace, char **ret_pa
 bool worker_hpa_parse(struct text reply, const char *namespace, char **ret_path, char **ret_name,
                       struct error *error)
 {
-    _cleanup_(free_json) json_t *object = load(text_of(reply), error);
+    _cleanup_(json_done) json_t *object = load(text_of(reply), error);
     if (object == NULL)
         return false;
     const char *name = string_of(json_object_get(object, "status"), "hpaName");
@@ -120,7 +116,7 @@ bool worker_hpa_parse(struct text reply, const char *namespace, char **ret_path,
 
 bool worker_replicas_parse(struct text reply, int64_t *ret_replicas, struct error *error)
 {
-    _cleanup_(free_json) json_t *hpa = load(text_of(reply), error);
+    _cleanup_(json_done) json_t *hpa = load(text_of(reply), error);
     if (hpa == NULL)
         return false;
     const json_t *status = json_object_get(hpa, "status");
@@ -134,7 +130,7 @@ bool worker_replicas_parse(struct text reply, int64_t *ret_replicas, struct erro
 
 bool worker_selector_parse(struct text reply, char **ret_selector, struct error *error)
 {
-    _cleanup_(free_json) json_t *scale = load(text_of(reply), error);
+    _cleanup_(json_done) json_t *scale = load(text_of(reply), error);
     if (scale == NULL)
         return false;
     const char *selector = string_of(json_object_get(scale, "status"), "selector");

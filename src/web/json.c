@@ -5,11 +5,6 @@
 
 #include <math.h>
 
-void json_done(json_t **json)
-{
-    json_decref(*json);
-}
-
 json_t *json_number(double value)
 {
     if (!isfinite(value))

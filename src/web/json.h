@@ -2,13 +2,12 @@
 #ifndef BACKLOG_WEB_JSON_H
 #define BACKLOG_WEB_JSON_H
 
+#include "base/json_cleanup.h"
 #include "base/recent_log.h"
 #include "web/http/http.h"
 
 #include <jansson.h>
 #include <stdint.h>
-
-void json_done(json_t **json); /* for _cleanup_() */
 
 json_t *json_number(double value); /* NAN and infinity have no place in JSON: null */
 json_t *json_seconds(int64_t time_ms);

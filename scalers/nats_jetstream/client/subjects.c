@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/hash_table.h"
+#include "base/json_cleanup.h"
 #include "base/json_text.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -64,11 +65,6 @@ void nats_subjects_free(struct nats_subjects *subjects)
     free(subjects);
 }
 
-static void release_json(json_t **json)
-{
-    json_decref(*json);
-}
-
 void nats_subjects_info_done(struct nats_subjects_info *info)
 {
     for (size_t i = 0; i < info->list.count; i++)
@@ -100,7 +96,7 @@ static bool add_subjects(struct nats_subject_list *list, const json_t *subjects)
 
 bool nats_subjects_parse(const char *bytes, size_t length, struct nats_subjects_info *ret_info)
 {
-    _cleanup_(release_json) json_t *reply =
+    _cleanup_(json_done) json_t *reply =
         json_text_tree((struct json_text){bytes, length}, 0, MAX_TREE_BYTES);
     const json_t *config = json_object_get(reply, "config");
     if (!json_is_object(config))

@@ -1,6 +1,7 @@
 #include "jsz.h"
 
 #include "base/hash.h"
+#include "base/json_cleanup.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "nats_jetstream/consumer_info.h"
@@ -25,11 +26,6 @@ static const char *string_of(const json_t *object, const char *field)
     return json_string_value(json_object_get(object, field));
 }
 
-static void release_json(json_t **json)
-{
-    json_decref(*json);
-}
-
 /* NULL: there is none. The caller frees it. */
 static json_t *small_member(struct json_text object, const char *name)
 {
@@ -38,7 +34,7 @@ static json_t *small_member(struct json_text object, const char *name)
 
 static bool has_name(struct json_text object, const char *field, const char *wanted)
 {
-    _cleanup_(release_json) json_t *name = small_member(object, field);
+    _cleanup_(json_done) json_t *name = small_member(object, field);
     return wanted != NULL && json_is_string(name) && text_equal(json_string_value(name), wanted);
 }
 
@@ -84,7 +80,7 @@ static bool add_consumers(struct jsz *jsz, const char *stream, struct json_text 
     struct json_text consumer;
     json_walk_begin(&walk, consumers);
     while (json_walk_next(&walk, &unused, &consumer)) {
-        _cleanup_(release_json) json_t *name = small_member(consumer, "name");
+        _cleanup_(json_done) json_t *name = small_member(consumer, "name");
         if (json_is_string(name) && !add(jsz, key_of(stream, json_string_value(name)), consumer))
             return false;
     }
@@ -98,7 +94,7 @@ static bool add_streams(struct jsz *jsz, struct json_text streams)
     struct json_text stream;
     json_walk_begin(&walk, streams);
     while (json_walk_next(&walk, &unused, &stream)) {
-        _cleanup_(release_json) json_t *json = small_member(stream, "name");
+        _cleanup_(json_done) json_t *json = small_member(stream, "name");
         const char *name = json_string_value(json);
         if (name != NULL &&
             !(add(jsz, key_of(name, NULL), stream) &&
@@ -148,7 +144,7 @@ bool jsz_init(struct jsz *jsz, struct json_text answer, const struct jsz_account
             error, "%s: unexpected reply, not JSON: is that a monitoring port?", server);
     if (json_text_begins_with(json_text_member(answer, "disabled"), 't'))
         return error_unavailable(error, "%s: JetStream is disabled on this server", server);
-    _cleanup_(release_json) json_t *size =
+    _cleanup_(json_done) json_t *size =
         small_member(json_text_member(answer, "meta_cluster"), "cluster_size");
     struct json_text found;
     jsz->clustered = json_number_value(size) > 1;
@@ -213,7 +209,7 @@ bool jsz_find(const struct jsz *jsz, const struct nats_query_options *query,
     const struct jsz_entry *entry = find(jsz, query->stream, query->consumer);
     if (entry == NULL)
         return explain_absence(jsz, query, error);
-    _cleanup_(release_json) json_t *consumer =
+    _cleanup_(json_done) json_t *consumer =
         json_text_tree(entry->text, JSON_DECODE_INT_AS_REAL, MAX_CONSUMER_BYTES);
     if (consumer == NULL)
         return error_unavailable(error,
