@@ -52,7 +52,7 @@ static int64_t fresh_ms(const struct query *query)
     enum { MIN_MS = 500, SHARE = 10 };
     int64_t fresh_ms = query->intervals == NULL ? INT64_MAX : query->intervals->interval_ms;
     int64_t standard_ms = query->connection->settings->interval_ms;
-    if (query->default_holds == 0)
+    if (query->default_users == 0)
         return fresh_ms;
     int64_t own_ms = query->known.duration_ms * SHARE;
     if (own_ms < MIN_MS)
@@ -76,7 +76,7 @@ void bundle_take_along(const struct query *first, int64_t now_ms)
     DL_FOREACH2(bundle->queries, query, next_bundled) {
         int64_t max_age_ms = costs_the_same ? BUNDLE_MIN_MS : fresh_ms(query);
         bool is_fresh = query->job.sent_ms != INT64_MIN && now_ms - query->job.sent_ms < max_age_ms;
-        if (!is_fresh && query->holds > 0)
+        if (!is_fresh && query->users > 0)
             schedule_set_due(&first->connection->schedule, &query->job, now_ms);
     }
 }

@@ -62,7 +62,7 @@ enum client_state connection_client_state(const struct connection *connection)
 
 bool connection_is_unused(const struct connection *connection)
 {
-    return connection->held_queries == 0;
+    return connection->used_queries == 0;
 }
 
 /* ---- connecting ---- */
@@ -329,7 +329,7 @@ void connection_end(struct query *query, enum task_outcome outcome, const struct
         schedule_end(schedule, &query->job, JOB_END_ISOLATED, now_ms);
         break;
     }
-    if (query->holds == 0)
+    if (query->users == 0)
         query_free(query);
     else
         query_plan(query, now_ms);
@@ -401,7 +401,7 @@ static void end_lost(struct query *query, const struct error *error, int64_t now
             schedule_postpone(schedule, &query->job,
                               connection->settings->jitter(SCHEDULE_RETRY_MIN_MS));
     }
-    if (query->holds == 0)
+    if (query->users == 0)
         query_free(query);
     else
         query_plan(query, now_ms);
@@ -415,7 +415,7 @@ void connection_lost(struct connection *connection, const struct error *error, i
     bool may_have_died = false;
     forget_subscriptions(connection, now_ms);
     for (struct job *job;
-         (job = schedule->in_flight != NULL ? schedule->in_flight : schedule->slow) != NULL;) {
+         (job = schedule->prompt != NULL ? schedule->prompt : schedule->slow) != NULL;) {
         struct query *query = (struct query *)((char *)job - offsetof(struct query, job));
         may_have_died = may_have_died || may_have_died_before(query);
         has_failed = has_failed || (error != NULL && !may_have_died_before(query));

@@ -100,14 +100,14 @@ static void add_interval(struct query *query, int64_t interval_ms)
         *added = (struct interval_ref){.interval_ms = interval_ms, .next = *place};
         *place = added;
     }
-    (*place)->holds++;
+    (*place)->users++;
 }
 
 static void remove_interval(struct query *query, int64_t interval_ms)
 {
     struct interval_ref **place = find_interval(query, interval_ms);
     struct interval_ref *found = *place;
-    if (found == NULL || found->interval_ms != interval_ms || --found->holds > 0)
+    if (found == NULL || found->interval_ms != interval_ms || --found->users > 0)
         return;
     *place = found->next;
     free(found);
@@ -115,12 +115,12 @@ static void remove_interval(struct query *query, int64_t interval_ms)
 
 void connection_hold(struct query *query, int64_t interval_ms, int64_t now_ms)
 {
-    query->connection->held_queries += query->holds == 0;
-    query->holds++;
+    query->connection->used_queries += query->users == 0;
+    query->users++;
     if (interval_ms > 0)
         add_interval(query, interval_ms);
     else
-        query->default_holds++;
+        query->default_users++;
     query_plan(query, now_ms);
 }
 
@@ -129,12 +129,12 @@ void connection_release(struct query *query, int64_t interval_ms, int64_t now_ms
     if (interval_ms > 0)
         remove_interval(query, interval_ms);
     else
-        query->default_holds--;
-    if (--query->holds > 0) {
+        query->default_users--;
+    if (--query->users > 0) {
         query_plan(query, now_ms);
         return;
     }
-    query->connection->held_queries--;
+    query->connection->used_queries--;
     if (query->job.state != JOB_IN_FLIGHT)
         query_free(query);
 }
@@ -147,7 +147,7 @@ int64_t query_interval_ms(const struct query *query)
 {
     int64_t standard_ms = query->connection->settings->interval_ms;
     int64_t interval_ms = query->intervals == NULL ? INT64_MAX : query->intervals->interval_ms;
-    if (query->streams > 0 && query->default_holds > 0)
+    if (query->streams > 0 && query->default_users > 0)
         interval_ms = MIN(interval_ms, standard_ms);
     if (query->known.duration_ms >= SCHEDULE_SLOW_MS)
         interval_ms = MIN(interval_ms, standard_ms);

@@ -323,7 +323,7 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
     if (job->is_slow)
         DL_APPEND(schedule->slow, job);
     else
-        DL_APPEND(schedule->in_flight, job);
+        DL_APPEND(schedule->prompt, job);
     return job;
 }
 
@@ -334,8 +334,8 @@ void schedule_started(struct schedule *schedule, struct job *job, int64_t now_ms
     DL_APPEND2(schedule->sent, job, prev_sent, next_sent);
     if (job->is_slow)
         return;
-    DL_DELETE(schedule->in_flight, job);
-    DL_APPEND(schedule->in_flight, job);
+    DL_DELETE(schedule->prompt, job);
+    DL_APPEND(schedule->prompt, job);
 }
 
 static bool others_wait(const struct schedule *schedule)
@@ -349,8 +349,8 @@ struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms)
     if (!others_wait(schedule))
         return NULL;
     struct job *job;
-    while ((job = schedule->in_flight) != NULL && now_ms - job->sent_ms >= SCHEDULE_SLOW_MS) {
-        DL_DELETE(schedule->in_flight, job);
+    while ((job = schedule->prompt) != NULL && now_ms - job->sent_ms >= SCHEDULE_SLOW_MS) {
+        DL_DELETE(schedule->prompt, job);
         DL_APPEND(schedule->slow, job);
         job->is_slow = true;
         schedule->slow_count++;
@@ -375,7 +375,7 @@ static void leave_flight(struct schedule *schedule, struct job *job, int64_t now
     if (job->is_slow)
         DL_DELETE(schedule->slow, job);
     else
-        DL_DELETE(schedule->in_flight, job);
+        DL_DELETE(schedule->prompt, job);
     schedule->in_flight_count--;
     schedule->slow_count -= job->is_slow;
     schedule->timed_out_count -= job->timeouts > 0;
@@ -440,9 +440,9 @@ int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms)
     if (others_wait(schedule)) {
         if (schedule->slow_count - schedule->cancelled_count > schedule->slow_places)
             return now_ms;
-        if (schedule->in_flight == NULL)
+        if (schedule->prompt == NULL)
             return CLOCK_NEVER;
-        int64_t slow_ms = schedule->in_flight->sent_ms + SCHEDULE_SLOW_MS;
+        int64_t slow_ms = schedule->prompt->sent_ms + SCHEDULE_SLOW_MS;
         return slow_ms > now_ms ? slow_ms : now_ms;
     }
     const struct job *first = heap_first(&schedule->scheduled);

@@ -79,10 +79,11 @@ struct schedule {
     struct job_heap ready_timed_out; /* have */
     bool is_turn_of_slow;            /* the former and the latter take turns */
     int64_t turn_of_slow_ends_ms; /* CLOCK_NEVER: it begins when the next of the former is sent */
-    struct job *in_flight;        /* utlist, those that are not slow, in the order of sending */
-    struct job *slow; /* utlist, those that are; those that were cancelled are in front */
-    struct job *sent; /* utlist, both, in the order of sending */
-    size_t in_flight_count;
+    /* Those in flight: */
+    struct job *prompt;     /* utlist, those that are not slow, in the order of sending */
+    struct job *slow;       /* utlist, those that are; those that were cancelled are in front */
+    struct job *sent;       /* utlist, both, in the order of sending */
+    size_t in_flight_count; /* both */
     size_t slow_count;      /* of them */
     size_t timed_out_count; /* of these */
     size_t cancelled_count; /* of these, too */

@@ -79,8 +79,8 @@ struct connection {
     struct bundle *bundles;   /* by text */
     struct query *subscribed; /* those with a subscription, by its id */
     struct query *unanswered; /* utlist: a caller waited since they were answered last */
-    size_t held_queries;
-    uint64_t last_id; /* of a subscription */
+    size_t used_queries;      /* those with users */
+    uint64_t last_id;         /* of a subscription */
     uint64_t *unsubscribes;
     size_t unsubscribes_count;
     size_t unsubscribes_capacity;
@@ -98,10 +98,10 @@ struct bundle {
     UT_hash_handle hh;
 };
 
-/* An interval that users set, and how many of those who hold the query did. */
+/* An interval that users set, and how many of the users of the query did. */
 struct interval_ref {
     int64_t interval_ms;
-    size_t holds;
+    size_t users;
     struct interval_ref *next;
 };
 
@@ -112,11 +112,11 @@ struct query {
     struct connection *connection;
     struct option_values *values;
     struct interval_ref *intervals; /* utlist, the least first */
-    size_t default_holds;           /* of those who set none */
-    unsigned wants;                 /* enum reading_field, of all who ever held it */
+    size_t default_users;           /* of those who set none */
+    unsigned wants;                 /* enum reading_field, of all users that it ever had */
     struct recent_samples *recent;  /* NULL: nobody wants one */
     struct follower *followers;     /* utlist; not before it keeps recent samples */
-    size_t holds;                   /* all; 0: freed as soon as it is not in flight */
+    size_t users;                   /* all; 0: freed as soon as it is not in flight */
     struct watcher *watchers;       /* utlist */
     size_t streams;                 /* of them */
     size_t idle_streams;            /* of these, those that wait for the first message */
