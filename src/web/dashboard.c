@@ -23,10 +23,64 @@ enum {
     TREND_POINTS = HISTORY_SPAN_MS / TREND_MS,
 };
 
-/* Of server_json(). */
-static const char *const trend_columns[] = {"time",           "waiting",  "inFlight",
-                                            "active",         "replicas", "consumed",
-                                            "callsPerSecond", "cpu",      "memory"};
+/* What is known of the server as a whole. */
+enum server_figure {
+    SERVER_TIME,
+    SERVER_UPTIME,
+    SERVER_CPU,
+    SERVER_MEMORY,
+    SERVER_CALLS_PER_SECOND,
+    SERVER_TRIGGERS,
+    SERVER_ACTIVE,
+    SERVER_HELD,
+    SERVER_FAILING,
+    SERVER_UNMEASURED,
+    SERVER_REPLICAS,
+    SERVER_WAITING,
+    SERVER_IN_FLIGHT,
+    SERVER_CONSUMED,
+    SERVER_CONNECTIONS,
+    SERVER_BROKEN_CONNECTIONS,
+    SERVER_QUERIES,
+    SERVER_FAILING_QUERIES,
+    SERVER_HISTORY_BYTES,
+    SERVER_HISTORY_MAX_BYTES,
+    SERVER_HISTORY_DROPPED,
+    SERVER_FIGURES,
+};
+
+static const char *const figure_names[SERVER_FIGURES] = {
+    [SERVER_TIME] = "time",
+    [SERVER_UPTIME] = "uptime",
+    [SERVER_CPU] = "cpu",
+    [SERVER_MEMORY] = "memory",
+    [SERVER_CALLS_PER_SECOND] = "callsPerSecond",
+    [SERVER_TRIGGERS] = "triggers",
+    [SERVER_ACTIVE] = "active",
+    [SERVER_HELD] = "held",
+    [SERVER_FAILING] = "failing",
+    [SERVER_UNMEASURED] = "unmeasured",
+    [SERVER_REPLICAS] = "replicas",
+    [SERVER_WAITING] = "waiting",
+    [SERVER_IN_FLIGHT] = "inFlight",
+    [SERVER_CONSUMED] = "consumed",
+    [SERVER_CONNECTIONS] = "connections",
+    [SERVER_BROKEN_CONNECTIONS] = "brokenConnections",
+    [SERVER_QUERIES] = "queries",
+    [SERVER_FAILING_QUERIES] = "failingQueries",
+    [SERVER_HISTORY_BYTES] = "historyBytes",
+    [SERVER_HISTORY_MAX_BYTES] = "historyMaxBytes",
+    [SERVER_HISTORY_DROPPED] = "historyDropped",
+};
+
+struct server_figures {
+    double of[SERVER_FIGURES]; /* NAN: not known */
+};
+
+static const enum server_figure trend_columns[] = {
+    SERVER_TIME,     SERVER_WAITING,          SERVER_IN_FLIGHT, SERVER_ACTIVE, SERVER_REPLICAS,
+    SERVER_CONSUMED, SERVER_CALLS_PER_SECOND, SERVER_CPU,       SERVER_MEMORY,
+};
 
 struct dashboard {
     struct dashboard_settings settings;
@@ -115,47 +169,48 @@ static void update_rates(struct dashboard *dashboard, int64_t now_ms)
     dashboard->calls = calls;
 }
 
-static json_t *server_json(struct dashboard *dashboard, int64_t now_ms)
+static struct server_figures server_figures(const struct dashboard *dashboard, int64_t now_ms)
 {
     const struct trigger_totals *totals = trigger_rows_totals(dashboard->rows);
     struct process_stat stat = {.resident_bytes = NAN};
     struct engine_stats engine;
     struct history_stats history;
-    bool is_counted;
     process_stat(getpid(), &stat);
     engine_stats(dashboard->settings.engine, &engine);
     engine_history_stats(dashboard->settings.engine, &history);
     /* Where no source counts what waits, 0 would be no number. */
-    is_counted = history.max_bytes > 0 && (totals->has_waiting || history.consumed > 0);
-    const struct {
-        const char *key;
-        double value;
-    } numbers[] = {
-        {"time", clock_unix_s(now_ms)},
-        {"uptime", (double)(now_ms - dashboard->began_ms) / 1000},
-        {"cpu", dashboard->cpu_cores},
-        {"memory", stat.resident_bytes},
-        {"callsPerSecond", dashboard->calls_per_second},
-        {"triggers", (double)totals->triggers},
-        {"active", (double)totals->active},
-        {"held", (double)totals->held},
-        {"failing", (double)totals->failing},
-        {"unmeasured", (double)totals->unmeasured},
-        {"replicas", totals->has_replicas ? totals->replicas : NAN},
-        {"waiting", totals->has_waiting ? totals->waiting : NAN},
-        {"inFlight", totals->has_in_flight ? totals->in_flight : NAN},
-        {"consumed", is_counted ? history.consumed : NAN},
-        {"connections", (double)engine.connections},
-        {"brokenConnections", (double)engine.broken_connections},
-        {"queries", (double)engine.queries},
-        {"failingQueries", (double)engine.failing_queries},
-        {"historyBytes", (double)history.bytes},
-        {"historyMaxBytes", (double)history.max_bytes},
-        {"historyDropped", (double)history.dropped},
-    };
+    bool is_counted = history.max_bytes > 0 && (totals->has_waiting || history.consumed > 0);
+    return (struct server_figures){{
+        [SERVER_TIME] = clock_unix_s(now_ms),
+        [SERVER_UPTIME] = (double)(now_ms - dashboard->began_ms) / 1000,
+        [SERVER_CPU] = dashboard->cpu_cores,
+        [SERVER_MEMORY] = stat.resident_bytes,
+        [SERVER_CALLS_PER_SECOND] = dashboard->calls_per_second,
+        [SERVER_TRIGGERS] = (double)totals->triggers,
+        [SERVER_ACTIVE] = (double)totals->active,
+        [SERVER_HELD] = (double)totals->held,
+        [SERVER_FAILING] = (double)totals->failing,
+        [SERVER_UNMEASURED] = (double)totals->unmeasured,
+        [SERVER_REPLICAS] = totals->has_replicas ? totals->replicas : NAN,
+        [SERVER_WAITING] = totals->has_waiting ? totals->waiting : NAN,
+        [SERVER_IN_FLIGHT] = totals->has_in_flight ? totals->in_flight : NAN,
+        [SERVER_CONSUMED] = is_counted ? history.consumed : NAN,
+        [SERVER_CONNECTIONS] = (double)engine.connections,
+        [SERVER_BROKEN_CONNECTIONS] = (double)engine.broken_connections,
+        [SERVER_QUERIES] = (double)engine.queries,
+        [SERVER_FAILING_QUERIES] = (double)engine.failing_queries,
+        [SERVER_HISTORY_BYTES] = (double)history.bytes,
+        [SERVER_HISTORY_MAX_BYTES] = (double)history.max_bytes,
+        [SERVER_HISTORY_DROPPED] = (double)history.dropped,
+    }};
+}
+
+static json_t *server_json(const struct dashboard *dashboard, int64_t now_ms)
+{
+    const struct server_figures figures = server_figures(dashboard, now_ms);
     json_t *object = json_object();
-    for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++)
-        json_set(object, numbers[i].key, json_number(numbers[i].value));
+    for (size_t i = 0; i < SERVER_FIGURES; i++)
+        json_set(object, figure_names[i], json_number(figures.of[i]));
     return object;
 }
 
@@ -221,12 +276,10 @@ void dashboard_tick(void *context)
         !count(dashboard))
         return;
     update_rates(dashboard, now_ms);
-    _cleanup_(json_done) json_t *server = server_json(dashboard, now_ms);
+    const struct server_figures figures = server_figures(dashboard, now_ms);
     double *point = dashboard->trend[dashboard->trend_count++ % TREND_POINTS];
-    for (size_t i = 0; i < ARRAY_LENGTH(trend_columns); i++) {
-        const json_t *value = json_object_get(server, trend_columns[i]);
-        point[i] = json_is_number(value) ? json_number_value(value) : (double)NAN;
-    }
+    for (size_t i = 0; i < ARRAY_LENGTH(trend_columns); i++)
+        point[i] = figures.of[trend_columns[i]];
     dashboard->trend_ms = now_ms;
 }
 
@@ -239,7 +292,7 @@ void dashboard_trend(void *context, const struct web_request *request, struct we
     size_t end = dashboard->trend_count;
     (void)request;
     for (size_t i = 0; i < ARRAY_LENGTH(trend_columns); i++)
-        json_array_append_new(columns, json_string(trend_columns[i]));
+        json_array_append_new(columns, json_string(figure_names[trend_columns[i]]));
     for (size_t i = end > TREND_POINTS ? end - TREND_POINTS : 0; i < end; i++) {
         json_t *row = json_array();
         for (size_t column = 0; column < ARRAY_LENGTH(trend_columns); column++)
