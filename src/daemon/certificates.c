@@ -10,7 +10,7 @@
 
 struct certificates {
     const struct certificates_flags *flags;
-    struct peer_rule rule;
+    struct client_rule rule;
     struct watch *watch;
     struct retry retry;
     struct reload_stats stats;
@@ -45,7 +45,7 @@ struct certificates *certificates_begin(const struct certificates_flags *flags)
 {
     struct certificates *certificates = memory_new(sizeof(*certificates));
     certificates->flags = flags;
-    certificates->rule = (struct peer_rule){flags->client_names.items, flags->client_names.count};
+    certificates->rule = (struct client_rule){flags->client_names.items, flags->client_names.count};
     certificates->watch = watch_files(&flags->files);
     reload_stats_good(&certificates->stats); /* or the server does not start */
     return certificates;
@@ -71,7 +71,7 @@ const struct reload_stats *certificates_stats(const struct certificates *certifi
     return certificates_files(certificates) == NULL ? NULL : &certificates->stats;
 }
 
-const struct peer_rule *certificates_rule(const struct certificates *certificates)
+const struct client_rule *certificates_rule(const struct certificates *certificates)
 {
     return &certificates->rule;
 }

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "config/option.h"
 #include "daemon/reload_stats.h"
-#include "serve/transport/peer.h"
+#include "serve/transport/client_names.h"
 #include "serve/transport/transport.h"
 
 #include <stdbool.h>
@@ -31,7 +31,7 @@ void certificates_end(struct certificates *certificates); /* after the server; N
 
 /* For the server's options; NULL: plain text. */
 const struct tls_files *certificates_files(const struct certificates *certificates);
-const struct peer_rule *certificates_rule(const struct certificates *certificates);
+const struct client_rule *certificates_rule(const struct certificates *certificates);
 
 /* NULL: there are no files. Borrowed. */
 const struct reload_stats *certificates_stats(const struct certificates *certificates);

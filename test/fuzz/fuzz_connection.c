@@ -67,7 +67,7 @@ static void on_drain(void *context)
     (void)context;
 }
 
-static const struct service service = {
+static const struct call_handler service = {
     .begin = on_begin,
     .message = on_message,
     .half_closed = on_half_closed,

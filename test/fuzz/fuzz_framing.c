@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "require.h"
 #include "serve/h2/call/framing.h"
-#include "serve/transport/peer.h"
+#include "serve/transport/client_names.h"
 
 #include <stdlib.h>
 
@@ -44,17 +44,17 @@ static void take_all(struct bytes input)
 static void show_name(struct bytes input)
 {
     static const char *const patterns[] = {"keda-*.shop", "[a-z]?*"};
-    static const struct peer_rule rule = {patterns, ARRAY_LENGTH(patterns)};
-    struct peer *peer = peer_new();
-    for (int i = 0; i < PEER_NAMES + 1; i++)
-        peer_add(peer, (const char *)input.data, input.length);
-    require(peer->count == 0 || peer->count == PEER_NAMES);
-    char *refusal = peer_refusal(peer, &rule);
+    static const struct client_rule rule = {patterns, ARRAY_LENGTH(patterns)};
+    struct client_names *peer = client_names_new();
+    for (int i = 0; i < CLIENT_NAMES_MAX + 1; i++)
+        client_names_add(peer, (const char *)input.data, input.length);
+    require(peer->count == 0 || peer->count == CLIENT_NAMES_MAX);
+    char *refusal = client_names_refusal(peer, &rule);
     require(refusal != NULL || peer->count > 0);
     if (refusal != NULL)
         require_text(refusal);
     free(refusal);
-    peer_free(peer);
+    client_names_free(peer);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

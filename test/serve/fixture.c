@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "serve/transport/peer.h"
+#include "serve/transport/client_names.h"
 
 #include <grpc/grpc.h>
 #include <stdio.h>
@@ -43,7 +43,7 @@ static void on_begin(void *context, struct call *call)
         return;
     }
     if (text_equal(call->path, "/test/Who")) {
-        send_text(call, call->peer == NULL ? "nobody" : call->peer->names[0]);
+        send_text(call, call->names == NULL ? "nobody" : call->names->names[0]);
         call_finish(call, STATUS_OK, NULL);
         return;
     }
@@ -169,15 +169,15 @@ int set_up(void **state)
 {
     struct error error = {0};
     struct fixture *fixture = memory_new(sizeof(*fixture));
-    fixture->service = (struct service){.context = fixture,
-                                        .begin = on_begin,
-                                        .message = on_message,
-                                        .half_closed = on_half_closed,
-                                        .writable = on_writable,
-                                        .ended = on_ended,
-                                        .refused = on_refused,
-                                        .turn = on_turn,
-                                        .drain = on_drain};
+    fixture->service = (struct call_handler){.context = fixture,
+                                             .begin = on_begin,
+                                             .message = on_message,
+                                             .half_closed = on_half_closed,
+                                             .writable = on_writable,
+                                             .ended = on_ended,
+                                             .refused = on_refused,
+                                             .turn = on_turn,
+                                             .drain = on_drain};
     LIST_INIT(&fixture->held);
     fixture->due_ms = CLOCK_NEVER;
     grpc_init();

@@ -41,7 +41,7 @@ struct work {
 /* Counts are atomic because the tests look at them from another thread. */
 struct fixture {
     struct server *server;
-    struct service service;
+    struct call_handler service;
     struct core_client client;
     LIST_HEAD(, work) held;
     atomic_size_t begun;

@@ -26,7 +26,7 @@ enum { MESSAGE_LIMIT = 64 * 1024 };
 
 struct fixture {
     struct server *server;
-    struct service service;
+    struct call_handler service;
     atomic_size_t live;                                 /* calls */
     atomic_size_t ended_as[STATUS_UNAUTHENTICATED + 1]; /* those that were refused, too */
 };

@@ -254,7 +254,7 @@ static void on_retire(void *context, struct call *call)
     (void)call;
 }
 
-static const struct service service = {
+static const struct call_handler service = {
     .begin = on_begin,
     .message = on_message,
     .half_closed = on_half_closed,

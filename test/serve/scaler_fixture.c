@@ -10,7 +10,7 @@
 
 const char *connection_name;
 struct engine *engine;
-const struct service *service;
+const struct call_handler *service;
 struct triggers *triggers;
 static struct external_scaler *scaler;
 static struct services *services;

@@ -24,7 +24,7 @@ static const int64_t heartbeat_ms = 200;
 /* That the next calls name; NULL: they bring one of their own. */
 extern const char *connection_name;
 extern struct engine *engine;
-extern const struct service *service;
+extern const struct call_handler *service;
 extern struct triggers *triggers;
 
 int set_up(void **state);

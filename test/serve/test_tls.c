@@ -3,7 +3,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "serve/transport/peer.h"
+#include "serve/transport/client_names.h"
 #include "support/certificate.h"
 #include "support/file.h"
 
@@ -132,31 +132,31 @@ static void unreadable_and_large_files_are_refused(void **state)
     assert_refused(&folder, fixture->own.folder, "cannot read");
 }
 
-static struct peer *peer_of(const char *first, const char *second)
+static struct client_names *peer_of(const char *first, const char *second)
 {
-    struct peer *peer = peer_new();
+    struct client_names *peer = client_names_new();
     if (first != NULL)
-        peer_add(peer, first, strlen(first));
+        client_names_add(peer, first, strlen(first));
     if (second != NULL)
-        peer_add(peer, second, strlen(second));
+        client_names_add(peer, second, strlen(second));
     return peer;
 }
 
-static void assert_admits(const struct peer_rule *rule, const char *first, const char *second,
+static void assert_admits(const struct client_rule *rule, const char *first, const char *second,
                           bool expected)
 {
-    struct peer *peer = peer_of(first, second);
-    _cleanup_(memory_free) char *refusal = peer_refusal(peer, rule);
+    struct client_names *peer = peer_of(first, second);
+    _cleanup_(memory_free) char *refusal = client_names_refusal(peer, rule);
     assert_int_equal(refusal == NULL, expected);
     assert_true(expected || first == NULL || strstr(refusal, first) != NULL);
-    peer_free(peer);
+    client_names_free(peer);
 }
 
 static void one_name_that_a_pattern_fits_is_enough(void **state)
 {
     (void)state;
     static const char *const patterns[] = {"keda-operator", "*.keda.svc", "spiffe://a/ns/keda/*"};
-    const struct peer_rule rule = {patterns, ARRAY_LENGTH(patterns)};
+    const struct client_rule rule = {patterns, ARRAY_LENGTH(patterns)};
     assert_admits(&rule, "keda-operator", NULL, true);
     assert_admits(&rule, "other", "operator.keda.svc", true);
     assert_admits(&rule, "spiffe://a/ns/keda/sa/x", NULL, true);
@@ -169,7 +169,7 @@ static void one_name_that_a_pattern_fits_is_enough(void **state)
 static void without_patterns_every_client_of_the_authority_is_admitted(void **state)
 {
     (void)state;
-    const struct peer_rule rule = {0};
+    const struct client_rule rule = {0};
     assert_admits(&rule, "anybody", NULL, true);
     assert_admits(&rule, NULL, NULL, true);
 }
@@ -177,19 +177,19 @@ static void without_patterns_every_client_of_the_authority_is_admitted(void **st
 static void names_that_are_no_plain_text_or_too_many_are_passed_over(void **state)
 {
     (void)state;
-    struct peer *peer = peer_new();
-    char longest[PEER_NAME_BYTES + 1];
+    struct client_names *peer = client_names_new();
+    char longest[CLIENT_NAME_BYTES + 1];
     memset(longest, 'x', sizeof(longest));
-    peer_add(peer, "", 0);
-    peer_add(peer, "keda-operator\0.evil", 19);
-    peer_add(peer, "two\nlines", 9);
-    peer_add(peer, "\xff\xfe", 2);
-    peer_add(peer, longest, PEER_NAME_BYTES + 1);
+    client_names_add(peer, "", 0);
+    client_names_add(peer, "keda-operator\0.evil", 19);
+    client_names_add(peer, "two\nlines", 9);
+    client_names_add(peer, "\xff\xfe", 2);
+    client_names_add(peer, longest, CLIENT_NAME_BYTES + 1);
     assert_int_equal(peer->count, 0);
-    for (size_t i = 0; i < PEER_NAMES + 5; i++)
-        peer_add(peer, longest, PEER_NAME_BYTES);
-    assert_int_equal(peer->count, PEER_NAMES);
-    peer_free(peer);
+    for (size_t i = 0; i < CLIENT_NAMES_MAX + 5; i++)
+        client_names_add(peer, longest, CLIENT_NAME_BYTES);
+    assert_int_equal(peer->count, CLIENT_NAMES_MAX);
+    client_names_free(peer);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "serve/fixture.h"
-#include "serve/transport/peer.h"
+#include "serve/transport/client_names.h"
 
 #include <grpc/grpc.h>
 #include <grpc/grpc_posix.h>
@@ -266,7 +266,7 @@ static void
 who_has_none_of_the_names_that_are_admitted_is_denied_and_the_refusal_reported(void **state)
 {
     static const char *const patterns[] = {"someone", "test"};
-    static const struct peer_rule rule = {patterns, ARRAY_LENGTH(patterns)};
+    static const struct client_rule rule = {patterns, ARRAY_LENGTH(patterns)};
     struct fixture *fixture = *state;
     struct error error = {0};
     struct server *server = NULL;

@@ -33,7 +33,7 @@ struct core_call {
     grpc_call_details details;
     grpc_metadata_array metadata;
     char *path;
-    struct peer *peer;
+    struct client_names *names;
 
     /* What the service ordered. */
     bool is_denied; /* the service is not called for it */
@@ -86,7 +86,7 @@ static void core_call_free(struct core_call *call)
     grpc_byte_buffer_destroy(call->message);
     grpc_slice_unref(call->status_text);
     gpr_free(call->path);
-    peer_free(call->peer);
+    client_names_free(call->names);
     free(call);
 }
 
@@ -169,10 +169,10 @@ static enum status ending_of(const struct core_call *call)
 
 static void end(struct core_call *call)
 {
-    const struct service *service = call->server->service;
+    const struct call_handler *handler = call->server->handler;
     call->server->live--;
     if (!call->is_denied)
-        service->ended(service->context, &call->call, ending_of(call));
+        handler->ended(handler->context, &call->call, ending_of(call));
     core_call_free(call);
 }
 
@@ -204,7 +204,7 @@ static bool is_open(const struct core_call *call)
 /* The core has decompressed it, and refused what is too large before or after that. */
 static void deliver(struct core_call *call, grpc_byte_buffer *message)
 {
-    const struct service *service = call->server->service;
+    const struct call_handler *handler = call->server->handler;
     grpc_byte_buffer_reader reader;
     if (!grpc_byte_buffer_reader_init(&reader, message)) {
         core_call_finish(&call->call, STATUS_INVALID_ARGUMENT,
@@ -214,7 +214,7 @@ static void deliver(struct core_call *call, grpc_byte_buffer *message)
 
     grpc_slice whole = grpc_byte_buffer_reader_readall(&reader);
     struct bytes bytes = {.data = GRPC_SLICE_START_PTR(whole), .length = GRPC_SLICE_LENGTH(whole)};
-    service->message(service->context, &call->call, bytes);
+    handler->message(handler->context, &call->call, bytes);
     grpc_slice_unref(whole);
     grpc_byte_buffer_reader_destroy(&reader);
 }
@@ -222,7 +222,7 @@ static void deliver(struct core_call *call, grpc_byte_buffer *message)
 static void was_read(void *owner, bool success)
 {
     struct core_call *call = owner;
-    const struct service *service = call->server->service;
+    const struct call_handler *handler = call->server->handler;
     grpc_byte_buffer *message = TAKE(call->received);
     call->reading = false;
     touch(call);
@@ -232,14 +232,14 @@ static void was_read(void *owner, bool success)
     if (is_open(call) && message != NULL)
         deliver(call, message);
     else if (is_open(call) && in_order)
-        service->half_closed(service->context, &call->call);
+        handler->half_closed(handler->context, &call->call);
     grpc_byte_buffer_destroy(message);
 }
 
 static void was_written(void *owner, bool success)
 {
     struct core_call *call = owner;
-    const struct service *service = call->server->service;
+    const struct call_handler *handler = call->server->handler;
     grpc_byte_buffer_destroy(TAKE(call->message));
     call->writing = false;
     touch(call);
@@ -248,7 +248,7 @@ static void was_written(void *owner, bool success)
     if (!success)
         grpc_call_cancel(call->handle, NULL);
     else if (is_open(call))
-        service->writable(service->context, &call->call);
+        handler->writable(handler->context, &call->call);
 }
 
 static void was_closed(void *owner, bool success)
@@ -278,26 +278,26 @@ static int64_t deadline_of(gpr_timespec deadline)
 /* Who calls, and whether that is enough. */
 static char *refusal_of(struct core_call *call)
 {
-    const struct peer_rule *rule = call->server->client_rule;
+    const struct client_rule *rule = call->server->client_rule;
     if (!call->server->requests_client_names)
         return NULL;
-    call->peer = core_tls_peer(call->handle);
-    call->call.peer = call->peer;
-    return call->peer == NULL || rule == NULL ? NULL : peer_refusal(call->peer, rule);
+    call->names = core_tls_peer(call->handle);
+    call->call.names = call->names;
+    return call->names == NULL || rule == NULL ? NULL : client_names_refusal(call->names, rule);
 }
 
 static void begin(struct core_call *call)
 {
-    const struct service *service = call->server->service;
+    const struct call_handler *handler = call->server->handler;
     _cleanup_(memory_free) char *refusal = refusal_of(call);
     call->is_denied = refusal != NULL;
     if (refusal == NULL) {
-        service->begin(service->context, &call->call);
+        handler->begin(handler->context, &call->call);
         return;
     }
     core_call_finish(&call->call, STATUS_PERMISSION_DENIED, refusal);
-    if (service->refused != NULL)
-        service->refused(service->context, call->path, STATUS_PERMISSION_DENIED);
+    if (handler->refused != NULL)
+        handler->refused(handler->context, call->path, STATUS_PERMISSION_DENIED);
 }
 
 static void has_arrived(void *owner, bool success)

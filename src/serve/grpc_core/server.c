@@ -91,7 +91,7 @@ static int64_t take_turn(struct core_server *server, const grpc_event *event)
 
     int64_t now_ms = clock_now_ms();
     if (event->type == GRPC_OP_COMPLETE || now_ms >= server->due_ms) {
-        server->due_ms = server->service->turn(server->service->context, now_ms);
+        server->due_ms = server->handler->turn(server->handler->context, now_ms);
         settle(server);
     }
 
@@ -241,14 +241,14 @@ static void release(struct core_server *server)
 }
 
 static struct core_server *new_server(const struct server_options *options,
-                                      const struct service *service)
+                                      const struct call_handler *handler)
 {
     grpc_init();
     gpr_set_log_function(log_core);
 
     struct core_server *server = memory_new(sizeof(*server));
     server->server.transport = &transport_grpc_core;
-    server->service = service;
+    server->handler = handler;
     server->wake = (struct operation){.owner = server, .done = was_woken};
     server->shut = (struct operation){.owner = server, .done = was_shut};
     server->due_ms = CLOCK_NEVER;
@@ -296,12 +296,12 @@ static bool bind_port(struct core_server *server, const char *address, struct er
     return error_invalid(error, "cannot listen on \"%s\": %s", address, reason);
 }
 
-static bool start(const struct server_options *options, const struct service *service,
+static bool start(const struct server_options *options, const struct call_handler *handler,
                   struct tls *tls, struct server **ret_server, struct error *error)
 {
     if (!check_options(options, error))
         return false;
-    struct core_server *server = new_server(options, service);
+    struct core_server *server = new_server(options, handler);
     server->tls = tls;
     server->requests_client_names = tls != NULL && tls->client_ca != NULL;
     if (!start_threads(server, error) || !bind_port(server, options->listen, error)) {
@@ -338,7 +338,7 @@ static void begin_drain(struct core_server *server)
     if (server->draining)
         return;
     server->draining = true;
-    server->service->drain(server->service->context);
+    server->handler->drain(server->handler->context);
     settle(server);
     grpc_server_shutdown_and_notify(server->handle, server->queue, &server->shut);
     wake(&server->server);

@@ -11,7 +11,7 @@
 #define BACKLOG_SERVE_GRPC_CORE_STATE_H
 
 #include "base/system/trim.h"
-#include "serve/transport/peer.h"
+#include "serve/transport/client_names.h"
 #include "serve/transport/tls.h"
 #include "serve/transport/transport.h"
 
@@ -34,8 +34,8 @@ struct core_server {
     struct server server;
 
     /* Not changed after the start. */
-    const struct service *service;
-    const struct peer_rule *client_rule;
+    const struct call_handler *handler;
+    const struct client_rule *client_rule;
     bool requests_client_names; /* of clients, by a certificate */
     grpc_server *handle;
     grpc_completion_queue *queue;

@@ -53,25 +53,26 @@ void core_tls_use(struct server *base, struct tls *tls)
     tls_free(old);
 }
 
-static void add_names(struct peer *peer, const grpc_auth_context *context, const char *property)
+static void add_names(struct client_names *names, const grpc_auth_context *context,
+                      const char *property)
 {
     grpc_auth_property_iterator all = grpc_auth_context_find_properties_by_name(context, property);
     const grpc_auth_property *found;
     while ((found = grpc_auth_property_iterator_next(&all)) != NULL)
-        peer_add(peer, found->value, found->value_length);
+        client_names_add(names, found->value, found->value_length);
 }
 
-struct peer *core_tls_peer(grpc_call *call)
+struct client_names *core_tls_peer(grpc_call *call)
 {
     grpc_auth_context *context = grpc_call_auth_context(call);
-    struct peer *peer = NULL;
+    struct client_names *names = NULL;
     if (context != NULL && grpc_auth_context_peer_is_authenticated(context) != 0) {
-        peer = peer_new();
-        add_names(peer, context, GRPC_PEER_DNS_PROPERTY_NAME);
-        add_names(peer, context, GRPC_PEER_URI_PROPERTY_NAME);
-        if (peer->count == 0)
-            add_names(peer, context, GRPC_X509_CN_PROPERTY_NAME);
+        names = client_names_new();
+        add_names(names, context, GRPC_PEER_DNS_PROPERTY_NAME);
+        add_names(names, context, GRPC_PEER_URI_PROPERTY_NAME);
+        if (names->count == 0)
+            add_names(names, context, GRPC_X509_CN_PROPERTY_NAME);
     }
     grpc_auth_context_release(context);
-    return peer;
+    return names;
 }

@@ -12,6 +12,6 @@
 grpc_server_credentials *core_tls_credentials(struct core_server *server);
 void core_tls_use(struct server *server, struct tls *tls);
 /* Whose certificate the core has verified; NULL: none was requested. The caller frees it. */
-struct peer *core_tls_peer(grpc_call *call);
+struct client_names *core_tls_peer(grpc_call *call);
 
 #endif

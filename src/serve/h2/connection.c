@@ -131,12 +131,12 @@ void h2_connection_abort(struct h2_connection *connection)
 
 static void retire(struct h2_connection *connection)
 {
-    const struct service *service = connection->server->service;
+    const struct call_handler *handler = connection->server->handler;
     struct h2_call *call;
     h2_connection_close_gracefully(connection);
-    if (service->retire != NULL)
+    if (handler->retire != NULL)
         LIST_FOREACH(call, &connection->calls, of_connection)
-            service->retire(service->context, &call->call);
+            handler->retire(handler->context, &call->call);
 }
 
 static bool has_passed(const struct h2_connection *connection, int64_t since_ms,

@@ -109,7 +109,7 @@ static void begin_drain(struct h2_server *server)
     struct h2_connection *next;
     server->draining = true;
     h2_listener_close(server);
-    server->service->drain(server->service->context);
+    server->handler->drain(server->handler->context);
     for (struct h2_connection *connection = TAILQ_FIRST(&server->connections); connection != NULL;
          connection = next) {
         next = TAILQ_NEXT(connection, all);
@@ -135,7 +135,7 @@ void h2_server_turn(struct h2_server *server, int flags)
         begin_drain(server);
 
     h2_call_deliver_unread(server);
-    server->due_ms = server->service->turn(server->service->context, server->now_ms);
+    server->due_ms = server->handler->turn(server->handler->context, server->now_ms);
     sweep(server);
     flush_touched(server);
     if (server->draining && server->now_ms >= drain_by_ms) {
@@ -240,11 +240,11 @@ static void free_server(struct server *base)
 }
 
 static struct h2_server *new_server(const struct server_options *options,
-                                    const struct service *service)
+                                    const struct call_handler *handler)
 {
     struct h2_server *server = memory_new(sizeof(*server));
     server->server.transport = &transport_nghttp2;
-    server->service = service;
+    server->handler = handler;
     server->stopped = true;
     server->max_message_bytes = options->max_message_bytes;
     server->max_streams = options->max_streams;
@@ -292,10 +292,10 @@ static bool start_thread(struct h2_server *server, struct error *error)
     return true;
 }
 
-bool h2_server_new(const struct server_options *options, const struct service *service,
+bool h2_server_new(const struct server_options *options, const struct call_handler *handler,
                    struct h2_server **ret_server, struct error *error)
 {
-    struct h2_server *server = new_server(options, service);
+    struct h2_server *server = new_server(options, handler);
     if (!h2_limits_init(&server->limits, options, error) || !make_loop(server, error)) {
         free_server(&server->server);
         return false;
@@ -305,11 +305,11 @@ bool h2_server_new(const struct server_options *options, const struct service *s
     return true;
 }
 
-static bool start(const struct server_options *options, const struct service *service,
+static bool start(const struct server_options *options, const struct call_handler *handler,
                   struct tls *tls, struct server **ret_server, struct error *error)
 {
     struct h2_server *server = NULL;
-    if (!h2_server_new(options, service, &server, error))
+    if (!h2_server_new(options, handler, &server, error))
         return false;
     server->tls = tls;
     if (!h2_listener_open(server, options->listen, error) || !start_thread(server, error)) {

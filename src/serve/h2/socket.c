@@ -47,26 +47,26 @@ void h2_socket_unwrap(struct h2_connection *connection)
 void h2_socket_close(struct h2_connection *connection)
 {
     SSL_free(connection->tls);
-    peer_free(connection->names);
+    client_names_free(connection->names);
     free(connection->refusal);
     close(connection->fd);
 }
 
 /* ---- the handshake ---- */
 
-static void add_alternative_names(struct peer *names, const X509 *certificate)
+static void add_alternative_names(struct client_names *names, const X509 *certificate)
 {
     GENERAL_NAMES *found = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
     for (int i = 0; i < sk_GENERAL_NAME_num(found); i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(found, i);
         if (name->type == GEN_DNS || name->type == GEN_URI)
-            peer_add(names, (const char *)ASN1_STRING_get0_data(name->d.ia5),
-                     (size_t)ASN1_STRING_length(name->d.ia5));
+            client_names_add(names, (const char *)ASN1_STRING_get0_data(name->d.ia5),
+                             (size_t)ASN1_STRING_length(name->d.ia5));
     }
     GENERAL_NAMES_free(found);
 }
 
-static void add_common_name(struct peer *names, const X509 *certificate)
+static void add_common_name(struct client_names *names, const X509 *certificate)
 {
     const X509_NAME *subject = X509_get_subject_name(certificate);
     int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
@@ -76,7 +76,7 @@ static void add_common_name(struct peer *names, const X509 *certificate)
     int length =
         ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
     if (length > 0)
-        peer_add(names, (const char *)text, (size_t)length);
+        client_names_add(names, (const char *)text, (size_t)length);
     OPENSSL_free(text);
 }
 
@@ -87,12 +87,12 @@ static void identify(struct h2_connection *connection)
     const X509 *certificate = SSL_get0_peer_certificate(connection->tls);
     if (certificate == NULL)
         return;
-    connection->names = peer_new();
+    connection->names = client_names_new();
     add_alternative_names(connection->names, certificate);
     if (connection->names->count == 0)
         add_common_name(connection->names, certificate);
     if (server->client_rule != NULL)
-        connection->refusal = peer_refusal(connection->names, server->client_rule);
+        connection->refusal = client_names_refusal(connection->names, server->client_rule);
 }
 
 /* At most once in ten seconds: clients in plain text, or without a certificate, reconnect again and

@@ -35,7 +35,7 @@
 #include "serve/h2/call/request.h"
 #include "serve/h2/limits.h"
 #include "serve/h2/peer.h"
-#include "serve/transport/peer.h"
+#include "serve/transport/client_names.h"
 #include "serve/transport/tls.h"
 #include "serve/transport/transport.h"
 
@@ -113,8 +113,8 @@ struct h2_connection {
     SSL *tls;            /* NULL: plain text */
     bool tls_must_write; /* before it can read on */
     struct h2_peer *peer;
-    struct peer *names; /* NULL: no certificate was requested */
-    char *refusal;      /* why its calls are not served; NULL: they are */
+    struct client_names *names; /* NULL: no certificate was requested */
+    char *refusal;              /* why its calls are not served; NULL: they are */
     struct event readable;
     struct event writable;
     nghttp2_session *session;
@@ -139,7 +139,7 @@ struct h2_server {
     struct server server;
 
     /* Not changed after the start. */
-    const struct service *service;
+    const struct call_handler *handler;
     size_t max_message_bytes;
     size_t max_streams;
     int64_t ping_interval_ms;
@@ -158,7 +158,7 @@ struct h2_server {
     struct h2_limits limits; /* its counts: any thread */
     _Atomic uint64_t failed_handshakes;
 
-    const struct peer_rule *client_rule;
+    const struct client_rule *client_rule;
     pthread_mutex_t tls_lock;
     struct tls *tls; /* for new connections, under tls_lock; NULL: plain text */
 

@@ -59,7 +59,7 @@ struct rpc_service {
     /* Any may be NULL. The call is finished, or the client is gone: exactly once for each rpc, and
      * the last hook that is called for it. */
     void (*end)(struct rpc *rpc);
-    /* As in struct service. The drain comes before the streams are ended. */
+    /* As in struct call_handler. The drain comes before the streams are ended. */
     void (*writable)(struct rpc *rpc);
     int64_t (*turn)(void *context, int64_t now_ms);
     void (*drain)(void *context);
@@ -72,7 +72,7 @@ struct services *services_new(void);
 void services_add(struct services *services, const struct rpc_service *service);
 void services_free(struct services *services); /* NULL is harmless */
 /* For server_start(). */
-const struct service *services_hooks(const struct services *services);
+const struct call_handler *services_hooks(const struct services *services);
 
 /* Under the turn lock: what is counted of all their calls, in Prometheus' format. */
 void services_write_metrics(const struct services *services, struct text *page);

@@ -1,4 +1,4 @@
-#include "serve/transport/peer.h"
+#include "serve/transport/client_names.h"
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -7,15 +7,15 @@
 #include <fnmatch.h>
 #include <stdlib.h>
 
-struct peer *peer_new(void)
+struct client_names *client_names_new(void)
 {
-    return memory_new(sizeof(struct peer));
+    return memory_new(sizeof(struct client_names));
 }
 
 /* It is shown in answers and in the log, where it must not look like something else. */
 static bool is_plain(const char *name, size_t length)
 {
-    if (length == 0 || length > PEER_NAME_BYTES || !text_is_utf8(name, length))
+    if (length == 0 || length > CLIENT_NAME_BYTES || !text_is_utf8(name, length))
         return false;
     for (size_t i = 0; i < length; i++)
         if (iscntrl((unsigned char)name[i]))
@@ -23,22 +23,22 @@ static bool is_plain(const char *name, size_t length)
     return true;
 }
 
-void peer_add(struct peer *peer, const char *name, size_t length)
+void client_names_add(struct client_names *names, const char *name, size_t length)
 {
-    if (peer->count < PEER_NAMES && is_plain(name, length))
-        peer->names[peer->count++] = text_copy_bytes(name, length);
+    if (names->count < CLIENT_NAMES_MAX && is_plain(name, length))
+        names->names[names->count++] = text_copy_bytes(name, length);
 }
 
-void peer_free(struct peer *peer)
+void client_names_free(struct client_names *names)
 {
-    if (peer == NULL)
+    if (names == NULL)
         return;
-    for (size_t i = 0; i < peer->count; i++)
-        free(peer->names[i]);
-    free(peer);
+    for (size_t i = 0; i < names->count; i++)
+        free(names->names[i]);
+    free(names);
 }
 
-static bool is_among(const char *name, const struct peer_rule *rule)
+static bool is_among(const char *name, const struct client_rule *rule)
 {
     for (size_t i = 0; i < rule->count; i++)
         if (fnmatch(rule->patterns[i], name, 0) == 0)
@@ -46,16 +46,16 @@ static bool is_among(const char *name, const struct peer_rule *rule)
     return false;
 }
 
-char *peer_refusal(const struct peer *peer, const struct peer_rule *rule)
+char *client_names_refusal(const struct client_names *names, const struct client_rule *rule)
 {
-    for (size_t i = 0; i < peer->count; i++)
-        if (is_among(peer->names[i], rule))
+    for (size_t i = 0; i < names->count; i++)
+        if (is_among(names->names[i], rule))
             return NULL;
     if (rule->count == 0)
         return NULL;
-    if (peer->count == 0)
+    if (names->count == 0)
         return text_copy(
             "the client's certificate has no name: the server requires one of --tls-client-names");
     return text_format("the client's certificate is of \"%s\"%s, which the server does not admit",
-                       peer->names[0], peer->count > 1 ? " and other names" : "");
+                       names->names[0], names->count > 1 ? " and other names" : "");
 }

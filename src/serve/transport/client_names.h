@@ -3,33 +3,33 @@
  * server admits. A certificate's names are its DNS and URI alternative names; its common name
  * counts only where it has neither, as everywhere since RFC 6125.
  *
- * Threads: any; a peer does not change once it is complete.
+ * Threads: any; it does not change once it is complete.
  */
-#ifndef BACKLOG_SERVE_TRANSPORT_PEER_H
-#define BACKLOG_SERVE_TRANSPORT_PEER_H
+#ifndef BACKLOG_SERVE_TRANSPORT_CLIENT_NAMES_H
+#define BACKLOG_SERVE_TRANSPORT_CLIENT_NAMES_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 /* More names than these are passed over; longer ones are, too, and what is no plain text. */
-enum { PEER_NAMES = 32, PEER_NAME_BYTES = 255 };
+enum { CLIENT_NAMES_MAX = 32, CLIENT_NAME_BYTES = 255 };
 
-struct peer {
-    char *names[PEER_NAMES];
+struct client_names {
+    char *names[CLIENT_NAMES_MAX];
     size_t count;
 };
 
-struct peer *peer_new(void);
-void peer_add(struct peer *peer, const char *name, size_t length);
-void peer_free(struct peer *peer); /* NULL is none */
+struct client_names *client_names_new(void);
+void client_names_add(struct client_names *names, const char *name, size_t length);
+void client_names_free(struct client_names *names); /* NULL is none */
 
 /* Patterns as of a connection's namespaces; none at all admit everybody. */
-struct peer_rule {
+struct client_rule {
     const char *const *patterns;
     size_t count;
 };
 
 /* NULL: it is admitted. Else why it is not, which the caller frees. */
-char *peer_refusal(const struct peer *peer, const struct peer_rule *rule);
+char *client_names_refusal(const struct client_names *names, const struct client_rule *rule);
 
 #endif

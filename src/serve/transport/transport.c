@@ -37,13 +37,14 @@ enum status call_unfinished(const struct call *call)
 }
 
 bool server_start(const struct transport *transport, const struct server_options *options,
-                  const struct service *service, struct server **ret_server, struct error *error)
+                  const struct call_handler *handler, struct server **ret_server,
+                  struct error *error)
 {
     struct tls *tls = NULL;
     if (options->tls != NULL && !tls_load(options->tls, &tls, error))
         return false;
     int64_t ends_s = tls == NULL ? 0 : tls->ends_s;
-    if (!transport->start(options, service, tls, ret_server, error)) {
+    if (!transport->start(options, handler, tls, ret_server, error)) {
         tls_free(tls);
         return false;
     }

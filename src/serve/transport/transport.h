@@ -23,8 +23,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct peer; /* transport/peer.h */
-struct peer_rule;
+struct client_names; /* transport/client_names.h */
+struct client_rule;
 
 /* https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
 enum status {
@@ -45,13 +45,14 @@ enum status {
 /* The head of a call; a transport's own structure begins with it. */
 struct call {
     const struct transport *transport;
-    const char *path;        /* "/package.Service/Method" */
-    int64_t deadline_ms;     /* the client's, of clock_now_ms(); CLOCK_NEVER where it set none */
-    void *context;           /* the service's */
-    const struct peer *peer; /* the names in the client's certificate; NULL: none was requested */
+    const char *path;    /* "/package.Service/Method" */
+    int64_t deadline_ms; /* the client's, of clock_now_ms(); CLOCK_NEVER where it set none */
+    void *context;       /* the service's */
+    const struct client_names
+        *names; /* the names in the client's certificate; NULL: none was requested */
 };
 
-struct service {
+struct call_handler {
     void *context; /* given to every hook */
 
     /* A call has arrived. The service reads (call_read) or finishes it. */
@@ -102,7 +103,7 @@ struct server_options {
     size_t max_message_bytes;    /* a larger request is RESOURCE_EXHAUSTED */
     int64_t ping_interval_ms;    /* keepalive pings to clients; a dead peer is noticed after two */
     const struct tls_files *tls; /* NULL: plain text */
-    const struct peer_rule
+    const struct client_rule
         *client_rule; /* NULL: all that client_ca vouches for; outlives the server */
 
     /* 0: as the transport sees fit. One that cannot hold a limit refuses to start with it. */
@@ -141,7 +142,7 @@ struct transport {
     bool (*check)(const struct server_options *options, struct error *error);
     /* Listens and serves, on threads of its own. The service must live until the drain is over. */
     /* `tls` is what options->tls came to, or NULL; the server takes it where this returns true. */
-    bool (*start)(const struct server_options *options, const struct service *service,
+    bool (*start)(const struct server_options *options, const struct call_handler *handler,
                   struct tls *tls, struct server **ret_server, struct error *error);
     /* For handshakes from now on; takes it. Any thread. */
     void (*use_tls)(struct server *server, struct tls *tls);
@@ -176,7 +177,8 @@ struct server {
 };
 
 bool server_start(const struct transport *transport, const struct server_options *options,
-                  const struct service *service, struct server **ret_server, struct error *error);
+                  const struct call_handler *handler, struct server **ret_server,
+                  struct error *error);
 /* Reads the files again. Handshakes from now on use them, and open connections live on. False: a
  * file is invalid, and nothing has changed. For a server that was started with such (and with a
  * client_ca, or without one); any thread. */

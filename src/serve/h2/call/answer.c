@@ -137,12 +137,12 @@ bool h2_call_send(struct call *base, struct bytes message)
 
 void h2_call_sent(struct h2_call *call)
 {
-    const struct service *service = call->connection->server->service;
+    const struct call_handler *handler = call->connection->server->handler;
     if (call->message == NULL || call->message_sent < call->message_length)
         return;
     h2_call_drop_message(call);
     if (!call->finished)
-        service->writable(service->context, &call->call);
+        handler->writable(handler->context, &call->call);
 }
 
 void h2_call_finish(struct call *base, enum status status, const char *text)

@@ -118,7 +118,7 @@ static void hand_over_inflated(struct h2_call *call, struct bytes compressed)
     size_t length = 0;
     switch (framing_inflate(compressed, server->max_message_bytes, &inflated, &length)) {
     case FRAMING_INFLATED:
-        server->service->message(server->service->context, &call->call,
+        server->handler->message(server->handler->context, &call->call,
                                  (struct bytes){inflated, length});
         return;
     case FRAMING_NOT_ZLIB:
@@ -133,11 +133,11 @@ static void hand_over_inflated(struct h2_call *call, struct bytes compressed)
 
 static void hand_over(struct h2_call *call, const struct framing_message *message)
 {
-    const struct service *service = call->connection->server->service;
+    const struct call_handler *handler = call->connection->server->handler;
     call->read_wanted = false;
     h2_call_await_nobody(call);
     if (!message->compressed)
-        service->message(service->context, &call->call, message->bytes);
+        handler->message(handler->context, &call->call, message->bytes);
     else if (call->is_compressed)
         hand_over_inflated(call, message->bytes);
     else
@@ -148,11 +148,11 @@ static void hand_over(struct h2_call *call, const struct framing_message *messag
 /* The client sends no more, and no whole message is left. */
 static void deliver_half_close(struct h2_call *call, size_t rest)
 {
-    const struct service *service = call->connection->server->service;
+    const struct call_handler *handler = call->connection->server->handler;
     call->read_wanted = false;
     h2_call_await_nobody(call);
     if (rest == 0)
-        service->half_closed(service->context, &call->call);
+        handler->half_closed(handler->context, &call->call);
     else
         h2_call_finish(&call->call, STATUS_INTERNAL, "the request ends within a message");
 }
@@ -258,7 +258,7 @@ void h2_call_begin(struct h2_connection *connection, int32_t stream_id, struct h
     call->is_compressed = request->encoding == ENCODING_ZLIB;
     call->call.transport = server->server.transport;
     call->call.path = (const char *)nghttp2_rcbuf_get_buf(call->path).base; /* ends with NUL */
-    call->call.peer = connection->names;
+    call->call.names = connection->names;
     LIST_INSERT_HEAD(&connection->calls, call, of_connection);
     server->call_count++;
     connection->peer->calls++;
@@ -266,7 +266,7 @@ void h2_call_begin(struct h2_connection *connection, int32_t stream_id, struct h
     nghttp2_session_set_stream_user_data(connection->session, stream_id, call);
     h2_call_set_deadline(call, request->timeout_ms);
     h2_call_await_client(call);
-    server->service->begin(server->service->context, &call->call);
+    server->handler->begin(server->handler->context, &call->call);
 }
 
 void h2_call_end(struct h2_call *call)
@@ -283,7 +283,7 @@ void h2_call_end(struct h2_call *call)
     h2_call_await_nobody(call);
     leave_queue(call);
     h2_call_drop_deadline(call);
-    server->service->ended(server->service->context, &call->call, status);
+    server->handler->ended(server->handler->context, &call->call, status);
 
     drop_held(call);
     nghttp2_rcbuf_decref(call->path);

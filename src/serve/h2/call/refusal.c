@@ -97,10 +97,10 @@ static const struct refusal *find_refusal(const struct h2_request *request,
 
 void h2_refusal_report(const struct h2_connection *connection, enum status status)
 {
-    const struct service *service = connection->server->service;
+    const struct call_handler *handler = connection->server->handler;
     nghttp2_rcbuf *path = connection->request.path;
-    if (service->refused != NULL)
-        service->refused(service->context,
+    if (handler->refused != NULL)
+        handler->refused(handler->context,
                          path == NULL ? NULL : (const char *)nghttp2_rcbuf_get_buf(path).base,
                          status);
 }
