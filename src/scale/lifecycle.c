@@ -115,8 +115,8 @@ struct place {
     bool frees_connection; /* its inline connection was nobody else's */
 };
 
-static bool bind(struct lifecycle *lifecycle, struct trigger *trigger, const struct place *place,
-                 struct error *error)
+static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
+                       const struct place *place, struct error *error)
 {
     const struct trigger_parsed *parsed = &trigger->parsed;
     struct trigger_binding *bound = &trigger->bound;
@@ -165,7 +165,7 @@ bool lifecycle_measure(struct lifecycle *lifecycle, struct trigger *trigger, str
         error_copy(error, &trigger->parsed.mistakes);
         return false;
     }
-    if (!bind(lifecycle, trigger, &(struct place){0}, error))
+    if (!bind_query(lifecycle, trigger, &(struct place){0}, error))
         return false;
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
         watcher_start(watcher, trigger->bound.query, watcher->is_stream);
@@ -174,7 +174,7 @@ bool lifecycle_measure(struct lifecycle *lifecycle, struct trigger *trigger, str
 
 /* The trigger is no longer one of the users of its query, which the caller releases; NULL: it has
  * none. */
-static struct query *unbind(struct trigger *trigger, const char *why)
+static struct query *unbind_query(struct trigger *trigger, const char *why)
 {
     struct trigger_binding *bound = &trigger->bound;
     if (bound->query == NULL)
@@ -203,7 +203,7 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
 {
     _cleanup_(error_done) struct error ignored = {0};
     const struct option_values *connection = trigger->parsed.values[OPTION_CONNECTION];
-    struct query *query = unbind(trigger, "the connection has been changed");
+    struct query *query = unbind_query(trigger, "the connection has been changed");
     struct place place = {.former = query};
     struct watcher *watcher;
     place.frees_connection = release_inline(lifecycle, trigger, former);
@@ -212,7 +212,7 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
             query != NULL && option_same_place(former->values[OPTION_CONNECTION], connection);
         if (query != NULL && !place.inherits)
             forget_values(trigger);
-        bind(lifecycle, trigger, &place, &ignored);
+        bind_query(lifecycle, trigger, &place, &ignored);
     }
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
         watcher_move(lifecycle->engine, watcher, trigger->bound.query);
@@ -249,8 +249,8 @@ void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger)
 
 void lifecycle_end(struct lifecycle *lifecycle, struct trigger *trigger)
 {
-    struct query *query = unbind(trigger, lifecycle->is_stopping ? "the server stops"
-                                                                 : "KEDA no longer calls for it");
+    struct query *query = unbind_query(
+        trigger, lifecycle->is_stopping ? "the server stops" : "KEDA no longer calls for it");
     if (query != NULL) {
         query_release(query, interval_ms(trigger));
         release_inline(lifecycle, trigger, &trigger->parsed);
