@@ -383,7 +383,7 @@ struct informer_entry *reader_entry(struct reader *reader, enum object_kind kind
     if (is_of_keda(kind))
         sources_watch_kind(&reader->sources, kind);
     else if (kind != OBJECT_HPA && /* there is no right to watch it */
-             shares_watch(&reader->shares, &entry->turn))
+             shares_watch(&reader->entries.shares, &entry->turn))
         entry->source = sources_watch(&reader->sources, kind, namespace, name, entry);
     return entry;
 }

@@ -52,7 +52,7 @@ void sources_done(struct sources *sources); /* those of one object have been dro
 /* All objects of the kind are watched from now on, where the limit allows it. */
 void sources_watch_kind(struct sources *sources, enum object_kind kind);
 
-/* One object; NULL: the limit is reached. */
+/* One object. */
 struct source *sources_watch(struct sources *sources, enum object_kind kind, const char *namespace,
                              const char *name, void *user);
 void sources_drop(struct source *source); /* NULL is none */

@@ -200,7 +200,7 @@ struct trigger *triggers_lookup(const struct triggers *triggers, const struct tr
 static void count_secret(struct triggers *triggers, const struct trigger *trigger)
 {
     const struct namespace_secret *secret =
-        namespace_secrets_find(triggers->secrets, trigger->namespace);
+        namespace_secrets_find(triggers->lifecycle.secrets, trigger->namespace);
     if (trigger->budget->triggers == 1 && secret != NULL)
         budgets_set_secret(&triggers->lifecycle.budgets, trigger->namespace,
                            connections_bytes(secret->connections));

@@ -131,7 +131,7 @@ static void a_secret_counts_for_the_memory_as_long_as_it_is_kept(void **state)
     (void)state;
     FIND(OWN);
     set_secret("shop", OWN_YAML);
-    size_t counted = budgets_find(&triggers->budgets, "shop")->secret_bytes;
+    size_t counted = budgets_find(&triggers->lifecycle.budgets, "shop")->secret_bytes;
     assert_true(counted > 0);
     for (int i = 1; i < MAX_TRIGGERS; i++) {
         _cleanup_(memory_free) char *queue = text_format("%d", i);
@@ -143,8 +143,8 @@ static void a_secret_counts_for_the_memory_as_long_as_it_is_kept(void **state)
     find_in(
         "shop", MAX_TRIGGERS,
         (const char *const[]){"scaler", "fake", "connectionName", "own", "queueName", "8", NULL});
-    assert_int_equal(budgets_find(&triggers->budgets, "shop")->triggers, 1);
-    assert_int_equal(budgets_find(&triggers->budgets, "shop")->secret_bytes, counted);
+    assert_int_equal(budgets_find(&triggers->lifecycle.budgets, "shop")->triggers, 1);
+    assert_int_equal(budgets_find(&triggers->lifecycle.budgets, "shop")->secret_bytes, counted);
 }
 
 static void a_connection_of_the_file_comes_first_and_needs_no_secret(void **state)
