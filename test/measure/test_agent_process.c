@@ -83,8 +83,8 @@ static void the_largest_ends_where_all_together_use_too_much(void **state)
     int status = 0;
     double used = 0;
     spawn(&large, "a=12345678; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do "
-                  "a=$a$a; done; while :; do sleep 60; done");
-    spawn(&small, "while :; do sleep 60; done");
+                  "a=$a$a; done; while :; do sleep 60 >/dev/null 2>&1; done");
+    spawn(&small, "while :; do sleep 60 >/dev/null 2>&1; done");
     for (int i = 0; i < 3000 && own_bytes(&large) < 8e6; i++)
         sleep_ms(10);
     assert_true(own_bytes(&large) >= 8e6);
@@ -109,7 +109,7 @@ static void spawn_of(struct agent_process *process, uint64_t tenant, size_t doub
     process->tenant = tenant;
     snprintf(script, sizeof(script),
              "a=12345678; i=0; while [ $i -lt %zu ]; do a=$a$a; i=$((i+1)); done; "
-             "while :; do sleep 60; done",
+             "while :; do sleep 60 >/dev/null 2>&1; done",
              doublings);
     spawn(process, script);
 }
