@@ -390,6 +390,22 @@ static void a_cancelled_task_comes_again_isolated(void **state)
     assert_answered(fixture, 1);
 }
 
+/* Its call for offsets goes on when its batch is gone. */
+static void a_task_that_is_cancelled_leaves_its_offsets(void **state)
+{
+    struct fixture *fixture = *state;
+    make_topic(fixture, "slow", 3);
+    add(fixture, make_query(fixture, "workers", "slow", 2));
+    connect_client(fixture);
+    assert_true(measure_all(fixture));
+    rd_kafka_mock_broker_set_rtt(fixture->cluster, 3, TIMEOUT_MS / 2);
+    test_feed_again(fixture->feed);
+    test_feed_cancel(fixture->feed, 0);
+    assert_true(measure_all(fixture));
+    assert_int_equal(test_feed_task(fixture->feed, 0)->returned, 1);
+    assert_answered(fixture, 0);
+}
+
 static void a_late_answer_is_nobodys(void **state)
 {
     struct fixture *fixture = *state;
@@ -681,6 +697,7 @@ int main(void)
         TEST(new_tasks_are_taken_while_a_group_hangs),
         TEST(a_group_has_one_call_at_a_time),
         TEST(a_cancelled_task_comes_again_isolated),
+        TEST(a_task_that_is_cancelled_leaves_its_offsets),
         TEST(a_late_answer_is_nobodys),
         TEST(a_message_notifies_while_a_group_hangs),
         TEST(an_ended_subscription_does_not_notify),

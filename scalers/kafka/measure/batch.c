@@ -11,33 +11,63 @@
 
 /* ---- tasks ---- */
 
-/* Of its own partitions, those that it did not measure start again. Others of the topic may be
- * another task's, which is measured less often. */
-static void settle_stalls(const struct kafka_batch_task *batch_task)
+bool kafka_batch_next_partition(const struct kafka_batch_task *batch_task, struct kafka_place *at)
 {
-    const struct kafka_batch *batch = batch_task->batch;
+    const struct kafka_query *query = batch_task->task->query;
+    for (; at->index < batch_task->count; at->index++, at->partition = -1) {
+        at->group_topic = batch_task->topics[at->index];
+        at->topic = at->group_topic->key.topic;
+        while (++at->partition < at->topic->count)
+            if (kafka_lag_counts(query, at->partition))
+                return true;
+    }
+    return false;
+}
+
+struct kafka_stall *kafka_batch_stall(const struct kafka_group_topic *group_topic)
+{
+    const struct kafka_batch_group *group = group_topic->key.group;
+    const struct kafka_batch_topic *topic = group_topic->key.topic;
+    return kafka_stall_use(&group->batch->session->stalls, group->name, topic->name, topic->count);
+}
+
+/* Others of the topic's partitions may be another task's, which is measured less often. */
+void kafka_batch_note_stalls(const struct kafka_batch_task *batch_task)
+{
     const struct kafka_query *query = batch_task->task->query;
     if (!query->exclude_persistent_lag)
         return;
+    int64_t now_ms = clock_now_ms();
     for (size_t i = 0; i < batch_task->count; i++) {
-        const struct kafka_batch_topic *topic = batch_task->topics[i]->key.topic;
-        struct kafka_stall *stall = kafka_stall_use(
-            &batch->session->stalls, batch_task->group->name, topic->name, topic->count);
-        for (int32_t j = 0; j < topic->count; j++)
-            if (kafka_lag_counts(query, j))
-                kafka_stall_settle(stall, j, batch->began_ms);
+        const struct kafka_group_topic *group_topic = batch_task->topics[i];
+        const struct kafka_batch_topic *topic = group_topic->key.topic;
+        struct kafka_stall *stall = kafka_batch_stall(group_topic);
+        for (int32_t j = 0; j < topic->count; j++) {
+            const struct kafka_offset *commit = &group_topic->commits[j];
+            const struct kafka_offset *latest = &topic->partitions[j].latest;
+            if (!kafka_lag_counts(query, j))
+                continue;
+            if (commit->state == KAFKA_OFFSET_KNOWN && latest->state == KAFKA_OFFSET_KNOWN)
+                kafka_stall_update(stall, j, commit->value, latest->value, now_ms);
+            else
+                kafka_stall_settle(stall, j, batch_task->batch->began_ms);
+        }
     }
 }
 
-struct task *kafka_batch_release(struct kafka_batch_task *batch_task, bool is_answered)
+struct task *kafka_batch_release(struct kafka_batch_task *batch_task)
 {
-    if (!is_answered)
-        settle_stalls(batch_task);
     batch_task->batch->open--;
     if (batch_task->group != NULL)
         batch_task->group->open--;
     batch_task->task->data = NULL;
     return TAKE(batch_task->task);
+}
+
+struct task *kafka_batch_give_up(struct kafka_batch_task *batch_task)
+{
+    kafka_batch_note_stalls(batch_task);
+    return kafka_batch_release(batch_task);
 }
 
 void kafka_batch_fail(struct kafka_batch_task *batch_task, const char *format, ...)
@@ -47,7 +77,7 @@ void kafka_batch_fail(struct kafka_batch_task *batch_task, const char *format, .
     va_start(arguments, format);
     text_addv(&text, format, arguments);
     va_end(arguments);
-    task_failf(kafka_batch_release(batch_task, false), "%s", text.bytes);
+    task_failf(kafka_batch_give_up(batch_task), "%s", text.bytes);
 }
 
 /* ---- topics and groups ---- */
@@ -184,64 +214,6 @@ struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *
     return batch;
 }
 
-/* ---- once all is known ---- */
-
-static bool is_of_task(const struct kafka_batch_task *batch_task,
-                       const rd_kafka_topic_partition_t *partition)
-{
-    if (!kafka_lag_counts(batch_task->task->query, partition->partition))
-        return false;
-    const struct kafka_group_topic *topic =
-        kafka_batch_find_group_topic(batch_task->group, partition->topic);
-    return topic != NULL && topic->counted_for == batch_task;
-}
-
-/* Both lists may be long (10,000 topics), so the topics of the task are marked, and found by their
- * names. */
-double kafka_batch_consumers(const struct kafka_batch_task *batch_task)
-{
-    const struct kafka_batch *batch = batch_task->batch;
-    const rd_kafka_topic_partition_list_t *assigned =
-        kafka_members_assigned(batch->session->members, batch_task->group->name, batch->began_ms);
-    if (assigned == NULL)
-        return NAN;
-    size_t count = 0;
-    const void *last = NULL;
-    for (size_t i = 0; i < batch_task->count; i++)
-        batch_task->topics[i]->counted_for = batch_task;
-    for (int i = 0; i < assigned->cnt; i++) {
-        if (assigned->elems[i].opaque == last || !is_of_task(batch_task, &assigned->elems[i]))
-            continue;
-        last = assigned->elems[i].opaque;
-        count++;
-    }
-    return (double)count;
-}
-
-void kafka_batch_subscribe(const struct kafka_batch_task *batch_task)
-{
-    _cleanup_(error_done) struct error error = {0};
-    _cleanup_(memory_free) struct kafka_position *positions = NULL;
-    struct task *task = batch_task->task;
-    size_t count = 0;
-    size_t capacity = 0;
-    for (size_t i = 0; i < batch_task->count; i++) {
-        const struct kafka_batch_topic *topic = batch_task->topics[i]->key.topic;
-        for (int32_t j = 0; j < topic->count; j++) {
-            if (!kafka_lag_counts(task->query, j))
-                continue;
-            positions = memory_grow(positions, &capacity, count + 1, sizeof(*positions));
-            positions[count++] =
-                (struct kafka_position){topic->name, j, topic->partitions[j].latest.value};
-        }
-    }
-    if (kafka_subscriptions_add(batch_task->batch->session->subscriptions, &task->notifier,
-                                positions, count, &error))
-        task_subscribed(task);
-    else
-        task_cannot_subscribe(task, &error);
-}
-
 /* ---- end ---- */
 
 static void group_free(struct kafka_batch_group *group)
@@ -255,6 +227,7 @@ static void group_free(struct kafka_batch_group *group)
 
 void kafka_batch_free(struct kafka_batch *batch)
 {
+    kafka_offsets_cancel(batch->session->offsets, batch);
     struct kafka_group_topic *group_topic;
     struct kafka_group_topic *next_group_topic;
     HASH_ITER(hh, batch->group_topics, group_topic, next_group_topic) {

@@ -4,10 +4,10 @@
  *     batch_task ----> group_topics ---> group   one request for a group's commits on all topics
  *                                `-----> topic   one answer of a partition's offsets for all groups
  *
- * A task leaves its batch when it ends (kafka_batch_release()). The batch itself stays until the
- * last call for offsets on its behalf is over.
+ * A task leaves its batch when it ends (kafka_batch_release()), and the batch ends with its last
+ * one: what is answered after that is nobody's.
  *
- * Threads: the measuring thread. Owner: the session's list.
+ * Threads: the measuring thread. Owner: the loop of measure.c.
  */
 #ifndef BACKLOG_KAFKA_MEASURE_BATCH_H
 #define BACKLOG_KAFKA_MEASURE_BATCH_H
@@ -105,28 +105,26 @@ struct kafka_batch {
     struct kafka_session *session;
     bool isolate;
     int64_t began_ms;
-    int64_t deadline_ms;      /* of the task with the most time */
-    int64_t next_deadline_ms; /* no open task's deadline is earlier */
-    unsigned step;            /* orders what was requested and what came */
-    bool is_sent;             /* the topics are known, and the requests under way */
-    uint64_t metadata_request;
+    int64_t deadline_ms;       /* of the task with the most time */
+    int64_t next_deadline_ms;  /* no open task's deadline is earlier */
+    unsigned step;             /* orders what was requested and what came */
+    bool is_sent;              /* the topics are known, and the requests under way */
+    uint64_t metadata_request; /* that all topics are known with; 0: they are */
     struct kafka_batch_task *tasks;
     size_t count;
     size_t open;
     struct kafka_batch_topic *topics;
     struct kafka_batch_group *groups;
     struct kafka_group_topic *group_topics;
-    size_t offset_calls; /* that are under way */
     struct kafka_batch *prev, *next;
 };
 
 /* Of these tasks (utlist), whose `data` is their struct kafka_batch_task from now on. Names their
- * topics, so that one request answers for all of them: metadata_request is its number, 0 where they
- * are known. */
+ * topics, so that one request answers for all of them. */
 struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *tasks, size_t count,
                                     bool isolate, int64_t now_ms);
 
-/* No task is open, and no call for offsets under way. */
+/* No task is open. What is requested for it is nobody's from now on. */
 void kafka_batch_free(struct kafka_batch *batch);
 
 /* They are made where there are none. */
@@ -142,15 +140,31 @@ struct kafka_group_topic *kafka_batch_add_topic(struct kafka_batch_group *group,
 struct kafka_group_topic *kafka_batch_find_group_topic(const struct kafka_batch_group *group,
                                                        const char *name);
 
-/* Members of the group with a partition that the task counts: the others have nothing to do. NAN:
- * not known. */
-double kafka_batch_consumers(const struct kafka_batch_task *batch_task);
+/* A partition that a task counts. */
+struct kafka_place {
+    const struct kafka_group_topic *group_topic;
+    const struct kafka_batch_topic *topic; /* ... of it */
+    int32_t partition;
+    size_t index; /* of the topic, among the task's */
+};
 
-/* The task is notified of what comes after the ends that were measured. */
-void kafka_batch_subscribe(const struct kafka_batch_task *batch_task);
+#define KAFKA_PLACE_FIRST ((struct kafka_place){.partition = -1})
+
+/* The next one; false: there are no more. */
+bool kafka_batch_next_partition(const struct kafka_batch_task *batch_task, struct kafka_place *at);
+
+/* The history of the group's commits on the topic, until the next call that may forget it. */
+struct kafka_stall *kafka_batch_stall(const struct kafka_group_topic *group_topic);
+
+/* Notes what is known of the task's partitions, for excludePersistentLag; of those that are not
+ * known the time starts again. */
+void kafka_batch_note_stalls(const struct kafka_batch_task *batch_task);
 
 /* Takes the task out of the batch, for the caller to end it. */
-struct task *kafka_batch_release(struct kafka_batch_task *batch_task, bool is_answered);
+struct task *kafka_batch_release(struct kafka_batch_task *batch_task);
+
+/* The same, where it was not measured. */
+struct task *kafka_batch_give_up(struct kafka_batch_task *batch_task);
 
 /* The same, and fails it. */
 void kafka_batch_fail(struct kafka_batch_task *batch_task, const char *format, ...)

@@ -18,7 +18,8 @@ enum { MAX_STUCK = 4 };
 struct loop {
     struct kafka_session *session;
     struct feed *feed;
-    struct task *held; /* utlist: of groups whose call is under way, or gathering */
+    struct kafka_batch *batches; /* utlist, the oldest first */
+    struct task *held;           /* utlist: of groups whose call is under way, or gathering */
     int64_t now_ms;
 };
 
@@ -38,7 +39,7 @@ static void take_cancellations(struct loop *loop)
     for (struct task *task; (task = feed_next_cancelled(loop->feed)) != NULL;) {
         struct kafka_batch_task *batch_task = task->data;
         if (batch_task != NULL)
-            kafka_batch_release(batch_task, false);
+            kafka_batch_give_up(batch_task);
         else
             DL_DELETE(loop->held, task);
         task_return(task, true);
@@ -49,7 +50,7 @@ static void take_cancellations(struct loop *loop)
 
 static bool must_gather(const struct loop *loop)
 {
-    const struct kafka_batch *batches = loop->session->batches;
+    const struct kafka_batch *batches = loop->batches;
     const struct kafka_batch *newest = batches == NULL ? NULL : batches->prev;
     return newest != NULL && newest->open > 0 && loop->now_ms - newest->began_ms < GATHER_MS;
 }
@@ -91,7 +92,7 @@ static void begin_batches(struct loop *loop)
         if (tasks == NULL)
             continue;
         struct kafka_batch *batch = kafka_batch_new(session, tasks, count, isolate, loop->now_ms);
-        DL_APPEND(session->batches, batch);
+        DL_APPEND(loop->batches, batch);
         kafka_progress_begin(batch);
     }
     kafka_stall_forget_old(&session->stalls, loop->now_ms);
@@ -100,19 +101,19 @@ static void begin_batches(struct loop *loop)
 
 /* ---- answers come ---- */
 
-static bool receive_metadata(struct kafka_session *session, struct error *error)
+static bool receive_metadata(const struct loop *loop, struct error *error)
 {
     _cleanup_(error_done) struct error reason = {0};
     struct kafka_batch *batch;
-    switch (kafka_metadata_receive(session->metadata, &reason)) {
+    switch (kafka_metadata_receive(loop->session->metadata, &reason)) {
     case KAFKA_METADATA_NOTHING:
         return true;
     case KAFKA_METADATA_RECEIVED:
-        DL_FOREACH(session->batches, batch)
+        DL_FOREACH(loop->batches, batch)
             kafka_progress_metadata(batch);
         return true;
     case KAFKA_METADATA_FAILED:
-        DL_FOREACH(session->batches, batch)
+        DL_FOREACH(loop->batches, batch)
             kafka_progress_metadata_failed(batch);
         return true;
     case KAFKA_METADATA_LOST:
@@ -122,8 +123,9 @@ static bool receive_metadata(struct kafka_session *session, struct error *error)
     return false;
 }
 
-static bool receive(struct kafka_session *session, struct error *error)
+static bool receive(struct loop *loop, struct error *error)
 {
+    struct kafka_session *session = loop->session;
     eventfd_t events;
     rd_kafka_event_t *event;
     struct kafka_commits_request *request;
@@ -131,14 +133,14 @@ static bool receive(struct kafka_session *session, struct error *error)
     struct kafka_batch *batch;
     eventfd_read(session->client.event_fd, &events);
     kafka_client_poll(&session->client);
-    if (!receive_metadata(session, error))
+    if (!receive_metadata(loop, error))
         return false;
     while ((request = kafka_commits_receive(session->commits, &event)) != NULL)
         kafka_progress_commits((struct kafka_batch_group *)request, event);
     while (kafka_offsets_receive(session->offsets, &answer))
         kafka_progress_offsets(&answer);
     if (kafka_members_receive(session->members))
-        DL_FOREACH(session->batches, batch)
+        DL_FOREACH(loop->batches, batch)
             kafka_progress_members(batch);
     kafka_subscriptions_receive(session->subscriptions);
     return true;
@@ -167,11 +169,11 @@ static void time_out_all(struct loop *loop)
     struct kafka_batch *batch;
     struct kafka_batch *next;
     time_out_held(loop);
-    DL_FOREACH_SAFE(loop->session->batches, batch, next) {
+    DL_FOREACH_SAFE(loop->batches, batch, next) {
         kafka_progress_time(batch, loop->now_ms);
-        if (batch->open > 0 || batch->offset_calls > 0)
+        if (batch->open > 0)
             continue;
-        DL_DELETE(loop->session->batches, batch);
+        DL_DELETE(loop->batches, batch);
         kafka_batch_free(batch);
     }
 }
@@ -179,7 +181,7 @@ static void time_out_all(struct loop *loop)
 static bool has_tasks(const struct loop *loop)
 {
     const struct kafka_batch *batch;
-    DL_FOREACH(loop->session->batches, batch)
+    DL_FOREACH(loop->batches, batch)
         if (batch->open > 0)
             return true;
     return loop->held != NULL;
@@ -190,15 +192,15 @@ static int64_t next_ms(const struct loop *loop)
     int64_t next_ms = kafka_commits_next_ms(loop->session->commits, loop->now_ms);
     const struct kafka_batch *batch;
     const struct task *task;
-    DL_FOREACH(loop->session->batches, batch)
+    DL_FOREACH(loop->batches, batch)
         if (batch->open > 0 && batch->next_deadline_ms < next_ms)
             next_ms = batch->next_deadline_ms;
     DL_FOREACH(loop->held, task)
         if (task->deadline_ms < next_ms)
             next_ms = task->deadline_ms;
     if (loop->held != NULL && must_gather(loop) &&
-        loop->session->batches->prev->began_ms + GATHER_MS < next_ms)
-        next_ms = loop->session->batches->prev->began_ms + GATHER_MS;
+        loop->batches->prev->began_ms + GATHER_MS < next_ms)
+        next_ms = loop->batches->prev->began_ms + GATHER_MS;
     return next_ms;
 }
 
@@ -211,42 +213,49 @@ static void wait(const struct loop *loop)
     feed_wait(loop->feed, descriptors, ARRAY_LENGTH(descriptors), next_ms(loop));
 }
 
-/* Their tasks are the feed's again. */
-static void abandon(struct kafka_session *session)
+/* All tasks are the feed's again. */
+static void abandon(struct loop *loop)
 {
     struct kafka_batch *batch;
-    DL_FOREACH(session->batches, batch)
+    struct kafka_batch *next;
+    DL_FOREACH_SAFE(loop->batches, batch, next) {
         for (size_t i = 0; i < batch->count; i++)
             if (kafka_batch_task_is_open(&batch->tasks[i]))
-                kafka_batch_release(&batch->tasks[i], false);
+                kafka_batch_give_up(&batch->tasks[i]);
+        DL_DELETE(loop->batches, batch);
+        kafka_batch_free(batch);
+    }
 }
 
-bool kafka_measure(void *client, struct feed *feed, struct error *error)
+/* False: the client is of no use any more. */
+static bool run(struct loop *loop, struct error *error)
 {
-    struct kafka_session *session = client;
-    struct loop loop = {.session = session, .feed = feed};
-    while (!feed_is_stopping(feed)) {
-        bool is_usable = receive(session, error);
-        loop.now_ms = clock_now_ms();
-        if (!is_usable) {
-            abandon(session);
+    struct kafka_session *session = loop->session;
+    while (!feed_is_stopping(loop->feed)) {
+        bool is_usable = receive(loop, error);
+        loop->now_ms = clock_now_ms();
+        if (!is_usable)
             return false;
-        }
-        time_out_all(&loop);
-        take_cancellations(&loop);
-        take_tasks(&loop);
-        begin_batches(&loop);
+        time_out_all(loop);
+        take_cancellations(loop);
+        take_tasks(loop);
+        begin_batches(loop);
         kafka_offsets_send(session->offsets);
-        kafka_session_maintain(session, loop.now_ms);
-        if (!has_tasks(&loop) && kafka_client_stuck(&session->client, loop.now_ms) >= MAX_STUCK)
+        kafka_session_maintain(session, loop->now_ms);
+        if (has_tasks(loop)) {
+            wait(loop);
+            continue;
+        }
+        if (kafka_client_stuck(&session->client, loop->now_ms) >= MAX_STUCK)
             return kafka_client_fail(&session->client, error, "old connections do not end");
-        if (!has_tasks(&loop) && kafka_subscriptions_is_empty(session->subscriptions))
+        if (kafka_subscriptions_is_empty(session->subscriptions))
             return true;
-        wait(&loop);
+        wait(loop);
     }
-    abandon(session);
     return true;
 }
+
+/* ---- the hooks ---- */
 
 bool kafka_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
                    struct error *error)
@@ -258,16 +267,15 @@ bool kafka_connect(const void *connection_options, int64_t deadline_ms, void **r
     return true;
 }
 
+bool kafka_measure(void *client, struct feed *feed, struct error *error)
+{
+    struct loop loop = {.session = client, .feed = feed};
+    bool is_usable = run(&loop, error);
+    abandon(&loop);
+    return is_usable;
+}
+
 void kafka_disconnect(void *client)
 {
-    struct kafka_session *session = client;
-    struct kafka_batch *batch;
-    struct kafka_batch *next;
-    /* The threads refer to the batches. */
-    kafka_offsets_free(TAKE(session->offsets));
-    DL_FOREACH_SAFE(session->batches, batch, next) {
-        DL_DELETE(session->batches, batch);
-        kafka_batch_free(batch);
-    }
-    kafka_session_close(session);
+    kafka_session_close(client);
 }

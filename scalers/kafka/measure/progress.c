@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "kafka/measure/count.h"
 #include "kafka/measure/lag.h"
 
 /* ---- 1: the topics are known: which partitions each task needs ---- */
@@ -49,7 +50,6 @@ static void request_offset(struct kafka_batch_topic *topic, int32_t partition, b
         .deadline_ms = batch->deadline_ms,
         .owner = batch,
         .context = topic,
-        .calls = &batch->offset_calls,
     };
     if (request.leader >= 0) {
         kafka_offsets_add(batch->session->offsets, &request);
@@ -121,17 +121,12 @@ static bool use_pattern(struct kafka_batch_task *batch_task)
 static bool has_partitions(struct kafka_batch_task *batch_task)
 {
     const struct kafka_query *query = batch_task->task->query;
-    int32_t partitions = 0;
-    for (size_t i = 0; i < batch_task->count; i++) {
-        const struct kafka_batch_topic *topic = batch_task->topics[i]->key.topic;
-        for (int32_t j = 0; j < topic->count; j++)
-            if (kafka_lag_counts(query, j))
-                return true;
-        partitions += topic->count;
-    }
-    kafka_batch_fail(batch_task,
-                     "Kafka topic %s has %d partitions, and none of them is in partitionLimitation",
-                     query->topic, partitions);
+    struct kafka_place at = KAFKA_PLACE_FIRST;
+    if (kafka_batch_next_partition(batch_task, &at))
+        return true;
+    kafka_batch_fail(
+        batch_task, "Kafka topic %s has %zu partitions, and none of them is in partitionLimitation",
+        query->topic, batch_task->partitions);
     return false;
 }
 
@@ -178,7 +173,7 @@ static void group_send(struct kafka_batch_group *group)
         /* Another batch, which waited for its topics as well, was sooner: the tasks come again. */
         for (struct kafka_batch_task *one = group->tasks; one != NULL; one = one->next)
             if (kafka_batch_task_is_open(one))
-                task_return(kafka_batch_release(one, true), false);
+                task_return(kafka_batch_release(one), false);
         return;
     }
     rd_kafka_topic_partition_list_t *partitions = partitions_of(group);
@@ -188,7 +183,7 @@ static void group_send(struct kafka_batch_group *group)
     if (!kafka_commits_send(commits, &group->request, partitions, &error))
         for (struct kafka_batch_task *one = group->tasks; one != NULL; one = one->next)
             if (kafka_batch_task_is_open(one))
-                task_fail(kafka_batch_release(one, false), &error);
+                task_fail(kafka_batch_give_up(one), &error);
     if (partitions != NULL)
         rd_kafka_topic_partition_list_destroy(partitions);
 }
@@ -312,7 +307,7 @@ static void time_out_coordinator(struct kafka_batch_task *batch_task)
     error_unavailable(
         &error, "the commits of Kafka group %s: its coordinator did not answer within %lld ms",
         batch_task->group->name, (long long)batch_task->task->timeout_ms);
-    task_time_out_with(kafka_batch_release(batch_task, false), &error);
+    task_time_out_with(kafka_batch_give_up(batch_task), &error);
 }
 
 /* The library may give up a moment before the tasks' own time is over. */
@@ -355,132 +350,56 @@ static void take_offsets(const struct kafka_offset_answer *answer)
     }
 }
 
-/* ---- 5: what is known is counted, until nothing is missing ---- */
+/* ---- 5: what is still missing is requested; where nothing is, the task is answered ---- */
 
-/* What is known of one partition, for one task. */
-enum outcome { PENDING, COUNTED, FAILED };
-
-/* Of all partitions of a task. */
-struct count {
-    double lag;
-    double persistent_lag; /* of it, where it is excluded */
-    double partitions;
-    double partitions_with_lag;
-    double arrived; /* the sum of the ends */
-};
-
-static void time_out_leader(struct kafka_batch_task *batch_task,
-                            const struct kafka_batch_topic *topic, int32_t partition)
+static void time_out_leader(struct kafka_batch_task *batch_task, const struct kafka_place *at)
 {
     _cleanup_(error_done) struct error error = {0};
     error_unavailable(
         &error,
         "Kafka broker %d, which leads partition %d of topic %s, did not answer within %lld ms",
-        kafka_topic_leader(topic->known, partition), partition, topic->name,
+        kafka_topic_leader(at->topic->known, at->partition), at->partition, at->topic->name,
         (long long)batch_task->task->timeout_ms);
-    task_time_out_with(kafka_batch_release(batch_task, false), &error);
+    task_time_out_with(kafka_batch_give_up(batch_task), &error);
 }
 
-static enum outcome fail(struct kafka_batch_task *batch_task, const struct kafka_group_topic *topic,
-                         int32_t partition, const char *what, const struct kafka_offset *offset)
+static void fail_of_partition(struct kafka_batch_task *batch_task, const struct kafka_place *at,
+                              const struct kafka_missing *missing)
 {
-    const struct kafka_batch_topic *of = topic->key.topic;
-    if (offset->error == RD_KAFKA_RESP_ERR__TIMED_OUT)
-        time_out_leader(batch_task, of, partition);
+    if (missing->cause->error == RD_KAFKA_RESP_ERR__TIMED_OUT)
+        time_out_leader(batch_task, at);
     else
-        kafka_batch_fail(batch_task, "%s of Kafka topic %s partition %d for group %s: %s", what,
-                         of->name, partition, batch_task->group->name,
-                         rd_kafka_err2str(offset->error));
-    return FAILED;
+        kafka_batch_fail(batch_task, "%s of Kafka topic %s partition %d for group %s: %s",
+                         missing->what, at->topic->name, at->partition, batch_task->group->name,
+                         rd_kafka_err2str(missing->cause->error));
 }
 
-static void add_lag(struct kafka_batch_task *batch_task, const struct kafka_group_topic *topic,
-                    int32_t i, struct kafka_stall *stall, struct count *count)
+/* Requests what can be requested now. */
+static struct kafka_missing request_missing(const struct kafka_batch_task *batch_task,
+                                            const struct kafka_place *at)
 {
-    const struct kafka_query *query = batch_task->task->query;
-    const struct kafka_partition *partition = &topic->key.topic->partitions[i];
-    int64_t committed = topic->commits[i].value;
-    int64_t latest = partition->latest.value;
-    double lag = kafka_lag_of(query, committed, latest, partition->earliest.value);
-    bool is_persistent =
-        query->exclude_persistent_lag && !kafka_lag_is_invalid(committed, latest) &&
-        kafka_lag_is_persistent(query,
-                                kafka_stall_update(stall, i, committed, latest, clock_now_ms()));
-    count->lag += lag;
-    count->persistent_lag += is_persistent ? lag : 0;
-    count->arrived += (double)latest;
-    count->partitions++;
-    count->partitions_with_lag += lag > 0 && !is_persistent;
+    struct kafka_missing missing = kafka_count_missing(batch_task, at->group_topic, at->partition);
+    if (missing.kind != KAFKA_MISSING_LATEST && missing.kind != KAFKA_MISSING_EARLIEST)
+        return missing;
+    request_offset(at->group_topic->key.topic, at->partition,
+                   missing.kind == KAFKA_MISSING_EARLIEST);
+    return kafka_count_missing(batch_task, at->group_topic, at->partition);
 }
 
-static enum outcome count_partition(struct kafka_batch_task *batch_task,
-                                    const struct kafka_group_topic *group_topic, int32_t i,
-                                    struct kafka_stall *stall, struct count *count)
+/* Of all partitions, also after one that waits, so that one call has what they need. False:
+ * something is missing, or the task has failed. */
+static bool complete(struct kafka_batch_task *batch_task)
 {
-    struct kafka_batch_topic *topic = group_topic->key.topic;
-    const struct kafka_offset *commit = &group_topic->commits[i];
-    const struct kafka_offset *latest = &topic->partitions[i].latest;
-    const struct kafka_offset *earliest = &topic->partitions[i].earliest;
-
-    if (commit->state == KAFKA_OFFSET_FAILED)
-        return fail(batch_task, group_topic, i, "the commit", commit);
-    if (latest->state == KAFKA_OFFSET_FAILED)
-        return fail(batch_task, group_topic, i, "the last offset", latest);
-    if (commit->state != KAFKA_OFFSET_KNOWN || latest->state != KAFKA_OFFSET_KNOWN)
-        return PENDING;
-    /* The last offset may be older than the commit; a commit beyond it means something only if it
-     * is not. */
-    if (commit->value > latest->value && latest->requested < batch_task->group->answered) {
-        request_offset(topic, i, false);
-        return PENDING;
-    }
-    if (kafka_lag_needs_earliest(batch_task->task->query, commit->value, latest->value)) {
-        if (earliest->state == KAFKA_OFFSET_UNKNOWN)
-            request_offset(topic, i, true);
-        if (earliest->state == KAFKA_OFFSET_FAILED)
-            return fail(batch_task, group_topic, i, "the first offset", earliest);
-        if (earliest->state != KAFKA_OFFSET_KNOWN)
-            return PENDING;
-    }
-    add_lag(batch_task, group_topic, i, stall, count);
-    return COUNTED;
-}
-
-static enum outcome count_topic(struct kafka_batch_task *batch_task,
-                                const struct kafka_group_topic *group_topic, struct count *count)
-{
-    const struct kafka_query *query = batch_task->task->query;
-    const struct kafka_batch_topic *topic = group_topic->key.topic;
-    struct kafka_stall *stall =
-        query->exclude_persistent_lag
-            ? kafka_stall_use(&batch_task->batch->session->stalls, batch_task->group->name,
-                              topic->name, topic->count)
-            : NULL;
-    enum outcome all = COUNTED;
-    /* All partitions, also after a pending one, so that what they need is requested at once. */
-    for (int32_t i = 0; i < topic->count; i++) {
-        if (!kafka_lag_counts(query, i))
-            continue;
-        enum outcome outcome = count_partition(batch_task, group_topic, i, stall, count);
-        if (outcome == FAILED)
-            return FAILED;
-        if (outcome == PENDING)
-            all = PENDING;
-    }
-    return all;
-}
-
-/* False: something is missing, or the task has failed. */
-static bool count_topics(struct kafka_batch_task *batch_task, struct count *count)
-{
-    bool is_pending = false;
-    for (size_t i = 0; i < batch_task->count; i++) {
-        enum outcome outcome = count_topic(batch_task, batch_task->topics[i], count);
-        if (outcome == FAILED)
+    bool is_complete = true;
+    for (struct kafka_place at = KAFKA_PLACE_FIRST; kafka_batch_next_partition(batch_task, &at);) {
+        const struct kafka_missing missing = request_missing(batch_task, &at);
+        if (missing.kind == KAFKA_MISSING_FAILED) {
+            fail_of_partition(batch_task, &at, &missing);
             return false;
-        is_pending = is_pending || outcome == PENDING;
+        }
+        is_complete = is_complete && missing.kind == KAFKA_MISSING_NOTHING;
     }
-    return !is_pending;
+    return is_complete;
 }
 
 static bool must_wait_for_members(const struct kafka_batch_task *batch_task)
@@ -491,78 +410,93 @@ static bool must_wait_for_members(const struct kafka_batch_task *batch_task)
                                     batch->began_ms, clock_now_ms());
 }
 
-static void answer(struct kafka_batch_task *batch_task, const struct count *count)
+/* To what comes after the ends that were measured. */
+static void subscribe(const struct kafka_batch_task *batch_task)
 {
-    struct reading reading = READING_UNKNOWN;
-    reading.waiting = count->lag - count->persistent_lag;
-    reading.waiting_for_activation = count->lag;
-    reading.partitions = count->partitions;
-    reading.partitions_with_lag = count->partitions_with_lag;
-    reading.arrived = count->arrived;
-    /* Not the sum of the commits: a first one would count all that was before it. */
-    reading.consumed = count->arrived - count->lag;
-    if (batch_task->task->wants & READING_CONSUMERS)
-        reading.consumers = kafka_batch_consumers(batch_task);
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(memory_free) struct kafka_position *positions = NULL;
+    size_t count = 0;
+    size_t capacity = 0;
+    for (struct kafka_place at = KAFKA_PLACE_FIRST; kafka_batch_next_partition(batch_task, &at);) {
+        positions = memory_grow(positions, &capacity, count + 1, sizeof(*positions));
+        positions[count++] = (struct kafka_position){
+            at.topic->name, at.partition, at.topic->partitions[at.partition].latest.value};
+    }
+    if (kafka_subscriptions_add(batch_task->batch->session->subscriptions,
+                                &batch_task->task->notifier, positions, count, &error))
+        task_subscribed(batch_task->task);
+    else
+        task_cannot_subscribe(batch_task->task, &error);
+}
+
+static void answer(struct kafka_batch_task *batch_task)
+{
+    kafka_batch_note_stalls(batch_task);
+    const struct reading reading = kafka_count_reading(batch_task, clock_now_ms());
     if (task_wants_subscription(batch_task->task))
-        kafka_batch_subscribe(batch_task);
-    task_answer(kafka_batch_release(batch_task, true), &reading);
+        subscribe(batch_task);
+    task_answer(kafka_batch_release(batch_task), &reading);
 }
 
 static void try_to_answer(struct kafka_batch_task *batch_task)
 {
-    struct count count = {0};
     if (!kafka_batch_task_is_open(batch_task) || batch_task->group == NULL ||
         batch_task->group->stage != KAFKA_GROUP_COMMITTED)
         return;
-    if (count_topics(batch_task, &count) && !must_wait_for_members(batch_task))
-        answer(batch_task, &count);
+    if (complete(batch_task) && !must_wait_for_members(batch_task))
+        answer(batch_task);
 }
 
 /* ---- or its deadline passes ---- */
 
-/* A partition whose leader has not answered; false: none. */
-static bool find_silent_leader(const struct kafka_batch_task *batch_task,
-                               const struct kafka_batch_topic **ret_topic, int32_t *ret_partition)
+static bool is_silent(const struct kafka_place *at)
 {
-    for (size_t i = 0; i < batch_task->count; i++) {
-        const struct kafka_batch_topic *topic = batch_task->topics[i]->key.topic;
-        for (int32_t j = 0; j < topic->count; j++)
-            if (topic->partitions[j].latest.state == KAFKA_OFFSET_REQUESTED ||
-                topic->partitions[j].earliest.state == KAFKA_OFFSET_REQUESTED) {
-                *ret_topic = topic;
-                *ret_partition = j;
-                return true;
-            }
-    }
+    const struct kafka_partition *ends = &at->topic->partitions[at->partition];
+    return ends->latest.state == KAFKA_OFFSET_REQUESTED ||
+           ends->earliest.state == KAFKA_OFFSET_REQUESTED;
+}
+
+/* The first partition whose leader has not answered; false: none. */
+static bool find_silent_leader(const struct kafka_batch_task *batch_task,
+                               struct kafka_place *ret_place)
+{
+    *ret_place = KAFKA_PLACE_FIRST;
+    while (kafka_batch_next_partition(batch_task, ret_place))
+        if (is_silent(ret_place))
+            return true;
     return false;
+}
+
+/* They may lead the partitions no more. */
+static void outdate_silent_leaders(const struct kafka_batch_task *batch_task)
+{
+    for (struct kafka_place at = KAFKA_PLACE_FIRST; kafka_batch_next_partition(batch_task, &at);)
+        if (is_silent(&at))
+            kafka_metadata_outdate(batch_task->batch->session->metadata, at.topic->known);
+}
+
+static void time_out_metadata(struct kafka_batch_task *batch_task)
+{
+    _cleanup_(error_done) struct error error = {0};
+    error_unavailable(&error, "Kafka did not answer a request for metadata within %lld ms",
+                      (long long)batch_task->task->timeout_ms);
+    task_time_out_with(kafka_batch_give_up(batch_task), &error);
 }
 
 static void time_out(struct kafka_batch_task *batch_task)
 {
-    _cleanup_(error_done) struct error error = {0};
+    struct kafka_place silent;
     const struct kafka_batch_group *group = batch_task->group;
-    const struct kafka_batch_topic *topic;
-    int32_t partition;
-    struct count count = {0};
     bool has_commits = group != NULL && group->stage == KAFKA_GROUP_COMMITTED;
-    bool wants_members = (batch_task->task->wants & READING_CONSUMERS) != 0;
-    if (wants_members && has_commits && count_topics(batch_task, &count)) {
-        answer(batch_task, &count);
-        return;
-    }
-    if (!kafka_batch_task_is_open(batch_task))
-        return;
-    if (has_commits && find_silent_leader(batch_task, &topic, &partition)) {
-        time_out_leader(batch_task, topic, partition);
-        return;
-    }
-    if (group != NULL && group->stage != KAFKA_GROUP_NAMING) {
+    if (group == NULL || group->stage == KAFKA_GROUP_NAMING)
+        time_out_metadata(batch_task);
+    else if (has_commits && kafka_count_is_complete(batch_task)) /* but for the members */
+        answer(batch_task);
+    else if (has_commits && find_silent_leader(batch_task, &silent)) {
+        outdate_silent_leaders(batch_task);
+        time_out_leader(batch_task, &silent);
+    } else
         time_out_coordinator(batch_task);
-        return;
-    }
-    error_unavailable(&error, "Kafka did not answer a request for metadata within %lld ms",
-                      (long long)batch_task->task->timeout_ms);
-    task_time_out_with(kafka_batch_release(batch_task, false), &error);
 }
 
 /* ---- what the loop calls, in the order of time ---- */

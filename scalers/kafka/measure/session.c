@@ -29,8 +29,7 @@ bool kafka_session_open(const struct kafka_connection *options, int64_t deadline
 void kafka_session_close(struct kafka_session *session)
 {
     kafka_subscriptions_free(session->subscriptions);
-    if (session->offsets != NULL)
-        kafka_offsets_free(session->offsets);
+    kafka_offsets_free(session->offsets);
     kafka_members_free(session->members);
     kafka_commits_free(session->commits);
     kafka_metadata_free(session->metadata);

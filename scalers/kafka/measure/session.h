@@ -1,5 +1,5 @@
 /*
- * All that is kept of one cluster between two chunks of tasks: `client` of the scaler's hooks.
+ * All that is kept of one cluster between two measurements: `client` of the scaler's hooks.
  *
  * Threads: the measuring thread. Owner: whoever connected.
  */
@@ -22,15 +22,13 @@ struct kafka_session {
     struct kafka_offsets *offsets;
     struct kafka_subscriptions *subscriptions;
     struct kafka_stall *stalls;
-    struct kafka_batch
-        *batches; /* utlist, the oldest first; those of before may wait for late answers */
 };
 
 /* As the hook `connect`. */
 bool kafka_session_open(const struct kafka_connection *options, int64_t deadline_ms,
                         struct kafka_session **ret_session, struct error *error);
 
-/* The batches are gone already. */
+/* As the hook `disconnect`. */
 void kafka_session_close(struct kafka_session *session);
 
 /* Takes another main handle in the place of one that holds on to what is wrong, if nobody waits for

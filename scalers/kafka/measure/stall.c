@@ -68,8 +68,8 @@ struct kafka_stall *kafka_stall_use(struct kafka_stall **all, const char *group,
     return stall;
 }
 
-int64_t kafka_stall_update(struct kafka_stall *stall, int32_t partition, int64_t committed,
-                           int64_t latest, int64_t now_ms)
+void kafka_stall_update(struct kafka_stall *stall, int32_t partition, int64_t committed,
+                        int64_t latest, int64_t now_ms)
 {
     struct partition *entry = &stall->partitions[partition];
     bool has_lag = !kafka_lag_is_invalid(committed, latest) && committed < latest;
@@ -77,7 +77,12 @@ int64_t kafka_stall_update(struct kafka_stall *stall, int32_t partition, int64_t
         entry->since_ms = now_ms;
     entry->committed = committed;
     entry->updated_ms = now_ms;
-    return now_ms - entry->since_ms;
+}
+
+int64_t kafka_stall_age_ms(const struct kafka_stall *stall, int32_t partition, int64_t now_ms)
+{
+    int64_t since_ms = stall->partitions[partition].since_ms;
+    return since_ms == 0 ? 0 : now_ms - since_ms;
 }
 
 void kafka_stall_settle(struct kafka_stall *stall, int32_t partition, int64_t began_ms)

@@ -19,10 +19,12 @@ struct kafka_stall;
 struct kafka_stall *kafka_stall_use(struct kafka_stall **all, const char *group, const char *topic,
                                     int32_t partitions);
 
-/* Notes what was found now, and returns for how long it has been so; any number of times a
- * measurement. */
-int64_t kafka_stall_update(struct kafka_stall *stall, int32_t partition, int64_t committed,
-                           int64_t latest, int64_t now_ms);
+/* Notes what was found now; any number of times a measurement. */
+void kafka_stall_update(struct kafka_stall *stall, int32_t partition, int64_t committed,
+                        int64_t latest, int64_t now_ms);
+
+/* For how long it has been as it was found last; 0: not known. */
+int64_t kafka_stall_age_ms(const struct kafka_stall *stall, int32_t partition, int64_t now_ms);
 
 /* A measurement that began then and was to include this partition is over: if it did not, the time
  * starts again. */

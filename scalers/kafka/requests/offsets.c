@@ -20,8 +20,7 @@ struct call {
     rd_kafka_topic_partition_list_t *list;
     bool is_earliest;
     int64_t deadline_ms;
-    void *owner;
-    size_t *count; /* the owner's */
+    void *owner; /* NULL: nobody waits for it any more */
     rd_kafka_resp_err_t error;
     struct call *prev, *next;
 };
@@ -55,7 +54,6 @@ static void call_free(struct call *call)
 {
     if (call == NULL)
         return;
-    --*call->count;
     rd_kafka_topic_partition_list_destroy(call->list);
     free(call);
 }
@@ -169,10 +167,8 @@ static struct call *collect_begin(struct leader *leader, const struct kafka_offs
                           .list = rd_kafka_topic_partition_list_new(0),
                           .is_earliest = request->is_earliest,
                           .deadline_ms = request->deadline_ms,
-                          .owner = request->owner,
-                          .count = request->calls};
+                          .owner = request->owner};
     leader->collecting[request->is_earliest] = call;
-    ++*request->calls;
     return call;
 }
 
@@ -221,6 +217,29 @@ void kafka_offsets_send(struct kafka_offsets *offsets)
     }
 }
 
+/* Only what a thread has goes on, as nobody can stop it. */
+static void leader_cancel(struct leader *leader, const void *owner)
+{
+    struct call *call;
+    struct call *next;
+    leader_flush(leader, false);
+    leader_flush(leader, true);
+    DL_FOREACH_SAFE(leader->waiting, call, next) {
+        if (call->owner != owner)
+            continue;
+        DL_DELETE(leader->waiting, call);
+        call_free(call);
+    }
+    if (leader->running != NULL && leader->running->owner == owner)
+        leader->running->owner = NULL;
+}
+
+void kafka_offsets_cancel(struct kafka_offsets *offsets, const void *owner)
+{
+    for (struct leader *leader = offsets->leaders; leader != NULL; leader = leader->hh.next)
+        leader_cancel(leader, owner);
+}
+
 /* One partition's error is the whole call's: request them again in halves till it stands alone. */
 static void call_split(const struct call *call)
 {
@@ -235,8 +254,7 @@ static void call_split(const struct call *call)
                                                      .is_earliest = call->is_earliest,
                                                      .deadline_ms = call->deadline_ms,
                                                      .owner = call->owner,
-                                                     .context = partition->opaque,
-                                                     .calls = call->count};
+                                                     .context = partition->opaque};
         collect(call->leader, &request);
     }
     leader_flush(call->leader, call->is_earliest);
@@ -257,8 +275,9 @@ bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_an
         offsets->running--;
         if (call->error >= RD_KAFKA_RESP_ERR_NO_ERROR)
             offsets->client->answered_ms = clock_now_ms();
-        if (is_of_a_partition(call)) {
-            call_split(call);
+        if (call->owner == NULL || is_of_a_partition(call)) {
+            if (call->owner != NULL)
+                call_split(call);
             call_free(call);
             continue;
         }

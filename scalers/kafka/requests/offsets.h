@@ -23,7 +23,6 @@ struct kafka_offset_request {
     void *owner;   /* only requests of one owner share a call: a broker refuses a partition named
                       twice */
     void *context; /* given back with the answer */
-    size_t *calls; /* the owner's calls that are under way are counted here */
 };
 
 /* Partitions of one leader, as they were answered, or the error of all of them. */
@@ -38,13 +37,15 @@ struct kafka_offsets;
 
 struct kafka_offsets *kafka_offsets_new(struct kafka_client *client);
 
-/* Waits for the threads, which end at the deadlines, and counts their calls as over: the owners are
- * freed after it. */
+/* Waits for the threads, which end at the deadlines. */
 void kafka_offsets_free(struct kafka_offsets *offsets);
 
 /* Collects; what was collected is on its way after kafka_offsets_send(). */
 void kafka_offsets_add(struct kafka_offsets *offsets, const struct kafka_offset_request *request);
 void kafka_offsets_send(struct kafka_offsets *offsets);
+
+/* The owner's requests are nobody's from now on. */
+void kafka_offsets_cancel(struct kafka_offsets *offsets, const void *owner);
 
 /* The next answer, valid until the next call; false: none. */
 bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer);

@@ -1,0 +1,128 @@
+#include "kafka/measure/count.h"
+
+#include "base/memory.h"
+#include "kafka/measure/lag.h"
+
+/* ---- what is missing ---- */
+
+struct kafka_missing kafka_count_missing(const struct kafka_batch_task *batch_task,
+                                         const struct kafka_group_topic *group_topic,
+                                         int32_t partition)
+{
+    const struct kafka_query *query = batch_task->task->query;
+    const struct kafka_offset *commit = &group_topic->commits[partition];
+    const struct kafka_partition *ends = &group_topic->key.topic->partitions[partition];
+    const struct kafka_offset *latest = &ends->latest;
+
+    if (commit->state == KAFKA_OFFSET_FAILED)
+        return (struct kafka_missing){KAFKA_MISSING_FAILED, "the commit", commit};
+    if (latest->state == KAFKA_OFFSET_FAILED)
+        return (struct kafka_missing){KAFKA_MISSING_FAILED, "the last offset", latest};
+    if (commit->state != KAFKA_OFFSET_KNOWN || latest->state != KAFKA_OFFSET_KNOWN)
+        return (struct kafka_missing){.kind = KAFKA_MISSING_ANSWER};
+    /* A commit beyond the last offset means something only if that is not the older of the two. */
+    if (commit->value > latest->value && latest->requested < batch_task->group->answered)
+        return (struct kafka_missing){.kind = KAFKA_MISSING_LATEST};
+    if (!kafka_lag_needs_earliest(query, commit->value, latest->value))
+        return (struct kafka_missing){.kind = KAFKA_MISSING_NOTHING};
+
+    switch (ends->earliest.state) {
+    case KAFKA_OFFSET_UNKNOWN:
+        return (struct kafka_missing){.kind = KAFKA_MISSING_EARLIEST};
+    case KAFKA_OFFSET_REQUESTED:
+        return (struct kafka_missing){.kind = KAFKA_MISSING_ANSWER};
+    case KAFKA_OFFSET_FAILED:
+        return (struct kafka_missing){KAFKA_MISSING_FAILED, "the first offset", &ends->earliest};
+    case KAFKA_OFFSET_KNOWN:
+        break;
+    }
+    return (struct kafka_missing){.kind = KAFKA_MISSING_NOTHING};
+}
+
+bool kafka_count_is_complete(const struct kafka_batch_task *batch_task)
+{
+    for (struct kafka_place at = KAFKA_PLACE_FIRST; kafka_batch_next_partition(batch_task, &at);)
+        if (kafka_count_missing(batch_task, at.group_topic, at.partition).kind !=
+            KAFKA_MISSING_NOTHING)
+            return false;
+    return true;
+}
+
+/* ---- the reading ---- */
+
+static bool is_of_task(const struct kafka_batch_task *batch_task,
+                       const rd_kafka_topic_partition_t *partition)
+{
+    if (!kafka_lag_counts(batch_task->task->query, partition->partition))
+        return false;
+    const struct kafka_group_topic *topic =
+        kafka_batch_find_group_topic(batch_task->group, partition->topic);
+    return topic != NULL && topic->counted_for == batch_task;
+}
+
+/*
+ * Members of the group with a partition that the task counts: the others have nothing to do. NAN:
+ * not known. Both lists may be long (10,000 topics), so the topics of the task are marked, and
+ * found by their names.
+ */
+static double consumers(const struct kafka_batch_task *batch_task)
+{
+    const struct kafka_batch *batch = batch_task->batch;
+    const rd_kafka_topic_partition_list_t *assigned =
+        kafka_members_assigned(batch->session->members, batch_task->group->name, batch->began_ms);
+    if (assigned == NULL)
+        return NAN;
+    size_t count = 0;
+    const void *last = NULL;
+    for (size_t i = 0; i < batch_task->count; i++)
+        batch_task->topics[i]->counted_for = batch_task;
+    for (int i = 0; i < assigned->cnt; i++) {
+        if (assigned->elems[i].opaque == last || !is_of_task(batch_task, &assigned->elems[i]))
+            continue;
+        last = assigned->elems[i].opaque;
+        count++;
+    }
+    return (double)count;
+}
+
+static void add_partition(struct reading *reading, const struct kafka_query *query,
+                          int64_t committed, const struct kafka_partition *ends, int64_t stuck_ms)
+{
+    int64_t latest = ends->latest.value;
+    double lag = kafka_lag_of(query, committed, latest, ends->earliest.value);
+    bool is_persistent = query->exclude_persistent_lag &&
+                         !kafka_lag_is_invalid(committed, latest) &&
+                         kafka_lag_is_persistent(query, stuck_ms);
+    reading->waiting += is_persistent ? 0 : lag;
+    reading->waiting_for_activation += lag;
+    reading->arrived += (double)latest;
+    reading->partitions++;
+    reading->partitions_with_lag += lag > 0 && !is_persistent;
+}
+
+static void add_topic(struct reading *reading, const struct kafka_batch_task *batch_task,
+                      const struct kafka_group_topic *group_topic, int64_t now_ms)
+{
+    const struct kafka_query *query = batch_task->task->query;
+    const struct kafka_batch_topic *topic = group_topic->key.topic;
+    const struct kafka_stall *stall =
+        query->exclude_persistent_lag ? kafka_batch_stall(group_topic) : NULL;
+    for (int32_t i = 0; i < topic->count; i++)
+        if (kafka_lag_counts(query, i))
+            add_partition(reading, query, group_topic->commits[i].value, &topic->partitions[i],
+                          stall == NULL ? 0 : kafka_stall_age_ms(stall, i, now_ms));
+}
+
+struct reading kafka_count_reading(const struct kafka_batch_task *batch_task, int64_t now_ms)
+{
+    struct reading reading = READING_UNKNOWN;
+    reading.waiting = reading.waiting_for_activation = reading.arrived = 0;
+    reading.partitions = reading.partitions_with_lag = 0;
+    for (size_t i = 0; i < batch_task->count; i++)
+        add_topic(&reading, batch_task, batch_task->topics[i], now_ms);
+    /* Not the sum of the commits: a first one would count all that was before it. */
+    reading.consumed = reading.arrived - reading.waiting_for_activation;
+    if (batch_task->task->wants & READING_CONSUMERS)
+        reading.consumers = consumers(batch_task);
+    return reading;
+}
