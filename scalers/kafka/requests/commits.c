@@ -16,26 +16,48 @@ enum {
     MAX_MOVED = 16, /* groups, so that a cluster that stalls as a whole costs few requests more */
 };
 
+enum handle_state {
+    HANDLE_CLOSED,
+    HANDLE_OPEN,
+    HANDLE_STALE, /* it takes a broker for a group's coordinator that is not any more */
+};
+
 struct handle {
+    enum handle_state state;
     rd_kafka_t *rk;            /* the main one is the client's */
-    rd_kafka_queue_t *answers; /* NULL: there is no such handle now */
+    rd_kafka_queue_t *answers; /* NULL where it is closed */
     struct call *calls;        /* by group, the oldest first */
     int64_t opened_ms;
     int64_t used_ms;
     size_t waiting; /* calls with a request */
-    bool is_stale;  /* it takes a broker for a group's coordinator that is not any more */
 };
 
-/* A call that is under way. */
+/*
+ * Of the main handle    sent -> moved -> abandoned
+ *                       sent, moved -> misdirected
+ * Of the second one     sent -> resend -> last try
+ *                       sent, resend, last try -> abandoned
+ *
+ * A call that is answered in any other way is gone.
+ */
+enum call_state {
+    CALL_SENT,
+    CALL_MOVED,       /* and its request was sent on the second handle, too */
+    CALL_MISDIRECTED, /* it met the stale coordinator, where the handle would send the group's next
+                         one, too */
+    CALL_RESEND,      /* it met one, and waits for the next second handle to be sent again */
+    CALL_LAST_TRY,    /* it is sent again, and fails where it meets another */
+    CALL_ABANDONED,   /* nobody waits for its answer any more */
+};
+
+/* The one for a group on a handle. */
 struct call {
     struct handle *handle;
+    enum call_state state;
     char *group;
     int64_t sent_ms;
-    struct kafka_commits_request *request; /* NULL: nobody waits for it any more */
+    struct kafka_commits_request *request; /* NULL: CALL_MISDIRECTED, CALL_ABANDONED */
     rd_kafka_topic_partition_list_t *partitions;
-    bool is_moved; /* its request is on the second handle, too */
-    bool is_stale; /* it has ended, but the handle would only send to the stale coordinator again */
-    bool is_retried; /* it was stale before, on another second handle */
     UT_hash_handle hh;
 };
 
@@ -49,10 +71,10 @@ struct kafka_commits {
 
 static void handle_open(struct kafka_commits *commits, struct handle *handle, rd_kafka_t *rk)
 {
+    handle->state = HANDLE_OPEN;
     handle->rk = rk;
     handle->answers = kafka_client_new_queue(commits->client, rk);
     handle->opened_ms = handle->used_ms = clock_now_ms();
-    handle->is_stale = false;
 }
 
 struct kafka_commits *kafka_commits_new(struct kafka_client *client)
@@ -70,15 +92,17 @@ static struct call *call_find(const struct handle *handle, const char *group)
     return call;
 }
 
-static void call_detach(struct call *call)
+/* To a state in which nobody waits for it. */
+static void call_detach(struct call *call, enum call_state state)
 {
     call->handle->waiting -= call->request != NULL;
     call->request = NULL;
+    call->state = state;
 }
 
 static void call_free(struct call *call)
 {
-    call_detach(call);
+    call_detach(call, CALL_ABANDONED);
     HASH_DEL(call->handle->calls, call);
     if (call->partitions != NULL)
         rd_kafka_topic_partition_list_destroy(call->partitions);
@@ -97,8 +121,10 @@ static void calls_free(struct handle *handle)
 static void second_close(struct kafka_commits *commits)
 {
     struct handle *second = &commits->second;
-    if (second->answers != NULL)
-        kafka_client_end_handle(commits->client, TAKE(second->rk), TAKE(second->answers));
+    if (second->state == HANDLE_CLOSED)
+        return;
+    kafka_client_end_handle(commits->client, TAKE(second->rk), TAKE(second->answers));
+    second->state = HANDLE_CLOSED;
 }
 
 void kafka_commits_close_handle(struct kafka_commits *commits)
@@ -107,6 +133,7 @@ void kafka_commits_close_handle(struct kafka_commits *commits)
     calls_free(handle);
     rd_kafka_queue_io_event_enable(handle->answers, -1, NULL, 0);
     rd_kafka_queue_destroy(TAKE(handle->answers));
+    handle->state = HANDLE_CLOSED;
     commits->has_recovered = false;
 }
 
@@ -129,12 +156,13 @@ static bool uses_second(const struct kafka_commits *commits, const char *group, 
                         int64_t now_ms)
 {
     const struct call *call = call_find(&commits->main, group);
-    return isolate || (call != NULL && (call->is_stale || now_ms - call->sent_ms >= SILENT_MS));
+    return isolate || (call != NULL &&
+                       (call->state == CALL_MISDIRECTED || now_ms - call->sent_ms >= SILENT_MS));
 }
 
 static int64_t renewable_ms(const struct handle *second)
 {
-    return second->opened_ms + (second->is_stale ? STALE_MS : RENEW_MS);
+    return second->opened_ms + (second->state == HANDLE_STALE ? STALE_MS : RENEW_MS);
 }
 
 static bool may_renew(const struct handle *second, int64_t now_ms)
@@ -148,7 +176,7 @@ bool kafka_commits_is_free(const struct kafka_commits *commits, const char *grou
     if (!uses_second(commits, group, isolate, now_ms))
         return call_find(&commits->main, group) == NULL;
     const struct call *call = call_find(&commits->second, group);
-    return call == NULL || (call->request == NULL && may_renew(&commits->second, now_ms));
+    return call == NULL || (call->state == CALL_ABANDONED && may_renew(&commits->second, now_ms));
 }
 
 static void call_send(struct call *call)
@@ -179,12 +207,11 @@ static bool second_open(struct kafka_commits *commits, struct error *error)
     struct call *call;
     struct call *next;
     HASH_ITER(hh, second->calls, call, next) {
-        if (call->request == NULL) {
+        if (call->state == CALL_ABANDONED) {
             call_free(call);
             continue;
         }
-        call->is_retried = call->is_stale;
-        call->is_stale = false;
+        call->state = call->state == CALL_RESEND ? CALL_LAST_TRY : CALL_SENT;
         call_send(call);
     }
     return true;
@@ -194,8 +221,8 @@ static bool second_prepare(struct kafka_commits *commits, const char *group, int
                            struct error *error)
 {
     struct handle *second = &commits->second;
-    bool is_useless = second->is_stale || call_find(second, group) != NULL;
-    if (second->answers != NULL && !(is_useless && may_renew(second, now_ms)))
+    bool is_useless = second->state == HANDLE_STALE || call_find(second, group) != NULL;
+    if (second->state != HANDLE_CLOSED && !(is_useless && may_renew(second, now_ms)))
         return true;
     return second_open(commits, error);
 }
@@ -234,19 +261,19 @@ static bool call_move(struct kafka_commits *commits, struct call *call, int64_t 
         !second_prepare(commits, call->group, now_ms, &error))
         return false;
     handle_send(&commits->second, call->request, call->partitions, now_ms);
-    call->is_moved = true;
+    call->state = CALL_MOVED;
     return true;
 }
 
-/* A call that waits for another second handle, as this one sends to a stale coordinator. */
-static void retry_stale(struct kafka_commits *commits, int64_t now_ms)
+/* Another second handle, for the calls that wait for it. */
+static void resend(struct kafka_commits *commits, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     const struct handle *second = &commits->second;
-    if (!second->is_stale || !may_renew(second, now_ms))
+    if (second->state != HANDLE_STALE || !may_renew(second, now_ms))
         return;
     const struct call *call = second->calls;
-    while (call != NULL && !(call->is_stale && call->request != NULL))
+    while (call != NULL && call->state != CALL_RESEND)
         call = call->hh.next;
     if (call != NULL && !second_open(commits, &error))
         log_debug("%s", error_text(&error)); /* the tasks run out of time */
@@ -255,14 +282,15 @@ static void retry_stale(struct kafka_commits *commits, int64_t now_ms)
 void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms)
 {
     struct handle *second = &commits->second;
-    retry_stale(commits, now_ms);
+    resend(commits, now_ms);
     for (struct call *call = commits->main.calls; call != NULL; call = call->hh.next) {
         if (now_ms - call->sent_ms < SILENT_MS)
             break;
-        if (call->request != NULL && !call->is_moved && second->waiting < MAX_MOVED)
+        if (call->state == CALL_SENT && second->waiting < MAX_MOVED)
             call_move(commits, call, now_ms);
     }
-    if (second->answers != NULL && second->waiting == 0 && now_ms - second->used_ms >= IDLE_MS) {
+    if (second->state != HANDLE_CLOSED && second->waiting == 0 &&
+        now_ms - second->used_ms >= IDLE_MS) {
         calls_free(second);
         second_close(commits);
     }
@@ -278,7 +306,7 @@ int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_m
         next_ms = call->sent_ms + SILENT_MS;
     const struct handle *second = &commits->second;
     int64_t renew_ms = renewable_ms(second);
-    if (second->answers != NULL && renew_ms > now_ms && renew_ms < next_ms)
+    if (second->state != HANDLE_CLOSED && renew_ms > now_ms && renew_ms < next_ms)
         next_ms = renew_ms;
     return next_ms;
 }
@@ -292,53 +320,59 @@ void kafka_commits_cancel(struct kafka_commits *commits,
     for (size_t i = 0; i < ARRAY_LENGTH(handles); i++) {
         struct call *call = call_find(handles[i], request->group);
         if (call != NULL && call->request == request)
-            call_detach(call);
+            call_detach(call, CALL_ABANDONED);
     }
 }
 
-/*
- * The handle would send to the same broker again and again. True where the second one, or the next
- * second one, is tried before the request fails.
- */
-static bool call_note_stale(struct kafka_commits *commits, struct call *call)
+/* The handle would send to the same broker again and again. True: the request goes to another one,
+ * or is on it already. */
+static bool call_misdirect(struct kafka_commits *commits, struct call *call)
 {
-    call->handle->is_stale = true;
+    call->handle->state = HANDLE_STALE;
     if (call->handle == &commits->second) {
-        call->is_stale = call->request != NULL && !call->is_retried;
-        return call->is_stale;
+        if (call->state == CALL_SENT)
+            call->state = CALL_RESEND;
+        return call->state == CALL_RESEND;
     }
-    call->is_stale = true;
-    if (!call->is_moved && (call->request == NULL || !call_move(commits, call, clock_now_ms())))
-        return false;
-    call_detach(call);
-    return true;
+    bool is_elsewhere = call->state == CALL_MOVED ||
+                        (call->state == CALL_SENT && call_move(commits, call, clock_now_ms()));
+    if (is_elsewhere)
+        call_detach(call, CALL_MISDIRECTED);
+    return is_elsewhere;
 }
 
-/* The request that the answer is for; NULL: nobody waits for it. */
+/* The request that the answer is for; NULL: nobody waits for it, or it is sent again. */
+static struct kafka_commits_request *call_end(struct kafka_commits *commits, struct call *call,
+                                              rd_kafka_resp_err_t error)
+{
+    bool is_misdirected = error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+    if (is_misdirected && call_misdirect(commits, call))
+        return NULL;
+    struct kafka_commits_request *request = call->request;
+    if (request != NULL)
+        kafka_commits_cancel(commits, request);
+    bool is_second = call->handle == &commits->second;
+    if (is_second && error == RD_KAFKA_RESP_ERR_NO_ERROR &&
+        call_find(&commits->main, call->group) != NULL)
+        commits->has_recovered = true;
+    if (is_misdirected && !is_second)
+        call->state = CALL_MISDIRECTED;
+    else
+        call_free(call);
+    return request;
+}
+
 static struct kafka_commits_request *take_event(struct kafka_commits *commits,
                                                 rd_kafka_event_t *event)
 {
     struct call *call = rd_kafka_event_opaque(event);
+    rd_kafka_resp_err_t error = rd_kafka_event_error(event);
     if (rd_kafka_event_type(event) != RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT ||
         call == NULL)
         return NULL;
-    struct kafka_commits_request *request = call->request;
-    if (rd_kafka_event_error(event) >=
-        RD_KAFKA_RESP_ERR_NO_ERROR) /* others are the library's own */
+    if (error >= RD_KAFKA_RESP_ERR_NO_ERROR) /* others are the library's own */
         commits->client->answered_ms = clock_now_ms();
-    if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NOT_COORDINATOR &&
-        call_note_stale(commits, call))
-        return NULL;
-    if (request != NULL)
-        kafka_commits_cancel(commits, request);
-    if (call->handle == &commits->second && call_find(&commits->main, call->group) != NULL &&
-        rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR)
-        commits->has_recovered = true;
-    if (call->is_stale)
-        call_detach(call);
-    else
-        call_free(call);
-    return request;
+    return call_end(commits, call, error);
 }
 
 struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commits,
@@ -347,7 +381,7 @@ struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commit
     struct handle *const handles[] = {&commits->main, &commits->second};
     for (size_t i = 0; i < ARRAY_LENGTH(handles); i++) {
         rd_kafka_event_t *event;
-        while (handles[i]->answers != NULL &&
+        while (handles[i]->state != HANDLE_CLOSED &&
                (event = rd_kafka_queue_poll(handles[i]->answers, 0)) != NULL) {
             struct kafka_commits_request *request = take_event(commits, event);
             if (request != NULL) {
@@ -391,12 +425,13 @@ bool kafka_commits_is_quiet(const struct kafka_commits *commits)
     if (commits->main.waiting == 0)
         return true;
     for (const struct call *call = commits->main.calls; call != NULL; call = call->hh.next)
-        if (call->request != NULL && !call->is_moved)
+        if (call->state == CALL_SENT)
             return false;
     return true;
 }
 
 bool kafka_commits_need_renewal(const struct kafka_commits *commits)
 {
-    return commits->main.is_stale || (commits->has_recovered && commits->main.calls != NULL);
+    return commits->main.state == HANDLE_STALE ||
+           (commits->has_recovered && commits->main.calls != NULL);
 }
