@@ -355,11 +355,9 @@ static bool set_login(struct redis_cluster *cluster, const struct redis_connecti
 
 static void wait(struct redis_discovery *discovery, int64_t until_ms)
 {
-    struct redis_channel *channel = discovery->channel;
     struct pollfd socket = {.fd = -1};
-    if (channel != NULL)
-        socket =
-            (struct pollfd){.fd = channel->context->fd, .events = redis_channel_events(channel)};
+    if (discovery->channel != NULL)
+        socket = redis_channel_poll(discovery->channel);
     if (poll(&socket, 1, clock_left_ms(until_ms, INT_MAX)) > 0)
         redis_discovery_step(discovery, socket.revents);
 }

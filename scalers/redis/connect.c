@@ -38,8 +38,7 @@ static bool wait_for_all(struct redis_client *client, int64_t until_ms, struct e
     if (client->shared != NULL)
         channels[count++] = client->shared;
     for (size_t i = 0; i < count; i++)
-        sockets[i] = (struct pollfd){.fd = channels[i]->context->fd,
-                                     .events = redis_channel_events(channels[i])};
+        sockets[i] = redis_channel_poll(channels[i]);
     if (poll(sockets, count, clock_left_ms(until_ms, INT_MAX)) <= 0)
         return true;
     for (size_t i = 0; i < count; i++)

@@ -157,8 +157,7 @@ static void poll_channel(struct polled *polled, struct redis_client *client,
     }
     polled->clients[polled->count] = client;
     polled->channels[polled->count] = channel;
-    polled->descriptors[polled->count++] =
-        (struct pollfd){.fd = channel->context->fd, .events = redis_channel_events(channel)};
+    polled->descriptors[polled->count++] = redis_channel_poll(channel);
 }
 
 static void polled_done(struct polled *polled)

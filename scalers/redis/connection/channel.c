@@ -53,17 +53,15 @@ static bool count_channel(const struct redis_server *server, int more)
     return true;
 }
 
+static void lookup_release(struct redis_lookup **lookup)
+{
+    redis_lookup_release(*lookup);
+}
+
 static bool cannot_connect(const struct redis_server *server, const char *words,
                            struct error *error)
 {
     return error_unavailable(error, "cannot connect to Redis at %s: %s", server->address, words);
-}
-
-/* A name is looked up by getaddrinfo(), whose own time-outs may exceed the deadline. */
-static redisContext *begin_connect(const struct redis_server *server, bool to_same_peer)
-{
-    const char *host = to_same_peer && server->peer != NULL ? server->peer : server->host;
-    return redisConnectNonBlock(host, server->port);
 }
 
 static void limit_arrays(struct redis_channel *channel)
@@ -74,6 +72,57 @@ static void limit_arrays(struct redis_channel *channel)
     channel->functions.createArray = create_limited_array;
     reader->fn = &channel->functions;
     reader->privdata = channel;
+}
+
+/* False: it failed at once. */
+static bool begin_connect(struct redis_channel *channel, const char *address, struct error *error)
+{
+    const struct redis_server *server = channel->server;
+    redisContext *context = redisConnectNonBlock(address, server->port);
+    if (context == NULL)
+        return error_set(error, ERROR_INTERNAL, "hiredis made no connection");
+    if (context->err != 0) {
+        cannot_connect(server, context->errstr, error);
+        redisFree(context);
+        return false;
+    }
+    channel->context = context;
+    channel->state = REDIS_CONNECTING;
+    limit_arrays(channel);
+    return true;
+}
+
+/* To the first of the addresses that can be connected to at all. */
+static bool finish_lookup(struct redis_channel *channel, struct error *error)
+{
+    _cleanup_(lookup_release) struct redis_lookup *lookup = TAKE(channel->lookup);
+    const char *address = redis_lookup_address(lookup, 0);
+    if (address == NULL)
+        return cannot_connect(channel->server, redis_lookup_failure(lookup), error);
+    for (size_t i = 0; address != NULL; address = redis_lookup_address(lookup, ++i)) {
+        error_done(error);
+        if (begin_connect(channel, address, error))
+            return true;
+    }
+    return false;
+}
+
+static bool begin_lookup(struct redis_channel *channel, struct error *error)
+{
+    _cleanup_(error_done) struct error reason = {0};
+    channel->state = REDIS_RESOLVING;
+    channel->lookup = redis_lookup_start(channel->server->host, &reason);
+    return channel->lookup != NULL || cannot_connect(channel->server, error_text(&reason), error);
+}
+
+static bool begin(struct redis_channel *channel, bool to_same_peer, struct error *error)
+{
+    const struct redis_server *server = channel->server;
+    if (to_same_peer && server->peer != NULL)
+        return begin_connect(channel, server->peer, error);
+    if (!redis_lookup_is_needed(server->host))
+        return begin_connect(channel, server->host, error);
+    return begin_lookup(channel, error);
 }
 
 struct redis_channel *redis_channel_open(struct redis_server *server, bool to_same_peer,
@@ -87,22 +136,13 @@ struct redis_channel *redis_channel_open(struct redis_server *server, bool to_sa
                        error);
         return NULL;
     }
-    redisContext *context = begin_connect(server, to_same_peer);
-    if (context == NULL)
-        error_set(error, ERROR_INTERNAL, "hiredis made no connection");
-    else if (context->err != 0)
-        cannot_connect(server, context->errstr, error);
-    if (context == NULL || context->err != 0) {
-        redisFree(context);
-        count_channel(server, -1);
-        return NULL;
-    }
     struct redis_channel *channel = memory_new(sizeof(*channel));
     channel->server = server;
     channel->deadline_ms = deadline_ms;
-    channel->context = context;
-    limit_arrays(channel);
-    return channel;
+    if (begin(channel, to_same_peer, error))
+        return channel;
+    redis_channel_free(channel);
+    return NULL;
 }
 
 void redis_channel_free(struct redis_channel *channel)
@@ -114,6 +154,7 @@ void redis_channel_free(struct redis_channel *channel)
     DL_FOREACH_SAFE(channel->commands, command, next)
         free(command);
     tls_socket_free(channel->tls);
+    redis_lookup_release(channel->lookup);
     redisFree(channel->context);
     reply_memory_set(&channel->memory, 0);
     count_channel(channel->server, -1);
@@ -122,13 +163,20 @@ void redis_channel_free(struct redis_channel *channel)
     free(channel);
 }
 
-short redis_channel_events(const struct redis_channel *channel)
+static short events_of(const struct redis_channel *channel)
 {
     if (channel->state == REDIS_CONNECTING)
         return POLLOUT;
     if (channel->state == REDIS_TLS_HANDSHAKE)
         return tls_socket_events(channel->tls);
     return (short)(redis_output_is_empty(&channel->output) ? POLLIN : POLLIN | POLLOUT);
+}
+
+struct pollfd redis_channel_poll(const struct redis_channel *channel)
+{
+    if (channel->state == REDIS_RESOLVING)
+        return (struct pollfd){.fd = redis_lookup_descriptor(channel->lookup), .events = POLLIN};
+    return (struct pollfd){.fd = channel->context->fd, .events = events_of(channel)};
 }
 
 static bool is_too_large(const struct redis_channel *channel, struct error *error)
@@ -263,9 +311,14 @@ static bool handshake(struct redis_channel *channel, struct error *error)
 
 const char *redis_channel_awaited(const struct redis_channel *channel)
 {
-    return channel->state == REDIS_TLS_HANDSHAKE
-               ? "no answer to the TLS handshake in time (does this port speak TLS?)"
-               : "no answer in time";
+    switch (channel->state) {
+    case REDIS_RESOLVING:
+        return "its name was not looked up in time";
+    case REDIS_TLS_HANDSHAKE:
+        return "no answer to the TLS handshake in time (does this port speak TLS?)";
+    default:
+        return "no answer in time";
+    }
 }
 
 static void handle_oldest(struct redis_channel *channel, const redisReply *reply, int64_t now_ms)
@@ -384,6 +437,8 @@ static bool end_setup(struct redis_channel *channel, bool good, struct error *er
 
 bool redis_channel_step(struct redis_channel *channel, short revents, struct error *error)
 {
+    if (channel->state == REDIS_RESOLVING)
+        return !redis_lookup_is_done(channel->lookup) || finish_lookup(channel, error);
     if (channel->state == REDIS_CONNECTING && revents == 0)
         return true;
     if (channel->state == REDIS_CONNECTING && !finish_connect(channel, error))

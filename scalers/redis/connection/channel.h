@@ -3,20 +3,22 @@
  * Replies come in the order of the commands, so a command whose tasks have been given up stays in
  * its place, and its reply is ignored.
  *
- * Threads: that of the client. The socket never blocks: the owner waits for redis_channel_events(),
- * and gives what poll() reported to redis_channel_step().
+ * Threads: that of the client. Nothing blocks: the owner waits for redis_channel_poll(), and gives
+ * what poll() reported to redis_channel_step().
  */
 #ifndef BACKLOG_REDIS_CONNECTION_CHANNEL_H
 #define BACKLOG_REDIS_CONNECTION_CHANNEL_H
 
 #include "base/error.h"
 #include "measure/task.h"
+#include "redis/connection/lookup.h"
 #include "redis/connection/output.h"
 #include "redis/connection/server.h"
 #include "shared/reply_memory.h"
 #include "shared/tls_socket.h"
 
 #include <hiredis/hiredis.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -67,13 +69,20 @@ struct redis_command {
     struct redis_command *prev, *next;
 };
 
-enum redis_channel_state { REDIS_CONNECTING, REDIS_TLS_HANDSHAKE, REDIS_SETTING_UP, REDIS_READY };
+enum redis_channel_state {
+    REDIS_RESOLVING, /* the name of the server is looked up */
+    REDIS_CONNECTING,
+    REDIS_TLS_HANDSHAKE,
+    REDIS_SETTING_UP,
+    REDIS_READY,
+};
 
 struct redis_channel {
     struct redis_server *server;
     enum redis_channel_state state;
-    int64_t deadline_ms; /* until it is ready */
-    redisContext *context;
+    int64_t deadline_ms;            /* until it is ready */
+    struct redis_lookup *lookup;    /* while REDIS_RESOLVING; NULL otherwise */
+    redisContext *context;          /* NULL while REDIS_RESOLVING */
     struct tls_socket *tls;         /* NULL: plain */
     struct redis_command *commands; /* utlist, the oldest first */
     struct redis_output output;
@@ -111,7 +120,8 @@ struct redis_channel *redis_channel_open(struct redis_server *server, bool to_sa
 /* The tasks must be taken first. */
 void redis_channel_free(struct redis_channel *channel);
 
-short redis_channel_events(const struct redis_channel *channel);
+/* What to wait for. */
+struct pollfd redis_channel_poll(const struct redis_channel *channel);
 
 /* What a channel that is not ready has not got in time, for an error. */
 const char *redis_channel_awaited(const struct redis_channel *channel);

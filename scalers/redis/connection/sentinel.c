@@ -16,9 +16,8 @@ static const char switch_channel[] = "+switch-master";
 enum {
     CONNECT_MS = 1500, /* less than a client has */
     RETRY_MS = 1000,
-    PING_MS = 2000,   /* Sentinels notice a dead master after a time like this */
-    SLOW_LOOKUP = 20, /* looking a name up blocks: for one part in so many of the time, at most */
-    GRACE_MS = 200,   /* for the others, once one has answered */
+    PING_MS = 2000, /* Sentinels notice a dead master after a time like this */
+    GRACE_MS = 200, /* for the others, once one has answered */
     MAX_EXPLAINED = 3,
 };
 
@@ -189,7 +188,6 @@ static void open_channel(struct sentinel *sentinel, int64_t now_ms)
     sentinel->retry_ms = now_ms + RETRY_MS;
     sentinel->pinged_ms = now_ms;
     sentinel->channel = redis_channel_open(&sentinel->server, false, now_ms + CONNECT_MS, &error);
-    sentinel->retry_ms += SLOW_LOOKUP * (clock_now_ms() - now_ms);
     if (sentinel->channel == NULL) {
         lose(sentinel, &error);
         return;
@@ -246,7 +244,7 @@ void redis_sentinels_receive(struct redis_sentinels *sentinels)
     struct pollfd sockets[REDIS_MAX_SENTINELS];
     size_t count = redis_sentinels_list(sentinels, channels);
     for (size_t i = 0; i < count; i++)
-        sockets[i] = (struct pollfd){.fd = channels[i]->context->fd, .events = POLLIN};
+        sockets[i] = redis_channel_poll(channels[i]);
     if (count == 0 || poll(sockets, count, 0) <= 0)
         return;
     for (size_t i = 0; i < count; i++)
