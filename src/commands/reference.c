@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/system/file.h"
 #include "base/text.h"
+#include "commands/reference_form.h"
 #include "commands/reference_json.h"
 #include "config/value.h"
 #include "daemon/serve_flags.h"
@@ -21,6 +22,11 @@
 enum format { FORMAT_TEXT, FORMAT_MARKDOWN, FORMAT_JSON };
 
 static const char *const formats[] = {"text", "markdown", "json", NULL};
+
+static const struct reference_form *const forms[] = {
+    [FORMAT_TEXT] = &reference_text,
+    [FORMAT_MARKDOWN] = &reference_markdown,
+};
 
 struct flags {
     int format;
@@ -50,103 +56,35 @@ static const char *const scope_titles[] = {
     [OPTION_TARGET] = "What is answered",
 };
 
-static const char introduction[] =
-    "<!-- Written by `./dev reference` from the scalers' option tables. -->\n"
-    "# Scalers\n\n"
-    "A trigger sets `scaler: NAME` and the keys below, which are those of KEDA's built-in scaler "
-    "of that\n"
-    "name unless stated otherwise. `KEYFromEnv` takes the value from a variable of the worker's\n"
-    "container. Keys of the connection can stand in the connections file instead, as `KEY` or, "
-    "read from\n"
-    "a file, as `KEYFile`; a trigger then sets `connectionName: NAME`. Values are trimmed, and an "
-    "empty\n"
-    "one counts as absent. An unknown key is a mistake.\n";
-
-static const char client_limits_words[] =
-    "A client that exceeds one of these is disconnected or has to wait. `--client-limits "
-    "NAME=NUMBER,...` "
-    "sets those\nwithout a flag of their own; `backlog_limit_hits_total` counts by the same names. "
-    "Denial-of-service test results:\n[tests](../test/README.md#denial-of-service-test-results).";
-
 /* What is written, and how. */
 struct output {
     struct text text;
-    enum format format;
+    const struct reference_form *form;
 };
 
-static char *default_of(const struct option *row)
+static void print_row(const struct option *option, const char *dashes, struct output *output)
 {
-    if (row->flags & OPTION_REQUIRED)
-        return text_copy("required");
-    return text_copy(row->default_value == NULL ? "" : row->default_value);
-}
-
-/* `dashes` stand before a flag, and nothing before a key. */
-static char *allowed_of(const struct option *row, const char *dashes)
-{
-    bool has_value = dashes[0] == '\0' || row->type != OPTION_BOOL;
-    return has_value ? value_allowed(row) : text_copy("no value");
-}
-
-/* A `|` would end the cell. */
-static void print_cell(const char *text, struct output *page)
-{
-    for (; *text != '\0'; text++)
-        text_addf(&page->text, *text == '|' ? "\\|" : "%c", *text);
-}
-
-static void print_term(const char *term, const char *words, struct output *output)
-{
-    struct page page = {.format = PAGE_TEXT, .text = output->text};
-    page_term(&page, term, words);
-    output->text = page.text;
-}
-
-static void print_row(const struct option *row, const char *dashes, struct output *page)
-{
-    bool hidden = row->flags & OPTION_NEVER_SHOWN;
-    _cleanup_(memory_free) char *allowed = allowed_of(row, dashes);
-    _cleanup_(memory_free) char *standard = default_of(row);
-    if (page->format == FORMAT_TEXT) {
-        _cleanup_(memory_free) char *words =
-            text_format("%s; %s%s%s%s%s", row->doc, allowed, hidden ? "; never shown" : "",
-                        standard[0] == '\0' ? "" : " [", standard, standard[0] == '\0' ? "" : "]");
-        _cleanup_(memory_free) char *name = text_format("%s%s", dashes, row->key);
-        print_term(name, words, page);
-        return;
-    }
-    text_addf(&page->text, "| `%s%s`", dashes, row->key);
-    if (row->alias != NULL)
-        text_addf(&page->text, " (%s`%s`)",
-                  row->flags & OPTION_ALIAS_IN_FILE ? "in the file also " : "also ", row->alias);
-    text_addf(&page->text, " | ");
-    print_cell(allowed, page);
-    text_addf(&page->text, "%s | %s | ", hidden ? "; never shown" : "", standard);
-    print_cell(row->doc, page);
-    text_addf(&page->text, " |\n");
-}
-
-static void print_head(const char *title, const char *what, struct output *page)
-{
-    if (page->format == FORMAT_TEXT)
-        text_addf(&page->text, "\n %s:\n", title);
-    else
-        text_addf(&page->text,
-                  "\n### %s\n\n| %s | allowed | default | meaning |\n|---|---|---|---|\n", title,
-                  what);
+    bool is_switch = dashes[0] != '\0' && option->type == OPTION_BOOL;
+    _cleanup_(memory_free) char *allowed =
+        is_switch ? text_copy("no value") : value_allowed(option);
+    const char *standard = option->flags & OPTION_REQUIRED ? "required"
+                           : option->default_value == NULL ? ""
+                                                           : option->default_value;
+    output->form->add_row(&(struct reference_row){option, dashes, allowed, standard},
+                          &output->text);
 }
 
 static void print_scope(const struct option *rows, enum option_scope scope, const char *title,
-                        struct output *page)
+                        struct output *output)
 {
-    bool begun = false;
+    bool has_begun = false;
     for (const struct option *row = rows; row->key != NULL; row++) {
         if (row->scope != scope || row->type == OPTION_UNSUPPORTED)
             continue;
-        if (!begun)
-            print_head(title, "key", page);
-        begun = true;
-        print_row(row, "", page);
+        if (!has_begun)
+            output->form->begin_table(title, "key", &output->text);
+        has_begun = true;
+        print_row(row, "", output);
     }
 }
 
@@ -159,64 +97,61 @@ static const struct option *next_unsupported(const struct option *row, const cha
 }
 
 /* Rows with the same text stand together, at the first of them. */
-static void print_unsupported(const struct option *rows, struct output *page)
+static void print_unsupported(const struct option *rows, struct output *output)
 {
+    const struct reference_form *form = output->form;
     const struct option *row = next_unsupported(rows, NULL);
-    if (row == NULL)
-        return;
-    text_addf(&page->text, page->format == FORMAT_TEXT ? "\n Not supported here:\n"
-                                                       : "\n### Not supported here\n\n");
+    if (row != NULL)
+        form->begin_list("Not supported here", &output->text);
     for (; row != NULL; row = next_unsupported(row + 1, NULL)) {
         if (next_unsupported(rows, row->doc) != row)
             continue;
-        text_addf(&page->text, page->format == FORMAT_TEXT ? "  " : "- ");
         _cleanup_(text_done) struct text line = {0};
         for (const struct option *same = row; same != NULL;
              same = next_unsupported(same + 1, row->doc))
-            text_addf(&line, page->format == FORMAT_TEXT ? "%s%s" : "%s`%s`",
-                      same == row ? "" : ", ", same->key);
+            text_addf(&line, "%s%s%s%s", same == row ? "" : ", ", form->quote, same->key,
+                      form->quote);
         text_addf(&line, ": %s", row->doc);
-        if (page->format == FORMAT_TEXT)
-            page_wrap(&page->text, line.bytes, 2, 4);
-        else
-            text_addf(&page->text, "%s.\n", line.bytes);
+        form->add_unsupported(line.bytes, &output->text);
     }
 }
 
-static void print_client_limit(const struct limit *limit, struct output *page)
+static void print_differences(const struct scaler *scaler, struct output *output)
 {
-    _cleanup_(memory_free) char *number = serve_limit_number(limit);
-    _cleanup_(memory_free) char *words =
-        text_format("%s [%s%s%s]", limit->reason, number, limit->set_by == NULL ? "" : "; set by ",
-                    limit->set_by == NULL ? "" : limit->set_by);
-    if (page->format == FORMAT_TEXT)
-        print_term(limit->name, words, page);
-    else
-        text_addf(&page->text, "| `%s` | %s | %s | %s |\n", limit->name, number,
-                  limit->set_by == NULL ? "" : limit->set_by, limit->reason);
+    if (scaler->differences == NULL)
+        return;
+    output->form->begin_list("Differs from KEDA", &output->text);
+    for (const char *line = scaler->differences; *line != '\0'; line += strcspn(line, "\n") + 1) {
+        _cleanup_(memory_free) char *sentence = text_copy_bytes(line, strcspn(line, "\n"));
+        output->form->add_difference(sentence, &output->text);
+    }
 }
 
-static void print_client_limits(const struct transport *transport, struct output *page)
+static void print_scaler(const struct scaler *scaler, struct output *output)
+{
+    output->form->begin_scaler(scaler, &output->text);
+    for (int scope = 0; scope < OPTION_SCOPES; scope++)
+        print_scope(scaler->options, (enum option_scope)scope, scope_titles[scope], output);
+    print_unsupported(scaler->options, output);
+    print_differences(scaler, output);
+    output->form->end_section(&output->text);
+}
+
+static void print_client_limits(const struct transport *transport, struct output *output)
 {
     if (transport->limits == NULL)
         return;
-    text_addf(&page->text,
-              page->format == FORMAT_TEXT ? "\n Of clients, with --transport %s:\n"
-                                          : "\n### Of clients, with `--transport %s`\n\n",
-              transport->name);
-    if (page->format == FORMAT_MARKDOWN)
-        text_addf(&page->text, "%s\n\n| limit | number | set by | why |\n|---|---|---|---|\n",
-                  client_limits_words);
-    for (const struct limit *limit = transport->limits; limit->name != NULL; limit++)
-        print_client_limit(limit, page);
+    output->form->begin_limits(transport->name, &output->text);
+    for (const struct limit *limit = transport->limits; limit->name != NULL; limit++) {
+        _cleanup_(memory_free) char *number = serve_limit_number(limit);
+        output->form->add_limit(&(struct reference_limit){limit, number}, &output->text);
+    }
 }
 
-static void print_refusals(struct output *page)
+static void print_refusals(struct output *output)
 {
-    if (page->format == FORMAT_MARKDOWN)
-        text_addf(&page->text, "\n## The server's flags and limits\n");
     text_addf(
-        &page->text,
+        &output->text,
         "\nWhat exceeds a limit is refused with RESOURCE_EXHAUSTED, and the message names the "
         "flag; a full table\n"
         "of triggers drops the one not called for longest. Where `--trigger-memory` is used up, "
@@ -232,42 +167,15 @@ static void print_refusals(struct output *page)
         TRIGGERS_IN_USE_MS / 1000, TRIGGERS_MAX_KEYS, TRIGGERS_MAX_METADATA >> 10);
 }
 
-static void print_server(struct output *page)
+static void print_server(struct output *output)
 {
-    print_refusals(page);
-    print_head("Flags of `backlog serve`", "flag", page);
+    output->form->begin_server(&output->text);
+    print_refusals(output);
+    output->form->begin_table("Flags of `backlog serve`", "flag", &output->text);
     for (const struct option *row = serve_flags; row->key != NULL; row++)
-        print_row(row, "--", page);
+        print_row(row, "--", output);
     for (size_t i = 0; transport_list[i] != NULL; i++)
-        print_client_limits(transport_list[i], page);
-}
-
-static void print_differences(const struct scaler *scaler, struct output *page)
-{
-    if (scaler->differences == NULL)
-        return;
-    text_addf(&page->text, page->format == FORMAT_TEXT ? "\n Differs from KEDA:\n"
-                                                       : "\n### Differs from KEDA\n\n");
-    for (const char *line = scaler->differences; *line != '\0'; line += strcspn(line, "\n") + 1) {
-        _cleanup_(memory_free) char *words = text_copy_bytes(line, strcspn(line, "\n"));
-        text_add(&page->text, page->format == FORMAT_TEXT ? "  - " : "- ");
-        if (page->format == FORMAT_TEXT)
-            page_wrap(&page->text, words, 4, 4);
-        else
-            text_addf(&page->text, "%s\n", words);
-    }
-}
-
-static void print_scaler(const struct scaler *scaler, struct output *page)
-{
-    text_addf(&page->text, page->format == FORMAT_TEXT ? "%s: %s\n" : "\n## %s\n\n%s.\n",
-              scaler->name, scaler->summary);
-    for (int scope = 0; scope < OPTION_SCOPES; scope++)
-        print_scope(scaler->options, (enum option_scope)scope, scope_titles[scope], page);
-    print_unsupported(scaler->options, page);
-    print_differences(scaler, page);
-    if (page->format == FORMAT_TEXT)
-        text_addf(&page->text, "\n");
+        print_client_limits(transport_list[i], output);
 }
 
 static int compare_names(const void *left, const void *right)
@@ -277,7 +185,7 @@ static int compare_names(const void *left, const void *right)
     return strcmp((*one)->name, (*other)->name);
 }
 
-static void print_all(struct output *page)
+static void print_all(struct output *output)
 {
     size_t count = 0;
     while (scaler_list[count] != NULL)
@@ -286,15 +194,13 @@ static void print_all(struct output *page)
     memcpy(sorted, scaler_list, count * sizeof(*sorted));
     qsort(sorted, count, sizeof(*sorted), compare_names);
 
-    if (page->format == FORMAT_MARKDOWN)
-        text_addf(&page->text, "%s\n## Every trigger\n", introduction);
-    print_scope(general_table, OPTION_TARGET, "Keys", page);
-    if (page->format == FORMAT_TEXT)
-        text_addf(&page->text, "\n");
+    output->form->begin_triggers(&output->text);
+    print_scope(general_table, OPTION_TARGET, "Keys", output);
+    output->form->end_section(&output->text);
     for (size_t i = 0; i < count; i++)
         if (sorted[i]->absent == NULL)
-            print_scaler(sorted[i], page);
-    print_server(page);
+            print_scaler(sorted[i], output);
+    print_server(output);
 }
 
 /* Names the first line that differs. */
@@ -314,24 +220,15 @@ static bool check_file(const char *path, const char *wanted, struct error *error
                          line);
 }
 
-static bool print(const struct flags *flags, const struct scaler *scaler, struct error *error)
+/* Of all scalers and the server, or of one; the caller frees it. */
+static char *reference_as(const struct reference_form *form, const struct scaler *only)
 {
-    if (flags->check == NULL && flags->format == FORMAT_JSON) {
-        _cleanup_(memory_free) char *json = reference_json(scaler);
-        fputs(json, stdout);
-        return true;
-    }
-    struct output page = {.format =
-                              flags->check == NULL ? (enum format)flags->format : FORMAT_MARKDOWN};
-    if (scaler != NULL)
-        print_scaler(scaler, &page);
+    struct output output = {.form = form};
+    if (only != NULL)
+        print_scaler(only, &output);
     else
-        print_all(&page);
-    bool good = flags->check == NULL || check_file(flags->check, page.text.bytes, error);
-    if (flags->check == NULL)
-        fputs(page.text.bytes + strspn(page.text.bytes, "\n"), stdout);
-    text_done(&page.text);
-    return good;
+        print_all(&output);
+    return text_take(&output.text);
 }
 
 /* ---- the command ---- */
@@ -366,7 +263,16 @@ static int run_reference(const struct command_line *line, struct error *error)
 {
     const struct scaler *scaler =
         line->operand_count == 0 ? NULL : scaler_find(scaler_list, line->operands[0]);
-    return print(line->flags, scaler, error) ? 0 : 1;
+    const struct flags *flags = line->flags;
+    if (flags->check != NULL) {
+        _cleanup_(memory_free) char *wanted = reference_as(&reference_markdown, NULL);
+        return check_file(flags->check, wanted, error) ? 0 : 1;
+    }
+    _cleanup_(memory_free) char *page = flags->format == FORMAT_JSON
+                                            ? reference_json(scaler)
+                                            : reference_as(forms[flags->format], scaler);
+    fputs(page + strspn(page, "\n"), stdout);
+    return 0;
 }
 
 const struct command command_reference = {

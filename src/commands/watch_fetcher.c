@@ -1,0 +1,109 @@
+#include "commands/watch_fetcher.h"
+
+#include "base/memory.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct watch_fetcher {
+    struct http_client *client; /* the thread's, but for its cancellation */
+    const struct watch_form *form;
+    int64_t interval_ms;
+    int news_fd, stop_fd;
+    pthread_t thread;
+
+    pthread_mutex_t lock; /* guards what follows */
+    struct watch_content content;
+    struct error error;
+    bool is_fresh;
+};
+
+static void hand_over(struct watch_fetcher *fetcher, struct watch_content *content,
+                      struct error *error)
+{
+    pthread_mutex_lock(&fetcher->lock);
+    if (!error_is_set(error)) {
+        watch_content_done(&fetcher->content);
+        fetcher->content = *content;
+    }
+    error_done(&fetcher->error);
+    error_move(&fetcher->error, error);
+    fetcher->is_fresh = true;
+    pthread_mutex_unlock(&fetcher->lock);
+    eventfd_write(fetcher->news_fd, 1);
+}
+
+static void *fetch(void *context)
+{
+    struct watch_fetcher *fetcher = context;
+    struct pollfd stop = {.fd = fetcher->stop_fd, .events = POLLIN};
+    do {
+        struct watch_content content = {0};
+        struct error error = {0};
+        fetcher->form->fetch(fetcher->client, &content, &error);
+        hand_over(fetcher, &content, &error);
+        error_done(&error);
+    } while (poll(&stop, 1, (int)fetcher->interval_ms) == 0);
+    return NULL;
+}
+
+struct watch_fetcher *watch_fetcher_start(struct http_client *client, const struct watch_form *form,
+                                          int64_t interval_ms)
+{
+    sigset_t all, before;
+    struct watch_fetcher *fetcher = memory_new(sizeof(*fetcher));
+    fetcher->client = client;
+    fetcher->form = form;
+    fetcher->interval_ms = interval_ms;
+    fetcher->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    fetcher->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    pthread_mutex_init(&fetcher->lock, NULL);
+    sigfillset(&all); /* signals come to the main thread, and end its wait */
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    if (pthread_create(&fetcher->thread, NULL, fetch, fetcher) != 0)
+        abort();
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return fetcher;
+}
+
+void watch_fetcher_stop(struct watch_fetcher *fetcher)
+{
+    http_client_cancel(fetcher->client);
+    eventfd_write(fetcher->stop_fd, 1);
+    pthread_join(fetcher->thread, NULL);
+    pthread_mutex_destroy(&fetcher->lock);
+    watch_content_done(&fetcher->content);
+    error_done(&fetcher->error);
+    http_client_free(fetcher->client);
+    close(fetcher->news_fd);
+    close(fetcher->stop_fd);
+    free(fetcher);
+}
+
+int watch_fetcher_descriptor(const struct watch_fetcher *fetcher)
+{
+    return fetcher->news_fd;
+}
+
+bool watch_fetcher_take(struct watch_fetcher *fetcher, struct watch_content *ret_content,
+                        struct error *error)
+{
+    eventfd_t count;
+    eventfd_read(fetcher->news_fd, &count);
+    pthread_mutex_lock(&fetcher->lock);
+    bool is_fresh = fetcher->is_fresh;
+    fetcher->is_fresh = false;
+    if (is_fresh && error_is_set(&fetcher->error))
+        error_copy(error, &fetcher->error);
+    else if (is_fresh) {
+        *ret_content = fetcher->content;
+        fetcher->content = (struct watch_content){0};
+    }
+    pthread_mutex_unlock(&fetcher->lock);
+    return is_fresh;
+}
