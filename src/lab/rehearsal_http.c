@@ -4,54 +4,22 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
-#include "base/system/process.h"
 #include "client/http_client.h"
+#include "lab/rehearsal_snapshot.h"
 #include "lab/server_tables.h"
 #include "web/assets.h"
 #include "web/http/http.h"
 #include "web/json.h"
 #include "web/live_tables.h"
 
-#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     EVERY_MS = 1000,
-    MAX_PAGES = 16,         /* the last is empty */
-    RELAY_MS = 5000,        /* for the server to answer what is passed on; pages wait meanwhile */
-    ENDED_SHOWN = 20,       /* workers that have ended, the last ones */
-    FIRST_OWN_ID = 1 << 30, /* of triggers, where the server's are unknown: theirs begin with 1 */
-};
-
-/* A row of a table, as JSON. */
-struct row {
-    enum live_table table;
-    uint64_t id;
-    char *fixed, *live;
-};
-
-struct rows {
-    struct row *items;
-    size_t count, capacity;
-};
-
-/* A worker, of which there is a row also when it has ended. */
-struct job {
-    uint64_t update; /* the last in which it was there; 0: this id is none */
-    int64_t number;
-    const char *object; /* borrowed of the rehearsal */
-    pid_t pid;          /* and what it had used then */
-    int64_t at_ms;
-    double cpu_seconds;
-};
-
-/* What a ScaledObject has now: "namespace/name". */
-struct object_replicas {
-    char *label;
-    int64_t replicas, ready;
+    MAX_PAGES = 16,  /* the last is empty */
+    RELAY_MS = 5000, /* for the server to answer what is passed on; pages wait meanwhile */
 };
 
 struct rehearsal_http {
@@ -62,264 +30,37 @@ struct rehearsal_http {
     struct login *login; /* NULL: every page is open */
     struct web_page pages[MAX_PAGES];
     struct web *web;
+
+    struct rehearsal_recorder *recorder; /* of the rehearsal's thread */
     int64_t updated_ms;
-    int64_t began_ms;
-    struct job *jobs; /* by id, of the rehearsal's thread */
-    size_t jobs_capacity, jobs_count;
-    uint64_t updates;
 
-    pthread_mutex_t lock; /* of what the rehearsal left for the pages */
-    struct rows rows;
-    struct object_replicas *objects;
-    size_t objects_count;
-    json_t *figures;
+    pthread_mutex_t lock;                /* of what the rehearsal left for the pages: */
+    struct rehearsal_snapshot *snapshot; /* NULL: nothing yet */
 };
-
-static void rows_done(struct rows *rows)
-{
-    for (size_t i = 0; i < rows->count; i++) {
-        free(rows->items[i].fixed);
-        free(rows->items[i].live);
-    }
-    free(rows->items);
-    *rows = (struct rows){0};
-}
-
-/* Takes the objects. */
-static void add_row(struct rows *rows, enum live_table table, uint64_t id, json_t *fixed,
-                    json_t *live)
-{
-    rows->items = memory_grow(rows->items, &rows->capacity, rows->count + 1, sizeof(*rows->items));
-    rows->items[rows->count++] =
-        (struct row){.table = table,
-                     .id = id,
-                     .fixed = json_dumps(fixed, JSON_COMPACT | JSON_REAL_PRECISION(13)),
-                     .live = json_dumps(live, JSON_COMPACT | JSON_REAL_PRECISION(13))};
-    json_decref(fixed);
-    json_decref(live);
-}
 
 /* ---- what the rehearsal leaves ---- */
-
-static void add_trigger(struct rows *rows, const struct rehearsal_object *one, size_t index,
-                        uint64_t id, int64_t now_ms)
-{
-    const struct scaled_object_trigger *source = one->triggers[index].trigger;
-    const struct model_answer *answer = &one->answers[index];
-    const struct scaler_client_answer *received = &one->triggers[index].answer;
-    const char *scaler = scaled_object_metadata(source, "scaler");
-    json_t *fixed = json_object();
-    json_t *live = json_object();
-    json_set(fixed, "namespace", json_text(one->object->namespace));
-    json_set(fixed, "name", json_text(one->object->name));
-    json_set(fixed, "scaler", json_text(scaler == NULL ? source->type : scaler));
-    json_set(live, "metric", json_text(received->metric_name));
-    json_set(live, "target", json_number(answer->has_target ? answer->target : (double)NAN));
-    json_set(live, "state",
-             json_text(answer->is_failed    ? "refused"
-                       : answer->has_target ? "answered"
-                                            : "waiting"));
-    if (answer->is_failed)
-        json_set(live, "error", json_text(error_text(&received->error)));
-    else if (answer->has_target) {
-        json_set(live, "value", json_number(answer->value));
-        json_set(live, "replicas", json_number(ceil(answer->value / answer->target)));
-        json_set(live, "active", json_boolean(answer->is_active));
-        json_set(live, "time", json_number(clock_unix_s(now_ms)));
-    }
-    json_set(live, "inFlight", json_number(one->triggers[index].in_flight));
-    json_set(live, "current", json_integer((json_int_t)one->model.replicas));
-    add_row(rows, LIVE_TRIGGERS, id, fixed, live);
-}
-
-static struct job *job_of(struct rehearsal_http *http, uint64_t id)
-{
-    http->jobs = memory_grow(http->jobs, &http->jobs_capacity, id + 1, sizeof(*http->jobs));
-    while (http->jobs_count <= id)
-        http->jobs[http->jobs_count++] = (struct job){0};
-    return &http->jobs[id];
-}
-
-/* Of the core that a worker used since the update before; NAN: not known yet. */
-static double cpu_of(struct job *job, const struct replica_info *info,
-                     const struct process_stat *stat, int64_t now_ms)
-{
-    double cores = NAN;
-    if (job->pid == info->pid && now_ms > job->at_ms)
-        cores = (stat->cpu_seconds - job->cpu_seconds) * 1000 / (double)(now_ms - job->at_ms);
-    job->pid = info->pid;
-    job->at_ms = now_ms;
-    job->cpu_seconds = stat->cpu_seconds;
-    return cores;
-}
-
-static void add_job_row(struct rehearsal_http *http, struct rows *rows, uint64_t id,
-                        const char *state, json_t *live)
-{
-    json_t *fixed = json_object();
-    json_set(fixed, "object", json_text(http->jobs[id].object));
-    json_set(fixed, "number", json_integer((json_int_t)http->jobs[id].number));
-    json_set(live, "state", json_text(state));
-    json_set(live, "done", json_number(worker_logs_done(http->logs, id)));
-    add_row(rows, LIVE_JOBS, id, fixed, live);
-}
-
-struct job_context {
-    struct rehearsal_http *http;
-    struct rows *rows;
-    const char *object;
-    int64_t now_ms;
-    size_t running;
-};
-
-static void add_job(void *context, const struct replica_info *info)
-{
-    struct job_context *all = context;
-    struct job *job = job_of(all->http, info->id);
-    struct process_stat stat;
-    json_t *live = json_object();
-    bool is_alive = info->pid != 0 && process_stat(info->pid, &stat);
-    job->update = all->http->updates;
-    job->object = all->object;
-    job->number = info->number;
-    if (is_alive) {
-        json_set(live, "pid", json_integer(info->pid));
-        json_set(live, "started", json_number(clock_unix_s(info->started_ms)));
-        json_set(live, "cpu", json_number(cpu_of(job, info, &stat, all->now_ms)));
-        json_set(live, "memory", json_number(stat.resident_bytes));
-    }
-    all->running += is_alive;
-    add_job_row(all->http, all->rows, info->id, info->state, live);
-}
-
-static void add_ended_jobs(struct rehearsal_http *http, struct rows *rows)
-{
-    size_t shown = 0;
-    for (size_t id = http->jobs_count; id-- > 0 && shown < ENDED_SHOWN;)
-        if (http->jobs[id].update != 0 && http->jobs[id].update != http->updates) {
-            add_job_row(http, rows, id, "ended", json_object());
-            shown++;
-        }
-}
-
-/* What all workers say that they have done; NAN: none says anything. */
-static double jobs_done(const struct rehearsal_http *http)
-{
-    double sum = NAN;
-    for (size_t id = 0; id < http->jobs_count; id++) {
-        double done = worker_logs_done(http->logs, id);
-        if (!isnan(done))
-            sum = isnan(sum) ? done : sum + done;
-    }
-    return sum;
-}
-
-/* Of the rehearsal; the server's are put beside them. */
-static json_t *figures_of(const struct rehearsal_http *http, const struct rehearsal *rehearsal,
-                          size_t running)
-{
-    double replicas = 0;
-    json_t *figures = json_object();
-    for (size_t i = 0; i < rehearsal->count; i++)
-        replicas += (double)rehearsal->items[i].model.replicas;
-    json_set(figures, "jobs", json_integer((json_int_t)running));
-    json_set(figures, "jobsDone", json_number(jobs_done(http)));
-    json_set(figures, "current", json_number(replicas));
-    return figures;
-}
-
-/* In place of the server's, which are not known: what KEDA gets. Values have different units, so
- * there is no sum. */
-static void add_own_figures(const struct rehearsal_http *http, const struct rehearsal *rehearsal,
-                            int64_t now_ms, json_t *figures)
-{
-    double active = 0, triggers = 0, failing = 0, unmeasured = 0;
-    for (size_t i = 0; i < rehearsal->count; i++)
-        for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++) {
-            const struct model_answer *answer = &rehearsal->items[i].answers[t];
-            triggers++;
-            failing += answer->is_failed;
-            unmeasured += !answer->is_failed && !answer->has_target;
-            active += !answer->is_failed && answer->is_active;
-        }
-    json_set(figures, "time", json_number(clock_unix_s(now_ms)));
-    json_set(figures, "uptime", json_seconds(now_ms - http->began_ms));
-    json_set(figures, "triggers", json_number(triggers));
-    json_set(figures, "failing", json_number(failing));
-    json_set(figures, "unmeasured", json_number(unmeasured));
-    json_set(figures, "active", json_number(active));
-}
-
-static void free_objects(struct object_replicas *objects, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free(objects[i].label);
-    free(objects);
-}
-
-static struct object_replicas *replicas_of(const struct rehearsal *rehearsal, int64_t now_ms)
-{
-    struct object_replicas *objects = memory_array(rehearsal->count, sizeof(*objects));
-    for (size_t i = 0; i < rehearsal->count; i++)
-        objects[i] = (struct object_replicas){
-            .label = text_copy(rehearsal->items[i].label),
-            .replicas = rehearsal->items[i].model.replicas,
-            .ready = rehearsal_ready(&rehearsal->items[i], now_ms),
-        };
-    return objects;
-}
 
 void rehearsal_http_update(struct rehearsal_http *http, const struct rehearsal *rehearsal,
                            int64_t now_ms)
 {
     if (http == NULL || now_ms - http->updated_ms < EVERY_MS)
         return;
-    struct rows rows = {0};
-    struct job_context job = {.http = http, .rows = &rows, .now_ms = now_ms};
-    uint64_t id = FIRST_OWN_ID;
     http->updated_ms = now_ms;
-    http->updates++;
-    for (size_t i = 0; i < rehearsal->count; i++)
-        for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++)
-            add_trigger(&rows, &rehearsal->items[i], t, ++id, now_ms);
-    for (size_t i = 0; i < rehearsal->count; i++) {
-        job.object = rehearsal->items[i].label;
-        if (rehearsal->items[i].replicas != NULL)
-            replicas_visit(rehearsal->items[i].replicas, now_ms, add_job, &job);
-    }
-    add_ended_jobs(http, &rows);
-    json_t *figures = figures_of(http, rehearsal, job.running);
-    add_own_figures(http, rehearsal, now_ms, figures);
-    struct object_replicas *objects = replicas_of(rehearsal, now_ms);
-
+    struct rehearsal_snapshot *snapshot = rehearsal_record(http->recorder, rehearsal, now_ms);
     pthread_mutex_lock(&http->lock);
-    struct rows rows_before = http->rows;
-    struct object_replicas *objects_before = http->objects;
-    size_t objects_count_before = http->objects_count;
-    json_t *figures_before = http->figures;
-    http->rows = rows;
-    http->objects = objects;
-    http->objects_count = rehearsal->count;
-    http->figures = figures;
+    struct rehearsal_snapshot *before = http->snapshot;
+    http->snapshot = snapshot;
     pthread_mutex_unlock(&http->lock);
-    rows_done(&rows_before);
-    free_objects(objects_before, objects_count_before);
-    json_decref(figures_before);
+    rehearsal_snapshot_free(before);
 }
 
-/* ---- the pages ---- */
-
-static int by_id(const void *left, const void *right)
-{
-    const struct row *one = left;
-    const struct row *other = right;
-    return one->id < other->id ? -1 : one->id > other->id;
-}
+/* ---- the tables of the pages, from that and from the server's ---- */
 
 static void give_own_rows(const struct rehearsal_http *http, enum live_table table)
 {
-    for (size_t i = 0; i < http->rows.count; i++) {
-        const struct row *row = &http->rows.items[i];
+    const struct rehearsal_snapshot *snapshot = http->snapshot;
+    for (size_t i = 0; snapshot != NULL && i < snapshot->count; i++) {
+        const struct rehearsal_row *row = &snapshot->rows[i];
         if (row->table == table)
             live_tables_row(http->tables, table, row->id, row->fixed, row->live);
     }
@@ -330,7 +71,19 @@ struct relay_context {
     enum live_table table;
 };
 
-/* A row of the server's, with the replicas that its ScaledObject has here. */
+/* The replicas that the ScaledObject has here. */
+static void set_replicas(const struct rehearsal_snapshot *snapshot, const char *label, json_t *live)
+{
+    for (size_t i = 0; snapshot != NULL && i < snapshot->objects_count; i++) {
+        const struct rehearsal_replicas *object = &snapshot->objects[i];
+        if (!text_equal(object->label, label))
+            continue;
+        json_set(live, "current", json_integer((json_int_t)object->replicas));
+        json_set(live, "ready", json_integer((json_int_t)object->ready));
+    }
+}
+
+/* A row of the server's. */
 static void give_server_row(void *context, uint64_t id, const json_t *fixed, const json_t *live)
 {
     const struct relay_context *relay = context;
@@ -340,11 +93,8 @@ static void give_server_row(void *context, uint64_t id, const json_t *fixed, con
     _cleanup_(memory_free) char *label =
         text_format("%s/%s", namespace == NULL ? "" : namespace, name == NULL ? "" : name);
     _cleanup_(json_done) json_t *shown = json_copy((json_t *)live);
-    for (size_t i = 0; relay->table == LIVE_TRIGGERS && i < http->objects_count; i++)
-        if (text_equal(http->objects[i].label, label)) {
-            json_set(shown, "current", json_integer((json_int_t)http->objects[i].replicas));
-            json_set(shown, "ready", json_integer((json_int_t)http->objects[i].ready));
-        }
+    if (relay->table == LIVE_TRIGGERS)
+        set_replicas(http->snapshot, label, shown);
     _cleanup_(memory_free) char *fixed_text = json_dumps(fixed, JSON_COMPACT);
     _cleanup_(memory_free) char *live_text = json_dumps(shown, JSON_COMPACT);
     live_tables_row(http->tables, relay->table, id, fixed_text, live_text);
@@ -356,14 +106,24 @@ static void give_server_rows(struct rehearsal_http *http, enum live_table table)
     server_tables_visit(http->server_tables, table, give_server_row, &relay);
 }
 
+/* The server's where it is known, with the rehearsal's own beside them. */
+static void give_figures(const struct rehearsal_http *http, json_t *server)
+{
+    if (http->snapshot == NULL)
+        return;
+    _cleanup_(json_done) json_t *all = json_copy(http->snapshot->figures);
+    if (server != NULL)
+        json_object_update(all, server);
+    _cleanup_(memory_free) char *text = json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(13));
+    live_tables_server(http->tables, text);
+}
+
 static int64_t update(void *context, struct live_tables *tables)
 {
     struct rehearsal_http *http = context;
     _cleanup_(json_done) json_t *server =
         http->server_tables == NULL ? NULL : server_tables_figures(http->server_tables);
     pthread_mutex_lock(&http->lock);
-    if (http->rows.count > 0)
-        qsort(http->rows.items, http->rows.count, sizeof(*http->rows.items), by_id);
     live_tables_begin(tables, LIVE_TRIGGERS);
     if (server != NULL)
         give_server_rows(http, LIVE_TRIGGERS);
@@ -377,16 +137,12 @@ static int64_t update(void *context, struct live_tables *tables)
     live_tables_begin(tables, LIVE_JOBS);
     give_own_rows(http, LIVE_JOBS);
     live_tables_end(tables, LIVE_JOBS);
-    if (http->figures != NULL) {
-        _cleanup_(json_done) json_t *all = json_copy(http->figures);
-        if (server != NULL)
-            json_object_update(all, server);
-        _cleanup_(memory_free) char *text = json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(13));
-        live_tables_server(tables, text);
-    }
+    give_figures(http, server);
     pthread_mutex_unlock(&http->lock);
     return EVERY_MS;
 }
+
+/* ---- the pages ---- */
 
 /* What the server answers. */
 static void relay_page(void *context, const struct web_request *request, struct web_answer *answer)
@@ -437,6 +193,8 @@ static void add_pages(struct rehearsal_http *http)
     http->pages[count] = (struct web_page){"/", assets_index, NULL, NULL};
 }
 
+/* ---- begin and end ---- */
+
 bool rehearsal_http_begin(const char *listen, const struct http_server *server,
                           struct worker_logs *logs, struct rehearsal_http **ret_http,
                           struct error *error)
@@ -449,7 +207,7 @@ bool rehearsal_http_begin(const char *listen, const struct http_server *server,
     http->login = login;
     pthread_mutex_init(&http->lock, NULL);
     http->logs = logs;
-    http->began_ms = clock_now_ms();
+    http->recorder = rehearsal_recorder_new(logs);
     http->tables = live_tables_new(&(struct live_tables_settings){
         .hello = has_server
                      ? "{\"mode\":\"rehearse\",\"hasServer\":true,\"version\":\"" BACKLOG_VERSION
@@ -484,10 +242,8 @@ void rehearsal_http_end(struct rehearsal_http *http)
     http_client_free(http->relay);
     server_tables_end(http->server_tables);
     live_tables_free(http->tables);
-    rows_done(&http->rows);
-    free_objects(http->objects, http->objects_count);
+    rehearsal_recorder_free(http->recorder);
+    rehearsal_snapshot_free(http->snapshot);
     pthread_mutex_destroy(&http->lock);
-    json_decref(http->figures);
-    free(http->jobs);
     free(http);
 }

@@ -1,0 +1,280 @@
+#include "lab/rehearsal_snapshot.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/system/process.h"
+#include "base/text.h"
+#include "web/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    ENDED_SHOWN = 20,       /* workers that have ended, the last ones */
+    FIRST_OWN_ID = 1 << 30, /* of triggers, where the server's are unknown: theirs begin with 1 */
+};
+
+/* A worker, of which there is a row also when it has ended. */
+struct job {
+    uint64_t update; /* the last in which it was there; 0: this id is none */
+    int64_t number;
+    const char *object; /* borrowed of the rehearsal */
+    pid_t pid;          /* and what it had used then */
+    int64_t at_ms;
+    double cpu_seconds;
+};
+
+struct rehearsal_recorder {
+    struct worker_logs *logs;
+    int64_t began_ms;
+    struct job *jobs; /* by id */
+    size_t jobs_capacity, jobs_count;
+    uint64_t updates;
+};
+
+struct rehearsal_recorder *rehearsal_recorder_new(struct worker_logs *logs)
+{
+    struct rehearsal_recorder *recorder = memory_new(sizeof(*recorder));
+    recorder->logs = logs;
+    recorder->began_ms = clock_now_ms();
+    return recorder;
+}
+
+void rehearsal_recorder_free(struct rehearsal_recorder *recorder)
+{
+    free(recorder->jobs);
+    free(recorder);
+}
+
+void rehearsal_snapshot_free(struct rehearsal_snapshot *snapshot)
+{
+    if (snapshot == NULL)
+        return;
+    for (size_t i = 0; i < snapshot->count; i++) {
+        free(snapshot->rows[i].fixed);
+        free(snapshot->rows[i].live);
+    }
+    for (size_t i = 0; i < snapshot->objects_count; i++)
+        free(snapshot->objects[i].label);
+    free(snapshot->rows);
+    free(snapshot->objects);
+    json_decref(snapshot->figures);
+    free(snapshot);
+}
+
+/* Takes the objects. */
+static void add_row(struct rehearsal_snapshot *snapshot, enum live_table table, uint64_t id,
+                    json_t *fixed, json_t *live)
+{
+    snapshot->rows = memory_grow(snapshot->rows, &snapshot->capacity, snapshot->count + 1,
+                                 sizeof(*snapshot->rows));
+    snapshot->rows[snapshot->count++] = (struct rehearsal_row){
+        .table = table,
+        .id = id,
+        .fixed = json_dumps(fixed, JSON_COMPACT | JSON_REAL_PRECISION(13)),
+        .live = json_dumps(live, JSON_COMPACT | JSON_REAL_PRECISION(13)),
+    };
+    json_decref(fixed);
+    json_decref(live);
+}
+
+/* ---- triggers ---- */
+
+static void add_trigger(struct rehearsal_snapshot *snapshot, const struct rehearsal_object *one,
+                        size_t index, uint64_t id, int64_t now_ms)
+{
+    const struct scaled_object_trigger *source = one->triggers[index].trigger;
+    const struct model_answer *answer = &one->answers[index];
+    const struct scaler_client_answer *received = &one->triggers[index].answer;
+    const char *scaler = scaled_object_metadata(source, "scaler");
+    json_t *fixed = json_object();
+    json_t *live = json_object();
+    json_set(fixed, "namespace", json_text(one->object->namespace));
+    json_set(fixed, "name", json_text(one->object->name));
+    json_set(fixed, "scaler", json_text(scaler == NULL ? source->type : scaler));
+    json_set(live, "metric", json_text(received->metric_name));
+    json_set(live, "target", json_number(answer->has_target ? answer->target : (double)NAN));
+    json_set(live, "state",
+             json_text(answer->is_failed    ? "refused"
+                       : answer->has_target ? "answered"
+                                            : "waiting"));
+    if (answer->is_failed)
+        json_set(live, "error", json_text(error_text(&received->error)));
+    else if (answer->has_target) {
+        json_set(live, "value", json_number(answer->value));
+        json_set(live, "replicas", json_number(ceil(answer->value / answer->target)));
+        json_set(live, "active", json_boolean(answer->is_active));
+        json_set(live, "time", json_number(clock_unix_s(now_ms)));
+    }
+    json_set(live, "inFlight", json_number(one->triggers[index].in_flight));
+    json_set(live, "current", json_integer((json_int_t)one->model.replicas));
+    add_row(snapshot, LIVE_TRIGGERS, id, fixed, live);
+}
+
+/* ---- workers ---- */
+
+static struct job *job_of(struct rehearsal_recorder *recorder, uint64_t id)
+{
+    recorder->jobs =
+        memory_grow(recorder->jobs, &recorder->jobs_capacity, id + 1, sizeof(*recorder->jobs));
+    while (recorder->jobs_count <= id)
+        recorder->jobs[recorder->jobs_count++] = (struct job){0};
+    return &recorder->jobs[id];
+}
+
+/* Of the core that a worker used since the update before; NAN: not known yet. */
+static double cpu_of(struct job *job, const struct replica_info *info,
+                     const struct process_stat *stat, int64_t now_ms)
+{
+    double cores = NAN;
+    if (job->pid == info->pid && now_ms > job->at_ms)
+        cores = (stat->cpu_seconds - job->cpu_seconds) * 1000 / (double)(now_ms - job->at_ms);
+    job->pid = info->pid;
+    job->at_ms = now_ms;
+    job->cpu_seconds = stat->cpu_seconds;
+    return cores;
+}
+
+static void add_job_row(struct rehearsal_recorder *recorder, struct rehearsal_snapshot *snapshot,
+                        uint64_t id, const char *state, json_t *live)
+{
+    json_t *fixed = json_object();
+    json_set(fixed, "object", json_text(recorder->jobs[id].object));
+    json_set(fixed, "number", json_integer((json_int_t)recorder->jobs[id].number));
+    json_set(live, "state", json_text(state));
+    json_set(live, "done", json_number(worker_logs_done(recorder->logs, id)));
+    add_row(snapshot, LIVE_JOBS, id, fixed, live);
+}
+
+struct job_context {
+    struct rehearsal_recorder *recorder;
+    struct rehearsal_snapshot *snapshot;
+    const char *object;
+    int64_t now_ms;
+    size_t running;
+};
+
+static void add_job(void *context, const struct replica_info *info)
+{
+    struct job_context *all = context;
+    struct job *job = job_of(all->recorder, info->id);
+    struct process_stat stat;
+    json_t *live = json_object();
+    bool is_alive = info->pid != 0 && process_stat(info->pid, &stat);
+    job->update = all->recorder->updates;
+    job->object = all->object;
+    job->number = info->number;
+    if (is_alive) {
+        json_set(live, "pid", json_integer(info->pid));
+        json_set(live, "started", json_number(clock_unix_s(info->started_ms)));
+        json_set(live, "cpu", json_number(cpu_of(job, info, &stat, all->now_ms)));
+        json_set(live, "memory", json_number(stat.resident_bytes));
+    }
+    all->running += is_alive;
+    add_job_row(all->recorder, all->snapshot, info->id, info->state, live);
+}
+
+static void add_ended_jobs(struct rehearsal_recorder *recorder, struct rehearsal_snapshot *snapshot)
+{
+    size_t shown = 0;
+    for (size_t id = recorder->jobs_count; id-- > 0 && shown < ENDED_SHOWN;)
+        if (recorder->jobs[id].update != 0 && recorder->jobs[id].update != recorder->updates) {
+            add_job_row(recorder, snapshot, id, "ended", json_object());
+            shown++;
+        }
+}
+
+/* What all workers say that they have done; NAN: none says anything. */
+static double jobs_done(const struct rehearsal_recorder *recorder)
+{
+    double sum = NAN;
+    for (size_t id = 0; id < recorder->jobs_count; id++) {
+        double done = worker_logs_done(recorder->logs, id);
+        if (!isnan(done))
+            sum = isnan(sum) ? done : sum + done;
+    }
+    return sum;
+}
+
+/* ---- figures and replicas ---- */
+
+/* Of the rehearsal; the server's are put beside them. */
+static json_t *figures_of(const struct rehearsal_recorder *recorder,
+                          const struct rehearsal *rehearsal, size_t running)
+{
+    double replicas = 0;
+    json_t *figures = json_object();
+    for (size_t i = 0; i < rehearsal->count; i++)
+        replicas += (double)rehearsal->items[i].model.replicas;
+    json_set(figures, "jobs", json_integer((json_int_t)running));
+    json_set(figures, "jobsDone", json_number(jobs_done(recorder)));
+    json_set(figures, "current", json_number(replicas));
+    return figures;
+}
+
+/* In place of the server's, which are not known: what KEDA gets. Values have different units, so
+ * there is no sum. */
+static void add_own_figures(const struct rehearsal_recorder *recorder,
+                            const struct rehearsal *rehearsal, int64_t now_ms, json_t *figures)
+{
+    double active = 0, triggers = 0, failing = 0, unmeasured = 0;
+    for (size_t i = 0; i < rehearsal->count; i++)
+        for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++) {
+            const struct model_answer *answer = &rehearsal->items[i].answers[t];
+            triggers++;
+            failing += answer->is_failed;
+            unmeasured += !answer->is_failed && !answer->has_target;
+            active += !answer->is_failed && answer->is_active;
+        }
+    json_set(figures, "time", json_number(clock_unix_s(now_ms)));
+    json_set(figures, "uptime", json_seconds(now_ms - recorder->began_ms));
+    json_set(figures, "triggers", json_number(triggers));
+    json_set(figures, "failing", json_number(failing));
+    json_set(figures, "unmeasured", json_number(unmeasured));
+    json_set(figures, "active", json_number(active));
+}
+
+static struct rehearsal_replicas *replicas_of(const struct rehearsal *rehearsal, int64_t now_ms)
+{
+    struct rehearsal_replicas *objects = memory_array(rehearsal->count, sizeof(*objects));
+    for (size_t i = 0; i < rehearsal->count; i++)
+        objects[i] = (struct rehearsal_replicas){
+            .label = text_copy(rehearsal->items[i].label),
+            .replicas = rehearsal->items[i].model.replicas,
+            .ready = rehearsal_ready(&rehearsal->items[i], now_ms),
+        };
+    return objects;
+}
+
+static int by_id(const void *left, const void *right)
+{
+    const struct rehearsal_row *one = left;
+    const struct rehearsal_row *other = right;
+    return one->id < other->id ? -1 : one->id > other->id;
+}
+
+struct rehearsal_snapshot *rehearsal_record(struct rehearsal_recorder *recorder,
+                                            const struct rehearsal *rehearsal, int64_t now_ms)
+{
+    struct rehearsal_snapshot *snapshot = memory_new(sizeof(*snapshot));
+    struct job_context job = {.recorder = recorder, .snapshot = snapshot, .now_ms = now_ms};
+    uint64_t id = FIRST_OWN_ID;
+    recorder->updates++;
+    for (size_t i = 0; i < rehearsal->count; i++)
+        for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++)
+            add_trigger(snapshot, &rehearsal->items[i], t, ++id, now_ms);
+    for (size_t i = 0; i < rehearsal->count; i++) {
+        job.object = rehearsal->items[i].label;
+        if (rehearsal->items[i].replicas != NULL)
+            replicas_visit(rehearsal->items[i].replicas, now_ms, add_job, &job);
+    }
+    add_ended_jobs(recorder, snapshot);
+    if (snapshot->count > 0)
+        qsort(snapshot->rows, snapshot->count, sizeof(*snapshot->rows), by_id);
+    snapshot->figures = figures_of(recorder, rehearsal, job.running);
+    add_own_figures(recorder, rehearsal, now_ms, snapshot->figures);
+    snapshot->objects = replicas_of(rehearsal, now_ms);
+    snapshot->objects_count = rehearsal->count;
+    return snapshot;
+}
