@@ -282,17 +282,14 @@ static struct poller *add_poller(struct engine *engine, const struct query_reque
         return NULL;
     }
     poller->number = ++engine->pollers_made;
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, engine->pollers, poller->identity, strlen(poller->identity),
-                                (unsigned)hash_text(poller->identity), poller);
+    HASH_ADD_KEYPTR(hh, engine->pollers, poller->identity, strlen(poller->identity), poller);
     return poller;
 }
 
-/* Outsiders choose the identities, so the hash is keyed. */
 static struct poller *find_poller(const struct engine *engine, const char *identity)
 {
     struct poller *poller;
-    HASH_FIND_BYHASHVALUE(hh, engine->pollers, identity, strlen(identity),
-                          (unsigned)hash_text(identity), poller);
+    HASH_FIND_STR(engine->pollers, identity, poller);
     return poller;
 }
 

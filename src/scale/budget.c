@@ -26,8 +26,7 @@ static struct shared_values *find_shared(const struct namespace_budget *budget,
 {
     struct shared_values *shared = NULL;
     if (budget != NULL && values != NULL)
-        HASH_FIND_BYHASHVALUE(hh, budget->shared, values->identity, strlen(values->identity),
-                              (unsigned)hash_text(values->identity), shared);
+        HASH_FIND_STR(budget->shared, values->identity, shared);
     return shared != NULL && option_values_equal(shared->values, values) ? shared : NULL;
 }
 
@@ -82,8 +81,7 @@ static size_t own_bytes(const struct trigger *trigger)
 struct namespace_budget *budgets_find(const struct budgets *budgets, const char *namespace)
 {
     struct namespace_budget *budget;
-    HASH_FIND_BYHASHVALUE(hh, budgets->by_namespace, namespace, strlen(namespace),
-                          (unsigned)hash_text(namespace), budget);
+    HASH_FIND_STR(budgets->by_namespace, namespace, budget);
     return budget;
 }
 
@@ -127,8 +125,8 @@ static struct namespace_budget *add_namespace(struct budgets *budgets, const cha
 {
     struct namespace_budget *budget = memory_new(sizeof(*budget));
     budget->namespace = text_copy(namespace);
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, budgets->by_namespace, budget->namespace,
-                                strlen(budget->namespace), (unsigned)hash_text(namespace), budget);
+    HASH_ADD_KEYPTR(hh, budgets->by_namespace, budget->namespace, strlen(budget->namespace),
+                    budget);
     count(budgets, budget, namespace_bytes(namespace));
     return budget;
 }
@@ -141,14 +139,12 @@ static void share(struct budgets *budgets, struct trigger *trigger)
     struct shared_values *shared = NULL;
     if (values == NULL)
         return;
-    HASH_FIND_BYHASHVALUE(hh, budget->shared, values->identity, strlen(values->identity),
-                          (unsigned)hash_text(values->identity), shared);
+    HASH_FIND_STR(budget->shared, values->identity, shared);
     if (shared == NULL) {
         shared = memory_new(sizeof(*shared));
         shared->values = option_values_share(values);
-        HASH_ADD_KEYPTR_BYHASHVALUE(hh, budget->shared, shared->values->identity,
-                                    strlen(values->identity), (unsigned)hash_text(values->identity),
-                                    shared);
+        HASH_ADD_KEYPTR(hh, budget->shared, shared->values->identity, strlen(values->identity),
+                        shared);
         count(budgets, budget, shared_bytes(values));
     } else if (!option_values_equal(shared->values, values)) {
         trigger->bytes += values->bytes;

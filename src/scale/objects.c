@@ -1,6 +1,6 @@
 #include "scale/objects.h"
 
-#include "base/hash.h"
+#include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -12,13 +12,12 @@ void objects_join(struct trigger_object **objects, struct trigger *trigger)
 {
     _cleanup_(memory_free) char *key = text_format("%s/%s", trigger->namespace, trigger->name);
     struct trigger_object *object;
-    HASH_FIND_BYHASHVALUE(hh, *objects, key, strlen(key), (unsigned)hash_text(key), object);
+    HASH_FIND_STR(*objects, key, object);
     if (object == NULL) {
         object = memory_new(sizeof(*object));
         object->key = TAKE(key);
         object->last_ms = INT64_MIN;
-        HASH_ADD_KEYPTR_BYHASHVALUE(hh, *objects, object->key, strlen(object->key),
-                                    (unsigned)hash_text(object->key), object);
+        HASH_ADD_KEYPTR(hh, *objects, object->key, strlen(object->key), object);
     }
     object->triggers++;
     object->first_ms = trigger->first_call_ms;

@@ -1,6 +1,5 @@
 #include "measure/agent/queries.h"
 
-#include "base/hash.h"
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -40,15 +39,13 @@ uint64_t agent_queries_number(struct agent_queries *queries, const char *identit
 {
     struct agent_query *query = NULL;
     /* Outsiders choose the identities, so the hash is keyed. */
-    HASH_FIND_BYHASHVALUE(hh, queries->by_identity, identity, strlen(identity),
-                          (unsigned)hash_text(identity), query);
+    HASH_FIND_STR(queries->by_identity, identity, query);
     *ret_is_new = query == NULL;
     if (query == NULL) {
         query = memory_new(sizeof(*query));
         query->identity = text_copy(identity);
         query->number = ++queries->last;
-        HASH_ADD_KEYPTR_BYHASHVALUE(hh, queries->by_identity, query->identity,
-                                    strlen(query->identity), (unsigned)hash_text(identity), query);
+        HASH_ADD_KEYPTR(hh, queries->by_identity, query->identity, strlen(query->identity), query);
     }
     query->used_ms = now_ms;
     return query->number;

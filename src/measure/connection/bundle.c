@@ -1,6 +1,6 @@
 #include "measure/connection/bundle.h"
 
-#include "base/hash.h"
+#include "base/hash_table.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
@@ -18,14 +18,12 @@ void bundle_join(struct query *query, const void *connection_options)
     if (text == NULL)
         return;
     struct bundle *bundle = NULL;
-    HASH_FIND_BYHASHVALUE(hh, connection->bundles, text, strlen(text), (unsigned)hash_text(text),
-                          bundle);
+    HASH_FIND_STR(connection->bundles, text, bundle);
     if (bundle == NULL) {
         bundle = memory_new(sizeof(*bundle));
         bundle->text = TAKE(text);
         bundle->completed_at_ms = INT64_MIN;
-        HASH_ADD_KEYPTR_BYHASHVALUE(hh, connection->bundles, bundle->text, strlen(bundle->text),
-                                    (unsigned)hash_text(bundle->text), bundle);
+        HASH_ADD_KEYPTR(hh, connection->bundles, bundle->text, strlen(bundle->text), bundle);
     }
     free(text);
     query->bundle = bundle;

@@ -3,7 +3,7 @@
 #include "measure/connection/query.h"
 
 #include "base/clock.h"
-#include "base/hash.h"
+#include "base/hash_table.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -23,8 +23,7 @@ struct query *connection_query(struct connection *connection, const struct optio
     const struct scaler *scaler = connection->scaler;
     struct query *query = NULL;
     /* Outsiders choose the identities, so the hash is keyed. */
-    HASH_FIND_BYHASHVALUE(hh, connection->queries, values->identity, strlen(values->identity),
-                          (unsigned)hash_text(values->identity), query);
+    HASH_FIND_STR(connection->queries, values->identity, query);
     if (query != NULL)
         return query;
 
@@ -39,9 +38,8 @@ struct query *connection_query(struct connection *connection, const struct optio
     query->known.sent_ms = INT64_MIN;
     query->task.timeout_ms =
         scaler->timeout_ms > 0 ? scaler->timeout_ms : connection->settings->timeout_ms;
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, connection->queries, query->values->identity,
-                                strlen(query->values->identity),
-                                (unsigned)hash_text(values->identity), query);
+    HASH_ADD_KEYPTR(hh, connection->queries, query->values->identity,
+                    strlen(query->values->identity), query);
     bundle_join(query, connection_options);
     connection->stats.counts.queries++;
     return query;

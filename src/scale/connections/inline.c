@@ -1,6 +1,5 @@
 #include "scale/connections/inline.h"
 
-#include "base/hash.h"
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -85,8 +84,7 @@ static struct tenant *find_tenant(const struct inline_connections *connections,
                                   const char *namespace)
 {
     struct tenant *tenant;
-    HASH_FIND_BYHASHVALUE(hh, connections->tenants, namespace, strlen(namespace),
-                          (unsigned)hash_text(namespace), tenant);
+    HASH_FIND_STR(connections->tenants, namespace, tenant);
     return tenant;
 }
 
@@ -94,8 +92,7 @@ static struct tenant *add_tenant(struct inline_connections *connections, const c
 {
     struct tenant *tenant = memory_new(sizeof(*tenant));
     tenant->namespace = text_copy(namespace);
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, connections->tenants, tenant->namespace,
-                                strlen(tenant->namespace), (unsigned)hash_text(namespace), tenant);
+    HASH_ADD_KEYPTR(hh, connections->tenants, tenant->namespace, strlen(tenant->namespace), tenant);
     return tenant;
 }
 
@@ -103,7 +100,7 @@ static struct used *find_used(const struct tenant *tenant, const char *scaler, c
 {
     _cleanup_(memory_free) char *key = text_format("%s\n%s", scaler, identity);
     struct used *used;
-    HASH_FIND_BYHASHVALUE(hh, tenant->used, key, strlen(key), (unsigned)hash_text(key), used);
+    HASH_FIND_STR(tenant->used, key, used);
     return used;
 }
 
@@ -111,8 +108,7 @@ static struct used *add_used(struct tenant *tenant, const char *scaler, const ch
 {
     struct used *used = memory_new(sizeof(*used));
     used->identity = text_format("%s\n%s", scaler, identity);
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, tenant->used, used->identity, strlen(used->identity),
-                                (unsigned)hash_text(used->identity), used);
+    HASH_ADD_KEYPTR(hh, tenant->used, used->identity, strlen(used->identity), used);
     return used;
 }
 
