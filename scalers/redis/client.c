@@ -56,7 +56,7 @@ void redis_client_disconnect(void *argument)
     redis_subscriber_done(&client->subscriber);
     redis_sentinels_free(client->sentinels);
     redis_channel_free(client->shared);
-    redis_channel_free(client->standby);
+    redis_channel_free(client->stall.standby);
     redis_channel_free(client->isolated);
     redis_key_types_done(&client->key_types);
     redis_server_done(&client->server);

@@ -1,6 +1,12 @@
 /*
- * The client: the channel that measures, and beside it a subscriber and two more channels that are
- * opened when they are needed.
+ * The link to one node, whoever names it: the options (redis), its Sentinels, who may name another
+ * one later (redis-sentinel), or the map of slots, where there is a client per node (redis-cluster).
+ * It has the channel that measures, and beside it a subscriber and two more channels that are opened
+ * when they are needed.
+ *
+ * Read the folder in this order: connection/channel.h (one connection, its replies in order), this,
+ * connect.h (which node), measure.h (the loop), stall.h (who does not reply), subscriber.h (push);
+ * then redis.c, queue.c and streams.c (what is sent for a task), and cluster.h (many nodes).
  *
  * Threads: one at a time.
  */
@@ -21,23 +27,28 @@
 
 struct redis_cluster;
 
+/* Of the shared channel: stall.c's own. */
+struct redis_stall {
+    /* Proves that it is the shared channel that stalls, and replaces it. NULL: none. */
+    struct redis_channel *standby;
+    int64_t standby_retry_ms;
+    int64_t last_ms; /* 0: never */
+    size_t losses;   /* of shared channels in a row that replied to no task */
+};
+
 struct redis_client {
     struct redis_server server;
     struct redis_sentinels *sentinels; /* who name the server; NULL: none */
     struct redis_subscriber subscriber;
     struct redis_key_types key_types;
 
-    struct redis_channel *shared; /* the one that measures; NULL: none, it is opened again */
-    struct redis_channel
-        *standby; /* proves that it is the shared one that stalls, and replaces it */
+    struct redis_channel *shared;   /* the one that measures; NULL: none, it is opened again */
     struct redis_channel *isolated; /* of what was slow, or timed out last */
     struct task *waiting;           /* utlist, for the shared channel to be ready */
     struct task *waiting_isolated;  /* utlist, for the isolated one */
     struct task *waiting_imports;   /* utlist, for the shared one: their slots are moved here */
     bool was_kept_back;             /* a task in `waiting` was not sent at once */
-    size_t losses;                  /* of shared channels in a row that replied to no task */
-    int64_t last_stall_ms;          /* 0: never */
-    int64_t standby_retry_ms;
+    struct redis_stall stall;
     bool is_server_clock_known;
     int64_t server_clock_ms; /* what to add to clock_now_ms() for the server's time */
     bool has_warned;         /* that it cannot know the consumers of a stream */

@@ -176,7 +176,7 @@ static void list_channels(struct measuring *measuring)
         struct redis_channel *sentinels[REDIS_MAX_SENTINELS];
         size_t count = redis_sentinels_list(client->sentinels, sentinels);
         poll_channel(polled, client, client->shared);
-        poll_channel(polled, client, client->standby);
+        poll_channel(polled, client, client->stall.standby);
         poll_channel(polled, client, client->isolated);
         poll_channel(polled, client, client->subscriber.channel);
         for (size_t i = 0; i < count; i++)
@@ -197,14 +197,14 @@ static bool step(struct redis_client *client, struct redis_channel *channel, sho
         redis_subscriber_step(&client->subscriber, revents);
         return true;
     }
-    bool is_known =
-        channel == client->shared || channel == client->standby || channel == client->isolated;
+    bool is_known = channel == client->shared || channel == client->stall.standby ||
+                    channel == client->isolated;
     if (!is_known || redis_channel_step(channel, revents, &broken))
         return true;
     if (channel->is_late)
         client->late_ms = clock_now_ms();
-    if (channel == client->standby)
-        redis_client_close(client, &client->standby);
+    if (channel == client->stall.standby)
+        redis_client_close(client, &client->stall.standby);
     else if (channel == client->isolated)
         redis_stall_lose_isolated(client, &broken);
     else if (!redis_stall_lose_shared(client)) {

@@ -72,7 +72,7 @@ static int64_t oldest_timeout_ms(const struct redis_channel *channel)
 
 static bool is_alert(const struct redis_client *client, int64_t now_ms)
 {
-    return client->last_stall_ms != 0 && now_ms < client->last_stall_ms + ALERT_MS;
+    return client->stall.last_ms != 0 && now_ms < client->stall.last_ms + ALERT_MS;
 }
 
 static int64_t stall_ms(const struct redis_client *client, int64_t now_ms)
@@ -85,10 +85,10 @@ static int64_t stall_ms(const struct redis_client *client, int64_t now_ms)
 static void open_standby(struct redis_client *client, int64_t now_ms)
 {
     _cleanup_(error_done) struct error ignored = {0};
-    if (now_ms < client->standby_retry_ms)
+    if (now_ms < client->stall.standby_retry_ms)
         return;
-    client->standby_retry_ms = now_ms + STANDBY_RETRY_MS;
-    client->standby = redis_client_open(client, true, now_ms + CONNECT_MS, &ignored);
+    client->stall.standby_retry_ms = now_ms + STANDBY_RETRY_MS;
+    client->stall.standby = redis_client_open(client, true, now_ms + CONNECT_MS, &ignored);
 }
 
 static void on_ping(struct redis_channel *channel, struct redis_command *command,
@@ -102,9 +102,9 @@ static void on_ping(struct redis_channel *channel, struct redis_command *command
 /* Whether the server has replied on another channel since then. */
 static bool is_alive(struct redis_client *client, int64_t since_ms, int64_t now_ms)
 {
-    if (client->standby == NULL)
+    if (client->stall.standby == NULL)
         open_standby(client, now_ms);
-    struct redis_channel *standby = client->standby;
+    struct redis_channel *standby = client->stall.standby;
     if (standby == NULL || standby->state != REDIS_READY)
         return false;
     if (standby->replied_ms >= since_ms)
@@ -122,9 +122,9 @@ static void replace_shared(struct redis_client *client)
     take_back(client->shared, &client->waiting);
     client->was_kept_back = true;
     redis_client_close(client, &client->shared);
-    client->shared = client->standby;
-    client->standby = NULL;
-    client->standby_retry_ms = 0;
+    client->shared = client->stall.standby;
+    client->stall.standby = NULL;
+    client->stall.standby_retry_ms = 0;
     client->shared->measures_round_trips = true;
 }
 
@@ -138,7 +138,7 @@ static void stop_waiting(struct redis_client *client, int64_t now_ms)
 {
     time_out_oldest(client->shared, now_ms);
     return_oldest(client->shared);
-    client->last_stall_ms = now_ms;
+    client->stall.last_ms = now_ms;
     replace_shared(client);
 }
 
@@ -188,16 +188,16 @@ void redis_stall_check_standby(struct redis_client *client, int64_t now_ms, int6
                      (client->shared != NULL && redis_channel_has_tasks(client->shared) &&
                       now_ms >= client->shared->progress_ms + NEXT_STALL_MS);
     if (is_alert(client, now_ms)) {
-        look_again(ret_next_ms, client->last_stall_ms + ALERT_MS);
-        if (client->standby == NULL)
+        look_again(ret_next_ms, client->stall.last_ms + ALERT_MS);
+        if (client->stall.standby == NULL)
             open_standby(client, now_ms);
     }
-    const struct redis_channel *standby = client->standby;
+    const struct redis_channel *standby = client->stall.standby;
     if (standby == NULL)
         return;
     bool is_late = standby->state != REDIS_READY && now_ms >= standby->deadline_ms;
     if (is_late || !is_wanted)
-        redis_client_close(client, &client->standby);
+        redis_client_close(client, &client->stall.standby);
     else if (standby->state != REDIS_READY)
         look_again(ret_next_ms, standby->deadline_ms);
 }
@@ -261,12 +261,12 @@ bool redis_stall_lose_shared(struct redis_client *client)
 {
     struct redis_channel *channel = client->shared;
     if (channel->has_answered)
-        client->losses = 0;
+        client->stall.losses = 0;
     bool is_usable =
-        channel->state == REDIS_READY && channel->is_hung_up && client->losses++ < MAX_LOSSES;
+        channel->state == REDIS_READY && channel->is_hung_up && client->stall.losses++ < MAX_LOSSES;
     if (!is_usable)
         return false;
-    if (client->losses > 1 && redis_channel_has_tasks_behind(channel))
+    if (client->stall.losses > 1 && redis_channel_has_tasks_behind(channel))
         return_oldest(channel);
     take_back(channel, &client->waiting);
     client->was_kept_back = true;
@@ -284,10 +284,10 @@ void redis_stall_leave(struct redis_client *client)
         take_back(client->isolated, &client->waiting_isolated);
         redis_client_close(client, &client->isolated);
     }
-    if (client->standby != NULL)
-        redis_client_close(client, &client->standby);
+    if (client->stall.standby != NULL)
+        redis_client_close(client, &client->stall.standby);
     redis_subscriber_reset(&client->subscriber);
     client->was_kept_back = true;
-    client->losses = 0;
-    client->last_stall_ms = client->standby_retry_ms = 0;
+    client->stall.losses = 0;
+    client->stall.last_ms = client->stall.standby_retry_ms = 0;
 }

@@ -78,29 +78,40 @@ enum redis_channel_state {
 };
 
 struct redis_channel {
+    /* The connection. */
     struct redis_server *server;
     enum redis_channel_state state;
-    int64_t deadline_ms;            /* until it is ready */
-    struct redis_lookup *lookup;    /* while REDIS_RESOLVING; NULL otherwise */
-    redisContext *context;          /* NULL while REDIS_RESOLVING */
-    struct tls_socket *tls;         /* NULL: plain */
+    int64_t deadline_ms;         /* until it is ready */
+    struct redis_lookup *lookup; /* while REDIS_RESOLVING; NULL otherwise */
+    redisContext *context;       /* NULL while REDIS_RESOLVING */
+    struct tls_socket *tls;      /* NULL: plain */
+    struct error refusal;        /* set by a handler while setting up: the channel cannot be used */
+    bool is_hung_up;             /* the connection was closed or broke, and nothing else is wrong */
+
+    /* What is sent. */
     struct redis_command *commands; /* utlist, the oldest first */
     struct redis_output output;
-    struct error refusal;       /* set by a handler while setting up: the channel cannot be used */
-    bool is_hung_up;            /* the connection was closed or broke, and nothing else is wrong */
-    bool has_answered;          /* a command with tasks was replied to */
-    bool measures_round_trips;  /* what is sent on it is quick */
-    int64_t progress_ms;        /* since when the oldest command is the oldest */
-    int64_t replied_ms;         /* the last reply; 0: none yet */
-    size_t partial_bytes;       /* of a reply that is not complete */
-    size_t elements;            /* of its arrays, as they were announced */
-    struct reply_memory memory; /* of the bytes and the elements */
-    bool was_idle;              /* when the oldest command was sent */
-    int64_t max_reply_ms;       /* 0: any; a reply that took longer breaks the channel: the server
-                                   may have stood still, and not be the master any more */
-    int64_t max_reply_from_ms;  /* from then on */
-    bool is_late;               /* and it broke for that */
-    bool is_importing;          /* what is sent now is for a slot that is being moved here */
+    bool is_importing; /* what is sent now is for a slot that is being moved here */
+
+    /* What is received. */
+    size_t partial_bytes;                /* of a reply that is not complete */
+    size_t elements;                     /* of its arrays, as they were announced */
+    struct reply_memory memory;          /* of the bytes and the elements */
+    redisReplyObjectFunctions functions; /* hiredis's own, but for: */
+    void *(*create_array)(const redisReadTask *task, redis_element_count elements);
+
+    /* When. */
+    int64_t progress_ms;       /* since when the oldest command is the oldest */
+    int64_t replied_ms;        /* the last reply; 0: none yet */
+    bool was_idle;             /* when the oldest command was sent */
+    bool has_answered;         /* a command with tasks was replied to */
+    bool measures_round_trips; /* what is sent on it is quick */
+
+    /* A reply that took longer breaks the channel: the server may have stood still, and not be the
+     * master any more. */
+    int64_t max_reply_ms;      /* 0: any */
+    int64_t max_reply_from_ms; /* from then on */
+    bool is_late;              /* and it broke for that */
 
     /* The owner's. `on_connected` sends the commands to set it up; the channel is ready once all
      * are replied to. `on_push` returns whether a message was not the reply to a command. */
@@ -108,9 +119,6 @@ struct redis_channel {
     void *subscriber; /* of what the channel reads */
     void (*on_connected)(struct redis_channel *channel);
     bool (*on_push)(struct redis_channel *channel, const redisReply *reply);
-
-    redisReplyObjectFunctions functions; /* hiredis's own, but for: */
-    void *(*create_array)(const redisReadTask *task, redis_element_count elements);
 };
 
 /* Begins to connect: to the peer of the channel that measures, or to whom the name leads now. NULL:
