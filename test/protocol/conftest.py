@@ -2,7 +2,21 @@ import pytest
 
 from support.grpc_client import Client
 from support.server import Server
+from support.shares import Shares, longest_first
 from support.transports import transport  # noqa: F401  (what is asserted is the protocol's, and so the same)
+
+# Which tests take longest, as ./dev tests several at a time (tools/durations.py says where the time goes).
+LONGEST = ["test_own_credentials.py", "test_replies.py", "test_reload.py", "test_command_line.py", "test_workers.py", "test_replies_kubernetes.py",
+           "test_tls.py", "test_attacks.py", "test_replicas.py", "test_stuck.py"]
+PIECES = {"test_own_credentials.py"}
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Shares(config, log, PIECES)
+
+
+def pytest_collection_modifyitems(items):
+    longest_first(items, LONGEST)
 
 
 @pytest.fixture(scope="module")
