@@ -3,7 +3,7 @@
 usage: matrix.py <source> <base> <report>
 
 Runs with the environment of the tests that wrote the report (JUnit's XML): the program that they started says its version. The row
-takes the place of the last one of that version and base.
+takes the place of the last one of that version and base. A test that passed alone, as <report>-again says, has passed.
 """
 
 import datetime
@@ -13,13 +13,13 @@ import pathlib
 import re
 import subprocess
 import sys
-import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "test"))
 
 from support import postgresql  # noqa: E402
 from support.process import ROOT as BASE, need  # noqa: E402
+from tally import results  # noqa: E402
 
 PAGE = ROOT / "docs" / "triggers.md"
 HEAD = "| source | version | broker and libraries of | tests | date |\n|---|---|---|---|---|\n"
@@ -56,10 +56,11 @@ def key(row):
 
 
 def main(source, base, report):
-    cases = xml.etree.ElementTree.parse(report).getroot().findall(".//testcase")
-    passed = [case for case in cases if all(case.find(outcome) is None for outcome in ("failure", "error", "skipped"))]
+    passed, failed, skipped = results(report)
+    passed |= results(report.replace(".xml", "-again.xml"))[0]
+    count = len(passed | failed.keys() | skipped)
     name, version = broker(source)
-    row = f"| {name} | {version} | {of(name, base)} | {len(passed)} of {len(cases)} | {datetime.datetime.now(datetime.UTC).date()} |\n"
+    row = f"| {name} | {version} | {of(name, base)} | {len(passed)} of {count} | {datetime.datetime.now(datetime.UTC).date()} |\n"
     text = PAGE.read_text()
     begin = text.index(HEAD) + len(HEAD)
     end = text.index("\n\n", begin - 1) + 1
