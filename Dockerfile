@@ -14,6 +14,7 @@ ARG PIP_CERT
 ARG NPM_CONFIG_CAFILE
 WORKDIR /backlog
 COPY dev .
+COPY tools/dev tools/dev
 COPY tools/image/requirements.txt tools/image/
 RUN ./dev install build run python
 RUN case $TRANSPORTS in *grpc-core*) ./dev install tests;; esac

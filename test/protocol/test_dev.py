@@ -47,10 +47,15 @@ def take_signals():
         signal.signal(number, signal.SIG_DFL)
 
 
+def copy_dev(folder):
+    shutil.copy(os.path.join(REPOSITORY, "dev"), folder / "dev")
+    shutil.copytree(os.path.join(REPOSITORY, "tools", "dev"), folder / "tools" / "dev")
+
+
 @pytest.fixture
 def machine(tmp_path):
     """One with systemd and a Redis that is somebody's, and without RabbitMQ."""
-    shutil.copy(os.path.join(REPOSITORY, "dev"), tmp_path / "dev")
+    copy_dev(tmp_path)
     programs = tmp_path / "bin"
     programs.mkdir()
     for name, text in (("systemctl", SYSTEMCTL), ("apt-get", APT), ("dpkg-query", DPKG), ("sudo", SUDO)):
@@ -118,7 +123,7 @@ def test_a_build_folder_that_was_moved_is_configured_anew(tmp_path):
         (programs / name).chmod(0o755)
     old, new = tmp_path / "old", tmp_path / "new"
     (old / "src" / "web").mkdir(parents=True)
-    shutil.copy(os.path.join(REPOSITORY, "dev"), old / "dev")
+    copy_dev(old)
     for path, text in (("CMakePresets.json", PRESETS), ("CMakeLists.txt", "cmake_minimum_required(VERSION 3.25)\nproject(some NONE)\n"),
                        ("src/web/package.json", "{}"), ("src/web/package-lock.json", "{}")):
         (old / path).write_text(text)

@@ -1,0 +1,262 @@
+# shellcheck shell=bash
+# The parts of ./dev test. ./dev sources it.
+
+# Each suite leaves a report (JUnit's XML), which tools/tally.py counts at the end.
+unit_suite() {
+    local preset=$1 folder=$build/$1 launcher=()
+    shift
+    # ThreadSanitizer of gcc 12 cannot live with as random an address space as newer kernels make.
+    if [ "$preset" = tsan ] && setarch -R true 2>/dev/null; then
+        launcher=(setarch -R)
+    elif [ "$preset" = debian13-asan ]; then
+        launcher=(in_debian13)
+    fi
+    "${launcher[@]}" ctest --test-dir "$folder" --parallel "$jobs" --timeout 120 --output-on-failure \
+        --no-tests=error --output-junit "$build/reports/unit-$preset.xml" "$@"
+}
+
+# A test that fails beside others is run a second time, alone, and must pass then. tools/tally.py names these, and
+# allows a few. Of many that fail again five are enough.
+pytest_twice() {
+    local report=$1 folder=$2 status=0
+    shift 2
+    pytest_suite "$report" "$folder" "$@" || status=$?
+    if [ "$status" = 1 ]; then
+        say "dev: those that failed, a second time, alone"
+        status=0
+        pytest_suite "$report-again" "$folder" "$@" --numprocesses=0 --last-failed --last-failed-no-failures=none --maxfail=5 || status=$?
+    fi
+    return "$status"
+}
+
+python_suite() { pytest_twice "$1" "$@"; }
+
+pytest_suite() {
+    local report=$1 folder=$2 enter=(env "BACKLOG=$build/asan/backlog")
+    shift 2
+    [[ " brokers examples " != *" $folder "* ]] || enter=(in_base)
+    BACKLOG_RELEASE=$build/release/backlog "${enter[@]}" python -m pytest -o "cache_dir=$build/pytest" --timeout 180 -ra --junit-xml "$build/reports/$report.xml" \
+        "test/$folder" "$@"
+}
+
+# Runs a suite; a failure is noted for the closing lines, with the seconds it took, and stops nothing.
+suite() {
+    local report=$1 heading=$2 status=0 began=$SECONDS
+    shift 2
+    reports+=("$report")
+    timed "$heading" "$@" || status=$?
+    echo "$status $((SECONDS - began))" >"$build/reports/$report.status"
+}
+
+# For the server under test; unit tests have theirs from test/CMakeLists.txt.
+sanitizer_environment() {
+    export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1
+    export LSAN_OPTIONS=suppressions=$root/test/lsan.supp:print_suppressions=0
+    export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+}
+
+test_unit() {
+    suite unit-asan "unit tests under ASan and UBSan" unit_suite asan "$@"
+    suite unit-tsan "threaded unit tests under TSan" unit_suite tsan --label-regex '^threads$' "$@"
+}
+
+# The same as unit, with the image's libraries.
+debian13_suite() { base_is_ready && { wait "$base_aside" || true; } && (build_in_debian13 all) && unit_suite debian13-asan "$@"; }
+test_debian13() { suite unit-debian13-asan "unit tests on Debian 13" debian13_suite "$@"; }
+
+# These often wait: two files at a time take half as long. More of them at a time disturb one another, but where nearly all is waiting.
+two_at_a_time=(--numprocesses=2 --dist=loadfile)
+three_at_a_time=(--numprocesses=3 --dist=loadfile)
+# Real clients and brokers against the instrumented server: what they provoke is found where it happens.
+image_suite() { (image) && python_suite image "$@"; }
+test_image() { suite image "image and workflows" image_suite "$@"; }
+upgrade_suite() { (previous_version) && python_suite upgrade "$@"; }
+test_upgrade() { suite upgrade "upgrades from the previous version" upgrade_suite "$@"; }
+test_upstream() { suite upstream "KEDA's problems" python_suite upstream "${two_at_a_time[@]}" "$@"; }
+test_kerberos() { suite kerberos "with a real Kerberos" python_suite kerberos "$@"; }
+test_protocol() { suite protocol "protocol tests" python_suite protocol "${three_at_a_time[@]}" "$@"; }
+# The commands of the pages.
+test_docs() { suite docs "commands of the pages" python_suite docs --numprocesses=2 "$@"; }
+test_charts() { suite charts "chart tests" python_suite charts "${two_at_a_time[@]}" "$@"; }
+# Screenshots are in build/screenshots.
+test_web() { suite web "the dashboard in a real browser" python_suite web "${two_at_a_time[@]}" "$@"; }
+fuzz_suite() { (build fuzz) && unit_suite fuzz --label-regex '^fuzz$' "$@"; }
+test_fuzz() { suite unit-fuzz "fuzzers" fuzz_suite "$@"; }
+parity_suite() { (keda_scalers) && python_suite parity "${two_at_a_time[@]}" "$@"; }
+test_parity() { suite parity "side by side with KEDA's own scalers" parity_suite "$@"; }
+examples_suite() { base_is_ready && python_suite examples "${two_at_a_time[@]}" --timeout=600 "$@"; }
+test_examples() { suite examples "examples" examples_suite "$@"; }
+brokers_suite() { base_is_ready && python_suite brokers "${three_at_a_time[@]}" "$@"; }
+test_brokers() { suite brokers "broker tests" brokers_suite "$@"; }
+
+# ---- by name only: every version, and every line
+
+# Newer than any Debian's, of their Go modules; without all that Prometheus discovers in clouds.
+make_newer() {
+    local go
+    go=$(find_go) || install_go
+    go=$(find_go) || die "no Go of at least 1.21 here, and none to be had from apt: install one for the newest nats-server and Prometheus"
+    mkdir -p "$build/matrix/go"
+    (cd test/matrix && CGO_ENABLED=0 GOTOOLCHAIN=auto GOFLAGS=-tags=remove_all_sd GOBIN=$build/matrix/go "$go" install -trimpath -ldflags='-s -w' tool)
+}
+
+# SOURCE, the base, and variables of the tests.
+matrix_row() (
+    source=$1 report=matrix-$1-$2${3:+-${3##*[=/]}}
+    export "BACKLOG_BASE=$2" "${@:3}"
+    status=0
+    timed "$*" pytest_twice "$report" brokers "${three_at_a_time[@]}" -k "${source/%postgresql/postgresql or pgbouncer}" "${matrix_arguments[@]}" || status=$?
+    in_base python tools/matrix.py "$source" "$2" "$build/reports/$report.xml"
+    exit "$status"
+)
+
+test_matrix() {
+    local source=${1:-} rows row status=0 matrix_arguments=("${@:2}")
+    rows=$(grep -E "^${source:-[a-z]+} " test/matrix/rows | sed "s|=build/|=$build/|") ||
+        die "test: matrix: no source $source; there are $(grep -oE '^[a-z]+' test/matrix/rows | sort -u | xargs)"
+    mkdir -p "$build/reports"
+    sanitizer_environment
+    install brokers
+    python_environment
+    go_tools
+    queues
+    kafka_jars
+    kafka4_jars
+    [[ $rows != *=$build/matrix/go* ]] || once "the newest nats-server and Prometheus" make_newer test/matrix/go.mod test/matrix/go.sum
+    build asan
+    build release
+    has_debian13 || debian13
+    while read -r -a row; do
+        matrix_row "${row[@]}" </dev/null || status=1
+    done <<<"$rows"
+    return $status
+}
+
+test_mutation() {
+    install build tests
+    python_environment
+    once "uPlot" make_web_modules src/web/package.json src/web/package-lock.json
+    python tools/mutate.py "$@"
+}
+
+# Each test has a namespace and brokers of its own and mostly waits for KEDA, so several run side by side.
+side_by_side=(--numprocesses=6 --maxschedchunk=1 --timeout=900)
+e2e_suite() {
+    export BACKLOG_E2E_LOGS=$build/reports/e2e
+    (keda_stack) && choose_keda_stack && python_suite e2e "${side_by_side[@]}" -m core "$@"
+}
+test_e2e() { suite e2e "with a real KEDA" e2e_suite "$@"; }
+
+# What the broker tests and the examples run on. It is made aside: they are not the first parts.
+base_of_tests() { presets+=(asan) && { ! is_in_debian13 || install root; }; }
+base_aside= # the process that makes it
+
+# First what the broker tests need. Then the unit tests, which take what the others leave of the machine.
+start_base_aside() {
+    if [[ " ${parts[*]} " =~ " brokers "|" examples "|" debian13 " ]] && is_in_debian13; then
+        (
+            renice -n 10 "$BASHPID" >/dev/null
+            debian13
+            touch "$build/base.ready"
+            [[ " ${parts[*]} " != *" debian13 "* ]] || { renice -n 19 "$BASHPID" >/dev/null && build_in_debian13 all; }
+        ) >"$build/base.log" 2>&1 &
+        base_aside=$!
+    fi
+}
+
+base_is_ready() {
+    [ -n "$base_aside" ] || return 0
+    until [ -e "$build/base.ready" ]; do
+        kill -0 "$base_aside" 2>/dev/null || { cat "$build/base.log" >&2 && return 1; }
+        sleep 0.5
+    done
+    [ -e "$build/base.shown" ] || cat "$build/base.log"
+    touch "$build/base.shown"
+}
+
+# Wanted, and not what this machine is.
+is_in_debian13() {
+    case ${BACKLOG_BASE:-debian13} in debian13 | native) ;; *) die "BACKLOG_BASE is debian13 or native, not $BACKLOG_BASE" ;; esac
+    [ "${BACKLOG_BASE:-debian13}" = debian13 ] && ! has_debian13
+}
+
+# What a part needs; the builds that it needs are added to `presets`.
+prepare() {
+    case $1 in
+        unit) presets+=(asan tsan) ;;
+        debian13) { is_in_debian13 || die "test: debian13: on this base, part unit has these tests"; } && base_of_tests ;;
+        fuzz) install fuzz ;;
+        protocol) install protocol && python_environment && go_tools && grpc_js && presets+=(asan release) ;;
+        web) install build web && python_environment && browser && meme_frontend && presets+=(asan) ;;
+        charts) python_environment && go_tools && kubernetes_schemas && presets+=(asan) ;;
+        docs) install docs && python_environment && go_tools && presets+=(asan) ;;
+        brokers) install brokers && python_environment && go_tools && queues && kafka_jars && kafka4_jars && base_of_tests ;;
+        examples) install build brokers examples web && meme_frontend && python_environment && go_tools && kafka_jars && example_tools && browser && kubernetes_schemas && base_of_tests ;;
+        parity) install brokers && python_environment && kafka_jars && presets+=(asan) ;;
+        image) install brokers image lint && python_environment && go_tools && debian13 && presets+=(release) ;;
+        upgrade) install brokers && python_environment && kafka_jars && presets+=(asan) ;;
+        upstream) install upstream && python_environment && upstream_tests ;;
+        kerberos) install run brokers kerberos && python_environment && kafka_jars && presets+=(asan) ;;
+        e2e) install brokers examples && python_environment && go_tools && kubernetes_schemas && kafka_jars && example_tools && presets+=(asan) ;;
+    esac
+}
+
+# Fuzzers only need time: they take what the tests with brokers, which mostly wait, leave of the machine. So do the
+# compilers of what later parts need. A part that does not find it made makes it, or says why it cannot.
+start_fuzz_aside() {
+    reports+=(unit-fuzz)
+    (renice -n 19 "$BASHPID" >/dev/null && test_fuzz "$@") >"$build/fuzz.log" 2>&1 &
+}
+
+start_compilers_aside() {
+    (renice -n 19 "$BASHPID" >/dev/null && { (keda_scalers) || true; (keda_stack) || true; }) >"$build/aside.log" 2>&1 &
+}
+
+FIRST_PARTS=(unit protocol charts web brokers)
+ALL_PARTS=(unit protocol charts docs web fuzz brokers examples debian13 parity e2e)
+NAMED_PARTS=(kerberos upgrade upstream image)
+
+test_() {
+    local size=${1:-first} parts presets=() reports=() part preset
+    [ $# = 0 ] || shift
+    case $size in
+        first) parts=("${FIRST_PARTS[@]}") ;;
+        all)
+            parts=("${ALL_PARTS[@]}")
+            is_in_debian13 || read -ra parts <<<"${ALL_PARTS[*]/debian13/}" # part unit has them
+            ;;
+        matrix | mutation)
+            "test_$size" "$@"
+            return
+            ;;
+        *)
+            [[ " ${ALL_PARTS[*]} ${NAMED_PARTS[*]} " == *" $size "* ]] ||
+                die "test: no part $size; there are ${ALL_PARTS[*]} ${NAMED_PARTS[*]}, matrix, mutation, and all"
+            parts=("$size")
+            ;;
+    esac
+    [ ${#parts[@]} = 1 ] || [ $# = 0 ] || die "test: $size takes no arguments: $*"
+    rm -rf "$build/reports" "$build"/{fuzz,aside,base}.log "$build"/base.{ready,shown}
+    mkdir -p "$build/reports"
+    sanitizer_environment
+    for part in "${parts[@]}"; do
+        prepare "$part"
+    done
+    for preset in $(printf '%s\n' "${presets[@]}" | sort -u); do
+        timed "build $preset" build "$preset"
+    done
+    local ready=$SECONDS
+    start_base_aside
+    [ "$size" != all ] || start_compilers_aside
+    for part in "${parts[@]}"; do
+        case $size,$part in
+            all,fuzz) start_fuzz_aside "$@" ;;
+            all,parity) wait && "test_$part" ;; # from here on something of what was compiled aside is needed
+            first,brokers) test_brokers -m first ;;
+            *) "test_$part" "$@" ;;
+        esac
+    done
+    wait
+    cat "$build"/{fuzz,aside}.log 2>/dev/null || true
+    python3 tools/tally.py "$build/reports" "$ready" "${reports[@]}"
+}
