@@ -13,8 +13,8 @@ import urllib.request
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(REPOSITORY, "test"))
 
-from support.grpc_client import Client, messages, scaled_object  # noqa: E402
-from support.server import binary  # noqa: E402
+from support.clients.grpc_client import Client, messages, scaled_object  # noqa: E402
+from support.server.server import binary  # noqa: E402
 
 TRIGGERS = 1000
 MIB, KIB = 1 << 20, 1 << 10

@@ -17,10 +17,10 @@ import textwrap
 import threading
 import time
 
-from support.nats import Nats
+from support.brokers.nats import Nats
 from support.process import Unavailable
-from support.rabbitmq import RabbitMQ
-from support.server import Server, binary
+from support.brokers.rabbitmq import RabbitMQ
+from support.server.server import Server, binary
 
 TARGET = 5
 BURST = 37

@@ -7,7 +7,7 @@ import time
 
 import pika
 
-from support.nats import NatsClient
+from support.brokers.nats import NatsClient
 
 START_SECONDS = 2
 JOB_SECONDS = 2

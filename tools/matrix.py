@@ -17,7 +17,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "test"))
 
-from support import postgresql  # noqa: E402
+from support.brokers import postgresql  # noqa: E402
 from support.process import ROOT as BASE, need  # noqa: E402
 from tally import results  # noqa: E402
 

@@ -15,13 +15,13 @@ import time
 
 import requests
 
-from support.chart import render_all
-from support.kubelet import Kubelet
-from support.kubernetes import ApiError
-from support.pod_server import PodServer, api_token
+from support.charts.chart import render_all
+from support.kubernetes.kubelet import Kubelet
+from support.kubernetes.client import ApiError
+from support.kubernetes.pod_server import PodServer, api_token
 from support.process import Unavailable, free_port
-from support.server import Server
-from support.stack import Stack, kubectl
+from support.server.server import Server
+from support.kubernetes.stack import Stack, kubectl
 
 from .faults import descendants
 

@@ -19,7 +19,7 @@ import urllib.request
 import yaml
 
 from support.process import Unavailable, free_port
-from support.server import Server
+from support.server.server import Server
 
 from .rehearsal import Rehearsal
 

@@ -3,8 +3,8 @@
 import collections
 import json
 
-from support.links import LongLink
-from support.rabbitmq import RabbitMQ
+from support.network.links import LongLink
+from support.brokers.rabbitmq import RabbitMQ
 
 STATISTICS_MS = 5000  # RabbitMQ's default: so old may its counts of a busy queue be
 

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from support.server import binary
+from support.server.server import binary
 
 
 class Rehearsal:

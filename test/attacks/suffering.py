@@ -9,8 +9,8 @@ import time
 
 import grpc
 
-from support.grpc_client import Client
-from support.server import Server
+from support.clients.grpc_client import Client
+from support.server.server import Server
 
 from . import replies
 

@@ -8,10 +8,10 @@ import subprocess
 import pytest
 
 from support.certificates import Authority
-from support.grpc_client import Client
+from support.clients.grpc_client import Client
 from support.process import free_port, need, wait_until
-from support.redis import Redis
-from support.server import Server, binary
+from support.brokers.redis import Redis
+from support.server.server import Server, binary
 
 JOBS = 37
 SECONDS = 60

@@ -9,11 +9,11 @@ import traceback
 import grpc
 import pytest
 
-from support.grpc_client import Client, refusal
+from support.clients.grpc_client import Client, refusal
 from support.process import wait_until
-from support.server import Server
-from support.sources import BUSY, IDLE, NEW_PASSWORD, PASSWORD, WAITING, all_sources
-from support.story import answers, unavailable, value
+from support.server.server import Server
+from support.brokers.sources import BUSY, IDLE, NEW_PASSWORD, PASSWORD, WAITING, all_sources
+from support.clients.story import answers, unavailable, value
 
 WRONG_PASSWORD = "mistaken"
 SECONDS = 15

@@ -8,16 +8,16 @@ import time
 import grpc
 import pytest
 
-from support.dns import DnsServer
-from support.grpc_client import Client
-from support.kafka import Kafka
-from support.nats import Nats
-from support.postgresql import PASSWORD, USER, PostgreSQL
+from support.network.dns import DnsServer
+from support.clients.grpc_client import Client
+from support.brokers.kafka import Kafka
+from support.brokers.nats import Nats
+from support.brokers.postgresql import PASSWORD, USER, PostgreSQL
 from support.process import ROOT, Unavailable
-from support.prometheus import Prometheus
-from support.rabbitmq import RabbitMQ
-from support.redis import Redis
-from support.server import Server
+from support.brokers.prometheus import Prometheus
+from support.brokers.rabbitmq import RabbitMQ
+from support.brokers.redis import Redis
+from support.server.server import Server
 
 NAME = "broker.backlog.test"
 

@@ -5,12 +5,12 @@ import time
 
 import pytest
 
-from support.grpc_client import Client
-from support.hanging import SOURCES, RedisClusterLists, far_away
-from support.hanging_kafka import KafkaGroups
+from support.clients.grpc_client import Client
+from support.brokers.hanging import SOURCES, RedisClusterLists, far_away
+from support.brokers.hanging_kafka import KafkaGroups
 from support.process import wait_until
-from support.rounds import fetch_all, errors
-from support.server import Server
+from support.clients.rounds import fetch_all, errors
+from support.server.server import Server
 
 MANY = int(os.environ.get("BACKLOG_FAR_AWAY", "1000"))
 FIRST_SECONDS = 10  # until all are right, from the first call on

@@ -10,13 +10,13 @@ import time
 
 import pytest
 
-from support.dated_server import DatedServer
-from support.grpc_client import Client
+from support.server.dated_server import DatedServer
+from support.clients.grpc_client import Client
 from support.process import ROOT, wait_until
-from support.proxy import Proxy
-from support.server import Server
-from support.sources import all_sources
-from support.witness import FAULT_SECONDS, HOLD_SECONDS, INTERVAL_SECONDS, court
+from support.network.proxy import Proxy
+from support.server.server import Server
+from support.brokers.sources import all_sources
+from support.clients.witness import FAULT_SECONDS, HOLD_SECONDS, INTERVAL_SECONDS, court
 
 TIMES = {"interval": f"{INTERVAL_SECONDS}s", "hold": f"{HOLD_SECONDS}s"}
 

@@ -8,15 +8,15 @@ import time
 
 import pytest
 
-from support.grpc_client import Client
-from support.hanging import SOURCES, RedisClusterLists
-from support.hanging_kafka import KafkaGroups
-from support.page import await_metric, get, metric
+from support.clients.grpc_client import Client
+from support.brokers.hanging import SOURCES, RedisClusterLists
+from support.brokers.hanging_kafka import KafkaGroups
+from support.pages.page import await_metric, get, metric
 from support.process import wait_until
-from support.push import Streams
-from support.rounds import fetch_all, errors
-from support.server import Server
-from support.story import value
+from support.brokers.push import Streams
+from support.clients.rounds import fetch_all, errors
+from support.server.server import Server
+from support.clients.story import value
 
 MANY = 1000
 FEW = 60

@@ -8,13 +8,13 @@ import time
 import grpc
 import pytest
 
-from support.grpc_client import Client, grpcurl, scaled_object
-from support.health import SERVING, Health
-from support.page import await_metric, get, metric
+from support.clients.grpc_client import Client, grpcurl, scaled_object
+from support.clients.health import SERVING, Health
+from support.pages.page import await_metric, get, metric
 from support.process import need, wait_until
-from support.redis import Redis
-from support.server import Server
-from support.transports import transport  # noqa: F401
+from support.brokers.redis import Redis
+from support.server.server import Server
+from support.clients.transports import transport  # noqa: F401
 
 SECONDS = 10
 

@@ -11,12 +11,12 @@ import grpc
 import pytest
 
 from support.certificates import make_certificates
-from support.grpc_client import Client, messages, refusal, scaled_object
-from support.kafka import Kafka, SecureKafka
-from support.oauth import TokenEndpoint
-from support.page import get, metric
+from support.clients.grpc_client import Client, messages, refusal, scaled_object
+from support.brokers.kafka import Kafka, SecureKafka
+from support.brokers.oauth import TokenEndpoint
+from support.pages.page import get, metric
 from support.process import wait_until
-from support.server import Server
+from support.server.server import Server
 
 INTERVAL_SECONDS = 0.5
 HOLD_SECONDS = 5

@@ -11,12 +11,12 @@ import requests
 import yaml
 
 from support.certificates import Authority
-from support.chart import CHART, NAME, render, render_all
-from support.grpc_client import Client
+from support.charts.chart import CHART, NAME, render, render_all
+from support.clients.grpc_client import Client
 from support.process import need, wait_until
-from support.prometheus import Prometheus
-from support.redis import Redis
-from support.server import Server
+from support.brokers.prometheus import Prometheus
+from support.brokers.redis import Redis
+from support.server.server import Server
 
 SECONDS = 60
 SERIES = {"namespace": "scaling", "job": NAME}  # as the monitors label them

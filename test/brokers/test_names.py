@@ -6,11 +6,11 @@ import re
 import grpc
 import pytest
 
-from support.grpc_client import Client, refusal
-from support.page import await_metric, get, metric
+from support.clients.grpc_client import Client, refusal
+from support.pages.page import await_metric, get, metric
 from support.process import wait_until
-from support.redis import Redis
-from support.server import Server
+from support.brokers.redis import Redis
+from support.server.server import Server
 
 SECONDS = 30
 

@@ -9,12 +9,12 @@ import time
 import grpc
 import pytest
 
-from support.grpc_client import Client, refusal
-from support.nats import Nats, NatsCluster
-from support.nats_jwt import Operator
+from support.clients.grpc_client import Client, refusal
+from support.brokers.nats import Nats, NatsCluster
+from support.brokers.nats_jwt import Operator
 from support.process import need, wait_until
-from support.server import Server
-from support.story import answers, outage, unavailable, value
+from support.server.server import Server
+from support.clients.story import answers, outage, unavailable, value
 
 INTERVAL_SECONDS = 1
 HOLD_SECONDS = 3

@@ -9,11 +9,11 @@ import grpc
 import pytest
 
 from support.certificates import Authority
-from support.dated_server import DatedServer
-from support.grpc_client import Client, refusal
+from support.server.dated_server import DatedServer
+from support.clients.grpc_client import Client, refusal
 from support.process import free_port, wait_until
-from support.redis import Redis
-from support.server import Server
+from support.brokers.redis import Redis
+from support.server.server import Server
 
 TARGET = 5
 

@@ -5,12 +5,12 @@ A session that gets no server connection is closed; what was to be sent there go
 
 import pytest
 
-from support.grpc_client import Client
-from support.pgbouncer import PgBouncer
-from support.postgresql import PASSWORD, USER, PostgreSQL
-from support.rounds import fetch_all, errors, rounds
-from support.server import Server
-from support.story import value, wait_for_value
+from support.clients.grpc_client import Client
+from support.brokers.pgbouncer import PgBouncer
+from support.brokers.postgresql import PASSWORD, USER, PostgreSQL
+from support.clients.rounds import fetch_all, errors, rounds
+from support.server.server import Server
+from support.clients.story import value, wait_for_value
 
 ROUNDS = 4
 GRACE_SECONDS = 2.5  # a session that waits for its server connection is given up after one

@@ -16,13 +16,13 @@ import urllib.request
 import grpc
 import pytest
 
-from support.grpc_client import Client
-from support.nats import Nats
-from support.postgresql import PostgreSQL
+from support.clients.grpc_client import Client
+from support.brokers.nats import Nats
+from support.brokers.postgresql import PostgreSQL
 from support.process import wait_until
-from support.prometheus import Prometheus
-from support.redis import Redis
-from support.server import Server, binary
+from support.brokers.prometheus import Prometheus
+from support.brokers.redis import Redis
+from support.server.server import Server, binary
 
 FULL = bool(os.environ.get("BACKLOG_FULL"))
 SPEED = 1 if FULL else 10
@@ -77,7 +77,7 @@ class Rehearsal:
         text = "\n".join(f'        {key}: "{value}"' for key, value in {"lagCount": 2, **options}.items())
         path.write_text(OBJECT.format(port=server.port, redis=broker.address, options=text) + more)
         root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        worker = f"exec {sys.executable} -m support.stream_worker {broker.port} jobs workers {self.log_path}"
+        worker = f"exec {sys.executable} -m support.brokers.stream_worker {broker.port} jobs workers {self.log_path}"
         self.lines = []
         self.child = subprocess.Popen(
             [binary(), "rehearse", "-f", str(path), "--speed", str(SPEED), "--output", "json", "--worker", worker, *arguments],

@@ -15,12 +15,12 @@ import urllib.request
 
 import pytest
 
-from support.grpc_client import Client
-from support.kafka import Kafka
+from support.clients.grpc_client import Client
+from support.brokers.kafka import Kafka
 from support.process import wait_until
-from support.rabbitmq import RabbitMQ
-from support.redis import Redis
-from support.server import REPOSITORY, Server
+from support.brokers.rabbitmq import RabbitMQ
+from support.brokers.redis import Redis
+from support.server.server import REPOSITORY, Server
 
 SECONDS = 120
 PARTITIONS = 4
@@ -40,7 +40,7 @@ def workers(count, module, *arguments):
     children = []
     try:
         for _ in range(count):
-            children.append(subprocess.Popen([sys.executable, "-m", f"support.{module}", *map(str, arguments)],
+            children.append(subprocess.Popen([sys.executable, "-m", f"support.brokers.{module}", *map(str, arguments)],
                                              stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": root}))
         yield children
     finally:

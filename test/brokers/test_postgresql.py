@@ -7,12 +7,12 @@ import grpc
 import pytest
 
 from support.certificates import make_certificates
-from support.grpc_client import Client, refusal
-from support.postgresql import PASSWORD, USER, PostgreSQL
-from support.rounds import rounds
-from support.server import Server
-from support.story import assert_unavailable, outage, value, wait_for_value
-from support.tap import Tap
+from support.clients.grpc_client import Client, refusal
+from support.brokers.postgresql import PASSWORD, USER, PostgreSQL
+from support.clients.rounds import rounds
+from support.server.server import Server
+from support.clients.story import assert_unavailable, outage, value, wait_for_value
+from support.network.tap import Tap
 
 INTERVAL_SECONDS = 0.5
 HOLD_SECONDS = 3

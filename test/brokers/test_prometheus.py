@@ -6,11 +6,11 @@ import grpc
 import pytest
 
 from support.certificates import make_certificates
-from support.grpc_client import Client, refusal
-from support.prometheus import Prometheus, Relay
-from support.server import Server
-from support.story import assert_unavailable, outage, value
-from support.tap import Tap
+from support.clients.grpc_client import Client, refusal
+from support.brokers.prometheus import Prometheus, Relay
+from support.server.server import Server
+from support.clients.story import assert_unavailable, outage, value
+from support.network.tap import Tap
 
 INTERVAL_SECONDS = 0.5
 HOLD_SECONDS = 3

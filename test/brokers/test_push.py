@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from support.nats import NatsCluster
+from support.brokers.nats import NatsCluster
 from support.process import wait_until
-from support.push import SUBSCRIBED, NatsConsumer, RedisList, Streams
-from support.server import Server
-from support.tap import Tap
+from support.brokers.push import SUBSCRIBED, NatsConsumer, RedisList, Streams
+from support.server.server import Server
+from support.network.tap import Tap
 
 # So seldom that only a wake can be in time.
 CALM = {"interval": "60s"}

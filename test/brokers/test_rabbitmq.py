@@ -8,12 +8,12 @@ import time
 import grpc
 import pytest
 
-from support.grpc_client import Client, refusal
+from support.clients.grpc_client import Client, refusal
 from support.process import wait_until
-from support.rabbitmq import RabbitMQ
-from support.server import Server
-from support.story import answers, assert_unavailable, outage, value, wait_for_value
-from support.tap import Tap
+from support.brokers.rabbitmq import RabbitMQ
+from support.server.server import Server
+from support.clients.story import answers, assert_unavailable, outage, value, wait_for_value
+from support.network.tap import Tap
 
 PROTOCOLS = ["amqp", "http"]
 INTERVAL_SECONDS = 0.5

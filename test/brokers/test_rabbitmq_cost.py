@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from support.grpc_client import Client
-from support.rabbitmq import RabbitMQ
-from support.server import Server
-from support.tap import Tap
+from support.clients.grpc_client import Client
+from support.brokers.rabbitmq import RabbitMQ
+from support.server.server import Server
+from support.network.tap import Tap
 
 QUEUES, POLLED = 1000, 60
 LISTING, GET = b"GET /api/queues/%2F?", b"GET /api/queues/%2F/"

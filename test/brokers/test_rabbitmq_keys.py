@@ -16,12 +16,12 @@ import grpc
 import pytest
 
 from support.certificates import make_certificate, make_root
-from support.grpc_client import Client, refusal
-from support.oauth import TokenEndpoint, segment
+from support.clients.grpc_client import Client, refusal
+from support.brokers.oauth import TokenEndpoint, segment
 from support.process import free_port, wait_until
-from support.rabbitmq import RabbitMQ, quoted
-from support.server import Server
-from support.tap import Tap
+from support.brokers.rabbitmq import RabbitMQ, quoted
+from support.server.server import Server
+from support.network.tap import Tap
 
 PREFIX = "/some/path"
 KEY_PASSWORD = "sesame-key"

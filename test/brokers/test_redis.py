@@ -8,12 +8,12 @@ import time
 import grpc
 import pytest
 
-from support.grpc_client import Client, refusal
+from support.clients.grpc_client import Client, refusal
 from support.process import free_port, wait_until
-from support.redis import Redis
-from support.server import Server
-from support.story import answers, outage, unavailable, value
-from support.tap import Tap
+from support.brokers.redis import Redis
+from support.server.server import Server
+from support.clients.story import answers, outage, unavailable, value
+from support.network.tap import Tap
 
 INTERVAL_SECONDS = 0.5
 HOLD_SECONDS = 3

@@ -11,12 +11,12 @@ import time
 import pytest
 
 from support.certificates import make_certificates, make_root
-from support.grpc_client import Client
+from support.clients.grpc_client import Client
 from support.process import free_port, wait_until
-from support.push import Streams
-from support.redis import Redis, RedisCluster, RedisError
-from support.server import Server
-from support.story import Values, answers, unavailable, value
+from support.brokers.push import Streams
+from support.brokers.redis import Redis, RedisCluster, RedisError
+from support.server.server import Server
+from support.clients.story import Values, answers, unavailable, value
 
 KINDS = ("pause", "kill", "CLUSTER FAILOVER")
 FAILOVERS = 50 if os.environ.get("BACKLOG_FULL") else len(KINDS)

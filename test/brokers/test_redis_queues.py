@@ -9,13 +9,13 @@ import celery
 import pytest
 
 from support.certificates import make_certificates
-from support.grpc_client import Client, refusal
-from support.job_queues import RQ, BullMQ
+from support.clients.grpc_client import Client, refusal
+from support.brokers.job_queues import RQ, BullMQ
 from support.process import wait_until
-from support.push import Streams
-from support.redis import Redis
-from support.server import Server
-from support.story import answers, unavailable, value
+from support.brokers.push import Streams
+from support.brokers.redis import Redis
+from support.server.server import Server
+from support.clients.story import answers, unavailable, value
 
 CIRCLES = int(os.environ.get("BACKLOG_CIRCLES", "2000"))
 RQ_CIRCLES = int(os.environ.get("BACKLOG_CIRCLES", "50"))  # these are slow

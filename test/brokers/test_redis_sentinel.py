@@ -10,12 +10,12 @@ import time
 import pytest
 
 from support.certificates import make_certificates
-from support.grpc_client import Client, refusal
+from support.clients.grpc_client import Client, refusal
 from support.process import free_port, wait_until
-from support.push import Streams
-from support.redis import Redis, Sentinel
-from support.server import Server
-from support.story import Values, answers, unavailable
+from support.brokers.push import Streams
+from support.brokers.redis import Redis, Sentinel
+from support.server.server import Server
+from support.clients.story import Values, answers, unavailable
 
 KINDS = ("kill", "pause")
 FAILOVERS = 50 if os.environ.get("BACKLOG_FULL") else len(KINDS)

@@ -7,12 +7,12 @@ import time
 import pytest
 
 from support.certificates import Authority, make_certificate, make_certificates, make_root
-from support.grpc_client import Client, refusal
+from support.clients.grpc_client import Client, refusal
 from support.process import wait_until
-from support.push import Streams
-from support.redis import Redis
-from support.server import Server
-from support.story import answers, unavailable, value
+from support.brokers.push import Streams
+from support.brokers.redis import Redis
+from support.server.server import Server
+from support.clients.story import answers, unavailable, value
 
 CALL_TIMEOUT_SECONDS = 5
 MANY = 500

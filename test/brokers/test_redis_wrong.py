@@ -8,10 +8,10 @@ import types
 import pytest
 
 from support.certificates import Authority
-from support.grpc_client import Client
-from support.redis import Redis, Sentinel, single_node_cluster
-from support.server import Server
-from support.story import Values, answers, unavailable
+from support.clients.grpc_client import Client
+from support.brokers.redis import Redis, Sentinel, single_node_cluster
+from support.server.server import Server
+from support.clients.story import Values, answers, unavailable
 
 CALL_TIMEOUT_SECONDS = 5
 

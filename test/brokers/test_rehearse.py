@@ -13,9 +13,9 @@ import pytest
 
 from support.certificates import Authority
 from support.process import free_port, wait_until
-from support.redis import Redis
-from support.server import Server, binary
-from support.tap import Tap
+from support.brokers.redis import Redis
+from support.server.server import Server, binary
+from support.network.tap import Tap
 
 JOBS = 37
 LIST_LENGTH = 5

@@ -9,16 +9,16 @@ import time
 
 import pytest
 
-from support.grpc_client import Client
-from support.kafka import SecureKafka
-from support.nats import Nats
-from support.postgresql import USER, PostgreSQL
+from support.clients.grpc_client import Client
+from support.brokers.kafka import SecureKafka
+from support.brokers.nats import Nats
+from support.brokers.postgresql import USER, PostgreSQL
 from support.process import wait_until
-from support.push import Streams
-from support.rabbitmq import RabbitMQ
-from support.redis import Redis
-from support.server import Server
-from support.story import answers, unavailable, value
+from support.brokers.push import Streams
+from support.brokers.rabbitmq import RabbitMQ
+from support.brokers.redis import Redis
+from support.server.server import Server
+from support.clients.story import answers, unavailable, value
 
 SECRET = "sesame"
 SELDOM = "60s"  # so that only notifications are in time

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from support.grpc_client import Client
-from support.redis import Redis
-from support.server import Server
+from support.clients.grpc_client import Client
+from support.brokers.redis import Redis
+from support.server.server import Server
 
 MESSAGES = 9
 POLLS = 6

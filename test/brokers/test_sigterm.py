@@ -12,10 +12,10 @@ import pytest
 import externalscaler_pb2 as messages
 from attacks.wire import (ACK, DATA, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, Caller, frame, framed,
                           request, request_block)
-from support.grpc_client import Client, scaled_object
+from support.clients.grpc_client import Client, scaled_object
 from support.process import wait_until
-from support.redis import Redis
-from support.server import Server
+from support.brokers.redis import Redis
+from support.server.server import Server
 
 PEERS = 5
 CALLS_A_SECOND = 100  # of each

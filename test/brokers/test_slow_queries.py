@@ -10,11 +10,11 @@ import sys
 
 import pytest
 
-from support.grpc_client import Client
-from support.postgresql import PASSWORD, USER, PostgreSQL
+from support.clients.grpc_client import Client
+from support.brokers.postgresql import PASSWORD, USER, PostgreSQL
 from support.process import free_port
-from support.rounds import fetch_all, errors, rounds
-from support.server import REPOSITORY, Server
+from support.clients.rounds import fetch_all, errors, rounds
+from support.server.server import REPOSITORY, Server
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ import time
 import grpc
 import pytest
 
-from support.grpc_client import Client, refusal
+from support.clients.grpc_client import Client, refusal
 from support.process import free_port, wait_until
-from support.redis import Redis
-from support.server import Server
+from support.brokers.redis import Redis
+from support.server.server import Server
 
 SECRET = "open-sesame"
 CALL_SECONDS = 5  # the server's own deadline of a call, by default

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from support.chart import render_all
-from support.server import REPOSITORY
+from support.charts.chart import render_all
+from support.server.server import REPOSITORY
 
 PAGE = pathlib.Path(REPOSITORY, "docs", "observe.md").read_text()
 URL = "https://git.example/backlog/docs/observe.md"

@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from support.certificates import Authority
-from support.chart import CERT_MANAGER, CHART, MUTUAL, NAME, ORDERS, flags_of, merge, pod_of, refusal, render, words_of
-from support.chart_values import TOGGLES
-from support.server import Server
+from support.charts.chart import CERT_MANAGER, CHART, MUTUAL, NAME, ORDERS, flags_of, merge, pod_of, refusal, render, words_of
+from support.charts.chart_values import TOGGLES
+from support.server.server import Server
 
 
 def test_the_defaults_render_what_the_server_needs_and_nothing_else():

@@ -7,8 +7,8 @@ import re
 import pytest
 import yaml
 
-from support.chart import ORDERS, flags_of, pod_of, refusal, render
-from support.server import REPOSITORY, reference
+from support.charts.chart import ORDERS, flags_of, pod_of, refusal, render
+from support.server.server import REPOSITORY, reference
 
 
 def test_the_connections_file_is_what_the_values_say():

@@ -9,9 +9,9 @@ import sys
 import pytest
 import yaml
 
-from support.chart import CHART, helm
-from support.server import REPOSITORY, reference
-from support.worker_chart import IMAGE, WORKER, merge
+from support.charts.chart import CHART, helm
+from support.server.server import REPOSITORY, reference
+from support.charts.worker_chart import IMAGE, WORKER, merge
 
 GENERATE = pathlib.Path(REPOSITORY, "tools", "chart", "generate.py")
 CHARTS = [CHART, WORKER]

@@ -5,8 +5,8 @@ import subprocess
 import pytest
 
 from support.certificates import Authority
-from support.chart import CERT_MANAGER, MUTUAL, ORDERS, merge, pod_of, render
-from support.server import Server, binary
+from support.charts.chart import CERT_MANAGER, MUTUAL, ORDERS, merge, pod_of, render
+from support.server.server import Server, binary
 
 
 def container_of(objects):

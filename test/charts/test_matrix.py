@@ -3,9 +3,9 @@
 import pytest
 import yaml
 
-from support.chart import CHART, IN_PRODUCTION, NAME, PRODUCTION, helm, merge, pod_of, render, render_all
-from support.chart_values import MATRIX, TOGGLES
-from support.kubernetes_schemas import mistakes
+from support.charts.chart import CHART, IN_PRODUCTION, NAME, PRODUCTION, helm, merge, pod_of, render, render_all
+from support.charts.chart_values import MATRIX, TOGGLES
+from support.kubernetes.kubernetes_schemas import mistakes
 
 
 @pytest.mark.parametrize("name", MATRIX)

@@ -4,7 +4,7 @@ import json
 
 import yaml
 
-from support.chart import CERT_MANAGER, IN_PRODUCTION, MUTUAL, PRODUCTION, flags_of, pod_of, render, render_all
+from support.charts.chart import CERT_MANAGER, IN_PRODUCTION, MUTUAL, PRODUCTION, flags_of, pod_of, render, render_all
 
 
 def rules_of(objects, kind="ingress"):

@@ -6,9 +6,9 @@ import shutil
 import grpc
 import yaml
 
-from support.chart import CERT_MANAGER, CHART, MUTUAL, ORDERS, render
-from support.grpc_client import Client, refusal
-from support.server import Server, reference
+from support.charts.chart import CERT_MANAGER, CHART, MUTUAL, ORDERS, render
+from support.clients.grpc_client import Client, refusal
+from support.server.server import Server, reference
 
 
 def notes_of(values, folder):

@@ -10,10 +10,10 @@ import tarfile
 import pytest
 import yaml
 
-from support.chart import CHART, IMAGE, helm, render_all
+from support.charts.chart import CHART, IMAGE, helm, render_all
 from support.process import need
-from support.registry import Registry
-from support.worker_chart import KAFKA, WORKER
+from support.kubernetes.registry import Registry
+from support.charts.worker_chart import KAFKA, WORKER
 
 METADATA = yaml.safe_load(pathlib.Path(CHART, "Chart.yaml").read_text())
 VERSION = METADATA["version"]

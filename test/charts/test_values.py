@@ -5,8 +5,8 @@ import json
 import pytest
 import yaml
 
-from support.chart import CHART, CERT_MANAGER, IN_PRODUCTION, PRODUCTION, refusal, render
-from support.server import reference
+from support.charts.chart import CHART, CERT_MANAGER, IN_PRODUCTION, PRODUCTION, refusal, render
+from support.server.server import reference
 
 KAFKA = {"scaler": "kafka", "bootstrapServers": "kafka:9092"}
 

@@ -6,9 +6,9 @@ import re
 import pytest
 import yaml
 
-from support.chart import helm, render_all
-from support.kubernetes_schemas import mistakes
-from support.worker_chart import EXAMPLES, MATRIX, WORKER, check
+from support.charts.chart import helm, render_all
+from support.kubernetes.kubernetes_schemas import mistakes
+from support.charts.worker_chart import EXAMPLES, MATRIX, WORKER, check
 
 
 @pytest.mark.parametrize("name", MATRIX)

@@ -6,9 +6,9 @@ import json
 import pytest
 import yaml
 
-from support.chart import merge
-from support.server import reference
-from support.worker_chart import (CREDENTIALS, HPA, IMAGE, JOB, KAFKA, NAME, PARTS, REQUESTS, SECRET, SOURCES, TRIGGERS, WORKER,
+from support.charts.chart import merge
+from support.server.server import reference
+from support.charts.worker_chart import (CREDENTIALS, HPA, IMAGE, JOB, KAFKA, NAME, PARTS, REQUESTS, SECRET, SOURCES, TRIGGERS, WORKER,
                                   all_triggers, container_of, every_scaler, keda, notes_of, render, trigger, triggers_of)
 
 ADDRESS = "backlog.keda.svc:9090"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from support.chart import KUBERNETES, helm, render_all
-from support.kubernetes_schemas import mistakes
-from support.worker_chart import build_umbrella, check
+from support.charts.chart import KUBERNETES, helm, render_all
+from support.kubernetes.kubernetes_schemas import mistakes
+from support.charts.worker_chart import build_umbrella, check
 
 
 @pytest.fixture(scope="module")

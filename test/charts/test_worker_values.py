@@ -2,8 +2,8 @@
 
 import pytest
 
-from support.chart import merge
-from support.worker_chart import HPA, IMAGE, JOB, KAFKA, TRIGGERS, keda, refusal, render, trigger
+from support.charts.chart import merge
+from support.charts.worker_chart import HPA, IMAGE, JOB, KAFKA, TRIGGERS, keda, refusal, render, trigger
 
 
 @pytest.mark.parametrize("values, message", [

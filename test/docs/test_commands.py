@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from support.process import need
-from support.server import REPOSITORY, binary
+from support.server.server import REPOSITORY, binary
 
 ROOT = pathlib.Path(REPOSITORY)
 HERE = pathlib.Path(__file__).parent

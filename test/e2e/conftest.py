@@ -8,11 +8,11 @@ import zlib
 
 import pytest
 
-from support.cluster import Cluster
-from support.kubernetes import Api
-from support.namespace import Namespace
+from support.kubernetes.cluster import Cluster
+from support.kubernetes.client import Api
+from support.kubernetes.namespace import Namespace
 from support.process import Unavailable
-from support.stack import Restarter, Stack, kubectl as run_kubectl
+from support.kubernetes.stack import Restarter, Stack, kubectl as run_kubectl
 
 CONNECTION = "BACKLOG_E2E_API"  # how pytest's workers reach the stack of the process that started them
 

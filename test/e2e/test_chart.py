@@ -9,13 +9,13 @@ import shutil
 import pytest
 import yaml
 
-from support.chart import CHART, IMAGE, IN_PRODUCTION, MUTUAL, ORDERS, PRODUCTION, merge, render_all
-from support.chart_values import MATRIX
-from support.cluster import SECONDS
-from support.namespace import scaled_job, scaled_object
+from support.charts.chart import CHART, IMAGE, IN_PRODUCTION, MUTUAL, ORDERS, PRODUCTION, merge, render_all
+from support.charts.chart_values import MATRIX
+from support.kubernetes.cluster import SECONDS
+from support.kubernetes.namespace import scaled_job, scaled_object
 from support.process import need, wait_until
-from support.registry import Registry
-from support.server import REPOSITORY
+from support.kubernetes.registry import Registry
+from support.server.server import REPOSITORY
 from test_worker_chart import programs
 
 README = pathlib.Path(CHART, "README.md").read_text()

@@ -9,11 +9,11 @@ import subprocess
 
 import pytest
 
-from support.namespace import deployment, scaled_object
-from support.own_credentials import ACCOUNT, allow
-from support.pod_server import PodServer, api_token
-from support.server import binary
-from support.work import PostgreSQLWork, RabbitMQWork
+from support.kubernetes.namespace import deployment, scaled_object
+from support.kubernetes.own_credentials import ACCOUNT, allow
+from support.kubernetes.pod_server import PodServer, api_token
+from support.server.server import binary
+from support.brokers.work import PostgreSQLWork, RabbitMQWork
 
 from test_own_credentials import Work, account, authentication, built_in  # noqa: F401, account is a fixture
 

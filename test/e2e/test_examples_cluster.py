@@ -11,9 +11,9 @@ import subprocess
 import pytest
 import yaml
 
-from support.kubernetes_schemas import SCHEMAS
+from support.kubernetes.kubernetes_schemas import SCHEMAS
 from support.process import need, wait_until
-from support.server import REPOSITORY
+from support.server.server import REPOSITORY
 
 NAME = "csv-jobs-rabbitmq"
 NAMESPACE, SHARED = "csv", "backlog-examples"

@@ -13,17 +13,17 @@ import pathlib
 import pytest
 import yaml
 
-from support.dashboard import assert_finds, needs_others, queries
+from support.pages.dashboard import assert_finds, needs_others, queries
 from support.example import Worker, command
-from support.kafka import Kafka
-from support.namespace import QUICK_BEHAVIOR
-from support.nats import Nats
-from support.postgresql import PASSWORD, USER, PostgreSQL
+from support.brokers.kafka import Kafka
+from support.kubernetes.namespace import QUICK_BEHAVIOR
+from support.brokers.nats import Nats
+from support.brokers.postgresql import PASSWORD, USER, PostgreSQL
 from support.process import wait_until
-from support.prometheus import Prometheus
-from support.rabbitmq import RabbitMQ
-from support.server import REPOSITORY, Server
-from support.workers_api import Peer
+from support.brokers.prometheus import Prometheus
+from support.brokers.rabbitmq import RabbitMQ
+from support.server.server import REPOSITORY, Server
+from support.kubernetes.workers_api import Peer
 
 SECONDS = 120
 EXAMPLES = pathlib.Path(REPOSITORY, "examples")

@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from support.namespace import scaled_job, trigger
-from support.server import Server
-from support.work import RedisWork
+from support.kubernetes.namespace import scaled_job, trigger
+from support.server.server import Server
+from support.brokers.work import RedisWork
 
 ROUNDS, MESSAGES = 3, 3
 POLLS_SECONDS = 8  # four polls of KEDA

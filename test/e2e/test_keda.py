@@ -4,12 +4,12 @@ import time
 
 import pytest
 
-from support.namespace import WAIT_SECONDS, Namespace, trigger
-from support.page import get, metric
+from support.kubernetes.namespace import WAIT_SECONDS, Namespace, trigger
+from support.pages.page import get, metric
 from support.process import free_port, wait_until
-from support.server import Server
-from support.stack import Stack, keda_version
-from support.work import RabbitMQWork, RedisWork
+from support.server.server import Server
+from support.kubernetes.stack import Stack, keda_version
+from support.brokers.work import RabbitMQWork, RedisWork
 
 OBJECTS = 15  # of each kind
 COOLDOWN_SECONDS, OUTAGE_SECONDS = 10, 120

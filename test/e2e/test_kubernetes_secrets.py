@@ -9,14 +9,14 @@ import time
 import grpc
 import pytest
 
-from support.chart import render_all
-from support.grpc_client import Client, refusal, scaled_object
-from support.kubernetes import ApiError
-from support.pod_server import PodServer, api_token
+from support.charts.chart import render_all
+from support.clients.grpc_client import Client, refusal, scaled_object
+from support.kubernetes.client import ApiError
+from support.kubernetes.pod_server import PodServer, api_token
 from support.process import wait_until
-from support.proxy import Proxy
-from support.redis import Redis
-from support.stack import ApiServer, Etcd
+from support.network.proxy import Proxy
+from support.brokers.redis import Redis
+from support.kubernetes.stack import ApiServer, Etcd
 
 SECONDS = 60  # a busy machine, and up to 30 s of back-off
 ACCOUNT = {"namespace": "scaling", "name": "backlog"}  # the chart's

@@ -2,10 +2,10 @@
 
 import pytest
 
-from support.kubernetes import ApiError
-from support.namespace import scaled_object, trigger
-from support.server import Server
-from support.work import RedisWork
+from support.kubernetes.client import ApiError
+from support.kubernetes.namespace import scaled_object, trigger
+from support.server.server import Server
+from support.brokers.work import RedisWork
 
 
 def without(metadata, *keys):

@@ -9,10 +9,10 @@ import time
 import pytest
 import yaml
 
-from support.namespace import deployment, scaled_object, trigger
-from support.server import Server, binary
-from support.stack import HPA_SECONDS
-from support.work import RedisWork
+from support.kubernetes.namespace import deployment, scaled_object, trigger
+from support.server.server import Server, binary
+from support.kubernetes.stack import HPA_SECONDS
+from support.brokers.work import RedisWork
 
 POLL_SECONDS = 2
 WITHIN_SECONDS = POLL_SECONDS + HPA_SECONDS + 2  # two clocks that do not know of each other, and a busy machine

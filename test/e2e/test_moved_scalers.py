@@ -8,11 +8,11 @@ import urllib.request
 import pytest
 
 from support.certificates import Authority
-from support.namespace import scaled_job, trigger
-from support.own_credentials import allow, authentication_of, channel, create_account, pod
-from support.redis import Redis
-from support.sources import BUSY, HASHES, NEW_PASSWORD, PASSWORD, USER, all_sources
-from support.work import ScrapingPrometheus
+from support.kubernetes.namespace import scaled_job, trigger
+from support.kubernetes.own_credentials import allow, authentication_of, channel, create_account, pod
+from support.brokers.redis import Redis
+from support.brokers.sources import BUSY, HASHES, NEW_PASSWORD, PASSWORD, USER, all_sources
+from support.brokers.work import ScrapingPrometheus
 
 TARGET = 5
 

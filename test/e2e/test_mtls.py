@@ -5,11 +5,11 @@ import pathlib
 import pytest
 
 from support.certificates import Authority
-from support.namespace import WAIT_SECONDS, trigger
+from support.kubernetes.namespace import WAIT_SECONDS, trigger
 from support.process import wait_until
-from support.server import Server
-from support.stack import keda_version
-from support.work import RedisWork
+from support.server.server import Server
+from support.kubernetes.stack import keda_version
+from support.brokers.work import RedisWork
 
 NAME = "keda-operator.keda.svc"
 

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from support.namespace import trigger
-from support.server import Server
-from support.work import RabbitMQWork, RedisWork
+from support.kubernetes.namespace import trigger
+from support.server.server import Server
+from support.brokers.work import RabbitMQWork, RedisWork
 
 OUTAGE_SECONDS = 20  # four times the cooldown
 LONG = {"cooldownPeriod": 600}  # KEDA itself may scale to 0 in an outage longer than this: docs/keda.md

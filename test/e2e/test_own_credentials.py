@@ -6,12 +6,12 @@ import os
 import pytest
 
 from support.certificates import Authority
-from support.grpc_client import Client, refusal
-from support.kubernetes import ApiError
-from support.namespace import scaled_job, trigger
-from support.own_credentials import allow, authentication_of, channel, create_account, pod, secret
+from support.clients.grpc_client import Client, refusal
+from support.kubernetes.client import ApiError
+from support.kubernetes.namespace import scaled_job, trigger
+from support.kubernetes.own_credentials import allow, authentication_of, channel, create_account, pod, secret
 from support.process import wait_until
-from support.work import RedisWork
+from support.brokers.work import RedisWork
 
 PASSWORDS = ("p4ssw0rd-one", "p4ssw0rd-two", "p4ssw0rd-three")
 

@@ -9,10 +9,10 @@ import threading
 
 import pytest
 
-from support.namespace import trigger
+from support.kubernetes.namespace import trigger
 from support.process import wait_until
-from support.server import Server
-from support.work import RedisStreamsWork
+from support.server.server import Server
+from support.brokers.work import RedisStreamsWork
 
 SECONDS = 120
 
@@ -23,7 +23,7 @@ class Workers(contextlib.AbstractContextManager):
     def __init__(self, namespace, deployment, log_path, *arguments):
         self.namespace, self.deployment, self.log_path = namespace, deployment, log_path
         root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        self.command = [sys.executable, "-m", "support.stream_worker", *map(str, arguments), str(log_path)]
+        self.command = [sys.executable, "-m", "support.brokers.stream_worker", *map(str, arguments), str(log_path)]
         self.environment = {**os.environ, "PYTHONPATH": root}
         self.children = []
         self.stopping = threading.Event()

@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from support.dns import HeadlessName
-from support.namespace import trigger
+from support.network.dns import HeadlessName
+from support.kubernetes.namespace import trigger
 from support.process import free_port
-from support.server import Server
-from support.work import RedisWork
+from support.server.server import Server
+from support.brokers.work import RedisWork
 
 # KEDA's gRPC client resolves a name again when a connection is lost, but at most every 30 s. So a rollout finds it able
 # to where the last one was longer ago, and two rollouts in a row need this long for each pod (docs/keda.md).

@@ -2,9 +2,9 @@
 
 import pytest
 
-from support.namespace import trigger
-from support.server import Server
-from support.work import SOURCES
+from support.kubernetes.namespace import trigger
+from support.server.server import Server
+from support.brokers.work import SOURCES
 
 MESSAGES, TARGET, REPLICAS = 37, 5, 8
 

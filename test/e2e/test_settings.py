@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from support.namespace import trigger
-from support.server import Server
-from support.stack import keda_version
-from support.work import RedisWork
+from support.kubernetes.namespace import trigger
+from support.server.server import Server
+from support.kubernetes.stack import keda_version
+from support.brokers.work import RedisWork
 
 POLLS_SECONDS = 8  # four polls of KEDA, four synchronizations of the HPA
 OLD = (2, 18)      # what older versions cannot do is in the table of docs/keda.md

@@ -9,16 +9,16 @@ import stat
 import pytest
 import yaml
 
-from support.chart import merge, render_all
-from support.cluster import SECONDS
-from support.namespace import QUICK_BEHAVIOR
-from support.postgresql import PASSWORD as PASSWORD_OF_USER, USER
+from support.charts.chart import merge, render_all
+from support.kubernetes.cluster import SECONDS
+from support.kubernetes.namespace import QUICK_BEHAVIOR
+from support.brokers.postgresql import PASSWORD as PASSWORD_OF_USER, USER
 from support.process import need, wait_until
-from support.redis import Redis
-from support.registry import Registry
-from support.server import REPOSITORY, Server, binary
-from support.work import KafkaWork, NatsWork, PostgreSQLWork, PrometheusWork, RabbitMQWork, RedisWork
-from support.worker_chart import EXAMPLES, HPA, IMAGE, MATRIX, REQUESTS, UMBRELLA, WORKER, build_umbrella
+from support.brokers.redis import Redis
+from support.kubernetes.registry import Registry
+from support.server.server import REPOSITORY, Server, binary
+from support.brokers.work import KafkaWork, NatsWork, PostgreSQLWork, PrometheusWork, RabbitMQWork, RedisWork
+from support.charts.worker_chart import EXAMPLES, HPA, IMAGE, MATRIX, REQUESTS, UMBRELLA, WORKER, build_umbrella
 from test_jobs import Workers
 
 CORE = ("all triggers", "all triggers by KEDA", "fallback", "ScaledJob, all of it", "HPA, all of it", "pods",

@@ -3,13 +3,13 @@ the pods that follow."""
 
 import pytest
 
-from support.chart import render_all
-from support.kubelet import Kubelet
-from support.namespace import deployment, scaled_job, trigger
-from support.page import get
-from support.pod_server import PodServer
+from support.charts.chart import render_all
+from support.kubernetes.kubelet import Kubelet
+from support.kubernetes.namespace import deployment, scaled_job, trigger
+from support.pages.page import get
+from support.kubernetes.pod_server import PodServer
 from support.process import wait_until
-from support.redis import Redis
+from support.brokers.redis import Redis
 
 SECONDS = 60
 ACCOUNT = {"namespace": "scaling", "name": "backlog"}  # the chart's

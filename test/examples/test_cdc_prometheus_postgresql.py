@@ -10,14 +10,14 @@ import pytest
 import requests
 import yaml
 
-from support.dashboard import assert_answered
+from support.pages.dashboard import assert_answered
 from support.example import Worker, command, play
-from support.grpc_client import Client
-from support.kubernetes_schemas import mistakes
-from support.postgresql import USER, PostgreSQL
+from support.clients.grpc_client import Client
+from support.kubernetes.kubernetes_schemas import mistakes
+from support.brokers.postgresql import USER, PostgreSQL
 from support.process import wait_until
-from support.server import REPOSITORY, Server, binary
-from support.worker_chart import notes_of, render
+from support.server.server import REPOSITORY, Server, binary
+from support.charts.worker_chart import notes_of, render
 
 NAME = "cdc-prometheus-postgresql"
 FOLDER = pathlib.Path(REPOSITORY, "examples", NAME)

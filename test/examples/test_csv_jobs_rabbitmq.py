@@ -9,12 +9,12 @@ import subprocess
 import pytest
 import requests
 
-from support.dashboard import assert_answered
+from support.pages.dashboard import assert_answered
 from support.example import Worker, disk_full_of_rabbitmq, play
-from support.grpc_client import Client
+from support.clients.grpc_client import Client
 from support.process import Process, need, wait_until
-from support.rabbitmq import RabbitMQ
-from support.server import REPOSITORY, Server
+from support.brokers.rabbitmq import RabbitMQ
+from support.server.server import REPOSITORY, Server
 
 NAME = "csv-jobs-rabbitmq"
 FOLDER = os.path.join(REPOSITORY, "examples", NAME)

@@ -11,9 +11,9 @@ import xml.etree.ElementTree
 import pytest
 
 from support.example import COMMON, Worker, command, load
-from support.links import LongLink
-from support.nats import Nats
-from support.postgresql import USER, PostgreSQL
+from support.network.links import LongLink
+from support.brokers.nats import Nats
+from support.brokers.postgresql import USER, PostgreSQL
 
 from common import faults  # examples/common, which support.example puts on the path
 from common.load import Load, module_of, names

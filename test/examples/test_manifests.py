@@ -7,10 +7,10 @@ import subprocess
 import pytest
 import yaml
 
-from support.chart import ORDERS, merge, render
-from support.kubernetes_schemas import mistakes
+from support.charts.chart import ORDERS, merge, render
+from support.kubernetes.kubernetes_schemas import mistakes
 from support.process import need
-from support.server import REPOSITORY, binary
+from support.server.server import REPOSITORY, binary
 
 EXAMPLES = sorted(run.parent for run in pathlib.Path(REPOSITORY, "examples").glob("*/run"))
 MANIFESTS = [pytest.param(path, id=str(path.relative_to(EXAMPLES[0].parent)))

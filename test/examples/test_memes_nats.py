@@ -6,13 +6,13 @@ import re
 
 import pytest
 
-from support.dashboard import assert_answered
+from support.pages.dashboard import assert_answered
 from support.example import Worker, command, play
-from support.grpc_client import Client
-from support.nats import Nats
+from support.clients.grpc_client import Client
+from support.brokers.nats import Nats
 from support.process import Process, wait_until
-from support.redis import Redis
-from support.server import REPOSITORY, Server
+from support.brokers.redis import Redis
+from support.server.server import REPOSITORY, Server
 
 NAME = "memes-nats"
 FOLDER = os.path.join(REPOSITORY, "examples", NAME)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from support.server import REPOSITORY
+from support.server.server import REPOSITORY
 
 RUNS = sorted(pathlib.Path(REPOSITORY, "examples").glob("*/run"))
 

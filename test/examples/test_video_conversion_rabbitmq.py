@@ -9,14 +9,14 @@ import subprocess
 import pytest
 import requests
 
-from support.browser import Browser
-from support.dashboard import assert_answered
+from support.pages.browser import Browser
+from support.pages.dashboard import assert_answered
 from support.example import Program, Worker, clip, load, play
-from support.grpc_client import Client
+from support.clients.grpc_client import Client
 from support.process import free_port, wait_until
-from support.rabbitmq import RabbitMQ
-from support.s3 import S3
-from support.server import REPOSITORY, Server
+from support.brokers.rabbitmq import RabbitMQ
+from support.brokers.s3 import S3
+from support.server.server import REPOSITORY, Server
 
 NAME = "video-conversion-rabbitmq"
 FOLDER = os.path.join(REPOSITORY, "examples", NAME)

@@ -13,14 +13,14 @@ import requests
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from support.browser import Browser
-from support.dashboard import assert_answered
+from support.pages.browser import Browser
+from support.pages.dashboard import assert_answered
 from support.example import Program, Worker, command, load, play
-from support.grpc_client import Client
-from support.kafka import Kafka
-from support.kubernetes_schemas import mistakes
+from support.clients.grpc_client import Client
+from support.brokers.kafka import Kafka
+from support.kubernetes.kubernetes_schemas import mistakes
 from support.process import wait_until
-from support.server import REPOSITORY, Server
+from support.server.server import REPOSITORY, Server
 
 NAME = "video-rendering-kafka"
 FOLDER = os.path.join(REPOSITORY, "examples", NAME)

@@ -9,9 +9,9 @@ import pytest
 from elftools.elf.constants import P_FLAGS
 from elftools.elf.elffile import ELFFile
 
-from support.image import unpack
+from support.kubernetes.image import unpack
 from support.process import Unavailable
-from support.server import REPOSITORY
+from support.server.server import REPOSITORY
 
 RELEASE = pathlib.Path(REPOSITORY, "build", "release")
 END_BRANCH = bytes.fromhex("f30f1efa")

@@ -13,15 +13,15 @@ from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
 from support.certificates import make_certificates
-from support.chart import pod_of, render
-from support.grpc_client import Client
-from support.health import SERVING, Health
-from support.image import USER, Contained, compressed_bytes, config, unpack
-from support.page import get, metric
+from support.charts.chart import pod_of, render
+from support.clients.grpc_client import Client
+from support.clients.health import SERVING, Health
+from support.kubernetes.image import USER, Contained, compressed_bytes, config, unpack
+from support.pages.page import get, metric
 from support.process import wait_until
-from support.prometheus import Prometheus
-from support.redis import Redis
-from support.server import REPOSITORY
+from support.brokers.prometheus import Prometheus
+from support.brokers.redis import Redis
+from support.server.server import REPOSITORY
 
 MIB = 1024 * 1024
 MAX_COMPRESSED = 16 * MIB  # 13.5 at the time of writing

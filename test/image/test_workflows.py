@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from support.process import need
-from support.server import REPOSITORY
+from support.server.server import REPOSITORY
 
 FOLDER = pathlib.Path(REPOSITORY, ".github", "workflows")
 WORKFLOWS = sorted(path.name for path in FOLDER.glob("*.yml"))

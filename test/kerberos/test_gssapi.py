@@ -5,10 +5,10 @@ import time
 import grpc
 import pytest
 
-from support.grpc_client import Client, refusal
-from support.kerberos import Kdc, KerberosKafka
+from support.clients.grpc_client import Client, refusal
+from support.brokers.kerberos import Kdc, KerberosKafka
 from support.process import wait_until
-from support.server import Server
+from support.server.server import Server
 
 SECONDS = 90  # a busy machine
 KAFKA = "kafka/localhost"

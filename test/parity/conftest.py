@@ -1,8 +1,8 @@
 import pytest
 
-from support.grpc_client import Client
-from support.keda import Keda
-from support.server import Server
+from support.clients.grpc_client import Client
+from support.clients.keda import Keda
+from support.server.server import Server
 
 
 @pytest.fixture(scope="session")

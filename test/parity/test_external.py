@@ -3,9 +3,9 @@
 import pytest
 
 from support.certificates import Authority
-from support.keda import Answer, Refused, Trigger
-from support.redis import Redis
-from support.server import Server
+from support.clients.keda import Answer, Refused, Trigger
+from support.brokers.redis import Redis
+from support.server.server import Server
 
 VALUE = Answer("redis-jobs", 5.0, 4.0, True)
 

@@ -5,11 +5,11 @@ import dataclasses
 import confluent_kafka
 import pytest
 
-from support.kafka import SecureKafka
-from support.keda import Refused, Trigger
-from support.oauth import TokenEndpoint
+from support.brokers.kafka import SecureKafka
+from support.clients.keda import Refused, Trigger
+from support.brokers.oauth import TokenEndpoint
 from support.process import free_port
-from support.side_by_side import ANSWERED, REFUSED, alike, both_refuse, compare, differs, each
+from support.clients.side_by_side import ANSWERED, REFUSED, alike, both_refuse, compare, differs, each
 
 CAP = ("The cap is exact: never more than lagThreshold times the number of partitions. KEDA allows up to "
     "one replica more.")

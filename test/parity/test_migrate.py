@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from support.server import REPOSITORY, binary
-from support.side_by_side import placed
+from support.server.server import REPOSITORY, binary
+from support.clients.side_by_side import placed
 
 MODULES = ["test_kafka", "test_nats", "test_postgresql", "test_prometheus", "test_rabbitmq", "test_redis", "test_values"]
 MIN_TRIGGERS = 500

@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from support.keda import Refused, Trigger
-from support.nats import Nats, NatsCluster
+from support.clients.keda import Refused, Trigger
+from support.brokers.nats import Nats, NatsCluster
 from support.process import free_port
-from support.side_by_side import REFUSED, alike, both_refuse, compare, differs, each
+from support.clients.side_by_side import REFUSED, alike, both_refuse, compare, differs, each
 
 MESSAGES = 10
 THRESHOLD = "lagThreshold must be at least 1 and activationLagThreshold at least 0; KEDA accepts any."

@@ -2,10 +2,10 @@
 
 import pytest
 
-from support.keda import Refused, Trigger
-from support.postgresql import PASSWORD, USER, PostgreSQL
+from support.clients.keda import Refused, Trigger
+from support.brokers.postgresql import PASSWORD, USER, PostgreSQL
 from support.process import free_port
-from support.side_by_side import REFUSED, alike, both_refuse, compare, differs, each
+from support.clients.side_by_side import REFUSED, alike, both_refuse, compare, differs, each
 
 JOBS = "SELECT count(*) FROM jobs"
 

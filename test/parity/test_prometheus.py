@@ -6,10 +6,10 @@ import json
 import pytest
 
 from support.certificates import make_certificates
-from support.keda import Refused, Trigger
+from support.clients.keda import Refused, Trigger
 from support.process import free_port
-from support.prometheus import Prometheus, Relay
-from support.side_by_side import REFUSED, alike, both_refuse, compare, differs, each
+from support.brokers.prometheus import Prometheus, Relay
+from support.clients.side_by_side import REFUSED, alike, both_refuse, compare, differs, each
 
 SAMPLES = ['jobs{queue="mail"} 37', 'jobs{queue="none"} 0', 'jobs{queue="some"} 2', 'jobs{queue="few"} 0.4',
            'jobs{queue="third"} 0.33333', 'jobs{queue="many"} 12345678901', 'jobs{queue="debt"} -3',

@@ -5,10 +5,10 @@ import threading
 import pytest
 
 from support.certificates import make_certificates
-from support.keda import Answer, Refused, Trigger, fetch_from_server
+from support.clients.keda import Answer, Refused, Trigger, fetch_from_server
 from support.process import free_port, wait_until
-from support.rabbitmq import RabbitMQ, quoted
-from support.side_by_side import REFUSED, alike, both_refuse, compare, differs, each, placed
+from support.brokers.rabbitmq import RabbitMQ, quoted
+from support.clients.side_by_side import REFUSED, alike, both_refuse, compare, differs, each, placed
 
 QUEUES = {
     "/": {"empty": 0, "busy": 37, "held": 10, "all-held": 5, "shop/orders.new": 3, "per%cent": 2, "two words": 4,

@@ -3,10 +3,10 @@
 import pytest
 
 from support.certificates import make_certificates
-from support.keda import Refused, Trigger
+from support.clients.keda import Refused, Trigger
 from support.process import free_port
-from support.redis import Redis, Sentinel, single_node_cluster
-from support.side_by_side import REFUSED, alike, both_refuse, compare, differs, each
+from support.brokers.redis import Redis, Sentinel, single_node_cluster
+from support.clients.side_by_side import REFUSED, alike, both_refuse, compare, differs, each
 
 PASSWORD = "the-right-word"
 KINDS = {

@@ -2,10 +2,10 @@
 
 import pytest
 
-from support.keda import Refused, Trigger, fetch_from_server
-from support.prometheus import Prometheus
-from support.redis import Redis
-from support.side_by_side import placed
+from support.clients.keda import Refused, Trigger, fetch_from_server
+from support.brokers.prometheus import Prometheus
+from support.brokers.redis import Redis
+from support.clients.side_by_side import placed
 
 WHOLE = ["4", "0", "-1", "-0", " 4 ", "\t4\n", "04", "+4", "4.0", "4e0", "4e1", "0x4", "4_0", "4 0", "4,0", "four",
          "--4", "-", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "-9223372036854775809", "٤",

@@ -1,9 +1,9 @@
 import pytest
 
-from support.grpc_client import Client
-from support.server import Server
+from support.clients.grpc_client import Client
+from support.server.server import Server
 from support.shares import Shares, longest_first
-from support.transports import transport  # noqa: F401  (what is asserted is the protocol's, and so the same)
+from support.clients.transports import transport  # noqa: F401  (what is asserted is the protocol's, and so the same)
 
 # Which tests take longest, as ./dev tests several at a time (tools/durations.py says where the time goes).
 LONGEST = ["test_own_credentials.py", "test_replies.py", "test_reload.py", "test_command_line.py", "test_workers.py", "test_replies_kubernetes.py",

@@ -6,10 +6,10 @@ import time
 import grpc
 import pytest
 
-from support.grpc_client import Client
-from support.server import Server, binary
-from support.tap import Tap
-from support.triggers import UNREACHABLE
+from support.clients.grpc_client import Client
+from support.server.server import Server, binary
+from support.network.tap import Tap
+from support.clients.triggers import UNREACHABLE
 
 
 def test_no_call_is_lost_when_connections_come_of_age():

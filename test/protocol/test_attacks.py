@@ -9,7 +9,7 @@ import pytest
 
 from attacks.attacks import ATTACKS, title
 from attacks.ordeal import attacked
-from support.server import Server
+from support.server.server import Server
 
 SECONDS = 2
 GROWTH_MIB = 64

@@ -14,10 +14,10 @@ import time
 import grpc
 import pytest
 
-from support.grpc_client import Client
+from support.clients.grpc_client import Client
 from support.process import Unavailable, need, wait_until
-from support.server import REPOSITORY, Server, binary
-from support.triggers import UNREACHABLE
+from support.server.server import REPOSITORY, Server, binary
+from support.clients.triggers import UNREACHABLE
 
 COMMANDS = ("serve", "check", "migrate", "ask", "explain", "watch", "rehearse", "simulate", "reference", "completion", "help",
             "version")

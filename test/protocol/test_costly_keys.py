@@ -13,9 +13,9 @@ import grpc
 import pytest
 
 from attacks.suffering import MIB, own_peak
-from support.grpc_client import Client
+from support.clients.grpc_client import Client
 from support.process import Unavailable, wait_until
-from support.server import Server
+from support.server.server import Server
 
 CONNECTIONS = 64  # --max-inline's default
 GROWTH_MIB = 128  # one key at a time takes up to 32 MiB; a connection has the public authorities, about 1 MiB

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from support.process import wait_until
-from support.server import REPOSITORY
+from support.server.server import REPOSITORY
 
 SYSTEMCTL = """#!/bin/bash
 echo "systemctl $*" >>"$STATE/log"

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from support.server import REPOSITORY, binary
+from support.server.server import REPOSITORY, binary
 
 SEEN = ["got empty metric spec", "no metric specs returned from scalers",
         "Triggers defined in ScaledObject are not working correctly", "encountered error",

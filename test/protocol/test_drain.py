@@ -7,9 +7,9 @@ import time
 import grpc
 import pytest
 
-from support.grpc_client import Client
-from support.server import Server
-from support.triggers import UNREACHABLE
+from support.clients.grpc_client import Client
+from support.server.server import Server
+from support.clients.triggers import UNREACHABLE
 
 ROUND_ROBIN = [("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
                ("grpc.max_reconnect_backoff_ms", 200)]

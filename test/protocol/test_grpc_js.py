@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from support.interop import TestService
+from support.clients.interop import TestService
 from support.process import Unavailable, need
-from support.server import REPOSITORY
+from support.server.server import REPOSITORY
 
 CLIENT = os.path.join(REPOSITORY, "test", "protocol", "js", "client.js")
 MODULES = os.path.join(REPOSITORY, "build", "js", "node_modules")

@@ -15,7 +15,7 @@ import xml.etree.ElementTree as xml
 import pytest
 
 from support.process import Process, free_port, need
-from support.server import Server
+from support.server.server import Server
 
 # Package and title of h2spec's cases.
 ANSWERED_OTHERWISE = {

@@ -5,10 +5,10 @@ import signal
 import grpc
 import pytest
 
-from support.grpc_client import Client, refusal
-from support.health import NOT_SERVING, SERVICE_UNKNOWN, SERVING, Health, messages, probe
-from support.server import Server
-from support.triggers import UNREACHABLE
+from support.clients.grpc_client import Client, refusal
+from support.clients.health import NOT_SERVING, SERVICE_UNKNOWN, SERVING, Health, messages, probe
+from support.server.server import Server
+from support.clients.triggers import UNREACHABLE
 
 READY = ["", "readiness", "externalscaler.ExternalScaler"]
 KNOWN = [*READY, "liveness"]

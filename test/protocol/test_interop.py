@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from support.interop import TestService
+from support.clients.interop import TestService
 from support.process import need
 
 CASES = [

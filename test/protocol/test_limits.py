@@ -3,10 +3,10 @@
 import grpc
 import pytest
 
-from support.grpc_client import Client, refusal
+from support.clients.grpc_client import Client, refusal
 from support.process import wait_until
-from support.server import Server
-from support.triggers import UNREACHABLE
+from support.server.server import Server
+from support.clients.triggers import UNREACHABLE
 
 
 def of_host(number):

@@ -5,8 +5,8 @@ import random
 import grpc
 import pytest
 
-from support.grpc_client import grpcurl_call, messages, refusal, scaled_object
-from support.triggers import UNREACHABLE
+from support.clients.grpc_client import grpcurl_call, messages, refusal, scaled_object
+from support.clients.triggers import UNREACHABLE
 
 SECRET = "a-very-secret-thing"
 

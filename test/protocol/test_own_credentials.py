@@ -12,10 +12,10 @@ import grpc
 import pytest
 
 from support.certificates import Authority, make_certificate, make_root
-from support.fake_kubernetes import FakeKubernetes, path_of
-from support.grpc_client import Client, refusal, scaled_object
-from support.pod_server import PodServer
-from support.redis import Redis
+from support.kubernetes.fake_kubernetes import FakeKubernetes, path_of
+from support.clients.grpc_client import Client, refusal, scaled_object
+from support.kubernetes.pod_server import PodServer
+from support.brokers.redis import Redis
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a service account")
 

@@ -7,10 +7,10 @@ import pytest
 
 from attacks.replies import SOURCES, VALUE
 from attacks.suffering import Peer
-from support.grpc_client import Client
-from support.postgresql import unprivileged
+from support.clients.grpc_client import Client
+from support.brokers.postgresql import unprivileged
 from support.process import wait_until
-from support.server import Server
+from support.server.server import Server
 
 
 class Unprivileged(Server):

@@ -8,8 +8,8 @@ import pytest
 from google.protobuf import descriptor_pool
 
 import reflection_pb2 as messages
-from support.grpc_client import Client, grpcurl, refusal
-from support.server import Server
+from support.clients.grpc_client import Client, grpcurl, refusal
+from support.server.server import Server
 
 VERSIONS = ["grpc.reflection.v1", "grpc.reflection.v1alpha"]
 SERVICES = ["externalscaler.ExternalScaler", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",

@@ -13,10 +13,10 @@ import urllib.request
 import grpc
 import pytest
 
-from support.grpc_client import Client, refusal
+from support.clients.grpc_client import Client, refusal
 from support.process import wait_until
-from support.redis import Redis
-from support.server import Server, binary
+from support.brokers.redis import Redis
+from support.server.server import Server, binary
 
 STREAMS = 200
 NOTICED = 10  # seconds; a look each second, and then it must rest for another

@@ -6,10 +6,10 @@ import time
 import grpc
 import pytest
 
-from support.grpc_client import Client
+from support.clients.grpc_client import Client
 from support.process import free_port, wait_until
-from support.redis import Redis
-from support.server import Server
+from support.brokers.redis import Redis
+from support.server.server import Server
 
 ROUND_ROBIN = [("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
                ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200)]

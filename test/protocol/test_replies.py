@@ -18,9 +18,9 @@ from attacks.replies_kafka import KAFKA_SOURCES, kafka_large, kafka_trigger
 from attacks.suffering import MIB, PATIENCE_SECONDS, Memory, Peer, attacked, held, own_peak, played, silenced
 from attacks.tls import TLS_SOURCES
 from support.certificates import Authority
-from support.grpc_client import Client, refusal
+from support.clients.grpc_client import Client, refusal
 from support.process import Unavailable, wait_until
-from support.server import Server
+from support.server.server import Server
 
 SECONDS = 0.5
 SILENT_SECONDS = 2

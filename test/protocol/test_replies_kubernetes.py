@@ -12,8 +12,8 @@ from attacks import replies_kubernetes as kubernetes
 from attacks.replies import VALUE
 from attacks.suffering import HEALTHY, MIB, Peer, Witness, own_peak, suffered
 from support.certificates import Authority
-from support.grpc_client import Client, refusal
-from support.pod_server import PodServer
+from support.clients.grpc_client import Client, refusal
+from support.kubernetes.pod_server import PodServer
 from support.process import Unavailable
 
 SECONDS = 0.5

@@ -8,9 +8,9 @@ import time
 
 import grpc
 
-from support.grpc_client import Client
+from support.clients.grpc_client import Client
 from support.process import free_port, need
-from support.server import binary
+from support.server.server import binary
 
 # The HTTP port is slow to fail, and a call that follows a Secret is slow there: so the end meets a call that it must wait for.
 SLOW = """

@@ -5,10 +5,10 @@ import time
 import grpc
 import pytest
 
-from support.grpc_client import Client
+from support.clients.grpc_client import Client
 from support.process import wait_until
-from support.server import Server
-from support.triggers import UNREACHABLE
+from support.server.server import Server
+from support.clients.triggers import UNREACHABLE
 
 MIB = 1 << 20
 

@@ -4,7 +4,7 @@ import ctypes
 import os
 import time
 
-from support.server import Server
+from support.server.server import Server
 
 PTRACE_SEIZE, PTRACE_INTERRUPT, WALL = 0x4206, 0x4207, 0x40000000
 

@@ -13,8 +13,8 @@ import time
 import pytest
 
 from support.certificates import make_certificate, make_root
-from support.grpc_client import Client, refusal
-from support.pod_server import PodServer
+from support.clients.grpc_client import Client, refusal
+from support.kubernetes.pod_server import PodServer
 
 NAME = "backlog-connections"
 DEEP = "[" * 300_000  # libyaml alone takes minutes for it

@@ -15,10 +15,10 @@ import grpc
 import pytest
 
 from support.certificates import Authority
-from support.grpc_client import Client, grpcurl_call, refusal, scaled_object
-from support.page import await_metric, get, metric
+from support.clients.grpc_client import Client, grpcurl_call, refusal, scaled_object
+from support.pages.page import await_metric, get, metric
 from support.process import need, wait_until
-from support.server import Server, binary
+from support.server.server import Server, binary
 
 TRIGGER = {"scaler": "no-such-scaler"}  # which has a spec, as every trigger has
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE

@@ -14,9 +14,9 @@ from attacks.suffering import HEALTHY, MIB, Peer, Witness, own_peak
 from attacks.replies_kubernetes import HTTP2_HOSTILE
 from attacks.tls import CLIENT_HELLOS
 from support.certificates import Authority
-from support.grpc_client import Client, refusal
+from support.clients.grpc_client import Client, refusal
 from support.process import Unavailable, wait_until
-from support.server import Server
+from support.server.server import Server
 
 CONNECTIONS = 250  # one address may have 256 (--max-peer-clients)
 SECONDS = 0.5

@@ -5,9 +5,9 @@ import re
 import grpc
 import pytest
 
-from support.grpc_client import SERVICE, Client, scaled_object
-from support.server import Server
-from support.triggers import UNREACHABLE
+from support.clients.grpc_client import SERVICE, Client, scaled_object
+from support.server.server import Server
+from support.clients.triggers import UNREACHABLE
 
 GOOD = scaled_object(UNREACHABLE).SerializeToString()
 WRONG = scaled_object({"scaler": "none", "näme": "☃ 100%\n"}).SerializeToString()

@@ -7,7 +7,7 @@ import time
 import grpc
 import pytest
 
-from support.grpc_client import SERVICE, Client, refusal
+from support.clients.grpc_client import SERVICE, Client, refusal
 
 INVALID = {"scaler": "no-such-scaler"}
 METHODS = ["IsActive", "StreamIsActive", "GetMetricSpec", "GetMetrics", "StreamMetricSpec"]

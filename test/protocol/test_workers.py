@@ -8,13 +8,13 @@ import time
 import pytest
 import requests
 
-from support.grpc_client import Client
-from support.page import get
-from support.pod_server import PodServer
+from support.clients.grpc_client import Client
+from support.pages.page import get
+from support.kubernetes.pod_server import PodServer
 from support.process import wait_until
-from support.redis import Redis
-from support.server import binary
-from support.workers_api import TOKEN, Api, Worker, make_api_certificate
+from support.brokers.redis import Redis
+from support.server.server import binary
+from support.kubernetes.workers_api import TOKEN, Api, Worker, make_api_certificate
 
 SECONDS = 60
 

@@ -9,7 +9,7 @@ import tempfile
 import xml.etree.ElementTree
 
 from .process import Unavailable
-from .server import REPOSITORY
+from .server.server import REPOSITORY
 
 COMMON = os.path.join(REPOSITORY, "examples", "common")
 sys.path.append(os.path.dirname(COMMON))

@@ -7,10 +7,10 @@ import subprocess
 
 import grpc
 
-from support.grpc_client import Client
-from support.page import get
-from support.previous import previous
-from support.server import REPOSITORY, Server, binary, reference
+from support.clients.grpc_client import Client
+from support.pages.page import get
+from support.server.previous import previous
+from support.server.server import REPOSITORY, Server, binary, reference
 
 CHANGES = pathlib.Path(REPOSITORY, "CHANGELOG.md").read_text()
 

@@ -9,11 +9,11 @@ import threading
 import grpc
 import pytest
 
-from support.grpc_client import Client
-from support.previous import previous
+from support.clients.grpc_client import Client
+from support.server.previous import previous
 from support.process import free_port, wait_until
-from support.server import Server, binary
-from support.sources import BUSY, IDLE, PASSWORD, WAITING, all_sources
+from support.server.server import Server, binary
+from support.brokers.sources import BUSY, IDLE, PASSWORD, WAITING, all_sources
 
 # As KEDA's client: all addresses in turn, and a call that finds its replica gone goes to the other one, once.
 ROUND_ROBIN = [("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),

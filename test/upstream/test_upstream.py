@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from support.process import Unavailable
-from support.server import REPOSITORY
+from support.server.server import REPOSITORY
 
 FOLDER = os.path.join(REPOSITORY, "build", "upstream")
 TIMES = 20

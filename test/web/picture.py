@@ -7,10 +7,10 @@ import os
 import shutil
 import time
 
-from support.browser import SCREENSHOTS, Browser
-from support.grpc_client import Client
-from support.redis import Redis
-from support.server import REPOSITORY, Server
+from support.pages.browser import SCREENSHOTS, Browser
+from support.clients.grpc_client import Client
+from support.brokers.redis import Redis
+from support.server.server import REPOSITORY, Server
 
 QUEUE = {"scaler": "redis", "connectionName": "shop-redis", "listName": "orders", "listLength": "10", "interval": "1s"}
 

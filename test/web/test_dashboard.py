@@ -4,12 +4,12 @@ import time
 
 import pytest
 
-from support.browser import Browser
-from support.grpc_client import Client
-from support.page import get
+from support.pages.browser import Browser
+from support.clients.grpc_client import Client
+from support.pages.page import get
 from support.process import wait_until
-from support.redis import Redis
-from support.server import Server
+from support.brokers.redis import Redis
+from support.server.server import Server
 
 MANY = 5000
 WAIT_SECONDS = 60

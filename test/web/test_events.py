@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from support.grpc_client import Client
-from support.page import get
+from support.clients.grpc_client import Client
+from support.pages.page import get
 from support.process import wait_until
-from support.redis import Redis
-from support.server import Server
+from support.brokers.redis import Redis
+from support.server.server import Server
 
 SECONDS = 60  # of patience
 READERS = 200

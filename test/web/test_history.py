@@ -13,11 +13,11 @@ import time
 
 import pytest
 
-from support.grpc_client import Client
-from support.page import get, metric
+from support.clients.grpc_client import Client
+from support.pages.page import get, metric
 from support.process import wait_until
-from support.redis import Redis
-from support.server import Server, binary
+from support.brokers.redis import Redis
+from support.server.server import Server, binary
 
 SECONDS = 60  # of patience
 

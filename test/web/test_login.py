@@ -7,11 +7,11 @@ import subprocess
 import pytest
 import requests
 
-from support.browser import Browser
-from support.grpc_client import Client
+from support.pages.browser import Browser
+from support.clients.grpc_client import Client
 from support.process import wait_until
-from support.redis import Redis
-from support.server import Server, binary
+from support.brokers.redis import Redis
+from support.server.server import Server, binary
 
 TOKEN = "4e7d0c1f9a+b/6=32&85"  # with what forms encode
 OTHER = "another-token-of-the-server"

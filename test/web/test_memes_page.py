@@ -8,12 +8,12 @@ import threading
 
 import pytest
 
-from support.browser import Browser
+from support.pages.browser import Browser
 from support.example import Worker, command
-from support.nats import Nats
+from support.brokers.nats import Nats
 from support.process import Process, Unavailable, free_port, wait_until
-from support.redis import Redis
-from support.server import REPOSITORY
+from support.brokers.redis import Redis
+from support.server.server import REPOSITORY
 
 NAME = "memes-nats"
 PAGE = os.path.join(REPOSITORY, "build", "meme-frontend", "dist")

@@ -8,10 +8,10 @@ import subprocess
 import pytest
 import requests
 
-from support.browser import Browser
+from support.pages.browser import Browser
 from support.process import Process, wait_until
-from support.redis import Redis
-from support.server import Server, binary
+from support.brokers.redis import Redis
+from support.server.server import Server, binary
 
 OBJECT = """\
 apiVersion: keda.sh/v1alpha1

@@ -4,13 +4,13 @@ import os
 
 import pytest
 
-from support.browser import Browser
-from support.grpc_client import Client
-from support.page import get
-from support.pod_server import PodServer
+from support.pages.browser import Browser
+from support.clients.grpc_client import Client
+from support.pages.page import get
+from support.kubernetes.pod_server import PodServer
 from support.process import wait_until
-from support.redis import Redis
-from support.workers_api import TOKEN, Api, Worker, make_api_certificate
+from support.brokers.redis import Redis
+from support.kubernetes.workers_api import TOKEN, Api, Worker, make_api_certificate
 
 ROWS = "[...document.querySelectorAll('tbody tr:not(.space)')].map((row) => row.innerText)"
 

@@ -1,0 +1,1 @@
+"""Real brokers, databases and what works on their queues."""

@@ -1,0 +1,225 @@
+"""A real nats-server with JetStream, and a client for tests that reads like a list of steps."""
+
+import asyncio
+import concurrent.futures
+import json
+import os
+import signal
+import ssl
+import threading
+import urllib.request
+
+from ..process import Process, Unavailable, free_port, need, wait_until
+
+CALL_SECONDS = 30
+
+
+class Nats(Process):
+    """nats-server on free loopback ports, its store in its own folder.
+
+    `config` is text in nats-server's own configuration language, appended to what is needed anyway:
+    accounts, authorization, a JetStream domain.
+    """
+
+    name = "nats"
+    start_seconds = 20
+
+    def __init__(self, config="", jetstream="", enabled=True, monitor="http", host="127.0.0.1", monitor_port=None):
+        super().__init__()
+        self.program = need("nats-server")
+        self.host = host
+        self.port = free_port()
+        self.monitor_port = monitor_port or free_port()
+        self.monitor_url = f"{monitor}://{self.monitor_address}"
+        store = os.path.join(self.folder, "store")
+        self.config_path = os.path.join(self.folder, "nats.conf")
+        self.own_config = f'listen: "{self.address}"\n{monitor}: "{self.monitor_address}"\n'
+        if enabled:
+            self.own_config += f'jetstream {{ store_dir: "{store}", {jetstream} }}\n'
+        self._write_config(config)
+
+    def _write_config(self, config):
+        with open(self.config_path, "w") as file:
+            file.write(self.own_config + config + "\n")
+
+    def reload(self, config):
+        """Another `config` for a server that runs; who is connected with what it no longer says is sent away."""
+        self._write_config(config)
+        logged = len(self.log())
+        self.signal(signal.SIGHUP)
+        wait_until(lambda: "Reloaded server configuration" in self.log()[logged:], 10, "nats: the other configuration")
+
+    @property
+    def address(self):
+        return f"{self.host}:{self.port}"
+
+    @property
+    def monitor_address(self):
+        return f"{self.host}:{self.monitor_port}"
+
+    @property
+    def url(self):
+        return f"nats://{self.address}"
+
+    def command(self):
+        return [self.program, "-c", self.config_path]
+
+    def ready(self):
+        return self.monitor("healthz").get("status") == "ok"
+
+    def monitor(self, path):
+        anyone = ssl._create_unverified_context()
+        with urllib.request.urlopen(f"{self.monitor_url}/{path}", timeout=5, context=anyone) as answer:
+            return json.load(answer)
+
+    def connections(self, name="backlog"):
+        """The open client connections that call themselves so."""
+        return [c for c in self.monitor("connz?limit=4096")["connections"] if c.get("name") == name]
+
+    def connect(self, **options):
+        return NatsClient(self.url, **options)
+
+
+class NatsCluster:
+    """`size` nodes that know each other: node-0, node-1 ...
+
+    As pods, each has an address of its own, and all have the same monitoring port.
+    """
+
+    def __init__(self, size, as_pods=False):
+        hosts = [f"127.0.0.{i + 1 if as_pods else 1}" for i in range(size)]
+        places = [f"{host}:{free_port()}" for host in hosts]
+        routes = ", ".join(f'"nats-route://{place}"' for place in places)
+        monitor_port = free_port() if as_pods else None
+        self.nodes = []
+        for i, place in enumerate(places):
+            node = Nats(host=hosts[i], monitor_port=monitor_port, config=f"""server_name: node-{i}
+                cluster {{ name: backlog, listen: "{place}", routes: [{routes}] }}""")
+            node.server_name = f"node-{i}"
+            self.nodes.append(node)
+
+    def node(self, server_name):
+        return next(node for node in self.nodes if node.server_name == server_name)
+
+    def __enter__(self):
+        """A node is ready once it has found the others, so they start side by side."""
+        try:
+            with concurrent.futures.ThreadPoolExecutor(len(self.nodes)) as pool:
+                list(pool.map(Nats.start, self.nodes))
+        except Exception:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for node in self.nodes:
+            if node.child is not None:
+                node.kill()
+            node.remove()
+
+
+async def _passed_over(error):
+    """Tests stop servers: nats-py would print a stack for each."""
+
+
+class NatsClient:
+    """nats-py on a loop of its own, so that tests need no async."""
+
+    def __init__(self, url, domain=None, **options):
+        try:
+            import nats
+        except ImportError:
+            raise Unavailable("the Python package nats-py is not installed") from None
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+        self.connection = self.run(nats.connect(url, error_cb=_passed_over, **options))
+        self.jetstream = self.connection.jetstream(domain=domain, timeout=CALL_SECONDS)
+        self.pulls = {}
+
+    def run(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(CALL_SECONDS)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        try:
+            self.run(self.connection.close())
+        finally:
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self.thread.join(5)
+            self.loop.close()
+
+    def create_stream(self, stream, **config):
+        """Its messages come on the subject STREAM.>"""
+        config.setdefault("subjects", [f"{stream}.>"])
+        self.run(self.jetstream.add_stream(name=stream, **config))
+
+    def copy_stream(self, stream, name):
+        """One that mirrors it."""
+        from nats.js.api import StreamSource
+
+        self.run(self.jetstream.add_stream(name=name, mirror=StreamSource(name=stream)))
+
+    def delete_stream(self, stream):
+        self.run(self.jetstream.delete_stream(stream))
+
+    def create_consumer(self, stream, consumer, **config):
+        from nats.js.api import AckPolicy, ConsumerConfig
+
+        config.setdefault("ack_policy", AckPolicy.EXPLICIT)
+        self.run(self.jetstream.add_consumer(stream, ConsumerConfig(durable_name=consumer, **config)))
+
+    def leader(self, stream, consumer):
+        """The name of the server that leads a consumer."""
+        return self.run(self.jetstream.consumer_info(stream, consumer)).cluster.leader
+
+    def create_many(self, count, stream="many", **config):
+        """A stream with `count` consumers, consumer-I of the subject many.I; returns their names."""
+        self.create_stream(stream, **config)
+        names = [f"consumer-{i}" for i in range(count)]
+
+        async def create():
+            from nats.js.api import AckPolicy, ConsumerConfig
+
+            for first in range(0, count, 100):
+                await asyncio.gather(*(
+                    self.jetstream.add_consumer(stream, ConsumerConfig(
+                        durable_name=names[i], ack_policy=AckPolicy.EXPLICIT,
+                        filter_subject=f"{stream}.{i}"))
+                    for i in range(first, min(first + 100, count))))
+
+        asyncio.run_coroutine_threadsafe(create(), self.loop).result(10 * CALL_SECONDS)
+        return names
+
+    def publish(self, stream, count=1, subject="work"):
+        async def publish():
+            for i in range(count):
+                await self.jetstream.publish(f"{stream}.{subject}", b"job %d" % i)
+
+        self.run(publish())
+
+    def fetch(self, stream, consumer, count):
+        """Takes messages without acknowledging them."""
+        key = (stream, consumer)
+        if key not in self.pulls:
+            self.pulls[key] = self.run(self.jetstream.pull_subscribe_bind(consumer, stream))
+        return self.run(self.pulls[key].fetch(count, timeout=5))
+
+    def acknowledge(self, messages):
+        """Returns once the server has taken note."""
+
+        async def acknowledge():
+            for message in messages:
+                await message.ack_sync(timeout=5)
+
+        self.run(acknowledge())
+
+    def take(self, stream, consumer, count):
+        messages = self.fetch(stream, consumer, count)
+        self.acknowledge(messages)
+        return messages

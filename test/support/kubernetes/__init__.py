@@ -1,0 +1,1 @@
+"""Kubernetes and KEDA as processes, and APIs of our own."""

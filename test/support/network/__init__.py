@@ -1,0 +1,1 @@
+"""What is between the server and a source: proxies, links, DNS."""

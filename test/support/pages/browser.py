@@ -1,0 +1,92 @@
+"""A real Chromium, headless, driven by playwright-core (test/web/js)."""
+
+import json
+import os
+import shutil
+import subprocess
+
+from ..process import Unavailable, need
+from ..server.server import REPOSITORY
+
+MODULES = os.path.join(REPOSITORY, "build", "browser")
+SCREENSHOTS = os.path.join(REPOSITORY, "build", "screenshots")
+
+
+class BrowserError(Exception):
+    """What was asked of the page failed."""
+
+
+class Browser:
+    """One page at a time. What its console reports as an error is in problems()."""
+
+    def __init__(self):
+        program = need("chromium", "chromium-browser")
+        if not os.path.isdir(os.path.join(MODULES, "node_modules", "playwright-core")):
+            raise Unavailable(f"{MODULES} does not have playwright-core (./dev test web fetches it)")
+        shutil.copy(os.path.join(REPOSITORY, "test", "web", "js", "browser.mjs"), MODULES)
+        self.child = subprocess.Popen([need("node"), "browser.mjs", program], cwd=MODULES, stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.child.stdin.close()
+        try:
+            self.child.wait(30)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+        self.child.stdout.close()
+
+    def call(self, command, **argument):
+        self.child.stdin.write(json.dumps({"command": command, **argument}) + "\n")
+        self.child.stdin.flush()
+        line = self.child.stdout.readline()
+        if not line:
+            raise BrowserError(f"the browser ended with {self.child.wait(10)}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise BrowserError(answer["error"])
+        return answer["value"]
+
+    def open(self, server, path="/", **argument):
+        """width, height, scheme ("light", "dark")"""
+        self.call("open", url=f"http://127.0.0.1:{server.http_port}{path}", **argument)
+
+    def evaluate(self, script):
+        return self.call("evaluate", script=script)
+
+    def wait(self, script, seconds=60):
+        self.call("wait", script=script, milliseconds=seconds * 1000)
+
+    def text(self, selector="main"):
+        return self.evaluate(f"document.querySelector({json.dumps(selector)}).innerText")
+
+    def wait_for_text(self, text, selector="main", seconds=60):
+        try:
+            self.wait(f"document.querySelector({json.dumps(selector)})?.innerText.includes({json.dumps(text)})", seconds)
+        except BrowserError as error:
+            raise BrowserError(f"{selector} does not have {text!r}, but: {self.text(selector)}") from error
+
+    def click(self, selector):
+        self.call("click", selector=selector)
+
+    def fill(self, selector, text):
+        self.call("fill", selector=selector, text=text)
+
+    def press(self, key):
+        self.call("press", key=key)
+
+    def size(self, width, height):
+        self.call("size", width=width, height=height)
+
+    def screenshot(self, name):
+        os.makedirs(SCREENSHOTS, exist_ok=True)
+        self.call("screenshot", path=os.path.join(SCREENSHOTS, f"{name}.png"))
+
+    def axe(self):
+        return self.call("axe")
+
+    def problems(self):
+        return self.call("problems")
