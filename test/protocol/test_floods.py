@@ -8,9 +8,9 @@ import pytest
 
 from attacks.floods import FLOODS, redis_sentinel, sentinel_trigger
 from attacks.suffering import HEALTHY, MIB, PATIENCE_SECONDS, Peer, Witness, descendants
-from support.grpc_client import Client
+from support.clients.grpc_client import Client
 from support.process import wait_until
-from support.server import Server
+from support.server.server import Server
 
 CONNECTIONS = 3
 ENOUGH_BYTES = 4 * MIB  # that somebody must have taken
