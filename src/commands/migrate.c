@@ -33,6 +33,8 @@ struct migrate_flags {
 
 static const char *const kinds[] = {"ClusterTriggerAuthentication", "TriggerAuthentication", NULL};
 
+#define DEFAULT_ADDRESS "backlog.keda.svc:9090"
+
 #define FLAG(...) COMMAND_FLAG(struct migrate_flags, __VA_ARGS__)
 
 static const struct option table[] = {
@@ -49,8 +51,10 @@ static const struct option table[] = {
     FLAG("context", OPTION_STRING, context, NULL, .value_name = "NAME",
          .doc = "with --cluster: of kubectl; default: its current one"),
 
-    FLAG("scaler-address", OPTION_STRING, scaler_address, "backlog.keda.svc:9090",
-         .group = "How to migrate", .value_name = "ADDRESS", .doc = "where KEDA finds the server"),
+    FLAG("scaler-address", OPTION_STRING, scaler_address, NULL, .group = "How to migrate",
+         .value_name = "ADDRESS",
+         .doc = "where KEDA finds the server; default: " DEFAULT_ADDRESS ". If it is given, "
+                "triggers that have moved before get it, too"),
     FLAG("authentication", OPTION_STRING, authentication, NULL, .value_name = "NAME",
          .doc = "where the server has mTLS: what gives KEDA its certificates for it; each trigger "
                 "gets enableTLS and this authenticationRef, and names its own in the metadata"),
@@ -224,6 +228,11 @@ static void check_migrate(const struct command_line *line, struct text *mistakes
         command_mistake(mistakes, "--context is for --cluster without files");
 }
 
+static const char *address_of(const struct migrate_flags *flags)
+{
+    return flags->scaler_address == NULL ? DEFAULT_ADDRESS : flags->scaler_address;
+}
+
 static bool print_connection(const struct migrate_flags *flags, const struct manifests *manifests,
                              struct error *error)
 {
@@ -240,7 +249,7 @@ static bool list_cluster(const struct migrate_flags *flags, struct manifests *ma
     const struct fleet_settings settings = {
         .scalers = scaler_list,
         .context = flags->context,
-        .scaler_address = flags->scaler_address,
+        .scaler_address = address_of(flags),
         .authentication = flags->authentication,
         .is_json = flags->output == OUTPUT_JSON,
     };
@@ -257,9 +266,10 @@ static int migrate_files(const struct migrate_flags *flags, const struct manifes
     _cleanup_(migration_done) struct migration migration = {0};
     const struct migration_settings settings = {
         .scalers = scaler_list,
-        .scaler_address = flags->scaler_address,
+        .scaler_address = address_of(flags),
         .authentication = flags->authentication,
         .is_cluster_wide = flags->authentication_kind == 0,
+        .is_readdressed = flags->scaler_address != NULL,
         .is_back = flags->is_back,
     };
     migration_make(&settings, manifests, &migration, findings);

@@ -441,6 +441,50 @@ static void the_way_back_needs_no_mark(void **state)
                               "\"rediss\" is unknown");
 }
 
+/* Where a second release has its own address: what has moved before moves on, by its name, too. */
+static void triggers_move_to_another_server(void **state)
+{
+    (void)state;
+    _cleanup_(findings_done) struct findings findings = {0};
+    const char *before =
+        HEAD "  triggers:\n"
+             "  - type: external-push\n"
+             "    authenticationRef: {name: backlog, kind: "
+             "ClusterTriggerAuthentication}\n"
+             "    metadata:\n"
+             "      scalerAddress: \"b:1\"   # the first\n"
+             "      enableTLS: \"true\"\n"
+             "      scaler: redis\n"
+             "      connectionName: c\n"
+             "      listName: x\n"
+             "  - {type: external, metadata: {scalerAddress: b:1, scaler: other}}\n"
+             "  - {type: external, metadata: {scalerAddress: b:1, scaler: redis, "
+             "address: r:1, listName: x}}\n"
+             "  - {type: redis, metadata: {address: r:1, listName: y}}\n";
+    const struct migration_settings saved = settings;
+    settings.scaler_address = "shop:1";
+    settings.authentication = "backlog-shop";
+    settings.is_cluster_wide = true;
+    settings.is_readdressed = true;
+    _cleanup_(memory_free) char *after = migrated(before, &findings);
+    settings = saved;
+    assert_non_null(after);
+    assert_non_null(strstr(after, "scalerAddress: \"shop:1\"   # the first\n"));
+    assert_non_null(strstr(after, "{name: backlog-shop, kind: ClusterTriggerAuthentication}\n"));
+    assert_non_null(strstr(after, "{scalerAddress: b:1, scaler: other}"));
+    assert_non_null(strstr(after, "{scalerAddress: shop:1, scaler: redis, address: r:1"));
+    assert_non_null(strstr(after, "{scalerAddress: shop:1, enableTLS: \"true\", scaler: redis, "
+                                  "address: r:1, listName: y}"));
+    assert_null(strstr(after, "b:1, scaler: redis"));
+
+    /* Only if an address was given. */
+    _cleanup_(memory_free) char *unchanged =
+        migrated(HEAD "  triggers:\n  - {type: external, metadata: {scalerAddress: b:1, scaler: "
+                      "redis, address: r:1, listName: x}}\n",
+                 &findings);
+    assert_null(unchanged);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -454,6 +498,7 @@ int main(void)
         cmocka_unit_test(what_a_server_needs_beside_it_is_a_warning),
         cmocka_unit_test(of_variables_it_warns_where_the_server_refuses),
         cmocka_unit_test(the_way_back_needs_no_mark),
+        cmocka_unit_test(triggers_move_to_another_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,8 +17,9 @@ struct migrator {
     struct findings *findings;
     struct migrated_file *file; /* the one being edited */
     struct edits edits;
-    size_t moved;    /* of this file */
-    bool is_inexact; /* the way back writes what means the same, in another way */
+    size_t moved;       /* of this file */
+    size_t readdressed; /* of it, to another server */
+    bool is_inexact;    /* the way back writes what means the same, in another way */
 };
 
 static struct move move_of(struct migrator *migrator, const struct yaml_tree *trigger)
@@ -170,6 +171,34 @@ bool migration_check(const struct scaler *const *scalers, const struct manifests
     return !error_is_set(reasons);
 }
 
+/* Of a trigger that has moved before; one of another external scaler stays. */
+static void readdress_trigger(struct migrator *migrator, const struct trigger_place *at)
+{
+    const struct yaml_tree *metadata = yaml_tree_find(at->trigger, "metadata");
+    const char *name = yaml_tree_text(metadata, "scaler");
+    const char *address = yaml_tree_text(metadata, "scalerAddress");
+    const struct finding_place place = place_of(migrator, at);
+    const struct move move = move_of(migrator, at->trigger);
+    _cleanup_(error_done) struct error error = {0};
+    size_t edits_before = migrator->edits.count;
+    if (name == NULL || address == NULL || scaler_find(migrator->settings->scalers, name) == NULL ||
+        text_equal(address, move.scaler_address))
+        return;
+    if (!move_to_server(&move, &error)) {
+        edits_cut(&migrator->edits, edits_before);
+        finding_add(migrator->findings, &place, FINDING_ERROR,
+                    "trigger of scaler %s stays at %s: %s", name, address, error_text(&error));
+        return;
+    }
+    finding_add(migrator->findings, &place, FINDING_NOTE,
+                "trigger of scaler %s moves from %s to %s", name, address, move.scaler_address);
+    if (yaml_tree_find(metadata, "enableTLS") != NULL && move.authentication == NULL)
+        finding_add(migrator->findings, &place, FINDING_NOTE,
+                    "authenticationRef stays: if the other server has its own, name it with "
+                    "--authentication");
+    migrator->readdressed++;
+}
+
 static void move_trigger(struct migrator *migrator, const struct trigger_place *at)
 {
     const struct yaml_tree *tree = yaml_tree_find(at->trigger, "type");
@@ -178,6 +207,8 @@ static void move_trigger(struct migrator *migrator, const struct trigger_place *
     const struct move move = move_of(migrator, at->trigger);
     _cleanup_(error_done) struct error reasons = {0};
     struct builtin builtin;
+    if (type != NULL && builtin_is_external(type) && migrator->settings->is_readdressed)
+        readdress_trigger(migrator, at);
     if (type == NULL || builtin_is_external(type))
         return;
     if (move_is_templated(&move, tree->start, tree->end)) {
@@ -329,7 +360,7 @@ static bool leads_back(const struct migrator *migrator)
         good = good && back.moved == 0;
     else
         good = good && back.moved >= migrator->moved &&
-               (migrator->is_inexact || back.moved > migrator->moved ||
+               (migrator->is_inexact || migrator->readdressed > 0 || back.moved > migrator->moved ||
                 (file.text.length == before->length &&
                  memcmp(file.text.bytes, before->bytes, before->length) == 0));
     migrated_file_done(&file);
@@ -346,15 +377,16 @@ void migration_make(const struct migration_settings *settings, const struct mani
             .settings = settings, .manifests = manifests, .findings = findings, .file = &file};
         const struct finding_place place = {.path = file.file->path};
         bool good = migrate_file(&migrator);
-        if (migrator.moved > 0 && good && leads_back(&migrator)) {
+        size_t moved = migrator.moved + migrator.readdressed;
+        if (moved > 0 && good && leads_back(&migrator)) {
             ret_migration->items =
                 memory_grow(ret_migration->items, &ret_migration->capacity,
                             ret_migration->count + 1, sizeof(*ret_migration->items));
             ret_migration->items[ret_migration->count++] = file;
-            ret_migration->moved += migrator.moved;
+            ret_migration->moved += moved;
             continue;
         }
-        if (migrator.moved > 0)
+        if (moved > 0)
             finding_add(findings, &place, FINDING_ERROR,
                         "nothing is moved: this YAML is written in a way that cannot be edited "
                         "safely. Format it with one key per line");

@@ -1,5 +1,5 @@
 /*
- * Moving triggers of KEDA's own types to Backlog, and back: a type and two keys. What is not edited
+ * Moving triggers of KEDA's own types to Backlog, to another server, and back: a type and two keys. What is not edited
  * stays byte by byte. The credentials stay where they are, for a server with --kubernetes.
  *
  * Threads: one at a time.
@@ -17,6 +17,7 @@ struct migration_settings {
     const char
         *authentication;  /* what gives KEDA the certificates for the server; NULL: plain text */
     bool is_cluster_wide; /* it is a ClusterTriggerAuthentication */
+    bool is_readdressed;  /* triggers that have moved before get the address, too */
     bool is_back;         /* to KEDA's own types */
 };
 
@@ -31,7 +32,7 @@ struct migrated_file {
 struct migration {
     struct migrated_file *items; /* those that change */
     size_t count, capacity;
-    size_t moved; /* triggers */
+    size_t moved; /* triggers, to another server, too */
 };
 
 /* Can this trigger of an object, of one of KEDA's own types, be moved? Adds what is against it.

@@ -274,6 +274,39 @@ bool move_there(const struct move *move, const struct builtin *builtin, const ch
                : change_ref(move, own->ref, move->authentication, move->is_cluster_wide, error);
 }
 
+/* ---- to another server ---- */
+
+/* A value of one line, in the quotes that it has. */
+static bool replace_value(const struct move *move, const struct yaml_tree *old, const char *value,
+                          struct error *error)
+{
+    char first = move->file->text.bytes[old->start];
+    _cleanup_(text_done) struct text text = {0};
+    if (old->is_shared)
+        return refuse_alias(old, error);
+    if (move_is_templated(move, old->start, old->end))
+        return error_invalid(error, "line %zu: the template writes it: change it by hand",
+                             old->line);
+    if (first == '|' || first == '>')
+        return refuse(old->line, error);
+    add_value(&text, value, first == '"');
+    edits_add(move->edits, old->start, old->end, text.bytes);
+    return true;
+}
+
+bool move_to_server(const struct move *move, struct error *error)
+{
+    const struct yaml_tree *metadata = yaml_tree_find(move->trigger, "metadata");
+    const struct yaml_tree *address = yaml_tree_find(metadata, key_address);
+    const struct yaml_tree *ref = yaml_tree_find(move->trigger, key_ref);
+    if (!check_editable(move, error) || !replace_value(move, address, move->scaler_address, error))
+        return false;
+    if (move->authentication == NULL || yaml_tree_find(metadata, key_tls) == NULL ||
+        yaml_tree_text(ref, "name") == NULL)
+        return true;
+    return change_ref(move, ref, move->authentication, move->is_cluster_wide, error);
+}
+
 /* ---- back ---- */
 
 static bool is_own_key(const char *key)

@@ -30,6 +30,11 @@ bool move_is_templated(const struct move *move, size_t start, size_t end);
 bool move_there(const struct move *move, const struct builtin *builtin, const char *type,
                 struct error *error);
 
+/* Adds the edits that make it a trigger of the server at the address, which it was of another one:
+ * with `authentication` its authenticationRef changes, too, if it has enableTLS. Fails as
+ * move_there(). */
+bool move_to_server(const struct move *move, struct error *error);
+
 /* Adds the edits that make it one of KEDA's own again, by its metadata alone. */
 bool move_back(const struct move *move, const struct scaler *scaler, struct error *error);
 
