@@ -23,6 +23,7 @@ struct http_client {
     char *url;
     char *shown_url; /* without user and password, for people */
     const char *token_file;
+    const char *hint;
     int64_t timeout_ms;
     struct text body;
     bool is_too_large;
@@ -71,6 +72,7 @@ struct http_client *http_client_new(const struct http_server *server, int64_t ti
     bool is_url = strstr(address, "://") != NULL;
     client->timeout_ms = timeout_ms;
     client->token_file = server->token_file;
+    client->hint = server->hint == NULL ? "is it the server's --http port?" : server->hint;
     client->url = text_format("%s%s%s", is_url ? "" : "http://",
                               address[0] == ':' ? "localhost" : "", address);
     size_t length = strlen(client->url);
@@ -113,8 +115,9 @@ static bool refuse(const struct http_client *client, CURLcode code, struct error
     if (client->is_too_large)
         return error_unavailable(error, "%s: the answer is larger than %d bytes", client->shown_url,
                                  LARGEST_BODY);
-    return error_unavailable(error, "%s: %s: is it the server's --http port?", client->shown_url,
-                             client->why[0] == '\0' ? curl_easy_strerror(code) : client->why);
+    return error_unavailable(error, "%s: %s: %s", client->shown_url,
+                             client->why[0] == '\0' ? curl_easy_strerror(code) : client->why,
+                             client->hint);
 }
 
 /* As curl_easy_perform(), but for a cancellation, which ends it at once. */

@@ -1,5 +1,5 @@
 /*
- * HTTP for the command line: one GET at a time, of a server's HTTP port.
+ * HTTP for the command line: one GET at a time, of a server's HTTP port, or of KEDA's operator.
  *
  * Threads: one at a time, but for http_client_cancel().
  */
@@ -12,10 +12,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A server's HTTP port; both borrowed for as long as a client of it is used. */
+/* A server's HTTP port; all borrowed for as long as a client of it is used. */
 struct http_server {
     const char *address;    /* HOST:PORT, or a URL of http or https */
     const char *token_file; /* with its bearer token, read before each request; NULL: none */
+    const char *hint;       /* ends the error if it cannot be reached; NULL: that of a server */
 };
 
 struct http_client;

@@ -65,6 +65,9 @@ static void on_end(int number)
 
 /* ---- KEDA's metrics ---- */
 
+static const char hint[] =
+    "KEDA's chart serves the operator's metrics only with prometheus.operator.enabled=true";
+
 static bool fetch_page(const char *address, struct text *page, struct error *error)
 {
     const char *scheme = strstr(address, "://");
@@ -73,7 +76,7 @@ static bool fetch_page(const char *address, struct text *page, struct error *err
     _cleanup_(memory_free) char *server =
         text_copy_bytes(address, path == NULL ? strlen(address) : (size_t)(path - address));
     struct http_client *client =
-        http_client_new(&(struct http_server){.address = server}, METRICS_TIMEOUT_MS);
+        http_client_new(&(struct http_server){.address = server, .hint = hint}, METRICS_TIMEOUT_MS);
     bool has_path = path != NULL && !text_equal(path, "/");
     bool good = http_client_get(client, has_path ? path : "/metrics", page, error);
     http_client_free(client);
@@ -88,9 +91,10 @@ static bool read_metrics(const struct compare_flags *flags, struct keda_metrics 
         "/api/v1/namespaces/%s/services/keda-operator:8080/proxy/metrics", flags->keda_namespace);
     const char *const words[] = {"--raw", path, NULL};
     *ret_metrics = (struct keda_metrics){0};
-    if (flags->keda_metrics != NULL ? !fetch_page(flags->keda_metrics, &page, error)
-                                    : !kubectl_get(flags->context, words, &page, error))
+    if (flags->keda_metrics != NULL && !fetch_page(flags->keda_metrics, &page, error))
         return false;
+    if (flags->keda_metrics == NULL && !kubectl_get(flags->context, words, &page, error))
+        return error_set(error, error->code, "KEDA's metrics: %s: %s", error_text(error), hint);
     keda_metrics_parse(page.bytes == NULL ? "" : page.bytes, ret_metrics);
     return true;
 }
@@ -271,7 +275,8 @@ const struct command command_compare = {
         "with keda_scaler_metrics_value of KEDA's operator. Objects and the Secrets that they name "
         "come from the cluster, through kubectl and with its rights, or from files. It measures "
         "in this process, so it must run where the sources can be reached. Nothing is changed, "
-        "and no server of Backlog is needed.\n\n"
+        "and no server of Backlog is needed. KEDA's chart serves the metrics with "
+        "prometheus.operator.enabled=true, which is not its default.\n\n"
         "KEDA's value is as old as its last poll. It is equal where it is one of what was measured "
         "here in that time.",
     .exit_status = "0 all triggers are equal; 1 some are not, or could not be compared",

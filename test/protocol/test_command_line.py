@@ -415,3 +415,13 @@ def test_a_file_gets_no_variable_of_the_user_to_a_server_that_it_names(tmp_path)
         hostile.settimeout(0)
         with pytest.raises(BlockingIOError):  # nobody has connected
             hostile.accept()
+
+
+# ---- errors that name what to do ----
+
+def test_compare_says_what_kedas_chart_needs(tmp_path):
+    """Its metrics are off by default."""
+    (tmp_path / "object.yaml").write_text("kind: ScaledObject\nmetadata: {name: orders}\nspec: {triggers: [{type: redis, "
+                                          "metadata: {address: 127.0.0.1:1, listName: orders, listLength: '5'}}]}\n")
+    errors = backlog("compare", "--keda-metrics", "127.0.0.1:1", "--for", "1s", str(tmp_path / "object.yaml"), status=1)
+    assert "KEDA's metrics: " in errors and "prometheus.operator.enabled=true" in errors and "--http" not in errors
