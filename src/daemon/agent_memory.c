@@ -19,8 +19,10 @@ int64_t agent_memory_bound(double container_bytes, int64_t usual_ms)
     double max = fmax(container_bytes - reserve, container_bytes / 2);
     size_t killed = agent_processes_keep_below(max, &used);
     if (killed > 0)
-        log_warning("the server and its agent processes used more than %.0f MiB of the container's "
-                    "%.0f: %zu agents of those who have the most were ended, and are started again",
-                    max / (1 << 20), container_bytes / (1 << 20), killed);
+        log_warning(
+            "memory limit nearly reached: the server and its agent processes used more than "
+            "%.0f of the container's %.0f MiB; restarting the %zu agent processes that "
+            "used most",
+            max / (1 << 20), container_bytes / (1 << 20), killed);
     return killed > 0 || used > max - reserve ? VERY_OFTEN_MS : OFTEN_MS;
 }

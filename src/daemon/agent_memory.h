@@ -1,6 +1,6 @@
 /*
  * The memory of the server and its agent processes together: where they come near to what the
- * container may use, those who have the most are ended, and started again.
+ * container may use, those that use most are ended, and started again.
  *
  * Threads: the main thread.
  */
