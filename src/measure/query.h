@@ -51,6 +51,9 @@ void query_snapshot_with(const struct query *query, const struct follower *follo
 void query_begin_held(struct query *query);
 void query_end_held(struct query *query, const char *why);
 
+/* One trigger more is refused because its hold is over, or one less. */
+void query_count_expired(struct query *query, bool is_more);
+
 /* Who uses a query; for people. The user, and all that it has, is borrowed until
  * query_remove_user(), which comes before query_release(). */
 void query_add_user(struct query *query, struct query_user *user);

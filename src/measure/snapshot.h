@@ -46,6 +46,7 @@ struct engine_stats {
     size_t subscribed_queries;
     size_t held_triggers; /* are answered by what was known before measuring failed */
     size_t held_connections;
+    size_t expired_triggers; /* were held, and are refused since the hold is over */
     uint64_t notifications;
     uint64_t failed_subscriptions; /* refused by the source or the scaler */
     uint64_t connects;

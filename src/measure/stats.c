@@ -26,6 +26,7 @@ static void add_counts(struct engine_stats *sum, const struct engine_stats *stat
     sum->subscribed_queries += stats->subscribed_queries;
     sum->held_triggers += stats->held_triggers;
     sum->held_connections += stats->held_connections;
+    sum->expired_triggers += stats->expired_triggers;
     sum->notifications += stats->notifications;
     sum->failed_subscriptions += stats->failed_subscriptions;
     sum->connects += stats->connects;
@@ -83,7 +84,7 @@ void engine_retire_stats(struct engine *engine, const struct connection *connect
     counts.connections = counts.broken_connections = 0;
     counts.queries = counts.failing_queries = 0;
     counts.isolated_queries = counts.subscribed_queries = 0;
-    counts.held_triggers = counts.held_connections = 0;
+    counts.held_triggers = counts.held_connections = counts.expired_triggers = 0;
     add_counts(&stats->counts, &counts);
     histogram_join(&stats->measurement_seconds, &connection->stats.measurement_seconds);
 }
@@ -201,6 +202,7 @@ VALUE(isolated_queries, stats->counts.isolated_queries)
 VALUE(subscribed_queries, stats->counts.subscribed_queries)
 VALUE(held_triggers, stats->counts.held_triggers)
 VALUE(held_connections, stats->counts.held_connections)
+VALUE(expired_triggers, stats->counts.expired_triggers)
 VALUE(notifications, stats->counts.notifications)
 VALUE(failed_subscriptions, stats->counts.failed_subscriptions)
 VALUE(good_connects, stats->counts.connects - stats->counts.failed_connects)
@@ -215,8 +217,8 @@ VALUE(delay, stats->delay_seconds)
 static const struct family families[] = {
     {"backlog_connections",
      METRIC_GAUGE,
-     "Connections to sources; a broken one waits for its next attempt.",
-     {{"state=\"good\"", good_connections}, {"state=\"broken\"", broken_connections}}},
+     "Connections to sources; a failed one waits for its next attempt.",
+     {{"state=\"ok\"", good_connections}, {"state=\"failed\"", broken_connections}}},
     {"backlog_connection_attempts_total",
      METRIC_COUNTER,
      "Attempts to connect to a source.",
@@ -224,7 +226,7 @@ static const struct family families[] = {
     {"backlog_queries",
      METRIC_GAUGE,
      "Queries that are measured; triggers with the same query share one.",
-     {{"state=\"good\"", good_queries}, {"state=\"failing\"", failing_queries}}},
+     {{"state=\"ok\"", good_queries}, {"state=\"failing\"", failing_queries}}},
     {"backlog_isolated_queries",
      METRIC_GAUGE,
      "Queries in flight or due that are measured separately, because they timed out last or are "
@@ -248,6 +250,10 @@ static const struct family families[] = {
      METRIC_GAUGE,
      "Connections with such triggers.",
      {{NULL, held_connections}}},
+    {"backlog_hold_expired_triggers",
+     METRIC_GAUGE,
+     "Triggers that were held, and get errors since their hold is over.",
+     {{NULL, expired_triggers}}},
     {"backlog_push_notifications_total",
      METRIC_COUNTER,
      "Notifications of new messages by sources.",

@@ -21,7 +21,7 @@ static void begin_held(struct trigger *trigger)
     query_begin_held(trigger->bound.query);
 }
 
-void trigger_answers_end_held(struct trigger *trigger, const char *why)
+static void end_held(struct trigger *trigger, const char *why)
 {
     if (trigger->bound.query == NULL || !trigger->answers.is_held)
         return;
@@ -29,15 +29,30 @@ void trigger_answers_end_held(struct trigger *trigger, const char *why)
     query_end_held(trigger->bound.query, why);
 }
 
+static void set_expired(struct trigger *trigger, bool is_expired)
+{
+    if (trigger->bound.query == NULL || trigger->answers.is_expired == is_expired)
+        return;
+    trigger->answers.is_expired = is_expired;
+    query_count_expired(trigger->bound.query, is_expired);
+}
+
+void trigger_answers_end_held(struct trigger *trigger, const char *why)
+{
+    end_held(trigger, why);
+    set_expired(trigger, false);
+}
+
 void trigger_answers_record(struct trigger *trigger, const char *call, const struct answer *answer,
                             int64_t now_ms)
 {
     bool is_value = answer->kind == ANSWER_VALUE;
+    bool was_held = trigger->answers.is_held || trigger->answers.is_expired;
     if (is_value && answer->held)
         begin_held(trigger);
     else
-        trigger_answers_end_held(trigger, is_value ? "measured again"
-                                                   : "the hold is over, KEDA gets errors");
+        end_held(trigger, is_value ? "measured again" : "the hold is over, KEDA gets errors");
+    set_expired(trigger, answer->kind == ANSWER_REFUSED && was_held);
     record(&trigger->answers.last, call, answer, now_ms);
     if (trigger->policy == NULL)
         return;

@@ -171,8 +171,8 @@ def test_metrics_count_calls_measurements_and_answers(server, client, broker, re
     assert metric(page, "backlog_measurements_total", scaler="redis", result="success") >= 1
     assert metric(page, "backlog_measurement_duration_seconds_count", scaler="redis") >= 1
     assert metric(page, "backlog_triggers") == 2
-    assert metric(page, "backlog_queries", scaler="redis", state="good") == 1
-    assert metric(page, "backlog_connections", scaler="redis", state="good") == 1
+    assert metric(page, "backlog_queries", scaler="redis", state="ok") == 1
+    assert metric(page, "backlog_connections", scaler="redis", state="ok") == 1
     assert metric(page, "backlog_reading_age_seconds_count") == 2
     assert metric(page, "process_resident_memory_bytes") > 1 << 20
     assert metric(page, "process_open_fds") > 3
@@ -255,11 +255,11 @@ def test_a_dead_broker_shows_and_the_server_is_ready_all_the_same(server, client
         metadata = {"scaler": "redis", "address": own.address, "listName": "videos"}
         assert client.metrics(metadata).metricValue == 0
         page = get(server, "/metrics").text
-        assert metric(page, "backlog_connections", scaler="redis", state="broken") == 0
+        assert metric(page, "backlog_connections", scaler="redis", state="failed") == 0
         assert metric(page, "backlog_queries", scaler="redis", state="failing") == 0
         own.stop()
-        await_metric(server, 1, "backlog_connections", scaler="redis", state="broken")
-        await_metric(server, 0, "backlog_connections", scaler="redis", state="good")
+        await_metric(server, 1, "backlog_connections", scaler="redis", state="failed")
+        await_metric(server, 0, "backlog_connections", scaler="redis", state="ok")
         await_metric(server, 1, "backlog_queries", scaler="redis", state="failing")
         with pytest.raises(grpc.RpcError):
             client.metrics(metadata)
@@ -267,7 +267,7 @@ def test_a_dead_broker_shows_and_the_server_is_ready_all_the_same(server, client
         assert metric(page, "backlog_answers_total", result="refused") >= 1
         assert metric(page, "backlog_connection_attempts_total", scaler="redis", result="failure") >= 1
         (trigger,) = get(server, "/api/triggers/shop/orders").json()
-        assert trigger["source"]["state"] == "broken"
+        assert trigger["source"]["state"] == "failed"
         assert get(server, "/readyz").text == "ok\n"
         assert Health(client.channel).check("readiness") == SERVING
 

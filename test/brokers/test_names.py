@@ -61,7 +61,7 @@ def test_a_named_connection_in_errors_logs_and_metrics(broker):
         assert failed["connection"] == "orders" and broker.address in failed["error"]
         await_metric(server, 1, "backlog_held_triggers", scaler="redis", connection="orders")
         await_metric(server, 1, "backlog_held_connections", scaler="redis", connection="orders")
-        await_metric(server, 1, "backlog_connections", scaler="redis", connection="orders", state="broken")
+        await_metric(server, 1, "backlog_connections", scaler="redis", connection="orders", state="failed")
         for _ in range(5):
             client.metrics(named())
         broker.start()
@@ -77,13 +77,19 @@ def find_held(client):
     return client.metrics(named()).metricValue == 7 and refusal(client.metrics, named("idle"))
 
 
-def test_the_end_of_a_hold_is_logged(broker):
+def test_the_end_of_a_hold_is_logged_and_counted(broker):
     with start(broker) as server, Client(server.port) as client:
         assert client.metrics(named(hold="2s")).metricValue == 7
         broker.kill()
         wait_until(lambda: refusal(client.metrics, named(hold="2s")), SECONDS, "the end of the hold")
         assert find_line(server, "the hold is over")["connection"] == "orders"
         await_metric(server, 0, "backlog_held_triggers", scaler="redis", connection="orders")
+        await_metric(server, 1, "backlog_hold_expired_triggers", scaler="redis", connection="orders")
+        assert refusal(client.metrics, named("idle"))
+        await_metric(server, 1, "backlog_hold_expired_triggers", scaler="redis", connection="orders")
+        broker.start()
+        wait_until(lambda: client.metrics(named(hold="2s")), SECONDS, "the broker is back")
+        await_metric(server, 0, "backlog_hold_expired_triggers", scaler="redis", connection="orders")
 
 
 def test_an_inline_connection_is_named_by_scaler_host_and_users(broker):
@@ -96,7 +102,7 @@ def test_an_inline_connection_is_named_by_scaler_host_and_users(broker):
         assert "connection" not in line
         code, text = wait_until(lambda: refusal(client.metrics, inline(broker, "idle")), SECONDS, "the refusal")
         assert broker.address in text and "connection \"" not in text
-        assert metric(get(server, "/metrics").text, "backlog_connections", scaler="redis", state="broken") == 1
+        assert metric(get(server, "/metrics").text, "backlog_connections", scaler="redis", state="failed") == 1
         assert 'connection="' not in get(server, "/metrics").text
 
 

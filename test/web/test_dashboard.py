@@ -89,7 +89,7 @@ def test_it_shows_the_triggers_and_follows_the_queue(browser, server, client, re
     browser.wait_for_text("shop/orders")
     text = browser.text("main table")
     assert browser.text("#server").startswith("Pod ") and "version 0." in browser.text("#server")
-    for expected in ("shop/orders", "redis-orders", "shop-redis", "128", "error", "idle"):
+    for expected in ("shop/orders", "redis-orders", "shop-redis", "128", "refused", "answered, idle"):
         assert expected in text, text
     row = "[...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes('shop/orders'))"
     assert "8" in browser.evaluate(f"{row}.innerText").split()
@@ -97,7 +97,7 @@ def test_it_shows_the_triggers_and_follows_the_queue(browser, server, client, re
     push(redis, "orders", 13)
     browser.wait(f"{row}.innerText.split(/\\s+/).includes('50') && {row}.innerText.split(/\\s+/).includes('10')")
     redis.call("DEL", "orders")
-    browser.wait(f"{row}.innerText.includes('idle')")
+    browser.wait(f"{row}.innerText.includes('answered, idle')")
     browser.wait("document.querySelector('.card .value').innerText === '141'")  # of all queries together
     time.sleep(3)
     for scheme in ("light", "dark"):
@@ -131,7 +131,7 @@ def test_the_filter_and_the_order_of_the_table(browser, server, client, redis):
     browser.click("thead th:nth-child(4) button")
     browser.wait(f"{names}[0] === 'shop/thumbnails'")
     assert browser.evaluate("document.querySelector('thead th:nth-child(4)').ariaSort ?? document.querySelector('thead th:nth-child(4)').getAttribute('aria-sort')") == "descending"
-    assert browser.text(".segments").split("\n") == ["All 7", "Error 1", "Held 0", "Active 4"]
+    assert browser.text(".segments").split("\n") == ["All 7", "Refused 1", "Held 0", "Active 4"]
     browser.click(".segments button:nth-child(2)")
     browser.wait(f"{names}.join() === 'shop/refunds'")
     is_clean(browser)
@@ -255,7 +255,7 @@ def test_the_page_of_a_trigger_explains_it(browser, server, client, redis, broke
     browser.screenshot("trigger-phone-dark")
     is_clean(browser)
     browser.open(server, "/#/connections")
-    browser.wait_for_text("broken")
+    browser.wait_for_text("failed")
     browser.wait_for_text("shop-redis")
     browser.screenshot("connections")
     is_clean(browser)

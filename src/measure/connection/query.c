@@ -404,6 +404,12 @@ void query_begin_held(struct query *query)
                     "measuring fails, so the last answers of active triggers are held");
 }
 
+void query_count_expired(struct query *query, bool is_more)
+{
+    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
+    connection->stats.counts.expired_triggers += is_more ? 1 : (size_t)-1;
+}
+
 void query_end_held(struct query *query, const char *why)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);

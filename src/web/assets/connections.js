@@ -6,7 +6,7 @@ import { duration, number, percent, plural, UNKNOWN } from "./format.js";
 import { store } from "./store.js";
 import { drawChip, drawLink, parseSort, sortText, Table } from "./table.js";
 
-const kinds = { connected: "ok", broken: "error", "not connected": "idle" };
+const kinds = { connected: "ok", failed: "error", "not connected": "idle" };
 
 const shownSettings = (row) => Object.entries(row.settings ?? {}).filter(([, value]) => value !== "(hidden)" && value !== "" && value !== "false").map(([key, value]) => `${key}: ${value}`).join(", ");
 
@@ -24,7 +24,7 @@ const triggersHref = (name) => `#/?${new URLSearchParams({ connection: name })}`
 
 const columns = [
   { key: "name", label: "Connection", value: (row) => row.name, draw: (cell, row) => drawLink(cell, triggersHref(row.name), byLabel.get(row.name) ?? row.name, shownSettings(row)) },
-  { key: "state", label: "State", isWide: true, value: (row) => ["broken", "not connected", "connected"].indexOf(row.state), draw: (cell, row) => drawChip(cell, kinds[row.state] ?? "none", row.state, row.error ?? "") },
+  { key: "state", label: "State", isWide: true, value: (row) => ["failed", "not connected", "connected"].indexOf(row.state), draw: (cell, row) => drawChip(cell, kinds[row.state] ?? "none", row.state, row.error ?? "") },
   { key: "queries", label: "Queries", isNumber: true, value: (row) => row.queries, text: (row) => number(row.queries) },
   { key: "failing", label: "Failing", isNumber: true, hide: "narrow", value: (row) => row.failing, text: (row) => number(row.failing) },
   { key: "roundTrip", label: "Round trip", isNumber: true, hide: "narrow", title: "Of a query, averaged over the last ones", value: (row) => row.roundTrip ?? null, text: (row) => duration(row.roundTrip ?? undefined) },
@@ -51,7 +51,7 @@ export function connectionsPage() {
     draw() {
       byLabel = names();
       const { connections, brokenConnections } = store.server;
-      setText(count, `${plural(connections ?? 0, "connection")}${brokenConnections ? `, ${number(brokenConnections)} broken` : ""}`);
+      setText(count, `${plural(connections ?? 0, "connection")}${brokenConnections ? `, ${number(brokenConnections)} failed` : ""}`);
       table.refresh();
     },
     close: () => table.destroy(),

@@ -123,7 +123,7 @@ function makePanel(path, looks, chosen) {
   const title = el("h2", {});
   const chip = el("span", {});
   const plots = makePlots(chosen);
-  const shades = el("p", { class: "note", hidden: true }, "Shaded: measuring failed. ", el("i", { class: "shade held" }), "held: KEDA got a value from before. ", el("i", { class: "shade error" }), "error: KEDA got an error.");
+  const shades = el("p", { class: "note", hidden: true }, "Shaded: measuring failed. ", el("i", { class: "shade held" }), "held: KEDA got a value from before. ", el("i", { class: "shade error" }), "refused: KEDA got an error.");
   let last = null; // what was drawn: the data, and the state that goes on
   const shown = el("div", { class: "plots" }, plots.waiting.element, plots.replicas.element, plots.rates.element);
   const csv = el("a", {}, "Download as CSV");

@@ -10,10 +10,10 @@ import { drawChip, drawLink, drawText, parseSort, sortText, Table } from "./tabl
 export const triggerHref = ({ namespace, name }) => `#/trigger/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
 
 export const states = {
-  answered: (row) => (row.active ? ["ok", "active"] : ["idle", "idle"]),
+  answered: (row) => (row.active ? ["ok", "answered, active"] : ["idle", "answered, idle"]),
   held: () => ["held", "held"],
-  refused: () => ["error", "error"],
-  waiting: () => ["none", "no reading"],
+  refused: () => ["error", "refused"],
+  waiting: () => ["none", "waiting"],
 };
 
 export const stateOf = (row) => (states[row.state] ?? (() => ["none", row.state ?? UNKNOWN]))(row);
@@ -76,7 +76,7 @@ function drawRate(cell, row, value) {
 
 const filters = [
   ["all", "All", () => true],
-  ["error", "Error", (row) => row.state === "refused"],
+  ["refused", "Refused", (row) => row.state === "refused"],
   ["held", "Held", (row) => row.state === "held"],
   ["active", "Active", (row) => row.active === true],
 ];
