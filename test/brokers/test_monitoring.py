@@ -189,6 +189,7 @@ FIRES = {
     "BacklogConnectionFailed": {'backlog_connections{%s,scaler="redis",state="failed",connection="orders"}': "1x120"},
     "BacklogQueriesFailing": {'backlog_queries{%s,scaler="redis",state="failing"}': "3x120"},
     "BacklogReadingsHeld": {'backlog_held_triggers{%s,scaler="redis",connection="orders"}': "1x120"},
+    "BacklogHoldExpired": {'backlog_hold_expired_triggers{%s,scaler="redis",connection="orders"}': "1x120"},
     "BacklogConsumersStuck": {'backlog_trigger_consumers{%s,status="STALL"}': "1x120"},
     "BacklogAnswersRefused": {'backlog_answers_total{%s,result="refused"}': "0+6x120"},
     "BacklogTriggerInvalid": {'backlog_calls_total{%s,method="GetMetrics",code="INVALID_ARGUMENT"}': "0+6x120"},

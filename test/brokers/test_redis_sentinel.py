@@ -126,7 +126,7 @@ def test_what_nobody_knows_is_named(shop, redis, client):
 
 
 def test_users_with_the_documented_rights(shop, redis, client):
-    """Those of docs/redis.md, and for push notifications of docs/operations.md."""
+    """Those of docs/redis.md, and for push notifications of docs/reference.md."""
     at_server = ("~jobs* +llen +type +scard +zcard +hlen +xlen +xpending +xinfo +role +ping +info +select "
                  "+client|setname +client|id +client|tracking +client|caching +subscribe &__redis__:invalidate")
     at_sentinel = ("+sentinel|master +sentinel|get-master-addr-by-name +subscribe &+switch-master +ping +info "

@@ -48,13 +48,13 @@ def test_the_nats_example_activates_at_the_first_message():
 # A figure that stands in two pages, and the expression that finds it in each.
 FIGURES = {
     "what polls of 10,000 triggers cost": [
-        ("docs/operations.md", r"KEDA's polls of 10,000 .*?\| (57 MiB) \| ([\d.]+ %) of a core"),
+        ("docs/sizing.md", r"KEDA's polls of 10,000 .*?\| (57 MiB) \| ([\d.]+ %) of a core"),
         ("bench/README.md", r"\| Redis, 10,000 \| Backlog \| [^|]+ \| [^|]+ \| (?=([\d.]+ %) \| (.*?) \|)")],
     "connections at the broker": [
         ("README.md", r"\| connections at the broker \| (\d+) \| \*\*(\d+)\*\*"),
         ("bench/README.md", r"\| connections at the broker (?:\| \d+ \| \d+ ){2}\| (\d+) \| (\d+) \|")],
     "how soon after a message an idle query without a subscription is measured": [
-        ("docs/operations.md", r"\[Kafka\]\(kafka\.md\).*\| every (\d+ ms)"),
+        ("docs/reference.md", r"\[Kafka\]\(kafka\.md\).*\| every (\d+ ms)"),
         ("docs/kafka.md", r"idle topics are polled every (\d+ ms)")],
 }
 
