@@ -14,6 +14,16 @@ SLOWER_SECONDS = 0.5
 STOLEN = 0.6  # of the workers' CPU time
 
 
+def in_one_load(names, kills):
+    """Each part's name, and which of its faults are wanted: those of `kills` happen in one load, where the first of them is named."""
+    wanted = [name for name in names if name in kills]
+    for name in names:
+        if name not in kills:
+            yield name, ()
+        elif name == wanted[0]:
+            yield name, ([kill for kill in kills if kill in wanted],)
+
+
 def slow(system, seconds=SLOWER_SECONDS):
     system.play.chapter(f"{1000 * seconds:.0f} ms more per round trip between the broker and its clients, workers and Backlog")
     with faults.slow(system.links, seconds):

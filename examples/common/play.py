@@ -11,6 +11,7 @@ import json
 import os
 import queue
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -25,6 +26,8 @@ from .rehearsal import Rehearsal
 
 
 MAX_LOGS = 4  # of workers that are shown of a run that failed
+DASHBOARD_PORT = 9092  # with --live; pages and APIs have PAGE_PORT and the next ones
+PAGE_PORT = 8000
 PATIENCE = 3   # a busy machine may take so many times as long as what a run waits for should take
 
 
@@ -36,24 +39,33 @@ def show(text=""):
     print(text, flush=True)
 
 
+def local(address):
+    """What to open of an address that a server listens on: from outside of a container, its published port."""
+    host, _, port = address.rpartition(":")
+    return f"localhost:{port}" if host in ("0.0.0.0", "") else address
+
+
 def number(value):
     """Large values, such as bytes, without an exponent."""
     return f"{value:.0f}" if value >= 100_000 else f"{value:g}"
 
 
 def arguments(doc, speed, chapters=(), by_name=(), **more):
-    """The options that all examples have. `by_name` are chapters that are played by --only alone, so that a run is short. `more` are
+    """The options that all examples have. `by_name` are parts that only --only plays, so that a run is short. `more` are
     numbers of one example, with their defaults."""
     parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
     parser.add_argument("--speed", type=float, default=speed, help="how much faster than in production (default: %(default)g)")
     parser.add_argument("--full", action="store_true", help="in real time, with the manifest's own windows: --speed 1")
     parser.add_argument("--e2e", action="store_true", help="with a real Kubernetes and KEDA, in real time; ./dev e2e builds them")
-    parser.add_argument("--http", metavar="ADDRESS", help="where the live dashboard is, such as localhost:9092; default: a free port")
+    parser.add_argument("--http", metavar="ADDRESS", help="where the live dashboard is, such as localhost:9092; default: a free port, with --live "
+                        f"port {DASHBOARD_PORT}")
+    parser.add_argument("--bind", metavar="ADDRESS", default="127.0.0.1", help="what dashboard, pages and APIs listen on (default: %(default)s); in a "
+                        "container 0.0.0.0")
     parser.add_argument("--live", action="store_true", help="starts everything, plays no part of it unless --only names some, and stays until "
                         "Ctrl-C: use it yourself")
     parser.add_argument("--report", metavar="FOLDER", help="leaves the reports of the loads there, as JSON and SVG")
     if chapters:
-        parser.add_argument("--only", type=lambda text: text.split(","), default=None, metavar="CHAPTER,...",
+        parser.add_argument("--only", type=lambda text: text.split(","), default=None, metavar="PART,...",
                             help=f"of {', '.join(chapters)}" + (f"; not played otherwise: {', '.join(by_name)}" if by_name else ""))
     for name, default in more.items():
         parser.add_argument("--" + name.replace("_", "-"), type=type(default), default=default, help="default: %(default)s")
@@ -62,14 +74,24 @@ def arguments(doc, speed, chapters=(), by_name=(), **more):
         options.only = [] if options.live else list(chapters)
     unknown = set(getattr(options, "only", [])) - {*chapters, *by_name}
     if unknown:
-        parser.error(f"--only: no chapter {', '.join(sorted(unknown))}; there are {', '.join([*chapters, *by_name])}")
+        parser.error(f"--only: no part {', '.join(sorted(unknown))}; there are {', '.join([*chapters, *by_name])}")
     if options.speed <= 0:
         parser.error("--speed: must be above 0")
     if options.full or options.e2e:
         options.speed = 1
     if not options.http and not options.e2e:
-        options.http = f"127.0.0.1:{free_port()}"
+        options.http = f"{options.bind}:{options_port(options, DASHBOARD_PORT)}"
     return options
+
+
+def options_port(options, port):
+    """This port where somebody is to use it and it is free, else a free one."""
+    if options.live:
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((options.bind, port))
+            return port
+    return free_port()
 
 
 def grace_of(objects, scaled):
@@ -97,6 +119,10 @@ class Play(contextlib.ExitStack):
         self.seen = []
 
     # What is started.
+
+    def port(self, number=0):
+        """Of what a user opens: with --live the same in each run, PAGE_PORT + number."""
+        return options_port(self.options, PAGE_PORT + number)
 
     def start(self, process):
         """A broker or server of test/support; killed at the end, however that comes."""
@@ -174,8 +200,8 @@ class Play(contextlib.ExitStack):
             show(f"Shortened: KEDA, the HPA, their windows, Backlog's interval and the jobs are {self.speed:g} times as fast. Times below are those of "
                 f"production: {self.speed:g} s are one second here. --full is real time.")
         if self.options.http:
-            words = "--workers " if self.cluster else ""
-            show(f"Dashboard and API: http://{self.options.http}/   in a terminal: backlog watch {words}--server-http {self.options.http}")
+            words, address = "--workers " if self.cluster else "", local(self.options.http)
+            show(f"Dashboard and API: http://{address}/   in a terminal: backlog watch {words}--server-http {address}")
         if not self.cluster:
             show(f"The server's own:  http://127.0.0.1:{self.server.http_port}/")
 
@@ -262,7 +288,7 @@ class Play(contextlib.ExitStack):
         """The rows of workers that the live dashboard shows now (--http); `log` is the path of each one's log."""
         if self.cluster:
             return self.cluster.listed()
-        url, event = f"http://{self.options.http}/api/events", None
+        url, event = f"http://{local(self.options.http)}/api/events", None
         with urllib.request.urlopen(url, timeout=30) as events:
             for line in map(bytes.decode, events):
                 if line.startswith("event: "):
@@ -276,7 +302,7 @@ class Play(contextlib.ExitStack):
         return []
 
     def dashboard_log(self, worker):
-        with urllib.request.urlopen(f"http://{self.options.http}{worker['log']}", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://{local(self.options.http)}{worker['log']}", timeout=30) as answer:
             return answer.read().decode(errors="replace")
 
     def peak(self, since=0):

@@ -8,14 +8,16 @@ from support.process import Process, free_port
 
 
 class Program(Process):
-    """It gets its ports, HOST, PORT and METRICS_PORT, which stay the same however often it is started, and serves /healthz."""
+    """It gets its ports, HOST, PORT and METRICS_PORT, which stay the same however often it is started, and serves /healthz.
+
+    `host` is what it listens on, `port` where a user opens it; default: loopback, and a free port."""
 
     start_seconds = 120
 
-    def __init__(self, path, name=None, **variables):
+    def __init__(self, path, name=None, host="127.0.0.1", port=None, **variables):
         self.name = name or os.path.splitext(os.path.basename(path))[0]
         super().__init__()
-        self.path, self.port, self.metrics_port = path, free_port(), free_port()
+        self.path, self.host, self.port, self.metrics_port = path, host, port or free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.variables = {key: str(value) for key, value in variables.items()}
 
@@ -23,7 +25,7 @@ class Program(Process):
         return [sys.executable, "-u", self.path]
 
     def environment(self):
-        return {**super().environment(), "HOST": "127.0.0.1", "PORT": str(self.port), "METRICS_PORT": str(self.metrics_port),
+        return {**super().environment(), "HOST": self.host, "PORT": str(self.port), "METRICS_PORT": str(self.metrics_port),
                 **self.variables}
 
     def ready(self):

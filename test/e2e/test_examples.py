@@ -10,7 +10,7 @@ from support.process import free_port
 
 PLAYS = [("video-rendering-kafka", "render"),  # the longest first
          ("cdc-prometheus-postgresql", "buffer,throughput"), ("cdc-prometheus-postgresql", "late"),
-         ("csv-jobs-rabbitmq", "faults,many"), ("csv-jobs-rabbitmq", "burst"),
+         ("csv-jobs-rabbitmq", "worker,broker,many"), ("csv-jobs-rabbitmq", "burst"),
          ("video-conversion-rabbitmq", "timeline"), ("video-conversion-rabbitmq", "slow,cpu"),
          ("memes-nats", "first")]
 

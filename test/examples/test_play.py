@@ -22,7 +22,7 @@ def run(path, *arguments):
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.parent.name)
 def test_wrong_options_are_refused_before_anything_starts(path):
-    for arguments, words in ((["--only", "nonsense"], "no chapter nonsense; there are"), (["--speed", "0"], "--speed: must be above 0"),
+    for arguments, words in ((["--only", "nonsense"], "no part nonsense; there are"), (["--speed", "0"], "--speed: must be above 0"),
                              (["--sped", "2"], "unrecognized")):
         code, text = run(path, *arguments)
         assert code == 2 and words in text, text

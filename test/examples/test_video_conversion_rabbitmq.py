@@ -23,7 +23,7 @@ FOLDER = os.path.join(REPOSITORY, "examples", NAME)
 SECONDS = 90
 
 
-@pytest.mark.parametrize("chapters", ["timeline,baseline", "kill,api,backlog,slow,disk,network,restart,burst"])
+@pytest.mark.parametrize("chapters", ["timeline,baseline", "worker,service,backlog,slow,disk,network,broker,bursts"])
 def test_the_example_shows_what_it_promises(chapters):
     printed = play(NAME, "--only", chapters)
     assert "Shortened:" in printed

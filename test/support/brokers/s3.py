@@ -10,15 +10,16 @@ class S3(Process):
     name = "s3"
     access_key, secret_key = "example", "correct-horse"
 
-    def __init__(self):
+    def __init__(self, host="127.0.0.1", port=None):
         super().__init__()
+        self.host = host
         self.program = need("versitygw")
-        self.port = free_port()
+        self.port = port or free_port()
         for name in ("buckets", "metadata"):
             os.mkdir(os.path.join(self.folder, name))
 
     def command(self):
-        return [self.program, "--port", f"127.0.0.1:{self.port}", "--access", self.access_key, "--secret", self.secret_key,
+        return [self.program, "--port", f"{self.host}:{self.port}", "--access", self.access_key, "--secret", self.secret_key,
                 "--health", "/healthz", "--cors-allow-origin", "*", "--quiet",
                 "posix", "--sidecar", os.path.join(self.folder, "metadata"), os.path.join(self.folder, "buckets")]
 
