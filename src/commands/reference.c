@@ -51,9 +51,9 @@ static const struct option table[] = {
 };
 
 static const char *const scope_titles[] = {
-    [OPTION_CONNECTION] = "The connection",
-    [OPTION_QUERY] = "What is measured",
-    [OPTION_TARGET] = "What is answered",
+    [OPTION_CONNECTION] = "Connection keys",
+    [OPTION_QUERY] = "Query keys",
+    [OPTION_TARGET] = "Target keys",
 };
 
 /* What is written, and how. */
@@ -86,6 +86,33 @@ static void print_scope(const struct option *rows, enum option_scope scope, cons
         has_begun = true;
         print_row(row, "", output);
     }
+}
+
+static char *scope_text(const struct scaler *scaler, enum option_scope scope,
+                        const struct reference_form *form)
+{
+    struct output output = {.form = form};
+    print_scope(scaler->options, scope, scope_titles[scope], &output);
+    return text_take(&output.text);
+}
+
+/* The scaler with the shortest name that has the same keys, or NULL: several scalers are of one
+ * source. */
+static const struct scaler *scaler_with_same(const struct scaler *scaler, enum option_scope scope,
+                                             const struct reference_form *form)
+{
+    _cleanup_(memory_free) char *own = scope_text(scaler, scope, form);
+    const struct scaler *found = NULL;
+    for (size_t i = 0; scaler_list[i] != NULL; i++) {
+        const struct scaler *other = scaler_list[i];
+        const char *shortest = found == NULL ? scaler->name : found->name;
+        if (other->absent != NULL || strlen(other->name) >= strlen(shortest))
+            continue;
+        _cleanup_(memory_free) char *text = scope_text(other, scope, form);
+        if (text_equal(text, own))
+            found = other;
+    }
+    return found;
 }
 
 static const struct option *next_unsupported(const struct option *row, const char *doc)
@@ -127,11 +154,20 @@ static void print_differences(const struct scaler *scaler, struct output *output
     }
 }
 
-static void print_scaler(const struct scaler *scaler, struct output *output)
+/* On a page of all scalers a table that another one has, too, is a link to it. */
+static void print_scaler(const struct scaler *scaler, bool is_alone, struct output *output)
 {
-    output->form->begin_scaler(scaler, &output->text);
-    for (int scope = 0; scope < OPTION_SCOPES; scope++)
-        print_scope(scaler->options, (enum option_scope)scope, scope_titles[scope], output);
+    const struct reference_form *form = output->form;
+    form->begin_scaler(scaler, &output->text);
+    for (int i = 0; i < OPTION_SCOPES; i++) {
+        enum option_scope scope = (enum option_scope)i;
+        const struct scaler *same =
+            is_alone || form->refer_to_table == NULL ? NULL : scaler_with_same(scaler, scope, form);
+        if (same == NULL)
+            print_scope(scaler->options, scope, scope_titles[scope], output);
+        else
+            form->refer_to_table(scope_titles[scope], same->name, &output->text);
+    }
     print_unsupported(scaler->options, output);
     print_differences(scaler, output);
     output->form->end_section(&output->text);
@@ -152,18 +188,17 @@ static void print_refusals(struct output *output)
 {
     text_addf(
         &output->text,
-        "\nWhat exceeds a limit is refused with RESOURCE_EXHAUSTED, and the message names the "
-        "flag; a full table\n"
-        "of triggers drops the one not called for longest. Where `--trigger-memory` is used up, "
-        "only triggers without\n"
-        "a call for %d s make room for a new one. Limits without a flag: the metadata of a trigger "
-        "may have %d keys\n"
-        "and %d KiB, a list in it 64 pieces.\n\n"
-        "A connection of the connections file may have `namespaces`, a list of names or "
-        "patterns: in others it\n"
-        "is refused with PERMISSION_DENIED. So is, with `--deny-inline-connections`, a "
-        "trigger that names no\n"
-        "connection.\n",
+        "\nA call beyond a limit is refused with RESOURCE_EXHAUSTED, and the message names the "
+        "flag. A full table\n"
+        "of triggers drops the trigger that was not called for the longest time. If "
+        "`--trigger-memory` is used up, only\n"
+        "triggers without a call for %d s make room for a new one. Limits without a flag: the "
+        "metadata of a trigger\n"
+        "may have %d keys and %d KiB, a list in it 64 pieces.\n\n"
+        "If a connection of the connections file has `namespaces`, a list of names or patterns, "
+        "other namespaces get\n"
+        "PERMISSION_DENIED. With `--deny-inline-connections` so does a trigger without "
+        "`connectionName`.\n",
         TRIGGERS_IN_USE_MS / 1000, TRIGGERS_MAX_KEYS, TRIGGERS_MAX_METADATA >> 10);
 }
 
@@ -187,19 +222,21 @@ static int compare_names(const void *left, const void *right)
 
 static void print_all(struct output *output)
 {
+    size_t all = 0;
     size_t count = 0;
-    while (scaler_list[count] != NULL)
-        count++;
-    _cleanup_(memory_free) const struct scaler **sorted = memory_array(count, sizeof(*sorted));
-    memcpy(sorted, scaler_list, count * sizeof(*sorted));
+    while (scaler_list[all] != NULL)
+        all++;
+    _cleanup_(memory_free) const struct scaler **sorted = memory_array(all + 1, sizeof(*sorted));
+    for (size_t i = 0; i < all; i++)
+        if (scaler_list[i]->absent == NULL)
+            sorted[count++] = scaler_list[i];
     qsort(sorted, count, sizeof(*sorted), compare_names);
 
-    output->form->begin_triggers(&output->text);
+    output->form->begin_triggers(sorted, &output->text);
     print_scope(general_table, OPTION_TARGET, "Keys", output);
     output->form->end_section(&output->text);
     for (size_t i = 0; i < count; i++)
-        if (sorted[i]->absent == NULL)
-            print_scaler(sorted[i], output);
+        print_scaler(sorted[i], false, output);
     print_server(output);
 }
 
@@ -225,7 +262,7 @@ static char *reference_as(const struct reference_form *form, const struct scaler
 {
     struct output output = {.form = form};
     if (only != NULL)
-        print_scaler(only, &output);
+        print_scaler(only, true, &output);
     else
         print_all(&output);
     return text_take(&output.text);

@@ -28,7 +28,7 @@ struct reference_limit {
 
 struct reference_form {
     const char *quote; /* around a key in a list */
-    void (*begin_triggers)(struct text *page);
+    void (*begin_triggers)(const struct scaler *const *scalers, struct text *page); /* NULL ends */
     void (*begin_scaler)(const struct scaler *scaler, struct text *page);
     void (*begin_server)(struct text *page);
     void (*end_section)(struct text *page);
@@ -36,6 +36,8 @@ struct reference_form {
     /* A table of keys or flags ("key", "flag"). */
     void (*begin_table)(const char *title, const char *what, struct text *page);
     void (*add_row)(const struct reference_row *row, struct text *page);
+    /* Instead of a table on a page of all scalers: another one has the same. NULL: it is repeated. */
+    void (*refer_to_table)(const char *title, const char *scaler, struct text *page);
 
     /* A list of sentences. */
     void (*begin_list)(const char *title, struct text *page);

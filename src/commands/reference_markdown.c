@@ -2,21 +2,24 @@
 
 static const char introduction[] =
     "<!-- Written by `./dev reference` from the scalers' option tables. -->\n"
-    "# Scalers\n\n"
-    "A trigger sets `scaler: NAME` and the keys below, which are those of KEDA's built-in scaler "
-    "of that\n"
-    "name unless stated otherwise. `KEYFromEnv` takes the value from a variable of the worker's\n"
-    "container. Keys of the connection can stand in the connections file instead, as `KEY` or, "
-    "read from\n"
-    "a file, as `KEYFile`; a trigger then sets `connectionName: NAME`. Values are trimmed, and an "
-    "empty\n"
-    "one counts as absent. An unknown key is a mistake.\n";
+    "# Keys, flags and limits\n\n"
+    "A trigger has `scaler: NAME` and the keys of this scaler. They are the keys of KEDA's "
+    "built-in scaler;\n\"Differs from KEDA\" lists the exceptions. An unknown key is an "
+    "error.\n\n"
+    "- *Connection keys* can be in the connections file instead, as `KEY`, or as `KEYFile` to "
+    "read a file. The\n  trigger then has `connectionName: NAME`.\n"
+    "- *Query keys* say what is measured, *target keys* how many replicas follow.\n"
+    "- `KEYFromEnv` takes the value from a variable of the worker's container.\n"
+    "- Values are trimmed. An empty value counts as missing.\n\n"
+    "| section | keys of |\n|---|---|\n"
+    "| [every trigger](#every-trigger) | intervals, holding, scaling policies |\n";
 
 static const char client_limits_words[] =
     "A client that exceeds one of these is disconnected or has to wait. `--client-limits "
     "NAME=NUMBER,...` "
     "sets those\nwithout a flag of their own; `backlog_limit_hits_total` counts by the same names. "
-    "Denial-of-service test results:\n[tests](../test/README.md#denial-of-service-test-results).";
+    "Denial-of-service test "
+    "results:\n[tests](../test/attacks/README.md#denial-of-service-test-results).";
 
 /* A `|` would end the cell. */
 static void add_cell(const char *words, struct text *page)
@@ -25,9 +28,14 @@ static void add_cell(const char *words, struct text *page)
         text_addf(page, *words == '|' ? "\\|" : "%c", *words);
 }
 
-static void begin_triggers(struct text *page)
+static void begin_triggers(const struct scaler *const *scalers, struct text *page)
 {
-    text_addf(page, "%s\n## Every trigger\n", introduction);
+    text_add(page, introduction);
+    for (; *scalers != NULL; scalers++)
+        text_addf(page, "| [%s](#%s) | %s |\n", (*scalers)->name, (*scalers)->name,
+                  (*scalers)->summary);
+    text_add(page, "| [the server](#the-servers-flags-and-limits) | flags and limits |\n\n"
+                   "## Every trigger\n");
 }
 
 static void begin_scaler(const struct scaler *scaler, struct text *page)
@@ -61,10 +69,15 @@ static void add_row(const struct reference_row *row, struct text *page)
                   option->alias);
     text_add(page, " | ");
     add_cell(row->allowed, page);
-    text_addf(page, "%s | %s | ", option->flags & OPTION_NEVER_SHOWN ? "; never shown" : "",
+    text_addf(page, "%s | %s | ", option->flags & OPTION_NEVER_SHOWN ? " (secret)" : "",
               row->standard);
     add_cell(option->doc, page);
     text_add(page, " |\n");
+}
+
+static void refer_to_table(const char *title, const char *scaler, struct text *page)
+{
+    text_addf(page, "\n### %s\n\nThe same as of [%s](#%s).\n", title, scaler, scaler);
 }
 
 static void begin_list(const char *title, struct text *page)
@@ -105,6 +118,7 @@ const struct reference_form reference_markdown = {
     .end_section = end_section,
     .begin_table = begin_table,
     .add_row = add_row,
+    .refer_to_table = refer_to_table,
     .begin_list = begin_list,
     .add_unsupported = add_unsupported,
     .add_difference = add_difference,

@@ -17,6 +17,12 @@ static void nothing(struct text *page)
     (void)page;
 }
 
+static void begin_triggers(const struct scaler *const *scalers, struct text *page)
+{
+    (void)scalers;
+    (void)page;
+}
+
 static void begin_scaler(const struct scaler *scaler, struct text *page)
 {
     text_addf(page, "%s: %s\n", scaler->name, scaler->summary);
@@ -43,7 +49,7 @@ static void add_row(const struct reference_row *row, struct text *page)
     _cleanup_(text_done) struct text words = {0};
     _cleanup_(memory_free) char *name = text_format("%s%s", row->dashes, row->option->key);
     text_addf(&words, "%s; %s%s", row->option->doc, row->allowed,
-              row->option->flags & OPTION_NEVER_SHOWN ? "; never shown" : "");
+              row->option->flags & OPTION_NEVER_SHOWN ? " (secret)" : "");
     if (row->standard[0] != '\0')
         text_addf(&words, " [%s]", row->standard);
     add_term(name, words.bytes, page);
@@ -77,7 +83,7 @@ static void add_limit(const struct reference_limit *limit, struct text *page)
 
 const struct reference_form reference_text = {
     .quote = "",
-    .begin_triggers = nothing,
+    .begin_triggers = begin_triggers,
     .begin_scaler = begin_scaler,
     .begin_server = nothing,
     .end_section = end_section,

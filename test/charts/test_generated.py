@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from support.charts.chart import CHART, helm
-from support.server.server import REPOSITORY, reference
+from support.server.server import REPOSITORY, binary, reference
 from support.charts.worker_chart import IMAGE, WORKER, merge
 
 GENERATE = pathlib.Path(REPOSITORY, "tools", "chart", "generate.py")

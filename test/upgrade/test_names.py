@@ -22,13 +22,21 @@ def metrics(program):
 
 
 def rows(program):
-    """Of the reference: the section (a scaler, or the flags), and the cells of each row that begins with a key."""
-    section = None
+    """Of the reference: the section (a scaler, or the flags), and the cells of each row that begins with a key. A table may be a
+    link to that of another scaler."""
+    tables, section, heading = {}, None, None
     for line in reference(program=program).splitlines():
         if line.startswith("## "):
             section = line.removeprefix("## ")
+        elif line.startswith("### "):
+            heading = line.removeprefix("### ")
         elif re.match(r"\| `[\w-]+` \|", line):
-            yield section, [cell.strip(" `") for cell in line.strip("|").split(" | ")]
+            tables.setdefault((section, heading), []).append([cell.strip(" `") for cell in line.strip("|").split(" | ")])
+        elif same := re.match(r"The same as of \[([\w-]+)\]", line):
+            tables[section, heading] = same[1]
+    for (section, heading), table in tables.items():
+        for cells in table if isinstance(table, list) else tables[table, heading]:
+            yield section, cells
 
 
 def keys(program):
