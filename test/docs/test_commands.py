@@ -15,7 +15,7 @@ from support.server.server import REPOSITORY, binary
 
 ROOT = pathlib.Path(REPOSITORY)
 HERE = pathlib.Path(__file__).parent
-PAGES = sorted(path.relative_to(ROOT).as_posix() for pattern in ("*.md", "docs/*.md", "examples/*/*.md", "bench/*.md", "test/*.md")
+PAGES = sorted(path.relative_to(ROOT).as_posix() for pattern in ("*.md", "docs/*.md", "examples/*/*.md", "bench/*.md", "test/*.md", "test/*/*.md")
                for path in ROOT.glob(pattern) if path.parent.name != "umbrella")
 SECONDS = 60
 CALLS_A_SERVER = re.compile(r"localhost:909|^backlog (ask|check --measure|explain|watch)|^redis-cli (?!-p)")

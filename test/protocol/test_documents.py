@@ -51,8 +51,8 @@ FIGURES = {
         ("docs/sizing.md", r"KEDA's polls of 10,000 .*?\| (57 MiB) \| ([\d.]+ %) of a core"),
         ("bench/README.md", r"\| Redis, 10,000 \| Backlog \| [^|]+ \| [^|]+ \| (?=([\d.]+ %) \| (.*?) \|)")],
     "connections at the broker": [
-        ("README.md", r"\| connections at the broker \| (\d+) \| \*\*(\d+)\*\*"),
-        ("bench/README.md", r"\| connections at the broker (?:\| \d+ \| \d+ ){2}\| (\d+) \| (\d+) \|")],
+        ("README.md", r"\| RabbitMQ, 600 ScaledObjects: connections \| (\d+) \| \*\*(\d+)\*\*"),
+        ("bench/README.md", r"\| connections at the broker (?:\| \d+ / \d+ ){2}\| (\d+) / (\d+) \|")],
     "how soon after a message an idle query without a subscription is measured": [
         ("docs/reference.md", r"\[Kafka\]\(kafka\.md\).*\| every (\d+ ms)"),
         ("docs/kafka.md", r"idle topics are polled every (\d+ ms)")],
