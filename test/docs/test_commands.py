@@ -9,6 +9,7 @@ import shutil
 import subprocess
 
 import pytest
+import yaml
 
 from support.process import need
 from support.server.server import REPOSITORY, binary
@@ -96,6 +97,25 @@ def folder(tmp_path):
     for path in programs.iterdir():
         path.chmod(0o755)
     return repository
+
+
+def objects(page):
+    """The ScaledObjects of a page: whole ones, or their triggers."""
+    for language, text in blocks(page):
+        found = [item for item in yaml.safe_load_all(text) if isinstance(item, dict)] if language == "yaml" else []
+        for item in found:
+            if "triggers" in item:
+                item = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "of-the-page"},
+                        "spec": {"scaleTargetRef": {"name": "worker"}, "triggers": item["triggers"]}}
+            if item.get("kind") in ("ScaledObject", "ScaledJob"):
+                yield item
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(objects(page))])
+def test_the_triggers_of_a_page_are_valid(page):
+    text = yaml.safe_dump_all(objects(page))
+    done = subprocess.run([binary(), "check", "-"], input=text, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS)
+    assert done.returncode == 0, done.stdout + text
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(to_type(page))])
