@@ -42,6 +42,14 @@ def test_the_reference_in_json_has_the_keys_of_the_page():
     assert document["scalers"]["kafka"]["unsupported"]["awsRegion"]
 
 
+def test_a_table_that_two_scalers_have_stands_once_on_the_page_and_in_full_for_one_scaler():
+    page = reference()
+    cluster = page[page.index("\n## redis-cluster\n"):page.index("\n## redis-cluster-streams\n")]
+    assert "The same as of [redis](#redis)." in cluster and "`listName`" not in cluster and "`bootstrapServers`" not in cluster
+    alone = subprocess.run([binary(), "reference", "redis-cluster", "--output", "markdown"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert "The same as of" not in alone and "| `listName` |" in alone
+
+
 def paths(values, prefix=""):
     """Of what is no map, or an empty one."""
     for key, value in values.items():
