@@ -113,6 +113,12 @@ static bool is_of_policy(const struct option *row)
     return row->offset >= first && row->offset < first + offsetof(struct policy_options, shadow);
 }
 
+const struct option *general_find_steering(const char *key)
+{
+    const struct option *row = option_find(general_table, key, OPTION_FROM_TRIGGER);
+    return row != NULL && row->offset < offsetof(struct general_options, rules) ? row : NULL;
+}
+
 bool general_is_policy(const char *key)
 {
     for (const struct option *row = general_table; row->key != NULL; row++)

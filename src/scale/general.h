@@ -17,10 +17,10 @@
 struct general_options {
     const char *scaler;          /* NULL where there is none, as all of these */
     const char *connection_name; /* in the connections file */
-    struct answer_rules rules;
-    struct policy_options policy;
     const char *trigger_authentication;
     const char *cluster_trigger_authentication;
+    struct answer_rules rules;
+    struct policy_options policy;
     const char *keda; /* what only KEDA reads */
 };
 
@@ -32,6 +32,10 @@ extern const char general_hold_window[]; /* the key of rules.hold_window_ms */
  * struct general_options. */
 struct option_values *general_parse(const struct option_entry *entries, size_t count,
                                     const struct answer_rules *standard, struct error *mistakes);
+
+/* The row of this key (also as FromEnv), where it decides what is measured, or with whose
+ * credentials; NULL: it does not. */
+const struct option *general_find_steering(const char *key);
 
 /* Is it a key of a policy's settings? `shadow` is not: it has no shadow of its own. */
 bool general_is_policy(const char *key);

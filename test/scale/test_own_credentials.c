@@ -223,6 +223,19 @@ static void a_variable_that_the_call_leaves_out_is_refused_as_well(void **state)
     }
 }
 
+static void what_a_variable_measures_with_is_refused_beside_them(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND("scalerFromEnv", "fake", "source", "here", "queueName", "7");
+    VERIFY(trigger, "password", "pw");
+    assert_mistake(trigger, ERROR_DENIED, "scalerFromEnv cannot be used together with");
+    VERIFY(trigger);
+    query_of(trigger);
+    trigger = FIND("scaler", "fake", "holdFromEnv", "7s", "source", "here", "queueName", "8");
+    VERIFY(trigger, "password", "pw");
+    query_of(trigger);
+}
+
 static void a_password_of_a_variable_is_not(void **state)
 {
     (void)state;
@@ -370,6 +383,7 @@ int main(void)
         OWN_TEST(an_address_of_a_variable_is_refused_beside_them),
         OWN_TEST(a_query_of_a_variable_is_refused_beside_them),
         OWN_TEST(a_variable_that_the_call_leaves_out_is_refused_as_well),
+        OWN_TEST(what_a_variable_measures_with_is_refused_beside_them),
         OWN_TEST(a_password_of_a_variable_is_not),
         OWN_TEST(callers_with_a_certificate_may_send_it),
         OWN_TEST(denied_addresses_come_from_an_authentication_or_not_at_all),

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "scale/general.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,6 @@
 struct given {
     const struct option *row; /* NULL: it is none, or blank */
     const char *key;
-    bool is_variable;
 };
 
 static struct given read_given(const struct option *table, const struct option_entry *entry)
@@ -18,7 +18,7 @@ static struct given read_given(const struct option *table, const struct option_e
     const struct option *row = option_find(table, entry->key, OPTION_FROM_TRIGGER);
     if (row == NULL || text_is_blank(entry->value))
         return (struct given){0};
-    return (struct given){row, entry->key, option_is_variable(entry->key)};
+    return (struct given){row, entry->key};
 }
 
 static bool is_among(const struct credentials *credentials, const struct option *row)
@@ -39,14 +39,18 @@ static bool refuse_variable(const char *key, const struct option *row, const cha
                      key, authentication, row->key);
 }
 
-static bool check_omitted(const struct own_credentials_settings *settings, const char *key,
-                          const struct option *table, const struct credentials *credentials,
-                          struct error *error)
+/* A variable, which a caller has given or left out, must not say where they go. */
+static bool check_variable(const struct own_credentials_settings *settings, const char *key,
+                           const struct option *table, const struct credentials *credentials,
+                           struct error *error)
 {
     const struct option *row = option_find(table, key, OPTION_FROM_TRIGGER);
-    if (row == NULL || !option_steers_credentials(row) || settings->callers_are_verified)
+    if (row == NULL)
+        row = general_find_steering(key);
+    else if (!option_steers_credentials(row))
         return true;
-    return refuse_variable(key, row, credentials->authentication, error);
+    return row == NULL || settings->callers_are_verified ||
+           refuse_variable(key, row, credentials->authentication, error);
 }
 
 /* The value of another key; NULL: it is not given. */
@@ -85,14 +89,14 @@ static bool check_given(const struct own_credentials_settings *settings,
 {
     const char *name = credentials->authentication;
     struct given given = read_given(table, entry);
+    if (option_is_variable(entry->key) && !text_is_blank(entry->value) &&
+        !check_variable(settings, entry->key, table, credentials, error))
+        return false;
     if (given.row == NULL)
         return true;
     if (is_among(credentials, given.row))
         return error_invalid(error, "%s is given in the trigger and in %s: keep one of them",
                              given.key, name);
-    if (given.is_variable && option_steers_credentials(given.row) &&
-        !settings->callers_are_verified)
-        return refuse_variable(given.key, given.row, name, error);
     if (credentials->is_cluster_wide && option_says_where(given.row) &&
         !is_listed(settings, ref, table, entry, given.row, credentials))
         return error_set(error, ERROR_DENIED,
