@@ -25,6 +25,7 @@ static void named_connection_done(struct named_connection *connection)
     free(connection->scaler);
     free(connection->file);
     free(connection->name);
+    option_values_free(connection->values);
     error_done(&connection->mistakes);
 }
 
@@ -56,7 +57,7 @@ static size_t named_connection_bytes(const struct named_connection *connection)
                  text_heap_bytes(connection->entries[i].value);
     for (size_t i = 0; i < connection->namespaces_count; i++)
         bytes += text_heap_bytes(connection->namespaces[i]);
-    return bytes;
+    return bytes + (connection->values == NULL ? 0 : connection->values->bytes);
 }
 
 size_t connections_bytes(const struct connections *connections)
@@ -206,6 +207,7 @@ static void copy_keys(struct named_connection *to, const struct named_connection
                                     .is_former = true};
     error_move(&copy.mistakes, &to->mistakes);
     copy.scaler = text_copy(from->scaler);
+    copy.values = from->values == NULL ? NULL : option_values_share(from->values);
     copy.entries = memory_array(from->entries_count, sizeof(*copy.entries));
     copy.namespaces = memory_array(from->namespaces_count, sizeof(*copy.namespaces));
     for (size_t i = 0; i < from->entries_count; i++)

@@ -29,10 +29,12 @@ struct named_connection {
     size_t entries_count;
     char **namespaces; /* patterns; none: every namespace may use it */
     size_t namespaces_count;
-    struct error mistakes; /* of what is written */
-    bool is_tenants;       /* of a Secret that a team writes: as little trusted as a trigger */
-    bool is_former;        /* what is written is invalid: this is the last good version */
-    uint64_t revision;     /* of connections_number(); 0: not numbered */
+    struct error mistakes;        /* of what is written */
+    struct option_values *values; /* what its keys mean to its scaler, once that was checked
+                                     (scale/connections/named.h); NULL: it was not */
+    bool is_tenants;   /* of a Secret that a team writes: as little trusted as a trigger */
+    bool is_former;    /* what is written is invalid: this is the last good version */
+    uint64_t revision; /* of connections_number(); 0: not numbered */
 };
 
 /* What is invalid besides the connections: a file of a folder, or the second entry of a name. */

@@ -12,7 +12,8 @@
 
 enum {
     LARGEST_SECRET = 64 << 10,
-    LARGEST_REPEATED = 1 << 20, /* aliases make much of a short file */
+    LARGEST_REPEATED = 1 << 20,    /* aliases make much of a short file */
+    LARGEST_CONNECTION = 64 << 10, /* its keys and values as they are written */
     LARGEST_MISTAKES = 4 << 10,
 };
 
@@ -21,6 +22,7 @@ struct connections_loader {
     const struct connections_source *source;
     struct connections *connections;
     struct named_connection connection; /* that is read */
+    size_t connection_bytes;            /* ... of its keys and values so far */
 };
 
 static void mistake(struct connections_loader *loader, const yaml_node_t *node, const char *words)
@@ -177,9 +179,14 @@ static void read_key(struct connections_loader *loader, const yaml_node_t *key_n
         return;
     }
     char *value = has_room(loader, strlen(key)) ? value_text(loader, node) : NULL;
+    loader->connection_bytes += strlen(key) + (value == NULL ? 0 : strlen(value));
     if (value == NULL && !has_room(loader, 0))
         mistake_about(loader, key_node, key, "is too much: aliases repeat more than 1 MiB");
-    else if (value == NULL)
+    else if (value != NULL && loader->connection_bytes > LARGEST_CONNECTION) {
+        mistake_about(loader, key_node, key,
+                      "is too much: the keys and values of a connection have at most 64 KiB");
+        free(value);
+    } else if (value == NULL)
         mistake_about(loader, key_node, key, "must be a single value or a list of values");
     else if (text_equal(key, "scaler")) {
         if (loader->connection.scaler != NULL)
@@ -242,6 +249,7 @@ static void read_connection(struct connections_loader *loader, const yaml_node_t
     const char *name = scalar(key);
     if (!is_new(loader, name, key))
         return;
+    loader->connection_bytes = 0;
     loader->connection = (struct named_connection){
         .name = text_copy(name),
         .file = text_copy(loader->source->path),

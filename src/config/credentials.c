@@ -9,20 +9,33 @@
 struct credentials *credentials_new(void)
 {
     struct credentials *credentials = memory_new(sizeof(*credentials));
-    credentials->bytes = memory_heap_bytes(sizeof(*credentials));
+    credentials->values = memory_new(sizeof(*credentials->values));
+    atomic_init(&credentials->values->users, 1);
+    credentials->bytes =
+        memory_heap_bytes(sizeof(*credentials)) + memory_heap_bytes(sizeof(*credentials->values));
     atomic_init(&credentials->users, 1);
     return credentials;
+}
+
+static void values_free(struct credentials_values *values)
+{
+    if (atomic_fetch_sub(&values->users, 1) > 1)
+        return;
+    for (size_t i = 0; i < values->count; i++) {
+        free((char *)values->entries[i].key);
+        free((char *)values->entries[i].value);
+    }
+    free(values->entries);
+    option_values_free(values->parsed);
+    error_done(&values->mistakes);
+    free(values);
 }
 
 void credentials_free(struct credentials *credentials)
 {
     if (credentials == NULL || atomic_fetch_sub(&credentials->users, 1) > 1)
         return;
-    for (size_t i = 0; i < credentials->count; i++) {
-        free((char *)credentials->entries[i].key);
-        free((char *)credentials->entries[i].value);
-    }
-    free(credentials->entries);
+    values_free(credentials->values);
     for (size_t i = 0; i < credentials->omitted_count; i++)
         free(credentials->omitted[i]);
     free(credentials->omitted);
@@ -39,14 +52,14 @@ void credentials_cleanup(struct credentials **credentials)
 
 void credentials_add(struct credentials *credentials, const char *key, const char *value)
 {
-    size_t count = credentials->count + 1;
-    credentials->entries =
-        memory_resize(credentials->entries, count * sizeof(*credentials->entries));
-    credentials->entries[credentials->count] =
-        (struct option_entry){text_copy(key), text_copy(value)};
-    credentials->count = count;
-    credentials->bytes +=
-        sizeof(*credentials->entries) + text_heap_bytes(key) + text_heap_bytes(value);
+    struct credentials_values *values = credentials->values;
+    values->entries =
+        memory_resize(values->entries, (values->count + 1) * sizeof(*values->entries));
+    values->entries[values->count++] = (struct option_entry){text_copy(key), text_copy(value)};
+    credentials->entries = values->entries;
+    credentials->count = values->count;
+    credentials->bytes += sizeof(*values->entries) + text_heap_bytes(key) +
+                          2 * text_heap_bytes(value); /* once it is parsed, too */
 }
 
 void credentials_add_omitted(struct credentials *credentials, const char *key)
@@ -66,21 +79,41 @@ struct credentials *credentials_share(const struct credentials *credentials)
     return shared;
 }
 
+static bool has_equal_values(const struct credentials *one, const struct credentials *other)
+{
+    if (one->values == other->values)
+        return true;
+    if (one->count != other->count)
+        return false;
+    for (size_t i = 0; i < one->count; i++)
+        if (!text_equal(one->entries[i].key, other->entries[i].key) ||
+            !text_equal(one->entries[i].value, other->entries[i].value))
+            return false;
+    return true;
+}
+
+bool credentials_join(struct credentials *credentials, const struct credentials *other)
+{
+    if (!has_equal_values(credentials, other))
+        return false;
+    atomic_fetch_add(&other->values->users, 1);
+    values_free(credentials->values);
+    credentials->values = other->values;
+    credentials->entries = other->entries;
+    return true;
+}
+
 bool credentials_equal(const struct credentials *one, const struct credentials *other)
 {
     if (one == NULL || other == NULL)
         return one == other;
-    if (one->state != other->state || one->count != other->count ||
+    if (one->state != other->state || !has_equal_values(one, other) ||
         one->omitted_count != other->omitted_count ||
         one->is_cluster_wide != other->is_cluster_wide ||
         one->failure.code != other->failure.code ||
         !text_equal(one->authentication, other->authentication) ||
         !text_equal(error_text(&one->failure), error_text(&other->failure)))
         return false;
-    for (size_t i = 0; i < one->count; i++)
-        if (!text_equal(one->entries[i].key, other->entries[i].key) ||
-            !text_equal(one->entries[i].value, other->entries[i].value))
-            return false;
     for (size_t i = 0; i < one->omitted_count; i++)
         if (!text_equal(one->omitted[i], other->omitted[i]))
             return false;

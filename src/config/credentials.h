@@ -3,7 +3,7 @@
  * (--kubernetes). Either the call is of a trigger that an object has, and then these are the
  * parameters of its authentication, if it names one; or the call is refused.
  *
- * Threads: any; nothing changes after it was made.
+ * Threads: any; nothing but what is said below changes after it was made.
  */
 #ifndef BACKLOG_CONFIG_CREDENTIALS_H
 #define BACKLOG_CONFIG_CREDENTIALS_H
@@ -22,13 +22,24 @@ enum credentials_state {
     CREDENTIALS_REFUSED,
 };
 
+/* What an authentication says, of all triggers that have it. */
+struct credentials_values {
+    struct option_entry *entries; /* by the keys of the scaler's table; owned strings */
+    size_t count;
+    atomic_size_t users;
+    /* The server's, under its turn lock (scale/connections/own_credentials.h). */
+    struct option_values *parsed; /* NULL: not yet */
+    struct error mistakes;        /* ... in them */
+};
+
 struct credentials {
     enum credentials_state state;
-    struct error failure;         /* of CREDENTIALS_REFUSED */
-    char *authentication;         /* "TriggerAuthentication shop/rabbitmq"; NULL: it names none */
-    bool is_cluster_wide;         /* a ClusterTriggerAuthentication */
-    char *name;                   /* "rabbitmq": of the authentication; NULL: there is none */
-    struct option_entry *entries; /* by the keys of the scaler's table; owned strings */
+    struct error failure; /* of CREDENTIALS_REFUSED */
+    char *authentication; /* "TriggerAuthentication shop/rabbitmq"; NULL: it names none */
+    bool is_cluster_wide; /* a ClusterTriggerAuthentication */
+    char *name;           /* "rabbitmq": of the authentication; NULL: there is none */
+    struct credentials_values *values;
+    const struct option_entry *entries; /* ... theirs */
     size_t count;
     char **omitted; /* keys of the trigger that KEDA sends with a variable's value, and that the
                        call did not have */
@@ -44,6 +55,8 @@ void credentials_add(struct credentials *credentials, const char *key, const cha
 void credentials_add_omitted(struct credentials *credentials, const char *key);
 /* One user more, who frees them, too. */
 struct credentials *credentials_share(const struct credentials *credentials);
+/* If both have equal values, they have the same ones from now on. */
+bool credentials_join(struct credentials *credentials, const struct credentials *other);
 bool credentials_equal(const struct credentials *one, const struct credentials *other);
 
 #endif

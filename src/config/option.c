@@ -15,8 +15,9 @@
 /* The longest part of a key or a value from outside that an error repeats. */
 enum { LONGEST_SHOWN = 64 };
 
-/* How many unknown keys are reported by name: finding the nearest known one takes time. */
-enum { MAX_UNKNOWN_REPORTED = 16 };
+/* How many unknown keys are reported by name, and how many of them with the nearest known one,
+ * which takes time to find. */
+enum { MAX_UNKNOWN_REPORTED = 16, MAX_UNKNOWN_COMPARED = 3 };
 
 /* A text found for a row, and whether an error may repeat it. */
 struct found {
@@ -110,6 +111,8 @@ static struct found look_up(const struct option *row, const struct option_input 
     if (value == NULL)
         value = entry_value(entries, count, alias);
     bool show = !(row->flags & OPTION_NEVER_SHOWN) && row->type != OPTION_UNSUPPORTED;
+    if (source == OPTION_FROM_CREDENTIALS)
+        return (struct found){value, value == NULL && show};
     if (value != NULL || source == OPTION_FROM_FILE)
         return (struct found){value, show};
 
@@ -131,7 +134,7 @@ static void add_wrong_value(struct error *error, const struct option *row, struc
 
 static bool is_demanded(const struct option *row, enum option_source source)
 {
-    if (!(row->flags & OPTION_REQUIRED))
+    if (!(row->flags & OPTION_REQUIRED) || source == OPTION_FROM_CREDENTIALS)
         return false;
     return source == OPTION_FROM_FILE            ? row->scope == OPTION_CONNECTION
            : source == OPTION_FROM_TRIGGER_ALONE ? row->scope != OPTION_CONNECTION
@@ -188,13 +191,15 @@ static void find_nearest(const struct option *table, const char *key, size_t *di
 }
 
 static void add_unknown_key(const struct option *table, const struct option *others,
-                            const char *key, struct error *error)
+                            const char *key, bool finds_nearest, struct error *error)
 {
     const char *nearest = NULL;
     size_t distance = strlen(key) / 3 + 1;
     int shown = (int)text_cut(key, LONGEST_SHOWN);
-    find_nearest(table, key, &distance, &nearest);
-    find_nearest(others, key, &distance, &nearest);
+    if (finds_nearest) {
+        find_nearest(table, key, &distance, &nearest);
+        find_nearest(others, key, &distance, &nearest);
+    }
     if (nearest != NULL)
         error_add(error, "unknown key \"%.*s\": did you mean \"%s\"?", shown, key, nearest);
     else
@@ -209,7 +214,7 @@ bool option_check_entry(const struct option *table, const struct option *others,
     if (row == NULL) {
         if (others != NULL && option_find(others, entry->key, source) != NULL)
             return true;
-        add_unknown_key(table, others == NULL ? &no_options : others, entry->key, error);
+        add_unknown_key(table, others == NULL ? &no_options : others, entry->key, true, error);
         return false;
     }
     struct found found = look_up(row, &(struct option_input){entry, 1, source});
@@ -228,7 +233,7 @@ static void check_unknown_keys(const struct option *table, const struct option_i
             option_find(table, key, input->source) != NULL)
             continue;
         if (++unknown <= MAX_UNKNOWN_REPORTED)
-            add_unknown_key(table, others, key, error);
+            add_unknown_key(table, others, key, unknown <= MAX_UNKNOWN_COMPARED, error);
     }
     if (unknown > MAX_UNKNOWN_REPORTED)
         error_add(error, "%zu more unknown keys", unknown - MAX_UNKNOWN_REPORTED);
@@ -246,8 +251,9 @@ static void make_mark_key(void)
 }
 
 /* Equal texts have equal marks, and nobody can read the text out of it. */
-static void add_mark(struct text *identity, const char *secret)
+static char *mark_of(const char *secret)
 {
+    struct text hex = {0};
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_mark_key);
 
@@ -256,22 +262,42 @@ static void add_mark(struct text *identity, const char *secret)
     HMAC(EVP_sha256(), mark_key, sizeof(mark_key), (const unsigned char *)secret, strlen(secret),
          mark, &length);
     for (unsigned int i = 0; i < length; i++)
-        text_addf(identity, "%02x", mark[i]);
+        text_addf(&hex, "%02x", mark[i]);
+    return text_take(&hex);
+}
+
+static bool has_mark(const struct option *row, const char *value)
+{
+    return row->flags & OPTION_NEVER_SHOWN || strlen(value) > LONGEST_IN_IDENTITY;
 }
 
 /* "key=length:value", so that no value can look like the next key, nor like a mark. */
-static void add_identity(struct text *identity, const struct option *row, const char *value)
+static void add_identity(struct text *identity, const struct option *row, const char *value,
+                         const char *mark)
 {
-    text_addf(identity, "%s=", row->key);
-    if (row->flags & OPTION_NEVER_SHOWN || strlen(value) > LONGEST_IN_IDENTITY)
-        add_mark(identity, value);
+    if (mark != NULL)
+        text_addf(identity, "%s=%s\n", row->key, mark);
     else
-        text_addf(identity, "%zu:%s", strlen(value), value);
-    text_add(identity, "\n");
+        text_addf(identity, "%s=%zu:%s\n", row->key, strlen(value), value);
 }
 
-struct option_values *option_values_new(const struct option *table, size_t size,
-                                        enum option_scope scope, const char *const *texts)
+/* To hash a text takes long: `known`, or NULL, has some of the same texts. */
+static void add_to_identity(struct option_values *values, size_t row,
+                            const struct option_values *known, struct text *identity)
+{
+    const char *text = values->texts[row];
+    if (values->table[row].flags & OPTION_NO_IDENTITY)
+        return;
+    if (has_mark(&values->table[row], text))
+        values->marks[row] =
+            known != NULL && known->given >> row & 1 ? text_copy(known->marks[row]) : mark_of(text);
+    add_identity(identity, &values->table[row], text, values->marks[row]);
+    values->bytes += text_heap_bytes(values->marks[row]);
+}
+
+static struct option_values *values_new(const struct option *table, size_t size,
+                                        enum option_scope scope, const char *const *texts,
+                                        const struct option_values *known)
 {
     struct option_values *values = memory_new(sizeof(*values));
     struct text identity = {0};
@@ -280,8 +306,9 @@ struct option_values *option_values_new(const struct option *table, size_t size,
     values->options = option_count(table);
     values->data = memory_new(size);
     values->texts = memory_array(values->options, sizeof(*values->texts));
+    values->marks = memory_array(values->options, sizeof(*values->marks));
     values->bytes = memory_heap_bytes(sizeof(*values)) + memory_heap_bytes(size) +
-                    memory_heap_bytes(values->options * sizeof(*values->texts));
+                    2 * memory_heap_bytes(values->options * sizeof(*values->texts));
 
     for (size_t i = 0; i < values->options; i++) {
         if (table[i].scope != scope || texts[i] == NULL)
@@ -292,12 +319,17 @@ struct option_values *option_values_new(const struct option *table, size_t size,
         values->texts[i] = text_copy(texts[i]);
         value_parse(&table[i], values->texts[i], field, &ignored);
         values->bytes += text_heap_bytes(texts[i]) + value_bytes(&table[i], field);
-        if (!(table[i].flags & OPTION_NO_IDENTITY))
-            add_identity(&identity, &table[i], values->texts[i]);
+        add_to_identity(values, i, known, &identity);
     }
     values->identity = text_take(&identity);
     values->bytes += text_heap_bytes(values->identity);
     return values;
+}
+
+struct option_values *option_values_new(const struct option *table, size_t size,
+                                        enum option_scope scope, const char *const *texts)
+{
+    return values_new(table, size, scope, texts, NULL);
 }
 
 struct option_values *option_values_share(const struct option_values *values)
@@ -316,8 +348,10 @@ void option_values_free(struct option_values *values)
             continue;
         value_free(&values->table[i], (char *)values->data + values->table[i].offset);
         free(values->texts[i]);
+        free(values->marks[i]);
     }
     free(values->texts);
+    free(values->marks);
     free(values->data);
     free(values->identity);
     free(values);
@@ -325,6 +359,8 @@ void option_values_free(struct option_values *values)
 
 bool option_values_equal(const struct option_values *one, const struct option_values *other)
 {
+    if (one == other)
+        return true;
     if (one->table != other->table || one->hidden != other->hidden || one->given != other->given)
         return false;
     for (size_t i = 0; i < one->options; i++)
@@ -406,6 +442,29 @@ bool option_shows(const struct option_values *values, size_t row)
     return !(values->hidden >> row & 1) && !(values->table[row].flags & OPTION_NEVER_SHOWN);
 }
 
+/* What was parsed before, with the connection or the credentials. */
+static bool is_known(const struct option_input *input, const struct option *table, size_t row)
+{
+    if (table[row].scope != OPTION_CONNECTION)
+        return false;
+    return input->connection != NULL ||
+           (input->credentials != NULL && input->credentials->given >> row & 1);
+}
+
+/* The values of a connection where nobody has to make them: these have nothing but defaults beside
+ * what was parsed before. */
+static const struct option_values *whole_connection(const struct option_input *input,
+                                                    const struct option *table, uint64_t given)
+{
+    if (input->connection != NULL || input->credentials == NULL)
+        return input->connection;
+    for (size_t i = 0; table[i].key != NULL; i++)
+        if (table[i].scope == OPTION_CONNECTION && is_demanded(&table[i], input->source) &&
+            !(input->credentials->given >> i & 1))
+            return NULL;
+    return given == 0 ? input->credentials : NULL;
+}
+
 bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
                   const struct option_input *input, struct option_values *ret_values[OPTION_SCOPES],
                   struct error *error)
@@ -416,6 +475,8 @@ bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
     uint64_t hidden[OPTION_SCOPES] = {0};
     uint64_t given[OPTION_SCOPES] = {0};
     for (size_t i = 0; i < rows; i++) {
+        if (is_known(input, table, i))
+            continue;
         struct found found = look_up(&table[i], input);
         texts[i] = resolve(&table[i], found, input->source, &mistakes);
         if (!found.show)
@@ -425,11 +486,21 @@ bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
     }
     check_unknown_keys(table, input, &mistakes);
 
+    const struct option_values *whole = whole_connection(input, table, given[OPTION_CONNECTION]);
+    const struct option_values *known = whole == NULL ? input->credentials : NULL;
+    for (size_t i = 0; known != NULL && i < rows; i++)
+        if (known->given >> i & 1)
+            texts[i] = text_copy(known->texts[i]);
     for (int scope = 0; scope < OPTION_SCOPES; scope++) {
-        ret_values[scope] = option_values_new(table, sizes[scope], (enum option_scope)scope,
-                                              (const char *const *)texts);
-        ret_values[scope]->hidden = hidden[scope];
-        ret_values[scope]->given = given[scope];
+        if (scope == OPTION_CONNECTION && whole != NULL) {
+            ret_values[scope] = option_values_share(whole);
+            continue;
+        }
+        const struct option_values *same = scope == OPTION_CONNECTION ? known : NULL;
+        ret_values[scope] = values_new(table, sizes[scope], (enum option_scope)scope,
+                                       (const char *const *)texts, same);
+        ret_values[scope]->hidden = hidden[scope] | (same == NULL ? 0 : same->given);
+        ret_values[scope]->given = given[scope] | (same == NULL ? 0 : same->given);
     }
     for (size_t i = 0; i < rows; i++)
         free(texts[i]);

@@ -36,6 +36,7 @@ struct option_values {
     void *data;     /* the scaler's struct */
     char **texts;   /* one for each row of the table: trimmed, defaults filled in; NULL when absent
                         or of another scope */
+    char **marks;   /* ... of those that are in the identity as a hash: this; NULL of the others */
     char *identity; /* equal texts have equal identities; secrets and long texts are in it as a
                         keyed hash */
     size_t bytes;   /* of memory, everything above included */
@@ -58,6 +59,8 @@ enum option_source {
     OPTION_FROM_TRIGGER_ALONE, /* a trigger whose named connection cannot be had: no connection key
                                   is demanded, so that its other mistakes are reported */
     OPTION_FROM_FILE,          /* the connections file: only connection keys are demanded */
+    OPTION_FROM_CREDENTIALS,   /* an authentication: as variables, by the names of the table's keys;
+                                  nothing is demanded */
 };
 
 /* What came from outside, and from where. */
@@ -66,6 +69,10 @@ struct option_input {
     size_t count;
     enum option_source source;
     const struct option *others; /* a table of keys that are passed over; NULL: there are none */
+    const struct option_values *connection;  /* of this table: they are those of the connection, and
+                                               no entry is a key of one; NULL: the entries say it */
+    const struct option_values *credentials; /* OPTION_FROM_CREDENTIALS of this table: what they
+                                                have no entry has; NULL: there are none */
 };
 
 /*

@@ -158,23 +158,33 @@ static void parse_options(const struct parse *parse, const struct named_connecti
     struct trigger_parsed *parsed = parse->parsed;
     const struct trigger_ref *ref = parse->ref;
     const struct option *table = parsed->scaler->options;
-    _cleanup_(memory_free) struct option_entry *joined = NULL;
-    _cleanup_(own_credentials_joined_done) struct own_credentials_joined own = {0};
+    _cleanup_(memory_free) struct option_entry *own_entries = NULL;
+    struct option_values *values = NULL; /* of the connection */
+    const struct option_values *own = NULL;
     const struct option_entry *entries = ref->entries;
     size_t count = ref->count;
     check_file_only(table, ref, &parsed->mistakes);
     if (parsed->needs & TRIGGER_NEEDS_CREDENTIALS && source == OPTION_FROM_TRIGGER) {
-        own_credentials_join(ref, parse->settings->credentials, &own);
-        entries = own.entries;
-        count = own.count;
+        const struct credentials *credentials = parse->settings->credentials;
+        if (credentials->count > 0)
+            own = own_credentials_parse(credentials, parsed->scaler, &parsed->mistakes);
     }
     if (connection != NULL) {
-        joined = named_join(connection, table, ref->entries, ref->count, &count, &parsed->mistakes);
-        entries = joined;
+        values = named_values(connection, parsed->scaler, &parsed->mistakes);
+        own_entries = named_own_entries(connection, values, ref->entries, ref->count, &count,
+                                        &parsed->mistakes);
+        entries = own_entries;
     }
-    option_parse(table, parsed->scaler->sizes,
-                 &(struct option_input){entries, count, source, general_table}, parsed->values,
-                 &parsed->mistakes);
+    const struct option_input input = {
+        .entries = entries,
+        .count = count,
+        .source = source,
+        .others = general_table,
+        .connection = values,
+        .credentials = own,
+    };
+    option_parse(table, parsed->scaler->sizes, &input, parsed->values, &parsed->mistakes);
+    option_values_free(values);
 }
 
 static bool has_threshold(const struct trigger_parsed *parsed)

@@ -71,7 +71,8 @@ bool triggers_set_credentials(struct triggers *triggers, const char *identity, s
 /* Those in use; NULL: none. Borrowed until they are set again. */
 const struct connections *triggers_connections(const struct triggers *triggers);
 
-/* Looks at so many triggers, as there may be a hundred thousand. Returns whether there are more. */
+/* Looks at so many triggers at most, and for a millisecond, as there may be a hundred thousand.
+ * Returns whether there are more. */
 bool triggers_renew(struct triggers *triggers, size_t max);
 
 /* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. A full table drops the

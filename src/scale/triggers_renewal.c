@@ -1,6 +1,7 @@
 /* What triggers were parsed with has changed: which of them are parsed again, and when. */
 #include "scale/triggers_internal.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -30,7 +31,9 @@ void triggers_renew_one(struct triggers *triggers, struct trigger *trigger)
 
 bool triggers_renew(struct triggers *triggers, size_t max)
 {
-    for (size_t i = 0; i < max; i++) {
+    enum { LONG_US = 1000 };
+    int64_t began_us = clock_now_us();
+    for (size_t i = 0; i < max && (i == 0 || clock_now_us() - began_us < LONG_US); i++) {
         struct trigger *trigger = triggers->next_renewed;
         if (trigger != NULL)
             triggers->next_renewed = trigger->hh.next;

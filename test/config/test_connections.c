@@ -178,6 +178,18 @@ static void a_file_may_have_no_connections(void **state)
     }
 }
 
+static void the_values_of_a_connection_have_a_limit(void **state)
+{
+    (void)state;
+    struct text yaml = {0};
+    text_addf(&yaml, "connections:\n  a: {scaler: f, b: &b \"%030000d\", c: *b, d: *b}\n", 0);
+    _cleanup_(parsed_done) struct parsed parsed = parse(yaml.bytes);
+    assert_false(parsed.good);
+    assert_non_null(strstr(error_text(&parsed.error), "d is too much: the keys and values of a "
+                                                      "connection have at most 64 KiB"));
+    text_done(&yaml);
+}
+
 static void a_list_of_aliases_has_an_end(void **state)
 {
     (void)state;
@@ -293,6 +305,7 @@ int main(void)
         cmocka_unit_test(connections_are_equal_where_nothing_of_them_differs),
         cmocka_unit_test(namespaces_are_patterns_and_none_means_all),
         cmocka_unit_test(a_file_may_have_no_connections),
+        cmocka_unit_test(the_values_of_a_connection_have_a_limit),
         cmocka_unit_test(a_list_of_aliases_has_an_end),
         cmocka_unit_test(aliases_do_not_make_much_of_a_short_file),
         cmocka_unit_test(anchors_are_limited),

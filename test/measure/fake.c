@@ -61,6 +61,7 @@ static struct {
     struct fake_counts counts;
     bool down;
     bool stuck;
+    bool slow;
     bool racing;
     bool parting;
     bool refuses;
@@ -80,6 +81,7 @@ void fake_reset(void)
     fake.queues_count = 0;
     fake.down = false;
     fake.stuck = false;
+    fake.slow = false;
     fake.racing = false;
     fake.parting = false;
     fake.refuses = false;
@@ -103,6 +105,13 @@ void fake_set_stuck(bool stuck)
 {
     pthread_mutex_lock(&fake.lock);
     fake.stuck = stuck;
+    pthread_mutex_unlock(&fake.lock);
+}
+
+void fake_set_slow(bool slow)
+{
+    pthread_mutex_lock(&fake.lock);
+    fake.slow = slow;
     pthread_mutex_unlock(&fake.lock);
 }
 
@@ -191,6 +200,10 @@ static void fake_metric_spec(const struct options *options, struct metric_spec *
 {
     const struct query *query = options->query;
     const struct target *target = options->target;
+    pthread_mutex_lock(&fake.lock);
+    if (fake.slow)
+        usleep(2000);
+    pthread_mutex_unlock(&fake.lock);
     ret_spec->metric_name = text_format("fake-%s", query->queue);
     ret_spec->target = target->length;
     ret_spec->idle_interval_ms = 10;

@@ -46,6 +46,7 @@ void fake_refuse_subscriptions(bool refuse);
 void fake_set_parting(bool parting); /* what is taken is answered, and the client is lost */
 void fake_set_up(bool up);           /* down: connecting fails, and a task loses its client */
 void fake_set_stuck(bool stuck);     /* connecting does not return */
+void fake_set_slow(bool slow);       /* a trigger is parsed in two milliseconds */
 struct fake_counts fake_counts(void);
 
 /* Values for a connection and a queue of it; the caller frees them. */

@@ -299,15 +299,15 @@ static void the_connections_count_for_the_memory_of_their_namespace(void **state
     assert_mistake(trigger, ERROR_LIMIT,
                    "the triggers of namespace \"shop\" use all of their 128 KiB of memory "
                    "(--trigger-memory)");
-    set_large_secret("shop", 60);
+    set_large_secret("shop", 30);
     query_of(trigger);
     set_large_secret("shop", 200); /* what is known stays, and counts */
     query_of(trigger);
     for (int i = 0; i < 2; i++) { /* others have room again once nobody needs it */
         struct trigger *other = find_in("other", 0, (const char *const[]){OWN, NULL});
-        set_large_secret("other", 60);
+        set_large_secret("other", 30);
         query_of(other);
-        set_large_secret("third", 60);
+        set_large_secret("third", 30);
         triggers_expire(triggers, 5000);
         assert_int_equal(triggers_count(triggers), 0);
     }

@@ -236,6 +236,47 @@ static void what_a_variable_measures_with_is_refused_beside_them(void **state)
     query_of(trigger);
 }
 
+static void equal_ones_are_parsed_once_for_all_triggers(void **state)
+{
+    (void)state;
+    struct trigger *first = FIND("scaler", "fake", "queueName", "7");
+    struct trigger *second =
+        find_in("other", 0, (const char *const[]){"scaler", "fake", "queueName", "7", NULL});
+    struct trigger *third = FIND("scaler", "fake", "queueName", "7", "source", "here");
+    struct credentials *credentials[3];
+    struct trigger *const of[] = {first, second, third};
+    for (size_t i = 0; i < ARRAY_LENGTH(of); i++) {
+        credentials[i] = credentials_new();
+        credentials[i]->state = CREDENTIALS_VERIFIED;
+        if (i < 2)
+            credentials_add(credentials[i], "source", "here");
+        credentials_add(credentials[i], "password", "pw");
+        if (i == 1)
+            assert_true(credentials_join(credentials[1], first->known.credentials));
+        if (i == 2)
+            assert_false(credentials_join(credentials[2], first->known.credentials));
+        triggers_set_credentials(triggers, of[i]->identity.bytes, of[i]->identity.length,
+                                 credentials[i], &HPA_FACTS_UNKNOWN, 0);
+        assert_int_equal(of[i]->phase, PHASE_READY);
+    }
+    const struct option_values *values = first->parsed.values[OPTION_CONNECTION];
+    assert_ptr_equal(second->parsed.values[OPTION_CONNECTION], values);
+    /* With a key of its own there is nothing to share, but the same is meant. */
+    const struct option_values *other = third->parsed.values[OPTION_CONNECTION];
+    assert_ptr_not_equal(other, values);
+    assert_string_equal(other->identity, values->identity);
+    assert_true(option_shows(other, 0));
+    assert_false(option_shows(values, 0));
+}
+
+static void their_mistakes_are_those_of_each_trigger(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND("scaler", "fake", "queueName", "7");
+    VERIFY(trigger, "source", "  ", "password", "pw");
+    assert_mistake(trigger, ERROR_INVALID, "source is missing");
+}
+
 static void a_password_of_a_variable_is_not(void **state)
 {
     (void)state;
@@ -313,7 +354,7 @@ static struct credentials *large_credentials(size_t bytes)
 static void they_count_as_memory_of_the_namespace(void **state)
 {
     (void)state;
-    enum { BYTES = 5 << 20 };
+    enum { BYTES = 3 << 20 };
     struct trigger *first = FIND("scaler", "fake", "queueName", "1");
     struct trigger *second = FIND("scaler", "fake", "queueName", "2");
     const struct identity *of_first = &first->identity;
@@ -384,6 +425,8 @@ int main(void)
         OWN_TEST(a_query_of_a_variable_is_refused_beside_them),
         OWN_TEST(a_variable_that_the_call_leaves_out_is_refused_as_well),
         OWN_TEST(what_a_variable_measures_with_is_refused_beside_them),
+        OWN_TEST(equal_ones_are_parsed_once_for_all_triggers),
+        OWN_TEST(their_mistakes_are_those_of_each_trigger),
         OWN_TEST(a_password_of_a_variable_is_not),
         OWN_TEST(callers_with_a_certificate_may_send_it),
         OWN_TEST(denied_addresses_come_from_an_authentication_or_not_at_all),

@@ -186,6 +186,39 @@ static void a_call_does_not_wait_for_the_renewal_of_other_triggers(void **state)
     assert_false(triggers_renew(triggers, 1));
 }
 
+/* A team changes its Secret as often as it likes. */
+static void a_connection_is_parsed_once_for_all_triggers(void **state)
+{
+    (void)state;
+    const struct trigger *first = FIND(ORDERS);
+    const struct trigger *second = find_in("billing-a", 0, (const char *const[]){ORDERS, NULL});
+    for (int i = 0; i < 2; i++) {
+        const struct option_values *values =
+            connections_find(triggers_connections(triggers), "orders")->values;
+        assert_ptr_equal(first->parsed.values[OPTION_CONNECTION], values);
+        assert_ptr_equal(second->parsed.values[OPTION_CONNECTION], values);
+        set_connections("connections:\n  orders: {scaler: fake, source: a, password: p}\n");
+    }
+}
+
+/* However long each takes: the fake one's metric_spec() waits. */
+static void a_turn_of_the_renewal_ends_after_a_millisecond(void **state)
+{
+    (void)state;
+    const struct trigger *first = FIND(ORDERS);
+    const struct trigger *second = FIND(ORDERS, "queueLength", "2");
+    triggers_set_connections(
+        triggers, parse_connections("connections:\n  orders: {scaler: fake, source: b}\n"));
+    fake_set_slow(true);
+    assert_true(triggers_renew(triggers, 100));
+    fake_set_slow(false);
+    const char *text = option_text(first->parsed.values[OPTION_CONNECTION], "source");
+    const char *other = option_text(second->parsed.values[OPTION_CONNECTION], "source");
+    assert_string_equal(text, "b");
+    assert_string_equal(other, "amqp://orders");
+    assert_false(triggers_renew(triggers, 100));
+}
+
 static void watchers_move_to_the_other_query(void **state)
 {
     (void)state;
@@ -269,6 +302,8 @@ int main(void)
         TEST(all_connections_that_are_allowed_can_be_replaced),
         TEST(a_connection_that_comes_goes_or_is_forbidden_is_noticed),
         TEST(a_call_does_not_wait_for_the_renewal_of_other_triggers),
+        TEST(a_connection_is_parsed_once_for_all_triggers),
+        TEST(a_turn_of_the_renewal_ends_after_a_millisecond),
         TEST(watchers_move_to_the_other_query),
         TEST(callers_of_a_lost_query_get_the_reason),
         TEST(a_trigger_of_an_unknown_scaler_stays_as_it_is),

@@ -384,8 +384,8 @@ static void mistakes_of_a_trigger_are_bounded(void **state)
 static void triggers_of_one_connection_hold_its_values_once(void **state)
 {
     (void)state;
-    const char *const first[] = {ORDERS, NULL};
-    const char *const second[] = {ORDERS, "queueLength", "1", NULL};
+    const char *const first[] = {GOOD, NULL};
+    const char *const second[] = {GOOD, "queueLength", "1", NULL};
     const struct trigger *one = find_in("shop", 0, first);
     const struct trigger *other = find_in("shop", 0, second);
     const struct trigger *foreign = find_in("billing-eu", 0, first);

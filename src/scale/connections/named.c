@@ -37,24 +37,40 @@ static void check_scopes(const struct named_connection *connection, const struct
     }
 }
 
+static struct option_values *parse(const struct named_connection *connection,
+                                   const struct scaler *scaler, struct error *mistakes)
+{
+    struct option_values *values[OPTION_SCOPES];
+    const struct option_input input = {connection->entries, connection->entries_count,
+                                       OPTION_FROM_FILE};
+    option_parse(scaler->options, scaler->sizes, &input, values, mistakes);
+    option_values_free(values[OPTION_QUERY]);
+    option_values_free(values[OPTION_TARGET]);
+    return values[OPTION_CONNECTION];
+}
+
+struct option_values *named_values(const struct named_connection *connection,
+                                   const struct scaler *scaler, struct error *mistakes)
+{
+    return connection->values != NULL ? option_values_share(connection->values)
+                                      : parse(connection, scaler, mistakes);
+}
+
 static void check_connection(struct named_connection *connection,
                              const struct scaler *const *scalers)
 {
     _cleanup_(error_done) struct error error = {0};
-    struct option_values *values[OPTION_SCOPES] = {NULL};
     const struct scaler *scaler = scaler_find(scalers, connection->scaler);
     if (scaler == NULL)
         scaler_add_unknown(scalers, connection->scaler, &error);
     else {
-        option_parse(scaler->options, scaler->sizes,
-                     &(struct option_input){connection->entries, connection->entries_count,
-                                            OPTION_FROM_FILE},
-                     values, &error);
+        struct option_values *values = parse(connection, scaler, &error);
         check_scopes(connection, scaler->options, &error);
         if (scaler->check_connection != NULL)
-            scaler->check_connection(values[OPTION_CONNECTION]->data, &error);
-        for (int scope = 0; scope < OPTION_SCOPES; scope++)
-            option_values_free(values[scope]);
+            scaler->check_connection(values->data, &error);
+        if (!error_is_set(&error))
+            connection->values = TAKE(values);
+        option_values_free(values);
     }
     if (error_is_set(&error))
         error_add(&connection->mistakes, "%s:%zu: %s", connection->file, connection->line,
@@ -68,63 +84,45 @@ void named_check(struct connections *connections, const struct scaler *const *sc
             check_connection(&connections->items[i], scalers);
 }
 
-static const char *value_in(const struct named_connection *connection, const struct option *table,
-                            const struct option *row)
-{
-    for (size_t i = 0; i < connection->entries_count; i++)
-        if (option_find(table, connection->entries[i].key, OPTION_FROM_FILE) == row)
-            return connection->entries[i].value;
-    return row->default_value == NULL ? "" : row->default_value;
-}
-
-static bool is_same(const char *left, const char *right)
-{
-    _cleanup_(memory_free) char *left_trimmed = text_trimmed(left);
-    _cleanup_(memory_free) char *right_trimmed = text_trimmed(right);
-    return text_equal(left_trimmed, right_trimmed);
-}
-
 /* Comparing it would confirm a right guess. A URL may have a password in it. */
 static bool is_guessable(const struct option *row, const char *value)
 {
     return row->flags & OPTION_SECRET || (row->flags & OPTION_URL && strpbrk(value, "@?") != NULL);
 }
 
-static void check_repeated(const struct named_connection *connection, const struct option *table,
-                           const struct option_entry *entry, const struct option *row,
-                           struct error *mistakes)
+static void check_repeated(const struct named_connection *connection,
+                           const struct option_values *values, const struct option_entry *entry,
+                           const struct option *row, struct error *mistakes)
 {
-    const char *value = value_in(connection, table, row);
-    if (is_same(entry->value, "") || row->flags & OPTION_FILE_ONLY) /* parse.c refuses those */
+    const char *text = values->texts[row - values->table];
+    const char *value = text == NULL ? "" : text;
+    if (text_is_blank(entry->value) || row->flags & OPTION_FILE_ONLY) /* parse.c refuses those */
         return;
+    _cleanup_(memory_free) char *trimmed = text_trimmed(entry->value);
     if (is_guessable(row, value))
         error_add(mistakes,
                   "%s may hold a secret, and is not compared with that of connection \"%s\": "
                   "leave it out",
                   entry->key, connection->name);
-    else if (!is_same(entry->value, value))
+    else if (!text_equal(trimmed, value))
         error_add(mistakes, "%s differs from that of connection \"%s\": leave it out", entry->key,
                   connection->name);
 }
 
-struct option_entry *named_join(const struct named_connection *connection,
-                                const struct option *table, const struct option_entry *entries,
-                                size_t count, size_t *ret_count, struct error *mistakes)
+struct option_entry *named_own_entries(const struct named_connection *connection,
+                                       const struct option_values *values,
+                                       const struct option_entry *entries, size_t count,
+                                       size_t *ret_count, struct error *mistakes)
 {
-    struct option_entry *joined = memory_array(count + connection->entries_count, sizeof(*joined));
+    struct option_entry *own = memory_array(count + 1, sizeof(*own));
     size_t length = 0;
     for (size_t i = 0; i < count; i++) {
-        const struct option *row = option_find(table, entries[i].key, OPTION_FROM_TRIGGER);
+        const struct option *row = option_find(values->table, entries[i].key, OPTION_FROM_TRIGGER);
         if (row == NULL || row->scope != OPTION_CONNECTION)
-            joined[length++] = entries[i];
+            own[length++] = entries[i];
         else
-            check_repeated(connection, table, &entries[i], row, mistakes);
-    }
-    for (size_t i = 0; i < connection->entries_count; i++) {
-        const struct option *row = option_find(table, connection->entries[i].key, OPTION_FROM_FILE);
-        if (row != NULL)
-            joined[length++] = (struct option_entry){row->key, connection->entries[i].value};
+            check_repeated(connection, values, &entries[i], row, mistakes);
     }
     *ret_count = length;
-    return joined;
+    return own;
 }

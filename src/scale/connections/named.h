@@ -9,19 +9,25 @@
 #include "config/connections.h"
 #include "measure/scaler.h"
 
-/* Is every connection right by its scaler's table? Adds the mistakes of each to it; not where it
- * has some. */
+/* Is every connection right by its scaler's table? Adds the mistakes of each to it, or what its
+ * keys mean; not where it has mistakes already. */
 void named_check(struct connections *connections, const struct scaler *const *scalers);
 
+/* What its keys mean: as they were checked, or, where they were not, parsed now; the mistakes are
+ * added. The caller frees them. */
+struct option_values *named_values(const struct named_connection *connection,
+                                   const struct scaler *scaler, struct error *mistakes);
+
 /*
- * The trigger's entries with its connection's in place of its own. The trigger may repeat a
- * connection key only with the same value or none: it could send the connection's password to
- * another host otherwise. A secret it may not repeat at all. Both are added to `mistakes`. The
- * caller frees the array, not the strings.
+ * The trigger's entries without those that its connection has in their place. The trigger may
+ * repeat a connection key only with the same value or none: it could send the connection's password
+ * to another host otherwise. A secret it may not repeat at all. Both are added to `mistakes`. The
+ * values are the connection's. The caller frees the array, not the strings.
  */
-struct option_entry *named_join(const struct named_connection *connection,
-                                const struct option *table, const struct option_entry *entries,
-                                size_t count, size_t *ret_count, struct error *mistakes);
+struct option_entry *named_own_entries(const struct named_connection *connection,
+                                       const struct option_values *values,
+                                       const struct option_entry *entries, size_t count,
+                                       size_t *ret_count, struct error *mistakes);
 
 /* Adds why there is no scaler of this name, and those there are; `name` is NULL where none was
  * given. */

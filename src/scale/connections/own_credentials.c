@@ -136,35 +136,27 @@ bool own_credentials_admit(const struct own_credentials_settings *settings,
         if (!check_given(settings, ref, table, &ref->entries[i], credentials, error))
             return false;
     for (size_t i = 0; credentials->count > 0 && i < credentials->omitted_count; i++)
-        if (!check_omitted(settings, credentials->omitted[i], table, credentials, error))
+        if (!check_variable(settings, credentials->omitted[i], table, credentials, error))
             return false;
     return true;
 }
 
-void own_credentials_join(const struct trigger_ref *ref, const struct credentials *credentials,
-                          struct own_credentials_joined *ret_joined)
+const struct option_values *own_credentials_parse(const struct credentials *credentials,
+                                                  const struct scaler *scaler,
+                                                  struct error *mistakes)
 {
-    size_t count = ref->count + credentials->count;
-    *ret_joined = (struct own_credentials_joined){
-        .entries = memory_array(count + 1, sizeof(*ret_joined->entries)),
-        .keys = memory_array(credentials->count + 1, sizeof(*ret_joined->keys)),
-        .count = count,
-        .added = credentials->count,
-    };
-    for (size_t i = 0; i < ref->count; i++)
-        ret_joined->entries[i] = ref->entries[i];
-    for (size_t i = 0; i < credentials->count; i++) {
-        const struct option_entry *entry = &credentials->entries[i];
-        ret_joined->keys[i] = text_format("%s" OPTION_VARIABLE_SUFFIX, entry->key);
-        ret_joined->entries[ref->count + i] =
-            (struct option_entry){ret_joined->keys[i], entry->value};
+    struct credentials_values *own = credentials->values;
+    struct option_values *parsed[OPTION_SCOPES];
+    if (own->parsed == NULL || own->parsed->table != scaler->options) {
+        const struct option_input input = {own->entries, own->count, OPTION_FROM_CREDENTIALS};
+        option_values_free(own->parsed);
+        error_done(&own->mistakes);
+        option_parse(scaler->options, scaler->sizes, &input, parsed, &own->mistakes);
+        own->parsed = parsed[OPTION_CONNECTION];
+        option_values_free(parsed[OPTION_QUERY]);
+        option_values_free(parsed[OPTION_TARGET]);
     }
-}
-
-void own_credentials_joined_done(struct own_credentials_joined *joined)
-{
-    for (size_t i = 0; i < joined->added; i++)
-        free(joined->keys[i]);
-    free(joined->keys);
-    free(joined->entries);
+    if (error_is_set(&own->mistakes))
+        error_add(mistakes, "%s", error_text(&own->mistakes));
+    return own->parsed;
 }

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "config/cluster_authentications.h"
 #include "config/credentials.h"
+#include "measure/scaler.h"
 #include "scale/identity.h"
 
 #include <stdbool.h>
@@ -40,16 +41,10 @@ bool own_credentials_admit(const struct own_credentials_settings *settings,
                            const struct credentials *credentials, bool *ret_waits,
                            struct error *error);
 
-/* The metadata, and the credentials as though they were variables: never shown. Everything but the
- * entries is borrowed. */
-struct own_credentials_joined {
-    struct option_entry *entries;
-    char **keys; /* of those that are added */
-    size_t count, added;
-};
-
-void own_credentials_join(const struct trigger_ref *ref, const struct credentials *credentials,
-                          struct own_credentials_joined *ret_joined);
-void own_credentials_joined_done(struct own_credentials_joined *joined);
+/* What they say of the connection, as though they were variables: never shown. It is parsed once
+ * for all triggers that have the same ones, and is theirs. Adds the mistakes. */
+const struct option_values *own_credentials_parse(const struct credentials *credentials,
+                                                  const struct scaler *scaler,
+                                                  struct error *mistakes);
 
 #endif

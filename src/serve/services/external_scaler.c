@@ -144,7 +144,7 @@ static void end(struct rpc *rpc)
 }
 
 /* A bounded number in each turn: other calls wait meanwhile. */
-enum { RENEWED_PER_TURN = 100, UPDATED_PER_TURN = 1000 };
+enum { RENEWED_PER_TURN = 500, UPDATED_PER_TURN = 1000 };
 
 /* Has those at the front of a list whose time has come act; returns when the next one's comes. */
 static int64_t handle_due(struct scaler_call **list, int64_t now_ms)
