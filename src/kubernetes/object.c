@@ -74,12 +74,24 @@ char *object_label(enum object_kind kind, const char *namespace, const char *nam
     return text_format("%s %s/%s", kinds[kind].name, namespace, name);
 }
 
+static int compare_keys(const void *left, const void *right)
+{
+    return strcmp(((const struct option_entry *)left)->key,
+                  ((const struct option_entry *)right)->key);
+}
+
+void object_sort(struct option_entry *entries, size_t count)
+{
+    if (count > 0)
+        qsort(entries, count, sizeof(*entries), compare_keys);
+}
+
 const char *object_value(const struct option_entry *entries, size_t count, const char *key)
 {
-    for (size_t i = 0; i < count; i++)
-        if (text_equal(entries[i].key, key))
-            return entries[i].value;
-    return NULL;
+    const struct option_entry sought = {.key = key};
+    const struct option_entry *found =
+        count == 0 ? NULL : bsearch(&sought, entries, count, sizeof(*entries), compare_keys);
+    return found == NULL ? NULL : found->value;
 }
 
 bool object_is_variable(const char *key)
@@ -148,6 +160,7 @@ static bool read_metadata(const json_t *metadata, struct object_trigger *trigger
         trigger->metadata[trigger->metadata_count++] =
             (struct option_entry){text_copy(key), text_copy(text)};
     }
+    object_sort(trigger->metadata, trigger->metadata_count);
     trigger->fingerprint = object_fingerprint(trigger->metadata, trigger->metadata_count);
     return true;
 }
@@ -320,6 +333,7 @@ static bool read_data(const json_t *json, enum object_kind kind, struct object *
         if (text != NULL)
             object->data[object->data_count++] = (struct option_entry){text_copy(key), text};
     }
+    object_sort(object->data, object->data_count);
     return true;
 }
 

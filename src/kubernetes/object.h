@@ -32,7 +32,7 @@ enum object_kind {
 /* One trigger of a ScaledObject or ScaledJob, of KEDA's type external or external-push; with more
  * metadata than any call can have it is none. */
 struct object_trigger {
-    struct option_entry *metadata; /* the name of a variable is left out */
+    struct option_entry *metadata; /* by key; the name of a variable is left out */
     size_t metadata_count;
     uint64_t fingerprint; /* object_fingerprint() of the metadata */
     char *authentication; /* name in its authenticationRef, or NULL */
@@ -59,7 +59,7 @@ struct object {
     struct object_parameter *parameters;
     size_t parameters_count;
     const char *unsupported; /* of an authentication as a whole ("podIdentity"), or NULL; static */
-    struct option_entry *data; /* of a Secret, decoded, and of a ConfigMap */
+    struct option_entry *data; /* of a Secret, decoded, and of a ConfigMap; by key */
     size_t data_count;
     struct connections *connections; /* of OBJECT_CONNECTIONS */
     char *revision;                  /* another one: it may have changed */
@@ -103,7 +103,10 @@ bool object_is_variable(const char *key);
  * them has another one. */
 uint64_t object_fingerprint(const struct option_entry *entries, size_t count);
 
-/* NULL where there is none. */
+/* As an object has its entries. */
+void object_sort(struct option_entry *entries, size_t count);
+
+/* Of entries that are sorted; NULL where there is none. */
 const char *object_value(const struct option_entry *entries, size_t count, const char *key);
 
 #endif

@@ -8,9 +8,9 @@
 
 enum { LONGEST_SHOWN = 64 };
 
-/* Of the values of one trigger: authorities (220 KiB of PEM are those that systems trust), a
- * certificate, a key. */
-enum { MAX_CREDENTIALS = 512 << 10 };
+/* Of the values of one trigger: an authority, a certificate, a key. The server's loop parses them
+ * whenever they change. */
+enum { MAX_CREDENTIALS = 64 << 10 };
 
 static const char key_own[] = "triggerAuthentication";
 static const char key_cluster[] = "clusterTriggerAuthentication";
@@ -29,6 +29,7 @@ struct run {
     struct credentials *credentials;
     const struct option **rows; /* of the authentication's parameters so far */
     size_t rows_count;
+    size_t values_bytes;
     bool is_waiting;
     bool is_other;
     struct hpa_facts hpa;
@@ -36,19 +37,20 @@ struct run {
 
 /* ---- is it one of the object's triggers? ---- */
 
+/* Both are sorted. A call may leave a variable out, and have any value of one. */
 static bool has_metadata(const struct object_trigger *trigger, const struct resolve_call *call)
 {
-    for (size_t i = 0; i < call->count; i++) {
-        const struct option_entry *entry = &call->entries[i];
-        const char *value = object_value(trigger->metadata, trigger->metadata_count, entry->key);
-        if (value == NULL || (!object_is_variable(entry->key) && strcmp(value, entry->value) != 0))
+    size_t sent = 0;
+    for (size_t i = 0; i < trigger->metadata_count; i++) {
+        const struct option_entry *entry = &trigger->metadata[i];
+        const struct option_entry *other = sent < call->count ? &call->entries[sent] : NULL;
+        bool is_sent = other != NULL && strcmp(other->key, entry->key) == 0;
+        bool is_variable = object_is_variable(entry->key);
+        if (!is_variable && (!is_sent || strcmp(other->value, entry->value) != 0))
             return false;
+        sent += is_sent;
     }
-    for (size_t i = 0; i < trigger->metadata_count; i++)
-        if (!object_is_variable(trigger->metadata[i].key) &&
-            object_value(call->entries, call->count, trigger->metadata[i].key) == NULL)
-            return false;
-    return true;
+    return sent == call->count;
 }
 
 /* What a call leaves out may steer as well as what it has: `tlsFromEnv`. */
@@ -226,10 +228,12 @@ static bool add_parameter(struct run *run, const char *namespace,
     run->rows[run->rows_count++] = row;
     if (!read_value(run, namespace, parameter, &value, error))
         return false;
+    run->values_bytes += value == NULL ? 0 : strlen(value);
+    if (run->values_bytes > MAX_CREDENTIALS)
+        return error_invalid(
+            error, "%s: with %s its values have %zu bytes: at most %d are allowed in all",
+            credentials->authentication, row->key, run->values_bytes, MAX_CREDENTIALS);
     credentials_add(credentials, row->key, value);
-    if (credentials->bytes > MAX_CREDENTIALS)
-        return error_invalid(error, "%s has values of more than %d bytes",
-                             credentials->authentication, MAX_CREDENTIALS);
     return true;
 }
 

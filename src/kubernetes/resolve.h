@@ -19,7 +19,8 @@
 struct resolve_call {
     const char *namespace;
     const char *name;
-    const struct option_entry *entries; /* its metadata; no key is there twice */
+    const struct option_entry
+        *entries; /* its metadata, as of object_sort(); no key is there twice */
     size_t count;
     const struct option *table;    /* of its scaler; NULL: no credentials are needed */
     const char *cluster_namespace; /* of the Secrets of a ClusterTriggerAuthentication */

@@ -17,10 +17,26 @@ enum {
     REDELIVER_MS = 3000,     /* the loop is busy, or a namespace's memory is in use */
 };
 
+/* In one turn of the thread what is due is resolved for so long, and of one namespace for so long
+ * before it is another one's turn. */
+enum { TURN_US = 10 * 1000, NAMESPACE_US = 2000 };
+
+/* The triggers of one authentication are resolved one after the other: so many are compared. */
+enum { MAX_RECENT = 8 };
+
 /* A need uses an object. */
 struct link {
     struct informer_link object;
     struct link *next;
+};
+
+/* One namespace: there is one while it has needs. */
+struct tenant {
+    char *namespace;
+    size_t needs;
+    struct need *ready; /* utlist: to be resolved, in this order */
+    UT_hash_handle hh;
+    struct tenant *next, *prev; /* utlist of those with one that is ready */
 };
 
 /* What one trigger needs: its credentials, and what they follow from. The informer's thread's, from
@@ -29,7 +45,8 @@ struct need {
     char *key;
     size_t key_length;
     char *namespace, *name;
-    struct option_entry *entries;
+    struct tenant *tenant;
+    struct option_entry *entries; /* sorted */
     size_t count;
     const struct option *table;
     struct link *used; /* utlist */
@@ -42,6 +59,8 @@ struct need {
     UT_hash_handle hh;
     struct need *next, *prev; /* utlist of those with a due_ms */
     bool is_due_listed;
+    struct need *next_ready, *prev_ready;
+    bool is_ready;
 };
 
 struct trigger_credentials {
@@ -53,6 +72,13 @@ struct trigger_credentials {
 
     struct need *needs; /* the rest is the informer's thread's */
     struct need *due_needs;
+    struct tenant *tenants;
+    struct tenant *ready; /* utlist: those with a need that is ready, the next one first */
+    struct {
+        const struct option *table;
+        struct credentials *credentials; /* NULL: none */
+    } recent[MAX_RECENT];
+    size_t next_recent;
 };
 
 /* ---- needs ---- */
@@ -76,6 +102,53 @@ static void set_due(struct trigger_credentials *all, struct need *need, int64_t 
     if (!is_listed && need->is_due_listed)
         DL_DELETE(all->due_needs, need);
     need->is_due_listed = is_listed;
+}
+
+/* ---- whose turn it is ---- */
+
+static struct tenant *join_tenant(struct trigger_credentials *all, const char *namespace)
+{
+    struct tenant *tenant;
+    HASH_FIND_STR(all->tenants, namespace, tenant);
+    if (tenant == NULL) {
+        tenant = memory_new(sizeof(*tenant));
+        tenant->namespace = text_copy(namespace);
+        HASH_ADD_KEYPTR(hh, all->tenants, tenant->namespace, strlen(tenant->namespace), tenant);
+    }
+    tenant->needs++;
+    return tenant;
+}
+
+static void leave_tenant(struct trigger_credentials *all, struct tenant *tenant)
+{
+    if (--tenant->needs > 0)
+        return;
+    HASH_DELETE(hh, all->tenants, tenant);
+    free(tenant->namespace);
+    free(tenant);
+}
+
+/* It is resolved when it is its turn; harmless where it waits for that already. */
+static void set_ready(struct trigger_credentials *all, struct need *need)
+{
+    struct tenant *tenant = need->tenant;
+    if (need->is_ready)
+        return;
+    if (tenant->ready == NULL)
+        DL_APPEND(all->ready, tenant);
+    DL_APPEND2(tenant->ready, need, prev_ready, next_ready);
+    need->is_ready = true;
+}
+
+static void end_ready(struct trigger_credentials *all, struct need *need)
+{
+    struct tenant *tenant = need->tenant;
+    if (!need->is_ready)
+        return;
+    need->is_ready = false;
+    DL_DELETE2(tenant->ready, need, prev_ready, next_ready);
+    if (tenant->ready == NULL)
+        DL_DELETE(all->ready, tenant);
 }
 
 static bool is_verified(const struct need *need)
@@ -112,9 +185,27 @@ static void drop_need(struct trigger_credentials *all, struct need *need)
 {
     count_delivered(all, need, -1);
     set_due(all, need, CLOCK_NEVER);
+    end_ready(all, need);
+    leave_tenant(all, TAKE(need->tenant));
     HASH_DELETE(hh, all->needs, need);
     free_links(all, need->used);
     need_free(need);
+}
+
+/* Equal values are held, and parsed, once for all triggers of a scaler. */
+static void share_values(struct trigger_credentials *all, const struct need *need,
+                         struct credentials *credentials)
+{
+    if (credentials->count == 0)
+        return;
+    for (size_t i = 0; i < MAX_RECENT; i++)
+        if (all->recent[i].table == need->table &&
+            credentials_join(credentials, all->recent[i].credentials))
+            return;
+    size_t place = all->next_recent++ % MAX_RECENT;
+    credentials_free(all->recent[place].credentials);
+    all->recent[place].table = need->table;
+    all->recent[place].credentials = credentials_share(credentials);
 }
 
 /* Takes the credentials. */
@@ -249,8 +340,10 @@ static void resolve_need(struct trigger_credentials *all, struct need *need)
                    credentials->failure.code == ERROR_UNAVAILABLE;
     if (credentials->state == CREDENTIALS_WAITING || is_new || is_lost)
         credentials_free(credentials);
-    else
+    else {
+        share_values(all, need, credentials);
         deliver(all, need, credentials, &resolved.hpa);
+    }
 }
 
 /* ---- messages ---- */
@@ -277,37 +370,70 @@ static void receive(void *context, struct message *message)
     need = TAKE(message->content);
     HASH_ADD_KEYPTR(hh, all->needs, need->key, need->key_length, need);
     count_delivered(all, need, 1);
-    resolve_need(all, need);
+    need->tenant = join_tenant(all, need->namespace);
+    set_ready(all, need);
 }
 
-/* Returns when to look again. */
-static int64_t resolve_due(struct trigger_credentials *all)
+static void take_due(struct trigger_credentials *all)
 {
     int64_t now_ms = clock_now_ms();
-    int64_t next_ms = CLOCK_NEVER;
     struct need *need;
     struct need *next;
     DL_FOREACH_SAFE(all->due_needs, need, next) {
-        if (need->due_ms <= now_ms)
-            resolve_need(all, need);
-        if (need->due_ms < next_ms)
-            next_ms = need->due_ms;
+        if (need->due_ms > now_ms)
+            continue;
+        set_due(all, need, CLOCK_NEVER);
+        set_ready(all, need);
     }
+}
+
+static int64_t next_due_ms(const struct trigger_credentials *all)
+{
+    int64_t next_ms = CLOCK_NEVER;
+    const struct need *need;
+    if (all->ready != NULL)
+        return clock_now_ms();
+    DL_FOREACH(all->due_needs, need)
+        next_ms = clock_earlier(next_ms, need->due_ms);
     return next_ms;
+}
+
+/* Of the namespace whose turn it is, for a while. */
+static void resolve_tenant(struct trigger_credentials *all, int64_t now_us)
+{
+    struct tenant *tenant = all->ready;
+    int64_t end_us = now_us + NAMESPACE_US;
+    DL_DELETE(all->ready, tenant);
+    DL_APPEND(all->ready, tenant);
+    do {
+        struct need *need = tenant->ready;
+        end_ready(all, need);
+        resolve_need(all, need);
+    } while (tenant->ready != NULL && clock_now_us() < end_us);
+}
+
+/* One namespace after the other: what one may write keeps no other one waiting. */
+static void resolve_ready(struct trigger_credentials *all)
+{
+    int64_t end_us = clock_now_us() + TURN_US;
+    for (int64_t now_us; all->ready != NULL && (now_us = clock_now_us()) < end_us;)
+        resolve_tenant(all, now_us);
 }
 
 /* ---- the informer's handler ---- */
 
 static void take_change(void *context, void *user)
 {
-    resolve_need(context, user);
+    set_ready(context, user);
 }
 
 static int64_t take_turn(void *context)
 {
     struct trigger_credentials *all = context;
     message_queue_receive(&all->messages, receive, all);
-    return resolve_due(all);
+    take_due(all);
+    resolve_ready(all);
+    return next_due_ms(all);
 }
 
 static void end(void *context)
@@ -317,6 +443,8 @@ static void end(void *context)
     struct need *next;
     HASH_ITER(hh, all->needs, need, next)
         drop_need(all, need);
+    for (size_t i = 0; i < MAX_RECENT; i++)
+        credentials_free(all->recent[i].credentials);
 }
 
 /* ---- from outside ---- */
@@ -364,6 +492,7 @@ void trigger_credentials_add(struct trigger_credentials *all, const struct trigg
     for (size_t i = 0; i < need->count; i++)
         added->entries[i] = (struct option_entry){text_copy(need->entries[i].key),
                                                   text_copy(need->entries[i].value)};
+    object_sort(added->entries, added->count);
     message_queue_send(&all->messages, MESSAGE_ADD, need->key, need->key_length, added);
 }
 

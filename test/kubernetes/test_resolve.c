@@ -67,7 +67,11 @@ static struct credentials *resolve_entries(const struct known *known,
                                            bool *ret_is_other)
 {
     struct cluster cluster = {known, {0}};
-    const struct resolve_call call = {"shop", "orders", entries, count, table, "keda"};
+    struct option_entry sorted[8];
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = entries[i];
+    object_sort(sorted, count);
+    const struct resolve_call call = {"shop", "orders", sorted, count, table, "keda"};
     struct resolved resolved = resolve_trigger(&call, find, &cluster);
     *ret_is_other = resolved.is_other;
     for (size_t i = 0; i < ARRAY_LENGTH(cluster.objects); i++)
@@ -355,8 +359,8 @@ static void an_authentication_of_many_parameters_is_an_error(void **state)
 static void values_of_many_bytes_are_refused(void **state)
 {
     (void)state;
-    _cleanup_(memory_free) char *value = memory_new((200 << 10) + 1);
-    memset(value, 'x', 200 << 10);
+    _cleanup_(memory_free) char *value = memory_new((40 << 10) + 1);
+    memset(value, 'x', 40 << 10);
     _cleanup_(memory_free) char *json = text_format(
         "{\"metadata\":{\"name\":\"c\",\"namespace\":\"shop\"},\"data\":{\"k\":\"%s\"}}", value);
     struct known known[] = {
@@ -366,7 +370,9 @@ static void values_of_many_bytes_are_refused(void **state)
                        "{\"parameter\":\"ca\",\"name\":\"c\",\"key\":\"k\"}]"),
         {"ConfigMap shop/c", json},
         {0}};
-    assert_refused(resolve(known), ERROR_INVALID, "has values of more than");
+    assert_refused(resolve(known), ERROR_INVALID,
+                   "TriggerAuthentication shop/a: with password its values have 81920 bytes: at "
+                   "most 65536 are allowed in all");
 }
 
 /* With the keys of no call there is nothing to keep; what is kept is counted. */
