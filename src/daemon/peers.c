@@ -21,14 +21,15 @@ enum {
     END_MS = 1000,
     GIVE_UP_MS = 10 * 1000,
     MAX_PEERS = 16,
-    MAX_PAGES = 1000,
-    MAX_PAGE_BYTES = 2 << 20, /* decoded; a page of ours has 512 KiB at most */
+    MAX_PAGES = 10 * 1000,    /* in one round: a hundred thousand triggers have fewer */
+    MAX_PAGE_BYTES = 2 << 20, /* decoded; a page of an older version has 512 KiB at most */
 };
 
 /* A replica that was asked, or could not be. */
 struct peer {
-    char *address; /* 10.0.0.7:9090 */
-    char *name;    /* that its certificate must have */
+    char *address;  /* 10.0.0.7:9090 */
+    char *name;     /* that its certificate must have */
+    uint64_t after; /* the next page; 0: the first one, or all were read */
     bool has_answered;
 };
 
@@ -121,17 +122,19 @@ static bool read_page(struct grpc_client *client, struct peer_values *values, ui
     return true;
 }
 
-static bool request(const struct peers *peers, const struct peer *peer, struct error *error)
+/* Goes on where the time was over before. */
+static bool request(const struct peers *peers, struct peer *peer, struct error *error)
 {
     struct grpc_socket_tls tls = peers->tls;
     int64_t deadline_ms = clock_now_ms() + REQUEST_MS;
     struct grpc_client *client = NULL;
     tls.server_name = peer->name;
-    uint64_t after = 0;
     size_t count = 0;
     bool good = grpc_client_connect(peer->address, &tls, deadline_ms, &client, error);
-    for (int i = 0; good && i < MAX_PAGES && (i == 0 || after > 0); i++)
-        good = read_page(client, peers->values, &after, deadline_ms, &count, error);
+    if (!good) /* it may be another process by then */
+        peer->after = 0;
+    for (int i = 0; good && i < MAX_PAGES && (i == 0 || peer->after > 0); i++)
+        good = read_page(client, peers->values, &peer->after, deadline_ms, &count, error);
     grpc_client_free(client);
     if (good)
         log_info("peer %s: %zu values that it would hold", peer->address, count);
@@ -155,7 +158,7 @@ static void add_peer(struct peers *peers, const char *name, const struct addrinf
     if (is_known)
         free(address);
     else
-        peers->items[peers->count++] = (struct peer){address, text_copy(name), false};
+        peers->items[peers->count++] = (struct peer){address, text_copy(name), 0, false};
 }
 
 static bool look_up(struct peers *peers, const char *name, struct error *error)

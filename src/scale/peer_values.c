@@ -12,14 +12,12 @@
 
 struct entry {
     struct peer_value value;
-    uint64_t number; /* they ascend */
     UT_hash_handle hh;
 };
 
 struct peer_values {
     pthread_mutex_t lock;
     struct entry *entries;
-    uint64_t last_number;
     atomic_uint_least64_t revision;
 };
 
@@ -105,7 +103,6 @@ bool peer_values_add(struct peer_values *values, const struct peer_value *value,
     else if (has_room) {
         entry = memory_new(sizeof(*entry));
         entry->value = sound;
-        entry->number = ++values->last_number;
         HASH_ADD_KEYPTR(hh, values->entries, entry->value.digest, PEER_DIGEST_BYTES, entry);
     }
     pthread_mutex_unlock(&values->lock);
@@ -134,24 +131,39 @@ struct peer_value *peer_values_take(struct peer_values *values,
     return value;
 }
 
-size_t peer_values_list(struct peer_values *values, uint64_t *after, size_t max, int64_t now_ms,
-                        struct peer_value *ret_values)
+/* Of one bucket of the table; those that are too old go. */
+static size_t list_bucket(struct peer_values *values, uint64_t bucket, size_t max, int64_t now_ms,
+                          struct peer_value *ret_values)
 {
     size_t count = 0;
-    struct entry *entry;
-    struct entry *next;
-    pthread_mutex_lock(&values->lock);
-    HASH_ITER(hh, values->entries, entry, next) {
-        if (entry->number <= *after)
-            continue;
-        if (count == max)
-            break;
-        *after = entry->number;
-        if (is_sound(entry->value.value, entry->value.since_ms, now_ms))
-            ret_values[count++] = entry->value;
-        else
+    UT_hash_table *table = values->entries->hh.tbl;
+    UT_hash_handle *next;
+    for (UT_hash_handle *each = table->buckets[bucket].hh_head; each != NULL; each = next) {
+        struct entry *entry = ELMT_FROM_HH(table, each);
+        next = each->hh_next; /* the table may end with its last entry */
+        if (!is_sound(entry->value.value, entry->value.since_ms, now_ms))
             drop(values, entry);
+        else if (count < max)
+            ret_values[count++] = entry->value;
     }
+    return count;
+}
+
+size_t peer_values_list(struct peer_values *values, uint64_t *place, int64_t now_ms,
+                        struct peer_value ret_values[PEER_VALUES_LISTED])
+{
+    enum { ENOUGH = PEER_VALUES_LISTED * 3 / 4, BUCKETS_AT_ONCE = 10000 };
+    size_t count = 0;
+    uint64_t bucket = *place;
+    uint64_t end = bucket + BUCKETS_AT_ONCE;
+    pthread_mutex_lock(&values->lock);
+    while (count < ENOUGH && bucket < end && values->entries != NULL &&
+           bucket < values->entries->hh.tbl->num_buckets)
+        count +=
+            list_bucket(values, bucket++, PEER_VALUES_LISTED - count, now_ms, ret_values + count);
+    bool has_more =
+        values->entries != NULL && bucket < values->entries->hh.tbl->num_buckets && bucket > *place;
     pthread_mutex_unlock(&values->lock);
+    *place = has_more ? bucket : 0;
     return count;
 }

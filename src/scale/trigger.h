@@ -64,8 +64,10 @@ struct trigger_answers {
     bool is_held;             /* the last one was by what was known before measuring failed */
     bool is_expired;          /* ... and it is refused since, because its hold is over */
     struct peak_value *peak;  /* of GetMetrics; NULL: only zeros were answered */
-    struct peer_value *of_peers; /* held until it is measured; NULL: they had none */
-    uint64_t peers_revision;     /* when it looked for one */
+    struct peer_value *of_peers;       /* held until it is measured; NULL: they had none */
+    uint64_t peers_revision;           /* when it looked for one */
+    uint8_t digest[PEER_DIGEST_BYTES]; /* for them: which trigger it is (trigger_peers.c), */
+    bool has_digest;                   /* ... once it was needed */
 };
 
 struct trigger {

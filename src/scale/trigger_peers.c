@@ -60,11 +60,17 @@ static void digest_ref(const struct trigger_ref *ref, const struct option *table
     memcpy(ret_digest, whole, PEER_DIGEST_BYTES);
 }
 
-static void digest_of(const struct trigger *trigger, uint8_t ret_digest[PEER_DIGEST_BYTES])
+/* It stays, as the metadata do. */
+static const uint8_t *digest_of(struct trigger *trigger)
 {
+    struct trigger_answers *answers = &trigger->answers;
+    if (answers->has_digest)
+        return answers->digest;
     struct trigger_ref ref = identity_ref(&trigger->identity);
-    digest_ref(&ref, trigger->parsed.scaler->options, ret_digest);
+    digest_ref(&ref, trigger->parsed.scaler->options, answers->digest);
     free(ref.entries);
+    answers->has_digest = true;
+    return answers->digest;
 }
 
 /* It only goes up: the policy asks for at least so many until the source is idle. */
@@ -80,13 +86,11 @@ static void raise_policy_peak(struct trigger *trigger, int64_t peak)
 
 void trigger_take_from_peers(struct trigger *trigger, struct peer_values *values, int64_t now_ms)
 {
-    uint8_t digest[PEER_DIGEST_BYTES];
     uint64_t revision = values == NULL ? 0 : peer_values_revision(values);
     if (values == NULL || trigger->parsed.scaler == NULL ||
         trigger->answers.peers_revision == revision)
         return;
-    digest_of(trigger, digest);
-    struct peer_value *value = peer_values_take(values, digest);
+    struct peer_value *value = peer_values_take(values, digest_of(trigger));
     trigger_answers_adopt(trigger, value, revision, now_ms);
     if (value != NULL)
         raise_policy_peak(trigger, value->policy_peak);
@@ -102,8 +106,7 @@ static void add_earlier(const struct peak_value *peak, int64_t now_ms, struct pe
     value->earlier_count = peak->count;
 }
 
-bool trigger_give_to_peers(const struct trigger *trigger, int64_t now_ms,
-                           struct peer_value *ret_value)
+bool trigger_give_to_peers(struct trigger *trigger, int64_t now_ms, struct peer_value *ret_value)
 {
     _cleanup_(trigger_state_done) struct trigger_state state = {0};
     if (trigger->parsed.scaler == NULL || trigger->bound.query == NULL)
@@ -121,7 +124,7 @@ bool trigger_give_to_peers(const struct trigger *trigger, int64_t now_ms,
         .since_ms = answer->held ? answer->failing_since_ms : state.snapshot.sent_ms,
         .policy_peak = state.policy.peak,
     };
-    digest_of(trigger, ret_value->digest);
+    memcpy(ret_value->digest, digest_of(trigger), PEER_DIGEST_BYTES);
     if (trigger->answers.peak != NULL)
         add_earlier(trigger->answers.peak, now_ms, ret_value);
     return true;

@@ -14,7 +14,6 @@
 void trigger_take_from_peers(struct trigger *trigger, struct peer_values *values, int64_t now_ms);
 
 /* What would be held if measuring failed from now on. False: nothing. */
-bool trigger_give_to_peers(const struct trigger *trigger, int64_t now_ms,
-                           struct peer_value *ret_value);
+bool trigger_give_to_peers(struct trigger *trigger, int64_t now_ms, struct peer_value *ret_value);
 
 #endif

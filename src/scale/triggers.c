@@ -251,12 +251,18 @@ struct trigger *triggers_next(struct triggers *triggers)
     return trigger;
 }
 
-struct trigger *triggers_behind(const struct triggers *triggers, uint64_t id)
+/* The buckets of the table: where it grows, one of two becomes a later one. */
+uint64_t triggers_places(const struct triggers *triggers)
 {
-    struct trigger *trigger = triggers->by_identity;
-    while (trigger != NULL && trigger->id <= id)
-        trigger = trigger->hh.next;
-    return trigger;
+    return triggers->by_identity == NULL ? 0 : triggers->by_identity->hh.tbl->num_buckets;
+}
+
+struct trigger *triggers_at(const struct triggers *triggers, uint64_t place,
+                            const struct trigger *before)
+{
+    UT_hash_table *table = triggers->by_identity->hh.tbl;
+    UT_hash_handle *handle = before == NULL ? table->buckets[place].hh_head : before->hh.hh_next;
+    return handle == NULL ? NULL : ELMT_FROM_HH(table, handle);
 }
 
 struct trigger *triggers_first(struct triggers *triggers)

@@ -100,9 +100,12 @@ const struct policy_stats *triggers_policy_stats(const struct triggers *triggers
 struct trigger *triggers_first(struct triggers *triggers);
 struct trigger *triggers_next(struct triggers *triggers);
 
-/* The first one that came after the one with this id; NULL: none did. Those after it are behind its
- * hh.next. */
-struct trigger *triggers_behind(const struct triggers *triggers, uint64_t id);
+/* A walk that keeps nothing: each of them is at one of these places, the next one there behind
+ * `before` (NULL: the first). What comes meanwhile may move others to a later place: they are met
+ * again, and none is left out. */
+uint64_t triggers_places(const struct triggers *triggers);
+struct trigger *triggers_at(const struct triggers *triggers, uint64_t place,
+                            const struct trigger *before);
 
 /* The trigger's query, from now on measured, and its watchers are notified. Where the trigger's
  * last answers were none its credentials are read again. Fails with the mistakes, or where a limit

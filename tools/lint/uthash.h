@@ -14,8 +14,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+typedef struct UT_hash_bucket {
+    struct UT_hash_handle *hh_head;
+} UT_hash_bucket;
+
+typedef struct UT_hash_table {
+    UT_hash_bucket *buckets;
+    unsigned num_buckets;
+} UT_hash_table;
+
 typedef struct UT_hash_handle {
-    struct UT_hash_handle *next;
+    UT_hash_table *tbl;
+    struct UT_hash_handle *next, *hh_next;
 } UT_hash_handle;
 
 /* Whatever is asked for: an item, a table, NULL. What it is given stays reachable. */
@@ -40,6 +50,7 @@ unsigned uthash_count(const void *table);
 #define HASH_DELETE(hh, head, item) ((head) = uthash_any((head), (item)))
 #define HASH_DEL(head, item) ((head) = uthash_any((head), (item)))
 #define HASH_CLEAR(hh, head) ((head) = NULL)
+#define ELMT_FROM_HH(table, handle) uthash_any((table), (handle))
 #define HASH_COUNT(head) uthash_count(head)
 
 #define HASH_ITER(hh, head, item, after)                                                           \

@@ -1,5 +1,6 @@
 #include "serve/services/peers.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "peers.pb-c.h"
 #include "scale/trigger_peers.h"
@@ -7,11 +8,12 @@
 
 #include <stdlib.h>
 
-/* Other calls wait meanwhile: a millisecond. */
-enum { LOOKED_AT_PER_PAGE = 200 };
+/* A page: other calls wait meanwhile. A page ends where it is nearly full, since the triggers of one
+ * place of their table, a few, are in one. */
+enum { PAGE_US = 500, PAGE_VALUES = PEER_VALUES_LISTED, NEARLY_FULL = PAGE_VALUES * 3 / 4 };
 
-/* In the cursor: all triggers were looked at, and the rest is the number of a value that nobody
- * took. */
+/* In the cursor, which is a place among the triggers: all of these were looked at, and the rest is
+ * one among the values that nobody took. */
 static const uint64_t of_others = (uint64_t)1 << 63;
 
 struct peers_service {
@@ -24,32 +26,37 @@ typedef Backlog__Peers__HeldValue held_value;
 typedef Backlog__Peers__EarlierValue earlier_value;
 
 struct page {
-    struct peer_value values[LOOKED_AT_PER_PAGE];
+    struct peer_value values[PAGE_VALUES];
     size_t count;
     uint64_t next; /* 0: it is the last one */
 };
 
+static void fill_from_triggers(const struct triggers *triggers, uint64_t place, int64_t now_ms,
+                               struct page *page)
+{
+    int64_t end_us = clock_now_us() + PAGE_US;
+    uint64_t places = triggers_places(triggers);
+    bool has_room = true;
+    for (; has_room && place < places; place++) {
+        struct trigger *trigger = NULL;
+        while (page->count < PAGE_VALUES &&
+               (trigger = triggers_at(triggers, place, trigger)) != NULL)
+            page->count += trigger_give_to_peers(trigger, now_ms, &page->values[page->count]);
+        has_room = page->count < NEARLY_FULL && clock_now_us() < end_us;
+    }
+    page->next = place < places ? place : of_others;
+}
+
 static void fill(const struct peers_service *service, uint64_t after, int64_t now_ms,
                  struct page *page)
 {
-    struct trigger *trigger = NULL;
-    if ((after & of_others) == 0)
-        trigger = triggers_behind(service->triggers, after);
-    else
-        after &= ~of_others;
-    if (trigger == NULL) {
-        page->count =
-            peer_values_list(service->values, &after, LOOKED_AT_PER_PAGE, now_ms, page->values);
-        page->next = page->count < LOOKED_AT_PER_PAGE ? 0 : of_others | after;
+    if ((after & of_others) == 0) {
+        fill_from_triggers(service->triggers, after, now_ms, page);
         return;
     }
-    for (int i = 0; i < LOOKED_AT_PER_PAGE && trigger != NULL; i++) {
-        page->count += trigger_give_to_peers(trigger, now_ms, &page->values[page->count]);
-        page->next = trigger->id;
-        trigger = trigger->hh.next;
-    }
-    if (trigger == NULL)
-        page->next = of_others;
+    uint64_t place = after & ~of_others;
+    page->count = peer_values_list(service->values, &place, now_ms, page->values);
+    page->next = place == 0 ? 0 : of_others | place;
 }
 
 static void encode(const struct peer_value *value, int64_t now_ms, held_value *message,
