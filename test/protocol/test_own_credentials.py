@@ -609,7 +609,7 @@ def resident_growth(server, act):
 def test_what_a_team_has_read_is_bounded(folder, api, what):
     """Values that many triggers have, and many large objects: of a namespace, some 64 MiB at most."""
     ref = {"name": "redis"}
-    api.secret("redis", password="x" * 190_000 if what == "values" else PASSWORD)
+    api.secret("redis", password="x" * 60_000 if what == "values" else PASSWORD)
     api.authentication("redis", "redis", "password")
     many = [trigger("127.0.0.1:1", interval=f"{each + 1}s") for each in range(400 if what == "values" else 1)]
     if what == "values":
