@@ -71,7 +71,9 @@ static bool fetch_page(struct http_client *client, struct watch_rows *rows, bool
                                  http_client_url(client));
     json_array_foreach(list, i, trigger)
         add_row(rows, trigger);
-    *ret_all = json_array_size(list) < PAGE || rows->count >= MAX_ROWS;
+    /* A page may end before its limit. */
+    *ret_all = !json_is_true(json_object_get(page, "hasMore")) || json_array_size(list) == 0 ||
+               rows->count >= MAX_ROWS;
     return true;
 }
 

@@ -5,6 +5,7 @@
 #include "base/recent_log.h"
 #include "base/system/process.h"
 #include "web/json.h"
+#include "web/list_page.h"
 #include "web/metadata_json.h"
 #include "web/trigger_rows.h"
 
@@ -101,10 +102,10 @@ struct dashboard {
 static json_t *connection_fixed(const struct connection_info *info)
 {
     json_t *object = json_object();
-    json_set(object, "name", json_text(info->name));
+    json_set(object, "name", json_short(info->name));
     json_set(object, "scaler", json_text(info->scaler->name));
     json_set(object, "inAgent", json_boolean(info->in_agent));
-    json_set(object, "settings", metadata_options_json(info->values));
+    json_set(object, "settings", metadata_options_json(info->values, json_short));
     return object;
 }
 
@@ -120,7 +121,7 @@ static json_t *connection_live(const struct connection_info *info)
     json_set(object, "roundTrip", json_number(info->round_trip_seconds));
     json_set(object, "delay", json_number(info->delay_seconds));
     if (info->error[0] != '\0')
-        json_set(object, "error", json_text(info->error));
+        json_set(object, "error", json_short(info->error));
     return object;
 }
 
@@ -139,14 +140,13 @@ static void update_connection(void *context, const struct connection_info *info)
 
 static void list_connection(void *context, const struct connection_info *info)
 {
-    json_t *array = context;
+    struct list_page *page = context;
+    if (!list_page_next(page))
+        return;
     _cleanup_(json_done) json_t *fixed = connection_fixed(info);
     json_t *object = connection_live(info);
     json_object_update(object, fixed);
-    if (json_array_size(array) < MAX_CONNECTIONS)
-        json_array_append_new(array, object);
-    else
-        json_decref(object);
+    list_page_add(page, object);
 }
 
 /* ---- the server ---- */
@@ -324,12 +324,11 @@ void dashboard_connections(void *context, const struct web_request *request,
                            struct web_answer *answer)
 {
     struct dashboard *dashboard = context;
-    _cleanup_(json_done) json_t *page = json_object();
-    json_t *connections = json_array();
-    (void)request;
-    engine_connections(dashboard->settings.engine, list_connection, connections);
-    json_set(page, "connections", connections);
-    web_answer_json(answer, page);
+    struct list_page page;
+    if (!list_page_begin(&page, "connections", request, MAX_CONNECTIONS, MAX_CONNECTIONS, answer))
+        return;
+    engine_connections(dashboard->settings.engine, list_connection, &page);
+    list_page_end(&page);
 }
 
 void dashboard_log(void *context, const struct web_request *request, struct web_answer *answer)

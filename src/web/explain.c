@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "scale/policy/words.h"
 #include "web/json.h"
+#include "web/list_page.h"
 #include "web/metadata_json.h"
 #include "web/trigger_fields.h"
 
@@ -11,6 +12,8 @@
 #include <stdlib.h>
 
 enum { USUAL_LIMIT = 100, MAX_LIMIT = 1000 };
+
+typedef json_t *make_text(const char *text); /* json_text(), or json_short() where there is much */
 
 /* ---- the metadata as understood ---- */
 
@@ -20,7 +23,8 @@ static json_t *explain_metadata(const struct trigger *trigger)
         [OPTION_CONNECTION] = "connection", [OPTION_QUERY] = "query", [OPTION_TARGET] = "target"};
     json_t *object = json_object();
     for (int scope = 0; scope < OPTION_SCOPES; scope++)
-        json_set(object, names[scope], metadata_options_json(trigger->parsed.values[scope]));
+        json_set(object, names[scope],
+                 metadata_options_json(trigger->parsed.values[scope], json_text));
     return object;
 }
 
@@ -39,10 +43,10 @@ static json_t *explain_reading(const struct trigger_state *state,
     return object;
 }
 
-static json_t *explain_source(const struct query_state *source)
+static json_t *explain_source(const struct query_state *source, make_text *text)
 {
     json_t *object = json_object();
-    json_set(object, "name", json_text(source->connection));
+    json_set(object, "name", text(source->connection));
     json_set(object, "state", json_text(client_state_name(source->client)));
     json_set(object, "intervalSeconds",
              source->interval_ms == 0 ? NULL : json_seconds(source->interval_ms));
@@ -52,19 +56,19 @@ static json_t *explain_source(const struct query_state *source)
     return object;
 }
 
-static json_t *explain_failure(const struct snapshot *snapshot, int64_t now_ms)
+static json_t *explain_failure(const struct snapshot *snapshot, int64_t now_ms, make_text *text)
 {
     if (snapshot->last_attempt != ATTEMPT_FAILED)
         return json_null();
     json_t *object = json_object();
-    json_set(object, "error", json_text(error_text(&snapshot->error)));
+    json_set(object, "error", text(error_text(&snapshot->error)));
     json_set(object, "sinceSeconds", json_seconds(now_ms - snapshot->failing_since_ms));
     return object;
 }
 
 /* ---- what is answered ---- */
 
-static json_t *explain_answer(const struct answer *answer)
+static json_t *explain_answer(const struct answer *answer, make_text *text)
 {
     json_t *object = json_object();
     json_set(object, "state", json_text(trigger_condition_name(answer_condition(answer))));
@@ -74,16 +78,16 @@ static json_t *explain_answer(const struct answer *answer)
         json_set(object, "replicas", json_number(answer->replicas));
     }
     if (answer->kind == ANSWER_REFUSED)
-        json_set(object, "error", json_text(error_text(&answer->error)));
+        json_set(object, "error", text(error_text(&answer->error)));
     return object;
 }
 
-static json_t *explain_last_answer(const struct trigger *trigger, int64_t now_ms)
+static json_t *explain_last_answer(const struct trigger *trigger, int64_t now_ms, make_text *text)
 {
     const struct last_answer *last = &trigger->answers.last;
     if (last->call == NULL)
         return json_null();
-    json_t *object = explain_answer(&last->answer);
+    json_t *object = explain_answer(&last->answer, text);
     json_set(object, "call", json_text(last->call));
     json_set(object, "agoSeconds", json_seconds(now_ms - last->at_ms));
     return object;
@@ -117,14 +121,14 @@ static void add_reason(const struct trigger *trigger, const struct trigger_state
 
 /* NULL: it has decided nothing yet, or is not on. */
 static json_t *explain_plan(bool has_decided, const struct policy_result *result,
-                            const struct text *words, int64_t now_ms)
+                            const struct text *words, int64_t now_ms, make_text *text)
 {
     if (!has_decided)
         return NULL;
     json_t *object = json_object();
     json_set(object, "replicas", json_integer(result->replicas));
     json_set(object, "active", json_boolean(result->active));
-    json_set(object, "sentence", json_text(words->bytes));
+    json_set(object, "sentence", text(words->bytes));
     json_set(object, "boundBy", json_text(policy_term_text(result->term)));
     json_set(object, "status", json_text(flow_status_text(result->status)));
     json_set(object, "ratePerReplica", json_number(result->rate));
@@ -137,15 +141,15 @@ static json_t *explain_plan(bool has_decided, const struct policy_result *result
 
 /* ---- a trigger ---- */
 
-static json_t *begin_trigger(const struct trigger *trigger)
+static json_t *begin_trigger(const struct trigger *trigger, make_text *text)
 {
     json_t *object = json_object();
     json_set(object, "id", json_integer((json_int_t)trigger->id));
-    json_set(object, "namespace", json_text(trigger->namespace));
-    json_set(object, "name", json_text(trigger->name));
+    json_set(object, "namespace", text(trigger->namespace));
+    json_set(object, "name", text(trigger->name));
     json_set(object, "scaler",
              json_text(trigger->parsed.scaler == NULL ? NULL : trigger->parsed.scaler->name));
-    json_set(object, "metricName", json_text(trigger->parsed.metric_name));
+    json_set(object, "metricName", text(trigger->parsed.metric_name));
     json_set(object, "target", json_number(trigger->parsed.target));
     return object;
 }
@@ -154,8 +158,8 @@ static json_t *summarise(const struct trigger *trigger, int64_t now_ms)
 {
     _cleanup_(trigger_state_done) struct trigger_state state;
     trigger_state(trigger, NULL, now_ms, &state);
-    json_t *object = begin_trigger(trigger);
-    json_set(object, "now", explain_answer(&state.answer));
+    json_t *object = begin_trigger(trigger, json_short);
+    json_set(object, "now", explain_answer(&state.answer, json_short));
     if (state.has_decision) {
         json_set(object, "status", json_text(flow_status_text(state.status)));
         json_set(object, "boundBy", json_text(policy_term_text(state.bound_by)));
@@ -164,8 +168,10 @@ static json_t *summarise(const struct trigger *trigger, int64_t now_ms)
     return object;
 }
 
-static json_t *explain(const struct trigger *trigger, int64_t now_ms)
+/* Short: without metadata, and all texts are cut. */
+static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_short)
 {
+    make_text *text = is_short ? json_short : json_text;
     _cleanup_(trigger_state_done) struct trigger_state state;
     _cleanup_(text_done) struct text why = {0};
     struct trigger_figures figures;
@@ -174,22 +180,23 @@ static json_t *explain(const struct trigger *trigger, int64_t now_ms)
     add_reason(trigger, &state, &figures, &why);
 
     const struct trigger_policy_view *policy = &state.policy;
-    json_t *object = begin_trigger(trigger);
-    json_set(object, "why", json_text(why.bytes));
-    json_set(object, "now", explain_answer(&state.answer));
-    json_set(object, "lastAnswer", explain_last_answer(trigger, now_ms));
+    json_t *object = begin_trigger(trigger, text);
+    json_set(object, "why", text(why.bytes));
+    json_set(object, "now", explain_answer(&state.answer, text));
+    json_set(object, "lastAnswer", explain_last_answer(trigger, now_ms, text));
     json_set(object, "reading", explain_reading(&state, &figures));
-    json_set(object, "failing", explain_failure(&state.snapshot, now_ms));
-    json_set(object, "source", trigger->bound.query == NULL ? NULL : explain_source(&state.source));
+    json_set(object, "failing", explain_failure(&state.snapshot, now_ms, text));
+    json_set(object, "source",
+             trigger->bound.query == NULL ? NULL : explain_source(&state.source, text));
     json_set(object, "policy",
              explain_plan(policy->answered.has_decided, &policy->answered.result,
-                          &policy->answered.words, now_ms));
+                          &policy->answered.words, now_ms, text));
     json_set(object, "shadow",
              explain_plan(policy->shadow.has_decided, &policy->shadow.result, &policy->shadow.words,
-                          now_ms));
+                          now_ms, text));
     json_set(object, "holdSeconds", json_seconds(trigger->parsed.rules.hold_ms));
-    json_set(object, "connectionName", json_text(trigger->parsed.connection_name));
-    json_set(object, "metadata", explain_metadata(trigger));
+    json_set(object, "connectionName", text(trigger->parsed.connection_name));
+    json_set(object, "metadata", is_short ? NULL : explain_metadata(trigger));
     json_set(object, "superseded", json_boolean(state.is_superseded));
     json_set(object, "streams", json_integer((json_int_t)trigger->pins));
     json_set(object, "lastCallSecondsAgo", json_seconds(now_ms - trigger->last_call_ms));
@@ -200,7 +207,7 @@ static json_t *explain(const struct trigger *trigger, int64_t now_ms)
 
 /* A trigger on the page of its ScaledObject. */
 struct found {
-    json_t *json;
+    char *json;
     int64_t last_call_ms;
 };
 
@@ -208,20 +215,21 @@ struct found {
 struct search {
     const char *namespace; /* NULL: of all */
     const char *name;      /* NULL: a list */
-    size_t offset;
-    size_t limit;
-    size_t count; /* of all that fit */
-    json_t *list;
+    struct list_page page; /* the list */
     struct found found[WALK_TRIGGERS_PER_OBJECT];
     size_t found_count;
+    size_t found_bytes;
 };
 
 static void add_found(struct search *search, const struct trigger *trigger, int64_t now_ms)
 {
     if (search->found_count == WALK_TRIGGERS_PER_OBJECT)
         return;
-    search->found[search->found_count++] =
-        (struct found){explain(trigger, now_ms), trigger->last_call_ms};
+    struct text json = {0};
+    json_add(&json, explain(trigger, now_ms, search->found_bytes >= LIST_PAGE_BYTES),
+             JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    search->found_bytes += json.length;
+    search->found[search->found_count++] = (struct found){text_take(&json), trigger->last_call_ms};
 }
 
 static int newest_first(const void *one, const void *other)
@@ -232,14 +240,22 @@ static int newest_first(const void *one, const void *other)
 }
 
 /* A ScaledObject that was edited has its former triggers until they are forgotten. */
-static json_t *take_found(struct search *search)
+static void write_found(struct search *search, struct web_answer *answer)
 {
-    json_t *list = json_array();
+    answer->type = "application/json";
+    text_add(&answer->body, "[");
     qsort(search->found, search->found_count, sizeof(*search->found), newest_first);
+    for (size_t i = 0; i < search->found_count; i++) {
+        text_add(&answer->body, i > 0 ? ",\n" : "");
+        text_add(&answer->body, search->found[i].json);
+    }
+    text_add(&answer->body, "]\n");
+}
+
+static void search_done(struct search *search)
+{
     for (size_t i = 0; i < search->found_count; i++)
-        json_array_append_new(list, search->found[i].json);
-    search->found_count = 0;
-    return list;
+        free(search->found[i].json);
 }
 
 static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_ms)
@@ -249,10 +265,9 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
         return WALK_ON;
     if (search->name != NULL)
         add_found(search, trigger, now_ms);
-    else if (search->count >= search->offset && json_array_size(search->list) < search->limit)
-        json_array_append_new(search->list, summarise(trigger, now_ms));
-    search->count++;
-    return WALK_ON;
+    else if (list_page_next(&search->page))
+        list_page_add(&search->page, summarise(trigger, now_ms));
+    return search->name != NULL ? WALK_PAUSE : WALK_ON;
 }
 
 static bool run_search(const struct walk_source *source, struct search *search,
@@ -264,36 +279,13 @@ static bool run_search(const struct walk_source *source, struct search *search,
     return false;
 }
 
-/* False: it is no count. */
-static bool parse_count(const char *text, size_t usual, size_t max, size_t *ret_count)
-{
-    char *end = NULL;
-    *ret_count = usual;
-    if (text == NULL)
-        return true;
-    if (text[0] < '0' || text[0] > '9')
-        return false;
-    unsigned long long count = strtoull(text, &end, 10);
-    *ret_count = count < max ? (size_t)count : max;
-    return *end == '\0';
-}
-
 void explain_list(void *context, const struct web_request *request, struct web_answer *answer)
 {
     const struct walk_source *source = context;
-    _cleanup_(json_done) json_t *page = json_object();
     struct search search = {.namespace = web_parameter(request, "namespace")};
-    if (!parse_count(web_parameter(request, "offset"), 0, SIZE_MAX, &search.offset) ||
-        !parse_count(web_parameter(request, "limit"), USUAL_LIMIT, MAX_LIMIT, &search.limit)) {
-        web_refuse(answer, 400, "offset and limit must be numbers, such as ?offset=0&limit=100");
-        return;
-    }
-    search.list = json_array();
-    json_set(page, "triggers", search.list);
-    if (!run_search(source, &search, answer))
-        return;
-    json_set(page, "count", json_integer((json_int_t)search.count));
-    web_answer_json(answer, page);
+    if (list_page_begin(&search.page, "triggers", request, USUAL_LIMIT, MAX_LIMIT, answer) &&
+        run_search(source, &search, answer))
+        list_page_end(&search.page);
 }
 
 void explain_one(void *context, const struct web_request *request, struct web_answer *answer)
@@ -303,14 +295,13 @@ void explain_one(void *context, const struct web_request *request, struct web_an
         web_refuse(answer, 404, "not found: the path is /api/triggers/NAMESPACE/NAME");
         return;
     }
-    struct search search = {.namespace = request->below[0], .name = request->below[1]};
-    bool has_run = run_search(source, &search, answer);
-    _cleanup_(json_done) json_t *found = take_found(&search);
-    if (!has_run)
+    _cleanup_(search_done) struct search search = {.namespace = request->below[0],
+                                                   .name = request->below[1]};
+    if (!run_search(source, &search, answer))
         return;
-    if (search.count == 0)
+    if (search.found_count == 0)
         web_refuse(answer, 404,
                    "no trigger of this ScaledObject: KEDA has not called for one recently");
     else
-        web_answer_json(answer, found);
+        write_found(&search, answer);
 }

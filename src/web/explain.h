@@ -2,8 +2,10 @@
  * Explain: why a trigger is answered what it is answered, as JSON for people and for the dashboard.
  *
  *     /api/triggers?namespace=shop&offset=0&limit=100    one line of each, in the order they came
+ *                                                        (list_page.h)
  *     /api/triggers/shop/videos                          all about the triggers of one ScaledObject,
- *                                                        the one that was called for last first
+ *                                                        the one that was called for last first;
+ *                                                        after 1 MiB without metadata
  *
  * Secrets and what came out of a variable are hidden, and of URLs all but scheme and host.
  *

@@ -6,12 +6,13 @@
 #include "web/trigger_fields.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Hundreds of rows are usual. A source that fails at every other measurement has thousands, as each
- * change is kept; a row takes 700 bytes until it is sent. */
-enum { MAX_ROWS_PER_TRIGGER = 1500, MAX_ROWS = 30 * 1000 };
+ * change is kept; a row takes 700 bytes until it is sent, and then at most 250. */
+enum { MAX_ROWS_PER_TRIGGER = 1500, MAX_ROWS = 4000 };
 
 /* One trigger with its rows. */
 struct series {
@@ -22,11 +23,13 @@ struct series {
     bool is_superseded;
     struct trigger_figures *rows; /* what each sample was for it */
     size_t count;
+    bool has_more; /* rows that a page of it alone has */
 };
 
 struct found {
     const char *namespace;
     const char *name;
+    size_t only; /* the number of the trigger whose rows are wanted; SIZE_MAX: of all */
     struct series items[WALK_TRIGGERS_PER_OBJECT];
     size_t count;
     size_t rows; /* of all */
@@ -119,21 +122,23 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
     _cleanup_(memory_free) struct history_sample *samples = NULL;
     _cleanup_(trigger_state_done) struct trigger_state now;
     struct past past = {.trigger = trigger, .now = &now};
-    struct series *series = &found->items[found->count++];
+    size_t index = found->count++;
+    struct series *series = &found->items[index];
     series->id = trigger->id;
     series->metric_name = text_copy(trigger->parsed.metric_name);
     series->scaler = trigger->parsed.scaler == NULL ? NULL : trigger->parsed.scaler->name;
     series->target = trigger->parsed.target;
     trigger_state(trigger, NULL, now_ms, &now);
     series->is_superseded = now.is_superseded;
-    if (trigger->bound.query == NULL)
+    if (trigger->bound.query == NULL || (found->only != SIZE_MAX && found->only != index))
         return WALK_ON;
     size_t count = query_history(trigger->bound.query, now_ms - HISTORY_SPAN_MS, &samples);
     size_t room = MAX_ROWS - found->rows;
     series->count = count;
     if (series->count > MAX_ROWS_PER_TRIGGER)
         series->count = MAX_ROWS_PER_TRIGGER;
-    if (series->count > room)
+    series->has_more = series->count > room;
+    if (series->has_more)
         series->count = room;
     found->rows += series->count;
     series->rows = memory_array(series->count + 1, sizeof(*series->rows));
@@ -175,33 +180,45 @@ static json_t *row_json(const struct trigger_figures *row, double unix_offset_ms
     return array;
 }
 
+static void write_series(const struct series *series, double offset_ms, struct text *body)
+{
+    json_t *object = json_object();
+    json_set(object, "id", json_integer((json_int_t)series->id));
+    json_set(object, "metricName", json_short(series->metric_name));
+    json_set(object, "scaler", json_text(series->scaler));
+    json_set(object, "target", json_number(series->target));
+    json_set(object, "superseded", json_boolean(series->is_superseded));
+    json_set(object, "hasMore", json_boolean(series->has_more));
+    json_set(object, "columns", columns_json());
+    json_add(body, object, JSON_COMPACT | JSON_EMBED | JSON_REAL_PRECISION(15));
+    text_add(body, ",\"rows\":[");
+    for (size_t i = 0; i < series->count; i++) {
+        text_add(body, i > 0 ? "," : "");
+        json_add(body, row_json(&series->rows[i], offset_ms),
+                 JSON_COMPACT | JSON_REAL_PRECISION(15));
+    }
+    text_add(body, "]");
+}
+
 static void write_json(const struct found *found, struct web_answer *answer)
 {
-    _cleanup_(json_done) json_t *page = json_object();
-    json_t *triggers = json_array();
+    struct text *body = &answer->body;
     double offset_ms = clock_unix_offset_ms();
-    for (size_t t = 0; t < found->count; t++) {
-        const struct series *series = &found->items[t];
-        json_t *object = json_object();
-        json_t *rows = json_array();
-        for (size_t i = 0; i < series->count; i++)
-            json_array_append_new(rows, row_json(&series->rows[i], offset_ms));
-        json_set(object, "id", json_integer((json_int_t)series->id));
-        json_set(object, "metricName", json_text(series->metric_name));
-        json_set(object, "scaler", json_text(series->scaler));
-        json_set(object, "target", json_number(series->target));
-        json_set(object, "superseded", json_boolean(series->is_superseded));
-        json_set(object, "columns", columns_json());
-        json_set(object, "rows", rows);
-        json_array_append_new(triggers, object);
-    }
+    answer->type = "application/json";
+    json_t *page = json_object();
     json_set(page, "namespace", json_text(found->namespace));
     json_set(page, "name", json_text(found->name));
-    json_set(page, "triggers", triggers);
-    _cleanup_(memory_free) char *text = json_dumps(page, JSON_COMPACT | JSON_REAL_PRECISION(15));
-    answer->type = "application/json";
-    text_add(&answer->body, text);
-    text_add(&answer->body, "\n");
+    text_add(body, "{");
+    json_add(body, page, JSON_COMPACT | JSON_EMBED);
+    text_add(body, ",\"triggers\":[");
+    for (size_t t = 0; t < found->count; t++) {
+        if (found->only != SIZE_MAX && found->only != t)
+            continue;
+        text_add(body, t > 0 && found->only == SIZE_MAX ? ",{" : "{");
+        write_series(&found->items[t], offset_ms, body);
+        text_add(body, "}");
+    }
+    text_add(body, "]}\n");
 }
 
 /* ---- as CSV ---- */
@@ -243,25 +260,24 @@ static void write_csv(const struct series *series, struct web_answer *answer)
 
 /* ---- the page ---- */
 
-/* Which of the triggers CSV is of; false: it was refused. */
-static bool pick(const struct found *found, const char *number, struct web_answer *answer,
-                 size_t *ret_index)
+/* The number of a trigger; found->count or more: there is none. */
+static size_t parse_number(const char *text)
 {
     char *end = NULL;
-    if (number == NULL && found->count == 1) {
-        *ret_index = 0;
+    unsigned long number = strtoul(text, &end, 10);
+    return *text >= '0' && *text <= '9' && *end == '\0' ? number : SIZE_MAX - 1;
+}
+
+/* Whether there is the one trigger that is wanted; CSV is always of one. */
+static bool check_number(struct found *found, bool is_csv, struct web_answer *answer)
+{
+    if (is_csv && found->only == SIZE_MAX && found->count == 1)
+        found->only = 0;
+    if (found->only < found->count || (!is_csv && found->only == SIZE_MAX))
         return true;
-    }
-    unsigned long index = number == NULL ? found->count : strtoul(number, &end, 10);
-    if (number != NULL && *number >= '0' && *number <= '9' && *end == '\0' &&
-        index < found->count) {
-        *ret_index = index;
-        return true;
-    }
-    _cleanup_(memory_free) char *why =
-        text_format("CSV is of one trigger, and this ScaledObject has %zu: add &trigger=0 to "
-                    "&trigger=%zu",
-                    found->count, found->count - 1);
+    _cleanup_(memory_free) char *why = text_format(
+        "%s one trigger, and this ScaledObject has %zu: add &trigger=0 to &trigger=%zu",
+        is_csv ? "CSV is of" : "trigger is the number of", found->count, found->count - 1);
     web_refuse(answer, 400, why);
     return false;
 }
@@ -269,8 +285,8 @@ static bool pick(const struct found *found, const char *number, struct web_answe
 void history_page(void *context, const struct web_request *request, struct web_answer *answer)
 {
     const char *format = web_parameter(request, "format");
+    const char *number = web_parameter(request, "trigger");
     bool is_csv = format != NULL && text_equal(format, "csv");
-    size_t index = 0;
     if (request->below_count != 2) {
         web_refuse(answer, 404, "not found: the path is /api/history/NAMESPACE/NAME");
         return;
@@ -282,13 +298,16 @@ void history_page(void *context, const struct web_request *request, struct web_a
     _cleanup_(found_done) struct found *found = memory_new(sizeof(*found));
     found->namespace = request->below[0];
     found->name = request->below[1];
+    found->only = number == NULL ? SIZE_MAX : parse_number(number);
     if (!walk(context, visit, found))
         web_refuse_busy(answer);
     else if (found->count == 0)
         web_refuse(answer, 404,
                    "no trigger of this ScaledObject: KEDA has not called for one recently");
-    else if (!is_csv)
+    else if (!check_number(found, is_csv, answer))
+        return;
+    else if (is_csv)
+        write_csv(&found->items[found->only], answer);
+    else
         write_json(found, answer);
-    else if (pick(found, web_parameter(request, "trigger"), answer, &index))
-        write_csv(&found->items[index], answer);
 }

@@ -1,7 +1,9 @@
 /*
  * The readings of the last hour of the triggers of one ScaledObject:
  *
- *     /api/history/shop/videos                          as JSON
+ *     /api/history/shop/videos                          as JSON; a trigger with "hasMore" has rows
+ *                                                       that the next one has
+ *     /api/history/shop/videos?trigger=0                as JSON, of one trigger
  *     /api/history/shop/videos?format=csv&trigger=0     as CSV: a trace for `backlog simulate`
  *
  * Threads: the HTTP server's.

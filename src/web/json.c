@@ -23,6 +23,17 @@ json_t *json_text(const char *text)
     return text == NULL ? json_null() : json_string(text);
 }
 
+json_t *json_short(const char *text)
+{
+    if (text == NULL)
+        return json_null();
+    _cleanup_(memory_free) char *shown = text_copy_bytes(text, text_cut(text, JSON_SHORT_BYTES));
+    for (char *byte = shown; *byte != '\0'; byte++)
+        if ((unsigned char)*byte < ' ')
+            *byte = ' ';
+    return json_string(shown);
+}
+
 json_t *json_recent_line(const struct recent_line *line)
 {
     json_t *object = json_object();
@@ -38,11 +49,22 @@ void json_set(json_t *object, const char *key, json_t *value)
     json_object_set_new(object, key, value == NULL ? json_null() : value);
 }
 
-void web_answer_json(struct web_answer *answer, const json_t *json)
+static int add_bytes(const char *bytes, size_t length, void *text)
 {
-    _cleanup_(memory_free) char *text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    text_add_bytes(text, bytes, length);
+    return 0;
+}
+
+void json_add(struct text *text, json_t *value, size_t flags)
+{
+    json_dump_callback(value, add_bytes, text, JSON_ENCODE_ANY | flags);
+    json_decref(value);
+}
+
+void web_answer_json(struct web_answer *answer, json_t *json)
+{
     answer->type = "application/json";
-    text_add(&answer->body, text);
+    json_add(&answer->body, json_incref(json), JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     text_add(&answer->body, "\n");
 }
 

@@ -4,14 +4,14 @@
 #include "config/place.h"
 #include "web/json.h"
 
-json_t *metadata_options_json(const struct option_values *values)
+json_t *metadata_options_json(const struct option_values *values, json_t *(*text)(const char *text))
 {
     json_t *object = json_object();
     for (size_t row = 0; values != NULL && row < values->options; row++) {
         if (values->texts[row] == NULL)
             continue;
         _cleanup_(memory_free) char *shown = place_shown(values, row);
-        json_set(object, values->table[row].key, json_text(shown));
+        json_set(object, values->table[row].key, text(shown));
     }
     return object;
 }

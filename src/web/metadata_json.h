@@ -6,6 +6,8 @@
 
 #include <jansson.h>
 
-json_t *metadata_options_json(const struct option_values *values); /* NULL: {} */
+/* Of no values: {}. `text` makes JSON of each: json_text() or json_short() (json.h). */
+json_t *metadata_options_json(const struct option_values *values,
+                              json_t *(*text)(const char *text));
 
 #endif

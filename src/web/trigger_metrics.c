@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MAX_METRIC_NAME_BYTES = 300 };
+
 /* One trigger, copied under the turn lock. */
 struct sample {
     char *labels;
@@ -32,7 +34,9 @@ static char *labels_of(const struct trigger *trigger)
     metric_add_label(&labels, "name", trigger->name);
     metric_add_label(&labels, "scaler",
                      trigger->parsed.scaler == NULL ? "" : trigger->parsed.scaler->name);
-    metric_add_label(&labels, "metric", trigger->parsed.metric_name);
+    _cleanup_(memory_free) char *metric = text_copy_bytes(
+        trigger->parsed.metric_name, text_cut(trigger->parsed.metric_name, MAX_METRIC_NAME_BYTES));
+    metric_add_label(&labels, "metric", metric);
     return text_take(&labels);
 }
 

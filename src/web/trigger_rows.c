@@ -10,12 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    MAX_ERROR_BYTES = 300,
-    MAX_NAME_BYTES = 300,
-    MAX_QUERY_BYTES = 200,
-};
-
 /* A query that was met, and an object; to find those that are met again. */
 struct met {
     const void *key; /* may be freed: it is only compared */
@@ -43,14 +37,12 @@ static void add_number(struct text *text, const char *key, double value)
         text_addf(text, ",\"%s\":%.10g", key, value);
 }
 
-static void add_string(struct text *text, const char *key, const char *value, size_t max)
+static void add_string(struct text *text, const char *key, const char *value)
 {
     if (value == NULL)
         return;
-    _cleanup_(json_done) json_t *json = json_stringn(value, text_cut(value, max));
-    _cleanup_(memory_free) char *quoted =
-        json == NULL ? NULL : json_dumps(json, JSON_ENCODE_ANY | JSON_COMPACT);
-    text_addf(text, ",\"%s\":%s", key, quoted == NULL ? "\"\"" : quoted);
+    text_addf(text, ",\"%s\":", key);
+    json_add(text, json_short(value), JSON_COMPACT);
 }
 
 static void met_add(struct met_list *list, const struct met *met)
@@ -93,7 +85,7 @@ static void add_field(const struct trigger_field *field, const struct trigger_fi
                       struct text *live)
 {
     if (field->kind == FIELD_WORD)
-        add_string(live, field->key, trigger_field_word(field, figures), MAX_NAME_BYTES);
+        add_string(live, field->key, trigger_field_word(field, figures));
     else if (field->kind == FIELD_NUMBER)
         add_number(live, field->key, trigger_field_number(field, figures));
     else if (!isnan(trigger_field_number(field, figures)))
@@ -108,7 +100,7 @@ static void write_live(const struct trigger *trigger, const struct trigger_state
     trigger_figures(trigger, state, &figures);
     text_addf(live, "{\"superseded\":%s", state->is_superseded ? "true" : "false");
     if (trigger->bound.query != NULL)
-        add_string(live, "connection", state->source.connection, MAX_NAME_BYTES);
+        add_string(live, "connection", state->source.connection);
     if (state->snapshot.is_measured)
         add_number(live, "time", floor(clock_unix_s(state->snapshot.sent_ms) * 10) / 10);
     if (figures.rates_are_bounds)
@@ -116,7 +108,7 @@ static void write_live(const struct trigger *trigger, const struct trigger_state
     TRIGGER_FIELD_FOREACH(field, VIEW_ROW)
         add_field(field, &figures, live);
     if (state->error != NULL)
-        add_string(live, "error", error_text(state->error), MAX_ERROR_BYTES);
+        add_string(live, "error", error_text(state->error));
     text_add(live, "}");
 }
 
@@ -131,20 +123,19 @@ static void add_query(const struct option_values *values, struct text *fixed)
         _cleanup_(memory_free) char *shown = place_shown(values, row);
         text_addf(&query, "%s%s=%s", query.length > 0 ? ", " : "", values->table[row].key, shown);
     }
-    add_string(fixed, "query", query.bytes, MAX_QUERY_BYTES);
+    add_string(fixed, "query", query.bytes);
 }
 
 static void write_fixed(const struct trigger *trigger, struct text *fixed)
 {
     text_addf(fixed, "{\"target\":%.10g", trigger->parsed.target);
-    add_string(fixed, "namespace", trigger->namespace, MAX_NAME_BYTES);
-    add_string(fixed, "name", trigger->name, MAX_NAME_BYTES);
+    add_string(fixed, "namespace", trigger->namespace);
+    add_string(fixed, "name", trigger->name);
     add_string(fixed, "scaler",
-               trigger->parsed.scaler == NULL ? NULL : trigger->parsed.scaler->name,
-               MAX_NAME_BYTES);
-    add_string(fixed, "metric", trigger->parsed.metric_name, MAX_NAME_BYTES);
+               trigger->parsed.scaler == NULL ? NULL : trigger->parsed.scaler->name);
+    add_string(fixed, "metric", trigger->parsed.metric_name);
     add_query(trigger->parsed.values[OPTION_QUERY], fixed);
-    add_string(fixed, "connectionName", trigger->parsed.connection_name, MAX_NAME_BYTES);
+    add_string(fixed, "connectionName", trigger->parsed.connection_name);
     text_add(fixed, "}");
 }
 

@@ -139,8 +139,8 @@ def test_the_list_has_pages_and_a_namespace(server, client, broker, redis):
     assert whole["count"] == 5
     assert [trigger["metricName"] for trigger in whole["triggers"]] == [f"redis-videos-{i}" for i in range(5)]
     page = get(server, "/api/triggers?offset=3&limit=1").json()
-    assert [trigger["metricName"] for trigger in page["triggers"]] == ["redis-videos-3"]
-    assert get(server, "/api/triggers?namespace=else").json() == {"triggers": [], "count": 0}
+    assert [trigger["metricName"] for trigger in page["triggers"]] == ["redis-videos-3"] and page["hasMore"]
+    assert get(server, "/api/triggers?namespace=else").json() == {"triggers": [], "count": 0, "hasMore": False}
     assert "limit" in get(server, "/api/triggers?limit=all", code=400).json()["error"]
     get(server, "/api/triggers/shop/nobody", code=404)
     get(server, "/api/triggers/shop", code=404)

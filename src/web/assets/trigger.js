@@ -263,7 +263,10 @@ export function triggerPage(namespace, name) {
   async function history() {
     try {
       const page = await getJson(`/api/history/${path}`);
-      page.triggers.forEach((trigger, index) => made.get(trigger.id)?.history(trigger, index, store.tables.triggers.get(trigger.id)?.state));
+      for (const [index, part] of page.triggers.entries()) {
+        const trigger = part.hasMore ? (await getJson(`/api/history/${path}?trigger=${index}`)).triggers[0] : part;
+        made.get(trigger.id)?.history(trigger, index, store.tables.triggers.get(trigger.id)?.state);
+      }
     } catch (error) {
       if (triggers.length > 0) fail(error);
     }
