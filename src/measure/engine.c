@@ -311,14 +311,29 @@ static void replace(struct engine *engine, const struct query_request *request,
     pthread_mutex_unlock(&poller->connection.lock);
 }
 
-/* One that two have is nobody's but its own: naming it, too, would otherwise make it one of many.
- */
-static void set_tenant(struct poller *poller, const char *namespace)
+/* With the map's lock. */
+static size_t count_of_tenant(const struct engine *engine, uint64_t tenant)
 {
-    uint64_t own = hash_text(poller->identity);
-    uint64_t tenant = namespace == NULL ? own : hash_text(namespace);
-    poller->tenant = poller->tenant == 0 || poller->tenant == tenant ? tenant : own;
-    poller->holder = namespace == NULL ? 0 : tenant;
+    size_t count = 0;
+    for (const struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next)
+        count += poller->tenant == tenant;
+    return count;
+}
+
+/* With both locks. One that two namespaces have is one of the one's that has fewer: so whoever
+ * names another's, too, does not make it one of many, and connections that are named from two
+ * namespaces are not tenants of their own. */
+static void set_tenant(const struct engine *engine, struct poller *poller,
+                       const struct query_request *request)
+{
+    poller->is_named = poller->is_named || request->tenant == NULL;
+    poller->holder = request->tenant == NULL ? 0 : hash_text(request->tenant);
+    uint64_t tenant = hash_text(poller->is_named ? poller->identity : request->tenant);
+    if (poller->is_named || poller->tenant == 0)
+        poller->tenant = tenant;
+    else if (poller->tenant != tenant &&
+             count_of_tenant(engine, tenant) + 1 < count_of_tenant(engine, poller->tenant))
+        poller->tenant = tenant;
 }
 
 static struct query *hold_on(struct engine *engine, struct poller *poller,
@@ -337,8 +352,9 @@ static struct query *hold_on(struct engine *engine, struct poller *poller,
     }
     connection_hold(query, request->interval_ms, now_ms);
     poller->is_replaced = false;
-    set_tenant(poller, request->tenant);
-    poller->is_named = poller->is_named || request->tenant == NULL;
+    set_tenant(engine, poller, request);
+    if (request->namespace != NULL)
+        schedule_join(&poller->connection.schedule, &query->job, hash_text(request->namespace));
     count_for_limits(engine, poller);
     poller_wake(poller);
     pthread_mutex_unlock(&poller->connection.lock);

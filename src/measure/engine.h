@@ -88,6 +88,7 @@ struct query_request {
     bool inherits;
     unsigned wants;            /* enum reading_field */
     bool keeps_recent_samples; /* for followers; with an interval_ms, or there is little in it */
+    const char *namespace;     /* whose trigger it is: those of several have their turns */
     const char *tenant;        /* whose connection it is: a namespace; NULL: nobody's but its own */
 };
 

@@ -139,6 +139,7 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
         .inherits = place->inherits,
         .wants = trigger_policy_wants(trigger->policy),
         .keeps_recent_samples = trigger->policy != NULL,
+        .namespace = trigger->namespace,
         .tenant = is_inline ? trigger->namespace : NULL,
     };
     bound->holds_inline = is_inline;

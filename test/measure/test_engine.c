@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "measure/fixture.h"
+#include "measure/poller.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -243,6 +244,35 @@ static void an_engine_stops_without_a_client_that_does_not_return(void **state)
     assert_true(engine_stop(engine, PATIENCE_MS));
 }
 
+/* An inline connection of the namespace to this source; its tenant. */
+static uint64_t tenant_of(const char *namespace, const char *source)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query = NULL;
+    assert_true(try_to_hold_of(namespace, &fake_scaler, source, "1", NULL, &query, &error));
+    return poller_of(query)->tenant;
+}
+
+/* Each was a tenant of its own once, with a share of its own. */
+static void connections_of_two_namespaces_are_of_one_of_them(void **state)
+{
+    (void)state;
+    static const char *const sources[] = {"a", "b", "c", "d", "e", "f"};
+    uint64_t one = 0;
+    uint64_t other = tenant_of("other", "own");
+    for (size_t i = 0; i < ARRAY_LENGTH(sources); i++)
+        one = tenant_of("one", sources[i]);
+    assert_int_not_equal(one, other);
+    for (size_t i = 0; i < ARRAY_LENGTH(sources); i++) {
+        uint64_t tenant = tenant_of("other", sources[i]);
+        assert_true(tenant == one || tenant == other);
+    }
+    /* Whoever has many does not make another's one of them. */
+    uint64_t victim = tenant_of("victim", "theirs");
+    assert_int_equal(tenant_of("one", "theirs"), victim);
+    assert_int_equal(tenant_of("victim", "f"), victim);
+}
+
 int main(void)
 {
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
@@ -261,6 +291,7 @@ int main(void)
         TEST(connections_that_do_not_end_are_the_cost_of_their_namespace),
         TEST(a_successor_has_the_former_reading_until_its_own),
         TEST(an_engine_stops_without_a_client_that_does_not_return),
+        TEST(connections_of_two_namespaces_are_of_one_of_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -547,6 +547,101 @@ static void the_oldest_in_flight_comes_first_though_jobs_become_slow(void **stat
     assert_int_equal(oldest_sent_ms(schedule), 2000);
 }
 
+/* ---- groups ---- */
+
+/* One group's many jobs, all wanted long before the other's one. */
+static void one_groups_jobs_do_not_wait_for_anothers_thousands(void **state)
+{
+    (void)state;
+    BENCH(4, 1);
+    for (int i = 0; i < JOBS - 1; i++) {
+        schedule_join(schedule, &jobs[i], 1);
+        schedule_want(schedule, &jobs[i], i, i);
+    }
+    for (int i = 0; i < 4; i++)
+        assert_ptr_equal(schedule_take(schedule, 100), &jobs[i]);
+    schedule_join(schedule, &jobs[JOBS - 1], 2);
+    schedule_want(schedule, &jobs[JOBS - 1], 200, 200);
+    assert_null(schedule_take(schedule, 200));
+    schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 300);
+    assert_ptr_equal(schedule_take(schedule, 300), &jobs[JOBS - 1]);
+}
+
+/* With one place neither has one in flight when the next is taken. */
+static void groups_take_turns_for_one_place(void **state)
+{
+    (void)state;
+    BENCH(1, 1);
+    for (int i = 0; i < 10; i++) {
+        schedule_join(schedule, &jobs[i], i < 8);
+        schedule_want(schedule, &jobs[i], 0, i < 8 ? 0 : 10);
+    }
+    int position[10];
+    for (int i = 0; i < 10; i++) {
+        struct job *job = schedule_take(schedule, 20);
+        position[job - jobs] = i;
+        schedule_end(schedule, job, JOB_END_ANSWERED, 20);
+    }
+    assert_true(position[8] < 2 && position[9] < 4);
+}
+
+static void slow_jobs_of_groups_take_turns_too(void **state)
+{
+    (void)state;
+    BENCH(2, 1);
+    for (int i = 0; i < 9; i++) {
+        schedule_join(schedule, &jobs[i], i == 8);
+        measure(schedule, &jobs[i], i * 10000, i * 10000 + SCHEDULE_SLOW_MS);
+    }
+    for (int i = 0; i < 9; i++)
+        schedule_want(schedule, &jobs[i], 200000 + i, 200000 + i);
+    const struct job *first = schedule_take(schedule, 200100);
+    const struct job *second = schedule_take(schedule, 200100);
+    assert_true(first == &jobs[8] || second == &jobs[8]);
+}
+
+static void new_jobs_leave_half_of_the_places_to_known_ones_with_callers(void **state)
+{
+    (void)state;
+    BENCH(4, 1);
+    measure(schedule, &jobs[60], 0, 10);
+    measure(schedule, &jobs[61], 20, 30);
+    for (int i = 0; i < 10; i++)
+        schedule_want(schedule, &jobs[i], 1000, 1000);
+    schedule_want(schedule, &jobs[60], 2000, 2000);
+    schedule_want(schedule, &jobs[61], 2000, 2000);
+    int known = 0;
+    for (int i = 0; i < 4; i++)
+        known += schedule_take(schedule, 2000)->duration_ms >= 0;
+    assert_int_equal(known, 2);
+    assert_null(schedule_take(schedule, 2000));
+    schedule_end(schedule, &jobs[60], JOB_END_ANSWERED, 2010);
+    assert_non_null(schedule_take(schedule, 2010)); /* no known one waits */
+}
+
+/* Otherwise whoever names another's would have it wait behind its own. */
+static void a_job_of_two_groups_is_of_the_smaller_one(void **state)
+{
+    (void)state;
+    BENCH(1, 1);
+    for (int i = 0; i < 20; i++)
+        schedule_join(schedule, &jobs[i], 1);
+    const struct job_group *large = jobs[0].group;
+    schedule_want(schedule, &jobs[0], 0, 0);
+    schedule_join(schedule, &jobs[0], 2);
+    const struct job_group *small = jobs[0].group;
+    assert_ptr_not_equal(small, large);
+    schedule_join(schedule, &jobs[0], 1);
+    assert_ptr_equal(jobs[0].group, small);
+    assert_ptr_equal(schedule_take(schedule, 0), &jobs[0]);
+    schedule_join(schedule, &jobs[0], 3);
+    assert_ptr_equal(jobs[0].group, small);
+    schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 1);
+    for (int i = 0; i < 20; i++)
+        schedule_remove(schedule, &jobs[i]);
+    assert_null(schedule->groups);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -581,6 +676,11 @@ int main(void)
         cmocka_unit_test(a_removed_job_is_never_taken),
         cmocka_unit_test(delays_and_utilization_are_those_of_the_last_seconds),
         cmocka_unit_test(the_oldest_in_flight_comes_first_though_jobs_become_slow),
+        cmocka_unit_test(one_groups_jobs_do_not_wait_for_anothers_thousands),
+        cmocka_unit_test(groups_take_turns_for_one_place),
+        cmocka_unit_test(slow_jobs_of_groups_take_turns_too),
+        cmocka_unit_test(new_jobs_leave_half_of_the_places_to_known_ones_with_callers),
+        cmocka_unit_test(a_job_of_two_groups_is_of_the_smaller_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,6 +79,7 @@ static void hold(struct user *user, const struct former *former, const struct cl
     model->holds++;
     model->credit += 1;
     connection_hold(user->query, interval_ms(user), now_ms());
+    schedule_join(&client->connection.schedule, &user->query->job, (uint64_t)user->item % 3);
     policy_follow(user);
     client_wake(client);
 }

@@ -324,6 +324,33 @@ static void check_flight(const struct schedule *schedule, int in_flight)
                  schedule->in_flight_count, schedule->slow_count);
 }
 
+static void check_group(const struct job_group *group, size_t counts[READY_KINDS],
+                        size_t *in_flight)
+{
+    size_t count = 0;
+    for (int kind = 0; kind < READY_KINDS; kind++) {
+        check_heap(&group->ready[kind], JOB_READY);
+        counts[kind] += group->ready[kind].count;
+        count += group->ready[kind].count;
+    }
+    *in_flight += group->in_flight;
+    if (count != group->ready_count)
+        violated("%zu of a group are ready, and %zu are counted", count, group->ready_count);
+}
+
+static void check_groups(const struct schedule *schedule)
+{
+    const struct job_group *group;
+    size_t counts[READY_KINDS] = {0};
+    size_t in_flight = 0;
+    check_group(&schedule->usual, counts, &in_flight);
+    for (group = schedule->groups; group != NULL; group = group->hh.next)
+        check_group(group, counts, &in_flight);
+    if (memcmp(counts, schedule->ready_count, sizeof(counts)) != 0 ||
+        in_flight != schedule->in_flight_count)
+        violated("what is ready or in flight is counted wrong");
+}
+
 void check_client(struct client *client)
 {
     const struct schedule *schedule = &client->connection.schedule;
@@ -331,9 +358,7 @@ void check_client(struct client *client)
     int held = 0;
     size_t failing = 0;
     check_heap(&schedule->scheduled, JOB_SCHEDULED);
-    check_heap(&schedule->ready, JOB_READY);
-    check_heap(&schedule->ready_slow, JOB_READY);
-    check_heap(&schedule->ready_timed_out, JOB_READY);
+    check_groups(schedule);
     for (int i = 0; i < client->source->items_count; i++) {
         struct model *model = &client->models[i];
         in_flight += model->in_flight;

@@ -109,9 +109,40 @@ double schedule_utilization(struct schedule *schedule, int64_t now_ms)
     return (schedule->last_utilization * PERIOD_MS + schedule->usage) / (PERIOD_MS + elapsed_ms);
 }
 
+/* Of several kinds, a bit each. */
+enum {
+    QUICK_KINDS = 1 << READY_NEW | 1 << READY_KNOWN,
+    SLOW_KINDS = 1 << READY_SLOW,
+    TIMED_OUT_KINDS = 1 << READY_TIMED_OUT,
+};
+
+static struct job *first_of_group(const struct job_group *group, unsigned kinds)
+{
+    struct job *first = NULL;
+    for (int kind = 0; kind < READY_KINDS; kind++) {
+        struct job *job = kinds & 1u << kind ? heap_first(&group->ready[kind]) : NULL;
+        if (job != NULL && (first == NULL || job->key < first->key))
+            first = job;
+    }
+    return first;
+}
+
+/* The one with the least key, whosever turn it is. */
+static const struct job *first_of_all(const struct schedule *schedule, unsigned kinds)
+{
+    const struct job_group *group;
+    const struct job *first = NULL;
+    DL_FOREACH(schedule->ready, group) {
+        const struct job *job = first_of_group(group, kinds);
+        if (job != NULL && (first == NULL || job->key < first->key))
+            first = job;
+    }
+    return first;
+}
+
 int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms)
 {
-    const struct job *first = heap_first(&schedule->ready);
+    const struct job *first = first_of_all(schedule, QUICK_KINDS);
     return first == NULL || first->due_ms >= now_ms ? 0 : now_ms - first->due_ms;
 }
 
@@ -134,12 +165,27 @@ void schedule_init(struct schedule *schedule, size_t max_tasks, size_t slow_plac
     schedule_set_max_tasks(schedule, max_tasks, slow_places);
 }
 
+static void group_done(struct job_group *group)
+{
+    for (int kind = 0; kind < READY_KINDS; kind++)
+        free(group->ready[kind].jobs);
+}
+
+static void group_free(struct schedule *schedule, struct job_group *group)
+{
+    HASH_DEL(schedule->groups, group);
+    group_done(group);
+    free(group);
+}
+
 void schedule_done(struct schedule *schedule)
 {
+    struct job_group *group;
+    struct job_group *next;
+    HASH_ITER(hh, schedule->groups, group, next)
+        group_free(schedule, group);
+    group_done(&schedule->usual);
     free(schedule->scheduled.jobs);
-    free(schedule->ready.jobs);
-    free(schedule->ready_slow.jobs);
-    free(schedule->ready_timed_out.jobs);
 }
 
 void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t slow_places)
@@ -153,11 +199,37 @@ bool schedule_is_spaced_out(const struct job *job)
     return job->timeouts > 0 && job->state == JOB_SCHEDULED;
 }
 
-static struct job_heap *ready_heap(struct schedule *schedule, const struct job *job)
+static struct job_group *group_of(struct schedule *schedule, const struct job *job)
+{
+    return job->group == NULL ? &schedule->usual : job->group;
+}
+
+/* The same as long as it is ready. */
+static enum ready_kind kind_of(const struct job *job)
 {
     if (job->timeouts > 0)
-        return &schedule->ready_timed_out;
-    return job->is_slow ? &schedule->ready_slow : &schedule->ready;
+        return READY_TIMED_OUT;
+    if (job->is_slow)
+        return READY_SLOW;
+    return job->duration_ms < 0 ? READY_NEW : READY_KNOWN;
+}
+
+static void add_ready(struct schedule *schedule, struct job *job, int64_t key)
+{
+    struct job_group *group = group_of(schedule, job);
+    heap_add(&group->ready[kind_of(job)], job, key);
+    schedule->ready_count[kind_of(job)]++;
+    if (group->ready_count++ == 0)
+        DL_APPEND(schedule->ready, group);
+}
+
+static void remove_ready(struct schedule *schedule, struct job *job)
+{
+    struct job_group *group = group_of(schedule, job);
+    heap_remove(&group->ready[kind_of(job)], job);
+    schedule->ready_count[kind_of(job)]--;
+    if (--group->ready_count == 0)
+        DL_DELETE(schedule->ready, group);
 }
 
 static void leave_heap(struct schedule *schedule, struct job *job)
@@ -165,7 +237,7 @@ static void leave_heap(struct schedule *schedule, struct job *job)
     if (job->state == JOB_SCHEDULED)
         heap_remove(&schedule->scheduled, job);
     else if (job->state == JOB_READY)
-        heap_remove(ready_heap(schedule, job), job);
+        remove_ready(schedule, job);
     job->state = JOB_IDLE;
 }
 
@@ -180,8 +252,7 @@ static void make_ready(struct schedule *schedule, struct job *job, int64_t due_m
     job->state = JOB_READY;
     job->due_ms = due_ms;
     job->is_slow = job->is_slow || job->timeouts > 0 || takes_long(job);
-    heap_add(ready_heap(schedule, job), job,
-             job->is_wanted ? due_ms - SCHEDULE_PATIENCE_MS : due_ms);
+    add_ready(schedule, job, job->is_wanted ? due_ms - SCHEDULE_PATIENCE_MS : due_ms);
 }
 
 static void make_scheduled(struct schedule *schedule, struct job *job, int64_t due_ms)
@@ -191,9 +262,39 @@ static void make_scheduled(struct schedule *schedule, struct job *job, int64_t d
     heap_add(&schedule->scheduled, job, due_ms);
 }
 
+static void leave_group(struct schedule *schedule, struct job *job)
+{
+    struct job_group *group = TAKE(job->group);
+    if (group != NULL && --group->jobs == 0)
+        group_free(schedule, group);
+}
+
+void schedule_join(struct schedule *schedule, struct job *job, uint64_t group_id)
+{
+    struct job_group *group;
+    bool is_ready = job->state == JOB_READY;
+    HASH_FIND(hh, schedule->groups, &group_id, sizeof(group_id), group);
+    size_t jobs = group == NULL ? 0 : group->jobs;
+    if (job->state == JOB_IN_FLIGHT || (job->group != NULL && job->group->jobs <= jobs + 1))
+        return;
+    if (group == NULL) {
+        group = memory_new(sizeof(*group));
+        group->id = group_id;
+        HASH_ADD(hh, schedule->groups, id, sizeof(group->id), group);
+    }
+    if (is_ready)
+        remove_ready(schedule, job);
+    leave_group(schedule, job);
+    job->group = group;
+    group->jobs++;
+    if (is_ready)
+        add_ready(schedule, job, job->key);
+}
+
 void schedule_remove(struct schedule *schedule, struct job *job)
 {
     leave_heap(schedule, job);
+    leave_group(schedule, job);
     if (job->duration_ms > 0)
         schedule->durations_ms -= job->duration_ms;
     job->duration_ms = -1;
@@ -251,17 +352,62 @@ static void make_due_ready(struct schedule *schedule, int64_t now_ms)
     }
 }
 
+/* A caller waits for it, or it waits for as long as callers never do. */
+static bool is_urgent(const struct job *job, int64_t now_ms)
+{
+    return job->key <= now_ms - SCHEDULE_PATIENCE_MS;
+}
+
+static bool goes_before(const struct schedule *schedule, const struct job *job,
+                        const struct job *other, int64_t now_ms)
+{
+    const struct job_group *own = job->group == NULL ? &schedule->usual : job->group;
+    const struct job_group *others = other->group == NULL ? &schedule->usual : other->group;
+    if (is_urgent(job, now_ms) != is_urgent(other, now_ms))
+        return is_urgent(job, now_ms);
+    if (own->in_flight != others->in_flight)
+        return own->in_flight < others->in_flight;
+    return own->turn != others->turn ? own->turn < others->turn : job->key < other->key;
+}
+
+/* Of the group whose turn it is. Without a limit there is a place for each, and turns mean
+ * nothing. */
+static struct job *next_of(const struct schedule *schedule, unsigned kinds, int64_t now_ms)
+{
+    const struct job_group *group;
+    struct job *next = NULL;
+    DL_FOREACH(schedule->ready, group) {
+        struct job *job = first_of_group(group, kinds);
+        if (job != NULL && (next == NULL || goes_before(schedule, job, next, now_ms)))
+            next = job;
+        if (next != NULL && schedule->max_tasks == SIZE_MAX)
+            return next;
+    }
+    return next;
+}
+
+/* Whether one that was never measured is slow is not known before it has had a place for long. */
+static struct job *next_quick(const struct schedule *schedule, int64_t now_ms)
+{
+    if (schedule->new_count >= (schedule->max_tasks + 1) / 2) {
+        struct job *known = next_of(schedule, 1 << READY_KNOWN, now_ms);
+        if (known != NULL && is_urgent(known, now_ms))
+            return known;
+    }
+    return next_of(schedule, QUICK_KINDS, now_ms);
+}
+
 /*
  * Slow jobs have their places. Where there are some that timed out and some that did not, they take
  * turns, so that one that was slow once need not wait for a hundred that hang. Where nobody else
  * waits, those that did not time out may have all places; but not the turns of those that
  * did, which would starve beside them.
  */
-static struct job *next_slow(const struct schedule *schedule, bool has_quick)
+static struct job *next_slow(const struct schedule *schedule, bool has_quick, int64_t now_ms)
 {
-    struct job *slow = heap_first(&schedule->ready_slow);
+    struct job *slow = next_of(schedule, SLOW_KINDS, now_ms);
     struct job *timed_out = schedule->timed_out_count < schedule->slow_places
-                                ? heap_first(&schedule->ready_timed_out)
+                                ? next_of(schedule, TIMED_OUT_KINDS, now_ms)
                                 : NULL;
     if (schedule->slow_count >= schedule->slow_places && (has_quick || slow == NULL))
         return NULL;
@@ -270,12 +416,12 @@ static struct job *next_slow(const struct schedule *schedule, bool has_quick)
     return schedule->is_turn_of_slow ? slow : timed_out;
 }
 
-static struct job *next_ready(const struct schedule *schedule)
+static struct job *next_ready(const struct schedule *schedule, int64_t now_ms)
 {
     if (schedule->in_flight_count >= schedule->max_tasks)
         return NULL;
-    struct job *quick = heap_first(&schedule->ready);
-    struct job *slow = next_slow(schedule, quick != NULL);
+    struct job *quick = next_quick(schedule, now_ms);
+    struct job *slow = next_slow(schedule, quick != NULL, now_ms);
     if (quick == NULL || slow == NULL)
         return quick == NULL ? slow : quick;
     return slow->key < quick->key ? slow : quick;
@@ -300,10 +446,15 @@ static void resume_turn(struct schedule *schedule, const struct job *job, int64_
         schedule->is_turn_of_slow = true;
 }
 
+static bool is_new(const struct job *job)
+{
+    return job->duration_ms < 0 && !job->is_slow;
+}
+
 struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
 {
     make_due_ready(schedule, now_ms);
-    struct job *job = next_ready(schedule);
+    struct job *job = next_ready(schedule, now_ms);
     if (job == NULL)
         return NULL;
     add_usage(schedule, now_ms);
@@ -314,7 +465,11 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
     job->was_wanted = job->is_wanted;
     job->is_wanted = false;
     job->sent_ms = now_ms;
+    struct job_group *group = group_of(schedule, job);
+    group->in_flight++;
+    group->turn = ++schedule->turns;
     schedule->in_flight_count++;
+    schedule->new_count += is_new(job);
     schedule->slow_count += job->is_slow;
     schedule->timed_out_count += job->timeouts > 0;
     if (job->is_slow)
@@ -340,7 +495,8 @@ void schedule_started(struct schedule *schedule, struct job *job, int64_t now_ms
 
 static bool others_wait(const struct schedule *schedule)
 {
-    return schedule->in_flight_count >= schedule->max_tasks && schedule->ready.count > 0;
+    return schedule->in_flight_count >= schedule->max_tasks &&
+           schedule->ready_count[READY_NEW] + schedule->ready_count[READY_KNOWN] > 0;
 }
 
 struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms)
@@ -352,6 +508,7 @@ struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms)
     while ((job = schedule->prompt) != NULL && now_ms - job->sent_ms >= SCHEDULE_SLOW_MS) {
         DL_DELETE(schedule->prompt, job);
         DL_APPEND(schedule->slow, job);
+        schedule->new_count -= is_new(job);
         job->is_slow = true;
         schedule->slow_count++;
     }
@@ -376,7 +533,9 @@ static void leave_flight(struct schedule *schedule, struct job *job, int64_t now
         DL_DELETE(schedule->slow, job);
     else
         DL_DELETE(schedule->prompt, job);
+    group_of(schedule, job)->in_flight--;
     schedule->in_flight_count--;
+    schedule->new_count -= is_new(job);
     schedule->slow_count -= job->is_slow;
     schedule->timed_out_count -= job->timeouts > 0;
     schedule->cancelled_count -= job->is_cancelled;
@@ -435,7 +594,7 @@ void schedule_end(struct schedule *schedule, struct job *job, enum job_end end, 
 int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms)
 {
     make_due_ready(schedule, now_ms);
-    if (next_ready(schedule) != NULL)
+    if (next_ready(schedule, now_ms) != NULL)
         return now_ms;
     if (others_wait(schedule)) {
         if (schedule->slow_count - schedule->cancelled_count > schedule->slow_places)
@@ -451,5 +610,6 @@ int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms)
 
 size_t schedule_slow_jobs(const struct schedule *schedule)
 {
-    return schedule->slow_count + schedule->ready_slow.count + schedule->ready_timed_out.count;
+    return schedule->slow_count + schedule->ready_count[READY_SLOW] +
+           schedule->ready_count[READY_TIMED_OUT];
 }

@@ -9,10 +9,14 @@
  *
  * A data structure: it has no threads, no locks, no I/O and no clock of its own. All times are
  * milliseconds of one clock that the caller passes in, and every function takes O(log n) steps, n
- * being the jobs.
+ * being the jobs, and one for each group that has jobs which are ready.
  *
  * Order: jobs with a waiting caller come first, then the longest overdue. One that has been overdue
- * for SCHEDULE_PATIENCE_MS comes before callers, too, so that nothing starves.
+ * for SCHEDULE_PATIENCE_MS comes before callers, too, so that nothing starves. Jobs of several
+ * groups (namespaces) have their turns: of those groups with a job that comes first, the one goes
+ * on that has the fewest jobs in flight, so that no group's jobs wait for thousands of another's.
+ * And those that were never measured, which may be slow, have half of the places while callers
+ * wait for others.
  *
  * Slow jobs (timed out last, or slower than SCHEDULE_SLOW_MS unless they share a request) share a
  * part of the places, so that they delay nobody; those that timed out and those that
@@ -23,6 +27,8 @@
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_SCHEDULE_H
 #define BACKLOG_MEASURE_CONNECTION_SCHEDULE_H
+
+#include "base/hash_table.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,6 +42,11 @@ enum {
 };
 
 enum job_state { JOB_IDLE, JOB_SCHEDULED, JOB_READY, JOB_IN_FLIGHT };
+
+/* Those that are ready, by what places they may have. */
+enum ready_kind { READY_KNOWN, READY_NEW, READY_SLOW, READY_TIMED_OUT, READY_KINDS };
+
+struct job_group;
 
 /* Start from JOB_NEW. The fields are for reading only, outside schedule.c. */
 struct job {
@@ -51,6 +62,8 @@ struct job {
     bool is_slow;           /* it takes one of the slow jobs' places */
     bool is_cancelled;      /* IN_FLIGHT: and will be returned */
 
+    struct job_group *group; /* NULL: that of jobs without one */
+
     int64_t key;             /* where it is in its heap: by this, */
     size_t position;         /* and there */
     struct job *prev, *next; /* in flight, among those that are slow or among the others */
@@ -65,6 +78,17 @@ struct job_heap {
     size_t capacity;
 };
 
+struct job_group {
+    uint64_t id;
+    size_t jobs;
+    size_t in_flight;
+    uint64_t turn; /* the last one that it had */
+    struct job_heap ready[READY_KINDS];
+    size_t ready_count;            /* of all kinds */
+    struct job_group *next, *prev; /* of those with jobs that are ready */
+    UT_hash_handle hh;
+};
+
 /* The most that something reached lately: of this period and the last one. */
 struct recent_max {
     int64_t began_ms;
@@ -74,16 +98,19 @@ struct recent_max {
 
 struct schedule {
     struct job_heap scheduled;
-    struct job_heap ready;
-    struct job_heap ready_slow;      /* have not timed out last */
-    struct job_heap ready_timed_out; /* have */
-    bool is_turn_of_slow;            /* the former and the latter take turns */
+    struct job_group usual;          /* of jobs that have no other */
+    struct job_group *groups;        /* by id */
+    struct job_group *ready;         /* utlist: those with jobs that are ready */
+    size_t ready_count[READY_KINDS]; /* of all groups */
+    uint64_t turns;
+    bool is_turn_of_slow;         /* slow ones, and those that timed out, take turns */
     int64_t turn_of_slow_ends_ms; /* CLOCK_NEVER: it begins when the next of the former is sent */
     /* Those in flight: */
     struct job *prompt;     /* utlist, those that are not slow, in the order of sending */
     struct job *slow;       /* utlist, those that are; those that were cancelled are in front */
     struct job *sent;       /* utlist, both, in the order of sending */
     size_t in_flight_count; /* both */
+    size_t new_count;       /* of them, those that were never measured, and are not slow */
     size_t slow_count;      /* of them */
     size_t timed_out_count; /* of these */
     size_t cancelled_count; /* of these, too */
@@ -115,6 +142,10 @@ void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t 
 
 /* Not in flight. Harmless where it is idle. */
 void schedule_remove(struct schedule *schedule, struct job *job);
+
+/* It is a job of this group from now on, unless it has one with fewer jobs: one that two groups have
+ * is to be no burden on the one, and to wait for nobody of the other. */
+void schedule_join(struct schedule *schedule, struct job *job, uint64_t group_id);
 
 /* When it is due, if nobody wants it sooner; CLOCK_NEVER: when somebody wants it. Has no effect on
  * a job that is in flight (set it when that ends), spaced out, or ready already. */
