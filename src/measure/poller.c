@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/hide.h"
 #include "config/place.h"
 #include "measure/client.h"
 #include "measure/connection/connection.h"
@@ -141,12 +142,26 @@ static void feed_started(struct task *task)
     pthread_mutex_unlock(&poller->connection.lock);
 }
 
+/* Errors go to logs, pages and KEDA's events, and may repeat what the source was sent. Its text is
+ * the scaler's, in whatever process that is: only here all values are known. */
+static void hide_all(const struct poller *poller, const struct task *task, struct error *error)
+{
+    hide_secrets(poller->values, error);
+    hide_secrets(task == NULL ? NULL : task->values, error);
+}
+
 static void feed_end(struct task *task, enum task_outcome outcome, const struct reading *reading,
                      const struct error *error)
 {
     struct poller *poller = poller_of_feed(task->feed);
+    _cleanup_(error_done) struct error shown = {0};
+    if (error != NULL)
+        error_copy(&shown, error);
+    hide_all(poller, task, &shown);
+    hide_all(poller, task, &task->subscribe_error);
     pthread_mutex_lock(&poller->connection.lock);
-    connection_end((struct query *)task, outcome, reading, error, clock_now_us());
+    connection_end((struct query *)task, outcome, reading, error == NULL ? NULL : &shown,
+                   clock_now_us());
     pthread_mutex_unlock(&poller->connection.lock);
     poller->settings->published(poller->engine);
 }
@@ -177,6 +192,7 @@ static void open_client(struct poller *poller)
     pthread_mutex_unlock(&poller->connection.lock);
     bool good = client_open(connection->scaler, poller->values, poller->in_agent ? &agent : NULL,
                             clock_now_ms() + settings->connect_timeout_ms, &poller->client, &error);
+    hide_all(poller, NULL, &error);
     pthread_mutex_lock(&poller->connection.lock);
     if (good)
         connection_connected(connection, clock_now_ms());
@@ -193,6 +209,7 @@ static void measure(struct poller *poller)
     _cleanup_(error_done) struct error error = {0};
     pthread_mutex_unlock(&poller->connection.lock);
     bool usable = client_measure(poller->client, &poller->feed, &error);
+    hide_all(poller, NULL, &error);
     pthread_mutex_lock(&poller->connection.lock);
     /* Tasks that it abandoned, as it does when it is stopping, end with the client. */
     if (usable && !connection->must_replace_client && connection->schedule.in_flight_count == 0)

@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/hide.h"
 #include "config/place.h"
 
 #include <setjmp.h>
@@ -103,12 +104,42 @@ static void of_a_url_scheme_and_host_are_shown(void **state)
     assert_shown(HOSTS, "kafka-0:9092", "kafka-0:9092");
 }
 
+/* What an error says after the secrets of these values are hidden. */
+static void assert_hidden(size_t row, const char *secret, const char *reply, const char *expected)
+{
+    struct option_values *values = values_of(row, secret, "5672");
+    struct error error = {0};
+    error_unavailable(&error, "%s", reply);
+    hide_secrets(values, &error);
+    assert_string_equal(error_text(&error), expected);
+    error_done(&error);
+    option_values_free(values);
+}
+
+static void a_secret_that_a_source_repeats_is_hidden(void **state)
+{
+    (void)state;
+    assert_hidden(QUERY_PARAMETERS, "hunter22hunter", "you sent hunter22hunter and hunter22hunter!",
+                  "you sent (hidden) and (hidden)!");
+    assert_hidden(QUERY_PARAMETERS, "hunter22hunter", "cut: hunter22hu", "cut: (hidden)");
+    assert_hidden(QUERY_PARAMETERS, "one", "one is too short", "one is too short");
+    assert_hidden(QUERY_PARAMETERS, "5672", "port 5672 refused", "port 5672 refused");
+    assert_hidden(URL, "amqp://user:p%40ssword@rabbit:5672", "user: p%40ssword, p@ssword",
+                  "user: (hidden), (hidden)");
+    assert_hidden(URL, "amqp://user:p%40ssword@rabbit:5672",
+                  "Basic dXNlcjpwQHNzd29yZA==", "Basic (hidden)");
+    assert_hidden(URL, "amqp://rabbit:5672", "no user at rabbit:5672", "no user at rabbit:5672");
+    assert_hidden(SECRET_URL, "postgresql://user:secret@db", "\"secret\" for user",
+                  "\"(hidden)\" for user");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_place_is_hosts_and_nothing_else),
         cmocka_unit_test(a_possible_password_is_no_place),
         cmocka_unit_test(of_a_url_scheme_and_host_are_shown),
+        cmocka_unit_test(a_secret_that_a_source_repeats_is_hidden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,61 @@
+"""What a source, or a proxy before it, says of a request may repeat the credentials: nothing of ours repeats them."""
+
+import base64
+import http.server
+import json
+import threading
+
+import pytest
+
+from support.clients.grpc_client import Client, refusal
+from support.pages.page import get
+from support.server.server import Server
+
+SECRETS = ("a-bearer-token-of-it", "a-password-of-it", "another-password", "value-of-a-header")
+
+
+class Echo(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        sent = self.headers.get("Authorization", "")
+        plain = base64.b64decode(sent[6:]).decode() if sent.startswith("Basic ") else sent
+        texts = f"you sent {sent}, or {plain}, and {self.headers.get('X-Key')}"
+        body = json.dumps({"status": "error", "errorType": "bad_data", "error": texts, "reason": texts}).encode()
+        self.send_response(400)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def port():
+    echo = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    threading.Thread(target=echo.serve_forever, daemon=True).start()
+    yield echo.server_address[1]
+    echo.shutdown()
+    echo.server_close()
+
+
+def test_credentials_that_a_source_repeats_are_hidden(port):
+    config = f"""connections:
+  bearer: {{scaler: prometheus, serverAddress: "http://127.0.0.1:{port}", authModes: bearer, bearerToken: {SECRETS[0]}}}
+  basic: {{scaler: prometheus, serverAddress: "http://127.0.0.1:{port}", authModes: basic, username: user, password: {SECRETS[1]}}}
+  rabbit: {{scaler: rabbitmq, host: "http://user:{SECRETS[2]}@127.0.0.1:{port}"}}
+  headers: {{scaler: prometheus, serverAddress: "http://127.0.0.1:{port}", customHeaders: "X-Key={SECRETS[3]}"}}
+"""
+    prometheus = {"scaler": "prometheus", "query": "up", "threshold": "5"}
+    triggers = [{**prometheus, "connectionName": name} for name in ("bearer", "basic", "headers")]
+    triggers.append({"scaler": "rabbitmq", "connectionName": "rabbit", "queueName": "q", "mode": "QueueLength", "value": "5"})
+    with Server(config=config, http=True) as server, Client(server.port) as client:
+        texts = [refusal(client.is_active, trigger)[1] for trigger in triggers]
+        texts += [get(server, path).text for path in ("/api/triggers", "/api/triggers/shop/orders", "/api/log", "/api/connections")]
+        texts.append(server.log())
+    hidden = "".join(texts)
+    assert hidden.count("you sent") >= 4 and "(hidden)" in hidden
+    for secret in SECRETS:
+        assert secret not in hidden
+        assert base64.b64encode(f"user:{secret}".encode()).decode() not in hidden
