@@ -278,7 +278,9 @@ static struct poller *add_poller(struct engine *engine, const struct query_reque
         poller_new(&engine->poller_settings, request->scaler, identity, request->connection_values);
     if (poller == NULL) {
         engine->threads--;
-        error_set(error, ERROR_LIMIT, "the machine has no thread left for another connection");
+        error_set(error, ERROR_LIMIT, "no further connection can be made: %s",
+                  errno == EMFILE || errno == ENFILE ? "no file descriptor is left (ulimit -n)"
+                                                     : "the machine has no thread or memory left");
         return NULL;
     }
     poller->number = ++engine->pollers_made;

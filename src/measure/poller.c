@@ -9,6 +9,7 @@
 #include "measure/client.h"
 #include "measure/connection/connection.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -282,14 +283,18 @@ struct poller *poller_new(const struct poller_settings *settings, const struct s
     poller->values = option_values_share(values);
     poller->in_agent = scaler->in_agent || settings->all_in_agents;
     poller->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int refused = poller->wake_fd < 0 ? errno : 0;
     connection_init(&poller->connection, settings->connection, scaler, clock_now_ms());
     poller->connection.feed = &poller->feed;
     poller->connection.notifier = (struct notifier){.notify = notify, .context = poller};
     naming_done(&poller->connection.naming);
     naming_init(&poller->connection.naming, scaler, place_of(values));
-    if (poller->wake_fd >= 0 && pthread_create(&thread, NULL, poller_run, poller) == 0)
+    if (refused == 0)
+        refused = pthread_create(&thread, NULL, poller_run, poller);
+    if (refused == 0)
         return poller;
     poller_free(poller);
+    errno = refused;
     return NULL;
 }
 

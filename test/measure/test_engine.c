@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static void a_query_is_measured_and_measured_again(void **state)
 {
@@ -273,6 +274,21 @@ static void connections_of_two_namespaces_are_of_one_of_them(void **state)
     assert_int_equal(tenant_of("victim", "f"), victim);
 }
 
+static void a_missing_descriptor_is_named(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query = NULL;
+    struct rlimit usual;
+    getrlimit(RLIMIT_NOFILE, &usual);
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){.rlim_cur = 0, .rlim_max = usual.rlim_max});
+    bool good = try_to_hold(&fake_scaler, "a", "1", NULL, &query, &error);
+    setrlimit(RLIMIT_NOFILE, &usual);
+    assert_false(good);
+    assert_non_null(strstr(error_text(&error), "no file descriptor is left"));
+    WAIT_UNTIL(waiting(hold("1")) == 1);
+}
+
 int main(void)
 {
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
@@ -292,6 +308,7 @@ int main(void)
         TEST(a_successor_has_the_former_reading_until_its_own),
         TEST(an_engine_stops_without_a_client_that_does_not_return),
         TEST(connections_of_two_namespaces_are_of_one_of_them),
+        TEST(a_missing_descriptor_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
