@@ -229,6 +229,19 @@ def test_a_client_of_another_name_is_denied_with_the_reason(mutual, common_name,
         assert code == DENIED and reported in text
 
 
+def test_a_client_of_another_name_does_not_keep_its_connection(mutual, transport):
+    """It could take the places of all others with connections that it may not use."""
+    if transport == "grpc-core":
+        pytest.skip("the gRPC C core closes no connection by itself")
+    certificates, clients, server = mutual
+    pair = clients.issue("bad", "stranger", ())
+    with certificates.connect(server.port, pair) as client:
+        assert_refused(client, DENIED)
+        states = []
+        client.channel.subscribe(states.append)
+        wait_until(lambda: states and states[-1] == grpc.ChannelConnectivity.IDLE, 10, "the connection ends")
+
+
 def test_clients_without_a_valid_certificate_are_refused(mutual, tmp_path):
     certificates, clients, server = mutual
     pairs = {

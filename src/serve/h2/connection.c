@@ -13,7 +13,8 @@
 #include <sys/socket.h>
 
 /* For the answer to the last ping before the end, and for a client to close after the end. */
-enum { ROUND_TRIP_MS = 1000, LINGER_MS = 1000 };
+/* A client whose name is refused needs its connection for one call, to get the reason. */
+enum { ROUND_TRIP_MS = 1000, LINGER_MS = 1000, REFUSED_MS = 10 * 1000 };
 
 void h2_connection_enter(struct h2_connection *connection, enum h2_phase phase)
 {
@@ -196,7 +197,9 @@ void h2_connection_check(struct h2_connection *connection)
         return;
     ping_in_silence(connection);
     bool is_idle =
-        LIST_EMPTY(&connection->calls) && has_passed(connection, connection->busy_ms, H2_IDLE_MS);
+        LIST_EMPTY(&connection->calls) &&
+        (has_passed(connection, connection->busy_ms, H2_IDLE_MS) ||
+         (connection->refusal != NULL && server->now_ms - connection->busy_ms >= REFUSED_MS));
     if (connection->phase == H2_GOAWAY_SENT &&
         server->now_ms - connection->phase_ms >= ROUND_TRIP_MS)
         h2_connection_goaway_acknowledged(connection);

@@ -1,6 +1,7 @@
 #include "serve/h2/call/refusal.h"
 #include "base/memory.h"
 #include "serve/h2/call/status.h"
+#include "serve/h2/connection.h"
 #include "serve/transport/status_text.h"
 
 /* How a request is answered that is not served. gRPC's clients read grpc-status, others the first.
@@ -122,5 +123,7 @@ bool h2_refusal_check(struct h2_connection *connection, int32_t stream_id)
         h2_limit_hit(&server->limits, H2_PATH_BYTES, connection->peer->address, server->now_ms);
     refuse(connection, stream_id, refusal);
     h2_refusal_report(connection, refusal->status);
+    if (refusal == &denied)
+        h2_connection_close_gracefully(connection); /* others may need its place */
     return false;
 }
