@@ -34,6 +34,7 @@ bool redis_client_open_shared(struct redis_client *client, struct error *error)
     client->shared = redis_client_open(client, false, clock_now_ms() + CONNECT_MS, error);
     if (client->shared == NULL)
         return false;
+    client->stall.opened_ms = clock_now_ms();
     client->shared->measures_round_trips = true;
     return true;
 }

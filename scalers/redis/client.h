@@ -32,8 +32,10 @@ struct redis_stall {
     /* Proves that it is the shared channel that stalls, and replaces it. NULL: none. */
     struct redis_channel *standby;
     int64_t standby_retry_ms;
-    int64_t last_ms; /* 0: never */
-    size_t losses;   /* of shared channels in a row that replied to no task */
+    int64_t last_ms;    /* 0: never */
+    size_t losses;      /* of shared channels in a row that replied to no task */
+    int64_t opened_ms;  /* the present shared channel was */
+    size_t short_lives; /* of shared channels in a row that were closed soon */
 };
 
 struct redis_client {

@@ -13,7 +13,8 @@ enum {
     CONNECT_MS = 2000,     /* what a task is given by default */
     STANDBY_RETRY_MS = 500,
     ISOLATED_IDLE_MS = 1000, /* then its channel is closed */
-    MAX_LOSSES = 3,          /* of channels in a row that replied to nothing */
+    MAX_LOSSES = 3,          /* of channels in a row that replied to nothing, or were short-lived */
+    SHORT_LIFE_MS = 10 * 1000,
 };
 
 static void look_again(int64_t *next_ms, int64_t at_ms)
@@ -255,15 +256,18 @@ void redis_stall_lose_isolated(struct redis_client *client, const struct error *
     redis_client_close(client, &client->isolated);
 }
 
-/* A server closes a connection that was idle for long, perhaps just now. From the second time on
+/* A server closes a connection that was idle for long, perhaps just now. One that closes each soon
+ * is left to the back-off of the client. From the second time on
  * the oldest command may be what breaks it. */
 bool redis_stall_lose_shared(struct redis_client *client)
 {
     struct redis_channel *channel = client->shared;
     if (channel->has_answered)
         client->stall.losses = 0;
-    bool is_usable =
-        channel->state == REDIS_READY && channel->is_hung_up && client->stall.losses++ < MAX_LOSSES;
+    bool is_short = clock_now_ms() - client->stall.opened_ms < SHORT_LIFE_MS;
+    client->stall.short_lives = is_short ? client->stall.short_lives + 1 : 0;
+    bool is_usable = channel->state == REDIS_READY && channel->is_hung_up &&
+                     client->stall.short_lives <= MAX_LOSSES && client->stall.losses++ < MAX_LOSSES;
     if (!is_usable)
         return false;
     if (client->stall.losses > 1 && redis_channel_has_tasks_behind(channel))

@@ -129,6 +129,26 @@ static void a_broken_connection_fails_all_and_backs_off(void **state)
     assert_true(fails(hold("joiner"), "refused"));
 }
 
+/* Once it was connected to at once, for ever. */
+static void a_source_that_answers_and_hangs_up_is_backed_off_from(void **state)
+{
+    (void)state;
+    static const int64_t waits_ms[] = {0, 250, 500, 1000, 2000, 4000, 5000};
+    struct query *query = hold("a");
+    for (size_t i = 0; i < ARRAY_LENGTH(waits_ms); i++) {
+        measure(query, 1);
+        lose("closed");
+        demand(query);
+        assert_int_equal(connection_next_ms(&connection, now_ms), now_ms + waits_ms[i]);
+        now_ms += waits_ms[i];
+    }
+    measure(query, 1);
+    now_ms += 10000;
+    lose("closed");
+    demand(query);
+    assert_true(connection_wants_client(&connection, now_ms));
+}
+
 static void what_cost_much_is_not_tried_again_soon(void **state)
 {
     (void)state;
@@ -308,6 +328,7 @@ int main(void)
         TEST(a_failure_counts_from_the_first_unanswered_call),
         TEST(an_outage_goes_on_until_something_is_measured),
         TEST(a_broken_connection_fails_all_and_backs_off),
+        TEST(a_source_that_answers_and_hangs_up_is_backed_off_from),
         TEST(what_cost_much_is_not_tried_again_soon),
         TEST(queries_that_failed_with_a_connection_are_measured_after_it),
         TEST(a_client_that_is_lost_after_it_answered_all_costs_no_reading),

@@ -63,6 +63,7 @@ struct client *client_find(struct source *source, int credentials)
     client->broken_since_ms = NEVER_MS;
     client->connect_from_ms = 0;
     client->failures = 0;
+    client->has_answered = false;
     client->work_at_us = INT64_MAX;
     client->is_connecting = client->is_dead = client->is_lost = client->has_timed_out = false;
     client->in_flight = client->spaced_in_flight = 0;
@@ -273,7 +274,7 @@ static void finish(struct client *client, struct model *model, enum task_outcome
         check_end(client, model, outcome);
     if (outcome == TASK_ANSWERED || outcome == TASK_FAILED) {
         client->completed_ms = now_ms();
-        client->failures = 0;
+        client->has_answered = true;
     }
     if (client->source->is_serial)
         start_next(client);
@@ -307,6 +308,9 @@ static void lose(struct client *client, const char *words)
     if (words != NULL)
         error_unavailable(&error, "source %d: %s", source->index, words);
     connection_lost(&client->connection, words == NULL ? NULL : &error, now_ms());
+    if (client->has_answered && now_ms() - client->connected_ms >= STEADY_MS)
+        client->failures = 0;
+    client->has_answered = false;
     client->first_queued = client->last_queued = -1;
     client->in_flight = client->spaced_in_flight = 0;
     for (int i = 0; i < source->items_count; i++) {
@@ -368,6 +372,7 @@ void client_connected(struct client *client)
             if (model->is_measured && model->broken_since_ms == 0)
                 model->broken_since_ms = broken_since_ms;
         }
+        client->has_answered = false;
         connection_connected(&client->connection, now_ms());
         if (was_broken)
             check_caught_up(client);

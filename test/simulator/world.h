@@ -23,7 +23,7 @@
 
 #include <stdio.h>
 
-enum { STANDARD_INTERVAL_MS = 5000, CALL_TIMEOUT_MS = 5000, NEVER_MS = -1 };
+enum { STANDARD_INTERVAL_MS = 5000, CALL_TIMEOUT_MS = 5000, STEADY_MS = 10000, NEVER_MS = -1 };
 
 /* ---- events ---- */
 
@@ -150,6 +150,7 @@ struct client {
     int64_t broken_since_ms;
     int64_t connect_from_ms;
     unsigned failures;
+    bool has_answered;  /* since it connected */
     bool has_timed_out; /* since it connected */
     int in_flight;
     int spaced_in_flight;

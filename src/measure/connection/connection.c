@@ -20,6 +20,9 @@ enum {
     MAX_UNANSWERED_TIMEOUTS = 2,
     /* After seconds of CPU time for a login. */
     COSTLY_BACKOFF_MS = 5 * 60 * 1000,
+    /* A client that lives for so long works: after its end the back-off begins anew. A source that
+     * answers and hangs up is connected to no more often than one that refuses. */
+    STEADY_MS = 10 * 1000,
 };
 
 void connection_init(struct connection *connection, const struct connection_settings *settings,
@@ -74,6 +77,7 @@ static void back_off(struct connection *connection, const struct error *error, i
     const struct connection_settings *settings = connection->settings;
     int64_t wait_ms = 0;
     connection->failures++;
+    connection->is_failing = true;
     for (unsigned i = 1; i < connection->failures && wait_ms < settings->backoff_max_ms; i++)
         wait_ms = wait_ms == 0 ? settings->backoff_min_ms : 2 * wait_ms;
     if (wait_ms > settings->backoff_max_ms)
@@ -118,7 +122,7 @@ static void set_broken(struct connection *connection, const struct error *error,
 {
     struct query *query;
     struct query *next;
-    if (connection->state != BROKEN && connection->failures == 0)
+    if (connection->state != BROKEN && !connection->is_failing)
         naming_warn(&connection->naming, error, "connection failed");
     if (connection->state != BROKEN) {
         connection->broken_since_ms = now_ms;
@@ -164,7 +168,8 @@ void connection_connected(struct connection *connection, int64_t now_ms)
     bool was_broken = connection->state == BROKEN;
     connection->state = CONNECTED;
     connection->stats.counts.broken_connections = 0;
-    connection->completed_at_ms = now_ms;
+    connection->connected_at_ms = connection->completed_at_ms = now_ms;
+    connection->has_answered = false;
     connection->unanswered_timeouts = 0;
     connection->must_replace_client = false;
     if (was_broken)
@@ -231,11 +236,12 @@ void connection_started(struct query *query, int64_t now_us)
 /* The source has answered: what was broken works again. */
 static void set_working(struct connection *connection, int64_t now_ms)
 {
-    if (connection->failures > 0) {
+    if (connection->is_failing) {
         struct log_fields fields = naming_fields(&connection->naming, NULL);
         log_about(&fields, LOG_LEVEL_INFO, "%s: reconnected", connection->naming.label);
     }
-    connection->failures = 0;
+    connection->is_failing = false;
+    connection->has_answered = true;
     error_done(&connection->error);
     connection->completed_at_ms = now_ms;
     connection->unanswered_timeouts = 0;
@@ -424,6 +430,8 @@ void connection_lost(struct connection *connection, const struct error *error, i
     connection->must_replace_client = false;
     connection->state = DISCONNECTED;
     connection->retry_at_ms = now_ms;
+    if (connection->has_answered && now_ms - connection->connected_at_ms >= STEADY_MS)
+        connection->failures = 0;
     if (error == NULL)
         return;
     if (may_have_died)

@@ -68,8 +68,11 @@ struct connection {
     int64_t made_at_ms; /* intervals are counted from here, so that queries are due together */
     int64_t retry_at_ms;
     int64_t broken_since_ms;
-    unsigned failures;  /* since the last answer */
-    struct error error; /* of the last failure, until the source has answered again */
+    int64_t connected_at_ms;
+    unsigned failures;  /* since a client has answered, and lived for long */
+    bool has_answered;  /* this client */
+    bool is_failing;    /* until the source has answered again... */
+    struct error error; /* ... of the last failure */
     bool must_replace_client;
     int64_t completed_at_ms;      /* when a query was answered last, or the client connected */
     unsigned unanswered_timeouts; /* since then */
