@@ -66,7 +66,6 @@ test_debian13() { suite unit-debian13-asan "unit tests on Debian 13" debian13_su
 
 # These often wait: two files at a time take half as long. More of them at a time disturb one another, but where nearly all is waiting.
 two_at_a_time=(--numprocesses=2 --dist=loadfile)
-three_at_a_time=(--numprocesses=3 --dist=loadfile)
 # Real clients and brokers against the instrumented server: what they provoke is found where it happens.
 image_suite() { (image) && python_suite image "$@"; }
 test_image() { suite image "image and workflows" image_suite "$@"; }
@@ -74,7 +73,7 @@ upgrade_suite() { (previous_version) && python_suite upgrade "$@"; }
 test_upgrade() { suite upgrade "upgrades from the previous version" upgrade_suite "$@"; }
 test_upstream() { suite upstream "KEDA's problems" python_suite upstream "${two_at_a_time[@]}" "$@"; }
 test_kerberos() { suite kerberos "with a real Kerberos" python_suite kerberos "$@"; }
-test_protocol() { suite protocol "protocol tests" python_suite protocol "${three_at_a_time[@]}" "$@"; }
+test_protocol() { suite protocol "protocol tests" python_suite protocol "${two_at_a_time[@]}" "$@"; }
 # The commands of the pages.
 test_docs() { suite docs "commands of the pages" python_suite docs --numprocesses=2 "$@"; }
 test_charts() { suite charts "chart tests" python_suite charts "${two_at_a_time[@]}" "$@"; }
@@ -86,7 +85,7 @@ parity_suite() { (keda_scalers) && python_suite parity "${two_at_a_time[@]}" "$@
 test_parity() { suite parity "side by side with KEDA's own scalers" parity_suite "$@"; }
 examples_suite() { base_is_ready && python_suite examples "${two_at_a_time[@]}" --timeout=600 "$@"; }
 test_examples() { suite examples "examples" examples_suite "$@"; }
-brokers_suite() { base_is_ready && python_suite brokers "${three_at_a_time[@]}" "$@"; }
+brokers_suite() { base_is_ready && python_suite brokers "${two_at_a_time[@]}" "$@"; }
 test_brokers() { suite brokers "broker tests" brokers_suite "$@"; }
 
 # ---- by name only: every version, and every line
@@ -105,7 +104,7 @@ matrix_row() (
     source=$1 report=matrix-$1-$2${3:+-${3##*[=/]}}
     export "BACKLOG_BASE=$2" "${@:3}"
     status=0
-    timed "$*" pytest_twice "$report" brokers "${three_at_a_time[@]}" -k "${source/%postgresql/postgresql or pgbouncer}" "${matrix_arguments[@]}" || status=$?
+    timed "$*" pytest_twice "$report" brokers "${two_at_a_time[@]}" -k "${source/%postgresql/postgresql or pgbouncer}" "${matrix_arguments[@]}" || status=$?
     in_base python tools/matrix.py "$source" "$2" "$build/reports/$report.xml"
     exit "$status"
 )
@@ -176,15 +175,15 @@ base_is_ready() {
 
 # Wanted, and not what this machine is.
 is_in_debian13() {
-    case ${BACKLOG_BASE:-debian13} in debian13 | native) ;; *) die "BACKLOG_BASE is debian13 or native, not $BACKLOG_BASE" ;; esac
-    [ "${BACKLOG_BASE:-debian13}" = debian13 ] && ! has_debian13
+    case ${BACKLOG_BASE:-native} in debian13 | native) ;; *) die "BACKLOG_BASE is debian13 or native, not $BACKLOG_BASE" ;; esac
+    [ "${BACKLOG_BASE:-native}" = debian13 ] && ! has_debian13
 }
 
 # What a part needs; the builds that it needs are added to `presets`.
 prepare() {
     case $1 in
         unit) presets+=(asan tsan) ;;
-        debian13) { is_in_debian13 || die "test: debian13: on this base, part unit has these tests"; } && base_of_tests ;;
+        debian13) { is_in_debian13 || die "test: debian13: needs BACKLOG_BASE=debian13, on an older Debian"; } && base_of_tests ;;
         fuzz) install fuzz ;;
         protocol) install protocol && python_environment && go_tools && grpc_js && presets+=(asan release) ;;
         web) install build web && python_environment && browser && meme_frontend && presets+=(asan) ;;
