@@ -64,7 +64,7 @@ test_unit() {
 debian13_suite() { base_is_ready && { wait "$base_aside" || true; } && (build_in_debian13 all) && unit_suite debian13-asan "$@"; }
 test_debian13() { suite unit-debian13-asan "unit tests on Debian 13" debian13_suite "$@"; }
 
-# These often wait: two files at a time take half as long. More of them at a time disturb one another, but where nearly all is waiting.
+# These often wait: two files at a time take half as long. More of them at a time disturb one another.
 two_at_a_time=(--numprocesses=2 --dist=loadfile)
 # Real clients and brokers against the instrumented server: what they provoke is found where it happens.
 image_suite() { (image) && python_suite image "$@"; }
