@@ -208,24 +208,24 @@ class AuditedApiServer(ApiServer):
         self.audit.touch()
         pathlib.Path(self.folder, "policy.json").write_text(json.dumps(AUDIT))
 
-    def watches_of_backlog(self):
-        """In their order the versions that they began with, or "new"."""
+    def watches_of_backlog(self, namespace):
+        """Those that are answered: in their order the versions that they began with, or "new"."""
         for line in self.audit.read_text().splitlines(keepends=True):
             event = json.loads(line) if line.endswith("\n") else {}
-            if event.get("stage") == "RequestReceived" and event["user"]["username"].endswith(":backlog"):
+            if event.get("stage") == "ResponseStarted" and event["user"]["username"].endswith(":backlog"):
                 version = re.search(r"[?&]watch=1&.*resourceVersion=(\d+)", event["requestURI"])
-                if "watch=1" in event["requestURI"]:
+                if "watch=1" in event["requestURI"] and f"/namespaces/{namespace}/" in event["requestURI"]:
                     yield int(version[1]) if version else "new"
 
     def wait_for_watch(self, namespace, number):
         """Until Backlog has begun so many watches of the Secret; the version that it goes on from."""
-        wait_until(lambda: list(self.watches_of_backlog()).count("new") >= number, SECONDS, "a watch of the Secret")
+        wait_until(lambda: list(self.watches_of_backlog(namespace)).count("new") >= number, SECONDS, "a watch of the Secret")
         found = self.api.get(f"/api/v1/namespaces/{namespace}/secrets/backlog-connections")
         return int(found["metadata"]["resourceVersion"])
 
-    def has_begun_again_after(self, version):
+    def has_begun_again_after(self, namespace, version):
         """Whether a watch from this version was the last before a new one."""
-        watches = list(self.watches_of_backlog())
+        watches = list(self.watches_of_backlog(namespace))
         return (version, "new") in zip(watches, watches[1:])
 
 
@@ -280,7 +280,7 @@ def test_a_change_is_seen_though_the_version_to_watch_from_is_gone(etcd, start_a
         assert is_gone(first.api, team, version)
         proxy.heal()
         wait_until(lambda: value(client, team, "compacted") == 7, SECONDS, "the change before the compaction")
-        wait_until(lambda: first.has_begun_again_after(version), SECONDS, "a new watch")
+        wait_until(lambda: first.has_begun_again_after(team, version), SECONDS, "a new watch")
 
         version = first.wait_for_watch(team, 2)
         change("forgotten")
@@ -289,4 +289,4 @@ def test_a_change_is_seen_though_the_version_to_watch_from_is_gone(etcd, start_a
         proxy.target = second.port
         proxy.heal()
         wait_until(lambda: value(client, team, "forgotten") == 7, SECONDS, "the change before the second API server began")
-        wait_until(lambda: second.has_begun_again_after(version), SECONDS, "a new watch of the second API server")
+        wait_until(lambda: second.has_begun_again_after(team, version), SECONDS, "a new watch of the second API server")
