@@ -68,6 +68,13 @@ void tls_socket_free(struct tls_socket *tls)
     free(tls);
 }
 
+void tls_socket_shut_down(struct tls_socket *tls)
+{
+    if (tls != NULL && SSL_is_init_finished(tls->session))
+        SSL_shutdown(tls->session);
+    ERR_clear_error();
+}
+
 static const char *explain(const SSL *session, int kind, int system_error)
 {
     long verified = SSL_get_verify_result(session);

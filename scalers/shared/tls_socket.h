@@ -24,7 +24,10 @@ struct tls_socket;
 /* Sends `host` as SNI, unless it is an address, and expects a certificate for it. The socket stays
  * the caller's. NULL: out of memory. */
 struct tls_socket *tls_socket_new(SSL_CTX *context, const char *host, int socket);
-void tls_socket_free(struct tls_socket *tls); /* of NULL, too */
+/* Says that nothing follows, while the socket is still open: without it RabbitMQ waits for more. Of
+ * NULL, too, as the next one. */
+void tls_socket_shut_down(struct tls_socket *tls);
+void tls_socket_free(struct tls_socket *tls);
 
 enum tls_result {
     TLS_DONE,

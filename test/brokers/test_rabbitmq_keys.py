@@ -421,7 +421,7 @@ def test_a_certificate_names_the_user(broker, client, certificates, sealed):
     assert value(client, requested) == 3
 
     assert value(client, trigger(host, sealed, **own(certificates, "worker", tls="disable"))) == 3
-    assert users_of(broker) == {"worker", "guest"}  # AMQP's default user
+    wait_until(lambda: users_of(broker) == {"worker", "guest"}, 10, "AMQP's default user is connected, too")
 
 
 def users_of(broker):

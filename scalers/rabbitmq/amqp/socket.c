@@ -119,6 +119,7 @@ bool rabbitmq_socket_open(struct rabbitmq_socket *ret_socket, const struct rabbi
 
 void rabbitmq_socket_close(struct rabbitmq_socket *socket)
 {
+    tls_socket_shut_down(socket->tls);
     tls_socket_free(socket->tls);
     SSL_CTX_free(socket->context);
     if (socket->fd >= 0)
