@@ -19,7 +19,7 @@ enum {
     POSTGRESQL_DEFAULT_SESSIONS = 4,
     POSTGRESQL_TIMEOUT_MS = 10 * 1000,
     POSTGRESQL_ISOLATED_SHARE = 4,     /* a quarter of the sessions */
-    POSTGRESQL_AGENT_BYTES = 28 << 20, /* 16 sessions over TLS take 20 MiB */
+    POSTGRESQL_AGENT_BYTES = 27 << 20, /* 16 sessions over TLS take 20 MiB */
 
     /* A query that is not known to be slow is stopped after this time, and runs alone then. */
     POSTGRESQL_QUICK_LIMIT_MS = 200,
