@@ -186,7 +186,7 @@ def test_with_the_servers_port_the_page_is_the_servers_and_more(browser):
             server.stop()
             browser.evaluate("location.hash = '#/'")
             browser.wait(f"{card('CPU')} === '–' && {card('Waiting')} === '–'", seconds=60)
-            browser.wait_for_text("error")
+            browser.wait_for_text("refused")
             refused = requests.get(f"http://{address}/api/server", timeout=10)
             assert refused.status_code == 502 and "is it the server's --http port?" in refused.json()["error"]
 
