@@ -331,10 +331,9 @@ static void set_tenant(const struct engine *engine, struct poller *poller,
     poller->is_named = poller->is_named || request->tenant == NULL;
     poller->holder = request->tenant == NULL ? 0 : hash_text(request->tenant);
     uint64_t tenant = hash_text(poller->is_named ? poller->identity : request->tenant);
-    if (poller->is_named || poller->tenant == 0)
-        poller->tenant = tenant;
-    else if (poller->tenant != tenant &&
-             count_of_tenant(engine, tenant) + 1 < count_of_tenant(engine, poller->tenant))
+    if (poller->is_named || poller->tenant == 0 ||
+        (poller->tenant != tenant &&
+         count_of_tenant(engine, tenant) + 1 < count_of_tenant(engine, poller->tenant)))
         poller->tenant = tenant;
 }
 

@@ -591,7 +591,8 @@ static void slow_jobs_of_groups_take_turns_too(void **state)
     BENCH(2, 1);
     for (int i = 0; i < 9; i++) {
         schedule_join(schedule, &jobs[i], i == 8);
-        measure(schedule, &jobs[i], i * 10000, i * 10000 + SCHEDULE_SLOW_MS);
+        int64_t began_ms = (int64_t)i * 10000;
+        measure(schedule, &jobs[i], began_ms, began_ms + SCHEDULE_SLOW_MS);
     }
     for (int i = 0; i < 9; i++)
         schedule_want(schedule, &jobs[i], 200000 + i, 200000 + i);

@@ -228,8 +228,11 @@ static void remove_ready(struct schedule *schedule, struct job *job)
     struct job_group *group = group_of(schedule, job);
     heap_remove(&group->ready[kind_of(job)], job);
     schedule->ready_count[kind_of(job)]--;
-    if (--group->ready_count == 0)
-        DL_DELETE(schedule->ready, group);
+    if (--group->ready_count > 0)
+        return;
+    /* The analyzer forgets that a group with ready jobs is on the list.
+     * NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
+    DL_DELETE(schedule->ready, group);
 }
 
 static void leave_heap(struct schedule *schedule, struct job *job)
