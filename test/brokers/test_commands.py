@@ -508,10 +508,17 @@ def test_watch_lives_while_the_server_does_not(terminal, redis, tmp_path):
     terminal.shows_no("SCALEDOBJECT")
 
 
-def test_names_from_outside_move_no_cursor(server, redis, tmp_path):
-    name = "\\x1b[2Jevil"
-    text = OBJECT.format(name="jobs", type="redis", redis=redis.address).replace("name: jobs", f'name: "{name}"', 1)
-    done = backlog("ask", "-f", "-", "--server", f"127.0.0.1:{server.port}", text=text)
-    assert done.returncode == 0
-    listed = backlog("watch", "--server-http", f"127.0.0.1:{server.http_port}", "--once").stdout
-    assert "?[2Jevil" in listed and "\033" not in listed
+def test_names_from_outside_move_no_cursor(server, redis):
+    text = OBJECT.format(name="jobs", type="redis", redis=redis.address)
+    name = text.replace("name: jobs", 'name: "\\x1b[2Jevil"', 1)
+    refused = backlog("ask", "-f", "-", "--server", f"127.0.0.1:{server.port}", text=name)
+    assert refused.returncode == 1 and "\033" not in refused.stdout + refused.stderr
+
+    with redis.connect() as client:
+        client.call("SET", "\033[2Jevil", "no list")
+    evil = text.replace("name: jobs", "name: evil", 1).replace("listName: jobs", 'listName: "\\x1b[2Jevil"')
+    backlog("ask", "-f", "-", "--server", f"127.0.0.1:{server.port}", text=evil)
+    address = f"127.0.0.1:{server.http_port}"
+    for shown in (backlog("explain", "shop/evil", "--server-http", address),
+                  backlog("watch", "--server-http", address, "--once")):
+        assert "[2Jevil" in shown.stdout and "\033" not in shown.stdout
