@@ -3,7 +3,7 @@
 import pytest
 
 from support.charts.chart import merge
-from support.charts.worker_chart import HPA, IMAGE, JOB, KAFKA, TRIGGERS, keda, refusal, render, trigger
+from support.charts.worker_chart import HPA, IMAGE, JOB, KAFKA, TRIGGERS, keda, notes_of, refusal, render, trigger
 
 
 @pytest.mark.parametrize("values, message", [
@@ -60,7 +60,6 @@ def test_a_renamed_value_is_refused_with_its_new_name(values, message):
 
 @pytest.mark.parametrize("values, message", [
     ({"image": {"repository": "worker"}}, "image.tag is missing"),
-    (merge(KAFKA, HPA, {"keda": {"enabled": True}}), "keda.enabled and autoscaling.enabled are both true"),
     ({**IMAGE, "kind": "ScaledJob", "keda": {"enabled": False}}, "kind is ScaledJob and keda.enabled is false"),
     (keda(KAFKA, minReplicas=11), "keda.minReplicaCount (11) is more than keda.maxReplicaCount (10)"),
     (keda(JOB, idleReplicaCount=0), "keda.idleReplicaCount is set, and a ScaledJob has none"),
@@ -134,6 +133,16 @@ def test_what_one_value_needs_of_another_is_named(values, message):
 def test_a_trigger_that_cannot_work_is_refused_by_name(values, message):
     found = refusal(values)
     assert message in found and "s3cret" not in found
+
+
+def test_with_keda_the_plain_hpa_is_left_out_and_noted(tmp_path):
+    objects = render(merge(KAFKA, {"autoscaling": {"enabled": True}}))
+    assert "ScaledObject" in objects and "HorizontalPodAutoscaler" not in objects
+    words = "autoscaling.enabled is ignored while keda.enabled is true"
+    assert words in notes_of(tmp_path, "--set", "autoscaling.enabled=true")
+    assert words not in notes_of(tmp_path)
+    without = render(HPA)
+    assert "HorizontalPodAutoscaler" in without and "ScaledObject" not in without
 
 
 def test_nothing_is_refused_that_is_off():

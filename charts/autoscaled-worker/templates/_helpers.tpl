@@ -68,6 +68,11 @@ namespace: {{ .context.Release.Namespace }}
 {{- if or (eq (include "autoscaled-worker.minReplicaCount" .) "0") (not (kindIs "invalid" .Values.keda.idleReplicaCount)) }}true{{ end }}
 {{- end }}
 
+{{/* Whether the chart makes an HPA: KEDA makes one, too, and two would fight over the replicas. Empty if not. */}}
+{{- define "autoscaled-worker.hasHpa" -}}
+{{- if and .Values.autoscaling.enabled (not .Values.keda.enabled) }}true{{ end }}
+{{- end }}
+
 {{/* Whether somebody else sets the replicas of the Deployment; empty if not. */}}
 {{- define "autoscaled-worker.isScaled" -}}
 {{- if or .Values.keda.enabled .Values.autoscaling.enabled }}true{{ end }}

@@ -11,9 +11,6 @@
 {{- if and .Values.image.repository (not (or .Values.image.tag .Values.image.digest)) }}
 {{- fail "image.tag is missing: set it, or image.digest" }}
 {{- end }}
-{{- if and .Values.keda.enabled .Values.autoscaling.enabled }}
-{{- fail "keda.enabled and autoscaling.enabled are both true, and two HPAs would fight over the replicas: set one of them to false" }}
-{{- end }}
 {{- if and $isJob (not .Values.keda.enabled) }}
 {{- fail "kind is ScaledJob and keda.enabled is false: only KEDA makes Jobs; set keda.enabled to true, or kind to Deployment" }}
 {{- end }}
@@ -21,7 +18,7 @@
 {{- include "autoscaled-worker.validateReplicas" . }}
 {{- include "autoscaled-worker.validateTriggers" . }}
 {{- end }}
-{{- if .Values.autoscaling.enabled }}
+{{- if include "autoscaled-worker.hasHpa" . }}
 {{- include "autoscaled-worker.validateAutoscaling" . }}
 {{- end }}
 {{- end }}
