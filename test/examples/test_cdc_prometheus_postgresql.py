@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+import re
+import shlex
 import signal
 import subprocess
 
@@ -245,6 +247,21 @@ def test_the_values_that_such_charts_have_are_accepted_with_their_defaults():
                         ("cdc-buffer-changes", "http://prometheus:9090", "8000", "1000")} and len(spec["triggers"]) == 2
 
 
+def test_the_command_of_such_values_installs_a_worker_that_runs():
+    """Backlog is in another namespace, and the worker needs its database."""
+    text = (FOLDER / "values-keda.yaml").read_text()
+    [command] = re.findall(r"^#   (helm upgrade.*?[^\\])$", text, re.MULTILINE | re.DOTALL)
+    words = shlex.split(command.replace("\\\n#", ""))
+    assert words[3:8] == ["cdc-worker", "charts/autoscaled-worker", "-n", "cdc", "-f"] and words[8].endswith(f"{NAME}/values-keda.yaml")
+    objects = values_keda(*words[9:])
+    [container] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "cdc-worker:latest"
+    [worker] = [item for item in yaml.safe_load_all((FOLDER / "manifests" / "worker.yaml").read_text())]
+    assert container["env"] == worker["spec"]["template"]["spec"]["containers"][0]["env"]
+    addresses = {trigger["metadata"]["serverAddress"] for trigger in objects["ScaledObject"]["spec"]["triggers"]}
+    assert addresses == {"http://prometheus.cdc.svc:9090"}
+
+
 def test_each_switch_of_such_values_adds_its_trigger_or_takes_it_away():
     words = ["--set", "keda.enabled=true", "--set", "keda.prometheus.lagTrigger.enabled=false",
              "--set", "keda.prometheus.throughputTrigger.enabled=true", "--set", "keda.postgresql.enabled=true",
@@ -255,7 +272,8 @@ def test_each_switch_of_such_values_adds_its_trigger_or_takes_it_away():
     by_name = {trigger.get("name", trigger["type"]): trigger["metadata"] for trigger in objects["ScaledObject"]["spec"]["triggers"]}
     assert set(by_name) == {"cdc-buffer-changes", "cdc-changes-per-second", "postgresql", "cpu", "memory"}
     assert len(objects["ScaledObject"]["spec"]["triggers"]) == 5
-    assert by_name["cdc-changes-per-second"]["threshold"] == "1000"
+    throughput = by_name["cdc-changes-per-second"]
+    assert (throughput["threshold"], throughput["activationThreshold"]) == ("1000", "100")
     database = by_name["postgresql"]
     assert (database["port"], database["targetQueryValue"], database["activationTargetQueryValue"]) == ("5432", "1000000", "100000")
     assert "pg_wal_lsn_diff" in database["query"]
