@@ -3,9 +3,21 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 PERIOD_SECONDS = 0.1  # as the kernel does it with a container at its CPU limit
+BUSY = """import os, sys, time
+processor, share, period, parent = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), os.getppid()
+os.sched_setaffinity(0, {processor})
+while os.getppid() == parent:
+    began, used = time.monotonic(), time.process_time()
+    while time.process_time() - used < share * period:
+        pass
+    time.sleep(max(0, began + period - time.monotonic()))
+"""
+BUSY_PROCESSES = 2  # on each processor
 
 
 def descendants(pid):
@@ -45,6 +57,21 @@ def stolen_cpu(workers, share):
     finally:
         over.set()
         thief.join()
+
+
+@contextlib.contextmanager
+def busy_cpu(share):
+    """Each processor is busy with something else for this share of the time. Two processes want half of the share each, so that a
+    third one that wants the whole processor gets a third of it."""
+    others = [subprocess.Popen([sys.executable, "-c", BUSY, str(processor), str(share / BUSY_PROCESSES), str(PERIOD_SECONDS)],
+                               stdin=subprocess.DEVNULL, start_new_session=True)  # so that each counts as a worker's FFmpeg does
+              for processor in sorted(os.sched_getaffinity(0)) for _ in range(BUSY_PROCESSES)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
 
 
 @contextlib.contextmanager

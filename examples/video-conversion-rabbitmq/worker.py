@@ -87,6 +87,15 @@ def convert(videos, job, output_format):
                            content_type=storage.TYPES[output_format])
 
 
+def greet(videos):
+    """Says whether the storage can be reached. A job tries it again."""
+    try:
+        videos.bucket_exists(bucket_name=storage.INPUT)
+        print("storage: connected", flush=True)
+    except storage.FAILURES as error:
+        print(f"storage: {error!r}; trying again with the first job", flush=True)
+
+
 def wait_for(future, connection):
     """Meanwhile the connection replies to RabbitMQ's heartbeats."""
     while not future.done():
@@ -140,6 +149,7 @@ def main():
     server, _thread = start_http_server(int(os.environ.get("METRICS_PORT", "8000")))
     print(f"backlog: done 0\nmetrics on port {server.server_port}", flush=True)
     videos = storage.connect()
+    greet(videos)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         while not stopping:
             try:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import pathlib
 import socket
 import subprocess
 import sys
@@ -98,6 +100,22 @@ def test_stolen_cpu_is_taken_from_a_process_and_its_children_and_given_back():
         for pid in reversed(faults.descendants(shell.pid)):
             subprocess.run(["kill", "-KILL", str(pid)], check=False)
         shell.wait()
+
+
+def test_busy_processors_leave_others_a_part_of_them_and_end():
+    with faults.busy_cpu(0.8):
+        time.sleep(0.3)
+        own = subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
+        try:
+            time.sleep(0.2)
+            before, began = cpu_seconds(own.pid), time.monotonic()
+            time.sleep(2)
+            share = (cpu_seconds(own.pid) - before) / (time.monotonic() - began)
+        finally:
+            own.kill()
+            own.wait()
+    assert share < 0.6, "others have the processors"
+    assert not [pid for pid in faults.descendants(os.getpid()) if b"sched_setaffinity" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def test_a_link_that_is_cut_loses_what_is_sent_and_resets_afterwards():

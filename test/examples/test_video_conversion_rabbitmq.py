@@ -3,17 +3,19 @@
 import contextlib
 import json
 import os
+import pathlib
 import signal
 import subprocess
 
 import pytest
 import requests
+import yaml
 
 from support.pages.browser import Browser
 from support.pages.dashboard import assert_answered
-from support.example import Program, Worker, clip, load, play
+from support.example import COMMON, Program, Worker, clip, load, play
 from support.clients.grpc_client import Client
-from support.process import free_port, wait_until
+from support.process import free_port, need, wait_until
 from support.brokers.rabbitmq import RabbitMQ
 from support.brokers.s3 import S3
 from support.server.server import REPOSITORY, Server
@@ -27,6 +29,11 @@ SECONDS = 90
 def test_the_example_shows_what_it_promises(chapters):
     printed = play(NAME, "--only", chapters)
     assert "Shortened:" in printed
+
+
+def test_the_example_shows_its_load_and_what_busy_processors_do():
+    printed = play(NAME, "--only", "load,cpu", "--jobs", "20")
+    assert "20 jobs, 20 succeeded (100.0 %)" in printed and "times as long; all complete" in printed
 
 
 class System:
@@ -144,8 +151,9 @@ def test_a_file_that_is_no_video_fails_with_ffmpegs_words_and_stops_no_worker(sy
     with system.worker() as worker:
         system.wait_for(bad, "FAILED")
         system.wait_for(good, "DONE")
-        printed = [worker.child.stdout.readline() for _ in range(5)]
-        assert printed[0] == "RabbitMQ: connected\n" and all(line.startswith("refused: ") for line in printed[1:])
+        printed = [worker.child.stdout.readline() for _ in range(6)]
+        assert printed[:2] == ["storage: connected\n", "RabbitMQ: connected\n"]
+        assert all(line.startswith("refused: ") for line in printed[2:])
     assert "Invalid data" in system.call("GET", f"/jobs/{bad}").json()["error"]
 
 
@@ -162,6 +170,7 @@ def test_a_worker_ends_after_the_job_that_it_has_even_if_its_process_group_is_si
 def test_a_storage_that_is_away_delays_a_job_and_fails_none(system):
     with system.worker(S3_ENDPOINT="http://127.0.0.1:1") as worker:
         job = system.publish()
+        assert worker.child.stdout.readline().startswith("storage: ")
         assert any("is given back" in line for line in iter(worker.child.stdout.readline, ""))
     with system.worker():
         system.wait_for(job, "DONE")
@@ -169,8 +178,37 @@ def test_a_storage_that_is_away_delays_a_job_and_fails_none(system):
 
 def test_a_worker_waits_for_a_broker_that_is_away(system):
     with system.worker(RABBITMQ_URL="amqp://guest:guest@127.0.0.1:1/%2F") as worker:
-        assert "trying again" in worker.child.stdout.readline()
+        assert any(line.startswith("RabbitMQ: ") and "trying again" in line for line in iter(worker.child.stdout.readline, ""))
         assert worker.terminate() == 0
+
+
+def alert_rules():
+    items = yaml.safe_load_all(pathlib.Path(FOLDER, "alerts.yaml").read_text())
+    return next(item["spec"] for item in items if item["kind"] == "PrometheusRule")
+
+
+def test_the_alert_fires_above_50_and_has_the_namespace_that_its_receiver_has(tmp_path):
+    """AlertmanagerConfig takes the alerts of its namespace only."""
+    def firing(*values):
+        """The labels of the alerts after 5 minutes with so many videos in two queues of the same name."""
+        (tmp_path / "rules.yaml").write_text(yaml.safe_dump(alert_rules()))
+        labels = 'namespace="video",queue="videos"'
+        (tmp_path / "test.yaml").write_text(yaml.safe_dump({
+            "rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": [{
+                "interval": "1m", "input_series": [{"series": f'rabbitmq_queue_messages_ready{{{labels},vhost="{number}"}}', "values": f"{value}x10"}
+                                                   for number, value in enumerate(values)],
+                "promql_expr_test": [{"expr": 'count by (namespace, severity) (ALERTS{alertstate="firing"})', "eval_time": "5m",
+                                      "exp_samples": [{"labels": '{namespace="video", severity="warning"}', "value": 1}]}]}]}))
+        return subprocess.run([need("promtool"), "test", "rules", "test.yaml"], cwd=tmp_path, capture_output=True, text=True).returncode == 0
+
+    assert firing(51) and firing(26, 25) and not firing(50)
+
+
+def test_the_prometheus_of_all_examples_has_the_alert():
+    [config] = [item for item in yaml.safe_load_all(pathlib.Path(COMMON, "monitoring", "prometheus.yaml").read_text())
+                if item["kind"] == "ConfigMap"]
+    assert yaml.safe_load(config["data"]["video.rules.yml"]) == alert_rules()
+    assert yaml.safe_load(config["data"]["prometheus.yml"])["rule_files"] == ["/etc/prometheus/*.rules.yml"]
 
 
 def test_the_page_uploads_a_video_and_shows_its_result(system):
