@@ -1,7 +1,7 @@
 """Users ask for videos: `POST /videos` publishes a job to the topic videoJob. The page at / shows the progress of each.
 
-Environment: KAFKA_BOOTSTRAP, VIDEOS (the folder of the rendered videos), STATUS_URLS (of the status service's replicas, where it is not
-behind the same address), HOST, PORT, METRICS_PORT.
+Environment: KAFKA_BOOTSTRAP, VIDEOS (the folder of the rendered videos), STATUS_URLS (of the status service's replicas, for a page that
+was opened at localhost), HOST, PORT, METRICS_PORT.
 """
 
 import itertools
@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+import urllib.parse
 import uuid
 
 import flask
@@ -23,6 +24,7 @@ from events import EVENTS, JOBS, PARTITIONS, settings
 MAX_BODY_BYTES = 10_000
 MAX_VIDEO_SECONDS = 600
 PATIENCE_SECONDS = 5  # of a request, for Kafka
+LOCAL = ("localhost", "127.0.0.1", "::1")
 
 app = flask.Flask(__name__, static_folder=None)
 app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
@@ -38,7 +40,10 @@ def page():
 
 @app.get("/status-urls")
 def status_urls():
-    """Where the page finds /ws; none: at the page's own address."""
+    """Where the page finds /ws; none: at the page's own address. The replicas have addresses of their own on a laptop and with
+    kubectl port-forward; a route has one for both."""
+    if urllib.parse.urlsplit(f"//{flask.request.host}").hostname not in LOCAL:
+        return []
     return [url for url in os.environ.get("STATUS_URLS", "").split(",") if url]
 
 

@@ -41,14 +41,27 @@ class Events:
             pass
 
 
+def reason(text):
+    """Why it failed, in words. Of workflow.failures, a list in JSON that Argo may quote as a text, the messages of the pods."""
+    failures = text
+    try:
+        while isinstance(failures, str):
+            failures = json.loads(failures)
+        return "; ".join(f"{failure['templateName']}: {failure['message']}" for failure in failures) or text
+    except (ValueError, KeyError, TypeError):
+        return text
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--job", required=True)
     parser.add_argument("--step", required=True, choices=STEPS)
-    parser.add_argument("--error", help="why it failed")
+    parser.add_argument("--error", help="why it failed: words, or Argo's workflow.failures")
+    parser.add_argument("--url", help="where the video is")
     options = parser.parse_args()
+    more = {"error": reason(options.error) if options.error else None, "url": options.url}
     events = Events()
-    events.send(options.job, options.step, **({"error": options.error} if options.error else {}))
+    events.send(options.job, options.step, **{name: value for name, value in more.items() if value})
     events.flush()
 
 

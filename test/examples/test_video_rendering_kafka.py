@@ -5,11 +5,15 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 import requests
+import yaml
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -201,6 +205,69 @@ def test_with_argo_a_workflow_of_the_template_does_the_job(broker, api, tmp_path
     template = pathlib.Path(REPOSITORY, "examples", "overlays", "video-rendering-argo", "workflowtemplate.yaml").read_text()
     assert f"name: {made['spec']['workflowTemplateRef']['name']}\n" in template
     assert {one["name"]: one["value"] for one in made["spec"]["arguments"]["parameters"]} == {"job": job, "seconds": "3"}
+
+
+def run_step(broker, values, template, **arguments):
+    """The command of a template of the workflow, as its pod would run it, with what Argo puts into it."""
+    path = pathlib.Path(REPOSITORY, "examples", "overlays", "video-rendering-argo", "workflowtemplate.yaml")
+    templates = {item["name"]: item for item in yaml.safe_load(path.read_text())["spec"]["templates"]}
+    inputs = {one["name"]: one.get("value") for one in templates[template].get("inputs", {}).get("parameters", [])}
+    assert arguments.keys() <= inputs.keys()
+    values = {**values, **{f"inputs.parameters.{name}": value for name, value in {**inputs, **arguments}.items()}}
+
+    def substituted(text):
+        return re.sub(r"{{(.*?)}}", lambda found: substituted(values[found[1]]), text)
+
+    python, *words = [substituted(word) for word in templates[template]["container"]["command"]]
+    assert python == "python"
+    return subprocess.run([sys.executable, *words], cwd=FOLDER, env={**os.environ, "KAFKA_BOOTSTRAP": broker.bootstrap, "VIDEOS": str(broker.videos)},
+                          stderr=subprocess.PIPE, text=True).returncode
+
+
+def steps_of(name):
+    """(template, when, its arguments) of the steps of a template of the workflow."""
+    path = pathlib.Path(REPOSITORY, "examples", "overlays", "video-rendering-argo", "workflowtemplate.yaml")
+    [steps] = [item["steps"] for item in yaml.safe_load(path.read_text())["spec"]["templates"] if item["name"] == name]
+    return [(step["template"], step.get("when", ""), {one["name"]: one["value"] for one in step.get("arguments", {}).get("parameters", [])})
+            for group in steps for step in group]
+
+
+def test_a_viewer_of_a_workflow_sees_its_steps_and_gets_its_video(broker, api):
+    job = "by-argo"
+    values = {"workflow.parameters.job": job, "workflow.parameters.seconds": "0.5"}
+    with Status(broker) as status, status.viewer(job) as viewer:
+        for template, _when, arguments in steps_of("render"):
+            assert run_step(broker, values, template, **arguments) == 0
+        [done] = [step for step in steps_of("report") if "== Succeeded" in step[1]]
+        assert run_step(broker, values, done[0], **done[2]) == 0
+        found = steps(viewer)
+    assert [event["step"] for event in found if event["step"] != "percent"] == ["started", "done"] and "error" not in found[-1]
+    assert requests.get(api.url + found[-1]["url"], timeout=SECONDS).headers["Content-Type"] == "video/mp4"
+
+
+@pytest.mark.parametrize("failures", [
+    lambda text: text, json.dumps  # Argo quotes it as a text
+], ids=["plain", "quoted"])
+def test_a_viewer_of_a_workflow_that_failed_gets_its_reason(broker, failures):
+    job = f"failed-{failures.__name__.strip('<>')}"
+    nodes = json.dumps([{"displayName": "frames", "templateName": "frames", "phase": "Failed", "message": "Error (exit code 1): main"}])
+    [failed] = [step for step in steps_of("report") if "!= Succeeded" in step[1]]
+    with Status(broker) as status, status.viewer(job) as viewer:
+        assert run_step(broker, {"workflow.parameters.job": job, "workflow.failures": failures(nodes)}, failed[0], **failed[2]) == 0
+        [event] = steps(viewer)
+    assert event["step"] == "failed" and event["error"] == "frames: Error (exit code 1): main" and "url" not in event
+
+
+def test_only_a_page_at_localhost_gets_addresses_of_replicas(broker):
+    """Behind a route /ws is at the page's own address, by wss."""
+    with Program(os.path.join(FOLDER, "api.py"), KAFKA_BOOTSTRAP=broker.bootstrap, VIDEOS=broker.videos, STATUS_URLS="ws://localhost:8081") as api:
+        def urls(host):
+            return requests.get(f"{api.url}/status-urls", headers={"Host": host}, timeout=SECONDS).json()
+
+        for host in ("localhost:8000", "127.0.0.1", "[::1]:8000"):
+            assert urls(host) == ["ws://localhost:8081"]
+        for host in ("video.example.com", "localhost.example.com:443"):
+            assert urls(host) == []
 
 
 def test_the_page_shows_the_progress_even_when_a_replica_dies(broker):
