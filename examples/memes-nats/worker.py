@@ -58,8 +58,9 @@ def reason_of(answer):
 
 
 def make(job):
-    """The picture as a data URL; `seconds` only means something to image_api.py."""
-    answer = requests.post(API_URL, json={"inputs": job["text"], "parameters": {"seconds": job["seconds"]}}, timeout=API_SECONDS,
+    """The picture as a data URL; `seconds` only means something to image_api.py, and the load programs alone set it."""
+    parameters = {"parameters": {"seconds": job["seconds"]}} if job["seconds"] > 0 else {}
+    answer = requests.post(API_URL, json={"inputs": job["text"], **parameters}, timeout=API_SECONDS,
                            headers={"Authorization": f"Bearer {API_TOKEN}"} if API_TOKEN else {})
     if 400 <= answer.status_code < 500 and answer.status_code != 429:
         raise Refused(f"the image API refuses it: {reason_of(answer)}")

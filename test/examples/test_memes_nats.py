@@ -1,11 +1,13 @@
 """examples/memes-nats: the first meme starts a worker at once, 1,000 start ten, none is lost and none is stored twice."""
 
+import http.server
 import json
 import os
 import re
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 import requests
@@ -14,7 +16,7 @@ from support.pages.dashboard import assert_answered
 from support.example import Worker, command, play
 from support.clients.grpc_client import Client
 from support.brokers.nats import Nats
-from support.process import Process, wait_until
+from support.process import Process, need, wait_until
 from support.brokers.redis import Redis
 from support.server.server import REPOSITORY, Server
 
@@ -114,6 +116,33 @@ def test_what_the_image_api_refuses_is_an_error_with_the_id(broker):
     assert subject == "meme.response.error" and response["id"] == "???" and "at least one letter" in response["error"]
 
 
+def test_only_the_stand_in_is_told_how_long_a_picture_takes(broker, monkeypatch):
+    """A real image API refuses parameters that it does not know."""
+    bodies = []
+
+    class Recorder(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.send_header("Content-Type", "image/png")
+            self.end_headers()
+            self.wfile.write(b"png")
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("IMAGE_API_URL", f"http://127.0.0.1:{server.server_port}/models/real")
+    with Worker(NAME, NATS_URL=broker.url):
+        request(broker, "one")
+        request(broker, "two", seconds=0.1)
+        wait_until(lambda: state(broker) == (0, 0, 2), SECONDS, "both responses")
+    server.shutdown()
+    server.server_close()
+    assert bodies == [{"inputs": "one"}, {"inputs": "two", "parameters": {"seconds": 0.1}}]
+
+
 def test_while_the_image_api_is_away_a_request_is_tried_again(broker, api, monkeypatch):
     monkeypatch.setenv("IMAGE_API_URL", "http://127.0.0.1:1/models/memes")
     with Worker(NAME, NATS_URL=broker.url):
@@ -170,6 +199,30 @@ def test_making_the_streams_again_keeps_what_is_in_them(broker):
     command(NAME, "stress.py", "--jobs", 3, NATS_URL=broker.url)
     command(NAME, "streams.py", NATS_URL=broker.url, ACK_WAIT_SECONDS=5)
     assert state(broker) == (3, 0, 0)
+
+
+def query_of(panel, legend):
+    with open(os.path.join(FOLDER, "dashboard.json")) as file:
+        [query] = [target["expr"] for found in json.load(file)["panels"] if found["title"] == panel
+                   for target in found["targets"] if target["legendFormat"] == legend]
+    return query.replace("$namespace", "memes").replace("$__range", "1h").replace("$__rate_interval", "1m")
+
+
+def test_the_counts_of_the_dashboard_do_not_fall_when_workers_go(tmp_path):
+    """Two workers, of which one ends at 2 and the other at 4 minutes; 3 of their 16 responses are errors."""
+    def series(pod, name, values):
+        return {"series": f'{name}{{namespace="memes",pod="{pod}"}}', "values": values}
+
+    expected = {"responses": {1: 4, 3: 11, 5: 13, 30: 13}, "errors": {1: 1, 3: 2, 5: 3, 30: 3}}
+    (tmp_path / "none.yaml").write_text("groups: []")
+    (tmp_path / "test.yaml").write_text(json.dumps({"rule_files": ["none.yaml"], "evaluation_interval": "1m", "tests": [{
+        "interval": "1m",
+        "input_series": [series("a", "worker_jobs_total", "0 3 7 stale"), series("a", "worker_jobs_failed_total", "0 1 1 stale"),
+                         series("b", "worker_jobs_total", "0 2 4 6 9 stale"), series("b", "worker_jobs_failed_total", "0 0 0 1 2 stale")],
+        "promql_expr_test": [{"expr": query_of("Messages in all", legend), "eval_time": f"{minute}m", "exp_samples": [{"labels": "{}", "value": value}]}
+                             for legend, values in expected.items() for minute, value in values.items()]}]}))
+    done = subprocess.run([need("promtool"), "test", "rules", "test.yaml"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_every_query_of_the_dashboard_finds_what_it_shows(broker):

@@ -28,7 +28,7 @@ def has_numbers(prometheus, query, needs_rows=True):
 
 
 def assert_finds(prometheus, query, namespace, needs_rows=True):
-    text = query.replace("$namespace", namespace).replace("$__rate_interval", "1m")
+    text = query.replace("$namespace", namespace).replace("$__rate_interval", "1m").replace("$__range", "1h")
     wait_until(lambda: has_numbers(prometheus, text, needs_rows), SECONDS, f"an answer to {text}")
 
 

@@ -1,5 +1,5 @@
 import { type FormEvent, useEffect, useRef, useState } from "react";
-import { address, type Meme, Memes } from "./memes";
+import { address, type Meme, Memes, newId } from "./memes";
 
 const MOST_SHOWN = 50;
 
@@ -39,7 +39,7 @@ export function App() {
 
   async function submit(event: FormEvent) {
     event.preventDefault();
-    const meme: Meme = { id: crypto.randomUUID(), text, state: "waiting", askedAt: Date.now() };
+    const meme: Meme = { id: newId(), text, state: "waiting", askedAt: Date.now() };
     setMemes((all) => [meme, ...all].slice(0, MOST_SHOWN));
     setText("");
     try {

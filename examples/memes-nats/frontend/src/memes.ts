@@ -27,9 +27,15 @@ const ACK_MS = 10_000;
 
 const codec = JSONCodec<unknown>();
 
-// ws://HOST:9222 of where the page comes from, or what ?nats= says.
+// ws://HOST:9222 of where the page comes from, or what ?nats= says. A page that came by https may open wss only.
 export function address(location: Location): string {
-  return new URLSearchParams(location.search).get("nats") ?? `ws://${location.hostname}:9222`;
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  return new URLSearchParams(location.search).get("nats") ?? `${scheme}://${location.hostname}:9222`;
+}
+
+// crypto.randomUUID is missing on a page that came by http from anywhere but localhost.
+export function newId(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 export class Memes {
