@@ -16,31 +16,34 @@ usage() {
     say "NAME: $(names)"
 }
 
-# Sets name, context and no_images, and what examples/NAME/cluster sets:
+# Sets name, context, no_images and umbrella, and what examples/NAME/cluster sets:
 #   namespace   of the example
 #   images      NAME=FOLDER of each image that is built, FOLDER in the repository
+#   umbrella_chart  of --umbrella, a folder beside the examples; the release has the namespace's name
 #   needs       parts of the cluster: keda metrics-server vpa
 #   secrets     NAME=PASSWORD of each Secret for Backlog, in namespace keda
 #   forwards    NAMESPACE/OBJECT=LOCAL:REMOTE=WHAT of each port
 #   connections of Backlog, for `down`
 arguments() {
-    name='' context='' no_images=''
+    name='' context='' no_images='' umbrella=''
     while [ $# -gt 0 ]; do
         case $1 in
             --context) context=${2:?--context needs the name of a context of kubectl} && shift 2 ;;
             --no-images) no_images=yes && shift ;;
-            -h | --help) usage " [--no-images]" && exit 0 ;;
+            --umbrella) umbrella=yes && shift ;;
+            -h | --help) usage " [--no-images] [--umbrella]" && exit 0 ;;
             -*) die "unknown option $1" ;;
             *) [ -z "$name" ] || die "one example at a time"; name=$1 && shift ;;
         esac
     done
     if [ -z "$name" ] || [ ! -e "$examples/$name/cluster" ]; then
-        usage " [--no-images]" >&2
+        usage " [--no-images] [--umbrella]" >&2
         exit 2
     fi
-    namespace='' images=() needs=() secrets=() forwards=() connections=()
+    namespace='' umbrella_chart='' images=() needs=() secrets=() forwards=() connections=()
     # shellcheck source=/dev/null
     . "$examples/$name/cluster"
+    [ -z "$umbrella" ] || [ -n "$umbrella_chart" ] || die "$name has no umbrella chart: leave --umbrella out"
     read -ra kubectl <<<"${KUBECTL:-kubectl}"
     read -ra helm <<<"${HELM:-helm}"
     command -v "${kubectl[0]}" >/dev/null || die "kubectl is missing: install it, or set KUBECTL"

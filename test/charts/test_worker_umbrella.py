@@ -1,10 +1,14 @@
 """examples/umbrella: a backend that KEDA scales, a frontend with an HPA and a Redis with a VPA, in one release."""
 
+import pathlib
+
 import pytest
+import yaml
 
 from support.charts.chart import KUBERNETES, helm, render_all
 from support.kubernetes.kubernetes_schemas import mistakes
 from support.charts.worker_chart import build_umbrella, check
+from support.server.server import REPOSITORY
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +36,19 @@ def test_the_umbrella_has_each_kind_of_autoscaling_once(umbrella, tmp_path):
     for part, resources in {"frontend": ("10m", "100m", "64Mi", "128Mi"), "backend": ("50m", "500m", "64Mi", "256Mi")}.items():
         found = objects["Deployment", f"release-{part}"]["spec"]["template"]["spec"]["containers"][0]["resources"]
         assert found == {"requests": {"cpu": resources[0], "memory": resources[2]}, "limits": {"cpu": resources[1], "memory": resources[3]}}
-    service = objects["Service", "release-page"]["spec"]["selector"]
+    service = objects["Service", "release-frontend"]["spec"]["selector"]
     labels = objects["Deployment", "release-frontend"]["spec"]["template"]["metadata"]["labels"]
     assert service.items() <= labels.items()
     vpa = objects["VerticalPodAutoscaler", "release-redis"]["spec"]
     assert vpa["targetRef"] == {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "release-redis"}
     policy, = vpa["resourcePolicy"]["containerPolicies"]
+    by_hand = {item["kind"]: item for item in yaml.safe_load_all(
+        pathlib.Path(REPOSITORY, "examples", "memes-nats", "manifests", "redis.yaml").read_text())}
+    assert vpa["resourcePolicy"] == by_hand["VerticalPodAutoscaler"]["spec"]["resourcePolicy"] and policy["controlledValues"] == "RequestsOnly"
+    redis, by_hand = (item["spec"]["template"]["spec"] for item in (objects["StatefulSet", "release-redis"], by_hand["StatefulSet"]))
+    for field in ("image", "args", "resources"):
+        assert redis["containers"][0][field] == by_hand["containers"][0][field]
+    assert redis["volumes"] == by_hand["volumes"]
     assert policy["minAllowed"] == {"cpu": "100m", "memory": "512Mi"}
     assert policy["maxAllowed"] == {"cpu": "1000m", "memory": "1Gi"}
     scalers = [key for key in objects if key[0] in ("ScaledObject", "HorizontalPodAutoscaler", "VerticalPodAutoscaler")]

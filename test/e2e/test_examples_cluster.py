@@ -140,6 +140,24 @@ def test_every_object_of_an_example_is_accepted_and_gone_after_down(cluster, scr
 
 
 @pytest.mark.alone
+def test_an_example_comes_up_as_its_umbrella_chart(cluster, script, environment, charts):
+    name, namespace = "memes-nats", "memes"
+    assert "has no umbrella chart" in script("up", NAME, "--umbrella", "--no-images", code=1, **charts)
+    for _ in range(2):
+        printed = script("up", name, "--umbrella", "--no-images", **charts)
+        assert "as release memes of examples/umbrella" in printed
+    assert names(cluster, "deployments", "-n", namespace) == {"memes-backend", "memes-frontend", "memes-image-api"}
+    assert names(cluster, "verticalpodautoscalers", "-n", namespace) == {"memes-redis"}
+    services = names(cluster, "services", "-n", namespace)
+    opened = subprocess.run(["bash", "-c", 'umbrella=yes; . "$0" && printf "%s\n" "${forwards[@]}"', EXAMPLES / name / "cluster"], check=True,
+                            stdout=subprocess.PIPE, text=True).stdout
+    assert set(re.findall(r"memes/svc/([-a-z]+)=", opened)) <= services
+    assert "is up with --umbrella" in script("up", name, "--no-images", code=1, **charts)
+    script("down", name)
+    wait_until(lambda: not has_namespace(cluster, namespace), SECONDS, "it is gone")
+
+
+@pytest.mark.alone
 def test_a_namespace_of_somebody_is_left_alone(cluster, script, charts):
     cluster.create_namespace(NAMESPACE)
     try:
