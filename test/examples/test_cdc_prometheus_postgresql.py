@@ -222,6 +222,9 @@ def test_the_chart_makes_the_same_triggers_and_an_hpa_where_there_is_no_keda():
     found, written = ({trigger["name"]: {key: value for key, value in trigger["metadata"].items() if key in thresholds}
                        for trigger in spec["triggers"]} for spec in (by_chart, by_hand))
     assert found == written and len(found) == 4
+    for numbers in ("pollingInterval", "cooldownPeriod", "minReplicaCount", "maxReplicaCount"):
+        assert by_chart[numbers] == by_hand[numbers]
+    assert by_chart["advanced"]["horizontalPodAutoscalerConfig"]["behavior"] == by_hand["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
     without = render(None, "--values", FOLDER / "values.yaml", "--values", FOLDER / "values-hpa.yaml")
     assert "ScaledObject" not in without and without["HorizontalPodAutoscaler"]["spec"]["maxReplicas"] == 10
 

@@ -88,6 +88,18 @@ def test_the_schemas_accept_prometheus_and_grafana_of_all_examples(path):
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_pods_with_metrics_are_scraped_by_the_prometheus_of_all_examples(example):
+    found = 0
+    for item in (item for path in sorted(example.glob("manifests/*.yaml")) for item in objects(path) if item["kind"] in ("Deployment", "StatefulSet")):
+        pod = item["spec"]["template"]
+        for port in (port for container in pod["spec"]["containers"] for port in container.get("ports", []) if port["name"] == "metrics"):
+            annotations = pod["metadata"].get("annotations", {})
+            found += 1
+            assert annotations == {"prometheus.io/scrape": "true", "prometheus.io/port": str(port["containerPort"])}, item["metadata"]["name"]
+    assert found
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_forward_opens_each_port_once(example):
     script = example.parent / "forward"
     always = re.findall(r'^    "\S+?=(\d+):\d+=', script.read_text(), re.MULTILINE)
