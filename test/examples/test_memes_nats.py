@@ -201,6 +201,35 @@ def test_making_the_streams_again_keeps_what_is_in_them(broker):
     assert state(broker) == (3, 0, 0)
 
 
+def deployment(name, replicas):
+    return {"kind": "Deployment", "metadata": {"name": name}, "spec": {"replicas": replicas}}
+
+
+def vpa(cpu, memory):
+    return {"kind": "VerticalPodAutoscaler", "metadata": {"name": "redis"}, "status": {
+        "recommendation": {"containerRecommendations": [{"containerName": "redis", "target": {"cpu": cpu, "memory": memory}}]}}}
+
+
+def test_the_load_of_all_three_says_what_each_had_before_and_at_most(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    from load import Autoscalers, figures
+    seen = Autoscalers.__new__(Autoscalers)  # without kubectl, which samples
+    seen.before, seen.peaks = {}, {}
+    for objects in ([deployment("meme-worker", 0), deployment("frontend", 1), deployment("image-api", 9), {**vpa("1", "1"), "status": {}}],
+                    [deployment("meme-worker", 10), deployment("frontend", 4), vpa("100m", "512Mi")],
+                    [deployment("memes-backend", 2), deployment("memes-frontend", 3), vpa("1", "786432k")]):
+        seen.take(figures(objects))
+    lines = [line.split() for line in seen.report().splitlines()]
+    assert lines == [["before", "->", "peak"], ["HPA", "pods", "of", "the", "page", "1", "->", "4"], ["KEDA", "workers", "0", "->", "10"],
+                     ["VPA", "CPU", "for", "Redis,", "in", "m", "100", "->", "1000"],
+                     ["VPA", "memory", "for", "Redis,", "in", "Mi", "512", "->", "750"]]
+
+
+def test_the_load_of_all_three_runs_without_kubectl(broker, tmp_path):
+    printed = command(NAME, "load.py", "--seconds", 1, "--jobs", 1, "--nats", broker.url, "--clients", 0, "--megabytes", 0, PATH=tmp_path)
+    assert "kubectl is missing" in printed
+
+
 def query_of(panel, legend):
     with open(os.path.join(FOLDER, "dashboard.json")) as file:
         [query] = [target["expr"] for found in json.load(file)["panels"] if found["title"] == panel
