@@ -37,16 +37,18 @@ static void add_queue(struct text *json, const char *name)
               name, messages);
 }
 
-static char *list_queues(const struct management_peer *peer)
+static char *list_queues(size_t queues, bool is_page)
 {
     struct text json = {0};
+    if (is_page)
+        text_addf(&json, "{\"filtered_count\":%zu,\"page_count\":1,\"items\":", queues);
     text_add(&json, "[");
-    for (size_t i = 0; i < peer->script.queues; i++) {
+    for (size_t i = 0; i < queues; i++) {
         _cleanup_(memory_free) char *name = text_format("q%zu", i);
         text_add(&json, i == 0 ? "" : ",");
         add_queue(&json, name);
     }
-    text_add(&json, "]");
+    text_add(&json, is_page ? "]}" : "]");
     return text_take(&json);
 }
 
@@ -79,6 +81,8 @@ static size_t token_of(const char *request)
 static void take_get(struct management_peer *peer, struct call *call, const char *request)
 {
     char name[64];
+    bool is_page = strstr(request, "pagination=true") != NULL;
+    size_t queues = peer->script.queues;
     peer->token_shown = token_of(request);
     if (strstr(request, "/api/overview") != NULL)
         call->body = text_format("{\"rates_mode\":\"basic\",\"object_totals\":{\"queues\":%zu}}",
@@ -89,11 +93,12 @@ static void take_get(struct management_peer *peer, struct call *call, const char
     } else if (strstr(request, "disable_stats=true") != NULL) {
         peer->totals++;
         call->due_ms += peer->script.totals_ms;
-        call->body = peer->script.totals_hang ? NULL : list_queues(peer);
+        call->body =
+            peer->script.totals_hang ? NULL : list_queues(queues - peer->script.cut, is_page);
     } else {
         peer->statistics++;
         call->due_ms += peer->script.statistics_ms;
-        call->body = list_queues(peer);
+        call->body = list_queues(queues, is_page);
     }
 }
 

@@ -1,7 +1,7 @@
 /*
  * A server that answers as RabbitMQ's management API does, with the queues q0, q1, ... of one
  * virtual host, each with as many messages as its number, and queues "hangingN" whose own GET is
- * never answered. Tokens for it are at /token, numbered from 1.
+ * never answered. Every pattern matches all that are listed. Tokens for it are at /token, numbered from 1.
  *
  * Threads: it serves on one of its own. The counts may be read at any time.
  */
@@ -18,6 +18,7 @@ struct management_script {
     size_t queues_of_broker; /* in the overview */
     bool totals_hang;
     int totals_ms;     /* a listing of them takes so long */
+    size_t cut;        /* so many of the queues, the last ones, are not in the totals */
     int statistics_ms; /* a listing of them takes so long */
 
     /* What becomes of each request for a token: 'g' given, for 100 s; 'r' an answer without one;
@@ -32,8 +33,8 @@ struct management_peer {
     int listener;
     int stop[2]; /* a pipe */
     pthread_t thread;
-    atomic_size_t totals;     /* listings */
-    atomic_size_t statistics; /* listings */
+    atomic_size_t totals;     /* listings, and pages */
+    atomic_size_t statistics; /* listings, and pages */
     atomic_size_t singles;
     atomic_size_t tokens;
     atomic_size_t token_shown; /* the number of the token that the last GET had; 0: none */

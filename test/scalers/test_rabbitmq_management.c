@@ -34,25 +34,33 @@ static void start(struct fixture *fixture, const char *timeout,
     management_peer_start(&fixture->peer, script);
 }
 
-/* A queue of this mode: those with rates are not in the totals. */
+/* A queue of this mode (those with rates are not in the totals), or a pattern, which begins with a
+ * "^". */
 static void add_queue(struct fixture *fixture, const char *name, const char *mode)
 {
     assert_true(fixture->count < MAX_QUEUES);
     struct trigger *trigger = &fixture->triggers[fixture->count++];
-    *trigger =
-        trigger_of(&scaler_rabbitmq, PAIRS("host", fixture->peer.host, "queueName", name, "mode",
-                                           mode, "value", "5", "timeout", fixture->timeout));
+    const char *use_regex = text_starts_with(name, "^") ? "true" : "false";
+    *trigger = trigger_of(&scaler_rabbitmq,
+                          PAIRS("host", fixture->peer.host, "queueName", name, "mode", mode,
+                                "value", "5", "timeout", fixture->timeout, "useRegex", use_regex));
     if (!trigger->good)
         fail_msg("%s", error_text(&trigger->error));
     test_feed_add(fixture->feed, trigger->options.query, (struct notifier){0});
 }
 
-static void add_queues(struct fixture *fixture, const char *prefix, size_t count, const char *mode)
+static void add_queues_from(struct fixture *fixture, const char *prefix, size_t first, size_t count,
+                            const char *mode)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = first; i < first + count; i++) {
         _cleanup_(memory_free) char *name = text_format("%s%zu", prefix, i);
         add_queue(fixture, name, mode);
     }
+}
+
+static void add_queues(struct fixture *fixture, const char *prefix, size_t count, const char *mode)
+{
+    add_queues_from(fixture, prefix, 0, count, mode);
 }
 
 static void measure_all(struct fixture *fixture)
@@ -82,15 +90,32 @@ static const struct test_task *task(const struct fixture *fixture, size_t index)
     return test_feed_task(fixture->feed, index);
 }
 
+static void assert_reading(const struct fixture *fixture, size_t index, double waiting)
+{
+    assert_true(task(fixture, index)->ended);
+    if (task(fixture, index)->outcome != TASK_ANSWERED)
+        fail_msg("%zu: %s", index, error_text(&task(fixture, index)->error));
+    assert_true(task(fixture, index)->reading.waiting == waiting);
+}
+
 /* So many from this one on: queues by their numbers. */
+static void assert_answered_from(const struct fixture *fixture, size_t from, size_t first,
+                                 size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_reading(fixture, from + i, (double)(first + i));
+}
+
 static void assert_answered(const struct fixture *fixture, size_t from, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        assert_true(task(fixture, from + i)->ended);
-        if (task(fixture, from + i)->outcome != TASK_ANSWERED)
-            fail_msg("%zu: %s", from + i, error_text(&task(fixture, from + i)->error));
-        assert_true(task(fixture, from + i)->reading.waiting == (double)i);
-    }
+    assert_answered_from(fixture, from, 0, count);
+}
+
+static void assert_failed(const struct fixture *fixture, size_t index, const char *words)
+{
+    assert_int_equal(task(fixture, index)->outcome, TASK_FAILED);
+    if (strstr(error_text(&task(fixture, index)->error), words) == NULL)
+        fail_msg("%s", error_text(&task(fixture, index)->error));
 }
 
 static void one_listing_answers_all(void **state)
@@ -102,8 +127,7 @@ static void one_listing_answers_all(void **state)
     add_queue(&fixture, "missing", "QueueLength");
     measure_all(&fixture);
     assert_answered(&fixture, 0, 40);
-    assert_int_equal(task(&fixture, 40)->outcome, TASK_FAILED);
-    assert_non_null(strstr(error_text(&task(&fixture, 40)->error), "NOT_FOUND"));
+    assert_failed(&fixture, 40, "NOT_FOUND");
     assert_int_equal(fixture.peer.totals, 1);
     assert_int_equal(fixture.peer.statistics + fixture.peer.singles, 0);
     stop(&fixture);
@@ -133,7 +157,8 @@ static void where_totals_hang_statistics_answer(void **state)
     add_queues(&fixture, "q", 40, "QueueLength");
     for (int round = 0; round < 3; round++) {
         measure_all(&fixture);
-        assert_answered(&fixture, 0, 40);
+        assert_failed(&fixture, 0, "queue 'q0': the broker did not list all queues in time");
+        assert_answered_from(&fixture, 1, 1, 39);
         test_feed_again(fixture.feed);
     }
     assert_int_equal(fixture.peer.totals, 1); /* and not again for a minute */
@@ -162,10 +187,10 @@ static void a_listing_that_hangs_delays_no_other_queue(void **state)
     (void)state;
     struct fixture fixture;
     start(&fixture, "5s", &(struct management_script){.queues = 40, .totals_hang = true});
-    add_queues(&fixture, "q", 1, "QueueLength");
+    add_queues_from(&fixture, "q", 7, 1, "QueueLength");
     add_queues(&fixture, "q", 5, "MessageRate");
     measure_all(&fixture);
-    assert_answered(&fixture, 0, 1);
+    assert_reading(&fixture, 0, 7);
     assert_answered(&fixture, 1, 5);
     assert_int_equal(task(&fixture, 0)->order, 6);
     stop(&fixture);
@@ -197,13 +222,88 @@ static void a_listing_of_statistics_has_the_whole_time(void **state)
     struct fixture fixture;
     const struct management_script slow = {.queues = 40, .totals_hang = true, .statistics_ms = 700};
     start(&fixture, "1s", &slow);
-    add_queues(&fixture, "q", 40, "QueueLength");
+    add_queues_from(&fixture, "q", 1, 39, "QueueLength");
     measure_all(&fixture);
-    assert_answered(&fixture, 0, 10); /* one by one, beside the listing */
-    assert_int_equal(task(&fixture, 39)->outcome, TASK_TIMED_OUT); /* totals took 600 ms of it */
+    assert_answered_from(&fixture, 0, 1, 10); /* one by one, beside the listing */
+    assert_int_equal(task(&fixture, 38)->outcome, TASK_TIMED_OUT); /* totals took 600 ms of it */
     test_feed_again(fixture.feed);
     measure_all(&fixture);
-    assert_answered(&fixture, 0, 40);
+    assert_answered_from(&fixture, 0, 1, 39);
+    stop(&fixture);
+}
+
+/* ---- cut short ---- */
+
+/* RabbitMQ ends a list without the queues that do not come within a second. */
+static void start_cut(struct fixture *fixture, size_t cut)
+{
+    start(fixture, "5s", &(struct management_script){.queues = 40, .totals_ms = 1000, .cut = cut});
+}
+
+static void queues_that_were_cut_off_are_not_missing(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start_cut(&fixture, 30);
+    add_queues(&fixture, "q", 40, "QueueLength");
+    for (size_t round = 1; round <= 2; round++) {
+        measure_all(&fixture);
+        assert_answered(&fixture, 0, 40);
+        assert_int_equal(fixture.peer.totals, round); /* they do not rest */
+        test_feed_again(fixture.feed);
+    }
+    stop(&fixture);
+}
+
+static void no_0_of_statistics_is_believed_behind_a_cut(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start_cut(&fixture, 40);
+    add_queues(&fixture, "q", 40, "QueueLength");
+    add_queue(&fixture, "q0", "MessageRate");
+    measure_all(&fixture);
+    assert_failed(&fixture, 0, "queue 'q0': the broker did not list all queues in time");
+    assert_answered_from(&fixture, 1, 1, 39);
+    assert_reading(&fixture, 40, 0); /* of rates, which only statistics have */
+    stop(&fixture);
+}
+
+static void a_pattern_is_not_the_sum_of_what_was_not_cut_off(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start_cut(&fixture, 30);
+    add_queue(&fixture, "^q", "QueueLength");
+    for (size_t round = 1; round <= 2; round++) {
+        measure_all(&fixture);
+        assert_reading(&fixture, 0, 39 * 40 / 2);
+        assert_int_equal(fixture.peer.totals, round);
+        assert_int_equal(fixture.peer.statistics, round);
+        test_feed_again(fixture.feed);
+    }
+    stop(&fixture);
+}
+
+static void a_pattern_that_was_cut_to_nothing_is_not_0(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, "5s", &(struct management_script){.queues = 1, .totals_ms = 1000, .cut = 1});
+    add_queue(&fixture, "^q", "QueueLength");
+    measure_all(&fixture);
+    assert_failed(&fixture, 0, "the queues that match '^q': the broker did not list all");
+    stop(&fixture);
+}
+
+static void a_pattern_that_matches_nothing_is_0_behind_a_cut(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, "5s", &(struct management_script){.totals_ms = 1000});
+    add_queue(&fixture, "^q", "QueueLength");
+    measure_all(&fixture);
+    assert_reading(&fixture, 0, 0);
     stop(&fixture);
 }
 
@@ -250,6 +350,11 @@ int main(void)
         cmocka_unit_test(a_listing_that_hangs_delays_no_other_queue),
         cmocka_unit_test(requests_that_hang_make_room_for_others),
         cmocka_unit_test(a_listing_of_statistics_has_the_whole_time),
+        cmocka_unit_test(queues_that_were_cut_off_are_not_missing),
+        cmocka_unit_test(no_0_of_statistics_is_believed_behind_a_cut),
+        cmocka_unit_test(a_pattern_is_not_the_sum_of_what_was_not_cut_off),
+        cmocka_unit_test(a_pattern_that_was_cut_to_nothing_is_not_0),
+        cmocka_unit_test(a_pattern_that_matches_nothing_is_0_behind_a_cut),
         cmocka_unit_test(a_cancelled_request_is_returned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,10 +49,12 @@ static void find(struct rabbitmq_lookup **sorted, size_t count, const struct rab
 }
 
 static enum rabbitmq_lookup_result take(struct rabbitmq_lookup *lookup,
-                                        const struct rabbitmq_vhost *vhost)
+                                        const struct rabbitmq_vhost *vhost, bool is_doubted)
 {
     if (lookup->is_listed)
-        return rabbitmq_lookup_take_listed(lookup);
+        return rabbitmq_lookup_take_listed(lookup, is_doubted);
+    if (lookup->source == RABBITMQ_TOTALS && is_doubted)
+        return RABBITMQ_LACKING;
     rabbitmq_lookup_fail_missing(lookup, vhost);
     return RABBITMQ_ENDED;
 }
@@ -96,18 +98,22 @@ bool rabbitmq_listing_take(struct rabbitmq_listing *listing, struct json_text qu
         sorted[i]->is_listed = false;
     if (!find_all(sorted, count, queues, vhost, &listed, &is_counted))
         return false;
-    rabbitmq_preference_note_size(preference, listed, now_ms);
+    bool is_doubted =
+        rabbitmq_preference_note_answer(preference, listing->source, listing->sent_ms, now_ms);
+    bool is_cut = totals && is_doubted;
+    if (!is_cut || listed > preference->queues) /* there are at least so many */
+        rabbitmq_preference_note_size(preference, listed, now_ms);
     if (totals && is_counted)
         rabbitmq_preference_note_counted(preference, now_ms);
     for (size_t i = 0; i < count; i++) {
-        if (take(sorted[i], vhost) == RABBITMQ_ENDED) {
+        if (take(sorted[i], vhost, is_doubted) == RABBITMQ_ENDED) {
             rabbitmq_lookup_drop(sorted[i]);
             continue;
         }
         rabbitmq_lookup_use_statistics(sorted[i]);
         complete = false;
     }
-    if (totals && !complete)
+    if (totals && !complete && !is_cut)
         rabbitmq_preference_note_lacking(preference, now_ms);
     return true;
 }

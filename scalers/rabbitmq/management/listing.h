@@ -15,12 +15,13 @@
 struct rabbitmq_listing {
     enum rabbitmq_source source;
     bool in_flight;
+    int64_t sent_ms;
     struct rabbitmq_lookup *lookups;
 };
 
 /* Takes the text of the array of queues that was listed. Lookups are ended by it, one that is not
- * in it as missing; those that are left are to use statistics. False: it is no such array, and
- * nothing was done. */
+ * in it as missing, unless the list may have been cut short; those that are left are to use
+ * statistics. False: it is no such array, and nothing was done. */
 bool rabbitmq_listing_take(struct rabbitmq_listing *listing, struct json_text queues,
                            const struct rabbitmq_vhost *vhost,
                            struct rabbitmq_preference *preference);

@@ -113,6 +113,23 @@ static void answer(const struct rabbitmq_lookup *lookup, const struct rabbitmq_a
     task_answer(lookup->task, &reading);
 }
 
+/* Unless it is a 0 of statistics that are doubted. */
+static void answer_undoubted(const struct rabbitmq_lookup *lookup,
+                             const struct rabbitmq_aggregate *aggregate, bool is_doubted)
+{
+    bool is_zero = aggregate->queues > 0 && aggregate->counts.messages == 0 &&
+                   !rabbitmq_needs_rates(lookup->query);
+    if (lookup->source == RABBITMQ_TOTALS || !is_doubted || !is_zero) {
+        answer(lookup, aggregate);
+        return;
+    }
+    task_failf(lookup->task,
+               "%s '%s': the broker did not list all queues in time, and statistics, which may be "
+               "out of date, have 0 messages",
+               lookup->query->use_regex ? "the queues that match" : "queue",
+               lookup->query->queue_name);
+}
+
 /* False where the JSON lacks what the query needs. */
 static bool count(const struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,
                   const json_t *queue, struct rabbitmq_counts *ret_counts)
@@ -142,20 +159,22 @@ void rabbitmq_lookup_note_listed(struct rabbitmq_lookup *lookup, const struct ra
     lookup->is_counted = count(lookup, vhost, queue, &lookup->listed);
 }
 
-enum rabbitmq_lookup_result rabbitmq_lookup_take_listed(const struct rabbitmq_lookup *lookup)
+enum rabbitmq_lookup_result rabbitmq_lookup_take_listed(const struct rabbitmq_lookup *lookup,
+                                                        bool is_doubted)
 {
     if (!lookup->is_counted)
         return lack(lookup, lookup->query->queue_name);
-    answer(lookup, &(struct rabbitmq_aggregate){.queues = 1, .counts = lookup->listed});
+    answer_undoubted(lookup, &(struct rabbitmq_aggregate){.queues = 1, .counts = lookup->listed},
+                     is_doubted);
     return RABBITMQ_ENDED;
 }
 
 enum rabbitmq_lookup_result rabbitmq_lookup_take_queue(struct rabbitmq_lookup *lookup,
                                                        const struct rabbitmq_vhost *vhost,
-                                                       const json_t *queue)
+                                                       const json_t *queue, bool is_doubted)
 {
     rabbitmq_lookup_note_listed(lookup, vhost, queue);
-    return rabbitmq_lookup_take_listed(lookup);
+    return rabbitmq_lookup_take_listed(lookup, is_doubted);
 }
 
 /* NULL: no page, or one too many. The task has failed then. */
@@ -178,13 +197,16 @@ static const json_t *items_of(const struct rabbitmq_lookup *lookup, const json_t
 
 enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lookup,
                                                       const struct rabbitmq_vhost *vhost,
-                                                      const json_t *page, bool *ret_counted)
+                                                      const json_t *page, bool is_doubted,
+                                                      bool *ret_counted)
 {
     const json_t *items = items_of(lookup, page);
     bool totals = lookup->source == RABBITMQ_TOTALS;
     *ret_counted = false;
     if (items == NULL)
         return RABBITMQ_ENDED;
+    if (totals && is_doubted)
+        return RABBITMQ_LACKING;
     json_int_t matches = json_integer_value(json_object_get(page, "filtered_count"));
     if (!totals && lookup->empty > 0 && matches == (json_int_t)lookup->empty) {
         answer(lookup, &(struct rabbitmq_aggregate){.queues = lookup->empty});
@@ -210,6 +232,6 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lo
         *ret_counted = true;
         return RABBITMQ_LACKING;
     }
-    answer(lookup, &lookup->aggregate);
+    answer_undoubted(lookup, &lookup->aggregate, is_doubted);
     return RABBITMQ_ENDED;
 }

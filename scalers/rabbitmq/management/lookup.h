@@ -75,18 +75,22 @@ enum rabbitmq_lookup_result {
     RABBITMQ_NEXT_PAGE, /* of a pattern */
 };
 
-/* Takes the JSON of its queue, or of its page. `ret_counted`: some queue of the page had counts. */
+/* Takes the JSON of its queue, or of its page. `is_doubted`: as rabbitmq_preference_note_answer()
+ * returns it: no page of such totals is an answer, and no 0 of such statistics. `ret_counted`: some
+ * queue of the page had counts. */
 enum rabbitmq_lookup_result rabbitmq_lookup_take_queue(struct rabbitmq_lookup *lookup,
                                                        const struct rabbitmq_vhost *vhost,
-                                                       const json_t *queue);
+                                                       const json_t *queue, bool is_doubted);
 enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lookup,
                                                       const struct rabbitmq_vhost *vhost,
-                                                      const json_t *page, bool *ret_counted);
+                                                      const json_t *page, bool is_doubted,
+                                                      bool *ret_counted);
 
 /* The same in two steps, for those of a listing: all are noted before the first ends. */
 void rabbitmq_lookup_note_listed(struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,
                                  const json_t *queue);
-enum rabbitmq_lookup_result rabbitmq_lookup_take_listed(const struct rabbitmq_lookup *lookup);
+enum rabbitmq_lookup_result rabbitmq_lookup_take_listed(const struct rabbitmq_lookup *lookup,
+                                                        bool is_doubted);
 
 /* These end it. */
 void rabbitmq_lookup_fail_missing(const struct rabbitmq_lookup *lookup,

@@ -141,15 +141,15 @@ static bool take_listing_answer(struct rabbitmq_management *client,
 }
 
 static void take_page(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup,
-                      const json_t *page)
+                      const json_t *page, bool is_doubted)
 {
     bool counted;
     bool totals = lookup->source == RABBITMQ_TOTALS;
     enum rabbitmq_lookup_result result =
-        rabbitmq_lookup_take_page(lookup, &client->vhost, page, &counted);
+        rabbitmq_lookup_take_page(lookup, &client->vhost, page, is_doubted, &counted);
     if (totals && counted)
         rabbitmq_preference_note_counted(&client->preference, clock_now_ms());
-    else if (result == RABBITMQ_LACKING)
+    else if (result == RABBITMQ_LACKING && !is_doubted)
         rabbitmq_preference_note_lacking(&client->preference, clock_now_ms());
     take_result(client, lookup, result);
 }
@@ -184,16 +184,19 @@ static bool take_answer(struct rabbitmq_management *client, struct http_answer *
     bool is_pattern = lookup->query->use_regex;
     if (answer->outcome == HTTP_FAILED || (answer->outcome == HTTP_NOT_FOUND && is_pattern))
         return fail_client(client, answer, error);
+    bool is_doubted = answer->outcome == HTTP_GOT &&
+                      rabbitmq_preference_note_answer(&client->preference, lookup->source,
+                                                      lookup->request_ms, clock_now_ms());
     if (answer->outcome == HTTP_NOT_FOUND) {
         rabbitmq_lookup_fail_missing(lookup, &client->vhost);
         rabbitmq_lookup_drop(lookup);
     } else if (answer->outcome != HTTP_GOT)
         fail_alone(client, lookup, answer);
     else if (is_pattern)
-        take_page(client, lookup, answer->json);
+        take_page(client, lookup, answer->json, is_doubted);
     else
         take_result(client, lookup,
-                    rabbitmq_lookup_take_queue(lookup, &client->vhost, answer->json));
+                    rabbitmq_lookup_take_queue(lookup, &client->vhost, answer->json, is_doubted));
     return true;
 }
 

@@ -63,7 +63,9 @@ static void request_listing(struct rabbitmq_management *client, enum rabbitmq_so
         if (rabbitmq_management_deadline_ms(client, lookup) > last_ms)
             last_ms = rabbitmq_management_deadline_ms(client, lookup);
     }
-    int64_t deadline_ms = source == RABBITMQ_TOTALS ? clock_now_ms() + totals_ms(client) : last_ms;
+    listing->sent_ms = clock_now_ms();
+    int64_t deadline_ms =
+        source == RABBITMQ_TOTALS ? listing->sent_ms + totals_ms(client) : last_ms;
     _cleanup_(memory_free) char *path = rabbitmq_lookup_listing_path(&client->vhost, source);
     listing->in_flight = true;
     rabbitmq_http_get(client->http, path, listing, deadline_ms);

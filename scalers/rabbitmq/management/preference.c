@@ -7,6 +7,8 @@ enum {
     QUEUES_PER_GET = 20,
     REST_MS = 60 * 1000,     /* after totals hung or lacked the counts */
     SIZE_MS = 5 * 60 * 1000, /* how long the size of the vhost is believed */
+    CUT_MS = 1000,           /* what the broker waits for the next queue of the totals */
+    DOUBT_MS = 6 * 1000,     /* a queue reports its statistics every 5 s */
 };
 
 bool rabbitmq_preference_has_totals(const struct rabbitmq_preference *preference, size_t queues,
@@ -54,8 +56,21 @@ void rabbitmq_preference_note_lacking(struct rabbitmq_preference *preference, in
         preference->totals_rest_until_ms = now_ms + REST_MS;
 }
 
+bool rabbitmq_preference_note_answer(struct rabbitmq_preference *preference,
+                                     enum rabbitmq_source source, int64_t sent_ms, int64_t now_ms)
+{
+    if (source == RABBITMQ_STATISTICS)
+        return now_ms < preference->doubted_until_ms;
+    if (now_ms - sent_ms < CUT_MS)
+        return false;
+    preference->doubted_until_ms = now_ms + DOUBT_MS;
+    return true;
+}
+
 void rabbitmq_preference_note_timeout(struct rabbitmq_preference *preference,
                                       enum rabbitmq_source source, int64_t now_ms)
 {
     preference->totals_rest_until_ms = source == RABBITMQ_TOTALS ? now_ms + REST_MS : 0;
+    if (source == RABBITMQ_TOTALS)
+        preference->doubted_until_ms = now_ms + DOUBT_MS;
 }

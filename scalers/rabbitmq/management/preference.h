@@ -22,6 +22,7 @@ struct rabbitmq_preference {
     int64_t totals_rest_until_ms;
     int64_t totals_counted_ms;     /* the last time that totals had a count */
     int64_t listing_rest_until_ms; /* after it was too large */
+    int64_t doubted_until_ms;      /* zeros of statistics are */
 };
 
 /* Whether totals are to be listed for so many queues; else each is to use statistics. */
@@ -45,6 +46,17 @@ void rabbitmq_preference_note_too_large(struct rabbitmq_preference *preference, 
 /* Totals had a count, or lacked one that they should have. */
 void rabbitmq_preference_note_counted(struct rabbitmq_preference *preference, int64_t now_ms);
 void rabbitmq_preference_note_lacking(struct rabbitmq_preference *preference, int64_t now_ms);
+
+/*
+ * The source answered a request of `sent_ms`. Returns whether the answer is to be doubted.
+ *
+ * Totals that took a second may have been cut short: where a part of them does not come within one,
+ * RabbitMQ ends the list without it, and with status 200. A queue that is not in it may exist then,
+ * and a pattern's sum lacks messages. For a while from then on, and from a time-out of totals, it is
+ * a 0 of the statistics that is doubted: they are up to 5 s old, and after a start begin with zeros.
+ */
+bool rabbitmq_preference_note_answer(struct rabbitmq_preference *preference,
+                                     enum rabbitmq_source source, int64_t sent_ms, int64_t now_ms);
 
 /* The source hung: the other one may do better. */
 void rabbitmq_preference_note_timeout(struct rabbitmq_preference *preference,

@@ -74,7 +74,8 @@ def unavailable(client, metadata):
 def outage(client, broker, how, hold_seconds, busy, idle):
     """The broker stops, or freezes with its sockets open, and comes back. `busy` and `idle` are triggers that
     measure something and nothing; a busy one is held for a while, an idle one is refused, and neither is 0."""
-    expected = {id(metadata): value(client, metadata) for metadata in busy}
+    # A broker that has just started may fail the first call.
+    expected = {id(metadata): wait_until(lambda metadata=metadata: value(client, metadata), 15, "the first value") for metadata in busy}
     for metadata in busy:
         assert expected[id(metadata)] > 0 and client.is_active(metadata)
     for metadata in idle:
