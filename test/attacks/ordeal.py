@@ -94,6 +94,7 @@ def attacked(server, attack, seconds):
         while not ours.poll(0.02):
             highest = max(highest, server.resident_bytes())
         latencies, lost = ours.recv()
+        assert not attacker.exitcode, "the attack itself failed"
     finally:
         attacker.kill()
         attacker.join()

@@ -14,6 +14,7 @@ import time
 import grpc
 import pytest
 
+from attacks import wire
 from support.certificates import Authority
 from support.clients.grpc_client import Client, grpcurl_call, refusal, scaled_object
 from support.pages.page import await_metric, get, metric
@@ -238,6 +239,21 @@ def test_a_client_of_another_name_does_not_keep_its_connection(mutual, transport
         states = []
         client.channel.subscribe(states.append)
         wait_until(lambda: states and states[-1] == grpc.ChannelConnectivity.IDLE, 10, "the connection ends")
+
+
+@pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)
+def test_a_client_of_another_name_is_disconnected_whatever_it_requests(mutual, transport):
+    """Also by a request that would be refused for another reason."""
+    _, clients, server = mutual
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.load_cert_chain(*clients.issue("bad", "stranger", ()))
+    context.set_alpn_protocols(["h2"])
+    get = wire.frame(wire.HEADERS, wire.END_HEADERS | wire.END_STREAM, 1, b"\x82\x87\x84\x41\x01a")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as plain, context.wrap_socket(plain) as connection:
+        connection.sendall(wire.PREFACE + wire.settings() + get)
+        while connection.recv(65536):
+            pass
 
 
 def test_clients_without_a_valid_certificate_are_refused(mutual, tmp_path):

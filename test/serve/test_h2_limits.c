@@ -179,6 +179,57 @@ static void streams_that_stay_take_no_place_of_calls(void **state)
     h2_client_done(&client);
 }
 
+/* By whoever calls in another way than by gRPC: each costs us work, and no message follows it. */
+static void assert_too_many(struct h2_client *client, const char *const *headers, const char *http,
+                            const char *grpc)
+{
+    enum { AT_ONCE = 100, MORE_THAN_EVER = 1000 };
+    struct h2_stream streams[MORE_THAN_EVER];
+    for (size_t i = 0; i < AT_ONCE; i++)
+        assert_answered(client, headers, http, grpc);
+    for (size_t i = 0; i < MORE_THAN_EVER; i++) {
+        streams[i] = (struct h2_stream){.body = (const uint8_t *)""};
+        h2_client_open(client, &streams[i], "/test/Echo", headers);
+    }
+    h2_client_await_end(client);
+    assert_int_equal(client->goaway_code, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+static void too_many_refused_requests_close_the_connection(void **state)
+{
+    struct fixture *fixture = *state;
+    struct h2_client client;
+    h2_client_init(&client, fixture->server->port);
+    assert_too_many(&client, (const char *[]){"grpc-timeout", "never", NULL}, "200", "3");
+    assert_int_equal(hits(fixture, "refusals"), 1);
+    assert_true(fixture->ended_as[STATUS_INVALID_ARGUMENT] < 150);
+    h2_client_done(&client);
+    h2_client_init(&client, fixture->server->port);
+    assert_answered(&client, NULL, "200", "0");
+    h2_client_done(&client);
+}
+
+static void too_many_calls_beyond_the_limit_close_the_connection(void **state)
+{
+    enum { CALLS = 500 };
+    struct fixture *fixture = *state;
+    struct h2_client client;
+    struct h2_stream streams[CALLS];
+    const char *const limits[] = {"calls=10"};
+    restart(fixture,
+            &(struct server_options){.limits = limits, .limit_count = ARRAY_LENGTH(limits)});
+    h2_client_init(&client, fixture->server->port);
+    for (size_t i = 0; i < CALLS; i++) {
+        streams[i] = (struct h2_stream){.body = (const uint8_t *)"", .stays_open = true};
+        h2_client_open(&client, &streams[i], "/test/Unread", NULL);
+    }
+    h2_client_await_end(&client);
+    assert_int_equal(client.goaway_code, NGHTTP2_ENHANCE_YOUR_CALM);
+    assert_int_equal(hits(fixture, "refusals"), 1);
+    assert_in_range(hits(fixture, "calls"), 100, 110);
+    h2_client_done(&client);
+}
+
 /* Whose answers' messages cannot leave. */
 static void init_without_window(struct h2_client *client, const struct fixture *fixture)
 {
@@ -451,6 +502,8 @@ int main(void)
         TEST(the_operator_sets_a_limit_by_its_name),
         TEST(a_limit_that_is_none_is_refused),
         TEST(an_address_leaves_half_of_the_calls_to_others),
+        TEST(too_many_refused_requests_close_the_connection),
+        TEST(too_many_calls_beyond_the_limit_close_the_connection),
         TEST(streams_that_stay_take_no_place_of_calls),
         TEST(a_stream_that_is_over_takes_a_place_until_its_client_has_taken_the_answer),
         TEST(answers_that_are_not_read_count_as_held_and_leave_half_to_others),

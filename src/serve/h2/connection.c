@@ -33,10 +33,22 @@ static void end_session(struct h2_connection *connection)
     connection->unsent_length = 0;
 }
 
+void h2_connection_unready(struct h2_connection *connection)
+{
+    struct h2_peer *peer = connection->peer;
+    if (!connection->is_ready)
+        return;
+    TAILQ_REMOVE(&peer->readable, connection, ready);
+    if (TAILQ_EMPTY(&peer->readable))
+        TAILQ_REMOVE(&connection->server->readable, peer, of_readable);
+    connection->is_ready = false;
+}
+
 void h2_connection_free(struct h2_connection *connection)
 {
     struct h2_server *server = connection->server;
     end_session(connection);
+    h2_connection_unready(connection);
     if (connection->is_touched)
         TAILQ_REMOVE(&server->touched, connection, touched);
     TAILQ_REMOVE(&server->connections, connection, all);

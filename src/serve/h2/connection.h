@@ -13,6 +13,8 @@ struct h2_connection *h2_connection_new(struct h2_server *server, int fd, const 
 void h2_connection_enter(struct h2_connection *connection, enum h2_phase phase);
 /* At once; its calls end. */
 void h2_connection_free(struct h2_connection *connection);
+/* Takes it out of those that wait to be read. */
+void h2_connection_unready(struct h2_connection *connection);
 /* Everything is sent: waits for the client to close. */
 void h2_connection_linger(struct h2_connection *connection);
 /* Sends GOAWAY; its calls go on. */

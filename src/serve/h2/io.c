@@ -17,6 +17,9 @@
  */
 enum { MAX_QUEUED_FRAMES = 4096 };
 
+/* Of all connections, in a turn; each read goes on to its end. What is left waits for the next. */
+enum { READ_US = 2000 };
+
 /* ---- in ---- */
 
 static void pass_on(struct h2_connection *connection, const uint8_t *data, size_t length)
@@ -131,11 +134,43 @@ static void can_read(evutil_socket_t fd, short what, void *argument)
     (void)fd;
     (void)what;
     struct h2_connection *connection = argument;
-    connection->server->now_ms = clock_now_ms();
-    if (connection->phase == H2_TLS_HANDSHAKE)
-        continue_handshake(connection);
-    else
-        receive(connection);
+    struct h2_peer *peer = connection->peer;
+    if (connection->is_ready)
+        return;
+    if (TAILQ_EMPTY(&peer->readable))
+        TAILQ_INSERT_TAIL(&connection->server->readable, peer, of_readable);
+    TAILQ_INSERT_TAIL(&peer->readable, connection, ready);
+    connection->is_ready = true;
+}
+
+/* The next one's of the address that waits longest. */
+static struct h2_connection *take_readable(struct h2_server *server)
+{
+    struct h2_peer *peer = TAILQ_FIRST(&server->readable);
+    if (peer == NULL)
+        return NULL;
+    struct h2_connection *connection = TAILQ_FIRST(&peer->readable);
+    h2_connection_unready(connection);
+    if (!TAILQ_EMPTY(&peer->readable)) {
+        TAILQ_REMOVE(&server->readable, peer, of_readable);
+        TAILQ_INSERT_TAIL(&server->readable, peer, of_readable);
+    }
+    return connection;
+}
+
+void h2_io_read(struct h2_server *server)
+{
+    struct h2_connection *connection;
+    int64_t until_us = clock_now_us() + READ_US;
+    while (clock_now_us() < until_us && (connection = take_readable(server)) != NULL) {
+        server->now_ms = clock_now_ms();
+        if (event_pending(&connection->readable, EV_READ, NULL) == 0)
+            continue; /* meanwhile it has more to write than its client reads */
+        if (connection->phase == H2_TLS_HANDSHAKE)
+            continue_handshake(connection);
+        else
+            receive(connection);
+    }
 }
 
 void h2_io_accept(struct h2_server *server, int fd, const char *address)

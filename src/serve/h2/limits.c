@@ -27,6 +27,9 @@ const struct limit h2_limit_table[] = {
                        "may have as many as it leaves to the others"},
     [H2_RESETS] = {"resets", 60000, 1000,
                    "KEDA cancels all its streams at once when it restarts, and not again soon"},
+    [H2_REFUSALS] = {"refusals", 100, 10,
+                     "requests that are no calls, too large, of a client that is not permitted, or "
+                     "beyond the limit of calls"},
     [H2_PINGS] =
         {"pings", 1000, 100,
          "clients measure the bandwidth with one ping per message; an answer gives it back"},

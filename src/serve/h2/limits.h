@@ -22,6 +22,7 @@ enum h2_limit {
     H2_HELD_BYTES,
     /* How many at once, and how many a second after that; of each connection. */
     H2_RESETS,
+    H2_REFUSALS,
     H2_PINGS,
     H2_SETTINGS,
     H2_EMPTY_FRAMES,

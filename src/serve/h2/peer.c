@@ -17,6 +17,7 @@ struct h2_peer *h2_peer_join(struct h2_peer **peers, const char *address)
     if (peer == NULL) {
         peer = memory_new(sizeof(*peer));
         TAILQ_INIT(&peer->unread);
+        TAILQ_INIT(&peer->readable);
         snprintf(peer->address, sizeof(peer->address), "%s", address);
         HASH_ADD_STR(*peers, address, peer);
     }

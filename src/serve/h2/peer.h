@@ -20,9 +20,11 @@ struct h2_peer {
     size_t connections;
     size_t calls; /* but for streams */
     size_t held_bytes;
-    TAILQ_HEAD(, h2_call) unread;   /* of which messages can be delivered, the oldest first */
-    TAILQ_ENTRY(h2_peer) of_unread; /* in server->unread, while it has any */
-    UT_hash_handle hh;              /* of all peers, by address */
+    TAILQ_HEAD(, h2_call) unread;         /* of which messages can be delivered, the oldest first */
+    TAILQ_ENTRY(h2_peer) of_unread;       /* in server->unread, while it has any */
+    TAILQ_HEAD(, h2_connection) readable; /* which can be read, in the order in which they could */
+    TAILQ_ENTRY(h2_peer) of_readable;     /* in server->readable, while it has any */
+    UT_hash_handle hh;                    /* of all peers, by address */
 };
 
 /* NULL: it has no connection. */

@@ -26,6 +26,9 @@
 /* TLS handshakes of a turn; the rest in the next. */
 enum { MAX_HANDSHAKES_PER_TURN = 8 };
 
+/* What a connection takes, with answers to requests that were refused, in calls. */
+enum { CALLS_OF_A_CONNECTION = 20 };
+
 /* How exactly time limits of connections are held. */
 enum { SWEEP_MS = 250 };
 
@@ -80,7 +83,8 @@ static void set_timer(struct h2_server *server)
     int64_t due_ms = clock_earlier(server->due_ms, server->sweep_ms);
     due_ms = clock_earlier(due_ms, server->trim.due_ms);
     due_ms = clock_earlier(due_ms, atomic_load(&server->drain_by_ms));
-    if (!TAILQ_EMPTY(&server->touched) || !TAILQ_EMPTY(&server->unread))
+    if (!TAILQ_EMPTY(&server->touched) || !TAILQ_EMPTY(&server->unread) ||
+        !TAILQ_EMPTY(&server->readable))
         due_ms = server->now_ms;
     if (due_ms == server->timer_ms && due_ms > server->now_ms)
         return; /* it is set already */
@@ -129,6 +133,7 @@ void h2_server_turn(struct h2_server *server, int flags)
     server->handshakes_left = MAX_HANDSHAKES_PER_TURN;
     server->delivers_until_us = 0;
     event_base_loop(server->base, flags);
+    h2_io_read(server);
     server->now_ms = clock_now_ms();
     int64_t drain_by_ms = atomic_load(&server->drain_by_ms);
     if (drain_by_ms != CLOCK_NEVER && !server->draining)
@@ -142,7 +147,8 @@ void h2_server_turn(struct h2_server *server, int flags)
         server->cancelled += server->call_count;
         cut_connections(server);
     }
-    if (trim_due(&server->trim, server->call_count, server->now_ms))
+    size_t in_calls = server->call_count + CALLS_OF_A_CONNECTION * server->connection_count;
+    if (trim_due(&server->trim, in_calls, server->now_ms))
         malloc_trim(0);
     set_timer(server);
 }
@@ -264,6 +270,7 @@ static struct h2_server *new_server(const struct server_options *options,
     TAILQ_INIT(&server->touched);
     TAILQ_INIT(&server->expected);
     TAILQ_INIT(&server->unread);
+    TAILQ_INIT(&server->readable);
     trim_init(&server->trim);
     return server;
 }

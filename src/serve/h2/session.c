@@ -78,10 +78,11 @@ static void begin_call(struct h2_connection *connection, int32_t stream_id)
         nghttp2_submit_rst_stream(connection->session, NGHTTP2_FLAG_NONE, stream_id,
                                   NGHTTP2_REFUSED_STREAM);
         h2_refusal_report(connection, STATUS_UNAVAILABLE); /* what gRPC makes of it */
-        return;
-    }
-    if (h2_refusal_check(connection, stream_id))
+        take(connection, H2_REFUSALS);
+    } else if (h2_refusal_check(connection, stream_id))
         h2_call_begin(connection, stream_id, &connection->request);
+    else
+        take(connection, H2_REFUSALS);
 }
 
 static bool is_empty_frame(const nghttp2_frame *frame)

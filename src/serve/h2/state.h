@@ -22,10 +22,12 @@
  * Threads: one runs the loop, the sessions and the service's hooks, so the turn lock is this
  * thread. Others only write to wake_fd, and wait for the thread's end.
  *
- * A turn is: everything that has arrived is read, and hooks order answers of nghttp2; then messages
- * that had to wait are delivered, one of each address in turn; then the service has its turn; and
- * only then each connection that has something to send writes, once and all of it. The first two
- * deliver messages for a millisecond each, so that calls which cost much hold up nobody else's.
+ * A turn is: what has arrived is read, of one connection of each address in turn, and hooks order
+ * answers of nghttp2; then messages that had to wait are delivered, one of each address in turn;
+ * then the service has its turn; and only then each connection that has something to send writes,
+ * once and all of it. The first takes two milliseconds, and the first two deliver messages for one
+ * each, so that requests which cost much hold up nobody else's, and what was read is answered and
+ * freed before more is read.
  */
 #ifndef BACKLOG_SERVE_H2_STATE_H
 #define BACKLOG_SERVE_H2_STATE_H
@@ -104,9 +106,11 @@ struct h2_connection {
     struct h2_server *server;
     TAILQ_ENTRY(h2_connection) all;
     TAILQ_ENTRY(h2_connection) touched; /* in server->touched, while is_touched */
+    TAILQ_ENTRY(h2_connection) ready;   /* in its peer's readable ones, while is_ready */
     LIST_HEAD(, h2_call) calls;
     size_t unread_calls; /* nothing is read while there are any */
     bool is_touched;
+    bool is_ready;
     bool has_settings; /* the client's SETTINGS have come */
     enum h2_phase phase;
     int fd;
@@ -175,6 +179,7 @@ struct h2_server {
     int64_t sweep_ms;                              /* when time limits are checked next */
     TAILQ_HEAD(, h2_connection) connections;       /* the oldest first */
     TAILQ_HEAD(h2_touched, h2_connection) touched; /* those that may have something to write */
+    TAILQ_HEAD(, h2_peer) readable; /* with connections to read: each gets one read, in turn */
     TAILQ_HEAD(, h2_call) expected; /* of which the client has to do its part in time */
     TAILQ_HEAD(, h2_peer) unread;   /* with messages to deliver: each gets one, in turn */
     int64_t delivers_until_us;      /* ... in this part of the turn; 0: none was delivered yet */

@@ -110,11 +110,10 @@ bool h2_refusal_check(struct h2_connection *connection, int32_t stream_id)
 {
     struct h2_server *server = connection->server;
     const struct h2_request *request = &connection->request;
-    const struct refusal *refusal = find_refusal(request, &server->limits);
     const struct refusal denied = {
         .http_status = OK_200, .status = STATUS_PERMISSION_DENIED, .text = connection->refusal};
-    if (refusal == NULL && connection->refusal != NULL)
-        refusal = &denied;
+    const struct refusal *refusal =
+        connection->refusal == NULL ? find_refusal(request, &server->limits) : &denied;
     if (refusal == NULL)
         return true;
     if (refusal == &large_headers)
