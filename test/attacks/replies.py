@@ -686,6 +686,12 @@ def redis_held(data):
     return script
 
 
+def redis_depth(wire):
+    """A whole reply, which nobody cares for, on each connection: as many arrays in arrays as one may have elements."""
+    for words in redis_commands(wire):
+        wire.send(b"*1\r\n" * 65535 + b":1\r\n" if words[0] == "INFO" else REDIS_COUNTS.get(words[0], b"+OK\r\n"))
+
+
 # Almost the largest reply that a connection accepts, which does not end: (name, trigger, script, triggers a connection)
 HELD = [
     ("prometheus", prometheus_trigger, http_held(prometheus_setup, (1 << 20) - 1000), 8),
@@ -694,6 +700,7 @@ HELD = [
     ("rabbitmq (AMQP)", amqp_trigger, amqp_before_open("all channels before it is open", ALL_CHANNELS), 1),
     ("rabbitmq (AMQP), tables", amqp_trigger, amqp_from_start("a table of many", amqp_start(VOIDS)), 1),
     ("redis, arrays", redis_trigger, redis_held(b"*60000\r\n" + b":1\r\n" * 59000), 1),
+    ("redis, arrays in arrays", redis_trigger, redis_depth, 1),
 ]
 
 AGENTS = 6  # a process for each connection: not after each byte, but after some

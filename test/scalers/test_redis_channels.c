@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "redis/connection/channel.h"
 #include "scalers/redis_peer.h"
 #include "scalers/trigger.h"
 #include "support/feed.h"
@@ -316,6 +317,42 @@ static void a_query_that_cannot_be_subscribed_to_is_measured(void **state)
     world_stop(&world);
 }
 
+enum { DEEPEST = 7 };
+
+/* hiredis before 1.0 refuses such a reply itself: the arrays are created as a newer one does. */
+static void arrays_in_arrays_have_a_limit(void **state)
+{
+    (void)state;
+    struct redis_peer peer;
+    struct redis_server server;
+    struct error error = {0};
+    redis_peer_start(&peer, SCRIPT({"PING", "+PONG\r\n"}));
+    redis_server_init(&server, &(struct redis_login){0}, NULL);
+    redis_server_set_address(&server, "127.0.0.1", atoi(strchr(peer.address, ':') + 1));
+    struct redis_channel *channel =
+        redis_channel_open(&server, false, clock_now_ms() + LONG_MS, &error);
+    assert_non_null(channel);
+
+    redisReadTask levels[DEEPEST + 1] = {0};
+    redisReplyObjectFunctions *functions = channel->context->reader->fn;
+    void *outermost = NULL;
+    for (size_t i = 0; i < DEEPEST + 1; i++) {
+        levels[i].type = REDIS_REPLY_ARRAY;
+        levels[i].privdata = channel;
+        levels[i].parent = i == 0 ? NULL : &levels[i - 1];
+        levels[i].obj = functions->createArray(&levels[i], 1);
+        outermost = i == 0 ? levels[i].obj : outermost;
+        if (i < DEEPEST)
+            assert_non_null(levels[i].obj);
+    }
+    assert_null(levels[DEEPEST].obj);
+
+    functions->freeObject(outermost);
+    redis_channel_free(channel);
+    redis_server_done(&server);
+    redis_peer_stop(&peer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -331,6 +368,7 @@ int main(void)
         cmocka_unit_test(subscribers_are_notified_when_the_connection_is_replaced),
         cmocka_unit_test(an_ended_subscription_does_not_notify),
         cmocka_unit_test(a_query_that_cannot_be_subscribed_to_is_measured),
+        cmocka_unit_test(arrays_in_arrays_have_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@
 enum {
     MAX_REPLY_BYTES = 2 << 20, /* a consumer group is 150 bytes of XINFO GROUPS */
     MAX_ELEMENTS = 1 << 16,    /* of all arrays of a reply; it is 13 of them */
+    MAX_DEPTH = 7,             /* of arrays in arrays; CLUSTER SLOTS has 4 */
     PLAIN_BYTES = 8 << 10,     /* of a channel that is idle */
     TLS_BYTES = 48 << 10,
     ELEMENT_BYTES = sizeof(redisReply *) + sizeof(redisReply) + 16, /* with malloc()'s own */
@@ -26,12 +27,21 @@ static bool count_memory(struct redis_channel *channel)
                             channel->partial_bytes + channel->elements * ELEMENT_BYTES);
 }
 
+static bool is_too_deep(const redisReadTask *task)
+{
+    size_t depth = 0;
+    for (; task != NULL && depth <= MAX_DEPTH; task = task->parent)
+        depth++;
+    return depth > MAX_DEPTH;
+}
+
 /* hiredis allocates as many as are announced, and each is a value of the reply: there are no more
- * values than that. */
+ * values than that. From 1.0 on it has no limit of depth: it keeps a task for each level until the
+ * connection is closed, and frees a reply by recursion. */
 static void *create_limited_array(const redisReadTask *task, redis_element_count elements)
 {
     struct redis_channel *channel = task->privdata;
-    if ((size_t)elements > MAX_ELEMENTS - channel->elements)
+    if ((size_t)elements > MAX_ELEMENTS - channel->elements || is_too_deep(task))
         return NULL;
     channel->elements += (size_t)elements;
     if (!count_memory(channel))
