@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 enum {
-    CONNECT_MS = 2000,
     MAX_REPLY_MS = 500,        /* the shortest time in which a cluster has another master */
     LATE_AGAIN_MS = 10 * 1000, /* one that is always that slow is believed then */
 };
@@ -29,12 +28,12 @@ struct redis_channel *redis_client_open(struct redis_client *client, bool to_sam
     return channel;
 }
 
-bool redis_client_open_shared(struct redis_client *client, struct error *error)
+bool redis_client_open_shared(struct redis_client *client, int64_t deadline_ms, struct error *error)
 {
-    client->shared = redis_client_open(client, false, clock_now_ms() + CONNECT_MS, error);
+    client->shared = redis_client_open(client, false, deadline_ms, error);
     if (client->shared == NULL)
         return false;
-    client->stall.opened_ms = clock_now_ms();
+    client->stall.shared_reopening.opened_ms = clock_now_ms();
     client->shared->measures_round_trips = true;
     return true;
 }

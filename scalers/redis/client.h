@@ -27,15 +27,23 @@
 
 struct redis_cluster;
 
+enum { REDIS_CONNECT_MS = 2000 }; /* what a task is given by default */
+
+/* When a channel may be opened again: whoever closes each one soon is not connected to all the
+ * time. */
+struct redis_reopening {
+    int64_t opened_ms;  /* the last one was */
+    int64_t at_ms;      /* the next one may be, at the earliest */
+    size_t short_lives; /* of those in a row that the server closed soon */
+};
+
 /* Of the shared channel: stall.c's own. */
 struct redis_stall {
     /* Proves that it is the shared channel that stalls, and replaces it. NULL: none. */
     struct redis_channel *standby;
-    int64_t standby_retry_ms;
-    int64_t last_ms;    /* 0: never */
-    size_t losses;      /* of shared channels in a row that replied to no task */
-    int64_t opened_ms;  /* the present shared channel was */
-    size_t short_lives; /* of shared channels in a row that were closed soon */
+    int64_t last_ms; /* 0: never */
+    size_t losses;   /* of shared channels in a row that replied to no task */
+    struct redis_reopening shared_reopening, standby_reopening, isolated_reopening;
 };
 
 struct redis_client {
@@ -59,6 +67,7 @@ struct redis_client {
     struct redis_cluster *cluster; /* NULL: it is none */
     struct error failure;          /* why it cannot be used, until it can be connected to again */
     int64_t retry_ms;              /* when that is tried, at the earliest */
+    size_t failures;               /* in a row */
     int64_t late_ms;               /* when a reply was too late to be believed; 0: never */
     struct redis_client *prev, *next;
 };
@@ -74,7 +83,8 @@ struct redis_channel *redis_client_open(struct redis_client *client, bool to_sam
                                         int64_t deadline_ms, struct error *error);
 
 /* The one that measures. */
-bool redis_client_open_shared(struct redis_client *client, struct error *error);
+bool redis_client_open_shared(struct redis_client *client, int64_t deadline_ms,
+                              struct error *error);
 
 /* Closes it, and sets it to NULL; its tasks must be taken first. */
 void redis_client_close(struct redis_client *client, struct redis_channel **channel);

@@ -16,11 +16,14 @@
 
 enum {
     REFRESH_MS = 1000, /* between two readings of the map, at least */
-    RETRY_MS = 500,    /* of a node that failed */
-    SLOW_MS = 500,     /* a node that is silent for so long may be replaced just now */
-    ALL_MS = 5000,     /* to read the map, from one node after the other */
-    MAX_WORDS = 100,   /* of a node's, in an error */
-    MAX_MOVES = 4,     /* of a slot between two readings of the map */
+    RETRY_MS = 500,    /* of a node that failed; it doubles, up to: */
+    MAX_RETRY_MS = 5000,
+    MAX_DOUBLINGS = 4,
+    LONG_LIFE_MS = 10 * 1000, /* of a connection: the node works again */
+    SLOW_MS = 500,            /* a node that is silent for so long may be replaced just now */
+    ALL_MS = 5000,            /* to read the map, from one node after the other */
+    MAX_WORDS = 100,          /* of a node's, in an error */
+    MAX_MOVES = 4,            /* of a slot between two readings of the map */
 };
 
 /* ---- nodes ---- */
@@ -68,11 +71,18 @@ static void fail_fast(struct redis_client *client, struct task *task)
     int64_t now_ms = clock_now_ms();
     client->cluster->is_doubtful = true;
     task_fail(task, &client->failure);
-    if (client->shared != NULL || now_ms < client->retry_ms)
+    if (client->shared != NULL || now_ms < client->retry_ms ||
+        !redis_stall_may_open_shared(client, now_ms))
         return;
-    client->retry_ms = now_ms + RETRY_MS;
-    if (!redis_client_open_shared(client, &error))
+    if (!redis_client_open_shared(client, now_ms + REDIS_CONNECT_MS, &error))
         redis_cluster_lose(client->cluster, client, &error);
+}
+
+static void back_off(struct redis_client *client, int64_t now_ms)
+{
+    client->retry_ms = now_ms + clock_earlier(RETRY_MS << client->failures, MAX_RETRY_MS);
+    if (client->failures < MAX_DOUBLINGS)
+        client->failures++;
 }
 
 static void fail_all(struct task **tasks, const struct error *error)
@@ -87,6 +97,7 @@ static void fail_all(struct task **tasks, const struct error *error)
 void redis_cluster_lose(struct redis_cluster *cluster, struct redis_client *client,
                         struct error *error)
 {
+    back_off(client, clock_now_ms());
     redis_stall_leave(client);
     fail_all(&client->waiting, error);
     fail_all(&client->waiting_isolated, error);
@@ -94,7 +105,6 @@ void redis_cluster_lose(struct redis_cluster *cluster, struct redis_client *clie
     free(TAKE(client->server.peer));
     error_done(&client->failure);
     error_move(&client->failure, error);
-    client->retry_ms = clock_now_ms() + RETRY_MS;
     cluster->is_doubtful = true;
 }
 
@@ -286,6 +296,8 @@ static bool check_client(struct redis_client *client, int64_t now_ms)
 {
     if (error_is_set(&client->failure) && client->shared != NULL && !is_trying(client))
         error_done(&client->failure);
+    if (client->shared != NULL && now_ms >= client->stall.shared_reopening.opened_ms + LONG_LIFE_MS)
+        client->failures = 0;
     return client->subscriber.subscriptions.all != NULL || is_slow(client, now_ms);
 }
 

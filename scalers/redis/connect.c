@@ -23,6 +23,7 @@ bool redis_follow_master(struct redis_client *client, int64_t now_ms)
     if (redis_sentinels_master(client->sentinels, &host, &port, &ignored) &&
         (port != client->server.port || !text_equal(host, client->server.host))) {
         redis_stall_leave(client);
+        client->stall = (struct redis_stall){0};
         redis_server_set_address(&client->server, host, port);
         client->server.may_be_local = redis_sentinels_are_local(client->sentinels);
     }
@@ -60,9 +61,8 @@ static bool wait_until_ready(struct redis_client *client, int64_t deadline_ms, s
 {
     for (;;) {
         int64_t now_ms = clock_now_ms();
-        if (redis_follow_master(client, now_ms) && client->shared == NULL)
-            client->shared = redis_client_open(client, false, deadline_ms, error);
-        if (client->shared == NULL && error_is_set(error))
+        if (redis_follow_master(client, now_ms) && client->shared == NULL &&
+            !redis_client_open_shared(client, deadline_ms, error))
             return false;
         if (client->shared != NULL && client->shared->state == REDIS_READY)
             break;
@@ -139,7 +139,6 @@ static bool connect_new(const void *options, bool by_sentinels, int64_t deadline
         redis_client_disconnect(client);
         return false;
     }
-    client->shared->measures_round_trips = true;
     *ret_client = client;
     return true;
 }

@@ -106,9 +106,11 @@ static bool send_waiting(struct redis_client *client, redis_send_tasks *send, st
         send_list(client, isolated, &client->waiting_isolated, true, send);
     if (client->waiting == NULL && client->waiting_imports == NULL)
         return true;
-    if (client->shared == NULL && !redis_client_open_shared(client, error))
+    int64_t now_ms = clock_now_ms();
+    if (client->shared == NULL && redis_stall_may_open_shared(client, now_ms) &&
+        !redis_client_open_shared(client, now_ms + REDIS_CONNECT_MS, error))
         return false;
-    if (client->shared->state != REDIS_READY) {
+    if (client->shared == NULL || client->shared->state != REDIS_READY) {
         client->was_kept_back = true;
         return true;
     }
@@ -204,7 +206,7 @@ static bool step(struct redis_client *client, struct redis_channel *channel, sho
     if (channel->is_late)
         client->late_ms = clock_now_ms();
     if (channel == client->stall.standby)
-        redis_client_close(client, &client->stall.standby);
+        redis_stall_lose_standby(client);
     else if (channel == client->isolated)
         redis_stall_lose_isolated(client, &broken);
     else if (!redis_stall_lose_shared(client)) {
@@ -255,17 +257,19 @@ static int64_t check(struct redis_client *client, int64_t now_ms, struct error *
     return next_ms;
 }
 
-static bool can_send(const struct task *waiting, const struct redis_channel *channel)
+static bool is_ready(const struct redis_channel *channel)
 {
-    return waiting != NULL && (channel == NULL || channel->state == REDIS_READY);
+    return channel != NULL && channel->state == REDIS_READY;
 }
 
 static bool can_send_any(struct redis_client *client)
 {
-    return redis_follow_master(client, clock_now_ms()) &&
-           (can_send(client->waiting, client->shared) ||
-            can_send(client->waiting_imports, client->shared) ||
-            can_send(client->waiting_isolated, client->isolated));
+    int64_t now_ms = clock_now_ms();
+    bool is_waiting = client->waiting != NULL || client->waiting_imports != NULL;
+    return redis_follow_master(client, now_ms) &&
+           ((is_waiting && (client->shared == NULL ? redis_stall_may_open_shared(client, now_ms)
+                                                   : is_ready(client->shared))) ||
+            (client->waiting_isolated != NULL && is_ready(client->isolated)));
 }
 
 static int64_t check_all(struct measuring *measuring, struct error *error)

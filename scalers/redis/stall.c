@@ -6,21 +6,40 @@
 #include <utlist.h>
 
 enum {
-    STALL_MS = 250,        /* at least, and this many round trips: */
-    STALL_ROUND_TRIPS = 4, /* ... */
-    NEXT_STALL_MS = 50,    /* soon after a stall: what else hangs is found quickly */
-    ALERT_MS = 5000,       /* as long */
-    CONNECT_MS = 2000,     /* what a task is given by default */
-    STANDBY_RETRY_MS = 500,
+    STALL_MS = 250,          /* at least, and this many round trips: */
+    STALL_ROUND_TRIPS = 4,   /* ... */
+    NEXT_STALL_MS = 50,      /* soon after a stall: what else hangs is found quickly */
+    ALERT_MS = 5000,         /* as long */
     ISOLATED_IDLE_MS = 1000, /* then its channel is closed */
-    MAX_LOSSES = 3,          /* of channels in a row that replied to nothing, or were short-lived */
-    SHORT_LIFE_MS = 10 * 1000,
+    MAX_LOSSES = 3,          /* of channels in a row that replied to nothing */
+    LONG_LIFE_MS = 10 * 1000,
+    REOPEN_MS = 250,   /* of one with a shorter life, from its opening on; it doubles: */
+    MAX_DOUBLINGS = 3, /* ... what waits for it is answered within the time of a call */
 };
 
 static void look_again(int64_t *next_ms, int64_t at_ms)
 {
     if (at_ms < *next_ms)
         *next_ms = at_ms;
+}
+
+static bool may_open(const struct redis_reopening *reopening, int64_t now_ms)
+{
+    return now_ms >= reopening->at_ms;
+}
+
+/* The server closed the channel, or nothing could be opened. A server that closes what is idle for
+ * a few seconds delays nothing by that: the time counts from the opening on. */
+static void end_life(struct redis_reopening *reopening, int64_t now_ms)
+{
+    if (now_ms >= reopening->opened_ms + LONG_LIFE_MS) {
+        reopening->short_lives = 0;
+        reopening->at_ms = now_ms;
+        return;
+    }
+    reopening->at_ms = reopening->opened_ms + (REOPEN_MS << reopening->short_lives);
+    if (reopening->short_lives < MAX_DOUBLINGS)
+        reopening->short_lives++;
 }
 
 /* Moves the tasks of the commands that were sent to a list of those that wait to be. */
@@ -61,7 +80,7 @@ static int64_t time_out_oldest(const struct redis_channel *channel, int64_t now_
 
 static int64_t oldest_timeout_ms(const struct redis_channel *channel)
 {
-    int64_t timeout_ms = CONNECT_MS;
+    int64_t timeout_ms = REDIS_CONNECT_MS;
     const struct task *task = channel->commands->tasks;
     if (task != NULL)
         timeout_ms = task->timeout_ms;
@@ -86,10 +105,13 @@ static int64_t stall_ms(const struct redis_client *client, int64_t now_ms)
 static void open_standby(struct redis_client *client, int64_t now_ms)
 {
     _cleanup_(error_done) struct error ignored = {0};
-    if (now_ms < client->stall.standby_retry_ms)
+    struct redis_reopening *reopening = &client->stall.standby_reopening;
+    if (!may_open(reopening, now_ms))
         return;
-    client->stall.standby_retry_ms = now_ms + STANDBY_RETRY_MS;
-    client->stall.standby = redis_client_open(client, true, now_ms + CONNECT_MS, &ignored);
+    reopening->opened_ms = now_ms;
+    client->stall.standby = redis_client_open(client, true, now_ms + REDIS_CONNECT_MS, &ignored);
+    if (client->stall.standby == NULL)
+        end_life(reopening, now_ms);
 }
 
 static void on_ping(struct redis_channel *channel, struct redis_command *command,
@@ -125,7 +147,7 @@ static void replace_shared(struct redis_client *client)
     redis_client_close(client, &client->shared);
     client->shared = client->stall.standby;
     client->stall.standby = NULL;
-    client->stall.standby_retry_ms = 0;
+    client->stall.shared_reopening.opened_ms = client->stall.standby_reopening.opened_ms;
     client->shared->measures_round_trips = true;
 }
 
@@ -173,8 +195,12 @@ bool redis_stall_check_shared(struct redis_client *client, int64_t now_ms, int64
                               struct error *error)
 {
     struct redis_channel *shared = client->shared;
-    if (shared == NULL)
+    bool is_wanted = client->waiting != NULL || client->waiting_imports != NULL;
+    if (shared == NULL) {
+        if (is_wanted && !redis_stall_may_open_shared(client, now_ms))
+            look_again(ret_next_ms, client->stall.shared_reopening.at_ms);
         return true;
+    }
     if (shared->state != REDIS_READY) {
         look_again(ret_next_ms, shared->deadline_ms);
         return now_ms < shared->deadline_ms || redis_client_cannot_connect(shared, error);
@@ -217,8 +243,15 @@ void redis_stall_check_isolated(struct redis_client *client, int64_t now_ms, int
 {
     _cleanup_(error_done) struct error error = {0};
     struct redis_channel *channel = client->isolated;
+    struct redis_reopening *reopening = &client->stall.isolated_reopening;
     if (channel == NULL && client->waiting_isolated != NULL) {
-        channel = client->isolated = redis_client_open(client, true, now_ms + CONNECT_MS, &error);
+        if (!may_open(reopening, now_ms)) {
+            look_again(ret_next_ms, reopening->at_ms);
+            return;
+        }
+        reopening->opened_ms = now_ms;
+        channel = client->isolated =
+            redis_client_open(client, true, now_ms + REDIS_CONNECT_MS, &error);
         if (channel == NULL)
             fail_all(&client->waiting_isolated, &error);
     }
@@ -247,6 +280,8 @@ void redis_stall_check_isolated(struct redis_client *client, int64_t now_ms, int
 void redis_stall_lose_isolated(struct redis_client *client, const struct error *error)
 {
     struct redis_channel *channel = client->isolated;
+    if (error != NULL)
+        end_life(&client->stall.isolated_reopening, clock_now_ms());
     if (error != NULL && channel->state != REDIS_READY)
         fail_all(&client->waiting_isolated, error);
     else if (error != NULL && channel->commands != NULL)
@@ -256,18 +291,22 @@ void redis_stall_lose_isolated(struct redis_client *client, const struct error *
     redis_client_close(client, &client->isolated);
 }
 
-/* A server closes a connection that was idle for long, perhaps just now. One that closes each soon
- * is left to the back-off of the client. From the second time on
+bool redis_stall_may_open_shared(const struct redis_client *client, int64_t now_ms)
+{
+    return may_open(&client->stall.shared_reopening, now_ms);
+}
+
+/* A server closes a connection that was idle for long, perhaps just now. One that closes each
+ * before it has replied to a task is left to the back-off of the client. From the second time on
  * the oldest command may be what breaks it. */
 bool redis_stall_lose_shared(struct redis_client *client)
 {
     struct redis_channel *channel = client->shared;
     if (channel->has_answered)
         client->stall.losses = 0;
-    bool is_short = clock_now_ms() - client->stall.opened_ms < SHORT_LIFE_MS;
-    client->stall.short_lives = is_short ? client->stall.short_lives + 1 : 0;
-    bool is_usable = channel->state == REDIS_READY && channel->is_hung_up &&
-                     client->stall.short_lives <= MAX_LOSSES && client->stall.losses++ < MAX_LOSSES;
+    end_life(&client->stall.shared_reopening, clock_now_ms());
+    bool is_usable =
+        channel->state == REDIS_READY && channel->is_hung_up && client->stall.losses++ < MAX_LOSSES;
     if (!is_usable)
         return false;
     if (client->stall.losses > 1 && redis_channel_has_tasks_behind(channel))
@@ -276,6 +315,12 @@ bool redis_stall_lose_shared(struct redis_client *client)
     client->was_kept_back = true;
     redis_client_close(client, &client->shared);
     return true;
+}
+
+void redis_stall_lose_standby(struct redis_client *client)
+{
+    end_life(&client->stall.standby_reopening, clock_now_ms());
+    redis_client_close(client, &client->stall.standby);
 }
 
 void redis_stall_leave(struct redis_client *client)
@@ -293,5 +338,5 @@ void redis_stall_leave(struct redis_client *client)
     redis_subscriber_reset(&client->subscriber);
     client->was_kept_back = true;
     client->stall.losses = 0;
-    client->stall.last_ms = client->stall.standby_retry_ms = 0;
+    client->stall.last_ms = 0;
 }

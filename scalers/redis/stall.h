@@ -29,9 +29,14 @@ void redis_stall_check_standby(struct redis_client *client, int64_t now_ms, int6
 void redis_stall_check_isolated(struct redis_client *client, int64_t now_ms, int64_t *ret_next_ms);
 
 /* A channel is of no further use, and is closed. What the shared one had in flight is sent again, a
- * few times; false: the client is of no further use, too. */
+ * few times; false: the client is of no further use, too. Channels that do not live long are opened
+ * again after a while only. */
 bool redis_stall_lose_shared(struct redis_client *client);
+void redis_stall_lose_standby(struct redis_client *client);
 void redis_stall_lose_isolated(struct redis_client *client, const struct error *error);
+
+/* Else redis_stall_check_shared() returns when. */
+bool redis_stall_may_open_shared(const struct redis_client *client, int64_t now_ms);
 
 /* All channels are closed, and what they had in flight is sent again, somewhere else. */
 void redis_stall_leave(struct redis_client *client);

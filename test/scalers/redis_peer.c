@@ -92,7 +92,7 @@ static void *serve(void *argument)
             break;
         usleep(1000 * (useconds_t)line->wait_ms);
         is_silent = is_silent || line->answer[0] == '\0';
-        if (!is_silent && !send_text(call.socket, line->answer))
+        if (!is_silent && (!send_text(call.socket, line->answer) || line->hangs_up))
             break;
     }
     shutdown(call.socket, SHUT_RDWR);

@@ -217,6 +217,41 @@ static void a_server_that_breaks_each_connection_is_of_no_use(void **state)
     world_stop(&world);
 }
 
+enum { HANG_UPS_MS = 3000, MAX_HANG_UPS = 5 }; /* after 0, 250, 750 and 1,750 ms */
+
+static void a_server_that_answers_and_hangs_up_is_not_connected_to_all_the_time(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({"LLEN", ":3\r\n", .hangs_up = true}), PAIRS("a"));
+    int64_t ends_ms = clock_now_ms() + HANG_UPS_MS;
+    while (clock_now_ms() < ends_ms && redis_peer_connections(&world.peer) <= MAX_HANG_UPS) {
+        test_feed_again(world.feed);
+        world_run(&world);
+        assert_true(world.usable);
+        assert_outcome(&world, 0, TASK_ANSWERED);
+    }
+    assert_in_range(redis_peer_connections(&world.peer), 3, MAX_HANG_UPS);
+    world_stop(&world);
+}
+
+static void nor_is_it_for_an_isolated_query(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({"LLEN", NULL}), PAIRS("a"));
+    test_feed_task(world.feed, 0)->task.isolate = true;
+    int64_t ends_ms = clock_now_ms() + HANG_UPS_MS;
+    while (clock_now_ms() < ends_ms && redis_peer_connections(&world.peer) <= 1 + MAX_HANG_UPS) {
+        test_feed_again(world.feed);
+        world_run(&world);
+        assert_true(world.usable);
+        assert_outcome(&world, 0, TASK_FAILED);
+    }
+    assert_in_range(redis_peer_connections(&world.peer), 4, 1 + MAX_HANG_UPS);
+    world_stop(&world);
+}
+
 #define CHANGED(key) "*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n*1\r\n$" key "\r\n"
 #define SUBSCRIBABLE                                                                               \
     {"CLIENT ID", ":7\r\n"},                                                                       \
@@ -364,6 +399,8 @@ int main(void)
         cmocka_unit_test(a_connection_that_was_closed_while_idle_fails_no_query),
         cmocka_unit_test(a_query_that_breaks_each_connection_fails_alone),
         cmocka_unit_test(a_server_that_breaks_each_connection_is_of_no_use),
+        cmocka_unit_test(a_server_that_answers_and_hangs_up_is_not_connected_to_all_the_time),
+        cmocka_unit_test(nor_is_it_for_an_isolated_query),
         cmocka_unit_test(a_notification_arrives_while_another_query_hangs),
         cmocka_unit_test(subscribers_are_notified_when_the_connection_is_replaced),
         cmocka_unit_test(an_ended_subscription_does_not_notify),

@@ -303,6 +303,28 @@ static void a_replica_is_not_read(void **state)
     world_stop(&world);
 }
 
+/* It is tried again after 500, 1,000 and 2,000 ms. */
+static void a_node_that_hangs_up_is_connected_to_ever_more_seldom(void **state)
+{
+    enum { NODE_MS = 3600, MAX_CONNECTIONS = 4 };
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_slots(&world, 0, 1, 0);
+    add_line(&world, 1, LINE("CLIENT SETNAME", NULL));
+    assert_true(world_connect(&world));
+    int64_t ends_ms = clock_now_ms() + NODE_MS;
+    while (clock_now_ms() < ends_ms) {
+        test_feed_again(world.feed);
+        world_run(&world);
+        assert_true(world.usable);
+        assert_failed(&world, "broke");
+        usleep(10 * 1000);
+    }
+    assert_in_range(redis_peer_connections(&world.peers[1]), 3, MAX_CONNECTIONS);
+    world_stop(&world);
+}
+
 static void a_slot_without_an_owner_is_an_error_and_no_request(void **state)
 {
     (void)state;
@@ -476,6 +498,7 @@ int main(void)
         cmocka_unit_test(a_node_that_is_always_late_is_believed),
         cmocka_unit_test(what_was_sent_to_a_former_master_goes_to_the_new_one),
         cmocka_unit_test(a_replica_is_not_read),
+        cmocka_unit_test(a_node_that_hangs_up_is_connected_to_ever_more_seldom),
         cmocka_unit_test(a_slot_without_an_owner_is_an_error_and_no_request),
         cmocka_unit_test(a_node_at_an_address_of_this_machine_gets_nothing),
         cmocka_unit_test(a_name_that_is_looked_up_slowly_delays_no_other_node),
