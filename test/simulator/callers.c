@@ -61,6 +61,12 @@ static void model_inherit(struct model *model, const struct client *former_clien
     model->notified_us = former->notified_us;
 }
 
+/* Triggers with one query are of several. */
+static uint64_t group_of(const struct user *user)
+{
+    return (uint64_t)user->index % 5;
+}
+
 /* `former` and the others: of the query whose place it takes; NULL: of none. */
 static void hold(struct user *user, const struct former *former, const struct client *former_client,
                  const struct model *former_model)
@@ -79,7 +85,7 @@ static void hold(struct user *user, const struct former *former, const struct cl
     model->holds++;
     model->credit += 1;
     connection_hold(user->query, interval_ms(user), now_ms());
-    schedule_join(&client->connection.schedule, &user->query->job, (uint64_t)user->item % 3);
+    schedule_join(&client->connection.schedule, &user->query->job, group_of(user));
     policy_follow(user);
     client_wake(client);
 }
@@ -88,6 +94,7 @@ static void release(struct user *user, struct client *client, struct query *quer
 {
     struct model *model = model_of(query);
     model->holds--;
+    schedule_leave(&client->connection.schedule, &query->job, group_of(user));
     connection_release(query, interval_ms(user), now_ms());
     if (model->holds == 0 && !model->in_flight)
         model_reset(model);

@@ -325,7 +325,7 @@ static void check_flight(const struct schedule *schedule, int in_flight)
 }
 
 static void check_group(const struct job_group *group, size_t counts[READY_KINDS],
-                        size_t *in_flight)
+                        size_t in_flight[PACES])
 {
     size_t count = 0;
     for (int kind = 0; kind < READY_KINDS; kind++) {
@@ -333,7 +333,8 @@ static void check_group(const struct job_group *group, size_t counts[READY_KINDS
         counts[kind] += group->ready[kind].count;
         count += group->ready[kind].count;
     }
-    *in_flight += group->in_flight;
+    for (int pace = 0; pace < PACES; pace++)
+        in_flight[pace] += group->in_flight[pace];
     if (count != group->ready_count)
         violated("%zu of a group are ready, and %zu are counted", count, group->ready_count);
 }
@@ -342,12 +343,14 @@ static void check_groups(const struct schedule *schedule)
 {
     const struct job_group *group;
     size_t counts[READY_KINDS] = {0};
-    size_t in_flight = 0;
-    check_group(&schedule->usual, counts, &in_flight);
+    size_t in_flight[PACES] = {0};
+    check_group(&schedule->usual, counts, in_flight);
     for (group = schedule->groups; group != NULL; group = group->hh.next)
-        check_group(group, counts, &in_flight);
+        check_group(group, counts, in_flight);
     if (memcmp(counts, schedule->ready_count, sizeof(counts)) != 0 ||
-        in_flight != schedule->in_flight_count)
+        in_flight[PACE_QUICK] != schedule->in_flight_count - schedule->slow_count ||
+        in_flight[PACE_SLOW] != schedule->slow_count - schedule->timed_out_count ||
+        in_flight[PACE_TIMED_OUT] != schedule->timed_out_count)
         violated("what is ready or in flight is counted wrong");
 }
 

@@ -204,6 +204,14 @@ static struct job_group *group_of(struct schedule *schedule, const struct job *j
     return job->group == NULL ? &schedule->usual : job->group;
 }
 
+/* In flight a job that is quick may become slow. */
+static enum job_pace pace_of(const struct job *job)
+{
+    if (job->timeouts > 0)
+        return PACE_TIMED_OUT;
+    return job->is_slow ? PACE_SLOW : PACE_QUICK;
+}
+
 /* The same as long as it is ready. */
 static enum ready_kind kind_of(const struct job *job)
 {
@@ -249,9 +257,41 @@ static bool takes_long(const struct job *job)
     return job->duration_ms >= SCHEDULE_SLOW_MS && !job->shares_request;
 }
 
+/* The one that it is in stays where another has as few jobs. */
+static struct job_group *smallest_group(const struct job *job)
+{
+    const struct job_membership *membership;
+    struct job_group *smallest = NULL;
+    LL_FOREACH(job->memberships, membership) {
+        struct job_group *group = membership->group;
+        if (smallest == NULL || group->jobs < smallest->jobs ||
+            (group->jobs == smallest->jobs && group == job->group))
+            smallest = group;
+    }
+    return smallest;
+}
+
+/* After a change of its groups or of their sizes. */
+static void choose_group(struct schedule *schedule, struct job *job)
+{
+    struct job_group *group = smallest_group(job);
+    if (group == job->group)
+        return;
+    if (job->state == JOB_READY)
+        remove_ready(schedule, job);
+    else if (job->state == JOB_IN_FLIGHT)
+        group_of(schedule, job)->in_flight[pace_of(job)]--;
+    job->group = group;
+    if (job->state == JOB_READY)
+        add_ready(schedule, job, job->key);
+    else if (job->state == JOB_IN_FLIGHT)
+        group_of(schedule, job)->in_flight[pace_of(job)]++;
+}
+
 /* A waiting caller counts as much as the longest time that another job may wait. */
 static void make_ready(struct schedule *schedule, struct job *job, int64_t due_ms)
 {
+    choose_group(schedule, job); /* others may have grown */
     job->state = JOB_READY;
     job->due_ms = due_ms;
     job->is_slow = job->is_slow || job->timeouts > 0 || takes_long(job);
@@ -265,39 +305,63 @@ static void make_scheduled(struct schedule *schedule, struct job *job, int64_t d
     heap_add(&schedule->scheduled, job, due_ms);
 }
 
-static void leave_group(struct schedule *schedule, struct job *job)
+static struct job_membership *find_membership(const struct job *job, uint64_t group_id)
 {
-    struct job_group *group = TAKE(job->group);
-    if (group != NULL && --group->jobs == 0)
-        group_free(schedule, group);
+    struct job_membership *membership;
+    LL_FOREACH(job->memberships, membership)
+        if (membership->group->id == group_id)
+            return membership;
+    return NULL;
+}
+
+static struct job_group *make_group(struct schedule *schedule, uint64_t id)
+{
+    struct job_group *group;
+    HASH_FIND(hh, schedule->groups, &id, sizeof(id), group);
+    if (group != NULL)
+        return group;
+    group = memory_new(sizeof(*group));
+    group->id = id;
+    HASH_ADD(hh, schedule->groups, id, sizeof(group->id), group);
+    return group;
 }
 
 void schedule_join(struct schedule *schedule, struct job *job, uint64_t group_id)
 {
-    struct job_group *group;
-    bool is_ready = job->state == JOB_READY;
-    HASH_FIND(hh, schedule->groups, &group_id, sizeof(group_id), group);
-    size_t jobs = group == NULL ? 0 : group->jobs;
-    if (job->state == JOB_IN_FLIGHT || (job->group != NULL && job->group->jobs <= jobs + 1))
-        return;
-    if (group == NULL) {
-        group = memory_new(sizeof(*group));
-        group->id = group_id;
-        HASH_ADD(hh, schedule->groups, id, sizeof(group->id), group);
+    struct job_membership *membership = find_membership(job, group_id);
+    if (membership == NULL) {
+        membership = memory_new(sizeof(*membership));
+        membership->group = make_group(schedule, group_id);
+        membership->group->jobs++;
+        LL_PREPEND(job->memberships, membership);
     }
-    if (is_ready)
-        remove_ready(schedule, job);
-    leave_group(schedule, job);
-    job->group = group;
-    group->jobs++;
-    if (is_ready)
-        add_ready(schedule, job, job->key);
+    membership->joins++;
+    choose_group(schedule, job);
+}
+
+static void end_membership(struct schedule *schedule, struct job *job,
+                           struct job_membership *membership)
+{
+    struct job_group *group = membership->group;
+    LL_DELETE(job->memberships, membership);
+    free(membership);
+    choose_group(schedule, job);
+    if (--group->jobs == 0)
+        group_free(schedule, group);
+}
+
+void schedule_leave(struct schedule *schedule, struct job *job, uint64_t group_id)
+{
+    struct job_membership *membership = find_membership(job, group_id);
+    if (membership != NULL && --membership->joins == 0)
+        end_membership(schedule, job, membership);
 }
 
 void schedule_remove(struct schedule *schedule, struct job *job)
 {
     leave_heap(schedule, job);
-    leave_group(schedule, job);
+    while (job->memberships != NULL)
+        end_membership(schedule, job, job->memberships);
     if (job->duration_ms > 0)
         schedule->durations_ms -= job->duration_ms;
     job->duration_ms = -1;
@@ -361,16 +425,20 @@ static bool is_urgent(const struct job *job, int64_t now_ms)
     return job->key <= now_ms - SCHEDULE_PATIENCE_MS;
 }
 
+/* Both are of one pace. */
 static bool goes_before(const struct schedule *schedule, const struct job *job,
                         const struct job *other, int64_t now_ms)
 {
     const struct job_group *own = job->group == NULL ? &schedule->usual : job->group;
     const struct job_group *others = other->group == NULL ? &schedule->usual : other->group;
+    enum job_pace pace = pace_of(job);
     if (is_urgent(job, now_ms) != is_urgent(other, now_ms))
         return is_urgent(job, now_ms);
-    if (own->in_flight != others->in_flight)
-        return own->in_flight < others->in_flight;
-    return own->turn != others->turn ? own->turn < others->turn : job->key < other->key;
+    if (own->in_flight[pace] != others->in_flight[pace])
+        return own->in_flight[pace] < others->in_flight[pace];
+    if (own->turns[pace] != others->turns[pace])
+        return own->turns[pace] < others->turns[pace];
+    return job->key < other->key;
 }
 
 /* Of the group whose turn it is. Without a limit there is a place for each, and turns mean
@@ -392,7 +460,7 @@ static struct job *next_of(const struct schedule *schedule, unsigned kinds, int6
 /* Whether one that was never measured is slow is not known before it has had a place for long. */
 static struct job *next_quick(const struct schedule *schedule, int64_t now_ms)
 {
-    if (schedule->new_count >= (schedule->max_tasks + 1) / 2) {
+    if (schedule->max_tasks != SIZE_MAX && schedule->new_count >= (schedule->max_tasks + 1) / 2) {
         struct job *known = next_of(schedule, 1 << READY_KNOWN, now_ms);
         if (known != NULL && is_urgent(known, now_ms))
             return known;
@@ -469,8 +537,8 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
     job->is_wanted = false;
     job->sent_ms = now_ms;
     struct job_group *group = group_of(schedule, job);
-    group->in_flight++;
-    group->turn = ++schedule->turns;
+    group->in_flight[pace_of(job)]++;
+    group->turns[pace_of(job)] = ++schedule->turns;
     schedule->in_flight_count++;
     schedule->new_count += is_new(job);
     schedule->slow_count += job->is_slow;
@@ -512,7 +580,9 @@ struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms)
         DL_DELETE(schedule->prompt, job);
         DL_APPEND(schedule->slow, job);
         schedule->new_count -= is_new(job);
+        group_of(schedule, job)->in_flight[PACE_QUICK]--;
         job->is_slow = true;
+        group_of(schedule, job)->in_flight[PACE_SLOW]++;
         schedule->slow_count++;
     }
     if (schedule->slow_count - schedule->cancelled_count <= schedule->slow_places)
@@ -536,7 +606,7 @@ static void leave_flight(struct schedule *schedule, struct job *job, int64_t now
         DL_DELETE(schedule->slow, job);
     else
         DL_DELETE(schedule->prompt, job);
-    group_of(schedule, job)->in_flight--;
+    group_of(schedule, job)->in_flight[pace_of(job)]--;
     schedule->in_flight_count--;
     schedule->new_count -= is_new(job);
     schedule->slow_count -= job->is_slow;

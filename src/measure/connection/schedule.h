@@ -9,12 +9,13 @@
  *
  * A data structure: it has no threads, no locks, no I/O and no clock of its own. All times are
  * milliseconds of one clock that the caller passes in, and every function takes O(log n) steps, n
- * being the jobs, and one for each group that has jobs which are ready.
+ * being the jobs, and one for each group that has jobs which are ready, or that has the job.
  *
  * Order: jobs with a waiting caller come first, then the longest overdue. One that has been overdue
  * for SCHEDULE_PATIENCE_MS comes before callers, too, so that nothing starves. Jobs of several
  * groups (namespaces) have their turns: of those groups with a job that comes first, the one goes
- * on that has the fewest jobs in flight, so that no group's jobs wait for thousands of another's.
+ * on that has the fewest jobs of the same pace in flight, so that no group's jobs wait for
+ * thousands of another's, and none of them for one of its own that hangs.
  * And those that were never measured, which may be slow, have half of the places while callers
  * wait for others.
  *
@@ -46,7 +47,17 @@ enum job_state { JOB_IDLE, JOB_SCHEDULED, JOB_READY, JOB_IN_FLIGHT };
 /* Those that are ready, by what places they may have. */
 enum ready_kind { READY_KNOWN, READY_NEW, READY_SLOW, READY_TIMED_OUT, READY_KINDS };
 
+/* How fast a job is expected to be: each pace has turns of its own. */
+enum job_pace { PACE_QUICK, PACE_SLOW, PACE_TIMED_OUT, PACES };
+
 struct job_group;
+
+/* A group that has a job, and how often it joined. */
+struct job_membership {
+    struct job_group *group;
+    size_t joins;
+    struct job_membership *next;
+};
 
 /* Start from JOB_NEW. The fields are for reading only, outside schedule.c. */
 struct job {
@@ -62,7 +73,8 @@ struct job {
     bool is_slow;           /* it takes one of the slow jobs' places */
     bool is_cancelled;      /* IN_FLIGHT: and will be returned */
 
-    struct job_group *group; /* NULL: that of jobs without one */
+    struct job_membership *memberships; /* utlist */
+    struct job_group *group;            /* the smallest of them; NULL: that of jobs without one */
 
     int64_t key;             /* where it is in its heap: by this, */
     size_t position;         /* and there */
@@ -80,9 +92,9 @@ struct job_heap {
 
 struct job_group {
     uint64_t id;
-    size_t jobs;
-    size_t in_flight;
-    uint64_t turn; /* the last one that it had */
+    size_t jobs; /* that it has, those of other groups, too */
+    size_t in_flight[PACES];
+    uint64_t turns[PACES]; /* the last ones that it had */
     struct job_heap ready[READY_KINDS];
     size_t ready_count;            /* of all kinds */
     struct job_group *next, *prev; /* of those with jobs that are ready */
@@ -143,9 +155,11 @@ void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t 
 /* Not in flight. Harmless where it is idle. */
 void schedule_remove(struct schedule *schedule, struct job *job);
 
-/* It is a job of this group from now on, unless it has one with fewer jobs: one that two groups have
- * is to be no burden on the one, and to wait for nobody of the other. */
+/* It is a job of this group, too, until the group has left it as often as it joined. A job of
+ * several groups has the turns of the one with the fewest jobs when it gets ready: it is to be no
+ * burden on the one, and to wait for nobody of the other. */
 void schedule_join(struct schedule *schedule, struct job *job, uint64_t group_id);
+void schedule_leave(struct schedule *schedule, struct job *job, uint64_t group_id);
 
 /* When it is due, if nobody wants it sooner; CLOCK_NEVER: when somebody wants it. Has no effect on
  * a job that is in flight (set it when that ends), spaced out, or ready already. */
