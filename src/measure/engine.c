@@ -61,6 +61,88 @@ static void wake_watchers(struct engine *engine)
         engine->settings.wake(engine->settings.wake_context);
 }
 
+/* ---- whose connections they are ---- */
+
+/* With both locks, after a change of who holds it. One that several namespaces have is the one's
+ * that has the fewest: so whoever names another's, too, does not make it one of many, and
+ * connections that are named from two namespaces are not tenants of their own. One that nobody has
+ * any more ends as whose it was. */
+static void set_tenant(struct poller *poller)
+{
+    const struct poller_tenant *place;
+    const struct tenant *fewest = NULL;
+    if (poller->named_holds == 0 && poller->tenants == NULL)
+        return;
+    LL_FOREACH(poller->tenants, place) {
+        const struct tenant *tenant = place->tenant;
+        if (fewest == NULL || tenant->pollers < fewest->pollers ||
+            (tenant->pollers == fewest->pollers && tenant->id == poller->tenant))
+            fewest = tenant;
+    }
+    poller->is_named = poller->named_holds > 0;
+    poller->tenant = poller->is_named ? hash_text(poller->identity) : fewest->id;
+}
+
+static struct poller_tenant *find_tenant(const struct poller *poller, uint64_t id)
+{
+    struct poller_tenant *place;
+    LL_FOREACH(poller->tenants, place)
+        if (place->tenant->id == id)
+            return place;
+    return NULL;
+}
+
+static struct poller_tenant *add_tenant(struct engine *engine, struct poller *poller, uint64_t id)
+{
+    struct poller_tenant *place = memory_new(sizeof(*place));
+    HASH_FIND(hh, engine->tenants, &id, sizeof(id), place->tenant);
+    if (place->tenant == NULL) {
+        place->tenant = memory_new(sizeof(*place->tenant));
+        place->tenant->id = id;
+        HASH_ADD(hh, engine->tenants, id, sizeof(place->tenant->id), place->tenant);
+    }
+    place->tenant->pollers++;
+    LL_PREPEND(poller->tenants, place);
+    return place;
+}
+
+static void remove_tenant(struct engine *engine, struct poller *poller, struct poller_tenant *place)
+{
+    struct tenant *tenant = place->tenant;
+    LL_DELETE(poller->tenants, place);
+    free(place);
+    if (--tenant->pollers > 0)
+        return;
+    HASH_DEL(engine->tenants, tenant);
+    free(tenant);
+}
+
+/* With both locks. NULL: it is held by its name in the connections file. */
+static void begin_hold(struct engine *engine, struct poller *poller, const char *namespace)
+{
+    uint64_t id = namespace == NULL ? 0 : hash_text(namespace);
+    struct poller_tenant *place = find_tenant(poller, id);
+    poller->holder = id;
+    if (namespace == NULL)
+        poller->named_holds++;
+    else if (place != NULL)
+        place->holds++;
+    else
+        add_tenant(engine, poller, id)->holds = 1;
+    set_tenant(poller);
+}
+
+static void end_hold(struct engine *engine, struct poller *poller, const char *namespace)
+{
+    struct poller_tenant *place =
+        namespace == NULL ? NULL : find_tenant(poller, hash_text(namespace));
+    if (namespace == NULL)
+        poller->named_holds--;
+    else if (place != NULL && --place->holds == 0)
+        remove_tenant(engine, poller, place);
+    set_tenant(poller);
+}
+
 /* ---- the map ---- */
 
 /* With both locks, after a change of what it follows from. */
@@ -84,6 +166,8 @@ static bool remove_poller(struct poller *poller)
     if (is_over) {
         HASH_DELETE(hh, engine->pollers, poller);
         engine_retire_stats(engine, &poller->connection);
+        while (poller->tenants != NULL)
+            remove_tenant(engine, poller, poller->tenants);
         poller->is_replaced = true;
         count_for_limits(engine, poller);
     }
@@ -266,7 +350,7 @@ static bool check_limits(const struct engine *engine, const struct leftovers *le
         return error_set(error, ERROR_LIMIT,
                          "all %zu connections with an agent process are in use (--max-isolated)",
                          settings->max_agents);
-    return check_leftovers(engine, leftovers, request->tenant, error);
+    return check_leftovers(engine, leftovers, request->holder.tenant, error);
 }
 
 /* With the map's lock. Takes the identity. */
@@ -313,49 +397,26 @@ static void replace(struct engine *engine, const struct query_request *request,
     pthread_mutex_unlock(&poller->connection.lock);
 }
 
-/* With the map's lock. */
-static size_t count_of_tenant(const struct engine *engine, uint64_t tenant)
-{
-    size_t count = 0;
-    for (const struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next)
-        count += poller->tenant == tenant;
-    return count;
-}
-
-/* With both locks. One that two namespaces have is one of the one's that has fewer: so whoever
- * names another's, too, does not make it one of many, and connections that are named from two
- * namespaces are not tenants of their own. */
-static void set_tenant(const struct engine *engine, struct poller *poller,
-                       const struct query_request *request)
-{
-    poller->is_named = poller->is_named || request->tenant == NULL;
-    poller->holder = request->tenant == NULL ? 0 : hash_text(request->tenant);
-    uint64_t tenant = hash_text(poller->is_named ? poller->identity : request->tenant);
-    if (poller->is_named || poller->tenant == 0 ||
-        (poller->tenant != tenant &&
-         count_of_tenant(engine, tenant) + 1 < count_of_tenant(engine, poller->tenant)))
-        poller->tenant = tenant;
-}
-
 static struct query *hold_on(struct engine *engine, struct poller *poller,
                              const struct query_request *request, const struct former *former)
 {
+    const struct query_holder *holder = &request->holder;
     int64_t now_ms = clock_now_ms();
     pthread_mutex_lock(&poller->connection.lock);
     struct query *query =
         connection_query(&poller->connection, request->query_values, poller->values->data);
     query->wants |= request->wants;
     if (request->keeps_recent_samples)
-        query_keep_recent_samples(query, request->interval_ms);
+        query_keep_recent_samples(query, holder->interval_ms);
     if (request->inherits) {
         query_inherit(query, former);
         history_move(engine->history, &request->former->series, &query->series);
     }
-    connection_hold(query, request->interval_ms, now_ms);
+    connection_hold(query, holder->interval_ms, now_ms);
     poller->is_replaced = false;
-    set_tenant(engine, poller, request);
-    if (request->namespace != NULL)
-        schedule_join(&poller->connection.schedule, &query->job, hash_text(request->namespace));
+    begin_hold(engine, poller, holder->tenant);
+    if (holder->namespace != NULL)
+        schedule_join(&poller->connection.schedule, &query->job, hash_text(holder->namespace));
     count_for_limits(engine, poller);
     poller_wake(poller);
     pthread_mutex_unlock(&poller->connection.lock);
@@ -372,7 +433,7 @@ bool engine_hold(struct engine *engine, const struct query_request *request,
     pthread_mutex_lock(&engine->lock);
     struct poller *poller = find_poller(engine, identity);
     if (!counts(poller))
-        leftovers = count_leftovers(engine, request->tenant);
+        leftovers = count_leftovers(engine, request->holder.tenant);
     if (request->former != NULL)
         replace(engine, request, &former);
     bool may = counts(poller) || check_limits(engine, &leftovers, request, error);
@@ -385,13 +446,16 @@ bool engine_hold(struct engine *engine, const struct query_request *request,
     return may;
 }
 
-void query_release(struct query *query, int64_t interval_ms)
+void query_release(struct query *query, const struct query_holder *holder)
 {
     struct poller *poller = poller_of(query);
     struct engine *engine = poller->engine;
     pthread_mutex_lock(&engine->lock);
     pthread_mutex_lock(&poller->connection.lock);
-    connection_release(query, interval_ms, clock_now_ms());
+    end_hold(engine, poller, holder->tenant);
+    if (holder->namespace != NULL)
+        schedule_leave(&poller->connection.schedule, &query->job, hash_text(holder->namespace));
+    connection_release(query, holder->interval_ms, clock_now_ms());
     count_for_limits(engine, poller);
     poller_wake(poller);
     pthread_mutex_unlock(&poller->connection.lock);

@@ -66,9 +66,17 @@ bool engine_uses_agent(const struct engine *engine, const struct scaler *scaler)
 size_t engine_max_connections(const struct engine *engine);
 size_t engine_max_agents(const struct engine *engine);
 
+/* For whom a query is held: its release says the same. */
+struct query_holder {
+    int64_t interval_ms;   /* what the user set; 0: nothing */
+    const char *namespace; /* whose trigger it is: those of several have their turns */
+    const char *tenant;    /* whose connection it is: a namespace; NULL: nobody's but its own */
+};
+
 /*
  * Finds or makes the query for these values, which are copied, until it is released as often as it
- * was held, each time with the same interval: what the user set, 0 where the user set none.
+ * was held. What several tenants or namespaces hold is the one's that has fewer, as long as it holds
+ * it.
  *
  * `former` is the query that this one takes the place of, or NULL; its connection does not count
  * for the limits any more, so that all connections can be replaced at a time within any limits.
@@ -83,18 +91,16 @@ struct query_request {
     const struct scaler *scaler;
     const struct option_values *connection_values;
     const struct option_values *query_values;
-    int64_t interval_ms;
+    struct query_holder holder;
     struct query *former;
     bool inherits;
     unsigned wants;            /* enum reading_field */
     bool keeps_recent_samples; /* for followers; with an interval_ms, or there is little in it */
-    const char *namespace;     /* whose trigger it is: those of several have their turns */
-    const char *tenant;        /* whose connection it is: a namespace; NULL: nobody's but its own */
 };
 
 bool engine_hold(struct engine *engine, const struct query_request *request,
                  struct query **ret_query, struct error *error);
-void query_release(struct query *query, int64_t interval_ms);
+void query_release(struct query *query, const struct query_holder *holder);
 
 /* From one query to another (NULL: none), whose news it gets; and it gets news of that. */
 void watcher_move(struct engine *engine, struct watcher *watcher, struct query *query);

@@ -96,6 +96,16 @@ static int64_t interval_ms(const struct trigger *trigger)
     return rules->interval_is_set || trigger->policy != NULL ? rules->interval_ms : 0;
 }
 
+/* Of the query that it is bound to. */
+static struct query_holder holder_of(const struct trigger *trigger)
+{
+    return (struct query_holder){
+        .interval_ms = interval_ms(trigger),
+        .namespace = trigger->namespace,
+        .tenant = trigger->bound.holds_inline ? trigger->namespace : NULL,
+    };
+}
+
 /* True where that frees a place. */
 static bool release_inline(struct lifecycle *lifecycle, struct trigger *trigger,
                            const struct trigger_parsed *parsed)
@@ -130,19 +140,17 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
     };
     if (is_inline && !inline_connections_acquire(lifecycle->inlines, &connection, error))
         return false;
+    bound->holds_inline = is_inline;
     const struct query_request request = {
         .scaler = parsed->scaler,
         .connection_values = parsed->values[OPTION_CONNECTION],
         .query_values = parsed->values[OPTION_QUERY],
-        .interval_ms = interval_ms(trigger),
+        .holder = holder_of(trigger),
         .former = place->former,
         .inherits = place->inherits,
         .wants = trigger_policy_wants(trigger->policy),
         .keeps_recent_samples = trigger->policy != NULL,
-        .namespace = trigger->namespace,
-        .tenant = is_inline ? trigger->namespace : NULL,
     };
-    bound->holds_inline = is_inline;
     if (!engine_hold(lifecycle->engine, &request, &bound->query, error)) {
         release_inline(lifecycle, trigger, parsed);
         return false;
@@ -204,6 +212,7 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
 {
     _cleanup_(error_done) struct error ignored = {0};
     const struct option_values *connection = trigger->parsed.values[OPTION_CONNECTION];
+    const struct query_holder holder = holder_of(trigger);
     struct query *query = unbind_query(trigger, "the connection has been changed");
     struct place place = {.former = query};
     struct watcher *watcher;
@@ -218,7 +227,7 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
         watcher_move(lifecycle->engine, watcher, trigger->bound.query);
     if (query != NULL)
-        query_release(query, interval_ms(trigger));
+        query_release(query, &holder);
 }
 
 /* What is measured, and how often, is the same before and after: neither is of the connection. */
@@ -253,7 +262,8 @@ void lifecycle_end(struct lifecycle *lifecycle, struct trigger *trigger)
     struct query *query = unbind_query(
         trigger, lifecycle->is_stopping ? "the server stops" : "KEDA no longer calls for it");
     if (query != NULL) {
-        query_release(query, interval_ms(trigger));
+        const struct query_holder holder = holder_of(trigger);
+        query_release(query, &holder);
         release_inline(lifecycle, trigger, &trigger->parsed);
     }
     if (trigger->secret != NULL)

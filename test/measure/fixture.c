@@ -60,6 +60,23 @@ int tear_down(void **state)
     return 0;
 }
 
+static struct query_holder holder_of(const char *namespace)
+{
+    return (struct query_holder){
+        .interval_ms = interval_ms, .namespace = namespace, .tenant = namespace};
+}
+
+void release_of(const char *namespace, struct query *query)
+{
+    const struct query_holder holder = holder_of(namespace);
+    query_release(query, &holder);
+}
+
+void release(struct query *query)
+{
+    release_of(NULL, query);
+}
+
 bool try_to_hold_of(const char *namespace, const struct scaler *scaler, const char *source,
                     const char *queue, struct query *former, struct query **ret_query,
                     struct error *error)
@@ -69,10 +86,9 @@ bool try_to_hold_of(const char *namespace, const struct scaler *scaler, const ch
         .scaler = scaler,
         .connection_values = values.scopes[OPTION_CONNECTION],
         .query_values = values.scopes[OPTION_QUERY],
-        .interval_ms = interval_ms,
+        .holder = holder_of(namespace),
         .former = former,
         .inherits = former != NULL,
-        .tenant = namespace,
     };
     return engine_hold(engine, &request, ret_query, error);
 }

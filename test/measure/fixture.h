@@ -53,6 +53,8 @@ bool try_to_hold(const struct scaler *scaler, const char *source, const char *qu
 bool try_to_hold_of(const char *namespace, const struct scaler *scaler, const char *source,
                     const char *queue, struct query *former, struct query **ret_query,
                     struct error *error);
+void release(struct query *query);
+void release_of(const char *namespace, struct query *query);
 struct query *watch_idle_of(const struct scaler *scaler, const char *queue, struct watcher *watcher,
                             int64_t idle_ms);
 struct engine_stats stats(void);

@@ -99,9 +99,9 @@ static void a_released_query_is_freed_with_its_connection(void **state)
     struct query *query = hold("1");
     hold("1");
     WAIT_UNTIL(waiting(query) == 1);
-    query_release(query, INTERVAL_MS);
+    release(query);
     assert_int_equal(stats().queries, 1);
-    query_release(query, INTERVAL_MS);
+    release(query);
     WAIT_UNTIL(stats().connections == 0);
     assert_int_equal(fake_counts().disconnects, 1);
     WAIT_UNTIL(waiting(hold("1")) == 1);
@@ -142,8 +142,8 @@ static void connections_on_their_way_out_do_not_count(void **state)
     restart_engine(&settings);
     struct query *former = hold_of(&fake_scaler, "a", "1");
     struct query *former_in_agent = hold_of(&fake_agent_scaler, "a", "1");
-    query_release(former, settings.interval_ms);
-    query_release(former_in_agent, settings.interval_ms);
+    release(former);
+    release(former_in_agent);
     assert_true(can_hold(&fake_scaler, "b", NULL));
     assert_true(can_hold(&fake_agent_scaler, "b", NULL));
 }
@@ -164,7 +164,7 @@ static void as_many_connections_as_are_allowed_can_be_replaced_at_a_time(void **
         formers[i / 2][i % 2] = hold_of(&fake_agent_scaler, old[i % 2], "1");
     for (int i = 0; i < 4; i++) {
         assert_true(can_hold(&fake_agent_scaler, new[i % 2], formers[i / 2][i % 2]));
-        query_release(formers[i / 2][i % 2], settings.interval_ms);
+        release(formers[i / 2][i % 2]);
     }
     assert_false(can_hold(&fake_scaler, "another", NULL));
 }
@@ -207,7 +207,7 @@ static void connections_that_do_not_end_are_the_cost_of_their_namespace(void **s
         if (!can_hold_of("shop", source, &query))
             break;
         WAIT_UNTIL(fake_counts().connects > (int)left_behind);
-        query_release(query, settings.interval_ms);
+        release_of("shop", query);
     }
     assert_int_equal(left_behind, MAX / 2);
     for (size_t i = 0; i < MAX; i++) {
@@ -274,6 +274,33 @@ static void connections_of_two_namespaces_are_of_one_of_them(void **state)
     assert_int_equal(tenant_of("victim", "f"), victim);
 }
 
+/* Whoever has it alone again has it as before. */
+static void a_connection_is_of_those_who_hold_it_now(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query = NULL;
+    tenant_of("one", "a");
+    tenant_of("one", "b");
+    uint64_t one = tenant_of("one", "c");
+    assert_true(try_to_hold_of("other", &fake_scaler, "a", "2", NULL, &query, &error));
+    const struct poller *poller = poller_of(query);
+    uint64_t other = poller->tenant;
+    assert_int_not_equal(other, one);
+    release_of("other", query);
+    assert_int_equal(poller->tenant, one);
+    assert_int_equal(tenant_of("other", "a"), other);
+    for (int i = 0; i < 3; i++)
+        tenant_of("other", (const char *const[]){"d", "e", "f"}[i]);
+    assert_int_equal(tenant_of("one", "a"), one); /* the other has more by now */
+
+    query = hold_of(&fake_scaler, "a", "2");
+    assert_true(poller->is_named);
+    release(query);
+    assert_false(poller->is_named);
+    assert_int_equal(poller->tenant, one);
+}
+
 static void a_missing_descriptor_is_named(void **state)
 {
     (void)state;
@@ -308,6 +335,7 @@ int main(void)
         TEST(a_successor_has_the_former_reading_until_its_own),
         TEST(an_engine_stops_without_a_client_that_does_not_return),
         TEST(connections_of_two_namespaces_are_of_one_of_them),
+        TEST(a_connection_is_of_those_who_hold_it_now),
         TEST(a_missing_descriptor_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
