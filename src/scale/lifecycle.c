@@ -213,6 +213,8 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
     _cleanup_(error_done) struct error ignored = {0};
     const struct option_values *connection = trigger->parsed.values[OPTION_CONNECTION];
     const struct query_holder holder = holder_of(trigger);
+    bool was_held = trigger->answers.is_held;
+    bool was_expired = trigger->answers.is_expired;
     struct query *query = unbind_query(trigger, "the connection has been changed");
     struct place place = {.former = query};
     struct watcher *watcher;
@@ -222,7 +224,8 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
             query != NULL && option_same_place(former->values[OPTION_CONNECTION], connection);
         if (query != NULL && !place.inherits)
             forget_values(trigger);
-        bind_query(lifecycle, trigger, &place, &ignored);
+        if (bind_query(lifecycle, trigger, &place, &ignored) && place.inherits)
+            trigger_answers_resume_held(trigger, was_held, was_expired);
     }
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
         watcher_move(lifecycle->engine, watcher, trigger->bound.query);

@@ -43,6 +43,23 @@ void trigger_answers_end_held(struct trigger *trigger, const char *why)
     set_expired(trigger, false);
 }
 
+void trigger_answers_resume_held(struct trigger *trigger, bool was_held, bool was_expired)
+{
+    if (was_held)
+        begin_held(trigger);
+    set_expired(trigger, was_expired);
+}
+
+static void count_policy(struct trigger *trigger, bool is_known)
+{
+    if (trigger->policy == NULL)
+        return;
+    _cleanup_(snapshot_done) struct snapshot ignored = {0};
+    _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {0};
+    trigger_observe(trigger, &ignored, &view);
+    trigger_policy_count(trigger->policy, &view, is_known);
+}
+
 void trigger_answers_record(struct trigger *trigger, const char *call, const struct answer *answer,
                             int64_t now_ms)
 {
@@ -54,12 +71,16 @@ void trigger_answers_record(struct trigger *trigger, const char *call, const str
         end_held(trigger, is_value ? "measured again" : "the hold is over, KEDA gets errors");
     set_expired(trigger, answer->kind == ANSWER_REFUSED && was_held);
     record(&trigger->answers.last, call, answer, now_ms);
-    if (trigger->policy == NULL)
-        return;
-    _cleanup_(snapshot_done) struct snapshot ignored = {0};
-    _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {0};
-    trigger_observe(trigger, &ignored, &view);
-    trigger_policy_count(trigger->policy, &view, is_value && !answer->held);
+    count_policy(trigger, is_value && !answer->held);
+}
+
+void trigger_answers_refuse(struct trigger *trigger, const char *call, const struct error *error,
+                            int64_t now_ms)
+{
+    const struct answer refused = {.kind = ANSWER_REFUSED, .error = *error};
+    record(&trigger->answers.last, call, &refused, now_ms);
+    if (trigger->bound.query == NULL)
+        count_policy(trigger, false);
 }
 
 /* Of idle triggers, which are most of them where there are many, nothing is kept. */

@@ -12,6 +12,11 @@
 void trigger_answers_record(struct trigger *trigger, const char *call, const struct answer *answer,
                             int64_t now_ms);
 
+/* A call that was refused for what it asked or for what its trigger lacks, and not for a
+ * measurement: it says nothing about a hold. */
+void trigger_answers_refuse(struct trigger *trigger, const char *call, const struct error *error,
+                            int64_t now_ms);
+
 /*
  * A round of KEDA: GetMetrics and, at most TRIGGER_ROUND_MS later, IsActive, which repeats what
  * that was answered, whatever was measured meanwhile.
@@ -24,6 +29,9 @@ const struct answer *trigger_answers_round(const struct trigger *trigger,
 
 /* The last answer is no held one any more; `why` is for the log. It has its query yet. */
 void trigger_answers_end_held(struct trigger *trigger, const char *why);
+
+/* ... but it is once more, as before, with another query of the same source. */
+void trigger_answers_resume_held(struct trigger *trigger, bool was_held, bool was_expired);
 
 /* What another replica would hold, taken; NULL: it has nothing. */
 void trigger_answers_adopt(struct trigger *trigger, struct peer_value *of_peers, uint64_t revision,

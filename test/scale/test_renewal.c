@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "scale/fixture.h"
+#include "scale/trigger_answers.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +19,44 @@ static void readings_survive_a_change_of_credentials(void **state)
     assert_ptr_not_equal(trigger->bound.query, before);
     assert_true(is_measured(trigger));
     assert_ptr_equal(FIND(ORDERS), trigger);
+}
+
+static void answer(struct trigger *trigger, const struct answer *given)
+{
+    trigger_answers_record(trigger, "GetMetrics", given, clock_now_ms());
+}
+
+static struct engine_stats stats(void)
+{
+    struct engine_stats now;
+    engine_stats(engine, &now);
+    return now;
+}
+
+/* An alert watches those whose hold is over. */
+static void a_hold_and_its_end_survive_a_change_of_credentials(void **state)
+{
+    (void)state;
+    static const struct answer held = {.kind = ANSWER_VALUE, .value = 7, .held = true};
+    static const struct answer refused = {.kind = ANSWER_REFUSED};
+    struct trigger *trigger = FIND(ORDERS);
+    query_of(trigger);
+    wait_until_measured(trigger);
+    answer(trigger, &held);
+    set_connections("connections:\n"
+                    "  orders: {scaler: fake, source: \"amqp://orders\", password: new}\n");
+    assert_int_equal(stats().held_triggers, 1);
+    answer(trigger, &refused);
+    assert_int_equal(stats().held_triggers, 0);
+    assert_int_equal(stats().expired_triggers, 1);
+    set_connections("connections:\n"
+                    "  orders: {scaler: fake, source: \"amqp://orders\", password: newer}\n");
+    assert_int_equal(stats().expired_triggers, 1);
+    answer(trigger, &refused);
+    assert_int_equal(stats().expired_triggers, 1);
+    set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
+    answer(trigger, &refused);
+    assert_int_equal(stats().expired_triggers, 0);
 }
 
 static void readings_do_not_survive_a_change_of_addresses(void **state)
@@ -293,6 +332,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(readings_survive_a_change_of_credentials),
+        TEST(a_hold_and_its_end_survive_a_change_of_credentials),
         TEST(readings_do_not_survive_a_change_of_addresses),
         TEST(a_policy_goes_on_with_another_query),
         TEST(no_step_sees_a_trigger_that_is_parsed_again),

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 const char *connection_name;
+const char *metric_name;
 struct engine *engine;
 const struct call_handler *service;
 struct triggers *triggers;
@@ -128,6 +129,12 @@ void begin_call(struct noted_call *call, const char *path, const char *queue)
         outer[1] = (uint8_t)message.length;
         memcpy(outer + 2, message.data, message.length);
         message = (struct bytes){outer, message.length + 2};
+        if (metric_name != NULL) {
+            outer[message.length] = 0x12;
+            outer[message.length + 1] = (uint8_t)strlen(metric_name);
+            memcpy(outer + message.length + 2, metric_name, strlen(metric_name));
+            message.length += 2 + strlen(metric_name);
+        }
     }
     service->begin(service->context, &call->call);
     service->message(service->context, &call->call, message);

@@ -23,6 +23,8 @@ static const int64_t heartbeat_ms = 200;
 
 /* That the next calls name; NULL: they bring one of their own. */
 extern const char *connection_name;
+/* The metricName of the next calls of GetMetrics; NULL: none. */
+extern const char *metric_name;
 extern struct engine *engine;
 extern const struct call_handler *service;
 extern struct triggers *triggers;

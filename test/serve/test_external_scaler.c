@@ -194,6 +194,29 @@ static void true_is_sent_while_an_outage_is_held_and_its_end_is_sent_at_once(voi
     end_call(&stream);
 }
 
+/* KEDA never sends one; whoever does would end the hold in the log and in an alert's metric. */
+static void a_call_for_another_metric_ends_no_hold(void **state)
+{
+    (void)state;
+    struct noted_call stream = {0};
+    struct noted_call call = {0};
+    struct engine_stats stats;
+    begin_call(&stream, PATH("StreamIsActive"), "3");
+    TURN_UNTIL(stream.trues == 1);
+    fake_set_up(false);
+    TURN_UNTIL(stream.trues == 3);
+    metric_name = "another";
+    begin_call(&call, PATH("GetMetrics"), "3");
+    metric_name = NULL;
+    assert_true(call.finished);
+    assert_int_equal(call.status, STATUS_INVALID_ARGUMENT);
+    engine_stats(engine, &stats);
+    assert_int_equal(stats.held_triggers, 1);
+    assert_int_equal(stats.expired_triggers, 0);
+    end_call(&call);
+    end_call(&stream);
+}
+
 static void a_drain_ends_streams_and_lets_calls_wait(void **state)
 {
     (void)state;
@@ -359,6 +382,7 @@ int main(void)
         TEST(a_stream_sends_each_change_to_active_and_never_false),
         TEST(a_push_that_found_no_room_is_sent_once_there_is_some),
         TEST(true_is_sent_while_an_outage_is_held_and_its_end_is_sent_at_once),
+        TEST(a_call_for_another_metric_ends_no_hold),
         TEST(a_drain_ends_streams_and_lets_calls_wait),
         TEST(a_limit_on_streams_is_an_error_and_one_that_ends_makes_room),
         TEST(a_call_that_is_cancelled_while_it_waits_gets_no_answer),

@@ -66,8 +66,7 @@ void scaler_call_record_answer(struct scaler_call *call, const struct answer *an
 
 void scaler_call_refuse(struct scaler_call *call, const struct error *error, int64_t now_ms)
 {
-    const struct answer refused = {.kind = ANSWER_REFUSED, .error = *error};
-    scaler_call_record_answer(call, &refused, now_ms);
+    trigger_answers_refuse(call->trigger, method_name(call->rpc.method), error, now_ms);
     rpc_finish_with(&call->rpc, error);
 }
 
