@@ -311,6 +311,30 @@ static void an_answer_that_is_not_taken_in_time_counts_as_cancelled(void **state
     h2_client_done(&client);
 }
 
+/* They are handled for a second, and a client has a tenth of that for its part. */
+static void a_message_that_waits_for_its_turn_is_not_late(void **state)
+{
+    enum { CALLS = 500 };
+    struct fixture *fixture = *state;
+    struct h2_client client;
+    static struct h2_stream streams[CALLS];
+    const char *const limits[] = {"call-ms=100"};
+    restart(fixture,
+            &(struct server_options){.limits = limits, .limit_count = ARRAY_LENGTH(limits)});
+    h2_client_init(&client, fixture->server->port);
+    assert_answered(&client, NULL, "200", "0");
+    for (size_t i = 0; i < CALLS; i++) {
+        streams[i] = (struct h2_stream){.body = (const uint8_t *)"\0\0\0\0\0", .body_length = 5};
+        h2_client_open(&client, &streams[i], "/test/Slow", NULL);
+    }
+    for (size_t i = 0; i < CALLS; i++) {
+        h2_client_finish(&client, &streams[i]);
+        assert_string_equal(streams[i].grpc_status, "0");
+    }
+    assert_int_equal(hits(fixture, "call-ms"), 0);
+    h2_client_done(&client);
+}
+
 /* All that is to be sent of them, but of those that were closed before. */
 struct sending {
     const struct h2_stream *streams;
@@ -508,6 +532,7 @@ int main(void)
         TEST(a_stream_that_is_over_takes_a_place_until_its_client_has_taken_the_answer),
         TEST(answers_that_are_not_read_count_as_held_and_leave_half_to_others),
         TEST(an_answer_that_is_not_taken_in_time_counts_as_cancelled),
+        TEST(a_message_that_waits_for_its_turn_is_not_late),
         TEST(first_pieces_of_messages_count_as_held_and_leave_half_to_others),
         TEST(silent_connections_are_closed_for_a_new_one),
         TEST(the_greediest_address_leaves_places_to_others),

@@ -22,6 +22,10 @@ void h2_call_await_nobody(struct h2_call *call)
 void h2_call_expire(struct h2_call *call)
 {
     struct h2_server *server = call->connection->server;
+    if (call->is_unread && !call->finished) {
+        h2_call_await_client(call); /* its message came, and waits for its turn */
+        return;
+    }
     h2_call_await_nobody(call);
     h2_limit_hit(&server->limits, H2_CALL_MS, call->connection->peer->address, server->now_ms);
     if (!call->finished) {
