@@ -304,6 +304,7 @@ static void lose(struct client *client, const char *words)
     struct source *source = client->source;
     bool any = client->in_flight > 0;
     bool any_failed = false;
+    bool has_hung_up = !any && client->has_answered;
     trace("client %d is lost: %s", client->index, words == NULL ? "replaced" : words);
     if (words != NULL)
         error_unavailable(&error, "source %d: %s", source->index, words);
@@ -329,7 +330,7 @@ static void lose(struct client *client, const char *words)
         client->broken_since_ms = now_ms();
     client->connect_from_ms = 0;
     if (words != NULL && (any_failed || !any))
-        client_failed(client);
+        client_failed(client, has_hung_up ? 1000 : INT64_MAX);
     source->disturbed_ms = now_ms();
 }
 
@@ -381,7 +382,7 @@ void client_connected(struct client *client)
         error_unavailable(&error, "source %d: refused", source->index);
         if (client->broken_since_ms == NEVER_MS)
             client->broken_since_ms = now_ms();
-        client_failed(client);
+        client_failed(client, INT64_MAX);
         connection_refused(&client->connection, &error, now_ms());
     }
     trace("client %d: connected %d", client->index, source->is_reachable);

@@ -219,10 +219,10 @@ static int64_t backoff_ms(unsigned failures)
                                  world.settings.backoff_min_ms << (failures - 2));
 }
 
-void client_failed(struct client *client)
+void client_failed(struct client *client, int64_t max_ms)
 {
     client->failures++;
-    client->connect_from_ms = now_ms() + backoff_ms(client->failures) * 3 / 4;
+    client->connect_from_ms = now_ms() + min_of(backoff_ms(client->failures), max_ms) * 3 / 4;
 }
 
 void check_connect(struct client *client)

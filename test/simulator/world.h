@@ -305,7 +305,8 @@ void client_deadline(struct client *client, int item);
 void client_notify(struct client *client, uint64_t id);
 void client_lose(struct client *client, bool silently);
 void client_free(struct client *client);
-void client_failed(struct client *client); /* counts for its back-off */
+/* Counts for its back-off, which is at most so long. */
+void client_failed(struct client *client, int64_t max_ms);
 
 /* ---- callers.c ---- */
 

@@ -8,6 +8,7 @@
 #include "measure/connection/subscription.h"
 
 #include <stdlib.h>
+#include <sys/param.h>
 #include <utlist.h>
 
 enum {
@@ -21,8 +22,10 @@ enum {
     /* After seconds of CPU time for a login. */
     COSTLY_BACKOFF_MS = 5 * 60 * 1000,
     /* A client that lives for so long works: after its end the back-off begins anew. A source that
-     * answers and hangs up is connected to no more often than one that refuses. */
+     * answers all and hangs up, as a proxy does that closes what is idle, is backed off from, too,
+     * but for less than calls are willing to wait. */
     STEADY_MS = 10 * 1000,
+    MAX_HANG_UP_BACKOFF_MS = 1000,
 };
 
 void connection_init(struct connection *connection, const struct connection_settings *settings,
@@ -72,16 +75,17 @@ bool connection_is_unused(const struct connection *connection)
 
 /* At once after the first failure, then doubling; the jitter keeps many replicas of the server
  * apart. What cost much is not tried again soon. */
-static void back_off(struct connection *connection, const struct error *error, int64_t now_ms)
+static void back_off(struct connection *connection, const struct error *error, int64_t max_ms,
+                     int64_t now_ms)
 {
     const struct connection_settings *settings = connection->settings;
     int64_t wait_ms = 0;
     connection->failures++;
     connection->is_failing = true;
-    for (unsigned i = 1; i < connection->failures && wait_ms < settings->backoff_max_ms; i++)
+    for (unsigned i = 1; i < connection->failures && wait_ms < max_ms; i++)
         wait_ms = wait_ms == 0 ? settings->backoff_min_ms : 2 * wait_ms;
-    if (wait_ms > settings->backoff_max_ms)
-        wait_ms = settings->backoff_max_ms;
+    if (wait_ms > max_ms)
+        wait_ms = max_ms;
     if (error->code == ERROR_COSTLY)
         wait_ms = COSTLY_BACKOFF_MS;
     if (wait_ms > 0)
@@ -131,7 +135,7 @@ static void set_broken(struct connection *connection, const struct error *error,
     error_copy(&connection->error, error);
     connection->state = BROKEN;
     connection->stats.counts.broken_connections = 1;
-    back_off(connection, error, now_ms);
+    back_off(connection, error, connection->settings->backoff_max_ms, now_ms);
     DL_FOREACH2(connection->unanswered, query, next_unanswered)
         query_notify_watchers(query);
     HASH_ITER(hh, connection->queries, query, next) {
@@ -441,8 +445,10 @@ void connection_lost(struct connection *connection, const struct error *error, i
         set_broken(connection, error, now_ms);
     else if (had_answered_all) {
         /* What is known stays true, and the next client shows whether the source works. */
+        int64_t max_ms = connection->settings->backoff_max_ms;
         naming_warn(&connection->naming, error, "reconnecting");
-        back_off(connection, error, now_ms);
+        back_off(connection, error,
+                 connection->has_answered ? MIN(max_ms, MAX_HANG_UP_BACKOFF_MS) : max_ms, now_ms);
     }
 }
 
