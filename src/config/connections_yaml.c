@@ -13,7 +13,7 @@
 enum {
     LARGEST_SECRET = 64 << 10,
     LARGEST_REPEATED = 1 << 20,    /* aliases make much of a short file */
-    LARGEST_CONNECTION = 64 << 10, /* its keys and values as they are written */
+    LARGEST_CONNECTION = 64 << 10, /* of a team's Secret: keys and values as they are written */
     LARGEST_MISTAKES = 4 << 10,
 };
 
@@ -182,9 +182,10 @@ static void read_key(struct connections_loader *loader, const yaml_node_t *key_n
     loader->connection_bytes += strlen(key) + (value == NULL ? 0 : strlen(value));
     if (value == NULL && !has_room(loader, 0))
         mistake_about(loader, key_node, key, "is too much: aliases repeat more than 1 MiB");
-    else if (value != NULL && loader->connection_bytes > LARGEST_CONNECTION) {
+    else if (value != NULL && loader->source->folder == NULL &&
+             loader->connection_bytes > LARGEST_CONNECTION) {
         mistake_about(loader, key_node, key,
-                      "is too much: the keys and values of a connection have at most 64 KiB");
+                      "is too much: the keys and values of a connection have at most 64 KiB here");
         free(value);
     } else if (value == NULL)
         mistake_about(loader, key_node, key, "must be a single value or a list of values");

@@ -25,13 +25,18 @@ static void parsed_done(struct parsed *parsed)
     error_done(&parsed->error);
 }
 
-static struct parsed parse(const char *text)
+static struct parsed parse_in(const char *folder, const char *text)
 {
     struct parsed parsed = {0};
-    parsed.good = connections_from_text(text, strlen(text), "connections.yaml", "/nowhere",
+    parsed.good = connections_from_text(text, strlen(text), "connections.yaml", folder,
                                         &parsed.connections, &parsed.error) &&
                   connections_require_valid(parsed.connections, &parsed.error);
     return parsed;
+}
+
+static struct parsed parse(const char *text)
+{
+    return parse_in("/nowhere", text);
 }
 
 static const char *entry(const struct named_connection *connection, const char *key)
@@ -178,15 +183,18 @@ static void a_file_may_have_no_connections(void **state)
     }
 }
 
-static void the_values_of_a_connection_have_a_limit(void **state)
+/* The administrator's have none of their own. */
+static void the_values_of_a_teams_connection_have_a_limit(void **state)
 {
     (void)state;
     struct text yaml = {0};
     text_addf(&yaml, "connections:\n  a: {scaler: f, b: &b \"%030000d\", c: *b, d: *b}\n", 0);
+    _cleanup_(parsed_done) struct parsed teams = parse_in(NULL, yaml.bytes);
+    assert_false(teams.good);
+    assert_non_null(strstr(error_text(&teams.error), "d is too much: the keys and values of a "
+                                                     "connection have at most 64 KiB here"));
     _cleanup_(parsed_done) struct parsed parsed = parse(yaml.bytes);
-    assert_false(parsed.good);
-    assert_non_null(strstr(error_text(&parsed.error), "d is too much: the keys and values of a "
-                                                      "connection have at most 64 KiB"));
+    assert_true(parsed.good);
     text_done(&yaml);
 }
 
@@ -305,7 +313,7 @@ int main(void)
         cmocka_unit_test(connections_are_equal_where_nothing_of_them_differs),
         cmocka_unit_test(namespaces_are_patterns_and_none_means_all),
         cmocka_unit_test(a_file_may_have_no_connections),
-        cmocka_unit_test(the_values_of_a_connection_have_a_limit),
+        cmocka_unit_test(the_values_of_a_teams_connection_have_a_limit),
         cmocka_unit_test(a_list_of_aliases_has_an_end),
         cmocka_unit_test(aliases_do_not_make_much_of_a_short_file),
         cmocka_unit_test(anchors_are_limited),
