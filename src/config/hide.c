@@ -114,6 +114,43 @@ static void hide_of_url(char **text, const char *url)
     hide(text, all_of(plain));
 }
 
+static const char blanks[] = " \t\r\n\f\v";
+
+/* The value of a libpq parameter that begins there, without its quotes and backslashes. Returns
+ * where it ends. */
+static const char *libpq_value(const char *from, struct text *ret_plain)
+{
+    char quote = *from == '\'' ? *from++ : '\0';
+    while (*from != '\0' && (quote != '\0' ? *from != quote : strchr(blanks, *from) == NULL)) {
+        from += *from == '\\' && from[1] != '\0';
+        text_add_bytes(ret_plain, from++, 1);
+    }
+    return from;
+}
+
+/* Of libpq's strings: `host=... password='a b'`, and URLs that end with `?password=...&...`. */
+static void hide_passwords(char **text, const char *string)
+{
+    static const char key[] = "password";
+    bool is_url = strncmp(string + strcspn(string, ":= "), "://", 3) == 0;
+    while ((string = strstr(string, key)) != NULL) {
+        string += strlen(key);
+        string += is_url ? 0 : strspn(string, blanks);
+        if (*string != '=')
+            continue;
+        string++;
+        string += is_url ? 0 : strspn(string, blanks);
+        _cleanup_(text_done) struct text plain = {0};
+        const char *end = is_url ? string + strcspn(string, "&#") : libpq_value(string, &plain);
+        string += !is_url && *string == '\'';
+        struct bytes written = {string, (size_t)(end - string)};
+        _cleanup_(memory_free) char *decoded = is_url ? percent_decoded(written) : NULL;
+        hide(text, written);
+        hide(text, is_url ? all_of(decoded) : (struct bytes){plain.bytes, plain.length});
+        string = end;
+    }
+}
+
 /* A user and a password may be the same, and people need the user's name. */
 static bool is_shown_elsewhere(const struct option_values *values, const char *secret)
 {
@@ -154,6 +191,8 @@ static void hide_row(const struct option_values *values, size_t row, char **text
     if (secret == NULL)
         return;
     hide_of_url(text, secret);
+    if (option->flags & OPTION_SECRET)
+        hide_passwords(text, secret);
     if (!(option->flags & (OPTION_SECRET | OPTION_HIDDEN)) ||
         option->flags & (OPTION_HOST | OPTION_HOSTS) || is_shown_elsewhere(values, secret))
         return;

@@ -131,6 +131,14 @@ static void a_secret_that_a_source_repeats_is_hidden(void **state)
     assert_hidden(URL, "amqp://rabbit:5672", "no user at rabbit:5672", "no user at rabbit:5672");
     assert_hidden(SECRET_URL, "postgresql://user:secret@db", "\"secret\" for user",
                   "\"(hidden)\" for user");
+    assert_hidden(SECRET_URL, "postgresql://db/shop?password=hun%20ter&user=shop",
+                  "not hun%20ter, \"hun ter\" of shop", "not (hidden), \"(hidden)\" of shop");
+    assert_hidden(SECRET_URL, "host=db password=hunter user=shop", "\"hunter\" of shop at db",
+                  "\"(hidden)\" of shop at db");
+    assert_hidden(SECRET_URL, "host=db password = 'hun\\'t er' user=shop",
+                  "hun't er, hun\\'t er of shop", "(hidden), (hidden) of shop");
+    assert_hidden(SECRET_URL, "sslpassword=hun\\ ter password=", "hun ter of shop",
+                  "(hidden) of shop");
 }
 
 int main(void)
