@@ -56,7 +56,7 @@ static void renew_all(void)
         ;
 }
 
-static void set_secret(const char *namespace, const char *yaml)
+static void change_secret(const char *namespace, const char *yaml)
 {
     _cleanup_(error_done) struct error error = {0};
     const struct connections_source source = {.path = "Secret"};
@@ -68,6 +68,11 @@ static void set_secret(const char *namespace, const char *yaml)
         connections->items[i].is_tenants = true;
     named_check(connections, fake_scalers);
     triggers_set_secret(triggers, namespace, connections, &(struct error){0}, 0);
+}
+
+static void set_secret(const char *namespace, const char *yaml)
+{
+    change_secret(namespace, yaml);
     renew_all();
 }
 
@@ -122,6 +127,24 @@ static void other_namespaces_do_not_use_it(void **state)
     struct trigger *strange = find_in("../shop", 0, (const char *const[]){OWN, NULL});
     assert_mistake(strange, ERROR_INVALID, "is not in the connections file");
     assert_string_equal(followed.bytes, "+shop +other");
+}
+
+static void a_secret_that_changes_all_the_time_delays_no_other_namespace(void **state)
+{
+    enum { TRIGGERS = 10 };
+    (void)state;
+    for (int i = 0; i < TRIGGERS; i++) {
+        _cleanup_(memory_free) char *queue = text_format("%d", i);
+        FIND("scaler", "fake", "connectionName", "own", "queueName", queue);
+    }
+    struct trigger *other = find_in("other", 0, (const char *const[]){OWN, NULL});
+    change_secret("other", OWN_YAML);
+    for (int i = 0; i < 4; i++) {
+        change_secret("shop", OWN_YAML);
+        assert_true(triggers_renew(triggers, 1));
+    }
+    assert_int_equal(other->phase, PHASE_READY);
+    renew_all();
 }
 
 /* The last trigger of a namespace goes, so that another one of it has room. */
@@ -320,6 +343,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SECRET_TEST(a_trigger_waits_for_the_secret_and_then_uses_it),
         SECRET_TEST(other_namespaces_do_not_use_it),
+        SECRET_TEST(a_secret_that_changes_all_the_time_delays_no_other_namespace),
         SECRET_TEST(a_secret_counts_for_the_memory_as_long_as_it_is_kept),
         SECRET_TEST(a_connection_of_the_file_comes_first_and_needs_no_secret),
         SECRET_TEST(a_deleted_secret_ends_its_connections_and_a_mistake_does_not),

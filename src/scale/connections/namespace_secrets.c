@@ -12,7 +12,7 @@ enum { LONGEST_NAMESPACE = 63 };
 struct namespace_secrets {
     struct namespace_secrets_settings settings;
     struct namespace_secret *by_namespace;
-    bool may_be_stale; /* one of them; each turn of the server's loop asks */
+    struct namespace_secret *stale; /* utlist: those with a next_renewed */
 };
 
 struct namespace_secrets *namespace_secrets_new(const struct namespace_secrets_settings *settings)
@@ -20,6 +20,16 @@ struct namespace_secrets *namespace_secrets_new(const struct namespace_secrets_s
     struct namespace_secrets *secrets = memory_new(sizeof(*secrets));
     secrets->settings = *settings;
     return secrets;
+}
+
+static void set_next_renewed(struct namespace_secrets *secrets, struct namespace_secret *secret,
+                             struct trigger *trigger)
+{
+    if (secret->next_renewed != NULL)
+        DL_DELETE2(secrets->stale, secret, prev_stale, next_stale);
+    secret->next_renewed = trigger;
+    if (trigger != NULL)
+        DL_APPEND2(secrets->stale, secret, prev_stale, next_stale);
 }
 
 static void drop(struct namespace_secrets *secrets, struct namespace_secret *secret)
@@ -131,7 +141,7 @@ void namespace_secrets_leave(struct namespace_secrets *secrets, struct trigger *
 {
     struct namespace_secret *secret = TAKE(trigger->secret);
     if (secret->next_renewed == trigger)
-        secret->next_renewed = trigger->next_of_secret;
+        set_next_renewed(secrets, secret, trigger->next_of_secret);
     DL_DELETE2(secret->triggers, trigger, prev_of_secret, next_of_secret);
     if (secret->triggers == NULL)
         drop(secrets, secret);
@@ -165,30 +175,25 @@ void namespace_secrets_set(struct namespace_secrets *secrets, const char *namesp
     else
         take(secret, connections);
     secret->revision = revision;
-    secret->next_renewed = secret->triggers;
-    secrets->may_be_stale = true;
-}
-
-static struct namespace_secret *find_stale(const struct namespace_secrets *secrets)
-{
-    struct namespace_secret *each = secrets->may_be_stale ? secrets->by_namespace : NULL;
-    while (each != NULL && each->next_renewed == NULL)
-        each = each->hh.next;
-    return each;
+    /* One whose Secret changes all the time stays where it is among the others. */
+    if (secret->next_renewed == NULL)
+        set_next_renewed(secrets, secret, secret->triggers);
+    else
+        secret->next_renewed = secret->triggers;
 }
 
 bool namespace_secrets_have_stale(const struct namespace_secrets *secrets)
 {
-    return find_stale(secrets) != NULL;
+    return secrets->stale != NULL;
 }
 
 struct trigger *namespace_secrets_next_stale(struct namespace_secrets *secrets)
 {
-    struct namespace_secret *secret = find_stale(secrets);
-    struct trigger *trigger = secret == NULL ? NULL : secret->next_renewed;
-    secrets->may_be_stale = secret != NULL;
-    if (trigger != NULL)
-        secret->next_renewed = trigger->next_of_secret;
+    struct namespace_secret *secret = secrets->stale;
+    if (secret == NULL)
+        return NULL;
+    struct trigger *trigger = secret->next_renewed;
+    set_next_renewed(secrets, secret, trigger->next_of_secret);
     return trigger;
 }
 

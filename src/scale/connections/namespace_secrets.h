@@ -33,6 +33,7 @@ struct namespace_secret {
     uint64_t revision;               /* of the triggers, when it changed last */
     struct trigger *triggers;        /* utlist (next_of_secret): of those that need it */
     struct trigger *next_renewed;    /* it and those behind it may not know the last change */
+    struct namespace_secret *next_stale, *prev_stale; /* while there is a next_renewed */
     UT_hash_handle hh;
 };
 
@@ -75,7 +76,8 @@ void namespace_secrets_set(struct namespace_secrets *secrets, const char *namesp
                            struct connections *connections, const struct error *failure,
                            uint64_t revision);
 
-/* The next of those who may not know the last change of their Secret; NULL: there is none. */
+/* The next of those who may not know the last change of their Secret, of each namespace in turn;
+ * NULL: there is none. */
 struct trigger *namespace_secrets_next_stale(struct namespace_secrets *secrets);
 
 bool namespace_secrets_have_stale(const struct namespace_secrets *secrets);
