@@ -1,5 +1,5 @@
 """Every name of the previous version that people use in manifests, files, alerts and scripts: it is there still and means
-the same, or CHANGELOG.md says what became of it."""
+the same, or renamed.md says what became of it."""
 
 import pathlib
 import re
@@ -12,7 +12,7 @@ from support.pages.page import get
 from support.server.previous import previous
 from support.server.server import REPOSITORY, Server, binary, reference
 
-CHANGES = pathlib.Path(REPOSITORY, "CHANGELOG.md").read_text()
+CHANGES = pathlib.Path(REPOSITORY, "test/upgrade/renamed.md").read_text()
 
 
 def metrics(program):
@@ -57,19 +57,19 @@ def without_word(names):
     return sorted(name for name in names if not re.search(rf"[`\s\-]{re.escape(name)}[`{{\s]", CHANGES))
 
 
-def test_metrics_are_there_or_in_the_changelog():
+def test_metrics_are_there_or_on_the_page():
     old = metrics(previous())
     assert len(old) > 20
     assert without_word(old - metrics(binary())) == []
 
 
-def test_keys_and_flags_are_there_or_in_the_changelog():
+def test_keys_and_flags_are_there_or_on_the_page():
     old = keys(previous())
     assert len(old) > 150
     assert without_word({key for _, key in old - keys(binary())}) == []
 
 
-def test_subcommands_are_there_or_in_the_changelog():
+def test_subcommands_are_there_or_on_the_page():
     old = commands(previous())
     assert {"serve", "reference"} <= old
     assert without_word(old - commands(binary())) == []
@@ -90,7 +90,7 @@ def accepts(program, **metadata):
         return client.metric_spec({"scaler": "redis", "address": "127.0.0.1:1", "listName": "jobs", **metadata}).metricName == "redis-jobs"
 
 
-def test_a_duration_without_a_unit_is_accepted_still_or_in_the_changelog():
+def test_a_duration_without_a_unit_is_accepted_still_or_on_the_page():
     assert accepts(previous(), interval="5000", hold="60000")
     try:
         assert accepts(binary(), interval="5000", hold="60000")
