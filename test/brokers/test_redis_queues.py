@@ -250,7 +250,7 @@ def test_bullmq_pushes_what_is_added_resumed_and_falls_due(broker, redis, server
 
 @pytest.mark.parametrize("bullmq", ["bullmq"], indirect=True)
 def test_a_job_that_circles_in_bullmq_is_never_read_as_none(broker, bullmq):
-    """As often as $BACKLOG_CIRCLES says; docs/redis.md has what was seen of 100,000."""
+    """As often as $BACKLOG_CIRCLES says."""
     bullmq.call("add", {})
     began = time.monotonic()
     seen = always_seen(broker, in_flight(of(broker, bullmq.trigger())), lambda: bullmq.call("circle", CIRCLES))
