@@ -1,8 +1,9 @@
-#include "cli/command.h"
+#include "commands/explain.h"
 
 #include "base/json_cleanup.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/command.h"
 #include "cli/common_flags.h"
 #include "cli/console.h"
 #include "client/http_client.h"
@@ -64,17 +65,24 @@ static char *ago(double seconds)
                             : text_format("%.1f h ago", seconds / 3600);
 }
 
+const struct reading_words explain_reading_words[] = {
+    {"value", "as the value"},
+    {"waiting", "waiting"},
+    {"waitingForActivation", "counted for activation"},
+    {"inFlight", "in flight"},
+    {"consumers", "consumers"},
+    {"partitions", "partitions"},
+    {"partitionsWithLag", "partitions with lag"},
+    {"arrivalRate", "arriving per second"},
+    {"consumptionRate", "consumed per second"},
+    /* Sums since a moment that only the source knows: two of them make a rate. */
+    {"arrived", NULL},
+    {"consumed", NULL},
+    {0},
+};
+
 static void print_reading(const json_t *trigger)
 {
-    static const struct {
-        const char *key, *words;
-    } fields[] = {{"waiting", "waiting"},
-                  {"inFlight", "in flight"},
-                  {"consumers", "consumers"},
-                  {"partitions", "partitions"},
-                  {"partitionsWithLag", "partitions with lag"},
-                  {"arrivalRate", "arriving per second"},
-                  {"consumptionRate", "consumed per second"}};
     const json_t *reading = json_object_get(trigger, "reading");
     const json_t *source = json_object_get(trigger, "source");
     const char *separator = ": ";
@@ -85,11 +93,11 @@ static void print_reading(const json_t *trigger)
     _cleanup_(memory_free) char *when = ago(number(reading, "ageSeconds"));
     printf("  Measured %s%s%s", when, word(source, "name")[0] == '\0' ? "" : " through ",
            word(source, "name"));
-    for (size_t i = 0; i < ARRAY_LENGTH(fields); i++) {
-        double value = number(reading, fields[i].key);
-        if (isnan(value))
+    for (const struct reading_words *each = explain_reading_words; each->key != NULL; each++) {
+        double value = number(reading, each->key);
+        if (each->words == NULL || isnan(value))
             continue;
-        printf("%s%.10g %s", separator, value, fields[i].words);
+        printf("%s%.10g %s", separator, value, each->words);
         separator = ", ";
     }
     printf(".\n");
