@@ -12,15 +12,19 @@
      OPTION_FIELD(struct general_options, field),                                                  \
      __VA_ARGS__}
 #define KEDA_ROW(name, ...) ROW(name, OPTION_STRING, keda, __VA_ARGS__)
+#define STEERING_ROW(name, field, ...)                                                             \
+    ROW(name, OPTION_STRING, field, .flags = OPTION_STEERS, __VA_ARGS__)
 
 #define POLICY(name, kind, member, ...)                                                            \
-    POLICY_OPTION(name, kind, struct general_options, policy, member, __VA_ARGS__)
+    POLICY_OPTION(name, kind, struct general_options, policy, member, .flags = OPTION_POLICY,      \
+                  __VA_ARGS__)
 
 #define BURST(name)                                                                                \
     {.key = (name),                                                                                \
      .scope = OPTION_TARGET,                                                                       \
      .type = OPTION_UNSUPPORTED,                                                                   \
      OPTION_FIELD(struct general_options, policy),                                                 \
+     .flags = OPTION_POLICY,                                                                       \
      .doc = "write both as steps, such as steps: \"41=5\": from 41 waiting messages on at least "  \
             "5 replicas"}
 
@@ -31,15 +35,18 @@ const char general_hold_window[] = "holdWindow";
 /* Below a second a stream (external-push) is the better way; and who measures less often than once
  * an hour would be answered with what was true an hour ago. */
 const struct option general_table[] = {
-    ROW("scaler", OPTION_STRING, scaler,
-        .doc = "required: the kind of source, the title of a section below"),
-    ROW("connectionName", OPTION_STRING, connection_name,
-        .doc = "a connection of the connections file, instead of the keys of the connection"),
-    ROW("triggerAuthentication", OPTION_STRING, trigger_authentication,
+    STEERING_ROW("scaler", scaler,
+                 .doc = "required: the kind of source, the title of a section below"),
+    STEERING_ROW("connectionName", connection_name,
+                 .doc =
+                     "a connection of the connections file, instead of the keys of the connection"),
+    STEERING_ROW(
+        "triggerAuthentication", trigger_authentication,
         .doc =
             "a TriggerAuthentication of the trigger's namespace, whose parameters are used as keys "
             "of the connection; needs --kubernetes. Without it authenticationRef counts"),
-    ROW("clusterTriggerAuthentication", OPTION_STRING, cluster_trigger_authentication,
+    STEERING_ROW(
+        "clusterTriggerAuthentication", cluster_trigger_authentication,
         .doc = "the same of a ClusterTriggerAuthentication, which must name the address, too"),
     ROW(key_interval, OPTION_DURATION, rules.interval_ms, .limits = {1000, 3600 * 1000.0},
         .doc = "time between two measurements; where triggers share a query, the shortest counts; "
@@ -92,9 +99,9 @@ const struct option general_table[] = {
            .doc =
                "when consumers are connected and messages wait, but nothing is consumed: hold adds "
                "no replicas"),
-    POLICY("shadow", OPTION_STRING, shadow,
-           .doc = "settings like these, computed for comparison and never answered, such as "
-                  "maxWait=60s,ratePerReplica=10; ; separates where one has a comma"),
+    ROW("shadow", OPTION_STRING, policy.shadow,
+        .doc = "settings like these, computed for comparison and never answered, such as "
+               "maxWait=60s,ratePerReplica=10; ; separates where one has a comma"),
     KEDA_ROW("scalerAddress", .doc = "KEDA's: the address of this server"),
     KEDA_ROW("enableTLS", .doc = "KEDA's: use TLS for calls to this server"),
     KEDA_ROW("unsafeSsl", .doc = "KEDA's: do not verify this server's certificate"),
@@ -107,23 +114,17 @@ const struct option general_table[] = {
     {0},
 };
 
-static bool is_of_policy(const struct option *row)
-{
-    size_t first = offsetof(struct general_options, policy);
-    return row->offset >= first && row->offset < first + offsetof(struct policy_options, shadow);
-}
-
 const struct option *general_find_steering(const char *key)
 {
     const struct option *row = option_find(general_table, key, OPTION_FROM_TRIGGER);
-    return row != NULL && row->offset < offsetof(struct general_options, rules) ? row : NULL;
+    return row != NULL && row->flags & OPTION_STEERS ? row : NULL;
 }
 
 bool general_is_policy(const char *key)
 {
     for (const struct option *row = general_table; row->key != NULL; row++)
         if (text_equal(key, row->key))
-            return is_of_policy(row);
+            return row->flags & OPTION_POLICY;
     return false;
 }
 
@@ -131,7 +132,7 @@ bool general_gives_policy(const char *key, const char *value)
 {
     const struct option *row = option_find(general_table, key, OPTION_FROM_TRIGGER);
     _cleanup_(memory_free) char *trimmed = text_trimmed(value);
-    if (row == NULL || !is_of_policy(row) || *trimmed == '\0')
+    if (row == NULL || !(row->flags & OPTION_POLICY) || *trimmed == '\0')
         return false;
     /* A number with a default says how, and a choice that is its default changes nothing. */
     return row->default_value == NULL ||
