@@ -188,8 +188,8 @@ static void choose_base(struct policy_decision *decision)
     const struct policy_settings *settings = decision->settings;
     const struct policy_input *input = decision->input;
     bool has_objective = settings->max_wait_ms > 0;
-    bool has_ratio = settings->step_count == 0 || input->has_threshold || has_objective;
-    if (has_ratio && !(has_objective && meet_objective(decision)))
+    decision->has_ratio = settings->step_count == 0 || input->has_threshold || has_objective;
+    if (decision->has_ratio && !(has_objective && meet_objective(decision)))
         raise_to(decision, policy_whole(input->value / input->threshold), POLICY_BY_THRESHOLD);
     if (settings->step_count > 0)
         raise_to(decision, take_step(decision), POLICY_BY_STEP);

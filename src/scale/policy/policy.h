@@ -100,6 +100,7 @@ enum policy_term {
     POLICY_BY_PARTITIONS,
     POLICY_BY_MAX,
     POLICY_BY_NOTHING,
+    POLICY_TERMS,
 };
 
 struct policy_result {
@@ -123,6 +124,7 @@ struct policy_decision {
     const struct recent_sample *last;
     struct flow flow;
     double waiting;
+    bool has_ratio; /* the threshold or the objective counts; else the steps alone */
     double by_arrivals,
         by_waiting;    /* replicas that the objective needs; NAN: no objective, or not known */
     double by_balance; /* ... by arrivals, and by how much more or less waits than ... */

@@ -1,5 +1,7 @@
 #include "scale/policy/words.h"
 
+#include "base/memory.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -15,6 +17,7 @@ const char *policy_term_text(enum policy_term term)
         [POLICY_BY_SKEW] = "skew",           [POLICY_BY_PARTITIONS] = "partitions",
         [POLICY_BY_MAX] = "maximum",         [POLICY_BY_NOTHING] = "nothing",
     };
+    _Static_assert(ARRAY_LENGTH(texts) == POLICY_TERMS, "a term without a text");
     return texts[term];
 }
 
@@ -75,16 +78,10 @@ static void add_threshold(const struct policy_decision *decision, struct text *w
         text_add(words, ": what a replica does per second is not known yet");
 }
 
-static bool has_ratio(const struct policy_decision *decision)
-{
-    const struct policy_settings *settings = decision->settings;
-    return settings->step_count == 0 || settings->max_wait_ms > 0 || decision->input->has_threshold;
-}
-
 /* The term that decided before limits and floors. */
 static void add_base(const struct policy_decision *decision, struct text *words)
 {
-    if (!has_ratio(decision)) {
+    if (!decision->has_ratio) {
         add_number(words, decision->waiting);
         text_addf(words, " waiting, level %zu of %zu", decision->state->step,
                   decision->settings->step_count);
@@ -101,7 +98,7 @@ static void add_bound(const struct policy_decision *decision, struct text *words
     double in_flight = decision->last->reading.in_flight;
     switch (result->term) {
     case POLICY_BY_STEP:
-        if (has_ratio(decision))
+        if (decision->has_ratio)
             text_addf(words, "; level %zu of %zu has at least %" PRId64, decision->state->step,
                       settings->step_count, result->replicas);
         break;
@@ -128,7 +125,11 @@ static void add_bound(const struct policy_decision *decision, struct text *words
     case POLICY_BY_MAX:
         text_addf(words, "; maxReplicaCount is %" PRId64, settings->max_replicas);
         break;
-    default:
+    case POLICY_BY_THRESHOLD: /* add_base() has said it */
+    case POLICY_BY_ARRIVALS:
+    case POLICY_BY_WAITING:
+    case POLICY_BY_NOTHING:
+    case POLICY_TERMS:
         break;
     }
     if (settings->idle_ms > 0 && result->active && result->idle_ms >= 0)
