@@ -32,6 +32,10 @@ struct snapshot {
 
 void snapshot_done(struct snapshot *snapshot);
 
+/* For how long a reading is as good as a new one where no user set an interval: ten times what its
+ * measurement took, half a second at least, `interval_ms` at most. Pure. */
+int64_t snapshot_fresh_ms(const struct snapshot *snapshot, int64_t interval_ms);
+
 /* Of a connection; for people. */
 enum client_state { CLIENT_DISCONNECTED, CLIENT_CONNECTED, CLIENT_BROKEN };
 

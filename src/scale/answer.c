@@ -113,15 +113,11 @@ static void decide_unanswered(const struct decision *decision)
 /* A call is answered from a measurement that was sent so long before it arrived, or later. */
 static int64_t freshness_ms(const struct answer_rules *rules, const struct snapshot *snapshot)
 {
-    int64_t interval_ms = rules->interval_ms;
-    int64_t duration_ms = MAX(snapshot->duration_ms, 0);
-    int64_t fresh_ms = interval_ms;
-    if (!rules->interval_is_set)
-        fresh_ms = MIN(interval_ms, MAX(ANSWER_MIN_FRESHNESS_MS, ANSWER_DURATIONS * duration_ms));
     /* No call waits so long: it is measured at its interval, and the last reading answers. */
-    if (duration_ms >= ANSWER_PATIENCE_MS)
-        fresh_ms = interval_ms + 2 * duration_ms;
-    return fresh_ms;
+    if (snapshot->duration_ms >= ANSWER_PATIENCE_MS)
+        return rules->interval_ms + 2 * snapshot->duration_ms;
+    return rules->interval_is_set ? rules->interval_ms
+                                  : snapshot_fresh_ms(snapshot, rules->interval_ms);
 }
 
 /* Whether the reading is as good as a call may expect, or a stream. */

@@ -21,9 +21,6 @@ enum {
         1000, /* a call waits so long for a fresh reading if there is an older one */
     ANSWER_REPEAT_FAILURE_MS =
         500, /* a failure is answered again for so long: KEDA calls twice at once */
-    ANSWER_MIN_FRESHNESS_MS = 500,
-    ANSWER_DURATIONS =
-        10, /* a reading is fresh for so many times the duration of its measurement */
 };
 
 struct peer_value;

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <utlist.h>
 
 enum { BUNDLE_MIN_MS = 500 }; /* between taking a bundle's queries along */
@@ -47,17 +48,10 @@ void bundle_leave(struct query *query)
 /* For how long nobody needs a reading of it again. */
 static int64_t fresh_ms(const struct query *query)
 {
-    enum { MIN_MS = 500, SHARE = 10 };
     int64_t fresh_ms = query->intervals == NULL ? INT64_MAX : query->intervals->interval_ms;
     int64_t standard_ms = query->connection->settings->interval_ms;
-    if (query->default_users == 0)
-        return fresh_ms;
-    int64_t own_ms = query->known.duration_ms * SHARE;
-    if (own_ms < MIN_MS)
-        own_ms = MIN_MS;
-    if (own_ms > standard_ms)
-        own_ms = standard_ms;
-    return own_ms < fresh_ms ? own_ms : fresh_ms;
+    return query->default_users == 0 ? fresh_ms
+                                     : MIN(fresh_ms, snapshot_fresh_ms(&query->known, standard_ms));
 }
 
 /* One request will answer them all, so those that are not fresh are due, too. Where the request

@@ -108,18 +108,3 @@ void query_flow(struct query *query, struct history_flow *ret_flow)
 {
     history_flow(query->connection->settings->history, &query->series, ret_flow);
 }
-
-void snapshot_done(struct snapshot *snapshot)
-{
-    error_done(&snapshot->error);
-}
-
-const char *client_state_name(enum client_state state)
-{
-    static const char *const names[] = {
-        [CLIENT_DISCONNECTED] = "not connected",
-        [CLIENT_CONNECTED] = "connected",
-        [CLIENT_BROKEN] = "failed",
-    };
-    return names[state];
-}
