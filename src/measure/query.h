@@ -46,13 +46,16 @@ void query_unfollow(struct follower *follower); /* harmless where it follows non
 void query_snapshot_with(const struct query *query, const struct follower *follower,
                          struct snapshot *ret_snapshot, void *ret_copy);
 
-/* One trigger more is answered by what was known before measuring failed, or one less. The first
- * and the last are logged. */
-void query_begin_held(struct query *query);
-void query_end_held(struct query *query, const char *why);
+/* How a trigger is answered while measuring fails. */
+enum hold {
+    HOLD_NONE,
+    HOLD_ON,   /* by what was known before */
+    HOLD_OVER, /* ... for as long as that may be, and now refused */
+};
 
-/* One trigger more is refused because its hold is over, or one less. */
-void query_count_expired(struct query *query, bool is_more);
+/* A trigger of the query goes from one to the other: counted for metrics. That the first of the
+ * connection is held is logged, and that no other is any more, with the reason. */
+void query_count_hold(struct query *query, enum hold from, enum hold to, const char *why);
 
 /* Who uses a query; for people. The user, and all that it has, is borrowed until
  * query_remove_user(), which comes before query_release(). */

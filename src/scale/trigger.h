@@ -61,8 +61,7 @@ struct last_answer {
 struct trigger_answers {
     struct last_answer last;
     struct last_answer round; /* of GetMetrics: the IsActive that follows it is answered the same */
-    bool is_held;             /* the last one was by what was known before measuring failed */
-    bool is_expired;          /* ... and it is refused since, because its hold is over */
+    enum hold hold;           /* of the last one */
     struct peak_value *peak;  /* of GetMetrics; NULL: only zeros were answered */
     struct peer_value *of_peers;       /* held until it is measured; NULL: they had none */
     uint64_t peers_revision;           /* when it looked for one */

@@ -13,34 +13,17 @@ static void record(struct last_answer *last, const char *call, const struct answ
 }
 
 /* Whether it is held is seen in metrics and in the log, as KEDA's conditions do not show it. */
-static void begin_held(struct trigger *trigger)
+static void set_hold(struct trigger *trigger, enum hold hold, const char *why)
 {
-    if (trigger->bound.query == NULL || trigger->answers.is_held)
+    if (trigger->bound.query == NULL || trigger->answers.hold == hold)
         return;
-    trigger->answers.is_held = true;
-    query_begin_held(trigger->bound.query);
-}
-
-static void end_held(struct trigger *trigger, const char *why)
-{
-    if (trigger->bound.query == NULL || !trigger->answers.is_held)
-        return;
-    trigger->answers.is_held = false;
-    query_end_held(trigger->bound.query, why);
-}
-
-static void set_expired(struct trigger *trigger, bool is_expired)
-{
-    if (trigger->bound.query == NULL || trigger->answers.is_expired == is_expired)
-        return;
-    trigger->answers.is_expired = is_expired;
-    query_count_expired(trigger->bound.query, is_expired);
+    query_count_hold(trigger->bound.query, trigger->answers.hold, hold, why);
+    trigger->answers.hold = hold;
 }
 
 void trigger_answers_end_held(struct trigger *trigger, const char *why)
 {
-    end_held(trigger, why);
-    set_expired(trigger, false);
+    set_hold(trigger, HOLD_NONE, why);
 }
 
 void trigger_answers_resume_held(struct trigger *trigger, bool was_held, bool was_expired)
@@ -64,12 +47,11 @@ void trigger_answers_record(struct trigger *trigger, const char *call, const str
                             int64_t now_ms)
 {
     bool is_value = answer->kind == ANSWER_VALUE;
-    bool was_held = trigger->answers.is_held || trigger->answers.is_expired;
-    if (is_value && answer->held)
-        begin_held(trigger);
+    bool was_held = trigger->answers.hold != HOLD_NONE;
+    if (is_value)
+        set_hold(trigger, answer->held ? HOLD_ON : HOLD_NONE, "measured again");
     else
-        end_held(trigger, is_value ? "measured again" : "the hold is over, KEDA gets errors");
-    set_expired(trigger, answer->kind == ANSWER_REFUSED && was_held);
+        set_hold(trigger, was_held ? HOLD_OVER : HOLD_NONE, "the hold is over, KEDA gets errors");
     record(&trigger->answers.last, call, answer, now_ms);
     count_policy(trigger, is_value && !answer->held);
 }

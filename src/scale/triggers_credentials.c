@@ -59,7 +59,7 @@ void triggers_doubt_object(const struct triggers *triggers, struct trigger *trig
     enum { FIRST_DOUBT_MS = 1000, LONGEST_DOUBT_MS = 60 * 1000 };
     int64_t now_ms = clock_now_ms();
     bool is_failing =
-        error_is_set(&trigger->parsed.mistakes) || trigger->answers.is_held ||
+        error_is_set(&trigger->parsed.mistakes) || trigger->answers.hold == HOLD_ON ||
         (trigger->answers.last.call != NULL && trigger->answers.last.answer.kind == ANSWER_REFUSED);
     if (!is_failing || trigger->answers.last.answer.failing_since_ms > trigger->known.doubted_ms)
         trigger->known.doubt_interval_ms = 0;
@@ -69,7 +69,7 @@ void triggers_doubt_object(const struct triggers *triggers, struct trigger *trig
     bool is_due =
         trigger->known.doubted_ms == 0 || now_ms - trigger->known.doubted_ms >= interval_ms;
     bool needs_replicas =
-        trigger->parsed.needs & TRIGGER_NEEDS_HPA && trigger->answers.is_held &&
+        trigger->parsed.needs & TRIGGER_NEEDS_HPA && trigger->answers.hold == HOLD_ON &&
         triggers->settings.own.reads_hpas &&
         trigger->known.hpa.replicas_ms < trigger->answers.last.answer.failing_since_ms;
     if (!(trigger->parsed.needs & TRIGGER_NEEDS_CREDENTIALS || needs_replicas) ||

@@ -394,26 +394,18 @@ void query_remove_user(struct query *query, struct query_user *user)
     naming_remove(&connection->naming, user);
 }
 
-void query_begin_held(struct query *query)
+void query_count_hold(struct query *query, enum hold from, enum hold to, const char *why)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
-    const struct error *error =
-        connection->state == BROKEN ? &connection->error : &query->known.error;
-    if (connection->stats.counts.held_triggers++ == 0)
-        naming_warn(&connection->naming, error,
+    struct engine_stats *counts = &connection->stats.counts;
+    size_t held = counts->held_triggers;
+    counts->held_triggers += (to == HOLD_ON) - (from == HOLD_ON);
+    counts->expired_triggers += (to == HOLD_OVER) - (from == HOLD_OVER);
+    if (held == 0 && counts->held_triggers > 0)
+        naming_warn(&connection->naming,
+                    connection->state == BROKEN ? &connection->error : &query->known.error,
                     "measuring fails, so the last answers of active triggers are held");
-}
-
-void query_count_expired(struct query *query, bool is_more)
-{
-    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
-    connection->stats.counts.expired_triggers += is_more ? 1 : (size_t)-1;
-}
-
-void query_end_held(struct query *query, const char *why)
-{
-    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
-    if (--connection->stats.counts.held_triggers == 0) {
+    if (held > 0 && counts->held_triggers == 0) {
         struct log_fields fields = naming_fields(&connection->naming, NULL);
         log_about(&fields, LOG_LEVEL_INFO, "%s: no answers are held any more: %s",
                   connection->naming.label, why);
