@@ -20,18 +20,21 @@
 struct scaler_call {
     struct rpc rpc;
     struct trigger *trigger; /* pinned */
-    /* There may be a new answer, or due_ms has come (is_due); NULL where the call needs no reading.
-     */
-    void (*update)(struct scaler_call *call, int64_t now_ms, bool is_due);
+    /* There may be a new answer. `out_of_time`: the call has waited for call_timeout_ms and is
+     * answered now, or the stream's heartbeat has come. NULL where the call needs no reading. */
+    void (*update)(struct scaler_call *call, int64_t now_ms, bool out_of_time);
     struct watcher watcher;
     bool is_watching;
     int64_t arrived_ms;
     int64_t due_ms;
-    bool is_stream;         /* counted as one */
-    bool sent_active;       /* a stream: `true` was sent last */
-    bool heartbeat_pending; /* ... and is to be sent again with the reading that is awaited */
-    bool was_idle;          /* a stream: was found idle after `true` was sent last */
-    bool active_unsent;     /* a stream: `true` is to be sent as soon as the stream has room */
+    bool is_stream; /* counted as one */
+    bool was_idle;  /* a stream: was found idle after `true` was sent last */
+    enum {
+        STREAM_INACTIVE,
+        STREAM_ACTIVE,        /* `true` was sent, and is again at due_ms */
+        STREAM_ACTIVE_UNSENT, /* the same, but it is sent first as soon as the stream has room */
+        STREAM_ACTIVE_DUE,    /* `true` is sent again if the reading that is awaited says so */
+    } stream;
     struct scaler_call **list;
     struct scaler_call *next, *prev; /* in *list */
 };

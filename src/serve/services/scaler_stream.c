@@ -27,7 +27,7 @@ static bool open_stream(struct scaler_call *call)
 static void count_push(const struct scaler_call *call, const struct answer *answer)
 {
     struct answer_stats *stats = &scaler_call_shared(call)->stats;
-    if (call->sent_active) {
+    if (call->stream != STREAM_INACTIVE) {
         stats->heartbeats++;
         return;
     }
@@ -41,26 +41,22 @@ static void send_active(struct scaler_call *call, const struct answer *answer, i
 {
     count_push(call, answer);
     scaler_call_record_answer(call, answer, now_ms);
-    call->sent_active = true;
-    call->heartbeat_pending = false;
     call->was_idle = false;
-    call->active_unsent = !reply_active(call->rpc.call, true);
+    call->stream = reply_active(call->rpc.call, true) ? STREAM_ACTIVE : STREAM_ACTIVE_UNSENT;
     call->due_ms = now_ms + scaler_call_shared(call)->heartbeat_ms;
     scaler_call_put_on(call, &scaler_call_shared(call)->heartbeats);
 }
 
 static void record_inactive(struct scaler_call *call)
 {
-    call->sent_active = false;
-    call->heartbeat_pending = false;
-    call->active_unsent = false;
+    call->stream = STREAM_INACTIVE;
     scaler_call_put_on(call, NULL);
 }
 
 /* `true` on each change to active, never `false`: before KEDA 2.18 it could deactivate an object
  * whose other triggers were active. What becomes unknown stays as it was sent until the heartbeat
  * finds it so. */
-static void update(struct scaler_call *call, int64_t now_ms, bool is_due)
+static void update(struct scaler_call *call, int64_t now_ms, bool out_of_time)
 {
     _cleanup_(answer_done) struct answer now = {0};
     if (call->trigger->bound.query == NULL && !scaler_call_find_query(call, now_ms)) {
@@ -71,13 +67,13 @@ static void update(struct scaler_call *call, int64_t now_ms, bool is_due)
     scaler_call_decide(call, now_ms, false, &now);
     bool active = now.kind == ANSWER_VALUE && now.active;
     bool idle = now.kind == ANSWER_VALUE && !now.active;
-    bool heartbeat = is_due || call->heartbeat_pending;
+    bool heartbeat = out_of_time || call->stream == STREAM_ACTIVE_DUE;
 
-    if (active && (!call->sent_active || heartbeat))
+    if (active && (call->stream == STREAM_INACTIVE || heartbeat))
         send_active(call, &now, now_ms);
     else if (now.kind == ANSWER_WAIT && heartbeat) {
         /* The reading that is awaited decides it: heartbeats fall due when measurements do. */
-        call->heartbeat_pending = true;
+        call->stream = STREAM_ACTIVE_DUE;
         scaler_call_put_on(call, NULL);
     } else if (idle || heartbeat)
         record_inactive(call);
@@ -120,6 +116,6 @@ void scaler_stream_metric_spec(struct rpc *rpc, const ProtobufCMessage *request,
 void scaler_stream_writable(struct rpc *rpc)
 {
     struct scaler_call *call = (struct scaler_call *)rpc;
-    if (call->active_unsent)
-        call->active_unsent = !reply_active(rpc->call, true);
+    if (call->stream == STREAM_ACTIVE_UNSENT && reply_active(rpc->call, true))
+        call->stream = STREAM_ACTIVE;
 }
