@@ -103,7 +103,7 @@ static struct scaler_stats current_stats(struct poller *poller, char **ret_name)
     struct scaler_stats stats = connection->stats;
     if (connection->state == BROKEN)
         stats.counts.failing_queries = stats.counts.queries;
-    stats.counts.isolated_queries = schedule_slow_jobs(&connection->schedule);
+    stats.counts.isolated_queries = schedule_isolated_jobs(&connection->schedule);
     stats.counts.held_connections = stats.counts.held_triggers > 0;
     *ret_name = text_copy(connection->naming.name);
     stats.utilization = schedule_utilization(&connection->schedule, now_ms);

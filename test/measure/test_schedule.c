@@ -16,11 +16,11 @@ struct bench {
     struct job jobs[JOBS];
 };
 
-static struct bench *bench_new(long max_tasks, size_t slow_places)
+static struct bench *bench_new(long max_tasks, size_t isolated_places)
 {
     struct bench *bench = memory_new(sizeof(*bench));
     schedule_init(&bench->schedule, max_tasks == UNLIMITED ? SIZE_MAX : (size_t)max_tasks,
-                  slow_places, 0);
+                  isolated_places, 0);
     for (int i = 0; i < JOBS; i++)
         bench->jobs[i] = JOB_NEW;
     return bench;
@@ -37,8 +37,8 @@ static void bench_free(struct bench **bench)
     free(*bench);
 }
 
-#define BENCH(max_tasks, slow_places)                                                              \
-    _cleanup_(bench_free) struct bench *bench = bench_new(max_tasks, slow_places);                 \
+#define BENCH(max_tasks, isolated_places)                                                          \
+    _cleanup_(bench_free) struct bench *bench = bench_new(max_tasks, isolated_places);             \
     struct schedule *schedule = &bench->schedule;                                                  \
     struct job *jobs = bench->jobs
 
@@ -237,9 +237,9 @@ static void a_job_that_is_answered_in_time_is_normal_again(void **state)
     schedule_set_due(schedule, &jobs[0], 0);
     time_out(schedule, &jobs[0], 0, 500);
     assert_ptr_equal(schedule_take(schedule, 2500), &jobs[0]);
-    assert_true(jobs[0].is_slow);
+    assert_true(jobs[0].is_isolated);
     schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 2510);
-    assert_false(jobs[0].is_slow);
+    assert_false(jobs[0].is_isolated);
     schedule_set_due(schedule, &jobs[0], 2600);
     time_out(schedule, &jobs[0], 2600, 3000);
     assert_int_equal(schedule_next_ms(schedule, 3000), 5000); /* two seconds again */
@@ -445,7 +445,7 @@ static void a_cancelled_job_is_sent_again_where_a_place_is_free(void **state)
     assert_ptr_equal(schedule_take(schedule, 1010), &jobs[2]);
     schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 1500);
     assert_ptr_equal(schedule_take(schedule, 1500), &jobs[1]);
-    assert_true(jobs[1].is_slow);
+    assert_true(jobs[1].is_isolated);
     assert_int_equal(jobs[1].timeouts, 0); /* it has not failed */
 }
 
@@ -548,7 +548,7 @@ static void the_oldest_in_flight_comes_first_though_jobs_become_slow(void **stat
     schedule_set_due(schedule, &jobs[3], 2200);
     assert_ptr_equal(schedule_take(schedule, 2200), &jobs[2]);
     assert_null(schedule_cancel(schedule, 3000));
-    assert_true(jobs[0].is_slow);
+    assert_true(jobs[0].is_isolated);
     assert_int_equal(oldest_sent_ms(schedule), 2000);
 }
 

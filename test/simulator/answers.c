@@ -53,7 +53,7 @@ bool must_be_measured(const struct user *user)
     if (is_late || latencies_ms / rounds > 400 || (source->is_serial && hanging > 0) ||
         (hanging > 0 && max_tasks == 1))
         return false;
-    int64_t places = slow_places(source);
+    int64_t places = isolated_places(source);
     return now_ms() - since_ms > 60000 + hanging * timeout_ms / places;
 }
 

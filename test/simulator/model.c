@@ -114,7 +114,7 @@ static void check_rate(const struct client *client, struct model *model)
                  client->source->items[model - client->models].number);
 }
 
-int slow_places(const struct source *source)
+int isolated_places(const struct source *source)
 {
     enum { DEFAULT_PLACES = 16 };
     return source->scaler.isolated == 0 ? DEFAULT_PLACES : (int)source->scaler.isolated;
@@ -132,9 +132,9 @@ void check_take(struct client *client, struct model *model)
         violated("item %d is in flight twice", number);
     if (source->scaler.max_tasks > 0 && client->in_flight + 1 > (int)source->scaler.max_tasks)
         violated("the max_tasks of %zu is not kept", source->scaler.max_tasks);
-    if (model->timeouts > 0 && client->spaced_in_flight + 1 > slow_places(source))
+    if (model->timeouts > 0 && client->spaced_in_flight + 1 > isolated_places(source))
         violated("%d requests that timed out last are in flight: their places are %d",
-                 client->spaced_in_flight + 1, slow_places(source));
+                 client->spaced_in_flight + 1, isolated_places(source));
     if (model->outcome == TASK_TIMED_OUT && model->timeouts > 0 && !model->was_hastened &&
         now_ms() < model->ended_ms + retry_ms(model->timeouts))
         violated("item %d is sent %lld ms after its time-out %u", number,
@@ -250,7 +250,7 @@ static int64_t starving_ms(const struct client *client)
 {
     const struct source *source = client->source;
     int64_t timeout_ms = source->scaler.timeout_ms > 0 ? source->scaler.timeout_ms : 2000;
-    int64_t places = slow_places(source);
+    int64_t places = isolated_places(source);
     if (source->is_serial)
         timeout_ms *= (int64_t)source->scaler.max_tasks;
     int64_t jobs = source->items_count + 1;
@@ -310,7 +310,7 @@ static void check_flight(const struct schedule *schedule, int in_flight)
     int64_t sent_ms = INT64_MIN;
     DL_FOREACH(schedule->prompt, job)
         quick++;
-    DL_FOREACH(schedule->slow, job)
+    DL_FOREACH(schedule->isolated, job)
         slow++;
     DL_FOREACH2(schedule->sent, job, next_sent) {
         all++;
@@ -318,10 +318,10 @@ static void check_flight(const struct schedule *schedule, int in_flight)
             violated("what is in flight is not in the order of sending");
         sent_ms = job->sent_ms;
     }
-    if (slow != schedule->slow_count || quick + slow != schedule->in_flight_count ||
+    if (slow != schedule->isolated_count || quick + slow != schedule->in_flight_count ||
         all != quick + slow || schedule->in_flight_count != (size_t)in_flight)
         violated("%d are in flight, and the schedule counts %zu, %zu of them slow", in_flight,
-                 schedule->in_flight_count, schedule->slow_count);
+                 schedule->in_flight_count, schedule->isolated_count);
 }
 
 static void check_group(const struct job_group *group, size_t counts[READY_KINDS],

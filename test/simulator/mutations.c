@@ -88,14 +88,14 @@ static enum mutation mutation;
     type __wrap_##name(__VA_ARGS__);                                                               \
     type __wrap_##name(__VA_ARGS__)
 
-WRAP(void, schedule_init, struct schedule *schedule, size_t max_tasks, size_t slow_places,
+WRAP(void, schedule_init, struct schedule *schedule, size_t max_tasks, size_t isolated_places,
      int64_t at_ms)
 {
     if (mutation == MAX_TASKS_OFF_BY_ONE && max_tasks != SIZE_MAX)
         max_tasks++;
     if (mutation == ONE_SLOW_PLACE_TOO_MANY)
-        slow_places++;
-    __real_schedule_init(schedule, max_tasks, slow_places, at_ms);
+        isolated_places++;
+    __real_schedule_init(schedule, max_tasks, isolated_places, at_ms);
 }
 
 WRAP(void, schedule_want, struct schedule *schedule, struct job *job, int64_t from_ms,

@@ -342,7 +342,7 @@ int64_t max_of(int64_t one, int64_t other);
 /* F, where no interval is set. */
 int64_t default_freshness_ms(int64_t duration_ms);
 /* How many requests that timed out last may be in flight. */
-int slow_places(const struct source *source);
+int isolated_places(const struct source *source);
 void model_reset(struct model *model);
 void model_need(struct model *model, int64_t from_us);
 void model_fail(struct model *model);

@@ -216,7 +216,7 @@ struct query *connection_take(struct connection *connection, int64_t now_us)
     task->feed = connection->feed;
     task->has_ended = false;
     task->last_ms = query->job.duration_ms;
-    task->isolate = query->job.is_slow;
+    task->isolate = query->job.is_isolated;
     task->wants = query->wants;
     task->is_subscribed = false;
     error_done(&task->subscribe_error);
@@ -425,7 +425,7 @@ void connection_lost(struct connection *connection, const struct error *error, i
     bool may_have_died = false;
     forget_subscriptions(connection, now_ms);
     for (struct job *job;
-         (job = schedule->prompt != NULL ? schedule->prompt : schedule->slow) != NULL;) {
+         (job = schedule->prompt != NULL ? schedule->prompt : schedule->isolated) != NULL;) {
         struct query *query = (struct query *)((char *)job - offsetof(struct query, job));
         may_have_died = may_have_died || may_have_died_before(query);
         has_failed = has_failed || (error != NULL && !may_have_died_before(query));

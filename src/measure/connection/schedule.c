@@ -158,11 +158,12 @@ int64_t schedule_recent_delay_ms(const struct schedule *schedule, int64_t now_ms
 
 /* ---- the states ---- */
 
-void schedule_init(struct schedule *schedule, size_t max_tasks, size_t slow_places, int64_t now_ms)
+void schedule_init(struct schedule *schedule, size_t max_tasks, size_t isolated_places,
+                   int64_t now_ms)
 {
     *schedule = (struct schedule){
         .delays = {.began_ms = now_ms}, .usage_began_ms = now_ms, .usage_at_ms = now_ms};
-    schedule_set_max_tasks(schedule, max_tasks, slow_places);
+    schedule_set_max_tasks(schedule, max_tasks, isolated_places);
 }
 
 static void group_done(struct job_group *group)
@@ -188,10 +189,10 @@ void schedule_done(struct schedule *schedule)
     free(schedule->scheduled.jobs);
 }
 
-void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t slow_places)
+void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t isolated_places)
 {
     schedule->max_tasks = max_tasks;
-    schedule->slow_places = slow_places > 0 ? slow_places : 1;
+    schedule->isolated_places = isolated_places > 0 ? isolated_places : 1;
 }
 
 bool schedule_is_spaced_out(const struct job *job)
@@ -209,7 +210,7 @@ static enum job_pace pace_of(const struct job *job)
 {
     if (job->timeouts > 0)
         return PACE_TIMED_OUT;
-    return job->is_slow ? PACE_SLOW : PACE_QUICK;
+    return job->is_isolated ? PACE_ISOLATED : PACE_QUICK;
 }
 
 /* The same as long as it is ready. */
@@ -217,7 +218,7 @@ static enum ready_kind kind_of(const struct job *job)
 {
     if (job->timeouts > 0)
         return READY_TIMED_OUT;
-    if (job->is_slow)
+    if (job->is_isolated)
         return READY_SLOW;
     return job->duration_ms < 0 ? READY_NEW : READY_KNOWN;
 }
@@ -294,7 +295,7 @@ static void make_ready(struct schedule *schedule, struct job *job, int64_t due_m
     choose_group(schedule, job); /* others may have grown */
     job->state = JOB_READY;
     job->due_ms = due_ms;
-    job->is_slow = job->is_slow || job->timeouts > 0 || takes_long(job);
+    job->is_isolated = job->is_isolated || job->timeouts > 0 || takes_long(job);
     add_ready(schedule, job, job->is_wanted ? due_ms - SCHEDULE_PATIENCE_MS : due_ms);
 }
 
@@ -469,18 +470,18 @@ static struct job *next_quick(const struct schedule *schedule, int64_t now_ms)
 }
 
 /*
- * Slow jobs have their places. Where there are some that timed out and some that did not, they take
+ * Isolated jobs have their places. Where there are some that timed out and some that did not, they take
  * turns, so that one that was slow once need not wait for a hundred that hang. Where nobody else
  * waits, those that did not time out may have all places; but not the turns of those that
  * did, which would starve beside them.
  */
-static struct job *next_slow(const struct schedule *schedule, bool has_quick, int64_t now_ms)
+static struct job *next_isolated(const struct schedule *schedule, bool has_quick, int64_t now_ms)
 {
     struct job *slow = next_of(schedule, SLOW_KINDS, now_ms);
-    struct job *timed_out = schedule->timed_out_count < schedule->slow_places
+    struct job *timed_out = schedule->timed_out_count < schedule->isolated_places
                                 ? next_of(schedule, TIMED_OUT_KINDS, now_ms)
                                 : NULL;
-    if (schedule->slow_count >= schedule->slow_places && (has_quick || slow == NULL))
+    if (schedule->isolated_count >= schedule->isolated_places && (has_quick || slow == NULL))
         return NULL;
     if (slow == NULL || timed_out == NULL)
         return slow == NULL ? timed_out : slow;
@@ -492,10 +493,10 @@ static struct job *next_ready(const struct schedule *schedule, int64_t now_ms)
     if (schedule->in_flight_count >= schedule->max_tasks)
         return NULL;
     struct job *quick = next_quick(schedule, now_ms);
-    struct job *slow = next_slow(schedule, quick != NULL, now_ms);
-    if (quick == NULL || slow == NULL)
-        return quick == NULL ? slow : quick;
-    return slow->key < quick->key ? slow : quick;
+    struct job *isolated = next_isolated(schedule, quick != NULL, now_ms);
+    if (quick == NULL || isolated == NULL)
+        return quick == NULL ? isolated : quick;
+    return isolated->key < quick->key ? isolated : quick;
 }
 
 static void end_turn(struct schedule *schedule, const struct job *job, int64_t now_ms)
@@ -512,14 +513,14 @@ static void end_turn(struct schedule *schedule, const struct job *job, int64_t n
  * time, so that these do not starve. */
 static void resume_turn(struct schedule *schedule, const struct job *job, int64_t now_ms)
 {
-    if (job->is_slow && job->timeouts == 0 && !takes_long(job) &&
+    if (job->is_isolated && job->timeouts == 0 && !takes_long(job) &&
         now_ms < schedule->turn_of_slow_ends_ms)
         schedule->is_turn_of_slow = true;
 }
 
 static bool is_new(const struct job *job)
 {
-    return job->duration_ms < 0 && !job->is_slow;
+    return job->duration_ms < 0 && !job->is_isolated;
 }
 
 struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
@@ -530,7 +531,7 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
         return NULL;
     add_usage(schedule, now_ms);
     leave_heap(schedule, job);
-    if (!job->is_slow)
+    if (!job->is_isolated)
         recent_max_add(&schedule->delays, now_ms - job->due_ms, now_ms);
     job->state = JOB_IN_FLIGHT;
     job->was_wanted = job->is_wanted;
@@ -541,13 +542,13 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
     group->turns[pace_of(job)] = ++schedule->turns;
     schedule->in_flight_count++;
     schedule->new_count += is_new(job);
-    schedule->slow_count += job->is_slow;
+    schedule->isolated_count += job->is_isolated;
     schedule->timed_out_count += job->timeouts > 0;
-    if (job->is_slow)
+    if (job->is_isolated)
         end_turn(schedule, job, now_ms);
     DL_APPEND2(schedule->sent, job, prev_sent, next_sent);
-    if (job->is_slow)
-        DL_APPEND(schedule->slow, job);
+    if (job->is_isolated)
+        DL_APPEND(schedule->isolated, job);
     else
         DL_APPEND(schedule->prompt, job);
     return job;
@@ -558,7 +559,7 @@ void schedule_started(struct schedule *schedule, struct job *job, int64_t now_ms
     job->sent_ms = now_ms;
     DL_DELETE2(schedule->sent, job, prev_sent, next_sent);
     DL_APPEND2(schedule->sent, job, prev_sent, next_sent);
-    if (job->is_slow)
+    if (job->is_isolated)
         return;
     DL_DELETE(schedule->prompt, job);
     DL_APPEND(schedule->prompt, job);
@@ -578,22 +579,22 @@ struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms)
     struct job *job;
     while ((job = schedule->prompt) != NULL && now_ms - job->sent_ms >= SCHEDULE_SLOW_MS) {
         DL_DELETE(schedule->prompt, job);
-        DL_APPEND(schedule->slow, job);
+        DL_APPEND(schedule->isolated, job);
         schedule->new_count -= is_new(job);
         group_of(schedule, job)->in_flight[PACE_QUICK]--;
-        job->is_slow = true;
-        group_of(schedule, job)->in_flight[PACE_SLOW]++;
-        schedule->slow_count++;
+        job->is_isolated = true;
+        group_of(schedule, job)->in_flight[PACE_ISOLATED]++;
+        schedule->isolated_count++;
     }
-    if (schedule->slow_count - schedule->cancelled_count <= schedule->slow_places)
+    if (schedule->isolated_count - schedule->cancelled_count <= schedule->isolated_places)
         return NULL;
-    /* The one that became slow last; what was cancelled is at the front. */
-    job = schedule->slow->prev;
+    /* The one that was isolated last; what was cancelled is at the front. */
+    job = schedule->isolated->prev;
     job->is_cancelled = true;
     schedule->cancelled_count++;
-    if (job != schedule->slow) {
-        DL_DELETE(schedule->slow, job);
-        DL_PREPEND(schedule->slow, job);
+    if (job != schedule->isolated) {
+        DL_DELETE(schedule->isolated, job);
+        DL_PREPEND(schedule->isolated, job);
     }
     return job;
 }
@@ -602,14 +603,14 @@ static void leave_flight(struct schedule *schedule, struct job *job, int64_t now
 {
     add_usage(schedule, now_ms);
     DL_DELETE2(schedule->sent, job, prev_sent, next_sent);
-    if (job->is_slow)
-        DL_DELETE(schedule->slow, job);
+    if (job->is_isolated)
+        DL_DELETE(schedule->isolated, job);
     else
         DL_DELETE(schedule->prompt, job);
     group_of(schedule, job)->in_flight[pace_of(job)]--;
     schedule->in_flight_count--;
     schedule->new_count -= is_new(job);
-    schedule->slow_count -= job->is_slow;
+    schedule->isolated_count -= job->is_isolated;
     schedule->timed_out_count -= job->timeouts > 0;
     schedule->cancelled_count -= job->is_cancelled;
     job->is_cancelled = false;
@@ -640,7 +641,7 @@ void schedule_end(struct schedule *schedule, struct job *job, enum job_end end, 
         set_duration(schedule, job, now_ms - job->sent_ms);
         resume_turn(schedule, job, now_ms);
         job->timeouts = 0;
-        job->is_slow = false;
+        job->is_isolated = false;
         break;
     case JOB_END_TIMED_OUT:
         job->timeouts++;
@@ -648,7 +649,7 @@ void schedule_end(struct schedule *schedule, struct job *job, enum job_end end, 
         make_scheduled(schedule, job, now_ms + retry_ms(job->timeouts));
         return;
     case JOB_END_ISOLATED:
-        job->is_slow = true;
+        job->is_isolated = true;
         __attribute__((fallthrough));
     case JOB_END_RETURNED:
         job->is_wanted = job->is_wanted || job->was_wanted;
@@ -670,7 +671,7 @@ int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms)
     if (next_ready(schedule, now_ms) != NULL)
         return now_ms;
     if (others_wait(schedule)) {
-        if (schedule->slow_count - schedule->cancelled_count > schedule->slow_places)
+        if (schedule->isolated_count - schedule->cancelled_count > schedule->isolated_places)
             return now_ms;
         if (schedule->prompt == NULL)
             return CLOCK_NEVER;
@@ -681,8 +682,8 @@ int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms)
     return first == NULL ? CLOCK_NEVER : first->due_ms;
 }
 
-size_t schedule_slow_jobs(const struct schedule *schedule)
+size_t schedule_isolated_jobs(const struct schedule *schedule)
 {
-    return schedule->slow_count + schedule->ready_count[READY_SLOW] +
+    return schedule->isolated_count + schedule->ready_count[READY_SLOW] +
            schedule->ready_count[READY_TIMED_OUT];
 }

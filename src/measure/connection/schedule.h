@@ -19,10 +19,10 @@
  * And those that were never measured, which may be slow, have half of the places while callers
  * wait for others.
  *
- * Slow jobs (timed out last, or slower than SCHEDULE_SLOW_MS unless they share a request) share a
- * part of the places, so that they delay nobody; those that timed out and those that
- * did not take turns. A job that turns out to be slow while others wait is cancelled where the slow
- * ones have more than their places.
+ * Isolated jobs (timed out last, or slower than SCHEDULE_SLOW_MS unless they share a request) share
+ * a part of the places, so that they delay nobody; those that timed out and those that were slow take
+ * turns. A job that turns out to be slow while others wait is isolated then, and cancelled where the
+ * isolated ones have more than their places.
  *
  * Threads: one at a time. Owner: the caller has the jobs; one is removed before it is freed.
  */
@@ -70,7 +70,7 @@ struct job {
     int64_t duration_ms;    /* of the last one that was answered; -1: not known */
     unsigned timeouts;      /* in a row */
     bool shares_request;    /* with many others: how long that takes does not make it slow */
-    bool is_slow;           /* it takes one of the slow jobs' places */
+    bool is_isolated;       /* it takes one of the isolated jobs' places */
     bool is_cancelled;      /* IN_FLIGHT: and will be returned */
 
     struct job_membership *memberships; /* utlist */
@@ -78,7 +78,7 @@ struct job {
 
     int64_t key;             /* where it is in its heap: by this, */
     size_t position;         /* and there */
-    struct job *prev, *next; /* in flight, among those that are slow or among the others */
+    struct job *prev, *next; /* in flight, among those that are isolated or among the others */
     struct job *prev_sent, *next_sent; /* in flight, among all */
 };
 
@@ -118,16 +118,16 @@ struct schedule {
     bool is_turn_of_slow;         /* slow ones, and those that timed out, take turns */
     int64_t turn_of_slow_ends_ms; /* CLOCK_NEVER: it begins when the next of the former is sent */
     /* Those in flight: */
-    struct job *prompt;     /* utlist, those that are not slow, in the order of sending */
-    struct job *slow;       /* utlist, those that are; those that were cancelled are in front */
+    struct job *prompt;     /* utlist, those that are not isolated, in the order of sending */
+    struct job *isolated;   /* utlist, those that are; those that were cancelled are in front */
     struct job *sent;       /* utlist, both, in the order of sending */
     size_t in_flight_count; /* both */
-    size_t new_count;       /* of them, those that were never measured, and are not slow */
-    size_t slow_count;      /* of them */
+    size_t new_count;       /* of them, those that were never measured, and are not isolated */
+    size_t isolated_count;  /* of them */
     size_t timed_out_count; /* of these */
     size_t cancelled_count; /* of these, too */
     size_t max_tasks;       /* SIZE_MAX: any number */
-    size_t slow_places;
+    size_t isolated_places;
     int64_t durations_ms;     /* of all jobs together: what a round of all of them needs */
     struct recent_max delays; /* between being due and being sent */
 
@@ -144,13 +144,14 @@ enum job_end {
     JOB_END_ANSWERED,  /* by a reading or by an error: the source works on it in time */
     JOB_END_TIMED_OUT, /* spaced out: it is due again after 2, 4, ... 30 s, and not before */
     JOB_END_RETURNED,  /* nothing happened: it is ready again, as it was */
-    JOB_END_ISOLATED,  /* the same, but it is slow from now on, until it is answered */
+    JOB_END_ISOLATED,  /* the same, but it is isolated from now on, until it is answered */
     JOB_END_LOST,      /* with the client: it is idle */
 };
 
-void schedule_init(struct schedule *schedule, size_t max_tasks, size_t slow_places, int64_t now_ms);
+void schedule_init(struct schedule *schedule, size_t max_tasks, size_t isolated_places,
+                   int64_t now_ms);
 void schedule_done(struct schedule *schedule); /* the jobs stay the caller's */
-void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t slow_places);
+void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t isolated_places);
 
 /* Not in flight. Harmless where it is idle. */
 void schedule_remove(struct schedule *schedule, struct job *job);
@@ -195,8 +196,8 @@ void schedule_end(struct schedule *schedule, struct job *job, enum job_end end, 
  * later time, or CLOCK_NEVER. */
 int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms);
 
-/* Slow jobs that are in flight or ready. */
-size_t schedule_slow_jobs(const struct schedule *schedule);
+/* Isolated jobs that are in flight or ready. */
+size_t schedule_isolated_jobs(const struct schedule *schedule);
 
 /* How long the first that is ready has been waiting for its place; 0: none is. */
 int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms);

@@ -90,7 +90,7 @@ void query_state(const struct query *query, struct query_state *ret_state)
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     *ret_state = (struct query_state){
         .client = connection_client_state(connection),
-        .is_isolated = query->job.is_slow || query->job.timeouts > 0,
+        .is_isolated = query->job.is_isolated || query->job.timeouts > 0,
         .is_subscribed = query->is_subscribed,
         .interval_ms = query_interval_ms(query),
         .effective_interval_ms =
