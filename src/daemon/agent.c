@@ -36,7 +36,7 @@ const struct command command_agent = {
     .about = "Internal: `backlog serve` starts it, as a process of its own for one connection "
              "whose client "
              "library may crash or take memory without a bound (Kafka, NATS, PostgreSQL; all with "
-             "--isolate-all). It cannot be run by hand.",
+             "--all-in-agents). It cannot be run by hand.",
     .is_internal = true,
     .check = check_agent,
     .run = run_agent,

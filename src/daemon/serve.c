@@ -99,9 +99,9 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
     engine_settings.timeout_ms = flags->measure_timeout_ms;
     engine_settings.connect_timeout_ms = flags->measure_timeout_ms;
     engine_settings.max_connections = (size_t)flags->max_connections;
-    engine_settings.max_agents = (size_t)flags->max_isolated;
+    engine_settings.max_agents = (size_t)flags->max_agents;
     engine_settings.history_bytes = flags->http == NULL ? 0 : (size_t)flags->history_mib << 20;
-    engine_settings.all_in_agents = flags->isolate_all;
+    engine_settings.all_in_agents = flags->all_in_agents;
     engine_settings.wake = wake_server;
     parts->engine = engine_new(&engine_settings);
 

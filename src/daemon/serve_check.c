@@ -49,9 +49,9 @@ void serve_warn(const struct serve_flags *flags)
         log_warning(
             "--max-inline is above half of --max-connections: a namespace has at most as many "
             "connections as it leaves to others");
-    if (flags->isolate_all && flags->max_isolated < flags->max_connections)
-        log_warning("--isolate-all: of --max-connections %lld only --max-isolated %lld can be made",
-                    (long long)flags->max_connections, (long long)flags->max_isolated);
+    if (flags->all_in_agents && flags->max_agents < flags->max_connections)
+        log_warning("--all-in-agents: of --max-connections %lld only --max-agents %lld can be made",
+                    (long long)flags->max_connections, (long long)flags->max_agents);
     bool has_authentications = flags->kubernetes && flags->kubernetes_allow_authentications;
     if (flags->kubernetes_cluster_authentications != NULL && !flags->kubernetes)
         log_warning("--kubernetes-cluster-authentications without --kubernetes has no effect");

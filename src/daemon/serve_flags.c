@@ -67,14 +67,14 @@ const struct option serve_flags[] = {
                 "without it: those that it names itself, and all"),
     FLAG("deny-inline-connections", OPTION_BOOL, deny_inline, "false",
          .doc = "refuse triggers that do not name a connection of the connections file"),
-    FLAG("isolate-all", OPTION_BOOL, isolate_all, "false",
+    FLAG("all-in-agents", OPTION_BOOL, all_in_agents, "false",
          .doc = "run each connection in an agent process of its own, not only those of Kafka, NATS "
                 "and PostgreSQL"),
     FLAG("max-connections", OPTION_INT, max_connections, "1024", COUNT_LIMITS,
          .doc =
              "maximum number of connections to sources; those of the connections file come first, "
              "and a namespace has at most as many as it leaves"),
-    FLAG("max-isolated", OPTION_INT, max_isolated, "64", COUNT_LIMITS,
+    FLAG("max-agents", OPTION_INT, max_agents, "64", COUNT_LIMITS,
          .doc = "maximum number of connections with an agent process of their own; those of the "
                 "connections file come first, and a namespace has at most as many as it leaves"),
     FLAG("max-inline", OPTION_INT, max_inline, "64", COUNT_LIMITS,

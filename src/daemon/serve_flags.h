@@ -33,7 +33,7 @@ struct serve_flags {
     int64_t forget_ms;
     int64_t grace_ms;
     int64_t max_connections;
-    int64_t max_isolated;
+    int64_t max_agents;
     int64_t history_mib;
     bool deny_inline;
     int64_t max_inline;
@@ -48,7 +48,7 @@ struct serve_flags {
     int64_t ping_ms;
     struct certificates_flags tls;
     int64_t metrics_per_trigger;
-    bool isolate_all;
+    bool all_in_agents;
     int log_level;
     int log_format;
 };

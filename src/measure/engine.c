@@ -348,7 +348,7 @@ static bool check_limits(const struct engine *engine, const struct leftovers *le
     if (engine_uses_agent(engine, request->scaler) &&
         engine->counted_agents >= settings->max_agents)
         return error_set(error, ERROR_LIMIT,
-                         "all %zu connections with an agent process are in use (--max-isolated)",
+                         "all %zu connections with an agent process are in use (--max-agents)",
                          settings->max_agents);
     return check_leftovers(engine, leftovers, request->holder.tenant, error);
 }

@@ -238,7 +238,7 @@ def test_metrics_count_streams_and_pushes(server, client, broker, redis):
 
 
 def test_metrics_count_clients_and_children(broker, redis):
-    with Server(http=True, arguments=["--isolate-all"]) as server:
+    with Server(http=True, arguments=["--all-in-agents"]) as server:
         assert metric(get(server, "/metrics").text, "backlog_agent_processes") == 0
         with Client(server.port) as client:
             assert client.metrics(videos(broker)).metricValue == 37

@@ -34,7 +34,7 @@ def kafka():
 
 def quick_server():
     # Each wrong address or password of these tests is a connection with an agent process.
-    return Server(interval=f"{int(INTERVAL_SECONDS * 1000)}ms", hold=f"{HOLD_SECONDS}s", arguments=["--max-isolated", "500"])
+    return Server(interval=f"{int(INTERVAL_SECONDS * 1000)}ms", hold=f"{HOLD_SECONDS}s", arguments=["--max-agents", "500"])
 
 
 @pytest.fixture(scope="module")

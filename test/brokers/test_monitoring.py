@@ -82,7 +82,7 @@ class Stack:
         own, keda = self.authority.issue("own"), self.authority.issue("keda")
         self.redis = Redis()
         self.server = Server(interval="500ms", hold="1h", http=True, config="connections: {}", arguments=[
-            "--tls-cert", own[0], "--tls-key", own[1], "--tls-client-ca", self.authority.certificate, "--isolate-all"])
+            "--tls-cert", own[0], "--tls-key", own[1], "--tls-client-ca", self.authority.certificate, "--all-in-agents"])
         self.files = self.authority.certificate, *keda
 
     def __enter__(self):

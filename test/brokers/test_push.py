@@ -120,7 +120,7 @@ def test_a_broker_that_stood_still_or_was_started_again_is_listened_to_again(sou
 
 
 def test_a_source_in_a_process_of_its_own_is_subscribed_there(source):
-    server = Server(**CALM, arguments=["--isolate-all"])
+    server = Server(**CALM, arguments=["--all-in-agents"])
     with server, subscribed_streams(server, source, *(source.trigger(number) for number in range(3))) as streams:
         source.publish(1)
         streams.wait_for_pushes([1])

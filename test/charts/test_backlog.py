@@ -193,7 +193,7 @@ def test_kubernetes_waits_longer_than_the_server():
 
 def test_the_server_has_what_the_values_say():
     objects = render({"config": {"interval": "500ms", "hold": "1m30s", "logFormat": "plain", "logLevel": "debug",
-                                 "maxMessage": 1000000, "denyInlineConnections": True, "isolateAll": False,
+                                 "maxMessage": 1000000, "denyInlineConnections": True, "allInAgents": False,
                                  "clientLimits": ["resets=100000", "pings=5000"]},
                       "extraArgs": ["--new", "thing"], "replicaCount": 3,
                       "image": {"repository": "example.org/backlog", "tag": "1.2.3"}})
@@ -201,7 +201,7 @@ def test_the_server_has_what_the_values_say():
     assert (flags["--interval"], flags["--hold"]) == ("500ms", "1m30s")
     assert (flags["--log-format"], flags["--log-level"]) == ("plain", "debug")
     assert flags["--max-message"] == "1000000"  # and not 1e+06
-    assert flags["--deny-inline-connections"] is True and "--isolate-all" not in flags
+    assert flags["--deny-inline-connections"] is True and "--all-in-agents" not in flags
     assert flags["--client-limits"] == "resets=100000,pings=5000"
     assert flags["--new"] == "thing"
     assert objects["Deployment"]["spec"]["replicas"] == 3

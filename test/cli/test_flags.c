@@ -104,13 +104,13 @@ static void a_value_stands_behind_an_equals_sign_or_a_space(void **state)
     (void)state;
     _cleanup_(parsed_done) struct parsed parsed =
         SERVE("--hold=5s", "--interval", "6s", "--http=:9091", "--log-level", "warn",
-              "--isolate-all", "--deny-inline-connections=false");
+              "--all-in-agents", "--deny-inline-connections=false");
     assert_true(parsed.is_good);
     assert_int_equal(flags_of(&parsed)->hold_ms, 5000);
     assert_int_equal(flags_of(&parsed)->interval_ms, 6000);
     assert_string_equal(flags_of(&parsed)->http, ":9091");
     assert_int_equal(serve_log_level(flags_of(&parsed)), LOG_LEVEL_WARNING);
-    assert_true(flags_of(&parsed)->isolate_all);
+    assert_true(flags_of(&parsed)->all_in_agents);
     assert_false(flags_of(&parsed)->deny_inline);
 }
 
@@ -202,7 +202,7 @@ static void a_variable_is_a_flag_and_the_flag_wins(void **state)
     (void)state;
     setenv("BACKLOG_HOLD", "7s", 1);
     setenv("BACKLOG_MAX_STREAMS", "wrong", 1);
-    setenv("BACKLOG_ISOLATE_ALL", "true", 1);
+    setenv("BACKLOG_ALL_IN_AGENTS", "true", 1);
     setenv("BACKLOG_SERVICE_HOST", "10.0.0.1", 1);
     setenv("BACKLOG_PORT", "tcp://10.0.0.1:9090", 1);
     _cleanup_(parsed_done) struct parsed wins = SERVE("--max-streams=5", "--http=:1");
@@ -210,11 +210,11 @@ static void a_variable_is_a_flag_and_the_flag_wins(void **state)
     _cleanup_(parsed_done) struct parsed effective = SERVE("--max-streams=6", "--hold=8s");
     unsetenv("BACKLOG_HOLD");
     unsetenv("BACKLOG_MAX_STREAMS");
-    unsetenv("BACKLOG_ISOLATE_ALL");
+    unsetenv("BACKLOG_ALL_IN_AGENTS");
     assert_true(wins.is_good);
     assert_int_equal(flags_of(&wins)->hold_ms, 7000);
     assert_int_equal(flags_of(&wins)->max_streams, 5);
-    assert_true(flags_of(&wins)->isolate_all);
+    assert_true(flags_of(&wins)->all_in_agents);
     assert_mistakes(&wrong,
                     "BACKLOG_MAX_STREAMS \"wrong\" must be a whole number such as 10 from 1 to "
                     "10000000\n");

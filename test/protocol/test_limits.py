@@ -83,11 +83,11 @@ def of_broker(port):
 
 
 def test_connections_with_a_process_of_their_own_are_limited():
-    with Server(arguments=["--max-isolated", "1"]) as server, Client(server.port) as client:
+    with Server(arguments=["--max-agents", "1"]) as server, Client(server.port) as client:
         assert refusal(client.is_active, of_broker(1))[0] == grpc.StatusCode.UNAVAILABLE
         code, text = refusal(client.is_active, of_broker(2))
         assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert "all 1 connections with an agent process are in use (--max-isolated)" in text
+        assert "all 1 connections with an agent process are in use (--max-agents)" in text
         assert refusal(client.is_active, of_host(0))[0] == grpc.StatusCode.UNAVAILABLE
 
 
@@ -98,7 +98,7 @@ def test_no_namespace_takes_the_processes_of_others_or_of_the_file():
     def outcomes(client, ports, namespace):
         return [refusal(client.is_active, of_broker(port), namespace=namespace)[0] for port in ports]
 
-    with Server(config=named, arguments=["--max-isolated", "5"]) as server, Client(server.port) as client:
+    with Server(config=named, arguments=["--max-agents", "5"]) as server, Client(server.port) as client:
         greedy = outcomes(client, range(2, 12), "greedy")
         assert greedy == [grpc.StatusCode.UNAVAILABLE] * 2 + [grpc.StatusCode.RESOURCE_EXHAUSTED] * 8
         assert outcomes(client, [12], "modest") == [grpc.StatusCode.UNAVAILABLE]

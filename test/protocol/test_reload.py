@@ -100,7 +100,7 @@ def many(redis, count, version):
         f"password: \"{version} {number}\"}}\n" for number in range(count))
 
 
-@pytest.mark.parametrize("flags, count", [(["--max-connections"], 40), (["--isolate-all", "--max-isolated"], 8)],
+@pytest.mark.parametrize("flags, count", [(["--max-connections"], 40), (["--all-in-agents", "--max-agents"], 8)],
                          ids=["", "isolated"])
 def test_as_many_connections_as_are_allowed_are_replaced_at_a_time(redis, flags, count):
     """Each is shared by two triggers, which go over one after the other."""
@@ -271,7 +271,7 @@ def any_file(redis, dice):
     return text
 
 
-@pytest.mark.parametrize("arguments", [(), ("--isolate-all",)], ids=["", "isolated"])
+@pytest.mark.parametrize("arguments", [(), ("--all-in-agents",)], ids=["", "isolated"])
 def test_a_storm_of_reloads_harms_neither_calls_nor_streams_nor_other_connections(redis, arguments):
     dice = random.Random(1)
     with Server(interval="200ms", hold="0s", config=any_file(redis, dice), arguments=arguments) as server:

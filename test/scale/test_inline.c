@@ -112,7 +112,7 @@ static void a_namespace_leaves_agents_to_the_others(void **state)
     assert_non_null(strstr(words,
                            "namespace \"shop\" has 4 inline connections with an agent process "
                            "(kafka), and the 4 that are left are for other namespaces "
-                           "(--max-isolated)"));
+                           "(--max-agents)"));
     assert_int_equal(take_agents("kitchen", NULL), 2);
     assert_int_equal(take_agents("cellar", NULL), 1);
     assert_true(may_use("shop", "redis", "needs no agent"));
@@ -132,7 +132,7 @@ static void agents_of_the_file_are_kept_for_it(void **state)
     assert_int_equal(take_agents("cellar", &words), 0);
     assert_string_equal(words,
                         "all 8 connections with an agent process are in use, or kept for the "
-                        "connections file (--max-isolated)");
+                        "connections file (--max-agents)");
     inline_connections_reserve(connections, 0, MAX_AGENTS + 1); /* what is in use stays */
     inline_connections_release(connections, "shop", "kafka", "0");
     assert_int_equal(take_agents("shop", NULL), 0);

@@ -48,7 +48,7 @@ enum job_state { JOB_IDLE, JOB_SCHEDULED, JOB_READY, JOB_IN_FLIGHT };
 enum ready_kind { READY_KNOWN, READY_NEW, READY_SLOW, READY_TIMED_OUT, READY_KINDS };
 
 /* How fast a job is expected to be: each pace has turns of its own. */
-enum job_pace { PACE_QUICK, PACE_SLOW, PACE_TIMED_OUT, PACES };
+enum job_pace { PACE_QUICK, PACE_ISOLATED, PACE_TIMED_OUT, PACES };
 
 struct job_group;
 

@@ -42,7 +42,7 @@ struct inline_connections *inline_connections_new(size_t max_per_namespace, size
     struct inline_connections *connections = memory_new(sizeof(*connections));
     connections->max = max_per_namespace;
     connections->all = (struct pool){"", "--max-connections", max_connections};
-    connections->agents = (struct pool){" with an agent process", "--max-isolated", max_agents};
+    connections->agents = (struct pool){" with an agent process", "--max-agents", max_agents};
     return connections;
 }
 

@@ -18,7 +18,7 @@ TOGGLES = {
     "image": {"image": {"registry": "registry.example", "repository": "scaling/backlog", "digest": "sha256:" + "0" * 64},
               "imagePullSecrets": [{"name": "pull"}]},
     "global": {"global": {"imageRegistry": "mirror.example", "imagePullSecrets": [{"name": "all"}], "other": {"a": 1}}},
-    "config": {"config": {"maxStreams": 10, "isolateAll": True, "transport": "nghttp2"}},
+    "config": {"config": {"maxStreams": 10, "allInAgents": True, "transport": "nghttp2"}},
     "mutual TLS": MUTUAL,
     "mutual TLS with KEDA's Secret": {"tls": {**MUTUAL["tls"], "clusterTriggerAuthentication": {
         "create": True, "secret": "backlog-client", "name": "backlog"}}},
