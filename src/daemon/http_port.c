@@ -5,6 +5,7 @@
 #include "base/metric.h"
 #include "base/system/listen.h"
 #include "base/system/process.h"
+#include "daemon/informer_metrics.h"
 #include "daemon/invalid_connections.h"
 #include "daemon/kubernetes_secrets.h"
 #include "daemon/probes.h"
@@ -66,6 +67,7 @@ static void write_calls(void *context)
     invalid_connections_write_metrics(triggers_connections(parts->triggers), page->text);
     kubernetes_secrets_write_metrics(triggers_secrets(parts->triggers), page->text);
     kubernetes_credentials_write_metrics(parts->credentials, page->text);
+    informer_metrics_write(parts->informer, page->text);
     services_write_metrics(parts->services, page->text);
     external_scaler_write_metrics(parts->scaler, page->text);
 }
@@ -216,7 +218,7 @@ bool http_port_begin(const struct http_port_addresses *addresses,
     port->parts = *parts;
     port->probes.triggers = parts->triggers;
     port->probes.loop_calls = parts->loop_calls;
-    port->probes.credentials = parts->credentials;
+    port->probes.informer = parts->informer;
     port->triggers = (struct walk_source){parts->triggers, run_loop_call, port};
     make_dashboard(port);
     struct dashboard *dashboard = port->dashboard;

@@ -42,6 +42,7 @@ struct http_port_parts {
     const struct certificates *certificates;
     struct workers *workers;                          /* NULL: --workers is not set */
     const struct kubernetes_credentials *credentials; /* or NULL */
+    struct informer *informer;                        /* or NULL */
     size_t metrics_per_trigger;                       /* triggers with metrics of their own */
 };
 

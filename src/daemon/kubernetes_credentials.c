@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 struct kubernetes_credentials {
-    struct informer *informer; /* borrowed */
     struct trigger_credentials *all;
     bool reads_hpas;
     struct hand_over to;
@@ -25,7 +24,6 @@ struct kubernetes_credentials *kubernetes_credentials_new(struct informer *infor
                                                           bool reads_hpas)
 {
     struct kubernetes_credentials *credentials = memory_new(sizeof(*credentials));
-    credentials->informer = informer;
     credentials->reads_hpas = reads_hpas;
     credentials->all = trigger_credentials_new(&(struct trigger_credentials_settings){
         .informer = informer,
@@ -106,11 +104,9 @@ void kubernetes_credentials_write_metrics(const struct kubernetes_credentials *c
         [CREDENTIALS_REFUSED] = "refused",
     };
     struct trigger_credentials_stats known;
-    struct informer_stats stats;
     if (credentials == NULL)
         return;
     trigger_credentials_stats(credentials->all, &known);
-    informer_stats(credentials->informer, &stats);
     metric_family(page, family, METRIC_GAUGE,
                   "Triggers without a connectionName, by what the Kubernetes API says of them "
                   "(--kubernetes).");
@@ -118,31 +114,4 @@ void kubernetes_credentials_write_metrics(const struct kubernetes_credentials *c
         _cleanup_(memory_free) char *labels = text_format("state=\"%s\"", states[i]);
         metric_sample(page, family, labels, (double)known.triggers[i]);
     }
-    metric_single(page, "backlog_kubernetes_objects", METRIC_GAUGE,
-                  "Objects of the Kubernetes API that triggers need.", (double)stats.objects);
-    metric_single(page, "backlog_kubernetes_failing_objects", METRIC_GAUGE,
-                  "Of them, those that could not be read last; what was read stays in use.",
-                  (double)stats.failing);
-    metric_single(page, "backlog_kubernetes_watches", METRIC_GAUGE,
-                  "Watches of the Kubernetes API, of which each notices changes at once.",
-                  (double)stats.watches);
-    metric_single(page, "backlog_kubernetes_live_watches", METRIC_GAUGE,
-                  "Of them, those that work; objects of the others are read at intervals.",
-                  (double)stats.live_watches);
-    metric_single(page, "backlog_kubernetes_requests_total", METRIC_COUNTER,
-                  "Requests to the Kubernetes API for triggers.", (double)stats.requests);
-    metric_single(page, "backlog_kubernetes_failed_requests_total", METRIC_COUNTER,
-                  "Of them, those that failed.", (double)stats.failures);
-}
-
-void kubernetes_credentials_write_lines(const struct kubernetes_credentials *credentials,
-                                        struct text *page)
-{
-    struct informer_stats stats;
-    if (credentials == NULL)
-        return;
-    informer_stats(credentials->informer, &stats);
-    if (stats.failing > 0)
-        text_addf(page, "[-]%zu of %zu objects of the Kubernetes API cannot be read: %s\n",
-                  stats.failing, stats.objects, stats.failure);
 }

@@ -32,8 +32,6 @@ struct own_credentials_settings kubernetes_credentials_hooks(struct kubernetes_c
 /* What is known; NULL: nothing is written. */
 void kubernetes_credentials_write_metrics(const struct kubernetes_credentials *credentials,
                                           struct text *page);
-void kubernetes_credentials_write_lines(const struct kubernetes_credentials *credentials,
-                                        struct text *page);
 
 void kubernetes_credentials_free(struct kubernetes_credentials *credentials); /* NULL is harmless */
 

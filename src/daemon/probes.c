@@ -1,5 +1,6 @@
 #include "daemon/probes.h"
 
+#include "daemon/informer_metrics.h"
 #include "daemon/invalid_connections.h"
 #include "daemon/kubernetes_secrets.h"
 
@@ -37,7 +38,7 @@ void probes_write_healthz(void *context, const struct web_request *request,
 
 struct checks {
     const struct triggers *triggers;
-    const struct kubernetes_credentials *credentials;
+    struct informer *informer;
     struct text *text;
 };
 
@@ -47,7 +48,7 @@ static void write_checks(void *context)
     text_add(checks->text, "[+]event loop ok\n");
     invalid_connections_write_lines(triggers_connections(checks->triggers), checks->text);
     kubernetes_secrets_write_lines(triggers_secrets(checks->triggers), checks->text);
-    kubernetes_credentials_write_lines(checks->credentials, checks->text);
+    informer_metrics_write_lines(checks->informer, checks->text);
     text_add(checks->text, "ok\n");
 }
 
@@ -56,7 +57,7 @@ void probes_write_readyz(void *context, const struct web_request *request,
                          struct web_answer *answer)
 {
     struct probes *probes = context;
-    struct checks checks = {probes->triggers, probes->credentials, &answer->body};
+    struct checks checks = {probes->triggers, probes->informer, &answer->body};
     if (atomic_load(&probes->is_draining))
         probes_refuse(answer, "shutting down\n");
     else if (web_parameter(request, "verbose") == NULL)

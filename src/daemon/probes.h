@@ -2,12 +2,12 @@
  * /healthz and /readyz, for the HTTP port and for a port of their own: what floods the one leaves
  * the other alone.
  *
- * Threads: the pages are written on those of the ports; probes_drain() from any.
+ * Threads: the pages are written on those of the ports; `is_draining` is set on any.
  */
 #ifndef BACKLOG_DAEMON_PROBES_H
 #define BACKLOG_DAEMON_PROBES_H
 
-#include "daemon/kubernetes_credentials.h"
+#include "kubernetes/informer.h"
 #include "scale/triggers.h"
 #include "serve/services/loop_call.h"
 #include "web/http/http.h"
@@ -18,7 +18,7 @@
 struct probes {
     struct triggers *triggers;
     struct loop_calls *loop_calls;
-    const struct kubernetes_credentials *credentials; /* or NULL */
+    struct informer *informer; /* or NULL */
     atomic_bool is_draining;
 };
 

@@ -276,6 +276,7 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
         .certificates = parts->certificates,
         .workers = parts->workers,
         .credentials = parts->credentials,
+        .informer = parts->informer,
         .metrics_per_trigger = (size_t)flags->metrics_per_trigger,
     };
     const struct http_port_addresses addresses = {

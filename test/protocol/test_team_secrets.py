@@ -6,9 +6,11 @@ import collections
 import http.server
 import json
 import os
+import re
 import ssl
 import threading
 import time
+import urllib.request
 
 import pytest
 
@@ -103,3 +105,14 @@ def test_one_teams_secret_does_not_delay_anothers(folder, noisy):
         assert time.monotonic() - began < 5
         time.sleep(2)  # what changes all the time is read once per second
         assert api.read["noisy"] <= time.monotonic() - began + 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a service account")
+def test_metrics_say_what_is_read_of_the_kubernetes_api(folder):
+    with Apis(folder, CONNECTIONS) as api, \
+            PodServer(folder / "ca.pem", api.server_port, "a-token", arguments=["--kubernetes-secrets"]) as server, \
+            Client(server.port) as client:
+        refusal(client.metrics, TRIGGER, namespace="quiet")
+        page = urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/metrics").read().decode()
+        assert re.search(r"^backlog_kubernetes_objects [1-9]", page, re.M), page
+        assert re.search(r"^backlog_kubernetes_watches [1-9]", page, re.M), page
