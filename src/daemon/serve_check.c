@@ -4,9 +4,9 @@
 #include "base/memory.h"
 #include "base/system/listen.h"
 #include "base/text.h"
+#include "config/kubernetes_name.h"
 #include "daemon/certificates.h"
 #include "daemon/peers.h"
-#include "kubernetes/worker.h"
 
 struct server_options serve_server_options(const struct serve_flags *flags)
 {
@@ -79,7 +79,7 @@ static void check_address(const char *flag, const char *address, struct text *mi
 static void check_workers(const struct serve_flags *flags, struct text *mistakes)
 {
     for (size_t i = 0; i < flags->workers.count; i++)
-        if (!worker_is_name(flags->workers.items[i]))
+        if (!kubernetes_name_is_namespace(flags->workers.items[i]))
             command_mistake(mistakes,
                             "--workers \"%s\" must be the name of a namespace: lower case, digits "
                             "and -",

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/kubernetes_name.h"
 #include "kubernetes/worker_monitor.h"
 #include "web/json.h"
 
@@ -107,7 +108,7 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
     (void)now_ms;
     if (!walk_is_of(trigger, search->namespace, search->name) ||
         !(search->is_of_hpas || is_listed(search->workers, trigger->namespace)) ||
-        !worker_is_name(trigger->name) || is_found(search, trigger))
+        !kubernetes_name_is_valid(trigger->name) || is_found(search, trigger))
         return WALK_ON;
     search->has_more = search->count == WORKER_OBJECTS_MAX;
     if (!search->has_more)

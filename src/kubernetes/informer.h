@@ -53,7 +53,7 @@ void informer_wake(struct informer *informer);
 bool informer_is_stopping(struct informer *informer);
 void informer_stats(struct informer *informer, struct informer_stats *ret_stats);
 
-/* `namespace` is NULL for what has none. Both names have been checked with object_is_name(). */
+/* `namespace` is NULL for what has none. Both are valid (config/kubernetes_name.h). */
 void informer_link(struct informer *informer, struct informer_link *link, enum object_kind kind,
                    const char *namespace, const char *name);
 void informer_unlink(struct informer *informer, struct informer_link *link);

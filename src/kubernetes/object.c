@@ -12,7 +12,6 @@
 #include <string.h>
 
 enum {
-    LONGEST_NAME = 253,
     MAX_TREE_BYTES = 8 << 20,
     LARGEST_DATA = 256 << 10,
     LONGEST_WINDOW_S = 3600, /* as the API of the HPA permits */
@@ -42,14 +41,6 @@ static const struct {
 const char *object_kind_name(enum object_kind kind)
 {
     return kinds[kind].name;
-}
-
-/* A DNS subdomain, of which no part is "..". */
-bool object_is_name(const char *name)
-{
-    size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-.");
-    return name[length] == '\0' && length > 0 && length <= LONGEST_NAME && name[0] != '.' &&
-           name[length - 1] != '.' && strstr(name, "..") == NULL;
 }
 
 char *object_path(enum object_kind kind, const char *namespace, const char *name)

@@ -69,10 +69,7 @@ struct object {
 /* "ScaledObject" */
 const char *object_kind_name(enum object_kind kind);
 
-/* May an object, or a namespace, have this name? What may not is not put into a path. */
-bool object_is_name(const char *name);
-
-/* Both have been checked with object_is_name(). The caller frees the path. */
+/* Both are valid (config/kubernetes_name.h). The caller frees the path. */
 char *object_path(enum object_kind kind, const char *namespace, const char *name);
 
 /* Of all of the kind in the namespace, NULL: in all. The caller frees it. */

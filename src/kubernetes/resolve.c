@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/kubernetes_name.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +84,12 @@ static bool is_same(struct named_authentication one, struct named_authentication
 static const struct object *look_up(struct run *run, enum object_kind kind, const char *namespace,
                                     const char *name, struct error *error)
 {
-    if (!object_is_name(name) || (namespace != NULL && !object_is_name(namespace))) {
+    if (namespace != NULL && !kubernetes_name_is_namespace(namespace)) {
+        error_invalid(error, "\"%.*s\" is no name of a namespace",
+                      (int)text_cut(namespace, LONGEST_SHOWN), namespace);
+        return NULL;
+    }
+    if (!kubernetes_name_is_valid(name)) {
         error_invalid(error, "\"%.*s\" is no name of a %s", (int)text_cut(name, LONGEST_SHOWN),
                       name, object_kind_name(kind));
         return NULL;
@@ -125,7 +131,7 @@ static void look_at_hpa(struct run *run, const struct object *scaled)
 {
     const char *namespace = run->call->namespace;
     run->hpa.down_window_ms = scaled->down_window_ms;
-    if (!run->call->reads_hpa || scaled->hpa == NULL || !object_is_name(scaled->hpa))
+    if (!run->call->reads_hpa || scaled->hpa == NULL || !kubernetes_name_is_valid(scaled->hpa))
         return;
     struct resolve_found found = run->find(run->context, OBJECT_HPA, namespace, scaled->hpa);
     if (found.state != RESOLVE_FOUND)

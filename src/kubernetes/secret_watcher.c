@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/kubernetes_name.h"
 #include "kubernetes/message_queue.h"
 
 #include <stdlib.h>
@@ -67,7 +68,8 @@ static void receive(void *context, struct message *message)
         drop_team(watcher, team);
     if (message->kind != MESSAGE_ADD)
         return;
-    if (!object_is_name(message->key)) { /* it is no namespace's, so there is no Secret */
+    if (!kubernetes_name_is_namespace(
+            message->key)) { /* it is no namespace's, so there is no Secret */
         const struct error none = {0};
         watcher->settings.changed(watcher->settings.context, message->key, NULL, &none);
         return;

@@ -3,6 +3,7 @@
 #include "base/json_cleanup.h"
 #include "base/json_text.h"
 #include "base/memory.h"
+#include "config/kubernetes_name.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -67,13 +68,6 @@ void worker_list_done(struct worker_list *list)
 
 /* ---- the target ---- */
 
-bool worker_is_name(const char *text)
-{
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
-    size_t length = text == NULL ? 0 : strspn(text, allowed);
-    return length > 0 && length <= LONGEST_NAME && text[length] == '\0' && text[0] != '.';
-}
-
 bool worker_target_parse(struct text reply, const char *namespace, char **ret_path, char **ret_name,
                          struct error *error)
 {
@@ -89,8 +83,9 @@ bool worker_target_parse(struct text reply, const char *namespace, char **ret_pa
     const char *kind_name = string_of(kind, "kind");
     if (kind == NULL)
         return error_unavailable(error, "KEDA has not found the target of the ScaledObject yet");
-    if (!worker_is_name(name) || !worker_is_name(version) || !worker_is_name(resource) ||
-        kind_name == NULL || group == NULL || (group[0] != '\0' && !worker_is_name(group)))
+    if (!kubernetes_name_is_valid(name) || !kubernetes_name_is_valid(version) ||
+        !kubernetes_name_is_valid(resource) || kind_name == NULL || group == NULL ||
+        (group[0] != '\0' && !kubernetes_name_is_valid(group)))
         return error_unavailable(error, "unexpected reply: the ScaledObject names no target");
     *ret_path =
         text_format("%s%s/%s/namespaces/%s/%s/%s/scale", group[0] == '\0' ? "/api" : "/apis/",
@@ -106,7 +101,7 @@ bool worker_hpa_parse(struct text reply, const char *namespace, char **ret_path,
     if (object == NULL)
         return false;
     const char *name = string_of(json_object_get(object, "status"), "hpaName");
-    if (!worker_is_name(name))
+    if (!kubernetes_name_is_valid(name))
         return error_unavailable(error, "KEDA has made no HPA for the ScaledObject yet");
     *ret_path = text_format("/apis/autoscaling/v2/namespaces/%s/horizontalpodautoscalers/%s",
                             namespace, name);
@@ -282,7 +277,7 @@ static bool read_pod(const json_t *pod, struct worker *ret_worker)
     const char *name = string_of(metadata, "name");
     const char *uid = string_of(metadata, "uid");
     const char *container = container_of(pod, annotations);
-    if (!worker_is_name(name) || uid == NULL || !worker_is_name(container))
+    if (!kubernetes_name_is_valid(name) || uid == NULL || !kubernetes_name_is_valid(container))
         return false;
     *ret_worker = (struct worker){
         .name = text_copy(name),

@@ -47,10 +47,6 @@ struct worker_list {
 
 void worker_list_done(struct worker_list *list);
 
-/* Lower case, digits, '-' and '.', as names of objects, groups, versions and resources have them:
- * nothing else becomes a part of a path or a selector. */
-bool worker_is_name(const char *text);
-
 /* Where the scale of a ScaledObject's target is: its path in the API, and its name for people. The
  * caller frees both. */
 bool worker_target_parse(struct text reply, const char *namespace, char **ret_path, char **ret_name,

@@ -5,6 +5,7 @@
  * values only where an authentication names them. */
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/kubernetes_name.h"
 #include "kubernetes/object.h"
 #include "kubernetes/resolve.h"
 #include "kubernetes/watch.h"
@@ -32,7 +33,7 @@ static struct resolve_found find(void *context, enum object_kind kind, const cha
                                  const char *name)
 {
     struct replies *replies = context;
-    require(object_is_name(name));
+    require(kubernetes_name_is_valid(name));
     require((namespace == NULL) == (kind == OBJECT_CLUSTER_TRIGGER_AUTHENTICATION));
     replies->is_requested[kind] = true;
     struct resolve_found found = {.state = RESOLVE_ABSENT, .object = replies->objects[kind]};

@@ -97,6 +97,7 @@ def test_all_mistakes_are_reported_at_once():
     (["--hold", "5s"], "unknown flag --hold: flags follow the command"),
     (["serve", "--inter", "5s"], "unknown flag --inter: did you mean --interval?"),
     (["serve", "5s"], 'unexpected argument "5s"'),
+    (["serve", "--http", ":0", "--workers", "a..b"], '--workers "a..b" must be the name of a namespace'),
     (["rehearse"], "--file is missing"),
     (["rehearse", "-f", "so.yaml", "--server-http", "9091"],
      '--server-http "9091" must be an address and a port, such as localhost:9091, or a URL of http or https'),

@@ -1,13 +1,12 @@
 #include "scale/connections/namespace_secrets.h"
 
 #include "base/memory.h"
+#include "config/kubernetes_name.h"
 #include "scale/trigger.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
-
-enum { LONGEST_NAMESPACE = 63 };
 
 struct namespace_secrets {
     struct namespace_secrets_settings settings;
@@ -54,9 +53,7 @@ void namespace_secrets_free(struct namespace_secrets *secrets)
 /* The name goes into the path of a request: what is no name of Kubernetes' has no Secret. */
 bool namespace_secrets_are_allowed(const struct namespace_secrets *secrets, const char *namespace)
 {
-    size_t length = strspn(namespace, "abcdefghijklmnopqrstuvwxyz0123456789-");
-    return secrets->settings.follow != NULL && namespace[length] == '\0' && length > 0 &&
-           length <= LONGEST_NAMESPACE;
+    return secrets->settings.follow != NULL && kubernetes_name_is_namespace(namespace);
 }
 
 const struct namespace_secret *namespace_secrets_find(const struct namespace_secrets *secrets,
