@@ -66,7 +66,7 @@ static void write_calls(void *context)
                   (double)triggers_count(parts->triggers));
     invalid_connections_write_metrics(triggers_connections(parts->triggers), page->text);
     kubernetes_secrets_write_metrics(triggers_secrets(parts->triggers), page->text);
-    kubernetes_credentials_write_metrics(parts->credentials, page->text);
+    credentials_feed_write_metrics(parts->credentials, page->text);
     informer_metrics_write(parts->informer, page->text);
     services_write_metrics(parts->services, page->text);
     external_scaler_write_metrics(parts->scaler, page->text);
@@ -159,8 +159,10 @@ static char *make_hello(const struct http_port *port)
     json_object_set_new(hello, "mode", json_string("serve"));
     json_object_set_new(hello, "version", json_string(BACKLOG_VERSION));
     json_object_set_new(hello, "pod", json_string(pod));
-    json_object_set_new(hello, "hasWorkers", json_boolean(workers_has_pods(port->parts.workers)));
-    json_object_set_new(hello, "hasHpas", json_boolean(workers_has_hpas(port->parts.workers)));
+    json_object_set_new(hello, "hasWorkers",
+                        json_boolean(worker_pages_have_pods(port->parts.workers)));
+    json_object_set_new(hello, "hasHpas",
+                        json_boolean(worker_pages_have_hpas(port->parts.workers)));
     json_object_set_new(hello, "hasLogin", json_boolean(port->login != NULL));
     char *text = json_dumps(hello, JSON_COMPACT);
     json_decref(hello);
@@ -222,7 +224,7 @@ bool http_port_begin(const struct http_port_addresses *addresses,
     port->triggers = (struct walk_source){parts->triggers, run_loop_call, port};
     make_dashboard(port);
     struct dashboard *dashboard = port->dashboard;
-    workers_set_triggers(parts->workers, &port->triggers);
+    worker_pages_set_triggers(parts->workers, &port->triggers);
     port->trigger_metrics =
         (struct trigger_metrics){.source = &port->triggers, .max = parts->metrics_per_trigger};
     memcpy(port->pages,
@@ -241,9 +243,9 @@ bool http_port_begin(const struct http_port_addresses *addresses,
                {"/api/triggers", explain_list, &port->triggers},
                {"/api/triggers/", explain_one, &port->triggers},
                {"/api/history/", history_page, &port->triggers},
-               {"/api/workers", workers_page, parts->workers},
-               {"/api/replicas/", workers_replicas, parts->workers},
-               {"/api/workers/", workers_log, parts->workers},
+               {"/api/workers", worker_pages_list, parts->workers},
+               {"/api/replicas/", worker_pages_replicas, parts->workers},
+               {"/api/workers/", worker_pages_log, parts->workers},
                {"/", assets_index, NULL}, /* last: all paths are below it */
            },
            sizeof(port->pages));

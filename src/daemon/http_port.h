@@ -9,9 +9,9 @@
 
 #include "base/error.h"
 #include "daemon/certificates.h"
-#include "daemon/kubernetes_credentials.h"
+#include "daemon/credentials_feed.h"
 #include "daemon/reload.h"
-#include "daemon/workers.h"
+#include "daemon/worker_pages.h"
 #include "measure/engine.h"
 #include "scale/triggers.h"
 #include "serve/services/external_scaler.h"
@@ -40,10 +40,10 @@ struct http_port_parts {
     const struct server *server;
     const struct reload *reload;
     const struct certificates *certificates;
-    struct workers *workers;                          /* NULL: --workers is not set */
-    const struct kubernetes_credentials *credentials; /* or NULL */
-    struct informer *informer;                        /* or NULL */
-    size_t metrics_per_trigger;                       /* triggers with metrics of their own */
+    struct worker_pages *workers;               /* NULL: --workers is not set */
+    const struct credentials_feed *credentials; /* or NULL */
+    struct informer *informer;                  /* or NULL */
+    size_t metrics_per_trigger;                 /* triggers with metrics of their own */
 };
 
 struct http_port;

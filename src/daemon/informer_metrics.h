@@ -8,7 +8,7 @@
 #define BACKLOG_DAEMON_INFORMER_METRICS_H
 
 #include "base/text.h"
-#include "kubernetes/informer.h"
+#include "kubernetes/informer/informer.h"
 
 void informer_metrics_write(struct informer *informer, struct text *page);
 void informer_metrics_write_lines(struct informer *informer, struct text *page);

@@ -9,7 +9,7 @@
 
 #include "base/text.h"
 #include "daemon/hand_over.h"
-#include "kubernetes/informer.h"
+#include "kubernetes/informer/informer.h"
 #include "scale/connections/namespace_secrets.h"
 
 #include <stdbool.h>

@@ -7,7 +7,7 @@
 #ifndef BACKLOG_DAEMON_PROBES_H
 #define BACKLOG_DAEMON_PROBES_H
 
-#include "kubernetes/informer.h"
+#include "kubernetes/informer/informer.h"
 #include "scale/triggers.h"
 #include "serve/services/loop_call.h"
 #include "web/http/http.h"

@@ -12,16 +12,16 @@
 #include "config/connections.h"
 #include "daemon/agent_memory.h"
 #include "daemon/certificates.h"
+#include "daemon/credentials_feed.h"
 #include "daemon/http_port.h"
-#include "daemon/kubernetes_credentials.h"
 #include "daemon/kubernetes_secrets.h"
 #include "daemon/peers.h"
 #include "daemon/reload.h"
 #include "daemon/serve_check.h"
 #include "daemon/watchdog.h"
-#include "daemon/workers.h"
+#include "daemon/worker_pages.h"
 #include "kubernetes/api.h"
-#include "kubernetes/informer.h"
+#include "kubernetes/informer/informer.h"
 #include "measure/engine.h"
 #include "scale/triggers.h"
 #include "serve/services/external_scaler.h"
@@ -46,11 +46,11 @@ struct parts {
     int exit_status;
     struct reload *reload;
     struct certificates *certificates;
-    struct informer *informer;                  /* NULL: neither of both */
-    struct kubernetes_secrets *secrets;         /* NULL: none are read */
-    struct kubernetes_credentials *credentials; /* NULL: triggers have none of their own */
+    struct informer *informer;            /* NULL: neither of both */
+    struct kubernetes_secrets *secrets;   /* NULL: none are read */
+    struct credentials_feed *credentials; /* NULL: triggers have none of their own */
     struct cluster_authentications *cluster_authentications;
-    struct workers *workers;         /* NULL: none are listed */
+    struct worker_pages *workers;    /* NULL: none are listed */
     struct peer_values *peer_values; /* NULL: no peers are asked, as the next two */
     struct peers *peers;
     struct peers_service *peers_service;
@@ -78,7 +78,7 @@ static void wake_server(void *context)
 static struct own_credentials_settings own_credentials_of(const struct serve_flags *flags,
                                                           const struct parts *parts)
 {
-    struct own_credentials_settings own = kubernetes_credentials_hooks(parts->credentials);
+    struct own_credentials_settings own = credentials_feed_hooks(parts->credentials);
     /* Others than KEDA may have certificates of the authority. */
     own.callers_are_verified =
         flags->tls.files.client_ca != NULL && flags->tls.client_names.count > 0;
@@ -136,7 +136,7 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
     if (parts->secrets != NULL)
         kubernetes_secrets_hand_to(parts->secrets, &to);
     if (parts->credentials != NULL)
-        kubernetes_credentials_hand_to(parts->credentials, &to);
+        credentials_feed_hand_to(parts->credentials, &to);
     if (parts->informer != NULL)
         informer_start(parts->informer);
     const struct rpc_service *scaler = external_scaler_service(parts->scaler);
@@ -157,7 +157,7 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
 static void free_parts(struct parts *parts)
 {
     http_port_end(parts->http);
-    workers_free(parts->workers);
+    worker_pages_free(parts->workers);
     if (parts->server != NULL)
         server_drain(parts->server, 0);
     if (parts->loop_calls != NULL)
@@ -192,7 +192,7 @@ static void free_parts(struct parts *parts)
     if (parts->loop_calls != NULL)
         loop_calls_free(parts->loop_calls);
     kubernetes_secrets_free(parts->secrets);
-    kubernetes_credentials_free(parts->credentials);
+    credentials_feed_free(parts->credentials);
     informer_free(parts->informer);
     cluster_authentications_free(parts->cluster_authentications);
     reload_end(parts->reload);
@@ -234,7 +234,7 @@ static bool make_informer(const struct serve_flags *flags, struct parts *parts, 
     if (flags->kubernetes_secrets)
         parts->secrets = kubernetes_secrets_new(parts->informer);
     if (flags->kubernetes)
-        parts->credentials = kubernetes_credentials_new(
+        parts->credentials = credentials_feed_new(
             parts->informer, flags->kubernetes_cluster_namespace, flags->kubernetes_hpa);
     return true;
 }
@@ -245,9 +245,9 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
     struct connections *connections = NULL;
     parts->certificates = certificates_begin(&flags->tls);
     if (!make_informer(flags, parts, error) ||
-        !workers_new(&flags->workers,
-                     flags->http != NULL && flags->kubernetes && flags->kubernetes_hpa,
-                     &parts->workers, error) ||
+        !worker_pages_new(&flags->workers,
+                          flags->http != NULL && flags->kubernetes && flags->kubernetes_hpa,
+                          &parts->workers, error) ||
         !cluster_authentications_parse(flags->kubernetes_cluster_authentications,
                                        &parts->cluster_authentications, error) ||
         !reload_begin(flags->config, flags->strict_config, &parts->reload, &connections, error))

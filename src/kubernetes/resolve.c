@@ -39,14 +39,14 @@ struct run {
 /* ---- is it one of the object's triggers? ---- */
 
 /* Both are sorted. A call may leave a variable out, and have any value of one. */
-static bool has_metadata(const struct object_trigger *trigger, const struct resolve_call *call)
+static bool has_metadata(const struct api_object_trigger *trigger, const struct resolve_call *call)
 {
     size_t sent = 0;
     for (size_t i = 0; i < trigger->metadata_count; i++) {
         const struct option_entry *entry = &trigger->metadata[i];
         const struct option_entry *other = sent < call->count ? &call->entries[sent] : NULL;
         bool is_sent = other != NULL && strcmp(other->key, entry->key) == 0;
-        bool is_variable = object_is_variable(entry->key);
+        bool is_variable = api_object_is_variable(entry->key);
         if (!is_variable && (!is_sent || strcmp(other->value, entry->value) != 0))
             return false;
         sent += is_sent;
@@ -55,19 +55,19 @@ static bool has_metadata(const struct object_trigger *trigger, const struct reso
 }
 
 /* What a call leaves out may steer as well as what it has: `tlsFromEnv`. */
-static void add_omitted(const struct object_trigger *trigger, const struct resolve_call *call,
+static void add_omitted(const struct api_object_trigger *trigger, const struct resolve_call *call,
                         struct credentials *credentials)
 {
     for (size_t i = 0; i < trigger->metadata_count; i++)
-        if (object_value(call->entries, call->count, trigger->metadata[i].key) == NULL)
+        if (api_object_value(call->entries, call->count, trigger->metadata[i].key) == NULL)
             credentials_add_omitted(credentials, trigger->metadata[i].key);
 }
 
 /* What the metadata names wins: with mTLS authenticationRef is for KEDA's channel to us. */
-static struct named_authentication authentication_of(const struct object_trigger *trigger)
+static struct named_authentication authentication_of(const struct api_object_trigger *trigger)
 {
-    const char *own = object_value(trigger->metadata, trigger->metadata_count, key_own);
-    const char *cluster = object_value(trigger->metadata, trigger->metadata_count, key_cluster);
+    const char *own = api_object_value(trigger->metadata, trigger->metadata_count, key_own);
+    const char *cluster = api_object_value(trigger->metadata, trigger->metadata_count, key_cluster);
     if (own != NULL)
         return (struct named_authentication){own, false};
     if (cluster != NULL)
@@ -81,8 +81,9 @@ static bool is_same(struct named_authentication one, struct named_authentication
 }
 
 /* Looks an object up. NULL: it is absent, or the run waits, or it failed with `error` set. */
-static const struct object *look_up(struct run *run, enum object_kind kind, const char *namespace,
-                                    const char *name, struct error *error)
+static const struct api_object *look_up(struct run *run, enum api_object_kind kind,
+                                        const char *namespace, const char *name,
+                                        struct error *error)
 {
     if (namespace != NULL && !kubernetes_name_is_namespace(namespace)) {
         error_invalid(error, "\"%.*s\" is no name of a namespace",
@@ -91,11 +92,11 @@ static const struct object *look_up(struct run *run, enum object_kind kind, cons
     }
     if (!kubernetes_name_is_valid(name)) {
         error_invalid(error, "\"%.*s\" is no name of a %s", (int)text_cut(name, LONGEST_SHOWN),
-                      name, object_kind_name(kind));
+                      name, api_object_kind_name(kind));
         return NULL;
     }
     struct resolve_found found = run->find(run->context, kind, namespace, name);
-    _cleanup_(memory_free) char *label = object_label(kind, namespace, name);
+    _cleanup_(memory_free) char *label = api_object_label(kind, namespace, name);
     if (found.state == RESOLVE_UNKNOWN)
         run->is_waiting = true;
     if (found.state == RESOLVE_FAILED)
@@ -103,12 +104,12 @@ static const struct object *look_up(struct run *run, enum object_kind kind, cons
     return found.state == RESOLVE_FOUND ? found.object : NULL;
 }
 
-static bool find_match(const struct object *object, const struct resolve_call *call,
-                       const struct object_trigger **match, struct error *error)
+static bool find_match(const struct api_object *object, const struct resolve_call *call,
+                       const struct api_object_trigger **match, struct error *error)
 {
-    uint64_t fingerprint = object_fingerprint(call->entries, call->count);
+    uint64_t fingerprint = api_object_fingerprint(call->entries, call->count);
     for (size_t i = 0; object != NULL && i < object->triggers_count; i++) {
-        const struct object_trigger *trigger = &object->triggers[i];
+        const struct api_object_trigger *trigger = &object->triggers[i];
         if (trigger->fingerprint != fingerprint)
             continue;
         bool is_repeated =
@@ -127,7 +128,7 @@ static bool find_match(const struct object *object, const struct resolve_call *c
 }
 
 /* Credentials do not depend on it: without the HPA only its replicas are unknown. */
-static void look_at_hpa(struct run *run, const struct object *scaled)
+static void look_at_hpa(struct run *run, const struct api_object *scaled)
 {
     const char *namespace = run->call->namespace;
     run->hpa.down_window_ms = scaled->down_window_ms;
@@ -141,15 +142,16 @@ static void look_at_hpa(struct run *run, const struct object *scaled)
 }
 
 /* Both kinds are looked at: a call does not say of which it is. */
-static const struct object_trigger *find_trigger(struct run *run, struct error *error)
+static const struct api_object_trigger *find_trigger(struct run *run, struct error *error)
 {
     const struct resolve_call *call = run->call;
-    const struct object_trigger *match = NULL;
-    const struct object *scaled =
+    const struct api_object_trigger *match = NULL;
+    const struct api_object *scaled =
         look_up(run, OBJECT_SCALED_OBJECT, call->namespace, call->name, error);
     if (error_is_set(error))
         return NULL;
-    const struct object *job = look_up(run, OBJECT_SCALED_JOB, call->namespace, call->name, error);
+    const struct api_object *job =
+        look_up(run, OBJECT_SCALED_JOB, call->namespace, call->name, error);
     if (error_is_set(error) || run->is_waiting)
         return NULL;
     if (!find_match(scaled, call, &match, error) || !find_match(job, call, &match, error))
@@ -185,23 +187,23 @@ static bool refuse_way(const struct credentials *credentials, const char *way,
 
 /* The value of a parameter. False: with the error, or the run waits. */
 static bool read_value(struct run *run, const char *namespace,
-                       const struct object_parameter *parameter, const char **ret_value,
+                       const struct api_object_parameter *parameter, const char **ret_value,
                        struct error *error)
 {
     const struct credentials *credentials = run->credentials;
     if (parameter->kind == OBJECT_KINDS)
         return refuse_way(credentials, parameter->way, parameter->name, error);
-    const struct object *object =
+    const struct api_object *object =
         look_up(run, parameter->kind, namespace, parameter->object, error);
     if (error_is_set(error))
         return error_prefix(error, "%s", credentials->authentication);
     if (run->is_waiting)
         return false;
     const char *value =
-        object == NULL ? NULL : object_value(object->data, object->data_count, parameter->key);
+        object == NULL ? NULL : api_object_value(object->data, object->data_count, parameter->key);
     if (value == NULL)
         return error_invalid(error, "%s: %s %s/%s %s%.*s", credentials->authentication,
-                             object_kind_name(parameter->kind), namespace, parameter->object,
+                             api_object_kind_name(parameter->kind), namespace, parameter->object,
                              object == NULL ? "does not exist; it should have the key "
                                             : "has no text under the key ",
                              (int)text_cut(parameter->key, LONGEST_SHOWN), parameter->key);
@@ -210,7 +212,7 @@ static bool read_value(struct run *run, const char *namespace,
 }
 
 static bool add_parameter(struct run *run, const char *namespace,
-                          const struct object_parameter *parameter, struct error *error)
+                          const struct api_object_parameter *parameter, struct error *error)
 {
     struct credentials *credentials = run->credentials;
     const struct option *row = option_find(run->call->table, parameter->name, OPTION_FROM_FILE);
@@ -243,11 +245,11 @@ static bool add_parameter(struct run *run, const char *namespace,
     return true;
 }
 
-static bool check_names(const struct object_trigger *trigger, struct error *error)
+static bool check_names(const struct api_object_trigger *trigger, struct error *error)
 {
-    bool has_own = object_value(trigger->metadata, trigger->metadata_count, key_own) != NULL;
+    bool has_own = api_object_value(trigger->metadata, trigger->metadata_count, key_own) != NULL;
     bool has_cluster =
-        object_value(trigger->metadata, trigger->metadata_count, key_cluster) != NULL;
+        api_object_value(trigger->metadata, trigger->metadata_count, key_cluster) != NULL;
     if (has_own && has_cluster)
         return error_invalid(error, "%s and %s exclude each other: remove one of them", key_own,
                              key_cluster);
@@ -260,14 +262,14 @@ static bool read_authentication(struct run *run, struct named_authentication nam
 {
     const struct resolve_call *call = run->call;
     struct credentials *credentials = run->credentials;
-    enum object_kind kind = named.is_cluster_wide ? OBJECT_CLUSTER_TRIGGER_AUTHENTICATION
-                                                  : OBJECT_TRIGGER_AUTHENTICATION;
+    enum api_object_kind kind = named.is_cluster_wide ? OBJECT_CLUSTER_TRIGGER_AUTHENTICATION
+                                                      : OBJECT_TRIGGER_AUTHENTICATION;
     const char *namespace = named.is_cluster_wide ? call->cluster_namespace : call->namespace;
-    const struct object *object =
+    const struct api_object *object =
         look_up(run, kind, named.is_cluster_wide ? NULL : call->namespace, named.name, error);
     if (error_is_set(error) || run->is_waiting)
         return false;
-    credentials->authentication = object_label(kind, call->namespace, named.name);
+    credentials->authentication = api_object_label(kind, call->namespace, named.name);
     credentials->is_cluster_wide = named.is_cluster_wide;
     credentials->name = text_copy(named.name);
     if (object == NULL)
@@ -291,7 +293,7 @@ struct resolved resolve_trigger(const struct resolve_call *call, resolve_find *f
                       .credentials = credentials_new(),
                       .hpa = HPA_FACTS_UNKNOWN};
     _cleanup_(error_done) struct error error = {0};
-    const struct object_trigger *trigger = find_trigger(&run, &error);
+    const struct api_object_trigger *trigger = find_trigger(&run, &error);
     bool is_good = trigger != NULL && check_names(trigger, &error);
     struct named_authentication named = {0};
     if (is_good)

@@ -11,7 +11,7 @@
 
 #include "config/credentials.h"
 #include "config/hpa_facts.h"
-#include "kubernetes/object.h"
+#include "kubernetes/api_object.h"
 
 #include <stdbool.h>
 
@@ -20,7 +20,7 @@ struct resolve_call {
     const char *namespace;
     const char *name;
     const struct option_entry
-        *entries; /* its metadata, as of object_sort(); no key is there twice */
+        *entries; /* its metadata, as of api_object_sort(); no key is there twice */
     size_t count;
     const struct option *table;    /* of its scaler; NULL: no credentials are needed */
     const char *cluster_namespace; /* of the Secrets of a ClusterTriggerAuthentication */
@@ -30,13 +30,14 @@ struct resolve_call {
 /* What is known of one object. */
 struct resolve_found {
     enum { RESOLVE_UNKNOWN, RESOLVE_ABSENT, RESOLVE_FOUND, RESOLVE_FAILED } state;
-    const struct object *object; /* of RESOLVE_FOUND; borrowed until the next resolve_trigger() */
-    const char *failure;         /* of RESOLVE_FAILED: why nothing is known; borrowed */
-    int64_t read_ms;             /* of RESOLVE_FOUND: when it was requested */
+    const struct api_object
+        *object;         /* of RESOLVE_FOUND; borrowed until the next resolve_trigger() */
+    const char *failure; /* of RESOLVE_FAILED: why nothing is known; borrowed */
+    int64_t read_ms;     /* of RESOLVE_FOUND: when it was requested */
 };
 
 /* `namespace` is NULL for what has none. */
-typedef struct resolve_found resolve_find(void *context, enum object_kind kind,
+typedef struct resolve_found resolve_find(void *context, enum api_object_kind kind,
                                           const char *namespace, const char *name);
 
 struct resolved {

@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/kubernetes_name.h"
-#include "kubernetes/message_queue.h"
+#include "kubernetes/informer/message_queue.h"
 
 #include <stdlib.h>
 #include <string.h>

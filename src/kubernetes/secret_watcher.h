@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "config/connections.h"
-#include "kubernetes/informer.h"
+#include "kubernetes/informer/informer.h"
 
 #include <stdbool.h>
 

@@ -4,7 +4,7 @@
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "kubernetes/message_queue.h"
+#include "kubernetes/informer/message_queue.h"
 #include "kubernetes/resolve.h"
 
 #include <pthread.h>
@@ -238,8 +238,8 @@ struct view {
     struct need *need;
 };
 
-static struct resolve_found find_object(void *context, enum object_kind kind, const char *namespace,
-                                        const char *name)
+static struct resolve_found find_object(void *context, enum api_object_kind kind,
+                                        const char *namespace, const char *name)
 {
     const struct view *view = context;
     struct informer *informer = view->all->settings.informer;
@@ -492,7 +492,7 @@ void trigger_credentials_add(struct trigger_credentials *all, const struct trigg
     for (size_t i = 0; i < need->count; i++)
         added->entries[i] = (struct option_entry){text_copy(need->entries[i].key),
                                                   text_copy(need->entries[i].value)};
-    object_sort(added->entries, added->count);
+    api_object_sort(added->entries, added->count);
     message_queue_send(&all->messages, MESSAGE_ADD, need->key, need->key_length, added);
 }
 

@@ -10,7 +10,7 @@
 
 #include "config/credentials.h"
 #include "config/hpa_facts.h"
-#include "kubernetes/informer.h"
+#include "kubernetes/informer/informer.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -41,7 +41,7 @@ struct trigger_binding {
     bool holds_inline;      /* the query's connection counts as an inline one */
 };
 
-/* What the Kubernetes API says about it (triggers_credentials.c). It stays when the trigger is
+/* What the Kubernetes API says about it (triggers_object.c). It stays when the trigger is
  * parsed again. */
 struct trigger_object_facts {
     struct credentials *credentials; /* as far as they are known; NULL: not yet */

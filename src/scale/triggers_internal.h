@@ -1,7 +1,7 @@
 /*
  * Inside of the table of triggers: triggers.c keeps them and finds room for them, triggers_find.c
  * finds the one that a call is of, triggers_renewal.c those that are parsed again since their
- * connections have changed, and triggers_credentials.c has what is known of their objects.
+ * connections have changed, and triggers_object.c has what is known of their objects.
  *
  * Threads: as triggers.h.
  */

@@ -6,9 +6,9 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/kubernetes_name.h"
-#include "kubernetes/object.h"
+#include "kubernetes/api_object.h"
+#include "kubernetes/api_watch.h"
 #include "kubernetes/resolve.h"
-#include "kubernetes/watch.h"
 #include "require.h"
 
 #include <string.h>
@@ -25,11 +25,11 @@ static const struct option table[] = {
 static const struct option_entry entries[] = {{"host", "h"}, {"queue", "q"}};
 
 struct replies {
-    struct object *objects[OBJECT_KINDS];
+    struct api_object *objects[OBJECT_KINDS];
     bool is_requested[OBJECT_KINDS];
 };
 
-static struct resolve_found find(void *context, enum object_kind kind, const char *namespace,
+static struct resolve_found find(void *context, enum api_object_kind kind, const char *namespace,
                                  const char *name)
 {
     struct replies *replies = context;
@@ -44,33 +44,34 @@ static struct resolve_found find(void *context, enum object_kind kind, const cha
 
 static void read_connections(const char *text, size_t length)
 {
-    struct watch_event event;
+    struct api_watch_event event;
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(error_done) struct error event_error = {0};
-    struct object *object = object_parse(OBJECT_CONNECTIONS, "ns", "n", text, length, &error);
+    struct api_object *object =
+        api_object_parse(OBJECT_CONNECTIONS, "ns", "n", text, length, &error);
     require((object == NULL) == error_is_set(&error));
-    object_free(object);
-    bool is_event = watch_event_parse(OBJECT_SCALED_OBJECT, text, length, &event, &event_error);
+    api_object_free(object);
+    bool is_event = api_watch_event_parse(OBJECT_SCALED_OBJECT, text, length, &event, &event_error);
     require(is_event != error_is_set(&event_error));
-    watch_event_done(&event);
-    _cleanup_(memory_free) char *message = request_status_message(text, length);
+    api_watch_event_done(&event);
+    _cleanup_(memory_free) char *message = api_request_status_message(text, length);
 }
 
-static void read_object(struct replies *replies, enum object_kind kind, const char *text,
+static void read_object(struct replies *replies, enum api_object_kind kind, const char *text,
                         size_t length)
 {
     _cleanup_(error_done) struct error error = {0};
-    object_is_absent("n", text, length);
-    replies->objects[kind] = object_parse(kind, "ns", "n", text, length, &error);
+    api_object_is_absent("n", text, length);
+    replies->objects[kind] = api_object_parse(kind, "ns", "n", text, length, &error);
     require((replies->objects[kind] == NULL) == error_is_set(&error));
 }
 
-static bool has_trigger(const struct object *object)
+static bool has_trigger(const struct api_object *object)
 {
     for (size_t i = 0; object != NULL && i < object->triggers_count; i++) {
-        const struct object_trigger *trigger = &object->triggers[i];
-        const char *host = object_value(trigger->metadata, trigger->metadata_count, "host");
-        const char *queue = object_value(trigger->metadata, trigger->metadata_count, "queue");
+        const struct api_object_trigger *trigger = &object->triggers[i];
+        const char *host = api_object_value(trigger->metadata, trigger->metadata_count, "host");
+        const char *queue = api_object_value(trigger->metadata, trigger->metadata_count, "queue");
         if (text_equal(host, "h") && text_equal(queue, "q"))
             return true;
     }
@@ -105,11 +106,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (line == 0)
             read_connections(text, length);
         else
-            read_object(&replies, (enum object_kind)(line - 1), text, length);
+            read_object(&replies, (enum api_object_kind)(line - 1), text, length);
         text += length + (newline != NULL);
     }
     resolve(&replies);
     for (int kind = 0; kind < OBJECT_KINDS; kind++)
-        object_free(replies.objects[kind]);
+        api_object_free(replies.objects[kind]);
     return 0;
 }

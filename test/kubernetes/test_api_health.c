@@ -1,5 +1,5 @@
 /* When the Kubernetes API as a whole is taken to fail, and how long it is left alone. */
-#include "kubernetes/api_health.h"
+#include "kubernetes/informer/api_health.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Messages to a thread that is busy: no more of them than there are triggers. */
-#include "kubernetes/message_queue.h"
+#include "kubernetes/informer/message_queue.h"
 
 #include "base/memory.h"
 #include "base/text.h"

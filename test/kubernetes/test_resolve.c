@@ -34,14 +34,14 @@ struct known {
 
 struct cluster {
     const struct known *known;
-    struct object *objects[8];
+    struct api_object *objects[8];
 };
 
-static struct resolve_found find(void *context, enum object_kind kind, const char *namespace,
+static struct resolve_found find(void *context, enum api_object_kind kind, const char *namespace,
                                  const char *name)
 {
     struct cluster *cluster = context;
-    _cleanup_(memory_free) char *label = object_label(kind, namespace, name);
+    _cleanup_(memory_free) char *label = api_object_label(kind, namespace, name);
     for (size_t i = 0; cluster->known[i].label != NULL; i++) {
         _cleanup_(error_done) struct error error = {0};
         const char *json = cluster->known[i].json;
@@ -51,8 +51,8 @@ static struct resolve_found find(void *context, enum object_kind kind, const cha
             return (struct resolve_found){.state = RESOLVE_UNKNOWN};
         if (text_equal(json, "!"))
             return (struct resolve_found){.state = RESOLVE_FAILED, .failure = "403 forbidden"};
-        object_free(cluster->objects[i]);
-        cluster->objects[i] = object_parse(kind, namespace, name, json, strlen(json), &error);
+        api_object_free(cluster->objects[i]);
+        cluster->objects[i] = api_object_parse(kind, namespace, name, json, strlen(json), &error);
         if (cluster->objects[i] == NULL)
             fail_msg("%s: %s", label, error_text(&error));
         return (struct resolve_found){.state = RESOLVE_FOUND, .object = cluster->objects[i]};
@@ -70,12 +70,12 @@ static struct credentials *resolve_entries(const struct known *known,
     struct option_entry sorted[8];
     for (size_t i = 0; i < count; i++)
         sorted[i] = entries[i];
-    object_sort(sorted, count);
+    api_object_sort(sorted, count);
     const struct resolve_call call = {"shop", "orders", sorted, count, table, "keda"};
     struct resolved resolved = resolve_trigger(&call, find, &cluster);
     *ret_is_other = resolved.is_other;
     for (size_t i = 0; i < ARRAY_LENGTH(cluster.objects); i++)
-        object_free(cluster.objects[i]);
+        api_object_free(cluster.objects[i]);
     return resolved.credentials;
 }
 
@@ -252,7 +252,7 @@ static void assert_hpa(const struct known *known, const struct option *keys, boo
     struct resolved resolved = resolve_trigger(&call, find, &cluster);
     _cleanup_(credentials_cleanup) struct credentials *credentials = resolved.credentials;
     for (size_t i = 0; i < ARRAY_LENGTH(cluster.objects); i++)
-        object_free(cluster.objects[i]);
+        api_object_free(cluster.objects[i]);
     assert_int_equal(credentials->state, CREDENTIALS_VERIFIED);
     assert_int_equal(resolved.hpa.down_window_ms, expected.down_window_ms);
     assert_int_equal(resolved.hpa.replicas, expected.replicas);
@@ -351,8 +351,8 @@ static void an_authentication_of_many_parameters_is_an_error(void **state)
     for (int i = 0; i < 257; i++)
         text_addf(&json, "%s{\"parameter\":\"p%d\",\"name\":\"n\"}", i == 0 ? "" : ",", i);
     text_add(&json, "]}}");
-    assert_null(
-        object_parse(OBJECT_TRIGGER_AUTHENTICATION, "shop", "a", json.bytes, json.length, &error));
+    assert_null(api_object_parse(OBJECT_TRIGGER_AUTHENTICATION, "shop", "a", json.bytes,
+                                 json.length, &error));
     assert_string_equal(error_text(&error), "has more than 256 parameters");
 }
 
@@ -386,12 +386,12 @@ static void metadata_that_no_call_can_have_is_not_kept(void **state)
         for (int i = 0; i < (is_long ? 17 : 257); i++)
             text_addf(&json, "%s\"k%d\":\"%0*d\"", i == 0 ? "" : ",", i, is_long ? 1000 : 1, 0);
         text_add(&json, "}}," TRIGGER(USUAL, REF) "]}}");
-        struct object *object =
-            object_parse(OBJECT_SCALED_OBJECT, "shop", "orders", json.bytes, json.length, &error);
+        struct api_object *object = api_object_parse(OBJECT_SCALED_OBJECT, "shop", "orders",
+                                                     json.bytes, json.length, &error);
         assert_non_null(object);
         assert_int_equal(object->triggers_count, 1);
         assert_in_range(object->bytes, 200, 1000);
-        object_free(object);
+        api_object_free(object);
     }
 }
 
@@ -412,14 +412,15 @@ static void a_reply_about_something_else_is_an_error(void **state)
         "", "{", "[]", "null", "{}", "{\"metadata\":{\"name\":\"s\",\"namespace\":\"other\"}}"};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
         _cleanup_(error_done) struct error error = {0};
-        assert_null(object_parse(OBJECT_SECRET, "shop", "s", texts[i], strlen(texts[i]), &error));
+        assert_null(
+            api_object_parse(OBJECT_SECRET, "shop", "s", texts[i], strlen(texts[i]), &error));
         assert_int_equal(error.code, ERROR_UNAVAILABLE);
     }
     static const char kind_missing[] =
         "{\"reason\":\"NotFound\",\"details\":{},\"message\":\"could not find the resource\"}";
     static const char object_missing[] = "{\"reason\":\"NotFound\",\"details\":{\"name\":\"s\"}}";
-    assert_false(object_is_absent("s", kind_missing, strlen(kind_missing)));
-    assert_true(object_is_absent("s", object_missing, strlen(object_missing)));
+    assert_false(api_object_is_absent("s", kind_missing, strlen(kind_missing)));
+    assert_true(api_object_is_absent("s", object_missing, strlen(object_missing)));
 }
 
 int main(void)

@@ -3,7 +3,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "kubernetes/object.h"
+#include "kubernetes/api_object.h"
 
 #include <openssl/evp.h>
 #include <setjmp.h>
@@ -26,21 +26,21 @@
     "\"8\"},\"data\":{" data "}}"
 
 struct parsed {
-    struct object *object;
+    struct api_object *object;
     struct error error;
 };
 
 static void parsed_done(struct parsed *parsed)
 {
-    object_free(parsed->object);
+    api_object_free(parsed->object);
     error_done(&parsed->error);
 }
 
 static struct parsed parse(const char *text)
 {
     struct parsed parsed = {0};
-    parsed.object = object_parse(OBJECT_CONNECTIONS, "shop", "backlog-connections", text,
-                                 strlen(text), &parsed.error);
+    parsed.object = api_object_parse(OBJECT_CONNECTIONS, "shop", "backlog-connections", text,
+                                     strlen(text), &parsed.error);
     return parsed;
 }
 

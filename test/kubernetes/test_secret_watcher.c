@@ -36,7 +36,7 @@ bool informer_is_stopping(struct informer *informer)
     return false;
 }
 
-void informer_link(struct informer *informer, struct informer_link *link, enum object_kind kind,
+void informer_link(struct informer *informer, struct informer_link *link, enum api_object_kind kind,
                    const char *namespace, const char *name)
 {
     (void)kind;
@@ -87,7 +87,7 @@ static bool take(void *context, const char *namespace, struct connections *conne
     return !known->is_busy;
 }
 
-static void read_secret(struct informer *informer, struct object *object, int64_t read_ms)
+static void read_secret(struct informer *informer, struct api_object *object, int64_t read_ms)
 {
     object->connections = connections_new();
     informer->view = (struct informer_view){.is_read = true, .object = object, .read_ms = read_ms};
@@ -100,7 +100,7 @@ static void a_secret_that_could_not_be_handed_over_is_still_there(void **state)
     _cleanup_(error_done) struct error failure = {0};
     struct informer informer = {0};
     struct known known = {.is_busy = true};
-    struct object object = {0};
+    struct api_object object = {0};
     struct secret_watcher *watcher =
         secret_watcher_new(&(struct secret_watcher_settings){&informer, "name", take, &known});
     secret_watcher_add(watcher, "shop");

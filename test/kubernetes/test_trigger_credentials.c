@@ -34,7 +34,7 @@ bool informer_is_stopping(struct informer *informer)
     return false;
 }
 
-void informer_link(struct informer *informer, struct informer_link *link, enum object_kind kind,
+void informer_link(struct informer *informer, struct informer_link *link, enum api_object_kind kind,
                    const char *namespace, const char *name)
 {
     (void)informer;

@@ -1,5 +1,5 @@
 /* What the Kubernetes API and workers themselves send about workers. */
-#include "kubernetes/worker.h"
+#include "kubernetes/workers/worker.h"
 
 #include "base/memory.h"
 

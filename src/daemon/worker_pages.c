@@ -1,0 +1,285 @@
+#include "daemon/worker_pages.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "config/kubernetes_name.h"
+#include "kubernetes/workers/worker_monitor.h"
+#include "web/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct worker_pages {
+    const struct option_list *namespaces;
+    const struct walk_source *triggers;
+    struct worker_monitor *monitor; /* NULL: there are no namespaces */
+    struct worker_monitor *hpas;    /* NULL: they are not read */
+};
+
+static bool start(const char *flag, enum worker_monitor_kind kind,
+                  struct worker_monitor **ret_reader, struct error *error)
+{
+    struct kubernetes_api api;
+    if (!kubernetes_api_find(flag, &api, error))
+        return false;
+    *ret_reader = worker_monitor_start(kind, &api);
+    return true;
+}
+
+bool worker_pages_new(const struct option_list *namespaces, bool reads_hpas,
+                      struct worker_pages **ret_workers, struct error *error)
+{
+    if (namespaces->count == 0 && !reads_hpas)
+        return true;
+    struct worker_pages *workers = memory_new(sizeof(*workers));
+    workers->namespaces = namespaces;
+    if ((namespaces->count > 0 && !start("--workers", WORKER_PODS, &workers->monitor, error)) ||
+        (reads_hpas && !start("--kubernetes-hpa", WORKER_HPAS, &workers->hpas, error))) {
+        worker_pages_free(workers);
+        return false;
+    }
+    *ret_workers = workers;
+    return true;
+}
+
+bool worker_pages_have_pods(const struct worker_pages *workers)
+{
+    return workers != NULL && workers->monitor != NULL;
+}
+
+bool worker_pages_have_hpas(const struct worker_pages *workers)
+{
+    return workers != NULL && workers->hpas != NULL;
+}
+
+void worker_pages_set_triggers(struct worker_pages *workers, const struct walk_source *triggers)
+{
+    if (workers != NULL)
+        workers->triggers = triggers;
+}
+
+void worker_pages_free(struct worker_pages *workers)
+{
+    if (workers == NULL)
+        return;
+    worker_monitor_stop(workers->monitor);
+    worker_monitor_stop(workers->hpas);
+    free(workers);
+}
+
+/* ---- objects ---- */
+
+struct scaled_object_ref {
+    char *namespace, *name;
+};
+
+/* Those that a page wants, found under the turn lock. */
+struct search {
+    const struct worker_pages *workers;
+    const char *namespace, *name; /* NULL: any */
+    bool is_of_hpas;              /* which are read in all namespaces */
+    struct scaled_object_ref objects[WORKER_OBJECTS_MAX];
+    size_t count;
+    bool has_more;
+};
+
+static bool is_listed(const struct worker_pages *workers, const char *namespace)
+{
+    for (size_t i = 0; i < workers->namespaces->count; i++)
+        if (text_equal(workers->namespaces->items[i], namespace))
+            return true;
+    return false;
+}
+
+static bool is_found(const struct search *search, const struct trigger *trigger)
+{
+    for (size_t i = 0; i < search->count; i++)
+        if (text_equal(search->objects[i].name, trigger->name) &&
+            text_equal(search->objects[i].namespace, trigger->namespace))
+            return true;
+    return false;
+}
+
+/* Names come with calls: what is no name of an object is none in a path of the Kubernetes API. */
+static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_ms)
+{
+    struct search *search = context;
+    (void)now_ms;
+    if (!walk_is_of(trigger, search->namespace, search->name) ||
+        !(search->is_of_hpas || is_listed(search->workers, trigger->namespace)) ||
+        !kubernetes_name_is_valid(trigger->name) || is_found(search, trigger))
+        return WALK_ON;
+    search->has_more = search->count == WORKER_OBJECTS_MAX;
+    if (!search->has_more)
+        search->objects[search->count++] =
+            (struct scaled_object_ref){text_copy(trigger->namespace), text_copy(trigger->name)};
+    return WALK_ON;
+}
+
+static int by_name(const void *left, const void *right)
+{
+    const struct scaled_object_ref *one = left;
+    const struct scaled_object_ref *other = right;
+    int order = strcmp(one->namespace, other->namespace);
+    return order != 0 ? order : strcmp(one->name, other->name);
+}
+
+/* ---- JSON ---- */
+
+static json_t *worker_json(const struct worker *worker)
+{
+    json_t *object = json_object();
+    json_set(object, "id", json_text(worker->uid));
+    json_set(object, "pod", json_text(worker->name));
+    json_set(object, "job", json_text(worker->job));
+    json_set(object, "state", json_text(worker->state));
+    json_set(object, "reason", json_text(worker->reason));
+    json_set(object, "ready", json_boolean(worker->is_ready));
+    json_set(object, "restarts", json_integer((json_int_t)worker->restarts));
+    json_set(object, "created", json_number(worker->created_s));
+    json_set(object, "cpu", json_number(worker->cpu_cores));
+    json_set(object, "memory", json_number(worker->memory_bytes));
+    json_set(object, "done", json_number(worker->done));
+    return object;
+}
+
+static json_t *error_json(const struct error *error)
+{
+    return json_text(error_is_set(error) ? error_text(error) : NULL);
+}
+
+/* `context` is the object's JSON. */
+static void add_view(void *context, const struct worker_view *view)
+{
+    json_t *object = context;
+    json_t *list = json_array();
+    for (size_t i = 0; i < view->list->count; i++)
+        json_array_append_new(list, worker_json(&view->list->items[i]));
+    json_set(object, "target", json_text(view->list->target));
+    json_set(object, "secondsAgo",
+             view->read_ms == 0 ? json_null() : json_seconds(clock_now_ms() - view->read_ms));
+    json_set(object, "error", error_json(view->error));
+    json_set(object, "usageError", error_json(&view->list->usage_error));
+    json_set(object, "hasMore", json_boolean(view->list->has_more));
+    json_set(object, "workers", list);
+}
+
+/* ---- the pages ---- */
+
+static const char not_listed[] =
+    "no workers are listed: --workers (the chart's workers.namespaces) is not set";
+
+void worker_pages_list(void *context, const struct web_request *request, struct web_answer *answer)
+{
+    struct worker_pages *workers = context;
+    if (!worker_pages_have_pods(workers)) {
+        web_refuse(answer, 404, not_listed);
+        return;
+    }
+    struct search search = {.workers = workers,
+                            .namespace = web_parameter(request, "namespace"),
+                            .name = web_parameter(request, "name")};
+    _cleanup_(json_done) json_t *page = json_object();
+    json_t *list = json_array();
+    json_set(page, "objects", list);
+    bool has_run = walk(workers->triggers, visit, &search);
+    qsort(search.objects, search.count, sizeof(*search.objects), by_name);
+    for (size_t i = 0; i < search.count; i++) {
+        struct scaled_object_ref *found = &search.objects[i];
+        json_t *object = json_object();
+        json_set(object, "namespace", json_text(found->namespace));
+        json_set(object, "name", json_text(found->name));
+        if (worker_monitor_look(workers->monitor, found->namespace, found->name, add_view, object))
+            json_array_append_new(list, object);
+        else {
+            search.has_more = true;
+            json_decref(object);
+        }
+        free(found->namespace);
+        free(found->name);
+    }
+    json_set(page, "hasMore", json_boolean(search.has_more));
+    if (has_run)
+        web_answer_json(answer, page);
+    else
+        web_refuse_busy(answer);
+}
+
+static void add_replicas(void *context, const struct worker_view *view)
+{
+    json_t *object = context;
+    bool is_read = view->read_ms != 0;
+    json_set(object, "hpa", json_text(view->list->target));
+    json_set(object, "replicas",
+             is_read ? json_integer((json_int_t)view->list->replicas) : json_null());
+    json_set(object, "secondsAgo",
+             is_read ? json_seconds(clock_now_ms() - view->read_ms) : json_null());
+    json_set(object, "error", error_json(view->error));
+}
+
+void worker_pages_replicas(void *context, const struct web_request *request,
+                           struct web_answer *answer)
+{
+    struct worker_pages *workers = context;
+    if (!worker_pages_have_hpas(workers) || request->below_count != 2) {
+        web_refuse(answer, 404,
+                   worker_pages_have_hpas(workers)
+                       ? "not found: the path is /api/replicas/NAMESPACE/NAME"
+                       : "no HPAs are read: --kubernetes-hpa (the chart's kubernetes.readHpas) is "
+                         "not set");
+        return;
+    }
+    struct search search = {.workers = workers,
+                            .namespace = request->below[0],
+                            .name = request->below[1],
+                            .is_of_hpas = true};
+    _cleanup_(json_done) json_t *object = json_object();
+    bool has_run = walk(workers->triggers, visit, &search);
+    if (!has_run)
+        web_refuse_busy(answer);
+    else if (search.count == 0)
+        web_refuse(answer, 404,
+                   "no trigger of this ScaledObject: KEDA has not called for one recently");
+    else if (!worker_monitor_look(workers->hpas, request->below[0], request->below[1], add_replicas,
+                                  object))
+        web_refuse(answer, 429, "too many other HPAs are looked at: try again in a minute");
+    else
+        web_answer_json(answer, object);
+    for (size_t i = 0; i < search.count; i++) {
+        free(search.objects[i].namespace);
+        free(search.objects[i].name);
+    }
+}
+
+/* For people: plain text, also where there is none. */
+static void refuse_log(struct web_answer *answer, int code, const char *why)
+{
+    answer->code = code;
+    text_addf(&answer->body, "%s\n", why);
+}
+
+static int code_of(const struct error *error)
+{
+    if (error->code == ERROR_INVALID)
+        return 404;
+    return error->code == ERROR_LIMIT ? 429 : 502;
+}
+
+void worker_pages_log(void *context, const struct web_request *request, struct web_answer *answer)
+{
+    struct worker_pages *workers = context;
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(text_done) struct text log = {0};
+    bool is_known = false;
+    if (!worker_pages_have_pods(workers))
+        refuse_log(answer, 404, not_listed);
+    else if (request->below_count != 3 || !text_equal(request->below[2], "log"))
+        refuse_log(answer, 404, "not found: the path is /api/workers/NAMESPACE/POD/log");
+    else if (!worker_monitor_log(workers->monitor, request->below[0], request->below[1], &is_known,
+                                 &log, &error))
+        refuse_log(answer, is_known ? code_of(&error) : 202,
+                   is_known ? error_text(&error) : "the log is being read: ask again");
+    else if (log.length > 0)
+        text_add_bytes(&answer->body, log.bytes, log.length);
+}

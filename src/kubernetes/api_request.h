@@ -1,0 +1,70 @@
+/*
+ * A request of the Kubernetes API: begun, received into memory up to a limit, and explained where
+ * it failed. Credentials, teams' Secrets, watches and workers all make theirs with it.
+ *
+ * Threads: that of the CURLM it is added to.
+ */
+#ifndef BACKLOG_KUBERNETES_API_REQUEST_H
+#define BACKLOG_KUBERNETES_API_REQUEST_H
+
+#include "base/error.h"
+#include "base/text.h"
+#include "kubernetes/api.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What all replies that arrive at a time may take. */
+struct api_request_budget {
+    size_t bytes, max;
+};
+
+struct api_request {
+    CURL *curl; /* NULL: there is none */
+    struct curl_slist *headers;
+    struct text body;
+    size_t max_bytes;
+    struct api_request_budget *budgets[2]; /* NULL: none; set once it is begun, and borrowed */
+    bool is_too_large;                     /* it was ended: the reply is larger; */
+    bool is_over_budget;                   /* ... those of others have the memory for it */
+    bool is_over;
+    /* Once it is over: */
+    CURLcode code;
+    long status;            /* 0: no whole reply came */
+    int64_t retry_after_ms; /* so long the server wants to be left alone; 0: it does not say */
+};
+
+/* A GET. */
+struct api_request_settings {
+    const char *path;
+    const char *accept; /* behind "application/json" in its header; NULL: nothing */
+    long timeout_ms;
+    size_t max_bytes; /* of the reply */
+};
+
+/* False with the error, and nothing was begun. */
+bool api_request_begin(struct api_request *request, CURLM *multi, const struct kubernetes_api *api,
+                       const struct api_request_settings *settings, struct error *error);
+
+/* The same of a handle that the caller has made: `request->curl`, of whatever server. */
+void api_request_add(struct api_request *request, CURLM *multi, size_t max_bytes);
+
+/* One of the multi that has ended by now; NULL: none. Its `code`, `status` and `retry_after_ms` are
+ * set. */
+struct api_request *api_request_take_ended(CURLM *multi);
+
+/* Why it has no 200, without a value of it. */
+void api_request_explain(const struct api_request *request, const struct kubernetes_api *api,
+                         struct error *error);
+
+/* Of all others, too: does the API as a whole not answer, or not us? */
+bool api_request_is_refused_by_all(const struct api_request *request);
+
+/* Ends it, whether it is over or not. What is zero is harmless. */
+void api_request_end(struct api_request *request, CURLM *multi);
+
+/* The message of a refusal (a Status), which names no secret; NULL: it has none. The caller frees
+ * it. */
+char *api_request_status_message(const char *text, size_t length);
+
+#endif

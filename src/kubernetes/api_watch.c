@@ -1,0 +1,346 @@
+#include "kubernetes/api_watch.h"
+
+#include "base/clock.h"
+#include "base/json_cleanup.h"
+#include "base/json_text.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    LIST_TIMEOUT_MS = 10 * 1000,
+    HEAD_TIMEOUT_MS = 10 * 1000, /* longer than a connection may take */
+    WATCH_S = 600, /* then the server ends it, or up to half as long later: not all at once */
+    WATCH_GRACE_MS = 30 * 1000,
+    SILENT_S = 130, /* bookmarks come each minute: after this the connection has died unnoticed */
+    AGAIN_MS = 1000,
+    FIRST_BACKOFF_MS = 1000,
+    LONGEST_BACKOFF_MS = 60 * 1000,
+    LARGEST_LINE = 2 << 20,
+    LARGEST_REFUSAL = 64 << 10,
+    MAX_TREE_BYTES = 8 << 20,
+};
+
+#define METADATA ";as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+#define METADATA_LIST ";as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+/* ---- what a server says ---- */
+
+/* Of a small value. NULL: it is not JSON. */
+static json_t *load(struct json_text text)
+{
+    return text.bytes == NULL ? NULL : json_text_tree(text, JSON_DECODE_ANY, MAX_TREE_BYTES);
+}
+
+/* What counts of it: whoever may write an object may give it a hundred thousand annotations. */
+static json_t *load_metadata(struct json_text object)
+{
+    static const char *const keys[] = {"name", "namespace", "resourceVersion", "generation"};
+    struct json_text metadata = json_text_member(object, "metadata");
+    json_t *found = json_object();
+    for (size_t i = 0; metadata.bytes != NULL && i < ARRAY_LENGTH(keys); i++) {
+        json_t *value = load(json_text_member(metadata, keys[i]));
+        if (value != NULL)
+            json_object_set_new(found, keys[i], value);
+    }
+    return found;
+}
+
+static const char *member(const json_t *metadata, const char *key)
+{
+    return json_string_value(json_object_get(metadata, key));
+}
+
+static bool read_refusal(const json_t *status, struct api_watch_event *ret_event,
+                         struct error *error)
+{
+    const char *message = json_string_value(json_object_get(status, "message"));
+    ret_event->kind = WATCH_EXPIRED;
+    return json_integer_value(json_object_get(status, "code")) == 410 || /* Gone */
+           error_unavailable(error, "%.*s", message == NULL ? 0 : (int)text_cut(message, 300),
+                             message == NULL ? "" : message);
+}
+
+bool api_watch_event_parse(enum api_object_kind kind, const char *text, size_t length,
+                           struct api_watch_event *ret_event, struct error *error)
+{
+    const struct json_text event = {text, length};
+    const struct json_text object = json_text_member(event, "object");
+    _cleanup_(json_done) json_t *type_text = load(json_text_member(event, "type"));
+    _cleanup_(json_done) json_t *metadata = load_metadata(object);
+    const char *type = json_string_value(type_text);
+    *ret_event = (struct api_watch_event){0};
+    if (text_equal(type, "ERROR")) {
+        _cleanup_(json_done) json_t *status = load(object);
+        return read_refusal(status, ret_event, error);
+    }
+    bool is_deletion = text_equal(type, "DELETED");
+    bool is_change = text_equal(type, "ADDED") || text_equal(type, "MODIFIED");
+    const char *name = member(metadata, "name");
+    if (!is_change && !is_deletion && !text_equal(type, "BOOKMARK"))
+        return error_unavailable(error, "unexpected reply: no event of a watch");
+    if ((is_change || is_deletion) && name == NULL)
+        return error_unavailable(error, "unexpected reply: an object without a name");
+    ret_event->version = text_copy(member(metadata, "resourceVersion"));
+    if (!is_change && !is_deletion)
+        return true;
+    ret_event->kind = is_change ? WATCH_CHANGE : WATCH_DELETION;
+    ret_event->namespace = text_copy(member(metadata, "namespace"));
+    ret_event->name = text_copy(name);
+    ret_event->revision = api_object_revision(kind, metadata);
+    return true;
+}
+
+void api_watch_event_done(struct api_watch_event *event)
+{
+    free(event->namespace);
+    free(event->name);
+    free(event->revision);
+    free(event->version);
+    *event = (struct api_watch_event){0};
+}
+
+/* ---- life ---- */
+
+void api_watch_init(struct api_watch *watch, const struct api_watch_owner *owner,
+                    enum api_object_kind kind, const char *namespace, const char *name)
+{
+    *watch = (struct api_watch){
+        .owner = *owner,
+        .kind = kind,
+        .path = api_object_collection_path(kind, namespace),
+        .query =
+            name == NULL ? text_copy("") : text_format("fieldSelector=metadata.name%%3D%s&", name),
+        .due_ms = clock_now_ms(),
+        .backoff_ms = FIRST_BACKOFF_MS,
+    };
+}
+
+static void count_line(struct api_watch *watch)
+{
+    watch->owner.replies->bytes += watch->line.length - watch->counted;
+    watch->counted = watch->line.length;
+}
+
+static void drop_line(struct api_watch *watch)
+{
+    text_done(&watch->line);
+    count_line(watch);
+}
+
+void api_watch_done(struct api_watch *watch)
+{
+    api_request_end(&watch->request, watch->owner.multi);
+    drop_line(watch);
+    error_done(&watch->mistake);
+    error_done(&watch->failure);
+    free(watch->path);
+    free(watch->query);
+    free(watch->version);
+}
+
+static void set_version(struct api_watch *watch, const char *version)
+{
+    free(watch->version);
+    watch->version = text_copy(version);
+}
+
+/* ---- lines ---- */
+
+static bool read_line(struct api_watch *watch, const char *line, size_t length)
+{
+    struct api_watch_event event = {0};
+    if (length == 0)
+        return true;
+    bool is_good = api_watch_event_parse(watch->kind, line, length, &event, &watch->mistake);
+    watch->has_expired = is_good && event.kind == WATCH_EXPIRED;
+    if (is_good && event.version != NULL)
+        set_version(watch, event.version);
+    if (is_good && (event.kind == WATCH_CHANGE || event.kind == WATCH_DELETION))
+        watch->owner.changed(watch->owner.context, &event);
+    api_watch_event_done(&event);
+    return is_good;
+}
+
+/* The complete lines of what has arrived; the rest is kept. */
+static bool read_lines(struct api_watch *watch, const char *bytes, size_t length)
+{
+    const char *end;
+    while ((end = memchr(bytes, '\n', length)) != NULL) {
+        size_t part = (size_t)(end - bytes);
+        const char *line = bytes;
+        size_t line_length = part;
+        if (watch->line.length > 0) {
+            text_add_bytes(&watch->line, bytes, part);
+            line = watch->line.bytes;
+            line_length = watch->line.length;
+        }
+        if (!read_line(watch, line, line_length))
+            return false;
+        drop_line(watch);
+        bytes += part + 1;
+        length -= part + 1;
+    }
+    const struct api_request_budget *budget = watch->owner.replies;
+    if (watch->line.length + length > LARGEST_LINE)
+        return error_unavailable(&watch->mistake, "an event is larger than %d bytes", LARGEST_LINE);
+    if (budget->bytes + length > budget->max)
+        return error_unavailable(&watch->mistake,
+                                 "other replies of the Kubernetes API use the memory for it");
+    text_add_bytes(&watch->line, bytes, length);
+    count_line(watch);
+    return true;
+}
+
+static size_t receive(char *bytes, size_t size, size_t count, void *argument)
+{
+    struct api_watch *watch = argument;
+    long status = 0;
+    curl_easy_getinfo(watch->request.curl, CURLINFO_RESPONSE_CODE, &status);
+    bool is_good = true;
+    if (status == 200)
+        is_good = read_lines(watch, bytes, size * count);
+    else if (watch->request.body.length + size * count <= LARGEST_REFUSAL)
+        text_add_bytes(&watch->request.body, bytes, size * count);
+    return is_good ? size * count : CURL_WRITEFUNC_ERROR;
+}
+
+/* The head of a watch's reply comes at once, its first line perhaps in a minute. */
+static size_t receive_head(char *bytes, size_t size, size_t count, void *argument)
+{
+    struct api_watch *watch = argument;
+    long status = 0;
+    curl_easy_getinfo(watch->request.curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status == 200 && size * count == 2 && bytes[0] == '\r') {
+        watch->is_connected = true;
+        /* It begins with what there is now: what was read while it was on its way may be older, and
+         * of an object that is gone since nothing is said. */
+        if (watch->version == NULL)
+            watch->live_ms = clock_now_ms() + 1;
+        if (error_is_set(&watch->failure))
+            log_info("%s can be watched again", watch->path);
+        error_done(&watch->failure);
+        watch->owner.went_live(watch->owner.context, watch->live_ms);
+    }
+    return size * count;
+}
+
+/* ---- requests ---- */
+
+bool api_watch_is_due(const struct api_watch *watch, int64_t now_ms)
+{
+    return watch->request.curl == NULL && watch->due_ms <= now_ms;
+}
+
+static bool begin_list(struct api_watch *watch, struct error *error)
+{
+    _cleanup_(memory_free) char *path = text_format("%s?limit=1", watch->path);
+    const struct api_request_settings get = {path, METADATA_LIST, LIST_TIMEOUT_MS, LARGEST_LINE};
+    return api_request_begin(&watch->request, watch->owner.multi, watch->owner.api, &get, error);
+}
+
+static bool begin_watch(struct api_watch *watch, struct error *error)
+{
+    unsigned seconds = WATCH_S + (unsigned)clock_jitter(WATCH_S / 2);
+    const char *version = watch->version == NULL ? "" : watch->version;
+    _cleanup_(memory_free) char *path =
+        text_format("%s?%swatch=1&allowWatchBookmarks=true&timeoutSeconds=%u%s%s", watch->path,
+                    watch->query, seconds, version[0] == '\0' ? "" : "&resourceVersion=", version);
+    const struct api_request_settings get = {path, METADATA, seconds * 1000L + WATCH_GRACE_MS,
+                                             LARGEST_LINE};
+    if (!api_request_begin(&watch->request, watch->owner.multi, watch->owner.api, &get, error))
+        return false;
+    CURL *curl = watch->request.curl;
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, watch);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, receive_head);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, watch);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)SILENT_S);
+    return true;
+}
+
+/* Until the next one is connected nothing is seen, by this watch. */
+static void fail(struct api_watch *watch, const struct error *error)
+{
+    if (!text_equal(error_text(&watch->failure), error_text(error)))
+        log_warning("%s cannot be watched: %s; its objects are read in turn, retrying", watch->path,
+                    error_text(error));
+    error_copy(&watch->failure, error);
+    watch->due_ms = clock_now_ms() + watch->backoff_ms + clock_jitter((uint32_t)watch->backoff_ms);
+    watch->backoff_ms =
+        watch->backoff_ms * 2 > LONGEST_BACKOFF_MS ? LONGEST_BACKOFF_MS : watch->backoff_ms * 2;
+    watch->owner.went_live(watch->owner.context, CLOCK_NEVER);
+}
+
+bool api_watch_begin(struct api_watch *watch, struct error *error)
+{
+    watch->is_list = watch->version == NULL && watch->query[0] == '\0';
+    watch->is_connected = false;
+    watch->has_expired = false;
+    watch->begun_ms = clock_now_ms();
+    error_done(&watch->mistake);
+    drop_line(watch);
+    if (watch->is_list ? begin_list(watch, error) : begin_watch(watch, error))
+        return true;
+    fail(watch, error);
+    return false;
+}
+
+int64_t api_watch_late_ms(const struct api_watch *watch)
+{
+    bool is_waiting = watch->request.curl != NULL && !watch->is_list && !watch->is_connected;
+    return is_waiting ? watch->begun_ms + HEAD_TIMEOUT_MS : CLOCK_NEVER;
+}
+
+void api_watch_give_up(struct api_watch *watch)
+{
+    watch->request.is_over = true;
+    watch->request.code = CURLE_OPERATION_TIMEDOUT;
+    watch->request.status = 0;
+}
+
+static bool read_list(struct api_watch *watch, struct error *error)
+{
+    const struct text *body = &watch->request.body;
+    _cleanup_(json_done) json_t *metadata =
+        load_metadata((struct json_text){body->bytes == NULL ? "" : body->bytes, body->length});
+    const char *version = member(metadata, "resourceVersion");
+    if (version == NULL)
+        error_unavailable(error, "unexpected reply: a list without resourceVersion");
+    set_version(watch, version);
+    /* What was read while it was on its way may be older than the version. */
+    watch->live_ms = clock_now_ms();
+    return version != NULL;
+}
+
+void api_watch_end(struct api_watch *watch)
+{
+    _cleanup_(error_done) struct error error = {0};
+    const struct api_request *request = &watch->request;
+    bool is_old = watch->has_expired || request->status == 410;
+    watch->due_ms = clock_now_ms();
+    if (is_old) { /* what happened since is lost */
+        set_version(watch, NULL);
+        watch->due_ms += clock_jitter(AGAIN_MS);
+        watch->owner.went_live(watch->owner.context, CLOCK_NEVER);
+    } else if (error_is_set(&watch->mistake)) { /* goes on behind the event that it cannot read */
+        set_version(watch, NULL);
+        fail(watch, &watch->mistake);
+    } else if (watch->is_list && request->status == 200) {
+        if (!read_list(watch, &error))
+            fail(watch, &error);
+    } else if (watch->is_connected) { /* by the server's time, or with its connection: goes on */
+        watch->backoff_ms = FIRST_BACKOFF_MS;
+        watch->due_ms += clock_jitter(AGAIN_MS);
+    } else {
+        api_request_explain(request, watch->owner.api, &error);
+        fail(watch, &error);
+        if (watch->due_ms < clock_now_ms() + request->retry_after_ms)
+            watch->due_ms = clock_now_ms() + request->retry_after_ms;
+    }
+    api_request_end(&watch->request, watch->owner.multi);
+    drop_line(watch);
+}

@@ -1,0 +1,86 @@
+/*
+ * A watch of the Kubernetes API: says which objects have changed, by their metadata alone
+ * (PartialObjectMetadata), so that they are read again only then. Of all objects of a kind, or of
+ * one by its name.
+ *
+ * KEDA writes lastActiveTime of every active object at every poll. That changes its resourceVersion
+ * and not its generation, so what has a generation has changed where that has.
+ *
+ * Threads: that of the CURLM.
+ */
+#ifndef BACKLOG_KUBERNETES_API_WATCH_H
+#define BACKLOG_KUBERNETES_API_WATCH_H
+
+#include "base/error.h"
+#include "kubernetes/api_object.h"
+#include "kubernetes/api_request.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* One line of a watch. */
+struct api_watch_event {
+    enum { WATCH_BOOKMARK, WATCH_CHANGE, WATCH_DELETION, WATCH_EXPIRED } kind;
+    char *namespace; /* NULL: the object has none */
+    char *name;
+    char *revision; /* of the object, as api_object_parse() says it */
+    char *version;  /* resourceVersion: where the next watch goes on; NULL: it is not given */
+};
+
+/* False with the error: it is none, or the server's refusal. */
+bool api_watch_event_parse(enum api_object_kind kind, const char *text, size_t length,
+                           struct api_watch_event *ret_event, struct error *error);
+void api_watch_event_done(struct api_watch_event *event);
+
+struct api_watch_owner {
+    CURLM *multi;
+    struct api_request_budget
+        *replies; /* what arrives at a time, in lines that are not whole yet */
+    const struct kubernetes_api *api;
+    void (*changed)(void *context, const struct api_watch_event *event); /* borrowed */
+    /* What was read before `live_ms` may have changed unseen; what is read from then on has not.
+     * CLOCK_NEVER: nothing is seen at present. */
+    void (*went_live)(void *context, int64_t live_ms);
+    void *context;
+};
+
+struct api_watch {
+    struct api_request request; /* first, so that the owner finds the watch of a request */
+    struct api_watch_owner owner;
+    enum api_object_kind kind;
+    char *path;       /* of the collection */
+    char *query;      /* "fieldSelector=metadata.name%3Dname&", or "" for all: the version is listed
+                         first */
+    char *version;    /* where the next request begins */
+    struct text line; /* that is not whole yet */
+    size_t counted;   /* of it, in the budget */
+    bool is_list;
+    bool is_connected; /* this request has begun to answer */
+    bool has_expired;
+    int64_t live_ms;  /* since when nothing is missed, once it is connected */
+    int64_t begun_ms; /* this request */
+    int64_t due_ms;   /* of the next request, while there is none */
+    int64_t backoff_ms;
+    struct error mistake;
+    struct error failure; /* as it was logged */
+};
+
+/* `name` is NULL for all objects of the kind, and `namespace` then, too. Nothing is requested yet.
+ */
+void api_watch_init(struct api_watch *watch, const struct api_watch_owner *owner,
+                    enum api_object_kind kind, const char *namespace, const char *name);
+void api_watch_done(struct api_watch *watch);
+
+/* Does it begin a request now? */
+bool api_watch_is_due(const struct api_watch *watch, int64_t now_ms);
+bool api_watch_begin(struct api_watch *watch, struct error *error);
+
+/* When its request is to be given up, since its answer has not begun: CLOCK_NEVER once it has, and
+ * without a request. The owner then ends it by api_watch_give_up(). */
+int64_t api_watch_late_ms(const struct api_watch *watch);
+void api_watch_give_up(struct api_watch *watch);
+
+/* Its request is over: the owner still has it, and says what it means for others. */
+void api_watch_end(struct api_watch *watch);
+
+#endif

@@ -1,0 +1,483 @@
+#include "kubernetes/workers/worker_monitor.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "kubernetes/api_request.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+enum {
+    LOOK_MS = 10 * 1000,     /* somebody looks, if this is not longer ago */
+    KEEP_MS = 60 * 1000,     /* what was known is kept for who looks again */
+    AGAIN_MS = 3 * 1000,     /* between two readings of an object */
+    LOG_AGAIN_MS = 1000,     /* ... and of a log */
+    SELECTOR_MS = 60 * 1000, /* and of its selector */
+    MS_PER_REQUEST = 50,     /* 20 per second */
+    API_TIMEOUT_MS = 5000,
+    POD_TIMEOUT_MS = 1000,
+    MAX_LIST_BYTES = 8 << 20, /* 100 pods with long statuses and annotations */
+    MAX_METRICS_BYTES = 256 << 10,
+    MAX_METRICS = 32, /* pods of an object whose /metrics are read */
+    LOG_LINES = 400,
+    MAX_LOG_BYTES = 1 << 20, /* of these lines; the end of them is kept */
+    IDLE_MS = 60 * 1000,
+};
+
+/* One object. Guarded by the lock, but for the selector, which is the thread's. */
+struct worker_object {
+    char *namespace, *name;
+    int64_t looked_ms;
+    int64_t due_ms; /* when it is read again, while somebody looks */
+    int64_t read_ms;
+    struct worker_list list;
+    struct error error;
+    char *selector, *target;
+    int64_t selector_ms;
+    struct worker_object *next, *prev;
+};
+
+/* The log of one pod; guarded. */
+struct worker_log_entry {
+    char *namespace, *pod, *container;
+    int64_t looked_ms;
+    int64_t due_ms;
+    bool is_read;
+    struct text text;
+    struct error error;
+    struct worker_log_entry *next, *prev;
+};
+
+struct worker_monitor {
+    enum worker_monitor_kind kind;
+    struct kubernetes_api api;
+    pthread_t thread;
+    pthread_mutex_t lock; /* never held across I/O */
+    CURLM *multi;
+    struct worker_object *objects; /* guarded; only the thread removes some, as of the logs */
+    struct worker_log_entry *logs;
+    size_t object_count, log_count;
+    bool is_stopping;       /* guarded */
+    int64_t may_request_ms; /* the thread's */
+};
+
+/* ---- requests ---- */
+
+/* It has been removed from its multi. */
+static void fetch_done(struct api_request *fetch)
+{
+    api_request_end(fetch, NULL);
+}
+
+static bool is_stopping(struct worker_monitor *monitor)
+{
+    pthread_mutex_lock(&monitor->lock);
+    bool stopping = monitor->is_stopping;
+    pthread_mutex_unlock(&monitor->lock);
+    return stopping;
+}
+
+/* Until all that have begun are over, by their own deadlines at the latest, or the monitor is to
+ * end. */
+static void finish(struct worker_monitor *monitor, struct api_request *requests, size_t count)
+{
+    int running = 1;
+    while (running > 0 && !is_stopping(monitor)) {
+        curl_multi_perform(monitor->multi, &running);
+        while (api_request_take_ended(monitor->multi) != NULL)
+            ;
+        if (running > 0)
+            curl_multi_poll(monitor->multi, NULL, 0, API_TIMEOUT_MS, NULL);
+    }
+    for (size_t i = 0; i < count; i++)
+        curl_multi_remove_handle(monitor->multi, requests[i].curl);
+}
+
+/* A GET of the Kubernetes API. The caller ends it in any case. */
+static bool get(struct worker_monitor *monitor, const char *path, size_t max_bytes,
+                struct api_request *ret_request, struct error *error)
+{
+    const struct api_request_settings settings = {
+        .path = path, .timeout_ms = API_TIMEOUT_MS, .max_bytes = max_bytes};
+    if (!api_request_begin(ret_request, monitor->multi, &monitor->api, &settings, error))
+        return false;
+    finish(monitor, ret_request, 1);
+    monitor->may_request_ms += MS_PER_REQUEST + ret_request->retry_after_ms;
+    if (ret_request->status == 200)
+        return true;
+    api_request_explain(ret_request, &monitor->api, error);
+    return false;
+}
+
+/* ---- an object ---- */
+
+/* A ScaledJob: its pods have its name as a label. That of a ScaledObject is found first, as few
+ * have the same name. */
+static bool read_selector(struct worker_monitor *monitor, struct worker_object *object,
+                          struct error *error)
+{
+    _cleanup_(fetch_done) struct api_request found = {0};
+    _cleanup_(fetch_done) struct api_request scale = {0};
+    _cleanup_(memory_free) char *scale_path = NULL;
+    _cleanup_(memory_free) char *target = NULL;
+    _cleanup_(memory_free) char *selector = NULL;
+    _cleanup_(memory_free) char *path = text_format(
+        "/apis/keda.sh/v1alpha1/namespaces/%s/scaledobjects/%s", object->namespace, object->name);
+    if (get(monitor, path, MAX_LIST_BYTES, &found, error)) {
+        if (!worker_target_parse(found.body, object->namespace, &scale_path, &target, error) ||
+            !get(monitor, scale_path, MAX_LIST_BYTES, &scale, error) ||
+            !worker_selector_parse(scale.body, &selector, error))
+            return false;
+    } else if (found.status == 404) {
+        error_done(error);
+        selector = text_format("scaledjob.keda.sh/name=%s", object->name);
+        target = text_copy("jobs");
+    } else
+        return false;
+    free(object->selector);
+    free(object->target);
+    object->selector = TAKE(selector);
+    object->target = TAKE(target);
+    object->selector_ms = clock_now_ms();
+    return true;
+}
+
+/* Their /metrics, side by side. One that does not answer has no number. */
+static void read_done(struct worker_monitor *monitor, struct worker_list *list)
+{
+    struct api_request fetches[MAX_METRICS] = {0};
+    struct worker *of[MAX_METRICS];
+    size_t count = 0;
+    for (size_t i = 0; i < list->count && count < MAX_METRICS; i++) {
+        if (list->items[i].metrics_url == NULL)
+            continue;
+        struct api_request *fetch = &fetches[count];
+        of[count++] = &list->items[i];
+        fetch->curl = curl_easy_init();
+        curl_easy_setopt(fetch->curl, CURLOPT_URL, list->items[i].metrics_url);
+        curl_easy_setopt(fetch->curl, CURLOPT_PROXY, "");
+        curl_easy_setopt(fetch->curl, CURLOPT_PROTOCOLS_STR, "http");
+        curl_easy_setopt(fetch->curl, CURLOPT_NOSIGNAL, 1L);
+        curl_easy_setopt(fetch->curl, CURLOPT_FORBID_REUSE, 1L);
+        curl_easy_setopt(fetch->curl, CURLOPT_TIMEOUT_MS, (long)POD_TIMEOUT_MS);
+        curl_easy_setopt(fetch->curl, CURLOPT_USERAGENT, "backlog/" BACKLOG_VERSION);
+        api_request_add(fetch, monitor->multi, MAX_METRICS_BYTES);
+    }
+    finish(monitor, fetches, count);
+    for (size_t i = 0; i < count; i++) {
+        if (fetches[i].status == 200)
+            of[i]->done = worker_done_parse(fetches[i].body);
+        fetch_done(&fetches[i]);
+    }
+}
+
+static bool read_object(struct worker_monitor *monitor, struct worker_object *object,
+                        struct worker_list *ret_list, struct error *error)
+{
+    _cleanup_(fetch_done) struct api_request pods = {0};
+    _cleanup_(fetch_done) struct api_request usage = {0};
+    bool is_old = clock_now_ms() - object->selector_ms > SELECTOR_MS;
+    if ((object->selector == NULL || is_old) && !read_selector(monitor, object, error))
+        return false;
+    _cleanup_(memory_free) char *selector = curl_easy_escape(NULL, object->selector, 0);
+    _cleanup_(memory_free) char *pods_path =
+        text_format("/api/v1/namespaces/%s/pods?labelSelector=%s&limit=%d", object->namespace,
+                    selector, WORKERS_MAX);
+    _cleanup_(memory_free) char *usage_path =
+        text_format("/apis/metrics.k8s.io/v1beta1/namespaces/%s/pods?labelSelector=%s",
+                    object->namespace, selector);
+    if (!get(monitor, pods_path, MAX_LIST_BYTES, &pods, error) ||
+        !worker_pods_parse(pods.body, ret_list, error))
+        return false;
+    ret_list->target = text_copy(object->target);
+    if (ret_list->count > 0 &&
+        get(monitor, usage_path, MAX_LIST_BYTES, &usage, &ret_list->usage_error))
+        worker_usage_parse(usage.body, ret_list, &ret_list->usage_error);
+    read_done(monitor, ret_list);
+    return true;
+}
+
+static bool read_hpa(struct worker_monitor *monitor, const struct worker_object *object,
+                     struct worker_list *ret_list, struct error *error)
+{
+    _cleanup_(fetch_done) struct api_request found = {0};
+    _cleanup_(fetch_done) struct api_request hpa = {0};
+    _cleanup_(memory_free) char *hpa_path = NULL;
+    _cleanup_(memory_free) char *path = text_format(
+        "/apis/keda.sh/v1alpha1/namespaces/%s/scaledobjects/%s", object->namespace, object->name);
+    return get(monitor, path, MAX_LIST_BYTES, &found, error) &&
+           worker_hpa_parse(found.body, object->namespace, &hpa_path, &ret_list->target, error) &&
+           get(monitor, hpa_path, MAX_LIST_BYTES, &hpa, error) &&
+           worker_replicas_parse(hpa.body, &ret_list->replicas, error);
+}
+
+static void update_object(struct worker_monitor *monitor, struct worker_object *object)
+{
+    struct worker_list list = {0};
+    struct error error = {0};
+    bool is_read = monitor->kind == WORKER_HPAS ? read_hpa(monitor, object, &list, &error)
+                                                : read_object(monitor, object, &list, &error);
+    int64_t now_ms = clock_now_ms();
+    pthread_mutex_lock(&monitor->lock);
+    if (is_read) {
+        struct worker_list before = object->list;
+        object->list = list;
+        object->read_ms = now_ms;
+        list = before;
+    }
+    error_move(&object->error, &error);
+    object->due_ms = now_ms + AGAIN_MS;
+    pthread_mutex_unlock(&monitor->lock);
+    worker_list_done(&list);
+    error_done(&error);
+}
+
+/* ---- a log ---- */
+
+static void update_log(struct worker_monitor *monitor, struct worker_log_entry *log)
+{
+    _cleanup_(fetch_done) struct api_request reply = {0};
+    struct error error = {0};
+    struct text text = {0};
+    _cleanup_(memory_free) char *path =
+        text_format("/api/v1/namespaces/%s/pods/%s/log?container=%s&tailLines=%d&limitBytes=%d",
+                    log->namespace, log->pod, log->container, LOG_LINES, MAX_LOG_BYTES);
+    if (get(monitor, path, MAX_LOG_BYTES, &reply, &error) && reply.body.length > 0) {
+        size_t skipped =
+            reply.body.length > WORKER_LOG_MAX_BYTES ? reply.body.length - WORKER_LOG_MAX_BYTES : 0;
+        text_add_bytes(&text, reply.body.bytes + skipped, reply.body.length - skipped);
+        text_make_utf8(text.bytes);
+    }
+    pthread_mutex_lock(&monitor->lock);
+    text_done(&log->text);
+    log->text = text;
+    error_move(&log->error, &error);
+    log->is_read = true;
+    log->due_ms = clock_now_ms() + LOG_AGAIN_MS;
+    pthread_mutex_unlock(&monitor->lock);
+    error_done(&error);
+}
+
+/* ---- the thread ---- */
+
+static void api_object_free(struct worker_object *object)
+{
+    worker_list_done(&object->list);
+    error_done(&object->error);
+    free(object->namespace);
+    free(object->name);
+    free(object->selector);
+    free(object->target);
+    free(object);
+}
+
+static void log_free(struct worker_log_entry *log)
+{
+    text_done(&log->text);
+    error_done(&log->error);
+    free(log->namespace);
+    free(log->pod);
+    free(log->container);
+    free(log);
+}
+
+/* With the lock. */
+static void forget(struct worker_monitor *monitor, int64_t before_ms)
+{
+    struct worker_object *object, *next_object;
+    struct worker_log_entry *log, *next_log;
+    DL_FOREACH_SAFE(monitor->objects, object, next_object)
+        if (object->looked_ms < before_ms) {
+            DL_DELETE(monitor->objects, object);
+            monitor->object_count--;
+            api_object_free(object);
+        }
+    DL_FOREACH_SAFE(monitor->logs, log, next_log)
+        if (log->looked_ms < before_ms) {
+            DL_DELETE(monitor->logs, log);
+            monitor->log_count--;
+            log_free(log);
+        }
+}
+
+/* What is looked at, and due first: an object or a log. Returns when. */
+static int64_t find_next(struct worker_monitor *monitor, int64_t now_ms,
+                         struct worker_object **ret_object, struct worker_log_entry **ret_log)
+{
+    int64_t next_ms = now_ms + IDLE_MS;
+    struct worker_object *object;
+    struct worker_log_entry *log;
+    *ret_object = NULL;
+    *ret_log = NULL;
+    DL_FOREACH(monitor->objects, object)
+        if (now_ms - object->looked_ms < LOOK_MS && object->due_ms < next_ms) {
+            next_ms = object->due_ms;
+            *ret_object = object;
+        }
+    DL_FOREACH(monitor->logs, log)
+        if (now_ms - log->looked_ms < LOOK_MS && log->due_ms <= next_ms) {
+            next_ms = log->due_ms;
+            *ret_object = NULL;
+            *ret_log = log;
+        }
+    return next_ms;
+}
+
+static void *monitor_thread(void *argument)
+{
+    struct worker_monitor *monitor = argument;
+    for (;;) {
+        struct worker_object *object;
+        struct worker_log_entry *log;
+        int64_t now_ms = clock_now_ms();
+        pthread_mutex_lock(&monitor->lock);
+        bool stopping = monitor->is_stopping;
+        forget(monitor, now_ms - KEEP_MS);
+        int64_t next_ms = find_next(monitor, now_ms, &object, &log);
+        pthread_mutex_unlock(&monitor->lock);
+        if (stopping)
+            return NULL;
+        if (next_ms < monitor->may_request_ms)
+            next_ms = monitor->may_request_ms;
+        if (next_ms > now_ms) {
+            curl_multi_poll(monitor->multi, NULL, 0, (int)(next_ms - now_ms), NULL);
+            continue;
+        }
+        monitor->may_request_ms = now_ms;
+        if (log != NULL)
+            update_log(monitor, log);
+        else if (object != NULL)
+            update_object(monitor, object);
+    }
+}
+
+struct worker_monitor *worker_monitor_start(enum worker_monitor_kind kind,
+                                            struct kubernetes_api *api)
+{
+    struct worker_monitor *monitor = memory_new(sizeof(*monitor));
+    monitor->kind = kind;
+    monitor->api = *api;
+    *api = (struct kubernetes_api){0};
+    pthread_mutex_init(&monitor->lock, NULL);
+    monitor->multi = curl_multi_init();
+    if (pthread_create(&monitor->thread, NULL, monitor_thread, monitor) != 0)
+        abort();
+    return monitor;
+}
+
+void worker_monitor_stop(struct worker_monitor *monitor)
+{
+    if (monitor == NULL)
+        return;
+    pthread_mutex_lock(&monitor->lock);
+    monitor->is_stopping = true;
+    pthread_mutex_unlock(&monitor->lock);
+    curl_multi_wakeup(monitor->multi);
+    if (!kubernetes_api_join(&monitor->api, monitor->thread))
+        return;
+    forget(monitor, INT64_MAX);
+    curl_multi_cleanup(monitor->multi);
+    pthread_mutex_destroy(&monitor->lock);
+    kubernetes_api_done(&monitor->api);
+    free(monitor);
+}
+
+/* ---- who looks ---- */
+
+/* With the lock. NULL: there are too many. */
+static struct worker_object *object_of(struct worker_monitor *monitor, const char *namespace,
+                                       const char *name)
+{
+    struct worker_object *object;
+    DL_FOREACH(monitor->objects, object)
+        if (text_equal(object->name, name) && text_equal(object->namespace, namespace))
+            return object;
+    if (monitor->object_count >= WORKER_OBJECTS_MAX)
+        return NULL;
+    object = memory_new(sizeof(*object));
+    object->namespace = text_copy(namespace);
+    object->name = text_copy(name);
+    DL_APPEND(monitor->objects, object);
+    monitor->object_count++;
+    return object;
+}
+
+bool worker_monitor_look(struct worker_monitor *monitor, const char *namespace, const char *name,
+                         void (*visit)(void *context, const struct worker_view *view),
+                         void *context)
+{
+    int64_t now_ms = clock_now_ms();
+    pthread_mutex_lock(&monitor->lock);
+    struct worker_object *object = object_of(monitor, namespace, name);
+    bool is_awaited = object != NULL && object->due_ms <= now_ms;
+    if (object != NULL) {
+        object->looked_ms = now_ms;
+        visit(context, &(struct worker_view){&object->list, object->read_ms, &object->error});
+    }
+    pthread_mutex_unlock(&monitor->lock);
+    if (is_awaited)
+        curl_multi_wakeup(monitor->multi);
+    return object != NULL;
+}
+
+/* With the lock. The container whose log is shown; NULL: no list has the pod. */
+static const char *container_of(const struct worker_monitor *monitor, const char *namespace,
+                                const char *pod)
+{
+    const struct worker_object *object;
+    DL_FOREACH(monitor->objects, object)
+        for (size_t i = 0; text_equal(object->namespace, namespace) && i < object->list.count; i++)
+            if (text_equal(object->list.items[i].name, pod))
+                return object->list.items[i].container;
+    return NULL;
+}
+
+/* With the lock; NULL with the error. */
+static struct worker_log_entry *log_of(struct worker_monitor *monitor, const char *namespace,
+                                       const char *pod, struct error *error)
+{
+    struct worker_log_entry *log;
+    DL_FOREACH(monitor->logs, log)
+        if (text_equal(log->pod, pod) && text_equal(log->namespace, namespace))
+            return log;
+    const char *container = container_of(monitor, namespace, pod);
+    if (container == NULL) {
+        error_invalid(error, "%s/%s is not a worker that is listed now", namespace, pod);
+        return NULL;
+    }
+    if (monitor->log_count >= WORKER_LOGS_MAX_READ) {
+        error_set(error, ERROR_LIMIT, "%d other logs are being read: try again in a minute",
+                  WORKER_LOGS_MAX_READ);
+        return NULL;
+    }
+    log = memory_new(sizeof(*log));
+    log->namespace = text_copy(namespace);
+    log->pod = text_copy(pod);
+    log->container = text_copy(container);
+    DL_APPEND(monitor->logs, log);
+    monitor->log_count++;
+    return log;
+}
+
+bool worker_monitor_log(struct worker_monitor *monitor, const char *namespace, const char *pod,
+                        bool *ret_is_known, struct text *ret_text, struct error *error)
+{
+    int64_t now_ms = clock_now_ms();
+    pthread_mutex_lock(&monitor->lock);
+    struct worker_log_entry *log = log_of(monitor, namespace, pod, error);
+    bool is_awaited = log != NULL && log->due_ms <= now_ms;
+    *ret_is_known = log == NULL || log->is_read;
+    if (log != NULL) {
+        log->looked_ms = now_ms;
+        error_copy(error, &log->error);
+        if (log->text.length > 0)
+            text_add_bytes(ret_text, log->text.bytes, log->text.length);
+    }
+    pthread_mutex_unlock(&monitor->lock);
+    if (is_awaited)
+        curl_multi_wakeup(monitor->multi);
+    return *ret_is_known && !error_is_set(error);
+}
