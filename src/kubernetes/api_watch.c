@@ -272,7 +272,7 @@ static void fail(struct api_watch *watch, const struct error *error)
     watch->due_ms = clock_now_ms() + watch->backoff_ms + clock_jitter((uint32_t)watch->backoff_ms);
     watch->backoff_ms =
         watch->backoff_ms * 2 > LONGEST_BACKOFF_MS ? LONGEST_BACKOFF_MS : watch->backoff_ms * 2;
-    watch->owner.went_live(watch->owner.context, CLOCK_NEVER);
+    watch->owner.lost(watch->owner.context);
 }
 
 bool api_watch_begin(struct api_watch *watch, struct error *error)
@@ -325,7 +325,7 @@ void api_watch_end(struct api_watch *watch)
     if (is_old) { /* what happened since is lost */
         set_version(watch, NULL);
         watch->due_ms += clock_jitter(AGAIN_MS);
-        watch->owner.went_live(watch->owner.context, CLOCK_NEVER);
+        watch->owner.lost(watch->owner.context);
     } else if (error_is_set(&watch->mistake)) { /* goes on behind the event that it cannot read */
         set_version(watch, NULL);
         fail(watch, &watch->mistake);

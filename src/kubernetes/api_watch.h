@@ -38,9 +38,9 @@ struct api_watch_owner {
         *replies; /* what arrives at a time, in lines that are not whole yet */
     const struct kubernetes_api *api;
     void (*changed)(void *context, const struct api_watch_event *event); /* borrowed */
-    /* What was read before `live_ms` may have changed unseen; what is read from then on has not.
-     * CLOCK_NEVER: nothing is seen at present. */
+    /* What was read before `live_ms` may have changed unseen; what is read from then on has not. */
     void (*went_live)(void *context, int64_t live_ms);
+    void (*lost)(void *context); /* nothing is seen until it goes live again */
     void *context;
 };
 

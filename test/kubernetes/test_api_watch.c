@@ -107,6 +107,11 @@ static void an_event_may_have_a_hundred_thousand_annotations(void **state)
     assert_string_equal(parsed.event.version, "8");
 }
 
+static void ignore_loss(void *context)
+{
+    (void)context;
+}
+
 static void ignore_live(void *context, int64_t live_ms)
 {
     (void)context;
@@ -125,7 +130,8 @@ static void what_is_read_while_the_list_is_on_its_way_may_have_changed(void **st
     struct kubernetes_api api = {server, token_file, ca_file};
     struct api_request_budget budget = {.max = 1 << 20};
     CURLM *multi = curl_multi_init();
-    const struct api_watch_owner owner = {multi, &budget, &api, NULL, ignore_live, NULL};
+    const struct api_watch_owner owner = {multi,       &budget,     &api, NULL,
+                                          ignore_live, ignore_loss, NULL};
     struct api_watch watch;
     api_watch_init(&watch, &owner, OBJECT_SCALED_OBJECT, NULL, NULL);
     assert_true(api_watch_begin(&watch, &error));

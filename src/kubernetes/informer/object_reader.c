@@ -113,7 +113,7 @@ static void reschedule(struct object_reader *reader, struct informer_entry *entr
         informer_entries_set_due_by(&reader->entries, entry, due_ms);
 }
 
-static void change_live(void *context, const struct object_watch *watch)
+static void follow_live(void *context, const struct object_watch *watch)
 {
     struct object_reader *reader = context;
     struct informer_entry *entry;
@@ -412,7 +412,7 @@ void object_reader_init(struct object_reader *reader)
         .api = reader->api,
         .health = &reader->health,
         .changed = take_event,
-        .went_live = change_live,
+        .live_changed = follow_live,
         .answered = answer_api,
         .ended = count_request,
         .failed = fail_api,

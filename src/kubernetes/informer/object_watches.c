@@ -31,18 +31,28 @@ static void take_event(void *context, const struct api_watch_event *event)
     owner->changed(owner->context, watched->watch.kind, event);
 }
 
-static void change_live(void *context, int64_t live_ms)
+static void set_live(struct object_watch *watched, int64_t live_ms)
 {
-    struct object_watch *watched = context;
     const struct object_watches_owner *owner = &watched->watches->owner;
-    if (live_ms != CLOCK_NEVER)
-        owner->answered(owner->context);
     if (watched->live_ms == live_ms)
         return;
     watched->live_ms = live_ms;
-    if (live_ms != CLOCK_NEVER)
+    owner->live_changed(owner->context, watched);
+}
+
+static void go_live(void *context, int64_t live_ms)
+{
+    struct object_watch *watched = context;
+    const struct object_watches_owner *owner = &watched->watches->owner;
+    owner->answered(owner->context);
+    if (watched->live_ms != live_ms)
         watched->refused_ms = 0;
-    owner->went_live(owner->context, watched);
+    set_live(watched, live_ms);
+}
+
+static void lose(void *context)
+{
+    set_live(context, CLOCK_NEVER);
 }
 
 /* ---- which there are ---- */
@@ -55,7 +65,8 @@ struct object_watch *object_watches_add(struct object_watches *watches, enum api
                                           .replies = watches->owner.replies,
                                           .api = watches->owner.api,
                                           .changed = take_event,
-                                          .went_live = change_live,
+                                          .went_live = go_live,
+                                          .lost = lose,
                                           .context = watched};
     watched->watches = watches;
     watched->user = user;

@@ -30,8 +30,8 @@ struct object_watches_owner {
     const struct kubernetes_api *api;
     const struct api_health *health; /* which the owner changes */
     void (*changed)(void *context, enum api_object_kind kind, const struct api_watch_event *event);
-    void (*went_live)(void *context, const struct object_watch *watch); /* or no longer is */
-    void (*answered)(void *context);                                    /* the API did */
+    void (*live_changed)(void *context, const struct object_watch *watch);
+    void (*answered)(void *context); /* the API did */
     /* A request has ended; with an error, where it failed... */
     void (*ended)(void *context, const struct error *error);
     /* ... and once more, where the API as a whole fails. */
