@@ -175,74 +175,91 @@ static const struct api_object_trigger *find_trigger(struct run *run, struct err
 
 /* ---- its authentication ---- */
 
-static bool refuse_way(const struct credentials *credentials, const char *way,
-                       const char *parameter, struct error *error)
+/* What has come of a step. Refused: the error says why. */
+enum step { STEP_DONE, STEP_WAITS, STEP_REFUSED };
+
+static enum step refuse_way(const struct credentials *credentials, const char *way,
+                            const char *parameter, struct error *error)
 {
-    return error_invalid(error,
-                         "%s uses %s%s%s, which Backlog does not have: use secretTargetRef, or "
-                         "KEYFromEnv in the trigger's metadata",
-                         credentials->authentication, way, parameter[0] == '\0' ? "" : " for ",
-                         parameter);
+    error_invalid(error,
+                  "%s uses %s%s%s, which Backlog does not have: use secretTargetRef, or "
+                  "KEYFromEnv in the trigger's metadata",
+                  credentials->authentication, way, parameter[0] == '\0' ? "" : " for ", parameter);
+    return STEP_REFUSED;
 }
 
-/* The value of a parameter. False: with the error, or the run waits. */
-static bool read_value(struct run *run, const char *namespace,
-                       const struct api_object_parameter *parameter, const char **ret_value,
-                       struct error *error)
+/* The value of a parameter. */
+static enum step read_value(struct run *run, const char *namespace,
+                            const struct api_object_parameter *parameter, const char **ret_value,
+                            struct error *error)
 {
     const struct credentials *credentials = run->credentials;
     if (parameter->kind == OBJECT_KINDS)
         return refuse_way(credentials, parameter->way, parameter->name, error);
     const struct api_object *object =
         look_up(run, parameter->kind, namespace, parameter->object, error);
-    if (error_is_set(error))
-        return error_prefix(error, "%s", credentials->authentication);
+    if (error_is_set(error)) {
+        error_prefix(error, "%s", credentials->authentication);
+        return STEP_REFUSED;
+    }
     if (run->is_waiting)
-        return false;
+        return STEP_WAITS;
     const char *value =
         object == NULL ? NULL : api_object_value(object->data, object->data_count, parameter->key);
-    if (value == NULL)
-        return error_invalid(error, "%s: %s %s/%s %s%.*s", credentials->authentication,
-                             api_object_kind_name(parameter->kind), namespace, parameter->object,
-                             object == NULL ? "does not exist; it should have the key "
-                                            : "has no text under the key ",
-                             (int)text_cut(parameter->key, LONGEST_SHOWN), parameter->key);
+    if (value == NULL) {
+        error_invalid(error, "%s: %s %s/%s %s%.*s", credentials->authentication,
+                      api_object_kind_name(parameter->kind), namespace, parameter->object,
+                      object == NULL ? "does not exist; it should have the key "
+                                     : "has no text under the key ",
+                      (int)text_cut(parameter->key, LONGEST_SHOWN), parameter->key);
+        return STEP_REFUSED;
+    }
     *ret_value = value;
+    return STEP_DONE;
+}
+
+/* May the authentication give the key a value? */
+static bool check_row(const struct run *run, const struct option *row, struct error *error)
+{
+    const char *authentication = run->credentials->authentication;
+    if (row->type == OPTION_UNSUPPORTED)
+        return error_invalid(error, "%s has %s: %s", authentication, row->key, row->doc);
+    if (row->flags & OPTION_FILE_ONLY)
+        return error_invalid(error, "%s has %s, which belongs in the connections file",
+                             authentication, row->key);
+    if (row->scope != OPTION_CONNECTION)
+        return error_invalid(error,
+                             "%s has %s, which is no key of a connection: put it into the "
+                             "trigger's metadata",
+                             authentication, row->key);
+    for (size_t i = 0; i < run->rows_count; i++)
+        if (run->rows[i] == row)
+            return error_invalid(error, "%s has %s twice", authentication, row->key);
     return true;
 }
 
-static bool add_parameter(struct run *run, const char *namespace,
-                          const struct api_object_parameter *parameter, struct error *error)
+static enum step add_parameter(struct run *run, const char *namespace,
+                               const struct api_object_parameter *parameter, struct error *error)
 {
     struct credentials *credentials = run->credentials;
     const struct option *row = option_find(run->call->table, parameter->name, OPTION_FROM_FILE);
     const char *value = NULL;
     if (row == NULL)
-        return true; /* KEDA passes it over, too; caCert is for its channel to us */
-    if (row->type == OPTION_UNSUPPORTED)
-        return error_invalid(error, "%s has %s: %s", credentials->authentication, row->key,
-                             row->doc);
-    if (row->flags & OPTION_FILE_ONLY)
-        return error_invalid(error, "%s has %s, which belongs in the connections file",
-                             credentials->authentication, row->key);
-    if (row->scope != OPTION_CONNECTION)
-        return error_invalid(error,
-                             "%s has %s, which is no key of a connection: put it into the "
-                             "trigger's metadata",
-                             credentials->authentication, row->key);
-    for (size_t i = 0; i < run->rows_count; i++)
-        if (run->rows[i] == row)
-            return error_invalid(error, "%s has %s twice", credentials->authentication, row->key);
+        return STEP_DONE; /* KEDA passes it over, too; caCert is for its channel to us */
+    if (!check_row(run, row, error))
+        return STEP_REFUSED;
     run->rows[run->rows_count++] = row;
-    if (!read_value(run, namespace, parameter, &value, error))
-        return false;
-    run->values_bytes += value == NULL ? 0 : strlen(value);
-    if (run->values_bytes > MAX_CREDENTIALS)
-        return error_invalid(
-            error, "%s: with %s its values have %zu bytes: at most %d are allowed in all",
-            credentials->authentication, row->key, run->values_bytes, MAX_CREDENTIALS);
+    enum step step = read_value(run, namespace, parameter, &value, error);
+    if (step != STEP_DONE)
+        return step;
+    run->values_bytes += strlen(value);
+    if (run->values_bytes > MAX_CREDENTIALS) {
+        error_invalid(error, "%s: with %s its values have %zu bytes: at most %d are allowed in all",
+                      credentials->authentication, row->key, run->values_bytes, MAX_CREDENTIALS);
+        return STEP_REFUSED;
+    }
     credentials_add(credentials, row->key, value);
-    return true;
+    return STEP_DONE;
 }
 
 static bool check_names(const struct api_object_trigger *trigger, struct error *error)
@@ -256,9 +273,8 @@ static bool check_names(const struct api_object_trigger *trigger, struct error *
     return true;
 }
 
-/* False: with the error, or the run waits. */
-static bool read_authentication(struct run *run, struct named_authentication named,
-                                struct error *error)
+static enum step read_authentication(struct run *run, struct named_authentication named,
+                                     struct error *error)
 {
     const struct resolve_call *call = run->call;
     struct credentials *credentials = run->credentials;
@@ -267,22 +283,28 @@ static bool read_authentication(struct run *run, struct named_authentication nam
     const char *namespace = named.is_cluster_wide ? call->cluster_namespace : call->namespace;
     const struct api_object *object =
         look_up(run, kind, named.is_cluster_wide ? NULL : call->namespace, named.name, error);
-    if (error_is_set(error) || run->is_waiting)
-        return false;
+    if (error_is_set(error))
+        return STEP_REFUSED;
+    if (run->is_waiting)
+        return STEP_WAITS;
     credentials->authentication = api_object_label(kind, call->namespace, named.name);
     credentials->is_cluster_wide = named.is_cluster_wide;
     credentials->name = text_copy(named.name);
-    if (object == NULL)
-        return error_invalid(error, "%s does not exist", credentials->authentication);
+    if (object == NULL) {
+        error_invalid(error, "%s does not exist", credentials->authentication);
+        return STEP_REFUSED;
+    }
     if (object->unsupported != NULL)
         return refuse_way(credentials, object->unsupported, "", error);
     _cleanup_(memory_free) const struct option **rows =
         memory_array(option_count(call->table) + 1, sizeof(*rows));
     run->rows = rows;
-    for (size_t i = 0; i < object->parameters_count; i++) /* what is missing is requested at once */
-        if (!add_parameter(run, namespace, &object->parameters[i], error) && error_is_set(error))
-            return false;
-    return !run->is_waiting;
+    enum step all = STEP_DONE;
+    for (size_t i = 0; i < object->parameters_count && all != STEP_REFUSED; i++) {
+        enum step one = add_parameter(run, namespace, &object->parameters[i], error);
+        all = one == STEP_DONE ? all : one; /* what is missing is requested at once */
+    }
+    return all;
 }
 
 struct resolved resolve_trigger(const struct resolve_call *call, resolve_find *find, void *context)
@@ -299,7 +321,7 @@ struct resolved resolve_trigger(const struct resolve_call *call, resolve_find *f
     if (is_good)
         named = authentication_of(trigger);
     if (named.name != NULL && call->table != NULL)
-        is_good = read_authentication(&run, named, &error);
+        is_good = read_authentication(&run, named, &error) == STEP_DONE;
     if (is_good) {
         add_omitted(trigger, call, run.credentials);
         run.credentials->state = CREDENTIALS_VERIFIED;
