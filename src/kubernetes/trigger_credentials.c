@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "kubernetes/informer/message_queue.h"
+#include "kubernetes/need_queue.h"
 #include "kubernetes/resolve.h"
 
 #include <pthread.h>
@@ -17,9 +18,8 @@ enum {
     REDELIVER_MS = 3000,     /* the loop is busy, or a namespace's memory is in use */
 };
 
-/* In one turn of the thread what is due is resolved for so long, and of one namespace for so long
- * before it is another one's turn. */
-enum { TURN_US = 10 * 1000, NAMESPACE_US = 2000 };
+/* In one turn of the thread what is ready is resolved for so long. */
+enum { TURN_US = 10 * 1000 };
 
 /* The triggers of one authentication are resolved one after the other: so many are compared. */
 enum { MAX_RECENT = 8 };
@@ -30,22 +30,13 @@ struct link {
     struct link *next;
 };
 
-/* One namespace: there is one while it has needs. */
-struct tenant {
-    char *namespace;
-    size_t needs;
-    struct need *ready; /* utlist: to be resolved, in this order */
-    UT_hash_handle hh;
-    struct tenant *next, *prev; /* utlist of those with one that is ready */
-};
-
 /* What one trigger needs: its credentials, and what they follow from. The informer's thread's, from
  * its message on. */
 struct need {
     char *key;
     size_t key_length;
     char *namespace, *name;
-    struct tenant *tenant;
+    struct need_place place;
     struct option_entry *entries; /* sorted */
     size_t count;
     const struct option *table;
@@ -59,8 +50,6 @@ struct need {
     UT_hash_handle hh;
     struct need *next, *prev; /* utlist of those with a due_ms */
     bool is_due_listed;
-    struct need *next_ready, *prev_ready;
-    bool is_ready;
 };
 
 struct trigger_credentials {
@@ -72,8 +61,7 @@ struct trigger_credentials {
 
     struct need *needs; /* the rest is the informer's thread's */
     struct need *due_needs;
-    struct tenant *tenants;
-    struct tenant *ready; /* utlist: those with a need that is ready, the next one first */
+    struct need_queue queue; /* those to be resolved */
     struct {
         const struct option *table;
         struct credentials *credentials; /* NULL: none */
@@ -102,53 +90,6 @@ static void set_due(struct trigger_credentials *all, struct need *need, int64_t 
     if (!is_listed && need->is_due_listed)
         DL_DELETE(all->due_needs, need);
     need->is_due_listed = is_listed;
-}
-
-/* ---- whose turn it is ---- */
-
-static struct tenant *join_tenant(struct trigger_credentials *all, const char *namespace)
-{
-    struct tenant *tenant;
-    HASH_FIND_STR(all->tenants, namespace, tenant);
-    if (tenant == NULL) {
-        tenant = memory_new(sizeof(*tenant));
-        tenant->namespace = text_copy(namespace);
-        HASH_ADD_KEYPTR(hh, all->tenants, tenant->namespace, strlen(tenant->namespace), tenant);
-    }
-    tenant->needs++;
-    return tenant;
-}
-
-static void leave_tenant(struct trigger_credentials *all, struct tenant *tenant)
-{
-    if (--tenant->needs > 0)
-        return;
-    HASH_DELETE(hh, all->tenants, tenant);
-    free(tenant->namespace);
-    free(tenant);
-}
-
-/* It is resolved when it is its turn; harmless where it waits for that already. */
-static void set_ready(struct trigger_credentials *all, struct need *need)
-{
-    struct tenant *tenant = need->tenant;
-    if (need->is_ready)
-        return;
-    if (tenant->ready == NULL)
-        DL_APPEND(all->ready, tenant);
-    DL_APPEND2(tenant->ready, need, prev_ready, next_ready);
-    need->is_ready = true;
-}
-
-static void end_ready(struct trigger_credentials *all, struct need *need)
-{
-    struct tenant *tenant = need->tenant;
-    if (!need->is_ready)
-        return;
-    need->is_ready = false;
-    DL_DELETE2(tenant->ready, need, prev_ready, next_ready);
-    if (tenant->ready == NULL)
-        DL_DELETE(all->ready, tenant);
 }
 
 static bool is_verified(const struct need *need)
@@ -185,8 +126,7 @@ static void drop_need(struct trigger_credentials *all, struct need *need)
 {
     count_delivered(all, need, -1);
     set_due(all, need, CLOCK_NEVER);
-    end_ready(all, need);
-    leave_tenant(all, TAKE(need->tenant));
+    need_queue_leave(&all->queue, &need->place);
     HASH_DELETE(hh, all->needs, need);
     free_links(all, need->used);
     need_free(need);
@@ -370,8 +310,8 @@ static void receive(void *context, struct message *message)
     need = TAKE(message->content);
     HASH_ADD_KEYPTR(hh, all->needs, need->key, need->key_length, need);
     count_delivered(all, need, 1);
-    need->tenant = join_tenant(all, need->namespace);
-    set_ready(all, need);
+    need_queue_join(&all->queue, &need->place, need->namespace);
+    need_queue_add(&all->queue, &need->place);
 }
 
 static void take_due(struct trigger_credentials *all)
@@ -383,7 +323,7 @@ static void take_due(struct trigger_credentials *all)
         if (need->due_ms > now_ms)
             continue;
         set_due(all, need, CLOCK_NEVER);
-        set_ready(all, need);
+        need_queue_add(&all->queue, &need->place);
     }
 }
 
@@ -391,40 +331,35 @@ static int64_t next_due_ms(const struct trigger_credentials *all)
 {
     int64_t next_ms = CLOCK_NEVER;
     const struct need *need;
-    if (all->ready != NULL)
+    if (all->queue.ready != NULL)
         return clock_now_ms();
     DL_FOREACH(all->due_needs, need)
         next_ms = clock_earlier(next_ms, need->due_ms);
     return next_ms;
 }
 
-/* Of the namespace whose turn it is, for a while. */
-static void resolve_tenant(struct trigger_credentials *all, int64_t now_us)
+static struct need *need_of(struct need_place *place)
 {
-    struct tenant *tenant = all->ready;
-    int64_t end_us = now_us + NAMESPACE_US;
-    DL_DELETE(all->ready, tenant);
-    DL_APPEND(all->ready, tenant);
-    do {
-        struct need *need = tenant->ready;
-        end_ready(all, need);
-        resolve_need(all, need);
-    } while (tenant->ready != NULL && clock_now_us() < end_us);
+    return (struct need *)((char *)place - offsetof(struct need, place));
 }
 
-/* One namespace after the other: what one may write keeps no other one waiting. */
 static void resolve_ready(struct trigger_credentials *all)
 {
     int64_t end_us = clock_now_us() + TURN_US;
-    for (int64_t now_us; all->ready != NULL && (now_us = clock_now_us()) < end_us;)
-        resolve_tenant(all, now_us);
+    struct need_place *place;
+    for (int64_t now_us = end_us - TURN_US;
+         now_us < end_us && (place = need_queue_take(&all->queue, now_us)) != NULL;
+         now_us = clock_now_us())
+        resolve_need(all, need_of(place));
 }
 
 /* ---- the informer's handler ---- */
 
 static void take_change(void *context, void *user)
 {
-    set_ready(context, user);
+    struct trigger_credentials *all = context;
+    struct need *need = user;
+    need_queue_add(&all->queue, &need->place);
 }
 
 static int64_t take_turn(void *context)

@@ -14,7 +14,6 @@ enum {
     LOOK_MS = 10 * 1000,     /* somebody looks, if this is not longer ago */
     KEEP_MS = 60 * 1000,     /* what was known is kept for who looks again */
     AGAIN_MS = 3 * 1000,     /* between two readings of an object */
-    LOG_AGAIN_MS = 1000,     /* ... and of a log */
     SELECTOR_MS = 60 * 1000, /* and of its selector */
     MS_PER_REQUEST = 50,     /* 20 per second */
     API_TIMEOUT_MS = 5000,
@@ -22,9 +21,9 @@ enum {
     MAX_LIST_BYTES = 8 << 20, /* 100 pods with long statuses and annotations */
     MAX_METRICS_BYTES = 256 << 10,
     MAX_METRICS = 32, /* pods of an object whose /metrics are read */
-    LOG_LINES = 400,
-    MAX_LOG_BYTES = 1 << 20, /* of these lines; the end of them is kept */
     IDLE_MS = 60 * 1000,
+    OK = 200,
+    NOT_FOUND = 404,
 };
 
 /* One object. Guarded by the lock, but for the selector, which is the thread's. */
@@ -40,17 +39,6 @@ struct worker_object {
     struct worker_object *next, *prev;
 };
 
-/* The log of one pod; guarded. */
-struct worker_log_entry {
-    char *namespace, *pod, *container;
-    int64_t looked_ms;
-    int64_t due_ms;
-    bool is_read;
-    struct text text;
-    struct error error;
-    struct worker_log_entry *next, *prev;
-};
-
 struct worker_monitor {
     enum worker_monitor_kind kind;
     struct kubernetes_api api;
@@ -58,19 +46,13 @@ struct worker_monitor {
     pthread_mutex_t lock; /* never held across I/O */
     CURLM *multi;
     struct worker_object *objects; /* guarded; only the thread removes some, as of the logs */
-    struct worker_log_entry *logs;
-    size_t object_count, log_count;
+    size_t object_count;
+    struct pod_logs logs;   /* guarded */
     bool is_stopping;       /* guarded */
     int64_t may_request_ms; /* the thread's */
 };
 
 /* ---- requests ---- */
-
-/* It has been removed from its multi. */
-static void fetch_done(struct api_request *fetch)
-{
-    api_request_end(fetch, NULL);
-}
 
 static bool is_stopping(struct worker_monitor *monitor)
 {
@@ -82,7 +64,7 @@ static bool is_stopping(struct worker_monitor *monitor)
 
 /* Until all that have begun are over, by their own deadlines at the latest, or the monitor is to
  * end. */
-static void finish(struct worker_monitor *monitor, struct api_request *requests, size_t count)
+static void finish(struct worker_monitor *monitor)
 {
     int running = 1;
     while (running > 0 && !is_stopping(monitor)) {
@@ -92,24 +74,27 @@ static void finish(struct worker_monitor *monitor, struct api_request *requests,
         if (running > 0)
             curl_multi_poll(monitor->multi, NULL, 0, API_TIMEOUT_MS, NULL);
     }
-    for (size_t i = 0; i < count; i++)
-        curl_multi_remove_handle(monitor->multi, requests[i].curl);
 }
 
-/* A GET of the Kubernetes API. The caller ends it in any case. */
-static bool get(struct worker_monitor *monitor, const char *path, size_t max_bytes,
-                struct api_request *ret_request, struct error *error)
+/* A GET of the Kubernetes API. Returns the status; other than OK with the error. */
+static long get(struct worker_monitor *monitor, const char *path, size_t max_bytes,
+                struct text *ret_body, struct error *error)
 {
+    struct api_request request;
     const struct api_request_settings settings = {
         .path = path, .timeout_ms = API_TIMEOUT_MS, .max_bytes = max_bytes};
-    if (!api_request_begin(ret_request, monitor->multi, &monitor->api, &settings, error))
-        return false;
-    finish(monitor, ret_request, 1);
-    monitor->may_request_ms += MS_PER_REQUEST + ret_request->retry_after_ms;
-    if (ret_request->status == 200)
-        return true;
-    api_request_explain(ret_request, &monitor->api, error);
-    return false;
+    if (!api_request_begin(&request, monitor->multi, &monitor->api, &settings, error))
+        return 0;
+    finish(monitor);
+    monitor->may_request_ms += MS_PER_REQUEST + request.retry_after_ms;
+    long status = request.status;
+    if (status == OK) {
+        *ret_body = request.body;
+        request.body = (struct text){0};
+    } else
+        api_request_explain(&request, &monitor->api, error);
+    api_request_end(&request, monitor->multi);
+    return status;
 }
 
 /* ---- an object ---- */
@@ -119,19 +104,20 @@ static bool get(struct worker_monitor *monitor, const char *path, size_t max_byt
 static bool read_selector(struct worker_monitor *monitor, struct worker_object *object,
                           struct error *error)
 {
-    _cleanup_(fetch_done) struct api_request found = {0};
-    _cleanup_(fetch_done) struct api_request scale = {0};
+    _cleanup_(text_done) struct text found = {0};
+    _cleanup_(text_done) struct text scale = {0};
     _cleanup_(memory_free) char *scale_path = NULL;
     _cleanup_(memory_free) char *target = NULL;
     _cleanup_(memory_free) char *selector = NULL;
     _cleanup_(memory_free) char *path = text_format(
         "/apis/keda.sh/v1alpha1/namespaces/%s/scaledobjects/%s", object->namespace, object->name);
-    if (get(monitor, path, MAX_LIST_BYTES, &found, error)) {
-        if (!worker_target_parse(found.body, object->namespace, &scale_path, &target, error) ||
-            !get(monitor, scale_path, MAX_LIST_BYTES, &scale, error) ||
-            !worker_selector_parse(scale.body, &selector, error))
+    long status = get(monitor, path, MAX_LIST_BYTES, &found, error);
+    if (status == OK) {
+        if (!worker_target_parse(found, object->namespace, &scale_path, &target, error) ||
+            get(monitor, scale_path, MAX_LIST_BYTES, &scale, error) != OK ||
+            !worker_selector_parse(scale, &selector, error))
             return false;
-    } else if (found.status == 404) {
+    } else if (status == NOT_FOUND) {
         error_done(error);
         selector = text_format("scaledjob.keda.sh/name=%s", object->name);
         target = text_copy("jobs");
@@ -166,19 +152,19 @@ static void read_done(struct worker_monitor *monitor, struct worker_list *list)
         curl_easy_setopt(fetch->curl, CURLOPT_USERAGENT, "backlog/" BACKLOG_VERSION);
         api_request_add(fetch, monitor->multi, MAX_METRICS_BYTES);
     }
-    finish(monitor, fetches, count);
+    finish(monitor);
     for (size_t i = 0; i < count; i++) {
-        if (fetches[i].status == 200)
+        if (fetches[i].status == OK)
             of[i]->done = worker_done_parse(fetches[i].body);
-        fetch_done(&fetches[i]);
+        api_request_end(&fetches[i], monitor->multi);
     }
 }
 
 static bool read_object(struct worker_monitor *monitor, struct worker_object *object,
                         struct worker_list *ret_list, struct error *error)
 {
-    _cleanup_(fetch_done) struct api_request pods = {0};
-    _cleanup_(fetch_done) struct api_request usage = {0};
+    _cleanup_(text_done) struct text pods = {0};
+    _cleanup_(text_done) struct text usage = {0};
     bool is_old = clock_now_ms() - object->selector_ms > SELECTOR_MS;
     if ((object->selector == NULL || is_old) && !read_selector(monitor, object, error))
         return false;
@@ -189,13 +175,13 @@ static bool read_object(struct worker_monitor *monitor, struct worker_object *ob
     _cleanup_(memory_free) char *usage_path =
         text_format("/apis/metrics.k8s.io/v1beta1/namespaces/%s/pods?labelSelector=%s",
                     object->namespace, selector);
-    if (!get(monitor, pods_path, MAX_LIST_BYTES, &pods, error) ||
-        !worker_pods_parse(pods.body, ret_list, error))
+    if (get(monitor, pods_path, MAX_LIST_BYTES, &pods, error) != OK ||
+        !worker_pods_parse(pods, ret_list, error))
         return false;
     ret_list->target = text_copy(object->target);
     if (ret_list->count > 0 &&
-        get(monitor, usage_path, MAX_LIST_BYTES, &usage, &ret_list->usage_error))
-        worker_usage_parse(usage.body, ret_list, &ret_list->usage_error);
+        get(monitor, usage_path, MAX_LIST_BYTES, &usage, &ret_list->usage_error) == OK)
+        worker_usage_parse(usage, ret_list, &ret_list->usage_error);
     read_done(monitor, ret_list);
     return true;
 }
@@ -203,15 +189,15 @@ static bool read_object(struct worker_monitor *monitor, struct worker_object *ob
 static bool read_hpa(struct worker_monitor *monitor, const struct worker_object *object,
                      struct worker_list *ret_list, struct error *error)
 {
-    _cleanup_(fetch_done) struct api_request found = {0};
-    _cleanup_(fetch_done) struct api_request hpa = {0};
+    _cleanup_(text_done) struct text found = {0};
+    _cleanup_(text_done) struct text hpa = {0};
     _cleanup_(memory_free) char *hpa_path = NULL;
     _cleanup_(memory_free) char *path = text_format(
         "/apis/keda.sh/v1alpha1/namespaces/%s/scaledobjects/%s", object->namespace, object->name);
-    return get(monitor, path, MAX_LIST_BYTES, &found, error) &&
-           worker_hpa_parse(found.body, object->namespace, &hpa_path, &ret_list->target, error) &&
-           get(monitor, hpa_path, MAX_LIST_BYTES, &hpa, error) &&
-           worker_replicas_parse(hpa.body, &ret_list->replicas, error);
+    return get(monitor, path, MAX_LIST_BYTES, &found, error) == OK &&
+           worker_hpa_parse(found, object->namespace, &hpa_path, &ret_list->target, error) &&
+           get(monitor, hpa_path, MAX_LIST_BYTES, &hpa, error) == OK &&
+           worker_replicas_parse(hpa, &ret_list->replicas, error);
 }
 
 static void update_object(struct worker_monitor *monitor, struct worker_object *object)
@@ -237,28 +223,15 @@ static void update_object(struct worker_monitor *monitor, struct worker_object *
 
 /* ---- a log ---- */
 
-static void update_log(struct worker_monitor *monitor, struct worker_log_entry *log)
+static void update_log(struct worker_monitor *monitor, struct pod_log *log)
 {
-    _cleanup_(fetch_done) struct api_request reply = {0};
-    struct error error = {0};
-    struct text text = {0};
-    _cleanup_(memory_free) char *path =
-        text_format("/api/v1/namespaces/%s/pods/%s/log?container=%s&tailLines=%d&limitBytes=%d",
-                    log->namespace, log->pod, log->container, LOG_LINES, MAX_LOG_BYTES);
-    if (get(monitor, path, MAX_LOG_BYTES, &reply, &error) && reply.body.length > 0) {
-        size_t skipped =
-            reply.body.length > WORKER_LOG_MAX_BYTES ? reply.body.length - WORKER_LOG_MAX_BYTES : 0;
-        text_add_bytes(&text, reply.body.bytes + skipped, reply.body.length - skipped);
-        text_make_utf8(text.bytes);
-    }
+    _cleanup_(text_done) struct text reply = {0};
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(memory_free) char *path = pod_log_path(log);
+    get(monitor, path, POD_LOG_MAX_REPLY, &reply, &error);
     pthread_mutex_lock(&monitor->lock);
-    text_done(&log->text);
-    log->text = text;
-    error_move(&log->error, &error);
-    log->is_read = true;
-    log->due_ms = clock_now_ms() + LOG_AGAIN_MS;
+    pod_log_set(log, &reply, &error, clock_now_ms());
     pthread_mutex_unlock(&monitor->lock);
-    error_done(&error);
 }
 
 /* ---- the thread ---- */
@@ -274,42 +247,26 @@ static void api_object_free(struct worker_object *object)
     free(object);
 }
 
-static void log_free(struct worker_log_entry *log)
-{
-    text_done(&log->text);
-    error_done(&log->error);
-    free(log->namespace);
-    free(log->pod);
-    free(log->container);
-    free(log);
-}
-
 /* With the lock. */
 static void forget(struct worker_monitor *monitor, int64_t before_ms)
 {
     struct worker_object *object, *next_object;
-    struct worker_log_entry *log, *next_log;
     DL_FOREACH_SAFE(monitor->objects, object, next_object)
         if (object->looked_ms < before_ms) {
             DL_DELETE(monitor->objects, object);
             monitor->object_count--;
             api_object_free(object);
         }
-    DL_FOREACH_SAFE(monitor->logs, log, next_log)
-        if (log->looked_ms < before_ms) {
-            DL_DELETE(monitor->logs, log);
-            monitor->log_count--;
-            log_free(log);
-        }
+    pod_logs_forget(&monitor->logs, before_ms);
 }
 
 /* What is looked at, and due first: an object or a log. Returns when. */
 static int64_t find_next(struct worker_monitor *monitor, int64_t now_ms,
-                         struct worker_object **ret_object, struct worker_log_entry **ret_log)
+                         struct worker_object **ret_object, struct pod_log **ret_log)
 {
     int64_t next_ms = now_ms + IDLE_MS;
     struct worker_object *object;
-    struct worker_log_entry *log;
+    struct pod_log *log;
     *ret_object = NULL;
     *ret_log = NULL;
     DL_FOREACH(monitor->objects, object)
@@ -317,7 +274,7 @@ static int64_t find_next(struct worker_monitor *monitor, int64_t now_ms,
             next_ms = object->due_ms;
             *ret_object = object;
         }
-    DL_FOREACH(monitor->logs, log)
+    DL_FOREACH(monitor->logs.all, log)
         if (now_ms - log->looked_ms < LOOK_MS && log->due_ms <= next_ms) {
             next_ms = log->due_ms;
             *ret_object = NULL;
@@ -331,7 +288,7 @@ static void *monitor_thread(void *argument)
     struct worker_monitor *monitor = argument;
     for (;;) {
         struct worker_object *object;
-        struct worker_log_entry *log;
+        struct pod_log *log;
         int64_t now_ms = clock_now_ms();
         pthread_mutex_lock(&monitor->lock);
         bool stopping = monitor->is_stopping;
@@ -436,30 +393,17 @@ static const char *container_of(const struct worker_monitor *monitor, const char
 }
 
 /* With the lock; NULL with the error. */
-static struct worker_log_entry *log_of(struct worker_monitor *monitor, const char *namespace,
-                                       const char *pod, struct error *error)
+static struct pod_log *log_of(struct worker_monitor *monitor, const char *namespace,
+                              const char *pod, struct error *error)
 {
-    struct worker_log_entry *log;
-    DL_FOREACH(monitor->logs, log)
-        if (text_equal(log->pod, pod) && text_equal(log->namespace, namespace))
-            return log;
+    struct pod_log *log = pod_logs_find(&monitor->logs, namespace, pod);
     const char *container = container_of(monitor, namespace, pod);
-    if (container == NULL) {
-        error_invalid(error, "%s/%s is not a worker that is listed now", namespace, pod);
-        return NULL;
-    }
-    if (monitor->log_count >= WORKER_LOGS_MAX_READ) {
-        error_set(error, ERROR_LIMIT, "%d other logs are being read: try again in a minute",
-                  WORKER_LOGS_MAX_READ);
-        return NULL;
-    }
-    log = memory_new(sizeof(*log));
-    log->namespace = text_copy(namespace);
-    log->pod = text_copy(pod);
-    log->container = text_copy(container);
-    DL_APPEND(monitor->logs, log);
-    monitor->log_count++;
-    return log;
+    if (log != NULL)
+        return log;
+    if (container != NULL)
+        return pod_logs_add(&monitor->logs, namespace, pod, container, error);
+    error_invalid(error, "%s/%s is not a worker that is listed now", namespace, pod);
+    return NULL;
 }
 
 bool worker_monitor_log(struct worker_monitor *monitor, const char *namespace, const char *pod,
@@ -467,7 +411,7 @@ bool worker_monitor_log(struct worker_monitor *monitor, const char *namespace, c
 {
     int64_t now_ms = clock_now_ms();
     pthread_mutex_lock(&monitor->lock);
-    struct worker_log_entry *log = log_of(monitor, namespace, pod, error);
+    struct pod_log *log = log_of(monitor, namespace, pod, error);
     bool is_awaited = log != NULL && log->due_ms <= now_ms;
     *ret_is_known = log == NULL || log->is_read;
     if (log != NULL) {

@@ -16,12 +16,13 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "kubernetes/api.h"
+#include "kubernetes/workers/pod_logs.h"
 #include "kubernetes/workers/worker.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { WORKER_OBJECTS_MAX = 200, WORKER_LOGS_MAX_READ = 16, WORKER_LOG_MAX_BYTES = 64 << 10 };
+enum { WORKER_OBJECTS_MAX = 200 };
 
 /* Of HPAs only how many replicas they count is read: lists have no items. */
 enum worker_monitor_kind { WORKER_PODS, WORKER_HPAS };

@@ -1,0 +1,70 @@
+#include "kubernetes/workers/pod_logs.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+enum { AGAIN_MS = 1000, LOG_LINES = 400 };
+
+struct pod_log *pod_logs_find(const struct pod_logs *logs, const char *namespace, const char *pod)
+{
+    struct pod_log *log;
+    DL_FOREACH(logs->all, log)
+        if (text_equal(log->pod, pod) && text_equal(log->namespace, namespace))
+            return log;
+    return NULL;
+}
+
+struct pod_log *pod_logs_add(struct pod_logs *logs, const char *namespace, const char *pod,
+                             const char *container, struct error *error)
+{
+    if (logs->count >= POD_LOGS_MAX_READ) {
+        error_set(error, ERROR_LIMIT, "%d other logs are being read: try again in a minute",
+                  POD_LOGS_MAX_READ);
+        return NULL;
+    }
+    struct pod_log *log = memory_new(sizeof(*log));
+    log->namespace = text_copy(namespace);
+    log->pod = text_copy(pod);
+    log->container = text_copy(container);
+    DL_APPEND(logs->all, log);
+    logs->count++;
+    return log;
+}
+
+void pod_logs_forget(struct pod_logs *logs, int64_t before_ms)
+{
+    struct pod_log *log, *next;
+    DL_FOREACH_SAFE(logs->all, log, next) {
+        if (log->looked_ms >= before_ms)
+            continue;
+        DL_DELETE(logs->all, log);
+        logs->count--;
+        text_done(&log->text);
+        error_done(&log->error);
+        free(log->namespace);
+        free(log->pod);
+        free(log->container);
+        free(log);
+    }
+}
+
+char *pod_log_path(const struct pod_log *log)
+{
+    return text_format("/api/v1/namespaces/%s/pods/%s/log?container=%s&tailLines=%d&limitBytes=%d",
+                       log->namespace, log->pod, log->container, LOG_LINES, POD_LOG_MAX_REPLY);
+}
+
+void pod_log_set(struct pod_log *log, const struct text *reply, struct error *error, int64_t now_ms)
+{
+    size_t skipped = reply->length > POD_LOG_MAX_BYTES ? reply->length - POD_LOG_MAX_BYTES : 0;
+    text_done(&log->text);
+    if (reply->length > 0) {
+        text_add_bytes(&log->text, reply->bytes + skipped, reply->length - skipped);
+        text_make_utf8(log->text.bytes);
+    }
+    error_move(&log->error, error);
+    log->is_read = true;
+    log->due_ms = now_ms + AGAIN_MS;
+}
