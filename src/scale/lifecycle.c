@@ -213,8 +213,7 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
     _cleanup_(error_done) struct error ignored = {0};
     const struct option_values *connection = trigger->parsed.values[OPTION_CONNECTION];
     const struct query_holder holder = holder_of(trigger);
-    bool was_held = trigger->answers.is_held;
-    bool was_expired = trigger->answers.is_expired;
+    enum hold hold = trigger->answers.hold;
     struct query *query = unbind_query(trigger, "the connection has been changed");
     struct place place = {.former = query};
     struct watcher *watcher;
@@ -225,7 +224,7 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
         if (query != NULL && !place.inherits)
             forget_values(trigger);
         if (bind_query(lifecycle, trigger, &place, &ignored) && place.inherits)
-            trigger_answers_resume_held(trigger, was_held, was_expired);
+            trigger_answers_resume_hold(trigger, hold);
     }
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
         watcher_move(lifecycle->engine, watcher, trigger->bound.query);

@@ -26,11 +26,9 @@ void trigger_answers_end_held(struct trigger *trigger, const char *why)
     set_hold(trigger, HOLD_NONE, why);
 }
 
-void trigger_answers_resume_held(struct trigger *trigger, bool was_held, bool was_expired)
+void trigger_answers_resume_hold(struct trigger *trigger, enum hold former)
 {
-    if (was_held)
-        begin_held(trigger);
-    set_expired(trigger, was_expired);
+    set_hold(trigger, former, "the hold is over, KEDA gets errors");
 }
 
 static void count_policy(struct trigger *trigger, bool is_known)

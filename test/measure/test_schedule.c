@@ -647,7 +647,7 @@ static void a_group_with_a_job_that_hangs_has_its_turns_for_the_others(void **st
     struct job *job = schedule_take(schedule, 900);
     schedule_want(schedule, &jobs[1], 20, 20);
     assert_null(schedule_cancel(schedule, 1500)); /* within the slow ones' places */
-    assert_true(jobs[0].is_slow);
+    assert_true(jobs[0].is_isolated);
     int turns = 0;
     for (; job != &jobs[1] && turns < 20; turns++) {
         measure_once_more(schedule, job, 1500 + turns);

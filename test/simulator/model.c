@@ -348,8 +348,8 @@ static void check_groups(const struct schedule *schedule)
     for (group = schedule->groups; group != NULL; group = group->hh.next)
         check_group(group, counts, in_flight);
     if (memcmp(counts, schedule->ready_count, sizeof(counts)) != 0 ||
-        in_flight[PACE_QUICK] != schedule->in_flight_count - schedule->slow_count ||
-        in_flight[PACE_SLOW] != schedule->slow_count - schedule->timed_out_count ||
+        in_flight[PACE_QUICK] != schedule->in_flight_count - schedule->isolated_count ||
+        in_flight[PACE_ISOLATED] != schedule->isolated_count - schedule->timed_out_count ||
         in_flight[PACE_TIMED_OUT] != schedule->timed_out_count)
         violated("what is ready or in flight is counted wrong");
 }
