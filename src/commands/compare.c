@@ -267,7 +267,7 @@ static int run_compare(const struct command_line *line, struct error *error)
 const struct command command_compare = {
     .name = "compare",
     .summary = "compare KEDA's values with Backlog's, without scaling anything",
-    .operands = "FILE|FOLDER|- ...",
+    .operands = "[FILE|FOLDER|- ...]",
     .min_operands = 0,
     .max_operands = SIZE_MAX,
     .about =

@@ -30,7 +30,7 @@ static const char *const stops[][2] = {
     {"sum(increase(backlog_answers_total{result=\"refused\"}[10m]))", "Backlog has none"},
     {"sum(backlog_trigger_credentials{state=\"refused\"})",
      "a call is not of an object, or its authentication cannot be used"},
-    {"sum(backlog_held_triggers)", "a source fails, and the last values are repeated"},
+    {"sum(backlog_held_triggers)", "a source fails, and KEDA gets held values"},
 };
 
 /* One object that has something to move. */

@@ -56,8 +56,9 @@ static const struct option table[] = {
          .doc = "where KEDA finds the server; default: " DEFAULT_ADDRESS ". If it is given, "
                 "triggers that have moved before get it, too"),
     FLAG("authentication", OPTION_STRING, authentication, NULL, .value_name = "NAME",
-         .doc = "where the server has mTLS: what gives KEDA its certificates for it; each trigger "
-                "gets enableTLS and this authenticationRef, and names its own in the metadata"),
+         .doc = "for a server with mTLS: the authentication with KEDA's certificates for Backlog. "
+                "Each trigger gets enableTLS and this authenticationRef, and names the "
+                "authentication of its source in the metadata"),
     FLAG("authentication-kind", OPTION_CHOICE, authentication_kind, "ClusterTriggerAuthentication",
          .choices = kinds, .value_name = "KIND", .doc = "of --authentication"),
     FLAG("namespace", OPTION_STRING, namespace, NULL, .doc = "of manifests that name none"),
@@ -308,7 +309,7 @@ static int run_migrate(const struct command_line *line, struct error *error)
 const struct command command_migrate = {
     .name = "migrate",
     .summary = "move triggers of KEDA's own types to Backlog, and back",
-    .operands = "FILE|FOLDER|- ...",
+    .operands = "[FILE|FOLDER|- ...]",
     .min_operands = 0,
     .max_operands = SIZE_MAX,
     .about = "Prints the diff that moves triggers such as `type: kafka` to Backlog: another type, "

@@ -336,7 +336,7 @@ const struct command command_watch = {
              "changes, target, wanted replicas, and errors. With --workers: the pods behind "
              "them, with state, restarts, age, jobs done, CPU and memory.\n\n"
              "Keys: q quits; 1 to 9 sort by a column, again in reverse; / filters (Esc ends it); f "
-             "shows failing triggers only; p pauses; arrows, PgUp and PgDn scroll.",
+             "shows refused and held triggers only; p pauses; arrows, PgUp and PgDn scroll.",
     .exit_status = "0 shown; 1 the server did not answer (with --once)",
     .examples = {{"behind `kubectl -n keda port-forward deploy/backlog 9091`", "backlog watch"},
                  {"the workers, and why some wait", "backlog watch --workers"},

@@ -66,24 +66,30 @@ const struct option serve_flags[] = {
                 "name beside a ClusterTriggerAuthentication, and the namespaces that may use it; "
                 "without it: those that it names itself, and all"),
     FLAG("deny-inline-connections", OPTION_BOOL, deny_inline, "false",
-         .doc = "refuse triggers that do not name a connection of the connections file"),
+         .doc = "refuse triggers that name a host of their own: they need a connection of the "
+                "connections file or of their namespace's Secret (--kubernetes-secrets), or "
+                "--kubernetes-allow-authentications"),
     FLAG("all-in-agents", OPTION_BOOL, all_in_agents, "false",
          .doc = "run each connection in an agent process of its own, not only those of Kafka, NATS "
                 "and PostgreSQL"),
     FLAG("max-connections", OPTION_INT, max_connections, "1024", COUNT_LIMITS,
          .doc =
-             "maximum number of connections to sources; those of the connections file come first, "
-             "and a namespace has at most as many as it leaves"),
+             "maximum number of connections to sources. Places for those of the connections file "
+             "are reserved. Of the remaining places, one namespace may use at most half"),
     FLAG("max-agents", OPTION_INT, max_agents, "64", COUNT_LIMITS,
-         .doc = "maximum number of connections with an agent process of their own; those of the "
-                "connections file come first, and a namespace has at most as many as it leaves"),
+         .doc =
+             "maximum number of connections with an agent process of their own. Places for "
+             "those of the connections file are reserved. Of the remaining places, one namespace "
+             "may use at most half"),
     FLAG("max-inline", OPTION_INT, max_inline, "64", COUNT_LIMITS,
          .doc = "maximum number of connections per namespace that are not in the connections file"),
 
     FLAG("interval", OPTION_DURATION, interval_ms, "5s", TIME_LIMITS, .group = "Measuring",
-         .doc = "time between two measurements of the same query"),
+         .doc = "time between two measurements of the same query; if it is set, also the maximum "
+                "age of a reading"),
     FLAG("hold", OPTION_DURATION, hold_ms, "1h", .limits = {0, 24 * 3600 * 1000.0},
-         .doc = "how long triggers that were active are answered while measuring fails"),
+         .doc = "how long triggers that were active get the held value, the largest of the last 5 "
+                "minutes, while measuring fails"),
     FLAG("measure-timeout", OPTION_DURATION, measure_timeout_ms, "2s", TIME_LIMITS,
          .doc = "time for one measurement of a broker; SQL and HTTP have 10s"),
     FLAG("call-timeout", OPTION_DURATION, call_timeout_ms, "5s", TIME_LIMITS,
