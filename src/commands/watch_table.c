@@ -51,13 +51,14 @@ static void add_row(struct watch_rows *rows, const json_t *trigger)
     };
 }
 
-/* False with the error, or with `ret_all` where there are no more. */
-static bool fetch_page(struct http_client *client, struct watch_rows *rows, bool *ret_all,
-                       struct error *error)
+/* `after`: the id of the last row, 0 before the first page. False with the error, or with `ret_all`
+ * where there are no more. */
+static bool fetch_page(struct http_client *client, struct watch_rows *rows, json_int_t *after,
+                       bool *ret_all, struct error *error)
 {
     _cleanup_(text_done) struct text body = {0};
     _cleanup_(memory_free) char *path =
-        text_format("/api/triggers?limit=%d&offset=%zu", PAGE, rows->count);
+        text_format("/api/triggers?limit=%d&after=%lld", PAGE, (long long)*after);
     if (!http_client_get(client, path, &body, error))
         return false;
     _cleanup_(json_done) json_t *page =
@@ -69,10 +70,13 @@ static bool fetch_page(struct http_client *client, struct watch_rows *rows, bool
         return error_unavailable(error,
                                  "%s: unexpected reply: is this the --http port of backlog serve?",
                                  http_client_url(client));
-    json_array_foreach(list, i, trigger)
+    json_int_t before = *after;
+    json_array_foreach(list, i, trigger) {
         add_row(rows, trigger);
+        *after = json_integer_value(json_object_get(trigger, "id"));
+    }
     /* A page may end before its limit. */
-    *ret_all = !json_is_true(json_object_get(page, "hasMore")) || json_array_size(list) == 0 ||
+    *ret_all = !json_is_true(json_object_get(page, "hasMore")) || *after <= before ||
                rows->count >= MAX_ROWS;
     return true;
 }
@@ -80,8 +84,9 @@ static bool fetch_page(struct http_client *client, struct watch_rows *rows, bool
 bool watch_rows_fetch(struct http_client *client, struct watch_rows *ret_rows, struct error *error)
 {
     struct watch_rows rows = {.at_ms = clock_now_ms()};
+    json_int_t after = 0;
     for (bool is_all = false; !is_all;)
-        if (!fetch_page(client, &rows, &is_all, error)) {
+        if (!fetch_page(client, &rows, &after, &is_all, error)) {
             watch_rows_done(&rows);
             return false;
         }

@@ -141,11 +141,12 @@ static void update_connection(void *context, const struct connection_info *info)
 static void list_connection(void *context, const struct connection_info *info)
 {
     struct list_page *page = context;
-    if (!list_page_next(page))
+    if (!list_page_next(page, info->number))
         return;
     _cleanup_(json_done) json_t *fixed = connection_fixed(info);
     json_t *object = connection_live(info);
     json_object_update(object, fixed);
+    json_set(object, "id", json_integer((json_int_t)info->number));
     list_page_add(page, object);
 }
 

@@ -265,7 +265,7 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
         return WALK_ON;
     if (search->name != NULL)
         add_found(search, trigger, now_ms);
-    else if (list_page_next(&search->page))
+    else if (list_page_next(&search->page, trigger->id))
         list_page_add(&search->page, summarise(trigger, now_ms));
     return search->name != NULL ? WALK_PAUSE : WALK_ON;
 }

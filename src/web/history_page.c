@@ -5,6 +5,7 @@
 #include "web/json.h"
 #include "web/trigger_fields.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ struct series {
 struct found {
     const char *namespace;
     const char *name;
-    size_t only; /* the number of the trigger whose rows are wanted; SIZE_MAX: of all */
+    uint64_t only; /* the id of the trigger whose rows are wanted; 0: of all */
     struct series items[WALK_TRIGGERS_PER_OBJECT];
     size_t count;
     size_t rows; /* of all */
@@ -122,15 +123,14 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
     _cleanup_(memory_free) struct history_sample *samples = NULL;
     _cleanup_(trigger_state_done) struct trigger_state now;
     struct past past = {.trigger = trigger, .now = &now};
-    size_t index = found->count++;
-    struct series *series = &found->items[index];
+    struct series *series = &found->items[found->count++];
     series->id = trigger->id;
     series->metric_name = text_copy(trigger->parsed.metric_name);
     series->scaler = trigger->parsed.scaler == NULL ? NULL : trigger->parsed.scaler->name;
     series->target = trigger->parsed.target;
     trigger_state(trigger, NULL, now_ms, &now);
     series->is_superseded = now.is_superseded;
-    if (trigger->bound.query == NULL || (found->only != SIZE_MAX && found->only != index))
+    if (trigger->bound.query == NULL || (found->only != 0 && found->only != trigger->id))
         return WALK_ON;
     size_t count = query_history(trigger->bound.query, now_ms - HISTORY_SPAN_MS, &samples);
     size_t room = MAX_ROWS - found->rows;
@@ -211,10 +211,10 @@ static void write_json(const struct found *found, struct web_answer *answer)
     text_add(body, "{");
     json_add(body, page, JSON_COMPACT | JSON_EMBED);
     text_add(body, ",\"triggers\":[");
-    for (size_t t = 0; t < found->count; t++) {
-        if (found->only != SIZE_MAX && found->only != t)
+    for (size_t t = 0, written = 0; t < found->count; t++) {
+        if (found->only != 0 && found->only != found->items[t].id)
             continue;
-        text_add(body, t > 0 && found->only == SIZE_MAX ? ",{" : "{");
+        text_add(body, written++ > 0 ? ",{" : "{");
         write_series(&found->items[t], offset_ms, body);
         text_add(body, "}");
     }
@@ -260,32 +260,33 @@ static void write_csv(const struct series *series, struct web_answer *answer)
 
 /* ---- the page ---- */
 
-/* The number of a trigger; found->count or more: there is none. */
-static size_t parse_number(const char *text)
+static const struct series *find_series(const struct found *found, uint64_t id)
 {
-    char *end = NULL;
-    unsigned long number = strtoul(text, &end, 10);
-    return *text >= '0' && *text <= '9' && *end == '\0' ? number : SIZE_MAX - 1;
+    for (size_t i = 0; i < found->count; i++)
+        if (found->items[i].id == id)
+            return &found->items[i];
+    return NULL;
 }
 
 /* Whether there is the one trigger that is wanted; CSV is always of one. */
-static bool check_number(struct found *found, bool is_csv, struct web_answer *answer)
+static bool check_trigger(const struct found *found, bool is_csv, struct web_answer *answer)
 {
-    if (is_csv && found->only == SIZE_MAX && found->count == 1)
-        found->only = 0;
-    if (found->only < found->count || (!is_csv && found->only == SIZE_MAX))
+    _cleanup_(text_done) struct text why = {0};
+    bool is_any = found->only == 0 && (!is_csv || found->count == 1);
+    if (is_any || find_series(found, found->only) != NULL)
         return true;
-    _cleanup_(memory_free) char *why = text_format(
-        "%s one trigger, and this ScaledObject has %zu: add &trigger=0 to &trigger=%zu",
-        is_csv ? "CSV is of" : "trigger is the number of", found->count, found->count - 1);
-    web_refuse(answer, 400, why);
+    text_addf(&why, "%s, and this ScaledObject has %zu: add &trigger=",
+              is_csv ? "CSV is of one trigger" : "trigger is the id of one", found->count);
+    for (size_t i = 0; i < found->count; i++)
+        text_addf(&why, "%s%" PRIu64, i > 0 ? " or " : "", found->items[i].id);
+    web_refuse(answer, 400, why.bytes);
     return false;
 }
 
 void history_page(void *context, const struct web_request *request, struct web_answer *answer)
 {
     const char *format = web_parameter(request, "format");
-    const char *number = web_parameter(request, "trigger");
+    const char *id = web_parameter(request, "trigger");
     bool is_csv = format != NULL && text_equal(format, "csv");
     if (request->below_count != 2) {
         web_refuse(answer, 404, "not found: the path is /api/history/NAMESPACE/NAME");
@@ -298,16 +299,17 @@ void history_page(void *context, const struct web_request *request, struct web_a
     _cleanup_(found_done) struct found *found = memory_new(sizeof(*found));
     found->namespace = request->below[0];
     found->name = request->below[1];
-    found->only = number == NULL ? SIZE_MAX : parse_number(number);
+    if (id != NULL && (!web_parse_number(id, &found->only) || found->only == 0))
+        found->only = UINT64_MAX; /* nobody's */
     if (!walk(context, visit, found))
         web_refuse_busy(answer);
     else if (found->count == 0)
         web_refuse(answer, 404,
                    "no trigger of this ScaledObject: KEDA has not called for one recently");
-    else if (!check_number(found, is_csv, answer))
+    else if (!check_trigger(found, is_csv, answer))
         return;
     else if (is_csv)
-        write_csv(&found->items[found->only], answer);
+        write_csv(found->only == 0 ? found->items : find_series(found, found->only), answer);
     else
         write_json(found, answer);
 }

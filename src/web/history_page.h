@@ -3,8 +3,8 @@
  *
  *     /api/history/shop/videos                          as JSON; a trigger with "hasMore" has rows
  *                                                       that the next one has
- *     /api/history/shop/videos?trigger=0                as JSON, of one trigger
- *     /api/history/shop/videos?format=csv&trigger=0     as CSV: a trace for `backlog simulate`
+ *     /api/history/shop/videos?trigger=7                as JSON, of the trigger with this id
+ *     /api/history/shop/videos?format=csv&trigger=7     as CSV: a trace for `backlog simulate`
  *
  * Threads: the HTTP server's.
  */

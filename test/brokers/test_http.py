@@ -138,10 +138,11 @@ def test_the_list_has_pages_and_a_namespace(server, client, broker, redis):
     whole = get(server, "/api/triggers").json()
     assert whole["count"] == 5
     assert [trigger["metricName"] for trigger in whole["triggers"]] == [f"redis-videos-{i}" for i in range(5)]
-    page = get(server, "/api/triggers?offset=3&limit=1").json()
+    page = get(server, f"/api/triggers?after={whole['triggers'][2]['id']}&limit=1").json()
     assert [trigger["metricName"] for trigger in page["triggers"]] == ["redis-videos-3"] and page["hasMore"]
     assert get(server, "/api/triggers?namespace=else").json() == {"triggers": [], "count": 0, "hasMore": False}
     assert "limit" in get(server, "/api/triggers?limit=all", code=400).json()["error"]
+    assert "from 1" in get(server, "/api/triggers?limit=0", code=400).json()["error"]
     get(server, "/api/triggers/shop/nobody", code=404)
     get(server, "/api/triggers/shop", code=404)
 

@@ -25,13 +25,14 @@ def server():
 
 
 def all_pages(server, path, name):
-    rows, page = [], {"hasMore": True}
+    rows, page, last = [], {"hasMore": True}, 0
     while page["hasMore"]:
-        text = get(server, f"{path}{'&' if '?' in path else '?'}offset={len(rows)}").text
+        text = get(server, f"{path}{'&' if '?' in path else '?'}after={last}").text
         assert len(text) <= 1.1 * MIB
         page = json.loads(text)
         assert page[name]
         rows += page[name]
+        last = rows[-1]["id"]
         assert page["count"] >= len(rows)
     assert page["count"] == len(rows)
     return rows

@@ -178,7 +178,7 @@ def test_with_the_servers_port_the_page_is_the_servers_and_more(browser):
             address = f"127.0.0.1:{rehearsal.http_port}"
             watched = subprocess.run([binary(), "watch", "--once", "--server-http", address], stdout=subprocess.PIPE, text=True, check=True, timeout=60)
             assert "shop/orders" in watched.stdout and "12" in watched.stdout
-            csv = requests.get(f"http://{address}/api/history/shop/orders?format=csv&trigger=0", timeout=10)
+            csv = requests.get(f"http://{address}/api/history/shop/orders?format=csv", timeout=10)
             assert csv.headers["Content-Type"].startswith("text/csv") and csv.text.startswith("time,")
             assert "backlog_triggers" in requests.get(f"http://{address}/metrics", timeout=10).text
             assert requests.get(f"http://{address}/api/triggers/shop/nothing", timeout=10).status_code == 404

@@ -12,6 +12,7 @@
 #include "web/trigger_metrics.h"
 #include "web/trigger_rows.h"
 
+#include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 #include <math.h>
 #include <stdio.h>
@@ -73,6 +74,68 @@ static json_t *page_of(const struct trigger *trigger,
     json_decref(page);
     assert_non_null(found);
     return found;
+}
+
+/* The answer to a list's request with these parameters; the caller frees it. NULL: it was refused.
+ */
+static json_t *list_of(const char *parameters)
+{
+    struct web_answer answer = {0};
+    struct evkeyvalq parsed = {0};
+    evhttp_parse_query_str(parameters, &parsed);
+    const struct web_request request = {.parameters = &parsed};
+    explain_list((void *)source(), &request, &answer);
+    evhttp_clear_headers(&parsed);
+    json_t *page = answer.code >= 400 ? NULL : json_loads(answer.body.bytes, 0, NULL);
+    assert_true(answer.code >= 400 || page != NULL);
+    text_done(&answer.body);
+    return page;
+}
+
+/* The only trigger of the page; 0: it has none. */
+static uint64_t id_on(const char *parameters, bool *ret_has_more)
+{
+    json_t *page = list_of(parameters);
+    const json_t *list = json_object_get(page, "triggers");
+    assert_in_range(json_array_size(list), 0, 1);
+    json_int_t id = json_integer_value(json_object_get(json_array_get(list, 0), "id"));
+    *ret_has_more = json_is_true(json_object_get(page, "hasMore"));
+    json_decref(page);
+    return (uint64_t)id;
+}
+
+/* The table has room for three. */
+static void a_page_goes_on_behind_the_last_row_where_earlier_ones_are_gone(void **state)
+{
+    (void)state;
+    uint64_t ids[4];
+    bool has_more = false;
+    for (int i = 0; i < 3; i++) {
+        _cleanup_(memory_free) char *queue = text_format("%d", i);
+        ids[i] = find_in("shop", i,
+                         (const char *const[]){"scaler", "fake", "source", "a", "queueName", queue,
+                                               NULL})
+                     ->id;
+    }
+    assert_int_equal(id_on("limit=1", &has_more), ids[0]);
+    assert_true(has_more);
+    const int64_t hour_ms = 3600000;
+    ids[3] = find_in("shop", hour_ms, (const char *const[]){GOOD, NULL})->id;
+    for (size_t i = 1; i < 4; i++) {
+        _cleanup_(memory_free) char *next =
+            text_format("limit=1&after=%llu", (unsigned long long)ids[i - 1]);
+        assert_int_equal(id_on(next, &has_more), ids[i]);
+        assert_int_equal(has_more, i < 3);
+    }
+}
+
+static void a_page_without_rows_is_refused(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"limit=0",  "limit=",   "limit=all",
+                                        "after=-1", "after=7x", "limit=99999999999999999999"};
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++)
+        assert_null(list_of(wrong[i]));
 }
 
 static const char *kept_word(const json_t *value)
@@ -372,6 +435,8 @@ int main(void)
         TEST(a_trigger_with_a_policy),
         TEST(a_trigger_that_is_superseded),
         TEST(a_trigger_with_mistakes),
+        TEST(a_page_goes_on_behind_the_last_row_where_earlier_ones_are_gone),
+        TEST(a_page_without_rows_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -183,9 +183,9 @@ function makePanel(path, looks, chosen) {
       entries.push(["(hold)", duration(trigger.holdSeconds)], ["(open streams)", number(trigger.streams)]);
       understood.replaceChildren(pairs(entries));
     },
-    history(trigger, index, stateNow) {
-      csv.setAttribute("href", `/api/history/${path}?format=csv&trigger=${index}`);
-      csv.setAttribute("download", `${path.replace("/", "-")}-${index}.csv`);
+    history(trigger, stateNow) {
+      csv.setAttribute("href", `/api/history/${path}?format=csv&trigger=${trigger.id}`);
+      csv.setAttribute("download", `${path.replace("/", "-")}-${trigger.id}.csv`);
       last = { data: columnsOf(trigger), target: trigger.target, stateNow };
       shown.hidden = last.data.times.length === 0;
       if (!shown.hidden) drawPlots();
@@ -263,9 +263,11 @@ export function triggerPage(namespace, name) {
   async function history() {
     try {
       const page = await getJson(`/api/history/${path}`);
-      for (const [index, part] of page.triggers.entries()) {
-        const trigger = part.hasMore ? (await getJson(`/api/history/${path}?trigger=${index}`)).triggers[0] : part;
-        made.get(trigger.id)?.history(trigger, index, store.tables.triggers.get(trigger.id)?.state);
+      for (const part of page.triggers) {
+        // One that KEDA calls for no more may be gone by now: the others are drawn all the same.
+        const whole = part.hasMore ? await getJson(`/api/history/${path}?trigger=${part.id}`).catch(() => null) : null;
+        const trigger = whole?.triggers[0] ?? part;
+        made.get(trigger.id)?.history(trigger, store.tables.triggers.get(trigger.id)?.state);
       }
     } catch (error) {
       if (triggers.length > 0) fail(error);

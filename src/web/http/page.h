@@ -12,7 +12,9 @@
 #include "web/http/login.h"
 #include "web/http/stream.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { WEB_MAX_SEGMENTS = 4 };
 
@@ -26,6 +28,9 @@ struct web_request {
 
 /* The value of ?name=value; NULL where there is none. */
 const char *web_parameter(const struct web_request *request, const char *name);
+
+/* Digits and nothing else; false: they are none, or too many. */
+bool web_parse_number(const char *text, uint64_t *ret_number);
 
 struct web_answer {
     int code;         /* 200, if the page sets no other */

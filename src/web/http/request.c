@@ -29,6 +29,16 @@ const char *web_parameter(const struct web_request *request, const char *name)
     return evhttp_find_header(request->parameters, name);
 }
 
+bool web_parse_number(const char *text, uint64_t *ret_number)
+{
+    enum { MAX_DIGITS = 19 }; /* which an uint64_t has room for */
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > MAX_DIGITS || text[digits] != '\0')
+        return false;
+    *ret_number = strtoull(text, NULL, 10);
+    return true;
+}
+
 /* False: more segments than any page has, or an empty one. */
 static bool split_path(const char *path, struct web_request *request)
 {
