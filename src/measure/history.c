@@ -262,10 +262,13 @@ static void count_consumed(struct history *history, struct history_series *serie
     }; /* for longer than this a rate is not taken for the one that was */
     int64_t gap_ms = at_ms - series->counted_at_ms;
     double consumed = 0;
-    if (isnan(reading->consumption_rate) && isnan(reading->waiting))
+    if (isnan(reading->consumed) && isnan(reading->consumption_rate) && isnan(reading->waiting))
         return;
+    double counted = reading->consumed - series->counted_consumed;
     if (series->counted_at_ms == 0)
         consumed = 0;
+    else if (isfinite(counted))
+        consumed = fmax(counted, 0); /* less: the source has begun to count anew */
     else if (!isnan(reading->consumption_rate))
         consumed =
             reading->consumption_rate * (double)(gap_ms < MAX_GAP_MS ? gap_ms : MAX_GAP_MS) / 1000;
@@ -275,6 +278,7 @@ static void count_consumed(struct history *history, struct history_series *serie
         count_rates(series, reading->waiting, gap_ms);
     series->counted_at_ms = at_ms;
     series->counted_waiting = reading->waiting;
+    series->counted_consumed = reading->consumed;
     series->consumed += consumed;
     history->consumed += consumed;
 }

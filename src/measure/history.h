@@ -33,7 +33,7 @@ struct history_series {
         struct history_chunk *oldest, *newest;
     } tiers[HISTORY_TIERS];
     int64_t counted_at_ms; /* when the last reading came that counted for `consumed`; 0: none */
-    double counted_waiting;
+    double counted_waiting, counted_consumed; /* of that reading; NAN: it did not say */
     double consumed;
     double arrival_rate, consumption_rate; /* of the last minute, as far as `waiting` shows them */
 };
@@ -66,8 +66,9 @@ size_t history_read(struct history *history, const struct history_series *series
 
 /* What came and went, at least; NAN where it is not known. */
 struct history_flow {
-    /* How many messages were consumed since the series began: the integral of the consumption rate
-     * where the source reports it, else the sum of what `waiting` fell by between two readings. */
+    /* How many messages were consumed since the series began, between each two readings: as the
+     * source counts them, else by the consumption rate that it reports, else what `waiting` fell
+     * by. */
     double consumed;
     /* Per second, in the last minute or so: what `waiting` grew and fell by between two readings.
      */

@@ -232,6 +232,24 @@ static void a_rate_that_the_source_reports_counts_for_what_was_consumed(void **s
     history_free(history);
 }
 
+static void what_the_source_has_counted_wins_over_its_rate(void **state)
+{
+    (void)state;
+    struct history *history = history_new(1 << 20);
+    struct history_series series = {0};
+    /* It restarts and counts anew; then it does not say for once, and the rate counts. */
+    const double counts[] = {1000, 1007, 1500, 3, 10, NAN, 20, 25};
+    struct reading reading = waiting(10);
+    reading.consumption_rate = 4;
+    for (size_t i = 0; i < ARRAY_LENGTH(counts); i++) {
+        reading.consumed = counts[i];
+        history_add(history, &series, &reading, START_MS + (int64_t)i * 5 * SECOND_MS);
+    }
+    assert_true(consumed(history, &series) == 7 + 493 + 0 + 7 + 20 + 20 + 5);
+    history_drop(history, &series);
+    history_free(history);
+}
+
 /* Ten per second come for two minutes, then five per second go. */
 static void rates_are_those_of_the_last_minute(void **state)
 {
@@ -302,6 +320,7 @@ int main(void)
         cmocka_unit_test(more_queries_than_chunks_do_no_harm),
         cmocka_unit_test(consumption_is_what_waiting_fell_by),
         cmocka_unit_test(a_rate_that_the_source_reports_counts_for_what_was_consumed),
+        cmocka_unit_test(what_the_source_has_counted_wins_over_its_rate),
         cmocka_unit_test(rates_are_those_of_the_last_minute),
         cmocka_unit_test(a_series_moves_to_the_query_that_takes_its_place),
         cmocka_unit_test(without_a_history_nothing_is_kept),
