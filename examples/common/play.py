@@ -200,8 +200,8 @@ class Play(contextlib.ExitStack):
             show(f"Shortened: KEDA, the HPA, their windows, Backlog's interval and the jobs are {self.speed:g} times as fast. Times below are those of "
                 f"production: {self.speed:g} s are one second here. --full is real time.")
         if self.options.http:
-            words, address = "--workers " if self.cluster else "", local(self.options.http)
-            show(f"Dashboard and API: http://{address}/   in a terminal: backlog watch {words}--server-http {address}")
+            address = local(self.options.http)
+            show(f"Dashboard and API: http://{address}/   in a terminal: backlog watch --server-http {address}, with -w its workers")
         if not self.cluster:
             show(f"The server's own:  http://127.0.0.1:{self.server.http_port}/")
 

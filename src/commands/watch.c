@@ -32,9 +32,9 @@ enum { WIDE = 1000, LINES_AROUND = 4, REDRAW_MS = 1000 };
 static const struct option table[] = {
     FLAG("once", OPTION_BOOL, once, "false", .group = "The table",
          .doc = "print the table once, and end; also where the output is no terminal"),
-    FLAG("workers", OPTION_BOOL, workers, "false",
+    FLAG("workers", OPTION_BOOL, workers, "false", .alias = "w",
          .doc = "the pods of the ScaledObjects and ScaledJobs instead, which a server with "
-                "--workers lists"),
+                "--workers lists, or the workers of a rehearsal"),
     FLAG("interval", OPTION_DURATION, interval_ms, "2s", .limits = {100, 3600 * 1000},
          .doc = "between two refreshes"),
     FLAG("filter", OPTION_STRING, filter, NULL,

@@ -177,6 +177,81 @@ static void write_log(void *context, const struct web_request *request, struct w
     text_add(&answer->body, "there is no such worker\n");
 }
 
+/* As kubectl would say it; a worker that has ended is no pod any more. */
+static const char *pod_state(const char *state)
+{
+    static const struct {
+        const char *state, *pod;
+    } states[] = {{"starting", "Pending"},
+                  {"running", "Running"},
+                  {"stopping", "Terminating"},
+                  {"restarting", "Pending"}};
+    for (size_t i = 0; i < ARRAY_LENGTH(states); i++)
+        if (text_equal(states[i].state, state))
+            return states[i].pod;
+    return NULL;
+}
+
+static json_t *worker_of(const struct rehearsal_row *row, const char *label, const char *name)
+{
+    _cleanup_(json_done) json_t *fixed = json_loads(row->fixed, 0, NULL);
+    _cleanup_(json_done) json_t *live = json_loads(row->live, 0, NULL);
+    const char *pod = pod_state(json_string_value(json_object_get(live, "state")));
+    if (pod == NULL || !text_equal(json_string_value(json_object_get(fixed, "object")), label))
+        return NULL;
+    _cleanup_(memory_free) char *id = text_format("%llu", (unsigned long long)row->id);
+    _cleanup_(memory_free) char *pod_name = text_format(
+        "%s-%lld", name, (long long)json_integer_value(json_object_get(fixed, "number")));
+    json_t *worker = json_object();
+    json_set(worker, "id", json_text(id));
+    json_set(worker, "pod", json_text(pod_name));
+    json_set(worker, "state", json_text(pod));
+    json_set(worker, "ready", json_boolean(text_equal(pod, "Running")));
+    json_set(worker, "created", json_incref(json_object_get(live, "started")));
+    json_set(worker, "cpu", json_incref(json_object_get(live, "cpu")));
+    json_set(worker, "memory", json_incref(json_object_get(live, "memory")));
+    json_set(worker, "done", json_incref(json_object_get(live, "done")));
+    return worker;
+}
+
+static json_t *object_of(const struct rehearsal_snapshot *snapshot, const char *label)
+{
+    const char *slash = strchr(label, '/');
+    const char *name = slash == NULL ? label : slash + 1;
+    json_t *object = json_object();
+    json_t *workers = json_array();
+    json_set(object, "namespace", json_stringn(label, slash == NULL ? 0 : (size_t)(slash - label)));
+    json_set(object, "name", json_text(name));
+    json_set(object, "secondsAgo", json_integer(0));
+    json_set(object, "hasMore", json_false());
+    for (size_t i = 0; i < snapshot->count; i++) {
+        const struct rehearsal_row *row = &snapshot->rows[i];
+        json_t *worker = row->table == LIVE_JOBS ? worker_of(row, label, name) : NULL;
+        if (worker != NULL)
+            json_array_append_new(workers, worker);
+    }
+    json_set(object, "workers", workers);
+    return object;
+}
+
+/* The processes, as a server with --workers lists pods: for `backlog watch --workers`. */
+static void list_workers(void *context, const struct web_request *request,
+                         struct web_answer *answer)
+{
+    struct rehearsal_http *http = context;
+    _cleanup_(json_done) json_t *page = json_object();
+    json_t *list = json_array();
+    (void)request;
+    pthread_mutex_lock(&http->lock);
+    const struct rehearsal_snapshot *snapshot = http->snapshot;
+    for (size_t i = 0; snapshot != NULL && i < snapshot->objects_count; i++)
+        json_array_append_new(list, object_of(snapshot, snapshot->objects[i].label));
+    pthread_mutex_unlock(&http->lock);
+    json_set(page, "objects", list);
+    json_set(page, "hasMore", json_false());
+    web_answer_json(answer, page);
+}
+
 static void add_pages(struct rehearsal_http *http)
 {
     static const char *const relayed[] = {"/api/triggers",    "/api/triggers/", "/api/history/",
@@ -186,6 +261,7 @@ static void add_pages(struct rehearsal_http *http)
     http->pages[count++] = (struct web_page){"/login", assets_login, NULL, NULL, true};
     http->pages[count++] = (struct web_page){"/api/events", NULL, http->tables, &live_tables_hooks};
     http->pages[count++] = (struct web_page){"/api/jobs/", write_log, http, NULL};
+    http->pages[count++] = (struct web_page){"/api/workers", list_workers, http, NULL};
     for (size_t i = 0; http->relay != NULL && i < ARRAY_LENGTH(relayed); i++)
         http->pages[count++] = (struct web_page){relayed[i], relay_page, http, NULL};
     if (http->relay != NULL)

@@ -1,5 +1,6 @@
 """The dashboard of a rehearsal: its workers, in a real Chromium."""
 
+import json
 import os
 import re
 import signal
@@ -189,6 +190,25 @@ def test_with_the_servers_port_the_page_is_the_servers_and_more(browser):
             browser.wait_for_text("refused")
             refused = requests.get(f"http://{address}/api/server", timeout=10)
             assert refused.status_code == 502 and "is it the server's --http port?" in refused.json()["error"]
+
+
+def test_the_terminal_lists_the_workers_and_what_they_have_done():
+    """As pods of a cluster, of which a rehearsal needs neither."""
+    with Redis() as redis, redis.connect() as client, Server() as server:
+        client.call_all([("RPUSH", "orders", i) for i in range(60)])
+        with Rehearsal(server, redis) as rehearsal:
+            def watched(*words):
+                done = subprocess.run([binary(), "watch", "-w", "--server-http", f"127.0.0.1:{rehearsal.http_port}", *words],
+                                      stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+                return done.stdout
+
+            wait_until(lambda: "3 workers, 0 pending" in watched("--once"), 60, "three workers")
+            wait_until(lambda: all(json.loads(line)["done"] for line in watched("--output", "json").splitlines()), 60, "what they have done")
+            found = [json.loads(line) for line in watched("--output", "json").splitlines()]
+            assert [(one["object"], one["pod"], one["state"]) for one in found] == [("shop/orders", f"orders-{number}", "Running") for number in (1, 2, 3)]
+            assert all(one["cpu"] is not None and one["memory"] > 0 and one["ageSeconds"] >= 0 for one in found)
+            client.call("DEL", "orders")
+            wait_until(lambda: "0 workers, 0 pending" in watched("--once"), 120, "none after the cooldown")
 
 
 def test_with_a_token_the_page_asks_for_it_as_the_server_does(tmp_path):
