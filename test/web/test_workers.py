@@ -12,6 +12,11 @@ from support.process import wait_until
 from support.brokers.redis import Redis
 from support.kubernetes.workers_api import TOKEN, Api, Worker, make_api_certificate
 
+def card(label, part="value"):
+    return (f"[...document.querySelectorAll('.card')].find((card) => card.querySelector('dt').textContent === '{label}')"
+            f"?.querySelector('.{part}').textContent")
+
+
 ROWS = "[...document.querySelectorAll('tbody tr:not(.space)')].map((row) => row.innerText)"
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a service account")
@@ -52,6 +57,13 @@ def test_the_page_shows_pods_why_they_wait_and_their_logs(tmp_path):
         api.refused = {"/pods"}
         browser.wait_for_text("shop/orders: the Kubernetes API: 403 pods is forbidden (shown as of")
         assert len(browser.evaluate(ROWS)) == 3
+
+        # The cards of the first page count them.
+        api.refused = set()
+        browser.evaluate("location.hash = '#/'")
+        browser.wait(f"{card('Active jobs')} === '1' && {card('Active jobs', 'note')} === 'running, of 3 pods'", seconds=60)
+        browser.screenshot("cards-with-workers")
+        assert browser.problems() == [] and browser.axe() == []
 
         # By the trigger's page to those of one object.
         api.refused = set()

@@ -2,12 +2,14 @@
 
 import { el, setText, svg } from "./dom.js";
 import { bytes, clock, compact, cores, number, plural, rate, zone } from "./format.js";
-import { store } from "./store.js";
+import { request, store, takePods } from "./store.js";
 
 const WIDTH = 120;
 const HEIGHT = 28;
+const PODS_EVERY_MS = 5000;
 
 const isRehearsal = () => store.hello.mode === "rehearse";
+const hasPods = () => store.hello.hasWorkers === true; // of a cluster, which the server reads while somebody asks
 const hasServer = () => !isRehearsal() || store.hello.hasServer === true; // what only the server knows
 
 // What is unknown is in no sum.
@@ -18,10 +20,15 @@ function noteOfWaiting(s) {
   return s.queries == null ? "" : plural(s.queries, "query", "queries");
 }
 
+function noteOfJobs(s) {
+  if (s.current == null) return "";
+  return isRehearsal() ? `of ${plural(s.current, "replica")}` : `running, of ${plural(s.current, "pod")}`;
+}
+
 const cards = [
   { key: "waiting", isShown: hasServer, label: "Waiting", text: (s) => compact(s.waiting), note: noteOfWaiting },
   { key: "inFlight", isShown: hasServer, label: "In flight", text: (s) => compact(s.inFlight), note: () => "unacknowledged" },
-  { key: "jobs", label: "Active jobs", isShown: isRehearsal, text: (s) => compact(s.jobs), note: (s) => `of ${plural(s.current ?? 0, "replica")}` },
+  { key: "jobs", label: "Active jobs", isShown: () => isRehearsal() || hasPods(), text: (s) => compact(s.jobs), note: noteOfJobs },
   { key: "jobsDone", label: "Done by workers", isShown: isRehearsal, text: (s) => compact(s.jobsDone), note: () => "as they write" },
   { key: "active", label: "Active triggers", text: (s) => number(s.active), note: (s) => `of ${number(s.triggers)}${unknown(s) ? `, ${number(unknown(s))} unknown` : ""}` },
   { key: "replicas", isShown: hasServer, label: "Replicas wanted", text: (s) => compact(s.replicas), note: () => "without min and max" },
@@ -46,6 +53,22 @@ function curve(points) {
   return { path, peak: known.length > 0 ? peak : null };
 }
 
+// Pods that run. Unknown is not 0: one object that was not read yet, or not listed, makes both numbers unknown.
+async function countPods() {
+  const answer = await request("/api/workers");
+  const { objects, hasMore } = await answer.json();
+  const isKnown = answer.ok && !hasMore && objects.every((object) => object.secondsAgo != null && !object.hasMore);
+  const pods = isKnown ? objects.flatMap(({ workers }) => workers) : null;
+  return { jobs: pods?.filter(({ state }) => state === "Running").length ?? null, current: pods?.length ?? null };
+}
+
+// While the cards are on the page, and somebody sees it.
+async function followPods(element) {
+  if (!element.isConnected) return;
+  if (!document.hidden) takePods(await countPods().catch(() => ({ jobs: null, current: null })));
+  setTimeout(followPods, PODS_EVERY_MS, element);
+}
+
 export function makeCards() {
   const made = cards.filter(({ isShown }) => isShown?.() ?? true).map((card) => {
     const value = el("dd", { class: "value" }, "–");
@@ -56,6 +79,7 @@ export function makeCards() {
     return { card, value, note, path, peak, from, element: el("div", { class: "card" }, el("dt", {}, card.label), value, note, el("dd", { class: "trend", "aria-hidden": "true" }, el("span", { class: "peak" }, peak), picture, el("span", { class: "times" }, from, el("span", {}, "now")))) };
   });
   const element = el("dl", { class: `cards of-${made.length}`, "aria-label": "Figures of the server" }, made.map(({ element: one }) => one));
+  if (hasPods()) setTimeout(followPods, 0, element); // when it is on the page
   return {
     element,
     draw() {

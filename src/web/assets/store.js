@@ -8,6 +8,7 @@ export const store = {
   hello: { mode: "serve" },
   tables: { triggers: new Map(), connections: new Map(), jobs: new Map() },
   server: {},
+  pods: {}, // of the cards, beside what is in `server`: those that run, and all
   trend: [], // the last hour of some figures of the server: what is in `server`, every 15 s and now
   log: [],
   isReady: false,
@@ -40,6 +41,7 @@ function forgetAll() {
   for (const table of Object.values(store.tables)) table.clear();
   for (const name of Object.keys(store.version)) store.version[name]++;
   store.server = {};
+  store.pods = {};
   store.trend = [];
   store.log = [];
   store.isReady = false;
@@ -58,12 +60,18 @@ function takeRows({ table, rows, gone }) {
 }
 
 function takeServer(server) {
-  store.server = server;
+  store.server = { ...server, ...store.pods };
   if (typeof server.time === "number") store.clockOffset = server.time - Date.now() / 1000;
   const { trend } = store;
   if (trend.length > 1 && trend.at(-1).time - trend.at(-2).time < POINT_EVERY_SECONDS) trend.pop();
-  trend.push({ ...server, time: serverNow() });
+  trend.push({ ...store.server, time: serverNow() });
   while (trend[0].time < serverNow() - TREND_SECONDS) trend.shift();
+}
+
+export function takePods(pods) {
+  store.pods = pods;
+  Object.assign(store.server, pods);
+  changed();
 }
 
 // What the server knows from before this page was opened.
