@@ -116,7 +116,8 @@ const struct option serve_flags[] = {
     FLAG("max-triggers", OPTION_INT, max_triggers, "100000", COUNT_LIMITS, .group = "Limits",
          .doc = "maximum number of triggers known at the same time"),
     FLAG("trigger-memory", OPTION_INT, trigger_mib, "96", .limits = {1, 65536},
-         .doc = "MiB that all triggers may take; those of one namespace may take half of it"),
+         .doc = "MiB that all triggers may take; a namespace may have as much as it leaves to the "
+                "others"),
     FLAG("max-streams", OPTION_INT, max_streams, "50000", COUNT_LIMITS,
          .doc = "maximum number of open streams (external-push)"),
     FLAG("metrics-per-trigger", OPTION_INT, metrics_per_trigger, "0", .limits = {0, 100000},

@@ -126,15 +126,36 @@ void triggers_unpin(struct triggers *triggers, struct trigger *trigger, int64_t 
     put_on_lists(triggers, trigger);
 }
 
-/* A full table drops the oldest: GetMetricSpec should not fail, and what is still needed is soon
- * called for again. */
-bool triggers_make_room(struct triggers *triggers, struct error *error)
+static bool is_in_use(const struct trigger *trigger, int64_t now_ms)
+{
+    return trigger == NULL || now_ms - trigger->last_call_ms < TRIGGERS_IN_USE_MS;
+}
+
+static struct trigger *oldest_of(const struct namespace_budget *budget)
+{
+    return budget == NULL ? NULL : budget->by_age;
+}
+
+/* Of the namespace first, then of all. NULL: they are in use. */
+static struct trigger *find_unused(const struct triggers *triggers,
+                                   const struct namespace_budget *budget, int64_t now_ms)
+{
+    if (!is_in_use(oldest_of(budget), now_ms))
+        return budget->by_age;
+    return is_in_use(triggers->by_age, now_ms) ? NULL : triggers->by_age;
+}
+
+bool triggers_make_room(struct triggers *triggers, const char *namespace, int64_t now_ms,
+                        struct error *error)
 {
     size_t max = triggers->settings.max;
-    if (HASH_COUNT(triggers->by_identity) >= max && triggers->by_age == NULL)
+    if (HASH_COUNT(triggers->by_identity) < max)
+        return true;
+    struct trigger *unused =
+        find_unused(triggers, budgets_find(&triggers->lifecycle.budgets, namespace), now_ms);
+    if (unused == NULL)
         return error_set(error, ERROR_LIMIT, "all %zu triggers are in use (--max-triggers)", max);
-    if (HASH_COUNT(triggers->by_identity) >= max)
-        drop(triggers, triggers->by_age);
+    drop(triggers, unused);
     return true;
 }
 
@@ -145,33 +166,42 @@ static bool refuse_bytes(const char *whose, size_t max_bytes, struct error *erro
                      whose, max_bytes >> 10);
 }
 
-static bool is_in_use(const struct trigger *trigger, int64_t now_ms)
+static bool refuse_namespace_bytes(const char *namespace, size_t max_bytes, struct error *error)
 {
-    return trigger == NULL || now_ms - trigger->last_call_ms < TRIGGERS_IN_USE_MS;
+    _cleanup_(memory_free) char *whose =
+        text_format("namespace \"%.*s\"", (int)text_cut(namespace, 64), namespace);
+    return refuse_bytes(whose, max_bytes, error);
 }
 
-/* First within the namespace: what one needs drops no trigger of another while it has too many of
- * its own. */
-bool triggers_make_room_for_bytes(struct triggers *triggers, const char *namespace, size_t bytes,
-                                  int64_t now_ms, struct error *error)
+size_t triggers_bytes_of(const struct triggers *triggers, const char *namespace)
 {
+    const struct namespace_budget *budget = budgets_find(&triggers->lifecycle.budgets, namespace);
+    return budget == NULL ? 0 : budget->bytes;
+}
+
+/* A namespace may have as much as it leaves to the others, and at any time as much as is its own
+ * already: another one that comes must not end its edits. */
+bool triggers_make_room_for_bytes(struct triggers *triggers, const char *namespace, size_t bytes,
+                                  size_t own_bytes, int64_t now_ms, struct error *error)
+{
+    const struct budgets *budgets = &triggers->lifecycle.budgets;
     size_t max = triggers->settings.max_bytes;
-    size_t max_of_namespace = max / TRIGGERS_NAMESPACE_SHARE;
-    for (const struct namespace_budget *budget;
-         (budget = budgets_find(&triggers->lifecycle.budgets, namespace)) != NULL &&
-         budget->bytes + bytes > max_of_namespace;) {
-        _cleanup_(memory_free) char *whose =
-            text_format("namespace \"%.*s\"", (int)text_cut(namespace, 64), namespace);
-        if (is_in_use(budget->by_age, now_ms))
-            return refuse_bytes(whose, max_of_namespace, error);
-        drop(triggers, budget->by_age);
+    for (;;) {
+        const struct namespace_budget *budget = budgets_find(budgets, namespace);
+        size_t of_namespace = budget == NULL ? 0 : budget->bytes;
+        bool is_own = of_namespace + bytes <= own_bytes;
+        if (budgets->bytes + (is_own ? 0 : of_namespace) + bytes <= max)
+            return true;
+        struct trigger *unused = find_unused(triggers, budget, now_ms);
+        /* With no other namespace it would be the same: what is unused of those stays. */
+        bool is_too_much = !is_own && 2 * of_namespace + bytes > max;
+        if (unused == NULL || (is_too_much && unused != oldest_of(budget)))
+            return of_namespace == 0
+                       ? refuse_bytes("all namespaces", max, error)
+                       : refuse_namespace_bytes(namespace,
+                                                (max - (budgets->bytes - of_namespace)) / 2, error);
+        drop(triggers, unused);
     }
-    while (triggers->lifecycle.budgets.bytes + bytes > max) {
-        if (is_in_use(triggers->by_age, now_ms))
-            return refuse_bytes("all namespaces", max, error);
-        drop(triggers, triggers->by_age);
-    }
-    return true;
 }
 
 bool triggers_make_room_beside(struct triggers *triggers, struct trigger *trigger, size_t bytes,
@@ -179,8 +209,8 @@ bool triggers_make_room_beside(struct triggers *triggers, struct trigger *trigge
 {
     if (trigger->pins == 0)
         take_off_lists(triggers, trigger);
-    bool has_room =
-        triggers_make_room_for_bytes(triggers, trigger->namespace, bytes, now_ms, error);
+    bool has_room = triggers_make_room_for_bytes(triggers, trigger->namespace, bytes,
+                                                 triggers->settings.max_bytes / 2, now_ms, error);
     if (trigger->pins == 0)
         put_on_lists(triggers, trigger);
     return has_room;

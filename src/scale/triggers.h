@@ -16,9 +16,6 @@
  * compare; and bytes, each of which is held some three times over. */
 enum { TRIGGERS_MAX_KEYS = 256, TRIGGERS_MAX_METADATA = 16 << 10 };
 
-/* One namespace's triggers take at most this part of all memory. */
-enum { TRIGGERS_NAMESPACE_SHARE = 2 };
-
 /* What KEDA has called for within this time is not dropped in favour of another trigger: it would
  * call for it again, and all would be parsed and measured again in turn. A minute is two times
  * KEDA's usual pollingInterval. */
@@ -75,8 +72,8 @@ const struct connections *triggers_connections(const struct triggers *triggers);
  * Returns whether there are more. */
 bool triggers_renew(struct triggers *triggers, size_t max);
 
-/* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. A full table drops the
- * one that has had no call for longest; where memory is short, of those that are not in use. Fails
+/* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. A full table, or one
+ * that takes too much memory, drops triggers that are not in use, those of the namespace first. Fails
  * with ERROR_LIMIT where there is none or the metadata is too large, and with ERROR_INVALID where a
  * key is there twice. */
 bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,

@@ -11,14 +11,15 @@ static bool parse_new(struct triggers *triggers, const struct trigger_ref *ref,
     if (identity->length > TRIGGERS_MAX_METADATA)
         return error_set(error, ERROR_LIMIT, "scalerMetadata has %zu bytes: at most %d are allowed",
                          identity->length, TRIGGERS_MAX_METADATA);
+    size_t own_bytes = triggers_bytes_of(triggers, ref->namespace);
     if (!triggers_make_room_for_bytes(triggers, ref->namespace, budget_min(identity->length),
-                                      now_ms, error))
+                                      own_bytes, now_ms, error))
         return false;
     struct trigger *trigger = lifecycle_begin(&triggers->lifecycle, ref, *identity, now_ms);
     if (triggers_make_room_for_bytes(triggers, ref->namespace,
-                                     budget_of(&triggers->lifecycle.budgets, trigger), now_ms,
-                                     error) &&
-        triggers_make_room(triggers, error)) {
+                                     budget_of(&triggers->lifecycle.budgets, trigger), own_bytes,
+                                     now_ms, error) &&
+        triggers_make_room(triggers, ref->namespace, now_ms, error)) {
         triggers_add(triggers, trigger);
         lifecycle_follow_object(&triggers->lifecycle, trigger, ref);
         *ret_trigger = trigger;

@@ -34,13 +34,17 @@ void triggers_renew_one(struct triggers *triggers, struct trigger *trigger);
 /* It was called for just now. */
 void triggers_touch(struct triggers *triggers, struct trigger *trigger, int64_t now_ms);
 
-/* Drops triggers that are not in use until there is room for one more, or for so many bytes of this
- * namespace. Fails with ERROR_LIMIT. */
-bool triggers_make_room(struct triggers *triggers, struct error *error);
+/* Drops triggers that are not in use, those of this namespace first, until it has room for one
+ * more, or for so many bytes, `own_bytes` of which no other namespace can keep from it. Fails with
+ * ERROR_LIMIT. */
+bool triggers_make_room(struct triggers *triggers, const char *namespace, int64_t now_ms,
+                        struct error *error);
 bool triggers_make_room_for_bytes(struct triggers *triggers, const char *namespace, size_t bytes,
-                                  int64_t now_ms, struct error *error);
+                                  size_t own_bytes, int64_t now_ms, struct error *error);
+size_t triggers_bytes_of(const struct triggers *triggers, const char *namespace);
 
-/* The same for what a trigger of the table needs in addition: it is not dropped for itself. */
+/* The same for what a trigger of the table needs in addition: it is not dropped for itself, and
+ * half of all memory is its namespace's own. */
 bool triggers_make_room_beside(struct triggers *triggers, struct trigger *trigger, size_t bytes,
                                int64_t now_ms, struct error *error);
 

@@ -53,7 +53,8 @@ static bool make_room_for_secret(struct triggers *triggers, const char *namespac
     size_t before = budget == NULL ? 0 : budget->secret_bytes;
     size_t bytes = connections_bytes(connections);
     return bytes <= before ||
-           triggers_make_room_for_bytes(triggers, namespace, bytes - before, now_ms, error) ||
+           triggers_make_room_for_bytes(triggers, namespace, bytes - before,
+                                        triggers->settings.max_bytes / 2, now_ms, error) ||
            error_prefix(error, "its connections take %zu KiB", bytes >> 10);
 }
 

@@ -164,7 +164,7 @@ static void a_secret_counts_for_the_memory_as_long_as_it_is_kept(void **state)
     }
     assert_int_equal(triggers_count(triggers), MAX_TRIGGERS);
     find_in(
-        "shop", MAX_TRIGGERS,
+        "shop", TRIGGERS_IN_USE_MS,
         (const char *const[]){"scaler", "fake", "connectionName", "own", "queueName", "8", NULL});
     assert_int_equal(budgets_find(&triggers->lifecycle.budgets, "shop")->triggers, 1);
     assert_int_equal(budgets_find(&triggers->lifecycle.budgets, "shop")->secret_bytes, counted);

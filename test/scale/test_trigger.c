@@ -141,6 +141,7 @@ static void a_secret_beside_a_named_connection_is_refused_whatever_it_is(void **
     struct trigger *wrong = FIND(ORDERS, "password", "wrong");
     assert_mistake(right, ERROR_INVALID, "password may hold a secret, and is not compared");
     assert_string_equal(error_text(&right->parsed.mistakes), error_text(&wrong->parsed.mistakes));
+    triggers_expire(triggers, 5000);
     assert_mistake(FIND(ORDERS, "passwordFromEnv", "x"), ERROR_INVALID, "passwordFromEnv may hold");
     assert_false(error_is_set(&FIND(ORDERS, "password", " ")->parsed.mistakes));
 }
@@ -249,35 +250,57 @@ static void many_triggers_without_calls_expire_some_at_a_time(void **state)
     assert_int_equal(triggers_count(triggers), 0);
 }
 
-static void
-a_full_table_drops_the_trigger_longest_without_a_call_and_fails_where_all_are_pinned(void **state)
+static void assert_full(const char *namespace, int64_t now_ms, const char *const *metadata)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct option_entry entries[8];
+    struct trigger_ref ref = {"one too many", namespace, entries, 0};
+    struct trigger *trigger = NULL;
+    for (; metadata[2 * ref.count] != NULL; ref.count++)
+        entries[ref.count] =
+            (struct option_entry){metadata[2 * ref.count], metadata[2 * ref.count + 1]};
+    assert_false(triggers_find(triggers, &ref, now_ms, &trigger, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+    assert_string_equal(error_text(&error), "all 3 triggers are in use (--max-triggers)");
+}
+
+static void a_full_table_drops_what_is_not_in_use_of_the_namespace_first(void **state)
 {
     (void)state;
-    _cleanup_(error_done) struct error error = {0};
-    struct option_entry entries[] = {{"scaler", "fake"}};
-    struct trigger_ref ref = {"one too many", "shop", entries, 1};
-    struct trigger *trigger = NULL;
+    enum { UNUSED_MS = 200 + TRIGGERS_IN_USE_MS };
     const char *const first[] = {GOOD, NULL};
     const char *const second[] = {GOOD, "queueLength", "1", NULL};
     const char *const third[] = {GOOD, "queueLength", "2", NULL};
     const char *const fourth[] = {GOOD, "queueLength", "3", NULL};
-    struct trigger *kept = find_in("shop", 0, first);
-    triggers_pin(triggers, kept);
+    struct trigger *oldest = find_in("other", 0, first);
     find_in("shop", 100, second);
-    struct trigger *later = find_in("shop", 200, third);
-    struct trigger *newest = find_in("shop", 300, fourth); /* the second goes */
-    assert_int_equal(triggers_count(triggers), 3);
-    assert_ptr_equal(find_in("shop", 400, first), kept);
-    assert_ptr_equal(find_in("shop", 400, third), later);
+    find_in("shop", 200, third);
+    assert_full("shop", 300, fourth);
+    assert_full("other", 300, fourth);
 
-    triggers_pin(triggers, later);
-    triggers_pin(triggers, newest);
-    assert_false(triggers_find(triggers, &ref, 800, &trigger, &error));
-    assert_int_equal(error.code, ERROR_LIMIT);
-    assert_string_equal(error_text(&error), "all 3 triggers are in use (--max-triggers)");
-    triggers_unpin(triggers, later, 0);
-    triggers_unpin(triggers, newest, 0);
-    triggers_unpin(triggers, kept, 0);
+    find_in("shop", UNUSED_MS - 50, fourth); /* the second goes */
+    assert_int_equal(triggers_count(triggers), 3);
+    assert_ptr_equal(find_in("other", UNUSED_MS - 50, first), oldest);
+
+    find_in("new", UNUSED_MS + 1, fourth); /* the third goes */
+    assert_int_equal(triggers_count(triggers), 3);
+    assert_full("shop", UNUSED_MS + 2, third);
+}
+
+static void a_full_table_fails_where_all_are_pinned(void **state)
+{
+    (void)state;
+    const char *const first[] = {GOOD, NULL};
+    const char *const second[] = {GOOD, "queueLength", "1", NULL};
+    const char *const third[] = {GOOD, "queueLength", "2", NULL};
+    const char *const fourth[] = {GOOD, "queueLength", "3", NULL};
+    struct trigger *pinned[] = {find_in("shop", 0, first), find_in("shop", 0, second),
+                                find_in("shop", 0, third)};
+    for (size_t i = 0; i < ARRAY_LENGTH(pinned); i++)
+        triggers_pin(triggers, pinned[i]);
+    assert_full("shop", TRIGGERS_IN_USE_MS, fourth);
+    for (size_t i = 0; i < ARRAY_LENGTH(pinned); i++)
+        triggers_unpin(triggers, pinned[i], 0);
 }
 
 /* Each of the fake scaler, with so much metadata and a target of its own. */
@@ -319,8 +342,8 @@ static void a_namespace_with_too_much_in_use_is_refused_and_takes_nothing_of_oth
             break;
     }
     assert_int_equal(error.code, ERROR_LIMIT);
-    assert_string_equal(error_text(&error), "the triggers of namespace \"shop\" use all of their "
-                                            "256 KiB of memory (--trigger-memory)");
+    assert_non_null(strstr(error_text(&error), "the triggers of namespace \"shop\" use all of "
+                                               "their 25"));
     assert_in_range(count, 5, 15);
     assert_true(find_large("other", "2", 8000, 1000, &trigger, &error));
     assert_int_equal(triggers_count(triggers), count + 2);
@@ -331,6 +354,41 @@ static void a_namespace_with_too_much_in_use_is_refused_and_takes_nothing_of_oth
     assert_int_equal(triggers_count(triggers), count + 2);
     assert_true(find_large("shop", "1", 8000, 1000 + TRIGGERS_IN_USE_MS, &trigger, &error));
     assert_int_equal(trigger->first_call_ms, 1000);
+}
+
+/* As many as there is room for. */
+static int fill(const char *namespace, size_t bytes, int64_t now_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct trigger *trigger = NULL;
+    for (int count = 0;; count++) {
+        char target[16];
+        snprintf(target, sizeof(target), "%d", count + 1);
+        if (!find_large(namespace, target, bytes, now_ms, &trigger, &error))
+            return count;
+    }
+}
+
+static void a_namespace_leaves_half_of_what_is_left_to_the_others(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct trigger *trigger = NULL;
+    restart_with(4 << 20);
+    int first = fill("first", 8000, 0);
+    int second = fill("second", 8000, 0);
+    assert_in_range(second, first / 2 - 2, first / 2);
+    assert_in_range(fill("third", 8000, 0), second / 2 - 2, second / 2);
+    size_t before = triggers_count(triggers);
+
+    /* What is its own already others cannot take away: it has more than half of what they leave. */
+    assert_false(find_large("first", "new", 8000, TRIGGERS_IN_USE_MS - 1, &trigger, &error));
+    assert_non_null(strstr(error_text(&error), "namespace \"first\""));
+    assert_true(find_large("second", "1", 8000, TRIGGERS_IN_USE_MS, &trigger, &error));
+    assert_true(find_large("first", "7777", 8000, TRIGGERS_IN_USE_MS, &trigger, &error));
+    assert_int_equal(triggers_count(triggers), before);
+    assert_true(find_large("second", "1", 8000, TRIGGERS_IN_USE_MS, &trigger, &error));
+    assert_int_equal(triggers_count(triggers), before);
 }
 
 static void all_namespaces_together_have_a_budget(void **state)
@@ -420,7 +478,8 @@ static void room_is_found_without_passing_the_pinned_triggers(void **state)
     assert_int_equal(triggers_count(triggers), 3);
     triggers_unpin(triggers, pinned[1], 200000);
     assert_int_equal(pinned[1]->last_call_ms, 200000);
-    assert_true(triggers_find(triggers, &ref, 200000, &trigger, &error));
+    error_done(&error);
+    assert_true(triggers_find(triggers, &ref, 200000 + TRIGGERS_IN_USE_MS, &trigger, &error));
     assert_int_equal(triggers_count(triggers), 3);
     triggers_unpin(triggers, pinned[0], 200000);
     triggers_unpin(triggers, pinned[2], 200000);
@@ -662,8 +721,10 @@ int main(void)
         TEST(an_unusable_connection_does_not_hide_the_other_mistakes),
         TEST(a_trigger_without_calls_expires),
         TEST(many_triggers_without_calls_expire_some_at_a_time),
-        TEST(a_full_table_drops_the_trigger_longest_without_a_call_and_fails_where_all_are_pinned),
+        TEST(a_full_table_drops_what_is_not_in_use_of_the_namespace_first),
+        TEST(a_full_table_fails_where_all_are_pinned),
         TEST(a_namespace_with_too_much_in_use_is_refused_and_takes_nothing_of_others),
+        TEST(a_namespace_leaves_half_of_what_is_left_to_the_others),
         TEST(all_namespaces_together_have_a_budget),
         TEST(metadata_that_is_too_large_is_an_error),
         TEST(mistakes_of_a_trigger_are_bounded),
