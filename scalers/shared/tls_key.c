@@ -1,14 +1,24 @@
 #include "shared/tls_key.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/pem.h"
 #include "base/text.h"
+#include "measure/scaler.h"
 
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
+
+enum {
+    MAX_KEPT = 256,          /* a key takes 2 to 20 KiB */
+    MAX_KEPT_OF_TENANT = 64, /* as many as inline connections by default */
+    KEPT_MS = 10 * 60 * 1000,
+};
 
 static void bio_release(BIO **bio)
 {
@@ -20,9 +30,154 @@ static void key_release(EVP_PKEY **key)
     EVP_PKEY_free(*key);
 }
 
+/* ---- those that take long ---- */
+
+struct digest {
+    unsigned char bytes[EVP_MAX_MD_SIZE];
+};
+
+/* By what it was read from, of which nothing is kept. */
+struct kept_key {
+    TAILQ_ENTRY(kept_key) all;
+    struct digest digest;
+    EVP_PKEY *key; /* NULL: it cannot be read */
+    uint64_t tenant;
+    int64_t used_ms;
+};
+
+/* A thread that decrypts, or is the next of its tenant to. */
+struct turn {
+    TAILQ_ENTRY(turn) all;
+    uint64_t tenant;
+};
+
+TAILQ_HEAD(kept_keys, kept_key);
+TAILQ_HEAD(turns, turn);
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t turn_ended = PTHREAD_COND_INITIALIZER;
+static struct kept_keys kept_keys = TAILQ_HEAD_INITIALIZER(kept_keys); /* the last used last */
+static struct turns turns = TAILQ_HEAD_INITIALIZER(turns);             /* the first decrypts */
+
+static struct digest digest_of(const struct tls_options *options)
+{
+    struct digest digest = {{0}};
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    if (context == NULL || EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1)
+        abort(); /* for want of memory alone, which ends the process (base/memory.h) */
+    EVP_DigestUpdate(context, options->key, strlen(options->key) + 1);
+    if (options->key_password != NULL)
+        EVP_DigestUpdate(context, options->key_password, strlen(options->key_password) + 1);
+    EVP_DigestFinal_ex(context, digest.bytes, NULL);
+    EVP_MD_CTX_free(context);
+    return digest;
+}
+
+static void drop(struct kept_key *kept)
+{
+    TAILQ_REMOVE(&kept_keys, kept, all);
+    EVP_PKEY_free(kept->key);
+    free(kept);
+}
+
+/* All with the lock. */
+static void drop_unused(int64_t now_ms)
+{
+    struct kept_key *oldest;
+    while ((oldest = TAILQ_FIRST(&kept_keys)) != NULL && now_ms - oldest->used_ms >= KEPT_MS)
+        drop(oldest);
+}
+
+static struct kept_key *find_kept(const struct digest *digest)
+{
+    struct kept_key *kept;
+    TAILQ_FOREACH(kept, &kept_keys, all)
+        if (memcmp(&kept->digest, digest, sizeof(*digest)) == 0)
+            return kept;
+    return NULL;
+}
+
+static void keep(const struct digest *digest, EVP_PKEY *key, uint64_t tenant)
+{
+    struct kept_key *oldest_of_tenant = NULL;
+    struct kept_key *each;
+    size_t count = 0;
+    size_t of_tenant = 0;
+    TAILQ_FOREACH(each, &kept_keys, all) {
+        count++;
+        if (each->tenant != tenant)
+            continue;
+        if (of_tenant++ == 0)
+            oldest_of_tenant = each;
+    }
+    if (of_tenant >= MAX_KEPT_OF_TENANT)
+        drop(oldest_of_tenant);
+    else if (count >= MAX_KEPT)
+        drop(TAILQ_FIRST(&kept_keys));
+    struct kept_key *kept = memory_new(sizeof(*kept));
+    *kept = (struct kept_key){
+        .digest = *digest, .key = key, .tenant = tenant, .used_ms = clock_now_ms()};
+    TAILQ_INSERT_TAIL(&kept_keys, kept, all);
+}
+
+/* True: it is known, and was used now. */
+static bool use_kept(const struct digest *digest, EVP_PKEY **ret_key)
+{
+    struct kept_key *kept = find_kept(digest);
+    if (kept == NULL)
+        return false;
+    kept->used_ms = clock_now_ms();
+    TAILQ_REMOVE(&kept_keys, kept, all);
+    TAILQ_INSERT_TAIL(&kept_keys, kept, all);
+    if (kept->key != NULL)
+        EVP_PKEY_up_ref(kept->key);
+    *ret_key = kept->key;
+    return true;
+}
+
+static bool has_turn(uint64_t tenant)
+{
+    struct turn *turn;
+    TAILQ_FOREACH(turn, &turns, all)
+        if (turn->tenant == tenant)
+            return true;
+    return false;
+}
+
+static EVP_PKEY *read_long(const struct tls_options *options)
+{
+    const struct digest digest = digest_of(options);
+    struct turn turn = {.tenant = scaler_tenant()};
+    EVP_PKEY *key = NULL;
+    pthread_mutex_lock(&lock);
+    drop_unused(clock_now_ms());
+    while (!use_kept(&digest, &key)) {
+        if (has_turn(turn.tenant)) {
+            pthread_cond_wait(&turn_ended, &lock);
+            continue;
+        }
+        TAILQ_INSERT_TAIL(&turns, &turn, all);
+        while (TAILQ_FIRST(&turns) != &turn)
+            pthread_cond_wait(&turn_ended, &lock);
+        if (find_kept(&digest) == NULL) { /* another tenant may have had the same one */
+            pthread_mutex_unlock(&lock);
+            EVP_PKEY *read = pem_key(options->key, options->key_password);
+            pthread_mutex_lock(&lock);
+            keep(&digest, read, turn.tenant);
+        }
+        TAILQ_REMOVE(&turns, &turn, all);
+        pthread_cond_broadcast(&turn_ended);
+    }
+    pthread_mutex_unlock(&lock);
+    return key;
+}
+
+/* ---- all ---- */
+
 EVP_PKEY *tls_key_read(const struct tls_options *options, struct error *error)
 {
-    EVP_PKEY *key = pem_key(options->key, options->key_password);
+    EVP_PKEY *key = pem_key_takes_long(options->key) ? read_long(options)
+                                                     : pem_key(options->key, options->key_password);
     if (key != NULL)
         return key;
     if (pem_key_is_costly(options->key)) {

@@ -12,7 +12,6 @@
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
 #include <openssl/x509.h>
-#include <pthread.h>
 #include <string.h>
 
 static BIO *bio_of(const char *pem)
@@ -130,7 +129,7 @@ enum usable { USABLE, COSTLY, BROKEN };
 /* Whatever its name is: OpenSSL finds an encrypted key by its form, too. Within an old-style
  * encryption (Proc-Type, one iteration) there could be another. */
 static enum usable inspect_block(const char *name, const char *header, const unsigned char *bytes,
-                                 long length)
+                                 long length, const struct work *max)
 {
     bool is_encrypted = strcmp(name, PEM_STRING_PKCS8) == 0;
     if ((is_encrypted || strcmp(name, PEM_STRING_PKCS8INF) == 0) && header[0] != '\0')
@@ -140,13 +139,13 @@ static enum usable inspect_block(const char *name, const char *header, const uns
         return is_encrypted ? BROKEN : USABLE;
     const X509_ALGOR *encryption = NULL;
     X509_SIG_get0(encrypted, &encryption, NULL);
-    bool is_cheap = is_cheap_encryption(encryption, &allowed_work);
+    bool is_cheap = is_cheap_encryption(encryption, max);
     X509_SIG_free(encrypted);
     return is_cheap ? USABLE : COSTLY;
 }
 
 /* All blocks: OpenSSL goes on to the next where one is of no use. */
-static enum usable inspect_key(const char *key)
+static enum usable inspect_key(const char *key, const struct work *max)
 {
     _cleanup_(bio_release) BIO *bio = bio_of(key);
     enum usable found = USABLE;
@@ -155,7 +154,7 @@ static enum usable inspect_key(const char *key)
     unsigned char *bytes = NULL;
     long length = 0;
     while (found == USABLE && PEM_read_bio(bio, &name, &header, &bytes, &length) == 1) {
-        found = inspect_block(name, header, bytes, length);
+        found = inspect_block(name, header, bytes, length, max);
         OPENSSL_free(name);
         OPENSSL_free(header);
         OPENSSL_clear_free(bytes, (size_t)length);
@@ -168,7 +167,12 @@ static enum usable inspect_key(const char *key)
 
 bool pem_key_is_costly(const char *key)
 {
-    return inspect_key(key) == COSTLY;
+    return inspect_key(key, &allowed_work) == COSTLY;
+}
+
+bool pem_key_takes_long(const char *key)
+{
+    return inspect_key(key, &quick_work) == COSTLY;
 }
 
 /* ---- reading it ---- */
@@ -195,23 +199,12 @@ static EVP_PKEY *key_of_info(const PKCS8_PRIV_KEY_INFO *info)
     return EVP_PKCS82PKEY(info);
 }
 
-/* Up to a second of CPU time, of scrypt with 32 MiB: connections that read such keys at the same
- * time wait for each other, so that together they take one core. */
 static PKCS8_PRIV_KEY_INFO *decrypt(const unsigned char *bytes, long length, const char *password)
 {
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    PKCS8_PRIV_KEY_INFO *info = NULL;
     X509_SIG *encrypted = d2i_X509_SIG(NULL, &bytes, length);
     if (encrypted == NULL)
         return NULL;
-    const X509_ALGOR *encryption = NULL;
-    X509_SIG_get0(encrypted, &encryption, NULL);
-    bool takes_little = is_cheap_encryption(encryption, &quick_work);
-    if (!takes_little)
-        pthread_mutex_lock(&lock);
-    info = PKCS8_decrypt(encrypted, password, (int)strlen(password));
-    if (!takes_little)
-        pthread_mutex_unlock(&lock);
+    PKCS8_PRIV_KEY_INFO *info = PKCS8_decrypt(encrypted, password, (int)strlen(password));
     X509_SIG_free(encrypted);
     return info;
 }
@@ -289,7 +282,7 @@ EVP_PKEY *pem_key(const char *key, const char *password)
     char *header = NULL;
     unsigned char *bytes = NULL;
     long length = 0;
-    if (inspect_key(key) != USABLE)
+    if (inspect_key(key, &allowed_work) != USABLE)
         return NULL;
     while (private == NULL && PEM_read_bio(bio, &name, &header, &bytes, &length) == 1) {
         private = key_of_block(name, header, bytes, length, password == NULL ? "" : password);

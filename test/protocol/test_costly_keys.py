@@ -14,6 +14,7 @@ import pytest
 
 from attacks.suffering import MIB, own_peak
 from support.clients.grpc_client import Client
+from support.pages.page import get, metric
 from support.process import Unavailable, wait_until
 from support.server.server import Server
 
@@ -67,13 +68,18 @@ def large_key(folder):
     return certificate, key
 
 
+def password(number):
+    """The wrong one takes as long as the right one does, and each makes it another key."""
+    return f"x{number}" if number > 0 else "x"
+
+
 def test_keys_that_take_much_memory_to_decrypt_do_so_one_at_a_time(program, transport, tmp_path):
     certificate, key = large_key(tmp_path)
     with Silent() as source, Server(program=program) as server, Client(server.port) as client:
         before = own_peak(server.pid)
         calls = [client.stream_is_active({"scaler": "prometheus", "serverAddress": f"https://u{number}:p@127.0.0.1:{source.port}",
                                           "query": "1", "threshold": "5", "authModes": "tls", "cert": certificate, "key": key,
-                                          "keyPassword": "x"}) for number in range(CONNECTIONS)]
+                                          "keyPassword": password(number)}) for number in range(CONNECTIONS)]
         wait_until(lambda: len(source.accepted) >= CONNECTIONS, PATIENCE_SECONDS, "all connections")
         end = time.monotonic() + 5
         while time.monotonic() < end:
@@ -93,7 +99,7 @@ def test_keys_with_many_iterations_take_one_core_together(program, transport, tm
     key = run("pkcs8", "-topk8", "-v2", "aes-256-cbc", "-iter", "1000000", "-passout", "pass:x", "-in", f"{tmp_path}/key.pem")
     with Silent() as source, Server(program=program) as server, Client(server.port) as client:
         calls = [client.stream_is_active({**prometheus(source.port), "serverAddress": f"https://u{number}:p@127.0.0.1:{source.port}",
-                                          "cert": certificate, "key": key, "keyPassword": "x"}) for number in range(CONNECTIONS)]
+                                          "cert": certificate, "key": key, "keyPassword": password(number)}) for number in range(CONNECTIONS)]
         wait_until(lambda: source.accepted, PATIENCE_SECONDS, "the first key")
         began, used = time.monotonic(), cpu_seconds(server.pid)
         time.sleep(3)
@@ -104,12 +110,29 @@ def test_keys_with_many_iterations_take_one_core_together(program, transport, tm
             call.cancel()
 
 
+def test_a_key_is_not_decrypted_again_for_each_attempt_to_connect(program, transport, tmp_path):
+    certificate, _ = large_key(tmp_path)
+    key = run("pkcs8", "-topk8", "-v2", "aes-256-cbc", "-iter", "1000000", "-passout", "pass:x", "-in", f"{tmp_path}/key.pem")
+    with Server(program=program, http=True) as server, Client(server.port) as client:
+        calls = [client.stream_is_active({"scaler": "redis", "address": "127.0.0.1:1", "listName": f"l{number}", "listLength": "5",
+                                          "username": f"u{number}", "password": "p", "tls": "enable", "cert": certificate, "key": key,
+                                          "keyPassword": "x"}) for number in range(CONNECTIONS)]
+        def attempts():
+            return metric(get(server, "/metrics").text, "backlog_connection_attempts_total", scaler="redis", result="failure") or 0
+        wait_until(lambda: attempts() >= CONNECTIONS, PATIENCE_SECONDS, "all attempts")
+        used = cpu_seconds(server.pid)
+        print(f"{CONNECTIONS} attempts to connect with a key of 1,000,000 iterations: {used:.1f} s of CPU")
+        assert used <= 10  # 64 times it takes half a minute
+        for call in calls:
+            call.cancel()
+
+
 def test_keys_that_are_decrypted_do_not_delay_the_end(program, transport, tmp_path):
     certificate, _ = large_key(tmp_path)
     key = run("pkcs8", "-topk8", "-v2", "aes-256-cbc", "-iter", "1000000", "-passout", "pass:x", "-in", f"{tmp_path}/key.pem")
     with Silent() as source, Server(program=program) as server, Client(server.port) as client:
         calls = [client.stream_is_active({**prometheus(source.port), "serverAddress": f"https://u{number}:p@127.0.0.1:{source.port}",
-                                          "cert": certificate, "key": key, "keyPassword": "x"}) for number in range(CONNECTIONS)]
+                                          "cert": certificate, "key": key, "keyPassword": password(number)}) for number in range(CONNECTIONS)]
         wait_until(lambda: source.accepted, PATIENCE_SECONDS, "the first key")
         began = time.monotonic()
         server.stop()

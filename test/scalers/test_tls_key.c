@@ -1,6 +1,7 @@
 #include "base/memory.h"
 #include "base/pem.h"
 #include "base/text.h"
+#include "measure/scaler.h"
 #include "shared/tls_key.h"
 
 #include <openssl/bio.h>
@@ -10,13 +11,19 @@
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs12.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 /* A new key as PKCS#8, encrypted where there is a password. */
@@ -389,6 +396,101 @@ static void keys_in_every_usual_form_are_read(void **state)
     EVP_PKEY_free(edwards);
 }
 
+/* ---- keys that take long to decrypt ---- */
+
+/* A new key that takes some 30 ms. */
+static char *new_long_key(const char *password)
+{
+    enum { ITERATIONS = 50000 };
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(key);
+    unsigned char salt[16] = {0};
+    X509_ALGOR *way = PKCS5_pbe2_set_iv(EVP_aes_256_cbc(), ITERATIONS, salt, sizeof(salt), NULL,
+                                        NID_hmacWithSHA256);
+    X509_SIG *encrypted = PKCS8_set0_pbe(password, (int)strlen(password), info, way);
+    assert_non_null(encrypted);
+    BIO *bio = BIO_new(BIO_s_mem());
+    assert_int_equal(PEM_write_bio_PKCS8(bio, encrypted), 1);
+    X509_SIG_free(encrypted);
+    PKCS8_PRIV_KEY_INFO_free(info);
+    EVP_PKEY_free(key);
+    return text_of(bio);
+}
+
+/* Microseconds of this thread's CPU, and whether it can be read. */
+static int64_t time_to_read(const char *pem, const char *password, bool *ret_is_read)
+{
+    struct timespec began;
+    struct timespec ended;
+    _cleanup_(error_done) struct error error = {0};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &began);
+    EVP_PKEY *key =
+        tls_key_read(&(struct tls_options){.key = pem, .key_password = password}, &error);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ended);
+    *ret_is_read = key != NULL;
+    EVP_PKEY_free(key);
+    return (ended.tv_sec - began.tv_sec) * 1000000 + (ended.tv_nsec - began.tv_nsec) / 1000;
+}
+
+static void a_key_that_takes_long_is_decrypted_once(void **state)
+{
+    (void)state;
+    _cleanup_(memory_free) char *pem = new_long_key("the-word");
+    const char *const passwords[] = {"the-word", "not-the-word", NULL};
+    for (size_t i = 0; i < ARRAY_LENGTH(passwords); i++) {
+        bool is_read = false;
+        int64_t first_us = time_to_read(pem, passwords[i], &is_read);
+        assert_int_equal(is_read, i == 0);
+        int64_t second_us = time_to_read(pem, passwords[i], &is_read);
+        assert_int_equal(is_read, i == 0);
+        assert_true(first_us > 5000 && second_us < first_us / 10);
+    }
+}
+
+struct reader {
+    pthread_t thread;
+    uint64_t tenant;
+    const char *pem;
+    char password[16];
+};
+
+static atomic_size_t readers_done;
+
+static void *read_as_tenant(void *argument)
+{
+    struct reader *reader = argument;
+    bool is_read = false;
+    scaler_set_tenant(reader->tenant);
+    time_to_read(reader->pem, reader->password, &is_read);
+    atomic_fetch_add(&readers_done, 1);
+    return NULL;
+}
+
+static void many_keys_of_one_tenant_that_take_long_delay_no_other_by_all_of_them(void **state)
+{
+    (void)state;
+    enum { MANY = 12 };
+    _cleanup_(memory_free) char *pem = new_long_key("the-word");
+    struct reader readers[MANY];
+    bool is_read = false;
+    atomic_store(&readers_done, 0);
+    for (size_t i = 0; i < MANY; i++) {
+        readers[i] = (struct reader){.tenant = 7, .pem = pem};
+        snprintf(readers[i].password, sizeof(readers[i].password), "wrong %zu", i);
+        pthread_create(&readers[i].thread, NULL, read_as_tenant, &readers[i]);
+    }
+    while (atomic_load(&readers_done) == 0)
+        usleep(1000);
+    scaler_set_tenant(8);
+    size_t before = atomic_load(&readers_done);
+    time_to_read(pem, "the-word", &is_read);
+    assert_true(is_read);
+    assert_in_range(atomic_load(&readers_done) - before, 0, MANY / 2);
+    scaler_set_tenant(0);
+    for (size_t i = 0; i < MANY; i++)
+        pthread_join(readers[i].thread, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,6 +505,8 @@ int main(void)
         cmocka_unit_test(a_key_of_dsa_is_refused_however_it_is_written),
         cmocka_unit_test(a_key_of_rsa_has_8192_bits_or_fewer),
         cmocka_unit_test(keys_in_every_usual_form_are_read),
+        cmocka_unit_test(a_key_that_takes_long_is_decrypted_once),
+        cmocka_unit_test(many_keys_of_one_tenant_that_take_long_delay_no_other_by_all_of_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
