@@ -50,11 +50,14 @@ static bool log_may_warn(void)
 
 /*
  * On the library's threads. That a broker is down is also the error of some task, and is logged as
- * that; only what is worse than an error deserves a line of its own.
+ * that, with our secrets hidden: the broker's own words may repeat them. Only what is worse than an
+ * error deserves a line of its own.
  */
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
     (void)rk;
+    if (strcmp(facility, "FAIL") == 0 || strcmp(facility, "ERROR") == 0)
+        return;
     if (level < LOG_ERR && log_may_warn())
         log_warning("librdkafka: %s: %s", facility, text);
     else

@@ -13,6 +13,7 @@
 #include "redis/options.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -275,6 +276,20 @@ static void warn_once(struct redis_client *client, const struct task *task, cons
     client->has_warned = true;
 }
 
+/* Of an error only the code: the rest may repeat what the server was sent, and in a log nothing
+ * hides that. */
+static void warn_of_error(struct redis_client *client, const struct task *task,
+                          const redisReply *reply)
+{
+    enum { MAX_CODE = 20 };
+    char reason[] = "the server replied with an error, and no code";
+    size_t length = strspn(reply->str, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+    char after = reply->str[length];
+    if (length > 0 && length <= MAX_CODE && (after == ' ' || after == '\0'))
+        snprintf(reason, sizeof(reason), "the server replied %.*s", (int)length, reply->str);
+    warn_once(client, task, reason);
+}
+
 static void on_consumers(struct redis_channel *channel, struct redis_command *command,
                          const redisReply *reply)
 {
@@ -283,9 +298,10 @@ static void on_consumers(struct redis_channel *channel, struct redis_command *co
         return;
     if (reply->type == REDIS_REPLY_ARRAY)
         command->reading.consumers = 0;
+    else if (reply->type == REDIS_REPLY_ERROR)
+        warn_of_error(channel->owner, task, reply);
     else
-        warn_once(channel->owner, task,
-                  reply->type == REDIS_REPLY_ERROR ? reply->str : "unexpected reply");
+        warn_once(channel->owner, task, "unexpected reply");
     for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
         command->reading.consumers += is_seen(reply->element[i]);
     task_answer(task, &command->reading);

@@ -17,9 +17,9 @@ struct redis_line {
                             hangs up */
     const char *push;    /* before the answer, to the connection that sent SUBSCRIBE; or NULL */
     int wait_ms;         /* before the answer: the link is that slow */
-    bool hangs_up;       /* after the answer */
     int times; /* the line is for so many commands, and the next that fits for those after; 0: all
                 */
+    bool hangs_up; /* after the answer */
 };
 
 enum { REDIS_PEER_CONNECTIONS = 64 };

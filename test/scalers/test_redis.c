@@ -11,8 +11,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 extern const struct scaler scaler_redis;
@@ -91,6 +93,7 @@ static void the_activation_count_itself_is_not_yet_active(void **state)
 
 /* One measurement, and what became of its tasks. */
 struct outcome {
+    unsigned wants; /* of the tasks */
     bool connected;
     bool usable;
     struct error error; /* of the client, or of the last task that failed */
@@ -130,8 +133,10 @@ static void run(const struct scaler *scaler, const struct trigger *trigger, size
     if (!outcome->connected)
         return;
     struct test_feed *feed = test_feed_new(scaler);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         test_feed_add(feed, trigger->options.query, (struct notifier){0});
+        test_feed_task(feed, i)->task.wants = outcome->wants;
+    }
     test_feed_set_timeout(feed, within_ms);
     outcome->usable = test_feed_run(feed, client, 20 * (int64_t)within_ms, &outcome->error);
     for (size_t i = 0; i < count; i++)
@@ -141,8 +146,9 @@ static void run(const struct scaler *scaler, const struct trigger *trigger, size
 }
 
 /* Measures a server with this script; `pairs` are the keys besides its address. */
-static struct outcome measure(const struct scaler *scaler, const struct redis_line *script,
-                              const char *const *pairs, size_t count, int within_ms)
+static struct outcome measure_with(unsigned wants, const struct scaler *scaler,
+                                   const struct redis_line *script, const char *const *pairs,
+                                   size_t count, int within_ms)
 {
     struct redis_peer peer;
     redis_peer_start(&peer, script);
@@ -151,10 +157,16 @@ static struct outcome measure(const struct scaler *scaler, const struct redis_li
         all[i + 2] = pairs[i];
     _cleanup_(trigger_done) struct trigger trigger = trigger_of(scaler, all);
     assert_true(trigger.good);
-    struct outcome outcome = {0};
+    struct outcome outcome = {.wants = wants};
     run(scaler, &trigger, count, within_ms, &outcome);
     redis_peer_stop(&peer);
     return outcome;
+}
+
+static struct outcome measure(const struct scaler *scaler, const struct redis_line *script,
+                              const char *const *pairs, size_t count, int within_ms)
+{
+    return measure_with(0, scaler, script, pairs, count, within_ms);
 }
 
 #define SCRIPT(...) ((const struct redis_line[]){__VA_ARGS__, {.command = NULL}})
@@ -203,6 +215,38 @@ static void a_lag_is_a_number_or_an_error(void **state)
         assert_error(measure(&scaler_redis_streams, SCRIPT({"XINFO", answer}), ONE_LAG, 1, 2000),
                      "stream \"orders\", group \"workers\": Redis at 127.0.0.1");
     }
+}
+
+/* What is logged of an error of XINFO CONSUMERS, without which the lag is known. */
+static void assert_warning(const char *error, const char *words)
+{
+    char log[512] = "";
+    FILE *file = tmpfile();
+    int standard_error = dup(STDERR_FILENO);
+    assert_non_null(file);
+    dup2(fileno(file), STDERR_FILENO);
+    struct outcome outcome =
+        measure_with(READING_CONSUMERS, &scaler_redis_streams,
+                     SCRIPT({"XINFO CONSUMERS", error},
+                            {"XINFO", "*1\r\n*10\r\n" GROUP_OF_7 "$3\r\nlag\r\n:3\r\n"}),
+                     ONE_LAG, 1, 2000);
+    dup2(standard_error, STDERR_FILENO);
+    close(standard_error);
+    assert_true(pread(fileno(file), log, sizeof(log) - 1, 0) > 0);
+    fclose(file);
+    assert_int_equal(outcome.answers, 1);
+    assert_non_null(strstr(log, words));
+    assert_null(strstr(log, "sesame"));
+}
+
+static void of_an_error_only_the_code_is_logged(void **state)
+{
+    (void)state;
+    assert_warning("-NOPERM no right for sesame\r\n", "the server replied NOPERM\n");
+    assert_warning("-OOM\r\n", "the server replied OOM\n");
+    assert_warning("-sesame\r\n", "the server replied with an error, and no code\n");
+    assert_warning("-ERR:sesame\r\n", "with an error, and no code\n");
+    assert_warning("-ABCDEFGHIJKLMNOPQRSTU\r\n", "with an error, and no code\n");
 }
 
 static void an_error_of_xinfo_is_not_taken_for_a_missing_stream(void **state)
@@ -470,6 +514,7 @@ int main(void)
         cmocka_unit_test(the_activation_count_itself_is_not_yet_active),
         cmocka_unit_test(a_redis_before_7_has_no_lag_and_is_named),
         cmocka_unit_test(a_lag_is_a_number_or_an_error),
+        cmocka_unit_test(of_an_error_only_the_code_is_logged),
         cmocka_unit_test(an_error_of_xinfo_is_not_taken_for_a_missing_stream),
         cmocka_unit_test(an_invalid_count_is_an_error),
         cmocka_unit_test(a_key_that_never_keeps_its_kind_is_given_up),
