@@ -3,6 +3,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "nats_jetstream/client/connection.h"
+#include "nats_jetstream/client/subscriber.h"
 #include "scalers/nats_peer.h"
 #include "scalers/trigger.h"
 #include "support/feed.h"
@@ -277,6 +279,32 @@ static void measuring_does_not_wait_for_the_connection_of_subscriptions(void **s
     world_stop(&world);
 }
 
+/* As a hostile server delivers them; those of a real one begin with the inbox. */
+static void a_message_on_another_subject_is_no_reply(void **state)
+{
+    static const struct {
+        const char *subject;
+        uint64_t number;
+    } rows[] = {{"_INBOX.abcdefgh.7", 7}, {"_INBOX.abcdefgh.7x", 0}, {"_INBOX.abcdefgh", 0},
+                {"_INBOX.abcdefgh7", 0},  {"_INBOX.abcdefgx.7", 0},  {"x", 0}};
+    (void)state;
+    struct nats_connection connection = {.inbox = (natsInbox *)"_INBOX.abcdefgh"};
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        natsMsg *message = NULL;
+        assert_int_equal(natsMsg_Create(&message, rows[i].subject, NULL, NULL, 0), NATS_OK);
+        assert_int_equal(nats_connection_number(&connection, message), rows[i].number);
+        natsMsg_Destroy(message);
+    }
+}
+
+static void a_refusal_of_what_nobody_subscribed_to_is_not_kept(void **state)
+{
+    (void)state;
+    struct nats_subscriber subscriber = {0};
+    nats_subscriber_deny(&subscriber, "Permissions Violation for Subscription to \"orders.>\"");
+    assert_null(subscriber.denied);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +316,8 @@ int main(void)
         cmocka_unit_test(a_notification_arrives_while_another_request_hangs),
         cmocka_unit_test(measuring_does_not_wait_for_the_connection_of_subscriptions),
         cmocka_unit_test(a_subject_that_may_not_be_subscribed_to_is_named),
+        cmocka_unit_test(a_message_on_another_subject_is_no_reply),
+        cmocka_unit_test(a_refusal_of_what_nobody_subscribed_to_is_not_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

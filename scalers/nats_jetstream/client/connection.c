@@ -358,8 +358,12 @@ struct nats_request *nats_connection_find(const struct nats_connection *connecti
 
 uint64_t nats_connection_number(const struct nats_connection *connection, const natsMsg *message)
 {
-    const char *token = natsMsg_GetSubject(message) + strlen(connection->inbox) + strlen(".");
+    const char *subject = natsMsg_GetSubject(message);
+    size_t length = strlen(connection->inbox);
     char *end = NULL;
+    if (strncmp(subject, connection->inbox, length) != 0 || subject[length] != '.')
+        return 0; /* the server delivers what it likes */
+    const char *token = subject + length + strlen(".");
     unsigned long long number = strtoull(token, &end, 10);
     return *end == '\0' ? number : 0;
 }

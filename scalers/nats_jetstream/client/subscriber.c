@@ -284,19 +284,22 @@ void nats_subscriber_deny(struct nats_subscriber *subscriber, const char *words)
     _cleanup_(memory_free) char *subject = denied_subject(words);
     if (subject == NULL || is_denied(subscriber, subject))
         return;
+    struct nats_subscribed *subscribed;
+    struct nats_subscribed *next;
+    bool was_subscribed = false;
+    HASH_ITER(hh, subscriber->subscribed, subscribed, next) {
+        if (!has_subject(subscribed, subject))
+            continue;
+        was_subscribed = true;
+        notifier_notify(&subscribed->notifier);
+        end(subscriber, subscribed);
+    }
+    if (!was_subscribed) /* the server makes up as many as it likes */
+        return;
     size_t bytes = strlen(subject) + 1;
     struct nats_denied_subject *denied = memory_new(sizeof(*denied) + bytes);
     memcpy(denied->subject, subject, bytes);
     HASH_ADD_STR(subscriber->denied, subject, denied);
-
-    struct nats_subscribed *subscribed;
-    struct nats_subscribed *next;
-    HASH_ITER(hh, subscriber->subscribed, subscribed, next) {
-        if (!has_subject(subscribed, subject))
-            continue;
-        notifier_notify(&subscribed->notifier);
-        end(subscriber, subscribed);
-    }
 }
 
 bool nats_subscriber_is_needed(const struct nats_subscriber *subscriber)
