@@ -1,5 +1,6 @@
 /* The slots of a Redis Cluster: whose a key is, as the specification and CLUSTER SLOTS have it. */
 #include "base/text.h"
+#include "redis/connection/server.h"
 #include "redis/connection/slots.h"
 #include "shared/address.h"
 
@@ -10,6 +11,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 static redisReply *reply_of(const char *bytes)
@@ -224,6 +227,23 @@ static void local_addresses_are_those_of_the_machine_and_its_link(void **state)
         assert_false(is_local(others[i]));
 }
 
+/* Who has hung up already may have been at any address. */
+static void a_peer_without_an_address_is_none(void **state)
+{
+    (void)state;
+    struct redis_server server;
+    struct error error = {0};
+    redis_server_init(&server, &(struct redis_login){0}, NULL);
+    redis_server_set_address(&server, "redis.shop", 6379);
+    int unconnected = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(unconnected >= 0);
+    assert_false(redis_server_check_peer(&server, unconnected, &error));
+    assert_non_null(strstr(error_text(&error), "cannot connect to Redis at redis.shop:6379"));
+    close(unconnected);
+    error_done(&error);
+    redis_server_done(&server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +255,7 @@ int main(void)
         cmocka_unit_test(of_many_nodes_replicas_are_left_out),
         cmocka_unit_test(a_redirection_has_an_address),
         cmocka_unit_test(local_addresses_are_those_of_the_machine_and_its_link),
+        cmocka_unit_test(a_peer_without_an_address_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "shared/address.h"
 
+#include <errno.h>
 #include <netdb.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
@@ -80,7 +81,9 @@ bool redis_server_check_peer(struct redis_server *server, int socket, struct err
 {
     struct sockaddr_storage address = {0};
     socklen_t size = sizeof(address);
-    getpeername(socket, (struct sockaddr *)&address, &size);
+    if (getpeername(socket, (struct sockaddr *)&address, &size) != 0)
+        return error_unavailable(error, "cannot connect to Redis at %s: %s", server->address,
+                                 strerror(errno)); /* it has hung up */
     server->is_local = address_is_local((const struct sockaddr *)&address);
     return !server->is_local || server->may_be_local ||
            error_unavailable(error,
