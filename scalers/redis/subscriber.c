@@ -239,7 +239,7 @@ void redis_subscriber_forget_channel(struct redis_subscriber *subscriber,
         return;
     }
     subscriber->tracked = NULL;
-    redis_subscriptions_notify_all(&subscriber->subscriptions);
+    redis_subscriptions_lose_all(&subscriber->subscriptions);
 }
 
 void redis_subscriber_reset(struct redis_subscriber *subscriber)

@@ -58,7 +58,8 @@ struct redis_command *redis_subscriber_read_keys(struct redis_subscriber *subscr
                                                  const char *const *keys,
                                                  struct task *const *tasks);
 
-/* The channel is about to be closed: what it has read is not reported any more. */
+/* The channel is about to be closed: what it has read is not reported any more, and is subscribed
+ * to again by one measurement each. */
 void redis_subscriber_forget_channel(struct redis_subscriber *subscriber,
                                      const struct redis_channel *channel);
 

@@ -181,6 +181,15 @@ void redis_subscriptions_notify_all(struct redis_subscriptions *subscriptions)
         notify(subscriptions, subscriptions->all);
 }
 
+void redis_subscriptions_lose_all(struct redis_subscriptions *subscriptions)
+{
+    while (subscriptions->all != NULL) {
+        struct notifier notifier = subscriptions->all->notifier;
+        take_away(subscriptions, subscriptions->all);
+        notifier_lose(&notifier);
+    }
+}
+
 void redis_subscriptions_done(struct redis_subscriptions *subscriptions)
 {
     while (subscriptions->all != NULL)

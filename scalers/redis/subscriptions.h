@@ -43,6 +43,7 @@ void redis_subscriptions_notify_lost(struct redis_subscriptions *subscriptions,
 bool redis_subscriptions_notify_one(struct redis_subscriptions *subscriptions,
                                     uint64_t notifier_id);
 void redis_subscriptions_notify_all(struct redis_subscriptions *subscriptions);
+void redis_subscriptions_lose_all(struct redis_subscriptions *subscriptions); /* notifier_lose() */
 
 void redis_subscriptions_done(struct redis_subscriptions *subscriptions);
 

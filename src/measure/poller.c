@@ -271,6 +271,15 @@ static void notify(void *context, uint64_t id)
     pthread_mutex_unlock(&poller->connection.lock);
 }
 
+static void lose(void *context, uint64_t id)
+{
+    struct poller *poller = context;
+    pthread_mutex_lock(&poller->connection.lock);
+    connection_lose_subscription(&poller->connection, id, clock_now_ms());
+    poller_wake(poller);
+    pthread_mutex_unlock(&poller->connection.lock);
+}
+
 struct poller *poller_new(const struct poller_settings *settings, const struct scaler *scaler,
                           char *identity, const struct option_values *values)
 {
@@ -286,7 +295,8 @@ struct poller *poller_new(const struct poller_settings *settings, const struct s
     int refused = poller->wake_fd < 0 ? errno : 0;
     connection_init(&poller->connection, settings->connection, scaler, clock_now_ms());
     poller->connection.feed = &poller->feed;
-    poller->connection.notifier = (struct notifier){.notify = notify, .context = poller};
+    poller->connection.notifier =
+        (struct notifier){.notify = notify, .context = poller, .lose = lose};
     naming_done(&poller->connection.naming);
     naming_init(&poller->connection.naming, scaler, place_of(values));
     if (refused == 0)

@@ -15,6 +15,14 @@ void notifier_notify(const struct notifier *notifier)
     notifier->notify(notifier->context, notifier->id);
 }
 
+void notifier_lose(const struct notifier *notifier)
+{
+    if (notifier->lose != NULL)
+        notifier->lose(notifier->context, notifier->id);
+    else
+        notifier_notify(notifier);
+}
+
 static void end(struct task *task, enum task_outcome outcome, const struct reading *reading,
                 const struct error *error)
 {

@@ -70,10 +70,15 @@ struct reading {
 struct notifier {
     void (*notify)(void *context, uint64_t id);
     void *context;
-    uint64_t id; /* never reused; 0: nobody */
+    uint64_t id;                              /* never reused; 0: nobody */
+    void (*lose)(void *context, uint64_t id); /* NULL: notify does */
 };
 
 void notifier_notify(const struct notifier *notifier);
+
+/* The subscription has ended without a message: it is made again with the next measurement, which
+ * is due now, and only one is. */
+void notifier_lose(const struct notifier *notifier);
 
 struct feed;
 

@@ -193,6 +193,26 @@ static void a_notification_has_its_query_measured_at_once(void **state)
     watcher_stop(&watcher);
 }
 
+static void a_lost_subscription_is_made_again_by_one_measurement(void **state)
+{
+    (void)state;
+    struct watcher watcher = {0};
+    struct query *query = subscribe(&watcher);
+    now_ms += 100;
+    connection_lose_subscription(&connection, query->subscription_id, now_ms);
+    connection_lose_subscription(&connection, 999, now_ms); /* nobody's */
+    assert_int_equal(connection.stats.counts.notifications, 0);
+    assert_int_equal(connection.stats.counts.subscribed_queries, 0);
+    assert_ptr_equal(take(), query);
+    assert_true(task_wants_subscription(&query->task));
+    task_subscribed(&query->task);
+    answer(query, 0);
+    assert_int_equal(connection.stats.counts.subscribed_queries, 1);
+    now_ms += 1000; /* one that was notified is measured again and again meanwhile */
+    assert_null(take());
+    watcher_stop(&watcher);
+}
+
 static void a_notification_while_a_request_is_in_flight_has_it_sent_once_more(void **state)
 {
     (void)state;
@@ -321,6 +341,7 @@ int main(void)
         TEST(an_error_does_not_last_as_long_as_a_long_interval),
         TEST(a_released_query_in_flight_is_freed_when_it_ends),
         TEST(watchers_are_notified_of_each_attempt),
+        TEST(a_lost_subscription_is_made_again_by_one_measurement),
         TEST(a_notification_has_its_query_measured_at_once),
         TEST(a_notification_while_a_request_is_in_flight_has_it_sent_once_more),
         TEST(the_last_watcher_that_leaves_unsubscribes),

@@ -30,6 +30,7 @@ struct world {
     struct error error;
     bool usable;
     size_t notified;
+    size_t lost;
     bool notified_while_in_flight; /* the task with index 1 */
 };
 
@@ -39,6 +40,13 @@ static void on_notify(void *context, uint64_t id)
     assert_true(id > 0);
     world->notified++;
     world->notified_while_in_flight = world->count > 1 && test_feed_task(world->feed, 1)->in_flight;
+}
+
+static void on_lose(void *context, uint64_t id)
+{
+    struct world *world = context;
+    assert_true(id > 0);
+    world->lost++;
 }
 
 static void world_start(struct world *world, const struct redis_line *script,
@@ -261,7 +269,7 @@ static void nor_is_it_for_an_isolated_query(void **state)
 static void subscribe(struct world *world, size_t index)
 {
     struct test_task *task = test_feed_task(world->feed, index);
-    task->task.notifier = (struct notifier){on_notify, world, index + 1};
+    task->task.notifier = (struct notifier){on_notify, world, index + 1, on_lose};
     for (int round = 0; round < 1000 && !task->subscribed; round++) {
         test_feed_again(world->feed);
         world_run(world);
@@ -297,7 +305,7 @@ static void a_notification_arrives_while_another_query_hangs(void **state)
     world_stop(&world);
 }
 
-static void subscribers_are_notified_when_the_connection_is_replaced(void **state)
+static void subscriptions_are_lost_when_the_connection_is_replaced(void **state)
 {
     (void)state;
     struct world world;
@@ -308,7 +316,24 @@ static void subscribers_are_notified_when_the_connection_is_replaced(void **stat
     test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
     world_run(&world);
     assert_outcome(&world, 1, TASK_TIMED_OUT);
-    assert_int_equal(world.notified, 1);
+    assert_int_equal(world.lost, 1);
+    world_stop(&world);
+}
+
+static void subscriptions_of_a_connection_that_the_server_closes_are_lost(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT(SUBSCRIBABLE, {"LLEN other", NULL, .times = 1}, {"LLEN", ":0\r\n"}),
+                PAIRS("jobs"));
+    subscribe(&world, 0);
+    struct trigger *trigger = &world.triggers[world.count++];
+    *trigger = trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName", "other"));
+    test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
+    world_run(&world);
+    assert_outcome(&world, 1, TASK_ANSWERED);
+    assert_int_equal(world.lost, 1);
+    assert_int_equal(world.notified, 0);
     world_stop(&world);
 }
 
@@ -402,7 +427,8 @@ int main(void)
         cmocka_unit_test(a_server_that_answers_and_hangs_up_is_not_connected_to_all_the_time),
         cmocka_unit_test(nor_is_it_for_an_isolated_query),
         cmocka_unit_test(a_notification_arrives_while_another_query_hangs),
-        cmocka_unit_test(subscribers_are_notified_when_the_connection_is_replaced),
+        cmocka_unit_test(subscriptions_are_lost_when_the_connection_is_replaced),
+        cmocka_unit_test(subscriptions_of_a_connection_that_the_server_closes_are_lost),
         cmocka_unit_test(an_ended_subscription_does_not_notify),
         cmocka_unit_test(a_query_that_cannot_be_subscribed_to_is_measured),
         cmocka_unit_test(arrays_in_arrays_have_a_limit),

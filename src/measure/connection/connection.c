@@ -370,6 +370,15 @@ void connection_notify(struct connection *connection, uint64_t id, int64_t now_u
     query_plan(query, now_ms);
 }
 
+void connection_lose_subscription(struct connection *connection, uint64_t id, int64_t now_ms)
+{
+    struct query *query = subscription_notified(connection, id);
+    if (query == NULL)
+        return;
+    push_forget(&query->push, now_ms);
+    query_plan(query, now_ms);
+}
+
 bool connection_next_unsubscribe(struct connection *connection, uint64_t *ret_id)
 {
     if (connection->unsubscribes_count == 0 || connection->state != CONNECTED)

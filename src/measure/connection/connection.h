@@ -53,6 +53,8 @@ void connection_lost(struct connection *connection, const struct error *error, i
 
 /* The source has notified; any id, however late. */
 void connection_notify(struct connection *connection, uint64_t id, int64_t now_us);
+/* It is over without a message, as notifier_lose() says; any id, too. */
+void connection_lose_subscription(struct connection *connection, uint64_t id, int64_t now_ms);
 bool connection_next_unsubscribe(struct connection *connection, uint64_t *ret_id);
 
 /* When connection_take(), _cancel() or _wants_client() may have something, if nothing else happens.

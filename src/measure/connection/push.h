@@ -5,6 +5,7 @@
  *     idle          subscribe_at_ms has come  -> measured with a notifier -> subscribed, or polled
  *                                                every idle_interval_ms
  *     subscribed    a notification            -> measured at once, and alert
+ *                   it is lost                -> idle again: measured at once, with a notifier
  *     alert         still idle                -> measured after 5 ms (and subscribed to again),
  *                                                10, 20 ... idle_interval_ms
  *
