@@ -1,6 +1,5 @@
 #include "kafka/measure/count.h"
 
-#include "base/memory.h"
 #include "kafka/measure/lag.h"
 
 /* ---- what is missing ---- */
