@@ -7,6 +7,11 @@ import urllib.request
 from support.process import Process, free_port
 
 
+def origin(host, port):
+    """The URL of what listens on this address; on 0.0.0.0, which is all of them, loopback's."""
+    return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+
+
 class Program(Process):
     """It gets its ports, HOST, PORT and METRICS_PORT, which stay the same however often it is started, and serves /healthz.
 
@@ -18,7 +23,7 @@ class Program(Process):
         self.name = name or os.path.splitext(os.path.basename(path))[0]
         super().__init__()
         self.path, self.host, self.port, self.metrics_port = path, host, port or free_port(), free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = origin(host, self.port)
         self.variables = {key: str(value) for key, value in variables.items()}
 
     def command(self):

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from support.example import Program
 from support.server.server import REPOSITORY
 
 RUNS = sorted(pathlib.Path(REPOSITORY, "examples").glob("*/run"))
@@ -54,3 +55,25 @@ def test_dev_lists_the_examples():
     done = subprocess.run([os.path.join(REPOSITORY, "dev"), "example", "nonsense"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True)
     assert done.returncode == 1 and "no example nonsense" in done.stdout
+
+
+HEALTHY = """
+import http.server, os
+
+class Healthy(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+http.server.HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Healthy).serve_forever()
+"""
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "0.0.0.0"])
+def test_a_program_is_reached_where_it_listens(tmp_path, host):
+    path = tmp_path / "healthy.py"
+    path.write_text(HEALTHY)
+    program = Program(str(path), host=host)
+    program.start_seconds = 20
+    with program:
+        assert program.ready()
