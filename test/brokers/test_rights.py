@@ -230,7 +230,7 @@ def test_rabbitmq(client):
         answers(client, pattern, 3, True)
         no_tag = {**pattern, "host": broker.http_url(user="watcher-amqp", password=SECRET)}
         text = unavailable(client, no_tag)
-        assert "401" in text and SECRET not in text
+        assert "401" in text and "the user lacks the tag management" in text and SECRET not in text
 
 
 # PostgreSQL: what is granted beside CONNECT, a query that it is enough for, and what is said without it.

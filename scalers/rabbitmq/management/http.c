@@ -125,7 +125,10 @@ static enum http_outcome explain_status(const struct rabbitmq_http *http,
     const char *reason = json_string_value(json_object_get(answer->json, "reason"));
     bool is_login = answer->status == UNAUTHORIZED || answer->status == FORBIDDEN;
     if (is_login) /* its own words may repeat the credential */
-        reason = answer->status == UNAUTHORIZED ? "the login is refused" : "the user lacks a right";
+        reason = answer->status == UNAUTHORIZED
+                     ? "the login is refused, or the user lacks the tag management or a right to "
+                       "the vhost"
+                     : "the user lacks a right";
     else if (reason == NULL)
         reason = "no reason given";
     error_unavailable(error, "%s answered %ld: %.*s", http->name, answer->status,
