@@ -12,7 +12,7 @@
 #include <pthread.h>
 #include <stddef.h>
 
-enum { AMQP_DELAYS = 6, AMQP_QUEUES = 64 };
+enum { AMQP_DELAYS = 6, AMQP_QUEUES = 128, AMQP_NAME_BYTES = 256 };
 
 struct amqp_script {
     int openings_ms[AMQP_DELAYS]; /* busy before the answer to each opening of a channel, with
@@ -31,7 +31,7 @@ struct amqp_peer {
     pthread_t thread;
     pthread_mutex_t lock; /* of what follows */
     struct amqp_queue {
-        char name[32];
+        char name[AMQP_NAME_BYTES];
         size_t declares;
     } queues[AMQP_QUEUES];
     size_t queues_count;

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "rabbitmq/amqp/connection.h"
 #include "scalers/amqp_peer.h"
 #include "scalers/trigger.h"
 #include "support/feed.h"
@@ -9,12 +10,15 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 extern const struct scaler scaler_rabbitmq;
 
-enum { MAX_QUEUES = 40, WITHIN_MS = 10000, TIMEOUT_MS = 800 };
+enum { MAX_QUEUES = 100, WITHIN_MS = 10000, TIMEOUT_MS = 800 };
 
 /* Queues of a peer, and the client that measures them. */
 struct fixture {
@@ -433,6 +437,79 @@ static void a_new_task_does_not_wait_for_a_hanging_one(void **state)
     stop(&fixture);
 }
 
+/* ---- pauses of this process ---- */
+
+enum { LONG_NAME_BYTES = 250, LONG_NAMES = 100 }; /* with them the answers have 26 KB */
+
+/* As many digits as the name is long. */
+static void long_name(size_t number, char ret_name[static LONG_NAME_BYTES + 1])
+{
+    snprintf(ret_name, LONG_NAME_BYTES + 1, "q%0*zu", LONG_NAME_BYTES - 1, number);
+}
+
+static bool has_paused;
+
+/* Once the peer has all requests: it answers during the pause, in which they all time out. */
+static struct task *pause_once(struct feed *feed)
+{
+    (void)feed;
+    char last[LONG_NAME_BYTES + 1];
+    long_name(LONG_NAMES, last);
+    if (has_paused || !test_feed_task(current->feed, LONG_NAMES - 1)->in_flight)
+        return NULL;
+    while (amqp_peer_declares(&current->peer, last) == 0)
+        usleep(1000);
+    usleep((TIMEOUT_MS + 200) * 1000);
+    has_paused = true;
+    return NULL;
+}
+
+static void answers_that_came_during_a_pause_are_in_time(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){0});
+    for (size_t i = 1; i <= LONG_NAMES; i++) {
+        char name[LONG_NAME_BYTES + 1];
+        long_name(i, name);
+        add_queue(&fixture, name);
+    }
+    replace_hooks(&fixture);
+    hooks.next_cancelled = pause_once;
+    has_paused = false;
+    run_well(&fixture);
+    assert_true(has_paused);
+    for (size_t i = 0; i < LONG_NAMES; i++)
+        assert_waiting(&fixture, i, (double)i + 1);
+    stop(&fixture);
+}
+
+/* ---- heartbeats ---- */
+
+static void the_next_heartbeat_is_known_where_something_was_unsent(void **state)
+{
+    (void)state;
+    int pair[2];
+    int64_t next_ms;
+    struct error error = {0};
+    int64_t now_ms = clock_now_ms();
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    struct rabbitmq_amqp_connection connection = {
+        .socket.fd = pair[0], .heartbeat_ms = 1000, .bytes_ms = now_ms, .sent_ms = now_ms};
+    text_add(&connection.output, "unsent");
+    assert_true(rabbitmq_amqp_connection_flush(&connection, &next_ms, &error));
+    assert_int_equal(connection.output.length, 0);
+    assert_in_range(next_ms, now_ms + 500, clock_now_ms() + 500);
+
+    connection.sent_ms = now_ms - 500; /* one is due, and sent at once */
+    char sent[32];
+    assert_true(rabbitmq_amqp_connection_flush(&connection, &next_ms, &error));
+    assert_int_equal(recv(pair[1], sent, sizeof(sent), 0), (int)strlen("unsent") + 8);
+    text_done(&connection.output);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -453,6 +530,8 @@ int main(void)
         cmocka_unit_test(a_single_queue_that_hangs_is_no_lost_connection),
         cmocka_unit_test(a_cancelled_task_is_returned_and_its_late_answer_ignored),
         cmocka_unit_test(a_new_task_does_not_wait_for_a_hanging_one),
+        cmocka_unit_test(answers_that_came_during_a_pause_are_in_time),
+        cmocka_unit_test(the_next_heartbeat_is_known_where_something_was_unsent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,22 +90,25 @@ static bool keep_alive(struct rabbitmq_amqp_connection *connection, int64_t *ret
     *ret_next_ms = CLOCK_NEVER;
     if (connection->heartbeat_ms == 0)
         return true;
+    *ret_next_ms = now_ms + connection->heartbeat_ms / 2;
     if (now_ms > connection->bytes_ms + 2 * (int64_t)connection->heartbeat_ms)
         return fail_lost(connection, amqp_error_string2(AMQP_STATUS_HEARTBEAT_TIMEOUT), error);
     if (connection->output.length > 0) /* a broker that does not read needs no heartbeat, either */
         return true;
-    *ret_next_ms = connection->sent_ms + connection->heartbeat_ms / 2;
-    if (now_ms < *ret_next_ms)
+    int64_t due_ms = connection->sent_ms + connection->heartbeat_ms / 2;
+    if (now_ms < due_ms) {
+        *ret_next_ms = due_ms;
         return true;
+    }
     connection->sent_ms = now_ms;
-    *ret_next_ms = now_ms + connection->heartbeat_ms / 2;
     return add_output(connection, heartbeat, sizeof(heartbeat), error);
 }
 
 bool rabbitmq_amqp_connection_flush(struct rabbitmq_amqp_connection *connection,
                                     int64_t *ret_next_ms, struct error *error)
 {
-    return keep_alive(connection, ret_next_ms, error) && write_output(connection, error);
+    return write_output(connection, error) && keep_alive(connection, ret_next_ms, error) &&
+           write_output(connection, error);
 }
 
 short rabbitmq_amqp_connection_events(const struct rabbitmq_amqp_connection *connection)

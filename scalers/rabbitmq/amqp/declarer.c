@@ -10,6 +10,7 @@ enum {
     GUESS_MS = 240, /* the broker gives the leader of a quorum queue 250 to report its length */
     MAX_DOUBTS = 3, /* so often; a busy machine makes classic queues late, too */
     MIN_PIPELINE = 1,
+    MAX_READS = 64, /* per turn, of 16 KiB at most: no flood keeps the thread from its deadlines */
 };
 
 void rabbitmq_declarer_init(struct rabbitmq_declarer *declarer,
@@ -264,11 +265,10 @@ static bool handle_frame(struct rabbitmq_declarer *declarer, const amqp_frame_t 
     }
 }
 
-bool rabbitmq_declarer_receive(struct rabbitmq_declarer *declarer, struct error *error)
+/* Returns false where the connection is lost. */
+static bool handle_frames(struct rabbitmq_declarer *declarer, struct error *error)
 {
     struct rabbitmq_amqp_connection *connection = declarer->connection;
-    if (!rabbitmq_amqp_connection_read(connection, error))
-        return false;
     for (;;) {
         amqp_frame_t frame;
         enum rabbitmq_received received =
@@ -281,4 +281,20 @@ bool rabbitmq_declarer_receive(struct rabbitmq_declarer *declarer, struct error 
         if (!usable)
             return false;
     }
+}
+
+/* All that is there: after a pause of this process, answers are in the socket whose deadlines have
+ * passed. */
+bool rabbitmq_declarer_receive(struct rabbitmq_declarer *declarer, struct error *error)
+{
+    struct rabbitmq_amqp_connection *connection = declarer->connection;
+    for (int reads = 0; reads < MAX_READS; reads++) {
+        if (!rabbitmq_amqp_connection_read(connection, error))
+            return false;
+        if (connection->input_length == 0)
+            return true;
+        if (!handle_frames(declarer, error))
+            return false;
+    }
+    return true;
 }
