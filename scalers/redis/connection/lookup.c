@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "measure/scaler.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -18,6 +19,7 @@ enum { MAX_ADDRESSES = 8, ADDRESS_LENGTH = 64 }; /* with the name of a link */
 
 struct redis_lookup {
     char *host;
+    uint64_t tenant; /* who was the first to want it */
     int event_fd;
     char addresses[MAX_ADDRESSES][ADDRESS_LENGTH];
     size_t count;
@@ -31,7 +33,6 @@ struct redis_lookup {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct redis_lookup *running; /* utlist, under the lock */
-static size_t running_count;         /* under the lock */
 
 bool redis_lookup_is_needed(const char *host)
 {
@@ -90,7 +91,6 @@ static void *lookup_thread(void *argument)
     resolve(lookup);
     pthread_mutex_lock(&lock);
     DL_DELETE(running, lookup);
-    running_count--;
     lookup->is_done = true;
     eventfd_write(lookup->event_fd, 1);
     pthread_mutex_unlock(&lock);
@@ -109,14 +109,28 @@ static bool thread_start(struct redis_lookup *lookup)
     return has_started;
 }
 
+/* Under the lock: whether the tenant may have one more. */
+static bool has_room(uint64_t tenant)
+{
+    const struct redis_lookup *lookup;
+    size_t own = 0;
+    size_t others = 0;
+    DL_FOREACH(running, lookup) {
+        own += lookup->tenant == tenant;
+        others += lookup->tenant != tenant;
+    }
+    return own < (REDIS_MAX_LOOKUPS - others) / 2;
+}
+
 /* Under the lock. */
 static struct redis_lookup *start(const char *host, struct error *error)
 {
-    if (running_count == REDIS_MAX_LOOKUPS) {
-        error_unavailable(error, "%d other names are being looked up", REDIS_MAX_LOOKUPS);
+    if (!has_room(scaler_tenant())) {
+        error_unavailable(error, "its name cannot be looked up: too many others still are");
         return NULL;
     }
     struct redis_lookup *lookup = memory_new(sizeof(*lookup));
+    lookup->tenant = scaler_tenant();
     lookup->host = text_copy(host);
     lookup->users = 1; /* the thread */
     lookup->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -126,7 +140,6 @@ static struct redis_lookup *start(const char *host, struct error *error)
         return NULL;
     }
     DL_APPEND(running, lookup);
-    running_count++;
     return lookup;
 }
 

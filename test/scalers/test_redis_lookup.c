@@ -1,0 +1,86 @@
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/scaler.h"
+#include "redis/connection/lookup.h"
+
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+/* A resolver that hangs as long as it is locked, as one whose DNS server does not answer. */
+static pthread_mutex_t resolver = PTHREAD_MUTEX_INITIALIZER;
+
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                struct addrinfo **ret_found)
+{
+    (void)host;
+    (void)service;
+    (void)hints;
+    (void)ret_found;
+    pthread_mutex_lock(&resolver);
+    pthread_mutex_unlock(&resolver);
+    return EAI_AGAIN;
+}
+
+static struct redis_lookup *lookups[REDIS_MAX_LOOKUPS];
+static size_t count;
+
+static bool look_up(uint64_t tenant, size_t number)
+{
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(memory_free) char *host = text_format("node%zu.of%zu", number, (size_t)tenant);
+    scaler_set_tenant(tenant);
+    struct redis_lookup *lookup = redis_lookup_start(host, &error);
+    if (lookup == NULL)
+        assert_non_null(strstr(error_text(&error), "its name cannot be looked up"));
+    else
+        lookups[count++] = lookup;
+    return lookup != NULL;
+}
+
+static size_t look_up_all(uint64_t tenant)
+{
+    size_t number = 0;
+    while (number < REDIS_MAX_LOOKUPS && look_up(tenant, number))
+        number++;
+    return number;
+}
+
+static void end_all(void)
+{
+    while (count > 0) {
+        struct redis_lookup *lookup = lookups[--count];
+        struct pollfd done = {.fd = redis_lookup_descriptor(lookup), .events = POLLIN};
+        assert_int_equal(poll(&done, 1, 10000), 1);
+        redis_lookup_release(lookup);
+    }
+}
+
+static void a_tenant_has_half_of_what_others_leave(void **state)
+{
+    (void)state;
+    pthread_mutex_lock(&resolver);
+    assert_int_equal(look_up_all(1), REDIS_MAX_LOOKUPS / 2);
+    assert_int_equal(look_up_all(2), REDIS_MAX_LOOKUPS / 4);
+    assert_int_equal(look_up_all(3), REDIS_MAX_LOOKUPS / 8);
+    assert_false(look_up(1, REDIS_MAX_LOOKUPS));
+    assert_true(look_up(1, 0)); /* it is being looked up: no further one */
+    pthread_mutex_unlock(&resolver);
+    end_all();
+    assert_true(look_up(1, REDIS_MAX_LOOKUPS));
+    end_all();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_tenant_has_half_of_what_others_leave),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
