@@ -29,7 +29,7 @@ struct engine_settings {
     int64_t interval_ms; /* of streams whose trigger sets none */
     int64_t connect_timeout_ms;
     int64_t timeout_ms;     /* of a query, where its scaler sets none */
-    int64_t backoff_min_ms; /* the first retry of a broken connection is at once, then after this */
+    int64_t backoff_min_ms; /* the first retry of a failed connection is at once, then after this */
     int64_t backoff_max_ms; /* ... doubling to this */
     size_t max_connections;
     size_t max_agents;           /* of them, those with an agent process */

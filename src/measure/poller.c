@@ -239,7 +239,7 @@ static void work(struct poller *poller)
     scaler_set_tenant(poller->tenant);
     if (connection_wants_client(connection, now_ms))
         open_client(poller);
-    else if (connection->state == CONNECTED &&
+    else if (connection->state == CONNECTION_CONNECTED &&
              (next_ms <= now_ms || connection->unsubscribes_count > 0))
         measure(poller);
     else

@@ -18,7 +18,7 @@ const char *client_state_name(enum client_state state)
     static const char *const names[] = {
         [CLIENT_DISCONNECTED] = "not connected",
         [CLIENT_CONNECTED] = "connected",
-        [CLIENT_BROKEN] = "failed",
+        [CLIENT_FAILED] = "failed",
     };
     return names[state];
 }

@@ -24,7 +24,7 @@ struct snapshot {
     bool is_retried;             /* ... and it is tried again without a call */
     struct error error;          /* of the last attempt */
     int64_t unanswered_since_ms; /* since when a caller has been waiting, or since the connection
-                                    was broken, if no reading came after it; 0: neither */
+                                    failed, if no reading came after it; 0: neither */
     int64_t effective_interval_ms; /* what the source keeps up with */
     int64_t stuck_for_ms; /* requests are in flight, and nothing was answered for so long; 0: it
                              works */
@@ -37,13 +37,13 @@ void snapshot_done(struct snapshot *snapshot);
 int64_t snapshot_fresh_ms(const struct snapshot *snapshot, int64_t interval_ms);
 
 /* Of a connection; for people. */
-enum client_state { CLIENT_DISCONNECTED, CLIENT_CONNECTED, CLIENT_BROKEN };
+enum client_state { CLIENT_DISCONNECTED, CLIENT_CONNECTED, CLIENT_FAILED };
 
 const char *client_state_name(enum client_state state); /* "connected", in all JSON */
 
 struct engine_stats {
     size_t connections;
-    size_t broken_connections;
+    size_t failed_connections;
     size_t queries;
     size_t failing_queries;
     size_t isolated_queries; /* in flight, or due: slow, or timed out last */

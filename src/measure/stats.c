@@ -19,7 +19,7 @@
 static void add_counts(struct engine_stats *sum, const struct engine_stats *stats)
 {
     sum->connections += stats->connections;
-    sum->broken_connections += stats->broken_connections;
+    sum->failed_connections += stats->failed_connections;
     sum->queries += stats->queries;
     sum->failing_queries += stats->failing_queries;
     sum->isolated_queries += stats->isolated_queries;
@@ -81,7 +81,7 @@ void engine_retire_stats(struct engine *engine, const struct connection *connect
     struct scaler_stats *stats = stats_of(&engine->retired, connection->scaler,
                                           count < MAX_REMEMBERED ? connection->naming.name : NULL);
     struct engine_stats counts = connection->stats.counts;
-    counts.connections = counts.broken_connections = 0;
+    counts.connections = counts.failed_connections = 0;
     counts.queries = counts.failing_queries = 0;
     counts.isolated_queries = counts.subscribed_queries = 0;
     counts.held_triggers = counts.held_connections = counts.expired_triggers = 0;
@@ -101,7 +101,7 @@ static struct scaler_stats current_stats(struct poller *poller, char **ret_name)
     pthread_mutex_lock(&poller->connection.lock);
     int64_t now_ms = clock_now_ms();
     struct scaler_stats stats = connection->stats;
-    if (connection->state == BROKEN)
+    if (connection->state == CONNECTION_FAILED)
         stats.counts.failing_queries = stats.counts.queries;
     stats.counts.isolated_queries = schedule_isolated_jobs(&connection->schedule);
     stats.counts.held_connections = stats.counts.held_triggers > 0;
@@ -194,8 +194,8 @@ struct family {
         return (double)(expression);                                                               \
     }
 
-VALUE(good_connections, stats->counts.connections - stats->counts.broken_connections)
-VALUE(broken_connections, stats->counts.broken_connections)
+VALUE(good_connections, stats->counts.connections - stats->counts.failed_connections)
+VALUE(failed_connections, stats->counts.failed_connections)
 VALUE(good_queries, stats->counts.queries - stats->counts.failing_queries)
 VALUE(failing_queries, stats->counts.failing_queries)
 VALUE(isolated_queries, stats->counts.isolated_queries)
@@ -218,7 +218,7 @@ static const struct family families[] = {
     {"backlog_connections",
      METRIC_GAUGE,
      "Connections to sources; a failed one waits for its next attempt.",
-     {{"state=\"ok\"", good_connections}, {"state=\"failed\"", broken_connections}}},
+     {{"state=\"ok\"", good_connections}, {"state=\"failed\"", failed_connections}}},
     {"backlog_connection_attempts_total",
      METRIC_COUNTER,
      "Attempts to connect to a source.",

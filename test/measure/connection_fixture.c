@@ -160,7 +160,7 @@ void refuse(void)
 void measure(struct query *query, double value)
 {
     demand(query);
-    if (connection.state != CONNECTED)
+    if (connection.state != CONNECTION_CONNECTED)
         connect_now();
     assert_ptr_equal(take(), query);
     answer(query, value);

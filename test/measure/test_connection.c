@@ -77,20 +77,20 @@ static void an_outage_goes_on_until_something_is_measured(void **state)
     measure(query, 7);
     measure(other, 1);
     now_ms += 1000;
-    int64_t broken_ms = now_ms;
+    int64_t failed_ms = now_ms;
     demand(other);
     assert_ptr_equal(take(), other);
     lose("restarting");
-    assert_int_equal(failing_since_ms(query), broken_ms);
+    assert_int_equal(failing_since_ms(query), failed_ms);
 
     /* The connection is back for a moment, in which nothing is measured. */
     now_ms += 600000;
     connect_now();
     query_snapshot(query, &snapshot);
-    assert_int_equal(snapshot.unanswered_since_ms, broken_ms);
+    assert_int_equal(snapshot.unanswered_since_ms, failed_ms);
     assert_ptr_equal(take(), other);
     lose("restarting");
-    assert_int_equal(failing_since_ms(query), broken_ms);
+    assert_int_equal(failing_since_ms(query), failed_ms);
 
     /* Then others are measured, and this one fails. */
     now_ms += 600000;
@@ -100,7 +100,7 @@ static void an_outage_goes_on_until_something_is_measured(void **state)
     demand(query);
     assert_ptr_equal(take(), query);
     end_with(query, TASK_FAILED, "starting up");
-    assert_int_equal(failing_since_ms(query), broken_ms);
+    assert_int_equal(failing_since_ms(query), failed_ms);
     assert_int_equal(failing_since_ms(other), 0);
 
     now_ms += 1000;
@@ -112,7 +112,7 @@ static void an_outage_goes_on_until_something_is_measured(void **state)
     assert_int_equal(failing_since_ms(query), now_ms);
 }
 
-static void a_broken_connection_fails_all_and_backs_off(void **state)
+static void a_failed_connection_fails_all_and_backs_off(void **state)
 {
     (void)state;
     static const int64_t waits_ms[] = {0, 250, 500, 1000, 2000, 4000, 5000, 5000};
@@ -329,7 +329,7 @@ int main(void)
         TEST(a_failed_query_fails_alone),
         TEST(a_failure_counts_from_the_first_unanswered_call),
         TEST(an_outage_goes_on_until_something_is_measured),
-        TEST(a_broken_connection_fails_all_and_backs_off),
+        TEST(a_failed_connection_fails_all_and_backs_off),
         TEST(a_source_that_answers_and_hangs_up_is_backed_off_from_for_a_second),
         TEST(what_cost_much_is_not_tried_again_soon),
         TEST(queries_that_failed_with_a_connection_are_measured_after_it),

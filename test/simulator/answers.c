@@ -67,7 +67,7 @@ static void check_value(const struct user *user, const struct call *call,
         user->rules.interval_is_set ? interval_ms : default_freshness_ms(model->duration_ms);
     if (model->duration_ms >= 1000)
         fresh_ms = interval_ms + 2 * model->duration_ms;
-    if (model->is_failing || user->client->broken_since_ms != NEVER_MS)
+    if (model->is_failing || user->client->failed_since_ms != NEVER_MS)
         violated("item %d: a value is answered while measuring fails", item_of(user)->number);
     if (sent_ms < model->notified_us / 1000)
         violated("item %d: a value is answered that a notification outdated",
@@ -90,12 +90,12 @@ static void check_reason(const struct user *user, const struct call *call, bool 
 {
     const struct client *client = user->client;
     const struct model *model = &client->models[user->item];
-    bool is_broken = client->broken_since_ms != NEVER_MS;
+    bool has_failed_connection = client->failed_since_ms != NEVER_MS;
     bool has_failed = model->is_failing && model->failed_ms >= call->arrived_ms - REPEAT_MS;
     if (must_be_measured(user))
         violated("item %d: nothing is wrong, and a call is not answered by a measurement",
                  item_of(user)->number);
-    if (!out_of_time && !is_broken && !has_failed && model->timeouts == 0 &&
+    if (!out_of_time && !has_failed_connection && !has_failed && model->timeouts == 0 &&
         model->query->job.timeouts == 0 && !is_stuck(client, model))
         violated("item %d: a call is refused and does not wait", item_of(user)->number);
 }

@@ -52,10 +52,10 @@ static int64_t interval_ms(const struct user *user)
 static void model_inherit(struct model *model, const struct client *former_client,
                           const struct model *former)
 {
-    bool was_broken = former_client->broken_since_ms != NEVER_MS;
+    bool had_failed = former_client->failed_since_ms != NEVER_MS;
     model->is_measured = former->is_measured;
-    model->is_failing = former->is_failing || was_broken;
-    model->failed_ms = was_broken ? now_ms() : former->failed_ms;
+    model->is_failing = former->is_failing || had_failed;
+    model->failed_ms = had_failed ? now_ms() : former->failed_ms;
     model->failing_since_ms = model_useless_since_ms(former_client, former);
     model->duration_ms = model->former_duration_ms = former->duration_ms;
     model->notified_us = former->notified_us;

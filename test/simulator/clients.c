@@ -60,7 +60,7 @@ struct client *client_find(struct source *source, int credentials)
     client->is_used = true;
     client->credentials = credentials;
     client->made_ms = client->completed_ms = now_ms();
-    client->broken_since_ms = NEVER_MS;
+    client->failed_since_ms = NEVER_MS;
     client->connect_from_ms = 0;
     client->failures = 0;
     client->has_answered = false;
@@ -325,9 +325,9 @@ static void lose(struct client *client, const char *words)
             model_lost(client, model, &any_failed);
     }
     client->generation++;
-    any_failed = client->connection.state == BROKEN;
-    if (any_failed && client->broken_since_ms == NEVER_MS)
-        client->broken_since_ms = now_ms();
+    any_failed = client->connection.state == CONNECTION_FAILED;
+    if (any_failed && client->failed_since_ms == NEVER_MS)
+        client->failed_since_ms = now_ms();
     client->connect_from_ms = 0;
     if (words != NULL && (any_failed || !any))
         client_failed(client, has_hung_up ? 1000 : INT64_MAX);
@@ -362,26 +362,26 @@ void client_connected(struct client *client)
     client->is_connecting = false;
     client->has_timed_out = client->is_dead = client->is_lost = false;
     if (source->is_reachable) {
-        int64_t broken_since_ms = client->broken_since_ms;
-        bool was_broken = broken_since_ms != NEVER_MS;
+        int64_t failed_since_ms = client->failed_since_ms;
+        bool had_failed = failed_since_ms != NEVER_MS;
         client->completed_ms = client->connected_ms = now_ms();
-        client->broken_since_ms = NEVER_MS;
-        for (int i = 0; was_broken && i < source->items_count; i++) {
+        client->failed_since_ms = NEVER_MS;
+        for (int i = 0; had_failed && i < source->items_count; i++) {
             struct model *model = &client->models[i];
             model->was_hastened = true;
             model->credit += 1;
-            if (model->is_measured && model->broken_since_ms == 0)
-                model->broken_since_ms = broken_since_ms;
+            if (model->is_measured && model->connection_failed_ms == 0)
+                model->connection_failed_ms = failed_since_ms;
         }
         client->has_answered = false;
         connection_connected(&client->connection, now_ms());
-        if (was_broken)
+        if (had_failed)
             check_caught_up(client);
     } else {
         _cleanup_(error_done) struct error error = {0};
         error_unavailable(&error, "source %d: refused", source->index);
-        if (client->broken_since_ms == NEVER_MS)
-            client->broken_since_ms = now_ms();
+        if (client->failed_since_ms == NEVER_MS)
+            client->failed_since_ms = now_ms();
         client_failed(client, INT64_MAX);
         connection_refused(&client->connection, &error, now_ms());
     }
@@ -435,7 +435,7 @@ void client_work(struct client *client)
     struct connection *connection = &client->connection;
     for (int idle = 0; !client->is_connecting;) {
         if (connection_is_unused(connection)) {
-            if (client->in_flight > 0 || connection->state == CONNECTED)
+            if (client->in_flight > 0 || connection->state == CONNECTION_CONNECTED)
                 lose(client, NULL);
             client_close(client);
             return;
@@ -444,7 +444,7 @@ void client_work(struct client *client)
             connect_client(client);
             return;
         }
-        if (connection->state == CONNECTED)
+        if (connection->state == CONNECTION_CONNECTED)
             idle = work_or_lose(client) ? 0 : idle + 1;
         int64_t next_ms = connection_next_ms(connection, now_ms());
         if (next_ms > now_ms() && !(client->is_lost && client->in_flight > 0)) {

@@ -52,14 +52,15 @@ static int64_t unusable_since_ms(const struct model *model)
     int64_t since_ms = now_ms();
     if (model->waiting_since_ms != NEVER_MS)
         since_ms = min_of(since_ms, model->waiting_since_ms);
-    return model->broken_since_ms > 0 ? min_of(since_ms, model->broken_since_ms) : since_ms;
+    return model->connection_failed_ms > 0 ? min_of(since_ms, model->connection_failed_ms)
+                                           : since_ms;
 }
 
 int64_t model_useless_since_ms(const struct client *client, const struct model *model)
 {
     int64_t since_ms = model->is_failing ? model->failing_since_ms : unusable_since_ms(model);
-    return client->broken_since_ms == NEVER_MS ? since_ms
-                                               : min_of(since_ms, client->broken_since_ms);
+    return client->failed_since_ms == NEVER_MS ? since_ms
+                                               : min_of(since_ms, client->failed_since_ms);
 }
 
 void model_fail(struct model *model)
@@ -124,7 +125,7 @@ void check_take(struct client *client, struct model *model)
 {
     const struct source *source = client->source;
     int number = source->items[model - client->models].number;
-    if (client->is_connecting || client->connection.state != CONNECTED)
+    if (client->is_connecting || client->connection.state != CONNECTION_CONNECTED)
         violated("item %d is sent without a client", number);
     if (model->query == NULL)
         violated("item %d is sent, and nobody holds it", number);
@@ -173,7 +174,7 @@ static void check_completed(struct model *model, bool is_good)
     model->needed_since_ms = max_of(model->needed_since_ms, model->started_us / 1000);
     if (is_good) {
         model->waiting_since_ms = NEVER_MS;
-        model->broken_since_ms = 0;
+        model->connection_failed_ms = 0;
         model->is_measured = true;
         model->is_failing = false;
         model->former_duration_ms = model->duration_ms;
@@ -232,7 +233,7 @@ void check_connect(struct client *client)
                  client->source->index, (long long)(client->connect_from_ms - now_ms()));
 }
 
-/* A broken connection is back: what failed is tried again by itself, whoever calls. */
+/* A failed connection is back: what failed is tried again by itself, whoever calls. */
 void check_caught_up(const struct client *client)
 {
     for (int i = 0; i < client->source->items_count; i++) {
@@ -262,7 +263,7 @@ static bool is_on_its_way(const struct client *client, const struct model *model
     const struct query *query = model->query;
     const struct job *job = &query->job;
     bool is_alert = query->push.alert_ms > 0 || query->push.is_notified;
-    if (client->connection.state == BROKEN || job->state == JOB_READY ||
+    if (client->connection.state == CONNECTION_FAILED || job->state == JOB_READY ||
         schedule_is_spaced_out(job))
         return true;
     if (job->state == JOB_IN_FLIGHT)
@@ -284,8 +285,8 @@ void check_needed(struct client *client, struct model *model)
         violated("item %d is needed and will not be sent", number);
     int64_t since_ms =
         max_of(model->needed_since_ms, max_of(world.jumped_ms, client->connected_ms));
-    bool may_starve =
-        model->needed_us == 0 || client->connection.state != CONNECTED || client->source->hangs;
+    bool may_starve = model->needed_us == 0 || client->connection.state != CONNECTION_CONNECTED ||
+                      client->source->hangs;
     if (!may_starve && now_ms() - since_ms > starving_ms(client))
         violated("item %d has been needed for %lld ms and is not sent", number,
                  (long long)(now_ms() - model->needed_since_ms));

@@ -188,7 +188,7 @@ WRAP(void, connection_refused, struct connection *connection, const struct error
 WRAP(void, connection_connected, struct connection *connection, int64_t at_ms)
 {
     if (mutation == NOT_CAUGHT_UP)
-        connection->state = DISCONNECTED;
+        connection->state = CONNECTION_DISCONNECTED;
     __real_connection_connected(connection, at_ms);
 }
 

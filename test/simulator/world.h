@@ -117,10 +117,10 @@ struct model {
     int64_t failing_since_ms;
     int64_t duration_ms; /* of the last good attempt; -1: none */
     int64_t former_duration_ms;
-    int64_t notified_us;      /* readings sent before are outdated */
-    int64_t waiting_since_ms; /* since when a caller has been unanswered; NEVER_MS: none is */
-    int64_t broken_since_ms;  /* its client was, and no reading came since; 0: neither */
-    double credit;            /* how many more sends can be explained */
+    int64_t notified_us;          /* readings sent before are outdated */
+    int64_t waiting_since_ms;     /* since when a caller has been unanswered; NEVER_MS: none is */
+    int64_t connection_failed_ms; /* when it did, and no reading came since; 0: neither */
+    double credit;                /* how many more sends can be explained */
     int64_t credit_at_ms;
 
     /* something has to be sent at this time or later */
@@ -147,7 +147,7 @@ struct client {
     int64_t made_ms;
     int64_t connected_ms;
     int64_t completed_ms;
-    int64_t broken_since_ms;
+    int64_t failed_since_ms;
     int64_t connect_from_ms;
     unsigned failures;
     bool has_answered;  /* since it connected */

@@ -59,10 +59,10 @@ void connection_done(struct connection *connection)
 
 enum client_state connection_client_state(const struct connection *connection)
 {
-    static const enum client_state clients[] = {[DISCONNECTED] = CLIENT_DISCONNECTED,
-                                                [CONNECTING] = CLIENT_DISCONNECTED,
-                                                [CONNECTED] = CLIENT_CONNECTED,
-                                                [BROKEN] = CLIENT_BROKEN};
+    static const enum client_state clients[] = {[CONNECTION_DISCONNECTED] = CLIENT_DISCONNECTED,
+                                                [CONNECTION_CONNECTING] = CLIENT_DISCONNECTED,
+                                                [CONNECTION_CONNECTED] = CLIENT_CONNECTED,
+                                                [CONNECTION_FAILED] = CLIENT_FAILED};
     return clients[connection->state];
 }
 
@@ -93,23 +93,25 @@ static void back_off(struct connection *connection, const struct error *error, i
     connection->retry_at_ms = now_ms + wait_ms;
 }
 
-/* A broken connection is tried again as long as its queries are held, without calls, too. */
+/* A failed connection is tried again as long as its queries are held, without calls, too. */
 bool connection_wants_client(struct connection *connection, int64_t now_ms)
 {
-    bool may = connection->state == DISCONNECTED || connection->state == BROKEN;
+    bool may =
+        connection->state == CONNECTION_DISCONNECTED || connection->state == CONNECTION_FAILED;
     if (!may || now_ms < connection->retry_at_ms || connection_is_unused(connection))
         return false;
-    return connection->state == BROKEN || schedule_next_ms(&connection->schedule, now_ms) <= now_ms;
+    return connection->state == CONNECTION_FAILED ||
+           schedule_next_ms(&connection->schedule, now_ms) <= now_ms;
 }
 
 void connection_connecting(struct connection *connection)
 {
-    if (connection->state != BROKEN) /* calls meanwhile get the reason why it was broken */
-        connection->state = CONNECTING;
+    if (connection->state != CONNECTION_FAILED) /* calls meanwhile get the reason why it failed */
+        connection->state = CONNECTION_CONNECTING;
     connection->stats.counts.connects++;
 }
 
-/* All queries of a broken connection fail, though none is measured. */
+/* All queries of a failed connection fail, though none is measured. */
 static void record_failure(struct connection *connection, int64_t now_ms)
 {
     struct query *query;
@@ -122,19 +124,19 @@ static void record_failure(struct connection *connection, int64_t now_ms)
 }
 
 /* Those who wait are notified; others find it in the next snapshot. */
-static void set_broken(struct connection *connection, const struct error *error, int64_t now_ms)
+static void set_failed(struct connection *connection, const struct error *error, int64_t now_ms)
 {
     struct query *query;
     struct query *next;
-    if (connection->state != BROKEN && !connection->is_failing)
+    if (connection->state != CONNECTION_FAILED && !connection->is_failing)
         naming_warn(&connection->naming, error, "connection failed");
-    if (connection->state != BROKEN) {
-        connection->broken_since_ms = now_ms;
+    if (connection->state != CONNECTION_FAILED) {
+        connection->failed_since_ms = now_ms;
         record_failure(connection, now_ms);
     }
     error_copy(&connection->error, error);
-    connection->state = BROKEN;
-    connection->stats.counts.broken_connections = 1;
+    connection->state = CONNECTION_FAILED;
+    connection->stats.counts.failed_connections = 1;
     back_off(connection, error, connection->settings->backoff_max_ms, now_ms);
     DL_FOREACH2(connection->unanswered, query, next_unanswered)
         query_notify_watchers(query);
@@ -146,7 +148,7 @@ static void set_broken(struct connection *connection, const struct error *error,
 void connection_refused(struct connection *connection, const struct error *error, int64_t now_ms)
 {
     connection->stats.counts.failed_connects++;
-    set_broken(connection, error, now_ms);
+    set_failed(connection, error, now_ms);
 }
 
 /* What failed, and what is measured at an interval, is measured at once. A connection alone ends no
@@ -156,8 +158,8 @@ static void catch_up(struct connection *connection, int64_t now_ms)
     struct query *query;
     struct query *next;
     HASH_ITER(hh, connection->queries, query, next) {
-        if (query->broken_since_ms == 0 && query->known.is_measured)
-            query->broken_since_ms = connection->broken_since_ms;
+        if (query->connection_failed_ms == 0 && query->known.is_measured)
+            query->connection_failed_ms = connection->failed_since_ms;
         if (query->losses < MAX_LOSSES)
             schedule_hasten(&connection->schedule, &query->job, now_ms);
         if (query->unanswered_since_ms > 0)
@@ -169,14 +171,14 @@ static void catch_up(struct connection *connection, int64_t now_ms)
 
 void connection_connected(struct connection *connection, int64_t now_ms)
 {
-    bool was_broken = connection->state == BROKEN;
-    connection->state = CONNECTED;
-    connection->stats.counts.broken_connections = 0;
+    bool had_failed = connection->state == CONNECTION_FAILED;
+    connection->state = CONNECTION_CONNECTED;
+    connection->stats.counts.failed_connections = 0;
     connection->connected_at_ms = connection->completed_at_ms = now_ms;
     connection->has_answered = false;
     connection->unanswered_timeouts = 0;
     connection->must_replace_client = false;
-    if (was_broken)
+    if (had_failed)
         catch_up(connection, now_ms);
 }
 
@@ -203,7 +205,7 @@ static void warn_of_delay(struct connection *connection, int64_t now_ms)
 struct query *connection_take(struct connection *connection, int64_t now_us)
 {
     int64_t now_ms = now_us / 1000;
-    if (connection->state != CONNECTED || connection->must_replace_client)
+    if (connection->state != CONNECTION_CONNECTED || connection->must_replace_client)
         return NULL;
     struct job *job = schedule_take(&connection->schedule, now_ms);
     if (job == NULL) {
@@ -237,7 +239,7 @@ void connection_started(struct query *query, int64_t now_us)
     schedule_started(&query->connection->schedule, &query->job, now_us / 1000);
 }
 
-/* The source has answered: what was broken works again. */
+/* The source has answered: what had failed works again. */
 static void set_working(struct connection *connection, int64_t now_ms)
 {
     if (connection->is_failing) {
@@ -381,7 +383,7 @@ void connection_lose_subscription(struct connection *connection, uint64_t id, in
 
 bool connection_next_unsubscribe(struct connection *connection, uint64_t *ret_id)
 {
-    if (connection->unsubscribes_count == 0 || connection->state != CONNECTED)
+    if (connection->unsubscribes_count == 0 || connection->state != CONNECTION_CONNECTED)
         return false;
     *ret_id = connection->unsubscribes[--connection->unsubscribes_count];
     return true;
@@ -441,7 +443,7 @@ void connection_lost(struct connection *connection, const struct error *error, i
         end_lost(query, error, now_ms);
     }
     connection->must_replace_client = false;
-    connection->state = DISCONNECTED;
+    connection->state = CONNECTION_DISCONNECTED;
     connection->retry_at_ms = now_ms;
     if (connection->has_answered && now_ms - connection->connected_at_ms >= STEADY_MS)
         connection->failures = 0;
@@ -451,7 +453,7 @@ void connection_lost(struct connection *connection, const struct error *error, i
         naming_warn(&connection->naming, error,
                     "the client died in a pause: reconnecting before anything fails");
     if (has_failed && !may_have_died) /* or others are sent once more before anything fails */
-        set_broken(connection, error, now_ms);
+        set_failed(connection, error, now_ms);
     else if (had_answered_all) {
         /* What is known stays true, and the next client shows whether the source works. */
         int64_t max_ms = connection->settings->backoff_max_ms;
@@ -468,8 +470,9 @@ int64_t connection_next_ms(struct connection *connection, int64_t now_ms)
     if (connection->must_replace_client || connection_wants_client(connection, now_ms))
         return now_ms;
     int64_t next_ms = schedule_next_ms(&connection->schedule, now_ms);
-    bool is_retried = connection->state == BROKEN && !connection_is_unused(connection);
-    bool is_backing_off = connection->state != CONNECTED && next_ms < connection->retry_at_ms;
+    bool is_retried = connection->state == CONNECTION_FAILED && !connection_is_unused(connection);
+    bool is_backing_off =
+        connection->state != CONNECTION_CONNECTED && next_ms < connection->retry_at_ms;
     return is_retried || is_backing_off ? connection->retry_at_ms : next_ms;
 }
 

@@ -4,7 +4,7 @@
  *     DISCONNECTED  no client; one is made when a query is ready, from retry_at_ms on
  *     CONNECTING
  *     CONNECTED     queries are taken, and end
- *     BROKEN        every query fails with its error; connecting is tried again at retry_at_ms
+ *     FAILED        every query fails with its error; connecting is tried again at retry_at_ms
  *
  * It decides everything: what is sent when, what a time-out or a lost client means, who is
  * notified. It has no threads, I/O or clock (time is passed in, or its settings have the clock), so

@@ -187,7 +187,7 @@ void query_demand(struct query *query, int64_t from_ms)
         query->unanswered_since_ms = now_ms;
         DL_APPEND2(connection->unanswered, query, prev_unanswered, next_unanswered);
     }
-    if (connection->state != BROKEN)
+    if (connection->state != CONNECTION_FAILED)
         schedule_want(&connection->schedule, &query->job, from_ms, now_ms);
     connection->settings->wake(connection);
 }
@@ -303,7 +303,7 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     known->last_attempt = ATTEMPT_GOOD;
     known->is_measured = true;
     known->reading = *reading;
-    query->broken_since_ms = 0;
+    query->connection_failed_ms = 0;
     known->sent_ms = query->job.sent_ms;
     known->duration_ms = MAX(now_us / 1000 - query->job.sent_ms, 0);
     known->began_at_us = query->sent_us;
@@ -322,8 +322,8 @@ int64_t query_unusable_since_ms(const struct query *query, int64_t failed_ms)
     int64_t since_ms = failed_ms;
     if (query->unanswered_since_ms > 0)
         since_ms = MIN(since_ms, query->unanswered_since_ms);
-    if (query->broken_since_ms > 0)
-        since_ms = MIN(since_ms, query->broken_since_ms);
+    if (query->connection_failed_ms > 0)
+        since_ms = MIN(since_ms, query->connection_failed_ms);
     return since_ms;
 }
 
@@ -403,7 +403,8 @@ void query_count_hold(struct query *query, enum hold from, enum hold to, const c
     counts->expired_triggers += (to == HOLD_OVER) - (from == HOLD_OVER);
     if (held == 0 && counts->held_triggers > 0)
         naming_warn(&connection->naming,
-                    connection->state == BROKEN ? &connection->error : &query->known.error,
+                    connection->state == CONNECTION_FAILED ? &connection->error
+                                                           : &query->known.error,
                     "measuring fails, so the last answers of active triggers are held");
     if (held > 0 && counts->held_triggers == 0) {
         struct log_fields fields = naming_fields(&connection->naming, NULL);

@@ -45,7 +45,7 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
 void query_notify_watchers(struct query *query);
 void query_free(struct query *query);
 
-/* Of a failure at `failed_ms`: callers may have been unanswered before, or the connection broken,
+/* Of a failure at `failed_ms`: callers may have been unanswered before, or the connection failed,
  * and a hold does not begin twice. */
 int64_t query_unusable_since_ms(const struct query *query, int64_t failed_ms);
 

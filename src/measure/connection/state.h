@@ -46,7 +46,7 @@ struct scaler_stats {
 struct connection_settings {
     int64_t interval_ms;    /* where the user sets none */
     int64_t timeout_ms;     /* of a query whose scaler sets none */
-    int64_t backoff_min_ms; /* the first retry of a broken connection is at once, then after this */
+    int64_t backoff_min_ms; /* the first retry of a failed connection is at once, then after this */
     int64_t backoff_max_ms; /* ... doubling to this */
     uint32_t (*jitter)(uint32_t below);
     int64_t (*now_ms)(void);
@@ -64,10 +64,15 @@ struct connection {
     struct feed *feed;        /* of its tasks */
     struct notifier notifier; /* of its subscriptions, but for the id */
     struct naming naming;     /* for people */
-    enum connection_state { DISCONNECTED, CONNECTING, CONNECTED, BROKEN } state;
+    enum connection_state {
+        CONNECTION_DISCONNECTED,
+        CONNECTION_CONNECTING,
+        CONNECTION_CONNECTED,
+        CONNECTION_FAILED
+    } state;
     int64_t made_at_ms; /* intervals are counted from here, so that queries are due together */
     int64_t retry_at_ms;
-    int64_t broken_since_ms;
+    int64_t failed_since_ms;
     int64_t connected_at_ms;
     unsigned failures;  /* since a client has answered, and lived for long */
     bool has_answered;  /* this client */
@@ -130,9 +135,9 @@ struct query {
     int64_t sent_us;             /* the last time */
     int64_t outdated_from_us;    /* readings sent before this time are outdated by a notification */
     int64_t unanswered_since_ms; /* 0: no caller waits */
-    int64_t broken_since_ms;     /* its connection was, and no reading came since; 0: neither */
-    bool was_resent;             /* its client had died unnoticed */
-    unsigned losses;             /* clients in a row that were lost while it was in flight */
+    int64_t connection_failed_ms; /* when it did, and no reading came since; 0: neither */
+    bool was_resent;              /* its client had died unnoticed */
+    unsigned losses;              /* clients in a row that were lost while it was in flight */
 
     uint64_t subscription_id; /* the key of hh_subscribed; 0: it has none */
     bool is_subscribed;       /* and the scaler confirmed it */

@@ -50,8 +50,8 @@ export function connectionsPage() {
     element: el("div", { class: "page" }, el("h1", {}, "Connections"), el("div", { class: "bar" }, count), table.element),
     draw() {
       byLabel = names();
-      const { connections, brokenConnections } = store.server;
-      setText(count, `${plural(connections ?? 0, "connection")}${brokenConnections ? `, ${number(brokenConnections)} failed` : ""}`);
+      const { connections, failedConnections } = store.server;
+      setText(count, `${plural(connections ?? 0, "connection")}${failedConnections ? `, ${number(failedConnections)} failed` : ""}`);
       table.refresh();
     },
     close: () => table.destroy(),
