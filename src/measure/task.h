@@ -38,7 +38,7 @@
 
 /*
  * What one measurement found. Start from READING_UNKNOWN: a field that the source did not report is
- * NAN, never 0. Counts are messages.
+ * NAN, never 0. Counts are messages. All fields are doubles: the history keeps them as an array.
  */
 struct reading {
     double waiting; /* not delivered to anybody yet, or not done, as the source counts */
