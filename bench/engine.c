@@ -128,7 +128,7 @@ static void print_notifications(int counter, size_t queries, size_t notification
     size_t measured = 0;
     for (size_t i = 0; i < notifications; i++) {
         const struct query *query = all[i * 7919 % queries];
-        connection_notify(&connection, query->subscription_id, now_us);
+        connection_notify(&connection, query->push.id, now_us);
         for (int64_t end_us = now_us + 1000 * 1000; now_us < end_us;) {
             measured += measure_due(&connection, now_us);
             int64_t next_ms = connection_next_ms(&connection, now_us / 1000);

@@ -183,7 +183,7 @@ static void a_notification_has_its_query_measured_at_once(void **state)
     struct watcher watcher = {0};
     struct query *query = subscribe(&watcher);
     now_ms += 100;
-    connection_notify(&connection, query->subscription_id, now_ms * 1000);
+    connection_notify(&connection, query->push.id, now_ms * 1000);
     connection_notify(&connection, 999, now_ms * 1000); /* nobody's */
     query_snapshot(query, &snapshot);
     assert_true(snapshot.is_outdated);
@@ -220,7 +220,7 @@ static void a_notification_while_a_request_is_in_flight_has_it_sent_once_more(vo
     struct query *query = subscribe(&watcher);
     demand(query);
     assert_ptr_equal(take(), query);
-    connection_notify(&connection, query->subscription_id, now_ms * 1000 + 1);
+    connection_notify(&connection, query->push.id, now_ms * 1000 + 1);
     now_ms += 5;
     answer(query, 0);
     assert_true(query->known.is_outdated);
@@ -236,7 +236,7 @@ static void the_last_watcher_that_leaves_unsubscribes(void **state)
     uint64_t id = 0;
     struct watcher watcher = {0};
     struct query *query = subscribe(&watcher);
-    uint64_t subscription = query->subscription_id;
+    uint64_t subscription = query->push.id;
     watcher_stop(&watcher);
     assert_true(connection_next_unsubscribe(&connection, &id));
     assert_int_equal(id, subscription);

@@ -139,8 +139,7 @@ struct query {
     bool was_resent;              /* its client had died unnoticed */
     unsigned losses;              /* clients in a row that were lost while it was in flight */
 
-    uint64_t subscription_id; /* the key of hh_subscribed; 0: it has none */
-    bool is_subscribed;       /* and the scaler confirmed it */
+    bool is_subscribed; /* by push.id, the key of hh_subscribed, and the scaler confirmed it */
 
     struct bundle *bundle;
     struct query *next_bundled, *prev_bundled;

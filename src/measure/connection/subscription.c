@@ -2,15 +2,13 @@
 
 #include "base/memory.h"
 
+/* Where it has a subscription. */
 static void forget(struct query *query)
 {
     struct connection *connection = query->connection;
-    if (query->subscription_id == 0)
-        return;
     HASH_DELETE(hh_subscribed, connection->subscribed, query);
     connection->stats.counts.subscribed_queries -= query->is_subscribed;
     query->is_subscribed = false;
-    query->subscription_id = 0;
 }
 
 /* It is ended at the source later; 0: there is none. */
@@ -55,15 +53,14 @@ void subscription_take(struct query *query, int64_t now_ms)
         return;
     connection->last_id = id;
     query->task.notifier.id = id;
-    query->subscription_id = id;
-    HASH_ADD(hh_subscribed, connection->subscribed, subscription_id, sizeof(id), query);
+    HASH_ADD(hh_subscribed, connection->subscribed, push.id, sizeof(id), query);
 }
 
 void subscription_end(struct query *query, int64_t now_ms)
 {
     struct connection *connection = query->connection;
     const struct task *task = &query->task;
-    if (task->notifier.id == 0 || query->subscription_id != task->notifier.id)
+    if (task->notifier.id == 0 || query->push.id != task->notifier.id)
         return; /* it was notified of meanwhile, or nobody waits any more */
     bool is_refused = !task->is_subscribed && error_is_set(&task->subscribe_error);
     uint64_t ended =
