@@ -309,7 +309,7 @@ static void trim_memory(struct engine *engine, struct trim *queries)
 {
     struct engine_stats stats;
     engine_stats(engine, &stats);
-    if (trim_due(queries, stats.queries, clock_now_ms()))
+    if (trim_due(queries, stats.now.queries, clock_now_ms()))
         malloc_trim(0);
 }
 

@@ -42,22 +42,26 @@ enum client_state { CLIENT_DISCONNECTED, CLIENT_CONNECTED, CLIENT_FAILED };
 const char *client_state_name(enum client_state state); /* "connected", in all JSON */
 
 struct engine_stats {
-    size_t connections;
-    size_t failed_connections;
-    size_t queries;
-    size_t failing_queries;
-    size_t isolated_queries; /* in flight, or due: slow, or timed out last */
-    size_t subscribed_queries;
-    size_t held_triggers; /* are answered by what was known before measuring failed */
-    size_t held_connections;
-    size_t expired_triggers; /* were held, and are refused since the hold is over */
-    uint64_t notifications;
-    uint64_t failed_subscriptions; /* refused by the source or the scaler */
-    uint64_t connects;
-    uint64_t failed_connects;
-    uint64_t answered;
-    uint64_t failed;     /* answered with an error */
-    uint64_t unanswered; /* not in time, or the client was lost */
+    struct {
+        size_t connections;
+        size_t failed_connections;
+        size_t queries;
+        size_t failing_queries;
+        size_t isolated_queries; /* in flight, or due: slow, or timed out last */
+        size_t subscribed_queries;
+        size_t held_triggers; /* are answered by what was known before measuring failed */
+        size_t held_connections;
+        size_t expired_triggers; /* were held, and are refused since the hold is over */
+    } now;
+    struct engine_totals { /* also of connections that are no more */
+        uint64_t notifications;
+        uint64_t failed_subscriptions; /* refused by the source or the scaler */
+        uint64_t connects;
+        uint64_t failed_connects;
+        uint64_t answered;
+        uint64_t failed;     /* answered with an error */
+        uint64_t unanswered; /* not in time, or the client was lost */
+    } ever;
 };
 
 #endif

@@ -16,24 +16,29 @@
 
 /* ---- adding up ---- */
 
+static void add_totals(struct engine_totals *sum, const struct engine_totals *totals)
+{
+    sum->notifications += totals->notifications;
+    sum->failed_subscriptions += totals->failed_subscriptions;
+    sum->connects += totals->connects;
+    sum->failed_connects += totals->failed_connects;
+    sum->answered += totals->answered;
+    sum->failed += totals->failed;
+    sum->unanswered += totals->unanswered;
+}
+
 static void add_counts(struct engine_stats *sum, const struct engine_stats *stats)
 {
-    sum->connections += stats->connections;
-    sum->failed_connections += stats->failed_connections;
-    sum->queries += stats->queries;
-    sum->failing_queries += stats->failing_queries;
-    sum->isolated_queries += stats->isolated_queries;
-    sum->subscribed_queries += stats->subscribed_queries;
-    sum->held_triggers += stats->held_triggers;
-    sum->held_connections += stats->held_connections;
-    sum->expired_triggers += stats->expired_triggers;
-    sum->notifications += stats->notifications;
-    sum->failed_subscriptions += stats->failed_subscriptions;
-    sum->connects += stats->connects;
-    sum->failed_connects += stats->failed_connects;
-    sum->answered += stats->answered;
-    sum->failed += stats->failed;
-    sum->unanswered += stats->unanswered;
+    sum->now.connections += stats->now.connections;
+    sum->now.failed_connections += stats->now.failed_connections;
+    sum->now.queries += stats->now.queries;
+    sum->now.failing_queries += stats->now.failing_queries;
+    sum->now.isolated_queries += stats->now.isolated_queries;
+    sum->now.subscribed_queries += stats->now.subscribed_queries;
+    sum->now.held_triggers += stats->now.held_triggers;
+    sum->now.held_connections += stats->now.held_connections;
+    sum->now.expired_triggers += stats->now.expired_triggers;
+    add_totals(&sum->ever, &stats->ever);
 }
 
 static void add_stats(struct scaler_stats *sum, const struct scaler_stats *stats)
@@ -80,12 +85,7 @@ void engine_retire_stats(struct engine *engine, const struct connection *connect
     LL_COUNT(engine->retired, each, count);
     struct scaler_stats *stats = stats_of(&engine->retired, connection->scaler,
                                           count < MAX_REMEMBERED ? connection->naming.name : NULL);
-    struct engine_stats counts = connection->stats.counts;
-    counts.connections = counts.failed_connections = 0;
-    counts.queries = counts.failing_queries = 0;
-    counts.isolated_queries = counts.subscribed_queries = 0;
-    counts.held_triggers = counts.held_connections = counts.expired_triggers = 0;
-    add_counts(&stats->counts, &counts);
+    add_totals(&stats->counts.ever, &connection->stats.counts.ever);
     histogram_join(&stats->measurement_seconds, &connection->stats.measurement_seconds);
 }
 
@@ -102,9 +102,9 @@ static struct scaler_stats current_stats(struct poller *poller, char **ret_name)
     int64_t now_ms = clock_now_ms();
     struct scaler_stats stats = connection->stats;
     if (connection->state == CONNECTION_FAILED)
-        stats.counts.failing_queries = stats.counts.queries;
-    stats.counts.isolated_queries = schedule_isolated_jobs(&connection->schedule);
-    stats.counts.held_connections = stats.counts.held_triggers > 0;
+        stats.counts.now.failing_queries = stats.counts.now.queries;
+    stats.counts.now.isolated_queries = schedule_isolated_jobs(&connection->schedule);
+    stats.counts.now.held_connections = stats.counts.now.held_triggers > 0;
     *ret_name = text_copy(connection->naming.name);
     stats.utilization = schedule_utilization(&connection->schedule, now_ms);
     stats.delay_seconds = (double)schedule_recent_delay_ms(&connection->schedule, now_ms) / 1000;
@@ -159,10 +159,10 @@ void engine_connections(struct engine *engine,
                            .in_agent = poller->in_agent,
                            .state = connection_client_state(connection),
                            .error = error_text(&connection->error),
-                           .queries = stats.counts.queries,
-                           .failing_queries = stats.counts.failing_queries,
-                           .isolated_queries = stats.counts.isolated_queries,
-                           .subscribed_queries = stats.counts.subscribed_queries,
+                           .queries = stats.counts.now.queries,
+                           .failing_queries = stats.counts.now.failing_queries,
+                           .isolated_queries = stats.counts.now.isolated_queries,
+                           .subscribed_queries = stats.counts.now.subscribed_queries,
                            .utilization = stats.utilization,
                            .delay_seconds = stats.delay_seconds,
                            .round_trip_seconds = round_trip_us > 0 ? round_trip_us / 1e6 : NAN,
@@ -194,22 +194,22 @@ struct family {
         return (double)(expression);                                                               \
     }
 
-VALUE(good_connections, stats->counts.connections - stats->counts.failed_connections)
-VALUE(failed_connections, stats->counts.failed_connections)
-VALUE(good_queries, stats->counts.queries - stats->counts.failing_queries)
-VALUE(failing_queries, stats->counts.failing_queries)
-VALUE(isolated_queries, stats->counts.isolated_queries)
-VALUE(subscribed_queries, stats->counts.subscribed_queries)
-VALUE(held_triggers, stats->counts.held_triggers)
-VALUE(held_connections, stats->counts.held_connections)
-VALUE(expired_triggers, stats->counts.expired_triggers)
-VALUE(notifications, stats->counts.notifications)
-VALUE(failed_subscriptions, stats->counts.failed_subscriptions)
-VALUE(good_connects, stats->counts.connects - stats->counts.failed_connects)
-VALUE(failed_connects, stats->counts.failed_connects)
-VALUE(answered, stats->counts.answered)
-VALUE(failed, stats->counts.failed)
-VALUE(unanswered, stats->counts.unanswered)
+VALUE(good_connections, stats->counts.now.connections - stats->counts.now.failed_connections)
+VALUE(failed_connections, stats->counts.now.failed_connections)
+VALUE(good_queries, stats->counts.now.queries - stats->counts.now.failing_queries)
+VALUE(failing_queries, stats->counts.now.failing_queries)
+VALUE(isolated_queries, stats->counts.now.isolated_queries)
+VALUE(subscribed_queries, stats->counts.now.subscribed_queries)
+VALUE(held_triggers, stats->counts.now.held_triggers)
+VALUE(held_connections, stats->counts.now.held_connections)
+VALUE(expired_triggers, stats->counts.now.expired_triggers)
+VALUE(notifications, stats->counts.ever.notifications)
+VALUE(failed_subscriptions, stats->counts.ever.failed_subscriptions)
+VALUE(good_connects, stats->counts.ever.connects - stats->counts.ever.failed_connects)
+VALUE(failed_connects, stats->counts.ever.failed_connects)
+VALUE(answered, stats->counts.ever.answered)
+VALUE(failed, stats->counts.ever.failed)
+VALUE(unanswered, stats->counts.ever.unanswered)
 
 VALUE(utilization, stats->utilization)
 VALUE(delay, stats->delay_seconds)

@@ -36,8 +36,8 @@ static void a_query_that_aborts_its_agent_is_spaced_out_so_that_others_are_measu
     hold_of(&fake_agent_scaler, "a", "abort");
     struct query *good = hold_of(&fake_agent_scaler, "a", "7");
     WAIT_UNTIL(waiting(good) == 7);
-    uint64_t answered = stats().answered;
-    WAIT_UNTIL(stats().answered >= answered + 3);
+    uint64_t answered = stats().ever.answered;
+    WAIT_UNTIL(stats().ever.answered >= answered + 3);
 }
 
 static void an_agent_that_does_not_respond_is_killed(void **state)
@@ -53,10 +53,10 @@ static void a_notification_without_subscription_is_ignored(void **state)
     struct query *gossip = hold_of(&fake_agent_scaler, "a", "gossip");
     struct query *query = hold_of(&fake_agent_scaler, "a", "6");
     WAIT_UNTIL(waiting(query) == 6 && waiting(gossip) == 0);
-    uint64_t answered = stats().answered;
-    WAIT_UNTIL(stats().answered >= answered + 4);
+    uint64_t answered = stats().ever.answered;
+    WAIT_UNTIL(stats().ever.answered >= answered + 4);
     assert_true(waiting(query) == 6);
-    assert_int_equal(stats().notifications, 0);
+    assert_int_equal(stats().ever.notifications, 0);
 }
 
 static void an_agent_reports_why_it_cannot_connect(void **state)
@@ -71,11 +71,11 @@ static void a_killed_agent_is_started_again(void **state)
     (void)state;
     struct query *query = hold_of(&fake_agent_scaler, "a", "3");
     WAIT_UNTIL(waiting(query) == 3);
-    uint64_t connects = stats().connects;
+    uint64_t connects = stats().ever.connects;
     pid_t agent = find_agent();
     assert_true(agent > 0);
     kill(agent, SIGKILL);
-    WAIT_UNTIL(stats().connects > connects && waiting(query) == 3);
+    WAIT_UNTIL(stats().ever.connects > connects && waiting(query) == 3);
 }
 
 static int64_t sent_ms(struct query *query)
@@ -91,14 +91,14 @@ static void signals_for_the_server_end_no_agent(void **state)
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
     struct query *query = hold_of(&fake_agent_scaler, "a", "3");
     WAIT_UNTIL(waiting(query) == 3);
-    uint64_t connects = stats().connects;
+    uint64_t connects = stats().ever.connects;
     pid_t agent = find_agent();
     assert_true(agent > 0);
     for (size_t i = 0; i < ARRAY_LENGTH(signals); i++)
         kill(agent, signals[i]);
     int64_t signalled_ms = clock_now_ms();
     WAIT_UNTIL(sent_ms(query) > signalled_ms && waiting(query) == 3);
-    assert_int_equal(stats().connects, connects);
+    assert_int_equal(stats().ever.connects, connects);
     assert_int_equal(find_agent(), agent);
 }
 
@@ -139,8 +139,8 @@ static void thousands_of_queries_and_their_errors_fit_through_the_socket(void **
     }
     for (int i = 0; i < COUNT; i++)
         WAIT_UNTIL(waiting(queries[i]) == i);
-    assert_int_equal(stats().connects, 1);
-    assert_int_equal(stats().unanswered, 0);
+    assert_int_equal(stats().ever.connects, 1);
+    assert_int_equal(stats().ever.unanswered, 0);
 }
 
 /* Its loop goes on: it answers pings, and its neighbours. */
@@ -151,7 +151,7 @@ static void an_agent_with_a_query_that_hangs_is_not_killed(void **state)
     struct query *good = hold_of(&fake_agent_scaler, "a", "7");
     WAIT_UNTIL(waiting(good) == 7);
     WAIT_UNTIL(fails(hanging, "no answer within"));
-    assert_int_equal(stats().connects, 1);
+    assert_int_equal(stats().ever.connects, 1);
     WAIT_UNTIL(waiting(good) == 7);
 }
 
@@ -176,7 +176,7 @@ static void notifications_come_out_of_an_agent(void **state)
     start_calm_engine();
     struct query *query = watch_idle_of(&fake_agent_scaler, "late", &watcher, 2500);
     WAIT_UNTIL(waiting(query) == 1);
-    assert_int_equal(stats().notifications, 1);
+    assert_int_equal(stats().ever.notifications, 1);
     watcher_stop(&watcher);
 }
 
@@ -186,12 +186,12 @@ static void subscriptions_of_a_killed_agent_are_made_again_at_once(void **state)
     struct watcher watcher;
     start_calm_engine();
     watch_idle_of(&fake_agent_scaler, "0", &watcher, 50);
-    WAIT_UNTIL(stats().subscribed_queries == 1);
-    uint64_t connects = stats().connects;
+    WAIT_UNTIL(stats().now.subscribed_queries == 1);
+    uint64_t connects = stats().ever.connects;
     pid_t agent = find_agent();
     assert_true(agent > 0);
     kill(agent, SIGKILL);
-    WAIT_UNTIL(stats().connects > connects && stats().subscribed_queries == 1);
+    WAIT_UNTIL(stats().ever.connects > connects && stats().now.subscribed_queries == 1);
     watcher_stop(&watcher);
 }
 
@@ -202,9 +202,9 @@ static void an_agent_unsubscribes(void **state)
     struct watcher watcher;
     start_calm_engine();
     struct query *query = watch_idle_of(&fake_agent_scaler, "late", &watcher, 50);
-    WAIT_UNTIL(stats().subscribed_queries == 1);
+    WAIT_UNTIL(stats().now.subscribed_queries == 1);
     watcher_stop(&watcher);
-    assert_int_equal(stats().subscribed_queries, 0);
+    assert_int_equal(stats().now.subscribed_queries, 0);
     watcher_start(&watcher, query, true);
     watcher_set_idle_interval(&watcher, 50);
     WAIT_UNTIL(waiting(query) == 1);

@@ -21,7 +21,7 @@ static void a_failed_query_fails_alone(void **state)
     end_with(missing, TASK_FAILED, "there is none");
     assert_true(fails(missing, "there is none"));
     assert_true(value_of(good) == 4);
-    assert_int_equal(connection.stats.counts.failing_queries, 1);
+    assert_int_equal(connection.stats.counts.now.failing_queries, 1);
 }
 
 /* Callers were unanswered before the failure was known: an active reading is held from there on. */

@@ -25,8 +25,8 @@ static void equal_triggers_share_a_query_and_equal_sources_a_connection(void **s
     assert_ptr_not_equal(query, hold("2"));
     assert_ptr_not_equal(query, hold_of(&fake_scaler, "b", "1"));
     WAIT_UNTIL(waiting(query) == 1);
-    assert_int_equal(stats().connections, 2);
-    assert_int_equal(stats().queries, 3);
+    assert_int_equal(stats().now.connections, 2);
+    assert_int_equal(stats().now.queries, 3);
     assert_true(fake_counts().connects <= 2);
 }
 
@@ -86,8 +86,8 @@ static void a_failure_keeps_the_last_reading_and_says_since_when(void **state)
     assert_true(first.reading.waiting == 5);
     assert_true(first.failing_since_ms >= first.sent_ms);
     WAIT_UNTIL(fails(query, "the fake source is down"));
-    uint64_t failed = stats().failed_connects;
-    WAIT_UNTIL(stats().failed_connects > failed);
+    uint64_t failed = stats().ever.failed_connects;
+    WAIT_UNTIL(stats().ever.failed_connects > failed);
     _cleanup_(snapshot_done) struct snapshot later;
     query_snapshot(query, &later);
     assert_int_equal(later.failing_since_ms, first.failing_since_ms);
@@ -100,9 +100,9 @@ static void a_released_query_is_freed_with_its_connection(void **state)
     hold("1");
     WAIT_UNTIL(waiting(query) == 1);
     release(query);
-    assert_int_equal(stats().queries, 1);
+    assert_int_equal(stats().now.queries, 1);
     release(query);
-    WAIT_UNTIL(stats().connections == 0);
+    WAIT_UNTIL(stats().now.connections == 0);
     assert_int_equal(fake_counts().disconnects, 1);
     WAIT_UNTIL(waiting(hold("1")) == 1);
 }
@@ -215,7 +215,7 @@ static void connections_that_do_not_end_are_the_cost_of_their_namespace(void **s
         assert_true(can_hold(&fake_scaler, source, NULL));
     }
     fake_set_stuck(false);
-    WAIT_UNTIL(stats().connections == MAX);
+    WAIT_UNTIL(stats().now.connections == MAX);
 }
 
 static void a_successor_has_the_former_reading_until_its_own(void **state)

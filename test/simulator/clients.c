@@ -79,9 +79,10 @@ static void client_close(struct client *client)
 {
     const struct engine_stats *counts = &client->connection.stats.counts;
     trace("client %d is closed", client->index);
-    if (counts->queries != 0 || counts->subscribed_queries != 0 || counts->failing_queries != 0)
-        violated("a connection ends with %zu queries, %zu subscribed, %zu failing", counts->queries,
-                 counts->subscribed_queries, counts->failing_queries);
+    if (counts->now.queries != 0 || counts->now.subscribed_queries != 0 ||
+        counts->now.failing_queries != 0)
+        violated("a connection ends with %zu queries, %zu subscribed, %zu failing",
+                 counts->now.queries, counts->now.subscribed_queries, counts->now.failing_queries);
     if (client->connection.unanswered != NULL || client->connection.bundles != NULL)
         violated("a connection ends with queries that are unanswered, or bundled");
     connection_done(&client->connection);

@@ -41,7 +41,7 @@ struct query *connection_query(struct connection *connection, const struct optio
     HASH_ADD_KEYPTR(hh, connection->queries, query->values->identity,
                     strlen(query->values->identity), query);
     bundle_join(query, connection_options);
-    connection->stats.counts.queries++;
+    connection->stats.counts.now.queries++;
     return query;
 }
 
@@ -69,8 +69,8 @@ void query_free(struct query *query)
     history_drop(connection->settings->history, &query->series);
     schedule_remove(&connection->schedule, &query->job);
     HASH_DELETE(hh, connection->queries, query);
-    connection->stats.counts.queries--;
-    connection->stats.counts.failing_queries -= query->known.last_attempt == ATTEMPT_FAILED;
+    connection->stats.counts.now.queries--;
+    connection->stats.counts.now.failing_queries -= query->known.last_attempt == ATTEMPT_FAILED;
     LL_FOREACH_SAFE(query->intervals, interval, next)
         free(interval);
     option_values_free(query->values);
@@ -299,7 +299,7 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     struct snapshot *known = &query->known;
     struct engine_stats *counts = &query->connection->stats.counts;
     error_done(&known->error);
-    counts->failing_queries -= known->last_attempt == ATTEMPT_FAILED;
+    counts->now.failing_queries -= known->last_attempt == ATTEMPT_FAILED;
     known->last_attempt = ATTEMPT_GOOD;
     known->is_measured = true;
     known->reading = *reading;
@@ -338,7 +338,7 @@ void query_set_failed(struct query *query, const struct error *error, int64_t no
     struct snapshot *known = &query->known;
     if (known->last_attempt != ATTEMPT_FAILED) {
         known->failing_since_ms = query_unusable_since_ms(query, now_ms);
-        query->connection->stats.counts.failing_queries++;
+        query->connection->stats.counts.now.failing_queries++;
     }
     known->last_attempt = ATTEMPT_FAILED;
     known->failed_at_ms = now_ms;
@@ -362,7 +362,7 @@ void query_keep_recent_samples(struct query *query, int64_t interval_ms)
 static void inherit_known(struct query *query, const struct snapshot *former)
 {
     struct snapshot *known = &query->known;
-    size_t *failing = &query->connection->stats.counts.failing_queries;
+    size_t *failing = &query->connection->stats.counts.now.failing_queries;
     if (!former->is_measured || known->is_measured)
         return;
     *failing -= known->last_attempt == ATTEMPT_FAILED;
@@ -398,15 +398,15 @@ void query_count_hold(struct query *query, enum hold from, enum hold to, const c
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     struct engine_stats *counts = &connection->stats.counts;
-    size_t held = counts->held_triggers;
-    counts->held_triggers += (to == HOLD_ON) - (from == HOLD_ON);
-    counts->expired_triggers += (to == HOLD_OVER) - (from == HOLD_OVER);
-    if (held == 0 && counts->held_triggers > 0)
+    size_t held = counts->now.held_triggers;
+    counts->now.held_triggers += (to == HOLD_ON) - (from == HOLD_ON);
+    counts->now.expired_triggers += (to == HOLD_OVER) - (from == HOLD_OVER);
+    if (held == 0 && counts->now.held_triggers > 0)
         naming_warn(&connection->naming,
                     connection->state == CONNECTION_FAILED ? &connection->error
                                                            : &query->known.error,
                     "measuring fails, so the last answers of active triggers are held");
-    if (held > 0 && counts->held_triggers == 0) {
+    if (held > 0 && counts->now.held_triggers == 0) {
         struct log_fields fields = naming_fields(&connection->naming, NULL);
         log_about(&fields, LOG_LEVEL_INFO, "%s: no answers are held any more: %s",
                   connection->naming.label, why);

@@ -7,7 +7,7 @@ static void forget(struct query *query)
 {
     struct connection *connection = query->connection;
     HASH_DELETE(hh_subscribed, connection->subscribed, query);
-    connection->stats.counts.subscribed_queries -= query->is_subscribed;
+    connection->stats.counts.now.subscribed_queries -= query->is_subscribed;
     query->is_subscribed = false;
 }
 
@@ -68,11 +68,11 @@ void subscription_end(struct query *query, int64_t now_ms)
     drop(query, ended);
     if (ended == 0) {
         query->is_subscribed = true;
-        connection->stats.counts.subscribed_queries++;
+        connection->stats.counts.now.subscribed_queries++;
     }
     if (!is_refused)
         return;
-    connection->stats.counts.failed_subscriptions++;
+    connection->stats.counts.ever.failed_subscriptions++;
     if (!connection->has_warned_of_subscribing)
         naming_warn(&connection->naming, &task->subscribe_error,
                     "cannot subscribe to idle queries, which are polled instead");
