@@ -9,35 +9,43 @@ enum { FILE_MS = 10 * 1000, INFORMER_MS = 2 * 1000 };
 
 struct handed_connections {
     struct triggers *triggers;
-    const char *namespace; /* of a Secret; NULL: they are those of the file */
     struct connections *connections;
-    const struct error *failure;
-    bool has_room;
 };
 
 static void set_connections(void *context)
 {
     struct handed_connections *it = context;
-    if (it->namespace == NULL)
-        triggers_set_connections(it->triggers, TAKE(it->connections));
-    else
-        it->has_room = triggers_set_secret(it->triggers, it->namespace, TAKE(it->connections),
-                                           it->failure, clock_now_ms());
+    triggers_set_connections(it->triggers, TAKE(it->connections));
 }
 
 bool hand_over_connections(const struct hand_over *to, struct connections *connections)
 {
-    struct handed_connections it = {to->triggers, NULL, connections, NULL, true};
+    struct handed_connections it = {to->triggers, connections};
     bool is_done = loop_calls_run(to->loop_calls, set_connections, &it, FILE_MS);
     connections_free(it.connections);
     return is_done;
 }
 
+struct handed_secret {
+    struct triggers *triggers;
+    const char *namespace;
+    struct connections *connections;
+    const struct error *failure;
+    bool has_room;
+};
+
+static void set_secret(void *context)
+{
+    struct handed_secret *it = context;
+    it->has_room = triggers_set_secret(it->triggers, it->namespace, TAKE(it->connections),
+                                       it->failure, clock_now_ms());
+}
+
 bool hand_over_secret(const struct hand_over *to, const char *namespace,
                       struct connections *connections, const struct error *failure)
 {
-    struct handed_connections it = {to->triggers, namespace, connections, failure, false};
-    bool is_done = loop_calls_run(to->loop_calls, set_connections, &it, INFORMER_MS);
+    struct handed_secret it = {to->triggers, namespace, connections, failure, false};
+    bool is_done = loop_calls_run(to->loop_calls, set_secret, &it, INFORMER_MS);
     connections_free(it.connections);
     return is_done && it.has_room;
 }

@@ -27,7 +27,7 @@
 
 enum {
     MAX_LIMITS = 32,
-    MAX_PAGES = 24, /* the last is empty */
+    MAX_PAGES = 24,
     PROBE_PAGES = 4,
 };
 
@@ -206,6 +206,44 @@ static bool start(const char *what, const struct web_settings *settings, struct 
     return true;
 }
 
+static void fill_pages(struct http_port *port)
+{
+    struct probes *probes = &port->probes;
+    struct dashboard *dashboard = port->dashboard;
+    struct worker_pages *workers = port->parts.workers;
+    struct walk_source *triggers = &port->triggers;
+    const struct web_page probe_pages[] = {
+        {.path = "/livez", .get = probes_write_healthz, .context = probes, .is_open = true},
+        {.path = "/healthz", .get = probes_write_healthz, .context = probes, .is_open = true},
+        {.path = "/readyz", .get = probes_write_readyz, .context = probes, .is_open = true},
+    };
+    const struct web_page pages[] = {
+        {.path = "/assets/", .get = assets_file, .is_open = true},
+        {.path = "/login", .get = assets_login, .is_open = true},
+        {.path = "/api/events",
+         .context = dashboard_tables(dashboard),
+         .stream = &live_tables_hooks},
+        {.path = "/api/server", .get = dashboard_server, .context = dashboard},
+        {.path = "/api/trend", .get = dashboard_trend, .context = dashboard},
+        {.path = "/api/connections", .get = dashboard_connections, .context = dashboard},
+        {.path = "/api/log", .get = dashboard_log, .context = dashboard},
+        {.path = "/metrics", .get = write_metrics, .context = port, .is_open = true},
+        {.path = "/api/triggers", .get = explain_list, .context = triggers},
+        {.path = "/api/triggers/", .get = explain_one, .context = triggers},
+        {.path = "/api/history/", .get = history_page, .context = triggers},
+        {.path = "/api/workers", .get = worker_pages_list, .context = workers},
+        {.path = "/api/replicas/", .get = worker_pages_replicas, .context = workers},
+        {.path = "/api/workers/", .get = worker_pages_log, .context = workers},
+        {.path = "/", .get = assets_index}, /* last: all paths are below it */
+    };
+    _Static_assert(ARRAY_LENGTH(probe_pages) < PROBE_PAGES, "the last is empty");
+    _Static_assert(ARRAY_LENGTH(probe_pages) + ARRAY_LENGTH(pages) < MAX_PAGES,
+                   "the last is empty");
+    memcpy(port->probe_pages, probe_pages, sizeof(probe_pages));
+    memcpy(port->pages, probe_pages, sizeof(probe_pages));
+    memcpy(port->pages + ARRAY_LENGTH(probe_pages), pages, sizeof(pages));
+}
+
 bool http_port_begin(const struct http_port_addresses *addresses,
                      const struct http_port_parts *parts, struct http_port **ret_port,
                      struct error *error)
@@ -223,40 +261,23 @@ bool http_port_begin(const struct http_port_addresses *addresses,
     port->probes.informer = parts->informer;
     port->triggers = (struct walk_source){parts->triggers, run_loop_call, port};
     make_dashboard(port);
-    struct dashboard *dashboard = port->dashboard;
     worker_pages_set_triggers(parts->workers, &port->triggers);
     port->trigger_metrics =
         (struct trigger_metrics){.source = &port->triggers, .max = parts->metrics_per_trigger};
-    memcpy(port->pages,
-           (struct web_page[MAX_PAGES]){
-               {"/assets/", assets_file, NULL, NULL, true},
-               {"/login", assets_login, NULL, NULL, true},
-               {"/api/events", NULL, dashboard_tables(dashboard), &live_tables_hooks},
-               {"/api/server", dashboard_server, dashboard},
-               {"/api/trend", dashboard_trend, dashboard},
-               {"/api/connections", dashboard_connections, dashboard},
-               {"/api/log", dashboard_log, dashboard},
-               {"/livez", probes_write_healthz, &port->probes, NULL, true},
-               {"/healthz", probes_write_healthz, &port->probes, NULL, true},
-               {"/readyz", probes_write_readyz, &port->probes, NULL, true},
-               {"/metrics", write_metrics, port, NULL, true},
-               {"/api/triggers", explain_list, &port->triggers},
-               {"/api/triggers/", explain_one, &port->triggers},
-               {"/api/history/", history_page, &port->triggers},
-               {"/api/workers", worker_pages_list, parts->workers},
-               {"/api/replicas/", worker_pages_replicas, parts->workers},
-               {"/api/workers/", worker_pages_log, parts->workers},
-               {"/", assets_index, NULL}, /* last: all paths are below it */
-           },
-           sizeof(port->pages));
-    memcpy(port->probe_pages,
-           (struct web_page[PROBE_PAGES]){{"/livez", probes_write_healthz, &port->probes},
-                                          {"/healthz", probes_write_healthz, &port->probes},
-                                          {"/readyz", probes_write_readyz, &port->probes}},
-           sizeof(port->probe_pages));
-    const struct web_settings http = {addresses->http, port->pages,    addresses->hosts,
-                                      port->login,     dashboard_tick, dashboard};
-    const struct web_settings probes = {addresses->probes, port->probe_pages, addresses->hosts};
+    fill_pages(port);
+    const struct web_settings http = {
+        .listen = addresses->http,
+        .pages = port->pages,
+        .hosts = addresses->hosts,
+        .login = port->login,
+        .tick = dashboard_tick,
+        .tick_context = port->dashboard,
+    };
+    const struct web_settings probes = {
+        .listen = addresses->probes,
+        .pages = port->probe_pages,
+        .hosts = addresses->hosts,
+    };
     if (!start("HTTP", &http, &port->web, error) ||
         !start("probes", &probes, &port->probe_web, error)) {
         http_port_end(port);

@@ -20,17 +20,12 @@ void probes_refuse(struct web_answer *answer, const char *why)
     text_add(&answer->body, why);
 }
 
-static void do_nothing(void *context)
-{
-    (void)context;
-}
-
 void probes_write_healthz(void *context, const struct web_request *request,
                           struct web_answer *answer)
 {
     struct probes *probes = context;
     (void)request;
-    if (atomic_load(&probes->is_draining) || probes_run_loop_call(probes, do_nothing, NULL))
+    if (atomic_load(&probes->is_draining) || loop_calls_respond(probes->loop_calls, MAX_WAIT_MS))
         text_add(&answer->body, "ok\n");
     else
         probes_refuse(answer, "event loop not responding\n");

@@ -136,6 +136,7 @@ void reload_check(struct reload *reload, bool is_requested, const struct hand_ov
     if (!has_changed && !failed_before && connections_equal(reload->in_use, connections))
         return;
     log_new_invalid(connections, reload->in_use);
+    /* The triggers keep them until the next hand-over, which is made here, too. */
     const struct connections *loaded = connections;
     if (!hand_over_connections(to, TAKE(connections))) {
         error_unavailable(&error, "event loop not responding: cannot load %s", reload->path);

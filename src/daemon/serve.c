@@ -41,19 +41,22 @@
  * client library that does not return, a source that is connected to in vain, or a costly key. */
 enum { STOP_MS = 1000 };
 
-/* The parts, in the order in which they are made. */
+/* What start() has made so far. NULL: it is not there yet, or not wanted. */
 struct parts {
     int exit_status;
     struct reload *reload;
     struct certificates *certificates;
-    struct informer *informer;            /* NULL: neither of both */
-    struct kubernetes_secrets *secrets;   /* NULL: none are read */
-    struct credentials_feed *credentials; /* NULL: triggers have none of their own */
     struct cluster_authentications *cluster_authentications;
-    struct worker_pages *workers;    /* NULL: none are listed */
-    struct peer_values *peer_values; /* NULL: no peers are asked, as the next two */
+
+    struct informer *informer; /* with --kubernetes or --kubernetes-secrets */
+    struct kubernetes_secrets *secrets;
+    struct credentials_feed *credentials;
+    struct worker_pages *workers;
+
+    struct peer_values *peer_values; /* with --peers, as the next two */
     struct peers *peers;
     struct peers_service *peers_service;
+
     struct loop_calls *loop_calls;
     struct engine *engine;
     struct triggers *triggers;
@@ -88,23 +91,24 @@ static struct own_credentials_settings own_credentials_of(const struct serve_fla
     return own;
 }
 
-/* Takes the connections. */
-static void make_parts(const struct serve_flags *flags, bool interval_is_set,
-                       struct connections *connections, struct parts *parts)
+static void make_engine(const struct serve_flags *flags, struct parts *parts)
 {
-    parts->loop_calls = loop_calls_new(wake_server, NULL);
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.interval_ms = flags->interval_ms;
+    settings.timeout_ms = flags->measure_timeout_ms;
+    settings.connect_timeout_ms = flags->measure_timeout_ms;
+    settings.max_connections = (size_t)flags->max_connections;
+    settings.max_agents = (size_t)flags->max_agents;
+    settings.history_bytes = flags->http == NULL ? 0 : (size_t)flags->history_mib << 20;
+    settings.all_in_agents = flags->all_in_agents;
+    settings.wake = wake_server;
+    parts->engine = engine_new(&settings);
+}
 
-    struct engine_settings engine_settings = ENGINE_DEFAULTS;
-    engine_settings.interval_ms = flags->interval_ms;
-    engine_settings.timeout_ms = flags->measure_timeout_ms;
-    engine_settings.connect_timeout_ms = flags->measure_timeout_ms;
-    engine_settings.max_connections = (size_t)flags->max_connections;
-    engine_settings.max_agents = (size_t)flags->max_agents;
-    engine_settings.history_bytes = flags->http == NULL ? 0 : (size_t)flags->history_mib << 20;
-    engine_settings.all_in_agents = flags->all_in_agents;
-    engine_settings.wake = wake_server;
-    parts->engine = engine_new(&engine_settings);
-
+/* Takes the connections. */
+static void make_triggers(const struct serve_flags *flags, bool interval_is_set,
+                          struct connections *connections, struct parts *parts)
+{
     if (flags->peers.count > 0)
         parts->peer_values = peer_values_new();
     parts->triggers = triggers_new(&(struct triggers_settings){
@@ -123,6 +127,10 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
         .max = (size_t)flags->max_triggers,
         .max_bytes = (size_t)flags->trigger_mib << 20,
     });
+}
+
+static void make_services(const struct serve_flags *flags, struct parts *parts)
+{
     parts->scaler = external_scaler_new(&(struct external_scaler_settings){
         .triggers = parts->triggers,
         .engine = parts->engine,
@@ -131,14 +139,6 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
         .heartbeat_ms = flags->heartbeat_ms,
         .max_streams = (size_t)flags->max_streams,
     });
-
-    const struct hand_over to = {parts->loop_calls, parts->triggers};
-    if (parts->secrets != NULL)
-        kubernetes_secrets_hand_to(parts->secrets, &to);
-    if (parts->credentials != NULL)
-        credentials_feed_hand_to(parts->credentials, &to);
-    if (parts->informer != NULL)
-        informer_start(parts->informer);
     const struct rpc_service *scaler = external_scaler_service(parts->scaler);
     parts->health = health_new(scaler->name);
     parts->services = services_new();
@@ -150,6 +150,15 @@ static void make_parts(const struct serve_flags *flags, bool interval_is_set,
     }
     services_add(parts->services, &reflection_v1);
     services_add(parts->services, &reflection_v1alpha);
+}
+
+/* Ends the process at once where a part hangs: what it uses cannot be freed. */
+static void end_if(bool hangs, const char *why, int exit_status)
+{
+    if (!hangs)
+        return;
+    log_warning("%s: ending without it", why);
+    _exit(exit_status);
 }
 
 /* Once the server has drained it calls nobody any more, so that is first; it outlives the engine,
@@ -166,19 +175,10 @@ static void free_parts(struct parts *parts)
     bool informer_hangs = !informer_stop(parts->informer); /* calls use it until they have ended */
     if (parts->triggers != NULL)
         triggers_free(parts->triggers);
-    if (parts->engine != NULL && !engine_stop(parts->engine, STOP_MS)) {
-        log_warning("a source's client has not returned within %d s: ending without it",
-                    STOP_MS / 1000);
-        _exit(parts->exit_status);
-    }
-    if (informer_hangs) {
-        log_warning("a reply of the Kubernetes API does not end: ending without it");
-        _exit(parts->exit_status);
-    }
-    if (peers_hang) {
-        log_warning("looking up --peers does not end: ending without it");
-        _exit(parts->exit_status);
-    }
+    bool engine_hangs = parts->engine != NULL && !engine_stop(parts->engine, STOP_MS);
+    end_if(engine_hangs, "a source's client has not returned in time", parts->exit_status);
+    end_if(informer_hangs, "a reply of the Kubernetes API does not end", parts->exit_status);
+    end_if(peers_hang, "looking up --peers does not end", parts->exit_status);
     if (parts->engine != NULL)
         engine_free(parts->engine);
     if (parts->scaler != NULL)
@@ -239,6 +239,18 @@ static bool make_informer(const struct serve_flags *flags, struct parts *parts, 
     return true;
 }
 
+/* Once there are triggers for what it reads. */
+static void start_informer(const struct parts *parts)
+{
+    const struct hand_over to = {parts->loop_calls, parts->triggers};
+    if (parts->secrets != NULL)
+        kubernetes_secrets_hand_to(parts->secrets, &to);
+    if (parts->credentials != NULL)
+        credentials_feed_hand_to(parts->credentials, &to);
+    if (parts->informer != NULL)
+        informer_start(parts->informer);
+}
+
 static bool start(const struct serve_flags *flags, bool interval_is_set, struct parts *parts,
                   struct error *error)
 {
@@ -252,7 +264,11 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
                                        &parts->cluster_authentications, error) ||
         !reload_begin(flags->config, flags->strict_config, &parts->reload, &connections, error))
         return false;
-    make_parts(flags, interval_is_set, connections, parts);
+    parts->loop_calls = loop_calls_new(wake_server, NULL);
+    make_engine(flags, parts);
+    make_triggers(flags, interval_is_set, connections, parts);
+    make_services(flags, parts);
+    start_informer(parts);
 
     struct server_options options = serve_server_options(flags);
     _cleanup_(memory_free) char *listen = listen_whole(flags->listen);

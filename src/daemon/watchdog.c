@@ -2,19 +2,13 @@
 
 #include "base/log.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-static void do_nothing(void *context)
-{
-    (void)context;
-}
 
 void watchdog_check(struct watchdog *watchdog, int64_t timeout_ms)
 {
     enum { MAX_LOOKS = 10 }; /* of a second each, and what is between them */
-    bool responds = loop_calls_run(watchdog->loop_calls, do_nothing, NULL, timeout_ms);
+    bool responds = loop_calls_respond(watchdog->loop_calls, timeout_ms);
     watchdog->looks = responds ? 0 : watchdog->looks + 1;
     if (watchdog->looks < MAX_LOOKS)
         return;

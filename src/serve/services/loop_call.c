@@ -66,6 +66,16 @@ bool loop_calls_run(struct loop_calls *loop_calls, void (*run)(void *context), v
     return call.state == LOOP_CALL_DONE;
 }
 
+static void do_nothing(void *context)
+{
+    (void)context;
+}
+
+bool loop_calls_respond(struct loop_calls *loop_calls, int64_t timeout_ms)
+{
+    return loop_calls_run(loop_calls, do_nothing, NULL, timeout_ms);
+}
+
 void loop_calls_end(struct loop_calls *loop_calls)
 {
     pthread_mutex_lock(&loop_calls->lock);

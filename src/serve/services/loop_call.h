@@ -2,8 +2,8 @@
  * Calls that another thread has run by the server's loop, under its turn lock, between two events:
  * to read the triggers, or to replace the connections.
  *
- * Threads: loop_calls_run() from any but the server's own; loop_calls_turn() from the service's
- * turn.
+ * Threads: loop_calls_run() and loop_calls_respond() from any but the server's own;
+ * loop_calls_turn() from the service's turn.
  */
 #ifndef BACKLOG_SERVE_SERVICES_LOOP_CALL_H
 #define BACKLOG_SERVE_SERVICES_LOOP_CALL_H
@@ -21,6 +21,9 @@ void loop_calls_free(struct loop_calls *loop_calls); /* nobody waits */
  * busy, or has ended), and will not start it any more. */
 bool loop_calls_run(struct loop_calls *loop_calls, void (*run)(void *context), void *context,
                     int64_t timeout_ms);
+
+/* Does the loop run calls? */
+bool loop_calls_respond(struct loop_calls *loop_calls, int64_t timeout_ms);
 
 void loop_calls_turn(struct loop_calls *loop_calls);
 
