@@ -5,6 +5,7 @@
 #include "redis/connection/setup.h"
 
 #include <stdlib.h>
+#include <utlist.h>
 
 enum {
     MAX_REPLY_MS = 500,        /* the shortest time in which a cluster has another master */
@@ -42,6 +43,15 @@ void redis_client_close(struct redis_client *client, struct redis_channel **chan
 {
     redis_subscriber_forget_channel(&client->subscriber, *channel);
     redis_channel_free(TAKE(*channel));
+}
+
+void redis_client_fail(struct task **waiting, const struct error *error)
+{
+    while (*waiting != NULL) {
+        struct task *task = *waiting;
+        DL_DELETE(*waiting, task);
+        task_fail(task, error);
+    }
 }
 
 bool redis_client_cannot_connect(const struct redis_channel *channel, struct error *error)

@@ -1,8 +1,8 @@
 /*
  * The link to one node, whoever names it: the options (redis), its Sentinels, who may name another
  * one later (redis-sentinel), or the map of slots, where there is a client per node (redis-cluster).
- * It has the channel that measures, and beside it a subscriber and two more channels that are opened
- * when they are needed.
+ * It has one channel that measures, a subscriber, and two more channels that are opened when they
+ * are needed.
  *
  * Read the folder in this order: connection/channel.h (one connection, its replies in order), this,
  * connect.h (which node), measure.h (the loop), stall.h (who does not reply), subscriber.h (push);
@@ -26,8 +26,6 @@
 #include <stdint.h>
 
 struct redis_cluster;
-
-enum { REDIS_CONNECT_MS = 2000 }; /* what a task is given by default */
 
 /* When a channel may be opened again: whoever closes each one soon is not connected to all the
  * time. */
@@ -88,6 +86,9 @@ bool redis_client_open_shared(struct redis_client *client, int64_t deadline_ms,
 
 /* Closes it, and sets it to NULL; its tasks must be taken first. */
 void redis_client_close(struct redis_client *client, struct redis_channel **channel);
+
+/* Fails the tasks of a list of those that wait, and empties it. */
+void redis_client_fail(struct task **waiting, const struct error *error);
 
 /* Sets the error that the channel was not ready in time. Returns false. */
 bool redis_client_cannot_connect(const struct redis_channel *channel, struct error *error);

@@ -85,23 +85,14 @@ static void back_off(struct redis_client *client, int64_t now_ms)
         client->failures++;
 }
 
-static void fail_all(struct task **tasks, const struct error *error)
-{
-    while (*tasks != NULL) {
-        struct task *task = *tasks;
-        DL_DELETE(*tasks, task);
-        task_fail(task, error);
-    }
-}
-
 void redis_cluster_lose(struct redis_cluster *cluster, struct redis_client *client,
                         struct error *error)
 {
     back_off(client, clock_now_ms());
     redis_stall_leave(client);
-    fail_all(&client->waiting, error);
-    fail_all(&client->waiting_isolated, error);
-    fail_all(&client->waiting_imports, error);
+    redis_client_fail(&client->waiting, error);
+    redis_client_fail(&client->waiting_isolated, error);
+    redis_client_fail(&client->waiting_imports, error);
     free(TAKE(client->server.peer));
     error_done(&client->failure);
     error_move(&client->failure, error);
@@ -291,16 +282,6 @@ static bool is_slow(const struct redis_client *client, int64_t now_ms)
            now_ms >= client->shared->progress_ms + SLOW_MS;
 }
 
-/* Returns whether the map is to be read because of this node. */
-static bool check_client(struct redis_client *client, int64_t now_ms)
-{
-    if (error_is_set(&client->failure) && client->shared != NULL && !is_trying(client))
-        error_done(&client->failure);
-    if (client->shared != NULL && now_ms >= client->stall.shared_reopening.opened_ms + LONG_LIFE_MS)
-        client->failures = 0;
-    return client->subscriber.subscriptions.all != NULL || is_slow(client, now_ms);
-}
-
 /* Somebody gets replies, so the others are no reason to connect again. */
 static bool any_works(const struct redis_cluster *cluster)
 {
@@ -317,7 +298,13 @@ int64_t redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, struc
     bool may_be_slow = false;
     struct redis_client *client;
     DL_FOREACH(cluster->clients, client) {
-        is_wanted = check_client(client, now_ms) || is_wanted;
+        if (error_is_set(&client->failure) && client->shared != NULL && !is_trying(client))
+            error_done(&client->failure); /* it is connected again */
+        if (client->shared != NULL &&
+            now_ms >= client->stall.shared_reopening.opened_ms + LONG_LIFE_MS)
+            client->failures = 0;
+        is_wanted =
+            is_wanted || client->subscriber.subscriptions.all != NULL || is_slow(client, now_ms);
         may_be_slow = may_be_slow || client->shared != NULL;
     }
     int64_t due_ms = discovery->requested_ms + REFRESH_MS;

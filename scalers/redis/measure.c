@@ -239,17 +239,11 @@ static bool step_all(struct measuring *measuring, bool is_waited, struct error *
     return true;
 }
 
-static void look_again(int64_t *next_ms, int64_t at_ms)
-{
-    if (at_ms < *next_ms)
-        *next_ms = at_ms;
-}
-
 /* Returns when to check again; -1: the client is of no further use. */
 static int64_t check(struct redis_client *client, int64_t now_ms, struct error *error)
 {
     int64_t next_ms = redis_subscriber_check(&client->subscriber, now_ms);
-    look_again(&next_ms, redis_sentinels_check(client->sentinels, now_ms));
+    next_ms = clock_earlier(next_ms, redis_sentinels_check(client->sentinels, now_ms));
     if (!redis_stall_check_shared(client, now_ms, &next_ms, error))
         return -1;
     redis_stall_check_standby(client, now_ms, &next_ms);
@@ -281,12 +275,11 @@ static int64_t check_all(struct measuring *measuring, struct error *error)
         int64_t at_ms = check(client, now_ms, error);
         if (at_ms < 0 && !lose(measuring, client, error))
             return -1;
-        look_again(&next_ms, at_ms < 0 || can_send_any(client) ? 0 : at_ms);
+        next_ms = clock_earlier(next_ms, at_ms < 0 || can_send_any(client) ? 0 : at_ms);
     }
     if (measuring->cluster == NULL)
         return next_ms;
-    int64_t cluster_ms = redis_cluster_check(measuring->cluster, now_ms, error);
-    return cluster_ms < next_ms ? cluster_ms : next_ms;
+    return clock_earlier(next_ms, redis_cluster_check(measuring->cluster, now_ms, error));
 }
 
 static bool has_work(const struct redis_client *client)

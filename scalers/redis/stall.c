@@ -17,12 +17,6 @@ enum {
     MAX_DOUBLINGS = 3, /* ... what waits for it is answered within the time of a call */
 };
 
-static void look_again(int64_t *next_ms, int64_t at_ms)
-{
-    if (at_ms < *next_ms)
-        *next_ms = at_ms;
-}
-
 static bool may_open(const struct redis_reopening *reopening, int64_t now_ms)
 {
     return now_ms >= reopening->at_ms;
@@ -69,7 +63,7 @@ static int64_t time_out_oldest(const struct redis_channel *channel, int64_t now_
     DL_FOREACH_SAFE(channel->commands->tasks, task, following) {
         int64_t deadline_ms = channel->progress_ms + task->timeout_ms;
         if (now_ms < deadline_ms) {
-            look_again(&next_ms, deadline_ms);
+            next_ms = clock_earlier(next_ms, deadline_ms);
             continue;
         }
         redis_command_remove_task(task);
@@ -175,19 +169,19 @@ static bool check_oldest(struct redis_client *client, int64_t now_ms, int64_t *r
     if (others_wait && stall_ms(client, now_ms) < patience_ms)
         patience_ms = stall_ms(client, now_ms);
     if (now_ms < shared->progress_ms + patience_ms) {
-        look_again(ret_next_ms, shared->progress_ms + patience_ms);
+        *ret_next_ms = clock_earlier(*ret_next_ms, shared->progress_ms + patience_ms);
         return true;
     }
     bool is_over = now_ms >= shared->progress_ms + timeout_ms;
     if (!is_alive(client, shared->progress_ms + patience_ms, now_ms)) {
-        look_again(ret_next_ms, shared->progress_ms + timeout_ms);
+        *ret_next_ms = clock_earlier(*ret_next_ms, shared->progress_ms + timeout_ms);
         return !is_over || no_answer(client, error);
     }
     if (others_wait || is_over) {
         stop_waiting(client, now_ms);
-        look_again(ret_next_ms, now_ms);
+        *ret_next_ms = clock_earlier(*ret_next_ms, now_ms);
     } else
-        look_again(ret_next_ms, shared->progress_ms + timeout_ms);
+        *ret_next_ms = clock_earlier(*ret_next_ms, shared->progress_ms + timeout_ms);
     return true;
 }
 
@@ -198,11 +192,11 @@ bool redis_stall_check_shared(struct redis_client *client, int64_t now_ms, int64
     bool is_wanted = client->waiting != NULL || client->waiting_imports != NULL;
     if (shared == NULL) {
         if (is_wanted && !redis_stall_may_open_shared(client, now_ms))
-            look_again(ret_next_ms, client->stall.shared_reopening.at_ms);
+            *ret_next_ms = clock_earlier(*ret_next_ms, client->stall.shared_reopening.at_ms);
         return true;
     }
     if (shared->state != REDIS_READY) {
-        look_again(ret_next_ms, shared->deadline_ms);
+        *ret_next_ms = clock_earlier(*ret_next_ms, shared->deadline_ms);
         return now_ms < shared->deadline_ms || redis_client_cannot_connect(shared, error);
     }
     return !redis_channel_has_tasks(shared) || check_oldest(client, now_ms, ret_next_ms, error);
@@ -215,7 +209,7 @@ void redis_stall_check_standby(struct redis_client *client, int64_t now_ms, int6
                      (client->shared != NULL && redis_channel_has_tasks(client->shared) &&
                       now_ms >= client->shared->progress_ms + NEXT_STALL_MS);
     if (is_alert(client, now_ms)) {
-        look_again(ret_next_ms, client->stall.last_ms + ALERT_MS);
+        *ret_next_ms = clock_earlier(*ret_next_ms, client->stall.last_ms + ALERT_MS);
         if (client->stall.standby == NULL)
             open_standby(client, now_ms);
     }
@@ -226,16 +220,7 @@ void redis_stall_check_standby(struct redis_client *client, int64_t now_ms, int6
     if (is_late || !is_wanted)
         redis_client_close(client, &client->stall.standby);
     else if (standby->state != REDIS_READY)
-        look_again(ret_next_ms, standby->deadline_ms);
-}
-
-static void fail_all(struct task **tasks, const struct error *error)
-{
-    while (*tasks != NULL) {
-        struct task *task = *tasks;
-        DL_DELETE(*tasks, task);
-        task_fail(task, error);
-    }
+        *ret_next_ms = clock_earlier(*ret_next_ms, standby->deadline_ms);
 }
 
 /* Opened where a task waits for it, and closed where none does. */
@@ -246,34 +231,34 @@ void redis_stall_check_isolated(struct redis_client *client, int64_t now_ms, int
     struct redis_reopening *reopening = &client->stall.isolated_reopening;
     if (channel == NULL && client->waiting_isolated != NULL) {
         if (!may_open(reopening, now_ms)) {
-            look_again(ret_next_ms, reopening->at_ms);
+            *ret_next_ms = clock_earlier(*ret_next_ms, reopening->at_ms);
             return;
         }
         reopening->opened_ms = now_ms;
         channel = client->isolated =
             redis_client_open(client, true, now_ms + REDIS_CONNECT_MS, &error);
         if (channel == NULL)
-            fail_all(&client->waiting_isolated, &error);
+            redis_client_fail(&client->waiting_isolated, &error);
     }
     if (channel == NULL)
         return;
     if (channel->state != REDIS_READY) {
-        look_again(ret_next_ms, channel->deadline_ms);
+        *ret_next_ms = clock_earlier(*ret_next_ms, channel->deadline_ms);
         if (now_ms < channel->deadline_ms)
             return;
         redis_client_cannot_connect(channel, &error);
         redis_stall_lose_isolated(client, &error);
     } else if (redis_channel_has_tasks(channel) && channel->commands->tasks != NULL) {
-        look_again(ret_next_ms, time_out_oldest(channel, now_ms));
+        *ret_next_ms = clock_earlier(*ret_next_ms, time_out_oldest(channel, now_ms));
         if (channel->commands->tasks == NULL) {
             redis_stall_lose_isolated(client, NULL);
-            look_again(ret_next_ms, now_ms);
+            *ret_next_ms = clock_earlier(*ret_next_ms, now_ms);
         }
     } else if (channel->commands != NULL || now_ms >= channel->replied_ms + ISOLATED_IDLE_MS)
         redis_stall_lose_isolated(client,
                                   NULL); /* its task was cancelled, or there was none for long */
     else
-        look_again(ret_next_ms, channel->replied_ms + ISOLATED_IDLE_MS);
+        *ret_next_ms = clock_earlier(*ret_next_ms, channel->replied_ms + ISOLATED_IDLE_MS);
 }
 
 /* The oldest command may be what breaks the connection, so it fails; the others are sent again. */
@@ -283,7 +268,7 @@ void redis_stall_lose_isolated(struct redis_client *client, const struct error *
     if (error != NULL)
         end_life(&client->stall.isolated_reopening, clock_now_ms());
     if (error != NULL && channel->state != REDIS_READY)
-        fail_all(&client->waiting_isolated, error);
+        redis_client_fail(&client->waiting_isolated, error);
     else if (error != NULL && channel->commands != NULL)
         for (struct task *task; (task = redis_command_take_task(channel->commands)) != NULL;)
             task_fail(task, error);

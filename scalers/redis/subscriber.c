@@ -11,7 +11,6 @@
 static const char push_channel[] = "__redis__:invalidate";
 
 enum {
-    CONNECT_MS = 2000,
     PING_MS = 5000,       /* proves that the channel works, and keeps connections open on the way */
     RETRY_MS = 10 * 1000, /* after it was opened, or refused */
     MAX_WORDS = 200,
@@ -113,7 +112,8 @@ static void open_channel(struct redis_subscriber *subscriber, int64_t now_ms)
     _cleanup_(error_done) struct error error = {0};
     subscriber->retry_ms = now_ms + RETRY_MS;
     error_done(&subscriber->refusal);
-    subscriber->channel = redis_channel_open(subscriber->server, true, now_ms + CONNECT_MS, &error);
+    subscriber->channel =
+        redis_channel_open(subscriber->server, true, now_ms + REDIS_CONNECT_MS, &error);
     if (subscriber->channel == NULL) {
         refuse_all(subscriber, error_text(&error));
         return;

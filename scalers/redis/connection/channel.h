@@ -121,6 +121,9 @@ struct redis_channel {
     bool (*on_push)(struct redis_channel *channel, const redisReply *reply);
 };
 
+/* Until a channel is ready, as a rule: what a task is given by default. */
+enum { REDIS_CONNECT_MS = 2000 };
+
 /* Begins to connect: to the peer of the channel that measures, or to whom the name leads now. NULL:
  * it failed. */
 struct redis_channel *redis_channel_open(struct redis_server *server, bool to_same_peer,
