@@ -80,6 +80,18 @@ void kafka_batch_fail(struct kafka_batch_task *batch_task, const char *format, .
     task_failf(kafka_batch_give_up(batch_task), "%s", text.bytes);
 }
 
+void kafka_batch_time_out(struct kafka_batch_task *batch_task, const char *format, ...)
+{
+    _cleanup_(text_done) struct text text = {0};
+    _cleanup_(error_done) struct error error = {0};
+    va_list arguments;
+    va_start(arguments, format);
+    text_addv(&text, format, arguments);
+    va_end(arguments);
+    error_unavailable(&error, "%s", text.bytes);
+    task_time_out_with(kafka_batch_give_up(batch_task), &error);
+}
+
 /* ---- topics and groups ---- */
 
 struct kafka_batch_topic *kafka_batch_topic_for(struct kafka_batch *batch, const char *name)

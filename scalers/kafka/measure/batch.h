@@ -166,8 +166,10 @@ struct task *kafka_batch_release(struct kafka_batch_task *batch_task);
 /* The same, where it was not measured. */
 struct task *kafka_batch_give_up(struct kafka_batch_task *batch_task);
 
-/* The same, and fails it. */
+/* The same, and fails it, or times it out. */
 void kafka_batch_fail(struct kafka_batch_task *batch_task, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void kafka_batch_time_out(struct kafka_batch_task *batch_task, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 #endif

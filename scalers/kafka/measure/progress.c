@@ -303,11 +303,9 @@ static void take_commits(struct kafka_batch_group *group,
 
 static void time_out_coordinator(struct kafka_batch_task *batch_task)
 {
-    _cleanup_(error_done) struct error error = {0};
-    error_unavailable(
-        &error, "the commits of Kafka group %s: its coordinator did not answer within %lld ms",
+    kafka_batch_time_out(
+        batch_task, "the commits of Kafka group %s: its coordinator did not answer within %lld ms",
         batch_task->group->name, (long long)batch_task->task->timeout_ms);
-    task_time_out_with(kafka_batch_give_up(batch_task), &error);
 }
 
 /* The library may give up a moment before the tasks' own time is over. */
@@ -354,13 +352,11 @@ static void take_offsets(const struct kafka_offset_answer *answer)
 
 static void time_out_leader(struct kafka_batch_task *batch_task, const struct kafka_place *at)
 {
-    _cleanup_(error_done) struct error error = {0};
-    error_unavailable(
-        &error,
+    kafka_batch_time_out(
+        batch_task,
         "Kafka broker %d, which leads partition %d of topic %s, did not answer within %lld ms",
         kafka_topic_leader(at->topic->known, at->partition), at->partition, at->topic->name,
         (long long)batch_task->task->timeout_ms);
-    task_time_out_with(kafka_batch_give_up(batch_task), &error);
 }
 
 static void fail_of_partition(struct kafka_batch_task *batch_task, const struct kafka_place *at,
@@ -475,21 +471,15 @@ static void outdate_silent_leaders(const struct kafka_batch_task *batch_task)
             kafka_metadata_outdate(batch_task->batch->session->metadata, at.topic->known);
 }
 
-static void time_out_metadata(struct kafka_batch_task *batch_task)
-{
-    _cleanup_(error_done) struct error error = {0};
-    error_unavailable(&error, "Kafka did not answer a request for metadata within %lld ms",
-                      (long long)batch_task->task->timeout_ms);
-    task_time_out_with(kafka_batch_give_up(batch_task), &error);
-}
-
 static void time_out(struct kafka_batch_task *batch_task)
 {
     struct kafka_place silent;
     const struct kafka_batch_group *group = batch_task->group;
     bool has_commits = group != NULL && group->stage == KAFKA_GROUP_COMMITTED;
     if (group == NULL || group->stage == KAFKA_GROUP_NAMING)
-        time_out_metadata(batch_task);
+        kafka_batch_time_out(batch_task,
+                             "Kafka did not answer a request for metadata within %lld ms",
+                             (long long)batch_task->task->timeout_ms);
     else if (has_commits && kafka_count_is_complete(batch_task)) /* but for the members */
         answer(batch_task);
     else if (has_commits && find_silent_leader(batch_task, &silent)) {
