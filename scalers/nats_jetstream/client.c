@@ -1,4 +1,4 @@
-#include "client.h"
+#include "nats_jetstream/client.h"
 
 #include "base/memory.h"
 

@@ -1,4 +1,4 @@
-#include "consumer_info.h"
+#include "nats_jetstream/consumer_info.h"
 
 #include "base/json_cleanup.h"
 #include "base/json_text.h"

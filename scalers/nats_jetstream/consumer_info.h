@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "measure/task.h"
-#include "options.h"
+#include "nats_jetstream/options.h"
 
 #include <jansson.h>
 #include <stdbool.h>

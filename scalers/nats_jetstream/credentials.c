@@ -1,8 +1,8 @@
-#include "credentials.h"
+#include "nats_jetstream/credentials.h"
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "nkey.h"
+#include "nats_jetstream/nkey.h"
 
 #include <stdlib.h>
 #include <string.h>

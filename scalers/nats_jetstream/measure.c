@@ -1,12 +1,12 @@
-#include "measure.h"
+#include "nats_jetstream/measure.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "client.h"
-#include "consumer_info.h"
+#include "nats_jetstream/client.h"
+#include "nats_jetstream/consumer_info.h"
 #include "nats_jetstream/monitoring/monitoring.h"
-#include "options.h"
+#include "nats_jetstream/options.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -171,8 +171,7 @@ static natsStatus check_silence(struct nats_connection *connection, int64_t now_
         return NATS_CONNECTION_CLOSED;
     if (oldest == NULL)
         return NATS_OK;
-    int64_t since_ms =
-        connection->received_ms > oldest->sent_ms ? connection->received_ms : oldest->sent_ms;
+    int64_t since_ms = nats_connection_silent_since_ms(connection);
     int64_t ping_ms = since_ms + oldest->task->timeout_ms / 2;
     if (now_ms >= ping_ms) {
         natsStatus status = nats_connection_ping(connection, now_ms);
@@ -195,8 +194,7 @@ static bool check_subscriber(struct nats_client *client, int64_t *ret_next_ms)
         return false;
     if (oldest == NULL)
         return true;
-    int64_t since_ms =
-        connection->received_ms > oldest->sent_ms ? connection->received_ms : oldest->sent_ms;
+    int64_t since_ms = nats_connection_silent_since_ms(connection);
     int64_t next_ms = since_ms + oldest->task->timeout_ms / 2;
     if (now_ms >= next_ms) {
         return_subscribers(client);

@@ -4,10 +4,10 @@
  * answers through any node; or, where the trigger is KEDA's as it was, a monitoring port.
  */
 #include "base/text.h"
-#include "client.h"
-#include "measure.h"
 #include "measure/scaler.h"
-#include "options.h"
+#include "nats_jetstream/client.h"
+#include "nats_jetstream/measure.h"
+#include "nats_jetstream/options.h"
 
 #include <math.h>
 #include <nats/nats.h>

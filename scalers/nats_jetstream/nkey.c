@@ -1,4 +1,4 @@
-#include "nkey.h"
+#include "nats_jetstream/nkey.h"
 
 #include <openssl/evp.h>
 #include <stddef.h>

@@ -1,9 +1,9 @@
-#include "options.h"
+#include "nats_jetstream/options.h"
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "credentials.h"
-#include "nkey.h"
+#include "nats_jetstream/credentials.h"
+#include "nats_jetstream/nkey.h"
 #include "shared/address.h"
 #include "shared/http_address.h"
 

@@ -1,9 +1,9 @@
-#include "connection.h"
+#include "nats_jetstream/client/connection.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "interrupter.h"
+#include "nats_jetstream/client/interrupter.h"
 #include "nats_jetstream/credentials.h"
 #include "shared/tls_key.h"
 
@@ -377,6 +377,12 @@ natsStatus nats_connection_ping(struct nats_connection *connection, int64_t now_
     if (status == NATS_OK)
         connection->received_ms = now_ms;
     return status;
+}
+
+int64_t nats_connection_silent_since_ms(const struct nats_connection *connection)
+{
+    int64_t sent_ms = connection->requests->sent_ms;
+    return connection->received_ms > sent_ms ? connection->received_ms : sent_ms;
 }
 
 bool nats_connection_is_closed(const struct nats_connection *connection)

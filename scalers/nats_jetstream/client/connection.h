@@ -13,8 +13,8 @@
 
 #include "base/error.h"
 #include "base/hash_table.h"
-#include "events.h"
 #include "measure/task.h"
+#include "nats_jetstream/client/events.h"
 #include "nats_jetstream/options.h"
 
 #include <nats/nats.h>
@@ -67,6 +67,9 @@ uint64_t nats_connection_number(const struct nats_connection *connection, const 
 
 /* Waits for the reply to a ping, about as long as that usually takes. */
 natsStatus nats_connection_ping(struct nats_connection *connection, int64_t now_ms);
+
+/* Since when nothing has come of what was requested; there is a request. */
+int64_t nats_connection_silent_since_ms(const struct nats_connection *connection);
 
 bool nats_connection_is_closed(const struct nats_connection *connection);
 

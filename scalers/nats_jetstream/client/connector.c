@@ -1,4 +1,4 @@
-#include "connector.h"
+#include "nats_jetstream/client/connector.h"
 
 #include "base/memory.h"
 

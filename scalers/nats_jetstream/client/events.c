@@ -1,4 +1,4 @@
-#include "events.h"
+#include "nats_jetstream/client/events.h"
 
 #include "base/memory.h"
 #include "base/text.h"

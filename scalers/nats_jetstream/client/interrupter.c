@@ -1,4 +1,4 @@
-#include "interrupter.h"
+#include "nats_jetstream/client/interrupter.h"
 
 #include "base/clock.h"
 

@@ -1,4 +1,4 @@
-#include "subjects.h"
+#include "nats_jetstream/client/subjects.h"
 
 #include "base/clock.h"
 #include "base/hash_table.h"

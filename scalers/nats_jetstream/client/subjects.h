@@ -8,7 +8,7 @@
 #define BACKLOG_NATS_JETSTREAM_CLIENT_SUBJECTS_H
 
 #include "base/error.h"
-#include "connection.h"
+#include "nats_jetstream/client/connection.h"
 #include "nats_jetstream/options.h"
 
 #include <nats/nats.h>

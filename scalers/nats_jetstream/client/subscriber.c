@@ -1,10 +1,10 @@
-#include "subscriber.h"
+#include "nats_jetstream/client/subscriber.h"
 
 #include "base/clock.h"
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "subscription.h"
+#include "nats_jetstream/client/subscription.h"
 
 #include <stdlib.h>
 #include <string.h>

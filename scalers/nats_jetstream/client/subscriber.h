@@ -12,11 +12,11 @@
 #define BACKLOG_NATS_JETSTREAM_CLIENT_SUBSCRIBER_H
 
 #include "base/error.h"
-#include "connection.h"
-#include "connector.h"
 #include "measure/task.h"
+#include "nats_jetstream/client/connection.h"
+#include "nats_jetstream/client/connector.h"
+#include "nats_jetstream/client/subjects.h"
 #include "nats_jetstream/options.h"
-#include "subjects.h"
 
 #include <stdbool.h>
 #include <stdint.h>

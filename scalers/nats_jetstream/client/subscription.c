@@ -1,4 +1,4 @@
-#include "subscription.h"
+#include "nats_jetstream/client/subscription.h"
 
 #include "base/memory.h"
 

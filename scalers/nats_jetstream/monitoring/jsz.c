@@ -1,4 +1,4 @@
-#include "jsz.h"
+#include "nats_jetstream/monitoring/jsz.h"
 
 #include "base/hash.h"
 #include "base/json_cleanup.h"

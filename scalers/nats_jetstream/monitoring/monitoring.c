@@ -1,9 +1,9 @@
-#include "monitoring.h"
+#include "nats_jetstream/monitoring/monitoring.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "jsz.h"
+#include "nats_jetstream/monitoring/jsz.h"
 #include "shared/fetch.h"
 #include "shared/fetch_pool.h"
 #include "shared/http_address.h"
