@@ -13,22 +13,18 @@ struct rabbitmq_amqp {
     struct rabbitmq_declarer declarer;
 };
 
-static void release(struct rabbitmq_amqp **client)
-{
-    if (*client != NULL)
-        rabbitmq_amqp_disconnect(*client);
-}
-
 bool rabbitmq_amqp_connect(const struct rabbitmq_connection *options,
                            const struct rabbitmq_url *url, int64_t deadline_ms,
                            struct rabbitmq_amqp **ret_client, struct error *error)
 {
-    _cleanup_(release) struct rabbitmq_amqp *client = memory_new(sizeof(*client));
+    struct rabbitmq_amqp *client = memory_new(sizeof(*client));
     rabbitmq_declarer_init(&client->declarer, &client->connection);
     if (!rabbitmq_amqp_connection_open(&client->connection, options, url, deadline_ms, error) ||
-        !rabbitmq_amqp_connection_log_in(&client->connection, url, deadline_ms, error))
+        !rabbitmq_amqp_connection_log_in(&client->connection, url, deadline_ms, error)) {
+        rabbitmq_amqp_disconnect(client);
         return false;
-    *ret_client = TAKE(client);
+    }
+    *ret_client = client;
     return true;
 }
 

@@ -3,6 +3,11 @@
  * report the messages that are ready (AMQP cannot report the unacknowledged ones) and the
  * consumers.
  *
+ * Read the folder in this order: connection.h (frames on a socket; connection_login.h and socket.h
+ * help it), channels.h (the broker's channels), slots.h (which group of requests uses them),
+ * requests.h (what waits), declarer.h (sending and matching), quarantine.h and deadlines.h (queues
+ * that hang), this.
+ *
  * Threads: one at a time.
  */
 #ifndef BACKLOG_RABBITMQ_AMQP_AMQP_H

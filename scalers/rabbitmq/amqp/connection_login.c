@@ -44,13 +44,6 @@ static bool is_method(const amqp_frame_t *frame, amqp_method_number_t method)
            frame->payload.method.id == method;
 }
 
-static bool fail_late(const struct login *login)
-{
-    return error_unavailable(login->error,
-                             "RabbitMQ at %s: no answer in time, after it accepted the connection",
-                             login->connection->address);
-}
-
 static bool receive_frame(const struct login *login, amqp_frame_t *ret_frame)
 {
     struct rabbitmq_amqp_connection *connection = login->connection;
@@ -65,7 +58,9 @@ static bool receive_frame(const struct login *login, amqp_frame_t *ret_frame)
             return false;
         if (!rabbitmq_socket_wait(&connection->socket, rabbitmq_amqp_connection_events(connection),
                                   login->deadline_ms))
-            return fail_late(login);
+            return error_unavailable(
+                login->error, "RabbitMQ at %s: no answer in time, after it accepted the connection",
+                connection->address);
         if (!rabbitmq_amqp_connection_read(connection, login->error))
             return false;
     }

@@ -16,12 +16,6 @@ struct check {
     bool silent; /* something is late, and nothing at all has come since it was sent */
 };
 
-static void check_again(struct check *check, int64_t at_ms)
-{
-    if (at_ms < check->next_ms)
-        check->next_ms = at_ms;
-}
-
 static int64_t stall_ms(const struct rabbitmq_declarer *declarer,
                         const struct rabbitmq_channel *channel, int64_t timeout_ms)
 {
@@ -72,22 +66,22 @@ static bool check_channel(struct rabbitmq_declarer *declarer, struct rabbitmq_ch
     int64_t deadline_ms = channel->since_ms + timeout_ms;
     int64_t stalls_ms = channel->since_ms + stall_ms(declarer, channel, timeout_ms);
     if (check->now_ms >= deadline_ms) {
-        check_again(check, check->now_ms);
+        check->next_ms = clock_earlier(check->next_ms, check->now_ms);
         return request == NULL ? abandon(declarer, channel, error)
                                : time_out(declarer, channel, request, check, error);
     }
-    check_again(check, deadline_ms);
+    check->next_ms = clock_earlier(check->next_ms, deadline_ms);
     if (request == NULL)
         return true;
 
     bool silent = declarer->connection->received_ms <= channel->since_ms;
     if (check->now_ms < stalls_ms)
-        check_again(check, stalls_ms);
+        check->next_ms = clock_earlier(check->next_ms, stalls_ms);
     else if (silent)
         check->silent = true;
     else if (may_stall && channel->state == RABBITMQ_OPEN) {
         stall(declarer, channel, request);
-        check_again(check, check->now_ms);
+        check->next_ms = clock_earlier(check->next_ms, check->now_ms);
     }
     return true;
 }
@@ -101,12 +95,11 @@ static bool check_channels(struct rabbitmq_declarer *declarer, struct check *che
         if (!check_channel(declarer, channel, false, check, error))
             return false;
     }
-    for (size_t i = 0; i < RABBITMQ_SLOTS; i++) {
-        bool may_stall = i < RABBITMQ_SLOTS - RABBITMQ_ISOLATED_CHANNELS;
-        channel = declarer->slots.used[i];
-        if (channel != NULL && !check_channel(declarer, channel, may_stall, check, error))
+    size_t position = 0;
+    enum rabbitmq_group group;
+    while ((channel = rabbitmq_slots_next(&declarer->slots, &position, &group)) != NULL)
+        if (!check_channel(declarer, channel, group != RABBITMQ_ISOLATED, check, error))
             return false;
-    }
     return true;
 }
 
@@ -124,7 +117,7 @@ bool rabbitmq_deadlines_check(struct rabbitmq_declarer *declarer, int64_t *ret_n
     }
     if (rabbitmq_declarer_has_waiting(declarer) &&
         !rabbitmq_amqp_connection_can_send(declarer->connection))
-        check_again(&check, check.now_ms + SEND_MS);
+        check.next_ms = clock_earlier(check.next_ms, check.now_ms + SEND_MS);
     *ret_next_ms = check.next_ms;
     return true;
 }

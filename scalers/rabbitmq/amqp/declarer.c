@@ -17,14 +17,14 @@ void rabbitmq_declarer_init(struct rabbitmq_declarer *declarer,
                             struct rabbitmq_amqp_connection *connection)
 {
     *declarer = (struct rabbitmq_declarer){.connection = connection};
-    rabbitmq_slots_init(&declarer->slots, connection);
+    rabbitmq_channels_init(&declarer->slots.channels, connection);
 }
 
 void rabbitmq_declarer_done(struct rabbitmq_declarer *declarer)
 {
     rabbitmq_requests_clear(&declarer->requests);
     rabbitmq_quarantine_free(&declarer->quarantine);
-    rabbitmq_slots_done(&declarer->slots);
+    rabbitmq_channels_done(&declarer->slots.channels);
 }
 
 void rabbitmq_declarer_add(struct rabbitmq_declarer *declarer, struct task *task)

@@ -19,17 +19,6 @@ static const struct group {
                            RABBITMQ_ISOLATED_CHANNELS, 4, 1},
 };
 
-void rabbitmq_slots_init(struct rabbitmq_slots *slots, struct rabbitmq_amqp_connection *connection)
-{
-    *slots = (struct rabbitmq_slots){0};
-    rabbitmq_channels_init(&slots->channels, connection);
-}
-
-void rabbitmq_slots_done(struct rabbitmq_slots *slots)
-{
-    rabbitmq_channels_done(&slots->channels);
-}
-
 size_t rabbitmq_slots_count(const struct rabbitmq_slots *slots, enum rabbitmq_group group)
 {
     size_t allowed = (size_t)slots->channels.connection->max_channels / groups[group].share;
@@ -50,6 +39,20 @@ struct rabbitmq_channel *rabbitmq_slots_channel(struct rabbitmq_slots *slots,
     if (slots->stalled != NULL && (*slot)->pipeline > STALL_PIPELINE)
         (*slot)->pipeline = STALL_PIPELINE;
     return *slot;
+}
+
+struct rabbitmq_channel *rabbitmq_slots_next(const struct rabbitmq_slots *slots, size_t *position,
+                                             enum rabbitmq_group *ret_group)
+{
+    while (*position < RABBITMQ_SLOTS && slots->used[*position] == NULL)
+        ++*position;
+    if (*position == RABBITMQ_SLOTS)
+        return NULL;
+    size_t group = RABBITMQ_GROUPS - 1;
+    while (*position < groups[group].first)
+        group--;
+    *ret_group = (enum rabbitmq_group)group;
+    return slots->used[(*position)++];
 }
 
 bool rabbitmq_slots_are_single(enum rabbitmq_group group)

@@ -22,21 +22,23 @@ enum {
         RABBITMQ_SHARED_CHANNELS + RABBITMQ_QUARANTINE_CHANNELS + RABBITMQ_ISOLATED_CHANNELS,
 };
 
+/* Its user begins and ends `channels`; the rest starts from {0}. */
 struct rabbitmq_slots {
     struct rabbitmq_channels channels;
     struct rabbitmq_channel *used[RABBITMQ_SLOTS]; /* by group; NULL: no channel there */
     struct rabbitmq_channel *stalled; /* left their slots; an answer may still come; utlist */
 };
 
-/* The connection is borrowed. */
-void rabbitmq_slots_init(struct rabbitmq_slots *slots, struct rabbitmq_amqp_connection *connection);
-void rabbitmq_slots_done(struct rabbitmq_slots *slots);
-
 /* The slots of a group; one of them has a channel from then on, or is NULL where the broker allows
  * no more. */
 size_t rabbitmq_slots_count(const struct rabbitmq_slots *slots, enum rabbitmq_group group);
 struct rabbitmq_channel *rabbitmq_slots_channel(struct rabbitmq_slots *slots,
                                                 enum rabbitmq_group group, size_t index);
+
+/* The next channel that has a slot, and its group: `position` starts from 0. NULL: there are no
+ * more. */
+struct rabbitmq_channel *rabbitmq_slots_next(const struct rabbitmq_slots *slots, size_t *position,
+                                             enum rabbitmq_group *ret_group);
 
 /* Whether its channels take one request at a time. */
 bool rabbitmq_slots_are_single(enum rabbitmq_group group);
