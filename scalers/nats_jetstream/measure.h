@@ -1,7 +1,8 @@
 /*
  * Measuring, as struct scaler has it: over the NATS protocol a request to $JS.API.CONSUMER.INFO for
- * each task, all of them at once; over HTTP, where the client has `monitoring`, by that. Returns when
- * nothing is in flight, the feed is stopping, or the connection is of no further use, with the error.
+ * each task, all of them at once; over HTTP, where the client has `monitoring`, by that. Returns
+ * when nothing is in flight, the feed is stopping, or the connection is of no further use, with the
+ * error.
  *
  * Threads: the measuring thread.
  */

@@ -1,0 +1,126 @@
+#include "scalers/kafka_mock.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+int kafka_mock_set_up(void **state)
+{
+    char reason[256];
+    struct kafka_mock *fixture = memory_new(sizeof(*fixture));
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "client.id", "test", reason, sizeof(reason));
+    fixture->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+    assert_non_null(fixture->rk);
+    fixture->cluster = rd_kafka_mock_cluster_new(fixture->rk, KAFKA_MOCK_BROKERS);
+    fixture->feed = test_feed_new(&scaler_kafka);
+    *state = fixture;
+    return 0;
+}
+
+int kafka_mock_tear_down(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
+        rd_kafka_mock_broker_set_rtt(fixture->cluster, broker, 0);
+    if (fixture->client != NULL)
+        scaler_kafka.disconnect(fixture->client);
+    test_feed_free(fixture->feed);
+    for (size_t i = 0; i < fixture->count; i++)
+        trigger_done(&fixture->triggers[i]);
+    rd_kafka_mock_cluster_destroy(fixture->cluster);
+    rd_kafka_destroy(fixture->rk);
+    free(fixture);
+    return 0;
+}
+
+void kafka_mock_produce(struct kafka_mock *fixture, const char *topic, int count)
+{
+    char reason[256];
+    char work[] = "work";
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", rd_kafka_mock_cluster_bootstraps(fixture->cluster),
+                      reason, sizeof(reason));
+    rd_kafka_conf_set(conf, "linger.ms", "0", reason, sizeof(reason));
+    rd_kafka_t *producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+    for (int i = 0; i < count; i++)
+        rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0),
+                          RD_KAFKA_V_VALUE(work, sizeof(work)), RD_KAFKA_V_END);
+    assert_int_equal(rd_kafka_flush(producer, 10000), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_destroy(producer);
+}
+
+void kafka_mock_add_topic(struct kafka_mock *fixture, const char *name, int32_t leader)
+{
+    rd_kafka_mock_topic_create(fixture->cluster, name, 1, 1);
+    rd_kafka_mock_partition_set_leader(fixture->cluster, name, 0, leader);
+    kafka_mock_produce(fixture, name, KAFKA_MOCK_MESSAGES);
+}
+
+const void *kafka_mock_query(struct kafka_mock *fixture, const char *group, const char *topic,
+                             int32_t coordinator)
+{
+    const struct option_entry entries[] = {
+        {"bootstrapServers", rd_kafka_mock_cluster_bootstraps(fixture->cluster)},
+        {"consumerGroup", group},
+        {"topic", topic},
+        {"offsetResetPolicy", "earliest"},
+    };
+    rd_kafka_mock_coordinator_set(fixture->cluster, "group", group, coordinator);
+    struct trigger *trigger = &fixture->triggers[fixture->count++];
+    *trigger = trigger_parse(&scaler_kafka, entries, ARRAY_LENGTH(entries));
+    assert_true(trigger->good);
+    return trigger->options.query;
+}
+
+void kafka_mock_connect(struct kafka_mock *fixture)
+{
+    struct error error = {0};
+    bool connected = scaler_kafka.connect(fixture->triggers[0].options.connection,
+                                          clock_now_ms() + 10000, &fixture->client, &error);
+    if (!connected)
+        fail_msg("%s", error_text(&error));
+}
+
+void kafka_mock_add(struct kafka_mock *fixture, const void *query)
+{
+    test_feed_add(fixture->feed, query, (struct notifier){0});
+}
+
+bool kafka_mock_measure(struct kafka_mock *fixture)
+{
+    _cleanup_(error_done) struct error error = {0};
+    bool usable = test_feed_run(fixture->feed, fixture->client, KAFKA_MOCK_WITHIN_MS, &error);
+    if (!usable)
+        print_message("%s\n", error_text(&error));
+    return usable;
+}
+
+void kafka_mock_run_again(struct kafka_mock *fixture)
+{
+    test_feed_again(fixture->feed);
+    assert_true(kafka_mock_measure(fixture));
+}
+
+void kafka_mock_assert_answered(struct kafka_mock *fixture, size_t index)
+{
+    const struct test_task *task = test_feed_task(fixture->feed, index);
+    assert_true(task->ended);
+    if (task->outcome != TASK_ANSWERED)
+        fail_msg("task %zu: %s", index, error_text(&task->error));
+    assert_float_equal(task->reading.waiting, KAFKA_MOCK_MESSAGES, 0);
+}
+
+void kafka_mock_assert_failed(struct kafka_mock *fixture, size_t index, const char *words)
+{
+    const struct test_task *task = test_feed_task(fixture->feed, index);
+    assert_true(task->ended);
+    assert_int_equal(task->outcome, TASK_FAILED);
+    if (strstr(error_text(&task->error), words) == NULL)
+        fail_msg("task %zu: %s", index, error_text(&task->error));
+}

@@ -1,0 +1,54 @@
+/*
+ * What tests of measuring Kafka share: librdkafka's mock cluster, queries on it, and a feed.
+ *
+ * Threads: the test's.
+ */
+#ifndef BACKLOG_TEST_SCALERS_KAFKA_MOCK_H
+#define BACKLOG_TEST_SCALERS_KAFKA_MOCK_H
+
+#include "measure/scaler.h"
+#include "scalers/trigger.h"
+#include "support/feed.h"
+
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+extern const struct scaler scaler_kafka;
+
+enum {
+    KAFKA_MOCK_BROKERS = 3,
+    KAFKA_MOCK_MESSAGES = 4,
+    KAFKA_MOCK_HANG_MS = 20000, /* longer than any test */
+    KAFKA_MOCK_TIMEOUT_MS = 600,
+    KAFKA_MOCK_WITHIN_MS = 15000,
+};
+
+struct kafka_mock {
+    rd_kafka_t *rk; /* has the mock cluster, and produces */
+    rd_kafka_mock_cluster_t *cluster;
+    void *client;
+    struct trigger triggers[4];
+    size_t count;
+    struct test_feed *feed;
+};
+
+/* For cmocka; the state is the struct. */
+int kafka_mock_set_up(void **state);
+int kafka_mock_tear_down(void **state);
+void kafka_mock_produce(struct kafka_mock *fixture, const char *topic, int count);
+/* One partition with messages, led by this broker. */
+void kafka_mock_add_topic(struct kafka_mock *fixture, const char *name, int32_t leader);
+/* A query of this group, which is coordinated by this broker. */
+const void *kafka_mock_query(struct kafka_mock *fixture, const char *group, const char *topic,
+                             int32_t coordinator);
+void kafka_mock_connect(struct kafka_mock *fixture);
+void kafka_mock_add(struct kafka_mock *fixture, const void *query);
+bool kafka_mock_measure(struct kafka_mock *fixture);
+void kafka_mock_run_again(struct kafka_mock *fixture);
+void kafka_mock_assert_answered(struct kafka_mock *fixture, size_t index);
+void kafka_mock_assert_failed(struct kafka_mock *fixture, size_t index, const char *words);
+
+#endif

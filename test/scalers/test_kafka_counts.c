@@ -1,0 +1,222 @@
+/* Measuring against librdkafka's mock cluster: which topics and messages count, and what is too much
+ * to be read. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "kafka/requests/metadata.h"
+#include "kafka/selection.h"
+#include "scalers/kafka_mock.h"
+#include "support/listener.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+/* ---- patterns ---- */
+
+static void assert_partitions(struct kafka_mock *fixture, size_t index, double count)
+{
+    kafka_mock_assert_answered(fixture, index);
+    assert_float_equal(test_feed_task(fixture->feed, index)->reading.partitions, count, 0);
+}
+
+/* It came after the request for all topics was sent, so that it needs the next one: for all, too.
+ */
+static void a_pattern_that_comes_during_a_listing_gets_one_of_its_own(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    struct kafka_client client = {0};
+    _cleanup_(error_done) struct error error = {0};
+    kafka_mock_add_topic(fixture, "alpha-1", 1);
+    kafka_mock_add_topic(fixture, "beta-1", 1);
+    kafka_mock_query(fixture, "workers", "^alpha-", 2);
+    if (!kafka_client_open(&client, fixture->triggers[0].options.connection,
+                           clock_now_ms() + KAFKA_MOCK_WITHIN_MS, &error))
+        fail_msg("%s", error_text(&error));
+    struct kafka_metadata *metadata = kafka_metadata_new(&client);
+    const struct kafka_pattern *alpha = kafka_metadata_pattern(metadata, "^alpha-");
+    uint64_t first = kafka_metadata_need_pattern(metadata, alpha);
+    kafka_metadata_request(metadata, first);
+    assert_false(kafka_metadata_is_quiet(metadata)); /* it is running until it is received */
+    assert_int_equal(kafka_metadata_need_pattern(metadata, alpha), first);
+    const struct kafka_pattern *beta = kafka_metadata_pattern(metadata, "^beta-");
+    uint64_t second = kafka_metadata_need_pattern(metadata, beta);
+    assert_true(second > first);
+    kafka_metadata_request(metadata, second);
+    for (int64_t deadline_ms = clock_now_ms() + KAFKA_MOCK_WITHIN_MS;
+         !kafka_metadata_has(metadata, second);) {
+        struct pollfd event = {.fd = client.event_fd, .events = POLLIN};
+        assert_true(clock_now_ms() < deadline_ms);
+        poll(&event, 1, 100);
+        kafka_metadata_receive(metadata, &error);
+    }
+    assert_int_equal(alpha->count, 1);
+    assert_int_equal(beta->count, 1);
+    kafka_metadata_free(metadata);
+    kafka_client_close(&client);
+}
+
+/* As after a reconnect: the isolated batch begins while the request of the other one is under way.
+ */
+static void an_isolated_pattern_is_answered_beside_another(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "alpha-1", 1);
+    kafka_mock_add_topic(fixture, "beta-1", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^alpha-", 2));
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "others", "^beta-", 2));
+    kafka_mock_connect(fixture);
+    test_feed_task(fixture->feed, 1)->task.isolate = true;
+    assert_true(kafka_mock_measure(fixture));
+    assert_partitions(fixture, 0, 1);
+    assert_partitions(fixture, 1, 1);
+}
+
+/* ---- replies that are too long ---- */
+
+enum { ANNOUNCED = 99000000, WHAT_SOCKETS_HOLD = 32 << 20 };
+
+/* A broker whose first reply is as long as librdkafka reads by default. */
+struct talker {
+    int listener;
+    size_t max_taken; /* by one connection */
+};
+
+static void talk(struct talker *talker, int connection)
+{
+    static const char zeros[1 << 16];
+    char request[1024];
+    size_t taken = 0;
+    uint32_t length = htonl(ANNOUNCED);
+    if (recv(connection, request, sizeof(request), 0) > 0 &&
+        send(connection, &length, sizeof(length), MSG_NOSIGNAL) == sizeof(length))
+        while (taken < ANNOUNCED) {
+            ssize_t sent = send(connection, zeros, sizeof(zeros), MSG_NOSIGNAL);
+            if (sent <= 0)
+                break;
+            taken += (size_t)sent;
+        }
+    talker->max_taken = taken > talker->max_taken ? taken : talker->max_taken;
+    close(connection);
+}
+
+static void *run_talker(void *opaque)
+{
+    struct talker *talker = opaque;
+    for (int connection; (connection = accept(talker->listener, NULL, NULL)) >= 0;)
+        talk(talker, connection);
+    return NULL;
+}
+
+static void a_reply_that_is_too_long_is_not_read(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    int port;
+    struct talker talker = {.listener = listener_open(16, &port)};
+    _cleanup_(memory_free) char *brokers = text_format("127.0.0.1:%d", port);
+    const struct option_entry entries[] = {
+        {"bootstrapServers", brokers}, {"consumerGroup", "workers"}, {"topic", "jobs"}};
+    struct trigger trigger = trigger_parse(&scaler_kafka, entries, ARRAY_LENGTH(entries));
+    void *client = NULL;
+    pthread_t thread;
+    pthread_create(&thread, NULL, run_talker, &talker);
+    assert_false(
+        scaler_kafka.connect(trigger.options.connection, clock_now_ms() + 2000, &client, &error));
+    shutdown(talker.listener, SHUT_RDWR);
+    pthread_join(thread, NULL);
+    close(talker.listener);
+    trigger_done(&trigger);
+    if (strstr(error_text(&error), "Invalid response size 99000000") == NULL)
+        fail_msg("%s", error_text(&error));
+    assert_in_range(talker.max_taken, 1, WHAT_SOCKETS_HOLD);
+}
+
+/* Each takes memory, whatever a broker says of how many there are. */
+static void topics_of_too_many_partitions_are_refused(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    const int half = KAFKA_SELECTION_MAX_PARTITIONS / 2;
+    rd_kafka_mock_topic_create(fixture->cluster, "large", half + 1, 1);
+    rd_kafka_mock_topic_create(fixture->cluster, "larger", half + 1, 1);
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^large", 2));
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "others", "jobs", 1));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_failed(fixture, 0, "the Kafka topics have more than 25000 partitions");
+    kafka_mock_assert_answered(fixture, 1);
+}
+
+/* ---- what is not counted ---- */
+
+/* As a consumer of the group does it, of partition 0. */
+static void commit(struct kafka_mock *fixture, const char *group, const char *topic, int64_t offset)
+{
+    char reason[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", rd_kafka_mock_cluster_bootstraps(fixture->cluster),
+                      reason, sizeof(reason));
+    rd_kafka_conf_set(conf, "group.id", group, reason, sizeof(reason));
+    rd_kafka_t *consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
+    rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(offsets, topic, 0)->offset = offset;
+    assert_int_equal(rd_kafka_commit(consumer, offsets, 0), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_topic_partition_list_destroy(offsets);
+    rd_kafka_destroy(consumer);
+}
+
+static void assert_lag(struct kafka_mock *fixture, double waiting, double for_activation,
+                       double partitions)
+{
+    const struct test_task *task = test_feed_task(fixture->feed, 0);
+    if (task->outcome != TASK_ANSWERED)
+        fail_msg("%s", error_text(&task->error));
+    assert_float_equal(task->reading.waiting, waiting, 0);
+    assert_float_equal(task->reading.waiting_for_activation, for_activation, 0);
+    assert_float_equal(task->reading.partitions_with_lag, partitions, 0);
+}
+
+/* A partition whose commit has not moved for persistentLagTime keeps the workload active, and adds
+ * nothing. */
+static void lag_is_persistent_from_persistent_lag_time_on(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    const struct kafka_query *query = kafka_mock_query(fixture, "workers", "jobs", 2);
+    struct kafka_query excluding = *query;
+    excluding.exclude_persistent_lag = true;
+    excluding.persistent_lag_ms = KAFKA_MOCK_HANG_MS;
+    kafka_mock_add(fixture, &excluding);
+    commit(fixture, "workers", "jobs", 1);
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    assert_lag(fixture, KAFKA_MOCK_MESSAGES - 1, KAFKA_MOCK_MESSAGES - 1, 1);
+    excluding.persistent_lag_ms = 1;
+    usleep(2000);
+    kafka_mock_run_again(fixture);
+    assert_lag(fixture, 0, KAFKA_MOCK_MESSAGES - 1, 0);
+    commit(fixture, "workers", "jobs", 2);
+    kafka_mock_run_again(fixture);
+    assert_lag(fixture, KAFKA_MOCK_MESSAGES - 2, KAFKA_MOCK_MESSAGES - 2, 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_pattern_that_comes_during_a_listing_gets_one_of_its_own),
+        TEST(an_isolated_pattern_is_answered_beside_another),
+        cmocka_unit_test(a_reply_that_is_too_long_is_not_read),
+        TEST(topics_of_too_many_partitions_are_refused),
+        TEST(lag_is_persistent_from_persistent_lag_time_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
