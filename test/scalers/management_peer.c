@@ -91,10 +91,11 @@ static void take_get(struct management_peer *peer, struct call *call, const char
         peer->singles++;
         call->body = list_one(name);
     } else if (strstr(request, "disable_stats=true") != NULL) {
+        size_t after = peer->script.totals_hang_after;
+        bool hangs = peer->script.totals_hang || (after > 0 && peer->totals >= after);
         peer->totals++;
         call->due_ms += peer->script.totals_ms;
-        call->body =
-            peer->script.totals_hang ? NULL : list_queues(queues - peer->script.cut, is_page);
+        call->body = hangs ? NULL : list_queues(queues - peer->script.cut, is_page);
     } else {
         peer->statistics++;
         call->due_ms += peer->script.statistics_ms;

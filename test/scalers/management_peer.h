@@ -17,9 +17,10 @@ struct management_script {
     size_t queues;           /* that are listed */
     size_t queues_of_broker; /* in the overview */
     bool totals_hang;
-    int totals_ms;     /* a listing of them takes so long */
-    size_t cut;        /* so many of the queues, the last ones, are not in the totals */
-    int statistics_ms; /* a listing of them takes so long */
+    size_t totals_hang_after; /* so many listings of them; 0: do not */
+    int totals_ms;            /* a listing of them takes so long */
+    size_t cut;               /* so many of the queues, the last ones, are not in the totals */
+    int statistics_ms;        /* a listing of them takes so long */
 
     /* What becomes of each request for a token: 'g' given, for 100 s; 'r' an answer without one;
      * 'h' never answered. */

@@ -173,7 +173,7 @@ static void a_listing_of_many_queues_has_more_time(void **state)
     (void)state;
     struct fixture fixture;
     start(&fixture, "15s",
-          &(struct management_script){.queues = 40, .queues_of_broker = 30000, .totals_ms = 1300});
+          &(struct management_script){.queues = 40, .queues_of_broker = 30000, .totals_ms = 2300});
     add_queues(&fixture, "q", 40, "QueueLength");
     measure_all(&fixture);
     assert_answered(&fixture, 0, 40);
@@ -285,6 +285,23 @@ static void a_pattern_is_not_the_sum_of_what_was_not_cut_off(void **state)
     stop(&fixture);
 }
 
+/* As a queue that hangs does it, and no broker that has just started. */
+static void zeros_are_believed_where_totals_hang_that_just_came(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, "1s", &(struct management_script){.queues = 40, .totals_hang_after = 1});
+    add_queues(&fixture, "q", 40, "QueueLength");
+    for (size_t round = 1; round <= 2; round++) {
+        measure_all(&fixture);
+        assert_answered(&fixture, 0, 40);
+        test_feed_again(fixture.feed);
+    }
+    assert_int_equal(fixture.peer.totals, 2);
+    assert_int_equal(fixture.peer.statistics, 1);
+    stop(&fixture);
+}
+
 static void a_pattern_that_was_cut_to_nothing_is_not_0(void **state)
 {
     (void)state;
@@ -353,6 +370,7 @@ int main(void)
         cmocka_unit_test(queues_that_were_cut_off_are_not_missing),
         cmocka_unit_test(no_0_of_statistics_is_believed_behind_a_cut),
         cmocka_unit_test(a_pattern_is_not_the_sum_of_what_was_not_cut_off),
+        cmocka_unit_test(zeros_are_believed_where_totals_hang_that_just_came),
         cmocka_unit_test(a_pattern_that_was_cut_to_nothing_is_not_0),
         cmocka_unit_test(a_pattern_that_matches_nothing_is_0_behind_a_cut),
         cmocka_unit_test(a_cancelled_request_is_returned),

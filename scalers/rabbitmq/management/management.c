@@ -97,7 +97,8 @@ static void give_up_listing(struct rabbitmq_management *client, struct rabbitmq_
 {
     bool late_statistics = is_late && listing->source == RABBITMQ_STATISTICS;
     if (is_late)
-        rabbitmq_preference_note_timeout(&client->preference, listing->source, clock_now_ms());
+        rabbitmq_preference_note_timeout(&client->preference, listing->source, listing->sent_ms,
+                                         clock_now_ms());
     else
         rabbitmq_preference_note_too_large(&client->preference, clock_now_ms());
     struct rabbitmq_lookup *lookup;
@@ -160,7 +161,8 @@ static void fail_alone(struct rabbitmq_management *client, struct rabbitmq_looku
 {
     bool is_late = answer->outcome == HTTP_TIMED_OUT;
     if (is_late)
-        rabbitmq_preference_note_timeout(&client->preference, lookup->source, clock_now_ms());
+        rabbitmq_preference_note_timeout(&client->preference, lookup->source, lookup->request_ms,
+                                         clock_now_ms());
     if (is_late && lookup->source == RABBITMQ_TOTALS) {
         use_statistics(client, lookup);
         return;

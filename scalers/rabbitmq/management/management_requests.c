@@ -7,7 +7,7 @@
 
 /* The most that totals may take of a task's time: they hang where a queue does. */
 enum {
-    TOTALS_MS = 1200,
+    TOTALS_MS = 2000,  /* one that was cut short takes half of it */
     QUEUES_PER_MS = 5, /* that a busy broker lists; a quiet one 13 to 28 */
 };
 
