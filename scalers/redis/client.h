@@ -1,8 +1,8 @@
 /*
  * The link to one node, whoever names it: the options (redis), its Sentinels, who may name another
- * one later (redis-sentinel), or the map of slots, where there is a client per node (redis-cluster).
- * It has one channel that measures, a subscriber, and two more channels that are opened when they
- * are needed.
+ * one later (redis-sentinel), or the map of slots, where there is a client per node
+ * (redis-cluster). It has one channel that measures, a subscriber, and two more channels that are
+ * opened when they are needed.
  *
  * Read the folder in this order: connection/channel.h (one connection, its replies in order), this,
  * connect.h (which node), measure.h (the loop), stall.h (who does not reply), subscriber.h (push);

@@ -36,7 +36,8 @@ struct reference_form {
     /* A table of keys or flags ("key", "flag"). */
     void (*begin_table)(const char *title, const char *what, struct text *page);
     void (*add_row)(const struct reference_row *row, struct text *page);
-    /* Instead of a table on a page of all scalers: another one has the same. NULL: it is repeated. */
+    /* Instead of a table on a page of all scalers: another one has the same. NULL: it is repeated.
+     */
     void (*refer_to_table)(const char *title, const char *scaler, struct text *page);
 
     /* A list of sentences. */

@@ -125,8 +125,8 @@ bool option_says_where(const struct option *row);
 /* How to authenticate, not where to connect: readings stay valid when it changes. */
 bool option_is_credential(const struct option *row);
 
-/* Does it decide where the credentials of its trigger go, or what is done with them? What is not marked is
- * treated as though it did. */
+/* Does it decide where the credentials of its trigger go, or what is done with them? What is not
+ * marked is treated as though it did. */
 bool option_steers_credentials(const struct option *row);
 
 /* Is a trigger's key `<key>FromEnv`, whose value KEDA takes from a variable of the worker? */

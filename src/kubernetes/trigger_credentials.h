@@ -1,6 +1,6 @@
 /*
- * The credentials of triggers: keeps up to date what the Kubernetes API says of each (resolve.h), by
- * the objects that the informer reads.
+ * The credentials of triggers: keeps up to date what the Kubernetes API says of each (resolve.h),
+ * by the objects that the informer reads.
  *
  * Threads: the informer's, on which it calls back. Its functions may be called from any, and never
  * wait.
@@ -51,8 +51,8 @@ void trigger_credentials_free(struct trigger_credentials *all); /* NULL is harml
 void trigger_credentials_add(struct trigger_credentials *all, const struct trigger_need *need);
 void trigger_credentials_remove(struct trigger_credentials *all, const char *key, size_t length);
 
-/* The source refused what the trigger's credentials say: its Secrets are read now, if that is a second
- * ago. */
+/* The source refused what the trigger's credentials say: its Secrets are read now, if that is a
+ * second ago. */
 void trigger_credentials_doubt(struct trigger_credentials *all, const char *key, size_t length);
 
 void trigger_credentials_stats(struct trigger_credentials *all,

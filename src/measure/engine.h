@@ -83,9 +83,9 @@ struct query_holder {
  * Where `inherits`, what was known of it is known of this query, until that has a reading of its
  * own.
  *
- * Fails with ERROR_LIMIT where a limit is reached. A connection whose client library does not return
- * is a thread after its last query, too: a tenant leaves behind at most half of --max-connections,
- * and what it leaves to others.
+ * Fails with ERROR_LIMIT where a limit is reached. A connection whose client library does not
+ * return is a thread after its last query, too: a tenant leaves behind at most half of
+ * --max-connections, and what it leaves to others.
  */
 struct query_request {
     const struct scaler *scaler;

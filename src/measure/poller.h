@@ -61,7 +61,8 @@ struct poller {
     UT_hash_handle hh;
 };
 
-/* NULL with errno where there is no descriptor or thread for it, and nothing is taken. The values are shared. */
+/* NULL with errno where there is no descriptor or thread for it, and nothing is taken. The values
+ * are shared. */
 struct poller *poller_new(const struct poller_settings *settings, const struct scaler *scaler,
                           char *identity, const struct option_values *values);
 void poller_free(struct poller *poller); /* of a thread that has ended */

@@ -26,8 +26,8 @@ size_t query_bytes(void); /* that one takes at least, besides its values */
 void query_snapshot(const struct query *query, struct snapshot *ret_snapshot);
 
 /* A caller waits for a measurement that was sent at `from_ms` or later. Measured once for all
- * callers, and even if they leave. While a connection has failed, or the query is spaced out after a
- * time-out, callers hasten nothing. */
+ * callers, and even if they leave. While a connection has failed, or the query is spaced out after
+ * a time-out, callers hasten nothing. */
 void query_demand(struct query *query, int64_t from_ms);
 
 void watcher_start(struct watcher *watcher, struct query *query, bool is_stream);

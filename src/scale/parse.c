@@ -238,7 +238,8 @@ static enum trigger_phase phase_of(const struct trigger_parsed *parsed, const st
     return chosen->may_come ? PHASE_PENDING : PHASE_UNCONNECTED;
 }
 
-/* Why there is no connection, after the mistakes. A code that is not ERROR_INVALID outlives them. */
+/* Why there is no connection, after the mistakes. A code that is not ERROR_INVALID outlives them.
+ */
 static void add_unconnected(struct error *mistakes, const struct error *error, bool is_alone)
 {
     if (!error_is_set(error))

@@ -59,8 +59,8 @@ bool triggers_set_secret(struct triggers *triggers, const char *namespace,
 const struct namespace_secrets *triggers_secrets(const struct triggers *triggers);
 
 /* What is known of the object of the trigger with these identity bytes: its credentials
- * (own_credentials.h), which are taken, and its HPA. Nothing happens where there is no such trigger any more. False: there is no
- * memory for them, which the trigger says until they are set again. */
+ * (own_credentials.h), which are taken, and its HPA. Nothing happens where there is no such trigger
+ * any more. False: there is no memory for them, which the trigger says until they are set again. */
 bool triggers_set_credentials(struct triggers *triggers, const char *identity, size_t length,
                               struct credentials *credentials, const struct hpa_facts *hpa,
                               int64_t now_ms);

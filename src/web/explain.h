@@ -3,9 +3,10 @@
  *
  *     /api/triggers?namespace=shop&after=0&limit=100     one line of each, in the order they came
  *                                                        (list_page.h)
- *     /api/triggers/shop/videos                          all about the triggers of one ScaledObject,
- *                                                        the one that was called for last first;
- *                                                        after 1 MiB without metadata
+ *     /api/triggers/shop/videos                          all about the triggers of one
+ *                                                        ScaledObject, the one that was called
+ *                                                        for last first; after 1 MiB without
+ *                                                        metadata
  *
  * Secrets and what came out of a variable are hidden, and of URLs all but scheme and host.
  *

@@ -2,8 +2,8 @@
  * Live tables: tables of rows that change, and what follows them as server-sent events.
  *
  *     event: hello    {"mode": "serve", ...}: forget everything, what follows is all
- *     event: rows     {"table": "triggers", "rows": [{"id": 1, "fixed": {...}, "live": {...}}, ...],
- *                      "gone": [2, ...]}
+ *     event: rows     {"table": "triggers",
+ *                      "rows": [{"id": 1, "fixed": {...}, "live": {...}}, ...], "gone": [2, ...]}
  *     event: server   {...}
  *     event: log      [{"number": 1, "time": 1790000000.123, "level": "info", "text": "..."}, ...]
  *     event: ready    {}: all there was has been sent

@@ -21,7 +21,8 @@ struct rabbitmq_socket {
     struct tls_socket *tls; /* NULL: none */
 };
 
-/* Connects, and over TLS does the handshake. Whatever it returned, end it with rabbitmq_socket_close().
+/* Connects, and over TLS does the handshake. Whatever it returned, end it with
+ * rabbitmq_socket_close().
  */
 bool rabbitmq_socket_open(struct rabbitmq_socket *ret_socket, const struct rabbitmq_url *url,
                           const struct tls_options *tls, int64_t deadline_ms, struct error *error);

@@ -1,6 +1,7 @@
 /*
- * Moving triggers of KEDA's own types to Backlog, to another server, and back: a type and two keys. What is not edited
- * stays byte by byte. The credentials stay where they are, for a server with --kubernetes.
+ * Moving triggers of KEDA's own types to Backlog, to another server, and back: a type and two keys.
+ * What is not edited stays byte by byte. The credentials stay where they are, for a server with
+ * --kubernetes.
  *
  * Threads: one at a time.
  */

@@ -470,10 +470,10 @@ static struct job *next_quick(const struct schedule *schedule, int64_t now_ms)
 }
 
 /*
- * Isolated jobs have their places. Where there are some that timed out and some that did not, they take
- * turns, so that one that was slow once need not wait for a hundred that hang. Where nobody else
- * waits, those that did not time out may have all places; but not the turns of those that
- * did, which would starve beside them.
+ * Isolated jobs have their places. Where there are some that timed out and some that did not, they
+ * take turns, so that one that was slow once need not wait for a hundred that hang. Where nobody
+ * else waits, those that did not time out may have all places; but not the turns of those that did,
+ * which would starve beside them.
  */
 static struct job *next_isolated(const struct schedule *schedule, bool has_quick, int64_t now_ms)
 {

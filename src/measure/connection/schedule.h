@@ -20,9 +20,9 @@
  * wait for others.
  *
  * Isolated jobs (timed out last, or slower than SCHEDULE_SLOW_MS unless they share a request) share
- * a part of the places, so that they delay nobody; those that timed out and those that were slow take
- * turns. A job that turns out to be slow while others wait is isolated then, and cancelled where the
- * isolated ones have more than their places.
+ * a part of the places, so that they delay nobody; those that timed out and those that were slow
+ * take turns. A job that turns out to be slow while others wait is isolated then, and cancelled
+ * where the isolated ones have more than their places.
  *
  * Threads: one at a time. Owner: the caller has the jobs; one is removed before it is freed.
  */

@@ -74,8 +74,8 @@ static struct h2_connection *oldest_silent(const struct h2_server *server,
     return NULL;
 }
 
-/* Of the address with the largest number, the oldest without a call, or else the oldest. NULL where the
- * newcomer's address would not have fewer than that one then. */
+/* Of the address with the largest number, the oldest without a call, or else the oldest. NULL where
+ * the newcomer's address would not have fewer than that one then. */
 static struct h2_connection *greediest(const struct h2_server *server,
                                        const struct h2_peer *newcomer)
 {

@@ -36,8 +36,8 @@ static void wait_for_reading(struct scaler_call *call, const struct answer *answ
     scaler_call_put_on(call, &calls->waiting);
 }
 
-/* Answers a call, or has it wait for the next measurement. True: it was answered. A reading may come
- * between the decision to wait and the watch: none would notify of it, so it decides again. */
+/* Answers a call, or has it wait for the next measurement. True: it was answered. A reading may
+ * come between the decision to wait and the watch: none would notify of it, so it decides again. */
 static bool answer_or_wait(struct scaler_call *call, int64_t now_ms, bool out_of_time,
                            struct answer *ret_answer)
 {

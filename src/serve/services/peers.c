@@ -8,8 +8,8 @@
 
 #include <stdlib.h>
 
-/* A page: other calls wait meanwhile. A page ends where it is nearly full, since the triggers of one
- * place of their table, a few, are in one. */
+/* A page: other calls wait meanwhile. A page ends where it is nearly full, since the triggers of
+ * one place of their table, a few, are in one. */
 enum { PAGE_US = 500, PAGE_VALUES = PEER_VALUES_LISTED, NEARLY_FULL = PAGE_VALUES * 3 / 4 };
 
 /* In the cursor, which is a place among the triggers: all of these were looked at, and the rest is
