@@ -17,8 +17,8 @@
 enum {
     REFRESH_MS = 1000, /* between two readings of the map, at least */
     RETRY_MS = 500,    /* of a node that failed; it doubles, up to: */
-    MAX_RETRY_MS = 5000,
-    MAX_DOUBLINGS = 4,
+    MAX_RETRY_MS = 2000,
+    MAX_DOUBLINGS = 2,
     LONG_LIFE_MS = 10 * 1000, /* of a connection: the node works again */
     SLOW_MS = 500,            /* a node that is silent for so long may be replaced just now */
     ALL_MS = 5000,            /* to read the map, from one node after the other */

@@ -199,15 +199,15 @@ static void a_lost_subscription_is_made_again_by_one_measurement(void **state)
     struct watcher watcher = {0};
     struct query *query = subscribe(&watcher);
     now_ms += 100;
-    connection_lose_subscription(&connection, query->subscription_id, now_ms);
+    connection_lose_subscription(&connection, query->push.id, now_ms);
     connection_lose_subscription(&connection, 999, now_ms); /* nobody's */
-    assert_int_equal(connection.stats.counts.notifications, 0);
-    assert_int_equal(connection.stats.counts.subscribed_queries, 0);
+    assert_int_equal(connection.stats.counts.ever.notifications, 0);
+    assert_int_equal(connection.stats.counts.now.subscribed_queries, 0);
     assert_ptr_equal(take(), query);
     assert_true(task_wants_subscription(&query->task));
     task_subscribed(&query->task);
     answer(query, 0);
-    assert_int_equal(connection.stats.counts.subscribed_queries, 1);
+    assert_int_equal(connection.stats.counts.now.subscribed_queries, 1);
     now_ms += 1000; /* one that was notified is measured again and again meanwhile */
     assert_null(take());
     watcher_stop(&watcher);
