@@ -125,8 +125,8 @@ struct connection_info {
                                   yet */
 };
 
-/* Visits all connections by ascending number, with locks held: `visit` calls nothing of the engine.
- */
+/* Visits all connections by ascending number, without locks: copies of some at a time, so that
+ * measuring waits for no page. One that begins meanwhile is visited, too. */
 void engine_connections(struct engine *engine,
                         void (*visit)(void *context, const struct connection_info *info),
                         void *context);

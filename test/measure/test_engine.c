@@ -316,6 +316,40 @@ static void a_missing_descriptor_is_named(void **state)
     WAIT_UNTIL(waiting(hold("1")) == 1);
 }
 
+struct visits {
+    uint64_t last;
+    size_t count;
+};
+
+/* As long as a page takes; what is measured must not wait for it. */
+static void visit_connection(void *context, const struct connection_info *info)
+{
+    struct visits *visits = context;
+    assert_true(info->number > visits->last);
+    assert_non_null(strstr(info->name, "fake"));
+    assert_string_equal(info->error, "");
+    assert_int_equal(stats().connections, 40);
+    visits->last = info->number;
+    visits->count++;
+}
+
+static void connections_are_shown_without_their_locks(void **state)
+{
+    (void)state;
+    enum { CONNECTIONS = 40 };
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    struct visits visits = {0};
+    char source[16];
+    settings.max_connections = CONNECTIONS;
+    restart_engine(&settings);
+    for (int i = 0; i < CONNECTIONS; i++) {
+        snprintf(source, sizeof(source), "s%d", i);
+        hold_of(&fake_scaler, source, "1");
+    }
+    engine_connections(engine, visit_connection, &visits);
+    assert_int_equal(visits.count, CONNECTIONS);
+}
+
 int main(void)
 {
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
@@ -337,6 +371,7 @@ int main(void)
         TEST(connections_of_two_namespaces_are_of_one_of_them),
         TEST(a_connection_is_of_those_who_hold_it_now),
         TEST(a_missing_descriptor_is_named),
+        TEST(connections_are_shown_without_their_locks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
