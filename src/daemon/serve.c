@@ -30,6 +30,7 @@
 #include "serve/services/reflection.h"
 #include "serve/transport/transport.h"
 
+#include <inttypes.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -373,11 +374,24 @@ static int main_loop(const struct parts *parts, const sigset_t *signals, enum lo
     }
 }
 
+/* What one namespace can take: 64 connections (--max-inline) to Redis Clusters of 256 nodes, twice
+ * each while they are followed, and as many clients as there may be. */
+enum { ENOUGH_DESCRIPTORS = 40000 };
+
+static void raise_descriptors(void)
+{
+    uint64_t max = process_raise_descriptors();
+    if (max < ENOUGH_DESCRIPTORS)
+        log_warning("at most %" PRIu64 " descriptors may be open: the connections of one namespace "
+                    "can take all of them; raise the hard limit (ulimit -Hn) to %d",
+                    max, ENOUGH_DESCRIPTORS);
+}
+
 /* Before the first thread and the first child, which inherit it. */
 static void prepare_process(void)
 {
     process_hide_memory();
-    process_raise_descriptors();
+    raise_descriptors();
 
     /* One thread allocates nearly all: others' arenas would only be larger. */
     mallopt(M_ARENA_MAX, 1);

@@ -75,5 +75,15 @@ def test_it_has_as_many_descriptors_as_it_may_have():
     try:
         with Server() as server:
             assert resource.prlimit(server.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+            assert ("descriptors may be open" in server.log()) == (hard < 40000)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_few_descriptors_are_a_warning():
+    class Poor(Server):
+        def command(self):
+            return ["prlimit", "--nofile=4096:4096", *super().command()]
+
+    with Poor() as server:
+        assert "warning at most 4096 descriptors may be open" in server.log()

@@ -180,11 +180,13 @@ void process_hide_memory(void)
     prctl(PR_SET_DUMPABLE, 0);
 }
 
-void process_raise_descriptors(void)
+uint64_t process_raise_descriptors(void)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        setrlimit(RLIMIT_NOFILE, &(struct rlimit){limit.rlim_max, limit.rlim_max});
+    struct rlimit limit = {0};
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+        setrlimit(RLIMIT_NOFILE, &(struct rlimit){limit.rlim_max, limit.rlim_max}) == 0)
+        return limit.rlim_max;
+    return limit.rlim_cur;
 }
 
 /* ---- the page ---- */

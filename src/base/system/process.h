@@ -9,6 +9,7 @@
 #include "base/text.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct process_stat {
@@ -39,9 +40,9 @@ void process_limit_cpu(unsigned seconds);
  * belongs to root. */
 void process_hide_memory(void);
 
-/* As many descriptors as may be. The usual soft limit, 1,024, is there for programs that use
+/* As many descriptors as may be; returns how many. The usual soft limit, 1,024, is there for programs that use
  * select(): one namespace's connections could take them all. */
-void process_raise_descriptors(void);
+uint64_t process_raise_descriptors(void);
 
 /* CPU, memory, descriptors, threads and start of this process, in Prometheus' format. */
 void process_write_metrics(struct text *page);
