@@ -57,7 +57,7 @@ static void drop_team(struct secret_watcher *watcher, struct team *team)
     free(team);
 }
 
-static void receive(void *context, struct message *message)
+static void receive(void *context, struct queued_message *message)
 {
     struct secret_watcher *watcher = context;
     struct team *team;

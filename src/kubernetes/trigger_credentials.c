@@ -296,7 +296,7 @@ static void doubt(const struct trigger_credentials *all, const struct need *need
         informer_want_fresh(all->settings.informer, &link->object);
 }
 
-static void receive(void *context, struct message *message)
+static void receive(void *context, struct queued_message *message)
 {
     struct trigger_credentials *all = context;
     struct need *need;

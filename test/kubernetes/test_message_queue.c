@@ -23,7 +23,7 @@ static void post(struct message_queue *queue, enum message_kind kind, const char
     message_queue_send(queue, kind, key, strlen(key), content == NULL ? NULL : text_copy(content));
 }
 
-static void note(void *context, struct message *message)
+static void note(void *context, struct queued_message *message)
 {
     static const char *const signs[] = {"+", "-", "?"};
     text_addf(context, "%s%s%s ", signs[message->kind], message->key,

@@ -13,7 +13,7 @@ void message_queue_init(struct message_queue *queue, struct informer *informer,
     pthread_mutex_init(&queue->lock, NULL);
 }
 
-static void message_free(const struct message_queue *queue, struct message *message)
+static void message_free(const struct message_queue *queue, struct queued_message *message)
 {
     if (message->content != NULL)
         queue->free_content(message->content);
@@ -21,7 +21,7 @@ static void message_free(const struct message_queue *queue, struct message *mess
     free(message);
 }
 
-static void drop(struct message_queue *queue, struct message *message)
+static void drop(struct message_queue *queue, struct queued_message *message)
 {
     HASH_DELETE(hh, queue->messages, message);
     message_free(queue, message);
@@ -29,8 +29,8 @@ static void drop(struct message_queue *queue, struct message *message)
 
 void message_queue_done(struct message_queue *queue)
 {
-    struct message *message;
-    struct message *next;
+    struct queued_message *message;
+    struct queued_message *next;
     HASH_ITER(hh, queue->messages, message, next)
         drop(queue, message);
     pthread_mutex_destroy(&queue->lock);
@@ -39,7 +39,7 @@ void message_queue_done(struct message_queue *queue)
 static void add(struct message_queue *queue, enum message_kind kind, const char *key,
                 size_t key_length, void *content)
 {
-    struct message *message = memory_new(sizeof(*message));
+    struct queued_message *message = memory_new(sizeof(*message));
     message->kind = kind;
     message->key = text_copy_bytes(key, key_length);
     message->key_length = key_length;
@@ -49,8 +49,8 @@ static void add(struct message_queue *queue, enum message_kind kind, const char 
 }
 
 /* What was added and removed before anybody knew of it was nothing. */
-static void merge(struct message_queue *queue, struct message *message, enum message_kind kind,
-                  void *content)
+static void merge(struct message_queue *queue, struct queued_message *message,
+                  enum message_kind kind, void *content)
 {
     if (kind == MESSAGE_DOUBT)
         return; /* what is added is read anyway */
@@ -67,7 +67,7 @@ static void merge(struct message_queue *queue, struct message *message, enum mes
 void message_queue_send(struct message_queue *queue, enum message_kind kind, const char *key,
                         size_t key_length, void *content)
 {
-    struct message *message;
+    struct queued_message *message;
     pthread_mutex_lock(&queue->lock);
     HASH_FIND(hh, queue->messages, key, key_length, message);
     if (message == NULL)
@@ -79,12 +79,13 @@ void message_queue_send(struct message_queue *queue, enum message_kind kind, con
 }
 
 void message_queue_receive(struct message_queue *queue,
-                           void (*receive)(void *context, struct message *message), void *context)
+                           void (*receive)(void *context, struct queued_message *message),
+                           void *context)
 {
-    struct message *message;
-    struct message *next;
+    struct queued_message *message;
+    struct queued_message *next;
     pthread_mutex_lock(&queue->lock);
-    struct message *messages = TAKE(queue->messages);
+    struct queued_message *messages = TAKE(queue->messages);
     pthread_mutex_unlock(&queue->lock);
     HASH_ITER(hh, messages, message, next) {
         HASH_DELETE(hh, messages, message);

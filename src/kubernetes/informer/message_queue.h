@@ -2,6 +2,8 @@
  * Messages to the informer's thread: who is to be followed from now on, and who is not any more.
  * There is one at a time about each key, which says what all that were sent come to: while the
  * thread is busy there are no more of them than there are keys.
+ *
+ * Threads: any sends, the informer's receives.
  */
 #ifndef BACKLOG_KUBERNETES_INFORMER_MESSAGE_QUEUE_H
 #define BACKLOG_KUBERNETES_INFORMER_MESSAGE_QUEUE_H
@@ -15,7 +17,7 @@
 
 enum message_kind { MESSAGE_ADD, MESSAGE_REMOVE, MESSAGE_DOUBT };
 
-struct message {
+struct queued_message {
     enum message_kind kind;
     char *key; /* who; with a NUL behind its bytes, which may have others */
     size_t key_length;
@@ -28,7 +30,8 @@ struct message_queue {
     struct informer *informer;           /* borrowed */
     void (*free_content)(void *content); /* of what was not taken */
     pthread_mutex_t lock;
-    struct message *messages; /* guarded; by key, in the order in which their first was sent */
+    struct queued_message
+        *messages; /* guarded; by key, in the order in which their first was sent */
 };
 
 void message_queue_init(struct message_queue *queue, struct informer *informer,
@@ -43,6 +46,7 @@ void message_queue_send(struct message_queue *queue, enum message_kind kind, con
 /* The informer's thread: receives what was sent by now. What is added may be known still: it takes
  * the place of the former one. */
 void message_queue_receive(struct message_queue *queue,
-                           void (*receive)(void *context, struct message *message), void *context);
+                           void (*receive)(void *context, struct queued_message *message),
+                           void *context);
 
 #endif
