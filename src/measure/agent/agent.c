@@ -154,8 +154,42 @@ static void add_task(struct agent *agent, const Agent__Task *message)
     DL_APPEND2(agent->waiting, task, prev_waiting, next_waiting);
 }
 
+static struct agent *agent_of(const struct feed *feed)
+{
+    return (struct agent *)feed;
+}
+
 static void end_task(struct task *base, enum task_outcome outcome, const struct reading *reading,
-                     const struct error *error);
+                     const struct error *error)
+{
+    struct agent_task *task = (struct agent_task *)base;
+    struct agent *agent = agent_of(base->feed);
+    Agent__Error failure;
+    Agent__Error refusal;
+    Agent__Reading found;
+    Agent__FromAgent__Ended ended = AGENT__FROM_AGENT__ENDED__INIT;
+    Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
+    message.ended = &ended;
+    ended.task = task->number;
+    ended.outcome = outcome;
+    ended.subscribed = base->is_subscribed;
+    ended.subscribe_error = agent_error_write(&base->subscribe_error, &refusal);
+    if (reading != NULL) {
+        agent_reading_write(reading, &found);
+        ended.reading = &found;
+    }
+    if (error != NULL)
+        ended.error = agent_error_write(error, &failure);
+    send_message(&message);
+
+    if (task->is_cancelled)
+        LL_DELETE2(agent->cancelled, task, next_cancelled);
+    HASH_DEL(agent->tasks, task);
+    task->query->tasks--;
+    free_query_if_unused(agent, task->query);
+    error_done(&base->subscribe_error);
+    free(task);
+}
 
 /* One that the scaler has not seen yet goes back at once. */
 static void cancel_task(struct agent *agent, uint64_t number)
@@ -230,11 +264,6 @@ static void receive(struct agent *agent)
 }
 
 /* ---- the feed ---- */
-
-static struct agent *agent_of(const struct feed *feed)
-{
-    return (struct agent *)feed;
-}
 
 static struct task *feed_take_task(struct feed *feed)
 {
@@ -317,38 +346,6 @@ static void feed_started(struct task *task)
     Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
     message.started = ((const struct agent_task *)task)->number;
     send_message(&message);
-}
-
-static void end_task(struct task *base, enum task_outcome outcome, const struct reading *reading,
-                     const struct error *error)
-{
-    struct agent_task *task = (struct agent_task *)base;
-    struct agent *agent = agent_of(base->feed);
-    Agent__Error failure;
-    Agent__Error refusal;
-    Agent__Reading found;
-    Agent__FromAgent__Ended ended = AGENT__FROM_AGENT__ENDED__INIT;
-    Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
-    message.ended = &ended;
-    ended.task = task->number;
-    ended.outcome = outcome;
-    ended.subscribed = base->is_subscribed;
-    ended.subscribe_error = agent_error_write(&base->subscribe_error, &refusal);
-    if (reading != NULL) {
-        agent_reading_write(reading, &found);
-        ended.reading = &found;
-    }
-    if (error != NULL)
-        ended.error = agent_error_write(error, &failure);
-    send_message(&message);
-
-    if (task->is_cancelled)
-        LL_DELETE2(agent->cancelled, task, next_cancelled);
-    HASH_DEL(agent->tasks, task);
-    task->query->tasks--;
-    free_query_if_unused(agent, task->query);
-    error_done(&base->subscribe_error);
-    free(task);
 }
 
 static const struct feed_hooks hooks = {
