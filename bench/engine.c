@@ -85,10 +85,10 @@ static struct query *watch(struct connection *connection, size_t number, struct 
     char queue[32];
     snprintf(queue, sizeof(queue), "%zu", number);
     struct fake_values values = fake_values("a", queue);
-    struct query *query = connection_query(connection, values.scopes[OPTION_QUERY],
-                                           values.scopes[OPTION_CONNECTION]->data);
+    struct query *query = query_of_values(connection, values.scopes[OPTION_QUERY],
+                                          values.scopes[OPTION_CONNECTION]->data);
     fake_values_done(&values);
-    connection_hold(query, 0, 0);
+    query_add_holder(query, 0, 0);
     *watcher = (struct watcher){0};
     watcher_start(watcher, query, true);
     watcher_set_idle_interval(watcher, 100);
@@ -116,7 +116,7 @@ static void print_notifications(int counter, size_t queries, size_t notification
     struct watcher *watchers = memory_array(queries, sizeof(*watchers));
     struct query **all = memory_array(queries, sizeof(struct query *));
     int64_t now_us = simulated_us = 0;
-    connection_init(&connection, &settings, &fake_push_scaler, 0);
+    connection_init(&connection, &settings, &fake_push_scaler, NULL, 0);
     connection_connecting(&connection);
     connection_connected(&connection, 0);
     for (size_t i = 0; i < queries; i++)

@@ -159,7 +159,7 @@ static void count_for_limits(struct engine *engine, struct poller *poller)
 
 static bool remove_poller(struct poller *poller)
 {
-    struct engine *engine = poller->engine;
+    struct engine *engine = poller->settings->engine;
     pthread_mutex_lock(&engine->lock);
     pthread_mutex_lock(&poller->connection.lock);
     bool is_over = poller->is_stopping || connection_is_unused(&poller->connection);
@@ -178,7 +178,7 @@ static bool remove_poller(struct poller *poller)
 
 static void free_poller(struct poller *poller)
 {
-    struct engine *engine = poller->engine;
+    struct engine *engine = poller->settings->engine;
     pthread_mutex_lock(&engine->lock);
     poller_free(poller);
     bool has_predecessor = engine->has_ended;
@@ -404,7 +404,7 @@ static struct query *hold_on(struct engine *engine, struct poller *poller,
     int64_t now_ms = clock_now_ms();
     pthread_mutex_lock(&poller->connection.lock);
     struct query *query =
-        connection_query(&poller->connection, request->query_values, poller->values->data);
+        query_of_values(&poller->connection, request->query_values, poller->values->data);
     query->wants |= request->wants;
     if (request->keeps_recent_samples)
         query_keep_recent_samples(query, holder->interval_ms);
@@ -412,7 +412,7 @@ static struct query *hold_on(struct engine *engine, struct poller *poller,
         query_inherit(query, former);
         history_move(engine->history, &request->former->series, &query->series);
     }
-    connection_hold(query, holder->interval_ms, now_ms);
+    query_add_holder(query, holder->interval_ms, now_ms);
     poller->is_replaced = false;
     begin_hold(engine, poller, holder->tenant);
     if (holder->namespace != NULL)
@@ -449,13 +449,13 @@ bool engine_hold(struct engine *engine, const struct query_request *request,
 void query_release(struct query *query, const struct query_holder *holder)
 {
     struct poller *poller = poller_of(query);
-    struct engine *engine = poller->engine;
+    struct engine *engine = poller->settings->engine;
     pthread_mutex_lock(&engine->lock);
     pthread_mutex_lock(&poller->connection.lock);
     end_hold(engine, poller, holder->tenant);
     if (holder->namespace != NULL)
         schedule_leave(&poller->connection.schedule, &query->job, hash_text(holder->namespace));
-    connection_release(query, holder->interval_ms, clock_now_ms());
+    query_remove_holder(query, holder->interval_ms, clock_now_ms());
     count_for_limits(engine, poller);
     poller_wake(poller);
     pthread_mutex_unlock(&poller->connection.lock);

@@ -139,7 +139,7 @@ static void feed_started(struct task *task)
 {
     struct poller *poller = poller_of_feed(task->feed);
     pthread_mutex_lock(&poller->connection.lock);
-    connection_started((struct query *)task, clock_now_us());
+    connection_started(query_of_task(task), clock_now_us());
     pthread_mutex_unlock(&poller->connection.lock);
 }
 
@@ -161,10 +161,10 @@ static void feed_end(struct task *task, enum task_outcome outcome, const struct 
     hide_all(poller, task, &shown);
     hide_all(poller, task, &task->subscribe_error);
     pthread_mutex_lock(&poller->connection.lock);
-    connection_end((struct query *)task, outcome, reading, error == NULL ? NULL : &shown,
+    connection_end(query_of_task(task), outcome, reading, error == NULL ? NULL : &shown,
                    clock_now_us());
     pthread_mutex_unlock(&poller->connection.lock);
-    poller->settings->published(poller->engine);
+    poller->settings->published(poller->settings->engine);
 }
 
 static const struct feed_hooks hooks = {
@@ -180,7 +180,7 @@ static const struct feed_hooks hooks = {
     .end = feed_end,
 };
 
-/* ---- the thread ---- */
+/* ---- the thread: each function has the lock, and releases it while it does I/O ---- */
 
 /* What the connection is made of does not change, so it is read without the lock. */
 static void open_client(struct poller *poller)
@@ -200,7 +200,7 @@ static void open_client(struct poller *poller)
     else
         connection_refused(connection, &error, clock_now_ms());
     pthread_mutex_unlock(&poller->connection.lock);
-    poller->settings->published(poller->engine);
+    poller->settings->published(poller->settings->engine);
     pthread_mutex_lock(&poller->connection.lock);
 }
 
@@ -218,7 +218,7 @@ static void measure(struct poller *poller)
     connection_lost(connection, usable ? NULL : &error, clock_now_ms());
     pthread_mutex_unlock(&poller->connection.lock);
     client_close(TAKE(poller->client));
-    poller->settings->published(poller->engine);
+    poller->settings->published(poller->settings->engine);
     pthread_mutex_lock(&poller->connection.lock);
 }
 
@@ -287,18 +287,16 @@ struct poller *poller_new(const struct poller_settings *settings, const struct s
     pthread_t thread;
     poller->feed.hooks = &hooks;
     poller->settings = settings;
-    poller->engine = settings->engine;
     poller->identity = identity;
     poller->values = option_values_share(values);
     poller->in_agent = scaler->in_agent || settings->all_in_agents;
     poller->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int refused = poller->wake_fd < 0 ? errno : 0;
-    connection_init(&poller->connection, settings->connection, scaler, clock_now_ms());
+    connection_init(&poller->connection, settings->connection, scaler, place_of(values),
+                    clock_now_ms());
     poller->connection.feed = &poller->feed;
     poller->connection.notifier =
         (struct notifier){.notify = notify, .context = poller, .lose = lose};
-    naming_done(&poller->connection.naming);
-    naming_init(&poller->connection.naming, scaler, place_of(values));
     if (refused == 0)
         refused = pthread_create(&thread, NULL, poller_run, poller);
     if (refused == 0)

@@ -41,9 +41,8 @@ struct poller {
     struct feed feed; /* first, so that one leads to the other */
     struct connection connection;
     const struct poller_settings *settings;
-    struct engine *engine; /* the same as in the settings */
-    uint64_t number;       /* they ascend */
-    char *identity;        /* of the connection, and its scaler's name */
+    uint64_t number; /* they ascend */
+    char *identity;  /* of the connection, and its scaler's name */
     struct option_values *values;
     bool in_agent;
     struct poller_tenant *tenants; /* utlist; under the map's lock, as is: */

@@ -1,6 +1,6 @@
 /*
  * A watcher: who wants to know of a query's next attempt, and of each one after it. The functions
- * are in query.h and engine.h.
+ * are in query.h (connection/query.c) and engine.h.
  */
 #ifndef BACKLOG_MEASURE_WATCHER_H
 #define BACKLOG_MEASURE_WATCHER_H

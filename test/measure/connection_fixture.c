@@ -80,7 +80,7 @@ int set_up(void **state)
     now_ms = BEGAN_MS;
     news = 0;
     memset(&connection, 0, sizeof(connection));
-    connection_init(&connection, &settings, &connection_scaler, now_ms);
+    connection_init(&connection, &settings, &connection_scaler, NULL, now_ms);
     return 0;
 }
 
@@ -96,9 +96,9 @@ struct query *hold_each(const char *item, int64_t interval_ms)
     const char *texts[] = {item};
     struct option_values *values =
         option_values_new(options, sizeof(struct item_options), OPTION_QUERY, texts);
-    struct query *query = connection_query(&connection, values, NULL);
+    struct query *query = query_of_values(&connection, values, NULL);
     option_values_free(values);
-    connection_hold(query, interval_ms, now_ms);
+    query_add_holder(query, interval_ms, now_ms);
     return query;
 }
 

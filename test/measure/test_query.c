@@ -16,9 +16,9 @@ static void equal_values_share_a_query(void **state)
     struct query *query = hold("a");
     assert_ptr_equal(query, hold("a"));
     assert_ptr_not_equal(query, hold("b"));
-    connection_release(query, 0, now_ms);
+    query_remove_holder(query, 0, now_ms);
     assert_int_equal(connection.stats.counts.now.queries, 2);
-    connection_release(query, 0, now_ms);
+    query_remove_holder(query, 0, now_ms);
     assert_int_equal(connection.stats.counts.now.queries, 1);
 }
 
@@ -117,7 +117,7 @@ static void the_shortest_interval_of_its_holders_counts(void **state)
     struct query *query = hold_each("a", HOUR_MS);
     hold_each("a", 1000);
     assert_int_equal(query_interval_ms(query), 1000);
-    connection_release(query, 1000, now_ms);
+    query_remove_holder(query, 1000, now_ms);
     assert_int_equal(query_interval_ms(query), HOUR_MS);
 }
 
@@ -140,7 +140,7 @@ static void a_released_query_in_flight_is_freed_when_it_ends(void **state)
     demand(query);
     connect_now();
     assert_ptr_equal(take(), query);
-    connection_release(query, 0, now_ms);
+    query_remove_holder(query, 0, now_ms);
     assert_true(connection_is_unused(&connection));
     answer(query, 1);
     assert_int_equal(connection.stats.counts.now.queries, 0);

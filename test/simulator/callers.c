@@ -75,7 +75,7 @@ static void hold(struct user *user, const struct former *former, const struct cl
     struct model *model = &client->models[user->item];
     user->client = client;
     user->credentials = client->credentials;
-    user->query = connection_query(&client->connection, item_of(user)->values, NULL);
+    user->query = query_of_values(&client->connection, item_of(user)->values, NULL);
     if (former != NULL && former->known.is_measured && !user->query->known.is_measured)
         model_inherit(model, former_client, former_model);
     policy_keep_recent_samples(user);
@@ -84,7 +84,7 @@ static void hold(struct user *user, const struct former *former, const struct cl
     model->query = user->query;
     model->holds++;
     model->credit += 1;
-    connection_hold(user->query, interval_ms(user), now_ms());
+    query_add_holder(user->query, interval_ms(user), now_ms());
     schedule_join(&client->connection.schedule, &user->query->job, group_of(user));
     policy_follow(user);
     client_wake(client);
@@ -95,7 +95,7 @@ static void release(struct user *user, struct client *client, struct query *quer
     struct model *model = model_of(query);
     model->holds--;
     schedule_leave(&client->connection.schedule, &query->job, group_of(user));
-    connection_release(query, interval_ms(user), now_ms());
+    query_remove_holder(query, interval_ms(user), now_ms());
     if (model->holds == 0 && !model->in_flight)
         model_reset(model);
     else if (model->holds == 0)

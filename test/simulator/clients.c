@@ -71,7 +71,7 @@ struct client *client_find(struct source *source, int credentials)
     for (int i = 0; i < source->items_count; i++)
         model_reset(&client->models[i]);
     memset(&client->connection, 0, sizeof(client->connection));
-    connection_init(&client->connection, &world.settings, &source->scaler, now_ms());
+    connection_init(&client->connection, &world.settings, &source->scaler, NULL, now_ms());
     return client;
 }
 

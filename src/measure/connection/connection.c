@@ -29,7 +29,7 @@ enum {
 };
 
 void connection_init(struct connection *connection, const struct connection_settings *settings,
-                     const struct scaler *scaler, int64_t now_ms)
+                     const struct scaler *scaler, char *place, int64_t now_ms)
 {
     enum { ISOLATED_DEFAULT = 16 };
     size_t max_tasks = scaler->max_tasks == 0 ? SIZE_MAX : scaler->max_tasks;
@@ -39,7 +39,7 @@ void connection_init(struct connection *connection, const struct connection_sett
     connection->made_at_ms = now_ms;
     connection->completed_at_ms = now_ms;
     connection->stats.counts.now.connections = 1;
-    naming_init(&connection->naming, scaler, NULL);
+    naming_init(&connection->naming, scaler, place);
     schedule_init(&connection->schedule, max_tasks,
                   scaler->isolated == 0 ? ISOLATED_DEFAULT : scaler->isolated, now_ms);
 }
@@ -212,7 +212,7 @@ struct query *connection_take(struct connection *connection, int64_t now_us)
         warn_of_delay(connection, now_ms);
         return NULL;
     }
-    struct query *query = (struct query *)((char *)job - offsetof(struct query, job));
+    struct query *query = query_of_job(job);
     struct task *task = &query->task;
     query->sent_us = now_us;
     task->feed = connection->feed;
@@ -230,7 +230,7 @@ struct query *connection_take(struct connection *connection, int64_t now_us)
 struct query *connection_cancel(struct connection *connection, int64_t now_ms)
 {
     struct job *job = schedule_cancel(&connection->schedule, now_ms);
-    return job == NULL ? NULL : (struct query *)((char *)job - offsetof(struct query, job));
+    return job == NULL ? NULL : query_of_job(job);
 }
 
 void connection_started(struct query *query, int64_t now_us)
@@ -320,6 +320,15 @@ static void end_answered(struct query *query, const struct reading *reading,
     schedule_end(&connection->schedule, &query->job, JOB_END_ANSWERED, now_ms);
 }
 
+/* Nobody may hold it any more. */
+static void plan_or_free(struct query *query, int64_t now_ms)
+{
+    if (query->users == 0)
+        query_free(query);
+    else
+        query_plan(query, now_ms);
+}
+
 void connection_end(struct query *query, enum task_outcome outcome, const struct reading *reading,
                     const struct error *error, int64_t now_us)
 {
@@ -341,10 +350,7 @@ void connection_end(struct query *query, enum task_outcome outcome, const struct
         schedule_end(schedule, &query->job, JOB_END_ISOLATED, now_ms);
         break;
     }
-    if (query->users == 0)
-        query_free(query);
-    else
-        query_plan(query, now_ms);
+    plan_or_free(query, now_ms);
 }
 
 /* ---- notifications ---- */
@@ -422,10 +428,7 @@ static void end_lost(struct query *query, const struct error *error, int64_t now
             schedule_postpone(schedule, &query->job,
                               connection->settings->jitter(SCHEDULE_RETRY_MIN_MS));
     }
-    if (query->users == 0)
-        query_free(query);
-    else
-        query_plan(query, now_ms);
+    plan_or_free(query, now_ms);
 }
 
 void connection_lost(struct connection *connection, const struct error *error, int64_t now_ms)
@@ -437,7 +440,7 @@ void connection_lost(struct connection *connection, const struct error *error, i
     forget_subscriptions(connection, now_ms);
     for (struct job *job;
          (job = schedule->prompt != NULL ? schedule->prompt : schedule->isolated) != NULL;) {
-        struct query *query = (struct query *)((char *)job - offsetof(struct query, job));
+        struct query *query = query_of_job(job);
         may_have_died = may_have_died || may_have_died_before(query);
         has_failed = has_failed || (error != NULL && !may_have_died_before(query));
         end_lost(query, error, now_ms);

@@ -17,8 +17,8 @@
 
 /* ---- making and freeing ---- */
 
-struct query *connection_query(struct connection *connection, const struct option_values *values,
-                               const void *connection_options)
+struct query *query_of_values(struct connection *connection, const struct option_values *values,
+                              const void *connection_options)
 {
     const struct scaler *scaler = connection->scaler;
     struct query *query = NULL;
@@ -111,7 +111,7 @@ static void remove_interval(struct query *query, int64_t interval_ms)
     free(found);
 }
 
-void connection_hold(struct query *query, int64_t interval_ms, int64_t now_ms)
+void query_add_holder(struct query *query, int64_t interval_ms, int64_t now_ms)
 {
     query->connection->used_queries += query->users == 0;
     query->users++;
@@ -122,7 +122,7 @@ void connection_hold(struct query *query, int64_t interval_ms, int64_t now_ms)
     query_plan(query, now_ms);
 }
 
-void connection_release(struct query *query, int64_t interval_ms, int64_t now_ms)
+void query_remove_holder(struct query *query, int64_t interval_ms, int64_t now_ms)
 {
     if (interval_ms > 0)
         remove_interval(query, interval_ms);

@@ -11,12 +11,12 @@
 #include "measure/query.h"
 
 /* Found or made; held by nobody yet. The values are copied. */
-struct query *connection_query(struct connection *connection, const struct option_values *values,
-                               const void *connection_options);
+struct query *query_of_values(struct connection *connection, const struct option_values *values,
+                              const void *connection_options);
 
 /* `interval_ms`: as the user set it; 0: the user set none. A query that nobody holds is freed. */
-void connection_hold(struct query *query, int64_t interval_ms, int64_t now_ms);
-void connection_release(struct query *query, int64_t interval_ms, int64_t now_ms);
+void query_add_holder(struct query *query, int64_t interval_ms, int64_t now_ms);
+void query_remove_holder(struct query *query, int64_t interval_ms, int64_t now_ms);
 
 /* From now on it keeps its last readings, which are measured so often. */
 void query_keep_recent_samples(struct query *query, int64_t interval_ms);

@@ -148,6 +148,16 @@ struct query {
     UT_hash_handle hh_subscribed;
 };
 
+static inline struct query *query_of_job(struct job *job)
+{
+    return (struct query *)((char *)job - offsetof(struct query, job));
+}
+
+static inline struct query *query_of_task(struct task *task)
+{
+    return (struct query *)task;
+}
+
 /* The lock of a query's connection, until the scope ends: with _cleanup_(connection_unlock). */
 static inline struct connection *connection_locked(const struct query *query)
 {
