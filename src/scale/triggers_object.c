@@ -5,6 +5,7 @@
 #include "base/memory.h"
 
 #include <stdlib.h>
+#include <sys/param.h>
 
 /* Takes the credentials. The replicas of the HPA are no reason to parse it again. */
 static void use(struct triggers *triggers, struct trigger *trigger, struct credentials *credentials,
@@ -57,27 +58,28 @@ bool triggers_set_credentials(struct triggers *triggers, const char *identity, s
 void triggers_doubt_object(const struct triggers *triggers, struct trigger *trigger)
 {
     enum { FIRST_DOUBT_MS = 1000, LONGEST_DOUBT_MS = 60 * 1000 };
-    int64_t now_ms = clock_now_ms();
-    bool is_failing =
-        error_is_set(&trigger->parsed.mistakes) || trigger->answers.hold == HOLD_ON ||
-        (trigger->answers.last.call != NULL && trigger->answers.last.answer.kind == ANSWER_REFUSED);
-    if (!is_failing || trigger->answers.last.answer.failing_since_ms > trigger->known.doubted_ms)
-        trigger->known.doubt_interval_ms = 0;
-    int64_t interval_ms = trigger->known.doubt_interval_ms < FIRST_DOUBT_MS
-                              ? FIRST_DOUBT_MS
-                              : trigger->known.doubt_interval_ms;
-    bool is_due =
-        trigger->known.doubted_ms == 0 || now_ms - trigger->known.doubted_ms >= interval_ms;
-    bool needs_replicas =
-        trigger->parsed.needs & TRIGGER_NEEDS_HPA && trigger->answers.hold == HOLD_ON &&
-        triggers->settings.own.reads_hpas &&
-        trigger->known.hpa.replicas_ms < trigger->answers.last.answer.failing_since_ms;
-    if (!(trigger->parsed.needs & TRIGGER_NEEDS_CREDENTIALS || needs_replicas) ||
-        trigger->phase == PHASE_PENDING || !is_failing || !is_due)
+    const struct own_credentials_settings *own = &triggers->settings.own;
+    const struct last_answer *last = &trigger->answers.last;
+    struct trigger_object_facts *known = &trigger->known;
+    bool is_held = trigger->answers.hold == HOLD_ON;
+    bool is_refused = last->call != NULL && last->answer.kind == ANSWER_REFUSED;
+    bool is_failing = error_is_set(&trigger->parsed.mistakes) || is_held || is_refused;
+    if (!is_failing || last->answer.failing_since_ms > known->doubted_ms)
+        known->doubt_interval_ms = 0;
+    if (!is_failing || trigger->phase == PHASE_PENDING)
         return;
-    trigger->known.doubted_ms = now_ms;
-    if (trigger->known.doubt_interval_ms > 0)
-        interval_ms = interval_ms * 2 > LONGEST_DOUBT_MS ? LONGEST_DOUBT_MS : interval_ms * 2;
-    trigger->known.doubt_interval_ms = interval_ms;
-    triggers->settings.own.doubt(triggers->settings.own.context, &trigger->identity);
+
+    bool needs_replicas = trigger->parsed.needs & TRIGGER_NEEDS_HPA && is_held && own->reads_hpas &&
+                          known->hpa.replicas_ms < last->answer.failing_since_ms;
+    if (!(trigger->parsed.needs & TRIGGER_NEEDS_CREDENTIALS) && !needs_replicas)
+        return;
+
+    int64_t now_ms = clock_now_ms();
+    int64_t interval_ms = MAX(known->doubt_interval_ms, FIRST_DOUBT_MS);
+    if (known->doubted_ms > 0 && now_ms - known->doubted_ms < interval_ms)
+        return;
+    known->doubted_ms = now_ms;
+    known->doubt_interval_ms =
+        known->doubt_interval_ms == 0 ? interval_ms : MIN(2 * interval_ms, LONGEST_DOUBT_MS);
+    own->doubt(own->context, &trigger->identity);
 }
