@@ -239,8 +239,7 @@ void worker_pages_replicas(void *context, const struct web_request *request,
     if (!has_run)
         web_refuse_busy(answer);
     else if (search.count == 0)
-        web_refuse(answer, 404,
-                   "no trigger of this ScaledObject: KEDA has not called for one recently");
+        web_refuse_unknown_object(answer);
     else if (!worker_monitor_look(workers->hpas, request->below[0], request->below[1], add_replicas,
                                   object))
         web_refuse(answer, 429, "too many other HPAs are looked at: try again in a minute");

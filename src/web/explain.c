@@ -300,8 +300,7 @@ void explain_one(void *context, const struct web_request *request, struct web_an
     if (!run_search(source, &search, answer))
         return;
     if (search.found_count == 0)
-        web_refuse(answer, 404,
-                   "no trigger of this ScaledObject: KEDA has not called for one recently");
+        web_refuse_unknown_object(answer);
     else
         write_found(&search, answer);
 }

@@ -304,8 +304,7 @@ void history_page(void *context, const struct web_request *request, struct web_a
     if (!walk(context, visit, found))
         web_refuse_busy(answer);
     else if (found->count == 0)
-        web_refuse(answer, 404,
-                   "no trigger of this ScaledObject: KEDA has not called for one recently");
+        web_refuse_unknown_object(answer);
     else if (!check_trigger(found, is_csv, answer))
         return;
     else if (is_csv)
