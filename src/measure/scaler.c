@@ -1,5 +1,6 @@
 #include "measure/scaler.h"
 
+#include "base/memory.h"
 #include "base/text.h"
 
 static _Thread_local uint64_t tenant_of_thread;
@@ -20,6 +21,24 @@ const struct scaler *scaler_find(const struct scaler *const *scalers, const char
         if (text_equal((*scalers)->name, name) && (*scalers)->absent == NULL)
             return *scalers;
     return NULL;
+}
+
+void scaler_add_unknown(const struct scaler *const *scalers, const char *name,
+                        struct error *mistakes)
+{
+    _cleanup_(text_done) struct text names = {0};
+    const char *why = "is unknown";
+    for (; *scalers != NULL; scalers++)
+        if ((*scalers)->absent == NULL)
+            text_addf(&names, "%s%s", names.length == 0 ? "" : ", ", (*scalers)->name);
+        else if (text_equal((*scalers)->name, name))
+            why = (*scalers)->absent;
+    const char *all = names.length == 0 ? "none" : names.bytes;
+    if (name == NULL)
+        error_add(mistakes, "scaler is missing: the kind of source; there are: %s", all);
+    else
+        error_add(mistakes, "scaler \"%.*s\" %s: there are: %s", (int)text_cut(name, 64), name, why,
+                  all);
 }
 
 void scalers_prepare(const struct scaler *const *scalers)

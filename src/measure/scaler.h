@@ -150,6 +150,11 @@ struct scaler {
 /* Of a list that ends with NULL. NULL: there is none of this name in this build. */
 const struct scaler *scaler_find(const struct scaler *const *scalers, const char *name);
 
+/* Adds why there is no scaler of this name, and those there are; `name` is NULL where none was
+ * given. */
+void scaler_add_unknown(const struct scaler *const *scalers, const char *name,
+                        struct error *mistakes);
+
 /* Once, by a program that measures, before its first thread: no thread may be reading the
  * environment. */
 void scalers_prepare(const struct scaler *const *scalers);

@@ -5,24 +5,6 @@
 
 #include <string.h>
 
-void scaler_add_unknown(const struct scaler *const *scalers, const char *name,
-                        struct error *mistakes)
-{
-    _cleanup_(text_done) struct text names = {0};
-    const char *why = "is unknown";
-    for (; *scalers != NULL; scalers++)
-        if ((*scalers)->absent == NULL)
-            text_addf(&names, "%s%s", names.length == 0 ? "" : ", ", (*scalers)->name);
-        else if (text_equal((*scalers)->name, name))
-            why = (*scalers)->absent;
-    const char *all = names.length == 0 ? "none" : names.bytes;
-    if (name == NULL)
-        error_add(mistakes, "scaler is missing: the kind of source; there are: %s", all);
-    else
-        error_add(mistakes, "scaler \"%.*s\" %s: there are: %s", (int)text_cut(name, 64), name, why,
-                  all);
-}
-
 /* The file has connection keys; what to measure and by what target is in the trigger. */
 static void check_scopes(const struct named_connection *connection, const struct option *table,
                          struct error *mistakes)

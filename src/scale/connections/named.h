@@ -29,9 +29,4 @@ struct option_entry *named_own_entries(const struct named_connection *connection
                                        const struct option_entry *entries, size_t count,
                                        size_t *ret_count, struct error *mistakes);
 
-/* Adds why there is no scaler of this name, and those there are; `name` is NULL where none was
- * given. */
-void scaler_add_unknown(const struct scaler *const *scalers, const char *name,
-                        struct error *mistakes);
-
 #endif
