@@ -328,7 +328,7 @@ static void visit_connection(void *context, const struct connection_info *info)
     assert_true(info->number > visits->last);
     assert_non_null(strstr(info->name, "fake"));
     assert_string_equal(info->error, "");
-    assert_int_equal(stats().connections, 40);
+    assert_int_equal(stats().now.connections, 40);
     visits->last = info->number;
     visits->count++;
 }

@@ -211,8 +211,8 @@ static void a_call_for_another_metric_ends_no_hold(void **state)
     assert_true(call.finished);
     assert_int_equal(call.status, STATUS_INVALID_ARGUMENT);
     engine_stats(engine, &stats);
-    assert_int_equal(stats.held_triggers, 1);
-    assert_int_equal(stats.expired_triggers, 0);
+    assert_int_equal(stats.now.held_triggers, 1);
+    assert_int_equal(stats.now.expired_triggers, 0);
     end_call(&call);
     end_call(&stream);
 }
