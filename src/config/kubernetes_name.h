@@ -1,6 +1,6 @@
 /*
- * Names of the Kubernetes API. Callers claim any; only what is a name becomes a part of a path or of
- * a selector.
+ * Names of the Kubernetes API. Callers claim any; only what is a name becomes a part of a path or
+ * of a selector.
  *
  * Threads: any; pure.
  */

@@ -75,8 +75,8 @@ struct query_holder {
 
 /*
  * Finds or makes the query for these values, which are copied, until it is released as often as it
- * was held. What several tenants or namespaces hold is the one's that has fewer, as long as it holds
- * it.
+ * was held. What several tenants or namespaces hold is the one's that has fewer, as long as it
+ * holds it.
  *
  * `former` is the query that this one takes the place of, or NULL; its connection does not count
  * for the limits any more, so that all connections can be replaced at a time within any limits.

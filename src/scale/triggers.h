@@ -72,8 +72,8 @@ const struct connections *triggers_connections(const struct triggers *triggers);
  * Returns whether there are more. */
 bool triggers_renew(struct triggers *triggers, size_t max);
 
-/* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. A full table, or one
- * that takes too much memory, drops triggers that are not in use, those of the namespace first. Fails
+/* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. A full table, or one that
+ * takes too much memory, drops triggers that are not in use, those of the namespace first. Fails
  * with ERROR_LIMIT where there is none or the metadata is too large, and with ERROR_INVALID where a
  * key is there twice. */
 bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,

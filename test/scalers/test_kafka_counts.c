@@ -1,5 +1,5 @@
-/* Measuring against librdkafka's mock cluster: which topics and messages count, and what is too much
- * to be read. */
+/* Measuring against librdkafka's mock cluster: which topics and messages count, and what is too
+ * much to be read. */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"

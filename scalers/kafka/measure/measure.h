@@ -2,17 +2,17 @@
  * The hooks `connect`, `measure` and `disconnect` (measure/scaler.h). One measurement, from a task
  * to its reading:
  *
- *     tasks come, and gather for 10 ms while others are young: those that      measure.c, batch.c
+ *     tasks come, and gather for 10 ms while others are young: those that  measure.c, batch.c
  *     go together are a batch
- *  1  where topics are not known, their metadata is requested; then each       progress.c;
- *     task's partitions are found, and their last offsets requested            ../requests/metadata.c,
- *                                                                              offsets.c
- *  2  each group's commits are requested, and its members where a policy       progress.c;
- *     needs consumers                                                          ../requests/commits.c,
- *                                                                              members.c
- *  3  commits come; they may name topics whose metadata is needed first        progress.c
- *  4  offsets come                                                             progress.c
- *  5  what a partition lacks is found out, which is pure, and requested;       count.c, lag.c
+ *  1  where topics are not known, their metadata is requested; then each  progress.c;
+ *     task's partitions are found, and their last offsets requested       ../requests/metadata.c,
+ *                                                                         offsets.c
+ *  2  each group's commits are requested, and its members where a policy  progress.c;
+ *     needs consumers                                                     ../requests/commits.c,
+ *                                                                         members.c
+ *  3  commits come; they may name topics whose metadata is needed first   progress.c
+ *  4  offsets come                                                        progress.c
+ *  5  what a partition lacks is found out, which is pure, and requested;  count.c, lag.c
  *     where nothing lacks, the reading is counted, and the task answered
  *
  * A batch ends with its last task, and what is answered later is nobody's. The batches are those of

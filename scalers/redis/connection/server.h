@@ -50,9 +50,9 @@ void redis_server_done(struct redis_server *server);
 
 void redis_server_set_version(struct redis_server *server, const redisReply *info);
 
-/* The socket is connected. False: it is so no more, or to an address of this machine or its link (loopback,
- * 169.254.0.0/16, fe80::/10), which the server may not be at: whoever runs a node or a Sentinel is
- * not to reach what is open to us alone. */
+/* The socket is connected. False: it is so no more, or to an address of this machine or its link
+ * (loopback, 169.254.0.0/16, fe80::/10), which the server may not be at: whoever runs a node or a
+ * Sentinel is not to reach what is open to us alone. */
 bool redis_server_check_peer(struct redis_server *server, int socket, struct error *error);
 
 void redis_server_set_peer(struct redis_server *server, int socket);

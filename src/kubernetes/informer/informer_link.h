@@ -1,6 +1,6 @@
 /*
- * The two sides of an object that the informer (informer.h) keeps: a handler is told of news and has
- * its turn, a link says that one of the handler's users needs an object. The informer keeps an
+ * The two sides of an object that the informer (informer.h) keeps: a handler is told of news and
+ * has its turn, a link says that one of the handler's users needs an object. The informer keeps an
  * object for as long as it has links.
  *
  * Threads: the informer's.

@@ -132,7 +132,8 @@ void h2_server_turn(struct h2_server *server, int flags)
 {
     server->handshakes_left = MAX_HANDSHAKES_PER_TURN;
     server->delivers_until_us = 0;
-    event_base_loop(server->base, flags);
+    /* Once: what is ready stays so until it is read. */
+    event_base_loop(server->base, flags | EVLOOP_ONCE);
     h2_io_read(server);
     server->now_ms = clock_now_ms();
     int64_t drain_by_ms = atomic_load(&server->drain_by_ms);
@@ -157,7 +158,7 @@ static void *serve(void *argument)
 {
     struct h2_server *server = argument;
     do
-        h2_server_turn(server, EVLOOP_ONCE);
+        h2_server_turn(server, 0);
     while (!server->draining || server->connection_count > 0);
     return NULL;
 }
