@@ -2,7 +2,7 @@
 # The Debian 13 root, in which brokers and the server of tests run. ./dev sources it.
 
 # What the image has is Debian 13's. On an older Debian the server under test is built, and runs, in a root of Debian 13
-# (tools/debian13), and so do the brokers, with BACKLOG_BASE=debian13. pytest stays outside, and what is not Debian's: Kafka.
+# (tools/debian13), and so do the brokers, unless BACKLOG_BASE=native. pytest stays outside, and what is not Debian's: Kafka.
 debian13=$build/debian13
 # shellcheck source=/dev/null
 has_debian13() { (. /etc/os-release && [ "${VERSION_CODENAME:-}" = trixie ]); }
