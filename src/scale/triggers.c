@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/param.h>
 #include <utlist.h>
 
 /* Looked up by a ref, where the table's keys are identities. uthash has compared their lengths
@@ -189,6 +190,7 @@ bool triggers_make_room_for_bytes(struct triggers *triggers, const char *namespa
     for (;;) {
         const struct namespace_budget *budget = budgets_find(budgets, namespace);
         size_t of_namespace = budget == NULL ? 0 : budget->bytes;
+        size_t of_others = budgets->bytes - of_namespace; /* a reload may take them beyond `max` */
         bool is_own = of_namespace + bytes <= own_bytes;
         if (budgets->bytes + (is_own ? 0 : of_namespace) + bytes <= max)
             return true;
@@ -196,10 +198,9 @@ bool triggers_make_room_for_bytes(struct triggers *triggers, const char *namespa
         /* With no other namespace it would be the same: what is unused of those stays. */
         bool is_too_much = !is_own && 2 * of_namespace + bytes > max;
         if (unused == NULL || (is_too_much && unused != oldest_of(budget)))
-            return of_namespace == 0
-                       ? refuse_bytes("all namespaces", max, error)
-                       : refuse_namespace_bytes(namespace,
-                                                (max - (budgets->bytes - of_namespace)) / 2, error);
+            return of_namespace == 0 ? refuse_bytes("all namespaces", max, error)
+                                     : refuse_namespace_bytes(
+                                           namespace, (MAX(max, of_others) - of_others) / 2, error);
         drop(triggers, unused);
     }
 }

@@ -69,17 +69,29 @@ static int header_received(nghttp2_session *session, const nghttp2_frame *frame,
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
+/* Beyond the limit of calls: whoever has few of them is crowded out by others, and keeps its
+ * connection. */
+enum { FEW_CALLS_PART = 16 }; /* of the limit */
+
+static void refuse_call(struct h2_connection *connection, int32_t stream_id)
+{
+    struct h2_server *server = connection->server;
+    size_t few = (size_t)server->limits.max[H2_CALLS] / FEW_CALLS_PART;
+    h2_limit_hit(&server->limits, H2_CALLS, connection->peer->address, server->now_ms);
+    nghttp2_submit_rst_stream(connection->session, NGHTTP2_FLAG_NONE, stream_id,
+                              NGHTTP2_REFUSED_STREAM);
+    h2_refusal_report(connection, STATUS_UNAVAILABLE); /* what gRPC makes of it */
+    if (connection->peer->calls > few)
+        take(connection, H2_REFUSALS);
+}
+
 static void begin_call(struct h2_connection *connection, int32_t stream_id)
 {
     struct h2_server *server = connection->server;
     size_t of_all = server->call_count - server->stream_count;
-    if (!h2_limit_leaves(&server->limits, H2_CALLS, of_all, connection->peer->calls, 1)) {
-        h2_limit_hit(&server->limits, H2_CALLS, connection->peer->address, server->now_ms);
-        nghttp2_submit_rst_stream(connection->session, NGHTTP2_FLAG_NONE, stream_id,
-                                  NGHTTP2_REFUSED_STREAM);
-        h2_refusal_report(connection, STATUS_UNAVAILABLE); /* what gRPC makes of it */
-        take(connection, H2_REFUSALS);
-    } else if (h2_refusal_check(connection, stream_id))
+    if (!h2_limit_leaves(&server->limits, H2_CALLS, of_all, connection->peer->calls, 1))
+        refuse_call(connection, stream_id);
+    else if (h2_refusal_check(connection, stream_id))
         h2_call_begin(connection, stream_id, &connection->request);
     else
         take(connection, H2_REFUSALS);

@@ -57,7 +57,8 @@ function curve(points) {
 async function countPods() {
   const answer = await request("/api/workers");
   const { objects, hasMore } = await answer.json();
-  const isKnown = answer.ok && !hasMore && objects.every((object) => object.secondsAgo != null && !object.hasMore);
+  const isKnown = answer.ok && !hasMore && objects.length > 0 &&
+    objects.every((object) => object.secondsAgo != null && object.error == null && !object.hasMore);
   const pods = isKnown ? objects.flatMap(({ workers }) => workers) : null;
   return { jobs: pods?.filter(({ state }) => state === "Running").length ?? null, current: pods?.length ?? null };
 }
