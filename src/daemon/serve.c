@@ -418,9 +418,9 @@ static int run_serve(const struct command_line *line, struct error *error)
     log_init(serve_log_level(flags), (enum log_format)flags->log_format);
     if (flags->http != NULL)
         recent_log_start();
+    log_configuration(line);
     prepare_process();
     block_signals(&signals);
-    log_configuration(line);
     if (!start(flags, option_is_given(line->values, "interval"), &parts, &failure)) {
         log_error("%s", error_text(&failure));
         return parts.exit_status;
