@@ -106,6 +106,7 @@ def test_a_message_is_pushed_while_another_query_hangs(kind):
         with Streams(server, source.triggers(idle)) as streams:
             await_metric(server, len(idle), "backlog_subscribed_queries" if source.subscribes else "backlog_queries",
                          **({} if source.subscribes else {"scaler": "rabbitmq", "state": "ok"}))
+            time.sleep(source.settle_seconds)
             source.hang([hanging])
             assert_hanging(source, [hanging], fetch_all(client, source.triggers([hanging])))
             for count, number in enumerate(idle, 1):

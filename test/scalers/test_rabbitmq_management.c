@@ -10,11 +10,15 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 extern const struct scaler scaler_rabbitmq;
 
 enum { MAX_QUEUES = 64, WITHIN_MS = 20000 };
+
+/* After that the broker has not just started. */
+enum { UP_SECONDS = 7 };
 
 /* Queues of a peer, and the client that measures them. */
 struct fixture {
@@ -277,16 +281,19 @@ static void a_pattern_is_not_the_sum_of_what_was_not_cut_off(void **state)
     add_queue(&fixture, "^q", "QueueLength");
     for (size_t round = 1; round <= 2; round++) {
         measure_all(&fixture);
-        assert_reading(&fixture, 0, 39 * 40 / 2);
+        assert_failed(&fixture, 0, "the broker did not list all"); /* q0 has 0 messages */
         assert_int_equal(fixture.peer.totals, round);
         assert_int_equal(fixture.peer.statistics, round);
         test_feed_again(fixture.feed);
     }
+    sleep(UP_SECONDS);
+    measure_all(&fixture);
+    assert_reading(&fixture, 0, 39 * 40 / 2);
     stop(&fixture);
 }
 
 /* As a queue that hangs does it, and no broker that has just started. */
-static void zeros_are_believed_where_totals_hang_that_just_came(void **state)
+static void zeros_are_believed_where_totals_hang_that_came_before(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -296,6 +303,8 @@ static void zeros_are_believed_where_totals_hang_that_just_came(void **state)
         measure_all(&fixture);
         assert_answered(&fixture, 0, 40);
         test_feed_again(fixture.feed);
+        if (round == 1)
+            sleep(UP_SECONDS);
     }
     assert_int_equal(fixture.peer.totals, 2);
     assert_int_equal(fixture.peer.statistics, 1);
@@ -370,7 +379,7 @@ int main(void)
         cmocka_unit_test(queues_that_were_cut_off_are_not_missing),
         cmocka_unit_test(no_0_of_statistics_is_believed_behind_a_cut),
         cmocka_unit_test(a_pattern_is_not_the_sum_of_what_was_not_cut_off),
-        cmocka_unit_test(zeros_are_believed_where_totals_hang_that_just_came),
+        cmocka_unit_test(zeros_are_believed_where_totals_hang_that_came_before),
         cmocka_unit_test(a_pattern_that_was_cut_to_nothing_is_not_0),
         cmocka_unit_test(a_pattern_that_matches_nothing_is_0_behind_a_cut),
         cmocka_unit_test(a_cancelled_request_is_returned),

@@ -41,6 +41,7 @@ bool rabbitmq_counts_are_guessed(const json_t *queue, const struct rabbitmq_coun
 /* Many queues as one. Start from {0}. */
 struct rabbitmq_aggregate {
     size_t queues;
+    size_t empty;                  /* of them have no message */
     struct rabbitmq_counts counts; /* the sums, or the greatest */
 };
 

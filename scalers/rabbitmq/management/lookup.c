@@ -113,13 +113,12 @@ static void answer(const struct rabbitmq_lookup *lookup, const struct rabbitmq_a
     task_answer(lookup->task, &reading);
 }
 
-/* Unless it is a 0 of statistics that are doubted. */
+/* Unless statistics that are doubted have a 0, or it is a part of it. */
 static void answer_undoubted(const struct rabbitmq_lookup *lookup,
                              const struct rabbitmq_aggregate *aggregate, bool is_doubted)
 {
-    bool is_zero = aggregate->queues > 0 && aggregate->counts.messages == 0 &&
-                   !rabbitmq_needs_rates(lookup->query);
-    if (lookup->source == RABBITMQ_TOTALS || !is_doubted || !is_zero) {
+    bool has_zero = aggregate->empty > 0 && !rabbitmq_needs_rates(lookup->query);
+    if (lookup->source == RABBITMQ_TOTALS || !is_doubted || !has_zero) {
         answer(lookup, aggregate);
         return;
     }
@@ -164,8 +163,9 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_listed(const struct rabbitmq_lo
 {
     if (!lookup->is_counted)
         return lack(lookup, lookup->query->queue_name);
-    answer_undoubted(lookup, &(struct rabbitmq_aggregate){.queues = 1, .counts = lookup->listed},
-                     is_doubted);
+    struct rabbitmq_aggregate one = {0};
+    rabbitmq_aggregate_add(&one, RABBITMQ_SUM, &lookup->listed);
+    answer_undoubted(lookup, &one, is_doubted);
     return RABBITMQ_ENDED;
 }
 

@@ -9,7 +9,7 @@ enum {
     SIZE_MS = 5 * 60 * 1000, /* how long the size of the vhost is believed */
     CUT_MS = 1000,           /* what the broker waits for the next queue of the totals */
     DOUBT_MS = 6 * 1000,     /* a queue reports its statistics every 5 s */
-    RESTART_MS = 3 * 1000,   /* no broker is down and up again in less */
+    RESTART_MS = 10 * 1000, /* one that is down and up again in less is noticed, as requests fail */
 };
 
 bool rabbitmq_preference_has_totals(const struct rabbitmq_preference *preference, size_t queues,
@@ -57,23 +57,34 @@ void rabbitmq_preference_note_lacking(struct rabbitmq_preference *preference, in
         preference->totals_rest_until_ms = now_ms + REST_MS;
 }
 
+/* Answers came for longer than statistics take to be right, up to this request, and no restart fits
+ * between two of them. */
+static bool was_up(const struct rabbitmq_preference *preference, int64_t sent_ms)
+{
+    return preference->answered_ms > 0 && sent_ms - preference->answered_ms < RESTART_MS &&
+           sent_ms - preference->up_since_ms >= DOUBT_MS;
+}
+
 bool rabbitmq_preference_note_answer(struct rabbitmq_preference *preference,
                                      enum rabbitmq_source source, int64_t sent_ms, int64_t now_ms)
 {
+    bool is_up = was_up(preference, sent_ms);
+    if (preference->answered_ms == 0 || now_ms - preference->answered_ms >= RESTART_MS)
+        preference->up_since_ms = now_ms;
     preference->answered_ms = now_ms;
     if (source == RABBITMQ_STATISTICS)
         return now_ms < preference->doubted_until_ms;
     if (now_ms - sent_ms < CUT_MS)
         return false;
-    preference->doubted_until_ms = now_ms + DOUBT_MS;
+    if (!is_up)
+        preference->doubted_until_ms = now_ms + DOUBT_MS;
     return true;
 }
 
 void rabbitmq_preference_note_timeout(struct rabbitmq_preference *preference,
                                       enum rabbitmq_source source, int64_t sent_ms, int64_t now_ms)
 {
-    bool was_up = preference->answered_ms > 0 && sent_ms - preference->answered_ms < RESTART_MS;
     preference->totals_rest_until_ms = source == RABBITMQ_TOTALS ? now_ms + REST_MS : 0;
-    if (source == RABBITMQ_TOTALS && !was_up)
+    if (source == RABBITMQ_TOTALS && !was_up(preference, sent_ms))
         preference->doubted_until_ms = now_ms + DOUBT_MS;
 }

@@ -24,6 +24,7 @@ struct rabbitmq_preference {
     int64_t listing_rest_until_ms; /* after it was too large */
     int64_t doubted_until_ms;      /* zeros of statistics are */
     int64_t answered_ms;           /* the last answer of either */
+    int64_t up_since_ms;           /* ... the first of those that came one soon after the other */
 };
 
 /* Whether totals are to be listed for so many queues; else each is to use statistics. */
@@ -53,9 +54,9 @@ void rabbitmq_preference_note_lacking(struct rabbitmq_preference *preference, in
  *
  * Totals that took a second may have been cut short: where a part of them does not come within one,
  * RabbitMQ ends the list without it, and with status 200. A queue that is not in it may exist then,
- * and a pattern's sum lacks messages. For a while from then on it is a 0 of the statistics that is
- * doubted: they are up to 5 s old, and after a start begin with zeros. So it is from a time-out of
- * totals on, unless an answer just before shows that the broker has not just started.
+ * and a pattern's sum lacks messages. For a while from then on, and from a time-out of totals on,
+ * a 0 of the statistics is doubted: they are up to 5 s old, and after a start begin with zeros. But
+ * not where earlier answers show that the broker has not just started.
  */
 bool rabbitmq_preference_note_answer(struct rabbitmq_preference *preference,
                                      enum rabbitmq_source source, int64_t sent_ms, int64_t now_ms);
