@@ -175,6 +175,8 @@ static bool check_oldest(struct redis_client *client, int64_t now_ms, int64_t *r
     bool is_over = now_ms >= shared->progress_ms + timeout_ms;
     if (!is_alive(client, shared->progress_ms + patience_ms, now_ms)) {
         *ret_next_ms = clock_earlier(*ret_next_ms, shared->progress_ms + timeout_ms);
+        if (client->stall.standby == NULL)
+            *ret_next_ms = clock_earlier(*ret_next_ms, client->stall.standby_reopening.at_ms);
         return !is_over || no_answer(client, error);
     }
     if (others_wait || is_over) {
