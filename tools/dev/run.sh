@@ -42,7 +42,10 @@ e2e() {
     install brokers
     build release
     python_environment
+    go_tools
     kafka_jars
+    kubernetes_schemas
+    example_tools
     keda_stack
     choose_keda_stack
     export BACKLOG=$build/release/backlog BACKLOG_E2E_LOGS=$build/e2e/logs
