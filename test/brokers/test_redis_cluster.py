@@ -314,7 +314,7 @@ def test_a_failover_is_followed(redis, folder, number):
                 old.start()
             elif how == "pause":
                 old.resume()
-            wait_until(lambda: sum(map(len, moved.seen.values())) > 5 * moved.KEYS, 20, "answers while slots move")
+            wait_until(lambda: moved.moves > 0 and sum(map(len, moved.seen.values())) > 5 * moved.KEYS, 20, "answers while slots move")
             stack.close()
             redis.settle()
             redis.call("RPUSH", idle, 1)
