@@ -119,7 +119,7 @@ def with_renamed(whole):
 
 
 def schema(reference):
-    whole = yaml.safe_load((HERE / "schema.yaml").read_text())
+    whole = with_renamed(yaml.safe_load((HERE / "schema.yaml").read_text()))
     scalers = reference["scalers"]
     connection = whole["definitions"]["connection"]
     connection["properties"]["scaler"] = {"enum": sorted(scalers)}
@@ -131,7 +131,7 @@ def schema(reference):
         "type": "object", "additionalProperties": False,
         "properties": {camel(row["key"]): of_flag(row) for row in reference["flags"]
                        if row["key"] not in CHART_FLAGS}}
-    return json.dumps(with_renamed(whole), indent=2) + "\n"
+    return json.dumps(whole, indent=2) + "\n"
 
 
 # ---- what the templates need to know ----
