@@ -120,7 +120,8 @@ static const char blanks[] = " \t\r\n\f\v";
  * where it ends. */
 static const char *libpq_value(const char *from, struct text *ret_plain)
 {
-    char quote = *from == '\'' ? *from++ : '\0';
+    const char quote = *from == '\'' ? '\'' : '\0';
+    from += quote != '\0';
     while (*from != '\0' && (quote != '\0' ? *from != quote : strchr(blanks, *from) == NULL)) {
         from += *from == '\\' && from[1] != '\0';
         text_add_bytes(ret_plain, from++, 1);

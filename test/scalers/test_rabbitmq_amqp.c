@@ -241,7 +241,7 @@ static void the_time_of_a_queue_begins_when_it_is_sent(void **state)
     add_queue(&fixture, "q1");
     run_well(&fixture);
     assert_timed_out(&fixture, 0);
-    int started = task(&fixture, 0)->started; /* 1 if the first waited for a millisecond */
+    size_t started = task(&fixture, 0)->started; /* 1 if the first waited for a millisecond */
     test_feed_again(fixture.feed);
     run_well(&fixture);
     assert_timed_out(&fixture, 0);

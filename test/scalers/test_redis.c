@@ -224,7 +224,7 @@ static void assert_warning(const char *error, const char *words)
     FILE *file = tmpfile();
     int standard_error = dup(STDERR_FILENO);
     assert_non_null(file);
-    dup2(fileno(file), STDERR_FILENO);
+    assert_true(standard_error >= 0 && dup2(fileno(file), STDERR_FILENO) >= 0);
     struct outcome outcome =
         measure_with(READING_CONSUMERS, &scaler_redis_streams,
                      SCRIPT({"XINFO CONSUMERS", error},

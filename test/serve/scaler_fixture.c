@@ -130,10 +130,11 @@ void begin_call(struct noted_call *call, const char *path, const char *queue)
         memcpy(outer + 2, message.data, message.length);
         message = (struct bytes){outer, message.length + 2};
         if (metric_name != NULL) {
-            outer[message.length] = 0x12;
-            outer[message.length + 1] = (uint8_t)strlen(metric_name);
-            memcpy(outer + message.length + 2, metric_name, strlen(metric_name));
-            message.length += 2 + strlen(metric_name);
+            size_t length = strlen(metric_name);
+            outer[message.length++] = 0x12;
+            outer[message.length++] = (uint8_t)length;
+            for (size_t i = 0; i < length; i++)
+                outer[message.length++] = (uint8_t)metric_name[i];
         }
     }
     service->begin(service->context, &call->call);

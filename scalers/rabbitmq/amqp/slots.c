@@ -48,9 +48,9 @@ struct rabbitmq_channel *rabbitmq_slots_next(const struct rabbitmq_slots *slots,
         ++*position;
     if (*position == RABBITMQ_SLOTS)
         return NULL;
-    size_t group = RABBITMQ_GROUPS - 1;
-    while (*position < groups[group].first)
-        group--;
+    size_t group = 0;
+    while (group + 1 < RABBITMQ_GROUPS && *position >= groups[group + 1].first)
+        group++;
     *ret_group = (enum rabbitmq_group)group;
     return slots->used[(*position)++];
 }
