@@ -356,8 +356,10 @@ static void a_key_of_rsa_has_8192_bits_or_fewer(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         _cleanup_(memory_free) char *pem =
             new_rsa_key(rows[i].bits, rows[i].exponent_bits, rows[i].large, rows[i].large_bits);
-        if (pem == NULL)
+        if (pem == NULL) {
+            assert_true(OpenSSL_version_num() >= 0x30500000L);
             continue;
+        }
         EVP_PKEY *key = pem_key(pem, NULL);
         assert_true((key != NULL) == rows[i].is_taken);
         EVP_PKEY_free(key);
