@@ -272,7 +272,7 @@ static void count_consumed(struct history *history, struct history_series *serie
     if (series->counted_at_ms == 0)
         consumed = 0;
     else if (isfinite(counted))
-        consumed = fmax(counted, 0); /* less: the source has begun to count anew */
+        consumed = fmax(counted, 0); /* less: the source counts from 0 again */
     else if (!isnan(reading->consumption_rate))
         consumed =
             reading->consumption_rate * (double)(gap_ms < MAX_GAP_MS ? gap_ms : MAX_GAP_MS) / 1000;

@@ -237,7 +237,7 @@ static void what_the_source_has_counted_wins_over_its_rate(void **state)
     (void)state;
     struct history *history = history_new(1 << 20);
     struct history_series series = {0};
-    /* It restarts and counts anew; then it does not say for once, and the rate counts. */
+    /* It restarts and counts from 0 again; then it does not say for once, and the rate counts. */
     const double counts[] = {1000, 1007, 1500, 3, 10, NAN, 20, 25};
     struct reading reading = waiting(10);
     reading.consumption_rate = 4;
