@@ -1,6 +1,6 @@
 /*
  * A query that is held (engine.h): what is known of it, and who waits for more.
- * connection/query.c has its functions, and connection/snapshot.c those that copy what is known.
+ * connection/query.c has its functions, and connection/query_view.c those that copy what is known.
  *
  * Threads: any may call. Each function takes the lock of the query's connection, for as long as it
  * runs, and asks the clock of its connection's settings.

@@ -1,4 +1,4 @@
-/* What is known of a query, of its own and of its connection. */
+/* Copies of what is known of a query, of its own and of its connection. */
 #include "base/memory.h"
 #include "measure/connection/connection.h"
 #include "measure/connection/query.h"
