@@ -15,8 +15,8 @@ static struct push subscribed(uint64_t id)
 {
     struct push push = {0};
     push_set_idle(&push, IDLE_MS, true, NOW_MS);
-    assert_true(push_take(&push, id, NOW_MS + PUSH_GATHER_MS));
-    assert_int_equal(push_taken(&push, id, true, false, NOW_MS + PUSH_GATHER_MS), 0);
+    assert_true(push_sent(&push, id, NOW_MS + PUSH_GATHER_MS));
+    assert_int_equal(push_measured(&push, id, true, false, NOW_MS + PUSH_GATHER_MS), 0);
     return push;
 }
 
@@ -25,7 +25,7 @@ static void without_watchers_nothing_is_measured(void **state)
     (void)state;
     struct push push = {0};
     assert_int_equal(push_due_ms(&push, NOW_MS), CLOCK_NEVER);
-    assert_false(push_take(&push, 1, NOW_MS));
+    assert_false(push_sent(&push, 1, NOW_MS));
 }
 
 static void an_idle_query_is_subscribed_to_and_not_measured_more_often(void **state)
@@ -34,10 +34,10 @@ static void an_idle_query_is_subscribed_to_and_not_measured_more_often(void **st
     struct push push = {0};
     push_set_idle(&push, IDLE_MS, true, NOW_MS);
     assert_int_equal(push_due_ms(&push, NOW_MS), NOW_MS + PUSH_GATHER_MS);
-    assert_false(push_take(&push, 1, NOW_MS)); /* with others that become idle now */
+    assert_false(push_sent(&push, 1, NOW_MS)); /* with others that become idle now */
     push = subscribed(1);
     assert_int_equal(push_due_ms(&push, NOW_MS), CLOCK_NEVER);
-    assert_false(push_take(&push, 2, NOW_MS + 60000));
+    assert_false(push_sent(&push, 2, NOW_MS + 60000));
 }
 
 static void a_notified_query_is_measured_at_once_and_then_less_and_less_often(void **state)
@@ -47,14 +47,14 @@ static void a_notified_query_is_measured_at_once_and_then_less_and_less_often(vo
     int64_t now_ms = 5000;
     push_notify(&push);
     assert_int_equal(push_due_ms(&push, NOW_MS), 0);
-    assert_false(push_take(&push, 2, now_ms)); /* it is likely to be active now */
+    assert_false(push_sent(&push, 2, now_ms)); /* it is likely to be active now */
     for (int64_t wait_ms = PUSH_FIRST_ALERT_MS; wait_ms < IDLE_MS; wait_ms *= 2) {
         assert_int_equal(push_due_ms(&push, now_ms), now_ms + wait_ms);
         now_ms += wait_ms;
-        push_take(&push, 2, now_ms);
-        push_taken(&push, 2, true, false, now_ms);
+        push_sent(&push, 2, now_ms);
+        push_measured(&push, 2, true, false, now_ms);
     }
-    push_take(&push, 2, now_ms + IDLE_MS);
+    push_sent(&push, 2, now_ms + IDLE_MS);
     assert_int_equal(push.alert_ms, 0);
     assert_int_equal(push_due_ms(&push, now_ms), CLOCK_NEVER);
 }
@@ -64,8 +64,8 @@ static void a_query_that_is_still_idle_is_subscribed_to_again(void **state)
     (void)state;
     struct push push = subscribed(1);
     push_notify(&push);
-    assert_false(push_take(&push, 2, 5000));
-    assert_true(push_take(&push, 2, 5000 + PUSH_FIRST_ALERT_MS));
+    assert_false(push_sent(&push, 2, 5000));
+    assert_true(push_sent(&push, 2, 5000 + PUSH_FIRST_ALERT_MS));
 }
 
 static void a_storm_of_notifications_costs_no_more_than_polling(void **state)
@@ -79,7 +79,7 @@ static void a_storm_of_notifications_costs_no_more_than_polling(void **state)
             continue;
         sent_ms = now_ms;
         sends++;
-        if (push_take(&push, 2 + (uint64_t)sends, now_ms))
+        if (push_sent(&push, 2 + (uint64_t)sends, now_ms))
             push_notify(&push); /* at once, each time */
     }
     assert_in_range(sends, 10000 / IDLE_MS - 1, 10000 / IDLE_MS + 10);
@@ -90,9 +90,9 @@ static void a_notification_while_its_request_is_in_flight_is_not_lost(void **sta
     (void)state;
     struct push push = {0};
     push_set_idle(&push, IDLE_MS, true, NOW_MS);
-    assert_true(push_take(&push, 7, 2000));
+    assert_true(push_sent(&push, 7, 2000));
     push_notify(&push);
-    assert_int_equal(push_taken(&push, 7, true, false, 2010),
+    assert_int_equal(push_measured(&push, 7, true, false, 2010),
                      0); /* it is over, and not to be ended */
     assert_int_equal(push.id, 0);
     assert_int_equal(push_due_ms(&push, 2000), 0);
@@ -103,11 +103,11 @@ static void a_source_that_refuses_is_polled_and_tried_again_after_a_minute(void 
     (void)state;
     struct push push = {0};
     push_set_idle(&push, IDLE_MS, true, NOW_MS);
-    assert_true(push_take(&push, 7, 2000));
-    push_taken(&push, 7, false, true, 2010);
+    assert_true(push_sent(&push, 7, 2000));
+    push_measured(&push, 7, false, true, 2010);
     assert_int_equal(push_due_ms(&push, 2000), 2000 + IDLE_MS);
-    assert_false(push_take(&push, 8, 2010 + PUSH_REFUSED_MS - 1));
-    assert_true(push_take(&push, 8, 2010 + PUSH_REFUSED_MS));
+    assert_false(push_sent(&push, 8, 2010 + PUSH_REFUSED_MS - 1));
+    assert_true(push_sent(&push, 8, 2010 + PUSH_REFUSED_MS));
 }
 
 static void a_subscription_whose_request_timed_out_is_ended_and_made_again(void **state)
@@ -115,9 +115,9 @@ static void a_subscription_whose_request_timed_out_is_ended_and_made_again(void 
     (void)state;
     struct push push = {0};
     push_set_idle(&push, IDLE_MS, true, NOW_MS);
-    assert_true(push_take(&push, 7, 2000));
-    assert_int_equal(push_taken(&push, 7, false, false, 4000), 7); /* the source may have it */
-    assert_true(push_take(&push, 8, 4000 + IDLE_MS));
+    assert_true(push_sent(&push, 7, 2000));
+    assert_int_equal(push_measured(&push, 7, false, false, 4000), 7); /* the source may have it */
+    assert_true(push_sent(&push, 8, 4000 + IDLE_MS));
 }
 
 static void a_query_without_watchers_is_unsubscribed(void **state)
@@ -136,7 +136,7 @@ static void a_source_that_cannot_notify_is_polled(void **state)
     struct push push = {0};
     push_set_idle(&push, IDLE_MS, false, NOW_MS);
     assert_int_equal(push_due_ms(&push, NOW_MS), NOW_MS + IDLE_MS);
-    assert_false(push_take(&push, 1, NOW_MS + IDLE_MS));
+    assert_false(push_sent(&push, 1, NOW_MS + IDLE_MS));
 }
 
 static void subscriptions_of_a_lost_client_are_made_again(void **state)
@@ -145,7 +145,7 @@ static void subscriptions_of_a_lost_client_are_made_again(void **state)
     struct push push = subscribed(1);
     push_forget(&push, 5000);
     assert_int_equal(push_due_ms(&push, 4000), 4000 + IDLE_MS < 5000 ? 4000 + IDLE_MS : 5000);
-    assert_true(push_take(&push, 2, 5000));
+    assert_true(push_sent(&push, 2, 5000));
 }
 
 int main(void)

@@ -45,7 +45,7 @@ static void bench_free(struct bench **bench)
 /* From due to answered, at the moments that are given. */
 static void measure(struct schedule *schedule, struct job *job, int64_t sent_ms, int64_t answer_ms)
 {
-    schedule_want(schedule, job, sent_ms, sent_ms);
+    schedule_demand(schedule, job, sent_ms, sent_ms);
     assert_ptr_equal(schedule_take(schedule, sent_ms), job);
     schedule_end(schedule, job, JOB_END_ANSWERED, answer_ms);
 }
@@ -102,7 +102,7 @@ static void a_waiting_caller_comes_before_longer_overdue_jobs(void **state)
     (void)state;
     BENCH(UNLIMITED, 16);
     schedule_set_due(schedule, &jobs[0], 0);
-    schedule_want(schedule, &jobs[1], 5000, 5000);
+    schedule_demand(schedule, &jobs[1], 5000, 5000);
     assert_ptr_equal(schedule_take(schedule, 5000), &jobs[1]);
     assert_ptr_equal(schedule_take(schedule, 5000), &jobs[0]);
 }
@@ -112,7 +112,7 @@ static void a_job_overdue_for_a_minute_comes_before_callers(void **state)
     (void)state;
     BENCH(1, 1);
     schedule_set_due(schedule, &jobs[0], 0);
-    schedule_want(schedule, &jobs[1], SCHEDULE_PATIENCE_MS + 1, SCHEDULE_PATIENCE_MS + 1);
+    schedule_demand(schedule, &jobs[1], SCHEDULE_PATIENCE_MS + 1, SCHEDULE_PATIENCE_MS + 1);
     assert_ptr_equal(schedule_take(schedule, SCHEDULE_PATIENCE_MS + 1), &jobs[0]);
 }
 
@@ -125,7 +125,7 @@ static void a_stream_of_callers_starves_no_job(void **state)
     for (int i = 0; jobs[0].state != JOB_IN_FLIGHT; i++) {
         assert_true(now_ms <= SCHEDULE_PATIENCE_MS + 2000); /* and a round of those before it */
         for (int j = 1; j < 20; j++)
-            schedule_want(schedule, &jobs[j], now_ms, now_ms);
+            schedule_demand(schedule, &jobs[j], now_ms, now_ms);
         struct job *job = schedule_take(schedule, now_ms);
         now_ms += 100;
         if (job != &jobs[0])
@@ -158,8 +158,8 @@ static void a_job_in_flight_is_not_sent_again(void **state)
     schedule_set_due(schedule, &jobs[0], 0);
     assert_ptr_equal(schedule_take(schedule, 0), &jobs[0]);
     schedule_set_due(schedule, &jobs[0], 0);
-    schedule_want(schedule, &jobs[0], 0, 0);
-    schedule_want(schedule, &jobs[0], 5, 5);
+    schedule_demand(schedule, &jobs[0], 0, 0);
+    schedule_demand(schedule, &jobs[0], 5, 5);
     assert_null(schedule_take(schedule, 5));
 }
 
@@ -167,9 +167,9 @@ static void a_caller_is_served_by_an_attempt_sent_late_enough(void **state)
 {
     (void)state;
     BENCH(UNLIMITED, 16);
-    schedule_want(schedule, &jobs[0], 100, 100);
+    schedule_demand(schedule, &jobs[0], 100, 100);
     assert_ptr_equal(schedule_take(schedule, 100), &jobs[0]);
-    schedule_want(schedule, &jobs[0], 100, 150); /* is served by the attempt in flight */
+    schedule_demand(schedule, &jobs[0], 100, 150); /* is served by the attempt in flight */
     schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 200);
     assert_null(schedule_take(schedule, 200));
 }
@@ -178,10 +178,10 @@ static void a_caller_whom_the_attempt_in_flight_is_too_old_for_gets_another_one(
 {
     (void)state;
     BENCH(UNLIMITED, 16);
-    schedule_want(schedule, &jobs[0], 100, 100);
+    schedule_demand(schedule, &jobs[0], 100, 100);
     assert_ptr_equal(schedule_take(schedule, 100), &jobs[0]);
-    schedule_want(schedule, &jobs[0], 101, 150);
-    schedule_want(schedule, &jobs[0], 90, 160); /* a less demanding one changes nothing */
+    schedule_demand(schedule, &jobs[0], 101, 150);
+    schedule_demand(schedule, &jobs[0], 90, 160); /* a less demanding one changes nothing */
     schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 200);
     assert_ptr_equal(schedule_take(schedule, 200), &jobs[0]);
     schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 300);
@@ -192,9 +192,9 @@ static void an_attempt_that_started_late_serves_earlier_callers(void **state)
 {
     (void)state;
     BENCH(UNLIMITED, 16);
-    schedule_want(schedule, &jobs[0], 100, 100);
+    schedule_demand(schedule, &jobs[0], 100, 100);
     assert_ptr_equal(schedule_take(schedule, 100), &jobs[0]);
-    schedule_want(schedule, &jobs[0], 150, 150);
+    schedule_demand(schedule, &jobs[0], 150, 150);
     schedule_started(schedule, &jobs[0], 180);
     schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 200);
     assert_int_equal(jobs[0].duration_ms, 20);
@@ -220,10 +220,10 @@ static void callers_do_not_hasten_a_job_that_is_spaced_out(void **state)
 {
     (void)state;
     BENCH(UNLIMITED, 16);
-    schedule_want(schedule, &jobs[0], 0, 0);
+    schedule_demand(schedule, &jobs[0], 0, 0);
     time_out(schedule, &jobs[0], 0, 1000);
     for (int64_t now_ms = 1000; now_ms < 3000; now_ms += 50) {
-        schedule_want(schedule, &jobs[0], now_ms, now_ms);
+        schedule_demand(schedule, &jobs[0], now_ms, now_ms);
         schedule_set_due(schedule, &jobs[0], now_ms);
         assert_null(schedule_take(schedule, now_ms));
     }
@@ -466,7 +466,7 @@ static void a_job_that_is_returned_is_as_it_was(void **state)
     (void)state;
     BENCH(1, 1);
     schedule_set_due(schedule, &jobs[0], 50);
-    schedule_want(schedule, &jobs[1], 100, 100);
+    schedule_demand(schedule, &jobs[1], 100, 100);
     assert_ptr_equal(schedule_take(schedule, 100), &jobs[1]);
     schedule_end(schedule, &jobs[1], JOB_END_RETURNED, 200);
     assert_int_equal(jobs[1].due_ms, 100);
@@ -479,12 +479,12 @@ static void a_job_that_is_lost_waits_for_somebody_to_want_it(void **state)
 {
     (void)state;
     BENCH(UNLIMITED, 16);
-    schedule_want(schedule, &jobs[0], 0, 0);
+    schedule_demand(schedule, &jobs[0], 0, 0);
     assert_ptr_equal(schedule_take(schedule, 0), &jobs[0]);
-    schedule_want(schedule, &jobs[0], 10, 10);
+    schedule_demand(schedule, &jobs[0], 10, 10);
     schedule_end(schedule, &jobs[0], JOB_END_LOST, 20);
     assert_null(schedule_take(schedule, 20));
-    schedule_want(schedule, &jobs[0], 30, 30);
+    schedule_demand(schedule, &jobs[0], 30, 30);
     assert_ptr_equal(schedule_take(schedule, 30), &jobs[0]);
 }
 
@@ -561,12 +561,12 @@ static void one_groups_jobs_do_not_wait_for_anothers_thousands(void **state)
     BENCH(4, 1);
     for (int i = 0; i < JOBS - 1; i++) {
         schedule_join(schedule, &jobs[i], 1);
-        schedule_want(schedule, &jobs[i], i, i);
+        schedule_demand(schedule, &jobs[i], i, i);
     }
     for (int i = 0; i < 4; i++)
         assert_ptr_equal(schedule_take(schedule, 100), &jobs[i]);
     schedule_join(schedule, &jobs[JOBS - 1], 2);
-    schedule_want(schedule, &jobs[JOBS - 1], 200, 200);
+    schedule_demand(schedule, &jobs[JOBS - 1], 200, 200);
     assert_null(schedule_take(schedule, 200));
     schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 300);
     assert_ptr_equal(schedule_take(schedule, 300), &jobs[JOBS - 1]);
@@ -579,7 +579,7 @@ static void groups_take_turns_for_one_place(void **state)
     BENCH(1, 1);
     for (int i = 0; i < 10; i++) {
         schedule_join(schedule, &jobs[i], i < 8);
-        schedule_want(schedule, &jobs[i], 0, i < 8 ? 0 : 10);
+        schedule_demand(schedule, &jobs[i], 0, i < 8 ? 0 : 10);
     }
     int position[10];
     for (int i = 0; i < 10; i++) {
@@ -600,7 +600,7 @@ static void slow_jobs_of_groups_take_turns_too(void **state)
         measure(schedule, &jobs[i], began_ms, began_ms + SCHEDULE_SLOW_MS);
     }
     for (int i = 0; i < 9; i++)
-        schedule_want(schedule, &jobs[i], 200000 + i, 200000 + i);
+        schedule_demand(schedule, &jobs[i], 200000 + i, 200000 + i);
     const struct job *first = schedule_take(schedule, 200100);
     const struct job *second = schedule_take(schedule, 200100);
     assert_true(first == &jobs[8] || second == &jobs[8]);
@@ -613,9 +613,9 @@ static void new_jobs_leave_half_of_the_places_to_known_ones_with_callers(void **
     measure(schedule, &jobs[60], 0, 10);
     measure(schedule, &jobs[61], 20, 30);
     for (int i = 0; i < 10; i++)
-        schedule_want(schedule, &jobs[i], 1000, 1000);
-    schedule_want(schedule, &jobs[60], 2000, 2000);
-    schedule_want(schedule, &jobs[61], 2000, 2000);
+        schedule_demand(schedule, &jobs[i], 1000, 1000);
+    schedule_demand(schedule, &jobs[60], 2000, 2000);
+    schedule_demand(schedule, &jobs[61], 2000, 2000);
     int known = 0;
     for (int i = 0; i < 4; i++)
         known += schedule_take(schedule, 2000)->duration_ms >= 0;
@@ -628,7 +628,7 @@ static void new_jobs_leave_half_of_the_places_to_known_ones_with_callers(void **
 static void measure_once_more(struct schedule *schedule, struct job *job, int64_t now_ms)
 {
     schedule_end(schedule, job, JOB_END_ANSWERED, now_ms);
-    schedule_want(schedule, job, now_ms, now_ms);
+    schedule_demand(schedule, job, now_ms, now_ms);
 }
 
 /* Others always have a job that is wanted and none in flight. */
@@ -638,14 +638,14 @@ static void a_group_with_a_job_that_hangs_has_its_turns_for_the_others(void **st
     BENCH(2, 1);
     schedule_join(schedule, &jobs[0], 1);
     schedule_join(schedule, &jobs[1], 1);
-    schedule_want(schedule, &jobs[0], 0, 0);
+    schedule_demand(schedule, &jobs[0], 0, 0);
     assert_ptr_equal(schedule_take(schedule, 0), &jobs[0]);
     for (int i = 2; i < 8; i++) {
         schedule_join(schedule, &jobs[i], (uint64_t)i);
-        schedule_want(schedule, &jobs[i], 10, 10);
+        schedule_demand(schedule, &jobs[i], 10, 10);
     }
     struct job *job = schedule_take(schedule, 900);
-    schedule_want(schedule, &jobs[1], 20, 20);
+    schedule_demand(schedule, &jobs[1], 20, 20);
     assert_null(schedule_cancel(schedule, 1500)); /* within the slow ones' places */
     assert_true(jobs[0].is_isolated);
     int turns = 0;
@@ -664,7 +664,7 @@ static void a_job_of_two_groups_is_of_the_smaller_one(void **state)
     for (int i = 0; i < 20; i++)
         schedule_join(schedule, &jobs[i], 1);
     const struct job_group *large = jobs[0].group;
-    schedule_want(schedule, &jobs[0], 0, 0);
+    schedule_demand(schedule, &jobs[0], 0, 0);
     schedule_join(schedule, &jobs[0], 2);
     const struct job_group *small = jobs[0].group;
     assert_ptr_not_equal(small, large);
@@ -691,7 +691,7 @@ static void a_job_is_of_the_group_that_is_the_smaller_one_now(void **state)
     assert_ptr_not_equal(one, two);
     for (int i = 2; i < 20; i++)
         schedule_join(schedule, &jobs[i], 1);
-    schedule_want(schedule, &jobs[0], 0, 0);
+    schedule_demand(schedule, &jobs[0], 0, 0);
     assert_ptr_equal(jobs[0].group, two);
 }
 
@@ -705,7 +705,7 @@ static void a_group_that_leaves_a_job_has_no_part_in_it(void **state)
     for (int i = 0; i < 2; i++) {
         schedule_join(schedule, &jobs[i], 2);
         schedule_join(schedule, &jobs[i], 2);
-        schedule_want(schedule, &jobs[i], 0, 0);
+        schedule_demand(schedule, &jobs[i], 0, 0);
     }
     assert_ptr_equal(schedule_take(schedule, 0), &jobs[0]); /* the other one is ready */
     for (int i = 0; i < 2; i++) {

@@ -268,7 +268,7 @@ static bool is_on_its_way(const struct client *client, const struct model *model
         return true;
     if (job->state == JOB_IN_FLIGHT)
         return model->started_us >= model->needed_us || is_alert ||
-               (job->is_wanted && job->needed_from_ms > job->sent_ms);
+               (job->is_demanded && job->needed_from_ms > job->sent_ms);
     return is_alert && job->state == JOB_SCHEDULED &&
            job->due_ms <= now_ms() + query->push.idle_interval_ms;
 }

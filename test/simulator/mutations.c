@@ -98,12 +98,12 @@ WRAP(void, schedule_init, struct schedule *schedule, size_t max_tasks, size_t is
     __real_schedule_init(schedule, max_tasks, isolated_places, at_ms);
 }
 
-WRAP(void, schedule_want, struct schedule *schedule, struct job *job, int64_t from_ms,
+WRAP(void, schedule_demand, struct schedule *schedule, struct job *job, int64_t from_ms,
      int64_t at_ms)
 {
     if (mutation == LOST_DEMAND && job->state == JOB_IN_FLIGHT)
         return;
-    __real_schedule_want(schedule, job, from_ms, at_ms);
+    __real_schedule_demand(schedule, job, from_ms, at_ms);
 }
 
 WRAP(void, schedule_end, struct schedule *schedule, struct job *job, enum job_end end,
@@ -119,7 +119,7 @@ WRAP(void, schedule_end, struct schedule *schedule, struct job *job, enum job_en
         end = JOB_END_LOST;
     __real_schedule_end(schedule, job, end, at_ms);
     if (mutation == MEASURED_TOO_OFTEN && end == JOB_END_ANSWERED)
-        __real_schedule_want(schedule, job, at_ms + 1, at_ms);
+        __real_schedule_demand(schedule, job, at_ms + 1, at_ms);
 }
 
 WRAP(void, schedule_started, struct schedule *schedule, struct job *job, int64_t at_ms)

@@ -163,7 +163,7 @@ static void catch_up(struct connection *connection, int64_t now_ms)
         if (query->losses < MAX_LOSSES)
             schedule_hasten(&connection->schedule, &query->job, now_ms);
         if (query->unanswered_since_ms > 0)
-            schedule_want(&connection->schedule, &query->job, now_ms, now_ms);
+            schedule_demand(&connection->schedule, &query->job, now_ms, now_ms);
         else if (query_interval_ms(query) > 0 || query->known.last_attempt == ATTEMPT_FAILED)
             schedule_set_due(&connection->schedule, &query->job, now_ms);
     }
@@ -222,7 +222,7 @@ struct query *connection_take(struct connection *connection, int64_t now_us)
     task->wants = query->wants;
     task->is_subscribed = false;
     error_done(&task->subscribe_error);
-    subscription_take(query, now_ms);
+    subscription_sent(query, now_ms);
     bundle_take_along(query, now_ms);
     return query;
 }
@@ -334,7 +334,7 @@ void connection_end(struct query *query, enum task_outcome outcome, const struct
 {
     struct schedule *schedule = &query->connection->schedule;
     int64_t now_ms = now_us / 1000;
-    subscription_end(query, now_ms);
+    subscription_measured(query, now_ms);
     switch (outcome) {
     case TASK_ANSWERED:
     case TASK_FAILED:
@@ -357,7 +357,7 @@ void connection_end(struct query *query, enum task_outcome outcome, const struct
 
 void connection_notify(struct connection *connection, uint64_t id, int64_t now_us)
 {
-    struct query *query = subscription_notified(connection, id);
+    struct query *query = subscription_over(connection, id);
     if (query == NULL)
         return;
     int64_t now_ms = now_us / 1000;
@@ -373,14 +373,14 @@ void connection_notify(struct connection *connection, uint64_t id, int64_t now_u
     if (!was_alert) {
         bool in_flight = query->job.state == JOB_IN_FLIGHT;
         int64_t from_ms = in_flight ? query->job.sent_ms + 1 : now_ms;
-        schedule_want(&connection->schedule, &query->job, from_ms, now_ms);
+        schedule_demand(&connection->schedule, &query->job, from_ms, now_ms);
     }
     query_plan(query, now_ms);
 }
 
 void connection_lose_subscription(struct connection *connection, uint64_t id, int64_t now_ms)
 {
-    struct query *query = subscription_notified(connection, id);
+    struct query *query = subscription_over(connection, id);
     if (query == NULL)
         return;
     push_forget(&query->push, now_ms);
@@ -402,7 +402,7 @@ static void forget_subscriptions(struct connection *connection, int64_t now_ms)
     struct query *query;
     struct query *next;
     HASH_ITER(hh_subscribed, connection->subscribed, query, next) {
-        subscription_lost(query, now_ms);
+        subscription_forget(query, now_ms);
         query_plan(query, now_ms);
     }
     connection->unsubscribes_count = 0;

@@ -58,7 +58,7 @@ static void plan_next_alert(struct push *push, int64_t now_ms)
     push->alert_ms = MIN(push->alert_ms * 2, push->idle_interval_ms);
 }
 
-bool push_take(struct push *push, uint64_t id, int64_t now_ms)
+bool push_sent(struct push *push, uint64_t id, int64_t now_ms)
 {
     /* What was notified of is likely to be active now, and is subscribed to again only if it is
      * not. */
@@ -72,8 +72,8 @@ bool push_take(struct push *push, uint64_t id, int64_t now_ms)
     return subscribes;
 }
 
-uint64_t push_taken(struct push *push, uint64_t id, bool is_subscribed, bool is_refused,
-                    int64_t now_ms)
+uint64_t push_measured(struct push *push, uint64_t id, bool is_subscribed, bool is_refused,
+                       int64_t now_ms)
 {
     if (push->id != id) /* it was notified of, or nobody waits any more */
         return 0;

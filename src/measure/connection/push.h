@@ -49,11 +49,11 @@ uint64_t push_set_idle(struct push *push, int64_t interval_ms, bool can_subscrib
 int64_t push_due_ms(const struct push *push, int64_t sent_ms);
 
 /* It is being sent: true where it is to be subscribed to, by this id. */
-bool push_take(struct push *push, uint64_t id, int64_t now_ms);
+bool push_sent(struct push *push, uint64_t id, int64_t now_ms);
 
 /* What came of it. Returns the id of a subscription to end; 0: none. */
-uint64_t push_taken(struct push *push, uint64_t id, bool is_subscribed, bool is_refused,
-                    int64_t now_ms);
+uint64_t push_measured(struct push *push, uint64_t id, bool is_subscribed, bool is_refused,
+                       int64_t now_ms);
 
 /* A notification of its subscription, which is over with it. */
 void push_notify(struct push *push);

@@ -188,7 +188,7 @@ void query_demand(struct query *query, int64_t from_ms)
         DL_APPEND2(connection->unanswered, query, prev_unanswered, next_unanswered);
     }
     if (connection->state != CONNECTION_FAILED)
-        schedule_want(&connection->schedule, &query->job, from_ms, now_ms);
+        schedule_demand(&connection->schedule, &query->job, from_ms, now_ms);
     connection->settings->wake(connection);
 }
 

@@ -296,7 +296,7 @@ static void make_ready(struct schedule *schedule, struct job *job, int64_t due_m
     job->state = JOB_READY;
     job->due_ms = due_ms;
     job->is_isolated = job->is_isolated || job->timeouts > 0 || takes_long(job);
-    add_ready(schedule, job, job->is_wanted ? due_ms - SCHEDULE_PATIENCE_MS : due_ms);
+    add_ready(schedule, job, job->is_demanded ? due_ms - SCHEDULE_PATIENCE_MS : due_ms);
 }
 
 static void make_scheduled(struct schedule *schedule, struct job *job, int64_t due_ms)
@@ -378,15 +378,15 @@ void schedule_set_due(struct schedule *schedule, struct job *job, int64_t due_ms
         make_scheduled(schedule, job, due_ms);
 }
 
-void schedule_want(struct schedule *schedule, struct job *job, int64_t from_ms, int64_t now_ms)
+void schedule_demand(struct schedule *schedule, struct job *job, int64_t from_ms, int64_t now_ms)
 {
     if (schedule_is_spaced_out(job) || (job->state == JOB_IN_FLIGHT && job->sent_ms >= from_ms))
         return;
-    if (!job->is_wanted || from_ms > job->needed_from_ms)
+    if (!job->is_demanded || from_ms > job->needed_from_ms)
         job->needed_from_ms = from_ms;
-    bool was_wanted = job->is_wanted;
-    job->is_wanted = true;
-    if (job->state == JOB_IN_FLIGHT || (job->state == JOB_READY && was_wanted))
+    bool was_demanded = job->is_demanded;
+    job->is_demanded = true;
+    if (job->state == JOB_IN_FLIGHT || (job->state == JOB_READY && was_demanded))
         return;
     int64_t due_ms = job->state != JOB_IDLE && job->due_ms < now_ms ? job->due_ms : now_ms;
     leave_heap(schedule, job);
@@ -534,8 +534,8 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
     if (!job->is_isolated)
         recent_max_add(&schedule->delays, now_ms - job->due_ms, now_ms);
     job->state = JOB_IN_FLIGHT;
-    job->was_wanted = job->is_wanted;
-    job->is_wanted = false;
+    job->was_demanded = job->is_demanded;
+    job->is_demanded = false;
     job->sent_ms = now_ms;
     struct job_group *group = group_of(schedule, job);
     group->in_flight[pace_of(job)]++;
@@ -645,24 +645,24 @@ void schedule_end(struct schedule *schedule, struct job *job, enum job_end end, 
         break;
     case JOB_END_TIMED_OUT:
         job->timeouts++;
-        job->is_wanted = false;
+        job->is_demanded = false;
         make_scheduled(schedule, job, now_ms + retry_ms(job->timeouts));
         return;
     case JOB_END_ISOLATED:
         job->is_isolated = true;
         __attribute__((fallthrough));
     case JOB_END_RETURNED:
-        job->is_wanted = job->is_wanted || job->was_wanted;
+        job->is_demanded = job->is_demanded || job->was_demanded;
         make_ready(schedule, job, job->due_ms);
         return;
     case JOB_END_LOST:
-        job->is_wanted = false;
+        job->is_demanded = false;
         return;
     }
-    if (job->is_wanted && job->needed_from_ms > job->sent_ms)
+    if (job->is_demanded && job->needed_from_ms > job->sent_ms)
         make_ready(schedule, job, now_ms);
     else
-        job->is_wanted = false;
+        job->is_demanded = false;
 }
 
 int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms)

@@ -63,8 +63,8 @@ struct job_membership {
 struct job {
     enum job_state state;
     int64_t due_ms;         /* SCHEDULED: at this time; READY and IN_FLIGHT: since then */
-    bool is_wanted;         /* a caller waits */
-    bool was_wanted;        /* IN_FLIGHT: one did when it was sent */
+    bool is_demanded;       /* a caller waits */
+    bool was_demanded;      /* IN_FLIGHT: one did when it was sent */
     int64_t needed_from_ms; /* ... for a measurement that was sent at this time or later */
     int64_t sent_ms;        /* the last time; INT64_MIN: never */
     int64_t duration_ms;    /* of the last one that was answered; -1: not known */
@@ -171,7 +171,7 @@ void schedule_set_due(struct schedule *schedule, struct job *job, int64_t due_ms
  * once more when the attempt in flight ends if that was sent before. Nothing happens while the job
  * is spaced out.
  */
-void schedule_want(struct schedule *schedule, struct job *job, int64_t from_ms, int64_t now_ms);
+void schedule_demand(struct schedule *schedule, struct job *job, int64_t from_ms, int64_t now_ms);
 bool schedule_is_spaced_out(const struct job *job);
 
 /* A job that is spaced out is due now, as after a connection was made again. */

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 
 /* Where it has a subscription. */
-static void forget(struct query *query)
+static void take_out(struct query *query)
 {
     struct connection *connection = query->connection;
     HASH_DELETE(hh_subscribed, connection->subscribed, query);
@@ -17,7 +17,7 @@ static void drop(struct query *query, uint64_t id)
     struct connection *connection = query->connection;
     if (id == 0)
         return;
-    forget(query);
+    take_out(query);
     connection->unsubscribes =
         memory_grow(connection->unsubscribes, &connection->unsubscribes_capacity,
                     connection->unsubscribes_count + 1, sizeof(*connection->unsubscribes));
@@ -44,19 +44,19 @@ void subscription_free(struct query *query)
     drop(query, push_set_idle(&query->push, 0, false, 0));
 }
 
-void subscription_take(struct query *query, int64_t now_ms)
+void subscription_sent(struct query *query, int64_t now_ms)
 {
     struct connection *connection = query->connection;
     uint64_t id = connection->last_id + 1;
     query->task.notifier = connection->notifier;
-    if (!push_take(&query->push, id, now_ms))
+    if (!push_sent(&query->push, id, now_ms))
         return;
     connection->last_id = id;
     query->task.notifier.id = id;
     HASH_ADD(hh_subscribed, connection->subscribed, push.id, sizeof(id), query);
 }
 
-void subscription_end(struct query *query, int64_t now_ms)
+void subscription_measured(struct query *query, int64_t now_ms)
 {
     struct connection *connection = query->connection;
     const struct task *task = &query->task;
@@ -64,7 +64,7 @@ void subscription_end(struct query *query, int64_t now_ms)
         return; /* it was notified of meanwhile, or nobody waits any more */
     bool is_refused = !task->is_subscribed && error_is_set(&task->subscribe_error);
     uint64_t ended =
-        push_taken(&query->push, task->notifier.id, task->is_subscribed, is_refused, now_ms);
+        push_measured(&query->push, task->notifier.id, task->is_subscribed, is_refused, now_ms);
     drop(query, ended);
     if (ended == 0) {
         query->is_subscribed = true;
@@ -79,17 +79,17 @@ void subscription_end(struct query *query, int64_t now_ms)
     connection->has_warned_of_subscribing = true;
 }
 
-struct query *subscription_notified(struct connection *connection, uint64_t id)
+struct query *subscription_over(struct connection *connection, uint64_t id)
 {
     struct query *query = NULL;
     HASH_FIND(hh_subscribed, connection->subscribed, &id, sizeof(id), query);
     if (query != NULL)
-        forget(query);
+        take_out(query);
     return query;
 }
 
-void subscription_lost(struct query *query, int64_t now_ms)
+void subscription_forget(struct query *query, int64_t now_ms)
 {
-    forget(query);
+    take_out(query);
     push_forget(&query->push, now_ms);
 }

@@ -12,15 +12,17 @@
 /* A stream of the query waits for its first message, at this interval; 0: it no longer does. */
 void subscription_set_idle(struct watcher *watcher, int64_t interval_ms, int64_t now_ms);
 
-/* The query is being sent, with a notifier where it is to be subscribed to; its measurement has
- * ended. */
-void subscription_take(struct query *query, int64_t now_ms);
-void subscription_end(struct query *query, int64_t now_ms);
+/* The query is being sent, with a notifier where it is to be subscribed to. */
+void subscription_sent(struct query *query, int64_t now_ms);
 
-/* The source has notified by this id, and will not again. NULL: it belongs to no query any more. */
-struct query *subscription_notified(struct connection *connection, uint64_t id);
+/* Its measurement has ended, and says whether it was. */
+void subscription_measured(struct query *query, int64_t now_ms);
 
-void subscription_lost(struct query *query, int64_t now_ms); /* with the client */
+/* The source has ended the subscription, by a notification or without one: the query that had it.
+ * NULL: no query has it any more. */
+struct query *subscription_over(struct connection *connection, uint64_t id);
+
+void subscription_forget(struct query *query, int64_t now_ms); /* it is lost with the client */
 void subscription_free(struct query *query); /* is to be ended at the source, where there is one */
 
 #endif
