@@ -4,165 +4,14 @@
 #include "base/memory.h"
 
 #include <stdlib.h>
+#include <sys/param.h>
 #include <utlist.h>
-
-enum { PERIOD_MS = 10 * 1000 }; /* of what is measured of the schedule itself */
-
-/* ---- heaps: the least key first ---- */
-
-static void heap_put(struct job_heap *heap, size_t position, struct job *job)
-{
-    heap->jobs[position] = job;
-    job->position = position;
-}
-
-static void heap_up(struct job_heap *heap, size_t position)
-{
-    struct job *job = heap->jobs[position];
-    while (position > 0 && heap->jobs[(position - 1) / 2]->key > job->key) {
-        heap_put(heap, position, heap->jobs[(position - 1) / 2]);
-        position = (position - 1) / 2;
-    }
-    heap_put(heap, position, job);
-}
-
-static void heap_down(struct job_heap *heap, size_t position)
-{
-    struct job *job = heap->jobs[position];
-    for (;;) {
-        size_t child = 2 * position + 1;
-        if (child + 1 < heap->count && heap->jobs[child + 1]->key < heap->jobs[child]->key)
-            child++;
-        if (child >= heap->count || heap->jobs[child]->key >= job->key)
-            break;
-        heap_put(heap, position, heap->jobs[child]);
-        position = child;
-    }
-    heap_put(heap, position, job);
-}
-
-static void heap_add(struct job_heap *heap, struct job *job, int64_t key)
-{
-    job->key = key;
-    heap->jobs = memory_grow(heap->jobs, &heap->capacity, heap->count + 1, sizeof(*heap->jobs));
-    heap->jobs[heap->count] = job;
-    heap_up(heap, heap->count++);
-}
-
-static void heap_remove(struct job_heap *heap, struct job *job)
-{
-    size_t position = job->position;
-    struct job *last = heap->jobs[--heap->count];
-    if (last == job)
-        return;
-    heap_put(heap, position, last);
-    heap_up(heap, position);
-    heap_down(heap, last->position);
-}
-
-static struct job *heap_first(const struct job_heap *heap)
-{
-    return heap->count == 0 ? NULL : heap->jobs[0];
-}
-
-/* ---- what is measured of the schedule itself ---- */
-
-/* Periods follow one another without a gap: when they end does not depend on who reads them, and
- * when. */
-static void recent_max_turn(struct recent_max *max, int64_t now_ms)
-{
-    int64_t periods = (now_ms - max->began_ms) / PERIOD_MS;
-    if (periods <= 0)
-        return;
-    max->before = periods == 1 ? max->now : 0;
-    max->now = 0;
-    max->began_ms += periods * PERIOD_MS;
-}
-
-static void recent_max_add(struct recent_max *max, int64_t value, int64_t now_ms)
-{
-    recent_max_turn(max, now_ms);
-    if (value > max->now)
-        max->now = value;
-}
-
-/* Before each change of what is in flight. */
-static void add_usage(struct schedule *schedule, int64_t now_ms)
-{
-    double used = schedule->in_flight_count > 0;
-    if (schedule->max_tasks != SIZE_MAX)
-        used = (double)schedule->in_flight_count / (double)schedule->max_tasks;
-    schedule->usage += (used > 1 ? 1 : used) * (double)(now_ms - schedule->usage_at_ms);
-    schedule->usage_at_ms = now_ms;
-    int64_t elapsed_ms = now_ms - schedule->usage_began_ms;
-    if (elapsed_ms < PERIOD_MS)
-        return;
-    schedule->last_utilization = schedule->usage / (double)elapsed_ms;
-    schedule->usage = 0;
-    schedule->usage_began_ms = now_ms;
-}
-
-double schedule_utilization(struct schedule *schedule, int64_t now_ms)
-{
-    add_usage(schedule, now_ms);
-    double elapsed_ms = (double)(now_ms - schedule->usage_began_ms);
-    return (schedule->last_utilization * PERIOD_MS + schedule->usage) / (PERIOD_MS + elapsed_ms);
-}
-
-/* Of several kinds, a bit each. */
-enum {
-    QUICK_KINDS = 1 << READY_NEW | 1 << READY_KNOWN,
-    SLOW_KINDS = 1 << READY_SLOW,
-    TIMED_OUT_KINDS = 1 << READY_TIMED_OUT,
-};
-
-static struct job *first_of_group(const struct job_group *group, unsigned kinds)
-{
-    struct job *first = NULL;
-    for (int kind = 0; kind < READY_KINDS; kind++) {
-        struct job *job = kinds & 1u << kind ? heap_first(&group->ready[kind]) : NULL;
-        if (job != NULL && (first == NULL || job->key < first->key))
-            first = job;
-    }
-    return first;
-}
-
-/* The one with the least key, whosever turn it is. */
-static const struct job *first_of_all(const struct schedule *schedule, unsigned kinds)
-{
-    const struct job_group *group;
-    const struct job *first = NULL;
-    DL_FOREACH(schedule->ready, group) {
-        const struct job *job = first_of_group(group, kinds);
-        if (job != NULL && (first == NULL || job->key < first->key))
-            first = job;
-    }
-    return first;
-}
-
-int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms)
-{
-    const struct job *first = first_of_all(schedule, QUICK_KINDS);
-    return first == NULL || first->due_ms >= now_ms ? 0 : now_ms - first->due_ms;
-}
-
-int64_t schedule_recent_delay_ms(const struct schedule *schedule, int64_t now_ms)
-{
-    struct recent_max delays = schedule->delays;
-    recent_max_turn(&delays, now_ms);
-    int64_t max = schedule_delay_ms(schedule, now_ms);
-    if (delays.now > max)
-        max = delays.now;
-    return delays.before > max ? delays.before : max;
-}
-
-/* ---- the states ---- */
 
 void schedule_init(struct schedule *schedule, size_t max_tasks, size_t isolated_places,
                    int64_t now_ms)
 {
-    *schedule = (struct schedule){
-        .delays = {.began_ms = now_ms}, .usage_began_ms = now_ms, .usage_at_ms = now_ms};
+    *schedule = (struct schedule){0};
+    load_init(&schedule->load, now_ms);
     schedule_set_max_tasks(schedule, max_tasks, isolated_places);
 }
 
@@ -200,6 +49,8 @@ bool schedule_is_spaced_out(const struct job *job)
     return job->timeouts > 0 && job->state == JOB_SCHEDULED;
 }
 
+/* ---- where a job is: in a heap of its group, or of those that are due later ---- */
+
 static struct job_group *group_of(struct schedule *schedule, const struct job *job)
 {
     return job->group == NULL ? &schedule->usual : job->group;
@@ -226,7 +77,7 @@ static enum ready_kind kind_of(const struct job *job)
 static void add_ready(struct schedule *schedule, struct job *job, int64_t key)
 {
     struct job_group *group = group_of(schedule, job);
-    heap_add(&group->ready[kind_of(job)], job, key);
+    job_heap_add(&group->ready[kind_of(job)], job, key);
     schedule->ready_count[kind_of(job)]++;
     if (group->ready_count++ == 0)
         DL_APPEND(schedule->ready, group);
@@ -235,7 +86,7 @@ static void add_ready(struct schedule *schedule, struct job *job, int64_t key)
 static void remove_ready(struct schedule *schedule, struct job *job)
 {
     struct job_group *group = group_of(schedule, job);
-    heap_remove(&group->ready[kind_of(job)], job);
+    job_heap_remove(&group->ready[kind_of(job)], job);
     schedule->ready_count[kind_of(job)]--;
     if (--group->ready_count > 0)
         return;
@@ -247,7 +98,7 @@ static void remove_ready(struct schedule *schedule, struct job *job)
 static void leave_heap(struct schedule *schedule, struct job *job)
 {
     if (job->state == JOB_SCHEDULED)
-        heap_remove(&schedule->scheduled, job);
+        job_heap_remove(&schedule->scheduled, job);
     else if (job->state == JOB_READY)
         remove_ready(schedule, job);
     job->state = JOB_IDLE;
@@ -303,8 +154,10 @@ static void make_scheduled(struct schedule *schedule, struct job *job, int64_t d
 {
     job->state = JOB_SCHEDULED;
     job->due_ms = due_ms;
-    heap_add(&schedule->scheduled, job, due_ms);
+    job_heap_add(&schedule->scheduled, job, due_ms);
 }
+
+/* ---- its groups ---- */
 
 static struct job_membership *find_membership(const struct job *job, uint64_t group_id)
 {
@@ -357,6 +210,8 @@ void schedule_leave(struct schedule *schedule, struct job *job, uint64_t group_i
     if (membership != NULL && --membership->joins == 0)
         end_membership(schedule, job, membership);
 }
+
+/* ---- when it is due ---- */
 
 void schedule_remove(struct schedule *schedule, struct job *job)
 {
@@ -413,11 +268,31 @@ void schedule_postpone(struct schedule *schedule, struct job *job, int64_t by_ms
 static void make_due_ready(struct schedule *schedule, int64_t now_ms)
 {
     struct job *job;
-    while ((job = heap_first(&schedule->scheduled)) != NULL && job->due_ms <= now_ms) {
+    while ((job = job_heap_first(&schedule->scheduled)) != NULL && job->due_ms <= now_ms) {
         int64_t due_ms = job->due_ms;
         leave_heap(schedule, job);
         make_ready(schedule, job, due_ms);
     }
+}
+
+/* ---- whose turn it is ---- */
+
+/* Of several kinds, a bit each. */
+enum {
+    QUICK_KINDS = 1 << READY_NEW | 1 << READY_KNOWN,
+    SLOW_KINDS = 1 << READY_SLOW,
+    TIMED_OUT_KINDS = 1 << READY_TIMED_OUT,
+};
+
+static struct job *first_of_group(const struct job_group *group, unsigned kinds)
+{
+    struct job *first = NULL;
+    for (int kind = 0; kind < READY_KINDS; kind++) {
+        struct job *job = kinds & 1u << kind ? job_heap_first(&group->ready[kind]) : NULL;
+        if (job != NULL && (first == NULL || job->key < first->key))
+            first = job;
+    }
+    return first;
 }
 
 /* A caller waits for it, or it waits for as long as callers never do. */
@@ -499,6 +374,8 @@ static struct job *next_ready(const struct schedule *schedule, int64_t now_ms)
     return isolated->key < quick->key ? isolated : quick;
 }
 
+/* ---- in flight ---- */
+
 static void end_turn(struct schedule *schedule, const struct job *job, int64_t now_ms)
 {
     schedule->is_turn_of_slow = job->timeouts > 0;
@@ -518,6 +395,12 @@ static void resume_turn(struct schedule *schedule, const struct job *job, int64_
         schedule->is_turn_of_slow = true;
 }
 
+/* Before each change of what is in flight. */
+static void add_usage(struct schedule *schedule, int64_t now_ms)
+{
+    load_add_usage(&schedule->load, schedule->in_flight_count, schedule->max_tasks, now_ms);
+}
+
 static bool is_new(const struct job *job)
 {
     return job->duration_ms < 0 && !job->is_isolated;
@@ -532,7 +415,7 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
     add_usage(schedule, now_ms);
     leave_heap(schedule, job);
     if (!job->is_isolated)
-        recent_max_add(&schedule->delays, now_ms - job->due_ms, now_ms);
+        load_add_delay(&schedule->load, now_ms - job->due_ms, now_ms);
     job->state = JOB_IN_FLIGHT;
     job->was_demanded = job->is_demanded;
     job->is_demanded = false;
@@ -678,8 +561,40 @@ int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms)
         int64_t slow_ms = schedule->prompt->sent_ms + SCHEDULE_SLOW_MS;
         return slow_ms > now_ms ? slow_ms : now_ms;
     }
-    const struct job *first = heap_first(&schedule->scheduled);
+    const struct job *first = job_heap_first(&schedule->scheduled);
     return first == NULL ? CLOCK_NEVER : first->due_ms;
+}
+
+/* ---- how it keeps up ---- */
+
+/* The one with the least key, whosever turn it is. */
+static const struct job *first_of_all(const struct schedule *schedule, unsigned kinds)
+{
+    const struct job_group *group;
+    const struct job *first = NULL;
+    DL_FOREACH(schedule->ready, group) {
+        const struct job *job = first_of_group(group, kinds);
+        if (job != NULL && (first == NULL || job->key < first->key))
+            first = job;
+    }
+    return first;
+}
+
+int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms)
+{
+    const struct job *first = first_of_all(schedule, QUICK_KINDS);
+    return first == NULL || first->due_ms >= now_ms ? 0 : now_ms - first->due_ms;
+}
+
+int64_t schedule_recent_delay_ms(const struct schedule *schedule, int64_t now_ms)
+{
+    return MAX(schedule_delay_ms(schedule, now_ms), load_recent_delay_ms(&schedule->load, now_ms));
+}
+
+double schedule_utilization(struct schedule *schedule, int64_t now_ms)
+{
+    add_usage(schedule, now_ms);
+    return load_utilization(&schedule->load, now_ms);
 }
 
 size_t schedule_isolated_jobs(const struct schedule *schedule)

@@ -30,6 +30,8 @@
 #define BACKLOG_MEASURE_CONNECTION_SCHEDULE_H
 
 #include "base/hash_table.h"
+#include "measure/connection/job_heap.h"
+#include "measure/connection/load.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -84,12 +86,6 @@ struct job {
 
 #define JOB_NEW (struct job){.sent_ms = INT64_MIN, .duration_ms = -1}
 
-struct job_heap {
-    struct job **jobs;
-    size_t count;
-    size_t capacity;
-};
-
 struct job_group {
     uint64_t id;
     size_t jobs; /* that it has, those of other groups, too */
@@ -99,13 +95,6 @@ struct job_group {
     size_t ready_count;            /* of all kinds */
     struct job_group *next, *prev; /* of those with jobs that are ready */
     UT_hash_handle hh;
-};
-
-/* The most that something reached lately: of this period and the last one. */
-struct recent_max {
-    int64_t began_ms;
-    int64_t now;
-    int64_t before;
 };
 
 struct schedule {
@@ -128,15 +117,8 @@ struct schedule {
     size_t cancelled_count; /* of these, too */
     size_t max_tasks;       /* SIZE_MAX: any number */
     size_t isolated_places;
-    int64_t durations_ms;     /* of all jobs together: what a round of all of them needs */
-    struct recent_max delays; /* between being due and being sent */
-
-    /* How many of the places were used: in a period that began at, the sum of in flight ×
-     * milliseconds. */
-    int64_t usage_began_ms;
-    int64_t usage_at_ms;
-    double usage;
-    double last_utilization;
+    int64_t durations_ms; /* of all jobs together: what a round of all of them needs */
+    struct load load;
 };
 
 /* How an attempt ended. */

@@ -1,0 +1,40 @@
+/*
+ * The load of a connection: which part of its places is in use, and how long jobs wait for one.
+ *
+ * Threads: as schedule.h has it; time is passed in.
+ */
+#ifndef BACKLOG_MEASURE_CONNECTION_LOAD_H
+#define BACKLOG_MEASURE_CONNECTION_LOAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct load {
+    /* The longest delays of this period and of the last one. */
+    int64_t delays_began_ms;
+    int64_t delay_ms;
+    int64_t last_delay_ms;
+
+    /* In a period that began at, the sum of the part in use × milliseconds, until at. */
+    int64_t usage_began_ms;
+    int64_t usage_at_ms;
+    double usage;
+    double last_utilization;
+};
+
+void load_init(struct load *load, int64_t now_ms);
+
+/* A job was sent, so long after it was due. */
+void load_add_delay(struct load *load, int64_t delay_ms, int64_t now_ms);
+
+/* The longest delay of the last 10 to 20 seconds. */
+int64_t load_recent_delay_ms(const struct load *load, int64_t now_ms);
+
+/* Until now so many of the places were in use (SIZE_MAX places: one, while anything is). Called
+ * before each change of it. */
+void load_add_usage(struct load *load, size_t in_use, size_t places, int64_t now_ms);
+
+/* Of the last 10 to 20 seconds, from 0 to 1, with the usage added until now. */
+double load_utilization(const struct load *load, int64_t now_ms);
+
+#endif
