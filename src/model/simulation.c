@@ -97,11 +97,11 @@ static void answer(struct run *run, int64_t now_s, struct model_answer *reading)
     const struct evaluated evaluated = {
         .good = true,
         .evaluation = {.value = run->measured.value, .active = run->measured.is_active},
-        .peak = &run->peak,
     };
+    const struct answer_facts facts = {
+        .snapshot = &snapshot, .evaluated = &evaluated, .rules = &rules, .peak = &run->peak};
     struct answer answer;
-    answer_decide(&snapshot, &evaluated, &rules, &(struct answer_call){.is_stream = true},
-                  now_s * 1000, &answer);
+    answer_decide(&facts, &(struct answer_call){.is_stream = true}, now_s * 1000, &answer);
     *reading = run->measured;
     reading->has_target = true;
     reading->is_failed = answer.kind != ANSWER_VALUE;

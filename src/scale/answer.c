@@ -8,9 +8,7 @@
 
 /* What a decision is made from. */
 struct decision {
-    const struct snapshot *snapshot;
-    const struct evaluated *evaluated;
-    const struct answer_rules *rules;
+    const struct answer_facts *facts;
     const struct answer_call *call;
     int64_t now_ms;
     struct answer *answer;
@@ -26,9 +24,9 @@ static void refuse(struct answer *answer, const struct error *error)
 static void give(const struct decision *decision, bool held)
 {
     struct answer *answer = decision->answer;
-    const struct evaluation *evaluation = &decision->evaluated->evaluation;
-    if (!decision->evaluated->good) {
-        refuse(answer, &decision->evaluated->error);
+    const struct evaluation *evaluation = &decision->facts->evaluated->evaluation;
+    if (!decision->facts->evaluated->good) {
+        refuse(answer, &decision->facts->evaluated->error);
         return;
     }
     if (!isfinite(evaluation->value) || evaluation->value > LARGEST_VALUE) {
@@ -49,13 +47,13 @@ static void give(const struct decision *decision, bool held)
  * read since. */
 static bool hold(const struct decision *decision, int64_t since_ms)
 {
-    const struct evaluated *evaluated = decision->evaluated;
-    const struct peer_value *of_peers =
-        decision->snapshot->is_measured ? NULL : evaluated->of_peers;
-    bool active = of_peers != NULL || (decision->snapshot->is_measured && evaluated->good &&
-                                       evaluated->evaluation.active);
+    const struct answer_facts *facts = decision->facts;
+    const struct evaluated *evaluated = facts->evaluated;
+    const struct peer_value *of_peers = facts->snapshot->is_measured ? NULL : facts->of_peers;
+    bool active = of_peers != NULL ||
+                  (facts->snapshot->is_measured && evaluated->good && evaluated->evaluation.active);
     int64_t held_since_ms = of_peers == NULL ? since_ms : of_peers->since_ms;
-    if (!active || decision->now_ms - held_since_ms > decision->rules->hold_ms)
+    if (!active || decision->now_ms - held_since_ms > facts->rules->hold_ms)
         return false;
     struct answer *answer = decision->answer;
     if (of_peers == NULL)
@@ -66,17 +64,17 @@ static bool hold(const struct decision *decision, int64_t since_ms)
         answer->active = answer->held = true;
     }
     answer->failing_since_ms = held_since_ms;
-    if (evaluated->peak != NULL && answer->kind == ANSWER_VALUE)
-        answer->value = fmax(answer->value, peak_value_largest(evaluated->peak));
-    if (since_ms <= evaluated->replicas_ms && answer->kind == ANSWER_VALUE)
-        answer->value = fmin(answer->value, evaluated->replicas_value);
+    if (facts->peak != NULL && answer->kind == ANSWER_VALUE)
+        answer->value = fmax(answer->value, peak_value_largest(facts->peak));
+    if (since_ms <= facts->replicas_ms && answer->kind == ANSWER_VALUE)
+        answer->value = fmin(answer->value, facts->replicas_value);
     return true;
 }
 
 /* KEDA's events keep the text of the first failure for hours, so it has no duration in it. */
 static void decide_after_failure(const struct decision *decision)
 {
-    const struct snapshot *snapshot = decision->snapshot;
+    const struct snapshot *snapshot = decision->facts->snapshot;
     struct error *error = &decision->answer->error;
     if (hold(decision, snapshot->failing_since_ms))
         return;
@@ -91,7 +89,7 @@ static void decide_after_failure(const struct decision *decision)
  * polls call, it was old before. */
 static void decide_unanswered(const struct decision *decision)
 {
-    const struct snapshot *snapshot = decision->snapshot;
+    const struct snapshot *snapshot = decision->facts->snapshot;
     struct error *error = &decision->answer->error;
     int64_t since_ms = snapshot->unanswered_since_ms;
     decision->answer->is_unanswered = true;
@@ -123,10 +121,11 @@ static int64_t freshness_ms(const struct answer_rules *rules, const struct snaps
 /* Whether the reading is as good as a call may expect, or a stream. */
 static bool is_fresh(const struct decision *decision)
 {
-    const struct snapshot *snapshot = decision->snapshot;
+    const struct snapshot *snapshot = decision->facts->snapshot;
     if (decision->call->is_stream) {
-        int64_t max_age_ms = MAX(decision->rules->interval_ms, snapshot->effective_interval_ms);
-        max_age_ms = MAX(max_age_ms, freshness_ms(decision->rules, snapshot));
+        int64_t max_age_ms =
+            MAX(decision->facts->rules->interval_ms, snapshot->effective_interval_ms);
+        max_age_ms = MAX(max_age_ms, freshness_ms(decision->facts->rules, snapshot));
         return decision->now_ms - snapshot->sent_ms <= max_age_ms;
     }
     return snapshot->sent_ms >= decision->answer->needed_from_ms && !snapshot->is_outdated;
@@ -134,7 +133,7 @@ static bool is_fresh(const struct decision *decision)
 
 static void decide_after_success(const struct decision *decision)
 {
-    const struct snapshot *snapshot = decision->snapshot;
+    const struct snapshot *snapshot = decision->facts->snapshot;
     const struct answer_call *call = decision->call;
     if (snapshot->is_measured && is_fresh(decision)) {
         give(decision, false);
@@ -144,7 +143,8 @@ static void decide_after_success(const struct decision *decision)
         return;
     /* A source that cannot keep up answers all its triggers late, and evenly; but what a
      * notification outdated may be a false zero, however young it is. */
-    bool is_usable = snapshot->is_measured && !snapshot->is_outdated && decision->evaluated->good &&
+    bool is_usable = snapshot->is_measured && !snapshot->is_outdated &&
+                     decision->facts->evaluated->good &&
                      decision->now_ms - snapshot->sent_ms <= snapshot->effective_interval_ms;
     bool was_patient = decision->now_ms - call->arrived_ms >= ANSWER_PATIENCE_MS;
     if (is_usable && (was_patient || call->out_of_time))
@@ -153,14 +153,14 @@ static void decide_after_success(const struct decision *decision)
         decide_unanswered(decision);
 }
 
-void answer_decide(const struct snapshot *snapshot, const struct evaluated *evaluated,
-                   const struct answer_rules *rules, const struct answer_call *call, int64_t now_ms,
+void answer_decide(const struct answer_facts *facts, const struct answer_call *call, int64_t now_ms,
                    struct answer *ret_answer)
 {
-    const struct decision decision = {snapshot, evaluated, rules, call, now_ms, ret_answer};
+    const struct decision decision = {facts, call, now_ms, ret_answer};
+    const struct snapshot *snapshot = facts->snapshot;
     *ret_answer = (struct answer){
         .kind = ANSWER_WAIT,
-        .needed_from_ms = call->arrived_ms - freshness_ms(rules, snapshot),
+        .needed_from_ms = call->arrived_ms - freshness_ms(facts->rules, snapshot),
     };
     bool repeats_failure = call->is_stream || call->out_of_time || snapshot->is_retried ||
                            snapshot->failed_at_ms >= call->arrived_ms - ANSWER_REPEAT_FAILURE_MS;

@@ -43,15 +43,11 @@ struct answer {
     struct error error;
 };
 
-/* A reading as a trigger's scaler evaluated it, and what was answered before. */
+/* What a reading means, as the trigger's scaler or its policy evaluated it. */
 struct evaluated {
     bool good;
     struct evaluation evaluation;
-    struct error error;                /* where it is not good */
-    const struct peak_value *peak;     /* NULL: nothing was answered yet */
-    const struct peer_value *of_peers; /* NULL: they had none; counts until it is measured */
-    double replicas_value;             /* of as many replicas as the HPA had */
-    int64_t replicas_ms;               /* ... then; it counts from when measuring began to fail */
+    struct error error; /* where it is not good */
 };
 
 struct answer_rules {
@@ -59,6 +55,19 @@ struct answer_rules {
     bool interval_is_set;   /* by the user, in the trigger or for the server */
     int64_t hold_ms;        /* how long an active reading answers after measuring began to fail */
     int64_t hold_window_ms; /* ... with the largest value that was answered in so long before it */
+};
+
+/* What is known of a trigger. */
+struct answer_facts {
+    const struct snapshot *snapshot;
+    const struct evaluated *evaluated; /* its reading; ignored where there is none */
+    const struct answer_rules *rules;
+
+    /* While measuring fails: */
+    const struct peak_value *peak;     /* NULL: nothing was answered yet */
+    const struct peer_value *of_peers; /* NULL: they had none; counts until it is measured */
+    double replicas_value;             /* of as many replicas as the HPA had */
+    int64_t replicas_ms;               /* ... then; it counts from when measuring began to fail */
 };
 
 /* Who is answered. */
@@ -69,9 +78,7 @@ struct answer_call {
                        */
 };
 
-/* `evaluated` is of the snapshot's reading (ignored where there is none). */
-void answer_decide(const struct snapshot *snapshot, const struct evaluated *evaluated,
-                   const struct answer_rules *rules, const struct answer_call *call, int64_t now_ms,
+void answer_decide(const struct answer_facts *facts, const struct answer_call *call, int64_t now_ms,
                    struct answer *ret_answer);
 void answer_copy(struct answer *to,
                  const struct answer *from); /* what `to` held before is dropped */

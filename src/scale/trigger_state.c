@@ -62,19 +62,23 @@ static void decide(const struct trigger *trigger, const struct answer_call *call
                    struct trigger_state *state)
 {
     const struct snapshot *snapshot = &state->snapshot;
+    const struct hpa_facts *hpa = &trigger->known.hpa;
     struct answer *answer = &state->answer;
     struct evaluated own = {0};
     if (!state->has_policy && snapshot->is_measured)
         trigger_evaluate(trigger, &snapshot->reading, &own);
-    struct evaluated evaluated = state->has_policy ? state->policy.evaluated : own;
-    evaluated.peak = trigger->answers.peak;
-    evaluated.of_peers = trigger->answers.of_peers;
-    const struct hpa_facts *hpa = &trigger->known.hpa;
+    struct answer_facts facts = {
+        .snapshot = snapshot,
+        .evaluated = state->has_policy ? &state->policy.evaluated : &own,
+        .rules = &trigger->parsed.rules,
+        .peak = trigger->answers.peak,
+        .of_peers = trigger->answers.of_peers,
+    };
     if (hpa->replicas >= 0) {
-        evaluated.replicas_value = fmax(1, (double)hpa->replicas) * trigger->parsed.target;
-        evaluated.replicas_ms = hpa->replicas_ms;
+        facts.replicas_value = fmax(1, (double)hpa->replicas) * trigger->parsed.target;
+        facts.replicas_ms = hpa->replicas_ms;
     }
-    answer_decide(snapshot, &evaluated, &trigger->parsed.rules, call, now_ms, answer);
+    answer_decide(&facts, call, now_ms, answer);
     bool is_on = trigger->policy != NULL && trigger->policy->answered.is_on;
     if (answer->kind == ANSWER_VALUE)
         answer->replicas = replicas_of(
@@ -172,7 +176,11 @@ void trigger_state_past(const struct trigger *trigger, const struct trigger_stat
                         struct trigger_state *ret_state)
 {
     struct trigger_state *state = ret_state;
-    struct evaluated evaluated = {.peak = peak};
+    struct evaluated evaluated = {0};
+    const struct answer_facts facts = {.snapshot = snapshot,
+                                       .evaluated = &evaluated,
+                                       .rules = &trigger->parsed.rules,
+                                       .peak = peak};
     struct evaluation *evaluation = &evaluated.evaluation;
     bool is_on = trigger->policy != NULL && trigger->policy->answered.is_on;
     const struct trigger_policy_change *decision =
@@ -186,8 +194,7 @@ void trigger_state_past(const struct trigger *trigger, const struct trigger_stat
         evaluation->active = decision->active;
     } else if (evaluated.good && is_on)
         evaluation->value = ceil(evaluation->value / trigger->policy->threshold);
-    answer_decide(snapshot, &evaluated, &trigger->parsed.rules,
-                  &(struct answer_call){.is_stream = true}, at_ms, &state->answer);
+    answer_decide(&facts, &(struct answer_call){.is_stream = true}, at_ms, &state->answer);
     if (state->answer.kind == ANSWER_VALUE)
         state->answer.replicas = replicas_of(
             trigger, &state->answer, decision != NULL ? (double)decision->replicas : (double)NAN);

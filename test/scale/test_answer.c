@@ -229,12 +229,17 @@ static void decide(const struct row *row, struct answer *ret_answer)
         .good = !row->lacks_field,
         .evaluation = {row->value, row->active},
         .error = {ERROR_UNAVAILABLE, missing},
+    };
+    const struct answer_facts facts = {
+        .snapshot = &snapshot,
+        .evaluated = &evaluated,
+        .rules = &rules,
         .peak = row->earlier > 0 ? &peak : NULL,
         .of_peers = row->of_peers > 0 ? &of_peers : NULL,
         .replicas_value = row->replicas_value,
         .replicas_ms = row->replicas_value > 0 ? NOW - row->replicas_ms : 0,
     };
-    answer_decide(&snapshot, &evaluated, &rules, &call, NOW, ret_answer);
+    answer_decide(&facts, &call, NOW, ret_answer);
     peak_value_done(&peak);
 }
 

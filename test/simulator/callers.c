@@ -228,12 +228,15 @@ static void decide(const struct user *user, const struct answer_call *how,
 {
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
     query_snapshot(user->query, &snapshot);
-    struct evaluated evaluated = {
-        .peak = user->trigger.answers.peak,
+    const struct evaluated evaluated = {
         .good = snapshot.is_measured,
         .evaluation = {.value = snapshot.reading.value,
                        .active = snapshot.is_measured && token_is_active(snapshot.reading.value)}};
-    answer_decide(&snapshot, &evaluated, &user->rules, how, now_ms(), ret_answer);
+    const struct answer_facts facts = {.snapshot = &snapshot,
+                                       .evaluated = &evaluated,
+                                       .rules = &user->rules,
+                                       .peak = user->trigger.answers.peak};
+    answer_decide(&facts, how, now_ms(), ret_answer);
     record(user, ret_answer);
 }
 

@@ -211,19 +211,20 @@ WRAP(void, peak_value_add, struct peak_value *peak, double value, int64_t window
     __real_peak_value_add(peak, value, window_ms, at_ms);
 }
 
-WRAP(void, answer_decide, const struct snapshot *snapshot, const struct evaluated *evaluated,
-     const struct answer_rules *rules, const struct answer_call *call, int64_t at_ms,
-     struct answer *ret_answer)
+WRAP(void, answer_decide, const struct answer_facts *facts, const struct answer_call *call,
+     int64_t at_ms, struct answer *ret_answer)
 {
     struct answer_call other = *call;
-    struct evaluated active = *evaluated;
+    struct evaluated active = *facts->evaluated;
+    struct answer_facts changed = *facts;
+    changed.evaluated = &active;
     if (mutation == STALE_READING_ANSWERED)
         other.arrived_ms -= 3000;
-    if (mutation == INACTIVE_HELD && snapshot->last_attempt == ATTEMPT_FAILED)
+    if (mutation == INACTIVE_HELD && facts->snapshot->last_attempt == ATTEMPT_FAILED)
         active.evaluation.active = true;
-    __real_answer_decide(snapshot, &active, rules, &other, at_ms, ret_answer);
+    __real_answer_decide(&changed, &other, at_ms, ret_answer);
     if (ret_answer->kind == ANSWER_VALUE)
-        ret_answer->active = evaluated->evaluation.active;
+        ret_answer->active = facts->evaluated->evaluation.active;
 }
 
 static bool is_read;

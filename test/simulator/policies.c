@@ -137,10 +137,11 @@ static void observe(const struct user *user)
     query_snapshot(user->query, &snapshot);
     if (user->policy != NULL)
         trigger_policy_copy(user->policy, &view);
-    struct evaluated evaluated = view.evaluated;
-    evaluated.peak = user->trigger.answers.peak;
-    answer_decide(&snapshot, &evaluated, &user->rules, &(struct answer_call){.is_stream = true},
-                  now_ms(), &answer);
+    const struct answer_facts facts = {.snapshot = &snapshot,
+                                       .evaluated = &view.evaluated,
+                                       .rules = &user->rules,
+                                       .peak = user->trigger.answers.peak};
+    answer_decide(&facts, &(struct answer_call){.is_stream = true}, now_ms(), &answer);
     trigger_answers_round(&user->trigger, now_ms());
 }
 
