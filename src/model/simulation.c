@@ -42,7 +42,7 @@ static void sample(struct run *run, int64_t now_s)
 static void apply_policy(struct run *run, int64_t now_s, struct model_answer *reading)
 {
     const struct simulation_settings *settings = run->settings;
-    struct policy_result result;
+    struct policy_decision decision;
     sample(run, now_s);
     const struct policy_input input = {
         .recent = &run->recent,
@@ -52,11 +52,11 @@ static void apply_policy(struct run *run, int64_t now_s, struct model_answer *re
         .has_threshold = settings->target > 0,
         .max_useful = INFINITY,
     };
-    if (!policy_decide(&settings->policy, &run->policy, &input, &result, NULL, NULL))
+    if (!policy_decide(&settings->policy, &run->policy, &input, &decision, NULL))
         return;
     reading->target = 1;
-    reading->value = result.value;
-    reading->is_active = result.active;
+    reading->value = decision.result.value;
+    reading->is_active = decision.result.active;
 }
 
 static struct model_answer measure(const struct run *run)

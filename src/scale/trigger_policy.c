@@ -105,8 +105,9 @@ static bool decide(struct trigger_plan *plan, const struct policy_input *input, 
 {
     struct policy_decision decision;
     text_clear(&plan->words);
-    if (!policy_decide(&plan->settings, &plan->state, input, &plan->result, &decision, error))
+    if (!policy_decide(&plan->settings, &plan->state, input, &decision, error))
         return false;
+    plan->result = decision.result;
     policy_words_add(&decision, &plan->words);
     return true;
 }

@@ -46,10 +46,10 @@ static int64_t decide(void)
         .max_useful = world.max_useful,
     };
     text_clear(&world.words);
-    world.fails =
-        !policy_decide(&world.settings, &world.state, &input, &world.result, &decision, &error);
+    world.fails = !policy_decide(&world.settings, &world.state, &input, &decision, &error);
     if (world.fails)
         return -1;
+    world.result = decision.result;
     policy_words_add(&decision, &world.words);
     return world.result.replicas;
 }

@@ -53,18 +53,18 @@ int64_t policy_whole(double replicas)
 
 static void raise_to(struct policy_decision *decision, int64_t replicas, enum policy_term term)
 {
-    if (replicas <= decision->result->replicas)
+    if (replicas <= decision->result.replicas)
         return;
-    decision->result->replicas = replicas;
-    decision->result->term = term;
+    decision->result.replicas = replicas;
+    decision->result.term = term;
 }
 
 static void limit_to(struct policy_decision *decision, int64_t replicas, enum policy_term term)
 {
-    if (replicas >= decision->result->replicas)
+    if (replicas >= decision->result.replicas)
         return;
-    decision->result->replicas = replicas;
-    decision->result->term = term;
+    decision->result.replicas = replicas;
+    decision->result.term = term;
 }
 
 /* ---- the objective ---- */
@@ -142,7 +142,7 @@ static bool meet_objective(struct policy_decision *decision)
     double rate = rate_of(decision);
     double wait_s = (double)settings->max_wait_ms / 1000;
     double left_s = fmax(wait_s - (double)settings->start_ms / 1000, wait_s / 4);
-    decision->result->rate = rate;
+    decision->result.rate = rate;
     if (!(rate > 0))
         return false;
     decision->by_waiting = decision->waiting / (rate * left_s);
@@ -158,10 +158,10 @@ static bool meet_objective(struct policy_decision *decision)
     decision->by_balance = balance(decision, rate, left_s);
     decision->balanced_waiting = decision->flow.arrival_rate * waiting_share * left_s;
     double need = fmax(decision->by_waiting, decision->by_balance);
-    decision->result->replicas = smooth(state, need, decision->last->at_ms);
-    decision->result->term =
+    decision->result.replicas = smooth(state, need, decision->last->at_ms);
+    decision->result.term =
         decision->by_waiting > decision->by_balance ? POLICY_BY_WAITING : POLICY_BY_ARRIVALS;
-    decision->is_smoothed = decision->result->replicas > policy_whole(need);
+    decision->is_smoothed = decision->result.replicas > policy_whole(need);
     return true;
 }
 
@@ -204,7 +204,7 @@ static void raise_by_in_flight(struct policy_decision *decision)
     raise_to(decision, policy_whole(in_flight / settings->in_flight_per_replica),
              POLICY_BY_IN_FLIGHT);
     if (in_flight > 0)
-        decision->result->active = true;
+        decision->result.active = true;
 }
 
 /* More replicas do not help consumers that are stuck, or a partition that one consumer alone may
@@ -213,14 +213,14 @@ static void limit_by_status(struct policy_decision *decision)
 {
     struct policy_state *state = decision->state;
     const struct reading *reading = &decision->last->reading;
-    double rate = decision->result->rate > 0
-                      ? decision->result->rate / decision->settings->consumers_per_replica
+    double rate = decision->result.rate > 0
+                      ? decision->result.rate / decision->settings->consumers_per_replica
                       : NAN;
     state->status =
         flow_status_of(decision->input->recent, rate, decision->input->count_interval_ms);
-    decision->result->status = state->status;
+    decision->result.status = state->status;
     if (decision->flow.last_consumed > 0 || decision->waiting <= 0)
-        state->before_stall = decision->result->replicas;
+        state->before_stall = decision->result.replicas;
     if (state->status == FLOW_STALL && decision->settings->on_stall == POLICY_STALL_HOLD)
         limit_to(decision, state->before_stall > 0 ? state->before_stall : 1, POLICY_BY_STALL);
     if (state->status == FLOW_SKEW) {
@@ -275,7 +275,7 @@ static int64_t begin_peak(const struct policy_decision *decision)
 static void keep_while_busy(struct policy_decision *decision)
 {
     struct policy_state *state = decision->state;
-    struct policy_result *result = decision->result;
+    struct policy_result *result = &decision->result;
     if (decision->settings->idle_ms == 0)
         return;
     fold_idle(state, decision);
@@ -315,7 +315,7 @@ static bool check_input(const struct policy_decision *decision, struct error *er
 static void publish(struct policy_decision *decision)
 {
     const struct policy_settings *settings = decision->settings;
-    struct policy_result *result = decision->result;
+    struct policy_result *result = &decision->result;
     if (settings->max_replicas > 0)
         limit_to(decision, settings->max_replicas, POLICY_BY_MAX);
     result->value = (double)result->replicas;
@@ -330,13 +330,13 @@ static void describe_rate(struct policy_decision *decision)
 {
     const struct flow_rate *rate = &decision->state->rate;
     bool is_measured = decision->settings->rate <= 0 && rate->count > 0;
-    decision->result->rate_ms = is_measured ? rate->observed_ms : -1;
-    decision->result->rate_spread = is_measured ? flow_rate_spread(rate) : NAN;
+    decision->result.rate_ms = is_measured ? rate->observed_ms : -1;
+    decision->result.rate_spread = is_measured ? flow_rate_spread(rate) : NAN;
 }
 
 bool policy_decide(const struct policy_settings *settings, struct policy_state *state,
-                   const struct policy_input *input, struct policy_result *ret_result,
-                   struct policy_decision *ret_decision, struct error *error)
+                   const struct policy_input *input, struct policy_decision *ret_decision,
+                   struct error *error)
 {
     if (input->recent->count == 0)
         return error_unavailable(error, "no measurement yet");
@@ -349,7 +349,7 @@ bool policy_decide(const struct policy_settings *settings, struct policy_state *
         .by_arrivals = NAN,
         .by_waiting = NAN,
         .by_balance = NAN,
-        .result = ret_result,
+        .result = {.rate = NAN, .idle_ms = -1, .term = POLICY_BY_NOTHING},
     };
     double waiting = recent_samples_waiting(&decision.last->reading);
     decision.waiting = isnan(waiting) ? input->value : waiting;
@@ -357,8 +357,7 @@ bool policy_decide(const struct policy_settings *settings, struct policy_state *
         return false;
     /* What arrives keeps it active: a trickle would start and stop its worker again and again. */
     bool arrives = settings->max_wait_ms > 0 && decision.flow.arrival_rate > 0;
-    *ret_result = (struct policy_result){
-        .active = input->active || arrives, .rate = NAN, .idle_ms = -1, .term = POLICY_BY_NOTHING};
+    decision.result.active = input->active || arrives;
     flow_rate_update(&state->rate, input->recent);
     choose_base(&decision);
     raise_by_in_flight(&decision);
@@ -366,7 +365,6 @@ bool policy_decide(const struct policy_settings *settings, struct policy_state *
     keep_while_busy(&decision);
     publish(&decision);
     describe_rate(&decision);
-    if (ret_decision != NULL)
-        *ret_decision = decision;
+    *ret_decision = decision;
     return true;
 }

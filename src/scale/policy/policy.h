@@ -116,7 +116,7 @@ struct policy_result {
     int64_t idle_ms;    /* with scaleDownWhenIdle: for how long; -1: busy */
 };
 
-/* What a decision is made from, for those who make it and who say it (words.h). */
+/* A decision, and what it was made from: for those who make it and who say it (words.h). */
 struct policy_decision {
     const struct policy_settings *settings;
     struct policy_state *state;
@@ -130,13 +130,13 @@ struct policy_decision {
     double by_balance; /* ... by arrivals, and by how much more or less waits than ... */
     double balanced_waiting; /* ... this */
     bool is_smoothed;        /* more than it needs, as it needed more just now */
-    struct policy_result *result;
+    struct policy_result result;
 };
 
 /* One step, of the last sample: once for each, in their order. Fails where the readings
- * lack what the settings need. `ret_decision` points to what was handed in; NULL: not needed. */
+ * lack what the settings need. The decision points to what was handed in. */
 bool policy_decide(const struct policy_settings *settings, struct policy_state *state,
-                   const struct policy_input *input, struct policy_result *ret_result,
-                   struct policy_decision *ret_decision, struct error *error);
+                   const struct policy_input *input, struct policy_decision *ret_decision,
+                   struct error *error);
 
 #endif

@@ -41,7 +41,7 @@ static void add_objective(const struct policy_decision *decision, struct text *w
     add_number(words, decision->waiting);
     text_addf(words, " waiting need %" PRId64 " to start within %g s at ",
               policy_whole(decision->by_waiting), (double)settings->max_wait_ms / 1000);
-    add_number(words, decision->result->rate);
+    add_number(words, decision->result.rate);
     text_add(words, "/s each");
     if (isnan(decision->by_arrivals)) {
         text_add(words, "; the rate of arrivals is not known yet");
@@ -69,7 +69,7 @@ static void add_threshold(const struct policy_decision *decision, struct text *w
     add_number(words, decision->input->threshold);
     if (decision->settings->max_wait_ms == 0)
         return;
-    if (decision->result->rate > 0)
+    if (decision->result.rate > 0)
         text_add(words, ": the rate of arrivals is not known yet");
     else if (isnan(decision->last->reading.consumers))
         text_add(words, ": the source reports no consumers, so what a replica does per second is "
@@ -94,7 +94,7 @@ static void add_base(const struct policy_decision *decision, struct text *words)
 static void add_bound(const struct policy_decision *decision, struct text *words)
 {
     const struct policy_settings *settings = decision->settings;
-    const struct policy_result *result = decision->result;
+    const struct policy_result *result = &decision->result;
     double in_flight = decision->last->reading.in_flight;
     switch (result->term) {
     case POLICY_BY_STEP:
@@ -139,7 +139,7 @@ static void add_bound(const struct policy_decision *decision, struct text *words
 
 void policy_words_add(const struct policy_decision *decision, struct text *words)
 {
-    int64_t replicas = decision->result->replicas;
+    int64_t replicas = decision->result.replicas;
     text_addf(words, "%" PRId64 " replica%s: ", replicas, replicas == 1 ? "" : "s");
     add_base(decision, words);
     add_bound(decision, words);
