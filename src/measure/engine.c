@@ -61,89 +61,6 @@ static void wake_watchers(struct engine *engine)
         engine->settings.wake(engine->settings.wake_context);
 }
 
-/* ---- whose connections they are ---- */
-
-/* With both locks, after a change of who holds it. One that several namespaces have is the one's
- * that has the fewest: so whoever names another's, too, does not make it one of many, and
- * connections that are named from two namespaces are not tenants of their own. One that nobody has
- * any more ends as whose it was. */
-static void set_tenant(struct poller *poller)
-{
-    const struct poller_tenant *place;
-    const struct tenant *fewest = NULL;
-    if (poller->named_holds == 0 && poller->tenants == NULL)
-        return;
-    LL_FOREACH(poller->tenants, place) {
-        /* The analyzer takes the list for one that still has what was deleted from it. */
-        const struct tenant *tenant = place->tenant; /* NOLINT(clang-analyzer-unix.Malloc) */
-        if (fewest == NULL || tenant->pollers < fewest->pollers ||
-            (tenant->pollers == fewest->pollers && tenant->id == poller->tenant))
-            fewest = tenant;
-    }
-    poller->is_named = poller->named_holds > 0;
-    poller->tenant = poller->is_named ? hash_text(poller->identity) : fewest->id;
-}
-
-static struct poller_tenant *find_tenant(const struct poller *poller, uint64_t id)
-{
-    struct poller_tenant *place;
-    LL_FOREACH(poller->tenants, place)
-        if (place->tenant->id == id)
-            return place;
-    return NULL;
-}
-
-static struct poller_tenant *add_tenant(struct engine *engine, struct poller *poller, uint64_t id)
-{
-    struct poller_tenant *place = memory_new(sizeof(*place));
-    HASH_FIND(hh, engine->tenants, &id, sizeof(id), place->tenant);
-    if (place->tenant == NULL) {
-        place->tenant = memory_new(sizeof(*place->tenant));
-        place->tenant->id = id;
-        HASH_ADD(hh, engine->tenants, id, sizeof(place->tenant->id), place->tenant);
-    }
-    place->tenant->pollers++;
-    LL_PREPEND(poller->tenants, place);
-    return place;
-}
-
-static void remove_tenant(struct engine *engine, struct poller *poller, struct poller_tenant *place)
-{
-    struct tenant *tenant = place->tenant;
-    LL_DELETE(poller->tenants, place);
-    free(place);
-    if (--tenant->pollers > 0)
-        return;
-    HASH_DEL(engine->tenants, tenant);
-    free(tenant);
-}
-
-/* With both locks. NULL: it is held by its name in the connections file. */
-static void begin_hold(struct engine *engine, struct poller *poller, const char *namespace)
-{
-    uint64_t id = namespace == NULL ? 0 : hash_text(namespace);
-    struct poller_tenant *place = find_tenant(poller, id);
-    poller->holder = id;
-    if (namespace == NULL)
-        poller->named_holds++;
-    else if (place != NULL)
-        place->holds++;
-    else
-        add_tenant(engine, poller, id)->holds = 1;
-    set_tenant(poller);
-}
-
-static void end_hold(struct engine *engine, struct poller *poller, const char *namespace)
-{
-    struct poller_tenant *place =
-        namespace == NULL ? NULL : find_tenant(poller, hash_text(namespace));
-    if (namespace == NULL)
-        poller->named_holds--;
-    else if (place != NULL && --place->holds == 0)
-        remove_tenant(engine, poller, place);
-    set_tenant(poller);
-}
-
 /* ---- the map ---- */
 
 /* With both locks, after a change of what it follows from. */
@@ -167,8 +84,7 @@ static bool remove_poller(struct poller *poller)
     if (is_over) {
         HASH_DELETE(hh, engine->pollers, poller);
         engine_retire_stats(engine, &poller->connection);
-        while (poller->tenants != NULL)
-            remove_tenant(engine, poller, poller->tenants);
+        tenancy_done(&engine->tenants, &poller->tenancy);
         poller->is_replaced = true;
         count_for_limits(engine, poller);
     }
@@ -307,9 +223,9 @@ static struct leftovers count_leftovers(struct engine *engine, const char *names
 {
     struct leftovers found = {0};
     int64_t now_ms = clock_now_ms();
-    uint64_t holder = namespace == NULL ? 0 : hash_text(namespace);
+    uint64_t own = namespace == NULL ? 0 : hash_text(namespace);
     for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
-        bool is_own = namespace != NULL && poller->holder == holder;
+        bool is_own = namespace != NULL && poller->tenancy.last_namespace == own;
         if (!poller->is_counted)
             count_again(engine, poller, now_ms);
         found.all += !poller->is_counted;
@@ -415,7 +331,7 @@ static struct query *hold_on(struct engine *engine, struct poller *poller,
     }
     query_add_holder(query, holder->interval_ms, now_ms);
     poller->is_replaced = false;
-    begin_hold(engine, poller, holder->tenant);
+    tenancy_begin_hold(&engine->tenants, &poller->tenancy, poller->identity, holder->tenant);
     if (holder->namespace != NULL)
         schedule_join(&poller->connection.schedule, &query->job, hash_text(holder->namespace));
     count_for_limits(engine, poller);
@@ -453,7 +369,7 @@ void query_release(struct query *query, const struct query_holder *holder)
     struct engine *engine = poller->settings->engine;
     pthread_mutex_lock(&engine->lock);
     pthread_mutex_lock(&poller->connection.lock);
-    end_hold(engine, poller, holder->tenant);
+    tenancy_end_hold(&engine->tenants, &poller->tenancy, poller->identity, holder->tenant);
     if (holder->namespace != NULL)
         schedule_leave(&poller->connection.schedule, &query->job, hash_text(holder->namespace));
     query_remove_holder(query, holder->interval_ms, clock_now_ms());

@@ -15,7 +15,7 @@ struct engine {
 
     pthread_mutex_t lock;   /* of the map; taken before a poller's */
     struct poller *pollers; /* by identity */
-    struct tenant *tenants; /* by id: those that hold pollers */
+    struct tenant *tenants; /* tenancy.h */
     size_t counted;         /* pollers that count for the limits */
     size_t counted_agents;  /* of them, those with an agent process */
     uint64_t pollers_made;  /* for their numbers */
@@ -30,13 +30,6 @@ struct engine {
     pthread_mutex_t ready_lock; /* taken after a poller's */
     struct watcher *ready;
     bool is_woken; /* since somebody found `ready` empty */
-};
-
-/* A namespace with inline connections. */
-struct tenant {
-    uint64_t id;
-    size_t pollers; /* that it holds, with others or alone */
-    UT_hash_handle hh;
 };
 
 /* Counters of connections that have ended, so that they never go down. */

@@ -188,7 +188,8 @@ static void open_client(struct poller *poller)
     struct connection *connection = &poller->connection;
     const struct poller_settings *settings = poller->settings;
     _cleanup_(error_done) struct error error = {0};
-    const struct agent_origin agent = {settings->program, poller->tenant, poller->is_named};
+    const struct agent_origin agent = {settings->program, poller->tenancy.tenant,
+                                       poller->tenancy.is_named};
     connection_connecting(connection);
     pthread_mutex_unlock(&poller->connection.lock);
     bool good = client_open(connection->scaler, poller->values, poller->in_agent ? &agent : NULL,
@@ -236,7 +237,7 @@ static void work(struct poller *poller)
     struct connection *connection = &poller->connection;
     int64_t now_ms = clock_now_ms();
     int64_t next_ms = connection_next_ms(connection, now_ms);
-    scaler_set_tenant(poller->tenant);
+    scaler_set_tenant(poller->tenancy.tenant);
     if (connection_wants_client(connection, now_ms))
         open_client(poller);
     else if (connection->state == CONNECTION_CONNECTED &&

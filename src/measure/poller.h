@@ -10,6 +10,7 @@
 #define BACKLOG_MEASURE_POLLER_H
 
 #include "measure/connection/state.h"
+#include "measure/tenancy.h"
 
 #include <pthread.h>
 
@@ -30,13 +31,6 @@ struct poller_settings {
     struct engine *engine;
 };
 
-/* A namespace that holds queries of an inline connection, and how many. */
-struct poller_tenant {
-    struct tenant *tenant;
-    size_t holds;
-    struct poller_tenant *next;
-};
-
 struct poller {
     struct feed feed; /* first, so that one leads to the other */
     struct connection connection;
@@ -45,11 +39,7 @@ struct poller {
     char *identity;  /* of the connection, and its scaler's name */
     struct option_values *values;
     bool in_agent;
-    struct poller_tenant *tenants; /* utlist; under the map's lock, as is: */
-    size_t named_holds;            /* of triggers that have it of the connections file */
-    uint64_t tenant;     /* of them, whose agent it is (agent/process.h); 0: not known yet */
-    uint64_t holder;     /* the namespace that asked for it last; 0: none */
-    bool is_named;       /* it has named_holds: it is a tenant of its own */
+    struct tenancy tenancy;
     bool is_replaced;    /* its queries are moving to another connection: it counts for no limit */
     int64_t replaced_ms; /* since when */
     bool is_counted;     /* for the limits; under the map's lock */

@@ -285,20 +285,20 @@ static void a_connection_is_of_those_who_hold_it_now(void **state)
     uint64_t one = tenant_of("one", "c");
     assert_true(try_to_hold_of("other", &fake_scaler, "a", "2", NULL, &query, &error));
     const struct poller *poller = poller_of(query);
-    uint64_t other = poller->tenant;
+    uint64_t other = poller->tenancy.tenant;
     assert_int_not_equal(other, one);
     release_of("other", query);
-    assert_int_equal(poller->tenant, one);
+    assert_int_equal(poller->tenancy.tenant, one);
     assert_int_equal(tenant_of("other", "a"), other);
     for (int i = 0; i < 3; i++)
         tenant_of("other", (const char *const[]){"d", "e", "f"}[i]);
     assert_int_equal(tenant_of("one", "a"), one); /* the other has more by now */
 
     query = hold_of(&fake_scaler, "a", "2");
-    assert_true(poller->is_named);
+    assert_true(poller->tenancy.is_named);
     release(query);
-    assert_false(poller->is_named);
-    assert_int_equal(poller->tenant, one);
+    assert_false(poller->tenancy.is_named);
+    assert_int_equal(poller->tenancy.tenant, one);
 }
 
 static void a_missing_descriptor_is_named(void **state)
