@@ -25,19 +25,20 @@ struct engine {
                        is left */
     pthread_t ended;
     bool is_stopping;
-    struct retired_stats *retired; /* utlist: of connections that have ended, by scaler */
+    struct stats_row
+        *retired; /* utlist: of connections that have ended, so that no counter goes down */
 
     pthread_mutex_t ready_lock; /* taken after a poller's */
     struct watcher *ready;
     bool is_woken; /* since somebody found `ready` empty */
 };
 
-/* Counters of connections that have ended, so that they never go down. */
-struct retired_stats {
+/* What is counted of one scaler, or of one of its connections. */
+struct stats_row {
     const struct scaler *scaler;
     char *connection; /* its name in the connections file; NULL: inline, or of no interest */
     struct scaler_stats stats;
-    struct retired_stats *next;
+    struct stats_row *next;
 };
 
 /* stats.c, with the map's lock */

@@ -1,5 +1,5 @@
 /*
- * What is known of a query at one moment, and what is counted: copies, which need no lock.
+ * What is known of a query at one moment: a copy, which needs no lock.
  */
 #ifndef BACKLOG_MEASURE_SNAPSHOT_H
 #define BACKLOG_MEASURE_SNAPSHOT_H
@@ -8,7 +8,6 @@
 #include "measure/scaler.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 struct snapshot {
@@ -40,28 +39,5 @@ int64_t snapshot_fresh_ms(const struct snapshot *snapshot, int64_t interval_ms);
 enum client_state { CLIENT_DISCONNECTED, CLIENT_CONNECTED, CLIENT_FAILED };
 
 const char *client_state_name(enum client_state state); /* "connected", in all JSON */
-
-struct engine_stats {
-    struct {
-        size_t connections;
-        size_t failed_connections;
-        size_t queries;
-        size_t failing_queries;
-        size_t isolated_queries; /* in flight, or due: slow, or timed out last */
-        size_t subscribed_queries;
-        size_t held_triggers; /* are answered by what was known before measuring failed */
-        size_t held_connections;
-        size_t expired_triggers; /* were held, and are refused since the hold is over */
-    } now;
-    struct engine_totals { /* also of connections that are no more */
-        uint64_t notifications;
-        uint64_t failed_subscriptions; /* refused by the source or the scaler */
-        uint64_t connects;
-        uint64_t failed_connects;
-        uint64_t answered;
-        uint64_t failed;     /* answered with an error */
-        uint64_t unanswered; /* not in time, or the client was lost */
-    } ever;
-};
 
 #endif

@@ -52,10 +52,10 @@ static void add_stats(struct scaler_stats *sum, const struct scaler_stats *stats
 }
 
 /* Found or made, with zeros. */
-static struct scaler_stats *stats_of(struct retired_stats **list, const struct scaler *scaler,
-                                     const char *connection)
+static struct scaler_stats *row_of(struct stats_row **list, const struct scaler *scaler,
+                                   const char *connection)
 {
-    struct retired_stats *found;
+    struct stats_row *found;
     LL_FOREACH(*list, found)
         if (found->scaler == scaler && text_equal(found->connection, connection))
             return &found->stats;
@@ -66,10 +66,10 @@ static struct scaler_stats *stats_of(struct retired_stats **list, const struct s
     return &found->stats;
 }
 
-static void free_list(struct retired_stats *list)
+static void free_rows(struct stats_row *list)
 {
-    struct retired_stats *each;
-    struct retired_stats *next;
+    struct stats_row *each;
+    struct stats_row *next;
     LL_FOREACH_SAFE(list, each, next) {
         free(each->connection);
         free(each);
@@ -80,18 +80,18 @@ static void free_list(struct retired_stats *list)
 void engine_retire_stats(struct engine *engine, const struct connection *connection)
 {
     enum { MAX_REMEMBERED = 1024 };
-    struct retired_stats *each;
+    struct stats_row *each;
     int count = 0;
     LL_COUNT(engine->retired, each, count);
-    struct scaler_stats *stats = stats_of(&engine->retired, connection->scaler,
-                                          count < MAX_REMEMBERED ? connection->naming.name : NULL);
+    struct scaler_stats *stats = row_of(&engine->retired, connection->scaler,
+                                        count < MAX_REMEMBERED ? connection->naming.name : NULL);
     add_totals(&stats->counts.ever, &connection->stats.counts.ever);
     histogram_join(&stats->measurement_seconds, &connection->stats.measurement_seconds);
 }
 
 void engine_free_stats(struct engine *engine)
 {
-    free_list(TAKE(engine->retired));
+    free_rows(TAKE(engine->retired));
 }
 
 /* `ret_name` is the caller's to free. */
@@ -113,18 +113,18 @@ static struct scaler_stats current_stats(struct poller *poller, char **ret_name)
 }
 
 /* By scaler, and by the names of connections where they matter; the caller frees the list. */
-static struct retired_stats *collect(struct engine *engine, bool by_connection)
+static struct stats_row *collect(struct engine *engine, bool by_connection)
 {
-    struct retired_stats *list = NULL;
-    const struct retired_stats *retired;
+    struct stats_row *list = NULL;
+    const struct stats_row *retired;
     pthread_mutex_lock(&engine->lock);
     LL_FOREACH(engine->retired, retired)
-        add_stats(stats_of(&list, retired->scaler, by_connection ? retired->connection : NULL),
+        add_stats(row_of(&list, retired->scaler, by_connection ? retired->connection : NULL),
                   &retired->stats);
     for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
         _cleanup_(memory_free) char *name = NULL;
         struct scaler_stats stats = current_stats(poller, &name);
-        add_stats(stats_of(&list, poller->connection.scaler, by_connection ? name : NULL), &stats);
+        add_stats(row_of(&list, poller->connection.scaler, by_connection ? name : NULL), &stats);
     }
     pthread_mutex_unlock(&engine->lock);
     return list;
@@ -132,12 +132,12 @@ static struct retired_stats *collect(struct engine *engine, bool by_connection)
 
 void engine_stats(struct engine *engine, struct engine_stats *ret_stats)
 {
-    struct retired_stats *list = collect(engine, false);
-    const struct retired_stats *each;
+    struct stats_row *list = collect(engine, false);
+    const struct stats_row *each;
     *ret_stats = (struct engine_stats){0};
     LL_FOREACH(list, each)
         add_counts(ret_stats, &each->stats.counts);
-    free_list(list);
+    free_rows(list);
 }
 
 /* A connection as it was, and what of it is not the engine's. */
@@ -316,9 +316,9 @@ static const struct family families[] = {
 };
 
 static void write_family(struct text *page, const struct family *family,
-                         const struct retired_stats *list)
+                         const struct stats_row *list)
 {
-    const struct retired_stats *each;
+    const struct stats_row *each;
     metric_family(page, family->name, family->type, family->help);
     LL_FOREACH(list, each)
         for (const struct column *column = family->columns; column->value != NULL; column++) {
@@ -332,10 +332,10 @@ static void write_family(struct text *page, const struct family *family,
         }
 }
 
-static void write_durations(struct text *page, const struct retired_stats *list)
+static void write_durations(struct text *page, const struct stats_row *list)
 {
     static const char name[] = "backlog_measurement_duration_seconds";
-    const struct retired_stats *each;
+    const struct stats_row *each;
     metric_family(page, name, METRIC_HISTOGRAM, "How long the measurement of a query took.");
     LL_FOREACH(list, each) {
         _cleanup_(memory_free) char *labels = text_format("scaler=\"%s\"", each->scaler->name);
@@ -363,12 +363,12 @@ static void write_history(struct engine *engine, struct text *page)
 
 void engine_write_metrics(struct engine *engine, struct text *page)
 {
-    struct retired_stats *list = collect(engine, true);
+    struct stats_row *list = collect(engine, true);
     for (size_t i = 0; i < ARRAY_LENGTH(families); i++)
         write_family(page, &families[i], list);
-    free_list(list);
+    free_rows(list);
     list = collect(engine, false);
     write_durations(page, list);
-    free_list(list);
+    free_rows(list);
     write_history(engine, page);
 }

@@ -9,7 +9,6 @@
 #define BACKLOG_MEASURE_CONNECTION_STATE_H
 
 #include "base/hash_table.h"
-#include "base/metric.h"
 #include "measure/connection/push.h"
 #include "measure/connection/schedule.h"
 #include "measure/follower.h"
@@ -18,6 +17,7 @@
 #include "measure/recent_samples.h"
 #include "measure/scaler.h"
 #include "measure/snapshot.h"
+#include "measure/stats.h"
 #include "measure/task.h"
 #include "measure/watcher.h"
 
@@ -34,14 +34,6 @@ enum {
 };
 
 struct connection;
-
-/* What is counted of the connections of one scaler, or of one connection. */
-struct scaler_stats {
-    struct engine_stats counts;
-    struct histogram measurement_seconds;
-    double utilization;   /* of the busiest connection */
-    double delay_seconds; /* of the slowest */
-};
 
 struct connection_settings {
     int64_t interval_ms;    /* where the user sets none */
