@@ -54,7 +54,8 @@ static bool prepare(struct rehearsal *rehearsal, struct rehearsal_object *one,
     console_clean(one->label);
     one->keda_text = text_copy("");
     one->hpa_text = text_copy("");
-    one->triggers = memory_array(object->trigger_count, sizeof(*one->triggers));
+    one->triggers = &rehearsal->triggers[rehearsal->trigger_count];
+    rehearsal->trigger_count += object->trigger_count;
     int64_t replicas = rehearsal->settings->initial_replicas;
     model_init(&one->model, &settings, replicas < 0 ? settings.min_replicas : replicas, 0);
     one->summary.min_replicas = one->summary.max_replicas = one->model.replicas;
@@ -64,6 +65,7 @@ static bool prepare(struct rehearsal *rehearsal, struct rehearsal_object *one,
         one->replicas = replicas_new(&processes);
     }
     for (size_t i = 0; i < object->trigger_count; i++) {
+        one->triggers[i].of = one;
         one->triggers[i].trigger = &object->triggers[i];
         make_ref(&one->triggers[i], object);
         if (!find_endpoint(rehearsal, &one->triggers[i], one->label, error))
@@ -78,6 +80,10 @@ bool rehearsal_init(struct rehearsal *rehearsal, const struct rehearsal_settings
     *rehearsal = (struct rehearsal){.settings = settings, .count = settings->objects->count};
     rehearsal->endpoints.tls = settings->tls;
     rehearsal->items = memory_array(rehearsal->count, sizeof(*rehearsal->items));
+    size_t triggers = 0;
+    for (size_t i = 0; i < rehearsal->count; i++)
+        triggers += settings->objects->items[i].trigger_count;
+    rehearsal->triggers = memory_array(triggers, sizeof(*rehearsal->triggers));
     /* A server that is away is waited for. A file is not. */
     if (!grpc_socket_tls_check(&settings->tls, error))
         return false;
@@ -90,14 +96,7 @@ bool rehearsal_init(struct rehearsal *rehearsal, const struct rehearsal_settings
 static void rehearsed_done(struct rehearsal_object *one)
 {
     replicas_free(one->replicas);
-    for (size_t i = 0; one->object != NULL && i < one->object->trigger_count; i++) {
-        grpc_client_call_free(one->triggers[i].stream);
-        scaler_client_answer_done(&one->triggers[i].answer);
-        free(one->triggers[i].values);
-        free(one->triggers[i].in_flights);
-    }
     model_done(&one->model);
-    free(one->triggers);
     free(one->replica_counts);
     free(one->keda_text);
     free(one->hpa_text);
@@ -108,6 +107,13 @@ void rehearsal_done(struct rehearsal *rehearsal)
 {
     for (size_t i = 0; i < rehearsal->count; i++)
         rehearsed_done(&rehearsal->items[i]);
+    for (size_t i = 0; i < rehearsal->trigger_count; i++) {
+        grpc_client_call_free(rehearsal->triggers[i].stream);
+        scaler_client_answer_done(&rehearsal->triggers[i].answer);
+        free(rehearsal->triggers[i].values);
+        free(rehearsal->triggers[i].in_flights);
+    }
+    free(rehearsal->triggers);
     endpoints_done(&rehearsal->endpoints);
     free(rehearsal->items);
     *rehearsal = (struct rehearsal){0};

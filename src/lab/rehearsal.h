@@ -38,6 +38,7 @@ struct rehearsal_settings {
 };
 
 struct rehearsal_trigger {
+    struct rehearsal_object *of;
     const struct scaled_object_trigger *trigger;
     struct endpoint *endpoint;
     struct scaler_client_ref ref;
@@ -65,7 +66,7 @@ struct rehearsal_object {
     const struct scaled_object *object;
     char *label; /* "namespace/name" */
     struct model model;
-    struct rehearsal_trigger *triggers;
+    struct rehearsal_trigger *triggers; /* its own, among those of all */
     struct model_answer answers[MODEL_MAX_TRIGGERS];
     struct replicas *replicas;  /* NULL: a dry run */
     bool is_due;                /* to be read in this turn */
@@ -81,6 +82,8 @@ struct rehearsal {
     struct endpoints endpoints;
     struct rehearsal_object *items;
     size_t count;
+    struct rehearsal_trigger *triggers; /* of all items */
+    size_t trigger_count;
     int64_t began_ms;
     int64_t next_line_ms;
 };

@@ -76,33 +76,21 @@ static void decide(struct rehearsal *rehearsal, struct rehearsal_object *one, in
 
 /* ---- answers ---- */
 
-static void take_answer(struct rehearsal_object *one, size_t index,
+static void take_answer(struct rehearsal_trigger *trigger,
                         const struct scaler_client_answer *answer)
 {
-    struct rehearsal_trigger *trigger = &one->triggers[index];
+    struct rehearsal_object *one = trigger->of;
     scaler_client_answer_done(&trigger->answer);
     trigger->answer = *answer;
     one->summary.answers++;
     one->summary.failed_answers += answer->is_failed;
-    one->answers[index] = (struct model_answer){
+    one->answers[trigger - one->triggers] = (struct model_answer){
         .has_target = answer->has_target,
         .target = answer->target,
         .is_failed = answer->is_failed,
         .value = answer->value,
         .is_active = answer->is_active,
     };
-}
-
-static void drop_streams(struct rehearsal *rehearsal, const struct endpoint *endpoint)
-{
-    for (size_t i = 0; i < rehearsal->count; i++)
-        for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++) {
-            struct rehearsal_trigger *trigger = &rehearsal->items[i].triggers[t];
-            if (trigger->endpoint == endpoint) {
-                grpc_client_call_free(trigger->stream);
-                trigger->stream = NULL;
-            }
-        }
 }
 
 static void fail_answers(const struct endpoint *endpoint, struct scaler_client_answer *answers,
@@ -117,14 +105,18 @@ static void fail_answers(const struct endpoint *endpoint, struct scaler_client_a
 /* Everything that is due of one server, side by side on its connection. */
 static void read_endpoint(struct rehearsal *rehearsal, struct endpoint *endpoint)
 {
-    size_t room = rehearsal->count * MODEL_MAX_TRIGGERS, count = 0;
+    size_t room = rehearsal->trigger_count, count = 0;
+    _cleanup_(memory_free) struct rehearsal_trigger **due = memory_array(room, sizeof(*due));
     _cleanup_(memory_free) struct scaler_client_ref *refs = memory_array(room, sizeof(*refs));
     _cleanup_(memory_free) struct scaler_client_answer *answers =
         memory_array(room, sizeof(*answers));
-    for (size_t i = 0; i < rehearsal->count; i++)
-        for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++)
-            if (rehearsal->items[i].is_due && rehearsal->items[i].triggers[t].endpoint == endpoint)
-                refs[count++] = rehearsal->items[i].triggers[t].ref;
+    for (size_t i = 0; i < rehearsal->trigger_count; i++) {
+        struct rehearsal_trigger *trigger = &rehearsal->triggers[i];
+        if (!trigger->of->is_due || trigger->endpoint != endpoint)
+            continue;
+        due[count] = trigger;
+        refs[count++] = trigger->ref;
+    }
     if (count == 0)
         return;
     int64_t deadline_ms = clock_now_ms() + rehearsal->settings->deadline_ms;
@@ -132,12 +124,8 @@ static void read_endpoint(struct rehearsal *rehearsal, struct endpoint *endpoint
         scaler_client_read(endpoint->client, refs, count, deadline_ms, answers);
     else
         fail_answers(endpoint, answers, count);
-
-    count = 0;
-    for (size_t i = 0; i < rehearsal->count; i++)
-        for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++)
-            if (rehearsal->items[i].is_due && rehearsal->items[i].triggers[t].endpoint == endpoint)
-                take_answer(&rehearsal->items[i], t, &answers[count++]);
+    for (size_t i = 0; i < count; i++)
+        take_answer(due[i], &answers[i]);
 }
 
 /* ---- streams ---- */
@@ -157,9 +145,10 @@ static void end_stream(const struct rehearsal *rehearsal, struct rehearsal_trigg
     trigger->stream = NULL;
 }
 
-static void serve_stream(struct rehearsal *rehearsal, struct rehearsal_object *one,
-                         struct rehearsal_trigger *trigger, int64_t now_ms)
+static void serve_stream(struct rehearsal *rehearsal, struct rehearsal_trigger *trigger,
+                         int64_t now_ms)
 {
+    struct rehearsal_object *one = trigger->of;
     bool is_active = false;
     while (scaler_client_take(trigger->stream, &is_active)) {
         if (!is_active)
@@ -175,16 +164,24 @@ static void serve_stream(struct rehearsal *rehearsal, struct rehearsal_object *o
 
 static void serve_streams(struct rehearsal *rehearsal, int64_t now_ms)
 {
-    for (size_t i = 0; i < rehearsal->count; i++)
-        for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++) {
-            struct rehearsal_trigger *trigger = &rehearsal->items[i].triggers[t];
-            if (!trigger->is_push)
-                continue;
-            if (trigger->stream == NULL && trigger->endpoint->client != NULL &&
-                trigger->stream_retry_at_ms <= now_ms)
-                trigger->stream = scaler_client_stream(trigger->endpoint->client, &trigger->ref);
-            if (trigger->stream != NULL)
-                serve_stream(rehearsal, &rehearsal->items[i], trigger, now_ms);
+    for (size_t i = 0; i < rehearsal->trigger_count; i++) {
+        struct rehearsal_trigger *trigger = &rehearsal->triggers[i];
+        if (!trigger->is_push)
+            continue;
+        if (trigger->stream == NULL && trigger->endpoint->client != NULL &&
+            trigger->stream_retry_at_ms <= now_ms)
+            trigger->stream = scaler_client_stream(trigger->endpoint->client, &trigger->ref);
+        if (trigger->stream != NULL)
+            serve_stream(rehearsal, trigger, now_ms);
+    }
+}
+
+static void drop_streams(struct rehearsal *rehearsal, const struct endpoint *endpoint)
+{
+    for (size_t i = 0; i < rehearsal->trigger_count; i++)
+        if (rehearsal->triggers[i].endpoint == endpoint) {
+            grpc_client_call_free(rehearsal->triggers[i].stream);
+            rehearsal->triggers[i].stream = NULL;
         }
 }
 
@@ -238,11 +235,11 @@ static void take_in_flight(struct rehearsal *rehearsal, int64_t now_ms)
     struct in_flight *in_flight = rehearsal->settings->in_flight;
     if (in_flight == NULL)
         return;
-    for (size_t i = 0; i < rehearsal->count; i++)
-        for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++) {
-            struct rehearsal_trigger *trigger = &rehearsal->items[i].triggers[t];
-            trigger->in_flight = in_flight_of(in_flight, i, trigger->answer.metric_name, now_ms);
-        }
+    for (size_t i = 0; i < rehearsal->trigger_count; i++) {
+        struct rehearsal_trigger *trigger = &rehearsal->triggers[i];
+        trigger->in_flight = in_flight_of(in_flight, (size_t)(trigger->of - rehearsal->items),
+                                          trigger->answer.metric_name, now_ms);
+    }
     in_flight_read(in_flight);
 }
 
