@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "base/metric.h"
-#include "kubernetes/trigger_credentials.h"
+#include "kubernetes/credentials/trigger_credentials.h"
 
 #include <stdlib.h>
 

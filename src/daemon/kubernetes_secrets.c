@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "base/metric.h"
 #include "daemon/invalid_connections.h"
-#include "kubernetes/secret_watcher.h"
+#include "kubernetes/credentials/secret_watcher.h"
 #include "measure/scaler.h"
 #include "scale/connections/named.h"
 #include "scale/connections/namespace_secrets.h"

@@ -20,7 +20,7 @@
 #include "daemon/serve_check.h"
 #include "daemon/watchdog.h"
 #include "daemon/worker_pages.h"
-#include "kubernetes/api.h"
+#include "kubernetes/api/api.h"
 #include "kubernetes/informer/informer.h"
 #include "measure/engine.h"
 #include "scale/triggers.h"

@@ -47,7 +47,7 @@ static size_t reading_bytes(void)
 }
 
 /* Where it reads its credentials: its metadata as a key and in pieces, what it was found by, and
- * the two objects that may be its own (kubernetes/trigger_credentials.c, informer.c). */
+ * the two objects that may be its own (kubernetes/credentials/, kubernetes/informer/). */
 static size_t credentials_bytes(const struct trigger *trigger)
 {
     enum { CALL_BYTES = 512, ENTRY_BYTES = 512, COPIES_OF_NAMES = 3 };

@@ -6,9 +6,9 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/kubernetes_name.h"
-#include "kubernetes/api_object.h"
-#include "kubernetes/api_watch.h"
-#include "kubernetes/resolve.h"
+#include "kubernetes/api/api_object.h"
+#include "kubernetes/api/api_watch.h"
+#include "kubernetes/credentials/resolve.h"
 #include "require.h"
 
 #include <string.h>

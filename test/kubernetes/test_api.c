@@ -1,5 +1,5 @@
 /* How the Kubernetes API is called. */
-#include "kubernetes/api.h"
+#include "kubernetes/api/api.h"
 
 #include "base/memory.h"
 #include "base/text.h"

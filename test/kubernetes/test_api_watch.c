@@ -1,5 +1,5 @@
 /* What a watch of the Kubernetes API says of objects that change. */
-#include "kubernetes/api_watch.h"
+#include "kubernetes/api/api_watch.h"
 
 #include "base/clock.h"
 #include "base/memory.h"

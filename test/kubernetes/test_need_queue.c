@@ -1,5 +1,5 @@
 /* Whose credentials are resolved next: no namespace waits for all of another one. */
-#include "kubernetes/need_queue.h"
+#include "kubernetes/credentials/need_queue.h"
 
 #include "base/memory.h"
 

@@ -1,5 +1,5 @@
 /* From what the Kubernetes API has to the credentials of a call. */
-#include "kubernetes/resolve.h"
+#include "kubernetes/credentials/resolve.h"
 
 #include "base/memory.h"
 #include "base/text.h"

@@ -1,9 +1,9 @@
 /* What the Kubernetes API sends about a Secret of connections. */
-#include "kubernetes/secret.h"
+#include "kubernetes/api/secret.h"
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "kubernetes/api_object.h"
+#include "kubernetes/api/api_object.h"
 
 #include <openssl/evp.h>
 #include <setjmp.h>

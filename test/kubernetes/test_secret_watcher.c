@@ -1,5 +1,5 @@
 /* What the secret watcher hands over of what the informer, which is played here, has read. */
-#include "kubernetes/secret_watcher.h"
+#include "kubernetes/credentials/secret_watcher.h"
 
 #include "base/clock.h"
 #include "base/memory.h"

@@ -1,5 +1,5 @@
 /* Whose turn it is on the informer's thread; the informer is played here. */
-#include "kubernetes/trigger_credentials.h"
+#include "kubernetes/credentials/trigger_credentials.h"
 
 #include "base/clock.h"
 #include "base/memory.h"

@@ -15,8 +15,8 @@
 #define BACKLOG_KUBERNETES_INFORMER_INFORMER_H
 
 #include "base/error.h"
-#include "kubernetes/api.h"
-#include "kubernetes/api_object.h"
+#include "kubernetes/api/api.h"
+#include "kubernetes/api/api_object.h"
 #include "kubernetes/informer/informer_link.h"
 
 #include <stdbool.h>

@@ -9,8 +9,8 @@
 
 #include "base/error.h"
 #include "base/hash_table.h"
-#include "kubernetes/api_object.h"
-#include "kubernetes/api_request.h"
+#include "kubernetes/api/api_object.h"
+#include "kubernetes/api/api_request.h"
 #include "kubernetes/informer/informer_link.h"
 #include "kubernetes/informer/namespace_shares.h"
 

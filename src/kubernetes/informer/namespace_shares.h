@@ -9,7 +9,7 @@
 #define BACKLOG_KUBERNETES_INFORMER_NAMESPACE_SHARES_H
 
 #include "base/hash_table.h"
-#include "kubernetes/api_request.h"
+#include "kubernetes/api/api_request.h"
 
 #include <stdbool.h>
 #include <stddef.h>

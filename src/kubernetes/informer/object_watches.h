@@ -7,7 +7,7 @@
 #ifndef BACKLOG_KUBERNETES_INFORMER_OBJECT_WATCHES_H
 #define BACKLOG_KUBERNETES_INFORMER_OBJECT_WATCHES_H
 
-#include "kubernetes/api_watch.h"
+#include "kubernetes/api/api_watch.h"
 #include "kubernetes/informer/api_health.h"
 
 #include <stdbool.h>

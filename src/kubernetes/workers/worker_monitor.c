@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "kubernetes/api_request.h"
+#include "kubernetes/api/api_request.h"
 
 #include <math.h>
 #include <pthread.h>

@@ -15,7 +15,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "kubernetes/api.h"
+#include "kubernetes/api/api.h"
 #include "kubernetes/workers/pod_logs.h"
 #include "kubernetes/workers/worker.h"
 

@@ -4,8 +4,8 @@
  *
  * Threads: the informer's, on which it calls back. Adding and removing never waits for it.
  */
-#ifndef BACKLOG_KUBERNETES_SECRET_WATCHER_H
-#define BACKLOG_KUBERNETES_SECRET_WATCHER_H
+#ifndef BACKLOG_KUBERNETES_CREDENTIALS_SECRET_WATCHER_H
+#define BACKLOG_KUBERNETES_CREDENTIALS_SECRET_WATCHER_H
 
 #include "base/error.h"
 #include "config/connections.h"

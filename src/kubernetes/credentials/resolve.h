@@ -6,12 +6,12 @@
  *
  * Threads: any; pure.
  */
-#ifndef BACKLOG_KUBERNETES_RESOLVE_H
-#define BACKLOG_KUBERNETES_RESOLVE_H
+#ifndef BACKLOG_KUBERNETES_CREDENTIALS_RESOLVE_H
+#define BACKLOG_KUBERNETES_CREDENTIALS_RESOLVE_H
 
 #include "config/credentials.h"
 #include "config/hpa_facts.h"
-#include "kubernetes/api_object.h"
+#include "kubernetes/api/api_object.h"
 
 #include <stdbool.h>
 

@@ -4,8 +4,8 @@
  *
  * Threads: one at a time; pure.
  */
-#ifndef BACKLOG_KUBERNETES_NEED_QUEUE_H
-#define BACKLOG_KUBERNETES_NEED_QUEUE_H
+#ifndef BACKLOG_KUBERNETES_CREDENTIALS_NEED_QUEUE_H
+#define BACKLOG_KUBERNETES_CREDENTIALS_NEED_QUEUE_H
 
 #include "base/hash_table.h"
 

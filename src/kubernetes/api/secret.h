@@ -3,8 +3,8 @@
  *
  * Threads: any; pure.
  */
-#ifndef BACKLOG_KUBERNETES_SECRET_H
-#define BACKLOG_KUBERNETES_SECRET_H
+#ifndef BACKLOG_KUBERNETES_API_SECRET_H
+#define BACKLOG_KUBERNETES_API_SECRET_H
 
 #include "config/connections.h"
 

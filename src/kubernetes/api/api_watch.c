@@ -1,4 +1,4 @@
-#include "kubernetes/api_watch.h"
+#include "kubernetes/api/api_watch.h"
 
 #include "base/clock.h"
 #include "base/json_cleanup.h"

@@ -4,8 +4,8 @@
  *
  * Threads: any; nothing but its sockets changes after it was made.
  */
-#ifndef BACKLOG_KUBERNETES_API_H
-#define BACKLOG_KUBERNETES_API_H
+#ifndef BACKLOG_KUBERNETES_API_API_H
+#define BACKLOG_KUBERNETES_API_API_H
 
 #include "base/error.h"
 

@@ -1,4 +1,4 @@
-#include "kubernetes/secret.h"
+#include "kubernetes/api/secret.h"
 
 #include "base/base64.h"
 #include "base/memory.h"

@@ -8,12 +8,12 @@
  *
  * Threads: that of the CURLM.
  */
-#ifndef BACKLOG_KUBERNETES_API_WATCH_H
-#define BACKLOG_KUBERNETES_API_WATCH_H
+#ifndef BACKLOG_KUBERNETES_API_API_WATCH_H
+#define BACKLOG_KUBERNETES_API_API_WATCH_H
 
 #include "base/error.h"
-#include "kubernetes/api_object.h"
-#include "kubernetes/api_request.h"
+#include "kubernetes/api/api_object.h"
+#include "kubernetes/api/api_request.h"
 
 #include <stdbool.h>
 #include <stdint.h>

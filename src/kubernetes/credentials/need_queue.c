@@ -1,4 +1,4 @@
-#include "kubernetes/need_queue.h"
+#include "kubernetes/credentials/need_queue.h"
 
 #include "base/memory.h"
 #include "base/text.h"

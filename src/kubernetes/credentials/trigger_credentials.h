@@ -5,8 +5,8 @@
  * Threads: the informer's, on which it calls back. Its functions may be called from any, and never
  * wait.
  */
-#ifndef BACKLOG_KUBERNETES_TRIGGER_CREDENTIALS_H
-#define BACKLOG_KUBERNETES_TRIGGER_CREDENTIALS_H
+#ifndef BACKLOG_KUBERNETES_CREDENTIALS_TRIGGER_CREDENTIALS_H
+#define BACKLOG_KUBERNETES_CREDENTIALS_TRIGGER_CREDENTIALS_H
 
 #include "config/credentials.h"
 #include "config/hpa_facts.h"

@@ -1,4 +1,4 @@
-#include "kubernetes/secret_watcher.h"
+#include "kubernetes/credentials/secret_watcher.h"
 
 #include "base/clock.h"
 #include "base/memory.h"

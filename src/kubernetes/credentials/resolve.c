@@ -1,4 +1,4 @@
-#include "kubernetes/resolve.h"
+#include "kubernetes/credentials/resolve.h"
 
 #include "base/memory.h"
 #include "base/text.h"

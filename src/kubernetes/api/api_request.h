@@ -4,12 +4,12 @@
  *
  * Threads: that of the CURLM it is added to.
  */
-#ifndef BACKLOG_KUBERNETES_API_REQUEST_H
-#define BACKLOG_KUBERNETES_API_REQUEST_H
+#ifndef BACKLOG_KUBERNETES_API_API_REQUEST_H
+#define BACKLOG_KUBERNETES_API_API_REQUEST_H
 
 #include "base/error.h"
 #include "base/text.h"
-#include "kubernetes/api.h"
+#include "kubernetes/api/api.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "kubernetes/api.h"
+#include "kubernetes/api/api.h"
 
 #include "base/memory.h"
 #include "base/system/file.h"

@@ -5,8 +5,8 @@
  *
  * Threads: any; pure.
  */
-#ifndef BACKLOG_KUBERNETES_API_OBJECT_H
-#define BACKLOG_KUBERNETES_API_OBJECT_H
+#ifndef BACKLOG_KUBERNETES_API_API_OBJECT_H
+#define BACKLOG_KUBERNETES_API_API_OBJECT_H
 
 #include "base/error.h"
 #include "config/connections.h"

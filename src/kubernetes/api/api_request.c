@@ -1,4 +1,4 @@
-#include "kubernetes/api_request.h"
+#include "kubernetes/api/api_request.h"
 
 #include "base/json_cleanup.h"
 #include "base/json_text.h"

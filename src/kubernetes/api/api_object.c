@@ -1,4 +1,4 @@
-#include "kubernetes/api_object.h"
+#include "kubernetes/api/api_object.h"
 
 #include "base/base64.h"
 #include "base/hash.h"
@@ -6,7 +6,7 @@
 #include "base/json_text.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "kubernetes/secret.h"
+#include "kubernetes/api/secret.h"
 
 #include <stdlib.h>
 #include <string.h>

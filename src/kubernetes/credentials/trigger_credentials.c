@@ -1,12 +1,12 @@
-#include "kubernetes/trigger_credentials.h"
+#include "kubernetes/credentials/trigger_credentials.h"
 
 #include "base/clock.h"
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "kubernetes/credentials/need_queue.h"
+#include "kubernetes/credentials/resolve.h"
 #include "kubernetes/informer/message_queue.h"
-#include "kubernetes/need_queue.h"
-#include "kubernetes/resolve.h"
 
 #include <pthread.h>
 #include <stdlib.h>
