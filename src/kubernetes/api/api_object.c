@@ -6,7 +6,7 @@
 #include "base/json_text.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "kubernetes/api/secret.h"
+#include "kubernetes/api/connections_secret.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -348,7 +348,7 @@ static bool read_object(enum api_object_kind kind, const json_t *json, struct ap
     case OBJECT_CLUSTER_TRIGGER_AUTHENTICATION:
         return read_authentication(spec, object, error);
     case OBJECT_CONNECTIONS:
-        object->connections = secret_connections(json);
+        object->connections = connections_secret_parse(json);
         return true;
     default:
         return read_data(json, kind, object, error);

@@ -25,7 +25,7 @@ enum api_object_kind {
     OBJECT_SECRET,
     OBJECT_CONFIG_MAP,
     OBJECT_HPA,
-    OBJECT_CONNECTIONS, /* a Secret of connections files (secret.h) */
+    OBJECT_CONNECTIONS, /* a Secret of connections files (connections_secret.h) */
     OBJECT_KINDS,
 };
 

@@ -4,7 +4,7 @@
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "kubernetes/credentials/need_queue.h"
+#include "kubernetes/credentials/fair_queue.h"
 #include "kubernetes/credentials/resolve.h"
 #include "kubernetes/informer/message_queue.h"
 
@@ -36,7 +36,7 @@ struct need {
     char *key;
     size_t key_length;
     char *namespace, *name;
-    struct need_place place;
+    struct fair_queue_item item;
     struct option_entry *entries; /* sorted */
     size_t count;
     const struct option *table;
@@ -61,7 +61,7 @@ struct trigger_credentials {
 
     struct need *needs; /* the rest is the informer's thread's */
     struct need *due_needs;
-    struct need_queue queue; /* those to be resolved */
+    struct fair_queue queue; /* those to be resolved */
     struct {
         const struct option *table;
         struct credentials *credentials; /* NULL: none */
@@ -126,7 +126,7 @@ static void drop_need(struct trigger_credentials *all, struct need *need)
 {
     count_delivered(all, need, -1);
     set_due(all, need, CLOCK_NEVER);
-    need_queue_leave(&all->queue, &need->place);
+    fair_queue_leave(&all->queue, &need->item);
     HASH_DELETE(hh, all->needs, need);
     free_links(all, need->used);
     need_free(need);
@@ -310,8 +310,8 @@ static void receive(void *context, struct queued_message *message)
     need = TAKE(message->content);
     HASH_ADD_KEYPTR(hh, all->needs, need->key, need->key_length, need);
     count_delivered(all, need, 1);
-    need_queue_join(&all->queue, &need->place, need->namespace);
-    need_queue_add(&all->queue, &need->place);
+    fair_queue_join(&all->queue, &need->item, need->namespace);
+    fair_queue_add(&all->queue, &need->item);
 }
 
 static void take_due(struct trigger_credentials *all)
@@ -323,7 +323,7 @@ static void take_due(struct trigger_credentials *all)
         if (need->due_ms > now_ms)
             continue;
         set_due(all, need, CLOCK_NEVER);
-        need_queue_add(&all->queue, &need->place);
+        fair_queue_add(&all->queue, &need->item);
     }
 }
 
@@ -338,19 +338,19 @@ static int64_t next_due_ms(const struct trigger_credentials *all)
     return next_ms;
 }
 
-static struct need *need_of(struct need_place *place)
+static struct need *need_of(struct fair_queue_item *item)
 {
-    return (struct need *)((char *)place - offsetof(struct need, place));
+    return (struct need *)((char *)item - offsetof(struct need, item));
 }
 
 static void resolve_ready(struct trigger_credentials *all)
 {
     int64_t end_us = clock_now_us() + TURN_US;
-    struct need_place *place;
+    struct fair_queue_item *item;
     for (int64_t now_us = end_us - TURN_US;
-         now_us < end_us && (place = need_queue_take(&all->queue, now_us)) != NULL;
+         now_us < end_us && (item = fair_queue_take(&all->queue, now_us)) != NULL;
          now_us = clock_now_us())
-        resolve_need(all, need_of(place));
+        resolve_need(all, need_of(item));
 }
 
 /* ---- the informer's handler ---- */
@@ -359,7 +359,7 @@ static void take_change(void *context, void *user)
 {
     struct trigger_credentials *all = context;
     struct need *need = user;
-    need_queue_add(&all->queue, &need->place);
+    fair_queue_add(&all->queue, &need->item);
 }
 
 static int64_t take_turn(void *context)

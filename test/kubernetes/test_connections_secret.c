@@ -1,5 +1,5 @@
 /* What the Kubernetes API sends about a Secret of connections. */
-#include "kubernetes/api/secret.h"
+#include "kubernetes/api/connections_secret.h"
 
 #include "base/memory.h"
 #include "base/text.h"

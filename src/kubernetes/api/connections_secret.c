@@ -1,4 +1,4 @@
-#include "kubernetes/api/secret.h"
+#include "kubernetes/api/connections_secret.h"
 
 #include "base/base64.h"
 #include "base/memory.h"
@@ -51,7 +51,7 @@ static int compare_keys(const void *left, const void *right)
 }
 
 /* In the order of the keys: of two connections of one name the first is used. */
-struct connections *secret_connections(const json_t *secret)
+struct connections *connections_secret_parse(const json_t *secret)
 {
     const char *namespace = member(secret, "metadata", "namespace");
     const char *name = member(secret, "metadata", "name");

@@ -3,8 +3,8 @@
  *
  * Threads: any; pure.
  */
-#ifndef BACKLOG_KUBERNETES_API_SECRET_H
-#define BACKLOG_KUBERNETES_API_SECRET_H
+#ifndef BACKLOG_KUBERNETES_API_CONNECTIONS_SECRET_H
+#define BACKLOG_KUBERNETES_API_CONNECTIONS_SECRET_H
 
 #include "config/connections.h"
 
@@ -12,6 +12,6 @@
 
 /* Of a Secret as the Kubernetes API has it, whose namespace and name have been checked. The caller
  * frees them; mistakes are in them. */
-struct connections *secret_connections(const json_t *secret);
+struct connections *connections_secret_parse(const json_t *secret);
 
 #endif
