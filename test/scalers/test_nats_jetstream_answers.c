@@ -185,14 +185,15 @@ static void a_huge_answer_is_refused_unread(void **state)
 #define CLUSTER(leader, others) ",\"cluster\":{\"leader\":" leader ",\"replicas\":[" others "]}"
 
 /* Finds the consumer in this answer; the error has these words where it is not found. */
-static bool finds(const char *text, const struct jsz_account *account, const char *words)
+static bool finds(const char *text, const struct nats_jsz_account *account, const char *words)
 {
     static const char server[] = "NATS monitoring at nats:8222";
     _cleanup_(error_done) struct error error = {0};
-    _cleanup_(jsz_done) struct jsz jsz = {0};
+    _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
     struct reading reading = READING_UNKNOWN;
-    bool found = jsz_init(&jsz, (struct json_text){text, strlen(text)}, account, server, &error) &&
-                 jsz_find(&jsz, &orders, &reading, &error);
+    bool found =
+        nats_jsz_init(&jsz, (struct json_text){text, strlen(text)}, account, server, &error) &&
+        nats_jsz_find(&jsz, &orders, &reading, &error);
     if (found)
         assert_true(reading.waiting == 3 && reading.in_flight == 4);
     else if (words == NULL || strstr(error_text(&error), words) == NULL)
@@ -204,17 +205,17 @@ static void a_monitoring_port_names_an_account_by_name_or_id(void **state)
 {
     (void)state;
     static const char alone[] = JSZ("0", CONSUMER(""));
-    assert_true(finds(alone, &(struct jsz_account){"shop", "shop"}, NULL));
-    assert_true(finds(alone, &(struct jsz_account){"shop", "elsewhere"}, NULL));
-    assert_true(finds(alone, &(struct jsz_account){NULL, "A"}, NULL));
-    assert_false(finds(alone, &(struct jsz_account){"none", "none"}, "account \"none\""));
-    assert_false(finds(alone, &(struct jsz_account){"other", "other"}, "stream \"orders\""));
+    assert_true(finds(alone, &(struct nats_jsz_account){"shop", "shop"}, NULL));
+    assert_true(finds(alone, &(struct nats_jsz_account){"shop", "elsewhere"}, NULL));
+    assert_true(finds(alone, &(struct nats_jsz_account){NULL, "A"}, NULL));
+    assert_false(finds(alone, &(struct nats_jsz_account){"none", "none"}, "account \"none\""));
+    assert_false(finds(alone, &(struct nats_jsz_account){"other", "other"}, "stream \"orders\""));
 }
 
 static void only_the_leader_of_a_consumer_is_believed(void **state)
 {
     (void)state;
-    static const struct jsz_account shop = {"shop", "shop"};
+    static const struct nats_jsz_account shop = {"shop", "shop"};
     static const char here[] =
         JSZ("3", CONSUMER(CLUSTER("\"a\"", "{\"name\":\"b\"},{\"name\":\"c\"}")));
     static const char there[] =
@@ -232,7 +233,7 @@ static void only_the_leader_of_a_consumer_is_believed(void **state)
 static void missing_fields_of_a_monitoring_port_are_errors(void **state)
 {
     (void)state;
-    static const struct jsz_account shop = {"shop", "shop"};
+    static const struct nats_jsz_account shop = {"shop", "shop"};
     assert_false(finds("{}", &shop, "account \"shop\""));
     assert_false(finds("{\"account_details\":[{\"name\":\"shop\"}]}", &shop, "stream \"orders\""));
     assert_false(finds(JSZ("0", ""), &shop, "consumer \"workers\" of stream \"orders\" does not"));

@@ -67,20 +67,20 @@ static void stop(struct fixture *fixture)
 /* A GET that is answered, and the number of the token that it had. */
 static size_t get(struct fixture *fixture)
 {
-    struct http_answer answer;
+    struct rabbitmq_http_answer answer;
     assert_true(rabbitmq_http_has_room(fixture->http));
     rabbitmq_http_get(fixture->http, "/api/overview", fixture, clock_now_ms() + WITHIN_MS);
     assert_true(rabbitmq_http_wait_one(fixture->http, &answer));
-    assert_int_equal(answer.outcome, HTTP_GOT);
+    assert_int_equal(answer.outcome, RABBITMQ_HTTP_GOT);
     assert_ptr_equal(answer.owner, fixture);
-    http_answer_done(&answer);
+    rabbitmq_http_answer_done(&answer);
     return fixture->peer.token_shown;
 }
 
 /* The end of a renewal, which nobody but the token takes. */
 static void await_renewal(struct fixture *fixture)
 {
-    struct http_answer answer;
+    struct rabbitmq_http_answer answer;
     assert_false(rabbitmq_http_wait_one(fixture->http, &answer));
     assert_true(rabbitmq_http_is_idle(fixture->http));
 }

@@ -210,13 +210,13 @@ static natsStatus fill_all(natsOptions *options, const struct nats_connection_op
 static bool connect_within(struct nats_connection *connection, natsOptions *options, int64_t end_ms,
                            struct error *error)
 {
-    struct interrupter interrupter;
-    if (!interrupter_start(&interrupter, end_ms, error)) {
+    struct nats_interrupter interrupter;
+    if (!nats_interrupter_start(&interrupter, end_ms, error)) {
         nats_events_ignore_options(connection->events);
         return false;
     }
     natsStatus status = natsConnection_Connect(&connection->handle, options);
-    interrupter_stop(&interrupter);
+    nats_interrupter_stop(&interrupter);
     if (status == NATS_OK)
         return true;
     nats_events_ignore_options(connection->events);

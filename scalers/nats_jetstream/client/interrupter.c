@@ -33,7 +33,8 @@ static struct timespec timespec_of_ms(int64_t ms)
     return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
 }
 
-bool interrupter_start(struct interrupter *interrupter, int64_t deadline_ms, struct error *error)
+bool nats_interrupter_start(struct nats_interrupter *interrupter, int64_t deadline_ms,
+                            struct error *error)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, install_handler);
@@ -57,7 +58,7 @@ bool interrupter_start(struct interrupter *interrupter, int64_t deadline_ms, str
     return true;
 }
 
-void interrupter_stop(struct interrupter *interrupter)
+void nats_interrupter_stop(struct nats_interrupter *interrupter)
 {
     timer_delete(interrupter->timer);
     pthread_sigmask(SIG_SETMASK, &interrupter->mask_before, NULL);

@@ -18,12 +18,13 @@
 #include <stdint.h>
 #include <time.h>
 
-struct interrupter {
+struct nats_interrupter {
     timer_t timer;
     sigset_t mask_before;
 };
 
-bool interrupter_start(struct interrupter *interrupter, int64_t deadline_ms, struct error *error);
-void interrupter_stop(struct interrupter *interrupter);
+bool nats_interrupter_start(struct nats_interrupter *interrupter, int64_t deadline_ms,
+                            struct error *error);
+void nats_interrupter_stop(struct nats_interrupter *interrupter);
 
 #endif

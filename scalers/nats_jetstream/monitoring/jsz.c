@@ -16,7 +16,7 @@ enum {
     MAX_NAME_BYTES = 4 << 10,      /* the same; a name has 255 characters at most */
 };
 
-struct jsz_entry {
+struct nats_jsz_entry {
     uint64_t key;
     struct json_text text;
 };
@@ -39,7 +39,7 @@ static bool has_name(struct json_text object, const char *field, const char *wan
 }
 
 /* The server may report other accounts, too: where it does not know this one, it reports all. */
-static bool find_account(struct json_text answer, const struct jsz_account *account,
+static bool find_account(struct json_text answer, const struct nats_jsz_account *account,
                          struct json_text *ret_account)
 {
     struct json_walk walk;
@@ -64,16 +64,16 @@ static uint64_t key_of(const char *stream, const char *consumer)
     return hash_end(&hash);
 }
 
-static bool add(struct jsz *jsz, uint64_t key, struct json_text text)
+static bool add(struct nats_jsz *jsz, uint64_t key, struct json_text text)
 {
     if (jsz->count == MAX_ENTRIES)
         return false;
     jsz->entries = memory_grow(jsz->entries, &jsz->capacity, jsz->count + 1, sizeof(*jsz->entries));
-    jsz->entries[jsz->count++] = (struct jsz_entry){key, text};
+    jsz->entries[jsz->count++] = (struct nats_jsz_entry){key, text};
     return true;
 }
 
-static bool add_consumers(struct jsz *jsz, const char *stream, struct json_text consumers)
+static bool add_consumers(struct nats_jsz *jsz, const char *stream, struct json_text consumers)
 {
     struct json_walk walk;
     struct json_text unused;
@@ -87,7 +87,7 @@ static bool add_consumers(struct jsz *jsz, const char *stream, struct json_text 
     return true;
 }
 
-static bool add_streams(struct jsz *jsz, struct json_text streams)
+static bool add_streams(struct nats_jsz *jsz, struct json_text streams)
 {
     struct json_walk walk;
     struct json_text unused;
@@ -106,15 +106,16 @@ static bool add_streams(struct jsz *jsz, struct json_text streams)
 
 static int compare(const void *left, const void *right)
 {
-    const struct jsz_entry *one = left;
-    const struct jsz_entry *other = right;
+    const struct nats_jsz_entry *one = left;
+    const struct nats_jsz_entry *other = right;
     return (one->key > other->key) - (one->key < other->key);
 }
 
 /* NULL: there is none. */
-static const struct jsz_entry *find(const struct jsz *jsz, const char *stream, const char *consumer)
+static const struct nats_jsz_entry *find(const struct nats_jsz *jsz, const char *stream,
+                                         const char *consumer)
 {
-    const struct jsz_entry wanted = {.key = key_of(stream, consumer)};
+    const struct nats_jsz_entry wanted = {.key = key_of(stream, consumer)};
     return jsz->count == 0
                ? NULL
                : bsearch(&wanted, jsz->entries, jsz->count, sizeof(*jsz->entries), compare);
@@ -132,10 +133,10 @@ static bool is_whole(struct json_text answer)
     return !walk.is_broken && json_text_begins_with(answer, '{');
 }
 
-bool jsz_init(struct jsz *jsz, struct json_text answer, const struct jsz_account *account,
-              const char *server, struct error *error)
+bool nats_jsz_init(struct nats_jsz *jsz, struct json_text answer,
+                   const struct nats_jsz_account *account, const char *server, struct error *error)
 {
-    *jsz = (struct jsz){
+    *jsz = (struct nats_jsz){
         .server = server,
         .account = account->name == NULL ? account->id : account->name,
     };
@@ -157,7 +158,7 @@ bool jsz_init(struct jsz *jsz, struct json_text answer, const struct jsz_account
     return true;
 }
 
-void jsz_done(struct jsz *jsz)
+void nats_jsz_done(struct nats_jsz *jsz)
 {
     free(jsz->entries);
 }
@@ -165,7 +166,7 @@ void jsz_done(struct jsz *jsz)
 static const char advice[] = "set servers instead of natsServerMonitoringEndpoint, as "
                              "nats://host:4222, where any node forwards to the leader";
 
-static bool explain_absence(const struct jsz *jsz, const struct nats_query_options *query,
+static bool explain_absence(const struct nats_jsz *jsz, const struct nats_query_options *query,
                             struct error *error)
 {
     if (jsz->clustered)
@@ -183,7 +184,7 @@ static bool explain_absence(const struct jsz *jsz, const struct nats_query_optio
 
 /* Its cluster's other servers are listed, and itself is not: who leads is among them, or is itself.
  */
-static bool check_leader(const struct jsz *jsz, const struct nats_query_options *query,
+static bool check_leader(const struct nats_jsz *jsz, const struct nats_query_options *query,
                          const json_t *consumer, struct error *error)
 {
     const json_t *cluster = json_object_get(consumer, "cluster");
@@ -203,10 +204,10 @@ static bool check_leader(const struct jsz *jsz, const struct nats_query_options 
     return true;
 }
 
-bool jsz_find(const struct jsz *jsz, const struct nats_query_options *query,
-              struct reading *ret_reading, struct error *error)
+bool nats_jsz_find(const struct nats_jsz *jsz, const struct nats_query_options *query,
+                   struct reading *ret_reading, struct error *error)
 {
-    const struct jsz_entry *entry = find(jsz, query->stream, query->consumer);
+    const struct nats_jsz_entry *entry = find(jsz, query->stream, query->consumer);
     if (entry == NULL)
         return explain_absence(jsz, query, error);
     _cleanup_(json_done) json_t *consumer =

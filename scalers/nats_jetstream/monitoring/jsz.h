@@ -18,28 +18,28 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct jsz_account {
+struct nats_jsz_account {
     const char *name; /* NULL: only the id is known */
     const char *id;
 };
 
-struct jsz {
+struct nats_jsz {
     const char *server; /* "NATS monitoring at host:port", for errors */
     const char *account;
-    bool clustered;            /* other servers may have what this one has not */
-    bool known;                /* the account */
-    struct jsz_entry *entries; /* sorted by key: of a stream, or of a stream and a consumer */
+    bool clustered;                 /* other servers may have what this one has not */
+    bool known;                     /* the account */
+    struct nats_jsz_entry *entries; /* sorted by key: of a stream, or of a stream and a consumer */
     size_t count;
     size_t capacity;
 };
 
 /* Borrows the answer and the names. False with the error set: it is not what /jsz answers, or too
- * much. Either way jsz_done() ends it. */
-bool jsz_init(struct jsz *jsz, struct json_text answer, const struct jsz_account *account,
-              const char *server, struct error *error);
-void jsz_done(struct jsz *jsz);
+ * much. Either way nats_jsz_done() ends it. */
+bool nats_jsz_init(struct nats_jsz *jsz, struct json_text answer,
+                   const struct nats_jsz_account *account, const char *server, struct error *error);
+void nats_jsz_done(struct nats_jsz *jsz);
 
-bool jsz_find(const struct jsz *jsz, const struct nats_query_options *query,
-              struct reading *ret_reading, struct error *error);
+bool nats_jsz_find(const struct nats_jsz *jsz, const struct nats_query_options *query,
+                   struct reading *ret_reading, struct error *error);
 
 #endif

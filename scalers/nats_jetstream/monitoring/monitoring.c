@@ -28,7 +28,7 @@ struct listing {
 
 struct nats_monitoring {
     struct http_address address;
-    struct jsz_account account;
+    struct nats_jsz_account account;
     struct fetch_pool *pool;
     char *name; /* for errors */
     char *listing_url;
@@ -55,7 +55,7 @@ static struct nats_monitoring *monitoring_new(const struct nats_connection_optio
     _cleanup_(memory_free) char *url = nats_monitoring_url(options);
     http_address_parse(url, &monitoring->address); /* nats_options_check() has seen it */
     monitoring->name = text_format("NATS monitoring at %s", monitoring->address.host_port);
-    monitoring->account = (struct jsz_account){
+    monitoring->account = (struct nats_jsz_account){
         .name = options->account,
         .id = options->account_id == NULL ? options->account : options->account_id};
 
@@ -94,11 +94,11 @@ static bool check_answer(const struct nats_monitoring *monitoring, struct fetch_
 
 /* The same with what it says. */
 static bool read_answer(const struct nats_monitoring *monitoring, struct fetch_ended *ended,
-                        struct jsz *ret_jsz)
+                        struct nats_jsz *ret_jsz)
 {
     const struct json_text text = {ended->answer.body.bytes, ended->answer.body.length};
     return check_answer(monitoring, ended) &&
-           jsz_init(ret_jsz, text, &monitoring->account, monitoring->name, &ended->error);
+           nats_jsz_init(ret_jsz, text, &monitoring->account, monitoring->name, &ended->error);
 }
 
 bool nats_monitoring_connect(const struct nats_connection_options *options, int64_t deadline_ms,
@@ -108,7 +108,7 @@ bool nats_monitoring_connect(const struct nats_connection_options *options, int6
     _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
     fetch_pool_get(monitoring->pool, monitoring->ping_url, NULL, deadline_ms);
     fetch_pool_wait_one(monitoring->pool, &ended);
-    _cleanup_(jsz_done) struct jsz jsz = {0};
+    _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
     if (!read_answer(monitoring, &ended, &jsz)) {
         error_move(error, &ended.error);
         nats_monitoring_disconnect(monitoring);
@@ -174,12 +174,12 @@ static struct task *take_first(struct listing *listing)
     return task;
 }
 
-static void answer_all(struct listing *listing, const struct jsz *jsz)
+static void answer_all(struct listing *listing, const struct nats_jsz *jsz)
 {
     for (struct task *task; (task = take_first(listing)) != NULL;) {
         _cleanup_(error_done) struct error why = {0};
         struct reading reading;
-        if (jsz_find(jsz, task->query, &reading, &why))
+        if (nats_jsz_find(jsz, task->query, &reading, &why))
             task_answer(task, &reading);
         else
             task_fail(task, &why);
@@ -191,7 +191,7 @@ static bool end_listing(struct nats_monitoring *monitoring, struct listing *list
                         struct fetch_ended *ended, struct error *error)
 {
     listing->is_in_flight = false;
-    _cleanup_(jsz_done) struct jsz jsz = {0};
+    _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
     if (read_answer(monitoring, ended, &jsz)) {
         answer_all(listing, &jsz);
         return true;

@@ -119,8 +119,9 @@ void rabbitmq_http_stop(struct rabbitmq_http *http)
 }
 
 /* The management API explains itself as {"error": ..., "reason": ...}. */
-static enum http_outcome explain_status(const struct rabbitmq_http *http,
-                                        const struct fetch_answer *answer, struct error *error)
+static enum rabbitmq_http_outcome explain_status(const struct rabbitmq_http *http,
+                                                 const struct fetch_answer *answer,
+                                                 struct error *error)
 {
     const char *reason = json_string_value(json_object_get(answer->json, "reason"));
     bool is_login = answer->status == UNAUTHORIZED || answer->status == FORBIDDEN;
@@ -134,19 +135,20 @@ static enum http_outcome explain_status(const struct rabbitmq_http *http,
     error_unavailable(error, "%s answered %ld: %.*s", http->name, answer->status,
                       (int)text_cut(reason, MAX_REASON_BYTES), reason);
     if (answer->status == NOT_FOUND)
-        return HTTP_NOT_FOUND;
-    return is_login ? HTTP_FAILED : HTTP_REFUSED;
+        return RABBITMQ_HTTP_NOT_FOUND;
+    return is_login ? RABBITMQ_HTTP_FAILED : RABBITMQ_HTTP_REFUSED;
 }
 
-static enum http_outcome outcome_of(const struct rabbitmq_http *http, struct fetch_ended *ended)
+static enum rabbitmq_http_outcome outcome_of(const struct rabbitmq_http *http,
+                                             struct fetch_ended *ended)
 {
     switch (ended->outcome) {
     case FETCH_TIMED_OUT:
-        return HTTP_TIMED_OUT;
+        return RABBITMQ_HTTP_TIMED_OUT;
     case FETCH_TOO_LARGE:
-        return HTTP_TOO_LARGE;
+        return RABBITMQ_HTTP_TOO_LARGE;
     case FETCH_FAILED:
-        return HTTP_FAILED;
+        return RABBITMQ_HTTP_FAILED;
     case FETCH_ANSWERED:
         break;
     }
@@ -157,22 +159,23 @@ static enum http_outcome outcome_of(const struct rabbitmq_http *http, struct fet
     if (ended->answer.status != OK)
         return explain_status(http, &ended->answer, &ended->error);
     if (is_list || ended->answer.json != NULL)
-        return HTTP_GOT;
+        return RABBITMQ_HTTP_GOT;
     if (!may)
-        return HTTP_TOO_LARGE;
+        return RABBITMQ_HTTP_TOO_LARGE;
     error_unavailable(&ended->error, "%s: unexpected reply: no JSON", http->name);
-    return HTTP_FAILED;
+    return RABBITMQ_HTTP_FAILED;
 }
 
 /* False where the token took it. */
 static bool take_ended(struct rabbitmq_http *http, struct fetch_ended *ended,
-                       struct http_answer *ret_answer)
+                       struct rabbitmq_http_answer *ret_answer)
 {
     if (rabbitmq_access_token_take(&http->token, ended))
         return false;
-    *ret_answer = (struct http_answer){.owner = ended->owner, .outcome = outcome_of(http, ended)};
+    *ret_answer =
+        (struct rabbitmq_http_answer){.owner = ended->owner, .outcome = outcome_of(http, ended)};
     ret_answer->json = TAKE(ended->answer.json);
-    if (ret_answer->outcome == HTTP_GOT && ret_answer->json == NULL) {
+    if (ret_answer->outcome == RABBITMQ_HTTP_GOT && ret_answer->json == NULL) {
         ret_answer->list = ended->answer.body;
         ended->answer.body = (struct text){0};
     }
@@ -183,7 +186,7 @@ static bool take_ended(struct rabbitmq_http *http, struct fetch_ended *ended,
 
 static bool take_next(struct rabbitmq_http *http,
                       bool (*next)(struct fetch_pool *pool, struct fetch_ended *ret_ended),
-                      struct http_answer *ret_answer)
+                      struct rabbitmq_http_answer *ret_answer)
 {
     for (;;) {
         _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
@@ -194,17 +197,17 @@ static bool take_next(struct rabbitmq_http *http,
     }
 }
 
-bool rabbitmq_http_take(struct rabbitmq_http *http, struct http_answer *ret_answer)
+bool rabbitmq_http_take(struct rabbitmq_http *http, struct rabbitmq_http_answer *ret_answer)
 {
     return take_next(http, fetch_pool_take, ret_answer);
 }
 
-bool rabbitmq_http_wait_one(struct rabbitmq_http *http, struct http_answer *ret_answer)
+bool rabbitmq_http_wait_one(struct rabbitmq_http *http, struct rabbitmq_http_answer *ret_answer)
 {
     return take_next(http, fetch_pool_wait_one, ret_answer);
 }
 
-void http_answer_done(struct http_answer *answer)
+void rabbitmq_http_answer_done(struct rabbitmq_http_answer *answer)
 {
     json_decref(answer->json);
     text_done(&answer->list);

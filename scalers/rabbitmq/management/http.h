@@ -20,19 +20,19 @@
 struct rabbitmq_http;
 
 /* How a GET ended. */
-enum http_outcome {
-    HTTP_GOT,
-    HTTP_NOT_FOUND, /* 404 */
-    HTTP_REFUSED,   /* with any other status than 401 and 403 */
-    HTTP_TIMED_OUT,
-    HTTP_TOO_LARGE,
-    HTTP_FAILED, /* no connection, authentication failed, or no JSON */
+enum rabbitmq_http_outcome {
+    RABBITMQ_HTTP_GOT,
+    RABBITMQ_HTTP_NOT_FOUND, /* 404 */
+    RABBITMQ_HTTP_REFUSED,   /* with any other status than 401 and 403 */
+    RABBITMQ_HTTP_TIMED_OUT,
+    RABBITMQ_HTTP_TOO_LARGE,
+    RABBITMQ_HTTP_FAILED, /* no connection, authentication failed, or no JSON */
 };
 
-struct http_answer {
+struct rabbitmq_http_answer {
     void *owner; /* as it was given to rabbitmq_http_get() */
-    enum http_outcome outcome;
-    json_t *json;               /* of HTTP_GOT, but of a list: */
+    enum rabbitmq_http_outcome outcome;
+    json_t *json;               /* of RABBITMQ_HTTP_GOT, but of a list: */
     struct text list;           /* its text, as it may be long */
     struct reply_memory memory; /* of both */
     struct error error;         /* of every other outcome */
@@ -61,11 +61,11 @@ bool rabbitmq_http_has_room(const struct rabbitmq_http *http);
 bool rabbitmq_http_is_idle(const struct rabbitmq_http *http);
 void rabbitmq_http_get(struct rabbitmq_http *http, const char *path, void *owner,
                        int64_t deadline_ms);
-bool rabbitmq_http_take(struct rabbitmq_http *http, struct http_answer *ret_answer);
+bool rabbitmq_http_take(struct rabbitmq_http *http, struct rabbitmq_http_answer *ret_answer);
 void rabbitmq_http_wait(struct rabbitmq_http *http, struct feed *feed, int64_t deadline_ms);
-bool rabbitmq_http_wait_one(struct rabbitmq_http *http, struct http_answer *ret_answer);
+bool rabbitmq_http_wait_one(struct rabbitmq_http *http, struct rabbitmq_http_answer *ret_answer);
 void rabbitmq_http_cancel(struct rabbitmq_http *http, const void *owner);
 void rabbitmq_http_stop(struct rabbitmq_http *http);
-void http_answer_done(struct http_answer *answer);
+void rabbitmq_http_answer_done(struct rabbitmq_http_answer *answer);
 
 #endif

@@ -27,13 +27,13 @@ static void release_client(struct rabbitmq_management **client)
 static bool get_overview(struct rabbitmq_management *client, int64_t deadline_ms,
                          struct error *error)
 {
-    _cleanup_(http_answer_done) struct http_answer answer = {0};
+    _cleanup_(rabbitmq_http_answer_done) struct rabbitmq_http_answer answer = {0};
     int64_t timeout_ms = clock_now_ms() + client->timeout_ms;
     rabbitmq_http_get(client->http,
                       "/api/overview?columns=rates_mode,disable_stats,object_totals.queues", NULL,
                       timeout_ms < deadline_ms ? timeout_ms : deadline_ms);
     rabbitmq_http_wait_one(client->http, &answer);
-    if (answer.outcome != HTTP_GOT) {
+    if (answer.outcome != RABBITMQ_HTTP_GOT) {
         error_move(error, &answer.error);
         return false;
     }
@@ -112,25 +112,26 @@ static void give_up_listing(struct rabbitmq_management *client, struct rabbitmq_
     }
 }
 
-static bool fail_client(const struct rabbitmq_management *client, struct http_answer *answer,
-                        struct error *error)
+static bool fail_client(const struct rabbitmq_management *client,
+                        struct rabbitmq_http_answer *answer, struct error *error)
 {
     error_move(error, &answer->error);
-    return answer->outcome == HTTP_NOT_FOUND ? error_prefix(error, "vhost '%s'", client->vhost.name)
-                                             : false;
+    return answer->outcome == RABBITMQ_HTTP_NOT_FOUND
+               ? error_prefix(error, "vhost '%s'", client->vhost.name)
+               : false;
 }
 
 /* Returns false where the client is of no further use. */
 static bool take_listing_answer(struct rabbitmq_management *client,
-                                struct rabbitmq_listing *listing, struct http_answer *answer,
-                                struct error *error)
+                                struct rabbitmq_listing *listing,
+                                struct rabbitmq_http_answer *answer, struct error *error)
 {
     listing->in_flight = false;
-    if (answer->outcome == HTTP_TIMED_OUT || answer->outcome == HTTP_TOO_LARGE) {
-        give_up_listing(client, listing, answer->outcome == HTTP_TIMED_OUT);
+    if (answer->outcome == RABBITMQ_HTTP_TIMED_OUT || answer->outcome == RABBITMQ_HTTP_TOO_LARGE) {
+        give_up_listing(client, listing, answer->outcome == RABBITMQ_HTTP_TIMED_OUT);
         return true;
     }
-    if (answer->outcome != HTTP_GOT)
+    if (answer->outcome != RABBITMQ_HTTP_GOT)
         return fail_client(client, answer, error);
     const struct json_text queues = {answer->list.bytes, answer->list.length};
     if (!rabbitmq_listing_take(listing, queues, &client->vhost, &client->preference))
@@ -157,9 +158,9 @@ static void take_page(struct rabbitmq_management *client, struct rabbitmq_lookup
 
 /* What concerns nobody else: a name or a pattern that the broker does not take, a time-out. */
 static void fail_alone(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup,
-                       const struct http_answer *answer)
+                       const struct rabbitmq_http_answer *answer)
 {
-    bool is_late = answer->outcome == HTTP_TIMED_OUT;
+    bool is_late = answer->outcome == RABBITMQ_HTTP_TIMED_OUT;
     if (is_late)
         rabbitmq_preference_note_timeout(&client->preference, lookup->source, lookup->request_ms,
                                          clock_now_ms());
@@ -175,7 +176,7 @@ static void fail_alone(struct rabbitmq_management *client, struct rabbitmq_looku
 }
 
 /* Returns false where the client is of no further use. */
-static bool take_answer(struct rabbitmq_management *client, struct http_answer *answer,
+static bool take_answer(struct rabbitmq_management *client, struct rabbitmq_http_answer *answer,
                         struct error *error)
 {
     for (size_t i = 0; i < RABBITMQ_SOURCES; i++)
@@ -184,15 +185,16 @@ static bool take_answer(struct rabbitmq_management *client, struct http_answer *
 
     struct rabbitmq_lookup *lookup = answer->owner;
     bool is_pattern = lookup->query->use_regex;
-    if (answer->outcome == HTTP_FAILED || (answer->outcome == HTTP_NOT_FOUND && is_pattern))
+    if (answer->outcome == RABBITMQ_HTTP_FAILED ||
+        (answer->outcome == RABBITMQ_HTTP_NOT_FOUND && is_pattern))
         return fail_client(client, answer, error);
-    bool is_doubted = answer->outcome == HTTP_GOT &&
+    bool is_doubted = answer->outcome == RABBITMQ_HTTP_GOT &&
                       rabbitmq_preference_note_answer(&client->preference, lookup->source,
                                                       lookup->request_ms, clock_now_ms());
-    if (answer->outcome == HTTP_NOT_FOUND) {
+    if (answer->outcome == RABBITMQ_HTTP_NOT_FOUND) {
         rabbitmq_lookup_fail_missing(lookup, &client->vhost);
         rabbitmq_lookup_drop(lookup);
-    } else if (answer->outcome != HTTP_GOT)
+    } else if (answer->outcome != RABBITMQ_HTTP_GOT)
         fail_alone(client, lookup, answer);
     else if (is_pattern)
         take_page(client, lookup, answer->json, is_doubted);
@@ -206,7 +208,7 @@ static bool take_answers(struct rabbitmq_management *client, struct error *error
 {
     bool usable = true;
     while (usable) {
-        _cleanup_(http_answer_done) struct http_answer answer = {0};
+        _cleanup_(rabbitmq_http_answer_done) struct rabbitmq_http_answer answer = {0};
         if (!rabbitmq_http_take(client->http, &answer))
             break;
         usable = take_answer(client, &answer, error);
