@@ -22,11 +22,11 @@ struct kafka_client {
     int event_fd;                    /* readable when something has come, on any handle or thread */
     int64_t answered_ms;             /* when a broker last answered something */
 
-    struct error
-        last_error;  /* the library's last complaint, where nothing else explains a failure */
+    /* The library's last complaint, where nothing else explains a failure. */
+    struct error last_error;
     bool is_refused; /* the cluster refuses our login: waiting is useless */
-    int64_t
-        all_down_ms; /* since when all brokers are down, as the library reports; 0: they are not */
+    /* Since when all brokers are down, as the library reports; 0: they are not. */
+    int64_t all_down_ms;
 
     struct kafka_workers *closing; /* handles that are being destroyed */
     struct kafka_ending *endings;  /* utlist, the oldest first */

@@ -28,8 +28,8 @@ struct redis_subscriber {
     struct redis_subscriptions subscriptions;
     struct redis_channel *tracked; /* whose reads are reported; NULL: none */
     bool is_tracking_confirmed;
-    struct error
-        refusal; /* why there is no channel; none where it was lost: it is opened again soon */
+    /* Why there is no channel; none where it was lost: it is opened again soon. */
+    struct error refusal;
     char id[24]; /* CLIENT ID of the channel */
     int64_t retry_ms;
     int64_t pinged_ms;

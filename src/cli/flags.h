@@ -19,8 +19,8 @@ enum flags_request { FLAGS_RUN, FLAGS_HELP, FLAGS_TOPIC, FLAGS_VERSION };
 
 struct flags {
     enum flags_request request;
-    struct option_values
-        *values;               /* complete in any case: where a mistake was, the default stands */
+    /* Complete in any case: where a mistake was, the default stands. */
+    struct option_values *values;
     uint64_t from_environment; /* a bit for each row of the table */
     const char **operands;     /* borrowed from argv */
     size_t operand_count;

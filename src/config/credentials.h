@@ -16,6 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The keys of a trigger that name its authentication. */
+#define CREDENTIALS_KEY "triggerAuthentication"
+#define CREDENTIALS_CLUSTER_KEY "clusterTriggerAuthentication"
+
 enum credentials_state {
     CREDENTIALS_WAITING, /* not known yet */
     CREDENTIALS_VERIFIED,

@@ -190,7 +190,7 @@ void worker_pages_list(void *context, const struct web_request *request, struct 
         json_t *object = json_object();
         json_set(object, "namespace", json_text(found->namespace));
         json_set(object, "name", json_text(found->name));
-        if (worker_monitor_look(workers->monitor, found->namespace, found->name, add_view, object))
+        if (worker_monitor_view(workers->monitor, found->namespace, found->name, add_view, object))
             json_array_append_new(list, object);
         else {
             search.has_more = true;
@@ -240,7 +240,7 @@ void worker_pages_replicas(void *context, const struct web_request *request,
         web_refuse_busy(answer);
     else if (search.count == 0)
         web_refuse_unknown_object(answer);
-    else if (!worker_monitor_look(workers->hpas, request->below[0], request->below[1], add_replicas,
+    else if (!worker_monitor_view(workers->hpas, request->below[0], request->below[1], add_replicas,
                                   object))
         web_refuse(answer, 429, "too many other HPAs are looked at: try again in a minute");
     else

@@ -1,6 +1,7 @@
 #include "manifest/check.h"
 
 #include "base/memory.h"
+#include "config/credentials.h"
 #include "config/value.h"
 #include "manifest/builtin.h"
 #include "manifest/relations.h"
@@ -128,8 +129,8 @@ static void check_authentication(const struct checker *checker,
 /* Without enableTLS it is not for KEDA's connection to the server. */
 static bool has_authentication(const struct yaml_tree *trigger, const struct yaml_tree *metadata)
 {
-    return yaml_tree_text(metadata, "triggerAuthentication") != NULL ||
-           yaml_tree_text(metadata, "clusterTriggerAuthentication") != NULL ||
+    return yaml_tree_text(metadata, CREDENTIALS_KEY) != NULL ||
+           yaml_tree_text(metadata, CREDENTIALS_CLUSTER_KEY) != NULL ||
            (yaml_tree_text(trigger, "authenticationRef.name") != NULL &&
             yaml_tree_text(metadata, "enableTLS") == NULL);
 }

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/credentials.h"
 
 #include <string.h>
 
@@ -41,12 +42,12 @@ const struct option general_table[] = {
                  .doc =
                      "a connection of the connections file, instead of the keys of the connection"),
     STEERING_ROW(
-        "triggerAuthentication", trigger_authentication,
+        CREDENTIALS_KEY, trigger_authentication,
         .doc =
             "a TriggerAuthentication of the trigger's namespace, whose parameters are used as keys "
             "of the connection; needs --kubernetes. Without it authenticationRef counts"),
     STEERING_ROW(
-        "clusterTriggerAuthentication", cluster_trigger_authentication,
+        CREDENTIALS_CLUSTER_KEY, cluster_trigger_authentication,
         .doc = "the same of a ClusterTriggerAuthentication, which must name the address, too"),
     ROW(key_interval, OPTION_DURATION, rules.interval_ms, .limits = {1000, 3600 * 1000.0},
         .doc = "time between two measurements; where triggers share a query, the shortest counts; "

@@ -1,6 +1,7 @@
 #include "scale/parse.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/credentials.h"
 #include "config/hpa_facts.h"
 #include "scale/connections/named.h"
 #include "scale/general.h"
@@ -200,10 +201,9 @@ static bool has_threshold(const struct trigger_parsed *parsed)
 static void check_authentication_keys(const struct general_options *general,
                                       const struct parse_settings *settings, struct error *mistakes)
 {
-    const char *key = general->trigger_authentication != NULL ? "triggerAuthentication"
-                      : general->cluster_trigger_authentication != NULL
-                          ? "clusterTriggerAuthentication"
-                          : NULL;
+    const char *key = general->trigger_authentication != NULL           ? CREDENTIALS_KEY
+                      : general->cluster_trigger_authentication != NULL ? CREDENTIALS_CLUSTER_KEY
+                                                                        : NULL;
     if (key == NULL)
         return;
     if (settings->own == NULL || settings->own->add == NULL)

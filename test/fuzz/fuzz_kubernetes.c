@@ -87,7 +87,7 @@ static void resolve(struct replies *replies)
                     has_trigger(replies->objects[OBJECT_SCALED_JOB]);
     require(credentials->state != CREDENTIALS_WAITING);
     if (credentials->state == CREDENTIALS_VERIFIED) {
-        require(is_there && !resolved.is_other);
+        require(is_there && !resolved.is_mismatch);
         require(credentials->count == 0 || credentials->authentication != NULL);
     } else
         require(error_is_set(&credentials->failure) && credentials->count == 0);

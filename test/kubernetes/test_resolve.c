@@ -64,7 +64,7 @@ static const struct option_entry usual[] = {{"host", "h"}, {"queue", "q"}};
 
 static struct credentials *resolve_entries(const struct known *known,
                                            const struct option_entry *entries, size_t count,
-                                           bool *ret_is_other)
+                                           bool *ret_is_mismatch)
 {
     struct cluster cluster = {known, {0}};
     struct option_entry sorted[8];
@@ -73,7 +73,7 @@ static struct credentials *resolve_entries(const struct known *known,
     api_object_sort(sorted, count);
     const struct resolve_call call = {"shop", "orders", sorted, count, table, "keda"};
     struct resolved resolved = resolve_trigger(&call, find, &cluster);
-    *ret_is_other = resolved.is_other;
+    *ret_is_mismatch = resolved.is_mismatch;
     for (size_t i = 0; i < ARRAY_LENGTH(cluster.objects); i++)
         api_object_free(cluster.objects[i]);
     return resolved.credentials;
@@ -81,8 +81,8 @@ static struct credentials *resolve_entries(const struct known *known,
 
 static struct credentials *resolve(const struct known *known)
 {
-    bool is_other;
-    return resolve_entries(known, usual, ARRAY_LENGTH(usual), &is_other);
+    bool is_mismatch;
+    return resolve_entries(known, usual, ARRAY_LENGTH(usual), &is_mismatch);
 }
 
 #define META "\"metadata\":{\"name\":\"orders\",\"namespace\":\"shop\"}"
@@ -150,11 +150,11 @@ static void all_keys_must_be_those_of_a_trigger(void **state)
     const struct known known[] = {OBJECT, AUTHENTICATION(OF_SECRET("password")), SECRET, {0}};
     for (size_t i = 0; i < ARRAY_LENGTH(calls); i++) {
         size_t count = 0;
-        bool is_other = false;
+        bool is_mismatch = false;
         while (count < 3 && calls[i][count].key != NULL)
             count++;
-        struct credentials *credentials = resolve_entries(known, calls[i], count, &is_other);
-        assert_true(is_other);
+        struct credentials *credentials = resolve_entries(known, calls[i], count, &is_mismatch);
+        assert_true(is_mismatch);
         assert_refused(credentials, ERROR_DENIED,
                        "no trigger of ScaledObject shop/orders has the metadata of this call");
     }
@@ -167,10 +167,10 @@ static void a_variable_may_be_absent_and_have_any_value(void **state)
         {"host", "h"}, {"queue", "q"}, {"passwordFromEnv", "secret"}};
     const struct known known[] = {
         {"ScaledJob shop/orders", SCALED(TRIGGER(USUAL ",\"passwordFromEnv\":\"PW\"", ""))}, {0}};
-    bool is_other;
+    bool is_mismatch;
     for (size_t count = 2; count <= 3; count++) {
         _cleanup_(credentials_cleanup) struct credentials *credentials =
-            resolve_entries(known, with, count, &is_other);
+            resolve_entries(known, with, count, &is_mismatch);
         assert_int_equal(credentials->state, CREDENTIALS_VERIFIED);
         assert_null(credentials->authentication);
         assert_int_equal(credentials->omitted_count, 3 - count);
@@ -224,9 +224,9 @@ static void the_metadata_may_name_the_authentication(void **state)
         {"Secret keda/s", "{\"metadata\":{\"name\":\"s\",\"namespace\":\"keda\"},\"data\":{\"k\":"
                           "\"cHc=\"}}"},
         {0}};
-    bool is_other;
+    bool is_mismatch;
     _cleanup_(credentials_cleanup) struct credentials *credentials =
-        resolve_entries(known, call, ARRAY_LENGTH(call), &is_other);
+        resolve_entries(known, call, ARRAY_LENGTH(call), &is_mismatch);
     assert_int_equal(credentials->state, CREDENTIALS_VERIFIED);
     assert_true(credentials->is_cluster_wide);
     assert_string_equal(credentials->entries[0].value, "pw");

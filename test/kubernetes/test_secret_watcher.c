@@ -51,7 +51,7 @@ void informer_unlink(struct informer *informer, struct informer_link *link)
     informer->user = NULL;
 }
 
-struct informer_view informer_look(const struct informer *informer,
+struct informer_view informer_view(const struct informer *informer,
                                    const struct informer_link *link)
 {
     (void)link;

@@ -52,8 +52,8 @@ struct kafka_group_topic {
     } key;
     struct kafka_offset *commits; /* one per partition */
     bool has_commit;
-    const struct kafka_batch_task
-        *counted_for;               /* the last task whose consumers were counted on it */
+    /* The last task whose consumers were counted on it. */
+    const struct kafka_batch_task *counted_for;
     struct kafka_group_topic *next; /* of the group */
     UT_hash_handle hh;
 };

@@ -30,10 +30,10 @@ struct redis_channels {
 struct redis_server {
     struct redis_login login;
     struct redis_channels *channels; /* what those to it count for; NULL: nothing */
-    const char
-        *master_of; /* who says that it is the master, for errors; NULL: it may be a replica */
-    SSL_CTX *tls;   /* NULL: plain */
-    char *host;     /* to connect to, and for which the certificate must be */
+    /* Who says that it is the master, for errors; NULL: it may be a replica. */
+    const char *master_of;
+    SSL_CTX *tls; /* NULL: plain */
+    char *host;   /* to connect to, and for which the certificate must be */
     int port;
     char *address;         /* host:port, for errors */
     char *version;         /* as the server reports it; NULL: it did not */

@@ -43,6 +43,11 @@ const char *api_object_kind_name(enum api_object_kind kind)
     return kinds[kind].name;
 }
 
+bool api_object_is_of_keda(enum api_object_kind kind)
+{
+    return kind <= OBJECT_CLUSTER_TRIGGER_AUTHENTICATION;
+}
+
 char *api_object_path(enum api_object_kind kind, const char *namespace, const char *name)
 {
     if (kind == OBJECT_CLUSTER_TRIGGER_AUTHENTICATION)
@@ -131,8 +136,7 @@ char *api_object_revision(enum api_object_kind kind, const json_t *metadata)
 {
     json_int_t generation = json_integer_value(json_object_get(metadata, "generation"));
     const char *version = text_of(metadata, "resourceVersion");
-    bool has_status = kind <= OBJECT_CLUSTER_TRIGGER_AUTHENTICATION;
-    if (has_status && generation > 0)
+    if (api_object_is_of_keda(kind) && generation > 0)
         return text_format("generation %lld", (long long)generation);
     return text_copy(version == NULL ? "" : version);
 }
@@ -235,35 +239,43 @@ static bool read_replicas(const json_t *status, struct api_object *object, struc
 
 /* ---- authentications ---- */
 
-static bool read_parameter(const json_t *item, enum api_object_kind kind, const char *way,
+/* A list of parameters in an authentication's spec. */
+struct parameter_list {
+    const char *name;
+    bool is_unsupported;
+    enum api_object_kind kind; /* that has the values */
+};
+
+static bool read_parameter(const json_t *item, const struct parameter_list *list,
                            struct api_object *object, struct error *error)
 {
     const json_t *name = json_object_get(item, "parameter");
     const json_t *of = json_object_get(item, "name");
     const json_t *key = json_object_get(item, "key");
-    bool is_whole = kind == OBJECT_KINDS || (is_plain(of) && is_plain(key));
-    if (!is_plain(name) || !is_whole)
+    if (!is_plain(name) || (!list->is_unsupported && (!is_plain(of) || !is_plain(key))))
         return error_unavailable(error, "unexpected reply: %s without parameter, name and key",
-                                 way);
-    object->parameters[object->parameters_count++] = (struct api_object_parameter){
-        .name = text_copy(json_string_value(name)),
-        .kind = kind,
-        .way = way,
-        .object = kind == OBJECT_KINDS ? NULL : text_copy(json_string_value(of)),
-        .key = kind == OBJECT_KINDS ? NULL : text_copy(json_string_value(key)),
-    };
+                                 list->name);
+    struct api_object_parameter *parameter = &object->parameters[object->parameters_count++];
+    parameter->name = text_copy(json_string_value(name));
+    parameter->kind = list->kind;
+    if (list->is_unsupported) {
+        parameter->unsupported = list->name;
+        return true;
+    }
+    parameter->object = text_copy(json_string_value(of));
+    parameter->key = text_copy(json_string_value(key));
     return true;
 }
 
-static bool read_parameters(const json_t *list, enum api_object_kind kind, const char *way,
+static bool read_parameters(const json_t *spec, const struct parameter_list *list,
                             struct api_object *object, struct error *error)
 {
-    size_t count = object->parameters_count + json_array_size(list) + 1;
-    if (count > MAX_PARAMETERS + 1)
+    const json_t *items = json_object_get(spec, list->name);
+    size_t count = object->parameters_count + json_array_size(items);
+    if (count > MAX_PARAMETERS)
         return error_unavailable(error, "has more than %d parameters", MAX_PARAMETERS);
-    object->parameters = memory_resize(object->parameters, count * sizeof(*object->parameters));
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if (!read_parameter(json_array_get(list, i), kind, way, object, error))
+    for (size_t i = 0; i < json_array_size(items); i++)
+        if (!read_parameter(json_array_get(items, i), list, object, error))
             return false;
     return true;
 }
@@ -273,6 +285,11 @@ static bool read_authentication(const json_t *spec, struct api_object *object, s
     static const char *const others[] = {"filePath",         "hashiCorpVault",
                                          "azureKeyVault",    "gcpSecretManager",
                                          "awsSecretManager", "boundServiceAccountToken"};
+    static const struct parameter_list lists[] = {
+        {"secretTargetRef", .kind = OBJECT_SECRET},
+        {"configMapTargetRef", .kind = OBJECT_CONFIG_MAP},
+        {"env", .is_unsupported = true},
+    };
     const char *provider = text_of(json_object_get(spec, "podIdentity"), "provider");
     for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
         const json_t *other = json_object_get(spec, others[i]);
@@ -283,11 +300,14 @@ static bool read_authentication(const json_t *spec, struct api_object *object, s
     }
     if (provider != NULL && !text_equal(provider, "none") && provider[0] != '\0')
         object->unsupported = "podIdentity";
-    return read_parameters(json_object_get(spec, "secretTargetRef"), OBJECT_SECRET,
-                           "secretTargetRef", object, error) &&
-           read_parameters(json_object_get(spec, "configMapTargetRef"), OBJECT_CONFIG_MAP,
-                           "configMapTargetRef", object, error) &&
-           read_parameters(json_object_get(spec, "env"), OBJECT_KINDS, "env", object, error);
+    size_t count = 1;
+    for (size_t i = 0; i < ARRAY_LENGTH(lists); i++)
+        count += json_array_size(json_object_get(spec, lists[i].name));
+    object->parameters = memory_array(count, sizeof(*object->parameters));
+    for (size_t i = 0; i < ARRAY_LENGTH(lists); i++)
+        if (!read_parameters(spec, &lists[i], object, error))
+            return false;
+    return true;
 }
 
 /* ---- Secrets and ConfigMaps ---- */

@@ -39,15 +39,14 @@ struct api_object_trigger {
     bool is_cluster_wide; /* ... which is a ClusterTriggerAuthentication */
 };
 
-/* One parameter of an authentication. */
+/* One parameter of an authentication: the key of a Secret or ConfigMap that has its value. */
 struct api_object_parameter {
     char *name;
-    enum api_object_kind
-        kind;        /* OBJECT_SECRET or OBJECT_CONFIG_MAP; OBJECT_KINDS: a way that Backlog
-                              does not have, */
-    const char *way; /* ... which is this ("env"); static */
-    char *object;    /* name of the Secret or ConfigMap */
-    char *key;       /* ... and the key in it */
+    /* Where else its value is, which Backlog does not read ("env"); static. NULL: it is in: */
+    const char *unsupported;
+    enum api_object_kind kind; /* OBJECT_SECRET or OBJECT_CONFIG_MAP */
+    char *object;              /* its name */
+    char *key;
 };
 
 /* What it has depends on its kind; all strings are owned. */
@@ -69,6 +68,9 @@ struct api_object {
 
 /* "ScaledObject" */
 const char *api_object_kind_name(enum api_object_kind kind);
+
+/* Of the group keda.sh: it has a generation, and the server may list it in all namespaces. */
+bool api_object_is_of_keda(enum api_object_kind kind);
 
 /* Both are valid (config/kubernetes_name.h). The caller frees the path. */
 char *api_object_path(enum api_object_kind kind, const char *namespace, const char *name);

@@ -34,8 +34,8 @@ void api_watch_event_done(struct api_watch_event *event);
 
 struct api_watch_owner {
     CURLM *multi;
-    struct api_request_budget
-        *replies; /* what arrives at a time, in lines that are not whole yet */
+    /* What arrives at a time, in lines that are not whole yet. */
+    struct api_request_budget *replies;
     const struct kubernetes_api *api;
     void (*changed)(void *context, const struct api_watch_event *event); /* borrowed */
     /* What was read before `live_ms` may have changed unseen; what is read from then on has not. */

@@ -13,9 +13,6 @@ enum { LONGEST_SHOWN = 64 };
  * whenever they change. */
 enum { MAX_CREDENTIALS = 64 << 10 };
 
-static const char key_own[] = "triggerAuthentication";
-static const char key_cluster[] = "clusterTriggerAuthentication";
-
 /* Which authentication a trigger has. */
 struct named_authentication {
     const char *name; /* NULL: none */
@@ -32,7 +29,7 @@ struct run {
     size_t rows_count;
     size_t values_bytes;
     bool is_waiting;
-    bool is_other;
+    bool is_mismatch;
     struct hpa_facts hpa;
 };
 
@@ -66,8 +63,9 @@ static void add_omitted(const struct api_object_trigger *trigger, const struct r
 /* What the metadata names wins: with mTLS authenticationRef is for KEDA's channel to us. */
 static struct named_authentication authentication_of(const struct api_object_trigger *trigger)
 {
-    const char *own = api_object_value(trigger->metadata, trigger->metadata_count, key_own);
-    const char *cluster = api_object_value(trigger->metadata, trigger->metadata_count, key_cluster);
+    const char *own = api_object_value(trigger->metadata, trigger->metadata_count, CREDENTIALS_KEY);
+    const char *cluster =
+        api_object_value(trigger->metadata, trigger->metadata_count, CREDENTIALS_CLUSTER_KEY);
     if (own != NULL)
         return (struct named_authentication){own, false};
     if (cluster != NULL)
@@ -161,8 +159,8 @@ static const struct api_object_trigger *find_trigger(struct run *run, struct err
             look_at_hpa(run, scaled);
         return match;
     }
-    run->is_other = scaled != NULL || job != NULL;
-    if (run->is_other)
+    run->is_mismatch = scaled != NULL || job != NULL;
+    if (run->is_mismatch)
         error_set(error, ERROR_DENIED,
                   "no trigger of %s %s/%s has the metadata of this call (--kubernetes)",
                   scaled != NULL ? "ScaledObject" : "ScaledJob", call->namespace, call->name);
@@ -178,13 +176,14 @@ static const struct api_object_trigger *find_trigger(struct run *run, struct err
 /* What has come of a step. Refused: the error says why. */
 enum step { STEP_DONE, STEP_WAITS, STEP_REFUSED };
 
-static enum step refuse_way(const struct credentials *credentials, const char *way,
-                            const char *parameter, struct error *error)
+static enum step refuse_source(const struct credentials *credentials, const char *source,
+                               const char *parameter, struct error *error)
 {
     error_invalid(error,
                   "%s uses %s%s%s, which Backlog does not have: use secretTargetRef, or "
                   "KEYFromEnv in the trigger's metadata",
-                  credentials->authentication, way, parameter[0] == '\0' ? "" : " for ", parameter);
+                  credentials->authentication, source, parameter[0] == '\0' ? "" : " for ",
+                  parameter);
     return STEP_REFUSED;
 }
 
@@ -194,8 +193,8 @@ static enum step read_value(struct run *run, const char *namespace,
                             struct error *error)
 {
     const struct credentials *credentials = run->credentials;
-    if (parameter->kind == OBJECT_KINDS)
-        return refuse_way(credentials, parameter->way, parameter->name, error);
+    if (parameter->unsupported != NULL)
+        return refuse_source(credentials, parameter->unsupported, parameter->name, error);
     const struct api_object *object =
         look_up(run, parameter->kind, namespace, parameter->object, error);
     if (error_is_set(error)) {
@@ -264,12 +263,13 @@ static enum step add_parameter(struct run *run, const char *namespace,
 
 static bool check_names(const struct api_object_trigger *trigger, struct error *error)
 {
-    bool has_own = api_object_value(trigger->metadata, trigger->metadata_count, key_own) != NULL;
-    bool has_cluster =
-        api_object_value(trigger->metadata, trigger->metadata_count, key_cluster) != NULL;
+    bool has_own =
+        api_object_value(trigger->metadata, trigger->metadata_count, CREDENTIALS_KEY) != NULL;
+    bool has_cluster = api_object_value(trigger->metadata, trigger->metadata_count,
+                                        CREDENTIALS_CLUSTER_KEY) != NULL;
     if (has_own && has_cluster)
-        return error_invalid(error, "%s and %s exclude each other: remove one of them", key_own,
-                             key_cluster);
+        return error_invalid(error, "%s and %s exclude each other: remove one of them",
+                             CREDENTIALS_KEY, CREDENTIALS_CLUSTER_KEY);
     return true;
 }
 
@@ -295,7 +295,7 @@ static enum step read_authentication(struct run *run, struct named_authenticatio
         return STEP_REFUSED;
     }
     if (object->unsupported != NULL)
-        return refuse_way(credentials, object->unsupported, "", error);
+        return refuse_source(credentials, object->unsupported, "", error);
     _cleanup_(memory_free) const struct option **rows =
         memory_array(option_count(call->table) + 1, sizeof(*rows));
     run->rows = rows;
@@ -325,11 +325,11 @@ struct resolved resolve_trigger(const struct resolve_call *call, resolve_find *f
     if (is_good) {
         add_omitted(trigger, call, run.credentials);
         run.credentials->state = CREDENTIALS_VERIFIED;
-        return (struct resolved){run.credentials, run.hpa, run.is_other};
+        return (struct resolved){run.credentials, run.hpa, run.is_mismatch};
     }
     credentials_free(run.credentials); /* a part of the values is none */
     struct credentials *credentials = credentials_new();
     credentials->state = error_is_set(&error) ? CREDENTIALS_REFUSED : CREDENTIALS_WAITING;
     error_move(&credentials->failure, &error);
-    return (struct resolved){credentials, HPA_FACTS_UNKNOWN, run.is_other};
+    return (struct resolved){credentials, HPA_FACTS_UNKNOWN, run.is_mismatch};
 }

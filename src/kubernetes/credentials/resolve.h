@@ -19,8 +19,8 @@
 struct resolve_call {
     const char *namespace;
     const char *name;
-    const struct option_entry
-        *entries; /* its metadata, as of api_object_sort(); no key is there twice */
+    /* Its metadata, as of api_object_sort(); no key is there twice. */
+    const struct option_entry *entries;
     size_t count;
     const struct option *table;    /* of its scaler; NULL: no credentials are needed */
     const char *cluster_namespace; /* of the Secrets of a ClusterTriggerAuthentication */
@@ -30,8 +30,8 @@ struct resolve_call {
 /* What is known of one object. */
 struct resolve_found {
     enum { RESOLVE_UNKNOWN, RESOLVE_ABSENT, RESOLVE_FOUND, RESOLVE_FAILED } state;
-    const struct api_object
-        *object;         /* of RESOLVE_FOUND; borrowed until the next resolve_trigger() */
+    /* Of RESOLVE_FOUND; borrowed until the next resolve_trigger(). */
+    const struct api_object *object;
     const char *failure; /* of RESOLVE_FAILED: why nothing is known; borrowed */
     int64_t read_ms;     /* of RESOLVE_FOUND: when it was requested */
 };
@@ -43,7 +43,8 @@ typedef struct resolve_found resolve_find(void *context, enum api_object_kind ki
 struct resolved {
     struct credentials *credentials; /* the caller frees them */
     struct hpa_facts hpa;            /* unknown unless the credentials are verified */
-    bool is_other; /* there is such an object, but none of its triggers has the call's metadata */
+    /* There is such an object, but none of its triggers has the call's metadata. */
+    bool is_mismatch;
 };
 
 struct resolved resolve_trigger(const struct resolve_call *call, resolve_find *find, void *context);

@@ -34,7 +34,7 @@ static void deliver(struct secret_watcher *watcher, struct team *team)
     if (informer_is_stopping(watcher->settings.informer))
         return; /* the loop may have ended */
     const struct secret_watcher_settings *settings = &watcher->settings;
-    struct informer_view view = informer_look(settings->informer, &team->secret);
+    struct informer_view view = informer_view(settings->informer, &team->secret);
     const struct error none = {0};
     bool is_new = view.is_read && view.read_ms != team->sent_ms;
     if (view.failure != NULL && !is_new) {

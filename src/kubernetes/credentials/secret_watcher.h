@@ -14,8 +14,8 @@
 #include <stdbool.h>
 
 struct secret_watcher_settings {
-    struct informer
-        *informer;    /* borrowed; it is not started yet, and stopped before this is freed */
+    /* Borrowed; it is not started yet, and stopped before this is freed. */
+    struct informer *informer;
     const char *name; /* of the Secrets; borrowed */
     /*
      * What is known of a namespace's Secret. `connections` is taken; NULL without an error: there

@@ -24,10 +24,10 @@ enum { TURN_US = 10 * 1000 };
 /* The triggers of one authentication are resolved one after the other: so many are compared. */
 enum { MAX_RECENT = 8 };
 
-/* A need uses an object. */
-struct link {
-    struct informer_link object;
-    struct link *next;
+/* An object that the credentials of a need follow from. */
+struct used_object {
+    struct informer_link link;
+    struct used_object *next;
 };
 
 /* What one trigger needs: its credentials, and what they follow from. The informer's thread's, from
@@ -40,7 +40,7 @@ struct need {
     struct option_entry *entries; /* sorted */
     size_t count;
     const struct option *table;
-    struct link *used; /* utlist */
+    struct used_object *used; /* utlist */
     int64_t added_ms;
     struct credentials *delivered; /* NULL: nothing yet */
     struct hpa_facts delivered_hpa;
@@ -71,13 +71,13 @@ struct trigger_credentials {
 
 /* ---- needs ---- */
 
-static void free_links(struct trigger_credentials *all, struct link *link)
+static void free_used(struct trigger_credentials *all, struct used_object *used)
 {
-    while (link != NULL) {
-        struct link *next = link->next;
-        informer_unlink(all->settings.informer, &link->object);
-        free(link);
-        link = next;
+    while (used != NULL) {
+        struct used_object *next = used->next;
+        informer_unlink(all->settings.informer, &used->link);
+        free(used);
+        used = next;
     }
 }
 
@@ -128,7 +128,7 @@ static void drop_need(struct trigger_credentials *all, struct need *need)
     set_due(all, need, CLOCK_NEVER);
     fair_queue_leave(&all->queue, &need->item);
     HASH_DELETE(hh, all->needs, need);
-    free_links(all, need->used);
+    free_used(all, need->used);
     need_free(need);
 }
 
@@ -173,7 +173,7 @@ static void deliver(struct trigger_credentials *all, struct need *need,
 }
 
 /* One look-up of a resolution. */
-struct view {
+struct lookup {
     struct trigger_credentials *all;
     struct need *need;
 };
@@ -181,14 +181,14 @@ struct view {
 static struct resolve_found find_object(void *context, enum api_object_kind kind,
                                         const char *namespace, const char *name)
 {
-    const struct view *view = context;
-    struct informer *informer = view->all->settings.informer;
-    struct link *link = memory_new(sizeof(*link));
-    link->object.handler = &view->all->handler;
-    link->object.user = view->need;
-    informer_link(informer, &link->object, kind, namespace, name);
-    LL_PREPEND(view->need->used, link);
-    struct informer_view known = informer_look(informer, &link->object);
+    const struct lookup *lookup = context;
+    struct informer *informer = lookup->all->settings.informer;
+    struct used_object *used = memory_new(sizeof(*used));
+    used->link.handler = &lookup->all->handler;
+    used->link.user = lookup->need;
+    informer_link(informer, &used->link, kind, namespace, name);
+    LL_PREPEND(lookup->need->used, used);
+    struct informer_view known = informer_view(informer, &used->link);
     struct resolve_found found = {.state = RESOLVE_UNKNOWN};
     if (known.is_read) {
         found.state = known.object == NULL ? RESOLVE_ABSENT : RESOLVE_FOUND;
@@ -211,7 +211,7 @@ static bool is_undecided(const struct trigger_credentials *all, struct need *nee
     struct informer *informer = all->settings.informer;
     const struct error *failure = NULL;
     bool is_older = false;
-    const struct link *link;
+    const struct used_object *used;
     if (credentials->state != CREDENTIALS_REFUSED) {
         need->refused_ms = 0;
         return false;
@@ -219,11 +219,11 @@ static bool is_undecided(const struct trigger_credentials *all, struct need *nee
     if (need->refused_ms == 0 && is_verified(need))
         need->refused_ms = now_ms;
     int64_t since_ms = need->refused_ms == 0 ? need->added_ms : need->refused_ms;
-    LL_FOREACH(need->used, link) {
-        struct informer_view known = informer_look(informer, &link->object);
+    LL_FOREACH(need->used, used) {
+        struct informer_view known = informer_view(informer, &used->link);
         if (!known.is_read || known.read_ms >= since_ms)
             continue;
-        informer_want_fresh(informer, &link->object);
+        informer_want_fresh(informer, &used->link);
         is_older = true;
         failure = known.failure == NULL ? failure : known.failure;
     }
@@ -234,10 +234,10 @@ static bool is_undecided(const struct trigger_credentials *all, struct need *nee
 }
 
 /* What a trigger had that was there before, for as long as KEDA may still call for it. */
-static bool is_still_valid(struct trigger_credentials *all, struct need *need, bool is_other,
+static bool is_still_valid(struct trigger_credentials *all, struct need *need, bool is_mismatch,
                            int64_t now_ms)
 {
-    if (!is_other) {
+    if (!is_mismatch) {
         need->replaced_ms = 0;
         return false;
     }
@@ -262,14 +262,14 @@ static void resolve_need(struct trigger_credentials *all, struct need *need)
         .cluster_namespace = all->settings.cluster_namespace,
         .reads_hpa = all->settings.reads_hpas,
     };
-    struct view view = {all, need};
+    struct lookup lookup = {all, need};
     int64_t now_ms = clock_now_ms();
-    struct link *former = TAKE(need->used);
-    struct resolved resolved = resolve_trigger(&claim, find_object, &view);
+    struct used_object *former = TAKE(need->used);
+    struct resolved resolved = resolve_trigger(&claim, find_object, &lookup);
     struct credentials *credentials = resolved.credentials;
-    free_links(all, former); /* now that the new ones are there, what is still used stays */
+    free_used(all, former); /* now that the new ones are there, what is still used stays */
     set_due(all, need, CLOCK_NEVER);
-    if (is_still_valid(all, need, resolved.is_other, now_ms)) {
+    if (is_still_valid(all, need, resolved.is_mismatch, now_ms)) {
         credentials_free(credentials);
         return;
     }
@@ -288,22 +288,19 @@ static void resolve_need(struct trigger_credentials *all, struct need *need)
 
 /* ---- messages ---- */
 
-/* All that it follows from: the object may name another authentication now. */
-static void doubt(const struct trigger_credentials *all, const struct need *need)
-{
-    const struct link *link;
-    LL_FOREACH(need->used, link)
-        informer_want_fresh(all->settings.informer, &link->object);
-}
-
 static void receive(void *context, struct queued_message *message)
 {
     struct trigger_credentials *all = context;
     struct need *need;
     HASH_FIND(hh, all->needs, message->key, message->key_length, need);
-    if (need != NULL && message->kind == MESSAGE_DOUBT)
-        doubt(all, need);
-    if (need != NULL && message->kind != MESSAGE_DOUBT)
+    if (message->kind == MESSAGE_DOUBT) {
+        /* all that it follows from: the object may name another authentication now */
+        const struct used_object *used;
+        LL_FOREACH(need == NULL ? NULL : need->used, used)
+            informer_want_fresh(all->settings.informer, &used->link);
+        return;
+    }
+    if (need != NULL)
         drop_need(all, need);
     if (message->kind != MESSAGE_ADD)
         return;

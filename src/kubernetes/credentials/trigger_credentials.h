@@ -16,8 +16,8 @@
 #include <stddef.h>
 
 struct trigger_credentials_settings {
-    struct informer
-        *informer; /* borrowed; it is not started yet, and stopped before this is freed */
+    /* Borrowed; it is not started yet, and stopped before this is freed. */
+    struct informer *informer;
     const char *cluster_namespace; /* of a ClusterTriggerAuthentication's Secrets; borrowed */
     bool reads_hpas;               /* of ScaledObjects: for their replicas */
     /* News of the trigger that `key` names; the credentials are taken. False: must be called again

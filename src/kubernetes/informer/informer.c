@@ -40,7 +40,7 @@ void informer_unlink(struct informer *informer, struct informer_link *link)
         object_reader_drop(&informer->reader, entry);
 }
 
-struct informer_view informer_look(const struct informer *informer,
+struct informer_view informer_view(const struct informer *informer,
                                    const struct informer_link *link)
 {
     const struct informer_entry *entry = link->entry;
@@ -88,13 +88,6 @@ static void count_entries(struct informer *informer)
     pthread_mutex_unlock(&informer->lock);
 }
 
-static void end_all(struct informer *informer)
-{
-    for (size_t i = 0; i < informer->handlers_count; i++)
-        informer->handlers[i].end(informer->handlers[i].context);
-    object_reader_end(&informer->reader);
-}
-
 static void *informer_thread(void *argument)
 {
     struct informer *informer = argument;
@@ -113,7 +106,9 @@ static void *informer_thread(void *argument)
         count_entries(informer);
         curl_multi_poll(reader->multi, NULL, 0, clock_left_ms(next_ms, IDLE_MS), NULL);
     }
-    end_all(informer);
+    for (size_t i = 0; i < informer->handlers_count; i++)
+        informer->handlers[i].end(informer->handlers[i].context);
+    object_reader_end(reader);
     return NULL;
 }
 

@@ -57,7 +57,7 @@ void informer_stats(struct informer *informer, struct informer_stats *ret_stats)
 void informer_link(struct informer *informer, struct informer_link *link, enum api_object_kind kind,
                    const char *namespace, const char *name);
 void informer_unlink(struct informer *informer, struct informer_link *link);
-struct informer_view informer_look(const struct informer *informer,
+struct informer_view informer_view(const struct informer *informer,
                                    const struct informer_link *link);
 
 /* It is read again, if that is a second ago. */

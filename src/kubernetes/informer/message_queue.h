@@ -30,8 +30,8 @@ struct message_queue {
     struct informer *informer;           /* borrowed */
     void (*free_content)(void *content); /* of what was not taken */
     pthread_mutex_t lock;
-    struct queued_message
-        *messages; /* guarded; by key, in the order in which their first was sent */
+    /* Guarded; by key, in the order in which their first was sent. */
+    struct queued_message *messages;
 };
 
 void message_queue_init(struct message_queue *queue, struct informer *informer,

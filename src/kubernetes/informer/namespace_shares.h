@@ -25,8 +25,8 @@ enum {
 /* All of them. Start from {0}. */
 struct namespace_shares {
     struct namespace_share *by_namespace;
-    struct namespace_share
-        *unread[2]; /* by is_known: those that have unread objects, the next one first */
+    /* By is_known: those that have unread objects, the next one first. */
+    struct namespace_share *unread[2];
     bool is_turn_of_known;
     size_t bytes; /* of all objects that are kept */
     size_t watches;

@@ -37,16 +37,11 @@ static bool is_scaled(enum api_object_kind kind)
     return kind == OBJECT_SCALED_OBJECT || kind == OBJECT_SCALED_JOB;
 }
 
-/* Whose objects are watched together: those that the server may list in all namespaces. */
-static bool is_of_keda(enum api_object_kind kind)
-{
-    return kind <= OBJECT_CLUSTER_TRIGGER_AUTHENTICATION;
-}
-
+/* Those of KEDA are watched together. */
 static const struct object_watch *watch_of(const struct object_reader *reader,
                                            const struct informer_entry *entry)
 {
-    return is_of_keda(entry->kind) ? reader->watches.of_kind[entry->kind] : entry->watch;
+    return api_object_is_of_keda(entry->kind) ? reader->watches.of_kind[entry->kind] : entry->watch;
 }
 
 /* Would a watch say that it has changed since it was read? */
@@ -385,7 +380,7 @@ struct informer_entry *object_reader_entry(struct object_reader *reader, enum ap
         return entry;
     entry = informer_entries_add(&reader->entries, kind, namespace, name);
     entry->backoff_ms = FIRST_BACKOFF_MS;
-    if (is_of_keda(kind))
+    if (api_object_is_of_keda(kind))
         object_watches_add_kind(&reader->watches, kind);
     else if (kind != OBJECT_HPA && /* there is no right to watch it */
              namespace_shares_watch(&reader->entries.shares, &entry->turn))

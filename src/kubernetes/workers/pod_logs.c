@@ -37,7 +37,7 @@ void pod_logs_forget(struct pod_logs *logs, int64_t before_ms)
 {
     struct pod_log *log, *next;
     DL_FOREACH_SAFE(logs->all, log, next) {
-        if (log->looked_ms >= before_ms)
+        if (log->viewed_ms >= before_ms)
             continue;
         DL_DELETE(logs->all, log);
         logs->count--;

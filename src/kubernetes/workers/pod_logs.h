@@ -1,5 +1,5 @@
 /*
- * The logs of workers that somebody looks at: what was read last of the end of each, and which is
+ * The logs of workers that somebody views: what was read last of the end of each, and which is
  * read next.
  *
  * Threads: one at a time; pure.
@@ -21,8 +21,8 @@ enum { POD_LOG_MAX_REPLY = 1 << 20 };
 
 struct pod_log {
     char *namespace, *pod, *container;
-    int64_t looked_ms; /* somebody did, last */
-    int64_t due_ms;    /* when it is read again, while somebody looks */
+    int64_t viewed_ms; /* somebody did, last */
+    int64_t due_ms;    /* when it is read again, while somebody views it */
     bool is_read;
     struct text text;
     struct error error; /* why it could not be read last */

@@ -11,7 +11,7 @@
 #include <utlist.h>
 
 enum {
-    LOOK_MS = 10 * 1000,     /* somebody looks, if this is not longer ago */
+    VIEWED_MS = 10 * 1000,   /* somebody views it, if the last request is not longer ago */
     KEEP_MS = 60 * 1000,     /* what was known is kept for who looks again */
     AGAIN_MS = 3 * 1000,     /* between two readings of an object */
     SELECTOR_MS = 60 * 1000, /* and of its selector */
@@ -29,8 +29,8 @@ enum {
 /* One object. Guarded by the lock, but for the selector, which is the thread's. */
 struct worker_object {
     char *namespace, *name;
-    int64_t looked_ms;
-    int64_t due_ms; /* when it is read again, while somebody looks */
+    int64_t viewed_ms;
+    int64_t due_ms; /* when it is read again, while somebody views it */
     int64_t read_ms;
     struct worker_list list;
     struct error error;
@@ -236,7 +236,7 @@ static void update_log(struct worker_monitor *monitor, struct pod_log *log)
 
 /* ---- the thread ---- */
 
-static void api_object_free(struct worker_object *object)
+static void worker_object_free(struct worker_object *object)
 {
     worker_list_done(&object->list);
     error_done(&object->error);
@@ -252,15 +252,15 @@ static void forget(struct worker_monitor *monitor, int64_t before_ms)
 {
     struct worker_object *object, *next_object;
     DL_FOREACH_SAFE(monitor->objects, object, next_object)
-        if (object->looked_ms < before_ms) {
+        if (object->viewed_ms < before_ms) {
             DL_DELETE(monitor->objects, object);
             monitor->object_count--;
-            api_object_free(object);
+            worker_object_free(object);
         }
     pod_logs_forget(&monitor->logs, before_ms);
 }
 
-/* What is looked at, and due first: an object or a log. Returns when. */
+/* What is viewed, and due first: an object or a log. Returns when. */
 static int64_t find_next(struct worker_monitor *monitor, int64_t now_ms,
                          struct worker_object **ret_object, struct pod_log **ret_log)
 {
@@ -270,12 +270,12 @@ static int64_t find_next(struct worker_monitor *monitor, int64_t now_ms,
     *ret_object = NULL;
     *ret_log = NULL;
     DL_FOREACH(monitor->objects, object)
-        if (now_ms - object->looked_ms < LOOK_MS && object->due_ms < next_ms) {
+        if (now_ms - object->viewed_ms < VIEWED_MS && object->due_ms < next_ms) {
             next_ms = object->due_ms;
             *ret_object = object;
         }
     DL_FOREACH(monitor->logs.all, log)
-        if (now_ms - log->looked_ms < LOOK_MS && log->due_ms <= next_ms) {
+        if (now_ms - log->viewed_ms < VIEWED_MS && log->due_ms <= next_ms) {
             next_ms = log->due_ms;
             *ret_object = NULL;
             *ret_log = log;
@@ -362,7 +362,7 @@ static struct worker_object *object_of(struct worker_monitor *monitor, const cha
     return object;
 }
 
-bool worker_monitor_look(struct worker_monitor *monitor, const char *namespace, const char *name,
+bool worker_monitor_view(struct worker_monitor *monitor, const char *namespace, const char *name,
                          void (*visit)(void *context, const struct worker_view *view),
                          void *context)
 {
@@ -371,7 +371,7 @@ bool worker_monitor_look(struct worker_monitor *monitor, const char *namespace, 
     struct worker_object *object = object_of(monitor, namespace, name);
     bool is_awaited = object != NULL && object->due_ms <= now_ms;
     if (object != NULL) {
-        object->looked_ms = now_ms;
+        object->viewed_ms = now_ms;
         visit(context, &(struct worker_view){&object->list, object->read_ms, &object->error});
     }
     pthread_mutex_unlock(&monitor->lock);
@@ -415,7 +415,7 @@ bool worker_monitor_log(struct worker_monitor *monitor, const char *namespace, c
     bool is_awaited = log != NULL && log->due_ms <= now_ms;
     *ret_is_known = log == NULL || log->is_read;
     if (log != NULL) {
-        log->looked_ms = now_ms;
+        log->viewed_ms = now_ms;
         error_copy(error, &log->error);
         if (log->text.length > 0)
             text_add_bytes(ret_text, log->text.bytes, log->text.length);

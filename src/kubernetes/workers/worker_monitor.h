@@ -1,5 +1,5 @@
 /*
- * Reads the workers of ScaledObjects and ScaledJobs, and their logs, while somebody looks at them:
+ * Reads the workers of ScaledObjects and ScaledJobs, and their logs, while somebody views them:
  * what was asked for within the last ten seconds is read again every three. Nothing is requested
  * otherwise.
  *
@@ -41,13 +41,13 @@ struct worker_view {
     const struct error *error; /* why reading failed last; the list is then an older one */
 };
 
-/* Somebody looks at the object: calls `visit` with what is known, under the monitor's lock, so that
- * it must be quick. False: more than WORKER_OBJECTS_MAX objects are looked at. */
-bool worker_monitor_look(struct worker_monitor *monitor, const char *namespace, const char *name,
+/* Somebody views the object: calls `visit` with what is known, under the monitor's lock, so that
+ * it must be quick. False: more than WORKER_OBJECTS_MAX objects are viewed. */
+bool worker_monitor_view(struct worker_monitor *monitor, const char *namespace, const char *name,
                          void (*visit)(void *context, const struct worker_view *view),
                          void *context);
 
-/* Somebody looks at the log of a pod, which must be one of those listed: what was read last of its
+/* Somebody views the log of a pod, which must be one of those listed: what was read last of its
  * end. False with `is_known` where it is not read yet, and otherwise with the error. */
 bool worker_monitor_log(struct worker_monitor *monitor, const char *namespace, const char *pod,
                         bool *ret_is_known, struct text *ret_text, struct error *error);

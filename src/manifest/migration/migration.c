@@ -1,6 +1,7 @@
 #include "manifest/migration/migration.h"
 
 #include "base/memory.h"
+#include "config/credentials.h"
 #include "manifest/migration/move.h"
 #include "manifest/migration/trigger_places.h"
 #include "manifest/relations.h"
@@ -86,7 +87,7 @@ static void check_keys(const struct move *move, const struct builtin *builtin,
                        struct error *reasons)
 {
     static const char *const others[] = {"scalerAddress", "scaler", "connectionName",
-                                         "triggerAuthentication", "clusterTriggerAuthentication"};
+                                         CREDENTIALS_KEY, CREDENTIALS_CLUSTER_KEY};
     const struct yaml_tree *metadata = builtin->metadata;
     for (size_t i = 0; i < ARRAY_LENGTH(others); i++)
         if (yaml_tree_find(metadata, others[i]) != NULL)
@@ -293,8 +294,8 @@ static void move_trigger_back(struct migrator *migrator, const struct trigger_pl
     finding_add(migrator->findings, &place, FINDING_NOTE, "trigger of scaler %s moves back", name);
     note_ignored(migrator, at, metadata);
     if (yaml_tree_find(metadata, "enableTLS") != NULL && move.authentication == NULL &&
-        yaml_tree_find(metadata, "triggerAuthentication") == NULL &&
-        yaml_tree_find(metadata, "clusterTriggerAuthentication") == NULL &&
+        yaml_tree_find(metadata, CREDENTIALS_KEY) == NULL &&
+        yaml_tree_find(metadata, CREDENTIALS_CLUSTER_KEY) == NULL &&
         yaml_tree_text(at->trigger, "authenticationRef.name") != NULL)
         finding_add(migrator->findings, &place, FINDING_NOTE,
                     "authenticationRef stays: where it has KEDA's certificates for Backlog, name "

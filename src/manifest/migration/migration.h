@@ -15,8 +15,8 @@
 struct migration_settings {
     const struct scaler *const *scalers;
     const char *scaler_address; /* of the triggers */
-    const char
-        *authentication;  /* what gives KEDA the certificates for the server; NULL: plain text */
+    /* What gives KEDA the certificates for the server; NULL: plain text. */
+    const char *authentication;
     bool is_cluster_wide; /* it is a ClusterTriggerAuthentication */
     bool is_readdressed;  /* triggers that have moved before get the address, too */
     bool is_back;         /* to KEDA's own types */

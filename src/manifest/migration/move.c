@@ -1,6 +1,7 @@
 #include "manifest/migration/move.h"
 
 #include "base/memory.h"
+#include "config/credentials.h"
 #include "manifest/migration/template.h"
 #include "manifest/yaml_text.h"
 
@@ -9,18 +10,12 @@
 static const char key_address[] = "scalerAddress";
 static const char key_scaler[] = "scaler";
 static const char key_tls[] = "enableTLS";
-static const char key_own[] = "triggerAuthentication";
-static const char key_cluster[] = "clusterTriggerAuthentication";
 static const char key_ref[] = "authenticationRef";
 static const char kind_cluster[] = "ClusterTriggerAuthentication";
 
-const char *const move_own_keys[] = {"scalerAddress",
-                                     "scaler",
-                                     "enableTLS",
-                                     "unsafeSsl",
-                                     "triggerAuthentication",
-                                     "clusterTriggerAuthentication",
-                                     NULL};
+const char *const move_own_keys[] = {
+    "scalerAddress",         "scaler", "enableTLS", "unsafeSsl", CREDENTIALS_KEY,
+    CREDENTIALS_CLUSTER_KEY, NULL};
 
 bool move_is_templated(const struct move *move, size_t start, size_t end)
 {
@@ -254,8 +249,8 @@ bool move_there(const struct move *move, const struct builtin *builtin, const ch
         added[count++] = (struct option_entry){key_tls, "true"};
     added[count++] = (struct option_entry){key_scaler, builtin->scaler->name};
     if (move->authentication != NULL && own->name != NULL)
-        added[count++] =
-            (struct option_entry){own->is_cluster_wide ? key_cluster : key_own, own->name};
+        added[count++] = (struct option_entry){
+            own->is_cluster_wide ? CREDENTIALS_CLUSTER_KEY : CREDENTIALS_KEY, own->name};
     replace_word(move, old->start, old->end, type);
     if (!add_keys(move, find_key(move->trigger, "metadata"), added, count, error))
         return false;
@@ -344,8 +339,8 @@ static bool restore_ref(const struct move *move, const struct yaml_tree *metadat
                         struct error *error)
 {
     size_t at = find_key(move->trigger, key_ref);
-    const char *own = yaml_tree_text(metadata, key_own);
-    const char *cluster = yaml_tree_text(metadata, key_cluster);
+    const char *own = yaml_tree_text(metadata, CREDENTIALS_KEY);
+    const char *cluster = yaml_tree_text(metadata, CREDENTIALS_CLUSTER_KEY);
     const struct yaml_tree *ref = at < move->trigger->count ? move->trigger->items[at] : NULL;
     const char *name = yaml_tree_text(ref, "name");
     if (own == NULL && cluster == NULL)
@@ -354,12 +349,14 @@ static bool restore_ref(const struct move *move, const struct yaml_tree *metadat
                remove_key(move, move->trigger, at, error);
     if (ref == NULL || name == NULL)
         return error_invalid(error, "%s is in its metadata: write authenticationRef: {name: %s%s}",
-                             own != NULL ? key_own : key_cluster, own != NULL ? own : cluster,
+                             own != NULL ? CREDENTIALS_KEY : CREDENTIALS_CLUSTER_KEY,
+                             own != NULL ? own : cluster,
                              own != NULL ? "" : ", kind: ClusterTriggerAuthentication");
-    const struct yaml_tree *named = yaml_tree_find(metadata, own != NULL ? key_own : key_cluster);
+    const struct yaml_tree *named =
+        yaml_tree_find(metadata, own != NULL ? CREDENTIALS_KEY : CREDENTIALS_CLUSTER_KEY);
     if (move_is_templated(move, named->start, named->end))
         return error_invalid(error, "line %zu: the template writes %s: change it by hand",
-                             named->line, own != NULL ? key_own : key_cluster);
+                             named->line, own != NULL ? CREDENTIALS_KEY : CREDENTIALS_CLUSTER_KEY);
     return change_ref(move, ref, own != NULL ? own : cluster, own == NULL, error);
 }
 

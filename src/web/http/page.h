@@ -48,8 +48,8 @@ struct web_page {
 
 /* Borrowed: what they point to lives as long as the server. */
 struct web_settings {
-    const char
-        *listen; /* "host:port" or ":port"; where host is a name, it is permitted as a Host, too */
+    /* "host:port" or ":port"; where host is a name, it is permitted as a Host, too. */
+    const char *listen;
     const struct web_page *pages; /* ends with an empty row */
     struct web_hosts hosts;
     struct login *login;         /* NULL: all pages are open */
