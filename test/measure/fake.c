@@ -47,6 +47,7 @@ enum { MAX_QUEUES = 64, MAX_SUBSCRIPTIONS = 512, LATE_MS = 200 };
 struct client {
     int timer; /* in an agent: when it notifies; else -1 */
     bool is_late;
+    const char *awaited;  /* the queue that the timer is for */
     struct task *hanging; /* utlist */
 };
 
@@ -123,15 +124,20 @@ static struct subscription take_subscription(int i)
 }
 
 /* Under the lock, so that no client is disconnected meanwhile. */
-void fake_notify(const char *name)
+static void end_subscriptions(const char *name, void (*end)(const struct notifier *notifier))
 {
     pthread_mutex_lock(&fake.lock);
     for (int i = fake.subscriptions_count - 1; i >= 0; i--)
         if (strcmp(fake.subscriptions[i].queue, name) == 0) {
             struct subscription subscription = take_subscription(i);
-            notifier_notify(&subscription.notifier);
+            end(&subscription.notifier);
         }
     pthread_mutex_unlock(&fake.lock);
+}
+
+void fake_notify(const char *name)
+{
+    end_subscriptions(name, notifier_notify);
 }
 
 int fake_subscribed(const char *name)
@@ -187,7 +193,7 @@ static int messages_of(const char *queue)
             return fake.queues[i].messages;
     if (isdigit((unsigned char)queue[0]))
         return atoi(queue);
-    if (strcmp(queue, "late") == 0 || strcmp(queue, "gossip") == 0)
+    if (strcmp(queue, "late") == 0 || strcmp(queue, "lost") == 0 || strcmp(queue, "gossip") == 0)
         return 0;
     if (strcmp(queue, "delay") == 0)
         return FAKE_HANGS;
@@ -257,8 +263,9 @@ static bool connect_with_timer(const void *connection_options, int64_t deadline_
     return true;
 }
 
-static void set_timer(const struct client *client)
+static void set_timer(struct client *client, const char *queue)
 {
+    client->awaited = strcmp(queue, "late") == 0 ? "late" : "lost";
     struct itimerspec times = {.it_value.tv_nsec = LATE_MS * 1000000L};
     timerfd_settime(client->timer, 0, &times, NULL);
 }
@@ -285,8 +292,9 @@ static void subscribe(struct client *client, struct task *task, const char *queu
     task_subscribed(task);
     if (racing)
         fake_notify(queue);
-    if (client->timer >= 0 && strcmp(queue, "late") == 0 && !client->is_late)
-        set_timer(client);
+    bool is_timed = strcmp(queue, "late") == 0 || strcmp(queue, "lost") == 0;
+    if (client->timer >= 0 && is_timed && !client->is_late)
+        set_timer(client, queue);
 }
 
 static void unsubscribe(const struct client *client, uint64_t id)
@@ -306,6 +314,10 @@ static void on_timer(struct client *client)
     if (read(client->timer, &times, sizeof(times)) != sizeof(times))
         return;
     client->is_late = true;
+    if (strcmp(client->awaited, "lost") == 0) {
+        end_subscriptions("lost", notifier_lose);
+        return;
+    }
     fake_set_queue("late", 1);
     fake_notify("late");
 }

@@ -11,7 +11,7 @@
  *
  * fake_push_scaler notifies when a test says so, on its thread; and the one in an agent, in whose
  * process "late" has no message until 200 ms after it was subscribed to first, and then one, and
- * notifies.
+ * notifies; "lost" loses its first subscription then.
  */
 #ifndef BACKLOG_TEST_FAKE_H
 #define BACKLOG_TEST_FAKE_H

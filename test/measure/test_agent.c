@@ -180,6 +180,21 @@ static void notifications_come_out_of_an_agent(void **state)
     watcher_stop(&watcher);
 }
 
+/* As Redis ends it by closing an idle connection: nothing has come. */
+static void a_subscription_that_an_agent_loses_is_made_again_and_notifies_nobody(void **state)
+{
+    (void)state;
+    struct watcher watcher;
+    start_calm_engine();
+    struct query *query = watch_idle_of(&fake_agent_scaler, "lost", &watcher, 2500);
+    WAIT_UNTIL(stats().now.subscribed_queries == 1);
+    int64_t first_ms = sent_ms(query);
+    WAIT_UNTIL(sent_ms(query) > first_ms && stats().now.subscribed_queries == 1);
+    assert_int_equal(stats().ever.notifications, 0);
+    assert_true(waiting(query) == 0);
+    watcher_stop(&watcher);
+}
+
 static void subscriptions_of_a_killed_agent_are_made_again_at_once(void **state)
 {
     (void)state;
@@ -266,6 +281,7 @@ int main(int argc, char **argv)
         TEST(an_agent_with_a_query_that_hangs_is_not_killed),
         TEST(limits_count_the_agents),
         TEST(notifications_come_out_of_an_agent),
+        TEST(a_subscription_that_an_agent_loses_is_made_again_and_notifies_nobody),
         TEST(subscriptions_of_a_killed_agent_are_made_again_at_once),
         TEST(an_agent_unsubscribes),
         cmocka_unit_test(an_agent_knows_how_long_tasks_wait_after_any_message),

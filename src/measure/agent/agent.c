@@ -130,6 +130,11 @@ static void notify(void *context, uint64_t id)
     (void)written; /* see client.h */
 }
 
+static void lose(void *context, uint64_t id)
+{
+    notify(context, id | AGENT_LOST);
+}
+
 static void add_task(struct agent *agent, const Agent__Task *message)
 {
     struct received_query *query = find_query(agent, message->query);
@@ -142,7 +147,7 @@ static void add_task(struct agent *agent, const Agent__Task *message)
     task->task = (struct task){
         .query = query->values->data,
         .wants = message->wants,
-        .notifier = {.notify = notify, .id = message->notifier},
+        .notifier = {.notify = notify, .id = message->notifier, .lose = lose},
         .timeout_ms = message->timeout_ms,
         .last_ms = message->last_ms,
         .isolate = message->isolate,

@@ -119,8 +119,11 @@ static bool receive_notifications(struct agent_client *client, struct error *err
     struct notifier notifier = client->notifier;
     bool has_subscribed = notifier.notify != NULL; /* or the agent makes them up */
     for (ssize_t i = 0; has_subscribed && i < got / (ssize_t)sizeof(ids[0]); i++) {
-        notifier.id = ids[i];
-        notifier_notify(&notifier);
+        notifier.id = ids[i] & ~AGENT_LOST;
+        if (ids[i] & AGENT_LOST)
+            notifier_lose(&notifier);
+        else
+            notifier_notify(&notifier);
     }
     return true;
 }

@@ -8,8 +8,9 @@
  * what a broker sent.
  *
  * Notifications come over a pipe beside the socket, AGENT_NOTIFICATIONS, each an id of 8 bytes: so
- * any thread of the agent can write one without a lock. One that finds the pipe full (8,192 wait in
- * it) is lost, and its query is measured at its usual interval.
+ * any thread of the agent can write one without a lock. AGENT_LOST in it says that the subscription
+ * has ended without a message. One that finds the pipe full (8,192 wait in it) is lost, and its
+ * query is measured at its usual interval.
  *
  * An agent with tasks in flight that ends none of them and answers no ping within a task's time-out
  * and a second is killed.

@@ -5,6 +5,9 @@
 #include "agent.pb-c.h"
 #include "measure/scaler.h"
 
+/* In a notification, beside its id, which counts from 1. */
+#define AGENT_LOST (UINT64_C(1) << 63)
+
 /* The rows of the table that have a text. The strings are borrowed; the caller frees the array. */
 Agent__Option **agent_options(const struct option_values *values, size_t *ret_count);
 struct option_values *agent_values(const struct scaler *scaler, enum option_scope scope,
