@@ -124,6 +124,7 @@ struct engine *engine_new(const struct engine_settings *settings)
         .jitter = clock_jitter,
         .now_ms = clock_now_ms,
         .wake = poller_wake_for,
+        .pause = poller_pause,
         .ready = add_ready,
         .forget = remove_ready,
         .context = engine,

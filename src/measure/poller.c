@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct poller *poller_of_feed(const struct feed *feed)
@@ -42,6 +43,15 @@ void poller_wake(struct poller *poller)
 void poller_wake_for(struct connection *connection)
 {
     poller_wake(poller_of_connection(connection));
+}
+
+/* Who waits for a mutex that is only unlocked and locked again hardly ever gets it. */
+void poller_pause(struct connection *connection)
+{
+    const struct timespec moment = {.tv_nsec = 50 * 1000};
+    pthread_mutex_unlock(&connection->lock);
+    nanosleep(&moment, NULL);
+    pthread_mutex_lock(&connection->lock);
 }
 
 static void clear_wake(struct poller *poller)

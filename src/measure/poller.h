@@ -61,5 +61,7 @@ struct poller *poller_of(const struct query *query);
 /* With the lock: the thread looks at its connection again. */
 void poller_wake(struct poller *poller);
 void poller_wake_for(struct connection *connection);
+/* With the lock, which others get meanwhile. */
+void poller_pause(struct connection *connection);
 
 #endif

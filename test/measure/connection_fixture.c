@@ -40,6 +40,8 @@ static uint32_t no_jitter(uint32_t below)
 struct connection connection;
 int64_t now_ms;
 int news;
+size_t pauses;
+void (*on_pause)(void);
 
 static void count_news(void *context, struct watcher *watcher)
 {
@@ -51,6 +53,14 @@ static void count_news(void *context, struct watcher *watcher)
 static void stay_awake(struct connection *connection_now)
 {
     (void)connection_now;
+}
+
+static void let_others_in(struct connection *connection_now)
+{
+    (void)connection_now;
+    pauses++;
+    if (on_pause != NULL)
+        on_pause();
 }
 
 static void forget_news(void *context, struct watcher *watcher)
@@ -71,6 +81,7 @@ static const struct connection_settings settings = {.interval_ms = 5000,
                                                     .jitter = no_jitter,
                                                     .now_ms = read_now_ms,
                                                     .wake = stay_awake,
+                                                    .pause = let_others_in,
                                                     .ready = count_news,
                                                     .forget = forget_news};
 
@@ -79,6 +90,8 @@ int set_up(void **state)
     (void)state;
     now_ms = BEGAN_MS;
     news = 0;
+    pauses = 0;
+    on_pause = NULL;
     memset(&connection, 0, sizeof(connection));
     connection_init(&connection, &settings, &connection_scaler, NULL, now_ms);
     return 0;

@@ -20,6 +20,8 @@ extern const struct scaler connection_scaler;
 extern struct connection connection;
 extern int64_t now_ms;
 extern int news; /* how often a watcher was notified */
+extern size_t pauses;
+extern void (*on_pause)(void); /* what others do then; NULL: nothing */
 
 int set_up(void **state);
 int tear_down(void **state);

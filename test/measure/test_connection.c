@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -322,6 +323,62 @@ static void a_query_that_breaks_its_clients_is_spaced_out(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* A server's loop waits for the lock otherwise: 20,000 queries are 20 ms of work. */
+enum { MANY = 2000, AT_MOST_AT_A_TIME = 500 };
+
+static void hold_many(void)
+{
+    char name[16];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof(name), "q%d", i);
+        struct query *query = hold(name);
+        query_keep_recent_samples(query, 5000);
+        demand(query);
+    }
+    connect_now();
+    for (struct query *query; (query = take()) != NULL;)
+        answer(query, 1);
+}
+
+static void many_queries_that_are_lost_do_not_keep_the_lock(void **state)
+{
+    (void)state;
+    hold_many();
+    for (struct query *query = connection.queries; query != NULL; query = query->hh.next)
+        demand(query);
+    while (take() != NULL)
+        ;
+    lose("connection reset");
+    assert_true(pauses >= 2 * (MANY / AT_MOST_AT_A_TIME) - 1); /* and the history of all */
+    assert_int_equal(connection.schedule.in_flight_count, 0);
+    assert_int_equal(connection.stats.counts.now.failing_queries, MANY);
+}
+
+static void release_the_next(void)
+{
+    if (connection.next_walked != NULL)
+        query_remove_holder(connection.next_walked, 0, now_ms);
+}
+
+static void queries_that_are_released_meanwhile_end_no_walk(void **state)
+{
+    (void)state;
+    hold_many();
+    on_pause = release_the_next;
+    connection.state = CONNECTION_DISCONNECTED;
+    for (struct query *query = connection.queries; query != NULL; query = query->hh.next)
+        demand(query);
+    refuse();
+    size_t left = HASH_COUNT(connection.queries);
+    assert_true(left < MANY && left >= MANY - MANY / AT_MOST_AT_A_TIME);
+    for (struct query *query = connection.queries; query != NULL; query = query->hh.next)
+        assert_true(query->recent->has_gap);
+    now_ms += 10000;
+    connect_now();
+    for (struct query *query = connection.queries; query != NULL; query = query->hh.next)
+        assert_int_equal(query->connection_failed_ms, connection.failed_since_ms);
+}
+
 int main(void)
 {
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
@@ -340,6 +397,8 @@ int main(void)
         TEST(a_query_that_hangs_does_not_break_its_neighbours_clients),
         TEST(one_query_that_hangs_does_not_make_its_source_stuck),
         TEST(a_query_that_breaks_its_clients_is_spaced_out),
+        TEST(many_queries_that_are_lost_do_not_keep_the_lock),
+        TEST(queries_that_are_released_meanwhile_end_no_walk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

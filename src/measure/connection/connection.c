@@ -26,6 +26,8 @@ enum {
      * but for less than calls are willing to wait. */
     STEADY_MS = 10 * 1000,
     MAX_HANG_UP_BACKOFF_MS = 1000,
+    /* Queries that are changed before others get the lock: half a millisecond's work. */
+    QUERIES_AT_A_TIME = 500,
 };
 
 void connection_init(struct connection *connection, const struct connection_settings *settings,
@@ -71,6 +73,28 @@ bool connection_is_unused(const struct connection *connection)
     return connection->used_queries == 0;
 }
 
+/* ---- many queries at once ---- */
+
+static void pause_after(struct connection *connection, size_t done)
+{
+    if (done % QUERIES_AT_A_TIME == 0 && connection->settings->pause != NULL)
+        connection->settings->pause(connection);
+}
+
+/* Others may hold and release queries meanwhile. */
+static void visit_all(struct connection *connection,
+                      void (*visit)(struct query *query, int64_t now_ms), int64_t now_ms)
+{
+    size_t done = 0;
+    struct query *query;
+    connection->next_walked = connection->queries;
+    while ((query = connection->next_walked) != NULL) {
+        connection->next_walked = query->hh.next;
+        visit(query, now_ms);
+        pause_after(connection, ++done);
+    }
+}
+
 /* ---- connecting ---- */
 
 /* At once after the first failure, then doubling; the jitter keeps many replicas of the server
@@ -112,37 +136,30 @@ void connection_connecting(struct connection *connection)
 }
 
 /* All queries of a failed connection fail, though none is measured. */
-static void record_failure(struct connection *connection, int64_t now_ms)
+static void record_failure(struct query *query, int64_t now_ms)
 {
-    struct query *query;
-    struct query *next;
-    if (connection->settings->history == NULL)
-        return;
-    HASH_ITER(hh, connection->queries, query, next)
-        if (query->known.is_measured)
-            history_add(connection->settings->history, &query->series, NULL, now_ms);
+    if (query->known.is_measured)
+        history_add(query->connection->settings->history, &query->series, NULL, now_ms);
+    query_note_gap(query);
 }
 
 /* Those who wait are notified; others find it in the next snapshot. */
 static void set_failed(struct connection *connection, const struct error *error, int64_t now_ms)
 {
     struct query *query;
-    struct query *next;
-    if (connection->state != CONNECTION_FAILED && !connection->is_failing)
+    bool is_new = connection->state != CONNECTION_FAILED;
+    if (is_new && !connection->is_failing)
         naming_warn(&connection->naming, error, "connection failed");
-    if (connection->state != CONNECTION_FAILED) {
+    if (is_new)
         connection->failed_since_ms = now_ms;
-        record_failure(connection, now_ms);
-    }
     error_copy(&connection->error, error);
     connection->state = CONNECTION_FAILED;
     connection->stats.counts.now.failed_connections = 1;
     back_off(connection, error, connection->settings->backoff_max_ms, now_ms);
     DL_FOREACH2(connection->unanswered, query, next_unanswered)
         query_notify_watchers(query);
-    HASH_ITER(hh, connection->queries, query, next) {
-        query_note_gap(query);
-    }
+    if (is_new)
+        visit_all(connection, record_failure, now_ms);
 }
 
 void connection_refused(struct connection *connection, const struct error *error, int64_t now_ms)
@@ -153,20 +170,17 @@ void connection_refused(struct connection *connection, const struct error *error
 
 /* What failed, and what is measured at an interval, is measured at once. A connection alone ends no
  * outage: only a reading does. */
-static void catch_up(struct connection *connection, int64_t now_ms)
+static void catch_up(struct query *query, int64_t now_ms)
 {
-    struct query *query;
-    struct query *next;
-    HASH_ITER(hh, connection->queries, query, next) {
-        if (query->connection_failed_ms == 0 && query->known.is_measured)
-            query->connection_failed_ms = connection->failed_since_ms;
-        if (query->losses < MAX_LOSSES)
-            schedule_hasten(&connection->schedule, &query->job, now_ms);
-        if (query->unanswered_since_ms > 0)
-            schedule_demand(&connection->schedule, &query->job, now_ms, now_ms);
-        else if (query_interval_ms(query) > 0 || query->known.last_attempt == ATTEMPT_FAILED)
-            schedule_set_due(&connection->schedule, &query->job, now_ms);
-    }
+    struct connection *connection = query->connection;
+    if (query->connection_failed_ms == 0 && query->known.is_measured)
+        query->connection_failed_ms = connection->failed_since_ms;
+    if (query->losses < MAX_LOSSES)
+        schedule_hasten(&connection->schedule, &query->job, now_ms);
+    if (query->unanswered_since_ms > 0)
+        schedule_demand(&connection->schedule, &query->job, now_ms, now_ms);
+    else if (query_interval_ms(query) > 0 || query->known.last_attempt == ATTEMPT_FAILED)
+        schedule_set_due(&connection->schedule, &query->job, now_ms);
 }
 
 void connection_connected(struct connection *connection, int64_t now_ms)
@@ -179,7 +193,7 @@ void connection_connected(struct connection *connection, int64_t now_ms)
     connection->unanswered_timeouts = 0;
     connection->must_replace_client = false;
     if (had_failed)
-        catch_up(connection, now_ms);
+        visit_all(connection, catch_up, now_ms);
 }
 
 /* ---- measuring ---- */
@@ -399,11 +413,11 @@ bool connection_next_unsubscribe(struct connection *connection, uint64_t *ret_id
 
 static void forget_subscriptions(struct connection *connection, int64_t now_ms)
 {
-    struct query *query;
-    struct query *next;
-    HASH_ITER(hh_subscribed, connection->subscribed, query, next) {
+    size_t done = 0;
+    for (struct query *query; (query = connection->subscribed) != NULL;) {
         subscription_forget(query, now_ms);
         query_plan(query, now_ms);
+        pause_after(connection, ++done);
     }
     connection->unsubscribes_count = 0;
 }
@@ -437,6 +451,7 @@ void connection_lost(struct connection *connection, const struct error *error, i
     bool had_answered_all = schedule->in_flight_count == 0;
     bool has_failed = false;
     bool may_have_died = false;
+    size_t done = 0;
     forget_subscriptions(connection, now_ms);
     for (struct job *job;
          (job = schedule->prompt != NULL ? schedule->prompt : schedule->isolated) != NULL;) {
@@ -444,6 +459,7 @@ void connection_lost(struct connection *connection, const struct error *error, i
         may_have_died = may_have_died || may_have_died_before(query);
         has_failed = has_failed || (error != NULL && !may_have_died_before(query));
         end_lost(query, error, now_ms);
+        pause_after(connection, ++done);
     }
     connection->must_replace_client = false;
     connection->state = CONNECTION_DISCONNECTED;

@@ -14,7 +14,9 @@
  * Its queries are in query.h, what is asked of them from outside in measure/query.h, and what both
  * are made of in state.h.
  *
- * Threads: whoever has its lock.
+ * Threads: whoever has its lock. What is done to all queries at once (connection_connected(),
+ * _refused() and _lost()) releases it in between, since a server's loop may wait for it: these are
+ * for the thread that has the client.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_CONNECTION_H
 #define BACKLOG_MEASURE_CONNECTION_CONNECTION_H

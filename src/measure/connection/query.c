@@ -68,6 +68,8 @@ void query_free(struct query *query)
     bundle_leave(query);
     history_drop(connection->settings->history, &query->series);
     schedule_remove(&connection->schedule, &query->job);
+    if (connection->next_walked == query)
+        connection->next_walked = query->hh.next;
     HASH_DELETE(hh, connection->queries, query);
     connection->stats.counts.now.queries--;
     connection->stats.counts.now.failing_queries -= query->known.last_attempt == ATTEMPT_FAILED;

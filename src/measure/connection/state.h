@@ -43,6 +43,8 @@ struct connection_settings {
     uint32_t (*jitter)(uint32_t below);
     int64_t (*now_ms)(void);
     void (*wake)(struct connection *connection); /* something is due sooner; with the lock */
+    /* Much work is left: others get the lock for a moment (connection.h). NULL: there are none. */
+    void (*pause)(struct connection *connection);
     void (*ready)(void *context, struct watcher *watcher); /* there is news for it; with the lock */
     void (*forget)(void *context, struct watcher *watcher); /* it wants none */
     void *context;
@@ -76,6 +78,7 @@ struct connection {
 
     struct schedule schedule;
     struct query *queries;    /* by identity */
+    struct query *next_walked; /* the next one of a walk over all of them */
     struct bundle *bundles;   /* by text */
     struct query *subscribed; /* those with a subscription, by its id */
     struct query *unanswered; /* utlist: a caller waited since they were answered last */
