@@ -350,6 +350,7 @@ static bool answer(struct client *client, struct task *task)
     misbehave(queue);
     pthread_mutex_lock(&fake.lock);
     fake.counts.tasks++;
+    fake.counts.tenant = scaler_tenant();
     int messages = fake.down ? FAKE_BREAKS : messages_of(queue);
     pthread_mutex_unlock(&fake.lock);
     if (messages == FAKE_BREAKS)

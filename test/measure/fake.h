@@ -34,6 +34,7 @@ struct fake_counts {
     int largest_chunk;
     int subscribes;   /* in all */
     int unsubscribes; /* of subscriptions that were there */
+    uint64_t tenant;  /* of the last task */
 };
 
 /* Forgets the queues and the counts; the source is up. */

@@ -350,6 +350,24 @@ static void connections_are_shown_without_their_locks(void **state)
     assert_int_equal(visits.count, CONNECTIONS);
 }
 
+/* What it takes for the next reply counts as the new holder's, however long the client lives. */
+static void a_client_that_lives_on_is_its_new_tenants(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query = NULL;
+    assert_true(try_to_hold_of("one", &fake_scaler, "a", "1", NULL, &query, &error));
+    uint64_t one = poller_of(query)->tenant;
+    WAIT_UNTIL(fake_counts().tasks > 0);
+    assert_int_equal(fake_counts().tenant, one);
+    assert_true(try_to_hold_of("other", &fake_scaler, "a", "1", NULL, &query, &error));
+    release_of("one", query);
+    uint64_t other = poller_of(query)->tenant;
+    assert_int_not_equal(other, one);
+    WAIT_UNTIL(fake_counts().tenant == other);
+    assert_int_equal(fake_counts().connects, 1);
+}
+
 int main(void)
 {
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
@@ -370,6 +388,7 @@ int main(void)
         TEST(an_engine_stops_without_a_client_that_does_not_return),
         TEST(connections_of_two_namespaces_are_of_one_of_them),
         TEST(a_connection_is_of_those_who_hold_it_now),
+        TEST(a_client_that_lives_on_is_its_new_tenants),
         TEST(a_missing_descriptor_is_named),
         TEST(connections_are_shown_without_their_locks),
     };
