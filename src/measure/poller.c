@@ -70,7 +70,8 @@ static struct task *feed_take_task(struct feed *feed)
     struct poller *poller = poller_of_feed(feed);
     pthread_mutex_lock(&poller->connection.lock);
     struct query *query = NULL;
-    scaler_set_tenant(poller->tenant); /* it changes with its holders, while the scaler measures */
+    /* It changes with its holders, while the scaler measures. */
+    scaler_set_tenant(poller->tenancy.tenant);
     if (!poller->is_stopping)
         query = connection_take(&poller->connection, clock_now_us());
     if (query == NULL)

@@ -251,7 +251,7 @@ static uint64_t tenant_of(const char *namespace, const char *source)
     _cleanup_(error_done) struct error error = {0};
     struct query *query = NULL;
     assert_true(try_to_hold_of(namespace, &fake_scaler, source, "1", NULL, &query, &error));
-    return poller_of(query)->tenant;
+    return poller_of(query)->tenancy.tenant;
 }
 
 /* Each was a tenant of its own once, with a share of its own. */
@@ -357,12 +357,12 @@ static void a_client_that_lives_on_is_its_new_tenants(void **state)
     _cleanup_(error_done) struct error error = {0};
     struct query *query = NULL;
     assert_true(try_to_hold_of("one", &fake_scaler, "a", "1", NULL, &query, &error));
-    uint64_t one = poller_of(query)->tenant;
+    uint64_t one = poller_of(query)->tenancy.tenant;
     WAIT_UNTIL(fake_counts().tasks > 0);
     assert_int_equal(fake_counts().tenant, one);
     assert_true(try_to_hold_of("other", &fake_scaler, "a", "1", NULL, &query, &error));
     release_of("one", query);
-    uint64_t other = poller_of(query)->tenant;
+    uint64_t other = poller_of(query)->tenancy.tenant;
     assert_int_not_equal(other, one);
     WAIT_UNTIL(fake_counts().tenant == other);
     assert_int_equal(fake_counts().connects, 1);
