@@ -152,6 +152,37 @@ static void a_source_that_answers_and_hangs_up_is_backed_off_from_for_a_second(v
     assert_true(connection_wants_client(&connection, now_ms));
 }
 
+/* A proxy that hangs up now and then is not restarted more slowly for that. */
+static void a_source_that_hung_up_and_is_restarted_is_tried_at_once(void **state)
+{
+    (void)state;
+    static const int64_t waits_ms[] = {0, 250, 500};
+    struct query *query = hold("a");
+    for (int i = 0; i < 20; i++) {
+        measure(query, 1);
+        lose("closed");
+        now_ms = connection.retry_at_ms;
+    }
+    demand(query);
+    for (size_t i = 0; i < ARRAY_LENGTH(waits_ms); i++) {
+        refuse();
+        assert_int_equal(connection.retry_at_ms, now_ms + waits_ms[i]);
+        now_ms += waits_ms[i];
+    }
+    /* And what it did before goes on as before: it hangs up, and is not connected to at once. */
+    measure(query, 1);
+    lose("closed");
+    assert_int_equal(connection.retry_at_ms, now_ms + 1000);
+    /* Nor is one that answers a part. */
+    now_ms += 1000;
+    struct query *other = hold("b");
+    demand(other);
+    measure(query, 1);
+    assert_ptr_equal(take(), other);
+    lose("closed");
+    assert_true(connection.retry_at_ms >= now_ms + 1000);
+}
+
 static void what_cost_much_is_not_tried_again_soon(void **state)
 {
     (void)state;
@@ -388,6 +419,7 @@ int main(void)
         TEST(an_outage_goes_on_until_something_is_measured),
         TEST(a_failed_connection_fails_all_and_backs_off),
         TEST(a_source_that_answers_and_hangs_up_is_backed_off_from_for_a_second),
+        TEST(a_source_that_hung_up_and_is_restarted_is_tried_at_once),
         TEST(what_cost_much_is_not_tried_again_soon),
         TEST(queries_that_failed_with_a_connection_are_measured_after_it),
         TEST(a_client_that_is_lost_after_it_answered_all_costs_no_reading),

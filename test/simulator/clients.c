@@ -62,7 +62,7 @@ struct client *client_find(struct source *source, int credentials)
     client->made_ms = client->completed_ms = now_ms();
     client->failed_since_ms = NEVER_MS;
     client->connect_from_ms = 0;
-    client->failures = 0;
+    client->failures = client->hang_ups = 0;
     client->has_answered = false;
     client->work_at_us = INT64_MAX;
     client->is_connecting = client->is_dead = client->is_lost = client->has_timed_out = false;
@@ -310,9 +310,10 @@ static void lose(struct client *client, const char *words)
     if (words != NULL)
         error_unavailable(&error, "source %d: %s", source->index, words);
     connection_lost(&client->connection, words == NULL ? NULL : &error, now_ms());
-    if (client->has_answered && now_ms() - client->connected_ms >= STEADY_MS)
+    if (client->has_answered)
         client->failures = 0;
-    client->has_answered = false;
+    if (client->has_answered && now_ms() - client->connected_ms >= STEADY_MS)
+        client->hang_ups = 0;
     client->first_queued = client->last_queued = -1;
     client->in_flight = client->spaced_in_flight = 0;
     for (int i = 0; i < source->items_count; i++) {
@@ -332,6 +333,7 @@ static void lose(struct client *client, const char *words)
     client->connect_from_ms = 0;
     if (words != NULL && (any_failed || !any))
         client_failed(client, has_hung_up ? 1000 : INT64_MAX);
+    client->has_answered = false;
     source->disturbed_ms = now_ms();
 }
 

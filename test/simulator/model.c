@@ -222,8 +222,8 @@ static int64_t backoff_ms(unsigned failures)
 
 void client_failed(struct client *client, int64_t max_ms)
 {
-    client->failures++;
-    client->connect_from_ms = now_ms() + min_of(backoff_ms(client->failures), max_ms) * 3 / 4;
+    unsigned in_a_row = client->has_answered ? ++client->hang_ups : ++client->failures;
+    client->connect_from_ms = now_ms() + min_of(backoff_ms(in_a_row), max_ms) * 3 / 4;
 }
 
 void check_connect(struct client *client)

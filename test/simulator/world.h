@@ -150,6 +150,7 @@ struct client {
     int64_t failed_since_ms;
     int64_t connect_from_ms;
     unsigned failures;
+    unsigned hang_ups;
     bool has_answered;  /* since it connected */
     bool has_timed_out; /* since it connected */
     int in_flight;

@@ -21,9 +21,9 @@ enum {
     MAX_UNANSWERED_TIMEOUTS = 2,
     /* After seconds of CPU time for a login. */
     COSTLY_BACKOFF_MS = 5 * 60 * 1000,
-    /* A client that lives for so long works: after its end the back-off begins anew. A source that
-     * answers all and hangs up, as a proxy does that closes what is idle, is backed off from, too,
-     * but for less than calls are willing to wait. */
+    /* A client that lives for so long works: after its end it is replaced at once. A source that
+     * answers and hangs up sooner, as a proxy does that closes what is idle, is backed off from,
+     * too; where it had answered all, for less than calls are willing to wait. */
     STEADY_MS = 10 * 1000,
     MAX_HANG_UP_BACKOFF_MS = 1000,
     /* Queries that are changed before others get the lock: half a millisecond's work. */
@@ -104,9 +104,11 @@ static void back_off(struct connection *connection, const struct error *error, i
 {
     const struct connection_settings *settings = connection->settings;
     int64_t wait_ms = 0;
-    connection->failures++;
+    /* Each begins anew by itself: a source that had hung up for an hour and is restarted then is as
+     * any other one that is restarted. */
+    unsigned in_a_row = connection->has_answered ? ++connection->hang_ups : ++connection->failures;
     connection->is_failing = true;
-    for (unsigned i = 1; i < connection->failures && wait_ms < max_ms; i++)
+    for (unsigned i = 1; i < in_a_row && wait_ms < max_ms; i++)
         wait_ms = wait_ms == 0 ? settings->backoff_min_ms : 2 * wait_ms;
     if (wait_ms > max_ms)
         wait_ms = max_ms;
@@ -164,6 +166,7 @@ static void set_failed(struct connection *connection, const struct error *error,
 
 void connection_refused(struct connection *connection, const struct error *error, int64_t now_ms)
 {
+    connection->has_answered = false;
     connection->stats.counts.ever.failed_connects++;
     set_failed(connection, error, now_ms);
 }
@@ -464,8 +467,10 @@ void connection_lost(struct connection *connection, const struct error *error, i
     connection->must_replace_client = false;
     connection->state = CONNECTION_DISCONNECTED;
     connection->retry_at_ms = now_ms;
-    if (connection->has_answered && now_ms - connection->connected_at_ms >= STEADY_MS)
+    if (connection->has_answered)
         connection->failures = 0;
+    if (connection->has_answered && now_ms - connection->connected_at_ms >= STEADY_MS)
+        connection->hang_ups = 0;
     if (error == NULL)
         return;
     if (may_have_died)

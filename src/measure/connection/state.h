@@ -68,7 +68,8 @@ struct connection {
     int64_t retry_at_ms;
     int64_t failed_since_ms;
     int64_t connected_at_ms;
-    unsigned failures;  /* since a client has answered, and lived for long */
+    unsigned failures;  /* since a client that has answered */
+    unsigned hang_ups;  /* clients that had answered were lost, since one that lived for long */
     bool has_answered;  /* this client */
     bool is_failing;    /* until the source has answered again... */
     struct error error; /* ... of the last failure */
