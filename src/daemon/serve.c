@@ -127,6 +127,7 @@ static void make_triggers(const struct serve_flags *flags, bool interval_is_set,
         .max_inline = (size_t)flags->max_inline,
         .max = (size_t)flags->max_triggers,
         .max_bytes = (size_t)flags->trigger_mib << 20,
+        .has_rows = flags->http != NULL,
     });
 }
 

@@ -60,7 +60,36 @@ static size_t credentials_bytes(const struct trigger *trigger)
            2 * (ENTRY_BYTES + COPIES_OF_NAMES * names);
 }
 
-static size_t own_bytes(const struct trigger *trigger)
+/* Of a text in JSON: what has to be escaped takes two bytes, and a row cuts texts (web/json.h). */
+static size_t row_text_bytes(size_t length)
+{
+    enum { MAX_TEXT = 300 };
+    return 2 * (length < MAX_TEXT ? length : MAX_TEXT);
+}
+
+static size_t given_bytes(const struct option_values *values)
+{
+    size_t bytes = 0;
+    for (size_t row = 0; values != NULL && row < values->options; row++)
+        if (values->texts[row] != NULL)
+            bytes += strlen(values->table[row].key) + strlen(values->texts[row]);
+    return bytes;
+}
+
+/* Its row: the place in the table, the names and numbers of the fields, an error, and its texts.
+ * Rows are there while somebody reads them, which may begin at any time. */
+static size_t row_bytes(const struct trigger *trigger)
+{
+    enum { FIELDS_AND_ERROR = 1024 };
+    const struct trigger_parsed *parsed = &trigger->parsed;
+    size_t metric = parsed->metric_name == NULL ? 0 : strlen(parsed->metric_name);
+    size_t connection = parsed->connection_name == NULL ? 0 : strlen(parsed->connection_name);
+    return FIELDS_AND_ERROR + strlen(trigger->namespace) + strlen(trigger->name) +
+           row_text_bytes(metric) + row_text_bytes(connection) +
+           row_text_bytes(given_bytes(parsed->values[OPTION_QUERY]));
+}
+
+static size_t own_bytes(const struct budgets *budgets, const struct trigger *trigger)
 {
     /* A mistake is in the last answers, too. */
     enum { COPIES_OF_MISTAKES = 3 };
@@ -74,7 +103,7 @@ static size_t own_bytes(const struct trigger *trigger)
            COPIES_OF_MISTAKES * text_heap_bytes(trigger->parsed.mistakes.text) +
            values_bytes(trigger->parsed.values[OPTION_QUERY]) +
            values_bytes(trigger->parsed.values[OPTION_TARGET]) + reading_bytes() +
-           (trigger->policy == NULL ? 0 : policy);
+           (trigger->policy == NULL ? 0 : policy) + (budgets->has_rows ? row_bytes(trigger) : 0);
 }
 
 /* Namespaces come from outside, so the hash is keyed. */
@@ -101,7 +130,7 @@ size_t budget_of(const struct budgets *budgets, const struct trigger *trigger)
 {
     const struct namespace_budget *budget = budgets_find(budgets, trigger->namespace);
     const struct option_values *connection = trigger->parsed.values[OPTION_CONNECTION];
-    size_t bytes = own_bytes(trigger);
+    size_t bytes = own_bytes(budgets, trigger);
     if (budget == NULL)
         bytes += namespace_bytes(trigger->namespace);
     if (connection != NULL && find_shared(budget, connection) == NULL)
@@ -169,7 +198,7 @@ static void unshare(struct budgets *budgets, struct trigger *trigger)
 
 void budgets_resume(struct budgets *budgets, struct trigger *trigger)
 {
-    trigger->bytes = own_bytes(trigger);
+    trigger->bytes = own_bytes(budgets, trigger);
     share(budgets, trigger);
     count(budgets, trigger->budget, trigger->bytes);
 }

@@ -46,6 +46,7 @@ struct triggers *triggers_new(const struct triggers_settings *settings)
                   .deny_inline = settings->deny_inline,
                   .own = &triggers->settings.own},
         .engine = settings->engine,
+        .budgets = {.has_rows = settings->has_rows},
         .inlines =
             inline_connections_new(settings->max_inline, engine_max_connections(settings->engine),
                                    engine_max_agents(settings->engine)),

@@ -35,7 +35,8 @@ struct triggers_settings {
     bool deny_inline;                    /* only connections of the file are used */
     size_t max_inline; /* connections that are not of the file, of each namespace */
     size_t max;
-    size_t max_bytes; /* of memory that all of them take (budget.h) */
+    size_t max_bytes; /* of memory that all of them take (budget.h), and whether rows count */
+    bool has_rows;
 };
 
 struct triggers *triggers_new(const struct triggers_settings *settings);

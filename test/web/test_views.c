@@ -170,7 +170,8 @@ static int64_t update(void *context, struct live_tables *tables)
     return 1000;
 }
 
-static struct view view_of_rows(const struct trigger *trigger, struct trigger_totals *ret_totals)
+/* The rows of all triggers, as a reader gets them. */
+static struct text read_rows(struct trigger_totals *ret_totals)
 {
     struct trigger_rows *rows = NULL;
     struct live_tables *tables = live_tables_new(
@@ -181,6 +182,16 @@ static struct view view_of_rows(const struct trigger *trigger, struct trigger_to
     struct text piece = {0};
     while (live_tables_hooks.write(tables, reader, &piece))
         ;
+    *ret_totals = *trigger_rows_totals(rows);
+    live_tables_hooks.closed(tables, reader);
+    trigger_rows_free(rows);
+    live_tables_free(tables);
+    return piece;
+}
+
+static struct view view_of_rows(const struct trigger *trigger, struct trigger_totals *ret_totals)
+{
+    _cleanup_(text_done) struct text piece = read_rows(ret_totals);
     char id[32];
     snprintf(id, sizeof(id), "\"id\":%llu,", (unsigned long long)trigger->id);
     const char *live = strstr(strstr(piece.bytes, id), "\"live\":") + strlen("\"live\":");
@@ -193,12 +204,7 @@ static struct view view_of_rows(const struct trigger *trigger, struct trigger_to
         .active = number_of(row, "active"),
         .is_superseded = json_is_true(json_object_get(row, "superseded")),
     };
-    *ret_totals = *trigger_rows_totals(rows);
     json_decref(row);
-    text_done(&piece);
-    live_tables_hooks.closed(tables, reader);
-    trigger_rows_free(rows);
-    live_tables_free(tables);
     return view;
 }
 
@@ -424,6 +430,58 @@ static void a_trigger_with_mistakes(void **state)
     assert_views(trigger, &expected);
 }
 
+/* What a table of its own takes for the trigger, with rows and without. */
+static size_t bytes_of(bool has_rows, const char *const *pairs, const char *namespace)
+{
+    struct triggers *usual = triggers;
+    triggers = triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
+                                                        .engine = engine,
+                                                        .forget_ms = 1000,
+                                                        .max_inline = 1,
+                                                        .max = 3,
+                                                        .max_bytes = 1 << 20,
+                                                        .has_rows = has_rows});
+    size_t bytes = find_in(namespace, 0, pairs)->bytes;
+    triggers_free(triggers);
+    triggers = usual;
+    return bytes;
+}
+
+/* The memory of rows is bounded as the triggers' is. */
+static void rows_count_as_memory_of_their_triggers(void **state)
+{
+    (void)state;
+    enum {
+        LONG = 1000,
+        LONGEST_NAME = 253,
+        PLACE = 80 + 2 * 16 /* in the table, and two pieces of the heap */
+    };
+    char text[LONG + 1] = {0};
+    char name[LONGEST_NAME + 1] = {0};
+    struct trigger_totals totals;
+    memset(text, '"', LONG);
+    memset(name, 'n', LONGEST_NAME);
+    const char *const pairs[][10] = {
+        {GOOD, NULL},
+        {"scaler", "fake", "source", "down", "queueName", text, NULL},
+        {"scaler", "fake", "source", "a", "queueName", text, "queueLength", text, NULL},
+        {"scaler", "fake", "connectionName", text, "queueName", text, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(pairs); i++) {
+        const char *namespace = i == 0 ? "shop" : name;
+        struct trigger *trigger = find_in(namespace, (int64_t)i * 10000, pairs[i]);
+        if (i == 0)
+            query_of(trigger), wait_until_measured(trigger);
+        _cleanup_(text_done) struct text with = read_rows(&totals);
+        triggers_expire(triggers, (int64_t)i * 10000 + 5000);
+        _cleanup_(text_done) struct text without = read_rows(&totals);
+        size_t row = with.length - without.length;
+        size_t counted = bytes_of(true, pairs[i], namespace) - bytes_of(false, pairs[i], namespace);
+        if (row + PLACE > counted || counted > row + 2048)
+            fail_msg("trigger %zu: a row of %zu bytes counts as %zu", i, row, counted);
+    }
+}
+
 int main(void)
 {
     recent_log_start();
@@ -437,6 +495,7 @@ int main(void)
         TEST(a_trigger_with_mistakes),
         TEST(a_page_goes_on_behind_the_last_row_where_earlier_ones_are_gone),
         TEST(a_page_without_rows_is_refused),
+        TEST(rows_count_as_memory_of_their_triggers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
