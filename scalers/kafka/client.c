@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "kafka/connect.h"
 #include "kafka/login/kerberos.h"
 #include "kafka/login/oauth.h"
 #include "kafka/settings.h"
@@ -151,6 +152,7 @@ static bool prepare(struct kafka_client *client, struct error *error)
         return false;
     rd_kafka_conf_set_opaque(client->settings, client);
     rd_kafka_conf_set_log_cb(client->settings, on_log);
+    kafka_connect_guard(client->settings, options->bootstrap_servers);
     if (options->sasl == KAFKA_SASL_OAUTHBEARER)
         rd_kafka_conf_set_oauthbearer_token_refresh_cb(client->settings, on_token_needed);
     return true;

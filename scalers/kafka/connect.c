@@ -1,0 +1,89 @@
+#include "kafka/connect.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "shared/address.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static struct {
+    pthread_mutex_t lock;
+    char *bootstrap_servers;
+    bool may_be_local; /* one of them is: all may be in one place, as beside a proxy */
+    bool has_warned;
+} cluster = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* HOST:PORT, whatever is written around it: the library takes PROTOCOL://[HOST]:PORT/, too, and
+ * 9092 where there is no port. */
+static char *plain_address(const char *bytes, size_t length)
+{
+    _cleanup_(memory_free) char *raw = text_copy_bytes(bytes, length);
+    _cleanup_(memory_free) char *text = text_trimmed(raw);
+    const char *scheme = strstr(text, "://");
+    const char *from = scheme == NULL ? text : scheme + strlen("://");
+    size_t end = strcspn(from, "/");
+    struct text plain = {0};
+    for (size_t i = 0; i < end; i++)
+        if (from[i] != '[' && from[i] != ']')
+            text_add_bytes(&plain, &from[i], 1);
+    const char *bracket = memchr(from, ']', end);
+    if (strchr(bracket == NULL ? from : bracket, ':') == NULL)
+        text_add(&plain, ":9092");
+    return text_take(&plain);
+}
+
+/* With the lock. */
+static bool is_bootstrap(const char *broker)
+{
+    _cleanup_(memory_free) char *sought = plain_address(broker, strlen(broker));
+    for (const char *list = cluster.bootstrap_servers; list != NULL && *list != '\0';) {
+        size_t length = strcspn(list, ",");
+        _cleanup_(memory_free) char *each = plain_address(list, length);
+        if (text_equal(each, sought))
+            return true;
+        list += length + (list[length] == ',');
+    }
+    return false;
+}
+
+static bool may_connect(const struct sockaddr *address, const char *broker)
+{
+    if (!address_is_local(address))
+        return true;
+    pthread_mutex_lock(&cluster.lock);
+    cluster.may_be_local = cluster.may_be_local || is_bootstrap(broker);
+    bool may = cluster.may_be_local;
+    bool must_warn = !may && !cluster.has_warned;
+    cluster.has_warned = cluster.has_warned || must_warn;
+    pthread_mutex_unlock(&cluster.lock);
+    if (must_warn)
+        log_warning("Kafka: the cluster names the broker %.*s, which is at a loopback or "
+                    "link-local address as none of bootstrapServers is: not connected to",
+                    (int)text_cut(broker, 200), broker);
+    return may;
+}
+
+int kafka_connect_socket(int socket, const struct sockaddr *address, int length, const char *broker,
+                         void *opaque)
+{
+    (void)opaque;
+    if (!may_connect(address, broker))
+        return EACCES;
+    bool has_begun = connect(socket, address, (socklen_t)length) == 0 || errno == EINPROGRESS;
+    return has_begun ? 0 : errno;
+}
+
+void kafka_connect_guard(rd_kafka_conf_t *conf, const char *bootstrap_servers)
+{
+    pthread_mutex_lock(&cluster.lock);
+    free(cluster.bootstrap_servers);
+    cluster.bootstrap_servers = text_copy(bootstrap_servers);
+    cluster.may_be_local = false;
+    pthread_mutex_unlock(&cluster.lock);
+    rd_kafka_conf_set_connect_cb(conf, kafka_connect_socket);
+}

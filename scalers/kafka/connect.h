@@ -1,0 +1,23 @@
+/*
+ * Where librdkafka may connect. Brokers name the other brokers of a cluster, and what they name is
+ * not trusted: it could be our own pod, or the metadata service of a cloud.
+ *
+ * There is one cluster per process, as the scaler runs in an agent process: what is known of it is
+ * known of the process, so that nothing has to outlive the library's threads.
+ *
+ * Threads: any; the library's own.
+ */
+#ifndef BACKLOG_KAFKA_CONNECT_H
+#define BACKLOG_KAFKA_CONNECT_H
+
+#include <librdkafka/rdkafka.h>
+
+/* Connections of this configuration go to a loopback or link-local address (address.h) only where
+ * one of these brokers is at such an address itself. */
+void kafka_connect_guard(rd_kafka_conf_t *conf, const char *bootstrap_servers);
+
+/* As the library calls it, with HOST:PORT of a broker. 0, or an errno. */
+int kafka_connect_socket(int socket, const struct sockaddr *address, int length, const char *broker,
+                         void *opaque);
+
+#endif
