@@ -1,5 +1,6 @@
-"""What benchmarks share: 1,000 triggers, one queue each of a real RabbitMQ, and how a process is looked at."""
+"""What benchmarks share: 1,000 triggers, one queue each of a real RabbitMQ, ScaledObjects, and how a process is looked at."""
 
+import concurrent.futures
 import contextlib
 import glob
 import os
@@ -14,9 +15,14 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(REPOSITORY, "test"))
 
 from support.clients.grpc_client import Client, messages, scaled_object  # noqa: E402
+from support.kubernetes.namespace import deployment  # noqa: E402
+from support.process import wait_until  # noqa: E402
 from support.server.server import binary  # noqa: E402
 
 TRIGGERS = 1000
+OPERATORS = ("natural", "provoked", "provoked-patched")  # KEDA's, as it is, and as ./dev builds it for e2e
+READY_SECONDS = 900  # hundreds of ScaledObjects on a busy machine
+WRITERS = 16         # of the Kubernetes API, at once
 MIB, KIB = 1 << 20, 1 << 10
 
 
@@ -64,6 +70,35 @@ def fetch_all(server, triggers):
             if value != jobs(number):
                 sys.exit(f"{queue(number)} has {jobs(number)} jobs, the server answers {value:g}")
         return time.monotonic() - began
+
+
+def in_parallel(make, items):
+    """Each of them again until it succeeds: the API server of a busy machine runs out of time."""
+    def made(item):
+        make(item)
+        return True
+    pool = concurrent.futures.ThreadPoolExecutor(WRITERS)
+    try:
+        list(pool.map(lambda item: wait_until(lambda: made(item), READY_SECONDS, str(item)[:100]), items))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def apply_deployment(namespace, name, replicas):
+    """A paused one has no pods, which nobody looks at here."""
+    found = deployment(name, replicas)
+    found["spec"]["paused"] = True
+    namespace.apply(found)
+
+
+def apply_scaled_objects(namespace, items, replicas):
+    """With a Deployment each."""
+    def apply(item):
+        apply_deployment(namespace, item["metadata"]["name"], replicas)
+        namespace.apply(item)
+    in_parallel(apply, items)
+    for item in items:
+        namespace.wait_for_condition("ScaledObject", item["metadata"]["name"], "Ready", "True", READY_SECONDS)
 
 
 def stat_fields(pid):

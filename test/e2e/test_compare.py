@@ -3,18 +3,23 @@
 BACKLOG_FULL=1 in the environment: compares for 15 minutes.
 """
 
+import contextlib
 import json
 import os
+import random
 import subprocess
+import threading
 
 import pytest
 
 from support.kubernetes.namespace import deployment, scaled_object
-from support.kubernetes.own_credentials import ACCOUNT, allow
+from support.brokers.sources import BUSY, PASSWORD
+from support.kubernetes.own_credentials import ACCOUNT, allow, authentication_of
 from support.kubernetes.pod_server import PodServer, api_token
 from support.server.server import binary
 from support.brokers.work import PostgreSQLWork, RabbitMQWork
 
+from test_moved_scalers import moved_sources
 from test_own_credentials import Work, account, authentication, built_in  # noqa: F401, account is a fixture
 
 COMPARED_SECONDS = 900 if os.environ.get("BACKLOG_FULL") else 20
@@ -79,6 +84,34 @@ def test_values_are_compared_with_keda(api, namespace, connection, environment):
         assert found[3]["verdict"] == "different" and "query" in found[3]["reason"], found[3]
         assert "p4ssw0rd-one" not in done.stdout + done.stderr
         assert namespace.replicas("worker") == 8
+
+
+def change(sources, ending):
+    """One message more somewhere, again and again."""
+    while not ending.wait(random.uniform(0, 2)):
+        random.choice(sources).source.add(BUSY, 1)
+
+
+def test_values_of_every_scaler_are_equal_while_they_change(api, namespace, connection, environment):
+    with contextlib.ExitStack() as stack:
+        sources = {name: source for name, source in moved_sources(stack).items() if source.has_built_in}
+        for name, source in sources.items():
+            authentication_of(namespace, name, **source.parameters(PASSWORD))
+            namespace.scale(name, source.built_in({"name": name}))
+        for name in sources:
+            namespace.wait_for_replicas(name, 2)
+        ending = threading.Event()
+        thread = threading.Thread(target=change, args=(list(sources.values()), ending), daemon=True)
+        thread.start()
+        stack.callback(lambda: (ending.set(), thread.join()))
+        done = run(f"backlog compare --keda-metrics {connection['metrics']} --for {COMPARED_SECONDS}s --interval 2s --output json",
+                   environment)
+        found = {line["object"]: line for line in lines_of(done, "trigger") if line["object"].startswith(f"{namespace.name}/")}
+        for line in found.values():
+            print(json.dumps(line))
+        assert len(found) == len(sources), done.stderr
+        for line in found.values():
+            assert line["verdict"] == "equal" and line["different"] == 0 and line["equal"] >= COMPARED_SECONDS / 4, line
 
 
 @pytest.mark.core

@@ -92,11 +92,14 @@ bench() {
         simulate) build release; BACKLOG=$build/release/backlog exec bench/simulate ;;
         policies) build release; bench_policies "${@:2}"; exit ;;
         engine) build release; exec "$build/release/bench/engine" "${@:2}" ;;
-        keda | outage | away | credentials)
-            local name=$1
-            shift
-            while [ $# -gt 0 ] && take_keda_variant "$1"; do shift; done
-            install brokers && kafka_jars && keda_stack && choose_keda_stack && run_with_server "bench/$name" "$@"
+        keda | credentials) install brokers && kafka_jars && keda_stack && choose_keda_stack && run_with_server "bench/$1" "${@:2}" ;;
+        outage | away)
+            local variant
+            install brokers && keda_stack && choose_keda_stack
+            for variant in provoked provoked-patched; do # of --operators
+                [[ " $* " != *" $variant "* ]] || keda_variant=$variant keda_stack
+            done
+            run_with_server "bench/$1" "${@:2}"
             ;;
         wire) shift ;;
         *) run_with_server bench/run "$@" ;;

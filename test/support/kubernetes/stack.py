@@ -9,11 +9,13 @@ import contextlib
 import glob
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 import requests
 import yaml
@@ -38,11 +40,6 @@ def program(product, name):
     if not found:
         raise Unavailable(f"{name} is not built: ./dev e2e")
     return found[-1]
-
-
-def plain_operator():
-    """The one that is neither provoked nor patched."""
-    return os.path.join(E2E, "keda-" + ".".join(map(str, keda_version())), "operator")
 
 
 def keda_version():
@@ -146,6 +143,13 @@ class Restarter(threading.Thread):
         self.stopped.set()
         self.join()
 
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
 
 def answers(url):
     return requests.get(url, timeout=5).ok
@@ -190,6 +194,23 @@ class Stack:
             os.makedirs(folder, exist_ok=True)
             for name, component in self.components.items():
                 shutil.copy(component.log_path, os.path.join(folder, f"{name}.log"))
+
+    def use_operator(self, variant, names, seconds, **limits):
+        """Ends KEDA's operator, which a Restarter starts again: "natural", as it is, or a variant of it that ./dev has built.
+        Returns when it has begun to poll these ScaledObjects."""
+        operator = self.components["operator"]
+        folder = os.path.dirname(self.operator) + ("" if variant == "natural" else f"-{variant}")
+        operator.words[0] = os.path.join(folder, "operator")
+        operator.words += flags(**limits)  # of a flag given twice the last one counts
+        begin = os.path.getsize(operator.log_path)
+        operator.stop()
+
+        def reconciled():
+            time.sleep(1)  # it shares the machine
+            with open(operator.log_path, errors="replace") as log:
+                log.seek(begin)
+                return {*names} <= {*re.findall(r'Reconciling ScaledObject.*"ScaledObject": {"name":"([^"]+)"', log.read())}
+        wait_until(reconciled, seconds, "all ScaledObjects: known to the operator")
 
     # Certificates.
 

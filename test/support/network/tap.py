@@ -6,9 +6,9 @@ import threading
 
 
 class Tap:
-    def __init__(self, port):
-        self.target = ("127.0.0.1", port)
-        self.listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, port, host="127.0.0.1", address=("127.0.0.1", 0)):
+        self.target = (host, port)
+        self.listener = socket.create_server(address)
         self.port = self.listener.getsockname()[1]
         self.connections = 0
         self.is_cut = False
