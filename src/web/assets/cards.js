@@ -15,9 +15,12 @@ const hasServer = () => !isRehearsal() || store.hello.hasServer === true; // wha
 // What is unknown is in no sum.
 const unknown = (s) => (s.failing ?? 0) + (s.unmeasured ?? 0);
 
+// A source may count no messages, or none in flight.
+const reported = (s, figure, note) => (figure == null && s.triggers > 0 && !unknown(s) ? "not reported" : note);
+
 function noteOfWaiting(s) {
   if (unknown(s)) return `${plural(unknown(s), "trigger")} unknown`;
-  return s.queries == null ? "" : plural(s.queries, "query", "queries");
+  return s.queries == null ? "" : reported(s, s.waiting, plural(s.queries, "query", "queries"));
 }
 
 function noteOfJobs(s) {
@@ -27,12 +30,12 @@ function noteOfJobs(s) {
 
 const cards = [
   { key: "waiting", isShown: hasServer, label: "Waiting", text: (s) => compact(s.waiting), note: noteOfWaiting },
-  { key: "inFlight", isShown: hasServer, label: "In flight", text: (s) => compact(s.inFlight), note: () => "unacknowledged" },
+  { key: "inFlight", isShown: hasServer, label: "In flight", text: (s) => compact(s.inFlight), note: (s) => reported(s, s.inFlight, "unacknowledged") },
   { key: "jobs", label: "Active jobs", isShown: () => isRehearsal() || hasPods(), text: (s) => compact(s.jobs), note: noteOfJobs },
   { key: "jobsDone", label: "Done by workers", isShown: isRehearsal, text: (s) => compact(s.jobsDone), note: () => "as they write" },
   { key: "active", label: "Active triggers", text: (s) => number(s.active), note: (s) => `of ${number(s.triggers)}${unknown(s) ? `, ${number(unknown(s))} unknown` : ""}` },
   { key: "replicas", isShown: hasServer, label: "Replicas wanted", text: (s) => compact(s.replicas), note: () => "without min and max" },
-  { key: "consumed", isShown: hasServer, label: "Consumed", text: (s) => compact(s.consumed), note: () => "since start, at least" },
+  { key: "consumed", isShown: hasServer, label: "Consumed", text: (s) => compact(s.consumed), note: (s) => reported(s, s.consumed, "since start, at least") },
   { key: "callsPerSecond", isShown: hasServer, label: "Calls per second", text: (s) => rate(s.callsPerSecond), note: () => "of KEDA" },
   { key: "cpu", isShown: hasServer, label: "CPU", text: (s) => cores(s.cpu), note: () => isRehearsal() ? "of one core, the server's" : "of one core" },
   { key: "memory", isShown: hasServer, label: "Memory", text: (s) => bytes(s.memory), note: (s) => s.historyBytes == null ? "" : `history ${bytes(s.historyBytes)}` },

@@ -36,14 +36,14 @@ export function openLog(title, path) {
 }
 
 const columns = [
-  { key: "job", label: "Job", value: (row) => `${row.object} ${row.number}`, draw: (cell, row) => drawText(cell, `${row.object} ${row.number}`, row.pid ? `process ${row.pid}` : "") },
+  { key: "job", label: "Worker", value: (row) => `${row.object} ${row.number}`, draw: (cell, row) => drawText(cell, `worker ${row.number}`, [row.object, row.pid && `process ${row.pid}`].filter(Boolean).join(", ")) },
   { key: "state", label: "State", isWide: true, value: (row) => Object.keys(kinds).indexOf(row.state), draw: (cell, row) => drawChip(cell, kinds[row.state] ?? "none", row.state) },
   { key: "started", label: `Started (${zone()})`, hide: "narrow", value: (row) => row.started ?? null, text: (row) => (row.started ? clock(row.started) : UNKNOWN) },
-  { key: "done", label: "Messages done", isNumber: true, title: "Lines \"backlog: done N\" that the worker wrote", value: (row) => row.done ?? null, text: (row) => compact(row.done) },
+  { key: "done", label: "Jobs done", isNumber: true, title: "Lines \"backlog: done N\" that the worker wrote", value: (row) => row.done ?? null, text: (row) => compact(row.done) },
   { key: "cpu", label: "CPU", isNumber: true, hide: "narrow", value: (row) => row.cpu ?? null, text: (row) => cores(row.cpu) },
   { key: "memory", label: "Memory", isNumber: true, hide: "narrow", value: (row) => row.memory ?? null, text: (row) => bytes(row.memory) },
   { key: "log", label: "Log", isWide: true, value: (row) => row.number, draw: (cell, row) => {
-    if (!cell.firstChild) cell.append(el("button", { type: "button", class: "quiet", onclick: () => openLog(`${cell.row.object}, worker ${cell.row.number}`, `/api/jobs/${cell.row.id}/log`) }, "Show log"));
+    if (!cell.firstChild) cell.append(el("button", { type: "button", class: "quiet", onclick: () => openLog(`${cell.row.object}, worker ${cell.row.number}`, `/api/jobs/${cell.row.id}/log`) }, "Log"));
     cell.row = row;
     cell.firstChild.setAttribute("aria-label", `Show log of worker ${row.number} of ${row.object}`);
   } },

@@ -22,13 +22,14 @@ function axis(overrides) {
 
 /*
  * series: [{label, colour (of the style sheet), isStep, isFilled, isDashed}]; unit: of all.
- * draw({times, columns, range: [from, to], outages: [{from, to, kind}], title, unit}); `chosen(from, to)`: a range was
+ * draw({times, columns, range: [from, to], outages: [{from, to, kind}], title, unit, first: another label of the first series}); `chosen(from, to)`: a range was
  * drawn with the pointer.
  */
 export function makePlot({ title, unit, summary, series, isWhole, chosen }) {
   const holder = el("div", { class: "plot-area", role: "img" });
   const values = series.map(() => el("span", { class: "legend-value" }));
-  const items = series.map((one, index) => el("span", { class: "legend-item" }, el("i", { class: `swatch ${one.colour}${one.isDashed ? " dashed" : ""}` }), one.label, " ", values[index]));
+  const labels = series.map((one) => el("span", {}, one.label));
+  const items = series.map((one, index) => el("span", { class: "legend-item" }, el("i", { class: `swatch ${one.colour}${one.isDashed ? " dashed" : ""}` }), labels[index], " ", values[index]));
   const legend = el("p", { class: "legend", "aria-hidden": "true" }, items);
   const caption = el("figcaption", {});
   const element = el("figure", { class: "plot" }, caption, legend, holder);
@@ -48,7 +49,7 @@ export function makePlot({ title, unit, summary, series, isWhole, chosen }) {
     const { left, top, width, height } = self.bbox;
     for (const { from, to, kind } of shown.outages) {
       const [begin, end] = [from, to].map((time) => Math.min(left + width, Math.max(left, self.valToPos(time, "x", true))));
-      self.ctx.fillStyle = colour(`--${kind}-bg`);
+      self.ctx.fillStyle = colour(kind === "held" ? "--held-bg" : "--error-bg");
       self.ctx.fillRect(begin, top, Math.max(end - begin, 1), height);
     }
   }
@@ -94,9 +95,10 @@ export function makePlot({ title, unit, summary, series, isWhole, chosen }) {
       const isSame = plot && (next.unit ?? unit) === shown.unit;
       shown = { title, unit, ...next };
       setText(caption, shown.title);
+      setText(labels[0], shown.first ?? series[0].label);
       const last = isHere();
       const peak = shown.columns[0].reduce((most, value) => (value > most ? value : most), 0);
-      holder.setAttribute("aria-label", `${shown.title}, ${summary}: ${compact(shown.columns[0][last] ?? undefined).replace(UNKNOWN, "unknown")} at the end, at most ${compact(peak)}`);
+      holder.setAttribute("aria-label", `${shown.title}, ${shown.first ?? summary}: ${compact(shown.columns[0][last] ?? undefined).replace(UNKNOWN, "unknown")} at the end, at most ${compact(peak)}`);
       if (isSame) plot.setData(data());
       else make();
       show(last);

@@ -122,7 +122,7 @@ export function connect() {
   on("hello", (hello) => {
     forgetAll();
     store.hello = hello;
-    if (hello.mode === "serve") takeTrend().then(changed, () => {});
+    if (hello.mode === "serve" || hello.hasServer) takeTrend().then(changed, () => {});
   });
   on("rows", takeRows);
   on("server", takeServer);

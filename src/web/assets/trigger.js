@@ -51,7 +51,7 @@ function makePlots(chosen) {
   });
   const rates = makePlot({
     title: "Rates", unit: "messages per second", summary: "arrivals", chosen,
-    series: [{ label: "arrivals", colour: "plot-1" }, { label: "consumed", colour: "plot-4" }],
+    series: [{ label: "arrivals", colour: "plot-1" }, { label: "consumed", colour: "plot-2" }],
   });
   return { waiting, replicas, rates };
 }
@@ -78,28 +78,35 @@ function stepsAt(times, looks) {
   });
 }
 
+const hasPolicy = ({ boundBy }) => boundBy.some((value) => value != null);
+
+// Where the source reports no rate: what waiting fell by until the next reading, per second. New work hides some of it.
+function fallOf(times, waiting) {
+  return waiting.map((value, i) => (value == null || waiting[i + 1] == null ? null : Math.max(0, value - waiting[i + 1]) / (times[i + 1] - times[i])));
+}
+
 // Between two readings; "value" stands in where the source has no count of waiting work.
 function columnsOf({ columns, rows }) {
   const at = Object.fromEntries(columns.map((name, index) => [name, index]));
   const column = (name) => rows.map((row) => row[at[name]]);
   const hasWaiting = column("waiting").some((value) => value != null);
   const waiting = hasWaiting ? column("waiting") : column("value");
-  return { hasWaiting, times: column("time"), waiting, inFlight: column("inFlight"), replicas: column("replicas"), arrivals: column("arrivals"), consumption: column("consumptionRate"), active: column("active"), state: column("state"), status: column("status"), boundBy: column("boundBy") };
+  const [times, reported, boundBy] = [column("time"), column("consumptionRate"), column("boundBy")];
+  const consumption = hasWaiting && reported.every((rate) => rate == null) ? fallOf(times, waiting) : reported;
+  // A policy chooses the replicas by more than the reading: they are known where its decision is.
+  const replicas = hasPolicy({ boundBy }) ? column("replicas").map((value, i) => (boundBy[i] == null ? null : value)) : column("replicas");
+  return { hasWaiting, times, waiting, inFlight: column("inFlight"), replicas, arrivals: column("arrivals"), consumption, active: column("active"), state: column("state"), status: column("status"), boundBy };
 }
-
-// A policy chooses the replicas by more than the reading, so the history does not know them.
-const hasPolicy = ({ boundBy }) => boundBy.some((value) => value != null);
 
 function changesOf({ times, replicas, active, state, status, boundBy }) {
   const changes = [];
-  const isByThreshold = !hasPolicy({ boundBy });
   for (let i = 1; i < times.length; i++) {
     const what = [];
     if (state[i] !== state[i - 1]) what.push(state[i] === "answered" ? "measured again" : state[i] === "held" ? "measuring failed: the last value is held" : "measuring failed");
     if (active[i] != null && active[i - 1] != null && active[i] !== active[i - 1]) what.push(active[i] ? "became active" : "became inactive");
     if (status[i] != null && status[i - 1] != null && status[i] !== status[i - 1]) what.push(`consumers ${status[i - 1]} → ${status[i]}`);
     if (boundBy[i] != null && boundBy[i - 1] != null && boundBy[i] !== boundBy[i - 1]) what.push(`bound by ${boundBy[i]}`);
-    if (isByThreshold && replicas[i] != null && replicas[i - 1] != null && replicas[i] !== replicas[i - 1]) what.push(`${number(replicas[i - 1])} → ${number(replicas[i])} replicas`);
+    if (replicas[i] != null && replicas[i - 1] != null && replicas[i] !== replicas[i - 1]) what.push(`${number(replicas[i - 1])} → ${number(replicas[i])} replicas`);
     if (what.length > 0) changes.push([times[i], what.join(", ")]);
   }
   return changes.slice(-MAX_CHANGES).reverse();
@@ -122,13 +129,14 @@ function makePanel(path, looks, chosen) {
   const understood = el("div", {});
   const title = el("h2", {});
   const chip = el("span", {});
+  const query = el("code", { class: "soft" });
   const plots = makePlots(chosen);
   const shades = el("p", { class: "note", hidden: true }, "Shaded: measuring failed. ", el("i", { class: "shade held" }), "held: KEDA got a value from before. ", el("i", { class: "shade error" }), "refused: KEDA got an error.");
   let last = null; // what was drawn: the data, and the state that goes on
   const shown = el("div", { class: "plots" }, plots.waiting.element, plots.replicas.element, plots.rates.element);
   const csv = el("a", {}, "Download as CSV");
   const element = el("article", { class: "panel" },
-    el("header", {}, title, chip), figures, error,
+    el("header", {}, title, chip, query), figures, error,
     section("Why", why),
     shown, shades,
     el("p", { class: "note" }, csv, " (a trace for ", el("code", {}, "backlog simulate"), ")"),
@@ -137,14 +145,13 @@ function makePanel(path, looks, chosen) {
   function drawFigures(trigger, row) {
     const reading = trigger.reading ?? {};
     const value = row?.value ?? trigger.now?.value;
+    const isCounted = reading.waiting != null || reading.value == null; // else it is a value, and no number of messages
     const entries = [
-      ["Waiting", compact(reading.waiting ?? reading.value)],
-      ["In flight", compact(reading.inFlight)],
-      ["Value / target", `${compact(value)} / ${number(trigger.target)}`],
+      ...(isCounted ? [["Waiting", compact(reading.waiting)], ["In flight", compact(reading.inFlight)]] : []),
+      [trigger.policy ? "Value (replicas)" : "Value / target", trigger.policy ? compact(value) : `${compact(value)} / ${number(trigger.target)}`],
       ["Replicas wanted", number(row?.replicas ?? trigger.now?.replicas)],
       ...(looks.length > 0 ? [["Replicas", number(looks.at(-1)[1])]] : []),
-      ["Arrivals", rate(row?.arrivals, row?.ratesAreBounds) + " /s"],
-      ["Consumed", rate(row?.consumption, row?.ratesAreBounds) + " /s"],
+      ...(isCounted ? [["Arrivals", rate(row?.arrivals, row?.ratesAreBounds) + " /s"], ["Consumed", rate(row?.consumption, row?.ratesAreBounds) + " /s"]] : []),
       ["Age of the reading", age(reading.ageSeconds)],
       ["Last call", trigger.lastCallSecondsAgo == null ? "–" : `${duration(trigger.lastCallSecondsAgo)} ago`],
     ];
@@ -159,9 +166,11 @@ function makePanel(path, looks, chosen) {
     const outages = outagesOf(data, stateNow).filter(({ from, to }) => from < range[1] && to > range[0]);
     const common = { times: data.times, range, outages };
     shades.hidden = outages.length === 0;
-    plots.waiting.draw({ ...common, columns: [data.waiting, data.inFlight, data.times.map(() => target)], ...(data.hasWaiting ? {} : { title: "Value", unit: "as the source counts" }) });
-    plots.replicas.draw({ ...common, columns: [data.replicas, stepsAt(data.times, looks)], ...(hasPolicy(data) ? { title: "Replicas by the threshold alone" } : {}) });
-    plots.rates.draw({ ...common, columns: [data.arrivals, data.consumption] });
+    plots.waiting.draw({ ...common, columns: [data.waiting, data.inFlight, data.times.map(() => (hasPolicy(data) ? null : target))], ...(data.hasWaiting ? {} : { title: "Value", unit: "as the source counts", first: "value" }) });
+    plots.replicas.draw({ ...common, columns: [data.replicas, stepsAt(data.times, looks)] });
+    const toNext = (values) => values.slice(0, -1); // a rate is that until the next reading, which the last one does not have
+    plots.rates.element.hidden = [...data.arrivals, ...data.consumption].every((rate) => rate == null);
+    if (!plots.rates.element.hidden) plots.rates.draw({ ...common, times: toNext(data.times), columns: [toNext(data.arrivals), toNext(data.consumption)] });
   }
 
   return {
@@ -171,6 +180,7 @@ function makePanel(path, looks, chosen) {
       const [kind, text] = row ? stateOf(row) : ["none", "–"];
       chip.className = `chip ${kind}`;
       setText(chip, text);
+      setText(query, trigger.metadata?.query?.query ?? "");
       drawFigures(trigger, row);
       setText(why, trigger.why ?? "");
       const problem = row?.error ?? trigger.now?.error ?? trigger.failing?.error;

@@ -10,7 +10,7 @@ import { drawChip, drawLink, drawText, parseSort, sortText, Table } from "./tabl
 export const triggerHref = ({ namespace, name }) => `#/trigger/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
 
 export const states = {
-  answered: (row) => (row.active ? ["ok", "answered, active"] : ["idle", "answered, idle"]),
+  answered: (row) => (row.active ? ["ok", "active"] : ["idle", "idle"]),
   held: () => ["held", "held"],
   refused: () => ["error", "refused"],
   waiting: () => ["none", "waiting"],
@@ -30,7 +30,7 @@ let triggersOf = new Map(); // how many there are of each ScaledObject
 // Of several triggers each says what it measures, also where it fails: their metrics may have the same name.
 function detailOf(row) {
   if (!(triggersOf.get(objectOf(row)) > 1)) return row.error ?? row.metric;
-  const what = [row.metric, row.query].filter(Boolean).join(": ");
+  const what = [row.metric !== row.scaler && row.metric, row.query].filter(Boolean).join(": ");
   return row.error ? `${what}; ${row.error}` : what;
 }
 
@@ -44,7 +44,7 @@ function countTriggers() {
 
 const columns = [
   { key: "name", label: "Trigger", value: objectOf, draw: (cell, row) => (hasPages() ? drawLink(cell, triggerHref(row), objectOf(row), detailOf(row)) : drawText(cell, objectOf(row), detailOf(row))) },
-  { key: "scaler", label: "Scaler", hide: "medium", value: (row) => row.scaler ?? null, text: (row) => row.scaler ?? UNKNOWN },
+  { key: "scaler", label: "Scaler", hide: "large", value: (row) => row.scaler ?? null, text: (row) => row.scaler ?? UNKNOWN },
   { key: "connection", label: "Connection", isShown: () => !isRehearsal(), isWide: true, hide: "large", value: connectionOf, text: (row) => connectionOf(row) ?? UNKNOWN },
   { key: "waiting", label: "Waiting", isNumber: true, value: (row) => row.waiting ?? null, text: (row) => compact(row.waiting) },
   { key: "inFlight", label: "In flight", isNumber: true, hide: "medium", title: "Delivered and not acknowledged", value: (row) => row.inFlight ?? null, text: (row) => compact(row.inFlight) },
@@ -52,7 +52,7 @@ const columns = [
   { key: "consumption", label: "Consumed/s", isNumber: true, isWide: true, hide: "wide", value: (row) => row.consumption ?? null, draw: (cell, row) => drawRate(cell, row, row.consumption) },
   { key: "value", label: "Value", isShown: isRehearsal, isNumber: true, hide: "medium", title: "What KEDA gets: work, or replicas where an option chooses them", value: (row) => row.value ?? null, text: (row) => compact(row.value) },
   { key: "target", label: "Target", isNumber: true, hide: "medium", title: "Per replica", value: (row) => row.target ?? null, text: (row) => compact(row.target) },
-  { key: "replicas", label: "Wanted", isNumber: true, title: "Replicas wanted: value / target, rounded up; the server does not know minimum and maximum", value: (row) => row.replicas ?? null, text: (row) => number(row.replicas) },
+  { key: "replicas", label: "Wanted", isNumber: true, hide: "narrow", title: "Replicas wanted: value / target, rounded up; the server does not know minimum and maximum", value: (row) => row.replicas ?? null, text: (row) => number(row.replicas) },
   { key: "current", label: "Replicas", isShown: isRehearsal, isNumber: true, title: "Replicas that the ScaledObject has now", value: (row) => row.current ?? null, text: (row) => number(row.current) },
   { key: "policy", label: "Consumers", isWide: true, hide: "medium", title: "Where a policy chooses the replicas: what the consumers do, and what bound the number", value: (row) => row.status ?? null, draw: (cell, row) => drawPolicy(cell, row) },
   { key: "age", label: "Age", isNumber: true, hide: "narrow", title: "Of the reading", value: (row) => (row.time == null ? null : -row.time), text: (row) => (row.time == null ? UNKNOWN : age(Math.max(0, serverNow() - row.time))) },

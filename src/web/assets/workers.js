@@ -32,7 +32,7 @@ const columns = [
   { key: "cpu", label: "CPU", isNumber: true, hide: "narrow", title: "Of one core", value: (row) => row.cpu, text: (row) => cores(row.cpu) },
   { key: "memory", label: "Memory", isNumber: true, hide: "narrow", value: (row) => row.memory, text: (row) => bytes(row.memory) },
   { key: "log", label: "Log", isWide: true, value: (row) => row.pod, draw: (cell, row) => {
-    if (!cell.firstChild) cell.append(el("button", { type: "button", class: "quiet", onclick: () => openLog(`${cell.row.object}, ${cell.row.pod}`, `/api/workers/${cell.row.namespace}/${cell.row.pod}/log`) }, "Show log"));
+    if (!cell.firstChild) cell.append(el("button", { type: "button", class: "quiet", onclick: () => openLog(`${cell.row.object}, ${cell.row.pod}`, `/api/workers/${cell.row.namespace}/${cell.row.pod}/log`) }, "Log"));
     cell.row = row;
     cell.firstChild.setAttribute("aria-label", `Show log of ${row.pod}`);
   } },
