@@ -255,7 +255,8 @@ static void list_workers(void *context, const struct web_request *request,
 static void add_pages(struct rehearsal_http *http)
 {
     static const char *const relayed[] = {"/api/triggers",    "/api/triggers/", "/api/history/",
-                                          "/api/connections", "/api/server",    "/api/log"};
+                                          "/api/connections", "/api/server",    "/api/trend",
+                                          "/api/log"};
     size_t count = 0;
     http->pages[count++] = (struct web_page){"/assets/", assets_file, NULL, NULL, true};
     http->pages[count++] = (struct web_page){"/login", assets_login, NULL, NULL, true};

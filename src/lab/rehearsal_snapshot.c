@@ -23,6 +23,7 @@ struct job {
     pid_t pid;          /* and what it had used then */
     int64_t at_ms;
     double cpu_seconds;
+    double started; /* seconds since 1970; NAN: never */
 };
 
 struct rehearsal_recorder {
@@ -119,7 +120,7 @@ static struct job *job_of(struct rehearsal_recorder *recorder, uint64_t id)
     recorder->jobs =
         memory_grow(recorder->jobs, &recorder->jobs_capacity, id + 1, sizeof(*recorder->jobs));
     while (recorder->jobs_count <= id)
-        recorder->jobs[recorder->jobs_count++] = (struct job){0};
+        recorder->jobs[recorder->jobs_count++] = (struct job){.started = NAN};
     return &recorder->jobs[id];
 }
 
@@ -143,6 +144,7 @@ static void add_job_row(struct rehearsal_recorder *recorder, struct rehearsal_sn
     json_set(fixed, "object", json_text(recorder->jobs[id].object));
     json_set(fixed, "number", json_integer((json_int_t)recorder->jobs[id].number));
     json_set(live, "state", json_text(state));
+    json_set(live, "started", json_number(recorder->jobs[id].started));
     json_set(live, "done", json_number(worker_logs_done(recorder->logs, id)));
     add_row(snapshot, LIVE_JOBS, id, fixed, live);
 }
@@ -167,7 +169,7 @@ static void add_job(void *context, const struct replica_info *info)
     job->number = info->number;
     if (is_alive) {
         json_set(live, "pid", json_integer(info->pid));
-        json_set(live, "started", json_number(clock_unix_s(info->started_ms)));
+        job->started = clock_unix_s(info->started_ms);
         json_set(live, "cpu", json_number(cpu_of(job, info, &stat, all->now_ms)));
         json_set(live, "memory", json_number(stat.resident_bytes));
     }
