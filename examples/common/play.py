@@ -47,7 +47,7 @@ def local(address):
 
 def number(value):
     """Large values, such as bytes, without an exponent."""
-    return f"{value:.0f}" if value >= 100_000 else f"{value:g}"
+    return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def arguments(doc, speed, chapters=(), by_name=(), **more):
@@ -104,7 +104,7 @@ def grace_of(objects, scaled):
 class Play(contextlib.ExitStack):
     """Whatever ends the play ends its processes. `replicas` is what KEDA and the HPA have set; `history` has (time, replicas).
 
-    `reasons` has why the replicas changed, for each entry of `history`; of a real KEDA and HPA only who changed them.
+    `units` is of the values: the target of a trigger, and what its value is. `reasons` has why the replicas changed, for each entry of `history`; of a real KEDA and HPA only who changed them.
     """
 
     def __init__(self, folder, options):
@@ -114,7 +114,8 @@ class Play(contextlib.ExitStack):
         self.replicas, self.ready, self.waiting, self.error = 0, 0, None, None
         self.history, self.reasons = [], []
         self.control = self.cluster = None
-        self.began = time.time()
+        self.units = {}
+        self.began = None  # the workers are scaled since then
         self.shown = None
         self.seen = []
 
@@ -214,6 +215,8 @@ class Play(contextlib.ExitStack):
     # Time, as in production.
 
     def clock(self):
+        if self.began is None:
+            return ""
         seconds = (time.time() - self.began) * self.speed
         return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
@@ -223,6 +226,11 @@ class Play(contextlib.ExitStack):
 
     # What happens.
 
+    def _unit(self, target=None):
+        """What the value of this trigger is, as wide as each of them."""
+        width = max((len(unit) + 1 for unit in self.units.values()), default=0)
+        return f" {self.units.get(target, '')}"[:width].ljust(width)
+
     def _change(self, line):
         self.replicas = line["to"]
         self.history.append((line["at"], line["to"]))
@@ -231,12 +239,13 @@ class Play(contextlib.ExitStack):
 
     def _state(self, line):
         self.ready, self.waiting, self.error = line["ready"], line["value"], line["error"]
+        unit = self._unit(line.get("target"))
         shown = (self.waiting, self.replicas, self.ready, self.error)
         if shown != self.shown:
             self.shown = shown
             waiting = "?" if self.error or self.waiting is None else number(self.waiting)
             bar = "#" * self.ready + "." * max(0, self.replicas - self.ready)
-            show(f"{self.clock():>6} {waiting:>8} {self.replicas:>4}  {bar} {self.error or ''}".rstrip())
+            show(f"{self.clock():>6} {waiting:>8}{unit} {self.replicas:>4}  {bar} {self.error or ''}".rstrip())
 
     def follow(self, seconds=1):
         """Prints what KEDA and the HPA do for so long, of real time."""
@@ -267,7 +276,7 @@ class Play(contextlib.ExitStack):
     # What is printed.
 
     def chapter(self, text):
-        show(f"\n{text}\n  time    value  replicas (# ready)")
+        show(f"\n{text}\n  time    value{self._unit()}  replicas (# ready)")
 
     def event(self, text):
         show(f"{self.clock():>6}      --> {text}")

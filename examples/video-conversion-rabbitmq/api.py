@@ -135,6 +135,8 @@ def record(body):
         report = json.loads(body)
         if report["status"] == "PROCESSING":
             states.start(report["job_id"], report.get("start"))
+        elif report["status"] == "PENDING":
+            states.wait(report["job_id"], report.get("error"))
         else:
             states.finish(report["job_id"], report["status"], report.get("error"))
     except (ValueError, KeyError, TypeError) as error:

@@ -1,6 +1,6 @@
 """The states of all jobs, in SQLite: a file on a volume, so they survive the end of the API.
 
-PENDING     upload requested, or waiting in the queue
+PENDING     upload requested, or waiting in the queue; with an error: why a worker gave the job back
 PROCESSING  a worker has it
 DONE        the result is in the storage
 FAILED      FFmpeg refused the video
@@ -53,8 +53,12 @@ class States:
         """A job that is done again, because its worker died before it acknowledged, stays what it is. The same report twice, because
         the API died before it acknowledged, is one start."""
         self._change("UPDATE jobs SET starts = starts + 1, last_start = ?, started_at = iif(finished_at IS NULL, ?, started_at), "
-                     "status = iif(finished_at IS NULL, 'PROCESSING', status) WHERE job_id = ? AND last_start IS NOT ?",
+                     "status = iif(finished_at IS NULL, 'PROCESSING', status), error = iif(finished_at IS NULL, NULL, error) WHERE job_id = ? AND last_start IS NOT ?",
                      start, time.time(), job, start)
+
+    def wait(self, job, reason):
+        """A worker has given the job back."""
+        self._change("UPDATE jobs SET status = 'PENDING', error = ? WHERE job_id = ? AND finished_at IS NULL", reason, job)
 
     def finish(self, job, status, error=None):
         self._change("UPDATE jobs SET results = results + 1, status = ?, error = ?, finished_at = coalesce(finished_at, ?) "

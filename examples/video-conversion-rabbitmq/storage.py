@@ -29,6 +29,13 @@ def connect(variable="S3_ENDPOINT"):
                  http_client=urllib3.PoolManager(timeout=TIMEOUT, retries=urllib3.Retry(2, backoff_factor=0.2)))
 
 
+def reason(error):
+    """Why it failed, for a user: without addresses."""
+    if isinstance(error, S3Error):
+        return f"the storage refused it: {error.code}: {error.message}"
+    return str(error) if isinstance(error, OSError) else "the storage cannot be reached"
+
+
 def make_buckets(storage):
     for bucket in (INPUT, OUTPUT):
         if not storage.bucket_exists(bucket_name=bucket):

@@ -133,6 +133,7 @@ def work(connection, channel, videos, pool):
         except storage.FAILURES as error:
             print(f"{job} is given back: {error!r}", flush=True)
             retried.inc()
+            report(job, "PENDING", error=f"trying again: {storage.reason(error)}")
             connection.sleep(PAUSE_SECONDS)
             channel.basic_nack(method.delivery_tag, requeue=True)
             continue

@@ -25,7 +25,7 @@ FOLDER = os.path.join(REPOSITORY, "examples", NAME)
 SECONDS = 90
 
 
-@pytest.mark.parametrize("chapters", ["timeline,baseline", "worker,service,backlog,slow,disk,network,broker,bursts"])
+@pytest.mark.parametrize("chapters", ["timeline,baseline", "worker,service,backlog,slow,disk,network,broker,bursts", "storage"])
 def test_the_example_shows_what_it_promises(chapters):
     printed = play(NAME, "--only", chapters)
     assert "Shortened:" in printed
@@ -172,8 +172,10 @@ def test_a_storage_that_is_away_delays_a_job_and_fails_none(system):
         job = system.publish()
         assert worker.child.stdout.readline().startswith("storage: ")
         assert any("is given back" in line for line in iter(worker.child.stdout.readline, ""))
+        wait_until(lambda: "the storage cannot be reached" in system.call("GET", f"/jobs/{job}").json().get("error", ""), SECONDS, "the reason")
     with system.worker():
         system.wait_for(job, "DONE")
+    assert "error" not in system.call("GET", f"/jobs/{job}").json()
 
 
 def test_a_worker_waits_for_a_broker_that_is_away(system):

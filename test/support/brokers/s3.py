@@ -10,18 +10,20 @@ class S3(Process):
     name = "s3"
     access_key, secret_key = "example", "correct-horse"
 
-    def __init__(self, host="127.0.0.1", port=None):
+    def __init__(self, host="127.0.0.1", port=None, disk=None):
+        """`disk`, a SmallDisk, has its data."""
         super().__init__()
+        self.disk, self.data = disk, disk.path if disk else self.folder
         self.host = host
         self.program = need("versitygw")
         self.port = port or free_port()
         for name in ("buckets", "metadata"):
-            os.mkdir(os.path.join(self.folder, name))
+            os.mkdir(os.path.join(disk.outside(disk.path) if disk else self.folder, name))
 
     def command(self):
-        return [self.program, "--port", f"{self.host}:{self.port}", "--access", self.access_key, "--secret", self.secret_key,
+        return [*(self.disk.enter if self.disk else []), self.program, "--port", f"{self.host}:{self.port}", "--access", self.access_key, "--secret", self.secret_key,
                 "--health", "/healthz", "--cors-allow-origin", "*", "--quiet",
-                "posix", "--sidecar", os.path.join(self.folder, "metadata"), os.path.join(self.folder, "buckets")]
+                "posix", "--sidecar", os.path.join(self.data, "metadata"), os.path.join(self.data, "buckets")]
 
     def ready(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5) as answer:

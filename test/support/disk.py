@@ -1,0 +1,49 @@
+"""A disk of its own, which can be made full. Needs root."""
+
+import contextlib
+import os
+import subprocess
+
+from .process import Process, Unavailable
+
+
+class SmallDisk(Process):
+    """A tmpfs that only programs with the words `enter` before them see."""
+
+    name = "disk"
+
+    def __init__(self, size):
+        super().__init__()
+        self.size, self.path = size, os.path.join(self.folder, "mounted")
+        if os.getuid() != 0:
+            raise Unavailable("a disk that can be made full needs root, which mounts it")
+        os.mkdir(self.path)
+        os.chmod(self.folder, 0o755)
+
+    def command(self):
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount -t tmpfs -o "size=$0,mode=777" tmpfs "$1" && exec sleep infinity',
+                str(self.size), self.path]
+
+    def ready(self):
+        return os.path.ismount(self.outside(self.path))
+
+    def outside(self, path):
+        """The same file for those who do not see the disk."""
+        return f"/proc/{self.pid}/root{path}"
+
+    @property
+    def enter(self):
+        return ["nsenter", f"--mount=/proc/{self.pid}/ns/mnt"]
+
+    def _resize(self, size):
+        subprocess.run([*self.enter, "mount", "-o", f"remount,size={size}", self.path], check=True)
+
+    @contextlib.contextmanager
+    def full(self):
+        """As large as what is on it."""
+        found = os.statvfs(self.outside(self.path))
+        self._resize((found.f_blocks - found.f_bfree) * found.f_frsize)
+        try:
+            yield
+        finally:
+            self._resize(self.size)
