@@ -7,36 +7,31 @@ It writes the text on a picture of its own. {"parameters": {"seconds": 2}} is ho
 import hashlib
 import html
 import os
+import textwrap
 import time
 
 import waitress
 from flask import Flask, Response, request
 
 MAX_LETTERS, MAX_SECONDS = 200, 60
-LINE = 24  # letters of a line
+LINE = 18  # letters of a line
 
 app = Flask(__name__)
 
 
-def lines(text):
-    """Words, as many in a line as it holds."""
-    found = [""]
-    for word in text.upper().split():
-        if found[-1] and len(found[-1]) + len(word) >= LINE:
-            found.append("")
-        found[-1] = f"{found[-1]} {word}".strip()
-    return found
-
-
 def draw(text):
-    """SVG: the colour follows from the text."""
+    """SVG: one half of the lines above the face, the other below; many are smaller. The colour follows from the text."""
     hue = hashlib.sha256(text.encode()).digest()[0] * 360 // 256
-    texts = "".join(f'<text x="240" y="{60 + 38 * number}">{html.escape(line)}</text>' for number, line in enumerate(lines(text)))
+    lines = textwrap.wrap(text.upper(), LINE)
+    top = (len(lines) + 1) // 2
+    size = min(32, 140 // top)
+    texts = "".join(f'<text x="240" y="{y:g}">{html.escape(line)}</text>' for number, line in enumerate(lines)
+                    for y in [size * 1.2 * (number + 1) + 4 if number < top else 350 - size * 1.2 * (len(lines) - 1 - number)])
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 480 360"><rect width="480" height="360" fill="hsl({hue},60%,35%)"/>'
-            f'<circle cx="240" cy="235" r="90" fill="hsl({hue},70%,60%)"/><circle cx="208" cy="215" r="12"/><circle cx="272" cy="215" r="12"/>'
-            '<path d="M190 260 Q240 310 290 260" fill="none" stroke="#000" stroke-width="10" stroke-linecap="round"/>'
-            '<g font-family="Impact,sans-serif" font-size="32" font-weight="bold" text-anchor="middle" fill="#fff" stroke="#000" '
-            f'stroke-width="1.5">{texts}</g></svg>')
+            f'<g transform="translate(0 -10)"><circle cx="240" cy="190" r="85" fill="hsl({hue},70%,60%)"/><circle cx="208" cy="172" r="12"/>'
+            '<circle cx="272" cy="172" r="12"/><path d="M192 212 Q240 258 288 212" fill="none" stroke="#000" stroke-width="10" stroke-linecap="round"/></g>'
+            f'<g font-family="Impact,sans-serif" font-size="{size}" font-weight="bold" text-anchor="middle" fill="#fff" stroke="#000" '
+            f'stroke-width="{size / 20:g}">{texts}</g></svg>')
 
 
 @app.post("/models/<path:_name>")

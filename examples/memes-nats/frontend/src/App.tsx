@@ -52,7 +52,7 @@ export function App() {
   return (
     <main>
       <h1>Memes</h1>
-      <p className="note" role="status">NATS: {state}</p>
+      <p className={`note ${state === "connected" ? "connected" : ""}`} role="status">NATS: {state}</p>
       <form onSubmit={submit}>
         <label htmlFor="text">What should it say?</label>
         <input id="text" value={text} onChange={(event) => setText(event.target.value)} autoComplete="off" required />
