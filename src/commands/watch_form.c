@@ -127,16 +127,13 @@ static const void **list_workers(const struct watch_view *view, const struct wat
 
 static size_t label_width_of_workers(const void *const *items, size_t count, size_t width)
 {
-    (void)items;
-    (void)count;
     (void)width;
-    return 0; /* it is always the same */
+    return watch_pod_width(items, count);
 }
 
 static void write_worker(const void *item, size_t label_width, size_t width, struct text *ret_line)
 {
-    (void)label_width;
-    watch_worker_write(item, width, ret_line);
+    watch_worker_write(item, label_width, width, ret_line);
 }
 
 static const char *color_of_worker(const void *item)

@@ -11,7 +11,14 @@
 #include <string.h>
 #include <strings.h>
 
-enum { PAGE = 1000, MAX_ROWS = 200 * 1000, MIN_LABEL = 16, OTHER_COLUMNS = 80 };
+enum {
+    PAGE = 1000,
+    MAX_ROWS = 200 * 1000,
+    MIN_LABEL = 16,
+    NARROW = 110, /* a terminal of fewer columns: without the scaler and the change */
+    OTHER_COLUMNS = 80,
+    OTHER_NARROW_COLUMNS = 60,
+};
 
 /* ---- fetching ---- */
 
@@ -245,7 +252,8 @@ size_t watch_label_width(const struct watch_row *const *rows, size_t count, size
         size_t own = characters(rows[i]->label);
         widest = own > widest ? own : widest;
     }
-    size_t room = width > OTHER_COLUMNS + MIN_LABEL ? width - OTHER_COLUMNS : MIN_LABEL;
+    size_t others = width < NARROW ? OTHER_NARROW_COLUMNS : OTHER_COLUMNS;
+    size_t room = width > others + MIN_LABEL ? width - others : MIN_LABEL;
     return widest < room ? widest : room;
 }
 
@@ -253,16 +261,21 @@ void watch_row_write(const struct watch_row *row, size_t label_width, size_t wid
                      struct text *ret_line)
 {
     struct text line = {0};
+    bool is_narrow = width < NARROW;
+    add_left(&line, row == NULL ? "SCALEDOBJECT" : row->label, label_width);
+    if (!is_narrow)
+        add_left(&line, row == NULL ? "SCALER" : row->scaler[0] == '\0' ? "-" : row->scaler, 15);
+    line.length--; /* the numbers begin with a blank */
     if (row == NULL) {
-        add_left(&line, "SCALEDOBJECT", label_width);
-        text_addf(&line, "%-15s %12s %10s %10s %6s %8s %7s  %s", "SCALER", "VALUE", "CHANGE/S",
-                  "TARGET", "ACTIVE", "REPLICAS", "CALLED", "STATE");
+        text_addf(&line, " %12s", "VALUE");
+        if (!is_narrow)
+            text_addf(&line, " %10s", "CHANGE/S");
+        text_addf(&line, " %10s %6s %8s %7s  %s", "TARGET", "ACTIVE", "REPLICAS", "CALLED",
+                  "STATE");
     } else {
-        add_left(&line, row->label, label_width);
-        add_left(&line, row->scaler[0] == '\0' ? "-" : row->scaler, 15);
-        line.length--; /* the numbers begin with a blank */
         add_number(&line, row->value, 12, "%.10g");
-        add_number(&line, row->change, 10, "%+.3g");
+        if (!is_narrow)
+            add_number(&line, row->change, 10, "%+.3g");
         add_number(&line, row->target, 10, "%.10g");
         text_addf(&line, " %6s", isnan(row->value) ? "-" : row->is_active ? "yes" : "no");
         add_number(&line, row->replicas, 8, "%.0f");

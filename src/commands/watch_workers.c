@@ -11,7 +11,18 @@
 #include <strings.h>
 #include <time.h>
 
-enum { LABEL_WIDTH = 28, POD_WIDTH = 40 };
+enum {
+    LABEL_WIDTH = 28,
+    MIN_POD_WIDTH = 12,
+    MAX_POD_WIDTH = 40,
+    OTHER_COLUMNS = 52, /* of the numbers and the state */
+};
+
+/* A terminal that has no room for the object beside its pods, whose names begin like its own. */
+static bool is_narrow(size_t pod_width, size_t width)
+{
+    return width < LABEL_WIDTH + 1 + pod_width + OTHER_COLUMNS;
+}
 
 static char *clean(const json_t *object, const char *key)
 {
@@ -148,20 +159,34 @@ static void add_age(struct text *line, double seconds)
     text_addf(line, " %6s", text);
 }
 
-void watch_worker_write(const struct watch_worker *worker, size_t width, struct text *ret_line)
+size_t watch_pod_width(const void *const *workers, size_t count)
+{
+    size_t widest = MIN_POD_WIDTH;
+    for (size_t i = 0; i < count; i++) {
+        const struct watch_worker *worker = workers[i];
+        size_t own = strlen(worker->pod);
+        widest = own > widest ? own : widest;
+    }
+    return widest < MAX_POD_WIDTH ? widest : MAX_POD_WIDTH;
+}
+
+void watch_worker_write(const struct watch_worker *worker, size_t pod_width, size_t width,
+                        struct text *ret_line)
 {
     _cleanup_(text_done) struct text line = {0};
+    if (!is_narrow(pod_width, width))
+        text_addf(&line, "%-*s ", LABEL_WIDTH, worker == NULL ? "SCALEDOBJECT" : worker->label);
     if (worker == NULL)
-        text_addf(&line, "%-*s %-*s %8s %6s %9s %8s %9s  %s", LABEL_WIDTH, "SCALEDOBJECT",
-                  POD_WIDTH, "POD", "RESTARTS", "AGE", "JOBS DONE", "CPU", "MEMORY", "STATE");
+        text_addf(&line, "%-*s %8s %6s %9s %6s %7s  %s", (int)pod_width, "POD", "RESTARTS", "AGE",
+                  "JOBS DONE", "CPU", "MEMORY", "STATE");
     else {
-        text_addf(&line, "%-*s %-*s", LABEL_WIDTH, worker->label, POD_WIDTH,
-                  worker->pod[0] == '\0' ? "-" : worker->pod);
+        text_addf(&line, "%-*s", (int)pod_width,
+                  worker->pod[0] == '\0' ? worker->label : worker->pod);
         add_number(&line, worker->restarts, 8, "%.0f");
         add_age(&line, worker->age_s);
         add_number(&line, worker->done, 9, "%.0f");
-        add_number(&line, worker->cpu_cores * 1000, 8, "%.0fm");
-        add_number(&line, worker->memory_bytes / 0x1p20, 9, "%.0fMi");
+        add_number(&line, worker->cpu_cores * 1000, 6, "%.0fm");
+        add_number(&line, worker->memory_bytes / 0x1p20, 7, "%.0fMi");
         text_addf(&line, "  %s%s%s", worker->state, worker->reason[0] == '\0' ? "" : ": ",
                   worker->reason);
     }

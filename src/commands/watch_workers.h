@@ -38,7 +38,11 @@ void watch_workers_done(struct watch_workers *workers);
 bool watch_worker_has(const struct watch_worker *worker, const char *text);
 
 /* One line of at most `width` characters, without its end. NULL: the titles. */
-void watch_worker_write(const struct watch_worker *worker, size_t width, struct text *ret_line);
+void watch_worker_write(const struct watch_worker *worker, size_t pod_width, size_t width,
+                        struct text *ret_line);
+
+/* How wide their names are, within limits. */
+size_t watch_pod_width(const void *const *workers, size_t count);
 
 /* "3 workers, 1 pending" */
 void watch_workers_sum(const struct watch_workers *workers, struct text *ret_line);
