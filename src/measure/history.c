@@ -367,16 +367,16 @@ size_t history_read(struct history *history, const struct history_series *series
     return count;
 }
 
-void history_flow(struct history *history, const struct history_series *series,
-                  struct history_flow *ret_flow)
+void history_throughput(struct history *history, const struct history_series *series,
+                        struct history_throughput *ret_throughput)
 {
-    *ret_flow = (struct history_flow){NAN, NAN, NAN};
+    *ret_throughput = (struct history_throughput){NAN, NAN, NAN};
     if (history == NULL)
         return;
     pthread_mutex_lock(&history->lock);
     if (series->counted_at_ms > 0)
-        *ret_flow =
-            (struct history_flow){series->consumed, series->arrival_rate, series->consumption_rate};
+        *ret_throughput = (struct history_throughput){series->consumed, series->arrival_rate,
+                                                      series->consumption_rate};
     pthread_mutex_unlock(&history->lock);
 }
 

@@ -65,7 +65,7 @@ size_t history_read(struct history *history, const struct history_series *series
                     struct history_sample **ret_samples);
 
 /* What came and went, at least; NAN where it is not known. */
-struct history_flow {
+struct history_throughput {
     /* How many messages were consumed since the series began, between each two readings: as the
      * source counts them, else by the consumption rate that it reports, else what `waiting` fell
      * by. */
@@ -75,8 +75,8 @@ struct history_flow {
     double arrival_rate, consumption_rate;
 };
 
-void history_flow(struct history *history, const struct history_series *series,
-                  struct history_flow *ret_flow);
+void history_throughput(struct history *history, const struct history_series *series,
+                        struct history_throughput *ret_throughput);
 
 struct history_stats {
     size_t bytes;     /* in use */

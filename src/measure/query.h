@@ -75,8 +75,8 @@ struct query_state {
 
 void query_state(const struct query *query, struct query_state *ret_state);
 
-/* What was measured from `from_ms` on, the oldest first: as history_read() and history_flow(). */
+/* What was measured from `from_ms` on, the oldest first: as history_read() and history_throughput(). */
 size_t query_history(struct query *query, int64_t from_ms, struct history_sample **ret_samples);
-void query_flow(struct query *query, struct history_flow *ret_flow);
+void query_throughput(struct query *query, struct history_throughput *ret_throughput);
 
 #endif

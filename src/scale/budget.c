@@ -52,7 +52,8 @@ static size_t credentials_bytes(const struct trigger *trigger)
 {
     enum { CALL_BYTES = 512, ENTRY_BYTES = 512, COPIES_OF_NAMES = 3 };
     size_t names = strlen(trigger->namespace) + strlen(trigger->name);
-    size_t known = trigger->known.credentials == NULL ? 0 : trigger->known.credentials->bytes;
+    size_t known =
+        trigger->kubernetes.credentials == NULL ? 0 : trigger->kubernetes.credentials->bytes;
     if (!(trigger->parsed.needs & TRIGGER_NEEDS_OBJECT))
         return known;
     return known + memory_heap_bytes(trigger->identity.length) +

@@ -46,8 +46,8 @@ static void parse(struct lifecycle *lifecycle, struct trigger *trigger,
     struct parse_settings settings = lifecycle->parse;
     settings.has_secret = namespace_secrets_are_allowed(lifecycle->secrets, trigger->namespace);
     settings.secret = namespace_secrets_find(lifecycle->secrets, trigger->namespace);
-    settings.credentials = trigger->known.credentials;
-    settings.hpa = &trigger->known.hpa;
+    settings.credentials = trigger->kubernetes.credentials;
+    settings.hpa = &trigger->kubernetes.hpa;
     enum trigger_phase phase = trigger_parse(ref, &settings, &trigger->policy, &trigger->parsed);
     if (!update_secret(lifecycle, trigger) && phase != PHASE_INVALID)
         phase = PHASE_UNCONNECTED;
@@ -61,7 +61,7 @@ struct trigger *lifecycle_begin(struct lifecycle *lifecycle, const struct trigge
     struct trigger *trigger = memory_new(sizeof(*trigger));
     trigger->name = text_copy(ref->name);
     trigger->namespace = text_copy(ref->namespace);
-    trigger->known.hpa = HPA_FACTS_UNKNOWN;
+    trigger->kubernetes.hpa = HPA_FACTS_UNKNOWN;
     parse(lifecycle, trigger, ref);
     trigger->revision = lifecycle->revision;
     identity_write(&identity, ref);
@@ -119,14 +119,14 @@ static bool release_inline(struct lifecycle *lifecycle, struct trigger *trigger,
 }
 
 /* The query whose place another takes. */
-struct place {
+struct replaced {
     struct query *former;  /* or NULL */
     bool inherits;         /* its values */
     bool frees_connection; /* its inline connection was nobody else's */
 };
 
 static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
-                       const struct place *place, struct error *error)
+                       const struct replaced *replaced, struct error *error)
 {
     const struct trigger_parsed *parsed = &trigger->parsed;
     struct trigger_binding *bound = &trigger->bound;
@@ -136,7 +136,7 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
         .scaler = parsed->scaler->name,
         .identity = parsed->values[OPTION_CONNECTION]->identity,
         .in_agent = engine_uses_agent(lifecycle->engine, parsed->scaler),
-        .replaces = place->frees_connection,
+        .replaces = replaced->frees_connection,
     };
     if (is_inline && !inline_connections_acquire(lifecycle->inlines, &connection, error))
         return false;
@@ -146,8 +146,8 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
         .connection_values = parsed->values[OPTION_CONNECTION],
         .query_values = parsed->values[OPTION_QUERY],
         .holder = holder_of(trigger),
-        .former = place->former,
-        .inherits = place->inherits,
+        .former = replaced->former,
+        .inherits = replaced->inherits,
         .wants = trigger_policy_wants(trigger->policy),
         .keeps_recent_samples = trigger->policy != NULL,
     };
@@ -174,7 +174,7 @@ bool lifecycle_measure(struct lifecycle *lifecycle, struct trigger *trigger, str
         error_copy(error, &trigger->parsed.mistakes);
         return false;
     }
-    if (!bind_query(lifecycle, trigger, &(struct place){0}, error))
+    if (!bind_query(lifecycle, trigger, &(struct replaced){0}, error))
         return false;
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
         watcher_start(watcher, trigger->bound.query, watcher->is_stream);
@@ -215,15 +215,15 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
     const struct query_holder holder = holder_of(trigger);
     enum hold hold = trigger->answers.hold;
     struct query *query = unbind_query(trigger, "the connection has been changed");
-    struct place place = {.former = query};
+    struct replaced replaced = {.former = query};
     struct watcher *watcher;
-    place.frees_connection = release_inline(lifecycle, trigger, former);
+    replaced.frees_connection = release_inline(lifecycle, trigger, former);
     if (trigger->phase == PHASE_READY && (query != NULL || trigger->watchers != NULL)) {
-        place.inherits =
+        replaced.inherits =
             query != NULL && option_same_place(former->values[OPTION_CONNECTION], connection);
-        if (query != NULL && !place.inherits)
+        if (query != NULL && !replaced.inherits)
             forget_values(trigger);
-        if (bind_query(lifecycle, trigger, &place, &ignored) && place.inherits)
+        if (bind_query(lifecycle, trigger, &replaced, &ignored) && replaced.inherits)
             trigger_answers_resume_hold(trigger, hold);
     }
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
@@ -274,7 +274,7 @@ void lifecycle_end(struct lifecycle *lifecycle, struct trigger *trigger)
     trigger_answers_done(trigger);
     trigger_policy_free(trigger->policy);
     trigger_parsed_done(&trigger->parsed);
-    credentials_free(trigger->known.credentials);
+    credentials_free(trigger->kubernetes.credentials);
     free(trigger->name);
     free(trigger->namespace);
     free(trigger);

@@ -41,9 +41,9 @@ struct trigger_binding {
     bool holds_inline;      /* the query's connection counts as an inline one */
 };
 
-/* What the Kubernetes API says about it (triggers_object.c). It stays when the trigger is
+/* What the Kubernetes API says about it (triggers_kubernetes.c). It stays when the trigger is
  * parsed again. */
-struct trigger_object_facts {
+struct trigger_kubernetes {
     struct credentials *credentials; /* as far as they are known; NULL: not yet */
     struct hpa_facts hpa;
     int64_t doubted_ms;        /* when they were last */
@@ -79,7 +79,7 @@ struct trigger {
     enum trigger_phase phase;     /* lifecycle.c */
     struct trigger_parsed parsed; /* parse.c */
     struct trigger_binding bound; /* lifecycle.c */
-    struct trigger_object_facts known;
+    struct trigger_kubernetes kubernetes;
     struct trigger_answers answers; /* trigger_answers.c */
     struct trigger_policy *policy;  /* NULL: none; stays when the trigger is parsed again */
     struct watcher *watchers;       /* utlist (next_owned): of calls that wait, and of streams */

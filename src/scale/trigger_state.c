@@ -62,7 +62,7 @@ static void decide(const struct trigger *trigger, const struct answer_call *call
                    struct trigger_state *state)
 {
     const struct snapshot *snapshot = &state->snapshot;
-    const struct hpa_facts *hpa = &trigger->known.hpa;
+    const struct hpa_facts *hpa = &trigger->kubernetes.hpa;
     struct answer *answer = &state->answer;
     struct evaluated own = {0};
     if (!state->has_policy && snapshot->is_measured)
@@ -149,7 +149,7 @@ static void add_for_people(const struct trigger *trigger, struct trigger_state *
         return;
     query_state(trigger->bound.query, &state->source);
     if (state->snapshot.is_measured)
-        query_flow(trigger->bound.query, &state->flow);
+        query_throughput(trigger->bound.query, &state->throughput);
 }
 
 void trigger_state(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
@@ -157,7 +157,7 @@ void trigger_state(const struct trigger *trigger, const struct answer_call *call
 {
     struct trigger_state *state = ret_state;
     *state = (struct trigger_state){
-        .at_ms = now_ms, .has_policy = trigger->policy != NULL, .flow = {NAN, NAN, NAN}};
+        .at_ms = now_ms, .has_policy = trigger->policy != NULL, .throughput = {NAN, NAN, NAN}};
     state->policy.is_for_people = call == NULL;
     trigger_observe(trigger, &state->snapshot, &state->policy);
     if (trigger->bound.query == NULL)
@@ -186,7 +186,7 @@ void trigger_state_past(const struct trigger *trigger, const struct trigger_stat
     const struct trigger_policy_change *decision =
         snapshot->is_measured ? trigger_policy_at(&now->policy, snapshot->sent_ms) : NULL;
     *state = (struct trigger_state){
-        .at_ms = at_ms, .has_policy = now->has_policy, .flow = {NAN, NAN, NAN}};
+        .at_ms = at_ms, .has_policy = now->has_policy, .throughput = {NAN, NAN, NAN}};
     if (snapshot->is_measured)
         trigger_evaluate(trigger, &snapshot->reading, &evaluated);
     if (evaluated.good && decision != NULL) {
@@ -240,10 +240,10 @@ static void add_reading(const struct trigger_state *state, struct trigger_figure
     figures->age_seconds = seconds_since(state->at_ms, state->snapshot.sent_ms);
     figures->rates_are_bounds = isnan(reading->arrival_rate) && isnan(reading->consumption_rate);
     figures->arrivals =
-        figures->rates_are_bounds ? state->flow.arrival_rate : reading->arrival_rate;
+        figures->rates_are_bounds ? state->throughput.arrival_rate : reading->arrival_rate;
     figures->consumption =
-        figures->rates_are_bounds ? state->flow.consumption_rate : reading->consumption_rate;
-    figures->consumed = state->flow.consumed;
+        figures->rates_are_bounds ? state->throughput.consumption_rate : reading->consumption_rate;
+    figures->consumed = state->throughput.consumed;
 }
 
 void trigger_figures(const struct trigger *trigger, const struct trigger_state *state,

@@ -34,13 +34,13 @@ struct trigger_state {
     enum trigger_condition condition; /* of the answer */
 
     /* For people only. */
-    bool is_superseded;        /* objects_superseded() */
-    const struct error *error; /* of the answer, or why measuring fails; NULL: none */
-    enum flow_status status;   /* what the policy decided it by... */
-    enum policy_term bound_by; /* ... where */
-    bool has_decision;         /* ... it did; while measuring fails it is not known */
-    struct query_state source; /* where it has a query */
-    struct history_flow flow;  /* ... and was measured; else NAN */
+    bool is_superseded;                   /* objects_superseded() */
+    const struct error *error;            /* of the answer, or why measuring fails; NULL: none */
+    enum flow_status status;              /* what the policy decided it by... */
+    enum policy_term bound_by;            /* ... where */
+    bool has_decision;                    /* ... it did; while measuring fails it is not known */
+    struct query_state source;            /* where it has a query */
+    struct history_throughput throughput; /* ... and was measured; else NAN */
 };
 
 /* `call`: who is answered; NULL: people. Nothing is changed by it: what KEDA is answered follows

@@ -49,7 +49,7 @@ bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int
 bool triggers_acquire_query(struct triggers *triggers, struct trigger *trigger,
                             struct query **ret_query, struct error *error)
 {
-    triggers_doubt_object(triggers, trigger);
+    triggers_doubt_kubernetes(triggers, trigger);
     if (!lifecycle_measure(&triggers->lifecycle, trigger, error))
         return false;
     *ret_query = trigger->bound.query;

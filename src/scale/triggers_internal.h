@@ -1,7 +1,7 @@
 /*
  * Inside of the table of triggers: triggers.c keeps them and finds room for them, triggers_find.c
  * finds the one that a call is of, triggers_renewal.c those that are parsed again since their
- * connections have changed, and triggers_object.c has what is known of their objects.
+ * connections have changed, and triggers_kubernetes.c has what is known of their objects.
  *
  * Threads: as triggers.h.
  */
@@ -53,7 +53,7 @@ void triggers_add(struct triggers *triggers, struct trigger *trigger);
 
 /* What is known of its object in the Kubernetes API may be why its last answers were none: it is
  * read again, where the trigger needs it. */
-void triggers_doubt_object(const struct triggers *triggers, struct trigger *trigger);
+void triggers_doubt_kubernetes(const struct triggers *triggers, struct trigger *trigger);
 
 /* What the connections file names is the administrator's: no trigger's own connection is in its
  * way. */

@@ -41,9 +41,9 @@ static size_t bytes_of(struct history *history)
 
 static double consumed(struct history *history, const struct history_series *series)
 {
-    struct history_flow flow;
-    history_flow(history, series, &flow);
-    return flow.consumed;
+    struct history_throughput throughput;
+    history_throughput(history, series, &throughput);
+    return throughput.consumed;
 }
 
 static uint64_t dropped(struct history *history)
@@ -256,18 +256,19 @@ static void rates_are_those_of_the_last_minute(void **state)
     (void)state;
     struct history *history = history_new(1 << 20);
     struct history_series series = {0};
-    struct history_flow flow;
+    struct history_throughput throughput;
     int64_t now_ms = START_MS;
     double count = 0;
     for (int i = 0; i < 60; i++, now_ms += (int64_t)5 * SECOND_MS, count += 50)
         add(history, &series, count, now_ms);
-    history_flow(history, &series, &flow);
-    assert_true(flow.arrival_rate > 9.5 && flow.arrival_rate <= 10 && flow.consumption_rate == 0);
+    history_throughput(history, &series, &throughput);
+    assert_true(throughput.arrival_rate > 9.5 && throughput.arrival_rate <= 10 &&
+                throughput.consumption_rate == 0);
     for (int i = 0; i < 60; i++, now_ms += (int64_t)5 * SECOND_MS, count -= 25)
         add(history, &series, count, now_ms);
-    history_flow(history, &series, &flow);
-    assert_true(flow.arrival_rate < 0.5);
-    assert_true(flow.consumption_rate > 4.5 && flow.consumption_rate <= 5);
+    history_throughput(history, &series, &throughput);
+    assert_true(throughput.arrival_rate < 0.5);
+    assert_true(throughput.consumption_rate > 4.5 && throughput.consumption_rate <= 5);
     history_drop(history, &series);
     history_free(history);
 }

@@ -144,7 +144,7 @@ static void what_is_held_is_as_old_as_the_window_of_the_hpa(void **state)
     know_hpa(trigger, (struct hpa_facts){60000, -1, 0});
     assert_int_equal(trigger->parsed.rules.hold_window_ms, 60000);
     know_hpa(trigger, (struct hpa_facts){60000, 8, 1});
-    assert_int_equal(trigger->known.hpa.replicas, 8);
+    assert_int_equal(trigger->kubernetes.hpa.replicas, 8);
     know_hpa(trigger, (struct hpa_facts){-1, 8, 2});
     assert_int_equal(trigger->parsed.rules.hold_window_ms, PEAK_VALUE_WINDOW_MS);
     assert_ptr_equal(trigger->bound.query, query);
@@ -252,9 +252,9 @@ static void equal_ones_are_parsed_once_for_all_triggers(void **state)
             credentials_add(credentials[i], "source", "here");
         credentials_add(credentials[i], "password", "pw");
         if (i == 1)
-            assert_true(credentials_join(credentials[1], first->known.credentials));
+            assert_true(credentials_join(credentials[1], first->kubernetes.credentials));
         if (i == 2)
-            assert_false(credentials_join(credentials[2], first->known.credentials));
+            assert_false(credentials_join(credentials[2], first->kubernetes.credentials));
         triggers_set_credentials(triggers, of[i]->identity.bytes, of[i]->identity.length,
                                  credentials[i], &HPA_FACTS_UNKNOWN, 0);
         assert_int_equal(of[i]->phase, PHASE_READY);
@@ -376,7 +376,7 @@ static size_t doubts_after(struct trigger *trigger, int64_t ms)
 {
     _cleanup_(error_done) struct error error = {0};
     struct query *query;
-    trigger->known.doubted_ms -= ms;
+    trigger->kubernetes.doubted_ms -= ms;
     assert_false(triggers_acquire_query(triggers, trigger, &query, &error));
     return doubts;
 }

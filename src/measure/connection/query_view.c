@@ -106,7 +106,7 @@ size_t query_history(struct query *query, int64_t from_ms, struct history_sample
     return history_read(query->connection->settings->history, &query->series, from_ms, ret_samples);
 }
 
-void query_flow(struct query *query, struct history_flow *ret_flow)
+void query_throughput(struct query *query, struct history_throughput *ret_throughput)
 {
-    history_flow(query->connection->settings->history, &query->series, ret_flow);
+    history_throughput(query->connection->settings->history, &query->series, ret_throughput);
 }

@@ -11,7 +11,7 @@
 static void use(struct triggers *triggers, struct trigger *trigger, struct credentials *credentials,
                 const struct hpa_facts *hpa)
 {
-    struct trigger_object_facts *known = &trigger->known;
+    struct trigger_kubernetes *known = &trigger->kubernetes;
     bool is_same = credentials_equal(known->credentials, credentials) &&
                    known->hpa.down_window_ms == hpa->down_window_ms;
     credentials_free(known->credentials);
@@ -38,14 +38,15 @@ bool triggers_set_credentials(struct triggers *triggers, const char *identity, s
         return true;
     }
     struct credentials *refused = credentials_new();
-    size_t before = trigger->known.credentials == NULL ? 0 : trigger->known.credentials->bytes;
+    size_t before =
+        trigger->kubernetes.credentials == NULL ? 0 : trigger->kubernetes.credentials->bytes;
     bool has_room = credentials->bytes <= before ||
                     triggers_make_room_beside(triggers, trigger, credentials->bytes - before,
                                               now_ms, &refused->failure);
     refused->state = CREDENTIALS_REFUSED;
     if (has_room)
         use(triggers, trigger, TAKE(credentials), hpa);
-    else if (!credentials_equal(trigger->known.credentials, refused))
+    else if (!credentials_equal(trigger->kubernetes.credentials, refused))
         use(triggers, trigger, TAKE(refused), &HPA_FACTS_UNKNOWN);
     credentials_free(credentials);
     credentials_free(refused);
@@ -55,12 +56,12 @@ bool triggers_set_credentials(struct triggers *triggers, const char *identity, s
 /* What KEDA was answered last is no reading, or an old one: the source may have refused the
  * credentials. Ever less often while it is so: what changes is noticed without it, too, and the
  * triggers of a source that is away for long are many. */
-void triggers_doubt_object(const struct triggers *triggers, struct trigger *trigger)
+void triggers_doubt_kubernetes(const struct triggers *triggers, struct trigger *trigger)
 {
     enum { FIRST_DOUBT_MS = 1000, LONGEST_DOUBT_MS = 60 * 1000 };
     const struct own_credentials_settings *own = &triggers->settings.own;
     const struct last_answer *last = &trigger->answers.last;
-    struct trigger_object_facts *known = &trigger->known;
+    struct trigger_kubernetes *known = &trigger->kubernetes;
     bool is_held = trigger->answers.hold == HOLD_ON;
     bool is_refused = last->call != NULL && last->answer.kind == ANSWER_REFUSED;
     bool is_failing = error_is_set(&trigger->parsed.mistakes) || is_held || is_refused;
