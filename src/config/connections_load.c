@@ -19,14 +19,14 @@ static void free_connections(struct connections **connections)
     connections_free(*connections);
 }
 
-static bool read_file(const char *path, struct watch *watch, struct connections *connections,
+static bool read_file(const char *path, struct file_watch *watch, struct connections *connections,
                       struct error *error)
 {
     _cleanup_(text_done) struct text text = {0};
     _cleanup_(memory_free) char *copy = text_copy(path); /* dirname() writes to it */
     const struct connections_source source = {path, dirname(copy), watch};
     if (watch != NULL)
-        watch_add(watch, path);
+        file_watch_add(watch, path);
     return file_read(path, LARGEST_FILE, &text, error) &&
            connections_yaml_read(&source, text.bytes == NULL ? "" : text.bytes, text.length,
                                  connections, error);
@@ -56,7 +56,7 @@ static void entries_done(struct entries *entries)
 }
 
 /* The files of the folder; those that are none become problems. Fails where all of them are. */
-static bool read_files(const char *path, const struct entries *entries, struct watch *watch,
+static bool read_files(const char *path, const struct entries *entries, struct file_watch *watch,
                        struct connections *connections, struct error *error)
 {
     _cleanup_(error_done) struct error all = {0};
@@ -77,12 +77,12 @@ static bool read_files(const char *path, const struct entries *entries, struct w
     return false;
 }
 
-static bool read_folder(const char *path, struct watch *watch, struct connections *connections,
+static bool read_folder(const char *path, struct file_watch *watch, struct connections *connections,
                         struct error *error)
 {
     _cleanup_(entries_done) struct entries entries = {0};
     if (watch != NULL)
-        watch_add(watch, path);
+        file_watch_add(watch, path);
     entries.count = scandir(path, &entries.items, is_connections_file, compare_entries);
     if (entries.count < 0)
         return error_invalid(error, "cannot read the folder %s: %s", path, strerror(errno));
@@ -91,8 +91,8 @@ static bool read_folder(const char *path, struct watch *watch, struct connection
     return read_files(path, &entries, watch, connections, error);
 }
 
-bool connections_load(const char *path, struct watch *watch, struct connections **ret_connections,
-                      struct error *error)
+bool connections_load(const char *path, struct file_watch *watch,
+                      struct connections **ret_connections, struct error *error)
 {
     struct stat found;
     _cleanup_(free_connections) struct connections *connections = connections_new();

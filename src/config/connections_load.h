@@ -6,7 +6,7 @@
 #ifndef BACKLOG_CONFIG_CONNECTIONS_LOAD_H
 #define BACKLOG_CONFIG_CONNECTIONS_LOAD_H
 
-#include "base/system/watch.h"
+#include "base/system/file_watch.h"
 #include "config/connections.h"
 
 /*
@@ -19,7 +19,7 @@
  * Everything that was read, or could not be, is added to `watch`, where that is not NULL: nothing
  * but a change of one of them can change the outcome.
  */
-bool connections_load(const char *path, struct watch *watch, struct connections **ret_connections,
-                      struct error *error);
+bool connections_load(const char *path, struct file_watch *watch,
+                      struct connections **ret_connections, struct error *error);
 
 #endif

@@ -109,7 +109,7 @@ static char *secret_text(struct connections_loader *loader, const yaml_node_t *n
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(text_done) struct text content = {0};
     if (source->watch != NULL)
-        watch_add(source->watch, whole);
+        file_watch_add(source->watch, whole);
     if (read_secret(whole, &content, &error))
         return text_take(&content);
     error_prefix(&error, "%.*s", (int)text_cut(key, 64), key);

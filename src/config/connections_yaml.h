@@ -16,15 +16,16 @@
 #ifndef BACKLOG_CONFIG_CONNECTIONS_YAML_H
 #define BACKLOG_CONFIG_CONNECTIONS_YAML_H
 
-#include "base/system/watch.h"
+#include "base/system/file_watch.h"
 #include "config/connections.h"
 
 /* Where a text is from. */
 struct connections_source {
-    const char *path;    /* for the errors */
-    const char *folder;  /* where relative paths of <key>File start; NULL: of a Secret, where
+    const char *path;   /* for the errors */
+    const char *folder; /* where relative paths of <key>File start; NULL: of a Secret, where
                           * <key>File and  namespaces are refused */
-    struct watch *watch; /* every file that is read, or could not be, is added to it; NULL: none */
+    struct file_watch
+        *watch; /* every file that is read, or could not be, is added to it; NULL: none */
 };
 
 /* Adds the connections to the set. The mistakes of one are its own, with their lines. Fails where

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/system/watch.h"
+#include "base/system/file_watch.h"
 #include "cli/command.h"
 #include "daemon/retry.h"
 
@@ -11,7 +11,7 @@
 struct certificates {
     const struct certificates_flags *flags;
     struct client_rule rule;
-    struct watch *watch;
+    struct file_watch *watch;
     struct retry retry;
     struct reload_stats stats;
 };
@@ -31,13 +31,13 @@ void certificates_check_flags(const struct certificates_flags *flags, struct tex
             "--tls-client-names needs --tls-client-ca: without it no client proves a name");
 }
 
-static struct watch *watch_files(const struct tls_files *tls)
+static struct file_watch *watch_files(const struct tls_files *tls)
 {
     const char *const files[] = {tls->certificate, tls->key, tls->client_ca};
-    struct watch *watch = watch_new();
+    struct file_watch *watch = file_watch_new();
     for (size_t i = 0; i < ARRAY_LENGTH(files); i++)
         if (files[i] != NULL)
-            watch_add(watch, files[i]);
+            file_watch_add(watch, files[i]);
     return watch;
 }
 
@@ -55,7 +55,7 @@ void certificates_end(struct certificates *certificates)
 {
     if (certificates == NULL)
         return;
-    watch_free(certificates->watch);
+    file_watch_free(certificates->watch);
     retry_done(&certificates->retry);
     free(certificates);
 }
@@ -81,7 +81,7 @@ void certificates_check(struct certificates *certificates, bool is_requested, st
     _cleanup_(error_done) struct error error = {0};
     const struct tls_files *files = certificates_files(certificates);
     int64_t now_ms = clock_now_ms();
-    bool has_changed = watch_has_changed(certificates->watch) || is_requested;
+    bool has_changed = file_watch_has_changed(certificates->watch) || is_requested;
     if (files == NULL || !retry_is_due(&certificates->retry, has_changed, now_ms))
         return;
     if (server_reload_tls(server, files, &error)) {

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/system/watch.h"
+#include "base/system/file_watch.h"
 #include "base/text.h"
 #include "config/connections_load.h"
 #include "daemon/retry.h"
@@ -15,7 +15,7 @@
 struct reload {
     const char *path;
     bool is_strict;
-    struct watch *watch;              /* of all files of the last reading */
+    struct file_watch *watch;         /* of all files of the last reading */
     const struct connections *in_use; /* the triggers' */
     int64_t
         again_at_ms; /* some are invalid: when to look again though no file changed; 0: none are */
@@ -31,8 +31,8 @@ static void free_connections(struct connections **connections)
 static bool load(struct reload *reload, struct connections **ret_connections, struct error *error)
 {
     _cleanup_(free_connections) struct connections *connections = NULL;
-    watch_free(reload->watch);
-    reload->watch = watch_new();
+    file_watch_free(reload->watch);
+    reload->watch = file_watch_new();
     if (!connections_load(reload->path, reload->watch, &connections, error))
         return false;
     named_check(connections, scaler_list);
@@ -108,7 +108,7 @@ void reload_end(struct reload *reload)
 {
     if (reload == NULL)
         return;
-    watch_free(reload->watch);
+    file_watch_free(reload->watch);
     retry_done(&reload->retry);
     free(reload);
 }
@@ -120,7 +120,7 @@ void reload_check(struct reload *reload, bool is_requested, const struct hand_ov
     int64_t now_ms = clock_now_ms();
     if (reload->path == NULL)
         return;
-    bool has_changed = watch_has_changed(reload->watch) || is_requested;
+    bool has_changed = file_watch_has_changed(reload->watch) || is_requested;
     bool is_again = reload->again_at_ms != 0 && reload->again_at_ms <= now_ms;
     if (!retry_is_due(&reload->retry, has_changed, now_ms) && !is_again)
         return;

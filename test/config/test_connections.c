@@ -118,14 +118,14 @@ static void every_file_that_is_read_is_watched(void **state)
     struct connections *connections = NULL;
     const char *const written[] = {"c.yaml", "k", "missing"};
     for (size_t i = 0; i < ARRAY_LENGTH(written); i++) {
-        struct watch *watch = watch_new();
+        struct file_watch *watch = file_watch_new();
         assert_true(connections_load(path, watch, &connections, &error));
         connections_free(TAKE(connections));
-        assert_false(watch_has_changed(watch));
+        assert_false(file_watch_has_changed(watch));
         write_file(folder, written[i], "something else");
-        assert_false(watch_has_changed(watch));
-        assert_true(watch_has_changed(watch));
-        watch_free(watch);
+        assert_false(file_watch_has_changed(watch));
+        assert_true(file_watch_has_changed(watch));
+        file_watch_free(watch);
         write_file(folder, "c.yaml", "connections:\n  a: {scaler: f, kFile: k, lFile: missing}\n");
     }
     assert_null(connections);

@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/system/file.h"
-#include "base/system/watch.h"
+#include "base/system/file_watch.h"
 #include "base/text.h"
 
 #include <inttypes.h>
@@ -23,7 +23,7 @@ const char login_no_cookie[] = COOKIE "=; Max-Age=0" ATTRIBUTES;
 
 struct login {
     const char *file;
-    struct watch *watch;
+    struct file_watch *watch;
     char *token;
 };
 
@@ -64,10 +64,10 @@ bool login_new(const char *file, struct login **ret_login, struct error *error)
     char *token = NULL;
     if (file == NULL)
         return true;
-    struct watch *watch = watch_new();
-    watch_add(watch, file);
+    struct file_watch *watch = file_watch_new();
+    file_watch_add(watch, file);
     if (!read_token(file, &token, error)) {
-        watch_free(watch);
+        file_watch_free(watch);
         return false;
     }
     *ret_login = memory_new(sizeof(**ret_login));
@@ -80,7 +80,7 @@ void login_free(struct login *login)
     if (login == NULL)
         return;
     wipe(&login->token);
-    watch_free(login->watch);
+    file_watch_free(login->watch);
     free(login);
 }
 
@@ -88,7 +88,7 @@ bool login_renew(struct login *login)
 {
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(wipe) char *token = NULL;
-    if (!watch_has_changed(login->watch))
+    if (!file_watch_has_changed(login->watch))
         return false;
     if (!read_token(login->file, &token, &error)) {
         log_warning("%s; the former token stays in use", error_text(&error));

@@ -7,29 +7,29 @@
  *
  * Threads: none are involved; a watch belongs to whoever made it.
  */
-#ifndef BACKLOG_BASE_SYSTEM_WATCH_H
-#define BACKLOG_BASE_SYSTEM_WATCH_H
+#ifndef BACKLOG_BASE_SYSTEM_FILE_WATCH_H
+#define BACKLOG_BASE_SYSTEM_FILE_WATCH_H
 
 #include <stdbool.h>
 
-struct watch;
+struct file_watch;
 
-struct watch *watch_new(void);
+struct file_watch *file_watch_new(void);
 
 /* From now on. Add a file before it is read, so that no change falls in between. It need not exist.
  */
-void watch_add(struct watch *watch, const char *path);
+void file_watch_add(struct file_watch *watch, const char *path);
 
 /* A change that goes on is reported at this check, at rest or not: a file may be rewritten all the
  * time. */
-enum { WATCH_MAX_RESTLESS_CHECKS = 10 };
+enum { FILE_WATCH_MAX_RESTLESS_CHECKS = 10 };
 
 /* Whether a file has changed since it was added, or since the last true: but only once all have
  * been at rest from one check to the next, so that a certificate and its key, written one after the
  * other, are one change; or at the tenth check in a row that finds a change. */
-bool watch_has_changed(struct watch *watch);
+bool file_watch_has_changed(struct file_watch *watch);
 
 /* NULL is none. */
-void watch_free(struct watch *watch);
+void file_watch_free(struct file_watch *watch);
 
 #endif

@@ -1,4 +1,4 @@
-#include "base/system/watch.h"
+#include "base/system/file_watch.h"
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -20,7 +20,7 @@
 struct fixture {
     char folder[64];
     char path[128];
-    struct watch *watch;
+    struct file_watch *watch;
 };
 
 static int set_up(void **state)
@@ -29,7 +29,7 @@ static int set_up(void **state)
     snprintf(fixture->folder, sizeof(fixture->folder), "/tmp/backlog-watch-XXXXXX");
     assert_non_null(mkdtemp(fixture->folder));
     snprintf(fixture->path, sizeof(fixture->path), "%s/file", fixture->folder);
-    fixture->watch = watch_new();
+    fixture->watch = file_watch_new();
     *state = fixture;
     return 0;
 }
@@ -39,33 +39,33 @@ static int tear_down(void **state)
     struct fixture *fixture = *state;
     unlink(fixture->path);
     rmdir(fixture->folder);
-    watch_free(fixture->watch);
+    file_watch_free(fixture->watch);
     free(fixture);
     return 0;
 }
 
 /* The first question sees a change, the second that it is over. */
-static void assert_reported_once(struct watch *watch)
+static void assert_reported_once(struct file_watch *watch)
 {
-    assert_false(watch_has_changed(watch));
-    assert_true(watch_has_changed(watch));
-    assert_false(watch_has_changed(watch));
+    assert_false(file_watch_has_changed(watch));
+    assert_true(file_watch_has_changed(watch));
+    assert_false(file_watch_has_changed(watch));
 }
 
 static void an_untouched_file_has_not_changed(void **state)
 {
     struct fixture *fixture = *state;
     write_file(fixture->path, "one");
-    watch_add(fixture->watch, fixture->path);
-    watch_add(fixture->watch, "/nowhere/at/all");
-    assert_false(watch_has_changed(fixture->watch));
-    assert_false(watch_has_changed(fixture->watch));
+    file_watch_add(fixture->watch, fixture->path);
+    file_watch_add(fixture->watch, "/nowhere/at/all");
+    assert_false(file_watch_has_changed(fixture->watch));
+    assert_false(file_watch_has_changed(fixture->watch));
 }
 
 static void a_file_that_is_made_written_replaced_or_removed_is_reported_once(void **state)
 {
     struct fixture *fixture = *state;
-    watch_add(fixture->watch, fixture->path);
+    file_watch_add(fixture->watch, fixture->path);
     write_file(fixture->path, "one");
     assert_reported_once(fixture->watch);
 
@@ -101,7 +101,7 @@ static void a_swapped_link_above_the_file_is_a_change(void **state)
     }
     assert_int_equal(symlink("one", data), 0);
     assert_int_equal(symlink("..data/file", fixture->path), 0);
-    watch_add(fixture->watch, fixture->path);
+    file_watch_add(fixture->watch, fixture->path);
 
     char next[128];
     snprintf(next, sizeof(next), "%s.next", data);
@@ -120,9 +120,9 @@ static void a_swapped_link_above_the_file_is_a_change(void **state)
 static void a_change_that_goes_on_is_reported_at_its_end(void **state)
 {
     struct fixture *fixture = *state;
-    watch_add(fixture->watch, fixture->path);
+    file_watch_add(fixture->watch, fixture->path);
     write_file(fixture->path, "a");
-    assert_false(watch_has_changed(fixture->watch));
+    assert_false(file_watch_has_changed(fixture->watch));
     write_file(fixture->path, "and more");
     assert_reported_once(fixture->watch);
 }
@@ -133,12 +133,12 @@ static void a_change_without_end_is_reported_now_and_then(void **state)
     struct fixture *fixture = *state;
     _cleanup_(text_done) struct text content = {0};
     int reported = 0;
-    watch_add(fixture->watch, fixture->path);
-    for (int i = 0; i < 3 * WATCH_MAX_RESTLESS_CHECKS; i++) {
+    file_watch_add(fixture->watch, fixture->path);
+    for (int i = 0; i < 3 * FILE_WATCH_MAX_RESTLESS_CHECKS; i++) {
         text_add(&content, "more ");
         write_file(fixture->path, content.bytes);
-        bool has_changed = watch_has_changed(fixture->watch);
-        assert_true(has_changed == ((i + 1) % WATCH_MAX_RESTLESS_CHECKS == 0));
+        bool has_changed = file_watch_has_changed(fixture->watch);
+        assert_true(has_changed == ((i + 1) % FILE_WATCH_MAX_RESTLESS_CHECKS == 0));
         reported += has_changed;
     }
     assert_int_equal(reported, 3);

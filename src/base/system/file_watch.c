@@ -1,4 +1,4 @@
-#include "base/system/watch.h"
+#include "base/system/file_watch.h"
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -21,7 +21,7 @@ struct watched {
     struct look look;
 };
 
-struct watch {
+struct file_watch {
     struct watched *files;
     size_t count;
     size_t capacity;
@@ -52,12 +52,12 @@ static bool is_same(const struct look *left, const struct look *right)
            left->changed_ns == right->changed_ns;
 }
 
-struct watch *watch_new(void)
+struct file_watch *file_watch_new(void)
 {
-    return memory_new(sizeof(struct watch));
+    return memory_new(sizeof(struct file_watch));
 }
 
-void watch_add(struct watch *watch, const char *path)
+void file_watch_add(struct file_watch *watch, const char *path)
 {
     watch->files =
         memory_grow(watch->files, &watch->capacity, watch->count + 1, sizeof(*watch->files));
@@ -65,7 +65,7 @@ void watch_add(struct watch *watch, const char *path)
 }
 
 /* Whether all are as at the last check. */
-static bool are_at_rest(struct watch *watch)
+static bool are_at_rest(struct file_watch *watch)
 {
     bool at_rest = true;
     for (size_t i = 0; i < watch->count; i++) {
@@ -77,16 +77,16 @@ static bool are_at_rest(struct watch *watch)
     return at_rest;
 }
 
-bool watch_has_changed(struct watch *watch)
+bool file_watch_has_changed(struct file_watch *watch)
 {
     bool at_rest = are_at_rest(watch);
     bool has_changed = at_rest ? watch->restless_checks > 0
-                               : watch->restless_checks + 1 == WATCH_MAX_RESTLESS_CHECKS;
+                               : watch->restless_checks + 1 == FILE_WATCH_MAX_RESTLESS_CHECKS;
     watch->restless_checks = at_rest || has_changed ? 0 : watch->restless_checks + 1;
     return has_changed;
 }
 
-void watch_free(struct watch *watch)
+void file_watch_free(struct file_watch *watch)
 {
     if (watch == NULL)
         return;
