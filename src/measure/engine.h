@@ -19,7 +19,7 @@
 #include "measure/history.h"
 #include "measure/query.h"
 #include "measure/scaler.h"
-#include "measure/stats.h"
+#include "measure/scaler_stats.h"
 
 #include <stdbool.h>
 #include <stddef.h>

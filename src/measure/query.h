@@ -75,7 +75,7 @@ struct query_state {
 
 void query_state(const struct query *query, struct query_state *ret_state);
 
-/* What was measured from `from_ms` on, the oldest first: as history_read() and history_throughput(). */
+/* What was measured from `from_ms` on, the oldest first, and how fast: as history.h has it. */
 size_t query_history(struct query *query, int64_t from_ms, struct history_sample **ret_samples);
 void query_throughput(struct query *query, struct history_throughput *ret_throughput);
 

@@ -1,7 +1,7 @@
 #include "measure/connection/job_heap.h"
 
 #include "base/memory.h"
-#include "measure/connection/schedule.h"
+#include "measure/connection/job.h"
 
 static void put(struct job_heap *heap, size_t position, struct job *job)
 {

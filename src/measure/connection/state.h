@@ -17,7 +17,7 @@
 #include "measure/recent_samples.h"
 #include "measure/scaler.h"
 #include "measure/snapshot.h"
-#include "measure/stats.h"
+#include "measure/scaler_stats.h"
 #include "measure/task.h"
 #include "measure/watcher.h"
 

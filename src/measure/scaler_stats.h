@@ -3,8 +3,8 @@
  *
  * Threads: none; copies.
  */
-#ifndef BACKLOG_MEASURE_STATS_H
-#define BACKLOG_MEASURE_STATS_H
+#ifndef BACKLOG_MEASURE_SCALER_STATS_H
+#define BACKLOG_MEASURE_SCALER_STATS_H
 
 #include "base/metric.h"
 

@@ -1,0 +1,54 @@
+/*
+ * A job of a schedule: one query to measure.
+ *
+ *     IDLE       no time is known at which it is due
+ *     SCHEDULED  due at due_ms
+ *     READY      due, and waiting for a place
+ *     IN_FLIGHT  sent
+ *
+ * Threads and owner: as schedule.h has it.
+ */
+#ifndef BACKLOG_MEASURE_CONNECTION_JOB_H
+#define BACKLOG_MEASURE_CONNECTION_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum job_state { JOB_IDLE, JOB_SCHEDULED, JOB_READY, JOB_IN_FLIGHT };
+
+struct job_group;
+
+/* A group that has a job, and how often it joined. */
+struct job_membership {
+    struct job_group *group;
+    size_t joins;
+    struct job_membership *next;
+};
+
+/* Start from JOB_NEW. The fields are for reading only, outside schedule.c. */
+struct job {
+    enum job_state state;
+    int64_t due_ms;         /* SCHEDULED: at this time; READY and IN_FLIGHT: since then */
+    bool is_demanded;       /* a caller waits */
+    bool was_demanded;      /* IN_FLIGHT: one did when it was sent */
+    int64_t needed_from_ms; /* ... for a measurement that was sent at this time or later */
+    int64_t sent_ms;        /* the last time; INT64_MIN: never */
+    int64_t duration_ms;    /* of the last one that was answered; -1: not known */
+    unsigned timeouts;      /* in a row */
+    bool shares_request;    /* with many others: how long that takes does not make it slow */
+    bool is_isolated;       /* it takes one of the isolated jobs' places */
+    bool is_cancelled;      /* IN_FLIGHT: and will be returned */
+
+    struct job_membership *memberships; /* utlist */
+    struct job_group *group;            /* the smallest of them; NULL: that of jobs without one */
+
+    int64_t key;             /* where it is in its heap: by this, */
+    size_t position;         /* and there */
+    struct job *prev, *next; /* in flight, among those that are isolated or among the others */
+    struct job *prev_sent, *next_sent; /* in flight, among all */
+};
+
+#define JOB_NEW (struct job){.sent_ms = INT64_MIN, .duration_ms = -1}
+
+#endif
