@@ -156,10 +156,9 @@ bool engine_stop(struct engine *engine, int64_t max_ms)
     pthread_mutex_lock(&engine->lock);
     engine->is_stopping = true;
     for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
-        pthread_mutex_lock(&poller->connection.lock);
+        _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
         poller->is_stopping = true;
         poller_wake(poller);
-        pthread_mutex_unlock(&poller->connection.lock);
     }
     while (engine->threads > 0 && !is_late)
         is_late = pthread_cond_timedwait(&engine->thread_ended, &engine->lock, &until) == ETIMEDOUT;
@@ -204,12 +203,11 @@ size_t engine_max_agents(const struct engine *engine)
 static void count_again(struct engine *engine, struct poller *poller, int64_t now_ms)
 {
     enum { REPLACING_MS = 60 * 1000 };
-    pthread_mutex_lock(&poller->connection.lock);
-    if (poller->is_replaced && now_ms >= poller->replaced_ms + REPLACING_MS) {
-        poller->is_replaced = false;
-        count_for_limits(engine, poller);
-    }
-    pthread_mutex_unlock(&poller->connection.lock);
+    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
+    if (!poller->is_replaced || now_ms < poller->replaced_ms + REPLACING_MS)
+        return;
+    poller->is_replaced = false;
+    count_for_limits(engine, poller);
 }
 
 /* Connections that count for no limit, as they are replaced or nobody's any more, are threads until
@@ -308,11 +306,10 @@ static void replace(struct engine *engine, const struct query_request *request,
 {
     struct poller *poller = poller_of(request->former);
     query_remember(request->former, ret_former);
-    pthread_mutex_lock(&poller->connection.lock);
+    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     poller->is_replaced = true;
     poller->replaced_ms = clock_now_ms();
     count_for_limits(engine, poller);
-    pthread_mutex_unlock(&poller->connection.lock);
 }
 
 static struct query *hold_on(struct engine *engine, struct poller *poller,
@@ -320,9 +317,8 @@ static struct query *hold_on(struct engine *engine, struct poller *poller,
 {
     const struct query_holder *holder = &request->holder;
     int64_t now_ms = clock_now_ms();
-    pthread_mutex_lock(&poller->connection.lock);
-    struct query *query =
-        query_of_values(&poller->connection, request->query_values, poller->values->data);
+    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
+    struct query *query = query_of_values(connection, request->query_values, poller->values->data);
     query->wants |= request->wants;
     if (request->keeps_recent_samples)
         query_keep_recent_samples(query, holder->interval_ms);
@@ -334,10 +330,9 @@ static struct query *hold_on(struct engine *engine, struct poller *poller,
     poller->is_replaced = false;
     tenancy_begin_hold(&engine->tenants, &poller->tenancy, poller->identity, holder->tenant);
     if (holder->namespace != NULL)
-        schedule_join(&poller->connection.schedule, &query->job, hash_text(holder->namespace));
+        schedule_join(&connection->schedule, &query->job, hash_text(holder->namespace));
     count_for_limits(engine, poller);
     poller_wake(poller);
-    pthread_mutex_unlock(&poller->connection.lock);
     return query;
 }
 

@@ -32,6 +32,12 @@ struct poller *poller_of(const struct query *query)
     return poller_of_connection(query->connection);
 }
 
+struct connection *poller_lock(struct poller *poller)
+{
+    pthread_mutex_lock(&poller->connection.lock);
+    return &poller->connection;
+}
+
 void poller_wake(struct poller *poller)
 {
     if (poller->wake_pending)
@@ -68,34 +74,26 @@ static void clear_wake(struct poller *poller)
 static struct task *feed_take_task(struct feed *feed)
 {
     struct poller *poller = poller_of_feed(feed);
-    pthread_mutex_lock(&poller->connection.lock);
-    struct query *query = NULL;
+    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     /* It changes with its holders, while the scaler measures. */
     scaler_set_tenant(poller->tenancy.tenant);
-    if (!poller->is_stopping)
-        query = connection_take(&poller->connection, clock_now_us());
+    struct query *query = poller->is_stopping ? NULL : connection_take(connection, clock_now_us());
     if (query == NULL)
         clear_wake(poller);
-    pthread_mutex_unlock(&poller->connection.lock);
     return query == NULL ? NULL : &query->task;
 }
 
 static struct task *feed_cancelled(struct feed *feed)
 {
-    struct poller *poller = poller_of_feed(feed);
-    pthread_mutex_lock(&poller->connection.lock);
-    struct query *query = connection_cancel(&poller->connection, clock_now_ms());
-    pthread_mutex_unlock(&poller->connection.lock);
+    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of_feed(feed));
+    struct query *query = connection_cancel(connection, clock_now_ms());
     return query == NULL ? NULL : &query->task;
 }
 
 static bool feed_unsubscribe(struct feed *feed, uint64_t *ret_id)
 {
-    struct poller *poller = poller_of_feed(feed);
-    pthread_mutex_lock(&poller->connection.lock);
-    bool any = connection_next_unsubscribe(&poller->connection, ret_id);
-    pthread_mutex_unlock(&poller->connection.lock);
-    return any;
+    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of_feed(feed));
+    return connection_next_unsubscribe(connection, ret_id);
 }
 
 static bool is_over(const struct poller *poller)
@@ -107,10 +105,8 @@ static bool is_over(const struct poller *poller)
 static bool feed_stopping(struct feed *feed)
 {
     struct poller *poller = poller_of_feed(feed);
-    pthread_mutex_lock(&poller->connection.lock);
-    bool stopping = is_over(poller);
-    pthread_mutex_unlock(&poller->connection.lock);
-    return stopping;
+    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
+    return is_over(poller);
 }
 
 static int feed_wake_fd(const struct feed *feed)
@@ -121,38 +117,29 @@ static int feed_wake_fd(const struct feed *feed)
 static int64_t feed_next(struct feed *feed)
 {
     struct poller *poller = poller_of_feed(feed);
-    pthread_mutex_lock(&poller->connection.lock);
+    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     int64_t now_ms = clock_now_ms();
-    int64_t next_ms = now_ms;
-    if (!is_over(poller) && poller->connection.unsubscribes_count == 0)
-        next_ms = connection_next_ms(&poller->connection, now_ms);
-    pthread_mutex_unlock(&poller->connection.lock);
-    return next_ms;
+    bool is_due = is_over(poller) || connection->unsubscribes_count > 0;
+    return is_due ? now_ms : connection_next_ms(connection, now_ms);
 }
 
 static int64_t feed_delay(struct feed *feed)
 {
-    struct poller *poller = poller_of_feed(feed);
-    pthread_mutex_lock(&poller->connection.lock);
-    int64_t delay_ms = schedule_delay_ms(&poller->connection.schedule, clock_now_ms());
-    pthread_mutex_unlock(&poller->connection.lock);
-    return delay_ms;
+    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of_feed(feed));
+    return schedule_delay_ms(&connection->schedule, clock_now_ms());
 }
 
 static void feed_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
 {
-    struct poller *poller = poller_of_feed(feed);
-    pthread_mutex_lock(&poller->connection.lock);
-    schedule_set_max_tasks(&poller->connection.schedule, max_tasks, isolated);
-    pthread_mutex_unlock(&poller->connection.lock);
+    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of_feed(feed));
+    schedule_set_max_tasks(&connection->schedule, max_tasks, isolated);
 }
 
 static void feed_started(struct task *task)
 {
-    struct poller *poller = poller_of_feed(task->feed);
-    pthread_mutex_lock(&poller->connection.lock);
+    _cleanup_(connection_unlock) struct connection *connection =
+        poller_lock(poller_of_feed(task->feed));
     connection_started(query_of_task(task), clock_now_us());
-    pthread_mutex_unlock(&poller->connection.lock);
 }
 
 /* Errors go to logs, pages and KEDA's events, and may repeat what the source was sent. Its text is
@@ -278,19 +265,17 @@ static void *poller_run(void *argument)
 static void notify(void *context, uint64_t id)
 {
     struct poller *poller = context;
-    pthread_mutex_lock(&poller->connection.lock);
-    connection_notify(&poller->connection, id, clock_now_us());
+    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
+    connection_notify(connection, id, clock_now_us());
     poller_wake(poller);
-    pthread_mutex_unlock(&poller->connection.lock);
 }
 
 static void lose(void *context, uint64_t id)
 {
     struct poller *poller = context;
-    pthread_mutex_lock(&poller->connection.lock);
-    connection_lose_subscription(&poller->connection, id, clock_now_ms());
+    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
+    connection_lose_subscription(connection, id, clock_now_ms());
     poller_wake(poller);
-    pthread_mutex_unlock(&poller->connection.lock);
 }
 
 struct poller *poller_new(const struct poller_settings *settings, const struct scaler *scaler,

@@ -58,6 +58,9 @@ void poller_free(struct poller *poller); /* of a thread that has ended */
 
 struct poller *poller_of(const struct query *query);
 
+/* Its connection, locked until the scope ends: with _cleanup_(connection_unlock). */
+struct connection *poller_lock(struct poller *poller);
+
 /* With the lock: the thread looks at its connection again. */
 void poller_wake(struct poller *poller);
 void poller_wake_for(struct connection *connection);

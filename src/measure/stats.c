@@ -97,8 +97,7 @@ void engine_free_stats(struct engine *engine)
 /* `ret_name` is the caller's to free. */
 static struct scaler_stats current_stats(struct poller *poller, char **ret_name)
 {
-    struct connection *connection = &poller->connection;
-    pthread_mutex_lock(&poller->connection.lock);
+    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     int64_t now_ms = clock_now_ms();
     struct scaler_stats stats = connection->stats;
     if (connection->state == CONNECTION_FAILED)
@@ -108,7 +107,6 @@ static struct scaler_stats current_stats(struct poller *poller, char **ret_name)
     *ret_name = text_copy(connection->naming.name);
     stats.utilization = schedule_utilization(&connection->schedule, now_ms);
     stats.delay_seconds = (double)schedule_recent_delay_ms(&connection->schedule, now_ms) / 1000;
-    pthread_mutex_unlock(&poller->connection.lock);
     return stats;
 }
 
@@ -153,8 +151,7 @@ static void copy_connection(struct poller *poller, struct connection_copy *ret_c
     _cleanup_(memory_free) char *name = NULL;
     struct scaler_stats stats = current_stats(poller, &name);
     struct connection_copy copy = {.values = option_values_share(poller->values)};
-    const struct connection *connection = &poller->connection;
-    pthread_mutex_lock(&poller->connection.lock);
+    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     double round_trip_us = connection->round_trip_us;
     copy.name = text_copy(connection->naming.title);
     copy.error = text_copy(error_text(&connection->error));
@@ -174,7 +171,6 @@ static void copy_connection(struct poller *poller, struct connection_copy *ret_c
         .delay_seconds = stats.delay_seconds,
         .round_trip_seconds = round_trip_us > 0 ? round_trip_us / 1e6 : NAN,
     };
-    pthread_mutex_unlock(&poller->connection.lock);
     *ret_copy = copy;
 }
 
