@@ -38,7 +38,6 @@ struct digest {
 
 /* By what it was read from, of which nothing is kept. */
 struct kept_key {
-    TAILQ_ENTRY(kept_key) all;
     struct digest digest;
     EVP_PKEY *key; /* NULL: it cannot be read */
     uint64_t tenant;
@@ -51,13 +50,13 @@ struct turn {
     uint64_t tenant;
 };
 
-TAILQ_HEAD(kept_keys, kept_key);
 TAILQ_HEAD(turns, turn);
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t turn_ended = PTHREAD_COND_INITIALIZER;
-static struct kept_keys kept_keys = TAILQ_HEAD_INITIALIZER(kept_keys); /* the last used last */
-static struct turns turns = TAILQ_HEAD_INITIALIZER(turns);             /* the first decrypts */
+static struct kept_key kept_keys[MAX_KEPT]; /* the last used last */
+static size_t kept_count;
+static struct turns turns = TAILQ_HEAD_INITIALIZER(turns); /* the first decrypts */
 
 static struct digest digest_of(const struct tls_options *options)
 {
@@ -73,67 +72,57 @@ static struct digest digest_of(const struct tls_options *options)
     return digest;
 }
 
-static void drop(struct kept_key *kept)
+static void drop(size_t at)
 {
-    TAILQ_REMOVE(&kept_keys, kept, all);
-    EVP_PKEY_free(kept->key);
-    free(kept);
+    EVP_PKEY_free(kept_keys[at].key);
+    kept_count--;
+    memmove(&kept_keys[at], &kept_keys[at + 1], (kept_count - at) * sizeof(*kept_keys));
 }
 
 /* All with the lock. */
 static void drop_unused(int64_t now_ms)
 {
-    struct kept_key *oldest;
-    /* The analyzer takes the list for one that still has what was removed from it. */
-    while ((oldest = TAILQ_FIRST(&kept_keys)) != NULL &&
-           now_ms - oldest->used_ms >= KEPT_MS) /* NOLINT(clang-analyzer-unix.Malloc) */
-        drop(oldest);
+    while (kept_count > 0 && now_ms - kept_keys[0].used_ms >= KEPT_MS)
+        drop(0);
 }
 
-static struct kept_key *find_kept(const struct digest *digest)
+/* kept_count: it is not among them. */
+static size_t find_kept(const struct digest *digest)
 {
-    struct kept_key *kept;
-    TAILQ_FOREACH(kept, &kept_keys, all)
-        if (memcmp(&kept->digest, digest, sizeof(*digest)) == 0)
-            return kept;
-    return NULL;
+    size_t at = 0;
+    while (at < kept_count && memcmp(&kept_keys[at].digest, digest, sizeof(*digest)) != 0)
+        at++;
+    return at;
 }
 
 static void keep(const struct digest *digest, EVP_PKEY *key, uint64_t tenant)
 {
-    struct kept_key *oldest_of_tenant = NULL;
-    struct kept_key *each;
-    size_t count = 0;
+    size_t oldest_of_tenant = 0;
     size_t of_tenant = 0;
-    TAILQ_FOREACH(each, &kept_keys, all) {
-        count++;
-        if (each->tenant != tenant)
-            continue;
-        if (of_tenant++ == 0)
-            oldest_of_tenant = each;
-    }
+    for (size_t i = 0; i < kept_count; i++)
+        if (kept_keys[i].tenant == tenant && of_tenant++ == 0)
+            oldest_of_tenant = i;
     if (of_tenant >= MAX_KEPT_OF_TENANT)
         drop(oldest_of_tenant);
-    else if (count >= MAX_KEPT)
-        drop(TAILQ_FIRST(&kept_keys));
-    struct kept_key *kept = memory_new(sizeof(*kept));
-    *kept = (struct kept_key){
+    else if (kept_count >= MAX_KEPT)
+        drop(0);
+    kept_keys[kept_count++] = (struct kept_key){
         .digest = *digest, .key = key, .tenant = tenant, .used_ms = clock_now_ms()};
-    TAILQ_INSERT_TAIL(&kept_keys, kept, all);
 }
 
 /* True: it is known, and was used now. */
 static bool use_kept(const struct digest *digest, EVP_PKEY **ret_key)
 {
-    struct kept_key *kept = find_kept(digest);
-    if (kept == NULL)
+    size_t at = find_kept(digest);
+    if (at == kept_count)
         return false;
-    kept->used_ms = clock_now_ms();
-    TAILQ_REMOVE(&kept_keys, kept, all);
-    TAILQ_INSERT_TAIL(&kept_keys, kept, all);
-    if (kept->key != NULL)
-        EVP_PKEY_up_ref(kept->key);
-    *ret_key = kept->key;
+    struct kept_key kept = kept_keys[at];
+    kept.used_ms = clock_now_ms();
+    memmove(&kept_keys[at], &kept_keys[at + 1], (kept_count - 1 - at) * sizeof(*kept_keys));
+    kept_keys[kept_count - 1] = kept;
+    if (kept.key != NULL)
+        EVP_PKEY_up_ref(kept.key);
+    *ret_key = kept.key;
     return true;
 }
 
@@ -161,7 +150,7 @@ static EVP_PKEY *read_long(const struct tls_options *options)
         TAILQ_INSERT_TAIL(&turns, &turn, all);
         while (TAILQ_FIRST(&turns) != &turn)
             pthread_cond_wait(&turn_ended, &lock);
-        if (find_kept(&digest) == NULL) { /* another tenant may have had the same one */
+        if (find_kept(&digest) == kept_count) { /* another tenant may have had the same one */
             pthread_mutex_unlock(&lock);
             EVP_PKEY *read = pem_key(options->key, options->key_password);
             pthread_mutex_lock(&lock);
