@@ -64,7 +64,8 @@ void history_move(struct history *history, struct history_series *from, struct h
 size_t history_read(struct history *history, const struct history_series *series, int64_t from_ms,
                     struct history_sample **ret_samples);
 
-/* What came and went, at least; NAN where it is not known. */
+/* What came and went, at least, for people (policies have scale/policy/flow.h); NAN where it is not
+ * known. */
 struct history_throughput {
     /* How many messages were consumed since the series began, between each two readings: as the
      * source counts them, else by the consumption rate that it reports, else what `waiting` fell

@@ -1,7 +1,7 @@
 /*
  * Parsing: from the metadata of one ScaledObjectRef to what a trigger asks, and how it is judged.
  *
- * Threads: any; pure.
+ * Threads: as the trigger, whose policy gets its settings; pure but for that.
  */
 #ifndef BACKLOG_SCALE_PARSE_H
 #define BACKLOG_SCALE_PARSE_H

@@ -1,7 +1,7 @@
 /*
- * Inside of the table of triggers: triggers.c keeps them and finds room for them, triggers_find.c
- * finds the one that a call is of, triggers_renewal.c those that are parsed again since their
- * connections have changed, and triggers_kubernetes.c has what is known of their objects.
+ * Inside of the table of triggers: triggers.c keeps them, triggers_find.c finds the one that a call
+ * is of, triggers_room.c makes room for it, triggers_renewal.c has those that are parsed again as
+ * their connections have changed, and triggers_kubernetes.c what is known of their objects.
  *
  * Threads: as triggers.h.
  */
@@ -15,8 +15,7 @@ struct triggers {
     struct triggers_settings settings;
     struct lifecycle lifecycle;
     struct trigger *by_identity;
-    struct trigger
-        *by_age; /* utlist of those not pinned, the one without a call for longest first */
+    struct trigger *by_age; /* utlist: not pinned ones, the one without a call for longest first */
     struct trigger_object *objects;
     struct policy_stats policy_stats;
     struct trigger *next_walked;  /* see triggers_next() */
@@ -30,6 +29,13 @@ struct trigger *triggers_lookup(const struct triggers *triggers, const struct tr
 
 /* Parses it again, if its connection has changed since. */
 void triggers_renew_one(struct triggers *triggers, struct trigger *trigger);
+
+/* Ends one of the table. */
+void triggers_drop(struct triggers *triggers, struct trigger *trigger);
+
+/* On the lists by age as the last one, and off them; one that is not pinned. */
+void triggers_put_on_lists(struct triggers *triggers, struct trigger *trigger);
+void triggers_take_off_lists(struct triggers *triggers, struct trigger *trigger);
 
 /* It was called for just now. */
 void triggers_touch(struct triggers *triggers, struct trigger *trigger, int64_t now_ms);

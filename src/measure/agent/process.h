@@ -1,5 +1,6 @@
 /*
- * Agent processes: those that run are listed, so that /metrics can report their cost.
+ * Agent processes that run: what they cost, for /metrics, and which are killed before they take the
+ * container's memory.
  *
  * Threads: any; the list of them has a lock of its own.
  * Owner:   whoever starts one; it is not to be freed before it is reaped.
