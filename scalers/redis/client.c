@@ -56,8 +56,7 @@ void redis_client_fail(struct task **waiting, const struct error *error)
 
 bool redis_client_cannot_connect(const struct redis_channel *channel, struct error *error)
 {
-    return error_unavailable(error, "cannot connect to Redis at %s: %s", channel->server->address,
-                             redis_channel_awaited(channel));
+    return redis_server_cannot_connect(channel->server, redis_channel_awaited(channel), error);
 }
 
 void redis_client_disconnect(void *argument)

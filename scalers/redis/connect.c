@@ -73,7 +73,7 @@ static bool wait_until_ready(struct redis_client *client, int64_t deadline_ms, s
         if (!wait_for_all(client, next_ms(client, now_ms, deadline_ms), error))
             return false;
     }
-    redis_server_set_peer(&client->server, client->shared->context->fd);
+    redis_server_set_peer(&client->server, client->shared->socket.context->fd);
     return true;
 }
 

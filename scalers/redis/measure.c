@@ -115,7 +115,7 @@ static bool send_waiting(struct redis_client *client, redis_send_tasks *send, st
         return true;
     }
     if (client->server.peer == NULL)
-        redis_server_set_peer(&client->server, client->shared->context->fd);
+        redis_server_set_peer(&client->server, client->shared->socket.context->fd);
     redis_subscriber_prepare(&client->subscriber, client->shared, client->waiting);
     send_list(client, client->shared, &client->waiting, client->was_kept_back, send);
     client->was_kept_back = false;

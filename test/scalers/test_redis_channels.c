@@ -392,13 +392,14 @@ static void arrays_in_arrays_have_a_limit(void **state)
     struct redis_channel *channel =
         redis_channel_open(&server, false, clock_now_ms() + LONG_MS, &error);
     assert_non_null(channel);
+    redis_reader_begin(&channel->reader, channel->socket.context);
 
     redisReadTask levels[DEEPEST + 1] = {0};
-    redisReplyObjectFunctions *functions = channel->context->reader->fn;
+    redisReplyObjectFunctions *functions = channel->socket.context->reader->fn;
     void *outermost = NULL;
     for (size_t i = 0; i < DEEPEST + 1; i++) {
         levels[i].type = REDIS_REPLY_ARRAY;
-        levels[i].privdata = channel;
+        levels[i].privdata = &channel->reader;
         levels[i].parent = i == 0 ? NULL : &levels[i - 1];
         levels[i].obj = functions->createArray(&levels[i], 1);
         outermost = i == 0 ? levels[i].obj : outermost;

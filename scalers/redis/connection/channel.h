@@ -11,24 +11,16 @@
 
 #include "base/error.h"
 #include "measure/task.h"
-#include "redis/connection/lookup.h"
 #include "redis/connection/output.h"
+#include "redis/connection/reader.h"
 #include "redis/connection/server.h"
-#include "shared/reply_memory.h"
-#include "shared/tls_socket.h"
+#include "redis/connection/socket.h"
 
 #include <hiredis/hiredis.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* The number of an array's elements, as hiredis has it. */
-#if HIREDIS_MAJOR >= 1
-typedef size_t redis_element_count;
-#else
-typedef int redis_element_count;
-#endif
 
 struct redis_channel;
 struct redis_command;
@@ -70,10 +62,8 @@ struct redis_command {
 };
 
 enum redis_channel_state {
-    REDIS_RESOLVING, /* the name of the server is looked up */
-    REDIS_CONNECTING,
-    REDIS_TLS_HANDSHAKE,
-    REDIS_SETTING_UP,
+    REDIS_OPENING,    /* the socket is not connected yet */
+    REDIS_SETTING_UP, /* what on_connected sent is not replied to yet */
     REDIS_READY,
 };
 
@@ -81,24 +71,17 @@ struct redis_channel {
     /* The connection. */
     struct redis_server *server;
     enum redis_channel_state state;
-    int64_t deadline_ms;         /* until it is ready */
-    struct redis_lookup *lookup; /* while REDIS_RESOLVING; NULL otherwise */
-    redisContext *context;       /* NULL while REDIS_RESOLVING */
-    struct tls_socket *tls;      /* NULL: plain */
-    struct error refusal;        /* set by a handler while setting up: the channel cannot be used */
-    bool is_hung_up;             /* the connection was closed or broke, and nothing else is wrong */
+    int64_t deadline_ms; /* until it is ready */
+    struct redis_socket socket;
+    struct error refusal; /* set by a handler while setting up: the channel cannot be used */
+    bool is_hung_up;      /* the connection was closed or broke, and nothing else is wrong */
 
     /* What is sent. */
     struct redis_command *commands; /* utlist, the oldest first */
     struct redis_output output;
     bool is_importing; /* what is sent now is for a slot that is being moved here */
 
-    /* What is received. */
-    size_t partial_bytes;                /* of a reply that is not complete */
-    size_t elements;                     /* of its arrays, as they were announced */
-    struct reply_memory memory;          /* of the bytes and the elements */
-    redisReplyObjectFunctions functions; /* hiredis's own, but for: */
-    void *(*create_array)(const redisReadTask *task, redis_element_count elements);
+    struct redis_reader reader; /* of what is received */
 
     /* When. */
     int64_t progress_ms;       /* since when the oldest command is the oldest */

@@ -276,8 +276,7 @@ static int64_t check(struct sentinel *sentinel, int64_t now_ms)
     if (channel->state != REDIS_READY) {
         if (now_ms < channel->deadline_ms)
             return channel->deadline_ms;
-        error_unavailable(&error, "cannot connect to Redis at %s: %s", sentinel->server.address,
-                          redis_channel_awaited(channel));
+        redis_server_cannot_connect(&sentinel->server, redis_channel_awaited(channel), &error);
         lose(sentinel, &error);
         return sentinel->retry_ms;
     }

@@ -77,13 +77,18 @@ void redis_server_set_version(struct redis_server *server, const redisReply *inf
     server->version[text_cut(server->version, MAX_VERSION)] = '\0';
 }
 
+bool redis_server_cannot_connect(const struct redis_server *server, const char *reason,
+                                 struct error *error)
+{
+    return error_unavailable(error, "cannot connect to Redis at %s: %s", server->address, reason);
+}
+
 bool redis_server_check_peer(struct redis_server *server, int socket, struct error *error)
 {
     struct sockaddr_storage address = {0};
     socklen_t size = sizeof(address);
     if (getpeername(socket, (struct sockaddr *)&address, &size) != 0)
-        return error_unavailable(error, "cannot connect to Redis at %s: %s", server->address,
-                                 strerror(errno)); /* it has hung up */
+        return redis_server_cannot_connect(server, strerror(errno), error); /* it has hung up */
     server->is_local = address_is_local((const struct sockaddr *)&address);
     return !server->is_local || server->may_be_local ||
            error_unavailable(error,

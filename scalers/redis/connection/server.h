@@ -58,6 +58,10 @@ bool redis_server_check_peer(struct redis_server *server, int socket, struct err
 void redis_server_set_peer(struct redis_server *server, int socket);
 void redis_server_add_round_trip(struct redis_server *server, int64_t round_trip_ms);
 
+/* Sets the error. Returns false. */
+bool redis_server_cannot_connect(const struct redis_server *server, const char *reason,
+                                 struct error *error);
+
 /* How the error of a server begins that has `maxclients` connections. */
 #define REDIS_MAX_CLIENTS "ERR max number of clients"
 
