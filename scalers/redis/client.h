@@ -54,7 +54,7 @@ struct redis_client {
     struct redis_channel *isolated; /* of what was slow, or timed out last */
     struct task *waiting;           /* utlist, for the shared channel to be ready */
     struct task *waiting_isolated;  /* utlist, for the isolated one */
-    struct task *waiting_imports;   /* utlist, for the shared one: their slots are moved here */
+    struct task *waiting_imports;   /* utlist, for the shared one: ASK redirected them here */
     bool was_kept_back;             /* a task in `waiting` was not sent at once */
     struct redis_stall stall;
     bool is_server_clock_known;

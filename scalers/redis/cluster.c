@@ -220,7 +220,7 @@ static void redirect(struct redis_channel *channel, struct task *task, bool is_i
     struct redis_cluster *cluster = from->cluster;
     const struct redis_node *node = &cluster->map->nodes[to];
     size_t slot = redis_slot_of(cluster->key_of(task));
-    bool may = !channel->is_importing &&
+    bool may = !channel->is_asking &&
                (is_import ? !is_at(from, node) : may_follow(cluster, slot, from, to));
     if (!may) {
         task_failf(task,

@@ -119,9 +119,9 @@ static bool send_waiting(struct redis_client *client, redis_send_tasks *send, st
     redis_subscriber_prepare(&client->subscriber, client->shared, client->waiting);
     send_list(client, client->shared, &client->waiting, client->was_kept_back, send);
     client->was_kept_back = false;
-    client->shared->is_importing = true;
+    client->shared->is_asking = true;
     send_list(client, client->shared, &client->waiting_imports, true, send);
-    client->shared->is_importing = false;
+    client->shared->is_asking = false;
     return true;
 }
 

@@ -189,7 +189,7 @@ static bool subscribe(struct redis_subscriber *subscriber, const struct redis_ch
 {
     if (!task_wants_subscription(task))
         return false;
-    if (channel->is_importing) /* it is soon to be read there without, or elsewhere */
+    if (channel->is_asking) /* it is soon to be read there without, or elsewhere */
         return false;
     if (subscriber->tracked == channel) {
         redis_subscriptions_add(&subscriber->subscriptions, keys, &task->notifier);

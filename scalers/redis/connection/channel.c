@@ -119,8 +119,8 @@ struct redis_command *redis_channel_send(struct redis_channel *channel,
         channel->was_idle = true;
     }
     DL_APPEND(channel->commands, command);
-    command->is_importing = channel->is_importing;
-    if (channel->is_importing) { /* nothing else may be sent before it then */
+    command->is_asking = channel->is_asking;
+    if (channel->is_asking) { /* then nothing else may be sent before it */
         command->on_first_reply = ignore;
         redis_output_add(&channel->output, (const char *const[]){"ASKING", NULL});
     } else if (request->on_first_reply != NULL)
@@ -166,9 +166,9 @@ static void handle_oldest(struct redis_channel *channel, const redisReply *reply
         return;
     }
     channel->has_answered = channel->has_answered || command->tasks != NULL;
-    channel->is_importing = command->is_importing; /* what its handler sends is for the same key */
+    channel->is_asking = command->is_asking; /* what its handler sends is for the same key */
     command->on_reply(channel, command, reply);
-    channel->is_importing = false;
+    channel->is_asking = false;
     DL_DELETE(channel->commands, command);
     free(command);
 }

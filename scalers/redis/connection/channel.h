@@ -54,7 +54,7 @@ struct redis_command {
     size_t queued_replies;          /* of a transaction: those that come before that to EXEC */
     struct task *tasks;             /* utlist: who waits for the reply */
     int tries;                      /* the handlers' */
-    bool is_importing;              /* ASKING was sent just before it */
+    bool is_asking;                 /* it follows ASKING: its slot is being moved to this server */
     struct reading reading;         /* the handlers': what is known when it is sent */
     int64_t sent_ms;                /* the handlers' */
     int64_t until_ms;               /* the handlers': up to which time of the server it counts */
@@ -79,7 +79,7 @@ struct redis_channel {
     /* What is sent. */
     struct redis_command *commands; /* utlist, the oldest first */
     struct redis_output output;
-    bool is_importing; /* what is sent now is for a slot that is being moved here */
+    bool is_asking; /* ASKING is sent before each request from now on */
 
     struct redis_reader reader; /* of what is received */
 
