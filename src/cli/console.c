@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -57,6 +58,11 @@ json_t *console_json_text(const char *text)
     _cleanup_(memory_free) char *valid = text_copy(text);
     text_make_utf8(valid);
     return json_string(valid);
+}
+
+json_t *console_json_number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
 }
 
 void console_print_json(json_t *object)

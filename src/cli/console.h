@@ -31,6 +31,7 @@ void console_print(FILE *file, const char *text);
 
 /* A string for JSON, which must be UTF-8; names of files need not be. */
 json_t *console_json_text(const char *text);
+json_t *console_json_number(double value); /* null: it is not known */
 
 /* One line, and frees the object. */
 void console_print_json(json_t *object);

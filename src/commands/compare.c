@@ -101,11 +101,6 @@ static bool read_metrics(const struct compare_flags *flags, struct keda_metrics 
 
 /* ---- the table ---- */
 
-static json_t *json_number(double value)
-{
-    return isnan(value) ? json_null() : json_real(value);
-}
-
 static void print_row_json(const struct comparison_row *row, const char *reason)
 {
     size_t changing = row->above + row->below;
@@ -115,7 +110,7 @@ static void print_row_json(const struct comparison_row *row, const char *reason)
         "scaler", row->trigger->type, "verdict", comparison_verdict_names[comparison_verdict(row)],
         "equal", (json_int_t)row->equal, "different", (json_int_t)row->different, "changing",
         (json_int_t)changing, "failed", (json_int_t)row->failed, "absent", (json_int_t)row->absent,
-        "keda", json_number(row->keda), "backlog", json_number(row->own), "reason",
+        "keda", console_json_number(row->keda), "backlog", console_json_number(row->own), "reason",
         reason == NULL ? json_null() : console_json_text(reason)));
 }
 

@@ -7,6 +7,7 @@
 #include "cli/common_flags.h"
 #include "cli/console.h"
 #include "client/http_client.h"
+#include "commands/http_json.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -41,13 +42,6 @@ static void clean(json_t *json)
     _cleanup_(memory_free) char *text = text_copy(json_string_value(json));
     console_clean(text);
     json_string_set(json, text);
-}
-
-/* What is missing or null is NAN. */
-static double number(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
 static const char *word(const json_t *object, const char *key)
@@ -90,11 +84,11 @@ static void print_reading(const json_t *trigger)
         printf("  Nothing has been measured yet.\n");
         return;
     }
-    _cleanup_(memory_free) char *when = ago(number(reading, "ageSeconds"));
+    _cleanup_(memory_free) char *when = ago(http_json_number(reading, "ageSeconds"));
     printf("  Measured %s%s%s", when, word(source, "name")[0] == '\0' ? "" : " through ",
            word(source, "name"));
     for (const struct reading_words *each = explain_reading_words; each->key != NULL; each++) {
-        double value = number(reading, each->key);
+        double value = http_json_number(reading, each->key);
         if (each->words == NULL || isnan(value))
             continue;
         printf("%s%.10g %s", separator, value, each->words);
@@ -110,11 +104,11 @@ static void print_failure(const json_t *trigger)
     if (!json_is_object(failing))
         return;
     printf("  %sMeasuring has failed for %.0f s: %s%s\n", console_begin(stdout, CONSOLE_RED),
-           number(failing, "sinceSeconds"), word(failing, "error"), console_end(stdout));
+           http_json_number(failing, "sinceSeconds"), word(failing, "error"), console_end(stdout));
     if (text_equal(word(now, "state"), "held"))
         printf("  What was known before is answered meanwhile, for at most %.0f s, so that no "
                "worker is removed.\n",
-               number(trigger, "holdSeconds"));
+               http_json_number(trigger, "holdSeconds"));
 }
 
 static void print_last_answer(const json_t *trigger)
@@ -124,12 +118,12 @@ static void print_last_answer(const json_t *trigger)
         printf("  KEDA has not requested a value yet.\n");
         return;
     }
-    _cleanup_(memory_free) char *when = ago(number(last, "agoSeconds"));
+    _cleanup_(memory_free) char *when = ago(http_json_number(last, "agoSeconds"));
     printf("  KEDA called %s %s", word(last, "call"), when);
     if (word(last, "error")[0] != '\0')
         printf(" and got an error: %s\n", word(last, "error"));
     else
-        printf(" and got %.10g, %s.\n", number(last, "value"),
+        printf(" and got %.10g, %s.\n", http_json_number(last, "value"),
                json_is_true(json_object_get(last, "active")) ? "active" : "not active");
 }
 
@@ -138,14 +132,14 @@ static void print_policy(const json_t *trigger, const char *key, const char *lab
     const json_t *policy = json_object_get(trigger, key);
     if (!json_is_object(policy))
         return;
-    printf("  %s: %.0f replicas, bound by %s; consumers: %s.\n", label, number(policy, "replicas"),
-           word(policy, "boundBy"), word(policy, "status"));
+    printf("  %s: %.0f replicas, bound by %s; consumers: %s.\n", label,
+           http_json_number(policy, "replicas"), word(policy, "boundBy"), word(policy, "status"));
 }
 
 static void print_trigger(const json_t *trigger)
 {
     const json_t *now = json_object_get(trigger, "now");
-    double replicas = number(now, "replicas");
+    double replicas = http_json_number(now, "replicas");
     printf("%s%s%s (%s): ", console_begin(stdout, CONSOLE_BOLD), word(trigger, "metricName"),
            console_end(stdout),
            word(trigger, "scaler")[0] == '\0' ? "no scaler" : word(trigger, "scaler"));
@@ -157,7 +151,7 @@ static void print_trigger(const json_t *trigger)
         printf("%.0f replicas, by its policy.\n", replicas);
     else
         printf("%.0f replicas, since %.10g / %.10g per replica makes %.0f.\n", replicas,
-               number(now, "value"), number(trigger, "target"), replicas);
+               http_json_number(now, "value"), http_json_number(trigger, "target"), replicas);
     printf("  %s\n", word(trigger, "why"));
     print_policy(trigger, "policy", "Policy");
     print_policy(trigger, "shadow", "In shadow, never answered");
@@ -173,7 +167,7 @@ static void print_whole(const char *label, const json_t *triggers)
     double largest = -1;
     size_t i, failed = 0;
     json_array_foreach(triggers, i, trigger) {
-        double replicas = number(json_object_get(trigger, "now"), "replicas");
+        double replicas = http_json_number(json_object_get(trigger, "now"), "replicas");
         failed += isnan(replicas);
         if (!isnan(replicas) && replicas > largest) {
             largest = replicas;
@@ -213,17 +207,11 @@ static int run_explain(const struct command_line *line, struct error *error)
     _cleanup_(memory_free) char *namespace = http_client_escape(space);
     _cleanup_(memory_free) char *name = http_client_escape(strchr(label, '/') + 1);
     _cleanup_(memory_free) char *path = text_format("/api/triggers/%s/%s", namespace, name);
-    _cleanup_(text_done) struct text body = {0};
     struct http_client *client = http_client_new(&flags->server_http, flags->timeout_ms);
-    bool good = http_client_get(client, path, &body, error);
+    _cleanup_(json_done) json_t *triggers = http_json_get(client, path, NULL, error);
     http_client_free(client);
-    if (!good)
+    if (triggers == NULL)
         return 1;
-    _cleanup_(json_done) json_t *triggers = json_loadb(body.bytes, body.length, 0, NULL);
-    if (!json_is_array(triggers)) {
-        error_unavailable(error, "unexpected reply: is this the --http port of backlog serve?");
-        return 1;
-    }
     if (flags->output == OUTPUT_JSON) {
         json_dumpf(triggers, stdout, JSON_INDENT(2));
         printf("\n");

@@ -50,7 +50,7 @@ struct watch {
     const char *url; /* of the server */
     struct watch_fetcher *fetcher;
     struct watch_view view;
-    struct watch_content content;
+    void *content; /* NULL: nothing was fetched yet */
     struct error error;
     int64_t fetched_ms; /* 0: never */
     bool is_paused, is_typing, is_over;
@@ -60,17 +60,19 @@ struct watch {
 /* What comes while it is paused is not shown. */
 static void take_news(struct watch *watch)
 {
-    struct watch_content content = {0};
+    const struct watch_form *form = watch->form;
+    void *content = NULL;
     _cleanup_(error_done) struct error error = {0};
     if (!watch_fetcher_take(watch->fetcher, &content, &error))
         return;
     if (watch->is_paused) {
-        watch_content_done(&content);
+        form->free(content);
         return;
     }
-    if (!error_is_set(&error)) {
-        watch->form->compare(&content, &watch->content);
-        watch_content_done(&watch->content);
+    if (content != NULL) {
+        if (form->compare != NULL && watch->content != NULL)
+            form->compare(content, watch->content);
+        form->free(watch->content);
         watch->content = content;
         watch->fetched_ms = clock_now_ms();
     }
@@ -90,9 +92,10 @@ static void add_head(const struct watch *watch, size_t width, struct text *frame
 {
     _cleanup_(text_done) struct text line = {0};
     text_addf(&line, "backlog %s  ", watch->url);
-    watch->form->sum(&watch->content, &line);
-    if (watch->fetched_ms > 0)
+    if (watch->content != NULL) {
+        watch->form->sum(watch->content, &line);
         text_addf(&line, "  %.0f s ago", (double)(clock_now_ms() - watch->fetched_ms) / 1000);
+    }
     text_add(&line, watch->is_paused ? "  paused" : "");
     text_add(frame, console_begin(stdout, CONSOLE_BOLD));
     add_cut(frame, line.bytes, width);
@@ -100,7 +103,7 @@ static void add_head(const struct watch *watch, size_t width, struct text *frame
         text_add(frame, console_begin(stdout, CONSOLE_RED));
         add_cut(frame, error_text(&watch->error), width);
     } else
-        text_add(frame, watch->fetched_ms == 0 ? "fetching ...\n" : "\n");
+        text_add(frame, watch->content == NULL ? "fetching ...\n" : "\n");
 }
 
 static void add_foot(const struct watch *watch, size_t width, struct text *frame)
@@ -120,23 +123,19 @@ static void add_foot(const struct watch *watch, size_t width, struct text *frame
     text_add_bytes(frame, line.bytes, text_cut(line.bytes, width));
 }
 
-/* Within the items, of which there may be fewer than before. */
-static void keep_first(struct watch *watch)
-{
-    if (watch->view.first + watch->page > watch->shown)
-        watch->view.first = watch->shown > watch->page ? watch->shown - watch->page : 0;
-}
-
 static void draw(struct watch *watch)
 {
     size_t rows, width;
     const struct watch_form *form = watch->form;
     _cleanup_(text_done) struct text frame = {0};
-    _cleanup_(memory_free) const void **items =
-        form->list(&watch->view, &watch->content, &watch->shown);
+    _cleanup_(memory_free) const void **items = NULL;
+    watch->shown = 0;
+    if (watch->content != NULL)
+        items = form->list(&watch->view, watch->content, &watch->shown);
     screen_size(&rows, &width);
     watch->page = rows > LINES_AROUND ? rows - LINES_AROUND : 1;
-    keep_first(watch);
+    if (watch->view.first + watch->page > watch->shown) /* there may be fewer than before */
+        watch->view.first = watch->shown > watch->page ? watch->shown - watch->page : 0;
     size_t label = form->label_width(items, watch->shown, width);
     add_head(watch, width, &frame);
     text_add(&frame, console_begin(stdout, CONSOLE_BOLD));
@@ -238,26 +237,28 @@ static void handle_key(struct watch *watch, int key)
 
 /* ---- the command ---- */
 
-/* A server that is still reading is asked until it has read, or for --timeout. */
-static bool fetch_all(const struct watch_form *form, struct http_client *client, int64_t timeout_ms,
-                      struct watch_content *content, struct error *error)
+/* A server that is still reading is asked until it has read, or for --timeout. NULL with the
+ * error. */
+static void *fetch_all(const struct watch_form *form, struct http_client *client,
+                       int64_t timeout_ms, struct error *error)
 {
     enum { AGAIN_MS = 200 };
     int64_t deadline_ms = clock_now_ms() + timeout_ms;
-    for (;;) {
-        if (!form->fetch(client, content, error))
-            return false;
-        if (form->is_complete(content))
-            return true;
-        if (clock_now_ms() >= deadline_ms || poll(NULL, 0, AGAIN_MS) != 0)
-            return error_unavailable(error, "%s: %s", http_client_url(client), form->unread);
-        watch_content_done(content);
-        *content = (struct watch_content){0};
+    void *content;
+    while ((content = form->fetch(client, error)) != NULL) {
+        if (form->is_complete == NULL || form->is_complete(content))
+            return content;
+        form->free(content);
+        if (clock_now_ms() >= deadline_ms || poll(NULL, 0, AGAIN_MS) != 0) {
+            error_unavailable(error, "%s: %s", http_client_url(client), form->unread);
+            return NULL;
+        }
     }
+    return NULL;
 }
 
-static void print_text(const struct watch_form *form, const struct watch_content *content,
-                       const void *const *items, size_t count)
+static void print_text(const struct watch_form *form, const void *content, const void *const *items,
+                       size_t count)
 {
     _cleanup_(text_done) struct text page = {0};
     size_t label = form->label_width(items, count, WIDE);
@@ -275,18 +276,19 @@ static void print_text(const struct watch_form *form, const struct watch_content
 static bool print_once(const struct watch_flags *flags, const struct watch_form *form,
                        const struct watch_view *view, struct error *error)
 {
-    struct watch_content content = {0};
     struct http_client *client = http_client_new(&flags->server_http, flags->timeout_ms);
-    bool good = fetch_all(form, client, flags->timeout_ms, &content, error);
-    size_t count = 0;
-    _cleanup_(memory_free) const void **items = form->list(view, &content, &count);
-    if (good && flags->output == OUTPUT_TEXT)
-        print_text(form, &content, items, count);
-    for (size_t i = 0; good && flags->output == OUTPUT_JSON && i < count; i++)
-        console_print_json(form->json(items[i]));
-    watch_content_done(&content);
+    void *content = fetch_all(form, client, flags->timeout_ms, error);
     http_client_free(client);
-    return good;
+    if (content == NULL)
+        return false;
+    size_t count = 0;
+    _cleanup_(memory_free) const void **items = form->list(view, content, &count);
+    if (flags->output == OUTPUT_TEXT)
+        print_text(form, content, items, count);
+    for (size_t i = 0; flags->output == OUTPUT_JSON && i < count; i++)
+        console_print_json(form->json(items[i]));
+    form->free(content);
+    return true;
 }
 
 static bool watch_until_quit(const struct watch_flags *flags, const struct watch_form *form,
@@ -310,7 +312,7 @@ static bool watch_until_quit(const struct watch_flags *flags, const struct watch
     }
     screen_end();
     watch_fetcher_stop(watch.fetcher);
-    watch_content_done(&watch.content);
+    form->free(watch.content);
     error_done(&watch.error);
     return true;
 }
@@ -323,7 +325,7 @@ static int run_watch(const struct command_line *line, struct error *error)
         snprintf(view.filter, sizeof(view.filter), "%s", flags->filter);
     bool is_once = flags->once || flags->output == OUTPUT_JSON || !isatty(STDOUT_FILENO) ||
                    !isatty(STDIN_FILENO);
-    const struct watch_form *form = flags->workers ? &watch_workers_form : &watch_triggers_form;
+    const struct watch_form *form = flags->workers ? &watch_workers : &watch_triggers;
     bool good = is_once ? print_once(flags, form, &view, error)
                         : watch_until_quit(flags, form, &view, error);
     return good ? 0 : 1;

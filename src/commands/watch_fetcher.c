@@ -18,18 +18,18 @@ struct watch_fetcher {
     pthread_t thread;
 
     pthread_mutex_t lock; /* guards what follows */
-    struct watch_content content;
+    void *content;        /* NULL: none, or it was taken */
     struct error error;
     bool is_fresh;
 };
 
-static void hand_over(struct watch_fetcher *fetcher, struct watch_content *content,
-                      struct error *error)
+/* Takes both; without a content there is an error. */
+static void hand_over(struct watch_fetcher *fetcher, void *content, struct error *error)
 {
     pthread_mutex_lock(&fetcher->lock);
-    if (!error_is_set(error)) {
-        watch_content_done(&fetcher->content);
-        fetcher->content = *content;
+    if (content != NULL) {
+        fetcher->form->free(fetcher->content);
+        fetcher->content = content;
     }
     error_done(&fetcher->error);
     error_move(&fetcher->error, error);
@@ -43,11 +43,9 @@ static void *fetch(void *context)
     struct watch_fetcher *fetcher = context;
     struct pollfd stop = {.fd = fetcher->stop_fd, .events = POLLIN};
     do {
-        struct watch_content content = {0};
         struct error error = {0};
-        fetcher->form->fetch(fetcher->client, &content, &error);
-        hand_over(fetcher, &content, &error);
-        error_done(&error);
+        void *content = fetcher->form->fetch(fetcher->client, &error);
+        hand_over(fetcher, content, &error);
     } while (poll(&stop, 1, (int)fetcher->interval_ms) == 0);
     return NULL;
 }
@@ -77,7 +75,7 @@ void watch_fetcher_stop(struct watch_fetcher *fetcher)
     eventfd_write(fetcher->stop_fd, 1);
     pthread_join(fetcher->thread, NULL);
     pthread_mutex_destroy(&fetcher->lock);
-    watch_content_done(&fetcher->content);
+    fetcher->form->free(fetcher->content);
     error_done(&fetcher->error);
     http_client_free(fetcher->client);
     close(fetcher->news_fd);
@@ -90,8 +88,7 @@ int watch_fetcher_descriptor(const struct watch_fetcher *fetcher)
     return fetcher->news_fd;
 }
 
-bool watch_fetcher_take(struct watch_fetcher *fetcher, struct watch_content *ret_content,
-                        struct error *error)
+bool watch_fetcher_take(struct watch_fetcher *fetcher, void **ret_content, struct error *error)
 {
     eventfd_t count;
     eventfd_read(fetcher->news_fd, &count);
@@ -100,10 +97,8 @@ bool watch_fetcher_take(struct watch_fetcher *fetcher, struct watch_content *ret
     fetcher->is_fresh = false;
     if (is_fresh && error_is_set(&fetcher->error))
         error_copy(error, &fetcher->error);
-    else if (is_fresh) {
-        *ret_content = fetcher->content;
-        fetcher->content = (struct watch_content){0};
-    }
+    else if (is_fresh)
+        *ret_content = TAKE(fetcher->content);
     pthread_mutex_unlock(&fetcher->lock);
     return is_fresh;
 }

@@ -21,8 +21,7 @@ void watch_fetcher_stop(struct watch_fetcher *fetcher);
 /* Readable when there is something to take. */
 int watch_fetcher_descriptor(const struct watch_fetcher *fetcher);
 
-/* Whether something was fetched since: `content`, which the caller ends, or the error why not. */
-bool watch_fetcher_take(struct watch_fetcher *fetcher, struct watch_content *ret_content,
-                        struct error *error);
+/* Whether something was fetched since: a content, which the caller frees, or the error why not. */
+bool watch_fetcher_take(struct watch_fetcher *fetcher, void **ret_content, struct error *error);
 
 #endif

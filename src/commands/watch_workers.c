@@ -1,8 +1,12 @@
-#include "commands/watch_workers.h"
+/*
+ * The table of `backlog watch --workers`: pods, as a server with --workers lists them.
+ */
+#include "commands/watch_form.h"
 
 #include "base/json_cleanup.h"
 #include "base/memory.h"
 #include "cli/console.h"
+#include "commands/http_json.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,25 +22,20 @@ enum {
     OTHER_COLUMNS = 52, /* of the numbers and the state */
 };
 
-/* A terminal that has no room for the object beside its pods, whose names begin like its own. */
-static bool is_narrow(size_t pod_width, size_t width)
-{
-    return width < LABEL_WIDTH + 1 + pod_width + OTHER_COLUMNS;
-}
+struct watch_worker {
+    char *label; /* namespace/name of the object */
+    char *pod;   /* "": none; the row is what is to be said of the object */
+    char *state;
+    char *reason; /* "": none */
+    bool is_wrong;
+    double restarts, age_s, done, cpu_cores, memory_bytes; /* NAN: not known */
+};
 
-static char *clean(const json_t *object, const char *key)
-{
-    const char *value = json_string_value(json_object_get(object, key));
-    char *text = text_copy(value == NULL ? "" : value);
-    console_clean(text);
-    return text;
-}
-
-static double number(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
+struct watch_workers {
+    struct watch_worker *items; /* by object and pod */
+    size_t count, capacity;
+    bool is_read; /* false: the server is still reading some */
+};
 
 static struct watch_worker *add(struct watch_workers *workers, const char *label)
 {
@@ -55,14 +54,14 @@ static struct watch_worker *add(struct watch_workers *workers, const char *label
 static void add_worker(struct watch_workers *workers, const char *label, const json_t *pod)
 {
     struct watch_worker *worker = add(workers, label);
-    worker->pod = clean(pod, "pod");
-    worker->state = clean(pod, "state");
-    worker->reason = clean(pod, "reason");
-    worker->restarts = number(pod, "restarts");
-    worker->age_s = (double)time(NULL) - number(pod, "created");
-    worker->done = number(pod, "done");
-    worker->cpu_cores = number(pod, "cpu");
-    worker->memory_bytes = number(pod, "memory");
+    worker->pod = http_json_text(pod, "pod");
+    worker->state = http_json_text(pod, "state");
+    worker->reason = http_json_text(pod, "reason");
+    worker->restarts = http_json_number(pod, "restarts");
+    worker->age_s = (double)time(NULL) - http_json_number(pod, "created");
+    worker->done = http_json_number(pod, "done");
+    worker->cpu_cores = http_json_number(pod, "cpu");
+    worker->memory_bytes = http_json_number(pod, "memory");
     worker->is_wrong = text_equal(worker->state, "Failed") ||
                        (worker->reason[0] != '\0' && !json_is_true(json_object_get(pod, "ready")));
 }
@@ -78,15 +77,15 @@ static void add_note(struct watch_workers *workers, const char *label, char *rea
 
 static void add_object(struct watch_workers *workers, const json_t *object)
 {
-    _cleanup_(memory_free) char *namespace = clean(object, "namespace");
-    _cleanup_(memory_free) char *name = clean(object, "name");
+    _cleanup_(memory_free) char *namespace = http_json_text(object, "namespace");
+    _cleanup_(memory_free) char *name = http_json_text(object, "name");
     _cleanup_(memory_free) char *label = text_format("%s/%s", namespace, name);
     const json_t *pod;
     size_t i;
     bool has_error = json_is_string(json_object_get(object, "error"));
     if (has_error)
-        add_note(workers, label, clean(object, "error"));
-    else if (isnan(number(object, "secondsAgo")))
+        add_note(workers, label, http_json_text(object, "error"));
+    else if (isnan(http_json_number(object, "secondsAgo")))
         workers->is_read = false;
     json_array_foreach(json_object_get(object, "workers"), i, pod)
         add_worker(workers, label, pod);
@@ -94,30 +93,32 @@ static void add_object(struct watch_workers *workers, const json_t *object)
         add_note(workers, label, text_copy("more pods than are listed"));
 }
 
-bool watch_workers_fetch(struct http_client *client, struct watch_workers *ret_workers,
-                         struct error *error)
+static void *fetch_workers(struct http_client *client, struct error *error)
 {
-    _cleanup_(text_done) struct text body = {0};
-    struct watch_workers workers = {.is_read = true};
-    if (!http_client_get(client, "/api/workers", &body, error))
-        return false;
-    _cleanup_(json_done) json_t *page =
-        body.bytes == NULL ? NULL : json_loadb(body.bytes, body.length, 0, NULL);
-    const json_t *list = json_object_get(page, "objects");
+    _cleanup_(json_done) json_t *page = http_json_get(client, "/api/workers", "objects", error);
     const json_t *object;
     size_t i;
-    if (!json_is_array(list))
-        return error_unavailable(error,
-                                 "%s: unexpected reply: is this the --http port of backlog serve?",
-                                 http_client_url(client));
-    json_array_foreach(list, i, object)
-        add_object(&workers, object);
-    *ret_workers = workers;
-    return true;
+    if (page == NULL)
+        return NULL;
+    struct watch_workers *workers = memory_new(sizeof(*workers));
+    workers->is_read = true;
+    json_array_foreach(json_object_get(page, "objects"), i, object)
+        add_object(workers, object);
+    return workers;
 }
 
-void watch_workers_done(struct watch_workers *workers)
+/* The server begins to read them when somebody asks. */
+static bool is_complete(const void *content)
 {
+    const struct watch_workers *workers = content;
+    return workers->is_read;
+}
+
+static void free_workers(void *content)
+{
+    struct watch_workers *workers = content;
+    if (workers == NULL)
+        return;
     for (size_t i = 0; i < workers->count; i++) {
         free(workers->items[i].label);
         free(workers->items[i].pod);
@@ -125,24 +126,29 @@ void watch_workers_done(struct watch_workers *workers)
         free(workers->items[i].reason);
     }
     free(workers->items);
-    *workers = (struct watch_workers){0};
+    free(workers);
 }
 
-bool watch_worker_has(const struct watch_worker *worker, const char *text)
+/* "" is in all. */
+static bool has_text(const struct watch_worker *worker, const char *text)
 {
     return strcasestr(worker->label, text) != NULL || strcasestr(worker->pod, text) != NULL ||
            strcasestr(worker->state, text) != NULL || strcasestr(worker->reason, text) != NULL;
 }
 
-/* ---- lines ---- */
-
-static void add_number(struct text *line, double value, int width, const char *format)
+static const void **list_workers(const struct watch_view *view, const void *content,
+                                 size_t *ret_count)
 {
-    char text[32] = "-";
-    if (!isnan(value))
-        snprintf(text, sizeof(text), format, value);
-    text_addf(line, " %*s", width, text);
+    const struct watch_workers *workers = content;
+    const void **items = memory_array(workers->count + 1, sizeof(*items));
+    *ret_count = 0;
+    for (size_t i = 0; i < workers->count; i++)
+        if (has_text(&workers->items[i], view->filter))
+            items[(*ret_count)++] = &workers->items[i];
+    return items;
 }
+
+/* ---- lines ---- */
 
 /* As kubectl writes it: 45s, 12m, 3h, 2d. */
 static void add_age(struct text *line, double seconds)
@@ -159,22 +165,24 @@ static void add_age(struct text *line, double seconds)
     text_addf(line, " %6s", text);
 }
 
-size_t watch_pod_width(const void *const *workers, size_t count)
+static size_t pod_width_of(const void *const *items, size_t count, size_t width)
 {
+    (void)width;
     size_t widest = MIN_POD_WIDTH;
     for (size_t i = 0; i < count; i++) {
-        const struct watch_worker *worker = workers[i];
+        const struct watch_worker *worker = items[i];
         size_t own = strlen(worker->pod);
         widest = own > widest ? own : widest;
     }
     return widest < MAX_POD_WIDTH ? widest : MAX_POD_WIDTH;
 }
 
-void watch_worker_write(const struct watch_worker *worker, size_t pod_width, size_t width,
-                        struct text *ret_line)
+/* A terminal may have no room for the object beside its pods, whose names begin like its own. */
+static void write_worker(const void *item, size_t pod_width, size_t width, struct text *ret_line)
 {
+    const struct watch_worker *worker = item;
     _cleanup_(text_done) struct text line = {0};
-    if (!is_narrow(pod_width, width))
+    if (width >= LABEL_WIDTH + 1 + pod_width + OTHER_COLUMNS)
         text_addf(&line, "%-*s ", LABEL_WIDTH, worker == NULL ? "SCALEDOBJECT" : worker->label);
     if (worker == NULL)
         text_addf(&line, "%-*s %8s %6s %9s %6s %7s  %s", (int)pod_width, "POD", "RESTARTS", "AGE",
@@ -182,19 +190,20 @@ void watch_worker_write(const struct watch_worker *worker, size_t pod_width, siz
     else {
         text_addf(&line, "%-*s", (int)pod_width,
                   worker->pod[0] == '\0' ? worker->label : worker->pod);
-        add_number(&line, worker->restarts, 8, "%.0f");
+        watch_add_number(&line, worker->restarts, 8, "%.0f");
         add_age(&line, worker->age_s);
-        add_number(&line, worker->done, 9, "%.0f");
-        add_number(&line, worker->cpu_cores * 1000, 6, "%.0fm");
-        add_number(&line, worker->memory_bytes / 0x1p20, 7, "%.0fMi");
+        watch_add_number(&line, worker->done, 9, "%.0f");
+        watch_add_number(&line, worker->cpu_cores * 1000, 6, "%.0fm");
+        watch_add_number(&line, worker->memory_bytes / 0x1p20, 7, "%.0fMi");
         text_addf(&line, "  %s%s%s", worker->state, worker->reason[0] == '\0' ? "" : ": ",
                   worker->reason);
     }
     text_add_bytes(ret_line, line.bytes, text_cut(line.bytes, width));
 }
 
-void watch_workers_sum(const struct watch_workers *workers, struct text *ret_line)
+static void sum_workers(const void *content, struct text *ret_line)
 {
+    const struct watch_workers *workers = content;
     size_t count = 0, pending = 0;
     for (size_t i = 0; i < workers->count; i++) {
         count += workers->items[i].pod[0] != '\0';
@@ -204,21 +213,41 @@ void watch_workers_sum(const struct watch_workers *workers, struct text *ret_lin
               workers->is_read ? "" : ", more are being read");
 }
 
-static json_t *json_number_of(double value)
+static const char *color_of(const void *item)
 {
-    return isfinite(value) ? json_real(value) : json_null();
+    const struct watch_worker *worker = item;
+    return worker->is_wrong                       ? console_begin(stdout, CONSOLE_RED)
+           : text_equal(worker->state, "Pending") ? console_begin(stdout, CONSOLE_YELLOW)
+           : text_equal(worker->state, "Running") ? console_begin(stdout, CONSOLE_GREEN)
+                                                  : "";
 }
 
-json_t *watch_worker_json(const struct watch_worker *worker)
+static json_t *json_of(const void *item)
 {
+    const struct watch_worker *worker = item;
     json_t *object = json_pack("{s:s, s:s, s:s}", "object", worker->label, "pod", worker->pod,
                                "state", worker->state);
     json_object_set_new(object, "reason",
                         worker->reason[0] == '\0' ? json_null() : json_string(worker->reason));
-    json_object_set_new(object, "restarts", json_number_of(worker->restarts));
-    json_object_set_new(object, "ageSeconds", json_number_of(worker->age_s));
-    json_object_set_new(object, "done", json_number_of(worker->done));
-    json_object_set_new(object, "cpu", json_number_of(worker->cpu_cores));
-    json_object_set_new(object, "memory", json_number_of(worker->memory_bytes));
+    json_object_set_new(object, "restarts", console_json_number(worker->restarts));
+    json_object_set_new(object, "ageSeconds", console_json_number(worker->age_s));
+    json_object_set_new(object, "done", console_json_number(worker->done));
+    json_object_set_new(object, "cpu", console_json_number(worker->cpu_cores));
+    json_object_set_new(object, "memory", console_json_number(worker->memory_bytes));
     return object;
 }
+
+const struct watch_form watch_workers = {
+    .sort_keys = "",
+    .failing_keys = "",
+    .unread = "the workers were not read within --timeout",
+    .fetch = fetch_workers,
+    .free = free_workers,
+    .is_complete = is_complete,
+    .sum = sum_workers,
+    .list = list_workers,
+    .label_width = pod_width_of,
+    .write = write_worker,
+    .color = color_of,
+    .json = json_of,
+};

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "client/http_client.h"
+#include "commands/http_json.h"
 #include "web/json.h"
 
 #include <math.h>
@@ -36,21 +37,13 @@ struct in_flight {
 
 static bool read_page(struct in_flight *in_flight, struct page *page, struct error *error)
 {
-    _cleanup_(text_done) struct text body = {0};
-    _cleanup_(json_done) json_t *triggers = NULL;
-    if (http_client_get(in_flight->client, page->path, &body, error)) {
-        triggers = body.bytes == NULL ? NULL : json_loadb(body.bytes, body.length, 0, NULL);
-        if (!json_is_array(triggers))
-            error_unavailable(error,
-                              "%s: unexpected reply: is this the --http port of backlog serve?",
-                              http_client_url(in_flight->client));
-    }
+    json_t *triggers = http_json_get(in_flight->client, page->path, NULL, error);
     pthread_mutex_lock(&in_flight->lock);
     json_decref(page->triggers);
-    page->triggers = error_is_set(error) ? NULL : TAKE(triggers);
+    page->triggers = triggers;
     page->read_ms = clock_now_ms();
     pthread_mutex_unlock(&in_flight->lock);
-    return !error_is_set(error);
+    return triggers != NULL;
 }
 
 static bool is_stopping(struct in_flight *in_flight)

@@ -1,9 +1,13 @@
-#include "commands/watch_table.h"
+/*
+ * The table of `backlog watch`: the triggers of a server, sorted and filtered.
+ */
+#include "commands/watch_form.h"
 
 #include "base/clock.h"
 #include "base/json_cleanup.h"
 #include "base/memory.h"
 #include "cli/console.h"
+#include "commands/http_json.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -20,40 +24,47 @@ enum {
     OTHER_NARROW_COLUMNS = 60,
 };
 
+struct watch_row {
+    char *label; /* namespace/name */
+    char *scaler;
+    char *metric;
+    char *state;                    /* answered, held, waiting, refused */
+    char *error;                    /* "" : none */
+    char *status;                   /* of the consumers, where a policy decides; "": none */
+    char *bound_by;                 /* what bound the replicas */
+    double value, target, replicas; /* NAN: not known */
+    double change;                  /* of the value per second since the last reading; NAN */
+    double called_s_ago;
+    bool is_active;
+};
+
+struct watch_rows {
+    struct watch_row *items;
+    size_t count, capacity;
+    int64_t at_ms;
+};
+
 /* ---- fetching ---- */
-
-static char *clean(const json_t *value)
-{
-    char *text = text_copy(json_is_string(value) ? json_string_value(value) : "");
-    console_clean(text);
-    return text;
-}
-
-static double number(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
 
 static void add_row(struct watch_rows *rows, const json_t *trigger)
 {
     const json_t *now = json_object_get(trigger, "now");
-    _cleanup_(memory_free) char *namespace = clean(json_object_get(trigger, "namespace"));
-    _cleanup_(memory_free) char *name = clean(json_object_get(trigger, "name"));
+    _cleanup_(memory_free) char *namespace = http_json_text(trigger, "namespace");
+    _cleanup_(memory_free) char *name = http_json_text(trigger, "name");
     rows->items = memory_grow(rows->items, &rows->capacity, rows->count + 1, sizeof(*rows->items));
     rows->items[rows->count++] = (struct watch_row){
         .label = text_format("%s/%s", namespace, name),
-        .scaler = clean(json_object_get(trigger, "scaler")),
-        .metric = clean(json_object_get(trigger, "metricName")),
-        .state = clean(json_object_get(now, "state")),
-        .error = clean(json_object_get(now, "error")),
-        .status = clean(json_object_get(trigger, "status")),
-        .bound_by = clean(json_object_get(trigger, "boundBy")),
-        .value = number(now, "value"),
-        .target = number(trigger, "target"),
-        .replicas = number(now, "replicas"),
+        .scaler = http_json_text(trigger, "scaler"),
+        .metric = http_json_text(trigger, "metricName"),
+        .state = http_json_text(now, "state"),
+        .error = http_json_text(now, "error"),
+        .status = http_json_text(trigger, "status"),
+        .bound_by = http_json_text(trigger, "boundBy"),
+        .value = http_json_number(now, "value"),
+        .target = http_json_number(trigger, "target"),
+        .replicas = http_json_number(now, "replicas"),
         .change = NAN,
-        .called_s_ago = number(trigger, "lastCallSecondsAgo"),
+        .called_s_ago = http_json_number(trigger, "lastCallSecondsAgo"),
         .is_active = json_is_true(json_object_get(now, "active")),
     };
 }
@@ -63,22 +74,15 @@ static void add_row(struct watch_rows *rows, const json_t *trigger)
 static bool fetch_page(struct http_client *client, struct watch_rows *rows, json_int_t *after,
                        bool *ret_all, struct error *error)
 {
-    _cleanup_(text_done) struct text body = {0};
     _cleanup_(memory_free) char *path =
         text_format("/api/triggers?limit=%d&after=%lld", PAGE, (long long)*after);
-    if (!http_client_get(client, path, &body, error))
+    _cleanup_(json_done) json_t *page = http_json_get(client, path, "triggers", error);
+    if (page == NULL)
         return false;
-    _cleanup_(json_done) json_t *page =
-        body.bytes == NULL ? NULL : json_loadb(body.bytes, body.length, 0, NULL);
-    const json_t *list = json_object_get(page, "triggers");
     const json_t *trigger;
     size_t i;
-    if (!json_is_array(list))
-        return error_unavailable(error,
-                                 "%s: unexpected reply: is this the --http port of backlog serve?",
-                                 http_client_url(client));
     json_int_t before = *after;
-    json_array_foreach(list, i, trigger) {
+    json_array_foreach(json_object_get(page, "triggers"), i, trigger) {
         add_row(rows, trigger);
         *after = json_integer_value(json_object_get(trigger, "id"));
     }
@@ -88,21 +92,11 @@ static bool fetch_page(struct http_client *client, struct watch_rows *rows, json
     return true;
 }
 
-bool watch_rows_fetch(struct http_client *client, struct watch_rows *ret_rows, struct error *error)
+static void free_rows(void *content)
 {
-    struct watch_rows rows = {.at_ms = clock_now_ms()};
-    json_int_t after = 0;
-    for (bool is_all = false; !is_all;)
-        if (!fetch_page(client, &rows, &after, &is_all, error)) {
-            watch_rows_done(&rows);
-            return false;
-        }
-    *ret_rows = rows;
-    return true;
-}
-
-void watch_rows_done(struct watch_rows *rows)
-{
+    struct watch_rows *rows = content;
+    if (rows == NULL)
+        return;
     for (size_t i = 0; i < rows->count; i++) {
         free(rows->items[i].label);
         free(rows->items[i].scaler);
@@ -113,7 +107,20 @@ void watch_rows_done(struct watch_rows *rows)
         free(rows->items[i].bound_by);
     }
     free(rows->items);
-    *rows = (struct watch_rows){0};
+    free(rows);
+}
+
+static void *fetch_rows(struct http_client *client, struct error *error)
+{
+    struct watch_rows *rows = memory_new(sizeof(*rows));
+    json_int_t after = 0;
+    rows->at_ms = clock_now_ms();
+    for (bool is_all = false; !is_all;)
+        if (!fetch_page(client, rows, &after, &is_all, error)) {
+            free_rows(rows);
+            return NULL;
+        }
+    return rows;
 }
 
 /* ---- changes ---- */
@@ -126,8 +133,10 @@ static int compare_identity(const void *left, const void *right)
     return order != 0 ? order : strcmp(one->metric, other->metric);
 }
 
-void watch_rows_compare(struct watch_rows *rows, const struct watch_rows *before)
+static void note_changes(void *content, const void *former)
 {
+    struct watch_rows *rows = content;
+    const struct watch_rows *before = former;
     double seconds = (double)(rows->at_ms - before->at_ms) / 1000;
     if (before->count == 0 || seconds <= 0)
         return;
@@ -196,10 +205,10 @@ static int compare_rows(const void *left, const void *right, void *context)
     return order != 0 ? order : compare_identity(left, right);
 }
 
-const struct watch_row **watch_view_rows(const struct watch_view *view,
-                                         const struct watch_rows *rows, size_t *ret_count)
+static const void **list_rows(const struct watch_view *view, const void *content, size_t *ret_count)
 {
-    const struct watch_row **shown = memory_array(rows->count + 1, sizeof(*shown));
+    const struct watch_rows *rows = content;
+    const void **shown = memory_array(rows->count + 1, sizeof(*shown));
     *ret_count = 0;
     for (size_t i = 0; i < rows->count; i++)
         if (is_shown(view, &rows->items[i]))
@@ -237,19 +246,11 @@ static void add_left(struct text *line, const char *text, size_t width)
     text_addf(line, "%.*s%*s ", (int)bytes, text, (int)(width - shown), "");
 }
 
-static void add_number(struct text *line, double value, int width, const char *format)
-{
-    char text[32] = "-";
-    if (!isnan(value))
-        snprintf(text, sizeof(text), format, value);
-    text_addf(line, " %*s", width, text);
-}
-
-size_t watch_label_width(const struct watch_row *const *rows, size_t count, size_t width)
+static size_t label_width_of(const void *const *items, size_t count, size_t width)
 {
     size_t widest = MIN_LABEL;
     for (size_t i = 0; i < count; i++) {
-        size_t own = characters(rows[i]->label);
+        size_t own = characters(((const struct watch_row *)items[i])->label);
         widest = own > widest ? own : widest;
     }
     size_t others = width < NARROW ? OTHER_NARROW_COLUMNS : OTHER_COLUMNS;
@@ -257,9 +258,9 @@ size_t watch_label_width(const struct watch_row *const *rows, size_t count, size
     return widest < room ? widest : room;
 }
 
-void watch_row_write(const struct watch_row *row, size_t label_width, size_t width,
-                     struct text *ret_line)
+static void write_row(const void *item, size_t label_width, size_t width, struct text *ret_line)
 {
+    const struct watch_row *row = item;
     struct text line = {0};
     bool is_narrow = width < NARROW;
     add_left(&line, row == NULL ? "SCALEDOBJECT" : row->label, label_width);
@@ -273,13 +274,13 @@ void watch_row_write(const struct watch_row *row, size_t label_width, size_t wid
         text_addf(&line, " %10s %6s %8s %7s  %s", "TARGET", "ACTIVE", "REPLICAS", "CALLED",
                   "STATE");
     } else {
-        add_number(&line, row->value, 12, "%.10g");
+        watch_add_number(&line, row->value, 12, "%.10g");
         if (!is_narrow)
-            add_number(&line, row->change, 10, "%+.3g");
-        add_number(&line, row->target, 10, "%.10g");
+            watch_add_number(&line, row->change, 10, "%+.3g");
+        watch_add_number(&line, row->target, 10, "%.10g");
         text_addf(&line, " %6s", isnan(row->value) ? "-" : row->is_active ? "yes" : "no");
-        add_number(&line, row->replicas, 8, "%.0f");
-        add_number(&line, row->called_s_ago, 6, "%.0f");
+        watch_add_number(&line, row->replicas, 8, "%.0f");
+        watch_add_number(&line, row->called_s_ago, 6, "%.0f");
         text_addf(&line, "%s  %s", isnan(row->called_s_ago) ? " " : "s", row->state);
         if (row->error[0] != '\0')
             text_addf(&line, ": %s", row->error);
@@ -290,8 +291,9 @@ void watch_row_write(const struct watch_row *row, size_t label_width, size_t wid
     text_done(&line);
 }
 
-void watch_rows_sum(const struct watch_rows *rows, struct text *ret_line)
+static void sum_rows(const void *content, struct text *ret_line)
 {
+    const struct watch_rows *rows = content;
     size_t active = 0, failing = 0;
     double replicas = 0;
     for (size_t i = 0; i < rows->count; i++) {
@@ -304,21 +306,26 @@ void watch_rows_sum(const struct watch_rows *rows, struct text *ret_line)
               replicas == 1 ? "" : "s");
 }
 
-static json_t *json_number_of(double value)
+static const char *color_of(const void *item)
 {
-    return isfinite(value) ? json_real(value) : json_null();
+    const struct watch_row *row = item;
+    return text_equal(row->state, "refused") ? console_begin(stdout, CONSOLE_RED)
+           : text_equal(row->state, "held")  ? console_begin(stdout, CONSOLE_YELLOW)
+           : row->is_active                  ? console_begin(stdout, CONSOLE_GREEN)
+                                             : "";
 }
 
-json_t *watch_row_json(const struct watch_row *row)
+static json_t *json_of(const void *item)
 {
+    const struct watch_row *row = item;
     json_t *object =
         json_pack("{s:s, s:s, s:s, s:s, s:b}", "object", row->label, "scaler", row->scaler,
                   "metric", row->metric, "state", row->state, "active", row->is_active);
-    json_object_set_new(object, "value", json_number_of(row->value));
-    json_object_set_new(object, "changePerSecond", json_number_of(row->change));
-    json_object_set_new(object, "target", json_number_of(row->target));
-    json_object_set_new(object, "replicas", json_number_of(row->replicas));
-    json_object_set_new(object, "lastCallSecondsAgo", json_number_of(row->called_s_ago));
+    json_object_set_new(object, "value", console_json_number(row->value));
+    json_object_set_new(object, "changePerSecond", console_json_number(row->change));
+    json_object_set_new(object, "target", console_json_number(row->target));
+    json_object_set_new(object, "replicas", console_json_number(row->replicas));
+    json_object_set_new(object, "lastCallSecondsAgo", console_json_number(row->called_s_ago));
     json_object_set_new(object, "status",
                         row->status[0] == '\0' ? json_null() : json_string(row->status));
     json_object_set_new(object, "boundBy",
@@ -327,3 +334,17 @@ json_t *watch_row_json(const struct watch_row *row)
                         row->error[0] == '\0' ? json_null() : json_string(row->error));
     return object;
 }
+
+const struct watch_form watch_triggers = {
+    .sort_keys = "  1-9 sort  r reverse",
+    .failing_keys = "  f failing",
+    .fetch = fetch_rows,
+    .free = free_rows,
+    .compare = note_changes,
+    .sum = sum_rows,
+    .list = list_rows,
+    .label_width = label_width_of,
+    .write = write_row,
+    .color = color_of,
+    .json = json_of,
+};
