@@ -3,14 +3,16 @@
  * acknowledged. It sends requests over the NATS client protocol, where the consumer's leader
  * answers through any node; or, where the trigger is KEDA's as it was, a monitoring port.
  */
+#include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
-#include "nats_jetstream/client.h"
-#include "nats_jetstream/measure.h"
+#include "nats_jetstream/client/client.h"
+#include "nats_jetstream/monitoring/monitoring.h"
 #include "nats_jetstream/options.h"
 
 #include <math.h>
 #include <nats/nats.h>
+#include <stdlib.h>
 
 /* Rarer than a person notices, and one round trip for all idle consumers of the connection. */
 enum { IDLE_INTERVAL_MS = 250 };
@@ -66,6 +68,46 @@ static unsigned reports(const struct options *options, const char **ret_advice)
     return READING_IN_FLIGHT | READING_RATES;
 }
 
+/* Has one of the two. */
+struct client {
+    struct nats_client *nats;
+    struct nats_monitoring *monitoring;
+};
+
+static bool connect_client(const void *connection_options, int64_t deadline_ms, void **ret_client,
+                           struct error *error)
+{
+    const struct nats_connection_options *options = connection_options;
+    struct client client = {0};
+    if (options->monitoring_endpoint == NULL)
+        client.nats = nats_client_connect(options, deadline_ms, error);
+    else
+        nats_monitoring_connect(options, deadline_ms, &client.monitoring, error);
+    if (client.nats == NULL && client.monitoring == NULL)
+        return false;
+    struct client *kept = memory_new(sizeof(*kept));
+    *kept = client;
+    *ret_client = kept;
+    return true;
+}
+
+static bool measure(void *opaque, struct feed *feed, struct error *error)
+{
+    struct client *client = opaque;
+    return client->nats != NULL ? nats_client_measure(client->nats, feed, error)
+                                : nats_monitoring_measure(client->monitoring, feed, error);
+}
+
+static void disconnect(void *opaque)
+{
+    struct client *client = opaque;
+    if (client->nats != NULL)
+        nats_client_disconnect(client->nats);
+    if (client->monitoring != NULL)
+        nats_monitoring_disconnect(client->monitoring);
+    free(client);
+}
+
 static void libraries(struct text *text)
 {
     text_addf(text, "nats.c %s", nats_GetVersion());
@@ -94,10 +136,10 @@ const struct scaler scaler_nats_jetstream = {
     .metric_spec = metric_spec,
     .evaluate = evaluate,
     .bundle = bundle,
-    .connect = nats_client_connect,
-    .measure = nats_measure,
+    .connect = connect_client,
+    .measure = measure,
     .libraries = libraries,
-    .disconnect = nats_client_disconnect,
+    .disconnect = disconnect,
     .subscribes = true,
     /* nats.c believes the lengths that a server sends: it allocates them, and some make it crash.
      */

@@ -1,12 +1,11 @@
-#include "nats_jetstream/measure.h"
+#include "nats_jetstream/client/client.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "nats_jetstream/client.h"
+#include "nats_jetstream/client/connection.h"
+#include "nats_jetstream/client/subscriber.h"
 #include "nats_jetstream/consumer_info.h"
-#include "nats_jetstream/monitoring/monitoring.h"
-#include "nats_jetstream/options.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -14,6 +13,32 @@
 
 /* After so many requests the replies that are there are taken, so that they do not pile up. */
 enum { REQUESTS_AT_ONCE = 64 };
+
+struct nats_client {
+    struct nats_connection *connection;
+    struct nats_subscriber subscriber;
+};
+
+struct nats_client *nats_client_connect(const struct nats_connection_options *options,
+                                        int64_t deadline_ms, struct error *error)
+{
+    struct nats_connection *connection = nats_connection_open(options, deadline_ms, error);
+    if (connection == NULL)
+        return NULL;
+    struct nats_client *client = memory_new(sizeof(*client));
+    client->connection = connection;
+    client->subscriber.options = options;
+    return client;
+}
+
+void nats_client_disconnect(struct nats_client *client)
+{
+    nats_subscriber_done(&client->subscriber);
+    nats_connection_close(client->connection);
+    free(client);
+}
+
+/* ---- replies ---- */
 
 static void explain_no_responders(struct task *task)
 {
@@ -115,6 +140,8 @@ static void lose_subscriber(struct nats_client *client)
     nats_subscriber_lose(&client->subscriber);
 }
 
+/* ---- requests ---- */
+
 static natsStatus send_task(struct nats_client *client, struct task *task, struct text *subject)
 {
     const struct nats_query_options *query = task->query;
@@ -160,6 +187,8 @@ static void serve_feed(struct nats_client *client, struct feed *feed)
         task_return(task, true);
     }
 }
+
+/* ---- the loop ---- */
 
 /* Tasks of which nothing at all was received in half of their time: a dead server is found by a
  * ping, and distinguished from a consumer without a leader. */
@@ -291,11 +320,8 @@ static void abandon(struct nats_connection *connection)
         nats_connection_remove(connection, connection->requests);
 }
 
-bool nats_measure(void *client_, struct feed *feed, struct error *error)
+bool nats_client_measure(struct nats_client *client, struct feed *feed, struct error *error)
 {
-    struct nats_client *client = client_;
-    if (client->monitoring != NULL)
-        return nats_monitoring_measure(client->monitoring, feed, error);
     natsStatus status = NATS_OK;
     while (status == NATS_OK && !feed_is_stopping(feed)) {
         serve_feed(client, feed);
