@@ -134,10 +134,11 @@ static bool connect_client(const void *connection_options, int64_t deadline_ms, 
     if (!rabbitmq_url_parse(connection_options, &url, error))
         return false;
     struct client client = {0};
-    bool connected = url.http ? rabbitmq_management_connect(connection_options, &url, deadline_ms,
-                                                            &client.management, error)
-                              : rabbitmq_amqp_connect(connection_options, &url, deadline_ms,
-                                                      &client.amqp, error);
+    bool connected =
+        url.is_http
+            ? rabbitmq_management_connect(connection_options, &url, deadline_ms, &client.management,
+                                          error)
+            : rabbitmq_amqp_connect(connection_options, &url, deadline_ms, &client.amqp, error);
     if (!connected)
         return false;
     struct client *kept = memory_new(sizeof(*kept));

@@ -13,8 +13,8 @@ enum { MAX_HOST_BYTES = 255, MAX_URL_BYTES = 4096 };
 
 static const struct scheme {
     const char *prefix;
-    bool http;
-    bool tls;
+    bool is_http;
+    bool has_tls;
     int port;
 } schemes[] = {
     {"amqp://", false, false, 5672},
@@ -139,7 +139,7 @@ static bool parse_path(struct rabbitmq_url *url, const char *path, size_t length
                        struct error *error)
 {
     const char *vhost = path;
-    if (url->http)
+    if (url->is_http)
         for (const char *c = path; c < path + length; c++)
             if (*c == '/')
                 vhost = c;
@@ -166,8 +166,8 @@ static bool parse(struct rabbitmq_url *url, const char *text, struct error *erro
     if (strlen(text) > MAX_URL_BYTES)
         return error_invalid(error, "host: a URL has at most %d bytes", MAX_URL_BYTES);
 
-    url->http = scheme->http;
-    url->tls = scheme->tls;
+    url->is_http = scheme->is_http;
+    url->has_tls = scheme->has_tls;
     url->port = scheme->port;
     const char *authority = text + strlen(scheme->prefix);
     size_t authority_length = strcspn(authority, "/?#");
@@ -192,7 +192,7 @@ static void replace(char **field, const char *value)
 /* As KEDA decides it: the certificate identifies the user where nothing else does. */
 static bool is_external(const struct rabbitmq_connection *options, const struct rabbitmq_url *url)
 {
-    return !url->http && url->tls && options->tls.enable && options->tls.cert != NULL &&
+    return !url->is_http && url->has_tls && options->tls.enable && options->tls.cert != NULL &&
            options->username == NULL && url->password == NULL;
 }
 
@@ -208,8 +208,8 @@ bool rabbitmq_url_parse(const struct rabbitmq_connection *options, struct rabbit
     replace(&url.vhost, options->vhost_name);
     if (text_equal(url.vhost, ""))
         replace(&url.vhost, "/");
-    url.external = is_external(options, &url);
-    if (!url.http && url.user == NULL)
+    url.is_external = is_external(options, &url);
+    if (!url.is_http && url.user == NULL)
         replace(&url.user, "guest");
     /* Without one, Go's client keeps the password of its default user. */
     if (url.user != NULL && url.password == NULL)

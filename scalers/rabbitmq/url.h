@@ -14,16 +14,17 @@
 #include <stdbool.h>
 
 struct rabbitmq_url {
-    bool http; /* the management API, else AMQP */
-    bool tls;
+    bool is_http; /* the management API, else AMQP */
+    bool has_tls;
     char *host; /* an IPv6 address stands without its brackets */
     int port;
     char *user; /* NULL: none were given (the management API only: AMQP has guest, guest) */
     char *password;
-    bool external; /* AMQP: the client's certificate identifies the user; neither of the two is sent
+    bool
+        is_external; /* AMQP: the client's certificate identifies the user; neither of the two is sent
                     */
-    char *vhost;   /* decoded */
-    char *prefix;  /* of the management API: "" or "/some/path", as it was written */
+    char *vhost;     /* decoded */
+    char *prefix;    /* of the management API: "" or "/some/path", as it was written */
 };
 
 /* Takes `host`, and username, password and vhostName, which override its parts. */

@@ -58,7 +58,7 @@ static void subjects_of_messages_are_read_from_stream_and_consumer(void **state)
         info_of("{\"config\":{\"name\":\"orders\",\"subjects\":[\"orders.>\",\"returns\"]}}");
     assert_int_equal(info.list.count, 2);
     assert_string_equal(info.list.items[1], "returns");
-    assert_false(info.transformed || info.is_remote);
+    assert_false(info.is_transformed || info.is_remote);
     nats_subjects_info_done(&info);
 
     info = info_of("{\"config\":{\"durable_name\":\"workers\",\"filter_subject\":\"orders.new\"}}");
@@ -86,7 +86,7 @@ static void messages_that_cannot_be_subscribed_to_are_known(void **state)
     nats_subjects_info_done(&info);
     info = info_of("{\"config\":{\"subjects\":[\"x\"],\"sources\":null,"
                    "\"subject_transform\":{\"src\":\"x\",\"dest\":\"y\"}}}");
-    assert_true(info.transformed && !info.is_remote);
+    assert_true(info.is_transformed && !info.is_remote);
     nats_subjects_info_done(&info);
 }
 

@@ -28,7 +28,7 @@ static void an_amqp_url_is_split_into_its_parts(void **state)
     (void)state;
     _cleanup_(rabbitmq_url_done) struct rabbitmq_url url =
         parsed_host("AMQPS://us%65r:p%40ss%2Fw%3Ard@rabbit.prod:1234/a%2Fb?heartbeat=10");
-    assert_true(url.tls && !url.http);
+    assert_true(url.has_tls && !url.is_http);
     assert_string_equal(url.host, "rabbit.prod");
     assert_int_equal(url.port, 1234);
     assert_string_equal(url.user, "user");
@@ -41,7 +41,7 @@ static void the_management_api_may_stand_behind_a_prefix(void **state)
     (void)state;
     _cleanup_(rabbitmq_url_done) struct rabbitmq_url url =
         parsed_host("https://rabbit/some/path/vh");
-    assert_true(url.tls && url.http);
+    assert_true(url.has_tls && url.is_http);
     assert_int_equal(url.port, 443);
     assert_null(url.user);
     assert_string_equal(url.prefix, "/some/path");
@@ -113,7 +113,7 @@ static void a_certificate_identifies_the_user_where_nothing_else_does(void **sta
     cases[7].options.password = "word";
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = parsed(&cases[i].options);
-        if (url.external != cases[i].external)
+        if (url.is_external != cases[i].external)
             fail_msg("case %zu", i);
     }
 }

@@ -103,7 +103,7 @@ bool nats_subjects_parse(const char *bytes, size_t length, struct nats_subjects_
         return false;
 
     struct nats_subjects_info info = {
-        .transformed = json_is_object(json_object_get(config, "subject_transform")),
+        .is_transformed = json_is_object(json_object_get(config, "subject_transform")),
         .is_remote = json_is_object(json_object_get(config, "mirror")) ||
                      json_array_size(json_object_get(config, "sources")) > 0,
     };
@@ -201,7 +201,7 @@ enum nats_subjects_state nats_subjects_find(struct nats_subjects *subjects,
     if (state != NATS_SUBJECTS_KNOWN)
         return state;
 
-    bool narrow = consumer->info.list.count > 0 && !stream->info.transformed;
+    bool narrow = consumer->info.list.count > 0 && !stream->info.is_transformed;
     *ret_list = narrow ? &consumer->info.list : &stream->info.list;
     if (!stream->info.is_remote && (*ret_list)->count > 0)
         return NATS_SUBJECTS_KNOWN;

@@ -45,8 +45,8 @@ enum nats_subjects_state nats_subjects_find(struct nats_subjects *subjects,
 /* From the reply to STREAM.INFO or CONSUMER.INFO; the caller frees the list. */
 struct nats_subjects_info {
     struct nats_subject_list list;
-    bool transformed; /* messages are stored under another subject than they were published on */
-    bool is_remote;   /* the stream is a mirror, or has sources */
+    bool is_transformed; /* messages are stored under another subject than they were published on */
+    bool is_remote;      /* the stream is a mirror, or has sources */
 };
 
 bool nats_subjects_parse(const char *bytes, size_t length, struct nats_subjects_info *ret_info);

@@ -148,9 +148,9 @@ bool nats_jsz_init(struct nats_jsz *jsz, struct json_text answer,
     _cleanup_(json_done) json_t *size =
         small_member(json_text_member(answer, "meta_cluster"), "cluster_size");
     struct json_text found;
-    jsz->clustered = json_number_value(size) > 1;
-    jsz->known = find_account(answer, account, &found);
-    if (jsz->known && !add_streams(jsz, json_text_member(found, "stream_detail")))
+    jsz->is_clustered = json_number_value(size) > 1;
+    jsz->is_known = find_account(answer, account, &found);
+    if (jsz->is_known && !add_streams(jsz, json_text_member(found, "stream_detail")))
         return error_unavailable(error, "%s: the account has more than %d streams and consumers",
                                  server, MAX_ENTRIES);
     if (jsz->count > 0)
@@ -169,13 +169,13 @@ static const char advice[] = "set servers instead of natsServerMonitoringEndpoin
 static bool explain_absence(const struct nats_jsz *jsz, const struct nats_query_options *query,
                             struct error *error)
 {
-    if (jsz->clustered)
+    if (jsz->is_clustered)
         return error_unavailable(
             error,
             "%s does not have consumer \"%s\" of stream \"%s\" in account \"%s\", and another "
             "node of its cluster may: %s",
             jsz->server, query->consumer, query->stream, jsz->account, advice);
-    if (!jsz->known)
+    if (!jsz->is_known)
         return error_unavailable(error, "%s knows no streams of account \"%s\": check account",
                                  jsz->server, jsz->account);
     return find(jsz, query->stream, NULL) == NULL ? nats_no_stream(query, error)
@@ -189,7 +189,7 @@ static bool check_leader(const struct nats_jsz *jsz, const struct nats_query_opt
 {
     const json_t *cluster = json_object_get(consumer, "cluster");
     const char *leader = string_of(cluster, "leader");
-    if (cluster == NULL && !jsz->clustered)
+    if (cluster == NULL && !jsz->is_clustered)
         return true;
     if (leader == NULL || leader[0] == '\0')
         return error_unavailable(error, "NATS consumer \"%s\" of stream \"%s\" has no leader now",

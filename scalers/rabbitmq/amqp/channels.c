@@ -76,7 +76,7 @@ bool rabbitmq_channels_open(struct rabbitmq_channels *channels, struct rabbitmq_
     amqp_channel_open_t open = {.out_of_band = amqp_empty_bytes};
     channel->state = RABBITMQ_OPENING;
     channel->since_ms = clock_now_ms();
-    channel->behind = false;
+    channel->is_behind = false;
     return rabbitmq_amqp_connection_send(channels->connection, channel->number,
                                          AMQP_CHANNEL_OPEN_METHOD, &open, error);
 }
@@ -86,7 +86,7 @@ bool rabbitmq_channels_declare(struct rabbitmq_channels *channels, struct rabbit
 {
     if (channel->count == 0 && channel->state == RABBITMQ_OPEN) {
         channel->since_ms = clock_now_ms();
-        channel->behind = false;
+        channel->is_behind = false;
     }
     channel->sent[(channel->first + channel->count++) % RABBITMQ_MAX_PIPELINE] = id;
     amqp_queue_declare_t declare = {
@@ -115,10 +115,10 @@ static void took_answer(struct rabbitmq_channels *channels, struct rabbitmq_chan
 {
     int64_t now_ms = clock_now_ms();
     int64_t waited_ms = now_ms - channel->since_ms;
-    if (!channel->behind && waited_ms < channels->round_trip_ms)
+    if (!channel->is_behind && waited_ms < channels->round_trip_ms)
         channels->round_trip_ms = waited_ms;
     channel->since_ms = now_ms;
-    channel->behind = true;
+    channel->is_behind = true;
 }
 
 bool rabbitmq_channels_opened(struct rabbitmq_channels *channels, struct rabbitmq_channel *channel)
@@ -153,7 +153,7 @@ bool rabbitmq_channels_close_confirmed(struct rabbitmq_channels *channels,
 struct rabbitmq_answered rabbitmq_channels_answered(struct rabbitmq_channels *channels,
                                                     struct rabbitmq_channel *channel)
 {
-    bool behind = channel->behind;
+    bool behind = channel->is_behind;
     struct rabbitmq_answered answered = {.id = channel->sent[channel->first],
                                          .waited_ms = clock_now_ms() - channel->since_ms};
     channel->first = (channel->first + 1) % RABBITMQ_MAX_PIPELINE;

@@ -36,7 +36,7 @@ struct rabbitmq_channel {
     /* When it answered last, or something was sent while it owed no answer: what its first request
      * has waited for the broker to work on it. */
     int64_t since_ms;
-    bool behind; /* its first request was sent behind another: since_ms is the start of no round
+    bool is_behind; /* its first request was sent behind another: since_ms is the start of no round
                     trip */
 };
 

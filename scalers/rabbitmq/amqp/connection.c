@@ -141,8 +141,8 @@ static bool fail_unexpected(const struct rabbitmq_amqp_connection *connection, s
 static bool count_heartbeat(struct rabbitmq_amqp_connection *connection)
 {
     enum { WINDOW_MS = 1000 };
-    if (connection->bytes_ms >= connection->window_ms + WINDOW_MS) {
-        connection->window_ms = connection->bytes_ms;
+    if (connection->bytes_ms >= connection->heartbeats_since_ms + WINDOW_MS) {
+        connection->heartbeats_since_ms = connection->bytes_ms;
         connection->heartbeats = 0;
     }
     amqp_maybe_release_buffers_on_channel(connection->state, 0);
@@ -182,7 +182,7 @@ static bool fail_closed(struct rabbitmq_amqp_connection *connection, const amqp_
     amqp_connection_close_ok_t ok = {0};
     if (rabbitmq_amqp_connection_send(connection, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &ok, error))
         write_output(connection, error);
-    connection->open = false;
+    connection->is_open = false;
     return error_unavailable(error, "RabbitMQ at %s closed the connection: %.*s",
                              connection->address, (int)close->reply_text.len,
                              (const char *)close->reply_text.bytes);
@@ -222,8 +222,8 @@ void rabbitmq_amqp_connection_close(struct rabbitmq_amqp_connection *connection)
     _cleanup_(error_done) struct error ignored = {0};
     amqp_connection_close_t goodbye = {.reply_code = AMQP_REPLY_SUCCESS,
                                        .reply_text = amqp_cstring_bytes("done")};
-    if (connection->open && rabbitmq_amqp_connection_send(
-                                connection, 0, AMQP_CONNECTION_CLOSE_METHOD, &goodbye, &ignored))
+    if (connection->is_open && rabbitmq_amqp_connection_send(
+                                   connection, 0, AMQP_CONNECTION_CLOSE_METHOD, &goodbye, &ignored))
         write_output(connection, &ignored);
     rabbitmq_socket_close(&connection->socket);
     if (connection->state != NULL)

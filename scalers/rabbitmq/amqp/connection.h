@@ -28,7 +28,7 @@ enum {
 struct rabbitmq_amqp_connection {
     amqp_connection_state_t state; /* of the decoder */
     struct rabbitmq_socket socket;
-    bool open;     /* logged in, and not closed by the broker */
+    bool is_open;  /* logged in, and not closed by the broker */
     char *address; /* host:port, for errors */
     int max_channels;
     int heartbeat_ms;    /* 0: none */
@@ -38,9 +38,9 @@ struct rabbitmq_amqp_connection {
     int64_t sent_ms;
     char input[TLS_RECORD_BYTES];
     size_t input_length, decoded;
-    int64_t bytes_ms;    /* the last bytes */
-    int64_t window_ms;   /* since when */
-    unsigned heartbeats; /* were counted */
+    int64_t bytes_ms;            /* the last bytes */
+    unsigned heartbeats;         /* were received */
+    int64_t heartbeats_since_ms; /* ... since then */
 };
 
 /* Connects; rabbitmq_amqp_connection_log_in() is next. Whatever it returned, end it with

@@ -102,7 +102,7 @@ static amqp_table_entry_t text_entry(const char *key, const char *value)
 /* RFC 4616. For EXTERNAL the broker looks at the certificate only. */
 static void add_response(const struct rabbitmq_url *url, struct text *response)
 {
-    if (url->external) {
+    if (url->is_external) {
         text_add(response, "*");
         return;
     }
@@ -114,7 +114,7 @@ static void add_response(const struct rabbitmq_url *url, struct text *response)
 
 static bool authenticate(const struct login *login)
 {
-    const char *mechanism = login->url->external ? "EXTERNAL" : "PLAIN";
+    const char *mechanism = login->url->is_external ? "EXTERNAL" : "PLAIN";
     const amqp_connection_start_t *start = receive_method(login, AMQP_CONNECTION_START_METHOD);
     if (start == NULL)
         return false;
@@ -191,7 +191,7 @@ bool rabbitmq_amqp_connection_log_in(struct rabbitmq_amqp_connection *connection
     text_add_bytes(&connection->output, header, sizeof(header));
     if (!authenticate(&login) || !tune(&login) || !open_host(&login))
         return false;
-    connection->open = true;
+    connection->is_open = true;
     amqp_maybe_release_buffers(connection->state);
     return true;
 }

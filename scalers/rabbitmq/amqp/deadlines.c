@@ -13,7 +13,7 @@ enum {
 struct check {
     int64_t now_ms;
     int64_t next_ms;
-    bool silent; /* something is late, and nothing at all has come since it was sent */
+    bool is_silent; /* something is late, and nothing at all has come since it was sent */
 };
 
 static int64_t stall_ms(const struct rabbitmq_declarer *declarer,
@@ -23,7 +23,7 @@ static int64_t stall_ms(const struct rabbitmq_declarer *declarer,
     int64_t round_trip_ms = declarer->slots.channels.round_trip_ms;
     if (channel->state == RABBITMQ_OPENING)
         return timeout_ms / 2;
-    return channel->behind || round_trip_ms == INT64_MAX ? stall_ms : stall_ms + round_trip_ms;
+    return channel->is_behind || round_trip_ms == INT64_MAX ? stall_ms : stall_ms + round_trip_ms;
 }
 
 static bool abandon(struct rabbitmq_declarer *declarer, struct rabbitmq_channel *channel,
@@ -78,7 +78,7 @@ static bool check_channel(struct rabbitmq_declarer *declarer, struct rabbitmq_ch
     if (check->now_ms < stalls_ms)
         check->next_ms = clock_earlier(check->next_ms, stalls_ms);
     else if (silent)
-        check->silent = true;
+        check->is_silent = true;
     else if (may_stall && channel->state == RABBITMQ_OPEN) {
         stall(declarer, channel, request);
         check->next_ms = clock_earlier(check->next_ms, check->now_ms);
@@ -109,7 +109,7 @@ bool rabbitmq_deadlines_check(struct rabbitmq_declarer *declarer, int64_t *ret_n
     struct check check = {.now_ms = clock_now_ms(), .next_ms = CLOCK_NEVER};
     if (!check_channels(declarer, &check, error))
         return false;
-    if (check.silent && declarer->pinged_ms == 0) {
+    if (check.is_silent && declarer->pinged_ms == 0) {
         bool owed;
         if (!rabbitmq_channels_ping(&declarer->slots.channels, &owed, error))
             return false;

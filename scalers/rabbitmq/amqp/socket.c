@@ -102,14 +102,14 @@ bool rabbitmq_socket_open(struct rabbitmq_socket *ret_socket, const struct rabbi
                           const struct tls_options *tls, int64_t deadline_ms, struct error *error)
 {
     *ret_socket = (struct rabbitmq_socket){.fd = -1};
-    if (url->tls) {
+    if (url->has_tls) {
         ret_socket->context = tls_context_new(tls, error);
         if (ret_socket->context == NULL)
             return false;
     }
     if (!open_tcp(ret_socket, url, deadline_ms, error))
         return false;
-    if (!url->tls)
+    if (!url->has_tls)
         return true;
     ret_socket->tls = tls_socket_new(ret_socket->context, url->host, ret_socket->fd);
     if (ret_socket->tls == NULL)

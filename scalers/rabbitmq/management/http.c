@@ -37,7 +37,7 @@ struct rabbitmq_http *rabbitmq_http_new(const struct rabbitmq_connection *option
     _cleanup_(memory_free) char *address =
         text_format(ipv6 ? "[%s]:%d" : "%s:%d", url->host, url->port);
     http->name = text_format("RabbitMQ's management API at %s", address);
-    http->base = text_format("%s://%s%s", url->tls ? "https" : "http", address, url->prefix);
+    http->base = text_format("%s://%s%s", url->has_tls ? "https" : "http", address, url->prefix);
     if (options->oauth_token_uri == NULL) {
         http->user = text_copy(url->user);
         http->password = text_copy(url->password);

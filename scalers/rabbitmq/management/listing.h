@@ -14,7 +14,7 @@
 
 struct rabbitmq_listing {
     enum rabbitmq_source source;
-    bool in_flight;
+    bool is_in_flight;
     int64_t sent_ms;
     struct rabbitmq_lookup *lookups;
 };

@@ -18,9 +18,9 @@ struct rabbitmq_lookup *rabbitmq_lookup_new(struct task *task, enum rabbitmq_sou
     struct rabbitmq_lookup *lookup = memory_new(sizeof(*lookup));
     lookup->task = task;
     lookup->query = task->query;
-    lookup->has_rates = rabbitmq_needs_rates(lookup->query) ||
-                        (task->wants & (READING_CONSUMERS | READING_RATES)) != 0;
-    lookup->source = lookup->has_rates ? RABBITMQ_STATISTICS : source;
+    lookup->needs_rates = rabbitmq_needs_rates(lookup->query) ||
+                          (task->wants & (READING_CONSUMERS | READING_RATES)) != 0;
+    lookup->source = lookup->needs_rates ? RABBITMQ_STATISTICS : source;
     lookup->taken_ms = clock_now_ms();
     lookup->page = 1;
     task->data = lookup;
@@ -52,7 +52,7 @@ void rabbitmq_lookup_drop_all(struct rabbitmq_lookup **list)
 
 static const char *columns_of(const struct rabbitmq_lookup *lookup)
 {
-    return lookup->has_rates ? RATES_COLUMNS : COUNTS_COLUMNS;
+    return lookup->needs_rates ? RATES_COLUMNS : COUNTS_COLUMNS;
 }
 
 char *rabbitmq_lookup_path(const struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost)
@@ -134,7 +134,7 @@ static bool count(const struct rabbitmq_lookup *lookup, const struct rabbitmq_vh
                   const json_t *queue, struct rabbitmq_counts *ret_counts)
 {
     struct rabbitmq_counts counts =
-        rabbitmq_counts_of(queue, lookup->has_rates && vhost->keeps_rates);
+        rabbitmq_counts_of(queue, lookup->needs_rates && vhost->keeps_rates);
     *ret_counts = counts;
     return !isnan(counts.messages) &&
            !(lookup->source == RABBITMQ_TOTALS && rabbitmq_counts_are_guessed(queue, &counts)) &&

@@ -30,11 +30,11 @@ struct rabbitmq_lookup {
     struct task *task;
     const struct rabbitmq_query *query; /* until the task ends */
     enum rabbitmq_source source;
-    bool has_rates; /* the query needs them, or the task wants them: only statistics have any */
+    bool needs_rates; /* the query needs them, or the task wants them: only statistics have any */
     int64_t taken_ms;
     int64_t sent_ms;    /* its first request; 0: none yet */
     int64_t request_ms; /* its last request */
-    bool single;        /* requested alone, although others are listed */
+    bool is_single;     /* requested alone, although others are listed */
 
     /* While a listing is taken. */
     bool is_listed;  /* its queue is in it */

@@ -126,7 +126,7 @@ static bool take_listing_answer(struct rabbitmq_management *client,
                                 struct rabbitmq_listing *listing,
                                 struct rabbitmq_http_answer *answer, struct error *error)
 {
-    listing->in_flight = false;
+    listing->is_in_flight = false;
     if (answer->outcome == RABBITMQ_HTTP_TIMED_OUT || answer->outcome == RABBITMQ_HTTP_TOO_LARGE) {
         give_up_listing(client, listing, answer->outcome == RABBITMQ_HTTP_TIMED_OUT);
         return true;
@@ -232,7 +232,7 @@ static void take_tasks(struct rabbitmq_management *client, struct feed *feed)
         task->timeout_ms = client->timeout_ms;
         enum rabbitmq_source source = rest || task->isolate ? RABBITMQ_STATISTICS : RABBITMQ_TOTALS;
         struct rabbitmq_lookup *lookup = rabbitmq_lookup_new(task, source);
-        lookup->single = task->isolate;
+        lookup->is_single = task->isolate;
         rabbitmq_lookup_move(lookup, &client->waiting);
     }
 }
@@ -281,7 +281,7 @@ static void abandon(struct rabbitmq_management *client)
     rabbitmq_lookup_drop_all(&client->requested);
     for (size_t i = 0; i < RABBITMQ_SOURCES; i++) {
         rabbitmq_lookup_drop_all(&client->listings[i].lookups);
-        client->listings[i].in_flight = false;
+        client->listings[i].is_in_flight = false;
     }
 }
 

@@ -9,6 +9,10 @@
  * Totals are preferred; statistics are used where totals hang, lack the counts, or cost too much
  * for the few queues wanted.
  *
+ * Read the folder in this order: http.h (GETs; access_token.h has the login), counts.h (numbers of
+ * a queue), lookup.h (what a task waits for), listing.h (many lookups by one GET), preference.h
+ * (which source), management_requests.c (what is sent), this.
+ *
  * Threads: one at a time.
  */
 #ifndef BACKLOG_RABBITMQ_MANAGEMENT_MANAGEMENT_H

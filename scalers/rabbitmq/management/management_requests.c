@@ -56,7 +56,7 @@ static void request_listing(struct rabbitmq_management *client, enum rabbitmq_so
     struct rabbitmq_lookup *next;
     int64_t last_ms = 0;
     DL_FOREACH_SAFE(client->waiting, lookup, next) {
-        if (lookup->query->use_regex || lookup->single || lookup->source != source)
+        if (lookup->query->use_regex || lookup->is_single || lookup->source != source)
             continue;
         note_sent(lookup);
         rabbitmq_lookup_move(lookup, &listing->lookups);
@@ -67,7 +67,7 @@ static void request_listing(struct rabbitmq_management *client, enum rabbitmq_so
     int64_t deadline_ms =
         source == RABBITMQ_TOTALS ? listing->sent_ms + totals_ms(client) : last_ms;
     _cleanup_(memory_free) char *path = rabbitmq_lookup_listing_path(&client->vhost, source);
-    listing->in_flight = true;
+    listing->is_in_flight = true;
     rabbitmq_http_get(client->http, path, listing, deadline_ms);
 }
 
@@ -77,7 +77,7 @@ static size_t count_waiting(const struct rabbitmq_management *client, enum rabbi
     const struct rabbitmq_lookup *lookup;
     size_t count = 0;
     DL_FOREACH(client->waiting, lookup)
-        count += !lookup->query->use_regex && !lookup->single && lookup->source == source;
+        count += !lookup->query->use_regex && !lookup->is_single && lookup->source == source;
     return count;
 }
 
@@ -87,7 +87,7 @@ static void choose_totals(struct rabbitmq_management *client)
     if (count == 0)
         return;
     if (rabbitmq_preference_has_totals(&client->preference, count, clock_now_ms())) {
-        if (!client->listings[RABBITMQ_TOTALS].in_flight && rabbitmq_http_has_room(client->http))
+        if (!client->listings[RABBITMQ_TOTALS].is_in_flight && rabbitmq_http_has_room(client->http))
             request_listing(client, RABBITMQ_TOTALS);
         return;
     }
@@ -102,7 +102,7 @@ static void choose_statistics(struct rabbitmq_management *client)
 {
     size_t count = count_waiting(client, RABBITMQ_STATISTICS);
     bool listed = rabbitmq_preference_lists_statistics(&client->preference, count, clock_now_ms());
-    bool in_flight = client->listings[RABBITMQ_STATISTICS].in_flight;
+    bool in_flight = client->listings[RABBITMQ_STATISTICS].is_in_flight;
     if (listed && (in_flight || !rabbitmq_http_has_room(client->http)))
         return; /* by the next listing */
     size_t singles = listed ? RABBITMQ_MAX_GETS : count;
@@ -110,9 +110,9 @@ static void choose_statistics(struct rabbitmq_management *client)
     DL_FOREACH(client->waiting, lookup) {
         if (singles == 0)
             break;
-        if (lookup->query->use_regex || lookup->single || lookup->source != RABBITMQ_STATISTICS)
+        if (lookup->query->use_regex || lookup->is_single || lookup->source != RABBITMQ_STATISTICS)
             continue;
-        lookup->single = true;
+        lookup->is_single = true;
         singles--;
     }
     if (listed)
@@ -128,7 +128,7 @@ void rabbitmq_management_request(struct rabbitmq_management *client)
     DL_FOREACH_SAFE(client->waiting, lookup, next) {
         if (!rabbitmq_http_has_room(client->http))
             return;
-        if (lookup->query->use_regex || lookup->single)
+        if (lookup->query->use_regex || lookup->is_single)
             request_one(client, lookup);
     }
 }
