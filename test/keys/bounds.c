@@ -396,6 +396,14 @@ static void walk_pairs(struct walk *walk, const struct candidates *candidates, s
         }
 }
 
+/* What libraries keep from their first use on (OpenSSL, for digests) is no trigger's. */
+static void use_libraries_once(const struct keys *keys)
+{
+    struct option_entry entries[MAX_ENTRIES] = {{"scaler", keys->scaler->name}};
+    struct cost cost;
+    parse_once(keys, entries, add_pairs(keys, keys->usual, entries, 1), &cost);
+}
+
 void bounds_check(const struct keys *keys)
 {
     const struct option *const tables[] = {keys->scaler->options, general_table};
@@ -405,6 +413,7 @@ void bounds_check(const struct keys *keys)
     _cleanup_(memory_free) struct candidates *candidates =
         memory_array(own + option_count(tables[1]), sizeof(*candidates));
     install_hooks();
+    use_libraries_once(keys);
     /* General keys mean the same everywhere: one scaler's test tries them. */
     bool tries_general = text_equal(keys->scaler->name, "redis");
     for (size_t i = 0; i < (tries_general ? 2 : 1); i++)
