@@ -429,8 +429,9 @@ void bounds_check(const struct keys *keys)
     print_message("%s: %zu calls\n", keys->scaler->name, worst->calls);
     print_message("  largest trigger: %.1f KiB (%s)\n", (double)worst->growth.growth / 1024,
                   worst->growth_of);
-    print_message("  most while parsing: %.1f KiB (%s)\n", (double)worst->peak.peak / 1024,
-                  worst->peak_of);
+    if (has_hooks)
+        print_message("  most while parsing: %.1f KiB (%s)\n", (double)worst->peak.peak / 1024,
+                      worst->peak_of);
     print_message("  slowest call: %.1f ms of CPU (%s)\n", (double)worst->cpu.cpu_us / 1000,
                   worst->cpu_of);
 }
