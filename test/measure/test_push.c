@@ -16,7 +16,7 @@ static struct push subscribed(uint64_t id)
     struct push push = {0};
     push_set_idle(&push, IDLE_MS, true, NOW_MS);
     assert_true(push_sent(&push, id, NOW_MS + PUSH_GATHER_MS));
-    assert_int_equal(push_measured(&push, id, true, false, NOW_MS + PUSH_GATHER_MS), 0);
+    assert_int_equal(push_measured(&push, id, true, false, 0, NOW_MS + PUSH_GATHER_MS), 0);
     return push;
 }
 
@@ -24,7 +24,7 @@ static void without_watchers_nothing_is_measured(void **state)
 {
     (void)state;
     struct push push = {0};
-    assert_int_equal(push_due_ms(&push, NOW_MS), CLOCK_NEVER);
+    assert_int_equal(push_due_ms(&push, NOW_MS, 0), CLOCK_NEVER);
     assert_false(push_sent(&push, 1, NOW_MS));
 }
 
@@ -33,10 +33,10 @@ static void an_idle_query_is_subscribed_to_and_not_measured_more_often(void **st
     (void)state;
     struct push push = {0};
     push_set_idle(&push, IDLE_MS, true, NOW_MS);
-    assert_int_equal(push_due_ms(&push, NOW_MS), NOW_MS + PUSH_GATHER_MS);
+    assert_int_equal(push_due_ms(&push, NOW_MS, 0), NOW_MS + PUSH_GATHER_MS);
     assert_false(push_sent(&push, 1, NOW_MS)); /* with others that become idle now */
     push = subscribed(1);
-    assert_int_equal(push_due_ms(&push, NOW_MS), CLOCK_NEVER);
+    assert_int_equal(push_due_ms(&push, NOW_MS, 0), CLOCK_NEVER);
     assert_false(push_sent(&push, 2, NOW_MS + 60000));
 }
 
@@ -46,17 +46,17 @@ static void a_notified_query_is_measured_at_once_and_then_less_and_less_often(vo
     struct push push = subscribed(1);
     int64_t now_ms = 5000;
     push_notify(&push);
-    assert_int_equal(push_due_ms(&push, NOW_MS), 0);
+    assert_int_equal(push_due_ms(&push, NOW_MS, 0), 0);
     assert_false(push_sent(&push, 2, now_ms)); /* it is likely to be active now */
     for (int64_t wait_ms = PUSH_FIRST_ALERT_MS; wait_ms < IDLE_MS; wait_ms *= 2) {
-        assert_int_equal(push_due_ms(&push, now_ms), now_ms + wait_ms);
+        assert_int_equal(push_due_ms(&push, now_ms, 0), now_ms + wait_ms);
         now_ms += wait_ms;
         push_sent(&push, 2, now_ms);
-        push_measured(&push, 2, true, false, now_ms);
+        push_measured(&push, 2, true, false, 0, now_ms);
     }
     push_sent(&push, 2, now_ms + IDLE_MS);
     assert_int_equal(push.alert_ms, 0);
-    assert_int_equal(push_due_ms(&push, now_ms), CLOCK_NEVER);
+    assert_int_equal(push_due_ms(&push, now_ms, 0), CLOCK_NEVER);
 }
 
 static void a_query_that_is_still_idle_is_subscribed_to_again(void **state)
@@ -75,7 +75,7 @@ static void a_storm_of_notifications_costs_no_more_than_polling(void **state)
     int sends = 0;
     push_notify(&push);
     for (int64_t now_ms = 5000, sent_ms = 0; now_ms < 15000; now_ms++) {
-        if (push_due_ms(&push, sent_ms) > now_ms)
+        if (push_due_ms(&push, sent_ms, 0) > now_ms)
             continue;
         sent_ms = now_ms;
         sends++;
@@ -92,10 +92,10 @@ static void a_notification_while_its_request_is_in_flight_is_not_lost(void **sta
     push_set_idle(&push, IDLE_MS, true, NOW_MS);
     assert_true(push_sent(&push, 7, 2000));
     push_notify(&push);
-    assert_int_equal(push_measured(&push, 7, true, false, 2010),
+    assert_int_equal(push_measured(&push, 7, true, false, 0, 2010),
                      0); /* it is over, and not to be ended */
     assert_int_equal(push.id, 0);
-    assert_int_equal(push_due_ms(&push, 2000), 0);
+    assert_int_equal(push_due_ms(&push, 2000, 0), 0);
 }
 
 static void a_source_that_refuses_is_polled_and_tried_again_after_a_minute(void **state)
@@ -104,8 +104,8 @@ static void a_source_that_refuses_is_polled_and_tried_again_after_a_minute(void 
     struct push push = {0};
     push_set_idle(&push, IDLE_MS, true, NOW_MS);
     assert_true(push_sent(&push, 7, 2000));
-    push_measured(&push, 7, false, true, 2010);
-    assert_int_equal(push_due_ms(&push, 2000), 2000 + IDLE_MS);
+    push_measured(&push, 7, false, true, 0, 2010);
+    assert_int_equal(push_due_ms(&push, 2000, 0), 2000 + IDLE_MS);
     assert_false(push_sent(&push, 8, 2010 + PUSH_REFUSED_MS - 1));
     assert_true(push_sent(&push, 8, 2010 + PUSH_REFUSED_MS));
 }
@@ -116,8 +116,43 @@ static void a_subscription_whose_request_timed_out_is_ended_and_made_again(void 
     struct push push = {0};
     push_set_idle(&push, IDLE_MS, true, NOW_MS);
     assert_true(push_sent(&push, 7, 2000));
-    assert_int_equal(push_measured(&push, 7, false, false, 4000), 7); /* the source may have it */
+    assert_int_equal(push_measured(&push, 7, false, false, 0, 4000),
+                     7); /* the source may have it */
     assert_true(push_sent(&push, 8, 4000 + IDLE_MS));
+}
+
+static void a_source_with_many_that_are_polled_is_asked_no_more_often(void **state)
+{
+    enum { SPACING_MS = 1000 };
+    (void)state;
+    struct push push = {0};
+    push_set_idle(&push, IDLE_MS, false, NOW_MS);
+    assert_int_equal(push_due_ms(&push, NOW_MS, SPACING_MS), NOW_MS + SPACING_MS);
+    assert_int_equal(push_due_ms(&push, NOW_MS, IDLE_MS / 2), NOW_MS + IDLE_MS);
+}
+
+/* At first soon: a connection was lost, and is made again. */
+static void nor_is_it_subscribed_to_more_often(void **state)
+{
+    enum { SPACING_MS = 1000 };
+    (void)state;
+    struct push push = {0};
+    int64_t now_ms = NOW_MS + PUSH_GATHER_MS;
+    push_set_idle(&push, IDLE_MS, true, NOW_MS);
+    for (int i = 0; i < 5; i++) {
+        static const int64_t waits_ms[] = {IDLE_MS, 2 * IDLE_MS, 4 * IDLE_MS, SPACING_MS,
+                                           SPACING_MS};
+        assert_true(push_sent(&push, 7, now_ms));
+        push_measured(&push, 7, false, false, SPACING_MS, now_ms);
+        assert_int_equal(push_due_ms(&push, now_ms, SPACING_MS), now_ms + waits_ms[i]);
+        now_ms += waits_ms[i];
+    }
+    assert_true(push_sent(&push, 7, now_ms));
+    push_measured(&push, 7, true, false, SPACING_MS, now_ms);
+    push_forget(&push, now_ms);
+    assert_true(push_sent(&push, 8, now_ms));
+    push_measured(&push, 8, false, false, SPACING_MS, now_ms);
+    assert_int_equal(push_due_ms(&push, now_ms, SPACING_MS), now_ms + IDLE_MS);
 }
 
 static void a_query_without_watchers_is_unsubscribed(void **state)
@@ -126,7 +161,7 @@ static void a_query_without_watchers_is_unsubscribed(void **state)
     struct push push = subscribed(3);
     assert_int_equal(push_set_idle(&push, 2 * (int64_t)IDLE_MS, true, 5000), 0);
     assert_int_equal(push_set_idle(&push, 0, true, 5000), 3);
-    assert_int_equal(push_due_ms(&push, 5000), CLOCK_NEVER);
+    assert_int_equal(push_due_ms(&push, 5000, 0), CLOCK_NEVER);
     assert_int_equal(push_set_idle(&push, 0, true, 5000), 0);
 }
 
@@ -135,7 +170,7 @@ static void a_source_that_cannot_notify_is_polled(void **state)
     (void)state;
     struct push push = {0};
     push_set_idle(&push, IDLE_MS, false, NOW_MS);
-    assert_int_equal(push_due_ms(&push, NOW_MS), NOW_MS + IDLE_MS);
+    assert_int_equal(push_due_ms(&push, NOW_MS, 0), NOW_MS + IDLE_MS);
     assert_false(push_sent(&push, 1, NOW_MS + IDLE_MS));
 }
 
@@ -144,7 +179,7 @@ static void subscriptions_of_a_lost_client_are_made_again(void **state)
     (void)state;
     struct push push = subscribed(1);
     push_forget(&push, 5000);
-    assert_int_equal(push_due_ms(&push, 4000), 4000 + IDLE_MS < 5000 ? 4000 + IDLE_MS : 5000);
+    assert_int_equal(push_due_ms(&push, 4000, 0), 4000 + IDLE_MS < 5000 ? 4000 + IDLE_MS : 5000);
     assert_true(push_sent(&push, 2, 5000));
 }
 
@@ -159,6 +194,8 @@ int main(void)
         cmocka_unit_test(a_notification_while_its_request_is_in_flight_is_not_lost),
         cmocka_unit_test(a_source_that_refuses_is_polled_and_tried_again_after_a_minute),
         cmocka_unit_test(a_subscription_whose_request_timed_out_is_ended_and_made_again),
+        cmocka_unit_test(a_source_with_many_that_are_polled_is_asked_no_more_often),
+        cmocka_unit_test(nor_is_it_subscribed_to_more_often),
         cmocka_unit_test(a_query_without_watchers_is_unsubscribed),
         cmocka_unit_test(a_source_that_cannot_notify_is_polled),
         cmocka_unit_test(subscriptions_of_a_lost_client_are_made_again),

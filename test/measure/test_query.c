@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -213,6 +214,48 @@ static void a_lost_subscription_is_made_again_by_one_measurement(void **state)
     watcher_stop(&watcher);
 }
 
+static void measure_idle(size_t count)
+{
+    static const struct error refusal = {.code = ERROR_UNAVAILABLE};
+    for (size_t i = 0; i < count; i++) {
+        struct query *query = take();
+        assert_non_null(query);
+        if (task_wants_subscription(&query->task))
+            task_cannot_subscribe(&query->task, &refusal);
+        answer(query, 0);
+    }
+    assert_null(take());
+}
+
+/* 10,000 per second are. */
+static void of_many_that_cannot_be_subscribed_to_each_is_measured_less_often(void **state)
+{
+    enum { MANY = 4000, SPACING_MS = 400 };
+    (void)state;
+    struct watcher *watchers = memory_new(MANY * sizeof(*watchers));
+    for (size_t i = 0; i < MANY; i++) {
+        _cleanup_(memory_free) char *item = text_format("item %zu", i);
+        struct query *query = hold_each(item, HOUR_MS);
+        measure(query, 0);
+        watcher_start(&watchers[i], query, true);
+        watcher_set_idle_interval(&watchers[i], 200);
+    }
+    now_ms += PUSH_GATHER_MS;
+    measure_idle(MANY);
+    now_ms += SPACING_MS - 1;
+    assert_null(take());
+    now_ms++;
+    measure_idle(MANY);
+    for (size_t i = 1; i < MANY; i++)
+        watcher_stop(&watchers[i]);
+    now_ms += SPACING_MS;
+    measure_idle(1);
+    now_ms += 200;
+    measure_idle(1);
+    watcher_stop(&watchers[0]);
+    free(watchers);
+}
+
 static void a_notification_while_a_request_is_in_flight_has_it_sent_once_more(void **state)
 {
     (void)state;
@@ -344,6 +387,7 @@ int main(void)
         TEST(a_lost_subscription_is_made_again_by_one_measurement),
         TEST(a_notification_has_its_query_measured_at_once),
         TEST(a_notification_while_a_request_is_in_flight_has_it_sent_once_more),
+        TEST(of_many_that_cannot_be_subscribed_to_each_is_measured_less_often),
         TEST(the_last_watcher_that_leaves_unsubscribes),
         TEST(an_inherited_reading_is_used_until_there_is_a_newer_one),
         TEST(a_follower_gets_each_reading_once),

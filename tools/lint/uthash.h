@@ -52,6 +52,7 @@ unsigned uthash_count(const void *table);
 #define HASH_CLEAR(hh, head) ((head) = NULL)
 #define ELMT_FROM_HH(table, handle) uthash_any((table), (handle))
 #define HASH_COUNT(head) uthash_count(head)
+#define HASH_CNT(hh, head) uthash_count(head)
 
 #define HASH_ITER(hh, head, item, after)                                                           \
     for ((item) = uthash_any((head), NULL), (after) = uthash_any((item), NULL); (item) != NULL;    \

@@ -31,7 +31,7 @@ uint64_t push_set_idle(struct push *push, int64_t interval_ms, bool can_subscrib
     return drop_subscription(push);
 }
 
-int64_t push_due_ms(const struct push *push, int64_t sent_ms)
+int64_t push_due_ms(const struct push *push, int64_t sent_ms, int64_t spacing_ms)
 {
     if (push->idle_interval_ms == 0)
         return CLOCK_NEVER;
@@ -41,7 +41,8 @@ int64_t push_due_ms(const struct push *push, int64_t sent_ms)
         return push->alert_due_ms;
     if (push->id != 0)
         return CLOCK_NEVER;
-    int64_t polled_ms = sent_ms == INT64_MIN ? 0 : sent_ms + push->idle_interval_ms;
+    int64_t polled_ms =
+        sent_ms == INT64_MIN ? 0 : sent_ms + MAX(push->idle_interval_ms, spacing_ms);
     return push->can_subscribe ? clock_earlier(polled_ms, push->subscribe_at_ms) : polled_ms;
 }
 
@@ -73,13 +74,17 @@ bool push_sent(struct push *push, uint64_t id, int64_t now_ms)
 }
 
 uint64_t push_measured(struct push *push, uint64_t id, bool is_subscribed, bool is_refused,
-                       int64_t now_ms)
+                       int64_t spacing_ms, int64_t now_ms)
 {
     if (push->id != id) /* it was notified of, or nobody waits any more */
         return 0;
+    push->resubscribe_ms = is_subscribed || is_refused
+                               ? 0
+                               : MIN(MAX(2 * push->resubscribe_ms, push->idle_interval_ms),
+                                     MAX(spacing_ms, push->idle_interval_ms));
     if (is_subscribed)
         return 0;
-    push->subscribe_at_ms = now_ms + (is_refused ? PUSH_REFUSED_MS : push->idle_interval_ms);
+    push->subscribe_at_ms = now_ms + (is_refused ? PUSH_REFUSED_MS : push->resubscribe_ms);
     return drop_subscription(push); /* one that timed out may exist */
 }
 

@@ -3,7 +3,8 @@
  * notification does.
  *
  *     idle          subscribe_at_ms has come  -> measured with a notifier -> subscribed, or polled
- *                                                every idle_interval_ms
+ *                                                every idle_interval_ms, or spacing_ms where that
+ *                                                is more
  *     subscribed    a notification            -> measured at once, and alert
  *                   it is lost                -> idle again: measured at once, with a notifier
  *     alert         still idle                -> measured after 5 ms (and subscribed to again),
@@ -35,6 +36,7 @@ struct push {
     bool can_subscribe;
     uint64_t id;             /* of its subscription, or of the one that is being made; 0: none */
     int64_t subscribe_at_ms; /* where it is not subscribed to */
+    int64_t resubscribe_ms;  /* since it was tried last; 0: it is the first time */
     bool is_notified;        /* since it was sent last */
     bool is_notified_again;  /* while it is alert */
     int64_t alert_ms;        /* between two measurements after a notification; 0: it is not alert */
@@ -45,15 +47,17 @@ struct push {
  * more). Returns the id of a subscription to end; 0: none. */
 uint64_t push_set_idle(struct push *push, int64_t interval_ms, bool can_subscribe, int64_t now_ms);
 
-/* When it is to be measured for its first message; CLOCK_NEVER: only at its usual interval. */
-int64_t push_due_ms(const struct push *push, int64_t sent_ms);
+/* When it is to be measured for its first message; CLOCK_NEVER: only at its usual interval.
+ * `spacing_ms` is the least interval of those that are polled, as there are so many. */
+int64_t push_due_ms(const struct push *push, int64_t sent_ms, int64_t spacing_ms);
 
 /* It is being sent: true where it is to be subscribed to, by this id. */
 bool push_sent(struct push *push, uint64_t id, int64_t now_ms);
 
-/* What came of it. Returns the id of a subscription to end; 0: none. */
+/* What came of it. Where that was neither, it is tried again, ever more seldom. Returns the id of a
+ * subscription to end; 0: none. */
 uint64_t push_measured(struct push *push, uint64_t id, bool is_subscribed, bool is_refused,
-                       int64_t now_ms);
+                       int64_t spacing_ms, int64_t now_ms);
 
 /* A notification of its subscription, which is over with it. */
 void push_notify(struct push *push);

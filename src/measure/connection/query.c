@@ -177,7 +177,8 @@ static int64_t interval_due_ms(const struct query *query, int64_t now_ms)
 void query_plan(struct query *query, int64_t now_ms)
 {
     int64_t due_ms = interval_due_ms(query, now_ms);
-    due_ms = MIN(due_ms, push_due_ms(&query->push, query->job.sent_ms));
+    due_ms = MIN(due_ms, push_due_ms(&query->push, query->job.sent_ms,
+                                     subscription_spacing_ms(query->connection)));
     schedule_set_due(&query->connection->schedule, &query->job, due_ms);
 }
 

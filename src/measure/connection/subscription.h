@@ -18,6 +18,9 @@ void subscription_sent(struct query *query, int64_t now_ms);
 /* Its measurement has ended, and says whether it was. */
 void subscription_measured(struct query *query, int64_t now_ms);
 
+/* The least interval of the connection's queries that are polled for their first message. */
+int64_t subscription_spacing_ms(const struct connection *connection);
+
 /* The source has ended the subscription, by a notification or without one: the query that had it.
  * NULL: no query has it any more. */
 struct query *subscription_over(struct connection *connection, uint64_t id);
