@@ -27,14 +27,6 @@
 
 struct redis_cluster;
 
-/* When a channel may be opened again: whoever closes each one soon is not connected to all the
- * time. */
-struct redis_reopening {
-    int64_t opened_ms;  /* the last one was */
-    int64_t at_ms;      /* the next one may be, at the earliest */
-    size_t short_lives; /* of those in a row that the server closed soon */
-};
-
 /* Of the shared channel: stall.c's own. */
 struct redis_stall {
     /* Proves that it is the shared channel that stalls, and replaces it. NULL: none. */
@@ -66,6 +58,7 @@ struct redis_client {
     struct error failure;          /* why it cannot be used, until it can be connected to again */
     int64_t retry_ms;              /* when that is tried, at the earliest */
     size_t failures;               /* in a row */
+    int64_t wanted_ms;             /* when a task failed for it last */
     int64_t late_ms;               /* when a reply was too late to be believed; 0: never */
     struct redis_client *prev, *next;
 };

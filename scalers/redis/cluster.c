@@ -20,6 +20,7 @@ enum {
     MAX_RETRY_MS = 2000,
     MAX_DOUBLINGS = 2,
     LONG_LIFE_MS = 10 * 1000, /* of a connection: the node works again */
+    WANTED_MS = 60 * 1000,    /* a node that failed is tried again without tasks, too */
     SLOW_MS = 500,            /* a node that is silent for so long may be replaced just now */
     ALL_MS = 5000,            /* to read the map, from one node after the other */
     MAX_WORDS = 100,          /* of a node's, in an error */
@@ -64,18 +65,41 @@ static bool is_trying(const struct redis_client *client)
     return client->shared != NULL && client->shared->state != REDIS_READY;
 }
 
+/* Until it is connected again. */
+static bool has_failed(struct redis_client *client)
+{
+    if (client->shared != NULL && client->shared->state == REDIS_READY)
+        error_done(&client->failure);
+    return error_is_set(&client->failure);
+}
+
+/* It has failed, and its keys were wanted lately: who asks again finds it connected, if it can be.
+ */
+static bool is_retried(const struct redis_client *client, int64_t now_ms)
+{
+    return client->shared == NULL && error_is_set(&client->failure) &&
+           now_ms < client->wanted_ms + WANTED_MS;
+}
+
+/* Returns when to try again. */
+static int64_t retry(struct redis_client *client, int64_t now_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    int64_t at_ms = client->stall.shared_reopening.at_ms;
+    at_ms = client->retry_ms > at_ms ? client->retry_ms : at_ms;
+    if (now_ms < at_ms)
+        return at_ms;
+    if (!redis_client_open_shared(client, now_ms + REDIS_CONNECT_MS, &error))
+        redis_cluster_lose(client->cluster, client, &error);
+    return now_ms;
+}
+
 /* What the node's failure says, at once; it is connected to again meanwhile. */
 static void fail_fast(struct redis_client *client, struct task *task)
 {
-    _cleanup_(error_done) struct error error = {0};
-    int64_t now_ms = clock_now_ms();
     client->cluster->is_doubtful = true;
+    client->wanted_ms = clock_now_ms();
     task_fail(task, &client->failure);
-    if (client->shared != NULL || now_ms < client->retry_ms ||
-        !redis_stall_may_open_shared(client, now_ms))
-        return;
-    if (!redis_client_open_shared(client, now_ms + REDIS_CONNECT_MS, &error))
-        redis_cluster_lose(client->cluster, client, &error);
 }
 
 static void back_off(struct redis_client *client, int64_t now_ms)
@@ -88,8 +112,12 @@ static void back_off(struct redis_client *client, int64_t now_ms)
 void redis_cluster_lose(struct redis_cluster *cluster, struct redis_client *client,
                         struct error *error)
 {
-    back_off(client, clock_now_ms());
+    int64_t now_ms = clock_now_ms();
+    back_off(client, now_ms);
     redis_stall_leave(client);
+    if (client->waiting != NULL || client->waiting_isolated != NULL ||
+        client->waiting_imports != NULL)
+        client->wanted_ms = now_ms;
     redis_client_fail(&client->waiting, error);
     redis_client_fail(&client->waiting_isolated, error);
     redis_client_fail(&client->waiting_imports, error);
@@ -138,7 +166,7 @@ struct redis_client *redis_cluster_route(struct redis_cluster *cluster, struct t
         return NULL;
     }
     struct redis_client *client = client_of(cluster, owner);
-    if (!error_is_set(&client->failure))
+    if (!has_failed(client))
         return client;
     fail_fast(client, task);
     return NULL;
@@ -235,7 +263,7 @@ static void redirect(struct redis_channel *channel, struct task *task, bool is_i
         return;
     }
     struct redis_client *client = client_of(cluster, node);
-    if (error_is_set(&client->failure))
+    if (has_failed(client))
         fail_fast(client, task);
     else
         DL_APPEND(client->waiting_imports, task);
@@ -296,10 +324,11 @@ int64_t redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, struc
     struct redis_discovery *discovery = &cluster->discovery;
     bool is_wanted = cluster->is_doubtful;
     bool may_be_slow = false;
+    int64_t next_ms = CLOCK_NEVER;
     struct redis_client *client;
     DL_FOREACH(cluster->clients, client) {
-        if (error_is_set(&client->failure) && client->shared != NULL && !is_trying(client))
-            error_done(&client->failure); /* it is connected again */
+        if (has_failed(client) && is_retried(client, now_ms))
+            next_ms = clock_earlier(next_ms, retry(client, now_ms));
         if (client->shared != NULL &&
             now_ms >= client->stall.shared_reopening.opened_ms + LONG_LIFE_MS)
             client->failures = 0;
@@ -312,7 +341,7 @@ int64_t redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, struc
         cluster->is_doubtful = false;
         redis_discovery_request(discovery, now_ms, now_ms + ALL_MS);
     }
-    int64_t next_ms = redis_discovery_check(discovery, now_ms);
+    next_ms = clock_earlier(next_ms, redis_discovery_check(discovery, now_ms));
     if (discovery->found != NULL)
         adopt(cluster, TAKE(discovery->found));
     if (error_is_set(&discovery->error)) {
@@ -333,7 +362,8 @@ int64_t redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, struc
 bool redis_cluster_is_busy(const struct redis_cluster *cluster)
 {
     const struct redis_client *client = cluster->clients;
-    while (client != NULL && !is_trying(client))
+    int64_t now_ms = clock_now_ms();
+    while (client != NULL && !is_trying(client) && !is_retried(client, now_ms))
         client = client->next;
     return client != NULL || cluster->discovery.is_requesting;
 }

@@ -5,7 +5,8 @@
  *
  * The map of slots is read again when a node redirects, fails or is slow, and each second while
  * keys are subscribed to; never more than once per second. A node that fails fails its own keys, at
- * once until it can be connected to again. A slot that no node has is an error of its keys. Where a
+ * once until it can be connected to again, which is tried for a minute after they were wanted last.
+ * A slot that no node has is an error of its keys. Where a
  * slot is moved, so are its keys' subscriptions.
  *
  * Any node is trusted to name others, as any Sentinel is to name the master: they get the password,
@@ -73,7 +74,7 @@ void redis_cluster_lose(struct redis_cluster *cluster, struct redis_client *clie
  * which nodes may come and go. Returns when to call it again; -1: no node can be reached. */
 int64_t redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, struct error *error);
 
-/* The map is being read, or a node tried: somebody must wait for it. */
+/* The map is being read, or a node tried, or soon to be: somebody must wait for it. */
 bool redis_cluster_is_busy(const struct redis_cluster *cluster);
 
 #endif

@@ -12,28 +12,11 @@ enum {
     ALERT_MS = 5000,         /* as long */
     ISOLATED_IDLE_MS = 1000, /* then its channel is closed */
     MAX_LOSSES = 3,          /* of channels in a row that replied to nothing */
-    LONG_LIFE_MS = 10 * 1000,
-    REOPEN_MS = 250,   /* of one with a shorter life, from its opening on; it doubles: */
-    MAX_DOUBLINGS = 3, /* ... what waits for it is answered within the time of a call */
 };
 
 static bool may_open(const struct redis_reopening *reopening, int64_t now_ms)
 {
     return now_ms >= reopening->at_ms;
-}
-
-/* The server closed the channel, or nothing could be opened. A server that closes what is idle for
- * a few seconds delays nothing by that: the time counts from the opening on. */
-static void end_life(struct redis_reopening *reopening, int64_t now_ms)
-{
-    if (now_ms >= reopening->opened_ms + LONG_LIFE_MS) {
-        reopening->short_lives = 0;
-        reopening->at_ms = now_ms;
-        return;
-    }
-    reopening->at_ms = reopening->opened_ms + (REOPEN_MS << reopening->short_lives);
-    if (reopening->short_lives < MAX_DOUBLINGS)
-        reopening->short_lives++;
 }
 
 /* Moves the tasks of the commands that were sent to a list of those that wait to be. */
@@ -105,7 +88,7 @@ static void open_standby(struct redis_client *client, int64_t now_ms)
     reopening->opened_ms = now_ms;
     client->stall.standby = redis_client_open(client, true, now_ms + REDIS_CONNECT_MS, &ignored);
     if (client->stall.standby == NULL)
-        end_life(reopening, now_ms);
+        redis_reopening_closed(reopening, now_ms);
 }
 
 static void on_ping(struct redis_channel *channel, struct redis_command *command,
@@ -268,7 +251,7 @@ void redis_stall_lose_isolated(struct redis_client *client, const struct error *
 {
     struct redis_channel *channel = client->isolated;
     if (error != NULL)
-        end_life(&client->stall.isolated_reopening, clock_now_ms());
+        redis_reopening_closed(&client->stall.isolated_reopening, clock_now_ms());
     if (error != NULL && channel->state != REDIS_READY)
         redis_client_fail(&client->waiting_isolated, error);
     else if (error != NULL && channel->commands != NULL)
@@ -291,7 +274,7 @@ bool redis_stall_lose_shared(struct redis_client *client)
     struct redis_channel *channel = client->shared;
     if (channel->has_answered)
         client->stall.losses = 0;
-    end_life(&client->stall.shared_reopening, clock_now_ms());
+    redis_reopening_closed(&client->stall.shared_reopening, clock_now_ms());
     bool is_usable =
         channel->state == REDIS_READY && channel->is_hung_up && client->stall.losses++ < MAX_LOSSES;
     if (!is_usable)
@@ -306,7 +289,7 @@ bool redis_stall_lose_shared(struct redis_client *client)
 
 void redis_stall_lose_standby(struct redis_client *client)
 {
-    end_life(&client->stall.standby_reopening, clock_now_ms());
+    redis_reopening_closed(&client->stall.standby_reopening, clock_now_ms());
     redis_client_close(client, &client->stall.standby);
 }
 

@@ -12,7 +12,7 @@ static const char push_channel[] = "__redis__:invalidate";
 
 enum {
     PING_MS = 5000,       /* proves that the channel works, and keeps connections open on the way */
-    RETRY_MS = 10 * 1000, /* after it was opened, or refused */
+    RETRY_MS = 10 * 1000, /* after it was refused */
     MAX_WORDS = 200,
 };
 
@@ -35,11 +35,12 @@ void redis_subscriber_done(struct redis_subscriber *subscriber)
     error_done(&subscriber->refusal);
 }
 
-/* What it would have reported may be lost. */
+/* What it would have reported may be lost: the measurement that subscribes again sees it. */
 static void lose_channel(struct redis_subscriber *subscriber)
 {
     close_channel(subscriber);
-    redis_subscriptions_notify_all(&subscriber->subscriptions);
+    redis_reopening_closed(&subscriber->reopening, clock_now_ms());
+    redis_subscriptions_lose_all(&subscriber->subscriptions);
 }
 
 static void refuse(struct redis_subscriber *subscriber, struct error *refusal, const char *words)
@@ -56,6 +57,7 @@ static void refuse(struct redis_subscriber *subscriber, struct error *refusal, c
 static void refuse_all(struct redis_subscriber *subscriber, const char *words)
 {
     refuse(subscriber, &subscriber->refusal, words);
+    subscriber->retry_ms = clock_now_ms() + RETRY_MS;
     lose_channel(subscriber);
 }
 
@@ -110,7 +112,7 @@ static bool on_push(struct redis_channel *channel, const redisReply *reply)
 static void open_channel(struct redis_subscriber *subscriber, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
-    subscriber->retry_ms = now_ms + RETRY_MS;
+    subscriber->reopening.opened_ms = now_ms;
     error_done(&subscriber->refusal);
     subscriber->channel =
         redis_channel_open(subscriber->server, true, now_ms + REDIS_CONNECT_MS, &error);
@@ -154,7 +156,8 @@ void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_
     if (tasks == NULL)
         return;
     int64_t now_ms = clock_now_ms();
-    if (subscriber->channel == NULL && now_ms >= subscriber->retry_ms)
+    if (subscriber->channel == NULL && now_ms >= subscriber->retry_ms &&
+        now_ms >= subscriber->reopening.at_ms)
         open_channel(subscriber, now_ms);
     if (subscriber->channel != NULL && subscriber->channel->state == REDIS_READY &&
         subscriber->tracked != channel)
@@ -244,8 +247,10 @@ void redis_subscriber_forget_channel(struct redis_subscriber *subscriber,
 
 void redis_subscriber_reset(struct redis_subscriber *subscriber)
 {
-    lose_channel(subscriber);
+    close_channel(subscriber);
+    redis_subscriptions_notify_all(&subscriber->subscriptions);
     error_done(&subscriber->refusal);
+    subscriber->reopening = (struct redis_reopening){0};
     subscriber->retry_ms = 0;
 }
 

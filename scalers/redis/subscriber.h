@@ -31,7 +31,8 @@ struct redis_subscriber {
     /* Why there is no channel; none where it was lost: it is opened again soon. */
     struct error refusal;
     char id[24]; /* CLIENT ID of the channel */
-    int64_t retry_ms;
+    struct redis_reopening reopening;
+    int64_t retry_ms; /* after a refusal */
     int64_t pinged_ms;
     bool is_pinged; /* and there was no reply yet */
 };

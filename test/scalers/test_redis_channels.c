@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 extern const struct scaler scaler_redis;
@@ -261,9 +262,12 @@ static void nor_is_it_for_an_isolated_query(void **state)
 }
 
 #define CHANGED(key) "*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n*1\r\n$" key "\r\n"
+#define SUBSCRIBED "*3\r\n$9\r\nsubscribe\r\n$20\r\n__redis__:invalidate\r\n:1\r\n"
 #define SUBSCRIBABLE                                                                               \
     {"CLIENT ID", ":7\r\n"},                                                                       \
-        {"SUBSCRIBE", "*3\r\n$9\r\nsubscribe\r\n$20\r\n__redis__:invalidate\r\n:1\r\n"}
+    {                                                                                              \
+        "SUBSCRIBE", SUBSCRIBED                                                                    \
+    }
 
 /* It takes a few measurements: none waits for the subscriber's connection. */
 static void subscribe(struct world *world, size_t index)
@@ -334,6 +338,34 @@ static void subscriptions_of_a_connection_that_the_server_closes_are_lost(void *
     assert_outcome(&world, 1, TASK_ANSWERED);
     assert_int_equal(world.lost, 1);
     assert_int_equal(world.notified, 0);
+    world_stop(&world);
+}
+
+/* The subscriber's connection. */
+static void subscriptions_that_the_server_closes_are_made_again_soon(void **state)
+{
+    enum { SOON_MS = 3000 };
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT({"CLIENT ID", ":7\r\n"},
+                       {"SUBSCRIBE", SUBSCRIBED, .times = 1, .hangs_up = true},
+                       {"SUBSCRIBE", SUBSCRIBED}, {"LLEN", ":0\r\n"}),
+                PAIRS("jobs"));
+    subscribe(&world, 0);
+    test_feed_stay(world.feed, 100);
+    world_run(&world);
+    int64_t ends_ms = clock_now_ms() + SOON_MS;
+    struct test_task *task = test_feed_task(world.feed, 0);
+    for (task->subscribed = false; !task->subscribed && clock_now_ms() < ends_ms;) {
+        test_feed_again(world.feed);
+        world_run(&world);
+        usleep(10 * 1000);
+    }
+    assert_true(task->subscribed);
+    assert_int_equal(world.lost, 1);
+    assert_int_equal(world.notified, 0);
+    assert_int_equal(redis_peer_connections(&world.peer), 3);
     world_stop(&world);
 }
 
@@ -430,6 +462,7 @@ int main(void)
         cmocka_unit_test(a_notification_arrives_while_another_query_hangs),
         cmocka_unit_test(subscriptions_are_lost_when_the_connection_is_replaced),
         cmocka_unit_test(subscriptions_of_a_connection_that_the_server_closes_are_lost),
+        cmocka_unit_test(subscriptions_that_the_server_closes_are_made_again_soon),
         cmocka_unit_test(an_ended_subscription_does_not_notify),
         cmocka_unit_test(a_query_that_cannot_be_subscribed_to_is_measured),
         cmocka_unit_test(arrays_in_arrays_have_a_limit),

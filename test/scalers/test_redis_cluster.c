@@ -325,6 +325,28 @@ static void a_node_that_hangs_up_is_connected_to_ever_more_seldom(void **state)
     world_stop(&world);
 }
 
+/* Tasks come every few seconds: the first one after the outage is to be answered. */
+static void a_node_that_hung_up_is_connected_to_before_it_is_needed(void **state)
+{
+    enum { AGAIN_MS = 1500 };
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_slots(&world, 0, 1, 0);
+    add_line(&world, 1, LINE("CLIENT SETNAME", NULL, .times = 1));
+    add_line(&world, 1, LINE("LLEN", ":3\r\n"));
+    assert_true(world_connect(&world));
+    test_feed_stay(world.feed, AGAIN_MS);
+    world_run(&world);
+    assert_true(world.usable);
+    assert_failed(&world, "broke");
+    assert_int_equal(redis_peer_connections(&world.peers[1]), 2);
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_value(&world, 3);
+    world_stop(&world);
+}
+
 static void a_slot_without_an_owner_is_an_error_and_no_request(void **state)
 {
     (void)state;
@@ -499,6 +521,7 @@ int main(void)
         cmocka_unit_test(what_was_sent_to_a_former_master_goes_to_the_new_one),
         cmocka_unit_test(a_replica_is_not_read),
         cmocka_unit_test(a_node_that_hangs_up_is_connected_to_ever_more_seldom),
+        cmocka_unit_test(a_node_that_hung_up_is_connected_to_before_it_is_needed),
         cmocka_unit_test(a_slot_without_an_owner_is_an_error_and_no_request),
         cmocka_unit_test(a_node_at_an_address_of_this_machine_gets_nothing),
         cmocka_unit_test(a_name_that_is_looked_up_slowly_delays_no_other_node),

@@ -10,6 +10,9 @@
 enum {
     PLAIN_BYTES = 8 << 10, /* of a channel that is idle */
     TLS_BYTES = 48 << 10,
+    LONG_LIFE_MS = 10 * 1000,
+    REOPEN_MS = 250,   /* of one with a shorter life, from its opening on; it doubles: */
+    MAX_DOUBLINGS = 3, /* ... what waits for it is answered within the time of a call */
 };
 
 /* False: too many are open. */
@@ -24,6 +27,20 @@ static bool count_channel(const struct redis_server *server, int more)
         return false;
     channels->count = count;
     return true;
+}
+
+/* A server that closes what is idle for a few seconds delays nothing by that: the time counts from
+ * the opening on. */
+void redis_reopening_closed(struct redis_reopening *reopening, int64_t now_ms)
+{
+    if (now_ms >= reopening->opened_ms + LONG_LIFE_MS) {
+        reopening->short_lives = 0;
+        reopening->at_ms = now_ms;
+        return;
+    }
+    reopening->at_ms = reopening->opened_ms + (REOPEN_MS << reopening->short_lives);
+    if (reopening->short_lives < MAX_DOUBLINGS)
+        reopening->short_lives++;
 }
 
 struct redis_channel *redis_channel_open(struct redis_server *server, bool to_same_peer,

@@ -104,6 +104,17 @@ struct redis_channel {
     bool (*on_push)(struct redis_channel *channel, const redisReply *reply);
 };
 
+/* When a channel may be opened again: whoever closes each one soon is not connected to all the
+ * time. */
+struct redis_reopening {
+    int64_t opened_ms;  /* the last one was */
+    int64_t at_ms;      /* the next one may be, at the earliest */
+    size_t short_lives; /* of those in a row that the server closed soon */
+};
+
+/* The server closed the channel, or nothing could be opened. */
+void redis_reopening_closed(struct redis_reopening *reopening, int64_t now_ms);
+
 /* Until a channel is ready, as a rule: what a task is given by default. */
 enum { REDIS_CONNECT_MS = 2000 };
 
