@@ -69,6 +69,18 @@ class RedisPush(Push):
     def reset(self, count):
         self.client.call("FLUSHALL")
 
+    @property
+    def nodes(self):
+        return [self.broker]
+
+    def connections(self):
+        """At each node."""
+        found = []
+        for node in self.nodes:
+            with node.connect() as client:
+                found.append(len(client.connections()))
+        return found
+
     def subscribed(self):
         return int(re.search(r"tracking_total_keys:(\d+)", self.client.call("INFO", "stats"))[1])
 
@@ -122,6 +134,10 @@ class RedisClusterList(RedisList):
         for client in self.clients.values():
             client.__exit__()
         self.broker.__exit__()
+
+    @property
+    def nodes(self):
+        return self.broker.nodes
 
     @property
     def pids(self):
