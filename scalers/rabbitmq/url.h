@@ -20,11 +20,10 @@ struct rabbitmq_url {
     int port;
     char *user; /* NULL: none were given (the management API only: AMQP has guest, guest) */
     char *password;
-    bool
-        is_external; /* AMQP: the client's certificate identifies the user; neither of the two is sent
-                    */
-    char *vhost;     /* decoded */
-    char *prefix;    /* of the management API: "" or "/some/path", as it was written */
+    /* AMQP: the client's certificate identifies the user; neither of the two is sent. */
+    bool is_external;
+    char *vhost;  /* decoded */
+    char *prefix; /* of the management API: "" or "/some/path", as it was written */
 };
 
 /* Takes `host`, and username, password and vhostName, which override its parts. */

@@ -52,8 +52,8 @@ struct watch_form {
     const void **(*list)(const struct watch_view *view, const void *content, size_t *ret_count);
     /* How wide their names are. */
     size_t (*label_width)(const void *const *items, size_t count, size_t width);
-    /* One line of at most `width` characters, without its end, of which none moves the cursor; NULL:
-     * the titles. */
+    /* One line of at most `width` characters, without its end, of which none moves the cursor;
+     * NULL: the titles. */
     void (*write)(const void *item, size_t label_width, size_t width, struct text *ret_line);
     const char *(*color)(const void *item); /* "": none */
     json_t *(*json)(const void *item);

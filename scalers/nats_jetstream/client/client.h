@@ -9,8 +9,8 @@
  * A push, in order. send_task() finds that the task wants a subscription:
  * nats_subscriber_subscribe() opens one for each subject, and the request follows on the same
  * connection. Its reply comes to take_message(), which confirms the subscription
- * (nats_subscriber_confirm()) and answers the task. The first message on a subject comes on a thread
- * of nats.c to subscription.c, which notifies: measure/poller.c measures the query again.
+ * (nats_subscriber_confirm()) and answers the task. The first message on a subject comes to
+ * subscription.c on a thread of nats.c, which notifies: measure/poller.c measures the query again.
  *
  * Threads: one at a time.
  */

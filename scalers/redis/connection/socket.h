@@ -32,8 +32,8 @@ struct redis_socket {
     struct tls_socket *tls;      /* NULL: plain, or there is none yet */
 };
 
-/* Begins to connect: to the peer of the channel that measures, or to whom the name leads now. False:
- * it failed. */
+/* Begins to connect: to the peer of the channel that measures, or to whom the name leads now.
+ * False: it failed. */
 bool redis_socket_begin(struct redis_socket *socket, const struct redis_server *server,
                         bool to_same_peer, struct error *error);
 void redis_socket_done(struct redis_socket *socket);
@@ -41,8 +41,8 @@ void redis_socket_done(struct redis_socket *socket);
 /* What to wait for; once it is connected, for replies, and where there is output to write it. */
 struct pollfd redis_socket_poll(const struct redis_socket *socket, bool has_output);
 
-/* Goes on, until it is REDIS_SOCKET_CONNECTED; `revents` is 0 from then on where it was for the handshake.
- * False: it failed. */
+/* Goes on, until it is REDIS_SOCKET_CONNECTED; `revents` is 0 from then on where it was for the
+ * handshake. False: it failed. */
 bool redis_socket_connect(struct redis_socket *socket, struct redis_server *server, short *revents,
                           struct error *error);
 
