@@ -16,8 +16,8 @@
 #include "measure/naming.h"
 #include "measure/recent_samples.h"
 #include "measure/scaler.h"
-#include "measure/snapshot.h"
 #include "measure/scaler_stats.h"
+#include "measure/snapshot.h"
 #include "measure/task.h"
 #include "measure/watcher.h"
 
