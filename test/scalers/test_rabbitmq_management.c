@@ -269,7 +269,7 @@ static void no_0_of_statistics_is_believed_behind_a_cut(void **state)
     measure_all(&fixture);
     assert_failed(&fixture, 0, "queue 'q0': the broker did not list all queues in time");
     assert_answered_from(&fixture, 1, 1, 39);
-    assert_reading(&fixture, 40, 0); /* of rates, which only statistics have */
+    assert_reading(&fixture, 40, 0); /* of rates, which only statistics have: before the cut */
     stop(&fixture);
 }
 
@@ -308,6 +308,39 @@ static void zeros_are_believed_where_totals_hang_that_came_before(void **state)
     }
     assert_int_equal(fixture.peer.totals, 2);
     assert_int_equal(fixture.peer.statistics, 1);
+    stop(&fixture);
+}
+
+/* They have rates, which only statistics have: no listing of totals could tell. */
+static void zeros_of_a_broker_that_was_gone_are_doubted_in_all_forms(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct trigger gone =
+        trigger_of(&scaler_rabbitmq, PAIRS("host", "http://a:b@127.0.0.1:1/", "queueName", "q",
+                                           "mode", "QueueLength", "value", "5"));
+    start(&fixture, "5s", &(struct management_script){.queues = 5});
+    add_queues(&fixture, "q", 5, "MessageRate");
+    add_queue(&fixture, "q0", "QueueLength");
+    test_feed_task(fixture.feed, 5)->task.wants = READING_RATES; /* as of a policy */
+    add_queue(&fixture, "^q", "MessageRate");
+    add_queue(&fixture, "q1", "QueueLength");
+    test_feed_task(fixture.feed, 7)->task.wants = READING_RATES;
+    assert_true(gone.good);
+    assert_false(scaler_rabbitmq.connect(gone.options.connection, clock_now_ms() + 1000,
+                                         &fixture.client, &fixture.error));
+    error_done(&fixture.error);
+    fixture.client = NULL;
+    measure_all(&fixture);
+    for (size_t i = 0; i < 7; i++)
+        assert_failed(&fixture, i, "may have just started");
+    assert_reading(&fixture, 7, 1);
+    sleep(UP_SECONDS);
+    test_feed_again(fixture.feed);
+    measure_all(&fixture);
+    assert_answered(&fixture, 0, 5);
+    assert_reading(&fixture, 5, 0);
+    trigger_done(&gone);
     stop(&fixture);
 }
 
@@ -380,6 +413,7 @@ int main(void)
         cmocka_unit_test(no_0_of_statistics_is_believed_behind_a_cut),
         cmocka_unit_test(a_pattern_is_not_the_sum_of_what_was_not_cut_off),
         cmocka_unit_test(zeros_are_believed_where_totals_hang_that_came_before),
+        cmocka_unit_test(zeros_of_a_broker_that_was_gone_are_doubted_in_all_forms),
         cmocka_unit_test(a_pattern_that_was_cut_to_nothing_is_not_0),
         cmocka_unit_test(a_pattern_that_matches_nothing_is_0_behind_a_cut),
         cmocka_unit_test(a_cancelled_request_is_returned),

@@ -63,6 +63,7 @@ void rabbitmq_aggregate_add(struct rabbitmq_aggregate *aggregate, enum rabbitmq_
     struct rabbitmq_counts *all = &aggregate->counts;
     aggregate->queues++;
     aggregate->empty += counts->messages == 0;
+    aggregate->idle += counts->publish_rate == 0 || counts->deliver_get_rate == 0;
     if (operation == RABBITMQ_MAX)
         *all = (struct rabbitmq_counts){
             .ready = greater(all->ready, counts->ready),

@@ -42,6 +42,7 @@ bool rabbitmq_counts_are_guessed(const json_t *queue, const struct rabbitmq_coun
 struct rabbitmq_aggregate {
     size_t queues;
     size_t empty;                  /* of them have no message */
+    size_t idle;                   /* ... and have a rate of 0 */
     struct rabbitmq_counts counts; /* the sums, or the greatest */
 };
 

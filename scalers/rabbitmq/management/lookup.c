@@ -117,14 +117,15 @@ static void answer(const struct rabbitmq_lookup *lookup, const struct rabbitmq_a
 static void answer_undoubted(const struct rabbitmq_lookup *lookup,
                              const struct rabbitmq_aggregate *aggregate, bool is_doubted)
 {
-    bool has_zero = aggregate->empty > 0 && !rabbitmq_needs_rates(lookup->query);
+    bool has_zero =
+        aggregate->empty > 0 || (rabbitmq_needs_rates(lookup->query) && aggregate->idle > 0);
     if (lookup->source == RABBITMQ_TOTALS || !is_doubted || !has_zero) {
         answer(lookup, aggregate);
         return;
     }
     task_failf(lookup->task,
-               "%s '%s': the broker did not list all queues in time, and statistics, which may be "
-               "out of date, have 0 messages",
+               "%s '%s': the broker did not list all queues in time, or may have just started, and "
+               "its statistics, which begin with zeros then, have a 0",
                lookup->query->use_regex ? "the queues that match" : "queue",
                lookup->query->queue_name);
 }

@@ -14,6 +14,10 @@ enum {
     MAX_ISOLATED = 2,
 };
 
+/* Of the connection, whose thread this is, and its clients: the last one was lost, or could not be
+ * made. In an agent process, which ends with its client, this is not known. */
+static _Thread_local bool has_failed;
+
 /* ---- connecting ---- */
 
 static void release_client(struct rabbitmq_management **client)
@@ -58,8 +62,13 @@ bool rabbitmq_management_connect(const struct rabbitmq_connection *options,
     client->listings[RABBITMQ_STATISTICS].source = RABBITMQ_STATISTICS;
     client->http = rabbitmq_http_new(options, url);
     if (!rabbitmq_http_log_in(client->http, deadline_ms, error) ||
-        !get_overview(client, deadline_ms, error))
+        !get_overview(client, deadline_ms, error)) {
+        has_failed = true;
         return false;
+    }
+    if (has_failed)
+        rabbitmq_preference_note_restart(&client->preference, clock_now_ms());
+    has_failed = false;
     *ret_client = TAKE(client);
     return true;
 }
@@ -306,5 +315,6 @@ bool rabbitmq_management_measure(struct rabbitmq_management *client, struct feed
         usable = take_answers(client, error);
     }
     abandon(client);
+    has_failed = !usable;
     return usable;
 }

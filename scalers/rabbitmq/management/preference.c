@@ -88,3 +88,8 @@ void rabbitmq_preference_note_timeout(struct rabbitmq_preference *preference,
     if (source == RABBITMQ_TOTALS && !was_up(preference, sent_ms))
         preference->doubted_until_ms = now_ms + DOUBT_MS;
 }
+
+void rabbitmq_preference_note_restart(struct rabbitmq_preference *preference, int64_t now_ms)
+{
+    preference->doubted_until_ms = now_ms + DOUBT_MS;
+}

@@ -61,6 +61,9 @@ void rabbitmq_preference_note_lacking(struct rabbitmq_preference *preference, in
 bool rabbitmq_preference_note_answer(struct rabbitmq_preference *preference,
                                      enum rabbitmq_source source, int64_t sent_ms, int64_t now_ms);
 
+/* A client was made after failures: the broker may have just started. */
+void rabbitmq_preference_note_restart(struct rabbitmq_preference *preference, int64_t now_ms);
+
 /* The source hung with a request of `sent_ms`: the other one may do better. */
 void rabbitmq_preference_note_timeout(struct rabbitmq_preference *preference,
                                       enum rabbitmq_source source, int64_t sent_ms, int64_t now_ms);
