@@ -1,10 +1,12 @@
 """What the runs of all examples share: their options, and what they say of mistakes."""
 
+import argparse
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -77,3 +79,17 @@ def test_a_program_is_reached_where_it_listens(tmp_path, host):
     program.start_seconds = 20
     with program:
         assert program.ready()
+
+
+def test_a_value_has_the_unit_of_its_trigger_and_no_time_before_the_run_has_begun(tmp_path, capsys):
+    sys.path.insert(0, os.path.join(REPOSITORY, "examples"))
+    from common.play import Play
+    with Play(str(tmp_path), argparse.Namespace(speed=10)) as play:
+        play.event("topics are there")
+        assert capsys.readouterr().out == "            --> topics are there\n"
+        play.began, play.units = time.time(), {300: "seconds", 1000000: "bytes"}
+        line = {"ready": 1, "error": None}
+        play.replicas = 1
+        play._state({**line, "value": 541.806412, "target": 300.0})
+        play._state({**line, "value": 318800.0, "target": 1000000.0})
+        assert capsys.readouterr().out.splitlines() == ["  0:00    541.8 seconds    1  #", "  0:00   318800 bytes      1  #"]

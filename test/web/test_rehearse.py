@@ -75,7 +75,7 @@ def test_the_page_shows_the_workers_and_what_they_write(browser):
         with Rehearsal(server, redis) as rehearsal:
             browser.open(rehearsal)
             browser.wait_for_text("Jobs")
-            browser.wait_for_text("shop/orders 3")
+            browser.wait_for_text("worker 3")
             rows = "[...document.querySelectorAll('tbody tr:not(.space)')].map((row) => row.innerText)"
             browser.wait(f"{rows}.length === 3 && {rows}.every((row) => row.includes('running') && row.includes('MiB') && row.includes('%'))")
             browser.wait(f"{rows}.every((row) => row.split(/\\s+/).some((word) => Number(word) > 3))")  # messages done
@@ -157,6 +157,8 @@ def test_with_the_servers_port_the_page_is_the_servers_and_more(browser):
     with Redis() as redis, redis.connect() as client, Server(interval="200ms", http=True) as server:
         client.call_all([("RPUSH", "orders", i) for i in range(60)])
         with Rehearsal(server, redis, OBJECT, "--server-http", f"127.0.0.1:{server.http_port}") as rehearsal:
+            trend = [requests.get(f"http://127.0.0.1:{one.http_port}/api/trend", timeout=10).json() for one in (server, rehearsal)]
+            assert trend[0]["columns"] == trend[1]["columns"] and "waiting" in trend[1]["columns"]
             browser.open(rehearsal, "/#/")
             browser.wait(f"{card('Waiting')} === '60' && {card('Active jobs')} === '3' && {card('Replicas wanted')} === '12'", seconds=120)
             browser.wait(f"Number({card('Calls per second')}) > 0 && {card('CPU')}.endsWith('%')", seconds=60)
