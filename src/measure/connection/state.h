@@ -78,14 +78,14 @@ struct connection {
     unsigned unanswered_timeouts; /* since then */
 
     struct schedule schedule;
-    struct query *queries;    /* by identity */
+    struct query *queries;     /* by identity */
     struct query *next_walked; /* the next one of a walk over all of them */
-    struct bundle *bundles;   /* by text */
-    struct query *subscribed; /* those with a subscription, by its id */
-    struct query *unanswered; /* utlist: a caller waited since they were answered last */
-    size_t used_queries;      /* those with users */
-    size_t idle_queries;      /* those whose first message somebody waits for */
-    uint64_t last_id;         /* of a subscription */
+    struct bundle *bundles;    /* by text */
+    struct query *subscribed;  /* those with a subscription, by its id */
+    struct query *unanswered;  /* utlist: a caller waited since they were answered last */
+    size_t used_queries;       /* those with users */
+    size_t idle_queries;       /* those whose first message somebody waits for */
+    uint64_t last_id;          /* of a subscription */
     uint64_t *unsubscribes;
     size_t unsubscribes_count;
     size_t unsubscribes_capacity;
