@@ -74,6 +74,24 @@ static double own_bytes(const struct agent_process *process)
     return process_own_bytes(process->pid);
 }
 
+/* A shell with a string of 8 bytes times 2 to this power; it has freed what it took meanwhile. */
+static void spawn_large(struct agent_process *process, uint64_t tenant, size_t doublings)
+{
+    char script[256];
+    int ends[2];
+    char line;
+    assert_int_equal(pipe(ends), 0);
+    process->tenant = tenant;
+    snprintf(script, sizeof(script),
+             "a=12345678; i=0; while [ $i -lt %zu ]; do a=$a$a; i=$((i+1)); done; echo >&%d; "
+             "exec >/dev/null 2>&1 %d>&-; while :; do sleep 60; done",
+             doublings, ends[1], ends[1]);
+    spawn(process, script);
+    close(ends[1]);
+    assert_int_equal(read(ends[0], &line, 1), 1);
+    close(ends[0]);
+}
+
 /* A shell with a string of 8 MiB, and one without. */
 static void the_largest_ends_where_all_together_use_too_much(void **state)
 {
@@ -82,11 +100,8 @@ static void the_largest_ends_where_all_together_use_too_much(void **state)
     struct agent_process small = {0};
     int status = 0;
     double used = 0;
-    spawn(&large, "a=12345678; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do "
-                  "a=$a$a; done; while :; do sleep 60 >/dev/null 2>&1; done");
-    spawn(&small, "while :; do sleep 60 >/dev/null 2>&1; done");
-    for (int i = 0; i < 3000 && own_bytes(&large) < 8e6; i++)
-        sleep_ms(10);
+    spawn_large(&large, 0, 20);
+    spawn_large(&small, 0, 0);
     assert_true(own_bytes(&large) >= 8e6);
     double all = process_own_bytes(getpid()) + own_bytes(&large) + own_bytes(&small);
     assert_int_equal(agent_processes_keep_below(2 * all, &used), 0);
@@ -103,17 +118,6 @@ static void the_largest_ends_where_all_together_use_too_much(void **state)
     assert_int_equal(agent_processes_keep_below(0, &used), 0);
 }
 
-static void spawn_of(struct agent_process *process, uint64_t tenant, size_t doublings)
-{
-    char script[256];
-    process->tenant = tenant;
-    snprintf(script, sizeof(script),
-             "a=12345678; i=0; while [ $i -lt %zu ]; do a=$a$a; i=$((i+1)); done; "
-             "while :; do sleep 60 >/dev/null 2>&1; done",
-             doublings);
-    spawn(process, script);
-}
-
 /* Four shells with a string of 4 MiB of one tenant, and one with one of 8 MiB of another. */
 static void many_agents_of_one_tenant_end_before_a_larger_one_of_another(void **state)
 {
@@ -124,14 +128,8 @@ static void many_agents_of_one_tenant_end_before_a_larger_one_of_another(void **
     double used = 0;
     double all = process_own_bytes(getpid());
     for (int i = 0; i < MANY; i++)
-        spawn_of(&many[i], 1, 19);
-    spawn_of(&single, 2, 20);
-    for (int i = 0; i < 3000 && own_bytes(&single) < 8e6; i++)
-        sleep_ms(10);
-    for (int i = 0; i < MANY; i++)
-        for (int j = 0; j < 3000 && own_bytes(&many[i]) < 4e6; j++)
-            sleep_ms(10);
-    sleep_ms(200); /* what they had meanwhile has been freed */
+        spawn_large(&many[i], 1, 19);
+    spawn_large(&single, 2, 20);
     all += own_bytes(&single);
     for (int i = 0; i < MANY; i++)
         all += own_bytes(&many[i]);
