@@ -12,7 +12,8 @@ enum {
     MAX_POLLING_S = 24 * 3600,
     MAX_KEPT_VALUES = 4096,
     MIN_ONE_SIDED = 5,
-    SLACK_MS = 2000
+    SLACK_MS = 2000,
+    STATISTICS_MS = 5000, /* how old those of RabbitMQ's management API are */
 };
 
 /* KEDA's values have three decimals. */
@@ -26,12 +27,15 @@ const char *const comparison_verdict_names[COMPARISON_VERDICTS] = {
 
 /* ---- rows ---- */
 
-static int64_t window_of(const struct manifest_object *object, int64_t interval_ms)
+/* A value of KEDA's waits for the next round, too. */
+static int64_t window_of(const struct manifest_object *object, const char *type,
+                         int64_t interval_ms)
 {
+    int64_t older_ms = text_equal(type, "rabbitmq") ? STATISTICS_MS : 0;
     const char *text = yaml_tree_text(object->tree, "spec.pollingInterval");
     long long polling_s = text == NULL ? USUAL_POLLING_S : strtoll(text, NULL, 10);
     polling_s = polling_s < 1 || polling_s > MAX_POLLING_S ? USUAL_POLLING_S : polling_s;
-    return polling_s * 1000 + interval_ms + SLACK_MS;
+    return polling_s * 1000 + 2 * interval_ms + older_ms + SLACK_MS;
 }
 
 void comparison_begin(const struct scaler *const *scalers, const struct measurement *measurement,
@@ -56,8 +60,9 @@ void comparison_begin(const struct scaler *const *scalers, const struct measurem
                 .metadata = yaml_tree_find(tree, "metadata"),
                 .keda = NAN,
                 .own = NAN,
+                .pending = NAN,
                 .first_ms = -1,
-                .window_ms = window_of(measured->object, interval_ms),
+                .window_ms = window_of(measured->object, trigger->type, interval_ms),
             };
         }
     }
@@ -95,31 +100,39 @@ static void note_values(struct comparison_row *row, double keda, double own)
     row->own = own;
 }
 
-static void add_values(struct comparison_row *row, double keda, double own, int64_t now_ms)
+/* True: it is one of ours, or between them. */
+static bool is_equal(struct comparison_row *row, double keda, double min, double max)
 {
-    double min = own, max = own;
+    double margin = precision + fabs(keda) * 1e-9;
+    if (keda < min - margin || keda > max + margin)
+        return false;
+    row->equal++;
+    if (row->different + row->above + row->below == 0)
+        note_values(row, keda, row->values[row->count - 1].value);
+    return true;
+}
+
+/* Our newest value is in `values`. NAN: KEDA has none. */
+static void add_value(struct comparison_row *row, double keda, int64_t now_ms)
+{
+    double min = INFINITY, max = -INFINITY;
     for (size_t i = 0; i < row->count; i++) {
         min = fmin(min, row->values[i].value);
         max = fmax(max, row->values[i].value);
     }
-    double margin = precision + fabs(keda) * 1e-9;
-    bool differed = row->different + row->above + row->below > 0;
-    if (keda >= min - margin && keda <= max + margin) {
-        row->equal++;
-        if (!differed)
-            note_values(row, keda, own);
-        return;
+    if (!isnan(row->pending) && !is_equal(row, row->pending, min, max)) {
+        note_values(row, row->pending, row->values[row->count - 1].value);
+        if (max - min <= precision)
+            row->different++;
+        else if (row->pending > max)
+            row->above++;
+        else
+            row->below++;
     }
+    row->pending = NAN;
     /* What KEDA measured before the first round here is not known. */
-    if (now_ms - row->first_ms < row->window_ms)
-        return;
-    note_values(row, keda, own);
-    if (max - min <= precision)
-        row->different++;
-    else if (keda > max)
-        row->above++;
-    else
-        row->below++;
+    if (!isnan(keda) && !is_equal(row, keda, min, max) && now_ms - row->first_ms >= row->window_ms)
+        row->pending = keda;
 }
 
 void comparison_add(struct comparison *comparison, const struct keda_metrics *metrics,
@@ -136,14 +149,14 @@ void comparison_add(struct comparison *comparison, const struct keda_metrics *me
             row->failed++;
             row->count = 0;
             row->first_ms = -1;
+            row->pending = NAN;
             free(row->failure);
             row->failure = text_copy(error_text(&row->trigger->error));
-        } else
+        } else {
             keep_value(row, now_ms, answer->value);
-        if (metric == NULL)
-            row->absent++;
-        else if (!answer->is_failed)
-            add_values(row, metric->value, answer->value, now_ms);
+            add_value(row, metric == NULL ? NAN : metric->value, now_ms);
+        }
+        row->absent += metric == NULL;
     }
 }
 
@@ -209,6 +222,10 @@ static const char *reason_of_scaler(const struct comparison_row *row)
     if (text_equal(type, "rabbitmq") && host != NULL && text_starts_with(host, "http"))
         return "the management API renews its numbers every 5 s, and with unacknowledged messages "
                "(excludeUnacknowledged)";
+    if (text_equal(type, "rabbitmq") && host == NULL) /* it is in a Secret, or a variable */
+        return "over HTTP the management API renews its numbers every 5 s, and counts "
+               "unacknowledged messages; over AMQP consumers take and return messages between two "
+               "readings";
     if (text_equal(type, "rabbitmq"))
         return "over AMQP only ready messages count: consumers take and return them between two "
                "readings";

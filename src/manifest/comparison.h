@@ -3,8 +3,8 @@
  * program measures, over some time, and the likely reason of a difference.
  *
  * KEDA's value is as old as its last call: up to pollingInterval. So it is compared with all that
- * was measured here in that time: it is equal to one of them, or between the smallest and the
- * largest.
+ * was measured here in that time, and with what the next round measures, as it may be newer than
+ * ours: it is equal to one of them, or between the smallest and the largest.
  *
  * Threads: any; pure: time is a parameter.
  */
@@ -44,6 +44,7 @@ struct comparison_row {
         double value;
     } *values; /* those of the time in which KEDA's value may be from */
     size_t count, capacity;
+    double pending;    /* KEDA's value of the last round, if it was none of ours; NAN: none */
     int64_t first_ms;  /* since when it is measured without a gap; -1: it is not */
     int64_t window_ms; /* how old KEDA's value may be */
 };
