@@ -165,22 +165,34 @@ static void a_slow_link_is_not_taken_for_a_query_that_hangs(void **state)
     world_stop(&world);
 }
 
-/* The first answer is what ends the wait, so that the feed is looked at. */
+/* The first answer is what ends the wait, so that the feed is looked at. On a busy machine the peer
+ * may be taken for one that hangs before it has seen the query: then it sees it once. */
+static void run_with_late_answer(struct world *world)
+{
+    enum { MAX_TRIES = 5 };
+    for (int tries = 1;; tries++) {
+        world_start(world,
+                    SCRIPT({"LLEN late", ":7\r\n", .wait_ms = 100, .times = 1},
+                           {"LLEN late", ":8\r\n"}, {"LLEN", ":1\r\n"}),
+                    PAIRS("first", "late", "behind"));
+        test_feed_cancel(world->feed, 1);
+        world_run(world);
+        if (redis_peer_used(&world->peer, 1) > 0 || tries == MAX_TRIES)
+            return;
+        world_stop(world);
+    }
+}
+
 static void a_late_answer_is_not_taken_for_that_of_another_query(void **state)
 {
     (void)state;
     struct world world;
-    world_start(&world,
-                SCRIPT({"LLEN late", ":7\r\n", .wait_ms = 100, .times = 1}, {"LLEN late", ":8\r\n"},
-                       {"LLEN", ":1\r\n"}),
-                PAIRS("first", "late", "behind"));
-    test_feed_cancel(world.feed, 1);
-    world_run(&world);
+    run_with_late_answer(&world);
     assert_true(world.usable);
     assert_outcome(&world, 1, TASK_ANSWERED);
     assert_int_equal(test_feed_task(world.feed, 1)->returned, 1);
-    assert_true(test_feed_task(world.feed, 1)->reading.waiting == 8);
-    assert_true(test_feed_task(world.feed, 2)->reading.waiting == 1);
+    assert_float_equal(test_feed_task(world.feed, 1)->reading.waiting, 8, 0);
+    assert_float_equal(test_feed_task(world.feed, 2)->reading.waiting, 1, 0);
     assert_int_equal(test_feed_task(world.feed, 2)->returned, 0);
     world_stop(&world);
 }
