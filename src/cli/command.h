@@ -2,7 +2,7 @@
  * A subcommand of `backlog`: one file of src/commands, src/daemon or src/lab, which ends with one
  * of these structs. From it come the parser, --help, the man page and the completions of shells.
  *
- * To add a subcommand: write src/commands/NAME.c with a `const struct command command_NAME`,
+ * To add a subcommand: write src/commands/NAME.c (or in src/lab, src/daemon) with a `const struct command command_NAME`,
  * and add NAME to COMMANDS below and to CMakeLists.txt.
  *
  * To add a flag: a field in the command's struct of flags, and a row in its table. A row has the

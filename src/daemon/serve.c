@@ -278,7 +278,7 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
     options.tls = certificates_files(parts->certificates);
     options.client_rule = certificates_rule(parts->certificates);
     request_from_peers(flags, parts);
-    if (!server_start(serve_transport(flags), &options, services_hooks(parts->services),
+    if (!server_start(serve_transport(flags), &options, services_handler(parts->services),
                       &parts->server, error))
         return false;
     atomic_store(&wakeable, parts->server);

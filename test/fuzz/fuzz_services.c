@@ -67,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     services_add(services, health_service(health));
     services_add(services, &reflection_v1);
     services_add(services, &reflection_v1alpha);
-    const struct call_handler *hooks = services_hooks(services);
+    const struct call_handler *hooks = services_handler(services);
 
     size_t method = data[0] % ARRAY_LENGTH(methods);
     struct noted_call call = {.call = {.transport = &noting, .path = methods[method].path},

@@ -1,5 +1,6 @@
 /* Policies: what they promise, from samples that are written down. */
 #include "base/memory.h"
+#include "scale/policy/words.h"
 #include "scale/policy_fixture.h"
 
 #include <math.h>
@@ -301,9 +302,17 @@ static void where_no_consumers_are_reported_the_reason_says_so(void **state)
     assert_non_null(strstr(world.words.bytes, "set ratePerReplica to a number"));
 }
 
+static void each_term_has_its_text(void **state)
+{
+    (void)state;
+    for (int term = 0; term < POLICY_TERMS; term++)
+        assert_non_null(policy_term_text((enum policy_term)term));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(each_term_has_its_text),
         TEST(no_replica_goes_while_there_is_work),
         TEST(all_go_when_it_was_idle_for_so_long),
         TEST(no_number_is_idle_where_the_scaler_takes_it_for_0),

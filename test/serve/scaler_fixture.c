@@ -82,7 +82,7 @@ int set_up(void **state)
     });
     services = services_new();
     services_add(services, external_scaler_service(scaler));
-    service = services_hooks(services);
+    service = services_handler(services);
     return 0;
 }
 

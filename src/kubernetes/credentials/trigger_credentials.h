@@ -51,8 +51,8 @@ void trigger_credentials_free(struct trigger_credentials *all); /* NULL is harml
 void trigger_credentials_add(struct trigger_credentials *all, const struct trigger_need *need);
 void trigger_credentials_remove(struct trigger_credentials *all, const char *key, size_t length);
 
-/* The source refused what the trigger's credentials say: its Secrets are read now, if that is a
- * second ago. */
+/* The source refused what the trigger's credentials say: the objects that it uses are read now,
+ * if that is a second ago. */
 void trigger_credentials_doubt(struct trigger_credentials *all, const char *key, size_t length);
 
 void trigger_credentials_stats(struct trigger_credentials *all,

@@ -12,7 +12,7 @@
  * 9". */
 void policy_words_add(const struct policy_decision *decision, struct text *words);
 
-/* "arrivals", for metrics and JSON. */
+/* "arrivals", in JSON and CSV. */
 const char *policy_term_text(enum policy_term term);
 
 #endif

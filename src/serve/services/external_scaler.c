@@ -185,7 +185,8 @@ static int64_t handle_ready(const struct scaler_calls *calls, int64_t now_ms)
 
 static int64_t turn(void *context, int64_t now_ms)
 {
-    struct external_scaler *scaler = context; /* begins with its calls */
+    struct external_scaler *scaler = context;
+    _Static_assert(offsetof(struct external_scaler, calls) == 0, "the context is its calls");
     struct scaler_calls *calls = &scaler->calls;
     if (scaler->loop_calls != NULL)
         loop_calls_turn(scaler->loop_calls);

@@ -71,7 +71,8 @@ bool scaler_call_reply_spec(struct scaler_call *call,
                             const Externalscaler__ScaledObjectRef *message, int64_t now_ms,
                             struct error *error);
 
-/* Records what was answered, for /triggers. */
+/* Records what was answered: for pages, for holds (their counts and log), and for the counts of
+ * policies. */
 void scaler_call_record_answer(struct scaler_call *call, const struct answer *answer,
                                int64_t now_ms);
 

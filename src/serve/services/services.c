@@ -27,7 +27,7 @@ struct services {
     size_t count;
     struct served *served;
     struct call_stats unknown; /* of what no service has; before all others on their list */
-    struct call_handler hooks;
+    struct call_handler handler;
     struct rpc *streams; /* utlist */
     bool draining;
 };
@@ -209,7 +209,7 @@ struct services *services_new(void)
 {
     struct services *services = memory_new(sizeof(*services));
     services->unknown = (struct call_stats){.service = "unknown", .method = "unknown"};
-    services->hooks = (struct call_handler){
+    services->handler = (struct call_handler){
         .context = services,
         .begin = begin,
         .message = message,
@@ -262,7 +262,7 @@ void services_free(struct services *services)
     free(services);
 }
 
-const struct call_handler *services_hooks(const struct services *services)
+const struct call_handler *services_handler(const struct services *services)
 {
-    return &services->hooks;
+    return &services->handler;
 }

@@ -72,7 +72,7 @@ struct services *services_new(void);
 void services_add(struct services *services, const struct rpc_service *service);
 void services_free(struct services *services); /* NULL is harmless */
 /* For server_start(). */
-const struct call_handler *services_hooks(const struct services *services);
+const struct call_handler *services_handler(const struct services *services);
 
 /* Under the turn lock: what is counted of all their calls, in Prometheus' format. */
 void services_write_metrics(const struct services *services, struct text *page);
