@@ -180,6 +180,8 @@ static char *command_of(const struct fleet *fleet, const struct manifest_object 
         text_addf(&text, " --scaler-address %s", settings->scaler_address);
     if (settings->authentication != NULL)
         text_addf(&text, " --authentication %s", settings->authentication);
+    if (settings->authentication != NULL && settings->authentication_kind != NULL)
+        text_addf(&text, " --authentication-kind %s", settings->authentication_kind);
     text_addf(&text, " - | %s replace -f -", kubectl.bytes);
     return text_take(&text);
 }

@@ -14,7 +14,8 @@ struct fleet_settings {
     const struct scaler *const *scalers;
     const char *context; /* of kubectl, in the commands; NULL: none */
     const char *scaler_address;
-    const char *authentication; /* NULL: none */
+    const char *authentication;      /* NULL: none */
+    const char *authentication_kind; /* in the commands; NULL: the flag's default */
     bool is_json;
 };
 

@@ -252,6 +252,8 @@ static bool list_cluster(const struct migrate_flags *flags, struct manifests *ma
         .context = flags->context,
         .scaler_address = address_of(flags),
         .authentication = flags->authentication,
+        .authentication_kind =
+            flags->authentication_kind == 0 ? NULL : kinds[flags->authentication_kind],
         .is_json = flags->output == OUTPUT_JSON,
     };
     if (manifests->file_count == 0 && !kubectl_read(flags->context, manifests, findings, error))

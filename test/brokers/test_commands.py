@@ -243,6 +243,12 @@ def test_migrate_lists_what_a_cluster_could_move_in_an_order(redis):
     text = backlog("migrate", "--cluster", "-", text=json.dumps({"kind": "List", "items": items})).stdout
     assert "kubectl -n shop get scaledjob job -o yaml | sed '/^  resourceVersion:/d' | backlog migrate --write - | kubectl replace -f -" in text
     assert "Wave 4: ScaledJobs" in text
+    for kind, printed in ((), ""), (("--authentication-kind", "TriggerAuthentication"), " --authentication-kind TriggerAuthentication"):
+        done = backlog("migrate", "--cluster", "--output", "json", "--authentication", "backlog", *kind, "-",
+                       text=json.dumps({"kind": "List", "items": items}))
+        for line in of_type(done, "object"):
+            assert f"| backlog migrate --write --authentication backlog{printed} - |" in line["command"]
+            assert f"| backlog migrate --back --write --authentication backlog{printed} - |" in line["back"]
     items = [item("ScaledObject", "cron", [{"type": "cron\x1b[2J", "metadata": {}}])]
     text = backlog("migrate", "--cluster", "-", text=json.dumps({"kind": "List", "items": items})).stdout
     assert "stays: shop/cron, trigger 0 (cron?[2J): " in text and "\x1b" not in text
