@@ -103,24 +103,29 @@ static void take_get(struct management_peer *peer, struct call *call, const char
     }
 }
 
-static void take_request(struct management_peer *peer, struct call *call, const char *request)
-{
-    call->due_ms = clock_now_ms();
-    if (text_starts_with(request, "POST /token"))
-        call->body = give_token(peer);
-    else
-        take_get(peer, call, request);
-    call->in_flight = true;
-    if (++peer->in_flight > peer->max_in_flight)
-        peer->max_in_flight = peer->in_flight;
-}
-
 static void hang_up(struct management_peer *peer, struct call *call)
 {
     peer->in_flight -= call->in_flight;
     close(call->socket);
     free(call->body);
     *call = (struct call){.socket = -1};
+}
+
+static void take_request(struct management_peer *peer, struct call *call, const char *request)
+{
+    call->due_ms = clock_now_ms();
+    int fate = peer->fate;
+    if (fate != 0)
+        call->body = NULL;
+    else if (text_starts_with(request, "POST /token"))
+        call->body = give_token(peer);
+    else
+        take_get(peer, call, request);
+    call->in_flight = true;
+    if (++peer->in_flight > peer->max_in_flight)
+        peer->max_in_flight = peer->in_flight;
+    if (fate == 'c')
+        hang_up(peer, call);
 }
 
 static void read_request(struct management_peer *peer, struct call *call)

@@ -40,6 +40,8 @@ struct management_peer {
     atomic_size_t singles;
     atomic_size_t tokens;
     atomic_size_t token_shown; /* the number of the token that the last GET had; 0: none */
+    atomic_int
+        fate; /* of each request: 0 it is answered; 'h' never; 'c' its connection is closed */
     atomic_size_t in_flight;
     atomic_size_t max_in_flight;
 };

@@ -344,6 +344,103 @@ static void zeros_of_a_broker_that_was_gone_are_doubted_in_all_forms(void **stat
     stop(&fixture);
 }
 
+/* Ends with the client connected that was lost or replaced, and its zeros doubted, then not. */
+static void assert_doubted_for_a_while(struct fixture *fixture)
+{
+    fixture->peer.fate = 0;
+    for (int round = 0; round < 2; round++) {
+        test_feed_again(fixture->feed);
+        measure_all(fixture);
+        assert_failed(fixture, 0, "may have just started");
+    }
+    sleep(UP_SECONDS);
+    for (int round = 0; round < 2; round++) {
+        test_feed_again(fixture->feed);
+        measure_all(fixture);
+        assert_reading(fixture, 0, 0);
+    }
+}
+
+static void start_with_a_zero(struct fixture *fixture)
+{
+    start(fixture, "1s", &(struct management_script){.queues = 1});
+    add_queue(fixture, "q0", "MessageRate");
+    measure_all(fixture);
+    assert_reading(fixture, 0, 0);
+    test_feed_again(fixture->feed);
+}
+
+static void disconnect(struct fixture *fixture)
+{
+    scaler_rabbitmq.disconnect(TAKE(fixture->client));
+}
+
+/* A restart that shows by time-outs only, as where packets are dropped meanwhile. */
+static void zeros_after_a_silence_are_doubted(void **state)
+{
+    (void)state;
+    for (int replaced = 0; replaced < 2; replaced++) {
+        struct fixture fixture;
+        start_with_a_zero(&fixture);
+        fixture.peer.fate = 'h';
+        measure_all(&fixture);
+        assert_int_equal(task(&fixture, 0)->outcome, TASK_TIMED_OUT);
+        if (replaced == 1)
+            disconnect(&fixture);
+        assert_doubted_for_a_while(&fixture);
+        stop(&fixture);
+    }
+}
+
+static void zeros_are_doubted_where_a_client_lost_its_connection(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start_with_a_zero(&fixture);
+    fixture.peer.fate = 'c';
+    assert_false(test_feed_run(fixture.feed, fixture.client, WITHIN_MS, &fixture.error));
+    error_done(&fixture.error);
+    disconnect(&fixture);
+    test_feed_free(fixture.feed); /* its task was abandoned */
+    fixture.feed = test_feed_new(&scaler_rabbitmq);
+    test_feed_add(fixture.feed, fixture.triggers[0].options.query, (struct notifier){0});
+    assert_doubted_for_a_while(&fixture);
+    stop(&fixture);
+}
+
+/* All of more queues than are requested at a time are isolated before one times out. */
+static void a_silence_of_many_is_one(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, "1500ms", &(struct management_script){.queues = 16});
+    add_queues(&fixture, "q", 16, "MessageRate");
+    measure_all(&fixture);
+    assert_answered(&fixture, 0, 16);
+    test_feed_again(fixture.feed);
+    fixture.peer.fate = 'h';
+    measure_all(&fixture);
+    assert_doubted_for_a_while(&fixture);
+    stop(&fixture);
+}
+
+/* They time out after the others were answered, in each round. */
+static void queues_that_hang_are_no_silence_of_the_broker(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, "1500ms", &(struct management_script){.queues = 1});
+    add_queues(&fixture, "hanging", 8, "MessageRate");
+    add_queue(&fixture, "q0", "MessageRate");
+    for (int round = 0; round < 2; round++) {
+        measure_all(&fixture);
+        assert_reading(&fixture, 8, 0);
+        assert_int_equal(task(&fixture, 7)->outcome, TASK_TIMED_OUT);
+        test_feed_again(fixture.feed);
+    }
+    stop(&fixture);
+}
+
 static void a_pattern_that_was_cut_to_nothing_is_not_0(void **state)
 {
     (void)state;
@@ -414,6 +511,10 @@ int main(void)
         cmocka_unit_test(a_pattern_is_not_the_sum_of_what_was_not_cut_off),
         cmocka_unit_test(zeros_are_believed_where_totals_hang_that_came_before),
         cmocka_unit_test(zeros_of_a_broker_that_was_gone_are_doubted_in_all_forms),
+        cmocka_unit_test(zeros_after_a_silence_are_doubted),
+        cmocka_unit_test(zeros_are_doubted_where_a_client_lost_its_connection),
+        cmocka_unit_test(a_silence_of_many_is_one),
+        cmocka_unit_test(queues_that_hang_are_no_silence_of_the_broker),
         cmocka_unit_test(a_pattern_that_was_cut_to_nothing_is_not_0),
         cmocka_unit_test(a_pattern_that_matches_nothing_is_0_behind_a_cut),
         cmocka_unit_test(a_cancelled_request_is_returned),

@@ -14,8 +14,8 @@ enum {
     MAX_ISOLATED = 2,
 };
 
-/* Of the connection, whose thread this is, and its clients: the last one was lost, or could not be
- * made. In an agent process, which ends with its client, this is not known. */
+/* Of the connection, whose thread this is, and its clients: the last one was lost, timed out last,
+ * or could not be made. In an agent process, which ends with its client, this is not known. */
 static _Thread_local bool has_failed;
 
 /* ---- connecting ---- */
@@ -100,6 +100,18 @@ static void take_result(struct rabbitmq_management *client, struct rabbitmq_look
         rabbitmq_lookup_move(lookup, &client->waiting); /* for its next page */
 }
 
+/* Of a queue that is known to hang, as others were answered after it was isolated, a time-out says
+ * nothing of the broker. */
+static void time_out(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup)
+{
+    int64_t answered_ms = client->preference.answered_ms;
+    bool is_known = lookup->task->isolate && answered_ms > 0 && client->isolated_ms <= answered_ms;
+    if (!is_known)
+        rabbitmq_preference_note_silence(&client->preference, lookup->request_ms);
+    task_time_out(lookup->task);
+    rabbitmq_lookup_drop(lookup);
+}
+
 /* The listing did not come: it was too large or too late. */
 static void give_up_listing(struct rabbitmq_management *client, struct rabbitmq_listing *listing,
                             bool is_late)
@@ -113,10 +125,9 @@ static void give_up_listing(struct rabbitmq_management *client, struct rabbitmq_
     struct rabbitmq_lookup *lookup;
     struct rabbitmq_lookup *next;
     DL_FOREACH_SAFE(listing->lookups, lookup, next) {
-        if (late_statistics) {
-            task_time_out(lookup->task);
-            rabbitmq_lookup_drop(lookup);
-        } else
+        if (late_statistics)
+            time_out(client, lookup);
+        else
             use_statistics(client, lookup);
     }
 }
@@ -177,10 +188,11 @@ static void fail_alone(struct rabbitmq_management *client, struct rabbitmq_looku
         use_statistics(client, lookup);
         return;
     }
-    if (is_late)
-        task_time_out(lookup->task);
-    else
-        rabbitmq_lookup_fail(lookup, &answer->error);
+    if (is_late) {
+        time_out(client, lookup);
+        return;
+    }
+    rabbitmq_lookup_fail(lookup, &answer->error);
     rabbitmq_lookup_drop(lookup);
 }
 
@@ -197,9 +209,11 @@ static bool take_answer(struct rabbitmq_management *client, struct rabbitmq_http
     if (answer->outcome == RABBITMQ_HTTP_FAILED ||
         (answer->outcome == RABBITMQ_HTTP_NOT_FOUND && is_pattern))
         return fail_client(client, answer, error);
-    bool is_doubted = answer->outcome == RABBITMQ_HTTP_GOT &&
-                      rabbitmq_preference_note_answer(&client->preference, lookup->source,
-                                                      lookup->request_ms, clock_now_ms());
+    bool is_answer =
+        answer->outcome == RABBITMQ_HTTP_GOT || answer->outcome == RABBITMQ_HTTP_NOT_FOUND;
+    bool is_doubted =
+        is_answer && rabbitmq_preference_note_answer(&client->preference, lookup->source,
+                                                     lookup->request_ms, clock_now_ms());
     if (answer->outcome == RABBITMQ_HTTP_NOT_FOUND) {
         rabbitmq_lookup_fail_missing(lookup, &client->vhost);
         rabbitmq_lookup_drop(lookup);
@@ -253,10 +267,9 @@ static void time_out_listed(struct rabbitmq_management *client, int64_t now_ms, 
     struct rabbitmq_lookup *next;
     DL_FOREACH_SAFE(client->listings[RABBITMQ_STATISTICS].lookups, lookup, next) {
         int64_t deadline_ms = rabbitmq_management_deadline_ms(client, lookup);
-        if (now_ms >= deadline_ms) {
-            task_time_out(lookup->task);
-            rabbitmq_lookup_drop(lookup);
-        } else if (deadline_ms < *next_ms)
+        if (now_ms >= deadline_ms)
+            time_out(client, lookup);
+        else if (deadline_ms < *next_ms)
             *next_ms = deadline_ms;
     }
 }
@@ -277,6 +290,7 @@ static void isolate_slow(struct rabbitmq_management *client, int64_t now_ms, int
             rabbitmq_http_cancel(client->http, lookup);
             rabbitmq_lookup_drop(lookup);
             task_return(task, true);
+            client->isolated_ms = now_ms;
             *next_ms = now_ms;
         } else if (slow_ms < *next_ms)
             *next_ms = slow_ms;
@@ -315,6 +329,6 @@ bool rabbitmq_management_measure(struct rabbitmq_management *client, struct feed
         usable = take_answers(client, error);
     }
     abandon(client);
-    has_failed = !usable;
+    has_failed = !usable || client->preference.is_silent;
     return usable;
 }

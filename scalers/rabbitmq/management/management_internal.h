@@ -18,6 +18,7 @@ struct rabbitmq_management {
     int64_t timeout_ms;
     size_t queues; /* that the user saw in all virtual hosts when it logged in; 0: not known */
     struct rabbitmq_preference preference;
+    int64_t isolated_ms; /* the last time that a slow request made room for others; 0: never */
 
     /* Of a measurement. Each lookup is in one of these lists. */
     struct rabbitmq_lookup *waiting;

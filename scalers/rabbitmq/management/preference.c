@@ -65,6 +65,16 @@ static bool was_up(const struct rabbitmq_preference *preference, int64_t sent_ms
            sent_ms - preference->up_since_ms >= DOUBT_MS;
 }
 
+void rabbitmq_preference_note_silence(struct rabbitmq_preference *preference, int64_t sent_ms)
+{
+    preference->is_silent = preference->is_silent || sent_ms >= preference->answered_ms;
+}
+
+void rabbitmq_preference_note_restart(struct rabbitmq_preference *preference, int64_t now_ms)
+{
+    preference->doubted_until_ms = now_ms + DOUBT_MS;
+}
+
 bool rabbitmq_preference_note_answer(struct rabbitmq_preference *preference,
                                      enum rabbitmq_source source, int64_t sent_ms, int64_t now_ms)
 {
@@ -72,6 +82,9 @@ bool rabbitmq_preference_note_answer(struct rabbitmq_preference *preference,
     if (preference->answered_ms == 0 || now_ms - preference->answered_ms >= RESTART_MS)
         preference->up_since_ms = now_ms;
     preference->answered_ms = now_ms;
+    if (preference->is_silent)
+        rabbitmq_preference_note_restart(preference, now_ms);
+    preference->is_silent = false;
     if (source == RABBITMQ_STATISTICS)
         return now_ms < preference->doubted_until_ms;
     if (now_ms - sent_ms < CUT_MS)
@@ -87,9 +100,4 @@ void rabbitmq_preference_note_timeout(struct rabbitmq_preference *preference,
     preference->totals_rest_until_ms = source == RABBITMQ_TOTALS ? now_ms + REST_MS : 0;
     if (source == RABBITMQ_TOTALS && !was_up(preference, sent_ms))
         preference->doubted_until_ms = now_ms + DOUBT_MS;
-}
-
-void rabbitmq_preference_note_restart(struct rabbitmq_preference *preference, int64_t now_ms)
-{
-    preference->doubted_until_ms = now_ms + DOUBT_MS;
 }

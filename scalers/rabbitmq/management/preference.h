@@ -25,6 +25,7 @@ struct rabbitmq_preference {
     int64_t doubted_until_ms;      /* zeros of statistics are */
     int64_t answered_ms;           /* the last answer of either */
     int64_t up_since_ms;           /* ... the first of those that came one soon after the other */
+    bool is_silent;                /* statistics timed out, and nothing was answered since */
 };
 
 /* Whether totals are to be listed for so many queues; else each is to use statistics. */
@@ -60,6 +61,10 @@ void rabbitmq_preference_note_lacking(struct rabbitmq_preference *preference, in
  */
 bool rabbitmq_preference_note_answer(struct rabbitmq_preference *preference,
                                      enum rabbitmq_source source, int64_t sent_ms, int64_t now_ms);
+
+/* Nothing may have been answered since `sent_ms`, when the statistics were requested that timed
+ * out: the broker may have restarted unnoticed. From its next answer on, zeros are doubted. */
+void rabbitmq_preference_note_silence(struct rabbitmq_preference *preference, int64_t sent_ms);
 
 /* A client was made after failures: the broker may have just started. */
 void rabbitmq_preference_note_restart(struct rabbitmq_preference *preference, int64_t now_ms);
