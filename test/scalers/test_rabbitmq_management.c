@@ -6,6 +6,7 @@
 #include "scalers/trigger.h"
 #include "support/feed.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -335,11 +336,14 @@ static void zeros_of_a_broker_that_was_gone_are_doubted_in_all_forms(void **stat
     for (size_t i = 0; i < 7; i++)
         assert_failed(&fixture, i, "may have just started");
     assert_reading(&fixture, 7, 1);
+    assert_true(isnan(task(&fixture, 7)->reading.arrival_rate));
+    assert_true(isnan(task(&fixture, 7)->reading.consumption_rate));
     sleep(UP_SECONDS);
     test_feed_again(fixture.feed);
     measure_all(&fixture);
     assert_answered(&fixture, 0, 5);
     assert_reading(&fixture, 5, 0);
+    assert_true(task(&fixture, 7)->reading.arrival_rate == 0);
     trigger_done(&gone);
     stop(&fixture);
 }

@@ -119,8 +119,15 @@ static void answer_undoubted(const struct rabbitmq_lookup *lookup,
 {
     bool has_zero =
         aggregate->empty > 0 || (rabbitmq_needs_rates(lookup->query) && aggregate->idle > 0);
-    if (lookup->source == RABBITMQ_TOTALS || !is_doubted || !has_zero) {
+    if (lookup->source == RABBITMQ_TOTALS || !is_doubted) {
         answer(lookup, aggregate);
+        return;
+    }
+    if (!has_zero) {
+        struct rabbitmq_aggregate counted = *aggregate;
+        if (!rabbitmq_needs_rates(lookup->query)) /* those that only the task wants may be zeros */
+            counted.counts.publish_rate = counted.counts.deliver_get_rate = NAN;
+        answer(lookup, &counted);
         return;
     }
     task_failf(lookup->task,
