@@ -41,7 +41,8 @@ bool address_is_host_port(const char *text)
 static bool is_local_v4(const struct in_addr *address)
 {
     uint32_t bits = ntohl(address->s_addr);
-    return bits >> 24 == 0 || bits >> 24 == 127 || bits >> 16 == (169U << 8 | 254);
+    bool is_alibaba = bits == (100U << 24 | 100U << 16 | 100U << 8 | 200U);
+    return is_alibaba || bits >> 24 == 0 || bits >> 24 == 127 || bits >> 16 == (169U << 8 | 254);
 }
 
 bool address_is_local(const struct sockaddr *address)
@@ -50,9 +51,10 @@ bool address_is_local(const struct sockaddr *address)
         return is_local_v4(&((const struct sockaddr_in *)address)->sin_addr);
     if (address->sa_family != AF_INET6)
         return false;
+    static const struct in6_addr aws = {{{0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, 0x54}}};
     const struct in6_addr *ip = &((const struct sockaddr_in6 *)address)->sin6_addr;
     struct in_addr mapped;
     memcpy(&mapped, &ip->s6_addr[12], sizeof(mapped));
     return IN6_IS_ADDR_UNSPECIFIED(ip) || IN6_IS_ADDR_LOOPBACK(ip) || IN6_IS_ADDR_LINKLOCAL(ip) ||
-           (IN6_IS_ADDR_V4MAPPED(ip) && is_local_v4(&mapped));
+           IN6_ARE_ADDR_EQUAL(ip, &aws) || (IN6_IS_ADDR_V4MAPPED(ip) && is_local_v4(&mapped));
 }
