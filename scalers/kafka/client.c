@@ -124,9 +124,12 @@ bool kafka_client_fail(const struct kafka_client *client, struct error *error, c
 {
     const char *brokers = client->options->bootstrap_servers;
     const char *reason = error_text(&client->last_error);
-    return error_unavailable(error, "Kafka at %.*s: %s%s%s",
-                             (int)text_cut(brokers, MAX_BROKERS_LENGTH), brokers, what,
-                             reason[0] == '\0' ? "" : ": ", reason);
+    _cleanup_(memory_free) char *refused = kafka_connect_refused();
+    const char *why = " is at an address that only one of bootstrapServers may have";
+    return error_unavailable(
+        error, "Kafka at %.*s: %s%s%s%s%s%s", (int)text_cut(brokers, MAX_BROKERS_LENGTH), brokers,
+        what, reason[0] == '\0' ? "" : ": ", reason, refused == NULL ? "" : "; the broker ",
+        refused == NULL ? "" : refused, refused == NULL ? "" : why);
 }
 
 static void on_token_needed(rd_kafka_t *rk, const char *config, void *opaque)

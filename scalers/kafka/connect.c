@@ -11,39 +11,50 @@
 #include <string.h>
 #include <sys/socket.h>
 
+enum { DEFAULT_PORT = 9092, MAX_BROKER_LENGTH = 200 };
+
 static struct {
     pthread_mutex_t lock;
     char *bootstrap_servers;
-    bool may_be_local; /* one of them is: all may be in one place, as beside a proxy */
+    /* One of them is, as its first attempt to connect shows: all may be in one place, as beside a
+     * proxy. Until then no other broker may be. */
+    bool may_be_local;
     bool has_warned;
+    char *refused; /* the last broker that was; NULL: none */
 } cluster = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* HOST:PORT, whatever is written around it: the library takes PROTOCOL://[HOST]:PORT/, too, and
- * 9092 where there is no port. */
-static char *plain_address(const char *bytes, size_t length)
+/*
+ * HOST:PORT without brackets. Of bootstrapServers the library takes PROTOCOL://[HOST]:PORT/, too.
+ * It has 9092 where there is no port (as in an IPv6 address without brackets) and localhost where
+ * there is no host. It names a broker with its port always.
+ */
+static char *plain_address(const char *bytes, size_t length, bool has_port)
 {
     _cleanup_(memory_free) char *raw = text_copy_bytes(bytes, length);
     _cleanup_(memory_free) char *text = text_trimmed(raw);
     const char *scheme = strstr(text, "://");
     const char *from = scheme == NULL ? text : scheme + strlen("://");
     size_t end = strcspn(from, "/");
+    const char *colon = memrchr(from, ':', end);
+    if (colon != NULL && !has_port && memchr(from, ':', end) != colon && colon[-1] != ']')
+        colon = NULL;
+    long port = colon == NULL ? DEFAULT_PORT : strtol(colon + 1, NULL, 10);
+    size_t host = colon == NULL ? end : (size_t)(colon - from);
     struct text plain = {0};
-    for (size_t i = 0; i < end; i++)
+    for (size_t i = 0; i < host; i++)
         if (from[i] != '[' && from[i] != ']')
             text_add_bytes(&plain, &from[i], 1);
-    const char *bracket = memchr(from, ']', end);
-    if (strchr(bracket == NULL ? from : bracket, ':') == NULL)
-        text_add(&plain, ":9092");
+    text_addf(&plain, "%s:%ld", host == 0 ? "localhost" : "", port);
     return text_take(&plain);
 }
 
 /* With the lock. */
 static bool is_bootstrap(const char *broker)
 {
-    _cleanup_(memory_free) char *sought = plain_address(broker, strlen(broker));
+    _cleanup_(memory_free) char *sought = plain_address(broker, strlen(broker), true);
     for (const char *list = cluster.bootstrap_servers; list != NULL && *list != '\0';) {
         size_t length = strcspn(list, ",");
-        _cleanup_(memory_free) char *each = plain_address(list, length);
+        _cleanup_(memory_free) char *each = plain_address(list, length, false);
         if (text_equal(each, sought))
             return true;
         list += length + (list[length] == ',');
@@ -60,12 +71,24 @@ static bool may_connect(const struct sockaddr *address, const char *broker)
     bool may = cluster.may_be_local;
     bool must_warn = !may && !cluster.has_warned;
     cluster.has_warned = cluster.has_warned || must_warn;
+    if (!may) {
+        free(cluster.refused);
+        cluster.refused = text_copy_bytes(broker, text_cut(broker, MAX_BROKER_LENGTH));
+    }
     pthread_mutex_unlock(&cluster.lock);
     if (must_warn)
         log_warning("Kafka: the cluster names the broker %.*s, which is at a loopback or "
                     "link-local address as none of bootstrapServers is: not connected to",
-                    (int)text_cut(broker, 200), broker);
+                    (int)text_cut(broker, MAX_BROKER_LENGTH), broker);
     return may;
+}
+
+char *kafka_connect_refused(void)
+{
+    pthread_mutex_lock(&cluster.lock);
+    char *broker = cluster.refused == NULL ? NULL : text_copy(cluster.refused);
+    pthread_mutex_unlock(&cluster.lock);
+    return broker;
 }
 
 int kafka_connect_socket(int socket, const struct sockaddr *address, int length, const char *broker,
@@ -84,6 +107,7 @@ void kafka_connect_guard(rd_kafka_conf_t *conf, const char *bootstrap_servers)
     free(cluster.bootstrap_servers);
     cluster.bootstrap_servers = text_copy(bootstrap_servers);
     cluster.may_be_local = false;
+    free(TAKE(cluster.refused));
     pthread_mutex_unlock(&cluster.lock);
     rd_kafka_conf_set_connect_cb(conf, kafka_connect_socket);
 }

@@ -12,12 +12,15 @@
 
 #include <librdkafka/rdkafka.h>
 
-/* Connections of this configuration go to a loopback or link-local address (address.h) only where
- * one of these brokers is at such an address itself. */
+/* Connections of this configuration go to a local address (address.h) only once one of these
+ * brokers was found at such an address itself. */
 void kafka_connect_guard(rd_kafka_conf_t *conf, const char *bootstrap_servers);
 
 /* As the library calls it, with HOST:PORT of a broker. 0, or an errno. */
 int kafka_connect_socket(int socket, const struct sockaddr *address, int length, const char *broker,
                          void *opaque);
+
+/* The last broker that was refused since kafka_connect_guard(); the caller frees it. NULL: none. */
+char *kafka_connect_refused(void);
 
 #endif

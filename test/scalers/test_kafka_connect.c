@@ -1,5 +1,6 @@
 /* Where librdkafka may connect: what a hostile broker names is not our own pod. */
 #include "base/log.h"
+#include "base/memory.h"
 #include "kafka/connect.h"
 
 #include <arpa/inet.h>
@@ -77,9 +78,12 @@ static void brokers_that_a_cluster_names_are_not_in_our_pod(void **state)
     assert_refused_v4("127.0.0.1");
     assert_refused_v4("169.254.169.254");
     assert_refused_v4("0.0.0.0");
+    assert_refused_v4("100.100.100.200");
     assert_refused_v6("::1");
     assert_refused_v6("::ffff:127.0.0.1");
     assert_refused_v6("fe80::1");
+    assert_refused_v6("fd00:ec2::254");
+    assert_refused_v6("::ffff:100.100.100.200");
     close(listener);
 }
 
@@ -94,13 +98,20 @@ static void brokers_are_where_the_trigger_has_its_own(void **state)
         {"kafka.shop:9092, localhost", "localhost:9092"},
         {"PLAINTEXT://[::1]:9093/", "[::1]:9093"},
         {"[::1]", "::1:9092"},
+        {"::1", "::1:9092"},
+        {"PLAINTEXT://::1/", "PLAINTEXT://::1:9092/bootstrap"},
+        {":9092", "localhost:9092"},
+        {"localhost:09092", "localhost:9092"},
     };
     struct sockaddr_in address;
     int listener = listen_on(&address);
     const struct sockaddr *place = (const struct sockaddr *)&address;
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
         guard(own[i].servers);
+        assert_null(kafka_connect_refused());
         assert_int_equal(connect_as("127.0.0.1:7", place, sizeof(address)), EACCES);
+        _cleanup_(memory_free) char *refused = kafka_connect_refused();
+        assert_string_equal(refused, "127.0.0.1:7");
         assert_int_equal(connect_as(own[i].broker, place, sizeof(address)), 0);
         assert_true(has_come(listener));
         assert_int_equal(connect_as("127.0.0.1:7", place, sizeof(address)), 0);
