@@ -271,9 +271,6 @@ static bool read_parameters(const json_t *spec, const struct parameter_list *lis
                             struct api_object *object, struct error *error)
 {
     const json_t *items = json_object_get(spec, list->name);
-    size_t count = object->parameters_count + json_array_size(items);
-    if (count > MAX_PARAMETERS)
-        return error_unavailable(error, "has more than %d parameters", MAX_PARAMETERS);
     for (size_t i = 0; i < json_array_size(items); i++)
         if (!read_parameter(json_array_get(items, i), list, object, error))
             return false;
@@ -300,10 +297,12 @@ static bool read_authentication(const json_t *spec, struct api_object *object, s
     }
     if (provider != NULL && !text_equal(provider, "none") && provider[0] != '\0')
         object->unsupported = "podIdentity";
-    size_t count = 1;
+    size_t count = 0;
     for (size_t i = 0; i < ARRAY_LENGTH(lists); i++)
         count += json_array_size(json_object_get(spec, lists[i].name));
-    object->parameters = memory_array(count, sizeof(*object->parameters));
+    if (count > MAX_PARAMETERS)
+        return error_unavailable(error, "has more than %d parameters", MAX_PARAMETERS);
+    object->parameters = memory_array(count + 1, sizeof(*object->parameters));
     for (size_t i = 0; i < ARRAY_LENGTH(lists); i++)
         if (!read_parameters(spec, &lists[i], object, error))
             return false;
