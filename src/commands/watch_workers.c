@@ -165,16 +165,31 @@ static void add_age(struct text *line, double seconds)
     text_addf(line, " %6s", text);
 }
 
-static size_t pod_width_of(const void *const *items, size_t count, size_t width)
+static bool shows_object(size_t pod_width, size_t width)
 {
-    (void)width;
+    return width >= LABEL_WIDTH + 1 + pod_width + OTHER_COLUMNS;
+}
+
+/* A row without a pod has its object there, where that has no column. */
+static const char *pod_of(const struct watch_worker *worker, bool has_object)
+{
+    return worker->pod[0] != '\0' ? worker->pod : has_object ? "-" : worker->label;
+}
+
+static size_t widest_pod(const void *const *items, size_t count, bool has_object)
+{
     size_t widest = MIN_POD_WIDTH;
     for (size_t i = 0; i < count; i++) {
-        const struct watch_worker *worker = items[i];
-        size_t own = strlen(worker->pod);
+        size_t own = strlen(pod_of(items[i], has_object));
         widest = own > widest ? own : widest;
     }
     return widest < MAX_POD_WIDTH ? widest : MAX_POD_WIDTH;
+}
+
+static size_t pod_width_of(const void *const *items, size_t count, size_t width)
+{
+    size_t own = widest_pod(items, count, true);
+    return shows_object(own, width) ? own : widest_pod(items, count, false);
 }
 
 /* A terminal may have no room for the object beside its pods, whose names begin like its own. */
@@ -182,14 +197,14 @@ static void write_worker(const void *item, size_t pod_width, size_t width, struc
 {
     const struct watch_worker *worker = item;
     _cleanup_(text_done) struct text line = {0};
-    if (width >= LABEL_WIDTH + 1 + pod_width + OTHER_COLUMNS)
+    bool has_object = shows_object(pod_width, width);
+    if (has_object)
         text_addf(&line, "%-*s ", LABEL_WIDTH, worker == NULL ? "SCALEDOBJECT" : worker->label);
     if (worker == NULL)
         text_addf(&line, "%-*s %8s %6s %9s %6s %7s  %s", (int)pod_width, "POD", "RESTARTS", "AGE",
                   "JOBS DONE", "CPU", "MEMORY", "STATE");
     else {
-        text_addf(&line, "%-*s", (int)pod_width,
-                  worker->pod[0] == '\0' ? worker->label : worker->pod);
+        text_addf(&line, "%-*s", (int)pod_width, pod_of(worker, has_object));
         watch_add_number(&line, worker->restarts, 8, "%.0f");
         add_age(&line, worker->age_s);
         watch_add_number(&line, worker->done, 9, "%.0f");

@@ -175,7 +175,7 @@ def test_of_a_log_the_end_is_shown(server, api, redis):
     wait_until(lambda: "larger than" in read_log(server, "orders-1")[1], SECONDS, "a log that is too large")
 
 
-def test_watch_lists_the_workers(server, redis):
+def test_watch_lists_the_workers(server, api, redis):
     call_for(server, redis, "orders")
     address = f"127.0.0.1:{server.http_port}"
 
@@ -189,6 +189,9 @@ def test_watch_lists_the_workers(server, redis):
     assert second.endswith("Pending: Unschedulable: 0/3 nodes are available: 3 Insufficient cpu.")
     [row] = map(json.loads, watch("--output", "json", "--filter", "pending").splitlines())
     assert row["pod"] == "orders-2" and row["cpu"] is None and row["restarts"] == 0
+    api.refused = {"/pods"}
+    wait_until(lambda: "403" in watch(), SECONDS, "a row of the object itself")
+    assert next(line for line in watch().splitlines() if "403" in line).split()[:2] == ["shop/orders", "-"]
 
 
 def test_without_the_flag_there_are_no_workers(folder, api, redis):
