@@ -22,7 +22,7 @@ function axis(overrides) {
 
 /*
  * series: [{label, colour (of the style sheet), isStep, isFilled, isDashed}]; unit: of all.
- * draw({times, columns, range: [from, to], outages: [{from, to, kind}], title, unit, first: another label of the first series}); `chosen(from, to)`: a range was
+ * draw({times, columns, range: [from, to], outages: [{from, to, kind}], title, unit, labels: others of the first series}); `chosen(from, to)`: a range was
  * drawn with the pointer.
  */
 export function makePlot({ title, unit, summary, series, isWhole, chosen }) {
@@ -95,10 +95,10 @@ export function makePlot({ title, unit, summary, series, isWhole, chosen }) {
       const isSame = plot && (next.unit ?? unit) === shown.unit;
       shown = { title, unit, ...next };
       setText(caption, shown.title);
-      setText(labels[0], shown.first ?? series[0].label);
+      labels.forEach((label, at) => setText(label, shown.labels?.[at] ?? series[at].label));
       const last = isHere();
       const peak = shown.columns[0].reduce((most, value) => (value > most ? value : most), 0);
-      holder.setAttribute("aria-label", `${shown.title}, ${shown.first ?? summary}: ${compact(shown.columns[0][last] ?? undefined).replace(UNKNOWN, "unknown")} at the end, at most ${compact(peak)}`);
+      holder.setAttribute("aria-label", `${shown.title}, ${shown.labels?.[0] ?? summary}: ${compact(shown.columns[0][last] ?? undefined).replace(UNKNOWN, "unknown")} at the end, at most ${compact(peak)}`);
       if (isSame) plot.setData(data());
       else make();
       show(last);

@@ -92,10 +92,11 @@ function columnsOf({ columns, rows }) {
   const hasWaiting = column("waiting").some((value) => value != null);
   const waiting = hasWaiting ? column("waiting") : column("value");
   const [times, reported, boundBy] = [column("time"), column("consumptionRate"), column("boundBy")];
-  const consumption = hasWaiting && reported.every((rate) => rate == null) ? fallOf(times, waiting) : reported;
+  const isFall = hasWaiting && reported.every((rate) => rate == null);
+  const consumption = isFall ? fallOf(times, waiting) : reported;
   // A policy chooses the replicas by more than the reading: they are known where its decision is.
   const replicas = hasPolicy({ boundBy }) ? column("replicas").map((value, i) => (boundBy[i] == null ? null : value)) : column("replicas");
-  return { hasWaiting, times, waiting, inFlight: column("inFlight"), replicas, arrivals: column("arrivals"), consumption, active: column("active"), state: column("state"), status: column("status"), boundBy };
+  return { hasWaiting, isFall, times, waiting, inFlight: column("inFlight"), replicas, arrivals: column("arrivals"), consumption, active: column("active"), state: column("state"), status: column("status"), boundBy };
 }
 
 function changesOf({ times, replicas, active, state, status, boundBy }) {
@@ -166,11 +167,11 @@ function makePanel(path, looks, chosen) {
     const outages = outagesOf(data, stateNow).filter(({ from, to }) => from < range[1] && to > range[0]);
     const common = { times: data.times, range, outages };
     shades.hidden = outages.length === 0;
-    plots.waiting.draw({ ...common, columns: [data.waiting, data.inFlight, data.times.map(() => (hasPolicy(data) ? null : target))], ...(data.hasWaiting ? {} : { title: "Value", unit: "as the source counts", first: "value" }) });
+    plots.waiting.draw({ ...common, columns: [data.waiting, data.inFlight, data.times.map(() => (hasPolicy(data) ? null : target))], ...(data.hasWaiting ? {} : { title: "Value", unit: "as the source counts", labels: ["value"] }) });
     plots.replicas.draw({ ...common, columns: [data.replicas, stepsAt(data.times, looks)] });
     const toNext = (values) => values.slice(0, -1); // a rate is that until the next reading, which the last one does not have
     plots.rates.element.hidden = [...data.arrivals, ...data.consumption].every((rate) => rate == null);
-    if (!plots.rates.element.hidden) plots.rates.draw({ ...common, times: toNext(data.times), columns: [toNext(data.arrivals), toNext(data.consumption)] });
+    if (!plots.rates.element.hidden) plots.rates.draw({ ...common, times: toNext(data.times), columns: [toNext(data.arrivals), toNext(data.consumption)], ...(data.isFall ? { labels: ["arrivals", "fall of waiting"] } : {}) });
   }
 
   return {
