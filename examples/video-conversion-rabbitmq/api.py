@@ -3,9 +3,11 @@
 Environment: RABBITMQ_URL, S3_ENDPOINT, S3_PUBLIC_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, STATES (a file of SQLite), HOST, PORT, METRICS_PORT.
 """
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import sys
 import threading
 import time
@@ -119,26 +121,35 @@ def count(response):
 def follow_states():
     """A thread: takes what workers report. It is acknowledged when it is on disk, so nothing is lost while the API is away."""
     while True:
+        connection = None
         try:
             connection, channel = connect(URL)
             print("RabbitMQ: connected", flush=True)
             for method, _properties, body in channel.consume(STATES):
                 record(body)
                 channel.basic_ack(method.delivery_tag)
-        except (pika.exceptions.AMQPError, OSError) as error:
-            print(f"RabbitMQ: {error!r}; trying again", flush=True)
+        except (pika.exceptions.AMQPError, OSError, sqlite3.Error) as error:  # of SQLite: its disk is full, perhaps
+            print(f"{'SQLite' if isinstance(error, sqlite3.Error) else 'RabbitMQ'}: {error!r}; trying again", flush=True)
+            if connection is not None and connection.is_open:
+                with contextlib.suppress(pika.exceptions.AMQPError):
+                    connection.close()  # what was not acknowledged comes again
             time.sleep(1)
 
 
 def record(body):
     try:
         report = json.loads(body)
-        if report["status"] == "PROCESSING":
-            states.start(report["job_id"], report.get("start"))
-        elif report["status"] == "PENDING":
-            states.wait(report["job_id"], report.get("error"))
+        job, status, start, error = report["job_id"], report["status"], report.get("start"), report.get("error")
+        if not isinstance(job, str) or any(not isinstance(each, str | None) for each in (start, error)):
+            raise TypeError("job_id, start and error are strings")
+        if status == "PROCESSING":
+            states.start(job, start)
+        elif status == "PENDING":
+            states.wait(job, error, start)
+        elif status in ("DONE", "FAILED"):
+            states.finish(job, status, error)
         else:
-            states.finish(report["job_id"], report["status"], report.get("error"))
+            raise ValueError("status")
     except (ValueError, KeyError, TypeError) as error:
         print(f"not a report of a worker, passed over: {error!r}", flush=True)
 

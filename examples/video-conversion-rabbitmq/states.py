@@ -24,7 +24,8 @@ TABLE = """CREATE TABLE IF NOT EXISTS jobs (
     results INTEGER NOT NULL DEFAULT 0
 )"""
 COUNTS = """SELECT count(*) AS requested, count(published_at) AS published, count(finished_at) AS finished,
-    coalesce(sum(status = 'PENDING'), 0) AS pending, coalesce(sum(status = 'PROCESSING'), 0) AS processing,
+    coalesce(sum(status = 'PENDING'), 0) AS pending, coalesce(sum(status = 'PENDING' AND published_at IS NOT NULL), 0) AS queued,
+    coalesce(sum(status = 'PROCESSING'), 0) AS processing,
     coalesce(sum(status = 'DONE'), 0) AS done, coalesce(sum(status = 'FAILED'), 0) AS failed,
     coalesce(sum(starts), 0) AS starts, coalesce(sum(results > 1), 0) AS done_twice, max(finished_at) AS last_finished_at FROM jobs"""
 
@@ -56,9 +57,11 @@ class States:
                      "status = iif(finished_at IS NULL, 'PROCESSING', status), error = iif(finished_at IS NULL, NULL, error) WHERE job_id = ? AND last_start IS NOT ?",
                      start, time.time(), job, start)
 
-    def wait(self, job, reason):
-        """A worker has given the job back."""
-        self._change("UPDATE jobs SET status = 'PENDING', error = ? WHERE job_id = ? AND finished_at IS NULL", reason, job)
+    def wait(self, job, reason, start):
+        """A worker has given the job back that it began with this start. The same report again, after another worker has begun it,
+        changes nothing."""
+        self._change("UPDATE jobs SET status = 'PENDING', error = ? WHERE job_id = ? AND finished_at IS NULL AND last_start IS ?",
+                     reason, job, start)
 
     def finish(self, job, status, error=None):
         self._change("UPDATE jobs SET results = results + 1, status = ?, error = ?, finished_at = coalesce(finished_at, ?) "

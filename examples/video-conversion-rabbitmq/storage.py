@@ -10,7 +10,7 @@ import urllib.parse
 
 import urllib3
 from minio import Minio
-from minio.error import S3Error
+from minio.error import MinioException, S3Error, ServerError
 
 INPUT, OUTPUT = "input", "output"
 PRESIGNED = datetime.timedelta(seconds=600)
@@ -18,7 +18,8 @@ TIMEOUT = urllib3.Timeout(connect=5, read=60)  # seconds
 TYPES = {"mp4": "video/mp4", "mkv": "video/x-matroska", "mov": "video/quicktime"}  # the output formats; each has H.264 and AAC
 
 MISSING = ("NoSuchKey", "NoSuchObject")
-FAILURES = (S3Error, urllib3.exceptions.HTTPError, OSError)
+TEMPORARY = ("SlowDown", "RequestTimeout", "TooManyRequests")  # and all with a status of 5xx
+FAILURES = (MinioException, urllib3.exceptions.HTTPError, OSError)
 
 
 def connect(variable="S3_ENDPOINT"):
@@ -33,7 +34,16 @@ def reason(error):
     """Why it failed, for a user: without addresses."""
     if isinstance(error, S3Error):
         return f"the storage refused it: {error.code}: {error.message}"
+    if isinstance(error, ServerError):
+        return f"the storage failed with HTTP {error.status_code}"
+    if isinstance(error, MinioException):
+        return "the storage gave no valid answer"
     return str(error) if isinstance(error, OSError) else "the storage cannot be reached"
+
+
+def may_pass(error):
+    """Whether the same request may succeed later: the storage cannot be reached, is overloaded or full, but does not refuse it."""
+    return not isinstance(error, S3Error) or error.code in TEMPORARY or error.response.status >= 500
 
 
 def make_buckets(storage):

@@ -40,7 +40,7 @@ duration = Histogram("worker_job_duration_seconds", "From taking a job to its re
                      buckets=(.05, .1, .25, .5, 1, 2.5, 5, 10, 15, 20, 25, 30, 60, 120, 300, 600))
 cpu_seconds = Gauge("worker_cpu_seconds", "CPU time of this worker and of its FFmpeg")
 memory_bytes = Gauge("worker_ffmpeg_memory_bytes", "Memory of the largest FFmpeg so far")
-for reason in ("ffmpeg", "job"):
+for reason in ("ffmpeg", "job", "storage"):
     failed.labels(reason)
 cpu_seconds.set_function(lambda: sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 memory_bytes.set_function(lambda: resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
@@ -122,7 +122,8 @@ def work(connection, channel, videos, pool):
             channel.basic_reject(method.delivery_tag, requeue=False)  # it would come back for ever; a dead-letter exchange keeps it
             continue
         redelivered.inc(method.redelivered)
-        report(job, "PROCESSING", start=str(uuid.uuid4()))
+        start = str(uuid.uuid4())
+        report(job, "PROCESSING", start=start)
         try:
             with duration.time():
                 wait_for(pool.submit(convert, videos, job, output_format), connection)
@@ -131,9 +132,15 @@ def work(connection, channel, videos, pool):
             failed.labels("ffmpeg").inc()
             report(job, "FAILED", error=str(error))
         except storage.FAILURES as error:
+            if not storage.may_pass(error):
+                print(f"{job} failed: {error!r}", flush=True)
+                failed.labels("storage").inc()
+                report(job, "FAILED", error=storage.reason(error))
+                channel.basic_ack(method.delivery_tag)
+                continue
             print(f"{job} is given back: {error!r}", flush=True)
             retried.inc()
-            report(job, "PENDING", error=f"trying again: {storage.reason(error)}")
+            report(job, "PENDING", start=start, error=f"trying again: {storage.reason(error)}")
             connection.sleep(PAUSE_SECONDS)
             channel.basic_nack(method.delivery_tag, requeue=True)
             continue

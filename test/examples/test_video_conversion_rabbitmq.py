@@ -1,11 +1,15 @@
 """examples/video-conversion-rabbitmq: 37 videos make 8 workers, none make 0, and no fault loses one."""
 
 import contextlib
+import importlib
 import json
 import os
 import pathlib
 import signal
+import sqlite3
 import subprocess
+import sys
+from unittest import mock
 
 import pytest
 import requests
@@ -182,6 +186,67 @@ def test_a_worker_waits_for_a_broker_that_is_away(system):
     with system.worker(RABBITMQ_URL="amqp://guest:guest@127.0.0.1:1/%2F") as worker:
         assert any(line.startswith("RabbitMQ: ") and "trying again" in line for line in iter(worker.child.stdout.readline, ""))
         assert worker.terminate() == 0
+
+
+@pytest.fixture
+def programs(monkeypatch, tmp_path):
+    """Imports a module of the example here."""
+    monkeypatch.syspath_prepend(FOLDER)
+    for name, value in {"RABBITMQ_URL": "amqp://127.0.0.1:1/", "S3_ENDPOINT": "http://127.0.0.1:1", "S3_ACCESS_KEY": "a", "S3_SECRET_KEY": "b",
+                        "STATES": str(tmp_path / "states.sqlite")}.items():
+        monkeypatch.setenv(name, value)
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(FOLDER):
+            del sys.modules[name]
+
+
+def test_a_report_that_comes_again_changes_nothing_after_another_worker_has_begun(programs, tmp_path):
+    states = programs("states").States(tmp_path / "states.sqlite")
+    states.request("job")
+    assert (states.counts()["pending"], states.counts()["queued"]) == (1, 0)  # a page that counts it shows less than none otherwise
+    states.publish("job", "mp4")
+    states.start("job", "one")
+    states.wait("job", "trying again", "one")
+    assert (states.get("job")["status"], states.counts()["queued"]) == ("PENDING", 1)
+    states.start("job", "two")
+    states.wait("job", "trying again", "one")
+    assert (states.get("job")["status"], states.get("job")["starts"]) == ("PROCESSING", 2)
+
+
+def test_odd_reports_are_passed_over_and_a_full_disk_is_not(programs, monkeypatch):
+    api = programs("api")
+    for odd in (b"", b"7", b"[]", b"{}", b'{"job_id": {}, "status": "DONE"}', b'{"job_id": "a", "status": "FAILED", "error": []}',
+                b'{"job_id": "a", "status": "PROCESSING", "start": {}}', b'{"job_id": "a", "status": "GONE"}'):
+        api.record(odd)
+    report = b'{"job_id": "a", "status": "DONE"}'
+    channel, connection = mock.Mock(), mock.Mock(is_open=True)
+    channel.consume.side_effect = lambda queue: iter([(mock.Mock(delivery_tag=7), None, report)])
+    monkeypatch.setattr(api, "connect", lambda url: (connection, channel))
+    monkeypatch.setattr(api.states, "finish", mock.Mock(side_effect=[sqlite3.OperationalError("database or disk is full"), None]))
+    monkeypatch.setattr(api.time, "sleep", mock.Mock())
+    channel.basic_ack.side_effect = KeyboardInterrupt  # ends the thread
+    with pytest.raises(KeyboardInterrupt):
+        api.follow_states()
+    assert connection.close.call_count == 1 and api.states.finish.call_count == 2 and channel.basic_ack.call_count == 1
+
+
+def test_what_the_storage_refuses_for_good_is_not_tried_again(programs):
+    storage = programs("storage")
+    error = programs("minio.error")
+
+    def refused(code, status):
+        return error.S3Error(response=mock.Mock(status=status), code=code, message="words", resource=None, request_id=None, host_id=None)
+
+    for one, may_pass, words in (
+            (refused("AccessDenied", 403), False, "the storage refused it: AccessDenied: words"),
+            (refused("SlowDown", 503), True, "SlowDown"), (refused("XMinioStorageFull", 507), True, "XMinioStorageFull"),
+            (error.ServerError("server error at http://10.0.0.1", 502), True, "the storage failed with HTTP 502"),
+            (error.InvalidResponseError(502, "text/html", "10.0.0.1"), True, "the storage gave no valid answer"),
+            (OSError("FFmpeg was ended by a signal"), True, "FFmpeg was ended by a signal")):
+        assert isinstance(one, storage.FAILURES) and storage.may_pass(one) == may_pass
+        assert words in storage.reason(one) and "10.0.0.1" not in storage.reason(one)
 
 
 def alert_rules():
