@@ -153,11 +153,13 @@ static struct history_chunk *add_chunk(struct history *history, struct history_s
     return chunk;
 }
 
+/* A walk over many queries notes a failure at the time when it began: a chunk that was moved into
+ * the series meanwhile may be newer. */
 static bool has_room(const struct history_chunk *chunk, const struct history_sample *sample)
 {
     uint16_t mask = mask_of(sample);
     return chunk != NULL && (mask | chunk->mask) == chunk->mask &&
-           sample->at_ms - chunk->base_ms < (int64_t)FAILED &&
+           sample->at_ms >= chunk->base_ms && sample->at_ms - chunk->base_ms < (int64_t)FAILED &&
            chunk->used + words_of(chunk->mask, sample->is_failed) <= WORDS;
 }
 

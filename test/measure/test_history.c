@@ -153,6 +153,23 @@ static void a_failure_is_kept_at_every_age(void **state)
     history_free(history);
 }
 
+/* A failure that was noted late, after newer readings were moved in. */
+static void an_older_sample_keeps_its_time(void **state)
+{
+    (void)state;
+    struct history *history = history_new(1 << 20);
+    struct history_series from = {0}, to = {0};
+    add(history, &from, 5, START_MS + 2 * SECOND_MS);
+    history_move(history, &from, &to);
+    history_add(history, &to, NULL, START_MS);
+    _cleanup_(memory_free) struct history_sample *samples = NULL;
+    assert_int_equal(history_read(history, &to, 0, &samples), 2);
+    assert_int_equal(samples[0].at_ms, START_MS + 2 * SECOND_MS);
+    assert_true(samples[1].at_ms == START_MS && samples[1].is_failed);
+    history_drop(history, &to);
+    history_free(history);
+}
+
 /* 500 queries in the room of 100 chunks: never more memory, the latest of each that was measured
  * last is there, and what went is counted. */
 static void a_full_pool_drops_the_oldest_and_counts_it(void **state)
@@ -317,6 +334,7 @@ int main(void)
         cmocka_unit_test(it_gets_coarser_with_age_and_ends_after_an_hour),
         cmocka_unit_test(many_readings_within_a_second_count_as_one),
         cmocka_unit_test(a_failure_is_kept_at_every_age),
+        cmocka_unit_test(an_older_sample_keeps_its_time),
         cmocka_unit_test(a_full_pool_drops_the_oldest_and_counts_it),
         cmocka_unit_test(more_queries_than_chunks_do_no_harm),
         cmocka_unit_test(consumption_is_what_waiting_fell_by),
