@@ -205,6 +205,7 @@ static bool run_rounds(const struct compare_flags *flags, struct measurement_rou
                 return false;
             }
             fprintf(stderr, "warning: %s\n", error_text(&failure));
+            comparison_skip(comparison);
             continue;
         }
         has_any = true;

@@ -27,7 +27,6 @@ const char *const comparison_verdict_names[COMPARISON_VERDICTS] = {
 
 /* ---- rows ---- */
 
-/* A value of KEDA's waits for the next round, too. */
 static int64_t window_of(const struct manifest_object *object, const char *type,
                          int64_t interval_ms)
 {
@@ -35,7 +34,7 @@ static int64_t window_of(const struct manifest_object *object, const char *type,
     const char *text = yaml_tree_text(object->tree, "spec.pollingInterval");
     long long polling_s = text == NULL ? USUAL_POLLING_S : strtoll(text, NULL, 10);
     polling_s = polling_s < 1 || polling_s > MAX_POLLING_S ? USUAL_POLLING_S : polling_s;
-    return polling_s * 1000 + 2 * interval_ms + older_ms + SLACK_MS;
+    return polling_s * 1000 + interval_ms + older_ms + SLACK_MS;
 }
 
 void comparison_begin(const struct scaler *const *scalers, const struct measurement *measurement,
@@ -60,7 +59,6 @@ void comparison_begin(const struct scaler *const *scalers, const struct measurem
                 .metadata = yaml_tree_find(tree, "metadata"),
                 .keda = NAN,
                 .own = NAN,
-                .pending = NAN,
                 .first_ms = -1,
                 .window_ms = window_of(measured->object, trigger->type, interval_ms),
             };
@@ -100,39 +98,38 @@ static void note_values(struct comparison_row *row, double keda, double own)
     row->own = own;
 }
 
-/* True: it is one of ours, or between them. */
-static bool is_equal(struct comparison_row *row, double keda, double min, double max)
+static void add_values(struct comparison_row *row, double keda, double own, int64_t now_ms)
 {
-    double margin = precision + fabs(keda) * 1e-9;
-    if (keda < min - margin || keda > max + margin)
-        return false;
-    row->equal++;
-    if (row->different + row->above + row->below == 0)
-        note_values(row, keda, row->values[row->count - 1].value);
-    return true;
-}
-
-/* Our newest value is in `values`. NAN: KEDA has none. */
-static void add_value(struct comparison_row *row, double keda, int64_t now_ms)
-{
-    double min = INFINITY, max = -INFINITY;
+    double min = own, max = own;
     for (size_t i = 0; i < row->count; i++) {
         min = fmin(min, row->values[i].value);
         max = fmax(max, row->values[i].value);
     }
-    if (!isnan(row->pending) && !is_equal(row, row->pending, min, max)) {
-        note_values(row, row->pending, row->values[row->count - 1].value);
-        if (max - min <= precision)
-            row->different++;
-        else if (row->pending > max)
-            row->above++;
-        else
-            row->below++;
+    double margin = precision + fabs(keda) * 1e-9;
+    bool differed = row->different + row->above + row->below > 0;
+    if (keda >= min - margin && keda <= max + margin) {
+        row->equal++;
+        if (!differed)
+            note_values(row, keda, own);
+        return;
     }
-    row->pending = NAN;
     /* What KEDA measured before the first round here is not known. */
-    if (!isnan(keda) && !is_equal(row, keda, min, max) && now_ms - row->first_ms >= row->window_ms)
-        row->pending = keda;
+    if (now_ms - row->first_ms < row->window_ms)
+        return;
+    note_values(row, keda, own);
+    if (max - min <= precision)
+        row->different++;
+    else if (keda > max)
+        row->above++;
+    else
+        row->below++;
+}
+
+/* What was measured until now is not known to be all that there was. */
+static void begin_anew(struct comparison_row *row)
+{
+    row->count = 0;
+    row->first_ms = -1;
 }
 
 void comparison_add(struct comparison *comparison, const struct keda_metrics *metrics,
@@ -147,17 +144,22 @@ void comparison_add(struct comparison *comparison, const struct keda_metrics *me
             object->name, object->kind == MANIFEST_SCALED_JOB, row->trigger->index);
         if (answer->is_failed) {
             row->failed++;
-            row->count = 0;
-            row->first_ms = -1;
-            row->pending = NAN;
+            begin_anew(row);
             free(row->failure);
             row->failure = text_copy(error_text(&row->trigger->error));
-        } else {
+        } else
             keep_value(row, now_ms, answer->value);
-            add_value(row, metric == NULL ? NAN : metric->value, now_ms);
-        }
-        row->absent += metric == NULL;
+        if (metric == NULL)
+            row->absent++;
+        else if (!answer->is_failed)
+            add_values(row, metric->value, answer->value, now_ms);
     }
+}
+
+void comparison_skip(struct comparison *comparison)
+{
+    for (size_t i = 0; i < comparison->count; i++)
+        begin_anew(&comparison->items[i]);
 }
 
 /* ---- the end ---- */

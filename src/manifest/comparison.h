@@ -3,8 +3,9 @@
  * program measures, over some time, and the likely reason of a difference.
  *
  * KEDA's value is as old as its last call: up to pollingInterval. So it is compared with all that
- * was measured here in that time, and with what the next round measures, as it may be newer than
- * ours: it is equal to one of them, or between the smallest and the largest.
+ * was measured here in that time: it is equal to one of them, or between the smallest and the
+ * largest. It is read before a round, which measures all of it after that (measurement.h), so that
+ * it is never newer than ours.
  *
  * Threads: any; pure: time is a parameter.
  */
@@ -44,7 +45,6 @@ struct comparison_row {
         double value;
     } *values; /* those of the time in which KEDA's value may be from */
     size_t count, capacity;
-    double pending;    /* KEDA's value of the last round, if it was none of ours; NAN: none */
     int64_t first_ms;  /* since when it is measured without a gap; -1: it is not */
     int64_t window_ms; /* how old KEDA's value may be */
 };
@@ -60,6 +60,7 @@ void comparison_begin(const struct scaler *const *scalers, const struct measurem
                       int64_t interval_ms, struct comparison *ret_comparison);
 void comparison_add(struct comparison *comparison, const struct keda_metrics *metrics,
                     const char *default_namespace, int64_t now_ms);
+void comparison_skip(struct comparison *comparison); /* a round in which nothing was measured */
 void comparison_done(struct comparison *comparison);
 
 enum comparison_verdict comparison_verdict(const struct comparison_row *row);

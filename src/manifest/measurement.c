@@ -218,25 +218,26 @@ static void begin(struct measurement_rounds *run, const struct manifest_object *
 
 /* ---- waiting ---- */
 
+/* A call may be answered from a reading of before it came. A round is not: what others measured
+ * before it began (KEDA, for a comparison) must not be newer. */
 static void take_answer(struct measurement_rounds *run, struct job *job, bool out_of_time)
 {
-    struct answer answer = {0};
-    int64_t now_ms = clock_now_ms();
+    _cleanup_(trigger_state_done) struct trigger_state state;
     const struct answer_call call = {.arrived_ms = run->began_ms, .out_of_time = out_of_time};
-    trigger_answer(job->trigger, &call, now_ms, &answer);
-    if (answer.kind == ANSWER_WAIT && !out_of_time) {
-        answer_done(&answer);
+    trigger_state(job->trigger, &call, clock_now_ms(), &state);
+    struct answer *answer = &state.answer;
+    bool must_wait = answer->kind == ANSWER_WAIT ||
+                     (answer->kind == ANSWER_VALUE && state.snapshot.sent_ms < run->began_ms);
+    if (must_wait && !out_of_time)
         return;
-    }
-    if (answer.kind == ANSWER_WAIT)
-        error_unavailable(&answer.error, "the source has not answered in time");
+    if (must_wait)
+        error_unavailable(&answer->error, "the source has not answered in time");
     struct model_answer *answered = &job->result->answer;
-    answered->is_failed = answer.kind != ANSWER_VALUE;
-    answered->value = answer.value;
-    answered->is_active = answer.active;
+    answered->is_failed = must_wait || answer->kind != ANSWER_VALUE;
+    answered->value = answer->value;
+    answered->is_active = answer->active;
     if (answered->is_failed)
-        error_copy(&job->result->error, &answer.error);
-    answer_done(&answer);
+        error_copy(&job->result->error, &answer->error);
     trigger_unwatch(job->trigger, &job->watcher);
     job->is_waiting = false;
     run->waiting--;

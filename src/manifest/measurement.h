@@ -47,7 +47,7 @@ void measurement_run(const struct measurement_settings *settings, const struct m
                      struct measurement *ret_measurement);
 
 /* The same again and again, with the connections that there are: each round renews the answers of
- * the measurement, which outlives the rounds. */
+ * the measurement, which outlives the rounds. None is from a reading of before its round. */
 struct measurement_rounds *measurement_begin(const struct measurement_settings *settings,
                                              const struct manifests *manifests,
                                              struct measurement *ret_measurement);

@@ -96,7 +96,7 @@ static void a_difference_counts_once_a_poll_is_over(void **state)
     (void)state;
     struct pair pair;
     pair_begin(&pair, REDIS);
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 4; i++)
         round_of(&pair, "7", 12);
     assert_int_equal(verdict_of(&pair), COMPARISON_UNCLEAR);
     round_of(&pair, "7", 12);
@@ -109,18 +109,55 @@ static void a_difference_counts_once_a_poll_is_over(void **state)
     pair_done(&pair);
 }
 
-/* KEDA measures, and a message comes, between the value here and KEDA's page. */
-static void a_value_of_keda_may_be_newer(void **state)
+/* However much is added between two rounds. */
+static void a_value_that_is_always_more_differs_though_both_grow(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_begin(&pair, REDIS);
+    for (int i = 0; i < 12; i++) {
+        _cleanup_(memory_free) char *keda = text_format("%d", 10 * i + 5);
+        round_of(&pair, keda, 10 * i);
+    }
+    assert_int_equal(pair.comparison.items[0].equal, 0);
+    assert_int_equal(verdict_of(&pair), COMPARISON_DIFFERENT);
+    pair_done(&pair);
+}
+
+/* KEDA has what the management API had, which was 5 s old. */
+static void statistics_of_rabbitmq_are_older(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        OBJECT("ScaledObject", "rabbitmq", "host: 'http://r/', queueName: q"), REDIS};
+    static const enum comparison_verdict verdicts[] = {COMPARISON_EQUAL, COMPARISON_DIFFERENT};
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+        struct pair pair;
+        pair_begin(&pair, texts[i]);
+        for (int n = 0; n < 14; n++) {
+            _cleanup_(memory_free) char *keda = text_format("%d", n - 4);
+            round_of(&pair, keda, n);
+        }
+        assert_int_equal(verdict_of(&pair), verdicts[i]);
+        pair_done(&pair);
+    }
+}
+
+/* What KEDA measured in between may be anything. */
+static void after_rounds_without_a_page_it_begins_anew(void **state)
 {
     (void)state;
     struct pair pair;
     pair_begin(&pair, REDIS);
     for (int i = 0; i < 8; i++)
         round_of(&pair, "7", 7);
-    round_of(&pair, "8", 7);
-    round_of(&pair, "8", 8);
-    assert_int_equal(pair.comparison.items[0].equal, 10);
+    comparison_skip(&pair.comparison);
+    pair.now_ms += INTERVAL_MS;
+    for (int i = 0; i < 4; i++)
+        round_of(&pair, "9", 12);
     assert_int_equal(verdict_of(&pair), COMPARISON_EQUAL);
+    round_of(&pair, "9", 12);
+    assert_int_equal(verdict_of(&pair), COMPARISON_DIFFERENT);
     pair_done(&pair);
 }
 
@@ -129,7 +166,7 @@ static void a_value_that_changes_is_evaluated_by_its_side(void **state)
     (void)state;
     struct pair pair;
     pair_begin(&pair, REDIS);
-    for (int i = 0; i < 11; i++)
+    for (int i = 0; i < 9; i++)
         round_of(&pair, i % 2 ? "40" : "41", 10 + i % 3);
     assert_int_equal(verdict_of(&pair), COMPARISON_DIFFERENT);
     pair_done(&pair);
@@ -224,7 +261,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_of_the_last_poll_is_equal),
         cmocka_unit_test(a_difference_counts_once_a_poll_is_over),
-        cmocka_unit_test(a_value_of_keda_may_be_newer),
+        cmocka_unit_test(a_value_that_is_always_more_differs_though_both_grow),
+        cmocka_unit_test(statistics_of_rabbitmq_are_older),
+        cmocka_unit_test(after_rounds_without_a_page_it_begins_anew),
         cmocka_unit_test(a_value_that_changes_is_evaluated_by_its_side),
         cmocka_unit_test(what_one_side_does_not_have_is_not_equal),
         cmocka_unit_test(the_reason_is_of_the_scaler),
