@@ -215,6 +215,53 @@ static void queries_that_failed_with_a_connection_are_measured_after_it(void **s
     assert_true(value_of(query) == 2);
 }
 
+static void pass_over(struct follower *follower, const struct recent_samples *recent)
+{
+    (void)follower;
+    (void)recent;
+}
+
+static bool is_last_after_gap(const struct query *query)
+{
+    return query->recent->samples[query->recent->count - 1].is_after_gap;
+}
+
+/* Whenever its samples began: nobody knows how fast messages came during the outage. */
+static void the_first_sample_after_an_outage_has_a_gap_before_it(void **state)
+{
+    (void)state;
+    struct query *kept = hold("kept");
+    struct query *late = hold("late");
+    query_keep_recent_samples(kept, 5000);
+    measure(kept, 1);
+    measure(late, 1);
+    demand(kept);
+    assert_ptr_equal(take(), kept);
+    lose("broken pipe");
+
+    struct former former = {0};
+    query_remember(kept, &former);
+    assert_true(former.recent.has_gap); /* another connection may measure it next */
+    struct query *heir = hold("heir");
+    query_keep_recent_samples(heir, 5000);
+    former.recent.has_gap = false; /* of before the outage */
+    query_inherit(heir, &former);
+    former_done(&former);
+    struct follower follower = {.step = pass_over};
+    query_keep_recent_samples(late, 5000);
+    query_follow(late, &follower); /* takes the reading of before the outage */
+    assert_int_equal(late->recent->count, 1);
+
+    now_ms += 1000;
+    measure(kept, 2);
+    measure(late, 2);
+    measure(heir, 2);
+    assert_true(kept->recent->count == 2 && is_last_after_gap(kept));
+    assert_true(late->recent->count == 2 && is_last_after_gap(late));
+    assert_true(heir->recent->count == 2 && is_last_after_gap(heir));
+    query_unfollow(&follower);
+}
+
 static void a_client_that_is_lost_after_it_answered_all_costs_no_reading(void **state)
 {
     (void)state;
@@ -402,12 +449,12 @@ static void queries_that_are_released_meanwhile_end_no_walk(void **state)
     refuse();
     size_t left = HASH_COUNT(connection.queries);
     assert_true(left < MANY && left >= MANY - MANY / AT_MOST_AT_A_TIME);
-    for (struct query *query = connection.queries; query != NULL; query = query->hh.next)
-        assert_true(query->recent->has_gap);
     now_ms += 10000;
     connect_now();
-    for (struct query *query = connection.queries; query != NULL; query = query->hh.next)
+    for (struct query *query = connection.queries; query != NULL; query = query->hh.next) {
         assert_int_equal(query->connection_failed_ms, connection.failed_since_ms);
+        assert_true(query->recent->has_gap);
+    }
 }
 
 int main(void)
@@ -422,6 +469,7 @@ int main(void)
         TEST(a_source_that_hung_up_and_is_restarted_is_tried_at_once),
         TEST(what_cost_much_is_not_tried_again_soon),
         TEST(queries_that_failed_with_a_connection_are_measured_after_it),
+        TEST(the_first_sample_after_an_outage_has_a_gap_before_it),
         TEST(a_client_that_is_lost_after_it_answered_all_costs_no_reading),
         TEST(a_client_that_died_in_a_pause_is_replaced_before_anything_fails),
         TEST(a_client_that_is_replaced_for_its_silence_is_logged_once),

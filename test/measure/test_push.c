@@ -16,7 +16,7 @@ static struct push subscribed(uint64_t id)
     struct push push = {0};
     push_set_idle(&push, IDLE_MS, true, NOW_MS);
     assert_true(push_sent(&push, id, NOW_MS + PUSH_GATHER_MS));
-    assert_int_equal(push_measured(&push, id, true, false, 0, NOW_MS + PUSH_GATHER_MS), 0);
+    assert_int_equal(push_measured(&push, id, PUSH_SUBSCRIBED, 0, NOW_MS + PUSH_GATHER_MS), 0);
     return push;
 }
 
@@ -52,7 +52,7 @@ static void a_notified_query_is_measured_at_once_and_then_less_and_less_often(vo
         assert_int_equal(push_due_ms(&push, now_ms, 0), now_ms + wait_ms);
         now_ms += wait_ms;
         push_sent(&push, 2, now_ms);
-        push_measured(&push, 2, true, false, 0, now_ms);
+        push_measured(&push, 2, PUSH_SUBSCRIBED, 0, now_ms);
     }
     push_sent(&push, 2, now_ms + IDLE_MS);
     assert_int_equal(push.alert_ms, 0);
@@ -92,7 +92,7 @@ static void a_notification_while_its_request_is_in_flight_is_not_lost(void **sta
     push_set_idle(&push, IDLE_MS, true, NOW_MS);
     assert_true(push_sent(&push, 7, 2000));
     push_notify(&push);
-    assert_int_equal(push_measured(&push, 7, true, false, 0, 2010),
+    assert_int_equal(push_measured(&push, 7, PUSH_SUBSCRIBED, 0, 2010),
                      0); /* it is over, and not to be ended */
     assert_int_equal(push.id, 0);
     assert_int_equal(push_due_ms(&push, 2000, 0), 0);
@@ -104,7 +104,7 @@ static void a_source_that_refuses_is_polled_and_tried_again_after_a_minute(void 
     struct push push = {0};
     push_set_idle(&push, IDLE_MS, true, NOW_MS);
     assert_true(push_sent(&push, 7, 2000));
-    push_measured(&push, 7, false, true, 0, 2010);
+    push_measured(&push, 7, PUSH_REFUSED, 0, 2010);
     assert_int_equal(push_due_ms(&push, 2000, 0), 2000 + IDLE_MS);
     assert_false(push_sent(&push, 8, 2010 + PUSH_REFUSED_MS - 1));
     assert_true(push_sent(&push, 8, 2010 + PUSH_REFUSED_MS));
@@ -116,7 +116,7 @@ static void a_subscription_whose_request_timed_out_is_ended_and_made_again(void 
     struct push push = {0};
     push_set_idle(&push, IDLE_MS, true, NOW_MS);
     assert_true(push_sent(&push, 7, 2000));
-    assert_int_equal(push_measured(&push, 7, false, false, 0, 4000),
+    assert_int_equal(push_measured(&push, 7, PUSH_UNANSWERED, 0, 4000),
                      7); /* the source may have it */
     assert_true(push_sent(&push, 8, 4000 + IDLE_MS));
 }
@@ -143,16 +143,53 @@ static void nor_is_it_subscribed_to_more_often(void **state)
         static const int64_t waits_ms[] = {IDLE_MS, 2 * IDLE_MS, 4 * IDLE_MS, SPACING_MS,
                                            SPACING_MS};
         assert_true(push_sent(&push, 7, now_ms));
-        push_measured(&push, 7, false, false, SPACING_MS, now_ms);
+        push_measured(&push, 7, PUSH_UNANSWERED, SPACING_MS, now_ms);
         assert_int_equal(push_due_ms(&push, now_ms, SPACING_MS), now_ms + waits_ms[i]);
         now_ms += waits_ms[i];
     }
     assert_true(push_sent(&push, 7, now_ms));
-    push_measured(&push, 7, true, false, SPACING_MS, now_ms);
+    push_measured(&push, 7, PUSH_SUBSCRIBED, SPACING_MS, now_ms);
     push_forget(&push, now_ms);
     assert_true(push_sent(&push, 8, now_ms));
-    push_measured(&push, 8, false, false, SPACING_MS, now_ms);
+    push_measured(&push, 8, PUSH_UNANSWERED, SPACING_MS, now_ms);
     assert_int_equal(push_due_ms(&push, now_ms, SPACING_MS), now_ms + IDLE_MS);
+}
+
+/* Whoever waits now has not tried yet. */
+static void a_query_that_becomes_idle_anew_is_subscribed_to_as_the_first_time(void **state)
+{
+    enum { SPACING_MS = 1000 };
+    (void)state;
+    struct push push = {0};
+    int64_t now_ms = 5000;
+    push_set_idle(&push, IDLE_MS, true, NOW_MS);
+    for (int i = 0; i < 3; i++, now_ms += SPACING_MS) {
+        assert_true(push_sent(&push, 7, now_ms));
+        push_measured(&push, 7, PUSH_UNANSWERED, SPACING_MS, now_ms);
+    }
+    push_set_idle(&push, 2 * (int64_t)IDLE_MS, true, now_ms); /* idle still */
+    assert_int_equal(push.resubscribe_ms, 4 * (int64_t)IDLE_MS);
+    push_set_idle(&push, 0, true, now_ms);
+    push_set_idle(&push, IDLE_MS, true, now_ms);
+    now_ms += PUSH_GATHER_MS;
+    assert_true(push_sent(&push, 8, now_ms));
+    push_measured(&push, 8, PUSH_UNANSWERED, SPACING_MS, now_ms);
+    assert_int_equal(push_due_ms(&push, now_ms, SPACING_MS), now_ms + IDLE_MS);
+}
+
+static void a_task_that_was_given_back_is_no_attempt_to_subscribe(void **state)
+{
+    enum { SPACING_MS = 1000 };
+    (void)state;
+    struct push push = {0};
+    push_set_idle(&push, IDLE_MS, true, NOW_MS);
+    for (uint64_t id = 7; id < 10; id++) {
+        assert_true(push_sent(&push, id, 5000));
+        assert_int_equal(push_measured(&push, id, PUSH_RETURNED, SPACING_MS, 5000), id);
+    }
+    assert_true(push_sent(&push, 10, 5000));
+    push_measured(&push, 10, PUSH_UNANSWERED, SPACING_MS, 5000);
+    assert_int_equal(push_due_ms(&push, 5000, SPACING_MS), 5000 + IDLE_MS);
 }
 
 static void a_query_without_watchers_is_unsubscribed(void **state)
@@ -196,6 +233,8 @@ int main(void)
         cmocka_unit_test(a_subscription_whose_request_timed_out_is_ended_and_made_again),
         cmocka_unit_test(a_source_with_many_that_are_polled_is_asked_no_more_often),
         cmocka_unit_test(nor_is_it_subscribed_to_more_often),
+        cmocka_unit_test(a_query_that_becomes_idle_anew_is_subscribed_to_as_the_first_time),
+        cmocka_unit_test(a_task_that_was_given_back_is_no_attempt_to_subscribe),
         cmocka_unit_test(a_query_without_watchers_is_unsubscribed),
         cmocka_unit_test(a_source_that_cannot_notify_is_polled),
         cmocka_unit_test(subscriptions_of_a_lost_client_are_made_again),

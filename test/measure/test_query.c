@@ -214,6 +214,27 @@ static void a_lost_subscription_is_made_again_by_one_measurement(void **state)
     watcher_stop(&watcher);
 }
 
+static void a_task_that_is_given_back_subscribes_the_next_time(void **state)
+{
+    (void)state;
+    struct watcher watcher = {0};
+    struct query *query = hold_each("a", HOUR_MS);
+    measure(query, 0);
+    watcher_start(&watcher, query, true);
+    watcher_set_idle_interval(&watcher, 200);
+    now_ms += PUSH_GATHER_MS;
+    for (int i = 0; i < 3; i++) {
+        assert_ptr_equal(take(), query);
+        assert_true(task_wants_subscription(&query->task));
+        end_with(query, i < 2 ? TASK_RETURNED : TASK_ISOLATED, "");
+        assert_int_equal(query->push.resubscribe_ms, 0);
+    }
+    assert_ptr_equal(take(), query);
+    assert_true(task_wants_subscription(&query->task));
+    answer(query, 0);
+    watcher_stop(&watcher);
+}
+
 static void measure_idle(size_t count)
 {
     static const struct error refusal = {.code = ERROR_UNAVAILABLE};
@@ -387,6 +408,7 @@ int main(void)
         TEST(a_lost_subscription_is_made_again_by_one_measurement),
         TEST(a_notification_has_its_query_measured_at_once),
         TEST(a_notification_while_a_request_is_in_flight_has_it_sent_once_more),
+        TEST(a_task_that_is_given_back_subscribes_the_next_time),
         TEST(of_many_that_cannot_be_subscribed_to_each_is_measured_less_often),
         TEST(the_last_watcher_that_leaves_unsubscribes),
         TEST(an_inherited_reading_is_used_until_there_is_a_newer_one),

@@ -142,7 +142,6 @@ static void record_failure(struct query *query, int64_t now_ms)
 {
     if (query->known.is_measured)
         history_add(query->connection->settings->history, &query->series, NULL, now_ms);
-    query_note_gap(query);
 }
 
 /* Those who wait are notified; others find it in the next snapshot. */
@@ -172,10 +171,12 @@ void connection_refused(struct connection *connection, const struct error *error
 }
 
 /* What failed, and what is measured at an interval, is measured at once. A connection alone ends no
- * outage: only a reading does. */
+ * outage: only a reading does. The gap is noted here, and not when the connection failed: samples
+ * may be kept, or inherited, since then. */
 static void catch_up(struct query *query, int64_t now_ms)
 {
     struct connection *connection = query->connection;
+    query_note_gap(query);
     if (query->connection_failed_ms == 0 && query->known.is_measured)
         query->connection_failed_ms = connection->failed_since_ms;
     if (query->losses < MAX_LOSSES)
@@ -351,7 +352,7 @@ void connection_end(struct query *query, enum task_outcome outcome, const struct
 {
     struct schedule *schedule = &query->connection->schedule;
     int64_t now_ms = now_us / 1000;
-    subscription_measured(query, now_ms);
+    subscription_measured(query, outcome, now_ms);
     switch (outcome) {
     case TASK_ANSWERED:
     case TASK_FAILED:

@@ -2,14 +2,15 @@
  * A connection: the queries of one source, and the state of the client that measures them.
  *
  *     DISCONNECTED  no client; one is made when a query is ready, from retry_at_ms on
- *     CONNECTING
+ *     CONNECTING    a client is being made, and the last one did not fail
  *     CONNECTED     queries are taken, and end
- *     FAILED        every query fails with its error; connecting is tried again at retry_at_ms
+ *     FAILED        every query fails with its error; connecting is tried again at retry_at_ms, and
+ *                   the state stays FAILED until a client is connected
  *
  * It decides everything: what is sent when, what a time-out or a lost client means, who is
- * notified. It has no threads, I/O or clock (time is passed in, or its settings have the clock), so
- * that a test can run a thousand of them in any order of events. measure/poller.c is the thread
- * around one; measure/engine.c the map of all.
+ * notified. It has a lock, and no threads, I/O or clock (time is passed in, or its settings have
+ * the clock), so that a test can run a thousand of them in any order of events. measure/poller.c is
+ * the thread around one; measure/engine.c the map of all.
  *
  * Its queries are in query.h, what is asked of them from outside in measure/query.h, and what both
  * are made of in state.h.

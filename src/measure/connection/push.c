@@ -23,8 +23,10 @@ uint64_t push_set_idle(struct push *push, int64_t interval_ms, bool can_subscrib
     bool was_idle = push->idle_interval_ms > 0;
     push->idle_interval_ms = interval_ms;
     push->can_subscribe = can_subscribe;
-    if (interval_ms > 0 && !was_idle)
+    if (interval_ms > 0 && !was_idle) {
         push->subscribe_at_ms = now_ms + PUSH_GATHER_MS;
+        push->resubscribe_ms = 0;
+    }
     if (interval_ms > 0)
         return 0;
     calm_down(push);
@@ -73,18 +75,20 @@ bool push_sent(struct push *push, uint64_t id, int64_t now_ms)
     return subscribes;
 }
 
-uint64_t push_measured(struct push *push, uint64_t id, bool is_subscribed, bool is_refused,
-                       int64_t spacing_ms, int64_t now_ms)
+uint64_t push_measured(struct push *push, uint64_t id, enum push_result result, int64_t spacing_ms,
+                       int64_t now_ms)
 {
     if (push->id != id) /* it was notified of, or nobody waits any more */
         return 0;
-    push->resubscribe_ms = is_subscribed || is_refused
-                               ? 0
-                               : MIN(MAX(2 * push->resubscribe_ms, push->idle_interval_ms),
-                                     MAX(spacing_ms, push->idle_interval_ms));
-    if (is_subscribed)
+    if (result == PUSH_SUBSCRIBED || result == PUSH_REFUSED)
+        push->resubscribe_ms = 0;
+    else if (result == PUSH_UNANSWERED)
+        push->resubscribe_ms = MIN(MAX(2 * push->resubscribe_ms, push->idle_interval_ms),
+                                   MAX(spacing_ms, push->idle_interval_ms));
+    if (result == PUSH_SUBSCRIBED)
         return 0;
-    push->subscribe_at_ms = now_ms + (is_refused ? PUSH_REFUSED_MS : push->resubscribe_ms);
+    push->subscribe_at_ms =
+        now_ms + (result == PUSH_REFUSED ? PUSH_REFUSED_MS : push->resubscribe_ms);
     return drop_subscription(push); /* one that timed out may exist */
 }
 

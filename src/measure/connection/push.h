@@ -36,7 +36,7 @@ struct push {
     bool can_subscribe;
     uint64_t id;             /* of its subscription, or of the one that is being made; 0: none */
     int64_t subscribe_at_ms; /* where it is not subscribed to */
-    int64_t resubscribe_ms;  /* since it was tried last; 0: it is the first time */
+    int64_t resubscribe_ms;  /* since it was tried last; 0: it is the first time since it is idle */
     bool is_notified;        /* since it was sent last */
     bool is_notified_again;  /* while it is alert */
     int64_t alert_ms;        /* between two measurements after a notification; 0: it is not alert */
@@ -54,10 +54,16 @@ int64_t push_due_ms(const struct push *push, int64_t sent_ms, int64_t spacing_ms
 /* It is being sent: true where it is to be subscribed to, by this id. */
 bool push_sent(struct push *push, uint64_t id, int64_t now_ms);
 
-/* What came of it. Where that was neither, it is tried again, ever more seldom. Returns the id of a
- * subscription to end; 0: none. */
-uint64_t push_measured(struct push *push, uint64_t id, bool is_subscribed, bool is_refused,
-                       int64_t spacing_ms, int64_t now_ms);
+enum push_result {
+    PUSH_SUBSCRIBED,
+    PUSH_REFUSED,    /* tried again after PUSH_REFUSED_MS */
+    PUSH_UNANSWERED, /* neither: tried again, less and less often */
+    PUSH_RETURNED,   /* the task was given back: the next one tries, and this one does not count */
+};
+
+/* Returns the id of a subscription to end; 0: none. */
+uint64_t push_measured(struct push *push, uint64_t id, enum push_result result, int64_t spacing_ms,
+                       int64_t now_ms);
 
 /* A notification of its subscription, which is over with it. */
 void push_notify(struct push *push);

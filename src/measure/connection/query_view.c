@@ -78,6 +78,8 @@ void query_remember(const struct query *query, struct former *ret_former)
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     copy_known(query, &ret_former->known);
     ret_former->recent = query->recent == NULL ? (struct recent_samples){0} : *query->recent;
+    if (connection->state == CONNECTION_FAILED) /* another connection may end the outage */
+        recent_samples_add_gap(&ret_former->recent);
     if (connection->state == CONNECTION_FAILED) /* of many queries it is not noted of all yet */
         recent_samples_add_gap(&ret_former->recent);
 }

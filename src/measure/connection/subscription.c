@@ -68,21 +68,30 @@ void subscription_sent(struct query *query, int64_t now_ms)
     HASH_ADD(hh_subscribed, connection->subscribed, push.id, sizeof(id), query);
 }
 
-void subscription_measured(struct query *query, int64_t now_ms)
+static enum push_result result_of(const struct task *task, enum task_outcome outcome)
+{
+    if (task->is_subscribed)
+        return PUSH_SUBSCRIBED;
+    if (error_is_set(&task->subscribe_error))
+        return PUSH_REFUSED;
+    return outcome == TASK_RETURNED || outcome == TASK_ISOLATED ? PUSH_RETURNED : PUSH_UNANSWERED;
+}
+
+void subscription_measured(struct query *query, enum task_outcome outcome, int64_t now_ms)
 {
     struct connection *connection = query->connection;
     const struct task *task = &query->task;
     if (task->notifier.id == 0 || query->push.id != task->notifier.id)
         return; /* it was notified of meanwhile, or nobody waits any more */
-    bool is_refused = !task->is_subscribed && error_is_set(&task->subscribe_error);
-    uint64_t ended = push_measured(&query->push, task->notifier.id, task->is_subscribed, is_refused,
+    enum push_result result = result_of(task, outcome);
+    uint64_t ended = push_measured(&query->push, task->notifier.id, result,
                                    subscription_spacing_ms(connection), now_ms);
     drop(query, ended);
     if (ended == 0) {
         query->is_subscribed = true;
         connection->stats.counts.now.subscribed_queries++;
     }
-    if (!is_refused)
+    if (result != PUSH_REFUSED)
         return;
     connection->stats.counts.ever.failed_subscriptions++;
     if (!connection->has_warned_of_subscribing)

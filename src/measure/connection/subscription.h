@@ -16,7 +16,7 @@ void subscription_set_idle(struct watcher *watcher, int64_t interval_ms, int64_t
 void subscription_sent(struct query *query, int64_t now_ms);
 
 /* Its measurement has ended, and says whether it was. */
-void subscription_measured(struct query *query, int64_t now_ms);
+void subscription_measured(struct query *query, enum task_outcome outcome, int64_t now_ms);
 
 /* The least interval of the connection's queries that are polled for their first message. */
 int64_t subscription_spacing_ms(const struct connection *connection);
