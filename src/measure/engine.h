@@ -113,7 +113,7 @@ struct watcher *engine_next_ready(struct engine *engine);
 /* A connection at one moment; for people. Valid while it is visited. */
 struct connection_info {
     uint64_t number;  /* they ascend, and are not used again */
-    const char *name; /* "kafka connection 3" */
+    const char *name; /* as logs have it: `connection "orders"`, `redis at redis.shop:6379` */
     const struct scaler *scaler;
     const struct option_values *values;
     bool in_agent;

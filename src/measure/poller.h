@@ -3,8 +3,8 @@
  * its tasks from.
  *
  * Threads: the poller's own runs the scaler; any other may have the connection's lock, which guards
- * the rest of it, too. Owner: the engine's map;
- * the thread frees its poller when nobody holds a query of it any more.
+ * the rest of it, too.
+ * Owner:   the engine's map; the thread frees its poller when nobody holds a query of it any more.
  */
 #ifndef BACKLOG_MEASURE_POLLER_H
 #define BACKLOG_MEASURE_POLLER_H
@@ -50,11 +50,11 @@ struct poller {
     UT_hash_handle hh;
 };
 
-/* NULL with errno where there is no descriptor or thread for it, and nothing is taken. The values
- * are shared. */
+/* NULL with errno where there is no descriptor or thread for it. Takes the identity, then too, and
+ * shares the values. */
 struct poller *poller_new(const struct poller_settings *settings, const struct scaler *scaler,
                           char *identity, const struct option_values *values);
-void poller_free(struct poller *poller); /* of a thread that has ended */
+void poller_free(struct poller *poller); /* its thread has ended */
 
 struct poller *poller_of(const struct query *query);
 

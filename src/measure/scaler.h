@@ -3,7 +3,7 @@
  *
  * To write one: a struct for each scope, a table of options over them, and the hooks below; then a
  * line in scalers/CMakeLists.txt. A scaler includes this header, measure/task.h, config/option.h,
- * base/ and its client library, and nothing else.
+ * base/, what scalers share (scalers/shared/) and its client library, and nothing else.
  *
  * check, metric_spec, evaluate and bundle are pure and run on any thread. The other hooks of one
  * client run on one thread, never two at a time, so they need no locks.

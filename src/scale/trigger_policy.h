@@ -28,7 +28,7 @@ struct trigger_policy_change {
     bool active;
 };
 
-/* One of the two. */
+/* Settings and what they decided: those that answer, or those of the shadow. */
 struct trigger_plan {
     bool is_on;
     struct policy_settings settings;

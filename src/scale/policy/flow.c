@@ -81,10 +81,7 @@ static bool sum_of_last(const struct recent_samples *recent, int64_t span_ms, st
 
 struct flow flow_of(const struct recent_samples *recent)
 {
-    struct flow flow = {.arrival_rate = NAN,
-                        .recent_arrival_rate = NAN,
-                        .consumption_rate = NAN,
-                        .last_consumed = NAN};
+    struct flow flow = {.arrival_rate = NAN, .consumption_rate = NAN, .last_consumed = NAN};
     struct step sum, recent_sum;
     size_t last = recent->count - 1;
     if (recent->count >= 2 && !recent->samples[last].is_after_gap)
@@ -93,7 +90,6 @@ struct flow flow_of(const struct recent_samples *recent)
         !sum_of_last(recent, FLOW_RECENT_MS, &recent_sum))
         return flow;
     flow.arrival_rate = sum.arrived / sum.seconds;
-    flow.recent_arrival_rate = recent_sum.arrived / recent_sum.seconds;
     flow.consumption_rate = recent_sum.consumed / recent_sum.seconds;
     flow.span_ms = (int64_t)(sum.seconds * 1000);
     return flow;

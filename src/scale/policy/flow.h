@@ -32,9 +32,8 @@ enum flow_status {
 const char *flow_status_text(enum flow_status status); /* "STALL" */
 
 struct flow {
-    double arrival_rate;        /* per second, over the last FLOW_SPAN_MS */
-    double recent_arrival_rate; /* ... over the last FLOW_RECENT_MS */
-    double consumption_rate;
+    double arrival_rate;     /* per second, over the last FLOW_SPAN_MS */
+    double consumption_rate; /* ... over the last FLOW_RECENT_MS */
     double last_consumed; /* between the last two samples; NAN where they do not belong together */
     int64_t span_ms;      /* that the rates are of; 0: there are none */
 };

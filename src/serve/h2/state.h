@@ -9,7 +9,7 @@
  *   state        server, connection and call: the data
  *   socket       a connection's bytes, through TLS where that is spoken
  *   output       what it writes
- *   call_limits  a call's deadline, and the client's part in time
+ *   call/limits  a call's deadline, and the client's part in time
  *   answer       what a call answers: messages and a status
  *   call         its messages in, its beginning and its end
  *   connection   its life, its time limits, its end
