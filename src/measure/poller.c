@@ -54,7 +54,7 @@ void poller_wake_for(struct connection *connection)
 /* Who waits for a mutex that is only unlocked and locked again hardly ever gets it. */
 void poller_pause(struct connection *connection)
 {
-    const struct timespec moment = {.tv_nsec = 50 * 1000};
+    const struct timespec moment = {.tv_nsec = 50000};
     pthread_mutex_unlock(&connection->lock);
     nanosleep(&moment, NULL);
     pthread_mutex_lock(&connection->lock);

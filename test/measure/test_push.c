@@ -140,7 +140,7 @@ static void nor_is_it_subscribed_to_more_often(void **state)
     int64_t now_ms = NOW_MS + PUSH_GATHER_MS;
     push_set_idle(&push, IDLE_MS, true, NOW_MS);
     for (int i = 0; i < 5; i++) {
-        static const int64_t waits_ms[] = {IDLE_MS, 2 * IDLE_MS, 4 * IDLE_MS, SPACING_MS,
+        static const int64_t waits_ms[] = {IDLE_MS, 2LL * IDLE_MS, 4LL * IDLE_MS, SPACING_MS,
                                            SPACING_MS};
         assert_true(push_sent(&push, 7, now_ms));
         push_measured(&push, 7, PUSH_UNANSWERED, SPACING_MS, now_ms);

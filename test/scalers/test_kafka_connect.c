@@ -19,6 +19,7 @@ static int listen_on(struct sockaddr_in *ret_address)
     *ret_address =
         (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(listener >= 0);
     assert_int_equal(bind(listener, (struct sockaddr *)ret_address, length), 0);
     assert_int_equal(listen(listener, 8), 0);
     getsockname(listener, (struct sockaddr *)ret_address, &length);
