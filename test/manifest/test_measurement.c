@@ -51,7 +51,7 @@ static void a_round_measures_what_is_there_since_it_began(void **state)
 {
     (void)state;
     struct rounds rounds;
-    rounds_begin(&rounds, 10 * 1000);
+    rounds_begin(&rounds, (int64_t)10 * 1000);
     for (int messages = 1; messages < 6; messages++) {
         const struct model_answer *answer = round_with(&rounds, messages);
         assert_false(answer->is_failed);
