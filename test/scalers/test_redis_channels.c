@@ -170,11 +170,14 @@ static void a_slow_link_is_not_taken_for_a_query_that_hangs(void **state)
 static void run_with_late_answer(struct world *world)
 {
     enum { MAX_TRIES = 5 };
+    static const struct redis_line script[] = {
+        {"LLEN late", ":7\r\n", .wait_ms = 100, .times = 1},
+        {"LLEN late", ":8\r\n"},
+        {"LLEN", ":1\r\n"},
+        {0},
+    };
     for (int tries = 1;; tries++) {
-        world_start(world,
-                    SCRIPT({"LLEN late", ":7\r\n", .wait_ms = 100, .times = 1},
-                           {"LLEN late", ":8\r\n"}, {"LLEN", ":1\r\n"}),
-                    PAIRS("first", "late", "behind"));
+        world_start(world, script, PAIRS("first", "late", "behind"));
         test_feed_cancel(world->feed, 1);
         world_run(world);
         if (redis_peer_used(&world->peer, 1) > 0 || tries == MAX_TRIES)
