@@ -104,8 +104,8 @@ static void back_off(struct connection *connection, const struct error *error, i
 {
     const struct connection_settings *settings = connection->settings;
     int64_t wait_ms = 0;
-    /* Each begins anew by itself: a source that had hung up for an hour and is restarted then is as
-     * any other one that is restarted. */
+    /* Counted separately: a source that closed connections for an hour, and then restarts, is
+     * reconnected to as soon as any other. */
     unsigned in_a_row = connection->has_answered ? ++connection->hang_ups : ++connection->failures;
     connection->is_failing = true;
     for (unsigned i = 1; i < in_a_row && wait_ms < max_ms; i++)
