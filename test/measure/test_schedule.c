@@ -1,54 +1,5 @@
-/* Which job is sent when. Time is a number that the test moves. */
-#include "base/clock.h"
-#include "base/memory.h"
-#include "measure/connection/schedule.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
-enum { JOBS = 64, UNLIMITED = -1 };
-
-struct bench {
-    struct schedule schedule;
-    struct job jobs[JOBS];
-};
-
-static struct bench *bench_new(long max_tasks, size_t isolated_places)
-{
-    struct bench *bench = memory_new(sizeof(*bench));
-    schedule_init(&bench->schedule, max_tasks == UNLIMITED ? SIZE_MAX : (size_t)max_tasks,
-                  isolated_places, 0);
-    for (int i = 0; i < JOBS; i++)
-        bench->jobs[i] = JOB_NEW;
-    return bench;
-}
-
-static void bench_free(struct bench **bench)
-{
-    for (struct job *job = (*bench)->jobs; job < (*bench)->jobs + JOBS; job++) {
-        if (job->state == JOB_IN_FLIGHT)
-            schedule_end(&(*bench)->schedule, job, JOB_END_LOST, INT64_MAX / 2);
-        schedule_remove(&(*bench)->schedule, job);
-    }
-    schedule_done(&(*bench)->schedule);
-    free(*bench);
-}
-
-#define BENCH(max_tasks, isolated_places)                                                          \
-    _cleanup_(bench_free) struct bench *bench = bench_new(max_tasks, isolated_places);             \
-    struct schedule *schedule = &bench->schedule;                                                  \
-    struct job *jobs = bench->jobs
-
-/* From due to answered, at the moments that are given. */
-static void measure(struct schedule *schedule, struct job *job, int64_t sent_ms, int64_t answer_ms)
-{
-    schedule_demand(schedule, job, sent_ms, sent_ms);
-    assert_ptr_equal(schedule_take(schedule, sent_ms), job);
-    schedule_end(schedule, job, JOB_END_ANSWERED, answer_ms);
-}
+/* Which job is sent when. */
+#include "measure/schedule_fixture.h"
 
 static void time_out(struct schedule *schedule, struct job *job, int64_t sent_ms, int64_t end_ms)
 {
@@ -282,7 +233,7 @@ static void a_job_that_was_slow_once_does_not_wait_behind_time_outs(void **state
         schedule_set_due(schedule, &jobs[i], 0);
         time_out(schedule, &jobs[i], 0, 1000);
     }
-    measure(schedule, &jobs[20], 1000, 2500);
+    bench_measure(schedule, &jobs[20], 1000, 2500);
     schedule_set_due(schedule, &jobs[20], 60000); /* long after the others */
     schedule_set_due(schedule, &jobs[21], 60000); /* and somebody quick waits */
     int before = 0;
@@ -308,7 +259,7 @@ static int64_t measure_beside_time_outs(struct schedule *schedule, struct job *j
         time_out(schedule, &jobs[i], 0, 1000);
     }
     for (int i = hanging; i < JOBS; i++)
-        measure(schedule, &jobs[i], 1000, 2500);
+        bench_measure(schedule, &jobs[i], 1000, 2500);
     for (int i = hanging; i < JOBS; i++)
         schedule_set_due(schedule, &jobs[i], now_ms);
     const int64_t began_ms = now_ms;
@@ -378,7 +329,7 @@ static void slow_answers_use_all_places_where_no_other_job_waits(void **state)
     (void)state;
     BENCH(4, 1);
     for (int i = 0; i < 4; i++)
-        measure(schedule, &jobs[i], 0, 1500);
+        bench_measure(schedule, &jobs[i], 0, 1500);
     for (int i = 0; i < 4; i++)
         schedule_set_due(schedule, &jobs[i], 2000);
     for (int i = 0; i < 4; i++)
@@ -394,8 +345,8 @@ static void slow_answers_leave_time_outs_their_turn(void **state)
 {
     (void)state;
     BENCH(2, 1);
-    measure(schedule, &jobs[0], 0, 1100);
-    measure(schedule, &jobs[1], 1100, 2200);
+    bench_measure(schedule, &jobs[0], 0, 1100);
+    bench_measure(schedule, &jobs[1], 1100, 2200);
     for (int i = 2; i < 4; i++) {
         schedule_set_due(schedule, &jobs[i], 2200);
         time_out(schedule, &jobs[i], 2200, 2300);
@@ -511,7 +462,7 @@ static void delays_and_utilization_are_those_of_the_last_seconds(void **state)
 {
     (void)state;
     BENCH(1, 1);
-    measure(schedule, &jobs[0], 0, 500);
+    bench_measure(schedule, &jobs[0], 0, 500);
     assert_true(schedule_utilization(schedule, 1000) > 0.04);
     for (int i = 0; i < 2; i++)
         schedule_set_due(schedule, &jobs[i], 1000);
@@ -539,7 +490,7 @@ static void the_oldest_in_flight_comes_first_though_jobs_become_slow(void **stat
     (void)state;
     BENCH(3, 2);
     assert_int_equal(oldest_sent_ms(schedule), CLOCK_NEVER);
-    measure(schedule, &jobs[1], 0, 1500);
+    bench_measure(schedule, &jobs[1], 0, 1500);
     schedule_set_due(schedule, &jobs[0], 2000);
     assert_ptr_equal(schedule_take(schedule, 2000), &jobs[0]);
     schedule_set_due(schedule, &jobs[1], 2100);
@@ -550,178 +501,6 @@ static void the_oldest_in_flight_comes_first_though_jobs_become_slow(void **stat
     assert_null(schedule_cancel(schedule, 3000));
     assert_true(jobs[0].is_isolated);
     assert_int_equal(oldest_sent_ms(schedule), 2000);
-}
-
-/* ---- groups ---- */
-
-/* One group's many jobs, all wanted long before the other's one. */
-static void one_groups_jobs_do_not_wait_for_anothers_thousands(void **state)
-{
-    (void)state;
-    BENCH(4, 1);
-    for (int i = 0; i < JOBS - 1; i++) {
-        schedule_join(schedule, &jobs[i], 1);
-        schedule_demand(schedule, &jobs[i], i, i);
-    }
-    for (int i = 0; i < 4; i++)
-        assert_ptr_equal(schedule_take(schedule, 100), &jobs[i]);
-    schedule_join(schedule, &jobs[JOBS - 1], 2);
-    schedule_demand(schedule, &jobs[JOBS - 1], 200, 200);
-    assert_null(schedule_take(schedule, 200));
-    schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 300);
-    assert_ptr_equal(schedule_take(schedule, 300), &jobs[JOBS - 1]);
-}
-
-/* With one place neither has one in flight when the next is taken. */
-static void groups_take_turns_for_one_place(void **state)
-{
-    (void)state;
-    BENCH(1, 1);
-    for (int i = 0; i < 10; i++) {
-        schedule_join(schedule, &jobs[i], i < 8);
-        schedule_demand(schedule, &jobs[i], 0, i < 8 ? 0 : 10);
-    }
-    int position[10];
-    for (int i = 0; i < 10; i++) {
-        struct job *job = schedule_take(schedule, 20);
-        position[job - jobs] = i;
-        schedule_end(schedule, job, JOB_END_ANSWERED, 20);
-    }
-    assert_true(position[8] < 2 && position[9] < 4);
-}
-
-static void slow_jobs_of_groups_take_turns_too(void **state)
-{
-    (void)state;
-    BENCH(2, 1);
-    for (int i = 0; i < 9; i++) {
-        schedule_join(schedule, &jobs[i], i == 8);
-        int64_t began_ms = (int64_t)i * 10000;
-        measure(schedule, &jobs[i], began_ms, began_ms + SCHEDULE_SLOW_MS);
-    }
-    for (int i = 0; i < 9; i++)
-        schedule_demand(schedule, &jobs[i], 200000 + i, 200000 + i);
-    const struct job *first = schedule_take(schedule, 200100);
-    const struct job *second = schedule_take(schedule, 200100);
-    assert_true(first == &jobs[8] || second == &jobs[8]);
-}
-
-static void new_jobs_leave_half_of_the_places_to_known_ones_with_callers(void **state)
-{
-    (void)state;
-    BENCH(4, 1);
-    measure(schedule, &jobs[60], 0, 10);
-    measure(schedule, &jobs[61], 20, 30);
-    for (int i = 0; i < 10; i++)
-        schedule_demand(schedule, &jobs[i], 1000, 1000);
-    schedule_demand(schedule, &jobs[60], 2000, 2000);
-    schedule_demand(schedule, &jobs[61], 2000, 2000);
-    int known = 0;
-    for (int i = 0; i < 4; i++)
-        known += schedule_take(schedule, 2000)->duration_ms >= 0;
-    assert_int_equal(known, 2);
-    assert_null(schedule_take(schedule, 2000));
-    schedule_end(schedule, &jobs[60], JOB_END_ANSWERED, 2010);
-    assert_non_null(schedule_take(schedule, 2010)); /* no known one waits */
-}
-
-static void measure_once_more(struct schedule *schedule, struct job *job, int64_t now_ms)
-{
-    schedule_end(schedule, job, JOB_END_ANSWERED, now_ms);
-    schedule_demand(schedule, job, now_ms, now_ms);
-}
-
-/* Others always have a job that is wanted and none in flight. */
-static void a_group_with_a_job_that_hangs_has_its_turns_for_the_others(void **state)
-{
-    (void)state;
-    BENCH(2, 1);
-    schedule_join(schedule, &jobs[0], 1);
-    schedule_join(schedule, &jobs[1], 1);
-    schedule_demand(schedule, &jobs[0], 0, 0);
-    assert_ptr_equal(schedule_take(schedule, 0), &jobs[0]);
-    for (int i = 2; i < 8; i++) {
-        schedule_join(schedule, &jobs[i], (uint64_t)i);
-        schedule_demand(schedule, &jobs[i], 10, 10);
-    }
-    struct job *job = schedule_take(schedule, 900);
-    schedule_demand(schedule, &jobs[1], 20, 20);
-    assert_null(schedule_cancel(schedule, 1500)); /* within the slow ones' places */
-    assert_true(jobs[0].is_isolated);
-    int turns = 0;
-    for (; job != &jobs[1] && turns < 20; turns++) {
-        measure_once_more(schedule, job, 1500 + turns);
-        job = schedule_take(schedule, 1500 + turns);
-    }
-    assert_in_range(turns, 1, 7);
-}
-
-/* Otherwise whoever names another's would have it wait behind its own. */
-static void a_job_of_two_groups_is_of_the_smaller_one(void **state)
-{
-    (void)state;
-    BENCH(1, 1);
-    for (int i = 0; i < 20; i++)
-        schedule_join(schedule, &jobs[i], 1);
-    const struct job_group *large = jobs[0].group;
-    schedule_demand(schedule, &jobs[0], 0, 0);
-    schedule_join(schedule, &jobs[0], 2);
-    const struct job_group *small = jobs[0].group;
-    assert_ptr_not_equal(small, large);
-    schedule_join(schedule, &jobs[0], 1);
-    assert_ptr_equal(jobs[0].group, small);
-    assert_ptr_equal(schedule_take(schedule, 0), &jobs[0]);
-    schedule_join(schedule, &jobs[0], 3); /* as small */
-    assert_ptr_equal(jobs[0].group, small);
-    schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 1);
-    for (int i = 0; i < 20; i++)
-        schedule_remove(schedule, &jobs[i]);
-    assert_null(schedule->groups);
-}
-
-static void a_job_is_of_the_group_that_is_the_smaller_one_now(void **state)
-{
-    (void)state;
-    BENCH(2, 1);
-    schedule_join(schedule, &jobs[0], 1);
-    schedule_join(schedule, &jobs[0], 2);
-    schedule_join(schedule, &jobs[1], 2);
-    const struct job_group *one = jobs[0].group;
-    const struct job_group *two = jobs[1].group;
-    assert_ptr_not_equal(one, two);
-    for (int i = 2; i < 20; i++)
-        schedule_join(schedule, &jobs[i], 1);
-    schedule_demand(schedule, &jobs[0], 0, 0);
-    assert_ptr_equal(jobs[0].group, two);
-}
-
-static void a_group_that_leaves_a_job_has_no_part_in_it(void **state)
-{
-    (void)state;
-    BENCH(2, 1);
-    for (int i = 0; i < 20; i++)
-        schedule_join(schedule, &jobs[i], 1);
-    const struct job_group *large = jobs[0].group;
-    for (int i = 0; i < 2; i++) {
-        schedule_join(schedule, &jobs[i], 2);
-        schedule_join(schedule, &jobs[i], 2);
-        schedule_demand(schedule, &jobs[i], 0, 0);
-    }
-    assert_ptr_equal(schedule_take(schedule, 0), &jobs[0]); /* the other one is ready */
-    for (int i = 0; i < 2; i++) {
-        schedule_leave(schedule, &jobs[i], 2);
-        assert_ptr_not_equal(jobs[i].group, large);
-        schedule_leave(schedule, &jobs[i], 2);
-        assert_ptr_equal(jobs[i].group, large);
-    }
-    assert_int_equal(large->in_flight[PACE_QUICK], 1);
-    assert_int_equal(large->ready_count, 1);
-    assert_int_equal(HASH_COUNT(schedule->groups), 1);
-    schedule_join(schedule, &jobs[0], 3); /* which is in flight */
-    assert_ptr_not_equal(jobs[0].group, large);
-    assert_int_equal(large->in_flight[PACE_QUICK], 0);
-    schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 1);
-    assert_ptr_equal(schedule_take(schedule, 1), &jobs[1]);
 }
 
 int main(void)
@@ -758,14 +537,6 @@ int main(void)
         cmocka_unit_test(a_removed_job_is_never_taken),
         cmocka_unit_test(delays_and_utilization_are_those_of_the_last_seconds),
         cmocka_unit_test(the_oldest_in_flight_comes_first_though_jobs_become_slow),
-        cmocka_unit_test(one_groups_jobs_do_not_wait_for_anothers_thousands),
-        cmocka_unit_test(groups_take_turns_for_one_place),
-        cmocka_unit_test(slow_jobs_of_groups_take_turns_too),
-        cmocka_unit_test(new_jobs_leave_half_of_the_places_to_known_ones_with_callers),
-        cmocka_unit_test(a_group_with_a_job_that_hangs_has_its_turns_for_the_others),
-        cmocka_unit_test(a_job_of_two_groups_is_of_the_smaller_one),
-        cmocka_unit_test(a_job_is_of_the_group_that_is_the_smaller_one_now),
-        cmocka_unit_test(a_group_that_leaves_a_job_has_no_part_in_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

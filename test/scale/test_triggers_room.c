@@ -1,0 +1,306 @@
+/* How many triggers, and how much memory, there is room for: who expires, is dropped or refused. */
+#include "base/memory.h"
+#include "base/text.h"
+#include "scale/fixture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void a_trigger_without_calls_expires(void **state)
+{
+    (void)state;
+    const char *const first[] = {GOOD, NULL};
+    const char *const second[] = {GOOD, "queueLength", "1", NULL};
+    const char *const third[] = {GOOD, "queueLength", "2", NULL};
+    find_in("shop", 0, first);
+    struct trigger *kept = find_in("shop", 100, second);
+    find_in("shop", 600, third);
+    find_in("shop", 700, first);
+
+    triggers_pin(triggers, kept);
+    assert_int_equal(triggers_expire(triggers, 1600), 1700); /* the third goes, the first is next */
+    assert_int_equal(triggers_count(triggers), 2);
+    triggers_unpin(triggers, kept, 0);
+    triggers_expire(triggers, 5000);
+    assert_int_equal(triggers_count(triggers), 0);
+}
+
+/* Calls wait meanwhile. */
+static void many_triggers_without_calls_expire_some_at_a_time(void **state)
+{
+    (void)state;
+    enum { MANY = 2 * TRIGGERS_EXPIRED_AT_ONCE + 1 };
+    triggers_free(triggers);
+    triggers = triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
+                                                        .engine = engine,
+                                                        .rules = {.interval_ms = 5000},
+                                                        .forget_ms = 1000,
+                                                        .max_inline = 1,
+                                                        .max = MANY,
+                                                        .max_bytes = SIZE_MAX});
+    for (int i = 0; i < MANY; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "%d", i + 1);
+        const char *const metadata[] = {GOOD, "queueLength", text, NULL};
+        find_in("shop", 0, metadata);
+    }
+    assert_int_equal(triggers_count(triggers), MANY);
+    assert_int_equal(triggers_expire(triggers, 5000), 5000);
+    assert_int_equal(triggers_count(triggers), MANY - TRIGGERS_EXPIRED_AT_ONCE);
+    assert_int_equal(triggers_expire(triggers, 5000), 5000);
+    assert_true(triggers_expire(triggers, 5000) > 5000);
+    assert_int_equal(triggers_count(triggers), 0);
+}
+
+static void assert_full(const char *namespace, int64_t now_ms, const char *const *metadata)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct option_entry entries[8];
+    struct trigger_ref ref = {"one too many", namespace, entries, 0};
+    struct trigger *trigger = NULL;
+    for (; metadata[2 * ref.count] != NULL; ref.count++)
+        entries[ref.count] =
+            (struct option_entry){metadata[2 * ref.count], metadata[2 * ref.count + 1]};
+    assert_false(triggers_find(triggers, &ref, now_ms, &trigger, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+    assert_string_equal(error_text(&error), "all 3 triggers are in use (--max-triggers)");
+}
+
+static void a_full_table_drops_what_is_not_in_use_of_the_namespace_first(void **state)
+{
+    (void)state;
+    enum { UNUSED_MS = 200 + TRIGGERS_IN_USE_MS };
+    const char *const first[] = {GOOD, NULL};
+    const char *const second[] = {GOOD, "queueLength", "1", NULL};
+    const char *const third[] = {GOOD, "queueLength", "2", NULL};
+    const char *const fourth[] = {GOOD, "queueLength", "3", NULL};
+    struct trigger *oldest = find_in("other", 0, first);
+    find_in("shop", 100, second);
+    find_in("shop", 200, third);
+    assert_full("shop", 300, fourth);
+    assert_full("other", 300, fourth);
+
+    find_in("shop", UNUSED_MS - 50, fourth); /* the second goes */
+    assert_int_equal(triggers_count(triggers), 3);
+    assert_ptr_equal(find_in("other", UNUSED_MS - 50, first), oldest);
+
+    find_in("new", UNUSED_MS + 1, fourth); /* the third goes */
+    assert_int_equal(triggers_count(triggers), 3);
+    assert_full("shop", UNUSED_MS + 2, third);
+}
+
+static void a_full_table_fails_where_all_are_pinned(void **state)
+{
+    (void)state;
+    const char *const first[] = {GOOD, NULL};
+    const char *const second[] = {GOOD, "queueLength", "1", NULL};
+    const char *const third[] = {GOOD, "queueLength", "2", NULL};
+    const char *const fourth[] = {GOOD, "queueLength", "3", NULL};
+    struct trigger *pinned[] = {find_in("shop", 0, first), find_in("shop", 0, second),
+                                find_in("shop", 0, third)};
+    for (size_t i = 0; i < ARRAY_LENGTH(pinned); i++)
+        triggers_pin(triggers, pinned[i]);
+    assert_full("shop", TRIGGERS_IN_USE_MS, fourth);
+    for (size_t i = 0; i < ARRAY_LENGTH(pinned); i++)
+        triggers_unpin(triggers, pinned[i], 0);
+}
+
+/* Each of the fake scaler, with so much metadata and a target of its own. */
+static bool find_large(const char *namespace, const char *target, size_t bytes, int64_t now_ms,
+                       struct trigger **ret_trigger, struct error *error)
+{
+    _cleanup_(memory_free) char *queue = memory_new(bytes + 1);
+    struct option_entry entries[] = {
+        {"scaler", "fake"}, {"source", "a"}, {"queueName", queue}, {"queueLength", target}};
+    struct trigger_ref ref = {"large", namespace, entries, ARRAY_LENGTH(entries)};
+    memset(queue, 'x', bytes);
+    return triggers_find(triggers, &ref, now_ms, ret_trigger, error);
+}
+
+static void restart_with(size_t max_bytes)
+{
+    triggers_free(triggers);
+    triggers = triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
+                                                        .engine = engine,
+                                                        .rules = {.interval_ms = 5000},
+                                                        .forget_ms = (int64_t)3600 * 1000,
+                                                        .max_inline = 1,
+                                                        .max = 1000,
+                                                        .max_bytes = max_bytes});
+}
+
+static void a_namespace_with_too_much_in_use_is_refused_and_takes_nothing_of_others(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct trigger *trigger = NULL;
+    char target[16];
+    int count = 0;
+    restart_with(512 << 10);
+    assert_true(find_large("other", "1", 1000, 0, &trigger, &error));
+    for (;; count++) {
+        snprintf(target, sizeof(target), "%d", count + 1);
+        if (!find_large("shop", target, 8000, 1000, &trigger, &error))
+            break;
+    }
+    assert_int_equal(error.code, ERROR_LIMIT);
+    assert_non_null(strstr(error_text(&error), "the triggers of namespace \"shop\" use all of "
+                                               "their 25"));
+    assert_in_range(count, 5, 15);
+    assert_true(find_large("other", "2", 8000, 1000, &trigger, &error));
+    assert_int_equal(triggers_count(triggers), count + 2);
+
+    /* Those that are in use stay; the others make room. */
+    assert_true(find_large("shop", "1", 8000, 1000 + TRIGGERS_IN_USE_MS / 2, &trigger, &error));
+    assert_true(find_large("shop", target, 8000, 1000 + TRIGGERS_IN_USE_MS, &trigger, &error));
+    assert_int_equal(triggers_count(triggers), count + 2);
+    assert_true(find_large("shop", "1", 8000, 1000 + TRIGGERS_IN_USE_MS, &trigger, &error));
+    assert_int_equal(trigger->first_call_ms, 1000);
+}
+
+/* As many as there is room for. */
+static int fill(const char *namespace, size_t bytes, int64_t now_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct trigger *trigger = NULL;
+    for (int count = 0;; count++) {
+        char target[16];
+        snprintf(target, sizeof(target), "%d", count + 1);
+        if (!find_large(namespace, target, bytes, now_ms, &trigger, &error))
+            return count;
+    }
+}
+
+static void a_namespace_leaves_half_of_what_is_left_to_the_others(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct trigger *trigger = NULL;
+    restart_with(4 << 20);
+    int first = fill("first", 8000, 0);
+    int second = fill("second", 8000, 0);
+    assert_in_range(second, first / 2 - 2, first / 2);
+    assert_in_range(fill("third", 8000, 0), second / 2 - 2, second / 2);
+    size_t before = triggers_count(triggers);
+
+    /* What is its own already others cannot take away: it has more than half of what they leave. */
+    assert_false(find_large("first", "new", 8000, TRIGGERS_IN_USE_MS - 1, &trigger, &error));
+    assert_non_null(strstr(error_text(&error), "namespace \"first\""));
+    assert_true(find_large("second", "1", 8000, TRIGGERS_IN_USE_MS, &trigger, &error));
+    assert_true(find_large("first", "7777", 8000, TRIGGERS_IN_USE_MS, &trigger, &error));
+    assert_int_equal(triggers_count(triggers), before);
+    assert_true(find_large("second", "1", 8000, TRIGGERS_IN_USE_MS, &trigger, &error));
+    assert_int_equal(triggers_count(triggers), before);
+}
+
+static void all_namespaces_together_have_a_budget(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct trigger *trigger = NULL;
+    char namespace[16];
+    int count = 0;
+    restart_with(512 << 10);
+    for (;; count++) {
+        snprintf(namespace, sizeof(namespace), "n%d", count);
+        if (!find_large(namespace, "1", 8000, 0, &trigger, &error))
+            break;
+    }
+    assert_int_equal(error.code, ERROR_LIMIT);
+    assert_string_equal(error_text(&error), "the triggers of all namespaces use all of their 512 "
+                                            "KiB of memory (--trigger-memory)");
+    assert_in_range(count, 10, 30);
+    assert_true(find_large(namespace, "1", 8000, TRIGGERS_IN_USE_MS, &trigger, &error));
+    assert_int_equal(triggers_count(triggers), count);
+}
+
+static void metadata_that_is_too_large_is_an_error(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct trigger *trigger = NULL;
+    assert_true(find_large("shop", "1", TRIGGERS_MAX_METADATA - 100, 0, &trigger, &error));
+    assert_false(find_large("shop", "1", TRIGGERS_MAX_METADATA, 0, &trigger, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+    assert_non_null(strstr(error_text(&error), "at most 16384 are allowed"));
+}
+
+static void mistakes_of_a_trigger_are_bounded(void **state)
+{
+    (void)state;
+    struct option_entry entries[TRIGGERS_MAX_KEYS] = {{"scaler", "fake"}, {"source", "a"}};
+    char keys[TRIGGERS_MAX_KEYS][80];
+    _cleanup_(error_done) struct error error = {0};
+    struct trigger *trigger = NULL;
+    for (size_t i = 2; i < TRIGGERS_MAX_KEYS; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "%zu%s", i, "unknown, and so long that it is cut short");
+        entries[i] = (struct option_entry){keys[i], "x"};
+    }
+    struct trigger_ref ref = {"worker", "shop", entries, TRIGGERS_MAX_KEYS};
+    assert_true(triggers_find(triggers, &ref, 0, &trigger, &error));
+    assert_in_range(strlen(error_text(&trigger->parsed.mistakes)), 1000, TRIGGER_MAX_MISTAKES);
+}
+
+static void triggers_of_one_connection_hold_its_values_once(void **state)
+{
+    (void)state;
+    const char *const first[] = {GOOD, NULL};
+    const char *const second[] = {GOOD, "queueLength", "1", NULL};
+    const struct trigger *one = find_in("shop", 0, first);
+    const struct trigger *other = find_in("shop", 0, second);
+    const struct trigger *foreign = find_in("billing-eu", 0, first);
+    assert_ptr_equal(one->parsed.values[OPTION_CONNECTION],
+                     other->parsed.values[OPTION_CONNECTION]);
+    assert_ptr_not_equal(one->parsed.values[OPTION_CONNECTION],
+                         foreign->parsed.values[OPTION_CONNECTION]);
+}
+
+/* Each call would otherwise pass all of them, while all other calls wait. */
+static void room_is_found_without_passing_the_pinned_triggers(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct option_entry entries[] = {{"scaler", "fake"}};
+    struct trigger_ref ref = {"one too many", "shop", entries, 1};
+    struct trigger *pinned[3];
+    struct trigger *trigger = NULL;
+    for (int i = 0; i < 3; i++) {
+        const char *const metadata[] = {GOOD, "queueLength",
+                                        i == 0   ? "1"
+                                        : i == 1 ? "2"
+                                                 : "3",
+                                        NULL};
+        pinned[i] = find_in("shop", 100, metadata);
+        triggers_pin(triggers, pinned[i]);
+    }
+    assert_false(triggers_find(triggers, &ref, 800, &trigger, &error));
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pinned[i]->last_call_ms, 100);
+    assert_true(triggers_expire(triggers, 100000) > 100000);
+    assert_int_equal(triggers_count(triggers), 3);
+    triggers_unpin(triggers, pinned[1], 200000);
+    assert_int_equal(pinned[1]->last_call_ms, 200000);
+    error_done(&error);
+    assert_true(triggers_find(triggers, &ref, 200000 + TRIGGERS_IN_USE_MS, &trigger, &error));
+    assert_int_equal(triggers_count(triggers), 3);
+    triggers_unpin(triggers, pinned[0], 200000);
+    triggers_unpin(triggers, pinned[2], 200000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_trigger_without_calls_expires),
+        TEST(many_triggers_without_calls_expire_some_at_a_time),
+        TEST(a_full_table_drops_what_is_not_in_use_of_the_namespace_first),
+        TEST(a_full_table_fails_where_all_are_pinned),
+        TEST(a_namespace_with_too_much_in_use_is_refused_and_takes_nothing_of_others),
+        TEST(a_namespace_leaves_half_of_what_is_left_to_the_others),
+        TEST(all_namespaces_together_have_a_budget),
+        TEST(metadata_that_is_too_large_is_an_error),
+        TEST(mistakes_of_a_trigger_are_bounded),
+        TEST(triggers_of_one_connection_hold_its_values_once),
+        TEST(room_is_found_without_passing_the_pinned_triggers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
