@@ -126,7 +126,7 @@ static void add_values(struct comparison_row *row, double keda, double own, int6
 }
 
 /* What was measured until now is not known to be all that there was. */
-static void begin_anew(struct comparison_row *row)
+static void restart_window(struct comparison_row *row)
 {
     row->count = 0;
     row->first_ms = -1;
@@ -144,7 +144,7 @@ void comparison_add(struct comparison *comparison, const struct keda_metrics *me
             object->name, object->kind == MANIFEST_SCALED_JOB, row->trigger->index);
         if (answer->is_failed) {
             row->failed++;
-            begin_anew(row);
+            restart_window(row);
             free(row->failure);
             row->failure = text_copy(error_text(&row->trigger->error));
         } else
@@ -159,7 +159,7 @@ void comparison_add(struct comparison *comparison, const struct keda_metrics *me
 void comparison_skip(struct comparison *comparison)
 {
     for (size_t i = 0; i < comparison->count; i++)
-        begin_anew(&comparison->items[i]);
+        restart_window(&comparison->items[i]);
 }
 
 /* ---- the end ---- */
