@@ -363,12 +363,23 @@ static struct job *next_isolated(const struct schedule *schedule, bool has_quick
     return schedule->is_turn_of_slow ? slow : timed_out;
 }
 
+static size_t ready_slow(const struct schedule *schedule)
+{
+    return schedule->ready_count[READY_SLOW] + schedule->ready_count[READY_TIMED_OUT];
+}
+
+static size_t ready_quick(const struct schedule *schedule)
+{
+    return schedule->ready_count[READY_NEW] + schedule->ready_count[READY_KNOWN];
+}
+
 static struct job *next_ready(const struct schedule *schedule, int64_t now_ms)
 {
     if (schedule->in_flight_count >= schedule->max_tasks)
         return NULL;
-    struct job *quick = next_quick(schedule, now_ms);
-    struct job *isolated = next_isolated(schedule, quick != NULL, now_ms);
+    struct job *quick = ready_quick(schedule) > 0 ? next_quick(schedule, now_ms) : NULL;
+    struct job *isolated =
+        ready_slow(schedule) > 0 ? next_isolated(schedule, quick != NULL, now_ms) : NULL;
     if (quick == NULL || isolated == NULL)
         return quick == NULL ? isolated : quick;
     return isolated->key < quick->key ? isolated : quick;
@@ -450,8 +461,7 @@ void schedule_started(struct schedule *schedule, struct job *job, int64_t now_ms
 
 static bool others_wait(const struct schedule *schedule)
 {
-    return schedule->in_flight_count >= schedule->max_tasks &&
-           schedule->ready_count[READY_NEW] + schedule->ready_count[READY_KNOWN] > 0;
+    return schedule->in_flight_count >= schedule->max_tasks && ready_quick(schedule) > 0;
 }
 
 struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms)
@@ -599,6 +609,5 @@ double schedule_utilization(struct schedule *schedule, int64_t now_ms)
 
 size_t schedule_isolated_jobs(const struct schedule *schedule)
 {
-    return schedule->isolated_count + schedule->ready_count[READY_SLOW] +
-           schedule->ready_count[READY_TIMED_OUT];
+    return schedule->isolated_count + ready_slow(schedule);
 }
