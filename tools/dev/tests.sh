@@ -64,8 +64,10 @@ test_unit() {
 debian13_suite() { base_is_ready && { wait "$base_aside" || true; } && (build_in_debian13 all) && unit_suite debian13-asan "$@"; }
 test_debian13() { suite unit-debian13-asan "unit tests on Debian 13" debian13_suite "$@"; }
 
-# These often wait: two files at a time take half as long. More of them at a time disturb one another.
+# These often wait: two files at a time take half as long. More of them at a time disturb one another, but for those that
+# mostly wait for brokers.
 two_at_a_time=(--numprocesses=2 --dist=loadfile)
+three_at_a_time=(--numprocesses=3 --dist=loadfile)
 # Real clients and brokers against the instrumented server: what they provoke is found where it happens.
 image_suite() { (image) && python_suite image "$@"; }
 test_image() { suite image "image and workflows" image_suite "$@"; }
@@ -85,7 +87,7 @@ parity_suite() { (keda_scalers) && python_suite parity "${two_at_a_time[@]}" "$@
 test_parity() { suite parity "side by side with KEDA's own scalers" parity_suite "$@"; }
 examples_suite() { base_is_ready && python_suite examples "${two_at_a_time[@]}" --timeout=600 "$@"; }
 test_examples() { suite examples "examples" examples_suite "$@"; }
-brokers_suite() { base_is_ready && python_suite brokers "${two_at_a_time[@]}" "$@"; }
+brokers_suite() { base_is_ready && python_suite brokers "${three_at_a_time[@]}" "$@"; }
 test_brokers() { suite brokers "broker tests" brokers_suite "$@"; }
 
 # ---- by name only: every version, and every line
