@@ -322,7 +322,7 @@ def main():
     signal.signal(signal.SIGTERM, interrupt)
     try:
         play(broker_name)
-    except StoryFailed as failed:
+    except (StoryFailed, OSError) as failed:  # such as a request that took too long on a busy machine
         show(f"\nThe story went wrong: {failed}.", "red")
         return 1
     except Unavailable as missing:
