@@ -183,6 +183,7 @@ def test_prometheus_takes_the_rules_and_sees_the_outage(stack):
 
 LABELS = OURS + ',pod="a"'
 SECOND = 'backlog_build_info{' + OURS + ',pod="b"}'
+FRESH, REFUSED = ('backlog_answers_total{%%s,result="%s"}' % result for result in ("fresh", "refused"))
 # What fires each alert: series with values a minute apart.
 FIRES = {
     "BacklogReplicaDown": {SECOND: "1x5 stale"},
@@ -191,7 +192,9 @@ FIRES = {
     "BacklogReadingsHeld": {'backlog_held_triggers{%s,scaler="redis",connection="orders"}': "1x120"},
     "BacklogHoldExpired": {'backlog_hold_expired_triggers{%s,scaler="redis",connection="orders"}': "1x120"},
     "BacklogConsumersStuck": {'backlog_trigger_consumers{%s,status="STALL"}': "1x120"},
-    "BacklogAnswersRefused": {'backlog_answers_total{%s,result="refused"}': "0+6x120"},
+    "BacklogAnswersRefused": {FRESH: "0+5994x120", REFUSED: "0+6x120"},   # 0.1 %, which the objective permits
+    "BacklogErrorBudgetBurnFast": {FRESH: "0+98x120", REFUSED: "0+2x120"},
+    "BacklogErrorBudgetBurnSlow": {FRESH: "0+99x120", REFUSED: "0+1x120"},
     "BacklogTriggerInvalid": {'backlog_calls_total{%s,method="GetMetrics",code="INVALID_ARGUMENT"}': "0+6x120"},
     "BacklogCallsSlow": {'backlog_call_duration_seconds_bucket{%s,method="GetMetrics",le="1"}': "0x120",
                          'backlog_call_duration_seconds_bucket{%s,method="GetMetrics",le="10"}': "0+6x120",
@@ -203,8 +206,11 @@ FIRES = {
     "BacklogClientLimitReached": {'backlog_limit_hits_total{%s,limit="calls"}': "0+1x120"},
     "BacklogPushSubscribeFailing": {'backlog_push_subscribe_failures_total{%s,scaler="redis"}': "0+1x120"},
 }
+# Which others fire with it.
+ALONG = {"BacklogErrorBudgetBurnFast": {"BacklogErrorBudgetBurnSlow", "BacklogAnswersRefused"},
+         "BacklogErrorBudgetBurnSlow": {"BacklogAnswersRefused"}}
 MINUTES = 90
-HEALTHY = {"backlog_build_info{%s}": "1x120", SECOND: "1x120"}
+HEALTHY = {"backlog_build_info{%s}": "1x120", SECOND: "1x120", FRESH: "0+60x120", REFUSED: "0x120"}
 
 
 def promtool(folder, series, expected):
@@ -238,5 +244,20 @@ def test_an_alert_fires_when_it_should_and_only_then(tmp_path, name):
     series = {} if name == "BacklogDown" else {**HEALTHY, **FIRES[name]}
     fired = promtool(tmp_path, series, {name: []})
     assert fired.returncode != 0 and name in fired.stdout + fired.stderr, "it does not fire"
-    others = promtool(tmp_path, series, {other: [] for other in quiet if other != name})
+    others = promtool(tmp_path, series, {other: [] for other in quiet.keys() - {name} - ALONG.get(name, set())})
     assert others.returncode == 0, others.stdout + others.stderr
+
+
+def burns(folder, alert, series):
+    return promtool(folder, {**HEALTHY, **series}, {alert: []}).returncode != 0
+
+
+def test_a_burn_of_the_error_budget_ends_soon_after_the_errors(tmp_path):
+    """All answers of half an hour are errors: the long windows remember them, and the short ones decide."""
+    def outage(ended):
+        began = MINUTES - ended - 30
+        return {FRESH: f"0+60x{began} {60 * began}x29 {60 * began}+60x60", REFUSED: f"0x{began} 0+60x30 1800x60"}
+    assert [burns(tmp_path, "BacklogErrorBudgetBurnFast", outage(minutes)) for minutes in (0, 10)] == [True, False]
+    assert [burns(tmp_path, "BacklogErrorBudgetBurnSlow", outage(minutes)) for minutes in (10, 40)] == [True, False]
+    brief = {FRESH: f"0+60x{MINUTES - 1} {60 * MINUTES - 60}x30", REFUSED: f"0x{MINUTES - 5} 0+1x30"}
+    assert not burns(tmp_path, "BacklogErrorBudgetBurnFast", brief)   # above 1.44 % for minutes, not in the hour

@@ -39,9 +39,10 @@ def sections():
 
 
 def plain(expression):
-    """Without the release, the sum over pods, and brackets around one name."""
-    for part in (r"sum without \([^)]*\)", r'namespace="[^"]*",job="[^"]*",?', r"\{\}", r"\s"):
+    """Without the release, the sum over pods, and brackets around one name or rate."""
+    for part in (r"sum (without|by) \([^)]*\)", r'namespace="[^"]*",job="[^"]*",?', r"\{\}", r"\s"):
         expression = re.sub(part, "", expression)
+    expression = re.sub(r"\((rate\([^)]*\))\)", r"\1", expression)
     return re.sub(r"^\((.*)\)(?=>\d+$)", r"\1", expression)
 
 
