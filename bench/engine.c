@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "measure/connection/connection.h"
-#include "measure/connection/query.h"
+#include "measure/connection/query_internal.h"
 #include "measure/fake.h"
 #include "scale/triggers.h"
 #include "support/connections_text.h"

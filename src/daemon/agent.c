@@ -1,6 +1,6 @@
 #include "cli/command.h"
 
-#include "measure/agent/client.h"
+#include "measure/agent/agent_client.h"
 #include "measure/agent/launch.h"
 
 #include <sys/stat.h>

@@ -1,7 +1,7 @@
 #include "measure/client.h"
 
 #include "base/memory.h"
-#include "measure/agent/client.h"
+#include "measure/agent/agent_client.h"
 
 #include <stdlib.h>
 

@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/connection/connection.h"
-#include "measure/connection/query.h"
+#include "measure/connection/query_internal.h"
 #include "measure/engine_internal.h"
 
 #include <errno.h>

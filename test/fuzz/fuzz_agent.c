@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "feed.h"
-#include "measure/agent/client_internal.h"
+#include "measure/agent/agent_client_internal.h"
 #include "require.h"
 #include "time.h"
 

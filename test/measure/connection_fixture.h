@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "measure/connection/connection.h"
-#include "measure/connection/query.h"
+#include "measure/connection/query_internal.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/agent/client.h"
+#include "measure/agent/agent_client.h"
 #include "measure/agent/launch.h"
 
 #include <ctype.h>

@@ -1,7 +1,7 @@
 /* A scaler in an agent process: this program, see main(). */
 #include "base/log.h"
 #include "base/memory.h"
-#include "measure/agent/client.h"
+#include "measure/agent/agent_client.h"
 #include "measure/fixture.h"
 #include "support/feed.h"
 

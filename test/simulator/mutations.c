@@ -10,7 +10,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "measure/connection/query.h"
+#include "measure/connection/query_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

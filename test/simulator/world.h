@@ -17,7 +17,7 @@
 #define BACKLOG_TEST_SIMULATOR_WORLD_H
 
 #include "measure/connection/connection.h"
-#include "measure/connection/query.h"
+#include "measure/connection/query_internal.h"
 #include "scale/trigger_answers.h"
 #include "scale/triggers.h"
 

@@ -1,11 +1,11 @@
-/* The agent's side of client.h: a process that runs one client of one scaler. Its feed is the
+/* The agent's side of agent_client.h: a process that runs one client of one scaler. Its feed is the
  * socket. */
 #include "base/clock.h"
 #include "base/hash_table.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/agent/client.h"
+#include "measure/agent/agent_client.h"
 #include "measure/agent/frame.h"
 #include "measure/agent/launch.h"
 #include "measure/agent/limits.h"
@@ -127,7 +127,7 @@ static void notify(void *context, uint64_t id)
 {
     (void)context;
     ssize_t written = write(AGENT_NOTIFICATIONS, &id, sizeof(id));
-    (void)written; /* see client.h */
+    (void)written; /* see agent_client.h */
 }
 
 static void lose(void *context, uint64_t id)

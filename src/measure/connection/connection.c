@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "measure/connection/bundle.h"
-#include "measure/connection/query.h"
+#include "measure/connection/query_internal.h"
 #include "measure/connection/subscription.h"
 
 #include <stdlib.h>

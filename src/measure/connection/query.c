@@ -1,6 +1,6 @@
 /* The queries of a connection: who holds and watches them, when they are due, what is known of
  * them. */
-#include "measure/connection/query.h"
+#include "measure/connection/query_internal.h"
 
 #include "base/clock.h"
 #include "base/hash_table.h"

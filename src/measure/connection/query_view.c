@@ -1,7 +1,7 @@
 /* Copies of what is known of a query, of its own and of its connection. */
 #include "base/memory.h"
 #include "measure/connection/connection.h"
-#include "measure/connection/query.h"
+#include "measure/connection/query_internal.h"
 
 #include <stdio.h>
 #include <sys/param.h>

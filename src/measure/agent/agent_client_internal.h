@@ -1,15 +1,15 @@
 /*
- * The client of an agent process, for its two parts: client.c measures and reads what the
- * agent sends; client_send.c sends. And for a fuzzer, which plays the agent.
+ * The client of an agent process, for its two parts: agent_client.c measures and reads what the
+ * agent sends; agent_client_send.c sends. And for a fuzzer, which plays the agent.
  *
  * Threads: one at a time per agent.
  */
-#ifndef BACKLOG_MEASURE_AGENT_CLIENT_INTERNAL_H
-#define BACKLOG_MEASURE_AGENT_CLIENT_INTERNAL_H
+#ifndef BACKLOG_MEASURE_AGENT_AGENT_CLIENT_INTERNAL_H
+#define BACKLOG_MEASURE_AGENT_AGENT_CLIENT_INTERNAL_H
 
 #include "base/hash_table.h"
 #include "base/text.h"
-#include "measure/agent/client.h"
+#include "measure/agent/agent_client.h"
 #include "measure/agent/process.h"
 #include "measure/agent/queries.h"
 
@@ -47,7 +47,7 @@ bool agent_client_connect(struct agent_client *client,
                           const struct option_values *connection_values, int64_t deadline_ms,
                           struct error *error);
 
-/* ---- client_send.c ---- */
+/* ---- agent_client_send.c ---- */
 
 bool agent_client_send_connect(struct agent_client *client, const struct option_values *values,
                                int64_t deadline_ms, struct error *error);

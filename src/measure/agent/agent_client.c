@@ -1,4 +1,4 @@
-#include "measure/agent/client_internal.h"
+#include "measure/agent/agent_client_internal.h"
 
 #include "base/clock.h"
 #include "base/hash_table.h"

@@ -17,8 +17,8 @@
  *
  * Threads: one at a time per agent.
  */
-#ifndef BACKLOG_MEASURE_AGENT_CLIENT_H
-#define BACKLOG_MEASURE_AGENT_CLIENT_H
+#ifndef BACKLOG_MEASURE_AGENT_AGENT_CLIENT_H
+#define BACKLOG_MEASURE_AGENT_AGENT_CLIENT_H
 
 #include "measure/agent/process.h"
 #include "measure/scaler.h"

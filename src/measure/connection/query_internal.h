@@ -4,8 +4,8 @@
  *
  * Threads: as connection.h has it.
  */
-#ifndef BACKLOG_MEASURE_CONNECTION_QUERY_H
-#define BACKLOG_MEASURE_CONNECTION_QUERY_H
+#ifndef BACKLOG_MEASURE_CONNECTION_QUERY_INTERNAL_H
+#define BACKLOG_MEASURE_CONNECTION_QUERY_INTERNAL_H
 
 #include "measure/connection/state.h"
 #include "measure/query.h"
