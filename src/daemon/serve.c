@@ -325,8 +325,8 @@ static void block_signals(sigset_t *signals)
 /* Returns to the system what many queries took, a while after they have ended. */
 static void trim_memory(struct engine *engine, struct trim *queries)
 {
-    struct engine_stats stats;
-    engine_stats(engine, &stats);
+    struct connection_counts stats;
+    engine_counts(engine, &stats);
     if (trim_due(queries, stats.now.queries, clock_now_ms()))
         malloc_trim(0);
 }

@@ -16,10 +16,10 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "config/option.h"
+#include "measure/connection_stats.h"
 #include "measure/history.h"
 #include "measure/query.h"
 #include "measure/scaler.h"
-#include "measure/scaler_stats.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -132,8 +132,8 @@ void engine_connections(struct engine *engine,
                         void (*visit)(void *context, const struct connection_info *info),
                         void *context);
 
-/* Of all scalers together. */
-void engine_stats(struct engine *engine, struct engine_stats *ret_stats);
+/* Of all connections together. */
+void engine_counts(struct engine *engine, struct connection_counts *ret_counts);
 void engine_history_stats(struct engine *engine, struct history_stats *ret_stats);
 
 /* By scaler and connection of the connections file, in Prometheus' format. */

@@ -37,7 +37,7 @@ struct engine {
 struct stats_row {
     const struct scaler *scaler;
     char *connection; /* its name in the connections file; NULL: inline, or of no interest */
-    struct scaler_stats stats;
+    struct connection_stats stats;
     struct stats_row *next;
 };
 

@@ -16,7 +16,7 @@
 
 /* ---- adding up ---- */
 
-static void add_totals(struct engine_totals *sum, const struct engine_totals *totals)
+static void add_totals(struct connection_totals *sum, const struct connection_totals *totals)
 {
     sum->notifications += totals->notifications;
     sum->failed_subscriptions += totals->failed_subscriptions;
@@ -27,7 +27,7 @@ static void add_totals(struct engine_totals *sum, const struct engine_totals *to
     sum->unanswered += totals->unanswered;
 }
 
-static void add_counts(struct engine_stats *sum, const struct engine_stats *stats)
+static void add_counts(struct connection_counts *sum, const struct connection_counts *stats)
 {
     sum->now.connections += stats->now.connections;
     sum->now.failed_connections += stats->now.failed_connections;
@@ -41,7 +41,7 @@ static void add_counts(struct engine_stats *sum, const struct engine_stats *stat
     add_totals(&sum->ever, &stats->ever);
 }
 
-static void add_stats(struct scaler_stats *sum, const struct scaler_stats *stats)
+static void add_stats(struct connection_stats *sum, const struct connection_stats *stats)
 {
     add_counts(&sum->counts, &stats->counts);
     histogram_join(&sum->measurement_seconds, &stats->measurement_seconds);
@@ -52,8 +52,8 @@ static void add_stats(struct scaler_stats *sum, const struct scaler_stats *stats
 }
 
 /* Found or made, with zeros. */
-static struct scaler_stats *row_of(struct stats_row **list, const struct scaler *scaler,
-                                   const char *connection)
+static struct connection_stats *row_of(struct stats_row **list, const struct scaler *scaler,
+                                       const char *connection)
 {
     struct stats_row *found;
     LL_FOREACH(*list, found)
@@ -83,8 +83,9 @@ void engine_retire_stats(struct engine *engine, const struct connection *connect
     struct stats_row *each;
     int count = 0;
     LL_COUNT(engine->retired, each, count);
-    struct scaler_stats *stats = row_of(&engine->retired, connection->scaler,
-                                        count < MAX_REMEMBERED ? connection->naming.name : NULL);
+    struct connection_stats *stats =
+        row_of(&engine->retired, connection->scaler,
+               count < MAX_REMEMBERED ? connection->naming.name : NULL);
     add_totals(&stats->counts.ever, &connection->stats.counts.ever);
     histogram_join(&stats->measurement_seconds, &connection->stats.measurement_seconds);
 }
@@ -95,11 +96,11 @@ void engine_free_stats(struct engine *engine)
 }
 
 /* `ret_name` is the caller's to free. */
-static struct scaler_stats current_stats(struct poller *poller, char **ret_name)
+static struct connection_stats current_stats(struct poller *poller, char **ret_name)
 {
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     int64_t now_ms = clock_now_ms();
-    struct scaler_stats stats = connection->stats;
+    struct connection_stats stats = connection->stats;
     if (connection->state == CONNECTION_FAILED)
         stats.counts.now.failing_queries = stats.counts.now.queries;
     stats.counts.now.isolated_queries = schedule_isolated_jobs(&connection->schedule);
@@ -121,18 +122,18 @@ static struct stats_row *collect(struct engine *engine, bool by_connection)
                   &retired->stats);
     for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
         _cleanup_(memory_free) char *name = NULL;
-        struct scaler_stats stats = current_stats(poller, &name);
+        struct connection_stats stats = current_stats(poller, &name);
         add_stats(row_of(&list, poller->connection.scaler, by_connection ? name : NULL), &stats);
     }
     pthread_mutex_unlock(&engine->lock);
     return list;
 }
 
-void engine_stats(struct engine *engine, struct engine_stats *ret_stats)
+void engine_counts(struct engine *engine, struct connection_counts *ret_stats)
 {
     struct stats_row *list = collect(engine, false);
     const struct stats_row *each;
-    *ret_stats = (struct engine_stats){0};
+    *ret_stats = (struct connection_counts){0};
     LL_FOREACH(list, each)
         add_counts(ret_stats, &each->stats.counts);
     free_rows(list);
@@ -149,7 +150,7 @@ struct connection_copy {
 static void copy_connection(struct poller *poller, struct connection_copy *ret_copy)
 {
     _cleanup_(memory_free) char *name = NULL;
-    struct scaler_stats stats = current_stats(poller, &name);
+    struct connection_stats stats = current_stats(poller, &name);
     struct connection_copy copy = {.values = option_values_share(poller->values)};
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     double round_trip_us = connection->round_trip_us;
@@ -217,7 +218,7 @@ void engine_connections(struct engine *engine,
  * another one, whose value is here. */
 struct column {
     const char *label; /* NULL: none */
-    double (*value)(const struct scaler_stats *stats);
+    double (*value)(const struct connection_stats *stats);
 };
 
 struct family {
@@ -228,7 +229,7 @@ struct family {
 };
 
 #define VALUE(name, expression)                                                                    \
-    static double name(const struct scaler_stats *stats)                                           \
+    static double name(const struct connection_stats *stats)                                       \
     {                                                                                              \
         return (double)(expression);                                                               \
     }

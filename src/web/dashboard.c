@@ -174,10 +174,10 @@ static struct server_figures server_figures(const struct dashboard *dashboard, i
 {
     const struct trigger_totals *totals = trigger_rows_totals(dashboard->rows);
     struct process_stat stat = {.resident_bytes = NAN};
-    struct engine_stats engine;
+    struct connection_counts engine;
     struct history_stats history;
     process_stat(getpid(), &stat);
-    engine_stats(dashboard->settings.engine, &engine);
+    engine_counts(dashboard->settings.engine, &engine);
     engine_history_stats(dashboard->settings.engine, &history);
     /* Where no source counts what waits, 0 would be no number. */
     bool is_counted = history.max_bytes > 0 && (totals->has_waiting || history.consumed > 0);

@@ -137,10 +137,10 @@ struct query *watch_idle_of(const struct scaler *scaler, const char *queue, stru
     return query;
 }
 
-struct engine_stats stats(void)
+struct connection_counts stats(void)
 {
-    struct engine_stats now;
-    engine_stats(engine, &now);
+    struct connection_counts now;
+    engine_counts(engine, &now);
     return now;
 }
 

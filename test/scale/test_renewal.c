@@ -26,10 +26,10 @@ static void answer(struct trigger *trigger, const struct answer *given)
     trigger_answers_record(trigger, "GetMetrics", given, clock_now_ms());
 }
 
-static struct engine_stats stats(void)
+static struct connection_counts stats(void)
 {
-    struct engine_stats now;
-    engine_stats(engine, &now);
+    struct connection_counts now;
+    engine_counts(engine, &now);
     return now;
 }
 

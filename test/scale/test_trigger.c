@@ -367,8 +367,8 @@ static void a_trigger_with_mistakes_is_never_measured(void **state)
     struct query *query = NULL;
     assert_false(triggers_acquire_query(triggers, FIND("scaler", "fake"), &query, &error));
     assert_int_equal(error.code, ERROR_INVALID);
-    struct engine_stats stats;
-    engine_stats(engine, &stats);
+    struct connection_counts stats;
+    engine_counts(engine, &stats);
     assert_int_equal(stats.now.connections, 0);
 }
 

@@ -7,10 +7,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-static struct engine_stats stats(void)
+static struct connection_counts stats(void)
 {
-    struct engine_stats now;
-    engine_stats(engine, &now);
+    struct connection_counts now;
+    engine_counts(engine, &now);
     return now;
 }
 
@@ -200,7 +200,7 @@ static void a_call_for_another_metric_ends_no_hold(void **state)
     (void)state;
     struct noted_call stream = {0};
     struct noted_call call = {0};
-    struct engine_stats stats;
+    struct connection_counts stats;
     begin_call(&stream, PATH("StreamIsActive"), "3");
     TURN_UNTIL(stream.trues == 1);
     fake_set_up(false);
@@ -210,7 +210,7 @@ static void a_call_for_another_metric_ends_no_hold(void **state)
     metric_name = NULL;
     assert_true(call.finished);
     assert_int_equal(call.status, STATUS_INVALID_ARGUMENT);
-    engine_stats(engine, &stats);
+    engine_counts(engine, &stats);
     assert_int_equal(stats.now.held_triggers, 1);
     assert_int_equal(stats.now.expired_triggers, 0);
     end_call(&call);

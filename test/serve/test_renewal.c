@@ -102,7 +102,7 @@ static void a_thousand_reloads_leave_nothing_behind(void **state)
 {
     (void)state;
     struct noted_call stream = {0};
-    struct engine_stats stats;
+    struct connection_counts stats;
     connection_name = "late";
     set_connections("connections:\n  late: {scaler: fake, source: a}\n");
     begin_call(&stream, PATH("StreamIsActive"), "3");
@@ -114,7 +114,7 @@ static void a_thousand_reloads_leave_nothing_behind(void **state)
     }
     do {
         usleep(1000);
-        engine_stats(engine, &stats);
+        engine_counts(engine, &stats);
     } while (stats.now.connections > 1);
     assert_int_equal(stats.now.queries, 1);
     TURN_UNTIL(stream.trues > 0);

@@ -77,7 +77,7 @@ struct client *client_find(struct source *source, int credentials)
 
 static void client_close(struct client *client)
 {
-    const struct engine_stats *counts = &client->connection.stats.counts;
+    const struct connection_counts *counts = &client->connection.stats.counts;
     trace("client %d is closed", client->index);
     if (counts->now.queries != 0 || counts->now.subscribed_queries != 0 ||
         counts->now.failing_queries != 0)

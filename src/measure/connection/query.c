@@ -300,7 +300,7 @@ void query_unfollow(struct follower *follower)
 void query_set_reading(struct query *query, const struct reading *reading, int64_t now_us)
 {
     struct snapshot *known = &query->known;
-    struct engine_stats *counts = &query->connection->stats.counts;
+    struct connection_counts *counts = &query->connection->stats.counts;
     error_done(&known->error);
     counts->now.failing_queries -= known->last_attempt == ATTEMPT_FAILED;
     known->last_attempt = ATTEMPT_GOOD;
@@ -400,7 +400,7 @@ void query_remove_user(struct query *query, struct query_user *user)
 void query_count_hold(struct query *query, enum hold from, enum hold to, const char *why)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
-    struct engine_stats *counts = &connection->stats.counts;
+    struct connection_counts *counts = &connection->stats.counts;
     size_t held = counts->now.held_triggers;
     counts->now.held_triggers += (to == HOLD_ON) - (from == HOLD_ON);
     counts->now.expired_triggers += (to == HOLD_OVER) - (from == HOLD_OVER);

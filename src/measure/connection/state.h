@@ -1,6 +1,6 @@
 /*
  * What a connection and its queries are made of. For the parts of this folder, for whoever has a
- * connection in a structure of its own (poller.h) and shows what is in it (engine.c, stats.c), and
+ * connection in a structure of its own (poller.h) and shows what is in it (the engine), and
  * for tests.
  *
  * Threads: as connection.h has it.
@@ -11,12 +11,12 @@
 #include "base/hash_table.h"
 #include "measure/connection/push.h"
 #include "measure/connection/schedule.h"
+#include "measure/connection_stats.h"
 #include "measure/follower.h"
 #include "measure/history.h"
 #include "measure/naming.h"
 #include "measure/recent_samples.h"
 #include "measure/scaler.h"
-#include "measure/scaler_stats.h"
 #include "measure/snapshot.h"
 #include "measure/task.h"
 #include "measure/watcher.h"
@@ -92,7 +92,7 @@ struct connection {
     bool has_warned_of_subscribing;
     int64_t warned_of_delay_ms;
     double round_trip_us; /* of a query, averaged over the last ones; 0: none was answered yet */
-    struct scaler_stats stats;
+    struct connection_stats stats;
 };
 
 /* Queries that are cheap to measure together. */

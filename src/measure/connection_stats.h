@@ -1,17 +1,17 @@
 /*
- * What is counted of connections (stats.c adds it up, for engine.h).
+ * What is counted of a connection, or of several together: engine_stats.c adds it up, for engine.h.
  *
  * Threads: none; copies.
  */
-#ifndef BACKLOG_MEASURE_SCALER_STATS_H
-#define BACKLOG_MEASURE_SCALER_STATS_H
+#ifndef BACKLOG_MEASURE_CONNECTION_STATS_H
+#define BACKLOG_MEASURE_CONNECTION_STATS_H
 
 #include "base/metric.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-struct engine_stats {
+struct connection_counts {
     struct {
         size_t connections;
         size_t failed_connections;
@@ -23,7 +23,7 @@ struct engine_stats {
         size_t held_connections;
         size_t expired_triggers; /* were held, and are refused since the hold is over */
     } now;
-    struct engine_totals { /* also of connections that are no more */
+    struct connection_totals { /* also of connections that are no more */
         uint64_t notifications;
         uint64_t failed_subscriptions; /* refused by the source or the scaler */
         uint64_t connects;
@@ -34,9 +34,8 @@ struct engine_stats {
     } ever;
 };
 
-/* What is counted of the connections of one scaler, or of one connection. */
-struct scaler_stats {
-    struct engine_stats counts;
+struct connection_stats {
+    struct connection_counts counts;
     struct histogram measurement_seconds;
     double utilization;   /* of the busiest connection */
     double delay_seconds; /* of the slowest */
