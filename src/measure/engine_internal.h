@@ -1,4 +1,5 @@
-/* The map of connections and the list of watchers with news; for engine.c and stats.c only. */
+/* The map of connections and the list of watchers with news, for the files of the engine alone:
+ * engine.c, engine_stats.c, engine_connections.c and engine_metrics.c. */
 #ifndef BACKLOG_MEASURE_ENGINE_INTERNAL_H
 #define BACKLOG_MEASURE_ENGINE_INTERNAL_H
 
@@ -41,8 +42,17 @@ struct stats_row {
     struct stats_row *next;
 };
 
-/* stats.c, with the map's lock */
+/* ---- engine_stats.c ---- */
+
+/* Of those that have ended; with the map's lock. */
 void engine_retire_stats(struct engine *engine, const struct connection *connection);
 void engine_free_stats(struct engine *engine);
+
+/* Of one connection now. The caller frees its name. */
+struct connection_stats engine_connection_stats(struct poller *poller, char **ret_name);
+
+/* Of all that there were, by scaler, and by the names of connections where they matter. */
+struct stats_row *engine_collect_stats(struct engine *engine, bool by_connection);
+void engine_free_rows(struct stats_row *list);
 
 #endif

@@ -1,0 +1,162 @@
+/*
+ * The engine's metrics, by scaler and by connection of the connections file. That is as fine as it
+ * may be: inline connections and queries come and go with what users write.
+ */
+#include "measure/engine_internal.h"
+
+#include "base/memory.h"
+#include "base/metric.h"
+#include "base/text.h"
+
+#include <utlist.h>
+
+/* All families have the labels scaler and, where the connections file has it, connection; some
+ * another one, whose value is here. */
+struct column {
+    const char *label; /* NULL: none */
+    double (*value)(const struct connection_stats *stats);
+};
+
+struct family {
+    const char *name;
+    enum metric_type type;
+    const char *help;
+    struct column columns[4]; /* one sample each; ends with an empty one */
+};
+
+#define VALUE(name, expression)                                                                    \
+    static double name(const struct connection_stats *stats)                                       \
+    {                                                                                              \
+        return (double)(expression);                                                               \
+    }
+
+VALUE(good_connections, stats->counts.now.connections - stats->counts.now.failed_connections)
+VALUE(failed_connections, stats->counts.now.failed_connections)
+VALUE(good_queries, stats->counts.now.queries - stats->counts.now.failing_queries)
+VALUE(failing_queries, stats->counts.now.failing_queries)
+VALUE(isolated_queries, stats->counts.now.isolated_queries)
+VALUE(subscribed_queries, stats->counts.now.subscribed_queries)
+VALUE(held_triggers, stats->counts.now.held_triggers)
+VALUE(held_connections, stats->counts.now.held_connections)
+VALUE(expired_triggers, stats->counts.now.expired_triggers)
+VALUE(notifications, stats->counts.ever.notifications)
+VALUE(failed_subscriptions, stats->counts.ever.failed_subscriptions)
+VALUE(good_connects, stats->counts.ever.connects - stats->counts.ever.failed_connects)
+VALUE(failed_connects, stats->counts.ever.failed_connects)
+VALUE(answered, stats->counts.ever.answered)
+VALUE(failed, stats->counts.ever.failed)
+VALUE(unanswered, stats->counts.ever.unanswered)
+
+VALUE(utilization, stats->utilization)
+VALUE(delay, stats->delay_seconds)
+
+static const struct family families[] = {
+    {"backlog_connections",
+     METRIC_GAUGE,
+     "Connections to sources; a failed one waits for its next attempt.",
+     {{"state=\"ok\"", good_connections}, {"state=\"failed\"", failed_connections}}},
+    {"backlog_connection_attempts_total",
+     METRIC_COUNTER,
+     "Attempts to connect to a source.",
+     {{"result=\"success\"", good_connects}, {"result=\"failure\"", failed_connects}}},
+    {"backlog_queries",
+     METRIC_GAUGE,
+     "Queries that are measured; triggers with the same query share one.",
+     {{"state=\"ok\"", good_queries}, {"state=\"failing\"", failing_queries}}},
+    {"backlog_isolated_queries",
+     METRIC_GAUGE,
+     "Queries in flight or due that are measured separately, because they timed out last or are "
+     "slow.",
+     {{NULL, isolated_queries}}},
+    {"backlog_measurements_total",
+     METRIC_COUNTER,
+     "Measurements of queries: the source answered, refused, or did not answer in time.",
+     {{"result=\"success\"", answered},
+      {"result=\"error\"", failed},
+      {"result=\"timeout\"", unanswered}}},
+    {"backlog_subscribed_queries",
+     METRIC_GAUGE,
+     "Idle queries whose source will notify of the next message.",
+     {{NULL, subscribed_queries}}},
+    {"backlog_held_triggers",
+     METRIC_GAUGE,
+     "Triggers that are answered by what was known before measuring began to fail.",
+     {{NULL, held_triggers}}},
+    {"backlog_held_connections",
+     METRIC_GAUGE,
+     "Connections with such triggers.",
+     {{NULL, held_connections}}},
+    {"backlog_hold_expired_triggers",
+     METRIC_GAUGE,
+     "Triggers that were held, and get errors since their hold is over.",
+     {{NULL, expired_triggers}}},
+    {"backlog_push_notifications_total",
+     METRIC_COUNTER,
+     "Notifications of new messages by sources.",
+     {{NULL, notifications}}},
+    {"backlog_push_subscribe_failures_total",
+     METRIC_COUNTER,
+     "Failed attempts to subscribe to a query, which is polled instead.",
+     {{NULL, failed_subscriptions}}},
+    {"backlog_source_utilization_ratio",
+     METRIC_GAUGE,
+     "Queries in flight as a share of the maximum, in the last seconds; of the busiest connection.",
+     {{NULL, utilization}}},
+    {"backlog_source_delay_seconds",
+     METRIC_GAUGE,
+     "How long queries waited for their turn in the last seconds; of the slowest connection.",
+     {{NULL, delay}}},
+};
+
+static void write_family(struct text *page, const struct family *family,
+                         const struct stats_row *list)
+{
+    const struct stats_row *each;
+    metric_family(page, family->name, family->type, family->help);
+    LL_FOREACH(list, each)
+        for (const struct column *column = family->columns; column->value != NULL; column++) {
+            _cleanup_(text_done) struct text labels = {0};
+            metric_add_label(&labels, "scaler", each->scaler->name);
+            if (each->connection != NULL)
+                metric_add_label(&labels, "connection", each->connection);
+            if (column->label != NULL)
+                text_addf(&labels, ",%s", column->label);
+            metric_sample(page, family->name, labels.bytes, column->value(&each->stats));
+        }
+}
+
+static void write_durations(struct text *page, const struct stats_row *list)
+{
+    static const char name[] = "backlog_measurement_duration_seconds";
+    const struct stats_row *each;
+    metric_family(page, name, METRIC_HISTOGRAM, "How long the measurement of a query took.");
+    LL_FOREACH(list, each) {
+        _cleanup_(memory_free) char *labels = text_format("scaler=\"%s\"", each->scaler->name);
+        metric_histogram(page, name, labels, &each->stats.measurement_seconds);
+    }
+}
+
+static void write_history(struct engine *engine, struct text *page)
+{
+    struct history_stats stats;
+    engine_history_stats(engine, &stats);
+    if (stats.max_bytes == 0)
+        return;
+    metric_single(page, "backlog_history_bytes", METRIC_GAUGE,
+                  "Memory that the readings of the last hour take.", (double)stats.bytes);
+    metric_single(page, "backlog_history_dropped_total", METRIC_COUNTER,
+                  "Readings of the last hour that were dropped because the history was full.",
+                  (double)stats.dropped);
+}
+
+void engine_write_metrics(struct engine *engine, struct text *page)
+{
+    struct stats_row *list = engine_collect_stats(engine, true);
+    for (size_t i = 0; i < ARRAY_LENGTH(families); i++)
+        write_family(page, &families[i], list);
+    engine_free_rows(list);
+    list = engine_collect_stats(engine, false);
+    write_durations(page, list);
+    engine_free_rows(list);
+    write_history(engine, page);
+}

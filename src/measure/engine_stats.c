@@ -1,0 +1,136 @@
+/* Adds up what the connections count: of those that there are, and of those that have ended. */
+#include "measure/engine_internal.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/connection/connection.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+static void add_totals(struct connection_totals *sum, const struct connection_totals *totals)
+{
+    sum->notifications += totals->notifications;
+    sum->failed_subscriptions += totals->failed_subscriptions;
+    sum->connects += totals->connects;
+    sum->failed_connects += totals->failed_connects;
+    sum->answered += totals->answered;
+    sum->failed += totals->failed;
+    sum->unanswered += totals->unanswered;
+}
+
+static void add_counts(struct connection_counts *sum, const struct connection_counts *stats)
+{
+    sum->now.connections += stats->now.connections;
+    sum->now.failed_connections += stats->now.failed_connections;
+    sum->now.queries += stats->now.queries;
+    sum->now.failing_queries += stats->now.failing_queries;
+    sum->now.isolated_queries += stats->now.isolated_queries;
+    sum->now.subscribed_queries += stats->now.subscribed_queries;
+    sum->now.held_triggers += stats->now.held_triggers;
+    sum->now.held_connections += stats->now.held_connections;
+    sum->now.expired_triggers += stats->now.expired_triggers;
+    add_totals(&sum->ever, &stats->ever);
+}
+
+static void add_stats(struct connection_stats *sum, const struct connection_stats *stats)
+{
+    add_counts(&sum->counts, &stats->counts);
+    histogram_join(&sum->measurement_seconds, &stats->measurement_seconds);
+    if (stats->utilization > sum->utilization)
+        sum->utilization = stats->utilization;
+    if (stats->delay_seconds > sum->delay_seconds)
+        sum->delay_seconds = stats->delay_seconds;
+}
+
+/* Found or made, with zeros. */
+static struct connection_stats *row_of(struct stats_row **list, const struct scaler *scaler,
+                                       const char *connection)
+{
+    struct stats_row *found;
+    LL_FOREACH(*list, found)
+        if (found->scaler == scaler && text_equal(found->connection, connection))
+            return &found->stats;
+    found = memory_new(sizeof(*found));
+    found->scaler = scaler;
+    found->connection = text_copy(connection);
+    LL_APPEND(*list, found);
+    return &found->stats;
+}
+
+void engine_free_rows(struct stats_row *list)
+{
+    struct stats_row *each;
+    struct stats_row *next;
+    LL_FOREACH_SAFE(list, each, next) {
+        free(each->connection);
+        free(each);
+    }
+}
+
+/* Names that were in the connections file once are remembered up to a limit. */
+void engine_retire_stats(struct engine *engine, const struct connection *connection)
+{
+    enum { MAX_REMEMBERED = 1024 };
+    struct stats_row *each;
+    int count = 0;
+    LL_COUNT(engine->retired, each, count);
+    struct connection_stats *stats =
+        row_of(&engine->retired, connection->scaler,
+               count < MAX_REMEMBERED ? connection->naming.name : NULL);
+    add_totals(&stats->counts.ever, &connection->stats.counts.ever);
+    histogram_join(&stats->measurement_seconds, &connection->stats.measurement_seconds);
+}
+
+void engine_free_stats(struct engine *engine)
+{
+    engine_free_rows(TAKE(engine->retired));
+}
+
+struct connection_stats engine_connection_stats(struct poller *poller, char **ret_name)
+{
+    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
+    int64_t now_ms = clock_now_ms();
+    struct connection_stats stats = connection->stats;
+    if (connection->state == CONNECTION_FAILED)
+        stats.counts.now.failing_queries = stats.counts.now.queries;
+    stats.counts.now.isolated_queries = schedule_isolated_jobs(&connection->schedule);
+    stats.counts.now.held_connections = stats.counts.now.held_triggers > 0;
+    *ret_name = text_copy(connection->naming.name);
+    stats.utilization = schedule_utilization(&connection->schedule, now_ms);
+    stats.delay_seconds = (double)schedule_recent_delay_ms(&connection->schedule, now_ms) / 1000;
+    return stats;
+}
+
+struct stats_row *engine_collect_stats(struct engine *engine, bool by_connection)
+{
+    struct stats_row *list = NULL;
+    const struct stats_row *retired;
+    pthread_mutex_lock(&engine->lock);
+    LL_FOREACH(engine->retired, retired)
+        add_stats(row_of(&list, retired->scaler, by_connection ? retired->connection : NULL),
+                  &retired->stats);
+    for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
+        _cleanup_(memory_free) char *name = NULL;
+        struct connection_stats stats = engine_connection_stats(poller, &name);
+        add_stats(row_of(&list, poller->connection.scaler, by_connection ? name : NULL), &stats);
+    }
+    pthread_mutex_unlock(&engine->lock);
+    return list;
+}
+
+void engine_counts(struct engine *engine, struct connection_counts *ret_counts)
+{
+    struct stats_row *list = engine_collect_stats(engine, false);
+    const struct stats_row *each;
+    *ret_counts = (struct connection_counts){0};
+    LL_FOREACH(list, each)
+        add_counts(ret_counts, &each->stats.counts);
+    engine_free_rows(list);
+}
+
+void engine_history_stats(struct engine *engine, struct history_stats *ret_stats)
+{
+    history_stats(engine->history, ret_stats);
+}
