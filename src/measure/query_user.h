@@ -1,5 +1,6 @@
 /*
- * Who uses a query; for people.
+ * Who holds a query, by the names that people know. It is not struct query_holder (engine.h): a
+ * trigger that moves to another query is named with that before it releases the former.
  *
  * Threads: whoever has it. All is borrowed, from query_add_user() to query_remove_user()
  * (query.h).

@@ -91,7 +91,7 @@ static double explained_rate(const struct model *model)
     const struct query *query = model->query;
     int64_t duration_ms = min_of(model->duration_ms, model->former_duration_ms);
     double rate = 1.0 / STANDARD_INTERVAL_MS;
-    if (query->default_users > 0)
+    if (query->holders_without_interval > 0)
         rate += 1.0 / (double)default_freshness_ms(duration_ms);
     if (query->intervals != NULL)
         rate += 2.0 / (double)query->intervals->interval_ms;
@@ -373,9 +373,9 @@ void check_client(struct client *client)
         check_needed(client, model);
     }
     check_flight(schedule, in_flight);
-    if (client->connection.used_queries != (size_t)held)
+    if (client->connection.held_queries != (size_t)held)
         violated("%d queries have users, and %zu are counted", held,
-                 client->connection.used_queries);
+                 client->connection.held_queries);
     if (client->connection.stats.counts.now.failing_queries != failing)
         violated("%zu queries fail, and %zu are counted", failing,
                  client->connection.stats.counts.now.failing_queries);

@@ -70,7 +70,7 @@ enum client_state connection_client_state(const struct connection *connection)
 
 bool connection_is_unused(const struct connection *connection)
 {
-    return connection->used_queries == 0;
+    return connection->held_queries == 0;
 }
 
 /* ---- many queries at once ---- */
@@ -341,7 +341,7 @@ static void end_answered(struct query *query, const struct reading *reading,
 /* Nobody may hold it any more. */
 static void plan_or_free(struct query *query, int64_t now_ms)
 {
-    if (query->users == 0)
+    if (query->holders == 0)
         query_free(query);
     else
         query_plan(query, now_ms);

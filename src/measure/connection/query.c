@@ -100,14 +100,14 @@ static void add_interval(struct query *query, int64_t interval_ms)
         *added = (struct interval_ref){.interval_ms = interval_ms, .next = *place};
         *place = added;
     }
-    (*place)->users++;
+    (*place)->holders++;
 }
 
 static void remove_interval(struct query *query, int64_t interval_ms)
 {
     struct interval_ref **place = find_interval(query, interval_ms);
     struct interval_ref *found = *place;
-    if (found == NULL || found->interval_ms != interval_ms || --found->users > 0)
+    if (found == NULL || found->interval_ms != interval_ms || --found->holders > 0)
         return;
     *place = found->next;
     free(found);
@@ -115,12 +115,12 @@ static void remove_interval(struct query *query, int64_t interval_ms)
 
 void query_add_holder(struct query *query, int64_t interval_ms, int64_t now_ms)
 {
-    query->connection->used_queries += query->users == 0;
-    query->users++;
+    query->connection->held_queries += query->holders == 0;
+    query->holders++;
     if (interval_ms > 0)
         add_interval(query, interval_ms);
     else
-        query->default_users++;
+        query->holders_without_interval++;
     query_plan(query, now_ms);
 }
 
@@ -129,12 +129,12 @@ void query_remove_holder(struct query *query, int64_t interval_ms, int64_t now_m
     if (interval_ms > 0)
         remove_interval(query, interval_ms);
     else
-        query->default_users--;
-    if (--query->users > 0) {
+        query->holders_without_interval--;
+    if (--query->holders > 0) {
         query_plan(query, now_ms);
         return;
     }
-    query->connection->used_queries--;
+    query->connection->held_queries--;
     if (query->job.state != JOB_IN_FLIGHT)
         query_free(query);
 }
@@ -147,7 +147,7 @@ int64_t query_interval_ms(const struct query *query)
 {
     int64_t standard_ms = query->connection->settings->interval_ms;
     int64_t interval_ms = query->intervals == NULL ? INT64_MAX : query->intervals->interval_ms;
-    if (query->streams > 0 && query->default_users > 0)
+    if (query->streams > 0 && query->holders_without_interval > 0)
         interval_ms = MIN(interval_ms, standard_ms);
     if (query->known.duration_ms >= SCHEDULE_SLOW_MS)
         interval_ms = MIN(interval_ms, standard_ms);

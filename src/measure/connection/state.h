@@ -83,7 +83,7 @@ struct connection {
     struct bundle *bundles;    /* by text */
     struct query *subscribed;  /* those with a subscription, by its id */
     struct query *unanswered;  /* utlist: a caller waited since they were answered last */
-    size_t used_queries;       /* those with users */
+    size_t held_queries;       /* those with holders */
     size_t idle_queries;       /* those whose first message somebody waits for */
     uint64_t last_id;          /* of a subscription */
     uint64_t *unsubscribes;
@@ -103,10 +103,10 @@ struct bundle {
     UT_hash_handle hh;
 };
 
-/* An interval that users set, and how many of the users of the query did. */
+/* An interval that users set, and for how many holders of the query they did. */
 struct interval_ref {
     int64_t interval_ms;
-    size_t users;
+    size_t holders;
     struct interval_ref *next;
 };
 
@@ -116,15 +116,15 @@ struct query {
     struct push push;
     struct connection *connection;
     struct option_values *values;
-    struct interval_ref *intervals; /* utlist, the least first */
-    size_t default_users;           /* of those who set none */
-    unsigned wants;                 /* enum reading_field, of all users that it ever had */
-    struct recent_samples *recent;  /* NULL: nobody wants one */
-    struct follower *followers;     /* utlist; not before it keeps recent samples */
-    size_t users;                   /* all; 0: freed as soon as it is not in flight */
-    struct watcher *watchers;       /* utlist */
-    size_t streams;                 /* of them */
-    size_t idle_streams;            /* of these, those that wait for the first message */
+    size_t holders;                  /* triggers; 0: freed as soon as it is not in flight */
+    struct interval_ref *intervals;  /* utlist, the least first */
+    size_t holders_without_interval; /* of them, whose trigger sets none */
+    unsigned wants;                  /* enum reading_field, of all holders that it ever had */
+    struct recent_samples *recent;   /* NULL: nobody wants one */
+    struct follower *followers;      /* utlist; not before it keeps recent samples */
+    struct watcher *watchers;        /* utlist */
+    size_t streams;                  /* of them */
+    size_t idle_streams;             /* of these, those that wait for the first message */
 
     struct snapshot known;
     struct history_series series;
