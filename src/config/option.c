@@ -400,23 +400,23 @@ static char *without_user(const char *urls)
     return text_take(&text);
 }
 
-static bool is_same_place(const struct option *row, const char *one, const char *other)
+static bool is_same_source(const struct option *row, const char *one, const char *other)
 {
     if (option_is_credential(row) || row->flags & OPTION_NO_IDENTITY || text_equal(one, other))
         return true;
     if (one == NULL || other == NULL || !(row->flags & (OPTION_URL | OPTION_ADDRESS)))
         return false;
-    _cleanup_(memory_free) char *one_place = without_user(one);
-    _cleanup_(memory_free) char *other_place = without_user(other);
-    return text_equal(one_place, other_place);
+    _cleanup_(memory_free) char *one_host = without_user(one);
+    _cleanup_(memory_free) char *other_host = without_user(other);
+    return text_equal(one_host, other_host);
 }
 
-bool option_same_place(const struct option_values *one, const struct option_values *other)
+bool option_same_source(const struct option_values *one, const struct option_values *other)
 {
     if (one->table != other->table)
         return false;
     for (size_t i = 0; i < one->options; i++)
-        if (!is_same_place(&one->table[i], one->texts[i], other->texts[i]))
+        if (!is_same_source(&one->table[i], one->texts[i], other->texts[i]))
             return false;
     return true;
 }

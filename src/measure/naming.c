@@ -44,23 +44,23 @@ static void rename_it(struct naming *naming)
     free(naming->title);
     if (naming->name != NULL)
         naming->title = text_format("connection \"%s\"", naming->name);
-    else if (naming->place != NULL)
-        naming->title = text_format("%s at %s", naming->scaler->name, naming->place);
+    else if (naming->address != NULL)
+        naming->title = text_format("%s at %s", naming->scaler->name, naming->address);
     else
         naming->title = text_copy(naming->scaler->name);
     free(naming->label);
     naming->label = make_label(naming);
 }
 
-void naming_init(struct naming *naming, const struct scaler *scaler, char *place)
+void naming_init(struct naming *naming, const struct scaler *scaler, char *address)
 {
-    *naming = (struct naming){.scaler = scaler, .place = place};
+    *naming = (struct naming){.scaler = scaler, .address = address};
     rename_it(naming);
 }
 
 void naming_done(struct naming *naming)
 {
-    free(naming->place);
+    free(naming->address);
     free(naming->name);
     free(naming->title);
     free(naming->label);

@@ -17,7 +17,7 @@
 
 struct naming {
     const struct scaler *scaler;
-    char *place; /* NULL: it is not known, or not to be shown */
+    char *address; /* NULL: it is not known, or not to be shown */
     char *name; /* in the connections file, also when nobody uses it any more; NULL: it is inline */
     char *title; /* without who uses it */
     char *label;
@@ -25,8 +25,8 @@ struct naming {
     size_t count;
 };
 
-/* Takes the place. */
-void naming_init(struct naming *naming, const struct scaler *scaler, char *place);
+/* Takes the address. */
+void naming_init(struct naming *naming, const struct scaler *scaler, char *address);
 void naming_done(struct naming *naming);
 void naming_add(struct naming *naming, struct query_user *user);
 void naming_remove(struct naming *naming, struct query_user *user);

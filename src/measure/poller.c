@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/hide.h"
-#include "config/place.h"
+#include "config/source_address.h"
 #include "measure/client.h"
 #include "measure/connection/connection.h"
 
@@ -290,7 +290,7 @@ struct poller *poller_new(const struct poller_settings *settings, const struct s
     poller->in_agent = scaler->in_agent || settings->all_in_agents;
     poller->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int refused = poller->wake_fd < 0 ? errno : 0;
-    connection_init(&poller->connection, settings->connection, scaler, place_of(values),
+    connection_init(&poller->connection, settings->connection, scaler, source_address(values),
                     clock_now_ms());
     poller->connection.feed = &poller->feed;
     poller->connection.notifier =

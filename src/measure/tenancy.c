@@ -38,10 +38,10 @@ static void choose(struct tenancy *tenancy, const char *identity)
 
 static struct tenant_hold **find(struct tenancy *tenancy, uint64_t id)
 {
-    struct tenant_hold **place = &tenancy->holds;
-    while (*place != NULL && (*place)->tenant->id != id)
-        place = &(*place)->next;
-    return place;
+    struct tenant_hold **link = &tenancy->holds;
+    while (*link != NULL && (*link)->tenant->id != id)
+        link = &(*link)->next;
+    return link;
 }
 
 static void add(struct tenant **tenants, struct tenancy *tenancy, uint64_t id)
@@ -59,11 +59,11 @@ static void add(struct tenant **tenants, struct tenancy *tenancy, uint64_t id)
     tenancy->holds = hold;
 }
 
-static void remove_at(struct tenant **tenants, struct tenant_hold **place)
+static void remove_at(struct tenant **tenants, struct tenant_hold **link)
 {
-    struct tenant_hold *hold = *place;
+    struct tenant_hold *hold = *link;
     struct tenant *tenant = hold->tenant;
-    *place = hold->next;
+    *link = hold->next;
     free(hold);
     if (--tenant->connections > 0)
         return;
@@ -93,9 +93,9 @@ void tenancy_end_hold(struct tenant **tenants, struct tenancy *tenancy, const ch
     if (namespace == NULL)
         tenancy->named_holds--;
     else {
-        struct tenant_hold **place = find(tenancy, hash_text(namespace));
-        if (*place != NULL && --(*place)->holds == 0)
-            remove_at(tenants, place);
+        struct tenant_hold **link = find(tenancy, hash_text(namespace));
+        if (*link != NULL && --(*link)->holds == 0)
+            remove_at(tenants, link);
     }
     choose(tenancy, identity);
 }

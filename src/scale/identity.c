@@ -25,8 +25,8 @@ static bool check_name(const char *field, const char *name, struct error *error)
 }
 
 /* Where the key belongs among the sorted entries; false: it is there already. */
-static bool find_place(const struct option_entry *sorted, size_t count, const char *key,
-                       size_t *ret_place)
+static bool find_position(const struct option_entry *sorted, size_t count, const char *key,
+                          size_t *ret_position)
 {
     size_t low = 0;
     size_t high = count;
@@ -40,7 +40,7 @@ static bool find_place(const struct option_entry *sorted, size_t count, const ch
         else
             high = middle;
     }
-    *ret_place = low;
+    *ret_position = low;
     return true;
 }
 
@@ -50,12 +50,13 @@ static bool sort(const struct trigger_ref *ref, struct error *error)
 {
     for (size_t i = 0; i < ref->count; i++) {
         struct option_entry entry = ref->entries[i];
-        size_t place;
-        if (!find_place(ref->entries, i, entry.key, &place))
+        size_t position;
+        if (!find_position(ref->entries, i, entry.key, &position))
             return error_invalid(error, "scalerMetadata has the key \"%.*s\" twice",
                                  (int)text_cut(entry.key, 64), entry.key);
-        memmove(ref->entries + place + 1, ref->entries + place, (i - place) * sizeof(entry));
-        ref->entries[place] = entry;
+        memmove(ref->entries + position + 1, ref->entries + position,
+                (i - position) * sizeof(entry));
+        ref->entries[position] = entry;
     }
     return true;
 }

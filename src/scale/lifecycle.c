@@ -220,7 +220,7 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
     replaced.frees_connection = release_inline(lifecycle, trigger, former);
     if (trigger->phase == PHASE_READY && (query != NULL || trigger->watchers != NULL)) {
         replaced.inherits =
-            query != NULL && option_same_place(former->values[OPTION_CONNECTION], connection);
+            query != NULL && option_same_source(former->values[OPTION_CONNECTION], connection);
         if (query != NULL && !replaced.inherits)
             forget_values(trigger);
         if (bind_query(lifecycle, trigger, &replaced, &ignored) && replaced.inherits)

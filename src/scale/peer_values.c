@@ -149,12 +149,12 @@ static size_t list_bucket(struct peer_values *values, uint64_t bucket, size_t ma
     return count;
 }
 
-size_t peer_values_list(struct peer_values *values, uint64_t *place, int64_t now_ms,
+size_t peer_values_list(struct peer_values *values, uint64_t *next, int64_t now_ms,
                         struct peer_value ret_values[PEER_VALUES_LISTED])
 {
     enum { ENOUGH = PEER_VALUES_LISTED * 3 / 4, BUCKETS_AT_ONCE = 10000 };
     size_t count = 0;
-    uint64_t bucket = *place;
+    uint64_t bucket = *next;
     uint64_t end = bucket + BUCKETS_AT_ONCE;
     pthread_mutex_lock(&values->lock);
     while (count < ENOUGH && bucket < end && values->entries != NULL &&
@@ -162,8 +162,8 @@ size_t peer_values_list(struct peer_values *values, uint64_t *place, int64_t now
         count +=
             list_bucket(values, bucket++, PEER_VALUES_LISTED - count, now_ms, ret_values + count);
     bool has_more =
-        values->entries != NULL && bucket < values->entries->hh.tbl->num_buckets && bucket > *place;
+        values->entries != NULL && bucket < values->entries->hh.tbl->num_buckets && bucket > *next;
     pthread_mutex_unlock(&values->lock);
-    *place = has_more ? bucket : 0;
+    *next = has_more ? bucket : 0;
     return count;
 }

@@ -47,11 +47,11 @@ uint64_t peer_values_revision(const struct peer_values *values);
 struct peer_value *peer_values_take(struct peer_values *values,
                                     const uint8_t digest[PEER_DIGEST_BYTES]);
 
-/* Some of those that nobody took, PEER_VALUES_LISTED at most: from `*place` on, which is 0 at
+/* Some of those that nobody took, PEER_VALUES_LISTED at most: from bucket `*next` on, which is 0 at
  * first, moved, and 0 again after the last ones. What comes meanwhile may make some appear twice.
  * Returns how many. */
 enum { PEER_VALUES_LISTED = 64 };
-size_t peer_values_list(struct peer_values *values, uint64_t *place, int64_t now_ms,
+size_t peer_values_list(struct peer_values *values, uint64_t *next, int64_t now_ms,
                         struct peer_value ret_values[PEER_VALUES_LISTED]);
 
 #endif

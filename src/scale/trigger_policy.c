@@ -12,7 +12,7 @@
 
 enum { LOG_AGAIN_MS = 60 * 1000 };
 
-void trigger_policy_set(struct trigger_policy **place, const struct policy_options *options,
+void trigger_policy_set(struct trigger_policy **policy, const struct policy_options *options,
                         struct error *mistakes)
 {
     struct policy_settings settings, shadow;
@@ -21,13 +21,13 @@ void trigger_policy_set(struct trigger_policy **place, const struct policy_optio
         options->shadow != NULL && general_parse_shadow(options->shadow, &shadow, mistakes);
     if (!is_on && !has_shadow)
         return;
-    if (*place == NULL)
-        *place = memory_new(sizeof(**place));
-    (*place)->answered.is_on = is_on;
-    (*place)->answered.settings = settings;
-    (*place)->shadow.is_on = has_shadow;
+    if (*policy == NULL)
+        *policy = memory_new(sizeof(**policy));
+    (*policy)->answered.is_on = is_on;
+    (*policy)->answered.settings = settings;
+    (*policy)->shadow.is_on = has_shadow;
     if (has_shadow)
-        (*place)->shadow.settings = shadow;
+        (*policy)->shadow.settings = shadow;
 }
 
 void trigger_policy_free(struct trigger_policy *policy)

@@ -72,9 +72,9 @@ struct trigger_policy_owner {
     const char *name;
 };
 
-/* From the options: at `place` a new policy, NULL where there is none, or the settings of the one
+/* From the options: at `policy` a new one, NULL where there is none, or the settings of the one
  * that is there, whose state stays. Adds every mistake. */
-void trigger_policy_set(struct trigger_policy **place, const struct policy_options *options,
+void trigger_policy_set(struct trigger_policy **policy, const struct policy_options *options,
                         struct error *mistakes);
 void trigger_policy_free(struct trigger_policy *policy); /* NULL is nothing */
 

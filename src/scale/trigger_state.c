@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "config/place.h"
+#include "config/source_address.h"
 #include "scale/objects.h"
 #include "scale/policy/words.h"
 
@@ -39,9 +39,10 @@ static void name_error(const struct trigger *trigger, struct error *error)
                      trigger->parsed.connection_name);
         return;
     }
-    _cleanup_(memory_free) char *place = place_of(trigger->parsed.values[OPTION_CONNECTION]);
-    if (place != NULL && strstr(error_text(error), place) == NULL)
-        error_prefix(error, "%s at %s", trigger->parsed.scaler->name, place);
+    _cleanup_(memory_free) char *address =
+        source_address(trigger->parsed.values[OPTION_CONNECTION]);
+    if (address != NULL && strstr(error_text(error), address) == NULL)
+        error_prefix(error, "%s at %s", trigger->parsed.scaler->name, address);
 }
 
 /* What the HPA makes of it with AverageValue, before its own limits, steps and tolerance. At its

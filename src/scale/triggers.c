@@ -192,16 +192,16 @@ struct trigger *triggers_next(struct triggers *triggers)
 }
 
 /* The buckets of the table: where it grows, one of two becomes a later one. */
-uint64_t triggers_places(const struct triggers *triggers)
+uint64_t triggers_buckets(const struct triggers *triggers)
 {
     return triggers->by_identity == NULL ? 0 : triggers->by_identity->hh.tbl->num_buckets;
 }
 
-struct trigger *triggers_at(const struct triggers *triggers, uint64_t place,
+struct trigger *triggers_at(const struct triggers *triggers, uint64_t bucket,
                             const struct trigger *before)
 {
     UT_hash_table *table = triggers->by_identity->hh.tbl;
-    UT_hash_handle *handle = before == NULL ? table->buckets[place].hh_head : before->hh.hh_next;
+    UT_hash_handle *handle = before == NULL ? table->buckets[bucket].hh_head : before->hh.hh_next;
     return handle == NULL ? NULL : ELMT_FROM_HH(table, handle);
 }
 

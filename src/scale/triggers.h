@@ -98,11 +98,11 @@ const struct policy_stats *triggers_policy_stats(const struct triggers *triggers
 struct trigger *triggers_first(struct triggers *triggers);
 struct trigger *triggers_next(struct triggers *triggers);
 
-/* A walk that keeps nothing: each of them is at one of these places, the next one there behind
- * `before` (NULL: the first). What comes meanwhile may move others to a later place: they are met
+/* A walk that keeps nothing: each of them is in one of these buckets, the next one there behind
+ * `before` (NULL: the first). What comes meanwhile may move others to a later one: they are met
  * again, and none is left out. */
-uint64_t triggers_places(const struct triggers *triggers);
-struct trigger *triggers_at(const struct triggers *triggers, uint64_t place,
+uint64_t triggers_buckets(const struct triggers *triggers);
+struct trigger *triggers_at(const struct triggers *triggers, uint64_t bucket,
                             const struct trigger *before);
 
 /* The trigger's query, from now on measured, and its watchers are notified. Where the trigger's

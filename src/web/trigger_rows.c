@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "config/place.h"
+#include "config/source_address.h"
 #include "web/json.h"
 #include "web/trigger_fields.h"
 
@@ -120,7 +120,7 @@ static void add_query(const struct option_values *values, struct text *fixed)
     for (size_t row = 0; values != NULL && row < values->options; row++) {
         if (values->texts[row] == NULL || !option_is_given(values, values->table[row].key))
             continue;
-        _cleanup_(memory_free) char *shown = place_shown(values, row);
+        _cleanup_(memory_free) char *shown = source_address_shown(values, row);
         text_addf(&query, "%s%s=%s", query.length > 0 ? ", " : "", values->table[row].key, shown);
     }
     add_string(fixed, "query", query.bytes);

@@ -372,17 +372,17 @@ static void a_trigger_with_mistakes_is_never_measured(void **state)
     assert_int_equal(stats.now.connections, 0);
 }
 
-static void places_have_each_trigger_once(void **state)
+static void buckets_have_each_trigger_once(void **state)
 {
     (void)state;
     static const char *const lengths[] = {"1", "2", "3"};
     size_t count = 0;
-    assert_true(triggers_places(triggers) == 0);
+    assert_true(triggers_buckets(triggers) == 0);
     for (size_t i = 0; i < ARRAY_LENGTH(lengths); i++)
         FIND(GOOD, "queueLength", lengths[i]);
-    for (uint64_t place = 0; place < triggers_places(triggers); place++)
+    for (uint64_t bucket = 0; bucket < triggers_buckets(triggers); bucket++)
         for (const struct trigger *each = NULL;
-             (each = triggers_at(triggers, place, each)) != NULL;)
+             (each = triggers_at(triggers, bucket, each)) != NULL;)
             count++;
     assert_int_equal(count, 3);
 }
@@ -446,7 +446,7 @@ int main(void)
         TEST(in_an_outage_the_status_of_consumers_is_unknown),
         TEST(the_sums_of_policies_follow_answers_and_drops),
         TEST(a_walk_sees_each_trigger_that_stays_once),
-        TEST(places_have_each_trigger_once),
+        TEST(buckets_have_each_trigger_once),
         TEST(a_trigger_that_is_no_longer_called_is_superseded_by_a_later_one),
         TEST(triggers_of_one_object_that_are_called_in_turn_supersede_none),
         TEST(a_trigger_with_mistakes_is_never_measured),

@@ -31,7 +31,7 @@ enum {
 };
 
 void connection_init(struct connection *connection, const struct connection_settings *settings,
-                     const struct scaler *scaler, char *place, int64_t now_ms)
+                     const struct scaler *scaler, char *address, int64_t now_ms)
 {
     enum { ISOLATED_DEFAULT = 16 };
     size_t max_tasks = scaler->max_tasks == 0 ? SIZE_MAX : scaler->max_tasks;
@@ -41,7 +41,7 @@ void connection_init(struct connection *connection, const struct connection_sett
     connection->made_at_ms = now_ms;
     connection->completed_at_ms = now_ms;
     connection->stats.counts.now.connections = 1;
-    naming_init(&connection->naming, scaler, place);
+    naming_init(&connection->naming, scaler, address);
     schedule_init(&connection->schedule, max_tasks,
                   scaler->isolated == 0 ? ISOLATED_DEFAULT : scaler->isolated, now_ms);
 }

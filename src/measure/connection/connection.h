@@ -32,9 +32,9 @@ struct connection;
 struct connection_settings;
 struct query;
 
-/* Takes the place (naming.h). */
+/* Takes the address (naming.h). */
 void connection_init(struct connection *connection, const struct connection_settings *settings,
-                     const struct scaler *scaler, char *place, int64_t now_ms);
+                     const struct scaler *scaler, char *address, int64_t now_ms);
 void connection_done(struct connection *connection); /* frees all queries, held ones too */
 
 /* Whether a client is to be made now. */

@@ -86,30 +86,30 @@ void query_free(struct query *query)
 
 static struct interval_ref **find_interval(struct query *query, int64_t interval_ms)
 {
-    struct interval_ref **place = &query->intervals;
-    while (*place != NULL && (*place)->interval_ms < interval_ms)
-        place = &(*place)->next;
-    return place;
+    struct interval_ref **link = &query->intervals;
+    while (*link != NULL && (*link)->interval_ms < interval_ms)
+        link = &(*link)->next;
+    return link;
 }
 
 static void add_interval(struct query *query, int64_t interval_ms)
 {
-    struct interval_ref **place = find_interval(query, interval_ms);
-    if (*place == NULL || (*place)->interval_ms != interval_ms) {
+    struct interval_ref **link = find_interval(query, interval_ms);
+    if (*link == NULL || (*link)->interval_ms != interval_ms) {
         struct interval_ref *added = memory_new(sizeof(*added));
-        *added = (struct interval_ref){.interval_ms = interval_ms, .next = *place};
-        *place = added;
+        *added = (struct interval_ref){.interval_ms = interval_ms, .next = *link};
+        *link = added;
     }
-    (*place)->holders++;
+    (*link)->holders++;
 }
 
 static void remove_interval(struct query *query, int64_t interval_ms)
 {
-    struct interval_ref **place = find_interval(query, interval_ms);
-    struct interval_ref *found = *place;
+    struct interval_ref **link = find_interval(query, interval_ms);
+    struct interval_ref *found = *link;
     if (found == NULL || found->interval_ms != interval_ms || --found->holders > 0)
         return;
-    *place = found->next;
+    *link = found->next;
     free(found);
 }
 

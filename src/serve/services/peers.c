@@ -31,20 +31,20 @@ struct page {
     uint64_t next; /* 0: it is the last one */
 };
 
-static void fill_from_triggers(const struct triggers *triggers, uint64_t place, int64_t now_ms,
+static void fill_from_triggers(const struct triggers *triggers, uint64_t bucket, int64_t now_ms,
                                struct page *page)
 {
     int64_t end_us = clock_now_us() + PAGE_US;
-    uint64_t places = triggers_places(triggers);
+    uint64_t buckets = triggers_buckets(triggers);
     bool has_room = true;
-    for (; has_room && place < places; place++) {
+    for (; has_room && bucket < buckets; bucket++) {
         struct trigger *trigger = NULL;
         while (page->count < PAGE_VALUES &&
-               (trigger = triggers_at(triggers, place, trigger)) != NULL)
+               (trigger = triggers_at(triggers, bucket, trigger)) != NULL)
             page->count += trigger_give_to_peers(trigger, now_ms, &page->values[page->count]);
         has_room = page->count < NEARLY_FULL && clock_now_us() < end_us;
     }
-    page->next = place < places ? place : of_others;
+    page->next = bucket < buckets ? bucket : of_others;
 }
 
 static void fill(const struct peers_service *service, uint64_t after, int64_t now_ms,
@@ -54,9 +54,9 @@ static void fill(const struct peers_service *service, uint64_t after, int64_t no
         fill_from_triggers(service->triggers, after, now_ms, page);
         return;
     }
-    uint64_t place = after & ~of_others;
-    page->count = peer_values_list(service->values, &place, now_ms, page->values);
-    page->next = place == 0 ? 0 : of_others | place;
+    uint64_t bucket = after & ~of_others;
+    page->count = peer_values_list(service->values, &bucket, now_ms, page->values);
+    page->next = bucket == 0 ? 0 : of_others | bucket;
 }
 
 static void encode(const struct peer_value *value, int64_t now_ms, held_value *message,

@@ -1,14 +1,14 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/hide.h"
-#include "config/place.h"
+#include "config/source_address.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 
-struct place_options {
+struct source_options {
     const char *secret_url;
     const char *url;
     const char *hosts;
@@ -20,7 +20,7 @@ struct place_options {
     {.key = (name),                                                                                \
      .scope = OPTION_CONNECTION,                                                                   \
      .type = OPTION_STRING,                                                                        \
-     OPTION_FIELD(struct place_options, field),                                                    \
+     OPTION_FIELD(struct source_options, field),                                                   \
      __VA_ARGS__}
 
 static const struct option table[] = {
@@ -39,34 +39,34 @@ static struct option_values *values_of(size_t row, const char *text, const char 
     const char *texts[] = {NULL, NULL, NULL, NULL, NULL};
     texts[PORT] = port;
     texts[row] = text;
-    return option_values_new(table, sizeof(struct place_options), OPTION_CONNECTION, texts);
+    return option_values_new(table, sizeof(struct source_options), OPTION_CONNECTION, texts);
 }
 
-static void assert_place(size_t row, const char *text, const char *port, const char *expected)
+static void assert_address(size_t row, const char *text, const char *port, const char *expected)
 {
     struct option_values *values = values_of(row, text, port);
-    _cleanup_(memory_free) char *place = place_of(values);
-    if (!text_equal(place, expected))
-        fail_msg("%s: %s", text, place == NULL ? "none" : place);
+    _cleanup_(memory_free) char *address = source_address(values);
+    if (!text_equal(address, expected))
+        fail_msg("%s: %s", text, address == NULL ? "none" : address);
     option_values_free(values);
 }
 
-static void a_place_is_hosts_and_nothing_else(void **state)
+static void an_address_is_hosts_and_nothing_else(void **state)
 {
     (void)state;
-    assert_place(URL, "amqp://user:secret@rabbit.shop:5672/vhost", NULL, "rabbit.shop:5672");
-    assert_place(URL, "https://prometheus.shop/path?token=secret", NULL, "prometheus.shop");
-    assert_place(URL, "redis.shop:6379", NULL, "redis.shop:6379");
-    assert_place(URL, "user:p@ss@redis.shop:6379", NULL, "redis.shop:6379");
-    assert_place(HOSTS, "kafka-0:9092, kafka-1:9092", NULL, "kafka-0:9092,kafka-1:9092");
-    assert_place(HOSTS, "db.shop", "5432", "db.shop:5432");
-    assert_place(HOSTS, "[::1]", "5432", "[::1]:5432");
-    assert_place(SECRET_URL, "postgresql://user:secret@db.shop:5432/shop", NULL, "db.shop:5432");
-    assert_place(HOSTS, NULL, NULL, NULL);
+    assert_address(URL, "amqp://user:secret@rabbit.shop:5672/vhost", NULL, "rabbit.shop:5672");
+    assert_address(URL, "https://prometheus.shop/path?token=secret", NULL, "prometheus.shop");
+    assert_address(URL, "redis.shop:6379", NULL, "redis.shop:6379");
+    assert_address(URL, "user:p@ss@redis.shop:6379", NULL, "redis.shop:6379");
+    assert_address(HOSTS, "kafka-0:9092, kafka-1:9092", NULL, "kafka-0:9092,kafka-1:9092");
+    assert_address(HOSTS, "db.shop", "5432", "db.shop:5432");
+    assert_address(HOSTS, "[::1]", "5432", "[::1]:5432");
+    assert_address(SECRET_URL, "postgresql://user:secret@db.shop:5432/shop", NULL, "db.shop:5432");
+    assert_address(HOSTS, NULL, NULL, NULL);
 }
 
 /* Rather none than a piece of a password. */
-static void a_possible_password_is_no_place(void **state)
+static void a_possible_password_is_no_address(void **state)
 {
     (void)state;
     static const char *const urls[] = {
@@ -75,17 +75,17 @@ static void a_possible_password_is_no_place(void **state)
         "host=db password=secret",       "pass=x://secret",
     };
     for (size_t i = 0; i < ARRAY_LENGTH(urls); i++)
-        assert_place(URL, urls[i], NULL, NULL);
-    assert_place(SECRET_URL, "host=db.shop password=secret", NULL, NULL);
-    assert_place(SECRET_URL, "password=a://b host=db", NULL, NULL);
-    assert_place(SECRET_URL, "secret", NULL, NULL);
-    assert_place(HOSTS, "nats://user:se,cret@nats.shop", NULL, NULL);
+        assert_address(URL, urls[i], NULL, NULL);
+    assert_address(SECRET_URL, "host=db.shop password=secret", NULL, NULL);
+    assert_address(SECRET_URL, "password=a://b host=db", NULL, NULL);
+    assert_address(SECRET_URL, "secret", NULL, NULL);
+    assert_address(HOSTS, "nats://user:se,cret@nats.shop", NULL, NULL);
 }
 
 static void assert_shown(size_t row, const char *text, const char *expected)
 {
     struct option_values *values = values_of(row, text, NULL);
-    _cleanup_(memory_free) char *shown = place_shown(values, row);
+    _cleanup_(memory_free) char *shown = source_address_shown(values, row);
     assert_string_equal(shown, expected);
     option_values_free(values);
 }
@@ -144,8 +144,8 @@ static void a_secret_that_a_source_repeats_is_hidden(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_place_is_hosts_and_nothing_else),
-        cmocka_unit_test(a_possible_password_is_no_place),
+        cmocka_unit_test(an_address_is_hosts_and_nothing_else),
+        cmocka_unit_test(a_possible_password_is_no_address),
         cmocka_unit_test(of_a_url_scheme_and_host_are_shown),
         cmocka_unit_test(a_secret_that_a_source_repeats_is_hidden),
     };

@@ -1,4 +1,4 @@
-#include "config/place.h"
+#include "config/source_address.h"
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -9,7 +9,7 @@
 
 static const char hidden[] = "(hidden)";
 
-enum { MAX_PLACE_BYTES = 160 };
+enum { MAX_ADDRESS_BYTES = 160 };
 
 /* A part of one URL, or of host:port. */
 struct part {
@@ -109,16 +109,16 @@ static bool is_list(const struct option *row)
 }
 
 /* A port has a row of its own where a host has, behind it. */
-static void add_port(struct text *place, const struct option_values *values, size_t row)
+static void add_port(struct text *address, const struct option_values *values, size_t row)
 {
-    bool has_port = strchr(place->bytes, ',') == NULL && row + 1 < values->options &&
+    bool has_port = strchr(address->bytes, ',') == NULL && row + 1 < values->options &&
                     text_equal(values->table[row + 1].key, "port") &&
                     values->texts[row + 1] != NULL && strchr(values->texts[row + 1], ',') == NULL;
     if (has_port)
-        text_addf(place, ":%s", values->texts[row + 1]);
+        text_addf(address, ":%s", values->texts[row + 1]);
 }
 
-char *place_of(const struct option_values *values)
+char *source_address(const struct option_values *values)
 {
     for (size_t row = 0; row < values->options; row++) {
         const struct option *option = &values->table[row];
@@ -129,18 +129,18 @@ char *place_of(const struct option_values *values)
         _cleanup_(memory_free) char *hosts = show(text, is_list(option), true);
         if (hosts == NULL || hosts[0] == '\0')
             continue;
-        _cleanup_(text_done) struct text place = {0};
-        size_t length = text_cut(hosts, MAX_PLACE_BYTES);
-        text_add_bytes(&place, hosts, length);
+        _cleanup_(text_done) struct text address = {0};
+        size_t length = text_cut(hosts, MAX_ADDRESS_BYTES);
+        text_add_bytes(&address, hosts, length);
         if (hosts[length] != '\0')
-            text_add(&place, "...");
-        add_port(&place, values, row);
-        return text_take(&place);
+            text_add(&address, "...");
+        add_port(&address, values, row);
+        return text_take(&address);
     }
     return NULL;
 }
 
-char *place_shown(const struct option_values *values, size_t row)
+char *source_address_shown(const struct option_values *values, size_t row)
 {
     const struct option *option = &values->table[row];
     char *shown = NULL;
