@@ -141,11 +141,7 @@ bool feed_wait(struct feed *feed, struct pollfd *descriptors, size_t count, int6
     for (size_t i = 0; i < count; i++)
         all[i] = descriptors[i];
     all[count] = (struct pollfd){.fd = feed_descriptor(feed), .events = POLLIN};
-    int64_t next_ms = feed->hooks->next_ms(feed);
-    if (next_ms < deadline_ms)
-        deadline_ms = next_ms;
-    bool forever = deadline_ms == CLOCK_NEVER;
-    int ready = poll(all, count + 1, forever ? -1 : clock_left_ms(deadline_ms, INT_MAX));
+    int ready = poll(all, count + 1, feed_wait_ms(feed, deadline_ms));
     bool any = false;
     for (size_t i = 0; i < count; i++) {
         descriptors[i].revents = (short)(ready > 0 ? all[i].revents : 0);

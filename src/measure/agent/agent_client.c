@@ -130,15 +130,6 @@ static bool receive_notifications(struct agent_client *client, struct error *err
 
 /* ---- as a scaler ---- */
 
-static int64_t next_ping_ms(const struct agent_client *client)
-{
-    if (client->tasks == NULL)
-        return CLOCK_NEVER;
-    int64_t since_ms =
-        client->received_ms > client->pinged_ms ? client->received_ms : client->pinged_ms;
-    return since_ms + AGENT_CLIENT_PING_MS;
-}
-
 static bool is_alive(struct agent_client *client, struct error *error)
 {
     int64_t silent_ms = clock_now_ms() - client->received_ms;
@@ -172,7 +163,7 @@ static bool exchange(struct agent_client *client, struct feed *feed, struct erro
         [SOCKET] = {.fd = client->socket, .events = (short)(unsent ? POLLIN | POLLOUT : POLLIN)},
         [PIPE] = {.fd = client->notifications, .events = POLLIN},
     };
-    feed_wait(feed, waits, ARRAY_LENGTH(waits), next_ping_ms(client));
+    feed_wait(feed, waits, ARRAY_LENGTH(waits), agent_client_next_ping_ms(client));
     return receive(client, feed, error) &&
            (waits[PIPE].revents == 0 || receive_notifications(client, error)) &&
            is_alive(client, error);

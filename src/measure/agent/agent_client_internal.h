@@ -13,9 +13,6 @@
 #include "measure/agent/process.h"
 #include "measure/agent/queries.h"
 
-/* After so long without a message while tasks are in flight the agent is sent a ping. */
-enum { AGENT_CLIENT_PING_MS = 500 };
-
 /* A task that the agent has. */
 struct sent_task {
     uint64_t number;
@@ -51,6 +48,9 @@ bool agent_client_connect(struct agent_client *client,
 
 bool agent_client_send_connect(struct agent_client *client, const struct option_values *values,
                                int64_t deadline_ms, struct error *error);
+
+/* When it is time for a ping; CLOCK_NEVER: the agent has no tasks. */
+int64_t agent_client_next_ping_ms(const struct agent_client *client);
 
 /* These fill the outbox: tasks that the feed has, ids of subscriptions to end and of cancelled
  * tasks, and a ping where it is time for one. */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/socket.h>
 
 enum { TASKS_PER_MESSAGE = 256 };
@@ -179,13 +180,20 @@ bool agent_client_send_ids(struct agent_client *client, struct feed *feed, struc
     return true;
 }
 
+int64_t agent_client_next_ping_ms(const struct agent_client *client)
+{
+    /* After so long without a message while tasks are in flight. */
+    enum { PING_MS = 500 };
+    if (client->tasks == NULL)
+        return CLOCK_NEVER;
+    return MAX(client->received_ms, client->pinged_ms) + PING_MS;
+}
+
 bool agent_client_ping(struct agent_client *client, struct feed *feed, struct error *error)
 {
     Agent__ToAgent message = AGENT__TO_AGENT__INIT;
     int64_t now_ms = clock_now_ms();
-    int64_t since_ms =
-        client->received_ms > client->pinged_ms ? client->received_ms : client->pinged_ms;
-    if (client->tasks == NULL || now_ms - since_ms < AGENT_CLIENT_PING_MS)
+    if (now_ms < agent_client_next_ping_ms(client))
         return true;
     client->pinged_ms = now_ms;
     message.ping = true;

@@ -34,7 +34,7 @@ static bool wait_for(int socket, short events, int64_t deadline_ms, struct error
     }
 }
 
-static bool write_all(int socket, const uint8_t *bytes, size_t length, int64_t deadline_ms,
+static bool write_all(int socket, const char *bytes, size_t length, int64_t deadline_ms,
                       struct error *error)
 {
     while (length > 0) {
@@ -74,20 +74,6 @@ static bool read_all(int socket, uint8_t *bytes, size_t length, int64_t deadline
     return true;
 }
 
-bool frame_write(int socket, const ProtobufCMessage *message, int64_t deadline_ms,
-                 struct error *error)
-{
-    size_t size = protobuf_c_message_get_packed_size(message);
-    if (size > FRAME_LARGEST)
-        return error_unavailable(error, "a frame of %zu bytes is too large", size);
-
-    uint32_t length = (uint32_t)size;
-    _cleanup_(memory_free) uint8_t *frame = memory_new(sizeof(length) + length);
-    memcpy(frame, &length, sizeof(length));
-    protobuf_c_message_pack(message, frame + sizeof(length));
-    return write_all(socket, frame, sizeof(length) + length, deadline_ms, error);
-}
-
 bool frame_add(struct text *frames, const ProtobufCMessage *message, struct error *error)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
@@ -100,6 +86,14 @@ bool frame_add(struct text *frames, const ProtobufCMessage *message, struct erro
     text_add_bytes(frames, &length, sizeof(length));
     text_add_bytes(frames, frame, length);
     return true;
+}
+
+bool frame_write(int socket, const ProtobufCMessage *message, int64_t deadline_ms,
+                 struct error *error)
+{
+    _cleanup_(text_done) struct text frame = {0};
+    return frame_add(&frame, message, error) &&
+           write_all(socket, frame.bytes, frame.length, deadline_ms, error);
 }
 
 bool frame_read(int socket, const ProtobufCMessageDescriptor *type, uint32_t largest,
