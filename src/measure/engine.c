@@ -134,7 +134,6 @@ struct engine *engine_new(const struct engine_settings *settings)
         .connection = &engine->connection_settings,
         .connect_timeout_ms = settings->connect_timeout_ms,
         .program = settings->program,
-        .all_in_agents = settings->all_in_agents,
         .published = wake_watchers,
         .remove = remove_poller,
         .ended = free_poller,
@@ -200,14 +199,18 @@ size_t engine_max_agents(const struct engine *engine)
 }
 
 /* Replacing takes a moment. A connection that is still held then goes on, and counts. */
-static void count_again(struct engine *engine, struct poller *poller, int64_t now_ms)
+static void end_late_replacements(struct engine *engine)
 {
     enum { REPLACING_MS = 60 * 1000 };
-    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
-    if (!poller->is_replaced || now_ms < poller->replaced_ms + REPLACING_MS)
-        return;
-    poller->is_replaced = false;
-    count_for_limits(engine, poller);
+    int64_t now_ms = clock_now_ms();
+    for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
+        if (poller->is_counted)
+            continue;
+        _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
+        if (poller->is_replaced && now_ms >= poller->replaced_ms + REPLACING_MS)
+            poller->is_replaced = false;
+        count_for_limits(engine, poller);
+    }
 }
 
 /* Connections that count for no limit, as they are replaced or nobody's any more, are threads until
@@ -218,15 +221,12 @@ struct leftovers {
     size_t counts; /* the tenant's that count */
 };
 
-static struct leftovers count_leftovers(struct engine *engine, const char *namespace)
+static struct leftovers count_leftovers(const struct engine *engine, const char *namespace)
 {
     struct leftovers found = {0};
-    int64_t now_ms = clock_now_ms();
     uint64_t own = namespace == NULL ? 0 : hash_text(namespace);
-    for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
+    for (const struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
         bool is_own = namespace != NULL && poller->tenancy.last_namespace == own;
-        if (!poller->is_counted)
-            count_again(engine, poller, now_ms);
         found.all += !poller->is_counted;
         found.own += is_own && !poller->is_counted;
         found.counts += is_own && poller->is_counted;
@@ -274,8 +274,9 @@ static struct poller *add_poller(struct engine *engine, const struct query_reque
                                  char *identity, struct error *error)
 {
     engine->threads++;
-    struct poller *poller =
-        poller_new(&engine->poller_settings, request->scaler, identity, request->connection_values);
+    struct poller *poller = poller_new(&engine->poller_settings, request->scaler,
+                                       engine_uses_agent(engine, request->scaler), identity,
+                                       request->connection_values);
     if (poller == NULL) {
         engine->threads--;
         error_set(error, ERROR_LIMIT, "no further connection can be made: %s",
@@ -345,8 +346,10 @@ bool engine_hold(struct engine *engine, const struct query_request *request,
     struct leftovers leftovers = {0};
     pthread_mutex_lock(&engine->lock);
     struct poller *poller = find_poller(engine, identity);
-    if (!counts(poller))
+    if (!counts(poller)) {
+        end_late_replacements(engine);
         leftovers = count_leftovers(engine, request->holder.tenant);
+    }
     if (request->former != NULL)
         replace(engine, request, &former);
     bool may = counts(poller) || check_limits(engine, &leftovers, request, error);

@@ -279,7 +279,7 @@ static void lose(void *context, uint64_t id)
 }
 
 struct poller *poller_new(const struct poller_settings *settings, const struct scaler *scaler,
-                          char *identity, const struct option_values *values)
+                          bool in_agent, char *identity, const struct option_values *values)
 {
     struct poller *poller = memory_new(sizeof(*poller));
     pthread_t thread;
@@ -287,7 +287,7 @@ struct poller *poller_new(const struct poller_settings *settings, const struct s
     poller->settings = settings;
     poller->identity = identity;
     poller->values = option_values_share(values);
-    poller->in_agent = scaler->in_agent || settings->all_in_agents;
+    poller->in_agent = in_agent;
     poller->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int refused = poller->wake_fd < 0 ? errno : 0;
     connection_init(&poller->connection, settings->connection, scaler, source_address(values),

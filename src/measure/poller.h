@@ -22,7 +22,6 @@ struct poller_settings {
     const struct connection_settings *connection;
     int64_t connect_timeout_ms;
     const char *program; /* started as `PROGRAM agent` for a scaler in an agent; borrowed */
-    bool all_in_agents;  /* not only the scalers that need it */
 
     /* Called on the poller's thread, without a lock. */
     void (*published)(struct engine *engine); /* watchers may have news */
@@ -53,7 +52,7 @@ struct poller {
 /* NULL with errno where there is no descriptor or thread for it. Takes the identity, then too, and
  * shares the values. */
 struct poller *poller_new(const struct poller_settings *settings, const struct scaler *scaler,
-                          char *identity, const struct option_values *values);
+                          bool in_agent, char *identity, const struct option_values *values);
 void poller_free(struct poller *poller); /* its thread has ended */
 
 struct poller *poller_of(const struct query *query);
