@@ -103,11 +103,8 @@ bool engine_hold(struct engine *engine, const struct query_request *request,
                  struct query **ret_query, struct error *error);
 void query_release(struct query *query, const struct query_holder *holder);
 
-/* From one query to another (NULL: none), whose news it gets; and it gets news of that. */
-void watcher_move(struct engine *engine, struct watcher *watcher, struct query *query);
-
-/* The next watcher whose query had an attempt since it was handed out last; NULL where there is
- * none. */
+/* The next watcher (watcher.h) whose query had an attempt since it was handed out last; NULL where
+ * there is none. */
 struct watcher *engine_next_ready(struct engine *engine);
 
 /* A connection at one moment; for people. Valid while it is visited. */

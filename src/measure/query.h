@@ -1,5 +1,5 @@
 /*
- * A query that is held (engine.h): what is known of it, and who waits for more.
+ * A query that is held (engine.h): what is known of it, and who wants to know more (watcher.h).
  * connection/query.c has its functions, and connection/query_view.c those that copy what is known.
  *
  * Threads: any may call. Each function takes the lock of the query's connection, for as long as it
@@ -30,13 +30,6 @@ void query_snapshot(const struct query *query, struct snapshot *ret_snapshot);
  * callers, and even if they leave. While a connection has failed, or the query is spaced out after
  * a time-out, callers hasten nothing. */
 void query_demand(struct query *query, int64_t from_ms);
-
-void watcher_start(struct watcher *watcher, struct query *query, bool is_stream);
-void watcher_stop(struct watcher *watcher); /* harmless where it is not watching */
-
-/* While at least one stream has an interval here, it waits for the first message of its query: this
- * is subscribed to, or measured so often where it cannot be (see scaler.h). 0 ends it. */
-void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms);
 
 /* The follower gets each reading of the query from now on, at once the one that is known, if it had
  * none as new. The query was held with keeps_recent_samples. */
