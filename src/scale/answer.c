@@ -175,6 +175,24 @@ void answer_decide(const struct answer_facts *facts, const struct answer_call *c
     ret_answer->began_at_us = snapshot->began_at_us;
 }
 
+enum answer_condition answer_condition(const struct answer *answer)
+{
+    if (answer->kind == ANSWER_VALUE)
+        return answer->held ? CONDITION_HELD : CONDITION_ANSWERED;
+    return answer->kind == ANSWER_REFUSED ? CONDITION_REFUSED : CONDITION_WAITING;
+}
+
+const char *answer_condition_name(enum answer_condition condition)
+{
+    static const char *const names[] = {
+        [CONDITION_WAITING] = "waiting",
+        [CONDITION_ANSWERED] = "answered",
+        [CONDITION_HELD] = "held",
+        [CONDITION_REFUSED] = "refused",
+    };
+    return names[condition];
+}
+
 void answer_copy(struct answer *to, const struct answer *from)
 {
     struct error error = to->error;

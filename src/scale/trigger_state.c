@@ -9,24 +9,6 @@
 #include <math.h>
 #include <string.h>
 
-enum trigger_condition answer_condition(const struct answer *answer)
-{
-    if (answer->kind == ANSWER_VALUE)
-        return answer->held ? TRIGGER_HELD : TRIGGER_ANSWERED;
-    return answer->kind == ANSWER_REFUSED ? TRIGGER_REFUSED : TRIGGER_WAITING;
-}
-
-const char *trigger_condition_name(enum trigger_condition condition)
-{
-    static const char *const names[] = {
-        [TRIGGER_WAITING] = "waiting",
-        [TRIGGER_ANSWERED] = "answered",
-        [TRIGGER_HELD] = "held",
-        [TRIGGER_REFUSED] = "refused",
-    };
-    return names[condition];
-}
-
 /* ---- what to answer ---- */
 
 /* An error says whose it is: the connection's name, or the scaler and the host where its text has
@@ -132,7 +114,7 @@ static void decide_without_query(const struct trigger *trigger, const struct ans
 
 static const struct error *error_of(const struct trigger_state *state)
 {
-    if (state->condition == TRIGGER_REFUSED)
+    if (state->condition == CONDITION_REFUSED)
         return &state->answer.error;
     return state->snapshot.last_attempt == ATTEMPT_FAILED ? &state->snapshot.error : NULL;
 }
@@ -143,7 +125,7 @@ static void add_for_people(const struct trigger *trigger, struct trigger_state *
     state->is_superseded = objects_superseded(trigger);
     state->error = error_of(state);
     state->has_decision =
-        state->condition == TRIGGER_ANSWERED && state->policy.answered.has_decided;
+        state->condition == CONDITION_ANSWERED && state->policy.answered.has_decided;
     state->status = result->status;
     state->bound_by = result->term;
     if (trigger->bound.query == NULL)
@@ -203,7 +185,7 @@ void trigger_state_past(const struct trigger *trigger, const struct trigger_stat
     state->snapshot = *snapshot;
     *snapshot = (struct snapshot){0};
     state->error = error_of(state);
-    state->has_decision = decision != NULL && state->condition == TRIGGER_ANSWERED;
+    state->has_decision = decision != NULL && state->condition == CONDITION_ANSWERED;
     if (state->has_decision) {
         state->status = decision->status;
         state->bound_by = decision->term;
@@ -269,7 +251,7 @@ void trigger_figures(const struct trigger *trigger, const struct trigger_state *
         .last.active = had_value ? (double)last->answer.active : NAN,
         .last.age_seconds =
             had_value ? seconds_since(state->at_ms, last->at_ms - last->answer.age_ms) : NAN,
-        .state = trigger_condition_name(state->condition),
+        .state = answer_condition_name(state->condition),
         .status = state->has_decision ? flow_status_text(state->status) : NULL,
         .bound_by = state->has_decision ? policy_term_text(state->bound_by) : NULL,
     };

@@ -13,16 +13,6 @@
 
 #include "scale/trigger.h"
 
-enum trigger_condition {
-    TRIGGER_WAITING,  /* for a measurement */
-    TRIGGER_ANSWERED, /* by a reading */
-    TRIGGER_HELD,     /* by what was known before measuring failed */
-    TRIGGER_REFUSED,  /* with an error */
-};
-
-enum trigger_condition answer_condition(const struct answer *answer);
-const char *trigger_condition_name(enum trigger_condition condition); /* "held", in all JSON */
-
 struct trigger_state {
     int64_t at_ms;
     struct snapshot snapshot; /* of its query; {0}: it has none */
@@ -31,7 +21,7 @@ struct trigger_state {
     /* What it has to say to who calls. To people a reading counts however old it is: where only
      * polls call, none is measured in between. */
     struct answer answer;
-    enum trigger_condition condition; /* of the answer */
+    enum answer_condition condition; /* of the answer */
 
     /* For people only. */
     bool is_superseded;                   /* objects_superseded() */

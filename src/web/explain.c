@@ -71,7 +71,7 @@ static json_t *explain_failure(const struct snapshot *snapshot, int64_t now_ms, 
 static json_t *explain_answer(const struct answer *answer, make_text *text)
 {
     json_t *object = json_object();
-    json_set(object, "state", json_text(trigger_condition_name(answer_condition(answer))));
+    json_set(object, "state", json_text(answer_condition_name(answer_condition(answer))));
     if (answer->kind == ANSWER_VALUE) {
         json_set(object, "value", json_number(answer->value));
         json_set(object, "active", json_boolean(answer->active));
@@ -98,9 +98,9 @@ static void add_reason(const struct trigger *trigger, const struct trigger_state
 {
     const struct answer *answer = &state->answer;
     double age = figures->age_seconds;
-    if (state->condition == TRIGGER_WAITING)
+    if (state->condition == CONDITION_WAITING)
         text_add(text, "nothing was measured yet: a call waits for the next measurement");
-    else if (state->condition == TRIGGER_REFUSED)
+    else if (state->condition == CONDITION_REFUSED)
         text_addf(text, "KEDA keeps the replicas: %s", error_text(state->error));
     else {
         const char *activity = answer->active ? "active" : "not active: KEDA may scale to zero";
@@ -111,7 +111,7 @@ static void add_reason(const struct trigger *trigger, const struct trigger_state
             text_addf(text,
                       "measured %.1f s ago: %g, at a target of %g per replica: %g replicas; %s",
                       age, answer->value, trigger->parsed.target, answer->replicas, activity);
-        if (state->condition == TRIGGER_HELD)
+        if (state->condition == CONDITION_HELD)
             text_addf(text, "; held for at most %g s while measuring fails: %s",
                       (double)trigger->parsed.rules.hold_ms / 1000, error_text(state->error));
     }

@@ -79,9 +79,9 @@ static void evaluate(struct past *past, const struct history_sample *sample,
     learn(&past->snapshot, sample);
     trigger_state_past(past->trigger, past->now, &past->snapshot, &past->peak, sample->at_ms,
                        &state);
-    if (state.condition == TRIGGER_HELD)
+    if (state.condition == CONDITION_HELD)
         peak_value_hold(&past->peak, state.answer.failing_since_ms, sample->at_ms);
-    else if (state.condition == TRIGGER_ANSWERED)
+    else if (state.condition == CONDITION_ANSWERED)
         peak_value_add(&past->peak, state.answer.value, past->trigger->parsed.rules.hold_window_ms,
                        sample->at_ms);
     trigger_figures(past->trigger, &state, row);

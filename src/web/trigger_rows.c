@@ -68,9 +68,9 @@ static void count(struct trigger_rows *rows, const struct trigger *trigger,
     if (state->is_superseded)
         return;
     totals->triggers++;
-    totals->failing += state->condition == TRIGGER_REFUSED;
-    totals->unmeasured += state->condition == TRIGGER_WAITING;
-    totals->held += state->condition == TRIGGER_HELD;
+    totals->failing += state->condition == CONDITION_REFUSED;
+    totals->unmeasured += state->condition == CONDITION_WAITING;
+    totals->held += state->condition == CONDITION_HELD;
     totals->active += has_value && answer->active;
     if (has_value)
         met_add(&rows->objects,
