@@ -62,7 +62,7 @@ static char *check_as_server(const struct trigger_check *check, struct option_en
     };
     struct trigger_policy *policy = NULL;
     struct trigger_parsed parsed;
-    trigger_parse(&ref, &settings, &policy, &parsed);
+    trigger_parse(&ref, &settings, &(struct parse_known){0}, &policy, &parsed);
     char *text = text_copy(error_text(&parsed.mistakes));
     if (check->connections == NULL && parsed.connection_name != NULL) {
         _cleanup_(memory_free) char *missing =

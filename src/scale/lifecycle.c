@@ -43,12 +43,14 @@ static bool update_secret(struct lifecycle *lifecycle, struct trigger *trigger)
 static void parse(struct lifecycle *lifecycle, struct trigger *trigger,
                   const struct trigger_ref *ref)
 {
-    struct parse_settings settings = lifecycle->parse;
-    settings.has_secret = namespace_secrets_are_allowed(lifecycle->secrets, trigger->namespace);
-    settings.secret = namespace_secrets_find(lifecycle->secrets, trigger->namespace);
-    settings.credentials = trigger->kubernetes.credentials;
-    settings.hpa = &trigger->kubernetes.hpa;
-    enum trigger_phase phase = trigger_parse(ref, &settings, &trigger->policy, &trigger->parsed);
+    const struct parse_known known = {
+        .has_secret = namespace_secrets_are_allowed(lifecycle->secrets, trigger->namespace),
+        .secret = namespace_secrets_find(lifecycle->secrets, trigger->namespace),
+        .credentials = trigger->kubernetes.credentials,
+        .hpa = &trigger->kubernetes.hpa,
+    };
+    enum trigger_phase phase =
+        trigger_parse(ref, &lifecycle->parse, &known, &trigger->policy, &trigger->parsed);
     if (!update_secret(lifecycle, trigger) && phase != PHASE_INVALID)
         phase = PHASE_UNCONNECTED;
     error_shorten(&trigger->parsed.mistakes, TRIGGER_MAX_MISTAKES);

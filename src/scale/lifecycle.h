@@ -17,7 +17,7 @@
 
 /* What triggers are parsed with and measured by, and the limits that they count for. */
 struct lifecycle {
-    struct parse_settings parse; /* what is the same for all */
+    struct parse_settings parse;
     struct engine *engine;
     struct inline_connections *inlines;
     struct namespace_secrets *secrets;

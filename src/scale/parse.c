@@ -35,10 +35,11 @@ static void set_metric_spec(struct trigger_parsed *parsed, char *metric_name, do
     }
 }
 
-/* What is parsed: the metadata, with what is known of the moment. */
+/* What is parsed, and by what. */
 struct parse {
     const struct trigger_ref *ref;
     const struct parse_settings *settings;
+    const struct parse_known *known;
     struct trigger_parsed *parsed;
 };
 
@@ -53,21 +54,21 @@ struct chosen {
  * for the namespace, the namespace's own Secret counts. */
 static bool find_named(const struct parse *parse, struct chosen *chosen)
 {
-    const struct parse_settings *settings = parse->settings;
+    const struct namespace_secret *secret = parse->known->secret;
     const char *name = parse->parsed->connection_name;
     const char *namespace = parse->ref->namespace;
-    const struct named_connection *of_file = connections_find(settings->connections, name);
+    const struct named_connection *of_file = connections_find(parse->settings->connections, name);
     if (of_file != NULL && named_connection_allows(of_file, namespace)) {
         chosen->named = of_file;
         return true;
     }
-    if (settings->has_secret) {
+    if (parse->known->has_secret) {
         parse->parsed->needs |= TRIGGER_NEEDS_SECRET;
-        chosen->named = namespace_secret_connection(settings->secret, name);
+        chosen->named = namespace_secret_connection(secret, name);
         if (chosen->named != NULL)
             return true;
-        if (of_file == NULL || settings->secret == NULL || !settings->secret->is_read)
-            return namespace_secret_refuse(settings->secret, namespace, name, &chosen->may_come,
+        if (of_file == NULL || secret == NULL || !secret->is_read)
+            return namespace_secret_refuse(secret, namespace, name, &chosen->may_come,
                                            &chosen->error);
     }
     if (of_file == NULL)
@@ -126,31 +127,27 @@ static void check_file_only(const struct option *table, const struct trigger_ref
     }
 }
 
-/* With --deny-inline-connections an authentication may be what is used in its place. */
-static bool find_credentials(const struct parse *parse, struct chosen *chosen)
-{
-    const struct parse_settings *settings = parse->settings;
-    const struct credentials *credentials = settings->credentials;
-    bool is_without = credentials != NULL && credentials->state == CREDENTIALS_VERIFIED &&
-                      credentials->count == 0;
-    parse->parsed->needs |= TRIGGER_NEEDS_CREDENTIALS | TRIGGER_NEEDS_HPA;
-    if (settings->deny_inline && is_without)
-        return deny_inline(parse, &chosen->error);
-    return own_credentials_admit(settings->own, parse->ref, parse->parsed->scaler->options,
-                                 credentials, &chosen->may_come, &chosen->error);
-}
-
+/* With --deny-inline-connections an authentication may be what is used in place of an inline
+ * connection: not where the trigger has none. */
 static bool choose_connection(const struct parse *parse, struct chosen *chosen)
 {
-    const struct parse_settings *settings = parse->settings;
-    bool reads_objects = settings->own != NULL && settings->own->add != NULL;
+    const struct own_credentials_settings *own = parse->settings->own;
+    const struct credentials *credentials = parse->known->credentials;
+    bool deny = parse->settings->deny_inline;
+    bool reads_objects = own != NULL && own->add != NULL;
     if (parse->parsed->connection_name != NULL) {
         parse->parsed->needs |= reads_objects ? TRIGGER_NEEDS_HPA : 0;
         return find_connection(parse, chosen);
     }
-    if (reads_objects && (!settings->deny_inline || settings->own->allows_authentications))
-        return find_credentials(parse, chosen);
-    return !settings->deny_inline || deny_inline(parse, &chosen->error);
+    bool may_have_own = reads_objects && (!deny || own->allows_authentications);
+    bool has_none = !may_have_own || (credentials != NULL && credentials->count == 0 &&
+                                      credentials->state == CREDENTIALS_VERIFIED);
+    if (may_have_own)
+        parse->parsed->needs |= TRIGGER_NEEDS_CREDENTIALS | TRIGGER_NEEDS_HPA;
+    if (deny && has_none)
+        return deny_inline(parse, &chosen->error);
+    return !may_have_own || own_credentials_admit(own, parse->ref, parse->parsed->scaler->options,
+                                                  credentials, &chosen->may_come, &chosen->error);
 }
 
 static void parse_options(const struct parse *parse, const struct named_connection *connection,
@@ -166,7 +163,7 @@ static void parse_options(const struct parse *parse, const struct named_connecti
     size_t count = ref->count;
     check_file_only(table, ref, &parsed->mistakes);
     if (parsed->needs & TRIGGER_NEEDS_CREDENTIALS && source == OPTION_FROM_TRIGGER) {
-        const struct credentials *credentials = parse->settings->credentials;
+        const struct credentials *credentials = parse->known->credentials;
         if (credentials->count > 0)
             own = own_credentials_parse(credentials, parsed->scaler, &parsed->mistakes);
     }
@@ -275,7 +272,8 @@ static enum trigger_phase parse_scaler(const struct parse *parse, struct trigger
 
 enum trigger_phase trigger_parse(const struct trigger_ref *ref,
                                  const struct parse_settings *settings,
-                                 struct trigger_policy **policy, struct trigger_parsed *ret_parsed)
+                                 const struct parse_known *known, struct trigger_policy **policy,
+                                 struct trigger_parsed *ret_parsed)
 {
     struct trigger_parsed *parsed = ret_parsed;
     enum trigger_phase phase = PHASE_INVALID;
@@ -284,15 +282,15 @@ enum trigger_phase trigger_parse(const struct trigger_ref *ref,
         general_parse(ref->entries, ref->count, &settings->rules, &parsed->mistakes);
     const struct general_options *general = values->data;
     parsed->rules = general->rules;
-    if (settings->hpa != NULL && settings->hpa->down_window_ms >= 0)
-        parsed->rules.hold_window_ms = settings->hpa->down_window_ms;
+    if (known->hpa != NULL && known->hpa->down_window_ms >= 0)
+        parsed->rules.hold_window_ms = known->hpa->down_window_ms;
     parsed->connection_name = text_copy(general->connection_name);
     check_authentication_keys(general, settings, &parsed->mistakes);
     trigger_policy_set(policy, &general->policy, &parsed->mistakes);
     parsed->scaler =
         general->scaler == NULL ? NULL : scaler_find(settings->scalers, general->scaler);
     if (parsed->scaler != NULL)
-        phase = parse_scaler(&(struct parse){ref, settings, parsed}, *policy);
+        phase = parse_scaler(&(struct parse){ref, settings, known, parsed}, *policy);
     else {
         scaler_add_unknown(settings->scalers, general->scaler, &parsed->mistakes);
         set_metric_spec(parsed, text_copy(TRIGGER_INVALID_METRIC), 1);

@@ -11,23 +11,29 @@
 #include "scale/trigger_parsed.h"
 #include "scale/trigger_policy.h"
 
-/* All borrowed. */
+/* The same for all triggers. All borrowed. */
 struct parse_settings {
     const struct scaler *const *scalers;
     struct connections *connections; /* may be NULL */
-    bool has_secret; /* the trigger's namespace may have a Secret with connections */
-    const struct namespace_secret *secret; /* ... which this is; NULL: it is not known yet */
-    struct answer_rules rules;             /* of triggers that set none */
+    struct answer_rules rules;       /* of triggers that set none */
     bool deny_inline;
     const struct own_credentials_settings *own; /* of triggers without a connectionName */
-    const struct credentials *credentials;      /* ... as far as they are known; NULL: not yet */
-    const struct hpa_facts *hpa;                /* NULL: nothing is known */
+};
+
+/* What the Kubernetes API says about one trigger at the moment. Start from {0}: nothing is known.
+ * All borrowed. */
+struct parse_known {
+    bool has_secret; /* the trigger's namespace may have a Secret with connections */
+    const struct namespace_secret *secret; /* ... which this is; NULL: it is not known yet */
+    const struct credentials *credentials; /* as far as they are known; NULL: not yet */
+    const struct hpa_facts *hpa;           /* NULL: nothing is known */
 };
 
 /* Every mistake goes to the mistakes, and the rest is complete in any case. The trigger's policy
  * (NULL: none) gets the settings and keeps its state. The caller ends the result. */
 enum trigger_phase trigger_parse(const struct trigger_ref *ref,
                                  const struct parse_settings *settings,
-                                 struct trigger_policy **policy, struct trigger_parsed *ret_parsed);
+                                 const struct parse_known *known, struct trigger_policy **policy,
+                                 struct trigger_parsed *ret_parsed);
 
 #endif
