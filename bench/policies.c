@@ -10,6 +10,7 @@
  */
 #include "base/memory.h"
 #include "model/simulation.h"
+#include "support/policy_settings.h"
 
 #include <limits.h>
 #include <math.h>

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "scale/policy/words.h"
+#include "support/policy_settings.h"
 
 #include <math.h>
 

@@ -4,6 +4,7 @@
 #include "simulator/world.h"
 
 #include "base/memory.h"
+#include "support/policy_settings.h"
 
 #include <stdlib.h>
 #include <string.h>

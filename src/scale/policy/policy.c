@@ -18,12 +18,6 @@ static const double waiting_share = 0.5, balance_times = 1.5, min_arrivals_share
 /* At the maximum: beyond the HPA's tolerance of 10 %, or a few replicas are missing for ever. */
 static const double at_max = 1.2;
 
-struct policy_settings policy_no_settings(void)
-{
-    return (struct policy_settings){
-        .utilization = 1, .start_ms = 20000, .consumers_per_replica = 1};
-}
-
 unsigned policy_needs(const struct policy_settings *settings)
 {
     unsigned needs = 0;

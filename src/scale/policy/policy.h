@@ -47,9 +47,6 @@ struct policy_settings {
 /* Rounded up: at least 0, at most POLICY_MAX_REPLICAS. */
 int64_t policy_whole(double replicas);
 
-/* With none of them set. */
-struct policy_settings policy_no_settings(void);
-
 /* What must be known besides what the scaler counts; enum reading_field. */
 unsigned policy_needs(const struct policy_settings *settings);
 
