@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 /* Of a hash table of uthash, as it begins: itself, and its buckets. */
 static size_t table_bytes(void)
@@ -61,11 +62,10 @@ static size_t credentials_bytes(const struct trigger *trigger)
            2 * (ENTRY_BYTES + COPIES_OF_NAMES * names);
 }
 
-/* Of a text in JSON: what has to be escaped takes two bytes, and a row cuts texts (web/json.h). */
+/* Of a text in JSON: what has to be escaped takes two bytes, and a row cuts texts. */
 static size_t row_text_bytes(size_t length)
 {
-    enum { MAX_TEXT = 300 };
-    return 2 * (length < MAX_TEXT ? length : MAX_TEXT);
+    return 2 * MIN(length, (size_t)BUDGET_ROW_TEXT_BYTES);
 }
 
 static size_t given_bytes(const struct option_values *values)

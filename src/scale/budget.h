@@ -20,6 +20,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* What a row of the dashboard shows of a text: web/json.h cuts it, and budget.c counts on that. */
+enum { BUDGET_ROW_TEXT_BYTES = 300 };
+
 /* The values of one connection, of triggers of one namespace. */
 struct shared_values {
     struct option_values *values;

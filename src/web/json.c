@@ -2,6 +2,8 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
+#include "scale/budget.h"
 
 #include <math.h>
 
@@ -27,7 +29,8 @@ json_t *json_short(const char *text)
 {
     if (text == NULL)
         return json_null();
-    _cleanup_(memory_free) char *shown = text_copy_bytes(text, text_cut(text, JSON_SHORT_BYTES));
+    _cleanup_(memory_free) char *shown =
+        text_copy_bytes(text, text_cut(text, BUDGET_ROW_TEXT_BYTES));
     for (char *byte = shown; *byte != '\0'; byte++)
         if ((unsigned char)*byte < ' ')
             *byte = ' ';

@@ -13,9 +13,8 @@ json_t *json_number(double value); /* NAN and infinity have no place in JSON: nu
 json_t *json_seconds(int64_t time_ms);
 /* Whatever a caller sent: what is not UTF-8 was refused when it came. NULL: null. */
 json_t *json_text(const char *text);
-/* The same as a row of a table has it: JSON_SHORT_BYTES of it at most, and control characters,
+/* The same as a row of a table has it: BUDGET_ROW_TEXT_BYTES of it at most, and control characters,
  * which take six bytes each in JSON, are spaces. */
-enum { JSON_SHORT_BYTES = 300 };
 json_t *json_short(const char *text);
 json_t *json_recent_line(const struct recent_line *line);
 /* Takes the value. */
