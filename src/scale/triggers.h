@@ -1,6 +1,7 @@
 /*
  * The table of the triggers that KEDA calls for: KEDA sends the whole metadata with every call, and
- * does not report when a trigger is deleted.
+ * does not report when a trigger is deleted. What a trigger is stands in trigger.h, and what it is
+ * answered in trigger_state.h.
  *
  * Threads: one at a time for a table and its triggers (the server's turn lock).
  */
@@ -42,6 +43,50 @@ struct triggers_settings {
 struct triggers *triggers_new(const struct triggers_settings *settings);
 void triggers_free(struct triggers *triggers);
 
+/* ---- a call: triggers_find.c, and triggers_room.c where the table is full ---- */
+
+/* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. A full table, or one that
+ * takes too much memory, drops triggers that are not in use, those of the namespace first. Fails
+ * with ERROR_LIMIT where there is none or the metadata is too large, and with ERROR_INVALID where a
+ * key is there twice. */
+bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,
+                   struct trigger **ret_trigger, struct error *error);
+
+/* The trigger's query, from now on measured, and its watchers are notified. Where the trigger's
+ * last answers were none its credentials are read again. Fails with the mistakes, or where a limit
+ * is reached. */
+bool triggers_acquire_query(struct triggers *triggers, struct trigger *trigger,
+                            struct query **ret_query, struct error *error);
+
+/* ---- the table: triggers.c ---- */
+
+/* A pinned trigger is not dropped, and counts as called for until it is unpinned. */
+void triggers_pin(struct triggers *triggers, struct trigger *trigger);
+void triggers_unpin(struct triggers *triggers, struct trigger *trigger, int64_t now_ms);
+
+/* Drops what had no call, TRIGGERS_EXPIRED_AT_ONCE at most. Returns when it is to be called next,
+ * of clock_now_ms(). */
+enum { TRIGGERS_EXPIRED_AT_ONCE = 100 };
+int64_t triggers_expire(struct triggers *triggers, int64_t now_ms);
+size_t triggers_count(const struct triggers *triggers);
+
+const struct policy_stats *triggers_policy_stats(const struct triggers *triggers);
+
+/* A walk over all of them, in the order in which they came. Others may interrupt it: triggers come
+ * and go meanwhile. There is one walk at a time: a new one ends the last. NULL: there is no other
+ * trigger. */
+struct trigger *triggers_first(struct triggers *triggers);
+struct trigger *triggers_next(struct triggers *triggers);
+
+/* A walk that keeps nothing: each of them is in one of these buckets, the next one there behind
+ * `before` (NULL: the first). What comes meanwhile may move others to a later one: they are met
+ * again, and none is left out. */
+uint64_t triggers_buckets(const struct triggers *triggers);
+struct trigger *triggers_at(const struct triggers *triggers, uint64_t bucket,
+                            const struct trigger *before);
+
+/* ---- other connections: triggers_renewal.c ---- */
+
 /*
  * The connections file has changed: takes the new connections. A trigger whose connection is not as
  * before is parsed again, when it is found or by triggers_renew(). One that was measured goes on to
@@ -59,56 +104,20 @@ bool triggers_set_secret(struct triggers *triggers, const char *namespace,
                          int64_t now_ms);
 const struct namespace_secrets *triggers_secrets(const struct triggers *triggers);
 
+/* Parses those again whose connection has changed: looks at so many triggers at most, and for a
+ * millisecond, as there may be a hundred thousand. Returns whether there are more. */
+bool triggers_renew(struct triggers *triggers, size_t max);
+
+/* Those in use; NULL: none. Borrowed until they are set again. */
+const struct connections *triggers_connections(const struct triggers *triggers);
+
+/* ---- other credentials: triggers_kubernetes.c ---- */
+
 /* What is known of the object of the trigger with these identity bytes: its credentials
  * (own_credentials.h), which are taken, and its HPA. Nothing happens where there is no such trigger
  * any more. False: there is no memory for them, which the trigger says until they are set again. */
 bool triggers_set_credentials(struct triggers *triggers, const char *identity, size_t length,
                               struct credentials *credentials, const struct hpa_facts *hpa,
                               int64_t now_ms);
-
-/* Those in use; NULL: none. Borrowed until they are set again. */
-const struct connections *triggers_connections(const struct triggers *triggers);
-
-/* Looks at so many triggers at most, and for a millisecond, as there may be a hundred thousand.
- * Returns whether there are more. */
-bool triggers_renew(struct triggers *triggers, size_t max);
-
-/* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. A full table, or one that
- * takes too much memory, drops triggers that are not in use, those of the namespace first. Fails
- * with ERROR_LIMIT where there is none or the metadata is too large, and with ERROR_INVALID where a
- * key is there twice. */
-bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,
-                   struct trigger **ret_trigger, struct error *error);
-
-/* Drops what had no call, TRIGGERS_EXPIRED_AT_ONCE at most. Returns when it is to be called next,
- * of clock_now_ms(). */
-enum { TRIGGERS_EXPIRED_AT_ONCE = 100 };
-int64_t triggers_expire(struct triggers *triggers, int64_t now_ms);
-size_t triggers_count(const struct triggers *triggers);
-
-/* A pinned trigger is not dropped, and counts as called for until it is unpinned. */
-void triggers_pin(struct triggers *triggers, struct trigger *trigger);
-void triggers_unpin(struct triggers *triggers, struct trigger *trigger, int64_t now_ms);
-
-const struct policy_stats *triggers_policy_stats(const struct triggers *triggers);
-
-/* A walk over all of them, in the order in which they came. Others may interrupt it: triggers come
- * and go meanwhile. There is one walk at a time: a new one ends the last. NULL: there is no other
- * trigger. */
-struct trigger *triggers_first(struct triggers *triggers);
-struct trigger *triggers_next(struct triggers *triggers);
-
-/* A walk that keeps nothing: each of them is in one of these buckets, the next one there behind
- * `before` (NULL: the first). What comes meanwhile may move others to a later one: they are met
- * again, and none is left out. */
-uint64_t triggers_buckets(const struct triggers *triggers);
-struct trigger *triggers_at(const struct triggers *triggers, uint64_t bucket,
-                            const struct trigger *before);
-
-/* The trigger's query, from now on measured, and its watchers are notified. Where the trigger's
- * last answers were none its credentials are read again. Fails with the mistakes, or where a limit
- * is reached. */
-bool triggers_acquire_query(struct triggers *triggers, struct trigger *trigger,
-                            struct query **ret_query, struct error *error);
 
 #endif

@@ -1,7 +1,6 @@
 /*
- * Inside of the table of triggers: triggers.c keeps them, triggers_find.c finds the one that a call
- * is of, triggers_room.c makes room for it, triggers_renewal.c has those that are parsed again as
- * their connections have changed, and triggers_kubernetes.c what is known of their objects.
+ * Inside of the table of triggers, for its five files: triggers_find.c is where a call begins, and
+ * has nothing that the others call.
  *
  * Threads: as triggers.h.
  */
@@ -23,12 +22,17 @@ struct triggers {
     uint64_t last_id;
 };
 
+/* ---- triggers.c ---- */
+
 /* The trigger with this identity, which was measured; NULL: there is none. */
 struct trigger *triggers_lookup(const struct triggers *triggers, const struct trigger_ref *ref,
                                 const struct identity *identity);
 
-/* Parses it again, if its connection has changed since. */
-void triggers_renew_one(struct triggers *triggers, struct trigger *trigger);
+/* Takes the trigger. */
+void triggers_add(struct triggers *triggers, struct trigger *trigger);
+
+/* It was called for just now. */
+void triggers_touch(struct triggers *triggers, struct trigger *trigger, int64_t now_ms);
 
 /* Ends one of the table. */
 void triggers_drop(struct triggers *triggers, struct trigger *trigger);
@@ -37,8 +41,11 @@ void triggers_drop(struct triggers *triggers, struct trigger *trigger);
 void triggers_put_on_lists(struct triggers *triggers, struct trigger *trigger);
 void triggers_take_off_lists(struct triggers *triggers, struct trigger *trigger);
 
-/* It was called for just now. */
-void triggers_touch(struct triggers *triggers, struct trigger *trigger, int64_t now_ms);
+/* What the connections file names is the administrator's: no trigger's own connection is in its
+ * way. */
+void triggers_reserve_for_file(struct triggers *triggers);
+
+/* ---- triggers_room.c ---- */
 
 /* Drops triggers that are not in use, those of this namespace first, until it has room for one
  * more, or for so many bytes, `own_bytes` of which no other namespace can keep from it. Fails with
@@ -54,15 +61,15 @@ size_t triggers_bytes_of(const struct triggers *triggers, const char *namespace)
 bool triggers_make_room_beside(struct triggers *triggers, struct trigger *trigger, size_t bytes,
                                int64_t now_ms, struct error *error);
 
-/* Takes the trigger. */
-void triggers_add(struct triggers *triggers, struct trigger *trigger);
+/* ---- triggers_renewal.c ---- */
+
+/* Parses it again, if its connection has changed since. */
+void triggers_renew_one(struct triggers *triggers, struct trigger *trigger);
+
+/* ---- triggers_kubernetes.c ---- */
 
 /* What is known of its object in the Kubernetes API may be why its last answers were none: it is
  * read again, where the trigger needs it. */
 void triggers_doubt_kubernetes(const struct triggers *triggers, struct trigger *trigger);
-
-/* What the connections file names is the administrator's: no trigger's own connection is in its
- * way. */
-void triggers_reserve_for_file(struct triggers *triggers);
 
 #endif
