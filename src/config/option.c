@@ -48,12 +48,17 @@ size_t option_count(const struct option *table)
     return count;
 }
 
+/* NULL: it has none, or the source must not use it. */
+static const char *alias_of(const struct option *row, enum option_source source)
+{
+    bool counts = source == OPTION_FROM_FILE || !(row->flags & OPTION_ALIAS_IN_FILE);
+    return counts ? row->alias : NULL;
+}
+
 static bool has_name(const struct option *row, const char *key, enum option_source source)
 {
-    if (text_equal(row->key, key))
-        return true;
-    bool alias_counts = source == OPTION_FROM_FILE || !(row->flags & OPTION_ALIAS_IN_FILE);
-    return alias_counts && row->alias != NULL && text_equal(row->alias, key);
+    const char *alias = alias_of(row, source);
+    return text_equal(row->key, key) || (alias != NULL && text_equal(alias, key));
 }
 
 static const struct option *find_plain(const struct option *table, const char *key,
@@ -105,8 +110,7 @@ static struct found look_up(const struct option *row, const struct option_input 
     const struct option_entry *entries = input->entries;
     size_t count = input->count;
     enum option_source source = input->source;
-    bool alias_counts = source == OPTION_FROM_FILE || !(row->flags & OPTION_ALIAS_IN_FILE);
-    const char *alias = alias_counts ? row->alias : NULL;
+    const char *alias = alias_of(row, source);
     const char *value = entry_value(entries, count, row->key);
     if (value == NULL)
         value = entry_value(entries, count, alias);

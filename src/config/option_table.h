@@ -62,8 +62,8 @@ enum option_flag {
     /* A key of KEDA's scaler: a bare number is milliseconds, as KEDA reads it. Everywhere else it
        is a mistake. */
     OPTION_BARE_MS = 1 << 8,
-    /* The source's host, host:port or URL, for people (source_address.h); the other one is several with
-       commas between. */
+    /* The source's host, host:port or URL, for people (source_address.h); the other one is several
+     * with commas between. */
     OPTION_HOST = 1 << 9,
     OPTION_HOSTS = 1 << 10,
     /* Of a command: it changes files, runs something or lowers security, so only the command line
