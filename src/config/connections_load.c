@@ -43,12 +43,12 @@ static int compare_entries(const struct dirent **left, const struct dirent **rig
     return strcmp((*left)->d_name, (*right)->d_name);
 }
 
-struct entries {
+struct folder_entries {
     struct dirent **items;
     int count;
 };
 
-static void entries_done(struct entries *entries)
+static void entries_done(struct folder_entries *entries)
 {
     for (int i = 0; i < entries->count; i++)
         free(entries->items[i]);
@@ -56,8 +56,9 @@ static void entries_done(struct entries *entries)
 }
 
 /* The files of the folder; those that are none become problems. Fails where all of them are. */
-static bool read_files(const char *path, const struct entries *entries, struct file_watch *watch,
-                       struct connections *connections, struct error *error)
+static bool read_files(const char *path, const struct folder_entries *entries,
+                       struct file_watch *watch, struct connections *connections,
+                       struct error *error)
 {
     _cleanup_(error_done) struct error all = {0};
     int good = 0;
@@ -80,7 +81,7 @@ static bool read_files(const char *path, const struct entries *entries, struct f
 static bool read_folder(const char *path, struct file_watch *watch, struct connections *connections,
                         struct error *error)
 {
-    _cleanup_(entries_done) struct entries entries = {0};
+    _cleanup_(entries_done) struct folder_entries entries = {0};
     if (watch != NULL)
         file_watch_add(watch, path);
     entries.count = scandir(path, &entries.items, is_connections_file, compare_entries);

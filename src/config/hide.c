@@ -9,18 +9,18 @@
 
 enum { MIN_SECRET_BYTES = 4, MIN_CUT_BYTES = 8 };
 
-struct bytes {
+struct span {
     const char *bytes;
     size_t length;
 };
 
-static struct bytes all_of(const char *text)
+static struct span all_of(const char *text)
 {
-    return (struct bytes){text, text == NULL ? 0 : strlen(text)};
+    return (struct span){text, text == NULL ? 0 : strlen(text)};
 }
 
 /* The length of the secret's beginning that the text ends with, as where an error was cut. */
-static size_t cut_at_end(struct bytes text, struct bytes secret)
+static size_t cut_at_end(struct span text, struct span secret)
 {
     size_t length = secret.length < text.length ? secret.length : text.length;
     while (length >= MIN_CUT_BYTES &&
@@ -29,11 +29,11 @@ static size_t cut_at_end(struct bytes text, struct bytes secret)
     return length >= MIN_CUT_BYTES ? length : 0;
 }
 
-static void hide(char **text, struct bytes secret)
+static void hide(char **text, struct span secret)
 {
     static const char hidden[] = "(hidden)";
     struct text shown = {0};
-    struct bytes rest = all_of(*text);
+    struct span rest = all_of(*text);
     const char *found;
     if (secret.length < MIN_SECRET_BYTES)
         return;
@@ -41,7 +41,7 @@ static void hide(char **text, struct bytes secret)
         size_t before = (size_t)(found - rest.bytes);
         text_add_bytes(&shown, rest.bytes, before);
         text_add(&shown, hidden);
-        rest = (struct bytes){found + secret.length, rest.length - before - secret.length};
+        rest = (struct span){found + secret.length, rest.length - before - secret.length};
     }
     size_t cut = cut_at_end(rest, secret);
     text_add_bytes(&shown, rest.bytes, rest.length - cut);
@@ -53,14 +53,14 @@ static void hide(char **text, struct bytes secret)
 /* ---- the secrets of a row ---- */
 
 /* "user:password" of a URL, as it stands there; of other texts nothing. */
-static struct bytes user_information(const char *text)
+static struct span user_information(const char *text)
 {
     const char *start = text == NULL ? NULL : strstr(text, "://");
     if (start == NULL)
-        return (struct bytes){0};
+        return (struct span){0};
     start += strlen("://");
     const char *end = memrchr(start, '@', strcspn(start, "/?#"));
-    return (struct bytes){start, end == NULL ? 0 : (size_t)(end - start)};
+    return (struct span){start, end == NULL ? 0 : (size_t)(end - start)};
 }
 
 static int hex_digit(char c)
@@ -71,7 +71,7 @@ static int hex_digit(char c)
 }
 
 /* The caller frees it. */
-static char *percent_decoded(struct bytes part)
+static char *percent_decoded(struct span part)
 {
     struct text decoded = {0};
     for (size_t i = 0; i < part.length; i++) {
@@ -86,7 +86,7 @@ static char *percent_decoded(struct bytes part)
     return text_take(&decoded);
 }
 
-static void hide_basic(char **text, struct bytes user, struct bytes password)
+static void hide_basic(char **text, struct span user, struct span password)
 {
     _cleanup_(text_done) struct text pair = {0};
     if (password.length < MIN_SECRET_BYTES)
@@ -101,12 +101,12 @@ static void hide_basic(char **text, struct bytes user, struct bytes password)
 
 static void hide_of_url(char **text, const char *url)
 {
-    struct bytes pair = user_information(url);
+    struct span pair = user_information(url);
     const char *colon = pair.length == 0 ? NULL : memchr(pair.bytes, ':', pair.length);
     if (colon == NULL)
         return;
-    struct bytes user = {pair.bytes, (size_t)(colon - pair.bytes)};
-    struct bytes password = {colon + 1, pair.length - user.length - 1};
+    struct span user = {pair.bytes, (size_t)(colon - pair.bytes)};
+    struct span password = {colon + 1, pair.length - user.length - 1};
     _cleanup_(memory_free) char *plain_user = percent_decoded(user);
     _cleanup_(memory_free) char *plain = percent_decoded(password);
     hide_basic(text, all_of(plain_user), all_of(plain));
@@ -144,10 +144,10 @@ static void hide_passwords(char **text, const char *string)
         _cleanup_(text_done) struct text plain = {0};
         const char *end = is_url ? string + strcspn(string, "&#") : libpq_value(string, &plain);
         string += !is_url && *string == '\'';
-        struct bytes written = {string, (size_t)(end - string)};
+        struct span written = {string, (size_t)(end - string)};
         _cleanup_(memory_free) char *decoded = is_url ? percent_decoded(written) : NULL;
         hide(text, written);
-        hide(text, is_url ? all_of(decoded) : (struct bytes){plain.bytes, plain.length});
+        hide(text, is_url ? all_of(decoded) : (struct span){plain.bytes, plain.length});
         string = end;
     }
 }
@@ -180,7 +180,7 @@ static void hide_pieces(char **text, const char *list)
         value = value == NULL ? list : value + 1;
         while (value < list + length && *value == ' ')
             value++;
-        hide(text, (struct bytes){value, (size_t)(list + length - value)});
+        hide(text, (struct span){value, (size_t)(list + length - value)});
         list += length + (list[length] == ',');
     }
 }

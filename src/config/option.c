@@ -20,7 +20,7 @@ enum { LONGEST_SHOWN = 64 };
 enum { MAX_UNKNOWN_REPORTED = 16, MAX_UNKNOWN_COMPARED = 3 };
 
 /* A text found for a row, and whether an error may repeat it. */
-struct found {
+struct found_text {
     const char *value;
     bool show;
 };
@@ -105,7 +105,7 @@ static const char *entry_value_from_env(const struct option_entry *entries, size
 
 /* KEDA's order: the metadata under every name of the key, then the variable. Empty counts as
  * absent. */
-static struct found look_up(const struct option *row, const struct option_input *input)
+static struct found_text look_up(const struct option *row, const struct option_input *input)
 {
     const struct option_entry *entries = input->entries;
     size_t count = input->count;
@@ -116,17 +116,17 @@ static struct found look_up(const struct option *row, const struct option_input 
         value = entry_value(entries, count, alias);
     bool show = !(row->flags & OPTION_NEVER_SHOWN) && row->type != OPTION_UNSUPPORTED;
     if (source == OPTION_FROM_CREDENTIALS)
-        return (struct found){value, value == NULL && show};
+        return (struct found_text){value, value == NULL && show};
     if (value != NULL || source == OPTION_FROM_FILE)
-        return (struct found){value, show};
+        return (struct found_text){value, show};
 
     value = entry_value_from_env(entries, count, row->key);
     if (value == NULL)
         value = entry_value_from_env(entries, count, alias);
-    return (struct found){value, value == NULL && show};
+    return (struct found_text){value, value == NULL && show};
 }
 
-static void add_wrong_value(struct error *error, const struct option *row, struct found found,
+static void add_wrong_value(struct error *error, const struct option *row, struct found_text found,
                             const struct error *why)
 {
     if (found.show)
@@ -146,7 +146,7 @@ static bool is_demanded(const struct option *row, enum option_source source)
 }
 
 /* The text, where it can be read; NULL with the mistake added. The caller frees it. */
-static char *read_found(const struct option *row, struct found found, struct error *error)
+static char *read_found(const struct option *row, struct found_text found, struct error *error)
 {
     _cleanup_(error_done) struct error why = {0};
     union any_field field = {0};
@@ -161,7 +161,7 @@ static char *read_found(const struct option *row, struct found found, struct err
 }
 
 /* The text that stands for the row: what was found if it can be read, else the default. */
-static char *resolve(const struct option *row, struct found found, enum option_source source,
+static char *resolve(const struct option *row, struct found_text found, enum option_source source,
                      struct error *error)
 {
     if (found.value != NULL) {
@@ -221,7 +221,7 @@ bool option_check_entry(const struct option *table, const struct option *others,
         add_unknown_key(table, others == NULL ? &no_options : others, entry->key, true, error);
         return false;
     }
-    struct found found = look_up(row, &(struct option_input){entry, 1, source});
+    struct found_text found = look_up(row, &(struct option_input){entry, 1, source});
     _cleanup_(memory_free) char *text = found.value == NULL ? NULL : read_found(row, found, error);
     return found.value == NULL || text != NULL;
 }
@@ -481,7 +481,7 @@ bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
     for (size_t i = 0; i < rows; i++) {
         if (is_known(input, table, i))
             continue;
-        struct found found = look_up(&table[i], input);
+        struct found_text found = look_up(&table[i], input);
         texts[i] = resolve(&table[i], found, input->source, &mistakes);
         if (!found.show)
             hidden[table[i].scope] |= UINT64_C(1) << i;

@@ -12,17 +12,17 @@ static const char hidden[] = "(hidden)";
 enum { MAX_ADDRESS_BYTES = 160 };
 
 /* A part of one URL, or of host:port. */
-struct part {
+struct address_part {
     const char *bytes;
     size_t length;
 };
 
-static bool has(struct part part, char c)
+static bool has(struct address_part part, char c)
 {
     return memchr(part.bytes, c, part.length) != NULL;
 }
 
-static bool consists_of(struct part part, const char *others)
+static bool consists_of(struct address_part part, const char *others)
 {
     for (size_t i = 0; i < part.length; i++)
         if (!isalnum((unsigned char)part.bytes[i]) && strchr(others, part.bytes[i]) == NULL)
@@ -33,7 +33,8 @@ static bool consists_of(struct part part, const char *others)
 /* Whoever writes a password without escaping it puts any character anywhere. So a URL is shown only
  * where its user information must be what stands before the last @ of its authority, and the rest
  * looks like hosts. */
-static bool split(struct part url, struct part *ret_scheme, struct part *ret_host)
+static bool split(struct address_part url, struct address_part *ret_scheme,
+                  struct address_part *ret_host)
 {
     _cleanup_(memory_free) char *text = text_copy_bytes(url.bytes, url.length);
     const char *start = strstr(text, "://");
@@ -45,14 +46,14 @@ static bool split(struct part url, struct part *ret_scheme, struct part *ret_hos
     size_t host = end;
     while (host > scheme && text[host - 1] != '@')
         host--;
-    *ret_scheme = (struct part){url.bytes, scheme};
-    *ret_host = (struct part){url.bytes + host, end - host};
-    struct part name = {url.bytes, scheme == 0 ? 0 : scheme - strlen("://")};
+    *ret_scheme = (struct address_part){url.bytes, scheme};
+    *ret_host = (struct address_part){url.bytes + host, end - host};
+    struct address_part name = {url.bytes, scheme == 0 ? 0 : scheme - strlen("://")};
     return consists_of(name, "+-.") && consists_of(*ret_host, "-._:[]%,");
 }
 
 /* The elements of a list; what is no list is one element. */
-static struct part next_part(const char **rest, bool is_list)
+static struct address_part next_part(const char **rest, bool is_list)
 {
     const char *begin = *rest;
     size_t length = is_list ? strcspn(begin, ",") : strlen(begin);
@@ -61,7 +62,7 @@ static struct part next_part(const char **rest, bool is_list)
         begin++;
         length--;
     }
-    return (struct part){begin, length};
+    return (struct address_part){begin, length};
 }
 
 /* With a @ in one element, an element without one may be a piece of a password with a comma. */
@@ -76,10 +77,10 @@ static bool is_ambiguous(const char *text, bool is_list)
     return false;
 }
 
-static bool add_url(struct text *shown, struct part url, bool only_host)
+static bool add_url(struct text *shown, struct address_part url, bool only_host)
 {
-    struct part scheme;
-    struct part host;
+    struct address_part scheme;
+    struct address_part host;
     if (!split(url, &scheme, &host))
         return false;
     if (!only_host)
@@ -95,7 +96,7 @@ static char *show(const char *text, bool is_list, bool only_host)
     if (is_ambiguous(text, is_list))
         return NULL;
     for (const char *rest = text; rest != NULL;) {
-        struct part part = next_part(&rest, is_list);
+        struct address_part part = next_part(&rest, is_list);
         text_add(&shown, shown.length == 0 ? "" : ",");
         if (!add_url(&shown, part, only_host))
             return NULL;

@@ -10,14 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct entry {
+struct peer_entry {
     struct peer_value value;
     UT_hash_handle hh;
 };
 
 struct peer_values {
     pthread_mutex_t lock;
-    struct entry *entries;
+    struct peer_entry *entries;
     atomic_uint_least64_t revision;
 };
 
@@ -28,7 +28,7 @@ struct peer_values *peer_values_new(void)
     return values;
 }
 
-static void drop(struct peer_values *values, struct entry *entry)
+static void drop(struct peer_values *values, struct peer_entry *entry)
 {
     HASH_DELETE(hh, values->entries, entry);
     free(entry);
@@ -36,8 +36,8 @@ static void drop(struct peer_values *values, struct entry *entry)
 
 void peer_values_free(struct peer_values *values)
 {
-    struct entry *entry;
-    struct entry *next;
+    struct peer_entry *entry;
+    struct peer_entry *next;
     if (values == NULL)
         return;
     HASH_ITER(hh, values->entries, entry, next)
@@ -88,7 +88,7 @@ static void merge(struct peer_value *known, const struct peer_value *value)
 
 bool peer_values_add(struct peer_values *values, const struct peer_value *value, int64_t now_ms)
 {
-    struct entry *entry;
+    struct peer_entry *entry;
     struct peer_value sound = *value;
     if (!is_sound(value->value, value->since_ms, now_ms))
         return true;
@@ -118,7 +118,7 @@ uint64_t peer_values_revision(const struct peer_values *values)
 struct peer_value *peer_values_take(struct peer_values *values,
                                     const uint8_t digest[PEER_DIGEST_BYTES])
 {
-    struct entry *entry;
+    struct peer_entry *entry;
     struct peer_value *value = NULL;
     pthread_mutex_lock(&values->lock);
     HASH_FIND(hh, values->entries, digest, PEER_DIGEST_BYTES, entry);
@@ -139,7 +139,7 @@ static size_t list_bucket(struct peer_values *values, uint64_t bucket, size_t ma
     UT_hash_table *table = values->entries->hh.tbl;
     UT_hash_handle *next;
     for (UT_hash_handle *each = table->buckets[bucket].hh_head; each != NULL; each = next) {
-        struct entry *entry = ELMT_FROM_HH(table, each);
+        struct peer_entry *entry = ELMT_FROM_HH(table, each);
         next = each->hh_next; /* the table may end with its last entry */
         if (!is_sound(entry->value.value, entry->value.since_ms, now_ms))
             drop(values, entry);

@@ -14,7 +14,7 @@ struct used {
     UT_hash_handle hh;
 };
 
-struct tenant {
+struct inline_tenant {
     char *namespace;
     struct used *used;
     size_t agents; /* of them, those in an agent */
@@ -33,7 +33,7 @@ struct pool {
 struct inline_connections {
     size_t max; /* of a tenant */
     struct pool all, agents;
-    struct tenant *tenants;
+    struct inline_tenant *tenants;
 };
 
 struct inline_connections *inline_connections_new(size_t max_per_namespace, size_t max_connections,
@@ -52,14 +52,14 @@ void inline_connections_reserve(struct inline_connections *connections, size_t c
     connections->agents.reserved = agents;
 }
 
-static void drop_used(struct tenant *tenant, struct used *used)
+static void drop_used(struct inline_tenant *tenant, struct used *used)
 {
     HASH_DELETE(hh, tenant->used, used);
     free(used->identity);
     free(used);
 }
 
-static void drop_tenant(struct inline_connections *connections, struct tenant *tenant)
+static void drop_tenant(struct inline_connections *connections, struct inline_tenant *tenant)
 {
     HASH_DELETE(hh, connections->tenants, tenant);
     free(tenant->namespace);
@@ -68,8 +68,8 @@ static void drop_tenant(struct inline_connections *connections, struct tenant *t
 
 void inline_connections_free(struct inline_connections *connections)
 {
-    struct tenant *tenant;
-    struct tenant *next_tenant;
+    struct inline_tenant *tenant;
+    struct inline_tenant *next_tenant;
     struct used *used;
     struct used *next;
     HASH_ITER(hh, connections->tenants, tenant, next_tenant) {
@@ -80,23 +80,25 @@ void inline_connections_free(struct inline_connections *connections)
     free(connections);
 }
 
-static struct tenant *find_tenant(const struct inline_connections *connections,
-                                  const char *namespace)
+static struct inline_tenant *find_tenant(const struct inline_connections *connections,
+                                         const char *namespace)
 {
-    struct tenant *tenant;
+    struct inline_tenant *tenant;
     HASH_FIND_STR(connections->tenants, namespace, tenant);
     return tenant;
 }
 
-static struct tenant *add_tenant(struct inline_connections *connections, const char *namespace)
+static struct inline_tenant *add_tenant(struct inline_connections *connections,
+                                        const char *namespace)
 {
-    struct tenant *tenant = memory_new(sizeof(*tenant));
+    struct inline_tenant *tenant = memory_new(sizeof(*tenant));
     tenant->namespace = text_copy(namespace);
     HASH_ADD_KEYPTR(hh, connections->tenants, tenant->namespace, strlen(tenant->namespace), tenant);
     return tenant;
 }
 
-static struct used *find_used(const struct tenant *tenant, const char *scaler, const char *identity)
+static struct used *find_used(const struct inline_tenant *tenant, const char *scaler,
+                              const char *identity)
 {
     _cleanup_(memory_free) char *key = text_format("%s\n%s", scaler, identity);
     struct used *used;
@@ -104,7 +106,7 @@ static struct used *find_used(const struct tenant *tenant, const char *scaler, c
     return used;
 }
 
-static struct used *add_used(struct tenant *tenant, const char *scaler, const char *identity)
+static struct used *add_used(struct inline_tenant *tenant, const char *scaler, const char *identity)
 {
     struct used *used = memory_new(sizeof(*used));
     used->identity = text_format("%s\n%s", scaler, identity);
@@ -140,7 +142,7 @@ static bool check_share(const struct pool *pool, const struct inline_connection 
 
 /* `tenant` is NULL where the namespace has none. */
 static bool may_have_another(const struct inline_connections *connections,
-                             const struct tenant *tenant,
+                             const struct inline_tenant *tenant,
                              const struct inline_connection *connection, struct error *error)
 {
     size_t count = tenant == NULL ? 0 : HASH_COUNT(tenant->used);
@@ -158,7 +160,7 @@ static bool may_have_another(const struct inline_connections *connections,
 bool inline_connections_acquire(struct inline_connections *connections,
                                 const struct inline_connection *connection, struct error *error)
 {
-    struct tenant *tenant = find_tenant(connections, connection->namespace);
+    struct inline_tenant *tenant = find_tenant(connections, connection->namespace);
     struct used *used =
         tenant == NULL ? NULL : find_used(tenant, connection->scaler, connection->identity);
     if (used == NULL) {
@@ -179,7 +181,7 @@ bool inline_connections_acquire(struct inline_connections *connections,
 bool inline_connections_release(struct inline_connections *connections, const char *namespace,
                                 const char *scaler, const char *identity)
 {
-    struct tenant *tenant = find_tenant(connections, namespace);
+    struct inline_tenant *tenant = find_tenant(connections, namespace);
     struct used *used = tenant == NULL ? NULL : find_used(tenant, scaler, identity);
     if (used == NULL || --used->triggers > 0)
         return false;

@@ -17,7 +17,7 @@ const char *flow_status_text(enum flow_status status)
 /* ---- rates ---- */
 
 /* What happened between two samples that follow one another. */
-struct step {
+struct flow_step {
     double arrived, consumed;
     double seconds;
 };
@@ -40,10 +40,11 @@ static double not_negative(double count)
     return count < 0 ? 0 : count;
 }
 
-static struct step step_of(const struct recent_sample *before, const struct recent_sample *sample)
+static struct flow_step step_of(const struct recent_sample *before,
+                                const struct recent_sample *sample)
 {
     const struct reading *from = &before->reading, *to = &sample->reading;
-    struct step step = {.seconds = (double)(sample->at_ms - before->at_ms) / 1000};
+    struct flow_step step = {.seconds = (double)(sample->at_ms - before->at_ms) / 1000};
     step.arrived = difference(to->arrived, from->arrived);
     step.consumed = difference(to->consumed, from->consumed);
     if (isnan(from->arrived) || isnan(to->arrived))
@@ -60,13 +61,14 @@ static struct step step_of(const struct recent_sample *before, const struct rece
 
 /* The sum of the last steps that span at min so long; false: the samples are too few for it, or has
  * a gap. */
-static bool sum_of_last(const struct recent_samples *recent, int64_t span_ms, struct step *ret_sum)
+static bool sum_of_last(const struct recent_samples *recent, int64_t span_ms,
+                        struct flow_step *ret_sum)
 {
-    struct step sum = {0};
+    struct flow_step sum = {0};
     for (size_t i = recent->count; i-- > 1;) {
         if (recent->samples[i].is_after_gap)
             break;
-        struct step step = step_of(&recent->samples[i - 1], &recent->samples[i]);
+        struct flow_step step = step_of(&recent->samples[i - 1], &recent->samples[i]);
         if (isnan(step.arrived) || isnan(step.consumed))
             break;
         sum.arrived += step.arrived;
@@ -82,7 +84,7 @@ static bool sum_of_last(const struct recent_samples *recent, int64_t span_ms, st
 struct flow flow_of(const struct recent_samples *recent)
 {
     struct flow flow = {.arrival_rate = NAN, .consumption_rate = NAN, .last_consumed = NAN};
-    struct step sum, recent_sum;
+    struct flow_step sum, recent_sum;
     size_t last = recent->count - 1;
     if (recent->count >= 2 && !recent->samples[last].is_after_gap)
         flow.last_consumed = step_of(&recent->samples[last - 1], &recent->samples[last]).consumed;
@@ -152,7 +154,7 @@ static void observe(struct flow_rate *rate, double observed, int64_t at_ms)
 
 /* Whether so much waited that no consumer can have been idle: a second of work, and a message for
  * each. */
-static bool is_busy(const struct recent_sample *sample, const struct step *step)
+static bool is_busy(const struct recent_sample *sample, const struct flow_step *step)
 {
     const struct reading *reading = &sample->reading;
     double waiting = recent_samples_waiting(reading);
@@ -171,7 +173,7 @@ static void forget_busy(struct flow_rate *rate)
 static void add_step(struct flow_rate *rate, const struct recent_sample *before,
                      const struct recent_sample *sample)
 {
-    const struct step step = step_of(before, sample);
+    const struct flow_step step = step_of(before, sample);
     int64_t step_ms = sample->at_ms - before->at_ms;
     double consumers = fmin(before->reading.consumers, sample->reading.consumers);
     bool counts = !sample->is_after_gap && consumers > 0 && step.consumed >= 0;
