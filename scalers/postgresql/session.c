@@ -17,15 +17,21 @@
  */
 static const char *const statements[STEPS] = {
     [STEP_BEGIN] = "BEGIN READ ONLY",
-    [STEP_LIMIT] = "SELECT pg_catalog.set_config('statement_timeout', $1, true)",
     [STEP_ROLL_BACK] = "ROLLBACK",
     [STEP_UNLOCK] = "SELECT pg_catalog.pg_advisory_unlock_all()",
 };
 
+/* A role or a database may have standard_conforming_strings off: a backslash would then hide the
+ * end of a string from postgresql_statement_check(). */
+#define LIMIT                                                                                      \
+    "SELECT pg_catalog.set_config('statement_timeout', $1, true), "                                \
+    "pg_catalog.set_config('standard_conforming_strings', 'on', true)"
+
+static const char limit[] = LIMIT;
+
 /* A server that watches its client stops a query soon after we have closed the session. */
 static const char limit_and_watch[] =
-    "SELECT pg_catalog.set_config('statement_timeout', $1, true), "
-    "pg_catalog.set_config('client_connection_check_interval', '250', true)";
+    LIMIT ", pg_catalog.set_config('client_connection_check_interval', '250', true)";
 
 /* Of CPU time for a step of the login; a million iterations of SCRAM take about 1. libpq computes
  * any number of them. */
@@ -96,6 +102,7 @@ static bool send_step(PGconn *connection, enum postgresql_step step, const char 
         return PQpipelineSync(connection);
     const char *statement = step == STEP_QUERY                   ? query
                             : step == STEP_LIMIT && watch_client ? limit_and_watch
+                            : step == STEP_LIMIT                 ? limit
                                                                  : statements[step];
     return PQsendQueryParams(connection, statement, step == STEP_LIMIT, NULL, &limit_ms, NULL, NULL,
                              0) &&

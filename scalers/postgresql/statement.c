@@ -64,7 +64,8 @@ static bool is_forbidden(const char *name)
 
 /* ---- as the server reads it ---- */
 
-static const char *past_comment(const char *at)
+/* All of these note a comment, a string or a name that does not end. */
+static const char *past_comment(const char *at, bool *is_open)
 {
     int depth = 0;
     do {
@@ -73,18 +74,19 @@ static const char *past_comment(const char *at)
         depth += opens - closes;
         at += opens || closes ? 2 : 1;
     } while (depth > 0 && *at != '\0');
+    *is_open = *is_open || depth > 0;
     return at;
 }
 
 /* White space, comments, and what is in `others`. */
-static const char *past_space(const char *at, const char *others)
+static const char *past_space(const char *at, const char *others, bool *is_open)
 {
     for (;;) {
         at += strspn(at, " \t\r\n\f\v");
         if (text_starts_with(at, "--"))
             at += strcspn(at, "\r\n");
         else if (text_starts_with(at, "/*"))
-            at = past_comment(at);
+            at = past_comment(at, is_open);
         else if (*at != '\0' && strchr(others, *at) != NULL)
             at++;
         else
@@ -92,8 +94,24 @@ static const char *past_space(const char *at, const char *others)
     }
 }
 
-/* A string or a quoted name, whose quote is doubled within. */
-static const char *past_quoted(const char *at, bool has_escapes)
+/* A string goes on, with what it was begun with, where another one begins in a later line. */
+static const char *next_piece(const char *at)
+{
+    bool has_line = false;
+    for (;;) {
+        at += strspn(at, " \t\f\v");
+        if (text_starts_with(at, "--"))
+            at += strcspn(at, "\r\n");
+        else if (*at == '\r' || *at == '\n') {
+            has_line = true;
+            at++;
+        } else
+            return has_line && *at == '\'' ? at : NULL;
+    }
+}
+
+/* A piece of a string, or a quoted name, whose quote is doubled within. */
+static const char *past_piece(const char *at, bool has_escapes, bool *is_open)
 {
     char quote = *at++;
     while (*at != '\0') {
@@ -101,8 +119,16 @@ static const char *past_quoted(const char *at, bool has_escapes)
         if (is_escape || (at[0] == quote && at[1] == quote))
             at += 2;
         else if (*at++ == quote)
-            break;
+            return at;
     }
+    *is_open = true;
+    return at;
+}
+
+static const char *past_string(const char *at, bool has_escapes, bool *is_open)
+{
+    for (const char *next = at; next != NULL; next = next_piece(at))
+        at = past_piece(next, has_escapes, is_open);
     return at;
 }
 
@@ -117,7 +143,7 @@ static bool continues_name(char letter)
 }
 
 /* A string between $tag$ and $tag$; any other $ is one letter. */
-static const char *past_dollar(const char *at)
+static const char *past_dollar(const char *at, bool *is_open)
 {
     size_t length = 1;
     while (begins_name(at[length]) || (length > 1 && isdigit((unsigned char)at[length])))
@@ -126,6 +152,7 @@ static const char *past_dollar(const char *at)
         return at + 1;
     _cleanup_(memory_free) char *tag = text_copy_bytes(at, length + 1);
     const char *end = strstr(at + length + 1, tag);
+    *is_open = *is_open || end == NULL;
     return end == NULL ? at + strlen(at) : end + length + 1;
 }
 
@@ -142,9 +169,9 @@ static const char *read_name(const char *at, char *name)
     return at;
 }
 
-static const char *read_quoted_name(const char *at, char *name)
+static const char *read_quoted_name(const char *at, char *name, bool *is_open)
 {
-    const char *end = past_quoted(at, false);
+    const char *end = past_piece(at, false, is_open);
     size_t length = (size_t)(end - at) < 2 ? 0 : (size_t)(end - at) - 2;
     if (length > MAX_NAME - 1)
         length = MAX_NAME - 1;
@@ -155,9 +182,10 @@ static const char *read_quoted_name(const char *at, char *name)
 
 /* The next function that is called, as far as names show it: a name before a parenthesis; or a name
  * with escapes, wherever it is. False: there is none. */
-static bool next_call(const char **at, char *name)
+static bool next_call(const char **at, char *name, bool *is_open)
 {
-    for (const char *next = past_space(*at, ""); *next != '\0'; next = past_space(next, "")) {
+    const char *next = past_space(*at, "", is_open);
+    for (; *next != '\0'; next = past_space(next, "", is_open)) {
         bool is_name = true;
         if (begins_name(*next)) {
             next = read_name(next, name);
@@ -167,22 +195,22 @@ static bool next_call(const char **at, char *name)
                 return true;
             }
             if (*next == '\'') { /* E'...' and its like */
-                next = past_quoted(next, strcmp(name, "e") == 0);
+                next = past_string(next, strcmp(name, "e") == 0, is_open);
                 is_name = false;
             }
         } else if (*next == '"')
-            next = read_quoted_name(next, name);
+            next = read_quoted_name(next, name, is_open);
         else {
             is_name = false;
             if (*next == '\'')
-                next = past_quoted(next, false);
+                next = past_string(next, false, is_open);
             else if (*next == '$')
-                next = past_dollar(next);
+                next = past_dollar(next, is_open);
             else
                 next++;
         }
         *at = next;
-        if (is_name && *past_space(next, "") == '(')
+        if (is_name && *past_space(next, "", is_open) == '(')
             return true;
     }
     return false;
@@ -204,13 +232,14 @@ static bool can_return_row(const char *first)
 void postgresql_statement_check(const char *key, const char *sql, struct error *mistakes)
 {
     char name[MAX_NAME];
-    const char *first = past_space(sql, ";");
+    bool is_open = false;
+    const char *first = past_space(sql, ";", &is_open);
     if (!can_return_row(first))
         error_add(mistakes,
                   "%s must begin with SELECT, WITH, VALUES, TABLE, SHOW or CALL: it begins with "
                   "\"%.*s\"",
                   key, (int)text_cut(first, MAX_SHOWN_BYTES), first);
-    for (const char *at = sql; next_call(&at, name);)
+    for (const char *at = sql; next_call(&at, name, &is_open);)
         if (strcmp(name, escaped_name) == 0) {
             error_add(mistakes,
                       "%s must not have names with escapes (U&\"...\"): write their letters", key);
@@ -223,4 +252,8 @@ void postgresql_statement_check(const char *key, const char *sql, struct error *
                 key, name);
             return;
         }
+    /* Other queries of the trigger are sent in one statement with it: what it begins, they would
+     * end. */
+    if (is_open)
+        error_add(mistakes, "%s ends within a string, a quoted name or a comment", key);
 }

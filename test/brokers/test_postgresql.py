@@ -159,6 +159,16 @@ def test_statements_other_than_select_are_refused(jobs, client, query):
     assert len(jobs.sessions()) == 1
 
 
+def test_strings_are_read_as_the_rules_for_queries_read_them(jobs, client):
+    """Where a backslash may hide the end of a string, it hides calls that are refused."""
+    jobs.sql(f"ALTER ROLE {USER} SET standard_conforming_strings = off")
+    try:
+        jobs.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'backlog'")
+        wait_for_value(client, trigger(jobs, r"SELECT length('\')"), 1)
+    finally:
+        jobs.sql(f"ALTER ROLE {USER} RESET standard_conforming_strings")
+
+
 # What a session usually remembers; some of it is refused, and some takes effect and fails then.
 DISTURBING = [
     "SELECT 1 FROM set_config('search_path', 'elsewhere', false)",
@@ -180,7 +190,7 @@ LEFT_BEHIND = """SELECT
     + (SELECT count(*) FROM pg_class WHERE relpersistence = 't')
     + (SELECT count(*) FROM pg_settings WHERE source = 'session'
        AND name NOT IN ('statement_timeout', 'transaction_read_only', 'transaction_isolation',
-                        'client_connection_check_interval'))
+                        'client_connection_check_interval', 'standard_conforming_strings'))
     + (current_user <> session_user)::int + (coalesce(current_setting('my.tenant', true), '') <> '')::int"""
 
 
