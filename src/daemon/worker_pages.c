@@ -101,13 +101,15 @@ static bool is_found(const struct search *search, const struct trigger *trigger)
     return false;
 }
 
-/* Names come with calls: what is no name of an object is none in a path of the Kubernetes API. */
+/* Names come with calls: what is no name of an object, or no namespace, is none in a path of the
+ * Kubernetes API. */
 static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct search *search = context;
     (void)now_ms;
     if (!walk_is_of(trigger, search->namespace, search->name) ||
         !(search->is_of_hpas || is_listed(search->workers, trigger->namespace)) ||
+        !kubernetes_name_is_namespace(trigger->namespace) ||
         !kubernetes_name_is_valid(trigger->name) || is_found(search, trigger))
         return WALK_ON;
     search->has_more = search->count == WORKER_OBJECTS_MAX;

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import time
+import urllib.parse
 
 import pytest
 import requests
@@ -128,6 +129,21 @@ def test_only_listed_namespaces_and_called_names_are_read(server, api, redis):
     read(server, "orders", "?namespace=shop&name=orders")
     assert {path.split("/")[-1] for path, _query in api.requests} <= {"orders", "scale", "pods"}
     assert objects(server, "?name=orders").keys() == {"orders"}
+
+
+def test_a_namespace_of_a_call_is_no_way_to_other_objects(folder, api):
+    """HPAs are read in all namespaces, with the token of the server; anybody's call names a namespace."""
+    elsewhere = "../../../../api/v1/namespaces/shop/secrets/rabbitmq?x="
+    metadata = {"scaler": "redis", "connectionName": "none", "listName": "jobs", "listLength": "1"}
+    with PodServer(folder / "ca.pem", api.server_port, TOKEN, arguments=["--kubernetes", "--kubernetes-hpa"]) as server:
+        with Client(server.port) as client:
+            for namespace in (elsewhere, "shop"):
+                with pytest.raises(Exception, match="none"):
+                    client.is_active(metadata, name="orders", namespace=namespace)
+        get(server, f"/api/replicas/{urllib.parse.quote(elsewhere, safe='')}/orders", 404)
+        get(server, "/api/replicas/shop/orders")
+        wait_until(lambda: any(path.endswith("/scaledobjects/orders") for path, _query in api.requests), SECONDS, "that of the other one")
+    assert not [path for path, _query in api.requests if "secrets" in path]
 
 
 def test_without_a_right_there_is_an_error_and_what_was_known_stays(server, api, redis):
