@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "cli/console.h"
+#include "config/kubernetes_name.h"
 #include "manifest/builtin.h"
 #include "manifest/migration/migration.h"
 
@@ -75,6 +76,13 @@ static void print_staying(const struct fleet *fleet, const struct manifest_objec
         printf("stays: %s, trigger %zu (%s): %s\n", label, index, clean_type, clean);
 }
 
+/* Files may have any text there, and whoever gets the commands runs them in a shell. */
+static bool has_kubernetes_name(const struct manifest_object *object)
+{
+    return kubernetes_name_is_valid(object->name) &&
+           (object->namespace == NULL || kubernetes_name_is_namespace(object->namespace));
+}
+
 static void add_trigger(struct fleet *fleet, struct candidate *found, size_t index)
 {
     const struct manifest_object *object = found->object;
@@ -92,6 +100,13 @@ static void add_trigger(struct fleet *fleet, struct candidate *found, size_t ind
                          &reasons)) {
         fleet->staying++;
         print_staying(fleet, object, index, type, is_meant, error_text(&reasons));
+        return;
+    }
+    if (!has_kubernetes_name(object)) {
+        fleet->staying++;
+        print_staying(fleet, object, index, type, is_meant,
+                      "its name or namespace is none that Kubernetes permits: there is no command "
+                      "for it");
         return;
     }
     enum access access = access_of(trigger);
@@ -160,7 +175,7 @@ static void set_waves(struct fleet *fleet)
 
 /* ---- printing ---- */
 
-/* The caller frees it. Names of the cluster are of letters, digits, dots and dashes. Without its
+/* The caller frees it. The object's names are of letters, digits, dots and dashes. Without its
  * resourceVersion the object is replaced although KEDA has written its status meanwhile. */
 static char *command_of(const struct fleet *fleet, const struct manifest_object *object,
                         const char *flags)

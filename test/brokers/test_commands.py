@@ -254,6 +254,16 @@ def test_migrate_lists_what_a_cluster_could_move_in_an_order(redis):
     assert "stays: shop/cron, trigger 0 (cron?[2J): " in text and "\x1b" not in text
 
 
+@pytest.mark.parametrize("name, namespace", [("jobs; id", "shop"), ("jobs", "$(id)"), ("--all", "shop"), ("", "shop")])
+def test_migrate_prints_no_command_with_a_name_that_a_shell_would_run(redis, name, namespace):
+    """Of a file, whose names nobody has checked."""
+    text = json.dumps({"kind": "ScaledObject", "metadata": {"name": name, "namespace": namespace}, "spec": {"triggers": [
+        {"type": "redis", "metadata": {"address": redis.address, "listName": "jobs"}}]}})
+    done = backlog("migrate", "--cluster", "--output", "json", "-", text=text)
+    assert of_type(done, "object") == [] and "none that Kubernetes permits" in of_type(done, "stays")[0]["reason"]
+    assert "kubectl" not in backlog("migrate", "--cluster", "-", text=text).stdout
+
+
 def test_migrate_loses_nothing_of_standard_input(redis, tmp_path):
     other = "kind: ConfigMap # nothing to move\nmetadata: {name: x}\n"
     text = OBJECT.format(name="jobs", type="redis", redis=redis.address)
