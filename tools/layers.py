@@ -20,7 +20,7 @@ KNOWS["client"] = {"base", "config", "client"}
 KNOWS["kubernetes"] = {"base", "config", "kubernetes"}
 KNOWS["cli"] = {"base", "config", "client", "cli"}
 KNOWS["daemon"] = {*CHAIN, "kubernetes", "client", "serve", "web", "cli", "daemon"}
-KNOWS["commands"] = {*CHAIN, "model", "manifest", "client", "daemon", "cli", "commands"}
+KNOWS["commands"] = {*CHAIN, "serve", "model", "manifest", "client", "daemon", "cli", "commands"}
 KNOWS["lab"] = {*CHAIN, "model", "manifest", "client", "web", "commands", "cli", "lab"}
 
 BROKER_HEADER = re.compile(r"(librdkafka/|rdkafka|nats/|nats\.h|rabbitmq-c/|amqp|hiredis/|libpq|postgresql/)")
@@ -31,9 +31,8 @@ SCALER_MAY = re.compile(r"(measure/(?:scaler|task)\.h|config/option\.h|base/(?:s
 
 UNKEYED = "include base/hash_table.h in place of uthash.h, whose own hash has no key"
 
-# What lists all transports, and the page that shows the limits of each.
-LISTED = {("src/serve/transport/list.c", "transport_nghttp2"), ("src/serve/transport/list.c", "transport_grpc_core"),
-          ("src/commands/reference.c", "transport_list")}
+# What lists all transports.
+LISTED = {("src/serve/transport/list.c", "transport_nghttp2"), ("src/serve/transport/list.c", "transport_grpc_core")}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
