@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "base/metric.h"
 #include "daemon/invalid_connections.h"
-#include "kubernetes/credentials/secret_watcher.h"
+#include "kubernetes/credentials/team_secrets.h"
 #include "measure/scaler.h"
 #include "scale/connections/named.h"
 #include "scale/connections/namespace_secrets.h"
@@ -17,7 +17,7 @@ enum { MAX_LOGGED = 20 };
 enum { MAX_LINES_BYTES = 64 << 10 };
 
 struct kubernetes_secrets {
-    struct secret_watcher *watcher;
+    struct team_secrets *teams;
     struct hand_over to;
 };
 
@@ -50,7 +50,7 @@ static bool changed(void *context, const char *namespace, struct connections *co
 struct kubernetes_secrets *kubernetes_secrets_new(struct informer *informer)
 {
     struct kubernetes_secrets *secrets = memory_new(sizeof(*secrets));
-    secrets->watcher = secret_watcher_new(&(struct secret_watcher_settings){
+    secrets->teams = team_secrets_new(&(struct team_secrets_settings){
         .informer = informer,
         .name = NAMESPACE_SECRET_NAME,
         .changed = changed,
@@ -68,16 +68,16 @@ void kubernetes_secrets_follow(void *context, const char *namespace, bool is_wan
 {
     const struct kubernetes_secrets *secrets = context;
     if (is_wanted)
-        secret_watcher_add(secrets->watcher, namespace);
+        team_secrets_add(secrets->teams, namespace);
     else
-        secret_watcher_remove(secrets->watcher, namespace);
+        team_secrets_remove(secrets->teams, namespace);
 }
 
 void kubernetes_secrets_free(struct kubernetes_secrets *secrets)
 {
     if (secrets == NULL)
         return;
-    secret_watcher_free(secrets->watcher);
+    team_secrets_free(secrets->teams);
     free(secrets);
 }
 

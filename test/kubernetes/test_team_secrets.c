@@ -1,5 +1,5 @@
-/* What the secret watcher hands over of what the informer, which is played here, has read. */
-#include "kubernetes/credentials/secret_watcher.h"
+/* What is handed over of the Secrets of teams, which the informer, played here, has read. */
+#include "kubernetes/credentials/team_secrets.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -101,9 +101,9 @@ static void a_secret_that_could_not_be_handed_over_is_still_there(void **state)
     struct informer informer = {0};
     struct known known = {.is_busy = true};
     struct api_object object = {0};
-    struct secret_watcher *watcher =
-        secret_watcher_new(&(struct secret_watcher_settings){&informer, "name", take, &known});
-    secret_watcher_add(watcher, "shop");
+    struct team_secrets *secrets =
+        team_secrets_new(&(struct team_secrets_settings){&informer, "name", take, &known});
+    team_secrets_add(secrets, "shop");
     informer.handler.turn(informer.handler.context);
 
     read_secret(&informer, &object, 1000);
@@ -127,7 +127,7 @@ static void a_secret_that_could_not_be_handed_over_is_still_there(void **state)
     assert_true(known.has_connections && !known.is_failing);
 
     informer.handler.end(informer.handler.context);
-    secret_watcher_free(watcher);
+    team_secrets_free(secrets);
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-#include "kubernetes/credentials/secret_watcher.h"
+#include "kubernetes/credentials/team_secrets.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -21,19 +21,19 @@ struct team {
     struct team *next, *prev;
 };
 
-struct secret_watcher {
-    struct secret_watcher_settings settings;
+struct team_secrets {
+    struct team_secrets_settings settings;
     struct informer_handler handler;
     struct message_queue messages; /* the key is a namespace */
     struct team *teams;            /* the informer's thread's */
 };
 
 /* What was read last is delivered once, also where it cannot be read again. */
-static void deliver(struct secret_watcher *watcher, struct team *team)
+static void deliver(struct team_secrets *secrets, struct team *team)
 {
-    if (informer_is_stopping(watcher->settings.informer))
+    if (informer_is_stopping(secrets->settings.informer))
         return; /* the loop may have ended */
-    const struct secret_watcher_settings *settings = &watcher->settings;
+    const struct team_secrets_settings *settings = &secrets->settings;
     struct informer_view view = informer_view(settings->informer, &team->secret);
     const struct error none = {0};
     bool is_new = view.is_read && view.read_ms != team->sent_ms;
@@ -49,39 +49,39 @@ static void deliver(struct secret_watcher *watcher, struct team *team)
     team->retry_ms = is_done ? CLOCK_NEVER : clock_now_ms() + REDELIVER_MS;
 }
 
-static void drop_team(struct secret_watcher *watcher, struct team *team)
+static void drop_team(struct team_secrets *secrets, struct team *team)
 {
-    informer_unlink(watcher->settings.informer, &team->secret);
-    DL_DELETE(watcher->teams, team);
+    informer_unlink(secrets->settings.informer, &team->secret);
+    DL_DELETE(secrets->teams, team);
     free(team->namespace);
     free(team);
 }
 
 static void receive(void *context, struct queued_message *message)
 {
-    struct secret_watcher *watcher = context;
+    struct team_secrets *secrets = context;
     struct team *team;
-    DL_FOREACH(watcher->teams, team)
+    DL_FOREACH(secrets->teams, team)
         if (text_equal(team->namespace, message->key))
             break;
     if (team != NULL) /* the caller knows nothing of the Secret any more: it is read again */
-        drop_team(watcher, team);
+        drop_team(secrets, team);
     if (message->kind != MESSAGE_ADD)
         return;
     if (!kubernetes_name_is_namespace(
             message->key)) { /* it is no namespace's, so there is no Secret */
         const struct error none = {0};
-        watcher->settings.changed(watcher->settings.context, message->key, NULL, &none);
+        secrets->settings.changed(secrets->settings.context, message->key, NULL, &none);
         return;
     }
     team = memory_new(sizeof(*team));
     team->namespace = TAKE(message->key);
-    team->secret.handler = &watcher->handler;
+    team->secret.handler = &secrets->handler;
     team->secret.user = team;
     team->retry_ms = CLOCK_NEVER;
-    DL_APPEND(watcher->teams, team);
-    informer_link(watcher->settings.informer, &team->secret, OBJECT_CONNECTIONS, team->namespace,
-                  watcher->settings.name);
+    DL_APPEND(secrets->teams, team);
+    informer_link(secrets->settings.informer, &team->secret, OBJECT_CONNECTIONS, team->namespace,
+                  secrets->settings.name);
 }
 
 /* ---- the informer's handler ---- */
@@ -92,15 +92,15 @@ static void take_change(void *context, void *user)
 }
 
 /* What was handed over in vain is gone, so it is read again. Returns when to look again. */
-static int64_t retry_due(struct secret_watcher *watcher)
+static int64_t retry_due(struct team_secrets *secrets)
 {
     int64_t now_ms = clock_now_ms();
     int64_t next_ms = CLOCK_NEVER;
     struct team *team;
-    DL_FOREACH(watcher->teams, team) {
+    DL_FOREACH(secrets->teams, team) {
         if (team->retry_ms <= now_ms) {
             team->retry_ms = CLOCK_NEVER;
-            informer_want_fresh(watcher->settings.informer, &team->secret);
+            informer_want_fresh(secrets->settings.informer, &team->secret);
         }
         next_ms = team->retry_ms < next_ms ? team->retry_ms : next_ms;
     }
@@ -109,45 +109,45 @@ static int64_t retry_due(struct secret_watcher *watcher)
 
 static int64_t take_turn(void *context)
 {
-    struct secret_watcher *watcher = context;
-    int64_t next_ms = retry_due(watcher); /* a team that comes now is delivered to first */
-    message_queue_receive(&watcher->messages, receive, watcher);
+    struct team_secrets *secrets = context;
+    int64_t next_ms = retry_due(secrets); /* a team that comes now is delivered to first */
+    message_queue_receive(&secrets->messages, receive, secrets);
     return next_ms;
 }
 
 static void end(void *context)
 {
-    struct secret_watcher *watcher = context;
-    while (watcher->teams != NULL)
-        drop_team(watcher, watcher->teams);
+    struct team_secrets *secrets = context;
+    while (secrets->teams != NULL)
+        drop_team(secrets, secrets->teams);
 }
 
 /* ---- from outside ---- */
 
-struct secret_watcher *secret_watcher_new(const struct secret_watcher_settings *settings)
+struct team_secrets *team_secrets_new(const struct team_secrets_settings *settings)
 {
-    struct secret_watcher *watcher = memory_new(sizeof(*watcher));
-    watcher->settings = *settings;
-    watcher->handler = (struct informer_handler){take_change, take_turn, end, watcher};
-    message_queue_init(&watcher->messages, settings->informer, NULL);
-    informer_add_handler(settings->informer, &watcher->handler);
-    return watcher;
+    struct team_secrets *secrets = memory_new(sizeof(*secrets));
+    secrets->settings = *settings;
+    secrets->handler = (struct informer_handler){take_change, take_turn, end, secrets};
+    message_queue_init(&secrets->messages, settings->informer, NULL);
+    informer_add_handler(settings->informer, &secrets->handler);
+    return secrets;
 }
 
-void secret_watcher_free(struct secret_watcher *watcher)
+void team_secrets_free(struct team_secrets *secrets)
 {
-    if (watcher == NULL)
+    if (secrets == NULL)
         return;
-    message_queue_done(&watcher->messages);
-    free(watcher);
+    message_queue_done(&secrets->messages);
+    free(secrets);
 }
 
-void secret_watcher_add(struct secret_watcher *watcher, const char *namespace)
+void team_secrets_add(struct team_secrets *secrets, const char *namespace)
 {
-    message_queue_send(&watcher->messages, MESSAGE_ADD, namespace, strlen(namespace), NULL);
+    message_queue_send(&secrets->messages, MESSAGE_ADD, namespace, strlen(namespace), NULL);
 }
 
-void secret_watcher_remove(struct secret_watcher *watcher, const char *namespace)
+void team_secrets_remove(struct team_secrets *secrets, const char *namespace)
 {
-    message_queue_send(&watcher->messages, MESSAGE_REMOVE, namespace, strlen(namespace), NULL);
+    message_queue_send(&secrets->messages, MESSAGE_REMOVE, namespace, strlen(namespace), NULL);
 }

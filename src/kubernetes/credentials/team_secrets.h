@@ -1,11 +1,11 @@
 /*
- * The secret watcher: follows one Secret of each namespace that it is given, by its name, with the
+ * Teams' Secrets: follows one Secret of each namespace that it is given, by its name, with the
  * informer.
  *
  * Threads: the informer's, on which it calls back. Adding and removing never waits for it.
  */
-#ifndef BACKLOG_KUBERNETES_CREDENTIALS_SECRET_WATCHER_H
-#define BACKLOG_KUBERNETES_CREDENTIALS_SECRET_WATCHER_H
+#ifndef BACKLOG_KUBERNETES_CREDENTIALS_TEAM_SECRETS_H
+#define BACKLOG_KUBERNETES_CREDENTIALS_TEAM_SECRETS_H
 
 #include "base/error.h"
 #include "config/connections.h"
@@ -13,7 +13,7 @@
 
 #include <stdbool.h>
 
-struct secret_watcher_settings {
+struct team_secrets_settings {
     /* Borrowed; it is not started yet, and stopped before this is freed. */
     struct informer *informer;
     const char *name; /* of the Secrets; borrowed */
@@ -27,12 +27,12 @@ struct secret_watcher_settings {
     void *context;
 };
 
-struct secret_watcher;
+struct team_secrets;
 
-struct secret_watcher *secret_watcher_new(const struct secret_watcher_settings *settings);
-void secret_watcher_free(struct secret_watcher *watcher); /* NULL is harmless */
+struct team_secrets *team_secrets_new(const struct team_secrets_settings *settings);
+void team_secrets_free(struct team_secrets *secrets); /* NULL is harmless */
 
-void secret_watcher_add(struct secret_watcher *watcher, const char *namespace);
-void secret_watcher_remove(struct secret_watcher *watcher, const char *namespace);
+void team_secrets_add(struct team_secrets *secrets, const char *namespace);
+void team_secrets_remove(struct team_secrets *secrets, const char *namespace);
 
 #endif
