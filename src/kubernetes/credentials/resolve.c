@@ -19,8 +19,8 @@ struct named_authentication {
     bool is_cluster_wide;
 };
 
-/* One run: what it looks at, and what comes of it. */
-struct run {
+/* A resolution: what it looks at, and what comes of it. */
+struct resolution {
     const struct resolve_call *call;
     resolve_find *find;
     void *context;
@@ -78,8 +78,8 @@ static bool is_same(struct named_authentication one, struct named_authentication
     return text_equal(one.name, other.name) && one.is_cluster_wide == other.is_cluster_wide;
 }
 
-/* Looks an object up. NULL: it is absent, or the run waits, or it failed with `error` set. */
-static const struct api_object *look_up(struct run *run, enum api_object_kind kind,
+/* Looks an object up. NULL: it is absent, or it waits, or it failed with `error` set. */
+static const struct api_object *look_up(struct resolution *resolution, enum api_object_kind kind,
                                         const char *namespace, const char *name,
                                         struct error *error)
 {
@@ -93,10 +93,10 @@ static const struct api_object *look_up(struct run *run, enum api_object_kind ki
                       name, api_object_kind_name(kind));
         return NULL;
     }
-    struct resolve_found found = run->find(run->context, kind, namespace, name);
+    struct resolve_found found = resolution->find(resolution->context, kind, namespace, name);
     _cleanup_(memory_free) char *label = api_object_label(kind, namespace, name);
     if (found.state == RESOLVE_UNKNOWN)
-        run->is_waiting = true;
+        resolution->is_waiting = true;
     if (found.state == RESOLVE_FAILED)
         error_unavailable(error, "%s cannot be read: %s", label, found.failure);
     return found.state == RESOLVE_FOUND ? found.object : NULL;
@@ -126,41 +126,44 @@ static bool find_match(const struct api_object *object, const struct resolve_cal
 }
 
 /* Credentials do not depend on it: without the HPA only its replicas are unknown. */
-static void look_at_hpa(struct run *run, const struct api_object *scaled)
+static void read_hpa(struct resolution *resolution, const struct api_object *scaled)
 {
-    const char *namespace = run->call->namespace;
-    run->hpa.down_window_ms = scaled->down_window_ms;
-    if (!run->call->reads_hpa || scaled->hpa == NULL || !kubernetes_name_is_valid(scaled->hpa))
+    const char *namespace = resolution->call->namespace;
+    resolution->hpa.down_window_ms = scaled->down_window_ms;
+    if (!resolution->call->reads_hpa || scaled->hpa == NULL ||
+        !kubernetes_name_is_valid(scaled->hpa))
         return;
-    struct resolve_found found = run->find(run->context, OBJECT_HPA, namespace, scaled->hpa);
+    struct resolve_found found =
+        resolution->find(resolution->context, OBJECT_HPA, namespace, scaled->hpa);
     if (found.state != RESOLVE_FOUND)
         return;
-    run->hpa.replicas = found.object->replicas;
-    run->hpa.replicas_ms = found.read_ms;
+    resolution->hpa.replicas = found.object->replicas;
+    resolution->hpa.replicas_ms = found.read_ms;
 }
 
 /* Both kinds are looked at: a call does not say of which it is. */
-static const struct api_object_trigger *find_trigger(struct run *run, struct error *error)
+static const struct api_object_trigger *find_trigger(struct resolution *resolution,
+                                                     struct error *error)
 {
-    const struct resolve_call *call = run->call;
+    const struct resolve_call *call = resolution->call;
     const struct api_object_trigger *match = NULL;
     const struct api_object *scaled =
-        look_up(run, OBJECT_SCALED_OBJECT, call->namespace, call->name, error);
+        look_up(resolution, OBJECT_SCALED_OBJECT, call->namespace, call->name, error);
     if (error_is_set(error))
         return NULL;
     const struct api_object *job =
-        look_up(run, OBJECT_SCALED_JOB, call->namespace, call->name, error);
-    if (error_is_set(error) || run->is_waiting)
+        look_up(resolution, OBJECT_SCALED_JOB, call->namespace, call->name, error);
+    if (error_is_set(error) || resolution->is_waiting)
         return NULL;
     if (!find_match(scaled, call, &match, error) || !find_match(job, call, &match, error))
         return NULL;
     if (match != NULL) {
         if (scaled != NULL)
-            look_at_hpa(run, scaled);
+            read_hpa(resolution, scaled);
         return match;
     }
-    run->is_mismatch = scaled != NULL || job != NULL;
-    if (run->is_mismatch)
+    resolution->is_mismatch = scaled != NULL || job != NULL;
+    if (resolution->is_mismatch)
         error_set(error, ERROR_DENIED,
                   "no trigger of %s %s/%s has the metadata of this call (--kubernetes)",
                   scaled != NULL ? "ScaledObject" : "ScaledJob", call->namespace, call->name);
@@ -188,20 +191,20 @@ static enum step refuse_source(const struct credentials *credentials, const char
 }
 
 /* The value of a parameter. */
-static enum step read_value(struct run *run, const char *namespace,
+static enum step read_value(struct resolution *resolution, const char *namespace,
                             const struct api_object_parameter *parameter, const char **ret_value,
                             struct error *error)
 {
-    const struct credentials *credentials = run->credentials;
+    const struct credentials *credentials = resolution->credentials;
     if (parameter->unsupported != NULL)
         return refuse_source(credentials, parameter->unsupported, parameter->name, error);
     const struct api_object *object =
-        look_up(run, parameter->kind, namespace, parameter->object, error);
+        look_up(resolution, parameter->kind, namespace, parameter->object, error);
     if (error_is_set(error)) {
         error_prefix(error, "%s", credentials->authentication);
         return STEP_REFUSED;
     }
-    if (run->is_waiting)
+    if (resolution->is_waiting)
         return STEP_WAITS;
     const char *value =
         object == NULL ? NULL : api_object_value(object->data, object->data_count, parameter->key);
@@ -218,9 +221,10 @@ static enum step read_value(struct run *run, const char *namespace,
 }
 
 /* May the authentication give the key a value? */
-static bool check_row(const struct run *run, const struct option *row, struct error *error)
+static bool check_row(const struct resolution *resolution, const struct option *row,
+                      struct error *error)
 {
-    const char *authentication = run->credentials->authentication;
+    const char *authentication = resolution->credentials->authentication;
     if (row->type == OPTION_UNSUPPORTED)
         return error_invalid(error, "%s has %s: %s", authentication, row->key, row->doc);
     if (row->flags & OPTION_FILE_ONLY)
@@ -231,30 +235,32 @@ static bool check_row(const struct run *run, const struct option *row, struct er
                              "%s has %s, which is no key of a connection: put it into the "
                              "trigger's metadata",
                              authentication, row->key);
-    for (size_t i = 0; i < run->rows_count; i++)
-        if (run->rows[i] == row)
+    for (size_t i = 0; i < resolution->rows_count; i++)
+        if (resolution->rows[i] == row)
             return error_invalid(error, "%s has %s twice", authentication, row->key);
     return true;
 }
 
-static enum step add_parameter(struct run *run, const char *namespace,
+static enum step add_parameter(struct resolution *resolution, const char *namespace,
                                const struct api_object_parameter *parameter, struct error *error)
 {
-    struct credentials *credentials = run->credentials;
-    const struct option *row = option_find(run->call->table, parameter->name, OPTION_FROM_FILE);
+    struct credentials *credentials = resolution->credentials;
+    const struct option *row =
+        option_find(resolution->call->table, parameter->name, OPTION_FROM_FILE);
     const char *value = NULL;
     if (row == NULL)
         return STEP_DONE; /* KEDA passes it over, too; caCert is for its channel to us */
-    if (!check_row(run, row, error))
+    if (!check_row(resolution, row, error))
         return STEP_REFUSED;
-    run->rows[run->rows_count++] = row;
-    enum step step = read_value(run, namespace, parameter, &value, error);
+    resolution->rows[resolution->rows_count++] = row;
+    enum step step = read_value(resolution, namespace, parameter, &value, error);
     if (step != STEP_DONE)
         return step;
-    run->values_bytes += strlen(value);
-    if (run->values_bytes > MAX_CREDENTIALS) {
+    resolution->values_bytes += strlen(value);
+    if (resolution->values_bytes > MAX_CREDENTIALS) {
         error_invalid(error, "%s: with %s its values have %zu bytes: at most %d are allowed in all",
-                      credentials->authentication, row->key, run->values_bytes, MAX_CREDENTIALS);
+                      credentials->authentication, row->key, resolution->values_bytes,
+                      MAX_CREDENTIALS);
         return STEP_REFUSED;
     }
     credentials_add(credentials, row->key, value);
@@ -273,19 +279,19 @@ static bool check_names(const struct api_object_trigger *trigger, struct error *
     return true;
 }
 
-static enum step read_authentication(struct run *run, struct named_authentication named,
-                                     struct error *error)
+static enum step read_authentication(struct resolution *resolution,
+                                     struct named_authentication named, struct error *error)
 {
-    const struct resolve_call *call = run->call;
-    struct credentials *credentials = run->credentials;
+    const struct resolve_call *call = resolution->call;
+    struct credentials *credentials = resolution->credentials;
     enum api_object_kind kind = named.is_cluster_wide ? OBJECT_CLUSTER_TRIGGER_AUTHENTICATION
                                                       : OBJECT_TRIGGER_AUTHENTICATION;
     const char *namespace = named.is_cluster_wide ? call->cluster_namespace : call->namespace;
-    const struct api_object *object =
-        look_up(run, kind, named.is_cluster_wide ? NULL : call->namespace, named.name, error);
+    const struct api_object *object = look_up(
+        resolution, kind, named.is_cluster_wide ? NULL : call->namespace, named.name, error);
     if (error_is_set(error))
         return STEP_REFUSED;
-    if (run->is_waiting)
+    if (resolution->is_waiting)
         return STEP_WAITS;
     credentials->authentication = api_object_label(kind, call->namespace, named.name);
     credentials->is_cluster_wide = named.is_cluster_wide;
@@ -298,10 +304,10 @@ static enum step read_authentication(struct run *run, struct named_authenticatio
         return refuse_source(credentials, object->unsupported, "", error);
     _cleanup_(memory_free) const struct option **rows =
         memory_array(option_count(call->table) + 1, sizeof(*rows));
-    run->rows = rows;
+    resolution->rows = rows;
     enum step all = STEP_DONE;
     for (size_t i = 0; i < object->parameters_count && all != STEP_REFUSED; i++) {
-        enum step one = add_parameter(run, namespace, &object->parameters[i], error);
+        enum step one = add_parameter(resolution, namespace, &object->parameters[i], error);
         all = one == STEP_DONE ? all : one; /* what is missing is requested at once */
     }
     return all;
@@ -309,27 +315,27 @@ static enum step read_authentication(struct run *run, struct named_authenticatio
 
 struct resolved resolve_trigger(const struct resolve_call *call, resolve_find *find, void *context)
 {
-    struct run run = {.call = call,
-                      .find = find,
-                      .context = context,
-                      .credentials = credentials_new(),
-                      .hpa = HPA_FACTS_UNKNOWN};
+    struct resolution resolution = {.call = call,
+                                    .find = find,
+                                    .context = context,
+                                    .credentials = credentials_new(),
+                                    .hpa = HPA_FACTS_UNKNOWN};
     _cleanup_(error_done) struct error error = {0};
-    const struct api_object_trigger *trigger = find_trigger(&run, &error);
+    const struct api_object_trigger *trigger = find_trigger(&resolution, &error);
     bool is_good = trigger != NULL && check_names(trigger, &error);
     struct named_authentication named = {0};
     if (is_good)
         named = authentication_of(trigger);
     if (named.name != NULL && call->table != NULL)
-        is_good = read_authentication(&run, named, &error) == STEP_DONE;
+        is_good = read_authentication(&resolution, named, &error) == STEP_DONE;
     if (is_good) {
-        add_omitted(trigger, call, run.credentials);
-        run.credentials->state = CREDENTIALS_VERIFIED;
-        return (struct resolved){run.credentials, run.hpa, run.is_mismatch};
+        add_omitted(trigger, call, resolution.credentials);
+        resolution.credentials->state = CREDENTIALS_VERIFIED;
+        return (struct resolved){resolution.credentials, resolution.hpa, resolution.is_mismatch};
     }
-    credentials_free(run.credentials); /* a part of the values is none */
+    credentials_free(resolution.credentials); /* a part of the values is none */
     struct credentials *credentials = credentials_new();
     credentials->state = error_is_set(&error) ? CREDENTIALS_REFUSED : CREDENTIALS_WAITING;
     error_move(&credentials->failure, &error);
-    return (struct resolved){credentials, HPA_FACTS_UNKNOWN, run.is_mismatch};
+    return (struct resolved){credentials, HPA_FACTS_UNKNOWN, resolution.is_mismatch};
 }

@@ -253,7 +253,7 @@ static bool is_still_valid(struct trigger_credentials *all, struct need *need, b
 
 static void resolve_need(struct trigger_credentials *all, struct need *need)
 {
-    const struct resolve_call claim = {
+    const struct resolve_call call = {
         .namespace = need->namespace,
         .name = need->name,
         .entries = need->entries,
@@ -265,7 +265,7 @@ static void resolve_need(struct trigger_credentials *all, struct need *need)
     struct lookup lookup = {all, need};
     int64_t now_ms = clock_now_ms();
     struct used_object *former = TAKE(need->used);
-    struct resolved resolved = resolve_trigger(&claim, find_object, &lookup);
+    struct resolved resolved = resolve_trigger(&call, find_object, &lookup);
     struct credentials *credentials = resolved.credentials;
     free_used(all, former); /* now that the new ones are there, what is still used stays */
     set_due(all, need, CLOCK_NEVER);
