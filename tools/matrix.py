@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "test"))
 
 from support.brokers import postgresql  # noqa: E402
 from support.process import ROOT as BASE, need  # noqa: E402
-from tally import results  # noqa: E402
+from test_summary import results  # noqa: E402
 
 PAGE = ROOT / "docs" / "triggers.md"
 HEAD = "| source | version | broker and libraries of | tests | date |\n|---|---|---|---|---|\n"

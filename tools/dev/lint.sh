@@ -17,7 +17,7 @@ lint_findings() {
     local status=0
     python3 tools/compiled.py "$build/debug/compile_commands.json" src scalers test >"$build/compiled" || status=1
     xargs --max-procs="$jobs" --max-args=1 "clang-tidy-$LLVM" --quiet -p "$build/debug" \
-        --extra-arg-before="-I$root/tools/lint" <"$build/compiled" \
+        --extra-arg-before="-I$root/tools/lint_headers" <"$build/compiled" \
         2> >(grep -vE '^[0-9]+ warnings? ' >&2) || status=1
     return $status
 }

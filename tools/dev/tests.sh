@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The parts of ./dev test. ./dev sources it.
 
-# Each suite leaves a report (JUnit's XML), which tools/tally.py counts at the end.
+# Each suite leaves a report (JUnit's XML), which tools/test_summary.py counts at the end.
 unit_suite() {
     local preset=$1 folder=$build/$1 launcher=()
     shift
@@ -15,7 +15,7 @@ unit_suite() {
         --no-tests=error --output-junit "$build/reports/unit-$preset.xml" "$@"
 }
 
-# A test that fails beside others is run a second time, alone, and must pass then. tools/tally.py names these, and
+# A test that fails beside others is run a second time, alone, and must pass then. tools/test_summary.py names these, and
 # allows a few. Of many that fail again five are enough.
 pytest_twice() {
     local report=$1 folder=$2 status=0
@@ -262,5 +262,5 @@ test_() {
     done
     wait
     cat "$build"/{fuzz,aside}.log 2>/dev/null || true
-    python3 tools/tally.py "$build/reports" "$ready" "${reports[@]}"
+    python3 tools/test_summary.py "$build/reports" "$ready" "${reports[@]}"
 }

@@ -1,6 +1,6 @@
 """The closing line of ./dev test: counts what the suites reported (JUnit's XML), ctest's and pytest's.
 
-usage: tally.py <folder> <seconds of builds> <report> ...
+usage: test_summary.py <folder> <seconds of builds> <report> ...
 
 Each report left <folder>/<report>.xml and, in <folder>/<report>.status, how its runner exited and how many seconds it
 took. A runner that failed without a failed test (it crashed, or found no test at all) counts as one failure.
