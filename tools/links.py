@@ -1,5 +1,5 @@
-"""Every relative link of the Markdown files leads to a file, and to a heading where it names one. A source file that a comment
-of the C code names is there."""
+"""What is named is there: the file, and the heading, of each relative link of the Markdown files; each source file that a
+comment of the C code names; and each file, folder, function and type that docs/architecture.md names as code."""
 
 import pathlib
 import re
@@ -49,8 +49,35 @@ def missing_sources():
                     yield f"{path}: {name}: no such file"
 
 
+ARCHITECTURE = pathlib.Path("docs/architecture.md")
+SPAN = re.compile(r"`([^`\n]+)`")
+IN_TREE = re.compile(r"^ *([a-z][\w/]*(?:/|\.[ch]))(?=\s)", re.MULTILINE)  # of a listing of folders
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+PATH = re.compile(r"(?:[\w.-]+/)*[\w-]+\.(?:[ch]|js|proto|py|md)|(?:[\w.-]+/)+")
+FUNCTION = re.compile(r"(\w+)\(\)")
+TYPE = re.compile(r"(?:struct|enum) \w+")
+
+
+def missing_of_architecture():
+    page = ARCHITECTURE.read_text()
+    folders = [pathlib.Path(folder) for folder in ("src", "scalers", "proto", "test", "tools", "docs")]
+    paths = [path for folder in folders for path in (folder, *folder.rglob("*"))]
+    whole = {f"/{path}/" if path.is_dir() else f"/{path}" for path in paths}
+    code = "\n".join(path.read_text() for path in paths if path.suffix in (".c", ".h") and path.parts[0] in ("src", "scalers"))
+    functions = set(re.findall(r"^(?:\w[\w *]*?)?\b(\w+)\([^;]*?\)\n\{", code, re.MULTILINE))
+    types = set(re.findall(r"\b((?:struct|enum) \w+) \{", code))
+    names = [*SPAN.findall(FENCE.sub("", page)), *(name for block in FENCE.findall(page) for name in IN_TREE.findall(block))]
+    for name in names:
+        is_missing = (
+            "NAME" not in name and not any(each.endswith(f"/{name}") for each in whole) if PATH.fullmatch(name)
+            else FUNCTION.fullmatch(name)[1] not in functions if FUNCTION.fullmatch(name)
+            else bool(TYPE.fullmatch(name)) and name not in types)
+        if is_missing:
+            yield f"{ARCHITECTURE}: {name}: there is none"
+
+
 def main():
-    broken = [*broken_links(), *missing_sources()]
+    broken = [*broken_links(), *missing_sources(), *missing_of_architecture()]
     for line in broken:
         print(line, file=sys.stderr)
     return 1 if broken else 0
