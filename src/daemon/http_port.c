@@ -36,8 +36,8 @@ struct http_port {
     struct probes probes;
     struct walk_source triggers;
     struct dashboard *dashboard;
-    char *hello;         /* the dashboard's */
-    struct login *login; /* NULL: none is needed */
+    char *hello;             /* the dashboard's */
+    struct web_login *login; /* NULL: none is needed */
     struct trigger_metrics trigger_metrics;
     struct web_page pages[MAX_PAGES];
     struct web *web; /* NULL: not wanted */
@@ -222,7 +222,7 @@ static void fill_pages(struct http_port *port)
         {.path = "/login", .get = assets_login, .is_open = true},
         {.path = "/api/events",
          .context = dashboard_tables(dashboard),
-         .stream = &live_tables_hooks},
+         .stream = &live_tables_stream},
         {.path = "/api/server", .get = dashboard_server, .context = dashboard},
         {.path = "/api/trend", .get = dashboard_trend, .context = dashboard},
         {.path = "/api/connections", .get = dashboard_connections, .context = dashboard},
@@ -250,8 +250,8 @@ bool http_port_begin(const struct http_port_addresses *addresses,
 {
     if (addresses->http == NULL && addresses->probes == NULL)
         return true;
-    struct login *login = NULL;
-    if (addresses->http != NULL && !login_new(addresses->token_file, &login, error))
+    struct web_login *login = NULL;
+    if (addresses->http != NULL && !web_login_new(addresses->token_file, &login, error))
         return false;
     struct http_port *port = memory_new(sizeof(*port));
     port->login = login;
@@ -300,7 +300,7 @@ void http_port_end(struct http_port *port)
     web_stop(port->web);
     web_stop(port->probe_web);
     dashboard_free(port->dashboard);
-    login_free(port->login);
+    web_login_free(port->login);
     free(port->hello);
     free(port);
 }

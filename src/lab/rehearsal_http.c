@@ -27,7 +27,7 @@ struct rehearsal_http {
     struct server_tables *server_tables; /* NULL: no --server-http */
     struct http_client *relay; /* to the server, of the HTTP server's thread; NULL as well */
     struct live_tables *tables;
-    struct login *login; /* NULL: every page is open */
+    struct web_login *login; /* NULL: every page is open */
     struct web_page pages[MAX_PAGES];
     struct web *web;
 
@@ -260,7 +260,8 @@ static void add_pages(struct rehearsal_http *http)
     size_t count = 0;
     http->pages[count++] = (struct web_page){"/assets/", assets_file, NULL, NULL, true};
     http->pages[count++] = (struct web_page){"/login", assets_login, NULL, NULL, true};
-    http->pages[count++] = (struct web_page){"/api/events", NULL, http->tables, &live_tables_hooks};
+    http->pages[count++] =
+        (struct web_page){"/api/events", NULL, http->tables, &live_tables_stream};
     http->pages[count++] = (struct web_page){"/api/jobs/", write_log, http, NULL};
     http->pages[count++] = (struct web_page){"/api/workers", list_workers, http, NULL};
     for (size_t i = 0; http->relay != NULL && i < ARRAY_LENGTH(relayed); i++)
@@ -277,8 +278,8 @@ bool rehearsal_http_begin(const char *listen, const struct http_server *server,
                           struct error *error)
 {
     bool has_server = server->address != NULL;
-    struct login *login = NULL;
-    if (!login_new(server->token_file, &login, error))
+    struct web_login *login = NULL;
+    if (!web_login_new(server->token_file, &login, error))
         return false;
     struct rehearsal_http *http = memory_new(sizeof(*http));
     http->login = login;
@@ -315,7 +316,7 @@ void rehearsal_http_end(struct rehearsal_http *http)
     if (http->relay != NULL)
         http_client_cancel(http->relay); /* the HTTP server's thread may wait for it */
     web_stop(http->web);
-    login_free(http->login);
+    web_login_free(http->login);
     http_client_free(http->relay);
     server_tables_end(http->server_tables);
     live_tables_free(http->tables);

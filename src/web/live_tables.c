@@ -228,7 +228,7 @@ static void write_rows(const struct live_tables *tables, struct live_tables_read
     const struct table *table = &tables->by_name[reader->table];
     _cleanup_(text_done) struct text rows = {0};
     _cleanup_(text_done) struct text gone = {0};
-    for (; reader->row < table->count && piece->length + rows.length < STREAM_PIECE_BYTES;
+    for (; reader->row < table->count && piece->length + rows.length < WEB_STREAM_PIECE_BYTES;
          reader->row++) {
         const struct row *row = &table->rows[reader->row];
         if (row->changed <= reader->from)
@@ -308,5 +308,5 @@ static bool write(void *context, void *argument, struct text *piece)
     return write_log(reader, piece);
 }
 
-const struct stream_hooks live_tables_hooks = {
+const struct web_stream live_tables_stream = {
     .opened = opened, .closed = closed, .tick = tick, .write = write};

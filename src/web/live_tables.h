@@ -42,7 +42,7 @@ bool live_tables_is_followed(const struct live_tables *tables);
 void live_tables_forget(struct live_tables *tables);
 
 /* For a web_page, whose context is the tables. */
-extern const struct stream_hooks live_tables_hooks;
+extern const struct web_stream live_tables_stream;
 
 /* From within update(): all rows of a table, by ascending ids, between begin and end. Rows that
  * were there before and are not given again are gone. Without live_tables_end() those behind the

@@ -90,7 +90,7 @@ static bool write_nothing(void *context, void *reader, struct text *piece)
     return false;
 }
 
-static const struct stream_hooks silent_stream = {
+static const struct web_stream silent_stream = {
     .opened = open_nothing, .closed = close_nothing, .tick = tick_rarely, .write = write_nothing};
 
 static const struct web_page pages[] = {
@@ -371,7 +371,7 @@ static bool is_at_end(int fd, bool is_to_wait)
 
 static void readers_of_one_address_leave_places_to_others(void **state)
 {
-    int readers[STREAM_MAX_READERS];
+    int readers[WEB_STREAM_MAX_READERS];
     for (size_t i = 0; i < ARRAY_LENGTH(readers); i++)
         readers[i] = open_reader(*state, 1, "HTTP/1.1 200");
     close(open_reader(*state, 1, "HTTP/1.1 503"));

@@ -55,7 +55,7 @@ static char *news(const struct world *world, void *reader)
     bool is_more = true;
     while (is_more) {
         struct text piece = {0};
-        is_more = live_tables_hooks.write(world->tables, reader, &piece);
+        is_more = live_tables_stream.write(world->tables, reader, &piece);
         text_add_bytes(&all, piece.bytes == NULL ? "" : piece.bytes, piece.length);
         text_done(&piece);
     }
@@ -67,10 +67,10 @@ static void a_reader_is_sent_everything_and_then_what_changes(void **state)
     (void)state;
     struct world world = {.count = 3, .live = "{\"v\":1}"};
     begin(&world);
-    void *reader = live_tables_hooks.opened(world.tables);
+    void *reader = live_tables_stream.opened(world.tables);
     _cleanup_(memory_free) char *nothing = news(&world, reader);
     assert_string_equal(nothing, ""); /* the first update is still to come */
-    live_tables_hooks.tick(world.tables);
+    live_tables_stream.tick(world.tables);
     _cleanup_(memory_free) char *first = news(&world, reader);
     assert_string_equal(first,
                         "retry: 2000\nevent: hello\ndata: {\"h\":1}\n\n"
@@ -79,22 +79,22 @@ static void a_reader_is_sent_everything_and_then_what_changes(void **state)
                         "{\"id\":1,\"fixed\":{\"name\":\"n\"},\"live\":{\"v\":1}},"
                         "{\"id\":3,\"fixed\":{\"name\":\"n\"},\"live\":{\"v\":1}}],\"gone\":[]}\n\n"
                         "event: ready\ndata: {}\n\n");
-    live_tables_hooks.tick(world.tables);
+    live_tables_stream.tick(world.tables);
     _cleanup_(memory_free) char *same = news(&world, reader);
     assert_string_equal(same, "event: server\ndata: {\"s\":1}\n\n");
 
     world.live = "{\"v\":2}";
     world.without = 1;
-    live_tables_hooks.tick(world.tables);
+    live_tables_stream.tick(world.tables);
     _cleanup_(memory_free) char *changed = news(&world, reader);
     assert_string_equal(changed, "event: server\ndata: {\"s\":1}\n\n"
                                  "event: rows\ndata: {\"table\":\"triggers\",\"rows\":["
                                  "{\"id\":3,\"live\":{\"v\":2}}],\"gone\":[1]}\n\n");
     world.without = 0;
-    live_tables_hooks.tick(world.tables);
+    live_tables_stream.tick(world.tables);
     _cleanup_(memory_free) char *back = news(&world, reader);
     assert_non_null(strstr(back, "{\"id\":1,\"fixed\":{\"name\":\"n\"},\"live\":{\"v\":2}}"));
-    live_tables_hooks.closed(world.tables, reader);
+    live_tables_stream.closed(world.tables, reader);
     end(&world);
 }
 
@@ -103,18 +103,18 @@ static void a_slow_reader_is_sent_the_newest_state_once(void **state)
     (void)state;
     struct world world = {.count = 1, .live = "{\"v\":1}"};
     begin(&world);
-    void *reader = live_tables_hooks.opened(world.tables);
-    live_tables_hooks.tick(world.tables);
+    void *reader = live_tables_stream.opened(world.tables);
+    live_tables_stream.tick(world.tables);
     _cleanup_(memory_free) char *first = news(&world, reader);
     for (int i = 0; i < 100; i++) {
         world.live = i % 2 == 0 ? "{\"v\":2}" : "{\"v\":3}";
-        live_tables_hooks.tick(world.tables);
+        live_tables_stream.tick(world.tables);
     }
     _cleanup_(memory_free) char *later = news(&world, reader);
     assert_null(strstr(later, "\"v\":2"));
     assert_non_null(strstr(later, "\"v\":3"));
     assert_null(strstr(strstr(later, "\"v\":3") + 1, "\"v\":3"));
-    live_tables_hooks.closed(world.tables, reader);
+    live_tables_stream.closed(world.tables, reader);
     end(&world);
 }
 
@@ -123,20 +123,20 @@ static void pieces_are_bounded(void **state)
     (void)state;
     struct world world = {.count = 20001, .live = "{\"v\":\"0123456789012345678901234567890123\"}"};
     begin(&world);
-    void *reader = live_tables_hooks.opened(world.tables);
-    live_tables_hooks.tick(world.tables);
+    void *reader = live_tables_stream.opened(world.tables);
+    live_tables_stream.tick(world.tables);
     size_t rows = 0;
     bool is_more = true;
     while (is_more) {
         struct text piece = {0};
-        is_more = live_tables_hooks.write(world.tables, reader, &piece);
-        assert_true(piece.length < STREAM_PIECE_BYTES + 1024);
+        is_more = live_tables_stream.write(world.tables, reader, &piece);
+        assert_true(piece.length < WEB_STREAM_PIECE_BYTES + 1024);
         for (const char *at = piece.bytes; (at = strstr(at, "{\"id\":")) != NULL; at++)
             rows++;
         text_done(&piece);
     }
     assert_int_equal(rows, 10001);
-    live_tables_hooks.closed(world.tables, reader);
+    live_tables_stream.closed(world.tables, reader);
     end(&world);
 }
 
@@ -147,19 +147,19 @@ static void a_reader_that_missed_too_much_begins_again(void **state)
     (void)state;
     struct world world = {.count = 4001, .live = "{}"};
     begin(&world);
-    void *reader = live_tables_hooks.opened(world.tables);
+    void *reader = live_tables_stream.opened(world.tables);
     recent_log_add(LOG_LEVEL_WARNING, "a line from before");
-    live_tables_hooks.tick(world.tables);
+    live_tables_stream.tick(world.tables);
     _cleanup_(memory_free) char *first = news(&world, reader);
     assert_non_null(strstr(first, "a line from before"));
     world.count = 1;
-    live_tables_hooks.tick(world.tables);
+    live_tables_stream.tick(world.tables);
     _cleanup_(memory_free) char *again = news(&world, reader);
     assert_non_null(strstr(again, "event: hello"));
     assert_non_null(strstr(again, "a line from before")); /* hello made it forget that, too */
     assert_non_null(
         strstr(again, "\"rows\":[{\"id\":1,\"fixed\":{\"name\":\"n\"},\"live\":{}}],\"gone\":[]"));
-    live_tables_hooks.closed(world.tables, reader);
+    live_tables_stream.closed(world.tables, reader);
     end(&world);
 }
 
@@ -169,8 +169,8 @@ static void lines_of_the_log_follow(void **state)
     struct world world = {.count = 0, .live = "{}"};
     begin(&world);
     recent_log_add(LOG_LEVEL_WARNING, "it \"broke\"\n<b>");
-    void *reader = live_tables_hooks.opened(world.tables);
-    live_tables_hooks.tick(world.tables);
+    void *reader = live_tables_stream.opened(world.tables);
+    live_tables_stream.tick(world.tables);
     _cleanup_(memory_free) char *first = news(&world, reader);
     assert_non_null(strstr(first, "event: log\ndata: [{\"number\":1,"));
     assert_non_null(
@@ -181,7 +181,7 @@ static void lines_of_the_log_follow(void **state)
     assert_null(strstr(more, "\"number\":501,"));
     assert_non_null(strstr(more, "\"number\":502,"));
     assert_non_null(strstr(more, "\"number\":1001,"));
-    live_tables_hooks.closed(world.tables, reader);
+    live_tables_stream.closed(world.tables, reader);
     end(&world);
 }
 

@@ -15,16 +15,16 @@
 static const char token[] = "0123456789abcdef-token";
 enum { NOW_S = 1800000000, SESSION_S = 12 * 3600 };
 
-static struct login *make_login(const char *content)
+static struct web_login *make_login(const char *content)
 {
     char path[] = "/tmp/backlog-token-XXXXXX";
     _cleanup_(error_done) struct error error = {0};
-    struct login *login = NULL;
+    struct web_login *login = NULL;
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, content, strlen(content)), strlen(content));
     close(fd);
-    assert_true(login_new(path, &login, &error));
+    assert_true(web_login_new(path, &login, &error));
     unlink(path);
     return login;
 }
@@ -32,47 +32,47 @@ static struct login *make_login(const char *content)
 static void a_session_ends_after_its_time(void **state)
 {
     (void)state;
-    struct login *login = make_login("0123456789abcdef-token\n");
-    _cleanup_(memory_free) char *cookie = login_cookie(login, token, false, NOW_S);
+    struct web_login *login = make_login("0123456789abcdef-token\n");
+    _cleanup_(memory_free) char *cookie = web_login_cookie(login, token, false, NOW_S);
     assert_non_null(cookie);
     _cleanup_(memory_free) char *pair = text_copy_bytes(cookie, strcspn(cookie, ";"));
     _cleanup_(memory_free) char *among = text_format("a=b; %s; c=d", pair);
-    assert_true(login_permits(login, NULL, among, NOW_S));
-    assert_true(login_permits(login, NULL, pair, NOW_S + SESSION_S - 1));
-    assert_false(login_permits(login, NULL, pair, NOW_S + SESSION_S));
-    login_free(login);
+    assert_true(web_login_permits(login, NULL, among, NOW_S));
+    assert_true(web_login_permits(login, NULL, pair, NOW_S + SESSION_S - 1));
+    assert_false(web_login_permits(login, NULL, pair, NOW_S + SESSION_S));
+    web_login_free(login);
 }
 
 static void a_session_is_of_its_token(void **state)
 {
     (void)state;
-    struct login *login = make_login(token);
-    struct login *same = make_login("\n 0123456789abcdef-token \n");
-    struct login *other = make_login("another-token-0123456789");
-    _cleanup_(memory_free) char *cookie = login_cookie(login, token, true, NOW_S);
-    assert_true(login_permits(same, NULL, cookie, NOW_S)); /* another replica */
-    assert_false(login_permits(other, NULL, cookie, NOW_S));
-    assert_null(login_cookie(other, token, true, NOW_S));
-    assert_null(login_cookie(login, "", true, NOW_S));
-    assert_null(login_cookie(login, NULL, true, NOW_S));
-    login_free(login);
-    login_free(same);
-    login_free(other);
+    struct web_login *login = make_login(token);
+    struct web_login *same = make_login("\n 0123456789abcdef-token \n");
+    struct web_login *other = make_login("another-token-0123456789");
+    _cleanup_(memory_free) char *cookie = web_login_cookie(login, token, true, NOW_S);
+    assert_true(web_login_permits(same, NULL, cookie, NOW_S)); /* another replica */
+    assert_false(web_login_permits(other, NULL, cookie, NOW_S));
+    assert_null(web_login_cookie(other, token, true, NOW_S));
+    assert_null(web_login_cookie(login, "", true, NOW_S));
+    assert_null(web_login_cookie(login, NULL, true, NOW_S));
+    web_login_free(login);
+    web_login_free(same);
+    web_login_free(other);
 }
 
 static void only_the_whole_token_is_a_bearers(void **state)
 {
     (void)state;
-    struct login *login = make_login(token);
-    assert_true(login_permits(login, "Bearer 0123456789abcdef-token", NULL, NOW_S));
-    assert_true(login_permits(login, "bearer 0123456789abcdef-token", NULL, NOW_S));
+    struct web_login *login = make_login(token);
+    assert_true(web_login_permits(login, "Bearer 0123456789abcdef-token", NULL, NOW_S));
+    assert_true(web_login_permits(login, "bearer 0123456789abcdef-token", NULL, NOW_S));
     static const char *const wrong[] = {
         "Bearer 0123456789abcdef-toke", "Bearer 0123456789abcdef-token2", "Bearer ",
         "Basic 0123456789abcdef-token", "0123456789abcdef-token",         ""};
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++)
-        assert_false(login_permits(login, wrong[i], NULL, NOW_S));
-    assert_false(login_permits(login, NULL, NULL, NOW_S));
-    login_free(login);
+        assert_false(web_login_permits(login, wrong[i], NULL, NOW_S));
+    assert_false(web_login_permits(login, NULL, NULL, NOW_S));
+    web_login_free(login);
 }
 
 int main(void)

@@ -177,13 +177,13 @@ static struct text read_rows(struct trigger_totals *ret_totals)
     struct live_tables *tables = live_tables_new(
         &(struct live_tables_settings){.hello = "{}", .update = update, .context = &rows});
     rows = trigger_rows_new(tables);
-    void *reader = live_tables_hooks.opened(tables);
-    live_tables_hooks.tick(tables);
+    void *reader = live_tables_stream.opened(tables);
+    live_tables_stream.tick(tables);
     struct text piece = {0};
-    while (live_tables_hooks.write(tables, reader, &piece))
+    while (live_tables_stream.write(tables, reader, &piece))
         ;
     *ret_totals = *trigger_rows_totals(rows);
-    live_tables_hooks.closed(tables, reader);
+    live_tables_stream.closed(tables, reader);
     trigger_rows_free(rows);
     live_tables_free(tables);
     return piece;

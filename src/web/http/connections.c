@@ -35,10 +35,10 @@ struct web_connection {
     /* A reference of ours: the descriptor stays open as long as we use it. */
     struct bufferevent *stream;
     struct event *deadline;
-    size_t owed;           /* the bytes of its answer */
-    bool has_place;        /* among those that are answered once */
-    bool has_requested;    /* evhttp calls us at its end */
-    struct reader *reader; /* NULL: it is answered once */
+    size_t owed;               /* the bytes of its answer */
+    bool has_place;            /* among those that are answered once */
+    bool has_requested;        /* evhttp calls us at its end */
+    struct web_reader *reader; /* NULL: it is answered once */
     TAILQ_ENTRY(web_connection) all;
 };
 
@@ -64,7 +64,7 @@ static void give_place(struct web_connection *connection)
 static void connection_free(struct web_connection *connection)
 {
     if (connection->reader != NULL)
-        streams_closed(connection->reader);
+        web_streams_closed(connection->reader);
     else
         give_place(connection);
     event_free(connection->deadline);
@@ -240,7 +240,7 @@ bool web_connection_owe(struct web_connection *connection, size_t bytes)
     return true;
 }
 
-void web_connection_stays(struct web_connection *connection, struct reader *reader)
+void web_connection_stays(struct web_connection *connection, struct web_reader *reader)
 {
     evtimer_del(connection->deadline);
     give_place(connection);

@@ -37,6 +37,6 @@ struct web_connection *web_connection_request(const struct web_connections *conn
 bool web_connection_owe(struct web_connection *connection, size_t bytes);
 
 /* It is a reader's, which neither the deadline nor the limit concerns. */
-void web_connection_stays(struct web_connection *connection, struct reader *reader);
+void web_connection_stays(struct web_connection *connection, struct web_reader *reader);
 
 #endif

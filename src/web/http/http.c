@@ -24,7 +24,7 @@ struct web {
     struct event_base *base;
     struct evhttp *http;
     struct web_connections *connections;
-    struct streams *streams;
+    struct web_streams *streams;
     struct event *tick; /* NULL: nothing is to be done */
     struct event *stopping;
     int stop_fd;
@@ -73,11 +73,11 @@ static bool open_stream(struct web *web, const struct web_page *page,
                         struct web_connection *connection, struct evhttp_request *evhttp_request)
 {
     if (connection == NULL ||
-        !streams_make_room(web->streams, evhttp_request_get_connection(evhttp_request)))
+        !web_streams_make_room(web->streams, evhttp_request_get_connection(evhttp_request)))
         return false;
     add_headers(evhttp_request_get_output_headers(evhttp_request), stream_type);
-    web_connection_stays(connection,
-                         streams_open(web->streams, page->stream, page->context, evhttp_request));
+    web_connection_stays(
+        connection, web_streams_open(web->streams, page->stream, page->context, evhttp_request));
     return true;
 }
 
@@ -131,7 +131,7 @@ static void *serve_pages(void *argument)
 static void web_free(struct web *web)
 {
     web_connections_free(web->connections, web->http);
-    streams_free(web->streams);
+    web_streams_free(web->streams);
     if (web->tick != NULL)
         event_free(web->tick);
     event_free(web->stopping);
@@ -145,8 +145,8 @@ static void tick(evutil_socket_t fd, short what, void *argument)
     (void)fd;
     (void)what;
     struct web *web = argument;
-    if (web->settings.login != NULL && login_renew(web->settings.login))
-        streams_disconnect(web->streams);
+    if (web->settings.login != NULL && web_login_renew(web->settings.login))
+        web_streams_disconnect(web->streams);
     if (web->settings.tick != NULL)
         web->settings.tick(web->settings.tick_context);
 }
@@ -154,7 +154,7 @@ static void tick(evutil_socket_t fd, short what, void *argument)
 static void make_http(struct web *web, int fd)
 {
     web->base = event_base_new();
-    web->streams = streams_new(web->base);
+    web->streams = web_streams_new(web->base);
     web->http = evhttp_new(web->base);
     evhttp_set_max_headers_size(web->http, WEB_MAX_HEADER_BYTES);
     evhttp_set_max_body_size(web->http, web->settings.login == NULL ? 0 : WEB_MAX_FORM_BYTES);

@@ -16,12 +16,12 @@
 #define COOKIE "backlog_session"
 #define ATTRIBUTES "; Path=/; HttpOnly; SameSite=Strict"
 
-enum { LARGEST_FILE = 2 * LOGIN_MAX_BYTES }; /* with white space */
+enum { LARGEST_FILE = 2 * WEB_LOGIN_MAX_BYTES }; /* with white space */
 enum { SESSION_S = 12 * 3600, DIGEST_BYTES = 32, DIGEST_TEXT_BYTES = 2 * DIGEST_BYTES + 1 };
 
-const char login_no_cookie[] = COOKIE "=; Max-Age=0" ATTRIBUTES;
+const char web_login_no_cookie[] = COOKIE "=; Max-Age=0" ATTRIBUTES;
 
-struct login {
+struct web_login {
     const char *file;
     struct file_watch *watch;
     char *token;
@@ -48,7 +48,7 @@ static bool read_token(const char *file, char **ret_token, struct error *error)
     while (begin[length] > ' ' && begin[length] <= '~')
         length++;
     bool is_whole = begin + length + strspn(begin + length, space) == bytes + content.length;
-    if (is_whole && length >= LOGIN_MIN_BYTES && length <= LOGIN_MAX_BYTES)
+    if (is_whole && length >= WEB_LOGIN_MIN_BYTES && length <= WEB_LOGIN_MAX_BYTES)
         *ret_token = text_copy_bytes(begin, length);
     if (content.bytes != NULL)
         OPENSSL_cleanse(content.bytes, content.length);
@@ -56,10 +56,10 @@ static bool read_token(const char *file, char **ret_token, struct error *error)
            error_invalid(error,
                          "--http-token-file: %s must have one token of %d to %d printable ASCII "
                          "characters without spaces, such as `openssl rand -hex 32` prints",
-                         file, LOGIN_MIN_BYTES, LOGIN_MAX_BYTES);
+                         file, WEB_LOGIN_MIN_BYTES, WEB_LOGIN_MAX_BYTES);
 }
 
-bool login_new(const char *file, struct login **ret_login, struct error *error)
+bool web_login_new(const char *file, struct web_login **ret_login, struct error *error)
 {
     char *token = NULL;
     if (file == NULL)
@@ -71,11 +71,11 @@ bool login_new(const char *file, struct login **ret_login, struct error *error)
         return false;
     }
     *ret_login = memory_new(sizeof(**ret_login));
-    **ret_login = (struct login){file, watch, token};
+    **ret_login = (struct web_login){file, watch, token};
     return true;
 }
 
-void login_free(struct login *login)
+void web_login_free(struct web_login *login)
 {
     if (login == NULL)
         return;
@@ -84,7 +84,7 @@ void login_free(struct login *login)
     free(login);
 }
 
-bool login_renew(struct login *login)
+bool web_login_renew(struct web_login *login)
 {
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(wipe) char *token = NULL;
@@ -116,7 +116,7 @@ static void digest(const char *token, const char *text, char ret_hex[DIGEST_TEXT
 }
 
 /* Digests have one length, so that the time says nothing of the token's. */
-static bool is_token(const struct login *login, const char *token)
+static bool is_token(const struct web_login *login, const char *token)
 {
     char one[DIGEST_TEXT_BYTES], other[DIGEST_TEXT_BYTES];
     if (token[0] == '\0')
@@ -126,7 +126,8 @@ static bool is_token(const struct login *login, const char *token)
     return CRYPTO_memcmp(one, other, DIGEST_TEXT_BYTES) == 0;
 }
 
-static bool is_session(const struct login *login, const char *value, size_t length, int64_t now_s)
+static bool is_session(const struct web_login *login, const char *value, size_t length,
+                       int64_t now_s)
 {
     char expected[DIGEST_TEXT_BYTES], end[24];
     size_t digits = strspn(value, "0123456789");
@@ -139,8 +140,8 @@ static bool is_session(const struct login *login, const char *value, size_t leng
            strtoll(end, NULL, 10) > now_s;
 }
 
-bool login_permits(const struct login *login, const char *authorization, const char *cookies,
-                   int64_t now_s)
+bool web_login_permits(const struct web_login *login, const char *authorization,
+                       const char *cookies, int64_t now_s)
 {
     static const char scheme[] = "Bearer ";
     if (authorization != NULL && strncasecmp(authorization, scheme, strlen(scheme)) == 0 &&
@@ -157,7 +158,8 @@ bool login_permits(const struct login *login, const char *authorization, const c
     return false;
 }
 
-char *login_cookie(const struct login *login, const char *token, bool is_secure, int64_t now_s)
+char *web_login_cookie(const struct web_login *login, const char *token, bool is_secure,
+                       int64_t now_s)
 {
     char hex[DIGEST_TEXT_BYTES];
     if (token == NULL || !is_token(login, token))

@@ -6,7 +6,7 @@
  * of that with the token as the key. So all replicas with this token accept it, and none does once
  * the token is another one.
  *
- * Threads: the HTTP server's; login_new() and login_free() come before and after it.
+ * Threads: the HTTP server's; web_login_new() and web_login_free() come before and after it.
  */
 #ifndef BACKLOG_WEB_HTTP_LOGIN_H
 #define BACKLOG_WEB_HTTP_LOGIN_H
@@ -17,29 +17,30 @@
 #include <stdint.h>
 
 /* Of the token. Shorter ones can be guessed. */
-enum { LOGIN_MIN_BYTES = 16, LOGIN_MAX_BYTES = 1024 };
+enum { WEB_LOGIN_MIN_BYTES = 16, WEB_LOGIN_MAX_BYTES = 1024 };
 
-struct login;
+struct web_login;
 
 /* The file has the token, and white space around it. Without a file `*ret_login` stays NULL: every
  * page is open. */
-bool login_new(const char *file, struct login **ret_login, struct error *error);
-void login_free(struct login *login); /* NULL is harmless */
+bool web_login_new(const char *file, struct web_login **ret_login, struct error *error);
+void web_login_free(struct web_login *login); /* NULL is harmless */
 
 /* Once per second: reads the file if it was replaced; an invalid one is logged, and the former
  * token stays. True: the token is another one, so what was permitted ends. */
-bool login_renew(struct login *login);
+bool web_login_renew(struct web_login *login);
 
 /* Of a request: its headers Authorization and Cookie; NULL: there is none. `now_s` is since 1970.
  */
-bool login_permits(const struct login *login, const char *authorization, const char *cookies,
-                   int64_t now_s);
+bool web_login_permits(const struct web_login *login, const char *authorization,
+                       const char *cookies, int64_t now_s);
 
 /* The value of Set-Cookie for whoever knows the token, with `is_secure` where the browser uses
  * HTTPS; NULL: it is not the token, or there is none. The caller frees it. */
-char *login_cookie(const struct login *login, const char *token, bool is_secure, int64_t now_s);
+char *web_login_cookie(const struct web_login *login, const char *token, bool is_secure,
+                       int64_t now_s);
 
 /* ... that ends it. */
-extern const char login_no_cookie[];
+extern const char web_login_no_cookie[];
 
 #endif

@@ -42,8 +42,8 @@ struct web_page {
     const char *path; /* "/metrics"; "/api/triggers/" stands for what lies below it */
     void (*get)(void *context, const struct web_request *request, struct web_answer *answer);
     void *context;
-    const struct stream_hooks *stream; /* instead of `get`: an answer that goes on; or NULL */
-    bool is_open;                      /* without a login, too */
+    const struct web_stream *stream; /* instead of `get`: an answer that goes on; or NULL */
+    bool is_open;                    /* without a login, too */
 };
 
 /* Borrowed: what they point to lives as long as the server. */
@@ -52,7 +52,7 @@ struct web_settings {
     const char *listen;
     const struct web_page *pages; /* ends with an empty row */
     struct web_hosts hosts;
-    struct login *login;         /* NULL: all pages are open */
+    struct web_login *login;     /* NULL: all pages are open */
     void (*tick)(void *context); /* once per second, on the thread of the pages; or NULL */
     void *tick_context;
 };

@@ -162,7 +162,7 @@ static bool change_session(const struct web_settings *settings, struct evhttp_re
                            const char *path, struct web_answer *answer)
 {
     if (text_equal(path, "/logout")) {
-        add_header(request, "Set-Cookie", login_no_cookie);
+        add_header(request, "Set-Cookie", web_login_no_cookie);
         redirect(request, answer, "/login");
         return true;
     }
@@ -177,8 +177,8 @@ static bool change_session(const struct web_settings *settings, struct evhttp_re
         text_copy_bytes((const char *)evbuffer_pullup(body, -1), length);
     bool is_form = length > 0 && parse_parameters(bytes, &form);
     _cleanup_(memory_free) char *cookie =
-        login_cookie(settings->login, is_form ? evhttp_find_header(&form, "token") : NULL,
-                     proxied != NULL && text_equal(proxied, "https"), unix_s());
+        web_login_cookie(settings->login, is_form ? evhttp_find_header(&form, "token") : NULL,
+                         proxied != NULL && text_equal(proxied, "https"), unix_s());
     if (cookie != NULL)
         add_header(request, "Set-Cookie", cookie);
     redirect(request, answer, cookie != NULL ? "/" : "/login?wrong");
@@ -201,12 +201,12 @@ static bool refuses_host(const struct web_settings *settings, struct evhttp_requ
 }
 
 /* A page that is not there is not open either: strangers do not learn which there are. */
-static bool is_stranger(const struct login *login, const struct web_page *page,
+static bool is_stranger(const struct web_login *login, const struct web_page *page,
                         struct evhttp_request *request)
 {
     return login != NULL && (page == NULL || !page->is_open) &&
-           !login_permits(login, header_of(request, "Authorization"), header_of(request, "Cookie"),
-                          unix_s());
+           !web_login_permits(login, header_of(request, "Authorization"),
+                              header_of(request, "Cookie"), unix_s());
 }
 
 static const struct web_page *get_page(const struct web_settings *settings,

@@ -9,7 +9,7 @@
 #include "web/http/page.h"
 
 /* The form of the login page, with the longest token percent-encoded. */
-enum { WEB_MAX_FORM_BYTES = 4 * LOGIN_MAX_BYTES };
+enum { WEB_MAX_FORM_BYTES = 4 * WEB_LOGIN_MAX_BYTES };
 
 struct evhttp_request;
 

@@ -12,9 +12,9 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
-struct reader {
-    struct streams *streams;
-    const struct stream_hooks *hooks;
+struct web_reader {
+    struct web_streams *streams;
+    const struct web_stream *hooks;
     void *page; /* the hooks' context */
     void *own;  /* what opened() returned */
     struct evhttp_request *request;
@@ -22,34 +22,34 @@ struct reader {
     bool is_evicted;    /* closed, and its end is not reported yet; it has no place */
     bool is_sending;    /* a piece that it has not taken yet */
     int64_t sent_at_ms; /* ... since when */
-    TAILQ_ENTRY(reader) all;
+    TAILQ_ENTRY(web_reader) all;
 };
 
-struct streams {
+struct web_streams {
     struct event *tick; /* pending while there are readers */
     size_t count;       /* without the evicted */
-    TAILQ_HEAD(, reader) readers;
+    TAILQ_HEAD(, web_reader) readers;
 };
 
 /* ---- pieces ---- */
 
-static void send_piece(struct reader *reader);
+static void send_piece(struct web_reader *reader);
 
 static void piece_taken(struct evhttp_connection *connection, void *argument)
 {
-    struct reader *reader = argument;
+    struct web_reader *reader = argument;
     (void)connection;
     reader->is_sending = false;
     send_piece(reader);
 }
 
 /* What is left after it is written when this was taken; what comes later, with the next tick. */
-static void send_piece(struct reader *reader)
+static void send_piece(struct web_reader *reader)
 {
     _cleanup_(text_done) struct text piece = {0};
     if (reader->is_sending)
         return;
-    while (piece.length < STREAM_PIECE_BYTES &&
+    while (piece.length < WEB_STREAM_PIECE_BYTES &&
            reader->hooks->write(reader->page, reader->own, &piece))
         ;
     if (piece.length == 0)
@@ -63,7 +63,7 @@ static void send_piece(struct reader *reader)
 }
 
 /* The HTTP server sees its connection end. */
-static void disconnect(const struct reader *reader)
+static void disconnect(const struct web_reader *reader)
 {
     int fd = bufferevent_getfd(reader->connection);
     if (fd >= 0)
@@ -76,9 +76,9 @@ static void tick(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
     (void)what;
-    struct streams *streams = argument;
+    struct web_streams *streams = argument;
     const void *ticked = NULL;
-    struct reader *reader;
+    struct web_reader *reader;
     int64_t wait_ms = 1000;
     TAILQ_FOREACH(reader, &streams->readers, all) {
         if (reader->is_evicted)
@@ -86,7 +86,7 @@ static void tick(evutil_socket_t fd, short what, void *argument)
         if (reader->page != ticked)
             wait_ms = reader->hooks->tick(reader->page);
         ticked = reader->page;
-        if (reader->is_sending && clock_now_ms() - reader->sent_at_ms > STREAM_PATIENCE_MS)
+        if (reader->is_sending && clock_now_ms() - reader->sent_at_ms > WEB_STREAM_PATIENCE_MS)
             disconnect(reader);
         else
             send_piece(reader);
@@ -98,15 +98,15 @@ static void tick(evutil_socket_t fd, short what, void *argument)
 
 /* ---- the interface ---- */
 
-struct streams *streams_new(struct event_base *base)
+struct web_streams *web_streams_new(struct event_base *base)
 {
-    struct streams *streams = memory_new(sizeof(*streams));
+    struct web_streams *streams = memory_new(sizeof(*streams));
     streams->tick = evtimer_new(base, tick, streams);
     TAILQ_INIT(&streams->readers);
     return streams;
 }
 
-void streams_free(struct streams *streams)
+void web_streams_free(struct web_streams *streams)
 {
     event_free(streams->tick);
     free(streams);
@@ -114,13 +114,13 @@ void streams_free(struct streams *streams)
 
 /* Without a share for each address one client would take all places. Two more, so that two do not
  * take turns. */
-bool streams_make_room(struct streams *streams, struct evhttp_connection *next)
+bool web_streams_make_room(struct web_streams *streams, struct evhttp_connection *next)
 {
-    struct reader *readers[STREAM_MAX_READERS];
-    struct web_address addresses[STREAM_MAX_READERS];
+    struct web_reader *readers[WEB_STREAM_MAX_READERS];
+    struct web_address addresses[WEB_STREAM_MAX_READERS];
     size_t count = 0;
-    struct reader *reader;
-    if (streams->count < STREAM_MAX_READERS)
+    struct web_reader *reader;
+    if (streams->count < WEB_STREAM_MAX_READERS)
         return true;
     TAILQ_FOREACH(reader, &streams->readers, all)
         if (!reader->is_evicted) {
@@ -139,12 +139,12 @@ bool streams_make_room(struct streams *streams, struct evhttp_connection *next)
     return true;
 }
 
-struct reader *streams_open(struct streams *streams, const struct stream_hooks *hooks,
-                            void *context, struct evhttp_request *request)
+struct web_reader *web_streams_open(struct web_streams *streams, const struct web_stream *hooks,
+                                    void *context, struct evhttp_request *request)
 {
     const struct timeval at_once = {0, 0};
-    const int sent_bytes = STREAM_PIECE_BYTES;
-    struct reader *reader = memory_new(sizeof(*reader));
+    const int sent_bytes = WEB_STREAM_PIECE_BYTES;
+    struct web_reader *reader = memory_new(sizeof(*reader));
     reader->streams = streams;
     reader->hooks = hooks;
     reader->page = context;
@@ -163,17 +163,17 @@ struct reader *streams_open(struct streams *streams, const struct stream_hooks *
     return reader;
 }
 
-void streams_disconnect(struct streams *streams)
+void web_streams_disconnect(struct web_streams *streams)
 {
-    const struct reader *reader;
+    const struct web_reader *reader;
     TAILQ_FOREACH(reader, &streams->readers, all)
         disconnect(reader);
 }
 
 /* A request whose connection has failed is ours to free; otherwise the connection does it. */
-void streams_closed(struct reader *reader)
+void web_streams_closed(struct web_reader *reader)
 {
-    struct streams *streams = reader->streams;
+    struct web_streams *streams = reader->streams;
     TAILQ_REMOVE(&streams->readers, reader, all);
     streams->count -= !reader->is_evicted;
     reader->hooks->closed(reader->page, reader->own);

@@ -15,13 +15,13 @@
 #include <stdint.h>
 
 enum {
-    STREAM_MAX_READERS = 200,
-    STREAM_PIECE_BYTES = 64 * 1024, /* a hook stops adding when a piece is this large */
-    STREAM_PATIENCE_MS = 30 * 1000,
+    WEB_STREAM_MAX_READERS = 200,
+    WEB_STREAM_PIECE_BYTES = 64 * 1024, /* a hook stops adding when a piece is this large */
+    WEB_STREAM_PATIENCE_MS = 30 * 1000,
 };
 
 /* What a page that is a stream consists of. */
-struct stream_hooks {
+struct web_stream {
     /* A reader has come, or gone. What opened() returns is given to the others. */
     void *(*opened)(void *context);
     void (*closed)(void *context, void *reader);
@@ -35,25 +35,25 @@ struct stream_hooks {
 struct event_base;
 struct evhttp_connection;
 struct evhttp_request;
-struct reader;
-struct streams;
+struct web_reader;
+struct web_streams;
 
 /* For the HTTP server: all its streams. They are freed when all readers are closed. */
-struct streams *streams_new(struct event_base *base);
-void streams_free(struct streams *streams);
+struct web_streams *web_streams_new(struct event_base *base);
+void web_streams_free(struct web_streams *streams);
 
 /* Room for one more reader. At the limit one is closed of the address that has the most, if that
  * has at least two more than the address of the one that comes; otherwise false. */
-bool streams_make_room(struct streams *streams, struct evhttp_connection *next);
+bool web_streams_make_room(struct web_streams *streams, struct evhttp_connection *next);
 
 /* Begins the answer. The headers of the request's answer are set. */
-struct reader *streams_open(struct streams *streams, const struct stream_hooks *hooks,
-                            void *context, struct evhttp_request *request);
+struct web_reader *web_streams_open(struct web_streams *streams, const struct web_stream *hooks,
+                                    void *context, struct evhttp_request *request);
 
 /* Closes all: they were permitted by a token that is no more. */
-void streams_disconnect(struct streams *streams);
+void web_streams_disconnect(struct web_streams *streams);
 
 /* Its connection is ending. */
-void streams_closed(struct reader *reader);
+void web_streams_closed(struct web_reader *reader);
 
 #endif
