@@ -58,7 +58,8 @@ struct loop_page {
 
 /* ---- /metrics ---- */
 
-static void write_calls(void *context)
+/* What is read under the turn lock. */
+static void write_of_loop(void *context)
 {
     const struct loop_page *page = context;
     const struct http_port_parts *parts = &page->port->parts;
@@ -125,7 +126,7 @@ static void write_metrics(void *context, const struct web_request *request,
     write_clients(port->parts.server, &answer->body);
     write_limits(port->parts.server, &answer->body);
     write_reloads(&port->parts, &answer->body);
-    if (!run_loop_call(port, write_calls, &page) ||
+    if (!run_loop_call(port, write_of_loop, &page) ||
         !trigger_metrics_write(&port->trigger_metrics, &answer->body))
         probes_refuse(answer, "event loop not responding, or shutting down\n");
 }

@@ -163,8 +163,10 @@ static void end_if(bool hangs, const char *why, int exit_status)
     _exit(exit_status);
 }
 
-/* Once the server has drained it calls nobody any more, so that is first; it outlives the engine,
- * which may still wake it. Where a part could not be started it has not drained before. */
+/* Who calls ends before what it calls: first the HTTP port, then the server's loop (it drains here
+ * where a part could not be started), then the threads that may wait for a call to the loop, then
+ * the triggers, then the engine's pollers. The server is freed after the engine, which may wake it
+ * until then. */
 static void free_parts(struct parts *parts)
 {
     http_port_end(parts->http);
