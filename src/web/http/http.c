@@ -84,16 +84,12 @@ static bool open_stream(struct web *web, const struct web_page *page,
 static void answer_request(struct evhttp_request *evhttp_request, void *argument)
 {
     struct web *web = argument;
-    const struct web_page *stream = NULL;
     struct web_answer answer = {.code = HTTP_OK, .type = "text/plain; charset=utf-8"};
     enum evhttp_cmd_type method = evhttp_request_get_command(evhttp_request);
 
     struct web_connection *connection =
         web_connection_request(web->connections, evhttp_request_get_connection(evhttp_request));
-    if (method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD || method == EVHTTP_REQ_POST)
-        stream = web_request_answer(&web->settings, evhttp_request, &answer);
-    else
-        web_refuse_method(evhttp_request, &answer);
+    const struct web_page *stream = web_request_answer(&web->settings, evhttp_request, &answer);
     if (stream != NULL && method == EVHTTP_REQ_GET &&
         open_stream(web, stream, connection, evhttp_request))
         return;

@@ -1,6 +1,16 @@
 /*
- * The pages of the HTTP port: each is a row of a table, with its path and the function that writes
- * it; and the settings that all of them share.
+ * What a page of the HTTP port is: a path, and the function that writes what a GET of it returns.
+ *
+ *     static void write_version(void *context, const struct web_request *request,
+ *                               struct web_answer *answer)
+ *     {
+ *         text_add(&answer->body, "1.2\n");
+ *     }
+ *
+ *     {.path = "/version", .get = write_version}
+ *
+ * All pages are in one table: of the server in daemon/http_port.c, of a rehearsal in
+ * lab/rehearsal_http.c. JSON is written with web/json.h, and lists with web/list_page.h.
  *
  * Threads: a page is written on the HTTP server's, one at a time.
  */
@@ -16,9 +26,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct web_request;
+struct web_answer;
+
+struct web_page {
+    const char *path; /* "/metrics"; "/api/triggers/" stands for what lies below it */
+    void (*get)(void *context, const struct web_request *request, struct web_answer *answer);
+    void *context;
+    const struct web_stream *stream; /* instead of `get`: an answer that goes on; or NULL */
+    bool is_open;                    /* without a login, too */
+};
+
+struct web_answer {
+    int code;         /* 200, if the page sets no other */
+    const char *type; /* static; plain text, if the page sets no other */
+    struct text body;
+};
+
 enum { WEB_MAX_SEGMENTS = 4 };
 
-/* The request for a page, decoded; valid while it is written. */
+/* Decoded; valid while the page is written. */
 struct web_request {
     char *below[WEB_MAX_SEGMENTS]; /* the path's segments below the page's own */
     size_t below_count;
@@ -32,21 +59,7 @@ const char *web_parameter(const struct web_request *request, const char *name);
 /* Digits and nothing else; false: they are none, or too many. */
 bool web_parse_number(const char *text, uint64_t *ret_number);
 
-struct web_answer {
-    int code;         /* 200, if the page sets no other */
-    const char *type; /* static; plain text, if the page sets no other */
-    struct text body;
-};
-
-struct web_page {
-    const char *path; /* "/metrics"; "/api/triggers/" stands for what lies below it */
-    void (*get)(void *context, const struct web_request *request, struct web_answer *answer);
-    void *context;
-    const struct web_stream *stream; /* instead of `get`: an answer that goes on; or NULL */
-    bool is_open;                    /* without a login, too */
-};
-
-/* Borrowed: what they point to lives as long as the server. */
+/* Of a port. Borrowed: what they point to lives as long as the server. */
 struct web_settings {
     /* "host:port" or ":port"; where host is a name, it is permitted as a Host, too. */
     const char *listen;

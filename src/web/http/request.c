@@ -73,7 +73,7 @@ static void refuse(struct web_answer *answer, int code, const char *text)
     text_add(&answer->body, text);
 }
 
-void web_refuse_method(struct evhttp_request *request, struct web_answer *answer)
+static void refuse_method(struct evhttp_request *request, struct web_answer *answer)
 {
     evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET, HEAD");
     refuse(answer, HTTP_BADMETHOD, "method not allowed: only GET and HEAD\n");
@@ -241,13 +241,16 @@ const struct web_page *web_request_answer(const struct web_settings *settings,
 {
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(evhttp_request);
     const char *path = uri == NULL ? NULL : evhttp_uri_get_path(uri);
+    enum evhttp_cmd_type method = evhttp_request_get_command(evhttp_request);
+    bool is_get = method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD;
     path = path == NULL ? "" : path;
-    if (refuses_host(settings, evhttp_request, answer))
+    if ((is_get || method == EVHTTP_REQ_POST) && refuses_host(settings, evhttp_request, answer))
         return NULL;
-    if (evhttp_request_get_command(evhttp_request) != EVHTTP_REQ_POST)
+    if (is_get)
         return get_page(settings, evhttp_request, path,
                         uri == NULL ? NULL : evhttp_uri_get_query(uri), answer);
-    if (settings->login == NULL || !change_session(settings, evhttp_request, path, answer))
-        web_refuse_method(evhttp_request, answer);
+    if (method != EVHTTP_REQ_POST || settings->login == NULL ||
+        !change_session(settings, evhttp_request, path, answer))
+        refuse_method(evhttp_request, answer);
     return NULL;
 }

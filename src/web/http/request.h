@@ -13,12 +13,10 @@ enum { WEB_MAX_FORM_BYTES = 4 * WEB_LOGIN_MAX_BYTES };
 
 struct evhttp_request;
 
-/* Writes the answer to a GET, HEAD or POST. Returns the page where that is a stream, of which
- * nothing is written here; else NULL. */
+/* Writes the answer. Returns the page where that is a stream, of which nothing is written here;
+ * else NULL. */
 const struct web_page *web_request_answer(const struct web_settings *settings,
                                           struct evhttp_request *evhttp_request,
                                           struct web_answer *answer);
-
-void web_refuse_method(struct evhttp_request *request, struct web_answer *answer);
 
 #endif
