@@ -8,7 +8,7 @@
 #include "client/scaler_client.h"
 #include "commands/check_output.h"
 #include "commands/finding_output.h"
-#include "manifest/measurement.h"
+#include "manifest/measurement/measurement.h"
 #include "manifest/yaml_text.h"
 
 #include <signal.h>

@@ -8,9 +8,9 @@
 #include "commands/check_output.h"
 #include "commands/finding_output.h"
 #include "config/connections_load.h"
-#include "manifest/check.h"
-#include "manifest/connections_check.h"
-#include "manifest/measurement.h"
+#include "manifest/checks/check.h"
+#include "manifest/checks/connections_check.h"
+#include "manifest/measurement/measurement.h"
 
 #include <inttypes.h>
 #include <signal.h>

@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "cli/console.h"
-#include "manifest/outlook.h"
+#include "manifest/measurement/outlook.h"
 #include "model/scaled_object.h"
 
 #include <inttypes.h>

@@ -3,7 +3,7 @@
 #ifndef BACKLOG_COMMANDS_CHECK_OUTPUT_H
 #define BACKLOG_COMMANDS_CHECK_OUTPUT_H
 
-#include "manifest/measurement.h"
+#include "manifest/measurement/measurement.h"
 
 #include <stdbool.h>
 

@@ -8,7 +8,7 @@
 #include "client/http_client.h"
 #include "commands/finding_output.h"
 #include "commands/kubectl.h"
-#include "manifest/comparison.h"
+#include "manifest/measurement/comparison.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "commands/finding_output.h"
 #include "config/value.h"
-#include "manifest/measurement.h"
+#include "manifest/measurement/measurement.h"
 #include "scale/general.h"
 #include "scale/peak_value.h"
 

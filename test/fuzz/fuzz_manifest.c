@@ -3,8 +3,8 @@
  * words, and what can be migrated can be taken back, byte by byte.
  */
 #include "base/memory.h"
-#include "manifest/check.h"
-#include "manifest/connections_check.h"
+#include "manifest/checks/check.h"
+#include "manifest/checks/connections_check.h"
 #include "manifest/migration/migration.h"
 #include "require.h"
 

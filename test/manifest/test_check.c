@@ -1,7 +1,7 @@
 #include "base/memory.h"
 #include "base/text.h"
-#include "manifest/check.h"
-#include "manifest/connections_check.h"
+#include "manifest/checks/check.h"
+#include "manifest/checks/connections_check.h"
 #include "manifest/fixture.h"
 
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 #include "base/memory.h"
-#include "manifest/comparison.h"
 #include "manifest/fixture.h"
+#include "manifest/measurement/comparison.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

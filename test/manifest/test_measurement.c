@@ -1,6 +1,6 @@
 #include "base/clock.h"
 #include "manifest/fixture.h"
-#include "manifest/measurement.h"
+#include "manifest/measurement/measurement.h"
 #include "measure/fake.h"
 
 #include <setjmp.h>

@@ -2,10 +2,10 @@
 
 #include "base/memory.h"
 #include "config/credentials.h"
+#include "manifest/checks/relations.h"
+#include "manifest/checks/trigger_check.h"
 #include "manifest/migration/move.h"
 #include "manifest/migration/trigger_places.h"
-#include "manifest/relations.h"
-#include "manifest/trigger_check.h"
 #include "scale/connections/named.h"
 #include "scale/general.h"
 

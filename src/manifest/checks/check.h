@@ -4,8 +4,8 @@
  *
  * Threads: any.
  */
-#ifndef BACKLOG_MANIFEST_CHECK_H
-#define BACKLOG_MANIFEST_CHECK_H
+#ifndef BACKLOG_MANIFEST_CHECKS_CHECK_H
+#define BACKLOG_MANIFEST_CHECKS_CHECK_H
 
 #include "config/connections.h"
 #include "manifest/manifest.h"

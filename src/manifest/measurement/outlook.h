@@ -4,8 +4,8 @@
  *
  * Threads: any; pure.
  */
-#ifndef BACKLOG_MANIFEST_OUTLOOK_H
-#define BACKLOG_MANIFEST_OUTLOOK_H
+#ifndef BACKLOG_MANIFEST_MEASUREMENT_OUTLOOK_H
+#define BACKLOG_MANIFEST_MEASUREMENT_OUTLOOK_H
 
 #include "model/model.h"
 

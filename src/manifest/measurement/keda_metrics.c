@@ -1,4 +1,4 @@
-#include "manifest/keda_metrics.h"
+#include "manifest/measurement/keda_metrics.h"
 
 #include "base/memory.h"
 #include "base/text.h"

@@ -1,4 +1,4 @@
-#include "manifest/measurement.h"
+#include "manifest/measurement/measurement.h"
 
 #include "base/clock.h"
 #include "base/memory.h"

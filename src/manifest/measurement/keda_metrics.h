@@ -4,8 +4,8 @@
  *
  * Threads: any; pure.
  */
-#ifndef BACKLOG_MANIFEST_KEDA_METRICS_H
-#define BACKLOG_MANIFEST_KEDA_METRICS_H
+#ifndef BACKLOG_MANIFEST_MEASUREMENT_KEDA_METRICS_H
+#define BACKLOG_MANIFEST_MEASUREMENT_KEDA_METRICS_H
 
 #include <stdbool.h>
 #include <stddef.h>

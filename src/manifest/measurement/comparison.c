@@ -1,4 +1,4 @@
-#include "manifest/comparison.h"
+#include "manifest/measurement/comparison.h"
 
 #include "base/memory.h"
 #include "scale/connections/named.h"

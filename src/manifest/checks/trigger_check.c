@@ -1,8 +1,8 @@
-#include "manifest/trigger_check.h"
+#include "manifest/checks/trigger_check.h"
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "manifest/connections_check.h"
+#include "manifest/checks/connections_check.h"
 #include "scale/connections/named.h"
 #include "scale/general.h"
 #include "scale/parse.h"

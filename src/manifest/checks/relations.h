@@ -3,8 +3,8 @@
  *
  * Threads: any; pure.
  */
-#ifndef BACKLOG_MANIFEST_RELATIONS_H
-#define BACKLOG_MANIFEST_RELATIONS_H
+#ifndef BACKLOG_MANIFEST_CHECKS_RELATIONS_H
+#define BACKLOG_MANIFEST_CHECKS_RELATIONS_H
 
 #include "manifest/entries.h"
 #include "manifest/manifest.h"

@@ -1,4 +1,4 @@
-#include "manifest/relations.h"
+#include "manifest/checks/relations.h"
 
 #include "base/memory.h"
 #include "base/text.h"

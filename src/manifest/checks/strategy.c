@@ -1,4 +1,4 @@
-#include "manifest/strategy.h"
+#include "manifest/checks/strategy.h"
 
 #include "base/memory.h"
 #include "base/text.h"

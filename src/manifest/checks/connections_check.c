@@ -1,4 +1,4 @@
-#include "manifest/connections_check.h"
+#include "manifest/checks/connections_check.h"
 
 #include "base/memory.h"
 #include "base/system/file.h"

@@ -5,8 +5,8 @@
  *
  * Threads: any; pure.
  */
-#ifndef BACKLOG_MANIFEST_STRATEGY_H
-#define BACKLOG_MANIFEST_STRATEGY_H
+#ifndef BACKLOG_MANIFEST_CHECKS_STRATEGY_H
+#define BACKLOG_MANIFEST_CHECKS_STRATEGY_H
 
 #include "manifest/entries.h"
 #include "manifest/manifest.h"

@@ -1,4 +1,4 @@
-#include "manifest/outlook.h"
+#include "manifest/measurement/outlook.h"
 
 #include "base/text.h"
 

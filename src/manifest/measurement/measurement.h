@@ -4,8 +4,8 @@
  *
  * Threads: one; the engine has its own.
  */
-#ifndef BACKLOG_MANIFEST_MEASUREMENT_H
-#define BACKLOG_MANIFEST_MEASUREMENT_H
+#ifndef BACKLOG_MANIFEST_MEASUREMENT_MEASUREMENT_H
+#define BACKLOG_MANIFEST_MEASUREMENT_MEASUREMENT_H
 
 #include "config/connections.h"
 #include "manifest/entries.h"

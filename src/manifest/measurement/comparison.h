@@ -9,11 +9,11 @@
  *
  * Threads: any; pure: time is a parameter.
  */
-#ifndef BACKLOG_MANIFEST_COMPARISON_H
-#define BACKLOG_MANIFEST_COMPARISON_H
+#ifndef BACKLOG_MANIFEST_MEASUREMENT_COMPARISON_H
+#define BACKLOG_MANIFEST_MEASUREMENT_COMPARISON_H
 
-#include "manifest/keda_metrics.h"
-#include "manifest/measurement.h"
+#include "manifest/measurement/keda_metrics.h"
+#include "manifest/measurement/measurement.h"
 
 enum comparison_verdict {
     COMPARISON_EQUAL,

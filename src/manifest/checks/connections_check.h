@@ -5,8 +5,8 @@
  *
  * Threads: any.
  */
-#ifndef BACKLOG_MANIFEST_CONNECTIONS_CHECK_H
-#define BACKLOG_MANIFEST_CONNECTIONS_CHECK_H
+#ifndef BACKLOG_MANIFEST_CHECKS_CONNECTIONS_CHECK_H
+#define BACKLOG_MANIFEST_CHECKS_CONNECTIONS_CHECK_H
 
 #include "config/connections.h"
 #include "manifest/manifest.h"

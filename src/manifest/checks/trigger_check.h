@@ -3,8 +3,8 @@
  *
  * Threads: any; pure.
  */
-#ifndef BACKLOG_MANIFEST_TRIGGER_CHECK_H
-#define BACKLOG_MANIFEST_TRIGGER_CHECK_H
+#ifndef BACKLOG_MANIFEST_CHECKS_TRIGGER_CHECK_H
+#define BACKLOG_MANIFEST_CHECKS_TRIGGER_CHECK_H
 
 #include "config/connections.h"
 #include "manifest/entries.h"
