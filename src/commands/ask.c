@@ -9,6 +9,7 @@
 #include "commands/check_output.h"
 #include "commands/finding_output.h"
 #include "manifest/measurement/measurement.h"
+#include "manifest/sent_entries.h"
 #include "manifest/yaml_text.h"
 
 #include <signal.h>
@@ -134,10 +135,10 @@ static void prepare(struct polling *polling, struct polled_trigger *trigger)
     const struct entry *address = NULL;
     const struct call_flags *flags = polling->flags;
     const char *named = flags->files.count == 0 ? flags->name : flags->server; /* by the user */
-    const struct measurement_source source = {scaler_list, polling->manifests, false};
-    if (!measurement_entries(&source, trigger->object->object, trigger->result->index,
-                             &trigger->entries, error) ||
-        !measurement_may_send(&trigger->entries, named, error)) {
+    const struct sent_entries_source source = {scaler_list, polling->manifests, false};
+    if (!sent_entries_read(&source, trigger->object->object, trigger->result->index,
+                           &trigger->entries, error) ||
+        !sent_entries_may_go(&trigger->entries, named, error)) {
         fail(trigger->result, error);
         return;
     }

@@ -5,6 +5,7 @@
 #include "commands/finding_output.h"
 #include "config/value.h"
 #include "manifest/measurement/measurement.h"
+#include "manifest/sent_entries.h"
 #include "scale/general.h"
 #include "scale/peak_value.h"
 
@@ -59,15 +60,15 @@ static void set_entries(struct scaled_object_trigger *trigger, const struct entr
 static bool set_triggers(const struct source *source, const struct measured_object *measured,
                          struct scaled_object *ret_object, struct error *error)
 {
-    const struct measurement_source of_files = {scaler_list, &source->manifests, false};
+    const struct sent_entries_source of_files = {scaler_list, &source->manifests, false};
     const struct manifest_object *object = measured->object;
     const struct yaml_tree *triggers = manifest_triggers(object);
     /* Both are without cpu and memory. */
     for (size_t i = 0; i < measured->count; i++) {
         const struct measured_trigger *trigger = &measured->triggers[i];
         _cleanup_(entries_done) struct entries entries = {0};
-        if (!measurement_entries(&of_files, object, trigger->index, &entries, error) ||
-            !measurement_may_send(&entries, source->server, error))
+        if (!sent_entries_read(&of_files, object, trigger->index, &entries, error) ||
+            !sent_entries_may_go(&entries, source->server, error))
             return error_prefix(error, "%s:%zu: %s: trigger %zu (%s)", object->file->path,
                                 triggers->items[trigger->index]->line, object->label,
                                 trigger->index, trigger->type);

@@ -2,6 +2,12 @@
  * Manifests: the YAML files of a command line, and the objects in them that have to do with
  * scaling.
  *
+ * To read in this order: what a trigger says (entries.h), what its authentication adds
+ * (authentication.h, secrets.h), what Backlog would make of a trigger of KEDA's own types
+ * (builtin.h), and what KEDA would send of either (sent_entries.h). On these stand the folders, a
+ * command each, and none needs another but for checks/trigger_check.h: checks/check.h for `check`,
+ * measurement/measurement.h for its --measure and `compare`, migration/migration.h for `migrate`.
+ *
  * Threads: one at a time.
  * Owner:   struct manifests owns everything; objects borrow from it.
  */

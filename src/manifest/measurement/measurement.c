@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "manifest/builtin.h"
-#include "manifest/secrets.h"
+#include "manifest/sent_entries.h"
 #include "model/scaled_object.h"
 #include "scale/connections/named.h"
 #include "scale/general.h"
@@ -47,91 +47,7 @@ static void wake(void *context)
         continue;
 }
 
-/* ---- what is sent ---- */
-
-static bool resolve_variable(struct entries *entries, struct entry *entry, const char *variable,
-                             struct error *error)
-{
-    const char *value = getenv(variable);
-    if (value == NULL)
-        return error_invalid(error, "%s: set the variable %s to measure it", entry->key, variable);
-    entry->value = text_copy(value);
-    entries->has_variables = true;
-    return true;
-}
-
-static bool read_external(const struct scaler *const *scalers, const struct yaml_tree *trigger,
-                          struct entries *entries, struct error *error)
-{
-    const struct yaml_tree *metadata = yaml_tree_find(trigger, "metadata");
-    const struct scaler *scaler = scaler_find(scalers, yaml_tree_text(metadata, "scaler"));
-    if (metadata == NULL || metadata->kind != YAML_TREE_MAP)
-        return error_invalid(error, "metadata is missing");
-    entries_read(metadata, scaler == NULL ? NULL : scaler->options, entries);
-    for (size_t i = 0; i < entries->count; i++) {
-        const char *variable = metadata->items[i]->text;
-        if (entries->items[i].value == NULL &&
-            !resolve_variable(entries, &entries->items[i], variable == NULL ? "" : variable, error))
-            return false;
-    }
-    return true;
-}
-
-/* The variable of the worker that KEYFromEnv names, in the metadata or the TriggerAuthentication;
- * NULL: there is none. */
-static const char *variable_of(const struct builtin *builtin, const char *key)
-{
-    const struct authentication *authentication = &builtin->authentication;
-    for (size_t i = 0; i < builtin->metadata->count; i++)
-        if (text_equal(builtin->keys[i].name, key))
-            return builtin->metadata->items[i]->text;
-    for (size_t i = 0; i < authentication->count; i++) {
-        const struct authentication_parameter *parameter = &authentication->parameters[i];
-        const struct option *row = builtin_parameter(builtin, parameter->name);
-        size_t length = row == NULL ? 0 : strlen(row->key);
-        if (parameter->source == PARAMETER_VARIABLE && row != NULL &&
-            strncmp(key, row->key, length) == 0 && text_equal(key + length, OPTION_VARIABLE_SUFFIX))
-            return parameter->object;
-    }
-    return NULL;
-}
-
-static bool refuse_secret(const struct builtin *builtin, const char *key, bool with_secrets,
-                          struct error *error)
-{
-    if (with_secrets)
-        return error_invalid(error,
-                             "%s is in a Secret of %s, which is in none of the files: add it", key,
-                             builtin->authentication.name);
-    return error_invalid(error,
-                         "%s is in a Secret of %s, and nothing of a Secret is sent to a server: "
-                         "give the server a connection (`backlog migrate --connection NAME`), and "
-                         "set connectionName",
-                         key, builtin->authentication.name);
-}
-
-static bool read_builtin(const struct builtin *builtin, bool with_secrets, struct entries *entries,
-                         struct error *error)
-{
-    const struct error *reasons =
-        error_is_set(&builtin->reasons) ? &builtin->reasons : &builtin->missing;
-    if (error_is_set(reasons)) {
-        error_copy(error, reasons);
-        return false;
-    }
-    for (size_t i = 0; i < builtin->entries.count; i++) {
-        const struct entry *entry = &builtin->entries.items[i];
-        entries_add(entries, entry->key, entry->value, entry->line);
-        if (entry->value != NULL)
-            continue;
-        const char *variable = variable_of(builtin, entry->key);
-        if (variable == NULL)
-            return refuse_secret(builtin, entry->key, with_secrets, error);
-        if (!resolve_variable(entries, &entries->items[entries->count - 1], variable, error))
-            return false;
-    }
-    return true;
-}
+/* ---- beginning ---- */
 
 static bool find_trigger(struct measurement_rounds *run, const struct manifest_object *object,
                          const struct entries *entries, struct job *job, struct error *error)
@@ -164,30 +80,6 @@ static void demand(struct measurement_rounds *run, struct job *job)
     run->waiting++;
 }
 
-bool measurement_entries(const struct measurement_source *source,
-                         const struct manifest_object *object, size_t index,
-                         struct entries *ret_entries, struct error *error)
-{
-    const struct yaml_tree *trigger = manifest_triggers(object)->items[index];
-    if (builtin_is_external(yaml_tree_text(trigger, "type")))
-        return read_external(source->scalers, trigger, ret_entries, error);
-    struct builtin builtin;
-    builtin_read(source->scalers, source->manifests, object->namespace, trigger, &builtin);
-    if (source->with_secrets)
-        secrets_fill_in(source->manifests, object->namespace, &builtin, &builtin.reasons);
-    bool good = read_builtin(&builtin, source->with_secrets, ret_entries, error);
-    builtin_done(&builtin);
-    return good;
-}
-
-bool measurement_may_send(const struct entries *entries, const char *server, struct error *error)
-{
-    return server != NULL || !entries->has_variables ||
-           error_invalid(error,
-                         "the file names a variable of this environment, and the server that would "
-                         "get its value: give --server");
-}
-
 /* Who wrote the objects of a cluster must not get a variable of whoever measures them. */
 static bool check_of_cluster(const struct yaml_tree *trigger, struct error *error)
 {
@@ -207,10 +99,10 @@ static void begin(struct measurement_rounds *run, const struct manifest_object *
     _cleanup_(entries_done) struct entries entries = {0};
     struct error *error = &job->result->error;
     const struct yaml_tree *trigger = manifest_triggers(object)->items[job->result->index];
-    const struct measurement_source source = {run->settings.scalers, run->manifests, true};
+    const struct sent_entries_source source = {run->settings.scalers, run->manifests, true};
     job->result->answer.is_failed =
         (run->settings.is_of_cluster && !check_of_cluster(trigger, error)) ||
-        !measurement_entries(&source, object, job->result->index, &entries, error) ||
+        !sent_entries_read(&source, object, job->result->index, &entries, error) ||
         (run->settings.is_of_cluster && entries.has_variables &&
          !error_invalid(error, "its authentication has a variable of the worker")) ||
         !find_trigger(run, object, &entries, job, error);

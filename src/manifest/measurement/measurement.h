@@ -8,7 +8,6 @@
 #define BACKLOG_MANIFEST_MEASUREMENT_MEASUREMENT_H
 
 #include "config/connections.h"
-#include "manifest/entries.h"
 #include "manifest/manifest.h"
 #include "measure/scaler.h"
 #include "model/model.h"
@@ -54,23 +53,8 @@ struct measurement_rounds *measurement_begin(const struct measurement_settings *
 void measurement_round(struct measurement_rounds *rounds);
 void measurement_end(struct measurement_rounds *rounds);
 
-/* For who measures in another way: a place for each trigger, whose number it returns; and what KEDA
- * would send of one, by its index. */
+/* For who measures in another way: a place for each trigger, whose number it returns. */
 size_t measurement_prepare(const struct manifests *manifests, struct measurement *ret_measurement);
-
-struct measurement_source {
-    const struct scaler *const *scalers;
-    const struct manifests *manifests;
-    bool with_secrets; /* also what KEDA would take out of Secrets that are in the files */
-};
-
-bool measurement_entries(const struct measurement_source *source,
-                         const struct manifest_object *object, size_t index,
-                         struct entries *ret_entries, struct error *error);
-
-/* False: they have the value of a variable, and no server was named by the user (NULL) but by the
- * file, which others may have written: it would get any variable of the user's. */
-bool measurement_may_send(const struct entries *entries, const char *server, struct error *error);
 
 void measurement_done(struct measurement *measurement);
 
