@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "base/system/input.h"
 #include "config/value.h"
-#include "manifest/migration/template.h"
+#include "manifest/template.h"
 
 #include <errno.h>
 #include <fts.h>

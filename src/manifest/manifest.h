@@ -4,9 +4,9 @@
  *
  * To read in this order: what a trigger says (entries.h), what its authentication adds
  * (authentication.h, secrets.h), what Backlog would make of a trigger of KEDA's own types
- * (builtin.h), and what KEDA would send of either (sent_entries.h). On these stand the folders, a
- * command each, and none needs another but for checks/trigger_check.h: checks/check.h for `check`,
- * measurement/measurement.h for its --measure and `compare`, migration/migration.h for `migrate`.
+ * (builtin.h), and what KEDA would send of either (sent_entries.h). On these stand the folders:
+ * checks/check.h for `check`, measurement/measurement.h for its --measure and `compare`,
+ * migration/migration.h for `migrate`, which makes a part of the checks, too.
  *
  * Threads: one at a time.
  * Owner:   struct manifests owns everything; objects borrow from it.

@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "config/credentials.h"
-#include "manifest/migration/template.h"
+#include "manifest/template.h"
 #include "manifest/yaml_text.h"
 
 #include <string.h>

@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "manifest/builtin.h"
-#include "manifest/migration/template.h"
+#include "manifest/template.h"
 
 #include <stdlib.h>
 #include <string.h>

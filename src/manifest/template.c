@@ -1,4 +1,4 @@
-#include "manifest/migration/template.h"
+#include "manifest/template.h"
 
 #include "base/memory.h"
 #include "base/text.h"

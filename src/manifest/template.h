@@ -4,8 +4,8 @@
  *
  * Threads: any; pure.
  */
-#ifndef BACKLOG_MANIFEST_MIGRATION_TEMPLATE_H
-#define BACKLOG_MANIFEST_MIGRATION_TEMPLATE_H
+#ifndef BACKLOG_MANIFEST_TEMPLATE_H
+#define BACKLOG_MANIFEST_TEMPLATE_H
 
 #include <stdbool.h>
 #include <stddef.h>
