@@ -10,8 +10,8 @@
 
 #include "client/endpoints.h"
 #include "client/scaler_client.h"
-#include "lab/in_flight.h"
 #include "lab/replicas.h"
+#include "lab/server_in_flight.h"
 #include "model/model.h"
 #include "model/scaled_object.h"
 
@@ -30,7 +30,7 @@ struct rehearsal_settings {
     int64_t initial_replicas; /* -1: minReplicaCount */
     const char *worker;       /* a shell command; NULL: a dry run */
     struct replicas_settings replicas;
-    struct in_flight *in_flight; /* borrowed; NULL: unknown */
+    struct server_in_flight *in_flight; /* borrowed; NULL: unknown */
     void (*watch)(void *context, const struct rehearsal *rehearsal,
                   int64_t now_ms); /* in each turn; or NULL */
     void *watch_context;

@@ -232,15 +232,16 @@ static void note_line(const struct rehearsal *rehearsal, struct rehearsal_object
 /* What was read since the last line; the next is read meanwhile. */
 static void take_in_flight(struct rehearsal *rehearsal, int64_t now_ms)
 {
-    struct in_flight *in_flight = rehearsal->settings->in_flight;
+    struct server_in_flight *in_flight = rehearsal->settings->in_flight;
     if (in_flight == NULL)
         return;
     for (size_t i = 0; i < rehearsal->trigger_count; i++) {
         struct rehearsal_trigger *trigger = &rehearsal->triggers[i];
-        trigger->in_flight = in_flight_of(in_flight, (size_t)(trigger->of - rehearsal->items),
-                                          trigger->answer.metric_name, now_ms);
+        trigger->in_flight =
+            server_in_flight_of(in_flight, (size_t)(trigger->of - rehearsal->items),
+                                trigger->answer.metric_name, now_ms);
     }
-    in_flight_read(in_flight);
+    server_in_flight_read(in_flight);
 }
 
 static void print_lines(struct rehearsal *rehearsal, int64_t now_ms)

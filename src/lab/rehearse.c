@@ -138,9 +138,9 @@ static void end_http(struct rehearsal_http **http)
     rehearsal_http_end(*http);
 }
 
-static void end_in_flight(struct in_flight **in_flight)
+static void end_in_flight(struct server_in_flight **in_flight)
 {
-    in_flight_end(*in_flight);
+    server_in_flight_end(*in_flight);
 }
 
 static void show(void *context, const struct rehearsal *rehearsal, int64_t now_ms)
@@ -165,7 +165,7 @@ static bool rehearse(const struct rehearse_flags *flags, struct error *error)
 {
     _cleanup_(end_logs) struct worker_logs *logs = NULL;
     _cleanup_(end_http) struct rehearsal_http *http = NULL;
-    _cleanup_(end_in_flight) struct in_flight *in_flight = NULL;
+    _cleanup_(end_in_flight) struct server_in_flight *in_flight = NULL;
     uint64_t last_id = 0;
     _cleanup_(scaled_objects_done) struct scaled_objects objects = {0};
     _cleanup_(rehearsal_done) struct rehearsal rehearsal = {0};
@@ -174,7 +174,8 @@ static bool rehearse(const struct rehearse_flags *flags, struct error *error)
     if (!begin_http(flags, &logs, &http, error))
         return false;
     if (flags->server_http.address != NULL &&
-        !in_flight_begin(&flags->server_http, flags->timeout_ms, &objects, &in_flight, error))
+        !server_in_flight_begin(&flags->server_http, flags->timeout_ms, &objects, &in_flight,
+                                error))
         return false;
     struct rehearsal_settings settings = settings_of(flags, &objects);
     settings.replicas.logs = logs;

@@ -1,4 +1,4 @@
-#include "lab/in_flight.h"
+#include "lab/server_in_flight.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -22,7 +22,7 @@ struct page {
     int64_t read_ms;
 };
 
-struct in_flight {
+struct server_in_flight {
     struct http_client *client; /* the thread's */
     struct page *pages;         /* one per object */
     size_t count;
@@ -35,7 +35,7 @@ struct in_flight {
 
 /* ---- the thread ---- */
 
-static bool read_page(struct in_flight *in_flight, struct page *page, struct error *error)
+static bool read_page(struct server_in_flight *in_flight, struct page *page, struct error *error)
 {
     json_t *triggers = http_json_get(in_flight->client, page->path, NULL, error);
     pthread_mutex_lock(&in_flight->lock);
@@ -46,7 +46,7 @@ static bool read_page(struct in_flight *in_flight, struct page *page, struct err
     return triggers != NULL;
 }
 
-static bool is_stopping(struct in_flight *in_flight)
+static bool is_stopping(struct server_in_flight *in_flight)
 {
     pthread_mutex_lock(&in_flight->lock);
     bool is_stopping = in_flight->is_stopping;
@@ -54,7 +54,7 @@ static bool is_stopping(struct in_flight *in_flight)
     return is_stopping;
 }
 
-static void read_pages(struct in_flight *in_flight)
+static void read_pages(struct server_in_flight *in_flight)
 {
     _cleanup_(error_done) struct error first = {0};
     for (size_t i = 0; i < in_flight->count; i++) {
@@ -73,7 +73,7 @@ static void read_pages(struct in_flight *in_flight)
 
 static void *read_in_flight(void *context)
 {
-    struct in_flight *in_flight = context;
+    struct server_in_flight *in_flight = context;
     pthread_mutex_lock(&in_flight->lock);
     while (!in_flight->is_stopping) {
         if (!in_flight->is_due) {
@@ -98,7 +98,7 @@ static char *path_of(const struct scaled_object *object)
     return text_format("/api/triggers/%s/%s", namespace, name);
 }
 
-static void in_flight_free(struct in_flight *in_flight)
+static void in_flight_free(struct server_in_flight *in_flight)
 {
     for (size_t i = 0; i < in_flight->count; i++) {
         free(in_flight->pages[i].path);
@@ -111,12 +111,12 @@ static void in_flight_free(struct in_flight *in_flight)
     free(in_flight);
 }
 
-bool in_flight_begin(const struct http_server *server, int64_t timeout_ms,
-                     const struct scaled_objects *objects, struct in_flight **ret_in_flight,
-                     struct error *error)
+bool server_in_flight_begin(const struct http_server *server, int64_t timeout_ms,
+                            const struct scaled_objects *objects,
+                            struct server_in_flight **ret_in_flight, struct error *error)
 {
     sigset_t all, before;
-    struct in_flight *in_flight = memory_new(sizeof(*in_flight));
+    struct server_in_flight *in_flight = memory_new(sizeof(*in_flight));
     in_flight->client = http_client_new(server, timeout_ms);
     in_flight->pages = memory_array(objects->count, sizeof(*in_flight->pages));
     for (; in_flight->count < objects->count; in_flight->count++)
@@ -135,7 +135,7 @@ bool in_flight_begin(const struct http_server *server, int64_t timeout_ms,
     return true;
 }
 
-void in_flight_end(struct in_flight *in_flight)
+void server_in_flight_end(struct server_in_flight *in_flight)
 {
     if (in_flight == NULL)
         return;
@@ -148,7 +148,7 @@ void in_flight_end(struct in_flight *in_flight)
     in_flight_free(in_flight);
 }
 
-void in_flight_read(struct in_flight *in_flight)
+void server_in_flight_read(struct server_in_flight *in_flight)
 {
     pthread_mutex_lock(&in_flight->lock);
     in_flight->is_due = true;
@@ -186,8 +186,8 @@ static double find(const json_t *triggers, const char *metric_name)
     return found;
 }
 
-double in_flight_of(struct in_flight *in_flight, size_t object, const char *metric_name,
-                    int64_t now_ms)
+double server_in_flight_of(struct server_in_flight *in_flight, size_t object,
+                           const char *metric_name, int64_t now_ms)
 {
     double found = NAN;
     pthread_mutex_lock(&in_flight->lock);
