@@ -1,7 +1,12 @@
 /*
  * A rehearsal: the model of KEDA and the HPA in real time, or faster, against a running server,
- * with local workers or none. Here is its state; rehearsal_run.h has the loop, rehearsal_output.h
- * what is printed.
+ * with local workers or none. Here is its state.
+ *
+ * The command (rehearse.c) makes the parts, in this order, and lends them: the objects
+ * (rehearsal_objects.h); with --http the logs of the workers (worker_logs.h) and the pages
+ * (rehearsal_http.h, which show a rehearsal_snapshot.h and a server's server_tables.h); with
+ * --server-http what is in flight (server_in_flight.h). rehearsal_init() makes the models and the
+ * workers (replicas.h). Then rehearsal_run.h is the loop, and rehearsal_output.h prints.
  *
  * Threads: one.
  */
