@@ -4,7 +4,7 @@
 #include "cli/console.h"
 #include "config/kubernetes_name.h"
 #include "manifest/builtin.h"
-#include "manifest/migration/migration.h"
+#include "manifest/migration/move_check.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -83,6 +83,26 @@ static bool has_kubernetes_name(const struct manifest_object *object)
            (object->namespace == NULL || kubernetes_name_is_namespace(object->namespace));
 }
 
+static bool can_move(const struct fleet *fleet, const struct manifest_object *object,
+                     const struct yaml_tree *trigger, bool *ret_is_meant, struct error *reasons)
+{
+    _cleanup_(findings_done) struct findings all = {0};
+    struct builtin builtin;
+    const struct move_check check = {.scalers = fleet->settings->scalers,
+                                     .file = object->file,
+                                     .trigger = trigger,
+                                     .name = object->name,
+                                     .label = object->label,
+                                     .namespace = object->namespace};
+    builtin_read(fleet->settings->scalers, fleet->manifests, object->namespace, trigger, &builtin);
+    bool can_move = move_check(&check, &builtin, &all);
+    for (size_t i = 0; i < all.count; i++)
+        error_add(reasons, "%s", all.items[i].text);
+    *ret_is_meant = builtin.is_meant;
+    builtin_done(&builtin);
+    return can_move;
+}
+
 static void add_trigger(struct fleet *fleet, struct candidate *found, size_t index)
 {
     const struct manifest_object *object = found->object;
@@ -96,8 +116,7 @@ static void add_trigger(struct fleet *fleet, struct candidate *found, size_t ind
         fleet->external++;
         return;
     }
-    if (!migration_check(fleet->settings->scalers, fleet->manifests, object, trigger, &is_meant,
-                         &reasons)) {
+    if (!can_move(fleet, object, trigger, &is_meant, &reasons)) {
         fleet->staying++;
         print_staying(fleet, object, index, type, is_meant, error_text(&reasons));
         return;

@@ -83,6 +83,11 @@ static void file_free(struct manifest_file *file)
     free(file);
 }
 
+bool manifest_is_templated(const struct manifest_file *file, size_t start, size_t end)
+{
+    return file->is_template && template_has_action(file->text.bytes + start, end - start);
+}
+
 void manifest_add_error(struct findings *findings, const char *path, const struct error *error)
 {
     const char *text = error_text(error);

@@ -75,6 +75,9 @@ const struct manifest_object *manifests_find(const struct manifests *manifests,
                                              const char *name,
                                              const struct manifest_object **ret_rival);
 
+/* Is there anything of a template's action in these bytes of the file? */
+bool manifest_is_templated(const struct manifest_file *file, size_t start, size_t end);
+
 /* An error whose text begins with the path and a line, as those of the parsers, as a finding. */
 void manifest_add_error(struct findings *findings, const char *path, const struct error *error);
 

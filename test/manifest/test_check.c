@@ -174,7 +174,8 @@ static void built_in_triggers_are_understood(void **state)
         "    - {type: cron, metadata: {}}\n"
         "    - {type: kafka, metadata: {bootstrapServers: k}, authenticationRef: {name: none}}\n"
         "    - {type: redis-sentinel, metadata: {address: \"s:1\", sentinelMaster: m, listName: x, "
-        "enableTLS: \"true\"}}\n",
+        "enableTLS: \"true\"}}\n"
+        "    - {type: redis, metadata: {address: \"r:1\", listName: x, connectionName: q}}\n",
         &counts);
     assert_finding(&findings, FINDING_NOTE, 6, "unsafeSsl becomes brokerUnsafeSsl");
     assert_finding(&findings, FINDING_NOTE, 7, "enableTLS becomes brokerTls");
@@ -183,7 +184,8 @@ static void built_in_triggers_are_understood(void **state)
     assert_finding(&findings, FINDING_NOTE, 10, "no such scaler");
     assert_finding(&findings, FINDING_WARNING, 11, "consumerGroup is missing");
     assert_finding(&findings, FINDING_NOTE, 12, "enableTLS becomes brokerTls");
-    assert_int_equal(counts.triggers, 7);
+    assert_finding(&findings, FINDING_WARNING, 13, "connectionName is in its metadata");
+    assert_int_equal(counts.triggers, 8);
     assert_int_equal(counts.movable, 4);
     assert_int_equal(findings.counts[FINDING_ERROR], 0);
     findings_done(&findings);

@@ -7,6 +7,7 @@
 #include "manifest/checks/relations.h"
 #include "manifest/checks/strategy.h"
 #include "manifest/checks/trigger_check.h"
+#include "manifest/migration/move_check.h"
 #include "manifest/secrets.h"
 #include "model/scaled_object.h"
 #include "scale/connections/named.h"
@@ -191,27 +192,6 @@ static char *changes_of(const struct builtin *builtin)
     return text_take(&text);
 }
 
-/* Returns whether there is one. */
-static bool check_ignored(const struct checker *checker, const struct manifest_object *object,
-                          const struct builtin *builtin, const char *prefix)
-{
-    bool has_ignored = false;
-    for (size_t i = 0; i < builtin->metadata->count; i++) {
-        if (builtin->keys[i].action != BUILTIN_UNKNOWN)
-            continue;
-        _cleanup_(error_done) struct error error = {0};
-        const struct option_entry entry = {builtin->metadata->keys[i], ""};
-        const struct finding_place place =
-            manifest_place(object, builtin->metadata->key_spans[i].line);
-        option_check_entry(builtin->scaler->options, general_table, &entry, OPTION_FROM_TRIGGER,
-                           &error);
-        finding_add(checker->findings, &place, FINDING_WARNING,
-                    "%sKEDA ignores it, and Backlog does not: %s", prefix, error_text(&error));
-        has_ignored = true;
-    }
-    return has_ignored;
-}
-
 static void check_secrets(const struct checker *checker, const struct manifest_object *object,
                           const struct yaml_tree *trigger, struct builtin *builtin,
                           const char *prefix)
@@ -223,66 +203,45 @@ static void check_secrets(const struct checker *checker, const struct manifest_o
         finding_add(checker->findings, &place, FINDING_ERROR, "%s%s", prefix, error_text(&missing));
 }
 
-/* What the server would refuse behind the move. Returns whether there is nothing. */
-static bool check_as_moved(const struct checker *checker, const struct manifest_object *object,
-                           const struct builtin *builtin, const char *prefix)
-{
-    _cleanup_(findings_done) struct findings mistakes = {0};
-    const struct trigger_check check = {
-        .scalers = checker->scalers,
-        .name = object->name,
-        .namespace = object->namespace,
-        .place = manifest_place(object, builtin->metadata->line),
-        .prefix = "",
-        .level = FINDING_WARNING,
-        .has_authentication =
-            builtin->authentication.ref != NULL && error_is_set(&builtin->missing),
-    };
-    trigger_check(&check, &builtin->entries, &mistakes);
-    for (size_t i = 0; i < mistakes.count; i++) {
-        const struct finding_place place = manifest_place(object, mistakes.items[i].line);
-        finding_add(checker->findings, &place, FINDING_WARNING,
-                    "%scannot be moved to Backlog as it is: %s", prefix, mistakes.items[i].text);
-    }
-    return mistakes.count == 0;
-}
-
 /* Can it be moved, and with which changes? */
 static void check_move(struct checker *checker, const struct manifest_object *object,
                        const struct yaml_tree *trigger, const struct builtin *builtin,
-                       bool has_ignored, const char *prefix)
+                       const char *prefix)
 {
-    _cleanup_(error_done) struct error reasons = {0};
+    _cleanup_(findings_done) struct findings reasons = {0};
     const struct finding_place place = manifest_place(object, trigger->line);
-    if (!builtin_can_move(builtin, &reasons)) {
-        bool has_scaler = builtin->scaler != NULL;
-        finding_add(checker->findings, &place, has_scaler ? FINDING_WARNING : FINDING_NOTE,
+    const struct move_check check = {.scalers = checker->scalers,
+                                     .file = object->file,
+                                     .trigger = trigger,
+                                     .name = object->name,
+                                     .label = object->label,
+                                     .namespace = object->namespace};
+    bool has_scaler = builtin->scaler != NULL;
+    if (move_check(&check, builtin, &reasons)) {
+        _cleanup_(memory_free) char *changes = changes_of(builtin);
+        finding_add(checker->findings, &place, FINDING_NOTE,
+                    "%s`backlog migrate` can move it: scaler %s, and every key stays%s", prefix,
+                    builtin->type, changes);
+        checker->counts.movable++;
+    }
+    for (size_t i = 0; i < reasons.count; i++) {
+        const struct finding_place of_reason = manifest_place(object, reasons.items[i].line);
+        finding_add(checker->findings, &of_reason, has_scaler ? FINDING_WARNING : FINDING_NOTE,
                     "%s%s: %s", prefix,
                     has_scaler ? "cannot be moved to Backlog as it is" : "stays with KEDA",
-                    error_text(&reasons));
-        return;
+                    reasons.items[i].text);
     }
-    if (!check_as_moved(checker, object, builtin, prefix) || has_ignored)
-        return;
-    _cleanup_(memory_free) char *changes = changes_of(builtin);
-    finding_add(checker->findings, &place, FINDING_NOTE,
-                "%s`backlog migrate` can move it: scaler %s, and every key stays%s", prefix,
-                builtin->type, changes);
-    checker->counts.movable++;
 }
 
 static void check_builtin(struct checker *checker, const struct manifest_object *object,
                           const struct yaml_tree *trigger, const char *prefix)
 {
     struct builtin builtin;
-    bool has_ignored = false;
     builtin_read(checker->scalers, checker->manifests, object->namespace, trigger, &builtin);
-    if (builtin.metadata != NULL) {
+    if (builtin.metadata != NULL)
         check_texts(checker, object, builtin.metadata, prefix);
-        has_ignored = check_ignored(checker, object, &builtin, prefix);
-    }
     check_secrets(checker, object, trigger, &builtin, prefix);
-    check_move(checker, object, trigger, &builtin, has_ignored, prefix);
+    check_move(checker, object, trigger, &builtin, prefix);
     if (builtin.scaler != NULL && builtin.metadata != NULL)
         strategy_check(object, trigger, builtin.scaler->name, &builtin.entries, prefix,
                        checker->findings);

@@ -3,8 +3,8 @@
 #include "base/memory.h"
 #include "config/credentials.h"
 #include "manifest/checks/relations.h"
-#include "manifest/checks/trigger_check.h"
 #include "manifest/migration/move.h"
+#include "manifest/migration/move_check.h"
 #include "manifest/migration/trigger_places.h"
 #include "scale/connections/named.h"
 #include "scale/general.h"
@@ -43,68 +43,6 @@ static struct finding_place place_of(const struct migrator *migrator,
 }
 
 /* ---- there ---- */
-
-/* What a template's action gives is not known, nor what it adds; so only what stands there is
- * checked. */
-static void check_templated(const struct move *move, const struct builtin *builtin,
-                            struct error *reasons)
-{
-    const struct yaml_tree *metadata = builtin->metadata;
-    for (size_t i = 0; i < metadata->count; i++) {
-        const struct yaml_tree *item = metadata->items[i];
-        const struct option_entry entry = {metadata->keys[i], item->text};
-        bool is_known = builtin->keys[i].action == BUILTIN_KEEP && item->text != NULL &&
-                        !move_is_templated(move, metadata->key_spans[i].start, item->end);
-        if (is_known)
-            option_check_entry(builtin->scaler->options, general_table, &entry, OPTION_FROM_TRIGGER,
-                               reasons);
-    }
-}
-
-/* By the rules of the server, with all that is known here. Adds what is against it. */
-static void check_as_server(const struct scaler *const *scalers, const char *path, const char *name,
-                            const char *namespace, const struct builtin *builtin,
-                            struct error *reasons)
-{
-    _cleanup_(findings_done) struct findings mistakes = {0};
-    const struct trigger_check check = {
-        .scalers = scalers,
-        .name = name,
-        .namespace = namespace,
-        .place = {.path = path},
-        .prefix = "",
-        .has_authentication =
-            builtin->authentication.ref != NULL && error_is_set(&builtin->missing),
-    };
-    trigger_check(&check, &builtin->entries, &mistakes);
-    for (size_t i = 0; i < mistakes.count; i++)
-        error_add(reasons, "%s", mistakes.items[i].text);
-    if (yaml_tree_has_twice(builtin->metadata))
-        error_add(reasons, "a key of its metadata is given twice");
-}
-
-static void check_keys(const struct move *move, const struct builtin *builtin,
-                       struct error *reasons)
-{
-    static const char *const others[] = {"scalerAddress", "scaler", "connectionName",
-                                         CREDENTIALS_KEY, CREDENTIALS_CLUSTER_KEY};
-    const struct yaml_tree *metadata = builtin->metadata;
-    for (size_t i = 0; i < ARRAY_LENGTH(others); i++)
-        if (yaml_tree_find(metadata, others[i]) != NULL)
-            error_add(reasons, "%s is in its metadata, which is Backlog's: remove it", others[i]);
-    for (size_t i = 0; i < metadata->count; i++) {
-        const struct yaml_span *span = &metadata->key_spans[i];
-        _cleanup_(error_done) struct error error = {0};
-        const struct option_entry entry = {metadata->keys[i], ""};
-        if (builtin->keys[i].action != BUILTIN_UNKNOWN ||
-            move_is_templated(move, span->start, span->end))
-            continue;
-        option_check_entry(builtin->scaler->options, general_table, &entry, OPTION_FROM_TRIGGER,
-                           &error);
-        error_add(reasons, "line %zu: %s. KEDA ignores it, and Backlog does not: remove it",
-                  span->line, error_text(&error));
-    }
-}
 
 /* The first key of the metadata that says where to connect, or how the peer is verified; NULL:
  * none. */
@@ -155,23 +93,6 @@ static void warn(const struct migrator *migrator, const struct trigger_place *at
                     "hold: \"" RELATIONS_HOLD_WITH_FALLBACK "\"");
 }
 
-bool migration_check(const struct scaler *const *scalers, const struct manifests *manifests,
-                     const struct manifest_object *object, const struct yaml_tree *trigger,
-                     bool *ret_is_meant, struct error *reasons)
-{
-    struct builtin builtin;
-    const struct move move = {.file = object->file, .trigger = trigger};
-    builtin_read(scalers, manifests, object->namespace, trigger, &builtin);
-    if (builtin_can_move(&builtin, reasons))
-        check_keys(&move, &builtin, reasons);
-    if (!error_is_set(reasons))
-        check_as_server(scalers, object->file->path, object->name, object->namespace, &builtin,
-                        reasons);
-    *ret_is_meant = builtin.is_meant;
-    builtin_done(&builtin);
-    return !error_is_set(reasons);
-}
-
 /* Of a trigger that has moved before; one of another external scaler stays. */
 static void readdress_trigger(struct migrator *migrator, const struct trigger_place *at)
 {
@@ -200,6 +121,25 @@ static void readdress_trigger(struct migrator *migrator, const struct trigger_pl
     migrator->readdressed++;
 }
 
+static bool can_move(const struct migrator *migrator, const struct trigger_place *at,
+                     const struct builtin *builtin, struct error *reasons)
+{
+    _cleanup_(findings_done) struct findings all = {0};
+    const struct move_check check = {.scalers = migrator->settings->scalers,
+                                     .file = migrator->file->file,
+                                     .trigger = at->trigger,
+                                     .name = at->name,
+                                     .label = at->label,
+                                     .namespace = at->namespace};
+    bool can_move = move_check(&check, builtin, &all);
+    for (size_t i = 0; i < all.count; i++)
+        if (all.items[i].line == at->trigger->line)
+            error_add(reasons, "%s", all.items[i].text);
+        else
+            error_add(reasons, "line %zu: %s", all.items[i].line, all.items[i].text);
+    return can_move;
+}
+
 static void move_trigger(struct migrator *migrator, const struct trigger_place *at)
 {
     const struct yaml_tree *tree = yaml_tree_find(at->trigger, "type");
@@ -212,7 +152,7 @@ static void move_trigger(struct migrator *migrator, const struct trigger_place *
         readdress_trigger(migrator, at);
     if (type == NULL || builtin_is_external(type))
         return;
-    if (move_is_templated(&move, tree->start, tree->end)) {
+    if (manifest_is_templated(move.file, tree->start, tree->end)) {
         finding_add(migrator->findings, &place, FINDING_NOTE,
                     "the template writes the type of this trigger: change it by hand");
         return;
@@ -221,14 +161,8 @@ static void move_trigger(struct migrator *migrator, const struct trigger_place *
                  &builtin);
     size_t edits_before = migrator->edits.count;
     const char *new_type = at->is_job ? "external" : "external-push";
-    if (builtin_can_move(&builtin, &reasons))
-        check_keys(&move, &builtin, &reasons);
-    if (!error_is_set(&reasons) && migrator->file->file->is_template)
-        check_templated(&move, &builtin, &reasons);
-    else if (!error_is_set(&reasons))
-        check_as_server(migrator->settings->scalers, migrator->file->file->path, at->name,
-                        at->namespace, &builtin, &reasons);
-    if (!error_is_set(&reasons) && move_there(&move, &builtin, new_type, &reasons)) {
+    if (can_move(migrator, at, &builtin, &reasons) &&
+        move_there(&move, &builtin, new_type, &reasons)) {
         finding_add(migrator->findings, &place, FINDING_NOTE, "trigger of type %s moves to %s",
                     type, new_type);
         warn(migrator, at, &builtin);

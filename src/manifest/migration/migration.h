@@ -36,12 +36,6 @@ struct migration {
     size_t moved; /* triggers, to another server, too */
 };
 
-/* Can this trigger of an object, of one of KEDA's own types, be moved? Adds what is against it.
- * `*ret_is_meant`: it is of a type, or of a variant of one, that Backlog has. */
-bool migration_check(const struct scaler *const *scalers, const struct manifests *manifests,
-                     const struct manifest_object *object, const struct yaml_tree *trigger,
-                     bool *ret_is_meant, struct error *reasons);
-
 /* What is moved is a note; what cannot be moved is an error with the reason, and stays as it is. */
 void migration_make(const struct migration_settings *settings, const struct manifests *manifests,
                     struct migration *ret_migration, struct findings *findings);

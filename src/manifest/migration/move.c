@@ -2,7 +2,6 @@
 
 #include "base/memory.h"
 #include "config/credentials.h"
-#include "manifest/template.h"
 #include "manifest/yaml_text.h"
 
 #include <string.h>
@@ -16,12 +15,6 @@ static const char kind_cluster[] = "ClusterTriggerAuthentication";
 const char *const move_own_keys[] = {
     "scalerAddress",         "scaler", "enableTLS", "unsafeSsl", CREDENTIALS_KEY,
     CREDENTIALS_CLUSTER_KEY, NULL};
-
-bool move_is_templated(const struct move *move, size_t start, size_t end)
-{
-    return move->file->is_template &&
-           template_has_action(move->file->text.bytes + start, end - start);
-}
 
 /* ---- where things stand ---- */
 
@@ -163,7 +156,7 @@ static bool change_ref(const struct move *move, const struct yaml_tree *ref, con
     size_t at = find_key(ref, "name");
     size_t kind = find_key(ref, "kind");
     const struct yaml_tree *old = ref->items[at];
-    if (move_is_templated(move, ref->start, ref->end))
+    if (manifest_is_templated(move->file, ref->start, ref->end))
         return error_invalid(error,
                              "line %zu: the template writes its authenticationRef: change it by "
                              "hand",
@@ -279,7 +272,7 @@ static bool replace_value(const struct move *move, const struct yaml_tree *old, 
     _cleanup_(text_done) struct text text = {0};
     if (old->is_shared)
         return refuse_alias(old, error);
-    if (move_is_templated(move, old->start, old->end))
+    if (manifest_is_templated(move->file, old->start, old->end))
         return error_invalid(error, "line %zu: the template writes it: change it by hand",
                              old->line);
     if (first == '|' || first == '>')
@@ -354,7 +347,7 @@ static bool restore_ref(const struct move *move, const struct yaml_tree *metadat
                              own != NULL ? "" : ", kind: ClusterTriggerAuthentication");
     const struct yaml_tree *named =
         yaml_tree_find(metadata, own != NULL ? CREDENTIALS_KEY : CREDENTIALS_CLUSTER_KEY);
-    if (move_is_templated(move, named->start, named->end))
+    if (manifest_is_templated(move->file, named->start, named->end))
         return error_invalid(error, "line %zu: the template writes %s: change it by hand",
                              named->line, own != NULL ? CREDENTIALS_KEY : CREDENTIALS_CLUSTER_KEY);
     return change_ref(move, ref, own != NULL ? own : cluster, own == NULL, error);

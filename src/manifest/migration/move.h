@@ -22,9 +22,6 @@ struct move {
 /* Keys of the metadata that belong to Backlog and to KEDA's channel to it. */
 extern const char *const move_own_keys[];
 
-/* Is there anything of a template's action in these bytes? */
-bool move_is_templated(const struct move *move, size_t start, size_t end);
-
 /* Adds the edits that make it a trigger of this type, external or external-push. Fails where the
  * YAML is written in a way that cannot be edited. */
 bool move_there(const struct move *move, const struct builtin *builtin, const char *type,

@@ -161,9 +161,7 @@ static int compare_places(const void *left, const void *right)
 static void add_object(const struct search *search, const struct manifest_object *object)
 {
     const struct yaml_tree *name = yaml_tree_find(object->tree, "metadata.name");
-    bool is_hidden =
-        search->file->is_template && name != NULL &&
-        template_has_action(search->file->text.bytes + name->start, name->end - name->start);
+    bool is_hidden = name != NULL && manifest_is_templated(search->file, name->start, name->end);
     const struct trigger_place like = {.spec = yaml_tree_find(object->tree, "spec"),
                                        .namespace = object->namespace,
                                        .name = is_hidden ? "" : object->name,

@@ -1,0 +1,97 @@
+#include "manifest/migration/move_check.h"
+
+#include "base/memory.h"
+#include "config/credentials.h"
+#include "manifest/checks/trigger_check.h"
+#include "scale/general.h"
+
+static struct finding_place place_of(const struct move_check *check, size_t line)
+{
+    return (struct finding_place){check->file->path, line, check->label};
+}
+
+/* Backlog's own keys, and those that only KEDA ignores. */
+static void check_keys(const struct move_check *check, const struct builtin *builtin,
+                       struct findings *reasons)
+{
+    static const char *const own[] = {"scalerAddress", "scaler", "connectionName", CREDENTIALS_KEY,
+                                      CREDENTIALS_CLUSTER_KEY};
+    const struct yaml_tree *metadata = builtin->metadata;
+    for (size_t i = 0; i < metadata->count; i++) {
+        const struct yaml_span *span = &metadata->key_spans[i];
+        const struct finding_place place = place_of(check, span->line);
+        _cleanup_(error_done) struct error error = {0};
+        const struct option_entry entry = {metadata->keys[i], ""};
+        for (size_t k = 0; k < ARRAY_LENGTH(own); k++)
+            if (text_equal(metadata->keys[i], own[k]))
+                finding_add(reasons, &place, FINDING_ERROR,
+                            "%s is in its metadata, which is Backlog's: remove it", own[k]);
+        if (builtin->keys[i].action != BUILTIN_UNKNOWN ||
+            manifest_is_templated(check->file, span->start, span->end))
+            continue;
+        option_check_entry(builtin->scaler->options, general_table, &entry, OPTION_FROM_TRIGGER,
+                           &error);
+        finding_add(reasons, &place, FINDING_ERROR, "KEDA ignores it, and Backlog does not: %s",
+                    error_text(&error));
+    }
+}
+
+/* What a template's action gives is not known, nor what it adds; so only what stands there is
+ * checked. */
+static void check_templated(const struct move_check *check, const struct builtin *builtin,
+                            struct findings *reasons)
+{
+    const struct yaml_tree *metadata = builtin->metadata;
+    for (size_t i = 0; i < metadata->count; i++) {
+        const struct yaml_tree *item = metadata->items[i];
+        const struct yaml_span *span = &metadata->key_spans[i];
+        const struct finding_place place = place_of(check, span->line);
+        _cleanup_(error_done) struct error error = {0};
+        const struct option_entry entry = {metadata->keys[i], item->text};
+        bool is_known = builtin->keys[i].action == BUILTIN_KEEP && item->text != NULL &&
+                        !manifest_is_templated(check->file, span->start, item->end);
+        if (is_known && !option_check_entry(builtin->scaler->options, general_table, &entry,
+                                            OPTION_FROM_TRIGGER, &error))
+            finding_add(reasons, &place, FINDING_ERROR, "%s", error_text(&error));
+    }
+}
+
+/* By the rules of the server, with all that is known here. */
+static void check_as_server(const struct move_check *check, const struct builtin *builtin,
+                            struct findings *reasons)
+{
+    const struct trigger_check as_server = {
+        .scalers = check->scalers,
+        .name = check->name,
+        .namespace = check->namespace,
+        .place = place_of(check, builtin->metadata->line),
+        .prefix = "",
+        .level = FINDING_ERROR,
+        .has_authentication =
+            builtin->authentication.ref != NULL && error_is_set(&builtin->missing),
+    };
+    trigger_check(&as_server, &builtin->entries, reasons);
+    if (yaml_tree_has_twice(builtin->metadata))
+        finding_add(reasons, &as_server.place, FINDING_ERROR,
+                    "a key of its metadata is given twice");
+}
+
+bool move_check(const struct move_check *check, const struct builtin *builtin,
+                struct findings *reasons)
+{
+    const struct finding_place place = place_of(check, check->trigger->line);
+    _cleanup_(error_done) struct error error = {0};
+    size_t before = reasons->count;
+    if (!builtin_can_move(builtin, &error))
+        finding_add(reasons, &place, FINDING_ERROR, "%s", error_text(&error));
+    if (builtin->scaler == NULL || builtin->metadata == NULL)
+        return false; /* a reason above has said so */
+    check_keys(check, builtin, reasons);
+    if (reasons->count > before)
+        return false;
+    if (check->file->is_template)
+        check_templated(check, builtin, reasons);
+    else
+        check_as_server(check, builtin, reasons);
+    return reasons->count == before;
+}
