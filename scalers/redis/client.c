@@ -72,8 +72,3 @@ void redis_client_disconnect(void *argument)
     error_done(&client->failure);
     free(client);
 }
-
-void redis_libraries(struct text *text)
-{
-    text_addf(text, "hiredis %d.%d.%d", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
-}

@@ -4,17 +4,12 @@
  * (redis-cluster). It has one channel that measures, a subscriber, and two more channels that are
  * opened when they are needed.
  *
- * Read the folder in this order: connection/channel.h (one connection, its replies in order), this,
- * connect.h (which node), measure.h (the loop), stall.h (who does not reply), subscriber.h (push);
- * then redis.c, queue.c and streams.c (what is sent for a task), and cluster.h (many nodes).
- *
  * Threads: one at a time.
  */
 #ifndef BACKLOG_SCALERS_REDIS_CLIENT_H
 #define BACKLOG_SCALERS_REDIS_CLIENT_H
 
 #include "base/error.h"
-#include "base/text.h"
 #include "redis/connection/channel.h"
 #include "redis/connection/sentinel.h"
 #include "redis/connection/server.h"
@@ -65,9 +60,6 @@ struct redis_client {
 
 /* As struct scaler has it. */
 void redis_client_disconnect(void *client);
-
-/* As struct scaler has it. */
-void redis_libraries(struct text *text);
 
 /* NULL: it failed. */
 struct redis_channel *redis_client_open(struct redis_client *client, bool to_same_peer,

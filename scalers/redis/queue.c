@@ -49,8 +49,6 @@ struct library {
     struct part parts[PARTS];
 };
 
-const char *const redis_library_names[] = {"none", "bullmq", "rq", NULL};
-
 /*
  * BullMQ 5 and 6: src/commands/moveToActive-11.lua takes from wait, then from prioritized; before,
  * includes/promoteDelayedJobs.lua moves what is due, whose score has 12 bits to keep the order.
@@ -64,74 +62,32 @@ const char *const redis_library_names[] = {"none", "bullmq", "rq", NULL};
  * one, and the workers may be none.
  */
 static const struct library libraries[] = {
-    [1] = {"bull",
-           1,
-           0x1000,
-           {{WAITING, "LLEN", "", ":wait", NULL},
-            {WAITING, "ZCARD", "", ":prioritized", NULL},
-            {DELAYED, "ZCOUNT", "", ":delayed", NULL},
-            {IN_FLIGHT, "LLEN", "", ":active", NULL},
-            {PAUSED, "HEXISTS", "", ":meta", "paused"}}},
-    [2] = {"rq",
-           1000,
-           1,
-           {{WAITING, "LLEN", "queue:", "", NULL},
-            {DELAYED, "ZCOUNT", "scheduled:", "", NULL},
-            {IN_FLIGHT, "LLEN", "queue:", ":intermediate", NULL},
-            {IN_FLIGHT, "ZCARD", "wip:", "", NULL},
-            {PAUSED, "EXISTS", "suspended", NULL, NULL}}},
+    [REDIS_BULLMQ] = {"bull",
+                      1,
+                      0x1000,
+                      {{WAITING, "LLEN", "", ":wait", NULL},
+                       {WAITING, "ZCARD", "", ":prioritized", NULL},
+                       {DELAYED, "ZCOUNT", "", ":delayed", NULL},
+                       {IN_FLIGHT, "LLEN", "", ":active", NULL},
+                       {PAUSED, "HEXISTS", "", ":meta", "paused"}}},
+    [REDIS_RQ] = {"rq",
+                  1000,
+                  1,
+                  {{WAITING, "LLEN", "queue:", "", NULL},
+                   {DELAYED, "ZCOUNT", "scheduled:", "", NULL},
+                   {IN_FLIGHT, "LLEN", "queue:", ":intermediate", NULL},
+                   {IN_FLIGHT, "ZCARD", "wip:", "", NULL},
+                   {PAUSED, "EXISTS", "suspended", NULL, NULL}}},
 };
 
-/* ---- options ---- */
-
-/* A value may come out of a variable: the error has its number. */
-static void check_keys(const struct option_list *keys, struct error *mistakes)
+char *redis_queue_name(const struct redis_list_query *query)
 {
-    for (size_t i = 0; i < keys->count; i++) {
-        size_t before = 0;
-        while (!text_equal(keys->items[before], keys->items[i]))
-            before++;
-        if (*keys->items[i] == '\0')
-            error_add(mistakes, "keys: number %zu is empty", i + 1);
-        else if (before < i)
-            error_add(mistakes, "keys: number %zu is number %zu again, and would count twice",
-                      i + 1, before + 1);
-    }
-}
-
-void redis_queue_check(const struct redis_queue *queue, struct error *mistakes)
-{
-    bool has_name = queue->list_name != NULL;
-    bool has_keys = queue->keys.count > 0;
-    bool has_library = queue->library != 0;
-    if (has_name + has_keys + has_library == 0 && queue->queue_name == NULL)
-        error_add(mistakes, "listName is missing: set it, or keys, or library and queueName");
-    if (has_name + has_keys + has_library > 1)
-        error_add(mistakes, "set one of %s%s%s", has_name ? "listName" : "keys",
-                  has_name && has_keys ? (has_library ? ", keys" : " and keys") : "",
-                  has_library ? " and library" : "");
-    check_keys(&queue->keys, mistakes);
-    if (has_library && queue->queue_name == NULL)
-        error_add(mistakes, "library needs queueName");
-    if (!has_library && queue->queue_name != NULL)
-        error_add(mistakes, "queueName needs library: bullmq or rq");
-    if (!has_library && queue->prefix != NULL)
-        error_add(mistakes, "prefix needs library: bullmq or rq");
-}
-
-char *redis_queue_name(const struct redis_queue *queue)
-{
-    if (queue->library != 0)
-        return text_format("%s-%s", redis_library_names[queue->library],
-                           queue->queue_name == NULL ? "" : queue->queue_name);
-    if (queue->list_name == NULL && queue->keys.count > 0)
-        return text_copy(queue->keys.items[0]);
-    return text_copy(queue->list_name == NULL ? "" : queue->list_name);
-}
-
-bool redis_queue_has_in_flight(const struct redis_queue *queue)
-{
-    return queue->library != 0;
+    if (query->library != REDIS_NO_LIBRARY)
+        return text_format("%s-%s", redis_library_names[query->library],
+                           query->queue_name == NULL ? "" : query->queue_name);
+    if (query->list_name == NULL && query->keys.count > 0)
+        return text_copy(query->keys.items[0]);
+    return text_copy(query->list_name == NULL ? "" : query->list_name);
 }
 
 /* ---- keys ---- */
@@ -148,44 +104,44 @@ static void names_done(struct names *names)
         free(names->keys[i]);
 }
 
-static struct names names_of(const struct redis_queue *queue)
+static struct names names_of(const struct redis_list_query *query)
 {
     struct names names = {0};
-    for (size_t i = 0; i < queue->keys.count; i++)
-        names.keys[names.count++] = text_copy(queue->keys.items[i]);
-    const struct library *library = &libraries[queue->library];
-    const char *prefix = queue->prefix == NULL ? library->prefix : queue->prefix;
-    for (size_t i = 0; queue->library != 0 && i < PARTS; i++) {
+    for (size_t i = 0; i < query->keys.count; i++)
+        names.keys[names.count++] = text_copy(query->keys.items[i]);
+    const struct library *library = &libraries[query->library];
+    const char *prefix = query->prefix == NULL ? library->prefix : query->prefix;
+    for (size_t i = 0; query->library != REDIS_NO_LIBRARY && i < PARTS; i++) {
         const struct part *part = &library->parts[i];
         bool is_of_queue = part->after != NULL;
         names.keys[names.count++] =
-            text_format("%s:%s%s%s", prefix, part->before, is_of_queue ? queue->queue_name : "",
+            text_format("%s:%s%s%s", prefix, part->before, is_of_queue ? query->queue_name : "",
                         is_of_queue ? part->after : "");
     }
     return names;
 }
 
-const char *redis_queue_route(const struct redis_queue *queue)
+const char *redis_queue_route(const struct redis_list_query *query)
 {
-    if (queue->library == 0)
-        return queue->list_name == NULL ? queue->keys.items[0] : queue->list_name;
-    bool is_in_prefix = queue->prefix != NULL && strchr(queue->prefix, '{') != NULL;
-    return is_in_prefix ? queue->prefix : queue->queue_name;
+    if (query->library == REDIS_NO_LIBRARY)
+        return query->list_name == NULL ? query->keys.items[0] : query->list_name;
+    bool is_in_prefix = query->prefix != NULL && strchr(query->prefix, '{') != NULL;
+    return is_in_prefix ? query->prefix : query->queue_name;
 }
 
-void redis_queue_check_slots(const struct redis_queue *queue, struct error *mistakes)
+void redis_queue_check_slots(const struct redis_list_query *query, struct error *mistakes)
 {
-    if (queue->list_name != NULL ||
-        (queue->library == 0 ? queue->keys.count == 0 : queue->queue_name == NULL))
+    if (query->list_name != NULL ||
+        (query->library == REDIS_NO_LIBRARY ? query->keys.count == 0 : query->queue_name == NULL))
         return;
-    _cleanup_(names_done) struct names names = names_of(queue);
-    size_t slot = redis_slot_of(redis_queue_route(queue));
+    _cleanup_(names_done) struct names names = names_of(query);
+    size_t slot = redis_slot_of(redis_queue_route(query));
     size_t i = 0;
     while (i < names.count && redis_slot_of(names.keys[i]) == slot)
         i++;
     if (i == names.count)
         return;
-    if (queue->library == 0)
+    if (query->library == REDIS_NO_LIBRARY)
         error_add(mistakes,
                   "keys: number 1 and number %zu are in different slots of the Cluster, and a job "
                   "that moves between two reads would be seen by neither: give them one {hash tag}",
@@ -194,7 +150,7 @@ void redis_queue_check_slots(const struct redis_queue *queue, struct error *mist
         error_add(mistakes,
                   "prefix must have a {hash tag}, such as {%s}: without it the keys of the queue "
                   "are in different slots of the Cluster",
-                  libraries[queue->library].prefix);
+                  libraries[query->library].prefix);
 }
 
 static void fail(struct redis_channel *channel, struct task *task, const char *key,
@@ -213,7 +169,7 @@ static void fail(struct redis_channel *channel, struct task *task, const char *k
 static void fail_all(struct redis_channel *channel, struct task *task, const redisReply *reply)
 {
     static const char abort[] = "EXECABORT Transaction discarded because of: ";
-    const struct redis_queue *queue = task->query;
+    const struct redis_list_query *query = task->query;
     _cleanup_(error_done) struct error error = {0};
     redisReply cause = *reply;
     if (redis_reply_is_error(reply, abort))
@@ -221,8 +177,10 @@ static void fail_all(struct redis_channel *channel, struct task *task, const red
     if (redis_cluster_redirect(channel, task, &cause))
         return;
     redis_server_explain(channel->server, &cause, &error);
-    _cleanup_(memory_free) char *name = redis_queue_name(queue);
-    error_prefix(&error, queue->library == 0 ? "key \"%s\" and others" : "queue \"%s\"", name);
+    _cleanup_(memory_free) char *name = redis_queue_name(query);
+    error_prefix(&error,
+                 query->library == REDIS_NO_LIBRARY ? "key \"%s\" and others" : "queue \"%s\"",
+                 name);
     task_fail(task, &error);
 }
 
@@ -239,8 +197,8 @@ static struct task *take_task(struct redis_channel *channel, struct redis_comman
     struct task *task = redis_command_take_task(command);
     if (task == NULL)
         return NULL;
-    const struct redis_queue *queue = task->query;
-    if (is_reply_of(reply, queue->library == 0 ? queue->keys.count : PARTS + 2))
+    const struct redis_list_query *query = task->query;
+    if (is_reply_of(reply, query->library == REDIS_NO_LIBRARY ? query->keys.count : PARTS + 2))
         return task;
     fail_all(channel, task, reply);
     return NULL;
@@ -263,10 +221,10 @@ static void on_types(struct redis_channel *channel, struct redis_command *comman
     if (task == NULL)
         return;
     struct redis_client *client = channel->owner;
-    const struct redis_queue *queue = task->query;
+    const struct redis_list_query *query = task->query;
     for (size_t i = 0; i < reply->elements; i++) {
         const redisReply *type = reply->element[i];
-        const char *key = queue->keys.items[i];
+        const char *key = query->keys.items[i];
         if (type->type != REDIS_REPLY_STATUS) {
             fail(channel, task, key, type);
             return;
@@ -285,15 +243,15 @@ static void on_types(struct redis_channel *channel, struct redis_command *comman
 
 static void read_types(struct redis_channel *channel, struct task *task, int tries)
 {
-    const struct redis_queue *queue = task->query;
+    const struct redis_list_query *query = task->query;
     redis_words commands[OPTION_MAX_PIECES] = {0};
-    for (size_t i = 0; i < queue->keys.count; i++) {
+    for (size_t i = 0; i < query->keys.count; i++) {
         commands[i][0] = "TYPE";
-        commands[i][1] = queue->keys.items[i];
+        commands[i][1] = query->keys.items[i];
     }
     struct redis_command *command =
         redis_channel_send(channel, &(struct redis_request){.transaction = commands,
-                                                            .transaction_count = queue->keys.count,
+                                                            .transaction_count = query->keys.count,
                                                             .on_reply = on_types});
     command->tries = tries;
     redis_command_add_task(command, task);
@@ -305,7 +263,7 @@ static void on_lengths(struct redis_channel *channel, struct redis_command *comm
     struct task *task = take_task(channel, command, reply);
     if (task == NULL)
         return;
-    const struct redis_queue *queue = task->query;
+    const struct redis_list_query *query = task->query;
     struct reading reading = READING_UNKNOWN;
     reading.waiting = 0;
     for (size_t i = 0; i < reply->elements; i++) {
@@ -315,7 +273,7 @@ static void on_lengths(struct redis_channel *channel, struct redis_command *comm
             return;
         }
         if (!is_count(length)) {
-            fail(channel, task, queue->keys.items[i], length);
+            fail(channel, task, query->keys.items[i], length);
             return;
         }
         reading.waiting += (double)length->integer;
@@ -326,8 +284,8 @@ static void on_lengths(struct redis_channel *channel, struct redis_command *comm
 static void read_keys(struct redis_client *client, struct redis_channel *channel, struct task *task,
                       int tries)
 {
-    const struct redis_queue *queue = task->query;
-    _cleanup_(names_done) struct names names = names_of(queue);
+    const struct redis_list_query *query = task->query;
+    _cleanup_(names_done) struct names names = names_of(query);
     redis_words commands[OPTION_MAX_PIECES] = {0};
     for (size_t i = 0; i < names.count; i++) {
         commands[i][0] = redis_key_types_find(&client->key_types, names.keys[i])->length_command;
@@ -373,13 +331,13 @@ static int64_t next_due_ms(const struct library *library, const redisReply *next
 static bool add_parts(struct redis_channel *channel, struct task *task,
                       const redisReply *const *counts, struct reading *reading)
 {
-    const struct redis_queue *queue = task->query;
+    const struct redis_list_query *query = task->query;
     bool is_paused = false;
     reading->waiting = reading->in_flight = 0;
     for (size_t i = 0; i < PARTS; i++) {
-        const struct part *part = &libraries[queue->library].parts[i];
+        const struct part *part = &libraries[query->library].parts[i];
         if (!is_count(counts[i])) {
-            _cleanup_(names_done) struct names names = names_of(queue);
+            _cleanup_(names_done) struct names names = names_of(query);
             fail(channel, task, names.keys[i], counts[i]);
             return false;
         }
@@ -402,8 +360,8 @@ static void on_parts(struct redis_channel *channel, struct redis_command *comman
     if (task == NULL)
         return;
     struct redis_client *client = channel->owner;
-    const struct redis_queue *queue = task->query;
-    const struct library *library = &libraries[queue->library];
+    const struct redis_list_query *query = task->query;
+    const struct library *library = &libraries[query->library];
     int64_t now_ms = time_of(reply->element[0]);
     if (now_ms < 0) {
         fail_all(channel, task, reply);
@@ -423,7 +381,7 @@ static void on_parts(struct redis_channel *channel, struct redis_command *comman
     if (is_misjudged) {
         task_failf(task,
                    "queue \"%s\": the clock of Redis at %s could not be followed in %d attempts",
-                   queue->queue_name, channel->server->address, MAX_TRIES);
+                   query->queue_name, channel->server->address, MAX_TRIES);
         return;
     }
     struct reading reading = READING_UNKNOWN;
@@ -453,9 +411,9 @@ static int64_t read_until_ms(const struct redis_client *client, int64_t now_ms, 
 static void read_library(struct redis_client *client, struct redis_channel *channel,
                          struct task *task, int tries)
 {
-    const struct redis_queue *queue = task->query;
-    const struct library *library = &libraries[queue->library];
-    _cleanup_(names_done) struct names names = names_of(queue);
+    const struct redis_list_query *query = task->query;
+    const struct library *library = &libraries[query->library];
+    _cleanup_(names_done) struct names names = names_of(query);
     int64_t sent_ms = clock_now_ms();
     int64_t until_ms = read_until_ms(client, sent_ms, tries);
     char last[NUMBER_SIZE];
@@ -492,8 +450,8 @@ static void read_library(struct redis_client *client, struct redis_channel *chan
 
 void redis_queue_read(struct redis_client *client, struct redis_channel *channel, struct task *task)
 {
-    const struct redis_queue *queue = task->query;
-    if (queue->library == 0)
+    const struct redis_list_query *query = task->query;
+    if (query->library == REDIS_NO_LIBRARY)
         read_keys(client, channel, task, 0);
     else
         read_library(client, channel, task, 0);

@@ -1,101 +1,40 @@
 /*
- * redis: how many items a list, set, sorted set or hash of Redis has.
+ * Redis: how many items a list, set, sorted set or hash has (redis), or how many entries a stream
+ * has, or one of its consumer groups (redis-streams); of one server, of the master that Sentinels
+ * name, or in a Redis Cluster.
  *
- * KEDA's built-in sends a script (EVAL), which users with few rights and proxies are refused. Here
- * each key's length is read with the command of its kind, known from the last time; a key
- * of another kind answers WRONGTYPE, and its kind is read.
+ * KEDA's built-in sends a script (EVAL) for lists, which users with few rights and proxies are
+ * refused. Here each key's length is read with the command of its type.
+ *
+ * Read the folder in this order: options.h; connection/channel.h (one connection, its replies in
+ * order), client.h (the link to one node), connect.h (which node), measure.h (the loop), lists.h,
+ * queue.h and streams.h (what is sent for a task), stall.h (who does not reply), subscriber.h
+ * (push); cluster.h (many nodes).
  */
 #include "measure/scaler.h"
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "redis/client.h"
+#include "redis/check.h"
+#include "redis/cluster.h"
 #include "redis/connect.h"
-#include "redis/measure.h"
+#include "redis/lists.h"
 #include "redis/options.h"
 #include "redis/queue.h"
+#include "redis/streams.h"
 
+#include <hiredis/hiredis.h>
 #include <math.h>
-#include <utlist.h>
 
-enum {
-    /* Where it reports no changes; 1,000 keys cost the server less than a hundredth of a core. */
-    IDLE_INTERVAL_MS = 100,
-    MAX_TRIES = 3, /* of a key that changes its type between two commands */
-    MAX_TYPE = 40,
-};
+/* Where the server reports no changes, and for pending entries; 1,000 keys cost it about a
+ * hundredth of a core. */
+enum { IDLE_INTERVAL_MS = 100 };
 
-struct list_target {
-    int64_t list_length;
-    int64_t activation_list_length;
-};
+/* ---- lists ---- */
 
-#define LIST_OPTIONS                                                                               \
-    {.key = "listName",                                                                            \
-     .scope = OPTION_QUERY,                                                                        \
-     .type = OPTION_STRING,                                                                        \
-     OPTION_FIELD(struct redis_queue, list_name),                                                  \
-     .doc = "the key of a list, set, sorted set or hash; one that does not exist has no items; "   \
-            "must be set unless keys or library is"},                                              \
-        {.key = "keys",                                                                            \
-         .scope = OPTION_QUERY,                                                                    \
-         .type = OPTION_LIST,                                                                      \
-         OPTION_FIELD(struct redis_queue, keys),                                                   \
-         .doc = "instead of listName: up to 64 such keys, whose items are added; they are read "   \
-                "at one moment"},                                                                  \
-        {.key = "library",                                                                         \
-         .scope = OPTION_QUERY,                                                                    \
-         .type = OPTION_CHOICE,                                                                    \
-         OPTION_FIELD(struct redis_queue, library),                                                \
-         .choices = redis_library_names,                                                           \
-         .default_value = "none",                                                                  \
-         .doc = "instead of listName: the job library of the queue queueName. Jobs count that "    \
-                "wait or whose delay is over, none while the queue is paused; jobs in progress "   \
-                "are in flight"},                                                                  \
-        {.key = "queueName",                                                                       \
-         .scope = OPTION_QUERY,                                                                    \
-         .type = OPTION_STRING,                                                                    \
-         OPTION_FIELD(struct redis_queue, queue_name),                                             \
-         .doc = "with library: the name of the queue, as the library has it"},                     \
-        {.key = "prefix",                                                                          \
-         .scope = OPTION_QUERY,                                                                    \
-         .type = OPTION_STRING,                                                                    \
-         OPTION_FIELD(struct redis_queue, prefix),                                                 \
-         .doc = "with library: what its keys begin with, without the colon; default: bull, or "    \
-                "rq"},                                                                             \
-        {.key = "listLength",                                                                      \
-         .scope = OPTION_TARGET,                                                                   \
-         .type = OPTION_INT,                                                                       \
-         .flags = OPTION_THRESHOLD,                                                                \
-         OPTION_FIELD(struct list_target, list_length),                                            \
-         .default_value = "5",                                                                     \
-         .limits = {1, INFINITY},                                                                  \
-         .doc = "items per replica"},                                                              \
-        {.key = "activationListLength",                                                            \
-         .scope = OPTION_TARGET,                                                                   \
-         .type = OPTION_INT,                                                                       \
-         OPTION_FIELD(struct list_target, activation_list_length),                                 \
-         .default_value = "0",                                                                     \
-         .doc = "active above this many items"}
-
-static const struct option table[] = {REDIS_SERVER_OPTIONS, LIST_OPTIONS, {0}};
-static const struct option sentinel_table[] = {REDIS_SENTINEL_OPTIONS, LIST_OPTIONS, {0}};
-static const struct option cluster_table[] = {REDIS_CLUSTER_OPTIONS, LIST_OPTIONS, {0}};
-
-static void check(const struct options *options, struct error *mistakes)
+static void list_metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
-    redis_queue_check(options->query, mistakes);
-}
-
-static void check_cluster(const struct options *options, struct error *mistakes)
-{
-    redis_queue_check(options->query, mistakes);
-    redis_queue_check_slots(options->query, mistakes);
-}
-
-static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
-{
-    const struct list_target *target = options->target;
+    const struct redis_list_target *target = options->target;
     _cleanup_(memory_free) char *name = redis_queue_name(options->query);
     *ret_spec = (struct metric_spec){
         .metric_name = text_format("redis-%s", name),
@@ -104,10 +43,10 @@ static void metric_spec(const struct options *options, struct metric_spec *ret_s
     };
 }
 
-static bool evaluate(const struct options *options, const struct reading *reading,
-                     struct evaluation *ret_evaluation, struct error *error)
+static bool list_evaluate(const struct options *options, const struct reading *reading,
+                          struct evaluation *ret_evaluation, struct error *error)
 {
-    const struct list_target *target = options->target;
+    const struct redis_list_target *target = options->target;
     if (isnan(reading->waiting))
         return error_unavailable(error, "the reading lacks the length");
     *ret_evaluation = (struct evaluation){
@@ -117,183 +56,178 @@ static bool evaluate(const struct options *options, const struct reading *readin
     return true;
 }
 
-static void answer(struct task *task, double length)
+static unsigned list_reports(const struct options *options, const char **ret_advice)
 {
-    struct reading reading = READING_UNKNOWN;
-    reading.waiting = length;
-    task_answer(task, &reading);
-}
-
-static const char *key_of(const struct task *task)
-{
-    const struct redis_queue *queue = task->query;
-    return queue->list_name;
-}
-
-static void fail(struct redis_channel *channel, struct task *task, const redisReply *reply)
-{
-    _cleanup_(error_done) struct error error = {0};
-    if (redis_cluster_redirect(channel, task, reply))
-        return;
-    redis_server_explain(channel->server, reply, &error);
-    error_prefix(&error, "key \"%s\"", key_of(task));
-    task_fail(task, &error);
-}
-
-static void on_length(struct redis_channel *channel, struct redis_command *command,
-                      const redisReply *reply);
-
-static void read_length(struct redis_client *client, struct redis_channel *channel,
-                        struct task *task, int tries)
-{
-    const char *key = key_of(task);
-    const struct redis_key_type *type = redis_key_types_find(&client->key_types, key);
-    redis_subscriber_read(&client->subscriber, channel,
-                          (struct redis_request){{type->length_command, key}, on_length}, key,
-                          (struct task *const[]){task, NULL})
-        ->tries = tries + 1;
-}
-
-static void take_type(struct redis_channel *channel, struct task *task, const redisReply *reply,
-                      int tries)
-{
-    struct redis_client *client = channel->owner;
-    if (reply->type != REDIS_REPLY_STATUS) {
-        fail(channel, task, reply);
-        return;
-    }
-    if (text_equal(reply->str, "none")) {
-        answer(task, 0);
-        return;
-    }
-    const struct redis_key_type *type = redis_key_type_named(reply->str);
-    if (type != NULL) {
-        redis_key_types_set(&client->key_types, key_of(task), type);
-        read_length(client, channel, task, tries);
-        return;
-    }
-    task_failf(task, "key \"%s\" is a %.*s: it must be a list, set, zset or hash%s", key_of(task),
-               (int)text_cut(reply->str, MAX_TYPE), reply->str,
-               text_equal(reply->str, "stream") ? " (for a stream use scaler redis-streams)" : "");
-}
-
-static void on_type(struct redis_channel *channel, struct redis_command *command,
-                    const redisReply *reply)
-{
-    struct task *task = redis_command_take_task(command);
-    if (task != NULL)
-        take_type(channel, task, reply, command->tries);
-}
-
-static void read_type(struct redis_channel *channel, struct task *task, int tries)
-{
-    struct redis_command *command =
-        redis_channel_send(channel, &(struct redis_request){{"TYPE", key_of(task)}, on_type});
-    command->tries = tries;
-    redis_command_add_task(command, task);
-}
-
-static void on_length(struct redis_channel *channel, struct redis_command *command,
-                      const redisReply *reply)
-{
-    struct task *task = redis_command_take_task(command);
-    if (task == NULL)
-        return;
-    if (reply->type == REDIS_REPLY_INTEGER && reply->integer >= 0)
-        answer(task, (double)reply->integer);
-    else if (redis_reply_is_error(reply, "WRONGTYPE") && command->tries < MAX_TRIES)
-        read_type(channel, task, command->tries);
-    else
-        fail(channel, task, reply);
-}
-
-static void send_tasks(struct redis_client *client, struct redis_channel *channel,
-                       struct task *tasks)
-{
-    while (tasks != NULL) {
-        struct task *task = tasks;
-        DL_DELETE(tasks, task);
-        if (key_of(task) != NULL)
-            read_length(client, channel, task, 0);
-        else
-            redis_queue_read(client, channel, task);
-    }
-}
-
-static bool measure(void *client, struct feed *feed, struct error *error)
-{
-    return redis_measure(client, feed, send_tasks, error);
-}
-
-static const char *route_of(const struct task *task)
-{
-    return redis_queue_route(task->query);
-}
-
-static bool measure_cluster(void *cluster, struct feed *feed, struct error *error)
-{
-    return redis_measure_cluster(cluster, feed, send_tasks, route_of, error);
-}
-
-static unsigned reports(const struct options *options, const char **ret_advice)
-{
+    const struct redis_list_query *query = options->query;
     *ret_advice = "a list has only what waits: use redis-streams with consumerGroup and lagCount";
-    return redis_queue_has_in_flight(options->query) ? READING_IN_FLIGHT : 0;
+    return query->library != REDIS_NO_LIBRARY ? READING_IN_FLIGHT : 0;
 }
 
-#define DIFFERENCES                                                                                \
+/* ---- streams ---- */
+
+static void stream_metric_spec(const struct options *options, struct metric_spec *ret_spec)
+{
+    const struct redis_stream_query *query = options->query;
+    const struct redis_stream_target *target = options->target;
+    const int64_t targets[] = {
+        [REDIS_STREAM_LENGTH] = target->stream_length,
+        [REDIS_STREAM_PENDING] = target->pending_entries_count,
+        [REDIS_STREAM_LAG] = query->lag_count,
+    };
+    *ret_spec = (struct metric_spec){
+        .metric_name = text_format("redis-streams-%s", query->stream),
+        .target = (double)targets[redis_stream_mode(query)],
+        .idle_interval_ms = IDLE_INTERVAL_MS,
+    };
+}
+
+static bool stream_evaluate(const struct options *options, const struct reading *reading,
+                            struct evaluation *ret_evaluation, struct error *error)
+{
+    const struct redis_stream_target *target = options->target;
+    bool pending = redis_stream_mode(options->query) == REDIS_STREAM_PENDING;
+    double entries = pending ? reading->in_flight : reading->waiting;
+    if (isnan(entries))
+        return error_unavailable(error, "the reading lacks the %s entries",
+                                 pending ? "pending" : "waiting");
+    *ret_evaluation = (struct evaluation){
+        .value = entries,
+        .active = entries > (double)target->activation_lag_count,
+    };
+    return true;
+}
+
+/* One XINFO GROUPS has the lag of all groups of a stream. */
+static char *stream_bundle(const void *connection_options, const void *query_options)
+{
+    (void)connection_options;
+    const struct redis_stream_query *query = query_options;
+    return redis_stream_mode(query) == REDIS_STREAM_LAG ? text_copy(query->stream) : NULL;
+}
+
+static unsigned stream_reports(const struct options *options, const char **ret_advice)
+{
+    *ret_advice = "set consumerGroup and lagCount (Redis 7 or newer)";
+    return redis_stream_mode(options->query) == REDIS_STREAM_LAG
+               ? READING_IN_FLIGHT | READING_RATES | READING_CONSUMERS
+               : 0;
+}
+
+/* ---- the scalers ---- */
+
+static void libraries(struct text *text)
+{
+    text_addf(text, "hiredis %d.%d.%d", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
+}
+
+#define LIST_DIFFERENCES                                                                           \
     "No script is sent: the user needs no right to EVAL, but to LLEN (#7758).\n"                   \
     "Of a set, sorted set or hash it needs those to TYPE and SCARD, ZCARD or HLEN, too.\n"         \
     "All keys are read in one round trip, with two more where a key is new and not a list.\n"      \
     "listLength must be at least 1; KEDA accepts 0 and negative ones.\n"                           \
     "username without password is a mistake; KEDA logs in as the default user.\n"
 
-static const char differences[] = DIFFERENCES;
-static const char sentinel_differences[] = DIFFERENCES REDIS_SENTINEL_DIFFERENCES;
-static const char cluster_differences[] = DIFFERENCES REDIS_CLUSTER_DIFFERENCES;
+#define STREAM_DIFFERENCES                                                                         \
+    "A lag that Redis does not know (after XDEL or XGROUP SETID) is an error; KEDA answers 0.\n"   \
+    "An error of XINFO GROUPS is an error; KEDA answers the length of the stream instead.\n"       \
+    "As in KEDA a missing stream has lag 0, and a missing group that of the whole stream.\n"       \
+    "All streams of a connection are read in one round trip, or two where a group is "             \
+    "missing.\n"                                                                                   \
+    "lagCount must not be negative, pendingEntriesCount and streamLength must be at least 1.\n"    \
+    "username without password is a mistake; KEDA logs in as the default user.\n"
 
-/* What the scalers of lists share, however the server is found. */
+#define SENTINEL_DIFFERENCES                                                                       \
+    "All Sentinels are asked, and the newest config-epoch counts; KEDA takes the first that "      \
+    "answers.\n"                                                                                   \
+    "A server that is named must say by ROLE that it is the master, for which the user needs "     \
+    "that right.\n"                                                                                \
+    "sentinelMaster must be set, and sentinelUsername needs sentinelPassword.\n"
+
+#define CLUSTER_DIFFERENCES                                                                        \
+    "A node must say by ROLE that it is a master, for which the user needs that right.\n"          \
+    "databaseIndex must be 0; KEDA ignores it.\n"
+
+/* What is counted, and where. */
 #define LISTS                                                                                      \
-    .sizes = {sizeof(struct redis_connection), sizeof(struct redis_queue),                         \
-              sizeof(struct list_target)},                                                         \
-    .check_connection = redis_connection_check, .reports = reports, .metric_spec = metric_spec,    \
-    .evaluate = evaluate, .libraries = redis_libraries, .subscribes = true
+    .sizes = {sizeof(struct redis_connection), sizeof(struct redis_list_query),                    \
+              sizeof(struct redis_list_target)},                                                   \
+    .check_connection = redis_check_connection, .reports = list_reports,                           \
+    .metric_spec = list_metric_spec, .evaluate = list_evaluate, .libraries = libraries,            \
+    .subscribes = true
+#define STREAMS                                                                                    \
+    .sizes = {sizeof(struct redis_connection), sizeof(struct redis_stream_query),                  \
+              sizeof(struct redis_stream_target)},                                                 \
+    .check_connection = redis_check_connection, .reports = stream_reports,                         \
+    .metric_spec = stream_metric_spec, .evaluate = stream_evaluate, .bundle = stream_bundle,       \
+    .libraries = libraries, .subscribes = true
+#define AT_SERVER .connect = redis_connect, .disconnect = redis_client_disconnect, .isolated = 1
+#define AT_MASTER                                                                                  \
+    .connect = redis_connect_to_master, .disconnect = redis_client_disconnect, .isolated = 1
+#define IN_CLUSTER                                                                                 \
+    .connect = redis_cluster_connect, .disconnect = redis_cluster_disconnect,                      \
+    .isolated = REDIS_CLUSTER_ISOLATED
 
 const struct scaler scaler_redis = {
     .name = "redis",
     .summary = "Items of a Redis list, set, sorted set or hash",
-    .differences = differences,
-    .options = table,
+    .differences = LIST_DIFFERENCES,
+    .options = redis_list_options,
+    .check = redis_check_list,
+    .measure = redis_lists_measure,
     LISTS,
-    .check = check,
-    .connect = redis_connect,
-    .measure = measure,
-    .disconnect = redis_client_disconnect,
-    .isolated = 1,
+    AT_SERVER,
 };
 
 const struct scaler scaler_redis_sentinel = {
     .name = "redis-sentinel",
     .summary = "Items of a Redis list, set, sorted set or hash, at the master that Sentinels name",
-    .differences = sentinel_differences,
-    .options = sentinel_table,
+    .differences = LIST_DIFFERENCES SENTINEL_DIFFERENCES,
+    .options = redis_sentinel_list_options,
+    .check = redis_check_list,
+    .measure = redis_lists_measure,
     LISTS,
-    .check = check,
-    .connect = redis_connect_to_master,
-    .measure = measure,
-    .disconnect = redis_client_disconnect,
-    .isolated = 1,
+    AT_MASTER,
 };
 
 const struct scaler scaler_redis_cluster = {
     .name = "redis-cluster",
     .summary = "Items of a list, set, sorted set or hash, in a Redis Cluster",
-    .differences = cluster_differences,
-    .options = cluster_table,
+    .differences = LIST_DIFFERENCES CLUSTER_DIFFERENCES,
+    .options = redis_cluster_list_options,
+    .check = redis_check_cluster_list,
+    .measure = redis_lists_measure_in_cluster,
     LISTS,
-    .check = check_cluster,
-    .connect = redis_cluster_connect,
-    .measure = measure_cluster,
-    .disconnect = redis_cluster_disconnect,
-    .isolated = REDIS_CLUSTER_ISOLATED,
+    IN_CLUSTER,
+};
+
+const struct scaler scaler_redis_streams = {
+    .name = "redis-streams",
+    .summary = "Entries of a Redis stream: all, or a consumer group's pending ones, or its lag",
+    .differences = STREAM_DIFFERENCES,
+    .options = redis_stream_options,
+    .measure = redis_streams_measure,
+    STREAMS,
+    AT_SERVER,
+};
+
+const struct scaler scaler_redis_sentinel_streams = {
+    .name = "redis-sentinel-streams",
+    .summary = "Entries of a Redis stream: all, or a consumer group's pending ones, or its lag, at "
+               "the master that Sentinels name",
+    .differences = STREAM_DIFFERENCES SENTINEL_DIFFERENCES,
+    .options = redis_sentinel_stream_options,
+    .measure = redis_streams_measure,
+    STREAMS,
+    AT_MASTER,
+};
+
+const struct scaler scaler_redis_cluster_streams = {
+    .name = "redis-cluster-streams",
+    .summary = "Entries of a stream: all, or a consumer group's pending ones, or its lag, in "
+               "a Redis Cluster",
+    .differences = STREAM_DIFFERENCES CLUSTER_DIFFERENCES,
+    .options = redis_cluster_stream_options,
+    .measure = redis_streams_measure_in_cluster,
+    STREAMS,
+    IN_CLUSTER,
 };

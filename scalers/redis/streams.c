@@ -1,132 +1,15 @@
-/*
- * redis-streams: the entries of a Redis stream, or of one of its consumer groups those that are
- * pending (delivered, and not acknowledged) or those that it has not been given yet (its lag).
- */
-#include "measure/scaler.h"
+#include "redis/streams.h"
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "redis/client.h"
-#include "redis/connect.h"
 #include "redis/measure.h"
 #include "redis/options.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
-
-/* Where the server reports no changes, and for pending entries; 1,000 streams cost it about a
- * hundredth of a core. */
-enum { IDLE_INTERVAL_MS = 100 };
-
-struct stream_query {
-    const char *stream;
-    const char *consumer_group;
-    int64_t lag_count; /* here, not in the target: it decides what is requested */
-};
-
-struct stream_target {
-    int64_t pending_entries_count;
-    int64_t stream_length;
-    int64_t activation_lag_count;
-};
-
-#define STREAM_OPTIONS                                                                             \
-    {.key = "stream",                                                                              \
-     .scope = OPTION_QUERY,                                                                        \
-     .type = OPTION_STRING,                                                                        \
-     OPTION_FIELD(struct stream_query, stream),                                                    \
-     .flags = OPTION_REQUIRED,                                                                     \
-     .doc = "the key of the stream"},                                                              \
-        {.key = "consumerGroup",                                                                   \
-         .scope = OPTION_QUERY,                                                                    \
-         .type = OPTION_STRING,                                                                    \
-         OPTION_FIELD(struct stream_query, consumer_group),                                        \
-         .doc = "the group whose pending entries, or whose lag, counts; without it all entries "   \
-                "of the "                                                                          \
-                "stream do"},                                                                      \
-        {.key = "lagCount",                                                                        \
-         .scope = OPTION_QUERY,                                                                    \
-         .type = OPTION_INT,                                                                       \
-         .flags = OPTION_THRESHOLD,                                                                \
-         OPTION_FIELD(struct stream_query, lag_count),                                             \
-         .default_value = "0",                                                                     \
-         .limits = {0, INFINITY},                                                                  \
-         .doc =                                                                                    \
-             "with consumerGroup: lag per replica, instead of pending entries; needs Redis 7; 0: " \
-             "count pending entries"},                                                             \
-        {.key = "pendingEntriesCount",                                                             \
-         .scope = OPTION_TARGET,                                                                   \
-         .type = OPTION_INT,                                                                       \
-         .flags = OPTION_THRESHOLD,                                                                \
-         OPTION_FIELD(struct stream_target, pending_entries_count),                                \
-         .default_value = "5",                                                                     \
-         .limits = {1, INFINITY},                                                                  \
-         .doc = "with consumerGroup: pending entries per replica"},                                \
-        {.key = "streamLength",                                                                    \
-         .scope = OPTION_TARGET,                                                                   \
-         .type = OPTION_INT,                                                                       \
-         .flags = OPTION_THRESHOLD,                                                                \
-         OPTION_FIELD(struct stream_target, stream_length),                                        \
-         .default_value = "5",                                                                     \
-         .limits = {1, INFINITY},                                                                  \
-         .doc = "without consumerGroup: entries per replica; only deleting and trimming lowers "   \
-                "their "                                                                           \
-                "number"},                                                                         \
-        {.key = "activationLagCount",                                                              \
-         .scope = OPTION_TARGET,                                                                   \
-         .type = OPTION_INT,                                                                       \
-         OPTION_FIELD(struct stream_target, activation_lag_count),                                 \
-         .default_value = "0",                                                                     \
-         .doc = "active above this many entries, in any of the three modes"}
-
-static const struct option table[] = {REDIS_SERVER_OPTIONS, STREAM_OPTIONS, {0}};
-static const struct option sentinel_table[] = {REDIS_SENTINEL_OPTIONS, STREAM_OPTIONS, {0}};
-static const struct option cluster_table[] = {REDIS_CLUSTER_OPTIONS, STREAM_OPTIONS, {0}};
-
-enum mode { MODE_LENGTH, MODE_PENDING, MODE_LAG };
-
-static enum mode mode_of(const struct stream_query *query)
-{
-    if (query->consumer_group == NULL)
-        return MODE_LENGTH;
-    return query->lag_count == 0 ? MODE_PENDING : MODE_LAG;
-}
-
-static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
-{
-    const struct stream_query *query = options->query;
-    const struct stream_target *target = options->target;
-    const int64_t targets[] = {
-        [MODE_LENGTH] = target->stream_length,
-        [MODE_PENDING] = target->pending_entries_count,
-        [MODE_LAG] = query->lag_count,
-    };
-    *ret_spec = (struct metric_spec){
-        .metric_name = text_format("redis-streams-%s", query->stream),
-        .target = (double)targets[mode_of(query)],
-        .idle_interval_ms = IDLE_INTERVAL_MS,
-    };
-}
-
-static bool evaluate(const struct options *options, const struct reading *reading,
-                     struct evaluation *ret_evaluation, struct error *error)
-{
-    const struct stream_target *target = options->target;
-    bool pending = mode_of(options->query) == MODE_PENDING;
-    double entries = pending ? reading->in_flight : reading->waiting;
-    if (isnan(entries))
-        return error_unavailable(error, "the reading lacks the %s entries",
-                                 pending ? "pending" : "waiting");
-    *ret_evaluation = (struct evaluation){
-        .value = entries,
-        .active = entries > (double)target->activation_lag_count,
-    };
-    return true;
-}
 
 static bool is_count(const redisReply *reply)
 {
@@ -143,7 +26,7 @@ static void answer_waiting(struct task *task, double waiting)
 /* Adds stream and group to the error. Takes the error. */
 static void fail(struct task *task, struct error *error)
 {
-    const struct stream_query *query = task->query;
+    const struct redis_stream_query *query = task->query;
     if (query->consumer_group == NULL)
         error_prefix(error, "stream \"%s\"", query->stream);
     else
@@ -163,7 +46,7 @@ static void fail_with(struct redis_channel *channel, struct task *task, const re
 
 static const char *stream_of(const struct task *task)
 {
-    const struct stream_query *query = task->query;
+    const struct redis_stream_query *query = task->query;
     return query->stream;
 }
 
@@ -205,7 +88,7 @@ static void on_pending(struct redis_channel *channel, struct redis_command *comm
 
 static void read_pending(struct redis_channel *channel, struct task *task)
 {
-    const struct stream_query *query = task->query;
+    const struct redis_stream_query *query = task->query;
     struct redis_request request = {{"XPENDING", query->stream, query->consumer_group}, on_pending};
     redis_command_add_task(redis_channel_send(channel, &request), task);
 }
@@ -268,7 +151,7 @@ static bool is_seen(const redisReply *consumer)
 
 static void warn_once(struct redis_client *client, const struct task *task, const char *reason)
 {
-    const struct stream_query *query = task->query;
+    const struct redis_stream_query *query = task->query;
     if (!client->has_warned)
         log_warning("Redis at %s: the consumers of group \"%s\" of stream \"%s\" are not known, "
                     "which ratePerReplica: measured and their status need: %s",
@@ -311,7 +194,7 @@ static void on_consumers(struct redis_channel *channel, struct redis_command *co
 static void answer_with_consumers(struct redis_channel *channel, struct task *task,
                                   const struct reading *reading, const redisReply *consumers)
 {
-    const struct stream_query *query = task->query;
+    const struct redis_stream_query *query = task->query;
     bool is_wanted = (task->wants & READING_CONSUMERS) != 0;
     if (is_wanted && is_count(consumers) && consumers->integer > MAX_CONSUMERS) {
         warn_once(channel->owner, task,
@@ -331,7 +214,7 @@ static void answer_with_consumers(struct redis_channel *channel, struct task *ta
 
 static void take_lag(struct redis_channel *channel, struct task *task, const redisReply *reply)
 {
-    const struct stream_query *query = task->query;
+    const struct redis_stream_query *query = task->query;
     if (redis_reply_is_error(reply, "ERR no such key")) {
         answer_waiting(task, 0);
         return;
@@ -410,10 +293,10 @@ static void send_tasks(struct redis_client *client, struct redis_channel *channe
     while (tasks != NULL) {
         struct task *task = tasks;
         DL_DELETE(tasks, task);
-        enum mode mode = mode_of(task->query);
-        if (mode == MODE_LENGTH)
+        enum redis_stream_mode mode = redis_stream_mode(task->query);
+        if (mode == REDIS_STREAM_LENGTH)
             read_length(client, channel, task);
-        else if (mode == MODE_PENDING)
+        else if (mode == REDIS_STREAM_PENDING)
             read_pending(channel, task);
         else
             of_groups[groups_count++] = task;
@@ -421,86 +304,12 @@ static void send_tasks(struct redis_client *client, struct redis_channel *channe
     read_groups(client, channel, of_groups, groups_count);
 }
 
-static bool measure(void *client, struct feed *feed, struct error *error)
+bool redis_streams_measure(void *client, struct feed *feed, struct error *error)
 {
     return redis_measure(client, feed, send_tasks, error);
 }
 
-static bool measure_cluster(void *cluster, struct feed *feed, struct error *error)
+bool redis_streams_measure_in_cluster(void *cluster, struct feed *feed, struct error *error)
 {
     return redis_measure_cluster(cluster, feed, send_tasks, stream_of, error);
 }
-
-/* One XINFO GROUPS has the lag of all groups of a stream. */
-static char *bundle(const void *connection_options, const void *query_options)
-{
-    (void)connection_options;
-    const struct stream_query *query = query_options;
-    return mode_of(query) == MODE_LAG ? text_copy(query->stream) : NULL;
-}
-
-static unsigned reports(const struct options *options, const char **ret_advice)
-{
-    *ret_advice = "set consumerGroup and lagCount (Redis 7 or newer)";
-    return mode_of(options->query) == MODE_LAG
-               ? READING_IN_FLIGHT | READING_RATES | READING_CONSUMERS
-               : 0;
-}
-
-#define DIFFERENCES                                                                                \
-    "A lag that Redis does not know (after XDEL or XGROUP SETID) is an error; KEDA answers 0.\n"   \
-    "An error of XINFO GROUPS is an error; KEDA answers the length of the stream instead.\n"       \
-    "As in KEDA a missing stream has lag 0, and a missing group that of the whole stream.\n"       \
-    "All streams of a connection are read in one round trip, or two where a group is "             \
-    "missing.\n"                                                                                   \
-    "lagCount must not be negative, pendingEntriesCount and streamLength must be at least 1.\n"    \
-    "username without password is a mistake; KEDA logs in as the default user.\n"
-
-static const char differences[] = DIFFERENCES;
-static const char sentinel_differences[] = DIFFERENCES REDIS_SENTINEL_DIFFERENCES;
-static const char cluster_differences[] = DIFFERENCES REDIS_CLUSTER_DIFFERENCES;
-
-/* What the scalers of streams share, however the server is found. */
-#define STREAMS                                                                                    \
-    .sizes = {sizeof(struct redis_connection), sizeof(struct stream_query),                        \
-              sizeof(struct stream_target)},                                                       \
-    .check_connection = redis_connection_check, .reports = reports, .metric_spec = metric_spec,    \
-    .evaluate = evaluate, .bundle = bundle, .libraries = redis_libraries, .subscribes = true
-
-const struct scaler scaler_redis_streams = {
-    .name = "redis-streams",
-    .summary = "Entries of a Redis stream: all, or a consumer group's pending ones, or its lag",
-    .differences = differences,
-    .options = table,
-    STREAMS,
-    .connect = redis_connect,
-    .measure = measure,
-    .disconnect = redis_client_disconnect,
-    .isolated = 1,
-};
-
-const struct scaler scaler_redis_sentinel_streams = {
-    .name = "redis-sentinel-streams",
-    .summary = "Entries of a Redis stream: all, or a consumer group's pending ones, or its lag, at "
-               "the master that Sentinels name",
-    .differences = sentinel_differences,
-    .options = sentinel_table,
-    STREAMS,
-    .connect = redis_connect_to_master,
-    .measure = measure,
-    .disconnect = redis_client_disconnect,
-    .isolated = 1,
-};
-
-const struct scaler scaler_redis_cluster_streams = {
-    .name = "redis-cluster-streams",
-    .summary = "Entries of a stream: all, or a consumer group's pending ones, or its lag, in "
-               "a Redis Cluster",
-    .differences = cluster_differences,
-    .options = cluster_table,
-    STREAMS,
-    .connect = redis_cluster_connect,
-    .measure = measure_cluster,
-    .disconnect = redis_cluster_disconnect,
-    .isolated = REDIS_CLUSTER_ISOLATED,
-};

@@ -1,0 +1,90 @@
+#include "redis/check.h"
+
+#include "base/text.h"
+#include "redis/options.h"
+#include "redis/queue.h"
+#include "shared/address.h"
+
+#include <string.h>
+
+static void check_addresses(const struct redis_connection *connection, struct error *mistakes)
+{
+    const struct option_list *hosts = &connection->hosts;
+    const struct option_list *ports = &connection->ports;
+    if (connection->addresses.count == 0 && hosts->count == 0 && ports->count == 0)
+        error_add(mistakes, "address is missing: set it to host:port, or set host and port");
+    if (hosts->count != ports->count)
+        error_add(mistakes, "host and port go together: there are %zu of host and %zu of port",
+                  hosts->count, ports->count);
+
+    /* A value may hold a password: the error has its number, and never its text. */
+    for (size_t i = 0; i < connection->addresses.count; i++)
+        if (!address_is_host_port(connection->addresses.items[i]) &&
+            !(i > 0 && *connection->addresses.items[i] == '\0')) /* behind a closing comma */
+            error_add(mistakes, "address: number %zu is not host:port, such as redis.shop:6379",
+                      i + 1);
+    for (size_t i = 0; i < hosts->count; i++)
+        if (!address_is_host(hosts->items[i], strlen(hosts->items[i])))
+            error_add(mistakes, "host: number %zu is not the name or address of a host", i + 1);
+    for (size_t i = 0; i < ports->count; i++)
+        if (!address_is_port(ports->items[i], strlen(ports->items[i])))
+            error_add(mistakes, "port: number %zu is not a port from 1 to 65535", i + 1);
+}
+
+void redis_check_connection(const void *connection_options, struct error *mistakes)
+{
+    const struct redis_connection *connection = connection_options;
+    check_addresses(connection, mistakes);
+    /* KEDA logs in as the default user then. */
+    if (connection->username != NULL && connection->password == NULL)
+        error_add(mistakes, "username needs password");
+    if (connection->sentinel_username != NULL && connection->sentinel_password == NULL)
+        error_add(mistakes, "sentinelUsername needs sentinelPassword");
+    if (connection->sentinel_master != NULL &&
+        redis_connection_count(connection) > REDIS_MAX_SENTINELS)
+        error_add(mistakes, "address: at most %d Sentinels can be listed", REDIS_MAX_SENTINELS);
+    if (redis_connection_has_tls(connection)) /* as KEDA, which reads the files only then */
+        tls_options_check(&connection->tls, mistakes);
+}
+
+/* A value may come out of a variable: the error has its number. */
+static void check_keys(const struct option_list *keys, struct error *mistakes)
+{
+    for (size_t i = 0; i < keys->count; i++) {
+        size_t before = 0;
+        while (!text_equal(keys->items[before], keys->items[i]))
+            before++;
+        if (*keys->items[i] == '\0')
+            error_add(mistakes, "keys: number %zu is empty", i + 1);
+        else if (before < i)
+            error_add(mistakes, "keys: number %zu is number %zu again, and would count twice",
+                      i + 1, before + 1);
+    }
+}
+
+void redis_check_list(const struct options *options, struct error *mistakes)
+{
+    const struct redis_list_query *query = options->query;
+    bool has_name = query->list_name != NULL;
+    bool has_keys = query->keys.count > 0;
+    bool has_library = query->library != REDIS_NO_LIBRARY;
+    if (has_name + has_keys + has_library == 0 && query->queue_name == NULL)
+        error_add(mistakes, "listName is missing: set it, or keys, or library and queueName");
+    if (has_name + has_keys + has_library > 1)
+        error_add(mistakes, "set one of %s%s%s", has_name ? "listName" : "keys",
+                  has_name && has_keys ? (has_library ? ", keys" : " and keys") : "",
+                  has_library ? " and library" : "");
+    check_keys(&query->keys, mistakes);
+    if (has_library && query->queue_name == NULL)
+        error_add(mistakes, "library needs queueName");
+    if (!has_library && query->queue_name != NULL)
+        error_add(mistakes, "queueName needs library: bullmq or rq");
+    if (!has_library && query->prefix != NULL)
+        error_add(mistakes, "prefix needs library: bullmq or rq");
+}
+
+void redis_check_cluster_list(const struct options *options, struct error *mistakes)
+{
+    redis_check_list(options, mistakes);
+    redis_queue_check_slots(options->query, mistakes);
+}

@@ -1,0 +1,132 @@
+#include "redis/lists.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "redis/measure.h"
+#include "redis/options.h"
+#include "redis/queue.h"
+
+#include <utlist.h>
+
+enum {
+    MAX_TRIES = 3, /* of a key that changes its type between two commands */
+    MAX_TYPE = 40,
+};
+
+static void answer(struct task *task, double length)
+{
+    struct reading reading = READING_UNKNOWN;
+    reading.waiting = length;
+    task_answer(task, &reading);
+}
+
+static const char *key_of(const struct task *task)
+{
+    const struct redis_list_query *query = task->query;
+    return query->list_name;
+}
+
+static void fail(struct redis_channel *channel, struct task *task, const redisReply *reply)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (redis_cluster_redirect(channel, task, reply))
+        return;
+    redis_server_explain(channel->server, reply, &error);
+    error_prefix(&error, "key \"%s\"", key_of(task));
+    task_fail(task, &error);
+}
+
+static void on_length(struct redis_channel *channel, struct redis_command *command,
+                      const redisReply *reply);
+
+static void read_length(struct redis_client *client, struct redis_channel *channel,
+                        struct task *task, int tries)
+{
+    const char *key = key_of(task);
+    const struct redis_key_type *type = redis_key_types_find(&client->key_types, key);
+    redis_subscriber_read(&client->subscriber, channel,
+                          (struct redis_request){{type->length_command, key}, on_length}, key,
+                          (struct task *const[]){task, NULL})
+        ->tries = tries + 1;
+}
+
+static void take_type(struct redis_channel *channel, struct task *task, const redisReply *reply,
+                      int tries)
+{
+    struct redis_client *client = channel->owner;
+    if (reply->type != REDIS_REPLY_STATUS) {
+        fail(channel, task, reply);
+        return;
+    }
+    if (text_equal(reply->str, "none")) {
+        answer(task, 0);
+        return;
+    }
+    const struct redis_key_type *type = redis_key_type_named(reply->str);
+    if (type != NULL) {
+        redis_key_types_set(&client->key_types, key_of(task), type);
+        read_length(client, channel, task, tries);
+        return;
+    }
+    task_failf(task, "key \"%s\" is a %.*s: it must be a list, set, zset or hash%s", key_of(task),
+               (int)text_cut(reply->str, MAX_TYPE), reply->str,
+               text_equal(reply->str, "stream") ? " (for a stream use scaler redis-streams)" : "");
+}
+
+static void on_type(struct redis_channel *channel, struct redis_command *command,
+                    const redisReply *reply)
+{
+    struct task *task = redis_command_take_task(command);
+    if (task != NULL)
+        take_type(channel, task, reply, command->tries);
+}
+
+static void read_type(struct redis_channel *channel, struct task *task, int tries)
+{
+    struct redis_command *command =
+        redis_channel_send(channel, &(struct redis_request){{"TYPE", key_of(task)}, on_type});
+    command->tries = tries;
+    redis_command_add_task(command, task);
+}
+
+static void on_length(struct redis_channel *channel, struct redis_command *command,
+                      const redisReply *reply)
+{
+    struct task *task = redis_command_take_task(command);
+    if (task == NULL)
+        return;
+    if (reply->type == REDIS_REPLY_INTEGER && reply->integer >= 0)
+        answer(task, (double)reply->integer);
+    else if (redis_reply_is_error(reply, "WRONGTYPE") && command->tries < MAX_TRIES)
+        read_type(channel, task, command->tries);
+    else
+        fail(channel, task, reply);
+}
+
+static void send_tasks(struct redis_client *client, struct redis_channel *channel,
+                       struct task *tasks)
+{
+    while (tasks != NULL) {
+        struct task *task = tasks;
+        DL_DELETE(tasks, task);
+        if (key_of(task) != NULL)
+            read_length(client, channel, task, 0);
+        else
+            redis_queue_read(client, channel, task);
+    }
+}
+
+bool redis_lists_measure(void *client, struct feed *feed, struct error *error)
+{
+    return redis_measure(client, feed, send_tasks, error);
+}
+
+static const char *route_of(const struct task *task)
+{
+    return redis_queue_route(task->query);
+}
+
+bool redis_lists_measure_in_cluster(void *cluster, struct feed *feed, struct error *error)
+{
+    return redis_measure_cluster(cluster, feed, send_tasks, route_of, error);
+}
