@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "kafka/connect.h"
+#include "kafka/destinations.h"
 #include "kafka/login/kerberos.h"
 #include "kafka/login/oauth.h"
 #include "kafka/settings.h"
@@ -124,7 +124,7 @@ bool kafka_client_fail(const struct kafka_client *client, struct error *error, c
 {
     const char *brokers = client->options->bootstrap_servers;
     const char *reason = error_text(&client->last_error);
-    _cleanup_(memory_free) char *refused = kafka_connect_refused();
+    _cleanup_(memory_free) char *refused = kafka_destinations_refused();
     const char *why = " is at an address that only one of bootstrapServers may have";
     return error_unavailable(
         error, "Kafka at %.*s: %s%s%s%s%s%s", (int)text_cut(brokers, MAX_BROKERS_LENGTH), brokers,
@@ -155,7 +155,7 @@ static bool prepare(struct kafka_client *client, struct error *error)
         return false;
     rd_kafka_conf_set_opaque(client->settings, client);
     rd_kafka_conf_set_log_cb(client->settings, on_log);
-    kafka_connect_guard(client->settings, options->bootstrap_servers);
+    kafka_destinations_limit(client->settings, options->bootstrap_servers);
     if (options->sasl == KAFKA_SASL_OAUTHBEARER)
         rd_kafka_conf_set_oauthbearer_token_refresh_cb(client->settings, on_token_needed);
     return true;

@@ -7,20 +7,21 @@
  *
  * Threads: any; the library's own.
  */
-#ifndef BACKLOG_KAFKA_CONNECT_H
-#define BACKLOG_KAFKA_CONNECT_H
+#ifndef BACKLOG_KAFKA_DESTINATIONS_H
+#define BACKLOG_KAFKA_DESTINATIONS_H
 
 #include <librdkafka/rdkafka.h>
 
 /* Connections of this configuration go to a local address (address.h) only once one of these
  * brokers was found at such an address itself. */
-void kafka_connect_guard(rd_kafka_conf_t *conf, const char *bootstrap_servers);
+void kafka_destinations_limit(rd_kafka_conf_t *conf, const char *bootstrap_servers);
 
 /* As the library calls it, with HOST:PORT of a broker. 0, or an errno. */
-int kafka_connect_socket(int socket, const struct sockaddr *address, int length, const char *broker,
-                         void *opaque);
+int kafka_destinations_connect(int socket, const struct sockaddr *address, int length,
+                               const char *broker, void *opaque);
 
-/* The last broker that was refused since kafka_connect_guard(); the caller frees it. NULL: none. */
-char *kafka_connect_refused(void);
+/* The last broker that was refused since kafka_destinations_limit(); the caller frees it. NULL:
+ * none. */
+char *kafka_destinations_refused(void);
 
 #endif

@@ -1,4 +1,4 @@
-#include "kafka/connect.h"
+#include "kafka/destinations.h"
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -83,7 +83,7 @@ static bool may_connect(const struct sockaddr *address, const char *broker)
     return may;
 }
 
-char *kafka_connect_refused(void)
+char *kafka_destinations_refused(void)
 {
     pthread_mutex_lock(&cluster.lock);
     char *broker = cluster.refused == NULL ? NULL : text_copy(cluster.refused);
@@ -91,8 +91,8 @@ char *kafka_connect_refused(void)
     return broker;
 }
 
-int kafka_connect_socket(int socket, const struct sockaddr *address, int length, const char *broker,
-                         void *opaque)
+int kafka_destinations_connect(int socket, const struct sockaddr *address, int length,
+                               const char *broker, void *opaque)
 {
     (void)opaque;
     if (!may_connect(address, broker))
@@ -101,7 +101,7 @@ int kafka_connect_socket(int socket, const struct sockaddr *address, int length,
     return has_begun ? 0 : errno;
 }
 
-void kafka_connect_guard(rd_kafka_conf_t *conf, const char *bootstrap_servers)
+void kafka_destinations_limit(rd_kafka_conf_t *conf, const char *bootstrap_servers)
 {
     pthread_mutex_lock(&cluster.lock);
     free(cluster.bootstrap_servers);
@@ -109,5 +109,5 @@ void kafka_connect_guard(rd_kafka_conf_t *conf, const char *bootstrap_servers)
     cluster.may_be_local = false;
     free(TAKE(cluster.refused));
     pthread_mutex_unlock(&cluster.lock);
-    rd_kafka_conf_set_connect_cb(conf, kafka_connect_socket);
+    rd_kafka_conf_set_connect_cb(conf, kafka_destinations_connect);
 }

@@ -1,7 +1,7 @@
 /* Where librdkafka may connect: what a hostile broker names is not our own pod. */
 #include "base/log.h"
 #include "base/memory.h"
-#include "kafka/connect.h"
+#include "kafka/destinations.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -29,14 +29,14 @@ static int listen_on(struct sockaddr_in *ret_address)
 static void guard(const char *bootstrap_servers)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    kafka_connect_guard(conf, bootstrap_servers);
+    kafka_destinations_limit(conf, bootstrap_servers);
     rd_kafka_conf_destroy(conf);
 }
 
 static int connect_as(const char *broker, const struct sockaddr *address, size_t length)
 {
     int own = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    int result = kafka_connect_socket(own, address, (int)length, broker, NULL);
+    int result = kafka_destinations_connect(own, address, (int)length, broker, NULL);
     close(own);
     return result;
 }
@@ -109,9 +109,9 @@ static void brokers_are_where_the_trigger_has_its_own(void **state)
     const struct sockaddr *place = (const struct sockaddr *)&address;
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
         guard(own[i].servers);
-        assert_null(kafka_connect_refused());
+        assert_null(kafka_destinations_refused());
         assert_int_equal(connect_as("127.0.0.1:7", place, sizeof(address)), EACCES);
-        _cleanup_(memory_free) char *refused = kafka_connect_refused();
+        _cleanup_(memory_free) char *refused = kafka_destinations_refused();
         assert_string_equal(refused, "127.0.0.1:7");
         assert_int_equal(connect_as(own[i].broker, place, sizeof(address)), 0);
         assert_true(has_come(listener));
