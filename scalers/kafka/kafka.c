@@ -5,14 +5,21 @@
  * integer division lets almost one lagThreshold more through, and so one replica more than there
  * are partitions. And ensureEvenDistributionOfPartitions leaves a lag of 0 at 0; KEDA makes it one
  * replica.
+ *
+ * Read the folder in this order: options.h and selection.h (which topics); client.h (a cluster and
+ * its handles; settings.h, destinations.h, worker.h and login/ help it); requests/ (one file per
+ * request); measure/measure.h (from a task to its reading, which file by which), with session.h,
+ * batch.h, progress.h, count.h and lag.h.
  */
+#include "measure/scaler.h"
+
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/check.h"
 #include "kafka/measure/measure.h"
+#include "kafka/measure/session.h"
 #include "kafka/options.h"
 #include "kafka/selection.h"
-#include "measure/scaler.h"
 
 #include <librdkafka/rdkafka.h>
 
@@ -26,7 +33,7 @@ enum { COMMIT_MS = 5000 };
 /* A broker takes 0.2 MiB, most of it for its thread; a partition that is measured 2.4 KB. */
 enum { AGENT_BYTES = 28 << 20, AGENT_BYTES_NAMED = 96 << 20 };
 
-static void kafka_metric_spec(const struct options *options, struct metric_spec *ret_spec)
+static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
     const struct kafka_query *query = options->query;
     const struct kafka_target *target = options->target;
@@ -54,8 +61,8 @@ static double even_replicas(double lag, double partitions, double threshold)
     return fewest;
 }
 
-static bool kafka_evaluate(const struct options *options, const struct reading *reading,
-                           struct evaluation *ret_evaluation, struct error *error)
+static bool evaluate(const struct options *options, const struct reading *reading,
+                     struct evaluation *ret_evaluation, struct error *error)
 {
     const struct kafka_target *target = options->target;
     if (isnan(reading->waiting) || isnan(reading->waiting_for_activation) ||
@@ -83,7 +90,7 @@ static bool kafka_evaluate(const struct options *options, const struct reading *
 }
 
 /* A commit says that a message is done: what is being worked on is part of the lag. */
-static unsigned kafka_reports(const struct options *options, const char **ret_advice)
+static unsigned reports(const struct options *options, const char **ret_advice)
 {
     (void)options;
     *ret_advice = "the lag has them until they are committed, so that the last replica stays; for "
@@ -92,7 +99,7 @@ static unsigned kafka_reports(const struct options *options, const char **ret_ad
 }
 
 /* One request is for all commits of a group. */
-static char *kafka_bundle(const void *connection_options, const void *query_options)
+static char *bundle(const void *connection_options, const void *query_options)
 {
     const struct kafka_query *query = query_options;
     (void)connection_options;
@@ -138,20 +145,19 @@ static void libraries(struct text *text)
         .summary = "The lag of a consumer group on Kafka topics",                                  \
         .differences = (the_differences),                                                          \
         .options = kafka_options,                                                                  \
-        .sizes = {[OPTION_CONNECTION] = sizeof(struct kafka_connection),                           \
-                  [OPTION_QUERY] = sizeof(struct kafka_query),                                     \
-                  [OPTION_TARGET] = sizeof(struct kafka_target)},                                  \
+        .sizes = {sizeof(struct kafka_connection), sizeof(struct kafka_query),                     \
+                  sizeof(struct kafka_target)},                                                    \
         .check = (the_check),                                                                      \
         .check_connection = kafka_check_connection,                                                \
-        .reports = kafka_reports,                                                                  \
+        .reports = reports,                                                                        \
         .count_interval_ms = COMMIT_MS,                                                            \
-        .metric_spec = kafka_metric_spec,                                                          \
-        .evaluate = kafka_evaluate,                                                                \
-        .bundle = kafka_bundle,                                                                    \
-        .connect = kafka_connect,                                                                  \
+        .metric_spec = metric_spec,                                                                \
+        .evaluate = evaluate,                                                                      \
+        .bundle = bundle,                                                                          \
+        .connect = kafka_session_connect,                                                          \
         .measure = kafka_measure,                                                                  \
         .libraries = libraries,                                                                    \
-        .disconnect = kafka_disconnect,                                                            \
+        .disconnect = kafka_session_disconnect,                                                    \
         .subscribes = true,                                                                        \
         .in_agent = true,                                                                          \
         .agent_bytes = AGENT_BYTES,                                                                \

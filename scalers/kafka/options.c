@@ -148,3 +148,14 @@ const struct option kafka_options[] = {
      .doc = "accepted and ignored: only the topics of triggers are requested"},
     {0},
 };
+
+bool kafka_query_has_partition(const struct kafka_query *query, int32_t partition)
+{
+    const struct option_ranges *ranges = &query->partition_limitation;
+    if (query->topic == NULL)
+        return true;
+    for (size_t i = 0; i < ranges->count; i++)
+        if (partition >= ranges->items[i].first && partition <= ranges->items[i].last)
+            return true;
+    return ranges->count == 0;
+}

@@ -59,6 +59,9 @@ struct kafka_target {
 extern const struct option kafka_options[];
 extern const char *const kafka_sasl_names[]; /* by enum kafka_sasl */
 
+/* Whether partitionLimitation has this partition; without topic it limits nothing, as in KEDA. */
+bool kafka_query_has_partition(const struct kafka_query *query, int32_t partition);
+
 #define KAFKA_NO_AWS                                                                               \
     "AWS identities are not; let the cluster take SASL/SCRAM or client certificates, and set "     \
     "sasl, username and password, or cert and key"

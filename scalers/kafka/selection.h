@@ -13,11 +13,11 @@
 #include <stddef.h>
 
 /* What one pattern may match: the metadata of each topic is requested with every measurement. */
-#define KAFKA_SELECTION_MAX_TOPICS 10000
+enum { KAFKA_SELECTION_MAX_TOPICS = 10000 };
 
 /* What all topics of a trigger may have, as a broker says: measuring one takes the library some 2.4
  * KB. */
-#define KAFKA_SELECTION_MAX_PARTITIONS 25000
+enum { KAFKA_SELECTION_MAX_PARTITIONS = 25000 };
 
 enum kafka_selection_kind {
     KAFKA_SELECTION_OF_GROUP,

@@ -1,10 +1,8 @@
 #include "kafka/settings.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "shared/tls_key.h"
-
-#define STRING(number) STRING_OF(number)
-#define STRING_OF(words) #words
 
 bool kafka_settings_set(rd_kafka_conf_t *conf, const char *name, const char *value,
                         struct error *error)
@@ -14,6 +12,12 @@ bool kafka_settings_set(rd_kafka_conf_t *conf, const char *name, const char *val
         rd_kafka_conf_set(conf, name, value, reason, sizeof(reason)) == RD_KAFKA_CONF_OK)
         return true;
     return error_invalid(error, "Kafka: %s", reason);
+}
+
+static bool set_number(rd_kafka_conf_t *conf, const char *name, int value, struct error *error)
+{
+    _cleanup_(memory_free) char *text = text_format("%d", value);
+    return kafka_settings_set(conf, name, text, error);
 }
 
 /* What every client has, beside the user's settings. */
@@ -34,22 +38,21 @@ static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
         {"socket.connection.setup.timeout.ms", "2000"},
         {"socket.keepalive.enable", "true"},
         {"socket.nagle.disable", "true"},
-        {"metadata.max.age.ms", STRING(KAFKA_REMEMBER_MS)},
         /* To all brokers at once: else one a second is tried, at random, as long as none answers,
          * and one dead address of two failed each fourth beginning. */
         {"enable.sparse.connections", "false"},
         {"reconnect.backoff.ms", "50"},
         {"reconnect.backoff.max.ms", "1000"},
         {"log.connection.close", "false"},
-        /* Or a broker that announces as much has 100 MB per connection. */
-        {"receive.message.max.bytes", STRING(KAFKA_MAX_REPLY)},
         /* The library wants it to be smaller, and at least message.max.bytes. */
         {"fetch.max.bytes", "1000000"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(settings); i++)
         if (!kafka_settings_set(conf, settings[i][0], settings[i][1], error))
             return false;
-    return true;
+    return set_number(conf, "metadata.max.age.ms", KAFKA_REMEMBER_MS, error) &&
+           /* Or a broker that announces as much has 100 MB per connection. */
+           set_number(conf, "receive.message.max.bytes", KAFKA_MAX_REPLY, error);
 }
 
 static const char *protocol(const struct kafka_connection *options)

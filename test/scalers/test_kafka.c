@@ -202,7 +202,7 @@ static void without_a_topic_no_partition_is_left_out(void **state)
     (void)state;
     TRIGGER(trigger, {"topic", NULL}, {"partitionLimitation", "1-2"});
     assert_true(trigger.good);
-    assert_true(kafka_lag_counts(trigger.options.query, 7));
+    assert_true(kafka_query_has_partition(trigger.options.query, 7));
 }
 
 static void apache_kafka_has_fewer_rules(void **state)
@@ -343,8 +343,8 @@ static void only_the_wanted_partitions_count(void **state)
     TRIGGER(all, {"partitionLimitation", ""});
     static const bool wanted[] = {false, true, false, true, true, false};
     for (int32_t i = 0; i < (int32_t)ARRAY_LENGTH(wanted); i++) {
-        assert_int_equal(kafka_lag_counts(some.options.query, i), wanted[i]);
-        assert_true(kafka_lag_counts(all.options.query, i));
+        assert_int_equal(kafka_query_has_partition(some.options.query, i), wanted[i]);
+        assert_true(kafka_query_has_partition(all.options.query, i));
     }
 }
 

@@ -18,7 +18,7 @@ bool kafka_batch_next_partition(const struct kafka_batch_task *batch_task, struc
         at->group_topic = batch_task->topics[at->index];
         at->topic = at->group_topic->key.topic;
         while (++at->partition < at->topic->count)
-            if (kafka_lag_counts(query, at->partition))
+            if (kafka_query_has_partition(query, at->partition))
                 return true;
     }
     return false;
@@ -45,7 +45,7 @@ void kafka_batch_note_stalls(const struct kafka_batch_task *batch_task)
         for (int32_t j = 0; j < topic->count; j++) {
             const struct kafka_offset *commit = &group_topic->commits[j];
             const struct kafka_offset *latest = &topic->partitions[j].latest;
-            if (!kafka_lag_counts(query, j))
+            if (!kafka_query_has_partition(query, j))
                 continue;
             if (commit->state == KAFKA_OFFSET_KNOWN && latest->state == KAFKA_OFFSET_KNOWN)
                 kafka_stall_update(stall, j, commit->value, latest->value, now_ms);

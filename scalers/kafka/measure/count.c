@@ -52,7 +52,7 @@ bool kafka_count_is_complete(const struct kafka_batch_task *batch_task)
 static bool is_of_task(const struct kafka_batch_task *batch_task,
                        const rd_kafka_topic_partition_t *partition)
 {
-    if (!kafka_lag_counts(batch_task->task->query, partition->partition))
+    if (!kafka_query_has_partition(batch_task->task->query, partition->partition))
         return false;
     const struct kafka_group_topic *topic =
         kafka_batch_find_group_topic(batch_task->group, partition->topic);
@@ -107,7 +107,7 @@ static void add_topic(struct reading *reading, const struct kafka_batch_task *ba
     const struct kafka_stall *stall =
         query->exclude_persistent_lag ? kafka_batch_stall(group_topic) : NULL;
     for (int32_t i = 0; i < topic->count; i++)
-        if (kafka_lag_counts(query, i))
+        if (kafka_query_has_partition(query, i))
             add_partition(reading, query, group_topic->commits[i].value, &topic->partitions[i],
                           stall == NULL ? 0 : kafka_stall_age_ms(stall, i, now_ms));
 }

@@ -28,14 +28,3 @@ bool kafka_lag_is_persistent(const struct kafka_query *query, int64_t stuck_ms)
 {
     return stuck_ms >= query->persistent_lag_ms;
 }
-
-bool kafka_lag_counts(const struct kafka_query *query, int32_t partition)
-{
-    const struct option_ranges *ranges = &query->partition_limitation;
-    if (query->topic == NULL)
-        return true;
-    for (size_t i = 0; i < ranges->count; i++)
-        if (partition >= ranges->items[i].first && partition <= ranges->items[i].last)
-            return true;
-    return ranges->count == 0;
-}

@@ -20,7 +20,4 @@ double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t 
  * excludePersistentLag. */
 bool kafka_lag_is_persistent(const struct kafka_query *query, int64_t stuck_ms);
 
-/* Whether partitionLimitation has this partition; without topic it limits nothing, as in KEDA. */
-bool kafka_lag_counts(const struct kafka_query *query, int32_t partition);
-
 #endif

@@ -255,27 +255,10 @@ static bool run(struct loop *loop, struct error *error)
     return true;
 }
 
-/* ---- the hooks ---- */
-
-bool kafka_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
-                   struct error *error)
-{
-    struct kafka_session *session;
-    if (!kafka_session_open(connection_options, deadline_ms, &session, error))
-        return false;
-    *ret_client = session;
-    return true;
-}
-
 bool kafka_measure(void *client, struct feed *feed, struct error *error)
 {
     struct loop loop = {.session = client, .feed = feed};
     bool is_usable = run(&loop, error);
     abandon(&loop);
     return is_usable;
-}
-
-void kafka_disconnect(void *client)
-{
-    kafka_session_close(client);
 }

@@ -1,6 +1,5 @@
 /*
- * The hooks `connect`, `measure` and `disconnect` (measure/scaler.h). One measurement, from a task
- * to its reading:
+ * Measuring, from a task to its reading:
  *
  *     tasks come, and gather for 10 ms while others are young: those that  measure.c, batch.c
  *     go together are a batch
@@ -26,9 +25,7 @@
 
 #include "measure/scaler.h"
 
-bool kafka_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
-                   struct error *error);
+/* The hook of struct scaler; `client` is a struct kafka_session. */
 bool kafka_measure(void *client, struct feed *feed, struct error *error);
-void kafka_disconnect(void *client);
 
 #endif

@@ -8,7 +8,7 @@
 
 /* ---- 1: the topics are known: which partitions each task needs ---- */
 
-static void fail_of_partitions(struct kafka_batch_task *batch_task)
+static void fail_too_many_partitions(struct kafka_batch_task *batch_task)
 {
     kafka_batch_fail(batch_task,
                      "the Kafka topics have more than %d partitions: select fewer with topic, or "
@@ -31,7 +31,7 @@ static bool topic_check(struct kafka_batch_task *batch_task, const struct kafka_
         kafka_batch_fail(batch_task, "Kafka topic %s: %s", topic->name,
                          rd_kafka_err2str(known->error));
     else if (batch_task->partitions > KAFKA_SELECTION_MAX_PARTITIONS)
-        fail_of_partitions(batch_task);
+        fail_too_many_partitions(batch_task);
     return kafka_batch_task_is_open(batch_task);
 }
 
@@ -67,7 +67,7 @@ static void task_add(struct kafka_batch_task *batch_task, struct kafka_group_top
                                      batch_task->count + 1, sizeof(struct kafka_group_topic *));
     batch_task->topics[batch_task->count++] = group_topic;
     for (int32_t i = 0; i < topic->count; i++) {
-        if (!kafka_lag_counts(batch_task->task->query, i))
+        if (!kafka_query_has_partition(batch_task->task->query, i))
             continue;
         if (group_topic->commits[i].state == KAFKA_OFFSET_UNKNOWN)
             group_topic->commits[i].state = KAFKA_OFFSET_REQUESTED;
@@ -108,7 +108,7 @@ static bool use_pattern(struct kafka_batch_task *batch_task)
         return false;
     }
     if (pattern->partitions > KAFKA_SELECTION_MAX_PARTITIONS) {
-        fail_of_partitions(batch_task);
+        fail_too_many_partitions(batch_task);
         return false;
     }
     for (size_t i = 0; i < pattern->count; i++)
@@ -200,11 +200,6 @@ static void send_requests(struct kafka_batch *batch)
 }
 
 /* ---- 3: the commits come, and may name topics that nobody else did ---- */
-
-#define STRING(number) STRING_OF(number)
-#define STRING_OF(words) #words
-static const char too_many[] =
-    "they are of more than " STRING(KAFKA_SELECTION_MAX_TOPICS) " topics: set topic";
 
 /* Each topic that the library knows costs memory for as long as the handle lives. */
 static bool has_too_many_topics(const rd_kafka_topic_partition_list_t *partitions)
@@ -318,6 +313,13 @@ static void group_fail(struct kafka_batch_group *group, const char *reason, bool
             kafka_batch_fail(one, "the commits of Kafka group %s: %s", group->name, reason);
 }
 
+static void group_fail_too_many_topics(struct kafka_batch_group *group)
+{
+    _cleanup_(memory_free) char *reason =
+        text_format("they are of more than %d topics: set topic", KAFKA_SELECTION_MAX_TOPICS);
+    group_fail(group, reason, false);
+}
+
 /* ---- 4: the offsets come ---- */
 
 static rd_kafka_resp_err_t error_of(const struct kafka_offset_answer *answer,
@@ -359,8 +361,8 @@ static void time_out_leader(struct kafka_batch_task *batch_task, const struct ka
         (long long)batch_task->task->timeout_ms);
 }
 
-static void fail_of_partition(struct kafka_batch_task *batch_task, const struct kafka_place *at,
-                              const struct kafka_missing *missing)
+static void fail_partition(struct kafka_batch_task *batch_task, const struct kafka_place *at,
+                           const struct kafka_missing *missing)
 {
     if (missing->cause->error == RD_KAFKA_RESP_ERR__TIMED_OUT)
         time_out_leader(batch_task, at);
@@ -390,7 +392,7 @@ static bool complete(struct kafka_batch_task *batch_task)
     for (struct kafka_place at = KAFKA_PLACE_FIRST; kafka_batch_next_partition(batch_task, &at);) {
         const struct kafka_missing missing = request_missing(batch_task, &at);
         if (missing.kind == KAFKA_MISSING_FAILED) {
-            fail_of_partition(batch_task, &at, &missing);
+            fail_partition(batch_task, &at, &missing);
             return false;
         }
         is_complete = is_complete && missing.kind == KAFKA_MISSING_NOTHING;
@@ -551,7 +553,7 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
     if (reason != NULL)
         group_fail(group, reason, is_timeout);
     else if (may_name_topics && has_too_many_topics(partitions))
-        group_fail(group, too_many, false);
+        group_fail_too_many_topics(group);
     else if (may_name_topics &&
              (group->metadata_request = metadata_needed(metadata, partitions)) > 0) {
         group->stage = KAFKA_GROUP_NAMING;

@@ -7,12 +7,12 @@
 /* Not over and over while a cluster is at odds with itself. */
 enum { RENEW_MS = 2000 };
 
-bool kafka_session_open(const struct kafka_connection *options, int64_t deadline_ms,
-                        struct kafka_session **ret_session, struct error *error)
+bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
+                           struct error *error)
 {
     struct kafka_session *session = memory_new(sizeof(*session));
     struct kafka_client *client = &session->client;
-    if (!kafka_client_open(client, options, deadline_ms, error)) {
+    if (!kafka_client_open(client, connection_options, deadline_ms, error)) {
         kafka_client_close(client);
         free(session);
         return false;
@@ -22,12 +22,13 @@ bool kafka_session_open(const struct kafka_connection *options, int64_t deadline
     session->members = kafka_members_new(client);
     session->offsets = kafka_offsets_new(client);
     session->subscriptions = kafka_subscriptions_new(client, session->metadata);
-    *ret_session = session;
+    *ret_client = session;
     return true;
 }
 
-void kafka_session_close(struct kafka_session *session)
+void kafka_session_disconnect(void *client)
 {
+    struct kafka_session *session = client;
     kafka_subscriptions_free(session->subscriptions);
     kafka_offsets_free(session->offsets);
     kafka_members_free(session->members);

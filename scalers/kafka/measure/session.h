@@ -1,5 +1,5 @@
 /*
- * All that is kept of one cluster between two measurements: `client` of the scaler's hooks.
+ * All that is kept of one cluster between two measurements.
  *
  * Threads: the measuring thread. Owner: whoever connected.
  */
@@ -24,12 +24,10 @@ struct kafka_session {
     struct kafka_stall *stalls;
 };
 
-/* As the hook `connect`. */
-bool kafka_session_open(const struct kafka_connection *options, int64_t deadline_ms,
-                        struct kafka_session **ret_session, struct error *error);
-
-/* As the hook `disconnect`. */
-void kafka_session_close(struct kafka_session *session);
+/* The hooks of struct scaler; `client` is a struct kafka_session. */
+bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
+                           struct error *error);
+void kafka_session_disconnect(void *client);
 
 /* Takes another main handle in the place of one that holds on to what is wrong, if nobody waits for
  * it. */
