@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "nats_jetstream/check.h"
 #include "nats_jetstream/client/client.h"
 #include "nats_jetstream/monitoring/monitoring.h"
 #include "nats_jetstream/options.h"
@@ -130,8 +131,8 @@ const struct scaler scaler_nats_jetstream = {
     .options = nats_options,
     .sizes = {sizeof(struct nats_connection_options), sizeof(struct nats_query_options),
               sizeof(struct nats_target_options)},
-    .check = nats_options_check,
-    .check_connection = nats_connection_check,
+    .check = nats_check_trigger,
+    .check_connection = nats_check_connection,
     .reports = reports,
     .metric_spec = metric_spec,
     .evaluate = evaluate,

@@ -1,12 +1,11 @@
 /*
- * The options of nats-jetstream: what the table in options.c fills, a struct a scope.
+ * NATS JetStream's options as structs, one per scope, and the table over them.
  *
  * Threads: any; nothing here changes after it was parsed.
  */
 #ifndef BACKLOG_SCALERS_NATS_JETSTREAM_OPTIONS_H
 #define BACKLOG_SCALERS_NATS_JETSTREAM_OPTIONS_H
 
-#include "base/error.h"
 #include "base/text.h"
 #include "config/option.h"
 #include "shared/tls_options.h"
@@ -42,10 +41,6 @@ struct nats_target_options {
 };
 
 extern const struct option nats_options[];
-
-/* Rules across keys and of NATS names; every mistake is added to the error. */
-void nats_connection_check(const void *connection_options, struct error *mistakes);
-void nats_options_check(const struct options *options, struct error *mistakes);
 
 /* The URL of the monitoring endpoint; the caller frees it. */
 char *nats_monitoring_url(const struct nats_connection_options *connection);

@@ -53,7 +53,7 @@ static struct nats_monitoring *monitoring_new(const struct nats_connection_optio
 {
     struct nats_monitoring *monitoring = memory_new(sizeof(*monitoring));
     _cleanup_(memory_free) char *url = nats_monitoring_url(options);
-    http_address_parse(url, &monitoring->address); /* nats_options_check() has seen it */
+    http_address_parse(url, &monitoring->address); /* nats_check_connection() has seen it */
     monitoring->name = text_format("NATS monitoring at %s", monitoring->address.host_port);
     monitoring->account = (struct nats_jsz_account){
         .name = options->account,
