@@ -19,19 +19,19 @@ enum {
 /* err_code of the JetStream API. */
 enum { CONSUMER_NOT_FOUND = 10014, STREAM_NOT_FOUND = 10059 };
 
-bool nats_no_stream(const struct nats_query_options *query, struct error *error)
+bool nats_no_stream(const struct nats_query *query, struct error *error)
 {
     return error_unavailable(error, "NATS stream \"%s\" (of consumer \"%s\") does not exist",
                              query->stream, query->consumer);
 }
 
-bool nats_no_consumer(const struct nats_query_options *query, struct error *error)
+bool nats_no_consumer(const struct nats_query *query, struct error *error)
 {
     return error_unavailable(error, "NATS consumer \"%s\" of stream \"%s\" does not exist",
                              query->consumer, query->stream);
 }
 
-static bool explain_api_error(const json_t *api_error, const struct nats_query_options *query,
+static bool explain_api_error(const json_t *api_error, const struct nats_query *query,
                               struct error *error)
 {
     json_int_t code = json_integer_value(json_object_get(api_error, "err_code"));
@@ -51,9 +51,8 @@ static bool explain_api_error(const json_t *api_error, const struct nats_query_o
 }
 
 /* An absent count is not 0: that would scale the workload away. */
-static bool read_count(const json_t *info, const char *field,
-                       const struct nats_query_options *query, double *ret_count,
-                       struct error *error)
+static bool read_count(const json_t *info, const char *field, const struct nats_query *query,
+                       double *ret_count, struct error *error)
 {
     const json_t *value = json_object_get(info, field);
     double count = json_number_value(value);
@@ -78,7 +77,7 @@ static void add_totals(const json_t *info, struct reading *reading)
     reading->consumed = deliveries - reading->in_flight;
 }
 
-bool nats_consumer_counts(const json_t *info, const struct nats_query_options *query,
+bool nats_consumer_counts(const json_t *info, const struct nats_query *query,
                           struct reading *ret_reading, struct error *error)
 {
     struct reading reading = READING_UNKNOWN;
@@ -90,9 +89,8 @@ bool nats_consumer_counts(const json_t *info, const struct nats_query_options *q
     return true;
 }
 
-bool nats_consumer_info_parse(const char *bytes, size_t length,
-                              const struct nats_query_options *query, struct reading *ret_reading,
-                              struct error *error)
+bool nats_consumer_info_parse(const char *bytes, size_t length, const struct nats_query *query,
+                              struct reading *ret_reading, struct error *error)
 {
     if (length > LARGEST_ANSWER)
         return error_unavailable(

@@ -27,9 +27,9 @@ enum { MONITORED_IDLE_INTERVAL_MS = 1000 };
 
 static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
-    const struct nats_connection_options *connection = options->connection;
-    const struct nats_query_options *query = options->query;
-    const struct nats_target_options *target = options->target;
+    const struct nats_connection *connection = options->connection;
+    const struct nats_query *query = options->query;
+    const struct nats_target *target = options->target;
     *ret_spec = (struct metric_spec){
         .metric_name = text_format("nats-jetstream-%s", query->stream),
         .target = (double)target->lag_threshold,
@@ -42,7 +42,7 @@ static void metric_spec(const struct options *options, struct metric_spec *ret_s
 static bool evaluate(const struct options *options, const struct reading *reading,
                      struct evaluation *ret_evaluation, struct error *error)
 {
-    const struct nats_target_options *target = options->target;
+    const struct nats_target *target = options->target;
     double lag = reading->waiting + reading->in_flight;
     if (isnan(lag))
         return error_unavailable(error,
@@ -58,7 +58,7 @@ static bool evaluate(const struct options *options, const struct reading *readin
 static char *bundle(const void *connection_options, const void *query_options)
 {
     (void)query_options;
-    const struct nats_connection_options *connection = connection_options;
+    const struct nats_connection *connection = connection_options;
     return connection->monitoring_endpoint == NULL ? NULL : text_copy(connection->account);
 }
 
@@ -78,7 +78,7 @@ struct client {
 static bool connect_client(const void *connection_options, int64_t deadline_ms, void **ret_client,
                            struct error *error)
 {
-    const struct nats_connection_options *options = connection_options;
+    const struct nats_connection *options = connection_options;
     struct client client = {0};
     if (options->monitoring_endpoint == NULL)
         client.nats = nats_client_connect(options, deadline_ms, error);
@@ -129,8 +129,8 @@ const struct scaler scaler_nats_jetstream = {
     .summary = "Pending and unacknowledged messages of a NATS JetStream consumer",
     .differences = differences,
     .options = nats_options,
-    .sizes = {sizeof(struct nats_connection_options), sizeof(struct nats_query_options),
-              sizeof(struct nats_target_options)},
+    .sizes = {sizeof(struct nats_connection), sizeof(struct nats_query),
+              sizeof(struct nats_target)},
     .check = nats_check_trigger,
     .check_connection = nats_check_connection,
     .reports = reports,

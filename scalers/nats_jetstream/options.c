@@ -7,10 +7,9 @@
 #include <stddef.h>
 #include <string.h>
 
-#define CONNECTION(field)                                                                          \
-    .scope = OPTION_CONNECTION, OPTION_FIELD(struct nats_connection_options, field)
-#define QUERY(field) .scope = OPTION_QUERY, OPTION_FIELD(struct nats_query_options, field)
-#define TARGET(field) .scope = OPTION_TARGET, OPTION_FIELD(struct nats_target_options, field)
+#define CONNECTION(field) .scope = OPTION_CONNECTION, OPTION_FIELD(struct nats_connection, field)
+#define QUERY(field) .scope = OPTION_QUERY, OPTION_FIELD(struct nats_query, field)
+#define TARGET(field) .scope = OPTION_TARGET, OPTION_FIELD(struct nats_target, field)
 
 const struct option nats_options[] = {
     {.key = "servers",
@@ -44,7 +43,7 @@ const struct option nats_options[] = {
      .type = OPTION_STRING,
      .flags = OPTION_SECRET,
      .doc = "the seed of a user's NKey, which begins with SU"},
-    TLS_OPTIONS(offsetof(struct nats_connection_options, tls)),
+    TLS_OPTIONS(offsetof(struct nats_connection, tls)),
     {.key = "natsServerMonitoringEndpoint",
      CONNECTION(monitoring_endpoint),
      .type = OPTION_STRING,
@@ -122,13 +121,13 @@ const char *nats_server_address(const char *server)
                : NULL;
 }
 
-char *nats_monitoring_url(const struct nats_connection_options *connection)
+char *nats_monitoring_url(const struct nats_connection *connection)
 {
     return text_format("%s://%s", connection->use_https ? "https" : "http",
                        connection->monitoring_endpoint);
 }
 
-void nats_add_api(struct text *subject, const struct nats_query_options *query)
+void nats_add_api(struct text *subject, const struct nats_query *query)
 {
     if (query->api_prefix != NULL)
         text_add(subject, query->api_prefix);

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct nats_connection_options {
+struct nats_connection {
     struct option_list servers;
     const char *user;
     const char *password;
@@ -28,14 +28,14 @@ struct nats_connection_options {
     bool use_https;
 };
 
-struct nats_query_options {
+struct nats_query {
     const char *stream;
     const char *consumer;
     const char *domain;
     const char *api_prefix;
 };
 
-struct nats_target_options {
+struct nats_target {
     int64_t lag_threshold;
     int64_t activation_lag_threshold;
 };
@@ -43,10 +43,10 @@ struct nats_target_options {
 extern const struct option nats_options[];
 
 /* The URL of the monitoring endpoint; the caller frees it. */
-char *nats_monitoring_url(const struct nats_connection_options *connection);
+char *nats_monitoring_url(const struct nats_connection *connection);
 
 /* Adds the subject below which JetStream's API for the query's stream is. */
-void nats_add_api(struct text *subject, const struct nats_query_options *query);
+void nats_add_api(struct text *subject, const struct nats_query *query);
 
 /* The host:port of one of `servers`, without scheme and user info: fit to be shown. It points into
  * `server`; NULL where the text is no address of a NATS server. */

@@ -62,7 +62,7 @@ static void try_over_http(uint8_t whose, const char *lines)
 
 static void try_consumer_info(const char *bytes, size_t length)
 {
-    static const struct nats_query_options consumer = {.stream = "orders", .consumer = "workers"};
+    static const struct nats_query consumer = {.stream = "orders", .consumer = "workers"};
     _cleanup_(error_done) struct error error = {0};
     struct reading reading = READING_UNKNOWN;
     bool good = nats_consumer_info_parse(bytes, length, &consumer, &reading, &error);

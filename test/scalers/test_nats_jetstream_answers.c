@@ -14,7 +14,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-static const struct nats_query_options orders = {.stream = "orders", .consumer = "workers"};
+static const struct nats_query orders = {.stream = "orders", .consumer = "workers"};
 
 static void an_answer_has_both_counts(void **state)
 {

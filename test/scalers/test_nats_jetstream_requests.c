@@ -288,11 +288,11 @@ static void a_message_on_another_subject_is_no_reply(void **state)
     } rows[] = {{"_INBOX.abcdefgh.7", 7}, {"_INBOX.abcdefgh.7x", 0}, {"_INBOX.abcdefgh", 0},
                 {"_INBOX.abcdefgh7", 0},  {"_INBOX.abcdefgx.7", 0},  {"x", 0}};
     (void)state;
-    struct nats_connection connection = {.inbox = (natsInbox *)"_INBOX.abcdefgh"};
+    struct nats_client_connection connection = {.inbox = (natsInbox *)"_INBOX.abcdefgh"};
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         natsMsg *message = NULL;
         assert_int_equal(natsMsg_Create(&message, rows[i].subject, NULL, NULL, 0), NATS_OK);
-        assert_int_equal(nats_connection_number(&connection, message), rows[i].number);
+        assert_int_equal(nats_client_connection_number(&connection, message), rows[i].number);
         natsMsg_Destroy(message);
     }
 }

@@ -15,14 +15,15 @@
 enum { REQUESTS_AT_ONCE = 64 };
 
 struct nats_client {
-    struct nats_connection *connection;
+    struct nats_client_connection *connection;
     struct nats_subscriber subscriber;
 };
 
-struct nats_client *nats_client_connect(const struct nats_connection_options *options,
-                                        int64_t deadline_ms, struct error *error)
+struct nats_client *nats_client_connect(const struct nats_connection *options, int64_t deadline_ms,
+                                        struct error *error)
 {
-    struct nats_connection *connection = nats_connection_open(options, deadline_ms, error);
+    struct nats_client_connection *connection =
+        nats_client_connection_open(options, deadline_ms, error);
     if (connection == NULL)
         return NULL;
     struct nats_client *client = memory_new(sizeof(*client));
@@ -34,7 +35,7 @@ struct nats_client *nats_client_connect(const struct nats_connection_options *op
 void nats_client_disconnect(struct nats_client *client)
 {
     nats_subscriber_done(&client->subscriber);
-    nats_connection_close(client->connection);
+    nats_client_connection_close(client->connection);
     free(client);
 }
 
@@ -42,7 +43,7 @@ void nats_client_disconnect(struct nats_client *client)
 
 static void explain_no_responders(struct task *task)
 {
-    const struct nats_query_options *query = task->query;
+    const struct nats_query *query = task->query;
     const char *key = query->api_prefix != NULL ? "apiPrefix" : "domain";
     const char *value = query->api_prefix != NULL ? query->api_prefix : query->domain;
     if (value != NULL)
@@ -71,19 +72,19 @@ static void take_info(struct task *task, natsMsg *message)
 }
 
 /* A reply that nobody waits for any more is ignored. */
-static void take_message(struct nats_client *client, struct nats_connection *connection,
+static void take_message(struct nats_client *client, struct nats_client_connection *connection,
                          natsMsg *message)
 {
     bool is_subscribers = connection == client->subscriber.connection;
-    uint64_t number = nats_connection_number(connection, message);
+    uint64_t number = nats_client_connection_number(connection, message);
     connection->received_ms = clock_now_ms();
     if (is_subscribers && nats_subjects_take(client->subscriber.subjects, number, message))
         return;
-    struct nats_request *request = nats_connection_find(connection, number);
+    struct nats_request *request = nats_client_connection_find(connection, number);
     if (request == NULL)
         return;
     struct task *task = request->task;
-    nats_connection_remove(connection, request);
+    nats_client_connection_remove(connection, request);
     if (is_subscribers)
         nats_subscriber_confirm(&client->subscriber, task);
     take_info(task, message);
@@ -91,7 +92,7 @@ static void take_message(struct nats_client *client, struct nats_connection *con
 
 /* The server does not reply to a request that the user may not send, but reports it to the
  * connection: "Permissions Violation for Publish to "$JS.API..."". */
-static void take_refusal(struct nats_connection *connection, const char *words)
+static void take_refusal(struct nats_client_connection *connection, const char *words)
 {
     struct nats_request *request = connection->requests;
     while (request != NULL) {
@@ -99,14 +100,14 @@ static void take_refusal(struct nats_connection *connection, const char *words)
         _cleanup_(memory_free) char *quoted = text_format("Publish to \"%s\"", request->subject);
         if (strstr(words, quoted) != NULL) {
             struct task *task = request->task;
-            nats_connection_remove(connection, request);
+            nats_client_connection_remove(connection, request);
             task_failf(task, "NATS at %s: %s", connection->servers, words);
         }
         request = next;
     }
 }
 
-static void take_events(struct nats_client *client, struct nats_connection *connection)
+static void take_events(struct nats_client *client, struct nats_client_connection *connection)
 {
     size_t count = 0;
     struct nats_event *taken = nats_events_take(connection->events, &count);
@@ -126,10 +127,10 @@ static void take_events(struct nats_client *client, struct nats_connection *conn
 /* Those in flight on it are measured again, on the other connection. */
 static void return_subscribers(struct nats_client *client)
 {
-    struct nats_connection *connection = client->subscriber.connection;
+    struct nats_client_connection *connection = client->subscriber.connection;
     while (connection->requests != NULL) {
         struct task *task = connection->requests->task;
-        nats_connection_remove(connection, connection->requests);
+        nats_client_connection_remove(connection, connection->requests);
         task_return(task, false);
     }
 }
@@ -144,14 +145,14 @@ static void lose_subscriber(struct nats_client *client)
 
 static natsStatus send_task(struct nats_client *client, struct task *task, struct text *subject)
 {
-    const struct nats_query_options *query = task->query;
+    const struct nats_query *query = task->query;
     text_clear(subject);
     nats_add_api(subject, query);
     text_addf(subject, ".CONSUMER.INFO.%s.%s", query->stream, query->consumer);
     if (!nats_subscriber_subscribe(&client->subscriber, task))
-        return nats_connection_send_task(client->connection, subject->bytes, task);
-    struct nats_connection *connection = client->subscriber.connection;
-    if (nats_connection_send_task(connection, subject->bytes, task) != NATS_OK)
+        return nats_client_connection_send_task(client->connection, subject->bytes, task);
+    struct nats_client_connection *connection = client->subscriber.connection;
+    if (nats_client_connection_send_task(connection, subject->bytes, task) != NATS_OK)
         lose_subscriber(client);
     return NATS_OK;
 }
@@ -169,10 +170,10 @@ static natsStatus send_tasks(struct nats_client *client, struct feed *feed)
     return status;
 }
 
-static struct nats_connection *connection_of(const struct nats_client *client,
-                                             const struct nats_request *request)
+static struct nats_client_connection *connection_of(const struct nats_client *client,
+                                                    const struct nats_request *request)
 {
-    return nats_connection_find(client->connection, request->number) == request
+    return nats_client_connection_find(client->connection, request->number) == request
                ? client->connection
                : client->subscriber.connection;
 }
@@ -183,7 +184,7 @@ static void serve_feed(struct nats_client *client, struct feed *feed)
     while (feed_next_unsubscribe(feed, &id))
         nats_subscriber_unsubscribe(&client->subscriber, id);
     for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;) {
-        nats_connection_remove(connection_of(client, task->data), task->data);
+        nats_client_connection_remove(connection_of(client, task->data), task->data);
         task_return(task, true);
     }
 }
@@ -192,18 +193,18 @@ static void serve_feed(struct nats_client *client, struct feed *feed)
 
 /* Tasks of which nothing at all was received in half of their time: a dead server is found by a
  * ping, and distinguished from a consumer without a leader. */
-static natsStatus check_silence(struct nats_connection *connection, int64_t now_ms,
+static natsStatus check_silence(struct nats_client_connection *connection, int64_t now_ms,
                                 int64_t *ret_next_ms)
 {
     const struct nats_request *oldest = connection->requests;
-    if (nats_connection_is_closed(connection))
+    if (nats_client_connection_is_closed(connection))
         return NATS_CONNECTION_CLOSED;
     if (oldest == NULL)
         return NATS_OK;
-    int64_t since_ms = nats_connection_silent_since_ms(connection);
+    int64_t since_ms = nats_client_connection_silent_since_ms(connection);
     int64_t ping_ms = since_ms + oldest->task->timeout_ms / 2;
     if (now_ms >= ping_ms) {
-        natsStatus status = nats_connection_ping(connection, now_ms);
+        natsStatus status = nats_client_connection_ping(connection, now_ms);
         if (status != NATS_OK)
             return now_ms < since_ms + oldest->task->timeout_ms ? NATS_OK : status;
         ping_ms = now_ms + oldest->task->timeout_ms / 2;
@@ -216,14 +217,14 @@ static natsStatus check_silence(struct nats_connection *connection, int64_t now_
  * whether its server is dead. */
 static bool check_subscriber(struct nats_client *client, int64_t *ret_next_ms)
 {
-    const struct nats_connection *connection = client->subscriber.connection;
+    const struct nats_client_connection *connection = client->subscriber.connection;
     const struct nats_request *oldest = connection->requests;
     int64_t now_ms = clock_now_ms();
-    if (nats_connection_is_closed(connection))
+    if (nats_client_connection_is_closed(connection))
         return false;
     if (oldest == NULL)
         return true;
-    int64_t since_ms = nats_connection_silent_since_ms(connection);
+    int64_t since_ms = nats_client_connection_silent_since_ms(connection);
     int64_t next_ms = since_ms + oldest->task->timeout_ms / 2;
     if (now_ms >= next_ms) {
         return_subscribers(client);
@@ -236,7 +237,7 @@ static bool check_subscriber(struct nats_client *client, int64_t *ret_next_ms)
 
 /* Returns when to look again: at once where a task has ended, since the feed may have another then.
  */
-static int64_t time_out(struct nats_connection *connection, int64_t now_ms)
+static int64_t time_out(struct nats_client_connection *connection, int64_t now_ms)
 {
     int64_t next_ms = CLOCK_NEVER;
     bool has_ended = false;
@@ -247,7 +248,7 @@ static int64_t time_out(struct nats_connection *connection, int64_t now_ms)
         struct nats_request *following = request->next;
         struct task *task = request->task;
         if (now_ms >= task->deadline_ms) {
-            nats_connection_remove(connection, request);
+            nats_client_connection_remove(connection, request);
             task_time_out(task);
             has_ended = true;
         } else if (task->deadline_ms < next_ms)
@@ -258,7 +259,7 @@ static int64_t time_out(struct nats_connection *connection, int64_t now_ms)
     return has_ended ? now_ms : next_ms;
 }
 
-static natsStatus check(struct nats_connection *connection, int64_t *ret_next_ms)
+static natsStatus check(struct nats_client_connection *connection, int64_t *ret_next_ms)
 {
     int64_t now_ms = clock_now_ms();
     natsStatus status = check_silence(connection, now_ms, ret_next_ms);
@@ -272,7 +273,7 @@ static natsStatus check(struct nats_connection *connection, int64_t *ret_next_ms
 
 static bool has_work(const struct nats_client *client)
 {
-    const struct nats_connection *subscribers = client->subscriber.connection;
+    const struct nats_client_connection *subscribers = client->subscriber.connection;
     return client->connection->requests != NULL ||
            (subscribers != NULL && subscribers->requests != NULL) ||
            nats_subscriber_is_needed(&client->subscriber);
@@ -280,8 +281,8 @@ static bool has_work(const struct nats_client *client)
 
 static void wait_for_events(const struct nats_client *client, struct feed *feed, int64_t until_ms)
 {
-    const struct nats_connection *connections[] = {client->connection,
-                                                   client->subscriber.connection};
+    const struct nats_client_connection *connections[] = {client->connection,
+                                                          client->subscriber.connection};
     struct pollfd descriptors[ARRAY_LENGTH(connections) + 1];
     size_t count = 0;
     int connector = nats_connector_descriptor(&client->subscriber.connector);
@@ -314,10 +315,10 @@ static natsStatus turn(struct nats_client *client, struct feed *feed)
     return status;
 }
 
-static void abandon(struct nats_connection *connection)
+static void abandon(struct nats_client_connection *connection)
 {
     while (connection != NULL && connection->requests != NULL)
-        nats_connection_remove(connection, connection->requests);
+        nats_client_connection_remove(connection, connection->requests);
 }
 
 bool nats_client_measure(struct nats_client *client, struct feed *feed, struct error *error)
@@ -334,5 +335,5 @@ bool nats_client_measure(struct nats_client *client, struct feed *feed, struct e
     }
     abandon(client->connection);
     abandon(client->subscriber.connection);
-    return status == NATS_OK || nats_connection_broken(client->connection, status, error);
+    return status == NATS_OK || nats_client_connection_broken(client->connection, status, error);
 }

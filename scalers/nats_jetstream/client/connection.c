@@ -87,8 +87,8 @@ static bool fail_to_connect(const char *servers, natsStatus status, struct error
                 advice_to_connect(status), error);
 }
 
-bool nats_connection_broken(const struct nats_connection *connection, natsStatus status,
-                            struct error *error)
+bool nats_client_connection_broken(const struct nats_client_connection *connection,
+                                   natsStatus status, struct error *error)
 {
     const char *words = NULL;
     natsStatus last = natsConnection_GetLastError(connection->handle, &words);
@@ -103,7 +103,7 @@ bool nats_connection_broken(const struct nats_connection *connection, natsStatus
     return fail(connection->servers, words, is_silent ? ": no answer in time" : "", error);
 }
 
-static bool wants_tls(const struct nats_connection_options *from)
+static bool wants_tls(const struct nats_connection *from)
 {
     if (from->tls.enable)
         return true;
@@ -113,7 +113,7 @@ static bool wants_tls(const struct nats_connection_options *from)
     return false;
 }
 
-static natsStatus set_tls(natsOptions *options, const struct nats_connection_options *from)
+static natsStatus set_tls(natsOptions *options, const struct nats_connection *from)
 {
     natsStatus status = NATS_OK;
     if (wants_tls(from))
@@ -126,7 +126,7 @@ static natsStatus set_tls(natsOptions *options, const struct nats_connection_opt
 }
 
 /* nats.c takes no encrypted key. */
-static bool set_certificate(natsOptions *options, const struct nats_connection_options *from,
+static bool set_certificate(natsOptions *options, const struct nats_connection *from,
                             struct error *error)
 {
     if (from->tls.cert == NULL)
@@ -140,7 +140,7 @@ static bool set_certificate(natsOptions *options, const struct nats_connection_o
                          natsStatus_GetText(status));
 }
 
-static natsStatus set_credentials(natsOptions *options, const struct nats_connection_options *from)
+static natsStatus set_credentials(natsOptions *options, const struct nats_connection *from)
 {
     if (from->user != NULL)
         return natsOptions_SetUserInfo(options, from->user, from->password);
@@ -187,7 +187,7 @@ static natsStatus set_behavior(natsOptions *options)
     return status;
 }
 
-static natsStatus fill_options(natsOptions *options, const struct nats_connection_options *from,
+static natsStatus fill_options(natsOptions *options, const struct nats_connection *from,
                                int64_t timeout_ms)
 {
     natsStatus status = set_servers(options, &from->servers, timeout_ms);
@@ -200,15 +200,15 @@ static natsStatus fill_options(natsOptions *options, const struct nats_connectio
     return status;
 }
 
-static natsStatus fill_all(natsOptions *options, const struct nats_connection_options *from,
+static natsStatus fill_all(natsOptions *options, const struct nats_connection *from,
                            int64_t timeout_ms, struct nats_events *events)
 {
     natsStatus status = fill_options(options, from, timeout_ms);
     return status == NATS_OK ? nats_events_of_options(events, options) : status;
 }
 
-static bool connect_within(struct nats_connection *connection, natsOptions *options, int64_t end_ms,
-                           struct error *error)
+static bool connect_within(struct nats_client_connection *connection, natsOptions *options,
+                           int64_t end_ms, struct error *error)
 {
     struct nats_interrupter interrupter;
     if (!nats_interrupter_start(&interrupter, end_ms, error)) {
@@ -225,8 +225,8 @@ static bool connect_within(struct nats_connection *connection, natsOptions *opti
     return fail_to_connect(connection->servers, status, error);
 }
 
-static bool open_handle(struct nats_connection *connection,
-                        const struct nats_connection_options *from, int64_t deadline_ms,
+static bool open_handle(struct nats_client_connection *connection,
+                        const struct nats_connection *from, int64_t deadline_ms,
                         struct error *error)
 {
     /* A little is left for the inbox. A lost packet of a DNS lookup takes a second of the rest. */
@@ -250,7 +250,7 @@ static bool open_handle(struct nats_connection *connection,
     return connect_within(connection, options, clock_now_ms() + share_ms * servers, error);
 }
 
-static natsStatus open_inbox(struct nats_connection *connection, int64_t deadline_ms)
+static natsStatus open_inbox(struct nats_client_connection *connection, int64_t deadline_ms)
 {
     natsStatus status = natsInbox_Create(&connection->inbox);
     if (status != NATS_OK)
@@ -269,12 +269,12 @@ static natsStatus open_inbox(struct nats_connection *connection, int64_t deadlin
 
 /* A user who may not receive replies would leave every request unanswered, without a reason. The
  * server's refusal comes before its reply to the flush. */
-static bool check_inbox(struct nats_connection *connection, int64_t deadline_ms,
+static bool check_inbox(struct nats_client_connection *connection, int64_t deadline_ms,
                         struct error *error)
 {
     natsStatus status = open_inbox(connection, deadline_ms);
     if (status != NATS_OK)
-        return nats_connection_broken(connection, status, error);
+        return nats_client_connection_broken(connection, status, error);
 
     const char *words = NULL;
     if (natsConnection_GetLastError(connection->handle, &words) == NATS_NOT_PERMITTED)
@@ -284,10 +284,10 @@ static bool check_inbox(struct nats_connection *connection, int64_t deadline_ms,
     return true;
 }
 
-struct nats_connection *nats_connection_open(const struct nats_connection_options *from,
-                                             int64_t deadline_ms, struct error *error)
+struct nats_client_connection *nats_client_connection_open(const struct nats_connection *from,
+                                                           int64_t deadline_ms, struct error *error)
 {
-    struct nats_connection *connection = memory_new(sizeof(*connection));
+    struct nats_client_connection *connection = memory_new(sizeof(*connection));
     connection->servers = show_servers(&from->servers);
     connection->next_deadline_ms = CLOCK_NEVER;
     connection->events = nats_events_new();
@@ -296,14 +296,14 @@ struct nats_connection *nats_connection_open(const struct nats_connection_option
     else if (open_handle(connection, from, deadline_ms, error) &&
              check_inbox(connection, deadline_ms, error))
         return connection;
-    nats_connection_close(connection);
+    nats_client_connection_close(connection);
     return NULL;
 }
 
-void nats_connection_close(struct nats_connection *connection)
+void nats_client_connection_close(struct nats_client_connection *connection)
 {
     while (connection->requests != NULL)
-        nats_connection_remove(connection, connection->requests);
+        nats_client_connection_remove(connection, connection->requests);
     natsSubscription_Destroy(connection->replies);
     natsInbox_Destroy(connection->inbox);
     natsConnection_Destroy(connection->handle);
@@ -313,8 +313,8 @@ void nats_connection_close(struct nats_connection *connection)
     free(connection);
 }
 
-natsStatus nats_connection_send(struct nats_connection *connection, const char *subject,
-                                uint64_t *ret_number)
+natsStatus nats_client_connection_send(struct nats_client_connection *connection,
+                                       const char *subject, uint64_t *ret_number)
 {
     *ret_number = ++connection->last_number;
     _cleanup_(memory_free) char *reply =
@@ -322,8 +322,8 @@ natsStatus nats_connection_send(struct nats_connection *connection, const char *
     return natsConnection_PublishRequest(connection->handle, subject, reply, NULL, 0);
 }
 
-natsStatus nats_connection_send_task(struct nats_connection *connection, const char *subject,
-                                     struct task *task)
+natsStatus nats_client_connection_send_task(struct nats_client_connection *connection,
+                                            const char *subject, struct task *task)
 {
     size_t bytes = strlen(subject) + 1;
     struct nats_request *request = memory_new(sizeof(*request) + bytes);
@@ -334,13 +334,14 @@ natsStatus nats_connection_send_task(struct nats_connection *connection, const c
     task->deadline_ms = request->sent_ms + task->timeout_ms;
     if (task->deadline_ms < connection->next_deadline_ms)
         connection->next_deadline_ms = task->deadline_ms;
-    natsStatus status = nats_connection_send(connection, subject, &request->number);
+    natsStatus status = nats_client_connection_send(connection, subject, &request->number);
     DL_APPEND(connection->requests, request);
     HASH_ADD(hh, connection->by_number, number, sizeof(request->number), request);
     return status;
 }
 
-void nats_connection_remove(struct nats_connection *connection, struct nats_request *request)
+void nats_client_connection_remove(struct nats_client_connection *connection,
+                                   struct nats_request *request)
 {
     DL_DELETE(connection->requests, request);
     HASH_DELETE(hh, connection->by_number, request);
@@ -349,14 +350,16 @@ void nats_connection_remove(struct nats_connection *connection, struct nats_requ
         connection->next_deadline_ms = CLOCK_NEVER;
 }
 
-struct nats_request *nats_connection_find(const struct nats_connection *connection, uint64_t number)
+struct nats_request *nats_client_connection_find(const struct nats_client_connection *connection,
+                                                 uint64_t number)
 {
     struct nats_request *found = NULL;
     HASH_FIND(hh, connection->by_number, &number, sizeof(number), found);
     return found;
 }
 
-uint64_t nats_connection_number(const struct nats_connection *connection, const natsMsg *message)
+uint64_t nats_client_connection_number(const struct nats_client_connection *connection,
+                                       const natsMsg *message)
 {
     const char *subject = natsMsg_GetSubject(message);
     size_t length = strlen(connection->inbox);
@@ -368,7 +371,7 @@ uint64_t nats_connection_number(const struct nats_connection *connection, const 
     return *end == '\0' ? number : 0;
 }
 
-natsStatus nats_connection_ping(struct nats_connection *connection, int64_t now_ms)
+natsStatus nats_client_connection_ping(struct nats_client_connection *connection, int64_t now_ms)
 {
     int64_t wait_ms = MIN_PING_MS + PING_ROUND_TRIPS * connection->round_trip_ms;
     if (wait_ms > MAX_PING_MS)
@@ -379,13 +382,13 @@ natsStatus nats_connection_ping(struct nats_connection *connection, int64_t now_
     return status;
 }
 
-int64_t nats_connection_silent_since_ms(const struct nats_connection *connection)
+int64_t nats_client_connection_silent_since_ms(const struct nats_client_connection *connection)
 {
     int64_t sent_ms = connection->requests->sent_ms;
     return connection->received_ms > sent_ms ? connection->received_ms : sent_ms;
 }
 
-bool nats_connection_is_closed(const struct nats_connection *connection)
+bool nats_client_connection_is_closed(const struct nats_client_connection *connection)
 {
     return natsConnection_IsClosed(connection->handle);
 }

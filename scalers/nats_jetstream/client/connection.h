@@ -32,7 +32,7 @@ struct nats_request {
     char subject[];
 };
 
-struct nats_connection {
+struct nats_client_connection {
     natsConnection *handle;
     struct nats_events *events;
     char *servers; /* for errors: host:port, without user info */
@@ -47,34 +47,37 @@ struct nats_connection {
 };
 
 /* Returns once the server has let us receive replies. NULL: it failed. */
-struct nats_connection *nats_connection_open(const struct nats_connection_options *from,
-                                             int64_t deadline_ms, struct error *error);
-void nats_connection_close(struct nats_connection *connection);
+struct nats_client_connection *nats_client_connection_open(const struct nats_connection *from,
+                                                           int64_t deadline_ms,
+                                                           struct error *error);
+void nats_client_connection_close(struct nats_client_connection *connection);
 
 /* Sends a request without a body. The reply's number is *ret_number. */
-natsStatus nats_connection_send(struct nats_connection *connection, const char *subject,
-                                uint64_t *ret_number);
+natsStatus nats_client_connection_send(struct nats_client_connection *connection,
+                                       const char *subject, uint64_t *ret_number);
 
 /* The same, for a task: `task->data` is the request until it is removed. */
-natsStatus nats_connection_send_task(struct nats_connection *connection, const char *subject,
-                                     struct task *task);
-void nats_connection_remove(struct nats_connection *connection, struct nats_request *request);
-struct nats_request *nats_connection_find(const struct nats_connection *connection,
-                                          uint64_t number);
+natsStatus nats_client_connection_send_task(struct nats_client_connection *connection,
+                                            const char *subject, struct task *task);
+void nats_client_connection_remove(struct nats_client_connection *connection,
+                                   struct nats_request *request);
+struct nats_request *nats_client_connection_find(const struct nats_client_connection *connection,
+                                                 uint64_t number);
 
 /* Which request a message is the reply to; 0: none. */
-uint64_t nats_connection_number(const struct nats_connection *connection, const natsMsg *message);
+uint64_t nats_client_connection_number(const struct nats_client_connection *connection,
+                                       const natsMsg *message);
 
 /* Waits for the reply to a ping, about as long as that usually takes. */
-natsStatus nats_connection_ping(struct nats_connection *connection, int64_t now_ms);
+natsStatus nats_client_connection_ping(struct nats_client_connection *connection, int64_t now_ms);
 
 /* Since when nothing has come of what was requested; there is a request. */
-int64_t nats_connection_silent_since_ms(const struct nats_connection *connection);
+int64_t nats_client_connection_silent_since_ms(const struct nats_client_connection *connection);
 
-bool nats_connection_is_closed(const struct nats_connection *connection);
+bool nats_client_connection_is_closed(const struct nats_client_connection *connection);
 
 /* Sets the error that says why the connection is of no further use. Returns false. */
-bool nats_connection_broken(const struct nats_connection *connection, natsStatus status,
-                            struct error *error);
+bool nats_client_connection_broken(const struct nats_client_connection *connection,
+                                   natsStatus status, struct error *error);
 
 #endif

@@ -11,11 +11,11 @@
 
 struct nats_attempt {
     pthread_t thread;
-    const struct nats_connection_options *options;
+    const struct nats_connection *options;
     int64_t deadline_ms;
     int descriptor;
     atomic_bool has_ended; /* then these are the owner's: */
-    struct nats_connection *connection;
+    struct nats_client_connection *connection;
     struct error error;
 };
 
@@ -23,7 +23,7 @@ static void *connector_thread(void *argument)
 {
     struct nats_attempt *attempt = argument;
     attempt->connection =
-        nats_connection_open(attempt->options, attempt->deadline_ms, &attempt->error);
+        nats_client_connection_open(attempt->options, attempt->deadline_ms, &attempt->error);
     uint64_t one = 1;
     attempt->has_ended = true;
     ssize_t written = write(attempt->descriptor, &one, sizeof(one));
@@ -40,9 +40,8 @@ static void free_attempt(struct nats_attempt *attempt)
     free(attempt);
 }
 
-bool nats_connector_begin(struct nats_connector *connector,
-                          const struct nats_connection_options *options, int64_t deadline_ms,
-                          struct error *error)
+bool nats_connector_begin(struct nats_connector *connector, const struct nats_connection *options,
+                          int64_t deadline_ms, struct error *error)
 {
     struct nats_attempt *attempt = memory_new(sizeof(*attempt));
     attempt->options = options;
@@ -63,18 +62,18 @@ int nats_connector_descriptor(const struct nats_connector *connector)
     return connector->attempt == NULL ? -1 : connector->attempt->descriptor;
 }
 
-static struct nats_connection *end(struct nats_connector *connector, struct error *error)
+static struct nats_client_connection *end(struct nats_connector *connector, struct error *error)
 {
     struct nats_attempt *attempt = TAKE(connector->attempt);
     pthread_join(attempt->thread, NULL);
-    struct nats_connection *connection = attempt->connection;
+    struct nats_client_connection *connection = attempt->connection;
     error_move(error, &attempt->error);
     free_attempt(attempt);
     return connection;
 }
 
-bool nats_connector_take(struct nats_connector *connector, struct nats_connection **ret_connection,
-                         struct error *error)
+bool nats_connector_take(struct nats_connector *connector,
+                         struct nats_client_connection **ret_connection, struct error *error)
 {
     if (connector->attempt == NULL || !connector->attempt->has_ended)
         return false;
@@ -87,7 +86,7 @@ void nats_connector_done(struct nats_connector *connector)
     _cleanup_(error_done) struct error ignored = {0};
     if (connector->attempt == NULL)
         return;
-    struct nats_connection *connection = end(connector, &ignored);
+    struct nats_client_connection *connection = end(connector, &ignored);
     if (connection != NULL)
-        nats_connection_close(connection);
+        nats_client_connection_close(connection);
 }

@@ -33,7 +33,7 @@ struct known {
 };
 
 struct nats_subjects {
-    struct nats_connection *connection;
+    struct nats_client_connection *connection;
     struct known *by_name;
     struct known *by_number;
 };
@@ -52,7 +52,7 @@ static void forget_all(struct nats_subjects *subjects)
         free_known(subjects, subjects->by_name);
 }
 
-struct nats_subjects *nats_subjects_new(struct nats_connection *connection)
+struct nats_subjects *nats_subjects_new(struct nats_client_connection *connection)
 {
     struct nats_subjects *subjects = memory_new(sizeof(*subjects));
     subjects->connection = connection;
@@ -138,7 +138,7 @@ static void request(struct nats_subjects *subjects, struct known *known)
 {
     known->requested_ms = clock_now_ms();
     known->is_refused = false;
-    nats_connection_send(subjects->connection, known->name, &known->number);
+    nats_client_connection_send(subjects->connection, known->name, &known->number);
     HASH_ADD(hh_number, subjects->by_number, number, sizeof(known->number), known);
 }
 
@@ -180,7 +180,7 @@ static enum nats_subjects_state state_of(const struct known *known, struct error
 }
 
 enum nats_subjects_state nats_subjects_find(struct nats_subjects *subjects,
-                                            const struct nats_query_options *query,
+                                            const struct nats_query *query,
                                             const struct nats_subject_list **ret_list,
                                             struct error *error)
 {

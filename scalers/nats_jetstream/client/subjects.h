@@ -19,7 +19,7 @@
 struct nats_subjects;
 
 /* Requests are sent over the connection, which outlives it. */
-struct nats_subjects *nats_subjects_new(struct nats_connection *connection);
+struct nats_subjects *nats_subjects_new(struct nats_client_connection *connection);
 void nats_subjects_free(struct nats_subjects *subjects);
 
 /* Takes a reply of the connection. False: it is to a request of somebody else. */
@@ -38,7 +38,7 @@ enum nats_subjects_state {
 };
 
 enum nats_subjects_state nats_subjects_find(struct nats_subjects *subjects,
-                                            const struct nats_query_options *query,
+                                            const struct nats_query *query,
                                             const struct nats_subject_list **ret_list,
                                             struct error *error);
 

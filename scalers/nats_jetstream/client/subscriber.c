@@ -78,7 +78,7 @@ static void disconnect(struct nats_subscriber *subscriber)
     if (subscriber->connection == NULL)
         return;
     nats_subjects_free(TAKE(subscriber->subjects));
-    nats_connection_close(TAKE(subscriber->connection));
+    nats_client_connection_close(TAKE(subscriber->connection));
     forget_denied(subscriber);
 }
 
@@ -112,7 +112,7 @@ static void connect_again(struct nats_subscriber *subscriber)
 
 void nats_subscriber_take(struct nats_subscriber *subscriber)
 {
-    struct nats_connection *connection = NULL;
+    struct nats_client_connection *connection = NULL;
     if (!nats_connector_take(&subscriber->connector, &connection, &subscriber->refusal) ||
         connection == NULL)
         return;
@@ -150,7 +150,7 @@ static bool is_denied(const struct nats_subscriber *subscriber, const char *subj
 /* Another account's messages are not delivered to this one. */
 static bool is_foreign(struct task *task)
 {
-    const struct nats_query_options *query = task->query;
+    const struct nats_query *query = task->query;
     _cleanup_(error_done) struct error error = {0};
     if (query->api_prefix == NULL)
         return false;

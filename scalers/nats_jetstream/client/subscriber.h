@@ -22,9 +22,9 @@
 #include <stdint.h>
 
 struct nats_subscriber {
-    const struct nats_connection_options *options;
+    const struct nats_connection *options;
     struct nats_connector connector;
-    struct nats_connection *connection; /* NULL: there is none */
+    struct nats_client_connection *connection; /* NULL: there is none */
     struct nats_subjects *subjects;
     struct nats_subscribed *subscribed; /* by the notifier's id */
     struct nats_denied_subject *denied; /* the user may not subscribe to these */

@@ -166,7 +166,7 @@ void nats_jsz_done(struct nats_jsz *jsz)
 static const char advice[] = "set servers instead of natsServerMonitoringEndpoint, as "
                              "nats://host:4222, where any node forwards to the leader";
 
-static bool explain_absence(const struct nats_jsz *jsz, const struct nats_query_options *query,
+static bool explain_absence(const struct nats_jsz *jsz, const struct nats_query *query,
                             struct error *error)
 {
     if (jsz->is_clustered)
@@ -184,7 +184,7 @@ static bool explain_absence(const struct nats_jsz *jsz, const struct nats_query_
 
 /* Its cluster's other servers are listed, and itself is not: who leads is among them, or is itself.
  */
-static bool check_leader(const struct nats_jsz *jsz, const struct nats_query_options *query,
+static bool check_leader(const struct nats_jsz *jsz, const struct nats_query *query,
                          const json_t *consumer, struct error *error)
 {
     const json_t *cluster = json_object_get(consumer, "cluster");
@@ -204,7 +204,7 @@ static bool check_leader(const struct nats_jsz *jsz, const struct nats_query_opt
     return true;
 }
 
-bool nats_jsz_find(const struct nats_jsz *jsz, const struct nats_query_options *query,
+bool nats_jsz_find(const struct nats_jsz *jsz, const struct nats_query *query,
                    struct reading *ret_reading, struct error *error)
 {
     const struct nats_jsz_entry *entry = find(jsz, query->stream, query->consumer);

@@ -39,7 +39,7 @@ bool nats_jsz_init(struct nats_jsz *jsz, struct json_text answer,
                    const struct nats_jsz_account *account, const char *server, struct error *error);
 void nats_jsz_done(struct nats_jsz *jsz);
 
-bool nats_jsz_find(const struct nats_jsz *jsz, const struct nats_query_options *query,
+bool nats_jsz_find(const struct nats_jsz *jsz, const struct nats_query *query,
                    struct reading *ret_reading, struct error *error);
 
 #endif
