@@ -54,9 +54,9 @@ void rabbitmq_check_connection(const void *connection_options, struct error *mis
     bool good = rabbitmq_url_parse(connection, &url, &error);
     if (!good && connection->host[0] != '\0') /* a missing host is already reported */
         error_add(mistakes, "%s", error_text(&error));
-    if (good && connection->protocol == RABBITMQ_AMQP && url.is_http)
+    if (good && connection->protocol == RABBITMQ_PROTOCOL_AMQP && url.is_http)
         error_add(mistakes, "protocol amqp needs a host that starts with amqp:// or amqps://");
-    if (good && connection->protocol == RABBITMQ_HTTP && !url.is_http)
+    if (good && connection->protocol == RABBITMQ_PROTOCOL_HTTP && !url.is_http)
         error_add(mistakes, "protocol http needs a host that starts with http:// or https://");
     if (good && connection->tls.enable && !url.has_tls)
         error_add(mistakes, "tls enable needs a host that starts with amqps:// or https://");

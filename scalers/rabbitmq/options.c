@@ -11,11 +11,11 @@ static const char *const protocols[] = {"auto", "amqp", "http", NULL};
 static const char *const operations[] = {"sum", "avg", "max", NULL};
 const char *const rabbitmq_modes[] = {
     [RABBITMQ_MODE_UNKNOWN] = "Unknown",
-    [RABBITMQ_QUEUE_LENGTH] = "QueueLength",
-    [RABBITMQ_MESSAGE_RATE] = "MessageRate",
-    [RABBITMQ_DELIVER_GET_RATE] = "DeliverGetRate",
-    [RABBITMQ_PUBLISHED_TO_DELIVERED_RATIO] = "PublishedToDeliveredRatio",
-    [RABBITMQ_EXPECTED_QUEUE_CONSUMPTION_TIME] = "ExpectedQueueConsumptionTime",
+    [RABBITMQ_MODE_QUEUE_LENGTH] = "QueueLength",
+    [RABBITMQ_MODE_MESSAGE_RATE] = "MessageRate",
+    [RABBITMQ_MODE_DELIVER_GET_RATE] = "DeliverGetRate",
+    [RABBITMQ_MODE_PUBLISHED_TO_DELIVERED_RATIO] = "PublishedToDeliveredRatio",
+    [RABBITMQ_MODE_EXPECTED_QUEUE_CONSUMPTION_TIME] = "ExpectedQueueConsumptionTime",
     NULL,
 };
 
@@ -157,5 +157,5 @@ bool rabbitmq_is_http(const struct rabbitmq_connection *connection)
 
 bool rabbitmq_needs_rates(const struct rabbitmq_query *query)
 {
-    return query->mode >= RABBITMQ_MESSAGE_RATE;
+    return query->mode >= RABBITMQ_MODE_MESSAGE_RATE;
 }

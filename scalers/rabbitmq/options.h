@@ -16,20 +16,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum rabbitmq_protocol { RABBITMQ_AUTO, RABBITMQ_AMQP, RABBITMQ_HTTP };
+enum rabbitmq_protocol { RABBITMQ_PROTOCOL_AUTO, RABBITMQ_PROTOCOL_AMQP, RABBITMQ_PROTOCOL_HTTP };
 
 /* Unknown, which is what KEDA calls an absent one, means QueueLength. */
 enum rabbitmq_mode {
     RABBITMQ_MODE_UNKNOWN,
-    RABBITMQ_QUEUE_LENGTH,
+    RABBITMQ_MODE_QUEUE_LENGTH,
     /* These need rates, which only the management API reports. */
-    RABBITMQ_MESSAGE_RATE,
-    RABBITMQ_DELIVER_GET_RATE,
-    RABBITMQ_PUBLISHED_TO_DELIVERED_RATIO,
-    RABBITMQ_EXPECTED_QUEUE_CONSUMPTION_TIME,
+    RABBITMQ_MODE_MESSAGE_RATE,
+    RABBITMQ_MODE_DELIVER_GET_RATE,
+    RABBITMQ_MODE_PUBLISHED_TO_DELIVERED_RATIO,
+    RABBITMQ_MODE_EXPECTED_QUEUE_CONSUMPTION_TIME,
 };
 
-enum rabbitmq_operation { RABBITMQ_SUM, RABBITMQ_AVG, RABBITMQ_MAX };
+enum rabbitmq_operation { RABBITMQ_OPERATION_SUM, RABBITMQ_OPERATION_AVG, RABBITMQ_OPERATION_MAX };
 
 struct rabbitmq_connection {
     const char *host; /* a URL */

@@ -56,20 +56,20 @@ static struct evaluation evaluate_mode(enum rabbitmq_mode mode, double messages,
     bool stuck = false; /* active at any value */
     switch (mode) {
     case RABBITMQ_MODE_UNKNOWN:
-    case RABBITMQ_QUEUE_LENGTH:
+    case RABBITMQ_MODE_QUEUE_LENGTH:
         break;
-    case RABBITMQ_MESSAGE_RATE:
+    case RABBITMQ_MODE_MESSAGE_RATE:
         evaluation.value = published;
         stuck = messages > activation;
         break;
-    case RABBITMQ_DELIVER_GET_RATE:
+    case RABBITMQ_MODE_DELIVER_GET_RATE:
         evaluation.value = delivered;
         break;
-    case RABBITMQ_PUBLISHED_TO_DELIVERED_RATIO:
+    case RABBITMQ_MODE_PUBLISHED_TO_DELIVERED_RATIO:
         stuck = published > 0 && delivered == 0;
         evaluation.value = stuck ? activation : published > 0 ? published / delivered : 0;
         break;
-    case RABBITMQ_EXPECTED_QUEUE_CONSUMPTION_TIME:
+    case RABBITMQ_MODE_EXPECTED_QUEUE_CONSUMPTION_TIME:
         stuck = messages > 0 && delivered == 0;
         evaluation.value = stuck          ? activation
                            : messages > 0 ? (published - delivered + messages) / delivered

@@ -96,7 +96,7 @@ static struct reading tallied(enum rabbitmq_operation operation)
 static void many_queues_are_summed(void **state)
 {
     (void)state;
-    struct reading reading = tallied(RABBITMQ_SUM);
+    struct reading reading = tallied(RABBITMQ_OPERATION_SUM);
     assert_true(reading.waiting == 7 && reading.waiting + reading.in_flight == 16);
     assert_true(reading.arrival_rate == 3 && reading.consumption_rate == 6);
 }
@@ -105,7 +105,7 @@ static void many_queues_are_summed(void **state)
 static void an_average_keeps_its_fraction(void **state)
 {
     (void)state;
-    struct reading reading = tallied(RABBITMQ_AVG);
+    struct reading reading = tallied(RABBITMQ_OPERATION_AVG);
     assert_true(reading.waiting == 7.0 / 3 && reading.arrival_rate == 1);
     assert_true(fabs(reading.waiting + reading.in_flight - 16.0 / 3) < 1e-9);
 }
@@ -113,7 +113,7 @@ static void an_average_keeps_its_fraction(void **state)
 static void the_greatest_of_each_is_taken(void **state)
 {
     (void)state;
-    struct reading reading = tallied(RABBITMQ_MAX);
+    struct reading reading = tallied(RABBITMQ_OPERATION_MAX);
     assert_true(reading.waiting == 5 && reading.waiting + reading.in_flight == 9);
     assert_true(reading.arrival_rate == 2 && reading.consumption_rate == 4);
 }
@@ -121,7 +121,7 @@ static void the_greatest_of_each_is_taken(void **state)
 static void no_queue_at_all_is_0(void **state)
 {
     (void)state;
-    for (int operation = RABBITMQ_SUM; operation <= RABBITMQ_MAX; operation++) {
+    for (int operation = RABBITMQ_OPERATION_SUM; operation <= RABBITMQ_OPERATION_MAX; operation++) {
         struct rabbitmq_aggregate aggregate = {0};
         struct reading reading = rabbitmq_aggregate_reading(&aggregate, operation);
         assert_true(reading.waiting == 0 && reading.in_flight == 0 && reading.arrival_rate == 0);

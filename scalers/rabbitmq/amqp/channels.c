@@ -47,7 +47,7 @@ static bool send_close(struct rabbitmq_channels *channels, struct rabbitmq_chann
 {
     amqp_channel_close_t close = {.reply_code = AMQP_REPLY_SUCCESS,
                                   .reply_text = amqp_cstring_bytes("no answer in time")};
-    channel->state = RABBITMQ_CLOSING;
+    channel->state = RABBITMQ_CHANNEL_CLOSING;
     channel->count = 0;
     return rabbitmq_amqp_connection_send(channels->connection, channel->number,
                                          AMQP_CHANNEL_CLOSE_METHOD, &close, error);
@@ -59,7 +59,7 @@ bool rabbitmq_channels_abandon(struct rabbitmq_channels *channels, struct rabbit
 {
     if (rabbitmq_amqp_connection_can_send(channels->connection))
         return send_close(channels, channel, error);
-    channel->state = RABBITMQ_CLOSING;
+    channel->state = RABBITMQ_CHANNEL_CLOSING;
     channel->count = 0;
     return true;
 }
@@ -74,7 +74,7 @@ bool rabbitmq_channels_open(struct rabbitmq_channels *channels, struct rabbitmq_
                             struct error *error)
 {
     amqp_channel_open_t open = {.out_of_band = amqp_empty_bytes};
-    channel->state = RABBITMQ_OPENING;
+    channel->state = RABBITMQ_CHANNEL_OPENING;
     channel->since_ms = clock_now_ms();
     channel->is_behind = false;
     return rabbitmq_amqp_connection_send(channels->connection, channel->number,
@@ -84,7 +84,7 @@ bool rabbitmq_channels_open(struct rabbitmq_channels *channels, struct rabbitmq_
 bool rabbitmq_channels_declare(struct rabbitmq_channels *channels, struct rabbitmq_channel *channel,
                                uint64_t id, const char *queue, struct error *error)
 {
-    if (channel->count == 0 && channel->state == RABBITMQ_OPEN) {
+    if (channel->count == 0 && channel->state == RABBITMQ_CHANNEL_OPEN) {
         channel->since_ms = clock_now_ms();
         channel->is_behind = false;
     }
@@ -104,10 +104,11 @@ bool rabbitmq_channels_ping(struct rabbitmq_channels *channels, bool *ret_owed, 
     *ret_owed = channel != NULL;
     if (channel == NULL)
         return true;
-    if (channel->state == RABBITMQ_OPEN)
+    if (channel->state == RABBITMQ_CHANNEL_OPEN)
         return send_close(channels, channel, error);
     rabbitmq_channels_give_back(channels, channel);
-    return channel->state != RABBITMQ_CLOSED || rabbitmq_channels_open(channels, channel, error);
+    return channel->state != RABBITMQ_CHANNEL_CLOSED ||
+           rabbitmq_channels_open(channels, channel, error);
 }
 
 /* The requests that were sent with the opening are behind it. */
@@ -123,10 +124,10 @@ static void took_answer(struct rabbitmq_channels *channels, struct rabbitmq_chan
 
 bool rabbitmq_channels_opened(struct rabbitmq_channels *channels, struct rabbitmq_channel *channel)
 {
-    if (channel->state != RABBITMQ_OPENING)
-        return channel->state == RABBITMQ_CLOSING;
+    if (channel->state != RABBITMQ_CHANNEL_OPENING)
+        return channel->state == RABBITMQ_CHANNEL_CLOSING;
     took_answer(channels, channel);
-    channel->state = RABBITMQ_OPEN;
+    channel->state = RABBITMQ_CHANNEL_OPEN;
     return true;
 }
 
@@ -134,8 +135,8 @@ bool rabbitmq_channels_closed(struct rabbitmq_channels *channels, struct rabbitm
                               struct error *error)
 {
     amqp_channel_close_ok_t ok = {0};
-    if (channel->state != RABBITMQ_CLOSING)
-        channel->state = RABBITMQ_CLOSED;
+    if (channel->state != RABBITMQ_CHANNEL_CLOSING)
+        channel->state = RABBITMQ_CHANNEL_CLOSED;
     return rabbitmq_amqp_connection_send(channels->connection, channel->number,
                                          AMQP_CHANNEL_CLOSE_OK_METHOD, &ok, error);
 }
@@ -143,9 +144,9 @@ bool rabbitmq_channels_closed(struct rabbitmq_channels *channels, struct rabbitm
 bool rabbitmq_channels_close_confirmed(struct rabbitmq_channels *channels,
                                        struct rabbitmq_channel *channel)
 {
-    if (channel->state != RABBITMQ_CLOSING)
+    if (channel->state != RABBITMQ_CHANNEL_CLOSING)
         return false;
-    channel->state = RABBITMQ_CLOSED;
+    channel->state = RABBITMQ_CHANNEL_CLOSED;
     rabbitmq_channels_give_back(channels, channel);
     return true;
 }

@@ -22,10 +22,11 @@ enum { RABBITMQ_MAX_PIPELINE = 64 }; /* requests in flight on one channel */
 struct rabbitmq_channel {
     struct rabbitmq_channel *prev, *next; /* in a list of its user */
     enum rabbitmq_channel_state {
-        RABBITMQ_CLOSED,
-        RABBITMQ_OPENING, /* what is sent now is answered after the opening */
-        RABBITMQ_OPEN,
-        RABBITMQ_CLOSING, /* nothing is sent, and what comes is ignored, until that is confirmed */
+        RABBITMQ_CHANNEL_CLOSED,
+        RABBITMQ_CHANNEL_OPENING, /* what is sent now is answered after the opening */
+        RABBITMQ_CHANNEL_OPEN,
+        /* Nothing is sent, and what comes is ignored, until that is confirmed. */
+        RABBITMQ_CHANNEL_CLOSING,
     } state;
     amqp_channel_t number;
     size_t max_pipeline;

@@ -158,7 +158,7 @@ enum rabbitmq_received rabbitmq_amqp_connection_decode(struct rabbitmq_amqp_conn
         int taken = amqp_handle_input(connection->state, rest, ret_frame);
         if (taken <= 0) {
             fail_lost(connection, amqp_error_string2(taken), error);
-            return RABBITMQ_LOST;
+            return RABBITMQ_RECEIVED_LOST;
         }
         connection->decoded += (size_t)taken;
         bool is_heartbeat =
@@ -168,11 +168,11 @@ enum rabbitmq_received rabbitmq_amqp_connection_decode(struct rabbitmq_amqp_conn
             continue;
         connection->received_ms = clock_now_ms();
         if (ret_frame->frame_type == AMQP_FRAME_METHOD) /* nothing is consumed here */
-            return RABBITMQ_FRAME;
+            return RABBITMQ_RECEIVED_FRAME;
         fail_unexpected(connection, error);
-        return RABBITMQ_LOST;
+        return RABBITMQ_RECEIVED_LOST;
     }
-    return RABBITMQ_NOTHING;
+    return RABBITMQ_RECEIVED_NOTHING;
 }
 
 static bool fail_closed(struct rabbitmq_amqp_connection *connection, const amqp_frame_t *frame,
@@ -193,13 +193,13 @@ enum rabbitmq_received rabbitmq_amqp_connection_receive(struct rabbitmq_amqp_con
                                                         struct error *error)
 {
     enum rabbitmq_received received = rabbitmq_amqp_connection_decode(connection, ret_frame, error);
-    if (received != RABBITMQ_FRAME || ret_frame->channel != 0)
+    if (received != RABBITMQ_RECEIVED_FRAME || ret_frame->channel != 0)
         return received;
     if (ret_frame->payload.method.id == AMQP_CONNECTION_CLOSE_METHOD)
         fail_closed(connection, ret_frame, error);
     else
         fail_unexpected(connection, error);
-    return RABBITMQ_LOST;
+    return RABBITMQ_RECEIVED_LOST;
 }
 
 /* ---- its life ---- */

@@ -75,7 +75,11 @@ short rabbitmq_amqp_connection_events(const struct rabbitmq_amqp_connection *con
 bool rabbitmq_amqp_connection_read(struct rabbitmq_amqp_connection *connection,
                                    struct error *error);
 
-enum rabbitmq_received { RABBITMQ_FRAME, RABBITMQ_NOTHING, RABBITMQ_LOST };
+enum rabbitmq_received {
+    RABBITMQ_RECEIVED_FRAME,
+    RABBITMQ_RECEIVED_NOTHING,
+    RABBITMQ_RECEIVED_LOST
+};
 
 /* The next method of what was read, of any channel. */
 enum rabbitmq_received rabbitmq_amqp_connection_decode(struct rabbitmq_amqp_connection *connection,

@@ -52,8 +52,8 @@ static bool receive_frame(const struct login *login, amqp_frame_t *ret_frame)
         int64_t next_ms;
         enum rabbitmq_received received =
             rabbitmq_amqp_connection_decode(connection, ret_frame, login->error);
-        if (received != RABBITMQ_NOTHING)
-            return received == RABBITMQ_FRAME;
+        if (received != RABBITMQ_RECEIVED_NOTHING)
+            return received == RABBITMQ_RECEIVED_FRAME;
         if (!rabbitmq_amqp_connection_flush(connection, &next_ms, login->error))
             return false;
         if (!rabbitmq_socket_wait(&connection->socket, rabbitmq_amqp_connection_events(connection),

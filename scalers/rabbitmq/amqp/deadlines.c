@@ -21,7 +21,7 @@ static int64_t stall_ms(const struct rabbitmq_declarer *declarer,
 {
     int64_t stall_ms = timeout_ms / 4 < RABBITMQ_STALL_MS ? timeout_ms / 4 : RABBITMQ_STALL_MS;
     int64_t round_trip_ms = declarer->slots.channels.round_trip_ms;
-    if (channel->state == RABBITMQ_OPENING)
+    if (channel->state == RABBITMQ_CHANNEL_OPENING)
         return timeout_ms / 2;
     return channel->is_behind || round_trip_ms == INT64_MAX ? stall_ms : stall_ms + round_trip_ms;
 }
@@ -79,7 +79,7 @@ static bool check_channel(struct rabbitmq_declarer *declarer, struct rabbitmq_ch
         check->next_ms = clock_earlier(check->next_ms, stalls_ms);
     else if (silent)
         check->is_silent = true;
-    else if (may_stall && channel->state == RABBITMQ_OPEN) {
+    else if (may_stall && channel->state == RABBITMQ_CHANNEL_OPEN) {
         stall(declarer, channel, request);
         check->next_ms = clock_earlier(check->next_ms, check->now_ms);
     }
@@ -98,7 +98,7 @@ static bool check_channels(struct rabbitmq_declarer *declarer, struct check *che
     size_t position = 0;
     enum rabbitmq_group group;
     while ((channel = rabbitmq_slots_next(&declarer->slots, &position, &group)) != NULL)
-        if (!check_channel(declarer, channel, group != RABBITMQ_ISOLATED, check, error))
+        if (!check_channel(declarer, channel, group != RABBITMQ_GROUP_ISOLATED, check, error))
             return false;
     return true;
 }

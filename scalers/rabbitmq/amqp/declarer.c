@@ -32,11 +32,11 @@ void rabbitmq_declarer_add(struct rabbitmq_declarer *declarer, struct task *task
     const struct rabbitmq_query *query = task->query;
     struct rabbitmq_requests *requests = &declarer->requests;
     struct rabbitmq_request *request = rabbitmq_requests_add(requests, task, query->queue_name);
-    enum rabbitmq_group group = RABBITMQ_SHARED;
+    enum rabbitmq_group group = RABBITMQ_GROUP_SHARED;
     if (task->isolate)
-        group = RABBITMQ_ISOLATED;
+        group = RABBITMQ_GROUP_ISOLATED;
     else if (rabbitmq_quarantine_has(declarer->quarantine, query->queue_name))
-        group = RABBITMQ_QUARANTINED;
+        group = RABBITMQ_GROUP_QUARANTINED;
     rabbitmq_requests_wait(requests, request, group);
 }
 
@@ -81,10 +81,10 @@ static bool send_group(struct rabbitmq_declarer *declarer, enum rabbitmq_group g
         struct rabbitmq_channel *channel = rabbitmq_slots_channel(slots, group, i);
         if (channel == NULL)
             return true;
-        if (channel->state == RABBITMQ_CLOSED &&
+        if (channel->state == RABBITMQ_CHANNEL_CLOSED &&
             !rabbitmq_channels_open(&slots->channels, channel, error))
             return false;
-        if (channel->state == RABBITMQ_OPENING && rabbitmq_slots_are_single(group)) {
+        if (channel->state == RABBITMQ_CHANNEL_OPENING && rabbitmq_slots_are_single(group)) {
             expected++;
             continue;
         }
@@ -162,8 +162,8 @@ static void take_guess(struct rabbitmq_declarer *declarer, struct rabbitmq_reque
     if (request->doubts < MAX_DOUBTS) {
         request->doubts++;
         rabbitmq_requests_wait(&declarer->requests, request,
-                               request->group == RABBITMQ_SHARED ? RABBITMQ_QUARANTINED
-                                                                 : request->group);
+                               request->group == RABBITMQ_GROUP_SHARED ? RABBITMQ_GROUP_QUARANTINED
+                                                                       : request->group);
         return;
     }
     struct task *task = rabbitmq_requests_remove(&declarer->requests, request);
@@ -214,7 +214,7 @@ static bool handle_declared(struct rabbitmq_declarer *declarer, struct rabbitmq_
 static void handle_refused(struct rabbitmq_declarer *declarer, struct rabbitmq_channel *channel,
                            const amqp_channel_close_t *close)
 {
-    if (channel->state == RABBITMQ_CLOSING || channel->count == 0)
+    if (channel->state == RABBITMQ_CHANNEL_CLOSING || channel->count == 0)
         return;
     struct rabbitmq_request *request = rabbitmq_declarer_find_sent(declarer, channel, 0);
     if (request != NULL) {
@@ -244,13 +244,13 @@ static bool handle_frame(struct rabbitmq_declarer *declarer, const amqp_frame_t 
     struct rabbitmq_channels *channels = &declarer->slots.channels;
     struct rabbitmq_channel *channel = rabbitmq_channels_find(channels, frame->channel);
     void *fields = frame->payload.method.decoded;
-    if (channel == NULL || channel->state == RABBITMQ_CLOSED)
+    if (channel == NULL || channel->state == RABBITMQ_CHANNEL_CLOSED)
         return fail_unexpected(declarer, error);
     switch (frame->payload.method.id) {
     case AMQP_CHANNEL_OPEN_OK_METHOD:
         return rabbitmq_channels_opened(channels, channel) || fail_unexpected(declarer, error);
     case AMQP_QUEUE_DECLARE_OK_METHOD:
-        return channel->state == RABBITMQ_CLOSING ||
+        return channel->state == RABBITMQ_CHANNEL_CLOSING ||
                handle_declared(declarer, channel, fields, error);
     case AMQP_CHANNEL_CLOSE_METHOD:
         if (!rabbitmq_channels_closed(channels, channel, error))
@@ -273,8 +273,8 @@ static bool handle_frames(struct rabbitmq_declarer *declarer, struct error *erro
         amqp_frame_t frame;
         enum rabbitmq_received received =
             rabbitmq_amqp_connection_receive(connection, &frame, error);
-        if (received != RABBITMQ_FRAME)
-            return received == RABBITMQ_NOTHING;
+        if (received != RABBITMQ_RECEIVED_FRAME)
+            return received == RABBITMQ_RECEIVED_NOTHING;
         declarer->pinged_ms = 0;
         bool usable = handle_frame(declarer, &frame, error);
         amqp_maybe_release_buffers_on_channel(connection->state, frame.channel);

@@ -19,9 +19,9 @@
 
 /* Where a request is sent. */
 enum rabbitmq_group {
-    RABBITMQ_SHARED,      /* channels with many requests in flight */
-    RABBITMQ_QUARANTINED, /* one at a time: queues that would close or hold up a shared channel */
-    RABBITMQ_ISOLATED,    /* one at a time: tasks with `isolate` */
+    RABBITMQ_GROUP_SHARED,      /* channels with many requests in flight */
+    RABBITMQ_GROUP_QUARANTINED, /* one at a time: queues that would close or hold up a shared one */
+    RABBITMQ_GROUP_ISOLATED,    /* one at a time: tasks with `isolate` */
     RABBITMQ_GROUPS,
 };
 

@@ -13,10 +13,10 @@ static const struct group {
     size_t share; /* the part of the broker's channels that it may use at most, as a divisor */
     size_t pipeline;
 } groups[RABBITMQ_GROUPS] = {
-    [RABBITMQ_SHARED] = {0, RABBITMQ_SHARED_CHANNELS, 2, RABBITMQ_MAX_PIPELINE},
-    [RABBITMQ_QUARANTINED] = {RABBITMQ_SHARED_CHANNELS, RABBITMQ_QUARANTINE_CHANNELS, 4, 1},
-    [RABBITMQ_ISOLATED] = {RABBITMQ_SHARED_CHANNELS + RABBITMQ_QUARANTINE_CHANNELS,
-                           RABBITMQ_ISOLATED_CHANNELS, 4, 1},
+    [RABBITMQ_GROUP_SHARED] = {0, RABBITMQ_SHARED_CHANNELS, 2, RABBITMQ_MAX_PIPELINE},
+    [RABBITMQ_GROUP_QUARANTINED] = {RABBITMQ_SHARED_CHANNELS, RABBITMQ_QUARANTINE_CHANNELS, 4, 1},
+    [RABBITMQ_GROUP_ISOLATED] = {RABBITMQ_SHARED_CHANNELS + RABBITMQ_QUARANTINE_CHANNELS,
+                                 RABBITMQ_ISOLATED_CHANNELS, 4, 1},
 };
 
 size_t rabbitmq_slots_count(const struct rabbitmq_slots *slots, enum rabbitmq_group group)

@@ -64,7 +64,7 @@ void rabbitmq_aggregate_add(struct rabbitmq_aggregate *aggregate, enum rabbitmq_
     aggregate->queues++;
     aggregate->empty += counts->messages == 0;
     aggregate->idle += counts->publish_rate == 0 || counts->deliver_get_rate == 0;
-    if (operation == RABBITMQ_MAX)
+    if (operation == RABBITMQ_OPERATION_MAX)
         *all = (struct rabbitmq_counts){
             .ready = greater(all->ready, counts->ready),
             .messages = greater(all->messages, counts->messages),
@@ -91,8 +91,9 @@ struct reading rabbitmq_aggregate_reading(const struct rabbitmq_aggregate *aggre
                                           enum rabbitmq_operation operation)
 {
     const struct rabbitmq_counts *all = &aggregate->counts;
-    double share =
-        operation == RABBITMQ_AVG && aggregate->queues > 0 ? (double)aggregate->queues : 1;
+    double share = operation == RABBITMQ_OPERATION_AVG && aggregate->queues > 0
+                       ? (double)aggregate->queues
+                       : 1;
     struct reading reading = READING_UNKNOWN;
     reading.waiting = all->ready / share;
     /* The two add up to what is made of all messages: the queue with the most ready ones need not

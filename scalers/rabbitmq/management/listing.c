@@ -53,10 +53,10 @@ static enum rabbitmq_lookup_result take(struct rabbitmq_lookup *lookup,
 {
     if (lookup->is_listed)
         return rabbitmq_lookup_take_listed(lookup, is_doubted);
-    if (lookup->source == RABBITMQ_TOTALS && is_doubted)
-        return RABBITMQ_LACKING;
+    if (lookup->source == RABBITMQ_SOURCE_TOTALS && is_doubted)
+        return RABBITMQ_LOOKUP_LACKING;
     rabbitmq_lookup_fail_missing(lookup, vhost);
-    return RABBITMQ_ENDED;
+    return RABBITMQ_LOOKUP_ENDED;
 }
 
 /* One queue of the list at a time is a tree. */
@@ -92,7 +92,7 @@ bool rabbitmq_listing_take(struct rabbitmq_listing *listing, struct json_text qu
     bool is_counted;
     _cleanup_(memory_free) struct rabbitmq_lookup **sorted = sort(listing->lookups, &count);
     int64_t now_ms = clock_now_ms();
-    bool totals = listing->source == RABBITMQ_TOTALS;
+    bool totals = listing->source == RABBITMQ_SOURCE_TOTALS;
     bool complete = true;
     for (size_t i = 0; i < count; i++)
         sorted[i]->is_listed = false;
@@ -106,7 +106,7 @@ bool rabbitmq_listing_take(struct rabbitmq_listing *listing, struct json_text qu
     if (totals && is_counted)
         rabbitmq_preference_note_counted(preference, now_ms);
     for (size_t i = 0; i < count; i++) {
-        if (take(sorted[i], vhost, is_doubted) == RABBITMQ_ENDED) {
+        if (take(sorted[i], vhost, is_doubted) == RABBITMQ_LOOKUP_ENDED) {
             rabbitmq_lookup_drop(sorted[i]);
             continue;
         }

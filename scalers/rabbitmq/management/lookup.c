@@ -20,7 +20,7 @@ struct rabbitmq_lookup *rabbitmq_lookup_new(struct task *task, enum rabbitmq_sou
     lookup->query = task->query;
     lookup->needs_rates = rabbitmq_needs_rates(lookup->query) ||
                           (task->wants & (READING_CONSUMERS | READING_RATES)) != 0;
-    lookup->source = lookup->needs_rates ? RABBITMQ_STATISTICS : source;
+    lookup->source = lookup->needs_rates ? RABBITMQ_SOURCE_STATISTICS : source;
     lookup->taken_ms = clock_now_ms();
     lookup->page = 1;
     task->data = lookup;
@@ -64,19 +64,19 @@ char *rabbitmq_lookup_path(const struct rabbitmq_lookup *lookup, const struct ra
     return text_format(
         "%s?page=%lld&page_size=%lld&pagination=true&use_regex=true&name=%s&%scolumns=%s",
         vhost->path, (long long)lookup->page, (long long)query->page_size, name,
-        lookup->source == RABBITMQ_TOTALS ? TOTALS : "", columns_of(lookup));
+        lookup->source == RABBITMQ_SOURCE_TOTALS ? TOTALS : "", columns_of(lookup));
 }
 
 char *rabbitmq_lookup_listing_path(const struct rabbitmq_vhost *vhost, enum rabbitmq_source source)
 {
     return text_format("%s?%s", vhost->path,
-                       source == RABBITMQ_TOTALS ? TOTALS "columns=" COUNTS_COLUMNS
-                                                 : "columns=" RATES_COLUMNS);
+                       source == RABBITMQ_SOURCE_TOTALS ? TOTALS "columns=" COUNTS_COLUMNS
+                                                        : "columns=" RATES_COLUMNS);
 }
 
 void rabbitmq_lookup_use_statistics(struct rabbitmq_lookup *lookup)
 {
-    lookup->source = RABBITMQ_STATISTICS;
+    lookup->source = RABBITMQ_SOURCE_STATISTICS;
     lookup->page = 1;
     lookup->aggregate = (struct rabbitmq_aggregate){0};
 }
@@ -119,7 +119,7 @@ static void answer_undoubted(const struct rabbitmq_lookup *lookup,
 {
     bool has_zero =
         aggregate->empty > 0 || (rabbitmq_needs_rates(lookup->query) && aggregate->idle > 0);
-    if (lookup->source == RABBITMQ_TOTALS || !is_doubted) {
+    if (lookup->source == RABBITMQ_SOURCE_TOTALS || !is_doubted) {
         answer(lookup, aggregate);
         return;
     }
@@ -145,7 +145,8 @@ static bool count(const struct rabbitmq_lookup *lookup, const struct rabbitmq_vh
         rabbitmq_counts_of(queue, lookup->needs_rates && vhost->keeps_rates);
     *ret_counts = counts;
     return !isnan(counts.messages) &&
-           !(lookup->source == RABBITMQ_TOTALS && rabbitmq_counts_are_guessed(queue, &counts)) &&
+           !(lookup->source == RABBITMQ_SOURCE_TOTALS &&
+             rabbitmq_counts_are_guessed(queue, &counts)) &&
            (!rabbitmq_needs_rates(lookup->query) ||
             (!isnan(counts.publish_rate) && !isnan(counts.deliver_get_rate)));
 }
@@ -153,10 +154,10 @@ static bool count(const struct rabbitmq_lookup *lookup, const struct rabbitmq_vh
 /* Statistics are the last to be requested: what they lack is nowhere. */
 static enum rabbitmq_lookup_result lack(const struct rabbitmq_lookup *lookup, const char *queue)
 {
-    if (lookup->source == RABBITMQ_TOTALS)
-        return RABBITMQ_LACKING;
+    if (lookup->source == RABBITMQ_SOURCE_TOTALS)
+        return RABBITMQ_LOOKUP_LACKING;
     fail_incomplete(lookup, queue == NULL ? "" : queue);
-    return RABBITMQ_ENDED;
+    return RABBITMQ_LOOKUP_ENDED;
 }
 
 void rabbitmq_lookup_note_listed(struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,
@@ -172,9 +173,9 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_listed(const struct rabbitmq_lo
     if (!lookup->is_counted)
         return lack(lookup, lookup->query->queue_name);
     struct rabbitmq_aggregate one = {0};
-    rabbitmq_aggregate_add(&one, RABBITMQ_SUM, &lookup->listed);
+    rabbitmq_aggregate_add(&one, RABBITMQ_OPERATION_SUM, &lookup->listed);
     answer_undoubted(lookup, &one, is_doubted);
-    return RABBITMQ_ENDED;
+    return RABBITMQ_LOOKUP_ENDED;
 }
 
 enum rabbitmq_lookup_result rabbitmq_lookup_take_queue(struct rabbitmq_lookup *lookup,
@@ -209,16 +210,16 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lo
                                                       bool *ret_counted)
 {
     const json_t *items = items_of(lookup, page);
-    bool totals = lookup->source == RABBITMQ_TOTALS;
+    bool totals = lookup->source == RABBITMQ_SOURCE_TOTALS;
     *ret_counted = false;
     if (items == NULL)
-        return RABBITMQ_ENDED;
+        return RABBITMQ_LOOKUP_ENDED;
     if (totals && is_doubted)
-        return RABBITMQ_LACKING;
+        return RABBITMQ_LOOKUP_LACKING;
     json_int_t matches = json_integer_value(json_object_get(page, "filtered_count"));
     if (!totals && lookup->empty > 0 && matches == (json_int_t)lookup->empty) {
         answer(lookup, &(struct rabbitmq_aggregate){.queues = lookup->empty});
-        return RABBITMQ_ENDED;
+        return RABBITMQ_LOOKUP_ENDED;
     }
 
     size_t i;
@@ -231,15 +232,15 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lo
         *ret_counted = true;
     }
     if (lookup->page++ < json_integer_value(json_object_get(page, "page_count")))
-        return RABBITMQ_NEXT_PAGE;
+        return RABBITMQ_LOOKUP_NEXT_PAGE;
 
     /* Totals pass over a quorum queue that has no leader: where they have nothing but zeros,
      * statistics say whether these were all that match. */
     if (totals && lookup->aggregate.counts.messages == 0) {
         lookup->empty = lookup->aggregate.queues;
         *ret_counted = true;
-        return RABBITMQ_LACKING;
+        return RABBITMQ_LOOKUP_LACKING;
     }
     answer_undoubted(lookup, &lookup->aggregate, is_doubted);
-    return RABBITMQ_ENDED;
+    return RABBITMQ_LOOKUP_ENDED;
 }

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 /* What answers a request: management.h has more on the two. */
-enum rabbitmq_source { RABBITMQ_TOTALS, RABBITMQ_STATISTICS, RABBITMQ_SOURCES };
+enum rabbitmq_source { RABBITMQ_SOURCE_TOTALS, RABBITMQ_SOURCE_STATISTICS, RABBITMQ_SOURCES };
 
 /* The virtual host of a client. */
 struct rabbitmq_vhost {
@@ -70,9 +70,9 @@ char *rabbitmq_lookup_listing_path(const struct rabbitmq_vhost *vhost, enum rabb
 void rabbitmq_lookup_use_statistics(struct rabbitmq_lookup *lookup);
 
 enum rabbitmq_lookup_result {
-    RABBITMQ_ENDED,     /* its task has */
-    RABBITMQ_LACKING,   /* the totals lack a count: the statistics may have it */
-    RABBITMQ_NEXT_PAGE, /* of a pattern */
+    RABBITMQ_LOOKUP_ENDED,     /* its task has */
+    RABBITMQ_LOOKUP_LACKING,   /* the totals lack a count: the statistics may have it */
+    RABBITMQ_LOOKUP_NEXT_PAGE, /* of a pattern */
 };
 
 /* Takes the JSON of its queue, or of its page. `is_doubted`: as rabbitmq_preference_note_answer()

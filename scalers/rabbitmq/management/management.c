@@ -59,7 +59,7 @@ bool rabbitmq_management_connect(const struct rabbitmq_connection *options,
     client->vhost.name = text_copy(url->vhost);
     client->vhost.path = text_format("/api/queues/%s", vhost);
     client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
-    client->listings[RABBITMQ_STATISTICS].source = RABBITMQ_STATISTICS;
+    client->listings[RABBITMQ_SOURCE_STATISTICS].source = RABBITMQ_SOURCE_STATISTICS;
     client->http = rabbitmq_http_new(options, url);
     if (!rabbitmq_http_log_in(client->http, deadline_ms, error) ||
         !get_overview(client, deadline_ms, error)) {
@@ -92,9 +92,9 @@ static void use_statistics(struct rabbitmq_management *client, struct rabbitmq_l
 static void take_result(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup,
                         enum rabbitmq_lookup_result result)
 {
-    if (result == RABBITMQ_ENDED)
+    if (result == RABBITMQ_LOOKUP_ENDED)
         rabbitmq_lookup_drop(lookup);
-    else if (result == RABBITMQ_LACKING)
+    else if (result == RABBITMQ_LOOKUP_LACKING)
         use_statistics(client, lookup);
     else
         rabbitmq_lookup_move(lookup, &client->waiting); /* for its next page */
@@ -116,7 +116,7 @@ static void time_out(struct rabbitmq_management *client, struct rabbitmq_lookup 
 static void give_up_listing(struct rabbitmq_management *client, struct rabbitmq_listing *listing,
                             bool is_late)
 {
-    bool late_statistics = is_late && listing->source == RABBITMQ_STATISTICS;
+    bool late_statistics = is_late && listing->source == RABBITMQ_SOURCE_STATISTICS;
     if (is_late)
         rabbitmq_preference_note_timeout(&client->preference, listing->source, listing->sent_ms,
                                          clock_now_ms());
@@ -166,12 +166,12 @@ static void take_page(struct rabbitmq_management *client, struct rabbitmq_lookup
                       const json_t *page, bool is_doubted)
 {
     bool counted;
-    bool totals = lookup->source == RABBITMQ_TOTALS;
+    bool totals = lookup->source == RABBITMQ_SOURCE_TOTALS;
     enum rabbitmq_lookup_result result =
         rabbitmq_lookup_take_page(lookup, &client->vhost, page, is_doubted, &counted);
     if (totals && counted)
         rabbitmq_preference_note_counted(&client->preference, clock_now_ms());
-    else if (result == RABBITMQ_LACKING && !is_doubted)
+    else if (result == RABBITMQ_LOOKUP_LACKING && !is_doubted)
         rabbitmq_preference_note_lacking(&client->preference, clock_now_ms());
     take_result(client, lookup, result);
 }
@@ -184,7 +184,7 @@ static void fail_alone(struct rabbitmq_management *client, struct rabbitmq_looku
     if (is_late)
         rabbitmq_preference_note_timeout(&client->preference, lookup->source, lookup->request_ms,
                                          clock_now_ms());
-    if (is_late && lookup->source == RABBITMQ_TOTALS) {
+    if (is_late && lookup->source == RABBITMQ_SOURCE_TOTALS) {
         use_statistics(client, lookup);
         return;
     }
@@ -253,7 +253,8 @@ static void take_tasks(struct rabbitmq_management *client, struct feed *feed)
     bool rest = rabbitmq_preference_rests(&client->preference, clock_now_ms());
     for (struct task *task; (task = feed_take(feed)) != NULL;) {
         task->timeout_ms = client->timeout_ms;
-        enum rabbitmq_source source = rest || task->isolate ? RABBITMQ_STATISTICS : RABBITMQ_TOTALS;
+        enum rabbitmq_source source =
+            rest || task->isolate ? RABBITMQ_SOURCE_STATISTICS : RABBITMQ_SOURCE_TOTALS;
         struct rabbitmq_lookup *lookup = rabbitmq_lookup_new(task, source);
         lookup->is_single = task->isolate;
         rabbitmq_lookup_move(lookup, &client->waiting);
@@ -265,7 +266,7 @@ static void time_out_listed(struct rabbitmq_management *client, int64_t now_ms, 
 {
     struct rabbitmq_lookup *lookup;
     struct rabbitmq_lookup *next;
-    DL_FOREACH_SAFE(client->listings[RABBITMQ_STATISTICS].lookups, lookup, next) {
+    DL_FOREACH_SAFE(client->listings[RABBITMQ_SOURCE_STATISTICS].lookups, lookup, next) {
         int64_t deadline_ms = rabbitmq_management_deadline_ms(client, lookup);
         if (now_ms >= deadline_ms)
             time_out(client, lookup);

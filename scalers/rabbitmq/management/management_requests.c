@@ -41,7 +41,7 @@ static void request_one(struct rabbitmq_management *client, struct rabbitmq_look
 {
     note_sent(lookup);
     _cleanup_(memory_free) char *path = rabbitmq_lookup_path(lookup, &client->vhost);
-    int64_t deadline_ms = lookup->source == RABBITMQ_TOTALS
+    int64_t deadline_ms = lookup->source == RABBITMQ_SOURCE_TOTALS
                               ? lookup->sent_ms + totals_ms(client)
                               : rabbitmq_management_deadline_ms(client, lookup);
     rabbitmq_lookup_move(lookup, &client->requested);
@@ -65,7 +65,7 @@ static void request_listing(struct rabbitmq_management *client, enum rabbitmq_so
     }
     listing->sent_ms = clock_now_ms();
     int64_t deadline_ms =
-        source == RABBITMQ_TOTALS ? listing->sent_ms + totals_ms(client) : last_ms;
+        source == RABBITMQ_SOURCE_TOTALS ? listing->sent_ms + totals_ms(client) : last_ms;
     _cleanup_(memory_free) char *path = rabbitmq_lookup_listing_path(&client->vhost, source);
     listing->is_in_flight = true;
     rabbitmq_http_get(client->http, path, listing, deadline_ms);
@@ -83,26 +83,27 @@ static size_t count_waiting(const struct rabbitmq_management *client, enum rabbi
 
 static void choose_totals(struct rabbitmq_management *client)
 {
-    size_t count = count_waiting(client, RABBITMQ_TOTALS);
+    size_t count = count_waiting(client, RABBITMQ_SOURCE_TOTALS);
     if (count == 0)
         return;
     if (rabbitmq_preference_has_totals(&client->preference, count, clock_now_ms())) {
-        if (!client->listings[RABBITMQ_TOTALS].is_in_flight && rabbitmq_http_has_room(client->http))
-            request_listing(client, RABBITMQ_TOTALS);
+        if (!client->listings[RABBITMQ_SOURCE_TOTALS].is_in_flight &&
+            rabbitmq_http_has_room(client->http))
+            request_listing(client, RABBITMQ_SOURCE_TOTALS);
         return;
     }
     struct rabbitmq_lookup *lookup;
     DL_FOREACH(client->waiting, lookup)
-        if (!lookup->query->use_regex && lookup->source == RABBITMQ_TOTALS)
+        if (!lookup->query->use_regex && lookup->source == RABBITMQ_SOURCE_TOTALS)
             rabbitmq_lookup_use_statistics(lookup);
 }
 
 /* Where they are listed, a few are requested one by one as well: the listing may take too long. */
 static void choose_statistics(struct rabbitmq_management *client)
 {
-    size_t count = count_waiting(client, RABBITMQ_STATISTICS);
+    size_t count = count_waiting(client, RABBITMQ_SOURCE_STATISTICS);
     bool listed = rabbitmq_preference_lists_statistics(&client->preference, count, clock_now_ms());
-    bool in_flight = client->listings[RABBITMQ_STATISTICS].is_in_flight;
+    bool in_flight = client->listings[RABBITMQ_SOURCE_STATISTICS].is_in_flight;
     if (listed && (in_flight || !rabbitmq_http_has_room(client->http)))
         return; /* by the next listing */
     size_t singles = listed ? RABBITMQ_MAX_GETS : count;
@@ -110,13 +111,14 @@ static void choose_statistics(struct rabbitmq_management *client)
     DL_FOREACH(client->waiting, lookup) {
         if (singles == 0)
             break;
-        if (lookup->query->use_regex || lookup->is_single || lookup->source != RABBITMQ_STATISTICS)
+        if (lookup->query->use_regex || lookup->is_single ||
+            lookup->source != RABBITMQ_SOURCE_STATISTICS)
             continue;
         lookup->is_single = true;
         singles--;
     }
     if (listed)
-        request_listing(client, RABBITMQ_STATISTICS);
+        request_listing(client, RABBITMQ_SOURCE_STATISTICS);
 }
 
 void rabbitmq_management_request(struct rabbitmq_management *client)

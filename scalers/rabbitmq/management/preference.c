@@ -85,7 +85,7 @@ bool rabbitmq_preference_note_answer(struct rabbitmq_preference *preference,
     if (preference->is_silent)
         rabbitmq_preference_note_restart(preference, now_ms);
     preference->is_silent = false;
-    if (source == RABBITMQ_STATISTICS)
+    if (source == RABBITMQ_SOURCE_STATISTICS)
         return now_ms < preference->doubted_until_ms;
     if (now_ms - sent_ms < CUT_MS)
         return false;
@@ -97,7 +97,7 @@ bool rabbitmq_preference_note_answer(struct rabbitmq_preference *preference,
 void rabbitmq_preference_note_timeout(struct rabbitmq_preference *preference,
                                       enum rabbitmq_source source, int64_t sent_ms, int64_t now_ms)
 {
-    preference->totals_rest_until_ms = source == RABBITMQ_TOTALS ? now_ms + REST_MS : 0;
-    if (source == RABBITMQ_TOTALS && !was_up(preference, sent_ms))
+    preference->totals_rest_until_ms = source == RABBITMQ_SOURCE_TOTALS ? now_ms + REST_MS : 0;
+    if (source == RABBITMQ_SOURCE_TOTALS && !was_up(preference, sent_ms))
         preference->doubted_until_ms = now_ms + DOUBT_MS;
 }
