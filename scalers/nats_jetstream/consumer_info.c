@@ -19,13 +19,13 @@ enum {
 /* err_code of the JetStream API. */
 enum { CONSUMER_NOT_FOUND = 10014, STREAM_NOT_FOUND = 10059 };
 
-bool nats_no_stream(const struct nats_query *query, struct error *error)
+bool nats_consumer_info_no_stream(const struct nats_query *query, struct error *error)
 {
     return error_unavailable(error, "NATS stream \"%s\" (of consumer \"%s\") does not exist",
                              query->stream, query->consumer);
 }
 
-bool nats_no_consumer(const struct nats_query *query, struct error *error)
+bool nats_consumer_info_no_consumer(const struct nats_query *query, struct error *error)
 {
     return error_unavailable(error, "NATS consumer \"%s\" of stream \"%s\" does not exist",
                              query->consumer, query->stream);
@@ -36,9 +36,9 @@ static bool explain_api_error(const json_t *api_error, const struct nats_query *
 {
     json_int_t code = json_integer_value(json_object_get(api_error, "err_code"));
     if (code == STREAM_NOT_FOUND)
-        return nats_no_stream(query, error);
+        return nats_consumer_info_no_stream(query, error);
     if (code == CONSUMER_NOT_FOUND)
-        return nats_no_consumer(query, error);
+        return nats_consumer_info_no_consumer(query, error);
 
     const char *description = json_string_value(json_object_get(api_error, "description"));
     if (description == NULL)
@@ -77,8 +77,8 @@ static void add_totals(const json_t *info, struct reading *reading)
     reading->consumed = deliveries - reading->in_flight;
 }
 
-bool nats_consumer_counts(const json_t *info, const struct nats_query *query,
-                          struct reading *ret_reading, struct error *error)
+bool nats_consumer_info_counts(const json_t *info, const struct nats_query *query,
+                               struct reading *ret_reading, struct error *error)
 {
     struct reading reading = READING_UNKNOWN;
     if (!read_count(info, "num_pending", query, &reading.waiting, error) ||
@@ -109,5 +109,5 @@ bool nats_consumer_info_parse(const char *bytes, size_t length, const struct nat
     const json_t *api_error = json_object_get(info, "error");
     if (api_error != NULL)
         return explain_api_error(api_error, query, error);
-    return nats_consumer_counts(info, query, ret_reading, error);
+    return nats_consumer_info_counts(info, query, ret_reading, error);
 }

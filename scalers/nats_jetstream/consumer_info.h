@@ -16,10 +16,10 @@
 #include <stddef.h>
 
 /* `query` names stream and consumer in errors. */
-bool nats_consumer_counts(const json_t *info, const struct nats_query *query,
-                          struct reading *ret_reading, struct error *error);
-bool nats_no_stream(const struct nats_query *query, struct error *error);
-bool nats_no_consumer(const struct nats_query *query, struct error *error);
+bool nats_consumer_info_counts(const json_t *info, const struct nats_query *query,
+                               struct reading *ret_reading, struct error *error);
+bool nats_consumer_info_no_stream(const struct nats_query *query, struct error *error);
+bool nats_consumer_info_no_consumer(const struct nats_query *query, struct error *error);
 
 /* The whole answer to $JS.API.CONSUMER.INFO. */
 bool nats_consumer_info_parse(const char *bytes, size_t length, const struct nats_query *query,

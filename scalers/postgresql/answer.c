@@ -10,7 +10,7 @@
 
 enum { MAX_WORDS = 300, MAX_SHOWN = 40 };
 
-bool postgresql_number_parse(const char *text, double *ret_number)
+bool postgresql_answer_parse_number(const char *text, double *ret_number)
 {
     /* strtod() takes more: white space, hexadecimal, names. */
     if (text[strspn(text, "+-.0123456789eE")] != '\0')
@@ -35,7 +35,7 @@ static bool read_column(struct task *task, const PGresult *result, int column, c
         return false;
     }
     const char *text = PQgetvalue(result, 0, column);
-    if (postgresql_number_parse(text, ret_number))
+    if (postgresql_answer_parse_number(text, ret_number))
         return true;
     task_failf(task, "%s returned \"%.*s\", which is not a finite number", key,
                (int)text_cut(text, MAX_SHOWN), text);
@@ -79,7 +79,7 @@ static void fail_with_words(struct task *task, const PGresult *result)
     task_failf(task, "PostgreSQL refused the query: %.*s", (int)text_cut(words, MAX_WORDS), words);
 }
 
-void postgresql_answer(struct task *task, const PGresult *result)
+void postgresql_answer_take(struct task *task, const PGresult *result)
 {
     switch (PQresultStatus(result)) {
     case PGRES_SINGLE_TUPLE:
@@ -100,7 +100,7 @@ void postgresql_answer(struct task *task, const PGresult *result)
     }
 }
 
-bool postgresql_was_cancelled(const PGresult *result)
+bool postgresql_answer_is_cancelled(const PGresult *result)
 {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     return state != NULL && strcmp(state, "57014") == 0; /* query_canceled */

@@ -13,12 +13,12 @@
 #include <stdbool.h>
 
 /* Ends the task with the first row of the result, or with what is wrong. */
-void postgresql_answer(struct task *task, const PGresult *result);
+void postgresql_answer_take(struct task *task, const PGresult *result);
 
 /* A finite number as PostgreSQL writes it: digits, sign, point, exponent; nothing around it. */
-bool postgresql_number_parse(const char *text, double *ret_number);
+bool postgresql_answer_parse_number(const char *text, double *ret_number);
 
 /* Whether a time-out, or somebody, stopped the query. */
-bool postgresql_was_cancelled(const PGresult *result);
+bool postgresql_answer_is_cancelled(const PGresult *result);
 
 #endif

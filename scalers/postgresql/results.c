@@ -28,20 +28,20 @@ static void take_stopped(const struct postgresql_session *session,
     else if (has_used_limit)
         task_time_out(task);
     else
-        postgresql_answer(task, result);
+        postgresql_answer_take(task, result);
 }
 
 static void take_error(struct postgresql_client *client, struct postgresql_session *session,
                        struct postgresql_entry *entry, const PGresult *result)
 {
     struct task *task = postgresql_session_take_task(session, entry);
-    if (postgresql_was_cancelled(result))
+    if (postgresql_answer_is_cancelled(result))
         take_stopped(session, entry, task, result);
     else if (session->step == STEP_LIMIT && client->watches_client) {
         client->watches_client = false; /* not on every system */
         postgresql_queue_add(&client->slow, task);
     } else
-        postgresql_answer(task, result);
+        postgresql_answer_take(task, result);
 }
 
 /* A query's later rows are received as well, and end nothing any more. */
@@ -62,7 +62,7 @@ static void take_result(struct postgresql_client *client, struct postgresql_sess
     if (status == PGRES_FATAL_ERROR)
         take_error(client, session, entry, result);
     else if (session->step == STEP_QUERY)
-        postgresql_answer(postgresql_session_take_task(session, entry), result);
+        postgresql_answer_take(postgresql_session_take_task(session, entry), result);
 }
 
 static void next_step(struct postgresql_client *client, struct postgresql_session *session)

@@ -8,7 +8,8 @@
 
 enum { LONGEST_WORDS = 300, LONGEST_SHOWN = 40, UNAUTHORIZED = 401, FORBIDDEN = 403 };
 
-bool prometheus_refusal(const char *name, const struct fetch_answer *answer, struct error *error)
+bool prometheus_answer_refusal(const char *name, const struct fetch_answer *answer,
+                               struct error *error)
 {
     const char *type = json_string_value(json_object_get(answer->json, "errorType"));
     const char *words = json_string_value(json_object_get(answer->json, "error"));
@@ -122,7 +123,7 @@ static const json_t *data_of(const char *name, const struct fetch_answer *answer
 {
     const json_t *root = answer->json;
     if (answer->status < 200 || answer->status > 299) {
-        prometheus_refusal(name, answer, error);
+        prometheus_answer_refusal(name, answer, error);
         return NULL;
     }
     if (!json_is_object(root)) {
@@ -132,7 +133,7 @@ static const json_t *data_of(const char *name, const struct fetch_answer *answer
     }
     const char *status = json_string_value(json_object_get(root, "status"));
     if (status == NULL || strcmp(status, "success") != 0) {
-        prometheus_refusal(name, answer, error);
+        prometheus_answer_refusal(name, answer, error);
         return NULL;
     }
     const json_t *data = json_object_get(root, "data");

@@ -22,6 +22,7 @@ bool prometheus_answer_parse_parts(const char *name, const struct fetch_answer *
                                    struct reading *ret_reading, struct error *error);
 
 /* Sets the error to the reason for which Prometheus refuses the query. Returns false. */
-bool prometheus_refusal(const char *name, const struct fetch_answer *answer, struct error *error);
+bool prometheus_answer_refusal(const char *name, const struct fetch_answer *answer,
+                               struct error *error);
 
 #endif

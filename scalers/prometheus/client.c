@@ -80,7 +80,7 @@ bool prometheus_client_take_ping(const struct prometheus_client *client, struct 
         return false;
     }
     if (ended->answer.status == UNAUTHORIZED || ended->answer.status >= SERVER_ERROR)
-        return prometheus_refusal(client->name, &ended->answer, error);
+        return prometheus_answer_refusal(client->name, &ended->answer, error);
     return true;
 }
 

@@ -83,7 +83,7 @@ static void try_subjects(const char *bytes, size_t length)
 static void try_number(const char *text)
 {
     double number = 0;
-    if (postgresql_number_parse(text, &number))
+    if (postgresql_answer_parse_number(text, &number))
         require(isfinite(number));
 }
 

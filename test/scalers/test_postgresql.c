@@ -217,14 +217,14 @@ static void numbers_are_read_as_postgresql_writes_them(void **state)
                 {"9223372036854775807", 9223372036854775807.0}};
     double number;
     for (size_t i = 0; i < ARRAY_LENGTH(good); i++) {
-        assert_true(postgresql_number_parse(good[i].text, &number));
+        assert_true(postgresql_answer_parse_number(good[i].text, &number));
         assert_true(number == good[i].number);
     }
     static const char *const bad[] = {"",      " 1",  "1 ",    "NaN",  "Infinity", "-Infinity",
                                       "inf",   "0x1", "1,5",   "1e",   "t",        "--1",
                                       "1.2.3", "e5",  "1e999", "$1.00"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
-        if (postgresql_number_parse(bad[i], &number))
+        if (postgresql_answer_parse_number(bad[i], &number))
             fail_msg("\"%s\" was taken", bad[i]);
 }
 

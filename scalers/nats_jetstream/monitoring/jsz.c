@@ -178,8 +178,8 @@ static bool explain_absence(const struct nats_jsz *jsz, const struct nats_query 
     if (!jsz->is_known)
         return error_unavailable(error, "%s knows no streams of account \"%s\": check account",
                                  jsz->server, jsz->account);
-    return find(jsz, query->stream, NULL) == NULL ? nats_no_stream(query, error)
-                                                  : nats_no_consumer(query, error);
+    return find(jsz, query->stream, NULL) == NULL ? nats_consumer_info_no_stream(query, error)
+                                                  : nats_consumer_info_no_consumer(query, error);
 }
 
 /* Its cluster's other servers are listed, and itself is not: who leads is among them, or is itself.
@@ -218,5 +218,5 @@ bool nats_jsz_find(const struct nats_jsz *jsz, const struct nats_query *query,
                                  "JSON, or has too many values in it",
                                  jsz->server, query->consumer, query->stream);
     return check_leader(jsz, query, consumer, error) &&
-           nats_consumer_counts(consumer, query, ret_reading, error);
+           nats_consumer_info_counts(consumer, query, ret_reading, error);
 }
