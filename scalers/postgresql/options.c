@@ -9,47 +9,33 @@
     .scope = OPTION_CONNECTION, OPTION_FIELD(struct postgresql_connection, field)
 #define QUERY(field) .scope = OPTION_QUERY, OPTION_FIELD(struct postgresql_query, field)
 #define TARGET(field) .scope = OPTION_TARGET, OPTION_FIELD(struct postgresql_target, field)
+#define TEXT(field) CONNECTION(field), .type = OPTION_STRING
+#define SECRET(field) TEXT(field), .flags = OPTION_SECRET
 
 #define MIN_TARGET 0.001 /* the HPA's resolution */
 
 const struct option postgresql_options[] = {
     {.key = "connection",
-     CONNECTION(connection),
-     .type = OPTION_STRING,
+     TEXT(connection),
      .flags = OPTION_SECRET | OPTION_ADDRESS | OPTION_HOST,
      .doc = "a connection string: postgresql://user:password@host:5432/database?sslmode=require, "
             "or host=... user=... pairs; then host, port, userName, dbName, sslmode and password "
             "are ignored"},
     {.key = "host",
-     CONNECTION(host),
-     .type = OPTION_STRING,
+     TEXT(host),
      .flags = OPTION_HOSTS,
      .doc = "the server, or several separated by commas: the first that answers is used"},
-    {.key = "port",
-     CONNECTION(port),
-     .type = OPTION_STRING,
-     .flags = OPTION_PEER,
-     .doc = "its port, usually 5432"},
-    {.key = "userName",
-     CONNECTION(user_name),
-     .type = OPTION_STRING,
-     .flags = OPTION_CREDENTIAL,
-     .doc = "the user"},
-    {.key = "dbName", CONNECTION(db_name), .type = OPTION_STRING, .doc = "the database"},
+    {.key = "port", TEXT(port), .flags = OPTION_PEER, .doc = "its port, usually 5432"},
+    {.key = "userName", TEXT(user_name), .flags = OPTION_CREDENTIAL, .doc = "the user"},
+    {.key = "dbName", TEXT(db_name), .doc = "the database"},
     {.key = "sslmode",
-     CONNECTION(sslmode),
-     .type = OPTION_STRING,
+     TEXT(sslmode),
      .flags = OPTION_PEER,
      .doc = "disable, allow, prefer, require, verify-ca or verify-full; the last two trust the "
             "system's authorities"},
-    {.key = "password",
-     CONNECTION(password),
-     .type = OPTION_STRING,
-     .flags = OPTION_SECRET,
-     .doc = "the user's password"},
+    {.key = "password", SECRET(password), .doc = "the user's password"},
     {.key = "ca",
-     CONNECTION(ca),
-     .type = OPTION_STRING,
+     TEXT(ca),
      .flags = OPTION_CREDENTIAL | OPTION_PEER,
      .doc = "PEM certificates of the authorities to trust, in place of the system's; for sslmode "
             "verify-full, verify-ca or require, with connection, too"},

@@ -12,6 +12,8 @@
     .scope = OPTION_CONNECTION, OPTION_FIELD(struct prometheus_connection, field)
 #define QUERY(field) .scope = OPTION_QUERY, OPTION_FIELD(struct prometheus_query, field)
 #define TARGET(field) .scope = OPTION_TARGET, OPTION_FIELD(struct prometheus_target, field)
+#define TEXT(field) CONNECTION(field), .type = OPTION_STRING
+#define SECRET(field) TEXT(field), .flags = OPTION_SECRET
 
 #define MIN_TARGET 0.001 /* the HPA's resolution */
 
@@ -21,8 +23,7 @@
 
 const struct option prometheus_options[] = {
     {.key = "serverAddress",
-     CONNECTION(server_address),
-     .type = OPTION_STRING,
+     TEXT(server_address),
      .flags = OPTION_REQUIRED | OPTION_URL | OPTION_HOST,
      .doc = "http:// or https:// URL of Prometheus, or of a server with its API; a path is kept"},
     {.key = "timeout",
@@ -41,30 +42,16 @@ const struct option prometheus_options[] = {
      .type = OPTION_LIST,
      .doc = "basic, bearer, tls and custom, with commas; basic excludes bearer"},
     {.key = "username",
-     CONNECTION(username),
-     .type = OPTION_STRING,
+     TEXT(username),
      .flags = OPTION_CREDENTIAL,
      .doc = "the user of authModes basic"},
-    {.key = "password",
-     CONNECTION(password),
-     .type = OPTION_STRING,
-     .flags = OPTION_SECRET,
-     .doc = "the password of authModes basic"},
+    {.key = "password", SECRET(password), .doc = "the password of authModes basic"},
     {.key = "bearerToken",
      .alias = "token",
-     CONNECTION(bearer_token),
-     .type = OPTION_STRING,
-     .flags = OPTION_SECRET,
+     SECRET(bearer_token),
      .doc = "the token of authModes bearer"},
-    {.key = "customAuthHeader",
-     CONNECTION(custom_auth_header),
-     .type = OPTION_STRING,
-     .doc = "the header of authModes custom"},
-    {.key = "customAuthValue",
-     CONNECTION(custom_auth_value),
-     .type = OPTION_STRING,
-     .flags = OPTION_SECRET,
-     .doc = "its value"},
+    {.key = "customAuthHeader", TEXT(custom_auth_header), .doc = "the header of authModes custom"},
+    {.key = "customAuthValue", SECRET(custom_auth_value), .doc = "its value"},
     TLS_OPTIONS_OF_URL(offsetof(struct prometheus_connection, tls)),
     AWS_OPTIONS(
         "cloud identities are not supported; set serverAddress to a proxy that signs the requests "
