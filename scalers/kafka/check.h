@@ -3,8 +3,8 @@
  *
  * Threads: any; nothing is kept.
  */
-#ifndef BACKLOG_KAFKA_CHECK_H
-#define BACKLOG_KAFKA_CHECK_H
+#ifndef BACKLOG_SCALERS_KAFKA_CHECK_H
+#define BACKLOG_SCALERS_KAFKA_CHECK_H
 
 #include "base/error.h"
 #include "config/option.h"

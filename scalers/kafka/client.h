@@ -3,8 +3,8 @@
  *
  * Threads: the measuring thread, but for the library's own callbacks. Owner: the session.
  */
-#ifndef BACKLOG_KAFKA_CLIENT_H
-#define BACKLOG_KAFKA_CLIENT_H
+#ifndef BACKLOG_SCALERS_KAFKA_CLIENT_H
+#define BACKLOG_SCALERS_KAFKA_CLIENT_H
 
 #include "base/error.h"
 #include "kafka/options.h"

@@ -7,8 +7,8 @@
  *
  * Threads: any; the library's own.
  */
-#ifndef BACKLOG_KAFKA_DESTINATIONS_H
-#define BACKLOG_KAFKA_DESTINATIONS_H
+#ifndef BACKLOG_SCALERS_KAFKA_DESTINATIONS_H
+#define BACKLOG_SCALERS_KAFKA_DESTINATIONS_H
 
 #include <librdkafka/rdkafka.h>
 

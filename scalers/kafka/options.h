@@ -1,6 +1,6 @@
 /* The keys of a kafka trigger: one struct per scope (see config/option.h), and their table. */
-#ifndef BACKLOG_KAFKA_OPTIONS_H
-#define BACKLOG_KAFKA_OPTIONS_H
+#ifndef BACKLOG_SCALERS_KAFKA_OPTIONS_H
+#define BACKLOG_SCALERS_KAFKA_OPTIONS_H
 
 #include "config/option.h"
 #include "shared/tls_options.h"

@@ -13,8 +13,8 @@
  *
  * Threads: one at a time per expression.
  */
-#ifndef BACKLOG_KAFKA_REGEX_H
-#define BACKLOG_KAFKA_REGEX_H
+#ifndef BACKLOG_SCALERS_KAFKA_REGEX_H
+#define BACKLOG_SCALERS_KAFKA_REGEX_H
 
 #include "base/error.h"
 

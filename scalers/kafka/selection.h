@@ -4,8 +4,8 @@
  *
  * Threads: any; nothing is kept.
  */
-#ifndef BACKLOG_KAFKA_SELECTION_H
-#define BACKLOG_KAFKA_SELECTION_H
+#ifndef BACKLOG_SCALERS_KAFKA_SELECTION_H
+#define BACKLOG_SCALERS_KAFKA_SELECTION_H
 
 #include "base/error.h"
 

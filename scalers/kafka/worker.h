@@ -5,8 +5,8 @@
  * Threads: the functions are for the measuring thread. Owner: a job is the caller's, again from
  * kafka_workers_next() on.
  */
-#ifndef BACKLOG_KAFKA_WORKER_H
-#define BACKLOG_KAFKA_WORKER_H
+#ifndef BACKLOG_SCALERS_KAFKA_WORKER_H
+#define BACKLOG_SCALERS_KAFKA_WORKER_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -6,8 +6,8 @@
  *
  * Threads: any; nothing here changes after it was parsed.
  */
-#ifndef BACKLOG_RABBITMQ_OPTIONS_H
-#define BACKLOG_RABBITMQ_OPTIONS_H
+#ifndef BACKLOG_SCALERS_RABBITMQ_OPTIONS_H
+#define BACKLOG_SCALERS_RABBITMQ_OPTIONS_H
 
 #include "base/error.h"
 #include "config/option.h"

@@ -5,8 +5,8 @@
  * Threads: any. No error of this file shows a part of the URL: a mistyped one may have its password
  * anywhere.
  */
-#ifndef BACKLOG_RABBITMQ_URL_H
-#define BACKLOG_RABBITMQ_URL_H
+#ifndef BACKLOG_SCALERS_RABBITMQ_URL_H
+#define BACKLOG_SCALERS_RABBITMQ_URL_H
 
 #include "base/error.h"
 #include "rabbitmq/options.h"

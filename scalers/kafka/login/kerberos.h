@@ -7,8 +7,8 @@
  * The library finds them by environment variables. So there is one connection per process, as the
  * scaler runs in an agent process, and kafka_kerberos_open() comes before any other thread starts.
  */
-#ifndef BACKLOG_KAFKA_LOGIN_KERBEROS_H
-#define BACKLOG_KAFKA_LOGIN_KERBEROS_H
+#ifndef BACKLOG_SCALERS_KAFKA_LOGIN_KERBEROS_H
+#define BACKLOG_SCALERS_KAFKA_LOGIN_KERBEROS_H
 
 #include "kafka/options.h"
 

@@ -5,8 +5,8 @@
  * our own: a list of keys, each with values of one shape (a name, a flag, a number, names, an
  * address), on lines that are shorter than the library's buffer.
  */
-#ifndef BACKLOG_KAFKA_LOGIN_KERBEROS_CONFIG_H
-#define BACKLOG_KAFKA_LOGIN_KERBEROS_CONFIG_H
+#ifndef BACKLOG_SCALERS_KAFKA_LOGIN_KERBEROS_CONFIG_H
+#define BACKLOG_SCALERS_KAFKA_LOGIN_KERBEROS_CONFIG_H
 
 #include "base/error.h"
 

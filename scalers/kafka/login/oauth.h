@@ -4,8 +4,8 @@
  * Threads: kafka_oauth_refresh() blocks, and runs on librdkafka's background thread, so that an
  * endpoint that hangs delays no measurement while the old token is still good.
  */
-#ifndef BACKLOG_KAFKA_LOGIN_OAUTH_H
-#define BACKLOG_KAFKA_LOGIN_OAUTH_H
+#ifndef BACKLOG_SCALERS_KAFKA_LOGIN_OAUTH_H
+#define BACKLOG_SCALERS_KAFKA_LOGIN_OAUTH_H
 
 #include "kafka/options.h"
 

@@ -9,8 +9,8 @@
  *
  * Threads: the measuring thread. Owner: the loop of measure.c.
  */
-#ifndef BACKLOG_KAFKA_MEASURE_BATCH_H
-#define BACKLOG_KAFKA_MEASURE_BATCH_H
+#ifndef BACKLOG_SCALERS_KAFKA_MEASURE_BATCH_H
+#define BACKLOG_SCALERS_KAFKA_MEASURE_BATCH_H
 
 #include "kafka/measure/session.h"
 #include "kafka/selection.h"

@@ -4,8 +4,8 @@
  *
  * Threads: the measuring thread.
  */
-#ifndef BACKLOG_KAFKA_MEASURE_COUNT_H
-#define BACKLOG_KAFKA_MEASURE_COUNT_H
+#ifndef BACKLOG_SCALERS_KAFKA_MEASURE_COUNT_H
+#define BACKLOG_SCALERS_KAFKA_MEASURE_COUNT_H
 
 #include "kafka/measure/batch.h"
 

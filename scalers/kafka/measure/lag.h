@@ -1,6 +1,6 @@
 /* What one partition counts. Pure. */
-#ifndef BACKLOG_KAFKA_MEASURE_LAG_H
-#define BACKLOG_KAFKA_MEASURE_LAG_H
+#ifndef BACKLOG_SCALERS_KAFKA_MEASURE_LAG_H
+#define BACKLOG_SCALERS_KAFKA_MEASURE_LAG_H
 
 #include "kafka/options.h"
 

@@ -20,8 +20,8 @@
  *
  * Threads: the measuring thread.
  */
-#ifndef BACKLOG_KAFKA_MEASURE_MEASURE_H
-#define BACKLOG_KAFKA_MEASURE_MEASURE_H
+#ifndef BACKLOG_SCALERS_KAFKA_MEASURE_MEASURE_H
+#define BACKLOG_SCALERS_KAFKA_MEASURE_MEASURE_H
 
 #include "measure/scaler.h"
 

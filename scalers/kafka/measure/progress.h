@@ -15,8 +15,8 @@
  *
  * Threads: the measuring thread.
  */
-#ifndef BACKLOG_KAFKA_MEASURE_PROGRESS_H
-#define BACKLOG_KAFKA_MEASURE_PROGRESS_H
+#ifndef BACKLOG_SCALERS_KAFKA_MEASURE_PROGRESS_H
+#define BACKLOG_SCALERS_KAFKA_MEASURE_PROGRESS_H
 
 #include "kafka/measure/batch.h"
 

@@ -3,8 +3,8 @@
  *
  * Threads: the measuring thread. Owner: whoever connected.
  */
-#ifndef BACKLOG_KAFKA_MEASURE_SESSION_H
-#define BACKLOG_KAFKA_MEASURE_SESSION_H
+#ifndef BACKLOG_SCALERS_KAFKA_MEASURE_SESSION_H
+#define BACKLOG_SCALERS_KAFKA_MEASURE_SESSION_H
 
 #include "kafka/client.h"
 #include "kafka/measure/stall.h"

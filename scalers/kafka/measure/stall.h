@@ -8,8 +8,8 @@
  * Threads: the measuring thread. Owner: whoever has the pointer to all of them, NULL at first. A
  * history is valid until the next call that may forget it.
  */
-#ifndef BACKLOG_KAFKA_MEASURE_STALL_H
-#define BACKLOG_KAFKA_MEASURE_STALL_H
+#ifndef BACKLOG_SCALERS_KAFKA_MEASURE_STALL_H
+#define BACKLOG_SCALERS_KAFKA_MEASURE_STALL_H
 
 #include <stdint.h>
 

@@ -9,8 +9,8 @@
  *
  * Threads: the measuring thread. Owner: the session.
  */
-#ifndef BACKLOG_KAFKA_REQUESTS_MEMBERS_H
-#define BACKLOG_KAFKA_REQUESTS_MEMBERS_H
+#ifndef BACKLOG_SCALERS_KAFKA_REQUESTS_MEMBERS_H
+#define BACKLOG_SCALERS_KAFKA_REQUESTS_MEMBERS_H
 
 #include "kafka/client.h"
 

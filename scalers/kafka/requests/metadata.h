@@ -11,8 +11,8 @@
  *
  * Threads: the measuring thread. Owner: the session.
  */
-#ifndef BACKLOG_KAFKA_REQUESTS_METADATA_H
-#define BACKLOG_KAFKA_REQUESTS_METADATA_H
+#ifndef BACKLOG_SCALERS_KAFKA_REQUESTS_METADATA_H
+#define BACKLOG_SCALERS_KAFKA_REQUESTS_METADATA_H
 
 #include "base/hash_table.h"
 #include "kafka/client.h"

@@ -8,8 +8,8 @@
  *
  * Threads: the functions are for the measuring thread. Owner: the session.
  */
-#ifndef BACKLOG_KAFKA_REQUESTS_OFFSETS_H
-#define BACKLOG_KAFKA_REQUESTS_OFFSETS_H
+#ifndef BACKLOG_SCALERS_KAFKA_REQUESTS_OFFSETS_H
+#define BACKLOG_SCALERS_KAFKA_REQUESTS_OFFSETS_H
 
 #include "kafka/client.h"
 

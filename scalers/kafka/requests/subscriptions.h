@@ -8,8 +8,8 @@
  *
  * Threads: the measuring thread. Owner: the session.
  */
-#ifndef BACKLOG_KAFKA_REQUESTS_SUBSCRIPTIONS_H
-#define BACKLOG_KAFKA_REQUESTS_SUBSCRIPTIONS_H
+#ifndef BACKLOG_SCALERS_KAFKA_REQUESTS_SUBSCRIPTIONS_H
+#define BACKLOG_SCALERS_KAFKA_REQUESTS_SUBSCRIPTIONS_H
 
 #include "kafka/requests/metadata.h"
 #include "measure/task.h"

@@ -14,8 +14,8 @@
  *
  * Threads: one at a time.
  */
-#ifndef BACKLOG_NATS_JETSTREAM_CLIENT_CLIENT_H
-#define BACKLOG_NATS_JETSTREAM_CLIENT_CLIENT_H
+#ifndef BACKLOG_SCALERS_NATS_JETSTREAM_CLIENT_CLIENT_H
+#define BACKLOG_SCALERS_NATS_JETSTREAM_CLIENT_CLIENT_H
 
 #include "base/error.h"
 #include "measure/task.h"

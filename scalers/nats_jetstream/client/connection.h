@@ -8,8 +8,8 @@
  * Threads: nats.c reads the socket on a thread of its own and queues what it receives (events.h);
  * everything here is called on one thread, never two at a time.
  */
-#ifndef BACKLOG_NATS_JETSTREAM_CLIENT_CONNECTION_H
-#define BACKLOG_NATS_JETSTREAM_CLIENT_CONNECTION_H
+#ifndef BACKLOG_SCALERS_NATS_JETSTREAM_CLIENT_CONNECTION_H
+#define BACKLOG_SCALERS_NATS_JETSTREAM_CLIENT_CONNECTION_H
 
 #include "base/error.h"
 #include "base/hash_table.h"

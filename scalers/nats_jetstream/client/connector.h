@@ -3,8 +3,8 @@
  *
  * Threads: one at a time. {0} is idle.
  */
-#ifndef BACKLOG_NATS_JETSTREAM_CLIENT_CONNECTOR_H
-#define BACKLOG_NATS_JETSTREAM_CLIENT_CONNECTOR_H
+#ifndef BACKLOG_SCALERS_NATS_JETSTREAM_CLIENT_CONNECTOR_H
+#define BACKLOG_SCALERS_NATS_JETSTREAM_CLIENT_CONNECTOR_H
 
 #include "base/error.h"
 #include "nats_jetstream/client/connection.h"

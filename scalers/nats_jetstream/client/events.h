@@ -5,8 +5,8 @@
  * Threads: those of nats.c add, one takes. Owner: who made it; what nats.c still refers to is freed
  * with the last reference.
  */
-#ifndef BACKLOG_NATS_JETSTREAM_CLIENT_EVENTS_H
-#define BACKLOG_NATS_JETSTREAM_CLIENT_EVENTS_H
+#ifndef BACKLOG_SCALERS_NATS_JETSTREAM_CLIENT_EVENTS_H
+#define BACKLOG_SCALERS_NATS_JETSTREAM_CLIENT_EVENTS_H
 
 #include <nats/nats.h>
 #include <stdbool.h>

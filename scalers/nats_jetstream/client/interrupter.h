@@ -8,8 +8,8 @@
  * Threads: started and stopped by one, and only that one is interrupted. The process' handler of
  * SIGURG is taken for it; it does nothing.
  */
-#ifndef BACKLOG_NATS_JETSTREAM_CLIENT_INTERRUPTER_H
-#define BACKLOG_NATS_JETSTREAM_CLIENT_INTERRUPTER_H
+#ifndef BACKLOG_SCALERS_NATS_JETSTREAM_CLIENT_INTERRUPTER_H
+#define BACKLOG_SCALERS_NATS_JETSTREAM_CLIENT_INTERRUPTER_H
 
 #include "base/error.h"
 

@@ -4,8 +4,8 @@
  *
  * Threads: one at a time.
  */
-#ifndef BACKLOG_NATS_JETSTREAM_CLIENT_SUBJECTS_H
-#define BACKLOG_NATS_JETSTREAM_CLIENT_SUBJECTS_H
+#ifndef BACKLOG_SCALERS_NATS_JETSTREAM_CLIENT_SUBJECTS_H
+#define BACKLOG_SCALERS_NATS_JETSTREAM_CLIENT_SUBJECTS_H
 
 #include "base/error.h"
 #include "nats_jetstream/client/connection.h"

@@ -8,8 +8,8 @@
  *
  * Threads: that of the client. Owner: the client.
  */
-#ifndef BACKLOG_NATS_JETSTREAM_CLIENT_SUBSCRIBER_H
-#define BACKLOG_NATS_JETSTREAM_CLIENT_SUBSCRIBER_H
+#ifndef BACKLOG_SCALERS_NATS_JETSTREAM_CLIENT_SUBSCRIBER_H
+#define BACKLOG_SCALERS_NATS_JETSTREAM_CLIENT_SUBSCRIBER_H
 
 #include "base/error.h"
 #include "measure/task.h"

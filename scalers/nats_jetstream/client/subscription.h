@@ -6,8 +6,8 @@
  *
  * Threads: one opens and closes it. It notifies on the thread of nats.c that delivers messages.
  */
-#ifndef BACKLOG_NATS_JETSTREAM_CLIENT_SUBSCRIPTION_H
-#define BACKLOG_NATS_JETSTREAM_CLIENT_SUBSCRIPTION_H
+#ifndef BACKLOG_SCALERS_NATS_JETSTREAM_CLIENT_SUBSCRIPTION_H
+#define BACKLOG_SCALERS_NATS_JETSTREAM_CLIENT_SUBSCRIPTION_H
 
 #include "measure/task.h"
 

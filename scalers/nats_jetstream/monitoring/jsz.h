@@ -7,8 +7,8 @@
  *
  * Threads: any.
  */
-#ifndef BACKLOG_NATS_JETSTREAM_MONITORING_JSZ_H
-#define BACKLOG_NATS_JETSTREAM_MONITORING_JSZ_H
+#ifndef BACKLOG_SCALERS_NATS_JETSTREAM_MONITORING_JSZ_H
+#define BACKLOG_SCALERS_NATS_JETSTREAM_MONITORING_JSZ_H
 
 #include "base/error.h"
 #include "base/json_text.h"

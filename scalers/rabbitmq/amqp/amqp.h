@@ -10,8 +10,8 @@
  *
  * Threads: one at a time.
  */
-#ifndef BACKLOG_RABBITMQ_AMQP_AMQP_H
-#define BACKLOG_RABBITMQ_AMQP_AMQP_H
+#ifndef BACKLOG_SCALERS_RABBITMQ_AMQP_AMQP_H
+#define BACKLOG_SCALERS_RABBITMQ_AMQP_AMQP_H
 
 #include "base/error.h"
 #include "measure/task.h"

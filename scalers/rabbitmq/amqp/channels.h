@@ -7,8 +7,8 @@
  *
  * Threads: one at a time. Owner: the set, of all its channels.
  */
-#ifndef BACKLOG_RABBITMQ_AMQP_CHANNELS_H
-#define BACKLOG_RABBITMQ_AMQP_CHANNELS_H
+#ifndef BACKLOG_SCALERS_RABBITMQ_AMQP_CHANNELS_H
+#define BACKLOG_SCALERS_RABBITMQ_AMQP_CHANNELS_H
 
 #include "rabbitmq/amqp/connection.h"
 

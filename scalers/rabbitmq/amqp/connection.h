@@ -6,8 +6,8 @@
  *
  * Threads: one at a time.
  */
-#ifndef BACKLOG_RABBITMQ_AMQP_CONNECTION_H
-#define BACKLOG_RABBITMQ_AMQP_CONNECTION_H
+#ifndef BACKLOG_SCALERS_RABBITMQ_AMQP_CONNECTION_H
+#define BACKLOG_SCALERS_RABBITMQ_AMQP_CONNECTION_H
 
 #include "base/error.h"
 #include "base/text.h"

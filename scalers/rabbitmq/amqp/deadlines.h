@@ -5,8 +5,8 @@
  *
  * Threads: one at a time.
  */
-#ifndef BACKLOG_RABBITMQ_AMQP_DEADLINES_H
-#define BACKLOG_RABBITMQ_AMQP_DEADLINES_H
+#ifndef BACKLOG_SCALERS_RABBITMQ_AMQP_DEADLINES_H
+#define BACKLOG_SCALERS_RABBITMQ_AMQP_DEADLINES_H
 
 #include "rabbitmq/amqp/declarer.h"
 

@@ -9,8 +9,8 @@
  *
  * Threads: one at a time.
  */
-#ifndef BACKLOG_RABBITMQ_AMQP_DECLARER_H
-#define BACKLOG_RABBITMQ_AMQP_DECLARER_H
+#ifndef BACKLOG_SCALERS_RABBITMQ_AMQP_DECLARER_H
+#define BACKLOG_SCALERS_RABBITMQ_AMQP_DECLARER_H
 
 #include "rabbitmq/amqp/connection.h"
 #include "rabbitmq/amqp/requests.h"

@@ -5,8 +5,8 @@
  * Threads: one at a time. Owner: whoever has the pointer to them, which is NULL while there are
  * none.
  */
-#ifndef BACKLOG_RABBITMQ_AMQP_QUARANTINE_H
-#define BACKLOG_RABBITMQ_AMQP_QUARANTINE_H
+#ifndef BACKLOG_SCALERS_RABBITMQ_AMQP_QUARANTINE_H
+#define BACKLOG_SCALERS_RABBITMQ_AMQP_QUARANTINE_H
 
 #include <stdbool.h>
 

@@ -7,8 +7,8 @@
  *
  * Threads: one at a time. Owner: the set.
  */
-#ifndef BACKLOG_RABBITMQ_AMQP_REQUESTS_H
-#define BACKLOG_RABBITMQ_AMQP_REQUESTS_H
+#ifndef BACKLOG_SCALERS_RABBITMQ_AMQP_REQUESTS_H
+#define BACKLOG_SCALERS_RABBITMQ_AMQP_REQUESTS_H
 
 #include "base/hash_table.h"
 #include "measure/task.h"

@@ -5,8 +5,8 @@
  *
  * Threads: one at a time. Owner: the slots, of all channels.
  */
-#ifndef BACKLOG_RABBITMQ_AMQP_SLOTS_H
-#define BACKLOG_RABBITMQ_AMQP_SLOTS_H
+#ifndef BACKLOG_SCALERS_RABBITMQ_AMQP_SLOTS_H
+#define BACKLOG_SCALERS_RABBITMQ_AMQP_SLOTS_H
 
 #include "rabbitmq/amqp/channels.h"
 #include "rabbitmq/amqp/requests.h"

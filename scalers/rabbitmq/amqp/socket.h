@@ -4,8 +4,8 @@
  *
  * Threads: one at a time.
  */
-#ifndef BACKLOG_RABBITMQ_AMQP_SOCKET_H
-#define BACKLOG_RABBITMQ_AMQP_SOCKET_H
+#ifndef BACKLOG_SCALERS_RABBITMQ_AMQP_SOCKET_H
+#define BACKLOG_SCALERS_RABBITMQ_AMQP_SOCKET_H
 
 #include "rabbitmq/options.h"
 #include "rabbitmq/url.h"

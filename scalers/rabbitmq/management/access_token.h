@@ -6,8 +6,8 @@
  * Threads: one at a time. Times are of clock_now_ms(). Without the option oauthTokenURI all of it
  * does nothing.
  */
-#ifndef BACKLOG_RABBITMQ_MANAGEMENT_ACCESS_TOKEN_H
-#define BACKLOG_RABBITMQ_MANAGEMENT_ACCESS_TOKEN_H
+#ifndef BACKLOG_SCALERS_RABBITMQ_MANAGEMENT_ACCESS_TOKEN_H
+#define BACKLOG_SCALERS_RABBITMQ_MANAGEMENT_ACCESS_TOKEN_H
 
 #include "base/error.h"
 #include "rabbitmq/options.h"

@@ -3,8 +3,8 @@
  *
  * Threads: any; nothing is kept.
  */
-#ifndef BACKLOG_RABBITMQ_MANAGEMENT_COUNTS_H
-#define BACKLOG_RABBITMQ_MANAGEMENT_COUNTS_H
+#ifndef BACKLOG_SCALERS_RABBITMQ_MANAGEMENT_COUNTS_H
+#define BACKLOG_SCALERS_RABBITMQ_MANAGEMENT_COUNTS_H
 
 #include "measure/scaler.h"
 #include "rabbitmq/options.h"

@@ -3,8 +3,8 @@
  *
  * Threads: one at a time.
  */
-#ifndef BACKLOG_RABBITMQ_MANAGEMENT_HTTP_H
-#define BACKLOG_RABBITMQ_MANAGEMENT_HTTP_H
+#ifndef BACKLOG_SCALERS_RABBITMQ_MANAGEMENT_HTTP_H
+#define BACKLOG_SCALERS_RABBITMQ_MANAGEMENT_HTTP_H
 
 #include "base/error.h"
 #include "base/text.h"

@@ -3,8 +3,8 @@
  *
  * Threads: one at a time.
  */
-#ifndef BACKLOG_RABBITMQ_MANAGEMENT_LISTING_H
-#define BACKLOG_RABBITMQ_MANAGEMENT_LISTING_H
+#ifndef BACKLOG_SCALERS_RABBITMQ_MANAGEMENT_LISTING_H
+#define BACKLOG_SCALERS_RABBITMQ_MANAGEMENT_LISTING_H
 
 #include "base/json_text.h"
 #include "rabbitmq/management/lookup.h"

@@ -4,8 +4,8 @@
  *
  * Threads: one at a time.
  */
-#ifndef BACKLOG_RABBITMQ_MANAGEMENT_LOOKUP_H
-#define BACKLOG_RABBITMQ_MANAGEMENT_LOOKUP_H
+#ifndef BACKLOG_SCALERS_RABBITMQ_MANAGEMENT_LOOKUP_H
+#define BACKLOG_SCALERS_RABBITMQ_MANAGEMENT_LOOKUP_H
 
 #include "measure/task.h"
 #include "rabbitmq/management/counts.h"

@@ -4,8 +4,8 @@
  *
  * Threads: any; pure. Times are of clock_now_ms().
  */
-#ifndef BACKLOG_RABBITMQ_MANAGEMENT_PREFERENCE_H
-#define BACKLOG_RABBITMQ_MANAGEMENT_PREFERENCE_H
+#ifndef BACKLOG_SCALERS_RABBITMQ_MANAGEMENT_PREFERENCE_H
+#define BACKLOG_SCALERS_RABBITMQ_MANAGEMENT_PREFERENCE_H
 
 #include "rabbitmq/management/lookup.h"
 

@@ -6,8 +6,8 @@
  * Threads: that of the client. Nothing blocks: the owner waits for redis_channel_poll(), and gives
  * what poll() reported to redis_channel_step().
  */
-#ifndef BACKLOG_REDIS_CONNECTION_CHANNEL_H
-#define BACKLOG_REDIS_CONNECTION_CHANNEL_H
+#ifndef BACKLOG_SCALERS_REDIS_CONNECTION_CHANNEL_H
+#define BACKLOG_SCALERS_REDIS_CONNECTION_CHANNEL_H
 
 #include "base/error.h"
 #include "measure/task.h"

@@ -4,8 +4,8 @@
  *
  * Threads: that of the client.
  */
-#ifndef BACKLOG_REDIS_CONNECTION_OUTPUT_H
-#define BACKLOG_REDIS_CONNECTION_OUTPUT_H
+#ifndef BACKLOG_SCALERS_REDIS_CONNECTION_OUTPUT_H
+#define BACKLOG_SCALERS_REDIS_CONNECTION_OUTPUT_H
 
 #include "shared/tls_socket.h"
 

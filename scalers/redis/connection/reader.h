@@ -4,8 +4,8 @@
  *
  * Threads: that of the client. Nothing blocks.
  */
-#ifndef BACKLOG_REDIS_CONNECTION_READER_H
-#define BACKLOG_REDIS_CONNECTION_READER_H
+#ifndef BACKLOG_SCALERS_REDIS_CONNECTION_READER_H
+#define BACKLOG_SCALERS_REDIS_CONNECTION_READER_H
 
 #include "shared/reply_memory.h"
 #include "shared/tls_socket.h"

@@ -3,8 +3,8 @@
  *
  * Threads: that of the client. Owner: the client.
  */
-#ifndef BACKLOG_REDIS_CONNECTION_SERVER_H
-#define BACKLOG_REDIS_CONNECTION_SERVER_H
+#ifndef BACKLOG_SCALERS_REDIS_CONNECTION_SERVER_H
+#define BACKLOG_SCALERS_REDIS_CONNECTION_SERVER_H
 
 #include "base/error.h"
 #include "shared/reply_memory.h"

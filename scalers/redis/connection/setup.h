@@ -4,8 +4,8 @@
  *
  * Threads: that of the client.
  */
-#ifndef BACKLOG_REDIS_CONNECTION_SETUP_H
-#define BACKLOG_REDIS_CONNECTION_SETUP_H
+#ifndef BACKLOG_SCALERS_REDIS_CONNECTION_SETUP_H
+#define BACKLOG_SCALERS_REDIS_CONNECTION_SETUP_H
 
 #include "base/error.h"
 #include "redis/connection/channel.h"

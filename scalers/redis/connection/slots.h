@@ -6,8 +6,8 @@
  *
  * Threads: any; pure.
  */
-#ifndef BACKLOG_REDIS_CONNECTION_SLOTS_H
-#define BACKLOG_REDIS_CONNECTION_SLOTS_H
+#ifndef BACKLOG_SCALERS_REDIS_CONNECTION_SLOTS_H
+#define BACKLOG_SCALERS_REDIS_CONNECTION_SLOTS_H
 
 #include "base/error.h"
 

@@ -5,8 +5,8 @@
  *
  * Threads: that of the client. Nothing blocks.
  */
-#ifndef BACKLOG_REDIS_CONNECTION_SOCKET_H
-#define BACKLOG_REDIS_CONNECTION_SOCKET_H
+#ifndef BACKLOG_SCALERS_REDIS_CONNECTION_SOCKET_H
+#define BACKLOG_SCALERS_REDIS_CONNECTION_SOCKET_H
 
 #include "base/error.h"
 #include "redis/connection/lookup.h"
