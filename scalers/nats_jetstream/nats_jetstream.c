@@ -2,10 +2,15 @@
  * nats-jetstream: how many messages of a JetStream consumer are pending, or delivered and not yet
  * acknowledged. It sends requests over the NATS client protocol, where the consumer's leader
  * answers through any node; or, where the trigger is KEDA's as it was, a monitoring port.
+ *
+ * Read the folder in this order: options.h, consumer_info.h (from JSON to a reading), then
+ * client/client.h or monitoring/monitoring.h, which say what is in theirs; credentials.h and nkey.h
+ * help the client to log in.
  */
+#include "measure/scaler.h"
+
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/scaler.h"
 #include "nats_jetstream/check.h"
 #include "nats_jetstream/client/client.h"
 #include "nats_jetstream/monitoring/monitoring.h"

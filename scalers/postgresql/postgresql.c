@@ -1,15 +1,20 @@
 /*
  * postgresql: the result of a SQL query, such as how many rows of a job table wait. KEDA's built-in
  * holds a pool of connections per trigger, and lets a query take as long as it likes.
+ *
+ * Read the folder in this order: options.h, parameters.h and statement.h (what a trigger may set);
+ * session.h (one session, its queries in order), client.h (a few sessions and what waits for one),
+ * connect.h (the first session), measure.h (the loop), dispatch.h (which query to which session),
+ * sessions.h (how many sessions), results.h and answer.h (what is received).
  */
-#include "postgresql/options.h"
+#include "measure/scaler.h"
 
 #include "base/text.h"
-#include "measure/scaler.h"
 #include "postgresql/check.h"
 #include "postgresql/client.h"
 #include "postgresql/connect.h"
 #include "postgresql/measure.h"
+#include "postgresql/options.h"
 #include "postgresql/parameters.h"
 
 #include <libpq-fe.h>

@@ -2,14 +2,17 @@
  * prometheus: the result of a PromQL query, from Prometheus or from what speaks its API (Thanos,
  * Mimir, VictoriaMetrics). Identical queries are sent once, where KEDA's built-in sends one per
  * trigger, and twice (keda #2918).
+ *
+ * Read the folder in this order: options.h, url.h (what is requested), client.h (one server),
+ * measure.h (the loop), answer.h (from JSON to a reading).
  */
-#include "prometheus/options.h"
+#include "measure/scaler.h"
 
 #include "base/text.h"
-#include "measure/scaler.h"
 #include "prometheus/check.h"
 #include "prometheus/client.h"
 #include "prometheus/measure.h"
+#include "prometheus/options.h"
 
 #include <curl/curl.h>
 #include <math.h>

@@ -2,6 +2,9 @@
  * RabbitMQ: the messages of a queue, or of all that match a pattern, over AMQP (ready ones) or over
  * the management API (ready and unacknowledged ones, and rates). Keys and rules as KEDA's rabbitmq
  * scaler has them.
+ *
+ * Read the folder in this order: options.h, url.h (where the broker is), then amqp/amqp.h or
+ * management/management.h, which say what is in theirs.
  */
 #include "measure/scaler.h"
 

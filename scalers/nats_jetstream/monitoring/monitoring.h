@@ -1,7 +1,7 @@
 /*
  * KEDA's way to measure: one GET of /jsz from a monitoring port has all consumers of an account. It
  * is there so that a trigger of KEDA's works as it is; `servers` is the better way, as any node of
- * a cluster answers with what the consumer's leader knows.
+ * a cluster answers with what the consumer's leader knows. jsz.h finds a consumer in the reply.
  *
  * Threads: one at a time.
  */
