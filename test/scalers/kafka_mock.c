@@ -1,4 +1,5 @@
 #include "scalers/kafka_mock.h"
+#include "scalers/ended.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -109,18 +110,10 @@ void kafka_mock_run_again(struct kafka_mock *fixture)
 
 void kafka_mock_assert_answered(struct kafka_mock *fixture, size_t index)
 {
-    const struct test_task *task = test_feed_task(fixture->feed, index);
-    assert_true(task->ended);
-    if (task->outcome != TASK_ANSWERED)
-        fail_msg("task %zu: %s", index, error_text(&task->error));
-    assert_float_equal(task->reading.waiting, KAFKA_MOCK_MESSAGES, 0);
+    assert_waiting(fixture->feed, index, KAFKA_MOCK_MESSAGES);
 }
 
 void kafka_mock_assert_failed(struct kafka_mock *fixture, size_t index, const char *words)
 {
-    const struct test_task *task = test_feed_task(fixture->feed, index);
-    assert_true(task->ended);
-    assert_int_equal(task->outcome, TASK_FAILED);
-    if (strstr(error_text(&task->error), words) == NULL)
-        fail_msg("task %zu: %s", index, error_text(&task->error));
+    assert_ended_with(fixture->feed, index, TASK_FAILED, words);
 }

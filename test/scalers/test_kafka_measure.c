@@ -1,6 +1,7 @@
 /* Measuring against librdkafka's mock cluster: brokers that hang, and what they must not delay. */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "scalers/ended.h"
 #include "scalers/kafka_mock.h"
 
 #include <setjmp.h>
@@ -8,16 +9,6 @@
 #include <stddef.h>
 #include <string.h>
 #include <cmocka.h>
-
-static void assert_timed_out(struct kafka_mock *fixture, size_t index, const char *words)
-{
-    const struct test_task *task = test_feed_task(fixture->feed, index);
-    assert_true(task->ended);
-    if (task->outcome != TASK_TIMED_OUT)
-        fail_msg("task %zu ended by %d: %s", index, task->outcome, error_text(&task->error));
-    if (strstr(error_text(&task->error), words) == NULL)
-        fail_msg("task %zu: %s", index, error_text(&task->error));
-}
 
 static void hang(struct kafka_mock *fixture, int32_t broker, bool does)
 {
@@ -46,8 +37,8 @@ static void a_coordinator_that_hangs_delays_no_other_group(void **state)
     hang(fixture, 3, true);
     test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
     kafka_mock_run_again(fixture);
-    assert_timed_out(fixture, 0,
-                     "Kafka group silent: its coordinator did not answer within 600 ms");
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
+                      "Kafka group silent: its coordinator did not answer within 600 ms");
     kafka_mock_assert_answered(fixture, 1);
     assert_int_equal(test_feed_task(fixture->feed, 1)->order, 1);
 }
@@ -65,7 +56,8 @@ static void a_leader_that_hangs_delays_no_other_topic(void **state)
     hang(fixture, 3, true);
     test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
     kafka_mock_run_again(fixture);
-    assert_timed_out(fixture, 0, "Kafka broker 3, which leads partition 0 of topic lost");
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
+                      "Kafka broker 3, which leads partition 0 of topic lost");
     kafka_mock_assert_answered(fixture, 1);
 }
 
@@ -149,7 +141,7 @@ static void a_group_that_timed_out_is_right_once_it_has_a_coordinator(void **sta
     test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
     for (int i = 0; i < 2; i++) {
         kafka_mock_run_again(fixture);
-        assert_timed_out(fixture, 0, "Kafka group silent");
+        assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT, "Kafka group silent");
     }
     rd_kafka_mock_coordinator_set(fixture->cluster, "group", "silent", 2);
     test_feed_set_timeout(fixture->feed, 5000);
@@ -186,7 +178,7 @@ static void new_tasks_are_taken_while_a_group_hangs(void **state)
     feed_set_max_tasks(test_feed_task(fixture->feed, 0)->task.feed, 2, 2);
     test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
     kafka_mock_run_again(fixture);
-    assert_timed_out(fixture, 0, "Kafka group silent");
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT, "Kafka group silent");
     assert_int_equal(test_feed_task(fixture->feed, 0)->order, 4);
     for (size_t i = 1; i < 4; i++)
         kafka_mock_assert_answered(fixture, i);
@@ -235,7 +227,7 @@ static void a_cancelled_task_comes_again_isolated(void **state)
     const struct test_task *task = test_feed_task(fixture->feed, 0);
     assert_int_equal(task->returned, 1);
     assert_true(task->task.isolate);
-    assert_timed_out(fixture, 0, "Kafka group silent");
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT, "Kafka group silent");
     kafka_mock_assert_answered(fixture, 1);
 }
 
@@ -266,7 +258,7 @@ static void a_late_answer_is_nobodys(void **state)
     test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
     for (int i = 0; i < 2; i++) {
         kafka_mock_run_again(fixture);
-        assert_timed_out(fixture, 0, "Kafka group slow");
+        assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT, "Kafka group slow");
     }
     rd_kafka_mock_broker_set_rtt(fixture->cluster, 3, 0);
     test_feed_set_timeout(fixture->feed, 5000);
@@ -300,7 +292,7 @@ static void a_message_notifies_while_a_group_hangs(void **state)
         kafka_mock_add(fixture, silent);
         test_feed_set_timeout(fixture->feed, 2000);
         assert_true(kafka_mock_measure(fixture));
-        assert_timed_out(fixture, task, "Kafka group silent");
+        assert_ended_with(fixture->feed, task, TASK_TIMED_OUT, "Kafka group silent");
     }
     assert_int_equal(notified, 7);
 }

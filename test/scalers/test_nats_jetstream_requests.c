@@ -5,6 +5,7 @@
 #include "measure/scaler.h"
 #include "nats_jetstream/client/connection.h"
 #include "nats_jetstream/client/subscriber.h"
+#include "scalers/ended.h"
 #include "scalers/nats_peer.h"
 #include "scalers/trigger.h"
 #include "support/feed.h"
@@ -94,21 +95,6 @@ static void world_stop(struct world *world)
 #define INFO(pending) "{\"num_pending\":" pending ",\"num_ack_pending\":0}"
 #define OF(consumer) ".CONSUMER.INFO.orders." consumer
 
-static void assert_outcome(const struct world *world, size_t index, enum task_outcome outcome,
-                           const char *words)
-{
-    const struct test_task *task = test_feed_task(world->feed, index);
-    assert_true(task->ended);
-    if (task->outcome != outcome || strstr(error_text(&task->error), words) == NULL)
-        fail_msg("task %zu: outcome %d: %s", index, (int)task->outcome, error_text(&task->error));
-}
-
-static void assert_waiting(const struct world *world, size_t index, double waiting)
-{
-    assert_outcome(world, index, TASK_ANSWERED, "");
-    assert_true(test_feed_task(world->feed, index)->reading.waiting == waiting);
-}
-
 static void a_request_that_is_not_replied_to_times_out_alone(void **state)
 {
     (void)state;
@@ -117,10 +103,10 @@ static void a_request_that_is_not_replied_to_times_out_alone(void **state)
                 PAIRS("hang", "a", "b"));
     world_run(&world);
     assert_true(world.usable);
-    assert_outcome(&world, 0, TASK_TIMED_OUT, "");
+    assert_ended_with(world.feed, 0, TASK_TIMED_OUT, "");
     assert_int_equal(test_feed_task(world.feed, 0)->order, 3);
-    assert_waiting(&world, 1, 1);
-    assert_waiting(&world, 2, 2);
+    assert_waiting(world.feed, 1, 1);
+    assert_waiting(world.feed, 2, 2);
     world_stop(&world);
 }
 
@@ -134,12 +120,12 @@ static void no_responders_and_a_missing_right_end_their_own_request_at_once(void
                 PAIRS("hang", "nobody", "denied", "too", "a"));
     world_run(&world);
     assert_true(world.usable);
-    assert_outcome(&world, 0, TASK_TIMED_OUT, "");
+    assert_ended_with(world.feed, 0, TASK_TIMED_OUT, "");
     assert_int_equal(test_feed_task(world.feed, 0)->order, 5);
-    assert_outcome(&world, 1, TASK_FAILED, "no JetStream answers");
-    assert_outcome(&world, 2, TASK_FAILED, "$JS.API.CONSUMER.INFO.orders.denied");
-    assert_outcome(&world, 3, TASK_FAILED, "$JS.API.CONSUMER.INFO.orders.too");
-    assert_waiting(&world, 4, 1);
+    assert_ended_with(world.feed, 1, TASK_FAILED, "no JetStream answers");
+    assert_ended_with(world.feed, 2, TASK_FAILED, "$JS.API.CONSUMER.INFO.orders.denied");
+    assert_ended_with(world.feed, 3, TASK_FAILED, "$JS.API.CONSUMER.INFO.orders.too");
+    assert_waiting(world.feed, 4, 1);
     world_stop(&world);
 }
 
@@ -153,10 +139,10 @@ static void a_late_reply_is_not_taken_for_that_of_another_request(void **state)
         PAIRS("late"));
     world_run(&world);
     assert_true(world.usable);
-    assert_outcome(&world, 0, TASK_TIMED_OUT, "");
+    assert_ended_with(world.feed, 0, TASK_TIMED_OUT, "");
     test_feed_again(world.feed);
     world_run(&world);
-    assert_waiting(&world, 0, 8);
+    assert_waiting(world.feed, 0, 8);
     world_stop(&world);
 }
 
@@ -171,7 +157,7 @@ static void a_request_that_is_cancelled_is_given_up(void **state)
         PAIRS("slow", "a"));
     test_feed_cancel(world.feed, 0);
     world_run(&world);
-    assert_waiting(&world, 0, 2);
+    assert_waiting(world.feed, 0, 2);
     assert_int_equal(test_feed_task(world.feed, 0)->returned, 1);
     assert_true(test_feed_task(world.feed, 0)->task.isolate);
     world_stop(&world);
@@ -204,7 +190,7 @@ static void measure_until(struct world *world, bool (*is_done)(const struct test
         task->task.notifier = (struct notifier){on_notify, world, 1};
         world_run(world);
         assert_true(world->usable);
-        assert_waiting(world, 0, 0);
+        assert_waiting(world->feed, 0, 0);
     }
     assert_true(is_done(task));
 }
@@ -234,11 +220,11 @@ static void a_notification_arrives_while_another_request_hangs(void **state)
                                                         "orders", "consumer", "hang"));
     test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
     world_run(&world);
-    assert_waiting(&world, 1, 0);
+    assert_waiting(world.feed, 1, 0);
     test_feed_again(world.feed);
     test_feed_task(world.feed, 0)->task.notifier.id = 0;
     world_run(&world);
-    assert_outcome(&world, 1, TASK_TIMED_OUT, "");
+    assert_ended_with(world.feed, 1, TASK_TIMED_OUT, "");
     assert_int_equal(notifications(&world), 1);
     world_stop(&world);
 }
@@ -268,7 +254,7 @@ static void measuring_does_not_wait_for_the_connection_of_subscriptions(void **s
         test_feed_task(world.feed, 0)->task.notifier = (struct notifier){on_notify, &world, 1};
         world_run(&world);
         assert_true(world.usable);
-        assert_waiting(&world, 0, 0);
+        assert_waiting(world.feed, 0, 0);
     }
     while (world.peer.connections < 2)
         usleep(1000);

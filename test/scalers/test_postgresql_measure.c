@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "postgresql/options.h"
+#include "scalers/ended.h"
 #include "scalers/postgresql_peer.h"
 #include "support/feed.h"
 
@@ -61,17 +62,6 @@ static void end(struct setting *setting)
     postgresql_peer_stop(&setting->peer);
 }
 
-static void assert_outcome(const struct setting *setting, size_t from, size_t count,
-                           enum task_outcome outcome)
-{
-    for (size_t i = from; i < from + count; i++) {
-        const struct test_task *task = test_feed_task(setting->feed, i);
-        if (!task->ended || task->outcome != outcome)
-            fail_msg("%zu ended %d by %d: %s", i, task->ended, task->outcome,
-                     error_text(&task->error));
-    }
-}
-
 static void quick_queries_are_sent_many_at_a_time(void **state)
 {
     (void)state;
@@ -79,7 +69,7 @@ static void quick_queries_are_sent_many_at_a_time(void **state)
     begin(&setting);
     add(&setting, "SELECT 7", 1000);
     measure_all(&setting);
-    assert_outcome(&setting, 0, 1000, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 1000, TASK_ANSWERED);
     assert_int_equal(setting.peer.queries, 1000);
     assert_true(test_feed_task(setting.feed, 999)->reading.value == 7);
     assert_int_equal(test_feed_task(setting.feed, 999)->started, 1);
@@ -95,7 +85,7 @@ static void a_query_beyond_the_quick_limit_runs_alone_and_has_not_failed(void **
     add(&setting, "SELECT 7", 20);
     measure_all(&setting);
     const struct test_task *slow = test_feed_task(setting.feed, 0);
-    assert_outcome(&setting, 0, 21, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 21, TASK_ANSWERED);
     assert_true(slow->reading.value == 3);
     assert_int_equal(slow->given, 2);
     assert_int_equal(slow->returned, 1);
@@ -105,7 +95,7 @@ static void a_query_beyond_the_quick_limit_runs_alone_and_has_not_failed(void **
 
     test_feed_again(setting.feed); /* it is known to be slow now */
     measure_all(&setting);
-    assert_outcome(&setting, 0, 21, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 21, TASK_ANSWERED);
     assert_int_equal(setting.peer.queries, 43);
     end(&setting);
 }
@@ -118,7 +108,7 @@ static void slow_queries_share_no_more_than_the_allowed_sessions(void **state)
     add(&setting, "SELECT slow 300", 12);
     int64_t start_ms = clock_now_ms();
     measure_all(&setting);
-    assert_outcome(&setting, 0, 12, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 12, TASK_ANSWERED);
     assert_in_range(clock_now_ms() - start_ms, 0, 3000);
     assert_int_equal(setting.peer.max_sessions, 4);
     end(&setting);
@@ -134,9 +124,9 @@ static void a_query_that_times_out_delays_no_other(void **state)
     setting.queries[0].timeout_ms = 600;
     measure_all(&setting);
     const struct test_task *slow = test_feed_task(setting.feed, 0);
-    assert_outcome(&setting, 0, 1, TASK_TIMED_OUT);
+    assert_all_ended(setting.feed, 0, 1, TASK_TIMED_OUT);
     assert_string_equal(error_text(&slow->error), "no answer within 600 ms");
-    assert_outcome(&setting, 1, 100, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 1, 100, TASK_ANSWERED);
     assert_int_equal(slow->order, 101);
     end(&setting);
 }
@@ -150,8 +140,8 @@ static void a_session_that_the_server_does_not_stop_fails_its_query_alone(void *
     add(&setting, "SELECT 7", 100);
     setting.queries[0].timeout_ms = 300;
     measure_all(&setting);
-    assert_outcome(&setting, 0, 1, TASK_TIMED_OUT);
-    assert_outcome(&setting, 1, 100, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 1, TASK_TIMED_OUT);
+    assert_all_ended(setting.feed, 1, 100, TASK_ANSWERED);
     end(&setting);
 }
 
@@ -164,9 +154,9 @@ static void a_query_that_fails_fails_alone(void **state)
     add(&setting, "SELECT error", 1);
     add(&setting, "SELECT 7", 5);
     measure_all(&setting);
-    assert_outcome(&setting, 0, 5, TASK_ANSWERED);
-    assert_outcome(&setting, 5, 1, TASK_FAILED);
-    assert_outcome(&setting, 6, 5, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 5, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 5, 1, TASK_FAILED);
+    assert_all_ended(setting.feed, 6, 5, TASK_ANSWERED);
     assert_string_equal(error_text(&test_feed_task(setting.feed, 5)->error),
                         "PostgreSQL refused the query: no luck");
     end(&setting);
@@ -181,7 +171,7 @@ static void refused_sessions_cost_no_query_anything(void **state)
     add(&setting, "SELECT slow 250", 4);
     add(&setting, "SELECT 7", 8);
     measure_all(&setting);
-    assert_outcome(&setting, 0, 12, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 12, TASK_ANSWERED);
     assert_int_equal(setting.peer.opened, 2); /* and not tried again and again */
     end(&setting);
 }
@@ -195,7 +185,7 @@ static void sessions_that_a_pooler_keeps_waiting_cost_no_query_anything(void **s
     add(&setting, "SELECT slow 250", 4);
     add(&setting, "SELECT 7", 8);
     measure_all(&setting);
-    assert_outcome(&setting, 0, 12, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 12, TASK_ANSWERED);
     for (size_t i = 0; i < 12; i++)
         assert_int_equal(test_feed_task(setting.feed, i)->returned, i < 4); /* to run alone */
     assert_int_equal(setting.peer.opened, 2);
@@ -214,7 +204,7 @@ static void a_session_that_becomes_late_costs_no_query_anything(void **state)
     setting.peer.serves_first = true;
     test_feed_again(setting.feed);
     measure_all(&setting);
-    assert_outcome(&setting, 0, 6, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 6, TASK_ANSWERED);
     assert_int_equal(test_feed_task(setting.feed, 1)->returned, 2);
     end(&setting);
 }
@@ -233,7 +223,7 @@ static void a_cancelled_query_leaves_its_session_to_others(void **state)
     add(&setting, "SELECT slow 250", 1);
     test_feed_cancel_after(setting.feed, 0, 500);
     measure_all(&setting);
-    assert_outcome(&setting, 0, 2, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 2, TASK_ANSWERED);
     assert_int_equal(test_feed_task(setting.feed, 1)->order, 1);
     assert_int_equal(setting.peer.opened, 3); /* with the one that begin() opened */
     end(&setting);
@@ -249,7 +239,7 @@ static void a_cancelled_query_makes_room_and_is_returned(void **state)
     test_feed_cancel_after(setting.feed, 0, 500); /* it runs alone by then */
     measure_all(&setting);
     const struct test_task *slow = test_feed_task(setting.feed, 0);
-    assert_outcome(&setting, 0, 9, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 9, TASK_ANSWERED);
     assert_int_equal(slow->returned, 2);
     assert_true(slow->task.isolate);
     assert_true(slow->reading.value == 3);
@@ -264,7 +254,7 @@ static void a_cancelled_query_that_has_not_begun_is_not_slow(void **state)
     add(&setting, "SELECT slow 150", 4);
     test_feed_cancel(setting.feed, 3);
     measure_all(&setting);
-    assert_outcome(&setting, 0, 4, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 4, TASK_ANSWERED);
     assert_int_equal(test_feed_task(setting.feed, 3)->returned, 1);
     assert_false(test_feed_task(setting.feed, 3)->task.isolate);
     end(&setting);
@@ -281,9 +271,9 @@ static void a_query_that_ends_its_session_fails_alone(void **state)
     add(&setting, "SELECT 7", 20);
     test_feed_again(setting.feed);
     measure_all(&setting);
-    assert_outcome(&setting, 0, 12, TASK_ANSWERED);
-    assert_outcome(&setting, 12, 1, TASK_FAILED);
-    assert_outcome(&setting, 13, 20, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 12, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 12, 1, TASK_FAILED);
+    assert_all_ended(setting.feed, 13, 20, TASK_ANSWERED);
     end(&setting);
 }
 
@@ -295,8 +285,8 @@ static void a_query_that_ends_the_only_session_fails_alone(void **state)
     add(&setting, "SELECT die", 1);
     add(&setting, "SELECT 7", 20);
     measure_all(&setting);
-    assert_outcome(&setting, 0, 1, TASK_FAILED);
-    assert_outcome(&setting, 1, 20, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 1, TASK_FAILED);
+    assert_all_ended(setting.feed, 1, 20, TASK_ANSWERED);
     end(&setting);
 }
 
@@ -324,7 +314,7 @@ static void a_server_that_cannot_watch_its_client_is_not_made_to(void **state)
     begin(&setting);
     add(&setting, "SELECT slow 250", 2);
     measure_all(&setting);
-    assert_outcome(&setting, 0, 2, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 2, TASK_ANSWERED);
     end(&setting);
 }
 

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "prometheus/client.h"
+#include "scalers/ended.h"
 #include "scalers/http_peer.h"
 #include "support/feed.h"
 
@@ -60,17 +61,6 @@ static void end(struct setting *setting)
     http_peer_stop(&setting->peer);
 }
 
-static void assert_outcome(const struct setting *setting, size_t from, size_t count,
-                           enum task_outcome outcome)
-{
-    for (size_t i = from; i < from + count; i++) {
-        const struct test_task *task = test_feed_task(setting->feed, i);
-        if (!task->ended || task->outcome != outcome)
-            fail_msg("%zu ended %d by %d: %s", i, task->ended, task->outcome,
-                     error_text(&task->error));
-    }
-}
-
 static void a_hanging_query_delays_no_other(void **state)
 {
     (void)state;
@@ -79,8 +69,8 @@ static void a_hanging_query_delays_no_other(void **state)
     add(&setting, "hang", 3);
     add(&setting, "7", 100);
     measure_all(&setting);
-    assert_outcome(&setting, 0, 3, TASK_TIMED_OUT);
-    assert_outcome(&setting, 3, 100, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 3, TASK_TIMED_OUT);
+    assert_all_ended(setting.feed, 3, 100, TASK_ANSWERED);
     for (size_t i = 0; i < 3; i++)
         assert_true(test_feed_task(setting.feed, i)->order > 100);
     assert_true(test_feed_task(setting.feed, 3)->reading.value == 7);
@@ -108,12 +98,12 @@ static void a_query_whose_connection_breaks_fails_alone(void **state)
     begin(&setting, DEADLINE_MS);
     add(&setting, "drop", 2);
     measure_all(&setting);
-    assert_outcome(&setting, 0, 2, TASK_FAILED);
+    assert_all_ended(setting.feed, 0, 2, TASK_FAILED);
     add(&setting, "7", 10);
     test_feed_again(setting.feed);
     measure_all(&setting);
-    assert_outcome(&setting, 0, 2, TASK_FAILED);
-    assert_outcome(&setting, 2, 10, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 2, TASK_FAILED);
+    assert_all_ended(setting.feed, 2, 10, TASK_ANSWERED);
     end(&setting);
 }
 
@@ -140,7 +130,7 @@ static void max_tasks_grows_while_queries_wait(void **state)
     begin(&setting, 0);
     add(&setting, "slow30", 200);
     measure_all(&setting);
-    assert_outcome(&setting, 0, 200, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 200, TASK_ANSWERED);
     assert_in_range(setting.peer.max_in_flight, PROMETHEUS_DEFAULT_TASKS + 1, PROMETHEUS_MAX_TASKS);
     end(&setting);
 }
@@ -152,7 +142,7 @@ static void few_queries_do_not_raise_max_tasks(void **state)
     begin(&setting, 0);
     add(&setting, "slow200", 8);
     measure_all(&setting);
-    assert_outcome(&setting, 0, 8, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 8, TASK_ANSWERED);
     assert_in_range(setting.peer.max_in_flight, 1, PROMETHEUS_DEFAULT_TASKS);
     assert_int_equal(((struct prometheus_client *)setting.client)->max_tasks,
                      PROMETHEUS_DEFAULT_TASKS);
@@ -169,7 +159,7 @@ static void a_cancelled_query_is_returned_and_its_late_answer_ignored(void **sta
     test_feed_cancel_after(setting.feed, 0, 100);
     measure_all(&setting);
     const struct test_task *task = test_feed_task(setting.feed, 0);
-    assert_outcome(&setting, 0, 4, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 0, 4, TASK_ANSWERED);
     assert_int_equal(task->returned, 1);
     assert_int_equal(task->given, 2);
     assert_true(task->task.isolate);

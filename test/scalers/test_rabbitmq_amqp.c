@@ -4,6 +4,7 @@
 #include "measure/scaler.h"
 #include "rabbitmq/amqp/connection.h"
 #include "scalers/amqp_peer.h"
+#include "scalers/ended.h"
 #include "scalers/trigger.h"
 #include "support/feed.h"
 
@@ -85,26 +86,10 @@ static const struct test_task *task(const struct fixture *fixture, size_t index)
     return test_feed_task(fixture->feed, index);
 }
 
-static void assert_waiting(const struct fixture *fixture, size_t index, double waiting)
-{
-    assert_true(task(fixture, index)->ended);
-    if (task(fixture, index)->outcome != TASK_ANSWERED)
-        fail_msg("%zu: %s", index, error_text(&task(fixture, index)->error));
-    assert_true(task(fixture, index)->reading.waiting == waiting);
-}
-
 static void assert_failed(const struct fixture *fixture, size_t index, const char *words)
 {
-    assert_true(task(fixture, index)->ended);
-    assert_int_equal(task(fixture, index)->outcome, TASK_FAILED);
+    assert_ended_with(fixture->feed, index, TASK_FAILED, words);
     assert_int_equal(task(fixture, index)->error.code, ERROR_UNAVAILABLE);
-    assert_non_null(strstr(error_text(&task(fixture, index)->error), words));
-}
-
-static void assert_timed_out(const struct fixture *fixture, size_t index)
-{
-    assert_true(task(fixture, index)->ended);
-    assert_int_equal(task(fixture, index)->outcome, TASK_TIMED_OUT);
 }
 
 /* ---- answers of 0 that may be none ---- */
@@ -118,7 +103,7 @@ static void behind_another_request_there_is_no_round_trip_to_subtract(void **sta
     add_queue(&fixture, "orders");
     add_queue(&fixture, "returns");
     run_well(&fixture);
-    assert_waiting(&fixture, 0, 0);
+    assert_waiting(fixture.feed, 0, 0);
     assert_failed(&fixture, 1, "too busy");
     stop(&fixture);
 }
@@ -144,7 +129,7 @@ static void a_0_that_is_late_on_a_busy_machine_is_requested_again(void **state)
     test_feed_set_timeout(fixture.feed, 4000);
     add_queue(&fixture, "orders");
     run_well(&fixture);
-    assert_waiting(&fixture, 0, 0);
+    assert_waiting(fixture.feed, 0, 0);
     assert_int_equal(amqp_peer_declares(&fixture.peer, "orders"), 4);
     stop(&fixture);
 }
@@ -157,13 +142,13 @@ static void an_empty_queue_that_is_far_away_is_0(void **state)
     test_feed_set_timeout(fixture.feed, 4000);
     add_queue(&fixture, "orders");
     run_well(&fixture);
-    assert_waiting(&fixture, 0, 0);
+    assert_waiting(fixture.feed, 0, 0);
     assert_int_equal(amqp_peer_declares(&fixture.peer, "orders"), 1);
 
     test_feed_again(
         fixture.feed); /* now the channel is open, and a round trip is part of the time */
     run_well(&fixture);
-    assert_waiting(&fixture, 0, 0);
+    assert_waiting(fixture.feed, 0, 0);
     assert_int_equal(amqp_peer_declares(&fixture.peer, "orders"), 3);
     stop(&fixture);
 }
@@ -180,7 +165,7 @@ static void requests_are_sent_along_with_the_opening_of_their_channel(void **sta
     add_queue(&fixture, "orders");
     run_well(&fixture);
     for (size_t i = 0; i < 9; i++)
-        assert_waiting(&fixture, i, (double)i + 1);
+        assert_waiting(fixture.feed, i, (double)i + 1);
     assert_int_equal(amqp_peer_openings(&fixture.peer), 1);
     stop(&fixture);
 }
@@ -197,9 +182,9 @@ static void a_missing_queue_fails_alone(void **state)
         run_well(&fixture);
         assert_failed(&fixture, 4, "queue 'missing': NOT_FOUND - no queue 'missing'");
         for (size_t i = 0; i < 4; i++)
-            assert_waiting(&fixture, i, (double)i + 1);
+            assert_waiting(fixture.feed, i, (double)i + 1);
         for (size_t i = 5; i < 10; i++)
-            assert_waiting(&fixture, i, (double)i);
+            assert_waiting(fixture.feed, i, (double)i);
         test_feed_again(fixture.feed);
     }
     /* Behind it once; then it was quarantined. */
@@ -215,17 +200,17 @@ static void a_hanging_queue_delays_no_other(void **state)
     add_queue(&fixture, "hanging");
     add_queues(&fixture, 1, 30);
     run_well(&fixture);
-    assert_timed_out(&fixture, 0);
+    assert_ended(fixture.feed, 0, TASK_TIMED_OUT);
     assert_int_equal(task(&fixture, 0)->order, 31); /* all others had ended */
     for (size_t i = 1; i <= 30; i++)
-        assert_waiting(&fixture, i, (double)i);
+        assert_waiting(fixture.feed, i, (double)i);
 
     /* It has `isolate` now: nothing is sent behind it any more. */
     test_feed_again(fixture.feed);
     run_well(&fixture);
-    assert_timed_out(&fixture, 0);
+    assert_ended(fixture.feed, 0, TASK_TIMED_OUT);
     for (size_t i = 1; i <= 30; i++)
-        assert_waiting(&fixture, i, (double)i);
+        assert_waiting(fixture.feed, i, (double)i);
     assert_int_equal(amqp_peer_declares(&fixture.peer, "hanging"), 2);
     assert_int_equal(amqp_peer_declares(&fixture.peer, "q30"), 3);
     stop(&fixture);
@@ -240,11 +225,11 @@ static void the_time_of_a_queue_begins_when_it_is_sent(void **state)
     add_queue(&fixture, "hanging");
     add_queue(&fixture, "q1");
     run_well(&fixture);
-    assert_timed_out(&fixture, 0);
+    assert_ended(fixture.feed, 0, TASK_TIMED_OUT);
     size_t started = task(&fixture, 0)->started; /* 1 if the first waited for a millisecond */
     test_feed_again(fixture.feed);
     run_well(&fixture);
-    assert_timed_out(&fixture, 0);
+    assert_ended(fixture.feed, 0, TASK_TIMED_OUT);
     assert_int_equal(task(&fixture, 0)->started, started + 1);
     stop(&fixture);
 }
@@ -263,9 +248,9 @@ static void many_hanging_queues_delay_no_other(void **state)
     run_well(&fixture);
     for (size_t i = 0; i < 18; i += 3) {
         size_t third = i / 3;
-        assert_timed_out(&fixture, i);
-        assert_waiting(&fixture, i + 1, (double)(2 * third + 2));
-        assert_waiting(&fixture, i + 2, (double)(2 * third + 3));
+        assert_ended(fixture.feed, i, TASK_TIMED_OUT);
+        assert_waiting(fixture.feed, i + 1, (double)(2 * third + 2));
+        assert_waiting(fixture.feed, i + 2, (double)(2 * third + 3));
         for (size_t j = 0; j < 18; j += 3) /* whatever hangs ends after whatever does not */
             assert_true(task(&fixture, i)->order > task(&fixture, j + 1)->order);
     }
@@ -283,9 +268,9 @@ static void a_late_answer_is_never_taken_for_another(void **state)
     do {
         test_feed_again(fixture.feed);
         run_well(&fixture);
-        assert_timed_out(&fixture, 0);
+        assert_ended(fixture.feed, 0, TASK_TIMED_OUT);
         for (size_t i = 1; i <= 5; i++)
-            assert_waiting(&fixture, i, (double)i);
+            assert_waiting(fixture.feed, i, (double)i);
     } while (clock_now_ms() < late_ms);
     stop(&fixture);
 }
@@ -298,9 +283,9 @@ static void a_queue_that_recovers_is_right_again(void **state)
     add_queue(&fixture, "hanging7");
     add_queues(&fixture, 1, 5);
     run_well(&fixture);
-    assert_waiting(&fixture, 0, 7); /* late, and still in time */
+    assert_waiting(fixture.feed, 0, 7); /* late, and still in time */
     for (size_t i = 1; i <= 5; i++)
-        assert_waiting(&fixture, i, (double)i);
+        assert_waiting(fixture.feed, i, (double)i);
     stop(&fixture);
 }
 
@@ -315,9 +300,9 @@ static void channels_are_used_again(void **state)
     add_queue(&fixture, "q3");
     for (int round = 0; round < 12; round++) {
         run_well(&fixture);
-        assert_timed_out(&fixture, 0);
+        assert_ended(fixture.feed, 0, TASK_TIMED_OUT);
         assert_failed(&fixture, 1, "NOT_FOUND");
-        assert_waiting(&fixture, 2, 3);
+        assert_waiting(fixture.feed, 2, 3);
         test_feed_again(fixture.feed);
     }
     stop(&fixture);
@@ -347,7 +332,7 @@ static void a_broker_that_answers_nothing_is_lost(void **state)
     assert_false(measure_all(&fixture));
     assert_non_null(strstr(error_text(&fixture.error), "no answer to anything within 800 ms"));
     assert_non_null(strstr(error_text(&fixture.error), "127.0.0.1:"));
-    assert_waiting(&fixture, 0, 1);
+    assert_waiting(fixture.feed, 0, 1);
     assert_false(task(&fixture, 4)->ended);
     stop(&fixture);
 }
@@ -359,7 +344,7 @@ static void a_single_queue_that_hangs_is_no_lost_connection(void **state)
     start(&fixture, &(struct amqp_script){0});
     add_queue(&fixture, "hanging");
     run_well(&fixture);
-    assert_timed_out(&fixture, 0);
+    assert_ended(fixture.feed, 0, TASK_TIMED_OUT);
     stop(&fixture);
 }
 
@@ -399,10 +384,10 @@ static void a_cancelled_task_is_returned_and_its_late_answer_ignored(void **stat
     run_well(&fixture);
     assert_int_equal(task(&fixture, 0)->returned, 1);
     assert_int_equal(task(&fixture, 0)->given, 2);
-    assert_waiting(&fixture, 0, 7);
+    assert_waiting(fixture.feed, 0, 7);
     assert_int_equal(amqp_peer_declares(&fixture.peer, "hanging7"), 2);
     for (size_t i = 1; i <= 5; i++)
-        assert_waiting(&fixture, i, (double)i);
+        assert_waiting(fixture.feed, i, (double)i);
     stop(&fixture);
 }
 
@@ -431,8 +416,8 @@ static void a_new_task_does_not_wait_for_a_hanging_one(void **state)
     hooks.take = take_others_later;
     hooks.next_ms = next_soon;
     run_well(&fixture);
-    assert_waiting(&fixture, 1, 5);
-    assert_timed_out(&fixture, 0);
+    assert_waiting(fixture.feed, 1, 5);
+    assert_ended(fixture.feed, 0, TASK_TIMED_OUT);
     assert_int_equal(task(&fixture, 1)->order, 1);
     stop(&fixture);
 }
@@ -480,7 +465,7 @@ static void answers_that_came_during_a_pause_are_in_time(void **state)
     run_well(&fixture);
     assert_true(has_paused);
     for (size_t i = 0; i < LONG_NAMES; i++)
-        assert_waiting(&fixture, i, (double)i + 1);
+        assert_waiting(fixture.feed, i, (double)i + 1);
     stop(&fixture);
 }
 

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "scalers/ended.h"
 #include "scalers/management_peer.h"
 #include "scalers/trigger.h"
 #include "support/feed.h"
@@ -95,32 +96,17 @@ static const struct test_task *task(const struct fixture *fixture, size_t index)
     return test_feed_task(fixture->feed, index);
 }
 
-static void assert_reading(const struct fixture *fixture, size_t index, double waiting)
-{
-    assert_true(task(fixture, index)->ended);
-    if (task(fixture, index)->outcome != TASK_ANSWERED)
-        fail_msg("%zu: %s", index, error_text(&task(fixture, index)->error));
-    assert_true(task(fixture, index)->reading.waiting == waiting);
-}
-
 /* So many from this one on: queues by their numbers. */
 static void assert_answered_from(const struct fixture *fixture, size_t from, size_t first,
                                  size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        assert_reading(fixture, from + i, (double)(first + i));
+        assert_waiting(fixture->feed, from + i, (double)(first + i));
 }
 
 static void assert_answered(const struct fixture *fixture, size_t from, size_t count)
 {
     assert_answered_from(fixture, from, 0, count);
-}
-
-static void assert_failed(const struct fixture *fixture, size_t index, const char *words)
-{
-    assert_int_equal(task(fixture, index)->outcome, TASK_FAILED);
-    if (strstr(error_text(&task(fixture, index)->error), words) == NULL)
-        fail_msg("%s", error_text(&task(fixture, index)->error));
 }
 
 static void one_listing_answers_all(void **state)
@@ -132,7 +118,7 @@ static void one_listing_answers_all(void **state)
     add_queue(&fixture, "missing", "QueueLength");
     measure_all(&fixture);
     assert_answered(&fixture, 0, 40);
-    assert_failed(&fixture, 40, "NOT_FOUND");
+    assert_ended_with(fixture.feed, 40, TASK_FAILED, "NOT_FOUND");
     assert_int_equal(fixture.peer.totals, 1);
     assert_int_equal(fixture.peer.statistics + fixture.peer.singles, 0);
     stop(&fixture);
@@ -162,7 +148,8 @@ static void where_totals_hang_statistics_answer(void **state)
     add_queues(&fixture, "q", 40, "QueueLength");
     for (int round = 0; round < 3; round++) {
         measure_all(&fixture);
-        assert_failed(&fixture, 0, "queue 'q0': the broker did not list all queues in time");
+        assert_ended_with(fixture.feed, 0, TASK_FAILED,
+                          "queue 'q0': the broker did not list all queues in time");
         assert_answered_from(&fixture, 1, 1, 39);
         test_feed_again(fixture.feed);
     }
@@ -195,7 +182,7 @@ static void a_listing_that_hangs_delays_no_other_queue(void **state)
     add_queues_from(&fixture, "q", 7, 1, "QueueLength");
     add_queues(&fixture, "q", 5, "MessageRate");
     measure_all(&fixture);
-    assert_reading(&fixture, 0, 7);
+    assert_waiting(fixture.feed, 0, 7);
     assert_answered(&fixture, 1, 5);
     assert_int_equal(task(&fixture, 0)->order, 6);
     stop(&fixture);
@@ -268,9 +255,10 @@ static void no_0_of_statistics_is_believed_behind_a_cut(void **state)
     add_queues(&fixture, "q", 40, "QueueLength");
     add_queue(&fixture, "q0", "MessageRate");
     measure_all(&fixture);
-    assert_failed(&fixture, 0, "queue 'q0': the broker did not list all queues in time");
+    assert_ended_with(fixture.feed, 0, TASK_FAILED,
+                      "queue 'q0': the broker did not list all queues in time");
     assert_answered_from(&fixture, 1, 1, 39);
-    assert_reading(&fixture, 40, 0); /* of rates, which only statistics have: before the cut */
+    assert_waiting(fixture.feed, 40, 0); /* of rates, which only statistics have: before the cut */
     stop(&fixture);
 }
 
@@ -282,14 +270,15 @@ static void a_pattern_is_not_the_sum_of_what_was_not_cut_off(void **state)
     add_queue(&fixture, "^q", "QueueLength");
     for (size_t round = 1; round <= 2; round++) {
         measure_all(&fixture);
-        assert_failed(&fixture, 0, "the broker did not list all"); /* q0 has 0 messages */
+        assert_ended_with(fixture.feed, 0, TASK_FAILED,
+                          "the broker did not list all"); /* q0 has 0 messages */
         assert_int_equal(fixture.peer.totals, round);
         assert_int_equal(fixture.peer.statistics, round);
         test_feed_again(fixture.feed);
     }
     sleep(UP_SECONDS);
     measure_all(&fixture);
-    assert_reading(&fixture, 0, 780 /* 0 to 39 */);
+    assert_waiting(fixture.feed, 0, 780 /* 0 to 39 */);
     stop(&fixture);
 }
 
@@ -334,15 +323,15 @@ static void zeros_of_a_broker_that_was_gone_are_doubted_in_all_forms(void **stat
     fixture.client = NULL;
     measure_all(&fixture);
     for (size_t i = 0; i < 7; i++)
-        assert_failed(&fixture, i, "may have just started");
-    assert_reading(&fixture, 7, 1);
+        assert_ended_with(fixture.feed, i, TASK_FAILED, "may have just started");
+    assert_waiting(fixture.feed, 7, 1);
     assert_true(isnan(task(&fixture, 7)->reading.arrival_rate));
     assert_true(isnan(task(&fixture, 7)->reading.consumption_rate));
     sleep(UP_SECONDS);
     test_feed_again(fixture.feed);
     measure_all(&fixture);
     assert_answered(&fixture, 0, 5);
-    assert_reading(&fixture, 5, 0);
+    assert_waiting(fixture.feed, 5, 0);
     assert_true(task(&fixture, 7)->reading.arrival_rate == 0);
     trigger_done(&gone);
     stop(&fixture);
@@ -355,13 +344,13 @@ static void assert_doubted_for_a_while(struct fixture *fixture)
     for (int round = 0; round < 2; round++) {
         test_feed_again(fixture->feed);
         measure_all(fixture);
-        assert_failed(fixture, 0, "may have just started");
+        assert_ended_with(fixture->feed, 0, TASK_FAILED, "may have just started");
     }
     sleep(UP_SECONDS);
     for (int round = 0; round < 2; round++) {
         test_feed_again(fixture->feed);
         measure_all(fixture);
-        assert_reading(fixture, 0, 0);
+        assert_waiting(fixture->feed, 0, 0);
     }
 }
 
@@ -370,7 +359,7 @@ static void start_with_a_zero(struct fixture *fixture)
     start(fixture, "1s", &(struct management_script){.queues = 1});
     add_queue(fixture, "q0", "MessageRate");
     measure_all(fixture);
-    assert_reading(fixture, 0, 0);
+    assert_waiting(fixture->feed, 0, 0);
     test_feed_again(fixture->feed);
 }
 
@@ -438,7 +427,7 @@ static void queues_that_hang_are_no_silence_of_the_broker(void **state)
     add_queue(&fixture, "q0", "MessageRate");
     for (int round = 0; round < 2; round++) {
         measure_all(&fixture);
-        assert_reading(&fixture, 8, 0);
+        assert_waiting(fixture.feed, 8, 0);
         assert_int_equal(task(&fixture, 7)->outcome, TASK_TIMED_OUT);
         test_feed_again(fixture.feed);
     }
@@ -452,7 +441,8 @@ static void a_pattern_that_was_cut_to_nothing_is_not_0(void **state)
     start(&fixture, "5s", &(struct management_script){.queues = 1, .totals_ms = 1000, .cut = 1});
     add_queue(&fixture, "^q", "QueueLength");
     measure_all(&fixture);
-    assert_failed(&fixture, 0, "the queues that match '^q': the broker did not list all");
+    assert_ended_with(fixture.feed, 0, TASK_FAILED,
+                      "the queues that match '^q': the broker did not list all");
     stop(&fixture);
 }
 
@@ -463,7 +453,7 @@ static void a_pattern_that_matches_nothing_is_0_behind_a_cut(void **state)
     start(&fixture, "5s", &(struct management_script){.totals_ms = 1000});
     add_queue(&fixture, "^q", "QueueLength");
     measure_all(&fixture);
-    assert_reading(&fixture, 0, 0);
+    assert_waiting(fixture.feed, 0, 0);
     stop(&fixture);
 }
 

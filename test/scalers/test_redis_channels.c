@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "measure/scaler.h"
 #include "redis/connection/channel.h"
+#include "scalers/ended.h"
 #include "scalers/redis_peer.h"
 #include "scalers/trigger.h"
 #include "support/feed.h"
@@ -85,14 +86,6 @@ static void world_stop(struct world *world)
 
 #define SCRIPT(...) ((const struct redis_line[]){__VA_ARGS__, {.command = NULL}})
 
-static void assert_outcome(const struct world *world, size_t index, enum task_outcome outcome)
-{
-    const struct test_task *task = test_feed_task(world->feed, index);
-    assert_true(task->ended);
-    if (task->outcome != outcome)
-        fail_msg("task %zu: outcome %d: %s", index, (int)task->outcome, error_text(&task->error));
-}
-
 static void a_query_that_hangs_neither_fails_nor_delays_those_behind_it(void **state)
 {
     (void)state;
@@ -102,14 +95,14 @@ static void a_query_that_hangs_neither_fails_nor_delays_those_behind_it(void **s
     int64_t start_ms = clock_now_ms();
     world_run(&world);
     assert_true(world.usable);
-    assert_outcome(&world, 0, TASK_TIMED_OUT);
+    assert_ended(world.feed, 0, TASK_TIMED_OUT);
     assert_int_equal(test_feed_task(world.feed, 0)->order, 4);
     assert_int_equal(test_feed_task(world.feed, 0)->returned,
                      1); /* isolated, with its whole time */
     assert_int_equal(test_feed_task(world.feed, 0)->started, 1);
     assert_true(clock_now_ms() - start_ms >= TIMEOUT_MS);
     for (size_t i = 1; i < 4; i++) {
-        assert_outcome(&world, i, TASK_ANSWERED);
+        assert_ended(world.feed, i, TASK_ANSWERED);
         assert_true(test_feed_task(world.feed, i)->reading.waiting == 1);
         assert_int_equal(test_feed_task(world.feed, i)->returned, 0);
     }
@@ -126,7 +119,7 @@ static void of_many_that_hang_each_is_isolated_soon(void **state)
     assert_true(world.usable);
     for (size_t i = 0; i < world.count; i++) {
         bool hangs = i == 1 || i == 3 || i == 4 || i == 6;
-        assert_outcome(&world, i, hangs ? TASK_TIMED_OUT : TASK_ANSWERED);
+        assert_ended(world.feed, i, hangs ? TASK_TIMED_OUT : TASK_ANSWERED);
         if (!hangs)
             assert_true(test_feed_task(world.feed, i)->order <= 4);
     }
@@ -140,11 +133,11 @@ static void a_query_that_hangs_alone_has_its_whole_time(void **state)
     world_start(&world, SCRIPT({"LLEN", "", .times = 1}, {"LLEN", ":2\r\n"}), PAIRS("a"));
     world_run(&world);
     assert_true(world.usable);
-    assert_outcome(&world, 0, TASK_TIMED_OUT);
+    assert_ended(world.feed, 0, TASK_TIMED_OUT);
     assert_int_equal(test_feed_task(world.feed, 0)->returned, 0);
     test_feed_again(world.feed);
     world_run(&world);
-    assert_outcome(&world, 0, TASK_ANSWERED);
+    assert_ended(world.feed, 0, TASK_ANSWERED);
     assert_true(test_feed_task(world.feed, 0)->reading.waiting == 2);
     world_stop(&world);
 }
@@ -159,8 +152,8 @@ static void a_slow_link_is_not_taken_for_a_query_that_hangs(void **state)
                 PAIRS("a", "b"));
     test_feed_set_timeout(world.feed, 10000);
     world_run(&world);
-    assert_outcome(&world, 0, TASK_ANSWERED);
-    assert_outcome(&world, 1, TASK_ANSWERED);
+    assert_ended(world.feed, 0, TASK_ANSWERED);
+    assert_ended(world.feed, 1, TASK_ANSWERED);
     assert_int_equal(redis_peer_connections(&world.peer), 1);
     world_stop(&world);
 }
@@ -192,7 +185,7 @@ static void a_late_answer_is_not_taken_for_that_of_another_query(void **state)
     struct world world;
     run_with_late_answer(&world);
     assert_true(world.usable);
-    assert_outcome(&world, 1, TASK_ANSWERED);
+    assert_ended(world.feed, 1, TASK_ANSWERED);
     assert_int_equal(test_feed_task(world.feed, 1)->returned, 1);
     assert_float_equal(test_feed_task(world.feed, 1)->reading.waiting, 8, 0);
     assert_float_equal(test_feed_task(world.feed, 2)->reading.waiting, 1, 0);
@@ -208,7 +201,7 @@ static void a_connection_that_was_closed_while_idle_fails_no_query(void **state)
     world_run(&world);
     assert_true(world.usable);
     for (size_t i = 0; i < 2; i++) {
-        assert_outcome(&world, i, TASK_ANSWERED);
+        assert_ended(world.feed, i, TASK_ANSWERED);
         assert_int_equal(test_feed_task(world.feed, i)->given, 1);
     }
     assert_int_equal(redis_peer_connections(&world.peer), 2);
@@ -222,10 +215,10 @@ static void a_query_that_breaks_each_connection_fails_alone(void **state)
     world_start(&world, SCRIPT({"LLEN bad", NULL}, {"LLEN", ":3\r\n"}), PAIRS("bad", "a", "b"));
     world_run(&world);
     assert_true(world.usable);
-    assert_outcome(&world, 0, TASK_FAILED);
+    assert_ended(world.feed, 0, TASK_FAILED);
     assert_non_null(strstr(test_feed_task(world.feed, 0)->error.text, "broke"));
-    assert_outcome(&world, 1, TASK_ANSWERED);
-    assert_outcome(&world, 2, TASK_ANSWERED);
+    assert_ended(world.feed, 1, TASK_ANSWERED);
+    assert_ended(world.feed, 2, TASK_ANSWERED);
     world_stop(&world);
 }
 
@@ -253,7 +246,7 @@ static void a_server_that_answers_and_hangs_up_is_not_connected_to_all_the_time(
         test_feed_again(world.feed);
         world_run(&world);
         assert_true(world.usable);
-        assert_outcome(&world, 0, TASK_ANSWERED);
+        assert_ended(world.feed, 0, TASK_ANSWERED);
     }
     assert_in_range(redis_peer_connections(&world.peer), 3, MAX_HANG_UPS);
     world_stop(&world);
@@ -270,7 +263,7 @@ static void nor_is_it_for_an_isolated_query(void **state)
         test_feed_again(world.feed);
         world_run(&world);
         assert_true(world.usable);
-        assert_outcome(&world, 0, TASK_FAILED);
+        assert_ended(world.feed, 0, TASK_FAILED);
     }
     assert_in_range(redis_peer_connections(&world.peer), 4, 1 + MAX_HANG_UPS);
     world_stop(&world);
@@ -293,7 +286,7 @@ static void subscribe(struct world *world, size_t index)
         test_feed_again(world->feed);
         world_run(world);
         assert_true(world->usable);
-        assert_outcome(world, index, TASK_ANSWERED);
+        assert_ended(world->feed, index, TASK_ANSWERED);
         assert_false(error_is_set(&task->subscribe_error));
     }
     assert_true(task->subscribed);
@@ -314,11 +307,11 @@ static void a_notification_arrives_while_another_query_hangs(void **state)
     *trigger = trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName", "hang"));
     test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
     world_run(&world);
-    assert_outcome(&world, 1, TASK_ANSWERED);
+    assert_ended(world.feed, 1, TASK_ANSWERED);
     test_feed_again(world.feed);
     test_feed_task(world.feed, 0)->task.notifier.id = 0;
     world_run(&world);
-    assert_outcome(&world, 1, TASK_TIMED_OUT);
+    assert_ended(world.feed, 1, TASK_TIMED_OUT);
     assert_int_equal(world.notified, 1);
     assert_true(world.notified_while_in_flight);
     world_stop(&world);
@@ -334,7 +327,7 @@ static void subscriptions_are_lost_when_the_connection_is_replaced(void **state)
     *trigger = trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName", "hang"));
     test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
     world_run(&world);
-    assert_outcome(&world, 1, TASK_TIMED_OUT);
+    assert_ended(world.feed, 1, TASK_TIMED_OUT);
     assert_int_equal(world.lost, 1);
     world_stop(&world);
 }
@@ -350,7 +343,7 @@ static void subscriptions_of_a_connection_that_the_server_closes_are_lost(void *
     *trigger = trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName", "other"));
     test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
     world_run(&world);
-    assert_outcome(&world, 1, TASK_ANSWERED);
+    assert_ended(world.feed, 1, TASK_ANSWERED);
     assert_int_equal(world.lost, 1);
     assert_int_equal(world.notified, 0);
     world_stop(&world);
@@ -397,7 +390,7 @@ static void an_ended_subscription_does_not_notify(void **state)
     *trigger = trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName", "other"));
     test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
     world_run(&world);
-    assert_outcome(&world, 1, TASK_ANSWERED);
+    assert_ended(world.feed, 1, TASK_ANSWERED);
     assert_int_equal(world.notified, 0);
     world_stop(&world);
 }
@@ -414,7 +407,7 @@ static void a_query_that_cannot_be_subscribed_to_is_measured(void **state)
         test_feed_again(world.feed);
         world_run(&world);
         assert_true(world.usable);
-        assert_outcome(&world, 0, TASK_ANSWERED);
+        assert_ended(world.feed, 0, TASK_ANSWERED);
         assert_true(task->reading.waiting == 3);
     }
     assert_non_null(strstr(error_text(&task->subscribe_error), "NOPERM no such right"));

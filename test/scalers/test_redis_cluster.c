@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "measure/scaler.h"
 #include "redis/cluster.h"
+#include "scalers/ended.h"
 #include "scalers/redis_peer.h"
 #include "scalers/trigger.h"
 #include "support/feed.h"
@@ -117,24 +118,6 @@ static void world_stop(struct world *world)
     error_done(&world->error);
 }
 
-static void assert_value(const struct world *world, double value)
-{
-    const struct test_task *task = test_feed_task(world->feed, 0);
-    assert_true(task->ended);
-    if (task->outcome != TASK_ANSWERED)
-        fail_msg("outcome %d: %s", (int)task->outcome, error_text(&task->error));
-    assert_true(task->reading.waiting == value);
-}
-
-static void assert_failed(const struct world *world, const char *words)
-{
-    const struct test_task *task = test_feed_task(world->feed, 0);
-    assert_true(task->ended);
-    assert_int_equal(task->outcome, TASK_FAILED);
-    if (strstr(error_text(&task->error), words) == NULL)
-        fail_msg("%s", error_text(&task->error));
-}
-
 #define LINE(...) ((struct redis_line){__VA_ARGS__})
 
 static void what_has_moved_is_read_where_it_is(void **state)
@@ -146,10 +129,10 @@ static void what_has_moved_is_read_where_it_is(void **state)
     add_line(&world, 1, LINE("LLEN", ":3\r\n"));
     assert_true(world_connect(&world));
     world_run(&world);
-    assert_value(&world, 3);
+    assert_waiting(world.feed, 0, 3);
     test_feed_again(world.feed); /* from then on at once */
     world_run(&world);
-    assert_value(&world, 3);
+    assert_waiting(world.feed, 0, 3);
     assert_int_equal(redis_peer_used(&world.peers[0], 0), 1);
     world_stop(&world);
 }
@@ -163,7 +146,7 @@ static void nodes_that_redirect_to_each_other_are_followed_a_few_times(void **st
     add_line(&world, 1, LINE("LLEN", "-MOVED 9631 %A\r\n"));
     assert_true(world_connect(&world));
     world_run(&world);
-    assert_failed(&world, "is moved just now");
+    assert_ended_with(world.feed, 0, TASK_FAILED, "is moved just now");
     int requests = redis_peer_used(&world.peers[0], 0) + redis_peer_used(&world.peers[1], 0);
     assert_in_range(requests, 2, 12); /* the map may have been read once meanwhile */
     assert_true(world.usable);
@@ -180,7 +163,7 @@ static void a_node_that_redirects_to_itself_is_not_followed(void **state)
         add_line(&world, 0, LINE("LLEN", answers[i]));
         assert_true(world_connect(&world));
         world_run(&world);
-        assert_failed(&world, "is moved just now");
+        assert_ended_with(world.feed, 0, TASK_FAILED, "is moved just now");
         assert_int_equal(redis_peer_used(&world.peers[0], 0), 1);
         world_stop(&world);
     }
@@ -199,9 +182,9 @@ static void a_slot_on_its_way_is_requested_once(void **state)
         assert_true(world_connect(&world));
         world_run(&world);
         if (i == 0)
-            assert_value(&world, 4);
+            assert_waiting(world.feed, 0, 4);
         else
-            assert_failed(&world, "is moved just now");
+            assert_ended_with(world.feed, 0, TASK_FAILED, "is moved just now");
         assert_int_equal(redis_peer_used(&world.peers[1], 0), 1);
         assert_int_equal(redis_peer_used(&world.peers[1], 1), 1);
         world_stop(&world);
@@ -221,7 +204,7 @@ static void what_follows_for_a_slot_on_its_way_goes_there_too(void **state)
     add_line(&world, 1, LINE("ASKING", "+OK\r\n"));
     assert_true(world_connect(&world));
     world_run(&world);
-    assert_value(&world, 5);
+    assert_waiting(world.feed, 0, 5);
     assert_int_equal(redis_peer_used(&world.peers[1], 3), 3);
     world_stop(&world);
 }
@@ -236,9 +219,9 @@ static void a_redirection_to_nowhere_is_named(void **state)
         add_line(&world, 0, LINE("LLEN", answers[i]));
         assert_true(world_connect(&world));
         world_run(&world);
-        assert_failed(&world, "key \"jobs\"");
+        assert_ended_with(world.feed, 0, TASK_FAILED, "key \"jobs\"");
         if (i != 1)
-            assert_failed(&world, "redirects to an address that is none");
+            assert_ended_with(world.feed, 0, TASK_FAILED, "redirects to an address that is none");
         world_stop(&world);
     }
 }
@@ -253,7 +236,7 @@ static void a_late_reply_is_not_believed(void **state)
     add_line(&world, 0, LINE("LLEN", ":2\r\n"));
     assert_true(world_connect(&world));
     world_run(&world);
-    assert_value(&world, 2);
+    assert_waiting(world.feed, 0, 2);
     world_stop(&world);
 }
 
@@ -265,7 +248,7 @@ static void a_node_that_is_always_late_is_believed(void **state)
     add_line(&world, 0, LINE("LLEN", ":9\r\n", .wait_ms = 700));
     assert_true(world_connect(&world));
     world_run(&world);
-    assert_value(&world, 9);
+    assert_waiting(world.feed, 0, 9);
     assert_int_equal(redis_peer_used(&world.peers[0], 0), 2);
     world_stop(&world);
 }
@@ -283,7 +266,7 @@ static void what_was_sent_to_a_former_master_goes_to_the_new_one(void **state)
     assert_true(world_connect(&world));
     int64_t start_ms = clock_now_ms();
     world_run(&world);
-    assert_value(&world, 6);
+    assert_waiting(world.feed, 0, 6);
     assert_true(clock_now_ms() - start_ms < TIMEOUT_MS);
     world_stop(&world);
 }
@@ -298,7 +281,8 @@ static void a_replica_is_not_read(void **state)
     add_line(&world, 0, LINE("LLEN", ":1\r\n"));
     assert_true(world_connect(&world));
     world_run(&world);
-    assert_failed(&world, "is not the master that the nodes of the cluster say it is");
+    assert_ended_with(world.feed, 0, TASK_FAILED,
+                      "is not the master that the nodes of the cluster say it is");
     assert_int_equal(redis_peer_used(&world.peers[0], 1), 0);
     world_stop(&world);
 }
@@ -318,7 +302,7 @@ static void a_node_that_hangs_up_is_connected_to_ever_more_seldom(void **state)
         test_feed_again(world.feed);
         world_run(&world);
         assert_true(world.usable);
-        assert_failed(&world, "broke");
+        assert_ended_with(world.feed, 0, TASK_FAILED, "broke");
         usleep(10 * 1000);
     }
     assert_in_range(redis_peer_connections(&world.peers[1]), 3, MAX_CONNECTIONS);
@@ -339,11 +323,11 @@ static void a_node_that_hung_up_is_connected_to_before_it_is_needed(void **state
     test_feed_stay(world.feed, AGAIN_MS);
     world_run(&world);
     assert_true(world.usable);
-    assert_failed(&world, "broke");
+    assert_ended_with(world.feed, 0, TASK_FAILED, "broke");
     assert_int_equal(redis_peer_connections(&world.peers[1]), 2);
     test_feed_again(world.feed);
     world_run(&world);
-    assert_value(&world, 3);
+    assert_waiting(world.feed, 0, 3);
     world_stop(&world);
 }
 
@@ -355,7 +339,8 @@ static void a_slot_without_an_owner_is_an_error_and_no_request(void **state)
     add_line(&world, 0, LINE("CLUSTER SLOTS", "*0\r\n"));
     assert_true(world_connect(&world));
     world_run(&world);
-    assert_failed(&world, "no node of the Redis Cluster has its slot, 9631");
+    assert_ended_with(world.feed, 0, TASK_FAILED,
+                      "no node of the Redis Cluster has its slot, 9631");
     assert_true(world.usable);
     world_stop(&world);
 }
@@ -372,8 +357,9 @@ static void a_node_at_an_address_of_this_machine_gets_nothing(void **state)
     assert_true(cluster->discovery.is_local);
     cluster->discovery.is_local = false;
     world_run(&world);
-    assert_failed(&world, "the nodes of the cluster name Redis at 127.0.0.1:");
-    assert_failed(&world, "an address of this machine or its link");
+    assert_ended_with(world.feed, 0, TASK_FAILED,
+                      "the nodes of the cluster name Redis at 127.0.0.1:");
+    assert_ended_with(world.feed, 0, TASK_FAILED, "an address of this machine or its link");
     assert_int_equal(redis_peer_used(&world.peers[0], 0), 0);
     world_stop(&world);
 }
@@ -459,7 +445,7 @@ static void a_name_that_is_looked_up_slowly_delays_no_other_node(void **state)
     pthread_create(&thread, NULL, resolve_later, &world);
     world_run(&world);
     pthread_join(thread, NULL);
-    assert_value(&world, 5);
+    assert_waiting(world.feed, 0, 5);
     assert_int_equal(test_feed_task(world.feed, 0)->order, 2);
     assert_int_equal(test_feed_task(world.feed, 1)->outcome, TASK_ANSWERED);
     trigger_done(&jobs);
@@ -473,8 +459,8 @@ static void a_name_that_is_not_looked_up_in_time_fails_its_keys_alone(void **sta
     struct trigger jobs;
     slow_begin(&world, &jobs);
     world_run(&world);
-    assert_failed(&world, "cannot connect to Redis at " SLOW_NAME ":");
-    assert_failed(&world, "its name was not looked up in time");
+    assert_ended_with(world.feed, 0, TASK_FAILED, "cannot connect to Redis at " SLOW_NAME ":");
+    assert_ended_with(world.feed, 0, TASK_FAILED, "its name was not looked up in time");
     assert_int_equal(test_feed_task(world.feed, 1)->outcome, TASK_ANSWERED);
     assert_true(world.usable);
     may_resolve = true;
