@@ -46,11 +46,22 @@ static void change_share(uint64_t tenant, size_t before, size_t bytes)
     free(share);
 }
 
+/* A connection's tenant changes with its holders: what it has is the new one's at once, or a
+ * connection that always has some would count for one that is long gone. */
+static void take_over(struct reply_memory *memory)
+{
+    uint64_t tenant = scaler_tenant();
+    if (memory->used > 0 && memory->tenant != tenant) {
+        change_share(memory->tenant, memory->used, 0);
+        change_share(tenant, 0, memory->used);
+    }
+    memory->tenant = tenant;
+}
+
 bool reply_memory_set(struct reply_memory *memory, size_t bytes)
 {
     pthread_mutex_lock(&lock);
-    if (memory->used == 0)
-        memory->tenant = scaler_tenant();
+    take_over(memory);
     const struct share *share = find_share(memory->tenant);
     size_t tenants = share == NULL ? 0 : share->used;
     bool is_agents = memory->tenant == 0;
@@ -69,7 +80,10 @@ bool reply_memory_set(struct reply_memory *memory, size_t bytes)
 
 void reply_memory_move(struct reply_memory *from, size_t bytes, struct reply_memory *to)
 {
-    to->tenant = from->tenant;
+    pthread_mutex_lock(&lock);
+    take_over(from);
+    take_over(to);
     from->used -= bytes;
     to->used += bytes;
+    pthread_mutex_unlock(&lock);
 }

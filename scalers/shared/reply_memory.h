@@ -29,11 +29,11 @@ enum {
  * again before it goes. */
 struct reply_memory {
     size_t used;
-    uint64_t tenant; /* while it has some */
+    uint64_t tenant; /* while it has some; that of the thread that set or moved it last */
 };
 
 /* It has so many bytes from now on. False: it may not, and has as many as before. Fewer are never
- * refused. */
+ * refused, nor is what it has when its tenant is another one now. */
 bool reply_memory_set(struct reply_memory *memory, size_t bytes);
 
 /* So many of its bytes are another's of the same connection, who may have them longer. */

@@ -81,13 +81,76 @@ static void a_tenant_has_a_third_of_what_it_leaves(void **state)
     assert_true(reply_memory_set(&other, REST / 4));
     assert_false(reply_memory_set(&other, REST / 4 + 1));
 
-    scaler_set_tenant(1); /* those that are there stay their tenant's */
+    scaler_set_tenant(1);
     assert_true(reply_memory_set(&other, 0));
     for (int i = 0; i < CONNECTIONS; i++)
         reply_memory_set(&memories[i], 0);
     assert_true(reply_memory_set(&other, REPLY_MEMORY_MAX / 4));
     assert_false(reply_memory_set(&other, REPLY_MEMORY_MAX / 4 + 1));
     assert_true(reply_memory_set(&other, 0));
+    scaler_set_tenant(0);
+}
+
+/* One that always has some, as a Cluster's sockets or known types do, would stay that of who held
+ * it first: with whatever he has then, and nothing of whose it is. */
+static void what_a_connection_has_is_its_present_tenants(void **state)
+{
+    (void)state;
+    enum { PART = REPLY_MEMORY_MAX / 4 };
+    struct reply_memory kept = {0};
+    struct reply_memory other = {0};
+    scaler_set_tenant(1);
+    assert_true(reply_memory_set(&kept, PART));
+
+    scaler_set_tenant(2);
+    assert_true(reply_memory_set(&kept, PART - 1));
+    assert_int_equal(kept.tenant, 2);
+    assert_false(reply_memory_set(&other, PART / 2)); /* it has it all */
+    scaler_set_tenant(1);                             /* ... and who had it, nothing */
+    assert_true(reply_memory_set(&other, PART / 2));
+    assert_true(reply_memory_set(&other, 0));
+
+    scaler_set_tenant(3);
+    assert_false(reply_memory_set(&kept, PART + 1)); /* his also where he may not have more */
+    assert_int_equal(kept.tenant, 3);
+    assert_false(reply_memory_set(&other, PART / 2));
+    assert_true(reply_memory_set(&kept, 0));
+    assert_true(reply_memory_set(&other, PART));
+    assert_true(reply_memory_set(&other, 0));
+    scaler_set_tenant(0);
+}
+
+/* Both sides of a move, one of which may have had some of another tenant's. */
+static void what_is_moved_is_the_present_tenants(void **state)
+{
+    (void)state;
+    enum { PART = REPLY_MEMORY_MAX / 4, HALF = PART / 2 };
+    struct reply_memory from = {0};
+    struct reply_memory to = {0};
+    struct reply_memory other = {0};
+    scaler_set_tenant(1);
+    assert_true(reply_memory_set(&to, HALF));
+    scaler_set_tenant(2);
+    assert_true(reply_memory_set(&from, HALF));
+
+    scaler_set_tenant(3);
+    reply_memory_move(&from, HALF / 2, &to);
+    assert_int_equal(to.used, HALF + HALF / 2);
+    assert_false(reply_memory_set(&other, HALF));
+    for (uint64_t tenant = 1; tenant <= 2; tenant++) {
+        scaler_set_tenant(tenant);
+        assert_true(reply_memory_set(&other, HALF));
+        assert_true(reply_memory_set(&other, 0));
+    }
+
+    scaler_set_tenant(3);
+    assert_true(reply_memory_set(&from, 0));
+    assert_true(reply_memory_set(&to, 0));
+    for (uint64_t tenant = 1; tenant <= 3; tenant++) {
+        scaler_set_tenant(tenant);
+        assert_true(reply_memory_set(&other, PART));
+        assert_true(reply_memory_set(&other, 0));
+    }
     scaler_set_tenant(0);
 }
 
@@ -98,6 +161,8 @@ int main(void)
         cmocka_unit_test(many_connections_have_no_more_together_and_each_has_a_little),
         cmocka_unit_test(what_is_moved_still_counts),
         cmocka_unit_test(a_tenant_has_a_third_of_what_it_leaves),
+        cmocka_unit_test(what_a_connection_has_is_its_present_tenants),
+        cmocka_unit_test(what_is_moved_is_the_present_tenants),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
