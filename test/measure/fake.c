@@ -193,8 +193,10 @@ static int messages_of(const char *queue)
             return fake.queues[i].messages;
     if (isdigit((unsigned char)queue[0]))
         return atoi(queue);
-    if (strcmp(queue, "late") == 0 || strcmp(queue, "lost") == 0 || strcmp(queue, "gossip") == 0)
-        return 0;
+    static const char *const empty[] = {"late", "lost", "gossip", "crowd"};
+    for (size_t i = 0; i < ARRAY_LENGTH(empty); i++)
+        if (strcmp(queue, empty[i]) == 0)
+            return 0;
     if (strcmp(queue, "delay") == 0)
         return FAKE_HANGS;
     return strcmp(queue, "hang") == 0    ? FAKE_HANGS
@@ -330,7 +332,13 @@ static void gossip(void)
         abort();
 }
 
-static void misbehave(const char *queue)
+static void lose_crowd(struct notifier notifier)
+{
+    for (notifier.id = 1; notifier.id <= FAKE_CROWD; notifier.id++)
+        notifier_lose(&notifier);
+}
+
+static void misbehave(const struct task *task, const char *queue)
 {
     if (strcmp(queue, "abort") == 0)
         abort();
@@ -340,6 +348,8 @@ static void misbehave(const char *queue)
         sleep(3600);
     if (strcmp(queue, "gossip") == 0)
         gossip();
+    if (strcmp(queue, "crowd") == 0)
+        lose_crowd(task->notifier);
 }
 
 /* False: the client is lost. */
@@ -347,7 +357,7 @@ static bool answer(struct client *client, struct task *task)
 {
     const char *queue = ((const struct query *)task->query)->queue;
     struct reading reading = READING_UNKNOWN;
-    misbehave(queue);
+    misbehave(task, queue);
     pthread_mutex_lock(&fake.lock);
     fake.counts.tasks++;
     fake.counts.tenant = scaler_tenant();

@@ -6,6 +6,7 @@
  *     "7"      answers 7        "hang"   is left unanswered       "missing" fails alone
  *     "abort"  aborts           "sleep"  never returns            "break"   loses the client
  *     "log"    logs, and fails  "gossip" makes up a notification
+ *     "crowd"  loses FAKE_CROWD subscriptions, and answers 0
  *
  * Source "down" refuses at once, and "silent" when the deadline has passed.
  *
@@ -20,6 +21,8 @@
 #include "measure/scaler.h"
 
 enum { FAKE_HANGS = -1, FAKE_MISSING = -2, FAKE_BREAKS = -3 };
+
+enum { FAKE_CROWD = 20000 }; /* more than a pipe holds */
 
 extern const struct scaler fake_scaler;
 extern const struct scaler fake_push_scaler;

@@ -261,6 +261,51 @@ static void an_agent_knows_how_long_tasks_wait_after_any_message(void **state)
         fake_values_done(&values[i]);
 }
 
+static void ignore(void *context, uint64_t id)
+{
+    (void)context;
+    (void)id;
+}
+
+/* A server that is slow to read: the pipe fills up meanwhile. Each is lost once, in order. */
+static void count_loss(void *context, uint64_t id)
+{
+    enum { SLOW_MS = 200 };
+    uint64_t *lost = context;
+    assert_int_equal(id, *lost + 1);
+    if (++*lost == 1)
+        usleep(SLOW_MS * 1000);
+}
+
+/* As of a Redis with that many subscriptions, where the subscriber's connection is closed. */
+static void subscriptions_that_are_lost_with_a_full_pipe_are_reported(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct scaler scaler = fake_agent_scaler;
+    struct fake_values values = fake_values("a", "crowd");
+    struct agent_client *client = NULL;
+    uint64_t lost = 0;
+    scaler.measure = measure_in_agent;
+    assert_true(agent_client_open(&fake_agent_scaler, values.scopes[OPTION_CONNECTION],
+                                  &(struct agent_origin){.program = "/proc/self/exe"},
+                                  clock_now_ms() + 10000, &client, &error));
+    struct test_feed *feed = test_feed_new(&scaler);
+    test_feed_add(
+        feed, values.scopes[OPTION_QUERY]->data,
+        (struct notifier){
+            .notify = ignore, .context = &lost, .id = UINT64_MAX >> 1, .lose = count_loss});
+    test_feed_task(feed, 0)->task.values = values.scopes[OPTION_QUERY];
+    test_feed_set_timeout(feed, PATIENCE_MS);
+    test_feed_stay(feed, 1500);
+    assert_true(test_feed_run(feed, client, PATIENCE_MS, &error));
+    assert_int_equal(test_feed_task(feed, 0)->outcome, TASK_ANSWERED);
+    assert_int_equal(lost, FAKE_CROWD);
+    agent_client_close(client);
+    test_feed_free(feed);
+    fake_values_done(&values);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "agent") == 0)
@@ -285,6 +330,7 @@ int main(int argc, char **argv)
         TEST(subscriptions_of_a_killed_agent_are_made_again_at_once),
         TEST(an_agent_unsubscribes),
         cmocka_unit_test(an_agent_knows_how_long_tasks_wait_after_any_message),
+        cmocka_unit_test(subscriptions_that_are_lost_with_a_full_pipe_are_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include "measure/agent/limits.h"
 #include "measure/agent/messages.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -126,8 +127,8 @@ static void free_query_if_unused(struct agent *agent, struct received_query *que
 static void notify(void *context, uint64_t id)
 {
     (void)context;
-    ssize_t written = write(AGENT_NOTIFICATIONS, &id, sizeof(id));
-    (void)written; /* see agent_client.h */
+    while (write(AGENT_NOTIFICATIONS, &id, sizeof(id)) < 0 && errno == EINTR)
+        continue; /* where it fails the server is gone */
 }
 
 static void lose(void *context, uint64_t id)

@@ -79,9 +79,10 @@ bool agent_launch(struct agent_process *process, const char *program, const char
         return cannot_start(scaler, errno, error);
     *ret_socket = sockets[0];
     socket = above_those_of_agent(sockets[1]);
-    if (pipe2(pipes, O_CLOEXEC | O_NONBLOCK) != 0)
+    if (pipe2(pipes, O_CLOEXEC) != 0)
         return cannot_start(scaler, errno, error);
     *ret_notifications = pipes[0];
+    fcntl(pipes[0], F_SETFL, O_NONBLOCK); /* the agent's end waits for room */
     notifications = above_those_of_agent(pipes[1]);
     if (socket < 0 || notifications < 0)
         return cannot_start(scaler, EMFILE, error);
