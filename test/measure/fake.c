@@ -199,9 +199,9 @@ static int messages_of(const char *queue)
             return 0;
     if (strcmp(queue, "delay") == 0)
         return FAKE_HANGS;
-    return strcmp(queue, "hang") == 0    ? FAKE_HANGS
-           : strcmp(queue, "break") == 0 ? FAKE_BREAKS
-                                         : FAKE_MISSING;
+    return strncmp(queue, "hang", 4) == 0 ? FAKE_HANGS
+           : strcmp(queue, "break") == 0  ? FAKE_BREAKS
+                                          : FAKE_MISSING;
 }
 
 static void fake_metric_spec(const struct options *options, struct metric_spec *ret_spec)

@@ -3,7 +3,7 @@
  * set at any moment; what an isolated one does is in its name, as its process has a table of its
  * own:
  *
- *     "7"      answers 7        "hang"   is left unanswered       "missing" fails alone
+ *     "7"      answers 7        "hang..." is left unanswered      "missing" fails alone
  *     "abort"  aborts           "sleep"  never returns            "break"   loses the client
  *     "log"    logs, and fails  "gossip" makes up a notification
  *     "crowd"  loses FAKE_CROWD subscriptions, and answers 0
