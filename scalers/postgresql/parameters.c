@@ -154,9 +154,11 @@ static bool check_ports(const char *ports, struct error *error)
 /* Without a host libpq takes a socket of this machine, where PostgreSQL may let our own user in. */
 static bool check_hosts(const char *hosts, struct error *error)
 {
+    bool has_others =
+        strpbrk(hosts, "@ \t\r\n") != NULL; /* once: there may be thousands of hosts */
     for (const char *at = hosts; at != NULL;) {
         size_t length = strcspn(at, ",");
-        if (length == 0 || at[0] == '/' || strcspn(at, "@ \t\r\n") < length)
+        if (length == 0 || at[0] == '/' || has_others)
             return error_invalid(error,
                                  "host must be a name or an address, or several with commas, "
                                  "and no socket");
