@@ -58,6 +58,17 @@ sanitizer_environment() {
 test_unit() {
     suite unit-asan "unit tests under ASan and UBSan" unit_suite asan "$@"
     suite unit-tsan "threaded unit tests under TSan" unit_suite tsan --label-regex '^threads$' "$@"
+    # With arguments it may have none of them.
+    [ $# -gt 0 ] || suite unit-release "what values of keys cost the release build" keys_suite
+}
+
+# The bounds of test/keys/bounds.c are those of this build: a sanitizer has other ones. Shows the worst of all scalers.
+keys_suite() {
+    unit_suite release --label-regex '^keys$' --parallel 1 --test-output-size-passed 65536 || return
+    awk '/: [0-9]+ calls$/ { scaler = $1 }
+        /^  largest trigger: / && $3 > largest { largest = $3; trigger = scaler $0 }
+        /^  slowest call: / && $3 > slowest { slowest = $3; call = scaler $0 }
+        END { if (trigger == "" || call == "") exit 1; print trigger; print call }' "$build/reports/unit-release.xml"
 }
 
 # The same as unit, with the image's libraries.
@@ -184,7 +195,7 @@ is_in_debian13() {
 # What a part needs; the builds that it needs are added to `presets`.
 prepare() {
     case $1 in
-        unit) presets+=(asan tsan) ;;
+        unit) presets+=(asan tsan release) ;;
         debian13) { is_in_debian13 || die "test: debian13: only on an older Debian, and not with BACKLOG_BASE=native"; } && base_of_tests ;;
         fuzz) install fuzz ;;
         protocol) install protocol && python_environment && go_tools && grpc_js && presets+=(asan release) ;;
