@@ -1,6 +1,7 @@
 /* Where librdkafka may connect: what a hostile broker names is not our own pod. */
 #include "base/log.h"
 #include "base/memory.h"
+#include "kafka/client.h"
 #include "kafka/destinations.h"
 
 #include <arpa/inet.h>
@@ -9,6 +10,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -120,12 +122,43 @@ static void brokers_are_where_the_trigger_has_its_own(void **state)
     close(listener);
 }
 
+/* Whoever operates the trigger must learn why a cluster that is up is not connected to. */
+static void the_error_names_the_broker_that_was_refused(void **state)
+{
+    (void)state;
+    struct sockaddr_in address;
+    int listener = listen_on(&address);
+    struct kafka_connection options = {.bootstrap_servers = "kafka.shop:9092"};
+    struct kafka_client client = {.options = &options};
+    _cleanup_(error_done) struct error error = {0};
+    guard(options.bootstrap_servers);
+    assert_false(kafka_client_fail(&client, &error, "no broker answers"));
+    assert_string_equal(error_text(&error), "Kafka at kafka.shop:9092: no broker answers");
+
+    error_unavailable(&client.last_error, "Connect failed");
+    assert_int_equal(connect_as("169.254.169.254:80", (struct sockaddr *)&address, sizeof(address)),
+                     EACCES);
+    assert_false(kafka_client_fail(&client, &error, "no broker answers"));
+    assert_int_equal(error.code, ERROR_UNAVAILABLE);
+    assert_string_equal(error_text(&error),
+                        "Kafka at kafka.shop:9092: no broker answers: Connect failed; the broker "
+                        "169.254.169.254:80 is at an address that only one of bootstrapServers may "
+                        "have");
+
+    guard(options.bootstrap_servers); /* of the next client: nothing was refused to it */
+    assert_false(kafka_client_fail(&client, &error, "no broker answers"));
+    assert_null(strstr(error_text(&error), "169.254.169.254"));
+    error_done(&client.last_error);
+    close(listener);
+}
+
 int main(void)
 {
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(brokers_that_a_cluster_names_are_not_in_our_pod),
         cmocka_unit_test(brokers_are_where_the_trigger_has_its_own),
+        cmocka_unit_test(the_error_names_the_broker_that_was_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
