@@ -142,6 +142,86 @@ def redis_node(wire):
         wire.send(replies.get(words[0], b"+OK\r\n"))
 
 
+def redis_bulk(*texts):
+    return b"*%d\r\n" % len(texts) + b"".join(b"$%d\r\n%s\r\n" % (len(text), text) for text in texts)
+
+
+def redis_slots(hosts, port, first=0, last=16383):
+    return b"*%d\r\n" % len(hosts) + b"".join(b"*3\r\n:%d\r\n:%d\r\n*2\r\n$%d\r\n%s\r\n:%d\r\n" % (first, last, len(host), host, port)
+                                              for host in hosts)
+
+
+def redis_finding(found):
+    """A server that is also where it is found: `found(port, words)` is the reply to CLUSTER and SENTINEL."""
+    def script(wire):
+        port = wire.connection.getsockname()[1]
+        for words in redis_commands(wire):
+            if words[0] in ("CLUSTER", "SENTINEL"):
+                wire.send(found(port, words))
+            else:
+                wire.send(b"*1\r\n$6\r\nmaster\r\n" if words[0] == "ROLE" else REDIS_COUNTS.get(words[0], b"+OK\r\n"))
+    return script
+
+
+def redis_found(port, words):
+    if words[0] == "CLUSTER":
+        return redis_slots([b"127.0.0.1"], port)
+    if words[1] == "MASTER":
+        return redis_bulk(b"name", b"shop", b"config-epoch", b"1")
+    return redis_bulk(b"127.0.0.1", b"%d" % port)
+
+
+def redis_lost(title, *chunks):
+    """In place of where the data is."""
+    def script(wire):
+        for words in redis_commands(wire):
+            if words[0] in ("CLUSTER", "SENTINEL"):
+                wire.pour(*chunks)
+            wire.send(b"+OK\r\n")
+    return named(title, script)
+
+
+def redis_moved(title, error):
+    """In place of each count; `error(number)` is another one each time."""
+    def script(wire):
+        port, numbers = wire.connection.getsockname()[1], itertools.count()
+        for words in redis_commands(wire):
+            if words[0] in REDIS_COUNTS:
+                wire.send(error(port, next(numbers)))
+            else:
+                wire.send(redis_found(port, words) if words[0] == "CLUSTER" else b"+OK\r\n")
+    return named(title, script)
+
+
+REDIS_LOST = [
+    redis_lost("a string of 512 MiB", b"$536870911\r\n", b"x" * 65536),
+    redis_lost("a large array of nothing", b"*131072\r\n", b":1\r\n"),
+    redis_lost("endless depth", b"*1\r\n"),
+    redis_lost("replies without end", b"*0\r\n"),
+]
+
+REDIS_CLUSTER_HOSTILE = [
+    *REDIS_LOST,
+    named("5,000 ranges of one node", redis_finding(lambda port, _: redis_slots([b"127.0.0.1"] * 5000, port))),
+    named("5,000 nodes", redis_finding(lambda port, _: redis_slots([b"node%d" % number for number in range(5000)], port))),
+    named("a node with a name of 1 MiB", redis_finding(lambda port, _: redis_slots([b"x" * (1 << 20)], port))),
+    named("ranges beyond all slots", redis_finding(lambda port, _: redis_slots([b"127.0.0.1"], port, -(1 << 62), 1 << 62))),
+    redis_moved("moved to and fro", lambda port, number: b"-MOVED %d 127.0.0.1:%d\r\n" % (number % 16384, port)),
+    redis_moved("moved to another node each time", lambda port, number: b"-MOVED 1 127.0.%d.%d:%d\r\n" % (number // 250 % 250, number % 250, port)),
+    redis_moved("asked of itself", lambda port, number: b"-ASK 1 127.0.0.1:%d\r\n" % port),
+]
+
+REDIS_SENTINEL_HOSTILE = [
+    *REDIS_LOST,
+    named("a master with a name of 1 MiB", redis_finding(
+        lambda port, words: redis_found(port, words) if words[1] == "MASTER" else redis_bulk(b"x" * (1 << 20), b"%d" % port))),
+    named("a master with 60,000 fields", redis_finding(
+        lambda port, words: redis_bulk(*[b"config-epoch"] * 60000) if words[1] == "MASTER" else redis_found(port, words))),
+    named("a port that is none", redis_finding(
+        lambda port, words: redis_found(port, words) if words[1] == "MASTER" else redis_bulk(b"127.0.0.1", b"9" * 1000))),
+]
+
+
 def redis_key_of(node):
     return next(key for key in map(str, itertools.count()) if binascii.crc_hqx(key.encode(), 0) % 16384 in redis_node_range(node))
 
@@ -660,6 +740,16 @@ def cluster_trigger(port, number, user="a"):
             "listName": redis_key_of(number), "listLength": "5", "brokerTls": "enable", "brokerUnsafeSsl": "true"}
 
 
+def one_node_trigger(port, number, user="a"):
+    return {"scaler": "redis-cluster", "addresses": f"127.0.0.1:{port}", "username": user, "password": "x",
+            "listName": f"l{number}", "listLength": "5"}
+
+
+def sentinel_trigger(port, number, user="a"):
+    return {"scaler": "redis-sentinel", "addresses": f"127.0.0.1:{port}", "sentinelMaster": "shop", "username": user,
+            "password": "x", "listName": f"l{number}", "listLength": "5"}
+
+
 def stream_trigger(port, number, user="a"):
     return {"scaler": "redis-streams", "address": f"127.0.0.1:{port}", "username": user, "password": "x",
             "stream": f"s{number}", "streamLength": "5"}
@@ -711,6 +801,8 @@ AGENTS = 6  # a process for each connection: not after each byte, but after some
 SOURCES = [
     source("redis", redis_trigger, redis, REDIS_HOSTILE),
     source("redis-streams", stream_trigger, redis, REDIS_HOSTILE[:1] + REDIS_HOSTILE[5:7]),
+    source("redis-cluster", one_node_trigger, redis_finding(redis_found), REDIS_CLUSTER_HOSTILE),
+    source("redis-sentinel", sentinel_trigger, redis_finding(redis_found), REDIS_SENTINEL_HOSTILE),
     source("prometheus", prometheus_trigger, http_good(prometheus_body), http_transfers(prometheus_setup) + http_bodies(prometheus_setup)),
     source("rabbitmq (HTTP)", management_trigger, http_good(management_body), http_bodies(management_setup, *MANAGEMENT_MORE)),
     source("rabbitmq (HTTP, useRegex)", management_pages_trigger, http_good(management_body), http_bodies(management_setup)),
