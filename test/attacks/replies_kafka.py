@@ -2,10 +2,11 @@
 tagged fields, but for ApiVersions."""
 
 import itertools
+import socket
 import struct
 import zlib
 
-from .replies import AGENTS, VALUE, named, source
+from .replies import AGENTS, VALUE, http_bodies, http_transfers, named, source
 
 KAFKA_VERSIONS = {api: (0, highest) for api, highest in {0: 3, 1: 4, 2: 1, 3: 4, 8: 1, 9: 3, 10: 1, 11: 0, 12: 0, 13: 0, 14: 0, 15: 0, 16: 0,
                                                          17: 1, 18: 3, 36: 0}.items()}
@@ -89,7 +90,7 @@ def kafka_good(wire, api, request):
     if api == API_VERSIONS:
         return kafka_api_versions()
     if api == SASL_HANDSHAKE:
-        return b"\0\0" + kafka_array([kafka_string(b"PLAIN"), kafka_string(b"SCRAM-SHA-512")])
+        return b"\0\0" + kafka_array([kafka_string(b"PLAIN"), kafka_string(b"SCRAM-SHA-512"), kafka_string(b"OAUTHBEARER")])
     if api == SASL:
         return b"\0\0" + b"\xff\xff" + bytes(4)
     if api == METADATA:
@@ -215,6 +216,15 @@ def kafka_scram(title, message):
     return named(title, script)
 
 
+def kafka_token(http):
+    """A broker whose token endpoint, at the same port, is hostile."""
+    def script(wire):
+        (http if wire.connection.recv(1, socket.MSG_PEEK) == b"P" else kafka)(wire)
+    if hasattr(http, "prepare"):
+        script.prepare = http.prepare
+    return named(f"a token: {http.title}", script)
+
+
 def kafka_versions(api_versions):
     return kafka_bomb(f"{len(api_versions)} API versions", API_VERSIONS, lambda *_: kafka_api_versions(api_versions))
 
@@ -251,7 +261,14 @@ def kafka_scram_trigger(port, number, user="a"):
     return {**kafka_trigger(port, number, user), "sasl": "scram_sha512"}
 
 
+def kafka_token_trigger(port, number, user="a"):
+    return {**kafka_trigger(port, number, user), "sasl": "oauthbearer", "oauthTokenEndpointUri": f"http://127.0.0.1:{port}/token"}
+
+
+KAFKA_TOKEN_HOSTILE = [kafka_token(http) for make in (http_transfers, http_bodies) for http in make(lambda path: None)]
+
 KAFKA_SOURCES = [
     source("kafka", kafka_trigger, kafka, KAFKA_HOSTILE, triggers=4, silences=AGENTS),
+    source("kafka (OAuth)", kafka_token_trigger, kafka, KAFKA_TOKEN_HOSTILE, triggers=4, silences=0),
     source("kafka (SCRAM)", kafka_scram_trigger, kafka, KAFKA_SCRAM_HOSTILE, triggers=4, silences=0),
 ]
