@@ -190,6 +190,7 @@ static void open_client(struct poller *poller)
     const struct agent_origin agent = {settings->program, poller->tenancy.tenant,
                                        poller->tenancy.is_named};
     connection_connecting(connection);
+    scaler_set_reconnects(connection->reconnects);
     pthread_mutex_unlock(&poller->connection.lock);
     bool good = client_open(connection->scaler, poller->values, poller->in_agent ? &agent : NULL,
                             clock_now_ms() + settings->connect_timeout_ms, &poller->client, &error);

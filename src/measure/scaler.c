@@ -4,6 +4,7 @@
 #include "base/text.h"
 
 static _Thread_local uint64_t tenant_of_thread;
+static _Thread_local bool thread_reconnects;
 
 uint64_t scaler_tenant(void)
 {
@@ -13,6 +14,16 @@ uint64_t scaler_tenant(void)
 void scaler_set_tenant(uint64_t tenant)
 {
     tenant_of_thread = tenant;
+}
+
+bool scaler_reconnects(void)
+{
+    return thread_reconnects;
+}
+
+void scaler_set_reconnects(bool reconnects)
+{
+    thread_reconnects = reconnects;
 }
 
 const struct scaler *scaler_find(const struct scaler *const *scalers, const char *name)

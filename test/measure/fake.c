@@ -47,6 +47,7 @@ enum { MAX_QUEUES = 64, MAX_SUBSCRIPTIONS = 512, LATE_MS = 200 };
 struct client {
     int timer; /* in an agent: when it notifies; else -1 */
     bool is_late;
+    bool reconnects;      /* scaler_reconnects() */
     const char *awaited;  /* the queue that the timer is for */
     struct task *hanging; /* utlist */
 };
@@ -193,7 +194,7 @@ static int messages_of(const char *queue)
             return fake.queues[i].messages;
     if (isdigit((unsigned char)queue[0]))
         return atoi(queue);
-    static const char *const empty[] = {"late", "lost", "gossip", "crowd"};
+    static const char *const empty[] = {"late", "lost", "gossip", "crowd", "again"};
     for (size_t i = 0; i < ARRAY_LENGTH(empty); i++)
         if (strcmp(queue, empty[i]) == 0)
             return 0;
@@ -252,6 +253,7 @@ static bool fake_connect(const void *connection_options, int64_t deadline_ms, vo
         return error_unavailable(error, "the fake source is down");
     struct client *client = memory_new(sizeof(*client));
     client->timer = -1;
+    client->reconnects = scaler_reconnects();
     *ret_client = client;
     return true;
 }
@@ -365,6 +367,8 @@ static bool answer(struct client *client, struct task *task)
     pthread_mutex_unlock(&fake.lock);
     if (messages == FAKE_BREAKS)
         return false;
+    if (strcmp(queue, "again") == 0)
+        messages = client->reconnects;
     if (task_wants_subscription(task))
         subscribe(client, task, queue);
     reading.waiting = messages;

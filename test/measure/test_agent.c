@@ -19,6 +19,18 @@ static void a_scaler_measures_in_an_agent(void **state)
     assert_int_equal(fake_counts().connects, 0); /* here */
 }
 
+/* A process that ends with its client does not know by itself that there was another one. */
+static void an_agent_knows_that_it_reconnects(void **state)
+{
+    (void)state;
+    struct query *query = hold_of(&fake_agent_scaler, "a", "again");
+    WAIT_UNTIL(waiting(query) == 0);
+    pid_t agent = find_agent();
+    assert_true(agent > 0);
+    kill(agent, SIGKILL);
+    WAIT_UNTIL(waiting(query) == 1);
+}
+
 static void an_agent_that_aborts_fails_its_own_connection_only(void **state)
 {
     (void)state;
@@ -314,6 +326,7 @@ int main(int argc, char **argv)
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     const struct CMUnitTest tests[] = {
         TEST(a_scaler_measures_in_an_agent),
+        TEST(an_agent_knows_that_it_reconnects),
         TEST(an_agent_that_aborts_fails_its_own_connection_only),
         TEST(a_query_that_aborts_its_agent_is_spaced_out_so_that_others_are_measured),
         TEST(an_agent_that_does_not_respond_is_killed),

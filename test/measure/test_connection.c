@@ -291,6 +291,27 @@ static void a_client_that_died_in_a_pause_is_replaced_before_anything_fails(void
     assert_true(fails(query, "no answer"));
 }
 
+/* The source may have just started, however its last client ended. */
+static void a_client_reconnects_after_a_refused_lost_or_replaced_one(void **state)
+{
+    (void)state;
+    struct query *query = hold("a");
+    demand(query);
+    refuse();
+    assert_true(connection.reconnects);
+    measure(query, 1);
+    connection_lost(&connection, NULL, now_ms); /* nobody held a query */
+    assert_false(connection.reconnects);
+    measure(query, 1);
+    lose("broken pipe");
+    assert_true(connection.reconnects);
+    now_ms += 10000;
+    measure(query, 1);
+    connection.must_replace_client = true; /* as nothing is answered */
+    connection_lost(&connection, NULL, now_ms);
+    assert_true(connection.reconnects);
+}
+
 static void a_client_that_is_replaced_for_its_silence_is_logged_once(void **state)
 {
     (void)state;
@@ -472,6 +493,7 @@ int main(void)
         TEST(the_first_sample_after_an_outage_has_a_gap_before_it),
         TEST(a_client_that_is_lost_after_it_answered_all_costs_no_reading),
         TEST(a_client_that_died_in_a_pause_is_replaced_before_anything_fails),
+        TEST(a_client_reconnects_after_a_refused_lost_or_replaced_one),
         TEST(a_client_that_is_replaced_for_its_silence_is_logged_once),
         TEST(a_query_that_timed_out_is_not_resent_by_another_client),
         TEST(a_query_that_hangs_does_not_break_its_neighbours_clients),

@@ -95,6 +95,21 @@ static void a_failure_keeps_the_last_reading_and_says_since_when(void **state)
     assert_int_equal(later.failing_since_ms, first.failing_since_ms);
 }
 
+/* Whoever has a reading of its source's beginning needs to know. */
+static void a_client_after_a_failed_one_reconnects(void **state)
+{
+    (void)state;
+    struct query *query = hold("again");
+    WAIT_UNTIL(waiting(query) == 0);
+    fake_set_up(false);
+    WAIT_UNTIL(fails(query, "the fake source is down"));
+    fake_set_up(true);
+    WAIT_UNTIL(waiting(query) == 1);
+    release(query);
+    WAIT_UNTIL(stats().now.connections == 0);
+    WAIT_UNTIL(waiting(hold("again")) == 0); /* another connection */
+}
+
 static void a_released_query_is_freed_with_its_connection(void **state)
 {
     (void)state;
@@ -511,6 +526,7 @@ int main(void)
         TEST(a_watcher_is_notified_of_each_attempt),
         TEST(a_query_that_fails_fails_alone),
         TEST(a_failure_keeps_the_last_reading_and_says_since_when),
+        TEST(a_client_after_a_failed_one_reconnects),
         TEST(a_released_query_is_freed_with_its_connection),
         TEST(a_limit_on_connections_is_named),
         TEST(connections_on_their_way_out_do_not_count),

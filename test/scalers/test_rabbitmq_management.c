@@ -37,6 +37,7 @@ static void start(struct fixture *fixture, const char *timeout,
                   const struct management_script *script)
 {
     *fixture = (struct fixture){.timeout = timeout, .feed = test_feed_new(&scaler_rabbitmq)};
+    scaler_set_reconnects(false);
     management_peer_start(&fixture->peer, script);
 }
 
@@ -321,6 +322,7 @@ static void zeros_of_a_broker_that_was_gone_are_doubted_in_all_forms(void **stat
                                          &fixture.client, &fixture.error));
     error_done(&fixture.error);
     fixture.client = NULL;
+    scaler_set_reconnects(true); /* as the engine does then */
     measure_all(&fixture);
     for (size_t i = 0; i < 7; i++)
         assert_ended_with(fixture.feed, i, TASK_FAILED, "may have just started");
@@ -363,8 +365,10 @@ static void start_with_a_zero(struct fixture *fixture)
     test_feed_again(fixture->feed);
 }
 
+/* As the engine does where a client is lost, or replaced. */
 static void disconnect(struct fixture *fixture)
 {
+    scaler_set_reconnects(true);
     scaler_rabbitmq.disconnect(TAKE(fixture->client));
 }
 

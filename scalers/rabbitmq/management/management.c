@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "measure/scaler.h"
 #include "rabbitmq/management/management_internal.h"
 
 #include <stdlib.h>
@@ -13,10 +14,6 @@ enum {
     SLOW_MS = 1000,         /* a request that takes longer while others wait is isolated */
     MAX_ISOLATED = 2,
 };
-
-/* Of the connection, whose thread this is, and its clients: the last one was lost, timed out last,
- * or could not be made. In an agent process, which ends with its client, this is not known. */
-static _Thread_local bool has_failed;
 
 /* ---- connecting ---- */
 
@@ -62,13 +59,10 @@ bool rabbitmq_management_connect(const struct rabbitmq_connection *options,
     client->listings[RABBITMQ_SOURCE_STATISTICS].source = RABBITMQ_SOURCE_STATISTICS;
     client->http = rabbitmq_http_new(options, url);
     if (!rabbitmq_http_log_in(client->http, deadline_ms, error) ||
-        !get_overview(client, deadline_ms, error)) {
-        has_failed = true;
+        !get_overview(client, deadline_ms, error))
         return false;
-    }
-    if (has_failed)
+    if (scaler_reconnects())
         rabbitmq_preference_note_restart(&client->preference, clock_now_ms());
-    has_failed = false;
     *ret_client = TAKE(client);
     return true;
 }
@@ -330,6 +324,5 @@ bool rabbitmq_management_measure(struct rabbitmq_management *client, struct feed
         usable = take_answers(client, error);
     }
     abandon(client);
-    has_failed = !usable || client->preference.is_silent;
     return usable;
 }

@@ -166,6 +166,7 @@ static void set_failed(struct connection *connection, const struct error *error,
 void connection_refused(struct connection *connection, const struct error *error, int64_t now_ms)
 {
     connection->has_answered = false;
+    connection->reconnects = true;
     connection->stats.counts.ever.failed_connects++;
     set_failed(connection, error, now_ms);
 }
@@ -465,6 +466,7 @@ void connection_lost(struct connection *connection, const struct error *error, i
         end_lost(query, error, now_ms);
         pause_after(connection, ++done);
     }
+    connection->reconnects = error != NULL || connection->must_replace_client;
     connection->must_replace_client = false;
     connection->state = CONNECTION_DISCONNECTED;
     connection->retry_at_ms = now_ms;

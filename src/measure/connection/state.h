@@ -71,6 +71,7 @@ struct connection {
     unsigned failures;  /* since a client that has answered */
     unsigned hang_ups;  /* clients that had answered were lost, since one that lived for long */
     bool has_answered;  /* this client */
+    bool reconnects;    /* the last client was lost or replaced, or could not be made */
     bool is_failing;    /* until the source has answered again... */
     struct error error; /* ... of the last failure */
     bool must_replace_client;
