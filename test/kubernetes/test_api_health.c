@@ -73,6 +73,15 @@ static void one_that_is_refused_while_others_are_answered_is_refused_alone(void 
     api_health_done(&health);
 }
 
+static void what_is_forbidden_is_requested_again_soon_but_never_at_a_high_rate(void **state)
+{
+    (void)state;
+    assert_int_equal(api_health_forbidden_ms(1), 6000);
+    assert_int_equal(api_health_forbidden_ms(500), 10000);
+    assert_int_equal(api_health_forbidden_ms(10000), 60000);
+    assert_int_equal(api_health_forbidden_ms(SIZE_MAX), 60000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -80,6 +89,7 @@ int main(void)
         cmocka_unit_test(requests_that_fail_together_are_one_failure),
         cmocka_unit_test(it_is_left_alone_for_longer_each_time_and_as_long_as_it_wants),
         cmocka_unit_test(one_that_is_refused_while_others_are_answered_is_refused_alone),
+        cmocka_unit_test(what_is_forbidden_is_requested_again_soon_but_never_at_a_high_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

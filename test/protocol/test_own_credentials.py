@@ -480,6 +480,48 @@ def test_what_is_missing_is_named(folder, api, redis):
         until(is_answered, 40)
 
 
+def gaps(api, part, since):
+    """Between the requests whose path has this part, and until now."""
+    times = [since, *(at for at, path in list(api.requests) if part in path and at > since), time.monotonic()]
+    return [later - earlier for earlier, later in zip(times, times[1:])]
+
+
+@pytest.mark.parametrize("part", ["/keda.sh/", "/secrets"])
+def test_rights_that_come_back_are_used_within_15_s(folder, api, redis, part):
+    """However long they were away: both of a trigger that had its credentials, and of one that is new."""
+    metadata = shop(api, redis.address)
+    new = trigger(redis.address, interval="5s")
+    api.secret("new", password=PASSWORD)
+    api.authentication("new", "new", "password")
+    api.scaled((new, {"name": "new"}), name="new")
+    with pod(folder, api, http=True) as server, Client(server.port) as client:
+        def failing():
+            page = urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/metrics").read().decode()
+            return [line for line in page.splitlines() if line.startswith("backlog_kubernetes_failing_objects ")][0] != \
+                "backlog_kubernetes_failing_objects 0"
+
+        assert value(client, metadata) == 7
+        time.sleep(2)  # the watches begin
+        since = time.monotonic()
+        api.is_forbidden = lambda path: part in path
+        until(lambda: "403" in refusal(client.metrics, new, "", name="new")[1])
+        while time.monotonic() < since + 45:
+            assert value(client, metadata) == 7
+            time.sleep(1)
+        paths = ("/scaledobjects?", "/namespaces/shop/scaledobjects/new") if part == "/keda.sh/" else \
+            ("/namespaces/shop/secrets/new", "/namespaces/shop/secrets/redis")
+        for one in paths:
+            found = gaps(api, one, since)
+            assert 4 < len(found) < 25 and max(found[1:]) < 13, (one, found)
+        since = time.monotonic()
+        api.is_forbidden = lambda _path: False
+        until(lambda: is_answered(client, new, "new"), 15)
+        until(lambda: not failing(), since + 15 - time.monotonic())
+        api.secret("redis", password="wrong")  # watched again
+        count = len(api.times(path_of("Secret", "redis")))
+        until(lambda: len(api.times(path_of("Secret", "redis"))) > count, 3)
+
+
 @pytest.mark.parametrize("watched", [True, False], ids=["watched", "at intervals"])
 def test_a_rotated_secret_is_in_use_within_10_s(folder, api, unwatched, watched):
     api = api if watched else unwatched

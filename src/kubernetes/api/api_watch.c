@@ -18,6 +18,7 @@ enum {
     AGAIN_MS = 1000,
     FIRST_BACKOFF_MS = 1000,
     LONGEST_BACKOFF_MS = 60 * 1000,
+    FORBIDDEN_BACKOFF_MS = 5 * 1000, /* of all objects of a kind, for which there are few watches */
     LARGEST_LINE = 2 << 20,
     LARGEST_REFUSAL = 64 << 10,
     MAX_TREE_BYTES = 8 << 20,
@@ -270,8 +271,10 @@ static void fail(struct api_watch *watch, const struct error *error)
                     error_text(error));
     error_copy(&watch->failure, error);
     watch->due_ms = clock_now_ms() + watch->backoff_ms + clock_jitter((uint32_t)watch->backoff_ms);
-    watch->backoff_ms =
-        watch->backoff_ms * 2 > LONGEST_BACKOFF_MS ? LONGEST_BACKOFF_MS : watch->backoff_ms * 2;
+    bool is_of_kind = watch->query[0] == '\0';
+    int64_t longest_ms =
+        is_of_kind && watch->request.status == 403 ? FORBIDDEN_BACKOFF_MS : LONGEST_BACKOFF_MS;
+    watch->backoff_ms = watch->backoff_ms * 2 > longest_ms ? longest_ms : watch->backoff_ms * 2;
     watch->owner.lost(watch->owner.context);
 }
 

@@ -2,7 +2,13 @@
 
 #include "base/clock.h"
 
-enum { FIRST_BACKOFF_MS = 1000, LONGEST_BACKOFF_MS = 8000 };
+enum {
+    FIRST_BACKOFF_MS = 1000,
+    LONGEST_BACKOFF_MS = 8000,
+    FORBIDDEN_MS = 6000,
+    FORBIDDEN_MS_EACH = 20, /* of a kind 50 requests per second */
+    LONGEST_FORBIDDEN_MS = 60 * 1000,
+};
 
 void api_health_init(struct api_health *health)
 {
@@ -55,6 +61,14 @@ bool api_health_is_refused_alone(const struct api_health *health, int64_t *refus
         return true;
     *refused_ms = now_ms;
     return false;
+}
+
+int64_t api_health_forbidden_ms(size_t forbidden)
+{
+    if (forbidden >= LONGEST_FORBIDDEN_MS / FORBIDDEN_MS_EACH)
+        return LONGEST_FORBIDDEN_MS;
+    int64_t all_ms = (int64_t)forbidden * FORBIDDEN_MS_EACH;
+    return all_ms < FORBIDDEN_MS ? FORBIDDEN_MS : all_ms;
 }
 
 size_t api_health_max_requests(const struct api_health *health, size_t max, int64_t now_ms)

@@ -41,6 +41,10 @@ bool api_health_is_refused_alone(const struct api_health *health, int64_t *refus
 /* How many requests may be in progress, of `max` while it answers. */
 size_t api_health_max_requests(const struct api_health *health, size_t max, int64_t now_ms);
 
+/* Until an object is requested again for which a right is missing, as for `forbidden` objects of
+ * its kind: soon, for whoever has just given the right, but never many requests per second. */
+int64_t api_health_forbidden_ms(size_t forbidden);
+
 /* Doubles it, up to the longest. */
 void api_health_grow_backoff(int64_t *backoff_ms, int64_t longest_ms);
 

@@ -45,6 +45,7 @@ void informer_entries_drop(struct informer_entries *entries, struct informer_ent
     namespace_shares_leave(&entries->shares, &entry->turn);
     api_object_free(entry->object);
     informer_entries_set_failing(entries, entry, false);
+    informer_entries_set_forbidden(entries, entry, false);
     HASH_DELETE(hh, entries->by_key, entry);
     if (entry->has_changed)
         DL_DELETE2(entries->changed, entry, prev_changed, next_changed);
@@ -94,6 +95,13 @@ void informer_entries_set_failing(struct informer_entries *entries, struct infor
 {
     entries->failing += (size_t)is_failing - (size_t)entry->is_failing;
     entry->is_failing = is_failing;
+}
+
+void informer_entries_set_forbidden(struct informer_entries *entries, struct informer_entry *entry,
+                                    bool is_forbidden)
+{
+    entries->forbidden[entry->kind] += (size_t)is_forbidden - (size_t)entry->is_forbidden;
+    entry->is_forbidden = is_forbidden;
 }
 
 void informer_entries_add_changed(struct informer_entries *entries, struct informer_entry *entry)

@@ -33,7 +33,8 @@ struct informer_entry {
 
     /* The rest is of the table. */
     int64_t due_ms;
-    bool is_failing; /* counted */
+    bool is_failing;   /* counted */
+    bool is_forbidden; /* counted: it fails, as there is no right to read it */
     bool has_changed;
     UT_hash_handle hh;
     struct informer_entry *next_changed, *prev_changed;
@@ -45,6 +46,7 @@ struct informer_entries {
     struct namespace_shares shares;
     struct informer_entry *changed; /* utlist: whose users have not been notified */
     size_t failing;
+    size_t forbidden[OBJECT_KINDS];
     int64_t scan_ms; /* no entry is due before */
 };
 
@@ -71,6 +73,8 @@ void informer_entries_put_last(struct informer_entries *entries, struct informer
 
 void informer_entries_set_failing(struct informer_entries *entries, struct informer_entry *entry,
                                   bool is_failing);
+void informer_entries_set_forbidden(struct informer_entries *entries, struct informer_entry *entry,
+                                    bool is_forbidden);
 
 /* Its users are notified, by the next informer_entries_notify(). */
 void informer_entries_add_changed(struct informer_entries *entries, struct informer_entry *entry);

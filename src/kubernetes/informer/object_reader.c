@@ -99,10 +99,13 @@ static void take_event(void *context, enum api_object_kind kind,
 
 static void reschedule(struct object_reader *reader, struct informer_entry *entry)
 {
-    int64_t due_ms = clock_now_ms() + interval_ms(reader, entry);
-    if (!entry->is_read)
+    int64_t now_ms = clock_now_ms();
+    int64_t due_ms = now_ms + interval_ms(reader, entry);
+    if (!entry->is_read && !entry->is_forbidden)
         return;
-    if (is_watched(reader, entry))
+    if (entry->is_failing) /* perhaps it can be read now, as it can be watched */
+        informer_entries_set_due_by(&reader->entries, entry, now_ms + catch_up_ms(reader, entry));
+    else if (is_watched(reader, entry))
         informer_entries_set_due(&reader->entries, entry, due_ms);
     else
         informer_entries_set_due_by(&reader->entries, entry, due_ms);
@@ -196,6 +199,12 @@ static void fail_entry(struct object_reader *reader, struct informer_entry *entr
     }
     informer_entries_set_failing(&reader->entries, entry, true);
     error_copy(&entry->failure, error);
+    if (entry->is_forbidden) {
+        int64_t again_ms = api_health_forbidden_ms(reader->entries.forbidden[entry->kind]);
+        informer_entries_set_due(&reader->entries, entry,
+                                 clock_now_ms() + again_ms + clock_jitter((uint32_t)again_ms / 4));
+        return;
+    }
     informer_entries_set_due(&reader->entries, entry,
                              clock_now_ms() + entry->backoff_ms +
                                  clock_jitter((uint32_t)entry->backoff_ms));
@@ -212,6 +221,8 @@ static void succeed(struct object_reader *reader, struct informer_entry *entry,
             api_object_label(entry->kind, entry->namespace, entry->name);
         log_info("%s can be read again", label);
     }
+    if (entry->is_forbidden) /* who gave the right has given that to watch it, too */
+        object_watch_retry(entry->watch);
     namespace_shares_keep(&reader->entries.shares, &entry->turn,
                           object == NULL ? 0 : object->bytes);
     api_object_free(entry->object);
@@ -221,6 +232,7 @@ static void succeed(struct object_reader *reader, struct informer_entry *entry,
     entry->refused_ms = 0;
     error_done(&entry->failure);
     informer_entries_set_failing(&reader->entries, entry, false);
+    informer_entries_set_forbidden(&reader->entries, entry, false);
     entry->backoff_ms = FIRST_BACKOFF_MS;
     informer_entries_set_due(&reader->entries, entry, clock_now_ms() + interval_ms(reader, entry));
     if (seen != NULL && !is_as_seen(entry, seen))
@@ -250,6 +262,7 @@ static void end_entry(struct object_reader *reader, struct informer_entry *entry
     if (object == NULL && !is_absent && !error_is_set(&error))
         api_request_explain(request, reader->api, &error);
     bool is_refused = error_is_set(&error) && api_request_is_refused_by_all(request);
+    bool is_forbidden = request->status == 403;
     int64_t retry_after_ms = request->retry_after_ms;
     end_request(reader, entry);
     count_request(reader, &error);
@@ -261,9 +274,10 @@ static void end_entry(struct object_reader *reader, struct informer_entry *entry
     }
     if (!is_refused)
         answer_api(reader);
-    if (error_is_set(&error))
+    if (error_is_set(&error)) {
+        informer_entries_set_forbidden(&reader->entries, entry, is_forbidden);
         fail_entry(reader, entry, &error);
-    else
+    } else
         succeed(reader, entry, object);
 }
 

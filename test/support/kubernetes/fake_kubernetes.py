@@ -39,6 +39,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.reply(server.refused[self.path], {"kind": "Status", "message": f"{self.path} is forbidden"})
         elif server.status:
             self.reply(server.status, {"kind": "Status", "message": "too many requests"}, server.retry_after)
+        elif server.is_forbidden(self.path):
+            self.reply(403, {"kind": "Status", "reason": "Forbidden", "message": f"{path} is forbidden"})
         elif self.name_of(query) in server.refused_watches:
             self.reply(500, {"kind": "Status", "message": "unable to transform key"})
         elif server.watched and "watch=1" in query:
@@ -69,7 +71,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             at = int(query.get("resourceVersion", len(server.events)))
             for item in [] if "resourceVersion" in query else [*server.objects.values()]:
                 self.send_event("ADDED", item, collection, name)
-            while not server.ended and server.answering.is_set() and not server.status:
+            while not server.ended and server.answering.is_set() and not server.status and \
+                    not server.is_forbidden(self.path):
                 for kind, item in server.events[at:]:
                     self.send_event(kind, item, collection, name)
                 at = len(server.events)
@@ -109,6 +112,7 @@ class FakeKubernetes(http.server.ThreadingHTTPServer):
         self.objects, self.requests, self.refused, self.status, self.retry_after = {}, [], {}, None, None
         self.watched, self.events, self.changed, self.ended = watched, [], threading.Condition(), False
         self.delays, self.waiting, self.max_waiting = {}, collections.Counter(), collections.Counter()
+        self.is_forbidden = lambda _path: False  # may it be requested? Its watches end, too
         self.refused_watches = set()  # names of objects
         self.late_watches = set()  # names of objects, until `watching`
         self.watching = threading.Event()
