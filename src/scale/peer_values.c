@@ -3,6 +3,7 @@
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "measure/scaler.h"
+#include "scale/policy/policy.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -80,6 +81,7 @@ static void merge(struct peer_value *known, const struct peer_value *value)
     known->value = fmax(known->value, value->value);
     known->since_ms = larger(known->since_ms, value->since_ms);
     known->policy_peak = larger(known->policy_peak, value->policy_peak);
+    known->policy_peak_ms = larger(known->policy_peak_ms, value->policy_peak_ms);
     if (peak <= known_peak)
         return;
     known->earlier_count = value->earlier_count;
@@ -93,8 +95,9 @@ bool peer_values_add(struct peer_values *values, const struct peer_value *value,
     if (!is_sound(value->value, value->since_ms, now_ms))
         return true;
     sound.earlier_count = sound_steps(value, now_ms, sound.earlier);
-    if (sound.policy_peak < 0 || sound.policy_peak > INT32_MAX)
-        sound.policy_peak = 0;
+    if (sound.policy_peak < 0 || sound.policy_peak > POLICY_MAX_REPLICAS ||
+        sound.policy_peak_ms > now_ms)
+        sound.policy_peak = sound.policy_peak_ms = 0;
     pthread_mutex_lock(&values->lock);
     HASH_FIND(hh, values->entries, value->digest, PEER_DIGEST_BYTES, entry);
     bool has_room = entry != NULL || HASH_COUNT(values->entries) < PEER_VALUES_MAX;

@@ -1,8 +1,9 @@
 /*
  * Values that other replicas would hold (--peers), of triggers that KEDA may call this one for. A
  * value is taken by its trigger when KEDA calls for that, and is used only while that was never
- * measured here; what is not taken is dropped when it is older than the longest hold. So a peer can
- * have a value held that is too large, and not for longer than `hold`, and never a smaller one.
+ * measured here; what is not taken is dropped when it is older than the longest hold. What a policy
+ * wanted counts for `hold`. So a peer can have a value answered that is too large, and not for
+ * longer than `hold`, and never a smaller one.
  *
  * Threads: any.
  */
@@ -26,6 +27,7 @@ struct peer_value {
     double value;                      /* it is active */
     int64_t since_ms;                  /* of clock_now_ms(): as answer.failing_since_ms */
     int64_t policy_peak;               /* replicas that its policy wanted; 0: none */
+    int64_t policy_peak_ms;            /* when that was so, of clock_now_ms() */
     size_t earlier_count;              /* the largest first, each later than the one before */
     struct peak_value_step earlier[PEAK_VALUE_MAX_STEPS]; /* at_ms: of clock_now_ms() */
 };

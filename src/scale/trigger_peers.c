@@ -73,14 +73,19 @@ static const uint8_t *digest_of(struct trigger *trigger)
     return answers->digest;
 }
 
-/* It only goes up: the policy asks for at least so many until the source is idle. */
-static void raise_policy_peak(struct trigger *trigger, int64_t peak)
+/* It only goes up: at least so many are asked for, for `hold`, or until the source is idle. */
+static void raise_policy_peak(struct trigger *trigger, const struct peer_value *value)
 {
     struct trigger_policy *policy = trigger->policy;
-    if (policy == NULL || !policy->answered.is_on || peak <= policy->answered.state.peak)
+    int64_t until_ms = value->policy_peak_ms + trigger->parsed.rules.hold_ms;
+    if (policy == NULL || !policy->answered.is_on || value->policy_peak == 0)
         return;
     trigger_unfollow(trigger); /* a step, on another thread, changes it */
-    policy->answered.state.peak = peak;
+    struct policy_state *state = &policy->answered.state;
+    if (value->policy_peak > state->peers_peak)
+        state->peers_peak = value->policy_peak;
+    if (until_ms > state->peers_until_ms)
+        state->peers_until_ms = until_ms;
     trigger_follow(trigger);
 }
 
@@ -93,7 +98,7 @@ void trigger_take_from_peers(struct trigger *trigger, struct peer_values *values
     struct peer_value *value = peer_values_take(values, digest_of(trigger));
     trigger_answers_adopt(trigger, value, revision, now_ms);
     if (value != NULL)
-        raise_policy_peak(trigger, value->policy_peak);
+        raise_policy_peak(trigger, value);
 }
 
 static void add_earlier(const struct peak_value *peak, int64_t now_ms, struct peer_value *value)
@@ -104,6 +109,16 @@ static void add_earlier(const struct peak_value *peak, int64_t now_ms, struct pe
             (struct peak_value_step){peak->steps[i].value, now_ms - (age_ms > 0 ? age_ms : 0)};
     }
     value->earlier_count = peak->count;
+}
+
+/* Its own, or, while that counts, a larger one of others, with its age: nobody makes it younger. */
+static void add_policy_peak(const struct trigger *trigger, const struct trigger_policy_view *policy,
+                            int64_t now_ms, struct peer_value *value)
+{
+    bool is_of_peers = now_ms < policy->peers_until_ms && policy->peers_peak > policy->peak;
+    value->policy_peak = is_of_peers ? policy->peers_peak : policy->peak;
+    value->policy_peak_ms =
+        is_of_peers ? policy->peers_until_ms - trigger->parsed.rules.hold_ms : now_ms;
 }
 
 bool trigger_give_to_peers(struct trigger *trigger, int64_t now_ms, struct peer_value *ret_value)
@@ -122,8 +137,8 @@ bool trigger_give_to_peers(struct trigger *trigger, int64_t now_ms, struct peer_
     *ret_value = (struct peer_value){
         .value = answer->value,
         .since_ms = answer->held ? answer->failing_since_ms : state.snapshot.sent_ms,
-        .policy_peak = state.policy.peak,
     };
+    add_policy_peak(trigger, &state.policy, now_ms, ret_value);
     memcpy(ret_value->digest, digest_of(trigger), PEER_DIGEST_BYTES);
     if (trigger->answers.peak != NULL)
         add_earlier(trigger->answers.peak, now_ms, ret_value);

@@ -206,6 +206,8 @@ void trigger_policy_copy(const struct trigger_policy *policy, struct trigger_pol
     view->shadow.has_decided = policy->shadow.is_on && policy->shadow.words.length > 0;
     view->shadow.result = policy->shadow.result;
     view->peak = policy->answered.state.peak;
+    view->peers_peak = policy->answered.state.peers_peak;
+    view->peers_until_ms = policy->answered.state.peers_until_ms;
     view->status = (policy->answered.is_on ? &policy->answered : &policy->shadow)->state.status;
     if (!view->is_for_people)
         return;

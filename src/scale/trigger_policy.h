@@ -102,8 +102,10 @@ struct trigger_policy_view {
         struct policy_result result;
         struct text words;
     } answered, shadow;
-    enum flow_status status;               /* of its consumers */
-    int64_t peak;                          /* replicas that it wanted since it was idle */
+    enum flow_status status; /* of its consumers */
+    int64_t peak;            /* replicas that it wanted since it was idle ... */
+    int64_t peers_peak;      /* ... that others did (policy.h) */
+    int64_t peers_until_ms;
     struct trigger_policy_change *changes; /* the oldest first */
     size_t change_count;
 };

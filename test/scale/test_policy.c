@@ -98,6 +98,40 @@ static void after_a_restart_there_are_as_many_as_consumers(void **state)
     assert_int_equal(measure(0, 0), 7);
 }
 
+/* A forged or mistaken one must not keep them until the source is idle. */
+static void what_other_replicas_asked_for_counts_for_a_while(void **state)
+{
+    (void)state;
+    world.settings.idle_ms = 30000;
+    world.settings.max_replicas = 500;
+    world.state.peers_peak = 1000;
+    world.reading.in_flight = 3;
+    world.reading.consumers = 7;
+    waiting(1);
+    world.state.peers_until_ms = world.now_ms + 12000;
+    assert_int_equal(measure(0, 0), 500);
+    assert_int_equal(measure(0, 0), 500);
+    assert_int_equal(world.state.peak, 7);
+    assert_int_equal(measure(0, 0), 7);
+    waiting(95);
+    assert_int_equal(measure(0, 0), 10);
+}
+
+static void what_other_replicas_asked_for_ends_when_all_is_idle(void **state)
+{
+    (void)state;
+    world.settings.idle_ms = 10000;
+    world.state.peers_peak = 9;
+    world.state.peers_until_ms = INT64_MAX;
+    waiting(0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(measure(0, 0), 9);
+    assert_int_equal(measure(0, 0), 0);
+    assert_false(world.result.active);
+    waiting(5);
+    assert_int_equal(measure(0, 0), 1);
+}
+
 static void unknown_messages_in_flight_are_an_error(void **state)
 {
     (void)state;
@@ -320,6 +354,8 @@ int main(void)
         TEST(an_outage_restarts_the_idle_time),
         TEST(work_between_two_samples_is_no_idle_time),
         TEST(after_a_restart_there_are_as_many_as_consumers),
+        TEST(what_other_replicas_asked_for_counts_for_a_while),
+        TEST(what_other_replicas_asked_for_ends_when_all_is_idle),
         TEST(unknown_messages_in_flight_are_an_error),
         TEST(never_fewer_than_are_in_flight),
         TEST(beside_a_threshold_a_level_is_a_floor),

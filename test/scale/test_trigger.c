@@ -4,6 +4,7 @@
 #include "scale/fixture.h"
 #include "scale/objects.h"
 #include "scale/trigger_answers.h"
+#include "scale/trigger_peers.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -286,6 +287,43 @@ static void a_policy_begins_with_the_reading_that_is_known(void **state)
     assert_true(replicas_now(trigger) == 5);
 }
 
+/* It is not made younger by those who have it of others: it ends for all at one time. */
+static void what_the_policies_of_other_replicas_wanted_ends(void **state)
+{
+    (void)state;
+    enum { AGE_MS = 20 * 1000, LEFT_MS = 40 * 1000 };
+    struct peer_values *values = peer_values_new();
+    struct peer_value value = {0};
+    fake_set_queue("jobs", 20);
+    struct trigger *trigger = FIND(JOBS, "hold", "1m");
+    query_of(trigger);
+    measure_again(trigger);
+    int64_t now_ms = clock_now_ms();
+    assert_true(trigger_give_to_peers(trigger, now_ms, &value));
+    int64_t own = value.policy_peak;
+    assert_int_equal(value.policy_peak_ms, now_ms);
+
+    value.policy_peak = 1000;
+    value.policy_peak_ms = now_ms - AGE_MS;
+    assert_true(peer_values_add(values, &value, now_ms));
+    trigger_take_from_peers(trigger, values, now_ms);
+    assert_int_equal(trigger->policy->answered.state.peak, own);
+    assert_int_equal(trigger->policy->answered.state.peers_until_ms, now_ms + LEFT_MS);
+    assert_true(trigger_give_to_peers(trigger, now_ms, &value));
+    assert_int_equal(value.policy_peak, 1000);
+    assert_int_equal(value.policy_peak_ms, now_ms - AGE_MS);
+
+    value.policy_peak = (int64_t)POLICY_MAX_REPLICAS + 1;
+    value.policy_peak_ms = now_ms;
+    assert_true(peer_values_add(values, &value, now_ms));
+    trigger_take_from_peers(trigger, values, now_ms);
+    assert_int_equal(trigger->policy->answered.state.peers_peak, 1000);
+    assert_int_equal(trigger->policy->answered.state.peers_until_ms, now_ms + LEFT_MS);
+    assert_true(trigger_give_to_peers(trigger, now_ms + LEFT_MS, &value));
+    assert_int_equal(value.policy_peak, own);
+    peer_values_free(values);
+}
+
 static void a_round_repeats_what_get_metrics_was_answered_for_a_while(void **state)
 {
     (void)state;
@@ -442,6 +480,7 @@ int main(void)
         TEST(a_policy_steps_with_each_reading_whoever_reads_it),
         TEST(observers_change_nothing),
         TEST(a_policy_begins_with_the_reading_that_is_known),
+        TEST(what_the_policies_of_other_replicas_wanted_ends),
         TEST(a_round_repeats_what_get_metrics_was_answered_for_a_while),
         TEST(in_an_outage_the_status_of_consumers_is_unknown),
         TEST(the_sums_of_policies_follow_answers_and_drops),

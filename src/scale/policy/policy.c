@@ -266,6 +266,24 @@ static int64_t begin_peak(const struct policy_decision *decision)
     return policy_whole(reading->in_flight / per_replica);
 }
 
+/* Of samples that are sent later it counts no more: who said so may have been wrong. */
+static int64_t peers_peak(const struct policy_decision *decision)
+{
+    const struct policy_state *state = decision->state;
+    return decision->last->at_ms < state->peers_until_ms ? state->peers_peak : 0;
+}
+
+/* What other replicas of the server asked for is no request of this one: it ends. */
+static void note_peak(struct policy_decision *decision)
+{
+    int64_t max = decision->settings->max_replicas;
+    int64_t replicas = decision->result.replicas;
+    if (max > 0 && replicas > max)
+        replicas = max;
+    if (replicas > decision->state->peak)
+        decision->state->peak = replicas;
+}
+
 static void keep_while_busy(struct policy_decision *decision)
 {
     struct policy_state *state = decision->state;
@@ -279,14 +297,17 @@ static void keep_while_busy(struct policy_decision *decision)
     int64_t idle_ms = state->idle_since_ms == 0 ? -1 : decision->last->at_ms - state->idle_since_ms;
     result->active = idle_ms < decision->settings->idle_ms;
     result->idle_ms = idle_ms;
-    if (!result->active || (idle_ms >= 0 && state->peak == 0)) {
-        state->peak = 0;
+    int64_t of_peers = peers_peak(decision);
+    if (!result->active || (idle_ms >= 0 && state->peak == 0 && of_peers == 0)) {
+        state->peak = state->peers_peak = 0;
         result->active = false;
         result->replicas = 0;
         result->term = POLICY_BY_IDLE;
         return;
     }
     raise_to(decision, state->peak > 0 ? state->peak : 1, POLICY_BY_BUSY);
+    note_peak(decision);
+    raise_to(decision, of_peers, POLICY_BY_BUSY);
 }
 
 /* ---- the decision ---- */
@@ -315,9 +336,6 @@ static void publish(struct policy_decision *decision)
     result->value = (double)result->replicas;
     if (settings->max_replicas > 0 && result->replicas == settings->max_replicas)
         result->value = ceil(at_max * (double)result->replicas);
-    struct policy_state *state = decision->state;
-    if (settings->idle_ms > 0 && result->active && result->replicas > state->peak)
-        state->peak = result->replicas;
 }
 
 static void describe_rate(struct policy_decision *decision)

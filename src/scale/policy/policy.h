@@ -57,12 +57,14 @@ unsigned policy_wants(const struct policy_settings *settings);
 /* What is kept of a trigger between two decisions. Start from {0}. */
 struct policy_state {
     bool has_begun;
-    int64_t idle_since_ms; /* the sample since which nothing waited and nothing was in flight; 0:
+    int64_t idle_since_ms;  /* the sample since which nothing waited and nothing was in flight; 0:
                               busy */
-    int64_t folded_ms;     /* the samples until here are in it */
-    int64_t peak;          /* the most that was asked for since it was idle */
-    size_t step;           /* of `steps`, and 1; 0: none */
-    int64_t before_stall;  /* what was asked for when consumption stopped */
+    int64_t folded_ms;      /* the samples until here are in it */
+    int64_t peak;           /* the most that was asked for since it was idle */
+    int64_t peers_peak;     /* ... that other replicas of the server asked for, and ... */
+    int64_t peers_until_ms; /* ... until when that counts */
+    size_t step;            /* of `steps`, and 1; 0: none */
+    int64_t before_stall;   /* what was asked for when consumption stopped */
     enum flow_status status;
     struct flow_rate rate;
     int64_t objective; /* what it asked for last ... */

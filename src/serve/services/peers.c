@@ -67,6 +67,7 @@ static void encode(const struct peer_value *value, int64_t now_ms, held_value *m
     message->value = value->value;
     message->age_ms = now_ms - value->since_ms;
     message->policy_peak = value->policy_peak;
+    message->policy_peak_age_ms = value->policy_peak == 0 ? 0 : now_ms - value->policy_peak_ms;
     message->n_earlier = value->earlier_count;
     message->earlier = places;
     for (size_t i = 0; i < value->earlier_count; i++) {
