@@ -1,7 +1,9 @@
 #include "shared/address.h"
 
-#include <arpa/inet.h>
+#include "base/memory.h"
+
 #include <ctype.h>
+#include <netinet/in.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,23 +40,73 @@ bool address_is_host_port(const char *text)
            address_is_port(colon + 1, strlen(colon + 1));
 }
 
-static bool is_local_v4(const struct in_addr *address)
+/* Prefixes of addresses that are refused, in the order of the network. */
+struct prefix {
+    uint8_t bytes[16];
+    uint8_t bits;
+};
+
+static const struct prefix local_v4[] = {
+    {{0}, 8},
+    {{127}, 8},
+    {{169, 254}, 16},
+    {{100, 100, 100, 200}, 32}, /* Alibaba's metadata */
+    {{168, 63, 129, 16}, 32},   /* Azure's WireServer */
+};
+
+static const struct prefix local_v6[] = {
+    {{0}, 128},
+    {{[15] = 1}, 128},
+    {{0xfe, 0x80}, 10},
+    {{0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, 0x54}, 128}, /* AWS's metadata */
+    {{0xfd, 0x20, 0x00, 0xce, [14] = 0x02, 0x54}, 128}, /* Google's */
+};
+
+/* An IPv4 address behind one of these is where the connection ends. */
+static const struct prefix with_v4[] = {
+    {{[10] = 0xff, 0xff}, 96},            /* IPv4-mapped */
+    {{0}, 96},                            /* IPv4-compatible */
+    {{[8] = 0xff, 0xff}, 96},             /* IPv4-translated (RFC 2765) */
+    {{0x00, 0x64, 0xff, 0x9b}, 96},       /* NAT64 */
+    {{0x00, 0x64, 0xff, 0x9b, 0, 1}, 96}, /* its local prefix (RFC 8215), as it is used mostly */
+    {{0x20, 0x02}, 16},                   /* 6to4 */
+};
+
+static bool has_prefix(const uint8_t *address, const struct prefix *prefix)
 {
-    uint32_t bits = ntohl(address->s_addr);
-    bool is_alibaba = bits == (100U << 24 | 100U << 16 | 100U << 8 | 200U);
-    return is_alibaba || bits >> 24 == 0 || bits >> 24 == 127 || bits >> 16 == (169U << 8 | 254);
+    size_t whole = prefix->bits / 8;
+    int left = prefix->bits % 8;
+    return memcmp(address, prefix->bytes, whole) == 0 &&
+           (left == 0 || (address[whole] ^ prefix->bytes[whole]) >> (8 - left) == 0);
+}
+
+static bool is_among(const uint8_t *address, const struct prefix *prefixes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (has_prefix(address, &prefixes[i]))
+            return true;
+    return false;
+}
+
+static bool is_local_v4(const uint8_t *address)
+{
+    return is_among(address, local_v4, ARRAY_LENGTH(local_v4));
+}
+
+static bool is_local_v6(const uint8_t *address)
+{
+    if (is_among(address, local_v6, ARRAY_LENGTH(local_v6)))
+        return true;
+    for (size_t i = 0; i < ARRAY_LENGTH(with_v4); i++)
+        if (has_prefix(address, &with_v4[i]) && is_local_v4(address + with_v4[i].bits / 8))
+            return true;
+    return false;
 }
 
 bool address_is_local(const struct sockaddr *address)
 {
     if (address->sa_family == AF_INET)
-        return is_local_v4(&((const struct sockaddr_in *)address)->sin_addr);
-    if (address->sa_family != AF_INET6)
-        return false;
-    static const struct in6_addr aws = {{{0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, 0x54}}};
-    const struct in6_addr *ip = &((const struct sockaddr_in6 *)address)->sin6_addr;
-    struct in_addr mapped;
-    memcpy(&mapped, &ip->s6_addr[12], sizeof(mapped));
-    return IN6_IS_ADDR_UNSPECIFIED(ip) || IN6_IS_ADDR_LOOPBACK(ip) || IN6_IS_ADDR_LINKLOCAL(ip) ||
-           IN6_ARE_ADDR_EQUAL(ip, &aws) || (IN6_IS_ADDR_V4MAPPED(ip) && is_local_v4(&mapped));
+        return is_local_v4((const uint8_t *)&((const struct sockaddr_in *)address)->sin_addr);
+    return address->sa_family == AF_INET6 &&
+           is_local_v6(((const struct sockaddr_in6 *)address)->sin6_addr.s6_addr);
 }

@@ -23,7 +23,8 @@ bool address_is_host_port(const char *text);
 bool address_is_bracketed(const char *host, size_t length);
 
 /* An address that means another machine to each that uses it: unspecified, loopback or link-local,
- * which is where clouds have their metadata, or where AWS (IPv6) and Alibaba have theirs. */
+ * which is where clouds have their metadata, or where AWS and Google (IPv6), Alibaba and Azure have
+ * theirs; also inside of an IPv6 address, for a translator (NAT64, 6to4). */
 bool address_is_local(const struct sockaddr *address);
 
 #endif

@@ -86,6 +86,8 @@ static void brokers_that_a_cluster_names_are_not_in_our_pod(void **state)
     assert_refused_v6("::ffff:127.0.0.1");
     assert_refused_v6("fe80::1");
     assert_refused_v6("fd00:ec2::254");
+    assert_refused_v6("fd20:ce::254");
+    assert_refused_v6("64:ff9b::169.254.169.254");
     assert_refused_v6("::ffff:100.100.100.200");
     close(listener);
 }

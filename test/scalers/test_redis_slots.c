@@ -216,12 +216,32 @@ static bool is_local(const char *ip)
 /* Where nodes and Sentinels send nobody, unless they are there themselves. */
 static void local_addresses_are_those_of_the_machine_and_its_link(void **state)
 {
-    static const char *const local[] = {
-        "127.0.0.1", "127.9.9.9", "0.0.0.0",          "169.254.169.254", "::1",
-        "::",        "fe80::1",   "::ffff:127.0.0.1", "100.100.100.200", "fd00:ec2::254"};
-    static const char *const others[] = {"10.0.0.1",  "169.253.0.1",     "192.168.0.1",
-                                         "128.0.0.1", "100.100.100.201", "fd00:ec2::253",
-                                         "fd00::1",   "2001:db8::1",     "::ffff:10.0.0.1"};
+    static const char *const local[] = {"127.0.0.1",
+                                        "127.9.9.9",
+                                        "0.0.0.0",
+                                        "169.254.169.254",
+                                        "::1",
+                                        "::",
+                                        "fe80::1",
+                                        "::ffff:127.0.0.1",
+                                        "100.100.100.200",
+                                        "fd00:ec2::254",
+                                        "168.63.129.16",
+                                        "fd20:ce::254",
+                                        "64:ff9b::169.254.169.254",
+                                        "64:ff9b::7f00:1",
+                                        "64:ff9b:1::169.254.169.254",
+                                        "2002:a9fe:a9fe::1",
+                                        "2002:7f00:1::",
+                                        "::127.0.0.1",
+                                        "::ffff:168.63.129.16",
+                                        "::ffff:0:169.254.169.254",
+                                        "febf::1"};
+    static const char *const others[] = {"10.0.0.1",          "169.253.0.1",     "192.168.0.1",
+                                         "128.0.0.1",         "100.100.100.201", "fd00:ec2::253",
+                                         "fd00::1",           "2001:db8::1",     "::ffff:10.0.0.1",
+                                         "168.63.129.17",     "fd20:ce::253",    "fd20:ce:1::254",
+                                         "64:ff9b::10.0.0.1", "2002:a00:1::1",   "fec0::1"};
     (void)state;
     for (size_t i = 0; i < sizeof(local) / sizeof(*local); i++)
         assert_true(is_local(local[i]));
