@@ -45,6 +45,21 @@ static const char *const forbidden[] = {
     "connectby",
     "crosstab*",
     "xpath_table",
+    /* Of pgsql-http, pg_net, pg_curl, pg_background, Citus and aws_s3: requests to other servers,
+     * and SQL in sessions of its own. What is written in PL/Python and the like has any name. */
+    "http",
+    "http_get",
+    "http_post",
+    "http_put",
+    "http_patch",
+    "http_delete",
+    "http_head",
+    "http_set_curlopt",
+    "http_reset_curlopt",
+    "curl_*",
+    "pg_background_*",
+    "run_command_on_*",
+    "query_export_to_s3",
 };
 
 /* Of U&"...", whose escapes can be any letters. */
