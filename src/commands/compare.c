@@ -204,7 +204,9 @@ static bool run_rounds(const struct compare_flags *flags, struct measurement_rou
                 error_move(error, &failure);
                 return false;
             }
-            fprintf(stderr, "warning: %s\n", error_text(&failure));
+            fputs("warning: ", stderr);
+            console_print(stderr, error_text(&failure));
+            fputs("\n", stderr);
             comparison_skip(comparison);
             continue;
         }

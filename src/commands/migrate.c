@@ -159,15 +159,30 @@ static bool write_files(const struct migrate_flags *flags, const struct migratio
 
 /* ---- printing ---- */
 
+/* For a program, such as patch, each byte counts; a terminal would obey what is in a file. */
+static char *shown_line(const char *line, size_t length)
+{
+    char *shown = text_copy_bytes(line, length);
+    if (!isatty(fileno(stdout)))
+        return shown;
+    for (char *at = shown; *at != '\0'; at++)
+        if (*at == '\t' || (*at == '\r' && at[1] == '\0'))
+            *at = ' ';
+    text_make_utf8(shown);
+    console_clean(shown);
+    return shown;
+}
+
 static void print_diff_text(const char *diff)
 {
     for (const char *line = diff; *line != '\0';) {
-        int length = (int)strcspn(line, "\n");
+        size_t length = strcspn(line, "\n");
+        _cleanup_(memory_free) char *shown = shown_line(line, length);
         const char *color = line[0] == '+'   ? console_begin(stdout, CONSOLE_GREEN)
                             : line[0] == '-' ? console_begin(stdout, CONSOLE_RED)
                             : line[0] == '@' ? console_begin(stdout, CONSOLE_BLUE)
                                              : "";
-        printf("%s%.*s%s\n", color, length, line, color[0] == '\0' ? "" : console_end(stdout));
+        printf("%s%s%s\n", color, shown, color[0] == '\0' ? "" : console_end(stdout));
         line += length + (line[length] == '\n');
     }
 }

@@ -101,7 +101,8 @@ static void add_head(const struct watch *watch, size_t width, struct text *frame
     add_cut(frame, line.bytes, width);
     if (error_is_set(&watch->error)) {
         text_add(frame, console_begin(stdout, CONSOLE_RED));
-        add_cut(frame, error_text(&watch->error), width);
+        _cleanup_(memory_free) char *clean = console_text(error_text(&watch->error));
+        add_cut(frame, clean, width);
     } else
         text_add(frame, watch->content == NULL ? "fetching ...\n" : "\n");
 }

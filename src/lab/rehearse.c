@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/system/listen.h"
 #include "cli/common_flags.h"
+#include "cli/console.h"
 #include "lab/rehearsal.h"
 #include "lab/rehearsal_http.h"
 #include "lab/rehearsal_objects.h"
@@ -123,9 +124,11 @@ static struct rehearsal_settings settings_of(const struct rehearse_flags *flags,
 static void warn_of_left_out(const struct scaled_objects *objects)
 {
     for (size_t i = 0; i < objects->count; i++)
-        if (objects->items[i].left_out > 0)
+        if (objects->items[i].left_out > 0) {
+            _cleanup_(memory_free) char *name = console_text(objects->items[i].name);
             fprintf(stderr, "backlog rehearse: %s: triggers of type cpu and memory are left out\n",
-                    objects->items[i].name);
+                    name);
+        }
 }
 
 static void end_logs(struct worker_logs **logs)

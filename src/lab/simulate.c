@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/common_flags.h"
+#include "cli/console.h"
 #include "lab/plot.h"
 #include "lab/simulate_settings.h"
 #include "model/simulation.h"
@@ -111,10 +112,10 @@ static void print_text(const struct results *results)
     for (size_t i = 0; i < results->settings->count; i++) {
         const struct simulation *one = &results->simulations[i];
         double left = fmax(0, one->arrived - one->done); /* of sums of many parts, a hair off */
-        printf("%-*.60s  %13.2f  %10.0f s  %7.1f s  %10lld s  %7lld  %12lld  %11.0f\n", width,
-               results->settings->items[i].name, one->replica_hours, one->max_wait_s,
-               one->mean_wait_s, (long long)one->seconds_over, (long long)one->changes,
-               (long long)one->max_replicas, left);
+        _cleanup_(memory_free) char *name = console_text(results->settings->items[i].name);
+        printf("%-*.60s  %13.2f  %10.0f s  %7.1f s  %10lld s  %7lld  %12lld  %11.0f\n", width, name,
+               one->replica_hours, one->max_wait_s, one->mean_wait_s, (long long)one->seconds_over,
+               (long long)one->changes, (long long)one->max_replicas, left);
     }
 }
 

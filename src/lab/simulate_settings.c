@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/console.h"
 #include "config/value.h"
 #include "model/scaled_object.h"
 #include "scale/general.h"
@@ -272,9 +273,11 @@ static bool add_object(struct simulate_settings *all, const struct scaled_object
     read_hold_window(&object->triggers[0], &settings);
     if (!read_policy(&object->triggers[0], &settings, error))
         return error_prefix(error, "%s", object->name);
-    if (object->trigger_count > 1)
+    if (object->trigger_count > 1) {
+        _cleanup_(memory_free) char *name = console_text(object->name);
         fprintf(stderr, "backlog simulate: %s: only the first of its %zu triggers is simulated\n",
-                object->name, object->trigger_count);
+                name, object->trigger_count);
+    }
     return add_pieces(all, object->name, set, &settings, error);
 }
 

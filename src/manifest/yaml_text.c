@@ -31,6 +31,8 @@ void yaml_add_quoted(struct text *text, const char *value)
             text_add(text, "\\n");
         else if ((unsigned char)*at < ' ' || *at == 0x7F)
             text_addf(text, "\\u%04x", (unsigned char)*at);
+        else if ((unsigned char)at[0] == 0xC2 && (unsigned char)at[1] < 0xA0) /* of C1 */
+            text_addf(text, "\\u%04x", (unsigned char)*++at);
         else
             text_add_bytes(text, at, 1);
     text_add(text, "\"");

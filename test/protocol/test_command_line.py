@@ -1,5 +1,7 @@
 """The command line as a person or a script meets it: help, mistakes, environment, log, man page, completion."""
 
+import contextlib
+import http.server
 import json
 import os
 import pty
@@ -9,10 +11,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import grpc
 import pytest
+import yaml
 
 from support.clients.grpc_client import Client
 from support.process import Unavailable, need, wait_until
@@ -427,3 +431,106 @@ def test_compare_says_what_kedas_chart_needs(tmp_path):
                                           "metadata: {address: 127.0.0.1:1, listName: orders, listLength: '5'}}]}\n")
     errors = backlog("compare", "--keda-metrics", "127.0.0.1:1", "--for", "1s", str(tmp_path / "object.yaml"), status=1)
     assert "KEDA's metrics: " in errors and "prometheus.operator.enabled=true" in errors and "--http" not in errors
+
+
+# ---- what terminals show ----
+
+ESCAPE = "\x1b[2J"
+
+
+def on_terminal(*words, cwd, ends=lambda _: False):
+    """What a terminal gets from the command, until it ends or that is enough."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(cwd)
+        os.execve(binary(), [binary(), *words], {**os.environ, "TERM": "dumb"})
+    found, deadline = b"", time.monotonic() + 30
+    try:
+        while time.monotonic() < deadline and not ends(found.decode(errors="replace")):
+            if select.select([terminal], [], [], 1)[0]:
+                found += os.read(terminal, 65536)
+    except OSError:  # it has ended
+        pass
+    finally:
+        os.close(terminal)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        os.waitpid(pid, 0)
+    return found.decode(errors="replace")
+
+
+@contextlib.contextmanager
+def http_server(*replies):
+    """Each request has the next reply, and the last one again: its status, and its body."""
+    left = list(replies)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            status, body = left.pop(0) if len(left) > 1 else left[0]
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+OBJECT = ("kind: ScaledObject\nmetadata: {name: orders}\nspec: {scaleTargetRef: {name: w}, triggers: [\n"
+          "  {type: redis, metadata: {address: 127.0.0.1:1, listName: orders, listLength: '5'}}]}\n")
+
+
+def test_a_diff_moves_no_cursor_and_is_whole_for_a_program(tmp_path):
+    path = tmp_path / f"a{ESCAPE}.yaml"
+    lines = "# \tone\u0085# two\r# three\r\n"
+    path.write_bytes(OBJECT.replace("spec:", lines + "spec:").encode())
+    shown = on_terminal("migrate", path.name, cwd=tmp_path)
+    assert "#  one??# two?# three \r\n" in shown and "+++ b/a?[2J.yaml" in shown and ESCAPE not in shown
+    done = subprocess.run([binary(), "migrate", path.name], capture_output=True, cwd=tmp_path, timeout=60)
+    assert lines.encode() in done.stdout and f"+++ b/a{ESCAPE}.yaml".encode() in done.stdout
+
+
+def test_the_keys_of_a_connection_are_only_what_they_say(tmp_path):
+    """A file of one team becomes a part of a file that is for all."""
+    (tmp_path / "a.yaml").write_text(
+        OBJECT.replace("name: orders}", 'name: orders, namespace: "shop]\\n  evil: {scaler: redis}\\n#"}', 1)
+        .replace("'5'}", "'5'}, authenticationRef: {name: a}")
+        + '---\nkind: TriggerAuthentication\nmetadata: {name: a, namespace: "shop]\\n  evil: {scaler: redis}\\n#"}\n'
+        'spec: {secretTargetRef: [{parameter: password, name: "s\\n    username: eve", key: "k\\n    ca: x\\u009b"},\n'
+        '  {parameter: username, name: "t\\n  more: {}", key: "u"}]}\n')
+    keys = backlog("migrate", "--connection", "jobs", str(tmp_path / "a.yaml"))
+    connections = yaml.safe_load(keys)["connections"]
+    assert list(connections) == ["jobs"] and set(connections["jobs"]) == {
+        "scaler", "secret", "address", "passwordFile", "usernameFile", "namespaces"}, keys
+    assert "\u009b" not in keys
+
+
+def test_replies_of_other_servers_move_no_cursor(tmp_path):
+    with http_server((500, f"a{ESCAPE}b")) as address:
+        shown = on_terminal("watch", "--server-http", address, cwd=tmp_path, ends=lambda text: "a?[2Jb" in text)
+        assert "HTTP 500: a?[2Jb" in shown and f"a{ESCAPE}" not in shown
+    (tmp_path / "object.yaml").write_text(OBJECT)
+    with http_server((200, "# HELP\n"), (500, f"a{ESCAPE}b")) as address:
+        done = subprocess.run([binary(), "compare", "--keda-metrics", address, "--for", "3s", "--interval", "1s",
+                               str(tmp_path / "object.yaml")], capture_output=True, text=True, timeout=60)
+        assert "warning: " in done.stderr and "a?[2Jb" in done.stderr and "\x1b" not in done.stdout + done.stderr
+
+
+def test_names_in_simulations_move_no_cursor(tmp_path):
+    (tmp_path / "trace.csv").write_text("time,arrivals\n0,1\n60,1\n")
+    (tmp_path / "object.yaml").write_text(OBJECT.replace("name: orders", 'name: "o\\e[2J"', 1)
+                                          .replace("]}\n", ", {type: cpu, metadata: {value: '5'}}, "
+                                                   "{type: redis, metadata: {listLength: '9'}}]}\n"))
+    done = subprocess.run([binary(), "simulate", str(tmp_path / "trace.csv"), "--rate", "1", "-f", str(tmp_path / "object.yaml")],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "o?[2J" in done.stderr and "o?[2J" in done.stdout, done.stderr
+    assert "\x1b" not in done.stdout + done.stderr

@@ -39,10 +39,14 @@ static void add_parameters(const struct builtin *builtin, const char *secret, st
         if (!is_secret)
             add_line(text, parameter->value);
         else if (text_equal(parameter->object, secret))
-            text_addf(text, "%s\n", parameter->key);
-        else
-            text_addf(text, "%s # of Secret %s: put it into %s\n", parameter->key,
-                      parameter->object, secret);
+            add_line(text, parameter->key);
+        else {
+            yaml_add_text(text, parameter->key);
+            text_add(text, " # of Secret ");
+            yaml_add_text(text, parameter->object);
+            text_add(text, ": put it into ");
+            add_line(text, secret);
+        }
     }
 }
 
@@ -51,8 +55,11 @@ static void add_keys(const struct builtin *builtin, struct text *text, struct te
 {
     const char *secret = secret_of(&builtin->authentication);
     text_addf(text, "    scaler: %s\n", builtin->scaler->name);
-    if (secret != NULL)
-        text_addf(text, "    secret: %s # in the namespace of Backlog: create it there\n", secret);
+    if (secret != NULL) {
+        text_add(text, "    secret: ");
+        yaml_add_text(text, secret);
+        text_add(text, " # in the namespace of Backlog: create it there\n");
+    }
     for (size_t i = 0; i < builtin->metadata->count; i++) {
         const struct yaml_tree *item = builtin->metadata->items[i];
         if (!is_of_connection(builtin->keys[i].row))
@@ -125,9 +132,10 @@ static bool add_trigger(const struct scaler *const *scalers, const struct manife
         text_add(&found->removed, removed.bytes == NULL ? "" : removed.bytes);
     }
     found->is_for_all |= object->namespace == NULL;
-    if (object->namespace != NULL && !text_equal(object->namespace, found->last_namespace))
-        text_addf(&found->namespaces, "%s%s", found->namespaces.length == 0 ? "" : ", ",
-                  object->namespace);
+    if (object->namespace != NULL && !text_equal(object->namespace, found->last_namespace)) {
+        text_add(&found->namespaces, found->namespaces.length == 0 ? "" : ", ");
+        yaml_add_text(&found->namespaces, object->namespace);
+    }
     found->last_namespace = object->namespace;
     return true;
 }
