@@ -195,13 +195,15 @@ static const char *read_quoted_name(const char *at, char *name, bool *is_open)
     return end;
 }
 
-/* The next function that is called, as far as names show it: a name before a parenthesis; or a name
- * with escapes, wherever it is. False: there is none. */
+/* The next function that is called, as far as names show it: a name before a parenthesis, or behind
+ * a dot, as (42).f calls f(42); or a name with escapes, wherever it is. False: there is none. */
 static bool next_call(const char **at, char *name, bool *is_open)
 {
     const char *next = past_space(*at, "", is_open);
+    bool behind_dot = false;
     for (; *next != '\0'; next = past_space(next, "", is_open)) {
         bool is_name = true;
+        bool is_dot = *next == '.';
         if (begins_name(*next)) {
             next = read_name(next, name);
             if (strcmp(name, "u") == 0 && text_starts_with(next, "&\"")) {
@@ -225,8 +227,9 @@ static bool next_call(const char **at, char *name, bool *is_open)
                 next++;
         }
         *at = next;
-        if (is_name && *past_space(next, "", is_open) == '(')
+        if (is_name && (behind_dot || *past_space(next, "", is_open) == '('))
             return true;
+        behind_dot = is_dot;
     }
     return false;
 }
