@@ -121,6 +121,7 @@ static void take_spec(struct grpc_client_call *call, struct scaler_client_answer
         const Externalscaler__MetricSpec *spec = reply->metricspecs[0];
         answer->has_target = true;
         answer->metric_name = text_copy(spec->metricname);
+        text_make_utf8(answer->metric_name); /* the decoder does not check it, and JSON needs it */
         answer->target =
             spec->targetsizefloat > 0 ? spec->targetsizefloat : (double)spec->targetsize;
     }

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import threading
 import time
+from concurrent import futures
 
 import grpc
 import pytest
@@ -523,6 +524,24 @@ def test_replies_of_other_servers_move_no_cursor(tmp_path):
         done = subprocess.run([binary(), "compare", "--keda-metrics", address, "--for", "3s", "--interval", "1s",
                                str(tmp_path / "object.yaml")], capture_output=True, text=True, timeout=60)
         assert "warning: " in done.stderr and "a?[2Jb" in done.stderr and "\x1b" not in done.stdout + done.stderr
+
+
+def test_a_metric_whose_name_is_no_utf8_is_listed(tmp_path):
+    """Its line would be missing from JSON."""
+    spec = b"\x0a\x03m\xf6n\x10\x05"
+    replies = {"GetMetricSpec": bytes([0x0a, len(spec)]) + spec, "IsActive": b"", "GetMetrics": b"\x0a\x02\x10\x07"}
+    methods = {name: grpc.unary_unary_rpc_method_handler(lambda _request, _context, reply=reply: reply) for name, reply in replies.items()}
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("externalscaler.ExternalScaler", methods)])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        (tmp_path / "object.yaml").write_text(OBJECT)
+        lines = backlog("ask", "-f", str(tmp_path / "object.yaml"), "--server", f"127.0.0.1:{port}", "--output", "json").splitlines()
+    finally:
+        server.stop(None)
+    (trigger,) = next(json.loads(line) for line in lines if "triggers" in line)["triggers"]
+    assert (trigger["metric"], trigger["value"]) == ("m?n", 7)
 
 
 def test_names_in_simulations_move_no_cursor(tmp_path):
