@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import yaml
 
 from support.charts.chart import CERT_MANAGER, IN_PRODUCTION, MUTUAL, PRODUCTION, flags_of, pod_of, render, render_all
@@ -218,6 +219,19 @@ def test_credentials_of_triggers_give_the_rights_that_are_listed():
     arguments = pod["containers"][0]["args"]
     assert "--kubernetes" in arguments
     assert arguments[arguments.index("--kubernetes-cluster-namespace") + 1] == "keda"
+
+
+@pytest.mark.parametrize("namespace", ["keda", "scaling-system"])
+def test_secrets_of_cluster_wide_authentications_are_read_by_name_only(namespace):
+    """They are in KEDA's namespace, beside KEDA's own."""
+    rights = {"enabled": True, "secrets": {namespace: ["shared"], "shop": ["rabbitmq"]},
+              "configMaps": {namespace: ["hosts"]}, "namespaces": ["all"]}
+    objects = render_all({"kubernetes": rights, "keda": {"namespace": namespace}})
+    rules = [(item["metadata"].get("namespace"), rule) for item in objects if item["kind"] in ("Role", "ClusterRole")
+             for rule in item["rules"] if {"secrets", "configmaps"} & set(rule["resources"])]
+    found = {rule["resources"][0]: rule["resourceNames"] for where, rule in rules if where == namespace}
+    assert found == {"secrets": ["shared"], "configmaps": ["hosts"]}
+    assert None not in {where for where, _rule in rules}, "a right in all namespaces"
 
 
 def test_the_right_to_read_hpas_is_one_of_its_own():

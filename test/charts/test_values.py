@@ -114,6 +114,8 @@ def test_a_wrong_name_of_a_connection_is_refused(name):
     ({"tls": {"clusterTriggerAuthentication": {"create": True}}}, "needs TLS"),
     ({"tls": {"secret": "x", "clusterTriggerAuthentication": {"create": True}}}, "clusterTriggerAuthentication.secret is missing"),
     ({"networkPolicy": {"egress": {"enabled": True}}}, "networkPolicy.egress.to is empty"),
+    ({"kubernetes": {"enabled": True, "namespaces": ["shop", "keda"]}}, "name those that are used in kubernetes.secrets.keda"),
+    ({"kubernetes": {"enabled": True, "namespaces": ["scaling"]}, "keda": {"namespace": "scaling"}}, "in kubernetes.secrets.scaling"),
     ({"prometheusRule": {"enabled": True, "disabled": ["BacklogAway"]}}, 'alert "BacklogAway", which does not exist'),
     ({"prometheusRule": {"enabled": True, "overrides": {"BacklogAway": {"for": "1m"}}}}, '"BacklogAway"'),
 ], ids=str)

@@ -50,6 +50,9 @@
 {{- if and (not .Values.kubernetes.enabled) (or .Values.kubernetes.secrets .Values.kubernetes.configMaps .Values.kubernetes.namespaces .Values.kubernetes.allowAuthentications .Values.kubernetes.readHpas .Values.kubernetes.clusterAuthentications) }}
 {{- fail "kubernetes has rights, and kubernetes.enabled is false: set it to true, or remove them" }}
 {{- end }}
+{{- if has .Values.keda.namespace .Values.kubernetes.namespaces }}
+{{- fail (printf "kubernetes.namespaces has keda.namespace (%s), where ClusterTriggerAuthentications have their Secrets: name those that are used in kubernetes.secrets.%s" .Values.keda.namespace .Values.keda.namespace) }}
+{{- end }}
 {{- if and .Values.existingConnections .Values.connections }}
 {{- fail "existingConnections and connections are both set: the server reads one connections file" }}
 {{- end }}
