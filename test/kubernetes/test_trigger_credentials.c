@@ -1,4 +1,5 @@
-/* Whose turn it is on the informer's thread; the informer is played here. */
+/* Whose turn it is on the informer's thread, and how long what was known is valid; the informer and
+ * the clock are played here. */
 #include "kubernetes/credentials/trigger_credentials.h"
 
 #include "base/clock.h"
@@ -14,8 +15,22 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+enum { REPLACED_MS = 60 * 1000 };
+
+static int64_t now_ms = 1000000;
+
+int64_t __wrap_clock_now_ms(void);
+
+int64_t __wrap_clock_now_ms(void)
+{
+    return now_ms;
+}
+
 struct informer {
     struct informer_handler handler;
+    struct informer_view views[OBJECT_KINDS]; /* of the only object of each kind */
+    void *user;                               /* of the last link */
+    size_t wanted;
 };
 
 void informer_add_handler(struct informer *informer, const struct informer_handler *handler)
@@ -37,11 +52,10 @@ bool informer_is_stopping(struct informer *informer)
 void informer_link(struct informer *informer, struct informer_link *link, enum api_object_kind kind,
                    const char *namespace, const char *name)
 {
-    (void)informer;
-    (void)link;
-    (void)kind;
     (void)namespace;
     (void)name;
+    link->entry = (struct informer_entry *)&informer->views[kind];
+    informer->user = link->user;
 }
 
 void informer_unlink(struct informer *informer, struct informer_link *link)
@@ -50,19 +64,30 @@ void informer_unlink(struct informer *informer, struct informer_link *link)
     (void)link;
 }
 
-/* There are no objects: each trigger is refused. */
 struct informer_view informer_view(const struct informer *informer,
                                    const struct informer_link *link)
 {
     (void)informer;
-    (void)link;
-    return (struct informer_view){.is_read = true, .read_ms = INT64_MAX};
+    return *(const struct informer_view *)link->entry;
 }
 
 void informer_want_fresh(struct informer *informer, const struct informer_link *link)
 {
-    (void)informer;
     (void)link;
+    informer->wanted++;
+}
+
+/* Read now; NULL: there is none. */
+static void set_object(struct informer *informer, enum api_object_kind kind, const char *json)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct informer_view *view = &informer->views[kind];
+    api_object_free(view->object);
+    *view = (struct informer_view){.is_read = true, .read_ms = now_ms};
+    if (json == NULL)
+        return;
+    view->object = api_object_parse(kind, "shop", "orders", json, strlen(json), &error);
+    assert_non_null(view->object);
 }
 
 struct delivered {
@@ -91,6 +116,8 @@ static void no_namespace_waits_for_all_triggers_of_another(void **state)
     static const struct option table[] = {{0}};
     struct informer informer = {{0}};
     struct delivered delivered = {0};
+    set_object(&informer, OBJECT_SCALED_OBJECT, NULL); /* each trigger is refused */
+    set_object(&informer, OBJECT_SCALED_JOB, NULL);
     struct trigger_credentials *all =
         trigger_credentials_new(&(struct trigger_credentials_settings){
             .informer = &informer, .changed = changed, .context = &delivered});
@@ -127,9 +154,143 @@ static void no_namespace_waits_for_all_triggers_of_another(void **state)
     trigger_credentials_free(all);
 }
 
+/* ---- one trigger, as its object changes ---- */
+
+#define SCALED(queue)                                                                              \
+    "{\"metadata\":{\"name\":\"orders\",\"namespace\":\"shop\"},\"spec\":{\"triggers\":[{"         \
+    "\"type\":\"external\",\"metadata\":{\"queue\":\"" queue "\"}}]}}"
+
+struct trigger {
+    struct informer informer;
+    struct trigger_credentials *all;
+    size_t deliveries;
+    enum credentials_state state; /* as delivered last */
+    enum error_code code;
+};
+
+static bool take(void *context, const char *key, size_t length, struct credentials *credentials,
+                 const struct hpa_facts *hpa)
+{
+    struct trigger *trigger = context;
+    (void)key;
+    (void)length;
+    (void)hpa;
+    trigger->deliveries++;
+    trigger->state = credentials->state;
+    trigger->code = credentials->failure.code;
+    credentials_free(credentials);
+    return true;
+}
+
+/* A call says that it has the queue "new"; the object has `queue`. */
+static void begin(struct trigger *trigger, const char *json)
+{
+    static const struct option table[] = {
+        {.key = "queue", .scope = OPTION_QUERY, .type = OPTION_STRING}, {0}};
+    static const struct option_entry entry = {"queue", "new"};
+    static const struct trigger_need need = {"key", 3, "shop", "orders", &entry, 1, table};
+    *trigger = (struct trigger){0};
+    set_object(&trigger->informer, OBJECT_SCALED_OBJECT, json);
+    set_object(&trigger->informer, OBJECT_SCALED_JOB, NULL);
+    now_ms += 5000;
+    trigger->all = trigger_credentials_new(&(struct trigger_credentials_settings){
+        .informer = &trigger->informer, .changed = take, .context = trigger});
+    trigger_credentials_add(trigger->all, &need);
+}
+
+static int64_t take_turn(struct trigger *trigger)
+{
+    return trigger->informer.handler.turn(trigger->all);
+}
+
+static int64_t read_again(struct trigger *trigger, const char *json)
+{
+    set_object(&trigger->informer, OBJECT_SCALED_JOB, NULL);
+    set_object(&trigger->informer, OBJECT_SCALED_OBJECT, json);
+    trigger->informer.handler.changed(trigger->all, trigger->informer.user);
+    return take_turn(trigger);
+}
+
+static void end(struct trigger *trigger)
+{
+    trigger->informer.handler.end(trigger->all);
+    trigger_credentials_free(trigger->all);
+    for (size_t kind = 0; kind < OBJECT_KINDS; kind++)
+        api_object_free(trigger->informer.views[kind].object);
+}
+
+static void a_trigger_that_was_replaced_stays_valid_for_60_s(void **state)
+{
+    (void)state;
+    struct trigger trigger;
+    begin(&trigger, SCALED("new"));
+    take_turn(&trigger);
+    assert_int_equal(trigger.state, CREDENTIALS_VERIFIED);
+
+    read_again(&trigger, SCALED("other"));
+    now_ms += REPLACED_MS / 2;
+    read_again(&trigger, SCALED("new")); /* it is there again: the next time is another one */
+    now_ms += REPLACED_MS - 1;
+    int64_t replaced_ms = now_ms;
+    assert_true(read_again(&trigger, SCALED("other")) == replaced_ms + REPLACED_MS);
+    now_ms += REPLACED_MS / 2;
+    assert_true(read_again(&trigger, SCALED("third")) == replaced_ms + REPLACED_MS);
+    now_ms = replaced_ms + REPLACED_MS - 1;
+    take_turn(&trigger);
+    assert_int_equal(trigger.deliveries, 1);
+
+    now_ms++;
+    assert_true(take_turn(&trigger) == CLOCK_NEVER);
+    assert_int_equal(trigger.deliveries, 2);
+    assert_int_equal(trigger.state, CREDENTIALS_REFUSED);
+    assert_int_equal(trigger.code, ERROR_DENIED);
+    end(&trigger);
+}
+
+/* 1 s until an object that was just read may be read again, and 1 s for the reply. */
+static void a_new_call_waits_2_s_at_most_for_an_api_that_is_slow(void **state)
+{
+    (void)state;
+    struct trigger trigger;
+    begin(&trigger, SCALED("other"));
+    int64_t added_ms = now_ms;
+    assert_true(take_turn(&trigger) == added_ms + 2000);
+    assert_true(trigger.informer.wanted > 0);
+    now_ms = added_ms + 1999;
+    take_turn(&trigger);
+    assert_int_equal(trigger.deliveries, 0);
+
+    now_ms++;
+    take_turn(&trigger);
+    assert_int_equal(trigger.deliveries, 1);
+    assert_int_equal(trigger.state, CREDENTIALS_REFUSED);
+    assert_int_equal(trigger.code, ERROR_UNAVAILABLE);
+
+    now_ms += 3000;
+    read_again(&trigger, SCALED("new"));
+    assert_int_equal(trigger.deliveries, 2);
+    assert_int_equal(trigger.state, CREDENTIALS_VERIFIED);
+    end(&trigger);
+}
+
+static void a_call_of_no_trigger_is_denied_once_its_object_was_read_again(void **state)
+{
+    (void)state;
+    struct trigger trigger;
+    begin(&trigger, SCALED("other"));
+    take_turn(&trigger);
+    assert_true(read_again(&trigger, SCALED("other")) == CLOCK_NEVER);
+    assert_int_equal(trigger.deliveries, 1);
+    assert_int_equal(trigger.code, ERROR_DENIED);
+    end(&trigger);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_trigger_that_was_replaced_stays_valid_for_60_s),
+        cmocka_unit_test(a_new_call_waits_2_s_at_most_for_an_api_that_is_slow),
+        cmocka_unit_test(a_call_of_no_trigger_is_denied_once_its_object_was_read_again),
         cmocka_unit_test(no_namespace_waits_for_all_triggers_of_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@
 enum {
     REPLACED_MS = 60 * 1000, /* KEDA may still call for a trigger that was replaced */
     REDELIVER_MS = 3000,     /* the loop is busy, or a namespace's memory is in use */
+    FRESH_MS = 2000, /* a call waits so long for news: 1 s until they may be read, 1 s for them */
 };
 
 /* In one turn of the thread what is ready is resolved for so long. */
@@ -203,9 +204,9 @@ static struct resolve_found find_object(void *context, enum api_object_kind kind
 
 /* It was refused by what is older than the need, which is then read now: KEDA may be ahead of our
  * view. Or what was verified is refused by what is older than the first news of that: objects that
- * changed together are read one after another. Where that cannot be read again, this is the reason.
- */
-static bool is_undecided(const struct trigger_credentials *all, struct need *need,
+ * changed together are read one after another. Where that cannot be read again, or a new call would
+ * wait for too long, this is the reason. */
+static bool is_undecided(struct trigger_credentials *all, struct need *need,
                          struct credentials *credentials, int64_t now_ms)
 {
     struct informer *informer = all->settings.informer;
@@ -227,9 +228,21 @@ static bool is_undecided(const struct trigger_credentials *all, struct need *nee
         is_older = true;
         failure = known.failure == NULL ? failure : known.failure;
     }
-    if (!is_older || failure == NULL)
-        return is_older;
-    error_copy(&credentials->failure, failure);
+    if (!is_older)
+        return false;
+    if (failure != NULL) {
+        error_copy(&credentials->failure, failure);
+        return false;
+    }
+    if (is_verified(need))
+        return true;
+    if (now_ms < need->added_ms + FRESH_MS) {
+        set_due(all, need, need->added_ms + FRESH_MS);
+        return true;
+    }
+    error_prefix(&credentials->failure,
+                 "the Kubernetes API answers too slowly; as it answered last");
+    credentials->failure.code = ERROR_UNAVAILABLE;
     return false;
 }
 
@@ -273,7 +286,7 @@ static void resolve_need(struct trigger_credentials *all, struct need *need)
         credentials_free(credentials);
         return;
     }
-    bool is_new = is_undecided(all, need, credentials, now_ms);
+    bool is_new = need->replaced_ms == 0 && is_undecided(all, need, credentials, now_ms);
     /* News that need another object are news once that is there; what is known of the former ones
      * goes on. */
     bool is_lost = is_verified(need) && credentials->state == CREDENTIALS_REFUSED &&
