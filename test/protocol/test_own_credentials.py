@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from support.certificates import Authority, make_certificate, make_root
-from support.kubernetes.fake_kubernetes import FakeKubernetes, path_of
+from support.kubernetes.fake_kubernetes import ALL, FakeKubernetes, path_of
 from support.clients.grpc_client import Client, refusal, scaled_object
 from support.kubernetes.pod_server import PodServer
 from support.brokers.redis import Redis
@@ -261,6 +261,23 @@ def test_forged_calls_of_one_namespace_leave_requests_to_others(folder, api, red
         assert 1 <= api.max_waiting["noisy"] <= 8
 
 
+def test_at_most_32_requests_are_sent_at_a_time(folder, api):
+    """However many namespaces there are: 24 for objects that are called for first, the others for what those name."""
+    metadata = trigger("127.0.0.1:1")
+    objects = [(f"o{number}", f"team-{team}") for team in range(12) for number in range(10)]
+    for name, namespace in objects:
+        api.secret(name, namespace, password=PASSWORD)
+        api.authentication(name, name, "password", namespace=namespace)
+        api.scaled((metadata, {"name": name}), name=name, namespace=namespace)
+    api.delay = 0.3
+    with pod(folder, api) as server, Client(server.port) as client:
+        calls = [client.stub.GetMetricSpec.future(scaled_object(metadata, *each), timeout=SECONDS) for each in objects]
+        for call in calls:
+            call.result()
+        until(lambda: all(api.times(path_of("Secret", *each)) for each in objects), 60)
+        assert 24 < api.max_waiting[ALL] <= 32
+
+
 def test_secrets_of_cluster_wide_authentications_are_in_the_namespace_of_the_flag(folder, api, redis):
     api.secret("redis", "platform", password=PASSWORD, address=redis.address)
     api.secret("redis", "keda", password="wrong", address="127.0.0.1:1")
@@ -420,6 +437,24 @@ def test_an_edit_is_read_at_once_and_the_former_trigger_stays(folder, api, redis
             refusal(client.metrics, {**metadata, "listLength": str(100 + number)}, "")
         count = len(api.times(path_of("ScaledObject", "orders")))
         assert count <= time.monotonic() - began + 1, "more than once per second"
+
+
+def test_a_call_waits_2_s_at_most_for_an_api_that_is_slow(folder, api, redis):
+    """1 s until the object may be read again, and 1 s for the reply; the call after that may have it."""
+    metadata = shop(api, redis.address)
+    with pod(folder, api) as server, Client(server.port) as client:
+        assert value(client, metadata) == 7
+        time.sleep(2)  # the watches begin
+        edited = {**metadata, "listLength": "2"}
+        api.delays["shop"] = 4
+        api.scaled((edited, {"name": "redis"}))
+        began = time.monotonic()
+        code, text = refusal(client.metrics, edited, "")
+        assert 1.5 < time.monotonic() - began < 3.5
+        assert code == grpc.StatusCode.UNAVAILABLE and "the Kubernetes API answers too slowly" in text, (code, text)
+        assert value(client, metadata) == 7
+        api.delays.clear()
+        until(lambda: is_answered(client, edited, "orders"))
 
 
 def test_objects_that_change_together_are_no_error_between(folder, api, redis):

@@ -12,6 +12,8 @@ import time
 PLURALS = {"ScaledObject": "scaledobjects", "ScaledJob": "scaledjobs", "TriggerAuthentication": "triggerauthentications",
            "ClusterTriggerAuthentication": "clustertriggerauthentications", "Secret": "secrets", "ConfigMap": "configmaps"}
 
+ALL = "all objects"  # in the place of a namespace: requests for single objects, of any
+
 
 def path_of(kind, name, namespace="shop"):
     group = "/api/v1" if kind in ("Secret", "ConfigMap") else "/apis/keda.sh/v1alpha1"
@@ -27,12 +29,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         server.requests.append((time.monotonic(), self.path))
         namespace = path.partition("/namespaces/")[2].partition("/")[0]
-        server.waiting[namespace] += 1
-        server.max_waiting[namespace] = max(server.max_waiting[namespace], server.waiting[namespace])
+        places = (namespace,) if query else (namespace, ALL)
+        server.count(places, 1)
         server.answering.wait()
         if "watch=1" not in query:
             time.sleep(server.delays.get(namespace, server.delay))
-        server.waiting[namespace] -= 1
+        server.count(places, -1)
         if self.headers["Authorization"] != f"Bearer {server.token}":
             self.reply(401, {"kind": "Status", "reason": "Unauthorized", "message": "Unauthorized"})
         elif self.path in server.refused:
@@ -73,7 +75,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.send_event("ADDED", item, collection, name)
             while not server.ended and server.answering.is_set() and not server.status and \
                     not server.is_forbidden(self.path):
-                for kind, item in server.events[at:]:
+                for kind, item in [] if server.is_withholding else server.events[at:]:
                     self.send_event(kind, item, collection, name)
                 at = len(server.events)
                 self.wfile.flush()
@@ -112,7 +114,9 @@ class FakeKubernetes(http.server.ThreadingHTTPServer):
         self.objects, self.requests, self.refused, self.status, self.retry_after = {}, [], {}, None, None
         self.watched, self.events, self.changed, self.ended = watched, [], threading.Condition(), False
         self.delays, self.waiting, self.max_waiting = {}, collections.Counter(), collections.Counter()
+        self.counting = threading.Lock()
         self.is_forbidden = lambda _path: False  # may it be requested? Its watches end, too
+        self.is_withholding = False  # watches go on, and say nothing of what changes
         self.refused_watches = set()  # names of objects
         self.late_watches = set()  # names of objects, until `watching`
         self.watching = threading.Event()
@@ -137,6 +141,13 @@ class FakeKubernetes(http.server.ThreadingHTTPServer):
         self.watching.set()
         self.shutdown()
         self.server_close()
+
+    def count(self, places, step):
+        """Requests that wait for their answer."""
+        with self.counting:
+            for place in places:
+                self.waiting[place] += step
+                self.max_waiting[place] = max(self.max_waiting[place], self.waiting[place])
 
     def put(self, kind, name, namespace="shop", **parts):
         metadata = {"name": name} if kind.startswith("Cluster") else {"name": name, "namespace": namespace}
