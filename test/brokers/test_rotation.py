@@ -7,7 +7,7 @@ import time
 import grpc
 import pytest
 
-from support.brokers.sources import BUSY, NEW_PASSWORD, PASSWORD, all_sources
+from support.brokers.sources import BUSY, IDLE, NEW_PASSWORD, PASSWORD, all_sources
 from support.certificates import make_certificate, make_root
 from support.clients.grpc_client import Client, refusal
 from support.kubernetes.fake_kubernetes import FakeKubernetes, path_of
@@ -42,6 +42,7 @@ class Rotated:
         self.secret = path_of("Secret", source.name)
         keys = {"scalerAddress": "backlog:9090", "scaler": source.scaler, **source.connect_to("127.0.0.1")}
         self.busy = {**keys, **source.work(BUSY)}
+        self.idle = {**keys, **source.work(IDLE)}
         self.probe = self.busy
         if source.add is None:  # of which nothing is known, so that nothing is held
             self.probe = {**self.busy, "query": self.busy["query"] + " + 0"}
@@ -49,7 +50,7 @@ class Rotated:
         ref = {"name": source.name}
         api.secret(source.name, password=PASSWORD)
         api.authentication(source.name, source.name, "password")
-        api.scaled((self.busy, ref), (self.probe, ref), name=source.name)
+        api.scaled((self.busy, ref), (self.idle, ref), (self.probe, ref), name=source.name)
 
     def value(self, metadata):
         return self.client.metrics(metadata, "", name=self.name).metricValue
@@ -102,6 +103,27 @@ def test_a_rotated_secret_of_each_source_is_in_use_within_10_s(folder, sources, 
             each.change_password()
             each.change_secret()
             each.is_in_use_within(10)
+
+        side_by_side(story, rotated)
+
+
+@pytest.mark.parametrize("watched", [True, False], ids=["watched", "at intervals"])
+def test_a_changed_secret_is_in_use_within_10_s_though_the_old_password_is_right(folder, sources, watched):
+    """No refusal has it read again. The new one is wrong: that is how it shows."""
+    with started(folder, sources, watched) as (api, _client, rotated):
+        def story(each):
+            assert each.value(each.idle) == 0
+            time.sleep(1)  # the watches begin
+            api.secret(each.name, password=NEW_PASSWORD)
+
+            def is_refused():
+                try:
+                    return each.value(each.idle) != 0
+                except grpc.RpcError as error:
+                    return error.code() == grpc.StatusCode.UNAVAILABLE
+
+            wait_until(is_refused, 10, f"{each.name}: the refusal of the new password")
+            assert each.value(each.busy) == each.before  # held
 
         side_by_side(story, rotated)
 
