@@ -428,11 +428,13 @@ def test_an_edit_is_read_at_once_and_the_former_trigger_stays(folder, api, redis
     with pod(folder, api) as server, Client(server.port) as client:
         began = time.monotonic()
         assert value(client, metadata) == 7
+        until(lambda: api.watches("redis"))
         for length in range(2, 6):  # the call may come before the object is read again
             edited = {**metadata, "listLength": str(length)}
             api.scaled((edited, {"name": "redis"}))
             assert value(client, edited) == 7
             assert value(client, metadata) == 7
+        assert api.watches("redis") == 1, "the Secret is the same"
         for number in range(30):  # forged ones make it read no more often
             refusal(client.metrics, {**metadata, "listLength": str(100 + number)}, "")
         count = len(api.times(path_of("ScaledObject", "orders")))

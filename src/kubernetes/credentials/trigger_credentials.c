@@ -280,12 +280,15 @@ static void resolve_need(struct trigger_credentials *all, struct need *need)
     struct used_object *former = TAKE(need->used);
     struct resolved resolved = resolve_trigger(&call, find_object, &lookup);
     struct credentials *credentials = resolved.credentials;
-    free_used(all, former); /* now that the new ones are there, what is still used stays */
     set_due(all, need, CLOCK_NEVER);
     if (is_still_valid(all, need, resolved.is_mismatch, now_ms)) {
+        /* the trigger in its place has the same authentication as a rule */
+        free_used(all, need->used);
+        need->used = former;
         credentials_free(credentials);
         return;
     }
+    free_used(all, former); /* now that the new ones are there, what is still used stays */
     bool is_new = need->replaced_ms == 0 && is_undecided(all, need, credentials, now_ms);
     /* News that need another object are news once that is there; what is known of the former ones
      * goes on. */
