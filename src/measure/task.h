@@ -189,8 +189,8 @@ bool feed_is_stopping(struct feed *feed);
  */
 void feed_set_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated);
 
-/* How long the longest overdue task has been waiting for a place, or to be taken; 0:
- * none waits. */
+/* How long the longest overdue task has been waiting for a place, or to be taken; 0: none waits.
+ * Isolated ones do not count: more places would be theirs, too. */
 int64_t feed_delay_ms(struct feed *feed);
 
 /*

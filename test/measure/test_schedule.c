@@ -480,6 +480,35 @@ static void delays_and_utilization_are_those_of_the_last_seconds(void **state)
     assert_true(schedule_utilization(schedule, 50000) < 0.5);
 }
 
+static void the_delay_is_that_of_the_longest_overdue_though_another_goes_first(void **state)
+{
+    (void)state;
+    BENCH(1, 1);
+    schedule_demand(schedule, &jobs[0], 0, 0);
+    assert_ptr_equal(schedule_take(schedule, 0), &jobs[0]);
+    schedule_set_due(schedule, &jobs[1], 0);
+    assert_null(schedule_take(schedule, 0));
+    schedule_demand(schedule, &jobs[2], 30000, 30000);
+    assert_int_equal(schedule_delay_ms(schedule, 30000), 30000);
+    schedule_demand(schedule, &jobs[1], 30000, 30000);
+    assert_int_equal(schedule_delay_ms(schedule, 30000), 30000); /* both have callers */
+    schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 30000);
+    assert_ptr_equal(schedule_take(schedule, 30000), &jobs[1]);
+    assert_int_equal(schedule_delay_ms(schedule, 31000), 1000);
+}
+
+static void isolated_jobs_are_not_late(void **state)
+{
+    (void)state;
+    BENCH(1, 1);
+    bench_measure(schedule, &jobs[1], 0, 1500); /* slow */
+    schedule_demand(schedule, &jobs[0], 2000, 2000);
+    assert_ptr_equal(schedule_take(schedule, 2000), &jobs[0]);
+    schedule_demand(schedule, &jobs[1], 2000, 2000);
+    assert_null(schedule_take(schedule, 9000));
+    assert_int_equal(schedule_delay_ms(schedule, 9000), 0);
+}
+
 static int64_t oldest_sent_ms(const struct schedule *schedule)
 {
     return schedule->sent == NULL ? CLOCK_NEVER : schedule->sent->sent_ms;
@@ -536,6 +565,8 @@ int main(void)
         cmocka_unit_test(a_job_that_is_lost_waits_for_somebody_to_want_it),
         cmocka_unit_test(a_removed_job_is_never_taken),
         cmocka_unit_test(delays_and_utilization_are_those_of_the_last_seconds),
+        cmocka_unit_test(the_delay_is_that_of_the_longest_overdue_though_another_goes_first),
+        cmocka_unit_test(isolated_jobs_are_not_late),
         cmocka_unit_test(the_oldest_in_flight_comes_first_though_jobs_become_slow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

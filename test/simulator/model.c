@@ -330,9 +330,13 @@ static void check_group(const struct job_group *group, size_t counts[READY_KINDS
 {
     size_t count = 0;
     for (int kind = 0; kind < READY_KINDS; kind++) {
-        check_heap(&group->ready[kind], JOB_READY);
-        counts[kind] += group->ready[kind].count;
-        count += group->ready[kind].count;
+        size_t of_kind = 0;
+        for (int demanded = 0; demanded < 2; demanded++) {
+            check_heap(&group->ready[kind][demanded], JOB_READY);
+            of_kind += group->ready[kind][demanded].count;
+        }
+        counts[kind] += of_kind;
+        count += of_kind;
     }
     for (int pace = 0; pace < PACES; pace++)
         in_flight[pace] += group->in_flight[pace];

@@ -18,7 +18,8 @@ void schedule_init(struct schedule *schedule, size_t max_tasks, size_t isolated_
 static void group_done(struct job_group *group)
 {
     for (int kind = 0; kind < READY_KINDS; kind++)
-        free(group->ready[kind].jobs);
+        for (int demanded = 0; demanded < 2; demanded++)
+            free(group->ready[kind][demanded].jobs);
 }
 
 static void group_free(struct schedule *schedule, struct job_group *group)
@@ -77,7 +78,7 @@ static enum ready_kind kind_of(const struct job *job)
 static void add_ready(struct schedule *schedule, struct job *job, int64_t key)
 {
     struct job_group *group = group_of(schedule, job);
-    job_heap_add(&group->ready[kind_of(job)], job, key);
+    job_heap_add(&group->ready[kind_of(job)][key < job->due_ms], job, key);
     schedule->ready_count[kind_of(job)]++;
     if (group->ready_count++ == 0)
         DL_APPEND(schedule->ready, group);
@@ -86,7 +87,7 @@ static void add_ready(struct schedule *schedule, struct job *job, int64_t key)
 static void remove_ready(struct schedule *schedule, struct job *job)
 {
     struct job_group *group = group_of(schedule, job);
-    job_heap_remove(&group->ready[kind_of(job)], job);
+    job_heap_remove(&group->ready[kind_of(job)][job->key < job->due_ms], job);
     schedule->ready_count[kind_of(job)]--;
     if (--group->ready_count > 0)
         return;
@@ -287,8 +288,8 @@ enum {
 static struct job *first_of_group(const struct job_group *group, unsigned kinds)
 {
     struct job *first = NULL;
-    for (int kind = 0; kind < READY_KINDS; kind++) {
-        struct job *job = kinds & 1u << kind ? job_heap_first(&group->ready[kind]) : NULL;
+    for (int i = 0; i < 2 * READY_KINDS; i++) {
+        struct job *job = kinds & 1u << i / 2 ? job_heap_first(&group->ready[i / 2][i % 2]) : NULL;
         if (job != NULL && (first == NULL || job->key < first->key))
             first = job;
     }
@@ -577,23 +578,19 @@ int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms)
 
 /* ---- how it keeps up ---- */
 
-/* The one with the least key, whosever turn it is. */
-static const struct job *first_of_all(const struct schedule *schedule, unsigned kinds)
-{
-    const struct job_group *group;
-    const struct job *first = NULL;
-    DL_FOREACH(schedule->ready, group) {
-        const struct job *job = first_of_group(group, kinds);
-        if (job != NULL && (first == NULL || job->key < first->key))
-            first = job;
-    }
-    return first;
-}
-
 int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms)
 {
-    const struct job *first = first_of_all(schedule, QUICK_KINDS);
-    return first == NULL || first->due_ms >= now_ms ? 0 : now_ms - first->due_ms;
+    const struct job_group *group;
+    int64_t since_ms = now_ms;
+    DL_FOREACH(schedule->ready, group) {
+        for (int i = 0; i < 2 * READY_KINDS; i++) {
+            const struct job *job =
+                QUICK_KINDS & 1u << i / 2 ? job_heap_first(&group->ready[i / 2][i % 2]) : NULL;
+            if (job != NULL && job->due_ms < since_ms)
+                since_ms = job->due_ms;
+        }
+    }
+    return now_ms - since_ms;
 }
 
 int64_t schedule_recent_delay_ms(const struct schedule *schedule, int64_t now_ms)

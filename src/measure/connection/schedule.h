@@ -40,7 +40,8 @@ enum {
     SCHEDULE_RETRY_MAX_MS = 30 * 1000,
 };
 
-/* Those that are ready, by what places they may have. */
+/* Those that are ready, by what places they may have. Of each kind those with a waiting caller
+ * have a heap of their own, so that the first of each heap is also its longest overdue. */
 enum ready_kind { READY_KNOWN, READY_NEW, READY_SLOW, READY_TIMED_OUT, READY_KINDS };
 
 /* How fast a job is expected to be: each pace has turns of its own. */
@@ -50,10 +51,10 @@ struct job_group {
     uint64_t id;
     size_t jobs; /* that it has, those of other groups, too */
     size_t in_flight[PACES];
-    uint64_t turns[PACES]; /* the last ones that it had */
-    struct job_heap ready[READY_KINDS];
-    size_t ready_count;            /* of all kinds */
-    struct job_group *next, *prev; /* of those with jobs that are ready */
+    uint64_t turns[PACES];                 /* the last ones that it had */
+    struct job_heap ready[READY_KINDS][2]; /* [1]: with a waiting caller */
+    size_t ready_count;                    /* of all kinds */
+    struct job_group *next, *prev;         /* of those with jobs that are ready */
     UT_hash_handle hh;
 };
 
@@ -141,7 +142,8 @@ int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms);
 /* Isolated jobs that are in flight or ready. */
 size_t schedule_isolated_jobs(const struct schedule *schedule);
 
-/* How long the first that is ready has been waiting for its place; 0: none is. */
+/* How long the longest overdue of those that are ready has been waiting for its place; 0: none is.
+ * Isolated ones do not count: they wait for each other. */
 int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms);
 
 /* The longest delay of the last 10 to 20 seconds. */
