@@ -12,7 +12,7 @@
 enum { FIELDS = sizeof(struct reading) / sizeof(double) };
 _Static_assert(FIELDS <= 16, "more fields than a mask has");
 _Static_assert(offsetof(struct reading, value) == (FIELDS - 1) * sizeof(double),
-               "a field that is no double");
+               "`value` must be the last field, and every field a double");
 
 /* How old the samples of a tier get, and how far apart they are: of those in one step the last one
  * is kept. */

@@ -63,9 +63,10 @@ struct trigger_answers {
     struct last_answer round; /* of GetMetrics: the IsActive that follows it is answered the same */
     enum hold hold;           /* of the last one */
     struct peak_value *peak;  /* of GetMetrics; NULL: only zeros were answered */
-    struct peer_value *of_peers;       /* held until it is measured; NULL: they had none */
-    uint64_t peers_revision;           /* when it looked for one */
-    uint8_t digest[PEER_DIGEST_BYTES]; /* for them: which trigger it is (trigger_peers.c), */
+    struct peer_value *of_peers; /* held until it is measured; NULL: they had none */
+    uint64_t peers_revision;     /* when it looked for one */
+    /* trigger_peers.c: */
+    uint8_t digest[PEER_DIGEST_BYTES]; /* for peers: which trigger it is, */
     bool has_digest;                   /* ... once it was needed */
 };
 
@@ -77,6 +78,7 @@ struct trigger {
     char *namespace;
 
     enum trigger_phase phase;     /* lifecycle.c */
+    uint64_t revision;            /* lifecycle.c: of the connections that it was parsed with */
     struct trigger_parsed parsed; /* parse.c */
     struct trigger_binding bound; /* lifecycle.c */
     struct trigger_kubernetes kubernetes;
@@ -85,7 +87,6 @@ struct trigger {
     struct watcher *watchers;       /* utlist (next_owned): of calls that wait, and of streams */
 
     /* Its place in the table: triggers.c. */
-    uint64_t revision; /* of the connections that it was parsed with */
     int64_t first_call_ms;
     int64_t last_call_ms;
     size_t pins;

@@ -6,7 +6,8 @@
  * tenth of a core. */
 enum { MAX_LOOKS_PER_S = 10 * 1000 };
 
-/* Where it has a subscription. */
+/* Where it has a subscription. Its push.id, the key, may be 0 by now: HASH_DELETE goes by the hash
+ * that the handle keeps, and does not read the key. */
 static void take_out(struct query *query)
 {
     struct connection *connection = query->connection;

@@ -5,8 +5,8 @@
  *
  * Threads: a server has a turn lock. Every hook of a service runs under it, one at a time, and
  * every function below that takes a call must be called under it, which means: from within a hook.
- * Only server_wake() may be called from any thread; wakes coalesce. So a cancellation races with
- * nothing.
+ * So a cancellation races with nothing. Those that take a server may be called from any thread,
+ * until server_free(); but server_drain() not from the server's own. Wakes coalesce.
  *
  * A call lives from begin() to ended(), which comes exactly once for each begin(), and is the last
  * use of the call.
