@@ -45,6 +45,11 @@ void connections_free(struct connections *connections)
     free(connections);
 }
 
+void connections_cleanup(struct connections **connections)
+{
+    connections_free(*connections);
+}
+
 static size_t named_connection_bytes(const struct named_connection *connection)
 {
     size_t bytes = text_heap_bytes(connection->name) + text_heap_bytes(connection->file) +

@@ -55,6 +55,7 @@ struct connections {
 
 struct connections *connections_new(void);
 void connections_free(struct connections *connections); /* NULL is none */
+void connections_cleanup(struct connections **connections);
 
 /* What they take of the heap. */
 size_t connections_bytes(const struct connections *connections);

@@ -14,11 +14,6 @@
 
 enum { LARGEST_FILE = 4 << 20, MAX_FILES = 1024 };
 
-static void free_connections(struct connections **connections)
-{
-    connections_free(*connections);
-}
-
 static bool read_file(const char *path, struct file_watch *watch, struct connections *connections,
                       struct error *error)
 {
@@ -96,7 +91,7 @@ bool connections_load(const char *path, struct file_watch *watch,
                       struct connections **ret_connections, struct error *error)
 {
     struct stat found;
-    _cleanup_(free_connections) struct connections *connections = connections_new();
+    _cleanup_(connections_cleanup) struct connections *connections = connections_new();
     bool is_folder = stat(path, &found) == 0 && S_ISDIR(found.st_mode);
     if (is_folder ? !read_folder(path, watch, connections, error)
                   : !read_file(path, watch, connections, error))

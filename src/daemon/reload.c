@@ -23,14 +23,9 @@ struct reload {
     struct reload_stats stats;
 };
 
-static void free_connections(struct connections **connections)
-{
-    connections_free(*connections);
-}
-
 static bool load(struct reload *reload, struct connections **ret_connections, struct error *error)
 {
-    _cleanup_(free_connections) struct connections *connections = NULL;
+    _cleanup_(connections_cleanup) struct connections *connections = NULL;
     file_watch_free(reload->watch);
     reload->watch = file_watch_new();
     if (!connections_load(reload->path, reload->watch, &connections, error))
@@ -64,7 +59,7 @@ static void log_invalid(const struct invalid_connection *invalid)
                   invalid_connection_state(invalid));
 }
 
-/* Those that are not of `former`, too. */
+/* Only those that `former` did not have. */
 static void log_new_invalid(const struct connections *connections, const struct connections *former)
 {
     struct invalid_connection invalid;
@@ -116,7 +111,7 @@ void reload_end(struct reload *reload)
 void reload_check(struct reload *reload, bool is_requested, const struct hand_over *to)
 {
     _cleanup_(error_done) struct error error = {0};
-    _cleanup_(free_connections) struct connections *connections = NULL;
+    _cleanup_(connections_cleanup) struct connections *connections = NULL;
     int64_t now_ms = clock_now_ms();
     if (reload->path == NULL)
         return;
