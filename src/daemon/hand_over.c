@@ -56,14 +56,14 @@ struct handed_credentials {
     size_t length;
     struct credentials *credentials;
     const struct hpa_facts *hpa;
-    bool is_used;
+    bool has_room;
 };
 
 static void set_credentials(void *context)
 {
     struct handed_credentials *it = context;
-    it->is_used = triggers_set_credentials(it->triggers, it->identity, it->length,
-                                           TAKE(it->credentials), it->hpa, clock_now_ms());
+    it->has_room = triggers_set_credentials(it->triggers, it->identity, it->length,
+                                            TAKE(it->credentials), it->hpa, clock_now_ms());
 }
 
 bool hand_over_credentials(const struct hand_over *to, const char *identity, size_t length,
@@ -72,5 +72,5 @@ bool hand_over_credentials(const struct hand_over *to, const char *identity, siz
     struct handed_credentials it = {to->triggers, identity, length, credentials, hpa, false};
     bool is_done = loop_calls_run(to->loop_calls, set_credentials, &it, INFORMER_MS);
     credentials_free(it.credentials);
-    return is_done && it.is_used;
+    return is_done && it.has_room;
 }

@@ -21,7 +21,7 @@
 enum { WAIT_MS = 200, MAX_TRIGGERS = 100 * 1000, MAX_TRIGGER_BYTES = 1 << 30 };
 
 /* One trigger that is being measured. */
-struct job {
+struct measured_job {
     struct measured_trigger *result;
     struct trigger *trigger; /* NULL: there is nothing to measure */
     struct watcher watcher;
@@ -33,7 +33,7 @@ struct measurement_rounds {
     const struct manifests *manifests;
     struct engine *engine;
     struct triggers *triggers;
-    struct job *jobs;
+    struct measured_job *jobs;
     size_t job_count, waiting;
     int64_t began_ms;
     int wake_fd;
@@ -50,7 +50,8 @@ static void wake(void *context)
 /* ---- beginning ---- */
 
 static bool find_trigger(struct measurement_rounds *run, const struct manifest_object *object,
-                         const struct entries *entries, struct job *job, struct error *error)
+                         const struct entries *entries, struct measured_job *job,
+                         struct error *error)
 {
     const char *namespace = object->namespace == NULL ? run->settings.namespace : object->namespace;
     _cleanup_(memory_free) struct option_entry *plain = entries_plain(entries, NULL);
@@ -66,7 +67,7 @@ static bool find_trigger(struct measurement_rounds *run, const struct manifest_o
     return true;
 }
 
-static void demand(struct measurement_rounds *run, struct job *job)
+static void demand(struct measurement_rounds *run, struct measured_job *job)
 {
     struct query *query;
     error_done(&job->result->error);
@@ -94,7 +95,7 @@ static bool check_of_cluster(const struct yaml_tree *trigger, struct error *erro
 }
 
 static void begin(struct measurement_rounds *run, const struct manifest_object *object,
-                  struct job *job)
+                  struct measured_job *job)
 {
     _cleanup_(entries_done) struct entries entries = {0};
     struct error *error = &job->result->error;
@@ -112,7 +113,7 @@ static void begin(struct measurement_rounds *run, const struct manifest_object *
 
 /* A call may be answered from a reading of before it came. A round is not: what others measured
  * before it began (KEDA, for a comparison) must not be newer. */
-static void take_answer(struct measurement_rounds *run, struct job *job, bool out_of_time)
+static void take_answer(struct measurement_rounds *run, struct measured_job *job, bool out_of_time)
 {
     _cleanup_(trigger_state_done) struct trigger_state state;
     const struct answer_call call = {.arrived_ms = run->began_ms, .out_of_time = out_of_time};
@@ -186,7 +187,7 @@ static void begin_all(struct measurement_rounds *run, struct measurement *measur
     for (size_t i = 0; i < measurement->count; i++) {
         struct measured_object *measured = &measurement->items[i];
         for (size_t t = 0; t < measured->count; t++) {
-            struct job *job = &run->jobs[run->job_count++];
+            struct measured_job *job = &run->jobs[run->job_count++];
             job->result = &measured->triggers[t];
             begin(run, measured->object, job);
         }
