@@ -156,22 +156,22 @@ static void parse_options(const struct parse *parse, const struct named_connecti
     struct trigger_parsed *parsed = parse->parsed;
     const struct trigger_ref *ref = parse->ref;
     const struct option *table = parsed->scaler->options;
-    _cleanup_(memory_free) struct option_entry *own_entries = NULL;
+    _cleanup_(memory_free) struct option_entry *entries_beside_connection = NULL;
     struct option_values *values = NULL; /* of the connection */
-    const struct option_values *own = NULL;
+    const struct option_values *credentials = NULL;
     const struct option_entry *entries = ref->entries;
     size_t count = ref->count;
     check_file_only(table, ref, &parsed->mistakes);
     if (parsed->needs & TRIGGER_NEEDS_CREDENTIALS && source == OPTION_FROM_TRIGGER) {
-        const struct credentials *credentials = parse->known->credentials;
-        if (credentials->count > 0)
-            own = own_credentials_parse(credentials, parsed->scaler, &parsed->mistakes);
+        const struct credentials *known = parse->known->credentials;
+        if (known->count > 0)
+            credentials = own_credentials_parse(known, parsed->scaler, &parsed->mistakes);
     }
     if (connection != NULL) {
         values = named_values(connection, parsed->scaler, &parsed->mistakes);
-        own_entries = named_own_entries(connection, values, ref->entries, ref->count, &count,
-                                        &parsed->mistakes);
-        entries = own_entries;
+        entries_beside_connection = named_entries_beside(connection, values, ref->entries,
+                                                         ref->count, &count, &parsed->mistakes);
+        entries = entries_beside_connection;
     }
     const struct option_input input = {
         .entries = entries,
@@ -179,7 +179,7 @@ static void parse_options(const struct parse *parse, const struct named_connecti
         .source = source,
         .others = general_table,
         .connection = values,
-        .credentials = own,
+        .credentials = credentials,
     };
     option_parse(table, parsed->scaler->sizes, &input, parsed->values, &parsed->mistakes);
     option_values_free(values);

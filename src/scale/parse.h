@@ -1,5 +1,6 @@
 /*
- * Parsing: from the metadata of one ScaledObjectRef to what a trigger asks, and how it is judged.
+ * Parsing: from the metadata of one ScaledObjectRef to what a trigger asks, and how it is
+ * evaluated.
  *
  * Threads: as the trigger, whose policy gets its settings; pure but for that.
  */

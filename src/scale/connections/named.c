@@ -91,10 +91,10 @@ static void check_repeated(const struct named_connection *connection,
                   connection->name);
 }
 
-struct option_entry *named_own_entries(const struct named_connection *connection,
-                                       const struct option_values *values,
-                                       const struct option_entry *entries, size_t count,
-                                       size_t *ret_count, struct error *mistakes)
+struct option_entry *named_entries_beside(const struct named_connection *connection,
+                                          const struct option_values *values,
+                                          const struct option_entry *entries, size_t count,
+                                          size_t *ret_count, struct error *mistakes)
 {
     struct option_entry *own = memory_array(count + 1, sizeof(*own));
     size_t length = 0;

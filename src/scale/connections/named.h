@@ -24,9 +24,9 @@ struct option_values *named_values(const struct named_connection *connection,
  * to another host otherwise. A secret it may not repeat at all. Both are added to `mistakes`. The
  * values are the connection's. The caller frees the array, not the strings.
  */
-struct option_entry *named_own_entries(const struct named_connection *connection,
-                                       const struct option_values *values,
-                                       const struct option_entry *entries, size_t count,
-                                       size_t *ret_count, struct error *mistakes);
+struct option_entry *named_entries_beside(const struct named_connection *connection,
+                                          const struct option_values *values,
+                                          const struct option_entry *entries, size_t count,
+                                          size_t *ret_count, struct error *mistakes);
 
 #endif
