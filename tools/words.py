@@ -1,4 +1,4 @@
-"""What no message and no page may say, and what no file may contain. Prints each as file:line and fails if there is one.
+"""What no message, no comment of C and no page may say, and what no file may contain. Prints each as file:line and fails if there is one.
 
 Messages and pages use the standard terms of Kubernetes, KEDA, Prometheus and the brokers, and no metaphors of ours.
 """
@@ -14,7 +14,7 @@ PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "charts", "examp
 PHRASES = [
     "tells? the truth", "equal questions", "backed off from", "older ones work", "outlive a node", "advice to the honest",
     "comes? to its calls", "full house", "gives? way", "asked apart", "apart from the others", "is connected anew",
-    "(?:not|n't) let us in", "answered something else", "errands?", "suspects", "manners", "anew", "mended",
+    "(?:not|n't) let us in", "answered something else", "errands?", "suspects", "manners", "anew", "mended", "judging", "belongs? into",
 ]
 PHRASE = re.compile(r"\b(" + "|".join(PHRASES) + r")\b", re.IGNORECASE)
 TOKEN = re.compile(r"""/\*.*?\*/|//[^\n]*|(?P<string>"(?:\\.|[^"\\\n])*")|'(?:\\.|[^'\\\n])*'""", re.DOTALL)
@@ -34,12 +34,13 @@ def text_of(path):
         return ""
 
 
-def in_messages(path):
+def in_source(path):
     text = text_of(path)
     for match in TOKEN.finditer(text):
-        found = match["string"] and PHRASE.search(match["string"])
+        found = PHRASE.search(match[0])
         if found:
-            yield text.count("\n", 0, match.start()) + 1, f"in a message: {found[0]}"
+            where = "in a message" if match["string"] else "in a comment"
+            yield text.count("\n", 0, match.start() + found.start()) + 1, f"{where}: {found[0]}"
 
 
 def on_page(path):
@@ -52,7 +53,7 @@ def on_page(path):
 def metaphors():
     for root in SOURCES:
         for path in sorted(pathlib.Path(root).rglob("*.[ch]")):
-            yield from ((path, number, what) for number, what in in_messages(path))
+            yield from ((path, number, what) for number, what in in_source(path))
     for root in PAGES:
         path = pathlib.Path(root)
         for page in [path] if path.is_file() else sorted(path.rglob("*")):

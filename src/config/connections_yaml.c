@@ -332,7 +332,7 @@ static bool check_end(yaml_parser_t *parser, const char *path, struct error *err
     yaml_document_delete(&rest);
     return !more || error_invalid(error,
                                   "%s:%zu: a second document begins here: all connections "
-                                  "belong into one",
+                                  "belong in one",
                                   path, line);
 }
 

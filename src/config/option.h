@@ -3,8 +3,9 @@
  *
  * The table is the parser, the defaults, the limits, the redaction and the reference page. Its
  * values fall into three scopes, each a struct of the scaler's own, so that wrong sharing does not
- * compile: connecting sees the connection's, measuring the connection's and the query's, judging
- * all three. Equal connection values share a connection, equal query values share a query.
+ * compile: connecting sees the connection's, measuring the connection's and the query's,
+ * evaluating all three. Equal connection values share a connection, equal query values share a
+ * query.
  *
  * How a text is read follows KEDA's typed configuration (pkg/scalers/scalersconfig): values are
  * trimmed, an empty one is absent, `<key>FromEnv` carries the value of a variable.

@@ -163,7 +163,7 @@ static void a_key_of_the_trigger_is_refused_in_the_connections_file(void **state
         if (row->scope != OPTION_CONNECTION)
             run_case(
                 keys,
-                &(struct key_case)REFUSES("belongs into the trigger", row->key,
+                &(struct key_case)REFUSES("belongs in the trigger", row->key,
                                           row->default_value == NULL ? "1" : row->default_value),
                 connections_file);
 }

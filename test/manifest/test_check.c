@@ -379,7 +379,7 @@ static void connections_are_checked_and_used(void **state)
                                        "      metadata: {scalerAddress: b:1, scaler: kafka, "
                                        "connectionName: missing, consumerGroup: g}\n",
                                        NULL);
-    assert_finding(&findings, FINDING_ERROR, 5, "queueName belongs into the trigger");
+    assert_finding(&findings, FINDING_ERROR, 5, "queueName belongs in the trigger");
     assert_finding(&findings, FINDING_ERROR, 6, "did you mean \"host\"");
     assert_finding(&findings, FINDING_ERROR, 8, "scaler \"kafkaa\" is unknown");
     assert_finding(&findings, FINDING_ERROR, 9, "bootstrapServers is missing");

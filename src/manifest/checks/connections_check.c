@@ -138,7 +138,7 @@ static bool check_entries(const struct connections_checker *checker, const struc
         const struct finding_place place = place_of(checker, name, entries->items[i].line);
         const struct option *row = option_find(scaler->options, plain[i].key, OPTION_FROM_FILE);
         if (row != NULL && row->scope != OPTION_CONNECTION)
-            error_add(&error, "%s belongs into the trigger", plain[i].key);
+            error_add(&error, "%s belongs in the trigger", plain[i].key);
         else if (option_check_entry(scaler->options, NULL, &plain[i], OPTION_FROM_FILE, &error))
             continue;
         finding_add(checker->findings, &place, FINDING_ERROR, "connection %s: %s", name,

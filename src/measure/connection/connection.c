@@ -22,8 +22,8 @@ enum {
     /* After seconds of CPU time for a login. */
     COSTLY_BACKOFF_MS = 5 * 60 * 1000,
     /* A client that lives for so long works: after its end it is replaced at once. A source that
-     * answers and hangs up sooner, as a proxy does that closes what is idle, is backed off from,
-     * too; where it had answered all, for less than calls are willing to wait. */
+     * answers and hangs up sooner, as a proxy does that closes what is idle, has a backoff, too;
+     * where it had answered all, one that is less than calls are willing to wait. */
     STEADY_MS = 10 * 1000,
     MAX_HANG_UP_BACKOFF_MS = 1000,
     /* Queries that are changed before others get the lock: half a millisecond's work. */

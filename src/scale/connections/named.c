@@ -13,7 +13,7 @@ static void check_scopes(const struct named_connection *connection, const struct
         const char *key = connection->entries[i].key;
         const struct option *row = option_find(table, key, OPTION_FROM_FILE);
         if (row != NULL && row->scope != OPTION_CONNECTION)
-            error_add(mistakes, "%s belongs into the trigger", key);
+            error_add(mistakes, "%s belongs in the trigger", key);
         if (row != NULL && row->flags & OPTION_FILE_ONLY && connection->is_tenants)
             error_add(mistakes, "%s belongs in the server's connections file", key);
     }

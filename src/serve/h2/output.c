@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A connection that has more to write gives way to others after this many times. */
+/* A connection that has more to write lets others write after this many times. */
 enum { MAX_WRITES_PER_TURN = 8 };
 
 /* False: the connection is broken. */
