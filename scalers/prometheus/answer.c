@@ -6,15 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LONGEST_WORDS = 300, LONGEST_SHOWN = 40, UNAUTHORIZED = 401, FORBIDDEN = 403 };
+enum { LONGEST_WORDS = 300, LONGEST_SHOWN = 40 };
 
 bool prometheus_answer_refusal(const char *name, const struct fetch_answer *answer,
                                struct error *error)
 {
     const char *type = json_string_value(json_object_get(answer->json, "errorType"));
     const char *words = json_string_value(json_object_get(answer->json, "error"));
-    bool is_login = answer->status == UNAUTHORIZED || answer->status == FORBIDDEN;
-    if (words == NULL || is_login) /* such words may repeat the credential */
+    if (words == NULL || fetch_is_login_refused(answer))
         return error_unavailable(error, "%s: HTTP status %ld", name, answer->status);
     return error_unavailable(error, "%s refused the query: %.*s: %.*s", name,
                              (int)text_cut(type == NULL ? "error" : type, LONGEST_SHOWN),

@@ -11,8 +11,6 @@ enum {
     MAX_BODY_BYTES = 1024 * 1024, /* a query returns one series */
     MAX_BODIES_BYTES = 8 * MAX_BODY_BYTES,
     MAX_TREE_BYTES = 8 * MAX_BODY_BYTES, /* one at a time */
-    UNAUTHORIZED = 401,
-    SERVER_ERROR = 500,
 };
 
 static void add_header(struct prometheus_client *client, const char *name, const char *value)
@@ -79,7 +77,8 @@ bool prometheus_client_take_ping(const struct prometheus_client *client, struct 
         error_move(error, &ended->error);
         return false;
     }
-    if (ended->answer.status == UNAUTHORIZED || ended->answer.status >= SERVER_ERROR)
+    if (ended->answer.status == FETCH_STATUS_UNAUTHORIZED ||
+        ended->answer.status >= FETCH_STATUS_SERVER_ERROR)
         return prometheus_answer_refusal(client->name, &ended->answer, error);
     return true;
 }

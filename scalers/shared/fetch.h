@@ -41,6 +41,14 @@ enum fetch_outcome {
     FETCH_FAILED, /* no connection, or it broke */
 };
 
+enum fetch_status {
+    FETCH_STATUS_OK = 200,
+    FETCH_STATUS_UNAUTHORIZED = 401,
+    FETCH_STATUS_FORBIDDEN = 403,
+    FETCH_STATUS_NOT_FOUND = 404,
+    FETCH_STATUS_SERVER_ERROR = 500,
+};
+
 struct fetch_answer {
     long status;
     struct text body;
@@ -66,6 +74,9 @@ void fetch_set_bearer(const struct fetcher *fetcher, const char *token);
 void fetch_set_form(const struct fetcher *fetcher, const char *form);
 
 void fetch_answer_done(struct fetch_answer *answer);
+
+/* The source does not accept the credentials, or their rights: its words may repeat them. */
+bool fetch_is_login_refused(const struct fetch_answer *answer);
 
 /* Makes the tree of the body, where that takes at most so many bytes and is JSON. False: it would
  * take more. `name` is that of the source. */

@@ -14,10 +14,6 @@ enum {
     MAX_BODIES_BYTES = MAX_BODY_BYTES + MAX_BODY_BYTES / 4, /* of all that arrive at a time */
     MAX_TREE_BYTES = 4 * 1024 * 1024,                       /* a page of 500 queues is 1 MB */
     MAX_REASON_BYTES = 200,
-    OK = 200,
-    UNAUTHORIZED = 401,
-    FORBIDDEN = 403,
-    NOT_FOUND = 404,
 };
 
 struct rabbitmq_http {
@@ -124,9 +120,9 @@ static enum rabbitmq_http_outcome explain_status(const struct rabbitmq_http *htt
                                                  struct error *error)
 {
     const char *reason = json_string_value(json_object_get(answer->json, "reason"));
-    bool is_login = answer->status == UNAUTHORIZED || answer->status == FORBIDDEN;
-    if (is_login) /* its own words may repeat the credential */
-        reason = answer->status == UNAUTHORIZED
+    bool is_login = fetch_is_login_refused(answer);
+    if (is_login)
+        reason = answer->status == FETCH_STATUS_UNAUTHORIZED
                      ? "the login is refused, or the user lacks the tag management or a right to "
                        "the vhost"
                      : "the user lacks a right";
@@ -134,7 +130,7 @@ static enum rabbitmq_http_outcome explain_status(const struct rabbitmq_http *htt
         reason = "no reason given";
     error_unavailable(error, "%s answered %ld: %.*s", http->name, answer->status,
                       (int)text_cut(reason, MAX_REASON_BYTES), reason);
-    if (answer->status == NOT_FOUND)
+    if (answer->status == FETCH_STATUS_NOT_FOUND)
         return RABBITMQ_HTTP_NOT_FOUND;
     return is_login ? RABBITMQ_HTTP_FAILED : RABBITMQ_HTTP_REFUSED;
 }
@@ -156,7 +152,7 @@ static enum rabbitmq_http_outcome outcome_of(const struct rabbitmq_http *http,
     bool is_list = json_text_begins_with(text, '[');
     bool may = is_list ||
                fetch_answer_make_tree(&ended->answer, MAX_TREE_BYTES, http->name, &ended->error);
-    if (ended->answer.status != OK)
+    if (ended->answer.status != FETCH_STATUS_OK)
         return explain_status(http, &ended->answer, &ended->error);
     if (is_list || ended->answer.json != NULL)
         return RABBITMQ_HTTP_GOT;
