@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Beyond it all are dropped, and learned again: those of triggers that are gone stay until then. */
-enum { MAX_BYTES = 4 << 20 };
+enum { MAX_BYTES = 4 << 20, MAX_SHOWN = 40 };
 
 /* The first is what a key is taken for. */
 static const struct redis_key_type key_types[] = {
@@ -20,14 +20,6 @@ struct redis_known_key {
     UT_hash_handle hh;
     char name[];
 };
-
-const struct redis_key_type *redis_key_type_named(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_LENGTH(key_types); i++)
-        if (text_equal(name, key_types[i].name))
-            return &key_types[i];
-    return NULL;
-}
 
 const struct redis_key_type *redis_key_types_find(const struct redis_key_types *types,
                                                   const char *key)
@@ -53,14 +45,36 @@ static struct redis_known_key *remember(struct redis_key_types *types, const cha
     return known;
 }
 
-void redis_key_types_set(struct redis_key_types *types, const char *key,
-                         const struct redis_key_type *type)
+static const struct redis_key_type *find_type(const char *name)
 {
+    for (size_t i = 0; i < ARRAY_LENGTH(key_types); i++)
+        if (text_equal(name, key_types[i].name))
+            return &key_types[i];
+    return NULL;
+}
+
+bool redis_key_type_is_missing(const char *type)
+{
+    return text_equal(type, "none");
+}
+
+bool redis_key_types_learn(struct redis_key_types *types, const char *key, const char *type,
+                           struct error *error)
+{
+    const struct redis_key_type *found = find_type(type);
     struct redis_known_key *known = NULL;
+    if (redis_key_type_is_missing(type))
+        return true;
+    if (found == NULL)
+        return error_unavailable(
+            error, "key \"%s\" is a %.*s: it must be a list, set, zset or hash%s", key,
+            (int)text_cut(type, MAX_SHOWN), type,
+            text_equal(type, "stream") ? " (for a stream use scaler redis-streams)" : "");
     HASH_FIND_STR(types->keys, key, known);
     if (known == NULL)
         known = remember(types, key);
-    known->type = type;
+    known->type = found;
+    return true;
 }
 
 void redis_key_types_done(struct redis_key_types *types)

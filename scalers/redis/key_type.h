@@ -7,7 +7,12 @@
 #ifndef BACKLOG_SCALERS_REDIS_KEY_TYPE_H
 #define BACKLOG_SCALERS_REDIS_KEY_TYPE_H
 
+#include "base/error.h"
 #include "shared/reply_memory.h"
+
+#include <stdbool.h>
+
+enum { REDIS_KEY_TYPE_TRIES = 3 }; /* to read a key that changes its type between two commands */
 
 struct redis_key_type {
     const char *name;           /* in replies to TYPE */
@@ -20,14 +25,15 @@ struct redis_key_types {
     struct reply_memory memory;
 };
 
-/* NULL: keys of this type have no length. */
-const struct redis_key_type *redis_key_type_named(const char *name);
-
 /* As remembered; a key that is not known is taken for a list. */
 const struct redis_key_type *redis_key_types_find(const struct redis_key_types *types,
                                                   const char *key);
-void redis_key_types_set(struct redis_key_types *types, const char *key,
-                         const struct redis_key_type *type);
+
+/* By the reply to TYPE; a key that is missing is not remembered. False: such a key has no length.
+ */
+bool redis_key_types_learn(struct redis_key_types *types, const char *key, const char *type,
+                           struct error *error);
+bool redis_key_type_is_missing(const char *type);
 void redis_key_types_done(struct redis_key_types *types);
 
 #endif

@@ -8,11 +8,6 @@
 
 #include <utlist.h>
 
-enum {
-    MAX_TRIES = 3, /* of a key that changes its type between two commands */
-    MAX_TYPE = 40,
-};
-
 static void answer(struct task *task, double length)
 {
     struct reading reading = READING_UNKNOWN;
@@ -58,19 +53,13 @@ static void take_type(struct redis_channel *channel, struct task *task, const re
         fail(channel, task, reply);
         return;
     }
-    if (text_equal(reply->str, "none")) {
+    _cleanup_(error_done) struct error error = {0};
+    if (redis_key_type_is_missing(reply->str))
         answer(task, 0);
-        return;
-    }
-    const struct redis_key_type *type = redis_key_type_named(reply->str);
-    if (type != NULL) {
-        redis_key_types_set(&client->key_types, key_of(task), type);
+    else if (redis_key_types_learn(&client->key_types, key_of(task), reply->str, &error))
         read_length(client, channel, task, tries);
-        return;
-    }
-    task_failf(task, "key \"%s\" is a %.*s: it must be a list, set, zset or hash%s", key_of(task),
-               (int)text_cut(reply->str, MAX_TYPE), reply->str,
-               text_equal(reply->str, "stream") ? " (for a stream use scaler redis-streams)" : "");
+    else
+        task_fail(task, &error);
 }
 
 static void on_type(struct redis_channel *channel, struct redis_command *command,
@@ -97,7 +86,7 @@ static void on_length(struct redis_channel *channel, struct redis_command *comma
         return;
     if (reply->type == REDIS_REPLY_INTEGER && reply->integer >= 0)
         answer(task, (double)reply->integer);
-    else if (redis_reply_is_error(reply, "WRONGTYPE") && command->tries < MAX_TRIES)
+    else if (redis_reply_is_error(reply, "WRONGTYPE") && command->tries < REDIS_KEY_TYPE_TRIES)
         read_type(channel, task, command->tries);
     else
         fail(channel, task, reply);

@@ -13,8 +13,7 @@
 #include <string.h>
 
 enum {
-    MAX_TRIES = 4, /* while keys change their type, or the server's clock is learned */
-    MAX_TYPE = 40,
+    MAX_TRIES = 4,       /* while the server's clock is learned */
     MIN_AHEAD_MS = 10,   /* jobs that fall due so soon are counted, and where that was too little */
     AHEAD_GROWTH = 4,    /* ... so many times as soon */
     MAX_AHEAD_MS = 1000, /* more is another clock */
@@ -229,14 +228,11 @@ static void on_types(struct redis_channel *channel, struct redis_command *comman
             fail(channel, task, key, type);
             return;
         }
-        if (text_equal(type->str, "none"))
-            continue;
-        if (redis_key_type_named(type->str) == NULL) {
-            task_failf(task, "key \"%s\" is a %.*s: it must be a list, set, zset or hash", key,
-                       (int)text_cut(type->str, MAX_TYPE), type->str);
+        _cleanup_(error_done) struct error error = {0};
+        if (!redis_key_types_learn(&client->key_types, key, type->str, &error)) {
+            task_fail(task, &error);
             return;
         }
-        redis_key_types_set(&client->key_types, key, redis_key_type_named(type->str));
     }
     read_keys(client, channel, task, command->tries);
 }
@@ -268,7 +264,7 @@ static void on_lengths(struct redis_channel *channel, struct redis_command *comm
     reading.waiting = 0;
     for (size_t i = 0; i < reply->elements; i++) {
         const redisReply *length = reply->element[i];
-        if (redis_reply_is_error(length, "WRONGTYPE") && command->tries < MAX_TRIES) {
+        if (redis_reply_is_error(length, "WRONGTYPE") && command->tries < REDIS_KEY_TYPE_TRIES) {
             read_types(channel, task, command->tries);
             return;
         }
