@@ -128,11 +128,6 @@ void fetch_answer_done(struct fetch_answer *answer)
     reply_memory_set(&answer->memory, 0);
 }
 
-bool fetch_is_login_refused(const struct fetch_answer *answer)
-{
-    return answer->status == FETCH_STATUS_UNAUTHORIZED || answer->status == FETCH_STATUS_FORBIDDEN;
-}
-
 static bool no_memory(const char *name, struct error *error)
 {
     return error_set(

@@ -76,7 +76,10 @@ void fetch_set_form(const struct fetcher *fetcher, const char *form);
 void fetch_answer_done(struct fetch_answer *answer);
 
 /* The source does not accept the credentials, or their rights: its words may repeat them. */
-bool fetch_is_login_refused(const struct fetch_answer *answer);
+static inline bool fetch_is_login_refused(const struct fetch_answer *answer)
+{
+    return answer->status == FETCH_STATUS_UNAUTHORIZED || answer->status == FETCH_STATUS_FORBIDDEN;
+}
 
 /* Makes the tree of the body, where that takes at most so many bytes and is JSON. False: it would
  * take more. `name` is that of the source. */
