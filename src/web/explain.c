@@ -97,20 +97,22 @@ static void add_reason(const struct trigger *trigger, const struct trigger_state
                        const struct trigger_figures *figures, struct text *text)
 {
     const struct answer *answer = &state->answer;
-    double age = figures->age_seconds;
     if (state->condition == CONDITION_WAITING)
         text_add(text, "nothing was measured yet: a call waits for the next measurement");
     else if (state->condition == CONDITION_REFUSED)
         text_addf(text, "KEDA keeps the replicas: %s", error_text(state->error));
     else {
         const char *activity = answer->active ? "active" : "not active: KEDA may scale to zero";
-        if (state->policy.answered.has_decided)
-            text_addf(text, "measured %.1f s ago: %s; %s", age, state->policy.answered.words.bytes,
-                      activity);
+        bool is_measured = state->snapshot.is_measured;
+        if (is_measured)
+            text_addf(text, "measured %.1f s ago: ", figures->age_seconds);
         else
-            text_addf(text,
-                      "measured %.1f s ago: %g, at a target of %g per replica: %g replicas; %s",
-                      age, answer->value, trigger->parsed.target, answer->replicas, activity);
+            text_add(text, "held from another replica: ");
+        if (is_measured && state->policy.answered.has_decided)
+            text_addf(text, "%s; %s", state->policy.answered.words.bytes, activity);
+        else
+            text_addf(text, "%g, at a target of %g per replica: %g replicas; %s", answer->value,
+                      trigger->parsed.target, answer->replicas, activity);
         if (state->condition == CONDITION_HELD)
             text_addf(text, "; held for at most %g s while measuring fails: %s",
                       (double)trigger->parsed.rules.hold_ms / 1000, error_text(state->error));

@@ -375,6 +375,27 @@ static void what_is_held_while_measuring_fails(void **state)
     assert_views(trigger, &(struct view){"held", 7, 2, 1, false});
 }
 
+/* It was not measured here: the sentence names no age. */
+static void what_another_replica_held_until_it_is_measured(void **state)
+{
+    (void)state;
+    fake_set_queue("jobs", FAKE_MISSING);
+    struct trigger *trigger = FIND_NOW(JOBS);
+    query_of(trigger);
+    wait_until_failed(trigger);
+    struct peer_value *of_peers = memory_new(sizeof(*of_peers));
+    of_peers->value = 7;
+    of_peers->since_ms = clock_now_ms();
+    trigger_answers_adopt(trigger, of_peers, 1, clock_now_ms());
+    json_t *object = page_of(trigger, explain_one, NULL);
+    const char *why = json_string_value(json_object_get(object, "why"));
+    const char begin[] = "held from another replica: 7, at a target of 5 per replica: 2 replicas; "
+                         "active; held for at most ";
+    if (!text_starts_with(why, begin))
+        fail_msg("%s", why);
+    json_decref(object);
+}
+
 static void an_idle_trigger_whose_measurement_fails(void **state)
 {
     (void)state;
@@ -489,6 +510,7 @@ int main(void)
         TEST(a_trigger_that_was_never_measured),
         TEST(an_active_and_an_idle_trigger),
         TEST(what_is_held_while_measuring_fails),
+        TEST(what_another_replica_held_until_it_is_measured),
         TEST(an_idle_trigger_whose_measurement_fails),
         TEST(a_trigger_with_a_policy),
         TEST(a_trigger_that_is_superseded),
