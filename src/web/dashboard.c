@@ -262,11 +262,13 @@ struct live_tables *dashboard_tables(struct dashboard *dashboard)
 
 /* ---- the trend ---- */
 
-/* Totals are those of the last update of the tables; they are counted where nobody follows them. */
+/* Totals are those of the last update of the tables; they are counted where nobody follows them, or
+ * it did not finish. */
 static bool count(const struct dashboard *dashboard)
 {
-    return live_tables_is_followed(dashboard->tables) ||
-           trigger_rows_count(dashboard->rows, dashboard->settings.triggers);
+    bool is_updated =
+        live_tables_is_followed(dashboard->tables) && trigger_rows_totals(dashboard->rows) != NULL;
+    return is_updated || trigger_rows_count(dashboard->rows, dashboard->settings.triggers);
 }
 
 void dashboard_tick(void *context)

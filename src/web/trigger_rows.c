@@ -26,6 +26,7 @@ struct trigger_rows {
     struct live_tables *tables;
     bool is_counting; /* and writes no rows */
     struct trigger_totals totals;
+    bool has_totals; /* the last walk was finished: they are of all triggers */
     struct met_list queries, objects;
 };
 
@@ -184,6 +185,7 @@ static void add_up(struct trigger_rows *rows)
         totals->replicas += replicas;
     }
     queries->count = objects->count = 0;
+    rows->has_totals = true;
 }
 
 struct trigger_rows *trigger_rows_new(struct live_tables *tables)
@@ -204,6 +206,7 @@ static bool walk_all(struct trigger_rows *rows, bool is_counting,
                      const struct walk_source *triggers)
 {
     rows->totals = (struct trigger_totals){0};
+    rows->has_totals = false;
     rows->queries.count = rows->objects.count = 0;
     rows->is_counting = is_counting;
     return walk(triggers, visit, rows);
@@ -229,5 +232,5 @@ bool trigger_rows_update(struct trigger_rows *rows, const struct walk_source *tr
 
 const struct trigger_totals *trigger_rows_totals(const struct trigger_rows *rows)
 {
-    return &rows->totals;
+    return rows->has_totals ? &rows->totals : NULL;
 }

@@ -31,7 +31,7 @@ bool trigger_rows_update(struct trigger_rows *rows, const struct walk_source *tr
 /* Only what they add up to. */
 bool trigger_rows_count(struct trigger_rows *rows, const struct walk_source *triggers);
 
-/* Of the last update or count. */
+/* Of the last update or count; NULL: it did not finish, or there was none. */
 const struct trigger_totals *trigger_rows_totals(const struct trigger_rows *rows);
 
 #endif

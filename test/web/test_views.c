@@ -5,6 +5,7 @@
 #include "base/recent_log.h"
 #include "scale/fixture.h"
 #include "scale/trigger_answers.h"
+#include "web/dashboard.h"
 #include "web/explain.h"
 #include "web/history_page.h"
 #include "web/json.h"
@@ -27,11 +28,16 @@ struct view {
     bool is_superseded;
 };
 
+static bool loop_is_busy;
+static int turns; /* that were asked for */
+
 static bool run_at_once(void *context, void (*call)(void *call_context), void *call_context)
 {
     (void)context;
-    call(call_context);
-    return true;
+    turns++;
+    if (!loop_is_busy)
+        call(call_context);
+    return !loop_is_busy;
 }
 
 static const struct walk_source *source(void)
@@ -451,6 +457,44 @@ static void a_trigger_with_mistakes(void **state)
     assert_views(trigger, &expected);
 }
 
+static uint64_t no_calls(void *context)
+{
+    (void)context;
+    return 0;
+}
+
+/* NAN: it was refused, or has no such figure. */
+static double figure_of_server(struct dashboard *dashboard, const char *name)
+{
+    const struct web_request request = {0};
+    struct web_answer answer = {0};
+    dashboard_server(dashboard, &request, &answer);
+    json_t *object = answer.code >= 400 ? NULL : json_loads(answer.body.bytes, 0, NULL);
+    assert_true(answer.code >= 400 || object != NULL);
+    double figure = number_of(object, name);
+    json_decref(object);
+    text_done(&answer.body);
+    return figure;
+}
+
+/* A sum over some triggers would be taken for that over all. */
+static void figures_are_of_all_triggers_or_not_given(void **state)
+{
+    (void)state;
+    FIND_NOW(JOBS);
+    struct dashboard *dashboard = dashboard_new(&(struct dashboard_settings){
+        .triggers = source(), .engine = engine, .hello = "{}", .calls = no_calls});
+    struct live_tables *tables = dashboard_tables(dashboard);
+    void *reader = live_tables_stream.opened(tables);
+    loop_is_busy = true;
+    live_tables_stream.tick(tables);
+    assert_true(isnan(figure_of_server(dashboard, "triggers")));
+    loop_is_busy = false;
+    assert_true(figure_of_server(dashboard, "triggers") == 1);
+    live_tables_stream.closed(tables, reader);
+    dashboard_free(dashboard);
+}
+
 /* What a table of its own takes for the trigger, with rows and without. */
 static size_t bytes_of(bool has_rows, const char *const *pairs, const char *namespace)
 {
@@ -515,6 +559,7 @@ int main(void)
         TEST(a_trigger_with_a_policy),
         TEST(a_trigger_that_is_superseded),
         TEST(a_trigger_with_mistakes),
+        TEST(figures_are_of_all_triggers_or_not_given),
         TEST(a_page_goes_on_behind_the_last_row_where_earlier_ones_are_gone),
         TEST(a_page_without_rows_is_refused),
         TEST(rows_count_as_memory_of_their_triggers),
