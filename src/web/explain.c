@@ -225,8 +225,6 @@ struct search {
 
 static void add_found(struct search *search, const struct trigger *trigger, int64_t now_ms)
 {
-    if (search->found_count == WALK_TRIGGERS_PER_OBJECT)
-        return;
     struct text json = {0};
     json_add(&json, explain(trigger, now_ms, search->found_bytes >= LIST_PAGE_BYTES),
              JSON_INDENT(2) | JSON_REAL_PRECISION(15));
@@ -263,13 +261,16 @@ static void search_done(struct search *search)
 static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct search *search = context;
-    if (!walk_is_of(trigger, search->namespace, search->name))
+    if (!walk_is_of(trigger, search->namespace, search->name) ||
+        search->found_count == WALK_TRIGGERS_PER_OBJECT)
         return WALK_ON;
-    if (search->name != NULL)
+    if (search->name != NULL) {
         add_found(search, trigger, now_ms);
-    else if (list_page_next(&search->page, trigger->id))
+        return WALK_PAUSE;
+    }
+    if (list_page_next(&search->page, trigger->id))
         list_page_add(&search->page, summarise(trigger, now_ms));
-    return search->name != NULL ? WALK_PAUSE : WALK_ON;
+    return WALK_ON;
 }
 
 static bool run_search(const struct walk_source *source, struct search *search,

@@ -495,17 +495,41 @@ static void figures_are_of_all_triggers_or_not_given(void **state)
     dashboard_free(dashboard);
 }
 
+static struct triggers *table_of(size_t max, bool has_rows)
+{
+    return triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
+                                                    .engine = engine,
+                                                    .forget_ms = 1000,
+                                                    .max_inline = 1,
+                                                    .max = max,
+                                                    .max_bytes = 8 << 20,
+                                                    .has_rows = has_rows});
+}
+
+/* Anybody can call with other metadata: what the page has no room for costs no turn of the loop. */
+static void a_page_of_one_object_takes_turns_for_what_it_shows(void **state)
+{
+    (void)state;
+    enum { TRIGGERS = 3 * WALK_TRIGGERS_PER_OBJECT };
+    struct triggers *usual = triggers;
+    triggers = table_of(TRIGGERS, false);
+    struct trigger *first = FIND_NOW(JOBS, "queueLength", "1");
+    for (int i = 2; i <= TRIGGERS; i++) {
+        _cleanup_(memory_free) char *length = text_format("%d", i);
+        FIND_NOW(JOBS, "queueLength", length);
+    }
+    turns = 0;
+    json_decref(page_of(first, explain_one, NULL));
+    assert_in_range(turns, WALK_TRIGGERS_PER_OBJECT, 2 * WALK_TRIGGERS_PER_OBJECT);
+    triggers_free(triggers);
+    triggers = usual;
+}
+
 /* What a table of its own takes for the trigger, with rows and without. */
 static size_t bytes_of(bool has_rows, const char *const *pairs, const char *namespace)
 {
     struct triggers *usual = triggers;
-    triggers = triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
-                                                        .engine = engine,
-                                                        .forget_ms = 1000,
-                                                        .max_inline = 1,
-                                                        .max = 3,
-                                                        .max_bytes = 1 << 20,
-                                                        .has_rows = has_rows});
+    triggers = table_of(3, has_rows);
     size_t bytes = find_in(namespace, 0, pairs)->bytes;
     triggers_free(triggers);
     triggers = usual;
@@ -562,6 +586,7 @@ int main(void)
         TEST(figures_are_of_all_triggers_or_not_given),
         TEST(a_page_goes_on_behind_the_last_row_where_earlier_ones_are_gone),
         TEST(a_page_without_rows_is_refused),
+        TEST(a_page_of_one_object_takes_turns_for_what_it_shows),
         TEST(rows_count_as_memory_of_their_triggers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
