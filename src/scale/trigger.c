@@ -11,6 +11,7 @@ void trigger_watch(struct trigger *trigger, struct watcher *watcher, bool is_str
 {
     DL_APPEND2(trigger->watchers, watcher, prev_owned, next_owned);
     watcher->is_stream = is_stream;
+    trigger->streams += is_stream;
     if (trigger->bound.query != NULL)
         watcher_start(watcher, trigger->bound.query, is_stream);
 }
@@ -18,6 +19,7 @@ void trigger_watch(struct trigger *trigger, struct watcher *watcher, bool is_str
 void trigger_unwatch(struct trigger *trigger, struct watcher *watcher)
 {
     DL_DELETE2(trigger->watchers, watcher, prev_owned, next_owned);
+    trigger->streams -= watcher->is_stream;
     watcher_stop(watcher);
 }
 

@@ -85,6 +85,7 @@ struct trigger {
     struct trigger_answers answers; /* trigger_answers.c */
     struct trigger_policy *policy;  /* NULL: none; stays when the trigger is parsed again */
     struct watcher *watchers;       /* utlist (next_owned): of calls that wait, and of streams */
+    size_t streams;                 /* of them */
 
     /* Its place in the table: triggers.c. */
     int64_t first_call_ms;

@@ -200,7 +200,7 @@ static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_sh
     json_set(object, "connectionName", text(trigger->parsed.connection_name));
     json_set(object, "metadata", is_short ? NULL : explain_metadata(trigger));
     json_set(object, "superseded", json_boolean(state.is_superseded));
-    json_set(object, "streams", json_integer((json_int_t)trigger->pins));
+    json_set(object, "streams", json_integer((json_int_t)trigger->streams));
     json_set(object, "lastCallSecondsAgo", json_seconds(now_ms - trigger->last_call_ms));
     return object;
 }

@@ -457,6 +457,33 @@ static void a_trigger_with_mistakes(void **state)
     assert_views(trigger, &expected);
 }
 
+static double streams_of(const struct trigger *trigger)
+{
+    json_t *object = page_of(trigger, explain_one, NULL);
+    double streams = number_of(object, "streams");
+    json_decref(object);
+    return streams;
+}
+
+static void streams_are_counted_without_calls_that_wait(void **state)
+{
+    (void)state;
+    struct watcher call = {0};
+    struct watcher stream = {0};
+    struct trigger *trigger = FIND_NOW(JOBS);
+    triggers_pin(triggers, trigger);
+    trigger_watch(trigger, &call, false);
+    assert_true(streams_of(trigger) == 0);
+    trigger_watch(trigger, &stream, true);
+    query_of(trigger);
+    assert_true(streams_of(trigger) == 1);
+    trigger_unwatch(trigger, &call);
+    assert_true(streams_of(trigger) == 1);
+    trigger_unwatch(trigger, &stream);
+    assert_true(streams_of(trigger) == 0);
+    triggers_unpin(triggers, trigger, clock_now_ms());
+}
+
 static uint64_t no_calls(void *context)
 {
     (void)context;
@@ -583,6 +610,7 @@ int main(void)
         TEST(a_trigger_with_a_policy),
         TEST(a_trigger_that_is_superseded),
         TEST(a_trigger_with_mistakes),
+        TEST(streams_are_counted_without_calls_that_wait),
         TEST(figures_are_of_all_triggers_or_not_given),
         TEST(a_page_goes_on_behind_the_last_row_where_earlier_ones_are_gone),
         TEST(a_page_without_rows_is_refused),
