@@ -25,15 +25,20 @@ struct kubernetes_secrets {
 static void log_invalid(const char *namespace, const struct connections *connections)
 {
     struct invalid_connection invalid;
+    struct log_fields fields = {.namespace = namespace};
     size_t position = 0;
     size_t count = 0;
     while (connections_next_invalid(connections, &position, &invalid))
-        if (++count <= MAX_LOGGED)
-            log_warning("namespace %s, connection \"%s\": %s", namespace,
-                        invalid.name == NULL ? "" : invalid.name, invalid.text);
+        if (++count <= MAX_LOGGED) {
+            fields.connection = invalid.name;
+            log_about(&fields, LOG_LEVEL_WARNING, "namespace %s, connection \"%s\": %s", namespace,
+                      invalid.name == NULL ? "" : invalid.name, invalid.text);
+        }
+    fields.connection = NULL;
     if (count > MAX_LOGGED)
-        log_warning("namespace %s: %zu further mistakes in its connections", namespace,
-                    count - MAX_LOGGED);
+        log_about(&fields, LOG_LEVEL_WARNING,
+                  "namespace %s: %zu further mistakes in its connections", namespace,
+                  count - MAX_LOGGED);
 }
 
 static bool changed(void *context, const char *namespace, struct connections *connections,

@@ -123,7 +123,9 @@ static void log_change(const struct trigger_policy_owner *owner, struct trigger_
         return;
     policy->logged_ms = now_ms;
     policy->logged_replicas = replicas;
-    log_info("%s/%s: %s", owner->namespace, owner->name, policy->answered.words.bytes);
+    log_about(&(struct log_fields){.namespace = owner->namespace, .name = owner->name},
+              LOG_LEVEL_INFO, "%s/%s: %s", owner->namespace, owner->name,
+              policy->answered.words.bytes);
 }
 
 static void record_change(struct trigger_policy *policy, int64_t now_ms)

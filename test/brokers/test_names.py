@@ -73,6 +73,13 @@ def test_a_named_connection_in_errors_logs_and_metrics(broker):
         assert len([line for line in lines(server) if "are held" in line["message"] and line["level"] == "warning"]) == 1
 
 
+def test_what_a_policy_decides_is_logged_with_its_trigger(broker):
+    with start(broker) as server, Client(server.port) as client:
+        client.metrics(named(steps="1=1,5=2"), namespace="shop", name="videos")
+        line = find_line(server, "shop/videos: 2 replicas: ")
+        assert (line["namespace"], line["name"]) == ("shop", "videos")
+
+
 def find_held(client):
     return client.metrics(named()).metricValue == 7 and refusal(client.metrics, named("idle"))
 

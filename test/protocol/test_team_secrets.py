@@ -17,6 +17,7 @@ import pytest
 from support.certificates import make_certificate, make_root
 from support.clients.grpc_client import Client, refusal
 from support.kubernetes.pod_server import PodServer
+from support.process import wait_until
 
 NAME = "backlog-connections"
 DEEP = "[" * 300_000  # libyaml alone takes minutes for it
@@ -105,6 +106,26 @@ def test_one_teams_secret_does_not_delay_anothers(folder, noisy):
         assert time.monotonic() - began < 5
         time.sleep(2)  # what changes all the time is read once per second
         assert api.read["noisy"] <= time.monotonic() - began + 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a service account")
+def test_a_mistake_is_logged_with_its_namespace_and_connection(folder):
+    mistakes = "connections:\n" + "".join(f"  wrong-{i}: {{scaler: redis}}\n" for i in range(22))
+    with Apis(folder, mistakes) as api, \
+            PodServer(folder / "ca.pem", api.server_port, "a-token",
+                      arguments=["--kubernetes-secrets", "--log-format", "json"]) as server, \
+            Client(server.port) as client:
+        refusal(client.metrics, TRIGGER, namespace="noisy")
+        lines = wait_until(lambda: lines_of(server, "noisy"), 10, "the mistakes")
+        assert [line.get("connection", "").split("-")[0] for line in lines] == ["wrong"] * 20 + [""], lines
+        assert "2 further mistakes" in lines[-1]["message"]
+
+
+def lines_of(server, namespace):
+    """What one reading of the Secret logs, once all of it is there."""
+    lines = [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]
+    lines = [line for line in lines if line.get("namespace") == namespace and line["level"] == "warning"]
+    return lines[:21] if len(lines) >= 21 else None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a service account")
