@@ -117,6 +117,8 @@ void reload_check(struct reload *reload, bool is_requested, const struct hand_ov
         return;
     bool has_changed = file_watch_has_changed(reload->watch) || is_requested;
     bool is_again = reload->again_at_ms != 0 && reload->again_at_ms <= now_ms;
+    if (!has_changed && file_watch_is_restless(reload->watch))
+        return; /* the end of the change is near, and is read */
     if (!retry_is_due(&reload->retry, has_changed, now_ms) && !is_again)
         return;
     if (is_again)

@@ -124,12 +124,30 @@ static void a_version_that_was_not_taken_leaves_nothing_behind(void **state)
     assert_string_equal(in_use->items[0].entries[0].value, "redis:6379");
 }
 
+/* What is due again, after a failure or with an invalid connection, waits for the file as well. */
+static void a_file_that_is_being_written_is_not_read_again(void **state)
+{
+    const struct fixture *fixture = *state;
+    write_file(fixture->path, two);
+    expect_reload(fixture, false, true);
+    write_file(fixture->path, "connections:\n  half: {scaler: redis, address: 'half:6379'}\n");
+    expect_reload(fixture, true, false);
+    assert_string_equal(in_use->items[0].name, "orders");
+    write_file(fixture->path, two);
+    expect_reload(fixture, true, false);
+    assert_int_equal(in_use->count, 1);
+    expect_reload(fixture, true, false); /* at rest */
+    assert_int_equal(in_use->count, 2);
+    assert_int_equal(times_logged(fixture, "reloaded"), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_the_loop_did_not_take_is_handed_over_later),
+        TEST(a_file_that_is_being_written_is_not_read_again),
         TEST(a_version_that_was_not_taken_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,6 +86,11 @@ bool file_watch_has_changed(struct file_watch *watch)
     return has_changed;
 }
 
+bool file_watch_is_restless(const struct file_watch *watch)
+{
+    return watch->restless_checks > 0;
+}
+
 void file_watch_free(struct file_watch *watch)
 {
     if (watch == NULL)

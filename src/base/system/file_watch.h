@@ -29,6 +29,10 @@ enum { FILE_WATCH_MAX_RESTLESS_CHECKS = 10 };
  * other, are one change; or at the tenth check in a row that finds a change. */
 bool file_watch_has_changed(struct file_watch *watch);
 
+/* Whether the last check found a change that was not reported yet: what is read now may be half
+ * written. */
+bool file_watch_is_restless(const struct file_watch *watch);
+
 /* NULL is none. */
 void file_watch_free(struct file_watch *watch);
 
