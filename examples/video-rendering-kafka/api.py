@@ -1,7 +1,7 @@
 """Users ask for videos: `POST /videos` publishes a job to the topic videoJob. The page at / shows the progress of each.
 
-Environment: KAFKA_BOOTSTRAP, VIDEOS (the folder of the rendered videos), STATUS_URLS (of the status service's replicas, for a page that
-was opened at localhost), HOST, PORT, METRICS_PORT.
+Environment: KAFKA_BOOTSTRAP, VIDEOS (the folder of the rendered videos), STATUS_URLS (of the status service's replicas: with {host}, which
+becomes that of the page, for every page, and else for one that was opened at localhost), HOST, PORT, METRICS_PORT.
 """
 
 import itertools
@@ -42,9 +42,9 @@ def page():
 def status_urls():
     """Where the page finds /ws; none: at the page's own address. The replicas have addresses of their own on a laptop and with
     kubectl port-forward; a route has one for both."""
-    if urllib.parse.urlsplit(f"//{flask.request.host}").hostname not in LOCAL:
-        return []
-    return [url for url in os.environ.get("STATUS_URLS", "").split(",") if url]
+    host = urllib.parse.urlsplit(f"//{flask.request.host}").hostname
+    urls = [url for url in os.environ.get("STATUS_URLS", "").split(",") if url and (host in LOCAL or "{host}" in url)]
+    return [url.replace("{host}", f"[{host}]" if ":" in host else host) for url in urls]
 
 
 @app.post("/videos")

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import contextlib
 import os
 import shlex
 import subprocess
@@ -38,6 +39,8 @@ def render(job, seconds, size="320x240", percent=lambda number: None):
                 percent(done)
         errors = ffmpeg.stderr.read()
     if ffmpeg.returncode:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path + ".part")
         raise Failed(errors[-MAX_ERROR_CHARS:].strip() or f"FFmpeg ended with {ffmpeg.returncode}")
     os.rename(path + ".part", path)
 

@@ -65,7 +65,10 @@ def do(job, seconds, events):
     """Reports how it ended; returns whether it is done."""
     if os.environ.get("RENDERER") == "argo":
         from workflow import run_workflow  # its steps report by themselves
-        return run_workflow(job, seconds)
+        error = run_workflow(job, seconds)
+        if error is not None:  # a workflow that was deleted could not report it; a second report is passed over
+            events.send(job, "failed", worker=NAME, error=error)
+        return error is None
     events.send(job, "started", worker=NAME)
     try:
         render(job, seconds, percent=lambda number: events.send(job, "percent", percent=number))

@@ -31,7 +31,7 @@ def call(method, name="", body=None):
 
 
 def run_workflow(job, seconds):
-    """Returns whether it succeeded. The API server may be away meanwhile."""
+    """Returns why it failed, or None. The API server may be away meanwhile."""
     while True:
         try:
             answer = call("POST", body=workflow(job, seconds))
@@ -44,11 +44,13 @@ def run_workflow(job, seconds):
     while True:
         try:
             answer = call("GET", f"/render-{job}")
-            phase = answer.json().get("status", {}).get("phase") if answer.ok else None
-            if phase in ("Succeeded", "Failed", "Error"):
-                return phase == "Succeeded"
-            if answer.status_code == 404:  # somebody has deleted it
-                return False
+            status = answer.json().get("status", {}) if answer.ok else {}
+            if status.get("phase") in ("Failed", "Error"):
+                return status.get("message") or "the workflow failed"
+            if status.get("phase") == "Succeeded":
+                return None
+            if answer.status_code == 404:
+                return "the workflow was deleted"
         except requests.RequestException as error:
             print(f"workflow of {job}: {error!r}; trying again", flush=True)
         time.sleep(PAUSE_SECONDS)

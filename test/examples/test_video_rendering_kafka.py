@@ -159,6 +159,14 @@ def test_a_job_that_ffmpeg_refuses_fails_with_its_words(broker, api):
     assert last["step"] == "failed" and "no_such_encoder" in last["error"]
 
 
+def test_a_video_that_fails_leaves_no_part(broker, api, tmp_path):
+    """Its file is there before FFmpeg finds that the container cannot have this codec."""
+    [job] = request_videos(api, 1)
+    with Status(broker) as status, worker(broker, FFMPEG_ENCODER="flv"), status.viewer(job) as viewer:
+        assert steps(viewer)[-1]["step"] == "failed"
+    assert list(broker.videos.glob(f"{job}*")) == []
+
+
 def test_making_the_topics_again_keeps_the_offsets(broker, api):
     request_videos(api, 3)
     with worker(broker):
@@ -171,6 +179,7 @@ class Argo(http.server.BaseHTTPRequestHandler):
     """The part of a Kubernetes API that the worker needs: `workflows` are what it made."""
 
     workflows = {}
+    is_deleted = False
 
     def reply(self, code, body):
         self.send_response(code)
@@ -184,22 +193,38 @@ class Argo(http.server.BaseHTTPRequestHandler):
         self.reply(201 if is_new else 409, body)
 
     def do_GET(self):
-        self.reply(200, {"status": {"phase": "Succeeded"}} if self.path.rpartition("/")[2] in self.workflows else {})
+        if self.is_deleted:
+            self.reply(404, {})
+        else:
+            self.reply(200, {"status": {"phase": "Succeeded"}} if self.path.rpartition("/")[2] in self.workflows else {})
 
     def log_message(self, *_):
         pass
 
 
-def test_with_argo_a_workflow_of_the_template_does_the_job(broker, api, tmp_path):
+@pytest.fixture
+def argo(tmp_path):
+    """The variables of a worker that makes workflows."""
     for file, text in (("namespace", "rendering"), ("token", "token"), ("ca.crt", "")):
         (tmp_path / file).write_text(text)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Argo)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Argo) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield {"RENDERER": "argo", "KUBERNETES_API": f"http://127.0.0.1:{server.server_port}", "SERVICE_ACCOUNT": tmp_path}
+        server.shutdown()
+
+
+def test_the_viewer_of_a_workflow_that_was_deleted_is_told(broker, api, argo, monkeypatch):
+    monkeypatch.setattr(Argo, "is_deleted", True)
+    [job] = request_videos(api, 1)
+    with Status(broker) as status, worker(broker, **argo), status.viewer(job) as viewer:
+        last = steps(viewer)[-1]
+    assert (last["step"], last["error"]) == ("failed", "the workflow was deleted")
+
+
+def test_with_argo_a_workflow_of_the_template_does_the_job(broker, api, argo):
     [job] = request_videos(api, 1, 3)
-    with worker(broker, RENDERER="argo", KUBERNETES_API=f"http://127.0.0.1:{server.server_port}", SERVICE_ACCOUNT=tmp_path):
+    with worker(broker, **argo):
         wait_until(lambda: lag(broker) == 0, SECONDS, "no lag")
-    server.shutdown()
-    server.server_close()
     made = Argo.workflows[f"render-{job}"]
     assert mistakes(made) == []
     template = pathlib.Path(REPOSITORY, "examples", "overlays", "video-rendering-argo", "workflowtemplate.yaml").read_text()
@@ -270,6 +295,12 @@ def test_only_a_page_at_localhost_gets_addresses_of_replicas(broker):
             assert urls(host) == []
 
 
+def test_a_page_of_a_laptop_finds_the_replicas_by_the_name_it_was_opened_with(broker):
+    with Program(os.path.join(FOLDER, "api.py"), KAFKA_BOOTSTRAP=broker.bootstrap, VIDEOS=broker.videos, STATUS_URLS="ws://{host}:8081") as api:
+        for host, url in (("laptop.local:8000", "ws://laptop.local:8081"), ("[::1]:8000", "ws://[::1]:8081")):
+            assert requests.get(f"{api.url}/status-urls", headers={"Host": host}, timeout=SECONDS).json() == [url]
+
+
 def test_the_page_shows_the_progress_even_when_a_replica_dies(broker):
     with Status(broker) as one, Status(broker) as other:
         addresses = ",".join(f"ws://127.0.0.1:{status.port}" for status in (one, other))
@@ -285,7 +316,42 @@ def test_the_page_shows_the_progress_even_when_a_replica_dies(broker):
                 one.kill()
                 browser.wait_for_text("watch", seconds=SECONDS)
             assert browser.evaluate("document.querySelector('progress').value") == 100
+            assert browser.evaluate("document.querySelector('td a').target") == "_blank"
             assert browser.axe() == []
+            browser.evaluate("location.reload()")
+            browser.wait("document.querySelector('td a')?.textContent === 'watch'", seconds=SECONDS)
+
+
+def test_the_page_says_so_while_a_service_is_away_and_goes_on_when_it_is_back(broker):
+    with Status(broker) as status, Program(os.path.join(FOLDER, "api.py"), KAFKA_BOOTSTRAP=broker.bootstrap, VIDEOS=broker.videos,
+                                           STATUS_URLS=f"ws://{{host}}:{status.port}") as api, Browser() as browser:
+        status.kill()
+        browser.call("open", url=api.url)
+        browser.fill("input", "1")
+        browser.click("button")
+        browser.wait_for_text("no connection, trying again", seconds=SECONDS)
+        assert "queued" in browser.text("tbody")
+        status.start()
+        with worker(broker):
+            browser.wait_for_text("watch", seconds=SECONDS)
+        api.kill()
+        browser.click("button")
+        browser.wait_for_text("The API cannot be reached.", seconds=SECONDS)
+
+
+def test_the_page_renders_even_if_the_addresses_of_the_replicas_do_not_come(broker, api):
+    """The form was sent by the browser itself otherwise, by GET."""
+    with Browser() as browser:
+        browser.call("open", url=api.url)
+        browser.evaluate("""const real = fetch;
+            window.fetch = (path, ...more) => path === "/status-urls" ? Promise.reject(new TypeError()) : path === "/videos" && window.isProxy
+                ? Promise.resolve(new Response("<html>", { status: 502 })) : real(path, ...more)""")
+        browser.click("button")
+        browser.wait_for_text("no connection, trying again", seconds=SECONDS)
+        assert browser.evaluate("location.search") == ""
+        browser.evaluate("window.isProxy = true")
+        browser.click("button")
+        browser.wait_for_text("The API cannot be reached.", seconds=SECONDS)
 
 
 def test_every_query_of_the_dashboard_finds_what_it_shows(broker, api):
