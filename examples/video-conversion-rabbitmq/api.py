@@ -1,6 +1,7 @@
 """The API and its page: `POST /upload/request`, `POST /jobs`, `GET /jobs/{job_id}`. Videos go to the storage, not through here.
 
-Environment: RABBITMQ_URL, S3_ENDPOINT, S3_PUBLIC_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, STATES (a file of SQLite), HOST, PORT, METRICS_PORT.
+Environment: RABBITMQ_URL, S3_ENDPOINT, S3_PUBLIC_ENDPOINT (with {host}: that of the page), S3_ACCESS_KEY, S3_SECRET_KEY,
+STATES (a file of SQLite), HOST, PORT, METRICS_PORT.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import sqlite3
 import sys
 import threading
 import time
+import urllib.parse
 import uuid
 
 import flask
@@ -30,7 +32,7 @@ app = flask.Flask(__name__, static_folder=None)
 app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
 states = States(os.environ.get("STATES", "states.sqlite"))
 publisher = Publisher(URL)
-inside, outside = storage.connect(), storage.connect("S3_PUBLIC_ENDPOINT")
+inside = storage.connect()
 requests = Counter("api_requests_total", "Requests to the API", ["endpoint", "code"])
 
 
@@ -44,7 +46,7 @@ def request_upload():
     """A new job, and the URL to PUT its video to within ten minutes."""
     job = str(uuid.uuid4())
     states.request(job)
-    url = outside.presigned_put_object(bucket_name=storage.INPUT, object_name=job, expires=storage.PRESIGNED)
+    url = outside().presigned_put_object(bucket_name=storage.INPUT, object_name=job, expires=storage.PRESIGNED)
     return {"job_id": job, "upload_url": url, "expires_in": int(storage.PRESIGNED.total_seconds())}, 201
 
 
@@ -83,6 +85,12 @@ def health():
     return "ok\n"
 
 
+def outside():
+    """The storage, as the browser that asks reaches it. Presigning connects to nothing."""
+    host = urllib.parse.urlsplit(f"//{flask.request.host}").hostname
+    return storage.connect("S3_PUBLIC_ENDPOINT", f"[{host}]" if ":" in host else host)
+
+
 def find(job):
     row = states.get(job) if isinstance(job, str) else None
     return row or flask.abort(404, "no job with this job_id: POST /upload/request makes one")
@@ -93,8 +101,10 @@ def show(row):
     if row["finished_at"] is not None:
         shown["seconds"] = round(row["finished_at"] - row["started_at"], 3)
     if row["status"] == "DONE":
-        shown["output_url"] = outside.presigned_get_object(
-            bucket_name=storage.OUTPUT, object_name=f"{row['job_id']}.{row['output_format']}", expires=storage.PRESIGNED)
+        name = f"{row['job_id']}.{row['output_format']}"
+        shown["output_url"] = outside().presigned_get_object(
+            bucket_name=storage.OUTPUT, object_name=name, expires=storage.PRESIGNED,
+            response_headers={"response-content-disposition": f'attachment; filename="{name}"'})  # or a browser plays it
     return shown
 
 
@@ -105,7 +115,8 @@ def refused(error):
 
 def unavailable(error):
     print(f"{flask.request.path}: {error!r}", flush=True)
-    return {"error": "RabbitMQ or the storage does not take requests now; try again later"}, 503, {"Retry-After": "5"}
+    who = "RabbitMQ does not take jobs" if isinstance(error, pika.exceptions.AMQPError) else "the storage does not answer"
+    return {"error": who}, 503, {"Retry-After": "5"}
 
 
 for failure in (pika.exceptions.AMQPError, *storage.FAILURES):

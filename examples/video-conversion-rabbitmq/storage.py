@@ -22,9 +22,9 @@ TEMPORARY = ("SlowDown", "RequestTimeout", "TooManyRequests")  # and all with a 
 FAILURES = (MinioException, urllib3.exceptions.HTTPError, OSError)
 
 
-def connect(variable="S3_ENDPOINT"):
-    """S3_PUBLIC_ENDPOINT is the address that browsers have; it is part of what a presigned URL signs."""
-    url = urllib.parse.urlsplit(os.environ.get(variable) or os.environ["S3_ENDPOINT"])
+def connect(variable="S3_ENDPOINT", host=""):
+    """S3_PUBLIC_ENDPOINT is the address that browsers have; it is part of what a presigned URL signs. {host} in it becomes the host."""
+    url = urllib.parse.urlsplit((os.environ.get(variable) or os.environ["S3_ENDPOINT"]).replace("{host}", host))
     return Minio(endpoint=url.netloc, secure=url.scheme == "https", region="us-east-1",
                  access_key=os.environ["S3_ACCESS_KEY"], secret_key=os.environ["S3_SECRET_KEY"],
                  http_client=urllib3.PoolManager(timeout=TIMEOUT, retries=urllib3.Retry(2, backoff_factor=0.2)))

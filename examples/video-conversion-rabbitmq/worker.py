@@ -4,7 +4,8 @@ A job is acknowledged after its result is safe. A worker that is killed has ackn
 another one; the result's name follows from the job's id, so a job that is done twice has one result. On SIGTERM the worker ends
 after the job it has.
 
-Environment: RABBITMQ_URL, S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, METRICS_PORT, FFMPEG_THREADS, FFMPEG_INPUT_OPTIONS.
+Environment: RABBITMQ_URL, S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, METRICS_PORT, FFMPEG_THREADS, FFMPEG_INPUT_OPTIONS,
+MAX_SECONDS.
 """
 
 import concurrent.futures
@@ -28,8 +29,12 @@ from queue_of_jobs import JOBS, PERSISTENT, STATES, connect
 URL = os.environ["RABBITMQ_URL"]
 THREADS = os.environ.get("FFMPEG_THREADS", "1")  # as many as the pod has processors
 INPUT_OPTIONS = shlex.split(os.environ.get("FFMPEG_INPUT_OPTIONS", ""))  # "-re": no faster than the video plays
+MAX_SECONDS = float(os.environ.get("MAX_SECONDS", "3600"))  # of FFmpeg; RabbitMQ's consumer_timeout must be longer
 MAX_ERROR_CHARS = 500  # of FFmpeg's last lines, for the user
 ENDED_BY_SIGNAL = 255  # FFmpeg's own exit code then
+OUTPUT_OPTIONS = (
+    "-vf", "crop=trunc(iw/2)*2:trunc(ih/2)*2", "-pix_fmt", "yuv420p",  # which has a color for each 2x2 pixels, and plays everywhere
+    "-sn", "-c:v", "libx264", "-crf", "23", "-c:a", "aac")  # -sn: not each format can have each kind of subtitles
 PAUSE_SECONDS = 1  # before a job is given back
 
 done = Counter("worker_jobs_total", "Jobs that this worker has done")
@@ -74,11 +79,14 @@ def convert(videos, job, output_format):
             if error.code in storage.MISSING:
                 raise Refused("the video is not in the storage any more") from error
             raise
-        ffmpeg = subprocess.run(
-            ["ffmpeg", "-nostdin", "-v", "error", "-y", "-threads", THREADS, "-protocol_whitelist", "file", *INPUT_OPTIONS,
-             "-i", source, "-threads", THREADS, "-c:v", "libx264", "-crf", "23", "-c:a", "aac", result],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
-            start_new_session=True)  # a SIGTERM to the worker's process group is not meant for FFmpeg
+        try:
+            ffmpeg = subprocess.run(
+                ["ffmpeg", "-nostdin", "-v", "error", "-y", "-threads", THREADS, "-protocol_whitelist", "file", *INPUT_OPTIONS,
+                 "-i", source, "-threads", THREADS, *OUTPUT_OPTIONS, result],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", timeout=MAX_SECONDS,
+                start_new_session=True)  # a SIGTERM to the worker's process group is not meant for FFmpeg
+        except subprocess.TimeoutExpired as error:
+            raise Refused(f"longer than {MAX_SECONDS:g} seconds") from error
         if ffmpeg.returncode < 0 or ffmpeg.returncode == ENDED_BY_SIGNAL:  # for memory, perhaps: another worker may have more
             raise OSError("FFmpeg was ended by a signal")
         if ffmpeg.returncode > 0:

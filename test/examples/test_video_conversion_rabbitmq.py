@@ -17,7 +17,7 @@ import yaml
 
 from support.pages.browser import Browser
 from support.pages.dashboard import assert_answered
-from support.example import COMMON, Program, Worker, clip, load, play
+from support.example import COMMON, Program, Worker, clip, disk_full_of_rabbitmq, load, play
 from support.clients.grpc_client import Client
 from support.process import free_port, need, wait_until
 from support.brokers.rabbitmq import RabbitMQ
@@ -45,13 +45,15 @@ class System:
 
     def __init__(self, stack, folder):
         self.metrics_port = free_port()
+        [configuration] = [item["data"]["20-video.conf"] for item in yaml.safe_load_all(pathlib.Path(FOLDER, "manifests", "rabbitmq.yaml").read_text())
+                           if item["kind"] == "ConfigMap"]
         self.broker = stack.enter_context(RabbitMQ("\n".join([
-            f"prometheus.tcp.port = {self.metrics_port}", "prometheus.tcp.ip = 127.0.0.1",
-            "prometheus.return_per_object_metrics = true"]), ["rabbitmq_prometheus"]))
+            f"prometheus.tcp.port = {self.metrics_port}", "prometheus.tcp.ip = 127.0.0.1", configuration]), ["rabbitmq_prometheus"]))
         self.storage = stack.enter_context(S3())
         self.video = clip(folder / "clip.mkv", seconds=0.5)
         self.api = stack.enter_context(Program(os.path.join(FOLDER, "api.py"), RABBITMQ_URL=self.broker.amqp_url(),
-                                               STATES=folder / "states.sqlite", **self.storage.variables()))
+                                               STATES=folder / "states.sqlite", **self.storage.variables(),
+                                               S3_PUBLIC_ENDPOINT=f"http://{{host}}:{self.storage.port}"))
 
     def worker(self, **variables):
         return Worker(NAME, **{"RABBITMQ_URL": self.broker.amqp_url(), **self.storage.variables(), **variables})
@@ -120,6 +122,12 @@ def test_only_the_signed_object_can_be_sent_and_only_with_its_signature(system):
         assert requests.put(wrong, data=b"x", timeout=SECONDS).status_code in (400, 403)
 
 
+def test_a_browser_that_has_another_name_for_the_machine_gets_urls_with_that(system):
+    for host, name in (("laptop.local:8000", "laptop.local"), ("localhost", "localhost")):
+        url = requests.post(f"{system.api.url}/upload/request", headers={"Host": host}, timeout=SECONDS).json()["upload_url"]
+        assert url.startswith(f"http://{name}:{system.storage.port}/input/")
+
+
 def test_what_is_wrong_with_a_request_is_said(system):
     assert system.call("GET", "/jobs/none").status_code == 404
     job = system.call("POST", "/upload/request").json()["job_id"]
@@ -159,6 +167,30 @@ def test_a_file_that_is_no_video_fails_with_ffmpegs_words_and_stops_no_worker(sy
         assert printed[:2] == ["storage: connected\n", "RabbitMQ: connected\n"]
         assert all(line.startswith("refused: ") for line in printed[2:])
     assert "Invalid data" in system.call("GET", f"/jobs/{bad}").json()["error"]
+
+
+def test_odd_sizes_rgb_and_subtitles_become_what_every_browser_plays(system, tmp_path):
+    (tmp_path / "words.srt").write_text("1\n00:00:00,000 --> 00:00:00,400\nwords\n")
+    subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=161x121:duration=0.5", "-i", tmp_path / "words.srt",
+                    "-c:v", "libx264rgb", "-pix_fmt", "rgb24", "-c:s", "srt", tmp_path / "odd.mkv"], check=True)
+    job = system.publish((tmp_path / "odd.mkv").read_bytes())
+    with system.worker():
+        wait_until(lambda: system.status(job) in ("DONE", "FAILED"), SECONDS, "the end")
+    done = system.call("GET", f"/jobs/{job}").json()
+    assert done["status"] == "DONE", done
+    (tmp_path / "result.mp4").write_bytes(requests.get(done["output_url"], timeout=SECONDS).content)
+    found = subprocess.run(["ffprobe", "-v", "error", "-show_entries", "stream=codec_name,width,height,pix_fmt", "-of", "csv=p=0", tmp_path / "result.mp4"],
+                           check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert found == "h264,160,120,yuv420p\n"
+
+
+def test_a_video_that_takes_too_long_fails_before_rabbitmq_gives_it_to_another_worker(system, programs):
+    job = system.publish(clip(system.video.parent / "slow.mkv", seconds=3).read_bytes())
+    with system.worker(FFMPEG_INPUT_OPTIONS="-re", MAX_SECONDS=0.5):
+        system.wait_for(job, "FAILED")
+    assert system.call("GET", f"/jobs/{job}").json()["error"] == "longer than 0.5 seconds"
+    timeout = system.broker.ctl("eval", "{ok, T} = application:get_env(rabbit, consumer_timeout), T.")
+    assert int(timeout) >= 2 * 1000 * programs("worker").MAX_SECONDS
 
 
 def test_a_worker_ends_after_the_job_that_it_has_even_if_its_process_group_is_signalled(system):
@@ -278,18 +310,57 @@ def test_the_prometheus_of_all_examples_has_the_alert():
     assert yaml.safe_load(config["data"]["prometheus.yml"])["rule_files"] == ["/etc/prometheus/*.rules.yml"]
 
 
-def test_the_page_uploads_a_video_and_shows_its_result(system):
+def test_the_page_uploads_a_video_and_shows_its_result(system, tmp_path):
     with Browser() as browser, system.worker():
         browser.call("open", url=system.api.url)
         browser.call("files", selector="input[type=file]", paths=[str(system.video)])
         browser.click("button")
         browser.wait_for_text("download mp4", seconds=SECONDS)
         browser.screenshot("video-conversion")
-        assert requests.get(browser.evaluate("document.querySelector('td a').href"), timeout=SECONDS).headers["Content-Type"] == "video/mp4"
+        answer = requests.get(browser.evaluate("document.querySelector('td a').href"), timeout=SECONDS)
+        assert answer.headers["Content-Type"] == "video/mp4" and answer.headers["Content-Disposition"].startswith("attachment; filename=")
         browser.call("files", selector="input[type=file]", paths=[__file__])
         browser.click("button")
         browser.wait_for_text("Invalid data", seconds=SECONDS)
+        (tmp_path / "empty.mp4").touch()
+        browser.call("files", selector="input[type=file]", paths=[str(tmp_path / "empty.mp4")])
+        browser.click("button")
+        browser.wait_for_text("the file is empty")
         assert browser.problems() == [] and browser.axe() == []
+
+
+def test_after_a_refresh_the_page_has_its_rows_and_each_click_gets_a_new_url(system):
+    with Browser() as browser, system.worker():
+        browser.call("open", url=system.api.url)
+        browser.call("files", selector="input[type=file]", paths=[str(system.video)])
+        browser.click("button")
+        browser.wait_for_text("download mp4", seconds=SECONDS)
+        browser.evaluate("localStorage.setItem('video-conversion none', JSON.stringify("
+                         "{ job_id: 'none', output_format: 'mp4', name: 'lost.mkv', at: Date.now() }))")
+        browser.evaluate("window.isOld = true; location.reload()")
+        browser.wait("!window.isOld && document.querySelector('td a')", seconds=SECONDS)
+        browser.wait_for_text("no job with this job_id", seconds=SECONDS)
+        assert browser.evaluate("localStorage.getItem('video-conversion none')") is None
+        asked = "performance.getEntriesByType('resource').filter((one) => /jobs.[0-9a-f-]{36}$/.test(one.name)).length"
+        assert browser.evaluate(asked) == 0
+        browser.evaluate("document.querySelector('td a').href = '#expired'")
+        browser.click("td a")
+        browser.wait(f"{asked} === 1")
+        assert browser.evaluate("location.hash") == ""
+
+
+def test_the_page_publishes_an_uploaded_video_once_rabbitmq_takes_it(system):
+    with Browser() as browser, system.worker():
+        browser.call("open", url=system.api.url)
+        with disk_full_of_rabbitmq(system.broker):
+            browser.call("files", selector="input[type=file]", paths=[str(system.video)])
+            browser.click("button")
+            browser.wait_for_text("RabbitMQ does not take jobs, trying again", seconds=SECONDS)
+        browser.wait_for_text("download mp4", seconds=SECONDS)
+        browser.evaluate("window.fetch = () => Promise.resolve(new Response('<html>', { status: 502 }))")
+        browser.call("files", selector="input[type=file]", paths=[str(system.video)])
+        browser.click("button")
+        browser.wait_for_text("the API cannot be reached")
 
 
 def test_every_query_of_the_dashboard_finds_what_it_shows(system):
