@@ -217,7 +217,9 @@ def test_the_viewer_of_a_workflow_that_was_deleted_is_told(broker, api, argo, mo
     monkeypatch.setattr(Argo, "is_deleted", True)
     [job] = request_videos(api, 1)
     with Status(broker) as status, worker(broker, **argo), status.viewer(job) as viewer:
-        last = steps(viewer)[-1]
+        last = {"step": "queued"}
+        while last["step"] == "queued":
+            last = json.loads(viewer.recv(timeout=SECONDS))
     assert (last["step"], last["error"]) == ("failed", "the workflow was deleted")
 
 
