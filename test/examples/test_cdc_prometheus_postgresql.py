@@ -234,7 +234,7 @@ def values_keda(*words):
 
 
 def test_the_values_that_such_charts_have_are_accepted_with_their_defaults():
-    """examples/cdc-prometheus-postgresql/values-keda.yaml has each key of them."""
+    """examples/cdc-prometheus-postgresql/values-keda.yaml has each key of them; only that no data is an error is its own."""
     assert "ScaledObject" not in values_keda()  # keda.enabled is false
     spec = values_keda("--set", "keda.enabled=true")["ScaledObject"]["spec"]
     numbers = [spec[key] for key in ("minReplicaCount", "maxReplicaCount", "pollingInterval", "cooldownPeriod")]
@@ -245,9 +245,9 @@ def test_the_values_that_such_charts_have_are_accepted_with_their_defaults():
         "scaleUp": {"stabilizationWindowSeconds": 0, "selectPolicy": "Max", "policies": [
             {"type": "Percent", "value": 100, "periodSeconds": 15}, {"type": "Pods", "value": 4, "periodSeconds": 15}]}}
     triggers = {(trigger["name"], trigger["metadata"]["serverAddress"], trigger["metadata"]["threshold"],
-                 trigger["metadata"]["activationThreshold"]) for trigger in spec["triggers"]}
-    assert triggers == {("cdc-lag-seconds", "http://prometheus:9090", "300", "60"),
-                        ("cdc-buffer-changes", "http://prometheus:9090", "8000", "1000")} and len(spec["triggers"]) == 2
+                 trigger["metadata"]["activationThreshold"], trigger["metadata"]["ignoreNullValues"]) for trigger in spec["triggers"]}
+    assert triggers == {("cdc-lag-seconds", "http://prometheus:9090", "300", "60", "false"),
+                        ("cdc-buffer-changes", "http://prometheus:9090", "8000", "1000", "false")} and len(spec["triggers"]) == 2
 
 
 def test_the_command_of_such_values_installs_a_worker_that_runs():
