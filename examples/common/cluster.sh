@@ -20,7 +20,7 @@ usage() {
 #   namespace   of the example
 #   images      NAME=FOLDER of each image that is built, FOLDER in the repository
 #   umbrella_chart  of --umbrella, a folder beside the examples; the release has the namespace's name
-#   needs       parts of the cluster: keda metrics-server vpa
+#   needs       parts of the cluster: keda metrics-server vpa; examples/up adds kube-state-metrics
 #   secrets     NAME=PASSWORD of each Secret for Backlog, in namespace keda
 #   forwards    NAMESPACE/OBJECT=LOCAL:REMOTE=WHAT of each port
 #   connections of Backlog, for `down`

@@ -72,24 +72,34 @@ def make_chart(folder, name):
 
 @pytest.fixture
 def charts(tmp_path):
-    """In the place of metrics-server's an object, and of the VPA's its custom resources."""
-    metrics_server, vpa = (make_chart(tmp_path, name) for name in ("metrics-server", "vpa"))
+    """In the place of metrics-server's an object, of kube-state-metrics' a Deployment, and of the VPA's its custom resources."""
+    metrics_server, state_metrics, vpa = (make_chart(tmp_path, name) for name in ("metrics-server", "kube-state-metrics", "vpa"))
     (metrics_server / "templates" / "object.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: instead-of-metrics-server}\n")
+    (state_metrics / "templates" / "object.yaml").write_text(json.dumps({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "instead-of-kube-state-metrics", "labels": {"app.kubernetes.io/name": "kube-state-metrics"}},
+        "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "none"}},
+                 "template": {"metadata": {"labels": {"app": "none"}}, "spec": {"containers": [{"name": "none", "image": "none"}]}}}}))
     shutil.copy(SCHEMAS / "vertical-pod-autoscaler" / "vpa-v1-crd-gen.yaml", vpa / "templates")
-    return {"METRICS_SERVER_CHART": str(metrics_server), "VPA_CHART": str(vpa)}
+    return {"METRICS_SERVER_CHART": str(metrics_server), "KUBE_STATE_METRICS_CHART": str(state_metrics), "VPA_CHART": str(vpa)}
 
 
 @pytest.mark.alone
 def test_an_example_comes_up_twice_and_goes_down(cluster, script, environment, charts):
     assert "csv-jobs-rabbitmq" in script("up", "nonsense", code=2)
     missing = script("up", NAME, "--no-images", code=1)
-    assert "The cluster has no metrics-server" in missing and "helm repo add metrics-server URL" in missing
-    assert f"METRICS_SERVER_CHART=CHART examples/up {NAME}" in missing
+    assert "The cluster has no metrics-server kube-state-metrics," in missing
+    for part, variable in (("metrics-server", "METRICS_SERVER_CHART"), ("kube-state-metrics", "KUBE_STATE_METRICS_CHART")):
+        assert f"helm repo add {part} URL" in missing and f"{variable}=CHART examples/up {NAME}" in missing
     assert not has_namespace(cluster, SHARED)  # nothing was begun
 
-    for _ in range(2):
+    for replicas in (0, 3, 7):  # as KEDA and the HPA set them: up does not stop busy workers
         printed = script("up", NAME, "--no-images", **charts)
         assert "keda: there already" in printed and f"{NAME} is up" in printed
+        assert ("kube-state-metrics: there already" in printed) == (replicas > 0)
+        worker = cluster.get("deployment", "csv-worker", "-n", NAMESPACE)
+        assert worker["spec"]["replicas"] == replicas
+        cluster.kubectl("scale", "deployment/csv-worker", "-n", NAMESPACE, f"--replicas={3 if replicas == 0 else 7}")
     assert "instead-of-metrics-server" in names(cluster, "configmaps", "-n", "kube-system")
     assert names(cluster, "deployments", "-n", NAMESPACE) == {"csv-producer", "csv-worker"}
     assert names(cluster, "scaledobjects", "-n", NAMESPACE) == {"csv-worker"}
@@ -111,6 +121,7 @@ def test_an_example_comes_up_twice_and_goes_down(cluster, script, environment, c
     for gone in (NAMESPACE, SHARED):
         wait_until(lambda name=gone: not has_namespace(cluster, name), SECONDS, f"{gone} is gone")
     assert "instead-of-metrics-server" not in names(cluster, "configmaps", "-n", "kube-system")
+    assert "instead-of-kube-state-metrics" not in names(cluster, "deployments", "-n", "kube-system")
     assert "example-csv" not in names(cluster, "secrets", "-n", "keda")
     assert "backlog" not in names(cluster, "deployments", "-n", "keda")
     assert "backlog-examples-prometheus" not in names(cluster, "clusterroles")
