@@ -27,6 +27,7 @@ CACHE_SECONDS = 24 * 3600
 MAX_REASON_CHARS = 200
 MAX_TRIES, TRY_AGAIN_SECONDS = 10, 2
 
+taken = Counter("worker_requests_total", "Requests that this worker has taken, and no other one before")
 done = Counter("worker_jobs_total", "Requests that this worker has answered")
 failed = Counter("worker_jobs_failed_total", "Of these, those that were answered with an error")
 redelivered = Counter("worker_jobs_redelivered_total", "Requests that another worker had begun")
@@ -98,6 +99,7 @@ async def picture(job, cache, message):
 
 async def do_job(jetstream, cache, message):
     job, delivered = parse(message.data), message.metadata.num_delivered
+    taken.inc(delivered == 1)
     if job is None:
         await message.term()  # or it would come again for ever
         return

@@ -1,5 +1,6 @@
 """The manifests of all examples: what `backlog check`, the schemas of Kubernetes and KEDA, and the READMEs demand."""
 
+import json
 import pathlib
 import re
 import subprocess
@@ -112,6 +113,17 @@ def test_forward_opens_each_port_once(example):
 def test_grafana_has_the_dashboard_of_each_example():
     grafana = pathlib.Path(REPOSITORY, "examples", "common", "monitoring", "grafana.yaml").read_text()
     assert re.findall(r"dashboard-([-a-z]+), optional: true", grafana) == [example.name for example in EXAMPLES]
+
+
+def test_a_dashboard_has_the_namespaces_of_its_own_workers():
+    """And none of another example."""
+    targets = {example: next(item["spec"]["scaleTargetRef"]["name"] for item in objects(example / "manifests" / "scaledobject.yaml"))
+               for example in EXAMPLES}
+    for example in EXAMPLES:
+        [text] = [variable["query"]["query"] for variable in json.loads((example / "dashboard.json").read_text())["templating"]["list"]
+                  if variable["name"] == "namespace"]
+        pods = re.fullmatch(r'label_values\(worker_jobs_total\{pod=~"(.+)"\}, namespace\)', text)[1]
+        assert [other for other, target in targets.items() if re.fullmatch(pods, f"{target}-7d9f-x2")] == [example]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)

@@ -242,11 +242,12 @@ def test_the_counts_of_the_dashboard_do_not_fall_when_workers_go(tmp_path):
     def series(pod, name, values):
         return {"series": f'{name}{{namespace="memes",pod="{pod}"}}', "values": values}
 
-    expected = {"responses": {1: 4, 3: 11, 5: 13, 30: 13}, "errors": {1: 1, 3: 2, 5: 3, 30: 3}}
+    expected = {"requests": {1: 6, 3: 15, 5: 17, 30: 17}, "responses": {1: 4, 3: 11, 5: 13, 30: 13}, "errors": {1: 1, 3: 2, 5: 3, 30: 3}}
     (tmp_path / "none.yaml").write_text("groups: []")
     (tmp_path / "test.yaml").write_text(json.dumps({"rule_files": ["none.yaml"], "evaluation_interval": "1m", "tests": [{
         "interval": "1m",
-        "input_series": [series("a", "worker_jobs_total", "0 3 7 stale"), series("a", "worker_jobs_failed_total", "0 1 1 stale"),
+        "input_series": [series("a", "worker_requests_total", "0 4 8 stale"), series("b", "worker_requests_total", "0 2 5 7 9 stale"),
+                         series("a", "worker_jobs_total", "0 3 7 stale"), series("a", "worker_jobs_failed_total", "0 1 1 stale"),
                          series("b", "worker_jobs_total", "0 2 4 6 9 stale"), series("b", "worker_jobs_failed_total", "0 0 0 1 2 stale")],
         "promql_expr_test": [{"expr": query_of("Messages in all", legend), "eval_time": f"{minute}m", "exp_samples": [{"labels": "{}", "value": value}]}
                              for legend, values in expected.items() for minute, value in values.items()]}]}))
