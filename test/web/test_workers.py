@@ -40,6 +40,9 @@ def test_the_page_shows_pods_why_they_wait_and_their_logs(tmp_path):
         assert browser.problems() == [] and browser.axe() == []
         browser.open(server, "/#/workers", width=390, height=844, scheme="dark")
         browser.wait_for_text("Pending")
+        browser.wait(f"{ROWS}[0].includes('37') && {ROWS}[1].includes('Unschedulable')")
+        assert browser.evaluate("document.documentElement.scrollWidth") == 390
+        assert browser.evaluate("[...document.querySelectorAll('.scroller, .chip, thead button')].every((part) => part.scrollWidth <= part.clientWidth)")
         browser.screenshot("workers-phone")
         assert browser.axe() == []
 
@@ -47,10 +50,19 @@ def test_the_page_shows_pods_why_they_wait_and_their_logs(tmp_path):
         browser.wait_for_text("3 workers, 1 pending")
         browser.click("tbody tr:not(.space) button")
         browser.wait_for_text("worker <b>begins</b>", "dialog pre")
+        browser.evaluate("getSelection().setBaseAndExtent(document.querySelector('dialog pre').firstChild, 0, document.querySelector('dialog pre').firstChild, 6)")
         api.log += b"and goes on\n"
         browser.wait_for_text("and goes on", "dialog pre")
+        assert browser.evaluate("getSelection().toString()") == "worker"
         browser.screenshot("worker-log")
+        api.refused = {"/log"}  # as of a pod that is gone: what was read stays
+        browser.wait_for_text("The log cannot be shown", "dialog .problem")
+        assert "and goes on" in browser.text("dialog pre")
+        api.refused = set()
+        browser.wait("document.querySelector('dialog .problem').hidden")
         browser.press("Escape")
+        browser.open(server, "/#/workers")
+        browser.wait_for_text("3 workers, 1 pending")
 
         api.refused = {"metrics.k8s.io"}
         browser.wait_for_text("shop/orders: CPU and memory are not known: the Kubernetes API: 403 pods is forbidden")

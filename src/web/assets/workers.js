@@ -20,15 +20,22 @@ function wordsOf({ reason }) {
   return [word, message];
 }
 
+// In a narrow window there is no column for the reason: it is below the state.
+function drawState(cell, row) {
+  drawChip(cell, kindOf(row), row.state, row.reason ?? "");
+  if (cell.children.length === 1) cell.append(el("small", {}));
+  setText(cell.lastChild, row.reason ?? "");
+}
+
 const ageOf = ({ created }) => (created == null ? null : serverNow() - created);
 
 const columns = [
   { key: "pod", label: "Worker", value: (row) => `${row.object} ${row.pod}`, draw: (cell, row) => drawText(cell, row.pod, [row.object, row.job && `Job ${row.job}`].filter(Boolean).join(", ")) },
-  { key: "state", label: "State", isWide: true, value: (row) => row.state, draw: (cell, row) => drawChip(cell, kindOf(row), row.state, row.reason ?? "") },
+  { key: "state", label: "State", isWide: true, value: (row) => row.state, draw: drawState },
   { key: "reason", label: "Reason", isLong: true, hide: "narrow", value: (row) => row.reason, draw: (cell, row) => drawText(cell, ...wordsOf(row)) },
   { key: "restarts", label: "Restarts", isNumber: true, hide: "narrow", value: (row) => row.restarts, text: (row) => number(row.restarts) },
   { key: "age", label: "Age", isNumber: true, hide: "narrow", value: ageOf, text: (row) => duration(ageOf(row)) },
-  { key: "done", label: "Jobs done", isNumber: true, hide: "narrow", title: "worker_jobs_total of the pod's /metrics", value: (row) => row.done, text: (row) => compact(row.done) },
+  { key: "done", label: "Jobs done", isNumber: true, title: "worker_jobs_total of the pod's /metrics", value: (row) => row.done, text: (row) => compact(row.done) },
   { key: "cpu", label: "CPU", isNumber: true, hide: "narrow", title: "Of one core", value: (row) => row.cpu, text: (row) => cores(row.cpu) },
   { key: "memory", label: "Memory", isNumber: true, hide: "narrow", value: (row) => row.memory, text: (row) => bytes(row.memory) },
   { key: "log", label: "Log", isWide: true, value: (row) => row.pod, draw: (cell, row) => {
