@@ -65,12 +65,22 @@ class StateMetrics(Peer):
         return 200, "".join(self.lines()).encode()
 
 
+def own_job(name, address, labels):
+    """That of examples/common/monitoring, with a pod of these labels at another address."""
+    objects = yaml.safe_load_all((EXAMPLES / "common" / "monitoring" / "prometheus.yaml").read_text())
+    [text] = [item["data"]["prometheus.yml"] for item in objects if item["kind"] == "ConfigMap"]
+    [job] = [job for job in yaml.safe_load(text)["scrape_configs"] if job["job_name"] == name]
+    del job["kubernetes_sd_configs"]
+    job["relabel_configs"] = [rule for rule in job["relabel_configs"] if rule.get("target_label") != "__address__"]
+    return {**job, "static_configs": [{"targets": [address], "labels": {f"__meta_kubernetes_{key}": value for key, value in labels.items()}}]}
+
+
 def assert_panels(name, api, namespace, operator):
-    """As examples/common/monitoring scrapes them: the operator's own label `namespace` becomes exported_namespace."""
+    """The operator's own label `namespace` becomes exported_namespace."""
     with StateMetrics(api, namespace) as state:
-        scrapes = [{"job_name": "keda", "static_configs": [{"targets": [operator], "labels": {"namespace": "keda"}}]},
-                   {"job_name": "kube-state-metrics", "honor_labels": True,
-                    "static_configs": [{"targets": [f"127.0.0.1:{state.server_port}"]}]}]
+        scrapes = [own_job("keda", operator, {"namespace": "keda", "pod_label_app": "keda-operator"}),
+                   own_job("kube-state-metrics", f"127.0.0.1:{state.server_port}",
+                           {"namespace": "kube-system", "pod_label_app_kubernetes_io_name": "kube-state-metrics"})]
         with Prometheus(scrapes=scrapes) as prometheus:
             for query in filter(needs_others, queries(EXAMPLES / name / "dashboard.json")):
                 assert_finds(prometheus, query, namespace)
