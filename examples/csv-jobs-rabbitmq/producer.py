@@ -6,13 +6,13 @@ A file is accepted when RabbitMQ has all its jobs on disk: either all of them, o
 import csv
 import io
 import json
-import math
 import os
 import uuid
 
 import pika
 import waitress
 from flask import Flask, request
+from markupsafe import escape
 from werkzeug.exceptions import HTTPException
 
 URL = os.environ["RABBITMQ_URL"]
@@ -21,6 +21,16 @@ MAX_BYTES = 10_000_000
 FORM_BYTES = 10_000  # what a form has around the file
 BLOCKED_SECONDS = 5  # so long a request waits for RabbitMQ when its disk or memory is full
 READ_SECONDS = 30    # a client that sends nothing for so long is disconnected
+MAX_SECONDS = 50     # of work for a row: a worker has 60 s to end (terminationGracePeriodSeconds)
+FORM = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>CSV jobs</title>
+<h1>CSV jobs</h1>
+<form action="upload" method="post" enctype="multipart/form-data">
+<p><label>A CSV file, of which each row becomes a job: <input type="file" name="file" accept=".csv" required></label>
+<p><button>Upload</button>
+</form>
+<p>Or <code>curl -X POST -F "file=@data.csv" {url}upload</code>
+"""
 PERSISTENT = pika.BasicProperties(delivery_mode=2)
 
 app = Flask(__name__)
@@ -47,7 +57,7 @@ def publish(jobs):
 
 def is_duration(text):
     try:
-        return 0 <= float(text) < math.inf
+        return 0 <= float(text) <= MAX_SECONDS
     except ValueError:
         return False
 
@@ -62,8 +72,10 @@ def jobs_of(text, upload):
         if None in row or None in row.values():
             raise ValueError(f"line {rows.line_num}: not as many columns as in the first line ({len(rows.fieldnames)})")
         if not is_duration(row.get("seconds", "0")):
-            raise ValueError(f"line {rows.line_num}: seconds: \"{row['seconds']}\" is no number of at least 0")
+            raise ValueError(f"line {rows.line_num}: seconds: \"{row['seconds']}\" is no number from 0 to {MAX_SECONDS}")
         jobs.append({"id": f"{upload}-{len(jobs) + 1}", "row": row})
+    if not jobs:
+        raise ValueError("the file has no row below its names of columns")
     return jobs
 
 
@@ -91,6 +103,11 @@ def upload():
     return {"jobs": len(jobs), "upload": name}, 202
 
 
+@app.get("/")
+def form():
+    return FORM.replace("{url}", str(escape(request.url_root)))
+
+
 @app.get("/healthz")
 def healthz():
     return {"status": "ok"}
@@ -98,7 +115,7 @@ def healthz():
 
 @app.errorhandler(HTTPException)
 def refuse(error):
-    return {"error": f"{error.name}; POST /upload, or GET /healthz"}, error.code
+    return {"error": f"{error.name}; GET / has a form, POST /upload takes a file"}, error.code
 
 
 def main():

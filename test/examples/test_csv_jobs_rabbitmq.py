@@ -133,7 +133,9 @@ def test_a_form_without_its_one_file_is_refused(broker, producer, files):
     (b"a,b\n1,2,3\n", 400, "line 2: not as many columns"),
     (b"a,b\n\"1,2\n", 400, "unexpected end of data"),
     (b"a\n\xff\n", 400, "utf-8"),
-    (b"a,seconds\n1,x\n", 400, "line 2: seconds: \"x\" is no number of at least 0"),
+    (b"a,b\n", 400, "no row"),
+    (b"a,seconds\n1,x\n", 400, "line 2: seconds: \"x\" is no number from 0 to 50"),
+    (b"a,seconds\n1,50\n2,50.1\n", 400, "line 3: seconds"),
     (b"a,seconds\n1,-1\n", 400, "seconds"),
     (b"a,seconds\n1,nan\n", 400, "seconds")])
 def test_a_file_with_a_mistake_is_refused_as_a_whole(broker, producer, content, status, words):
@@ -141,6 +143,20 @@ def test_a_file_with_a_mistake_is_refused_as_a_whole(broker, producer, content, 
     found, answer = producer.post(content)
     assert found == status and words in answer["error"]
     assert waiting(broker) == 0
+
+
+def test_the_page_has_a_form_and_the_command_with_its_own_address(producer):
+    url = f"http://127.0.0.1:{producer.port}/"
+    page = requests.get(url, timeout=SECONDS)
+    assert page.ok and page.headers["Content-Type"].startswith("text/html")
+    assert '<input type="file" name="file"' in page.text and f'curl -X POST -F "file=@data.csv" {url}upload' in page.text
+
+
+def test_a_row_takes_less_than_a_worker_has_to_end():
+    with open(os.path.join(FOLDER, "manifests", "worker.yaml")) as file:
+        grace = int(re.search(r"terminationGracePeriodSeconds: (\d+)", file.read())[1])
+    with open(os.path.join(FOLDER, "producer.py")) as file:
+        assert int(re.search(r"^MAX_SECONDS = (\d+)", file.read(), re.MULTILINE)[1]) < grace
 
 
 def test_other_requests_are_refused(producer):

@@ -110,6 +110,13 @@ def test_forward_opens_each_port_once(example):
     assert own and len(always) == 3 and len(set(own + always)) == len(own + always)
 
 
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_forward_prints_the_login_of_rabbitmqs_page(example):
+    printed = re.findall(r"RabbitMQ's own page \((\S+), ([^)\s]+)\)", (example / "cluster").read_text())
+    secrets = [item["stringData"] for path in example.glob("manifests/rabbitmq.yaml") for item in objects(path) if item["kind"] == "Secret"]
+    assert printed == [(secret["username"], secret["password"]) for secret in secrets]
+
+
 def test_grafana_has_the_dashboard_of_each_example():
     grafana = pathlib.Path(REPOSITORY, "examples", "common", "monitoring", "grafana.yaml").read_text()
     assert re.findall(r"dashboard-([-a-z]+), optional: true", grafana) == [example.name for example in EXAMPLES]
