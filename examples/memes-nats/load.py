@@ -17,6 +17,8 @@ import time
 import urllib.request
 import uuid
 
+import nats
+
 from stress import stress
 
 KEY_SECONDS = 600
@@ -39,11 +41,18 @@ def load_page(url, clients, until):
         threading.Thread(target=client, daemon=True).start()
 
 
-def load_redis(url, megabytes):
+def load_redis(url, megabytes, until):
+    """A VPA replaces Redis' pod: each value is tried until it is stored."""
     import redis
+    number = 0
     with redis.Redis.from_url(url) as client:
-        for number in range(megabytes):
-            client.set(f"load:{number}", uuid.uuid4().bytes * (VALUE_BYTES // 16), ex=KEY_SECONDS)
+        while number < megabytes and time.monotonic() < until:
+            try:
+                client.set(f"load:{number}", uuid.uuid4().bytes * (VALUE_BYTES // 16), ex=KEY_SECONDS)
+                number += 1
+            except redis.RedisError as error:
+                print(f"Redis: {error}; trying again", flush=True)
+                time.sleep(1)
 
 
 def kubectl(context, *words):
@@ -120,11 +129,14 @@ def main():
     until = time.monotonic() + options.seconds
     autoscalers = Autoscalers(options.context) if shutil.which("kubectl") else None
     if options.jobs:
-        asyncio.run(stress(options.nats, options.jobs, 2))
+        try:
+            asyncio.run(stress(options.nats, options.jobs, 2))
+        except (nats.errors.Error, OSError) as error:
+            parser.exit(1, f"NATS at {options.nats}: {error}\n")
     if options.clients:
         load_page(options.page, options.clients, until)
     if options.megabytes:
-        threading.Thread(target=load_redis, args=(options.redis, options.megabytes), daemon=True).start()
+        threading.Thread(target=load_redis, args=(options.redis, options.megabytes, until), daemon=True).start()
     while time.monotonic() < until:
         if autoscalers:
             show(options.context)

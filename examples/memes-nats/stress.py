@@ -9,19 +9,31 @@ import uuid
 
 import nats
 
+TRIES, TRY_AGAIN_SECONDS = 60, 1
 AT_ONCE = 200  # publishes that wait for JetStream's acknowledgement
 
 
 async def order(jetstream, places, text, seconds):
+    """NATS may be away for a while. JetStream stores an id once, however often it is published."""
     job = {"id": str(uuid.uuid4()), "text": text, "seconds": seconds}
     async with places:
-        await jetstream.publish("meme.request", json.dumps(job).encode(), headers={"Nats-Msg-Id": job["id"]}, timeout=30)
+        for left in reversed(range(TRIES)):
+            try:
+                return await jetstream.publish("meme.request", json.dumps(job).encode(), headers={"Nats-Msg-Id": job["id"]}, timeout=30)
+            except (nats.errors.Error, asyncio.TimeoutError):
+                if not left:
+                    raise
+                await asyncio.sleep(TRY_AGAIN_SECONDS)
+
+
+async def report(error):
+    print(f"NATS: {error}", flush=True)
 
 
 async def stress(url, jobs, seconds, distinct=0):
     """Texts that nobody ordered before, unless `distinct` says how many there are."""
     run = "" if distinct else f" {uuid.uuid4().hex[:8]}"
-    connection = await nats.connect(url)
+    connection = await nats.connect(url, error_cb=report)
     places = asyncio.Semaphore(AT_ONCE)
     began = time.monotonic()
     await asyncio.gather(*(order(connection.jetstream(), places, f"one does not simply make meme {number % distinct if distinct else number}{run}", seconds)

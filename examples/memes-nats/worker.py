@@ -22,6 +22,7 @@ from prometheus_client import Counter, Histogram, start_http_server
 API_URL = os.environ.get("IMAGE_API_URL", "http://localhost:8001/models/memes")
 API_TOKEN = os.environ.get("IMAGE_API_TOKEN", "")
 API_SECONDS = 120
+MAX_IMAGE_BYTES = 6_000_000  # 8 MB in base64: NATS' max_payload
 PROGRESS_SECONDS = float(os.environ.get("ACK_WAIT_SECONDS", "30")) / 3
 CACHE_SECONDS = 24 * 3600
 MAX_REASON_CHARS = 200
@@ -37,7 +38,7 @@ duration = Histogram("worker_job_duration_seconds", "From taking a request to it
 
 
 class Refused(Exception):
-    """The image API will never make this picture."""
+    """The image API will never make this picture, or none that can be sent."""
 
 
 def parse(data):
@@ -61,12 +62,24 @@ def reason_of(answer):
 def make(job):
     """The picture as a data URL; `seconds` only means something to image_api.py, and the load programs alone set it."""
     parameters = {"parameters": {"seconds": job["seconds"]}} if job["seconds"] > 0 else {}
-    answer = requests.post(API_URL, json={"inputs": job["text"], **parameters}, timeout=API_SECONDS,
+    answer = requests.post(API_URL, json={"inputs": job["text"], **parameters}, timeout=API_SECONDS, stream=True,
                            headers={"Authorization": f"Bearer {API_TOKEN}"} if API_TOKEN else {})
+    with answer:
+        return data_url(answer)
+
+
+def data_url(answer):
     if 400 <= answer.status_code < 500 and answer.status_code != 429:
         raise Refused(f"the image API refuses it: {reason_of(answer)}")
     answer.raise_for_status()
-    return f"data:{answer.headers['Content-Type']};base64,{base64.b64encode(answer.content).decode()}"
+    kind, image = answer.headers.get("Content-Type", "nothing known"), b""
+    if not kind.startswith("image/"):
+        raise Refused(f"the image API sent {kind}, and no image")
+    for part in answer.iter_content(1 << 16):
+        image += part
+        if len(image) > MAX_IMAGE_BYTES:
+            raise Refused(f"the image API sent an image of more than {MAX_IMAGE_BYTES / 1e6:g} MB")
+    return f"data:{kind};base64,{base64.b64encode(image).decode()}"
 
 
 async def from_cache(cache, key):

@@ -1,5 +1,7 @@
 """examples/memes-nats: the first meme starts a worker at once, 1,000 start ten, none is lost and none is stored twice."""
 
+import asyncio
+import contextlib
 import http.server
 import json
 import os
@@ -8,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 import requests
@@ -116,17 +119,19 @@ def test_what_the_image_api_refuses_is_an_error_with_the_id(broker):
     assert subject == "meme.response.error" and response["id"] == "???" and "at least one letter" in response["error"]
 
 
-def test_only_the_stand_in_is_told_how_long_a_picture_takes(broker, monkeypatch):
-    """A real image API refuses parameters that it does not know."""
-    bodies = []
+@contextlib.contextmanager
+def image_api_of_our_own(monkeypatch, kind="image/png", body=b"png"):
+    """Gives this body; yields the list of the requests that it has got."""
+    requested = []
 
     class Recorder(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
-            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            requested.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(200)
-            self.send_header("Content-Type", "image/png")
+            self.send_header("Content-Type", kind)
             self.end_headers()
-            self.wfile.write(b"png")
+            with contextlib.suppress(ConnectionError):  # who has seen enough goes
+                self.wfile.write(body)
 
         def log_message(self, *_):
             pass
@@ -134,13 +139,33 @@ def test_only_the_stand_in_is_told_how_long_a_picture_takes(broker, monkeypatch)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("IMAGE_API_URL", f"http://127.0.0.1:{server.server_port}/models/real")
-    with Worker(NAME, NATS_URL=broker.url):
+    yield requested
+    server.shutdown()
+    server.server_close()
+
+
+def test_only_the_stand_in_is_told_how_long_a_picture_takes(broker, monkeypatch):
+    """A real image API refuses parameters that it does not know."""
+    with image_api_of_our_own(monkeypatch) as bodies, Worker(NAME, NATS_URL=broker.url):
         request(broker, "one")
         request(broker, "two", seconds=0.1)
         wait_until(lambda: state(broker) == (0, 0, 2), SECONDS, "both responses")
-    server.shutdown()
-    server.server_close()
     assert bodies == [{"inputs": "one"}, {"inputs": "two", "parameters": {"seconds": 0.1}}]
+
+
+@pytest.mark.parametrize("kind, size, words", [("text/html", 10, "sent text/html, and no image"), ("image/png", 9_000_000, "more than 6 MB")])
+def test_what_is_no_image_or_too_large_is_an_error_and_is_not_tried_again(broker, monkeypatch, kind, size, words):
+    with image_api_of_our_own(monkeypatch, kind, b"x" * size) as requested, Worker(NAME, NATS_URL=broker.url):
+        request(broker, "one")
+        wait_until(lambda: state(broker) == (0, 0, 1), SECONDS, "a response")
+    [(subject, response)] = responses(broker)
+    assert subject == "meme.response.error" and words in response["error"] and len(requested) == 1
+
+
+def test_a_worker_may_end_later_than_the_image_api_takes():
+    with open(os.path.join(FOLDER, "manifests", "worker.yaml")) as manifest, open(os.path.join(FOLDER, "worker.py")) as worker:
+        grace = re.search(r"terminationGracePeriodSeconds: (\d+)", manifest.read())[1]
+        assert int(grace) > int(re.search(r"^API_SECONDS = (\d+)", worker.read(), re.MULTILINE)[1])
 
 
 def test_while_the_image_api_is_away_a_request_is_tried_again(broker, api, monkeypatch):
@@ -228,6 +253,34 @@ def test_the_load_of_all_three_says_what_each_had_before_and_at_most(monkeypatch
 def test_the_load_of_all_three_runs_without_kubectl(broker, tmp_path):
     printed = command(NAME, "load.py", "--seconds", 1, "--jobs", 1, "--nats", broker.url, "--clients", 0, "--megabytes", 0, PATH=tmp_path)
     assert "kubectl is missing" in printed
+
+
+def test_the_load_goes_on_when_nats_and_redis_are_back(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(FOLDER)
+    import load
+    import nats
+    import stress
+    monkeypatch.setattr(stress, "TRY_AGAIN_SECONDS", 0)
+    published = []
+
+    class JetStream:
+        async def publish(self, _subject, data, **_more):
+            published.append(data)
+            if len(published) < 3:
+                raise [nats.errors.NoRespondersError, nats.errors.TimeoutError][len(published) - 1]
+
+    asyncio.run(stress.order(JetStream(), asyncio.Semaphore(), "text", 1))
+    assert len(published) == 3 and len(set(published)) == 1  # of one id
+
+    with Redis() as redis:
+        redis.stop()
+        loading = threading.Thread(target=load.load_redis, args=(f"redis://{redis.address}", 3, time.monotonic() + SECONDS))
+        loading.start()
+        wait_until(lambda: "trying again" in capsys.readouterr().out, SECONDS, "a value that is tried again")
+        redis.start()
+        loading.join(SECONDS)
+        with redis.connect() as client:
+            assert len(client.call("KEYS", "load:*")) == 3
 
 
 def query_of(panel, legend):
