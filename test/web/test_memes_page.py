@@ -91,7 +91,11 @@ def test_a_request_becomes_a_picture_and_a_mistake_an_error(browser):
 
         order(browser, "nobody works")  # it is stored, and made when a worker is there
         browser.wait_for_text("Waiting for a worker")
-        with Worker(NAME, NATS_URL=broker.url, REDIS_URL=f"redis://{redis.address}", IMAGE_API_URL=api.url):
+        browser.evaluate("location.href = 'about:blank'")  # the response comes while the page is away
+        with Worker(NAME, NATS_URL=broker.url, REDIS_URL=f"redis://{redis.address}", IMAGE_API_URL=api.url) as worker:
+            next(line for line in worker.child.stdout if line.endswith(" made\n"))
+            browser.evaluate("history.back()")
+            browser.wait("document.querySelectorAll('.meme.failed').length === 1", seconds=SECONDS)
             browser.wait("document.querySelectorAll('.meme.done').length === 3", seconds=SECONDS)
 
         broker.kill()
@@ -100,3 +104,14 @@ def test_a_request_becomes_a_picture_and_a_mistake_an_error(browser):
         broker.start()
         browser.wait_for_text("NATS: connected")
         wait_until(lambda: browser.evaluate("document.querySelector('button').disabled") is False, SECONDS, "the page goes on")
+
+
+def test_the_page_says_where_it_cannot_connect_and_tries_again(browser):
+    websocket = free_port()
+    url = f"ws://127.0.0.1:{websocket}"
+    with Site() as site:
+        browser.open(site, f"/?nats={url}")
+        browser.wait_for_text("No meme yet.")
+        browser.wait_for_text(f"cannot connect to {url}, trying again")
+        with Nats(f'websocket {{ listen: "127.0.0.1:{websocket}", no_tls: true }}'):
+            browser.wait_for_text("NATS: connected")

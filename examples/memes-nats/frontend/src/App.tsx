@@ -2,6 +2,17 @@ import { type FormEvent, useEffect, useRef, useState } from "react";
 import { address, type Meme, Memes, newId } from "./memes";
 
 const MOST_SHOWN = 50;
+const STORED = "memes";
+
+// A refresh keeps them; of large ones the newest, as many as the browser stores.
+function store(memes: Meme[]) {
+  for (let count = memes.length; count >= 0; count = count > 1 ? Math.floor(count / 2) : count - 1)
+    try {
+      return sessionStorage.setItem(STORED, JSON.stringify(memes.slice(0, count)));
+    } catch {
+      // too large
+    }
+}
 
 function Card({ meme }: { meme: Meme }) {
   return (
@@ -20,7 +31,8 @@ function Card({ meme }: { meme: Meme }) {
 }
 
 export function App() {
-  const [memes, setMemes] = useState<Meme[]>([]);
+  const [memes, setMemes] = useState<Meme[]>(() => JSON.parse(sessionStorage.getItem(STORED) ?? "[]"));
+  const latest = useRef(memes);
   const [state, setState] = useState("connecting");
   const [text, setText] = useState("");
   const client = useRef<Memes>(null);
@@ -29,9 +41,16 @@ export function App() {
     setMemes((all) => all.map((meme) => (meme.id === id ? { ...meme, ...changes(meme) } : meme)));
 
   useEffect(() => {
-    const memesOfNats = new Memes(address(window.location), ({ id, image, cached, error }) =>
+    latest.current = memes;
+    store(memes);
+  }, [memes]);
+
+  useEffect(() => {
+    const since = () => Math.min(Date.now(), ...latest.current.filter((meme) => meme.state === "waiting").map(({ askedAt }) => askedAt));
+    const memesOfNats = new Memes(address(window.location), since, ({ id, image, cached, error }) =>
       // Responses to others pass by, too: their ids are unknown here.
-      change(id, ({ askedAt }) => ({ image, cached, error, state: error ? "failed" : "done", seconds: (Date.now() - askedAt) / 1000 })),
+      // One that is here already may come again.
+      change(id, ({ state, askedAt }) => (state === "done" ? {} : { image, cached, error, state: error ? "failed" : "done", seconds: (Date.now() - askedAt) / 1000 })),
     setState);
     client.current = memesOfNats;
     return () => memesOfNats.close();
@@ -58,6 +77,7 @@ export function App() {
         <input id="text" value={text} onChange={(event) => setText(event.target.value)} autoComplete="off" required />
         <button disabled={state !== "connected"}>Make it</button>
       </form>
+      {memes.length === 0 && <p className="note">No meme yet.</p>}
       <ul>{memes.map((meme) => <Card key={meme.id} meme={meme} />)}</ul>
     </main>
   );
