@@ -2,7 +2,7 @@
 
 #include "base/text.h"
 #include "redis/options.h"
-#include "redis/queue.h"
+#include "redis/requests/queue.h"
 #include "shared/address.h"
 
 #include <string.h>

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "redis/connection/setup.h"
+#include "redis/link/setup.h"
 
 #include <stdlib.h>
 #include <utlist.h>
@@ -12,21 +12,20 @@ enum {
     LATE_AGAIN_MS = 10 * 1000, /* one that is always that slow is believed then */
 };
 
-struct redis_channel *redis_client_open(struct redis_client *client, bool to_same_peer,
-                                        int64_t deadline_ms, struct error *error)
+struct redis_link *redis_client_open(struct redis_client *client, bool to_same_peer,
+                                     int64_t deadline_ms, struct error *error)
 {
-    struct redis_channel *channel =
-        redis_channel_open(&client->server, to_same_peer, deadline_ms, error);
-    if (channel == NULL)
+    struct redis_link *link = redis_link_open(&client->server, to_same_peer, deadline_ms, error);
+    if (link == NULL)
         return NULL;
-    channel->owner = client;
-    channel->subscriber = &client->subscriber;
-    channel->on_connected = redis_setup_send;
+    link->owner = client;
+    link->subscriber = &client->subscriber;
+    link->on_connected = redis_setup_send;
     if (client->cluster != NULL) {
-        channel->max_reply_ms = MAX_REPLY_MS;
-        channel->max_reply_from_ms = client->late_ms + LATE_AGAIN_MS;
+        link->max_reply_ms = MAX_REPLY_MS;
+        link->max_reply_from_ms = client->late_ms + LATE_AGAIN_MS;
     }
-    return channel;
+    return link;
 }
 
 bool redis_client_open_shared(struct redis_client *client, int64_t deadline_ms, struct error *error)
@@ -39,10 +38,10 @@ bool redis_client_open_shared(struct redis_client *client, int64_t deadline_ms, 
     return true;
 }
 
-void redis_client_close(struct redis_client *client, struct redis_channel **channel)
+void redis_client_close(struct redis_client *client, struct redis_link **link)
 {
-    redis_subscriber_forget_channel(&client->subscriber, *channel);
-    redis_channel_free(TAKE(*channel));
+    redis_subscriber_forget_link(&client->subscriber, *link);
+    redis_link_free(TAKE(*link));
 }
 
 void redis_client_fail(struct task **waiting, const struct error *error)
@@ -54,9 +53,9 @@ void redis_client_fail(struct task **waiting, const struct error *error)
     }
 }
 
-bool redis_client_cannot_connect(const struct redis_channel *channel, struct error *error)
+bool redis_client_cannot_connect(const struct redis_link *link, struct error *error)
 {
-    return redis_server_cannot_connect(channel->server, redis_channel_awaited(channel), error);
+    return redis_server_cannot_connect(link->server, redis_link_awaited(link), error);
 }
 
 void redis_client_disconnect(void *argument)
@@ -64,9 +63,9 @@ void redis_client_disconnect(void *argument)
     struct redis_client *client = argument;
     redis_subscriber_done(&client->subscriber);
     redis_sentinels_free(client->sentinels);
-    redis_channel_free(client->shared);
-    redis_channel_free(client->stall.standby);
-    redis_channel_free(client->isolated);
+    redis_link_free(client->shared);
+    redis_link_free(client->stall.standby);
+    redis_link_free(client->isolated);
     redis_key_types_done(&client->key_types);
     redis_server_done(&client->server);
     error_done(&client->failure);

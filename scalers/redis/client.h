@@ -1,8 +1,8 @@
 /*
- * The link to one node, whoever names it: the options (redis), its Sentinels, who may name another
+ * The links to one node, whoever names it: the options (redis), its Sentinels, who may name another
  * one later (redis-sentinel), or the map of slots, where there is a client per node
- * (redis-cluster). It has one channel that measures, a subscriber, and two more channels that are
- * opened when they are needed.
+ * (redis-cluster). It has one link that measures, a subscriber, and two more links that are opened
+ * when they are needed.
  *
  * Threads: one at a time.
  */
@@ -10,10 +10,10 @@
 #define BACKLOG_SCALERS_REDIS_CLIENT_H
 
 #include "base/error.h"
-#include "redis/connection/channel.h"
-#include "redis/connection/sentinel.h"
-#include "redis/connection/server.h"
-#include "redis/key_type.h"
+#include "redis/link/link.h"
+#include "redis/link/server.h"
+#include "redis/requests/key_type.h"
+#include "redis/sentinel.h"
 #include "redis/subscriber.h"
 
 #include <stdbool.h>
@@ -22,12 +22,12 @@
 
 struct redis_cluster;
 
-/* Of the shared channel: stall.c's own. */
+/* Of the shared link: stall.c's own. */
 struct redis_stall {
-    /* Proves that it is the shared channel that stalls, and replaces it. NULL: none. */
-    struct redis_channel *standby;
+    /* Proves that it is the shared link that stalls, and replaces it. NULL: none. */
+    struct redis_link *standby;
     int64_t last_ms; /* 0: never */
-    size_t losses;   /* of shared channels in a row that replied to no task */
+    size_t losses;   /* of shared links in a row that replied to no task */
     struct redis_reopening shared_reopening, standby_reopening, isolated_reopening;
 };
 
@@ -37,18 +37,18 @@ struct redis_client {
     struct redis_subscriber subscriber;
     struct redis_key_types key_types;
 
-    struct redis_channel *shared;   /* the one that measures; NULL: none, it is opened again */
-    struct redis_channel *isolated; /* of what was slow, or timed out last */
-    struct task *waiting;           /* utlist, for the shared channel to be ready */
-    struct task *waiting_isolated;  /* utlist, for the isolated one */
-    struct task *waiting_imports;   /* utlist, for the shared one: ASK redirected them here */
-    bool was_kept_back;             /* a task in `waiting` was not sent at once */
+    struct redis_link *shared;     /* the one that measures; NULL: none, it is opened again */
+    struct redis_link *isolated;   /* of what was slow, or timed out last */
+    struct task *waiting;          /* utlist, for the shared link to be ready */
+    struct task *waiting_isolated; /* utlist, for the isolated one */
+    struct task *waiting_imports;  /* utlist, for the shared one: ASK redirected them here */
+    bool was_kept_back;            /* a task in `waiting` was not sent at once */
     struct redis_stall stall;
     bool is_server_clock_known;
     int64_t server_clock_ms; /* what to add to clock_now_ms() for the server's time */
     bool has_warned;         /* that it cannot know the consumers of a stream */
 
-    /* Of a node of a cluster (redis/cluster.h). */
+    /* Of a node of a cluster (redis/cluster/cluster.h). */
     struct redis_cluster *cluster; /* NULL: it is none */
     struct error failure;          /* why it cannot be used, until it can be connected to again */
     int64_t retry_ms;              /* when that is tried, at the earliest */
@@ -62,20 +62,20 @@ struct redis_client {
 void redis_client_disconnect(void *client);
 
 /* NULL: it failed. */
-struct redis_channel *redis_client_open(struct redis_client *client, bool to_same_peer,
-                                        int64_t deadline_ms, struct error *error);
+struct redis_link *redis_client_open(struct redis_client *client, bool to_same_peer,
+                                     int64_t deadline_ms, struct error *error);
 
 /* The one that measures. */
 bool redis_client_open_shared(struct redis_client *client, int64_t deadline_ms,
                               struct error *error);
 
 /* Closes it, and sets it to NULL; its tasks must be taken first. */
-void redis_client_close(struct redis_client *client, struct redis_channel **channel);
+void redis_client_close(struct redis_client *client, struct redis_link **link);
 
 /* Fails the tasks of a list of those that wait, and empties it. */
 void redis_client_fail(struct task **waiting, const struct error *error);
 
-/* Sets the error that the channel was not ready in time. Returns false. */
-bool redis_client_cannot_connect(const struct redis_channel *channel, struct error *error);
+/* Sets the error that the link was not ready in time. Returns false. */
+bool redis_client_cannot_connect(const struct redis_link *link, struct error *error);
 
 #endif

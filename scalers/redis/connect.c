@@ -5,10 +5,8 @@
 #include "base/text.h"
 #include "redis/options.h"
 #include "redis/stall.h"
-#include "shared/tls_socket.h"
 
 #include <limits.h>
-#include <openssl/ssl.h>
 #include <poll.h>
 
 bool redis_follow_master(struct redis_client *client, int64_t now_ms)
@@ -30,22 +28,22 @@ bool redis_follow_master(struct redis_client *client, int64_t now_ms)
     return true;
 }
 
-/* Handles what is received until then, or the first of it. False: the shared channel is lost. */
+/* Handles what is received until then, or the first of it. False: the shared link is lost. */
 static bool wait_for_all(struct redis_client *client, int64_t until_ms, struct error *error)
 {
-    struct redis_channel *channels[1 + REDIS_MAX_SENTINELS];
+    struct redis_link *links[1 + REDIS_MAX_SENTINELS];
     struct pollfd sockets[1 + REDIS_MAX_SENTINELS];
-    size_t count = redis_sentinels_list(client->sentinels, channels);
+    size_t count = redis_sentinels_list(client->sentinels, links);
     if (client->shared != NULL)
-        channels[count++] = client->shared;
+        links[count++] = client->shared;
     for (size_t i = 0; i < count; i++)
-        sockets[i] = redis_channel_poll(channels[i]);
+        sockets[i] = redis_link_poll(links[i]);
     if (poll(sockets, count, clock_left_ms(until_ms, INT_MAX)) <= 0)
         return true;
     for (size_t i = 0; i < count; i++)
         if (sockets[i].revents != 0 &&
-            !redis_sentinels_step(client->sentinels, channels[i], sockets[i].revents) &&
-            !redis_channel_step(channels[i], sockets[i].revents, error))
+            !redis_sentinels_step(client->sentinels, links[i], sockets[i].revents) &&
+            !redis_link_step(links[i], sockets[i].revents, error))
             return false;
     return true;
 }
@@ -64,7 +62,7 @@ static bool wait_until_ready(struct redis_client *client, int64_t deadline_ms, s
         if (redis_follow_master(client, now_ms) && client->shared == NULL &&
             !redis_client_open_shared(client, deadline_ms, error))
             return false;
-        if (client->shared != NULL && client->shared->state == REDIS_READY)
+        if (client->shared != NULL && client->shared->state == REDIS_LINK_READY)
             break;
         if (now_ms >= deadline_ms)
             return client->shared == NULL
@@ -77,25 +75,11 @@ static bool wait_until_ready(struct redis_client *client, int64_t deadline_ms, s
     return true;
 }
 
-/* False: the certificates or the key of the options are wrong. */
-static bool set_server(struct redis_client *client, const struct redis_connection *options,
-                       struct error *error)
-{
-    SSL_CTX *tls = NULL;
-    if (redis_connection_has_tls(options) && (tls = tls_context_new(&options->tls, error)) == NULL)
-        return false;
-    const struct redis_login login = {options->username, options->password, options->database};
-    redis_server_init(&client->server, &login, tls);
-    SSL_CTX_free(tls); /* the server holds it */
-    return true;
-}
-
-static bool find_server(struct redis_client *client, const struct redis_connection *options)
+static void find_server(struct redis_client *client, const struct redis_connection *options)
 {
     int port = 0;
     _cleanup_(memory_free) char *host = redis_connection_host(options, 0, &port);
     redis_server_set_address(&client->server, host, port);
-    return true;
 }
 
 /* As the Sentinels name it; one is enough. */
@@ -124,11 +108,13 @@ static bool connect_client(struct redis_client *client, const struct redis_conne
                            bool by_sentinels, int64_t deadline_ms, struct error *error)
 {
     redis_subscriber_init(&client->subscriber, &client->server);
-    if (!set_server(client, options, error))
+    if (!redis_server_init_as(&client->server, options, error))
         return false;
-    bool is_found = by_sentinels ? find_master(client, options, deadline_ms, error)
-                                 : find_server(client, options);
-    return is_found && wait_until_ready(client, deadline_ms, error);
+    if (!by_sentinels)
+        find_server(client, options);
+    else if (!find_master(client, options, deadline_ms, error))
+        return false;
+    return wait_until_ready(client, deadline_ms, error);
 }
 
 static bool connect_new(const void *options, bool by_sentinels, int64_t deadline_ms,

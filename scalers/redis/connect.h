@@ -22,7 +22,7 @@ bool redis_connect(const void *connection_options, int64_t deadline_ms, void **r
 bool redis_connect_to_master(const void *connection_options, int64_t deadline_ms, void **ret_client,
                              struct error *error);
 
-/* Where the Sentinels name another master, all channels to this one are closed, what they had in
+/* Where the Sentinels name another master, all links to this one are closed, what they had in
  * flight waits to be sent again, and subscribers are notified. False: they are about to answer, and
  * nothing may be sent until then. */
 bool redis_follow_master(struct redis_client *client, int64_t now_ms);

@@ -2,20 +2,22 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "measure/scaler.h"
 #include "redis/connect.h"
 #include "redis/stall.h"
+#include "shared/reply_memory.h"
 
 #include <poll.h>
 #include <stdlib.h>
 #include <utlist.h>
 
-enum { MAX_OWN = 4, MAX_CHANNELS = MAX_OWN + REDIS_MAX_SENTINELS };
+enum { MAX_OWN = 4, MAX_LINKS = MAX_OWN + REDIS_MAX_SENTINELS };
 
-/* The channels that there are, of each client the shared one first: what the server did first is
+/* The links that there are, of each client the shared one first: what the server did first is
  * handled first. */
 struct polled {
     struct redis_client **clients; /* NULL: it is the cluster's own */
-    struct redis_channel **channels;
+    struct redis_link **links;
     struct pollfd *descriptors;
     size_t count;
     size_t capacity;
@@ -85,24 +87,24 @@ static void serve_feed(struct measuring *measuring, struct feed *feed)
 }
 
 /* Those that had to wait are measured from now on. */
-static void send_list(struct redis_client *client, struct redis_channel *channel,
-                      struct task **waiting, bool was_kept_back, redis_send_tasks *send)
+static void send_list(struct redis_client *client, struct redis_link *link, struct task **waiting,
+                      bool was_kept_back, redis_send_tasks *send)
 {
     struct task *tasks = TAKE(*waiting);
     for (struct task *task = tasks; was_kept_back && task != NULL; task = task->next)
         task_started(task);
-    send(client, channel, tasks);
+    send(client, link, tasks);
 }
 
-/* Sends what waits, on a channel that is opened for it. */
+/* Sends what waits, on a link that is opened for it. */
 static bool send_waiting(struct redis_client *client, redis_send_tasks *send, struct error *error)
 {
     if (!redis_follow_master(client, clock_now_ms())) {
         client->was_kept_back = true;
         return true;
     }
-    struct redis_channel *isolated = client->isolated;
-    if (client->waiting_isolated != NULL && isolated != NULL && isolated->state == REDIS_READY)
+    struct redis_link *isolated = client->isolated;
+    if (client->waiting_isolated != NULL && isolated != NULL && isolated->state == REDIS_LINK_READY)
         send_list(client, isolated, &client->waiting_isolated, true, send);
     if (client->waiting == NULL && client->waiting_imports == NULL)
         return true;
@@ -110,7 +112,7 @@ static bool send_waiting(struct redis_client *client, redis_send_tasks *send, st
     if (client->shared == NULL && redis_stall_may_open_shared(client, now_ms) &&
         !redis_client_open_shared(client, now_ms + REDIS_CONNECT_MS, error))
         return false;
-    if (client->shared == NULL || client->shared->state != REDIS_READY) {
+    if (client->shared == NULL || client->shared->state != REDIS_LINK_READY) {
         client->was_kept_back = true;
         return true;
     }
@@ -143,71 +145,70 @@ static bool send_all(struct measuring *measuring, struct error *error)
     return true;
 }
 
-static void poll_channel(struct polled *polled, struct redis_client *client,
-                         struct redis_channel *channel)
+static void poll_link(struct polled *polled, struct redis_client *client, struct redis_link *link)
 {
     size_t capacity = polled->capacity;
-    if (channel == NULL)
+    if (link == NULL)
         return;
     if (polled->count == capacity) {
-        capacity = capacity == 0 ? MAX_CHANNELS : 2 * capacity;
+        capacity = capacity == 0 ? MAX_LINKS : 2 * capacity;
         polled->clients = memory_resize(polled->clients, capacity * sizeof(*polled->clients));
-        polled->channels = memory_resize(polled->channels, capacity * sizeof(*polled->channels));
+        polled->links = memory_resize(polled->links, capacity * sizeof(*polled->links));
         polled->descriptors =
             memory_resize(polled->descriptors, capacity * sizeof(*polled->descriptors));
         polled->capacity = capacity;
     }
     polled->clients[polled->count] = client;
-    polled->channels[polled->count] = channel;
-    polled->descriptors[polled->count++] = redis_channel_poll(channel);
+    polled->links[polled->count] = link;
+    polled->descriptors[polled->count++] = redis_link_poll(link);
 }
 
 static void polled_done(struct polled *polled)
 {
     free(polled->clients);
-    free(polled->channels);
+    free(polled->links);
     free(polled->descriptors);
 }
 
-static void list_channels(struct measuring *measuring)
+static void list_links(struct measuring *measuring)
 {
     struct polled *polled = &measuring->polled;
     struct redis_client *client;
     polled->count = 0;
     DL_FOREACH(clients_of(measuring), client) {
-        struct redis_channel *sentinels[REDIS_MAX_SENTINELS];
+        struct redis_link *sentinels[REDIS_MAX_SENTINELS];
         size_t count = redis_sentinels_list(client->sentinels, sentinels);
-        poll_channel(polled, client, client->shared);
-        poll_channel(polled, client, client->stall.standby);
-        poll_channel(polled, client, client->isolated);
-        poll_channel(polled, client, client->subscriber.channel);
+        poll_link(polled, client, client->shared);
+        poll_link(polled, client, client->stall.standby);
+        poll_link(polled, client, client->isolated);
+        poll_link(polled, client, client->subscriber.link);
         for (size_t i = 0; i < count; i++)
-            poll_channel(polled, client, sentinels[i]);
+            poll_link(polled, client, sentinels[i]);
     }
     if (measuring->cluster != NULL)
-        poll_channel(polled, NULL, measuring->cluster->discovery.channel);
+        poll_link(polled, NULL, measuring->cluster->discovery.link);
 }
 
 /* False: the client is of no further use. */
-static bool step(struct redis_client *client, struct redis_channel *channel, short revents,
+static bool step(struct redis_client *client, struct redis_link *link, short revents,
                  struct error *error)
 {
     _cleanup_(error_done) struct error broken = {0};
-    if (redis_sentinels_step(client->sentinels, channel, revents))
+    if (redis_sentinels_step(client->sentinels, link, revents))
         return true;
-    if (channel == client->subscriber.channel) {
+    if (link == client->subscriber.link) {
         redis_subscriber_step(&client->subscriber, revents);
         return true;
     }
-    bool is_known = channel == client->shared || channel == client->stall.standby ||
-                    channel == client->isolated;
-    if (!is_known || redis_channel_step(channel, revents, &broken))
+    bool is_known =
+        link == client->shared || link == client->stall.standby || link == client->isolated;
+    if (!is_known || redis_link_step(link, revents, &broken))
         return true;
-    if (channel->is_late)
+    if (link->is_late)
         client->late_ms = clock_now_ms();
-    if (channel == client->stall.standby)
+    if (link == client->stall.standby)
         redis_stall_lose_standby(client);
-    else if (channel == client->isolated)
+    else if (link == client->isolated)
         redis_stall_lose_isolated(client, &broken);
     else if (!redis_stall_lose_shared(client)) {
         error_move(error, &broken);
@@ -216,10 +217,9 @@ static bool step(struct redis_client *client, struct redis_channel *channel, sho
     return true;
 }
 
-static void step_own(struct redis_cluster *cluster, const struct redis_channel *channel,
-                     short revents)
+static void step_own(struct redis_cluster *cluster, const struct redis_link *link, short revents)
 {
-    if (channel == cluster->discovery.channel)
+    if (link == cluster->discovery.link)
         redis_discovery_step(&cluster->discovery, revents);
 }
 
@@ -231,9 +231,8 @@ static bool step_all(struct measuring *measuring, bool is_waited, struct error *
         struct redis_client *client = polled->clients[i];
         short revents = (short)(is_waited ? polled->descriptors[i].revents : 0);
         if (client == NULL)
-            step_own(measuring->cluster, polled->channels[i], revents);
-        else if (!step(client, polled->channels[i], revents, error) &&
-                 !lose(measuring, client, error))
+            step_own(measuring->cluster, polled->links[i], revents);
+        else if (!step(client, polled->links[i], revents, error) && !lose(measuring, client, error))
             return false;
     }
     return true;
@@ -251,9 +250,9 @@ static int64_t check(struct redis_client *client, int64_t now_ms, struct error *
     return next_ms;
 }
 
-static bool is_ready(const struct redis_channel *channel)
+static bool is_ready(const struct redis_link *link)
 {
-    return channel != NULL && channel->state == REDIS_READY;
+    return link != NULL && link->state == REDIS_LINK_READY;
 }
 
 static bool can_send_any(struct redis_client *client)
@@ -286,8 +285,8 @@ static bool has_work(const struct redis_client *client)
 {
     return client->waiting != NULL || client->waiting_isolated != NULL ||
            client->waiting_imports != NULL ||
-           (client->shared != NULL && redis_channel_has_tasks(client->shared)) ||
-           (client->isolated != NULL && redis_channel_has_tasks(client->isolated)) ||
+           (client->shared != NULL && redis_link_has_tasks(client->shared)) ||
+           (client->isolated != NULL && redis_link_has_tasks(client->isolated)) ||
            redis_subscriber_is_needed(&client->subscriber);
 }
 
@@ -303,23 +302,39 @@ static bool any_has_work(const struct measuring *measuring)
 /* Writes, finds out what is late, and waits for what can be read. */
 static bool turn(struct measuring *measuring, struct feed *feed, struct error *error)
 {
-    list_channels(measuring);
+    list_links(measuring);
     if (!step_all(measuring, false, error)) /* writes */
         return false;
     int64_t next_ms = check_all(measuring, error);
     if (next_ms < 0)
         return false;
-    list_channels(measuring);
+    list_links(measuring);
     feed_wait(feed, measuring->polled.descriptors, measuring->polled.count, next_ms);
     return step_all(measuring, true, error);
 }
 
-static void abandon_tasks(struct redis_channel *channel)
+static void abandon_tasks(struct redis_link *link)
 {
-    struct redis_command *command = channel == NULL ? NULL : channel->commands;
+    struct redis_command *command = link == NULL ? NULL : link->commands;
     for (; command != NULL; command = command->next)
         while (redis_command_take_task(command) != NULL)
             ;
+}
+
+static void take_over(struct reply_memory *memory)
+{
+    if (memory->tenant != scaler_tenant())
+        reply_memory_set(memory, memory->used);
+}
+
+/* What is kept while nothing is received: it is that of whose tasks are taken now. */
+static void take_over_all(struct measuring *measuring)
+{
+    struct redis_client *client;
+    if (measuring->cluster != NULL)
+        take_over(&measuring->cluster->link_budget.memory);
+    DL_FOREACH(clients_of(measuring), client)
+        take_over(&client->key_types.memory);
 }
 
 static bool run(struct measuring *measuring, struct feed *feed, struct error *error)
@@ -327,6 +342,7 @@ static bool run(struct measuring *measuring, struct feed *feed, struct error *er
     bool usable = true;
     while (usable && !feed_is_stopping(feed)) {
         serve_feed(measuring, feed);
+        take_over_all(measuring);
         if (!any_has_work(measuring))
             break;
         usable = send_all(measuring, error) && turn(measuring, feed, error);

@@ -1,6 +1,6 @@
 /*
  * Measuring: the loop that takes tasks, sends what they need and handles what is received, over all
- * channels of a client, or of those of a cluster.
+ * links of a client, or of those of a cluster.
  *
  * Threads: that of the client.
  */
@@ -10,13 +10,13 @@
 #include "base/error.h"
 #include "measure/task.h"
 #include "redis/client.h"
-#include "redis/cluster.h"
+#include "redis/cluster/cluster.h"
 
 #include <stdbool.h>
 
-/* Sends the first request of each task (utlist) on a channel that is ready. Each becomes a
- * command's. */
-typedef void redis_send_tasks(struct redis_client *client, struct redis_channel *channel,
+/* Sends the first request of each task (utlist) on a link that is ready. Each becomes a command's.
+ */
+typedef void redis_send_tasks(struct redis_client *client, struct redis_link *link,
                               struct task *tasks);
 
 /* As struct scaler has it. */

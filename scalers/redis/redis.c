@@ -6,22 +6,22 @@
  * KEDA's built-in sends a script (EVAL) for lists, which users with few rights and proxies are
  * refused. Here each key's length is read with the command of its type.
  *
- * Read the folder in this order: options.h; connection/channel.h (one connection, its replies in
- * order), client.h (the link to one node), connect.h (which node), measure.h (the loop), lists.h,
- * queue.h and streams.h (what is sent for a task), stall.h (who does not reply), subscriber.h
- * (push); cluster.h (many nodes).
+ * Read the folder in this order: options.h; link/link.h (one connection, its replies in order; in
+ * its folder what connects it), client.h (the links to one node), connect.h and sentinel.h (which
+ * node), measure.h (the loop), requests/ (what is sent for a task), stall.h (who does not reply),
+ * subscriber.h (push); cluster/cluster.h (many nodes).
  */
 #include "measure/scaler.h"
 
 #include "base/memory.h"
 #include "base/text.h"
 #include "redis/check.h"
-#include "redis/cluster.h"
+#include "redis/cluster/cluster.h"
 #include "redis/connect.h"
-#include "redis/lists.h"
 #include "redis/options.h"
-#include "redis/queue.h"
-#include "redis/streams.h"
+#include "redis/requests/lists.h"
+#include "redis/requests/queue.h"
+#include "redis/requests/streams.h"
 
 #include <hiredis/hiredis.h>
 #include <math.h>

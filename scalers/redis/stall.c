@@ -10,8 +10,8 @@ enum {
     STALL_ROUND_TRIPS = 4,   /* ... */
     NEXT_STALL_MS = 50,      /* soon after a stall: what else hangs is found quickly */
     ALERT_MS = 5000,         /* as long */
-    ISOLATED_IDLE_MS = 1000, /* then its channel is closed */
-    MAX_LOSSES = 3,          /* of channels in a row that replied to nothing */
+    ISOLATED_IDLE_MS = 1000, /* then its link is closed */
+    MAX_LOSSES = 3,          /* of links in a row that replied to nothing */
 };
 
 static bool may_open(const struct redis_reopening *reopening, int64_t now_ms)
@@ -20,31 +20,31 @@ static bool may_open(const struct redis_reopening *reopening, int64_t now_ms)
 }
 
 /* Moves the tasks of the commands that were sent to a list of those that wait to be. */
-static void take_back(struct redis_channel *channel, struct task **waiting)
+static void take_back(struct redis_link *link, struct task **waiting)
 {
     struct redis_command *command;
     struct task *tasks = NULL;
-    DL_FOREACH(channel->commands, command)
+    DL_FOREACH(link->commands, command)
         for (struct task *task; (task = redis_command_take_task(command)) != NULL;)
             DL_APPEND(tasks, task);
     DL_CONCAT(tasks, *waiting);
     *waiting = tasks;
 }
 
-static void return_oldest(const struct redis_channel *channel)
+static void return_oldest(const struct redis_link *link)
 {
-    for (struct task *task; (task = redis_command_take_task(channel->commands)) != NULL;)
+    for (struct task *task; (task = redis_command_take_task(link->commands)) != NULL;)
         task_return(task, true);
 }
 
 /* Those of the oldest command whose time is over. Returns when the next one's is. */
-static int64_t time_out_oldest(const struct redis_channel *channel, int64_t now_ms)
+static int64_t time_out_oldest(const struct redis_link *link, int64_t now_ms)
 {
     int64_t next_ms = CLOCK_NEVER;
     struct task *task;
     struct task *following;
-    DL_FOREACH_SAFE(channel->commands->tasks, task, following) {
-        int64_t deadline_ms = channel->progress_ms + task->timeout_ms;
+    DL_FOREACH_SAFE(link->commands->tasks, task, following) {
+        int64_t deadline_ms = link->progress_ms + task->timeout_ms;
         if (now_ms < deadline_ms) {
             next_ms = clock_earlier(next_ms, deadline_ms);
             continue;
@@ -55,10 +55,10 @@ static int64_t time_out_oldest(const struct redis_channel *channel, int64_t now_
     return next_ms;
 }
 
-static int64_t oldest_timeout_ms(const struct redis_channel *channel)
+static int64_t oldest_timeout_ms(const struct redis_link *link)
 {
     int64_t timeout_ms = REDIS_CONNECT_MS;
-    const struct task *task = channel->commands->tasks;
+    const struct task *task = link->commands->tasks;
     if (task != NULL)
         timeout_ms = task->timeout_ms;
     for (; task != NULL; task = task->next)
@@ -91,28 +91,27 @@ static void open_standby(struct redis_client *client, int64_t now_ms)
         redis_reopening_closed(reopening, now_ms);
 }
 
-static void on_ping(struct redis_channel *channel, struct redis_command *command,
-                    const redisReply *reply)
+static void on_ping(struct redis_link *link, struct redis_command *command, const redisReply *reply)
 {
-    (void)channel;
+    (void)link;
     (void)command;
     (void)reply; /* one of any kind will do */
 }
 
-/* Whether the server has replied on another channel since then. */
+/* Whether the server has replied on another link since then. */
 static bool is_alive(struct redis_client *client, int64_t since_ms, int64_t now_ms)
 {
     if (client->stall.standby == NULL)
         open_standby(client, now_ms);
-    struct redis_channel *standby = client->stall.standby;
-    if (standby == NULL || standby->state != REDIS_READY)
+    struct redis_link *standby = client->stall.standby;
+    if (standby == NULL || standby->state != REDIS_LINK_READY)
         return false;
     if (standby->replied_ms >= since_ms)
         return true;
     if (standby->commands == NULL) {
         _cleanup_(error_done) struct error ignored = {0}; /* the next step finds it, too */
-        redis_channel_send(standby, &(struct redis_request){{"PING"}, on_ping});
-        redis_channel_flush(standby, &ignored);
+        redis_link_send(standby, &(struct redis_request){{"PING"}, on_ping});
+        redis_link_flush(standby, &ignored);
     }
     return false;
 }
@@ -145,8 +144,8 @@ static void stop_waiting(struct redis_client *client, int64_t now_ms)
 static bool check_oldest(struct redis_client *client, int64_t now_ms, int64_t *ret_next_ms,
                          struct error *error)
 {
-    const struct redis_channel *shared = client->shared;
-    bool others_wait = redis_channel_has_tasks_behind(shared);
+    const struct redis_link *shared = client->shared;
+    bool others_wait = redis_link_has_tasks_behind(shared);
     int64_t timeout_ms = oldest_timeout_ms(shared);
     int64_t patience_ms = timeout_ms / 2;
     if (others_wait && stall_ms(client, now_ms) < patience_ms)
@@ -173,38 +172,38 @@ static bool check_oldest(struct redis_client *client, int64_t now_ms, int64_t *r
 bool redis_stall_check_shared(struct redis_client *client, int64_t now_ms, int64_t *ret_next_ms,
                               struct error *error)
 {
-    struct redis_channel *shared = client->shared;
+    struct redis_link *shared = client->shared;
     bool is_wanted = client->waiting != NULL || client->waiting_imports != NULL;
     if (shared == NULL) {
         if (is_wanted && !redis_stall_may_open_shared(client, now_ms))
             *ret_next_ms = clock_earlier(*ret_next_ms, client->stall.shared_reopening.at_ms);
         return true;
     }
-    if (shared->state != REDIS_READY) {
+    if (shared->state != REDIS_LINK_READY) {
         *ret_next_ms = clock_earlier(*ret_next_ms, shared->deadline_ms);
         return now_ms < shared->deadline_ms || redis_client_cannot_connect(shared, error);
     }
-    return !redis_channel_has_tasks(shared) || check_oldest(client, now_ms, ret_next_ms, error);
+    return !redis_link_has_tasks(shared) || check_oldest(client, now_ms, ret_next_ms, error);
 }
 
 /* It is kept for the next stall, or closed. */
 void redis_stall_check_standby(struct redis_client *client, int64_t now_ms, int64_t *ret_next_ms)
 {
     bool is_wanted = is_alert(client, now_ms) ||
-                     (client->shared != NULL && redis_channel_has_tasks(client->shared) &&
+                     (client->shared != NULL && redis_link_has_tasks(client->shared) &&
                       now_ms >= client->shared->progress_ms + NEXT_STALL_MS);
     if (is_alert(client, now_ms)) {
         *ret_next_ms = clock_earlier(*ret_next_ms, client->stall.last_ms + ALERT_MS);
         if (client->stall.standby == NULL)
             open_standby(client, now_ms);
     }
-    const struct redis_channel *standby = client->stall.standby;
+    const struct redis_link *standby = client->stall.standby;
     if (standby == NULL)
         return;
-    bool is_late = standby->state != REDIS_READY && now_ms >= standby->deadline_ms;
+    bool is_late = standby->state != REDIS_LINK_READY && now_ms >= standby->deadline_ms;
     if (is_late || !is_wanted)
         redis_client_close(client, &client->stall.standby);
-    else if (standby->state != REDIS_READY)
+    else if (standby->state != REDIS_LINK_READY)
         *ret_next_ms = clock_earlier(*ret_next_ms, standby->deadline_ms);
 }
 
@@ -212,52 +211,52 @@ void redis_stall_check_standby(struct redis_client *client, int64_t now_ms, int6
 void redis_stall_check_isolated(struct redis_client *client, int64_t now_ms, int64_t *ret_next_ms)
 {
     _cleanup_(error_done) struct error error = {0};
-    struct redis_channel *channel = client->isolated;
+    struct redis_link *link = client->isolated;
     struct redis_reopening *reopening = &client->stall.isolated_reopening;
-    if (channel == NULL && client->waiting_isolated != NULL) {
+    if (link == NULL && client->waiting_isolated != NULL) {
         if (!may_open(reopening, now_ms)) {
             *ret_next_ms = clock_earlier(*ret_next_ms, reopening->at_ms);
             return;
         }
         reopening->opened_ms = now_ms;
-        channel = client->isolated =
+        link = client->isolated =
             redis_client_open(client, true, now_ms + REDIS_CONNECT_MS, &error);
-        if (channel == NULL)
+        if (link == NULL)
             redis_client_fail(&client->waiting_isolated, &error);
     }
-    if (channel == NULL)
+    if (link == NULL)
         return;
-    if (channel->state != REDIS_READY) {
-        *ret_next_ms = clock_earlier(*ret_next_ms, channel->deadline_ms);
-        if (now_ms < channel->deadline_ms)
+    if (link->state != REDIS_LINK_READY) {
+        *ret_next_ms = clock_earlier(*ret_next_ms, link->deadline_ms);
+        if (now_ms < link->deadline_ms)
             return;
-        redis_client_cannot_connect(channel, &error);
+        redis_client_cannot_connect(link, &error);
         redis_stall_lose_isolated(client, &error);
-    } else if (redis_channel_has_tasks(channel) && channel->commands->tasks != NULL) {
-        *ret_next_ms = clock_earlier(*ret_next_ms, time_out_oldest(channel, now_ms));
-        if (channel->commands->tasks == NULL) {
+    } else if (redis_link_has_tasks(link) && link->commands->tasks != NULL) {
+        *ret_next_ms = clock_earlier(*ret_next_ms, time_out_oldest(link, now_ms));
+        if (link->commands->tasks == NULL) {
             redis_stall_lose_isolated(client, NULL);
             *ret_next_ms = clock_earlier(*ret_next_ms, now_ms);
         }
-    } else if (channel->commands != NULL || now_ms >= channel->replied_ms + ISOLATED_IDLE_MS)
+    } else if (link->commands != NULL || now_ms >= link->replied_ms + ISOLATED_IDLE_MS)
         redis_stall_lose_isolated(client,
                                   NULL); /* its task was cancelled, or there was none for long */
     else
-        *ret_next_ms = clock_earlier(*ret_next_ms, channel->replied_ms + ISOLATED_IDLE_MS);
+        *ret_next_ms = clock_earlier(*ret_next_ms, link->replied_ms + ISOLATED_IDLE_MS);
 }
 
 /* The oldest command may be what breaks the connection, so it fails; the others are sent again. */
 void redis_stall_lose_isolated(struct redis_client *client, const struct error *error)
 {
-    struct redis_channel *channel = client->isolated;
+    struct redis_link *link = client->isolated;
     if (error != NULL)
         redis_reopening_closed(&client->stall.isolated_reopening, clock_now_ms());
-    if (error != NULL && channel->state != REDIS_READY)
+    if (error != NULL && link->state != REDIS_LINK_READY)
         redis_client_fail(&client->waiting_isolated, error);
-    else if (error != NULL && channel->commands != NULL)
-        for (struct task *task; (task = redis_command_take_task(channel->commands)) != NULL;)
+    else if (error != NULL && link->commands != NULL)
+        for (struct task *task; (task = redis_command_take_task(link->commands)) != NULL;)
             task_fail(task, error);
-    take_back(channel, &client->waiting_isolated);
+    take_back(link, &client->waiting_isolated);
     redis_client_close(client, &client->isolated);
 }
 
@@ -271,17 +270,17 @@ bool redis_stall_may_open_shared(const struct redis_client *client, int64_t now_
  * the oldest command may be what breaks it. */
 bool redis_stall_lose_shared(struct redis_client *client)
 {
-    struct redis_channel *channel = client->shared;
-    if (channel->has_answered)
+    struct redis_link *link = client->shared;
+    if (link->has_answered)
         client->stall.losses = 0;
     redis_reopening_closed(&client->stall.shared_reopening, clock_now_ms());
     bool is_usable =
-        channel->state == REDIS_READY && channel->is_hung_up && client->stall.losses++ < MAX_LOSSES;
+        link->state == REDIS_LINK_READY && link->is_hung_up && client->stall.losses++ < MAX_LOSSES;
     if (!is_usable)
         return false;
-    if (client->stall.losses > 1 && redis_channel_has_tasks_behind(channel))
-        return_oldest(channel);
-    take_back(channel, &client->waiting);
+    if (client->stall.losses > 1 && redis_link_has_tasks_behind(link))
+        return_oldest(link);
+    take_back(link, &client->waiting);
     client->was_kept_back = true;
     redis_client_close(client, &client->shared);
     return true;

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "redis/connection/setup.h"
+#include "redis/link/setup.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 static const char push_channel[] = "__redis__:invalidate";
 
 enum {
-    PING_MS = 5000,       /* proves that the channel works, and keeps connections open on the way */
+    PING_MS = 5000,       /* proves that the link works, and keeps connections open on the way */
     RETRY_MS = 10 * 1000, /* after it was refused */
     MAX_WORDS = 200,
 };
@@ -21,24 +21,23 @@ void redis_subscriber_init(struct redis_subscriber *subscriber, struct redis_ser
     *subscriber = (struct redis_subscriber){.server = server};
 }
 
-static void close_channel(struct redis_subscriber *subscriber)
+static void close_link(struct redis_subscriber *subscriber)
 {
-    redis_channel_free(TAKE(subscriber->channel));
+    redis_link_free(TAKE(subscriber->link));
     subscriber->tracked = NULL;
-    subscriber->is_pinged = false;
 }
 
 void redis_subscriber_done(struct redis_subscriber *subscriber)
 {
-    close_channel(subscriber);
+    close_link(subscriber);
     redis_subscriptions_done(&subscriber->subscriptions);
     error_done(&subscriber->refusal);
 }
 
 /* What it would have reported may be lost: the measurement that subscribes again sees it. */
-static void lose_channel(struct redis_subscriber *subscriber)
+static void lose_link(struct redis_subscriber *subscriber)
 {
-    close_channel(subscriber);
+    close_link(subscriber);
     redis_reopening_closed(&subscriber->reopening, clock_now_ms());
     redis_subscriptions_lose_all(&subscriber->subscriptions);
 }
@@ -58,34 +57,34 @@ static void refuse_all(struct redis_subscriber *subscriber, const char *words)
 {
     refuse(subscriber, &subscriber->refusal, words);
     subscriber->retry_ms = clock_now_ms() + RETRY_MS;
-    lose_channel(subscriber);
+    lose_link(subscriber);
 }
 
-static void on_setup(struct redis_channel *channel, struct redis_command *command,
+static void on_setup(struct redis_link *link, struct redis_command *command,
                      const redisReply *reply)
 {
     (void)command;
-    struct redis_subscriber *subscriber = channel->owner;
-    if (reply->type == REDIS_REPLY_ERROR && !error_is_set(&channel->refusal))
-        error_unavailable(&channel->refusal, "%.*s", (int)text_cut(reply->str, MAX_WORDS),
-                          reply->str);
+    struct redis_subscriber *subscriber = link->owner;
+    if (reply->type == REDIS_REPLY_ERROR && !error_is_set(&link->refusal))
+        error_unavailable(&link->refusal, "%.*s", (int)text_cut(reply->str, MAX_WORDS), reply->str);
     else if (reply->type == REDIS_REPLY_INTEGER)
         snprintf(subscriber->id, sizeof(subscriber->id), "%lld", reply->integer);
 }
 
 /* A proxy that closes a connection upon a command that it does not know does so here, where nothing
  * is measured. */
-static void on_connected(struct redis_channel *channel)
+static void on_connected(struct redis_link *link)
 {
-    redis_setup_send(channel);
-    redis_channel_send(channel, &(struct redis_request){{"CLIENT", "ID"}, on_setup});
-    redis_channel_send(channel, &(struct redis_request){{"CLIENT", "TRACKING", "OFF"}, on_setup});
-    redis_channel_send(channel, &(struct redis_request){{"SUBSCRIBE", push_channel}, on_setup});
+    redis_setup_send(link);
+    redis_link_send(link, &(struct redis_request){{"CLIENT", "ID"}, on_setup});
+    redis_link_send(link, &(struct redis_request){{"CLIENT", "TRACKING", "OFF"}, on_setup});
+    redis_link_send(link, &(struct redis_request){{"SUBSCRIBE", push_channel}, on_setup});
 }
 
-/* A message of the channel has the keys that were changed, or nothing: all were (FLUSHALL). */
-static void take_changes(struct redis_subscriber *subscriber, const redisReply *keys)
+/* The keys that were changed, or nothing: all were (FLUSHALL). */
+static void on_message(struct redis_link *link, const redisReply *keys)
 {
+    struct redis_subscriber *subscriber = link->owner;
     if (keys->type == REDIS_REPLY_NIL)
         redis_subscriptions_notify_all(&subscriber->subscriptions);
     for (size_t i = 0; keys->type == REDIS_REPLY_ARRAY && i < keys->elements; i++)
@@ -94,61 +93,45 @@ static void take_changes(struct redis_subscriber *subscriber, const redisReply *
                                        (size_t)keys->element[i]->len);
 }
 
-static bool on_push(struct redis_channel *channel, const redisReply *reply)
-{
-    struct redis_subscriber *subscriber = channel->owner;
-    if (channel->state != REDIS_READY)
-        return false;
-    if (reply->type == REDIS_REPLY_ARRAY && reply->elements >= 1 &&
-        reply->element[0]->type == REDIS_REPLY_STRING) {
-        if (text_equal(reply->element[0]->str, "pong"))
-            subscriber->is_pinged = false;
-        else if (text_equal(reply->element[0]->str, "message") && reply->elements >= 3)
-            take_changes(subscriber, reply->element[2]);
-    }
-    return true;
-}
-
-static void open_channel(struct redis_subscriber *subscriber, int64_t now_ms)
+static void open_link(struct redis_subscriber *subscriber, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     subscriber->reopening.opened_ms = now_ms;
     error_done(&subscriber->refusal);
-    subscriber->channel =
-        redis_channel_open(subscriber->server, true, now_ms + REDIS_CONNECT_MS, &error);
-    if (subscriber->channel == NULL) {
+    subscriber->link = redis_link_open(subscriber->server, true, now_ms + REDIS_CONNECT_MS, &error);
+    if (subscriber->link == NULL) {
         refuse_all(subscriber, error_text(&error));
         return;
     }
-    subscriber->channel->owner = subscriber;
-    subscriber->channel->on_connected = on_connected;
-    subscriber->channel->on_push = on_push;
-    subscriber->pinged_ms = now_ms;
+    subscriber->link->owner = subscriber;
+    subscriber->link->on_connected = on_connected;
+    subscriber->link->on_message = on_message;
+    subscriber->link->pinged_ms = now_ms;
 }
 
-static void on_tracking(struct redis_channel *channel, struct redis_command *command,
+static void on_tracking(struct redis_link *link, struct redis_command *command,
                         const redisReply *reply)
 {
     (void)command;
-    struct redis_subscriber *subscriber = channel->subscriber;
-    if (channel != subscriber->tracked)
+    struct redis_subscriber *subscriber = link->subscriber;
+    if (link != subscriber->tracked)
         return;
     subscriber->is_tracking_confirmed = true;
     if (reply->type == REDIS_REPLY_ERROR)
         refuse_all(subscriber, reply->str);
 }
 
-static void track(struct redis_subscriber *subscriber, struct redis_channel *channel)
+static void track(struct redis_subscriber *subscriber, struct redis_link *link)
 {
-    subscriber->tracked = channel;
+    subscriber->tracked = link;
     subscriber->is_tracking_confirmed = false;
-    channel->subscriber = subscriber;
-    redis_channel_send(channel, &(struct redis_request){{"CLIENT", "TRACKING", "ON", "REDIRECT",
-                                                         subscriber->id, "OPTIN"},
-                                                        on_tracking});
+    link->subscriber = subscriber;
+    redis_link_send(
+        link, &(struct redis_request){
+                  {"CLIENT", "TRACKING", "ON", "REDIRECT", subscriber->id, "OPTIN"}, on_tracking});
 }
 
-void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_channel *channel,
+void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_link *link,
                               const struct task *tasks)
 {
     while (tasks != NULL && !task_wants_subscription(tasks))
@@ -156,19 +139,19 @@ void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_
     if (tasks == NULL)
         return;
     int64_t now_ms = clock_now_ms();
-    if (subscriber->channel == NULL && now_ms >= subscriber->retry_ms &&
+    if (subscriber->link == NULL && now_ms >= subscriber->retry_ms &&
         now_ms >= subscriber->reopening.at_ms)
-        open_channel(subscriber, now_ms);
-    if (subscriber->channel != NULL && subscriber->channel->state == REDIS_READY &&
-        subscriber->tracked != channel)
-        track(subscriber, channel);
+        open_link(subscriber, now_ms);
+    if (subscriber->link != NULL && subscriber->link->state == REDIS_LINK_READY &&
+        subscriber->tracked != link)
+        track(subscriber, link);
 }
 
 /* The reply to CLIENT CACHING: the command's tasks are subscribed, or cannot be. */
-static void on_caching(struct redis_channel *channel, struct redis_command *command,
+static void on_caching(struct redis_link *link, struct redis_command *command,
                        const redisReply *reply)
 {
-    struct redis_subscriber *subscriber = channel->subscriber;
+    struct redis_subscriber *subscriber = link->subscriber;
     _cleanup_(error_done) struct error refusal = {0};
     if (reply->type == REDIS_REPLY_ERROR)
         refuse(subscriber, &refusal,
@@ -186,15 +169,15 @@ static void on_caching(struct redis_channel *channel, struct redis_command *comm
 }
 
 /* Whether the task's reading is to be tracked; else says why it cannot be, where it never can on
- * this channel. */
-static bool subscribe(struct redis_subscriber *subscriber, const struct redis_channel *channel,
+ * this link. */
+static bool subscribe(struct redis_subscriber *subscriber, const struct redis_link *link,
                       const char *const *keys, struct task *task)
 {
     if (!task_wants_subscription(task))
         return false;
-    if (channel->is_asking) /* it is soon to be read there without, or elsewhere */
+    if (link->is_asking) /* it is soon to be read there without, or elsewhere */
         return false;
-    if (subscriber->tracked == channel) {
+    if (subscriber->tracked == link) {
         redis_subscriptions_add(&subscriber->subscriptions, keys, &task->notifier);
         return true;
     }
@@ -204,38 +187,37 @@ static bool subscribe(struct redis_subscriber *subscriber, const struct redis_ch
 }
 
 struct redis_command *redis_subscriber_read_keys(struct redis_subscriber *subscriber,
-                                                 struct redis_channel *channel,
+                                                 struct redis_link *link,
                                                  struct redis_request request,
                                                  const char *const *keys, struct task *const *tasks)
 {
     bool is_tracked = false;
     for (size_t i = 0; tasks[i] != NULL; i++)
-        is_tracked = subscribe(subscriber, channel, keys, tasks[i]) || is_tracked;
+        is_tracked = subscribe(subscriber, link, keys, tasks[i]) || is_tracked;
     if (is_tracked) {
         memcpy(request.first_words, (const char *const[]){"CLIENT", "CACHING", "YES", NULL},
                4 * sizeof(char *));
         request.on_first_reply = on_caching;
     }
-    struct redis_command *command = redis_channel_send(channel, &request);
+    struct redis_command *command = redis_link_send(link, &request);
     for (size_t i = 0; tasks[i] != NULL; i++)
         redis_command_add_task(command, tasks[i]);
     return command;
 }
 
 struct redis_command *redis_subscriber_read(struct redis_subscriber *subscriber,
-                                            struct redis_channel *channel,
-                                            struct redis_request request, const char *key,
-                                            struct task *const *tasks)
+                                            struct redis_link *link, struct redis_request request,
+                                            const char *key, struct task *const *tasks)
 {
-    return redis_subscriber_read_keys(subscriber, channel, request,
-                                      (const char *const[]){key, NULL}, tasks);
+    return redis_subscriber_read_keys(subscriber, link, request, (const char *const[]){key, NULL},
+                                      tasks);
 }
 
-/* Where CLIENT TRACKING itself was not replied to, it is not sent on the next channel, too. */
-void redis_subscriber_forget_channel(struct redis_subscriber *subscriber,
-                                     const struct redis_channel *channel)
+/* Where CLIENT TRACKING itself was not replied to, it is not sent on the next link, too. */
+void redis_subscriber_forget_link(struct redis_subscriber *subscriber,
+                                  const struct redis_link *link)
 {
-    if (subscriber->tracked != channel || channel == NULL)
+    if (subscriber->tracked != link || link == NULL)
         return;
     if (!subscriber->is_tracking_confirmed) {
         refuse_all(subscriber, "no reply to CLIENT TRACKING");
@@ -247,7 +229,7 @@ void redis_subscriber_forget_channel(struct redis_subscriber *subscriber,
 
 void redis_subscriber_reset(struct redis_subscriber *subscriber)
 {
-    close_channel(subscriber);
+    close_link(subscriber);
     redis_subscriptions_notify_all(&subscriber->subscriptions);
     error_done(&subscriber->refusal);
     subscriber->reopening = (struct redis_reopening){0};
@@ -261,50 +243,39 @@ void redis_subscriber_unsubscribe(struct redis_subscriber *subscriber, uint64_t 
 
 bool redis_subscriber_is_needed(const struct redis_subscriber *subscriber)
 {
-    return subscriber->channel != NULL &&
-           (subscriber->channel->state != REDIS_READY || subscriber->subscriptions.all != NULL);
+    return subscriber->link != NULL &&
+           (subscriber->link->state != REDIS_LINK_READY || subscriber->subscriptions.all != NULL);
 }
 
 void redis_subscriber_step(struct redis_subscriber *subscriber, short revents)
 {
     _cleanup_(error_done) struct error error = {0};
-    struct redis_channel *channel = subscriber->channel;
-    bool was_ready = channel->state == REDIS_READY;
-    if (redis_channel_step(channel, revents, &error))
+    struct redis_link *link = subscriber->link;
+    bool was_ready = link->state == REDIS_LINK_READY;
+    if (redis_link_step(link, revents, &error))
         return;
     if (was_ready)
-        lose_channel(subscriber);
+        lose_link(subscriber);
     else
         refuse_all(subscriber, error_text(&error));
 }
 
-static void ping(struct redis_subscriber *subscriber, int64_t now_ms)
-{
-    _cleanup_(error_done) struct error ignored = {0};
-    struct redis_channel *channel = subscriber->channel;
-    bool is_lost = subscriber->is_pinged;
-    redis_output_add(&channel->output, (const char *const[]){"PING", NULL});
-    subscriber->is_pinged = true;
-    subscriber->pinged_ms = now_ms;
-    if (is_lost || !redis_channel_flush(channel, &ignored))
-        lose_channel(subscriber);
-}
-
 int64_t redis_subscriber_check(struct redis_subscriber *subscriber, int64_t now_ms)
 {
-    if (subscriber->channel == NULL)
+    _cleanup_(error_done) struct error ignored = {0};
+    if (subscriber->link == NULL)
         return CLOCK_NEVER;
-    if (subscriber->channel->state != REDIS_READY) {
-        if (now_ms < subscriber->channel->deadline_ms)
-            return subscriber->channel->deadline_ms;
-        refuse_all(subscriber, redis_channel_awaited(subscriber->channel));
+    if (subscriber->link->state != REDIS_LINK_READY) {
+        if (now_ms < subscriber->link->deadline_ms)
+            return subscriber->link->deadline_ms;
+        refuse_all(subscriber, redis_link_awaited(subscriber->link));
         return CLOCK_NEVER;
     }
-    if (now_ms >= subscriber->pinged_ms + PING_MS)
-        ping(subscriber, now_ms);
+    if (now_ms >= subscriber->link->pinged_ms + PING_MS &&
+        !redis_link_ping(subscriber->link, now_ms, &ignored))
+        lose_link(subscriber);
     int64_t due_ms = redis_subscriptions_notify_due(&subscriber->subscriptions, now_ms);
-    if (subscriber->channel == NULL)
+    if (subscriber->link == NULL)
         return CLOCK_NEVER;
-    int64_t ping_ms = subscriber->pinged_ms + PING_MS;
-    return due_ms < ping_ms ? due_ms : ping_ms;
+    return clock_earlier(due_ms, subscriber->link->pinged_ms + PING_MS);
 }

@@ -1,6 +1,6 @@
 /*
- * The subscriber: a channel of its own, on which Redis reports keys that were changed since they
- * were read (CLIENT TRACKING), each key once. Only the keys of queries with a notifier are tracked
+ * The subscriber: a link of its own, on which Redis reports keys that were changed since they were
+ * read (CLIENT TRACKING), each key once. Only the keys of queries with a notifier are tracked
  * (OPTIN): each take from a list is a change, too, and a busy list would be reported all the time.
  *
  * What no command changes is not reported: entries of a stream that a group is given (XREADGROUP)
@@ -13,8 +13,8 @@
 
 #include "base/error.h"
 #include "measure/task.h"
-#include "redis/connection/channel.h"
-#include "redis/connection/server.h"
+#include "redis/link/link.h"
+#include "redis/link/server.h"
 #include "redis/subscriptions.h"
 
 #include <poll.h>
@@ -24,52 +24,49 @@
 
 struct redis_subscriber {
     struct redis_server *server;
-    struct redis_channel *channel; /* NULL: none */
+    struct redis_link *link; /* NULL: none */
     struct redis_subscriptions subscriptions;
-    struct redis_channel *tracked; /* whose reads are reported; NULL: none */
+    struct redis_link *tracked; /* whose reads are reported; NULL: none */
     bool is_tracking_confirmed;
-    /* Why there is no channel; none where it was lost: it is opened again soon. */
+    /* Why there is no link; none where it was lost: it is opened again soon. */
     struct error refusal;
-    char id[24]; /* CLIENT ID of the channel */
+    char id[24]; /* CLIENT ID of the link */
     struct redis_reopening reopening;
     int64_t retry_ms; /* after a refusal */
-    int64_t pinged_ms;
-    bool is_pinged; /* and there was no reply yet */
 };
 
 void redis_subscriber_init(struct redis_subscriber *subscriber, struct redis_server *server);
 void redis_subscriber_done(struct redis_subscriber *subscriber); /* notifies nobody */
 
-/* Before tasks are sent on the channel that measures: opens the subscriber's where one of them
- * needs it, and has its reads tracked once it is there. */
-void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_channel *channel,
+/* Before tasks are sent on the link that measures: opens the subscriber's where one of them needs
+ * it, and has its reads tracked once it is there. */
+void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_link *link,
                               const struct task *tasks);
 
 /* Sends a request that reads the key, and subscribes those of the tasks that want it. `tasks` ends
  * with NULL; they are the command's from here on. */
 struct redis_command *redis_subscriber_read(struct redis_subscriber *subscriber,
-                                            struct redis_channel *channel,
-                                            struct redis_request request, const char *key,
-                                            struct task *const *tasks);
+                                            struct redis_link *link, struct redis_request request,
+                                            const char *key, struct task *const *tasks);
 
 /* The same of a request that reads several keys, which end with NULL. */
 struct redis_command *redis_subscriber_read_keys(struct redis_subscriber *subscriber,
-                                                 struct redis_channel *channel,
+                                                 struct redis_link *link,
                                                  struct redis_request request,
                                                  const char *const *keys,
                                                  struct task *const *tasks);
 
-/* The channel is about to be closed: what it has read is not reported any more, and is subscribed
- * to again by one measurement each. */
-void redis_subscriber_forget_channel(struct redis_subscriber *subscriber,
-                                     const struct redis_channel *channel);
+/* The link is about to be closed: what it has read is not reported any more, and is subscribed to
+ * again by one measurement each. */
+void redis_subscriber_forget_link(struct redis_subscriber *subscriber,
+                                  const struct redis_link *link);
 
 /* The server is another from now on: notifies all. */
 void redis_subscriber_reset(struct redis_subscriber *subscriber);
 
 void redis_subscriber_unsubscribe(struct redis_subscriber *subscriber, uint64_t notifier_id);
 
-/* Somebody may be notified, or soon: somebody must wait for its channel. */
+/* Somebody may be notified, or soon: somebody must wait for its link. */
 bool redis_subscriber_is_needed(const struct redis_subscriber *subscriber);
 
 /* The loop's: after poll(), and whenever the time has come. Returns when that is. */

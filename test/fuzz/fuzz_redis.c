@@ -58,10 +58,8 @@ static size_t waits;
 /* The linker puts these before the real ones (--wrap): no host is looked up, and no write waits for
  * a thread. */
 redisContext *__wrap_redisConnectNonBlock(const char *host, int port);
-bool __wrap_redis_output_write(struct redis_output *output, int socket, struct tls_socket *tls,
-                               const char **ret_reason);
-bool __real_redis_output_write(struct redis_output *output, int socket, struct tls_socket *tls,
-                               const char **ret_reason);
+bool __wrap_redis_socket_write(struct redis_socket *socket, const char **ret_reason);
+bool __real_redis_socket_write(struct redis_socket *socket, const char **ret_reason);
 
 redisContext *__wrap_redisConnectNonBlock(const char *host, int port)
 {
@@ -110,18 +108,18 @@ static void on_wait(const struct pollfd *descriptors, size_t count)
     waits++;
 }
 
-bool __wrap_redis_output_write(struct redis_output *output, int socket, struct tls_socket *tls,
-                               const char **ret_reason)
+bool __wrap_redis_socket_write(struct redis_socket *socket, const char **ret_reason)
 {
     char sent[4096];
-    bool is_empty = redis_output_is_empty(output);
-    bool good = __real_redis_output_write(output, socket, tls, ret_reason);
-    while (recv(peers[socket], sent, sizeof(sent), 0) > 0)
+    int peer = peers[socket->context->fd];
+    bool is_empty = socket->start == socket->end;
+    bool good = __real_redis_socket_write(socket, ret_reason);
+    while (recv(peer, sent, sizeof(sent), 0) > 0)
         ;
     if (!is_empty && next < end && *next == SEPARATOR)
         next++;
     if (!is_empty)
-        answer(peers[socket]);
+        answer(peer);
     return good;
 }
 

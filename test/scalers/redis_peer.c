@@ -17,6 +17,7 @@ enum { MAX_WORD = 1000 };
 struct call {
     struct redis_peer *peer;
     int socket;
+    size_t connection; /* from 1 on */
 };
 
 /* Reads one command: "*2", then "$4", "LLEN", "$4", "jobs". Keeps the first two words. */
@@ -46,12 +47,15 @@ static bool fits(const char *line, const char *command)
            (command[length] == '\0' || command[length] == ' ');
 }
 
-static const struct redis_line *find_line(struct redis_peer *peer, const char *command)
+static const struct redis_line *find_line(struct redis_peer *peer, const char *command,
+                                          size_t connection)
 {
     static const struct redis_line other = {.answer = "+OK\r\n"};
     for (size_t i = 0; peer->script[i].command != NULL; i++) {
         const struct redis_line *line = &peer->script[i];
-        if (!fits(line->command, command) || (line->times > 0 && peer->used[i] >= line->times))
+        bool is_of_other = line->connection > 0 && line->connection != connection;
+        bool is_used_up = line->times > 0 && peer->used[i] >= line->times;
+        if (!fits(line->command, command) || is_of_other || is_used_up)
             continue;
         peer->used[i]++;
         return line;
@@ -64,12 +68,13 @@ static bool send_text(int socket, const char *text)
     return send(socket, text, strlen(text), MSG_NOSIGNAL) >= 0;
 }
 
-static const struct redis_line *answer_to(struct redis_peer *peer, const char *command, int socket)
+static const struct redis_line *answer_to(const struct call *call, const char *command)
 {
+    struct redis_peer *peer = call->peer;
     pthread_mutex_lock(&peer->lock);
     if (fits("SUBSCRIBE", command))
-        peer->subscriber = socket;
-    const struct redis_line *line = find_line(peer, command);
+        peer->subscriber = call->socket;
+    const struct redis_line *line = find_line(peer, command, call->connection);
     if (line->push != NULL && peer->subscriber >= 0)
         send_text(peer->subscriber, line->push);
     pthread_mutex_unlock(&peer->lock);
@@ -87,7 +92,7 @@ static void *serve(void *argument)
     char command[2 * MAX_WORD + 1] = {0};
     bool is_silent = false;
     while (read_command(input, command)) {
-        const struct redis_line *line = answer_to(call.peer, command, call.socket);
+        const struct redis_line *line = answer_to(&call, command);
         if (line->answer == NULL)
             break;
         usleep(1000 * (useconds_t)line->wait_ms);
@@ -108,7 +113,7 @@ static void *run(void *argument)
         struct call *call = malloc(sizeof(*call));
         if (call == NULL || peer->connections == REDIS_PEER_CONNECTIONS)
             abort();
-        *call = (struct call){peer, socket};
+        *call = (struct call){peer, socket, peer->connections + 1};
         pthread_mutex_lock(&peer->lock);
         peer->sockets[peer->connections] = socket;
         pthread_create(&peer->threads[peer->connections++], NULL, serve, call);

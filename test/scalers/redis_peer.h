@@ -16,10 +16,12 @@ struct redis_line {
     const char *answer;  /* in the protocol; "": none, nor to what follows on this connection; NULL:
                             hangs up */
     const char *push;    /* before the answer, to the connection that sent SUBSCRIBE; or NULL */
-    int wait_ms;         /* before the answer: the link is that slow */
+    int wait_ms;         /* before the answer: the network is that slow */
     int times; /* the line is for so many commands, and the next that fits for those after; 0: all
                 */
-    bool hangs_up; /* after the answer */
+    bool hangs_up;     /* after the answer */
+    size_t connection; /* the line is for this one only, from 1 on, in the order in which they were
+                          opened; 0: for all */
 };
 
 enum { REDIS_PEER_CONNECTIONS = 64 };

@@ -2,7 +2,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
-#include "redis/key_type.h"
+#include "redis/requests/key_type.h"
 #include "redis/subscriptions.h"
 #include "scalers/redis_peer.h"
 #include "scalers/trigger.h"

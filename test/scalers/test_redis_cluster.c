@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
-#include "redis/cluster.h"
+#include "redis/cluster/cluster.h"
 #include "scalers/ended.h"
 #include "scalers/redis_peer.h"
 #include "scalers/trigger.h"
@@ -84,20 +84,25 @@ static void add_slots(struct world *world, size_t node, size_t owner, int times)
     add_line(world, node, (struct redis_line){"CLUSTER SLOTS", slots, .times = times});
 }
 
-static bool world_connect(struct world *world)
+static bool world_connect_for(struct world *world, const char *key, const char *value)
 {
     for (size_t i = 0; i < NODES; i++) {
         add_slots(world, i, 0, 0);
         add_line(world, i, (struct redis_line){"ROLE", MASTER});
     }
     world->feed = test_feed_new(&scaler_redis_cluster);
-    world->trigger = trigger_of(&scaler_redis_cluster,
-                                PAIRS("address", world->peers[0].address, "listName", "jobs"));
+    world->trigger =
+        trigger_of(&scaler_redis_cluster, PAIRS("address", world->peers[0].address, key, value));
     assert_true(world->trigger.good);
     test_feed_add(world->feed, world->trigger.options.query, (struct notifier){0});
     test_feed_set_timeout(world->feed, TIMEOUT_MS);
     return scaler_redis_cluster.connect(world->trigger.options.connection, clock_now_ms() + LONG_MS,
                                         &world->client, &world->error);
+}
+
+static bool world_connect(struct world *world)
+{
+    return world_connect_for(world, "listName", "jobs");
 }
 
 static void world_run(struct world *world)
@@ -135,6 +140,32 @@ static void what_has_moved_is_read_where_it_is(void **state)
     assert_waiting(world.feed, 0, 3);
     assert_int_equal(redis_peer_used(&world.peers[0], 0), 1);
     world_stop(&world);
+}
+
+/* Its sockets, and the types of keys, which nothing sets again. */
+static void what_a_cluster_keeps_is_its_present_tenants(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_line(&world, 0, LINE("LLEN", "-WRONGTYPE x\r\n"));
+    add_line(&world, 0, LINE("TYPE", "+set\r\n"));
+    add_line(&world, 0, LINE("SCARD", ":3\r\n"));
+    scaler_set_tenant(1);
+    assert_true(world_connect(&world));
+    const struct redis_cluster *cluster = world.client;
+    for (uint64_t tenant = 1; tenant <= 2; tenant++) {
+        scaler_set_tenant(tenant);
+        test_feed_again(world.feed);
+        world_run(&world);
+        assert_waiting(world.feed, 0, 3);
+        const struct reply_memory *of_types = &cluster->clients->key_types.memory;
+        assert_true(cluster->link_budget.memory.used > 0 && of_types->used > 0);
+        assert_int_equal(cluster->link_budget.memory.tenant, tenant);
+        assert_int_equal(of_types->tenant, tenant);
+    }
+    world_stop(&world);
+    scaler_set_tenant(0);
 }
 
 static void nodes_that_redirect_to_each_other_are_followed_a_few_times(void **state)
@@ -187,6 +218,27 @@ static void a_slot_on_its_way_is_requested_once(void **state)
             assert_ended_with(world.feed, 0, TASK_FAILED, "is moved just now");
         assert_int_equal(redis_peer_used(&world.peers[1], 0), 1);
         assert_int_equal(redis_peer_used(&world.peers[1], 1), 1);
+        world_stop(&world);
+    }
+}
+
+/* Each command in it is refused when it is queued. */
+static void a_transaction_for_a_slot_on_its_way_is_requested_once(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {"-ASK 9631 %A\r\n", "-MOVED 9631 %A\r\n"};
+    for (size_t i = 0; i < 2; i++) {
+        struct world world;
+        world_begin(&world);
+        add_line(&world, 0, LINE("LLEN", "-ASK 9631 %B\r\n"));
+        add_line(&world, 0, LINE("EXEC", "-EXECABORT Transaction discarded\r\n"));
+        add_line(&world, 1, LINE("ASKING", "+OK\r\n"));
+        add_line(&world, 1, LINE("LLEN", answers[i]));
+        add_line(&world, 1, LINE("EXEC", "-EXECABORT Transaction discarded\r\n"));
+        assert_true(world_connect_for(&world, "keys", "{jobs}a,{jobs}b"));
+        world_run(&world);
+        assert_ended_with(world.feed, 0, TASK_FAILED, "is moved just now");
+        assert_int_equal(redis_peer_used(&world.peers[1], 0), 1);
         world_stop(&world);
     }
 }
@@ -359,7 +411,7 @@ static void a_node_at_an_address_of_this_machine_gets_nothing(void **state)
     world_run(&world);
     assert_ended_with(world.feed, 0, TASK_FAILED,
                       "the nodes of the cluster name Redis at 127.0.0.1:");
-    assert_ended_with(world.feed, 0, TASK_FAILED, "an address of this machine or its link");
+    assert_ended_with(world.feed, 0, TASK_FAILED, "an address of this machine or a link-local one");
     assert_int_equal(redis_peer_used(&world.peers[0], 0), 0);
     world_stop(&world);
 }
@@ -497,9 +549,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_has_moved_is_read_where_it_is),
+        cmocka_unit_test(what_a_cluster_keeps_is_its_present_tenants),
         cmocka_unit_test(nodes_that_redirect_to_each_other_are_followed_a_few_times),
         cmocka_unit_test(a_node_that_redirects_to_itself_is_not_followed),
         cmocka_unit_test(a_slot_on_its_way_is_requested_once),
+        cmocka_unit_test(a_transaction_for_a_slot_on_its_way_is_requested_once),
         cmocka_unit_test(what_follows_for_a_slot_on_its_way_goes_there_too),
         cmocka_unit_test(a_redirection_to_nowhere_is_named),
         cmocka_unit_test(a_late_reply_is_not_believed),

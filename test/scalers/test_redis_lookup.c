@@ -1,8 +1,10 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
-#include "redis/connection/lookup.h"
+#include "redis/link/lookup.h"
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
@@ -26,6 +28,18 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
     pthread_mutex_lock(&resolver);
     pthread_mutex_unlock(&resolver);
     return EAI_AGAIN;
+}
+
+/* A machine that has no thread left; errno is not set then. */
+static bool has_no_thread;
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *),
+                   void *argument)
+{
+    int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) = NULL;
+    *(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
+    errno = 0;
+    return has_no_thread ? EAGAIN : real(thread, attributes, function, argument);
 }
 
 static struct redis_lookup *lookups[REDIS_MAX_LOOKUPS];
@@ -77,9 +91,21 @@ static void a_tenant_has_half_of_what_others_leave(void **state)
     end_all();
 }
 
+static void a_machine_without_a_thread_left_is_named(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    has_no_thread = true;
+    assert_null(redis_lookup_start("redis.shop", &error));
+    has_no_thread = false;
+    assert_string_equal(error_text(&error),
+                        "its name cannot be looked up: Resource temporarily unavailable");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_machine_without_a_thread_left_is_named),
         cmocka_unit_test(a_tenant_has_half_of_what_others_leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* The slots of a Redis Cluster: whose a key is, as the specification and CLUSTER SLOTS have it. */
 #include "base/text.h"
-#include "redis/connection/server.h"
-#include "redis/connection/slots.h"
+#include "redis/cluster/slots.h"
+#include "redis/link/server.h"
 #include "shared/address.h"
 
 #include <arpa/inet.h>

@@ -5,8 +5,8 @@
  *
  * Threads: that of the client.
  */
-#ifndef BACKLOG_SCALERS_REDIS_QUEUE_H
-#define BACKLOG_SCALERS_REDIS_QUEUE_H
+#ifndef BACKLOG_SCALERS_REDIS_REQUESTS_QUEUE_H
+#define BACKLOG_SCALERS_REDIS_REQUESTS_QUEUE_H
 
 #include "base/error.h"
 #include "redis/client.h"
@@ -22,7 +22,6 @@ const char *redis_queue_route(const struct redis_list_query *query);
 char *redis_queue_name(const struct redis_list_query *query);
 
 /* Reads the keys for the task, which is a command's from here on. */
-void redis_queue_read(struct redis_client *client, struct redis_channel *channel,
-                      struct task *task);
+void redis_queue_read(struct redis_client *client, struct redis_link *link, struct task *task);
 
 #endif

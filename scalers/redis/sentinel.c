@@ -1,10 +1,10 @@
-#include "redis/connection/sentinel.h"
+#include "redis/sentinel.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "redis/connection/setup.h"
-#include "redis/connection/slots.h"
+#include "redis/cluster/slots.h"
+#include "redis/link/setup.h"
 #include "shared/address.h"
 
 #include <poll.h>
@@ -23,12 +23,10 @@ enum {
 
 struct sentinel {
     struct redis_server server;
-    struct redis_channel *channel; /* NULL: none */
-    const char *master;            /* its name */
-    struct error error;            /* why it was lost */
+    struct redis_link *link; /* NULL: none */
+    const char *master;      /* its name */
+    struct error error;      /* why it was lost */
     int64_t retry_ms;
-    int64_t pinged_ms;
-    bool is_pinged;     /* and there was no reply yet */
     bool is_requesting; /* for the first time, or since +switch-master */
     bool has_switched;  /* in this step */
 
@@ -71,7 +69,7 @@ void redis_sentinels_free(struct redis_sentinels *sentinels)
         return;
     for (size_t i = 0; i < sentinels->count; i++) {
         struct sentinel *sentinel = &sentinels->all[i];
-        redis_channel_free(sentinel->channel);
+        redis_link_free(sentinel->link);
         redis_server_done(&sentinel->server);
         error_done(&sentinel->error);
         free(sentinel->host);
@@ -80,46 +78,46 @@ void redis_sentinels_free(struct redis_sentinels *sentinels)
 }
 
 /* Fields and values take turns. */
-static void on_master(struct redis_channel *channel, struct redis_command *command,
+static void on_master(struct redis_link *link, struct redis_command *command,
                       const redisReply *reply)
 {
     (void)command;
-    struct sentinel *sentinel = channel->owner;
+    struct sentinel *sentinel = link->owner;
     sentinel->epoch = -1;
     for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2)
         if (reply->element[i]->type == REDIS_REPLY_STRING &&
             reply->element[i + 1]->type == REDIS_REPLY_STRING &&
             text_equal(reply->element[i]->str, "config-epoch"))
             sentinel->epoch = strtoll(reply->element[i + 1]->str, NULL, 10);
-    if (sentinel->epoch >= 0 || error_is_set(&channel->refusal))
+    if (sentinel->epoch >= 0 || error_is_set(&link->refusal))
         return;
     if (redis_reply_is_error(reply, "ERR No such master"))
-        error_unavailable(&channel->refusal, "%s does not know the master \"%s\"",
-                          channel->server->address, sentinel->master);
+        error_unavailable(&link->refusal, "%s does not know the master \"%s\"",
+                          link->server->address, sentinel->master);
     else
-        redis_server_explain(channel->server, reply, &channel->refusal);
+        redis_server_explain(link->server, reply, &link->refusal);
 }
 
 /* Not the address of on_master(), which is still that of before while a failover ends. */
-static void on_address(struct redis_channel *channel, struct redis_command *command,
+static void on_address(struct redis_link *link, struct redis_command *command,
                        const redisReply *reply)
 {
     (void)command;
-    struct sentinel *sentinel = channel->owner;
-    if (error_is_set(&channel->refusal))
+    struct sentinel *sentinel = link->owner;
+    if (error_is_set(&link->refusal))
         return;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
         reply->element[0]->type != REDIS_REPLY_STRING ||
         reply->element[1]->type != REDIS_REPLY_STRING) {
-        redis_server_explain(channel->server, reply, &channel->refusal);
+        redis_server_explain(link->server, reply, &link->refusal);
         return;
     }
     const redisReply *host = reply->element[0];
     const redisReply *port = reply->element[1];
     if (strlen(host->str) != host->len || !redis_is_host(host->str, host->len) ||
         !address_is_port(port->str, port->len)) {
-        error_unavailable(&channel->refusal, "%s names no host and port of the master \"%s\"",
-                          channel->server->address, sentinel->master);
+        error_unavailable(&link->refusal, "%s names no host and port of the master \"%s\"",
+                          link->server->address, sentinel->master);
         return;
     }
     free(sentinel->host);
@@ -129,24 +127,23 @@ static void on_address(struct redis_channel *channel, struct redis_command *comm
     sentinel->is_requesting = false;
 }
 
-static void on_subscribed(struct redis_channel *channel, struct redis_command *command,
+static void on_subscribed(struct redis_link *link, struct redis_command *command,
                           const redisReply *reply)
 {
     (void)command;
-    if (reply->type == REDIS_REPLY_ERROR && !error_is_set(&channel->refusal))
-        redis_server_explain(channel->server, reply, &channel->refusal);
+    if (reply->type == REDIS_REPLY_ERROR && !error_is_set(&link->refusal))
+        redis_server_explain(link->server, reply, &link->refusal);
 }
 
-static void on_connected(struct redis_channel *channel)
+static void on_connected(struct redis_link *link)
 {
-    const struct sentinel *sentinel = channel->owner;
+    const struct sentinel *sentinel = link->owner;
     const char *name = sentinel->master;
-    redis_setup_send(channel);
-    redis_channel_send(channel, &(struct redis_request){{"SENTINEL", "MASTER", name}, on_master});
-    redis_channel_send(channel, &(struct redis_request){
-                                    {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", name}, on_address});
-    redis_channel_send(channel,
-                       &(struct redis_request){{"SUBSCRIBE", switch_channel}, on_subscribed});
+    redis_setup_send(link);
+    redis_link_send(link, &(struct redis_request){{"SENTINEL", "MASTER", name}, on_master});
+    redis_link_send(
+        link, &(struct redis_request){{"SENTINEL", "GET-MASTER-ADDR-BY-NAME", name}, on_address});
+    redis_link_send(link, &(struct redis_request){{"SUBSCRIBE", switch_channel}, on_subscribed});
 }
 
 /* "name old-address old-port new-address new-port" */
@@ -156,54 +153,42 @@ static bool is_of_master(const char *message, const char *name)
     return strncmp(message, name, length) == 0 && message[length] == ' ';
 }
 
-static bool on_push(struct redis_channel *channel, const redisReply *reply)
+static void on_message(struct redis_link *link, const redisReply *content)
 {
-    struct sentinel *sentinel = channel->owner;
-    if (channel->state != REDIS_READY)
-        return false;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 ||
-        reply->element[0]->type != REDIS_REPLY_STRING)
-        return true;
-    if (text_equal(reply->element[0]->str, "pong"))
-        sentinel->is_pinged = false;
-    else if (text_equal(reply->element[0]->str, "message") && reply->elements == 3 &&
-             reply->element[2]->type == REDIS_REPLY_STRING &&
-             is_of_master(reply->element[2]->str, sentinel->master))
+    struct sentinel *sentinel = link->owner;
+    if (content->type == REDIS_REPLY_STRING && is_of_master(content->str, sentinel->master))
         sentinel->has_switched = true;
-    return true;
 }
 
 static void lose(struct sentinel *sentinel, struct error *error)
 {
-    redis_channel_free(TAKE(sentinel->channel));
+    redis_link_free(TAKE(sentinel->link));
     sentinel->is_requesting = false;
-    sentinel->is_pinged = false;
     error_done(&sentinel->error);
     error_move(&sentinel->error, error);
 }
 
-static void open_channel(struct sentinel *sentinel, int64_t now_ms)
+static void open_link(struct sentinel *sentinel, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     sentinel->retry_ms = now_ms + RETRY_MS;
-    sentinel->pinged_ms = now_ms;
-    sentinel->channel = redis_channel_open(&sentinel->server, false, now_ms + CONNECT_MS, &error);
-    if (sentinel->channel == NULL) {
+    sentinel->link = redis_link_open(&sentinel->server, false, now_ms + CONNECT_MS, &error);
+    if (sentinel->link == NULL) {
         lose(sentinel, &error);
         return;
     }
-    sentinel->channel->owner = sentinel;
-    sentinel->channel->on_connected = on_connected;
-    sentinel->channel->on_push = on_push;
+    sentinel->link->owner = sentinel;
+    sentinel->link->on_connected = on_connected;
+    sentinel->link->on_message = on_message;
+    sentinel->link->pinged_ms = now_ms;
 }
 
-size_t redis_sentinels_list(const struct redis_sentinels *sentinels,
-                            struct redis_channel **ret_channels)
+size_t redis_sentinels_list(const struct redis_sentinels *sentinels, struct redis_link **ret_links)
 {
     size_t count = 0;
     for (size_t i = 0; sentinels != NULL && i < sentinels->count; i++)
-        if (sentinels->all[i].channel != NULL)
-            ret_channels[count++] = sentinels->all[i].channel;
+        if (sentinels->all[i].link != NULL)
+            ret_links[count++] = sentinels->all[i].link;
     return count;
 }
 
@@ -212,24 +197,23 @@ size_t redis_sentinels_list(const struct redis_sentinels *sentinels,
 static void request_again(struct redis_sentinels *sentinels, struct sentinel *sentinel)
 {
     int64_t now_ms = clock_now_ms();
-    redis_channel_free(TAKE(sentinel->channel));
-    sentinel->is_pinged = false;
+    redis_link_free(TAKE(sentinel->link));
     sentinel->has_switched = false;
     sentinel->is_requesting = true;
     sentinels->requested_ms = now_ms;
     if (now_ms >= sentinel->retry_ms) /* else check() makes it */
-        open_channel(sentinel, now_ms);
+        open_link(sentinel, now_ms);
 }
 
-bool redis_sentinels_step(struct redis_sentinels *sentinels, const struct redis_channel *channel,
+bool redis_sentinels_step(struct redis_sentinels *sentinels, const struct redis_link *link,
                           short revents)
 {
     for (size_t i = 0; sentinels != NULL && i < sentinels->count; i++) {
         _cleanup_(error_done) struct error error = {0};
         struct sentinel *sentinel = &sentinels->all[i];
-        if (sentinel->channel != channel)
+        if (sentinel->link != link)
             continue;
-        if (!redis_channel_step(sentinel->channel, revents, &error))
+        if (!redis_link_step(sentinel->link, revents, &error))
             lose(sentinel, &error);
         else if (sentinel->has_switched)
             request_again(sentinels, sentinel);
@@ -240,49 +224,38 @@ bool redis_sentinels_step(struct redis_sentinels *sentinels, const struct redis_
 
 void redis_sentinels_receive(struct redis_sentinels *sentinels)
 {
-    struct redis_channel *channels[REDIS_MAX_SENTINELS];
+    struct redis_link *links[REDIS_MAX_SENTINELS];
     struct pollfd sockets[REDIS_MAX_SENTINELS];
-    size_t count = redis_sentinels_list(sentinels, channels);
+    size_t count = redis_sentinels_list(sentinels, links);
     for (size_t i = 0; i < count; i++)
-        sockets[i] = redis_channel_poll(channels[i]);
+        sockets[i] = redis_link_poll(links[i]);
     if (count == 0 || poll(sockets, count, 0) <= 0)
         return;
     for (size_t i = 0; i < count; i++)
         if (sockets[i].revents != 0)
-            redis_sentinels_step(sentinels, channels[i], sockets[i].revents);
-}
-
-static void ping(struct sentinel *sentinel, int64_t now_ms)
-{
-    _cleanup_(error_done) struct error error = {0};
-    bool is_silent = sentinel->is_pinged;
-    redis_output_add(&sentinel->channel->output, (const char *const[]){"PING", NULL});
-    sentinel->is_pinged = true;
-    sentinel->pinged_ms = now_ms;
-    if (is_silent)
-        error_unavailable(&error, "Redis at %s: no answer in time", sentinel->server.address);
-    if (is_silent || !redis_channel_flush(sentinel->channel, &error))
-        lose(sentinel, &error);
+            redis_sentinels_step(sentinels, links[i], sockets[i].revents);
 }
 
 static int64_t check(struct sentinel *sentinel, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
-    if (sentinel->channel == NULL && now_ms >= sentinel->retry_ms)
-        open_channel(sentinel, now_ms);
-    const struct redis_channel *channel = sentinel->channel;
-    if (channel == NULL)
+    if (sentinel->link == NULL && now_ms >= sentinel->retry_ms)
+        open_link(sentinel, now_ms);
+    const struct redis_link *link = sentinel->link;
+    if (link == NULL)
         return sentinel->retry_ms;
-    if (channel->state != REDIS_READY) {
-        if (now_ms < channel->deadline_ms)
-            return channel->deadline_ms;
-        redis_server_cannot_connect(&sentinel->server, redis_channel_awaited(channel), &error);
+    if (link->state != REDIS_LINK_READY) {
+        if (now_ms < link->deadline_ms)
+            return link->deadline_ms;
+        redis_server_cannot_connect(&sentinel->server, redis_link_awaited(link), &error);
         lose(sentinel, &error);
         return sentinel->retry_ms;
     }
-    if (now_ms >= sentinel->pinged_ms + PING_MS)
-        ping(sentinel, now_ms);
-    return sentinel->channel == NULL ? sentinel->retry_ms : sentinel->pinged_ms + PING_MS;
+    if (now_ms >= link->pinged_ms + PING_MS && !redis_link_ping(sentinel->link, now_ms, &error)) {
+        lose(sentinel, &error);
+        return sentinel->retry_ms;
+    }
+    return link->pinged_ms + PING_MS;
 }
 
 int64_t redis_sentinels_check(struct redis_sentinels *sentinels, int64_t now_ms)
@@ -318,8 +291,8 @@ static void add_reason(struct text *reasons, const struct sentinel *sentinel)
         text_addf(reasons, "%s", error_text(&sentinel->error));
     else
         text_addf(reasons, "cannot connect to Redis at %s: %s", sentinel->server.address,
-                  sentinel->channel == NULL ? "no answer in time"
-                                            : redis_channel_awaited(sentinel->channel));
+                  sentinel->link == NULL ? "no answer in time"
+                                         : redis_link_awaited(sentinel->link));
 }
 
 static bool nobody_knows(const struct redis_sentinels *sentinels, struct error *error)

@@ -4,12 +4,12 @@
  *
  * Threads: that of the client. Owner: the client.
  */
-#ifndef BACKLOG_SCALERS_REDIS_CONNECTION_DISCOVERY_H
-#define BACKLOG_SCALERS_REDIS_CONNECTION_DISCOVERY_H
+#ifndef BACKLOG_SCALERS_REDIS_CLUSTER_DISCOVERY_H
+#define BACKLOG_SCALERS_REDIS_CLUSTER_DISCOVERY_H
 
 #include "base/error.h"
-#include "redis/connection/channel.h"
-#include "redis/connection/slots.h"
+#include "redis/cluster/slots.h"
+#include "redis/link/link.h"
 #include "redis/options.h"
 
 #include <stdbool.h>
@@ -21,7 +21,7 @@ struct redis_discovery {
     const struct redis_slot_map *map;       /* whose nodes are tried first; borrowed */
     struct redis_server server;             /* the node that is tried, or was last */
     bool is_local;                          /* so may the nodes be (redis_server_check_peer()) */
-    struct redis_channel *channel;          /* NULL: none */
+    struct redis_link *link;                /* NULL: none */
     bool is_requesting;
     int64_t requested_ms; /* since when, or when last; 0: never */
     int64_t deadline_ms;  /* of that node */

@@ -4,8 +4,8 @@
  *
  * Threads: that of the client. Owner: the client.
  */
-#ifndef BACKLOG_SCALERS_REDIS_KEY_TYPE_H
-#define BACKLOG_SCALERS_REDIS_KEY_TYPE_H
+#ifndef BACKLOG_SCALERS_REDIS_REQUESTS_KEY_TYPE_H
+#define BACKLOG_SCALERS_REDIS_REQUESTS_KEY_TYPE_H
 
 #include "base/error.h"
 #include "shared/reply_memory.h"

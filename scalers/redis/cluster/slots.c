@@ -1,4 +1,4 @@
-#include "redis/connection/slots.h"
+#include "redis/cluster/slots.h"
 
 #include "base/memory.h"
 #include "base/text.h"

@@ -6,8 +6,8 @@
  * Threads: any. Owner: a lookup is its callers' together, until each has released it; the thread
  * may go on for longer.
  */
-#ifndef BACKLOG_SCALERS_REDIS_CONNECTION_LOOKUP_H
-#define BACKLOG_SCALERS_REDIS_CONNECTION_LOOKUP_H
+#ifndef BACKLOG_SCALERS_REDIS_LINK_LOOKUP_H
+#define BACKLOG_SCALERS_REDIS_LINK_LOOKUP_H
 
 #include "base/error.h"
 

@@ -1,9 +1,9 @@
-#include "redis/connection/discovery.h"
+#include "redis/cluster/discovery.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "redis/connection/setup.h"
+#include "redis/link/setup.h"
 
 #include <stdlib.h>
 
@@ -23,7 +23,7 @@ void redis_discovery_init(struct redis_discovery *discovery, const struct redis_
 
 void redis_discovery_done(struct redis_discovery *discovery)
 {
-    redis_channel_free(TAKE(discovery->channel));
+    redis_link_free(TAKE(discovery->link));
     redis_server_done(&discovery->server);
     redis_slot_map_free(TAKE(discovery->found));
     error_done(&discovery->failed);
@@ -58,12 +58,12 @@ static void set_server(struct redis_discovery *discovery)
     discovery->server.may_be_local = true;
 }
 
-static void on_slots(struct redis_channel *channel, struct redis_command *command,
+static void on_slots(struct redis_link *link, struct redis_command *command,
                      const redisReply *reply)
 {
     (void)command;
-    struct redis_discovery *discovery = channel->owner;
-    if (!discovery->is_requesting || error_is_set(&channel->refusal))
+    struct redis_discovery *discovery = link->owner;
+    if (!discovery->is_requesting || error_is_set(&link->refusal))
         return;
     if (redis_reply_is_error(reply, "ERR This instance has cluster support disabled"))
         error_unavailable(&discovery->failed,
@@ -82,26 +82,26 @@ static void on_slots(struct redis_channel *channel, struct redis_command *comman
     }
 }
 
-static void send_request(struct redis_channel *channel)
+static void send_request(struct redis_link *link)
 {
-    redis_channel_send(channel, &(struct redis_request){{"CLUSTER", "SLOTS"}, on_slots});
+    redis_link_send(link, &(struct redis_request){{"CLUSTER", "SLOTS"}, on_slots});
 }
 
-static void on_connected(struct redis_channel *channel)
+static void on_connected(struct redis_link *link)
 {
-    redis_setup_send(channel);
-    send_request(channel);
+    redis_setup_send(link);
+    send_request(link);
 }
 
-static void open_channel(struct redis_discovery *discovery)
+static void open_link(struct redis_discovery *discovery)
 {
-    discovery->channel =
-        redis_channel_open(&discovery->server, false, discovery->deadline_ms, &discovery->failed);
-    if (discovery->channel == NULL)
+    discovery->link =
+        redis_link_open(&discovery->server, false, discovery->deadline_ms, &discovery->failed);
+    if (discovery->link == NULL)
         return;
-    discovery->channel->owner = discovery;
-    discovery->channel->on_connected = on_connected;
-    discovery->channel->max_reply_ms = LATE_MS;
+    discovery->link->owner = discovery;
+    discovery->link->on_connected = on_connected;
+    discovery->link->max_reply_ms = LATE_MS;
 }
 
 /* The next node has its share of the time that is left. */
@@ -112,13 +112,13 @@ static void try_next(struct redis_discovery *discovery, int64_t now_ms)
     if (share_ms < MIN_NODE_MS)
         share_ms = MIN_NODE_MS;
     discovery->deadline_ms = now_ms + (share_ms < NODE_MS ? share_ms : NODE_MS);
-    if (discovery->channel == NULL) {
+    if (discovery->link == NULL) {
         set_server(discovery);
-        open_channel(discovery);
+        open_link(discovery);
         return;
     }
-    send_request(discovery->channel);
-    redis_channel_flush(discovery->channel, &discovery->failed);
+    send_request(discovery->link);
+    redis_link_flush(discovery->link, &discovery->failed);
 }
 
 void redis_discovery_request(struct redis_discovery *discovery, int64_t now_ms, int64_t until_ms)
@@ -129,8 +129,8 @@ void redis_discovery_request(struct redis_discovery *discovery, int64_t now_ms, 
     discovery->tried = 0;
     error_done(&discovery->error);
     error_done(&discovery->failed);
-    if (discovery->channel != NULL && discovery->channel->state != REDIS_READY)
-        redis_channel_free(TAKE(discovery->channel));
+    if (discovery->link != NULL && discovery->link->state != REDIS_LINK_READY)
+        redis_link_free(TAKE(discovery->link));
     try_next(discovery, now_ms);
 }
 
@@ -142,7 +142,7 @@ static void end(struct redis_discovery *discovery)
 
 static void give_up_node(struct redis_discovery *discovery, int64_t now_ms)
 {
-    redis_channel_free(TAKE(discovery->channel));
+    redis_link_free(TAKE(discovery->link));
     if (error_is_set(&discovery->error))
         error_unavailable(&discovery->error, "%s; %s", error_text(&discovery->error),
                           error_text(&discovery->failed));
@@ -161,10 +161,10 @@ static void give_up_node(struct redis_discovery *discovery, int64_t now_ms)
 void redis_discovery_step(struct redis_discovery *discovery, short revents)
 {
     _cleanup_(error_done) struct error error = {0};
-    if (redis_channel_step(discovery->channel, revents, &error))
+    if (redis_link_step(discovery->link, revents, &error))
         return;
     if (!discovery->is_requesting) /* it was idle */
-        redis_channel_free(TAKE(discovery->channel));
+        redis_link_free(TAKE(discovery->link));
     else if (!error_is_set(&discovery->failed))
         error_move(&discovery->failed, &error);
 }
@@ -181,7 +181,7 @@ int64_t redis_discovery_check(struct redis_discovery *discovery, int64_t now_ms)
             if (now_ms < discovery->deadline_ms)
                 return discovery->deadline_ms;
             error_unavailable(&discovery->failed, "Redis at %s: %s", discovery->server.address,
-                              redis_channel_awaited(discovery->channel));
+                              redis_link_awaited(discovery->link));
         }
         give_up_node(discovery, now_ms);
     }

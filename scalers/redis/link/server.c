@@ -1,8 +1,9 @@
-#include "redis/connection/server.h"
+#include "redis/link/server.h"
 
 #include "base/memory.h"
 #include "base/text.h"
 #include "shared/address.h"
+#include "shared/tls_socket.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -41,6 +42,18 @@ void redis_server_init(struct redis_server *server, const struct redis_login *lo
         .login = *login, .tls = tls, .round_trip_ms = -1, .may_be_local = true};
     if (tls != NULL)
         SSL_CTX_up_ref(tls);
+}
+
+bool redis_server_init_as(struct redis_server *server, const struct redis_connection *options,
+                          struct error *error)
+{
+    SSL_CTX *tls = NULL;
+    if (redis_connection_has_tls(options) && (tls = tls_context_new(&options->tls, error)) == NULL)
+        return false;
+    const struct redis_login login = {options->username, options->password, options->database};
+    redis_server_init(server, &login, tls);
+    SSL_CTX_free(tls); /* the server holds it */
+    return true;
 }
 
 /* What was known is not of the new one. */
@@ -91,12 +104,12 @@ bool redis_server_check_peer(struct redis_server *server, int socket, struct err
         return redis_server_cannot_connect(server, strerror(errno), error); /* it has hung up */
     server->is_local = address_is_local((const struct sockaddr *)&address);
     return !server->is_local || server->may_be_local ||
-           error_unavailable(error,
-                             "%s name Redis at %s, an address of this machine or its link: they "
-                             "may where they are at one themselves",
-                             server->master_of == NULL ? "the nodes of the cluster"
-                                                       : server->master_of,
-                             server->address);
+           error_unavailable(
+               error,
+               "%s name Redis at %s, an address of this machine or a link-local one: they "
+               "may where they are at one themselves",
+               server->master_of == NULL ? "the nodes of the cluster" : server->master_of,
+               server->address);
 }
 
 void redis_server_set_peer(struct redis_server *server, int socket)
@@ -123,6 +136,11 @@ void redis_server_add_round_trip(struct redis_server *server, int64_t round_trip
 bool redis_reply_is_error(const redisReply *reply, const char *beginning)
 {
     return reply->type == REDIS_REPLY_ERROR && text_starts_with(reply->str, beginning);
+}
+
+bool redis_reply_is_count(const redisReply *reply)
+{
+    return reply != NULL && reply->type == REDIS_REPLY_INTEGER && reply->integer >= 0;
 }
 
 bool redis_server_explain(const struct redis_server *server, const redisReply *reply,

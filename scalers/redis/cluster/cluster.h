@@ -1,35 +1,35 @@
 /*
  * A Redis Cluster: a client for each node that has keys of ours, and above them the slots, which
- * say whose a key is. What a node says of one key is believed where it has the key's slot; where
- * it names another node (MOVED, ASK), that one is queried.
+ * say whose a key is. What a node says of one key is believed where it has the key's slot; where it
+ * names another node (MOVED, ASK), that one is queried.
  *
  * The map of slots is read again when a node redirects, fails or is slow, and each second while
  * keys are subscribed to; never more than once per second. A node that fails fails its own keys, at
  * once until it can be connected to again, which is tried for a minute after they were wanted last.
- * A slot that no node has is an error of its keys. Where a
- * slot is moved, so are its keys' subscriptions.
+ * A slot that no node has is an error of its keys. Where a slot is moved, so are its keys'
+ * subscriptions.
  *
  * Any node is trusted to name others, as any Sentinel is to name the master: they get the password,
  * too, which it has itself.
  *
- * A failover, in order. The channel to the node breaks: step() in measure.c has its tasks sent
- * again (redis_stall_lose_shared()), and where that fails, too, redis_cluster_lose() fails them and
- * has the map read again. Or the node goes on as a replica and redirects: redis_cluster_redirect()
+ * A failover, in order. The link to the node breaks: step() in measure.c has its tasks sent again
+ * (redis_stall_lose_shared()), and where that fails, too, redis_cluster_lose() fails them and has
+ * the map read again. Or the node goes on as a replica and redirects: redis_cluster_redirect()
  * returns its tasks to the feed. In the next turn of the loop redis_cluster_check() requests the
- * map (connection/discovery.h). Once it is there, adopt() takes it, notifies the subscriptions of
- * slots that have moved, and ends the clients of nodes without slots. redis_cluster_route() then
- * gives tasks to the node that has the slot now.
+ * map (discovery.h). Once it is there, adopt() takes it, notifies the subscriptions of slots that
+ * have moved, and ends the clients of nodes without slots. redis_cluster_route() then gives tasks
+ * to the node that has the slot now.
  *
  * Threads: that of the client.
  */
-#ifndef BACKLOG_SCALERS_REDIS_CLUSTER_H
-#define BACKLOG_SCALERS_REDIS_CLUSTER_H
+#ifndef BACKLOG_SCALERS_REDIS_CLUSTER_CLUSTER_H
+#define BACKLOG_SCALERS_REDIS_CLUSTER_CLUSTER_H
 
 #include "base/error.h"
 #include "measure/task.h"
 #include "redis/client.h"
-#include "redis/connection/discovery.h"
-#include "redis/connection/slots.h"
+#include "redis/cluster/discovery.h"
+#include "redis/cluster/slots.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,7 +42,7 @@ typedef const char *redis_key_of(const struct task *task);
 
 struct redis_cluster {
     struct redis_server like; /* the login and the TLS context of all */
-    struct redis_channels channels;
+    struct redis_link_budget link_budget;
     struct redis_discovery discovery;
     struct redis_slot_map *map;
     uint8_t moves[REDIS_SLOTS];   /* of a slot's owner since the map was read */
@@ -63,8 +63,7 @@ struct redis_client *redis_cluster_route(struct redis_cluster *cluster, struct t
 
 /* What else an error reply means in a cluster. True: the task has ended, or waits for another node.
  * False: there is no cluster, or the error is the task's. */
-bool redis_cluster_redirect(struct redis_channel *channel, struct task *task,
-                            const redisReply *reply);
+bool redis_cluster_redirect(struct redis_link *link, struct task *task, const redisReply *reply);
 
 /* The node cannot be used: fails its tasks. Takes the error. */
 void redis_cluster_lose(struct redis_cluster *cluster, struct redis_client *client,

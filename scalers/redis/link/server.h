@@ -1,12 +1,13 @@
 /*
- * The server that all channels of a client connect to, and what is known of it.
+ * The server that all links of a client connect to, and what is known of it.
  *
  * Threads: that of the client. Owner: the client.
  */
-#ifndef BACKLOG_SCALERS_REDIS_CONNECTION_SERVER_H
-#define BACKLOG_SCALERS_REDIS_CONNECTION_SERVER_H
+#ifndef BACKLOG_SCALERS_REDIS_LINK_SERVER_H
+#define BACKLOG_SCALERS_REDIS_LINK_SERVER_H
 
 #include "base/error.h"
+#include "redis/options.h"
 #include "shared/reply_memory.h"
 
 #include <hiredis/hiredis.h>
@@ -21,15 +22,15 @@ struct redis_login {
     int64_t database;
 };
 
-/* The channels to all nodes of a Redis Cluster, which says itself how many nodes it has. */
-struct redis_channels {
+/* What the links to all nodes of a Redis Cluster take together: it says itself how many it has. */
+struct redis_link_budget {
     size_t count;
     struct reply_memory memory;
 };
 
 struct redis_server {
     struct redis_login login;
-    struct redis_channels *channels; /* what those to it count for; NULL: nothing */
+    struct redis_link_budget *budget; /* what those to it count for; NULL: nothing */
     /* Who says that it is the master, for errors; NULL: it may be a replica. */
     const char *master_of;
     SSL_CTX *tls; /* NULL: plain */
@@ -38,21 +39,27 @@ struct redis_server {
     char *address;         /* host:port, for errors */
     char *version;         /* as the server reports it; NULL: it did not */
     bool may_be_local;     /* of who was configured, or is named by somebody who is */
-    bool is_local;         /* the last channel was to an address of this machine or its link */
-    char *peer;            /* the address that the name had for the channel that measures */
+    bool is_local;         /* the last link was to an address of this machine or a link-local one */
+    char *peer;            /* the address that the name had for the link that measures */
     int64_t round_trip_ms; /* smoothed; -1: not known */
 };
 
 /* Holds the context. The server has an address before it is connected to. */
 void redis_server_init(struct redis_server *server, const struct redis_login *login, SSL_CTX *tls);
+
+/* The same, with the login and the TLS of the options. False: their certificates or key are wrong.
+ */
+bool redis_server_init_as(struct redis_server *server, const struct redis_connection *options,
+                          struct error *error);
+
 void redis_server_set_address(struct redis_server *server, const char *host, int port);
 void redis_server_done(struct redis_server *server);
 
 void redis_server_set_version(struct redis_server *server, const redisReply *info);
 
-/* The socket is connected. False: it is so no more, or to an address of this machine or its link
- * (loopback, 169.254.0.0/16, fe80::/10), which the server may not be at: whoever runs a node or a
- * Sentinel is not to reach what is open to us alone. */
+/* The socket is connected. False: it is so no more, or to an address of this machine or a
+ * link-local one (loopback, 169.254.0.0/16, fe80::/10), which the server may not be at: whoever
+ * runs a node or a Sentinel is not to reach what is open to us alone. */
 bool redis_server_check_peer(struct redis_server *server, int socket, struct error *error);
 
 void redis_server_set_peer(struct redis_server *server, int socket);
@@ -67,6 +74,9 @@ bool redis_server_cannot_connect(const struct redis_server *server, const char *
 
 /* Whether the reply is an error that begins so: its code, or more of it. */
 bool redis_reply_is_error(const redisReply *reply, const char *beginning);
+
+/* Whether it is an integer that can be a number of something; NULL is none. */
+bool redis_reply_is_count(const redisReply *reply);
 
 /* What an error reply, or a reply that is not of the expected type, means. Returns false. */
 bool redis_server_explain(const struct redis_server *server, const redisReply *reply,

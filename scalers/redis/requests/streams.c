@@ -1,4 +1,4 @@
-#include "redis/streams.h"
+#include "redis/requests/streams.h"
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -10,11 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
-
-static bool is_count(const redisReply *reply)
-{
-    return reply != NULL && reply->type == REDIS_REPLY_INTEGER && reply->integer >= 0;
-}
 
 static void answer_waiting(struct task *task, double waiting)
 {
@@ -35,12 +30,12 @@ static void fail(struct task *task, struct error *error)
     error_done(error);
 }
 
-static void fail_with(struct redis_channel *channel, struct task *task, const redisReply *reply)
+static void fail_with(struct redis_link *link, struct task *task, const redisReply *reply)
 {
     struct error error = {0};
-    if (redis_cluster_redirect(channel, task, reply))
+    if (redis_cluster_redirect(link, task, reply))
         return;
-    redis_server_explain(channel->server, reply, &error);
+    redis_server_explain(link->server, reply, &error);
     fail(task, &error);
 }
 
@@ -50,35 +45,35 @@ static const char *stream_of(const struct task *task)
     return query->stream;
 }
 
-static void on_length(struct redis_channel *channel, struct redis_command *command,
+static void on_length(struct redis_link *link, struct redis_command *command,
                       const redisReply *reply)
 {
     struct task *task = redis_command_take_task(command);
     if (task == NULL)
         return;
-    if (is_count(reply))
+    if (redis_reply_is_count(reply))
         answer_waiting(task, (double)reply->integer);
     else
-        fail_with(channel, task, reply);
+        fail_with(link, task, reply);
 }
 
-static void read_length(struct redis_client *client, struct redis_channel *channel,
-                        struct task *task)
+static void read_length(struct redis_client *client, struct redis_link *link, struct task *task)
 {
-    redis_subscriber_read(&client->subscriber, channel,
+    redis_subscriber_read(&client->subscriber, link,
                           (struct redis_request){{"XLEN", stream_of(task)}, on_length},
                           stream_of(task), (struct task *const[]){task, NULL});
 }
 
 /* The count, the first and last pending entry, the consumers. */
-static void on_pending(struct redis_channel *channel, struct redis_command *command,
+static void on_pending(struct redis_link *link, struct redis_command *command,
                        const redisReply *reply)
 {
     struct task *task = redis_command_take_task(command);
     if (task == NULL)
         return;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0 || !is_count(reply->element[0])) {
-        fail_with(channel, task, reply);
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0 ||
+        !redis_reply_is_count(reply->element[0])) {
+        fail_with(link, task, reply);
         return;
     }
     struct reading reading = READING_UNKNOWN;
@@ -86,11 +81,11 @@ static void on_pending(struct redis_channel *channel, struct redis_command *comm
     task_answer(task, &reading);
 }
 
-static void read_pending(struct redis_channel *channel, struct task *task)
+static void read_pending(struct redis_link *link, struct task *task)
 {
     const struct redis_stream_query *query = task->query;
     struct redis_request request = {{"XPENDING", query->stream, query->consumer_group}, on_pending};
-    redis_command_add_task(redis_channel_send(channel, &request), task);
+    redis_command_add_task(redis_link_send(link, &request), task);
 }
 
 /* Of one group of XINFO GROUPS, whose names and values take turns; NULL where it lacks the name. */
@@ -144,7 +139,7 @@ static bool is_seen(const redisReply *consumer)
 {
     const redisReply *pending = field(consumer, "pending");
     const redisReply *idle = field(consumer, "idle");
-    if (!is_count(pending) || !is_count(idle))
+    if (!redis_reply_is_count(pending) || !redis_reply_is_count(idle))
         return false;
     return idle->integer <= (pending->integer > 0 ? SEEN_AT_WORK_MS : SEEN_MS);
 }
@@ -173,7 +168,7 @@ static void warn_of_error(struct redis_client *client, const struct task *task,
     warn_once(client, task, reason);
 }
 
-static void on_consumers(struct redis_channel *channel, struct redis_command *command,
+static void on_consumers(struct redis_link *link, struct redis_command *command,
                          const redisReply *reply)
 {
     struct task *task = redis_command_take_task(command);
@@ -182,22 +177,22 @@ static void on_consumers(struct redis_channel *channel, struct redis_command *co
     if (reply->type == REDIS_REPLY_ARRAY)
         command->reading.consumers = 0;
     else if (reply->type == REDIS_REPLY_ERROR)
-        warn_of_error(channel->owner, task, reply);
+        warn_of_error(link->owner, task, reply);
     else
-        warn_once(channel->owner, task, "unexpected reply");
+        warn_once(link->owner, task, "unexpected reply");
     for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
         command->reading.consumers += is_seen(reply->element[i]);
     task_answer(task, &command->reading);
 }
 
 /* As the policy of a trigger wants them; those that died and were not deleted are among them. */
-static void answer_with_consumers(struct redis_channel *channel, struct task *task,
+static void answer_with_consumers(struct redis_link *link, struct task *task,
                                   const struct reading *reading, const redisReply *consumers)
 {
     const struct redis_stream_query *query = task->query;
     bool is_wanted = (task->wants & READING_CONSUMERS) != 0;
-    if (is_wanted && is_count(consumers) && consumers->integer > MAX_CONSUMERS) {
-        warn_once(channel->owner, task,
+    if (is_wanted && redis_reply_is_count(consumers) && consumers->integer > MAX_CONSUMERS) {
+        warn_once(link->owner, task,
                   "the group has more than 10,000, seen or not (XGROUP DELCONSUMER deletes one)");
         is_wanted = false;
     }
@@ -205,14 +200,14 @@ static void answer_with_consumers(struct redis_channel *channel, struct task *ta
         task_answer(task, reading);
         return;
     }
-    struct redis_command *command = redis_channel_send(
-        channel, &(struct redis_request){
-                     {"XINFO", "CONSUMERS", query->stream, query->consumer_group}, on_consumers});
+    struct redis_command *command = redis_link_send(
+        link, &(struct redis_request){{"XINFO", "CONSUMERS", query->stream, query->consumer_group},
+                                      on_consumers});
     command->reading = *reading;
     redis_command_add_task(command, task);
 }
 
-static void take_lag(struct redis_channel *channel, struct task *task, const redisReply *reply)
+static void take_lag(struct redis_link *link, struct task *task, const redisReply *reply)
 {
     const struct redis_stream_query *query = task->query;
     if (redis_reply_is_error(reply, "ERR no such key")) {
@@ -220,41 +215,41 @@ static void take_lag(struct redis_channel *channel, struct task *task, const red
         return;
     }
     if (reply->type != REDIS_REPLY_ARRAY) {
-        fail_with(channel, task, reply);
+        fail_with(link, task, reply);
         return;
     }
     const redisReply *group = find_group(reply, query->consumer_group);
     /* As KEDA: workers make their group when they start, so before the first one all entries wait.
      */
     if (group == NULL) {
-        read_length(channel->owner, channel, task);
+        read_length(link->owner, link, task);
         return;
     }
     const redisReply *lag = field(group, "lag");
     const redisReply *pending = field(group, "pending");
-    if (!is_count(lag)) {
-        explain_lag(channel->server, task, lag);
+    if (!redis_reply_is_count(lag)) {
+        explain_lag(link->server, task, lag);
         return;
     }
     struct reading reading = READING_UNKNOWN;
     reading.waiting = (double)lag->integer;
-    if (is_count(pending))
+    if (redis_reply_is_count(pending))
         reading.in_flight = (double)pending->integer;
     const redisReply *read = field(group, "entries-read");
-    if (is_count(read)) {
+    if (redis_reply_is_count(read)) {
         reading.arrived = (double)read->integer + reading.waiting;
         reading.consumed = (double)read->integer - reading.in_flight;
     } else { /* the group has not read anything */
         reading.consumption_rate = 0;
     }
-    answer_with_consumers(channel, task, &reading, field(group, "consumers"));
+    answer_with_consumers(link, task, &reading, field(group, "consumers"));
 }
 
-static void on_groups(struct redis_channel *channel, struct redis_command *command,
+static void on_groups(struct redis_link *link, struct redis_command *command,
                       const redisReply *reply)
 {
     for (struct task *task; (task = redis_command_take_task(command)) != NULL;)
-        take_lag(channel, task, reply);
+        take_lag(link, task, reply);
 }
 
 static int compare_streams(const void *left, const void *right)
@@ -264,8 +259,8 @@ static int compare_streams(const void *left, const void *right)
 
 /* The reply has all groups of a stream, so that one command is sent for all of them. `tasks` ends
  * with NULL. */
-static void read_groups(struct redis_client *client, struct redis_channel *channel,
-                        struct task **tasks, size_t count)
+static void read_groups(struct redis_client *client, struct redis_link *link, struct task **tasks,
+                        size_t count)
 {
     qsort(tasks, count, sizeof(*tasks), compare_streams);
     for (size_t i = 0; i < count;) {
@@ -275,15 +270,14 @@ static void read_groups(struct redis_client *client, struct redis_channel *chann
         struct task *next = tasks[i];
         const char *stream = stream_of(*first);
         tasks[i] = NULL;
-        redis_subscriber_read(&client->subscriber, channel,
+        redis_subscriber_read(&client->subscriber, link,
                               (struct redis_request){{"XINFO", "GROUPS", stream}, on_groups},
                               stream, first);
         tasks[i] = next;
     }
 }
 
-static void send_tasks(struct redis_client *client, struct redis_channel *channel,
-                       struct task *tasks)
+static void send_tasks(struct redis_client *client, struct redis_link *link, struct task *tasks)
 {
     const struct task *counted;
     size_t count = 0;
@@ -295,13 +289,13 @@ static void send_tasks(struct redis_client *client, struct redis_channel *channe
         DL_DELETE(tasks, task);
         enum redis_stream_mode mode = redis_stream_mode(task->query);
         if (mode == REDIS_STREAM_LENGTH)
-            read_length(client, channel, task);
+            read_length(client, link, task);
         else if (mode == REDIS_STREAM_PENDING)
-            read_pending(channel, task);
+            read_pending(link, task);
         else
             of_groups[groups_count++] = task;
     }
-    read_groups(client, channel, of_groups, groups_count);
+    read_groups(client, link, of_groups, groups_count);
 }
 
 bool redis_streams_measure(void *client, struct feed *feed, struct error *error)

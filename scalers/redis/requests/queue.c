@@ -1,10 +1,10 @@
-#include "redis/queue.h"
+#include "redis/requests/queue.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "redis/cluster.h"
-#include "redis/connection/slots.h"
+#include "redis/cluster/cluster.h"
+#include "redis/cluster/slots.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -152,20 +152,20 @@ void redis_queue_check_slots(const struct redis_list_query *query, struct error 
                   libraries[query->library].prefix);
 }
 
-static void fail(struct redis_channel *channel, struct task *task, const char *key,
+static void fail(struct redis_link *link, struct task *task, const char *key,
                  const redisReply *reply)
 {
     _cleanup_(error_done) struct error error = {0};
-    if (redis_cluster_redirect(channel, task, reply))
+    if (redis_cluster_redirect(link, task, reply))
         return;
-    redis_server_explain(channel->server, reply, &error);
+    redis_server_explain(link->server, reply, &error);
     if (key != NULL)
         error_prefix(&error, "key \"%s\"", key);
     task_fail(task, &error);
 }
 
 /* The error is that of a whole transaction: Redis does not say which key it is about. */
-static void fail_all(struct redis_channel *channel, struct task *task, const redisReply *reply)
+static void fail_all(struct redis_link *link, struct task *task, const redisReply *reply)
 {
     static const char abort[] = "EXECABORT Transaction discarded because of: ";
     const struct redis_list_query *query = task->query;
@@ -173,9 +173,9 @@ static void fail_all(struct redis_channel *channel, struct task *task, const red
     redisReply cause = *reply;
     if (redis_reply_is_error(reply, abort))
         cause.str += sizeof(abort) - 1;
-    if (redis_cluster_redirect(channel, task, &cause))
+    if (redis_cluster_redirect(link, task, &cause))
         return;
-    redis_server_explain(channel->server, &cause, &error);
+    redis_server_explain(link->server, &cause, &error);
     _cleanup_(memory_free) char *name = redis_queue_name(query);
     error_prefix(&error,
                  query->library == REDIS_NO_LIBRARY ? "key \"%s\" and others" : "queue \"%s\"",
@@ -190,7 +190,7 @@ static bool is_reply_of(const redisReply *reply, size_t count)
 
 /* NULL: the command has none any more, or it has failed, since the reply is not an array of all
  * that was asked for. */
-static struct task *take_task(struct redis_channel *channel, struct redis_command *command,
+static struct task *take_task(struct redis_link *link, struct redis_command *command,
                               const redisReply *reply)
 {
     struct task *task = redis_command_take_task(command);
@@ -199,33 +199,28 @@ static struct task *take_task(struct redis_channel *channel, struct redis_comman
     const struct redis_list_query *query = task->query;
     if (is_reply_of(reply, query->library == REDIS_NO_LIBRARY ? query->keys.count : PARTS + 2))
         return task;
-    fail_all(channel, task, reply);
+    fail_all(link, task, reply);
     return NULL;
-}
-
-static bool is_count(const redisReply *reply)
-{
-    return reply->type == REDIS_REPLY_INTEGER && reply->integer >= 0;
 }
 
 /* ---- the keys of a trigger ---- */
 
-static void read_keys(struct redis_client *client, struct redis_channel *channel, struct task *task,
+static void read_keys(struct redis_client *client, struct redis_link *link, struct task *task,
                       int tries);
 
-static void on_types(struct redis_channel *channel, struct redis_command *command,
+static void on_types(struct redis_link *link, struct redis_command *command,
                      const redisReply *reply)
 {
-    struct task *task = take_task(channel, command, reply);
+    struct task *task = take_task(link, command, reply);
     if (task == NULL)
         return;
-    struct redis_client *client = channel->owner;
+    struct redis_client *client = link->owner;
     const struct redis_list_query *query = task->query;
     for (size_t i = 0; i < reply->elements; i++) {
         const redisReply *type = reply->element[i];
         const char *key = query->keys.items[i];
         if (type->type != REDIS_REPLY_STATUS) {
-            fail(channel, task, key, type);
+            fail(link, task, key, type);
             return;
         }
         _cleanup_(error_done) struct error error = {0};
@@ -234,10 +229,10 @@ static void on_types(struct redis_channel *channel, struct redis_command *comman
             return;
         }
     }
-    read_keys(client, channel, task, command->tries);
+    read_keys(client, link, task, command->tries);
 }
 
-static void read_types(struct redis_channel *channel, struct task *task, int tries)
+static void read_types(struct redis_link *link, struct task *task, int tries)
 {
     const struct redis_list_query *query = task->query;
     redis_words commands[OPTION_MAX_PIECES] = {0};
@@ -246,17 +241,17 @@ static void read_types(struct redis_channel *channel, struct task *task, int tri
         commands[i][1] = query->keys.items[i];
     }
     struct redis_command *command =
-        redis_channel_send(channel, &(struct redis_request){.transaction = commands,
-                                                            .transaction_count = query->keys.count,
-                                                            .on_reply = on_types});
+        redis_link_send(link, &(struct redis_request){.transaction = commands,
+                                                      .transaction_count = query->keys.count,
+                                                      .on_reply = on_types});
     command->tries = tries;
     redis_command_add_task(command, task);
 }
 
-static void on_lengths(struct redis_channel *channel, struct redis_command *command,
+static void on_lengths(struct redis_link *link, struct redis_command *command,
                        const redisReply *reply)
 {
-    struct task *task = take_task(channel, command, reply);
+    struct task *task = take_task(link, command, reply);
     if (task == NULL)
         return;
     const struct redis_list_query *query = task->query;
@@ -265,11 +260,11 @@ static void on_lengths(struct redis_channel *channel, struct redis_command *comm
     for (size_t i = 0; i < reply->elements; i++) {
         const redisReply *length = reply->element[i];
         if (redis_reply_is_error(length, "WRONGTYPE") && command->tries < REDIS_KEY_TYPE_TRIES) {
-            read_types(channel, task, command->tries);
+            read_types(link, task, command->tries);
             return;
         }
-        if (!is_count(length)) {
-            fail(channel, task, query->keys.items[i], length);
+        if (!redis_reply_is_count(length)) {
+            fail(link, task, query->keys.items[i], length);
             return;
         }
         reading.waiting += (double)length->integer;
@@ -277,7 +272,7 @@ static void on_lengths(struct redis_channel *channel, struct redis_command *comm
     task_answer(task, &reading);
 }
 
-static void read_keys(struct redis_client *client, struct redis_channel *channel, struct task *task,
+static void read_keys(struct redis_client *client, struct redis_link *link, struct task *task,
                       int tries)
 {
     const struct redis_list_query *query = task->query;
@@ -289,15 +284,15 @@ static void read_keys(struct redis_client *client, struct redis_channel *channel
     }
     struct redis_request request = {
         .transaction = commands, .transaction_count = names.count, .on_reply = on_lengths};
-    redis_subscriber_read_keys(&client->subscriber, channel, request,
-                               (const char *const *)names.keys, (struct task *const[]){task, NULL})
+    redis_subscriber_read_keys(&client->subscriber, link, request, (const char *const *)names.keys,
+                               (struct task *const[]){task, NULL})
         ->tries = tries + 1;
 }
 
 /* ---- the keys of a library ---- */
 
-static void read_library(struct redis_client *client, struct redis_channel *channel,
-                         struct task *task, int tries);
+static void read_library(struct redis_client *client, struct redis_link *link, struct task *task,
+                         int tries);
 
 /* The server's time; -1: the reply is not one. */
 static int64_t time_of(const redisReply *reply)
@@ -324,17 +319,17 @@ static int64_t next_due_ms(const struct library *library, const redisReply *next
 }
 
 /* Adds up the parts. False: the task has failed. */
-static bool add_parts(struct redis_channel *channel, struct task *task,
-                      const redisReply *const *counts, struct reading *reading)
+static bool add_parts(struct redis_link *link, struct task *task, const redisReply *const *counts,
+                      struct reading *reading)
 {
     const struct redis_list_query *query = task->query;
     bool is_paused = false;
     reading->waiting = reading->in_flight = 0;
     for (size_t i = 0; i < PARTS; i++) {
         const struct part *part = &libraries[query->library].parts[i];
-        if (!is_count(counts[i])) {
+        if (!redis_reply_is_count(counts[i])) {
             _cleanup_(names_done) struct names names = names_of(query);
-            fail(channel, task, names.keys[i], counts[i]);
+            fail(link, task, names.keys[i], counts[i]);
             return false;
         }
         if (part->meaning == PAUSED)
@@ -349,18 +344,18 @@ static bool add_parts(struct redis_channel *channel, struct task *task,
 }
 
 /* The reply has the time, the parts, and the next that falls due. */
-static void on_parts(struct redis_channel *channel, struct redis_command *command,
+static void on_parts(struct redis_link *link, struct redis_command *command,
                      const redisReply *reply)
 {
-    struct task *task = take_task(channel, command, reply);
+    struct task *task = take_task(link, command, reply);
     if (task == NULL)
         return;
-    struct redis_client *client = channel->owner;
+    struct redis_client *client = link->owner;
     const struct redis_list_query *query = task->query;
     const struct library *library = &libraries[query->library];
     int64_t now_ms = time_of(reply->element[0]);
     if (now_ms < 0) {
-        fail_all(channel, task, reply);
+        fail_all(link, task, reply);
         return;
     }
     int64_t received_ms = clock_now_ms();
@@ -371,17 +366,17 @@ static void on_parts(struct redis_channel *channel, struct redis_command *comman
     int64_t due_ms = next_due_ms(library, reply->element[PARTS + 1]);
     bool is_misjudged = due_ms <= now_ms || command->until_ms > now_ms + MAX_AHEAD_MS;
     if (is_misjudged && command->tries < MAX_TRIES) {
-        read_library(client, channel, task, command->tries);
+        read_library(client, link, task, command->tries);
         return;
     }
     if (is_misjudged) {
         task_failf(task,
                    "queue \"%s\": the clock of Redis at %s could not be followed in %d attempts",
-                   query->queue_name, channel->server->address, MAX_TRIES);
+                   query->queue_name, link->server->address, MAX_TRIES);
         return;
     }
     struct reading reading = READING_UNKNOWN;
-    if (!add_parts(channel, task, (const redisReply *const *)&reply->element[1], &reading))
+    if (!add_parts(link, task, (const redisReply *const *)&reply->element[1], &reading))
         return;
     if (due_ms != CLOCK_NEVER)
         redis_subscriptions_set_time(&client->subscriber.subscriptions, task->notifier.id,
@@ -404,8 +399,8 @@ static int64_t read_until_ms(const struct redis_client *client, int64_t now_ms, 
     return now_ms + (int64_t)offset_ms + ahead_ms;
 }
 
-static void read_library(struct redis_client *client, struct redis_channel *channel,
-                         struct task *task, int tries)
+static void read_library(struct redis_client *client, struct redis_link *link, struct task *task,
+                         int tries)
 {
     const struct redis_list_query *query = task->query;
     const struct library *library = &libraries[query->library];
@@ -436,19 +431,19 @@ static void read_library(struct redis_client *client, struct redis_channel *chan
     }
     struct redis_request request = {
         .transaction = commands, .transaction_count = ARRAY_LENGTH(commands), .on_reply = on_parts};
-    struct redis_command *command = redis_subscriber_read_keys(
-        &client->subscriber, channel, request, (const char *const *)names.keys,
-        (struct task *const[]){task, NULL});
+    struct redis_command *command = redis_subscriber_read_keys(&client->subscriber, link, request,
+                                                               (const char *const *)names.keys,
+                                                               (struct task *const[]){task, NULL});
     command->tries = tries + 1;
     command->sent_ms = sent_ms;
     command->until_ms = until_ms;
 }
 
-void redis_queue_read(struct redis_client *client, struct redis_channel *channel, struct task *task)
+void redis_queue_read(struct redis_client *client, struct redis_link *link, struct task *task)
 {
     const struct redis_list_query *query = task->query;
     if (query->library == REDIS_NO_LIBRARY)
-        read_keys(client, channel, task, 0);
+        read_keys(client, link, task, 0);
     else
-        read_library(client, channel, task, 0);
+        read_library(client, link, task, 0);
 }

@@ -1,4 +1,4 @@
-#include "redis/key_type.h"
+#include "redis/requests/key_type.h"
 
 #include "base/hash_table.h"
 #include "base/memory.h"

@@ -1,4 +1,4 @@
-#include "redis/connection/lookup.h"
+#include "redis/link/lookup.h"
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
-enum { MAX_ADDRESSES = 8, ADDRESS_LENGTH = 64 }; /* with the name of a link */
+enum { MAX_ADDRESSES = 8, ADDRESS_LENGTH = 64 }; /* with the name of an interface */
 
 struct redis_lookup {
     char *host;
@@ -98,15 +98,16 @@ static void *lookup_thread(void *argument)
     return NULL;
 }
 
-static bool thread_start(struct redis_lookup *lookup)
+/* Returns an errno, or 0. */
+static int thread_start(struct redis_lookup *lookup)
 {
     pthread_t thread;
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    bool has_started = pthread_create(&thread, &attributes, lookup_thread, lookup) == 0;
+    int failure = pthread_create(&thread, &attributes, lookup_thread, lookup);
     pthread_attr_destroy(&attributes);
-    return has_started;
+    return failure;
 }
 
 /* Under the lock: whether the tenant may have one more. */
@@ -134,8 +135,9 @@ static struct redis_lookup *start(const char *host, struct error *error)
     lookup->host = text_copy(host);
     lookup->users = 1; /* the thread */
     lookup->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (lookup->event_fd < 0 || !thread_start(lookup)) {
-        error_unavailable(error, "its name cannot be looked up: %s", strerror(errno));
+    int failure = lookup->event_fd < 0 ? errno : thread_start(lookup);
+    if (failure != 0) {
+        error_unavailable(error, "its name cannot be looked up: %s", strerror(failure));
         lookup_free(lookup);
         return NULL;
     }

@@ -6,15 +6,15 @@
  *
  * What a Sentinel has said counts until it says something else: a master of an older epoch is not
  * believed while the client lives. Whether the server itself agrees its ROLE says
- * (redis/connection/setup.h).
+ * (redis/link/setup.h).
  *
  * Threads: that of the client. Owner: the client.
  */
-#ifndef BACKLOG_SCALERS_REDIS_CONNECTION_SENTINEL_H
-#define BACKLOG_SCALERS_REDIS_CONNECTION_SENTINEL_H
+#ifndef BACKLOG_SCALERS_REDIS_SENTINEL_H
+#define BACKLOG_SCALERS_REDIS_SENTINEL_H
 
 #include "base/error.h"
-#include "redis/connection/channel.h"
+#include "redis/link/link.h"
 #include "redis/options.h"
 
 #include <openssl/types.h>
@@ -29,11 +29,10 @@ struct redis_sentinels *redis_sentinels_new(const struct redis_connection *optio
 void redis_sentinels_free(struct redis_sentinels *sentinels); /* of NULL, too */
 
 /* Those that are connected, at most REDIS_MAX_SENTINELS. Returns how many. */
-size_t redis_sentinels_list(const struct redis_sentinels *sentinels,
-                            struct redis_channel **ret_channels);
+size_t redis_sentinels_list(const struct redis_sentinels *sentinels, struct redis_link **ret_links);
 
-/* After poll(). False: the channel is none of theirs. */
-bool redis_sentinels_step(struct redis_sentinels *sentinels, const struct redis_channel *channel,
+/* After poll(). False: the link is none of theirs. */
+bool redis_sentinels_step(struct redis_sentinels *sentinels, const struct redis_link *link,
                           short revents);
 
 /* Handles what was received meanwhile, without waiting. */

@@ -1,4 +1,4 @@
-#include "redis/cluster.h"
+#include "redis/cluster/cluster.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -8,7 +8,6 @@
 #include "redis/subscriptions.h"
 
 #include <limits.h>
-#include <openssl/ssl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +51,7 @@ static struct redis_client *client_of(struct redis_cluster *cluster, const struc
     client->cluster = cluster;
     redis_server_init(&client->server, &cluster->like.login, cluster->like.tls);
     redis_server_set_address(&client->server, node->host, node->port);
-    client->server.channels = &cluster->channels;
+    client->server.budget = &cluster->link_budget;
     client->server.may_be_local = cluster->discovery.is_local;
     client->server.master_of = "the nodes of the cluster";
     redis_subscriber_init(&client->subscriber, &client->server);
@@ -62,13 +61,13 @@ static struct redis_client *client_of(struct redis_cluster *cluster, const struc
 
 static bool is_trying(const struct redis_client *client)
 {
-    return client->shared != NULL && client->shared->state != REDIS_READY;
+    return client->shared != NULL && client->shared->state != REDIS_LINK_READY;
 }
 
 /* Until it is connected again. */
 static bool has_failed(struct redis_client *client)
 {
-    if (client->shared != NULL && client->shared->state == REDIS_READY)
+    if (client->shared != NULL && client->shared->state == REDIS_LINK_READY)
         error_done(&client->failure);
     return error_is_set(&client->failure);
 }
@@ -242,14 +241,14 @@ static bool may_follow(struct redis_cluster *cluster, size_t slot, const struct 
     return cluster->moves[slot]++ < MAX_MOVES;
 }
 
-static void redirect(struct redis_channel *channel, struct task *task, bool is_import, uint16_t to)
+static void redirect(struct redis_link *link, struct task *task, bool is_import, uint16_t to)
 {
-    struct redis_client *from = channel->owner;
+    struct redis_client *from = link->owner;
     struct redis_cluster *cluster = from->cluster;
     const struct redis_node *node = &cluster->map->nodes[to];
     size_t slot = redis_slot_of(cluster->key_of(task));
-    bool may = !channel->is_asking &&
-               (is_import ? !is_at(from, node) : may_follow(cluster, slot, from, to));
+    bool may =
+        !link->is_asking && (is_import ? !is_at(from, node) : may_follow(cluster, slot, from, to));
     if (!may) {
         task_failf(task,
                    "key \"%s\": Redis at %s redirects to %s:%d, where the redirection came from or "
@@ -269,12 +268,11 @@ static void redirect(struct redis_channel *channel, struct task *task, bool is_i
         DL_APPEND(client->waiting_imports, task);
 }
 
-bool redis_cluster_redirect(struct redis_channel *channel, struct task *task,
-                            const redisReply *reply)
+bool redis_cluster_redirect(struct redis_link *link, struct task *task, const redisReply *reply)
 {
     static const char *const doubts[] = {"CLUSTERDOWN ", "TRYAGAIN ", "LOADING ", "READONLY ",
                                          "MASTERDOWN "};
-    struct redis_client *client = channel->owner;
+    struct redis_client *client = link->owner;
     struct redis_cluster *cluster = client->cluster;
     if (cluster == NULL)
         return false;
@@ -297,7 +295,7 @@ bool redis_cluster_redirect(struct redis_channel *channel, struct task *task,
         task_failf(task, "Redis at %s redirects to yet another node: the cluster has more than %d",
                    client->server.address, REDIS_MAX_NODES);
     else
-        redirect(channel, task, is_import, to);
+        redirect(link, task, is_import, to);
     return true;
 }
 
@@ -305,16 +303,15 @@ bool redis_cluster_redirect(struct redis_channel *channel, struct task *task,
 
 static bool is_slow(const struct redis_client *client, int64_t now_ms)
 {
-    return client->shared != NULL && client->shared->state == REDIS_READY &&
-           redis_channel_has_tasks(client->shared) &&
-           now_ms >= client->shared->progress_ms + SLOW_MS;
+    return client->shared != NULL && client->shared->state == REDIS_LINK_READY &&
+           redis_link_has_tasks(client->shared) && now_ms >= client->shared->progress_ms + SLOW_MS;
 }
 
 /* Somebody gets replies, so the others are no reason to connect again. */
 static bool any_works(const struct redis_cluster *cluster)
 {
     const struct redis_client *client = cluster->clients;
-    while (client != NULL && (client->shared == NULL || client->shared->state != REDIS_READY))
+    while (client != NULL && (client->shared == NULL || client->shared->state != REDIS_LINK_READY))
         client = client->next;
     return client != NULL;
 }
@@ -370,23 +367,11 @@ bool redis_cluster_is_busy(const struct redis_cluster *cluster)
 
 /* ---- connecting ---- */
 
-static bool set_login(struct redis_cluster *cluster, const struct redis_connection *options,
-                      struct error *error)
-{
-    SSL_CTX *tls = NULL;
-    if (redis_connection_has_tls(options) && (tls = tls_context_new(&options->tls, error)) == NULL)
-        return false;
-    redis_server_init(&cluster->like,
-                      &(struct redis_login){options->username, options->password, 0}, tls);
-    SSL_CTX_free(tls); /* the server holds it */
-    return true;
-}
-
 static void wait(struct redis_discovery *discovery, int64_t until_ms)
 {
     struct pollfd socket = {.fd = -1};
-    if (discovery->channel != NULL)
-        socket = redis_channel_poll(discovery->channel);
+    if (discovery->link != NULL)
+        socket = redis_link_poll(discovery->link);
     if (poll(&socket, 1, clock_left_ms(until_ms, INT_MAX)) > 0)
         redis_discovery_step(discovery, socket.revents);
 }
@@ -413,7 +398,7 @@ bool redis_cluster_connect(const void *connection_options, int64_t deadline_ms, 
                            struct error *error)
 {
     struct redis_cluster *cluster = memory_new(sizeof(*cluster));
-    bool good = set_login(cluster, connection_options, error);
+    bool good = redis_server_init_as(&cluster->like, connection_options, error);
     redis_discovery_init(&cluster->discovery, connection_options, &cluster->like);
     if (good && read_map(cluster, deadline_ms, error)) {
         *ret_client = cluster;

@@ -5,8 +5,8 @@
  *
  * Threads: that of the client.
  */
-#ifndef BACKLOG_SCALERS_REDIS_LISTS_H
-#define BACKLOG_SCALERS_REDIS_LISTS_H
+#ifndef BACKLOG_SCALERS_REDIS_REQUESTS_LISTS_H
+#define BACKLOG_SCALERS_REDIS_REQUESTS_LISTS_H
 
 #include "base/error.h"
 #include "measure/task.h"

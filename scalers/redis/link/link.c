@@ -1,0 +1,337 @@
+#include "redis/link/link.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+enum {
+    PLAIN_BYTES = 8 << 10, /* of a link that is idle */
+    TLS_BYTES = 48 << 10,
+    LONG_LIFE_MS = 10 * 1000,
+    REOPEN_MS = 250,   /* of one with a shorter life, from its opening on; it doubles: */
+    MAX_DOUBLINGS = 3, /* ... what waits for it is answered within the time of a call */
+};
+
+/* False: too many are open. */
+static bool count_link(const struct redis_server *server, int more)
+{
+    struct redis_link_budget *budget = server->budget;
+    if (budget == NULL)
+        return true;
+    size_t count = budget->count + (size_t)more;
+    if (!reply_memory_set(&budget->memory, count * (server->tls == NULL ? PLAIN_BYTES : TLS_BYTES)))
+        return false;
+    budget->count = count;
+    return true;
+}
+
+/* A server that closes what is idle for a few seconds delays nothing by that: the time counts from
+ * the opening on. */
+void redis_reopening_closed(struct redis_reopening *reopening, int64_t now_ms)
+{
+    if (now_ms >= reopening->opened_ms + LONG_LIFE_MS) {
+        reopening->short_lives = 0;
+        reopening->at_ms = now_ms;
+        return;
+    }
+    reopening->at_ms = reopening->opened_ms + (REOPEN_MS << reopening->short_lives);
+    if (reopening->short_lives < MAX_DOUBLINGS)
+        reopening->short_lives++;
+}
+
+struct redis_link *redis_link_open(struct redis_server *server, bool to_same_peer,
+                                   int64_t deadline_ms, struct error *error)
+{
+    if (!count_link(server, 1)) {
+        redis_server_cannot_connect(
+            server,
+            "its Redis Cluster has too many nodes: those of all Redis Clusters of a "
+            "namespace may take 12 MiB of memory (over TLS 48 KiB each), and less where "
+            "others use it",
+            error);
+        return NULL;
+    }
+    struct redis_link *link = memory_new(sizeof(*link));
+    link->server = server;
+    link->deadline_ms = deadline_ms;
+    if (redis_socket_begin(&link->socket, server, to_same_peer, error))
+        return link;
+    redis_link_free(link);
+    return NULL;
+}
+
+void redis_link_free(struct redis_link *link)
+{
+    if (link == NULL)
+        return;
+    struct redis_command *command;
+    struct redis_command *next;
+    DL_FOREACH_SAFE(link->commands, command, next)
+        free(command);
+    redis_socket_done(&link->socket);
+    count_link(link->server, -1);
+    error_done(&link->refusal);
+    free(link);
+}
+
+struct pollfd redis_link_poll(const struct redis_link *link)
+{
+    return redis_socket_poll(&link->socket);
+}
+
+const char *redis_link_awaited(const struct redis_link *link)
+{
+    return redis_socket_awaited(&link->socket);
+}
+
+/* Before the first reply. A server that speaks only TLS takes a plain command for a broken record:
+ * it hangs up, or sends an alert. One that misses our certificate says so only after the handshake
+ * (TLS 1.3), and hangs up, too. */
+static const char *tls_hint(const struct redis_link *link)
+{
+    if (link->state != REDIS_LINK_SETTING_UP || link->replied_ms != 0)
+        return "";
+    if (link->socket.tls == NULL)
+        return " (where the port is for TLS, set brokerTls: enable)";
+    return SSL_CTX_get0_certificate(link->server->tls) == NULL
+               ? " (where it wants a client's certificate, set cert and key)"
+               : "";
+}
+
+static bool broke(const struct redis_link *link, const char *words, struct error *error)
+{
+    return error_unavailable(error, "the connection to Redis at %s broke: %s%s",
+                             link->server->address, words, tls_hint(link));
+}
+
+static bool hung_up(struct redis_link *link, const char *words, struct error *error)
+{
+    link->is_hung_up = true;
+    return broke(link, words, error);
+}
+
+/* Where it is refused, so is what comes after it. */
+static void ignore(struct redis_link *link, struct redis_command *command, const redisReply *reply)
+{
+    (void)link;
+    (void)command;
+    (void)reply;
+}
+
+struct redis_command *redis_link_send(struct redis_link *link, const struct redis_request *request)
+{
+    struct redis_command *command = memory_new(sizeof(*command));
+    command->on_reply = request->on_reply;
+    command->on_first_reply = request->on_first_reply;
+    if (link->commands == NULL) {
+        link->progress_ms = clock_now_ms();
+        link->was_idle = true;
+    }
+    DL_APPEND(link->commands, command);
+    command->is_asking = link->is_asking;
+    if (link->is_asking) { /* then nothing else may be sent before it */
+        command->on_first_reply = ignore;
+        redis_socket_add(&link->socket, (const char *const[]){"ASKING", NULL});
+    } else if (request->on_first_reply != NULL)
+        redis_socket_add(&link->socket, request->first_words);
+    if (request->transaction_count == 0) {
+        redis_socket_add(&link->socket, request->words);
+        return command;
+    }
+    command->queued_replies = 1 + request->transaction_count;
+    redis_socket_add(&link->socket, (const char *const[]){"MULTI", NULL});
+    for (size_t i = 0; i < request->transaction_count; i++)
+        redis_socket_add(&link->socket, request->transaction[i]);
+    redis_socket_add(&link->socket, (const char *const[]){"EXEC", NULL});
+    return command;
+}
+
+bool redis_link_flush(struct redis_link *link, struct error *error)
+{
+    const char *reason = NULL;
+    if (link->state == REDIS_LINK_OPENING || redis_socket_write(&link->socket, &reason))
+        return true;
+    return hung_up(link, reason, error);
+}
+
+bool redis_link_ping(struct redis_link *link, int64_t now_ms, struct error *error)
+{
+    if (link->is_pinged)
+        return error_unavailable(error, "Redis at %s: no answer in time", link->server->address);
+    redis_socket_add(&link->socket, (const char *const[]){"PING", NULL});
+    link->is_pinged = true;
+    link->pinged_ms = now_ms;
+    return redis_link_flush(link, error);
+}
+
+/* What its handler sends is for the same key. */
+static void call_handler(struct redis_link *link, struct redis_command *command,
+                         const redisReply *reply)
+{
+    link->is_asking = command->is_asking;
+    command->on_reply(link, command, reply);
+    link->is_asking = false;
+}
+
+static void handle_oldest(struct redis_link *link, const redisReply *reply, int64_t now_ms)
+{
+    struct redis_command *command = link->commands;
+    if (link->was_idle && (link->measures_round_trips || link->state != REDIS_LINK_READY))
+        redis_server_add_round_trip(link->server, now_ms - link->progress_ms);
+    link->was_idle = false;
+    link->progress_ms = now_ms;
+    if (command->on_first_reply != NULL) {
+        redis_on_reply *on_first_reply = TAKE(command->on_first_reply);
+        on_first_reply(link, command, reply);
+        return;
+    }
+    if (command->queued_replies > 0) {
+        command->queued_replies--;
+        if (reply->type == REDIS_REPLY_ERROR) /* EXEC only says that there was one */
+            call_handler(link, command, reply);
+        return;
+    }
+    link->has_answered = link->has_answered || command->tasks != NULL;
+    call_handler(link, command, reply);
+    DL_DELETE(link->commands, command);
+    free(command);
+}
+
+/* A master that stood still answers once it runs again, before it hears that it is none. */
+static bool is_late(const struct redis_link *link, int64_t now_ms)
+{
+    return link->max_reply_ms > 0 && link->state == REDIS_LINK_READY &&
+           now_ms >= link->max_reply_from_ms && now_ms > link->progress_ms + link->max_reply_ms;
+}
+
+/* Once a link is subscribed, messages and pongs are all that the server sends. */
+static bool take_message(struct redis_link *link, const redisReply *reply)
+{
+    if (link->on_message == NULL || link->state != REDIS_LINK_READY)
+        return false;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 ||
+        reply->element[0]->type != REDIS_REPLY_STRING)
+        return true;
+    if (text_equal(reply->element[0]->str, "pong"))
+        link->is_pinged = false;
+    else if (text_equal(reply->element[0]->str, "message") && reply->elements == 3)
+        link->on_message(link, reply->element[2]);
+    return true;
+}
+
+static bool handle(struct redis_link *link, const redisReply *reply, int64_t now_ms,
+                   struct error *error)
+{
+    link->replied_ms = now_ms;
+    if (take_message(link, reply))
+        return true;
+    if (link->commands == NULL)
+        return error_unavailable(error, "Redis at %s: unexpected reply, to no command",
+                                 link->server->address);
+    if (is_late(link, now_ms)) {
+        link->is_late = true;
+        return hung_up(link, "a reply came too late to be believed", error);
+    }
+    handle_oldest(link, reply, now_ms);
+    return true;
+}
+
+static bool reading_failed(struct redis_link *link, enum redis_read result, const char *reason,
+                           struct error *error)
+{
+    if (result == REDIS_READ_TOO_LARGE)
+        return error_unavailable(error, "Redis at %s: the reply is too large",
+                                 link->server->address);
+    return result == REDIS_READ_HUNG_UP ? hung_up(link, reason, error) : broke(link, reason, error);
+}
+
+static bool read_replies(struct redis_link *link, struct error *error)
+{
+    const char *reason = NULL;
+    enum redis_read result = redis_socket_read(&link->socket, &reason);
+    int64_t now_ms = clock_now_ms();
+    while (result == REDIS_READ_DONE) {
+        redisReply *reply = NULL;
+        result = redis_socket_next(&link->socket, &reply, &reason);
+        if (result == REDIS_READ_DONE && reply == NULL)
+            return true;
+        if (result != REDIS_READ_DONE)
+            break;
+        bool good = handle(link, reply, now_ms, error);
+        freeReplyObject(reply);
+        if (!good)
+            return false;
+    }
+    return reading_failed(link, result, reason, error);
+}
+
+/* A server that refuses may send the reason, and close the connection. */
+static bool end_setup(struct redis_link *link, bool good, struct error *error)
+{
+    if (link->state == REDIS_LINK_READY || (good && link->commands != NULL))
+        return good;
+    if (error_is_set(&link->refusal)) {
+        error_move(error, &link->refusal);
+        return false;
+    }
+    if (good)
+        link->state = REDIS_LINK_READY;
+    return good;
+}
+
+bool redis_link_step(struct redis_link *link, short revents, struct error *error)
+{
+    if (link->state == REDIS_LINK_OPENING) {
+        struct redis_socket *socket = &link->socket;
+        if (!redis_socket_connect(socket, link->server, &revents, error))
+            return false;
+        if (socket->state != REDIS_SOCKET_CONNECTED)
+            return true;
+        link->state = REDIS_LINK_SETTING_UP;
+        link->on_connected(link);
+    }
+    bool good = (revents & ~POLLOUT) == 0 || read_replies(link, error);
+    return end_setup(link, good && redis_link_flush(link, error), error);
+}
+
+void redis_command_add_task(struct redis_command *command, struct task *task)
+{
+    DL_APPEND(command->tasks, task);
+    task->data = command;
+}
+
+struct task *redis_command_take_task(struct redis_command *command)
+{
+    struct task *task = command->tasks;
+    if (task != NULL)
+        redis_command_remove_task(task);
+    return task;
+}
+
+void redis_command_remove_task(struct task *task)
+{
+    struct redis_command *command = task->data;
+    DL_DELETE(command->tasks, task);
+    task->data = NULL;
+}
+
+static bool any_has_tasks(const struct redis_command *command)
+{
+    while (command != NULL && command->tasks == NULL)
+        command = command->next;
+    return command != NULL;
+}
+
+bool redis_link_has_tasks(const struct redis_link *link)
+{
+    return any_has_tasks(link->commands);
+}
+
+bool redis_link_has_tasks_behind(const struct redis_link *link)
+{
+    return link->commands != NULL && any_has_tasks(link->commands->next);
+}

@@ -1,0 +1,156 @@
+/*
+ * A link: one connection to the server, with the commands that it has not replied to yet. Replies
+ * come in the order of the commands, so a command whose tasks have been given up stays in its
+ * place, and its reply is ignored.
+ *
+ * Threads: that of the client. Nothing blocks: the owner waits for redis_link_poll(), and gives
+ * what poll() reported to redis_link_step().
+ */
+#ifndef BACKLOG_SCALERS_REDIS_LINK_LINK_H
+#define BACKLOG_SCALERS_REDIS_LINK_LINK_H
+
+#include "base/error.h"
+#include "measure/task.h"
+#include "redis/link/server.h"
+#include "redis/link/socket.h"
+
+#include <hiredis/hiredis.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct redis_link;
+struct redis_command;
+
+/* Handles a reply, which is freed after it. It ends the command's tasks, or moves them to another
+ * command. */
+typedef void redis_on_reply(struct redis_link *link, struct redis_command *command,
+                            const redisReply *reply);
+
+enum { REDIS_MAX_WORDS = 8 };
+
+/* The words of a command, ending with NULL. */
+typedef const char *redis_words[REDIS_MAX_WORDS + 1];
+
+struct redis_request {
+    redis_words words;
+    redis_on_reply *on_reply;
+    /* Instead of `words`, this many commands between MULTI and EXEC; the reply is that to EXEC, or
+     * the error of a command that Redis does not queue. */
+    redis_words *transaction;
+    size_t transaction_count; /* 0: there is none */
+    /* A command that is sent just before it, and handled with it; or none. */
+    redis_words first_words;
+    redis_on_reply *on_first_reply;
+};
+
+/* A request that was sent. */
+struct redis_command {
+    redis_on_reply *on_reply;
+    redis_on_reply *on_first_reply; /* NULL once it was called */
+    size_t queued_replies;          /* of a transaction: those that come before that to EXEC */
+    struct task *tasks;             /* utlist: who waits for the reply */
+    bool is_asking;                 /* it follows ASKING: its slot is being moved to this server */
+    struct redis_command *prev, *next;
+
+    /* The handlers' own. */
+    int tries;
+    struct reading reading; /* what is known when it is sent */
+    int64_t sent_ms;
+    int64_t until_ms; /* up to which time of the server it counts */
+};
+
+enum redis_link_state {
+    REDIS_LINK_OPENING,    /* the socket is not connected yet */
+    REDIS_LINK_SETTING_UP, /* what on_connected sent is not replied to yet */
+    REDIS_LINK_READY,
+};
+
+struct redis_link {
+    /* The connection. */
+    struct redis_server *server;
+    enum redis_link_state state;
+    int64_t deadline_ms; /* until it is ready */
+    struct redis_socket socket;
+    struct error refusal; /* set by a handler while setting up: the link cannot be used */
+    bool is_hung_up;      /* the connection was closed or broke, and nothing else is wrong */
+
+    /* What is sent. */
+    struct redis_command *commands; /* utlist, the oldest first */
+    bool is_asking;                 /* ASKING is sent before each request from now on */
+
+    /* When. */
+    int64_t progress_ms;       /* since when the oldest command is the oldest */
+    int64_t replied_ms;        /* the last reply; 0: none yet */
+    bool was_idle;             /* when the oldest command was sent */
+    bool has_answered;         /* a command with tasks was replied to */
+    bool measures_round_trips; /* what is sent on it is quick */
+
+    /* A reply that took longer breaks the link: the server may have stood still, and not be the
+     * master any more. */
+    int64_t max_reply_ms;      /* 0: any */
+    int64_t max_reply_from_ms; /* from then on */
+    bool is_late;              /* and it broke for that */
+
+    /* Of one that is subscribed: messages come in no order. */
+    int64_t pinged_ms; /* set by the owner when it was opened */
+    bool is_pinged;    /* and there was no reply yet */
+
+    /* The owner's. `on_connected` sends the commands to set it up; the link is ready once all are
+     * replied to. `on_message` handles what a message says; NULL: it is not subscribed. */
+    void *owner;
+    void *subscriber; /* of what the link reads */
+    void (*on_connected)(struct redis_link *link);
+    void (*on_message)(struct redis_link *link, const redisReply *content);
+};
+
+/* When a link may be opened again: whoever closes each one soon is not connected to all the time.
+ */
+struct redis_reopening {
+    int64_t opened_ms;  /* the last one was */
+    int64_t at_ms;      /* the next one may be, at the earliest */
+    size_t short_lives; /* of those in a row that the server closed soon */
+};
+
+/* The server closed the link, or nothing could be opened. */
+void redis_reopening_closed(struct redis_reopening *reopening, int64_t now_ms);
+
+/* Until a link is ready, as a rule: what a task is given by default. */
+enum { REDIS_CONNECT_MS = 2000 };
+
+/* Begins to connect: to the peer of the link that measures, or to whom the name leads now. NULL: it
+ * failed. */
+struct redis_link *redis_link_open(struct redis_server *server, bool to_same_peer,
+                                   int64_t deadline_ms, struct error *error);
+/* The tasks must be taken first. */
+void redis_link_free(struct redis_link *link);
+
+/* What to wait for. */
+struct pollfd redis_link_poll(const struct redis_link *link);
+
+/* What a link that is not ready has not got in time, for an error. */
+const char *redis_link_awaited(const struct redis_link *link);
+
+/* Writes, reads and handles replies. False: the link is of no further use. */
+bool redis_link_step(struct redis_link *link, short revents, struct error *error);
+
+/* Nothing of the request is needed after it. It is written with the next step, or by
+ * redis_link_flush(). */
+struct redis_command *redis_link_send(struct redis_link *link, const struct redis_request *request);
+bool redis_link_flush(struct redis_link *link, struct error *error);
+
+/* Of one that is subscribed: whether it still works. False: it does not, or has not replied since
+ * the last time. */
+bool redis_link_ping(struct redis_link *link, int64_t now_ms, struct error *error);
+
+/* Who waits for the command: `task->data` is the command as long. */
+void redis_command_add_task(struct redis_command *command, struct task *task);
+struct task *redis_command_take_task(struct redis_command *command); /* NULL: no more */
+void redis_command_remove_task(struct task *task);
+
+/* The oldest command, or another, has tasks. */
+bool redis_link_has_tasks(const struct redis_link *link);
+bool redis_link_has_tasks_behind(const struct redis_link *link);
+
+#endif
