@@ -85,21 +85,22 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 
 /* A handle that is being destroyed. */
 struct kafka_ending {
-    struct kafka_job job; /* first */
+    struct kafka_background_call base; /* first */
     rd_kafka_t *rk;
     int64_t began_ms;
     struct kafka_ending *prev, *next;
 };
 
-static void end_handle(struct kafka_job *job)
+static void end_handle(struct kafka_background_call *base)
 {
-    rd_kafka_destroy_flags(((struct kafka_ending *)job)->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    rd_kafka_destroy_flags(((struct kafka_ending *)base)->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
 
 static void take_endings(struct kafka_client *client)
 {
-    for (struct kafka_job *job; (job = kafka_workers_next(client->closing)) != NULL;) {
-        struct kafka_ending *ending = (struct kafka_ending *)job;
+    for (struct kafka_background_call *base;
+         (base = kafka_background_next(client->closing)) != NULL;) {
+        struct kafka_ending *ending = (struct kafka_ending *)base;
         DL_DELETE(client->endings, ending);
         free(ending);
     }
@@ -144,7 +145,7 @@ static bool prepare(struct kafka_client *client, struct error *error)
 {
     const struct kafka_connection *options = client->options;
     client->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    client->closing = kafka_workers_new(client->event_fd);
+    client->closing = kafka_background_new(client->event_fd);
     if (client->event_fd < 0)
         return error_unavailable(error, "Kafka: no eventfd: %s", strerror(errno));
     if (options->sasl == KAFKA_SASL_GSSAPI &&
@@ -192,11 +193,11 @@ void kafka_client_end_handle(struct kafka_client *client, rd_kafka_t *rk, rd_kaf
     }
     struct kafka_ending *ending = memory_new(sizeof(*ending));
     *ending =
-        (struct kafka_ending){.job = {.run = end_handle}, .rk = rk, .began_ms = clock_now_ms()};
+        (struct kafka_ending){.base = {.run = end_handle}, .rk = rk, .began_ms = clock_now_ms()};
     DL_APPEND(client->endings, ending);
-    if (kafka_workers_start(client->closing, &ending->job))
+    if (kafka_background_start(client->closing, &ending->base))
         return;
-    end_handle(&ending->job);
+    end_handle(&ending->base);
     DL_DELETE(client->endings, ending);
     free(ending);
 }
@@ -279,10 +280,10 @@ void kafka_client_close(struct kafka_client *client)
 {
     if (client->rk != NULL)
         end_main_handle(client);
-    bool has_ended = kafka_workers_wait(client->closing, clock_now_ms() + CLOSE_MS);
+    bool has_ended = kafka_background_wait(client->closing, clock_now_ms() + CLOSE_MS);
     take_endings(client);
     if (has_ended) {
-        kafka_workers_free(client->closing);
+        kafka_background_free(client->closing);
         if (client->event_fd >= 0)
             close(client->event_fd);
     }

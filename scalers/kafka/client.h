@@ -7,8 +7,8 @@
 #define BACKLOG_SCALERS_KAFKA_CLIENT_H
 
 #include "base/error.h"
+#include "kafka/background.h"
 #include "kafka/options.h"
-#include "kafka/worker.h"
 
 #include <librdkafka/rdkafka.h>
 #include <stdint.h>
@@ -28,8 +28,8 @@ struct kafka_client {
     /* Since when all brokers are down, as the library reports; 0: they are not. */
     int64_t all_down_ms;
 
-    struct kafka_workers *closing; /* handles that are being destroyed */
-    struct kafka_ending *endings;  /* utlist, the oldest first */
+    struct kafka_background *closing; /* handles that are being destroyed */
+    struct kafka_ending *endings;     /* utlist, the oldest first */
 };
 
 /* Both fail where the cluster is not reached by the deadline; kafka_client_close() is called

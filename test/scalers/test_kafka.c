@@ -1,7 +1,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/measure/lag.h"
-#include "kafka/measure/stall.h"
+#include "kafka/measure/persistence.h"
 #include "kafka/selection.h"
 #include "measure/scaler.h"
 #include "scalers/trigger.h"
@@ -218,65 +218,66 @@ static void apache_kafka_has_fewer_rules(void **state)
     assert_says(&idle, "limitToPartitionsWithLag excludes allowIdleConsumers");
 }
 
-static int64_t updated(struct kafka_stall *stall, int64_t committed, int64_t latest, int64_t now_ms)
+static int64_t updated(struct kafka_persistence *persistence, int64_t committed, int64_t latest,
+                       int64_t now_ms)
 {
-    kafka_stall_update(stall, 0, committed, latest, now_ms);
-    return kafka_stall_age_ms(stall, 0, now_ms);
+    kafka_persistence_update(persistence, 0, committed, latest, now_ms);
+    return kafka_persistence_ms(persistence, 0, now_ms);
 }
 
 static void a_commit_is_stuck_for_as_long_as_it_was_not_seen_to_move(void **state)
 {
     (void)state;
-    struct kafka_stall *all = NULL;
-    struct kafka_stall *stall = kafka_stall_use(&all, "workers", "videoJob", 1);
-    assert_int_equal(updated(stall, 4, 9, 1000), 0);
-    assert_int_equal(updated(stall, 4, 12, 3000), 2000);
-    assert_int_equal(updated(stall, 4, 12, 3000), 2000);
-    assert_int_equal(updated(stall, 5, 12, 4000), 0);
-    assert_int_equal(updated(stall, 5, 12, 9000), 5000);
-    assert_ptr_equal(kafka_stall_use(&all, "workers", "videoJob", 1), stall);
-    kafka_stall_forget_all(&all);
+    struct kafka_persistence *all = NULL;
+    struct kafka_persistence *persistence = kafka_persistence_use(&all, "workers", "videoJob", 1);
+    assert_int_equal(updated(persistence, 4, 9, 1000), 0);
+    assert_int_equal(updated(persistence, 4, 12, 3000), 2000);
+    assert_int_equal(updated(persistence, 4, 12, 3000), 2000);
+    assert_int_equal(updated(persistence, 5, 12, 4000), 0);
+    assert_int_equal(updated(persistence, 5, 12, 9000), 5000);
+    assert_ptr_equal(kafka_persistence_use(&all, "workers", "videoJob", 1), persistence);
+    kafka_persistence_forget_all(&all);
     assert_null(all);
 }
 
 static void a_partition_that_was_idle_is_not_stuck(void **state)
 {
     (void)state;
-    struct kafka_stall *all = NULL;
-    struct kafka_stall *stall = kafka_stall_use(&all, "workers", "videoJob", 1);
-    updated(stall, 9, 9, 1000);
-    assert_int_equal(updated(stall, 9, 9, 60000), 0);
-    assert_int_equal(updated(stall, 9, 10, 61000), 1000);
-    kafka_stall_forget_all(&all);
+    struct kafka_persistence *all = NULL;
+    struct kafka_persistence *persistence = kafka_persistence_use(&all, "workers", "videoJob", 1);
+    updated(persistence, 9, 9, 1000);
+    assert_int_equal(updated(persistence, 9, 9, 60000), 0);
+    assert_int_equal(updated(persistence, 9, 10, 61000), 1000);
+    kafka_persistence_forget_all(&all);
 }
 
 static void unmeasured_partitions_are_not_stuck(void **state)
 {
     (void)state;
-    struct kafka_stall *all = NULL;
-    struct kafka_stall *stall = kafka_stall_use(&all, "workers", "videoJob", 1);
-    updated(stall, 4, 9, 1000);
-    kafka_stall_settle(stall, 0, 1000);
-    assert_int_equal(updated(stall, 4, 9, 2000), 1000);
-    kafka_stall_settle(stall, 0, 2500);
-    assert_int_equal(updated(stall, 4, 9, 3000), 0);
+    struct kafka_persistence *all = NULL;
+    struct kafka_persistence *persistence = kafka_persistence_use(&all, "workers", "videoJob", 1);
+    updated(persistence, 4, 9, 1000);
+    kafka_persistence_settle(persistence, 0, 1000);
+    assert_int_equal(updated(persistence, 4, 9, 2000), 1000);
+    kafka_persistence_settle(persistence, 0, 2500);
+    assert_int_equal(updated(persistence, 4, 9, 3000), 0);
     /* More partitions: perhaps the topic was made again. */
-    stall = kafka_stall_use(&all, "workers", "videoJob", 2);
-    assert_int_equal(updated(stall, 4, 9, 4000), 0);
-    kafka_stall_forget_all(&all);
+    persistence = kafka_persistence_use(&all, "workers", "videoJob", 2);
+    assert_int_equal(updated(persistence, 4, 9, 4000), 0);
+    kafka_persistence_forget_all(&all);
 }
 
 static void excluded_partitions_go_on(void **state)
 {
     (void)state;
-    struct kafka_stall *all = NULL;
-    struct kafka_stall *stall = kafka_stall_use(&all, "workers", "videoJob", 2);
-    kafka_stall_update(stall, 0, 4, 9, 1000);
-    kafka_stall_update(stall, 1, 4, 9, 1000);
-    kafka_stall_settle(stall, 1, 2500);
-    assert_int_equal(kafka_stall_age_ms(stall, 0, 3000), 2000);
-    assert_int_equal(kafka_stall_age_ms(stall, 1, 3000), 0);
-    kafka_stall_forget_all(&all);
+    struct kafka_persistence *all = NULL;
+    struct kafka_persistence *persistence = kafka_persistence_use(&all, "workers", "videoJob", 2);
+    kafka_persistence_update(persistence, 0, 4, 9, 1000);
+    kafka_persistence_update(persistence, 1, 4, 9, 1000);
+    kafka_persistence_settle(persistence, 1, 2500);
+    assert_int_equal(kafka_persistence_ms(persistence, 0, 3000), 2000);
+    assert_int_equal(kafka_persistence_ms(persistence, 1, 3000), 0);
+    kafka_persistence_forget_all(&all);
 }
 
 static void lag_is_what_is_not_committed(void **state)

@@ -24,15 +24,16 @@ bool kafka_batch_next_partition(const struct kafka_batch_task *batch_task, struc
     return false;
 }
 
-struct kafka_stall *kafka_batch_stall(const struct kafka_group_topic *group_topic)
+struct kafka_persistence *kafka_batch_persistence(const struct kafka_group_topic *group_topic)
 {
     const struct kafka_batch_group *group = group_topic->key.group;
     const struct kafka_batch_topic *topic = group_topic->key.topic;
-    return kafka_stall_use(&group->batch->session->stalls, group->name, topic->name, topic->count);
+    return kafka_persistence_use(&group->batch->session->persistence, group->name, topic->name,
+                                 topic->count);
 }
 
 /* Others of the topic's partitions may be another task's, which is measured less often. */
-void kafka_batch_note_stalls(const struct kafka_batch_task *batch_task)
+void kafka_batch_note_persistence(const struct kafka_batch_task *batch_task)
 {
     const struct kafka_query *query = batch_task->task->query;
     if (!query->exclude_persistent_lag)
@@ -41,16 +42,16 @@ void kafka_batch_note_stalls(const struct kafka_batch_task *batch_task)
     for (size_t i = 0; i < batch_task->count; i++) {
         const struct kafka_group_topic *group_topic = batch_task->topics[i];
         const struct kafka_batch_topic *topic = group_topic->key.topic;
-        struct kafka_stall *stall = kafka_batch_stall(group_topic);
+        struct kafka_persistence *persistence = kafka_batch_persistence(group_topic);
         for (int32_t j = 0; j < topic->count; j++) {
             const struct kafka_offset *commit = &group_topic->commits[j];
             const struct kafka_offset *latest = &topic->partitions[j].latest;
             if (!kafka_query_has_partition(query, j))
                 continue;
             if (commit->state == KAFKA_OFFSET_KNOWN && latest->state == KAFKA_OFFSET_KNOWN)
-                kafka_stall_update(stall, j, commit->value, latest->value, now_ms);
+                kafka_persistence_update(persistence, j, commit->value, latest->value, now_ms);
             else
-                kafka_stall_settle(stall, j, batch_task->batch->began_ms);
+                kafka_persistence_settle(persistence, j, batch_task->batch->began_ms);
         }
     }
 }
@@ -66,7 +67,7 @@ struct task *kafka_batch_release(struct kafka_batch_task *batch_task)
 
 struct task *kafka_batch_give_up(struct kafka_batch_task *batch_task)
 {
-    kafka_batch_note_stalls(batch_task);
+    kafka_batch_note_persistence(batch_task);
     return kafka_batch_release(batch_task);
 }
 

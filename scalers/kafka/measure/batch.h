@@ -154,11 +154,11 @@ struct kafka_place {
 bool kafka_batch_next_partition(const struct kafka_batch_task *batch_task, struct kafka_place *at);
 
 /* The history of the group's commits on the topic, until the next call that may forget it. */
-struct kafka_stall *kafka_batch_stall(const struct kafka_group_topic *group_topic);
+struct kafka_persistence *kafka_batch_persistence(const struct kafka_group_topic *group_topic);
 
 /* Notes what is known of the task's partitions, for excludePersistentLag; of those that are not
  * known the time starts again. */
-void kafka_batch_note_stalls(const struct kafka_batch_task *batch_task);
+void kafka_batch_note_persistence(const struct kafka_batch_task *batch_task);
 
 /* Takes the task out of the batch, for the caller to end it. */
 struct task *kafka_batch_release(struct kafka_batch_task *batch_task);

@@ -104,12 +104,12 @@ static void add_topic(struct reading *reading, const struct kafka_batch_task *ba
 {
     const struct kafka_query *query = batch_task->task->query;
     const struct kafka_batch_topic *topic = group_topic->key.topic;
-    const struct kafka_stall *stall =
-        query->exclude_persistent_lag ? kafka_batch_stall(group_topic) : NULL;
+    const struct kafka_persistence *persistence =
+        query->exclude_persistent_lag ? kafka_batch_persistence(group_topic) : NULL;
     for (int32_t i = 0; i < topic->count; i++)
         if (kafka_query_has_partition(query, i))
             add_partition(reading, query, group_topic->commits[i].value, &topic->partitions[i],
-                          stall == NULL ? 0 : kafka_stall_age_ms(stall, i, now_ms));
+                          persistence == NULL ? 0 : kafka_persistence_ms(persistence, i, now_ms));
 }
 
 struct reading kafka_count_reading(const struct kafka_batch_task *batch_task, int64_t now_ms)

@@ -33,7 +33,7 @@ struct kafka_missing kafka_count_missing(const struct kafka_batch_task *batch_ta
 /* Whether nothing is missing of any partition. */
 bool kafka_count_is_complete(const struct kafka_batch_task *batch_task);
 
-/* Of a task that is complete, and whose stalls are noted (kafka_batch_note_stalls()). */
+/* Of a task that is complete, and whose persistence is noted (kafka_batch_note_persistence()). */
 struct reading kafka_count_reading(const struct kafka_batch_task *batch_task, int64_t now_ms);
 
 #endif

@@ -95,7 +95,7 @@ static void begin_batches(struct loop *loop)
         DL_APPEND(loop->batches, batch);
         kafka_progress_begin(batch);
     }
-    kafka_stall_forget_old(&session->stalls, loop->now_ms);
+    kafka_persistence_forget_old(&session->persistence, loop->now_ms);
     kafka_members_forget_old(session->members, loop->now_ms);
 }
 

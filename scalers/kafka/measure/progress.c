@@ -429,7 +429,7 @@ static void subscribe(const struct kafka_batch_task *batch_task)
 
 static void answer(struct kafka_batch_task *batch_task)
 {
-    kafka_batch_note_stalls(batch_task);
+    kafka_batch_note_persistence(batch_task);
     const struct reading reading = kafka_count_reading(batch_task, clock_now_ms());
     if (task_wants_subscription(batch_task->task))
         subscribe(batch_task);

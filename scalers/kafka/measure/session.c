@@ -34,7 +34,7 @@ void kafka_session_disconnect(void *client)
     kafka_members_free(session->members);
     kafka_commits_free(session->commits);
     kafka_metadata_free(session->metadata);
-    kafka_stall_forget_all(&session->stalls);
+    kafka_persistence_forget_all(&session->persistence);
     kafka_client_close(&session->client);
     free(session);
 }

@@ -7,7 +7,7 @@
 #define BACKLOG_SCALERS_KAFKA_MEASURE_SESSION_H
 
 #include "kafka/client.h"
-#include "kafka/measure/stall.h"
+#include "kafka/measure/persistence.h"
 #include "kafka/requests/commits.h"
 #include "kafka/requests/members.h"
 #include "kafka/requests/metadata.h"
@@ -21,7 +21,7 @@ struct kafka_session {
     struct kafka_members *members;
     struct kafka_offsets *offsets;
     struct kafka_subscriptions *subscriptions;
-    struct kafka_stall *stalls;
+    struct kafka_persistence *persistence; /* of each group and topic */
 };
 
 /* The hooks of struct scaler; `client` is a struct kafka_session. */

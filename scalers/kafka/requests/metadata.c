@@ -34,7 +34,7 @@ enum { MAX_FAILURES = 2 };
 
 /* A request for metadata, on a thread of its own. */
 struct request {
-    struct kafka_job job;
+    struct kafka_background_call base;
     rd_kafka_t *rk;
     bool is_for_all;
     int64_t sent_ms;
@@ -46,7 +46,7 @@ struct kafka_metadata {
     struct kafka_client *client;
     struct kafka_topic *topics;
     struct kafka_pattern *patterns;
-    struct kafka_workers *workers;
+    struct kafka_background *background;
     struct request *request; /* the one that is running */
     uint64_t started;
     uint64_t received;
@@ -61,7 +61,7 @@ struct kafka_metadata *kafka_metadata_new(struct kafka_client *client)
 {
     struct kafka_metadata *metadata = memory_new(sizeof(*metadata));
     metadata->client = client;
-    metadata->workers = kafka_workers_new(client->event_fd);
+    metadata->background = kafka_background_new(client->event_fd);
     return metadata;
 }
 
@@ -111,7 +111,7 @@ static void request_free(struct request *request)
 
 void kafka_metadata_free(struct kafka_metadata *metadata)
 {
-    kafka_workers_free(metadata->workers);
+    kafka_background_free(metadata->background);
     if (metadata->request != NULL)
         request_free(metadata->request);
     forget_unused(metadata, CLOCK_NEVER);
@@ -181,9 +181,9 @@ uint64_t kafka_metadata_need_pattern(struct kafka_metadata *metadata,
     return metadata->started + 1;
 }
 
-static void request_metadata(struct kafka_job *job)
+static void request_metadata(struct kafka_background_call *base)
 {
-    struct request *request = (struct request *)job;
+    struct request *request = (struct request *)base;
     request->error = RD_KAFKA_RESP_ERR__TIMED_OUT;
     for (size_t i = 0; i < ARRAY_LENGTH(tries_ms) && request->error != RD_KAFKA_RESP_ERR_NO_ERROR;
          i++)
@@ -202,11 +202,11 @@ static void start(struct kafka_metadata *metadata)
         return;
     }
     struct request *request = memory_new(sizeof(*request));
-    *request = (struct request){.job = {.run = request_metadata},
+    *request = (struct request){.base = {.run = request_metadata},
                                 .rk = metadata->client->rk,
                                 .is_for_all = is_for_all,
                                 .sent_ms = clock_now_ms()};
-    if (!kafka_workers_start(metadata->workers, &request->job)) {
+    if (!kafka_background_start(metadata->background, &request->base)) {
         free(request); /* tried again with the next one that is wanted */
         return;
     }
@@ -332,7 +332,7 @@ static enum kafka_metadata_event fail(struct kafka_metadata *metadata,
 enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata,
                                                  struct error *error)
 {
-    struct request *request = (struct request *)kafka_workers_next(metadata->workers);
+    struct request *request = (struct request *)kafka_background_next(metadata->background);
     if (request == NULL)
         return KAFKA_METADATA_NOTHING;
     metadata->request = NULL;

@@ -14,7 +14,7 @@ enum {
 
 /* Partitions of one leader and one owner, all the first or all the last offsets. */
 struct call {
-    struct kafka_job job; /* first */
+    struct kafka_background_call base; /* first */
     struct leader *leader;
     rd_kafka_t *rk;
     rd_kafka_topic_partition_list_t *list;
@@ -36,7 +36,7 @@ struct leader {
 
 struct kafka_offsets {
     struct kafka_client *client;
-    struct kafka_workers *workers;
+    struct kafka_background *background;
     struct leader *leaders;
     struct call *answer; /* the one that was given out last */
     size_t running;
@@ -46,7 +46,7 @@ struct kafka_offsets *kafka_offsets_new(struct kafka_client *client)
 {
     struct kafka_offsets *offsets = memory_new(sizeof(*offsets));
     offsets->client = client;
-    offsets->workers = kafka_workers_new(client->event_fd);
+    offsets->background = kafka_background_new(client->event_fd);
     return offsets;
 }
 
@@ -60,7 +60,7 @@ static void call_free(struct call *call)
 
 void kafka_offsets_free(struct kafka_offsets *offsets)
 {
-    kafka_workers_free(offsets->workers);
+    kafka_background_free(offsets->background);
     call_free(offsets->answer);
     struct leader *leader;
     struct leader *next;
@@ -131,9 +131,9 @@ static rd_kafka_resp_err_t list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition
 #endif
 
 /* On a thread of its own. */
-static void call_run(struct kafka_job *job)
+static void call_run(struct kafka_background_call *base)
 {
-    struct call *call = (struct call *)job;
+    struct call *call = (struct call *)base;
     int left_ms = clock_left_ms(call->deadline_ms, INT32_MAX);
     call->error =
         left_ms == 0 ? RD_KAFKA_RESP_ERR__TIMED_OUT : list_offsets(call->rk, call->list, left_ms);
@@ -162,7 +162,7 @@ static void leader_flush(struct leader *leader, bool is_earliest)
 static struct call *collect_begin(struct leader *leader, const struct kafka_offset_request *request)
 {
     struct call *call = memory_new(sizeof(*call));
-    *call = (struct call){.job = {.run = call_run},
+    *call = (struct call){.base = {.run = call_run},
                           .leader = leader,
                           .list = rd_kafka_topic_partition_list_new(0),
                           .is_earliest = request->is_earliest,
@@ -201,7 +201,7 @@ static void leader_start(struct kafka_offsets *offsets, struct leader *leader)
     if (call == NULL || leader->running != NULL || offsets->running >= MAX_THREADS)
         return;
     call->rk = offsets->client->rk;
-    if (!kafka_workers_start(offsets->workers, &call->job))
+    if (!kafka_background_start(offsets->background, &call->base))
         return;
     DL_DELETE(leader->waiting, call);
     leader->running = call;
@@ -269,8 +269,9 @@ static bool is_of_a_partition(const struct call *call)
 bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer)
 {
     call_free(TAKE(offsets->answer));
-    for (struct kafka_job *job; (job = kafka_workers_next(offsets->workers)) != NULL;) {
-        struct call *call = (struct call *)job;
+    for (struct kafka_background_call *base;
+         (base = kafka_background_next(offsets->background)) != NULL;) {
+        struct call *call = (struct call *)base;
         call->leader->running = NULL;
         offsets->running--;
         if (call->error >= RD_KAFKA_RESP_ERR_NO_ERROR)

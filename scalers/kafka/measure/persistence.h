@@ -8,30 +8,32 @@
  * Threads: the measuring thread. Owner: whoever has the pointer to all of them, NULL at first. A
  * history is valid until the next call that may forget it.
  */
-#ifndef BACKLOG_SCALERS_KAFKA_MEASURE_STALL_H
-#define BACKLOG_SCALERS_KAFKA_MEASURE_STALL_H
+#ifndef BACKLOG_SCALERS_KAFKA_MEASURE_PERSISTENCE_H
+#define BACKLOG_SCALERS_KAFKA_MEASURE_PERSISTENCE_H
 
 #include <stdint.h>
 
-struct kafka_stall;
+struct kafka_persistence;
 
 /* The history of this group on this topic, which has so many partitions. */
-struct kafka_stall *kafka_stall_use(struct kafka_stall **all, const char *group, const char *topic,
-                                    int32_t partitions);
+struct kafka_persistence *kafka_persistence_use(struct kafka_persistence **all, const char *group,
+                                                const char *topic, int32_t partitions);
 
 /* Notes what was found now; any number of times a measurement. */
-void kafka_stall_update(struct kafka_stall *stall, int32_t partition, int64_t committed,
-                        int64_t latest, int64_t now_ms);
+void kafka_persistence_update(struct kafka_persistence *persistence, int32_t partition,
+                              int64_t committed, int64_t latest, int64_t now_ms);
 
 /* For how long it has been as it was found last; 0: not known. */
-int64_t kafka_stall_age_ms(const struct kafka_stall *stall, int32_t partition, int64_t now_ms);
+int64_t kafka_persistence_ms(const struct kafka_persistence *persistence, int32_t partition,
+                             int64_t now_ms);
 
 /* A measurement that began then and was to include this partition is over: if it did not, the time
  * starts again. */
-void kafka_stall_settle(struct kafka_stall *stall, int32_t partition, int64_t began_ms);
+void kafka_persistence_settle(struct kafka_persistence *persistence, int32_t partition,
+                              int64_t began_ms);
 
 /* Those that have not been used for long. */
-void kafka_stall_forget_old(struct kafka_stall **all, int64_t now_ms);
-void kafka_stall_forget_all(struct kafka_stall **all);
+void kafka_persistence_forget_old(struct kafka_persistence **all, int64_t now_ms);
+void kafka_persistence_forget_all(struct kafka_persistence **all);
 
 #endif
