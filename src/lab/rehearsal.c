@@ -14,7 +14,7 @@ double rehearsal_time_s(const struct rehearsal *rehearsal, int64_t now_ms)
 
 int64_t rehearsal_ready(const struct rehearsal_object *one, int64_t now_ms)
 {
-    return one->replicas == NULL ? one->model.replicas : replicas_ready(one->replicas, now_ms);
+    return one->workers == NULL ? one->model.replicas : worker_group_ready(one->workers, now_ms);
 }
 
 /* ---- preparing ---- */
@@ -60,9 +60,9 @@ static bool prepare(struct rehearsal *rehearsal, struct rehearsal_object *one,
     model_init(&one->model, &settings, replicas < 0 ? settings.min_replicas : replicas, 0);
     one->summary.min_replicas = one->summary.max_replicas = one->model.replicas;
     if (rehearsal->settings->worker != NULL) {
-        struct replicas_settings processes = rehearsal->settings->replicas;
+        struct worker_group_settings processes = rehearsal->settings->workers;
         processes.object = one->label;
-        one->replicas = replicas_new(&processes);
+        one->workers = worker_group_new(&processes);
     }
     for (size_t i = 0; i < object->trigger_count; i++) {
         one->triggers[i].of = one;
@@ -95,7 +95,7 @@ bool rehearsal_init(struct rehearsal *rehearsal, const struct rehearsal_settings
 
 static void rehearsed_done(struct rehearsal_object *one)
 {
-    replicas_free(one->replicas);
+    worker_group_free(one->workers);
     model_done(&one->model);
     free(one->replica_counts);
     free(one->keda_text);

@@ -6,7 +6,7 @@
  * (rehearsal_objects.h); with --http the logs of the workers (worker_logs.h) and the pages
  * (rehearsal_http.h, which show a rehearsal_snapshot.h and a server's server_tables.h); with
  * --server-http what is in flight (server_in_flight.h). rehearsal_init() makes the models and the
- * workers (replicas.h). Then rehearsal_run.h is the loop, and rehearsal_output.h prints.
+ * workers (worker_group.h). Then rehearsal_run.h is the loop, and rehearsal_output.h prints.
  *
  * Threads: one.
  */
@@ -15,8 +15,8 @@
 
 #include "client/endpoints.h"
 #include "client/scaler_client.h"
-#include "lab/replicas.h"
 #include "lab/server_in_flight.h"
+#include "lab/worker_group.h"
 #include "model/model.h"
 #include "model/scaled_object.h"
 
@@ -34,7 +34,7 @@ struct rehearsal_settings {
     int64_t deadline_ms;      /* for the calls of one answer */
     int64_t initial_replicas; /* -1: minReplicaCount */
     const char *worker;       /* a shell command; NULL: a dry run */
-    struct replicas_settings replicas;
+    struct worker_group_settings workers;
     struct server_in_flight *in_flight; /* borrowed; NULL: unknown */
     void (*watch)(void *context, const struct rehearsal *rehearsal,
                   int64_t now_ms); /* in each turn; or NULL */
@@ -73,9 +73,9 @@ struct rehearsal_object {
     struct model model;
     struct rehearsal_trigger *triggers; /* its own, among those of all */
     struct model_answer answers[MODEL_MAX_TRIGGERS];
-    struct replicas *replicas;  /* NULL: a dry run */
-    bool is_due;                /* to be read in this turn */
-    char *keda_text, *hpa_text; /* the last decisions */
+    struct worker_group *workers; /* NULL: a dry run */
+    bool is_due;                  /* to be read in this turn */
+    char *keda_text, *hpa_text;   /* the last decisions */
     enum model_reason keda_reason;
     struct rehearsal_summary summary;
     double *replica_counts; /* one per line, for the plot */

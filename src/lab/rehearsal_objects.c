@@ -45,11 +45,7 @@ static void shorten_hold_window(struct entries *entries, double speed)
 /* In place of what is written there. */
 static void set_entries(struct scaled_object_trigger *trigger, const struct entries *entries)
 {
-    for (size_t i = 0; i < trigger->entry_count; i++) {
-        free((char *)trigger->entries[i].key);
-        free((char *)trigger->entries[i].value);
-    }
-    free(trigger->entries);
+    option_entries_free(trigger->entries, trigger->entry_count);
     trigger->entries = memory_array(entries->count + 1, sizeof(*trigger->entries));
     trigger->entry_count = entries->count;
     for (size_t i = 0; i < entries->count; i++)

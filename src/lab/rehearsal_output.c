@@ -172,7 +172,7 @@ void rehearsal_print_line(const struct rehearsal *rehearsal, const struct rehear
         snprintf(in_flight, sizeof(in_flight), "%.10g", one->triggers[leading].in_flight);
     if (wanted_of(one) >= 0)
         snprintf(wanted, sizeof(wanted), "%lld", (long long)wanted_of(one));
-    if (one->replicas == NULL)
+    if (one->workers == NULL)
         snprintf(replicas, sizeof(replicas), "%lld", (long long)one->model.replicas);
     else
         snprintf(replicas, sizeof(replicas), "%lld/%lld", (long long)rehearsal_ready(one, now_ms),
@@ -197,7 +197,7 @@ static void print_summary_json(const struct rehearsal *rehearsal,
         "activeWithoutReplicaSeconds", summary->without_replica_s, "pushes",
         (json_int_t)summary->pushes, "readings", (json_int_t)summary->answers, "failedReadings",
         (json_int_t)summary->failed_answers, "crashes",
-        (json_int_t)(one->replicas == NULL ? 0 : replicas_crashes(one->replicas))));
+        (json_int_t)(one->workers == NULL ? 0 : worker_group_crashes(one->workers))));
 }
 
 static void print_summary_text(const struct rehearsal *rehearsal,
@@ -211,10 +211,10 @@ static void print_summary_text(const struct rehearsal *rehearsal,
            (long long)summary->max_replicas, summary->replica_seconds / 3600,
            summary->without_replica_s, (long long)summary->pushes, summary->pushes == 1 ? "" : "es",
            (long long)summary->failed_answers, (long long)summary->answers);
-    if (one->replicas != NULL)
-        printf(", %lld worker%s ended by %s", (long long)replicas_crashes(one->replicas),
-               replicas_crashes(one->replicas) == 1 ? "" : "s",
-               replicas_crashes(one->replicas) == 1 ? "itself" : "themselves");
+    if (one->workers != NULL)
+        printf(", %lld worker%s ended by %s", (long long)worker_group_crashes(one->workers),
+               worker_group_crashes(one->workers) == 1 ? "" : "s",
+               worker_group_crashes(one->workers) == 1 ? "itself" : "themselves");
     printf("\n");
 }
 

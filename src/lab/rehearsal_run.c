@@ -54,8 +54,8 @@ static void carry_out(struct rehearsal *rehearsal, struct rehearsal_object *one,
         summary->max_replicas = decision->replicas;
     if (decision->replicas < summary->min_replicas)
         summary->min_replicas = decision->replicas;
-    if (one->replicas != NULL)
-        replicas_scale(one->replicas, decision->replicas, now_ms);
+    if (one->workers != NULL)
+        worker_group_scale(one->workers, decision->replicas, now_ms);
 
     note_why(one, decision, why);
 }
@@ -279,7 +279,7 @@ static int64_t turn(struct rehearsal *rehearsal, int64_t now_ms)
         struct rehearsal_object *one = &rehearsal->items[i];
         if (one->is_due)
             decide(rehearsal, one, now_ms);
-        int64_t next_ms = one->replicas == NULL ? due_ms : replicas_tick(one->replicas, now_ms);
+        int64_t next_ms = one->workers == NULL ? due_ms : worker_group_tick(one->workers, now_ms);
         int64_t model_due_ms = one->model.next_poll_ms < one->model.next_sync_ms
                                    ? one->model.next_poll_ms
                                    : one->model.next_sync_ms;
@@ -314,9 +314,9 @@ void rehearsal_run(struct rehearsal *rehearsal, const volatile sig_atomic_t *sto
     rehearsal->began_ms = clock_now_ms();
     rehearsal->next_line_ms = rehearsal->began_ms;
     for (size_t i = 0; i < rehearsal->count; i++)
-        if (rehearsal->items[i].replicas != NULL)
-            replicas_scale(rehearsal->items[i].replicas, rehearsal->items[i].model.replicas,
-                           rehearsal->began_ms);
+        if (rehearsal->items[i].workers != NULL)
+            worker_group_scale(rehearsal->items[i].workers, rehearsal->items[i].model.replicas,
+                               rehearsal->began_ms);
     rehearsal_print_head(rehearsal);
     while (!*stop) {
         int64_t now_ms = clock_now_ms();

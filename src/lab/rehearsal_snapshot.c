@@ -16,7 +16,7 @@ enum {
 };
 
 /* A worker, of which there is a row also when it has ended. */
-struct job {
+struct recorded_worker {
     uint64_t update; /* the last in which it was there; 0: this id is none */
     int64_t number;
     const char *object; /* borrowed of the rehearsal */
@@ -29,8 +29,8 @@ struct job {
 struct rehearsal_recorder {
     struct worker_logs *logs;
     int64_t began_ms;
-    struct job *jobs; /* by id */
-    size_t jobs_capacity, jobs_count;
+    struct recorded_worker *workers; /* by id */
+    size_t workers_capacity, workers_count;
     uint64_t updates;
 };
 
@@ -44,7 +44,7 @@ struct rehearsal_recorder *rehearsal_recorder_new(struct worker_logs *logs)
 
 void rehearsal_recorder_free(struct rehearsal_recorder *recorder)
 {
-    free(recorder->jobs);
+    free(recorder->workers);
     free(recorder);
 }
 
@@ -115,41 +115,41 @@ static void add_trigger(struct rehearsal_snapshot *snapshot, const struct rehear
 
 /* ---- workers ---- */
 
-static struct job *job_of(struct rehearsal_recorder *recorder, uint64_t id)
+static struct recorded_worker *worker_of(struct rehearsal_recorder *recorder, uint64_t id)
 {
-    recorder->jobs =
-        memory_grow(recorder->jobs, &recorder->jobs_capacity, id + 1, sizeof(*recorder->jobs));
-    while (recorder->jobs_count <= id)
-        recorder->jobs[recorder->jobs_count++] = (struct job){.started = NAN};
-    return &recorder->jobs[id];
+    recorder->workers = memory_grow(recorder->workers, &recorder->workers_capacity, id + 1,
+                                    sizeof(*recorder->workers));
+    while (recorder->workers_count <= id)
+        recorder->workers[recorder->workers_count++] = (struct recorded_worker){.started = NAN};
+    return &recorder->workers[id];
 }
 
 /* Of the core that a worker used since the update before; NAN: not known yet. */
-static double cpu_of(struct job *job, const struct replica_info *info,
+static double cpu_of(struct recorded_worker *worker, const struct worker_info *info,
                      const struct process_stat *stat, int64_t now_ms)
 {
     double cores = NAN;
-    if (job->pid == info->pid && now_ms > job->at_ms)
-        cores = (stat->cpu_seconds - job->cpu_seconds) * 1000 / (double)(now_ms - job->at_ms);
-    job->pid = info->pid;
-    job->at_ms = now_ms;
-    job->cpu_seconds = stat->cpu_seconds;
+    if (worker->pid == info->pid && now_ms > worker->at_ms)
+        cores = (stat->cpu_seconds - worker->cpu_seconds) * 1000 / (double)(now_ms - worker->at_ms);
+    worker->pid = info->pid;
+    worker->at_ms = now_ms;
+    worker->cpu_seconds = stat->cpu_seconds;
     return cores;
 }
 
-static void add_job_row(struct rehearsal_recorder *recorder, struct rehearsal_snapshot *snapshot,
-                        uint64_t id, const char *state, json_t *live)
+static void add_worker_row(struct rehearsal_recorder *recorder, struct rehearsal_snapshot *snapshot,
+                           uint64_t id, const char *state, json_t *live)
 {
     json_t *fixed = json_object();
-    json_set(fixed, "object", json_text(recorder->jobs[id].object));
-    json_set(fixed, "number", json_integer((json_int_t)recorder->jobs[id].number));
+    json_set(fixed, "object", json_text(recorder->workers[id].object));
+    json_set(fixed, "number", json_integer((json_int_t)recorder->workers[id].number));
     json_set(live, "state", json_text(state));
-    json_set(live, "started", json_number(recorder->jobs[id].started));
+    json_set(live, "started", json_number(recorder->workers[id].started));
     json_set(live, "done", json_number(worker_logs_done(recorder->logs, id)));
     add_row(snapshot, LIVE_JOBS, id, fixed, live);
 }
 
-struct job_context {
+struct workers_context {
     struct rehearsal_recorder *recorder;
     struct rehearsal_snapshot *snapshot;
     const char *object;
@@ -157,46 +157,36 @@ struct job_context {
     size_t running;
 };
 
-static void add_job(void *context, const struct replica_info *info)
+static void add_worker(void *context, const struct worker_info *info)
 {
-    struct job_context *all = context;
-    struct job *job = job_of(all->recorder, info->id);
+    struct workers_context *all = context;
+    struct recorded_worker *worker = worker_of(all->recorder, info->id);
     struct process_stat stat;
     json_t *live = json_object();
     bool is_alive = info->pid != 0 && process_stat(info->pid, &stat);
-    job->update = all->recorder->updates;
-    job->object = all->object;
-    job->number = info->number;
+    worker->update = all->recorder->updates;
+    worker->object = all->object;
+    worker->number = info->number;
     if (is_alive) {
         json_set(live, "pid", json_integer(info->pid));
-        job->started = clock_unix_s(info->started_ms);
-        json_set(live, "cpu", json_number(cpu_of(job, info, &stat, all->now_ms)));
+        worker->started = clock_unix_s(info->started_ms);
+        json_set(live, "cpu", json_number(cpu_of(worker, info, &stat, all->now_ms)));
         json_set(live, "memory", json_number(stat.resident_bytes));
     }
     all->running += is_alive;
-    add_job_row(all->recorder, all->snapshot, info->id, info->state, live);
+    add_worker_row(all->recorder, all->snapshot, info->id, info->state, live);
 }
 
-static void add_ended_jobs(struct rehearsal_recorder *recorder, struct rehearsal_snapshot *snapshot)
+static void add_ended_workers(struct rehearsal_recorder *recorder,
+                              struct rehearsal_snapshot *snapshot)
 {
     size_t shown = 0;
-    for (size_t id = recorder->jobs_count; id-- > 0 && shown < ENDED_SHOWN;)
-        if (recorder->jobs[id].update != 0 && recorder->jobs[id].update != recorder->updates) {
-            add_job_row(recorder, snapshot, id, "ended", json_object());
+    for (size_t id = recorder->workers_count; id-- > 0 && shown < ENDED_SHOWN;)
+        if (recorder->workers[id].update != 0 &&
+            recorder->workers[id].update != recorder->updates) {
+            add_worker_row(recorder, snapshot, id, "ended", json_object());
             shown++;
         }
-}
-
-/* What all workers say that they have done; NAN: none says anything. */
-static double jobs_done(const struct rehearsal_recorder *recorder)
-{
-    double sum = NAN;
-    for (size_t id = 0; id < recorder->jobs_count; id++) {
-        double done = worker_logs_done(recorder->logs, id);
-        if (!isnan(done))
-            sum = isnan(sum) ? done : sum + done;
-    }
-    return sum;
 }
 
 /* ---- figures and replicas ---- */
@@ -210,7 +200,7 @@ static json_t *figures_of(const struct rehearsal_recorder *recorder,
     for (size_t i = 0; i < rehearsal->count; i++)
         replicas += (double)rehearsal->items[i].model.replicas;
     json_set(figures, "jobs", json_integer((json_int_t)running));
-    json_set(figures, "jobsDone", json_number(jobs_done(recorder)));
+    json_set(figures, "jobsDone", json_number(worker_logs_done_by_all(recorder->logs)));
     json_set(figures, "current", json_number(replicas));
     return figures;
 }
@@ -260,21 +250,21 @@ struct rehearsal_snapshot *rehearsal_record(struct rehearsal_recorder *recorder,
                                             const struct rehearsal *rehearsal, int64_t now_ms)
 {
     struct rehearsal_snapshot *snapshot = memory_new(sizeof(*snapshot));
-    struct job_context job = {.recorder = recorder, .snapshot = snapshot, .now_ms = now_ms};
+    struct workers_context all = {.recorder = recorder, .snapshot = snapshot, .now_ms = now_ms};
     uint64_t id = FIRST_OWN_ID;
     recorder->updates++;
     for (size_t i = 0; i < rehearsal->count; i++)
         for (size_t t = 0; t < rehearsal->items[i].object->trigger_count; t++)
             add_trigger(snapshot, &rehearsal->items[i], t, ++id, now_ms);
     for (size_t i = 0; i < rehearsal->count; i++) {
-        job.object = rehearsal->items[i].label;
-        if (rehearsal->items[i].replicas != NULL)
-            replicas_visit(rehearsal->items[i].replicas, now_ms, add_job, &job);
+        all.object = rehearsal->items[i].label;
+        if (rehearsal->items[i].workers != NULL)
+            worker_group_visit(rehearsal->items[i].workers, now_ms, add_worker, &all);
     }
-    add_ended_jobs(recorder, snapshot);
+    add_ended_workers(recorder, snapshot);
     if (snapshot->count > 0)
         qsort(snapshot->rows, snapshot->count, sizeof(*snapshot->rows), by_id);
-    snapshot->figures = figures_of(recorder, rehearsal, job.running);
+    snapshot->figures = figures_of(recorder, rehearsal, all.running);
     add_own_figures(recorder, rehearsal, now_ms, snapshot->figures);
     snapshot->objects = replicas_of(rehearsal, now_ms);
     snapshot->objects_count = rehearsal->count;

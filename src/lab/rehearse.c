@@ -113,10 +113,10 @@ static struct rehearsal_settings settings_of(const struct rehearse_flags *flags,
         .deadline_ms = flags->timeout_ms,
         .initial_replicas = flags->replicas,
         .worker = flags->worker,
-        .replicas = {.command = flags->worker,
-                     .grace_ms = flags->grace_ms,
-                     .startup_ms = flags->start_time_ms,
-                     .stops_random = flags->stop == STOP_RANDOM},
+        .workers = {.command = flags->worker,
+                    .grace_ms = flags->grace_ms,
+                    .startup_ms = flags->start_time_ms,
+                    .stops_random = flags->stop == STOP_RANDOM},
         .is_json = flags->output == OUTPUT_JSON,
     };
 }
@@ -181,8 +181,8 @@ static bool rehearse(const struct rehearse_flags *flags, struct error *error)
                                 error))
         return false;
     struct rehearsal_settings settings = settings_of(flags, &objects);
-    settings.replicas.logs = logs;
-    settings.replicas.last_id = &last_id;
+    settings.workers.logs = logs;
+    settings.workers.last_id = &last_id;
     settings.in_flight = in_flight;
     settings.watch = show;
     settings.watch_context = http;

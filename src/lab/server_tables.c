@@ -115,13 +115,11 @@ static void drop_row(struct server_table *table, uint64_t id)
 
 static void take_rows(struct server_tables *tables, const json_t *event)
 {
-    static const char *const names[LIVE_TABLES] = {
-        [LIVE_TRIGGERS] = "triggers", [LIVE_CONNECTIONS] = "connections", [LIVE_JOBS] = "jobs"};
     const char *name = json_string_value(json_object_get(event, "table"));
     const json_t *item;
     size_t i;
     for (int t = 0; name != NULL && t < LIVE_TABLES; t++) {
-        if (!text_equal(name, names[t]))
+        if (!text_equal(name, live_table_names[t]))
             continue;
         json_array_foreach(json_object_get(event, "rows"), i, item)
             take_row(&tables->by_name[t], item);

@@ -42,6 +42,7 @@ struct worker_logs {
     bool is_stopping;
     struct worker_log *list; /* utlist, the first worker first */
     size_t count;
+    double done;                /* of all workers that there were; NAN: none has said anything */
     struct worker_pipe *opened; /* utlist: for the thread to take */
 
     struct worker_pipe *pipes; /* utlist; the thread's alone */
@@ -65,7 +66,15 @@ static void log_free(struct worker_logs *logs, struct worker_log *log)
 
 /* ---- what a worker wrote ---- */
 
-static void end_line(struct worker_log *log)
+/* One that says less than before was started again, and counts from 0. */
+static void add_done(struct worker_logs *logs, struct worker_log *log, double done)
+{
+    double more = done >= log->done ? done - log->done : done; /* of NAN all */
+    logs->done = isnan(logs->done) ? more : logs->done + more;
+    log->done = done;
+}
+
+static void end_line(struct worker_logs *logs, struct worker_log *log)
 {
     char *end = NULL;
     log->line[log->line_length] = '\0';
@@ -74,14 +83,15 @@ static void end_line(struct worker_log *log)
         return;
     double done = strtod(log->line + strlen(done_prefix), &end);
     if (end != log->line + strlen(done_prefix) && isfinite(done) && done >= 0)
-        log->done = done;
+        add_done(logs, log, done);
 }
 
-static void add_bytes(struct worker_log *log, const char *bytes, size_t length)
+static void add_bytes(struct worker_logs *logs, struct worker_log *log, const char *bytes,
+                      size_t length)
 {
     for (size_t i = 0; i < length; i++)
         if (bytes[i] == '\n')
-            end_line(log);
+            end_line(logs, log);
         else if (log->line_length < LINE_BYTES - 1)
             log->line[log->line_length++] = bytes[i];
     if (log->bytes == NULL)
@@ -117,7 +127,7 @@ static void read_pipe(struct worker_logs *logs, struct worker_pipe *pipe)
         ssize_t written = write(STDERR_FILENO, bytes, (size_t)length);
         (void)written;
         pthread_mutex_lock(&logs->lock);
-        add_bytes(find(logs, pipe->id), bytes, (size_t)length);
+        add_bytes(logs, find(logs, pipe->id), bytes, (size_t)length);
         pthread_mutex_unlock(&logs->lock);
     } else if (length == 0 || (errno != EAGAIN && errno != EINTR))
         end_pipe(logs, pipe);
@@ -173,6 +183,7 @@ struct worker_logs *worker_logs_new(void)
 {
     struct worker_logs *logs = memory_new(sizeof(*logs));
     pthread_mutex_init(&logs->lock, NULL);
+    logs->done = NAN;
     logs->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (logs->wake_fd >= 0 && pthread_create(&logs->thread, NULL, read_logs, logs) == 0)
         return logs;
@@ -248,6 +259,14 @@ double worker_logs_done(struct worker_logs *logs, uint64_t id)
     pthread_mutex_lock(&logs->lock);
     const struct worker_log *log = find(logs, id);
     double done = log == NULL ? (double)NAN : log->done;
+    pthread_mutex_unlock(&logs->lock);
+    return done;
+}
+
+double worker_logs_done_by_all(struct worker_logs *logs)
+{
+    pthread_mutex_lock(&logs->lock);
+    double done = logs->done;
     pthread_mutex_unlock(&logs->lock);
     return done;
 }

@@ -33,4 +33,7 @@ bool worker_logs_read(struct worker_logs *logs, uint64_t id, struct text *ret_te
 /* How many messages it says that it has done; NAN where it has not said. */
 double worker_logs_done(struct worker_logs *logs, uint64_t id);
 
+/* How many all workers have done that there ever were; it never falls. NAN: none has said. */
+double worker_logs_done_by_all(struct worker_logs *logs);
+
 #endif

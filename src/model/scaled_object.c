@@ -264,11 +264,7 @@ void scaled_object_done(struct scaled_object *object)
 {
     for (size_t i = 0; i < object->trigger_count; i++) {
         struct scaled_object_trigger *trigger = &object->triggers[i];
-        for (size_t entry = 0; entry < trigger->entry_count; entry++) {
-            free((char *)trigger->entries[entry].key);
-            free((char *)trigger->entries[entry].value);
-        }
-        free(trigger->entries);
+        option_entries_free(trigger->entries, trigger->entry_count);
         free(trigger->type);
         free(trigger->name);
     }

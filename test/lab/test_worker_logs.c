@@ -94,6 +94,32 @@ static void a_worker_says_how_many_messages_it_has_done(void **state)
     worker_logs_free(logs);
 }
 
+static void say_done(struct worker_logs *logs, uint64_t id, const char *line)
+{
+    int fd = worker_logs_open(logs, id);
+    write_all(fd, line, strlen(line));
+    close(fd);
+    free(await_end(logs, id, line));
+}
+
+static void what_all_have_done_never_falls(void **state)
+{
+    (void)state;
+    struct worker_logs *logs = worker_logs_new();
+    assert_true(isnan(worker_logs_done_by_all(logs)));
+    say_done(logs, 1, "backlog: done 5\n");
+    assert_true(worker_logs_done_by_all(logs) == 5);
+    say_done(logs, 1, "backlog: done 2\n"); /* started again */
+    assert_true(worker_logs_done(logs, 1) == 2);
+    assert_true(worker_logs_done_by_all(logs) == 7);
+    say_done(logs, 1, "backlog: done 3\n");
+    assert_true(worker_logs_done_by_all(logs) == 8);
+    for (uint64_t id = 2; id <= WORKER_LOGS_MAX + 10; id++) /* the first logs are forgotten */
+        say_done(logs, id, "backlog: done 1\n");
+    assert_true(worker_logs_done_by_all(logs) == 8 + WORKER_LOGS_MAX + 9);
+    worker_logs_free(logs);
+}
+
 /* Nobody reads what goes on to standard error: pages go on, and so does the log once somebody does.
  */
 static void a_full_standard_error_stops_no_page(void **state)
@@ -139,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_lines_of_each_worker_are_kept),
         cmocka_unit_test(a_worker_says_how_many_messages_it_has_done),
+        cmocka_unit_test(what_all_have_done_never_falls),
         cmocka_unit_test(a_full_standard_error_stops_no_page),
     };
     int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);

@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "lab/replicas.h"
+#include "lab/worker_group.h"
 
 #include <dirent.h>
 #include <poll.h>
@@ -66,9 +66,9 @@ static void await_listing(const char *expected)
     }
 }
 
-static struct replicas_settings settings_of(const char *command)
+static struct worker_group_settings settings_of(const char *command)
 {
-    return (struct replicas_settings){
+    return (struct worker_group_settings){
         .command = command, .object = "shop/orders", .grace_ms = GRACE_MS, .startup_ms = 500};
 }
 
@@ -76,19 +76,19 @@ static void replicas_start_and_the_newest_stops_first(void **state)
 {
     (void)state;
     _cleanup_(memory_free) char *command = text_format(COMMAND, folder);
-    const struct replicas_settings settings = settings_of(command);
-    struct replicas *replicas = replicas_new(&settings);
-    replicas_scale(replicas, 3, NOW_MS);
+    const struct worker_group_settings settings = settings_of(command);
+    struct worker_group *group = worker_group_new(&settings);
+    worker_group_scale(group, 3, NOW_MS);
     await_listing("1 2 3 ");
-    assert_int_equal(replicas_ready(replicas, NOW_MS + 499), 0);
-    assert_int_equal(replicas_ready(replicas, NOW_MS + 500), 3);
-    replicas_scale(replicas, 1, NOW_MS + 600);
-    assert_int_equal(replicas_ready(replicas, NOW_MS + 600), 1);
+    assert_int_equal(worker_group_ready(group, NOW_MS + 499), 0);
+    assert_int_equal(worker_group_ready(group, NOW_MS + 500), 3);
+    worker_group_scale(group, 1, NOW_MS + 600);
+    assert_int_equal(worker_group_ready(group, NOW_MS + 600), 1);
     await_listing("1 ");
-    replicas_scale(replicas, 2, NOW_MS + 700);
+    worker_group_scale(group, 2, NOW_MS + 700);
     await_listing("1 4 ");
-    assert_int_equal(replicas_crashes(replicas), 0);
-    replicas_free(replicas);
+    assert_int_equal(worker_group_crashes(group), 0);
+    worker_group_free(group);
     await_listing("");
 }
 
@@ -96,21 +96,21 @@ static void a_random_one_stops_where_that_is_set(void **state)
 {
     (void)state;
     _cleanup_(memory_free) char *command = text_format(COMMAND, folder);
-    struct replicas_settings settings = settings_of(command);
+    struct worker_group_settings settings = settings_of(command);
     settings.stops_random = true;
     bool has_stopped_another = false;
     for (int i = 0; i < 40 && !has_stopped_another; i++) {
-        struct replicas *replicas = replicas_new(&settings);
-        replicas_scale(replicas, 2, NOW_MS);
+        struct worker_group *group = worker_group_new(&settings);
+        worker_group_scale(group, 2, NOW_MS);
         await_listing("1 2 ");
-        replicas_scale(replicas, 1, NOW_MS);
+        worker_group_scale(group, 1, NOW_MS);
         for (int64_t end_ms = clock_now_ms() + PATIENCE_MS; clock_now_ms() < end_ms;) {
             _cleanup_(memory_free) char *now = listing();
             has_stopped_another |= text_equal(now, "2 ");
             if (!text_equal(now, "1 2 "))
                 break;
         }
-        replicas_free(replicas);
+        worker_group_free(group);
     }
     assert_true(has_stopped_another);
 }
@@ -120,44 +120,44 @@ static void a_worker_that_outlives_its_grace_is_killed(void **state)
     (void)state;
     _cleanup_(memory_free) char *command = text_format(
         "trap 'rm %s/deaf' TERM; : >%s/deaf; while :; do sleep 0.05; done", folder, folder);
-    const struct replicas_settings settings = settings_of(command);
-    struct replicas *replicas = replicas_new(&settings);
-    replicas_scale(replicas, 1, NOW_MS);
+    const struct worker_group_settings settings = settings_of(command);
+    struct worker_group *group = worker_group_new(&settings);
+    worker_group_scale(group, 1, NOW_MS);
     await_listing("deaf ");
-    replicas_scale(replicas, 0, NOW_MS);
+    worker_group_scale(group, 0, NOW_MS);
     await_listing(""); /* it was told, and goes on */
-    assert_true(replicas_tick(replicas, NOW_MS) != CLOCK_NEVER);
+    assert_true(worker_group_tick(group, NOW_MS) != CLOCK_NEVER);
     int64_t deadline_ms = clock_now_ms() + PATIENCE_MS;
-    while (replicas_tick(replicas, NOW_MS + settings.grace_ms) != CLOCK_NEVER) {
+    while (worker_group_tick(group, NOW_MS + settings.grace_ms) != CLOCK_NEVER) {
         assert_true(clock_now_ms() < deadline_ms);
         poll(NULL, 0, 5);
     }
-    replicas_free(replicas);
+    worker_group_free(group);
 }
 
 static void a_worker_that_ends_is_started_again_later_and_later(void **state)
 {
     (void)state;
-    const struct replicas_settings settings = settings_of("exit 1");
-    struct replicas *replicas = replicas_new(&settings);
+    const struct worker_group_settings settings = settings_of("exit 1");
+    struct worker_group *group = worker_group_new(&settings);
     static const int64_t backoffs_ms[] = {1000, 2000, 4000, 8000};
     int64_t now_ms = NOW_MS;
-    replicas_scale(replicas, 1, now_ms);
+    worker_group_scale(group, 1, now_ms);
     for (size_t i = 0; i < ARRAY_LENGTH(backoffs_ms); i++) {
         int64_t deadline_ms = clock_now_ms() + PATIENCE_MS;
-        while (replicas_crashes(replicas) == (int64_t)i) {
-            replicas_tick(replicas, now_ms);
+        while (worker_group_crashes(group) == (int64_t)i) {
+            worker_group_tick(group, now_ms);
             assert_true(clock_now_ms() < deadline_ms);
             poll(NULL, 0, 5);
         }
-        assert_int_equal(replicas_ready(replicas, now_ms + PATIENCE_MS), 0);
-        replicas_tick(replicas, now_ms + backoffs_ms[i] - 1);
-        assert_int_equal(replicas_ready(replicas, now_ms + PATIENCE_MS), 0);
+        assert_int_equal(worker_group_ready(group, now_ms + PATIENCE_MS), 0);
+        worker_group_tick(group, now_ms + backoffs_ms[i] - 1);
+        assert_int_equal(worker_group_ready(group, now_ms + PATIENCE_MS), 0);
         now_ms += backoffs_ms[i];
-        replicas_tick(replicas, now_ms);
-        assert_int_equal(replicas_ready(replicas, now_ms + PATIENCE_MS), 1);
+        worker_group_tick(group, now_ms);
+        assert_int_equal(worker_group_ready(group, now_ms + PATIENCE_MS), 1);
     }
-    replicas_free(replicas);
+    worker_group_free(group);
 }
 
 static void a_replica_gets_the_name_of_its_object(void **state)
@@ -166,11 +166,11 @@ static void a_replica_gets_the_name_of_its_object(void **state)
     _cleanup_(memory_free) char *command =
         text_format("touch %s/$(echo $BACKLOG_OBJECT | tr / -); sleep 100", folder);
     _cleanup_(memory_free) char *path = text_format("%s/shop-orders", folder);
-    const struct replicas_settings settings = settings_of(command);
-    struct replicas *replicas = replicas_new(&settings);
-    replicas_scale(replicas, 1, NOW_MS);
+    const struct worker_group_settings settings = settings_of(command);
+    struct worker_group *group = worker_group_new(&settings);
+    worker_group_scale(group, 1, NOW_MS);
     await_listing("shop-orders ");
-    replicas_free(replicas); /* the shell and its child: the whole group */
+    worker_group_free(group); /* the shell and its child: the whole group */
     unlink(path);
 }
 
@@ -191,13 +191,13 @@ static void a_worker_starts_while_other_threads_hold_locks_of_the_c_library(void
     atomic_bool is_over = false;
     pthread_t threads[THREADS];
     _cleanup_(memory_free) char *command = text_format(COMMAND, folder);
-    const struct replicas_settings settings = settings_of(command);
-    struct replicas *replicas = replicas_new(&settings);
+    const struct worker_group_settings settings = settings_of(command);
+    struct worker_group *group = worker_group_new(&settings);
     setenv("BACKLOG_TEST_VARIABLE", "1",
            1); /* from now on the list of variables stays where it is */
     for (size_t i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, set_variables, &is_over), 0);
-    replicas_scale(replicas, WORKERS, NOW_MS);
+    worker_group_scale(group, WORKERS, NOW_MS);
     atomic_store(&is_over, true);
     for (size_t i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
@@ -211,14 +211,14 @@ static void a_worker_starts_while_other_threads_hold_locks_of_the_c_library(void
             fail_msg("of %d workers %zu have started", WORKERS, count);
         poll(NULL, 0, 5);
     }
-    replicas_free(replicas);
+    worker_group_free(group);
     await_listing("");
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 5 && text_equal(argv[1], REPLICAS_COMMAND)) /* as the program itself does */
-        return replicas_run_worker(argv[3], argv[4]);
+    if (argc == 5 && text_equal(argv[1], WORKER_GROUP_COMMAND)) /* as the program itself does */
+        return worker_group_exec(argv[3], argv[4]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replicas_start_and_the_newest_stops_first),
         cmocka_unit_test(a_random_one_stops_where_that_is_set),
