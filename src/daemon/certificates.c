@@ -1,6 +1,5 @@
 #include "daemon/certificates.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "base/system/file_watch.h"
 #include "cli/command.h"
@@ -76,12 +75,14 @@ const struct client_rule *certificates_rule(const struct certificates *certifica
     return &certificates->rule;
 }
 
-void certificates_check(struct certificates *certificates, bool is_requested, struct server *server)
+void certificates_check(struct certificates *certificates, bool is_requested, struct server *server,
+                        int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     const struct tls_files *files = certificates_files(certificates);
-    int64_t now_ms = clock_now_ms();
     bool has_changed = file_watch_has_changed(certificates->watch) || is_requested;
+    if (!has_changed && file_watch_is_restless(certificates->watch))
+        return; /* the end of the change is near, and is read */
     if (files == NULL || !retry_is_due(&certificates->retry, has_changed, now_ms))
         return;
     if (server_reload_tls(server, files, &error)) {

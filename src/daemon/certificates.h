@@ -14,6 +14,7 @@
 #include "serve/transport/transport.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct certificates_flags {
     struct tls_files files;
@@ -37,8 +38,9 @@ const struct client_rule *certificates_rule(const struct certificates *certifica
 const struct reload_stats *certificates_stats(const struct certificates *certificates);
 
 /* Has the server read the files again, where one of them has changed, `is_requested`, or some time
- * after that failed. */
-void certificates_check(struct certificates *certificates, bool is_requested,
-                        struct server *server);
+ * after that failed. Files that are being written are not read before they are at rest, or at each
+ * tenth check where they never are (file_watch.h). */
+void certificates_check(struct certificates *certificates, bool is_requested, struct server *server,
+                        int64_t now_ms);
 
 #endif

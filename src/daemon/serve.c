@@ -371,7 +371,7 @@ static int main_loop(const struct parts *parts, const sigset_t *signals, enum lo
             continue;
         checked_ms = clock_now_ms();
         reload_check(parts->reload, number == SIGHUP, &to);
-        certificates_check(parts->certificates, number == SIGHUP, parts->server);
+        certificates_check(parts->certificates, number == SIGHUP, parts->server, checked_ms);
         trim_memory(parts->engine, &queries);
         watchdog_check(&watchdog, SECOND_MS);
     }
