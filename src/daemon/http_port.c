@@ -99,6 +99,14 @@ static void write_reloads(const struct http_port_parts *parts, struct text *page
     reload_stats_write(rows, ARRAY_LENGTH(rows), page);
 }
 
+static void write_logins(const struct web_login *login, struct text *page)
+{
+    if (login != NULL)
+        metric_single(page, "backlog_http_login_failures_total", METRIC_COUNTER,
+                      "Wrong tokens that clients of the HTTP port showed.",
+                      (double)web_login_failures(login));
+}
+
 static void write_limits(const struct server *server, struct text *page)
 {
     static const char name[] = "backlog_limit_hits_total";
@@ -124,6 +132,7 @@ static void write_metrics(void *context, const struct web_request *request,
     agent_processes_write_metrics(&answer->body);
     engine_write_metrics(port->parts.engine, &answer->body);
     write_clients(port->parts.server, &answer->body);
+    write_logins(port->login, &answer->body);
     write_limits(port->parts.server, &answer->body);
     write_reloads(&port->parts, &answer->body);
     if (!run_loop_call(port, write_of_loop, &page) ||

@@ -1,5 +1,6 @@
 /* Sessions of the HTTP port, at times of their own. */
 #include "base/memory.h"
+#include "base/recent_log.h"
 #include "base/text.h"
 #include "web/http/login.h"
 
@@ -75,12 +76,60 @@ static void only_the_whole_token_is_a_bearers(void **state)
     web_login_free(login);
 }
 
+static struct web_address address_of(int last)
+{
+    return (struct web_address){.bytes = {[10] = 0xff, [11] = 0xff, 10, 0, 0, (unsigned char)last}};
+}
+
+/* Those with these words. */
+static size_t lines_logged(const char *words)
+{
+    static struct recent_line lines[RECENT_LOG_LINES];
+    size_t found = 0;
+    size_t count = recent_log_read(0, lines, ARRAY_LENGTH(lines));
+    for (size_t i = 0; i < count; i++) {
+        found += strstr(lines[i].text, words) != NULL;
+        recent_line_done(&lines[i]);
+    }
+    return found;
+}
+
+static void a_wrong_token_is_logged_once_per_address_and_minute(void **state)
+{
+    enum { MINUTE_MS = 60 * 1000, ADDRESSES = 100, BEGIN_MS = 1000 };
+    (void)state;
+    struct web_login *login = make_login(token);
+    int64_t now_ms = BEGIN_MS;
+    struct web_address addresses[ADDRESSES + 1];
+    for (int i = 0; i <= ADDRESSES; i++)
+        addresses[i] = address_of(i);
+    recent_log_start();
+    for (; now_ms < BEGIN_MS + MINUTE_MS; now_ms += 500)
+        for (int i = 1; i <= 2; i++)
+            web_login_fail(login, &addresses[i], now_ms);
+    assert_int_equal(lines_logged("wrong token from 10.0.0.1"), 1);
+    assert_int_equal(lines_logged("wrong token from 10.0.0.2"), 1);
+    assert_int_equal(web_login_failures(login), 2 * MINUTE_MS / 500);
+    web_login_fail(login, &addresses[1], now_ms);
+    assert_int_equal(lines_logged("wrong token from 10.0.0.1"), 2);
+
+    for (int i = 1; i <= ADDRESSES; i++) /* whoever has many */
+        web_login_fail(login, &addresses[i], now_ms);
+    assert_in_range(lines_logged("wrong token"), 3, 3 + WEB_LOGIN_MAX_LOGGED);
+    const struct web_address ipv6 = {.bytes = {0x20, 0x01, 0x0d, 0xb8, 0, 1, 0, 2}};
+    web_login_fail(login, &ipv6, now_ms + MINUTE_MS);
+    assert_int_equal(lines_logged("wrong token from 2001:db8:1:2::/64"), 1);
+    assert_int_equal(lines_logged("0123456789abcdef"), 0);
+    web_login_free(login);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_ends_after_its_time),
         cmocka_unit_test(a_session_is_of_its_token),
         cmocka_unit_test(only_the_whole_token_is_a_bearers),
+        cmocka_unit_test(a_wrong_token_is_logged_once_per_address_and_minute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

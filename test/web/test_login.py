@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -100,6 +101,23 @@ def test_the_login_page_gives_a_cookie_without_the_token(server):
     for forged in (f"{int(end) + 1}.{digest}", f"{end}.{digest[:-1]}0" if digest[-1] != "0" else f"{end}.{digest[:-1]}1", f"{end}.", end, ".", ""):
         assert status(server, "/api/server", cookies={"backlog_session": forged}) == 401, forged
     assert TOKEN not in server.log() and digest not in server.log()
+
+
+def test_wrong_tokens_are_logged_once_and_counted(server):
+    def failures():
+        page = requests.get(url(server, "/metrics"), timeout=SECONDS).text
+        return float(re.search(r"^backlog_http_login_failures_total (.*)$", page, re.M).group(1))
+
+    assert failures() == 0
+    assert status(server, "/api/server") == 401  # who shows no token has not failed
+    assert status(server, "/api/server", cookies={"backlog_session": "1.0"}) == 401  # nor who has an old session
+    assert failures() == 0
+    for _ in range(3):
+        assert status(server, "/api/server", **bearer("not-the-token-at-all")) == 401
+        log_in(server, "not-the-token-either")
+    assert failures() == 6
+    assert server.log().count("HTTP: authentication failed: wrong token from 127.0.0.1") == 1
+    assert "not-the-token" not in server.log()
 
 
 def test_another_token_ends_sessions_and_streams(server, token):

@@ -1,6 +1,8 @@
 #include "web/http/address.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -22,6 +24,19 @@ struct web_address web_address_of(int fd)
         memcpy(address.bytes, ipv6, IN6_IS_ADDR_V4MAPPED(ipv6) ? WEB_ADDRESS_BYTES : PREFIX_BYTES);
     }
     return address;
+}
+
+const char *web_address_text(const struct web_address *address,
+                             char ret_text[WEB_ADDRESS_TEXT_BYTES])
+{
+    char prefix[INET6_ADDRSTRLEN];
+    struct in6_addr ipv6;
+    memcpy(&ipv6, address->bytes, sizeof(ipv6));
+    if (IN6_IS_ADDR_V4MAPPED(&ipv6))
+        return inet_ntop(AF_INET, address->bytes + MAPPED_BYTES, ret_text, WEB_ADDRESS_TEXT_BYTES);
+    inet_ntop(AF_INET6, &ipv6, prefix, sizeof(prefix));
+    snprintf(ret_text, WEB_ADDRESS_TEXT_BYTES, "%s/%d", prefix, 8 * PREFIX_BYTES);
+    return ret_text;
 }
 
 size_t web_address_count(const struct web_address *all, size_t count,

@@ -20,6 +20,11 @@ struct web_address {
 /* Of the other end of a socket; zeros where it has gone already. */
 struct web_address web_address_of(int fd);
 
+/* For people: "10.0.0.7", "2001:db8:1:2::/64". */
+enum { WEB_ADDRESS_TEXT_BYTES = 64 };
+const char *web_address_text(const struct web_address *address,
+                             char ret_text[WEB_ADDRESS_TEXT_BYTES]);
+
 /* How many of these are this one. */
 size_t web_address_count(const struct web_address *all, size_t count,
                          const struct web_address *address);

@@ -17,6 +17,7 @@
 #define ATTRIBUTES "; Path=/; HttpOnly; SameSite=Strict"
 
 enum { LARGEST_FILE = 2 * WEB_LOGIN_MAX_BYTES }; /* with white space */
+enum { LOG_INTERVAL_MS = 60 * 1000 };
 enum { SESSION_S = 12 * 3600, DIGEST_BYTES = 32, DIGEST_TEXT_BYTES = 2 * DIGEST_BYTES + 1 };
 
 const char web_login_no_cookie[] = COOKIE "=; Max-Age=0" ATTRIBUTES;
@@ -25,6 +26,11 @@ struct web_login {
     const char *file;
     struct file_watch *watch;
     char *token;
+    uint64_t failures;
+    struct logged_failure {
+        struct web_address address;
+        int64_t at_ms; /* 0: none */
+    } logged[WEB_LOGIN_MAX_LOGGED];
 };
 
 static void wipe(char **text)
@@ -71,7 +77,7 @@ bool web_login_new(const char *file, struct web_login **ret_login, struct error 
         return false;
     }
     *ret_login = memory_new(sizeof(**ret_login));
-    **ret_login = (struct web_login){file, watch, token};
+    **ret_login = (struct web_login){.file = file, .watch = watch, .token = token};
     return true;
 }
 
@@ -168,4 +174,38 @@ char *web_login_cookie(const struct web_login *login, const char *token, bool is
     digest(login->token, end, hex);
     return text_format(COOKIE "=%s.%s; Max-Age=%d" ATTRIBUTES "%s", end, hex, SESSION_S,
                        is_secure ? "; Secure" : "");
+}
+
+/* ---- who failed ---- */
+
+/* The address's own, or that of the line that is the oldest. */
+static struct logged_failure *find_logged(struct web_login *login,
+                                          const struct web_address *address)
+{
+    struct logged_failure *found = &login->logged[0];
+    for (size_t i = 0; i < WEB_LOGIN_MAX_LOGGED; i++) {
+        struct logged_failure *each = &login->logged[i];
+        if (each->at_ms != 0 && memcmp(&each->address, address, sizeof(*address)) == 0)
+            return each;
+        if (each->at_ms < found->at_ms)
+            found = each;
+    }
+    return found;
+}
+
+void web_login_fail(struct web_login *login, const struct web_address *address, int64_t now_ms)
+{
+    char text[WEB_ADDRESS_TEXT_BYTES];
+    struct logged_failure *logged = find_logged(login, address);
+    login->failures++;
+    if (logged->at_ms != 0 && now_ms < logged->at_ms + LOG_INTERVAL_MS)
+        return;
+    *logged = (struct logged_failure){*address, now_ms};
+    log_warning("HTTP: authentication failed: wrong token from %s",
+                web_address_text(address, text));
+}
+
+uint64_t web_login_failures(const struct web_login *login)
+{
+    return login->failures;
 }

@@ -12,6 +12,7 @@
 #define BACKLOG_WEB_HTTP_LOGIN_H
 
 #include "base/error.h"
+#include "web/http/address.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,5 +43,11 @@ char *web_login_cookie(const struct web_login *login, const char *token, bool is
 
 /* ... that ends it. */
 extern const char web_login_no_cookie[];
+
+/* Somebody showed another token than this one. It is counted, and logged: one line per address and
+ * minute, and of so many addresses per minute at most. Sessions that are over do not count. */
+enum { WEB_LOGIN_MAX_LOGGED = 32 };
+void web_login_fail(struct web_login *login, const struct web_address *address, int64_t now_ms);
+uint64_t web_login_failures(const struct web_login *login);
 
 #endif

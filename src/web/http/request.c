@@ -4,6 +4,7 @@
 #include "base/memory.h"
 
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 #include <stdlib.h>
@@ -143,6 +144,14 @@ static void redirect(struct evhttp_request *request, struct web_answer *answer, 
     add_header(request, "Location", path);
 }
 
+static void note_failure(struct web_login *login, struct evhttp_request *request)
+{
+    struct evhttp_connection *connection = evhttp_request_get_connection(request);
+    const struct web_address address =
+        web_address_of(bufferevent_getfd(evhttp_connection_get_bufferevent(connection)));
+    web_login_fail(login, &address, clock_now_ms());
+}
+
 /* Browsers ask for HTML when somebody goes to a page, and keep its fragment. */
 static void refuse_stranger(struct evhttp_request *request, struct web_answer *answer)
 {
@@ -175,12 +184,14 @@ static bool change_session(const struct web_settings *settings, struct evhttp_re
     TAILQ_INIT(&form);
     _cleanup_(memory_free) char *bytes =
         text_copy_bytes((const char *)evbuffer_pullup(body, -1), length);
-    bool is_form = length > 0 && parse_parameters(bytes, &form);
-    _cleanup_(memory_free) char *cookie =
-        web_login_cookie(settings->login, is_form ? evhttp_find_header(&form, "token") : NULL,
-                         proxied != NULL && text_equal(proxied, "https"), unix_s());
+    const char *token =
+        length > 0 && parse_parameters(bytes, &form) ? evhttp_find_header(&form, "token") : NULL;
+    _cleanup_(memory_free) char *cookie = web_login_cookie(
+        settings->login, token, proxied != NULL && text_equal(proxied, "https"), unix_s());
     if (cookie != NULL)
         add_header(request, "Set-Cookie", cookie);
+    else if (token != NULL)
+        note_failure(settings->login, request);
     redirect(request, answer, cookie != NULL ? "/" : "/login?wrong");
     evhttp_clear_headers(&form);
     return true;
@@ -224,9 +235,11 @@ static const struct web_page *get_page(const struct web_settings *settings,
         return NULL;
     }
     const struct web_page *page = find_page(settings, path, &request);
-    if (is_stranger(settings->login, page, evhttp_request))
+    if (is_stranger(settings->login, page, evhttp_request)) {
+        if (header_of(evhttp_request, "Authorization") != NULL)
+            note_failure(settings->login, evhttp_request);
         refuse_stranger(evhttp_request, answer);
-    else if (page == NULL)
+    } else if (page == NULL)
         refuse(answer, HTTP_NOTFOUND, "page not found\n");
     else if (page->stream != NULL)
         return page;
