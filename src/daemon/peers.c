@@ -49,20 +49,14 @@ struct peers {
 
 /* ---- one peer ---- */
 
-/* 0, which is too old, where the age is not sound. */
-static int64_t time_of(int64_t age_ms, int64_t now_ms)
-{
-    return age_ms < 0 || age_ms > PEER_VALUES_MAX_AGE_MS ? 0 : now_ms - age_ms;
-}
-
 static void take(struct peer_values *values, const Backlog__Peers__HeldValue *message,
                  int64_t now_ms)
 {
     struct peer_value value = {
         .value = message->value,
-        .since_ms = time_of(message->age_ms, now_ms),
+        .since_ms = peer_values_time_ms(message->age_ms, now_ms),
         .policy_peak = message->policy_peak,
-        .policy_peak_ms = time_of(message->policy_peak_age_ms, now_ms),
+        .policy_peak_ms = peer_values_time_ms(message->policy_peak_age_ms, now_ms),
     };
     if (message->trigger.len != PEER_DIGEST_BYTES)
         return;
@@ -70,7 +64,7 @@ static void take(struct peer_values *values, const Backlog__Peers__HeldValue *me
     for (size_t i = 0; i < message->n_earlier && i < PEAK_VALUE_MAX_STEPS; i++) {
         const Backlog__Peers__EarlierValue *earlier = message->earlier[i];
         value.earlier[value.earlier_count++] =
-            (struct peak_value_step){earlier->value, time_of(earlier->age_ms, now_ms)};
+            (struct peak_value_step){earlier->value, peer_values_time_ms(earlier->age_ms, now_ms)};
     }
     peer_values_add(values, &value, now_ms);
 }

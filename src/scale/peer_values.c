@@ -47,6 +47,12 @@ void peer_values_free(struct peer_values *values)
     free(values);
 }
 
+int64_t peer_values_time_ms(int64_t age_ms, int64_t now_ms)
+{
+    bool is_age = age_ms >= 0 && age_ms < PEER_VALUES_MAX_AGE_MS;
+    return now_ms - (is_age ? age_ms : PEER_VALUES_MAX_AGE_MS);
+}
+
 static bool is_sound(double value, int64_t at_ms, int64_t now_ms)
 {
     return value >= 0 && value <= LARGEST_VALUE && at_ms <= now_ms &&

@@ -32,6 +32,10 @@ struct peer_value {
     struct peak_value_step earlier[PEAK_VALUE_MAX_STEPS]; /* at_ms: of clock_now_ms() */
 };
 
+/* When something was, of clock_now_ms(), that is so old as a peer says; too long ago where that is
+ * no age. Since the machine may have been started just now, 0 is no time that is too long ago. */
+int64_t peer_values_time_ms(int64_t age_ms, int64_t now_ms);
+
 struct peer_values;
 
 struct peer_values *peer_values_new(void);

@@ -163,7 +163,8 @@ void trigger_state_past(const struct trigger *trigger, const struct trigger_stat
     const struct answer_facts facts = {.snapshot = snapshot,
                                        .evaluated = &evaluated,
                                        .rules = &trigger->parsed.rules,
-                                       .peak = peak};
+                                       .peak = peak,
+                                       .of_peers = trigger->answers.of_peers};
     struct evaluation *evaluation = &evaluated.evaluation;
     bool is_on = trigger->policy != NULL && trigger->policy->answered.is_on;
     const struct trigger_policy_change *decision =

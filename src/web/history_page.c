@@ -122,6 +122,7 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
         return WALK_ON;
     _cleanup_(memory_free) struct history_sample *samples = NULL;
     _cleanup_(trigger_state_done) struct trigger_state now;
+    const struct peer_value *of_peers = trigger->answers.of_peers;
     struct past past = {.trigger = trigger, .now = &now};
     struct series *series = &found->items[found->count++];
     series->id = trigger->id;
@@ -142,6 +143,9 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
         series->count = room;
     found->rows += series->count;
     series->rows = memory_array(series->count + 1, sizeof(*series->rows));
+    if (of_peers != NULL)
+        peak_value_add_earlier(&past.peak, of_peers->earlier, of_peers->earlier_count,
+                               of_peers->since_ms);
     for (size_t i = 0; i < series->count; i++) /* the newest */
         evaluate(&past, &samples[count - series->count + i], &series->rows[i]);
     snapshot_done(&past.snapshot);

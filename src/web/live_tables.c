@@ -12,7 +12,8 @@
 
 enum { MAX_GONE = 1000, LOG_LINES_AT_A_TIME = 50 };
 
-static const char *const table_names[LIVE_TABLES] = {"triggers", "connections", "jobs"};
+const char *const live_table_names[LIVE_TABLES] = {
+    [LIVE_TRIGGERS] = "triggers", [LIVE_CONNECTIONS] = "connections", [LIVE_JOBS] = "jobs"};
 
 struct row {
     uint64_t id;
@@ -242,7 +243,8 @@ static void write_rows(const struct live_tables *tables, struct live_tables_read
     }
     if (rows.length + gone.length == 0)
         return;
-    text_addf(piece, "event: rows\ndata: {\"table\":\"%s\",\"rows\":[", table_names[reader->table]);
+    text_addf(piece, "event: rows\ndata: {\"table\":\"%s\",\"rows\":[",
+              live_table_names[reader->table]);
     text_add_bytes(piece, rows.bytes, rows.length);
     text_add(piece, "],\"gone\":[");
     text_add_bytes(piece, gone.bytes, gone.length);

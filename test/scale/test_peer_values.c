@@ -64,11 +64,29 @@ static void what_is_too_old_goes(void **state)
     peer_values_free(values);
 }
 
+/* The clock began with the machine. */
+static void what_has_no_age_is_too_old_on_a_machine_that_was_just_started(void **state)
+{
+    (void)state;
+    static const int64_t ages_ms[] = {-1, PEER_VALUES_MAX_AGE_MS, INT64_MIN, INT64_MAX};
+    struct peer_values *values = peer_values_new();
+    struct peer_value page[PEER_VALUES_LISTED];
+    uint64_t place = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(ages_ms); i++)
+        add(values, (int)i, peer_values_time_ms(ages_ms[i], NOW_MS));
+    assert_int_equal(peer_values_list(values, &place, NOW_MS, page), 0);
+    add(values, 7, peer_values_time_ms(1000, NOW_MS));
+    assert_int_equal(peer_values_list(values, &place, NOW_MS, page), 1);
+    assert_int_equal(page[0].since_ms, NOW_MS - 1000);
+    peer_values_free(values);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_have_all_that_stay_while_others_come),
         cmocka_unit_test(what_is_too_old_goes),
+        cmocka_unit_test(what_has_no_age_is_too_old_on_a_machine_that_was_just_started),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

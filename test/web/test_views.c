@@ -393,6 +393,7 @@ static void what_another_replica_held_until_it_is_measured(void **state)
     of_peers->value = 7;
     of_peers->since_ms = clock_now_ms();
     trigger_answers_adopt(trigger, of_peers, 1, clock_now_ms());
+    assert_views(trigger, &(struct view){"held", 7, 2, 1, false});
     json_t *object = page_of(trigger, explain_one, NULL);
     const char *why = json_string_value(json_object_get(object, "why"));
     const char begin[] = "held from another replica: 7, at a target of 5 per replica: 2 replicas; "
@@ -400,6 +401,22 @@ static void what_another_replica_held_until_it_is_measured(void **state)
     if (!text_starts_with(why, begin))
         fail_msg("%s", why);
     json_decref(object);
+}
+
+/* It held the largest of those for the HPA's window. */
+static void what_another_replica_answered_earlier_is_held_too(void **state)
+{
+    (void)state;
+    fake_set_queue("jobs", FAKE_MISSING);
+    struct trigger *trigger = FIND_NOW(JOBS);
+    query_of(trigger);
+    wait_until_failed(trigger);
+    struct peer_value *of_peers = memory_new(sizeof(*of_peers));
+    int64_t now_ms = clock_now_ms();
+    *of_peers = (struct peer_value){
+        .value = 7, .since_ms = now_ms, .earlier_count = 1, .earlier = {{12, now_ms - 1000}}};
+    trigger_answers_adopt(trigger, of_peers, 1, now_ms);
+    assert_views(trigger, &(struct view){"held", 12, 3, 1, false});
 }
 
 static void an_idle_trigger_whose_measurement_fails(void **state)
@@ -606,6 +623,7 @@ int main(void)
         TEST(an_active_and_an_idle_trigger),
         TEST(what_is_held_while_measuring_fails),
         TEST(what_another_replica_held_until_it_is_measured),
+        TEST(what_another_replica_answered_earlier_is_held_too),
         TEST(an_idle_trigger_whose_measurement_fails),
         TEST(a_trigger_with_a_policy),
         TEST(a_trigger_that_is_superseded),

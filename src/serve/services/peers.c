@@ -9,11 +9,11 @@
 #include <stdlib.h>
 
 /* A page: other calls wait meanwhile. A page ends where it is nearly full, since the triggers of
- * one place of their table, a few, are in one. */
+ * one bucket of their table, a few, are in one. */
 enum { PAGE_US = 500, PAGE_VALUES = PEER_VALUES_LISTED, NEARLY_FULL = PAGE_VALUES * 3 / 4 };
 
-/* In the cursor, which is a place among the triggers: all of these were looked at, and the rest is
- * one among the values that nobody took. */
+/* In the cursor, which is a bucket of the triggers: all of these were looked at, and the rest is
+ * one of the values that nobody took. */
 static const uint64_t of_others = (uint64_t)1 << 63;
 
 struct peers_service {
