@@ -14,13 +14,9 @@ struct connections *connections_new(void)
 
 static void named_connection_done(struct named_connection *connection)
 {
-    for (size_t i = 0; i < connection->entries_count; i++) {
-        free((char *)connection->entries[i].value);
-        free((char *)connection->entries[i].key);
-    }
+    option_entries_free(connection->entries, connection->entries_count);
     for (size_t i = 0; i < connection->namespaces_count; i++)
         free(connection->namespaces[i]);
-    free(connection->entries);
     free(connection->namespaces);
     free(connection->scaler);
     free(connection->file);
@@ -80,6 +76,16 @@ size_t connections_bytes(const struct connections *connections)
                  text_heap_bytes(connections->problems[i].file) +
                  text_heap_bytes(connections->problems[i].text);
     return bytes;
+}
+
+bool connections_check_bytes(const struct connections *connections, struct error *error)
+{
+    enum { MAX_KIB = 1024 };
+    size_t kib = connections_bytes(connections) >> 10;
+    return kib <= MAX_KIB ||
+           error_set(error, ERROR_LIMIT,
+                     "its connections take %zu KiB of memory: at most %d are allowed", kib,
+                     MAX_KIB);
 }
 
 void connections_add(struct connections *connections, struct named_connection *connection)
@@ -224,23 +230,35 @@ static void copy_keys(struct named_connection *to, const struct named_connection
     *to = copy;
 }
 
+/* Why nothing could be read of the file; NULL: something was. `count`: of the problems. */
+static const char *mistake_of_file(const struct connections *connections, size_t count,
+                                   const char *file)
+{
+    for (size_t i = 0; i < count; i++)
+        if (connections->problems[i].is_file && text_equal(connections->problems[i].file, file))
+            return connections->problems[i].text;
+    return NULL;
+}
+
 /*
- * Those of a file of which nothing could be read are not in the set: they are added to its end.
+ * Those of files of which nothing could be read are not in the set: they are added to its end.
  * Where a later file has the name, too, that is its mistake still, and no way to take the name
  * over. Files are read in the order of their names.
  */
-static void inherit_file(struct connections *connections, const struct connections *before,
-                         const char *file, const char *mistake)
+static void inherit_files(struct connections *connections, const struct connections *before)
 {
     size_t sorted = connections->count;
+    size_t problems = connections->problems_count;
     for (size_t i = 0; i < before->count; i++) {
         const struct named_connection *former = &before->items[i];
-        if (!text_equal(former->file, file) || !named_connection_is_usable(former))
+        const char *mistake = mistake_of_file(connections, problems, former->file);
+        if (mistake == NULL || !named_connection_is_usable(former))
             continue;
         const struct connections own = {.items = connections->items, .count = sorted};
         struct named_connection *other =
             (struct named_connection *)connections_find(&own, former->name);
-        if (other == NULL ? connections->count >= CONNECTIONS_MAX : strcmp(other->file, file) < 0)
+        if (other == NULL ? connections->count >= CONNECTIONS_MAX
+                          : strcmp(other->file, former->file) < 0)
             continue;
         struct named_connection copy = {.name = text_copy(former->name),
                                         .file = text_copy(former->file),
@@ -269,12 +287,7 @@ void connections_inherit(struct connections *connections, const struct connectio
         if (error_is_set(&each->mistakes) && former != NULL && named_connection_is_usable(former))
             copy_keys(each, former);
     }
-    for (size_t i = 0; i < connections->problems_count; i++) {
-        const struct connections_problem problem =
-            connections->problems[i]; /* the array may grow */
-        if (problem.is_file)
-            inherit_file(connections, before, problem.file, problem.text);
-    }
+    inherit_files(connections, before);
 }
 
 void connections_number(struct connections *connections, const struct connections *before,

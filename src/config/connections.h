@@ -59,6 +59,8 @@ void connections_cleanup(struct connections **connections);
 
 /* What they take of the heap. */
 size_t connections_bytes(const struct connections *connections);
+/* May a team have them? The server's loop counts, copies and frees them in one turn. */
+bool connections_check_bytes(const struct connections *connections, struct error *error);
 
 /* For who reads them. The connection moves into the set; there is none of its name, and room. */
 void connections_add(struct connections *connections, struct named_connection *connection);

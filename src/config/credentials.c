@@ -21,11 +21,7 @@ static void values_free(struct credentials_values *values)
 {
     if (atomic_fetch_sub(&values->users, 1) > 1)
         return;
-    for (size_t i = 0; i < values->count; i++) {
-        free((char *)values->entries[i].key);
-        free((char *)values->entries[i].value);
-    }
-    free(values->entries);
+    option_entries_free(values->entries, values->count);
     option_values_free(values->parsed);
     error_done(&values->mistakes);
     free(values);

@@ -12,6 +12,15 @@
 #include <sys/param.h>
 #include <sys/random.h>
 
+void option_entries_free(struct option_entry *entries, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free((char *)entries[i].key);
+        free((char *)entries[i].value);
+    }
+    free(entries);
+}
+
 /* The longest part of a key or a value from outside that an error repeats. */
 enum { LONGEST_SHOWN = 64 };
 

@@ -30,6 +30,9 @@ struct option_entry {
     const char *value;
 };
 
+/* An array, and its keys and values, all of the heap. */
+void option_entries_free(struct option_entry *entries, size_t count);
+
 enum { OPTION_MAX_ROWS = 64 }; /* of a table: struct option_values has a bit for each */
 
 /* The values of one scope. They never change, so that whoever needs them shares them. */

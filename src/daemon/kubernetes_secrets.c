@@ -45,11 +45,18 @@ static bool changed(void *context, const char *namespace, struct connections *co
                     const struct error *failure)
 {
     const struct kubernetes_secrets *secrets = context;
+    _cleanup_(error_done) struct error refused = {0};
     if (connections != NULL) {
         named_check(connections, scaler_list);
         log_invalid(namespace, connections);
     }
-    return hand_over_secret(&secrets->to, namespace, connections, failure);
+    if (connections_check_bytes(connections, &refused))
+        return hand_over_secret(&secrets->to, namespace, connections, failure);
+    log_about(&(struct log_fields){.namespace = namespace}, LOG_LEVEL_WARNING,
+              "Secret %s/" NAMESPACE_SECRET_NAME " cannot be used: %s", namespace,
+              error_text(&refused));
+    connections_free(connections);
+    return hand_over_secret(&secrets->to, namespace, NULL, &refused);
 }
 
 struct kubernetes_secrets *kubernetes_secrets_new(struct informer *informer)

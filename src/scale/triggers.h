@@ -98,7 +98,7 @@ void triggers_set_connections(struct triggers *triggers, struct connections *con
 
 /* What is known of a namespace's Secret (namespace_secrets_set()). Its triggers are renewed as
  * above. False: the namespace has no memory for the connections, which is a failure until they are
- * set again. */
+ * set again. Those that are too large are a failure, too, but would be again: it is true. */
 bool triggers_set_secret(struct triggers *triggers, const char *namespace,
                          struct connections *connections, const struct error *failure,
                          int64_t now_ms);

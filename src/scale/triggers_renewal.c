@@ -58,13 +58,27 @@ static bool make_room_for_secret(struct triggers *triggers, const char *namespac
            error_prefix(error, "its connections take %zu KiB", bytes >> 10);
 }
 
-/* What has no room is not kept: the last good version is, and counts on. */
+/* A Secret that is there is used as far as it is valid, and what it inherits counts as the rest
+ * does; a deleted one means it. */
+static void inherit(const struct triggers *triggers, const char *namespace,
+                    struct connections *connections)
+{
+    const struct namespace_secret *secret =
+        namespace_secrets_find(triggers->lifecycle.secrets, namespace);
+    if (connections != NULL && secret != NULL)
+        connections_inherit(connections, secret->connections);
+}
+
+/* What is too large, or has no room, is not kept: the last good version is, and counts on. */
 bool triggers_set_secret(struct triggers *triggers, const char *namespace,
                          struct connections *connections, const struct error *failure,
                          int64_t now_ms)
 {
     _cleanup_(error_done) struct error refused = {0};
-    bool has_room = make_room_for_secret(triggers, namespace, connections, now_ms, &refused);
+    inherit(triggers, namespace, connections);
+    bool is_too_large = !connections_check_bytes(connections, &refused);
+    bool has_room =
+        !is_too_large && make_room_for_secret(triggers, namespace, connections, now_ms, &refused);
     if (!has_room) {
         connections_free(connections);
         connections = NULL;
@@ -76,7 +90,7 @@ bool triggers_set_secret(struct triggers *triggers, const char *namespace,
         namespace_secrets_find(triggers->lifecycle.secrets, namespace);
     budgets_set_secret(&triggers->lifecycle.budgets, namespace,
                        secret == NULL ? 0 : connections_bytes(secret->connections));
-    return has_room;
+    return has_room || is_too_large;
 }
 
 const struct namespace_secrets *triggers_secrets(const struct triggers *triggers)

@@ -56,7 +56,8 @@ static void renew_all(void)
         ;
 }
 
-static void change_secret(const char *namespace, const char *yaml)
+/* False: it is to be set again later. */
+static bool change_secret(const char *namespace, const char *yaml)
 {
     _cleanup_(error_done) struct error error = {0};
     const struct connections_source source = {.path = "Secret"};
@@ -67,7 +68,7 @@ static void change_secret(const char *namespace, const char *yaml)
     for (size_t i = 0; i < connections->count; i++)
         connections->items[i].is_tenants = true;
     named_check(connections, fake_scalers);
-    triggers_set_secret(triggers, namespace, connections, &(struct error){0}, 0);
+    return triggers_set_secret(triggers, namespace, connections, &(struct error){0}, 0);
 }
 
 static void set_secret(const char *namespace, const char *yaml)
@@ -300,13 +301,15 @@ static void restart_with_max_bytes(size_t max_bytes)
 }
 
 /* `own` and others, of 1 KiB each. */
-static void set_large_secret(const char *namespace, int others)
+static bool set_large_secret(const char *namespace, int others)
 {
     _cleanup_(text_done) struct text yaml = {0};
     text_add(&yaml, OWN_YAML);
     for (int i = 0; i < others; i++)
         text_addf(&yaml, "  c%d: {scaler: fake, source: here, password: \"%01000d\"}\n", i, i);
-    set_secret(namespace, yaml.bytes);
+    bool is_done = change_secret(namespace, yaml.bytes);
+    renew_all();
+    return is_done;
 }
 
 /* Half of all is a namespace's: here 128 KiB. */
@@ -315,7 +318,7 @@ static void the_connections_count_for_the_memory_of_their_namespace(void **state
     (void)state;
     restart_with_max_bytes(256 << 10);
     struct trigger *trigger = FIND(OWN);
-    set_large_secret("shop", 200);
+    assert_false(set_large_secret("shop", 200)); /* there may be room later */
     assert_int_not_equal(trigger->phase, PHASE_PENDING);
     assert_mistake(trigger, ERROR_LIMIT,
                    "Secret shop/backlog-connections cannot be used: its connections take");
@@ -338,6 +341,39 @@ static void the_connections_count_for_the_memory_of_their_namespace(void **state
 
 #define SECRET_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_secrets, tear_down_secrets)
 
+/* There is memory for more, but the server's loop would be busy with them for long. */
+static void the_connections_of_a_secret_take_at_most_a_mebibyte(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(OWN);
+    assert_true(set_large_secret("shop", 1000)); /* later it would be no smaller */
+    assert_mistake(trigger, ERROR_LIMIT, "KiB of memory: at most 1024 are allowed");
+    set_large_secret("shop", 30);
+    query_of(trigger);
+    set_large_secret("shop", 1000);
+    query_of(trigger);
+}
+
+/* Each version is small, and breaks the connections of those before, which stay in use. */
+static void former_versions_count_for_the_memory(void **state)
+{
+    enum { VERSIONS = 10, PER_VERSION = 20, MAX_BYTES = 256 << 10 };
+    (void)state;
+    restart_with_max_bytes(MAX_BYTES);
+    struct trigger *trigger = FIND(OWN);
+    for (int version = 0; version < VERSIONS; version++) {
+        _cleanup_(text_done) struct text yaml = {0};
+        text_add(&yaml, OWN_YAML);
+        for (int i = 0; i < version * PER_VERSION; i++)
+            text_addf(&yaml, "  c%d: {}\n", i);
+        for (int i = version * PER_VERSION; i < (version + 1) * PER_VERSION; i++)
+            text_addf(&yaml, "  c%d: {scaler: fake, source: here, password: \"%01000d\"}\n", i, i);
+        set_secret("shop", yaml.bytes);
+        assert_true(triggers_bytes_of(triggers, "shop") <= MAX_BYTES / 2);
+    }
+    query_of(trigger);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -352,6 +388,8 @@ int main(void)
         SECRET_TEST(a_namespace_without_triggers_is_not_followed),
         SECRET_TEST(the_file_may_take_a_name_over),
         SECRET_TEST(the_connections_count_for_the_memory_of_their_namespace),
+        SECRET_TEST(the_connections_of_a_secret_take_at_most_a_mebibyte),
+        SECRET_TEST(former_versions_count_for_the_memory),
         SECRET_TEST(more_namespaces_than_allowed_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

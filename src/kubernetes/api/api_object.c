@@ -123,15 +123,6 @@ static bool is_plain(const json_t *value)
     return json_is_string(value) && strlen(json_string_value(value)) == json_string_length(value);
 }
 
-static void free_entries(struct option_entry *entries, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        free((char *)entries[i].key);
-        free((char *)entries[i].value);
-    }
-    free(entries);
-}
-
 char *api_object_revision(enum api_object_kind kind, const json_t *metadata)
 {
     json_int_t generation = json_integer_value(json_object_get(metadata, "generation"));
@@ -367,8 +358,8 @@ static bool read_object(enum api_object_kind kind, const json_t *json, struct ap
     case OBJECT_CLUSTER_TRIGGER_AUTHENTICATION:
         return read_authentication(spec, object, error);
     case OBJECT_CONNECTIONS:
-        object->connections = connections_secret_parse(json);
-        return true;
+        object->connections = connections_secret_parse(json, error);
+        return object->connections != NULL;
     default:
         return read_data(json, kind, object, error);
     }
@@ -448,7 +439,7 @@ void api_object_free(struct api_object *object)
     if (object == NULL)
         return;
     for (size_t i = 0; i < object->triggers_count; i++) {
-        free_entries(object->triggers[i].metadata, object->triggers[i].metadata_count);
+        option_entries_free(object->triggers[i].metadata, object->triggers[i].metadata_count);
         free(object->triggers[i].authentication);
     }
     for (size_t i = 0; i < object->parameters_count; i++) {
@@ -456,7 +447,7 @@ void api_object_free(struct api_object *object)
         free(object->parameters[i].object);
         free(object->parameters[i].key);
     }
-    free_entries(object->data, object->data_count);
+    option_entries_free(object->data, object->data_count);
     free(object->hpa);
     free(object->triggers);
     free(object->parameters);

@@ -51,19 +51,14 @@ static int compare_keys(const void *left, const void *right)
 }
 
 /* In the order of the keys: of two connections of one name the first is used. */
-struct connections *connections_secret_parse(const json_t *secret)
+struct connections *connections_secret_parse(const json_t *secret, struct error *error)
 {
     const char *namespace = member(secret, "metadata", "namespace");
     const char *name = member(secret, "metadata", "name");
     json_t *data = json_object_get(secret, "data");
+    if (!check_size(data, error))
+        return NULL;
     struct connections *connections = connections_new();
-    _cleanup_(error_done) struct error mistake = {0};
-    if (!check_size(data, &mistake)) {
-        _cleanup_(memory_free) char *secret_path = text_format("Secret %s/%s", namespace, name);
-        error_prefix(&mistake, "%s", secret_path);
-        connections_add_problem(connections, NULL, secret_path, true, error_text(&mistake));
-        return connections;
-    }
     _cleanup_(memory_free) const char **keys =
         memory_array(json_object_size(data) + 1, sizeof(*keys));
     const char *key;

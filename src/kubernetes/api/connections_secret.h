@@ -11,7 +11,7 @@
 #include <jansson.h>
 
 /* Of a Secret as the Kubernetes API has it, whose namespace and name have been checked. The caller
- * frees them; mistakes are in them. */
-struct connections *connections_secret_parse(const json_t *secret);
+ * frees them; mistakes are in them. NULL with the error: it is too large to be read. */
+struct connections *connections_secret_parse(const json_t *secret, struct error *error);
 
 #endif

@@ -144,11 +144,8 @@ void namespace_secrets_leave(struct namespace_secrets *secrets, struct trigger *
         drop(secrets, secret);
 }
 
-/* A Secret that is there is used as far as it is valid; a deleted one means it. */
 static void take(struct namespace_secret *secret, struct connections *connections)
 {
-    if (connections != NULL)
-        connections_inherit(connections, secret->connections);
     connections_free(secret->connections);
     secret->connections = connections;
     secret->is_read = true;

@@ -70,8 +70,8 @@ bool namespace_secrets_join(struct namespace_secrets *secrets, struct trigger *t
                             struct error *error);
 void namespace_secrets_leave(struct namespace_secrets *secrets, struct trigger *trigger);
 
-/* What the Secret has now; `connections` is taken, NULL: there is no Secret. With a failure nothing
- * new is known: what was read stays. Those who need it are to be renewed. */
+/* What the Secret has now, and inherits; `connections` is taken, NULL: there is no Secret. With a
+ * failure nothing new is known: what was read stays. Those who need it are to be renewed. */
 void namespace_secrets_set(struct namespace_secrets *secrets, const char *namespace,
                            struct connections *connections, const struct error *failure,
                            uint64_t revision);
