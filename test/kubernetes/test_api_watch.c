@@ -118,35 +118,108 @@ static void ignore_live(void *context, int64_t live_ms)
     (void)live_ms;
 }
 
+/* A watch whose requests are never sent: a test ends them. */
+struct unsent {
+    struct kubernetes_api api;
+    struct api_request_budget budget;
+    CURLM *multi;
+    struct api_watch watch;
+};
+
+static void unsent_begin(struct unsent *unsent, const char *name)
+{
+    static char server[] = "https://127.0.0.1:1";
+    static char token_file[] = "/proc/self/comm"; /* any text */
+    static char ca_file[] = "/dev/null";
+    *unsent = (struct unsent){.api = {server, token_file, ca_file},
+                              .budget = {.max = 1 << 20},
+                              .multi = curl_multi_init()};
+    const struct api_watch_owner owner = {unsent->multi, &unsent->budget, &unsent->api, NULL,
+                                          ignore_live,   ignore_loss,     NULL};
+    api_watch_init(&unsent->watch, &owner, OBJECT_SCALED_OBJECT, name == NULL ? NULL : "shop",
+                   name);
+}
+
+static void unsent_end(struct unsent *unsent)
+{
+    api_watch_done(&unsent->watch);
+    curl_multi_cleanup(unsent->multi);
+}
+
+static void reply(struct unsent *unsent, long status, int64_t retry_after_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    assert_true(api_watch_begin(&unsent->watch, &error));
+    unsent->watch.request.status = status;
+    unsent->watch.request.retry_after_ms = retry_after_ms;
+    api_watch_end(&unsent->watch);
+}
+
 /* The version of the list may be newer than what is read meanwhile. */
 static void what_is_read_while_the_list_is_on_its_way_may_have_changed(void **state)
 {
     (void)state;
     static const char list[] = "{\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[]}";
     _cleanup_(error_done) struct error error = {0};
-    char server[] = "https://127.0.0.1:1";
-    char token_file[] = "/proc/self/comm"; /* any text */
-    char ca_file[] = "/dev/null";
-    struct kubernetes_api api = {server, token_file, ca_file};
-    struct api_request_budget budget = {.max = 1 << 20};
-    CURLM *multi = curl_multi_init();
-    const struct api_watch_owner owner = {multi,       &budget,     &api, NULL,
-                                          ignore_live, ignore_loss, NULL};
-    struct api_watch watch;
-    api_watch_init(&watch, &owner, OBJECT_SCALED_OBJECT, NULL, NULL);
-    assert_true(api_watch_begin(&watch, &error));
+    struct unsent unsent;
+    unsent_begin(&unsent, NULL);
+    assert_true(api_watch_begin(&unsent.watch, &error));
 
     int64_t read_ms = clock_now_ms();
     while (clock_now_ms() == read_ms)
         ;
-    watch.request.status = 200;
-    text_add_bytes(&watch.request.body, list, strlen(list));
-    api_watch_end(&watch);
-    assert_string_equal(watch.version, "9");
-    assert_true(watch.live_ms > read_ms);
+    unsent.watch.request.status = 200;
+    text_add_bytes(&unsent.watch.request.body, list, strlen(list));
+    api_watch_end(&unsent.watch);
+    assert_string_equal(unsent.watch.version, "9");
+    assert_true(unsent.watch.live_ms > read_ms);
+    unsent_end(&unsent);
+}
 
-    api_watch_done(&watch);
-    curl_multi_cleanup(multi);
+enum { FAILURES = 10, LONG_MS = 60 * 1000 };
+
+/* Whatever failed before: a right that comes back is to be used within 15 s. */
+static void a_forbidden_watch_of_a_kind_is_tried_again_soon(void **state)
+{
+    enum { SOON_MS = 10 * 1000 };
+    (void)state;
+    struct unsent unsent;
+    unsent_begin(&unsent, NULL);
+    for (int i = 0; i < FAILURES; i++)
+        reply(&unsent, 500, 0);
+    assert_true(unsent.watch.due_ms >= clock_now_ms() + LONG_MS - 1000);
+    for (int i = 0; i < FAILURES; i++) {
+        reply(&unsent, 403, 0);
+        assert_true(unsent.watch.due_ms <= clock_now_ms() + SOON_MS);
+    }
+    unsent_end(&unsent);
+}
+
+static void a_retry_begins_at_once_and_backs_off_anew(void **state)
+{
+    (void)state;
+    struct unsent unsent;
+    unsent_begin(&unsent, "orders");
+    for (int i = 0; i < FAILURES; i++)
+        reply(&unsent, 403, 0);
+    api_watch_retry(&unsent.watch);
+    assert_true(api_watch_is_due(&unsent.watch, clock_now_ms()));
+    reply(&unsent, 403, 0);
+    assert_true(unsent.watch.due_ms <= clock_now_ms() + 2000);
+    unsent_end(&unsent);
+}
+
+static void a_retry_waits_as_long_as_the_server_wants(void **state)
+{
+    (void)state;
+    struct unsent unsent;
+    unsent_begin(&unsent, "orders");
+    reply(&unsent, 429, LONG_MS);
+    int64_t not_before_ms = unsent.watch.due_ms;
+    assert_true(not_before_ms >= clock_now_ms() + LONG_MS - 1000);
+    api_watch_retry(&unsent.watch);
+    assert_int_equal(unsent.watch.due_ms, not_before_ms);
+    unsent_end(&unsent);
 }
 
 int main(void)
@@ -157,6 +230,9 @@ int main(void)
         cmocka_unit_test(what_is_no_event_is_an_error),
         cmocka_unit_test(an_event_may_have_a_hundred_thousand_annotations),
         cmocka_unit_test(what_is_read_while_the_list_is_on_its_way_may_have_changed),
+        cmocka_unit_test(a_forbidden_watch_of_a_kind_is_tried_again_soon),
+        cmocka_unit_test(a_retry_begins_at_once_and_backs_off_anew),
+        cmocka_unit_test(a_retry_waits_as_long_as_the_server_wants),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

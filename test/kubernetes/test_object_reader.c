@@ -90,11 +90,28 @@ static void a_watch_that_resumes_leaves_what_fails_to_be_read_soon(void **state)
         }
 }
 
+/* A watch that is lost says nothing of them. */
+static void a_watch_that_is_lost_hastens_nothing_that_fails(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
+        struct watched watched;
+        begin(&watched, kinds[i]);
+        int64_t due_ms = clock_now_ms() + MINUTE_MS;
+        informer_entries_set_failing(&watched.reader.entries, watched.entry, true);
+        informer_entries_set_due(&watched.reader.entries, watched.entry, due_ms);
+        lose(&watched);
+        assert_int_equal(watched.entry->due_ms, due_ms);
+        end(&watched);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_watched_is_read_again_after_an_hour),
         cmocka_unit_test(a_watch_that_resumes_leaves_what_fails_to_be_read_soon),
+        cmocka_unit_test(a_watch_that_is_lost_hastens_nothing_that_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -156,9 +156,11 @@ static void no_namespace_waits_for_all_triggers_of_another(void **state)
 
 /* ---- one trigger, as its object changes ---- */
 
-#define SCALED(queue)                                                                              \
+#define OBJECT(queue, more)                                                                        \
     "{\"metadata\":{\"name\":\"orders\",\"namespace\":\"shop\"},\"spec\":{\"triggers\":[{"         \
-    "\"type\":\"external\",\"metadata\":{\"queue\":\"" queue "\"}}]}}"
+    "\"type\":\"external\",\"metadata\":{\"queue\":\"" queue "\"}" more "}]}}"
+#define SCALED(queue) OBJECT(queue, "")
+#define SCALED_BY(queue, name) OBJECT(queue, ",\"authenticationRef\":{\"name\":\"" name "\"}")
 
 struct trigger {
     struct informer informer;
@@ -211,6 +213,13 @@ static int64_t read_again(struct trigger *trigger, const char *json)
     return take_turn(trigger);
 }
 
+static size_t counted(const struct trigger *trigger, enum credentials_state state)
+{
+    struct trigger_credentials_stats stats;
+    trigger_credentials_stats(trigger->all, &stats);
+    return stats.triggers[state];
+}
+
 static void end(struct trigger *trigger)
 {
     trigger->informer.handler.end(trigger->all);
@@ -244,6 +253,40 @@ static void a_trigger_that_was_replaced_stays_valid_for_60_s(void **state)
     assert_int_equal(trigger.deliveries, 2);
     assert_int_equal(trigger.state, CREDENTIALS_REFUSED);
     assert_int_equal(trigger.code, ERROR_DENIED);
+    end(&trigger);
+}
+
+/* It went back to KEDA's own scaler, as it was refused, perhaps. */
+static void a_trigger_that_its_object_has_no_more_is_not_counted(void **state)
+{
+    (void)state;
+    struct trigger trigger;
+    begin(&trigger, SCALED("new"));
+    take_turn(&trigger);
+    assert_int_equal(counted(&trigger, CREDENTIALS_VERIFIED), 1);
+    read_again(&trigger, NULL);
+    assert_int_equal(trigger.code, ERROR_DENIED);
+    assert_int_equal(counted(&trigger, CREDENTIALS_VERIFIED), 0);
+    assert_int_equal(counted(&trigger, CREDENTIALS_REFUSED), 0);
+
+    read_again(&trigger, SCALED("new"));
+    assert_int_equal(counted(&trigger, CREDENTIALS_VERIFIED), 1);
+    end(&trigger);
+}
+
+static void a_trigger_that_was_refused_is_counted_until_its_object_has_it_no_more(void **state)
+{
+    (void)state;
+    struct trigger trigger;
+    begin(&trigger, SCALED_BY("new", "missing"));
+    set_object(&trigger.informer, OBJECT_TRIGGER_AUTHENTICATION, NULL);
+    take_turn(&trigger);
+    read_again(&trigger, SCALED_BY("new", "missing"));
+    assert_int_equal(trigger.code, ERROR_INVALID);
+    assert_int_equal(counted(&trigger, CREDENTIALS_REFUSED), 1);
+    read_again(&trigger, SCALED("other"));
+    assert_int_equal(trigger.code, ERROR_DENIED);
+    assert_int_equal(counted(&trigger, CREDENTIALS_REFUSED), 0);
     end(&trigger);
 }
 
@@ -282,6 +325,7 @@ static void a_call_of_no_trigger_is_denied_once_its_object_was_read_again(void *
     assert_true(read_again(&trigger, SCALED("other")) == CLOCK_NEVER);
     assert_int_equal(trigger.deliveries, 1);
     assert_int_equal(trigger.code, ERROR_DENIED);
+    assert_int_equal(counted(&trigger, CREDENTIALS_REFUSED), 1); /* it never had it */
     end(&trigger);
 }
 
@@ -289,6 +333,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_trigger_that_was_replaced_stays_valid_for_60_s),
+        cmocka_unit_test(a_trigger_that_its_object_has_no_more_is_not_counted),
+        cmocka_unit_test(a_trigger_that_was_refused_is_counted_until_its_object_has_it_no_more),
         cmocka_unit_test(a_new_call_waits_2_s_at_most_for_an_api_that_is_slow),
         cmocka_unit_test(a_call_of_no_trigger_is_denied_once_its_object_was_read_again),
         cmocka_unit_test(no_namespace_waits_for_all_triggers_of_another),

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 enum {
     LIST_TIMEOUT_MS = 10 * 1000,
@@ -230,6 +231,12 @@ static size_t receive_head(char *bytes, size_t size, size_t count, void *argumen
 
 /* ---- requests ---- */
 
+void api_watch_retry(struct api_watch *watch)
+{
+    watch->backoff_ms = FIRST_BACKOFF_MS;
+    watch->due_ms = MIN(watch->due_ms, MAX(clock_now_ms(), watch->not_before_ms));
+}
+
 bool api_watch_is_due(const struct api_watch *watch, int64_t now_ms)
 {
     return watch->request.curl == NULL && watch->due_ms <= now_ms;
@@ -270,11 +277,12 @@ static void fail(struct api_watch *watch, const struct error *error)
         log_warning("%s cannot be watched: %s; its objects are read in turn, retrying", watch->path,
                     error_text(error));
     error_copy(&watch->failure, error);
-    watch->due_ms = clock_now_ms() + watch->backoff_ms + clock_jitter((uint32_t)watch->backoff_ms);
     bool is_of_kind = watch->query[0] == '\0';
     int64_t longest_ms =
         is_of_kind && watch->request.status == 403 ? FORBIDDEN_BACKOFF_MS : LONGEST_BACKOFF_MS;
-    watch->backoff_ms = watch->backoff_ms * 2 > longest_ms ? longest_ms : watch->backoff_ms * 2;
+    watch->backoff_ms = MIN(watch->backoff_ms, longest_ms); /* other failures may have grown it */
+    watch->due_ms = clock_now_ms() + watch->backoff_ms + clock_jitter((uint32_t)watch->backoff_ms);
+    watch->backoff_ms = MIN(watch->backoff_ms * 2, longest_ms);
     watch->owner.lost(watch->owner.context);
 }
 
@@ -341,9 +349,9 @@ void api_watch_end(struct api_watch *watch)
     } else {
         api_request_explain(request, watch->owner.api, &error);
         fail(watch, &error);
-        if (watch->due_ms < clock_now_ms() + request->retry_after_ms)
-            watch->due_ms = clock_now_ms() + request->retry_after_ms;
     }
+    watch->not_before_ms = clock_now_ms() + request->retry_after_ms;
+    watch->due_ms = MAX(watch->due_ms, watch->not_before_ms);
     api_request_end(&watch->request, watch->owner.multi);
     drop_line(watch);
 }

@@ -61,6 +61,7 @@ struct api_watch {
     int64_t begun_ms; /* this request */
     int64_t due_ms;   /* of the next request, while there is none */
     int64_t backoff_ms;
+    int64_t not_before_ms; /* Retry-After of the last reply: the next request is not sent sooner */
     struct error mistake;
     struct error failure; /* as it was logged */
 };
@@ -70,6 +71,9 @@ struct api_watch {
 void api_watch_init(struct api_watch *watch, const struct api_watch_owner *owner,
                     enum api_object_kind kind, const char *namespace, const char *name);
 void api_watch_done(struct api_watch *watch);
+
+/* It may be answered now: what failed before does not delay its next request. */
+void api_watch_retry(struct api_watch *watch);
 
 /* Does it begin a request now? */
 bool api_watch_is_due(const struct api_watch *watch, int64_t now_ms);

@@ -331,11 +331,12 @@ struct resolved resolve_trigger(const struct resolve_call *call, resolve_find *f
     if (is_good) {
         add_omitted(trigger, call, resolution.credentials);
         resolution.credentials->state = CREDENTIALS_VERIFIED;
-        return (struct resolved){resolution.credentials, resolution.hpa, resolution.is_mismatch};
+        return (struct resolved){resolution.credentials, resolution.hpa, .has_trigger = true};
     }
     credentials_free(resolution.credentials); /* a part of the values is none */
     struct credentials *credentials = credentials_new();
     credentials->state = error_is_set(&error) ? CREDENTIALS_REFUSED : CREDENTIALS_WAITING;
     error_move(&credentials->failure, &error);
-    return (struct resolved){credentials, HPA_FACTS_UNKNOWN, resolution.is_mismatch};
+    return (struct resolved){credentials, HPA_FACTS_UNKNOWN, resolution.is_mismatch,
+                             trigger != NULL};
 }

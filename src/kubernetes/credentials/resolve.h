@@ -45,6 +45,7 @@ struct resolved {
     struct hpa_facts hpa;            /* unknown unless the credentials are verified */
     /* There is such an object, but none of its triggers has the call's metadata. */
     bool is_mismatch;
+    bool has_trigger; /* one of its triggers has it */
 };
 
 struct resolved resolve_trigger(const struct resolve_call *call, resolve_find *find, void *context);

@@ -44,6 +44,8 @@ struct need {
     struct used_object *used; /* utlist */
     int64_t added_ms;
     struct credentials *delivered; /* NULL: nothing yet */
+    bool was_there;                /* an object had its trigger */
+    bool is_gone;                  /* ... and has it no more, as delivered */
     struct hpa_facts delivered_hpa;
     int64_t replaced_ms; /* its trigger is there no more since; 0: it is */
     int64_t refused_ms;  /* what was verified is refused since, by views; 0: it is not */
@@ -102,7 +104,7 @@ static void count_delivered(struct trigger_credentials *all, const struct need *
 {
     const struct credentials *credentials = need->delivered;
     enum credentials_state state = credentials == NULL ? CREDENTIALS_WAITING : credentials->state;
-    if (need->table == NULL)
+    if (need->table == NULL || need->is_gone)
         return;
     pthread_mutex_lock(&all->lock);
     all->stats.triggers[state] += (size_t)step;
@@ -111,11 +113,7 @@ static void count_delivered(struct trigger_credentials *all, const struct need *
 
 static void need_free(struct need *need)
 {
-    for (size_t i = 0; i < need->count; i++) {
-        free((char *)need->entries[i].key);
-        free((char *)need->entries[i].value);
-    }
-    free(need->entries);
+    option_entries_free(need->entries, need->count);
     credentials_free(need->delivered);
     free(need->namespace);
     free(need->name);
@@ -170,6 +168,7 @@ static void deliver(struct trigger_credentials *all, struct need *need,
     credentials_free(need->delivered);
     need->delivered = credentials;
     need->delivered_hpa = *hpa;
+    need->is_gone = need->was_there && credentials->failure.code == ERROR_DENIED;
     count_delivered(all, need, 1);
 }
 
@@ -280,6 +279,7 @@ static void resolve_need(struct trigger_credentials *all, struct need *need)
     struct used_object *former = TAKE(need->used);
     struct resolved resolved = resolve_trigger(&call, find_object, &lookup);
     struct credentials *credentials = resolved.credentials;
+    need->was_there |= resolved.has_trigger;
     set_due(all, need, CLOCK_NEVER);
     if (is_still_valid(all, need, resolved.is_mismatch, now_ms)) {
         /* the trigger in its place has the same authentication as a rule */

@@ -39,7 +39,9 @@ struct trigger_need {
 };
 
 struct trigger_credentials_stats {
-    size_t triggers[CREDENTIALS_REFUSED + 1]; /* by the state of their credentials */
+    /* By the state of their credentials; without those that their object had, and has no more:
+     * KEDA calls for them no more, until they are removed. */
+    size_t triggers[CREDENTIALS_REFUSED + 1];
 };
 
 struct trigger_credentials;

@@ -42,7 +42,8 @@ bool api_health_is_refused_alone(const struct api_health *health, int64_t *refus
 size_t api_health_max_requests(const struct api_health *health, size_t max, int64_t now_ms);
 
 /* Until an object is requested again for which a right is missing, as for `forbidden` objects of
- * its kind: soon, for whoever has just given the right, but never many requests per second. */
+ * its kind: soon where they are few, for whoever has just given the right, but 50 requests per
+ * second of a kind at most, however many objects there are. */
 int64_t api_health_forbidden_ms(size_t forbidden);
 
 /* Doubles it, up to the longest. */

@@ -103,9 +103,11 @@ static void reschedule(struct object_reader *reader, struct informer_entry *entr
     int64_t due_ms = now_ms + interval_ms(reader, entry);
     if (!entry->is_read && !entry->is_forbidden)
         return;
-    if (entry->is_failing) /* perhaps it can be read now, as it can be watched */
-        informer_entries_set_due_by(&reader->entries, entry, now_ms + catch_up_ms(reader, entry));
-    else if (is_watched(reader, entry))
+    if (entry->is_failing) { /* perhaps it can be read now, as it can be watched */
+        if (object_watch_is_live(watch_of(reader, entry)))
+            informer_entries_set_due_by(&reader->entries, entry,
+                                        now_ms + catch_up_ms(reader, entry));
+    } else if (is_watched(reader, entry))
         informer_entries_set_due(&reader->entries, entry, due_ms);
     else
         informer_entries_set_due_by(&reader->entries, entry, due_ms);
@@ -221,8 +223,8 @@ static void succeed(struct object_reader *reader, struct informer_entry *entry,
             api_object_label(entry->kind, entry->namespace, entry->name);
         log_info("%s can be read again", label);
     }
-    if (entry->is_forbidden) /* who gave the right has given that to watch it, too */
-        object_watch_retry(entry->watch);
+    if (entry->is_forbidden && entry->watch != NULL) /* the right to watch it is probably back */
+        api_watch_retry(&entry->watch->watch);
     namespace_shares_keep(&reader->entries.shares, &entry->turn,
                           object == NULL ? 0 : object->bytes);
     api_object_free(entry->object);

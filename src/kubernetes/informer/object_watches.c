@@ -93,12 +93,6 @@ void object_watches_drop(struct object_watch *watched)
     free(watched);
 }
 
-void object_watch_retry(struct object_watch *watched)
-{
-    if (watched != NULL && watched->watch.due_ms > clock_now_ms())
-        watched->watch.due_ms = clock_now_ms();
-}
-
 bool object_watch_is_live(const struct object_watch *watched)
 {
     return watched != NULL && watched->live_ms != CLOCK_NEVER;

@@ -58,9 +58,6 @@ struct object_watch *object_watches_add(struct object_watches *watches, enum api
                                         const char *namespace, const char *name, void *user);
 void object_watches_drop(struct object_watch *watch); /* NULL is none */
 
-/* It may be answered now: it does not wait for its next try. NULL is harmless. */
-void object_watch_retry(struct object_watch *watch);
-
 bool object_watch_is_live(const struct object_watch *watch); /* NULL is not */
 size_t object_watches_count_live(const struct object_watches *watches);
 
