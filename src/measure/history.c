@@ -294,10 +294,10 @@ static void count_consumed(struct history *history, struct history_series *serie
 void history_add(struct history *history, struct history_series *series,
                  const struct reading *reading, int64_t at_ms)
 {
-    struct history_sample sample = {
-        .at_ms = at_ms, .is_failed = reading == NULL, .reading = READING_UNKNOWN};
     if (history == NULL)
         return;
+    struct history_sample sample = {
+        .at_ms = at_ms, .is_failed = reading == NULL, .reading = READING_UNKNOWN};
     if (reading != NULL)
         sample.reading = *reading;
     pthread_mutex_lock(&history->lock);

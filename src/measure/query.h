@@ -36,7 +36,8 @@ void query_demand(struct query *query, int64_t from_ms);
 void query_follow(struct query *query, struct follower *follower);
 void query_unfollow(struct follower *follower); /* harmless where it follows none */
 
-/* With what a follower of the query has made of the same reading (its `copy`). */
+/* With what a follower of the query has made of the same reading (its `copy`), or already of the
+ * next one: that is known once all followers have got it. */
 void query_snapshot_with(const struct query *query, const struct follower *follower,
                          struct snapshot *ret_snapshot, void *ret_copy);
 

@@ -165,8 +165,8 @@ void scalers_prepare(const struct scaler *const *scalers);
 uint64_t scaler_tenant(void);
 void scaler_set_tenant(uint64_t tenant);
 
-/* Whether the last client of this connection was lost or replaced, or could not be made: the source
- * may have just started. The same for `connect`, also in an agent, which ends with its client. */
+/* Whether this connection had another client, or one could not be made: the source may have just
+ * started. The same for `connect`, also in an agent, which ends with its client. */
 bool scaler_reconnects(void);
 void scaler_set_reconnects(bool reconnects);
 

@@ -215,6 +215,32 @@ static void queries_that_failed_with_a_connection_are_measured_after_it(void **s
     assert_true(value_of(query) == 2);
 }
 
+static void an_outage_is_no_sign_of_a_source_that_cannot_keep_up(void **state)
+{
+    (void)state;
+    struct query *queries[] = {hold_each("a", 5000), hold_each("b", 5000)};
+    log_set_level(LOG_LEVEL_WARNING);
+    recent_log_start();
+    schedule_set_max_tasks(&connection.schedule, 1, 1);
+    measure(queries[0], 1);
+    measure(queries[1], 1);
+    now_ms += 5000;
+    assert_non_null(take());
+    assert_null(take()); /* the other one waits */
+    lose("connection reset");
+    for (int i = 0; i < 10; i++) {
+        now_ms = connection_next_ms(&connection, now_ms);
+        refuse();
+    }
+    now_ms = connection_next_ms(&connection, now_ms);
+    connect_now();
+    assert_non_null(take());
+    assert_null(take());
+    assert_int_equal(connection_effective_interval_ms(&connection, now_ms), 5000);
+    assert_int_equal(count_warnings("cannot keep up"), 0);
+    log_set_level(LOG_LEVEL_ERROR);
+}
+
 static void pass_over(struct follower *follower, const struct recent_samples *recent)
 {
     (void)follower;
@@ -300,15 +326,25 @@ static void a_client_reconnects_after_a_refused_lost_or_replaced_one(void **stat
     refuse();
     assert_true(connection.reconnects);
     measure(query, 1);
-    connection_lost(&connection, NULL, now_ms); /* nobody held a query */
-    assert_false(connection.reconnects);
-    measure(query, 1);
     lose("broken pipe");
     assert_true(connection.reconnects);
     now_ms += 10000;
     measure(query, 1);
     connection.must_replace_client = true; /* as nothing is answered */
     connection_lost(&connection, NULL, now_ms);
+    assert_true(connection.reconnects);
+}
+
+/* Its silence may have been a restart. */
+static void a_client_reconnects_after_one_that_ended_before_it_answered(void **state)
+{
+    (void)state;
+    struct query *query = hold("a");
+    demand(query);
+    connect_now();
+    assert_false(connection.reconnects);
+    assert_ptr_equal(take(), query);
+    connection_lost(&connection, NULL, now_ms); /* as nobody held the query for a moment */
     assert_true(connection.reconnects);
 }
 
@@ -478,6 +514,30 @@ static void queries_that_are_released_meanwhile_end_no_walk(void **state)
     }
 }
 
+static void remember_the_next(void)
+{
+    struct former former = {0};
+    if (connection.next_walked == NULL)
+        return;
+    query_remember(connection.next_walked, &former);
+    assert_true(former.recent.has_gap);
+    former_done(&former);
+}
+
+/* The walk that notes the outage of each query has not come to it. */
+static void a_query_that_another_connection_takes_over_meanwhile_has_its_gap(void **state)
+{
+    (void)state;
+    hold_many();
+    connection.state = CONNECTION_DISCONNECTED;
+    demand(connection.queries);
+    refuse();
+    now_ms += 10000;
+    on_pause = remember_the_next;
+    connect_now();
+    assert_true(pauses > 0);
+}
+
 int main(void)
 {
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
@@ -490,10 +550,12 @@ int main(void)
         TEST(a_source_that_hung_up_and_is_restarted_is_tried_at_once),
         TEST(what_cost_much_is_not_tried_again_soon),
         TEST(queries_that_failed_with_a_connection_are_measured_after_it),
+        TEST(an_outage_is_no_sign_of_a_source_that_cannot_keep_up),
         TEST(the_first_sample_after_an_outage_has_a_gap_before_it),
         TEST(a_client_that_is_lost_after_it_answered_all_costs_no_reading),
         TEST(a_client_that_died_in_a_pause_is_replaced_before_anything_fails),
         TEST(a_client_reconnects_after_a_refused_lost_or_replaced_one),
+        TEST(a_client_reconnects_after_one_that_ended_before_it_answered),
         TEST(a_client_that_is_replaced_for_its_silence_is_logged_once),
         TEST(a_query_that_timed_out_is_not_resent_by_another_client),
         TEST(a_query_that_hangs_does_not_break_its_neighbours_clients),
@@ -501,6 +563,7 @@ int main(void)
         TEST(a_query_that_breaks_its_clients_is_spaced_out),
         TEST(many_queries_that_are_lost_do_not_keep_the_lock),
         TEST(queries_that_are_released_meanwhile_end_no_walk),
+        TEST(a_query_that_another_connection_takes_over_meanwhile_has_its_gap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

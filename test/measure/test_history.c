@@ -25,6 +25,16 @@ static void add(struct history *history, struct history_series *series, double c
     history_add(history, series, &reading, at_ms);
 }
 
+/* A new field that READING_UNKNOWN lacks would be 0: nobody waits. */
+static void what_was_not_reported_is_unknown(void **state)
+{
+    (void)state;
+    const struct reading reading = READING_UNKNOWN;
+    const double *fields = (const double *)&reading;
+    for (size_t i = 0; i < sizeof(reading) / sizeof(*fields); i++)
+        assert_true(isnan(fields[i]));
+}
+
 static size_t count_from(struct history *history, const struct history_series *series,
                          int64_t from_ms)
 {
@@ -330,6 +340,7 @@ static void without_a_history_nothing_is_kept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_not_reported_is_unknown),
         cmocka_unit_test(a_reading_comes_back_as_it_was_and_what_was_unknown_is_unknown),
         cmocka_unit_test(it_gets_coarser_with_age_and_ends_after_an_hour),
         cmocka_unit_test(many_readings_within_a_second_count_as_one),

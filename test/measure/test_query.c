@@ -122,6 +122,27 @@ static void the_shortest_interval_of_its_holders_counts(void **state)
     assert_int_equal(query_interval_ms(query), HOUR_MS);
 }
 
+/* A trigger that ends must not look for its interval among all. */
+static void intervals_are_held_in_any_order(void **state)
+{
+    (void)state;
+    enum { INTERVALS = 1000, STEP = 7 };
+    struct query *query = hold("a");
+    for (int i = 0; i < INTERVALS; i++)
+        hold_each("a", 1000 + i * STEP % INTERVALS);
+    hold_each("a", 1500);
+    assert_int_equal(query_interval_ms(query), 1000);
+    for (int i = 0; i < INTERVALS; i++) {
+        assert_int_equal(query_interval_ms(query), 1000 + i);
+        query_remove_holder(query, 1000 + i, now_ms);
+        if (1000 + i == 1500) {
+            assert_int_equal(query_interval_ms(query), 1500);
+            query_remove_holder(query, 1500, now_ms);
+        }
+    }
+    assert_int_equal(query_interval_ms(query), 0);
+}
+
 static void an_error_does_not_last_as_long_as_a_long_interval(void **state)
 {
     (void)state;
@@ -331,6 +352,46 @@ static void an_inherited_reading_is_used_until_there_is_a_newer_one(void **state
     assert_int_equal(connection.stats.counts.now.failing_queries, 1);
 }
 
+static void an_heir_that_is_idle_is_not_late(void **state)
+{
+    (void)state;
+    struct watcher of_heir = {0};
+    _cleanup_(former_done) struct former former = {0};
+    struct query *query = hold("a");
+    struct query *heir = hold("b");
+    measure(query, 0);
+    query_remember(query, &former);
+    now_ms += HOUR_MS;
+    query_inherit(heir, &former);
+    watcher_start(&of_heir, heir, true);
+    watcher_set_idle_interval(&of_heir, 100);
+    assert_ptr_equal(take(), heir);
+    answer(heir, 0);
+    assert_int_equal(connection_effective_interval_ms(&connection, now_ms), 5000);
+    watcher_stop(&of_heir);
+}
+
+/* As when KEDA was started again: it polled the query half a minute ago. */
+static void who_comes_makes_no_source_late(void **state)
+{
+    enum { LONG_MS = 30 * 1000 };
+    (void)state;
+    struct watcher stream = {0};
+    struct query *polled = hold("a");
+    struct query *other = hold("b");
+    measure(polled, 1);
+    measure(other, 1);
+    now_ms += LONG_MS;
+    watcher_start(&stream, polled, true);
+    assert_ptr_equal(hold_each("b", 5000), other);
+    assert_non_null(take());
+    assert_non_null(take());
+    answer(polled, 1);
+    answer(other, 1);
+    assert_int_equal(connection_effective_interval_ms(&connection, now_ms), 5000);
+    watcher_stop(&stream);
+}
+
 /* ---- followers ---- */
 
 struct steps {
@@ -390,6 +451,42 @@ static void a_reading_of_before_the_samples_is_followed(void **state)
     query_unfollow(&steps.follower);
 }
 
+/* A server's loop waits for the lock otherwise: thousands of policies are tens of milliseconds of
+ * work. */
+enum { MANY_FOLLOWERS = 500, AT_MOST_AT_A_TIME = 50 };
+
+static struct steps many[MANY_FOLLOWERS];
+static struct query *followed;
+
+static void unfollow_the_next(void)
+{
+    assert_false(value_of(followed) == 2); /* it is known when all have decided */
+    if (followed->next_followed != NULL)
+        query_unfollow(followed->next_followed);
+}
+
+static void many_followers_do_not_keep_the_lock(void **state)
+{
+    (void)state;
+    followed = hold_each("a", 5000);
+    query_keep_recent_samples(followed, 5000);
+    measure(followed, 1);
+    for (int i = 0; i < MANY_FOLLOWERS; i++) {
+        many[i] = (struct steps){.follower = {.step = count_step}};
+        query_follow(followed, &many[i].follower);
+    }
+    now_ms += 5000;
+    assert_ptr_equal(take(), followed);
+    on_pause = unfollow_the_next;
+    answer(followed, 2);
+    assert_true(value_of(followed) == 2);
+    assert_true(pauses >= MANY_FOLLOWERS / AT_MOST_AT_A_TIME - 1);
+    for (int i = 0; i < MANY_FOLLOWERS; i++) {
+        assert_int_equal(many[i].count, many[i].follower.query == NULL ? 1 : 2);
+        query_unfollow(&many[i].follower);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -402,6 +499,7 @@ int main(void)
         TEST(a_listing_that_takes_long_makes_none_of_its_queries_slow),
         TEST(an_interval_that_a_user_set_is_measured_at),
         TEST(the_shortest_interval_of_its_holders_counts),
+        TEST(intervals_are_held_in_any_order),
         TEST(an_error_does_not_last_as_long_as_a_long_interval),
         TEST(a_released_query_in_flight_is_freed_when_it_ends),
         TEST(watchers_are_notified_of_each_attempt),
@@ -412,8 +510,11 @@ int main(void)
         TEST(of_many_that_cannot_be_subscribed_to_each_is_measured_less_often),
         TEST(the_last_watcher_that_leaves_unsubscribes),
         TEST(an_inherited_reading_is_used_until_there_is_a_newer_one),
+        TEST(an_heir_that_is_idle_is_not_late),
+        TEST(who_comes_makes_no_source_late),
         TEST(a_follower_gets_each_reading_once),
         TEST(a_reading_of_before_the_samples_is_followed),
+        TEST(many_followers_do_not_keep_the_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,8 +9,9 @@
  *
  * Notifications come over a pipe beside the socket, AGENT_NOTIFICATIONS, each an id of 8 bytes: so
  * any thread of the agent can write one without a lock. AGENT_LOST in it says that the subscription
- * has ended without a message. One that finds the pipe full (8,192 wait in it) waits until the
- * server has read some, as it always does: its query would be taken for a subscribed one for ever.
+ * has ended without a message. None is dropped, or the server would take its query for a subscribed
+ * one for ever: while the pipe is full (of 8,192), a thread that writes one waits until the server
+ * has read some. agent_client_measure() reads them in each turn, whatever else it waits for.
  *
  * An agent with tasks in flight that ends none of them and answers no ping within a task's time-out
  * and a second is killed.

@@ -48,7 +48,7 @@ void bundle_leave(struct query *query)
 /* For how long nobody needs a reading of it again. */
 static int64_t fresh_ms(const struct query *query)
 {
-    int64_t fresh_ms = query->intervals == NULL ? INT64_MAX : query->intervals->interval_ms;
+    int64_t fresh_ms = query_shortest_interval_ms(query);
     int64_t standard_ms = query->connection->settings->interval_ms;
     return query->holders_without_interval == 0
                ? fresh_ms

@@ -197,6 +197,7 @@ void connection_connected(struct connection *connection, int64_t now_ms)
     connection->has_answered = false;
     connection->unanswered_timeouts = 0;
     connection->must_replace_client = false;
+    connection->schedule.served_from_ms = now_ms;
     if (had_failed)
         visit_all(connection, catch_up, now_ms);
 }
@@ -466,7 +467,7 @@ void connection_lost(struct connection *connection, const struct error *error, i
         end_lost(query, error, now_ms);
         pause_after(connection, ++done);
     }
-    connection->reconnects = error != NULL || connection->must_replace_client;
+    connection->reconnects = true;
     connection->must_replace_client = false;
     connection->state = CONNECTION_DISCONNECTED;
     connection->retry_at_ms = now_ms;

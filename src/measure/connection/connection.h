@@ -16,8 +16,8 @@
  * what both are made of in state.h.
  *
  * Threads: whoever has its lock. What is done to all queries at once (connection_connected(),
- * _refused() and _lost()) releases it in between, since a server's loop may wait for it: these are
- * for the thread that has the client.
+ * _refused() and _lost()), or to all who follow one (connection_end()), releases it in between,
+ * since a server's loop may wait for it: these are for the thread that has the client.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_CONNECTION_H
 #define BACKLOG_MEASURE_CONNECTION_CONNECTION_H

@@ -30,6 +30,7 @@ struct job_membership {
 struct job {
     enum job_state state;
     int64_t due_ms;         /* SCHEDULED: at this time; READY and IN_FLIGHT: since then */
+    int64_t late_from_ms;   /* due earlier, it was not wanted then: it is late since this time */
     bool is_demanded;       /* a caller waits */
     bool was_demanded;      /* IN_FLIGHT: one did when it was sent */
     int64_t needed_from_ms; /* ... for a measurement that was sent at this time or later */

@@ -52,8 +52,3 @@ void job_heap_remove(struct job_heap *heap, struct job *job)
     move_up(heap, position);
     move_down(heap, last->position);
 }
-
-struct job *job_heap_first(const struct job_heap *heap)
-{
-    return heap->count == 0 ? NULL : heap->jobs[0];
-}

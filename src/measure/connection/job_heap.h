@@ -20,6 +20,11 @@ struct job_heap {
 
 void job_heap_add(struct job_heap *heap, struct job *job, int64_t key);
 void job_heap_remove(struct job_heap *heap, struct job *job);
-struct job *job_heap_first(const struct job_heap *heap); /* NULL: it is empty */
+
+/* NULL: it is empty. */
+static inline struct job *job_heap_first(const struct job_heap *heap)
+{
+    return heap->count == 0 ? NULL : heap->jobs[0];
+}
 
 #endif

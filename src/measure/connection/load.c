@@ -37,6 +37,8 @@ int64_t load_recent_delay_ms(const struct load *load, int64_t now_ms)
 
 void load_add_usage(struct load *load, size_t in_use, size_t places, int64_t now_ms)
 {
+    if (now_ms == load->usage_at_ms)
+        return;
     double used = places == SIZE_MAX ? in_use > 0 : (double)in_use / (double)places;
     load->usage += MIN(used, 1) * (double)(now_ms - load->usage_at_ms);
     load->usage_at_ms = now_ms;

@@ -47,7 +47,7 @@ struct push {
  * more). Returns the id of a subscription to end; 0: none. */
 uint64_t push_set_idle(struct push *push, int64_t interval_ms, bool can_subscribe, int64_t now_ms);
 
-/* When it is to be measured for its first message; CLOCK_NEVER: only at its usual interval.
+/* When it is to be measured for its first message; 0: now; CLOCK_NEVER: only at its usual interval.
  * `spacing_ms` is the least interval of those that are polled, as there are so many. */
 int64_t push_due_ms(const struct push *push, int64_t sent_ms, int64_t spacing_ms);
 

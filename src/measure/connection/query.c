@@ -61,8 +61,6 @@ static void set_answered(struct query *query)
 void query_free(struct query *query)
 {
     struct connection *connection = query->connection;
-    struct interval_ref *interval;
-    struct interval_ref *next;
     subscription_free(query);
     set_answered(query);
     bundle_leave(query);
@@ -73,8 +71,7 @@ void query_free(struct query *query)
     HASH_DELETE(hh, connection->queries, query);
     connection->stats.counts.now.queries--;
     connection->stats.counts.now.failing_queries -= query->known.last_attempt == ATTEMPT_FAILED;
-    LL_FOREACH_SAFE(query->intervals, interval, next)
-        free(interval);
+    free(query->intervals);
     option_values_free(query->values);
     free(query->recent);
     error_done(&query->task.subscribe_error);
@@ -84,33 +81,46 @@ void query_free(struct query *query)
 
 /* ---- who holds it ---- */
 
-static struct interval_ref **find_interval(struct query *query, int64_t interval_ms)
+/* Where it is, or belongs: one namespace may set ten thousand of them. */
+static size_t find_interval(const struct query *query, int64_t interval_ms)
 {
-    struct interval_ref **link = &query->intervals;
-    while (*link != NULL && (*link)->interval_ms < interval_ms)
-        link = &(*link)->next;
-    return link;
+    size_t low = 0;
+    size_t high = query->intervals_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (query->intervals[middle].interval_ms < interval_ms)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool has_interval(const struct query *query, size_t at, int64_t interval_ms)
+{
+    return at < query->intervals_count && query->intervals[at].interval_ms == interval_ms;
 }
 
 static void add_interval(struct query *query, int64_t interval_ms)
 {
-    struct interval_ref **link = find_interval(query, interval_ms);
-    if (*link == NULL || (*link)->interval_ms != interval_ms) {
-        struct interval_ref *added = memory_new(sizeof(*added));
-        *added = (struct interval_ref){.interval_ms = interval_ms, .next = *link};
-        *link = added;
+    size_t at = find_interval(query, interval_ms);
+    if (!has_interval(query, at, interval_ms)) {
+        query->intervals = memory_grow(query->intervals, &query->intervals_capacity,
+                                       query->intervals_count + 1, sizeof(*query->intervals));
+        memmove(query->intervals + at + 1, query->intervals + at,
+                (query->intervals_count++ - at) * sizeof(*query->intervals));
+        query->intervals[at] = (struct interval_ref){.interval_ms = interval_ms};
     }
-    (*link)->holders++;
+    query->intervals[at].holders++;
 }
 
 static void remove_interval(struct query *query, int64_t interval_ms)
 {
-    struct interval_ref **link = find_interval(query, interval_ms);
-    struct interval_ref *found = *link;
-    if (found == NULL || found->interval_ms != interval_ms || --found->holders > 0)
+    size_t at = find_interval(query, interval_ms);
+    if (!has_interval(query, at, interval_ms) || --query->intervals[at].holders > 0)
         return;
-    *link = found->next;
-    free(found);
+    memmove(query->intervals + at, query->intervals + at + 1,
+            (--query->intervals_count - at) * sizeof(*query->intervals));
 }
 
 void query_add_holder(struct query *query, int64_t interval_ms, int64_t now_ms)
@@ -146,7 +156,7 @@ void query_remove_holder(struct query *query, int64_t interval_ms, int64_t now_m
 int64_t query_interval_ms(const struct query *query)
 {
     int64_t standard_ms = query->connection->settings->interval_ms;
-    int64_t interval_ms = query->intervals == NULL ? INT64_MAX : query->intervals->interval_ms;
+    int64_t interval_ms = query_shortest_interval_ms(query);
     if (query->streams > 0 && query->holders_without_interval > 0)
         interval_ms = MIN(interval_ms, standard_ms);
     if (query->known.duration_ms >= SCHEDULE_SLOW_MS)
@@ -179,7 +189,7 @@ void query_plan(struct query *query, int64_t now_ms)
     int64_t due_ms = interval_due_ms(query, now_ms);
     due_ms = MIN(due_ms, push_due_ms(&query->push, query->job.sent_ms,
                                      subscription_spacing_ms(query->connection)));
-    schedule_set_due(&query->connection->schedule, &query->job, due_ms);
+    schedule_want(&query->connection->schedule, &query->job, due_ms, now_ms);
 }
 
 void query_demand(struct query *query, int64_t from_ms)
@@ -266,12 +276,21 @@ static void step(struct query *query, struct follower *follower)
     follower->step(follower, query->recent);
 }
 
-static void add_sample(struct query *query)
+/* Others get the lock in between: a policy decides for a trigger in some microseconds, and one
+ * namespace may have thousands of them on a query. */
+static void step_all(struct query *query)
 {
+    enum { FOLLOWERS_AT_A_TIME = 50 };
+    struct connection *connection = query->connection;
+    size_t done = 0;
     struct follower *follower;
-    recent_samples_add(query->recent, query->known.sent_ms, &query->known.reading);
-    DL_FOREACH(query->followers, follower)
+    query->next_followed = query->followers;
+    while ((follower = query->next_followed) != NULL) {
+        query->next_followed = follower->next;
         step(query, follower);
+        if (++done % FOLLOWERS_AT_A_TIME == 0 && connection->settings->pause != NULL)
+            connection->settings->pause(connection);
+    }
 }
 
 /* A reading may have come before anybody wanted samples. */
@@ -281,9 +300,8 @@ void query_follow(struct query *query, struct follower *follower)
     follower->query = query;
     DL_APPEND(query->followers, follower);
     if (query->known.is_measured && query->known.sent_ms > last_sample_ms(query->recent))
-        add_sample(query);
-    else
-        step(query, follower);
+        recent_samples_add(query->recent, query->known.sent_ms, &query->known.reading);
+    step(query, follower);
 }
 
 void query_unfollow(struct follower *follower)
@@ -291,8 +309,10 @@ void query_unfollow(struct follower *follower)
     if (follower->query == NULL)
         return;
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(follower->query);
-    DL_DELETE(follower->query->followers, follower);
-    follower->query = NULL;
+    struct query *query = TAKE(follower->query);
+    if (query->next_followed == follower)
+        query->next_followed = follower->next;
+    DL_DELETE(query->followers, follower);
 }
 
 /* ---- what is known of it ---- */
@@ -301,6 +321,10 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
 {
     struct snapshot *known = &query->known;
     struct connection_counts *counts = &query->connection->stats.counts;
+    if (query->recent != NULL) { /* first: in a pause no decision is older than the reading */
+        recent_samples_add(query->recent, query->job.sent_ms, reading);
+        step_all(query);
+    }
     error_done(&known->error);
     counts->now.failing_queries -= known->last_attempt == ATTEMPT_FAILED;
     known->last_attempt = ATTEMPT_GOOD;
@@ -314,8 +338,6 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     if (query->notified_at_us > 0 && query->notified_at_us < known->began_at_us)
         known->began_at_us = query->notified_at_us;
     history_add(query->connection->settings->history, &query->series, reading, now_us / 1000);
-    if (query->recent != NULL)
-        add_sample(query);
     set_answered(query);
     query_notify_watchers(query);
 }

@@ -234,6 +234,13 @@ void schedule_set_due(struct schedule *schedule, struct job *job, int64_t due_ms
         make_scheduled(schedule, job, due_ms);
 }
 
+void schedule_want(struct schedule *schedule, struct job *job, int64_t due_ms, int64_t now_ms)
+{
+    schedule_set_due(schedule, job, due_ms);
+    if (job->state == JOB_SCHEDULED)
+        job->late_from_ms = now_ms;
+}
+
 void schedule_demand(struct schedule *schedule, struct job *job, int64_t from_ms, int64_t now_ms)
 {
     if (schedule_is_spaced_out(job) || (job->state == JOB_IN_FLIGHT && job->sent_ms >= from_ms))
@@ -288,11 +295,12 @@ enum {
 static struct job *first_of_group(const struct job_group *group, unsigned kinds)
 {
     struct job *first = NULL;
-    for (int i = 0; i < 2 * READY_KINDS; i++) {
-        struct job *job = kinds & 1u << i / 2 ? job_heap_first(&group->ready[i / 2][i % 2]) : NULL;
-        if (job != NULL && (first == NULL || job->key < first->key))
-            first = job;
-    }
+    for (int kind = 0; kind < READY_KINDS; kind++)
+        for (int demanded = 0; kinds & 1u << kind && demanded < 2; demanded++) {
+            struct job *job = job_heap_first(&group->ready[kind][demanded]);
+            if (job != NULL && (first == NULL || job->key < first->key))
+                first = job;
+        }
     return first;
 }
 
@@ -376,7 +384,7 @@ static size_t ready_quick(const struct schedule *schedule)
 
 static struct job *next_ready(const struct schedule *schedule, int64_t now_ms)
 {
-    if (schedule->in_flight_count >= schedule->max_tasks)
+    if (schedule->ready == NULL || schedule->in_flight_count >= schedule->max_tasks)
         return NULL;
     struct job *quick = ready_quick(schedule) > 0 ? next_quick(schedule, now_ms) : NULL;
     struct job *isolated =
@@ -418,6 +426,13 @@ static bool is_new(const struct job *job)
     return job->duration_ms < 0 && !job->is_isolated;
 }
 
+/* For its turn, not for a client. */
+static int64_t waited_ms(const struct schedule *schedule, const struct job *job, int64_t now_ms)
+{
+    int64_t since_ms = MAX(MAX(job->due_ms, job->late_from_ms), schedule->served_from_ms);
+    return MAX(now_ms - since_ms, 0);
+}
+
 struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
 {
     make_due_ready(schedule, now_ms);
@@ -427,7 +442,7 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
     add_usage(schedule, now_ms);
     leave_heap(schedule, job);
     if (!job->is_isolated)
-        load_add_delay(&schedule->load, now_ms - job->due_ms, now_ms);
+        load_add_delay(&schedule->load, waited_ms(schedule, job, now_ms), now_ms);
     job->state = JOB_IN_FLIGHT;
     job->was_demanded = job->is_demanded;
     job->is_demanded = false;
@@ -581,16 +596,16 @@ int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms)
 int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms)
 {
     const struct job_group *group;
-    int64_t since_ms = now_ms;
+    int64_t delay_ms = 0;
     DL_FOREACH(schedule->ready, group) {
-        for (int i = 0; i < 2 * READY_KINDS; i++) {
-            const struct job *job =
-                QUICK_KINDS & 1u << i / 2 ? job_heap_first(&group->ready[i / 2][i % 2]) : NULL;
-            if (job != NULL && job->due_ms < since_ms)
-                since_ms = job->due_ms;
-        }
+        for (int kind = 0; kind < READY_KINDS; kind++)
+            for (int demanded = 0; QUICK_KINDS & 1u << kind && demanded < 2; demanded++) {
+                const struct job *job = job_heap_first(&group->ready[kind][demanded]);
+                if (job != NULL)
+                    delay_ms = MAX(delay_ms, waited_ms(schedule, job, now_ms));
+            }
     }
-    return now_ms - since_ms;
+    return delay_ms;
 }
 
 int64_t schedule_recent_delay_ms(const struct schedule *schedule, int64_t now_ms)

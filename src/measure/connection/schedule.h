@@ -78,7 +78,8 @@ struct schedule {
     size_t cancelled_count; /* of these, too */
     size_t max_tasks;       /* SIZE_MAX: any number */
     size_t isolated_places;
-    int64_t durations_ms; /* of all jobs together: what a round of all of them needs */
+    int64_t served_from_ms; /* the owner's: before, no job waited for its turn, but for a client */
+    int64_t durations_ms;   /* of all jobs together: what a round of all of them needs */
     struct load load;
 };
 
@@ -105,9 +106,12 @@ void schedule_remove(struct schedule *schedule, struct job *job);
 void schedule_join(struct schedule *schedule, struct job *job, uint64_t group_id);
 void schedule_leave(struct schedule *schedule, struct job *job, uint64_t group_id);
 
-/* When it is due, if nobody wants it sooner; CLOCK_NEVER: when somebody wants it. Has no effect on
- * a job that is in flight (set it when that ends), spaced out, or ready already. */
+/* When it is due, if nobody wants it sooner; 0: before all others;
+ * CLOCK_NEVER: when somebody wants it. Has no effect on a job that is in flight (set it when that
+ * ends), spaced out, or ready already. */
 void schedule_set_due(struct schedule *schedule, struct job *job, int64_t due_ms);
+/* The same where due_ms may be long ago, as nobody wanted it then: it is late from now on. */
+void schedule_want(struct schedule *schedule, struct job *job, int64_t due_ms, int64_t now_ms);
 
 /*
  * A caller waits for a measurement that was sent at `from_ms` or later: the job is ready now, or

@@ -71,7 +71,7 @@ struct connection {
     unsigned failures;  /* since a client that has answered */
     unsigned hang_ups;  /* clients that had answered were lost, since one that lived for long */
     bool has_answered;  /* this client */
-    bool reconnects;    /* the last client was lost or replaced, or could not be made */
+    bool reconnects;    /* a client has ended, or could not be made */
     bool is_failing;    /* until the source has answered again... */
     struct error error; /* ... of the last failure */
     bool must_replace_client;
@@ -108,7 +108,6 @@ struct bundle {
 struct interval_ref {
     int64_t interval_ms;
     size_t holders;
-    struct interval_ref *next;
 };
 
 struct query {
@@ -117,12 +116,14 @@ struct query {
     struct push push;
     struct connection *connection;
     struct option_values *values;
-    size_t holders;                  /* triggers; 0: freed as soon as it is not in flight */
-    struct interval_ref *intervals;  /* utlist, the least first */
+    size_t holders;                 /* triggers; 0: freed as soon as it is not in flight */
+    struct interval_ref *intervals; /* the shortest first */
+    size_t intervals_count, intervals_capacity;
     size_t holders_without_interval; /* of them, whose trigger sets none */
     unsigned wants;                  /* enum reading_field, of all holders that it ever had */
     struct recent_samples *recent;   /* NULL: nobody wants one */
     struct follower *followers;      /* utlist; not before it keeps recent samples */
+    struct follower *next_followed;  /* while they are stepped, in pieces */
     struct watcher *watchers;        /* utlist */
     size_t streams;                  /* of them */
     size_t idle_streams;             /* of these, those that wait for the first message */
@@ -154,6 +155,12 @@ static inline struct query *query_of_job(struct job *job)
 static inline struct query *query_of_task(struct task *task)
 {
     return (struct query *)task;
+}
+
+/* That users set; INT64_MAX: none did. */
+static inline int64_t query_shortest_interval_ms(const struct query *query)
+{
+    return query->intervals_count == 0 ? INT64_MAX : query->intervals[0].interval_ms;
 }
 
 /* The lock of a query's connection, until the scope ends: with _cleanup_(connection_unlock). */
