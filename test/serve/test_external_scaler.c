@@ -369,6 +369,22 @@ static void a_heartbeat_that_has_to_wait_for_a_reading_is_no_push(void **state)
     end_call(&stream);
 }
 
+static void the_heartbeat_after_one_that_waited_in_vain_is_sent_in_an_outage(void **state)
+{
+    (void)state;
+    struct noted_call stream = {0};
+    begin_call(&stream, PATH("StreamIsActive"), "3");
+    TURN_UNTIL(stream.trues == 1);
+    /* Nothing is in flight when the source goes: no attempt ends, and the stream gets no news. */
+    fake_set_parting(true);
+    TURN_UNTIL(fake_counts().disconnects > 0);
+    fake_set_up(false);
+    service->turn(service->context, clock_now_ms() + heartbeat_ms);
+    assert_int_equal(stream.trues, 1);
+    TURN_UNTIL(stream.trues == 2);
+    end_call(&stream);
+}
+
 int main(void)
 {
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
@@ -389,6 +405,7 @@ int main(void)
         TEST(calls_are_counted_by_what_their_clients_got_and_unary_ones_timed),
         TEST(an_activation_is_timed_where_a_stream_saw_it),
         TEST(a_heartbeat_that_has_to_wait_for_a_reading_is_no_push),
+        TEST(the_heartbeat_after_one_that_waited_in_vain_is_sent_in_an_outage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

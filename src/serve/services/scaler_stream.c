@@ -36,6 +36,12 @@ static void count_push(const struct scaler_call *call, const struct answer *answ
         histogram_add(&stats->activations, (double)(clock_now_us() - answer->began_at_us) / 1e6);
 }
 
+static void plan_heartbeat(struct scaler_call *call, int64_t now_ms)
+{
+    call->due_ms = now_ms + scaler_call_shared(call)->heartbeat_ms;
+    scaler_call_put_on(call, &scaler_call_shared(call)->heartbeats);
+}
+
 /* State, not events: what could not be sent is sent as soon as the stream has room. */
 static void send_active(struct scaler_call *call, const struct answer *answer, int64_t now_ms)
 {
@@ -43,8 +49,7 @@ static void send_active(struct scaler_call *call, const struct answer *answer, i
     scaler_call_record_answer(call, answer, now_ms);
     call->was_idle = false;
     call->stream = reply_active(call->rpc.call, true) ? STREAM_ACTIVE : STREAM_ACTIVE_UNSENT;
-    call->due_ms = now_ms + scaler_call_shared(call)->heartbeat_ms;
-    scaler_call_put_on(call, &scaler_call_shared(call)->heartbeats);
+    plan_heartbeat(call, now_ms);
 }
 
 static void record_inactive(struct scaler_call *call)
@@ -72,9 +77,10 @@ static void update(struct scaler_call *call, int64_t now_ms, bool out_of_time)
     if (active && (call->stream == STREAM_INACTIVE || heartbeat))
         send_active(call, &now, now_ms);
     else if (now.kind == ANSWER_WAIT && heartbeat) {
-        /* The reading that is awaited decides it: heartbeats fall due when measurements do. */
+        /* The reading that is awaited decides it: heartbeats fall due when measurements do. Where
+         * none comes, as the connection has failed, the next heartbeat finds it so. */
         call->stream = STREAM_ACTIVE_DUE;
-        scaler_call_put_on(call, NULL);
+        plan_heartbeat(call, now_ms);
     } else if (idle || heartbeat)
         record_inactive(call);
     call->was_idle = call->was_idle || idle;
