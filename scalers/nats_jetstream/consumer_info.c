@@ -50,18 +50,25 @@ static bool explain_api_error(const json_t *api_error, const struct nats_query *
                              (int)text_cut(description, LONGEST_DESCRIPTION), description, code);
 }
 
+/* NAN: it is absent, or not valid. */
+static double count_of(const json_t *object, const char *field)
+{
+    const json_t *value = json_object_get(object, field);
+    double count = json_number_value(value);
+    bool is_valid =
+        json_is_number(value) && count >= 0 && count <= MAX_MESSAGES && floor(count) == count;
+    return is_valid ? count : (double)NAN;
+}
+
 /* An absent count is not 0: that would scale the workload away. */
 static bool read_count(const json_t *info, const char *field, const struct nats_query *query,
                        double *ret_count, struct error *error)
 {
-    const json_t *value = json_object_get(info, field);
-    double count = json_number_value(value);
-    if (!json_is_number(value) || count < 0 || count > MAX_MESSAGES || floor(count) != count)
-        return error_unavailable(
-            error, "NATS answered for consumer \"%s\" of stream \"%s\" without a valid %s",
-            query->consumer, query->stream, field);
-    *ret_count = count;
-    return true;
+    *ret_count = count_of(info, field);
+    return !isnan(*ret_count) ||
+           error_unavailable(
+               error, "NATS answered for consumer \"%s\" of stream \"%s\" without a valid %s",
+               query->consumer, query->stream, field);
 }
 
 /* Deliveries, as the sequences of the stream count messages that the consumer filters out, too. A
@@ -69,10 +76,7 @@ static bool read_count(const json_t *info, const char *field, const struct nats_
  * consumed. */
 static void add_totals(const json_t *info, struct reading *reading)
 {
-    const json_t *delivered = json_object_get(json_object_get(info, "delivered"), "consumer_seq");
-    if (!json_is_integer(delivered))
-        return;
-    double deliveries = (double)json_integer_value(delivered);
+    double deliveries = count_of(json_object_get(info, "delivered"), "consumer_seq");
     reading->arrived = deliveries + reading->waiting;
     reading->consumed = deliveries - reading->in_flight;
 }

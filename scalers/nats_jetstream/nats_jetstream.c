@@ -59,12 +59,12 @@ static bool evaluate(const struct options *options, const struct reading *readin
     return true;
 }
 
-/* A monitoring port lists all consumers of the connection's account. */
+/* A monitoring port lists all consumers of the account, and a connection has one. */
 static char *bundle(const void *connection_options, const void *query_options)
 {
     (void)query_options;
     const struct nats_connection *connection = connection_options;
-    return connection->monitoring_endpoint == NULL ? NULL : text_copy(connection->account);
+    return connection->monitoring_endpoint == NULL ? NULL : text_copy("account");
 }
 
 static unsigned reports(const struct options *options, const char **ret_advice)

@@ -65,12 +65,15 @@ static void send(struct postgresql_client *client, struct postgresql_session *se
     int64_t limit_ms = task->timeout_ms;
     if (!alone && limit_ms > POSTGRESQL_QUICK_LIMIT_MS)
         limit_ms = POSTGRESQL_QUICK_LIMIT_MS;
-    const struct postgresql_entry entry = {
-        .task = task, .limit_ms = limit_ms, .last_ms = task->last_ms, .alone = alone};
+    const struct postgresql_entry entry = {.task = task,
+                                           .limit_ms = limit_ms,
+                                           .last_ms = task->last_ms,
+                                           .alone = alone,
+                                           .watches_client = alone && client->watches_client};
     postgresql_queue_remove(queue, task);
     task->data = session;
     _cleanup_(memory_free) char *statement = statement_of(query);
-    postgresql_session_send(session, statement, &entry, alone && client->watches_client);
+    postgresql_session_send(session, statement, &entry);
 }
 
 /* Slow ones run on idle sessions. While quick ones wait, one session is left to them; where there

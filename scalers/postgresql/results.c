@@ -37,7 +37,7 @@ static void take_error(struct postgresql_client *client, struct postgresql_sessi
     struct task *task = postgresql_session_take_task(session, entry);
     if (postgresql_answer_is_cancelled(result))
         take_stopped(session, entry, task, result);
-    else if (session->step == STEP_LIMIT && client->watches_client) {
+    else if (session->step == STEP_LIMIT && entry->watches_client) {
         client->watches_client = false; /* not on every system */
         postgresql_queue_add(&client->slow, task);
     } else

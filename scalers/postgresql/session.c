@@ -63,7 +63,7 @@ static bool begin_trial(struct postgresql_session *session)
     session->state = POSTGRESQL_TRIAL;
     if (PQsetnonblocking(session->connection, 1) != 0 || !PQenterPipelineMode(session->connection))
         return false;
-    postgresql_session_send(session, "SELECT 1", &nobody, false);
+    postgresql_session_send(session, "SELECT 1", &nobody);
     return !session->is_broken;
 }
 
@@ -110,13 +110,13 @@ static bool send_step(PGconn *connection, enum postgresql_step step, const char 
 }
 
 void postgresql_session_send(struct postgresql_session *session, const char *query,
-                             const struct postgresql_entry *entry, bool watch_client)
+                             const struct postgresql_entry *entry)
 {
     char limit_ms[24];
     snprintf(limit_ms, sizeof(limit_ms), "%lld", (long long)entry->limit_ms);
     for (enum postgresql_step step = STEP_BEGIN; step < STEPS; step++)
-        session->is_broken = session->is_broken ||
-                             !send_step(session->connection, step, query, limit_ms, watch_client);
+        session->is_broken = session->is_broken || !send_step(session->connection, step, query,
+                                                              limit_ms, entry->watches_client);
 
     if (session->count == 0)
         session->since_ms = clock_now_ms();

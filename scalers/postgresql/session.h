@@ -43,10 +43,11 @@ enum postgresql_step {
 
 /* A query in flight. */
 struct postgresql_entry {
-    struct task *task; /* NULL: it has ended, and what is still received is ignored */
-    int64_t limit_ms;  /* after this time the server stops it */
-    int64_t last_ms;   /* of the task */
-    bool alone;        /* with its whole deadline, and nothing behind it */
+    struct task *task;   /* NULL: it has ended, and what is still received is ignored */
+    int64_t limit_ms;    /* after this time the server stops it */
+    int64_t last_ms;     /* of the task */
+    bool alone;          /* with its whole deadline, and nothing behind it */
+    bool watches_client; /* the server is to see that we have closed the session */
 };
 
 struct postgresql_session {
@@ -85,7 +86,7 @@ void postgresql_session_close(struct postgresql_session *session, int64_t closed
 /* Sends a query; there must be room. Where the session is broken, postgresql_session_flush() fails.
  */
 void postgresql_session_send(struct postgresql_session *session, const char *query,
-                             const struct postgresql_entry *entry, bool watch_client);
+                             const struct postgresql_entry *entry);
 
 /* False: the session broke. */
 bool postgresql_session_flush(struct postgresql_session *session);

@@ -81,18 +81,20 @@ static bool parse_vector(const char *name, const json_t *root, const json_t *ser
     return parse_sample(name, json_object_get(one, "value"), ret_number, error);
 }
 
+enum part { PART_QUERY, PART_IN_FLIGHT, PART_ARRIVAL, PART_CONSUMPTION, PARTS };
+
 /* Of which query a series is, by its label. */
-static double *part_of(const json_t *series, struct reading *reading)
+static enum part part_of(const json_t *series)
 {
-    const char *part =
+    static const char *const keys[PARTS] = {[PART_IN_FLIGHT] = "inFlightQuery",
+                                            [PART_ARRIVAL] = "arrivalQuery",
+                                            [PART_CONSUMPTION] = "consumptionQuery"};
+    const char *label =
         json_string_value(json_object_get(json_object_get(series, "metric"), "backlog_part"));
-    if (text_equal(part, "inFlightQuery"))
-        return &reading->in_flight;
-    if (text_equal(part, "arrivalQuery"))
-        return &reading->arrival_rate;
-    if (text_equal(part, "consumptionQuery"))
-        return &reading->consumption_rate;
-    return &reading->value;
+    for (enum part part = PART_IN_FLIGHT; part < PARTS; part++)
+        if (text_equal(label, keys[part]))
+            return part;
+    return PART_QUERY;
 }
 
 /* A query without a result leaves its field unknown; but that of `query` may only lack it where
@@ -100,18 +102,22 @@ static double *part_of(const json_t *series, struct reading *reading)
 static bool parse_parts(const char *name, const json_t *root, const json_t *result,
                         struct reading *reading, struct error *error)
 {
+    double *const numbers[PARTS] = {&reading->value, &reading->in_flight, &reading->arrival_rate,
+                                    &reading->consumption_rate};
+    bool has_series[PARTS] = {false};
     size_t i;
     const json_t *series;
     if (!json_is_array(result))
         return error_unavailable(error, "%s: unexpected reply without a result", name);
     json_array_foreach(result, i, series) {
-        double *number = part_of(series, reading);
-        if (!isnan(*number))
+        enum part part = part_of(series);
+        if (has_series[part])
             return error_unavailable(error,
                                      "%s returned several series for one query: each must return "
                                      "one, as sum(...) does",
                                      name);
-        if (!parse_sample(name, json_object_get(series, "value"), number, error))
+        has_series[part] = true;
+        if (!parse_sample(name, json_object_get(series, "value"), numbers[part], error))
             return false;
     }
     return !isnan(reading->value) || parse_none(name, root, &reading->value, error);
@@ -121,7 +127,7 @@ static const json_t *data_of(const char *name, const struct fetch_answer *answer
                              struct error *error)
 {
     const json_t *root = answer->json;
-    if (answer->status < 200 || answer->status > 299) {
+    if (!fetch_is_success(answer)) {
         prometheus_answer_refusal(name, answer, error);
         return NULL;
     }

@@ -43,6 +43,7 @@ enum fetch_outcome {
 
 enum fetch_status {
     FETCH_STATUS_OK = 200,
+    FETCH_STATUS_REDIRECTION = 300, /* and above; all below are of success */
     FETCH_STATUS_UNAUTHORIZED = 401,
     FETCH_STATUS_FORBIDDEN = 403,
     FETCH_STATUS_NOT_FOUND = 404,
@@ -74,6 +75,11 @@ void fetch_set_bearer(const struct fetcher *fetcher, const char *token);
 void fetch_set_form(const struct fetcher *fetcher, const char *form);
 
 void fetch_answer_done(struct fetch_answer *answer);
+
+static inline bool fetch_is_success(const struct fetch_answer *answer)
+{
+    return answer->status >= FETCH_STATUS_OK && answer->status < FETCH_STATUS_REDIRECTION;
+}
 
 /* The source does not accept the credentials, or their rights: its words may repeat them. */
 static inline bool fetch_is_login_refused(const struct fetch_answer *answer)

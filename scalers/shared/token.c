@@ -123,11 +123,6 @@ static int64_t lifetime_ms(const json_t *answer)
     return (int64_t)fmax(1, fmin(seconds, MAX_LIFETIME_S)) * 1000;
 }
 
-static bool is_good(const struct fetch_answer *answer)
-{
-    return answer->status >= 200 && answer->status < 300;
-}
-
 static bool refuse(const struct fetch_answer *answer, struct error *error)
 {
     const char *code = json_string_value(json_object_get(answer->json, "error"));
@@ -139,7 +134,7 @@ static bool refuse(const struct fetch_answer *answer, struct error *error)
 static bool take(const struct fetch_answer *answer, struct token *ret_token, struct error *error)
 {
     const char *text = json_string_value(json_object_get(answer->json, "access_token"));
-    if (!is_good(answer))
+    if (!fetch_is_success(answer))
         return refuse(answer, error);
     if (!is_token(text))
         return error_unavailable(error, "the token endpoint answered without an access_token");
@@ -151,7 +146,7 @@ static bool take(const struct fetch_answer *answer, struct token *ret_token, str
 static bool try_other_style(const struct token_request *request, const struct fetch_ended *ended)
 {
     return ended->outcome == FETCH_ANSWERED && request->style == IN_HEADER &&
-           !is_good(&ended->answer) && ended->answer.status < 500;
+           !fetch_is_success(&ended->answer) && ended->answer.status < FETCH_STATUS_SERVER_ERROR;
 }
 
 enum token_outcome token_request_take(struct token_request *request,

@@ -1,6 +1,7 @@
 """nats-jetstream against a real nats-server, through the server and KEDA's calls."""
 
 import concurrent.futures
+import http.server
 import queue
 import subprocess
 import threading
@@ -405,6 +406,26 @@ def test_a_monitoring_port_that_is_none_or_has_no_jetstream(nats, client):
     assert f"NATS monitoring at {nats.address}" in unavailable(client, wrong)
     deep = monitored(nats, natsServerMonitoringEndpoint=f"127.0.0.1:{nats.monitor_port}/deep")
     assert "answered with status 404" in unavailable(client, deep)
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """As a proxy in front of a monitoring port, which lets only its users in."""
+
+    def do_GET(self):
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_monitoring_port_that_refuses_the_user_says_so(nats, client):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        refused = monitored(nats, natsServerMonitoringEndpoint=f"127.0.0.1:{proxy.server_port}")
+        assert "authentication failed: check user and password" in unavailable(client, refused)
+        proxy.shutdown()
 
 
 def test_in_a_cluster_only_the_leader_is_believed(client):

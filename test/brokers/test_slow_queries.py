@@ -12,7 +12,7 @@ import pytest
 
 from support.clients.grpc_client import Client
 from support.brokers.postgresql import PASSWORD, USER, PostgreSQL
-from support.process import free_port
+from support.process import free_port, wait_until
 from support.clients.rounds import fetch_all, errors, rounds
 from support.server.server import REPOSITORY, Server
 
@@ -57,8 +57,8 @@ def test_slow_sql_queries_are_right_from_the_second_round_on(broker, count, seco
         first, *others = rounds(client, triggers, 3)
         for answers in others:
             assert_right(answers)
-            opened, in_transaction = sessions(broker)
-            assert opened <= 4 and in_transaction == 0
+            assert sessions(broker)[0] <= 4
+            wait_until(lambda: sessions(broker)[1] == 0, 5, "no session is left in a transaction")  # the last one may just end
     # In 5 s four sessions have time for all of these.
     assert not errors(first), errors(first)
 

@@ -41,6 +41,23 @@ static void metric_and_defaults_are_those_of_keda(void **state)
     free(spec.metric_name);
 }
 
+static void consumers_of_a_monitoring_port_are_one_bundle(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"account", "accountID"};
+    _cleanup_(trigger_done) struct trigger client = TRIGGER(NULL);
+    assert_null(scaler_nats_jetstream.bundle(client.options.connection, client.options.query));
+    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++) {
+        _cleanup_(trigger_done) struct trigger trigger = trigger_of(
+            &scaler_nats_jetstream, PAIRS("natsServerMonitoringEndpoint", "nats:8222", keys[i], "A",
+                                          "stream", "orders", "consumer", "workers"));
+        assert_true(trigger.good);
+        _cleanup_(memory_free) char *bundle =
+            scaler_nats_jetstream.bundle(trigger.options.connection, trigger.options.query);
+        assert_non_null(bundle);
+    }
+}
+
 static void wrong_metadata_still_has_a_metric_spec(void **state)
 {
     (void)state;
@@ -234,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(metric_and_defaults_are_those_of_keda),
+        cmocka_unit_test(consumers_of_a_monitoring_port_are_one_bundle),
         cmocka_unit_test(wrong_metadata_still_has_a_metric_spec),
         cmocka_unit_test(the_activation_lag_itself_is_not_yet_active),
         cmocka_unit_test(unacknowledged_messages_count_as_lag),

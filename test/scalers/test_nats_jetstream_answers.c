@@ -201,6 +201,20 @@ static bool finds(const char *text, const struct nats_jsz_account *account, cons
     return found;
 }
 
+static void a_monitoring_port_has_totals_too(void **state)
+{
+    (void)state;
+    static const struct nats_jsz_account shop = {"shop", "shop"};
+    static const char text[] =
+        JSZ("0", CONSUMER(",\"delivered\":{\"consumer_seq\":10,\"stream_seq\":400}"));
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
+    struct reading reading = READING_UNKNOWN;
+    assert_true(nats_jsz_init(&jsz, (struct json_text){text, strlen(text)}, &shop, "nats", &error));
+    assert_true(nats_jsz_find(&jsz, &orders, &reading, &error));
+    assert_true(reading.arrived == 13 && reading.consumed == 6);
+}
+
 static void a_monitoring_port_names_an_account_by_name_or_id(void **state)
 {
     (void)state;
@@ -254,6 +268,7 @@ int main(void)
         cmocka_unit_test(an_incomplete_answer_is_an_error_and_no_number),
         cmocka_unit_test(an_error_of_the_api_names_stream_and_consumer),
         cmocka_unit_test(a_huge_answer_is_refused_unread),
+        cmocka_unit_test(a_monitoring_port_has_totals_too),
         cmocka_unit_test(a_monitoring_port_names_an_account_by_name_or_id),
         cmocka_unit_test(only_the_leader_of_a_consumer_is_believed),
         cmocka_unit_test(missing_fields_of_a_monitoring_port_are_errors),

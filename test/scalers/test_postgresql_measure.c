@@ -81,7 +81,7 @@ static void a_query_beyond_the_quick_limit_runs_alone_and_has_not_failed(void **
     (void)state;
     struct setting setting = {0};
     begin(&setting);
-    add(&setting, "SELECT slow 300", 1);
+    add(&setting, "SELECT slow 600", 1);
     add(&setting, "SELECT 7", 20);
     measure_all(&setting);
     const struct test_task *slow = test_feed_task(setting.feed, 0);
@@ -90,7 +90,8 @@ static void a_query_beyond_the_quick_limit_runs_alone_and_has_not_failed(void **
     assert_int_equal(slow->given, 2);
     assert_int_equal(slow->returned, 1);
     assert_int_equal(slow->started, 2);
-    assert_in_range(slow->task.last_ms, 300 - 50, ENOUGH_MS);
+    /* Of the second attempt: the first had 200. A busy client may see late that it has begun. */
+    assert_in_range(slow->task.last_ms, 600 - 100, ENOUGH_MS);
     assert_int_equal(setting.peer.queries, 22);
 
     test_feed_again(setting.feed); /* it is known to be slow now */
@@ -318,6 +319,25 @@ static void a_server_that_cannot_watch_its_client_is_not_made_to(void **state)
     end(&setting);
 }
 
+/* Those that were sent before the first was refused are refused as well. */
+static void nor_is_it_by_queries_that_run_beside_each_other(void **state)
+{
+    enum { SESSIONS = 4 };
+    (void)state;
+    struct setting setting = {0};
+    begin(&setting);
+    add(&setting, "SELECT slow 250", SESSIONS);
+    for (size_t i = 0; i < SESSIONS; i++)
+        test_feed_task(setting.feed, i)->task.last_ms = 250;
+    measure_all(&setting);
+    assert_int_equal(setting.peer.sessions, SESSIONS); /* which stay open for a while */
+    setting.peer.refuses_watch = true;
+    test_feed_again(setting.feed);
+    measure_all(&setting);
+    assert_all_ended(setting.feed, 0, SESSIONS, TASK_ANSWERED);
+    end(&setting);
+}
+
 static void no_source_is_reached_where_no_transaction_begins(void **state)
 {
     (void)state;
@@ -350,6 +370,7 @@ int main(void)
         cmocka_unit_test(a_query_that_ends_the_only_session_fails_alone),
         cmocka_unit_test(a_server_that_is_gone_is_of_no_further_use),
         cmocka_unit_test(a_server_that_cannot_watch_its_client_is_not_made_to),
+        cmocka_unit_test(nor_is_it_by_queries_that_run_beside_each_other),
         cmocka_unit_test(no_source_is_reached_where_no_transaction_begins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

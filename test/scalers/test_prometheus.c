@@ -5,6 +5,7 @@
 #include "prometheus/url.h"
 #include "scalers/trigger.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -121,6 +122,39 @@ static void numbers_are_answers(void **state)
     }
 }
 
+static bool parses_parts(const char *result, struct reading *ret_reading, struct error *error)
+{
+    _cleanup_(memory_free) char *body = text_format(
+        "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[%s]}}", result);
+    _cleanup_(fetch_answer_done) struct fetch_answer answer = {.status = 200,
+                                                               .json = json_loads(body, 0, NULL)};
+    return prometheus_answer_parse_parts("Prometheus at db:9090", &answer, ret_reading, error);
+}
+
+#define SERIES(part, value)                                                                        \
+    "{\"metric\":{\"backlog_part\":\"" part "\"},\"value\":[1,\"" value "\"]}"
+
+static void each_of_several_queries_returns_one_series(void **state)
+{
+    (void)state;
+    static const char *const twice[] = {
+        SERIES("query", "4") "," SERIES("query", "5"),
+        SERIES("query", "NaN") "," SERIES("query", "5"),
+        SERIES("query", "5") "," SERIES("arrivalQuery", "NaN") "," SERIES("arrivalQuery", "1"),
+    };
+    struct reading reading;
+    _cleanup_(error_done) struct error error = {0};
+    assert_true(
+        parses_parts(SERIES("consumptionQuery", "2") "," SERIES("query", "5"), &reading, &error));
+    assert_true(reading.value == 5 && reading.consumption_rate == 2);
+    assert_true(isnan(reading.arrival_rate) && isnan(reading.in_flight));
+    for (size_t i = 0; i < ARRAY_LENGTH(twice); i++) {
+        error_done(&error);
+        assert_false(parses_parts(twice[i], &reading, &error));
+        assert_non_null(strstr(error_text(&error), "several series for one query"));
+    }
+}
+
 static void a_value_that_is_no_number_is_an_error(void **state)
 {
     (void)state;
@@ -224,6 +258,7 @@ int main(void)
         cmocka_unit_test(a_user_in_the_address_is_separated_from_it),
         cmocka_unit_test(a_wrong_address_is_refused_without_showing_it),
         cmocka_unit_test(numbers_are_answers),
+        cmocka_unit_test(each_of_several_queries_returns_one_series),
         cmocka_unit_test(a_value_that_is_no_number_is_an_error),
         cmocka_unit_test(no_data_is_0_or_an_error_as_the_trigger_says),
         cmocka_unit_test(active_is_above_the_activation_threshold_and_not_at_it),

@@ -13,7 +13,6 @@
 
 enum {
     MAX_BODY_BYTES = 16 << 20, /* 1,000 consumers are 1 MB; of all that arrive at a time */
-    STATUS_OK = 200,
     LISTINGS = 2, /* at a time: who comes while the first is slow does not wait for it */
     GETS = LISTINGS + 1,
 };
@@ -85,11 +84,14 @@ static bool check_answer(const struct nats_monitoring *monitoring, struct fetch_
     const struct fetch_answer *answer = &ended->answer;
     if (ended->outcome != FETCH_ANSWERED)
         return false;
-    if (answer->status != STATUS_OK)
+    if (fetch_is_login_refused(answer))
         return error_unavailable(&ended->error,
-                                 "%s answered with status %ld: is that a monitoring port?",
+                                 "%s: authentication failed: check user and password (status %ld)",
                                  monitoring->name, answer->status);
-    return true;
+    return answer->status == FETCH_STATUS_OK ||
+           error_unavailable(&ended->error,
+                             "%s answered with status %ld: is that a monitoring port?",
+                             monitoring->name, answer->status);
 }
 
 /* The same with what it says. */
