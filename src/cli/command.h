@@ -3,8 +3,8 @@
  * of these structs. From it come the parser, --help, the man page and the completions of shells.
  *
  * To add a subcommand: write src/commands/NAME.c (or in src/lab, src/daemon) with a
- * `const struct command command_NAME`, add NAME to COMMANDS below and the file to CMakeLists.txt,
- * and NAME to COMMANDS of test/protocol/test_command_line.py. commands.c finds and runs it.
+ * `const struct command command_NAME`, add NAME to COMMANDS below and the file to CMakeLists.txt.
+ * commands.c finds and runs it.
  *
  * To add a flag: a field in the command's struct of flags, and a row in its table. A row has the
  * key, type, default, limits and doc of any option (config/option_table.h), and besides:

@@ -269,7 +269,7 @@ const struct command command_ask = {
     .about = "Makes the calls of KEDA's poll (GetMetricSpec, GetMetrics, IsActive) over gRPC, with "
              "TLS if wanted, and shows what KEDA gets and which replicas follow. Triggers of "
              "KEDA's own types are sent as `backlog migrate` would write them. KEYFromEnv "
-             "is taken from the environment of this command.",
+             "is taken from the environment of this command; of files only with --server.",
     .exit_status = "0 every trigger has a value (with --metric-spec: a target); 1 one has none",
     .examples = {{"a ScaledObject, behind `kubectl -n keda port-forward svc/backlog 9090`",
                   "backlog ask -f scaledobject.yaml --server localhost:9090"},

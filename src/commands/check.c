@@ -35,7 +35,9 @@ static const struct option table[] = {
     FLAG("namespace", OPTION_STRING, namespace, NULL, .doc = "of manifests that name none"),
     FLAG("strict", OPTION_BOOL, is_strict, "false", .doc = "warnings count as mistakes"),
     FLAG("measure", OPTION_BOOL, measures, "false", .group = "Measuring",
-         .doc = "measure each trigger once, and show the replicas that would follow"),
+         .doc = "measure each trigger once, and show the replicas that would follow. It sends the "
+                "credentials and environment variables that the files name to the addresses in "
+                "the files: review files from other people first"),
     FLAG("replicas", OPTION_INT, replicas, "-1", .limits = {-1, INT32_MAX},
          .doc = "with --measure: that there are now; -1: minReplicaCount"),
     FLAG("timeout", OPTION_DURATION, deadline_ms, "15s", .limits = {100, 600 * 1000},

@@ -35,7 +35,7 @@ struct compare_flags {
 
 static const struct option table[] = {
     FLAG("for", OPTION_DURATION, for_ms, "10m", .limits = {1000, 31LL * 24 * 3600 * 1000},
-         .group = "Comparing", .doc = "how long; Ctrl-C ends it, too, with the table"),
+         .group = "Comparing", .doc = "how long; the table comes at the end, or with Ctrl-C"),
     FLAG("interval", OPTION_DURATION, interval_ms, "15s", .limits = {1000, 3600 * 1000},
          .doc = "between two rounds"),
     FLAG("timeout", OPTION_DURATION, timeout_ms, "10s", .limits = {100, 600 * 1000},
@@ -51,7 +51,7 @@ static const struct option table[] = {
     FLAG("namespace", OPTION_STRING, namespace, "default", .doc = "of manifests that name none"),
     OUTPUT_FLAG(.doc = "text, or one JSON object per line"),
     FLAG("all", OPTION_BOOL, shows_all, "false",
-         .doc = "equal triggers, too; JSON always has them"),
+         .doc = "equal triggers, too: the table has only the others; JSON has all"),
     {0},
 };
 
@@ -136,22 +136,41 @@ static void print_row(const struct comparison_row *row, const char *reason)
     printf("  %s\n", why);
 }
 
+static void print_counts(FILE *file, const struct comparison *comparison, const size_t *counts)
+{
+    fprintf(file,
+            "%zu trigger%s: %zu equal, %zu different, %zu unclear, %zu failed here, %zu without a "
+            "value of KEDA\n",
+            comparison->count, text_plural(comparison->count), counts[COMPARISON_EQUAL],
+            counts[COMPARISON_DIFFERENT], counts[COMPARISON_UNCLEAR], counts[COMPARISON_FAILED],
+            counts[COMPARISON_ABSENT]);
+}
+
+/* After the rounds that change the counts. A trigger is no longer equal once it has differed, so
+ * that these are few. `printed` is of the last line. */
+static void print_progress(const struct comparison *comparison, size_t *printed)
+{
+    size_t counts[COMPARISON_VERDICTS] = {0};
+    for (size_t i = 0; i < comparison->count; i++)
+        counts[comparison_verdict(&comparison->items[i])]++;
+    if (memcmp(counts, printed, sizeof(counts)) == 0)
+        return;
+    print_counts(stderr, comparison, counts);
+    memcpy(printed, counts, sizeof(counts));
+}
+
 static void print_summary(const struct comparison *comparison, const size_t *counts, bool is_json)
 {
-    if (is_json) {
-        json_t *summary =
-            json_pack("{s:s, s:I}", "type", "summary", "triggers", (json_int_t)comparison->count);
-        for (int i = 0; i < COMPARISON_VERDICTS; i++)
-            json_object_set_new(summary, comparison_verdict_names[i],
-                                json_integer((json_int_t)counts[i]));
-        console_print_json(summary);
+    if (!is_json) {
+        print_counts(stdout, comparison, counts);
         return;
     }
-    printf("%zu trigger%s: %zu equal, %zu different, %zu unclear, %zu failed here, %zu without a "
-           "value of KEDA\n",
-           comparison->count, text_plural(comparison->count), counts[COMPARISON_EQUAL],
-           counts[COMPARISON_DIFFERENT], counts[COMPARISON_UNCLEAR], counts[COMPARISON_FAILED],
-           counts[COMPARISON_ABSENT]);
+    json_t *summary =
+        json_pack("{s:s, s:I}", "type", "summary", "triggers", (json_int_t)comparison->count);
+    for (int i = 0; i < COMPARISON_VERDICTS; i++)
+        json_object_set_new(summary, comparison_verdict_names[i],
+                            json_integer((json_int_t)counts[i]));
+    console_print_json(summary);
 }
 
 /* Returns whether all are equal. */
@@ -191,6 +210,7 @@ static bool run_rounds(const struct compare_flags *flags, struct measurement_rou
                        struct comparison *comparison, struct error *error)
 {
     int64_t end_ms = clock_now_ms() + flags->for_ms;
+    size_t printed[COMPARISON_VERDICTS] = {0};
     bool has_any = false;
     for (int64_t next_ms = clock_now_ms(); !is_ended; next_ms += flags->interval_ms) {
         _cleanup_(keda_metrics_done) struct keda_metrics metrics = {0};
@@ -213,6 +233,8 @@ static bool run_rounds(const struct compare_flags *flags, struct measurement_rou
         has_any = true;
         measurement_round(rounds);
         comparison_add(comparison, &metrics, flags->namespace, clock_now_ms());
+        if (flags->output != OUTPUT_JSON)
+            print_progress(comparison, printed);
     }
     return true;
 }

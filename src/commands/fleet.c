@@ -1,9 +1,12 @@
 #include "commands/fleet.h"
 
+#include "base/json_cleanup.h"
 #include "base/memory.h"
 #include "cli/console.h"
+#include "commands/finding_output.h"
 #include "config/kubernetes_name.h"
 #include "manifest/builtin.h"
+#include "manifest/checks/strategy.h"
 #include "manifest/migration/move_check.h"
 
 #include <inttypes.h>
@@ -50,6 +53,10 @@ struct fleet {
     struct candidate *items;
     size_t count, capacity;
     size_t objects, moving, staying, external;
+    /* Of triggers that can move: */
+    char **agents; /* by add_agent() */
+    size_t agent_count, agent_capacity;
+    json_t *secrets, *config_maps; /* {"shop": ["rabbitmq"]} */
 };
 
 /* ---- finding ---- */
@@ -83,7 +90,57 @@ static bool has_kubernetes_name(const struct manifest_object *object)
            (object->namespace == NULL || kubernetes_name_is_namespace(object->namespace));
 }
 
-static bool can_move(const struct fleet *fleet, const struct manifest_object *object,
+/* What the agent process of a trigger depends on, after its namespace: one for all that are equal.
+ */
+static void add_agent(struct fleet *fleet, const struct manifest_object *object,
+                      const struct builtin *builtin)
+{
+    const struct authentication *own = &builtin->authentication;
+    struct text text = {0};
+    text_addf(&text, "%s\n%s\n%s %s\n", object->namespace == NULL ? "default" : object->namespace,
+              builtin->scaler->name, own->is_cluster_wide ? "cluster" : "",
+              own->name == NULL ? "" : own->name);
+    for (size_t i = 0; i < builtin->metadata->count; i++) {
+        const struct option *row = builtin->keys[i].row;
+        if (row != NULL && row->scope == OPTION_CONNECTION)
+            text_addf(&text, "%s=%s\n", builtin->keys[i].name, builtin->metadata->items[i]->text);
+    }
+    fleet->agents = memory_grow(fleet->agents, &fleet->agent_capacity, fleet->agent_count + 1,
+                                sizeof(*fleet->agents));
+    fleet->agents[fleet->agent_count++] = text_take(&text);
+}
+
+static bool has_item(const json_t *list, const char *item)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (text_equal(json_string_value(json_array_get(list, i)), item))
+            return true;
+    return false;
+}
+
+/* What a server with --kubernetes reads for it. */
+static void add_secrets(struct fleet *fleet, const struct manifest_object *object,
+                        const struct builtin *builtin)
+{
+    const struct authentication *own = &builtin->authentication;
+    const char *namespace = own->is_cluster_wide        ? "keda"
+                            : object->namespace == NULL ? "default"
+                                                        : object->namespace;
+    for (size_t i = 0; i < own->count; i++) {
+        const struct authentication_parameter *parameter = &own->parameters[i];
+        json_t *all = parameter->source == PARAMETER_SECRET ? fleet->secrets : fleet->config_maps;
+        if (parameter->source == PARAMETER_VARIABLE ||
+            builtin_parameter(builtin, parameter->name) == NULL)
+            continue;
+        if (json_object_get(all, namespace) == NULL)
+            json_object_set_new(all, namespace, json_array());
+        json_t *list = json_object_get(all, namespace);
+        if (!has_item(list, parameter->object))
+            json_array_append_new(list, console_json_text(parameter->object));
+    }
+}
+
+static bool can_move(struct fleet *fleet, const struct manifest_object *object,
                      const struct yaml_tree *trigger, bool *ret_is_meant, struct error *reasons)
 {
     _cleanup_(findings_done) struct findings all = {0};
@@ -99,6 +156,11 @@ static bool can_move(const struct fleet *fleet, const struct manifest_object *ob
     for (size_t i = 0; i < all.count; i++)
         error_add(reasons, "%s", all.items[i].text);
     *ret_is_meant = builtin.is_meant;
+    if (can_move && has_kubernetes_name(object)) {
+        if (builtin.scaler->in_agent)
+            add_agent(fleet, object, &builtin);
+        add_secrets(fleet, object, &builtin);
+    }
     builtin_done(&builtin);
     return can_move;
 }
@@ -244,16 +306,54 @@ static void print_object(const struct fleet *fleet, const struct candidate *item
                access_texts[item->access], item->max_replicas, command);
 }
 
+static int compare_texts(const void *left, const void *right)
+{
+    return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+/* By namespace. The caller frees them. */
+static json_t *count_agents(const struct fleet *fleet)
+{
+    json_t *counts = json_object();
+    if (fleet->agent_count > 0)
+        qsort(fleet->agents, fleet->agent_count, sizeof(*fleet->agents), compare_texts);
+    for (size_t i = 0; i < fleet->agent_count; i++) {
+        const char *agent = fleet->agents[i];
+        if (i > 0 && text_equal(agent, fleet->agents[i - 1]))
+            continue;
+        _cleanup_(memory_free) char *namespace = text_copy_bytes(agent, strcspn(agent, "\n"));
+        json_int_t count = json_integer_value(json_object_get(counts, namespace));
+        json_object_set_new(counts, namespace, json_integer(count + 1));
+    }
+    return counts;
+}
+
+static void print_agents(json_t *counts)
+{
+    const char *separator = "Agent processes that these triggers need (--max-agents): ";
+    const char *namespace;
+    const json_t *count;
+    json_object_foreach(counts, namespace, count) {
+        printf("%s%s %" JSON_INTEGER_FORMAT, separator, namespace, json_integer_value(count));
+        separator = ", ";
+    }
+    if (json_object_size(counts) > 0)
+        putchar('\n');
+}
+
 static void print_end(const struct fleet *fleet)
 {
+    _cleanup_(json_done) json_t *agents = count_agents(fleet);
     if (fleet->settings->is_json) {
         json_t *queries = json_array();
         for (size_t i = 0; i < ARRAY_LENGTH(stops); i++)
             json_array_append_new(queries, json_string(stops[i][0]));
-        console_print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}", "type", "summary", "objects",
-                                     (json_int_t)fleet->objects, "moves", (json_int_t)fleet->moving,
-                                     "stays", (json_int_t)fleet->staying, "external",
-                                     (json_int_t)fleet->external, "stops", queries));
+        console_print_json(
+            json_pack("{s:s, s:I, s:I, s:I, s:I, s:O, s:{s:b, s:O, s:O}, s:o}", "type", "summary",
+                      "objects", (json_int_t)fleet->objects, "moves", (json_int_t)fleet->moving,
+                      "stays", (json_int_t)fleet->staying, "external", (json_int_t)fleet->external,
+                      "agentProcesses", agents, "kubernetes", "enabled", true, "secrets",
+                      fleet->secrets, "configMaps", fleet->config_maps, "stops", queries));
         return;
     }
     if (fleet->count > 0) {
@@ -264,19 +364,36 @@ static void print_end(const struct fleet *fleet)
         printf("What Git or Helm applies, change there (`backlog migrate FOLDER`): it comes back "
                "otherwise.\n");
     }
+    print_agents(agents);
     printf("%zu object%s: %zu trigger%s can move, %zu stay%s, %zu external already\n",
            fleet->objects, text_plural(fleet->objects), fleet->moving, text_plural(fleet->moving),
            fleet->staying, fleet->staying == 1 ? "s" : "", fleet->external);
 }
 
-void fleet_print(const struct fleet_settings *settings, const struct manifests *manifests)
+static void check_jobs(const struct fleet *fleet, struct findings *findings)
 {
-    struct fleet fleet = {.settings = settings, .manifests = manifests};
+    for (size_t i = 0; i < fleet->count; i++) {
+        const struct manifest_object *object = fleet->items[i].object;
+        const struct finding_place place = manifest_place(object, object->tree->line);
+        if (object->kind == MANIFEST_SCALED_JOB)
+            strategy_check_rollout(yaml_tree_find(object->tree, "spec"), &place, findings);
+    }
+}
+
+void fleet_print(const struct fleet_settings *settings, const struct manifests *manifests,
+                 struct findings *findings)
+{
+    struct fleet fleet = {.settings = settings,
+                          .manifests = manifests,
+                          .secrets = json_object(),
+                          .config_maps = json_object()};
     size_t wave = MAX_WAVES, number = 0;
     for (size_t i = 0; i < manifests->object_count; i++)
         if (manifest_scales(&manifests->objects[i]))
             add_object(&fleet, &manifests->objects[i]);
     set_waves(&fleet);
+    check_jobs(&fleet, findings);
+    findings_print(findings, stderr, settings->is_json, false);
     for (size_t i = 0; i < fleet.count; i++) {
         if (fleet.items[i].wave != wave && !settings->is_json)
             printf("%sWave %zu: %s\n", number > 0 || fleet.staying > 0 ? "\n" : "", number + 1,
@@ -287,5 +404,10 @@ void fleet_print(const struct fleet_settings *settings, const struct manifests *
         print_object(&fleet, &fleet.items[i]);
     }
     print_end(&fleet);
+    for (size_t i = 0; i < fleet.agent_count; i++)
+        free(fleet.agents[i]);
+    free(fleet.agents);
+    json_decref(fleet.secrets);
+    json_decref(fleet.config_maps);
     free(fleet.items);
 }

@@ -19,7 +19,9 @@ struct fleet_settings {
     bool is_json;
 };
 
-/* To standard output: text, or one JSON object per line. */
-void fleet_print(const struct fleet_settings *settings, const struct manifests *manifests);
+/* To standard output: text, or one JSON object per line. Prints the findings, too, with those of
+ * the objects that can move. */
+void fleet_print(const struct fleet_settings *settings, const struct manifests *manifests,
+                 struct findings *findings);
 
 #endif

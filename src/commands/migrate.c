@@ -273,8 +273,7 @@ static bool list_cluster(const struct migrate_flags *flags, struct manifests *ma
     };
     if (manifests->file_count == 0 && !kubectl_read(flags->context, manifests, findings, error))
         return false;
-    findings_print(findings, stderr, settings.is_json, false);
-    fleet_print(&settings, manifests);
+    fleet_print(&settings, manifests, findings);
     return true;
 }
 

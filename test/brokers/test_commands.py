@@ -243,6 +243,8 @@ def test_migrate_lists_what_a_cluster_could_move_in_an_order(redis):
     text = backlog("migrate", "--cluster", "-", text=json.dumps({"kind": "List", "items": items})).stdout
     assert "kubectl -n shop get scaledjob job -o yaml | sed '/^  resourceVersion:/d' | backlog migrate --write - | kubectl replace -f -" in text
     assert "Wave 4: ScaledJobs" in text
+    [warning] = of_type(done, "finding")
+    assert (warning["level"], warning["object"]) == ("warning", "shop/job") and "deletes its running jobs" in warning["text"]
     for kind, printed in ((), ""), (("--authentication-kind", "TriggerAuthentication"), " --authentication-kind TriggerAuthentication"):
         done = backlog("migrate", "--cluster", "--output", "json", "--authentication", "backlog", *kind, "-",
                        text=json.dumps({"kind": "List", "items": items}))
@@ -252,6 +254,43 @@ def test_migrate_lists_what_a_cluster_could_move_in_an_order(redis):
     items = [item("ScaledObject", "cron", [{"type": "cron\x1b[2J", "metadata": {}}])]
     text = backlog("migrate", "--cluster", "-", text=json.dumps({"kind": "List", "items": items})).stdout
     assert "stays: shop/cron, trigger 0 (cron?[2J): " in text and "\x1b" not in text
+
+
+def test_migrate_counts_the_agent_processes_that_the_triggers_of_a_cluster_need():
+    def item(name, servers, namespace="shop", ref=None, kind="kafka", **more):
+        metadata = {"bootstrapServers": servers, "consumerGroup": name, "topic": name, **more}
+        trigger = {"type": kind, "metadata": metadata, **({"authenticationRef": {"name": ref}} if ref else {})}
+        return {"kind": "ScaledObject", "metadata": {"name": name, "namespace": namespace}, "spec": {"triggers": [trigger]}}
+    items = [item("a", "k:1"), item("b", "k:1"), item("c", "k:2"), item("d", "k:1", ref="kafka"), item("e", "k:1", tls="enable"),
+             item("f", "k:1", namespace="billing"), item("g", "k:3", typo="1"),
+             {"kind": "ScaledObject", "metadata": {"name": "h", "namespace": "mails"}, "spec": {"triggers": [
+                 {"type": "redis", "metadata": {"address": "r:1", "listName": "h"}}]}}]
+    text = json.dumps({"kind": "List", "items": items})
+    [summary] = of_type(backlog("migrate", "--cluster", "--output", "json", "-", text=text), "summary")
+    assert summary["agentProcesses"] == {"shop": 4, "billing": 1} and summary["stays"] == 1
+    assert "(--max-agents): billing 1, shop 4\n" in backlog("migrate", "--cluster", "-", text=text).stdout
+
+
+def test_migrate_lists_the_secrets_that_a_server_must_read():
+    """As values of the chart; of triggers that can move alone: KEDA's certificates for Backlog are none of them."""
+    def authentication(name, kind="TriggerAuthentication", **spec):
+        return {"kind": kind, "metadata": {"name": name, **({"namespace": "shop"} if kind[0] == "T" else {})}, "spec": spec}
+
+    def trigger(name, kind="TriggerAuthentication", **more):
+        return {"type": "redis", "metadata": {"address": "r:1", "listName": "jobs"}, "authenticationRef": {"name": name, "kind": kind}, **more}
+
+    def ref(parameter, name):
+        return {"parameter": parameter, "name": name, "key": "k"}
+    items = [authentication("one", secretTargetRef=[ref("password", "redis"), ref("caCert", "unused")], configMapTargetRef=[ref("username", "users")]),
+             authentication("two", secretTargetRef=[ref("password", "redis")]), authentication("staying", secretTargetRef=[ref("password", "staying")]),
+             authentication("all", "ClusterTriggerAuthentication", secretTargetRef=[ref("password", "central")]),
+             authentication("backlog", "ClusterTriggerAuthentication", secretTargetRef=[ref("tlsClientKey", "certificate")]),
+             {"kind": "ScaledObject", "metadata": {"name": "jobs", "namespace": "shop"}, "spec": {"triggers": [
+                 trigger("one"), trigger("two"), trigger("all", "ClusterTriggerAuthentication"), trigger("staying", type="redis-streams"),
+                 trigger("backlog", "ClusterTriggerAuthentication", type="external")]}}]
+    [summary] = of_type(backlog("migrate", "--cluster", "--output", "json", "-", text=json.dumps({"kind": "List", "items": items})), "summary")
+    assert summary["kubernetes"] == {"enabled": True, "secrets": {"shop": ["redis"], "keda": ["central"]}, "configMaps": {"shop": ["users"]}}
+    assert (summary["moves"], summary["stays"], summary["external"]) == (3, 1, 1)
 
 
 @pytest.mark.parametrize("name, namespace", [("jobs; id", "shop"), ("jobs", "$(id)"), ("--all", "shop"), ("", "shop")])

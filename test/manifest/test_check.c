@@ -179,7 +179,8 @@ static void built_in_triggers_are_understood(void **state)
         &counts);
     assert_finding(&findings, FINDING_NOTE, 6, "unsafeSsl becomes brokerUnsafeSsl");
     assert_finding(&findings, FINDING_NOTE, 7, "enableTLS becomes brokerTls");
-    assert_finding(&findings, FINDING_WARNING, 8, "Backlog does not: unknown key \"listLenght\"");
+    assert_finding(&findings, FINDING_WARNING, 8,
+                   "Backlog does not: remove it (unknown key \"listLenght\"");
     assert_finding(&findings, FINDING_NOTE, 9, "enableTLS becomes brokerTls");
     assert_finding(&findings, FINDING_NOTE, 10, "no such scaler");
     assert_finding(&findings, FINDING_WARNING, 11, "consumerGroup is missing");
@@ -358,6 +359,35 @@ static void a_scaled_job_wants_no_push(void **state)
     findings_done(&findings);
 }
 
+static void without_a_gradual_rollout_a_change_of_a_scaled_job_deletes_jobs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *kind, *line;
+        enum finding_level level; /* FINDING_LEVELS: nothing is found */
+    } cases[] = {
+        {"ScaledJob", "maxReplicaCount: 5", FINDING_WARNING},
+        {"ScaledJob", "rollout: {propagationPolicy: foreground}", FINDING_WARNING},
+        {"ScaledJob", "rollout: {strategy: immediate}", FINDING_NOTE},
+        {"ScaledJob", "rolloutStrategy: immediate\n  rollout: {strategy: gradual}", FINDING_NOTE},
+        {"ScaledJob", "rollout: {strategy: gradual}", FINDING_LEVELS},
+        {"ScaledJob", "rolloutStrategy: gradual", FINDING_LEVELS},
+        {"ScaledObject", "maxReplicaCount: 5", FINDING_LEVELS},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(memory_free) char *text =
+            text_format("kind: %s\nmetadata: {name: clips, namespace: shop}\nspec:\n  %s\n"
+                        "  triggers: [{type: redis, metadata: {address: \"r:1\", listName: x}}]\n",
+                        cases[i].kind, cases[i].line);
+        struct findings findings = checked(text, NULL);
+        if (cases[i].level == FINDING_LEVELS)
+            assert_no_finding(&findings, "running jobs: set rollout");
+        else
+            assert_finding(&findings, cases[i].level, 1, "running jobs: set rollout");
+        findings_done(&findings);
+    }
+}
+
 static void connections_are_checked_and_used(void **state)
 {
     (void)state;
@@ -449,6 +479,18 @@ static void metadata_has_a_limit_of_keys(void **state)
         findings_done(&many_found);
         text_done(&many);
     }
+}
+
+/* Errors would repeat what is in it. */
+static void a_file_that_a_connection_names_is_not_read(void **state)
+{
+    (void)state;
+    struct findings findings = checked("connections:\n"
+                                       "  redis: {scaler: redis, addressFile: /etc/passwd,\n"
+                                       "          databaseIndexFile: /etc/passwd}\n",
+                                       NULL);
+    assert_int_equal(findings.count, 0);
+    findings_done(&findings);
 }
 
 static void a_file_that_is_not_here_is_accepted(void **state)
@@ -623,10 +665,12 @@ int main(void)
         cmocka_unit_test(the_windows_of_both_are_compared),
         cmocka_unit_test(a_policy_warns_of_metric_type_value),
         cmocka_unit_test(a_scaled_job_wants_no_push),
+        cmocka_unit_test(without_a_gradual_rollout_a_change_of_a_scaled_job_deletes_jobs),
         cmocka_unit_test(connections_are_checked_and_used),
         cmocka_unit_test(namespaces_are_one_list),
         cmocka_unit_test(keys_of_a_connection_are_given_once),
         cmocka_unit_test(metadata_has_a_limit_of_keys),
+        cmocka_unit_test(a_file_that_a_connection_names_is_not_read),
         cmocka_unit_test(a_file_that_is_not_here_is_accepted),
         cmocka_unit_test(credentials_that_keda_does_not_forward_are_reported),
         cmocka_unit_test(secrets_in_the_files_are_read),

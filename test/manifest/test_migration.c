@@ -310,7 +310,9 @@ static void triggers_that_cannot_move_stay_with_the_reason(void **state)
     assert_stays(KAFKA("") "spec: {secretTargetRef: [{parameter: awsAccessKeyID, name: s, "
                            "key: k}]}\n",
                  "AWS identities");
-    assert_stays(KAFKA(", consumergrop: g"), "KEDA ignores it, and Backlog does not");
+    assert_stays(KAFKA(", consumergrop: g"),
+                 "KEDA ignores it, and Backlog does not: remove it (unknown key \"consumergrop\": "
+                 "did you mean \"consumerGroup\"?)");
     assert_stays(KAFKA(", scaler: kafka"), "scaler is in its metadata");
     assert_stays(HEAD "  triggers:\n  - {type: redis, metadata: {address: 'r:1'}}\n",
                  "listName is missing");
@@ -392,6 +394,45 @@ static size_t compare_with_server(const struct scaler *scaler, const struct opti
     if (migrating_warns(scaler, key) != refuses)
         fail_msg("%s, %s: the server %s it", scaler->name, key, refuses ? "refuses" : "admits");
     return refuses;
+}
+
+static void assert_names_jobs(const struct findings *findings, const char *object, size_t times)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < findings->count; i++)
+        found += findings->items[i].level == FINDING_WARNING &&
+                 text_equal(findings->items[i].object, object) &&
+                 strstr(findings->items[i].text, "deletes its running jobs") != NULL;
+    if (found != times)
+        print_all(findings);
+    assert_int_equal(found, times);
+}
+
+/* There, and back. */
+static void each_scaled_job_whose_running_jobs_keda_deletes_is_named_once(void **state)
+{
+#define TRIGGER "{type: redis, metadata: {address: 'r:1', listName: x}}"
+#define JOB(name, more)                                                                            \
+    "kind: ScaledJob\nmetadata: {name: " name ", namespace: shop}\nspec:\n  " more                 \
+    "\n  triggers: [" TRIGGER ", " TRIGGER "]\n---\n"
+    (void)state;
+    _cleanup_(findings_done) struct findings there_findings = {0};
+    _cleanup_(findings_done) struct findings back_findings = {0};
+    _cleanup_(memory_free) char *there =
+        migrated(JOB("clips", "maxReplicaCount: 3") JOB("mails", "rollout: {strategy: gradual}")
+                     JOB("videos", "rollout: {}") HEAD "  triggers: [" TRIGGER "]\n",
+                 &there_findings);
+    assert_non_null(there);
+    _cleanup_(memory_free) char *back = migrated_back(there, &back_findings);
+    assert_non_null(back);
+    const struct findings *const both[] = {&there_findings, &back_findings};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(both[i]->counts[FINDING_WARNING], 2);
+        assert_names_jobs(both[i], "shop/clips", 1);
+        assert_names_jobs(both[i], "shop/videos", 1);
+    }
+#undef TRIGGER
+#undef JOB
 }
 
 static void of_variables_it_warns_where_the_server_refuses(void **state)
@@ -496,6 +537,7 @@ int main(void)
         cmocka_unit_test(mtls_has_the_name_in_the_metadata),
         cmocka_unit_test(triggers_that_cannot_move_stay_with_the_reason),
         cmocka_unit_test(what_a_server_needs_beside_it_is_a_warning),
+        cmocka_unit_test(each_scaled_job_whose_running_jobs_keda_deletes_is_named_once),
         cmocka_unit_test(of_variables_it_warns_where_the_server_refuses),
         cmocka_unit_test(the_way_back_needs_no_mark),
         cmocka_unit_test(triggers_move_to_another_server),

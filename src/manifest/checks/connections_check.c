@@ -1,18 +1,14 @@
 #include "manifest/checks/connections_check.h"
 
 #include "base/memory.h"
-#include "base/system/file.h"
 #include "manifest/entries.h"
 #include "scale/connections/named.h"
 
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LARGEST_SECRET = 64 << 10 };
-
 static const char suffix_file[] = "File";
-static const char not_here[] = "(in a file that is not here)";
+static const char not_here[] = "(in a file that is not read)";
 
 struct connections_checker {
     const struct scaler *const *scalers;
@@ -47,21 +43,6 @@ static void add_entry(const struct connections_checker *checker, const char *con
         finding_add(checker->findings, &place, FINDING_ERROR,
                     "connection %s: %s is given twice, or there are more than %d keys", connection,
                     key, CONNECTIONS_MAX_KEYS);
-}
-
-/* NULL where it cannot be read here. The caller frees it. */
-static char *read_secret(const struct connections_checker *checker, const char *path)
-{
-    _cleanup_(error_done) struct error ignored = {0};
-    _cleanup_(memory_free) char *copy = text_copy(checker->object->file->path);
-    _cleanup_(memory_free) char *whole =
-        path[0] == '/' ? text_copy(path) : text_format("%s/%s", dirname(copy), path);
-    struct text content = {0};
-    if (file_read(whole, LARGEST_SECRET, &content, &ignored) && content.length > 0 &&
-        strlen(content.bytes) == content.length)
-        return text_take(&content);
-    text_done(&content);
-    return NULL;
 }
 
 /* As KEDA writes a list: with commas. NULL of a map. The caller frees it. */
@@ -121,10 +102,10 @@ static void read_key(const struct connections_checker *checker, const struct yam
         add_entry(checker, connection->name, entries, key, value, line);
         return;
     }
+    /* It is not read, as errors repeat values: who writes the manifests must not choose which files
+     * of this machine are in the log of a build. */
     _cleanup_(memory_free) char *plain = text_copy_bytes(key, strlen(key) - strlen(suffix_file));
-    bool is_of_chart = yaml_tree_find(map, "secret") != NULL && value[0] != '/';
-    _cleanup_(memory_free) char *secret = is_of_chart ? NULL : read_secret(checker, value);
-    add_entry(checker, connection->name, entries, plain, secret, line);
+    add_entry(checker, connection->name, entries, plain, NULL, line);
 }
 
 /* The mistakes that have a line of their own; whether there was none. */

@@ -1,7 +1,7 @@
 /*
  * Connections files, as the server reads them and as values of the chart, checked with the line of
- * each mistake. A file that a connection names may not be here: then its value is not known, and
- * everything else is checked.
+ * each mistake. The files that a connection names (KEYFile) are not read: their values are not
+ * known, and everything else is checked.
  *
  * Threads: any.
  */

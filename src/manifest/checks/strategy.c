@@ -75,3 +75,16 @@ void strategy_check(const struct manifest_object *object, const struct yaml_tree
                     "count messages in work: jobs start only when others end: use accurate",
                     prefix);
 }
+
+void strategy_check_rollout(const struct yaml_tree *spec, const struct finding_place *place,
+                            struct findings *findings)
+{
+    const char *deprecated = yaml_tree_text(spec, "rolloutStrategy"); /* it wins in KEDA */
+    const char *strategy = deprecated != NULL && deprecated[0] != '\0'
+                               ? deprecated
+                               : yaml_tree_text(spec, "rollout.strategy");
+    if (!text_equal(strategy, "gradual")) /* one that is chosen is meant */
+        finding_add(findings, place, strategy == NULL ? FINDING_WARNING : FINDING_NOTE,
+                    "when a ScaledJob changes, KEDA deletes its running jobs: set rollout: "
+                    "{strategy: gradual} first");
+}

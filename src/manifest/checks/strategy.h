@@ -1,7 +1,8 @@
 /*
- * A ScaledJob's scalingStrategy and what its trigger counts: a strategy takes a message that is in
+ * A ScaledJob's strategies. Of scaling, and what its trigger counts: it takes a message that is in
  * work for a part of the value, or it does not (KEDA, pkg/scaling/executor/scale_jobs.go,
- * GetEffectiveMaxScale).
+ * GetEffectiveMaxScale). Of its rollout: a change of the ScaledJob deletes running jobs, or it does
+ * not (controllers/keda/scaledjob_controller.go, deletePreviousVersionScaleJobs).
  *
  * Threads: any; pure.
  */
@@ -15,5 +16,10 @@
 void strategy_check(const struct manifest_object *object, const struct yaml_tree *trigger,
                     const char *scaler, const struct entries *entries, const char *prefix,
                     struct findings *findings);
+
+/* Of a ScaledJob's spec, NULL where it is not known. Adds a warning unless its rollout is gradual;
+ * a note where it is another one by choice. */
+void strategy_check_rollout(const struct yaml_tree *spec, const struct finding_place *place,
+                            struct findings *findings);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "config/credentials.h"
 #include "manifest/checks/relations.h"
+#include "manifest/checks/strategy.h"
 #include "manifest/migration/move.h"
 #include "manifest/migration/move_check.h"
 #include "manifest/migration/trigger_places.h"
@@ -18,9 +19,10 @@ struct migrator {
     struct findings *findings;
     struct migrated_file *file; /* the one being edited */
     struct edits edits;
-    size_t moved;       /* of this file */
-    size_t readdressed; /* of it, to another server */
-    bool is_inexact;    /* the way back writes what means the same, in another way */
+    size_t moved;                      /* of this file */
+    size_t readdressed;                /* of it, to another server */
+    bool is_inexact;                   /* the way back writes what means the same, in another way */
+    const struct yaml_tree *jobs_spec; /* of the last ScaledJob that was warned of */
 };
 
 static struct move move_of(struct migrator *migrator, const struct yaml_tree *trigger)
@@ -93,6 +95,16 @@ static void warn(const struct migrator *migrator, const struct trigger_place *at
                     "hold: \"" RELATIONS_HOLD_WITH_FALLBACK "\"");
 }
 
+/* Either way is a change. Once for each object. */
+static void warn_of_jobs(struct migrator *migrator, const struct trigger_place *at)
+{
+    const struct finding_place place = place_of(migrator, at);
+    if (at->is_job && (at->spec == NULL || at->spec != migrator->jobs_spec))
+        strategy_check_rollout(at->spec, &place, migrator->findings);
+    if (at->is_job)
+        migrator->jobs_spec = at->spec;
+}
+
 /* Of a trigger that has moved before; one of another external scaler stays. */
 static void readdress_trigger(struct migrator *migrator, const struct trigger_place *at)
 {
@@ -118,6 +130,7 @@ static void readdress_trigger(struct migrator *migrator, const struct trigger_pl
         finding_add(migrator->findings, &place, FINDING_NOTE,
                     "authenticationRef stays: if the other server has its own, name it with "
                     "--authentication");
+    warn_of_jobs(migrator, at);
     migrator->readdressed++;
 }
 
@@ -166,6 +179,7 @@ static void move_trigger(struct migrator *migrator, const struct trigger_place *
         finding_add(migrator->findings, &place, FINDING_NOTE, "trigger of type %s moves to %s",
                     type, new_type);
         warn(migrator, at, &builtin);
+        warn_of_jobs(migrator, at);
         migrator->moved++;
         migrator->is_inexact |=
             migrator->settings->authentication != NULL &&
@@ -227,6 +241,7 @@ static void move_trigger_back(struct migrator *migrator, const struct trigger_pl
     }
     finding_add(migrator->findings, &place, FINDING_NOTE, "trigger of scaler %s moves back", name);
     note_ignored(migrator, at, metadata);
+    warn_of_jobs(migrator, at);
     if (yaml_tree_find(metadata, "enableTLS") != NULL && move.authentication == NULL &&
         yaml_tree_find(metadata, CREDENTIALS_KEY) == NULL &&
         yaml_tree_find(metadata, CREDENTIALS_CLUSTER_KEY) == NULL &&

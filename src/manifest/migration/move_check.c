@@ -31,8 +31,9 @@ static void check_keys(const struct move_check *check, const struct builtin *bui
             continue;
         option_check_entry(builtin->scaler->options, general_table, &entry, OPTION_FROM_TRIGGER,
                            &error);
-        finding_add(reasons, &place, FINDING_ERROR, "KEDA ignores it, and Backlog does not: %s",
-                    error_text(&error));
+        finding_add(reasons, &place, FINDING_ERROR,
+                    "KEDA ignores it, and Backlog does not: remove it (%s)",
+                    error_is_set(&error) ? error_text(&error) : "it is a key of Backlog's own");
     }
 }
 
