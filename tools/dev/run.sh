@@ -39,7 +39,7 @@ e2e() {
     elif [ $# -gt 0 ]; then
         selection=()
     fi
-    install brokers
+    install brokers examples
     build release
     python_environment
     go_tools

@@ -76,9 +76,10 @@ debian13_suite() { base_is_ready && { wait "$base_aside" || true; } && (build_in
 test_debian13() { suite unit-debian13-asan "unit tests on Debian 13" debian13_suite "$@"; }
 
 # These often wait: two files at a time take half as long. More of them at a time disturb one another, but for those that
-# mostly wait for brokers.
+# mostly wait.
 two_at_a_time=(--numprocesses=2 --dist=loadfile)
 three_at_a_time=(--numprocesses=3 --dist=loadfile)
+four_at_a_time=(--numprocesses=4 --dist=loadfile)
 # Real clients and brokers against the instrumented server: what they provoke is found where it happens.
 image_suite() { (image) && python_suite image "$@"; }
 test_image() { suite image "image and workflows" image_suite "$@"; }
@@ -86,12 +87,21 @@ upgrade_suite() { (previous_version) && python_suite upgrade "$@"; }
 test_upgrade() { suite upgrade "upgrades from the previous version" upgrade_suite "$@"; }
 test_upstream() { suite upstream "KEDA's problems" python_suite upstream "${two_at_a_time[@]}" "$@"; }
 test_kerberos() { suite kerberos "with a real Kerberos" python_suite kerberos "$@"; }
-test_protocol() { suite protocol "protocol tests" python_suite protocol "${two_at_a_time[@]}" "$@"; }
+# Attacks measure what others notice of them: these have the machine for themselves.
+ATTACKS=test/protocol/test_attacks.py
+test_protocol() {
+    if [ $# -gt 0 ]; then
+        suite protocol "protocol tests" python_suite protocol "${two_at_a_time[@]}" "$@"
+    else
+        suite protocol "protocol tests" python_suite protocol "${four_at_a_time[@]}" "--ignore=$ATTACKS"
+        suite attacks "attacks" pytest_twice attacks "${ATTACKS#test/}"
+    fi
+}
 # The commands of the pages.
 test_docs() { suite docs "commands of the pages" python_suite docs --numprocesses=2 "$@"; }
 test_charts() { suite charts "chart tests" python_suite charts "${two_at_a_time[@]}" "$@"; }
 # Screenshots are in build/screenshots.
-test_web() { suite web "the dashboard in a real browser" python_suite web "${two_at_a_time[@]}" "$@"; }
+test_web() { suite web "the dashboard in a real browser" python_suite web "${three_at_a_time[@]}" "$@"; }
 fuzz_suite() { (build fuzz) && unit_suite fuzz --label-regex '^fuzz$' "$@"; }
 test_fuzz() { suite unit-fuzz "fuzzers" fuzz_suite "$@"; }
 parity_suite() { (keda_scalers) && python_suite parity "${two_at_a_time[@]}" "$@"; }
