@@ -27,7 +27,7 @@ from .faults import descendants
 
 GRACE_SECONDS = 60  # from SIGTERM to SIGKILL
 RESTART_SECONDS, LOOK_SECONDS = 1, 2
-OPERATORS = ("monitoring.coreos.com",)  # their kinds are unknown without the operator
+OPERATORS = ("monitoring.coreos.com", "autoscaling.k8s.io")  # their kinds are unknown without the operator
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

@@ -29,7 +29,8 @@ from queue_of_jobs import JOBS, PERSISTENT, STATES, connect
 URL = os.environ["RABBITMQ_URL"]
 THREADS = os.environ.get("FFMPEG_THREADS", "1")  # as many as the pod has processors
 INPUT_OPTIONS = shlex.split(os.environ.get("FFMPEG_INPUT_OPTIONS", ""))  # "-re": no faster than the video plays
-MAX_SECONDS = float(os.environ.get("MAX_SECONDS", "3600"))  # of FFmpeg; RabbitMQ's consumer_timeout must be longer
+# Of FFmpeg: less than the pod's terminationGracePeriodSeconds (600) and RabbitMQ's consumer_timeout.
+MAX_SECONDS = float(os.environ.get("MAX_SECONDS", "540"))
 MAX_ERROR_CHARS = 500  # of FFmpeg's last lines, for the user
 ENDED_BY_SIGNAL = 255  # FFmpeg's own exit code then
 OUTPUT_OPTIONS = (

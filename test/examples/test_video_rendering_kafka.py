@@ -180,6 +180,7 @@ class Argo(http.server.BaseHTTPRequestHandler):
 
     workflows = {}
     is_deleted = False
+    status = 201  # of a POST
 
     def reply(self, code, body):
         self.send_response(code)
@@ -190,7 +191,7 @@ class Argo(http.server.BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         assert self.path == "/apis/argoproj.io/v1alpha1/namespaces/rendering/workflows" and self.headers["Authorization"] == "Bearer token"
         is_new = self.workflows.setdefault(body["metadata"]["name"], body) is body
-        self.reply(201 if is_new else 409, body)
+        self.reply(self.status if is_new else 409, body)
 
     def do_GET(self):
         if self.is_deleted:
@@ -221,6 +222,17 @@ def test_the_viewer_of_a_workflow_that_was_deleted_is_told(broker, api, argo, mo
         while last["step"] == "queued":
             last = json.loads(viewer.recv(timeout=SECONDS))
     assert (last["step"], last["error"]) == ("failed", "the workflow was deleted")
+
+
+@pytest.mark.parametrize("status", [403, 422])
+def test_the_viewer_of_a_workflow_that_may_not_be_made_is_told(broker, api, argo, monkeypatch, status):
+    monkeypatch.setattr(Argo, "status", status)
+    [job] = request_videos(api, 1)
+    with Status(broker) as viewers, worker(broker, **argo), viewers.viewer(job) as viewer:
+        last = {"step": "queued"}
+        while last["step"] == "queued":
+            last = json.loads(viewer.recv(timeout=SECONDS))
+    assert (last["step"], last["error"]) == ("failed", f"the API server refuses the workflow: {status}")
 
 
 def test_with_argo_a_workflow_of_the_template_does_the_job(broker, api, argo):
