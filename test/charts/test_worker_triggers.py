@@ -330,7 +330,8 @@ def test_a_scaled_job_has_what_kedas_does_and_nothing_else():
     assert "Deployment" not in objects and "ScaledObject" not in objects
     spec = objects["ScaledJob"]["spec"]
     assert set(spec) == {"jobTargetRef", "envSourceContainerName", "pollingInterval", "minReplicaCount", "maxReplicaCount",
-                         "successfulJobsHistoryLimit", "failedJobsHistoryLimit", "triggers"}
+                         "successfulJobsHistoryLimit", "failedJobsHistoryLimit", "rollout", "triggers"}
+    assert spec["rollout"] == {"strategy": "gradual"}  # an upgrade deletes no running Job
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (0, 10)
     assert spec["jobTargetRef"]["backoffLimit"] == 3 and spec["jobTargetRef"]["activeDeadlineSeconds"] == 60
     assert "parallelism" not in spec["jobTargetRef"]
