@@ -59,11 +59,9 @@ def handshakes(before=0):
 @functools.cache
 def tickets_context():
     """Far more session tickets than anybody wants."""
-    folder = tempfile.TemporaryDirectory()
-    tickets_context.folder = folder  # lives as long
-    certificate, key = Authority(pathlib.Path(folder.name)).issue("own")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    with tempfile.TemporaryDirectory() as folder:
+        context.load_cert_chain(*Authority(pathlib.Path(folder)).issue("own"))
     context.num_tickets = 1_000_000
     return context
 

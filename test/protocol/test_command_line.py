@@ -530,6 +530,19 @@ def test_replies_of_other_servers_move_no_cursor(tmp_path):
         assert "warning: " in done.stderr and "a?[2Jb" in done.stderr and "\x1b" not in done.stdout + done.stderr
 
 
+def test_compare_prints_its_counts_as_they_change(tmp_path):
+    """A day is long; a program gets the table alone."""
+    (tmp_path / "object.yaml").write_text(OBJECT)
+    with http_server((200, "# HELP\n")) as address:
+        def compare(*more):
+            return subprocess.run([binary(), "compare", "--keda-metrics", address, "--for", "2500ms", "--interval", "1s", *more,
+                                   str(tmp_path / "object.yaml")], capture_output=True, text=True, timeout=60)
+        done = compare()
+        assert re.findall(r"1 failed here", done.stderr) == ["1 failed here"] and done.stderr.count("\n") == 1, done.stderr
+        assert done.stdout.splitlines()[-1] == done.stderr.strip() and len(done.stdout.splitlines()) == 3
+        assert compare("--output", "json").stderr == ""
+
+
 def test_a_metric_whose_name_is_no_utf8_is_listed(tmp_path):
     """Its line would be missing from JSON."""
     spec = b"\x0a\x03m\xf6n\x10\x05"
