@@ -56,8 +56,10 @@ def test_the_page_has_severity_duration_and_expression_of_each_rule():
             (alert["labels"]["severity"], alert.get("for", ""), plain(alert["expr"])) for alert in alerts()]
 
 
-def test_each_alert_says_what_to_do():
+def test_each_alert_says_what_to_do_and_by_when():
     for name, text in sections():
-        steps = re.findall(r"^- \*\*(Means|Check, do|Check|Do|Done when)\b", text, re.MULTILINE)
-        assert [step for step in steps if step != "Done when"] in (["Means", "Check", "Do"], ["Means", "Check, do"]), name
-        assert "Done when" not in steps[:-1], name
+        _, meaning, *steps = text.strip().split("\n\n")
+        assert meaning[0] not in "*`" and steps[0].startswith("**Do "), name
+        assert text.count("**Done when") <= 1 and "**Done when" not in meaning, name
+        deadlines = re.findall(r"^\*\*Do (at once|today|this week|within the hour|before [^*]+):\*\* ", text, re.MULTILINE)
+        assert len(deadlines) == 1, name

@@ -256,9 +256,11 @@ def test_everything_that_the_readme_says_to_type(cluster, tmp_path):
 def type_pages(cluster, folder, bin_folder):
     """The commands for the chart in the pages that an operator reads, in the order in which they are needed."""
     (folder / "shop.yaml").write_text("{}\n")
+    # What docs/migrate.md makes of a list of the cluster.
+    (folder / "secrets.json").write_text('{"kubernetes": {"enabled": true, "secrets": {"scaling": ["rabbitmq"]}}}\n')
     programs(cluster, bin_folder)
     typed = []
-    for page in ("migrate", "operations", "sizing", "security"):
+    for page in ("migrate", "operations", "dashboard", "sizing", "security"):
         text = pathlib.Path(REPOSITORY, "docs", f"{page}.md").read_text()
         for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
             typed += re.findall(r"^(?:helm (?:install|upgrade|rollback)|kubectl -n keda create secret)(?:.*\\\n)*.*\n", block, re.MULTILINE)
@@ -266,6 +268,6 @@ def type_pages(cluster, folder, bin_folder):
     again = "helm uninstall backlog --namespace keda\n"  # a second installation takes the place of the first one
     installed = [line for line in typed if line.startswith("helm install backlog ")]
     typed = [again + line if line in installed[1:] else line for line in typed]
-    script = "".join(typed).replace("secrets.shop=", "secrets.scaling=")  # another test has the namespace
+    script = "".join(typed).replace("{shop,billing}", "{scaling,keda}")  # another test has the namespace
     cluster.run("env", f"PATH={bin_folder}:{os.environ['PATH']}", f"KUBECONFIG={cluster.config}", "bash", "-euxo", "pipefail", "-c",
                 script, cwd=folder)
