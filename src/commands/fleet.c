@@ -102,8 +102,9 @@ static void add_agent(struct fleet *fleet, const struct manifest_object *object,
               own->name == NULL ? "" : own->name);
     for (size_t i = 0; i < builtin->metadata->count; i++) {
         const struct option *row = builtin->keys[i].row;
+        const char *value = builtin->metadata->items[i]->text;
         if (row != NULL && row->scope == OPTION_CONNECTION)
-            text_addf(&text, "%s=%s\n", builtin->keys[i].name, builtin->metadata->items[i]->text);
+            text_addf(&text, "%s=%s\n", builtin->keys[i].name, value == NULL ? "" : value);
     }
     fleet->agents = memory_grow(fleet->agents, &fleet->agent_capacity, fleet->agent_count + 1,
                                 sizeof(*fleet->agents));
@@ -376,7 +377,7 @@ static void check_jobs(const struct fleet *fleet, struct findings *findings)
         const struct manifest_object *object = fleet->items[i].object;
         const struct finding_place place = manifest_place(object, object->tree->line);
         if (object->kind == MANIFEST_SCALED_JOB)
-            strategy_check_rollout(yaml_tree_find(object->tree, "spec"), &place, findings);
+            strategy_check_rollout(yaml_tree_find(object->tree, "spec"), false, &place, findings);
     }
 }
 
@@ -388,12 +389,14 @@ void fleet_print(const struct fleet_settings *settings, const struct manifests *
                           .secrets = json_object(),
                           .config_maps = json_object()};
     size_t wave = MAX_WAVES, number = 0;
+    _cleanup_(findings_done) struct findings of_jobs = {0};
+    findings_print(findings, stderr, settings->is_json, false);
     for (size_t i = 0; i < manifests->object_count; i++)
         if (manifest_scales(&manifests->objects[i]))
             add_object(&fleet, &manifests->objects[i]);
     set_waves(&fleet);
-    check_jobs(&fleet, findings);
-    findings_print(findings, stderr, settings->is_json, false);
+    check_jobs(&fleet, &of_jobs);
+    findings_print(&of_jobs, stderr, settings->is_json, false);
     for (size_t i = 0; i < fleet.count; i++) {
         if (fleet.items[i].wave != wave && !settings->is_json)
             printf("%sWave %zu: %s\n", number > 0 || fleet.staying > 0 ? "\n" : "", number + 1,

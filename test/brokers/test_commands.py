@@ -229,7 +229,7 @@ def test_migrate_lists_what_a_cluster_could_move_in_an_order(redis):
         return {"kind": kind, "metadata": {"name": name, "namespace": "shop"}, "spec": {"triggers": triggers, **spec}}
     plain = {"type": "redis", "metadata": {"address": redis.address, "listName": "jobs"}}
     own = {**plain, "authenticationRef": {"name": "redis"}}
-    items = [item("ScaledJob", "job", [plain]), item("ScaledObject", "secret", [own], maxReplicaCount=2),
+    items = [item("ScaledJob", "job", [plain], jobTargetRef={}), item("ScaledObject", "secret", [own], maxReplicaCount=2),
              item("ScaledObject", "large", [plain]), item("ScaledObject", "small", [plain], maxReplicaCount=5),
              item("ScaledObject", "cron", [{"type": "cron", "metadata": {}}]),
              item("ScaledObject", "moved", [{"type": "external", "metadata": {"scaler": "redis"}}])]

@@ -366,8 +366,10 @@ static void without_a_gradual_rollout_a_change_of_a_scaled_job_deletes_jobs(void
         const char *kind, *line;
         enum finding_level level; /* FINDING_LEVELS: nothing is found */
     } cases[] = {
-        {"ScaledJob", "maxReplicaCount: 5", FINDING_WARNING},
-        {"ScaledJob", "rollout: {propagationPolicy: foreground}", FINDING_WARNING},
+        {"ScaledJob", "jobTargetRef: {}", FINDING_WARNING},
+        {"ScaledJob", "jobTargetRef: {}\n  rollout: {propagationPolicy: foreground}",
+         FINDING_WARNING},
+        {"ScaledJob", "maxReplicaCount: 5", FINDING_NOTE}, /* a patch */
         {"ScaledJob", "rollout: {strategy: immediate}", FINDING_NOTE},
         {"ScaledJob", "rolloutStrategy: immediate\n  rollout: {strategy: gradual}", FINDING_NOTE},
         {"ScaledJob", "rollout: {strategy: gradual}", FINDING_LEVELS},

@@ -259,6 +259,35 @@ static void kustomize_patches_are_edited(void **state)
                     "address: 'r:1', listName: x}\n");
 }
 
+/* What they say of the rollout is not all that there is: a note, once. */
+static void parts_of_a_scaled_job_are_no_warning(void **state)
+{
+#define TRIGGER "{type: redis, metadata: {address: 'r:1', listName: x}}"
+    (void)state;
+    static const char *const parts[] = {
+        "kind: ScaledJob\nmetadata: {name: clips}\nspec:\n  triggers: [" TRIGGER "]\n",
+        "kind: Kustomization\npatches:\n- target: {kind: ScaledJob}\n  patch: |-\n"
+        "    - op: add\n      path: /spec/triggers/0\n      value: " TRIGGER "\n"
+        "    - op: add\n      path: /spec/triggers/1\n      value: " TRIGGER "\n",
+        "kind: ScaledJob\nmetadata: {name: clips}\nspec:\n  jobTargetRef: {}\n"
+        "  {{- with .Values.rollout }}\n  rollout: {{- toYaml . | nindent 4 }}\n  {{- end }}\n"
+        "  triggers:\n  - type: redis\n    metadata: {address: 'r:1', listName: x}\n",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
+        _cleanup_(findings_done) struct findings findings = {0};
+        _cleanup_(memory_free) char *text = migrated(parts[i], &findings);
+        size_t found = 0;
+        assert_non_null(text);
+        for (size_t j = 0; j < findings.count; j++)
+            found += strstr(findings.items[j].text, "deletes its running jobs") != NULL;
+        if (found != 1 || findings.counts[FINDING_WARNING] != 0)
+            print_all(&findings);
+        assert_int_equal(found, 1);
+        assert_int_equal(findings.counts[FINDING_WARNING], 0);
+    }
+#undef TRIGGER
+}
+
 /* KEDA's certificates take the place of the source's authentication, which the metadata names. */
 static void mtls_has_the_name_in_the_metadata(void **state)
 {
@@ -419,8 +448,9 @@ static void each_scaled_job_whose_running_jobs_keda_deletes_is_named_once(void *
     _cleanup_(findings_done) struct findings there_findings = {0};
     _cleanup_(findings_done) struct findings back_findings = {0};
     _cleanup_(memory_free) char *there =
-        migrated(JOB("clips", "maxReplicaCount: 3") JOB("mails", "rollout: {strategy: gradual}")
-                     JOB("videos", "rollout: {}") HEAD "  triggers: [" TRIGGER "]\n",
+        migrated(JOB("clips", "jobTargetRef: {}") JOB("mails", "rollout: {strategy: gradual}")
+                     JOB("videos", "jobTargetRef: {}\n  rollout: {}")
+                         JOB("mapped", "maxReplicaCount: 3") HEAD "  triggers: [" TRIGGER "]\n",
                  &there_findings);
     assert_non_null(there);
     _cleanup_(memory_free) char *back = migrated_back(there, &back_findings);
@@ -430,6 +460,7 @@ static void each_scaled_job_whose_running_jobs_keda_deletes_is_named_once(void *
         assert_int_equal(both[i]->counts[FINDING_WARNING], 2);
         assert_names_jobs(both[i], "shop/clips", 1);
         assert_names_jobs(both[i], "shop/videos", 1);
+        assert_names_jobs(both[i], "shop/mapped", 0); /* a patch: a note */
     }
 #undef TRIGGER
 #undef JOB
@@ -534,6 +565,7 @@ int main(void)
         cmocka_unit_test(anchors_stay),
         cmocka_unit_test(in_helm_templates_actions_stay),
         cmocka_unit_test(kustomize_patches_are_edited),
+        cmocka_unit_test(parts_of_a_scaled_job_are_no_warning),
         cmocka_unit_test(mtls_has_the_name_in_the_metadata),
         cmocka_unit_test(triggers_that_cannot_move_stay_with_the_reason),
         cmocka_unit_test(what_a_server_needs_beside_it_is_a_warning),

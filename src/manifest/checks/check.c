@@ -318,7 +318,8 @@ static void check_object(struct checker *checker, const struct manifest_object *
     if (object->kind == MANIFEST_SCALED_OBJECT && object->name[0] != '\0')
         check_spec(checker, object, triggers);
     if (object->kind == MANIFEST_SCALED_JOB)
-        strategy_check_rollout(yaml_tree_find(object->tree, "spec"), &place, checker->findings);
+        strategy_check_rollout(yaml_tree_find(object->tree, "spec"), object->file->is_template,
+                               &place, checker->findings);
     for (size_t i = 0; i < triggers->count; i++)
         check_trigger(checker, object, triggers->items[i], i);
 }

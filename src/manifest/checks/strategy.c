@@ -76,15 +76,16 @@ void strategy_check(const struct manifest_object *object, const struct yaml_tree
                     prefix);
 }
 
-void strategy_check_rollout(const struct yaml_tree *spec, const struct finding_place *place,
-                            struct findings *findings)
+void strategy_check_rollout(const struct yaml_tree *spec, bool is_template,
+                            const struct finding_place *place, struct findings *findings)
 {
+    bool is_whole = !is_template && yaml_tree_find(spec, "jobTargetRef") != NULL;
     const char *deprecated = yaml_tree_text(spec, "rolloutStrategy"); /* it wins in KEDA */
     const char *strategy = deprecated != NULL && deprecated[0] != '\0'
                                ? deprecated
                                : yaml_tree_text(spec, "rollout.strategy");
     if (!text_equal(strategy, "gradual")) /* one that is chosen is meant */
-        finding_add(findings, place, strategy == NULL ? FINDING_WARNING : FINDING_NOTE,
+        finding_add(findings, place, strategy == NULL && is_whole ? FINDING_WARNING : FINDING_NOTE,
                     "when a ScaledJob changes, KEDA deletes its running jobs: set rollout: "
                     "{strategy: gradual} first");
 }

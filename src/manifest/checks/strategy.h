@@ -17,9 +17,10 @@ void strategy_check(const struct manifest_object *object, const struct yaml_tree
                     const char *scaler, const struct entries *entries, const char *prefix,
                     struct findings *findings);
 
-/* Of a ScaledJob's spec, NULL where it is not known. Adds a warning unless its rollout is gradual;
- * a note where it is another one by choice. */
-void strategy_check_rollout(const struct yaml_tree *spec, const struct finding_place *place,
-                            struct findings *findings);
+/* Of a ScaledJob's spec. Adds a warning unless its rollout is gradual; a note where it is another
+ * one by choice, or where the rest of the spec is elsewhere: in a template's actions, or in what a
+ * patch is for (KEDA's schema requires jobTargetRef). */
+void strategy_check_rollout(const struct yaml_tree *spec, bool is_template,
+                            const struct finding_place *place, struct findings *findings);
 
 #endif

@@ -99,8 +99,9 @@ static void warn(const struct migrator *migrator, const struct trigger_place *at
 static void warn_of_jobs(struct migrator *migrator, const struct trigger_place *at)
 {
     const struct finding_place place = place_of(migrator, at);
-    if (at->is_job && (at->spec == NULL || at->spec != migrator->jobs_spec))
-        strategy_check_rollout(at->spec, &place, migrator->findings);
+    if (at->is_job && at->spec != migrator->jobs_spec)
+        strategy_check_rollout(at->spec, migrator->file->file->is_template, &place,
+                               migrator->findings);
     if (at->is_job)
         migrator->jobs_spec = at->spec;
 }

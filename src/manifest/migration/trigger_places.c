@@ -80,7 +80,7 @@ static void add_patch(const struct search *search, const struct yaml_tree *tree,
     kind = kind == NULL ? target_kind : kind;
     const char *name = yaml_tree_text(tree, "metadata.name");
     const struct trigger_place like = {
-        .spec = yaml_tree_find(tree, "spec"),
+        .spec = is_json_patch(tree) ? tree : yaml_tree_find(tree, "spec"),
         .namespace = yaml_tree_text(tree, "metadata.namespace"),
         .name = name == NULL ? "" : name,
         .label = name == NULL ? "" : name,

@@ -13,7 +13,7 @@
 
 struct trigger_place {
     const struct yaml_tree *trigger; /* its bytes are those of the file */
-    const struct yaml_tree *spec;    /* that it is in; NULL where that is not known */
+    const struct yaml_tree *spec;    /* that it is in; a JSON patch as a whole */
     const char *namespace;           /* NULL: not known */
     const char *name, *label;        /* of the object; "" where it is not known */
     bool is_job;                     /* of a ScaledJob */
