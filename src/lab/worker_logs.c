@@ -21,6 +21,7 @@ static const char done_prefix[] = "backlog: done ";
 struct worker_pipe {
     int fd;
     uint64_t id;
+    double done; /* that this process has said; NAN: nothing yet */
     struct worker_pipe *next, *prev;
 };
 
@@ -66,15 +67,15 @@ static void log_free(struct worker_logs *logs, struct worker_log *log)
 
 /* ---- what a worker wrote ---- */
 
-/* One that says less than before was started again, and counts from 0. */
-static void add_done(struct worker_logs *logs, struct worker_log *log, double done)
+/* A process that says less than before counts from 0 again, and so does the next one. */
+static void add_done(struct worker_logs *logs, struct worker_pipe *pipe, double done)
 {
-    double more = done >= log->done ? done - log->done : done; /* of NAN all */
+    double more = done >= pipe->done ? done - pipe->done : done; /* of NAN all */
     logs->done = isnan(logs->done) ? more : logs->done + more;
-    log->done = done;
+    pipe->done = done;
 }
 
-static void end_line(struct worker_logs *logs, struct worker_log *log)
+static void end_line(struct worker_logs *logs, struct worker_log *log, struct worker_pipe *pipe)
 {
     char *end = NULL;
     log->line[log->line_length] = '\0';
@@ -82,16 +83,19 @@ static void end_line(struct worker_logs *logs, struct worker_log *log)
     if (!text_starts_with(log->line, done_prefix))
         return;
     double done = strtod(log->line + strlen(done_prefix), &end);
-    if (end != log->line + strlen(done_prefix) && isfinite(done) && done >= 0)
-        add_done(logs, log, done);
+    if (end == log->line + strlen(done_prefix) || !isfinite(done) || done < 0)
+        return;
+    add_done(logs, pipe, done);
+    log->done = done;
 }
 
-static void add_bytes(struct worker_logs *logs, struct worker_log *log, const char *bytes,
+static void add_bytes(struct worker_logs *logs, struct worker_pipe *pipe, const char *bytes,
                       size_t length)
 {
+    struct worker_log *log = find(logs, pipe->id);
     for (size_t i = 0; i < length; i++)
         if (bytes[i] == '\n')
-            end_line(logs, log);
+            end_line(logs, log, pipe);
         else if (log->line_length < LINE_BYTES - 1)
             log->line[log->line_length++] = bytes[i];
     if (log->bytes == NULL)
@@ -127,7 +131,7 @@ static void read_pipe(struct worker_logs *logs, struct worker_pipe *pipe)
         ssize_t written = write(STDERR_FILENO, bytes, (size_t)length);
         (void)written;
         pthread_mutex_lock(&logs->lock);
-        add_bytes(logs, find(logs, pipe->id), bytes, (size_t)length);
+        add_bytes(logs, pipe, bytes, (size_t)length);
         pthread_mutex_unlock(&logs->lock);
     } else if (length == 0 || (errno != EAGAIN && errno != EINTR))
         end_pipe(logs, pipe);
@@ -236,7 +240,7 @@ int worker_logs_open(struct worker_logs *logs, uint64_t id)
         logs->count++;
     }
     struct worker_pipe *pipe = memory_new(sizeof(*pipe));
-    *pipe = (struct worker_pipe){.fd = ends[0], .id = id};
+    *pipe = (struct worker_pipe){.fd = ends[0], .id = id, .done = NAN};
     log->pipes++;
     DL_APPEND(logs->opened, pipe);
     eventfd_write(logs->wake_fd, 1);
