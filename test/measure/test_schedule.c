@@ -497,6 +497,17 @@ static void the_delay_is_that_of_the_longest_overdue_though_another_goes_first(v
     assert_int_equal(schedule_delay_ms(schedule, 31000), 1000);
 }
 
+static void a_job_is_late_since_it_is_wanted(void **state)
+{
+    (void)state;
+    BENCH(1, 1);
+    schedule_want(schedule, &jobs[0], 0, 30000); /* nobody wanted it for half a minute */
+    assert_int_equal(schedule_delay_ms(schedule, 30000), 0);
+    schedule_want(schedule, &jobs[0], 0, 31000); /* and now somebody does, still */
+    assert_ptr_equal(schedule_take(schedule, 32000), &jobs[0]);
+    assert_int_equal(schedule_recent_delay_ms(schedule, 32000), 2000);
+}
+
 static void isolated_jobs_are_not_late(void **state)
 {
     (void)state;
@@ -566,6 +577,7 @@ int main(void)
         cmocka_unit_test(a_removed_job_is_never_taken),
         cmocka_unit_test(delays_and_utilization_are_those_of_the_last_seconds),
         cmocka_unit_test(the_delay_is_that_of_the_longest_overdue_though_another_goes_first),
+        cmocka_unit_test(a_job_is_late_since_it_is_wanted),
         cmocka_unit_test(isolated_jobs_are_not_late),
         cmocka_unit_test(the_oldest_in_flight_comes_first_though_jobs_become_slow),
     };

@@ -236,8 +236,9 @@ void schedule_set_due(struct schedule *schedule, struct job *job, int64_t due_ms
 
 void schedule_want(struct schedule *schedule, struct job *job, int64_t due_ms, int64_t now_ms)
 {
+    bool was_wanted = job->state == JOB_SCHEDULED && job->due_ms == due_ms;
     schedule_set_due(schedule, job, due_ms);
-    if (job->state == JOB_SCHEDULED)
+    if (job->state == JOB_SCHEDULED && !was_wanted)
         job->late_from_ms = now_ms;
 }
 
