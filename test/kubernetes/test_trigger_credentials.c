@@ -326,6 +326,12 @@ static void a_call_of_no_trigger_is_denied_once_its_object_was_read_again(void *
     assert_int_equal(trigger.deliveries, 1);
     assert_int_equal(trigger.code, ERROR_DENIED);
     assert_int_equal(counted(&trigger, CREDENTIALS_REFUSED), 1); /* it never had it */
+
+    read_again(&trigger,
+               SCALED_BY("new", "unread")); /* it has it, for as long as nothing is said */
+    read_again(&trigger, SCALED("other"));
+    assert_int_equal(trigger.deliveries, 1);
+    assert_int_equal(counted(&trigger, CREDENTIALS_REFUSED), 0);
     end(&trigger);
 }
 

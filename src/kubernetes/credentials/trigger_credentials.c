@@ -147,6 +147,13 @@ static void share_values(struct trigger_credentials *all, const struct need *nee
     all->recent[place].credentials = credentials_share(credentials);
 }
 
+static void set_gone(struct trigger_credentials *all, struct need *need,
+                     const struct credentials *delivered)
+{
+    need->is_gone = need->was_there && delivered->failure.code == ERROR_DENIED;
+    count_delivered(all, need, 1);
+}
+
 /* Takes the credentials. */
 static void deliver(struct trigger_credentials *all, struct need *need,
                     struct credentials *credentials, const struct hpa_facts *hpa)
@@ -154,6 +161,8 @@ static void deliver(struct trigger_credentials *all, struct need *need,
     const struct trigger_credentials_settings *settings = &all->settings;
     if (credentials_equal(need->delivered, credentials) &&
         hpa_facts_equal(&need->delivered_hpa, hpa)) {
+        count_delivered(all, need, -1);
+        set_gone(all, need, credentials);
         credentials_free(credentials);
         return;
     }
@@ -168,8 +177,7 @@ static void deliver(struct trigger_credentials *all, struct need *need,
     credentials_free(need->delivered);
     need->delivered = credentials;
     need->delivered_hpa = *hpa;
-    need->is_gone = need->was_there && credentials->failure.code == ERROR_DENIED;
-    count_delivered(all, need, 1);
+    set_gone(all, need, credentials);
 }
 
 /* One look-up of a resolution. */
