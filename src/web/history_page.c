@@ -145,7 +145,8 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
     series->rows = memory_array(series->count + 1, sizeof(*series->rows));
     if (of_peers != NULL)
         peak_value_add_earlier(&past.peak, of_peers->earlier, of_peers->earlier_count,
-                               of_peers->since_ms);
+                               series->count == 0 ? of_peers->since_ms
+                                                  : samples[count - series->count].at_ms);
     for (size_t i = 0; i < series->count; i++) /* the newest */
         evaluate(&past, &samples[count - series->count + i], &series->rows[i]);
     snapshot_done(&past.snapshot);
