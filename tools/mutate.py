@@ -144,6 +144,9 @@ def copy_tree():
 class Tests:
     def __init__(self, paths):
         subprocess.run(["cmake", "--preset", "release"], check=True, stdout=subprocess.DEVNULL, cwd=SOURCE)
+        self.programs = {}
+        if not self.build([]):  # ctest knows a test's command once its program is there
+            sys.exit("the tree does not build")
         found = subprocess.run(["ctest", "--test-dir", BUILD, "--show-only=json-v1"], check=True, capture_output=True, text=True)
         self.programs = {test["name"]: os.path.relpath(test["command"][0], BUILD) for test in json.loads(found.stdout)["tests"] if "command" in test}
         self.own = self.of_folder({pathlib.Path(path if (ROOT / path).is_dir() else os.path.dirname(path)).name for path in paths})
@@ -171,6 +174,7 @@ class Tests:
         return run("ctest", "--test-dir", BUILD, "-R", f"^{re.escape(name)}$", "--timeout", str(seconds))
 
     def build(self, names):
+        """Of no names: all that there is."""
         return run("cmake", "--build", BUILD, "--", "--quiet", *sorted({self.programs[name] for name in names}), seconds=1200)
 
     def notice(self, mutant, own_alone):
