@@ -155,14 +155,16 @@ class Tests:
         self.prepare(self.own)
 
     def prepare(self, names):
-        """In the unchanged copy."""
+        """In the unchanged copy. What fails there, as bounds do on a busy machine, is left out."""
         if not self.build(names):
             sys.exit(f"the tests of {' '.join(names)} do not build")
-        for name in names:
+        for name in list(names):
             began = time.monotonic()
-            if not self.pass_(name, 300):
-                sys.exit(f"{name} fails without any change")
-            self.seconds[name] = 10 + 10 * (time.monotonic() - began)
+            if self.pass_(name, 300):
+                self.seconds[name] = 10 + 10 * (time.monotonic() - began)
+            else:
+                names.remove(name)
+                print(f"left out: {name} fails without any change", flush=True)
         names.sort(key=self.seconds.get)
 
     def of_folder(self, names):
