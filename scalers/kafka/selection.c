@@ -24,17 +24,13 @@ static size_t pieces_of(const char *list)
     return count;
 }
 
-/* The trimmed pieces between commas, in their order. */
-static char **split(const char *list, size_t count)
+/* The next piece before a comma, trimmed; the list goes on behind it. */
+static char *take_piece(const char **list)
 {
-    char **pieces = memory_array(count, sizeof(*pieces));
-    for (size_t i = 0; i < count; i++) {
-        size_t length = strcspn(list, ",");
-        _cleanup_(memory_free) char *raw = text_copy_bytes(list, length);
-        pieces[i] = text_trimmed(raw);
-        list += length + 1;
-    }
-    return pieces;
+    size_t length = strcspn(*list, ",");
+    _cleanup_(memory_free) char *raw = text_copy_bytes(*list, length);
+    *list += length + ((*list)[length] == ',');
+    return text_trimmed(raw);
 }
 
 static int compare_names(const void *left, const void *right)
@@ -48,7 +44,9 @@ void kafka_selection_init(struct kafka_selection *selection, const char *topic)
     if (selection->kind != KAFKA_SELECTION_OF_NAMES)
         return;
     size_t count = pieces_of(topic);
-    selection->names = split(topic, count);
+    selection->names = memory_array(count, sizeof(*selection->names));
+    for (size_t i = 0; i < count; i++)
+        selection->names[i] = take_piece(&topic);
     qsort(selection->names, count, sizeof(*selection->names), compare_names);
     for (size_t i = 0; i < count; i++)
         if (selection->count > 0 &&
@@ -70,13 +68,12 @@ char *kafka_selection_text(const char *topic)
     if (kafka_selection_kind(topic) != KAFKA_SELECTION_OF_NAMES)
         return text_copy(topic);
     size_t count = pieces_of(topic);
-    char **pieces = split(topic, count);
     struct text words = {0};
     for (size_t i = 0; i < count; i++) {
-        text_addf(&words, "%s%s", i == 0 ? "" : ",", pieces[i]);
-        free(pieces[i]);
+        _cleanup_(memory_free) char *piece = take_piece(&topic);
+        text_add(&words, i == 0 ? "" : ",");
+        text_add(&words, piece);
     }
-    free(pieces);
     return text_take(&words);
 }
 
@@ -94,19 +91,17 @@ static void check_names(const char *topic, struct error *mistakes)
         error_add(mistakes, "topic must have at most %d names", KAFKA_SELECTION_MAX_TOPICS);
         return;
     }
-    size_t wrong = 0;
-    char **names = split(topic, count);
-    for (size_t i = count; i > 0; i--) {
-        wrong = is_name(names[i - 1]) ? wrong : i;
-        free(names[i - 1]);
-    }
-    free(names);
-    if (wrong > 0)
+    for (size_t i = 1; i <= count; i++) {
+        _cleanup_(memory_free) char *name = take_piece(&topic);
+        if (is_name(name))
+            continue;
         error_add(mistakes,
                   "topic: number %zu is not a name of at most %d letters, digits, dots, "
                   "underscores "
                   "and hyphens (several go between commas; a regular expression begins with ^)",
-                  wrong, LONGEST_NAME);
+                  i, LONGEST_NAME);
+        return;
+    }
 }
 
 static void check_pattern(const char *pattern, struct error *mistakes)
