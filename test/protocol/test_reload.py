@@ -301,6 +301,8 @@ def test_a_storm_of_reloads_harms_neither_calls_nor_streams_nor_other_connection
                     for stream in streams:
                         stream.cancel()
 
+        with Client(server.port) as client:  # its agent may start slowly on a busy machine
+            wait_until(lambda: client.metrics(trigger(name="steady")), 30, "the steady connection has a value")
         threads = [threading.Thread(target=call, args=[random.Random(2)]), threading.Thread(target=call_steady),
                    threading.Thread(target=open_streams, args=[random.Random(3)])]
         for thread in threads:
