@@ -5,7 +5,7 @@
  * connection: one client and one thread, which sends what is due and publishes each reading as soon
  * as it arrives. Whoever calls here never does I/O. What is asked of a query is in query.h.
  *
- * Threads: any may call. Each connection has a lock, the map of connections another one, and the
+ * Threads: any may call. The map of connections has a lock, each connection another one, and the
  * list of watchers with news a third; they are taken in this order, and held for copies, never
  * across I/O. Who waits does not block: it leaves a watcher, and `wake` is called when
  * engine_next_ready() has something.
