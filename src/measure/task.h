@@ -31,6 +31,7 @@
 #include "base/error.h"
 #include "config/option.h"
 
+#include <math.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,7 +39,10 @@
 
 /*
  * What one measurement found. Start from READING_UNKNOWN: a field that the source did not report is
- * NAN, never 0. Counts are messages. All fields are doubles: the history keeps them as an array.
+ * NAN, never 0. Counts are messages.
+ *
+ * All fields are doubles: history.c keeps them as an array, with a bit for each of at most 16. A
+ * new field goes before `value`, which stays last.
  */
 struct reading {
     double waiting; /* not delivered to anybody yet, or not done, as the source counts */

@@ -81,12 +81,6 @@ bool live_tables_is_followed(const struct live_tables *tables)
     return tables->readers != NULL;
 }
 
-void live_tables_forget(struct live_tables *tables)
-{
-    if (tables->readers == NULL)
-        clear(tables);
-}
-
 void live_tables_free(struct live_tables *tables)
 {
     if (tables == NULL)
@@ -199,7 +193,8 @@ static void closed(void *context, void *reader)
     struct live_tables *tables = context;
     DL_DELETE(tables->readers, (struct live_tables_reader *)reader);
     free(reader);
-    live_tables_forget(tables);
+    if (tables->readers == NULL)
+        clear(tables);
 }
 
 static int64_t tick(void *context)

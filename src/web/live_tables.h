@@ -37,10 +37,8 @@ struct live_tables_settings {
 struct live_tables *live_tables_new(const struct live_tables_settings *settings);
 void live_tables_free(struct live_tables *tables);
 
-/* Whether somebody follows it. Rows that were given while nobody does are forgotten by
- * live_tables_forget(). */
+/* Whether somebody follows it. When the last reader leaves, all rows are forgotten. */
 bool live_tables_is_followed(const struct live_tables *tables);
-void live_tables_forget(struct live_tables *tables);
 
 /* For a web_page, whose context is the tables. */
 extern const struct web_stream live_tables_stream;

@@ -23,7 +23,7 @@ void bundle_join(struct query *query, const void *connection_options)
     if (bundle == NULL) {
         bundle = memory_new(sizeof(*bundle));
         bundle->text = TAKE(text);
-        bundle->completed_at_ms = INT64_MIN;
+        bundle->taken_along_ms = INT64_MIN;
         HASH_ADD_KEYPTR(hh, connection->bundles, bundle->text, strlen(bundle->text), bundle);
     }
     free(text);
@@ -62,9 +62,9 @@ void bundle_take_along(const struct query *first, int64_t now_ms)
     struct bundle *bundle = first->bundle;
     struct query *query;
     if (bundle == NULL ||
-        (bundle->completed_at_ms != INT64_MIN && now_ms - bundle->completed_at_ms < BUNDLE_MIN_MS))
+        (bundle->taken_along_ms != INT64_MIN && now_ms - bundle->taken_along_ms < BUNDLE_MIN_MS))
         return;
-    bundle->completed_at_ms = now_ms;
+    bundle->taken_along_ms = now_ms;
     bool costs_the_same = first->connection->scaler->bundle_costs_the_same;
     DL_FOREACH2(bundle->queries, query, next_bundled) {
         int64_t max_age_ms = costs_the_same ? BUNDLE_MIN_MS : fresh_ms(query);

@@ -26,7 +26,8 @@ struct job_membership {
     struct job_membership *next;
 };
 
-/* Start from JOB_NEW. The fields are for reading only, outside schedule.c. */
+/* Start from JOB_NEW. The fields are for reading only, outside schedule.c; but bundle_join() sets
+ * shares_request. */
 struct job {
     enum job_state state;
     int64_t due_ms;         /* SCHEDULED: at this time; READY and IN_FLIGHT: since then */

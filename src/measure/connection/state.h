@@ -99,8 +99,8 @@ struct connection {
 /* Queries that are cheap to measure together. */
 struct bundle {
     char *text;
-    struct query *queries;   /* utlist */
-    int64_t completed_at_ms; /* when all of them were taken along last */
+    struct query *queries;  /* utlist */
+    int64_t taken_along_ms; /* when all of them were, the last time; INT64_MIN: never */
     UT_hash_handle hh;
 };
 

@@ -1,7 +1,7 @@
 /*
- * The contract between the services (ExternalScaler, Health, Reflection) and what carries them: a
- * call is a path, request messages, reply messages and one status. A service never learns which
- * transport is under it.
+ * The contract between the services (ExternalScaler, Health, Reflection, Peers) and what carries
+ * them: a call is a path, request messages, reply messages and one status. A service never learns
+ * which transport is under it.
  *
  * Threads: a server has a turn lock. Every hook of a service runs under it, one at a time, and
  * every function below that takes a call must be called under it, which means: from within a hook.
