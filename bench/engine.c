@@ -105,7 +105,7 @@ static size_t measure_due(struct connection *connection, int64_t now_us)
     for (; (query = connection_take(connection, now_us)) != NULL; count++) {
         if (task_wants_subscription(&query->task))
             task_subscribed(&query->task);
-        connection_end(query, TASK_ANSWERED, &reading, NULL, now_us);
+        connection_query_ended(query, TASK_ANSWERED, &reading, NULL, now_us);
     }
     return count;
 }

@@ -139,7 +139,7 @@ static void feed_started(struct task *task)
 {
     _cleanup_(connection_unlock) struct connection *connection =
         poller_lock(poller_of_feed(task->feed));
-    connection_started(query_of_task(task), clock_now_us());
+    connection_query_started(query_of_task(task), clock_now_us());
 }
 
 /* Errors go to logs, pages and KEDA's events, and may repeat what the source was sent. Its text is
@@ -160,8 +160,8 @@ static void feed_end(struct task *task, enum task_outcome outcome, const struct 
     hide_all(poller, task, &shown);
     hide_all(poller, task, &task->subscribe_error);
     pthread_mutex_lock(&poller->connection.lock);
-    connection_end(query_of_task(task), outcome, reading, error == NULL ? NULL : &shown,
-                   clock_now_us());
+    connection_query_ended(query_of_task(task), outcome, reading, error == NULL ? NULL : &shown,
+                           clock_now_us());
     pthread_mutex_unlock(&poller->connection.lock);
     poller->settings->published(poller->settings->engine);
 }

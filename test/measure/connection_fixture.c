@@ -142,7 +142,7 @@ void answer(struct query *query, double value)
     struct reading reading = READING_UNKNOWN;
     reading.value = value;
     query->task.has_ended = true;
-    connection_end(query, TASK_ANSWERED, &reading, NULL, now_ms * 1000);
+    connection_query_ended(query, TASK_ANSWERED, &reading, NULL, now_ms * 1000);
 }
 
 void end_with(struct query *query, enum task_outcome outcome, const char *words)
@@ -150,7 +150,7 @@ void end_with(struct query *query, enum task_outcome outcome, const char *words)
     _cleanup_(error_done) struct error error = {0};
     error_unavailable(&error, "%s", words);
     query->task.has_ended = true;
-    connection_end(query, outcome, NULL, &error, now_ms * 1000);
+    connection_query_ended(query, outcome, NULL, &error, now_ms * 1000);
 }
 
 void lose(const char *words)

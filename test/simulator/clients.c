@@ -170,7 +170,7 @@ static void start(struct client *client, struct model *model)
     bool hangs = source->hangs || item->behaviour == HANGS || client->is_dead;
     int64_t latency_us = item->latency_us * source->slowdown;
     if (model->started_us != world.now_us) {
-        connection_started(model->query, world.now_us);
+        connection_query_started(model->query, world.now_us);
         model->started_us = world.now_us;
     }
     model->is_started = true;
@@ -265,8 +265,8 @@ static void finish(struct client *client, struct model *model, enum task_outcome
     trace("client %d: item %d ends with %d", client->index, item->number, outcome);
     leave_flight(client, model);
     model->query->task.has_ended = true;
-    connection_end(model->query, outcome, outcome == TASK_ANSWERED ? &reading : NULL,
-                   words == NULL ? NULL : &error, world.now_us);
+    connection_query_ended(model->query, outcome, outcome == TASK_ANSWERED ? &reading : NULL,
+                           words == NULL ? NULL : &error, world.now_us);
     if (model->holds > 0 && outcome == TASK_ANSWERED)
         policies_take_reading(model->query);
     if (model->holds == 0)

@@ -167,14 +167,14 @@ WRAP(void, connection_notify, struct connection *connection, uint64_t id, int64_
         __real_connection_notify(connection, id, at_us);
 }
 
-WRAP(void, connection_end, struct query *query, enum task_outcome outcome,
+WRAP(void, connection_query_ended, struct query *query, enum task_outcome outcome,
      const struct reading *reading, const struct error *error, int64_t at_us)
 {
     if (mutation == ENDLESS_RESEND && outcome == TASK_TIMED_OUT)
         query->was_resent = false;
     if (mutation == ENDLESS_RESEND && outcome == TASK_TIMED_OUT)
         query->connection->completed_at_ms = INT64_MIN / 2;
-    __real_connection_end(query, outcome, reading, error, at_us);
+    __real_connection_query_ended(query, outcome, reading, error, at_us);
 }
 
 WRAP(void, connection_refused, struct connection *connection, const struct error *error,

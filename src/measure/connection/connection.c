@@ -253,7 +253,7 @@ struct query *connection_cancel(struct connection *connection, int64_t now_ms)
     return job == NULL ? NULL : query_of_job(job);
 }
 
-void connection_started(struct query *query, int64_t now_us)
+void connection_query_started(struct query *query, int64_t now_us)
 {
     query->sent_us = now_us;
     schedule_started(&query->connection->schedule, &query->job, now_us / 1000);
@@ -349,8 +349,9 @@ static void plan_or_free(struct query *query, int64_t now_ms)
         query_plan(query, now_ms);
 }
 
-void connection_end(struct query *query, enum task_outcome outcome, const struct reading *reading,
-                    const struct error *error, int64_t now_us)
+void connection_query_ended(struct query *query, enum task_outcome outcome,
+                            const struct reading *reading, const struct error *error,
+                            int64_t now_us)
 {
     struct schedule *schedule = &query->connection->schedule;
     int64_t now_ms = now_us / 1000;

@@ -16,8 +16,8 @@
  * what both are made of in state.h.
  *
  * Threads: whoever has its lock. What is done to all queries at once (connection_connected(),
- * _refused() and _lost()), or to all who follow one (connection_end()), releases it in between,
- * since a server's loop may wait for it: these are for the thread that has the client.
+ * _refused() and _lost()), or to all who follow one (connection_query_ended()), releases it in
+ * between, since a server's loop may wait for it: these are for the thread that has the client.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_CONNECTION_H
 #define BACKLOG_MEASURE_CONNECTION_CONNECTION_H
@@ -45,9 +45,10 @@ void connection_refused(struct connection *connection, const struct error *error
 
 /* The next query to send; NULL: none. */
 struct query *connection_take(struct connection *connection, int64_t now_us);
-void connection_started(struct query *query, int64_t now_us);
-void connection_end(struct query *query, enum task_outcome outcome, const struct reading *reading,
-                    const struct error *error, int64_t now_us);
+void connection_query_started(struct query *query, int64_t now_us);
+void connection_query_ended(struct query *query, enum task_outcome outcome,
+                            const struct reading *reading, const struct error *error,
+                            int64_t now_us);
 struct query *connection_cancel(struct connection *connection, int64_t now_ms);
 
 /* The client is of no further use (the error says why), or was replaced as must_replace_client said
