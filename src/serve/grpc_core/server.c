@@ -110,7 +110,7 @@ static int64_t take_turn(struct core_server *server, const grpc_event *event)
  * Whoever took the last turn knows when the next is due, and waits until then at most; the other
  * thread may sleep longer, or wake early and find nothing to do.
  */
-static void *serve(void *argument)
+static void *core_serve(void *argument)
 {
     struct core_server *server = argument;
     for (int64_t due_ms = CLOCK_NEVER;;) {
@@ -121,7 +121,7 @@ static void *serve(void *argument)
     }
 }
 
-static void wake(struct server *base)
+static void core_wake(struct server *base)
 {
     struct core_server *server = (struct core_server *)base;
     if (!atomic_exchange(&server->woken, true))
@@ -150,7 +150,7 @@ static grpc_arg int_argument(const char *key, int64_t value)
                       .value.integer = value > INT_MAX ? INT_MAX : (int)value};
 }
 
-static bool check_options(const struct server_options *options, struct error *error)
+static bool core_check_options(const struct server_options *options, struct error *error)
 {
     if (options->max_connections > 0)
         error_add(error,
@@ -204,7 +204,7 @@ static grpc_server *new_handle(const struct server_options *options)
 static bool start_threads(struct core_server *server, struct error *error)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(server->threads); i++) {
-        int failure = pthread_create(&server->threads[i], NULL, serve, server);
+        int failure = pthread_create(&server->threads[i], NULL, core_serve, server);
         if (failure != 0)
             return error_set(error, ERROR_INTERNAL, "cannot start a thread for gRPC: %s",
                              strerror(failure));
@@ -296,10 +296,10 @@ static bool bind_port(struct core_server *server, const char *address, struct er
     return error_invalid(error, "cannot listen on \"%s\": %s", address, reason);
 }
 
-static bool start(const struct server_options *options, const struct call_handler *handler,
-                  struct tls *tls, struct server **ret_server, struct error *error)
+static bool core_start(const struct server_options *options, const struct call_handler *handler,
+                       struct tls *tls, struct server **ret_server, struct error *error)
 {
-    if (!check_options(options, error))
+    if (!core_check_options(options, error))
         return false;
     struct core_server *server = new_server(options, handler);
     server->tls = tls;
@@ -315,7 +315,7 @@ static bool start(const struct server_options *options, const struct call_handle
     for (size_t i = 0; i < REQUESTS_AHEAD; i++)
         core_call_request(server);
     pthread_mutex_unlock(&server->lock);
-    wake(&server->server); /* the first turn returns when the next one is due */
+    core_wake(&server->server); /* the first turn returns when the next one is due */
     *ret_server = &server->server;
     return true;
 }
@@ -341,7 +341,7 @@ static void begin_drain(struct core_server *server)
     server->handler->drain(server->handler->context);
     settle(server);
     grpc_server_shutdown_and_notify(server->handle, server->queue, &server->shut);
-    wake(&server->server);
+    core_wake(&server->server);
 }
 
 /* Whoever sets `woken` may start a batch, and was_woken() takes it back. Set for good here, so that
@@ -357,7 +357,7 @@ static void disable_wake(struct core_server *server)
  * arrives after the shutdown, until the client has read GOAWAY, the core resets (CANCELLED) before
  * it begins; it cannot send GOAWAY first.
  */
-static size_t drain(struct server *base, int64_t grace_ms)
+static size_t core_drain(struct server *base, int64_t grace_ms)
 {
     struct core_server *server = (struct core_server *)base;
     int64_t deadline_ms = clock_now_ms() + grace_ms;
@@ -382,27 +382,27 @@ static size_t drain(struct server *base, int64_t grace_ms)
     return cancelled;
 }
 
-static void free_server(struct server *base)
+static void core_free(struct server *base)
 {
     struct core_server *server = (struct core_server *)base;
-    drain(base, 0);
+    core_drain(base, 0);
     release(server);
 }
 
-static void libraries(struct text *text)
+static void core_libraries(struct text *text)
 {
     text_addf(text, "gRPC core %s", grpc_version_string());
 }
 
 const struct transport transport_grpc_core = {
-    .libraries = libraries,
+    .libraries = core_libraries,
     .name = "grpc-core",
-    .check = check_options,
-    .start = start,
+    .check = core_check_options,
+    .start = core_start,
     .use_tls = core_tls_use,
-    .wake = wake,
-    .drain = drain,
-    .free = free_server,
+    .wake = core_wake,
+    .drain = core_drain,
+    .free = core_free,
     .read = core_call_read,
     .send = core_call_send,
     .finish = core_call_finish,

@@ -154,7 +154,7 @@ void h2_server_turn(struct h2_server *server, int flags)
     set_timer(server);
 }
 
-static void *serve(void *argument)
+static void *h2_serve(void *argument)
 {
     struct h2_server *server = argument;
     do
@@ -165,7 +165,7 @@ static void *serve(void *argument)
 
 /* ---- from other threads ---- */
 
-static void wake(struct server *base)
+static void h2_wake(struct server *base)
 {
     struct h2_server *server = (struct h2_server *)base;
     const uint64_t one = 1;
@@ -186,19 +186,19 @@ static void was_woken(evutil_socket_t fd, short what, void *argument)
     atomic_store(&server->woken, false);
 }
 
-static size_t drain(struct server *base, int64_t grace_ms)
+static size_t h2_drain(struct server *base, int64_t grace_ms)
 {
     struct h2_server *server = (struct h2_server *)base;
     if (server->stopped)
         return 0;
     atomic_store(&server->drain_by_ms, clock_now_ms() + grace_ms);
-    wake(base);
+    h2_wake(base);
     pthread_join(server->thread, NULL);
     server->stopped = true;
     return server->cancelled;
 }
 
-static size_t limit_hits(const struct server *base, struct limit_hits *ret_limits, size_t room)
+static size_t h2_limit_hits(const struct server *base, struct limit_hits *ret_limits, size_t room)
 {
     const struct h2_server *server = (const struct h2_server *)base;
     size_t count = room < H2_LIMITS ? room : H2_LIMITS;
@@ -208,12 +208,12 @@ static size_t limit_hits(const struct server *base, struct limit_hits *ret_limit
     return count;
 }
 
-static uint64_t failed_handshakes(const struct server *base)
+static uint64_t h2_failed_handshakes(const struct server *base)
 {
     return atomic_load(&((const struct h2_server *)base)->failed_handshakes);
 }
 
-static void use_tls(struct server *base, struct tls *tls)
+static void h2_use_tls(struct server *base, struct tls *tls)
 {
     struct h2_server *server = (struct h2_server *)base;
     pthread_mutex_lock(&server->tls_lock);
@@ -225,10 +225,10 @@ static void use_tls(struct server *base, struct tls *tls)
 
 /* ---- beginning and end ---- */
 
-static void free_server(struct server *base)
+static void h2_free(struct server *base)
 {
     struct h2_server *server = (struct h2_server *)base;
-    drain(base, 0);
+    h2_drain(base, 0);
     cut_connections(server); /* of a server that had no thread to drain it */
     h2_listener_close(server);
     if (server->waking != NULL)
@@ -292,8 +292,8 @@ static bool make_loop(struct h2_server *server, struct error *error)
 
 static bool start_thread(struct h2_server *server, struct error *error)
 {
-    wake(&server->server); /* the first turn returns when the next one is due */
-    int failure = pthread_create(&server->thread, NULL, serve, server);
+    h2_wake(&server->server); /* the first turn returns when the next one is due */
+    int failure = pthread_create(&server->thread, NULL, h2_serve, server);
     if (failure != 0)
         return error_set(error, ERROR_INTERNAL, "cannot start the server's thread: %s",
                          strerror(failure));
@@ -305,7 +305,7 @@ bool h2_server_new(const struct server_options *options, const struct call_handl
 {
     struct h2_server *server = new_server(options, handler);
     if (!h2_limits_init(&server->limits, options, error) || !make_loop(server, error)) {
-        free_server(&server->server);
+        h2_free(&server->server);
         return false;
     }
     h2_session_prepare(server);
@@ -313,8 +313,8 @@ bool h2_server_new(const struct server_options *options, const struct call_handl
     return true;
 }
 
-static bool start(const struct server_options *options, const struct call_handler *handler,
-                  struct tls *tls, struct server **ret_server, struct error *error)
+static bool h2_start(const struct server_options *options, const struct call_handler *handler,
+                     struct tls *tls, struct server **ret_server, struct error *error)
 {
     struct h2_server *server = NULL;
     if (!h2_server_new(options, handler, &server, error))
@@ -322,7 +322,7 @@ static bool start(const struct server_options *options, const struct call_handle
     server->tls = tls;
     if (!h2_listener_open(server, options->listen, error) || !start_thread(server, error)) {
         server->tls = NULL; /* the caller's still */
-        free_server(&server->server);
+        h2_free(&server->server);
         return false;
     }
     server->stopped = false;
@@ -330,23 +330,23 @@ static bool start(const struct server_options *options, const struct call_handle
     return true;
 }
 
-static void libraries(struct text *text)
+static void h2_libraries(struct text *text)
 {
     text_addf(text, "nghttp2 %s", nghttp2_version(0)->version_str);
 }
 
 const struct transport transport_nghttp2 = {
-    .libraries = libraries,
+    .libraries = h2_libraries,
     .name = "nghttp2",
     .limits = h2_limit_table,
     .check = h2_limits_check,
-    .start = start,
-    .use_tls = use_tls,
-    .wake = wake,
-    .drain = drain,
-    .free = free_server,
-    .limit_hits = limit_hits,
-    .failed_handshakes = failed_handshakes,
+    .start = h2_start,
+    .use_tls = h2_use_tls,
+    .wake = h2_wake,
+    .drain = h2_drain,
+    .free = h2_free,
+    .limit_hits = h2_limit_hits,
+    .failed_handshakes = h2_failed_handshakes,
     .read = h2_call_read,
     .send = h2_call_send,
     .exclude_from_limit = h2_call_exclude_from_limit,

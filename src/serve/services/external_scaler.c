@@ -131,7 +131,7 @@ static void handle_get_metric_spec(struct rpc *rpc, const ProtobufCMessage *requ
 
 /* ---- the hooks ---- */
 
-static void end(struct rpc *rpc)
+static void end_scaler_call(struct rpc *rpc)
 {
     struct scaler_call *call = (struct scaler_call *)rpc;
     scaler_call_put_on(call, NULL);
@@ -183,7 +183,7 @@ static int64_t handle_ready(const struct scaler_calls *calls, int64_t now_ms)
     return now_ms;
 }
 
-static int64_t turn(void *context, int64_t now_ms)
+static int64_t scaler_turn(void *context, int64_t now_ms)
 {
     struct external_scaler *scaler = context;
     _Static_assert(offsetof(struct external_scaler, calls) == 0, "the context is its calls");
@@ -230,9 +230,9 @@ struct external_scaler *external_scaler_new(const struct external_scaler_setting
         .method_count = ARRAY_LENGTH(methods),
         .rpc_bytes = sizeof(struct scaler_call),
         .context = &scaler->calls,
-        .end = end,
+        .end = end_scaler_call,
         .writable = scaler_stream_writable,
-        .turn = turn,
+        .turn = scaler_turn,
     };
     return scaler;
 }

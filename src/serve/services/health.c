@@ -39,7 +39,7 @@ static int status_of(const struct health *health, const char *name)
     return health->draining ? SERVING_STATUS(NOT_SERVING) : SERVING_STATUS(SERVING);
 }
 
-static bool send(const struct health_call *call, int status)
+static bool send_status(const struct health_call *call, int status)
 {
     Grpc__Health__V1__HealthCheckResponse response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
     response.status = (Grpc__Health__V1__HealthCheckResponse__ServingStatus)status;
@@ -61,7 +61,7 @@ static void health_check(struct rpc *rpc, const ProtobufCMessage *request, int64
         rpc_finish(rpc, STATUS_NOT_FOUND, text);
         return;
     }
-    send((struct health_call *)rpc, status);
+    send_status((struct health_call *)rpc, status);
     rpc_finish(rpc, STATUS_OK, NULL);
 }
 
@@ -74,10 +74,10 @@ static void watch(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_
     call->is_watch = true;
     call->is_of_readiness = is_of_readiness(health, name_in(request));
     DL_APPEND(health->watches, call);
-    send(call, status_of(health, name_in(request)));
+    send_status(call, status_of(health, name_in(request)));
 }
 
-static void end(struct rpc *rpc)
+static void end_health_call(struct rpc *rpc)
 {
     struct health_call *call = (struct health_call *)rpc;
     struct health *health = rpc->service->context;
@@ -86,14 +86,14 @@ static void end(struct rpc *rpc)
 }
 
 /* The streams end behind it; a watcher that does not read learns it from that. */
-static void drain(void *context)
+static void health_drain(void *context)
 {
     struct health *health = context;
     struct health_call *watch;
     health->draining = true;
     DL_FOREACH(health->watches, watch) {
         if (watch->is_of_readiness)
-            send(watch, SERVING_STATUS(NOT_SERVING));
+            send_status(watch, SERVING_STATUS(NOT_SERVING));
     }
 }
 
@@ -114,8 +114,8 @@ struct health *health_new(const char *service)
         .method_count = ARRAY_LENGTH(methods),
         .rpc_bytes = sizeof(struct health_call),
         .context = health,
-        .end = end,
-        .drain = drain,
+        .end = end_health_call,
+        .drain = health_drain,
     };
     return health;
 }

@@ -249,7 +249,7 @@ static void handle_request(struct rpc *rpc, const ProtobufCMessage *message, int
 }
 
 /* One answer at a time: the next request is read when it has left. */
-static void writable(struct rpc *rpc)
+static void read_next(struct rpc *rpc)
 {
     call_read(rpc->call);
 }
@@ -263,7 +263,7 @@ static void writable(struct rpc *rpc)
                                    handle_request, METHOD_BIDI_STREAM},                            \
         .method_count = 1,                                                                         \
         .rpc_bytes = sizeof(struct rpc),                                                           \
-        .writable = writable,                                                                      \
+        .writable = read_next,                                                                     \
     }
 
 const struct rpc_service reflection_v1 = REFLECTION("grpc.reflection.v1");

@@ -61,7 +61,7 @@ static void record_inactive(struct scaler_call *call)
 /* `true` on each change to active, never `false`: before KEDA 2.18 it could deactivate an object
  * whose other triggers were active. What becomes unknown stays as it was sent until the heartbeat
  * finds it so. */
-static void update(struct scaler_call *call, int64_t now_ms, bool out_of_time)
+static void update_stream(struct scaler_call *call, int64_t now_ms, bool out_of_time)
 {
     _cleanup_(answer_done) struct answer now = {0};
     if (call->trigger->bound.query == NULL && !scaler_call_find_query(call, now_ms)) {
@@ -91,7 +91,7 @@ void scaler_stream_is_active(struct rpc *rpc, const ProtobufCMessage *request, i
 {
     struct scaler_call *call = (struct scaler_call *)rpc;
     _cleanup_(error_done) struct error error = {0};
-    call->update = update;
+    call->update = update_stream;
     if (!open_stream(call))
         return;
     if (!scaler_call_find_trigger(call, (const Externalscaler__ScaledObjectRef *)request, now_ms,
@@ -104,7 +104,7 @@ void scaler_stream_is_active(struct rpc *rpc, const ProtobufCMessage *request, i
         return;
     scaler_call_watch(call);
     if (has_query)
-        update(call, now_ms, false);
+        update_stream(call, now_ms, false);
 }
 
 /* A trigger's specs follow from its metadata, and new metadata comes on a new stream. */

@@ -73,7 +73,7 @@ static struct served *find_served(const struct services *services, const char *p
     return served;
 }
 
-static void begin(void *context, struct call *call)
+static void services_begin(void *context, struct call *call)
 {
     struct services *services = context;
     struct served *served = find_served(services, call->path);
@@ -111,7 +111,7 @@ static bool begin_stream(struct rpc *rpc)
     return true;
 }
 
-static void message(void *context, struct call *call, struct bytes bytes)
+static void services_message(void *context, struct call *call, struct bytes bytes)
 {
     (void)context;
     struct rpc *rpc = call->context;
@@ -136,7 +136,7 @@ static void message(void *context, struct call *call, struct bytes bytes)
         call_read(call); /* there should be no other */
 }
 
-static void half_closed(void *context, struct call *call)
+static void services_half_closed(void *context, struct call *call)
 {
     (void)context;
     struct rpc *rpc = call->context;
@@ -146,7 +146,7 @@ static void half_closed(void *context, struct call *call)
         rpc_finish(rpc, STATUS_INVALID_ARGUMENT, "the call has no request message");
 }
 
-static void writable(void *context, struct call *call)
+static void services_writable(void *context, struct call *call)
 {
     (void)context;
     struct rpc *rpc = call->context;
@@ -154,7 +154,7 @@ static void writable(void *context, struct call *call)
         rpc->service->writable(rpc);
 }
 
-static void ended(void *context, struct call *call, enum status status)
+static void services_ended(void *context, struct call *call, enum status status)
 {
     struct services *services = context;
     struct rpc *rpc = call->context;
@@ -165,7 +165,7 @@ static void ended(void *context, struct call *call, enum status status)
     free(rpc);
 }
 
-static void refused(void *context, const char *path, enum status status)
+static void services_refused(void *context, const char *path, enum status status)
 {
     struct services *services = context;
     struct served *served = find_served(services, path);
@@ -173,7 +173,7 @@ static void refused(void *context, const char *path, enum status status)
     stats->ended[status]++;
 }
 
-static void retire(void *context, struct call *call)
+static void services_retire(void *context, struct call *call)
 {
     (void)context;
     struct rpc *rpc = call->context;
@@ -181,7 +181,7 @@ static void retire(void *context, struct call *call)
         rpc_finish(rpc, STATUS_OK, NULL);
 }
 
-static int64_t turn(void *context, int64_t now_ms)
+static int64_t services_turn(void *context, int64_t now_ms)
 {
     const struct services *services = context;
     int64_t due_ms = CLOCK_NEVER;
@@ -194,7 +194,7 @@ static int64_t turn(void *context, int64_t now_ms)
     return due_ms;
 }
 
-static void drain(void *context)
+static void services_drain(void *context)
 {
     struct services *services = context;
     services->draining = true;
@@ -211,15 +211,15 @@ struct services *services_new(void)
     services->unknown = (struct call_stats){.service = "unknown", .method = "unknown"};
     services->handler = (struct call_handler){
         .context = services,
-        .begin = begin,
-        .message = message,
-        .half_closed = half_closed,
-        .writable = writable,
-        .ended = ended,
-        .refused = refused,
-        .turn = turn,
-        .drain = drain,
-        .retire = retire,
+        .begin = services_begin,
+        .message = services_message,
+        .half_closed = services_half_closed,
+        .writable = services_writable,
+        .ended = services_ended,
+        .refused = services_refused,
+        .turn = services_turn,
+        .drain = services_drain,
+        .retire = services_retire,
     };
     return services;
 }
