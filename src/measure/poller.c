@@ -71,7 +71,7 @@ static void clear_wake(struct poller *poller)
 
 /* ---- the feed: called by the scaler, on this thread, without the lock ---- */
 
-static struct task *feed_take_task(struct feed *feed)
+static struct task *poller_feed_take_task(struct feed *feed)
 {
     struct poller *poller = poller_of_feed(feed);
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
@@ -83,14 +83,14 @@ static struct task *feed_take_task(struct feed *feed)
     return query == NULL ? NULL : &query->task;
 }
 
-static struct task *feed_cancelled(struct feed *feed)
+static struct task *poller_feed_cancelled(struct feed *feed)
 {
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of_feed(feed));
     struct query *query = connection_cancel(connection, clock_now_ms());
     return query == NULL ? NULL : &query->task;
 }
 
-static bool feed_unsubscribe(struct feed *feed, uint64_t *ret_id)
+static bool poller_feed_unsubscribe(struct feed *feed, uint64_t *ret_id)
 {
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of_feed(feed));
     return connection_next_unsubscribe(connection, ret_id);
@@ -102,19 +102,19 @@ static bool is_over(const struct poller *poller)
            poller->connection.must_replace_client;
 }
 
-static bool feed_stopping(struct feed *feed)
+static bool poller_feed_stopping(struct feed *feed)
 {
     struct poller *poller = poller_of_feed(feed);
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     return is_over(poller);
 }
 
-static int feed_wake_fd(const struct feed *feed)
+static int poller_feed_wake_fd(const struct feed *feed)
 {
     return poller_of_feed(feed)->wake_fd;
 }
 
-static int64_t feed_next(struct feed *feed)
+static int64_t poller_feed_next(struct feed *feed)
 {
     struct poller *poller = poller_of_feed(feed);
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
@@ -123,19 +123,19 @@ static int64_t feed_next(struct feed *feed)
     return is_due ? now_ms : connection_next_ms(connection, now_ms);
 }
 
-static int64_t feed_delay(struct feed *feed)
+static int64_t poller_feed_delay(struct feed *feed)
 {
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of_feed(feed));
     return schedule_delay_ms(&connection->schedule, clock_now_ms());
 }
 
-static void feed_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
+static void poller_feed_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
 {
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of_feed(feed));
     schedule_set_max_tasks(&connection->schedule, max_tasks, isolated);
 }
 
-static void feed_started(struct task *task)
+static void poller_feed_started(struct task *task)
 {
     _cleanup_(connection_unlock) struct connection *connection =
         poller_lock(poller_of_feed(task->feed));
@@ -150,8 +150,8 @@ static void hide_all(const struct poller *poller, const struct task *task, struc
     hide_secrets(task == NULL ? NULL : task->values, error);
 }
 
-static void feed_end(struct task *task, enum task_outcome outcome, const struct reading *reading,
-                     const struct error *error)
+static void poller_feed_end(struct task *task, enum task_outcome outcome,
+                            const struct reading *reading, const struct error *error)
 {
     struct poller *poller = poller_of_feed(task->feed);
     _cleanup_(error_done) struct error shown = {0};
@@ -167,16 +167,16 @@ static void feed_end(struct task *task, enum task_outcome outcome, const struct 
 }
 
 static const struct feed_hooks hooks = {
-    .take = feed_take_task,
-    .next_cancelled = feed_cancelled,
-    .next_unsubscribe = feed_unsubscribe,
-    .is_stopping = feed_stopping,
-    .descriptor = feed_wake_fd,
-    .next_ms = feed_next,
-    .delay_ms = feed_delay,
-    .set_max_tasks = feed_max_tasks,
-    .started = feed_started,
-    .end = feed_end,
+    .take = poller_feed_take_task,
+    .next_cancelled = poller_feed_cancelled,
+    .next_unsubscribe = poller_feed_unsubscribe,
+    .is_stopping = poller_feed_stopping,
+    .descriptor = poller_feed_wake_fd,
+    .next_ms = poller_feed_next,
+    .delay_ms = poller_feed_delay,
+    .set_max_tasks = poller_feed_max_tasks,
+    .started = poller_feed_started,
+    .end = poller_feed_end,
 };
 
 /* ---- the thread: each function has the lock, and releases it while it does I/O ---- */
@@ -205,7 +205,7 @@ static void open_client(struct poller *poller)
     pthread_mutex_lock(&poller->connection.lock);
 }
 
-static void measure(struct poller *poller)
+static void measure_tasks(struct poller *poller)
 {
     struct connection *connection = &poller->connection;
     _cleanup_(error_done) struct error error = {0};
@@ -242,7 +242,7 @@ static void work(struct poller *poller)
         open_client(poller);
     else if (connection->state == CONNECTION_CONNECTED &&
              (next_ms <= now_ms || connection->unsubscribes_count > 0))
-        measure(poller);
+        measure_tasks(poller);
     else
         wait_until_ms(poller, next_ms);
 }
@@ -263,7 +263,7 @@ static void *poller_run(void *argument)
 }
 
 /* On any thread of the scaler's. */
-static void notify(void *context, uint64_t id)
+static void poller_notify(void *context, uint64_t id)
 {
     struct poller *poller = context;
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
@@ -271,7 +271,7 @@ static void notify(void *context, uint64_t id)
     poller_wake(poller);
 }
 
-static void lose(void *context, uint64_t id)
+static void poller_lose(void *context, uint64_t id)
 {
     struct poller *poller = context;
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
@@ -295,7 +295,7 @@ struct poller *poller_new(const struct poller_settings *settings, const struct s
                     clock_now_ms());
     poller->connection.feed = &poller->feed;
     poller->connection.notifier =
-        (struct notifier){.notify = notify, .context = poller, .lose = lose};
+        (struct notifier){.notify = poller_notify, .context = poller, .lose = poller_lose};
     if (refused == 0)
         refused = pthread_create(&thread, NULL, poller_run, poller);
     if (refused == 0)

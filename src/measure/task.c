@@ -23,8 +23,8 @@ void notifier_lose(const struct notifier *notifier)
         notifier_notify(notifier);
 }
 
-static void end(struct task *task, enum task_outcome outcome, const struct reading *reading,
-                const struct error *error)
+static void end_task(struct task *task, enum task_outcome outcome, const struct reading *reading,
+                     const struct error *error)
 {
     if (task->has_ended)
         return;
@@ -34,12 +34,12 @@ static void end(struct task *task, enum task_outcome outcome, const struct readi
 
 void task_answer(struct task *task, const struct reading *reading)
 {
-    end(task, TASK_ANSWERED, reading, NULL);
+    end_task(task, TASK_ANSWERED, reading, NULL);
 }
 
 void task_fail(struct task *task, const struct error *error)
 {
-    end(task, TASK_FAILED, NULL, error);
+    end_task(task, TASK_FAILED, NULL, error);
 }
 
 void task_failf(struct task *task, const char *format, ...)
@@ -51,24 +51,24 @@ void task_failf(struct task *task, const char *format, ...)
     text_addv(&text, format, arguments);
     va_end(arguments);
     error_unavailable(&error, "%s", text.bytes == NULL ? "" : text.bytes);
-    end(task, TASK_FAILED, NULL, &error);
+    end_task(task, TASK_FAILED, NULL, &error);
 }
 
 void task_time_out(struct task *task)
 {
     _cleanup_(error_done) struct error error = {0};
     error_unavailable(&error, "no answer within %lld ms", (long long)task->timeout_ms);
-    end(task, TASK_TIMED_OUT, NULL, &error);
+    end_task(task, TASK_TIMED_OUT, NULL, &error);
 }
 
 void task_time_out_with(struct task *task, const struct error *error)
 {
-    end(task, TASK_TIMED_OUT, NULL, error);
+    end_task(task, TASK_TIMED_OUT, NULL, error);
 }
 
 void task_return(struct task *task, bool isolate)
 {
-    end(task, isolate ? TASK_ISOLATED : TASK_RETURNED, NULL, NULL);
+    end_task(task, isolate ? TASK_ISOLATED : TASK_RETURNED, NULL, NULL);
 }
 
 void task_started(struct task *task)

@@ -31,7 +31,7 @@ void trigger_evaluate(const struct trigger *trigger, const struct reading *readi
         &options, reading, &ret_evaluated->evaluation, &ret_evaluated->error);
 }
 
-static void step(struct follower *follower, const struct recent_samples *recent)
+static void step_policy(struct follower *follower, const struct recent_samples *recent)
 {
     const struct trigger *trigger = follower->context;
     const struct trigger_policy_owner owner = {trigger->namespace, trigger->name};
@@ -51,7 +51,7 @@ void trigger_follow(struct trigger *trigger)
     if (trigger->policy == NULL || trigger->bound.query == NULL)
         return;
     struct follower *follower = &trigger->policy->follower;
-    follower->step = step;
+    follower->step = step_policy;
     follower->copy = copy_policy;
     follower->context = trigger;
     query_follow(trigger->bound.query, follower);

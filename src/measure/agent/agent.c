@@ -125,16 +125,16 @@ static void free_query_if_unused(struct agent *agent, struct received_query *que
     free(query);
 }
 
-static void notify(void *context, uint64_t id)
+static void agent_notify(void *context, uint64_t id)
 {
     (void)context;
     while (write(AGENT_NOTIFICATIONS, &id, sizeof(id)) < 0 && errno == EINTR)
         continue; /* where it fails the server is gone */
 }
 
-static void lose(void *context, uint64_t id)
+static void agent_lose(void *context, uint64_t id)
 {
-    notify(context, id | AGENT_LOST);
+    agent_notify(context, id | AGENT_LOST);
 }
 
 static void add_task(struct agent *agent, const Agent__Task *message)
@@ -149,7 +149,7 @@ static void add_task(struct agent *agent, const Agent__Task *message)
     task->task = (struct task){
         .query = query->values->data,
         .wants = message->wants,
-        .notifier = {.notify = notify, .id = message->notifier, .lose = lose},
+        .notifier = {.notify = agent_notify, .id = message->notifier, .lose = agent_lose},
         .timeout_ms = message->timeout_ms,
         .last_ms = message->last_ms,
         .isolate = message->isolate,
@@ -272,7 +272,7 @@ static void receive(struct agent *agent)
 
 /* ---- the feed ---- */
 
-static struct task *feed_take_task(struct feed *feed)
+static struct task *agent_feed_take_task(struct feed *feed)
 {
     struct agent *agent = agent_of(feed);
     receive(agent);
@@ -284,7 +284,7 @@ static struct task *feed_take_task(struct feed *feed)
     return &task->task;
 }
 
-static struct task *feed_cancelled(struct feed *feed)
+static struct task *agent_feed_cancelled(struct feed *feed)
 {
     struct agent *agent = agent_of(feed);
     receive(agent);
@@ -296,7 +296,7 @@ static struct task *feed_cancelled(struct feed *feed)
     return &task->task;
 }
 
-static bool feed_unsubscribe(struct feed *feed, uint64_t *ret_id)
+static bool agent_feed_unsubscribe(struct feed *feed, uint64_t *ret_id)
 {
     struct agent *agent = agent_of(feed);
     if (agent->unsubscribes_count == 0)
@@ -305,20 +305,20 @@ static bool feed_unsubscribe(struct feed *feed, uint64_t *ret_id)
     return true;
 }
 
-static bool feed_stopping(struct feed *feed)
+static bool agent_feed_stopping(struct feed *feed)
 {
     struct agent *agent = agent_of(feed);
     receive(agent);
     return agent->is_over;
 }
 
-static int feed_socket(const struct feed *feed)
+static int agent_feed_socket(const struct feed *feed)
 {
     (void)feed;
     return AGENT_SOCKET;
 }
 
-static int64_t feed_next(struct feed *feed)
+static int64_t agent_feed_next(struct feed *feed)
 {
     const struct agent *agent = agent_of(feed);
     bool has_something = agent->waiting != NULL || agent->cancelled != NULL ||
@@ -327,7 +327,7 @@ static int64_t feed_next(struct feed *feed)
 }
 
 /* A limit that is large enough for all has none at the server: they wait here then. */
-static int64_t feed_delay(struct feed *feed)
+static int64_t agent_feed_delay(struct feed *feed)
 {
     enum { TRUE_FOR_MS = 1000 };
     const struct agent *agent = agent_of(feed);
@@ -337,7 +337,7 @@ static int64_t feed_delay(struct feed *feed)
     return there_ms > here_ms ? there_ms : here_ms;
 }
 
-static void feed_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
+static void agent_feed_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
 {
     (void)feed;
     Agent__FromAgent__MaxTasks limit = AGENT__FROM_AGENT__MAX_TASKS__INIT;
@@ -348,7 +348,7 @@ static void feed_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
     send_message(&message);
 }
 
-static void feed_started(struct task *task)
+static void agent_feed_started(struct task *task)
 {
     Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
     message.started = ((const struct agent_task *)task)->number;
@@ -356,22 +356,22 @@ static void feed_started(struct task *task)
 }
 
 static const struct feed_hooks hooks = {
-    .take = feed_take_task,
-    .next_cancelled = feed_cancelled,
-    .next_unsubscribe = feed_unsubscribe,
-    .is_stopping = feed_stopping,
-    .descriptor = feed_socket,
-    .next_ms = feed_next,
-    .delay_ms = feed_delay,
-    .set_max_tasks = feed_max_tasks,
-    .started = feed_started,
+    .take = agent_feed_take_task,
+    .next_cancelled = agent_feed_cancelled,
+    .next_unsubscribe = agent_feed_unsubscribe,
+    .is_stopping = agent_feed_stopping,
+    .descriptor = agent_feed_socket,
+    .next_ms = agent_feed_next,
+    .delay_ms = agent_feed_delay,
+    .set_max_tasks = agent_feed_max_tasks,
+    .started = agent_feed_started,
     .end = end_task,
 };
 
 /* ---- the process ---- */
 
 /* A client that is lost: the server gets the reason, and ends this process. */
-static void measure(struct agent *agent)
+static void run_measure(struct agent *agent)
 {
     _cleanup_(error_done) struct error error = {0};
     if (agent->scaler->measure(agent->client, &agent->feed, &error))
@@ -407,11 +407,11 @@ int agent_run(const struct scaler *const *scalers)
     struct pollfd readable = {.fd = AGENT_SOCKET, .events = POLLIN};
     agent_limits_prepare();
     while (!agent.is_over) {
-        if (feed_next(&agent.feed) == CLOCK_NEVER)
+        if (agent_feed_next(&agent.feed) == CLOCK_NEVER)
             poll(&readable, 1, -1);
         receive(&agent);
-        if (agent.client != NULL && !agent.is_over && feed_next(&agent.feed) != CLOCK_NEVER)
-            measure(&agent);
+        if (agent.client != NULL && !agent.is_over && agent_feed_next(&agent.feed) != CLOCK_NEVER)
+            run_measure(&agent);
     }
     if (agent.client != NULL)
         agent.scaler->disconnect(agent.client);

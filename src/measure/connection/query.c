@@ -267,7 +267,7 @@ static int64_t last_sample_ms(const struct recent_samples *recent)
     return recent->count == 0 ? INT64_MIN : recent->samples[recent->count - 1].at_ms;
 }
 
-static void step(struct query *query, struct follower *follower)
+static void step_follower(struct query *query, struct follower *follower)
 {
     int64_t last_ms = last_sample_ms(query->recent);
     if (last_ms <= follower->stepped_ms)
@@ -287,7 +287,7 @@ static void step_all(struct query *query)
     query->next_followed = query->followers;
     while ((follower = query->next_followed) != NULL) {
         query->next_followed = follower->next;
-        step(query, follower);
+        step_follower(query, follower);
         if (++done % FOLLOWERS_AT_A_TIME == 0 && connection->settings->pause != NULL)
             connection->settings->pause(connection);
     }
@@ -301,7 +301,7 @@ void query_follow(struct query *query, struct follower *follower)
     DL_APPEND(query->followers, follower);
     if (query->known.is_measured && query->known.sent_ms > last_sample_ms(query->recent))
         recent_samples_add(query->recent, query->known.sent_ms, &query->known.reading);
-    step(query, follower);
+    step_follower(query, follower);
 }
 
 void query_unfollow(struct follower *follower)
