@@ -313,8 +313,8 @@ static void replace(struct engine *engine, const struct query_request *request,
     count_for_limits(engine, poller);
 }
 
-static struct query *hold_on(struct engine *engine, struct poller *poller,
-                             const struct query_request *request, const struct former *former)
+static struct query *acquire_on(struct engine *engine, struct poller *poller,
+                                const struct query_request *request, const struct former *former)
 {
     const struct query_holder *holder = &request->holder;
     int64_t now_ms = clock_now_ms();
@@ -337,8 +337,8 @@ static struct query *hold_on(struct engine *engine, struct poller *poller,
     return query;
 }
 
-bool engine_hold(struct engine *engine, const struct query_request *request,
-                 struct query **ret_query, struct error *error)
+bool engine_acquire(struct engine *engine, const struct query_request *request,
+                    struct query **ret_query, struct error *error)
 {
     _cleanup_(former_done) struct former former = {0};
     _cleanup_(memory_free) char *identity =
@@ -357,7 +357,7 @@ bool engine_hold(struct engine *engine, const struct query_request *request,
         poller = add_poller(engine, request, TAKE(identity), error);
     may = may && poller != NULL;
     if (may)
-        *ret_query = hold_on(engine, poller, request, &former);
+        *ret_query = acquire_on(engine, poller, request, &former);
     pthread_mutex_unlock(&engine->lock);
     return may;
 }

@@ -58,7 +58,7 @@ struct engine *engine_new(const struct engine_settings *settings);
  * the process may end with _exit(). */
 bool engine_stop(struct engine *engine, int64_t max_ms);
 
-/* Ends the threads, however long that takes, and frees everything, held queries too. */
+/* Ends the threads, however long that takes, and frees everything, queries in use too. */
 void engine_free(struct engine *engine);
 
 /* Does a connection of this scaler have an agent process, and how many connections can there be,
@@ -76,7 +76,7 @@ struct query_holder {
 
 /*
  * Finds or makes the query for these values, which are copied, until it is released as often as it
- * was held. What several tenants or namespaces hold is the one's that has fewer, as long as it
+ * was acquired. What several tenants or namespaces hold is the one's that has fewer, as long as it
  * holds it.
  *
  * `former` is the query that this one takes the place of, or NULL; its connection does not count
@@ -99,8 +99,8 @@ struct query_request {
     bool keeps_recent_samples; /* for followers; with an interval_ms, or there is little in it */
 };
 
-bool engine_hold(struct engine *engine, const struct query_request *request,
-                 struct query **ret_query, struct error *error);
+bool engine_acquire(struct engine *engine, const struct query_request *request,
+                    struct query **ret_query, struct error *error);
 void query_release(struct query *query, const struct query_holder *holder);
 
 /* The next watcher (watcher.h) whose query had an attempt since it was handed out last; NULL where

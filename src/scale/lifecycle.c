@@ -153,7 +153,7 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
         .wants = trigger_policy_wants(trigger->policy),
         .keeps_recent_samples = trigger->policy != NULL,
     };
-    if (!engine_hold(lifecycle->engine, &request, &bound->query, error)) {
+    if (!engine_acquire(lifecycle->engine, &request, &bound->query, error)) {
         release_inline(lifecycle, trigger, parsed);
         return false;
     }

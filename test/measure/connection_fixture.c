@@ -115,7 +115,7 @@ struct query *hold_each(const char *item, int64_t interval_ms)
     return query;
 }
 
-struct query *hold(const char *item)
+struct query *acquire(const char *item)
 {
     return hold_each(item, 0);
 }

@@ -26,9 +26,9 @@ extern void (*on_pause)(void); /* what others do then; NULL: nothing */
 int set_up(void **state);
 int tear_down(void **state);
 
-/* A query of the item, at that interval of its user; hold(): at none. */
+/* A query of the item, at that interval of its user; acquire(): at none. */
 struct query *hold_each(const char *item, int64_t interval_ms);
-struct query *hold(const char *item);
+struct query *acquire(const char *item);
 
 void demand(struct query *query);
 void connect_now(void);

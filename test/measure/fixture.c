@@ -77,9 +77,9 @@ void release(struct query *query)
     release_of(NULL, query);
 }
 
-bool try_to_hold_of(const char *namespace, const struct scaler *scaler, const char *source,
-                    const char *queue, struct query *former, struct query **ret_query,
-                    struct error *error)
+bool try_to_acquire_of(const char *namespace, const struct scaler *scaler, const char *source,
+                       const char *queue, struct query *former, struct query **ret_query,
+                       struct error *error)
 {
     _cleanup_(fake_values_done) struct fake_values values = fake_values(source, queue);
     const struct query_request request = {
@@ -90,33 +90,33 @@ bool try_to_hold_of(const char *namespace, const struct scaler *scaler, const ch
         .former = former,
         .inherits = former != NULL,
     };
-    return engine_hold(engine, &request, ret_query, error);
+    return engine_acquire(engine, &request, ret_query, error);
 }
 
-bool try_to_hold(const struct scaler *scaler, const char *source, const char *queue,
-                 struct query *former, struct query **ret_query, struct error *error)
+bool try_to_acquire(const struct scaler *scaler, const char *source, const char *queue,
+                    struct query *former, struct query **ret_query, struct error *error)
 {
-    return try_to_hold_of(NULL, scaler, source, queue, former, ret_query, error);
+    return try_to_acquire_of(NULL, scaler, source, queue, former, ret_query, error);
 }
 
-struct query *hold_in_place_of(struct query *former, const struct scaler *scaler,
-                               const char *source, const char *queue)
+struct query *acquire_in_place_of(struct query *former, const struct scaler *scaler,
+                                  const char *source, const char *queue)
 {
     _cleanup_(error_done) struct error error = {0};
     struct query *query = NULL;
-    if (!try_to_hold(scaler, source, queue, former, &query, &error))
-        fail_msg("hold: %s", error_text(&error));
+    if (!try_to_acquire(scaler, source, queue, former, &query, &error))
+        fail_msg("acquire: %s", error_text(&error));
     return query;
 }
 
-struct query *hold_of(const struct scaler *scaler, const char *source, const char *queue)
+struct query *acquire_of(const struct scaler *scaler, const char *source, const char *queue)
 {
-    return hold_in_place_of(NULL, scaler, source, queue);
+    return acquire_in_place_of(NULL, scaler, source, queue);
 }
 
-struct query *hold(const char *queue)
+struct query *acquire(const char *queue)
 {
-    return hold_of(&fake_scaler, "a", queue);
+    return acquire_of(&fake_scaler, "a", queue);
 }
 
 void start_calm_engine(void)
@@ -130,7 +130,7 @@ void start_calm_engine(void)
 struct query *watch_idle_of(const struct scaler *scaler, const char *queue, struct watcher *watcher,
                             int64_t idle_ms)
 {
-    struct query *query = hold_of(scaler, "a", queue);
+    struct query *query = acquire_of(scaler, "a", queue);
     *watcher = (struct watcher){0};
     watcher_start(watcher, query, true);
     watcher_set_idle_interval(watcher, idle_ms);

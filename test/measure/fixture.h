@@ -43,16 +43,16 @@ int wakes(void);
         }                                                                                          \
     } while (0)
 
-/* They hold for the engine's interval; hold() is of the source "a". */
-struct query *hold(const char *queue);
-struct query *hold_of(const struct scaler *scaler, const char *source, const char *queue);
-struct query *hold_in_place_of(struct query *former, const struct scaler *scaler,
-                               const char *source, const char *queue);
-bool try_to_hold(const struct scaler *scaler, const char *source, const char *queue,
-                 struct query *former, struct query **ret_query, struct error *error);
-bool try_to_hold_of(const char *namespace, const struct scaler *scaler, const char *source,
-                    const char *queue, struct query *former, struct query **ret_query,
-                    struct error *error);
+/* For the engine's interval; acquire() is of the source "a". */
+struct query *acquire(const char *queue);
+struct query *acquire_of(const struct scaler *scaler, const char *source, const char *queue);
+struct query *acquire_in_place_of(struct query *former, const struct scaler *scaler,
+                                  const char *source, const char *queue);
+bool try_to_acquire(const struct scaler *scaler, const char *source, const char *queue,
+                    struct query *former, struct query **ret_query, struct error *error);
+bool try_to_acquire_of(const char *namespace, const struct scaler *scaler, const char *source,
+                       const char *queue, struct query *former, struct query **ret_query,
+                       struct error *error);
 void release(struct query *query);
 void release_of(const char *namespace, struct query *query);
 struct query *watch_idle_of(const struct scaler *scaler, const char *queue, struct watcher *watcher,

@@ -12,8 +12,8 @@
 static void a_scaler_measures_in_an_agent(void **state)
 {
     (void)state;
-    struct query *query = hold_of(&fake_agent_scaler, "a", "41");
-    struct query *missing = hold_of(&fake_agent_scaler, "a", "nowhere");
+    struct query *query = acquire_of(&fake_agent_scaler, "a", "41");
+    struct query *missing = acquire_of(&fake_agent_scaler, "a", "nowhere");
     WAIT_UNTIL(waiting(query) == 41);
     WAIT_UNTIL(fails(missing, "no such queue"));
     assert_int_equal(fake_counts().connects, 0); /* here */
@@ -23,7 +23,7 @@ static void a_scaler_measures_in_an_agent(void **state)
 static void an_agent_knows_that_it_reconnects(void **state)
 {
     (void)state;
-    struct query *query = hold_of(&fake_agent_scaler, "a", "again");
+    struct query *query = acquire_of(&fake_agent_scaler, "a", "again");
     WAIT_UNTIL(waiting(query) == 0);
     pid_t agent = find_agent();
     assert_true(agent > 0);
@@ -34,9 +34,9 @@ static void an_agent_knows_that_it_reconnects(void **state)
 static void an_agent_that_aborts_fails_its_own_connection_only(void **state)
 {
     (void)state;
-    struct query *good = hold("1");
-    struct query *aborting = hold_of(&fake_agent_scaler, "a", "abort");
-    struct query *isolated = hold_of(&fake_agent_scaler, "b", "2");
+    struct query *good = acquire("1");
+    struct query *aborting = acquire_of(&fake_agent_scaler, "a", "abort");
+    struct query *isolated = acquire_of(&fake_agent_scaler, "b", "2");
     WAIT_UNTIL(fails(aborting, "the isolated agent process died: Aborted"));
     WAIT_UNTIL(waiting(good) == 1);
     WAIT_UNTIL(waiting(isolated) == 2);
@@ -45,8 +45,8 @@ static void an_agent_that_aborts_fails_its_own_connection_only(void **state)
 static void a_query_that_aborts_its_agent_is_spaced_out_so_that_others_are_measured(void **state)
 {
     (void)state;
-    hold_of(&fake_agent_scaler, "a", "abort");
-    struct query *good = hold_of(&fake_agent_scaler, "a", "7");
+    acquire_of(&fake_agent_scaler, "a", "abort");
+    struct query *good = acquire_of(&fake_agent_scaler, "a", "7");
     WAIT_UNTIL(waiting(good) == 7);
     uint64_t answered = stats().ever.answered;
     WAIT_UNTIL(stats().ever.answered >= answered + 3);
@@ -55,15 +55,15 @@ static void a_query_that_aborts_its_agent_is_spaced_out_so_that_others_are_measu
 static void an_agent_that_does_not_respond_is_killed(void **state)
 {
     (void)state;
-    struct query *sleeping = hold_of(&fake_agent_scaler, "a", "sleep");
+    struct query *sleeping = acquire_of(&fake_agent_scaler, "a", "sleep");
     WAIT_UNTIL(fails(sleeping, "the isolated agent process was killed: it did not respond"));
 }
 
 static void a_notification_without_subscription_is_ignored(void **state)
 {
     (void)state;
-    struct query *gossip = hold_of(&fake_agent_scaler, "a", "gossip");
-    struct query *query = hold_of(&fake_agent_scaler, "a", "6");
+    struct query *gossip = acquire_of(&fake_agent_scaler, "a", "gossip");
+    struct query *query = acquire_of(&fake_agent_scaler, "a", "6");
     WAIT_UNTIL(waiting(query) == 6 && waiting(gossip) == 0);
     uint64_t answered = stats().ever.answered;
     WAIT_UNTIL(stats().ever.answered >= answered + 4);
@@ -74,14 +74,14 @@ static void a_notification_without_subscription_is_ignored(void **state)
 static void an_agent_reports_why_it_cannot_connect(void **state)
 {
     (void)state;
-    struct query *query = hold_of(&fake_agent_scaler, "down", "1");
+    struct query *query = acquire_of(&fake_agent_scaler, "down", "1");
     WAIT_UNTIL(fails(query, "the fake source is down"));
 }
 
 static void a_killed_agent_is_started_again(void **state)
 {
     (void)state;
-    struct query *query = hold_of(&fake_agent_scaler, "a", "3");
+    struct query *query = acquire_of(&fake_agent_scaler, "a", "3");
     WAIT_UNTIL(waiting(query) == 3);
     uint64_t connects = stats().ever.connects;
     pid_t agent = find_agent();
@@ -101,7 +101,7 @@ static void signals_for_the_server_end_no_agent(void **state)
 {
     (void)state;
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
-    struct query *query = hold_of(&fake_agent_scaler, "a", "3");
+    struct query *query = acquire_of(&fake_agent_scaler, "a", "3");
     WAIT_UNTIL(waiting(query) == 3);
     uint64_t connects = stats().ever.connects;
     pid_t agent = find_agent();
@@ -129,7 +129,7 @@ static void an_agent_logs_as_this_process_does(void **state)
     assert_true(standard_error >= 0);
     dup2(fileno(log), STDERR_FILENO);
     log_init(LOG_LEVEL_DEBUG, LOG_JSON);
-    struct query *query = hold_of(&fake_agent_scaler, "a", "log");
+    struct query *query = acquire_of(&fake_agent_scaler, "a", "log");
     WAIT_UNTIL(fails(query, "no such queue"));
     dup2(standard_error, STDERR_FILENO);
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
@@ -147,7 +147,7 @@ static void thousands_of_queries_and_their_errors_fit_through_the_socket(void **
     char name[128];
     for (int i = 0; i < COUNT; i++) {
         snprintf(name, sizeof(name), "%d-%080d", i, i);
-        queries[i] = hold_of(&fake_agent_scaler, "a", name);
+        queries[i] = acquire_of(&fake_agent_scaler, "a", name);
     }
     for (int i = 0; i < COUNT; i++)
         WAIT_UNTIL(waiting(queries[i]) == i);
@@ -163,11 +163,11 @@ static void an_agent_with_a_query_that_hangs_is_not_killed(void **state)
     struct engine_settings settings = ENGINE_DEFAULTS;
     settings.interval_ms = INTERVAL_MS;
     restart_engine(&settings);
-    struct query *good = hold_of(&fake_agent_scaler, "a", "7");
+    struct query *good = acquire_of(&fake_agent_scaler, "a", "7");
     WAIT_UNTIL(waiting(good) == 7);
     pid_t agent = find_agent();
     uint64_t connects = stats().ever.connects;
-    struct query *hanging = hold_of(&fake_agent_scaler, "a", "hang");
+    struct query *hanging = acquire_of(&fake_agent_scaler, "a", "hang");
     WAIT_UNTIL(fails(hanging, "no answer within"));
     int64_t failed_ms = clock_now_ms();
     WAIT_UNTIL(sent_ms(good) >= failed_ms && waiting(good) == 7);
@@ -181,11 +181,11 @@ static void limits_count_the_agents(void **state)
     struct engine_settings settings = ENGINE_DEFAULTS;
     settings.max_agents = 1;
     restart_engine(&settings);
-    hold_of(&fake_agent_scaler, "a", "1");
+    acquire_of(&fake_agent_scaler, "a", "1");
 
     _cleanup_(error_done) struct error error = {0};
     struct query *query = NULL;
-    assert_false(try_to_hold(&fake_agent_scaler, "b", "1", NULL, &query, &error));
+    assert_false(try_to_acquire(&fake_agent_scaler, "b", "1", NULL, &query, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
 }
 

@@ -14,8 +14,8 @@
 static void a_failed_query_fails_alone(void **state)
 {
     (void)state;
-    struct query *missing = hold("missing");
-    struct query *good = hold("good");
+    struct query *missing = acquire("missing");
+    struct query *good = acquire("good");
     measure(good, 4);
     demand(missing);
     assert_ptr_equal(take(), missing);
@@ -30,7 +30,7 @@ static void a_failure_counts_from_the_first_unanswered_call(void **state)
 {
     (void)state;
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
-    struct query *query = hold("a");
+    struct query *query = acquire("a");
     measure(query, 7);
     now_ms += 30000;
     int64_t first_call_ms = now_ms;
@@ -73,8 +73,8 @@ static void an_outage_goes_on_until_something_is_measured(void **state)
 {
     (void)state;
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
-    struct query *query = hold("a");
-    struct query *other = hold("b");
+    struct query *query = acquire("a");
+    struct query *other = acquire("b");
     measure(query, 7);
     measure(other, 1);
     now_ms += 1000;
@@ -117,7 +117,7 @@ static void a_failed_connection_fails_all_and_backs_off(void **state)
 {
     (void)state;
     static const int64_t waits_ms[] = {0, 250, 500, 1000, 2000, 4000, 5000, 5000};
-    struct query *query = hold("a");
+    struct query *query = acquire("a");
     demand(query);
     for (size_t i = 0; i < ARRAY_LENGTH(waits_ms); i++) {
         refuse();
@@ -127,7 +127,7 @@ static void a_failed_connection_fails_all_and_backs_off(void **state)
         assert_int_equal(connection_wants_client(&connection, now_ms), waits_ms[i] == 0);
         now_ms += waits_ms[i];
     }
-    assert_true(fails(hold("joiner"), "refused"));
+    assert_true(fails(acquire("joiner"), "refused"));
 }
 
 /* Once it was connected to at once, for ever, and then no sooner than calls gave up: a proxy may
@@ -136,7 +136,7 @@ static void a_source_that_answers_and_hangs_up_is_backed_off_from_for_a_second(v
 {
     (void)state;
     static const int64_t waits_ms[] = {0, 250, 500, 1000, 1000, 1000, 1000};
-    struct query *query = hold("a");
+    struct query *query = acquire("a");
     for (size_t i = 0; i < ARRAY_LENGTH(waits_ms); i++) {
         measure(query, 1);
         lose("closed");
@@ -157,7 +157,7 @@ static void a_source_that_hung_up_and_is_restarted_is_tried_at_once(void **state
 {
     (void)state;
     static const int64_t waits_ms[] = {0, 250, 500};
-    struct query *query = hold("a");
+    struct query *query = acquire("a");
     for (int i = 0; i < 20; i++) {
         measure(query, 1);
         lose("closed");
@@ -175,7 +175,7 @@ static void a_source_that_hung_up_and_is_restarted_is_tried_at_once(void **state
     assert_int_equal(connection.retry_at_ms, now_ms + 1000);
     /* Nor is one that answers a part. */
     now_ms += 1000;
-    struct query *other = hold("b");
+    struct query *other = acquire("b");
     demand(other);
     measure(query, 1);
     assert_ptr_equal(take(), other);
@@ -188,7 +188,7 @@ static void what_cost_much_is_not_tried_again_soon(void **state)
     (void)state;
     const int64_t minute_ms = 60000;
     struct error costly = {0};
-    struct query *query = hold("a");
+    struct query *query = acquire("a");
     demand(query);
     connection_connecting(&connection);
     error_set(&costly, ERROR_COSTLY, "took too much CPU time");
@@ -203,7 +203,7 @@ static void what_cost_much_is_not_tried_again_soon(void **state)
 static void queries_that_failed_with_a_connection_are_measured_after_it(void **state)
 {
     (void)state;
-    struct query *query = hold("a");
+    struct query *query = acquire("a");
     measure(query, 1);
     demand(query);
     assert_ptr_equal(take(), query);
@@ -256,8 +256,8 @@ static bool is_last_after_gap(const struct query *query)
 static void the_first_sample_after_an_outage_has_a_gap_before_it(void **state)
 {
     (void)state;
-    struct query *kept = hold("kept");
-    struct query *late = hold("late");
+    struct query *kept = acquire("kept");
+    struct query *late = acquire("late");
     query_keep_recent_samples(kept, 5000);
     measure(kept, 1);
     measure(late, 1);
@@ -268,7 +268,7 @@ static void the_first_sample_after_an_outage_has_a_gap_before_it(void **state)
     struct former former = {0};
     query_remember(kept, &former);
     assert_true(former.recent.has_gap); /* another connection may measure it next */
-    struct query *heir = hold("heir");
+    struct query *heir = acquire("heir");
     query_keep_recent_samples(heir, 5000);
     former.recent.has_gap = false; /* of before the outage */
     query_inherit(heir, &former);
@@ -291,7 +291,7 @@ static void the_first_sample_after_an_outage_has_a_gap_before_it(void **state)
 static void a_client_that_is_lost_after_it_answered_all_costs_no_reading(void **state)
 {
     (void)state;
-    struct query *query = hold("a");
+    struct query *query = acquire("a");
     measure(query, 1);
     lose("broken pipe");
     assert_true(value_of(query) == 1);
@@ -300,7 +300,7 @@ static void a_client_that_is_lost_after_it_answered_all_costs_no_reading(void **
 static void a_client_that_died_in_a_pause_is_replaced_before_anything_fails(void **state)
 {
     (void)state;
-    struct query *query = hold("a");
+    struct query *query = acquire("a");
     measure(query, 1);
     now_ms += CONNECTION_PAUSE_MS;
     demand(query);
@@ -321,7 +321,7 @@ static void a_client_that_died_in_a_pause_is_replaced_before_anything_fails(void
 static void a_client_reconnects_after_a_refused_lost_or_replaced_one(void **state)
 {
     (void)state;
-    struct query *query = hold("a");
+    struct query *query = acquire("a");
     demand(query);
     refuse();
     assert_true(connection.reconnects);
@@ -339,7 +339,7 @@ static void a_client_reconnects_after_a_refused_lost_or_replaced_one(void **stat
 static void a_client_reconnects_after_one_that_ended_before_it_answered(void **state)
 {
     (void)state;
-    struct query *query = hold("a");
+    struct query *query = acquire("a");
     demand(query);
     connect_now();
     assert_false(connection.reconnects);
@@ -351,7 +351,7 @@ static void a_client_reconnects_after_one_that_ended_before_it_answered(void **s
 static void a_client_that_is_replaced_for_its_silence_is_logged_once(void **state)
 {
     (void)state;
-    struct query *queries[] = {hold("a"), hold("b")};
+    struct query *queries[] = {acquire("a"), acquire("b")};
     log_set_level(LOG_LEVEL_WARNING);
     recent_log_start();
     measure(queries[0], 1);
@@ -378,8 +378,8 @@ static void a_client_that_is_replaced_for_its_silence_is_logged_once(void **stat
 static void a_query_that_timed_out_is_not_resent_by_another_client(void **state)
 {
     (void)state;
-    struct query *hanging = hold("a");
-    hold("b");
+    struct query *hanging = acquire("a");
+    acquire("b");
     demand(hanging);
     connect_now();
     for (int i = 0; i < 5; i++) {
@@ -400,8 +400,8 @@ static void a_query_that_timed_out_is_not_resent_by_another_client(void **state)
 static void a_query_that_hangs_does_not_break_its_neighbours_clients(void **state)
 {
     (void)state;
-    struct query *hanging = hold("a");
-    struct query *good = hold("b");
+    struct query *hanging = acquire("a");
+    struct query *good = acquire("b");
     measure(good, 1);
     demand(hanging);
     assert_ptr_equal(take(), hanging);
@@ -421,8 +421,8 @@ static void one_query_that_hangs_does_not_make_its_source_stuck(void **state)
 {
     (void)state;
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
-    struct query *hanging = hold("a");
-    struct query *good = hold("b");
+    struct query *hanging = acquire("a");
+    struct query *good = acquire("b");
     demand(hanging);
     connect_now();
     assert_ptr_equal(take(), hanging);
@@ -436,8 +436,8 @@ static void one_query_that_hangs_does_not_make_its_source_stuck(void **state)
 static void a_query_that_breaks_its_clients_is_spaced_out(void **state)
 {
     (void)state;
-    struct query *breaking = hold("a");
-    struct query *good = hold("b");
+    struct query *breaking = acquire("a");
+    struct query *good = acquire("b");
     demand(breaking);
     for (int i = 0; i < 2; i++) {
         connect_now();
@@ -466,7 +466,7 @@ static void hold_many(void)
     char name[16];
     for (int i = 0; i < MANY; i++) {
         snprintf(name, sizeof(name), "q%d", i);
-        struct query *query = hold(name);
+        struct query *query = acquire(name);
         query_keep_recent_samples(query, 5000);
         demand(query);
     }

@@ -13,7 +13,7 @@
 static void a_query_is_measured_and_measured_again(void **state)
 {
     (void)state;
-    struct query *query = hold("7");
+    struct query *query = acquire("7");
     WAIT_UNTIL(waiting(query) == 7);
     fake_set_queue("7", 8);
     WAIT_UNTIL(waiting(query) == 8);
@@ -22,10 +22,10 @@ static void a_query_is_measured_and_measured_again(void **state)
 static void equal_triggers_share_a_query_and_equal_sources_a_connection(void **state)
 {
     (void)state;
-    struct query *query = hold("1");
-    assert_ptr_equal(query, hold("1"));
-    assert_ptr_not_equal(query, hold("2"));
-    assert_ptr_not_equal(query, hold_of(&fake_scaler, "b", "1"));
+    struct query *query = acquire("1");
+    assert_ptr_equal(query, acquire("1"));
+    assert_ptr_not_equal(query, acquire("2"));
+    assert_ptr_not_equal(query, acquire_of(&fake_scaler, "b", "1"));
     WAIT_UNTIL(waiting(query) == 1);
     assert_int_equal(stats().now.connections, 2);
     assert_int_equal(stats().now.queries, 3);
@@ -39,7 +39,7 @@ static void many_queries_are_sent_together(void **state)
     char name[16];
     for (int i = 0; i < 200; i++) {
         snprintf(name, sizeof(name), "%d", i);
-        queries[i] = hold(name);
+        queries[i] = acquire(name);
     }
     for (int i = 0; i < 200; i++)
         WAIT_UNTIL(waiting(queries[i]) == i);
@@ -50,7 +50,7 @@ static void a_watcher_is_notified_of_each_attempt(void **state)
 {
     (void)state;
     struct watcher watcher = {0};
-    struct query *query = hold("3");
+    struct query *query = acquire("3");
     watcher_start(&watcher, query, true);
     for (int i = 0; i < 3; i++) {
         struct watcher *ready = NULL;
@@ -66,8 +66,8 @@ static void a_watcher_is_notified_of_each_attempt(void **state)
 static void a_query_that_fails_fails_alone(void **state)
 {
     (void)state;
-    struct query *missing = hold("nowhere");
-    struct query *good = hold("4");
+    struct query *missing = acquire("nowhere");
+    struct query *good = acquire("4");
     WAIT_UNTIL(fails(missing, "no such queue"));
     WAIT_UNTIL(waiting(good) == 4);
     assert_int_equal(fake_counts().connects, 1);
@@ -78,7 +78,7 @@ static void a_query_that_fails_fails_alone(void **state)
 static void a_failure_keeps_the_last_reading_and_says_since_when(void **state)
 {
     (void)state;
-    struct query *query = hold("5");
+    struct query *query = acquire("5");
     WAIT_UNTIL(waiting(query) == 5);
     fake_set_up(false);
     WAIT_UNTIL(fails(query, "broke") || fails(query, "down"));
@@ -99,7 +99,7 @@ static void a_failure_keeps_the_last_reading_and_says_since_when(void **state)
 static void a_client_after_a_failed_one_reconnects(void **state)
 {
     (void)state;
-    struct query *query = hold("again");
+    struct query *query = acquire("again");
     WAIT_UNTIL(waiting(query) == 0);
     fake_set_up(false);
     WAIT_UNTIL(fails(query, "the fake source is down"));
@@ -107,28 +107,28 @@ static void a_client_after_a_failed_one_reconnects(void **state)
     WAIT_UNTIL(waiting(query) == 1);
     release(query);
     WAIT_UNTIL(stats().now.connections == 0);
-    WAIT_UNTIL(waiting(hold("again")) == 0); /* another connection */
+    WAIT_UNTIL(waiting(acquire("again")) == 0); /* another connection */
 }
 
 static void a_released_query_is_freed_with_its_connection(void **state)
 {
     (void)state;
-    struct query *query = hold("1");
-    hold("1");
+    struct query *query = acquire("1");
+    acquire("1");
     WAIT_UNTIL(waiting(query) == 1);
     release(query);
     assert_int_equal(stats().now.queries, 1);
     release(query);
     WAIT_UNTIL(stats().now.connections == 0);
     assert_int_equal(fake_counts().disconnects, 1);
-    WAIT_UNTIL(waiting(hold("1")) == 1);
+    WAIT_UNTIL(waiting(acquire("1")) == 1);
 }
 
 static bool can_hold(const struct scaler *scaler, const char *source, struct query *former)
 {
     _cleanup_(error_done) struct error error = {0};
     struct query *query = NULL;
-    bool good = try_to_hold(scaler, source, "1", former, &query, &error);
+    bool good = try_to_acquire(scaler, source, "1", former, &query, &error);
     assert_true(good || error.code == ERROR_LIMIT);
     return good;
 }
@@ -141,9 +141,9 @@ static void a_limit_on_connections_is_named(void **state)
     struct query *query = NULL;
     settings.max_connections = 2;
     restart_engine(&settings);
-    hold_of(&fake_scaler, "a", "1");
-    hold_of(&fake_scaler, "b", "1");
-    assert_false(try_to_hold(&fake_scaler, "c", "1", NULL, &query, &error));
+    acquire_of(&fake_scaler, "a", "1");
+    acquire_of(&fake_scaler, "b", "1");
+    assert_false(try_to_acquire(&fake_scaler, "c", "1", NULL, &query, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
     assert_non_null(strstr(error_text(&error), "all 2 connections"));
     assert_null(query);
@@ -157,8 +157,8 @@ static void connections_on_their_way_out_do_not_count(void **state)
     settings.max_agents = 1;
     settings.program = "/bin/true";
     restart_engine(&settings);
-    struct query *former = hold_of(&fake_scaler, "a", "1");
-    struct query *former_in_agent = hold_of(&fake_agent_scaler, "a", "1");
+    struct query *former = acquire_of(&fake_scaler, "a", "1");
+    struct query *former_in_agent = acquire_of(&fake_agent_scaler, "a", "1");
     release(former);
     release(former_in_agent);
     assert_true(can_hold(&fake_scaler, "b", NULL));
@@ -178,7 +178,7 @@ static void as_many_connections_as_are_allowed_can_be_replaced_at_a_time(void **
     settings.program = "/bin/true";
     restart_engine(&settings);
     for (int i = 0; i < 4; i++)
-        formers[i / 2][i % 2] = hold_of(&fake_agent_scaler, old[i % 2], "1");
+        formers[i / 2][i % 2] = acquire_of(&fake_agent_scaler, old[i % 2], "1");
     for (int i = 0; i < 4; i++) {
         assert_true(can_hold(&fake_agent_scaler, new[i % 2], formers[i / 2][i % 2]));
         release(formers[i / 2][i % 2]);
@@ -192,8 +192,8 @@ static void a_connection_that_some_stay_with_counts_again_once_one_more_comes(vo
     struct engine_settings settings = ENGINE_DEFAULTS;
     settings.max_connections = 2;
     restart_engine(&settings);
-    struct query *former = hold_of(&fake_scaler, "a", "1");
-    hold_of(&fake_scaler, "a", "1");
+    struct query *former = acquire_of(&fake_scaler, "a", "1");
+    acquire_of(&fake_scaler, "a", "1");
     assert_true(can_hold(&fake_scaler, "b", former));
     assert_true(can_hold(&fake_scaler, "a", NULL));
     assert_false(can_hold(&fake_scaler, "another", NULL));
@@ -202,7 +202,7 @@ static void a_connection_that_some_stay_with_counts_again_once_one_more_comes(vo
 static bool can_hold_of(const char *namespace, const char *source, struct query **ret_query)
 {
     _cleanup_(error_done) struct error error = {0};
-    bool good = try_to_hold_of(namespace, &fake_scaler, source, "1", NULL, ret_query, &error);
+    bool good = try_to_acquire_of(namespace, &fake_scaler, source, "1", NULL, ret_query, &error);
     if (!good)
         assert_non_null(strstr(error_text(&error), "former connections of namespace \"shop\""));
     return good;
@@ -238,15 +238,15 @@ static void connections_that_do_not_end_are_the_cost_of_their_namespace(void **s
 static void a_successor_has_the_former_reading_until_its_own(void **state)
 {
     (void)state;
-    struct query *former = hold("7");
+    struct query *former = acquire("7");
     WAIT_UNTIL(waiting(former) == 7);
     fake_set_queue("8", FAKE_HANGS);
-    struct query *successor = hold_in_place_of(former, &fake_scaler, "a", "8");
+    struct query *successor = acquire_in_place_of(former, &fake_scaler, "a", "8");
     assert_true(waiting(successor) == 7);
     WAIT_UNTIL(fails(successor, "no answer within"));
     fake_set_queue("8", 8);
     WAIT_UNTIL(waiting(successor) == 8);
-    assert_ptr_equal(successor, hold_in_place_of(former, &fake_scaler, "a", "8"));
+    assert_ptr_equal(successor, acquire_in_place_of(former, &fake_scaler, "a", "8"));
     assert_true(waiting(successor) == 8);
 }
 
@@ -255,7 +255,7 @@ static void an_engine_stops_without_a_client_that_does_not_return(void **state)
 {
     (void)state;
     fake_set_stuck(true);
-    hold("7");
+    acquire("7");
     WAIT_UNTIL(fake_counts().connects == 1);
     assert_false(engine_stop(engine, 0));
     fake_set_stuck(false);
@@ -267,7 +267,7 @@ static uint64_t tenant_of(const char *namespace, const char *source)
 {
     _cleanup_(error_done) struct error error = {0};
     struct query *query = NULL;
-    assert_true(try_to_hold_of(namespace, &fake_scaler, source, "1", NULL, &query, &error));
+    assert_true(try_to_acquire_of(namespace, &fake_scaler, source, "1", NULL, &query, &error));
     return poller_of(query)->tenancy.tenant;
 }
 
@@ -300,7 +300,7 @@ static void a_connection_is_of_those_who_hold_it_now(void **state)
     tenant_of("one", "a");
     tenant_of("one", "b");
     uint64_t one = tenant_of("one", "c");
-    assert_true(try_to_hold_of("other", &fake_scaler, "a", "2", NULL, &query, &error));
+    assert_true(try_to_acquire_of("other", &fake_scaler, "a", "2", NULL, &query, &error));
     const struct poller *poller = poller_of(query);
     uint64_t other = poller->tenancy.tenant;
     assert_int_not_equal(other, one);
@@ -311,7 +311,7 @@ static void a_connection_is_of_those_who_hold_it_now(void **state)
         tenant_of("other", (const char *const[]){"d", "e", "f"}[i]);
     assert_int_equal(tenant_of("one", "a"), one); /* the other has more by now */
 
-    query = hold_of(&fake_scaler, "a", "2");
+    query = acquire_of(&fake_scaler, "a", "2");
     assert_true(poller->tenancy.is_named);
     release(query);
     assert_false(poller->tenancy.is_named);
@@ -326,11 +326,11 @@ static void a_missing_descriptor_is_named(void **state)
     struct rlimit usual;
     getrlimit(RLIMIT_NOFILE, &usual);
     setrlimit(RLIMIT_NOFILE, &(struct rlimit){.rlim_cur = 0, .rlim_max = usual.rlim_max});
-    bool good = try_to_hold(&fake_scaler, "a", "1", NULL, &query, &error);
+    bool good = try_to_acquire(&fake_scaler, "a", "1", NULL, &query, &error);
     setrlimit(RLIMIT_NOFILE, &usual);
     assert_false(good);
     assert_non_null(strstr(error_text(&error), "no file descriptor is left"));
-    WAIT_UNTIL(waiting(hold("1")) == 1);
+    WAIT_UNTIL(waiting(acquire("1")) == 1);
 }
 
 struct visits {
@@ -361,7 +361,7 @@ static void connections_are_shown_without_their_locks(void **state)
     restart_engine(&settings);
     for (int i = 0; i < CONNECTIONS; i++) {
         snprintf(source, sizeof(source), "s%d", i);
-        hold_of(&fake_scaler, source, "1");
+        acquire_of(&fake_scaler, source, "1");
     }
     engine_connections(engine, visit_connection, &visits);
     assert_int_equal(visits.count, CONNECTIONS);
@@ -373,11 +373,11 @@ static void a_client_that_lives_on_is_its_new_tenants(void **state)
     (void)state;
     _cleanup_(error_done) struct error error = {0};
     struct query *query = NULL;
-    assert_true(try_to_hold_of("one", &fake_scaler, "a", "1", NULL, &query, &error));
+    assert_true(try_to_acquire_of("one", &fake_scaler, "a", "1", NULL, &query, &error));
     uint64_t one = poller_of(query)->tenancy.tenant;
     WAIT_UNTIL(fake_counts().tasks > 0);
     assert_int_equal(fake_counts().tenant, one);
-    assert_true(try_to_hold_of("other", &fake_scaler, "a", "1", NULL, &query, &error));
+    assert_true(try_to_acquire_of("other", &fake_scaler, "a", "1", NULL, &query, &error));
     release_of("one", query);
     uint64_t other = poller_of(query)->tenancy.tenant;
     assert_int_not_equal(other, one);
@@ -406,7 +406,7 @@ static struct query *hold_named(const char *format, int number)
     struct query *query = NULL;
     char name[32];
     snprintf(name, sizeof(name), format, number);
-    if (!try_to_hold(&fake_scaler, "a", name, NULL, &query, &error))
+    if (!try_to_acquire(&fake_scaler, "a", name, NULL, &query, &error))
         crowd.refused++;
     return query;
 }

@@ -14,9 +14,9 @@
 static void equal_values_share_a_query(void **state)
 {
     (void)state;
-    struct query *query = hold("a");
-    assert_ptr_equal(query, hold("a"));
-    assert_ptr_not_equal(query, hold("b"));
+    struct query *query = acquire("a");
+    assert_ptr_equal(query, acquire("a"));
+    assert_ptr_not_equal(query, acquire("b"));
     query_remove_holder(query, 0, now_ms);
     assert_int_equal(connection.stats.counts.now.queries, 2);
     query_remove_holder(query, 0, now_ms);
@@ -26,7 +26,7 @@ static void equal_values_share_a_query(void **state)
 static void without_a_stream_queries_are_measured_when_a_call_comes(void **state)
 {
     (void)state;
-    struct query *query = hold("a");
+    struct query *query = acquire("a");
     assert_int_equal(connection_next_ms(&connection, now_ms), CLOCK_NEVER);
     assert_false(connection_wants_client(&connection, now_ms));
     measure(query, 7);
@@ -50,14 +50,14 @@ static void queries_of_one_listing_are_measured_together_from_then_on(void **sta
     listing.bundle = bundle_all;
     listing.bundle_costs_the_same = true;
     connection.scaler = &listing;
-    struct query *query = hold("a");
+    struct query *query = acquire("a");
     demand(query);
     connect_now();
     assert_ptr_equal(take(), query);
     now_ms += DURATION_MS;
     answer(query, 1);
     now_ms += SPREAD_MS; /* it is fresh still, and measured with the other one */
-    struct query *other = hold("b");
+    struct query *other = acquire("b");
     demand(other);
     assert_ptr_equal(take(), other);
     assert_ptr_equal(take(), query);
@@ -78,9 +78,9 @@ static void a_listing_that_takes_long_makes_none_of_its_queries_slow(void **stat
     struct scaler listing = connection_scaler;
     listing.bundle = bundle_all;
     connection.scaler = &listing;
-    struct query *alone = hold("alone");
+    struct query *alone = acquire("alone");
     listing.bundle_costs_the_same = true;
-    struct query *listed = hold("listed");
+    struct query *listed = acquire("listed");
     demand(alone);
     connect_now();
     assert_ptr_equal(take(), alone);
@@ -127,7 +127,7 @@ static void intervals_are_held_in_any_order(void **state)
 {
     (void)state;
     enum { INTERVALS = 1000, STEP = 7 };
-    struct query *query = hold("a");
+    struct query *query = acquire("a");
     for (int i = 0; i < INTERVALS; i++)
         hold_each("a", 1000 + i * STEP % INTERVALS);
     hold_each("a", 1500);
@@ -158,7 +158,7 @@ static void an_error_does_not_last_as_long_as_a_long_interval(void **state)
 static void a_released_query_in_flight_is_freed_when_it_ends(void **state)
 {
     (void)state;
-    struct query *query = hold("a");
+    struct query *query = acquire("a");
     demand(query);
     connect_now();
     assert_ptr_equal(take(), query);
@@ -172,7 +172,7 @@ static void watchers_are_notified_of_each_attempt(void **state)
 {
     (void)state;
     struct watcher watcher = {0};
-    struct query *query = hold("a");
+    struct query *query = acquire("a");
     watcher_start(&watcher, query, false);
     measure(query, 1);
     measure(query, 2);
@@ -332,8 +332,8 @@ static void an_inherited_reading_is_used_until_there_is_a_newer_one(void **state
 {
     (void)state;
     _cleanup_(former_done) struct former former = {0};
-    struct query *query = hold("a");
-    struct query *heir = hold("b");
+    struct query *query = acquire("a");
+    struct query *heir = acquire("b");
     measure(query, 7);
     demand(query);
     assert_ptr_equal(take(), query);
@@ -357,8 +357,8 @@ static void an_heir_that_is_idle_is_not_late(void **state)
     (void)state;
     struct watcher of_heir = {0};
     _cleanup_(former_done) struct former former = {0};
-    struct query *query = hold("a");
-    struct query *heir = hold("b");
+    struct query *query = acquire("a");
+    struct query *heir = acquire("b");
     measure(query, 0);
     query_remember(query, &former);
     now_ms += HOUR_MS;
@@ -377,8 +377,8 @@ static void who_comes_makes_no_source_late(void **state)
     enum { LONG_MS = 30 * 1000 };
     (void)state;
     struct watcher stream = {0};
-    struct query *polled = hold("a");
-    struct query *other = hold("b");
+    struct query *polled = acquire("a");
+    struct query *other = acquire("b");
     measure(polled, 1);
     measure(other, 1);
     now_ms += LONG_MS;
@@ -441,7 +441,7 @@ static void a_reading_of_before_the_samples_is_followed(void **state)
 {
     (void)state;
     struct steps steps = {.follower = {.step = count_step}};
-    struct query *query = hold("a");
+    struct query *query = acquire("a");
     demand(query);
     connect_now();
     answer(take(), 7);

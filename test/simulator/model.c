@@ -377,9 +377,9 @@ void check_client(struct client *client)
         check_needed(client, model);
     }
     check_flight(schedule, in_flight);
-    if (client->connection.held_queries != (size_t)held)
+    if (client->connection.used_queries != (size_t)held)
         violated("%d queries have users, and %zu are counted", held,
-                 client->connection.held_queries);
+                 client->connection.used_queries);
     if (client->connection.stats.counts.now.failing_queries != failing)
         violated("%zu queries fail, and %zu are counted", failing,
                  client->connection.stats.counts.now.failing_queries);

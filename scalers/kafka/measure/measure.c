@@ -19,7 +19,7 @@ struct loop {
     struct kafka_session *session;
     struct feed *feed;
     struct kafka_batch *batches; /* utlist, the oldest first */
-    struct task *held;           /* utlist: of groups whose call is under way, or gathering */
+    struct task *waiting;        /* utlist: of groups whose call is under way, or gathering */
     int64_t now_ms;
 };
 
@@ -30,7 +30,7 @@ static void take_tasks(struct loop *loop)
     for (struct task *task; (task = feed_take(loop->feed)) != NULL;) {
         task->data = NULL;
         task->deadline_ms = loop->now_ms + task->timeout_ms;
-        DL_APPEND(loop->held, task);
+        DL_APPEND(loop->waiting, task);
     }
 }
 
@@ -41,7 +41,7 @@ static void take_cancellations(struct loop *loop)
         if (batch_task != NULL)
             kafka_batch_give_up(batch_task);
         else
-            DL_DELETE(loop->held, task);
+            DL_DELETE(loop->waiting, task);
         task_return(task, true);
     }
     for (uint64_t id; feed_next_unsubscribe(loop->feed, &id);)
@@ -55,11 +55,11 @@ static bool must_gather(const struct loop *loop)
     return newest != NULL && newest->open > 0 && loop->now_ms - newest->began_ms < GATHER_MS;
 }
 
-/* Those of the held tasks that can be sent now; what was kept back starts only now. */
+/* Those of the waiting tasks that can be sent now; what was kept back starts only now. */
 static struct task *pick_tasks(struct loop *loop, bool isolate, size_t *ret_count)
 {
     struct task *picked = NULL;
-    struct task *all = TAKE(loop->held);
+    struct task *all = TAKE(loop->waiting);
     struct task *task;
     struct task *next;
     *ret_count = 0;
@@ -68,7 +68,7 @@ static struct task *pick_tasks(struct loop *loop, bool isolate, size_t *ret_coun
         bool is_free = task->isolate == isolate &&
                        kafka_commits_is_free(loop->session->commits, query->consumer_group, isolate,
                                              loop->now_ms);
-        struct task **list = is_free ? &picked : &loop->held;
+        struct task **list = is_free ? &picked : &loop->waiting;
         DL_APPEND(*list, task);
         if (!is_free)
             continue;
@@ -84,7 +84,7 @@ static struct task *pick_tasks(struct loop *loop, bool isolate, size_t *ret_coun
 static void begin_batches(struct loop *loop)
 {
     struct kafka_session *session = loop->session;
-    if (loop->held == NULL || must_gather(loop))
+    if (loop->waiting == NULL || must_gather(loop))
         return;
     for (int isolate = 0; isolate < 2; isolate++) {
         size_t count;
@@ -148,18 +148,18 @@ static bool receive(struct loop *loop, struct error *error)
 
 /* ---- time passes ---- */
 
-static void time_out_held(struct loop *loop)
+static void time_out_waiting(struct loop *loop)
 {
     struct task *task;
     struct task *next;
-    DL_FOREACH_SAFE(loop->held, task, next)
+    DL_FOREACH_SAFE(loop->waiting, task, next)
         if (task->deadline_ms <= loop->now_ms) {
             _cleanup_(error_done) struct error error = {0};
             const struct kafka_query *query = task->query;
             error_unavailable(&error,
                               "the commits of Kafka group %s: its coordinator does not answer",
                               query->consumer_group);
-            DL_DELETE(loop->held, task);
+            DL_DELETE(loop->waiting, task);
             task_time_out_with(task, &error);
         }
 }
@@ -168,7 +168,7 @@ static void time_out_all(struct loop *loop)
 {
     struct kafka_batch *batch;
     struct kafka_batch *next;
-    time_out_held(loop);
+    time_out_waiting(loop);
     DL_FOREACH_SAFE(loop->batches, batch, next) {
         kafka_progress_time(batch, loop->now_ms);
         if (batch->open > 0)
@@ -184,7 +184,7 @@ static bool has_tasks(const struct loop *loop)
     DL_FOREACH(loop->batches, batch)
         if (batch->open > 0)
             return true;
-    return loop->held != NULL;
+    return loop->waiting != NULL;
 }
 
 static int64_t next_ms(const struct loop *loop)
@@ -195,10 +195,10 @@ static int64_t next_ms(const struct loop *loop)
     DL_FOREACH(loop->batches, batch)
         if (batch->open > 0 && batch->next_deadline_ms < next_ms)
             next_ms = batch->next_deadline_ms;
-    DL_FOREACH(loop->held, task)
+    DL_FOREACH(loop->waiting, task)
         if (task->deadline_ms < next_ms)
             next_ms = task->deadline_ms;
-    if (loop->held != NULL && must_gather(loop) &&
+    if (loop->waiting != NULL && must_gather(loop) &&
         loop->batches->prev->began_ms + GATHER_MS < next_ms)
         next_ms = loop->batches->prev->began_ms + GATHER_MS;
     return next_ms;

@@ -171,16 +171,17 @@ struct redis_client *redis_cluster_route(struct redis_cluster *cluster, struct t
     return NULL;
 }
 
-struct holder {
+/* Whether keys of a client's node are another one's by now. */
+struct moved_check {
     const struct redis_cluster *cluster;
     const struct redis_client *client;
 };
 
 static bool is_lost(const void *context, const char *key)
 {
-    const struct holder *holder = context;
-    const struct redis_node *owner = owner_of(holder->cluster, redis_slot_of(key));
-    return owner == NULL || !is_at(holder->client, owner);
+    const struct moved_check *check = context;
+    const struct redis_node *owner = owner_of(check->cluster, redis_slot_of(key));
+    return owner == NULL || !is_at(check->client, owner);
 }
 
 static bool has_slots(const struct redis_cluster *cluster, const struct redis_client *client)
@@ -220,7 +221,7 @@ static void adopt(struct redis_cluster *cluster, struct redis_slot_map *map)
             break;
         if (has_slots(cluster, client))
             redis_subscriptions_notify_lost(&client->subscriber.subscriptions, is_lost,
-                                            &(struct holder){cluster, client});
+                                            &(struct moved_check){cluster, client});
         else
             retire(cluster, client);
     }

@@ -70,7 +70,7 @@ enum client_state connection_client_state(const struct connection *connection)
 
 bool connection_is_unused(const struct connection *connection)
 {
-    return connection->held_queries == 0;
+    return connection->used_queries == 0;
 }
 
 /* ---- many queries at once ---- */

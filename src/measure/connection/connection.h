@@ -35,7 +35,7 @@ struct query;
 /* Takes the address (naming.h). */
 void connection_init(struct connection *connection, const struct connection_settings *settings,
                      const struct scaler *scaler, char *address, int64_t now_ms);
-void connection_done(struct connection *connection); /* frees all queries, held ones too */
+void connection_done(struct connection *connection); /* frees all queries, those in use too */
 
 /* Whether a client is to be made now. */
 bool connection_wants_client(struct connection *connection, int64_t now_ms);

@@ -125,7 +125,7 @@ static void remove_interval(struct query *query, int64_t interval_ms)
 
 void query_add_holder(struct query *query, int64_t interval_ms, int64_t now_ms)
 {
-    query->connection->held_queries += query->holders == 0;
+    query->connection->used_queries += query->holders == 0;
     query->holders++;
     if (interval_ms > 0)
         add_interval(query, interval_ms);
@@ -144,7 +144,7 @@ void query_remove_holder(struct query *query, int64_t interval_ms, int64_t now_m
         query_plan(query, now_ms);
         return;
     }
-    query->connection->held_queries--;
+    query->connection->used_queries--;
     if (query->job.state != JOB_IN_FLIGHT)
         query_free(query);
 }

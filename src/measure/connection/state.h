@@ -84,7 +84,7 @@ struct connection {
     struct bundle *bundles;    /* by text */
     struct query *subscribed;  /* those with a subscription, by its id */
     struct query *unanswered;  /* utlist: a caller waited since they were answered last */
-    size_t held_queries;       /* those with holders */
+    size_t used_queries;       /* those with holders */
     size_t idle_queries;       /* those whose first message somebody waits for */
     uint64_t last_id;          /* of a subscription */
     uint64_t *unsubscribes;
