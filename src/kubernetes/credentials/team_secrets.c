@@ -29,8 +29,10 @@ struct team_secrets {
 };
 
 /* What was read last is delivered once, also where it cannot be read again. */
-static void deliver(struct team_secrets *secrets, struct team *team)
+static void deliver_team(void *context, void *user)
 {
+    struct team_secrets *secrets = context;
+    struct team *team = user;
     if (informer_is_stopping(secrets->settings.informer))
         return; /* the loop may have ended */
     const struct team_secrets_settings *settings = &secrets->settings;
@@ -57,7 +59,7 @@ static void drop_team(struct team_secrets *secrets, struct team *team)
     free(team);
 }
 
-static void receive(void *context, struct queued_message *message)
+static void receive_team(void *context, struct queued_message *message)
 {
     struct team_secrets *secrets = context;
     struct team *team;
@@ -86,11 +88,6 @@ static void receive(void *context, struct queued_message *message)
 
 /* ---- the informer's handler ---- */
 
-static void take_change(void *context, void *user)
-{
-    deliver(context, user);
-}
-
 /* What was handed over in vain is gone, so it is read again. Returns when to look again. */
 static int64_t retry_due(struct team_secrets *secrets)
 {
@@ -107,15 +104,15 @@ static int64_t retry_due(struct team_secrets *secrets)
     return next_ms;
 }
 
-static int64_t take_turn(void *context)
+static int64_t take_turn_of_teams(void *context)
 {
     struct team_secrets *secrets = context;
     int64_t next_ms = retry_due(secrets); /* a team that comes now is delivered to first */
-    message_queue_receive(&secrets->messages, receive, secrets);
+    message_queue_receive(&secrets->messages, receive_team, secrets);
     return next_ms;
 }
 
-static void end(void *context)
+static void end_teams(void *context)
 {
     struct team_secrets *secrets = context;
     while (secrets->teams != NULL)
@@ -128,7 +125,8 @@ struct team_secrets *team_secrets_new(const struct team_secrets_settings *settin
 {
     struct team_secrets *secrets = memory_new(sizeof(*secrets));
     secrets->settings = *settings;
-    secrets->handler = (struct informer_handler){take_change, take_turn, end, secrets};
+    secrets->handler =
+        (struct informer_handler){deliver_team, take_turn_of_teams, end_teams, secrets};
     message_queue_init(&secrets->messages, settings->informer, NULL);
     informer_add_handler(settings->informer, &secrets->handler);
     return secrets;

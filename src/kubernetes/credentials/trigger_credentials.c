@@ -155,8 +155,8 @@ static void set_gone(struct trigger_credentials *all, struct need *need,
 }
 
 /* Takes the credentials. */
-static void deliver(struct trigger_credentials *all, struct need *need,
-                    struct credentials *credentials, const struct hpa_facts *hpa)
+static void deliver_need(struct trigger_credentials *all, struct need *need,
+                         struct credentials *credentials, const struct hpa_facts *hpa)
 {
     const struct trigger_credentials_settings *settings = &all->settings;
     if (credentials_equal(need->delivered, credentials) &&
@@ -306,13 +306,13 @@ static void resolve_need(struct trigger_credentials *all, struct need *need)
         credentials_free(credentials);
     else {
         share_values(all, need, credentials);
-        deliver(all, need, credentials, &resolved.hpa);
+        deliver_need(all, need, credentials, &resolved.hpa);
     }
 }
 
 /* ---- messages ---- */
 
-static void receive(void *context, struct queued_message *message)
+static void receive_need(void *context, struct queued_message *message)
 {
     struct trigger_credentials *all = context;
     struct need *need;
@@ -376,23 +376,23 @@ static void resolve_ready(struct trigger_credentials *all)
 
 /* ---- the informer's handler ---- */
 
-static void take_change(void *context, void *user)
+static void take_change_of_need(void *context, void *user)
 {
     struct trigger_credentials *all = context;
     struct need *need = user;
     fair_queue_add(&all->queue, &need->item);
 }
 
-static int64_t take_turn(void *context)
+static int64_t take_turn_of_needs(void *context)
 {
     struct trigger_credentials *all = context;
-    message_queue_receive(&all->messages, receive, all);
+    message_queue_receive(&all->messages, receive_need, all);
     take_due(all);
     resolve_ready(all);
     return next_due_ms(all);
 }
 
-static void end(void *context)
+static void end_needs(void *context)
 {
     struct trigger_credentials *all = context;
     struct need *need;
@@ -415,7 +415,8 @@ trigger_credentials_new(const struct trigger_credentials_settings *settings)
 {
     struct trigger_credentials *all = memory_new(sizeof(*all));
     all->settings = *settings;
-    all->handler = (struct informer_handler){take_change, take_turn, end, all};
+    all->handler =
+        (struct informer_handler){take_change_of_need, take_turn_of_needs, end_needs, all};
     message_queue_init(&all->messages, settings->informer, free_content);
     pthread_mutex_init(&all->lock, NULL);
     informer_add_handler(settings->informer, &all->handler);

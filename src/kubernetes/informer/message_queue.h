@@ -1,7 +1,8 @@
 /*
- * Messages to the informer's thread: who is to be followed from now on, and who is not any more.
- * There is one at a time about each key, which says what all that were sent come to: while the
- * thread is busy there are no more of them than there are keys.
+ * Messages to the informer's thread: who is to be followed from now on, who is not any more, and
+ * whose objects are doubted, so that they are read again. There is one at a time about each key,
+ * which says what all that were sent come to: while the thread is busy there are no more of them
+ * than there are keys.
  *
  * Threads: any sends, the informer's receives.
  */

@@ -81,8 +81,8 @@ static bool is_as_seen(const struct informer_entry *entry, const char *revision)
     return text_equal(entry->object == NULL ? "" : entry->object->revision, revision);
 }
 
-static void take_event(void *context, enum api_object_kind kind,
-                       const struct api_watch_event *event)
+static void take_watch_event(void *context, enum api_object_kind kind,
+                             const struct api_watch_event *event)
 {
     struct object_reader *reader = context;
     const char *revision = event->kind == WATCH_DELETION ? "" : event->revision;
@@ -422,7 +422,7 @@ void object_reader_init(struct object_reader *reader)
         .replies = &reader->replies,
         .api = reader->api,
         .health = &reader->health,
-        .changed = take_event,
+        .changed = take_watch_event,
         .live_changed = follow_live,
         .answered = answer_api,
         .ended = count_request,

@@ -24,7 +24,7 @@ void object_watches_done(struct object_watches *watches)
 
 /* ---- what watches say ---- */
 
-static void take_event(void *context, const struct api_watch_event *event)
+static void pass_event_on(void *context, const struct api_watch_event *event)
 {
     const struct object_watch *watched = context;
     const struct object_watches_owner *owner = &watched->watches->owner;
@@ -64,7 +64,7 @@ struct object_watch *object_watches_add(struct object_watches *watches, enum api
     const struct api_watch_owner owner = {.multi = watches->owner.multi,
                                           .replies = watches->owner.replies,
                                           .api = watches->owner.api,
-                                          .changed = take_event,
+                                          .changed = pass_event_on,
                                           .went_live = go_live,
                                           .lost = lose,
                                           .context = watched};
@@ -109,9 +109,10 @@ size_t object_watches_count_live(const struct object_watches *watches)
 
 /* ---- their requests ---- */
 
-static void end(struct object_watch *watched)
+void object_watch_end(struct api_request *request)
 {
     _cleanup_(error_done) struct error error = {0};
+    struct object_watch *watched = (struct object_watch *)request;
     struct api_watch *watch = &watched->watch;
     const struct object_watches_owner *owner = &watched->watches->owner;
     int64_t retry_after_ms = watch->request.retry_after_ms;
@@ -125,11 +126,6 @@ static void end(struct object_watch *watched)
         owner->failed(owner->context, &error, retry_after_ms);
 }
 
-void object_watch_end(struct api_request *request)
-{
-    end((struct object_watch *)request);
-}
-
 /* One whose answer does not begin must not keep the place of others. Where those were answered
  * since, it is not the API that fails. Returns when the next one is late. */
 static int64_t end_late(struct object_watches *watches, int64_t now_ms)
@@ -141,7 +137,7 @@ static int64_t end_late(struct object_watches *watches, int64_t now_ms)
             if (watched->refused_ms == 0)
                 watched->refused_ms = watched->watch.begun_ms;
             api_watch_give_up(&watched->watch);
-            end(watched);
+            object_watch_end(&watched->watch.request);
         }
         next_ms = clock_earlier(next_ms, api_watch_late_ms(&watched->watch));
     }
