@@ -145,7 +145,7 @@ static bool send_all(struct measuring *measuring, struct error *error)
     return true;
 }
 
-static void poll_link(struct polled *polled, struct redis_client *client, struct redis_link *link)
+static void add_polled(struct polled *polled, struct redis_client *client, struct redis_link *link)
 {
     size_t capacity = polled->capacity;
     if (link == NULL)
@@ -178,20 +178,20 @@ static void list_links(struct measuring *measuring)
     DL_FOREACH(clients_of(measuring), client) {
         struct redis_link *sentinels[REDIS_MAX_SENTINELS];
         size_t count = redis_sentinels_list(client->sentinels, sentinels);
-        poll_link(polled, client, client->shared);
-        poll_link(polled, client, client->stall.standby);
-        poll_link(polled, client, client->isolated);
-        poll_link(polled, client, client->subscriber.link);
+        add_polled(polled, client, client->shared);
+        add_polled(polled, client, client->stall.standby);
+        add_polled(polled, client, client->isolated);
+        add_polled(polled, client, client->subscriber.link);
         for (size_t i = 0; i < count; i++)
-            poll_link(polled, client, sentinels[i]);
+            add_polled(polled, client, sentinels[i]);
     }
     if (measuring->cluster != NULL)
-        poll_link(polled, NULL, measuring->cluster->discovery.link);
+        add_polled(polled, NULL, measuring->cluster->discovery.link);
 }
 
 /* False: the client is of no further use. */
-static bool step(struct redis_client *client, struct redis_link *link, short revents,
-                 struct error *error)
+static bool step_link(struct redis_client *client, struct redis_link *link, short revents,
+                      struct error *error)
 {
     _cleanup_(error_done) struct error broken = {0};
     if (redis_sentinels_step(client->sentinels, link, revents))
@@ -232,14 +232,15 @@ static bool step_all(struct measuring *measuring, bool is_waited, struct error *
         short revents = (short)(is_waited ? polled->descriptors[i].revents : 0);
         if (client == NULL)
             step_own(measuring->cluster, polled->links[i], revents);
-        else if (!step(client, polled->links[i], revents, error) && !lose(measuring, client, error))
+        else if (!step_link(client, polled->links[i], revents, error) &&
+                 !lose(measuring, client, error))
             return false;
     }
     return true;
 }
 
 /* Returns when to check again; -1: the client is of no further use. */
-static int64_t check(struct redis_client *client, int64_t now_ms, struct error *error)
+static int64_t check_client(struct redis_client *client, int64_t now_ms, struct error *error)
 {
     int64_t next_ms = redis_subscriber_check(&client->subscriber, now_ms);
     next_ms = clock_earlier(next_ms, redis_sentinels_check(client->sentinels, now_ms));
@@ -271,7 +272,7 @@ static int64_t check_all(struct measuring *measuring, struct error *error)
     int64_t next_ms = CLOCK_NEVER;
     struct redis_client *client;
     DL_FOREACH(clients_of(measuring), client) {
-        int64_t at_ms = check(client, now_ms, error);
+        int64_t at_ms = check_client(client, now_ms, error);
         if (at_ms < 0 && !lose(measuring, client, error))
             return -1;
         next_ms = clock_earlier(next_ms, at_ms < 0 || can_send_any(client) ? 0 : at_ms);
@@ -300,7 +301,7 @@ static bool any_has_work(const struct measuring *measuring)
 }
 
 /* Writes, finds out what is late, and waits for what can be read. */
-static bool turn(struct measuring *measuring, struct feed *feed, struct error *error)
+static bool poll_links(struct measuring *measuring, struct feed *feed, struct error *error)
 {
     list_links(measuring);
     if (!step_all(measuring, false, error)) /* writes */
@@ -337,7 +338,7 @@ static void take_over_all(struct measuring *measuring)
         take_over(&client->key_types.memory);
 }
 
-static bool run(struct measuring *measuring, struct feed *feed, struct error *error)
+static bool measure_until_idle(struct measuring *measuring, struct feed *feed, struct error *error)
 {
     bool usable = true;
     while (usable && !feed_is_stopping(feed)) {
@@ -345,7 +346,7 @@ static bool run(struct measuring *measuring, struct feed *feed, struct error *er
         take_over_all(measuring);
         if (!any_has_work(measuring))
             break;
-        usable = send_all(measuring, error) && turn(measuring, feed, error);
+        usable = send_all(measuring, error) && poll_links(measuring, feed, error);
     }
     struct redis_client *client;
     DL_FOREACH(clients_of(measuring), client) {
@@ -362,7 +363,7 @@ bool redis_measure(struct redis_client *client, struct feed *feed, redis_send_ta
 {
     struct measuring measuring = {.client = client, .send = send};
     redis_sentinels_receive(client->sentinels); /* nobody was here to read it */
-    return run(&measuring, feed, error);
+    return measure_until_idle(&measuring, feed, error);
 }
 
 bool redis_measure_cluster(struct redis_cluster *cluster, struct feed *feed, redis_send_tasks *send,
@@ -370,5 +371,5 @@ bool redis_measure_cluster(struct redis_cluster *cluster, struct feed *feed, red
 {
     struct measuring measuring = {.cluster = cluster, .send = send};
     cluster->key_of = key_of;
-    return run(&measuring, feed, error);
+    return measure_until_idle(&measuring, feed, error);
 }

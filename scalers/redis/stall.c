@@ -141,7 +141,7 @@ static void stop_waiting(struct redis_client *client, int64_t now_ms)
     replace_shared(client);
 }
 
-static bool check_oldest(struct redis_client *client, int64_t now_ms, int64_t *ret_next_ms,
+static bool check_oldest(struct redis_client *client, int64_t now_ms, int64_t *next_ms,
                          struct error *error)
 {
     const struct redis_link *shared = client->shared;
@@ -151,49 +151,49 @@ static bool check_oldest(struct redis_client *client, int64_t now_ms, int64_t *r
     if (others_wait && stall_ms(client, now_ms) < patience_ms)
         patience_ms = stall_ms(client, now_ms);
     if (now_ms < shared->progress_ms + patience_ms) {
-        *ret_next_ms = clock_earlier(*ret_next_ms, shared->progress_ms + patience_ms);
+        *next_ms = clock_earlier(*next_ms, shared->progress_ms + patience_ms);
         return true;
     }
     bool is_over = now_ms >= shared->progress_ms + timeout_ms;
     if (!is_alive(client, shared->progress_ms + patience_ms, now_ms)) {
-        *ret_next_ms = clock_earlier(*ret_next_ms, shared->progress_ms + timeout_ms);
+        *next_ms = clock_earlier(*next_ms, shared->progress_ms + timeout_ms);
         if (client->stall.standby == NULL)
-            *ret_next_ms = clock_earlier(*ret_next_ms, client->stall.standby_reopening.at_ms);
+            *next_ms = clock_earlier(*next_ms, client->stall.standby_reopening.at_ms);
         return !is_over || no_answer(client, error);
     }
     if (others_wait || is_over) {
         stop_waiting(client, now_ms);
-        *ret_next_ms = clock_earlier(*ret_next_ms, now_ms);
+        *next_ms = clock_earlier(*next_ms, now_ms);
     } else
-        *ret_next_ms = clock_earlier(*ret_next_ms, shared->progress_ms + timeout_ms);
+        *next_ms = clock_earlier(*next_ms, shared->progress_ms + timeout_ms);
     return true;
 }
 
-bool redis_stall_check_shared(struct redis_client *client, int64_t now_ms, int64_t *ret_next_ms,
+bool redis_stall_check_shared(struct redis_client *client, int64_t now_ms, int64_t *next_ms,
                               struct error *error)
 {
     struct redis_link *shared = client->shared;
     bool is_wanted = client->waiting != NULL || client->waiting_imports != NULL;
     if (shared == NULL) {
         if (is_wanted && !redis_stall_may_open_shared(client, now_ms))
-            *ret_next_ms = clock_earlier(*ret_next_ms, client->stall.shared_reopening.at_ms);
+            *next_ms = clock_earlier(*next_ms, client->stall.shared_reopening.at_ms);
         return true;
     }
     if (shared->state != REDIS_LINK_READY) {
-        *ret_next_ms = clock_earlier(*ret_next_ms, shared->deadline_ms);
+        *next_ms = clock_earlier(*next_ms, shared->deadline_ms);
         return now_ms < shared->deadline_ms || redis_client_cannot_connect(shared, error);
     }
-    return !redis_link_has_tasks(shared) || check_oldest(client, now_ms, ret_next_ms, error);
+    return !redis_link_has_tasks(shared) || check_oldest(client, now_ms, next_ms, error);
 }
 
 /* It is kept for the next stall, or closed. */
-void redis_stall_check_standby(struct redis_client *client, int64_t now_ms, int64_t *ret_next_ms)
+void redis_stall_check_standby(struct redis_client *client, int64_t now_ms, int64_t *next_ms)
 {
     bool is_wanted = is_alert(client, now_ms) ||
                      (client->shared != NULL && redis_link_has_tasks(client->shared) &&
                       now_ms >= client->shared->progress_ms + NEXT_STALL_MS);
     if (is_alert(client, now_ms)) {
-        *ret_next_ms = clock_earlier(*ret_next_ms, client->stall.last_ms + ALERT_MS);
+        *next_ms = clock_earlier(*next_ms, client->stall.last_ms + ALERT_MS);
         if (client->stall.standby == NULL)
             open_standby(client, now_ms);
     }
@@ -204,18 +204,18 @@ void redis_stall_check_standby(struct redis_client *client, int64_t now_ms, int6
     if (is_late || !is_wanted)
         redis_client_close(client, &client->stall.standby);
     else if (standby->state != REDIS_LINK_READY)
-        *ret_next_ms = clock_earlier(*ret_next_ms, standby->deadline_ms);
+        *next_ms = clock_earlier(*next_ms, standby->deadline_ms);
 }
 
 /* Opened where a task waits for it, and closed where none does. */
-void redis_stall_check_isolated(struct redis_client *client, int64_t now_ms, int64_t *ret_next_ms)
+void redis_stall_check_isolated(struct redis_client *client, int64_t now_ms, int64_t *next_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     struct redis_link *link = client->isolated;
     struct redis_reopening *reopening = &client->stall.isolated_reopening;
     if (link == NULL && client->waiting_isolated != NULL) {
         if (!may_open(reopening, now_ms)) {
-            *ret_next_ms = clock_earlier(*ret_next_ms, reopening->at_ms);
+            *next_ms = clock_earlier(*next_ms, reopening->at_ms);
             return;
         }
         reopening->opened_ms = now_ms;
@@ -227,22 +227,22 @@ void redis_stall_check_isolated(struct redis_client *client, int64_t now_ms, int
     if (link == NULL)
         return;
     if (link->state != REDIS_LINK_READY) {
-        *ret_next_ms = clock_earlier(*ret_next_ms, link->deadline_ms);
+        *next_ms = clock_earlier(*next_ms, link->deadline_ms);
         if (now_ms < link->deadline_ms)
             return;
         redis_client_cannot_connect(link, &error);
         redis_stall_lose_isolated(client, &error);
     } else if (redis_link_has_tasks(link) && link->commands->tasks != NULL) {
-        *ret_next_ms = clock_earlier(*ret_next_ms, time_out_oldest(link, now_ms));
+        *next_ms = clock_earlier(*next_ms, time_out_oldest(link, now_ms));
         if (link->commands->tasks == NULL) {
             redis_stall_lose_isolated(client, NULL);
-            *ret_next_ms = clock_earlier(*ret_next_ms, now_ms);
+            *next_ms = clock_earlier(*next_ms, now_ms);
         }
     } else if (link->commands != NULL || now_ms >= link->replied_ms + ISOLATED_IDLE_MS)
         redis_stall_lose_isolated(client,
                                   NULL); /* its task was cancelled, or there was none for long */
     else
-        *ret_next_ms = clock_earlier(*ret_next_ms, link->replied_ms + ISOLATED_IDLE_MS);
+        *next_ms = clock_earlier(*next_ms, link->replied_ms + ISOLATED_IDLE_MS);
 }
 
 /* The oldest command may be what breaks the connection, so it fails; the others are sent again. */

@@ -1,6 +1,7 @@
 /*
- * What to do where a link does not reply. Redis has no request numbers: a late reply holds up all
- * that was sent behind it on the same connection.
+ * What to do where a link does not reply. It also times tasks out, and opens and closes the
+ * isolated link. Redis has no request numbers: a late reply holds up all that was sent behind it on
+ * the same connection.
  *
  * The shared link stalls where its oldest command has been without a reply for longer than usual,
  * while another link, the standby, gets replies to what it sent later: the server works, so it is
@@ -19,14 +20,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Each returns when to look again (*ret_next_ms, which they only lower): at once where tasks have
+/* Each returns when to look again (*next_ms, which they only lower): at once where tasks have
  * ended, since the feed may have others then. */
 
 /* False: the client is of no further use. */
-bool redis_stall_check_shared(struct redis_client *client, int64_t now_ms, int64_t *ret_next_ms,
+bool redis_stall_check_shared(struct redis_client *client, int64_t now_ms, int64_t *next_ms,
                               struct error *error);
-void redis_stall_check_standby(struct redis_client *client, int64_t now_ms, int64_t *ret_next_ms);
-void redis_stall_check_isolated(struct redis_client *client, int64_t now_ms, int64_t *ret_next_ms);
+void redis_stall_check_standby(struct redis_client *client, int64_t now_ms, int64_t *next_ms);
+void redis_stall_check_isolated(struct redis_client *client, int64_t now_ms, int64_t *next_ms);
 
 /* A link is of no further use, and is closed. What the shared one had in flight is sent again, a
  * few times; false: the client is of no further use, too. Links that do not live long are opened

@@ -64,8 +64,8 @@ static bool is_trying(const struct redis_client *client)
     return client->shared != NULL && client->shared->state != REDIS_LINK_READY;
 }
 
-/* Until it is connected again. */
-static bool has_failed(struct redis_client *client)
+/* Forgets the failure of a node that is connected again. True: it still cannot be used. */
+static bool check_failure(struct redis_client *client)
 {
     if (client->shared != NULL && client->shared->state == REDIS_LINK_READY)
         error_done(&client->failure);
@@ -165,7 +165,7 @@ struct redis_client *redis_cluster_route(struct redis_cluster *cluster, struct t
         return NULL;
     }
     struct redis_client *client = client_of(cluster, owner);
-    if (!has_failed(client))
+    if (!check_failure(client))
         return client;
     fail_fast(client, task);
     return NULL;
@@ -263,7 +263,7 @@ static void redirect(struct redis_link *link, struct task *task, bool is_import,
         return;
     }
     struct redis_client *client = client_of(cluster, node);
-    if (has_failed(client))
+    if (check_failure(client))
         fail_fast(client, task);
     else
         DL_APPEND(client->waiting_imports, task);
@@ -325,7 +325,7 @@ int64_t redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, struc
     int64_t next_ms = CLOCK_NEVER;
     struct redis_client *client;
     DL_FOREACH(cluster->clients, client) {
-        if (has_failed(client) && is_retried(client, now_ms))
+        if (check_failure(client) && is_retried(client, now_ms))
             next_ms = clock_earlier(next_ms, retry(client, now_ms));
         if (client->shared != NULL &&
             now_ms >= client->stall.shared_reopening.opened_ms + LONG_LIFE_MS)

@@ -34,7 +34,7 @@ size_t redis_slot_of(const char *key)
     return crc16(key, strlen(key)) % REDIS_SLOTS;
 }
 
-struct redis_slot_map *redis_slot_map_new(void)
+static struct redis_slot_map *new_map(void)
 {
     struct redis_slot_map *map = memory_new(sizeof(*map));
     for (size_t i = 0; i < REDIS_SLOTS; i++)
@@ -134,7 +134,7 @@ static struct redis_slot_map *refuse(struct redis_slot_map *map, const char *rea
 struct redis_slot_map *redis_slot_map_parse(const redisReply *reply, const char *host,
                                             struct error *error)
 {
-    struct redis_slot_map *map = redis_slot_map_new();
+    struct redis_slot_map *map = new_map();
     if (reply->type != REDIS_REPLY_ARRAY)
         return refuse(map, "it is no list", error);
     for (size_t i = 0; i < reply->elements; i++) {

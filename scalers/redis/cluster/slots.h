@@ -39,8 +39,6 @@ struct redis_slot_map {
     uint16_t owners[REDIS_SLOTS]; /* an index of `nodes`, or REDIS_NO_NODE */
 };
 
-/* An empty map; the caller frees it with redis_slot_map_free(). */
-struct redis_slot_map *redis_slot_map_new(void);
 void redis_slot_map_free(struct redis_slot_map *map); /* of NULL, too */
 
 /* The index of the node, which is added where there is none of this address yet. REDIS_NO_NODE: the
@@ -49,7 +47,7 @@ uint16_t redis_slot_map_node(struct redis_slot_map *map, const char *host, int p
 
 /* The reply to CLUSTER SLOTS of a node at `host`, which stands for nodes that do not know their own
  * address. Masters come before replicas, so that a map that is full lacks only replicas if that is
- * possible. NULL: the reply is none, or there are too many masters. */
+ * possible. The caller frees it. NULL: the reply is none, or there are too many masters. */
 struct redis_slot_map *redis_slot_map_parse(const redisReply *reply, const char *host,
                                             struct error *error);
 
