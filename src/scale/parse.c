@@ -134,7 +134,7 @@ static bool choose_connection(const struct parse *parse, struct chosen *chosen)
     const struct own_credentials_settings *own = parse->settings->own;
     const struct credentials *credentials = parse->known->credentials;
     bool deny = parse->settings->deny_inline;
-    bool reads_objects = own != NULL && own->add != NULL;
+    bool reads_objects = own_credentials_are_read(own);
     if (parse->parsed->connection_name != NULL) {
         parse->parsed->needs |= reads_objects ? TRIGGER_NEEDS_HPA : 0;
         return find_connection(parse, chosen);
@@ -203,7 +203,7 @@ static void check_authentication_keys(const struct general_options *general,
                                                                         : NULL;
     if (key == NULL)
         return;
-    if (settings->own == NULL || settings->own->add == NULL)
+    if (!own_credentials_are_read(settings->own))
         error_add(mistakes, "%s needs a server with --kubernetes", key);
     else if (general->connection_name != NULL)
         error_add(mistakes, "%s and connectionName exclude each other: remove one of them", key);

@@ -101,7 +101,8 @@ void trigger_policy_set_threshold(struct trigger_policy *policy, const struct sc
 
 /* ---- deciding ---- */
 
-static bool decide(struct trigger_plan *plan, const struct policy_input *input, struct error *error)
+static bool decide_plan(struct trigger_plan *plan, const struct policy_input *input,
+                        struct error *error)
 {
     struct policy_decision decision;
     text_clear(&plan->words);
@@ -172,10 +173,10 @@ void trigger_policy_step(struct trigger_policy *policy, const struct trigger_pol
     if (!result->good)
         return;
     if (policy->shadow.is_on)
-        decide(&policy->shadow, &input, &ignored);
+        decide_plan(&policy->shadow, &input, &ignored);
     if (!policy->answered.is_on)
         return;
-    result->good = decide(&policy->answered, &input, &result->error);
+    result->good = decide_plan(&policy->answered, &input, &result->error);
     if (!result->good)
         return;
     result->evaluation.value = policy->answered.result.value;

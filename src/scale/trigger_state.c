@@ -201,8 +201,8 @@ void trigger_state_done(struct trigger_state *state)
     answer_done(&state->answer);
 }
 
-void trigger_answer(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
-                    struct answer *ret_answer)
+void trigger_state_answer(const struct trigger *trigger, const struct answer_call *call,
+                          int64_t now_ms, struct answer *ret_answer)
 {
     _cleanup_(trigger_state_done) struct trigger_state state;
     trigger_state(trigger, call, now_ms, &state);

@@ -51,8 +51,8 @@ void trigger_state_past(const struct trigger *trigger, const struct trigger_stat
 void trigger_state_done(struct trigger_state *state);
 
 /* The answer alone, of a call; triggers_acquire_query() came before. */
-void trigger_answer(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
-                    struct answer *ret_answer);
+void trigger_state_answer(const struct trigger *trigger, const struct answer_call *call,
+                          int64_t now_ms, struct answer *ret_answer);
 
 /* A state in numbers and words. NAN, NULL: not known. Nothing in it is owned. */
 struct trigger_figures {

@@ -212,10 +212,10 @@ static void a_trigger_answers_with_the_reading_of_its_query(void **state)
     struct trigger *trigger = FIND(GOOD);
     struct answer_call call = {.arrived_ms = clock_now_ms()};
     query_of(trigger);
-    trigger_answer(trigger, &call, clock_now_ms(), &answer);
+    trigger_state_answer(trigger, &call, clock_now_ms(), &answer);
     assert_int_equal(answer.kind, ANSWER_WAIT);
     wait_until_measured(trigger);
-    trigger_answer(trigger, &call, clock_now_ms(), &answer);
+    trigger_state_answer(trigger, &call, clock_now_ms(), &answer);
     assert_int_equal(answer.kind, ANSWER_VALUE);
     assert_true(answer.value == 7 && answer.active && !answer.held);
 }
@@ -264,7 +264,7 @@ static void observers_change_nothing(void **state)
     for (int i = 0; i < 50; i++) {
         struct answer_call call = {.arrived_ms = clock_now_ms(), .out_of_time = true};
         assert_true(replicas_now(trigger) == 5);
-        trigger_answer(trigger, &call, clock_now_ms(), &answer);
+        trigger_state_answer(trigger, &call, clock_now_ms(), &answer);
         answer_done(&answer);
         usleep(1000);
     }

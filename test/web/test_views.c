@@ -271,7 +271,8 @@ static void assert_view(const struct view *view, const struct view *expected, co
 static struct view view_of_keda(const struct trigger *trigger)
 {
     struct answer answer = {0};
-    trigger_answer(trigger, &(struct answer_call){.is_stream = true}, clock_now_ms(), &answer);
+    trigger_state_answer(trigger, &(struct answer_call){.is_stream = true}, clock_now_ms(),
+                         &answer);
     bool has_value = answer.kind == ANSWER_VALUE;
     const struct view view = {
         .state = has_value                       ? (answer.held ? "held" : "answered")
@@ -301,7 +302,8 @@ static void assert_views(struct trigger *trigger, const struct view *expected)
         assert_view(&past, expected, "the history");
     }
     struct answer answer = {0};
-    trigger_answer(trigger, &(struct answer_call){.is_stream = true}, clock_now_ms(), &answer);
+    trigger_state_answer(trigger, &(struct answer_call){.is_stream = true}, clock_now_ms(),
+                         &answer);
     trigger_answers_record(trigger, "GetMetrics", &answer, clock_now_ms());
     answer_done(&answer);
     if (expected->is_superseded) /* the page has the newest trigger's instead */

@@ -7,6 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool own_credentials_are_read(const struct own_credentials_settings *settings)
+{
+    return settings != NULL && settings->add != NULL;
+}
+
 /* A key of the scaler in a trigger's metadata. */
 struct given {
     const struct option *row; /* NULL: it is none, or blank */

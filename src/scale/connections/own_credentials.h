@@ -34,6 +34,9 @@ struct own_credentials_settings {
     const struct cluster_authentications *cluster; /* NULL: none is listed; borrowed */
 };
 
+/* Whether triggers can have some. NULL: they cannot. */
+bool own_credentials_are_read(const struct own_credentials_settings *settings);
+
 /* What the trigger may do with its credentials (NULL: they are not known yet). False with the
  * error, and where they may come yet with `*ret_waits`. */
 bool own_credentials_admit(const struct own_credentials_settings *settings,
