@@ -173,28 +173,22 @@ static void free_parts(struct parts *parts)
     worker_pages_free(parts->workers);
     if (parts->server != NULL)
         server_drain(parts->server, 0);
-    if (parts->loop_calls != NULL)
-        loop_calls_end(parts->loop_calls); /* the informer's thread may wait for one */
+    loop_calls_end(parts->loop_calls); /* the informer's thread may wait for one */
     bool peers_hang = !peers_end(parts->peers);
     bool informer_hangs = !informer_stop(parts->informer); /* calls use it until they have ended */
-    if (parts->triggers != NULL)
-        triggers_free(parts->triggers);
+    triggers_free(parts->triggers);
     bool engine_hangs = parts->engine != NULL && !engine_stop(parts->engine, STOP_MS);
     end_if(engine_hangs, "a source's client has not returned in time", parts->exit_status);
     end_if(informer_hangs, "a reply of the Kubernetes API does not end", parts->exit_status);
     end_if(peers_hang, "looking up --peers does not end", parts->exit_status);
-    if (parts->engine != NULL)
-        engine_free(parts->engine);
-    if (parts->scaler != NULL)
-        external_scaler_free(parts->scaler);
+    engine_free(parts->engine);
+    external_scaler_free(parts->scaler);
     health_free(parts->health);
-    if (parts->server != NULL)
-        server_free(parts->server);
+    server_free(parts->server);
     services_free(parts->services);
     peers_service_free(parts->peers_service);
     peer_values_free(parts->peer_values);
-    if (parts->loop_calls != NULL)
-        loop_calls_free(parts->loop_calls);
+    loop_calls_free(parts->loop_calls);
     kubernetes_secrets_free(parts->secrets);
     credentials_feed_free(parts->credentials);
     informer_free(parts->informer);

@@ -8,25 +8,6 @@
 #include "daemon/certificates.h"
 #include "daemon/peers.h"
 
-struct server_options serve_server_options(const struct serve_flags *flags)
-{
-    return (struct server_options){
-        .max_message_bytes = (size_t)flags->max_message_bytes,
-        .ping_interval_ms = flags->ping_ms,
-        .max_connections = (size_t)flags->max_clients,
-        .max_peer_connections = (size_t)flags->max_clients_per_peer,
-        .max_streams = (size_t)flags->max_streams,
-        .max_connection_age_ms = flags->max_connection_age_ms,
-        .limits = flags->client_limits.items,
-        .limit_count = flags->client_limits.count,
-    };
-}
-
-const struct transport *serve_transport(const struct serve_flags *flags)
-{
-    return transport_find(transport_names[flags->transport]);
-}
-
 void serve_warn(const struct serve_flags *flags)
 {
     enum { KEDA_COOLDOWN_MS = 300000, KEDA_POLLING_MS = 30000 };

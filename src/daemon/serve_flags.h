@@ -57,6 +57,10 @@ extern const struct option serve_flags[];
 
 enum log_level serve_log_level(const struct serve_flags *flags);
 
+/* Without the address and TLS. The lists are borrowed from the flags. */
+struct server_options serve_server_options(const struct serve_flags *flags);
+const struct transport *serve_transport(const struct serve_flags *flags);
+
 /* What --help-limits shows: what each transport lets clients do. */
 void serve_write_limits(struct page *page);
 

@@ -169,6 +169,8 @@ bool engine_stop(struct engine *engine, int64_t max_ms)
 void engine_free(struct engine *engine)
 {
     enum { HOUR_MS = 3600 * 1000 };
+    if (engine == NULL)
+        return;
     while (!engine_stop(engine, HOUR_MS))
         continue;
     pthread_mutex_lock(&engine->lock);

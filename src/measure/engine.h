@@ -58,7 +58,8 @@ struct engine *engine_new(const struct engine_settings *settings);
  * the process may end with _exit(). */
 bool engine_stop(struct engine *engine, int64_t max_ms);
 
-/* Ends the threads, however long that takes, and frees everything, queries in use too. */
+/* Ends the threads, however long that takes, and frees everything, queries in use too. NULL is
+ * none. */
 void engine_free(struct engine *engine);
 
 /* Does a connection of this scaler have an agent process, and how many connections can there be,

@@ -90,6 +90,8 @@ void triggers_free(struct triggers *triggers)
 {
     struct trigger *trigger;
     struct trigger *next;
+    if (triggers == NULL)
+        return;
     triggers->lifecycle.is_stopping = true;
     HASH_ITER(hh, triggers->by_identity, trigger, next)
         triggers_drop(triggers, trigger);

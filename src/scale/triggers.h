@@ -41,7 +41,7 @@ struct triggers_settings {
 };
 
 struct triggers *triggers_new(const struct triggers_settings *settings);
-void triggers_free(struct triggers *triggers);
+void triggers_free(struct triggers *triggers); /* NULL is none */
 
 /* ---- a call: triggers_find.c, and triggers_room.c where the table is full ---- */
 

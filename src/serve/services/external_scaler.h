@@ -23,7 +23,7 @@ struct external_scaler_settings {
 };
 
 struct external_scaler *external_scaler_new(const struct external_scaler_settings *settings);
-void external_scaler_free(struct external_scaler *scaler);
+void external_scaler_free(struct external_scaler *scaler); /* NULL is none */
 
 /* Under the turn lock: its counters, in Prometheus' format. */
 void external_scaler_write_metrics(const struct external_scaler *scaler, struct text *page);

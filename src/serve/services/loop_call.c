@@ -37,6 +37,8 @@ struct loop_calls *loop_calls_new(void (*wake)(void *context), void *context)
 
 void loop_calls_free(struct loop_calls *loop_calls)
 {
+    if (loop_calls == NULL)
+        return;
     pthread_cond_destroy(&loop_calls->changed);
     pthread_mutex_destroy(&loop_calls->lock);
     free(loop_calls);
@@ -78,6 +80,8 @@ bool loop_calls_respond(struct loop_calls *loop_calls, int64_t timeout_ms)
 
 void loop_calls_end(struct loop_calls *loop_calls)
 {
+    if (loop_calls == NULL)
+        return;
     pthread_mutex_lock(&loop_calls->lock);
     loop_calls->is_ended = true;
     pthread_cond_broadcast(&loop_calls->changed);

@@ -15,7 +15,7 @@ struct loop_calls;
 
 /* `wake` has the server take its turn; it may be called from any thread. */
 struct loop_calls *loop_calls_new(void (*wake)(void *context), void *context);
-void loop_calls_free(struct loop_calls *loop_calls); /* nobody waits */
+void loop_calls_free(struct loop_calls *loop_calls); /* nobody waits; NULL is none */
 
 /* Returns once `run` has returned. False: the loop did not start it within `timeout_ms` (it is
  * busy, or has ended), and will not start it any more. */
@@ -28,7 +28,7 @@ bool loop_calls_respond(struct loop_calls *loop_calls, int64_t timeout_ms);
 void loop_calls_turn(struct loop_calls *loop_calls);
 
 /* The loop takes no turn any more: who waits for one does not wait longer, nor does who comes
- * later. */
+ * later. NULL is none. */
 void loop_calls_end(struct loop_calls *loop_calls);
 
 #endif

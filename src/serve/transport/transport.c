@@ -94,5 +94,6 @@ bool server_failed_handshakes(const struct server *server, uint64_t *ret_count)
 
 void server_free(struct server *server)
 {
-    server->transport->free(server);
+    if (server != NULL)
+        server->transport->free(server);
 }

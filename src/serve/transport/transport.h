@@ -190,7 +190,7 @@ size_t server_limit_hits(const struct server *server, struct limit_hits *ret_lim
 int64_t server_certificate_ends_s(const struct server *server);
 /* False: they are not counted, or there are none in plain text. Any thread. */
 bool server_failed_handshakes(const struct server *server, uint64_t *ret_count);
-void server_free(struct server *server);
+void server_free(struct server *server); /* NULL is none */
 
 /* Those of this build (list.c), and NULL; the first is the default. */
 extern const struct transport *const transport_list[];
