@@ -56,8 +56,8 @@ static char *statement_of(const struct postgresql_query *query)
     return text_take(&statement);
 }
 
-static void send(struct postgresql_client *client, struct postgresql_session *session,
-                 struct postgresql_queue *queue)
+static void send_to(struct postgresql_client *client, struct postgresql_session *session,
+                    struct postgresql_queue *queue)
 {
     bool alone = queue == &client->slow;
     struct task *task = queue->tasks;
@@ -96,7 +96,7 @@ static size_t dispatch_slow(struct postgresql_client *client,
         struct postgresql_session *session = &client->sessions[i];
         if (session->state != POSTGRESQL_READY || session->count > 0)
             continue;
-        send(client, session, &client->slow);
+        send_to(client, session, &client->slow);
         allowed--;
         wanted--;
     }
@@ -155,7 +155,7 @@ void postgresql_dispatch(struct postgresql_client *client)
             find_room(client, reserved, count, client->quick.tasks, now_ms);
         if (session == NULL)
             break;
-        send(client, session, &client->quick);
+        send_to(client, session, &client->quick);
         client->is_turn_of_quick = false;
     }
 }

@@ -37,7 +37,7 @@ static void take_error(struct postgresql_client *client, struct postgresql_sessi
     struct task *task = postgresql_session_take_task(session, entry);
     if (postgresql_answer_is_cancelled(result))
         take_stopped(session, entry, task, result);
-    else if (session->step == STEP_LIMIT && entry->watches_client) {
+    else if (session->step == POSTGRESQL_STEP_LIMIT && entry->watches_client) {
         client->watches_client = false; /* not on every system */
         postgresql_queue_add(&client->slow, task);
     } else
@@ -50,25 +50,26 @@ static void take_result(struct postgresql_client *client, struct postgresql_sess
 {
     struct postgresql_entry *entry = postgresql_session_entry(session, 0);
     ExecStatusType status = PQresultStatus(result);
-    if (session->step == STEP_BEGIN && status == PGRES_COMMAND_OK) {
+    if (session->step == POSTGRESQL_STEP_BEGIN && status == PGRES_COMMAND_OK) {
         session->begun_ms = clock_now_ms();
         if (entry->task != NULL)
             task_started(entry->task);
     }
-    if (session->step > STEP_QUERY || entry->task == NULL || status == PGRES_PIPELINE_ABORTED)
+    if (session->step > POSTGRESQL_STEP_QUERY || entry->task == NULL ||
+        status == PGRES_PIPELINE_ABORTED)
         return;
-    if (session->step == STEP_QUERY)
+    if (session->step == POSTGRESQL_STEP_QUERY)
         note_duration(client, session, entry);
     if (status == PGRES_FATAL_ERROR)
         take_error(client, session, entry, result);
-    else if (session->step == STEP_QUERY)
+    else if (session->step == POSTGRESQL_STEP_QUERY)
         postgresql_answer_take(postgresql_session_take_task(session, entry), result);
 }
 
 static void next_step(struct postgresql_client *client, struct postgresql_session *session)
 {
     bool was_alone = session->runs_alone;
-    if (++session->step < STEPS)
+    if (++session->step < POSTGRESQL_STEPS)
         return;
     postgresql_session_next(session);
     client->is_turn_of_quick = was_alone;

@@ -15,10 +15,10 @@
  * up to a sync, so one stands before the cleaning up; a pooler such as PgBouncer gives the session
  * to nobody else before the transaction is over and what follows it is done.
  */
-static const char *const statements[STEPS] = {
-    [STEP_BEGIN] = "BEGIN READ ONLY",
-    [STEP_ROLL_BACK] = "ROLLBACK",
-    [STEP_UNLOCK] = "SELECT pg_catalog.pg_advisory_unlock_all()",
+static const char *const statements[POSTGRESQL_STEPS] = {
+    [POSTGRESQL_STEP_BEGIN] = "BEGIN READ ONLY",
+    [POSTGRESQL_STEP_ROLL_BACK] = "ROLLBACK",
+    [POSTGRESQL_STEP_UNLOCK] = "SELECT pg_catalog.pg_advisory_unlock_all()",
 };
 
 /* A role or a database may have standard_conforming_strings off: a backslash would then hide the
@@ -98,15 +98,16 @@ void postgresql_session_close(struct postgresql_session *session, int64_t closed
 static bool send_step(PGconn *connection, enum postgresql_step step, const char *query,
                       const char *limit_ms, bool watch_client)
 {
-    if (step == STEP_QUERY_SYNC || step == STEP_SYNC)
+    if (step == POSTGRESQL_STEP_QUERY_SYNC || step == POSTGRESQL_STEP_SYNC)
         return PQpipelineSync(connection);
-    const char *statement = step == STEP_QUERY                   ? query
-                            : step == STEP_LIMIT && watch_client ? limit_and_watch
-                            : step == STEP_LIMIT                 ? limit
-                                                                 : statements[step];
-    return PQsendQueryParams(connection, statement, step == STEP_LIMIT, NULL, &limit_ms, NULL, NULL,
-                             0) &&
-           (step != STEP_BEGIN || PQsendFlushRequest(connection)); /* its answer is the start */
+    const char *statement = step == POSTGRESQL_STEP_QUERY                   ? query
+                            : step == POSTGRESQL_STEP_LIMIT && watch_client ? limit_and_watch
+                            : step == POSTGRESQL_STEP_LIMIT                 ? limit
+                                                                            : statements[step];
+    return PQsendQueryParams(connection, statement, step == POSTGRESQL_STEP_LIMIT, NULL, &limit_ms,
+                             NULL, NULL, 0) &&
+           (step != POSTGRESQL_STEP_BEGIN ||
+            PQsendFlushRequest(connection)); /* its answer is the start */
 }
 
 void postgresql_session_send(struct postgresql_session *session, const char *query,
@@ -114,7 +115,7 @@ void postgresql_session_send(struct postgresql_session *session, const char *que
 {
     char limit_ms[24];
     snprintf(limit_ms, sizeof(limit_ms), "%lld", (long long)entry->limit_ms);
-    for (enum postgresql_step step = STEP_BEGIN; step < STEPS; step++)
+    for (enum postgresql_step step = POSTGRESQL_STEP_BEGIN; step < POSTGRESQL_STEPS; step++)
         session->is_broken = session->is_broken || !send_step(session->connection, step, query,
                                                               limit_ms, entry->watches_client);
 
@@ -164,7 +165,7 @@ void postgresql_session_next(struct postgresql_session *session)
     session->runs_alone = false;
     session->first = (session->first + 1) % POSTGRESQL_PIPELINE;
     session->count--;
-    session->step = STEP_BEGIN;
+    session->step = POSTGRESQL_STEP_BEGIN;
     session->begun_ms = 0;
     session->since_ms = clock_now_ms();
 }

@@ -31,14 +31,14 @@ enum postgresql_session_state {
 
 /* What is sent for a query, in this order. */
 enum postgresql_step {
-    STEP_BEGIN,
-    STEP_LIMIT,
-    STEP_QUERY,
-    STEP_QUERY_SYNC,
-    STEP_ROLL_BACK,
-    STEP_UNLOCK,
-    STEP_SYNC,
-    STEPS,
+    POSTGRESQL_STEP_BEGIN,
+    POSTGRESQL_STEP_LIMIT,
+    POSTGRESQL_STEP_QUERY,
+    POSTGRESQL_STEP_QUERY_SYNC,
+    POSTGRESQL_STEP_ROLL_BACK,
+    POSTGRESQL_STEP_UNLOCK,
+    POSTGRESQL_STEP_SYNC,
+    POSTGRESQL_STEPS,
 };
 
 /* A query in flight. */

@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "client/grpc_client.h"
 #include "peers.pb-c.h"
-#include "serve/services/peers.h"
+#include "serve/services/peers_service.h"
 
 #include <netdb.h>
 #include <pthread.h>

@@ -26,7 +26,7 @@
 #include "scale/triggers.h"
 #include "serve/services/external_scaler.h"
 #include "serve/services/health.h"
-#include "serve/services/peers.h"
+#include "serve/services/peers_service.h"
 #include "serve/services/reflection.h"
 #include "serve/transport/transport.h"
 

@@ -17,7 +17,7 @@ static void fail_too_many_partitions(struct kafka_batch_task *batch_task)
 }
 
 /* Whether the topic can be measured at all, with those before it; if not, the task has failed. */
-static bool topic_check(struct kafka_batch_task *batch_task, const struct kafka_batch_topic *topic)
+static bool check_topic(struct kafka_batch_task *batch_task, const struct kafka_batch_topic *topic)
 {
     const struct kafka_topic *known = topic->known;
     batch_task->partitions += known == NULL ? 0 : (size_t)known->partitions;
@@ -60,7 +60,8 @@ static void request_offset(struct kafka_batch_topic *topic, int32_t partition, b
     kafka_metadata_outdate(batch->session->metadata, topic->known);
 }
 
-static void task_add(struct kafka_batch_task *batch_task, struct kafka_group_topic *group_topic)
+static void add_group_topic(struct kafka_batch_task *batch_task,
+                            struct kafka_group_topic *group_topic)
 {
     struct kafka_batch_topic *topic = group_topic->key.topic;
     batch_task->topics = memory_grow(batch_task->topics, &batch_task->capacity,
@@ -76,19 +77,19 @@ static void task_add(struct kafka_batch_task *batch_task, struct kafka_group_top
     }
 }
 
-static bool task_add_topic(struct kafka_batch_task *batch_task, const char *name)
+static bool add_named_topic(struct kafka_batch_task *batch_task, const char *name)
 {
     struct kafka_batch_topic *topic = kafka_batch_topic_for(batch_task->batch, name);
-    if (!topic_check(batch_task, topic))
+    if (!check_topic(batch_task, topic))
         return false;
-    task_add(batch_task, kafka_batch_add_topic(batch_task->group, topic));
+    add_group_topic(batch_task, kafka_batch_add_topic(batch_task->group, topic));
     return true;
 }
 
 static bool use_names(struct kafka_batch_task *batch_task)
 {
     for (size_t i = 0; i < batch_task->selection.count; i++)
-        if (!task_add_topic(batch_task, batch_task->selection.names[i]))
+        if (!add_named_topic(batch_task, batch_task->selection.names[i]))
             return false;
     return true;
 }
@@ -112,7 +113,7 @@ static bool use_pattern(struct kafka_batch_task *batch_task)
         return false;
     }
     for (size_t i = 0; i < pattern->count; i++)
-        if (pattern->topics[i] != NULL && !task_add_topic(batch_task, pattern->topics[i]->name))
+        if (pattern->topics[i] != NULL && !add_named_topic(batch_task, pattern->topics[i]->name))
             return false;
     return true;
 }
@@ -130,7 +131,7 @@ static bool has_partitions(struct kafka_batch_task *batch_task)
     return false;
 }
 
-static void task_prepare(struct kafka_batch *batch, struct kafka_batch_task *batch_task)
+static void prepare_task(struct kafka_batch *batch, struct kafka_batch_task *batch_task)
 {
     const struct kafka_query *query = batch_task->task->query;
     enum kafka_selection_kind kind = batch_task->selection.kind;
@@ -193,7 +194,7 @@ static void send_requests(struct kafka_batch *batch)
     batch->is_sent = true;
     for (size_t i = 0; i < batch->count; i++)
         if (kafka_batch_task_is_open(&batch->tasks[i]))
-            task_prepare(batch, &batch->tasks[i]);
+            prepare_task(batch, &batch->tasks[i]);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
         if (group->open > 0)
             group_send(group);
@@ -272,9 +273,9 @@ static void use_committed(struct kafka_batch_task *batch_task)
     for (struct kafka_group_topic *topic = batch_task->group->topics; topic != NULL;
          topic = topic->next)
         if (topic->has_commit) {
-            if (!topic_check(batch_task, topic->key.topic))
+            if (!check_topic(batch_task, topic->key.topic))
                 return;
-            task_add(batch_task, topic);
+            add_group_topic(batch_task, topic);
         }
     if (batch_task->count == 0 && !query->scale_to_zero_on_invalid_offset)
         kafka_batch_fail(batch_task,

@@ -1,4 +1,4 @@
-#include "serve/services/peers.h"
+#include "serve/services/peers_service.h"
 
 #include "base/clock.h"
 #include "base/memory.h"

@@ -4,8 +4,8 @@
  *
  * Threads: the hooks run under the server's turn lock (transport.h).
  */
-#ifndef BACKLOG_SERVE_SERVICES_PEERS_H
-#define BACKLOG_SERVE_SERVICES_PEERS_H
+#ifndef BACKLOG_SERVE_SERVICES_PEERS_SERVICE_H
+#define BACKLOG_SERVE_SERVICES_PEERS_SERVICE_H
 
 #include "scale/peer_values.h"
 #include "scale/triggers.h"
