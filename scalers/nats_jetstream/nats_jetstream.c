@@ -75,7 +75,7 @@ static unsigned reports(const struct options *options, const char **ret_advice)
 }
 
 /* Has one of the two. */
-struct client {
+struct nats_jetstream_client {
     struct nats_client *nats;
     struct nats_monitoring *monitoring;
 };
@@ -84,14 +84,14 @@ static bool connect_client(const void *connection_options, int64_t deadline_ms, 
                            struct error *error)
 {
     const struct nats_connection *options = connection_options;
-    struct client client = {0};
+    struct nats_jetstream_client client = {0};
     if (options->monitoring_endpoint == NULL)
         client.nats = nats_client_connect(options, deadline_ms, error);
     else
         nats_monitoring_connect(options, deadline_ms, &client.monitoring, error);
     if (client.nats == NULL && client.monitoring == NULL)
         return false;
-    struct client *kept = memory_new(sizeof(*kept));
+    struct nats_jetstream_client *kept = memory_new(sizeof(*kept));
     *kept = client;
     *ret_client = kept;
     return true;
@@ -99,14 +99,14 @@ static bool connect_client(const void *connection_options, int64_t deadline_ms, 
 
 static bool measure(void *opaque, struct feed *feed, struct error *error)
 {
-    struct client *client = opaque;
+    struct nats_jetstream_client *client = opaque;
     return client->nats != NULL ? nats_client_measure(client->nats, feed, error)
                                 : nats_monitoring_measure(client->monitoring, feed, error);
 }
 
 static void disconnect(void *opaque)
 {
-    struct client *client = opaque;
+    struct nats_jetstream_client *client = opaque;
     if (client->nats != NULL)
         nats_client_disconnect(client->nats);
     if (client->monitoring != NULL)

@@ -125,7 +125,7 @@ static char *bundle(const void *connection_options, const void *query_options)
 }
 
 /* Has one of the two. */
-struct client {
+struct rabbitmq_client {
     struct rabbitmq_amqp *amqp;
     struct rabbitmq_management *management;
 };
@@ -136,7 +136,7 @@ static bool connect_client(const void *connection_options, int64_t deadline_ms, 
     _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = {0};
     if (!rabbitmq_url_parse(connection_options, &url, error))
         return false;
-    struct client client = {0};
+    struct rabbitmq_client client = {0};
     bool connected =
         url.is_http
             ? rabbitmq_management_connect(connection_options, &url, deadline_ms, &client.management,
@@ -144,7 +144,7 @@ static bool connect_client(const void *connection_options, int64_t deadline_ms, 
             : rabbitmq_amqp_connect(connection_options, &url, deadline_ms, &client.amqp, error);
     if (!connected)
         return false;
-    struct client *kept = memory_new(sizeof(*kept));
+    struct rabbitmq_client *kept = memory_new(sizeof(*kept));
     *kept = client;
     *ret_client = kept;
     return true;
@@ -152,14 +152,14 @@ static bool connect_client(const void *connection_options, int64_t deadline_ms, 
 
 static bool measure(void *opaque, struct feed *feed, struct error *error)
 {
-    struct client *client = opaque;
+    struct rabbitmq_client *client = opaque;
     return client->amqp != NULL ? rabbitmq_amqp_measure(client->amqp, feed, error)
                                 : rabbitmq_management_measure(client->management, feed, error);
 }
 
 static void disconnect(void *opaque)
 {
-    struct client *client = opaque;
+    struct rabbitmq_client *client = opaque;
     if (client->amqp != NULL)
         rabbitmq_amqp_disconnect(client->amqp);
     if (client->management != NULL)

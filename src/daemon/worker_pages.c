@@ -75,7 +75,7 @@ struct scaled_object_ref {
 };
 
 /* Those that a page wants, found under the turn lock. */
-struct search {
+struct worker_pages_search {
     const struct worker_pages *workers;
     const char *namespace, *name; /* NULL: any */
     bool is_of_hpas;              /* which are read in all namespaces */
@@ -92,7 +92,7 @@ static bool is_listed(const struct worker_pages *workers, const char *namespace)
     return false;
 }
 
-static bool is_found(const struct search *search, const struct trigger *trigger)
+static bool is_found(const struct worker_pages_search *search, const struct trigger *trigger)
 {
     for (size_t i = 0; i < search->count; i++)
         if (text_equal(search->objects[i].name, trigger->name) &&
@@ -105,7 +105,7 @@ static bool is_found(const struct search *search, const struct trigger *trigger)
  * Kubernetes API. */
 static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
-    struct search *search = context;
+    struct worker_pages_search *search = context;
     (void)now_ms;
     if (!walk_is_of(trigger, search->namespace, search->name) ||
         !(search->is_of_hpas || is_listed(search->workers, trigger->namespace)) ||
@@ -179,9 +179,9 @@ void worker_pages_list(void *context, const struct web_request *request, struct 
         web_refuse(answer, 404, not_listed);
         return;
     }
-    struct search search = {.workers = workers,
-                            .namespace = web_parameter(request, "namespace"),
-                            .name = web_parameter(request, "name")};
+    struct worker_pages_search search = {.workers = workers,
+                                         .namespace = web_parameter(request, "namespace"),
+                                         .name = web_parameter(request, "name")};
     _cleanup_(json_done) json_t *page = json_object();
     json_t *list = json_array();
     json_set(page, "objects", list);
@@ -232,10 +232,10 @@ void worker_pages_replicas(void *context, const struct web_request *request,
                          "not set");
         return;
     }
-    struct search search = {.workers = workers,
-                            .namespace = request->below[0],
-                            .name = request->below[1],
-                            .is_of_hpas = true};
+    struct worker_pages_search search = {.workers = workers,
+                                         .namespace = request->below[0],
+                                         .name = request->below[1],
+                                         .is_of_hpas = true};
     _cleanup_(json_done) json_t *object = json_object();
     bool has_run = walk(workers->triggers, visit, &search);
     if (!has_run)

@@ -208,39 +208,40 @@ static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_sh
 /* ---- the pages ---- */
 
 /* A trigger on the page of its ScaledObject. */
-struct found {
+struct explain_found {
     char *json;
     int64_t last_call_ms;
 };
 
 /* What a page wants to know, and what it finds under the turn lock. */
-struct search {
+struct explain_search {
     const char *namespace; /* NULL: of all */
     const char *name;      /* NULL: a list */
     struct list_page page; /* the list */
-    struct found found[WALK_TRIGGERS_PER_OBJECT];
+    struct explain_found found[WALK_TRIGGERS_PER_OBJECT];
     size_t found_count;
     size_t found_bytes;
 };
 
-static void add_found(struct search *search, const struct trigger *trigger, int64_t now_ms)
+static void add_found(struct explain_search *search, const struct trigger *trigger, int64_t now_ms)
 {
     struct text json = {0};
     json_add(&json, explain(trigger, now_ms, search->found_bytes >= LIST_PAGE_BYTES),
              JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     search->found_bytes += json.length;
-    search->found[search->found_count++] = (struct found){text_take(&json), trigger->last_call_ms};
+    search->found[search->found_count++] =
+        (struct explain_found){text_take(&json), trigger->last_call_ms};
 }
 
 static int newest_first(const void *one, const void *other)
 {
-    int64_t one_ms = ((const struct found *)one)->last_call_ms;
-    int64_t other_ms = ((const struct found *)other)->last_call_ms;
+    int64_t one_ms = ((const struct explain_found *)one)->last_call_ms;
+    int64_t other_ms = ((const struct explain_found *)other)->last_call_ms;
     return (one_ms < other_ms) - (one_ms > other_ms);
 }
 
 /* A ScaledObject that was edited has its former triggers until they are forgotten. */
-static void write_found(struct search *search, struct web_answer *answer)
+static void write_found(struct explain_search *search, struct web_answer *answer)
 {
     answer->type = "application/json";
     text_add(&answer->body, "[");
@@ -252,7 +253,7 @@ static void write_found(struct search *search, struct web_answer *answer)
     text_add(&answer->body, "]\n");
 }
 
-static void search_done(struct search *search)
+static void search_done(struct explain_search *search)
 {
     for (size_t i = 0; i < search->found_count; i++)
         free(search->found[i].json);
@@ -260,7 +261,7 @@ static void search_done(struct search *search)
 
 static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
-    struct search *search = context;
+    struct explain_search *search = context;
     if (!walk_is_of(trigger, search->namespace, search->name) ||
         search->found_count == WALK_TRIGGERS_PER_OBJECT)
         return WALK_ON;
@@ -273,7 +274,7 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
     return WALK_ON;
 }
 
-static bool run_search(const struct walk_source *source, struct search *search,
+static bool run_search(const struct walk_source *source, struct explain_search *search,
                        struct web_answer *answer)
 {
     if (walk(source, visit, search))
@@ -285,7 +286,7 @@ static bool run_search(const struct walk_source *source, struct search *search,
 void explain_list(void *context, const struct web_request *request, struct web_answer *answer)
 {
     const struct walk_source *source = context;
-    struct search search = {.namespace = web_parameter(request, "namespace")};
+    struct explain_search search = {.namespace = web_parameter(request, "namespace")};
     if (list_page_begin(&search.page, "triggers", request, USUAL_LIMIT, MAX_LIMIT, answer) &&
         run_search(source, &search, answer))
         list_page_end(&search.page);
@@ -298,8 +299,8 @@ void explain_one(void *context, const struct web_request *request, struct web_an
         web_refuse(answer, 404, "not found: the path is /api/triggers/NAMESPACE/NAME");
         return;
     }
-    _cleanup_(search_done) struct search search = {.namespace = request->below[0],
-                                                   .name = request->below[1]};
+    _cleanup_(search_done) struct explain_search search = {.namespace = request->below[0],
+                                                           .name = request->below[1]};
     if (!run_search(source, &search, answer))
         return;
     if (search.found_count == 0)

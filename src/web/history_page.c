@@ -27,7 +27,7 @@ struct series {
     bool has_more; /* rows that a page of it alone has */
 };
 
-struct found {
+struct history_page_found {
     const char *namespace;
     const char *name;
     uint64_t only; /* the id of the trigger whose rows are wanted; 0: of all */
@@ -36,7 +36,7 @@ struct found {
     size_t rows; /* of all */
 };
 
-static void found_done(struct found **found)
+static void found_done(struct history_page_found **found)
 {
     for (size_t i = 0; i < (*found)->count; i++) {
         free((*found)->items[i].metric_name);
@@ -116,7 +116,7 @@ static void derive_arrivals(struct trigger_figures *rows, size_t count)
 
 static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
-    struct found *found = context;
+    struct history_page_found *found = context;
     if (!walk_is_of(trigger, found->namespace, found->name) ||
         found->count == WALK_TRIGGERS_PER_OBJECT)
         return WALK_ON;
@@ -205,7 +205,7 @@ static void write_series(const struct series *series, double offset_ms, struct t
     text_add(body, "]");
 }
 
-static void write_json(const struct found *found, struct web_answer *answer)
+static void write_json(const struct history_page_found *found, struct web_answer *answer)
 {
     struct text *body = &answer->body;
     double offset_ms = clock_unix_offset_ms();
@@ -265,7 +265,7 @@ static void write_csv(const struct series *series, struct web_answer *answer)
 
 /* ---- the page ---- */
 
-static const struct series *find_series(const struct found *found, uint64_t id)
+static const struct series *find_series(const struct history_page_found *found, uint64_t id)
 {
     for (size_t i = 0; i < found->count; i++)
         if (found->items[i].id == id)
@@ -274,7 +274,8 @@ static const struct series *find_series(const struct found *found, uint64_t id)
 }
 
 /* Whether there is the one trigger that is wanted; CSV is always of one. */
-static bool check_trigger(const struct found *found, bool is_csv, struct web_answer *answer)
+static bool check_trigger(const struct history_page_found *found, bool is_csv,
+                          struct web_answer *answer)
 {
     _cleanup_(text_done) struct text why = {0};
     bool is_any = found->only == 0 && (!is_csv || found->count == 1);
@@ -301,7 +302,7 @@ void history_page(void *context, const struct web_request *request, struct web_a
         web_refuse(answer, 400, "format must be json or csv");
         return;
     }
-    _cleanup_(found_done) struct found *found = memory_new(sizeof(*found));
+    _cleanup_(found_done) struct history_page_found *found = memory_new(sizeof(*found));
     found->namespace = request->below[0];
     found->name = request->below[1];
     if (id != NULL && (!web_parse_number(id, &found->only) || found->only == 0))

@@ -99,13 +99,13 @@ static bool read_keys(const struct builtin *builtin, struct text *text, struct t
 }
 
 /* The connection of all triggers so far. */
-struct found {
+struct connection_keys_found {
     struct text keys, removed, namespaces;
     const char *last_namespace;
     bool is_for_all;
 };
 
-static void found_done(struct found *found)
+static void found_done(struct connection_keys_found *found)
 {
     text_done(&found->keys);
     text_done(&found->removed);
@@ -114,7 +114,7 @@ static void found_done(struct found *found)
 
 static bool add_trigger(const struct scaler *const *scalers, const struct manifests *manifests,
                         const struct manifest_object *object, const struct yaml_tree *trigger,
-                        struct found *found, struct error *error)
+                        struct connection_keys_found *found, struct error *error)
 {
     _cleanup_(text_done) struct text keys = {0};
     _cleanup_(text_done) struct text removed = {0};
@@ -141,7 +141,7 @@ static bool add_trigger(const struct scaler *const *scalers, const struct manife
 }
 
 static bool add_object(const struct scaler *const *scalers, const struct manifests *manifests,
-                       const struct manifest_object *object, struct found *found,
+                       const struct manifest_object *object, struct connection_keys_found *found,
                        struct error *error)
 {
     const struct yaml_tree *list = manifest_scales(object) ? manifest_triggers(object) : NULL;
@@ -158,7 +158,7 @@ static bool add_object(const struct scaler *const *scalers, const struct manifes
 bool connection_keys_write(const struct scaler *const *scalers, const struct manifests *manifests,
                            const char *name, struct text *ret_text, struct error *error)
 {
-    _cleanup_(found_done) struct found found = {0};
+    _cleanup_(found_done) struct connection_keys_found found = {0};
     for (size_t i = 0; i < manifests->object_count; i++)
         if (!add_object(scalers, manifests, &manifests->objects[i], &found, error))
             return false;

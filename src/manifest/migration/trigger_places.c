@@ -9,13 +9,13 @@
 
 enum { MAX_BLOCKS = 256 }; /* of one file: each is read with the file's length */
 
-struct search {
+struct trigger_places_search {
     const struct manifest_file *file;
     struct trigger_places *places;
     struct findings *findings;
 };
 
-static void add_list(const struct search *search, const struct trigger_place *like,
+static void add_list(const struct trigger_places_search *search, const struct trigger_place *like,
                      const struct yaml_tree *list)
 {
     struct trigger_places *places = search->places;
@@ -29,7 +29,7 @@ static void add_list(const struct search *search, const struct trigger_place *li
     }
 }
 
-static void note(const struct search *search, size_t line, const char *text)
+static void note(const struct trigger_places_search *search, size_t line, const char *text)
 {
     const struct finding_place place = {.path = search->file->path, .line = line};
     finding_add(search->findings, &place, FINDING_NOTE, "%s", text);
@@ -52,8 +52,8 @@ static bool is_one_trigger(const char *path)
            strchr(path + strlen(list), '/') == NULL;
 }
 
-static void add_operation(const struct search *search, const struct trigger_place *like,
-                          const struct yaml_tree *operation)
+static void add_operation(const struct trigger_places_search *search,
+                          const struct trigger_place *like, const struct yaml_tree *operation)
 {
     const char *path = yaml_tree_text(operation, "path");
     const struct yaml_tree *value = yaml_tree_find(operation, "value");
@@ -73,7 +73,7 @@ static void add_operation(const struct search *search, const struct trigger_plac
              "a patch of a trigger's type, whose metadata is not here: change it by hand");
 }
 
-static void add_patch(const struct search *search, const struct yaml_tree *tree,
+static void add_patch(const struct trigger_places_search *search, const struct yaml_tree *tree,
                       const char *target_kind)
 {
     const char *kind = yaml_tree_text(tree, "kind");
@@ -97,7 +97,7 @@ static void add_patch(const struct search *search, const struct yaml_tree *tree,
 /* ---- blocks of a kustomization ---- */
 
 /* The file's text with nothing but this block's, as YAML: all bytes keep their places. */
-static void add_block(const struct search *search, const struct yaml_tree *block,
+static void add_block(const struct trigger_places_search *search, const struct yaml_tree *block,
                       const char *target_kind)
 {
     _cleanup_(error_done) struct error ignored = {0};
@@ -133,7 +133,8 @@ static void add_block(const struct search *search, const struct yaml_tree *block
     places->forests[places->forest_count++] = forest;
 }
 
-static void add_kustomization(const struct search *search, const struct yaml_tree *tree)
+static void add_kustomization(const struct trigger_places_search *search,
+                              const struct yaml_tree *tree)
 {
     static const char *const lists[] = {"patches", "patchesStrategicMerge", "patchesJson6902"};
     for (size_t i = 0; i < ARRAY_LENGTH(lists); i++) {
@@ -158,7 +159,8 @@ static int compare_places(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-static void add_object(const struct search *search, const struct manifest_object *object)
+static void add_object(const struct trigger_places_search *search,
+                       const struct manifest_object *object)
 {
     const struct yaml_tree *name = yaml_tree_find(object->tree, "metadata.name");
     bool is_hidden = name != NULL && manifest_is_templated(search->file, name->start, name->end);
@@ -177,7 +179,7 @@ static void add_object(const struct search *search, const struct manifest_object
 void trigger_places_find(const struct manifests *manifests, const struct manifest_file *file,
                          struct trigger_places *ret_places, struct findings *findings)
 {
-    const struct search search = {file, ret_places, findings};
+    const struct trigger_places_search search = {file, ret_places, findings};
     *ret_places = (struct trigger_places){0};
     for (size_t i = 0; i < manifests->object_count; i++)
         if (manifests->objects[i].file == file && manifest_scales(&manifests->objects[i]))
