@@ -19,9 +19,9 @@
 
 enum { PATIENCE_MS = 20000, NOW_MS = 1000, GRACE_MS = 60 * 1000 };
 
-static char folder[] = "/tmp/backlog-replicas-XXXXXX";
+static char folder[] = "/tmp/backlog-workers-XXXXXX";
 
-/* Every replica leaves a file with its number, and removes it when it is terminated. */
+/* Every worker leaves a file with its number, and removes it when it is terminated. */
 #define COMMAND                                                                                    \
     "cd %s && trap 'rm \"$BACKLOG_REPLICA\"; exit' TERM && : >\"$BACKLOG_REPLICA\" && "            \
     "while :; do sleep 0.05; done"
@@ -72,7 +72,7 @@ static struct worker_group_settings settings_of(const char *command)
         .command = command, .object = "shop/orders", .grace_ms = GRACE_MS, .startup_ms = 500};
 }
 
-static void replicas_start_and_the_newest_stops_first(void **state)
+static void workers_start_and_the_newest_stops_first(void **state)
 {
     (void)state;
     _cleanup_(memory_free) char *command = text_format(COMMAND, folder);
@@ -160,7 +160,7 @@ static void a_worker_that_ends_is_started_again_later_and_later(void **state)
     worker_group_free(group);
 }
 
-static void a_replica_gets_the_name_of_its_object(void **state)
+static void a_worker_gets_the_name_of_its_object(void **state)
 {
     (void)state;
     _cleanup_(memory_free) char *command =
@@ -220,11 +220,11 @@ int main(int argc, char **argv)
     if (argc == 5 && text_equal(argv[1], WORKER_GROUP_COMMAND)) /* as the program itself does */
         return worker_group_exec(argv[3], argv[4]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(replicas_start_and_the_newest_stops_first),
+        cmocka_unit_test(workers_start_and_the_newest_stops_first),
         cmocka_unit_test(a_random_one_stops_where_that_is_set),
         cmocka_unit_test(a_worker_that_outlives_its_grace_is_killed),
         cmocka_unit_test(a_worker_that_ends_is_started_again_later_and_later),
-        cmocka_unit_test(a_replica_gets_the_name_of_its_object),
+        cmocka_unit_test(a_worker_gets_the_name_of_its_object),
         cmocka_unit_test(a_worker_starts_while_other_threads_hold_locks_of_the_c_library),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
