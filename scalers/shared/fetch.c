@@ -1,6 +1,7 @@
 #include "shared/fetch.h"
 
 #include "base/clock.h"
+#include "base/http_head.h"
 #include "base/json_text.h"
 #include "base/memory.h"
 #include "shared/tls.h"
@@ -12,6 +13,7 @@ enum { MAX_TIMEOUT_MS = 10 * 60 * 1000, BUFFER_BYTES = 4 << 10 /* of each transf
 struct fetcher {
     struct fetch_source source;
     CURL *curl;
+    struct http_head head;
     struct text body;
     struct fetch_budget *budget; /* or NULL; the body is counted in it */
     size_t limit;                /* that the body exceeds; 0: none */
@@ -86,6 +88,8 @@ struct fetcher *fetch_new(const struct fetch_source *source, struct fetch_budget
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, fetcher->curl_error);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, fetcher);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, http_head_take);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, &fetcher->head);
     curl_easy_setopt(curl, CURLOPT_SSL_CTX_FUNCTION, configure_tls);
     curl_easy_setopt(curl, CURLOPT_SSL_CTX_DATA, fetcher);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, source->tls->unsafe ? 0L : 1L);
@@ -164,6 +168,7 @@ bool fetch_begin(struct fetcher *fetcher, const char *url, int64_t deadline_ms)
 
     fetch_drop(fetcher);
     error_done(&fetcher->tls_error);
+    fetcher->head = (struct http_head){0};
     fetcher->limit = 0;
     fetcher->is_refused = false;
     fetcher->curl_error[0] = '\0';
@@ -177,6 +182,12 @@ static enum fetch_outcome explain(const struct fetcher *fetcher, CURLcode code, 
     const char *name = fetcher->source.name;
     const char *why =
         fetcher->curl_error[0] != '\0' ? fetcher->curl_error : curl_easy_strerror(code);
+    if (http_head_is_too_large(&fetcher->head)) {
+        error_set(error, ERROR_LIMIT,
+                  "%s: the response has more than %d lines or %d bytes of headers and trailers",
+                  name, HTTP_HEAD_MAX_LINES, HTTP_HEAD_MAX_BYTES);
+        return FETCH_TOO_LARGE;
+    }
     if (fetcher->limit > 0) {
         error_set(error, ERROR_LIMIT, "%s: the response has more than %zu bytes", name,
                   fetcher->limit);

@@ -1,5 +1,6 @@
 #include "client/http_client.h"
 
+#include "base/http_head.h"
 #include "base/memory.h"
 #include "base/system/file.h"
 
@@ -25,6 +26,7 @@ struct http_client {
     const char *token_file;
     const char *hint;
     int64_t timeout_ms;
+    struct http_head head;
     struct text body;
     bool is_too_large;
     bool (*follow)(void *context, const char *bytes, size_t length); /* NULL: it goes into `body` */
@@ -90,6 +92,8 @@ struct http_client *http_client_new(const struct http_server *server, int64_t ti
     curl_easy_setopt(client->curl, CURLOPT_ERRORBUFFER, client->why);
     curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, take);
     curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, client);
+    curl_easy_setopt(client->curl, CURLOPT_HEADERFUNCTION, http_head_take);
+    curl_easy_setopt(client->curl, CURLOPT_HEADERDATA, &client->head);
     return client;
 }
 
@@ -166,6 +170,7 @@ static bool request(struct http_client *client, const char *path, int64_t timeou
     text_clear(&client->body);
     client->why[0] = '\0';
     client->is_too_large = false;
+    client->head = (struct http_head){0};
     curl_easy_setopt(client->curl, CURLOPT_URL, url);
     curl_easy_setopt(client->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     CURLcode code = perform(client);

@@ -255,6 +255,7 @@ def http_good(bodies):
 
 
 ENDLESS = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 BOMB_BYTES = 8 << 20
 
 
@@ -302,9 +303,11 @@ def http_transfers(setup):
     """What concerns HTTP alone: one source is enough."""
     return [
         http_hostile("headers without end", setup, b"HTTP/1.1 200 OK\r\n", b"X-Header: " + b"y" * 1000 + b"\r\n"),
+        http_hostile("headers of four bytes", setup, b"HTTP/1.1 200 OK\r\n", b"a:\r\n" * 4096),
+        http_hostile("trailers of four bytes", setup, CHUNKED + b"1\r\nx\r\n0\r\n", b"a:\r\n" * 4096),
         http_hostile("one endless header", setup, b"HTTP/1.1 200 OK\r\nX-Header: ", b"y" * 65536),
-        http_hostile("one endless chunk", setup, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7fffffff\r\n", b"x" * 65536),
-        http_hostile("chunks without end", setup, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        http_hostile("one endless chunk", setup, CHUNKED + b"7fffffff\r\n", b"x" * 65536),
+        http_hostile("chunks without end", setup, CHUNKED, b"1\r\nx\r\n"),
         http_hostile("a body of 2^62 bytes", setup, b"HTTP/1.1 200 OK\r\nContent-Length: 4611686018427387904\r\n\r\n", b"[" * 65536),
         http_hostile("1xx without end", setup, b"HTTP/1.1 100 Continue\r\nX: " + b"y" * 1000 + b"\r\n\r\n"),
     ]

@@ -44,6 +44,8 @@ void api_request_add(struct api_request *request, CURLM *multi, size_t max_bytes
     request->max_bytes = max_bytes;
     curl_easy_setopt(request->curl, CURLOPT_WRITEFUNCTION, receive);
     curl_easy_setopt(request->curl, CURLOPT_WRITEDATA, request);
+    curl_easy_setopt(request->curl, CURLOPT_HEADERFUNCTION, http_head_take);
+    curl_easy_setopt(request->curl, CURLOPT_HEADERDATA, &request->head);
     curl_easy_setopt(request->curl, CURLOPT_PRIVATE, request);
     curl_multi_add_handle(multi, request->curl);
 }

@@ -8,6 +8,7 @@
 #define BACKLOG_KUBERNETES_API_API_REQUEST_H
 
 #include "base/error.h"
+#include "base/http_head.h"
 #include "base/text.h"
 #include "kubernetes/api/api.h"
 
@@ -22,6 +23,7 @@ struct api_request_budget {
 struct api_request {
     CURL *curl; /* NULL: there is none */
     struct curl_slist *headers;
+    struct http_head head;
     struct text body;
     size_t max_bytes;
     struct api_request_budget *budgets[2]; /* NULL: none; set once it is begun, and borrowed */

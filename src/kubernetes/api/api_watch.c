@@ -214,6 +214,8 @@ static size_t receive_head(char *bytes, size_t size, size_t count, void *argumen
 {
     struct api_watch *watch = argument;
     long status = 0;
+    if (http_head_take(bytes, size, count, &watch->request.head) == 0)
+        return 0;
     curl_easy_getinfo(watch->request.curl, CURLINFO_RESPONSE_CODE, &status);
     if (status == 200 && size * count == 2 && bytes[0] == '\r') {
         watch->is_connected = true;
