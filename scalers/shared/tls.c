@@ -3,6 +3,7 @@
 #include "base/pem.h"
 #include "shared/tls_key.h"
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
@@ -14,6 +15,12 @@
 enum {
     MAX_DH_BITS = 4096,
     MAX_HANDSHAKE_MESSAGES = 1000, /* of one connection: its own ten, tickets, new keys */
+    /* Of a server's certificates, which are kept, decoded, as long as the connection lives: 100 KiB
+     * of them, OpenSSL's limit, become a megabyte. */
+    MAX_CHAIN_BYTES = 16 << 10,
+    MAX_UNVERIFIED_BYTES = 8 << 10,
+    MAX_CHAIN = 10,
+    MAX_EXPONENT_BITS = 64, /* of RSA: a check takes as many times as long as there are bits */
 };
 
 typedef int (*security_callback)(const SSL *ssl, const SSL_CTX *context, int operation, int bits,
@@ -73,6 +80,32 @@ static void bound_messages(SSL_CTX *context)
     SSL_CTX_set_msg_callback(context, count_message);
 }
 
+/* ---- the server's certificates ---- */
+
+static bool has_large_exponent(const X509 *certificate)
+{
+    BIGNUM *exponent = NULL;
+    const EVP_PKEY *key = X509_get0_pubkey(certificate);
+    bool is_rsa = key != NULL && EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &exponent);
+    bool is_large = is_rsa && BN_num_bits(exponent) > MAX_EXPONENT_BITS;
+    BN_free(exponent);
+    ERR_clear_error(); /* of what is no RSA */
+    return is_large;
+}
+
+/* Seventy links of RSA with exponents of 3,071 bits took half a second of CPU. */
+static int verify_chain(X509_STORE_CTX *store, void *argument)
+{
+    (void)argument;
+    const STACK_OF(X509) *chain = X509_STORE_CTX_get0_untrusted(store);
+    int error = sk_X509_num(chain) > MAX_CHAIN ? X509_V_ERR_CERT_CHAIN_TOO_LONG : X509_V_OK;
+    for (int i = 0; error == X509_V_OK && i < sk_X509_num(chain); i++)
+        if (has_large_exponent(sk_X509_value(chain, i)))
+            error = X509_V_ERR_APPLICATION_VERIFICATION;
+    X509_STORE_CTX_set_error(store, error);
+    return error == X509_V_OK ? X509_verify_cert(store) : 0;
+}
+
 /* ---- the system's authorities ---- */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -123,6 +156,8 @@ bool tls_configure(SSL_CTX *context, const struct tls_options *options, struct e
 {
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     bound_messages(context);
+    SSL_CTX_set_max_cert_list(context, options->unsafe ? MAX_UNVERIFIED_BYTES : MAX_CHAIN_BYTES);
+    SSL_CTX_set_cert_verify_callback(context, verify_chain, NULL);
     trust_system(context);
     if (SSL_CTX_get_security_callback(context) != check_security) {
         atomic_store(&usual_security, SSL_CTX_get_security_callback(context));

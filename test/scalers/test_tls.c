@@ -1,11 +1,13 @@
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "shared/tls.h"
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/param_build.h>
+#include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <setjmp.h>
@@ -168,11 +170,78 @@ static void a_server_that_sends_tickets_without_end_is_left(void **state)
     }
 }
 
+/* ---- the server's certificates ---- */
+
+static EVP_PKEY *new_rsa_key(int exponent_bits)
+{
+    EVP_PKEY *key = NULL;
+    BIGNUM *exponent = BN_new();
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    assert_int_equal(BN_rand(exponent, exponent_bits, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ODD), 1);
+    assert_int_equal(EVP_PKEY_keygen_init(context), 1);
+    assert_int_equal(EVP_PKEY_CTX_set_rsa_keygen_bits(context, 2048), 1);
+    assert_int_equal(EVP_PKEY_CTX_set1_rsa_keygen_pubexp(context, exponent), 1);
+    assert_int_equal(EVP_PKEY_generate(context, &key), 1);
+    EVP_PKEY_CTX_free(context);
+    BN_free(exponent);
+    return key;
+}
+
+/* Behind its own certificate. */
+static void show_also(SSL_CTX *server, EVP_PKEY *key, int count)
+{
+    for (int i = 0; i < count; i++)
+        assert_int_equal(SSL_CTX_add_extra_chain_cert(server, new_certificate(key)), 1);
+}
+
+/* That trusts the server's own certificate, and needs no other one. */
+static SSL_CTX *new_client_of(SSL_CTX *server, bool is_unsafe)
+{
+    _cleanup_(error_done) struct error error = {0};
+    char *bytes = NULL;
+    BIO *pem = BIO_new(BIO_s_mem());
+    assert_int_equal(PEM_write_bio_X509(pem, SSL_CTX_get0_certificate(server)), 1);
+    size_t length = (size_t)BIO_get_mem_data(pem, &bytes);
+    _cleanup_(memory_free) char *ca = text_copy_bytes(bytes, length);
+    BIO_free(pem);
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    assert_true(
+        tls_configure(context, &(struct tls_options){.ca = ca, .unsafe = is_unsafe}, &error));
+    SSL_CTX_set_verify(context, is_unsafe ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
+    return context;
+}
+
+/* OpenSSL keeps all of them, decoded, and checks as many as lead from one to the next. */
+static void a_server_shows_few_certificates(void **state)
+{
+    (void)state;
+    static const struct {
+        int more, exponent_bits;
+        bool is_unsafe, is_taken;
+    } rows[] = {
+        {0, 17, false, true}, {9, 17, false, true},  {10, 17, false, false},
+        {2, 64, false, true}, {2, 65, false, false}, {2, 2000, false, false},
+        {3, 17, true, true},  {20, 17, true, false},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        EVP_PKEY *key = new_rsa_key(rows[i].exponent_bits);
+        SSL_CTX *server = new_server();
+        show_also(server, key, rows[i].more);
+        SSL_CTX *client = new_client_of(server, rows[i].is_unsafe);
+        if (handshake_succeeds(server, client) != rows[i].is_taken)
+            fail_msg("row %zu", i);
+        SSL_CTX_free(client);
+        SSL_CTX_free(server);
+        EVP_PKEY_free(key);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_server_may_choose_groups_of_4096_bits_and_no_larger),
         cmocka_unit_test(a_server_that_sends_tickets_without_end_is_left),
+        cmocka_unit_test(a_server_shows_few_certificates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
