@@ -121,7 +121,7 @@ CLIENT_HELLOS = {
     "the beginning of a hello of 128 KiB": record(HANDSHAKE, BIG_HELLO),
     "the same, a byte in each record": b"".join(record(HANDSHAKE, bytes([byte])) for byte in BIG_HELLO) + ZEROS * 7,
     "a second hello of 128 KiB, but its end": record(HANDSHAKE, hello_of_tls_13()) + record(HANDSHAKE, BIG_HELLO) + ZEROS * 7,
-    "the largest hello that is read, but its end": record(HANDSHAKE, message(CLIENT_HELLO, length=32 << 10)) + ZEROS + ZEROS[:-9],
+    "the largest hello that is read, but its end": record(HANDSHAKE, message(CLIENT_HELLO, length=8 << 10)) + record(HANDSHAKE, bytes((8 << 10) - 1)),
     "a record of 16 KiB, but its end": struct.pack(">BHH", HANDSHAKE, 0x0301, RECORD) + bytes(RECORD - 1),
     "empty records": record(HANDSHAKE, b"") * 10000,
     "warnings": record(ALERT, b"\x01\x00") * 10000,

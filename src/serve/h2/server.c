@@ -23,9 +23,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* TLS handshakes of a turn; the rest in the next. */
-enum { MAX_HANDSHAKES_PER_TURN = 8 };
-
 /* What a connection takes, with answers to requests that were refused, in calls. */
 enum { CALLS_OF_A_CONNECTION = 20 };
 
@@ -130,7 +127,7 @@ static void cut_connections(struct h2_server *server)
 
 void h2_server_turn(struct h2_server *server, int flags)
 {
-    server->handshakes_left = MAX_HANDSHAKES_PER_TURN;
+    server->handshakes_until_us = 0;
     server->delivers_until_us = 0;
     /* Once: what is ready stays so until it is read. */
     event_base_loop(server->base, flags | EVLOOP_ONCE);

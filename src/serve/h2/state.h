@@ -184,7 +184,7 @@ struct h2_server {
     TAILQ_HEAD(, h2_peer) unread;   /* with messages to deliver: each gets one, in turn */
     int64_t delivers_until_us;      /* ... in this part of the turn; 0: none was delivered yet */
     size_t connection_count;
-    size_t handshakes_left;      /* of this turn */
+    int64_t handshakes_until_us; /* of this turn; 0: there was none */
     int64_t handshake_warned_ms; /* when a failed one was last logged */
     int64_t name_warned_ms;      /* ... and a client whose name is refused */
     struct h2_peer *peers;       /* uthash */

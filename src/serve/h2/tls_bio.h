@@ -12,7 +12,7 @@
 
 /* Of messages in plain text; those that are encrypted have OpenSSL's own limits. A ClientHello with
  * post-quantum keys has 2 KiB; a chain of certificates in TLS 1.2, 4 to 8. */
-enum { TLS_MAX_MESSAGE_BYTES = 32 << 10 };
+enum { TLS_MAX_MESSAGE_BYTES = 8 << 10 };
 
 /* For SSL_set_bio(). Both are borrowed; the descriptor is not closed. */
 BIO *tls_bio_new(const SSL *tls, int fd);
