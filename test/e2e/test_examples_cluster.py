@@ -115,6 +115,10 @@ def test_an_example_comes_up_twice_and_goes_down(cluster, script, environment, c
     assert names(cluster, "rolebindings", "-n", NAMESPACE) & names(cluster, "roles", "-n", NAMESPACE)
     [container] = cluster.get("deployment", "backlog", "-n", "keda")["spec"]["template"]["spec"]["containers"]
     assert container["args"][container["args"].index("--workers") + 1] == NAMESPACE
+    # The Prometheus of the examples may read its metrics.
+    ingress = cluster.get("networkpolicy", "backlog", "-n", "keda")["spec"]["ingress"]
+    [peers] = [rule["from"] for rule in ingress if rule["ports"][0]["port"] == "http"]
+    assert [peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for peer in peers] == [SHARED]
 
     printed = script("down", NAME)
     assert "metrics-server: removed" in printed and "keda: removed" not in printed  # it was there before
