@@ -11,7 +11,7 @@ class S3(Process):
     access_key, secret_key = "example", "correct-horse"
 
     def __init__(self, host="127.0.0.1", port=None, disk=None):
-        """`disk`, a SmallDisk, has its data."""
+        """`disk`, a SmallDisk, has its data. It listens on loopback, too, where ready() and clients of this machine call it."""
         super().__init__()
         self.disk, self.data = disk, disk.path if disk else self.folder
         self.host = host
@@ -21,7 +21,9 @@ class S3(Process):
             os.mkdir(os.path.join(disk.outside(disk.path) if disk else self.folder, name))
 
     def command(self):
-        return [*(self.disk.enter if self.disk else []), self.program, "--port", f"{self.host}:{self.port}", "--access", self.access_key, "--secret", self.secret_key,
+        hosts = [self.host] if self.host == "0.0.0.0" else sorted({self.host, "127.0.0.1"})
+        return [*(self.disk.enter if self.disk else []), self.program, *(f"--port={host}:{self.port}" for host in hosts),
+                "--access", self.access_key, "--secret", self.secret_key,
                 "--health", "/healthz", "--cors-allow-origin", "*", "--quiet",
                 "posix", "--sidecar", os.path.join(self.data, "metadata"), os.path.join(self.data, "buckets")]
 
