@@ -10,6 +10,7 @@ import glob
 import json
 import os
 import queue
+import shlex
 import signal
 import socket
 import sys
@@ -117,6 +118,7 @@ class Play(contextlib.ExitStack):
         self.units = {}
         self.began = None  # the workers are scaled since then
         self.shown = None
+        self.load_options = {}  # of ./dev load for this example, at this run's addresses
         self.seen = []
 
     # What is started.
@@ -208,6 +210,8 @@ class Play(contextlib.ExitStack):
 
     def stay(self):
         """Until Ctrl-C: for whoever uses it."""
+        words = [f"--{name}={value}" for name, value in self.load_options.items()]
+        show(f"\nJobs, and a report of them: {shlex.join(['./dev', 'load', os.path.basename(self.folder), *words])}")
         show("\nIt stays as it is until Ctrl-C.")
         while True:
             self.follow(60)

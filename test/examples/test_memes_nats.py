@@ -6,14 +6,11 @@ import http.server
 import json
 import os
 import re
-import socket
 import subprocess
-import sys
 import threading
 import time
 
 import pytest
-import requests
 
 from support.pages.dashboard import assert_answered
 from support.example import Worker, command, play
@@ -34,27 +31,6 @@ def test_the_example_shows_what_it_promises():
     for words in ("1 meme, 1 worker", "10 pictures of the image API, then 10 of the cache", "37 memes, 8 workers and never more", "1,000 memes, 10 workers", "no worker removed",
                   "all 1058 memes so far are stored, each once"):
         assert words in printed
-
-
-def test_page_and_dashboard_of_a_live_run_listen_on_the_address_to_bind():
-    """In a container they could not be published otherwise."""
-    run = subprocess.Popen([sys.executable, "-u", os.path.join(FOLDER, "run"), "--live", "--bind", "127.0.0.2"], stdin=subprocess.DEVNULL,
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        printed = ""
-        for line in run.stdout:
-            printed += line
-            if "stays as it is" in line:
-                break
-        page, websocket = (int(port) for port in re.search(r"The page: http://localhost:(\d+)/\?nats=ws://localhost:(\d+)", printed).groups())
-        dashboard = re.search(r"Dashboard and API: http://127\.0\.0\.2:(\d+)/", printed)[1]
-        for port in (page, dashboard):
-            assert requests.get(f"http://127.0.0.2:{port}/", headers={"Host": f"localhost:{port}"}, timeout=SECONDS).ok
-        socket.create_connection(("127.0.0.2", websocket), timeout=SECONDS).close()
-    finally:
-        run.terminate()
-        run.communicate(timeout=SECONDS)
-    assert run.returncode == 130
 
 
 class ImageApi(Process):

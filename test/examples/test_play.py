@@ -1,19 +1,24 @@
 """What the runs of all examples share: their options, and what they say of mistakes."""
 
 import argparse
+import json
 import os
 import pathlib
 import re
+import shlex
+import socket
 import subprocess
 import sys
 import time
 
 import pytest
+import requests
 
-from support.example import Program
+from support.example import COMMON, Program
 from support.server.server import REPOSITORY
 
 RUNS = sorted(pathlib.Path(REPOSITORY, "examples").glob("*/run"))
+SECONDS = 60
 
 
 def run(path, *arguments):
@@ -47,6 +52,38 @@ def test_the_image_has_the_versions_that_are_tested(path):
     for line in (path.parent / "requirements.txt").read_text().split():
         assert line in tested
     assert re.search(r"COPY .*worker\.py", (path.parent / "Dockerfile").read_text())
+
+
+ADDRESSES = {"csv-jobs-rabbitmq": [r"file=@data.csv\" http://localhost:(\d+)/upload"],
+             "memes-nats": [r"The page: http://localhost:(\d+)/", r"nats=ws://localhost:(\d+)"],
+             "video-conversion-rabbitmq": [r"the page to upload videos: http://localhost:(\d+)/"],
+             "video-rendering-kafka": [r"the page to ask for videos: http://localhost:(\d+)/"],
+             "cdc-prometheus-postgresql": []}  # which has no page
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_a_live_run_stays_with_pages_and_dashboard_on_the_address_to_bind_and_says_how_to_load_it(name, tmp_path):
+    """On another address they could not be published from a container."""
+    live = subprocess.Popen([sys.executable, "-u", RUNS[0].parents[1] / name / "run", "--live", "--bind", "127.0.0.2"], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        printed = ""
+        for line in live.stdout:
+            printed += line
+            if "stays as it is" in line:
+                break
+        dashboard = re.search(r"Dashboard and API: http://127\.0\.0\.2:(\d+)/", printed)[1]
+        assert requests.get(f"http://127.0.0.2:{dashboard}/", headers={"Host": f"localhost:{dashboard}"}, timeout=SECONDS).ok
+        for pattern in ADDRESSES[name]:
+            socket.create_connection(("127.0.0.2", int(re.search(pattern, printed)[1])), timeout=SECONDS).close()
+        command = shlex.split(re.search(rf"\./dev load {name} .*", printed)[0])[2:]
+        jobs = [] if "--jobs=" in " ".join(command) else ["--jobs=3"]
+        subprocess.run([sys.executable, os.path.join(COMMON, "load.py"), *command, *jobs, "--json", tmp_path / "load.json"], check=True, timeout=180)
+        assert json.loads((tmp_path / "load.json").read_text())["successRate"] == 1
+    finally:
+        live.terminate()
+        live.communicate(timeout=SECONDS)
+    assert live.returncode == 130
 
 
 def test_dev_lists_the_examples():
