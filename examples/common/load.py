@@ -10,11 +10,13 @@ examples/NAME/jobs.py says what a job is. It has `arguments(parser)` and a class
 import argparse
 import concurrent.futures
 import importlib.util
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 EXAMPLES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, EXAMPLES)
@@ -22,6 +24,7 @@ sys.path.insert(0, EXAMPLES)
 from common.report import Report  # noqa: E402
 
 POLL_SECONDS = 0.2
+SAMPLE_SECONDS, SAMPLE_TIMEOUT_SECONDS = 1, 10
 
 
 def names():
@@ -39,7 +42,7 @@ class Load:
     """Jobs that some threads submit, from now on. is_over() says whether all have ended; `submitted` has those so far."""
 
     def __init__(self, name, jobs, count, concurrency):
-        self.name, self.jobs, self.count = name, jobs, count
+        self.name, self.jobs, self.count, self.concurrency = name, jobs, count, concurrency
         self.submitted, self.refused, self.ended = {}, [], {}
         pool = concurrent.futures.ThreadPoolExecutor(concurrency)
         for _ in range(count):
@@ -67,33 +70,58 @@ class Load:
     def report(self, replicas=(), speed=1):
         for error in self.refused[:3]:
             print(f"load: a job was refused: {error}", file=sys.stderr)
-        return Report(self.name, dict(self.submitted), self.ended, replicas, len(self.refused), speed)
+        return Report(self.name, dict(self.submitted), self.ended, replicas, len(self.refused), speed, self.concurrency)
 
 
-class Kubectl:
-    """Samples the replicas of a Deployment, "NAMESPACE/NAME", each second."""
+def replicas_by_kubectl(target):
+    """Of a Deployment, "NAMESPACE/NAME"."""
+    namespace, _, name = target.partition("/")
+    command = ["kubectl", "--namespace", namespace, "get", f"deployment/{name}", "--output=jsonpath={.status.replicas}"]
+    return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout or 0)
 
-    def __init__(self, target):
-        namespace, _, name = target.partition("/")
-        self.command = ["kubectl", "--namespace", namespace, "get", f"deployment/{name}", "--output=jsonpath={.status.replicas}"]
-        self.samples, self.stopping = [], threading.Event()
-        self.sample()  # here a mistake ends the program
+
+def replicas_by_dashboard(url):
+    """The workers that a run's dashboard lists, but those that are stopping, which are no replicas any more."""
+    with urllib.request.urlopen(f"{url.rstrip('/')}/api/workers", timeout=SAMPLE_TIMEOUT_SECONDS) as answer:
+        listed = json.load(answer)["objects"]
+    return sum(worker["state"] != "Terminating" for each in listed for worker in each["workers"])
+
+
+class Samples:
+    """count() each second, from now on."""
+
+    def __init__(self, count):
+        self.count, self.all, self.stopping = count, [], threading.Event()
+        self._add()  # here a mistake ends the program
         threading.Thread(target=self._sample, daemon=True).start()
 
-    def sample(self):
-        text = subprocess.run(self.command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        self.samples.append((time.time(), int(text or 0)))
+    def _add(self):
+        self.all.append((time.time(), self.count()))
 
     def _sample(self):
-        while not self.stopping.wait(1):
+        while not self.stopping.wait(SAMPLE_SECONDS):
             try:
-                self.sample()
-            except subprocess.CalledProcessError:
-                pass  # kubectl has said why
+                self._add()
+            except (OSError, ValueError, KeyError, subprocess.CalledProcessError) as error:  # it may be away for a while
+                print(f"load: replicas unknown: {error}", file=sys.stderr)
 
-    def replicas(self):
+    def end(self):
         self.stopping.set()
-        return self.samples
+        return self.all
+
+
+def sampler(parser, options):
+    """Samples of what --kubectl or --dashboard names, or None."""
+    if options.kubectl and options.dashboard:
+        parser.error("--kubectl and --dashboard exclude each other: both count the replicas")
+    try:
+        if options.kubectl:
+            return Samples(lambda: replicas_by_kubectl(options.kubectl))
+        if options.dashboard:
+            return Samples(lambda: replicas_by_dashboard(options.dashboard))
+    except (OSError, ValueError, KeyError, subprocess.CalledProcessError) as error:
+        parser.error(f"{f'--dashboard {options.dashboard}' if options.dashboard else '--kubectl'}: the replicas cannot be counted: {error}")
+    return None
 
 
 def main():
@@ -105,18 +133,20 @@ def main():
     parser.add_argument("--concurrency", type=int, default=10, help="clients that submit at the same time (default: %(default)s)")
     parser.add_argument("--timeout", type=float, default=1800, metavar="SECONDS", help="default: %(default)g")
     parser.add_argument("--kubectl", metavar="NAMESPACE/DEPLOYMENT", help="counts its replicas, with kubectl")
+    parser.add_argument("--dashboard", metavar="URL", help="counts the workers on the dashboard of a run, such as http://localhost:9092")
+    parser.add_argument("--speed", type=float, default=1, help="of that run, for replica-hours of production (default: %(default)g)")
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--svg", metavar="FILE")
     module.arguments(parser)
     options = parser.parse_args()
-    if options.jobs < 1 or options.concurrency < 1:
-        parser.error("--jobs and --concurrency must be at least 1")
-    workers = Kubectl(options.kubectl) if options.kubectl else None
+    if options.jobs < 1 or options.concurrency < 1 or options.speed <= 0:
+        parser.error("--jobs and --concurrency must be at least 1, and --speed above 0")
+    replicas = sampler(parser, options)
     load = Load(name, module.Jobs(options), options.jobs, options.concurrency)
     deadline = time.monotonic() + options.timeout
     while not load.is_over() and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
-    report = load.report(workers.replicas() if workers else ())
+    report = load.report(replicas.end() if replicas else (), options.speed)
     print(report.text(), end="")
     for path, text in ((options.json, report.json()), (options.svg, report.svg())):
         if path:

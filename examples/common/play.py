@@ -210,7 +210,10 @@ class Play(contextlib.ExitStack):
 
     def stay(self):
         """Until Ctrl-C: for whoever uses it."""
-        words = [f"--{name}={value}" for name, value in self.load_options.items()]
+        options = dict(self.load_options)
+        if self.options.http:
+            options.update(dashboard=f"http://{local(self.options.http)}", speed=f"{self.speed:g}")
+        words = [f"--{name}={value}" for name, value in options.items()]
         show(f"\nJobs, and a report of them: {shlex.join(['./dev', 'load', os.path.basename(self.folder), *words])}")
         show("\nIt stays as it is until Ctrl-C.")
         while True:

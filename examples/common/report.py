@@ -17,10 +17,12 @@ class Report:
     """`submitted` is {id: when}, `ended` {id: (when, succeeded)}, `replicas` [(when, number)] of the changes or of samples.
 
     Durations are from the submission of a job to its end. `speed`: how much faster than in production the replicas scaled.
+    `concurrency`: how many clients submitted at the same time.
     """
 
-    def __init__(self, name, submitted, ended, replicas=(), refused=0, speed=1):
+    def __init__(self, name, submitted, ended, replicas=(), refused=0, speed=1, concurrency=1):
         self.name, self.submitted, self.replicas, self.refused, self.speed = name, submitted, sorted(replicas), refused, speed
+        self.concurrency = concurrency
         self.ended = {job: ended[job] for job in submitted if job in ended}
         self.began = min(submitted.values(), default=0)
         self.finished = max((when for when, _ in self.ended.values()), default=self.began)
@@ -36,7 +38,7 @@ class Report:
     def values(self):
         attempts = len(self.submitted) + self.refused
         found = {
-            "name": self.name, "jobs": attempts, "succeeded": len(self.durations),
+            "name": self.name, "jobs": attempts, "concurrency": self.concurrency, "succeeded": len(self.durations),
             "failed": len(self.ended) - len(self.durations) + self.refused, "unfinished": len(self.submitted) - len(self.ended),
             "successRate": len(self.durations) / attempts if attempts else None,
             "seconds": round(self.finished - self.began, 3), "speed": self.speed}
@@ -55,7 +57,7 @@ class Report:
     def text(self):
         found = self.values()
         lines = [f"{self.name}: {found['jobs']} jobs, {found['succeeded']} succeeded ({100 * (found['successRate'] or 0):.1f} %), "
-                 f"{found['failed']} failed, {found['unfinished']} not finished, in {found['seconds']:.1f} s"]
+                 f"{found['failed']} failed, {found['unfinished']} not finished, in {found['seconds']:.1f} s; concurrency {found['concurrency']}"]
         if "jobSeconds" in found:
             lines.append("per job:  " + "   ".join(f"{name} {value:.2f} s" for name, value in found["jobSeconds"].items()))
         if "peakReplicas" in found:

@@ -1,40 +1,50 @@
 """examples/common: what a load's report says, and what the faults do."""
 
 import asyncio
+import functools
+import http.server
 import json
 import os
 import pathlib
 import socket
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree
 
 import pytest
 
-from support.example import COMMON, Worker, command, load
+from support.example import COMMON, Program, Worker, command, load
 from support.network.links import LongLink
 from support.brokers.nats import Nats
 from support.brokers.postgresql import USER, PostgreSQL
+from support.brokers.rabbitmq import RabbitMQ
+from support.process import free_port
+from support.server.server import REPOSITORY
 
 from common import faults  # examples/common, which support.example puts on the path
-from common.load import Load, module_of, names
+from common.load import Load, Samples, module_of, names, replicas_by_dashboard
 from common.report import Report
+
+PRODUCER = os.path.join(REPOSITORY, "examples", "csv-jobs-rabbitmq", "producer.py")
 
 
 def test_the_report_has_success_percentiles_peak_and_replica_hours():
     submitted = {number: 1000.0 for number in range(100)}
     ended = {number: (1001.0 + number, number < 98) for number in range(99)}  # 98 succeed after 1 to 98 s, one fails, one never ends
     replicas = [(900, 5), (990, 2), (1010, 10), (1046, 0)]
-    report = Report("test", submitted, ended, replicas, refused=1)
+    report = Report("test", submitted, ended, replicas, refused=1, concurrency=7)
     assert report.values() == {
-        "name": "test", "jobs": 101, "succeeded": 98, "failed": 2, "unfinished": 1, "successRate": pytest.approx(98 / 101),
+        "name": "test", "jobs": 101, "concurrency": 7, "succeeded": 98, "failed": 2, "unfinished": 1, "successRate": pytest.approx(98 / 101),
         "seconds": 99.0, "speed": 1, "jobSeconds": {"mean": 49.5, "p50": 49.0, "p95": 94.0, "p99": 98.0},
         "peakReplicas": 10, "replicaHours": round((10 * 2 + 36 * 10) / 3600, 4)}
     assert json.loads(report.json()) == report.values()
     text = report.text()
     assert "101 jobs, 98 succeeded (97.0 %), 2 failed, 1 not finished" in text and "p95 94.00 s" in text and "peak 10" in text
-    assert xml.etree.ElementTree.fromstring(report.svg()).tag.endswith("svg")
+    assert text.splitlines()[0].endswith("in 99.0 s; concurrency 7")
+    picture = xml.etree.ElementTree.fromstring(report.svg())
+    assert picture.tag.endswith("svg") and picture[0].text == text.splitlines()[0] and json.loads(picture[1].text)["concurrency"] == 7
 
 
 def test_a_load_without_any_success_has_a_report_too():
@@ -73,7 +83,7 @@ def test_a_refused_job_counts_as_failed_and_a_broker_that_is_away_is_waited_for(
 def test_the_load_program_knows_the_options_of_each_example(name):
     assert hasattr(module_of(name), "arguments") and hasattr(module_of(name).Jobs, "finished")
     printed = subprocess.run([sys.executable, f"{COMMON}/load.py", name, "--help"], check=True, stdout=subprocess.PIPE, text=True).stdout
-    assert "--concurrency" in printed and "--url" in printed
+    assert "--concurrency" in printed and "--url" in printed and "--dashboard" in printed
 
 
 def cpu_seconds(pid):
@@ -146,6 +156,34 @@ def test_the_load_program_loads_postgresql():
         with load("cdc-prometheus-postgresql", 50, url=database.url()) as report, \
                 Worker("cdc-prometheus-postgresql", DATABASE_URL=database.url(), CHANGE_SECONDS=0.001):
             assert report()["successRate"] == 1
+
+
+def test_the_load_program_loads_the_csv_jobs():
+    """By its producer, and finds the results in RabbitMQ."""
+    with RabbitMQ() as broker, Program(PRODUCER, RABBITMQ_URL=broker.amqp_url()) as producer, \
+            Worker("csv-jobs-rabbitmq", RABBITMQ_URL=broker.amqp_url()), \
+            load("csv-jobs-rabbitmq", 50, url=producer.url, rabbitmq=broker.amqp_url(), seconds=0, concurrency=5) as report:
+        found = report()
+    assert (found["successRate"], found["succeeded"], found["concurrency"]) == (1, 50, 5)
+
+
+def test_the_workers_on_a_dashboard_are_the_replicas_without_those_that_stop(tmp_path):
+    states = [["Running", "Terminating"], [], ["Pending", "Running"]]
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api" / "workers").write_text(json.dumps({"objects": [{"workers": [{"state": state} for state in each]} for each in states]}))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        samples = Samples(lambda: replicas_by_dashboard(f"http://127.0.0.1:{server.server_port}/"))
+        [(when, replicas)] = samples.end()
+        server.shutdown()
+    assert replicas == 3 and time.time() - when < 60
+
+
+def test_a_dashboard_that_cannot_be_reached_is_a_mistake_before_the_first_job():
+    url = f"http://127.0.0.1:{free_port()}"
+    done = subprocess.run([sys.executable, f"{COMMON}/load.py", "csv-jobs-rabbitmq", "--dashboard", url], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 2 and f"--dashboard {url}: the replicas cannot be counted: " in done.stdout
 
 
 def test_the_load_program_loads_nats():

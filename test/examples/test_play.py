@@ -79,7 +79,9 @@ def test_a_live_run_stays_with_pages_and_dashboard_on_the_address_to_bind_and_sa
         command = shlex.split(re.search(rf"\./dev load {name} .*", printed)[0])[2:]
         jobs = [] if "--jobs=" in " ".join(command) else ["--jobs=3"]
         subprocess.run([sys.executable, os.path.join(COMMON, "load.py"), *command, *jobs, "--json", tmp_path / "load.json"], check=True, timeout=180)
-        assert json.loads((tmp_path / "load.json").read_text())["successRate"] == 1
+        report = json.loads((tmp_path / "load.json").read_text())
+        assert report["successRate"] == 1 and report["speed"] >= 10
+        assert 1 <= report["peakReplicas"] <= 10 and report["replicaHours"] > 0, "by the dashboard"
     finally:
         live.terminate()
         live.communicate(timeout=SECONDS)
