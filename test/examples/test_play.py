@@ -1,6 +1,7 @@
 """What the runs of all examples share: their options, and what they say of mistakes."""
 
 import argparse
+import importlib
 import json
 import os
 import pathlib
@@ -35,6 +36,15 @@ def test_wrong_options_are_refused_before_anything_starts(path):
         code, text = run(path, *arguments)
         assert code == 2 and words in text, text
         assert "Starting" not in text
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.parent.name)
+def test_every_part_is_played_by_a_test(path):
+    _, text = run(path, "--help")
+    usual, by_name = re.search(r" --only PART,... of ([a-z, ]+)(?:; not played otherwise: ([a-z, ]+))?(?: --|$)", " ".join(text.split())).groups()
+    tests = importlib.import_module(f"test_{path.parent.name.replace('-', '_')}")
+    played = {part for entry in tests.PLAYED for part in (getattr(entry, "values", entry)[0] or usual).replace(" ", "").split(",")}
+    assert played == set(f"{usual},{by_name or ''}".replace(" ", "").strip(",").split(","))
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.parent.name)

@@ -8,6 +8,8 @@ import sys
 import tempfile
 import xml.etree.ElementTree
 
+import pytest
+
 from .process import Unavailable
 from .server.server import REPOSITORY
 
@@ -29,6 +31,22 @@ def play(name, *arguments):
         raise Unavailable(done.stdout.strip().splitlines()[-1])
     assert done.returncode == 0, f"{name} failed"
     return done.stdout
+
+
+FULL = pytest.mark.skipif(not os.environ.get("BACKLOG_FULL"), reason="takes one to three minutes: BACKLOG_FULL=1 plays it")
+
+
+def full(parts, *seen):
+    """Parts that are played only where there is time."""
+    return pytest.param(parts, seen, marks=FULL, id=parts)
+
+
+def play_parts(name, parts, seen, *arguments):
+    """Plays these parts, or those that a run without --only has. What it printed has the words `seen`."""
+    printed = play(name, *(["--only", parts] if parts else []), *arguments)
+    for words in ("Shortened:", *seen):
+        assert words in printed
+    return printed
 
 
 class Worker:
