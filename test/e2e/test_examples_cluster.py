@@ -96,6 +96,7 @@ def test_an_example_comes_up_twice_and_goes_down(cluster, script, environment, c
     for replicas in (0, 3, 7):  # as KEDA and the HPA set them: up does not stop busy workers
         printed = script("up", NAME, "--no-images", **charts)
         assert "keda: there already" in printed and f"{NAME} is up" in printed
+        assert "prometheus.operator.enabled=true" in printed  # this KEDA is not of examples/up
         assert ("kube-state-metrics: there already" in printed) == (replicas > 0)
         worker = cluster.get("deployment", "csv-worker", "-n", NAMESPACE)
         assert worker["spec"]["replicas"] == replicas
