@@ -271,8 +271,7 @@ static void write_row(const void *item, size_t label_width, size_t width, struct
         text_addf(&line, " %12s", "VALUE");
         if (!is_narrow)
             text_addf(&line, " %10s", "CHANGE/S");
-        text_addf(&line, " %10s %6s %8s %7s  %s", "TARGET", "ACTIVE", "REPLICAS", "CALLED",
-                  "STATE");
+        text_addf(&line, " %10s %6s %8s %7s  %s", "TARGET", "ACTIVE", "WANTED", "CALLED", "STATE");
     } else {
         watch_add_number(&line, row->value, 12, "%.10g");
         if (!is_narrow)

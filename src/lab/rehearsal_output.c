@@ -126,7 +126,7 @@ void rehearsal_print_head(const struct rehearsal *rehearsal)
     printf("%9s  ", "time");
     if (width > 0)
         printf("%-*s  ", width, "object");
-    printf("%10s  %9s  %6s  %9s  %s\n", "waiting", "in flight", "wanted",
+    printf("%10s  %9s  %6s  %9s  %s\n", "value", "in flight", "wanted",
            rehearsal->settings->worker == NULL ? "replicas" : "ready/all", "why");
 }
 

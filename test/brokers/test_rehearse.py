@@ -321,7 +321,7 @@ def table(tmp_path, text, *arguments):
 
 
 def columns(done):
-    """(waiting, in flight) of each line."""
+    """(value, in flight) of each line."""
     return re.findall(r"^ +\d+:\d\d\.\d +(\d+) +([-\d]+) +\d", done.stdout, re.MULTILINE)
 
 
@@ -330,7 +330,7 @@ def test_the_table_has_what_is_in_flight(broker, http_server, tmp_path):
     text = scaled_object(broker, http_server, source=STREAM)
     assert (f"{WAITING}", f"{IN_FLIGHT}") in columns(table(tmp_path, text, *http_of(http_server)))
     without = table(tmp_path, text)
-    assert "waiting  in flight  wanted" in without.stdout
+    assert "value  in flight  wanted" in without.stdout
     assert set(columns(without)) == {(f"{WAITING}", "-")}
 
 
