@@ -205,7 +205,7 @@ class Play(contextlib.ExitStack):
         if self.options.http:
             address = local(self.options.http)
             show(f"Dashboard and API: http://{address}/   in a terminal: backlog watch --server-http {address}, with -w its workers")
-        if not self.cluster:
+        if not (self.cluster and self.options.http):  # there it is the dashboard's
             show(f"The server's own:  http://127.0.0.1:{self.server.http_port}/")
 
     def stay(self):

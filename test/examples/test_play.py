@@ -130,6 +130,17 @@ def test_a_program_is_reached_where_it_listens(tmp_path, host):
         assert program.ready()
 
 
+@pytest.mark.parametrize("cluster, http, shown", [
+    (None, "0.0.0.0:9092", ["http://localhost:9092/", "http://127.0.0.1:9099/"]), (object(), "127.0.0.1:9099", ["http://127.0.0.1:9099/"]),
+    (object(), None, ["http://127.0.0.1:9099/"])])
+def test_a_run_says_where_the_pages_are(tmp_path, capsys, cluster, http, shown):
+    from common.play import Play
+    with Play(str(tmp_path), argparse.Namespace(speed=1, e2e=cluster is not None, http=http)) as play:
+        play.cluster, play.server = cluster, argparse.Namespace(http_port=9099)
+        play._announce()
+    assert re.findall(r"http://\S+", capsys.readouterr().out) == shown
+
+
 def test_a_value_has_the_unit_of_its_trigger_and_no_time_before_the_run_has_begun(tmp_path, capsys):
     sys.path.insert(0, os.path.join(REPOSITORY, "examples"))
     from common.play import Play
