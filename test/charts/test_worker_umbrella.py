@@ -21,6 +21,12 @@ def of_umbrella(umbrella, values=None, *arguments):
     return {(item["kind"], item["metadata"]["name"]): item for item in objects}
 
 
+def manifest(name):
+    """The objects of a file of examples/memes-nats, by kind."""
+    text = pathlib.Path(REPOSITORY, "examples", "memes-nats", "manifests", f"{name}.yaml").read_text()
+    return {item["kind"]: item for item in yaml.safe_load_all(text)}
+
+
 def test_the_umbrella_has_each_kind_of_autoscaling_once(umbrella, tmp_path):
     objects = of_umbrella(umbrella, {}, "--api-versions", "autoscaling.k8s.io/v1")
     scaled = objects["ScaledObject", "release-backend"]["spec"]
@@ -42,8 +48,7 @@ def test_the_umbrella_has_each_kind_of_autoscaling_once(umbrella, tmp_path):
     vpa = objects["VerticalPodAutoscaler", "release-redis"]["spec"]
     assert vpa["targetRef"] == {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "release-redis"}
     policy, = vpa["resourcePolicy"]["containerPolicies"]
-    by_hand = {item["kind"]: item for item in yaml.safe_load_all(
-        pathlib.Path(REPOSITORY, "examples", "memes-nats", "manifests", "redis.yaml").read_text())}
+    by_hand = manifest("redis")
     assert vpa["resourcePolicy"] == by_hand["VerticalPodAutoscaler"]["spec"]["resourcePolicy"] and policy["controlledValues"] == "RequestsOnly"
     redis, by_hand = (item["spec"]["template"]["spec"] for item in (objects["StatefulSet", "release-redis"], by_hand["StatefulSet"]))
     for field in ("image", "args", "resources"):
@@ -56,6 +61,19 @@ def test_the_umbrella_has_each_kind_of_autoscaling_once(umbrella, tmp_path):
     assert sorted(targets) == ["release-backend", "release-frontend", "release-redis"]
     assert [mistake for item in objects.values() for mistake in mistakes(item)] == []
     assert check(objects.values(), tmp_path, "--strict").returncode == 0
+
+
+@pytest.mark.parametrize("part, file", [("frontend", "frontend"), ("backend", "worker")])
+def test_the_umbrella_has_the_numbers_of_the_manifests(umbrella, part, file):
+    objects, by_hand = of_umbrella(umbrella), manifest(file)
+    pods, pods_by_hand = (item["spec"]["template"]["spec"] for item in (objects["Deployment", f"release-{part}"], by_hand["Deployment"]))
+    assert pods["containers"][0]["resources"] == pods_by_hand["containers"][0]["resources"]
+    if part == "backend":
+        assert pods["terminationGracePeriodSeconds"] == pods_by_hand["terminationGracePeriodSeconds"]
+    else:
+        hpa, written = objects["HorizontalPodAutoscaler", "release-frontend"]["spec"], by_hand["HorizontalPodAutoscaler"]["spec"]
+        for field in ("minReplicas", "maxReplicas", "metrics", "behavior"):
+            assert hpa[field] == written[field]
 
 
 def test_the_umbrella_can_leave_a_part_out(umbrella):
