@@ -11,6 +11,7 @@ import requests
 
 from support.pages.browser import Browser
 from support.process import Process, wait_until
+from support.brokers.rabbitmq import RabbitMQ
 from support.brokers.redis import Redis
 from support.server.server import Server, binary
 
@@ -22,7 +23,7 @@ spec:
   maxReplicaCount: 3
   triggers:
     - type: external
-      metadata: {{scalerAddress: "127.0.0.1:{port}", scaler: redis, address: "{redis}", listName: orders, listLength: "5"}}
+      metadata: {{scalerAddress: "127.0.0.1:{port}", scaler: redis, address: "{broker.address}", listName: orders, listLength: "5"}}
 """
 
 # Works off nothing, and says so: the queue stays as long as it is.
@@ -32,11 +33,11 @@ WORKER = 'echo "worker $BACKLOG_REPLICA <b>begins</b>"; n=0; while :; do n=$((n+
 class Rehearsal(Process):
     name = "rehearsal"
 
-    def __init__(self, server, redis, text=OBJECT, *arguments):
+    def __init__(self, server, broker, text=OBJECT, *arguments):
         super().__init__()
         path = os.path.join(self.folder, "object.yaml")
         with open(path, "w") as file:
-            file.write(text.format(port=server.port, redis=redis.address))
+            file.write(text.format(port=server.port, broker=broker))
         self.arguments = ["-f", path, "--worker", WORKER, "--http", "127.0.0.1:0", "--grace", "2s", "--speed", "10", *arguments]
         self.http_port = None
 
@@ -114,7 +115,7 @@ metadata: {{name: orders, namespace: shop}}
 spec:
   triggers:
     - type: external
-      metadata: {{scalerAddress: "127.0.0.1:{port}", scaler: redis-streams, address: "{redis}", stream: orders,
+      metadata: {{scalerAddress: "127.0.0.1:{port}", scaler: redis-streams, address: "{broker.address}", stream: orders,
                   consumerGroup: workers, lagCount: "5"}}
 """
 WAITING, IN_FLIGHT = 5, 7
@@ -144,6 +145,36 @@ def test_the_cards_show_what_is_in_flight_and_a_dash_for_what_is_unknown(browser
             redis.start()
             fill_stream(redis)  # again: Redis does not know a group's lag after a restart
             browser.wait(f"{card('Waiting')} === '{WAITING}' && {card('Waiting', 'note')} === '1 query'", seconds=120)
+            assert browser.problems() == []
+
+
+QUEUE = """\
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {{name: orders, namespace: shop}}
+spec:
+  maxReplicaCount: 3
+  triggers:
+    - type: external
+      metadata: {{scalerAddress: "127.0.0.1:{port}", scaler: rabbitmq, host: "http://guest:guest@127.0.0.1:{broker.management_port}/%2F",
+                  queueName: orders, mode: QueueLength, value: "5"}}
+"""
+
+
+def test_a_card_shows_what_was_consumed_of_a_queue(browser):
+    """What workers have taken; of that, in flight is what they have not acknowledged."""
+    with RabbitMQ() as broker, Server(interval="200ms", http=True) as server:
+        broker.declare("orders")
+        broker.publish("orders", 60)
+        with Rehearsal(server, broker, QUEUE, "--server-http", f"127.0.0.1:{server.http_port}") as rehearsal:
+            browser.open(rehearsal, "/#/")
+            browser.wait(f"{card('Waiting')} === '60' && {card('Consumed')} === '0'", seconds=120)
+            with broker.connect() as connection:
+                channel = connection.channel()
+                taken = [channel.basic_get("orders")[0].delivery_tag for _ in range(20)]
+                channel.basic_ack(taken[14], multiple=True)
+                browser.wait(f"{card('Consumed')} === '20' && {card('Waiting')} === '40' && {card('In flight')} === '5'", seconds=120)
+            assert browser.evaluate(card("Consumed", "note")) == "since start, at least"
             assert browser.problems() == []
 
 

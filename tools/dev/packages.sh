@@ -62,6 +62,7 @@ brokers    maven                     fetches these jars
 web        chromium                  the dashboard in a real browser
 web        nodejs                    drives it
 web        redis-server              what the dashboard shows
+web        rabbitmq-server           what it shows of a queue with acknowledgements
 web        nats-server               what the page of an example talks to
 examples   ffmpeg                    converts videos
 kerberos   krb5-kdc                  a real Kerberos for the tests
