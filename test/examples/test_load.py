@@ -20,6 +20,7 @@ from support.network.links import LongLink
 from support.brokers.nats import Nats
 from support.brokers.postgresql import USER, PostgreSQL
 from support.brokers.rabbitmq import RabbitMQ
+from support.disk import SmallDisk
 from support.process import free_port
 from support.server.server import REPOSITORY
 
@@ -126,6 +127,23 @@ def test_busy_processors_leave_others_a_part_of_them_and_end():
             own.wait()
     assert share < 0.6, "others have the processors"
     assert not [pid for pid in faults.descendants(os.getpid()) if b"sched_setaffinity" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def test_a_disk_gets_full_though_somebody_writes_meanwhile(monkeypatch):
+    with SmallDisk(16 << 20) as disk:
+        file, statvfs = pathlib.Path(disk.outside(disk.path), "file"), os.statvfs
+        file.with_name("first").write_bytes(b"a tmpfs of size 0 has no limit")
+
+        def measure_and_write(path):
+            found = statvfs(path)
+            if not file.exists():
+                file.write_bytes(bytes(1 << 20))
+            return found
+
+        monkeypatch.setattr(os, "statvfs", measure_and_write)
+        with disk.full(), pytest.raises(OSError, match="No space left"):
+            file.with_name("more").write_bytes(bytes(1 << 20))
+        file.with_name("more").write_bytes(bytes(1 << 20))
 
 
 def test_a_link_that_is_cut_loses_what_is_sent_and_resets_afterwards():

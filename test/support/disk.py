@@ -4,7 +4,9 @@ import contextlib
 import os
 import subprocess
 
-from .process import Process, Unavailable
+from .process import Process, Unavailable, wait_until
+
+FILL_SECONDS = 30
 
 
 class SmallDisk(Process):
@@ -36,14 +38,18 @@ class SmallDisk(Process):
         return ["nsenter", f"--mount=/proc/{self.pid}/ns/mnt"]
 
     def _resize(self, size):
-        subprocess.run([*self.enter, "mount", "-o", f"remount,size={size}", self.path], check=True)
+        """Whether the disk has this size now: the kernel refuses one that is smaller than what is on it."""
+        return subprocess.run([*self.enter, "mount", "-o", f"remount,size={size}", self.path], stderr=subprocess.DEVNULL).returncode == 0
+
+    def _fill(self):
+        found = os.statvfs(self.outside(self.path))
+        return self._resize((found.f_blocks - found.f_bfree) * found.f_frsize)
 
     @contextlib.contextmanager
     def full(self):
-        """As large as what is on it."""
-        found = os.statvfs(self.outside(self.path))
-        self._resize((found.f_blocks - found.f_bfree) * found.f_frsize)
+        """As large as what is on it. Who writes while that is found out makes it too small, so it is tried again."""
+        wait_until(self._fill, FILL_SECONDS, "a full disk")
         try:
             yield
         finally:
-            self._resize(self.size)
+            wait_until(lambda: self._resize(self.size), FILL_SECONDS, "a disk with space")
