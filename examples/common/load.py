@@ -25,6 +25,7 @@ from common.report import Report  # noqa: E402
 
 POLL_SECONDS = 0.2
 SAMPLE_SECONDS, SAMPLE_TIMEOUT_SECONDS = 1, 10
+UNKNOWN = (OSError, ValueError, KeyError, subprocess.CalledProcessError)  # what is raised where the replicas cannot be counted
 
 
 def names():
@@ -93,20 +94,27 @@ class Samples:
     def __init__(self, count):
         self.count, self.all, self.stopping = count, [], threading.Event()
         self._add()  # here a mistake ends the program
-        threading.Thread(target=self._sample, daemon=True).start()
+        self.thread = threading.Thread(target=self._sample, daemon=True)
+        self.thread.start()
 
     def _add(self):
         self.all.append((time.time(), self.count()))
 
+    def _try(self):
+        try:
+            self._add()
+        except UNKNOWN as error:  # it may be away for a while
+            print(f"load: replicas unknown: {error}", file=sys.stderr)
+
     def _sample(self):
         while not self.stopping.wait(SAMPLE_SECONDS):
-            try:
-                self._add()
-            except (OSError, ValueError, KeyError, subprocess.CalledProcessError) as error:  # it may be away for a while
-                print(f"load: replicas unknown: {error}", file=sys.stderr)
+            self._try()
 
     def end(self):
+        """All of them, and one of now: a short load may be over before the second one."""
         self.stopping.set()
+        self.thread.join()
+        self._try()
         return self.all
 
 
@@ -119,7 +127,7 @@ def sampler(parser, options):
             return Samples(lambda: replicas_by_kubectl(options.kubectl))
         if options.dashboard:
             return Samples(lambda: replicas_by_dashboard(options.dashboard))
-    except (OSError, ValueError, KeyError, subprocess.CalledProcessError) as error:
+    except UNKNOWN as error:
         parser.error(f"{f'--dashboard {options.dashboard}' if options.dashboard else '--kubectl'}: the replicas cannot be counted: {error}")
     return None
 

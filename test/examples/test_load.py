@@ -192,9 +192,9 @@ def test_the_workers_on_a_dashboard_are_the_replicas_without_those_that_stop(tmp
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         samples = Samples(lambda: replicas_by_dashboard(f"http://127.0.0.1:{server.server_port}/"))
-        [(when, replicas)] = samples.end()
+        found = samples.end()
         server.shutdown()
-    assert replicas == 3 and time.time() - when < 60
+    assert len(found) >= 2 and {replicas for _when, replicas in found} == {3}
 
 
 def test_a_dashboard_that_cannot_be_reached_is_a_mistake_before_the_first_job():
