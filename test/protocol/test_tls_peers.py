@@ -2,6 +2,7 @@
 (Of handshakes with sources it has rows.)"""
 
 import os
+import re
 import socket
 import ssl
 import time
@@ -67,6 +68,27 @@ def test_handshakes_of_clients_cost_little_and_keep_no_other_from_its_answers(pr
                 connection.close()
         assert witness.calls > 0 and not witness.failures
         assert client.metrics(witness.trigger, witness.name).metricValueFloat == VALUE
+
+
+def test_a_client_is_asked_for_few_certificates(program, transport, tmp_path):
+    """OpenSSL decodes all that a client shows before it looks for their authority: 32 KiB took the loop 22 ms."""
+    authority, stranger = Authority(tmp_path, "own"), Authority(tmp_path, "strangers")
+    certificate, key = authority.issue("server")
+    shown, shown_key = stranger.issue("stranger")
+    context = ssl.create_default_context(cafile=authority.certificate)
+    context.set_alpn_protocols(["h2"])
+    arguments = ["--tls-cert", certificate, "--tls-key", key, "--tls-client-ca", authority.certificate]
+    for count, reason in (1, "self-signed certificate|unable to get"), (40, "excessive message size"):
+        chain = tmp_path / f"chain-{count}.pem"
+        chain.write_bytes(open(shown, "rb").read() + open(stranger.certificate, "rb").read() * count)
+        context.load_cert_chain(chain, shown_key)
+        with Server(program=program, arguments=arguments) as server:  # which logs one failure for many
+            with pytest.raises(OSError), socket.create_connection(("127.0.0.1", server.port), timeout=5) as plain, \
+                    context.wrap_socket(plain, server_hostname="127.0.0.1") as client:
+                client.recv(1)
+                client.recv(1)
+                raise ConnectionError("disconnected")
+            wait_until(lambda: re.search(reason, server.log()), 10, reason)
 
 
 def test_a_source_that_sends_frames_without_end_does_not_hold_its_connection(program, transport, tmp_path):
