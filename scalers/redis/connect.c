@@ -110,6 +110,7 @@ static bool connect_client(struct redis_client *client, const struct redis_conne
     redis_subscriber_init(&client->subscriber, &client->server);
     if (!redis_server_init_as(&client->server, options, error))
         return false;
+    client->server.has_keys = true;
     if (!by_sentinels)
         find_server(client, options);
     else if (!find_master(client, options, deadline_ms, error))

@@ -276,6 +276,55 @@ def test_an_outage_is_never_zero_and_ends_by_itself(client, how):
                idle=[of_list(broker, "idle")])
 
 
+def state_of(replica):
+    with replica.connect() as redis:
+        return redis.call("ROLE")[3]
+
+
+NOT_CONNECTED = "is a replica that is not connected to its master (state connect"
+
+
+def test_an_empty_replica_without_its_master_is_no_zero(client):
+    with Redis(f"replicaof 127.0.0.1 {free_port()}") as replica, replica.connect() as redis:
+        assert redis.call("LLEN", "jobs") == 0  # replica-serve-stale-data
+        for requested in (of_list(replica, "jobs"), of_stream(replica)):
+            assert NOT_CONNECTED in unavailable(client, requested)
+
+
+def test_a_replica_that_loses_its_master_is_an_outage(client):
+    with Redis("repl-diskless-sync-delay 0") as master, Redis(f"replicaof 127.0.0.1 {master.port}") as replica:
+        busy, idle = of_list(replica, "jobs", hold="1h"), of_list(replica, "idle")
+        with master.connect() as redis:
+            redis.call("RPUSH", "jobs", *range(4))
+        wait_until(lambda: state_of(replica) == "connected", 20, "a synchronized replica")
+        answers(client, busy, 4, True)
+        answers(client, idle, 0, False)
+
+        master.kill()
+        wait_until(lambda: NOT_CONNECTED in unavailable(client, idle), 10, "the refusal of what was idle")
+        with replica.connect() as redis:
+            redis.call("CONFIG", "SET", "replica-read-only", "no")
+            redis.call("FLUSHALL")  # as after a synchronization that broke off
+        for restart in (lambda: None, lambda: (replica.stop(), replica.start())):
+            restart()
+            time.sleep(4 * INTERVAL_SECONDS)
+            assert value(client, busy) == 4 and client.is_active(busy)
+
+        master.start()
+        wait_until(lambda: state_of(replica) == "connected", 30, "a synchronized replica")
+        answers(client, idle, 0, False, 20)
+        with master.connect() as redis:
+            redis.call("RPUSH", "jobs", "a")
+        answers(client, busy, 5, True)
+
+
+def test_what_the_right_to_role_is_for(client):
+    users = "\n".join(f"user {name} on >secret ~jobs -@all +llen {right}" for name, right in (("few", ""), ("enough", "+role")))
+    with Redis(f"replicaof 127.0.0.1 {free_port()}\n{users}") as replica:
+        answers(client, of_list(replica, "jobs", username="few", password="secret"), 0, False)
+        assert NOT_CONNECTED in unavailable(client, of_list(replica, "jobs", username="enough", password="secret"))
+
+
 def test_each_trigger_has_its_own_interval_and_of_those_that_ask_the_same_the_least_counts(broker, redis, client):
     redis.call("RPUSH", "seldom", "a")
     redis.call("RPUSH", "often", "a")

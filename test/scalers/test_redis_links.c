@@ -51,8 +51,9 @@ static void on_lose(void *context, uint64_t id)
     world->lost++;
 }
 
-static void world_start(struct world *world, const struct redis_line *script,
-                        const char *const *keys)
+/* False: it is refused. */
+static bool world_connect(struct world *world, const struct redis_line *script,
+                          const char *const *keys)
 {
     *world = (struct world){0};
     redis_peer_start(&world->peer, script);
@@ -65,8 +66,14 @@ static void world_start(struct world *world, const struct redis_line *script,
         test_feed_add(world->feed, trigger->options.query, (struct notifier){0});
     }
     test_feed_set_timeout(world->feed, TIMEOUT_MS);
-    assert_true(scaler_redis.connect(world->triggers[0].options.connection,
-                                     clock_now_ms() + LONG_MS, &world->client, &world->error));
+    return scaler_redis.connect(world->triggers[0].options.connection, clock_now_ms() + LONG_MS,
+                                &world->client, &world->error);
+}
+
+static void world_start(struct world *world, const struct redis_line *script,
+                        const char *const *keys)
+{
+    assert_true(world_connect(world, script, keys));
 }
 
 static void world_run(struct world *world)
@@ -76,7 +83,8 @@ static void world_run(struct world *world)
 
 static void world_stop(struct world *world)
 {
-    scaler_redis.disconnect(world->client);
+    if (world->client != NULL)
+        scaler_redis.disconnect(world->client);
     test_feed_free(world->feed);
     redis_peer_stop(&world->peer);
     for (size_t i = 0; i < world->count; i++)
@@ -402,6 +410,91 @@ static void a_query_that_cannot_be_subscribed_to_is_measured(void **state)
     world_stop(&world);
 }
 
+#define REPLICA(state) "*5\r\n$5\r\nslave\r\n$4\r\nshop\r\n:6379\r\n$" state "\r\n:0\r\n"
+#define CONNECTED "9\r\nconnected"
+#define MISSES_DATA                                                                                \
+    "is a replica that is not connected to its master (state connect): its data may be missing "   \
+    "or old"
+
+/* An empty one reads as 0. */
+static void a_replica_that_is_not_connected_to_its_master_is_refused(void **state)
+{
+    static const char *const states[] = {"4\r\nnone", "7\r\nconnect", "10\r\nconnecting",
+                                         "9\r\nhandshake", "4\r\nsync"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(states); i++) {
+        struct world world;
+        _cleanup_(memory_free) char *role =
+            text_format("*5\r\n$5\r\nslave\r\n$4\r\nshop\r\n:6379\r\n$%s\r\n:-1\r\n", states[i]);
+        _cleanup_(memory_free) char *words = text_format("(state %s)", strchr(states[i], '\n') + 1);
+        assert_false(world_connect(&world, SCRIPT({"ROLE", role}, {"LLEN", ":0\r\n"}), PAIRS("a")));
+        assert_non_null(strstr(error_text(&world.error), words));
+        world_stop(&world);
+    }
+}
+
+/* Before 2.8.12, of a user with few rights, a proxy, and servers with states of their own. */
+static void a_server_whose_role_is_not_known_is_measured(void **state)
+{
+    static const char *const roles[] = {
+        "-ERR unknown command 'ROLE'\r\n",
+        "-NOPERM this user has no permissions to run the 'role' command\r\n",
+        "+OK\r\n",
+        "*0\r\n",
+        "*4\r\n$5\r\nslave\r\n$4\r\nshop\r\n:6379\r\n$-1\r\n",
+        "*4\r\n$5\r\nslave\r\n$4\r\nshop\r\n$4\r\n6379\r\n$11\r\nstable_sync\r\n",
+        "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n",
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(roles); i++) {
+        struct world world;
+        world_start(&world, SCRIPT({"ROLE", roles[i]}, {"LLEN", ":3\r\n"}), PAIRS("a"));
+        world_run(&world);
+        assert_true(world.usable);
+        assert_ended(world.feed, 0, TASK_ANSWERED);
+        world_stop(&world);
+    }
+}
+
+static void a_replica_that_loses_its_master_is_read_no_more(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT({"ROLE", REPLICA(CONNECTED), .times = 2}, {"ROLE", REPLICA("7\r\nconnect")},
+                       {"LLEN", ":3\r\n", .times = 2}, {"LLEN", ":0\r\n"}),
+                PAIRS("a", "b"));
+    world_run(&world);
+    assert_true(world.usable);
+    assert_ended(world.feed, 0, TASK_ANSWERED);
+    assert_ended(world.feed, 1, TASK_ANSWERED);
+    assert_int_equal(redis_peer_used(&world.peer, 0), 2); /* for both keys once */
+
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_false(world.usable);
+    assert_false(test_feed_task(world.feed, 0)->ended);
+    assert_false(test_feed_task(world.feed, 1)->ended);
+    assert_non_null(strstr(error_text(&world.error), MISSES_DATA));
+    world_stop(&world);
+}
+
+/* No command more than before in each round. */
+static void of_a_master_the_role_is_read_once(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({"ROLE", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"}, {"LLEN", ":3\r\n"}),
+                PAIRS("a"));
+    for (int round = 0; round < 3; round++) {
+        world_run(&world);
+        assert_ended(world.feed, 0, TASK_ANSWERED);
+        test_feed_again(world.feed);
+    }
+    assert_int_equal(redis_peer_used(&world.peer, 0), 1);
+    world_stop(&world);
+}
+
 enum { DEEPEST = 7 };
 
 /* hiredis before 1.0 refuses such a reply itself: the arrays are created as a newer one does. */
@@ -456,6 +549,10 @@ int main(void)
         cmocka_unit_test(subscriptions_that_the_server_closes_are_made_again_soon),
         cmocka_unit_test(an_ended_subscription_does_not_notify),
         cmocka_unit_test(a_query_that_cannot_be_subscribed_to_is_measured),
+        cmocka_unit_test(a_replica_that_is_not_connected_to_its_master_is_refused),
+        cmocka_unit_test(a_server_whose_role_is_not_known_is_measured),
+        cmocka_unit_test(a_replica_that_loses_its_master_is_read_no_more),
+        cmocka_unit_test(of_a_master_the_role_is_read_once),
         cmocka_unit_test(arrays_in_arrays_have_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,6 +54,7 @@ static struct redis_client *client_of(struct redis_cluster *cluster, const struc
     client->server.budget = &cluster->link_budget;
     client->server.may_be_local = cluster->discovery.is_local;
     client->server.master_of = "the nodes of the cluster";
+    client->server.has_keys = true;
     redis_subscriber_init(&client->subscriber, &client->server);
     DL_APPEND(cluster->clients, client);
     return client;

@@ -237,7 +237,10 @@ static bool handle(struct redis_link *link, const redisReply *reply, int64_t now
         return hung_up(link, "a reply came too late to be believed", error);
     }
     handle_oldest(link, reply, now_ms);
-    return true;
+    if (link->state != REDIS_LINK_READY || !error_is_set(&link->refusal))
+        return true;
+    error_move(error, &link->refusal);
+    return false;
 }
 
 static bool reading_failed(struct redis_link *link, enum redis_read result, const char *reason,

@@ -73,7 +73,8 @@ struct redis_link {
     enum redis_link_state state;
     int64_t deadline_ms; /* until it is ready */
     struct redis_socket socket;
-    struct error refusal; /* set by a handler while setting up: the link cannot be used */
+    struct error refusal; /* set by a handler: the link cannot be used (any more) */
+    bool is_of_replica;   /* whose state is to be checked with what is read */
     bool is_hung_up;      /* the connection was closed or broke, and nothing else is wrong */
 
     /* What is sent. */

@@ -30,6 +30,7 @@ struct redis_link_budget {
 
 struct redis_server {
     struct redis_login login;
+    bool has_keys;                    /* some are read there; else it only says where they are */
     struct redis_link_budget *budget; /* what those to it count for; NULL: nothing */
     /* Who says that it is the master, for errors; NULL: it may be a replica. */
     const char *master_of;

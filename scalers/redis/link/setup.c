@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { MAX_ROLE = 20 };
+enum { MAX_ROLE = 20, REPLICA_STATE = 3 };
 
 /* A server without a connection left replies so to whatever comes first, and hangs up. */
 static bool is_full(struct redis_link *link, const redisReply *reply)
@@ -54,12 +54,39 @@ static void on_info(struct redis_link *link, struct redis_command *command, cons
     redis_server_set_version(link->server, reply);
 }
 
-/* A former master learns of its successor only after it is back, and replies until then. */
-static void on_role(struct redis_link *link, struct redis_command *command, const redisReply *reply)
+/* NULL: the server is no replica, or does not say so. */
+static const char *replica_state(const redisReply *reply)
 {
-    (void)command;
-    if (error_is_set(&link->refusal))
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements <= REPLICA_STATE ||
+        reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[REPLICA_STATE]->type != REDIS_REPLY_STRING ||
+        !text_equal(reply->element[0]->str, "slave"))
+        return NULL;
+    return reply->element[REPLICA_STATE]->str;
+}
+
+/* A replica that has received no data yet reads as empty (replica-serve-stale-data, by default
+ * yes), and one that lost its master as it was then. The states are those of Redis and Valkey;
+ * other servers have others for a replica that works. */
+static void check_replica(struct redis_link *link, const redisReply *reply)
+{
+    static const char *const unsynchronized[] = {"none", "connect", "connecting", "handshake",
+                                                 "sync"};
+    const char *state = replica_state(reply);
+    if (state == NULL)
         return;
+    link->is_of_replica = true;
+    for (size_t i = 0; i < ARRAY_LENGTH(unsynchronized); i++)
+        if (text_equal(state, unsynchronized[i]))
+            error_unavailable(&link->refusal,
+                              "Redis at %s is a replica that is not connected to its master "
+                              "(state %s): its data may be missing or old",
+                              link->server->address, state);
+}
+
+/* A former master learns of its successor only after it is back, and replies until then. */
+static void check_master(struct redis_link *link, const redisReply *reply)
+{
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 ||
         reply->element[0]->type != REDIS_REPLY_STRING)
         redis_server_explain(link->server, reply, &link->refusal);
@@ -70,12 +97,30 @@ static void on_role(struct redis_link *link, struct redis_command *command, cons
                           (int)text_cut(reply->element[0]->str, MAX_ROLE), reply->element[0]->str);
 }
 
+/* Where nobody said that it is the master, an error is as good as no reply: our user may lack the
+ * right, and a proxy may not know the command. */
+static void on_role(struct redis_link *link, struct redis_command *command, const redisReply *reply)
+{
+    (void)command;
+    if (error_is_set(&link->refusal))
+        return;
+    if (link->server->master_of != NULL)
+        check_master(link, reply);
+    else if (!is_full(link, reply))
+        check_replica(link, reply);
+}
+
 static void on_optional(struct redis_link *link, struct redis_command *command,
                         const redisReply *reply)
 {
     (void)command;
     if (!error_is_set(&link->refusal))
         is_full(link, reply);
+}
+
+void redis_setup_send_role(struct redis_link *link)
+{
+    redis_link_send(link, &(struct redis_request){{"ROLE"}, on_role});
 }
 
 void redis_setup_send(struct redis_link *link)
@@ -90,8 +135,8 @@ void redis_setup_send(struct redis_link *link)
     if (login->database != 0)
         redis_link_send(link, &(struct redis_request){{"SELECT", database}, on_needed});
     redis_link_send(link, &(struct redis_request){{"CLIENT", "SETNAME", "backlog"}, on_optional});
-    if (link->server->master_of != NULL)
-        redis_link_send(link, &(struct redis_request){{"ROLE"}, on_role});
+    if (link->server->has_keys)
+        redis_setup_send_role(link);
     redis_link_send(link, &(struct redis_request){{"INFO", "server"}, on_info});
     redis_link_send(link, &(struct redis_request){{"PING"}, on_ping});
 }

@@ -1,6 +1,9 @@
 /*
- * How a link begins: AUTH, SELECT, a name for CLIENT LIST, ROLE where Sentinels or the nodes of a
- * cluster named the server, and a PING, since connecting to a stopped server "succeeds".
+ * How a link begins: AUTH, SELECT, a name for CLIENT LIST, ROLE where keys are read, and a PING,
+ * since connecting to a stopped server "succeeds".
+ *
+ * A server that Sentinels or the nodes of a cluster named must be a master by its ROLE. Another may
+ * be a replica, but is refused while that is not connected to its master; so far as ROLE says it.
  *
  * Threads: that of the client.
  */
@@ -15,5 +18,9 @@
 
 /* For link->on_connected. */
 void redis_setup_send(struct redis_link *link);
+
+/* For a link that is ready and `is_of_replica`, before what is read: where the replica has lost its
+ * master since, and perhaps its data in a synchronization that failed, the link breaks. */
+void redis_setup_send_role(struct redis_link *link);
 
 #endif
