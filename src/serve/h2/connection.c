@@ -22,15 +22,47 @@ void h2_connection_enter(struct h2_connection *connection, enum h2_phase phase)
     connection->phase_ms = connection->server->now_ms;
 }
 
+/* False: some are left, which the turn may not end any more. */
+static bool end_calls(struct h2_connection *connection)
+{
+    struct h2_server *server = connection->server;
+    struct h2_call *call;
+    while ((call = LIST_FIRST(&connection->calls)) != NULL && server->ends_left > 0) {
+        server->ends_left--;
+        h2_call_end(call);
+    }
+    return call == NULL;
+}
+
 static void end_session(struct h2_connection *connection)
 {
-    struct h2_call *call;
-    while ((call = LIST_FIRST(&connection->calls)) != NULL)
-        h2_call_end(call);
     h2_request_clear(&connection->request);
     nghttp2_session_del(TAKE(connection->session));
     free(TAKE(connection->unsent));
     connection->unsent_length = 0;
+    if (connection->is_ending || end_calls(connection))
+        return;
+    connection->is_ending = true;
+    TAILQ_INSERT_TAIL(&connection->server->ending, connection, ending);
+}
+
+static void free_closed(struct h2_connection *connection)
+{
+    h2_peer_leave(&connection->server->peers, connection->peer);
+    client_names_free(connection->names);
+    free(connection->refusal);
+    free(connection);
+}
+
+void h2_connection_end_calls(struct h2_server *server)
+{
+    struct h2_connection *connection;
+    while ((connection = TAILQ_FIRST(&server->ending)) != NULL && end_calls(connection)) {
+        TAILQ_REMOVE(&server->ending, connection, ending);
+        connection->is_ending = false;
+        if (connection->is_closed)
+            free_closed(connection);
+    }
 }
 
 void h2_connection_unready(struct h2_connection *connection)
@@ -53,11 +85,13 @@ void h2_connection_free(struct h2_connection *connection)
         TAILQ_REMOVE(&server->touched, connection, touched);
     TAILQ_REMOVE(&server->connections, connection, all);
     server->connection_count--;
-    h2_peer_leave(&server->peers, connection->peer);
+    h2_peer_close(connection->peer);
     event_del(&connection->readable);
     event_del(&connection->writable);
     h2_socket_close(connection);
-    free(connection);
+    connection->is_closed = true;
+    if (!connection->is_ending)
+        free_closed(connection);
 }
 
 /* The client gets everything that was sent only if none of its own bytes arrive at a closed socket.

@@ -11,11 +11,14 @@
 /* Takes the socket. Nothing is read of it yet. */
 struct h2_connection *h2_connection_new(struct h2_server *server, int fd, const char *address);
 void h2_connection_enter(struct h2_connection *connection, enum h2_phase phase);
-/* At once; its calls end. */
+/* At once: its socket is closed, and its place is free. Its calls end in this turn or the next,
+ * and own it until then; the caller must not use it any more. */
 void h2_connection_free(struct h2_connection *connection);
+/* Ends calls of sessions that have ended, as many as the turn has left (server->ends_left). */
+void h2_connection_end_calls(struct h2_server *server);
 /* Takes it out of those that wait to be read. */
 void h2_connection_unready(struct h2_connection *connection);
-/* Everything is sent: waits for the client to close. */
+/* Everything is sent: its calls end, and it waits for the client to close. */
 void h2_connection_linger(struct h2_connection *connection);
 /* Sends GOAWAY; its calls go on. */
 void h2_connection_close_gracefully(struct h2_connection *connection);

@@ -22,12 +22,18 @@ struct h2_peer *h2_peer_join(struct h2_peer **peers, const char *address)
         HASH_ADD_STR(*peers, address, peer);
     }
     peer->connections++;
+    peer->users++;
     return peer;
+}
+
+void h2_peer_close(struct h2_peer *peer)
+{
+    peer->connections--;
 }
 
 void h2_peer_leave(struct h2_peer **peers, struct h2_peer *peer)
 {
-    if (--peer->connections > 0)
+    if (--peer->users > 0)
         return;
     HASH_DEL(*peers, peer);
     free(peer);

@@ -23,6 +23,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* Calls that a turn ends of sessions that have ended: 20,000 take 17 ms. */
+enum { MAX_ENDS_PER_TURN = 1000 };
+
 /* What a connection takes, with answers to requests that were refused, in calls. */
 enum { CALLS_OF_A_CONNECTION = 20 };
 
@@ -81,7 +84,7 @@ static void set_timer(struct h2_server *server)
     due_ms = clock_earlier(due_ms, server->trim.due_ms);
     due_ms = clock_earlier(due_ms, atomic_load(&server->drain_by_ms));
     if (!TAILQ_EMPTY(&server->touched) || !TAILQ_EMPTY(&server->unread) ||
-        !TAILQ_EMPTY(&server->readable))
+        !TAILQ_EMPTY(&server->readable) || !TAILQ_EMPTY(&server->ending))
         due_ms = server->now_ms;
     if (due_ms == server->timer_ms && due_ms > server->now_ms)
         return; /* it is set already */
@@ -118,9 +121,13 @@ static void begin_drain(struct h2_server *server)
     }
 }
 
+/* Nobody's calls are left that would have to wait meanwhile: all end now. */
 static void cut_connections(struct h2_server *server)
 {
     struct h2_connection *connection;
+    server->ends_left = SIZE_MAX;
+    h2_connection_end_calls(server);
+    server->cancelled += server->call_count;
     while ((connection = TAILQ_FIRST(&server->connections)) != NULL)
         h2_connection_abort(connection);
 }
@@ -128,11 +135,13 @@ static void cut_connections(struct h2_server *server)
 void h2_server_turn(struct h2_server *server, int flags)
 {
     server->handshakes_until_us = 0;
+    server->ends_left = MAX_ENDS_PER_TURN;
     server->delivers_until_us = 0;
     /* Once: what is ready stays so until it is read. */
     event_base_loop(server->base, flags | EVLOOP_ONCE);
     h2_io_read(server);
     server->now_ms = clock_now_ms();
+    h2_connection_end_calls(server);
     int64_t drain_by_ms = atomic_load(&server->drain_by_ms);
     if (drain_by_ms != CLOCK_NEVER && !server->draining)
         begin_drain(server);
@@ -141,10 +150,8 @@ void h2_server_turn(struct h2_server *server, int flags)
     server->due_ms = server->handler->turn(server->handler->context, server->now_ms);
     sweep(server);
     flush_touched(server);
-    if (server->draining && server->now_ms >= drain_by_ms) {
-        server->cancelled += server->call_count;
+    if (server->draining && server->now_ms >= drain_by_ms)
         cut_connections(server);
-    }
     size_t in_calls = server->call_count + CALLS_OF_A_CONNECTION * server->connection_count;
     if (trim_due(&server->trim, in_calls, server->now_ms))
         malloc_trim(0);
@@ -156,7 +163,7 @@ static void *h2_serve(void *argument)
     struct h2_server *server = argument;
     do
         h2_server_turn(server, 0);
-    while (!server->draining || server->connection_count > 0);
+    while (!server->draining || server->connection_count > 0 || !TAILQ_EMPTY(&server->ending));
     return NULL;
 }
 
@@ -269,6 +276,7 @@ static struct h2_server *new_server(const struct server_options *options,
     TAILQ_INIT(&server->expected);
     TAILQ_INIT(&server->unread);
     TAILQ_INIT(&server->readable);
+    TAILQ_INIT(&server->ending);
     trim_init(&server->trim);
     return server;
 }

@@ -5,6 +5,7 @@
 
 #include "serve/h2/socket.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "serve/h2/tls_bio.h"
 
 #include <errno.h>
@@ -46,10 +47,9 @@ void h2_socket_unwrap(struct h2_connection *connection)
 
 void h2_socket_close(struct h2_connection *connection)
 {
-    SSL_free(connection->tls);
-    client_names_free(connection->names);
-    free(connection->refusal);
+    SSL_free(TAKE(connection->tls));
     close(connection->fd);
+    connection->fd = -1;
 }
 
 /* ---- the handshake ---- */

@@ -2,7 +2,7 @@
 
 void h2_connection_touch(struct h2_connection *connection)
 {
-    if (connection->is_touched)
+    if (connection->is_touched || connection->session == NULL)
         return;
     connection->is_touched = true;
     TAILQ_INSERT_TAIL(&connection->server->touched, connection, touched);

@@ -27,7 +27,8 @@
  * then the service has its turn; and only then each connection that has something to send writes,
  * once and all of it. The first takes two milliseconds, and the first two deliver messages for one
  * each, so that requests which cost much hold up nobody else's, and what was read is answered and
- * freed before more is read.
+ * freed before more is read. Where a session ends with many calls, as when a client hangs up, each
+ * turn ends a part of them.
  */
 #ifndef BACKLOG_SERVE_H2_STATE_H
 #define BACKLOG_SERVE_H2_STATE_H
@@ -107,10 +108,13 @@ struct h2_connection {
     TAILQ_ENTRY(h2_connection) all;
     TAILQ_ENTRY(h2_connection) touched; /* in server->touched, while is_touched */
     TAILQ_ENTRY(h2_connection) ready;   /* in its peer's readable ones, while is_ready */
+    TAILQ_ENTRY(h2_connection) ending;  /* in server->ending, while is_ending */
     LIST_HEAD(, h2_call) calls;
     size_t unread_calls; /* nothing is read while there are any */
     bool is_touched;
     bool is_ready;
+    bool is_ending;    /* its session has ended, and more calls are left than the turn may end */
+    bool is_closed;    /* only its calls are left of it: it is freed with the last one */
     bool has_settings; /* the client's SETTINGS have come */
     enum h2_phase phase;
     int fd;
@@ -121,8 +125,8 @@ struct h2_connection {
     char *refusal;              /* why its calls are not served; NULL: they are */
     struct event readable;
     struct event writable;
-    nghttp2_session *session;
-    size_t preface_received; /* bytes of the client's preface so far */
+    nghttp2_session *session; /* NULL: none yet, or it has ended, and its calls send nothing more */
+    size_t preface_received;  /* bytes of the client's preface so far */
     struct h2_request request;
 
     uint8_t *unsent; /* what the socket did not take */
@@ -179,12 +183,14 @@ struct h2_server {
     int64_t sweep_ms;                              /* when time limits are checked next */
     TAILQ_HEAD(, h2_connection) connections;       /* the oldest first */
     TAILQ_HEAD(h2_touched, h2_connection) touched; /* those that may have something to write */
-    TAILQ_HEAD(, h2_peer) readable; /* with connections to read: each gets one read, in turn */
-    TAILQ_HEAD(, h2_call) expected; /* of which the client has to do its part in time */
-    TAILQ_HEAD(, h2_peer) unread;   /* with messages to deliver: each gets one, in turn */
-    int64_t delivers_until_us;      /* ... in this part of the turn; 0: none was delivered yet */
-    size_t connection_count;
+    TAILQ_HEAD(, h2_peer) readable;     /* with connections to read: each gets one read, in turn */
+    TAILQ_HEAD(, h2_call) expected;     /* of which the client has to do its part in time */
+    TAILQ_HEAD(, h2_peer) unread;       /* with messages to deliver: each gets one, in turn */
+    TAILQ_HEAD(, h2_connection) ending; /* with calls to end, although their session has ended */
+    int64_t delivers_until_us;   /* ... in this part of the turn; 0: none was delivered yet */
+    size_t connection_count;     /* but for closed ones, whose calls are ending */
     int64_t handshakes_until_us; /* of this turn; 0: there was none */
+    size_t ends_left;            /* of calls whose session has ended, in this turn */
     int64_t handshake_warned_ms; /* when a failed one was last logged */
     int64_t name_warned_ms;      /* ... and a client whose name is refused */
     struct h2_peer *peers;       /* uthash */
@@ -198,7 +204,7 @@ struct h2_server {
     uint8_t output[H2_OUTPUT_BYTES + 16384 + 9]; /* the last frame may be a whole one */
 };
 
-/* It has something to write at the end of the turn. */
+/* It has something to write at the end of the turn, while it has a session. */
 void h2_connection_touch(struct h2_connection *connection);
 
 #endif

@@ -118,7 +118,7 @@ void h2_call_drop_message(struct h2_call *call)
 bool h2_call_send(struct call *base, struct bytes message)
 {
     struct h2_call *call = (struct h2_call *)base;
-    if (call->finished)
+    if (call->finished || call->connection->session == NULL)
         return true; /* the client is gone, and ended() is on its way */
     if (call->message != NULL)
         return false;
@@ -148,7 +148,7 @@ void h2_call_sent(struct h2_call *call)
 void h2_call_finish(struct call *base, enum status status, const char *text)
 {
     struct h2_call *call = (struct h2_call *)base;
-    if (call->finished)
+    if (call->finished || call->connection->session == NULL)
         return;
     call->finished = true;
     call->status = (uint8_t)status;

@@ -234,7 +234,8 @@ void h2_call_deliver_unread(struct h2_server *server)
             TAILQ_REMOVE(&server->unread, peer, of_unread);
             TAILQ_INSERT_TAIL(&server->unread, peer, of_unread);
         }
-        deliver_held(call);
+        if (call->connection->session != NULL)
+            deliver_held(call);
     }
 }
 
@@ -242,7 +243,8 @@ void h2_call_read(struct call *base)
 {
     struct h2_call *call = (struct h2_call *)base;
     call->read_wanted = true;
-    if (!call->delivering && (call->held_length > 0 || call->half_closed))
+    if (!call->delivering && call->connection->session != NULL &&
+        (call->held_length > 0 || call->half_closed))
         postpone(call);
 }
 

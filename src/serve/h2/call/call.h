@@ -14,7 +14,7 @@ void h2_call_receive(struct h2_call *call, struct bytes bytes);
 void h2_call_half_close(struct h2_call *call);
 /* Delivers what had to wait for call_read() or for its turn, for a millisecond. */
 void h2_call_deliver_unread(struct h2_server *server);
-/* Its stream is closed: the last thing that happens to it. */
+/* Its stream is closed, or its session has ended: the last thing that happens to it. */
 void h2_call_end(struct h2_call *call);
 
 /* The transport's. */

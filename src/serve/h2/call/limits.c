@@ -27,6 +27,8 @@ void h2_call_expire(struct h2_call *call)
         return;
     }
     h2_call_await_nobody(call);
+    if (call->connection->session == NULL)
+        return; /* the client is gone */
     h2_limit_hit(&server->limits, H2_CALL_MS, call->connection->peer->address, server->now_ms);
     if (!call->finished) {
         call_finish(&call->call, STATUS_DEADLINE_EXCEEDED,
