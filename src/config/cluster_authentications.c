@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/option_table.h"
 #include "config/yaml_tree.h"
 
 #include <ctype.h>
@@ -182,15 +183,26 @@ static bool allows(const struct yaml_tree *patterns, char *address, bool has_por
     return port != NULL && matches(patterns, host);
 }
 
+/* Before any is compared: a trigger's value may have thousands, and the list many patterns. */
+static bool has_too_many(const char *value)
+{
+    size_t count = 1;
+    for (const char *at = value; *at != '\0'; at++)
+        count += *at == ',';
+    return count > OPTION_MAX_PIECES;
+}
+
 bool cluster_authentications_allow_address(const struct cluster_authentications *list,
                                            const char *name, const char *value, bool has_port)
 {
     const struct yaml_tree *patterns = patterns_of(list, name, "hosts");
+    if (patterns == NULL || has_too_many(value))
+        return false;
     _cleanup_(memory_free) char *copy = text_copy(value);
     for (char *rest = copy; rest != NULL;) {
         char *item = strsep(&rest, ",");
         _cleanup_(memory_free) char *address = text_trimmed(item);
-        if (patterns == NULL || !allows(patterns, address, has_port))
+        if (!allows(patterns, address, has_port))
             return false;
     }
     return true;

@@ -30,9 +30,9 @@ bool cluster_authentications_allow(const struct cluster_authentications *list, c
 /*
  * Is each address of a trigger's value (host, host:port or URL, with commas between several) among
  * the hosts? Only what all client libraries read alike is: no user, no escapes, nothing that is not
- * a name or an IP address. A pattern without a port permits every port, one with a port only an
- * address that has it. `has_port`: the port is another key's, so the value may have none, and no
- * pattern with a port permits it.
+ * a name or an IP address; and no more than OPTION_MAX_PIECES of them. A pattern without a port
+ * permits every port, one with a port only an address that has it. `has_port`: the port is another
+ * key's, so the value may have none, and no pattern with a port permits it.
  */
 bool cluster_authentications_allow_address(const struct cluster_authentications *list,
                                            const char *name, const char *value, bool has_port);

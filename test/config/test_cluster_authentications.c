@@ -3,6 +3,7 @@
 #include "config/cluster_authentications.h"
 
 #include "base/memory.h"
+#include "config/option_table.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,6 +49,20 @@ static void nothing_is_allowed_that_is_not_listed(void **state)
     assert_false(cluster_authentications_allow_address(list, "redis", "a", false));
     assert_false(cluster_authentications_allow_address(list, "unlisted", "a", false));
     assert_false(cluster_authentications_allow_address(NULL, "redis", "a", false));
+    cluster_authentications_free(list);
+}
+
+static void a_value_of_more_addresses_than_a_list_may_have_is_not_allowed(void **state)
+{
+    (void)state;
+    struct cluster_authentications *list = parse("{redis: {hosts: [a]}}");
+    char value[2 * (OPTION_MAX_PIECES + 1)]; /* a,a,...,a */
+    for (size_t i = 0; i < sizeof(value); i++)
+        value[i] = i % 2 == 0 ? 'a' : ',';
+    value[sizeof(value) - 1] = '\0';
+    assert_false(cluster_authentications_allow_address(list, "redis", value, false));
+    value[sizeof(value) - 3] = '\0';
+    assert_true(cluster_authentications_allow_address(list, "redis", value, false));
     cluster_authentications_free(list);
 }
 
@@ -113,6 +128,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_unknown_key_is_named),
         cmocka_unit_test(nothing_is_allowed_that_is_not_listed),
+        cmocka_unit_test(a_value_of_more_addresses_than_a_list_may_have_is_not_allowed),
         cmocka_unit_test(addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
