@@ -103,6 +103,18 @@ def test_the_login_page_gives_a_cookie_without_the_token(server):
     assert TOKEN not in server.log() and digest not in server.log()
 
 
+def test_only_who_has_a_session_ends_it(server):
+    def log_out(**argument):
+        answer = requests.post(url(server, "/logout"), timeout=SECONDS, allow_redirects=False, **argument)
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
+        return answer.headers.get("Set-Cookie")
+
+    assert log_out() is None  # as a form of another site sends it: the cookie is SameSite=Strict
+    assert log_out(cookies={"backlog_session": "1.0"}) is None
+    ended = log_out(cookies={"backlog_session": log_in(server, TOKEN).cookies["backlog_session"]})
+    assert ended.startswith("backlog_session=;") and "Max-Age=0" in ended
+
+
 def test_wrong_tokens_are_logged_once_and_counted(server):
     def failures():
         page = requests.get(url(server, "/metrics"), timeout=SECONDS).text

@@ -166,12 +166,14 @@ static void refuse_stranger(struct evhttp_request *request, struct web_answer *a
            "--http-token-file\n");
 }
 
-/* POST /login with the token as a form, and POST /logout. False: it is neither. */
+/* POST /login with the token as a form, and POST /logout. False: it is neither. A browser does not
+ * send the cookie (SameSite=Strict) with a form of another site, which so ends no session. */
 static bool change_session(const struct web_settings *settings, struct evhttp_request *request,
                            const char *path, struct web_answer *answer)
 {
     if (text_equal(path, "/logout")) {
-        add_header(request, "Set-Cookie", web_login_no_cookie);
+        if (web_login_permits(settings->login, NULL, header_of(request, "Cookie"), unix_s()))
+            add_header(request, "Set-Cookie", web_login_no_cookie);
         redirect(request, answer, "/login");
         return true;
     }
