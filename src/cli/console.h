@@ -19,8 +19,8 @@ enum console_color {
 const char *console_begin(FILE *file, enum console_color color);
 const char *console_end(FILE *file);
 
-/* What comes from outside must not move the cursor: control characters, also those of C1, become
- * "?". */
+/* What comes from outside must not move the cursor, nor change the order in which text is shown:
+ * each byte of control characters, also those of C1 and of bidirectional text, becomes "?". */
 void console_clean(char *text);
 
 /* A clean copy of a text from outside, in UTF-8, that the caller frees; NULL is "". */
@@ -32,6 +32,10 @@ void console_print(FILE *file, const char *text);
 /* A string for JSON, which must be UTF-8; names of files need not be. */
 json_t *console_json_text(const char *text);
 json_t *console_json_number(double value); /* null: it is not known */
+
+/* With flags of Jansson, such as JSON_INDENT(2), and a line's end. All of it is ASCII: JSON leaves
+ * control characters of C1 as they are, and a terminal would obey them. */
+void console_write_json(const json_t *json, size_t flags);
 
 /* One line, and frees the object. */
 void console_print_json(json_t *object);

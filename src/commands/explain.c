@@ -213,8 +213,7 @@ static int run_explain(const struct command_line *line, struct error *error)
     if (triggers == NULL)
         return 1;
     if (flags->output == OUTPUT_JSON) {
-        json_dumpf(triggers, stdout, JSON_INDENT(2));
-        printf("\n");
+        console_write_json(triggers, JSON_INDENT(2));
         return 0;
     }
     const json_t *trigger;

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/console.h"
 #include "lab/plot.h"
 
 #include <jansson.h>
@@ -68,10 +69,8 @@ static char *why_of(const struct rehearsal_object *one)
 
 static void print_json(json_t *object)
 {
-    json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(10));
-    printf("\n");
+    console_print_json(object);
     fflush(stdout);
-    json_decref(object);
 }
 
 static void print_line_json(const struct rehearsal *rehearsal, const struct rehearsal_object *one,

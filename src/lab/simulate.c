@@ -140,8 +140,7 @@ static void print_json(const struct results *results)
                              (json_int_t)results->trace->seconds, "objectiveSeconds",
                              (json_int_t)(results->flags->objective_ms / 1000), "elapsedMs",
                              results->elapsed_ms, "settings", list);
-    json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
-    printf("\n");
+    console_write_json(root, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
     json_decref(root);
 }
 

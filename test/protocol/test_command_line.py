@@ -561,6 +561,18 @@ def test_a_metric_whose_name_is_no_utf8_is_listed(tmp_path):
     assert (trigger["metric"], trigger["value"]) == ("m?n", 7)
 
 
+def test_names_show_nothing_else_than_they_are(tmp_path):
+    """CSI as one character (C1), and U+202E, after which a terminal writes from right to left; JSON has both as escapes."""
+    (tmp_path / "trace.csv").write_text("time,arrivals\n0,1\n60,1\n")
+    (tmp_path / "object.yaml").write_text(OBJECT.replace("name: orders", 'name: "o\\u009b2J\\u202elmay.\\u2067\\u20ac"', 1))
+    words = [binary(), "simulate", str(tmp_path / "trace.csv"), "--rate", "1", "-f", str(tmp_path / "object.yaml")]
+    text = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert text.returncode == 0 and "o??2J???lmay.???\u20ac" in text.stdout, text
+    lines = subprocess.run([*words, "--output", "json"], capture_output=True, text=True, timeout=60)
+    assert lines.returncode == 0 and lines.stdout.isascii(), lines
+    assert "o\u009b2J\u202elmay.\u2067\u20ac" in json.dumps(json.loads(lines.stdout), ensure_ascii=False)
+
+
 def test_names_in_simulations_move_no_cursor(tmp_path):
     (tmp_path / "trace.csv").write_text("time,arrivals\n0,1\n60,1\n")
     (tmp_path / "object.yaml").write_text(OBJECT.replace("name: orders", 'name: "o\\e[2J"', 1)
