@@ -7,13 +7,27 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+/* GETs that are begun although no idle connection is there for them. Each may look up the server's
+ * name, on a thread of libcurl's own, for as long as resolv.conf lets it; once the first two have
+ * it, it is in libcurl's cache. */
+enum { MAX_STARTING = 2 };
 
 struct slot {
+    struct fetch_pool *pool;
+    TAILQ_ENTRY(slot) waiting; /* in pool->waiting, while is_waiting */
     struct fetcher *fetcher;
     void *owner;
+    char *url; /* while is_waiting */
+    int64_t deadline_ms;
     bool in_flight;
-    bool is_added;   /* the fetcher is borrowed; the slot goes with the transfer */
-    bool is_refused; /* in flight, but libcurl has it not: it ends with `refusal` */
+    bool is_waiting;   /* in flight, but not begun */
+    bool is_starting;  /* begun, and without a socket: it may be looking up the name */
+    bool is_connected; /* begun, and with a socket */
+    bool is_added;     /* the fetcher is borrowed; the slot goes with the transfer */
+    bool is_refused;   /* in flight, but libcurl has it not: it ends with `refusal` */
     CURLcode refusal;
 };
 
@@ -29,6 +43,10 @@ struct fetch_pool {
     size_t in_flight;
     size_t added; /* of them */
     size_t refused;
+    TAILQ_HEAD(, slot) waiting; /* the oldest first */
+    size_t starting;
+    size_t connected;
+    size_t sockets; /* of all but added ones; those of idle connections, too */
 };
 
 struct fetch_pool *fetch_pool_new(const struct fetch_source *source, size_t size)
@@ -37,6 +55,7 @@ struct fetch_pool *fetch_pool_new(const struct fetch_source *source, size_t size
     pool->source = *source;
     pool->budget.max = source->max_bodies_bytes;
     pool->multi = curl_multi_init();
+    TAILQ_INIT(&pool->waiting);
     fetch_pool_resize(pool, size);
     return pool;
 }
@@ -84,12 +103,70 @@ bool fetch_pool_has_room(const struct fetch_pool *pool)
 static struct slot *add_slot(struct fetch_pool *pool, struct fetcher *fetcher)
 {
     struct slot *slot = memory_new(sizeof(*slot));
+    slot->pool = pool;
     slot->fetcher = fetcher;
     curl_easy_setopt(fetch_handle(fetcher), CURLOPT_PRIVATE, slot);
     pool->slots = memory_grow(pool->slots, &pool->slots_capacity, pool->slots_count + 1,
                               sizeof(*pool->slots));
     pool->slots[pool->slots_count++] = slot;
     return slot;
+}
+
+static void set_starting(struct slot *slot, bool is_starting)
+{
+    slot->pool->starting += is_starting;
+    slot->pool->starting -= slot->is_starting;
+    slot->is_starting = is_starting;
+}
+
+static void set_connected(struct slot *slot, bool is_connected)
+{
+    slot->pool->connected += is_connected;
+    slot->pool->connected -= slot->is_connected;
+    slot->is_connected = is_connected;
+}
+
+static int socket_opened(void *context, curl_socket_t fd, curlsocktype purpose)
+{
+    (void)fd;
+    (void)purpose;
+    struct slot *slot = context;
+    slot->pool->sockets++;
+    set_starting(slot, false);
+    set_connected(slot, true);
+    return CURL_SOCKOPT_OK;
+}
+
+/* A connection may outlive the slot that opened it, and not the pool. */
+static int socket_closes(void *context, curl_socket_t fd)
+{
+    struct fetch_pool *pool = context;
+    pool->sockets--;
+    return close(fd);
+}
+
+/* Also over a connection that was idle. */
+static int request_leaves(void *context, char *remote, char *local, int remote_port, int local_port)
+{
+    (void)remote;
+    (void)local;
+    (void)remote_port;
+    (void)local_port;
+    struct slot *slot = context;
+    set_starting(slot, false);
+    set_connected(slot, true);
+    return CURL_PREREQFUNC_OK;
+}
+
+static void watch_sockets(struct slot *slot)
+{
+    CURL *curl = fetch_handle(slot->fetcher);
+    curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, socket_opened);
+    curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, slot);
+    curl_easy_setopt(curl, CURLOPT_CLOSESOCKETFUNCTION, socket_closes);
+    curl_easy_setopt(curl, CURLOPT_CLOSESOCKETDATA, slot->pool);
+    curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, request_leaves);
+    curl_easy_setopt(curl, CURLOPT_PREREQDATA, slot);
 }
 
 static struct slot *idle_slot(struct fetch_pool *pool)
@@ -99,18 +176,21 @@ static struct slot *idle_slot(struct fetch_pool *pool)
             return pool->slots[i];
 
     struct slot *slot = add_slot(pool, fetch_new(&pool->source, &pool->budget));
+    watch_sockets(slot);
     if (pool->bearer != NULL)
         fetch_set_bearer(slot->fetcher, pool->bearer);
     return slot;
 }
 
-static void begin(struct fetch_pool *pool, struct slot *slot, const char *url, void *owner,
-                  int64_t deadline_ms)
+static void take_owner(struct fetch_pool *pool, struct slot *slot, void *owner)
 {
     slot->owner = owner;
     slot->in_flight = true;
     pool->in_flight++;
+}
 
+static void begin(struct fetch_pool *pool, struct slot *slot, const char *url, int64_t deadline_ms)
+{
     slot->refusal = CURLE_OK;
     if (!fetch_begin(slot->fetcher, url, deadline_ms))
         slot->refusal = CURLE_OPERATION_TIMEDOUT;
@@ -120,9 +200,55 @@ static void begin(struct fetch_pool *pool, struct slot *slot, const char *url, v
     pool->refused += slot->is_refused;
 }
 
+static void stop_waiting(struct fetch_pool *pool, struct slot *slot)
+{
+    TAILQ_REMOVE(&pool->waiting, slot, waiting);
+    slot->is_waiting = false;
+    free(TAKE(slot->url));
+}
+
+/* An idle connection, or a lookup of the name more. */
+static bool may_begin(const struct fetch_pool *pool)
+{
+    size_t idle = pool->sockets > pool->connected ? pool->sockets - pool->connected : 0;
+    return pool->starting < MAX_STARTING + idle;
+}
+
+/* Those that may begin; and those that are late, which end with that. */
+static void begin_waiting(struct fetch_pool *pool)
+{
+    int64_t now_ms = TAILQ_EMPTY(&pool->waiting) ? 0 : clock_now_ms();
+    struct slot *next;
+    for (struct slot *slot = TAILQ_FIRST(&pool->waiting); slot != NULL; slot = next) {
+        next = TAILQ_NEXT(slot, waiting);
+        if (slot->deadline_ms > now_ms && !may_begin(pool))
+            continue;
+        _cleanup_(memory_free) char *url = TAKE(slot->url);
+        stop_waiting(pool, slot);
+        begin(pool, slot, url, slot->deadline_ms);
+        set_starting(slot, !slot->is_refused);
+    }
+}
+
+/* How long to wait at most; it is later than the deadline of none that waits. */
+static int left_ms(const struct fetch_pool *pool, int max_ms)
+{
+    const struct slot *slot;
+    int least_ms = pool->refused > 0 ? 0 : max_ms;
+    TAILQ_FOREACH(slot, &pool->waiting, waiting)
+        least_ms = clock_left_ms(slot->deadline_ms, least_ms);
+    return least_ms;
+}
+
 void fetch_pool_get(struct fetch_pool *pool, const char *url, void *owner, int64_t deadline_ms)
 {
-    begin(pool, idle_slot(pool), url, owner, deadline_ms);
+    struct slot *slot = idle_slot(pool);
+    take_owner(pool, slot, owner);
+    slot->url = text_copy(url);
+    slot->deadline_ms = deadline_ms;
+    slot->is_waiting = true;
+    TAILQ_INSERT_TAIL(&pool->waiting, slot, waiting);
+    begin_waiting(pool);
 }
 
 void fetch_pool_add(struct fetch_pool *pool, struct fetcher *fetcher, const char *url, void *owner,
@@ -131,7 +257,8 @@ void fetch_pool_add(struct fetch_pool *pool, struct fetcher *fetcher, const char
     struct slot *slot = add_slot(pool, fetcher);
     slot->is_added = true;
     pool->added++;
-    begin(pool, slot, url, owner, deadline_ms);
+    take_owner(pool, slot, owner);
+    begin(pool, slot, url, deadline_ms);
 }
 
 /* The last takes its place. */
@@ -147,11 +274,15 @@ static void remove_added(struct fetch_pool *pool, struct slot *slot)
 
 static void release(struct fetch_pool *pool, struct slot *slot)
 {
-    if (slot->is_refused)
+    if (slot->is_waiting)
+        stop_waiting(pool, slot);
+    else if (slot->is_refused)
         pool->refused--;
     else
         curl_multi_remove_handle(pool->multi, fetch_handle(slot->fetcher));
     fetch_drop(slot->fetcher);
+    set_starting(slot, false);
+    set_connected(slot, false);
     slot->is_refused = false;
     slot->in_flight = false;
     pool->in_flight--;
@@ -215,12 +346,14 @@ static bool take_done(struct fetch_pool *pool, struct fetch_ended *ret_ended)
 
 bool fetch_pool_take(struct fetch_pool *pool, struct fetch_ended *ret_ended)
 {
+    begin_waiting(pool);
     if (take_refused(pool, ret_ended) || take_done(pool, ret_ended))
         return true;
     if (pool->in_flight == 0)
         return false;
     int running = 0;
     curl_multi_perform(pool->multi, &running);
+    begin_waiting(pool);
     return take_done(pool, ret_ended);
 }
 
@@ -228,9 +361,9 @@ bool fetch_pool_take(struct fetch_pool *pool, struct fetch_ended *ret_ended)
  * deadline. */
 void fetch_pool_wait(struct fetch_pool *pool, struct feed *feed, int64_t deadline_ms)
 {
+    begin_waiting(pool);
     struct curl_waitfd extra = {.fd = feed_descriptor(feed), .events = CURL_WAIT_POLLIN};
-    int wait_ms = pool->refused > 0 ? 0 : feed_wait_ms(feed, deadline_ms);
-    curl_multi_poll(pool->multi, &extra, 1, wait_ms, NULL);
+    curl_multi_poll(pool->multi, &extra, 1, left_ms(pool, feed_wait_ms(feed, deadline_ms)), NULL);
 }
 
 bool fetch_pool_wait_one(struct fetch_pool *pool, struct fetch_ended *ret_ended)
@@ -238,7 +371,7 @@ bool fetch_pool_wait_one(struct fetch_pool *pool, struct fetch_ended *ret_ended)
     while (!fetch_pool_take(pool, ret_ended)) {
         if (pool->in_flight == 0)
             return false;
-        curl_multi_poll(pool->multi, NULL, 0, INT_MAX, NULL);
+        curl_multi_poll(pool->multi, NULL, 0, left_ms(pool, INT_MAX), NULL);
     }
     return true;
 }

@@ -13,6 +13,10 @@
  * fetch_pool_wait_one(), or by fetch_pool_cancel() or fetch_pool_stop(), after which nothing of it
  * comes any more.
  *
+ * A GET that needs a new connection begins only while fewer than two others look up the server's
+ * name: libcurl has a thread for each of them, and resolv.conf says how long it lives. The others
+ * wait within their deadlines.
+ *
  * A fetcher of another server can be added for one transfer: it waits beside the GETs and delays
  * none of them.
  *

@@ -1,0 +1,179 @@
+/* How many GETs of a pool look up the server's name at a time. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "scalers/http_peer.h"
+#include "shared/fetch_pool.h"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <cmocka.h>
+
+enum { GETS = 30, MAX_LOOKUPS = 2, TURNS = 100, LATE_MS = 200, ENOUGH_MS = 20000 };
+
+/* A resolver that hangs as long as it is locked, as one whose DNS server does not answer. It knows
+ * one name. */
+static pthread_mutex_t resolver = PTHREAD_MUTEX_INITIALIZER;
+static atomic_size_t lookups;
+
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                struct addrinfo **ret_found)
+{
+    (void)hints;
+    if (strcmp(host, "prometheus.test") != 0)
+        return EAI_NONAME;
+    lookups++;
+    pthread_mutex_lock(&resolver);
+    pthread_mutex_unlock(&resolver);
+    struct addrinfo *found = memory_new(sizeof(*found));
+    struct sockaddr_in *address = memory_new(sizeof(*address));
+    address->sin_family = AF_INET;
+    address->sin_port = htons((uint16_t)atoi(service));
+    address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    *found = (struct addrinfo){.ai_family = AF_INET,
+                               .ai_socktype = SOCK_STREAM,
+                               .ai_addrlen = sizeof(*address),
+                               .ai_addr = (struct sockaddr *)address};
+    *ret_found = found;
+    return 0;
+}
+
+void freeaddrinfo(struct addrinfo *found)
+{
+    free(found->ai_addr);
+    free(found);
+}
+
+/* A pool of a peer, which has a name. */
+struct setting {
+    struct http_peer peer;
+    struct tls_options tls;
+    struct fetch_pool *pool;
+    char *base;
+    size_t ended_as[FETCH_FAILED + 1];
+};
+
+static void begin(struct setting *setting)
+{
+    *setting = (struct setting){0};
+    lookups = 0;
+    http_peer_start(&setting->peer);
+    setting->base = text_format("http://prometheus.test%s/api/v1/query?query=",
+                                strrchr(setting->peer.address, ':'));
+    const struct fetch_source source = {
+        .name = "the peer", .tls = &setting->tls, .max_body_bytes = 4096};
+    setting->pool = fetch_pool_new(&source, GETS);
+}
+
+static void get(struct setting *setting, const char *query, size_t count, int64_t timeout_ms)
+{
+    _cleanup_(memory_free) char *url = text_format("%s%s", setting->base, query);
+    for (size_t i = 0; i < count; i++)
+        fetch_pool_get(setting->pool, url, setting, clock_now_ms() + timeout_ms);
+}
+
+static void note(struct setting *setting, struct fetch_ended *ended)
+{
+    setting->ended_as[ended->outcome]++;
+    fetch_ended_done(ended);
+}
+
+static void end_all(struct setting *setting)
+{
+    struct fetch_ended ended;
+    while (fetch_pool_wait_one(setting->pool, &ended))
+        note(setting, &ended);
+}
+
+static void end(struct setting *setting)
+{
+    fetch_pool_free(setting->pool);
+    http_peer_stop(&setting->peer);
+    free(setting->base);
+}
+
+/* What libcurl does by itself, while the resolver hangs. */
+static void await_lookups(struct setting *setting)
+{
+    struct fetch_ended ended;
+    for (size_t i = 0; i < TURNS; i++) {
+        assert_false(fetch_pool_take(setting->pool, &ended));
+        struct timespec soon = {.tv_nsec = 1000000};
+        nanosleep(&soon, NULL);
+    }
+}
+
+static void only_two_look_up_a_name_and_the_others_wait_for_its_answer(void **state)
+{
+    (void)state;
+    struct setting setting;
+    begin(&setting);
+    pthread_mutex_lock(&resolver);
+    get(&setting, "7", GETS, ENOUGH_MS);
+    assert_int_equal(fetch_pool_in_flight(setting.pool), GETS);
+    assert_false(fetch_pool_has_room(setting.pool));
+    await_lookups(&setting);
+    assert_int_equal(lookups, MAX_LOOKUPS);
+    pthread_mutex_unlock(&resolver);
+    end_all(&setting);
+    assert_int_equal(setting.ended_as[FETCH_ANSWERED], GETS);
+    assert_int_equal(lookups, MAX_LOOKUPS); /* the others have it of libcurl */
+    end(&setting);
+}
+
+static void those_that_wait_end_at_their_deadlines(void **state)
+{
+    (void)state;
+    struct setting setting;
+    begin(&setting);
+    pthread_mutex_lock(&resolver);
+    get(&setting, "7", MAX_LOOKUPS, ENOUGH_MS);
+    get(&setting, "7", GETS - MAX_LOOKUPS, LATE_MS);
+    struct fetch_ended ended;
+    for (size_t i = 0; i < GETS - MAX_LOOKUPS; i++) {
+        assert_true(fetch_pool_wait_one(setting.pool, &ended));
+        note(&setting, &ended);
+    }
+    assert_int_equal(setting.ended_as[FETCH_TIMED_OUT], GETS - MAX_LOOKUPS);
+    assert_int_equal(lookups, MAX_LOOKUPS);
+    pthread_mutex_unlock(&resolver);
+    end_all(&setting);
+    assert_int_equal(setting.ended_as[FETCH_ANSWERED], MAX_LOOKUPS);
+    end(&setting);
+}
+
+static void one_that_waits_can_be_cancelled(void **state)
+{
+    (void)state;
+    struct setting setting;
+    int owner;
+    begin(&setting);
+    pthread_mutex_lock(&resolver);
+    get(&setting, "7", MAX_LOOKUPS, ENOUGH_MS);
+    fetch_pool_get(setting.pool, setting.base, &owner, clock_now_ms() + ENOUGH_MS);
+    assert_true(fetch_pool_cancel(setting.pool, &owner));
+    assert_false(fetch_pool_cancel(setting.pool, &owner));
+    assert_int_equal(fetch_pool_in_flight(setting.pool), MAX_LOOKUPS);
+    pthread_mutex_unlock(&resolver);
+    end_all(&setting);
+    assert_int_equal(setting.ended_as[FETCH_ANSWERED], MAX_LOOKUPS);
+    end(&setting);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_two_look_up_a_name_and_the_others_wait_for_its_answer),
+        cmocka_unit_test(those_that_wait_end_at_their_deadlines),
+        cmocka_unit_test(one_that_waits_can_be_cancelled),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
