@@ -118,7 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t at = 1; at < size; at += piece)
         send_piece(server, ends[1], data + at, size - at < piece ? size - at : piece);
     close(ends[1]);
-    for (int i = 0; i < 100 && server->connection_count > 0; i++)
+    for (int i = 0; i < 100 && (server->connection_count > 0 || server->call_count > 0); i++)
         h2_server_turn(server, EVLOOP_NONBLOCK);
     require(server->connection_count == 0);
     require(server->call_count == 0 && server->held_bytes == 0 && server->peers == NULL &&
