@@ -20,7 +20,8 @@ enum h2_limit {
     H2_HEADER_BYTES,
     H2_PATH_BYTES,
     H2_HELD_BYTES,
-    /* How many at once, and how many a second after that; of each connection. */
+    /* How many at once, and how many per second after that; of each connection, which has a bucket
+     * for each from here to the last. */
     H2_RESETS,
     H2_REFUSALS,
     H2_PINGS,
@@ -29,7 +30,7 @@ enum h2_limit {
     H2_WINDOW_UPDATES,
     H2_OTHER_FRAMES,
     H2_INVALID_FRAMES,
-    H2_FRAMES_QUEUED,
+    H2_FRAMES_QUEUED, /* the last of them */
     /* How long. */
     H2_HANDSHAKE_MS,
     H2_CALL_MS,

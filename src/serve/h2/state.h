@@ -140,7 +140,7 @@ struct h2_connection {
     int64_t busy_ms;  /* when it last had a call */
     int64_t phase_ms; /* when the phase began */
     int64_t retire_ms;
-    struct h2_bucket buckets[H2_INVALID_FRAMES - H2_RESETS + 1];
+    struct h2_bucket buckets[H2_FRAMES_QUEUED - H2_RESETS + 1];
 };
 
 struct h2_server {
