@@ -46,7 +46,7 @@ spec:
 SHORTENED = f"""\
 Shortened for this demo: KEDA and the HPA go {SPEED} times as fast (a poll each 3 s and not 30, a sync each 1.5 s and not
 15), the cooldown is 60 s (300), the scale-down window 40 s (300): 6 and 4 s here. The server measures every
-{INTERVAL} (5s), and answers for {HOLD} (1h) from what it knew once the broker has gone. A worker is a process that takes 2 s to
+{INTERVAL} (5s), and holds values for {HOLD} (1h) while the broker is down. A worker is a process that takes 2 s to
 start and 2 s for a job."""
 
 
@@ -193,7 +193,7 @@ class Demo:
         self.held += line["error"] is None
         self.refused += line["error"] is not None
         if self.refused == 1 and line["error"]:
-            self.event(f"the server refuses to guess: {line['error']}", "red")
+            self.event(f"the server returns an error: {line['error']}", "red")
 
     def _stated(self, _when, line):
         """A second: what the server answered, the workers, and why there are so many."""
@@ -261,7 +261,7 @@ class Demo:
         self.run_until(lambda: self.replicas >= WANTED, 15, f"{WANTED} replicas")
         self.broker.process.kill()
         self.broker_is_stopped = True
-        self.event("the broker is gone", "red")
+        self.event("the broker was killed", "red")
         self.run(OUTAGE_SECONDS)
 
         starting = threading.Thread(target=self.broker.process.start, daemon=True)
@@ -269,7 +269,7 @@ class Demo:
         self.event("the broker is being started again")
         self.run_until(lambda: not starting.is_alive(), 60, "the broker's return")
         self.broker_is_stopped = False
-        self.event("the broker is back")
+        self.event("the broker runs again")
         if self.lost_in_outage > 0:
             raise StoryFailed(f"{self.lost_in_outage} replicas were lost while the broker was away")
         if self.held == 0 or self.refused == 0:
@@ -323,7 +323,7 @@ def main():
     try:
         play(broker_name)
     except (StoryFailed, OSError) as failed:  # such as a request that took too long on a busy machine
-        show(f"\nThe story went wrong: {failed}.", "red")
+        show(f"\nThe demo failed: {failed}.", "red")
         return 1
     except Unavailable as missing:
         show(f"The demo cannot run here: {missing}", "red")
