@@ -30,6 +30,41 @@ static void too_many_resets_close_the_connection_and_are_counted(void **state)
     h2_client_done(&client);
 }
 
+/* For each nghttp2 visits all streams, so that what was read behind the last one is not handled. */
+static void too_many_goaways_or_settings_close_the_connection(void **state)
+{
+    enum { MORE = 2000, GOAWAY_BYTES = 17, SETTINGS_BYTES = 15 };
+    static const uint8_t goaway[GOAWAY_BYTES] = {[2] = 8, [3] = NGHTTP2_GOAWAY};
+    static const uint8_t window[SETTINGS_BYTES] = {
+        [2] = 6, [3] = NGHTTP2_SETTINGS, [10] = NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE};
+    static const struct {
+        const uint8_t *frame;
+        size_t bytes, permitted;
+        const char *limit;
+    } rows[] = {{goaway, GOAWAY_BYTES, 2, "goaways"}, {window, SETTINGS_BYTES, 8, "settings"}};
+    struct fixture *fixture = *state;
+    for (size_t row = 0; row < ARRAY_LENGTH(rows); row++) {
+        struct h2_client client;
+        uint8_t frames[MORE * GOAWAY_BYTES];
+        for (size_t i = 0; i < MORE; i++)
+            memcpy(frames + i * rows[row].bytes, rows[row].frame, rows[row].bytes);
+        struct h2_stream stream = {.body = (const uint8_t *)"", .stays_open = true};
+        h2_client_init(&client, fixture->server->port);
+        h2_client_open(&client, &stream, "/test/Unread", NULL);
+        h2_client_flush(&client);
+        ssize_t few = (ssize_t)(rows[row].permitted * rows[row].bytes);
+        assert_int_equal(send(client.fd, frames, (size_t)few, MSG_NOSIGNAL), few);
+        h2_client_run_ms(&client, 50);
+        assert_int_equal(client.goaways, 0);
+        assert_true(send(client.fd, frames, MORE * rows[row].bytes, MSG_NOSIGNAL) > 0);
+        h2_client_await_end(&client);
+        assert_int_equal(hits(fixture, rows[row].limit), 1);
+        if (rows[row].frame == goaway) /* the client has no idea of these SETTINGS: it gives up */
+            assert_int_equal(client.goaway_code, NGHTTP2_ENHANCE_YOUR_CALM);
+        h2_client_done(&client);
+    }
+}
+
 static void headers_beyond_the_limit_are_refused_and_far_beyond_it_end_the_connection(void **state)
 {
     struct fixture *fixture = *state;
@@ -522,6 +557,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(too_many_resets_close_the_connection_and_are_counted),
+        TEST(too_many_goaways_or_settings_close_the_connection),
         TEST(headers_beyond_the_limit_are_refused_and_far_beyond_it_end_the_connection),
         TEST(the_operator_sets_a_limit_by_its_name),
         TEST(a_limit_that_is_none_is_refused),

@@ -25,7 +25,11 @@ enum { READ_US = 2000 };
 static void pass_on(struct h2_connection *connection, const uint8_t *data, size_t length)
 {
     struct h2_server *server = connection->server;
+    if (connection->phase == H2_TERMINATING)
+        return; /* what is left to be sent does not depend on it */
     ssize_t taken = nghttp2_session_mem_recv(connection->session, data, length);
+    if (connection->phase == H2_TERMINATING && taken == NGHTTP2_ERR_CALLBACK_FAILURE)
+        taken = (ssize_t)length;
     if (taken == NGHTTP2_ERR_FLOODED)
         h2_limit_hit(&server->limits, H2_FRAMES_QUEUED, connection->peer->address, server->now_ms);
     if (taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)

@@ -33,7 +33,12 @@ const struct limit h2_limit_table[] = {
     [H2_PINGS] =
         {"pings", 1000, 100,
          "clients measure the bandwidth with one ping per message; an answer gives it back"},
-    [H2_SETTINGS] = {"settings", 100, 1, "clients send them once"},
+    [H2_SETTINGS] = {"settings", 10, 1,
+                     "clients send them once, or some as their window grows; for each nghttp2 "
+                     "visits all streams"},
+    [H2_GOAWAYS] = {"goaways", 3, 1,
+                    "clients send one or two before they leave; for each nghttp2 visits all "
+                    "streams"},
     [H2_EMPTY_FRAMES] = {"empty-frames", 100, 100, "DATA without data that ends nothing"},
     [H2_WINDOW_UPDATES] = {"window-updates", 20000, 5000, "one or two per message are usual"},
     [H2_OTHER_FRAMES] = {"other-frames", 1000, 100, "PRIORITY, and what is unknown"},

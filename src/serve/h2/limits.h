@@ -26,6 +26,7 @@ enum h2_limit {
     H2_REFUSALS,
     H2_PINGS,
     H2_SETTINGS,
+    H2_GOAWAYS,
     H2_EMPTY_FRAMES,
     H2_WINDOW_UPDATES,
     H2_OTHER_FRAMES,

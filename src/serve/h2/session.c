@@ -158,14 +158,19 @@ static int frame_received(nghttp2_session *session, const nghttp2_frame *frame, 
     return 0;
 }
 
-/* Also for what nghttp2 then ignores. */
+/* Also for what nghttp2 then ignores, or what costs it much. After a failure it handles nothing
+ * more of what was read. */
 static int frame_begins(nghttp2_session *session, const nghttp2_frame_hd *frame, void *user_data)
 {
     (void)session;
     struct h2_connection *connection = user_data;
     bool is_other = frame->type == NGHTTP2_PRIORITY || frame->type > NGHTTP2_CONTINUATION;
-    if (is_other && connection->phase != H2_TERMINATING)
+    if (connection->phase == H2_TERMINATING)
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (is_other)
         take(connection, H2_OTHER_FRAMES);
+    if (frame->type == NGHTTP2_GOAWAY && !take(connection, H2_GOAWAYS))
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     return 0;
 }
 
