@@ -49,12 +49,39 @@ static bool parse_sample(const char *name, const json_t *sample, double *ret_num
     return parse_number(name, text, ret_number, error);
 }
 
-/* A part of the sources behind a query may have failed. What was found counts, but nothing found
- * may then be wrong. */
+/* Why a part of what is behind the query may be missing; NULL: nothing says so. Thanos warns, and
+ * VictoriaMetrics has a field. Warnings of Prometheus itself are about the query: "PromQL warning:
+ * ...". */
+static const char *partial_reason(const json_t *root)
+{
+    size_t i;
+    const json_t *warning;
+    if (json_is_true(json_object_get(root, "isPartial")))
+        return "the response is partial (isPartial)";
+    json_array_foreach(json_object_get(root, "warnings"), i, warning) {
+        const char *words = json_string_value(warning);
+        if (words != NULL && !text_starts_with(words, "PromQL "))
+            return words;
+    }
+    return NULL;
+}
+
+/* What was found counts, but 0 may be wrong: `sum(...) or vector(0)` is 0 without its sources. */
+static bool check_whole(const char *name, const json_t *root, double number, struct error *error)
+{
+    const char *reason = partial_reason(root);
+    return reason == NULL || number > 0 ||
+           error_unavailable(error, "%s returned %g and warns: %.*s", name, number,
+                             (int)text_cut(reason, LONGEST_WORDS), reason);
+}
+
+/* Nothing found may be wrong, too. */
 static bool parse_none(const char *name, const json_t *root, double *ret_number,
                        struct error *error)
 {
-    const char *warning = json_string_value(json_array_get(json_object_get(root, "warnings"), 0));
+    const char *warning = partial_reason(root);
+    if (warning == NULL)
+        warning = json_string_value(json_array_get(json_object_get(root, "warnings"), 0));
     if (warning != NULL)
         return error_unavailable(error, "%s found no data and warns: %.*s", name,
                                  (int)text_cut(warning, LONGEST_WORDS), warning);
@@ -78,7 +105,8 @@ static bool parse_vector(const char *name, const json_t *root, const json_t *ser
     if (json_object_get(one, "histogram") != NULL)
         return error_unavailable(error, "%s returned a histogram: the query must return a number",
                                  name);
-    return parse_sample(name, json_object_get(one, "value"), ret_number, error);
+    return parse_sample(name, json_object_get(one, "value"), ret_number, error) &&
+           check_whole(name, root, *ret_number, error);
 }
 
 enum part { PART_QUERY, PART_IN_FLIGHT, PART_ARRIVAL, PART_CONSUMPTION, PARTS };
@@ -117,7 +145,8 @@ static bool parse_parts(const char *name, const json_t *root, const json_t *resu
                                      "one, as sum(...) does",
                                      name);
         has_series[part] = true;
-        if (!parse_sample(name, json_object_get(series, "value"), numbers[part], error))
+        if (!parse_sample(name, json_object_get(series, "value"), numbers[part], error) ||
+            !check_whole(name, root, *numbers[part], error))
             return false;
     }
     return !isnan(reading->value) || parse_none(name, root, &reading->value, error);
@@ -172,7 +201,8 @@ bool prometheus_answer_parse(const char *name, const struct fetch_answer *answer
     if (type != NULL && strcmp(type, "vector") == 0)
         good = parse_vector(name, root, result, &reading.value, error);
     else if (type != NULL && strcmp(type, "scalar") == 0)
-        good = parse_sample(name, result, &reading.value, error);
+        good = parse_sample(name, result, &reading.value, error) &&
+               check_whole(name, root, reading.value, error);
     else
         good = error_unavailable(error,
                                  "%s returned a %.*s: the query must return a scalar or one "

@@ -63,7 +63,7 @@ static const char differences[] =
     "one.\n"
     "A value that is null is an error, not 0, and so are a range and an answer without a "
     "result.\n"
-    "No data about which the server warns (a part of it failed) is an error, not 0.\n"
+    "No data, or 0, about which the server warns (a part of it failed) is an error, not 0.\n"
     "A scalar is a result.\n"
     "`bearer` and `custom` are both sent; `ca` counts without `authModes`; a key that no mode "
     "uses is a mistake.\n"

@@ -20,7 +20,7 @@ PASSWORD_HASH = "$2b$04$backlogbacklogbacklogOgf5cS6r7Ab2RWmlu6YPGaio2sWvXZjG"  
 
 INFINITY = "Infinity is an error, not 0: what would need endless replicas must not lose its last one."
 NULL = "A value that is null is an error, not 0, and so are a range and an answer without a result."
-WARNING = "No data about which the server warns (a part of it failed) is an error, not 0."
+WARNING = "No data, or 0, about which the server warns (a part of it failed) is an error, not 0."
 
 
 def of(query, at="$prometheus", threshold="5", auth=(), **keys):

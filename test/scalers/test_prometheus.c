@@ -94,6 +94,9 @@ static bool parses(long status, const char *body, double *ret_value, struct erro
 
 #define VECTOR(series)                                                                             \
     "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[" series "]}}"
+#define WARNED(warnings, series)                                                                   \
+    "{\"status\":\"success\",\"warnings\":" warnings ",\"data\":{\"resultType\":\"vector\","       \
+    "\"result\":[" series "]}}"
 #define SAMPLE(value) "{\"metric\":{},\"value\":[1700000000.1," value "]}"
 
 static void numbers_are_answers(void **state)
@@ -110,6 +113,9 @@ static void numbers_are_answers(void **state)
         {"{\"status\":\"success\",\"warnings\":[\"w\"],\"data\":{\"resultType\":\"vector\","
          "\"result\":[" SAMPLE("\"4\"") "]}}",
          4},
+        {WARNED("[\"PromQL warning: w\"]", SAMPLE("\"0\"")), 0}, /* of the query itself */
+        {WARNED("[\"store is down\"],\"isPartial\":true", SAMPLE("\"4\"")), 4},
+        {WARNED("[],\"isPartial\":false", SAMPLE("\"0\"")), 0},
         {VECTOR(""), NAN},
         {VECTOR(SAMPLE("\"NaN\"")), NAN},
     };
@@ -196,6 +202,15 @@ static void a_value_that_is_no_number_is_an_error(void **state)
          "{\"status\":\"success\",\"warnings\":[\"store is down\"],\"data\":{\"resultType\":"
          "\"vector\",\"result\":[]}}",
          "no data and warns: store is down"},
+        {200, WARNED("[\"store is down\"]", SAMPLE("\"0\"")),
+         "returned 0 and warns: store is down"},
+        {200, WARNED("[\"PromQL info: i\",\"store is down\"]", SAMPLE("\"NaN\"")), "store is down"},
+        {200, WARNED("[],\"isPartial\":true", SAMPLE("\"0\"")), "the response is partial"},
+        {200, WARNED("[],\"isPartial\":true", ""), "no data and warns: the response is partial"},
+        {200,
+         "{\"status\":\"success\",\"warnings\":[\"w\"],\"data\":{\"resultType\":\"scalar\","
+         "\"result\":[1,\"0\"]}}",
+         "returned 0 and warns: w"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(answers); i++) {
         _cleanup_(error_done) struct error error = {0};
