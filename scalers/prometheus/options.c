@@ -112,7 +112,7 @@ const struct option prometheus_options[] = {
      .type = OPTION_BOOL,
      .default_value = "true",
      .doc = "true: no data and NaN are 0, false: they are errors; infinity and a missing value are "
-            "errors always, and so is no data about which the server warns"},
+            "errors always, and so are no data, and 0, about which the server warns"},
     {0},
 };
 
