@@ -25,6 +25,7 @@ from common.report import Report  # noqa: E402
 
 POLL_SECONDS = 0.2
 SAMPLE_SECONDS, SAMPLE_TIMEOUT_SECONDS = 1, 10
+LISTED_SECONDS = 5  # until the worker of a short load is listed
 UNKNOWN = (OSError, ValueError, KeyError, subprocess.CalledProcessError)  # what is raised where the replicas cannot be counted
 
 
@@ -111,10 +112,14 @@ class Samples:
             self._try()
 
     def end(self):
-        """All of them, and one of now: a short load may be over before the second one."""
+        """All of them, and some of now: a short load may be over before its worker is listed."""
         self.stopping.set()
         self.thread.join()
         self._try()
+        deadline = time.monotonic() + LISTED_SECONDS
+        while not any(count for _, count in self.all) and time.monotonic() < deadline:
+            time.sleep(SAMPLE_SECONDS / 2)
+            self._try()
         return self.all
 
 
