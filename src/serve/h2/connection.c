@@ -56,8 +56,10 @@ static void free_closed(struct h2_connection *connection)
 
 void h2_connection_end_calls(struct h2_server *server)
 {
-    struct h2_connection *connection;
-    while ((connection = TAILQ_FIRST(&server->ending)) != NULL && end_calls(connection)) {
+    struct h2_connection *next;
+    for (struct h2_connection *connection = TAILQ_FIRST(&server->ending);
+         connection != NULL && end_calls(connection); connection = next) {
+        next = TAILQ_NEXT(connection, ending);
         TAILQ_REMOVE(&server->ending, connection, ending);
         connection->is_ending = false;
         if (connection->is_closed)
