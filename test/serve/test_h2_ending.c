@@ -1,7 +1,8 @@
-/* How the nghttp2 transport ends the calls of a client that hangs up: a part of them in each turn.
- * The turns are the test's own. */
+/* How the nghttp2 transport ends many calls at once, as when a client hangs up or their time is
+ * over: a part of them in each turn. The turns are the test's own. */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "serve/h2/call/limits.h"
 #include "serve/h2/connection.h"
 #include "serve/h2/listener.h"
 #include "serve/h2/server.h"
@@ -23,7 +24,8 @@ struct fixture {
     struct h2_stream streams[CALLS];
     struct call *begun[CALLS];
     size_t begun_count;
-    size_t cancelled;
+    enum status ends_as;
+    size_t ended;
     size_t finished_late; /* calls that the service finishes when another one ends */
 };
 
@@ -57,8 +59,8 @@ static void on_writable(void *context, struct call *call)
 static void on_ended(void *context, struct call *call, enum status status)
 {
     struct fixture *fixture = context;
-    assert_int_equal(status, STATUS_CANCELLED);
-    fixture->cancelled++;
+    assert_int_equal(status, fixture->ends_as);
+    fixture->ended++;
     for (size_t i = 0; i < fixture->begun_count; i++)
         if (fixture->begun[i] == call)
             fixture->begun[i] = NULL;
@@ -69,7 +71,8 @@ static int64_t on_turn(void *context, int64_t now_ms)
 {
     (void)now_ms;
     struct fixture *fixture = context;
-    for (size_t i = 0; i < fixture->begun_count && fixture->cancelled > 0; i++)
+    bool has_hung_up = fixture->ends_as == STATUS_CANCELLED && fixture->ended > 0;
+    for (size_t i = 0; i < fixture->begun_count && has_hung_up; i++)
         if (fixture->begun[i] != NULL) {
             call_read(fixture->begun[i]);
             call_send(fixture->begun[i], (struct bytes){(const uint8_t *)"late", 4});
@@ -94,6 +97,7 @@ static int set_up(void **state)
 {
     struct fixture *fixture = memory_new(sizeof(*fixture));
     struct error error = {0};
+    fixture->ends_as = STATUS_CANCELLED;
     const struct server_options options = {.max_message_bytes = 4096, .ping_interval_ms = 30000};
     fixture->service = (struct call_handler){.context = fixture,
                                              .begin = on_begin,
@@ -124,7 +128,7 @@ static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
     transport_nghttp2.free(&fixture->server->server);
-    assert_int_equal(fixture->cancelled, CALLS);
+    assert_int_equal(fixture->ended, CALLS);
     free(fixture);
     return 0;
 }
@@ -133,7 +137,7 @@ static void await_close(struct fixture *fixture)
 {
     h2_client_done(&fixture->client);
     for (size_t i = 0; i < TURNS && fixture->server->connection_count > 0; i++) {
-        assert_int_equal(fixture->cancelled, 0);
+        assert_int_equal(fixture->ended, 0);
         turn(fixture);
     }
     assert_int_equal(fixture->server->connection_count, 0);
@@ -143,14 +147,14 @@ static void a_client_that_hangs_up_has_its_calls_ended_a_part_in_each_turn(void 
 {
     struct fixture *fixture = *state;
     await_close(fixture);
-    assert_int_equal(fixture->cancelled, MAX_ENDS); /* and its place is free already */
+    assert_int_equal(fixture->ended, MAX_ENDS); /* and its place is free already */
     assert_int_equal(fixture->server->peers->connections, 0);
     assert_int_equal(fixture->server->timer_ms, fixture->server->now_ms); /* no sleep before */
     turn(fixture);
-    assert_int_equal(fixture->cancelled, 2 * MAX_ENDS);
+    assert_int_equal(fixture->ended, 2 * MAX_ENDS);
     assert_int_equal(fixture->server->call_count, CALLS - 2 * MAX_ENDS);
     turn(fixture);
-    assert_int_equal(fixture->cancelled, CALLS);
+    assert_int_equal(fixture->ended, CALLS);
     assert_int_equal(fixture->server->call_count, 0);
     assert_int_equal(fixture->server->held_bytes, 0);
     assert_null(fixture->server->peers);
@@ -164,11 +168,11 @@ static void a_connection_that_lingers_has_its_calls_ended_a_part_in_each_turn(vo
     h2_connection_terminate(TAILQ_FIRST(&fixture->server->connections), H2_RESETS);
     turn(fixture);
     assert_int_equal(TAILQ_FIRST(&fixture->server->connections)->phase, H2_LINGERING);
-    assert_in_range(fixture->cancelled, 1, MAX_ENDS);
-    for (size_t before = 0; fixture->cancelled < CALLS;) {
-        before = fixture->cancelled;
+    assert_in_range(fixture->ended, 1, MAX_ENDS);
+    for (size_t before = 0; fixture->ended < CALLS;) {
+        before = fixture->ended;
         turn(fixture);
-        assert_in_range(fixture->cancelled - before, 1, MAX_ENDS);
+        assert_in_range(fixture->ended - before, 1, MAX_ENDS);
     }
     assert_int_equal(fixture->server->connection_count, 1);
     h2_client_await_end(&fixture->client);
@@ -190,8 +194,47 @@ static void a_drain_counts_no_call_whose_client_has_hung_up(void **state)
     await_close(fixture);
     atomic_store(&fixture->server->drain_by_ms, clock_now_ms());
     turn(fixture);
-    assert_int_equal(fixture->cancelled, CALLS);
+    assert_int_equal(fixture->ended, CALLS);
     assert_int_equal(fixture->server->cancelled, 0);
+}
+
+static void end_late(struct fixture *fixture)
+{
+    struct h2_server *server = fixture->server;
+    size_t turns = 0;
+    fixture->ends_as = STATUS_DEADLINE_EXCEEDED;
+    for (size_t before = 0; fixture->ended < CALLS && turns < TURNS; turns++) {
+        before = fixture->ended;
+        turn(fixture);
+        assert_in_range(fixture->ended - before, 0, MAX_ENDS);
+        if (!TAILQ_EMPTY(&server->late)) /* no sleep before the next one */
+            assert_int_equal(server->timer_ms, server->now_ms);
+        h2_client_run_ms(&fixture->client, 1);
+    }
+    assert_in_range(turns, CALLS / MAX_ENDS, TURNS - 1);
+    assert_int_equal(server->call_count, 0);
+    assert_int_equal(server->connection_count, 1);
+    h2_client_done(&fixture->client);
+}
+
+static void calls_whose_deadlines_have_passed_are_ended_a_part_in_each_turn(void **state)
+{
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < CALLS; i++)
+        h2_call_set_deadline((struct h2_call *)fixture->begun[i], 0);
+    end_late(fixture);
+}
+
+static void calls_whose_messages_do_not_come_are_ended_a_part_in_each_turn(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t *max_ms = &fixture->server->limits.max[H2_CALL_MS];
+    const int64_t usual_ms = *max_ms;
+    *max_ms = 0;
+    for (size_t i = 0; i < CALLS; i++)
+        h2_call_await_client((struct h2_call *)fixture->begun[i]);
+    *max_ms = usual_ms; /* for the answers to be read */
+    end_late(fixture);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -203,6 +246,8 @@ int main(void)
         TEST(a_connection_that_lingers_has_its_calls_ended_a_part_in_each_turn),
         TEST(the_end_of_the_server_ends_what_is_left),
         TEST(a_drain_counts_no_call_whose_client_has_hung_up),
+        TEST(calls_whose_deadlines_have_passed_are_ended_a_part_in_each_turn),
+        TEST(calls_whose_messages_do_not_come_are_ended_a_part_in_each_turn),
     };
     signal(SIGPIPE, SIG_IGN); /* as the program does */
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
  */
 
 #include "serve/h2/output.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "serve/h2/socket.h"
 
@@ -12,6 +13,9 @@
 
 /* A connection that has more to write lets others write after this many times. */
 enum { MAX_WRITES_PER_TURN = 8 };
+
+/* Between looks at the clock: they take 0.1 ms where each closes a stream. */
+enum { FRAMES_PER_LOOK = 64 };
 
 /* False: the connection is broken. */
 static bool send_unsent(struct h2_connection *connection)
@@ -41,13 +45,20 @@ static void store_unsent(struct h2_connection *connection, const uint8_t *data, 
     connection->wrote_ms = connection->server->now_ms;
 }
 
+static bool has_time(const struct h2_server *server)
+{
+    return clock_now_us() < server->writes_until_us;
+}
+
 /* Collects what nghttp2 has queued; 0: nothing now. */
 static size_t fill_output(struct h2_connection *connection)
 {
     uint8_t *output = connection->server->output;
     size_t filled = 0;
-    while (filled < H2_OUTPUT_BYTES) {
+    for (size_t frames = 1; filled < H2_OUTPUT_BYTES; frames++) {
         const uint8_t *data;
+        if (frames % FRAMES_PER_LOOK == 0 && !has_time(connection->server))
+            break;
         ssize_t length = nghttp2_session_mem_send(connection->session, &data);
         if (length <= 0)
             break; /* an error here is a lack of memory; the next read finds it again */
@@ -62,6 +73,8 @@ bool h2_output_write(struct h2_connection *connection)
     if (!send_unsent(connection))
         return false;
     for (int i = 0; i < MAX_WRITES_PER_TURN && connection->unsent_length == 0; i++) {
+        if (i > 0 && !has_time(connection->server))
+            return true;
         size_t filled = fill_output(connection);
         if (filled == 0)
             return true;

@@ -25,10 +25,10 @@
  * A turn is: what has arrived is read, of one connection of each address in turn, and hooks order
  * answers of nghttp2; then messages that had to wait are delivered, one of each address in turn;
  * then the service has its turn; and only then each connection that has something to send writes,
- * once and all of it. The first takes two milliseconds, and the first two deliver messages for one
- * each, so that requests which cost much hold up nobody else's, and what was read is answered and
- * freed before more is read. Where a session ends with many calls, as when a client hangs up, each
- * turn ends a part of them.
+ * once and all of it. The first and the last take two milliseconds each, and the first two deliver
+ * messages for one each, so that requests which cost much hold up nobody else's. Whoever has not
+ * written yet is not read: what was read is answered and freed before more is read. Where many
+ * calls end at once, as when a client hangs up or their deadlines pass, each turn ends a part.
  */
 #ifndef BACKLOG_SERVE_H2_STATE_H
 #define BACKLOG_SERVE_H2_STATE_H
@@ -51,8 +51,8 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-/* Read of a connection in one turn; more would let one client hold up all the others. */
-enum { H2_INPUT_BYTES = 32 * 1024 };
+/* Read of a connection in one turn: a TLS record. More would let one client hold up the others. */
+enum { H2_INPUT_BYTES = 16 * 1024 };
 /* Written at once. A connection keeps at most this much that its client does not read. */
 enum { H2_OUTPUT_BYTES = 64 * 1024 };
 
@@ -62,6 +62,7 @@ struct h2_call {
     LIST_ENTRY(h2_call) of_connection;
     TAILQ_ENTRY(h2_call) expected; /* in server->expected, while is_expected */
     TAILQ_ENTRY(h2_call) unread;   /* in its peer's, while is_unread */
+    TAILQ_ENTRY(h2_call) late;     /* in server->late, while is_late */
     int64_t expected_ms;           /* when the client must have done its part */
     struct event *deadline;        /* NULL: the client set none */
     nghttp2_rcbuf *path; /* shared by all calls of it where the client has HPACK index it */
@@ -83,6 +84,7 @@ struct h2_call {
     bool is_compressed : 1; /* messages may be, by its headers */
     bool is_expected : 1;
     bool is_unread : 1;
+    bool is_late : 1;   /* its deadline has passed, and it is not finished */
     bool is_stream : 1; /* call_exclude_from_limit(), and not finished */
     bool read_wanted : 1;
     bool delivering : 1;
@@ -186,11 +188,13 @@ struct h2_server {
     TAILQ_HEAD(, h2_peer) readable;     /* with connections to read: each gets one read, in turn */
     TAILQ_HEAD(, h2_call) expected;     /* of which the client has to do its part in time */
     TAILQ_HEAD(, h2_peer) unread;       /* with messages to deliver: each gets one, in turn */
+    TAILQ_HEAD(, h2_call) late;         /* to be finished, as their deadlines have passed */
     TAILQ_HEAD(, h2_connection) ending; /* with calls to end, although their session has ended */
     int64_t delivers_until_us;   /* ... in this part of the turn; 0: none was delivered yet */
     size_t connection_count;     /* but for closed ones, whose calls are ending */
     int64_t handshakes_until_us; /* of this turn; 0: there was none */
-    size_t ends_left;            /* of calls whose session has ended, in this turn */
+    int64_t writes_until_us;     /* of this turn */
+    size_t ends_left; /* of calls that run out of time, or of their session, in this turn */
     int64_t handshake_warned_ms; /* when a failed one was last logged */
     int64_t name_warned_ms;      /* ... and a client whose name is refused */
     struct h2_peer *peers;       /* uthash */

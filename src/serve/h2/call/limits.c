@@ -19,7 +19,8 @@ void h2_call_await_nobody(struct h2_call *call)
     call->is_expected = false;
 }
 
-void h2_call_expire(struct h2_call *call)
+/* Its client has not done its part in time. */
+static void expire(struct h2_call *call)
 {
     struct h2_server *server = call->connection->server;
     if (call->is_unread && !call->finished) {
@@ -45,7 +46,23 @@ static void deadline_has_passed(evutil_socket_t fd, short what, void *argument)
     (void)fd;
     (void)what;
     struct h2_call *call = argument;
-    call_finish(&call->call, STATUS_DEADLINE_EXCEEDED, "Deadline Exceeded");
+    call->is_late = true;
+    TAILQ_INSERT_TAIL(&call->connection->server->late, call, late);
+}
+
+void h2_calls_check(struct h2_server *server)
+{
+    struct h2_call *call;
+    while (server->ends_left > 0 && (call = TAILQ_FIRST(&server->late)) != NULL) {
+        server->ends_left--;
+        h2_call_drop_deadline(call);
+        call_finish(&call->call, STATUS_DEADLINE_EXCEEDED, "Deadline Exceeded");
+    }
+    while (server->ends_left > 0 && (call = TAILQ_FIRST(&server->expected)) != NULL &&
+           call->expected_ms <= server->now_ms) {
+        server->ends_left--;
+        expire(call);
+    }
 }
 
 void h2_call_set_deadline(struct h2_call *call, int64_t timeout_ms)
@@ -64,6 +81,9 @@ void h2_call_drop_deadline(struct h2_call *call)
 {
     if (call->deadline != NULL)
         event_free(TAKE(call->deadline));
+    if (call->is_late)
+        TAILQ_REMOVE(&call->connection->server->late, call, late);
+    call->is_late = false;
 }
 
 void h2_call_exclude_from_limit(struct call *base)

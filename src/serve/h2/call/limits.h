@@ -12,8 +12,9 @@
 /* The client has to do its part in time: to send its message, or to take the answer. */
 void h2_call_await_client(struct h2_call *call);
 void h2_call_await_nobody(struct h2_call *call);
-/* The client did not do its part in time. */
-void h2_call_expire(struct h2_call *call);
+/* Ends calls whose deadline has passed, and those whose client has not done its part in time, as
+ * many as the turn has left (server->ends_left). */
+void h2_calls_check(struct h2_server *server);
 
 /* CLOCK_NEVER: none. */
 void h2_call_set_deadline(struct h2_call *call, int64_t timeout_ms);
