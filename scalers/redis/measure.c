@@ -92,6 +92,8 @@ static void send_list(struct redis_client *client, struct redis_link *link, stru
                       bool was_kept_back, redis_send_tasks *send)
 {
     struct task *tasks = TAKE(*waiting);
+    if (tasks != NULL)
+        redis_setup_check_role(link);
     for (struct task *task = tasks; was_kept_back && task != NULL; task = task->next)
         task_started(task);
     send(client, link, tasks);
@@ -119,8 +121,6 @@ static bool send_waiting(struct redis_client *client, redis_send_tasks *send, st
     }
     if (client->server.peer == NULL)
         redis_server_set_peer(&client->server, client->shared->socket.context->fd);
-    if (client->shared->is_of_replica)
-        redis_setup_send_role(client->shared);
     redis_subscriber_prepare(&client->subscriber, client->shared, client->waiting);
     send_list(client, client->shared, &client->waiting, client->was_kept_back, send);
     client->was_kept_back = false;
