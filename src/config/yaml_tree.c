@@ -19,6 +19,7 @@ enum {
     LARGEST_REPEATED = 1 << 20,
     MAX_REPEATS = 4,
     MAX_DEPTH = 64,
+    MAX_INDICATORS = 1000, /* of one line; a ruler in a text has some, too */
     MAX_DOCUMENTS = 100 * 1000,
     MAX_COMPARISONS = 100 * 1000 * 1000, /* of anchors; for each byte at most so many: */
     MAX_COMPARISONS_PER_BYTE = 64,
@@ -352,6 +353,36 @@ static bool check_anchors(const char *text, size_t length, const char *path, str
            error_invalid(error, "%s: too many anchors (&) and aliases (*): write them out", path);
 }
 
+static bool is_blank(char byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\0'; /* the last one is of UTF-16 */
+}
+
+/* YAML's line breaks: also the last bytes of U+0085, U+2028 and U+2029. */
+static bool ends_line(char byte)
+{
+    return strchr("\n\r\x85\xa8\xa9", byte) != NULL && byte != '\0';
+}
+
+/* "? ? ? " and "- - - " open a map or a list each. libyaml reads to the end of the line before it
+ * tells of the first one, and takes 540 bytes for each meanwhile. */
+static bool check_indicators(const char *text, size_t length, const char *path, struct error *error)
+{
+    size_t line = 1;
+    size_t indicators = 0;
+    bool is_start = true; /* only indicators and blanks so far */
+    for (size_t i = 0; i + 1 < length && indicators <= MAX_INDICATORS; i++) {
+        bool is_end = ends_line(text[i]);
+        bool is_indicator = text[i] == '?' || text[i] == '-' || text[i] == ':';
+        line += text[i] == '\n';
+        is_start = is_end || (is_start && (is_indicator || is_blank(text[i])));
+        indicators = is_end ? 0 : indicators + (is_start && is_indicator && is_blank(text[i + 1]));
+    }
+    return indicators <= MAX_INDICATORS ||
+           error_invalid(error, "%s:%zu: more than %d lists and maps begin in one line", path, line,
+                         MAX_INDICATORS);
+}
+
 /* For each token libyaml passes all open brackets. It reads at most a line or a thousand characters
  * ahead of its events, so that it stops soon after the event that is too deep. What is wrong
  * otherwise is reported when it is loaded. */
@@ -391,6 +422,7 @@ static bool has_deep_brackets(const char *text, size_t length)
 bool yaml_check(const char *text, size_t length, const char *path, struct error *error)
 {
     return check_anchors(text, length, path, error) &&
+           check_indicators(text, length, path, error) &&
            (!has_deep_brackets(text, length) || check_depth(text, length, path, error));
 }
 

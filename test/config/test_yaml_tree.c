@@ -233,6 +233,8 @@ static void deep_brackets_are_refused_at_once(void **state)
         {"{", ""},
         {"{a: ", "lists and maps are nested more than 64 deep"},
         {"{? ", "lists and maps are nested more than 64 deep"},
+        {"? ", "t.yaml:1: more than 1000 lists and maps begin in one line"},
+        {"-\t- : ", "t.yaml:1: more than 1000 lists and maps begin in one line"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(shapes); i++) {
         _cleanup_(text_done) struct text deep = {0};
