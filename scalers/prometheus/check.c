@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 enum { MAX_PAIRS = 64 };
 
@@ -17,6 +18,18 @@ static bool is_header_name(const char *name)
         if (!isalnum((unsigned char)*at) && strchr("!#$%&'*+-.^_`|~", *at) == NULL)
             return false;
     return name[0] != '\0';
+}
+
+/* Of the connection, not of the request. A gateway would choose another backend by Host; KEDA's
+ * built-in sends none of them. */
+static bool is_of_connection(const char *name)
+{
+    static const char *const names[] = {"Host",    "Content-Length", "Transfer-Encoding",
+                                        "Trailer", "Connection",     "Upgrade"};
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
+        if (strcasecmp(name, names[i]) == 0)
+            return true;
+    return false;
 }
 
 static bool is_header_value(const char *value)
@@ -40,6 +53,9 @@ static void check_pairs(const char *key, const struct option_list *pieces, bool 
             error_add(mistakes, "%s: number %zu is not name=value with exactly one =", key, i + 1);
         else if (headers && (!is_header_name(pair.name) || !is_header_value(pair.value)))
             error_add(mistakes, "%s: number %zu is no HTTP header", key, i + 1);
+        else if (headers && is_of_connection(pair.name))
+            error_add(mistakes, "%s: number %zu is %s, which is not sent (by KEDA's built-in, too)",
+                      key, i + 1, pair.name);
     }
 }
 
@@ -94,6 +110,9 @@ static void check_headers(const struct prometheus_connection *connection, struct
     check_pairs("customHeaders", &connection->custom_headers, true, mistakes);
     if (name != NULL && !is_header_name(name))
         error_add(mistakes, "customAuthHeader is no name of an HTTP header");
+    else if (name != NULL && is_of_connection(name))
+        error_add(mistakes, "customAuthHeader is %s, which is not sent (by KEDA's built-in, too)",
+                  name);
     if (connection->custom_auth_value != NULL && !is_header_value(connection->custom_auth_value))
         error_add(mistakes, "customAuthValue must be one line");
     if (connection->bearer_token != NULL && !is_header_value(connection->bearer_token))

@@ -50,8 +50,14 @@ const struct option prometheus_options[] = {
      .alias = "token",
      SECRET(bearer_token),
      .doc = "the token of authModes bearer"},
-    {.key = "customAuthHeader", TEXT(custom_auth_header), .doc = "the header of authModes custom"},
-    {.key = "customAuthValue", SECRET(custom_auth_value), .doc = "its value"},
+    {.key = "customAuthHeader", /* a gateway may choose the backend by it */
+     TEXT(custom_auth_header),
+     .flags = OPTION_PEER,
+     .doc = "the header of authModes custom"},
+    {.key = "customAuthValue",
+     TEXT(custom_auth_value),
+     .flags = OPTION_SECRET | OPTION_PEER,
+     .doc = "its value"},
     TLS_OPTIONS_OF_URL(offsetof(struct prometheus_connection, tls)),
     AWS_OPTIONS(
         "cloud identities are not supported; set serverAddress to a proxy that signs the requests "

@@ -15,28 +15,34 @@ from support.server.server import REPOSITORY, Server
 QUEUE = {"scaler": "redis", "connectionName": "shop-redis", "listName": "orders", "listLength": "10", "interval": "1s"}
 
 
-def work(broker, changes):
+def call(client):
+    """As KEDA does."""
+    client.metrics(QUEUE, metric_name="", name="orders")
+    time.sleep(1)
+
+
+def work(broker, client, changes):
     """Messages come (+) and are taken (-), each second."""
     with broker.connect() as redis:
         for change in changes:
             redis.call_all([("RPUSH", "orders", 1)] * change if change > 0 else [("LPOP", "orders")] * -change or [("PING",)])
-            time.sleep(1)
+            call(client)
 
 
 def main():
     with Redis() as broker, Browser() as browser:
         config = f"connections:\n  shop-redis: {{scaler: redis, address: \"{broker.address}\"}}\n"
         with Server(http=True, config=config) as server, Client(server.port) as client:
-            work(broker, [12])
-            client.metrics(QUEUE, metric_name="", name="orders")
-            work(broker, [2] * 20 + [6] * 20 + [-1] * 30 + [3] * 15)
+            work(broker, client, [12] + [2] * 20 + [6] * 20 + [-1] * 30 + [3] * 15)
             broker.stop()
-            time.sleep(45)
+            for _ in range(45):
+                call(client)
             broker.start()
-            work(broker, [150] + [-3] * 40 + [-1] * 20 + [1] * 15)
+            work(broker, client, [150] + [-3] * 40 + [-1] * 20 + [1] * 15)
             browser.open(server, "/#/trigger/shop/orders", width=1440, height=830)
             browser.wait("document.querySelectorAll('.plot-area canvas').length === 3")
-            time.sleep(3)
+            for _ in range(3):
+                call(client)
             browser.screenshot("dashboard")
     shutil.copy(os.path.join(SCREENSHOTS, "dashboard.png"), os.path.join(REPOSITORY, "docs", "images", "dashboard.png"))
 
