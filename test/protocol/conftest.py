@@ -6,8 +6,8 @@ from support.shares import Shares, longest_first
 from support.clients.transports import transport  # noqa: F401  (what is asserted is the protocol's, and so the same)
 
 # Which tests take longest, as ./dev tests several at a time (tools/durations.py says where the time goes).
-LONGEST = ["test_own_credentials.py", "test_replies.py", "test_reload.py", "test_command_line.py", "test_workers.py", "test_replies_kubernetes.py",
-           "test_tls.py", "test_attacks.py", "test_replicas.py", "test_stuck.py"]
+LONGEST = ["test_own_credentials.py", "test_replies.py", "test_floods.py", "test_reload.py", "test_command_line.py", "test_workers.py",
+           "test_replies_kubernetes.py", "test_tls.py", "test_replicas.py", "test_stuck.py"]
 PIECES = {"test_own_credentials.py"}
 
 

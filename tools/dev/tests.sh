@@ -80,6 +80,7 @@ test_debian13() { suite unit-debian13-asan "unit tests on Debian 13" debian13_su
 two_at_a_time=(--numprocesses=2 --dist=loadfile)
 three_at_a_time=(--numprocesses=3 --dist=loadfile)
 four_at_a_time=(--numprocesses=4 --dist=loadfile)
+six_at_a_time=(--numprocesses=6 --dist=loadfile)
 # Real clients and brokers against the instrumented server: what they provoke is found where it happens.
 image_suite() { (image) && python_suite image "$@"; }
 test_image() { suite image "image and workflows" image_suite "$@"; }
@@ -93,7 +94,7 @@ test_protocol() {
     if [ $# -gt 0 ]; then
         suite protocol "protocol tests" python_suite protocol "${two_at_a_time[@]}" "$@"
     else
-        suite protocol "protocol tests" python_suite protocol "${four_at_a_time[@]}" "--ignore=$ATTACKS"
+        suite protocol "protocol tests" python_suite protocol "${six_at_a_time[@]}" "--ignore=$ATTACKS"
         suite attacks "attacks" pytest_twice attacks "${ATTACKS#test/}"
     fi
 }
