@@ -29,8 +29,8 @@ static const char *const wave_titles[MAX_WAVES] = {
 
 /* What stops a wave: each is 0 where all is well. */
 static const char *const stops[][2] = {
-    {"sum(increase(keda_scaler_detail_errors_total{scaler=~\"external.*\"}[10m]))",
-     "KEDA gets no value"},
+    {"sum(increase(keda_scaler_detail_errors_total[10m]))",
+     "KEDA gets no value, for a trigger that moved or another one"},
     {"sum(increase(backlog_answers_total{result=\"refused\"}[10m]))", "Backlog has none"},
     {"sum(backlog_trigger_credentials{state=\"refused\"})",
      "a call is not of an object, or its authentication cannot be used"},

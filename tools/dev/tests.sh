@@ -79,7 +79,6 @@ test_debian13() { suite unit-debian13-asan "unit tests on Debian 13" debian13_su
 # mostly wait.
 two_at_a_time=(--numprocesses=2 --dist=loadfile)
 three_at_a_time=(--numprocesses=3 --dist=loadfile)
-four_at_a_time=(--numprocesses=4 --dist=loadfile)
 six_at_a_time=(--numprocesses=6 --dist=loadfile)
 # Real clients and brokers against the instrumented server: what they provoke is found where it happens.
 image_suite() { (image) && python_suite image "$@"; }
