@@ -92,8 +92,6 @@ static void send_list(struct redis_client *client, struct redis_link *link, stru
                       bool was_kept_back, redis_send_tasks *send)
 {
     struct task *tasks = TAKE(*waiting);
-    if (tasks != NULL)
-        redis_setup_check_role(link);
     for (struct task *task = tasks; was_kept_back && task != NULL; task = task->next)
         task_started(task);
     send(client, link, tasks);
@@ -107,8 +105,11 @@ static bool send_waiting(struct redis_client *client, redis_send_tasks *send, st
         return true;
     }
     struct redis_link *isolated = client->isolated;
-    if (client->waiting_isolated != NULL && isolated != NULL && isolated->state == REDIS_LINK_READY)
+    if (client->waiting_isolated != NULL && isolated != NULL &&
+        isolated->state == REDIS_LINK_READY) {
+        redis_setup_check_role(isolated);
         send_list(client, isolated, &client->waiting_isolated, true, send);
+    }
     if (client->waiting == NULL && client->waiting_imports == NULL)
         return true;
     int64_t now_ms = clock_now_ms();
@@ -121,6 +122,7 @@ static bool send_waiting(struct redis_client *client, redis_send_tasks *send, st
     }
     if (client->server.peer == NULL)
         redis_server_set_peer(&client->server, client->shared->socket.context->fd);
+    redis_setup_check_role(client->shared);
     redis_subscriber_prepare(&client->subscriber, client->shared, client->waiting);
     send_list(client, client->shared, &client->waiting, client->was_kept_back, send);
     client->was_kept_back = false;
