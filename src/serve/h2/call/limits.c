@@ -23,8 +23,8 @@ void h2_call_await_nobody(struct h2_call *call)
 static void expire(struct h2_call *call)
 {
     struct h2_server *server = call->connection->server;
-    if (call->is_unread && !call->finished) {
-        h2_call_await_client(call); /* its message came, and waits for its turn */
+    if (call->connection->unread_calls > 0 && !call->finished) {
+        h2_call_await_client(call); /* its message waits for its turn, or is not read for others' */
         return;
     }
     h2_call_await_nobody(call);
