@@ -1,5 +1,6 @@
 #include "daemon/agent_memory.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "measure/agent/process.h"
 
@@ -10,6 +11,22 @@
  * bytes. */
 static const double reserve = 96 << 20;
 
+/* Of what both may have, agents keep this part whatever the server itself takes. */
+enum { SPARED_PART = 5 };
+
+static void warn_of_server(double used, double container_bytes)
+{
+    enum { WARN_MS = 60 * 1000 };
+    static int64_t next_ms;
+    int64_t now_ms = clock_now_ms();
+    if (now_ms < next_ms)
+        return;
+    next_ms = now_ms + WARN_MS;
+    log_warning("the server itself has most of %.0f of the container's %.0f MiB: raise the limit, "
+                "or lower --trigger-memory and --max-streams",
+                used / (1 << 20), container_bytes / (1 << 20));
+}
+
 int64_t agent_memory_bound(double container_bytes, int64_t usual_ms)
 {
     enum { OFTEN_MS = 100, VERY_OFTEN_MS = 20 };
@@ -17,7 +34,9 @@ int64_t agent_memory_bound(double container_bytes, int64_t usual_ms)
     if (!isfinite(container_bytes))
         return usual_ms;
     double max = fmax(container_bytes - reserve, container_bytes / 2);
-    size_t killed = agent_processes_keep_below(max, &used);
+    size_t killed = agent_processes_keep_below(max, max / SPARED_PART, &used);
+    if (killed == 0 && used > max)
+        warn_of_server(used, container_bytes);
     if (killed > 0)
         log_warning(
             "memory limit nearly reached: the server and its agent processes used more than "

@@ -104,18 +104,19 @@ static void the_largest_ends_where_all_together_use_too_much(void **state)
     spawn_large(&small, 0, 0);
     assert_true(own_bytes(&large) >= 8e6);
     double all = process_own_bytes(getpid()) + own_bytes(&large) + own_bytes(&small);
-    assert_int_equal(agent_processes_keep_below(2 * all, &used), 0);
+    assert_int_equal(agent_processes_keep_below(2 * all, 0, &used), 0);
+    assert_int_equal(agent_processes_keep_below(0, all, &used), 0); /* it is not theirs */
     assert_true(used > 8e6);
-    assert_int_equal(agent_processes_keep_below(all - 1e6, &used), 1);
+    assert_int_equal(agent_processes_keep_below(all - 1e6, 0, &used), 1);
     assert_true(used < all - 8e6 + 1e6);
-    assert_int_equal(agent_processes_keep_below(all - 1e6, &used), 0); /* it is ending */
+    assert_int_equal(agent_processes_keep_below(all - 1e6, 0, &used), 0); /* it is ending */
     for (int i = 0; i < 1000 && !agent_process_has_ended(&large, &status); i++)
         sleep_ms(10);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     assert_false(agent_process_has_ended(&small, &status));
-    assert_int_equal(agent_processes_keep_below(0, &used), 1);
+    assert_int_equal(agent_processes_keep_below(0, 0, &used), 1);
     agent_process_kill(&small);
-    assert_int_equal(agent_processes_keep_below(0, &used), 0);
+    assert_int_equal(agent_processes_keep_below(0, 0, &used), 0);
 }
 
 /* Four shells with a string of 4 MiB of one tenant, and one with one of 8 MiB of another. */
@@ -133,11 +134,11 @@ static void many_agents_of_one_tenant_end_before_a_larger_one_of_another(void **
     all += own_bytes(&single);
     for (int i = 0; i < MANY; i++)
         all += own_bytes(&many[i]);
-    assert_int_equal(agent_processes_keep_below(all - 1e6, &used), 1);
+    assert_int_equal(agent_processes_keep_below(all - 1e6, 0, &used), 1);
     assert_false(single.is_killed);
-    assert_int_equal(agent_processes_keep_below(used - 1e6, &used), 1);
+    assert_int_equal(agent_processes_keep_below(used - 1e6, 0, &used), 1);
     assert_false(single.is_killed);
-    assert_int_equal(agent_processes_keep_below(0, &used), MANY - 1);
+    assert_int_equal(agent_processes_keep_below(0, 0, &used), MANY - 1);
     assert_true(single.is_killed);
     for (int i = 0; i < MANY; i++)
         agent_process_kill(&many[i]);

@@ -110,14 +110,14 @@ static struct agent_process *find_next(void)
 }
 
 /* Their owners see the end as any other. */
-size_t agent_processes_keep_below(double bytes, double *ret_used)
+size_t agent_processes_keep_below(double bytes, double spared, double *ret_used)
 {
     struct agent_process *next;
     size_t killed = 0;
     double own = process_own_bytes(getpid());
     pthread_mutex_lock(&lock);
     double all = measure_all();
-    while (own + all > bytes && (next = find_next()) != NULL) {
+    while (all > fmax(bytes - own, spared) && (next = find_next()) != NULL) {
         kill(next->pid, SIGKILL);
         all -= next->bytes;
         next->bytes = 0;

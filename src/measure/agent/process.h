@@ -53,9 +53,11 @@ void agent_process_costs(struct agent_process_costs *ret_costs);
  * one of the tenant whose agents have the most together, so that nobody gets those of others killed
  * with many that are a little smaller. Each is limited alone (limits.h), but many of them
  * could end the memory of the container, and with it the server: Kubernetes has the kernel kill all
- * of a container's processes then. Returns how many were killed. `ret_used` is what they have then.
+ * of a container's processes then. While all agents have no more than `spared` none is killed:
+ * this process needs too much then, which no agent's end changes. Returns how many were killed.
+ * `ret_used` is what they have then.
  */
-size_t agent_processes_keep_below(double bytes, double *ret_used);
+size_t agent_processes_keep_below(double bytes, double spared, double *ret_used);
 
 /* In the format of Prometheus. */
 void agent_processes_write_metrics(struct text *page);
