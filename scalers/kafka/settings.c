@@ -1,6 +1,7 @@
 #include "kafka/settings.h"
 
 #include "base/memory.h"
+#include "base/system/socket.h"
 #include "base/text.h"
 #include "shared/tls_key.h"
 
@@ -52,7 +53,9 @@ static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
             return false;
     return set_number(conf, "metadata.max.age.ms", KAFKA_REMEMBER_MS, error) &&
            /* Or a broker that announces as much has 100 MB per connection. */
-           set_number(conf, "receive.message.max.bytes", KAFKA_MAX_REPLY, error);
+           set_number(conf, "receive.message.max.bytes", KAFKA_MAX_REPLY, error) &&
+           set_number(conf, "socket.receive.buffer.bytes", SOCKET_SOURCE_BYTES, error) &&
+           set_number(conf, "socket.send.buffer.bytes", SOCKET_SOURCE_BYTES, error);
 }
 
 static const char *protocol(const struct kafka_connection *options)

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/system/process.h"
+#include "base/system/socket.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -50,6 +51,7 @@ bool postgresql_session_open(struct postgresql_session *session,
     if (session->connection == NULL)
         return error_set(error, ERROR_INTERNAL, "libpq did not start");
     PQsetNoticeReceiver(session->connection, ignore_notice, NULL);
+    socket_bound_buffers(PQsocket(session->connection), SOCKET_SOURCE_BYTES);
     session->state = POSTGRESQL_CONNECTING;
     session->connect_events = POLLOUT;
     session->since_ms = clock_now_ms();
@@ -73,6 +75,8 @@ bool postgresql_session_advance(struct postgresql_session *session)
         return false;
     process_limit_cpu(MAX_LOGIN_CPU_S);
     PostgresPollingStatusType status = PQconnectPoll(session->connection);
+    /* It may be that of the next address. */
+    socket_bound_buffers(PQsocket(session->connection), SOCKET_SOURCE_BYTES);
     process_limit_cpu(0);
     switch (status) {
     case PGRES_POLLING_FAILED:

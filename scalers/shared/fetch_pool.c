@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/system/socket.h"
 #include "base/text.h"
 
 #include <limits.h>
@@ -128,9 +129,9 @@ static void set_connected(struct slot *slot, bool is_connected)
 
 static int socket_opened(void *context, curl_socket_t fd, curlsocktype purpose)
 {
-    (void)fd;
     (void)purpose;
     struct slot *slot = context;
+    socket_bound_buffers(fd, SOCKET_SOURCE_BYTES);
     slot->pool->sockets++;
     set_starting(slot, false);
     set_connected(slot, true);

@@ -2,11 +2,14 @@
 are measured meanwhile, and SIGTERM ends the server in time."""
 
 import os
+import socket
 import time
 
 import pytest
 
+from attacks import wire
 from attacks.floods import FLOODS, redis_sentinel, sentinel_trigger
+from attacks.replies import REDIS_COUNTS, redis_commands, redis_trigger
 from attacks.suffering import HEALTHY, MIB, PATIENCE_SECONDS, Peer, Witness, descendants
 from support.clients.grpc_client import Client
 from support.process import wait_until
@@ -95,3 +98,68 @@ def test_a_sentinel_is_not_asked_more_than_once_per_second(transport):
         print(f"{connections} connections in {seconds:.1f} s")
         assert connections <= 2 * seconds + 1
         stream.cancel()
+
+
+def kept_by_kernel(port, of_server):
+    """Bytes that the kernel keeps of the server's connections: of its clients at its own port, or to a source."""
+    place, total = (1, 0) if of_server else (2, 0)
+    for line in open("/proc/net/tcp").readlines()[1:]:
+        fields = line.split()
+        if int(fields[place].partition(":")[2], 16) == port:
+            total += sum(int(queue, 16) for queue in fields[4].split(":"))
+    return total
+
+
+def kept_at_most(port, of_server, connections):
+    """In both directions: twice 32 KiB of a client, or 64 KiB of a source."""
+    kept = [(time.sleep(0.1), kept_by_kernel(port, of_server))[1] for _ in range(20)]
+    print(f"{connections} connections: the kernel keeps {max(kept) / MIB:.1f} MiB")
+    return 0 < max(kept) <= connections * (128 if of_server else 256) * 1024
+
+
+def test_a_client_that_reads_nothing_takes_little_of_the_kernels_memory(transport):
+    """One of 4 MiB each otherwise, which are charged to the container."""
+    message = wire.framed(bytes([4 << 3 | 2]) + wire_length(60000) + b"x" * 60000)  # a symbol, which is repeated
+    block = wire.request_block("ServerReflectionInfo", "/grpc.reflection.v1.ServerReflection/")
+    parts = [message[at:at + 16384] for at in range(0, len(message), 16384)]
+    calls = b"".join(wire.frame(wire.HEADERS, wire.END_HEADERS, stream, block) +
+                     b"".join(wire.frame(wire.DATA, wire.END_STREAM if part is parts[-1] else 0, stream, part) for part in parts)
+                     for stream in range(1, 200, 2))
+    greeting = wire.PREFACE + wire.settings(INITIAL_WINDOW_SIZE=wire.LARGEST_WINDOW) + wire.window_update(0, 1 << 30)
+    with Server() as server:
+        clients = []
+        for _ in range(10):
+            client = socket.socket()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", server.port))
+            client.settimeout(1)
+            clients.append(client)
+            try:
+                client.sendall(greeting + calls)
+            except TimeoutError:
+                pass  # nobody reads it any more
+        assert kept_at_most(server.port, True, len(clients))
+        for client in clients:
+            client.close()
+
+
+def wire_length(number):
+    return bytes([number & 127 | 128, number >> 7 & 127 | 128, number >> 14])
+
+
+def redis_that_goes_on(script_wire):
+    """Its first replies are so long that a kernel gives the connection more room; then it sends what nobody waits for."""
+    long = b"$1900000\r\n" + b"x" * 1900000 + b"\r\n"
+    for words in redis_commands(script_wire):
+        if words[0] in REDIS_COUNTS:
+            script_wire.send(REDIS_COUNTS[words[0]])
+            time.sleep(0.3)
+            script_wire.flood(b"+x\r\n" * 10000)
+        script_wire.send(long if words[0] in ("CLIENT", "INFO", "PING") else b"+OK\r\n")
+
+
+def test_a_source_that_nobody_reads_takes_little_of_the_kernels_memory(transport):
+    with Server() as server, Peer(redis_that_goes_on) as peer, Client(server.port) as client:
+        for number in range(8):
+            assert client.is_active(redis_trigger(peer.port, number, user=f"u{number}"))
+        assert kept_at_most(peer.port, False, 8)

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/system/socket.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -38,6 +39,7 @@ static int connect_to(struct rabbitmq_socket *rabbitmq, const struct addrinfo *p
                           place->ai_protocol);
     if (rabbitmq->fd < 0)
         return errno;
+    socket_bound_buffers(rabbitmq->fd, SOCKET_SOURCE_BYTES);
     setsockopt(rabbitmq->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     setsockopt(rabbitmq->fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
     if (connect(rabbitmq->fd, place->ai_addr, place->ai_addrlen) == 0)

@@ -1,6 +1,7 @@
 #include "redis/link/socket.h"
 
 #include "base/memory.h"
+#include "base/system/socket.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -71,6 +72,8 @@ static bool begin_connect(struct redis_socket *socket, const struct redis_server
         redisFree(context);
         return false;
     }
+    /* It is connecting already: what was announced by now is less than the bound. */
+    socket_bound_buffers(context->fd, SOCKET_SOURCE_BYTES);
     socket->context = context;
     socket->state = REDIS_SOCKET_CONNECTING;
     limit_replies(socket);

@@ -1,6 +1,7 @@
 #include "base/system/listen.h"
 
 #include "base/memory.h"
+#include "base/system/socket.h"
 #include "base/text.h"
 
 #include <dirent.h>
@@ -56,6 +57,7 @@ static int listen_on(const struct addrinfo *where)
     if (fd < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    socket_bound_buffers(fd, SOCKET_CLIENT_BYTES);
     if (where->ai_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
     if (bind(fd, where->ai_addr, where->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0)

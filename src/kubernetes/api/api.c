@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/system/file.h"
+#include "base/system/socket.h"
 #include "base/text.h"
 
 #include <netinet/in.h>
@@ -71,6 +72,7 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
     (void)purpose;
     if (fd < 0)
         return CURL_SOCKET_BAD;
+    socket_bound_buffers(fd, SOCKET_SOURCE_BYTES);
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &(unsigned){UNACKNOWLEDGED_MS}, sizeof(unsigned));
     pthread_mutex_lock(&sockets->lock);
     sockets->fds =

@@ -1,0 +1,9 @@
+#include "base/system/socket.h"
+
+#include <sys/socket.h>
+
+void socket_bound_buffers(int fd, int bytes)
+{
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+}
