@@ -80,7 +80,7 @@ static int64_t larger(int64_t one, int64_t other)
     return one > other ? one : other;
 }
 
-static void merge(struct peer_value *known, const struct peer_value *value)
+void peer_value_merge(struct peer_value *known, const struct peer_value *value)
 {
     double known_peak = known->earlier_count == 0 ? 0 : known->earlier[0].value;
     double peak = value->earlier_count == 0 ? 0 : value->earlier[0].value;
@@ -98,7 +98,7 @@ bool peer_values_add(struct peer_values *values, const struct peer_value *value,
 {
     struct peer_entry *entry;
     struct peer_value sound = *value;
-    if (!is_sound(value->value, value->since_ms, now_ms))
+    if (!is_sound(value->value, value->since_ms, now_ms) || value->value == 0)
         return true;
     sound.earlier_count = sound_steps(value, now_ms, sound.earlier);
     if (sound.policy_peak < 0 || sound.policy_peak > POLICY_MAX_REPLICAS ||
@@ -108,7 +108,7 @@ bool peer_values_add(struct peer_values *values, const struct peer_value *value,
     HASH_FIND(hh, values->entries, value->digest, PEER_DIGEST_BYTES, entry);
     bool has_room = entry != NULL || HASH_COUNT(values->entries) < PEER_VALUES_MAX;
     if (entry != NULL)
-        merge(&entry->value, &sound);
+        peer_value_merge(&entry->value, &sound);
     else if (has_room) {
         entry = memory_new(sizeof(*entry));
         entry->value = sound;

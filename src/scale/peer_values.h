@@ -3,7 +3,7 @@
  * value is taken by its trigger when KEDA calls for that, and is used only while that was never
  * measured here; what is not taken is dropped when it is older than the longest hold. What a policy
  * wanted counts for `hold`. So a peer can have a value answered that is too large, and not for
- * longer than `hold`, and never a smaller one.
+ * longer than `hold`; a smaller one only in place of an error, and never 0.
  *
  * Threads: any.
  */
@@ -41,9 +41,11 @@ struct peer_values;
 struct peer_values *peer_values_new(void);
 void peer_values_free(struct peer_values *values); /* NULL is harmless */
 
-/* Of two about one trigger the larger numbers and the later time count. Values that are not finite
- * or below 0, and times that are too old or to come, are passed over. False: there are
- * PEER_VALUES_MAX. */
+/* Of two about one trigger the larger numbers and the later time count. */
+void peer_value_merge(struct peer_value *known, const struct peer_value *value);
+
+/* Merges it with what is known of its trigger. Values that are not finite or not above 0, and times
+ * that are too old or to come, are passed over. False: there are PEER_VALUES_MAX. */
 bool peer_values_add(struct peer_values *values, const struct peer_value *value, int64_t now_ms);
 
 /* Changes with each addition; 0: there never was one. */

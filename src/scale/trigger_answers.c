@@ -98,6 +98,8 @@ void trigger_answers_adopt(struct trigger *trigger, struct peer_value *of_peers,
     answers->peers_revision = revision;
     if (of_peers == NULL)
         return;
+    if (answers->of_peers != NULL)
+        peer_value_merge(of_peers, answers->of_peers); /* another peer's, which came first */
     free(answers->of_peers);
     answers->of_peers = of_peers;
     if (answers->peak == NULL)

@@ -30,14 +30,13 @@ static void add_value(EVP_MD_CTX *digest, const struct option_entry *entry,
     bool is_secret = row == NULL || option_is_variable(entry->key) || row->flags & OPTION_SECRET ||
                      option_is_credential(row);
     const char *text = entry->value;
-    const char *authority = strstr(text, "://");
-    if (row != NULL && row->flags & OPTION_URL && !option_is_variable(entry->key) &&
-        authority != NULL) {
-        size_t length = strcspn(authority + 3, "?#");
-        const char *at = memrchr(authority + 3, '@', length);
-        const char *host = at == NULL ? authority + 3 : at + 1;
+    if (row != NULL && row->flags & OPTION_URL && !option_is_variable(entry->key)) {
+        const char *scheme = strstr(text, "://");
+        const char *authority = scheme == NULL ? text : scheme + strlen("://");
+        const char *at = memrchr(authority, '@', strcspn(authority, "?#"));
+        const char *host = at == NULL ? authority : at + 1;
         add_text(digest, host, strcspn(host, "?#"));
-    } else if (!is_secret && !(row->flags & OPTION_URL))
+    } else if (!is_secret)
         add_text(digest, text, strlen(text));
 }
 

@@ -2,6 +2,8 @@
 #include "scale/peer_values.h"
 
 #include "base/memory.h"
+#include "scale/trigger.h"
+#include "scale/trigger_answers.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +17,7 @@ enum { NOW_MS = 1000 * 1000 };
 
 static void add(struct peer_values *values, int number, int64_t since_ms)
 {
-    struct peer_value value = {.value = number, .since_ms = since_ms};
+    struct peer_value value = {.value = number + 1, .since_ms = since_ms};
     memcpy(value.digest, &number, sizeof(number));
     assert_true(peer_values_add(values, &value, NOW_MS));
 }
@@ -34,8 +36,8 @@ static void pages_have_all_that_stay_while_others_come(void **state)
     do {
         size_t count = peer_values_list(values, &place, NOW_MS, page);
         for (size_t i = 0; i < count; i++)
-            if (page[i].value < COUNT)
-                seen[(size_t)page[i].value] = true;
+            if (page[i].value <= COUNT)
+                seen[(size_t)page[i].value - 1] = true;
         for (int i = 0; i < COUNT && pages < 4; i++) /* the table grows */
             add(values, COUNT * (pages + 1) + i, NOW_MS);
         pages++;
@@ -81,12 +83,47 @@ static void what_has_no_age_is_too_old_on_a_machine_that_was_just_started(void *
     peer_values_free(values);
 }
 
+static void a_zero_is_none(void **state)
+{
+    (void)state;
+    struct peer_values *values = peer_values_new();
+    const struct peer_value zero = {.since_ms = NOW_MS};
+    assert_true(peer_values_add(values, &zero, NOW_MS));
+    assert_null(peer_values_take(values, zero.digest));
+    peer_values_free(values);
+}
+
+static struct peer_value *of_peer(double value, int64_t since_ms)
+{
+    struct peer_value *made = memory_new(sizeof(*made));
+    *made = (struct peer_value){.value = value, .since_ms = since_ms, .earlier_count = 1};
+    made->earlier[0] = (struct peak_value_step){.value = value, .at_ms = since_ms};
+    return made;
+}
+
+/* The other one was slower, or wants to lower it. */
+static void a_second_peer_does_not_lower_what_the_first_one_said(void **state)
+{
+    (void)state;
+    struct trigger trigger = {0};
+    const struct trigger_answers *answers = &trigger.answers;
+    trigger_answers_adopt(&trigger, of_peer(500, NOW_MS - 10), 1, NOW_MS);
+    trigger_answers_adopt(&trigger, of_peer(0.001, NOW_MS), 2, NOW_MS);
+    assert_float_equal(answers->of_peers->value, 500, 0);
+    assert_float_equal(answers->of_peers->earlier[0].value, 500, 0);
+    trigger_answers_adopt(&trigger, of_peer(600, NOW_MS), 3, NOW_MS);
+    assert_float_equal(answers->of_peers->value, 600, 0);
+    trigger_answers_forget(&trigger);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_have_all_that_stay_while_others_come),
         cmocka_unit_test(what_is_too_old_goes),
         cmocka_unit_test(what_has_no_age_is_too_old_on_a_machine_that_was_just_started),
+        cmocka_unit_test(a_zero_is_none),
+        cmocka_unit_test(a_second_peer_does_not_lower_what_the_first_one_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
