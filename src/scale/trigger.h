@@ -11,7 +11,11 @@
  *
  * Its fields are grouped by who writes them.
  *
- * Threads: one at a time for a table and its triggers (the server's turn lock).
+ * Threads: one at a time for a table and its triggers (the server's turn lock). But from
+ * trigger_follow() to trigger_unfollow() the thread of the query's connection reads, with each
+ * reading and without the turn lock, what its policy's step needs: `name`, `namespace`, `policy`,
+ * and `scaler` and `values` of `parsed`. So these do not change meanwhile, and lifecycle.c ends the
+ * following before it parses again.
  * Owner: the table (triggers.h). A trigger may be used until the next triggers_expire(), and longer
  * between triggers_pin() and triggers_unpin().
  */

@@ -41,43 +41,63 @@ static double replicas_of(const struct trigger *trigger, const struct answer *an
     return max > 0 ? fmin(replicas, (double)max) : replicas;
 }
 
-static void decide(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
-                   struct trigger_state *state)
+/* What the answer follows from at that time, now or in the past, besides the state's snapshot and
+ * what is kept of the trigger. */
+struct known {
+    const struct evaluated *evaluated;
+    const struct peak_value *peak;
+    double policy_replicas; /* NAN: no policy decided */
+};
+
+static struct answer_facts facts_of(const struct trigger *trigger, const struct known *known,
+                                    const struct trigger_state *state)
+{
+    const struct hpa_facts *hpa = &trigger->kubernetes.hpa;
+    bool has_replicas = hpa->replicas >= 0 && hpa->replicas_ms <= state->at_ms;
+    return (struct answer_facts){
+        .snapshot = &state->snapshot,
+        .evaluated = known->evaluated,
+        .rules = &trigger->parsed.rules,
+        .peak = known->peak,
+        .of_peers = trigger->answers.of_peers,
+        .replicas_value =
+            has_replicas ? fmax(1, (double)hpa->replicas) * trigger->parsed.target : 0,
+        .replicas_ms = has_replicas ? hpa->replicas_ms : 0,
+    };
+}
+
+/* At `decided_ms`, which to people is not the time of the state. */
+static void decide(const struct trigger *trigger, const struct known *known,
+                   const struct answer_call *call, int64_t decided_ms, struct trigger_state *state)
+{
+    const struct answer_facts facts = facts_of(trigger, known, state);
+    struct answer *answer = &state->answer;
+    answer_decide(&facts, call, decided_ms, answer);
+    if (answer->kind == ANSWER_VALUE)
+        answer->replicas = replicas_of(trigger, answer, known->policy_replicas);
+}
+
+/* Without a call, for people: to them a reading is as good as when it was sent. */
+static void decide_now(const struct trigger *trigger, const struct answer_call *call,
+                       struct trigger_state *state)
 {
     const struct snapshot *snapshot = &state->snapshot;
-    const struct hpa_facts *hpa = &trigger->kubernetes.hpa;
-    struct answer *answer = &state->answer;
+    bool is_on = trigger->policy != NULL && trigger->policy->answered.is_on;
     struct evaluated own = {0};
     if (!state->has_policy && snapshot->is_measured)
         trigger_evaluate(trigger, &snapshot->reading, &own);
-    struct answer_facts facts = {
-        .snapshot = snapshot,
+    const struct known known = {
         .evaluated = state->has_policy ? &state->policy.evaluated : &own,
-        .rules = &trigger->parsed.rules,
         .peak = trigger->answers.peak,
-        .of_peers = trigger->answers.of_peers,
+        .policy_replicas = is_on ? (double)state->policy.answered.result.replicas : (double)NAN,
     };
-    if (hpa->replicas >= 0) {
-        facts.replicas_value = fmax(1, (double)hpa->replicas) * trigger->parsed.target;
-        facts.replicas_ms = hpa->replicas_ms;
-    }
-    answer_decide(&facts, call, now_ms, answer);
-    bool is_on = trigger->policy != NULL && trigger->policy->answered.is_on;
-    if (answer->kind == ANSWER_VALUE)
-        answer->replicas = replicas_of(
-            trigger, answer, is_on ? (double)state->policy.answered.result.replicas : (double)NAN);
-    if (answer->kind == ANSWER_REFUSED)
-        name_error(trigger, &answer->error);
+    const struct answer_call for_people = {.is_stream = true};
+    bool is_at_reading = call == NULL && snapshot->last_attempt == ATTEMPT_GOOD;
+    decide(trigger, &known, call != NULL ? call : &for_people,
+           is_at_reading ? snapshot->sent_ms : state->at_ms, state);
+    if (state->answer.kind == ANSWER_REFUSED)
+        name_error(trigger, &state->answer.error);
     error_done(&own.error);
-}
-
-/* To people a reading is as good as when it was sent. */
-static void decide_for_people(const struct trigger *trigger, int64_t now_ms,
-                              struct trigger_state *state)
-{
-    const struct snapshot *snapshot = &state->snapshot;
-    decide(trigger, &(struct answer_call){.is_stream = true},
-           snapshot->last_attempt == ATTEMPT_GOOD ? snapshot->sent_ms : now_ms, state);
 }
 
 /* NULL: nothing refused it. A limit may have, before it had a query. */
@@ -145,10 +165,8 @@ void trigger_state(const struct trigger *trigger, const struct answer_call *call
     trigger_observe(trigger, &state->snapshot, &state->policy);
     if (trigger->bound.query == NULL)
         decide_without_query(trigger, call, &state->answer);
-    else if (call != NULL)
-        decide(trigger, call, now_ms, state);
     else
-        decide_for_people(trigger, now_ms, state);
+        decide_now(trigger, call, state);
     state->condition = answer_condition(&state->answer);
     if (call == NULL)
         add_for_people(trigger, state);
@@ -159,32 +177,31 @@ void trigger_state_past(const struct trigger *trigger, const struct trigger_stat
                         struct trigger_state *ret_state)
 {
     struct trigger_state *state = ret_state;
+    *state = (struct trigger_state){.at_ms = at_ms,
+                                    .snapshot = *snapshot,
+                                    .has_policy = now->has_policy,
+                                    .throughput = {NAN, NAN, NAN}};
+    *snapshot = (struct snapshot){0};
     struct evaluated evaluated = {0};
-    const struct answer_facts facts = {.snapshot = snapshot,
-                                       .evaluated = &evaluated,
-                                       .rules = &trigger->parsed.rules,
-                                       .peak = peak,
-                                       .of_peers = trigger->answers.of_peers};
     struct evaluation *evaluation = &evaluated.evaluation;
     bool is_on = trigger->policy != NULL && trigger->policy->answered.is_on;
     const struct trigger_policy_change *decision =
-        snapshot->is_measured ? trigger_policy_at(&now->policy, snapshot->sent_ms) : NULL;
-    *state = (struct trigger_state){
-        .at_ms = at_ms, .has_policy = now->has_policy, .throughput = {NAN, NAN, NAN}};
-    if (snapshot->is_measured)
-        trigger_evaluate(trigger, &snapshot->reading, &evaluated);
+        state->snapshot.is_measured ? trigger_policy_at(&now->policy, state->snapshot.sent_ms)
+                                    : NULL;
+    const struct known known = {
+        .evaluated = &evaluated,
+        .peak = peak,
+        .policy_replicas = decision != NULL ? (double)decision->replicas : (double)NAN,
+    };
+    if (state->snapshot.is_measured)
+        trigger_evaluate(trigger, &state->snapshot.reading, &evaluated);
     if (evaluated.good && decision != NULL) {
         evaluation->value = decision->value;
         evaluation->active = decision->active;
     } else if (evaluated.good && is_on)
         evaluation->value = ceil(evaluation->value / trigger->policy->threshold);
-    answer_decide(&facts, &(struct answer_call){.is_stream = true}, at_ms, &state->answer);
-    if (state->answer.kind == ANSWER_VALUE)
-        state->answer.replicas = replicas_of(
-            trigger, &state->answer, decision != NULL ? (double)decision->replicas : (double)NAN);
+    decide(trigger, &known, &(struct answer_call){.is_stream = true}, at_ms, state);
     state->condition = answer_condition(&state->answer);
-    state->snapshot = *snapshot;
-    *snapshot = (struct snapshot){0};
     state->error = error_of(state);
     state->has_decision = decision != NULL && state->condition == CONDITION_ANSWERED;
     if (state->has_decision) {

@@ -383,6 +383,19 @@ static void what_is_held_while_measuring_fails(void **state)
     assert_views(trigger, &(struct view){"held", 7, 2, 1, false});
 }
 
+static void what_is_held_is_no_more_than_the_replicas_of_the_hpa(void **state)
+{
+    (void)state;
+    fake_set_queue("jobs", 7);
+    struct trigger *trigger = measured(FIND_NOW(JOBS));
+    fake_set_queue("jobs", FAKE_MISSING);
+    wait_until_failed(trigger);
+    _cleanup_(snapshot_done) struct snapshot now;
+    query_snapshot(trigger->bound.query, &now);
+    trigger->kubernetes.hpa = (struct hpa_facts){-1, 1, now.failing_since_ms};
+    assert_views(trigger, &(struct view){"held", 5, 1, 1, false});
+}
+
 /* It was not measured here: the sentence names no age. */
 static void what_another_replica_held_until_it_is_measured(void **state)
 {
@@ -624,6 +637,7 @@ int main(void)
         TEST(a_trigger_that_was_never_measured),
         TEST(an_active_and_an_idle_trigger),
         TEST(what_is_held_while_measuring_fails),
+        TEST(what_is_held_is_no_more_than_the_replicas_of_the_hpa),
         TEST(what_another_replica_held_until_it_is_measured),
         TEST(what_another_replica_answered_earlier_is_held_too),
         TEST(an_idle_trigger_whose_measurement_fails),
