@@ -321,9 +321,9 @@ static void block_signals(sigset_t *signals)
 /* Returns to the system what many queries took, a while after they have ended. */
 static void trim_memory(struct engine *engine, struct trim *queries)
 {
-    struct connection_counts stats;
-    engine_counts(engine, &stats);
-    if (trim_due(queries, stats.now.queries, clock_now_ms()))
+    struct connection_stats stats;
+    engine_stats(engine, &stats);
+    if (trim_due(queries, stats.counts[COUNT_QUERIES], clock_now_ms()))
         malloc_trim(0);
 }
 

@@ -8,34 +8,34 @@
 
 #include "base/metric.h"
 
-#include <stddef.h>
 #include <stdint.h>
 
-struct connection_counts {
-    struct {
-        size_t connections;
-        size_t failed_connections;
-        size_t queries;
-        size_t failing_queries;
-        size_t isolated_queries; /* in flight, or due: slow, or timed out last */
-        size_t subscribed_queries;
-        size_t held_triggers; /* are answered by what was known before measuring failed */
-        size_t held_connections;
-        size_t expired_triggers; /* were held, and are refused since the hold is over */
-    } now;
-    struct connection_totals { /* also of connections that are no more */
-        uint64_t notifications;
-        uint64_t failed_subscriptions; /* refused by the source or the scaler */
-        uint64_t connects;
-        uint64_t failed_connects;
-        uint64_t answered;
-        uint64_t failed;     /* answered with an error */
-        uint64_t unanswered; /* not in time, or the client was lost */
-    } ever;
+enum connection_count {
+    /* Now. */
+    COUNT_CONNECTIONS,
+    COUNT_FAILED_CONNECTIONS,
+    COUNT_QUERIES,
+    COUNT_FAILING_QUERIES,
+    COUNT_ISOLATED_QUERIES, /* in flight, or due: slow, or timed out last */
+    COUNT_SUBSCRIBED_QUERIES,
+    COUNT_HELD_TRIGGERS, /* are answered by what was known before measuring failed */
+    COUNT_HELD_CONNECTIONS,
+    COUNT_EXPIRED_TRIGGERS, /* were held, and are refused since the hold is over */
+
+    /* Ever: also of connections that are no more. */
+    COUNT_FIRST_EVER,
+    COUNT_NOTIFICATIONS = COUNT_FIRST_EVER,
+    COUNT_FAILED_SUBSCRIPTIONS, /* refused by the source or the scaler */
+    COUNT_CONNECTS,
+    COUNT_FAILED_CONNECTS,
+    COUNT_ANSWERED,
+    COUNT_FAILED,     /* answered with an error */
+    COUNT_UNANSWERED, /* not in time, or the client was lost */
+    CONNECTION_COUNTS,
 };
 
 struct connection_stats {
-    struct connection_counts counts;
+    uint64_t counts[CONNECTION_COUNTS];
     struct histogram measurement_seconds;
     double utilization;   /* of the busiest connection */
     double delay_seconds; /* of the slowest */

@@ -131,7 +131,7 @@ void engine_connections(struct engine *engine,
                         void *context);
 
 /* Of all connections together. */
-void engine_counts(struct engine *engine, struct connection_counts *ret_counts);
+void engine_stats(struct engine *engine, struct connection_stats *ret_stats);
 void engine_history_stats(struct engine *engine, struct history_stats *ret_stats);
 
 /* By scaler and connection of the connections file, in Prometheus' format. */

@@ -13,8 +13,9 @@
 /* All families have the labels scaler and, where the connections file has it, connection; some
  * another one, whose value is here. */
 struct column {
-    const char *label; /* NULL: none */
-    double (*value)(const struct connection_stats *stats);
+    const char *label; /* "": none */
+    enum connection_count count;
+    double (*value)(const struct connection_stats *stats); /* where that is no count */
 };
 
 struct family {
@@ -30,23 +31,9 @@ struct family {
         return (double)(expression);                                                               \
     }
 
-VALUE(good_connections, stats->counts.now.connections - stats->counts.now.failed_connections)
-VALUE(failed_connections, stats->counts.now.failed_connections)
-VALUE(good_queries, stats->counts.now.queries - stats->counts.now.failing_queries)
-VALUE(failing_queries, stats->counts.now.failing_queries)
-VALUE(isolated_queries, stats->counts.now.isolated_queries)
-VALUE(subscribed_queries, stats->counts.now.subscribed_queries)
-VALUE(held_triggers, stats->counts.now.held_triggers)
-VALUE(held_connections, stats->counts.now.held_connections)
-VALUE(expired_triggers, stats->counts.now.expired_triggers)
-VALUE(notifications, stats->counts.ever.notifications)
-VALUE(failed_subscriptions, stats->counts.ever.failed_subscriptions)
-VALUE(good_connects, stats->counts.ever.connects - stats->counts.ever.failed_connects)
-VALUE(failed_connects, stats->counts.ever.failed_connects)
-VALUE(answered, stats->counts.ever.answered)
-VALUE(failed, stats->counts.ever.failed)
-VALUE(unanswered, stats->counts.ever.unanswered)
-
+VALUE(good_connections, stats->counts[COUNT_CONNECTIONS] - stats->counts[COUNT_FAILED_CONNECTIONS])
+VALUE(good_queries, stats->counts[COUNT_QUERIES] - stats->counts[COUNT_FAILING_QUERIES])
+VALUE(good_connects, stats->counts[COUNT_CONNECTS] - stats->counts[COUNT_FAILED_CONNECTS])
 VALUE(utilization, stats->utilization)
 VALUE(delay, stats->delay_seconds)
 
@@ -54,58 +41,59 @@ static const struct family families[] = {
     {"backlog_connections",
      METRIC_GAUGE,
      "Connections to sources; a failed one waits for its next attempt.",
-     {{"state=\"ok\"", good_connections}, {"state=\"failed\"", failed_connections}}},
+     {{"state=\"ok\"", .value = good_connections}, {"state=\"failed\"", COUNT_FAILED_CONNECTIONS}}},
     {"backlog_connection_attempts_total",
      METRIC_COUNTER,
      "Attempts to connect to a source.",
-     {{"result=\"success\"", good_connects}, {"result=\"failure\"", failed_connects}}},
+     {{"result=\"success\"", .value = good_connects},
+      {"result=\"failure\"", COUNT_FAILED_CONNECTS}}},
     {"backlog_queries",
      METRIC_GAUGE,
      "Queries that are measured; triggers with the same query share one.",
-     {{"state=\"ok\"", good_queries}, {"state=\"failing\"", failing_queries}}},
+     {{"state=\"ok\"", .value = good_queries}, {"state=\"failing\"", COUNT_FAILING_QUERIES}}},
     {"backlog_isolated_queries",
      METRIC_GAUGE,
      "Queries in flight or due that are measured separately, because they timed out last or are "
      "slow.",
-     {{NULL, isolated_queries}}},
+     {{"", COUNT_ISOLATED_QUERIES}}},
     {"backlog_measurements_total",
      METRIC_COUNTER,
      "Measurements of queries: the source answered, refused, or did not answer in time.",
-     {{"result=\"success\"", answered},
-      {"result=\"error\"", failed},
-      {"result=\"timeout\"", unanswered}}},
+     {{"result=\"success\"", COUNT_ANSWERED},
+      {"result=\"error\"", COUNT_FAILED},
+      {"result=\"timeout\"", COUNT_UNANSWERED}}},
     {"backlog_subscribed_queries",
      METRIC_GAUGE,
      "Idle queries whose source will notify of the next message.",
-     {{NULL, subscribed_queries}}},
+     {{"", COUNT_SUBSCRIBED_QUERIES}}},
     {"backlog_held_triggers",
      METRIC_GAUGE,
      "Triggers that are answered by what was known before measuring began to fail.",
-     {{NULL, held_triggers}}},
+     {{"", COUNT_HELD_TRIGGERS}}},
     {"backlog_held_connections",
      METRIC_GAUGE,
      "Connections with such triggers.",
-     {{NULL, held_connections}}},
+     {{"", COUNT_HELD_CONNECTIONS}}},
     {"backlog_hold_expired_triggers",
      METRIC_GAUGE,
      "Triggers that were held, and get errors since their hold is over.",
-     {{NULL, expired_triggers}}},
+     {{"", COUNT_EXPIRED_TRIGGERS}}},
     {"backlog_push_notifications_total",
      METRIC_COUNTER,
      "Notifications of new messages by sources.",
-     {{NULL, notifications}}},
+     {{"", COUNT_NOTIFICATIONS}}},
     {"backlog_push_subscribe_failures_total",
      METRIC_COUNTER,
      "Failed attempts to subscribe to a query, which is polled instead.",
-     {{NULL, failed_subscriptions}}},
+     {{"", COUNT_FAILED_SUBSCRIPTIONS}}},
     {"backlog_source_utilization_ratio",
      METRIC_GAUGE,
      "Queries in flight as a share of the maximum, in the last seconds; of the busiest connection.",
-     {{NULL, utilization}}},
+     {{"", .value = utilization}}},
     {"backlog_source_delay_seconds",
      METRIC_GAUGE,
      "How long queries waited for their turn in the last seconds; of the slowest connection.",
-     {{NULL, delay}}},
+     {{"", .value = delay}}},
 };
 
 static void write_family(struct text *page, const struct family *family,
@@ -114,14 +102,16 @@ static void write_family(struct text *page, const struct family *family,
     const struct stats_row *each;
     metric_family(page, family->name, family->type, family->help);
     LL_FOREACH(list, each)
-        for (const struct column *column = family->columns; column->value != NULL; column++) {
+        for (const struct column *column = family->columns; column->label != NULL; column++) {
             _cleanup_(text_done) struct text labels = {0};
             metric_add_label(&labels, "scaler", each->scaler->name);
             if (each->connection != NULL)
                 metric_add_label(&labels, "connection", each->connection);
-            if (column->label != NULL)
+            if (column->label[0] != '\0')
                 text_addf(&labels, ",%s", column->label);
-            metric_sample(page, family->name, labels.bytes, column->value(&each->stats));
+            metric_sample(page, family->name, labels.bytes,
+                          column->value != NULL ? column->value(&each->stats)
+                                                : (double)each->stats.counts[column->count]);
         }
 }
 

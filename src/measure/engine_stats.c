@@ -6,42 +6,18 @@
 #include "base/text.h"
 #include "measure/connection/connection.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
-
-static void add_totals(struct connection_totals *sum, const struct connection_totals *totals)
-{
-    sum->notifications += totals->notifications;
-    sum->failed_subscriptions += totals->failed_subscriptions;
-    sum->connects += totals->connects;
-    sum->failed_connects += totals->failed_connects;
-    sum->answered += totals->answered;
-    sum->failed += totals->failed;
-    sum->unanswered += totals->unanswered;
-}
-
-static void add_counts(struct connection_counts *sum, const struct connection_counts *stats)
-{
-    sum->now.connections += stats->now.connections;
-    sum->now.failed_connections += stats->now.failed_connections;
-    sum->now.queries += stats->now.queries;
-    sum->now.failing_queries += stats->now.failing_queries;
-    sum->now.isolated_queries += stats->now.isolated_queries;
-    sum->now.subscribed_queries += stats->now.subscribed_queries;
-    sum->now.held_triggers += stats->now.held_triggers;
-    sum->now.held_connections += stats->now.held_connections;
-    sum->now.expired_triggers += stats->now.expired_triggers;
-    add_totals(&sum->ever, &stats->ever);
-}
 
 static void add_stats(struct connection_stats *sum, const struct connection_stats *stats)
 {
-    add_counts(&sum->counts, &stats->counts);
+    for (size_t i = 0; i < CONNECTION_COUNTS; i++)
+        sum->counts[i] += stats->counts[i];
     histogram_join(&sum->measurement_seconds, &stats->measurement_seconds);
-    if (stats->utilization > sum->utilization)
-        sum->utilization = stats->utilization;
-    if (stats->delay_seconds > sum->delay_seconds)
-        sum->delay_seconds = stats->delay_seconds;
+    sum->utilization = fmax(sum->utilization, stats->utilization);
+    sum->delay_seconds = fmax(sum->delay_seconds, stats->delay_seconds);
 }
 
 /* Found or made, with zeros. */
@@ -76,11 +52,11 @@ void engine_retire_stats(struct engine *engine, const struct connection *connect
     struct stats_row *each;
     int count = 0;
     LL_COUNT(engine->retired, each, count);
-    struct connection_stats *stats =
-        row_of(&engine->retired, connection->scaler,
-               count < MAX_REMEMBERED ? connection->naming.name : NULL);
-    add_totals(&stats->counts.ever, &connection->stats.counts.ever);
-    histogram_join(&stats->measurement_seconds, &connection->stats.measurement_seconds);
+    struct connection_stats ended = connection->stats;
+    memset(ended.counts, 0, COUNT_FIRST_EVER * sizeof(*ended.counts));
+    add_stats(row_of(&engine->retired, connection->scaler,
+                     count < MAX_REMEMBERED ? connection->naming.name : NULL),
+              &ended);
 }
 
 void engine_free_stats(struct engine *engine)
@@ -94,9 +70,9 @@ struct connection_stats engine_connection_stats(struct poller *poller, char **re
     int64_t now_ms = clock_now_ms();
     struct connection_stats stats = connection->stats;
     if (connection->state == CONNECTION_FAILED)
-        stats.counts.now.failing_queries = stats.counts.now.queries;
-    stats.counts.now.isolated_queries = schedule_isolated_jobs(&connection->schedule);
-    stats.counts.now.held_connections = stats.counts.now.held_triggers > 0;
+        stats.counts[COUNT_FAILING_QUERIES] = stats.counts[COUNT_QUERIES];
+    stats.counts[COUNT_ISOLATED_QUERIES] = schedule_isolated_jobs(&connection->schedule);
+    stats.counts[COUNT_HELD_CONNECTIONS] = stats.counts[COUNT_HELD_TRIGGERS] > 0;
     *ret_name = text_copy(connection->naming.name);
     stats.utilization = schedule_utilization(&connection->schedule, now_ms);
     stats.delay_seconds = (double)schedule_recent_delay_ms(&connection->schedule, now_ms) / 1000;
@@ -120,13 +96,13 @@ struct stats_row *engine_collect_stats(struct engine *engine, bool by_connection
     return list;
 }
 
-void engine_counts(struct engine *engine, struct connection_counts *ret_counts)
+void engine_stats(struct engine *engine, struct connection_stats *ret_stats)
 {
     struct stats_row *list = engine_collect_stats(engine, false);
     const struct stats_row *each;
-    *ret_counts = (struct connection_counts){0};
+    *ret_stats = (struct connection_stats){0};
     LL_FOREACH(list, each)
-        add_counts(ret_counts, &each->stats.counts);
+        add_stats(ret_stats, &each->stats);
     engine_free_rows(list);
 }
 

@@ -174,10 +174,10 @@ static struct server_figures server_figures(const struct dashboard *dashboard, i
 {
     const struct trigger_totals *totals = trigger_rows_totals(dashboard->rows);
     struct process_stat stat = {.resident_bytes = NAN};
-    struct connection_counts engine;
+    struct connection_stats engine;
     struct history_stats history;
     process_stat(getpid(), &stat);
-    engine_counts(dashboard->settings.engine, &engine);
+    engine_stats(dashboard->settings.engine, &engine);
     engine_history_stats(dashboard->settings.engine, &history);
     /* Where no source counts what waits, 0 would be no number. */
     bool is_counted = history.max_bytes > 0 && (totals->has_waiting || history.consumed > 0);
@@ -196,10 +196,10 @@ static struct server_figures server_figures(const struct dashboard *dashboard, i
         [SERVER_WAITING] = totals->has_waiting ? totals->waiting : NAN,
         [SERVER_IN_FLIGHT] = totals->has_in_flight ? totals->in_flight : NAN,
         [SERVER_CONSUMED] = is_counted ? history.consumed : NAN,
-        [SERVER_CONNECTIONS] = (double)engine.now.connections,
-        [SERVER_FAILED_CONNECTIONS] = (double)engine.now.failed_connections,
-        [SERVER_QUERIES] = (double)engine.now.queries,
-        [SERVER_FAILING_QUERIES] = (double)engine.now.failing_queries,
+        [SERVER_CONNECTIONS] = (double)engine.counts[COUNT_CONNECTIONS],
+        [SERVER_FAILED_CONNECTIONS] = (double)engine.counts[COUNT_FAILED_CONNECTIONS],
+        [SERVER_QUERIES] = (double)engine.counts[COUNT_QUERIES],
+        [SERVER_FAILING_QUERIES] = (double)engine.counts[COUNT_FAILING_QUERIES],
         [SERVER_HISTORY_BYTES] = (double)history.bytes,
         [SERVER_HISTORY_MAX_BYTES] = (double)history.max_bytes,
         [SERVER_HISTORY_DROPPED] = (double)history.dropped,

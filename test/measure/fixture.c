@@ -137,10 +137,10 @@ struct query *watch_idle_of(const struct scaler *scaler, const char *queue, stru
     return query;
 }
 
-struct connection_counts stats(void)
+struct connection_stats stats(void)
 {
-    struct connection_counts now;
-    engine_counts(engine, &now);
+    struct connection_stats now;
+    engine_stats(engine, &now);
     return now;
 }
 

@@ -57,7 +57,7 @@ void release(struct query *query);
 void release_of(const char *namespace, struct query *query);
 struct query *watch_idle_of(const struct scaler *scaler, const char *queue, struct watcher *watcher,
                             int64_t idle_ms);
-struct connection_counts stats(void);
+struct connection_stats stats(void);
 double waiting(struct query *query); /* NAN where the last attempt did not answer */
 bool fails(struct query *query, const char *words);
 

@@ -48,8 +48,8 @@ static void a_query_that_aborts_its_agent_is_spaced_out_so_that_others_are_measu
     acquire_of(&fake_agent_scaler, "a", "abort");
     struct query *good = acquire_of(&fake_agent_scaler, "a", "7");
     WAIT_UNTIL(waiting(good) == 7);
-    uint64_t answered = stats().ever.answered;
-    WAIT_UNTIL(stats().ever.answered >= answered + 3);
+    uint64_t answered = stats().counts[COUNT_ANSWERED];
+    WAIT_UNTIL(stats().counts[COUNT_ANSWERED] >= answered + 3);
 }
 
 static void an_agent_that_does_not_respond_is_killed(void **state)
@@ -65,10 +65,10 @@ static void a_notification_without_subscription_is_ignored(void **state)
     struct query *gossip = acquire_of(&fake_agent_scaler, "a", "gossip");
     struct query *query = acquire_of(&fake_agent_scaler, "a", "6");
     WAIT_UNTIL(waiting(query) == 6 && waiting(gossip) == 0);
-    uint64_t answered = stats().ever.answered;
-    WAIT_UNTIL(stats().ever.answered >= answered + 4);
+    uint64_t answered = stats().counts[COUNT_ANSWERED];
+    WAIT_UNTIL(stats().counts[COUNT_ANSWERED] >= answered + 4);
     assert_true(waiting(query) == 6);
-    assert_int_equal(stats().ever.notifications, 0);
+    assert_int_equal(stats().counts[COUNT_NOTIFICATIONS], 0);
 }
 
 static void an_agent_reports_why_it_cannot_connect(void **state)
@@ -83,11 +83,11 @@ static void a_killed_agent_is_started_again(void **state)
     (void)state;
     struct query *query = acquire_of(&fake_agent_scaler, "a", "3");
     WAIT_UNTIL(waiting(query) == 3);
-    uint64_t connects = stats().ever.connects;
+    uint64_t connects = stats().counts[COUNT_CONNECTS];
     pid_t agent = find_agent();
     assert_true(agent > 0);
     kill(agent, SIGKILL);
-    WAIT_UNTIL(stats().ever.connects > connects && waiting(query) == 3);
+    WAIT_UNTIL(stats().counts[COUNT_CONNECTS] > connects && waiting(query) == 3);
 }
 
 static int64_t sent_ms(struct query *query)
@@ -103,14 +103,14 @@ static void signals_for_the_server_end_no_agent(void **state)
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
     struct query *query = acquire_of(&fake_agent_scaler, "a", "3");
     WAIT_UNTIL(waiting(query) == 3);
-    uint64_t connects = stats().ever.connects;
+    uint64_t connects = stats().counts[COUNT_CONNECTS];
     pid_t agent = find_agent();
     assert_true(agent > 0);
     for (size_t i = 0; i < ARRAY_LENGTH(signals); i++)
         kill(agent, signals[i]);
     int64_t signalled_ms = clock_now_ms();
     WAIT_UNTIL(sent_ms(query) > signalled_ms && waiting(query) == 3);
-    assert_int_equal(stats().ever.connects, connects);
+    assert_int_equal(stats().counts[COUNT_CONNECTS], connects);
     assert_int_equal(find_agent(), agent);
 }
 
@@ -151,8 +151,8 @@ static void thousands_of_queries_and_their_errors_fit_through_the_socket(void **
     }
     for (int i = 0; i < COUNT; i++)
         WAIT_UNTIL(waiting(queries[i]) == i);
-    assert_int_equal(stats().ever.connects, 1);
-    assert_int_equal(stats().ever.unanswered, 0);
+    assert_int_equal(stats().counts[COUNT_CONNECTS], 1);
+    assert_int_equal(stats().counts[COUNT_UNANSWERED], 0);
 }
 
 /* Its loop goes on: it answers pings, and its neighbours. One that is silent for a second longer
@@ -166,13 +166,13 @@ static void an_agent_with_a_query_that_hangs_is_not_killed(void **state)
     struct query *good = acquire_of(&fake_agent_scaler, "a", "7");
     WAIT_UNTIL(waiting(good) == 7);
     pid_t agent = find_agent();
-    uint64_t connects = stats().ever.connects;
+    uint64_t connects = stats().counts[COUNT_CONNECTS];
     struct query *hanging = acquire_of(&fake_agent_scaler, "a", "hang");
     WAIT_UNTIL(fails(hanging, "no answer within"));
     int64_t failed_ms = clock_now_ms();
     WAIT_UNTIL(sent_ms(good) >= failed_ms && waiting(good) == 7);
     assert_int_equal(find_agent(), agent);
-    assert_int_equal(stats().ever.connects, connects);
+    assert_int_equal(stats().counts[COUNT_CONNECTS], connects);
 }
 
 static void limits_count_the_agents(void **state)
@@ -196,7 +196,7 @@ static void notifications_come_out_of_an_agent(void **state)
     start_calm_engine();
     struct query *query = watch_idle_of(&fake_agent_scaler, "late", &watcher, 2500);
     WAIT_UNTIL(waiting(query) == 1);
-    assert_int_equal(stats().ever.notifications, 1);
+    assert_int_equal(stats().counts[COUNT_NOTIFICATIONS], 1);
     watcher_stop(&watcher);
 }
 
@@ -207,10 +207,10 @@ static void a_subscription_that_an_agent_loses_is_made_again_and_notifies_nobody
     struct watcher watcher;
     start_calm_engine();
     struct query *query = watch_idle_of(&fake_agent_scaler, "lost", &watcher, 2500);
-    WAIT_UNTIL(stats().now.subscribed_queries == 1);
+    WAIT_UNTIL(stats().counts[COUNT_SUBSCRIBED_QUERIES] == 1);
     int64_t first_ms = sent_ms(query);
-    WAIT_UNTIL(sent_ms(query) > first_ms && stats().now.subscribed_queries == 1);
-    assert_int_equal(stats().ever.notifications, 0);
+    WAIT_UNTIL(sent_ms(query) > first_ms && stats().counts[COUNT_SUBSCRIBED_QUERIES] == 1);
+    assert_int_equal(stats().counts[COUNT_NOTIFICATIONS], 0);
     assert_true(waiting(query) == 0);
     watcher_stop(&watcher);
 }
@@ -221,12 +221,13 @@ static void subscriptions_of_a_killed_agent_are_made_again_at_once(void **state)
     struct watcher watcher;
     start_calm_engine();
     watch_idle_of(&fake_agent_scaler, "0", &watcher, 50);
-    WAIT_UNTIL(stats().now.subscribed_queries == 1);
-    uint64_t connects = stats().ever.connects;
+    WAIT_UNTIL(stats().counts[COUNT_SUBSCRIBED_QUERIES] == 1);
+    uint64_t connects = stats().counts[COUNT_CONNECTS];
     pid_t agent = find_agent();
     assert_true(agent > 0);
     kill(agent, SIGKILL);
-    WAIT_UNTIL(stats().ever.connects > connects && stats().now.subscribed_queries == 1);
+    WAIT_UNTIL(stats().counts[COUNT_CONNECTS] > connects &&
+               stats().counts[COUNT_SUBSCRIBED_QUERIES] == 1);
     watcher_stop(&watcher);
 }
 
@@ -237,9 +238,9 @@ static void an_agent_unsubscribes(void **state)
     struct watcher watcher;
     start_calm_engine();
     struct query *query = watch_idle_of(&fake_agent_scaler, "late", &watcher, 50);
-    WAIT_UNTIL(stats().now.subscribed_queries == 1);
+    WAIT_UNTIL(stats().counts[COUNT_SUBSCRIBED_QUERIES] == 1);
     watcher_stop(&watcher);
-    assert_int_equal(stats().now.subscribed_queries, 0);
+    assert_int_equal(stats().counts[COUNT_SUBSCRIBED_QUERIES], 0);
     watcher_start(&watcher, query, true);
     watcher_set_idle_interval(&watcher, 50);
     WAIT_UNTIL(waiting(query) == 1);

@@ -27,8 +27,8 @@ static void equal_triggers_share_a_query_and_equal_sources_a_connection(void **s
     assert_ptr_not_equal(query, acquire("2"));
     assert_ptr_not_equal(query, acquire_of(&fake_scaler, "b", "1"));
     WAIT_UNTIL(waiting(query) == 1);
-    assert_int_equal(stats().now.connections, 2);
-    assert_int_equal(stats().now.queries, 3);
+    assert_int_equal(stats().counts[COUNT_CONNECTIONS], 2);
+    assert_int_equal(stats().counts[COUNT_QUERIES], 3);
     assert_true(fake_counts().connects <= 2);
 }
 
@@ -88,8 +88,8 @@ static void a_failure_keeps_the_last_reading_and_says_since_when(void **state)
     assert_true(first.reading.waiting == 5);
     assert_true(first.failing_since_ms >= first.sent_ms);
     WAIT_UNTIL(fails(query, "the fake source is down"));
-    uint64_t failed = stats().ever.failed_connects;
-    WAIT_UNTIL(stats().ever.failed_connects > failed);
+    uint64_t failed = stats().counts[COUNT_FAILED_CONNECTS];
+    WAIT_UNTIL(stats().counts[COUNT_FAILED_CONNECTS] > failed);
     _cleanup_(snapshot_done) struct snapshot later;
     query_snapshot(query, &later);
     assert_int_equal(later.failing_since_ms, first.failing_since_ms);
@@ -106,7 +106,7 @@ static void a_client_after_a_failed_one_reconnects(void **state)
     fake_set_up(true);
     WAIT_UNTIL(waiting(query) == 1);
     release(query);
-    WAIT_UNTIL(stats().now.connections == 0);
+    WAIT_UNTIL(stats().counts[COUNT_CONNECTIONS] == 0);
     WAIT_UNTIL(waiting(acquire("again")) == 0); /* another connection */
 }
 
@@ -117,9 +117,9 @@ static void a_released_query_is_freed_with_its_connection(void **state)
     acquire("1");
     WAIT_UNTIL(waiting(query) == 1);
     release(query);
-    assert_int_equal(stats().now.queries, 1);
+    assert_int_equal(stats().counts[COUNT_QUERIES], 1);
     release(query);
-    WAIT_UNTIL(stats().now.connections == 0);
+    WAIT_UNTIL(stats().counts[COUNT_CONNECTIONS] == 0);
     assert_int_equal(fake_counts().disconnects, 1);
     WAIT_UNTIL(waiting(acquire("1")) == 1);
 }
@@ -232,7 +232,7 @@ static void connections_that_do_not_end_are_the_cost_of_their_namespace(void **s
         assert_true(can_hold(&fake_scaler, source, NULL));
     }
     fake_set_stuck(false);
-    WAIT_UNTIL(stats().now.connections == MAX);
+    WAIT_UNTIL(stats().counts[COUNT_CONNECTIONS] == MAX);
 }
 
 static void a_successor_has_the_former_reading_until_its_own(void **state)
@@ -345,7 +345,7 @@ static void visit_connection(void *context, const struct connection_info *info)
     assert_true(info->number > visits->last);
     assert_non_null(strstr(info->name, "fake"));
     assert_string_equal(info->error, "");
-    assert_int_equal(stats().now.connections, 40);
+    assert_int_equal(stats().counts[COUNT_CONNECTIONS], 40);
     visits->last = info->number;
     visits->count++;
 }
@@ -467,9 +467,9 @@ static void *demand_and_watch(void *unused)
 static void fail_and_recover(void)
 {
     fake_set_up(false);
-    WAIT_UNTIL(stats().now.failed_connections == 1);
+    WAIT_UNTIL(stats().counts[COUNT_FAILED_CONNECTIONS] == 1);
     fake_set_up(true);
-    WAIT_UNTIL(stats().now.failed_connections == 0);
+    WAIT_UNTIL(stats().counts[COUNT_FAILED_CONNECTIONS] == 0);
 }
 
 static void queries_change_while_a_walk_over_all_of_them_pauses(void **state)
@@ -491,7 +491,7 @@ static void queries_change_while_a_walk_over_all_of_them_pauses(void **state)
     for (int i = 0; i < PASSING; i++)
         crowd.passing[i] = hold_named("1%06d", i);
     assert_int_equal(crowd.refused, 0);
-    WAIT_UNTIL(stats().ever.answered >= PLAIN + PASSING);
+    WAIT_UNTIL(stats().counts[COUNT_ANSWERED] >= PLAIN + PASSING);
 
     for (size_t i = 0; i < ARRAY_LENGTH(works); i++)
         assert_int_equal(pthread_create(&threads[i], NULL, works[i], NULL), 0);
@@ -513,7 +513,7 @@ static void queries_change_while_a_walk_over_all_of_them_pauses(void **state)
         WAIT_UNTIL(waiting(crowd.plain[i]) == i);
     for (int i = 0; i < PASSING; i++)
         WAIT_UNTIL(waiting(crowd.passing[i]) == 1000000 + i);
-    assert_int_equal(stats().now.queries, PLAIN + PASSING + HANGING);
+    assert_int_equal(stats().counts[COUNT_QUERIES], PLAIN + PASSING + HANGING);
 }
 
 int main(void)

@@ -18,9 +18,9 @@ static void equal_values_share_a_query(void **state)
     assert_ptr_equal(query, acquire("a"));
     assert_ptr_not_equal(query, acquire("b"));
     query_remove_holder(query, 0, now_ms);
-    assert_int_equal(connection.stats.counts.now.queries, 2);
+    assert_int_equal(connection.stats.counts[COUNT_QUERIES], 2);
     query_remove_holder(query, 0, now_ms);
-    assert_int_equal(connection.stats.counts.now.queries, 1);
+    assert_int_equal(connection.stats.counts[COUNT_QUERIES], 1);
 }
 
 static void without_a_stream_queries_are_measured_when_a_call_comes(void **state)
@@ -165,7 +165,7 @@ static void a_released_query_in_flight_is_freed_when_it_ends(void **state)
     query_remove_holder(query, 0, now_ms);
     assert_true(connection_is_unused(&connection));
     answer(query, 1);
-    assert_int_equal(connection.stats.counts.now.queries, 0);
+    assert_int_equal(connection.stats.counts[COUNT_QUERIES], 0);
 }
 
 static void watchers_are_notified_of_each_attempt(void **state)
@@ -194,7 +194,7 @@ static struct query *subscribe(struct watcher *watcher)
     assert_true(task_wants_subscription(&query->task));
     task_subscribed(&query->task);
     answer(query, 0);
-    assert_int_equal(connection.stats.counts.now.subscribed_queries, 1);
+    assert_int_equal(connection.stats.counts[COUNT_SUBSCRIBED_QUERIES], 1);
     return query;
 }
 
@@ -209,7 +209,7 @@ static void a_notification_has_its_query_measured_at_once(void **state)
     connection_notify(&connection, 999, now_ms * 1000); /* nobody's */
     query_snapshot(query, &snapshot);
     assert_true(snapshot.is_outdated);
-    assert_int_equal(connection.stats.counts.ever.notifications, 1);
+    assert_int_equal(connection.stats.counts[COUNT_NOTIFICATIONS], 1);
     assert_ptr_equal(take(), query);
     answer(query, 1);
     watcher_stop(&watcher);
@@ -223,13 +223,13 @@ static void a_lost_subscription_is_made_again_by_one_measurement(void **state)
     now_ms += 100;
     connection_lose_subscription(&connection, query->push.id, now_ms);
     connection_lose_subscription(&connection, 999, now_ms); /* nobody's */
-    assert_int_equal(connection.stats.counts.ever.notifications, 0);
-    assert_int_equal(connection.stats.counts.now.subscribed_queries, 0);
+    assert_int_equal(connection.stats.counts[COUNT_NOTIFICATIONS], 0);
+    assert_int_equal(connection.stats.counts[COUNT_SUBSCRIBED_QUERIES], 0);
     assert_ptr_equal(take(), query);
     assert_true(task_wants_subscription(&query->task));
     task_subscribed(&query->task);
     answer(query, 0);
-    assert_int_equal(connection.stats.counts.now.subscribed_queries, 1);
+    assert_int_equal(connection.stats.counts[COUNT_SUBSCRIBED_QUERIES], 1);
     now_ms += 1000; /* one that was notified is measured again and again meanwhile */
     assert_null(take());
     watcher_stop(&watcher);
@@ -344,12 +344,12 @@ static void an_inherited_reading_is_used_until_there_is_a_newer_one(void **state
     end_with(heir, TASK_FAILED, "not yet");
     query_inherit(heir, &former);
     assert_true(fails(heir, "there is none"));
-    assert_int_equal(connection.stats.counts.now.failing_queries, 2);
+    assert_int_equal(connection.stats.counts[COUNT_FAILING_QUERIES], 2);
     now_ms += 1000;
     measure(heir, 8);
     query_inherit(heir, &former);
     assert_true(value_of(heir) == 8);
-    assert_int_equal(connection.stats.counts.now.failing_queries, 1);
+    assert_int_equal(connection.stats.counts[COUNT_FAILING_QUERIES], 1);
 }
 
 static void an_heir_that_is_idle_is_not_late(void **state)

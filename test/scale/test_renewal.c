@@ -26,10 +26,10 @@ static void answer(struct trigger *trigger, const struct answer *given)
     trigger_answers_record(trigger, "GetMetrics", given, clock_now_ms());
 }
 
-static struct connection_counts stats(void)
+static struct connection_stats stats(void)
 {
-    struct connection_counts now;
-    engine_counts(engine, &now);
+    struct connection_stats now;
+    engine_stats(engine, &now);
     return now;
 }
 
@@ -45,18 +45,18 @@ static void a_hold_and_its_end_survive_a_change_of_credentials(void **state)
     answer(trigger, &held);
     set_connections("connections:\n"
                     "  orders: {scaler: fake, source: \"amqp://orders\", password: new}\n");
-    assert_int_equal(stats().now.held_triggers, 1);
+    assert_int_equal(stats().counts[COUNT_HELD_TRIGGERS], 1);
     answer(trigger, &refused);
-    assert_int_equal(stats().now.held_triggers, 0);
-    assert_int_equal(stats().now.expired_triggers, 1);
+    assert_int_equal(stats().counts[COUNT_HELD_TRIGGERS], 0);
+    assert_int_equal(stats().counts[COUNT_EXPIRED_TRIGGERS], 1);
     set_connections("connections:\n"
                     "  orders: {scaler: fake, source: \"amqp://orders\", password: newer}\n");
-    assert_int_equal(stats().now.expired_triggers, 1);
+    assert_int_equal(stats().counts[COUNT_EXPIRED_TRIGGERS], 1);
     answer(trigger, &refused);
-    assert_int_equal(stats().now.expired_triggers, 1);
+    assert_int_equal(stats().counts[COUNT_EXPIRED_TRIGGERS], 1);
     set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
     answer(trigger, &refused);
-    assert_int_equal(stats().now.expired_triggers, 0);
+    assert_int_equal(stats().counts[COUNT_EXPIRED_TRIGGERS], 0);
 }
 
 static void readings_do_not_survive_a_change_of_addresses(void **state)

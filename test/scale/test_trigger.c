@@ -405,9 +405,9 @@ static void a_trigger_with_mistakes_is_never_measured(void **state)
     struct query *query = NULL;
     assert_false(triggers_acquire_query(triggers, FIND("scaler", "fake"), &query, &error));
     assert_int_equal(error.code, ERROR_INVALID);
-    struct connection_counts stats;
-    engine_counts(engine, &stats);
-    assert_int_equal(stats.now.connections, 0);
+    struct connection_stats stats;
+    engine_stats(engine, &stats);
+    assert_int_equal(stats.counts[COUNT_CONNECTIONS], 0);
 }
 
 static void buckets_have_each_trigger_once(void **state)

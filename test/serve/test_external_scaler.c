@@ -7,10 +7,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-static struct connection_counts stats(void)
+static struct connection_stats stats(void)
 {
-    struct connection_counts now;
-    engine_counts(engine, &now);
+    struct connection_stats now;
+    engine_stats(engine, &now);
     return now;
 }
 
@@ -26,7 +26,7 @@ static void both_calls_wait_for_the_first_measurement_and_are_answered_from_it(v
     assert_true(metrics.value == 7);
     assert_int_equal(active.status, STATUS_OK);
     assert_int_equal(active.trues, 1);
-    assert_int_equal(stats().now.queries, 1);
+    assert_int_equal(stats().counts[COUNT_QUERIES], 1);
     end_call(&metrics);
     end_call(&active);
 }
@@ -200,7 +200,7 @@ static void a_call_for_another_metric_ends_no_hold(void **state)
     (void)state;
     struct noted_call stream = {0};
     struct noted_call call = {0};
-    struct connection_counts stats;
+    struct connection_stats stats;
     begin_call(&stream, PATH("StreamIsActive"), "3");
     TURN_UNTIL(stream.trues == 1);
     fake_set_up(false);
@@ -210,9 +210,9 @@ static void a_call_for_another_metric_ends_no_hold(void **state)
     metric_name = NULL;
     assert_true(call.finished);
     assert_int_equal(call.status, STATUS_INVALID_ARGUMENT);
-    engine_counts(engine, &stats);
-    assert_int_equal(stats.now.held_triggers, 1);
-    assert_int_equal(stats.now.expired_triggers, 0);
+    engine_stats(engine, &stats);
+    assert_int_equal(stats.counts[COUNT_HELD_TRIGGERS], 1);
+    assert_int_equal(stats.counts[COUNT_EXPIRED_TRIGGERS], 0);
     end_call(&call);
     end_call(&stream);
 }

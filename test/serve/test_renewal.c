@@ -102,7 +102,7 @@ static void a_thousand_reloads_leave_nothing_behind(void **state)
 {
     (void)state;
     struct noted_call stream = {0};
-    struct connection_counts stats;
+    struct connection_stats stats;
     connection_name = "late";
     set_connections("connections:\n  late: {scaler: fake, source: a}\n");
     begin_call(&stream, PATH("StreamIsActive"), "3");
@@ -114,9 +114,9 @@ static void a_thousand_reloads_leave_nothing_behind(void **state)
     }
     do {
         usleep(1000);
-        engine_counts(engine, &stats);
-    } while (stats.now.connections > 1);
-    assert_int_equal(stats.now.queries, 1);
+        engine_stats(engine, &stats);
+    } while (stats.counts[COUNT_CONNECTIONS] > 1);
+    assert_int_equal(stats.counts[COUNT_QUERIES], 1);
     TURN_UNTIL(stream.trues > 0);
     end_call(&stream);
 }

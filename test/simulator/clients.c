@@ -77,12 +77,13 @@ struct client *client_find(struct source *source, int credentials)
 
 static void client_close(struct client *client)
 {
-    const struct connection_counts *counts = &client->connection.stats.counts;
+    const uint64_t *counts = client->connection.stats.counts;
     trace("client %d is closed", client->index);
-    if (counts->now.queries != 0 || counts->now.subscribed_queries != 0 ||
-        counts->now.failing_queries != 0)
+    if (counts[COUNT_QUERIES] != 0 || counts[COUNT_SUBSCRIBED_QUERIES] != 0 ||
+        counts[COUNT_FAILING_QUERIES] != 0)
         violated("a connection ends with %zu queries, %zu subscribed, %zu failing",
-                 counts->now.queries, counts->now.subscribed_queries, counts->now.failing_queries);
+                 counts[COUNT_QUERIES], counts[COUNT_SUBSCRIBED_QUERIES],
+                 counts[COUNT_FAILING_QUERIES]);
     if (client->connection.unanswered != NULL || client->connection.bundles != NULL)
         violated("a connection ends with queries that are unanswered, or bundled");
     connection_done(&client->connection);

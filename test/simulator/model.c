@@ -380,7 +380,7 @@ void check_client(struct client *client)
     if (client->connection.used_queries != (size_t)held)
         violated("%d queries have users, and %zu are counted", held,
                  client->connection.used_queries);
-    if (client->connection.stats.counts.now.failing_queries != failing)
+    if (client->connection.stats.counts[COUNT_FAILING_QUERIES] != failing)
         violated("%zu queries fail, and %zu are counted", failing,
-                 client->connection.stats.counts.now.failing_queries);
+                 client->connection.stats.counts[COUNT_FAILING_QUERIES]);
 }

@@ -40,7 +40,7 @@ void connection_init(struct connection *connection, const struct connection_sett
     connection->scaler = scaler;
     connection->made_at_ms = now_ms;
     connection->completed_at_ms = now_ms;
-    connection->stats.counts.now.connections = 1;
+    connection->stats.counts[COUNT_CONNECTIONS] = 1;
     naming_init(&connection->naming, scaler, address);
     schedule_init(&connection->schedule, max_tasks,
                   scaler->isolated == 0 ? ISOLATED_DEFAULT : scaler->isolated, now_ms);
@@ -134,7 +134,7 @@ void connection_connecting(struct connection *connection)
 {
     if (connection->state != CONNECTION_FAILED) /* calls meanwhile get the reason why it failed */
         connection->state = CONNECTION_CONNECTING;
-    connection->stats.counts.ever.connects++;
+    connection->stats.counts[COUNT_CONNECTS]++;
 }
 
 /* All queries of a failed connection fail, though none is measured. */
@@ -155,7 +155,7 @@ static void set_failed(struct connection *connection, const struct error *error,
         connection->failed_since_ms = now_ms;
     error_copy(&connection->error, error);
     connection->state = CONNECTION_FAILED;
-    connection->stats.counts.now.failed_connections = 1;
+    connection->stats.counts[COUNT_FAILED_CONNECTIONS] = 1;
     back_off(connection, error, connection->settings->backoff_max_ms, now_ms);
     DL_FOREACH2(connection->unanswered, query, next_unanswered)
         query_notify_watchers(query);
@@ -167,7 +167,7 @@ void connection_refused(struct connection *connection, const struct error *error
 {
     connection->has_answered = false;
     connection->reconnects = true;
-    connection->stats.counts.ever.failed_connects++;
+    connection->stats.counts[COUNT_FAILED_CONNECTS]++;
     set_failed(connection, error, now_ms);
 }
 
@@ -192,7 +192,7 @@ void connection_connected(struct connection *connection, int64_t now_ms)
 {
     bool had_failed = connection->state == CONNECTION_FAILED;
     connection->state = CONNECTION_CONNECTED;
-    connection->stats.counts.now.failed_connections = 0;
+    connection->stats.counts[COUNT_FAILED_CONNECTIONS] = 0;
     connection->connected_at_ms = connection->completed_at_ms = now_ms;
     connection->has_answered = false;
     connection->unanswered_timeouts = 0;
@@ -302,7 +302,7 @@ static void end_unanswered(struct query *query, const struct error *error, int64
         naming_warn(&connection->naming, error, "nothing is answered: reconnecting");
         connection->must_replace_client = true;
     }
-    connection->stats.counts.ever.unanswered++;
+    connection->stats.counts[COUNT_UNANSWERED]++;
     query->was_resent = false;
     schedule_end(schedule, &query->job, JOB_END_TIMED_OUT, now_ms);
     query_set_failed(query, error, now_ms);
@@ -329,12 +329,12 @@ static void end_answered(struct query *query, const struct reading *reading,
     histogram_add(&connection->stats.measurement_seconds,
                   (double)(now_ms - query->job.sent_ms) / 1000);
     if (reading != NULL) {
-        connection->stats.counts.ever.answered++;
+        connection->stats.counts[COUNT_ANSWERED]++;
         query_set_reading(query, reading, now_us);
         if (!query->known.is_outdated)
             query->notified_at_us = 0;
     } else {
-        connection->stats.counts.ever.failed++;
+        connection->stats.counts[COUNT_FAILED]++;
         query_set_failed(query, error, now_ms);
     }
     schedule_end(&connection->schedule, &query->job, JOB_END_ANSWERED, now_ms);
@@ -382,7 +382,7 @@ void connection_notify(struct connection *connection, uint64_t id, int64_t now_u
     if (query == NULL)
         return;
     int64_t now_ms = now_us / 1000;
-    connection->stats.counts.ever.notifications++;
+    connection->stats.counts[COUNT_NOTIFICATIONS]++;
     if (query->notified_at_us == 0)
         query->notified_at_us = now_us;
     query->outdated_from_us = now_us;
@@ -439,7 +439,7 @@ static void end_lost(struct query *query, const struct error *error, int64_t now
         schedule_end(schedule, &query->job, JOB_END_RETURNED, now_ms);
     } else {
         bool is_spaced_out = ++query->losses >= MAX_LOSSES || query->job.timeouts > 0;
-        connection->stats.counts.ever.unanswered++;
+        connection->stats.counts[COUNT_UNANSWERED]++;
         query_set_failed(query, error, now_ms);
         schedule_end(schedule, &query->job, is_spaced_out ? JOB_END_TIMED_OUT : JOB_END_LOST,
                      now_ms);

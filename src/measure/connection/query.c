@@ -41,7 +41,7 @@ struct query *query_of_values(struct connection *connection, const struct option
     HASH_ADD_KEYPTR(hh, connection->queries, query->values->identity,
                     strlen(query->values->identity), query);
     bundle_join(query, connection_options);
-    connection->stats.counts.now.queries++;
+    connection->stats.counts[COUNT_QUERIES]++;
     return query;
 }
 
@@ -69,8 +69,8 @@ void query_free(struct query *query)
     if (connection->next_walked == query)
         connection->next_walked = query->hh.next;
     HASH_DELETE(hh, connection->queries, query);
-    connection->stats.counts.now.queries--;
-    connection->stats.counts.now.failing_queries -= query->known.last_attempt == ATTEMPT_FAILED;
+    connection->stats.counts[COUNT_QUERIES]--;
+    connection->stats.counts[COUNT_FAILING_QUERIES] -= query->known.last_attempt == ATTEMPT_FAILED;
     free(query->intervals);
     option_values_free(query->values);
     free(query->recent);
@@ -320,13 +320,13 @@ void query_unfollow(struct follower *follower)
 void query_set_reading(struct query *query, const struct reading *reading, int64_t now_us)
 {
     struct snapshot *known = &query->known;
-    struct connection_counts *counts = &query->connection->stats.counts;
+    uint64_t *counts = query->connection->stats.counts;
     if (query->recent != NULL) { /* first: in a pause no decision is older than the reading */
         recent_samples_add(query->recent, query->job.sent_ms, reading);
         step_all(query);
     }
     error_done(&known->error);
-    counts->now.failing_queries -= known->last_attempt == ATTEMPT_FAILED;
+    counts[COUNT_FAILING_QUERIES] -= known->last_attempt == ATTEMPT_FAILED;
     known->last_attempt = ATTEMPT_GOOD;
     known->is_measured = true;
     known->reading = *reading;
@@ -363,7 +363,7 @@ void query_set_failed(struct query *query, const struct error *error, int64_t no
     struct snapshot *known = &query->known;
     if (known->last_attempt != ATTEMPT_FAILED) {
         known->failing_since_ms = query_unusable_since_ms(query, now_ms);
-        query->connection->stats.counts.now.failing_queries++;
+        query->connection->stats.counts[COUNT_FAILING_QUERIES]++;
     }
     known->last_attempt = ATTEMPT_FAILED;
     known->failed_at_ms = now_ms;
@@ -387,7 +387,7 @@ void query_keep_recent_samples(struct query *query, int64_t interval_ms)
 static void inherit_known(struct query *query, const struct snapshot *former)
 {
     struct snapshot *known = &query->known;
-    size_t *failing = &query->connection->stats.counts.now.failing_queries;
+    uint64_t *failing = &query->connection->stats.counts[COUNT_FAILING_QUERIES];
     if (!former->is_measured || known->is_measured)
         return;
     *failing -= known->last_attempt == ATTEMPT_FAILED;
@@ -422,16 +422,16 @@ void query_remove_user(struct query *query, struct query_user *user)
 void query_count_hold(struct query *query, enum hold from, enum hold to, const char *why)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
-    struct connection_counts *counts = &connection->stats.counts;
-    size_t held = counts->now.held_triggers;
-    counts->now.held_triggers += (to == HOLD_ON) - (from == HOLD_ON);
-    counts->now.expired_triggers += (to == HOLD_OVER) - (from == HOLD_OVER);
-    if (held == 0 && counts->now.held_triggers > 0)
+    uint64_t *counts = connection->stats.counts;
+    size_t held = counts[COUNT_HELD_TRIGGERS];
+    counts[COUNT_HELD_TRIGGERS] += (to == HOLD_ON) - (from == HOLD_ON);
+    counts[COUNT_EXPIRED_TRIGGERS] += (to == HOLD_OVER) - (from == HOLD_OVER);
+    if (held == 0 && counts[COUNT_HELD_TRIGGERS] > 0)
         naming_warn(&connection->naming,
                     connection->state == CONNECTION_FAILED ? &connection->error
                                                            : &query->known.error,
                     "measuring fails, so the last answers of active triggers are held");
-    if (held > 0 && counts->now.held_triggers == 0) {
+    if (held > 0 && counts[COUNT_HELD_TRIGGERS] == 0) {
         struct log_fields fields = naming_fields(&connection->naming, NULL);
         log_about(&fields, LOG_LEVEL_INFO, "%s: no answers are held any more: %s",
                   connection->naming.label, why);

@@ -12,7 +12,7 @@ static void take_out(struct query *query)
 {
     struct connection *connection = query->connection;
     HASH_DELETE(hh_subscribed, connection->subscribed, query);
-    connection->stats.counts.now.subscribed_queries -= query->is_subscribed;
+    connection->stats.counts[COUNT_SUBSCRIBED_QUERIES] -= query->is_subscribed;
     query->is_subscribed = false;
 }
 
@@ -90,11 +90,11 @@ void subscription_measured(struct query *query, enum task_outcome outcome, int64
     drop(query, ended);
     if (ended == 0) {
         query->is_subscribed = true;
-        connection->stats.counts.now.subscribed_queries++;
+        connection->stats.counts[COUNT_SUBSCRIBED_QUERIES]++;
     }
     if (result != PUSH_REFUSED)
         return;
-    connection->stats.counts.ever.failed_subscriptions++;
+    connection->stats.counts[COUNT_FAILED_SUBSCRIPTIONS]++;
     if (!connection->has_warned_of_subscribing)
         naming_warn(&connection->naming, &task->subscribe_error,
                     "cannot subscribe to idle queries, which are polled instead");
