@@ -21,8 +21,8 @@
 /* How long a cluster, all of whose brokers refuse, is tried: a name may have a second address. */
 enum { REFUSED_MS = 500, POLL_MS = 50 };
 
-/* A handle that has not ended after the first never will. Closing waits for the second: with
- * librdkafka 2.8 the end takes a second now and then, as one of its threads sleeps so long. */
+/* A handle that has not ended after the first never will (workaround 4 of client.h). Closing waits
+ * for the second (workaround 5). */
 enum { STUCK_MS = 10 * 1000, CLOSE_MS = 3 * 1000 };
 
 enum { MAX_BROKERS_LENGTH = 200 }; /* of bootstrapServers, in an error */

@@ -2,6 +2,44 @@
  * A cluster: how to log in, what librdkafka last complained of, and the main handle.
  *
  * Threads: the measuring thread, but for the library's own callbacks. Owner: the session.
+ *
+ * What librdkafka does, in 2.0.2 (Debian 12) and 2.8.0 (Debian 13) where nothing else is said, and
+ * what works around it. The places name the number: "workaround 3" is the third one here. The
+ * reports are those of confluentinc/librdkafka, and were open in April 2026.
+ *
+ *  1  A call to a group's coordinator that times out while that is down aborts the process when it
+ *     is back (#3663, #4605, #5397). None of ours times out: requests/commits.c, members.c. And
+ *     the scaler runs in an agent process: kafka.c.
+ *  2  NOT_COORDINATOR as the answer to a request for commits follows a null pointer in a handle
+ *     without a group.id (#5040, seen with 2.4, too). There is one, never joined: settings.c.
+ *  3  A call without a time-out waits for the coordinator that was known when it began, and its
+ *     handle goes on sending to a broker that says that it is none any more (#3847). A second
+ *     handle finds the new one: requests/commits.c. Later the main handle is renewed:
+ *     measure/session.c.
+ *  4  A handle that is destroyed may not end: it loses count of who uses a broker that goes and
+ *     comes back while a request for commits is under way. Handles end in the background: client.c.
+ *     With several that do not there is a new process: measure/measure.c.
+ *  5  2.8: a handle that is destroyed takes a second now and then, as one of its threads sleeps so
+ *     long. Closing waits longer: client.c.
+ *  6  A topic is never freed once it has partitions, destroyed or not, and is requested with all
+ *     the others every time. A pattern remembers only what it measures, and a handle with many
+ *     more topics than are used is renewed: requests/metadata.c, measure/session.c.
+ *  7  A request for the metadata of no topic is for all of the cluster. It is not sent:
+ *     requests/metadata.c.
+ *  8  A request for metadata blocks, and goes to one broker at random, which may hang. It runs in
+ *     the background, and is tried again soon: requests/metadata.c.
+ *  9  A call for offsets is answered once all brokers have answered, its work grows with the square
+ *     of the partitions, and 2.0 takes at most 1,000. Each broker has its own calls, of a limited
+ *     size: requests/offsets.c.
+ * 10  Before 2.3: one partition's error is that of the whole call for offsets. It is sent again in
+ *     halves: requests/offsets.c.
+ * 11  One of bootstrapServers a second is tried, at random. Without sparse connections all are at
+ *     once: settings.c.
+ * 12  Up to 2.8: a group of Kafka 4's protocol (group.protocol=consumer) looks dead. Its members
+ *     are unknown, with a warning: requests/members.c.
+ * 13  What others write is taken as it comes: addresses that brokers name (destinations.c), replies
+ *     of 100 MB and any private key (settings.c), a principal in the shell command that starts
+ *     kinit (login/kerberos.c).
  */
 #ifndef BACKLOG_SCALERS_KAFKA_CLIENT_H
 #define BACKLOG_SCALERS_KAFKA_CLIENT_H
@@ -52,10 +90,7 @@ rd_kafka_queue_t *kafka_client_new_queue(const struct kafka_client *client, rd_k
  */
 void kafka_client_end_handle(struct kafka_client *client, rd_kafka_t *rk, rd_kafka_queue_t *queue);
 
-/*
- * How many handles do not end. librdkafka may lose count of who uses a broker when the broker goes
- * and comes back while a request for commits is under way; the handle's threads then run for ever.
- */
+/* How many handles do not end (workaround 4); their threads run for ever. */
 size_t kafka_client_stuck(const struct kafka_client *client, int64_t now_ms);
 
 /*

@@ -1,6 +1,7 @@
 /*
  * Where librdkafka may connect. Brokers name the other brokers of a cluster, and what they name is
- * not trusted: it could be our own pod, or the metadata service of a cloud.
+ * not trusted (workaround 13 of client.h): it could be our own pod, or the metadata service of a
+ * cloud.
  *
  * There is one cluster per process, as the scaler runs in an agent process: what is known of it is
  * known of the process, so that nothing has to outlive the library's threads.

@@ -7,9 +7,9 @@
  * replica.
  *
  * Read the folder in this order: options.h and selection.h (which topics); client.h (a cluster and
- * its handles; settings.h, destinations.h, background.h and login/ help it); requests/ (one file
- * per request); measure/measure.h (from a task to its reading, which file by which), with
- * session.h, batch.h, progress.h, count.h, lag.h and persistence.h.
+ * its handles, and what works around librdkafka; settings.h, destinations.h, background.h and
+ * login/ help it); requests/ (one file per request); measure/measure.h (from a task to its reading,
+ * which file by which), with session.h, batch.h, progress.h, count.h, lag.h and persistence.h.
  */
 #include "measure/scaler.h"
 

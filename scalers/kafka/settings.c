@@ -26,7 +26,7 @@ static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
 {
     static const char *const settings[][2] = {
         {"client.id", "backlog"},
-        /* Never joined. Without it librdkafka 2.0 follows a null pointer on NOT_COORDINATOR. */
+        /* Never joined (workaround 2 of client.h). */
         {"group.id", "backlog"},
         {"enable.auto.commit", "false"},
         /* Or requesting a topic's metadata would create it. */
@@ -39,8 +39,8 @@ static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
         {"socket.connection.setup.timeout.ms", "2000"},
         {"socket.keepalive.enable", "true"},
         {"socket.nagle.disable", "true"},
-        /* To all brokers at once: else one a second is tried, at random, as long as none answers,
-         * and one dead address of two failed each fourth beginning. */
+        /* To all brokers at once (workaround 11): one dead address of two failed each fourth
+         * beginning. */
         {"enable.sparse.connections", "false"},
         {"reconnect.backoff.ms", "50"},
         {"reconnect.backoff.max.ms", "1000"},
@@ -52,7 +52,7 @@ static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
         if (!kafka_settings_set(conf, settings[i][0], settings[i][1], error))
             return false;
     return set_number(conf, "metadata.max.age.ms", KAFKA_REMEMBER_MS, error) &&
-           /* Or a broker that announces as much has 100 MB per connection. */
+           /* Or a broker that announces as much has 100 MB per connection (workaround 13). */
            set_number(conf, "receive.message.max.bytes", KAFKA_MAX_REPLY, error) &&
            set_number(conf, "socket.receive.buffer.bytes", SOCKET_SOURCE_BYTES, error) &&
            set_number(conf, "socket.send.buffer.bytes", SOCKET_SOURCE_BYTES, error);
@@ -70,7 +70,7 @@ static bool set_tls(rd_kafka_conf_t *conf, const struct kafka_connection *option
     _cleanup_(memory_free) char *key = NULL;
     if (!options->tls.enable)
         return true;
-    /* The library reads any kind of key, however long that takes. */
+    /* The library reads any kind of key, however long that takes (workaround 13). */
     if (options->tls.key != NULL && (key = tls_key_plain(&options->tls, error)) == NULL)
         return false;
     return kafka_settings_set(conf, "enable.ssl.certificate.verification",

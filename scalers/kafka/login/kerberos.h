@@ -2,7 +2,7 @@
  * Kerberos for SASL GSSAPI. The keytab and krb5.conf come as their contents and stay in memory: the
  * Kerberos library reads them through /proc, and gets its tickets with the keytab by itself. So
  * librdkafka's own way, a kinit started by a shell, is not used: the shell would see the user's
- * text.
+ * text (workaround 13 of client.h).
  *
  * The library finds them by environment variables. So there is one connection per process, as the
  * scaler runs in an agent process, and kafka_kerberos_open() comes before any other thread starts.

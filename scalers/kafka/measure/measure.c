@@ -11,8 +11,8 @@
 /* While a batch so young is under way, new tasks gather: together they need fewer requests. */
 enum { GATHER_MS = 10 };
 
-/* Handles of librdkafka that do not end, each of which costs threads: with so many, a new process
- * is better. */
+/* Handles that do not end (workaround 4 of client.h), each of which costs threads: with so many, a
+ * new process is better. */
 enum { MAX_STUCK = 4 };
 
 struct loop {

@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-    TIMEOUT_MS = 3600000, /* the longest that librdkafka takes */
+    TIMEOUT_MS = 3600000, /* the longest that the library takes (workaround 1 of client.h) */
     SILENT_MS = 1000,     /* a call on the main handle that is so old is also sent on the second */
     RENEW_MS = 2000,      /* the second handle is not renewed again within this time */
     STALE_MS = 500,       /* ... nor within this one where its coordinator is stale */

@@ -1,18 +1,14 @@
 /*
  * The commits of consumer groups: one request per group, to its coordinator.
  *
- * librdkafka aborts the process when such a call times out while its group's coordinator is down
- * and the coordinator then comes back (confluentinc/librdkafka#3663, #4605, #5040). So no call of
- * ours ever times out: it gets the longest timeout there is, our deadline is outside of it, and a
- * group has at most one call on a handle.
+ * No call of ours ever times out (workaround 1 of client.h): it gets the longest timeout there is,
+ * our deadline is outside of it, and a group has at most one call on a handle.
  *
- * Without a time-out of its own, the library waits for the coordinator that it knows, or goes on
- * sending to a broker that says that it is not the coordinator any more. A new handle finds the new
- * one at once. So silent groups (those of isolated tasks, or whose call on the main handle is a
- * second old) have a second handle, which is renewed when a call on it was in vain; one that met
- * the wrong broker is sent once more by the next one. They return to the main handle when their
- * call there has ended, or the main handle is renewed at a quiet moment, which a group that answers
- * on the second suggests.
+ * A new handle finds a new coordinator at once, and the old one does not (workaround 3). So silent
+ * groups (those of isolated tasks, or whose call on the main handle is a second old) have a second
+ * handle, which is renewed when a call on it was in vain; one that met the wrong broker is sent
+ * once more by the next one. They return to the main handle when their call there has ended, or the
+ * main handle is renewed at a quiet moment, which a group that answers on the second suggests.
  *
  * Threads: the measuring thread. Owner: the session.
  */

@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    TIMEOUT_MS = 3600000, /* the longest that librdkafka takes */
+    TIMEOUT_MS = 3600000, /* the longest that the library takes (workaround 1 of client.h) */
     SILENT_MS = 1000,     /* nobody waits for a request that is so old */
     FORGET_MS = 10 * 60 * 1000,
 };
@@ -162,7 +162,7 @@ static void warn_once(const struct members *group, bool *has_warned, const char 
 
 /* While the group rebalances, no member has a partition. Consumers that assign partitions by hand
  * are no members. A group of Kafka 4's protocol is dead for a client that does not know that
- * protocol, as librdkafka does not up to 2.8. */
+ * protocol (workaround 12). */
 static void take_description(struct members *group,
                              const rd_kafka_ConsumerGroupDescription_t *description)
 {

@@ -20,16 +20,14 @@ enum { CONFIRMED_MS = 100, CONFIRMED_FRESH_MS = 30 * 1000 };
 /* A topic that nobody measures any more. */
 enum { FORGET_MS = 10 * 60 * 1000 };
 
-/*
- * librdkafka never frees a topic once it has partitions, destroyed or not, and requests all it has
- * every time: a handle that has many more than are used is to be replaced.
- */
+/* A handle that has so many more than are used is to be replaced (workaround 6 of client.h). */
 enum { SPARE_TOPICS = 100 };
 
-/* The broker that is tried first may hang. All tries together take less than a task's time. */
+/* The broker that is tried first may hang (workaround 8). All tries together take less time than a
+ * task. */
 static const int tries_ms[] = {300, 600, 900};
 
-/* The library chooses the brokers at random, so all tries may have met the one that hangs. */
+/* All tries may have met the one that hangs. */
 enum { MAX_FAILURES = 2 };
 
 /* A request for metadata, on a thread of its own. */
@@ -191,7 +189,7 @@ static void request_metadata(struct kafka_background_call *base)
                                            tries_ms[i]);
 }
 
-/* With no topic at all the library would request all of the cluster, and create some by the way. */
+/* With no topic at all the request would be for all of the cluster (workaround 7). */
 static void start(struct kafka_metadata *metadata)
 {
     if (metadata->request != NULL || metadata->wanted <= metadata->received)
@@ -251,8 +249,7 @@ static bool is_internal(const char *name)
     return text_equal(name, "__consumer_offsets") || text_equal(name, "__transaction_state");
 }
 
-/* Where too many match, those beyond are counted only: the library would keep what it knows of them
- * for good. */
+/* Where too many match, those beyond are counted only (workaround 6). */
 static void pattern_match(struct kafka_metadata *metadata, struct kafka_pattern *pattern,
                           const rd_kafka_metadata_topic_t *topic)
 {

@@ -8,7 +8,7 @@
 #include <utlist.h>
 
 enum {
-    CALL_PARTITIONS = 1000, /* librdkafka 2.0 takes no more */
+    CALL_PARTITIONS = 1000, /* workaround 9 of client.h */
     MAX_THREADS = 32,
 };
 
@@ -121,7 +121,7 @@ static rd_kafka_resp_err_t list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition
 
 #else
 
-/* One partition's error is that of all, and call_split() finds out which. */
+/* One partition's error is that of all (workaround 10), and call_split() finds out which. */
 static rd_kafka_resp_err_t list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
                                         int left_ms)
 {

@@ -1,10 +1,8 @@
 /*
  * The first and last offsets of partitions, requested from the brokers that lead them.
  *
- * librdkafka answers a call only once all brokers have answered, and before 2.3 one broker's error
- * discards the answers of all. So each broker has its own calls, on a thread, one at a time: a
- * broker that hangs delays only what it leads. Within a call the library's work grows with the
- * square of the partitions, so a call has a limit.
+ * Each broker has its own calls, on a thread, one at a time, so that one that hangs delays only
+ * what it leads; and a call has a limit (workaround 9 of client.h).
  *
  * Threads: the functions are for the measuring thread. Owner: the session.
  */
