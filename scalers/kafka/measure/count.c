@@ -59,16 +59,11 @@ static bool is_of_task(const struct kafka_batch_task *batch_task,
     return topic != NULL && topic->counted_for == batch_task;
 }
 
-/*
- * Members of the group with a partition that the task counts: the others have nothing to do. NAN:
- * not known. Both lists may be long (10,000 topics), so the topics of the task are marked, and
- * found by their names.
- */
-static double consumers(const struct kafka_batch_task *batch_task)
+/* Both lists may be long (10,000 topics), so the topics of the task are marked, and found by their
+ * names. */
+double kafka_count_consumers(const struct kafka_batch_task *batch_task,
+                             const rd_kafka_topic_partition_list_t *assigned)
 {
-    const struct kafka_batch *batch = batch_task->batch;
-    const rd_kafka_topic_partition_list_t *assigned =
-        kafka_members_assigned(batch->session->members, batch_task->group->name, batch->began_ms);
     if (assigned == NULL)
         return NAN;
     size_t count = 0;
@@ -114,6 +109,7 @@ static void add_topic(struct reading *reading, const struct kafka_batch_task *ba
 
 struct reading kafka_count_reading(const struct kafka_batch_task *batch_task, int64_t now_ms)
 {
+    const struct kafka_batch *batch = batch_task->batch;
     struct reading reading = READING_UNKNOWN;
     reading.waiting = reading.waiting_for_activation = reading.arrived = 0;
     reading.partitions = reading.partitions_with_lag = 0;
@@ -122,6 +118,8 @@ struct reading kafka_count_reading(const struct kafka_batch_task *batch_task, in
     /* Not the sum of the commits: a first one would count all that was before it. */
     reading.consumed = reading.arrived - reading.waiting_for_activation;
     if (batch_task->task->wants & READING_CONSUMERS)
-        reading.consumers = consumers(batch_task);
+        reading.consumers = kafka_count_consumers(
+            batch_task, kafka_members_assigned(batch->session->members, batch_task->group->name,
+                                               batch->began_ms));
     return reading;
 }

@@ -34,6 +34,11 @@ struct kafka_missing kafka_count_missing(const struct kafka_batch_task *batch_ta
 /* Whether nothing is missing of any partition. */
 bool kafka_count_is_complete(const struct kafka_batch_task *batch_task);
 
+/* Members of the group with a partition that the task counts: the others have nothing to do.
+ * `assigned` is that of kafka_members_assigned(). NAN: not known. */
+double kafka_count_consumers(const struct kafka_batch_task *batch_task,
+                             const rd_kafka_topic_partition_list_t *assigned);
+
 /* Of a task that is complete, and whose persistence is noted (kafka_batch_note_persistence()). */
 struct reading kafka_count_reading(const struct kafka_batch_task *batch_task, int64_t now_ms);
 

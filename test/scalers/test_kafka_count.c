@@ -1,0 +1,217 @@
+/* What is missing of a task's partitions, and what they count, without a broker. */
+#include "base/memory.h"
+#include "kafka/measure/count.h"
+#include "kafka/measure/lag.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { PARTITIONS = 3, NO_COMMIT = -1 };
+
+#define KNOWN(number) {.state = KAFKA_OFFSET_KNOWN, .value = (number)}
+#define STATE(the_state) {.state = KAFKA_OFFSET_##the_state}
+
+/* A task of one group, on one topic. */
+struct fixture {
+    struct kafka_session session;
+    struct kafka_batch batch;
+    struct kafka_partition ends[PARTITIONS];
+    struct kafka_offset commits[PARTITIONS];
+    struct kafka_batch_topic topic;
+    struct kafka_batch_group group;
+    struct kafka_group_topic group_topic;
+    struct kafka_group_topic *topics[1];
+    struct kafka_query query;
+    struct option_range only; /* of partitionLimitation, where it is set */
+    struct task task;
+    struct kafka_batch_task batch_task;
+};
+
+static int set_up(void **state)
+{
+    static char jobs[] = "jobs";
+    static char workers[] = "workers";
+    struct fixture *fixture = memory_new(sizeof(*fixture));
+    struct kafka_batch *batch = &fixture->batch;
+    struct kafka_batch_topic *topic = &fixture->topic;
+    struct kafka_group_topic *group_topic = &fixture->group_topic;
+    batch->session = &fixture->session;
+    *topic = (struct kafka_batch_topic){
+        .batch = batch, .name = jobs, .partitions = fixture->ends, .count = PARTITIONS};
+    fixture->group = (struct kafka_batch_group){.batch = batch, .name = workers, .answered = 2};
+    *group_topic =
+        (struct kafka_group_topic){.key = {&fixture->group, topic}, .commits = fixture->commits};
+    HASH_ADD_KEYPTR(hh, batch->topics, topic->name, strlen(topic->name), topic);
+    HASH_ADD(hh, batch->group_topics, key, sizeof(group_topic->key), group_topic);
+    fixture->topics[0] = group_topic;
+    fixture->query = (struct kafka_query){.topic = "jobs", .persistent_lag_ms = 1000};
+    fixture->task.query = &fixture->query;
+    fixture->batch_task = (struct kafka_batch_task){.task = &fixture->task,
+                                                    .batch = batch,
+                                                    .group = &fixture->group,
+                                                    .topics = fixture->topics,
+                                                    .count = 1};
+    for (size_t i = 0; i < PARTITIONS; i++) {
+        fixture->commits[i] = (struct kafka_offset)KNOWN(0);
+        fixture->ends[i].latest = (struct kafka_offset)KNOWN(0);
+    }
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    HASH_CLEAR(hh, fixture->batch.topics);
+    HASH_CLEAR(hh, fixture->batch.group_topics);
+    kafka_persistence_forget_all(&fixture->session.persistence);
+    free(fixture);
+    return 0;
+}
+
+static void limit_to(struct fixture *fixture, int32_t partition)
+{
+    fixture->only = (struct option_range){partition, partition};
+    fixture->query.partition_limitation = (struct option_ranges){&fixture->only, 1};
+}
+
+static void set(struct fixture *fixture, size_t partition, int64_t committed, int64_t latest)
+{
+    fixture->commits[partition] = (struct kafka_offset)KNOWN(committed);
+    fixture->ends[partition].latest = (struct kafka_offset)KNOWN(latest);
+}
+
+/* ---- what is missing ---- */
+
+static void what_is_missing_of_a_partition(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct {
+        struct kafka_offset commit, latest, earliest;
+        enum kafka_missing_kind missing;
+        const char *failed;
+    } rows[] = {
+        {KNOWN(3), KNOWN(5), STATE(UNKNOWN), KAFKA_MISSING_NOTHING, NULL},
+        {STATE(FAILED), KNOWN(5), STATE(UNKNOWN), KAFKA_MISSING_FAILED, "the commit"},
+        {STATE(REQUESTED), KNOWN(5), STATE(UNKNOWN), KAFKA_MISSING_ANSWER, NULL},
+        {KNOWN(3), STATE(FAILED), STATE(UNKNOWN), KAFKA_MISSING_FAILED, "the last offset"},
+        {KNOWN(3), STATE(REQUESTED), STATE(UNKNOWN), KAFKA_MISSING_ANSWER, NULL},
+        /* The commits came in step 2. */
+        {KNOWN(5), KNOWN(5), STATE(UNKNOWN), KAFKA_MISSING_NOTHING, NULL},
+        {KNOWN(6), KNOWN(5), STATE(KNOWN), KAFKA_MISSING_LATEST, NULL},
+        {KNOWN(6), {KAFKA_OFFSET_KNOWN, 5, 0, 2}, STATE(KNOWN), KAFKA_MISSING_NOTHING, NULL},
+        {KNOWN(NO_COMMIT), KNOWN(5), STATE(UNKNOWN), KAFKA_MISSING_EARLIEST, NULL},
+        {KNOWN(NO_COMMIT), KNOWN(5), STATE(REQUESTED), KAFKA_MISSING_ANSWER, NULL},
+        {KNOWN(NO_COMMIT), KNOWN(5), STATE(FAILED), KAFKA_MISSING_FAILED, "the first offset"},
+        {KNOWN(NO_COMMIT), KNOWN(5), STATE(KNOWN), KAFKA_MISSING_NOTHING, NULL},
+    };
+    fixture->query.offset_reset_policy = KAFKA_RESET_EARLIEST;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        fixture->commits[1] = rows[i].commit;
+        fixture->ends[1] = (struct kafka_partition){rows[i].latest, rows[i].earliest};
+        const struct kafka_missing missing =
+            kafka_count_missing(&fixture->batch_task, &fixture->group_topic, 1);
+        if (missing.kind != rows[i].missing)
+            fail_msg("row %zu: %d is missing, expected %d", i, (int)missing.kind,
+                     (int)rows[i].missing);
+        if (rows[i].failed == NULL)
+            continue;
+        assert_string_equal(missing.what, rows[i].failed);
+        assert_int_equal(missing.cause->state, KAFKA_OFFSET_FAILED);
+    }
+}
+
+static void a_task_is_complete_without_partitions_that_it_does_not_count(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(kafka_count_is_complete(&fixture->batch_task));
+    fixture->commits[1].state = KAFKA_OFFSET_REQUESTED;
+    assert_false(kafka_count_is_complete(&fixture->batch_task));
+    limit_to(fixture, 2);
+    assert_true(kafka_count_is_complete(&fixture->batch_task));
+}
+
+/* ---- the reading ---- */
+
+static void a_reading_is_the_sum_of_the_partitions(void **state)
+{
+    struct fixture *fixture = *state;
+    set(fixture, 0, 3, 10);
+    set(fixture, 1, 20, 20);
+    set(fixture, 2, 25, 30);
+    struct reading reading = kafka_count_reading(&fixture->batch_task, 1);
+    assert_true(reading.waiting == 12 && reading.waiting_for_activation == 12);
+    assert_true(reading.arrived == 60 && reading.consumed == 48);
+    assert_true(reading.partitions == 3 && reading.partitions_with_lag == 2);
+    assert_true(isnan(reading.consumers)); /* nobody wants them */
+    limit_to(fixture, 2);
+    reading = kafka_count_reading(&fixture->batch_task, 1);
+    assert_true(reading.waiting == 5 && reading.arrived == 30 && reading.partitions == 1);
+}
+
+/* It is neither work nor a reason for a replica, but keeps the workload active. */
+static void persistent_lag_counts_for_activation_only(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->query.exclude_persistent_lag = true;
+    set(fixture, 0, 3, 10);
+    set(fixture, 1, NO_COMMIT, 4);
+    fixture->query.offset_reset_policy = KAFKA_RESET_LATEST; /* which counts 1 */
+    struct kafka_persistence *persistence = kafka_batch_persistence(&fixture->group_topic);
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        kafka_persistence_update(persistence, i, fixture->commits[i].value,
+                                 fixture->ends[i].latest.value, 1);
+    struct reading reading = kafka_count_reading(&fixture->batch_task, 1000);
+    assert_true(reading.waiting == 8 && reading.partitions_with_lag == 2);
+    reading = kafka_count_reading(&fixture->batch_task, 1001);
+    assert_true(reading.waiting == 1 && reading.partitions_with_lag == 1);
+    assert_true(reading.waiting_for_activation == 8 && reading.consumed == 6);
+    fixture->query.exclude_persistent_lag = false;
+    reading = kafka_count_reading(&fixture->batch_task, 1001);
+    assert_true(reading.waiting == 8 && reading.partitions_with_lag == 2);
+}
+
+/* ---- consumers ---- */
+
+static void assign(rd_kafka_topic_partition_list_t *assigned, uintptr_t member, const char *topic,
+                   int32_t partition)
+{
+    rd_kafka_topic_partition_list_add(assigned, topic, partition)->opaque = (void *)member;
+}
+
+static void members_with_a_partition_of_the_task_are_its_consumers(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct kafka_batch_task other = {.count = 0};
+    rd_kafka_topic_partition_list_t *assigned = rd_kafka_topic_partition_list_new(0);
+    assert_true(isnan(kafka_count_consumers(&fixture->batch_task, NULL)));
+    assert_true(kafka_count_consumers(&fixture->batch_task, assigned) == 0);
+    assign(assigned, 1, "jobs", 0);
+    assign(assigned, 1, "jobs", 1);
+    assign(assigned, 2, "mails", 0);
+    assign(assigned, 2, "jobs", 2);
+    assign(assigned, 3, "mails", 1);
+    assert_true(kafka_count_consumers(&fixture->batch_task, assigned) == 2);
+    limit_to(fixture, 2);
+    assert_true(kafka_count_consumers(&fixture->batch_task, assigned) == 1);
+    fixture->batch_task.count = 0; /* the group's topic is another task's */
+    fixture->group_topic.counted_for = &other;
+    assert_true(kafka_count_consumers(&fixture->batch_task, assigned) == 0);
+    rd_kafka_topic_partition_list_destroy(assigned);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_missing_of_a_partition),
+        TEST(a_task_is_complete_without_partitions_that_it_does_not_count),
+        TEST(a_reading_is_the_sum_of_the_partitions),
+        TEST(persistent_lag_counts_for_activation_only),
+        TEST(members_with_a_partition_of_the_task_are_its_consumers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
