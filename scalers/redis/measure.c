@@ -244,16 +244,17 @@ static bool step_all(struct measuring *measuring, bool is_waited, struct error *
     return true;
 }
 
-/* Returns when to check again; -1: the client is of no further use. */
-static int64_t check_client(struct redis_client *client, int64_t now_ms, struct error *error)
+/* Lowers *next_ms to when to check again. False: the client is of no further use. */
+static bool check_client(struct redis_client *client, int64_t now_ms, int64_t *next_ms,
+                         struct error *error)
 {
-    int64_t next_ms = redis_subscriber_check(&client->subscriber, now_ms);
-    next_ms = clock_earlier(next_ms, redis_sentinels_check(client->sentinels, now_ms));
-    if (!redis_stall_check_shared(client, now_ms, &next_ms, error))
-        return -1;
-    redis_stall_check_standby(client, now_ms, &next_ms);
-    redis_stall_check_isolated(client, now_ms, &next_ms);
-    return next_ms;
+    *next_ms = clock_earlier(*next_ms, redis_subscriber_check(&client->subscriber, now_ms));
+    *next_ms = clock_earlier(*next_ms, redis_sentinels_check(client->sentinels, now_ms));
+    if (!redis_stall_check_shared(client, now_ms, next_ms, error))
+        return false;
+    redis_stall_check_standby(client, now_ms, next_ms);
+    redis_stall_check_isolated(client, now_ms, next_ms);
+    return true;
 }
 
 static bool is_ready(const struct redis_link *link)
@@ -271,20 +272,19 @@ static bool can_send_any(struct redis_client *client)
             (client->waiting_isolated != NULL && is_ready(client->isolated)));
 }
 
-static int64_t check_all(struct measuring *measuring, struct error *error)
+static bool check_all(struct measuring *measuring, int64_t *next_ms, struct error *error)
 {
     int64_t now_ms = clock_now_ms();
-    int64_t next_ms = CLOCK_NEVER;
     struct redis_client *client;
     DL_FOREACH(clients_of(measuring), client) {
-        int64_t at_ms = check_client(client, now_ms, error);
-        if (at_ms < 0 && !lose(measuring, client, error))
-            return -1;
-        next_ms = clock_earlier(next_ms, at_ms < 0 || can_send_any(client) ? 0 : at_ms);
+        bool is_usable = check_client(client, now_ms, next_ms, error);
+        if (!is_usable && !lose(measuring, client, error))
+            return false;
+        if (!is_usable || can_send_any(client))
+            *next_ms = now_ms;
     }
-    if (measuring->cluster == NULL)
-        return next_ms;
-    return clock_earlier(next_ms, redis_cluster_check(measuring->cluster, now_ms, error));
+    return measuring->cluster == NULL ||
+           redis_cluster_check(measuring->cluster, now_ms, next_ms, error);
 }
 
 static bool has_work(const struct redis_client *client)
@@ -311,8 +311,8 @@ static bool poll_links(struct measuring *measuring, struct feed *feed, struct er
     list_links(measuring);
     if (!step_all(measuring, false, error)) /* writes */
         return false;
-    int64_t next_ms = check_all(measuring, error);
-    if (next_ms < 0)
+    int64_t next_ms = CLOCK_NEVER;
+    if (!check_all(measuring, &next_ms, error))
         return false;
     list_links(measuring);
     feed_wait(feed, measuring->polled.descriptors, measuring->polled.count, next_ms);

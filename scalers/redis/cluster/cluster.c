@@ -318,16 +318,16 @@ static bool any_works(const struct redis_cluster *cluster)
     return client != NULL;
 }
 
-int64_t redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, struct error *error)
+bool redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, int64_t *next_ms,
+                         struct error *error)
 {
     struct redis_discovery *discovery = &cluster->discovery;
     bool is_wanted = cluster->is_doubtful;
     bool may_be_slow = false;
-    int64_t next_ms = CLOCK_NEVER;
     struct redis_client *client;
     DL_FOREACH(cluster->clients, client) {
         if (check_failure(client) && is_retried(client, now_ms))
-            next_ms = clock_earlier(next_ms, retry(client, now_ms));
+            *next_ms = clock_earlier(*next_ms, retry(client, now_ms));
         if (client->shared != NULL &&
             now_ms >= client->stall.shared_reopening.opened_ms + LONG_LIFE_MS)
             client->failures = 0;
@@ -340,22 +340,22 @@ int64_t redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, struc
         cluster->is_doubtful = false;
         redis_discovery_request(discovery, now_ms, now_ms + ALL_MS);
     }
-    next_ms = clock_earlier(next_ms, redis_discovery_check(discovery, now_ms));
+    *next_ms = clock_earlier(*next_ms, redis_discovery_check(discovery, now_ms));
     if (discovery->found != NULL)
         adopt(cluster, TAKE(discovery->found));
     if (error_is_set(&discovery->error)) {
         if (!any_works(cluster)) {
             error_move(error, &discovery->error);
-            return -1;
+            return false;
         }
         error_done(&discovery->error);
         cluster->is_doubtful = true;
     }
     if (!discovery->is_requesting && is_wanted)
-        next_ms = clock_earlier(next_ms, discovery->requested_ms + REFRESH_MS);
+        *next_ms = clock_earlier(*next_ms, discovery->requested_ms + REFRESH_MS);
     else if (may_be_slow)
-        next_ms = clock_earlier(next_ms, now_ms + SLOW_MS);
-    return next_ms;
+        *next_ms = clock_earlier(*next_ms, now_ms + SLOW_MS);
+    return true;
 }
 
 bool redis_cluster_is_busy(const struct redis_cluster *cluster)

@@ -70,8 +70,10 @@ void redis_cluster_lose(struct redis_cluster *cluster, struct redis_client *clie
                         struct error *error);
 
 /* Whenever the time has come, never while a list of the clients is in use: takes a new map, with
- * which nodes may come and go. Returns when to call it again; -1: no node can be reached. */
-int64_t redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, struct error *error);
+ * which nodes may come and go. Lowers *next_ms to when to call it again. False: no node can be
+ * reached. */
+bool redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, int64_t *next_ms,
+                         struct error *error);
 
 /* The map is being read, or a node tried, or soon to be: somebody must wait for it. */
 bool redis_cluster_is_busy(const struct redis_cluster *cluster);

@@ -294,17 +294,18 @@ static void read_keys(struct redis_client *client, struct redis_link *link, stru
 static void read_library(struct redis_client *client, struct redis_link *link, struct task *task,
                          int tries);
 
-/* The server's time; -1: the reply is not one. */
-static int64_t time_of(const redisReply *reply)
+/* The server's time. False: the reply is not one. */
+static bool parse_time(const redisReply *reply, int64_t *ret_ms)
 {
     if (!is_reply_of(reply, 2) || reply->element[0]->type != REDIS_REPLY_STRING ||
         reply->element[1]->type != REDIS_REPLY_STRING)
-        return -1;
+        return false;
     long long seconds = strtoll(reply->element[0]->str, NULL, 10);
     long long microseconds = strtoll(reply->element[1]->str, NULL, 10);
-    bool is_time =
-        seconds >= 0 && seconds <= max_seconds && microseconds >= 0 && microseconds < 1000000;
-    return is_time ? seconds * 1000 + microseconds / 1000 : -1;
+    if (seconds < 0 || seconds > max_seconds || microseconds < 0 || microseconds >= 1000000)
+        return false;
+    *ret_ms = seconds * 1000 + microseconds / 1000;
+    return true;
 }
 
 /* When the first of the jobs falls due that are not yet counted; CLOCK_NEVER: there is none. */
@@ -353,8 +354,8 @@ static void on_parts(struct redis_link *link, struct redis_command *command,
     struct redis_client *client = link->owner;
     const struct redis_list_query *query = task->query;
     const struct library *library = &libraries[query->library];
-    int64_t now_ms = time_of(reply->element[0]);
-    if (now_ms < 0) {
+    int64_t now_ms;
+    if (!parse_time(reply->element[0], &now_ms)) {
         fail_all(link, task, reply);
         return;
     }
