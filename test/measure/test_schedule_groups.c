@@ -123,7 +123,7 @@ static void a_job_of_two_groups_is_of_the_smaller_one(void **state)
     schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 1);
     for (int i = 0; i < 20; i++)
         schedule_remove(schedule, &jobs[i]);
-    assert_null(schedule->groups);
+    assert_null(schedule->groups.all);
 }
 
 static void a_job_is_of_the_group_that_is_the_smaller_one_now(void **state)
@@ -163,7 +163,7 @@ static void a_group_that_leaves_a_job_has_no_part_in_it(void **state)
     }
     assert_int_equal(large->in_flight[PACE_QUICK], 1);
     assert_int_equal(large->ready_count, 1);
-    assert_int_equal(HASH_COUNT(schedule->groups), 1);
+    assert_int_equal(HASH_COUNT(schedule->groups.all), 1);
     schedule_join(schedule, &jobs[0], 3); /* which is in flight */
     assert_ptr_not_equal(jobs[0].group, large);
     assert_int_equal(large->in_flight[PACE_QUICK], 0);

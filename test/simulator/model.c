@@ -349,10 +349,10 @@ static void check_groups(const struct schedule *schedule)
     const struct job_group *group;
     size_t counts[READY_KINDS] = {0};
     size_t in_flight[PACES] = {0};
-    check_group(&schedule->usual, counts, in_flight);
-    for (group = schedule->groups; group != NULL; group = group->hh.next)
+    check_group(&schedule->groups.usual, counts, in_flight);
+    for (group = schedule->groups.all; group != NULL; group = group->hh.next)
         check_group(group, counts, in_flight);
-    if (memcmp(counts, schedule->ready_count, sizeof(counts)) != 0 ||
+    if (memcmp(counts, schedule->groups.ready_count, sizeof(counts)) != 0 ||
         in_flight[PACE_QUICK] != schedule->in_flight_count - schedule->isolated_count ||
         in_flight[PACE_ISOLATED] != schedule->isolated_count - schedule->timed_out_count ||
         in_flight[PACE_TIMED_OUT] != schedule->timed_out_count)

@@ -1,7 +1,6 @@
 #include "measure/connection/schedule.h"
 
 #include "base/clock.h"
-#include "base/memory.h"
 
 #include <stdlib.h>
 #include <sys/param.h>
@@ -15,27 +14,9 @@ void schedule_init(struct schedule *schedule, size_t max_tasks, size_t isolated_
     schedule_set_max_tasks(schedule, max_tasks, isolated_places);
 }
 
-static void group_done(struct job_group *group)
-{
-    for (int kind = 0; kind < READY_KINDS; kind++)
-        for (int demanded = 0; demanded < 2; demanded++)
-            free(group->ready[kind][demanded].jobs);
-}
-
-static void group_free(struct schedule *schedule, struct job_group *group)
-{
-    HASH_DEL(schedule->groups, group);
-    group_done(group);
-    free(group);
-}
-
 void schedule_done(struct schedule *schedule)
 {
-    struct job_group *group;
-    struct job_group *next;
-    HASH_ITER(hh, schedule->groups, group, next)
-        group_free(schedule, group);
-    group_done(&schedule->usual);
+    job_groups_done(&schedule->groups);
     free(schedule->scheduled.jobs);
 }
 
@@ -50,58 +31,14 @@ bool schedule_is_spaced_out(const struct job *job)
     return job->timeouts > 0 && job->state == JOB_SCHEDULED;
 }
 
-/* ---- where a job is: in a heap of its group, or of those that are due later ---- */
-
-static struct job_group *group_of(struct schedule *schedule, const struct job *job)
-{
-    return job->group == NULL ? &schedule->usual : job->group;
-}
-
-/* In flight a job that is quick may become slow. */
-static enum job_pace pace_of(const struct job *job)
-{
-    if (job->timeouts > 0)
-        return PACE_TIMED_OUT;
-    return job->is_isolated ? PACE_ISOLATED : PACE_QUICK;
-}
-
-/* The same as long as it is ready. */
-static enum ready_kind kind_of(const struct job *job)
-{
-    if (job->timeouts > 0)
-        return READY_TIMED_OUT;
-    if (job->is_isolated)
-        return READY_SLOW;
-    return job->duration_ms < 0 ? READY_NEW : READY_KNOWN;
-}
-
-static void add_ready(struct schedule *schedule, struct job *job, int64_t key)
-{
-    struct job_group *group = group_of(schedule, job);
-    job_heap_add(&group->ready[kind_of(job)][key < job->due_ms], job, key);
-    schedule->ready_count[kind_of(job)]++;
-    if (group->ready_count++ == 0)
-        DL_APPEND(schedule->ready, group);
-}
-
-static void remove_ready(struct schedule *schedule, struct job *job)
-{
-    struct job_group *group = group_of(schedule, job);
-    job_heap_remove(&group->ready[kind_of(job)][job->key < job->due_ms], job);
-    schedule->ready_count[kind_of(job)]--;
-    if (--group->ready_count > 0)
-        return;
-    /* The analyzer forgets that a group with ready jobs is on the list.
-     * NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
-    DL_DELETE(schedule->ready, group);
-}
+/* ---- where a job is: with its group, or in the heap of those that are due later ---- */
 
 static void leave_heap(struct schedule *schedule, struct job *job)
 {
     if (job->state == JOB_SCHEDULED)
         job_heap_remove(&schedule->scheduled, job);
     else if (job->state == JOB_READY)
-        remove_ready(schedule, job);
+        job_groups_remove_ready(&schedule->groups, job);
     job->state = JOB_IDLE;
 }
 
@@ -110,45 +47,13 @@ static bool takes_long(const struct job *job)
     return job->duration_ms >= SCHEDULE_SLOW_MS && !job->shares_request;
 }
 
-/* The one that it is in stays where another has as few jobs. */
-static struct job_group *smallest_group(const struct job *job)
-{
-    const struct job_membership *membership;
-    struct job_group *smallest = NULL;
-    LL_FOREACH(job->memberships, membership) {
-        struct job_group *group = membership->group;
-        if (smallest == NULL || group->jobs < smallest->jobs ||
-            (group->jobs == smallest->jobs && group == job->group))
-            smallest = group;
-    }
-    return smallest;
-}
-
-/* After a change of its groups or of their sizes. */
-static void choose_group(struct schedule *schedule, struct job *job)
-{
-    struct job_group *group = smallest_group(job);
-    if (group == job->group)
-        return;
-    if (job->state == JOB_READY)
-        remove_ready(schedule, job);
-    else if (job->state == JOB_IN_FLIGHT)
-        group_of(schedule, job)->in_flight[pace_of(job)]--;
-    job->group = group;
-    if (job->state == JOB_READY)
-        add_ready(schedule, job, job->key);
-    else if (job->state == JOB_IN_FLIGHT)
-        group_of(schedule, job)->in_flight[pace_of(job)]++;
-}
-
 /* A waiting caller counts as much as the longest time that another job may wait. */
 static void make_ready(struct schedule *schedule, struct job *job, int64_t due_ms)
 {
-    choose_group(schedule, job); /* others may have grown */
-    job->state = JOB_READY;
     job->due_ms = due_ms;
     job->is_isolated = job->is_isolated || job->timeouts > 0 || takes_long(job);
-    add_ready(schedule, job, job->is_demanded ? due_ms - SCHEDULE_PATIENCE_MS : due_ms);
+    job_groups_add_ready(&schedule->groups, job,
+                         job->is_demanded ? due_ms - SCHEDULE_PATIENCE_MS : due_ms);
 }
 
 static void make_scheduled(struct schedule *schedule, struct job *job, int64_t due_ms)
@@ -158,58 +63,14 @@ static void make_scheduled(struct schedule *schedule, struct job *job, int64_t d
     job_heap_add(&schedule->scheduled, job, due_ms);
 }
 
-/* ---- its groups ---- */
-
-static struct job_membership *find_membership(const struct job *job, uint64_t group_id)
-{
-    struct job_membership *membership;
-    LL_FOREACH(job->memberships, membership)
-        if (membership->group->id == group_id)
-            return membership;
-    return NULL;
-}
-
-static struct job_group *make_group(struct schedule *schedule, uint64_t id)
-{
-    struct job_group *group;
-    HASH_FIND(hh, schedule->groups, &id, sizeof(id), group);
-    if (group != NULL)
-        return group;
-    group = memory_new(sizeof(*group));
-    group->id = id;
-    HASH_ADD(hh, schedule->groups, id, sizeof(group->id), group);
-    return group;
-}
-
 void schedule_join(struct schedule *schedule, struct job *job, uint64_t group_id)
 {
-    struct job_membership *membership = find_membership(job, group_id);
-    if (membership == NULL) {
-        membership = memory_new(sizeof(*membership));
-        membership->group = make_group(schedule, group_id);
-        membership->group->jobs++;
-        LL_PREPEND(job->memberships, membership);
-    }
-    membership->joins++;
-    choose_group(schedule, job);
-}
-
-static void end_membership(struct schedule *schedule, struct job *job,
-                           struct job_membership *membership)
-{
-    struct job_group *group = membership->group;
-    LL_DELETE(job->memberships, membership);
-    free(membership);
-    choose_group(schedule, job);
-    if (--group->jobs == 0)
-        group_free(schedule, group);
+    job_groups_join(&schedule->groups, job, group_id);
 }
 
 void schedule_leave(struct schedule *schedule, struct job *job, uint64_t group_id)
 {
-    struct job_membership *membership = find_membership(job, group_id);
-    if (membership != NULL && --membership->joins == 0)
-        end_membership(schedule, job, membership);
+    job_groups_leave(&schedule->groups, job, group_id);
 }
 
 /* ---- when it is due ---- */
@@ -217,8 +78,7 @@ void schedule_leave(struct schedule *schedule, struct job *job, uint64_t group_i
 void schedule_remove(struct schedule *schedule, struct job *job)
 {
     leave_heap(schedule, job);
-    while (job->memberships != NULL)
-        end_membership(schedule, job, job->memberships);
+    job_groups_leave_all(&schedule->groups, job);
     if (job->duration_ms > 0)
         schedule->durations_ms -= job->duration_ms;
     job->duration_ms = -1;
@@ -286,61 +146,17 @@ static void make_due_ready(struct schedule *schedule, int64_t now_ms)
 
 /* ---- whose turn it is ---- */
 
-/* Of several kinds, a bit each. */
-enum {
-    QUICK_KINDS = 1 << READY_NEW | 1 << READY_KNOWN,
-    SLOW_KINDS = 1 << READY_SLOW,
-    TIMED_OUT_KINDS = 1 << READY_TIMED_OUT,
-};
-
-static struct job *first_of_group(const struct job_group *group, unsigned kinds)
+/* Up to this key a caller waits for a job, or it waits for as long as callers never do. */
+static int64_t urgent_key(int64_t now_ms)
 {
-    struct job *first = NULL;
-    for (int kind = 0; kind < READY_KINDS; kind++)
-        for (int demanded = 0; kinds & 1u << kind && demanded < 2; demanded++) {
-            struct job *job = job_heap_first(&group->ready[kind][demanded]);
-            if (job != NULL && (first == NULL || job->key < first->key))
-                first = job;
-        }
-    return first;
+    return now_ms - SCHEDULE_PATIENCE_MS;
 }
 
-/* A caller waits for it, or it waits for as long as callers never do. */
-static bool is_urgent(const struct job *job, int64_t now_ms)
-{
-    return job->key <= now_ms - SCHEDULE_PATIENCE_MS;
-}
-
-/* Both are of one pace. */
-static bool goes_before(const struct schedule *schedule, const struct job *job,
-                        const struct job *other, int64_t now_ms)
-{
-    const struct job_group *own = job->group == NULL ? &schedule->usual : job->group;
-    const struct job_group *others = other->group == NULL ? &schedule->usual : other->group;
-    enum job_pace pace = pace_of(job);
-    if (is_urgent(job, now_ms) != is_urgent(other, now_ms))
-        return is_urgent(job, now_ms);
-    if (own->in_flight[pace] != others->in_flight[pace])
-        return own->in_flight[pace] < others->in_flight[pace];
-    if (own->turns[pace] != others->turns[pace])
-        return own->turns[pace] < others->turns[pace];
-    return job->key < other->key;
-}
-
-/* Of the group whose turn it is. Without a limit there is a place for each, and turns mean
- * nothing. */
+/* Without a limit there is a place for each, and turns mean nothing. */
 static struct job *next_of(const struct schedule *schedule, unsigned kinds, int64_t now_ms)
 {
-    const struct job_group *group;
-    struct job *next = NULL;
-    DL_FOREACH(schedule->ready, group) {
-        struct job *job = first_of_group(group, kinds);
-        if (job != NULL && (next == NULL || goes_before(schedule, job, next, now_ms)))
-            next = job;
-        if (next != NULL && schedule->max_tasks == SIZE_MAX)
-            return next;
-    }
-    return next;
+    return job_groups_next(&schedule->groups, kinds, schedule->max_tasks != SIZE_MAX,
+                           urgent_key(now_ms));
 }
 
 /* Whether one that was never measured is slow is not known before it has had a place for long. */
@@ -348,7 +164,7 @@ static struct job *next_quick(const struct schedule *schedule, int64_t now_ms)
 {
     if (schedule->max_tasks != SIZE_MAX && schedule->new_count >= (schedule->max_tasks + 1) / 2) {
         struct job *known = next_of(schedule, 1 << READY_KNOWN, now_ms);
-        if (known != NULL && is_urgent(known, now_ms))
+        if (known != NULL && known->key <= urgent_key(now_ms))
             return known;
     }
     return next_of(schedule, QUICK_KINDS, now_ms);
@@ -373,23 +189,23 @@ static struct job *next_isolated(const struct schedule *schedule, bool has_quick
     return schedule->is_turn_of_slow ? slow : timed_out;
 }
 
-static size_t ready_slow(const struct schedule *schedule)
+static size_t ready_isolated(const struct schedule *schedule)
 {
-    return schedule->ready_count[READY_SLOW] + schedule->ready_count[READY_TIMED_OUT];
+    return job_groups_count(&schedule->groups, SLOW_KINDS | TIMED_OUT_KINDS);
 }
 
-static size_t ready_quick(const struct schedule *schedule)
+static bool any_quick(const struct schedule *schedule)
 {
-    return schedule->ready_count[READY_NEW] + schedule->ready_count[READY_KNOWN];
+    return job_groups_count(&schedule->groups, QUICK_KINDS) > 0;
 }
 
 static struct job *next_ready(const struct schedule *schedule, int64_t now_ms)
 {
-    if (schedule->ready == NULL || schedule->in_flight_count >= schedule->max_tasks)
+    if (schedule->groups.ready == NULL || schedule->in_flight_count >= schedule->max_tasks)
         return NULL;
-    struct job *quick = ready_quick(schedule) > 0 ? next_quick(schedule, now_ms) : NULL;
+    struct job *quick = any_quick(schedule) ? next_quick(schedule, now_ms) : NULL;
     struct job *isolated =
-        ready_slow(schedule) > 0 ? next_isolated(schedule, quick != NULL, now_ms) : NULL;
+        ready_isolated(schedule) > 0 ? next_isolated(schedule, quick != NULL, now_ms) : NULL;
     if (quick == NULL || isolated == NULL)
         return quick == NULL ? isolated : quick;
     return isolated->key < quick->key ? isolated : quick;
@@ -448,9 +264,7 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
     job->was_demanded = job->is_demanded;
     job->is_demanded = false;
     job->sent_ms = now_ms;
-    struct job_group *group = group_of(schedule, job);
-    group->in_flight[pace_of(job)]++;
-    group->turns[pace_of(job)] = ++schedule->turns;
+    job_groups_add_sent(&schedule->groups, job);
     schedule->in_flight_count++;
     schedule->new_count += is_new(job);
     schedule->isolated_count += job->is_isolated;
@@ -478,7 +292,7 @@ void schedule_started(struct schedule *schedule, struct job *job, int64_t now_ms
 
 static bool others_wait(const struct schedule *schedule)
 {
-    return schedule->in_flight_count >= schedule->max_tasks && ready_quick(schedule) > 0;
+    return schedule->in_flight_count >= schedule->max_tasks && any_quick(schedule);
 }
 
 struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms)
@@ -491,9 +305,7 @@ struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms)
         DL_DELETE(schedule->prompt, job);
         DL_APPEND(schedule->isolated, job);
         schedule->new_count -= is_new(job);
-        group_of(schedule, job)->in_flight[PACE_QUICK]--;
-        job->is_isolated = true;
-        group_of(schedule, job)->in_flight[PACE_ISOLATED]++;
+        job_groups_isolate_sent(&schedule->groups, job);
         schedule->isolated_count++;
     }
     if (schedule->isolated_count - schedule->cancelled_count <= schedule->isolated_places)
@@ -517,7 +329,7 @@ static void leave_flight(struct schedule *schedule, struct job *job, int64_t now
         DL_DELETE(schedule->isolated, job);
     else
         DL_DELETE(schedule->prompt, job);
-    group_of(schedule, job)->in_flight[pace_of(job)]--;
+    job_groups_remove_sent(&schedule->groups, job);
     schedule->in_flight_count--;
     schedule->new_count -= is_new(job);
     schedule->isolated_count -= job->is_isolated;
@@ -598,7 +410,7 @@ int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms)
 {
     const struct job_group *group;
     int64_t delay_ms = 0;
-    DL_FOREACH(schedule->ready, group) {
+    DL_FOREACH(schedule->groups.ready, group) {
         for (int kind = 0; kind < READY_KINDS; kind++)
             for (int demanded = 0; QUICK_KINDS & 1u << kind && demanded < 2; demanded++) {
                 const struct job *job = job_heap_first(&group->ready[kind][demanded]);
@@ -622,5 +434,5 @@ double schedule_utilization(struct schedule *schedule, int64_t now_ms)
 
 size_t schedule_isolated_jobs(const struct schedule *schedule)
 {
-    return schedule->isolated_count + ready_slow(schedule);
+    return schedule->isolated_count + ready_isolated(schedule);
 }

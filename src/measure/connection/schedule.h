@@ -8,9 +8,7 @@
  *
  * Order: jobs with a waiting caller come first, then the longest overdue. One that has been overdue
  * for SCHEDULE_PATIENCE_MS comes before callers, too, so that nothing starves. Jobs of several
- * groups (namespaces) have their turns: of those groups with a job that comes first, the one goes
- * on that has the fewest jobs of the same pace in flight, so that no group's jobs wait for
- * thousands of another's, and none of them for one of its own that hangs.
+ * groups (namespaces) have their turns (job_groups.h).
  * And those that were never measured, which may be slow, have half of the places while callers
  * wait for others.
  *
@@ -24,8 +22,8 @@
 #ifndef BACKLOG_MEASURE_CONNECTION_SCHEDULE_H
 #define BACKLOG_MEASURE_CONNECTION_SCHEDULE_H
 
-#include "base/hash_table.h"
 #include "measure/connection/job.h"
+#include "measure/connection/job_groups.h"
 #include "measure/connection/job_heap.h"
 #include "measure/connection/load.h"
 
@@ -40,31 +38,9 @@ enum {
     SCHEDULE_RETRY_MAX_MS = 30 * 1000,
 };
 
-/* Those that are ready, by what places they may have. Of each kind those with a waiting caller
- * have a heap of their own, so that the first of each heap is also its longest overdue. */
-enum ready_kind { READY_KNOWN, READY_NEW, READY_SLOW, READY_TIMED_OUT, READY_KINDS };
-
-/* How fast a job is expected to be: each pace has turns of its own. */
-enum job_pace { PACE_QUICK, PACE_ISOLATED, PACE_TIMED_OUT, PACES };
-
-struct job_group {
-    uint64_t id;
-    size_t jobs; /* that it has, those of other groups, too */
-    size_t in_flight[PACES];
-    uint64_t turns[PACES];                 /* the last ones that it had */
-    struct job_heap ready[READY_KINDS][2]; /* [1]: with a waiting caller */
-    size_t ready_count;                    /* of all kinds */
-    struct job_group *next, *prev;         /* of those with jobs that are ready */
-    UT_hash_handle hh;
-};
-
 struct schedule {
     struct job_heap scheduled;
-    struct job_group usual;          /* of jobs that have no other */
-    struct job_group *groups;        /* by id */
-    struct job_group *ready;         /* utlist: those with jobs that are ready */
-    size_t ready_count[READY_KINDS]; /* of all groups */
-    uint64_t turns;
+    struct job_groups groups;
     bool is_turn_of_slow;         /* slow ones, and those that timed out, take turns */
     int64_t turn_of_slow_ends_ms; /* CLOCK_NEVER: it begins when the next of the former is sent */
     /* Those in flight: */
@@ -100,9 +76,7 @@ void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t 
 /* Not in flight. Harmless where it is idle. */
 void schedule_remove(struct schedule *schedule, struct job *job);
 
-/* It is a job of this group, too, until the group has left it as often as it joined. A job of
- * several groups has the turns of the one with the fewest jobs when it gets ready: it is to be no
- * burden on the one, and to wait for nobody of the other. */
+/* It is a job of this group, too, until the group has left it as often as it joined. */
 void schedule_join(struct schedule *schedule, struct job *job, uint64_t group_id);
 void schedule_leave(struct schedule *schedule, struct job *job, uint64_t group_id);
 

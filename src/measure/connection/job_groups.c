@@ -1,0 +1,250 @@
+#include "measure/connection/job_groups.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+static void group_done(struct job_group *group)
+{
+    for (int kind = 0; kind < READY_KINDS; kind++)
+        for (int demanded = 0; demanded < 2; demanded++)
+            free(group->ready[kind][demanded].jobs);
+}
+
+static void group_free(struct job_groups *groups, struct job_group *group)
+{
+    HASH_DEL(groups->all, group);
+    group_done(group);
+    free(group);
+}
+
+void job_groups_done(struct job_groups *groups)
+{
+    struct job_group *group;
+    struct job_group *next;
+    HASH_ITER(hh, groups->all, group, next)
+        group_free(groups, group);
+    group_done(&groups->usual);
+}
+
+static struct job_group *group_of(struct job_groups *groups, const struct job *job)
+{
+    return job->group == NULL ? &groups->usual : job->group;
+}
+
+/* In flight a job that is quick may become slow. */
+static enum job_pace pace_of(const struct job *job)
+{
+    if (job->timeouts > 0)
+        return PACE_TIMED_OUT;
+    return job->is_isolated ? PACE_ISOLATED : PACE_QUICK;
+}
+
+/* The same as long as it is ready. */
+static enum ready_kind kind_of(const struct job *job)
+{
+    if (job->timeouts > 0)
+        return READY_TIMED_OUT;
+    if (job->is_isolated)
+        return READY_SLOW;
+    return job->duration_ms < 0 ? READY_NEW : READY_KNOWN;
+}
+
+/* ---- those that are ready ---- */
+
+static void add(struct job_groups *groups, struct job *job, int64_t key)
+{
+    struct job_group *group = group_of(groups, job);
+    job_heap_add(&group->ready[kind_of(job)][key < job->due_ms], job, key);
+    groups->ready_count[kind_of(job)]++;
+    if (group->ready_count++ == 0)
+        DL_APPEND(groups->ready, group);
+}
+
+void job_groups_remove_ready(struct job_groups *groups, struct job *job)
+{
+    struct job_group *group = group_of(groups, job);
+    job_heap_remove(&group->ready[kind_of(job)][job->key < job->due_ms], job);
+    groups->ready_count[kind_of(job)]--;
+    if (--group->ready_count > 0)
+        return;
+    /* The analyzer forgets that a group with ready jobs is on the list.
+     * NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
+    DL_DELETE(groups->ready, group);
+}
+
+/* ---- who has it ---- */
+
+/* The one that it is in stays where another has as few jobs. */
+static struct job_group *smallest_group(const struct job *job)
+{
+    const struct job_membership *membership;
+    struct job_group *smallest = NULL;
+    LL_FOREACH(job->memberships, membership) {
+        struct job_group *group = membership->group;
+        if (smallest == NULL || group->jobs < smallest->jobs ||
+            (group->jobs == smallest->jobs && group == job->group))
+            smallest = group;
+    }
+    return smallest;
+}
+
+/* After a change of its groups or of their sizes. */
+static void choose_group(struct job_groups *groups, struct job *job)
+{
+    struct job_group *group = smallest_group(job);
+    if (group == job->group)
+        return;
+    if (job->state == JOB_READY)
+        job_groups_remove_ready(groups, job);
+    else if (job->state == JOB_IN_FLIGHT)
+        group_of(groups, job)->in_flight[pace_of(job)]--;
+    job->group = group;
+    if (job->state == JOB_READY)
+        add(groups, job, job->key);
+    else if (job->state == JOB_IN_FLIGHT)
+        group_of(groups, job)->in_flight[pace_of(job)]++;
+}
+
+static struct job_membership *find_membership(const struct job *job, uint64_t group_id)
+{
+    struct job_membership *membership;
+    LL_FOREACH(job->memberships, membership)
+        if (membership->group->id == group_id)
+            return membership;
+    return NULL;
+}
+
+static struct job_group *make_group(struct job_groups *groups, uint64_t id)
+{
+    struct job_group *group;
+    HASH_FIND(hh, groups->all, &id, sizeof(id), group);
+    if (group != NULL)
+        return group;
+    group = memory_new(sizeof(*group));
+    group->id = id;
+    HASH_ADD(hh, groups->all, id, sizeof(group->id), group);
+    return group;
+}
+
+void job_groups_join(struct job_groups *groups, struct job *job, uint64_t group_id)
+{
+    struct job_membership *membership = find_membership(job, group_id);
+    if (membership == NULL) {
+        membership = memory_new(sizeof(*membership));
+        membership->group = make_group(groups, group_id);
+        membership->group->jobs++;
+        LL_PREPEND(job->memberships, membership);
+    }
+    membership->joins++;
+    choose_group(groups, job);
+}
+
+static void end_membership(struct job_groups *groups, struct job *job,
+                           struct job_membership *membership)
+{
+    struct job_group *group = membership->group;
+    LL_DELETE(job->memberships, membership);
+    free(membership);
+    choose_group(groups, job);
+    if (--group->jobs == 0)
+        group_free(groups, group);
+}
+
+void job_groups_leave(struct job_groups *groups, struct job *job, uint64_t group_id)
+{
+    struct job_membership *membership = find_membership(job, group_id);
+    if (membership != NULL && --membership->joins == 0)
+        end_membership(groups, job, membership);
+}
+
+void job_groups_leave_all(struct job_groups *groups, struct job *job)
+{
+    while (job->memberships != NULL)
+        end_membership(groups, job, job->memberships);
+}
+
+void job_groups_add_ready(struct job_groups *groups, struct job *job, int64_t key)
+{
+    choose_group(groups, job); /* others may have grown */
+    job->state = JOB_READY;
+    add(groups, job, key);
+}
+
+/* ---- those in flight ---- */
+
+void job_groups_add_sent(struct job_groups *groups, struct job *job)
+{
+    struct job_group *group = group_of(groups, job);
+    group->in_flight[pace_of(job)]++;
+    group->turns[pace_of(job)] = ++groups->turns;
+}
+
+void job_groups_isolate_sent(struct job_groups *groups, struct job *job)
+{
+    struct job_group *group = group_of(groups, job);
+    group->in_flight[pace_of(job)]--;
+    job->is_isolated = true;
+    group->in_flight[pace_of(job)]++;
+}
+
+void job_groups_remove_sent(struct job_groups *groups, const struct job *job)
+{
+    group_of(groups, job)->in_flight[pace_of(job)]--;
+}
+
+/* ---- whose turn it is ---- */
+
+static struct job *first_of_group(const struct job_group *group, unsigned kinds)
+{
+    struct job *first = NULL;
+    for (int kind = 0; kind < READY_KINDS; kind++)
+        for (int demanded = 0; kinds & 1u << kind && demanded < 2; demanded++) {
+            struct job *job = job_heap_first(&group->ready[kind][demanded]);
+            if (job != NULL && (first == NULL || job->key < first->key))
+                first = job;
+        }
+    return first;
+}
+
+/* Both are of one pace. */
+static bool goes_before(const struct job_groups *groups, const struct job *job,
+                        const struct job *other, int64_t urgent_key)
+{
+    const struct job_group *own = job->group == NULL ? &groups->usual : job->group;
+    const struct job_group *others = other->group == NULL ? &groups->usual : other->group;
+    enum job_pace pace = pace_of(job);
+    bool is_urgent = job->key <= urgent_key;
+    if (is_urgent != (other->key <= urgent_key))
+        return is_urgent;
+    if (own->in_flight[pace] != others->in_flight[pace])
+        return own->in_flight[pace] < others->in_flight[pace];
+    if (own->turns[pace] != others->turns[pace])
+        return own->turns[pace] < others->turns[pace];
+    return job->key < other->key;
+}
+
+struct job *job_groups_next(const struct job_groups *groups, unsigned kinds, bool has_turns,
+                            int64_t urgent_key)
+{
+    const struct job_group *group;
+    struct job *next = NULL;
+    DL_FOREACH(groups->ready, group) {
+        struct job *job = first_of_group(group, kinds);
+        if (job != NULL && (next == NULL || goes_before(groups, job, next, urgent_key)))
+            next = job;
+        if (next != NULL && !has_turns)
+            return next;
+    }
+    return next;
+}
+
+size_t job_groups_count(const struct job_groups *groups, unsigned kinds)
+{
+    size_t count = 0;
+    for (int kind = 0; kind < READY_KINDS; kind++)
+        if (kinds & 1u << kind)
+            count += groups->ready_count[kind];
+    return count;
+}
