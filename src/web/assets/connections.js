@@ -39,12 +39,11 @@ const columns = [
 export function connectionsPage() {
   const count = el("p", { class: "count" });
   const table = new Table({
-    label: "Connections", columns, rows: () => [...store.tables.connections.values()],
+    label: "Connections", columns, byId: () => store.tables.connections,
     sort: parseSort(parameters().get("sort") ?? "state"),
     sorted: () => setParameters({ sort: sortText(table.sort) }),
     empty: () => (store.isReady ? "No connections yet. The first trigger that KEDA calls for opens one." : "Loading the connections …"),
   });
-  table.byId = () => store.tables.connections;
   return {
     title: "Connections",
     element: el("div", { class: "page" }, el("h1", {}, "Connections"), el("div", { class: "bar" }, count), table.element),

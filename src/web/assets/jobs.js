@@ -68,10 +68,9 @@ export function jobsPage() {
   const cards = makeCards();
   const count = el("p", { class: "count" });
   const table = new Table({
-    label: "Jobs", columns, rows: () => [...store.tables.jobs.values()], sort: { key: "state", isDown: false },
+    label: "Jobs", columns, byId: () => store.tables.jobs, sort: { key: "state", isDown: false },
     empty: () => (store.isReady ? "No worker runs now. One is started when the model of KEDA and the HPA wants replicas." : "Loading the jobs …"),
   });
-  table.byId = () => store.tables.jobs;
   return {
     title: "Jobs",
     element: el("div", { class: "page" }, el("h1", {}, "Jobs"), cards.element, el("div", { class: "bar" }, count), table.element),

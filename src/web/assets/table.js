@@ -19,14 +19,14 @@ export const parseSort = (text) => ({ key: text.replace(/^-/, ""), isDown: text.
 
 /*
  * columns: {key, label, title, isNumber, isWide, isLong, hide ("narrow", "medium", "wide", "large": where the window is), value(row), text(row), draw(cell, row)}
- * rows(): all rows that pass the filter. empty(): what to say where there are none.
+ * byId(): a Map of all rows. rows(): those that pass the filter, if there is one. empty(): what to say where there are none.
  * sort: {key, isDown}; sorted(): it is another one. Equal rows are in the order of the first column.
  * groups(rows in order): null, or a list of {key, title, note, rows, isFolded}, whose titles are rows of the table;
  * fold(key): its button was pressed.
  */
 export class Table {
-  constructor({ label, columns, rows, empty, sort, sorted, groups, fold }) {
-    Object.assign(this, { columns, rows, empty, sort, sorted, groups, fold, count: 0, order: [], sortedIds: [], sortedAt: 0, pool: [] });
+  constructor({ label, columns, byId, rows = () => [...byId().values()], empty, sort, sorted, groups, fold }) {
+    Object.assign(this, { columns, byId, rows, empty, sort, sorted, groups, fold, count: 0, order: [], sortedIds: [], sortedAt: 0, pool: [] });
     this.headers = columns.map((column) => this.header(column));
     this.body = el("tbody");
     this.above = el("tr", { "aria-hidden": "true", class: "space" }, el("td", {}));

@@ -198,7 +198,7 @@ export function triggersPage() {
   }
 
   const table = new Table({
-    label: "Triggers", columns: columns.filter(({ isShown }) => isShown?.() ?? true), rows: selected, empty, sort, fold,
+    label: "Triggers", columns: columns.filter(({ isShown }) => isShown?.() ?? true), byId: () => store.tables.triggers, rows: selected, empty, sort, fold,
     sorted: () => change(false),
     groups: (rows) => namespaces.size > 1 && groupsOf(rows, { hasFailingFirst: sortText(table.sort) === sortText(USUAL_SORT), isFolded }),
   });
@@ -225,7 +225,6 @@ export function triggersPage() {
     setText(count, table.count === total ? plural(total, "trigger") : `${number(table.count)} of ${plural(total, "trigger")}`);
   }
 
-  table.byId = () => store.tables.triggers;
   const timer = setInterval(draw, 1000);
   return {
     title: "Triggers",

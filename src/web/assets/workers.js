@@ -66,8 +66,7 @@ export function workersPage(namespace, name) {
   let rows = new Map();
   let empty = "Loading the workers …";
   let isClosed = false;
-  const table = new Table({ label: "Workers", columns, rows: () => [...rows.values()], sort: { key: "pod", isDown: false }, empty: () => empty });
-  table.byId = () => rows;
+  const table = new Table({ label: "Workers", columns, byId: () => rows, sort: { key: "pod", isDown: false }, empty: () => empty });
 
   function take({ objects, hasMore }) {
     rows = new Map();
