@@ -37,8 +37,8 @@ enum connection_count {
 struct connection_stats {
     uint64_t counts[CONNECTION_COUNTS];
     struct histogram measurement_seconds;
-    double utilization;   /* of the busiest connection */
-    double delay_seconds; /* of the slowest */
+    double utilization;   /* lately; of the busiest connection */
+    double delay_seconds; /* how long queries waited for their turn lately; of the slowest */
 };
 
 #endif

@@ -117,9 +117,7 @@ struct connection_info {
     bool in_agent;
     enum client_state state;
     const char *error; /* the last, until the source has answered again; "" */
-    size_t queries, failing_queries, isolated_queries, subscribed_queries;
-    double utilization;
-    double delay_seconds;      /* how long queries waited for their turn lately */
+    struct connection_stats stats;
     double round_trip_seconds; /* of a query, averaged over the last ones; NAN: none was answered
                                   yet */
 };

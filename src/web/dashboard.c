@@ -111,15 +111,17 @@ static json_t *connection_fixed(const struct connection_info *info)
 
 static json_t *connection_live(const struct connection_info *info)
 {
+    const struct connection_stats *stats = &info->stats;
     json_t *object = json_object();
     json_set(object, "state", json_text(client_state_name(info->state)));
-    json_set(object, "queries", json_integer((json_int_t)info->queries));
-    json_set(object, "failing", json_integer((json_int_t)info->failing_queries));
-    json_set(object, "isolated", json_integer((json_int_t)info->isolated_queries));
-    json_set(object, "subscribed", json_integer((json_int_t)info->subscribed_queries));
-    json_set(object, "utilization", json_number(round(info->utilization * 1000) / 1000));
+    json_set(object, "queries", json_integer((json_int_t)stats->counts[COUNT_QUERIES]));
+    json_set(object, "failing", json_integer((json_int_t)stats->counts[COUNT_FAILING_QUERIES]));
+    json_set(object, "isolated", json_integer((json_int_t)stats->counts[COUNT_ISOLATED_QUERIES]));
+    json_set(object, "subscribed",
+             json_integer((json_int_t)stats->counts[COUNT_SUBSCRIBED_QUERIES]));
+    json_set(object, "utilization", json_number(round(stats->utilization * 1000) / 1000));
     json_set(object, "roundTrip", json_number(info->round_trip_seconds));
-    json_set(object, "delay", json_number(info->delay_seconds));
+    json_set(object, "delay", json_number(stats->delay_seconds));
     if (info->error[0] != '\0')
         json_set(object, "error", json_short(info->error));
     return object;
