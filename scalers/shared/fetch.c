@@ -10,17 +10,56 @@
 
 enum { MAX_TIMEOUT_MS = 10 * 60 * 1000, BUFFER_BYTES = 4 << 10 /* of each transfer */ };
 
+enum {
+    HEAD_BYTES = 128 << 10, /* the lines, and one of up to 100 KiB that has not ended */
+    LINE_BYTES = 96,        /* what libcurl takes for a line beside its text */
+    SMALL_HEAD_BYTES = 4 << 10,
+};
+
 struct fetcher {
     struct fetch_source source;
     CURL *curl;
     struct http_head head;
     struct text body;
-    struct fetch_budget *budget; /* or NULL; the body is counted in it */
+    size_t reserved; /* for the head */
+    bool is_worn;
+    struct fetch_budget *budget; /* or NULL; head and body are counted in it */
     size_t limit;                /* that the body exceeds; 0: none */
     bool is_refused;             /* other connections have the memory for it */
     struct error tls_error;
     char curl_error[CURL_ERROR_SIZE];
 };
+
+static bool reserve(struct fetcher *fetcher, size_t bytes)
+{
+    struct reply_memory *memory = &fetcher->budget->memory;
+    if (!reply_memory_set(memory, memory->used - fetcher->reserved + bytes))
+        return false;
+    fetcher->reserved = bytes;
+    return true;
+}
+
+bool fetch_reserve(struct fetcher *fetcher)
+{
+    return reserve(fetcher, HEAD_BYTES);
+}
+
+/* Of the body; what was reserved for more of a head than has come is enough for most. */
+static bool count_body(struct fetcher *fetcher, size_t length)
+{
+    struct reply_memory *memory = &fetcher->budget->memory;
+    size_t head = fetcher->head.bytes + fetcher->head.lines * LINE_BYTES;
+    size_t needed = head < fetcher->reserved ? head : fetcher->reserved;
+    if (!reply_memory_set(memory, memory->used - fetcher->reserved + needed + length))
+        return false;
+    fetcher->reserved = needed;
+    return true;
+}
+
+bool fetch_is_worn(const struct fetcher *fetcher)
+{
+    return fetcher->is_worn;
+}
 
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 {
@@ -31,7 +70,7 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
         fetcher->limit = fetcher->source.max_body_bytes;
     else if (budget != NULL && budget->max > 0 && budget->used + length > budget->max)
         fetcher->limit = budget->max;
-    else if (budget != NULL && !reply_memory_set(&budget->memory, budget->memory.used + length))
+    else if (budget != NULL && !count_body(fetcher, length))
         fetcher->is_refused = true;
     if (fetcher->limit > 0 || fetcher->is_refused)
         return 0;
@@ -52,12 +91,19 @@ static struct text take_text(struct fetcher *fetcher, struct reply_memory *ret_m
     return body;
 }
 
-void fetch_drop(struct fetcher *fetcher)
+static void drop_body(struct fetcher *fetcher)
 {
     struct reply_memory memory = {0};
     struct text body = take_text(fetcher, &memory);
     text_done(&body);
     reply_memory_set(&memory, 0);
+}
+
+void fetch_drop(struct fetcher *fetcher)
+{
+    drop_body(fetcher);
+    if (fetcher->reserved > 0)
+        reserve(fetcher, 0);
 }
 
 static CURLcode configure_tls(CURL *curl, void *ssl_context, void *context)
@@ -166,9 +212,10 @@ bool fetch_begin(struct fetcher *fetcher, const char *url, int64_t deadline_ms)
         max_ms = (int)fetcher->source.timeout_ms;
     int left_ms = clock_left_ms(deadline_ms, max_ms);
 
-    fetch_drop(fetcher);
+    drop_body(fetcher);
     error_done(&fetcher->tls_error);
     fetcher->head = (struct http_head){0};
+    fetcher->is_worn = true;
     fetcher->limit = 0;
     fetcher->is_refused = false;
     fetcher->curl_error[0] = '\0';
@@ -212,6 +259,7 @@ enum fetch_outcome fetch_end(struct fetcher *fetcher, CURLcode code,
         return explain(fetcher, code, error);
     }
     size_t max_bytes = fetcher->source.max_tree_bytes;
+    fetcher->is_worn = fetcher->head.bytes > SMALL_HEAD_BYTES;
     curl_easy_getinfo(fetcher->curl, CURLINFO_RESPONSE_CODE, &ret_answer->status);
     ret_answer->body = take_text(fetcher, &ret_answer->memory);
     if (max_bytes == 0 ||

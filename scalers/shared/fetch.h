@@ -57,7 +57,7 @@ struct fetch_answer {
     struct reply_memory memory; /* of both */
 };
 
-/* What the bodies of several fetchers take. */
+/* What the replies of several fetchers take. */
 struct fetch_budget {
     size_t used;
     size_t max; /* 0: no limit */
@@ -91,6 +91,14 @@ static inline bool fetch_is_login_refused(const struct fetch_answer *answer)
  * take more. `name` is that of the source. */
 bool fetch_answer_make_tree(struct fetch_answer *answer, size_t max_bytes, const char *name,
                             struct error *error);
+
+/* For fetch_pool.c: memory for the head of the next reply, of which no limit of libcurl's tells
+ * before a line has ended. It is given back as the body begins, and what is left of it with
+ * fetch_drop(). False: other connections have it. */
+bool fetch_reserve(struct fetcher *fetcher);
+
+/* After a transfer: libcurl may keep much of the last reply's head in the handle. */
+bool fetch_is_worn(const struct fetcher *fetcher);
 
 /* For fetch_pool.c: prepares the handle, unless the deadline has passed; and takes what has arrived
  * once the transfer has ended. The error is set where the outcome is not FETCH_ANSWERED; else the

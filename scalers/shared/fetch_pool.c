@@ -215,6 +215,12 @@ static bool may_begin(const struct fetch_pool *pool)
     return pool->starting < MAX_STARTING + idle;
 }
 
+/* The first of a connection always may. */
+static bool has_memory(const struct fetch_pool *pool, struct slot *slot)
+{
+    return fetch_reserve(slot->fetcher) || pool->starting + pool->connected == 0;
+}
+
 /* Those that may begin; and those that are late, which end with that. */
 static void begin_waiting(struct fetch_pool *pool)
 {
@@ -222,7 +228,7 @@ static void begin_waiting(struct fetch_pool *pool)
     struct slot *next;
     for (struct slot *slot = TAILQ_FIRST(&pool->waiting); slot != NULL; slot = next) {
         next = TAILQ_NEXT(slot, waiting);
-        if (slot->deadline_ms > now_ms && !may_begin(pool))
+        if (slot->deadline_ms > now_ms && !(may_begin(pool) && has_memory(pool, slot)))
             continue;
         _cleanup_(memory_free) char *url = TAKE(slot->url);
         stop_waiting(pool, slot);
@@ -263,13 +269,16 @@ void fetch_pool_add(struct fetch_pool *pool, struct fetcher *fetcher, const char
 }
 
 /* The last takes its place. */
-static void remove_added(struct fetch_pool *pool, struct slot *slot)
+static void remove_slot(struct fetch_pool *pool, struct slot *slot)
 {
     size_t i = 0;
     while (pool->slots[i] != slot)
         i++;
     pool->slots[i] = pool->slots[--pool->slots_count];
-    pool->added--;
+    if (slot->is_added)
+        pool->added--;
+    else
+        fetch_free(slot->fetcher);
     free(slot);
 }
 
@@ -287,8 +296,8 @@ static void release(struct fetch_pool *pool, struct slot *slot)
     slot->is_refused = false;
     slot->in_flight = false;
     pool->in_flight--;
-    if (slot->is_added)
-        remove_added(pool, slot);
+    if (slot->is_added || fetch_is_worn(slot->fetcher))
+        remove_slot(pool, slot);
 }
 
 bool fetch_pool_cancel(struct fetch_pool *pool, const void *owner)

@@ -1,6 +1,6 @@
 /*
  * The head of an HTTP reply, and the trailers behind a chunked body. libcurl keeps each line of
- * both for curl_easy_header() as long as the handle lives: a line of four bytes takes 64. Some
+ * both for curl_easy_header() until the handle is used again: a line of four bytes takes 64. Some
  * versions have no limit for trailers (7.88), none has one for their sum (8.14). So whoever lets a
  * peer answer sets CURLOPT_HEADERFUNCTION to http_head_take(), and CURLOPT_HEADERDATA to a
  * struct http_head of the transfer that it sets to {0} before each request.
@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { HTTP_HEAD_MAX_LINES = 256, HTTP_HEAD_MAX_BYTES = 64 << 10 };
+enum { HTTP_HEAD_MAX_LINES = 256, HTTP_HEAD_MAX_BYTES = 16 << 10 };
 
 struct http_head {
     size_t lines, bytes;
