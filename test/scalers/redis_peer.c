@@ -2,6 +2,7 @@
 
 #include "support/listener.h"
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -110,6 +111,7 @@ static void *run(void *argument)
     struct redis_peer *peer = argument;
     int socket;
     while ((socket = accept(peer->listener, NULL, NULL)) >= 0) {
+        setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)); /* as Redis */
         struct call *call = malloc(sizeof(*call));
         if (call == NULL || peer->connections == REDIS_PEER_CONNECTIONS)
             abort();
