@@ -63,7 +63,7 @@ extern const char *const kafka_sasl_names[]; /* by enum kafka_sasl */
 bool kafka_query_has_partition(const struct kafka_query *query, int32_t partition);
 
 #define KAFKA_NO_AWS                                                                               \
-    "AWS identities are not; let the cluster take SASL/SCRAM or client certificates, and set "     \
-    "sasl, username and password, or cert and key"
+    "let the cluster accept SASL/SCRAM or client certificates, not AWS identities, and set sasl, " \
+    "username and password, or cert and key"
 
 #endif

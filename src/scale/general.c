@@ -53,14 +53,13 @@ const struct option general_table[] = {
         .doc = "time between two measurements; where triggers share a query, the shortest counts; "
                "default: --interval"),
     ROW(key_hold, OPTION_DURATION, rules.hold_ms, .limits = {0, 24 * 3600 * 1000.0},
-        .doc = "how long a trigger that was active is still answered while measuring fails, with "
-               "the largest value of holdWindow before; default: --hold. Set 60s where KEDA's "
-               "fallback is to take over"),
+        .doc = "how long an active trigger gets the held value, the largest of holdWindow, while "
+               "measuring fails; default: --hold. With a fallback in the ScaledObject set 60s"),
     ROW(general_hold_window, OPTION_DURATION, rules.hold_window_ms, .default_value = "5m",
         .limits = {0, 3600 * 1000.0},
-        .doc = "the HPA's scaleDown.stabilizationWindowSeconds of this object: a value that is "
-               "held is the largest of so long before measuring failed, so that it neither "
-               "removes a replica nor starts one"),
+        .doc = "set it to the HPA's scaleDown.stabilizationWindowSeconds: the held value is the "
+               "largest of this time before measuring failed, so that it neither removes a "
+               "replica nor starts one"),
     POLICY("scaleDownWhenIdle", OPTION_DURATION, settings.idle_ms,
            .limits = {1000, 24 * 3600 * 1000.0},
            .doc = "no replica is removed until nothing has been waiting or in flight for this "
@@ -76,8 +75,9 @@ const struct option general_table[] = {
                   "number counts, without one the levels alone; when less is waiting, a level is "
                   "left only below the level under it"),
     POLICY("maxReplicaCount", OPTION_INT, settings.max_replicas, .limits = {1, POLICY_MAX_REPLICAS},
-           .doc = "the same as the ScaledObject's, which KEDA does not send: at this number the "
-                  "HPA's tolerance is overcome, so that the last replicas also start"),
+           .doc = "the same as in the ScaledObject, which KEDA does not send: when all replicas "
+                  "are needed, 20 % more are returned, so that the HPA's tolerance does not stop "
+                  "the last ones"),
     POLICY("maxWait", OPTION_DURATION, settings.max_wait_ms, .limits = {1000, 24 * 3600 * 1000.0},
            .doc = "the objective: a message that arrives now is started within this time; needs "
                   "ratePerReplica"),
