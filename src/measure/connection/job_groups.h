@@ -1,5 +1,5 @@
 /*
- * The groups (namespaces) of a schedule's jobs: which of their jobs are ready, and whose turn it is.
+ * The groups (namespaces) of a schedule's jobs: which of their jobs are ready, whose turn it is.
  *
  * Of the groups with a job that comes first, the one goes on that has the fewest jobs of the same
  * pace in flight, so that no group's jobs wait for thousands of another's, and none of them for one
@@ -71,7 +71,7 @@ void job_groups_isolate_sent(struct job_groups *groups, struct job *job);
 void job_groups_remove_sent(struct job_groups *groups, const struct job *job);
 
 /* The next one of those that are ready and of these kinds, which are of one pace; NULL: none. The
- * keys up to `urgent_key` come before all turns. Without turns: any that is the first of a group. */
+ * keys up to `urgent_key` come before all turns. Without turns: any that is first of a group. */
 struct job *job_groups_next(const struct job_groups *groups, unsigned kinds, bool has_turns,
                             int64_t urgent_key);
 
