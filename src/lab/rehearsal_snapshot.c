@@ -124,13 +124,15 @@ static struct recorded_worker *worker_of(struct rehearsal_recorder *recorder, ui
     return &recorder->workers[id];
 }
 
-/* Of the core that a worker used since the update before; NAN: not known yet. */
+/* Of the core that a worker, with what it has started, used since the update before; NAN: not known
+ * yet. */
 static double cpu_of(struct recorded_worker *worker, const struct worker_info *info,
                      const struct process_stat *stat, int64_t now_ms)
 {
     double cores = NAN;
     if (worker->pid == info->pid && now_ms > worker->at_ms)
-        cores = (stat->cpu_seconds - worker->cpu_seconds) * 1000 / (double)(now_ms - worker->at_ms);
+        cores = fmax(0, stat->cpu_seconds - worker->cpu_seconds) * 1000 /
+                (double)(now_ms - worker->at_ms);
     worker->pid = info->pid;
     worker->at_ms = now_ms;
     worker->cpu_seconds = stat->cpu_seconds;
@@ -163,7 +165,7 @@ static void add_worker(void *context, const struct worker_info *info)
     struct recorded_worker *worker = worker_of(all->recorder, info->id);
     struct process_stat stat;
     json_t *live = json_object();
-    bool is_alive = info->pid != 0 && process_stat(info->pid, &stat);
+    bool is_alive = info->pid != 0 && process_tree_stat(info->pid, &stat);
     worker->update = all->recorder->updates;
     worker->object = all->object;
     worker->number = info->number;

@@ -5,12 +5,14 @@
 
 #include <math.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -59,6 +61,35 @@ static void the_start_is_the_same_whenever_it_is_read(void **state)
     }
 }
 
+/* A worker of a rehearsal often has another program do the work. */
+static void a_process_is_measured_with_those_that_it_has_started(void **state)
+{
+    (void)state;
+    enum { BYTES = 32 << 20 };
+    struct process_stat alone;
+    struct process_stat all;
+    assert_true(process_tree_stat(getpid(), &alone));
+    pid_t child = fork();
+    if (child == 0) {
+        volatile char *bytes = malloc(BYTES);
+        for (unsigned i = 0;; i++)
+            bytes[i % BYTES] = 1;
+    }
+    for (int i = 0; i < 500; i++) {
+        assert_true(process_tree_stat(getpid(), &all));
+        if (all.cpu_seconds > alone.cpu_seconds + 0.2 &&
+            all.resident_bytes > alone.resident_bytes + BYTES)
+            break;
+        sleep_ms(20);
+    }
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    assert_true(all.cpu_seconds > alone.cpu_seconds + 0.2);
+    assert_true(all.resident_bytes > alone.resident_bytes + BYTES);
+    assert_true(all.started_after_boot_s == alone.started_after_boot_s);
+    assert_false(process_tree_stat(child, &all));
+}
+
 static void assert_limit(const char *name, const char *content, double limit)
 {
     char folder[] = "/tmp/backlog-cgroup-XXXXXX";
@@ -85,6 +116,7 @@ static void the_limit_of_the_container_is_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_process_is_measured_with_those_that_it_has_started),
         cmocka_unit_test(the_limit_of_the_container_is_read),
         cmocka_unit_test(the_process_is_measured),
         cmocka_unit_test(the_start_is_the_same_whenever_it_is_read),

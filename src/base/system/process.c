@@ -50,6 +50,56 @@ bool process_stat(pid_t pid, struct process_stat *ret_stat)
     return true;
 }
 
+enum { TREE_DEPTH = 8 }; /* a process may get a new parent while it is read */
+
+static void add_tree(pid_t pid, int depth, struct process_stat *sum);
+
+/* Those that one thread has started. */
+static void add_children(const char *path, int depth, struct process_stat *sum)
+{
+    FILE *file = fopen(path, "re");
+    int child;
+    if (file == NULL)
+        return;
+    while (fscanf(file, "%d", &child) == 1)
+        add_tree(child, depth, sum);
+    fclose(file);
+}
+
+static void add_tree(pid_t pid, int depth, struct process_stat *sum)
+{
+    struct process_stat stat;
+    char path[64];
+    if (depth == TREE_DEPTH || !process_stat(pid, &stat))
+        return;
+    sum->cpu_seconds += stat.cpu_seconds;
+    sum->resident_bytes += stat.resident_bytes;
+
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    DIR *tasks = opendir(path);
+    if (tasks == NULL)
+        return;
+    for (const struct dirent *task; (task = readdir(tasks)) != NULL;) {
+        if (task->d_name[0] == '.')
+            continue;
+        _cleanup_(memory_free) char *children = text_format("%s/%s/children", path, task->d_name);
+        add_children(children, depth + 1, sum);
+    }
+    closedir(tasks);
+}
+
+bool process_tree_stat(pid_t pid, struct process_stat *ret_stat)
+{
+    struct process_stat stat;
+    struct process_stat sum = {0};
+    if (!process_stat(pid, &stat))
+        return false;
+    sum.started_after_boot_s = stat.started_after_boot_s;
+    add_tree(pid, 0, &sum);
+    *ret_stat = sum;
+    return true;
+}
+
 /* ---- memory ---- */
 
 double process_own_bytes(pid_t pid)

@@ -28,6 +28,10 @@ double process_memory_limit(const char *folder);
 /* One small read of /proc. False: there is no such process. */
 bool process_stat(pid_t pid, struct process_stat *ret_stat);
 
+/* The same, with the CPU time and the memory of the processes that it has started, directly or not,
+ * and that still run. Memory that they share counts for each. */
+bool process_tree_stat(pid_t pid, struct process_stat *ret_stat);
+
 /* As getrusage() reports it for RUSAGE_SELF or RUSAGE_CHILDREN; NAN where that fails. */
 double process_cpu_seconds(int whose);
 
