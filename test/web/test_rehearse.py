@@ -33,12 +33,12 @@ WORKER = 'echo "worker $BACKLOG_REPLICA <b>begins</b>"; n=0; while :; do n=$((n+
 class Rehearsal(Process):
     name = "rehearsal"
 
-    def __init__(self, server, broker, text=OBJECT, *arguments):
+    def __init__(self, server, broker, text=OBJECT, *arguments, worker=WORKER, grace="2s"):
         super().__init__()
         path = os.path.join(self.folder, "object.yaml")
         with open(path, "w") as file:
             file.write(text.format(port=server.port, broker=broker))
-        self.arguments = ["-f", path, "--worker", WORKER, "--http", "127.0.0.1:0", "--grace", "2s", "--speed", "10", *arguments]
+        self.arguments = ["-f", path, "--worker", worker, "--http", "127.0.0.1:0", "--grace", grace, "--speed", "10", *arguments]
         self.http_port = None
 
     def command(self):
@@ -106,6 +106,23 @@ def test_the_page_shows_the_workers_and_what_they_write(browser):
             rehearsal.signal(signal.SIGTERM)
             assert rehearsal.child.wait(30) == 0
             assert "worker 1 <b>begins</b>" in rehearsal.log()  # it goes on to standard error, too
+
+
+SLOW_TO_END = "trap '' TERM; " + WORKER
+
+
+def test_the_cards_before_the_first_worker_and_while_the_last_ones_stop(browser):
+    """A worker that stops is active and no replica. What waited for a second stays the maximum."""
+    with Redis() as redis, redis.connect() as client, Server(interval="200ms", http=True) as server:
+        with Rehearsal(server, redis, OBJECT, "--server-http", f"127.0.0.1:{server.http_port}", worker=SLOW_TO_END, grace="30s") as rehearsal:
+            browser.open(rehearsal, "/#/")
+            browser.wait(f"{card('Done by workers')} === '0' && {card('Active jobs', 'note')} === 'of 0 replicas'")
+            client.call_all([("RPUSH", "orders", i) for i in range(60)])
+            browser.wait(f"{card('Active jobs')} === '3' && {card('Active jobs', 'note')} === 'of 3 replicas' && {card('Waiting')} === '60'")
+            client.call("DEL", "orders")
+            browser.wait(f"{card('Active jobs')} === '3' && {card('Active jobs', 'note')} === '0 replicas, 3 stopping'", seconds=120)
+            assert browser.evaluate(card("Waiting", "peak")) == "max 60"
+            assert browser.problems() == []
 
 
 STREAM = """\

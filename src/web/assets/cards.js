@@ -25,14 +25,19 @@ function noteOfWaiting(s) {
 
 function noteOfJobs(s) {
   if (s.current == null) return "";
-  return isRehearsal() ? `of ${plural(s.current, "replica")}` : `running, of ${plural(s.current, "pod")}`;
+  if (!isRehearsal()) return `running, of ${plural(s.current, "pod")}`;
+  const stopping = [...store.tables.jobs.values()].filter(({ state }) => state === "stopping").length;
+  return stopping === 0 ? `of ${plural(s.current, "replica")}` : `${plural(s.current, "replica")}, ${number(stopping)} stopping`;
 }
+
+// Before the first worker none has done a job. One that has not written how many it has done may have done some.
+const jobsDone = (s) => s.jobsDone ?? (store.tables.jobs.size === 0 ? 0 : null);
 
 const cards = [
   { key: "waiting", isShown: hasServer, label: "Waiting", text: (s) => compact(s.waiting), note: noteOfWaiting },
   { key: "inFlight", isShown: hasServer, label: "In flight", text: (s) => compact(s.inFlight), note: (s) => reported(s, s.inFlight, "unacknowledged") },
   { key: "jobs", label: "Active jobs", isShown: () => isRehearsal() || hasPods(), text: (s) => compact(s.jobs), note: noteOfJobs },
-  { key: "jobsDone", label: "Done by workers", isShown: isRehearsal, text: (s) => compact(s.jobsDone), note: () => "as they write" },
+  { key: "jobsDone", label: "Done by workers", isShown: isRehearsal, text: (s) => compact(jobsDone(s)), note: () => "as they write" },
   { key: "active", label: "Active triggers", text: (s) => number(s.active), note: (s) => `of ${number(s.triggers)}${unknown(s) ? `, ${number(unknown(s))} unknown` : ""}` },
   { key: "replicas", isShown: hasServer, label: "Replicas wanted", text: (s) => compact(s.replicas), note: () => "without min and max" },
   { key: "consumed", isShown: hasServer, label: "Consumed", text: (s) => compact(s.consumed), note: (s) => reported(s, s.consumed, "since start, at least") },

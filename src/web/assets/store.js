@@ -3,13 +3,14 @@
 const MAX_LOG_LINES = 2000;
 const TREND_SECONDS = 3600; // of the curves on the cards
 const POINT_EVERY_SECONDS = 15;
+const REHEARSAL_POINT_EVERY_SECONDS = 1; // a rehearsal that is sped up is over in some of the others
 
 export const store = {
   hello: { mode: "serve" },
   tables: { triggers: new Map(), connections: new Map(), jobs: new Map() },
   server: {},
   pods: {}, // of the cards, beside what is in `server`: those that run, and all
-  trend: [], // the last hour of some figures of the server: what is in `server`, every 15 s and now
+  trend: [], // the last hour of some figures of the server: what is in `server`, every 15 s (of a rehearsal every second) and now
   log: [],
   isReady: false,
   connection: "connecting", // live, lost
@@ -63,7 +64,8 @@ function takeServer(server) {
   store.server = { ...server, ...store.pods };
   if (typeof server.time === "number") store.clockOffset = server.time - Date.now() / 1000;
   const { trend } = store;
-  if (trend.length > 1 && trend.at(-1).time - trend.at(-2).time < POINT_EVERY_SECONDS) trend.pop();
+  const every = store.hello.mode === "rehearse" ? REHEARSAL_POINT_EVERY_SECONDS : POINT_EVERY_SECONDS;
+  if (trend.length > 1 && trend.at(-1).time - trend.at(-2).time < every) trend.pop();
   trend.push({ ...store.server, time: serverNow() });
   while (trend[0].time < serverNow() - TREND_SECONDS) trend.shift();
 }
