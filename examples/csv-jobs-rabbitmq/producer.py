@@ -99,7 +99,8 @@ def upload():
     try:
         publish(jobs)
     except (pika.exceptions.AMQPError, OSError) as error:
-        return {"error": f"RabbitMQ: {error!r}; nothing was accepted, try again"}, 503
+        print(f"RabbitMQ: {error!r}", flush=True)
+        return {"error": "RabbitMQ does not take jobs; nothing was accepted, try again"}, 503, {"Retry-After": "5"}
     return {"jobs": len(jobs), "upload": name}, 202
 
 
