@@ -808,6 +808,7 @@ HELD = [
     ("prometheus, heads", prometheus_trigger, http_head_held(prometheus_setup), 6),
     ("rabbitmq (HTTP), heads", management_trigger, http_head_held(management_setup), 6),
     ("rabbitmq (HTTP)", management_trigger, http_held(management_setup, (8 << 20) - 1000), 1),
+    ("redis, a long reply", redis_trigger, redis_held(b"$1900000\r\n" + b"x" * 1900000 + b"\r\n"), 1),
     ("redis, strings", redis_trigger, redis_held(b"$2000000\r\n" + b"x" * 1999000), 1),
     ("rabbitmq (AMQP)", amqp_trigger, amqp_before_open("all channels before it is open", ALL_CHANNELS), 1),
     ("rabbitmq (AMQP), tables", amqp_trigger, amqp_from_start("a table of many", amqp_start(VOIDS)), 1),

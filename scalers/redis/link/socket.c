@@ -12,8 +12,9 @@
 enum {
     MAX_NUMBER = 32,           /* characters */
     MAX_REPLY_BYTES = 2 << 20, /* a consumer group is 150 bytes of XINFO GROUPS */
-    MAX_ELEMENTS = 1 << 16,    /* of all arrays of a reply; it is 13 of them */
-    MAX_DEPTH = 7,             /* of arrays in arrays; CLUSTER SLOTS has 4 */
+    USUAL_BYTES = 16 << 10,
+    MAX_ELEMENTS = 1 << 16, /* of all arrays of a reply; it is 13 of them */
+    MAX_DEPTH = 7,          /* of arrays in arrays; CLUSTER SLOTS has 4 */
     ELEMENT_BYTES = sizeof(redisReply *) + sizeof(redisReply) + 16, /* with malloc()'s own */
 };
 
@@ -318,20 +319,39 @@ enum redis_read redis_socket_read(struct redis_socket *socket, const char **ret_
         result = explain(socket, ret_reason);
     if (result == REDIS_READ_DONE)
         socket->partial_bytes += socket->context->reader->len - before;
+    socket->has_grown = socket->has_grown || socket->context->reader->len > USUAL_BYTES;
     return result;
+}
+
+/* Between two replies. hiredis keeps the buffer of the largest one until more comes, which may be
+ * never, and nothing counts it. */
+static void shrink_reader(struct redis_socket *socket)
+{
+    redisReader *former = socket->context->reader;
+    size_t rest = former->len - former->pos;
+    if (!socket->has_grown || rest > USUAL_BYTES)
+        return;
+    redisReader *reader = redisReaderCreateWithFunctions(&socket->functions);
+    if (reader == NULL)
+        return;
+    reader->privdata = socket;
+    redisReaderFeed(reader, former->buf + former->pos, rest);
+    redisReaderFree(former);
+    socket->context->reader = reader;
+    socket->has_grown = false;
 }
 
 enum redis_read redis_socket_next(struct redis_socket *socket, redisReply **ret_reply,
                                   const char **ret_reason)
 {
-    const redisReader *parser = socket->context->reader;
     void *reply = NULL;
     if (redisGetReplyFromReader(socket->context, &reply) != REDIS_OK)
         return explain(socket, ret_reason);
     *ret_reply = reply;
     if (reply != NULL) {
         socket->elements = 0;
-        socket->partial_bytes = parser->len - parser->pos;
+        shrink_reader(socket);
+        socket->partial_bytes = socket->context->reader->len - socket->context->reader->pos;
         return REDIS_READ_DONE;
     }
     return count_memory(socket) && socket->partial_bytes <= MAX_REPLY_BYTES ? REDIS_READ_DONE

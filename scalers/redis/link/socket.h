@@ -46,6 +46,7 @@ struct redis_socket {
     size_t start, end, capacity;
 
     /* What was read of a reply that is not complete. */
+    bool has_grown; /* the reader's buffer, for a long reply */
     size_t partial_bytes;
     size_t elements;                     /* of its arrays, as they were announced */
     struct reply_memory memory;          /* of the bytes and the elements */
