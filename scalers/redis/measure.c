@@ -105,11 +105,8 @@ static bool send_waiting(struct redis_client *client, redis_send_tasks *send, st
         return true;
     }
     struct redis_link *isolated = client->isolated;
-    if (client->waiting_isolated != NULL && isolated != NULL &&
-        isolated->state == REDIS_LINK_READY) {
-        redis_setup_check_role(isolated);
+    if (client->waiting_isolated != NULL && isolated != NULL && isolated->state == REDIS_LINK_READY)
         send_list(client, isolated, &client->waiting_isolated, true, send);
-    }
     if (client->waiting == NULL && client->waiting_imports == NULL)
         return true;
     int64_t now_ms = clock_now_ms();
@@ -122,7 +119,7 @@ static bool send_waiting(struct redis_client *client, redis_send_tasks *send, st
     }
     if (client->server.peer == NULL)
         redis_server_set_peer(&client->server, client->shared->socket.context->fd);
-    redis_setup_check_role(client->shared);
+    redis_setup_check_replica(client->shared);
     redis_subscriber_prepare(&client->subscriber, client->shared, client->waiting);
     send_list(client, client->shared, &client->waiting, client->was_kept_back, send);
     client->was_kept_back = false;

@@ -74,7 +74,7 @@ struct redis_link {
     int64_t deadline_ms; /* until it is ready */
     struct redis_socket socket;
     struct error refusal; /* set by a handler: the link cannot be used (any more) */
-    bool knows_role;      /* the server told its role, and is asked again with what is read */
+    bool is_of_replica;   /* whose state is to be checked with what is read */
     bool is_hung_up;      /* the connection was closed or broke, and nothing else is wrong */
 
     /* What is sent. */

@@ -110,7 +110,7 @@ static void on_role(struct redis_link *link, struct redis_command *command, cons
     (void)command;
     if (error_is_set(&link->refusal))
         return;
-    link->knows_role = role_of(reply) != NULL;
+    link->is_of_replica = replica_state(reply) != NULL;
     if (link->server->master_of != NULL)
         check_master(link, reply);
     else if (!is_full(link, reply))
@@ -130,9 +130,9 @@ static void send_role(struct redis_link *link)
     redis_link_send(link, &(struct redis_request){{"ROLE"}, on_role});
 }
 
-void redis_setup_check_role(struct redis_link *link)
+void redis_setup_check_replica(struct redis_link *link)
 {
-    if (link->knows_role)
+    if (link->is_of_replica)
         send_role(link);
 }
 
