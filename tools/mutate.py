@@ -141,6 +141,12 @@ def copy_tree():
     shutil.copytree(ROOT / "build" / "web", SOURCE / "build" / "web")
 
 
+def room_of(path):
+    """The folder that its tests are named after: of a scaler that of the whole."""
+    parts = pathlib.Path(path if (ROOT / path).is_dir() else os.path.dirname(path)).parts
+    return parts[1] if parts[0] == "scalers" else parts[-1]
+
+
 class Tests:
     def __init__(self, paths):
         subprocess.run(["cmake", "--preset", "release"], check=True, stdout=subprocess.DEVNULL, cwd=SOURCE)
@@ -149,7 +155,7 @@ class Tests:
             sys.exit("the tree does not build")
         found = subprocess.run(["ctest", "--test-dir", BUILD, "--show-only=json-v1"], check=True, capture_output=True, text=True)
         self.programs = {test["name"]: os.path.relpath(test["command"][0], BUILD) for test in json.loads(found.stdout)["tests"] if "command" in test}
-        self.own = self.of_folder({pathlib.Path(path if (ROOT / path).is_dir() else os.path.dirname(path)).name for path in paths})
+        self.own = self.of_folder({room_of(path) for path in paths})
         self.others = sorted(set(self.programs) - set(self.own))
         self.seconds = {}  # that a test may take: of those that pass without any change
         self.prepare(self.own)

@@ -194,6 +194,25 @@ static void no_connected_consumer_is_a_stop(void **state)
     assert_int_equal(world.result.status, FLOW_STOP);
 }
 
+/* The last interval counts, and what waits only since then is no stop yet. */
+static void a_stop_ends_with_the_first_message_and_begins_after_three_intervals(void **state)
+{
+    (void)state;
+    waiting(5);
+    measure_for(6, 1, 0);
+    assert_int_equal(world.result.status, FLOW_STOP);
+    measure(1, 1);
+    assert_int_equal(world.result.status, FLOW_OK);
+    waiting(0);
+    measure_for(6, 0, 0);
+    assert_int_equal(world.result.status, FLOW_OK);
+    waiting(5);
+    measure_for(3, 0, 0);
+    assert_int_equal(world.result.status, FLOW_OK);
+    measure(0, 0);
+    assert_int_equal(world.result.status, FLOW_STOP);
+}
+
 /* As those of Kafka's group.protocol=consumer. */
 static void unknown_consumers_that_consume_nothing_are_not_well(void **state)
 {
@@ -243,6 +262,22 @@ static void one_partition_with_all_that_waits_is_not_scaled_for(void **state)
     assert_int_equal(world.result.replicas, 2); /* for what arrives, on all partitions */
 }
 
+static void a_skew_is_one_of_all_of_the_last_readings(void **state)
+{
+    (void)state;
+    give_objective(10);
+    world.reading.consumers = 2;
+    world.reading.partitions = 12;
+    world.reading.partitions_with_lag = 2;
+    waiting(30000);
+    measure_for(6, 15, 10);
+    world.reading.partitions_with_lag = 1;
+    measure_for(3, 15, 10);
+    assert_int_not_equal(world.result.status, FLOW_SKEW);
+    measure(15, 10);
+    assert_int_equal(world.result.status, FLOW_SKEW);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,10 +296,12 @@ int main(void)
         TEST(long_jobs_are_not_stuck),
         TEST(without_rates_the_status_is_unknown),
         TEST(no_connected_consumer_is_a_stop),
+        TEST(a_stop_ends_with_the_first_message_and_begins_after_three_intervals),
         TEST(unknown_consumers_that_consume_nothing_are_not_well),
         TEST(a_growing_queue_is_a_warning),
         TEST(consumed_messages_that_wait_again_are_a_rewind),
         TEST(one_partition_with_all_that_waits_is_not_scaled_for),
+        TEST(a_skew_is_one_of_all_of_the_last_readings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -101,6 +101,24 @@ static struct peer_value *of_peer(double value, int64_t since_ms)
     return made;
 }
 
+static void the_steps_of_the_larger_peak_stay(void **state)
+{
+    (void)state;
+    struct peer_value *known = of_peer(500, NOW_MS - 20);
+    struct peer_value *lower = of_peer(400, NOW_MS - 10);
+    struct peer_value *higher = of_peer(600, NOW_MS - 30);
+    peer_value_merge(known, lower);
+    assert_float_equal(known->earlier[0].value, 500, 0);
+    assert_int_equal(known->since_ms, NOW_MS - 10);
+    peer_value_merge(known, higher);
+    assert_float_equal(known->value, 600, 0);
+    assert_float_equal(known->earlier[0].value, 600, 0);
+    assert_int_equal(known->since_ms, NOW_MS - 10);
+    free(known);
+    free(lower);
+    free(higher);
+}
+
 /* The other one was slower, or wants to lower it. */
 static void a_second_peer_does_not_lower_what_the_first_one_said(void **state)
 {
@@ -123,6 +141,7 @@ int main(void)
         cmocka_unit_test(what_is_too_old_goes),
         cmocka_unit_test(what_has_no_age_is_too_old_on_a_machine_that_was_just_started),
         cmocka_unit_test(a_zero_is_none),
+        cmocka_unit_test(the_steps_of_the_larger_peak_stay),
         cmocka_unit_test(a_second_peer_does_not_lower_what_the_first_one_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
