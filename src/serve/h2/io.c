@@ -175,7 +175,7 @@ void h2_io_read(struct h2_server *server)
         server->now_ms = clock_now_ms();
         if (event_pending(&connection->readable, EV_READ, NULL) == 0)
             continue; /* meanwhile it has more to write than its client reads */
-        if (connection->is_touched)
+        if (connection->is_touched && connection->touched_before < server->flushes)
             continue; /* the last turn had no time to write what it has */
         if (connection->phase == H2_TLS_HANDSHAKE)
             continue_handshake(connection);

@@ -43,6 +43,7 @@ static void flush_touched(struct h2_server *server)
 {
     struct h2_connection *last = TAILQ_LAST(&server->touched, h2_touched);
     server->writes_until_us = clock_now_us() + WRITE_US;
+    server->flushes++;
     for (struct h2_connection *connection; (connection = TAILQ_FIRST(&server->touched)) != NULL;) {
         bool was_last = connection == last;
         h2_io_flush(connection);

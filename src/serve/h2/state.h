@@ -26,8 +26,8 @@
  * answers of nghttp2; then messages that had to wait are delivered, one of each address in turn;
  * then the service has its turn; and only then each connection that has something to send writes,
  * once and all of it. The first and the last take two milliseconds each, and the first two deliver
- * messages for one each, so that requests which cost much hold up nobody else's. Whoever has not
- * written yet is not read: what was read is answered and freed before more is read. Where many
+ * messages for one each, so that requests which cost much hold up nobody else's. Whoever the
+ * last turn had no time to write for is not read: what was read is answered and freed first. Where many
  * calls end at once, as when a client hangs up or their deadlines pass, each turn ends a part.
  */
 #ifndef BACKLOG_SERVE_H2_STATE_H
@@ -114,6 +114,7 @@ struct h2_connection {
     LIST_HEAD(, h2_call) calls;
     size_t unread_calls; /* nothing is read while there are any */
     bool is_touched;
+    uint64_t touched_before; /* the server's `flushes` when it was touched */
     bool is_ready;
     bool is_ending;    /* its session has ended, and more calls are left than the turn may end */
     bool is_closed;    /* only its calls are left of it: it is freed with the last one */
@@ -194,6 +195,7 @@ struct h2_server {
     size_t connection_count;     /* but for closed ones, whose calls are ending */
     int64_t handshakes_until_us; /* of this turn; 0: there was none */
     int64_t writes_until_us;     /* of this turn */
+    uint64_t flushes;            /* so many turns have written */
     size_t ends_left; /* of calls that run out of time, or of their session, in this turn */
     int64_t handshake_warned_ms; /* when a failed one was last logged */
     int64_t name_warned_ms;      /* ... and a client whose name is refused */
