@@ -4,6 +4,7 @@
 #include "base/http_head.h"
 #include "base/json_text.h"
 #include "base/memory.h"
+#include "base/system/socket.h"
 #include "shared/tls.h"
 
 #include <stdlib.h>
@@ -13,7 +14,7 @@ enum { MAX_TIMEOUT_MS = 10 * 60 * 1000, BUFFER_BYTES = 4 << 10 /* of each transf
 enum {
     HEAD_BYTES = 128 << 10, /* the lines, and one of up to 100 KiB that has not ended */
     LINE_BYTES = 96,        /* what libcurl takes for a line beside its text */
-    SMALL_HEAD_BYTES = 4 << 10,
+    SMALL_HEAD_BYTES = 8 << 10,
 };
 
 struct fetcher {
@@ -44,11 +45,17 @@ bool fetch_reserve(struct fetcher *fetcher)
     return reserve(fetcher, HEAD_BYTES);
 }
 
+/* What libcurl keeps of the head until the handle is used again. */
+static size_t head_bytes(const struct fetcher *fetcher)
+{
+    return fetcher->head.bytes + fetcher->head.lines * LINE_BYTES;
+}
+
 /* Of the body; what was reserved for more of a head than has come is enough for most. */
 static bool count_body(struct fetcher *fetcher, size_t length)
 {
     struct reply_memory *memory = &fetcher->budget->memory;
-    size_t head = fetcher->head.bytes + fetcher->head.lines * LINE_BYTES;
+    size_t head = head_bytes(fetcher);
     size_t needed = head < fetcher->reserved ? head : fetcher->reserved;
     if (!reply_memory_set(memory, memory->used - fetcher->reserved + needed + length))
         return false;
@@ -106,6 +113,13 @@ void fetch_drop(struct fetcher *fetcher)
         reserve(fetcher, 0);
 }
 
+static int bound_socket(void *context, curl_socket_t fd, curlsocktype purpose)
+{
+    (void)context, (void)purpose;
+    socket_bound_buffers(fd, SOCKET_SOURCE_BYTES);
+    return CURL_SOCKOPT_OK;
+}
+
 static CURLcode configure_tls(CURL *curl, void *ssl_context, void *context)
 {
     (void)curl;
@@ -131,6 +145,7 @@ struct fetcher *fetch_new(const struct fetch_source *source, struct fetch_budget
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "backlog/" BACKLOG_VERSION);
+    curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, bound_socket);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, fetcher->curl_error);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, fetcher);
@@ -262,7 +277,7 @@ enum fetch_outcome fetch_end(struct fetcher *fetcher, CURLcode code,
         return explain(fetcher, code, error);
     }
     size_t max_bytes = fetcher->source.max_tree_bytes;
-    fetcher->is_worn = fetcher->head.bytes > SMALL_HEAD_BYTES;
+    fetcher->is_worn = head_bytes(fetcher) > SMALL_HEAD_BYTES;
     curl_easy_getinfo(fetcher->curl, CURLINFO_RESPONSE_CODE, &ret_answer->status);
     ret_answer->body = take_text(fetcher, &ret_answer->memory);
     if (max_bytes == 0 ||
