@@ -43,5 +43,6 @@ int64_t agent_memory_bound(double container_bytes, int64_t usual_ms)
             "%.0f of the container's %.0f MiB; restarting the %zu agent processes that "
             "used most",
             max / (1 << 20), container_bytes / (1 << 20), killed);
-    return killed > 0 || used > max - reserve ? VERY_OFTEN_MS : OFTEN_MS;
+    bool is_near = used > max - reserve && used <= max; /* beyond it is the server's own */
+    return killed > 0 || is_near ? VERY_OFTEN_MS : OFTEN_MS;
 }

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,29 +52,43 @@ void peak_value_add(struct peak_value *peak, double value, int64_t window_ms, in
     peak->steps[peak->count++] = (struct peak_value_step){value, at_ms};
 }
 
+/* From the latest one back those that are larger than all that came after. */
+size_t peak_value_merge(struct peak_value_step steps[PEAK_VALUE_MAX_STEPS], size_t count,
+                        const struct peak_value_step *others, size_t others_count)
+{
+    struct peak_value_step both[2 * PEAK_VALUE_MAX_STEPS];
+    struct peak_value merged = {.steps = both + ARRAY_LENGTH(both)};
+    while (count > 0 || others_count > 0) {
+        bool is_own = others_count == 0 ||
+                      (count > 0 && steps[count - 1].at_ms >= others[others_count - 1].at_ms);
+        const struct peak_value_step *step = is_own ? &steps[--count] : &others[--others_count];
+        if (merged.count > 0 && step->value <= merged.steps->value)
+            continue;
+        *--merged.steps = *step;
+        merged.count++;
+    }
+    while (merged.count > PEAK_VALUE_MAX_STEPS)
+        join_closest(&merged);
+    memcpy(steps, merged.steps, merged.count * sizeof(*steps));
+    return merged.count;
+}
+
 void peak_value_add_earlier(struct peak_value *peak, const struct peak_value_step *steps,
                             size_t count, int64_t now_ms)
 {
-    double largest = peak_value_largest(peak);
-    size_t added = 0;
-    while (added < count && steps[added].value > largest)
-        added++;
-    if (added > PEAK_VALUE_MAX_STEPS - peak->count)
-        added = PEAK_VALUE_MAX_STEPS - peak->count;
-    if (added == 0)
-        return;
-    peak->steps =
-        memory_grow(peak->steps, &peak->capacity, peak->count + added, sizeof(*peak->steps));
-    memmove(peak->steps + added, peak->steps, peak->count * sizeof(*peak->steps));
-    int64_t latest_ms = peak->count == 0 ? now_ms : peak->steps[added].at_ms;
-    for (size_t i = 0; i < added; i++) {
+    struct peak_value_step merged[PEAK_VALUE_MAX_STEPS];
+    int64_t latest_ms = now_ms - peak->failed_ms;
+    for (size_t i = 0; i < count; i++) {
         int64_t at_ms = steps[i].at_ms - peak->failed_ms;
-        peak->steps[i] =
-            (struct peak_value_step){steps[i].value, at_ms < latest_ms ? at_ms : latest_ms};
+        merged[i] = (struct peak_value_step){steps[i].value, at_ms < latest_ms ? at_ms : latest_ms};
     }
+    if (count == 0)
+        return;
     if (peak->count == 0)
         peak->last_ms = now_ms;
-    peak->count += added;
+    peak->count = peak_value_merge(merged, count, peak->steps, peak->count);
+    peak->steps = memory_grow(peak->steps, &peak->capacity, peak->count, sizeof(*peak->steps));
+    memcpy(peak->steps, merged, peak->count * sizeof(*peak->steps));
 }
 
 /* A failure that began before the last answer was none for it. */

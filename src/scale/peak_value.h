@@ -43,8 +43,13 @@ void peak_value_done(struct peak_value *peak);
 /* A measurement was answered with this value, which is >= 0: what failed is over. */
 void peak_value_add(struct peak_value *peak, double value, int64_t window_ms, int64_t now_ms);
 
-/* What another replica answered before this one came: largest first, each later than the one
- * before. Those that are larger than all that is known count. */
+/* What others answered, merged with these steps: at each time the larger value counts. Both have
+ * the largest first, each later than the one before, and at most PEAK_VALUE_MAX_STEPS. Returns how
+ * many there are then. */
+size_t peak_value_merge(struct peak_value_step steps[PEAK_VALUE_MAX_STEPS], size_t count,
+                        const struct peak_value_step *others, size_t others_count);
+
+/* What another replica answered before this one came, merged with what is known. */
 void peak_value_add_earlier(struct peak_value *peak, const struct peak_value_step *steps,
                             size_t count, int64_t now_ms);
 

@@ -82,16 +82,12 @@ static int64_t larger(int64_t one, int64_t other)
 
 void peer_value_merge(struct peer_value *known, const struct peer_value *value)
 {
-    double known_peak = known->earlier_count == 0 ? 0 : known->earlier[0].value;
-    double peak = value->earlier_count == 0 ? 0 : value->earlier[0].value;
     known->value = fmax(known->value, value->value);
     known->since_ms = larger(known->since_ms, value->since_ms);
     known->policy_peak = larger(known->policy_peak, value->policy_peak);
     known->policy_peak_ms = larger(known->policy_peak_ms, value->policy_peak_ms);
-    if (peak <= known_peak)
-        return;
-    known->earlier_count = value->earlier_count;
-    memcpy(known->earlier, value->earlier, sizeof(value->earlier));
+    known->earlier_count = peak_value_merge(known->earlier, known->earlier_count, value->earlier,
+                                            value->earlier_count);
 }
 
 bool peer_values_add(struct peer_values *values, const struct peer_value *value, int64_t now_ms)

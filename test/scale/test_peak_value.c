@@ -195,6 +195,40 @@ static void what_another_replica_answered_counts_where_it_is_larger(void **state
     assert_true(peak_value_largest(&peak) == 40);
 }
 
+/* Each is as old as whoever answered it says. */
+static void what_another_replica_answered_later_stays_longer(void **state)
+{
+    (void)state;
+    const struct peak_value_step own[] = {{10, at_s(-240)}, {3, at_s(-60)}};
+    const struct peak_value_step later[] = {{12, at_s(-120)}, {8, at_s(-30)}};
+    peak_value_add_earlier(&peak, own, 2, at_s(0));
+    peak_value_add_earlier(&peak, later, 2, at_s(0));
+    assert_int_equal(peak.count, 2); /* they are larger than what was there before */
+    add(1, 179);
+    assert_true(peak_value_largest(&peak) == 12);
+    add(1, 181);
+    assert_true(peak_value_largest(&peak) == 8);
+    add(1, 271);
+    assert_true(peak_value_largest(&peak) == 1);
+}
+
+static void of_too_many_steps_of_two_the_closest_are_joined(void **state)
+{
+    (void)state;
+    struct peak_value_step steps[PEAK_VALUE_MAX_STEPS];
+    struct peak_value_step others[PEAK_VALUE_MAX_STEPS];
+    for (int i = 0; i < PEAK_VALUE_MAX_STEPS; i++) {
+        steps[i] = (struct peak_value_step){200 - 2 * i, at_s(2 * i - 100)};
+        others[i] = (struct peak_value_step){199 - 2 * i, at_s(2 * i - 99)};
+    }
+    size_t count = peak_value_merge(steps, PEAK_VALUE_MAX_STEPS, others, PEAK_VALUE_MAX_STEPS);
+    assert_int_equal(count, PEAK_VALUE_MAX_STEPS);
+    assert_true(steps[0].value == 200);
+    assert_int_equal(steps[count - 1].at_ms, at_s(2 * PEAK_VALUE_MAX_STEPS - 101));
+    for (size_t i = 1; i < count; i++)
+        assert_true(steps[i].value < steps[i - 1].value && steps[i].at_ms > steps[i - 1].at_ms);
+}
+
 static void an_outage_does_not_end_what_another_replica_answered(void **state)
 {
     (void)state;
@@ -222,6 +256,8 @@ int main(void)
         TEST(a_failure_does_not_begin_before_the_last_answer),
         TEST(of_many_values_none_is_forgotten_too_soon),
         TEST(what_another_replica_answered_counts_where_it_is_larger),
+        TEST(what_another_replica_answered_later_stays_longer),
+        TEST(of_too_many_steps_of_two_the_closest_are_joined),
         TEST(an_outage_does_not_end_what_another_replica_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,7 +101,7 @@ static struct peer_value *of_peer(double value, int64_t since_ms)
     return made;
 }
 
-static void the_steps_of_the_larger_peak_stay(void **state)
+static void at_each_time_the_larger_value_counts(void **state)
 {
     (void)state;
     struct peer_value *known = of_peer(500, NOW_MS - 20);
@@ -112,7 +112,11 @@ static void the_steps_of_the_larger_peak_stay(void **state)
     assert_int_equal(known->since_ms, NOW_MS - 10);
     peer_value_merge(known, higher);
     assert_float_equal(known->value, 600, 0);
-    assert_float_equal(known->earlier[0].value, 600, 0);
+    assert_int_equal(known->earlier_count, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_float_equal(known->earlier[i].value, 600 - 100 * i, 0);
+        assert_int_equal(known->earlier[i].at_ms, NOW_MS - 30 + 10 * i);
+    }
     assert_int_equal(known->since_ms, NOW_MS - 10);
     free(known);
     free(lower);
@@ -141,7 +145,7 @@ int main(void)
         cmocka_unit_test(what_is_too_old_goes),
         cmocka_unit_test(what_has_no_age_is_too_old_on_a_machine_that_was_just_started),
         cmocka_unit_test(a_zero_is_none),
-        cmocka_unit_test(the_steps_of_the_larger_peak_stay),
+        cmocka_unit_test(at_each_time_the_larger_value_counts),
         cmocka_unit_test(a_second_peer_does_not_lower_what_the_first_one_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
