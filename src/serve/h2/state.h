@@ -26,8 +26,8 @@
  * answers of nghttp2; then messages that had to wait are delivered, one of each address in turn;
  * then the service has its turn; and only then each connection that has something to send writes,
  * once and all of it. The first and the last take two milliseconds each, and the first two deliver
- * messages for one each, so that requests which cost much hold up nobody else's. Whoever the
- * last turn had no time to write for is not read: what was read is answered and freed first. Where many
+ * messages for one each, so that requests which cost much hold up nobody else's. Whoever the last
+ * turn had no time to write for is not read: what was read is answered and freed first. Where many
  * calls end at once, as when a client hangs up or their deadlines pass, each turn ends a part.
  */
 #ifndef BACKLOG_SERVE_H2_STATE_H
