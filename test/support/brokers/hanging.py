@@ -268,6 +268,7 @@ class RabbitMQManagement(RabbitMQQueues):
 
     title = "RabbitMQ over HTTP"
     settle_seconds = 8  # it may have just started: statistics begin with zeros
+    push_seconds = 20  # a listing is waited for, and then the statistics, which are five seconds behind
     deadline_seconds = 10
     places = 2
     is_answered = True
