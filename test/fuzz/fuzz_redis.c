@@ -23,7 +23,7 @@ extern const struct scaler scaler_redis_cluster;
 extern const struct scaler scaler_redis_cluster_streams;
 
 #define SERVER                                                                                     \
-    {"address", "redis:6379"}, {"username", "u"}, {"password", "p"}, {"databaseIndex", "1"}
+    {"address", "127.0.0.1:6379"}, {"username", "u"}, {"password", "p"}, {"databaseIndex", "1"}
 
 static const struct source lists = {
     &scaler_redis, {{SERVER, {"listName", "jobs"}}, {SERVER, {"listName", "set"}}}};
@@ -38,7 +38,7 @@ static const struct source streams = {
      {SERVER, {"stream", "jobs"}, {"consumerGroup", "others"}, {"lagCount", "5"}}},
 };
 
-#define NODE {"address", "redis:6379"}, {"username", "u"}, {"password", "p"}
+#define NODE {"address", "127.0.0.1:6379"}, {"username", "u"}, {"password", "p"}
 
 static const struct source cluster_lists = {
     &scaler_redis_cluster,
