@@ -119,7 +119,8 @@ static bool send_waiting(struct redis_client *client, redis_send_tasks *send, st
     }
     if (client->server.peer == NULL)
         redis_server_set_peer(&client->server, client->shared->socket.context->fd);
-    redis_setup_check_replica(client->shared);
+    if (client->shared->is_of_replica)
+        redis_setup_send_role(client->shared);
     redis_subscriber_prepare(&client->subscriber, client->shared, client->waiting);
     send_list(client, client->shared, &client->waiting, client->was_kept_back, send);
     client->was_kept_back = false;

@@ -12,9 +12,10 @@
 enum { MAX_TIMEOUT_MS = 10 * 60 * 1000, BUFFER_BYTES = 4 << 10 /* of each transfer */ };
 
 enum {
-    HEAD_BYTES = 128 << 10, /* the lines, and one of up to 100 KiB that has not ended */
-    LINE_BYTES = 96,        /* what libcurl takes for a line beside its text */
-    SMALL_HEAD_BYTES = 8 << 10,
+    LINE_BYTES = 96, /* what libcurl takes for a line beside its text */
+    /* All the lines, and one that has not ended. */
+    HEAD_BYTES = HTTP_HEAD_MAX_BYTES + HTTP_HEAD_MAX_LINES * LINE_BYTES + (100 << 10),
+    KEPT_HEAD_BYTES = 8 << 10, /* by a handle that waits for its next request */
 };
 
 struct fetcher {
@@ -23,7 +24,7 @@ struct fetcher {
     struct http_head head;
     struct text body;
     size_t reserved; /* for the head */
-    bool is_worn;
+    bool is_worn; /* from its beginning on, until the transfer has ended well with a usual head */
     struct fetch_budget *budget; /* or NULL; head and body are counted in it */
     size_t limit;                /* that the body exceeds; 0: none */
     bool is_refused;             /* other connections have the memory for it */
@@ -277,7 +278,7 @@ enum fetch_outcome fetch_end(struct fetcher *fetcher, CURLcode code,
         return explain(fetcher, code, error);
     }
     size_t max_bytes = fetcher->source.max_tree_bytes;
-    fetcher->is_worn = head_bytes(fetcher) > SMALL_HEAD_BYTES;
+    fetcher->is_worn = head_bytes(fetcher) > KEPT_HEAD_BYTES;
     curl_easy_getinfo(fetcher->curl, CURLINFO_RESPONSE_CODE, &ret_answer->status);
     ret_answer->body = take_text(fetcher, &ret_answer->memory);
     if (max_bytes == 0 ||

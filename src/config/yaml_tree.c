@@ -365,7 +365,7 @@ static bool ends_line(char byte)
 }
 
 /* "? ? ? " and "- - - " open a map or a list each. libyaml reads to the end of the line before it
- * tells of the first one, and takes 540 bytes for each meanwhile. */
+ * reports the first one, and takes 540 bytes for each. */
 static bool check_indicators(const char *text, size_t length, const char *path, struct error *error)
 {
     size_t line = 1;

@@ -2,6 +2,7 @@
 are measured meanwhile, and SIGTERM ends the server in time."""
 
 import os
+import pathlib
 import socket
 import time
 
@@ -103,7 +104,7 @@ def test_a_sentinel_is_not_asked_more_than_once_per_second(transport):
 def kept_by_kernel(port, of_server):
     """Bytes that the kernel keeps of the server's connections: of its clients at its own port, or to a source."""
     place, total = (1, 0) if of_server else (2, 0)
-    for line in open("/proc/net/tcp").readlines()[1:]:
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
         if int(fields[place].partition(":")[2], 16) == port:
             total += sum(int(queue, 16) for queue in fields[4].split(":"))

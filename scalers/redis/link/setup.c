@@ -54,21 +54,13 @@ static void on_info(struct redis_link *link, struct redis_command *command, cons
     redis_server_set_version(link->server, reply);
 }
 
-/* NULL: the server does not say. */
-static const char *role_of(const redisReply *reply)
-{
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 ||
-        reply->element[0]->type != REDIS_REPLY_STRING)
-        return NULL;
-    return reply->element[0]->str;
-}
-
 /* NULL: the server is no replica, or does not say so. */
 static const char *replica_state(const redisReply *reply)
 {
-    const char *role = role_of(reply);
-    if (role == NULL || !text_equal(role, "slave") || reply->elements <= REPLICA_STATE ||
-        reply->element[REPLICA_STATE]->type != REDIS_REPLY_STRING)
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements <= REPLICA_STATE ||
+        reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[REPLICA_STATE]->type != REDIS_REPLY_STRING ||
+        !text_equal(reply->element[0]->str, "slave"))
         return NULL;
     return reply->element[REPLICA_STATE]->str;
 }
@@ -83,6 +75,7 @@ static void check_replica(struct redis_link *link, const redisReply *reply)
     const char *state = replica_state(reply);
     if (state == NULL)
         return;
+    link->is_of_replica = true;
     for (size_t i = 0; i < ARRAY_LENGTH(unsynchronized); i++)
         if (text_equal(state, unsynchronized[i]))
             error_unavailable(&link->refusal,
@@ -94,13 +87,14 @@ static void check_replica(struct redis_link *link, const redisReply *reply)
 /* A former master learns of its successor only after it is back, and replies until then. */
 static void check_master(struct redis_link *link, const redisReply *reply)
 {
-    const char *role = role_of(reply);
-    if (role == NULL)
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 ||
+        reply->element[0]->type != REDIS_REPLY_STRING)
         redis_server_explain(link->server, reply, &link->refusal);
-    else if (!text_equal(role, "master"))
-        error_unavailable(
-            &link->refusal, "Redis at %s is not the master that %s say it is: its role is %.*s",
-            link->server->address, link->server->master_of, (int)text_cut(role, MAX_ROLE), role);
+    else if (!text_equal(reply->element[0]->str, "master"))
+        error_unavailable(&link->refusal,
+                          "Redis at %s is not the master that %s say it is: its role is %.*s",
+                          link->server->address, link->server->master_of,
+                          (int)text_cut(reply->element[0]->str, MAX_ROLE), reply->element[0]->str);
 }
 
 /* Where nobody said that it is the master, an error is as good as no reply: our user may lack the
@@ -110,7 +104,6 @@ static void on_role(struct redis_link *link, struct redis_command *command, cons
     (void)command;
     if (error_is_set(&link->refusal))
         return;
-    link->is_of_replica = replica_state(reply) != NULL;
     if (link->server->master_of != NULL)
         check_master(link, reply);
     else if (!is_full(link, reply))
@@ -125,15 +118,9 @@ static void on_optional(struct redis_link *link, struct redis_command *command,
         is_full(link, reply);
 }
 
-static void send_role(struct redis_link *link)
+void redis_setup_send_role(struct redis_link *link)
 {
     redis_link_send(link, &(struct redis_request){{"ROLE"}, on_role});
-}
-
-void redis_setup_check_replica(struct redis_link *link)
-{
-    if (link->is_of_replica)
-        send_role(link);
 }
 
 void redis_setup_send(struct redis_link *link)
@@ -149,7 +136,7 @@ void redis_setup_send(struct redis_link *link)
         redis_link_send(link, &(struct redis_request){{"SELECT", database}, on_needed});
     redis_link_send(link, &(struct redis_request){{"CLIENT", "SETNAME", "backlog"}, on_optional});
     if (link->server->has_keys)
-        send_role(link);
+        redis_setup_send_role(link);
     redis_link_send(link, &(struct redis_request){{"INFO", "server"}, on_info});
     redis_link_send(link, &(struct redis_request){{"PING"}, on_ping});
 }

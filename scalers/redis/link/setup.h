@@ -19,8 +19,8 @@
 /* For link->on_connected. */
 void redis_setup_send(struct redis_link *link);
 
-/* For a link that is ready, before what is read: where a replica has lost its master since, and
- * perhaps its data in a synchronization that failed, the link breaks. Nothing for a master. */
-void redis_setup_check_replica(struct redis_link *link);
+/* For a link that is ready and `is_of_replica`, before what is read: where the replica has lost its
+ * master since, and perhaps its data in a synchronization that failed, the link breaks. */
+void redis_setup_send_role(struct redis_link *link);
 
 #endif

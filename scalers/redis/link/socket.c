@@ -12,9 +12,9 @@
 enum {
     MAX_NUMBER = 32,           /* characters */
     MAX_REPLY_BYTES = 2 << 20, /* a consumer group is 150 bytes of XINFO GROUPS */
-    USUAL_BYTES = 16 << 10,
-    MAX_ELEMENTS = 1 << 16, /* of all arrays of a reply; it is 13 of them */
-    MAX_DEPTH = 7,          /* of arrays in arrays; CLUSTER SLOTS has 4 */
+    KEPT_BYTES = 16 << 10,     /* of the reader's buffer, between replies */
+    MAX_ELEMENTS = 1 << 16,    /* of all arrays of a reply; it is 13 of them */
+    MAX_DEPTH = 7,             /* of arrays in arrays; CLUSTER SLOTS has 4 */
     ELEMENT_BYTES = sizeof(redisReply *) + sizeof(redisReply) + 16, /* with malloc()'s own */
 };
 
@@ -319,7 +319,7 @@ enum redis_read redis_socket_read(struct redis_socket *socket, const char **ret_
         result = explain(socket, ret_reason);
     if (result == REDIS_READ_DONE)
         socket->partial_bytes += socket->context->reader->len - before;
-    socket->has_grown = socket->has_grown || socket->context->reader->len > USUAL_BYTES;
+    socket->has_grown = socket->has_grown || socket->context->reader->len > KEPT_BYTES;
     return result;
 }
 
@@ -329,13 +329,12 @@ static void shrink_reader(struct redis_socket *socket)
 {
     redisReader *former = socket->context->reader;
     size_t rest = former->len - former->pos;
-    if (!socket->has_grown || rest > USUAL_BYTES)
+    if (!socket->has_grown || rest > KEPT_BYTES)
         return;
     redisReader *reader = redisReaderCreateWithFunctions(&socket->functions);
-    if (reader == NULL)
-        return;
+    if (reader == NULL || redisReaderFeed(reader, former->buf + former->pos, rest) != REDIS_OK)
+        abort(); /* for want of memory alone, which ends the process (base/memory.h) */
     reader->privdata = socket;
-    redisReaderFeed(reader, former->buf + former->pos, rest);
     redisReaderFree(former);
     socket->context->reader = reader;
     socket->has_grown = false;

@@ -46,12 +46,13 @@ struct redis_socket {
     size_t start, end, capacity;
 
     /* What was read of a reply that is not complete. */
-    bool has_grown; /* the reader's buffer, for a long reply */
     size_t partial_bytes;
     size_t elements;                     /* of its arrays, as they were announced */
     struct reply_memory memory;          /* of the bytes and the elements */
     redisReplyObjectFunctions functions; /* hiredis's own, but for: */
     void *(*create_array)(const redisReadTask *task, redis_element_count elements);
+
+    bool has_grown; /* hiredis's buffer, for a long reply */
 };
 
 /* Begins to connect: to the peer of the link that measures, or to whom the name leads now. False:

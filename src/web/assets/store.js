@@ -2,15 +2,14 @@
 
 const MAX_LOG_LINES = 2000;
 const TREND_SECONDS = 3600; // of the curves on the cards
-const POINT_EVERY_SECONDS = 15;
-const REHEARSAL_POINT_EVERY_SECONDS = 1; // a rehearsal that is sped up is over in some of the others
+const TREND_POINTS = 240; // about so far apart that they are for what there is of it
 
 export const store = {
   hello: { mode: "serve" },
   tables: { triggers: new Map(), connections: new Map(), jobs: new Map() },
   server: {},
   pods: {}, // of the cards, beside what is in `server`: those that run, and all
-  trend: [], // the last hour of some figures of the server: what is in `server`, every 15 s (of a rehearsal every second) and now
+  trend: [], // the last hour of some figures of the server: what is in `server`, and now
   log: [],
   isReady: false,
   connection: "connecting", // live, lost
@@ -64,8 +63,7 @@ function takeServer(server) {
   store.server = { ...server, ...store.pods };
   if (typeof server.time === "number") store.clockOffset = server.time - Date.now() / 1000;
   const { trend } = store;
-  const every = store.hello.mode === "rehearse" ? REHEARSAL_POINT_EVERY_SECONDS : POINT_EVERY_SECONDS;
-  if (trend.length > 1 && trend.at(-1).time - trend.at(-2).time < every) trend.pop();
+  if (trend.length > 1 && trend.at(-1).time - trend.at(-2).time < Math.max(1, (serverNow() - trend[0].time) / TREND_POINTS)) trend.pop();
   trend.push({ ...store.server, time: serverNow() });
   while (trend[0].time < serverNow() - TREND_SECONDS) trend.shift();
 }

@@ -268,7 +268,6 @@ class RabbitMQManagement(RabbitMQQueues):
 
     title = "RabbitMQ over HTTP"
     settle_seconds = 8  # it may have just started: statistics begin with zeros
-    push_seconds = 20  # a listing is waited for, and then the statistics, which are five seconds behind
     deadline_seconds = 10
     places = 2
     is_answered = True
@@ -288,6 +287,11 @@ class RabbitMQManagement(RabbitMQQueues):
     def await_empty(self, numbers):
         """Statistics answer while a listing hangs, and are up to five seconds behind."""
         wait_until(lambda: not any(map(self.statistics().get, map(self.name, numbers))), 60, "statistics of empty queues")
+
+    def publish(self, number):
+        """The server's time begins when the broker's statistics have it."""
+        super().publish(number)
+        wait_until(lambda: self.statistics()[self.name(number)], 60, "statistics of a message")
 
     def trigger(self, number):
         return {**super().trigger(number), "host": f"http://guest:guest@127.0.0.1:{self.link.port}/"}
