@@ -5,7 +5,7 @@ import time
 import grpc
 import pytest
 
-from support.certificates import make_certificates
+from support.certificates import Authority, make_certificates
 from support.clients.grpc_client import Client, refusal
 from support.brokers.prometheus import Prometheus, Relay
 from support.server.server import Server
@@ -235,6 +235,20 @@ def test_tls(tmp_path, client):
         assert_unavailable(client.metrics, trigger(broker, ca=ca))
         other_name = broker.url().replace("127.0.0.1", "localhost")
         assert_unavailable(client.metrics, {**trigger(broker, ca=ca, **own), "serverAddress": other_name}, "SSL")
+
+
+@pytest.mark.parametrize("authority", ["ca.pem", "other.pem"])
+def test_the_systems_authorities_are_trusted(tmp_path, monkeypatch, authority):
+    make_certificates(tmp_path)
+    Authority(tmp_path, "other")
+    assert (tmp_path / authority).exists()
+    web = f"tls_server_config:\n  cert_file: {tmp_path}/own.pem\n  key_file: {tmp_path}/own.key\n"
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / authority))
+    with Prometheus(*SAMPLES, web=web) as broker, Server() as server, Client(server.port) as client:
+        if authority == "ca.pem":
+            assert value(client, trigger(broker)) == 37
+        else:
+            assert_unavailable(client.metrics, trigger(broker), "SSL")
 
 
 def test_every_mistake_is_reported(client):
