@@ -1,6 +1,7 @@
 #include "shared/fetch_pool.h"
 
 #include "base/clock.h"
+#include "base/cpu_turn.h"
 #include "base/memory.h"
 #include "base/system/socket.h"
 #include "base/text.h"
@@ -282,6 +283,15 @@ static void remove_slot(struct fetch_pool *pool, struct slot *slot)
     free(slot);
 }
 
+/* libcurl waits for its thread that looks up the name. */
+static void remove_handle(struct fetch_pool *pool, const struct slot *slot)
+{
+    if (slot->is_starting)
+        cpu_turn_pause();
+    curl_multi_remove_handle(pool->multi, fetch_handle(slot->fetcher));
+    cpu_turn_resume();
+}
+
 static void release(struct fetch_pool *pool, struct slot *slot)
 {
     if (slot->is_waiting)
@@ -289,7 +299,7 @@ static void release(struct fetch_pool *pool, struct slot *slot)
     else if (slot->is_refused)
         pool->refused--;
     else
-        curl_multi_remove_handle(pool->multi, fetch_handle(slot->fetcher));
+        remove_handle(pool, slot);
     fetch_drop(slot->fetcher);
     set_starting(slot, false);
     set_connected(slot, false);
@@ -369,11 +379,19 @@ bool fetch_pool_take(struct fetch_pool *pool, struct fetch_ended *ret_ended)
 
 /* What has just begun has a timer of libcurl's that is due at once, and each GET one for its
  * deadline. */
+static void wait_at_most(struct fetch_pool *pool, struct curl_waitfd *extra, int most_ms)
+{
+    int wait_ms = left_ms(pool, most_ms);
+    cpu_turn_pause();
+    curl_multi_poll(pool->multi, extra, extra == NULL ? 0 : 1, wait_ms, NULL);
+    cpu_turn_resume();
+}
+
 void fetch_pool_wait(struct fetch_pool *pool, struct feed *feed, int64_t deadline_ms)
 {
     begin_waiting(pool);
     struct curl_waitfd extra = {.fd = feed_descriptor(feed), .events = CURL_WAIT_POLLIN};
-    curl_multi_poll(pool->multi, &extra, 1, left_ms(pool, feed_wait_ms(feed, deadline_ms)), NULL);
+    wait_at_most(pool, &extra, feed_wait_ms(feed, deadline_ms));
 }
 
 bool fetch_pool_wait_one(struct fetch_pool *pool, struct fetch_ended *ret_ended)
@@ -381,7 +399,7 @@ bool fetch_pool_wait_one(struct fetch_pool *pool, struct fetch_ended *ret_ended)
     while (!fetch_pool_take(pool, ret_ended)) {
         if (pool->in_flight == 0)
             return false;
-        curl_multi_poll(pool->multi, NULL, 0, left_ms(pool, INT_MAX), NULL);
+        wait_at_most(pool, NULL, INT_MAX);
     }
     return true;
 }

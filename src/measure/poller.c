@@ -1,6 +1,7 @@
 #include "measure/poller.h"
 
 #include "base/clock.h"
+#include "base/cpu_turn.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -210,7 +211,10 @@ static void measure_tasks(struct poller *poller)
     struct connection *connection = &poller->connection;
     _cleanup_(error_done) struct error error = {0};
     pthread_mutex_unlock(&poller->connection.lock);
+    if (!poller->in_agent) /* whose process computes, and not this one */
+        cpu_turn_begin(scaler_tenant());
     bool usable = client_measure(poller->client, &poller->feed, &error);
+    cpu_turn_end();
     hide_all(poller, NULL, &error);
     pthread_mutex_lock(&poller->connection.lock);
     /* Tasks that it abandoned, as it does when it is stopping, end with the client. */
@@ -262,6 +266,20 @@ static void *poller_run(void *argument)
     return NULL;
 }
 
+/* librabbitmq decodes what is nested by recursion, and a frame of 64 KiB has 13,000 levels: that is
+ * more than 1 MiB, which a limit of the process (ulimit -s) may leave. */
+static int begin_thread(struct poller *poller)
+{
+    enum { STACK_BYTES = 8 << 20 };
+    pthread_t thread;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    int failure = pthread_create(&thread, &attributes, poller_run, poller);
+    pthread_attr_destroy(&attributes);
+    return failure;
+}
+
 /* On any thread of the scaler's. */
 static void poller_notify(void *context, uint64_t id)
 {
@@ -283,7 +301,6 @@ struct poller *poller_new(const struct poller_settings *settings, const struct s
                           bool in_agent, char *identity, const struct option_values *values)
 {
     struct poller *poller = memory_new(sizeof(*poller));
-    pthread_t thread;
     poller->feed.hooks = &hooks;
     poller->settings = settings;
     poller->identity = identity;
@@ -297,7 +314,7 @@ struct poller *poller_new(const struct poller_settings *settings, const struct s
     poller->connection.notifier =
         (struct notifier){.notify = poller_notify, .context = poller, .lose = poller_lose};
     if (refused == 0)
-        refused = pthread_create(&thread, NULL, poller_run, poller);
+        refused = begin_thread(poller);
     if (refused == 0)
         return poller;
     poller_free(poller);
