@@ -36,6 +36,14 @@ extern const char *const output_formats[];
 #define FILES_FLAG(...)                                                                            \
     FLAG("file", OPTION_LIST, files, NULL, .alias = "f", .value_name = "FILE", __VA_ARGS__)
 
+/* The row of --env, for a field `struct option_list variables`: those of the environment that
+ * KEYFromEnv of files, which others may have written, may use. */
+#define VARIABLES_FLAG                                                                             \
+    FLAG("env", OPTION_LIST, variables, NULL, .flags = OPTION_REPEATED | OPTION_NO_VARIABLE,       \
+         .value_name = "NAME",                                                                     \
+         .doc = "a variable of the environment that KEYFromEnv in the files may use: its value "   \
+                "goes where the files say; may be repeated")
+
 /* The rows of TLS to a server, for a field `struct grpc_socket_tls tls`. */
 #define TLS_FLAGS                                                                                  \
     FLAG("tls", OPTION_BOOL, tls.is_on, "false", .doc = "use TLS; each --tls-* implies it"),       \

@@ -18,6 +18,7 @@
 
 struct call_flags {
     struct option_list files;
+    struct option_list variables;
     const char *server;
     const char *namespace;
     const char *name;
@@ -34,6 +35,7 @@ static const struct option table[] = {
     FILES_FLAG(.flags = OPTION_REPEATED, .group = "Triggers",
                .doc = "ScaledObjects and ScaledJobs (YAML): a file, a folder, or - for standard "
                       "input; instead of KEY=VALUE; may be repeated"),
+    VARIABLES_FLAG,
     FLAG("name", OPTION_STRING, name, "ask", .doc = "of the ScaledObject, with KEY=VALUE"),
     FLAG("namespace", OPTION_STRING, namespace, "default",
          .doc = "of it, and of manifests that name none"),
@@ -134,19 +136,20 @@ static void prepare(struct polling *polling, struct polled_trigger *trigger)
     struct error *error = &trigger->result->error;
     const struct entry *address = NULL;
     const struct call_flags *flags = polling->flags;
-    const char *named = flags->files.count == 0 ? flags->name : flags->server; /* by the user */
-    const struct sent_entries_source source = {scaler_list, polling->manifests, false};
+    const struct sent_entries_source source = {.scalers = scaler_list,
+                                               .manifests = polling->manifests,
+                                               .variables = &flags->variables,
+                                               .is_typed = flags->files.count == 0};
     if (!sent_entries_read(&source, trigger->object->object, trigger->result->index,
-                           &trigger->entries, error) ||
-        !sent_entries_may_go(&trigger->entries, named, error)) {
+                           &trigger->entries, error)) {
         fail(trigger->result, error);
         return;
     }
     trigger->plain = entries_plain(&trigger->entries, NULL);
     address = entries_find(&trigger->entries, "scalerAddress");
-    const char *server = polling->flags->server != NULL ? polling->flags->server
-                         : address == NULL              ? NULL
-                                                        : address->value;
+    const char *server = flags->server != NULL ? flags->server
+                         : address == NULL     ? NULL
+                                               : address->value;
     if (server == NULL)
         error_invalid(error, "the trigger has no scalerAddress: give --server");
     else if ((trigger->endpoint = endpoints_find(&polling->endpoints, server)) == NULL)
@@ -269,7 +272,7 @@ const struct command command_ask = {
     .about = "Makes the calls of KEDA's poll (GetMetricSpec, GetMetrics, IsActive) over gRPC, with "
              "TLS if wanted, and shows what KEDA gets and which replicas follow. Triggers of "
              "KEDA's own types are sent as `backlog migrate` would write them. KEYFromEnv "
-             "is taken from the environment of this command; of files only with --server.",
+             "is taken from the environment of this command; of files only with --env.",
     .exit_status = "0 every trigger has a value (with --metric-spec: a target); 1 one has none",
     .examples = {{"a ScaledObject, behind `kubectl -n keda port-forward svc/backlog 9090`",
                   "backlog ask -f scaledobject.yaml --server localhost:9090"},

@@ -24,6 +24,7 @@ struct check_flags {
     const char *namespace;
     int64_t replicas;
     int64_t deadline_ms;
+    struct option_list variables;
     int output;
 };
 
@@ -36,8 +37,9 @@ static const struct option table[] = {
     FLAG("strict", OPTION_BOOL, is_strict, "false", .doc = "warnings count as mistakes"),
     FLAG("measure", OPTION_BOOL, measures, "false", .group = "Measuring",
          .doc = "measure each trigger once, and show the replicas that would follow. It sends the "
-                "credentials and environment variables that the files name to the addresses in "
-                "the files: review files from other people first"),
+                "credentials in the files to the addresses in the files: review files from other "
+                "people first"),
+    VARIABLES_FLAG,
     FLAG("replicas", OPTION_INT, replicas, "-1", .limits = {-1, INT32_MAX},
          .doc = "with --measure: that there are now; -1: minReplicaCount"),
     FLAG("timeout", OPTION_DURATION, deadline_ms, "15s", .limits = {100, 600 * 1000},
@@ -92,6 +94,7 @@ static bool measure(const struct check_flags *flags, const struct manifests *man
         .connections = connections,
         .namespace = flags->namespace == NULL ? "default" : flags->namespace,
         .deadline_ms = flags->deadline_ms,
+        .variables = &flags->variables,
     };
     measurement_run(&settings, manifests, &measurement);
     const struct check_output output = {.replicas = flags->replicas,

@@ -12,10 +12,10 @@
 
 /* Each of `paths` is a file, a folder or "-". At least one ScaledObject, or an error; so is a
  * trigger that cannot be sent as KEDA would. Triggers of KEDA's own types are as after a migration,
- * and KEYFromEnv is taken from this process's environment, unless the file names the server, too
- * (`server` is NULL). The server's time is real: where the HPA goes faster, holdWindow is as much
- * shorter. The caller ends them with scaled_objects_done(). */
-bool rehearsal_objects_load(const struct option_list *paths, const char *server, double speed,
-                            struct scaled_objects *ret_objects, struct error *error);
+ * and KEYFromEnv is taken from those `variables` of this process's environment (NULL: none). The
+ * server's time is real: where the HPA goes faster, holdWindow is as much shorter. The caller ends
+ * them with scaled_objects_done(). */
+bool rehearsal_objects_load(const struct option_list *paths, const struct option_list *variables,
+                            double speed, struct scaled_objects *ret_objects, struct error *error);
 
 #endif

@@ -15,6 +15,7 @@
 
 struct rehearse_flags {
     struct option_list files;
+    struct option_list variables;
     const char *server;
     struct http_server server_http;
     double speed;
@@ -42,6 +43,7 @@ static const struct option table[] = {
     FILES_FLAG(.flags = OPTION_REQUIRED | OPTION_REPEATED, .group = "ScaledObjects and server",
                .doc = "ScaledObjects (YAML): a file, a folder, or - for standard input; may be "
                       "repeated"),
+    VARIABLES_FLAG,
     FLAG("server", OPTION_STRING, server, NULL, .value_name = "ADDRESS",
          .doc = "address of the server, HOST:PORT; default: each trigger's scalerAddress"),
     FLAG("server-http", OPTION_STRING, server_http.address, NULL, .value_name = "ADDRESS",
@@ -172,7 +174,7 @@ static bool rehearse(const struct rehearse_flags *flags, struct error *error)
     uint64_t last_id = 0;
     _cleanup_(scaled_objects_done) struct scaled_objects objects = {0};
     _cleanup_(rehearsal_done) struct rehearsal rehearsal = {0};
-    if (!rehearsal_objects_load(&flags->files, flags->server, flags->speed, &objects, error))
+    if (!rehearsal_objects_load(&flags->files, &flags->variables, flags->speed, &objects, error))
         return false;
     if (!begin_http(flags, &logs, &http, error))
         return false;
@@ -226,8 +228,8 @@ const struct command command_rehearse = {
     .summary = "play KEDA and the HPA against a running server",
     .about = "Plays KEDA and the HPA against a running server: what they would do with these "
              "ScaledObjects, second by second. Triggers of KEDA's own types are as after `backlog "
-             "migrate`, and KEYFromEnv is taken from the environment of this command. Without "
-             "--worker nothing is started or changed: a dry run beside production.",
+             "migrate`, and KEYFromEnv is taken from the environment of this command (--env). "
+             "Without --worker nothing is started or changed: a dry run beside production.",
     .exit_status = "0 after --duration or Ctrl-C; 1 a file is invalid, or a port cannot be had",
     .examples = {{"what would happen now",
                   "backlog rehearse -f scaledobject.yaml --server localhost:9090"},

@@ -26,7 +26,8 @@ static const struct key {
 } keys[] = {
 #define KEY(name, kind, field, min, doc)                                                           \
     {(name), (kind), offsetof(struct simulation_settings, field), (min), (doc)}
-    KEY("threshold", NUMBER, target, 0.001, "work per replica: lagThreshold, queueLength, value"),
+    KEY("threshold", NUMBER, target, OPTION_MIN_TARGET,
+        "work per replica: lagThreshold, queueLength, value"),
     KEY("activationThreshold", NUMBER, activation, 0, "active above it"),
     KEY("push", YES_NO, is_push, 0, "external-push (true) or external (false)"),
     KEY("metricType", TARGET_TYPE, model.types[0], 0, "AverageValue or Value"),

@@ -21,7 +21,6 @@ struct entry {
 struct entries {
     struct entry *items;
     size_t count, capacity;
-    bool has_variables; /* a value was taken from the environment of this program */
 };
 
 /* Copies; `value` may be NULL. */

@@ -8,29 +8,54 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool resolve_variable(struct entries *entries, struct entry *entry, const char *variable,
-                             struct error *error)
+static bool may_use(const struct sent_entries_source *source, const char *variable)
 {
+    const struct option_list *variables = source->variables;
+    for (size_t i = 0; variables != NULL && i < variables->count; i++)
+        if (text_equal(variables->items[i], variable))
+            return true;
+    return source->is_typed;
+}
+
+/* It is printed as something to type. */
+static bool is_name(const char *variable)
+{
+    static const char permitted[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+    return *variable != '\0' && strchr("0123456789", *variable) == NULL &&
+           variable[strspn(variable, permitted)] == '\0';
+}
+
+static bool resolve_variable(const struct sent_entries_source *source, struct entry *entry,
+                             const char *variable, struct error *error)
+{
+    if (source->is_of_cluster)
+        return error_invalid(error, "%s is in a variable of the worker, which is not known here",
+                             entry->key);
+    if (!is_name(variable))
+        return error_invalid(error, "%s names no variable", entry->key);
+    if (!may_use(source, variable))
+        return error_invalid(error, "%s: give --env %s, with its value in the environment",
+                             entry->key, variable);
     const char *value = getenv(variable);
     if (value == NULL)
         return error_invalid(error, "%s: set the variable %s to measure it", entry->key, variable);
     entry->value = text_copy(value);
-    entries->has_variables = true;
     return true;
 }
 
-static bool read_external(const struct scaler *const *scalers, const struct yaml_tree *trigger,
+static bool read_external(const struct sent_entries_source *source, const struct yaml_tree *trigger,
                           struct entries *entries, struct error *error)
 {
     const struct yaml_tree *metadata = yaml_tree_find(trigger, "metadata");
-    const struct scaler *scaler = scaler_find(scalers, yaml_tree_text(metadata, "scaler"));
+    const struct scaler *scaler = scaler_find(source->scalers, yaml_tree_text(metadata, "scaler"));
     if (metadata == NULL || metadata->kind != YAML_TREE_MAP)
         return error_invalid(error, "metadata is missing");
     entries_read(metadata, scaler == NULL ? NULL : scaler->options, entries);
     for (size_t i = 0; i < entries->count; i++) {
         const char *variable = metadata->items[i]->text;
         if (entries->items[i].value == NULL &&
-            !resolve_variable(entries, &entries->items[i], variable == NULL ? "" : variable, error))
+            !resolve_variable(source, &entries->items[i], variable == NULL ? "" : variable, error))
             return false;
     }
     return true;
@@ -69,8 +94,8 @@ static bool refuse_secret(const struct builtin *builtin, const char *key, bool w
                          key, builtin->authentication.name);
 }
 
-static bool read_builtin(const struct builtin *builtin, bool with_secrets, struct entries *entries,
-                         struct error *error)
+static bool read_builtin(const struct sent_entries_source *source, const struct builtin *builtin,
+                         struct entries *entries, struct error *error)
 {
     const struct error *reasons =
         error_is_set(&builtin->reasons) ? &builtin->reasons : &builtin->missing;
@@ -85,8 +110,8 @@ static bool read_builtin(const struct builtin *builtin, bool with_secrets, struc
             continue;
         const char *variable = variable_of(builtin, entry->key);
         if (variable == NULL)
-            return refuse_secret(builtin, entry->key, with_secrets, error);
-        if (!resolve_variable(entries, &entries->items[entries->count - 1], variable, error))
+            return refuse_secret(builtin, entry->key, source->with_secrets, error);
+        if (!resolve_variable(source, &entries->items[entries->count - 1], variable, error))
             return false;
     }
     return true;
@@ -98,20 +123,12 @@ bool sent_entries_read(const struct sent_entries_source *source,
 {
     const struct yaml_tree *trigger = manifest_triggers(object)->items[index];
     if (builtin_is_external(yaml_tree_text(trigger, "type")))
-        return read_external(source->scalers, trigger, ret_entries, error);
+        return read_external(source, trigger, ret_entries, error);
     struct builtin builtin;
     builtin_read(source->scalers, source->manifests, object->namespace, trigger, &builtin);
     if (source->with_secrets)
         secrets_fill_in(source->manifests, object->namespace, &builtin, &builtin.reasons);
-    bool good = read_builtin(&builtin, source->with_secrets, ret_entries, error);
+    bool good = read_builtin(source, &builtin, ret_entries, error);
     builtin_done(&builtin);
     return good;
-}
-
-bool sent_entries_may_go(const struct entries *entries, const char *server, struct error *error)
-{
-    return server != NULL || !entries->has_variables ||
-           error_invalid(error,
-                         "the file names a variable of this environment, and the server that would "
-                         "get its value: give --server");
 }

@@ -20,15 +20,17 @@ struct sent_entries_source {
     const struct scaler *const *scalers;
     const struct manifests *manifests;
     bool with_secrets; /* also what KEDA would take out of Secrets that are in the files */
+
+    /* Others may have written the files, and a source that they name would get any variable of the
+     * user's: only these are used, which the user named (--env); NULL: none. */
+    const struct option_list *variables;
+    bool is_typed;      /* the user typed the trigger: all are */
+    bool is_of_cluster; /* none is: they are the worker's */
 };
 
 /* Of the trigger of this index in spec.triggers; added to the entries. */
 bool sent_entries_read(const struct sent_entries_source *source,
                        const struct manifest_object *object, size_t index,
                        struct entries *ret_entries, struct error *error);
-
-/* False: they have the value of a variable, and no server was named by the user (NULL) but by the
- * file, which others may have written: it would get any variable of the user's. */
-bool sent_entries_may_go(const struct entries *entries, const char *server, struct error *error);
 
 #endif

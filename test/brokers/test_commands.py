@@ -86,9 +86,10 @@ def test_check_says_why_it_cannot_measure(redis, tmp_path):
 
 def test_check_takes_variables_of_the_worker_from_the_environment(redis):
     text = OBJECT.format(name="jobs", type="redis", redis="x").replace("address: x", "addressFromEnv: REDIS_ADDRESS")
-    unset = backlog("check", "--measure", "-", text=text)
+    words = ("check", "--measure", "--env", "REDIS_ADDRESS", "-")
+    unset = backlog(*words, text=text)
     assert unset.returncode == 1 and "set the variable REDIS_ADDRESS" in unset.stdout
-    done = backlog("check", "--measure", "-", text=text, env={"REDIS_ADDRESS": redis.address})
+    done = backlog(*words, text=text, env={"REDIS_ADDRESS": redis.address})
     assert done.returncode == 0 and "redis-jobs is 37" in done.stdout
 
 
@@ -416,7 +417,7 @@ def test_ask_takes_variables_of_an_authentication_from_the_environment(redis, se
             "      authenticationRef: {name: redis}\n---\n"
             "kind: TriggerAuthentication\nmetadata: {name: redis, namespace: shop}\n"
             "spec: {env: [{parameter: address, name: REDIS_ADDRESS}]}\n")
-    words = ("ask", "-f", "-", "--server", f"127.0.0.1:{server.port}")
+    words = ("ask", "-f", "-", "--server", f"127.0.0.1:{server.port}", "--env", "REDIS_ADDRESS")
     assert "set the variable REDIS_ADDRESS" in backlog(*words, text=text).stdout
     done = backlog(*words, text=text, env={"REDIS_ADDRESS": redis.address})
     assert done.returncode == 0 and f"GetMetrics     {JOBS}" in done.stdout

@@ -126,6 +126,7 @@ def test_explain_shows_whether_an_answer_is_held(server, client):
         state = wait_until(lambda: [trigger for trigger in get(server, "/api/triggers/shop/orders").json()
                                     if trigger["now"]["state"] == "held"], SECONDS, "a held answer")[0]
         assert state["failing"]["error"]
+        assert get(server, "/api/triggers").json()["triggers"][0]["now"]["error"] == state["failing"]["error"]
         assert "held for at most 3 s" in state["why"]
         assert client.metrics(metadata).metricValue == 1
         page = get(server, "/metrics").text

@@ -203,7 +203,7 @@ def test_variables_of_the_worker_come_from_the_environment(broker, server, tmp_p
     of_trigger = scaled_object(broker, server).replace(f'address: "{broker.address}"', "addressFromEnv: REDIS_ADDRESS")
     of_authentication = with_authentication(broker, server, "{env: [{parameter: address, name: REDIS_ADDRESS}]}")
     for text in (of_trigger, of_authentication):
-        with Rehearsal(tmp_path, text, "--server", f"127.0.0.1:{server.port}") as rehearsal:
+        with Rehearsal(tmp_path, text, "--server", f"127.0.0.1:{server.port}", "--env", "REDIS_ADDRESS") as rehearsal:
             rehearsal.until(changes_to(WANTED))
 
 
@@ -222,7 +222,7 @@ def test_a_folder_and_standard_input_are_read(broker, server, tmp_path):
         (tmp_path / f"{name}.yaml").write_text(part)
     for path in (str(tmp_path), "-"):
         done = subprocess.run([binary(), "rehearse", "-f", path, "--server", f"127.0.0.1:{server.port}", "--output", "json",
-                               "--duration", "1s"], input=text, capture_output=True, text=True, timeout=SECONDS,
+                               "--duration", "1s", "--env", "REDIS_ADDRESS"], input=text, capture_output=True, text=True, timeout=SECONDS,
                               env={**os.environ, "REDIS_ADDRESS": broker.address})
         assert (done.returncode, done.stderr) == (0, "")
         assert [line["object"] for line in map(json.loads, done.stdout.splitlines()) if line["type"] == "summary"] == ["shop/jobs"]
@@ -422,7 +422,7 @@ def test_mistakes_are_reported(tmp_path):
     absent = run(OBJECT.format(name="a", type="redis", server="x", redis="x") + "      authenticationRef: {name: r}\n")
     assert absent.returncode == 1 and "TriggerAuthentication r is in none of the files" in absent.stderr
     unset = run(OBJECT.replace("listName: {name}", "listName: a, passwordFromEnv: NOBODY_SETS_IT").format(
-        name="a", type="external", server="x", redis="x"))
+        name="a", type="external", server="x", redis="x"), "--env", "NOBODY_SETS_IT")
     assert unset.returncode == 1 and "set the variable NOBODY_SETS_IT" in unset.stderr
     none = run("kind: ScaledObject\nmetadata: {name: a}\nspec: {}\n")
     assert none.returncode == 1 and "triggers must be a list" in none.stderr

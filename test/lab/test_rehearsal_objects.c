@@ -58,7 +58,7 @@ static void the_hold_window_is_as_much_shorter_as_the_hpa_is_faster(void **state
 }
 
 /* Others may have written the file. */
-static void a_variable_is_sent_only_to_a_server_that_the_user_names(void **state)
+static void only_variables_that_the_user_names_are_sent(void **state)
 {
     (void)state;
     static const char yaml[] =
@@ -70,14 +70,15 @@ static void a_variable_is_sent_only_to_a_server_that_the_user_names(void **state
     assert_true(write(descriptor, yaml, sizeof(yaml) - 1) > 0);
     close(descriptor);
     const struct option_list paths = {(const char *[]){path}, 1};
-    const char *const servers[] = {NULL, "localhost:9090"};
-    for (size_t i = 0; i < ARRAY_LENGTH(servers); i++) {
+    const struct option_list lists[] = {
+        {NULL, 0}, {(const char *[]){"PATH"}, 1}, {(const char *[]){"PATH", "HOME"}, 2}};
+    for (size_t i = 0; i < ARRAY_LENGTH(lists); i++) {
         _cleanup_(error_done) struct error error = {0};
         _cleanup_(scaled_objects_done) struct scaled_objects objects = {0};
-        bool good = rehearsal_objects_load(&paths, servers[i], 1, &objects, &error);
-        assert_int_equal(good, servers[i] != NULL);
+        bool good = rehearsal_objects_load(&paths, &lists[i], 1, &objects, &error);
+        assert_int_equal(good, lists[i].count == 2);
         if (!good)
-            assert_non_null(strstr(error_text(&error), "give --server"));
+            assert_non_null(strstr(error_text(&error), "passwordFromEnv: give --env HOME, with"));
     }
     unlink(path);
 }
@@ -86,7 +87,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_hold_window_is_as_much_shorter_as_the_hpa_is_faster),
-        cmocka_unit_test(a_variable_is_sent_only_to_a_server_that_the_user_names),
+        cmocka_unit_test(only_variables_that_the_user_names_are_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

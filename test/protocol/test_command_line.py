@@ -413,16 +413,18 @@ def test_the_repositorys_reference_is_of_this_program():
 
 # ---- files of others ----
 
-def test_a_file_gets_no_variable_of_the_user_to_a_server_that_it_names(tmp_path):
+@pytest.mark.parametrize("command", ["ask -f", "check --measure", "rehearse --duration 1s -f"])
+def test_a_file_gets_only_the_variables_that_the_user_names(command, tmp_path):
+    """Neither to a server that it names, nor to a source."""
     with socket.create_server(("127.0.0.1", 0)) as hostile:
         address = f"127.0.0.1:{hostile.getsockname()[1]}"
         path = tmp_path / "object.yaml"
         path.write_text("kind: ScaledObject\nmetadata: {name: o}\nspec:\n  scaleTargetRef: {name: w}\n  triggers:\n"
-                        f"    - {{type: external, metadata: {{scalerAddress: '{address}', scaler: redis, address: 'r:1', "
+                        f"    - {{type: external, metadata: {{scalerAddress: '{address}', scaler: redis, address: '{address}', "
                         "listName: x, passwordFromEnv: A_SECRET}}\n")
-        done = subprocess.run([binary(), "ask", "-f", str(path), "--timeout", "1s"], capture_output=True, text=True, timeout=60,
-                              env={**os.environ, "A_SECRET": "the-word"})
-        assert done.returncode == 1 and "give --server" in done.stdout + done.stderr
+        done = subprocess.run([binary(), *command.split(), str(path), "--timeout", "1s"], capture_output=True, text=True,
+                              timeout=60, env={**os.environ, "A_SECRET": "the-word"})
+        assert done.returncode == 1 and "passwordFromEnv: give --env A_SECRET" in done.stdout + done.stderr
         hostile.settimeout(0)
         with pytest.raises(BlockingIOError):  # nobody has connected
             hostile.accept()

@@ -81,31 +81,21 @@ static void demand(struct measurement_rounds *run, struct measured_job *job)
     run->waiting++;
 }
 
-/* Who wrote the objects of a cluster must not get a variable of whoever measures them. */
-static bool check_of_cluster(const struct yaml_tree *trigger, struct error *error)
-{
-    const struct yaml_tree *metadata = yaml_tree_find(trigger, "metadata");
-    for (size_t i = 0; metadata != NULL && metadata->kind == YAML_TREE_MAP && i < metadata->count;
-         i++)
-        if (option_is_variable(metadata->keys[i]))
-            return error_invalid(error, "%s is a variable of the worker, which is not known here",
-                                 metadata->keys[i]);
-    return !builtin_is_external(yaml_tree_text(trigger, "type")) ||
-           error_invalid(error, "not of KEDA's own types");
-}
-
 static void begin(struct measurement_rounds *run, const struct manifest_object *object,
                   struct measured_job *job)
 {
     _cleanup_(entries_done) struct entries entries = {0};
     struct error *error = &job->result->error;
     const struct yaml_tree *trigger = manifest_triggers(object)->items[job->result->index];
-    const struct sent_entries_source source = {run->settings.scalers, run->manifests, true};
+    const struct sent_entries_source source = {.scalers = run->settings.scalers,
+                                               .manifests = run->manifests,
+                                               .with_secrets = true,
+                                               .variables = run->settings.variables,
+                                               .is_of_cluster = run->settings.is_of_cluster};
     job->result->answer.is_failed =
-        (run->settings.is_of_cluster && !check_of_cluster(trigger, error)) ||
+        (run->settings.is_of_cluster && builtin_is_external(yaml_tree_text(trigger, "type")) &&
+         !error_invalid(error, "not of KEDA's own types")) ||
         !sent_entries_read(&source, object, job->result->index, &entries, error) ||
-        (run->settings.is_of_cluster && entries.has_variables &&
-         !error_invalid(error, "its authentication has a variable of the worker")) ||
         !find_trigger(run, object, &entries, job, error);
 }
 

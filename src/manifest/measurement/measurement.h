@@ -33,15 +33,16 @@ struct measurement {
 
 struct measurement_settings {
     const struct scaler *const *scalers;
-    struct connections *connections; /* taken; may be NULL */
-    const char *namespace;           /* of manifests without one */
-    int64_t deadline_ms;             /* for all of them together */
+    struct connections *connections;     /* taken; may be NULL */
+    const char *namespace;               /* of manifests without one */
+    int64_t deadline_ms;                 /* for all of them together */
+    const struct option_list *variables; /* of this process's environment, that may be used for the
+                                            worker's; NULL: none */
     bool is_of_cluster; /* only triggers of KEDA's own types, and without variables: others wrote
                            them */
 };
 
-/* Blocks until all are measured, or the deadline. Variables of the worker are taken from this
- * process's environment. The caller ends it with measurement_done(). */
+/* Blocks until all are measured, or the deadline. The caller ends it with measurement_done(). */
 void measurement_run(const struct measurement_settings *settings, const struct manifests *manifests,
                      struct measurement *ret_measurement);
 
