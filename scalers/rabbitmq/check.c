@@ -1,10 +1,10 @@
 #include "rabbitmq/check.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "rabbitmq/options.h"
 #include "rabbitmq/url.h"
 
-#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -13,15 +13,12 @@ enum {
     MAX_PATTERN_BYTES = 2000,   /* of a request line's 8,000, each may become three */
 };
 
-#define MIN_TARGET 0.001 /* the HPA's resolution */
-
 /* Parameters go into a form as they are. */
 static bool is_url_query(const char *text)
 {
     for (; *text != '\0'; text++)
         if (*text <= ' ' || *text > '~' ||
-            (*text == '%' &&
-             !(isxdigit((unsigned char)text[1]) && isxdigit((unsigned char)text[2]))))
+            (*text == '%' && text_percent_byte(text, strnlen(text, 3)) < 0))
             return false;
     return true;
 }
@@ -78,10 +75,10 @@ static void check_target(const struct rabbitmq_query *query, const struct rabbit
         error_add(mistakes, "mode needs a value above 0");
     else if (value && !mode)
         error_add(mistakes, "value needs a mode, such as QueueLength");
-    if (value && target->value < MIN_TARGET)
-        error_add(mistakes, "value must be at least %g", MIN_TARGET);
-    if (target->queue_length != 0 && target->queue_length < MIN_TARGET)
-        error_add(mistakes, "queueLength must be at least %g", MIN_TARGET);
+    if (value && target->value < OPTION_MIN_TARGET)
+        error_add(mistakes, "value must be at least %g", OPTION_MIN_TARGET);
+    if (target->queue_length != 0 && target->queue_length < OPTION_MIN_TARGET)
+        error_add(mistakes, "queueLength must be at least %g", OPTION_MIN_TARGET);
 }
 
 static void check_amqp(const struct options *options, struct error *mistakes)

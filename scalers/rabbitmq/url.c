@@ -23,14 +23,6 @@ static const struct scheme {
     {"https://", true, true, 443},
 };
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)tolower((unsigned char)c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Undoes the percent-encoding; NULL where it is none, or hides a NUL. It may be a secret: its
  * memory is of its size from the start, so that no copy is left behind. */
 static char *decoded(const char *bytes, size_t length)
@@ -40,13 +32,12 @@ static char *decoded(const char *bytes, size_t length)
     for (size_t i = 0; i < length; i++) {
         char c = bytes[i];
         if (c == '%') {
-            int high = i + 2 < length ? hex_digit(bytes[i + 1]) : -1;
-            int low = i + 2 < length ? hex_digit(bytes[i + 2]) : -1;
-            if (high < 0 || low < 0 || high + low == 0) {
+            int byte = text_percent_byte(bytes + i, length - i);
+            if (byte <= 0) {
                 free(text);
                 return NULL;
             }
-            c = (char)(high * 16 + low);
+            c = (char)byte;
             i += 2;
         }
         text[end++] = c;

@@ -37,18 +37,36 @@ static void add_queue(struct text *json, const char *name)
               name, messages);
 }
 
-static char *list_queues(size_t queues, bool is_page)
+static void add_queues(struct text *json, size_t from, size_t to)
+{
+    text_add(json, "[");
+    for (size_t i = from; i < to; i++) {
+        _cleanup_(memory_free) char *name = text_format("q%zu", i);
+        text_add(json, i == from ? "" : ",");
+        add_queue(json, name);
+    }
+    text_add(json, "]");
+}
+
+static char *list_queues(struct management_peer *peer, size_t queues, const char *request)
 {
     struct text json = {0};
-    if (is_page)
-        text_addf(&json, "{\"filtered_count\":%zu,\"page_count\":1,\"items\":", queues);
-    text_add(&json, "[");
-    for (size_t i = 0; i < queues; i++) {
-        _cleanup_(memory_free) char *name = text_format("q%zu", i);
-        text_add(&json, i == 0 ? "" : ",");
-        add_queue(&json, name);
+    size_t number;
+    size_t size;
+    size_t first = peer->gone;
+    const char *page = strstr(request, "?page=");
+    if (page == NULL || sscanf(page, "?page=%zu&page_size=%zu", &number, &size) != 2) {
+        add_queues(&json, first, queues);
+        return text_take(&json);
     }
-    text_add(&json, is_page ? "]}" : "]");
+    if ((number - 1) * size > queues - first)
+        return text_copy("{\"error\":\"page_out_of_range\",\"reason\":\"Page out of range\"}");
+    text_addf(&json, "{\"filtered_count\":%zu,\"page_count\":%zu,\"items\":", queues - first,
+              (queues - first + size - 1) / size);
+    size_t from = first + (number - 1) * size;
+    add_queues(&json, from < queues ? from : queues, from + size < queues ? from + size : queues);
+    text_add(&json, "}");
+    peer->gone += peer->gone < peer->script.go ? peer->script.go_at_once : 0;
     return text_take(&json);
 }
 
@@ -81,7 +99,6 @@ static size_t token_of(const char *request)
 static void take_get(struct management_peer *peer, struct call *call, const char *request)
 {
     char name[64];
-    bool is_page = strstr(request, "pagination=true") != NULL;
     size_t queues = peer->script.queues;
     peer->token_shown = token_of(request);
     if (strstr(request, "/api/overview") != NULL)
@@ -95,11 +112,11 @@ static void take_get(struct management_peer *peer, struct call *call, const char
         bool hangs = peer->script.totals_hang || (after > 0 && peer->totals >= after);
         peer->totals++;
         call->due_ms += peer->script.totals_ms;
-        call->body = hangs ? NULL : list_queues(queues - peer->script.cut, is_page);
+        call->body = hangs ? NULL : list_queues(peer, queues - peer->script.cut, request);
     } else {
         peer->statistics++;
         call->due_ms += peer->script.statistics_ms;
-        call->body = list_queues(queues, is_page);
+        call->body = list_queues(peer, queues, request);
     }
 }
 
@@ -151,8 +168,10 @@ static int send_answers(struct management_peer *peer, struct call *calls)
             next_ms = call->due_ms < next_ms ? call->due_ms : next_ms;
             continue;
         }
-        _cleanup_(memory_free) char *reply = text_format(
-            "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(call->body), call->body);
+        _cleanup_(memory_free) char *reply =
+            text_format("HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s",
+                        text_starts_with(call->body, "{\"error\"") ? "400 Bad Request" : "200 OK",
+                        strlen(call->body), call->body);
         (void)!send(call->socket, reply, strlen(reply), MSG_NOSIGNAL);
         free(TAKE(call->body));
         call->in_flight = false;

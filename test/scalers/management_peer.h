@@ -22,6 +22,8 @@ struct management_script {
     int totals_ms;            /* a listing of them takes so long */
     size_t cut;               /* so many of the queues, the last ones, are not in the totals */
     int statistics_ms;        /* a listing of them takes so long */
+    size_t go;                /* so many of the queues, the first ones, go after pages of them... */
+    size_t go_at_once;        /* ... so many after each */
 
     /* What becomes of each request for a token: 'g' given, for 100 s; 'r' an answer without one;
      * 'h' never answered. */
@@ -37,6 +39,7 @@ struct management_peer {
     pthread_t thread;
     atomic_size_t totals;     /* listings, and pages */
     atomic_size_t statistics; /* listings, and pages */
+    atomic_size_t gone;
     atomic_size_t singles;
     atomic_size_t tokens;
     atomic_size_t token_shown; /* the number of the token that the last GET had; 0: none */

@@ -26,6 +26,7 @@ enum { UP_SECONDS = 7 };
 struct fixture {
     struct management_peer peer;
     const char *timeout;
+    const char *page_size;
     struct trigger triggers[MAX_QUEUES];
     size_t count;
     struct test_feed *feed;
@@ -36,7 +37,8 @@ struct fixture {
 static void start(struct fixture *fixture, const char *timeout,
                   const struct management_script *script)
 {
-    *fixture = (struct fixture){.timeout = timeout, .feed = test_feed_new(&scaler_rabbitmq)};
+    *fixture = (struct fixture){
+        .timeout = timeout, .page_size = "100", .feed = test_feed_new(&scaler_rabbitmq)};
     scaler_set_reconnects(false);
     management_peer_start(&fixture->peer, script);
 }
@@ -48,9 +50,10 @@ static void add_queue(struct fixture *fixture, const char *name, const char *mod
     assert_true(fixture->count < MAX_QUEUES);
     struct trigger *trigger = &fixture->triggers[fixture->count++];
     const char *use_regex = text_starts_with(name, "^") ? "true" : "false";
-    *trigger = trigger_of(&scaler_rabbitmq,
-                          PAIRS("host", fixture->peer.host, "queueName", name, "mode", mode,
-                                "value", "5", "timeout", fixture->timeout, "useRegex", use_regex));
+    *trigger =
+        trigger_of(&scaler_rabbitmq, PAIRS("host", fixture->peer.host, "queueName", name, "mode",
+                                           mode, "value", "5", "timeout", fixture->timeout,
+                                           "useRegex", use_regex, "pageSize", fixture->page_size));
     if (!trigger->good)
         fail_msg("%s", error_text(&trigger->error));
     test_feed_add(fixture->feed, trigger->options.query, (struct notifier){0});
@@ -474,6 +477,35 @@ static struct task *cancel_first(struct feed *feed)
     return first->in_flight && is_sent && first->returned == 0 ? &first->task : NULL;
 }
 
+/* Queues go after each of the first pages, and those behind them move up. */
+static void pages_that_move_are_read_again(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t queues; /* q0 and so on, with as many messages */
+        size_t go;
+        size_t go_at_once;
+        double messages; /* < 0: unknown */
+    } table[] = {{7, 0, 0, 21},   {7, 1, 1, 21}, {7, 2, 1, 20}, {7, 3, 1, 18},
+                 {20, 20, 1, -1}, {7, 6, 6, 6} /* the second page is not there any more */};
+    for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
+        struct fixture fixture;
+        start(&fixture, "2000",
+              &(struct management_script){.queues = table[i].queues,
+                                          .queues_of_broker = table[i].queues,
+                                          .go = table[i].go,
+                                          .go_at_once = table[i].go_at_once});
+        fixture.page_size = "2";
+        add_queue(&fixture, "^q", "QueueLength");
+        measure_all(&fixture);
+        if (table[i].messages >= 0)
+            assert_waiting(fixture.feed, 0, table[i].messages);
+        else
+            assert_ended_with(fixture.feed, 0, TASK_FAILED, "changed 4 times");
+        stop(&fixture);
+    }
+}
+
 static void a_cancelled_request_is_returned(void **state)
 {
     (void)state;
@@ -515,6 +547,7 @@ int main(void)
         cmocka_unit_test(queues_that_hang_are_no_silence_of_the_broker),
         cmocka_unit_test(a_pattern_that_was_cut_to_nothing_is_not_0),
         cmocka_unit_test(a_pattern_that_matches_nothing_is_0_behind_a_cut),
+        cmocka_unit_test(pages_that_move_are_read_again),
         cmocka_unit_test(a_cancelled_request_is_returned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

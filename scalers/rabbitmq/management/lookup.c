@@ -74,11 +74,16 @@ char *rabbitmq_lookup_listing_path(const struct rabbitmq_vhost *vhost, enum rabb
                                                         : "columns=" RATES_COLUMNS);
 }
 
+static void begin_pages(struct rabbitmq_lookup *lookup)
+{
+    lookup->page = 1;
+    lookup->aggregate = (struct rabbitmq_aggregate){0};
+}
+
 void rabbitmq_lookup_use_statistics(struct rabbitmq_lookup *lookup)
 {
     lookup->source = RABBITMQ_SOURCE_STATISTICS;
-    lookup->page = 1;
-    lookup->aggregate = (struct rabbitmq_aggregate){0};
+    begin_pages(lookup);
 }
 
 void rabbitmq_lookup_fail_missing(const struct rabbitmq_lookup *lookup,
@@ -204,6 +209,20 @@ static const json_t *items_of(const struct rabbitmq_lookup *lookup, const json_t
     return items;
 }
 
+enum rabbitmq_lookup_result rabbitmq_lookup_begin_again(struct rabbitmq_lookup *lookup)
+{
+    enum { MAX_BEGUN_AGAIN = 3 };
+    if (lookup->begun_again++ == MAX_BEGUN_AGAIN) {
+        task_failf(lookup->task,
+                   "the queues that match '%s' changed %d times between two pages of them: set a "
+                   "larger pageSize",
+                   lookup->query->queue_name, MAX_BEGUN_AGAIN + 1);
+        return RABBITMQ_LOOKUP_ENDED;
+    }
+    begin_pages(lookup);
+    return RABBITMQ_LOOKUP_NEXT_PAGE;
+}
+
 enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lookup,
                                                       const struct rabbitmq_vhost *vhost,
                                                       const json_t *page, bool is_doubted,
@@ -217,10 +236,15 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lo
     if (totals && is_doubted)
         return RABBITMQ_LOOKUP_LACKING;
     json_int_t matches = json_integer_value(json_object_get(page, "filtered_count"));
-    if (!totals && lookup->empty > 0 && matches == (json_int_t)lookup->empty) {
+    if (!totals && lookup->page == 1 && lookup->empty > 0 && matches == (json_int_t)lookup->empty) {
         answer(lookup, &(struct rabbitmq_aggregate){.queues = lookup->empty});
         return RABBITMQ_LOOKUP_ENDED;
     }
+    /* Where a queue of an earlier page is gone, those behind it have moved up, and this page lacks
+     * one. One that is gone while another comes is not seen: only one page has all at one time. */
+    if (lookup->page > 1 && matches != lookup->matches)
+        return rabbitmq_lookup_begin_again(lookup);
+    lookup->matches = matches;
 
     size_t i;
     const json_t *queue;

@@ -45,6 +45,8 @@ struct rabbitmq_lookup {
     int64_t page;                        /* that is requested */
     struct rabbitmq_aggregate aggregate; /* of the pages before it */
     size_t empty;                        /* the queues whose totals were 0 */
+    int64_t matches;                     /* queues that match, by the page before it */
+    unsigned begun_again;                /* as these had changed */
 
     struct rabbitmq_lookup **list; /* where it is; NULL: nowhere yet */
     struct rabbitmq_lookup *prev, *next;
@@ -85,6 +87,9 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lo
                                                       const struct rabbitmq_vhost *vhost,
                                                       const json_t *page, bool is_doubted,
                                                       bool *ret_counted);
+
+/* The pages have changed between two requests. */
+enum rabbitmq_lookup_result rabbitmq_lookup_begin_again(struct rabbitmq_lookup *lookup);
 
 /* The same in two steps, for those of a listing: all are noted before the first ends. */
 void rabbitmq_lookup_note_listed(struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,

@@ -186,6 +186,11 @@ static void fail_alone(struct rabbitmq_management *client, struct rabbitmq_looku
         time_out(client, lookup);
         return;
     }
+    /* So many queues are gone that there is no such page any more. */
+    if (answer->outcome == RABBITMQ_HTTP_REFUSED && lookup->page > 1) {
+        take_result(client, lookup, rabbitmq_lookup_begin_again(lookup));
+        return;
+    }
     rabbitmq_lookup_fail(lookup, &answer->error);
     rabbitmq_lookup_drop(lookup);
 }
