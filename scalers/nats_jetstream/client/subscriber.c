@@ -94,7 +94,7 @@ void nats_subscriber_lose(struct nats_subscriber *subscriber)
 {
     const struct nats_subscribed *subscribed = subscriber->subscribed;
     for (; subscribed != NULL; subscribed = subscribed->hh.next)
-        notifier_notify(&subscribed->notifier);
+        notifier_lose(&subscribed->notifier);
     end_all(subscriber);
     disconnect(subscriber);
 }

@@ -49,7 +49,7 @@ void nats_subscriber_unsubscribe(struct nats_subscriber *subscriber, uint64_t no
 /* The server's words: the user may not subscribe to something. */
 void nats_subscriber_deny(struct nats_subscriber *subscriber, const char *words);
 
-/* The connection is lost: all subscriptions are notified. Its requests must be taken first. */
+/* The connection is lost, and all subscriptions with it. Its requests must be taken first. */
 void nats_subscriber_lose(struct nats_subscriber *subscriber);
 
 /* Somebody may be notified: somebody must wait for its connection. */
