@@ -12,8 +12,6 @@
 #define TEXT(field) CONNECTION(field), .type = OPTION_STRING
 #define SECRET(field) TEXT(field), .flags = OPTION_SECRET
 
-#define MIN_TARGET 0.001 /* the HPA's resolution */
-
 const struct option postgresql_options[] = {
     {.key = "connection",
      TEXT(connection),
@@ -81,7 +79,7 @@ const struct option postgresql_options[] = {
      TARGET(target_query_value),
      .type = OPTION_FLOAT,
      .flags = OPTION_THRESHOLD | OPTION_REQUIRED,
-     .limits = {MIN_TARGET, INFINITY},
+     .limits = {OPTION_MIN_TARGET, INFINITY},
      .doc = "target per replica: the result is divided by it"},
     {.key = "activationTargetQueryValue",
      TARGET(activation_target_query_value),

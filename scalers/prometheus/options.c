@@ -15,8 +15,6 @@
 #define TEXT(field) CONNECTION(field), .type = OPTION_STRING
 #define SECRET(field) TEXT(field), .flags = OPTION_SECRET
 
-#define MIN_TARGET 0.001 /* the HPA's resolution */
-
 /* Of authModes apiKey and oauth, which the built-in takes and silently ignores. */
 #define NOT_APPLIED(name)                                                                          \
     CLOUD_OPTION(name, "KEDA's built-in does not apply it either; use authModes custom or bearer")
@@ -106,7 +104,7 @@ const struct option prometheus_options[] = {
      TARGET(threshold),
      .type = OPTION_FLOAT,
      .flags = OPTION_THRESHOLD | OPTION_REQUIRED,
-     .limits = {MIN_TARGET, INFINITY},
+     .limits = {OPTION_MIN_TARGET, INFINITY},
      .doc = "target per replica: the result is divided by it"},
     {.key = "activationThreshold",
      TARGET(activation_threshold),

@@ -148,6 +148,21 @@ bool text_equal(const char *left, const char *right)
     return left == right || (left != NULL && right != NULL && strcmp(left, right) == 0);
 }
 
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                  : -1;
+}
+
+int text_percent_byte(const char *bytes, size_t length)
+{
+    int high = length < 3 || bytes[0] != '%' ? -1 : hex_digit(bytes[1]);
+    int low = high < 0 ? -1 : hex_digit(bytes[2]);
+    return low < 0 ? -1 : high * 16 + low;
+}
+
 bool text_starts_with(const char *string, const char *prefix)
 {
     return strncmp(string, prefix, strlen(prefix)) == 0;

@@ -54,6 +54,10 @@ bool text_is_utf8(const char *bytes, size_t length);
 /* Puts ? in the place of each byte that belongs to no UTF-8 character. */
 void text_make_utf8(char *string);
 
+/* What "%41" at the beginning of so many bytes stands for (RFC 3986, section 2.1); -1: there is no
+ * such thing. */
+int text_percent_byte(const char *bytes, size_t length);
+
 /* The longest length <= limit at which `string` can be cut without splitting a UTF-8 character. */
 size_t text_cut(const char *string, size_t limit);
 

@@ -20,25 +20,14 @@ int grpc_status_of_http(const char *http_status)
     return GRPC_CLIENT_UNKNOWN;
 }
 
-static int hex_digit(char digit)
-{
-    return digit >= '0' && digit <= '9'   ? digit - '0'
-           : digit >= 'A' && digit <= 'F' ? digit - 'A' + 10
-           : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10
-                                          : -1;
-}
-
 char *grpc_status_decode_text(const char *value, size_t length)
 {
     struct text text = {0};
     for (size_t i = 0; i < length && text.length < MAX_STATUS_TEXT; i++) {
-        bool encoded = value[i] == '%' && i + 2 < length && hex_digit(value[i + 1]) >= 0 &&
-                       hex_digit(value[i + 2]) >= 0;
-        uint8_t byte = (uint8_t)value[i];
-        if (encoded)
-            byte = (uint8_t)(hex_digit(value[i + 1]) << 4 | hex_digit(value[i + 2]));
+        int encoded = text_percent_byte(value + i, length - i);
+        uint8_t byte = (uint8_t)(encoded < 0 ? value[i] : encoded);
         text_add_bytes(&text, &byte, 1);
-        i += encoded ? 2 : 0;
+        i += encoded < 0 ? 0 : 2;
     }
     char *decoded = text_take(&text);
     text_make_utf8(decoded);

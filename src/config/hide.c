@@ -63,22 +63,15 @@ static struct span user_information(const char *text)
     return (struct span){start, end == NULL ? 0 : (size_t)(end - start)};
 }
 
-static int hex_digit(char c)
-{
-    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
-    const char *found = c == '\0' ? NULL : strchr(digits, c);
-    return found == NULL ? -1 : (int)(found - digits) % 16;
-}
-
 /* The caller frees it. */
 static char *percent_decoded(struct span part)
 {
     struct text decoded = {0};
     for (size_t i = 0; i < part.length; i++) {
+        int encoded = text_percent_byte(part.bytes + i, part.length - i);
         char byte = part.bytes[i];
-        if (byte == '%' && i + 2 < part.length && hex_digit(part.bytes[i + 1]) >= 0 &&
-            hex_digit(part.bytes[i + 2]) >= 0) {
-            byte = (char)(hex_digit(part.bytes[i + 1]) * 16 + hex_digit(part.bytes[i + 2]));
+        if (encoded >= 0) {
+            byte = (char)encoded;
             i += 2;
         }
         text_add_bytes(&decoded, &byte, 1);

@@ -26,6 +26,7 @@ enum option_type {
 };
 
 enum { OPTION_MAX_PIECES = 64 }; /* of a list */
+#define OPTION_MIN_TARGET 0.001  /* of a metric: Kubernetes' quantities have thousandths */
 
 struct option_list {
     const char **items;

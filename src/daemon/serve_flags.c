@@ -98,7 +98,8 @@ const struct option serve_flags[] = {
          .doc = "comma-separated HOST:PORT of the other replicas, such as backlog.keda.svc:9090; a "
                 "start takes over what they hold while measuring fails"),
     FLAG("heartbeat", OPTION_DURATION, heartbeat_ms, "60s", TIME_LIMITS,
-         .doc = "time between two pushes while a trigger stays active (external-push)"),
+         .doc = "time between two pushes while a trigger stays active (external-push): at most "
+                "half of the shortest cooldownPeriod"),
     FLAG("forget", OPTION_DURATION, forget_ms, "10m", TIME_LIMITS,
          .doc = "drop triggers that were not called for this long"),
 

@@ -9,9 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The HPA refuses a target that is 0 when written with three decimals. */
-static const double min_target = 0.001;
-
 /* KEDA's NormalizeString: what Kubernetes forbids in a metric's name. */
 static void normalise(char *name)
 {
@@ -28,10 +25,10 @@ static void set_metric_spec(struct trigger_parsed *parsed, char *metric_name, do
     free(metric_name);
     normalise(parsed->metric_name);
     parsed->target = target;
-    if (!(target >= min_target)) {
+    if (!(target >= OPTION_MIN_TARGET)) {
         error_add(&parsed->mistakes, "the target %g is too small: the HPA needs at least %g",
-                  target, min_target);
-        parsed->target = min_target;
+                  target, OPTION_MIN_TARGET);
+        parsed->target = OPTION_MIN_TARGET;
     }
 }
 

@@ -122,6 +122,19 @@ static void the_distance_counts_edits_and_swaps(void **state)
     assert_true(text_distance(long_word, "a") == SIZE_MAX);
 }
 
+static void percent_encoding_has_two_digits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t length;
+        int byte;
+    } table[] = {{"%41", 3, 'A'}, {"%fF9", 4, 255}, {"%00", 3, 0},  {"%4", 2, -1},  {"%412", 2, -1},
+                 {"%g1", 3, -1},  {"%1G", 3, -1},   {"a41", 3, -1}, {"%%4", 3, -1}, {"", 0, -1}};
+    for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
+        assert_int_equal(text_percent_byte(table[i].bytes, table[i].length), table[i].byte);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +143,7 @@ int main(void)
         cmocka_unit_test(only_valid_utf8_is_utf8),
         cmocka_unit_test(invalid_utf8_becomes_question_marks),
         cmocka_unit_test(a_cut_never_splits_a_character),
+        cmocka_unit_test(percent_encoding_has_two_digits),
         cmocka_unit_test(the_distance_counts_edits_and_swaps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
