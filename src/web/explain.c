@@ -161,7 +161,10 @@ static json_t *summarise(const struct trigger *trigger, int64_t now_ms)
     _cleanup_(trigger_state_done) struct trigger_state state;
     trigger_state(trigger, NULL, now_ms, &state);
     json_t *object = begin_trigger(trigger, json_short);
-    json_set(object, "now", explain_answer(&state.answer, json_short));
+    json_t *now = explain_answer(&state.answer, json_short);
+    if (state.error != NULL)
+        json_set(now, "error", json_short(error_text(state.error)));
+    json_set(object, "now", now);
     if (state.has_decision) {
         json_set(object, "status", json_text(flow_status_text(state.status)));
         json_set(object, "boundBy", json_text(policy_term_text(state.bound_by)));

@@ -1,5 +1,6 @@
 #include "kubernetes/api/api.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/system/file.h"
 #include "base/system/socket.h"
@@ -105,12 +106,8 @@ static void cut(struct api_sockets *sockets)
 
 static bool join(pthread_t thread, int64_t max_ms)
 {
-    struct timespec end;
-    clock_gettime(CLOCK_REALTIME, &end);
-    int64_t end_ns = end.tv_nsec + max_ms * 1000000;
-    end.tv_sec += end_ns / 1000000000;
-    end.tv_nsec = end_ns % 1000000000;
-    return pthread_timedjoin_np(thread, NULL, &end) == 0;
+    const struct timespec end = clock_monotonic_after(max_ms);
+    return pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &end) == 0;
 }
 
 bool kubernetes_api_join(const struct kubernetes_api *api, pthread_t thread)
