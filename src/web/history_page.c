@@ -55,8 +55,20 @@ struct past {
     struct peak_value peak;
 };
 
-static void learn(struct snapshot *snapshot, const struct history_sample *sample)
+/* A failure that goes on began with the first request that nothing answered, before its first
+ * sample. */
+static int64_t failing_since_ms(const struct past *past, const struct history_sample *sample)
 {
+    const struct snapshot *now = &past->now->snapshot;
+    bool goes_on = now->last_attempt == ATTEMPT_FAILED &&
+                   now->failing_since_ms >= past->snapshot.sent_ms &&
+                   now->failing_since_ms < sample->at_ms;
+    return goes_on ? now->failing_since_ms : sample->at_ms;
+}
+
+static void learn(struct past *past, const struct history_sample *sample)
+{
+    struct snapshot *snapshot = &past->snapshot;
     if (!sample->is_failed) {
         error_done(&snapshot->error);
         snapshot->last_attempt = ATTEMPT_GOOD;
@@ -65,7 +77,7 @@ static void learn(struct snapshot *snapshot, const struct history_sample *sample
         snapshot->sent_ms = sample->at_ms;
     } else if (snapshot->last_attempt != ATTEMPT_FAILED) {
         snapshot->last_attempt = ATTEMPT_FAILED;
-        snapshot->failing_since_ms = sample->at_ms;
+        snapshot->failing_since_ms = failing_since_ms(past, sample);
         error_unavailable(&snapshot->error, "measuring failed");
     }
     snapshot->failed_at_ms = sample->at_ms;
@@ -76,7 +88,7 @@ static void evaluate(struct past *past, const struct history_sample *sample,
                      struct trigger_figures *row)
 {
     struct trigger_state state;
-    learn(&past->snapshot, sample);
+    learn(past, sample);
     trigger_state_past(past->trigger, past->now, &past->snapshot, &past->peak, sample->at_ms,
                        &state);
     if (state.condition == CONDITION_HELD)
