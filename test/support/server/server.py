@@ -101,6 +101,9 @@ class Server(Process):
         with open(f"/proc/{self.pid}/statm") as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
+    def open_descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
     def is_sanitized(self):
         """A sanitizer keeps what was freed, so its memory says nothing (and its leak check at the end more)."""
         with open(f"/proc/{self.pid}/maps") as maps:
