@@ -231,6 +231,24 @@ def test_a_bare_number_in_a_trigger_is_a_mistake_but_for_a_key_of_keda():
         assert other.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
+@pytest.mark.parametrize("words", [["check"], ["simulate", "--rate", "1", "--set", "threshold=5"]])
+def test_a_pipe_in_place_of_a_file_is_waited_for(tmp_path, words):
+    """Such as that of `backlog check <(helm template .)`: nothing is in it at first."""
+    content = {"check": "kind: ConfigMap\n", "simulate": "time,arrivals\n0,5\n60,0\n"}[words[0]]
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def write():
+        with open(pipe, "w") as file:
+            time.sleep(0.5)
+            file.write(content)
+
+    with futures.ThreadPoolExecutor() as pool:
+        written = pool.submit(write)
+        backlog(words[0], str(pipe), *words[1:])
+        written.result()
+
+
 # ---- the reference ----
 
 def test_the_reference_of_one_scaler():

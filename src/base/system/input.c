@@ -1,20 +1,34 @@
 #include "base/system/input.h"
 
-#include "base/system/file.h"
-
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
+static bool read_all(FILE *file, const char *path, size_t limit, struct text *text,
+                     struct error *error)
+{
+    size_t total = 0;
+    char buffer[4096];
+    for (size_t got; (got = fread(buffer, 1, sizeof(buffer), file)) > 0;) {
+        total += got;
+        if (total > limit)
+            return error_invalid(error, "%s is larger than %zu bytes", path, limit);
+        text_add_bytes(text, buffer, got);
+    }
+    return !ferror(file) || error_invalid(error, "cannot read %s: %s", path, strerror(errno));
+}
+
+/* Here a pipe is waited for: it can be that of a command, as in <(helm template .). */
 bool input_read(const char *path, size_t limit, struct text *text, struct error *error)
 {
-    if (!text_equal(path, "-"))
-        return file_read(path, limit, text, error);
-    char buffer[4096];
-    for (size_t got; (got = fread(buffer, 1, sizeof(buffer), stdin)) > 0;) {
-        text_add_bytes(text, buffer, got);
-        if (text->length > limit)
-            return error_invalid(error, "-: more than %zu bytes", limit);
-    }
-    if (ferror(stdin))
-        return error_invalid(error, "-: cannot read standard input");
-    return text->length > 0 || error_invalid(error, "-: standard input is empty");
+    size_t before = text->length;
+    if (text_equal(path, "-"))
+        return read_all(stdin, "standard input", limit, text, error) &&
+               (text->length > before || error_invalid(error, "standard input is empty"));
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return error_invalid(error, "cannot open %s: %s", path, strerror(errno));
+    bool good = read_all(file, path, limit, text, error);
+    fclose(file);
+    return good;
 }

@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* As file_read(); "-" is standard input, which is waited for, and must not be empty: a command
- * before the pipe may have failed. */
+/* Adds the content of the file to `text`; one above `limit` bytes is refused. A pipe is waited for.
+ * "-" is standard input, which must not be empty: a command before the pipe may have failed. */
 bool input_read(const char *path, size_t limit, struct text *text, struct error *error);
 
 #endif
