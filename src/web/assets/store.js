@@ -76,7 +76,9 @@ export function takePods(pods) {
 
 // What the server knows from before this page was opened.
 async function takeTrend() {
+  const { hello } = store;
   const { columns, rows } = await (await request("/api/trend")).json();
+  if (store.hello !== hello) return; // of a trend that has been forgotten since
   const before = rows.map((row) => Object.fromEntries(columns.map((name, index) => [name, row[index]])));
   const [first] = store.trend;
   store.trend.unshift(...before.filter(({ time }) => !first || time < first.time));
@@ -99,20 +101,29 @@ export async function request(path) {
 const HIDDEN_MS = 5000;
 let source = null;
 let hiding = null;
+let retry = null;
 
 document.addEventListener("visibilitychange", () => {
   clearTimeout(hiding);
-  if (document.hidden) hiding = setTimeout(() => source?.close(), HIDDEN_MS);
+  if (document.hidden) hiding = setTimeout(disconnect, HIDDEN_MS);
   else if (source?.readyState === EventSource.CLOSED) connect();
 });
 
 // EventSource does not say that it needs a login: another request does.
 async function connectLater() {
   const answer = await request("/api/server").catch(() => null);
-  if (answer?.status !== 401) setTimeout(connect, 5000);
+  if (answer?.status === 401 || source.readyState !== EventSource.CLOSED) return;
+  clearTimeout(retry);
+  retry = setTimeout(() => document.hidden || connect(), 5000);
+}
+
+function disconnect() {
+  clearTimeout(retry);
+  source?.close();
 }
 
 export function connect() {
+  disconnect();
   source = new EventSource("/api/events");
   const on = (name, take) =>
     source.addEventListener(name, (event) => {
