@@ -20,7 +20,7 @@ static void add_text(EVP_MD_CTX *digest, const char *text, size_t length)
 }
 
 /* What of a value tells triggers apart and is no secret: of a URL what comes after the user and
- * password. */
+ * password, in which some write '?' and '#' as they are. */
 static void add_value(EVP_MD_CTX *digest, const struct option_entry *entry,
                       const struct option *table)
 {
@@ -33,7 +33,7 @@ static void add_value(EVP_MD_CTX *digest, const struct option_entry *entry,
     if (row != NULL && row->flags & OPTION_URL && !option_is_variable(entry->key)) {
         const char *scheme = strstr(text, "://");
         const char *authority = scheme == NULL ? text : scheme + strlen("://");
-        const char *at = memrchr(authority, '@', strcspn(authority, "?#"));
+        const char *at = strrchr(authority, '@');
         const char *host = at == NULL ? authority : at + 1;
         add_text(digest, host, strcspn(host, "?#"));
     } else if (!is_secret)
