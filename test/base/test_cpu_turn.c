@@ -11,11 +11,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { SHORT_US = 2000, LONGEST_MS = 19 /* by a clock of whole milliseconds */ };
+enum { SHORT_US = 2000, TRIES = 20 };
 
 static atomic_int working;
 static atomic_int most;
-static atomic_int late; /* so many have lost their turn: the machine has other work */
 static atomic_int order;
 
 struct worker {
@@ -28,14 +27,12 @@ struct worker {
 
 static void work_once(void)
 {
-    int64_t began_ms = clock_now_ms();
     int now = ++working;
     int former = most;
     while (former < now && !atomic_compare_exchange_weak(&most, &former, now))
         ;
     usleep(SHORT_US);
     working--;
-    late += clock_now_ms() - began_ms >= LONGEST_MS;
 }
 
 static void *work(void *argument)
@@ -64,16 +61,21 @@ static void begin(struct worker *worker, uint64_t tenant, int times)
     assert_int_equal(pthread_create(&worker->thread, NULL, work, worker), 0);
 }
 
-/* So many of as many tenants. */
+/* So many of as many tenants. Where a machine with other work leaves a thread no processor for
+ * 20 ms, its turn ends before it computes, and then there are two: so in one of a few tries. Without
+ * turns there are several in each. */
 static void assert_one_at_a_time(size_t count, int times)
 {
     struct worker workers[8];
-    most = late = 0;
-    for (size_t i = 0; i < count; i++)
-        begin(&workers[i], i, times);
-    for (size_t i = 0; i < count; i++)
-        pthread_join(workers[i].thread, NULL);
-    assert_true(most == 1 || late > 0);
+    most = 0;
+    for (int tries = 0; most != 1 && tries < TRIES; tries++) {
+        most = 0;
+        for (size_t i = 0; i < count; i++)
+            begin(&workers[i], i, times);
+        for (size_t i = 0; i < count; i++)
+            pthread_join(workers[i].thread, NULL);
+    }
+    assert_int_equal(most, 1);
 }
 
 static void one_computes_at_a_time(void **state)
