@@ -1,9 +1,9 @@
 #include "shared/tls_socket.h"
 
 #include "base/memory.h"
+#include "base/tls_name.h"
 #include "shared/tls.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -35,17 +35,6 @@ SSL_CTX *tls_context_new(const struct tls_options *options, struct error *error)
     return NULL;
 }
 
-static void expect_name(SSL *session, const char *host)
-{
-    unsigned char ip[sizeof(struct in6_addr)];
-    if (inet_pton(AF_INET, host, ip) == 1 || inet_pton(AF_INET6, host, ip) == 1) {
-        X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), host);
-        return;
-    }
-    SSL_set_tlsext_host_name(session, host);
-    SSL_set1_host(session, host);
-}
-
 struct tls_socket *tls_socket_new(SSL_CTX *context, const char *host, int socket)
 {
     SSL *session = SSL_new(context);
@@ -54,7 +43,7 @@ struct tls_socket *tls_socket_new(SSL_CTX *context, const char *host, int socket
         ERR_clear_error();
         return NULL;
     }
-    expect_name(session, host);
+    tls_expect_name(session, host);
     struct tls_socket *tls = memory_new(sizeof(*tls));
     *tls = (struct tls_socket){.session = session, .events = POLLOUT};
     return tls;

@@ -279,3 +279,24 @@ const char *text_plural(size_t count)
 {
     return count == 1 ? "" : "s";
 }
+
+void text_nearest_begin(const char *word, struct text_nearest *ret_nearest)
+{
+    *ret_nearest = (struct text_nearest){.word = word, .distance = strlen(word) / 3 + 2};
+}
+
+void text_nearest_offer(struct text_nearest *nearest, const char *known)
+{
+    size_t length = strlen(nearest->word);
+    size_t known_length = strlen(known);
+    size_t distance = 0;
+    if (length < 2 || !text_starts_with(known, nearest->word)) {
+        if (MAX(length, known_length) - MIN(length, known_length) >= nearest->distance)
+            return; /* so many edits at least: to count them takes long */
+        distance = text_distance(nearest->word, known);
+    }
+    if (distance < nearest->distance) {
+        nearest->distance = distance;
+        nearest->nearest = known;
+    }
+}

@@ -68,7 +68,18 @@ const char *text_plural(size_t count);
 size_t text_heap_bytes(const char *string);
 
 /* How many single-character edits (a swap of neighbours is one) turn one string into the other,
- * upper and lower case being equal. For "did you mean". */
+ * upper and lower case being equal. */
 size_t text_distance(const char *left, const char *right);
+
+/* For "did you mean": of the known words the one that an unknown word is nearest to. */
+struct text_nearest {
+    const char *word; /* the unknown one */
+    size_t distance;
+    const char *nearest; /* NULL: none is near enough to be meant */
+};
+
+void text_nearest_begin(const char *word, struct text_nearest *ret_nearest);
+/* Of equally near ones the first is kept. A word that is the beginning of one is nearest to it. */
+void text_nearest_offer(struct text_nearest *nearest, const char *known);
 
 #endif

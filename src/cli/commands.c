@@ -58,19 +58,14 @@ static void print_version(void)
 /* "unknown command ..., did you mean ...?" */
 static void add_unknown_command(const char *name, struct text *mistakes)
 {
-    const struct command *nearest = NULL;
-    size_t limit = strlen(name) / 3 + 2;
-    for (size_t i = 0; command_list[i] != NULL; i++) {
-        bool is_beginning = strlen(name) > 1 && text_starts_with(command_list[i]->name, name);
-        size_t distance = is_beginning ? 0 : text_distance(name, command_list[i]->name);
-        if (distance < limit && !command_list[i]->is_internal) {
-            limit = distance;
-            nearest = command_list[i];
-        }
-    }
-    if (nearest != NULL)
+    struct text_nearest nearest;
+    text_nearest_begin(name, &nearest);
+    for (size_t i = 0; command_list[i] != NULL; i++)
+        if (!command_list[i]->is_internal)
+            text_nearest_offer(&nearest, command_list[i]->name);
+    if (nearest.nearest != NULL)
         command_mistake(mistakes, "unknown command \"%s\": did you mean \"%s\"?", name,
-                        nearest->name);
+                        nearest.nearest);
     else
         command_mistake(mistakes, "unknown command \"%s\"", name);
 }

@@ -52,20 +52,13 @@ static void unknown_flag(const struct flag_parser *parser, const char *word)
 {
     _cleanup_(memory_free) char *name = text_copy_bytes(word, strcspn(word, "="));
     const char *bare = name + strspn(name, "-");
-    const struct option *nearest = NULL;
-    size_t limit = strlen(bare) / 3 + 2;
-    for (size_t i = 0; i < parser->rows; i++) {
-        const struct option *row = &parser->table[i];
-        bool is_beginning = strlen(bare) > 1 && text_starts_with(row->key, bare);
-        size_t distance = is_beginning ? 0 : text_distance(bare, row->key);
-        if (distance < limit) {
-            limit = distance;
-            nearest = row;
-        }
-    }
-    if (nearest != NULL)
+    struct text_nearest nearest;
+    text_nearest_begin(bare, &nearest);
+    for (size_t i = 0; i < parser->rows; i++)
+        text_nearest_offer(&nearest, parser->table[i].key);
+    if (nearest.nearest != NULL)
         command_mistake(parser->mistakes, "unknown flag %s: did you mean --%s?", name,
-                        nearest->key);
+                        nearest.nearest);
     else
         command_mistake(parser->mistakes, "unknown flag %s", name);
 }

@@ -4,9 +4,10 @@
 #include "base/memory.h"
 #include "base/pem.h"
 #include "base/system/file.h"
+#include "base/system/host_port.h"
 #include "base/text.h"
+#include "base/tls_name.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -45,22 +46,6 @@ int grpc_socket_fd(const struct grpc_socket *socket)
 }
 
 /* ---- TCP ---- */
-
-/* "host:port", "[::1]:port"; the caller frees both. */
-static bool split_address(const char *address, char **ret_host, char **ret_port,
-                          struct error *error)
-{
-    const char *colon = strrchr(address, ':');
-    if (colon == NULL || colon == address || colon[1] == '\0' ||
-        (address[0] != '[' && memchr(address, ':', (size_t)(colon - address)) != NULL))
-        return error_invalid(
-            error, "address \"%s\" must be HOST:PORT, such as backlog.keda.svc:9090", address);
-    bool bracketed = address[0] == '[' && colon[-1] == ']';
-    size_t length = (size_t)(colon - address) - (bracketed ? 2 : 0);
-    *ret_host = text_copy_bytes(address + (bracketed ? 1 : 0), length);
-    *ret_port = text_copy(colon + 1);
-    return true;
-}
 
 static bool wait_for(int fd, short events, int64_t deadline_ms)
 {
@@ -200,17 +185,6 @@ bool grpc_socket_tls_check(const struct grpc_socket_tls *tls, struct error *erro
     return good;
 }
 
-static void expect_name(SSL *tls, const char *name)
-{
-    unsigned char ip[sizeof(struct in6_addr)];
-    if (inet_pton(AF_INET, name, ip) == 1 || inet_pton(AF_INET6, name, ip) == 1) {
-        X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls), name);
-        return;
-    }
-    SSL_set_tlsext_host_name(tls, name);
-    SSL_set1_host(tls, name);
-}
-
 static bool handshake_failed(const SSL *tls, const char *address, struct error *error)
 {
     long verified = SSL_get_verify_result(tls);
@@ -254,7 +228,7 @@ static bool start_tls(struct grpc_socket *socket, const char *address, const cha
     socket->tls = SSL_new(context);
     SSL_CTX_free(context); /* the connection holds it */
     SSL_set_fd(socket->tls, socket->fd);
-    expect_name(socket->tls, files->server_name == NULL ? host : files->server_name);
+    tls_expect_name(socket->tls, files->server_name == NULL ? host : files->server_name);
     return do_handshake(socket->tls, socket->fd, address, deadline_ms, error);
 }
 
@@ -264,10 +238,12 @@ bool grpc_socket_open(const char *address, const struct grpc_socket_tls *tls, in
                       struct grpc_socket **ret_socket, struct error *error)
 {
     _cleanup_(memory_free) char *host = NULL;
-    _cleanup_(memory_free) char *port = NULL;
+    const char *port = NULL;
     int fd = -1;
-    if (!split_address(address, &host, &port, error) ||
-        !open_tcp(address, host, port, deadline_ms, &fd, error))
+    if (!host_port_split(address, &host, &port))
+        return error_invalid(
+            error, "address \"%s\" must be HOST:PORT, such as backlog.keda.svc:9090", address);
+    if (!open_tcp(address, host, port, deadline_ms, &fd, error))
         return false;
     struct grpc_socket *socket = memory_new(sizeof(*socket));
     socket->fd = fd;

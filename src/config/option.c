@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/param.h>
 #include <sys/random.h>
 
 void option_entries_free(struct option_entry *entries, size_t count)
@@ -185,36 +184,25 @@ static char *resolve(const struct option *row, struct found_text found, enum opt
     return text_copy(empty ? "" : row->default_value);
 }
 
-/* The nearest known key, where it is near enough to be a typo and not another word: at most
- * `*distance` edits away, which it lowers. The first table's are preferred. */
-static void find_nearest(const struct option *table, const char *key, size_t *distance,
-                         const char **nearest)
+static void offer_keys(const struct option *table, struct text_nearest *nearest)
 {
-    size_t length = strlen(key);
-    for (const struct option *row = table; row->key != NULL; row++) {
-        size_t row_length = strlen(row->key);
-        if (MAX(length, row_length) - MIN(length, row_length) > *distance)
-            continue; /* so many edits at least: to count them takes long */
-        size_t found = text_distance(key, row->key);
-        if (found > *distance || (found == *distance && *nearest != NULL))
-            continue;
-        *distance = found;
-        *nearest = row->key;
-    }
+    for (const struct option *row = table; row->key != NULL; row++)
+        text_nearest_offer(nearest, row->key);
 }
 
+/* Of equally near ones the first table's is meant. */
 static void add_unknown_key(const struct option *table, const struct option *others,
                             const char *key, bool finds_nearest, struct error *error)
 {
-    const char *nearest = NULL;
-    size_t distance = strlen(key) / 3 + 1;
+    struct text_nearest nearest;
     int shown = (int)text_cut(key, LONGEST_SHOWN);
+    text_nearest_begin(key, &nearest);
     if (finds_nearest) {
-        find_nearest(table, key, &distance, &nearest);
-        find_nearest(others, key, &distance, &nearest);
+        offer_keys(table, &nearest);
+        offer_keys(others, &nearest);
     }
-    if (nearest != NULL)
-        error_add(error, "unknown key \"%.*s\": did you mean \"%s\"?", shown, key, nearest);
+    if (nearest.nearest != NULL)
+        error_add(error, "unknown key \"%.*s\": did you mean \"%s\"?", shown, key, nearest.nearest);
     else
         error_add(error, "unknown key \"%.*s\"", shown, key);
 }

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/metric.h"
+#include "base/system/host_port.h"
 #include "base/system/listen.h"
 #include "base/system/process.h"
 #include "daemon/informer_metrics.h"
@@ -211,8 +212,8 @@ static bool start(const char *what, const struct web_settings *settings, struct 
         return true;
     if (!web_start(settings, ret_web, error))
         return false;
-    log_info("%s on %.*s:%d", what, (int)(strrchr(settings->listen, ':') - settings->listen),
-             settings->listen, web_port(*ret_web));
+    log_info("%s on %.*s:%d", what, (int)host_port_host_length(settings->listen), settings->listen,
+             web_port(*ret_web));
     return true;
 }
 

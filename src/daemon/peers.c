@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/system/host_port.h"
 #include "base/system/listen.h"
 #include "base/text.h"
 #include "client/grpc_client.h"
@@ -162,12 +163,12 @@ static void add_peer(struct peers *peers, const char *name, const struct addrinf
 static bool look_up(struct peers *peers, const char *name, struct error *error)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC};
-    const char *colon = strrchr(name, ':');
-    bool is_bracketed = name[0] == '[';
-    _cleanup_(memory_free) char *host =
-        text_copy_bytes(name + is_bracketed, (size_t)(colon - name) - 2 * (size_t)is_bracketed);
+    const char *port = NULL;
+    _cleanup_(memory_free) char *host = NULL;
     struct addrinfo *places = NULL;
-    int code = getaddrinfo(host, colon + 1, &hints, &places);
+    if (!host_port_split(name, &host, &port)) /* the flag was checked */
+        abort();
+    int code = getaddrinfo(host, port, &hints, &places);
     if (code != 0)
         return error_unavailable(error, "%s: name lookup failed: %s", name, gai_strerror(code));
     for (const struct addrinfo *place = places; place != NULL; place = place->ai_next)

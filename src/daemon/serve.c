@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
+#include "base/system/host_port.h"
 #include "base/system/listen.h"
 #include "base/system/process.h"
 #include "base/system/trim.h"
@@ -301,7 +302,7 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
     if (!http_port_begin(&addresses, &http_parts, &parts->http, error))
         return false;
 
-    int host = (int)(strrchr(listen, ':') - listen);
+    int host = (int)host_port_host_length(listen);
     log_info("backlog %s listening on %.*s:%d", BACKLOG_VERSION, host, listen, parts->server->port);
     return true;
 }

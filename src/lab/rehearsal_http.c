@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
+#include "base/system/host_port.h"
 #include "client/http_client.h"
 #include "lab/rehearsal_snapshot.h"
 #include "lab/server_tables.h"
@@ -303,7 +304,7 @@ bool rehearsal_http_begin(const char *listen, const struct http_server *server,
         rehearsal_http_end(http);
         return false;
     }
-    log_info("dashboard on http://%.*s:%d/", (int)(strrchr(listen, ':') - listen), listen,
+    log_info("dashboard on http://%.*s:%d/", (int)host_port_host_length(listen), listen,
              web_port(http->web));
     *ret_http = http;
     return true;

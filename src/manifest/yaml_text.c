@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 static bool is_plain(const char *value)
 {
@@ -13,7 +14,7 @@ static bool is_plain(const char *value)
     if (length == 0 || !isalpha((unsigned char)value[0]) || value[length - 1] == ':')
         return false;
     for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
-        if (text_distance(value, words[i]) == 0)
+        if (strcasecmp(value, words[i]) == 0)
             return false;
     for (size_t i = 0; i < length; i++)
         if (!isalnum((unsigned char)value[i]) && strchr("-_./:", value[i]) == NULL)

@@ -132,7 +132,8 @@ bool rabbitmq_amqp_connection_read(struct rabbitmq_amqp_connection *connection, 
     return true;
 }
 
-static bool fail_unexpected(const struct rabbitmq_amqp_connection *connection, struct error *error)
+bool rabbitmq_amqp_connection_fail_unexpected(const struct rabbitmq_amqp_connection *connection,
+                                              struct error *error)
 {
     return error_unavailable(error, "RabbitMQ at %s: unexpected frame", connection->address);
 }
@@ -169,7 +170,7 @@ enum rabbitmq_received rabbitmq_amqp_connection_decode(struct rabbitmq_amqp_conn
         connection->received_ms = clock_now_ms();
         if (ret_frame->frame_type == AMQP_FRAME_METHOD) /* nothing is consumed here */
             return RABBITMQ_RECEIVED_FRAME;
-        fail_unexpected(connection, error);
+        rabbitmq_amqp_connection_fail_unexpected(connection, error);
         return RABBITMQ_RECEIVED_LOST;
     }
     return RABBITMQ_RECEIVED_NOTHING;
@@ -198,7 +199,7 @@ enum rabbitmq_received rabbitmq_amqp_connection_receive(struct rabbitmq_amqp_con
     if (ret_frame->payload.method.id == AMQP_CONNECTION_CLOSE_METHOD)
         fail_closed(connection, ret_frame, error);
     else
-        fail_unexpected(connection, error);
+        rabbitmq_amqp_connection_fail_unexpected(connection, error);
     return RABBITMQ_RECEIVED_LOST;
 }
 

@@ -95,4 +95,8 @@ enum rabbitmq_received rabbitmq_amqp_connection_receive(struct rabbitmq_amqp_con
                                                         amqp_frame_t *ret_frame,
                                                         struct error *error);
 
+/* False, with the error: the broker sent a frame that nothing waits for. */
+bool rabbitmq_amqp_connection_fail_unexpected(const struct rabbitmq_amqp_connection *connection,
+                                              struct error *error);
+
 #endif

@@ -231,12 +231,6 @@ static void handle_refused(struct rabbitmq_declarer *declarer, struct rabbitmq_c
     rabbitmq_slots_restore(&declarer->slots, channel);
 }
 
-static bool fail_unexpected(const struct rabbitmq_declarer *declarer, struct error *error)
-{
-    return error_unavailable(error, "RabbitMQ at %s: unexpected frame",
-                             declarer->connection->address);
-}
-
 /* Where no channel is in such a state, or in use, librabbitmq would keep a pool for each. */
 static bool handle_frame(struct rabbitmq_declarer *declarer, const amqp_frame_t *frame,
                          struct error *error)
@@ -245,10 +239,11 @@ static bool handle_frame(struct rabbitmq_declarer *declarer, const amqp_frame_t 
     struct rabbitmq_channel *channel = rabbitmq_channels_find(channels, frame->channel);
     void *fields = frame->payload.method.decoded;
     if (channel == NULL || channel->state == RABBITMQ_CHANNEL_CLOSED)
-        return fail_unexpected(declarer, error);
+        return rabbitmq_amqp_connection_fail_unexpected(declarer->connection, error);
     switch (frame->payload.method.id) {
     case AMQP_CHANNEL_OPEN_OK_METHOD:
-        return rabbitmq_channels_opened(channels, channel) || fail_unexpected(declarer, error);
+        return rabbitmq_channels_opened(channels, channel) ||
+               rabbitmq_amqp_connection_fail_unexpected(declarer->connection, error);
     case AMQP_QUEUE_DECLARE_OK_METHOD:
         return channel->state == RABBITMQ_CHANNEL_CLOSING ||
                handle_declared(declarer, channel, fields, error);
@@ -259,9 +254,9 @@ static bool handle_frame(struct rabbitmq_declarer *declarer, const amqp_frame_t 
         return true;
     case AMQP_CHANNEL_CLOSE_OK_METHOD:
         return rabbitmq_channels_close_confirmed(channels, channel) ||
-               fail_unexpected(declarer, error);
+               rabbitmq_amqp_connection_fail_unexpected(declarer->connection, error);
     default:
-        return fail_unexpected(declarer, error);
+        return rabbitmq_amqp_connection_fail_unexpected(declarer->connection, error);
     }
 }
 

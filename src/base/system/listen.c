@@ -1,6 +1,7 @@
 #include "base/system/listen.h"
 
 #include "base/memory.h"
+#include "base/system/host_port.h"
 #include "base/system/socket.h"
 #include "base/text.h"
 
@@ -21,27 +22,12 @@ static bool is_port(const char *text)
     return digits > 0 && digits <= MAX_DIGITS && text[digits] == '\0' && atoi(text) <= MAX_PORT;
 }
 
-/* "[::]:9090" to "::" and "9090". */
-static bool split_address(const char *address, char *host, size_t size, const char **ret_port)
-{
-    const char *colon = strrchr(address, ':');
-    if (colon == NULL || !is_port(colon + 1) || (size_t)(colon - address) >= size)
-        return false;
-    bool in_brackets = address[0] == '[' && colon > address + 1 && colon[-1] == ']';
-    const char *from = address + in_brackets;
-    size_t length = (size_t)(colon - from) - in_brackets;
-    memcpy(host, from, length);
-    host[length] = '\0';
-    *ret_port = colon + 1;
-    return length > 0 && (in_brackets || strchr(host, ':') == NULL);
-}
-
 bool listen_is_address(const char *address)
 {
-    char host[NI_MAXHOST];
     const char *port = NULL;
+    _cleanup_(memory_free) char *host = NULL;
     _cleanup_(memory_free) char *whole = listen_whole(address);
-    return split_address(whole, host, sizeof(host), &port);
+    return host_port_split(whole, &host, &port) && is_port(port);
 }
 
 char *listen_whole(const char *address)
@@ -104,12 +90,12 @@ static int open_address(const char *host, const char *port, const char **ret_rea
 
 int listen_open(const char *address, struct error *error)
 {
-    char host[NI_MAXHOST];
     const char *port = NULL;
     const char *reason = "it must be host:port, the port at most 65535";
     int fd = -1;
+    _cleanup_(memory_free) char *host = NULL;
     _cleanup_(memory_free) char *whole = listen_whole(address);
-    if (split_address(whole, host, sizeof(host), &port))
+    if (host_port_split(whole, &host, &port) && is_port(port))
         fd = open_address(host, port, &reason);
     if (fd < 0)
         error_invalid(error, "cannot listen on \"%s\": %s", address, reason);

@@ -16,6 +16,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 struct checker {
     const struct scaler *const *scalers;
@@ -45,7 +46,7 @@ static bool is_text_for_kubernetes(const struct yaml_tree *item)
     if (item->kind != YAML_TREE_TEXT || !item->is_plain)
         return true;
     for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
-        if (text_distance(item->text, words[i]) == 0)
+        if (strcasecmp(item->text, words[i]) == 0)
             return false;
     char *end = NULL;
     strtod(item->text, &end);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/system/host_port.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -98,7 +99,7 @@ static bool parse_parameters(const char *query, struct evkeyvalq *ret_parameters
 static bool is_own_name(const struct web_settings *settings, const char *header)
 {
     const char *listen = settings->listen;
-    size_t length = (size_t)(strrchr(listen, ':') - listen);
+    size_t length = host_port_host_length(listen);
     return length > 0 && strncasecmp(listen, header, length) == 0 &&
            (header[length] == '\0' || header[length] == ':');
 }
