@@ -79,6 +79,7 @@ test_debian13() { suite unit-debian13-asan "unit tests on Debian 13" debian13_su
 # mostly wait.
 two_at_a_time=(--numprocesses=2 --dist=loadfile)
 three_at_a_time=(--numprocesses=3 --dist=loadfile)
+four_at_a_time=(--numprocesses=4 --dist=loadfile)
 six_at_a_time=(--numprocesses=6 --dist=loadfile)
 # Real clients and brokers against the instrumented server: what they provoke is found where it happens.
 image_suite() { (image) && python_suite image "$@"; }
@@ -108,7 +109,7 @@ parity_suite() { (keda_scalers) && python_suite parity "${two_at_a_time[@]}" "$@
 test_parity() { suite parity "side by side with KEDA's own scalers" parity_suite "$@"; }
 examples_suite() { base_is_ready && python_suite examples "${two_at_a_time[@]}" --timeout=600 "$@"; }
 test_examples() { suite examples "examples" examples_suite "$@"; }
-brokers_suite() { base_is_ready && python_suite brokers "${three_at_a_time[@]}" "$@"; }
+brokers_suite() { base_is_ready && python_suite brokers "${four_at_a_time[@]}" "$@"; }
 test_brokers() { suite brokers "broker tests" brokers_suite "$@"; }
 
 # ---- by name only: every version, and every line

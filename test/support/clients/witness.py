@@ -88,8 +88,13 @@ class Witness(Observer):
     def is_back(self, since):
         return self.first(lambda call: call.answer, since) is not None
 
+    def counted(self):
+        """Until its source has answered for the first time there is nothing to hold."""
+        first = self.first(lambda call: call.answer)
+        return [call for call in list(self.calls) if call.answer is not None or (first and call.began > first.began)]
+
     def was_refused(self):
-        return self.first(lambda call: call.answer is None) is not None
+        return any(call.answer is None for call in self.counted())
 
     def complaints(self, failed, healed):
         """What was wrong, where a fault began and ended then."""
@@ -97,7 +102,7 @@ class Witness(Observer):
             yield f"{self.name} did not come back"
             return
         back = self.first(lambda call: call.answer, healed).began
-        for call in list(self.calls):
+        for call in self.counted():
             wrong = self._wrong(call, failed, healed, back)
             if wrong:
                 yield f"{self.name}, {call.began - failed:.2f} s after the fault began, {wrong}: {call}"
@@ -125,7 +130,7 @@ class Witness(Observer):
 
     def _explains(self, call, failed):
         """It began to fail after the fault began, and a hold before the first refusal."""
-        failing = call.ended - self.first(lambda call: call.answer is None).ended + self.hold
+        failing = call.ended - next(call for call in self.counted() if call.answer is None).ended + self.hold
         since = re.search(r" \(failing since (?:.*T)?(\d+):(\d+):(\d+)Z\)$", call.why)
         if since is None:
             return False
