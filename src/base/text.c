@@ -243,6 +243,19 @@ size_t text_cut(const char *string, size_t limit)
     return limit;
 }
 
+const char *text_next_piece(const char **rest, const char *separators, size_t *ret_length)
+{
+    const char *begin = *rest;
+    if (begin == NULL)
+        return NULL;
+    size_t length = strcspn(begin, separators);
+    size_t blanks = strspn(begin, " ");
+    *rest = begin[length] == '\0' ? NULL : begin + length + 1;
+    blanks = MIN(blanks, length);
+    *ret_length = length - blanks;
+    return begin + blanks;
+}
+
 size_t text_distance(const char *left, const char *right)
 {
     enum { LONGEST = 64 };

@@ -67,6 +67,10 @@ const char *text_plural(size_t count);
 /* What a copy of the string takes of the heap (base/memory.h), for budgets; NULL: nothing. */
 size_t text_heap_bytes(const char *string);
 
+/* The next of the pieces between these characters (""; the whole is one), without blanks before it;
+ * `*rest` goes on behind it. NULL: there is none left. */
+const char *text_next_piece(const char **rest, const char *separators, size_t *ret_length);
+
 /* How many single-character edits (a swap of neighbours is one) turn one string into the other,
  * upper and lower case being equal. */
 size_t text_distance(const char *left, const char *right);

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/url.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -29,39 +30,47 @@ static size_t cut_at_end(struct span text, struct span secret)
     return length >= MIN_CUT_BYTES ? length : 0;
 }
 
-static void hide(char **text, struct span secret)
+/* A text, and which of its bytes are of a secret. They are found before any is replaced: what takes
+ * their place is searched for no other secret, which could be a piece of it and so make the text
+ * longer each time. */
+struct masked {
+    struct span text;
+    bool *is_secret;
+};
+
+static void hide(struct masked *masked, struct span secret)
 {
-    static const char hidden[] = "(hidden)";
-    struct text shown = {0};
-    struct span rest = all_of(*text);
+    struct span rest = masked->text;
     const char *found;
     if (secret.length < MIN_SECRET_BYTES)
         return;
     while ((found = memmem(rest.bytes, rest.length, secret.bytes, secret.length)) != NULL) {
-        size_t before = (size_t)(found - rest.bytes);
-        text_add_bytes(&shown, rest.bytes, before);
-        text_add(&shown, hidden);
-        rest = (struct span){found + secret.length, rest.length - before - secret.length};
+        memset(masked->is_secret + (found - masked->text.bytes), true, secret.length);
+        rest.length -= (size_t)(found - rest.bytes) + secret.length;
+        rest.bytes = found + secret.length;
     }
     size_t cut = cut_at_end(rest, secret);
-    text_add_bytes(&shown, rest.bytes, rest.length - cut);
-    text_add(&shown, cut > 0 ? hidden : "");
-    free(*text);
-    *text = text_take(&shown);
+    memset(masked->is_secret + masked->text.length - cut, true, cut);
+}
+
+/* With "(hidden)" in the place of secrets; those that touch become one. The caller frees it. */
+static char *shown(const struct masked *masked)
+{
+    struct text text = {0};
+    for (size_t at = 0; at < masked->text.length;) {
+        size_t end = at;
+        while (end < masked->text.length && masked->is_secret[end] == masked->is_secret[at])
+            end++;
+        if (masked->is_secret[at])
+            text_add(&text, "(hidden)");
+        else
+            text_add_bytes(&text, masked->text.bytes + at, end - at);
+        at = end;
+    }
+    return text_take(&text);
 }
 
 /* ---- the secrets of a row ---- */
-
-/* "user:password" of a URL, as it stands there; of other texts nothing. */
-static struct span user_information(const char *text)
-{
-    const char *start = text == NULL ? NULL : strstr(text, "://");
-    if (start == NULL)
-        return (struct span){0};
-    start += strlen("://");
-    const char *end = memrchr(start, '@', strcspn(start, "/?#"));
-    return (struct span){start, end == NULL ? 0 : (size_t)(end - start)};
-}
 
 /* The caller frees it. */
 static char *percent_decoded(struct span part)
@@ -79,7 +88,7 @@ static char *percent_decoded(struct span part)
     return text_take(&decoded);
 }
 
-static void hide_basic(char **text, struct span user, struct span password)
+static void hide_basic(struct masked *masked, struct span user, struct span password)
 {
     _cleanup_(text_done) struct text pair = {0};
     if (password.length < MIN_SECRET_BYTES)
@@ -89,22 +98,26 @@ static void hide_basic(char **text, struct span user, struct span password)
     text_add_bytes(&pair, password.bytes, password.length);
     _cleanup_(memory_free) char *encoded = memory_array(pair.length / 3 + 2, 4);
     EVP_EncodeBlock((unsigned char *)encoded, (const unsigned char *)pair.bytes, (int)pair.length);
-    hide(text, all_of(encoded));
+    hide(masked, all_of(encoded));
 }
 
-static void hide_of_url(char **text, const char *url)
+/* Of texts that are no URLs, nothing. */
+static void hide_of_url(struct masked *masked, const char *url, size_t length)
 {
-    struct span pair = user_information(url);
-    const char *colon = pair.length == 0 ? NULL : memchr(pair.bytes, ':', pair.length);
+    struct url_places places = url_find(url, length);
+    if (places.user == 0 || places.host == places.user)
+        return;
+    size_t end = places.host - 1; /* the @ */
+    const char *colon = memchr(url + places.user, ':', end - places.user);
     if (colon == NULL)
         return;
-    struct span user = {pair.bytes, (size_t)(colon - pair.bytes)};
-    struct span password = {colon + 1, pair.length - user.length - 1};
+    struct span user = {url + places.user, (size_t)(colon - url) - places.user};
+    struct span password = {colon + 1, end - places.user - user.length - 1};
     _cleanup_(memory_free) char *plain_user = percent_decoded(user);
     _cleanup_(memory_free) char *plain = percent_decoded(password);
-    hide_basic(text, all_of(plain_user), all_of(plain));
-    hide(text, password);
-    hide(text, all_of(plain));
+    hide_basic(masked, all_of(plain_user), all_of(plain));
+    hide(masked, password);
+    hide(masked, all_of(plain));
 }
 
 static const char blanks[] = " \t\r\n\f\v";
@@ -123,7 +136,7 @@ static const char *libpq_value(const char *from, struct text *ret_plain)
 }
 
 /* Of libpq's strings: `host=... password='a b'`, and URLs that end with `?password=...&...`. */
-static void hide_passwords(char **text, const char *string)
+static void hide_passwords(struct masked *masked, const char *string)
 {
     static const char key[] = "password";
     bool is_url = strncmp(string + strcspn(string, ":= "), "://", 3) == 0;
@@ -139,8 +152,8 @@ static void hide_passwords(char **text, const char *string)
         string += !is_url && *string == '\'';
         struct span written = {string, (size_t)(end - string)};
         _cleanup_(memory_free) char *decoded = is_url ? percent_decoded(written) : NULL;
-        hide(text, written);
-        hide(text, is_url ? all_of(decoded) : (struct span){plain.bytes, plain.length});
+        hide(masked, written);
+        hide(masked, is_url ? all_of(decoded) : (struct span){plain.bytes, plain.length});
         string = end;
     }
 }
@@ -156,16 +169,17 @@ static bool is_shown_elsewhere(const struct option_values *values, const char *s
 }
 
 /* With each name of a user that there is: a table has one or two. */
-static void hide_pairs(const struct option_values *values, char **text, const char *password)
+static void hide_pairs(const struct option_values *values, struct masked *masked,
+                       const char *password)
 {
     for (size_t row = 0; row < values->options; row++)
         if (values->texts[row] != NULL && (text_ends_with(values->table[row].key, "sername") ||
                                            text_ends_with(values->table[row].key, "serName")))
-            hide_basic(text, all_of(values->texts[row]), all_of(password));
+            hide_basic(masked, all_of(values->texts[row]), all_of(password));
 }
 
 /* Of lists as "X-Key=secret,X-Other=..." the values. */
-static void hide_pieces(char **text, const char *list)
+static void hide_pieces(struct masked *masked, const char *list)
 {
     while (*list != '\0') {
         size_t length = strcspn(list, ",");
@@ -173,31 +187,43 @@ static void hide_pieces(char **text, const char *list)
         value = value == NULL ? list : value + 1;
         while (value < list + length && *value == ' ')
             value++;
-        hide(text, (struct span){value, (size_t)(list + length - value)});
+        hide(masked, (struct span){value, (size_t)(list + length - value)});
         list += length + (list[length] == ',');
     }
 }
 
-static void hide_row(const struct option_values *values, size_t row, char **text)
+static void hide_row(const struct option_values *values, size_t row, struct masked *masked)
 {
     const struct option *option = &values->table[row];
     const char *secret = values->texts[row];
     if (secret == NULL)
         return;
-    hide_of_url(text, secret);
+    const char *rest = secret;
+    size_t length = 0;
+    for (const char *url;
+         (url = text_next_piece(&rest, option_separators(option), &length)) != NULL;)
+        hide_of_url(masked, url, length);
     if (option->flags & OPTION_SECRET)
-        hide_passwords(text, secret);
+        hide_passwords(masked, secret);
     if (!(option->flags & (OPTION_SECRET | OPTION_HIDDEN)) ||
         option->flags & (OPTION_HOST | OPTION_HOSTS) || is_shown_elsewhere(values, secret))
         return;
-    hide_pairs(values, text, secret);
-    hide(text, all_of(secret));
+    hide_pairs(values, masked, secret);
+    hide(masked, all_of(secret));
     if (option->type == OPTION_LIST)
-        hide_pieces(text, secret);
+        hide_pieces(masked, secret);
 }
 
 void hide_secrets(const struct option_values *values, struct error *error)
 {
-    for (size_t row = 0; values != NULL && error_is_set(error) && row < values->options; row++)
-        hide_row(values, row, &error->text);
+    if (values == NULL || !error_is_set(error))
+        return;
+    struct masked masked = {.text = all_of(error->text)};
+    masked.is_secret = memory_array(masked.text.length + 1, sizeof(*masked.is_secret));
+    for (size_t row = 0; row < values->options; row++)
+        hide_row(values, row, &masked);
+    char *text = shown(&masked);
+    free(masked.is_secret);
+    free(error->text);
+    error->text = text;
 }

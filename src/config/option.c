@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/url.h"
 #include "config/value.h"
 
 #include <openssl/evp.h>
@@ -386,18 +387,24 @@ bool option_steers_credentials(const struct option *row)
     return row->scope == OPTION_QUERY || (row->scope == OPTION_CONNECTION && !is_credential_alone);
 }
 
-/* Of a URL, or several with commas, what is left without "user:password@". */
-static char *without_user(const char *urls)
+const char *option_separators(const struct option *row)
+{
+    return row->type == OPTION_LIST || row->flags & OPTION_HOSTS ? "," : "";
+}
+
+/* Of a URL, or of a list of them, what is left without "user:password@". */
+static char *without_user(const struct option *row, const char *urls)
 {
     struct text text = {0};
-    const char *start;
-    while ((start = strstr(urls, "://")) != NULL) {
-        start += strlen("://");
-        text_add_bytes(&text, urls, (size_t)(start - urls));
-        size_t user = strcspn(start, "@/,?");
-        urls = start[user] == '@' ? start + user + 1 : start;
+    size_t length = 0;
+    for (const char *url;
+         (url = text_next_piece(&urls, option_separators(row), &length)) != NULL;) {
+        struct url_places places = url_find(url, length);
+        size_t rest = places.is_ambiguous ? places.user : places.host;
+        text_add(&text, text.length == 0 ? "" : ",");
+        text_add_bytes(&text, url, places.user);
+        text_add_bytes(&text, url + rest, length - rest);
     }
-    text_add(&text, urls);
     return text_take(&text);
 }
 
@@ -407,8 +414,8 @@ static bool is_same_source(const struct option *row, const char *one, const char
         return true;
     if (one == NULL || other == NULL || !(row->flags & (OPTION_URL | OPTION_ADDRESS)))
         return false;
-    _cleanup_(memory_free) char *one_host = without_user(one);
-    _cleanup_(memory_free) char *other_host = without_user(other);
+    _cleanup_(memory_free) char *one_host = without_user(row, one);
+    _cleanup_(memory_free) char *other_host = without_user(row, other);
     return text_equal(one_host, other_host);
 }
 

@@ -116,6 +116,9 @@ const char *option_text(const struct option_values *values, const char *key);
 /* Whether somebody set it, be it to its default. */
 bool option_is_given(const struct option_values *values, const char *key);
 
+/* What separates the elements of the row's text; "" where it is no list. */
+const char *option_separators(const struct option *row);
+
 /* May the text of this row be shown to people? Not where it is a secret or a URL, or came out of a
  * variable. */
 bool option_shows(const struct option_values *values, size_t row);

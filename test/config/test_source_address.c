@@ -14,6 +14,7 @@ struct source_options {
     const char *hosts;
     const char *port;
     const char *parameters;
+    struct option_list headers;
 };
 
 #define ROW(name, field, ...)                                                                      \
@@ -29,14 +30,19 @@ static const struct option table[] = {
     ROW("hosts", hosts, .flags = OPTION_HOSTS),
     ROW("port", port, ),
     ROW("queryParameters", parameters, .flags = OPTION_HIDDEN),
+    {.key = "customHeaders",
+     .scope = OPTION_CONNECTION,
+     .type = OPTION_LIST,
+     OPTION_FIELD(struct source_options, headers),
+     .flags = OPTION_SECRET},
     {0},
 };
 
-enum { SECRET_URL, URL, HOSTS, PORT, QUERY_PARAMETERS };
+enum { SECRET_URL, URL, HOSTS, PORT, QUERY_PARAMETERS, HEADERS };
 
 static struct option_values *values_of(size_t row, const char *text, const char *port)
 {
-    const char *texts[] = {NULL, NULL, NULL, NULL, NULL};
+    const char *texts[] = {NULL, NULL, NULL, NULL, NULL, NULL};
     texts[PORT] = port;
     texts[row] = text;
     return option_values_new(table, sizeof(struct source_options), OPTION_CONNECTION, texts);
@@ -141,6 +147,18 @@ static void a_secret_that_a_source_repeats_is_hidden(void **state)
                   "(hidden) of shop");
 }
 
+/* Pieces of a list, each searched for in the text that was there before. */
+static void secrets_that_are_pieces_of_what_takes_their_place_do_not_grow(void **state)
+{
+    (void)state;
+    _cleanup_(text_done) struct text list = {0};
+    for (int i = 0; i < 32; i++)
+        text_add(&list, i == 0 ? "a=(hid,b=den)" : ",a=(hid,b=den)");
+    assert_hidden(HEADERS, list.bytes, "sent (hid and den), or (hidden)",
+                  "sent (hidden) and (hidden), or (hidden)");
+    assert_hidden(HEADERS, "a=hunter,b=hunter22", "sent hunter22", "sent (hidden)");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +166,7 @@ int main(void)
         cmocka_unit_test(a_possible_password_is_no_address),
         cmocka_unit_test(of_a_url_scheme_and_host_are_shown),
         cmocka_unit_test(a_secret_that_a_source_repeats_is_hidden),
+        cmocka_unit_test(secrets_that_are_pieces_of_what_takes_their_place_do_not_grow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
