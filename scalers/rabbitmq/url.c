@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/url.h"
 #include "shared/http_address.h"
 
 #include <ctype.h>
@@ -160,15 +161,11 @@ static bool parse(struct rabbitmq_url *url, const char *text, struct error *erro
     url->is_http = scheme->is_http;
     url->has_tls = scheme->has_tls;
     url->port = scheme->port;
-    const char *authority = text + strlen(scheme->prefix);
-    size_t authority_length = strcspn(authority, "/?#");
-    const char *path = authority + authority_length;
-
-    /* As Go does it: the last @ ends the user. */
-    const char *at = memrchr(authority, '@', authority_length);
-    const char *address = at == NULL ? authority : at + 1;
-    return (at == NULL || parse_user(url, authority, (size_t)(at - authority), error)) &&
-           parse_address(url, address, (size_t)(path - address), error) &&
+    struct url_places places = url_find(text, strlen(text));
+    const char *path = text + places.path;
+    return (places.host == places.user ||
+            parse_user(url, text + places.user, places.host - places.user - 1, error)) &&
+           parse_address(url, text + places.host, places.path - places.host, error) &&
            parse_path(url, path, strcspn(path, "?#"), error);
 }
 

@@ -3,6 +3,7 @@
 #include "base/http_head.h"
 #include "base/memory.h"
 #include "base/system/file.h"
+#include "base/url.h"
 
 #include <curl/curl.h>
 #include <pthread.h>
@@ -60,9 +61,8 @@ void http_client_cancel(struct http_client *client)
 
 static char *without_user(const char *url)
 {
-    const char *host = strstr(url, "://") + strlen("://");
-    const char *at = memrchr(host, '@', strcspn(host, "/?#"));
-    return at == NULL ? text_copy(url) : text_format("%.*s%s", (int)(host - url), url, at + 1);
+    struct url_places places = url_find(url, strlen(url));
+    return text_format("%.*s%s", (int)places.user, url, url + places.host);
 }
 
 struct http_client *http_client_new(const struct http_server *server, int64_t timeout_ms)

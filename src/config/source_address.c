@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/url.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -30,49 +31,25 @@ static bool consists_of(struct address_part part, const char *others)
     return true;
 }
 
-/* Whoever writes a password without escaping it puts any character anywhere. So a URL is shown only
- * where its user information must be what stands before the last @ of its authority, and the rest
- * looks like hosts. */
+/* A URL is shown only where its user information is certain, and the rest looks like hosts. */
 static bool split(struct address_part url, struct address_part *ret_scheme,
                   struct address_part *ret_host)
 {
-    _cleanup_(memory_free) char *text = text_copy_bytes(url.bytes, url.length);
-    const char *start = strstr(text, "://");
-    size_t scheme = start == NULL ? 0 : (size_t)(start - text) + strlen("://");
-    size_t authority = strcspn(text + scheme, "/?#");
-    size_t end = scheme + authority;
-    if (strchr(text + end, '@') != NULL)
-        return false;
-    size_t host = end;
-    while (host > scheme && text[host - 1] != '@')
-        host--;
-    *ret_scheme = (struct address_part){url.bytes, scheme};
-    *ret_host = (struct address_part){url.bytes + host, end - host};
-    struct address_part name = {url.bytes, scheme == 0 ? 0 : scheme - strlen("://")};
-    return consists_of(name, "+-.") && consists_of(*ret_host, "-._:[]%,");
-}
-
-/* The elements of a list; what is no list is one element. */
-static struct address_part next_part(const char **rest, bool is_list)
-{
-    const char *begin = *rest;
-    size_t length = is_list ? strcspn(begin, ",") : strlen(begin);
-    *rest = begin[length] == '\0' ? NULL : begin + length + 1;
-    while (length > 0 && *begin == ' ') {
-        begin++;
-        length--;
-    }
-    return (struct address_part){begin, length};
+    struct url_places places = url_find(url.bytes, url.length);
+    *ret_scheme = (struct address_part){url.bytes, places.user};
+    *ret_host = (struct address_part){url.bytes + places.host, places.path - places.host};
+    struct address_part name = {url.bytes, places.user == 0 ? 0 : places.user - strlen("://")};
+    return !places.is_ambiguous && consists_of(name, "+-.") && consists_of(*ret_host, "-._:[]%,");
 }
 
 /* With a @ in one element, an element without one may be a piece of a password with a comma. */
-static bool is_ambiguous(const char *text, bool is_list)
+static bool is_ambiguous(const struct option *row, const char *text)
 {
-    const char *rest = text;
+    struct address_part part;
     if (strchr(text, '@') == NULL)
         return false;
-    while (rest != NULL)
-        if (!has(next_part(&rest, is_list), '@'))
+    while ((part.bytes = text_next_piece(&text, option_separators(row), &part.length)) != NULL)
+        if (!has(part, '@'))
             return true;
     return false;
 }
@@ -90,23 +67,18 @@ static bool add_url(struct text *shown, struct address_part url, bool only_host)
 }
 
 /* NULL: nothing of it is to be shown. */
-static char *show(const char *text, bool is_list, bool only_host)
+static char *show(const struct option *row, const char *text, bool only_host)
 {
     _cleanup_(text_done) struct text shown = {0};
-    if (is_ambiguous(text, is_list))
+    struct address_part part;
+    if (is_ambiguous(row, text))
         return NULL;
-    for (const char *rest = text; rest != NULL;) {
-        struct address_part part = next_part(&rest, is_list);
+    while ((part.bytes = text_next_piece(&text, option_separators(row), &part.length)) != NULL) {
         text_add(&shown, shown.length == 0 ? "" : ",");
         if (!add_url(&shown, part, only_host))
             return NULL;
     }
     return text_take(&shown);
-}
-
-static bool is_list(const struct option *row)
-{
-    return row->type == OPTION_LIST || row->flags & OPTION_HOSTS;
 }
 
 /* A port has a row of its own where a host has, behind it. */
@@ -127,7 +99,7 @@ char *source_address(const struct option_values *values)
         bool has_host = option->flags & (OPTION_HOST | OPTION_HOSTS) && text != NULL;
         if (!has_host || (option->flags & OPTION_SECRET && strstr(text, "://") == NULL))
             continue;
-        _cleanup_(memory_free) char *hosts = show(text, is_list(option), true);
+        _cleanup_(memory_free) char *hosts = show(option, text, true);
         if (hosts == NULL || hosts[0] == '\0')
             continue;
         _cleanup_(text_done) struct text address = {0};
@@ -148,6 +120,6 @@ char *source_address_shown(const struct option_values *values, size_t row)
     if (option_shows(values, row))
         shown = text_copy(values->texts[row]);
     else if (option->flags & OPTION_URL && !(option->flags & OPTION_SECRET))
-        shown = show(values->texts[row], is_list(option), false);
+        shown = show(option, values->texts[row], false);
     return shown == NULL ? text_copy(hidden) : shown;
 }

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/url.h"
 #include "scale/general.h"
 #include "scale/trigger_answers.h"
 #include "scale/trigger_state.h"
@@ -9,6 +10,7 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 static void add_text(EVP_MD_CTX *digest, const char *text, size_t length)
 {
@@ -19,8 +21,20 @@ static void add_text(EVP_MD_CTX *digest, const char *text, size_t length)
     EVP_DigestUpdate(digest, text, length);
 }
 
-/* What of a value tells triggers apart and is no secret: of a URL what comes after the user and
- * password, in which some write '?' and '#' as they are. */
+/* Of a URL what comes after the user and password, where that is certain. */
+static void add_urls(EVP_MD_CTX *digest, const struct option *row, const char *urls)
+{
+    size_t length = 0;
+    for (const char *url;
+         (url = text_next_piece(&urls, option_separators(row), &length)) != NULL;) {
+        struct url_places places = url_find(url, length);
+        size_t path = strcspn(url + places.host, "?#");
+        if (!places.is_ambiguous)
+            add_text(digest, url + places.host, MIN(path, length - places.host));
+    }
+}
+
+/* What of a value tells triggers apart and is no secret. */
 static void add_value(EVP_MD_CTX *digest, const struct option_entry *entry,
                       const struct option *table)
 {
@@ -30,13 +44,9 @@ static void add_value(EVP_MD_CTX *digest, const struct option_entry *entry,
     bool is_secret = row == NULL || option_is_variable(entry->key) || row->flags & OPTION_SECRET ||
                      option_is_credential(row);
     const char *text = entry->value;
-    if (row != NULL && row->flags & OPTION_URL && !option_is_variable(entry->key)) {
-        const char *scheme = strstr(text, "://");
-        const char *authority = scheme == NULL ? text : scheme + strlen("://");
-        const char *at = strrchr(authority, '@');
-        const char *host = at == NULL ? authority : at + 1;
-        add_text(digest, host, strcspn(host, "?#"));
-    } else if (!is_secret)
+    if (row != NULL && row->flags & OPTION_URL && !option_is_variable(entry->key))
+        add_urls(digest, row, text);
+    else if (!is_secret)
         add_text(digest, text, strlen(text));
 }
 

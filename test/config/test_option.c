@@ -14,6 +14,7 @@
 
 struct connection {
     const char *host;
+    struct option_list hosts;
     const char *password;
     bool tls;
     int64_t sessions;
@@ -316,6 +317,7 @@ static void other_credentials_lead_to_the_same_place(void **state)
         const char *one;
         const char *other;
         bool same;
+        bool is_list;
     } cases[] = {
         {0, "a:9092", "a:9092", true},
         {0, "a:9092", "b:9092", false},
@@ -330,15 +332,20 @@ static void other_credentials_lead_to_the_same_place(void **state)
         {OPTION_URL, "amqp://u:p@a:5672/vhost", "amqp://a:5672/vhost", true},
         {OPTION_URL, "amqp://u:p@a:5672/vhost", "amqp://u:p@b:5672/vhost", false},
         {OPTION_URL, "amqp://u:p@a:5672/vhost", "amqp://u:p@a:5672/other", false},
-        {OPTION_URL, "nats://u:p@a,nats://u:p@b", "nats://u:q@a,nats://u:q@b", true},
-        {OPTION_URL, "nats://u:p@a,nats://u:p@b", "nats://u:p@a,nats://u:p@c", false},
+        {OPTION_URL, "nats://u:p@a,nats://u:p@b", "nats://u:q@a,nats://u:q@b", true, true},
+        {OPTION_URL, "nats://u:p@a,nats://u:p@b", "nats://u:p@a,nats://u:p@c", false, true},
+        {OPTION_URL, "amqp://u:p@1@a/v", "amqp://u:p@2@a/v", true},
+        {OPTION_URL, "amqp://u:p,1@a/v", "amqp://u:p,2@a/v", true},
+        {OPTION_URL, "amqp://a/jobs@eu", "amqp://b/jobs@eu", false},
         {OPTION_URL, "http://a/@b", "http://a/@c", false},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         const struct option rows[] = {{.key = "host",
                                        .scope = OPTION_CONNECTION,
-                                       .type = OPTION_STRING,
-                                       OPTION_FIELD(struct connection, host),
+                                       .type = cases[i].is_list ? OPTION_LIST : OPTION_STRING,
+                                       .offset = cases[i].is_list
+                                                     ? offsetof(struct connection, hosts)
+                                                     : offsetof(struct connection, host),
                                        .flags = cases[i].flags},
                                       {0}};
         if (same_place(rows, "host", cases[i].one, cases[i].other) != cases[i].same)
