@@ -25,6 +25,14 @@ static bool joins_last(const struct recent_samples *recent, int64_t at_ms)
     return at_ms - recent->samples[recent->count - 2].at_ms < recent->interval_ms;
 }
 
+/* Unknown, unless one is known to be above 0: nobody may take it for idle. */
+static double most(double left, double right)
+{
+    bool is_unknown = isnan(left) || isnan(right);
+    double known = fmax(left, right);
+    return is_unknown && !(known > 0) ? NAN : known;
+}
+
 void recent_samples_add(struct recent_samples *recent, int64_t at_ms, const struct reading *reading)
 {
     const struct recent_sample *last =
@@ -40,8 +48,8 @@ void recent_samples_add(struct recent_samples *recent, int64_t at_ms, const stru
     sample.is_after_gap = last == NULL || recent->has_gap ||
                           at_ms - last->at_ms > GAP_INTERVALS * recent->interval_ms;
     if (!sample.is_after_gap && joins_last(recent, at_ms)) {
-        sample.max_waiting = fmax(sample.max_waiting, last->max_waiting);
-        sample.max_in_flight = fmax(sample.max_in_flight, last->max_in_flight);
+        sample.max_waiting = most(sample.max_waiting, last->max_waiting);
+        sample.max_in_flight = most(sample.max_in_flight, last->max_in_flight);
         sample.is_after_gap = last->is_after_gap;
         recent->count--;
     }

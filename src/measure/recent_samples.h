@@ -22,8 +22,8 @@ enum { RECENT_SAMPLES_MAX = 64 };
 struct recent_sample {
     int64_t at_ms; /* when the source was asked */
     struct reading reading;
-    double max_waiting; /* of all that became this one; the value, where the source has no other
-                           count */
+    /* Of all that became this one. NAN: one was unknown, and none above 0. */
+    double max_waiting; /* the value, where the source has no other count */
     double max_in_flight;
     bool is_after_gap; /* measuring failed, or nobody measured, between the one before and this one
                         */

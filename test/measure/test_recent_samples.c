@@ -81,6 +81,30 @@ static void a_source_with_one_number_waits_by_it(void **state)
     assert_true(recent_samples_waiting(&reading) == 12);
 }
 
+/* Nothing that was unknown for a moment was idle all the time. */
+static void unknown_is_not_idle_where_samples_become_one(void **state)
+{
+    (void)state;
+    for (int unknown = 0; unknown < 2; unknown++) {
+        struct recent_samples recent = {.interval_ms = 5000};
+        const struct recent_sample *last = &recent.samples[2];
+        add(&recent, 5000, 0);
+        add(&recent, 10000, 0);
+        for (int i = 1; i <= 2; i++) {
+            struct reading reading = reading_of(0, i == unknown + 1 ? NAN : 0);
+            recent_samples_add(&recent, 10000 + i, &reading);
+        }
+        assert_int_equal(recent.count, 3);
+        assert_true(isnan(last->max_in_flight));
+        assert_true(last->max_waiting == 0);
+        struct reading busy = reading_of(NAN, 3);
+        recent_samples_add(&recent, 10003, &busy);
+        assert_int_equal(recent.count, 3);
+        assert_true(last->max_in_flight == 3);
+        assert_true(isnan(last->max_waiting));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -89,6 +113,7 @@ int main(void)
         cmocka_unit_test(a_failure_and_a_long_silence_are_gaps),
         cmocka_unit_test(a_gap_is_not_lost_where_samples_become_one),
         cmocka_unit_test(a_source_with_one_number_waits_by_it),
+        cmocka_unit_test(unknown_is_not_idle_where_samples_become_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
