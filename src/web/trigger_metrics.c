@@ -3,6 +3,7 @@
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/metric.h"
+#include "scale/objects.h"
 #include "web/trigger_fields.h"
 
 #include <math.h>
@@ -48,13 +49,14 @@ static void add_sample(struct samples *all, const struct trigger *trigger, int64
     trigger_state(trigger, NULL, now_ms, &state);
     trigger_figures(trigger, &state, &sample->figures);
     sample->labels = labels_of(trigger);
-    sample->is_left_out = state.is_superseded;
 }
 
-/* Those that came first have a place. */
+/* Those that came first have a place. Former metadata of an object needs none. */
 static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct samples *all = context;
+    if (objects_superseded(trigger))
+        return WALK_ON;
     if (all->count < all->max)
         add_sample(all, trigger, now_ms);
     else
@@ -62,16 +64,14 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
     return WALK_ON;
 }
 
-/* Two triggers of one object may have the same name; and there may be former metadata. Prometheus
- * refuses a page on which a series is twice. */
+/* Two triggers of one object may have the same name. Prometheus refuses a page on which a series is
+ * twice. */
 static void leave_out(struct samples *all)
 {
     struct sample *series = NULL;
     for (size_t i = 0; i < all->count; i++) {
         struct sample *sample = &all->samples[i];
         struct sample *other;
-        if (sample->is_left_out)
-            continue;
         HASH_FIND_STR(series, sample->labels, other);
         if (other == NULL)
             HASH_ADD_KEYPTR(hh, series, sample->labels, strlen(sample->labels), sample);

@@ -240,7 +240,8 @@ static struct view view_of_history(const struct trigger *trigger)
 /* NAN: the page has no such line. */
 static double metric_of(const char *name, const struct trigger *trigger)
 {
-    struct trigger_metrics metrics = {.source = source(), .max = 10};
+    struct trigger_metrics metrics = {.source = source(),
+                                      .max = 1}; /* a former one takes no place */
     _cleanup_(text_done) struct text page = {0};
     assert_true(trigger_metrics_write(&metrics, &page));
     _cleanup_(memory_free) char *begin =
