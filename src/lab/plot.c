@@ -61,30 +61,30 @@ static double round_step(double range, int parts)
     return step * 10;
 }
 
-static double largest_of(const struct plot_panel *panel, size_t seconds)
+static double largest_of(const struct plot_panel *panel, size_t values)
 {
     double largest = 1;
     for (size_t i = 0; i < panel->series_count; i++)
-        for (size_t second = 0; second < seconds; second++)
-            largest = fmax(largest, panel->series[i].values[second]);
+        for (size_t value = 0; value < values; value++)
+            largest = fmax(largest, panel->series[i].values[value]);
     return largest;
 }
 
-static double x_of(const struct plot *plot, double second)
+static double x_of(const struct plot *plot, double value)
 {
-    return LEFT + (WIDTH - LEFT - RIGHT) * second / (double)plot->seconds;
+    return LEFT + (WIDTH - LEFT - RIGHT) * value / (double)plot->values;
 }
 
-/* Of a bucket of seconds the largest is drawn: a short peak is what one looks for. Where all are
+/* Of a bucket of values the largest is drawn: a short peak is what one looks for. Where all are
  * unknown is a gap. */
 static void draw_series(const struct plot *plot, const struct plot_series *series, double top,
                         double largest, const char *stroke, struct text *svg)
 {
-    size_t bucket = plot->seconds / MAX_POINTS + 1;
+    size_t bucket = plot->values / MAX_POINTS + 1;
     bool is_open = false;
-    for (size_t second = 0; second < plot->seconds; second += bucket) {
+    for (size_t first = 0; first < plot->values; first += bucket) {
         double peak = NAN;
-        for (size_t i = second; i < second + bucket && i < plot->seconds; i++)
+        for (size_t i = first; i < first + bucket && i < plot->values; i++)
             peak = fmax(peak, series->values[i]);
         if (is_open && isnan(peak))
             text_add(svg, "\"/>\n");
@@ -94,7 +94,7 @@ static void draw_series(const struct plot *plot, const struct plot_series *serie
         is_open = !isnan(peak);
         if (!is_open)
             continue;
-        text_addf(svg, "%.1f,%.1f ", x_of(plot, (double)second),
+        text_addf(svg, "%.1f,%.1f ", x_of(plot, (double)first),
                   top + PANEL_HEIGHT * (1 - fmax(0, peak) / largest));
     }
     if (is_open)
@@ -114,11 +114,12 @@ static void draw_axes(const struct plot *plot, const struct plot_panel *panel, d
         snprintf(label, sizeof(label), "%.10g", value);
         add_label(svg, LEFT - 8, y + 4, "end", label);
     }
-    double minutes = (double)plot->seconds / 60;
+    double minutes = (double)plot->values * plot->value_seconds / 60;
     step = round_step(minutes, 8);
     for (int i = 0; i * step <= minutes; i++) {
         snprintf(label, sizeof(label), "%.10g min", i * step);
-        add_label(svg, x_of(plot, i * step * 60), top + PANEL_HEIGHT + 16, "middle", label);
+        add_label(svg, x_of(plot, i * step * 60 / plot->value_seconds), top + PANEL_HEIGHT + 16,
+                  "middle", label);
     }
     add_label(svg, LEFT, top - 8, "start", panel->title);
 }
@@ -146,7 +147,7 @@ void plot_draw(const struct plot *plot, struct text *svg)
     for (size_t i = 0; i < plot->panel_count; i++) {
         const struct plot_panel *panel = &plot->panels[i];
         double top = TOP + (double)i * (PANEL_HEIGHT + GAP);
-        double largest = largest_of(panel, plot->seconds);
+        double largest = largest_of(panel, plot->values);
         draw_axes(plot, panel, top, largest, svg);
         for (size_t series = 0; series < panel->series_count; series++)
             draw_series(plot, &panel->series[series], top, largest, colour(series), svg);

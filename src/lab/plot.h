@@ -14,7 +14,7 @@
 
 enum { PLOT_MAX_SERIES = 64 };
 
-/* One value per second, NAN where it is unknown; the arrays are borrowed. */
+/* `values` of the plot, NAN where it is unknown; the arrays are borrowed. */
 struct plot_series {
     const char *name;
     const double *values;
@@ -28,7 +28,8 @@ struct plot_panel {
 
 struct plot {
     const char *title;
-    size_t seconds;
+    size_t values;        /* of each series */
+    double value_seconds; /* from one to the next */
     const struct plot_panel *panels;
     size_t panel_count;
 };

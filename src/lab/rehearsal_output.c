@@ -256,7 +256,8 @@ bool rehearsal_plot(const struct rehearsal *rehearsal, const char *path, struct 
     }
     const struct plot plot = {
         .title = "backlog rehearse",
-        .seconds = rehearsal->items[0].lines,
+        .values = rehearsal->items[0].lines,
+        .value_seconds = rehearsal->settings->speed, /* a line is a second of the real time */
         .panels = panels,
         .panel_count = rehearsal->settings->in_flight == NULL ? 2 : 3,
     };

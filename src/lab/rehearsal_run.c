@@ -206,7 +206,8 @@ static bool is_active(const struct rehearsal_object *one)
     return false;
 }
 
-static void note_line(const struct rehearsal *rehearsal, struct rehearsal_object *one,
+/* `is_late`: a line that was not printed in time; what was measured then is unknown. */
+static void note_line(const struct rehearsal *rehearsal, struct rehearsal_object *one, bool is_late,
                       int64_t now_ms)
 {
     double seconds = LINE_MS / 1000.0 * rehearsal->settings->speed;
@@ -218,8 +219,8 @@ static void note_line(const struct rehearsal *rehearsal, struct rehearsal_object
         trigger->in_flights = memory_grow(trigger->in_flights, &trigger->in_flights_capacity,
                                           one->lines + 1, sizeof(*trigger->in_flights));
         trigger->values[one->lines] =
-            one->answers[i].is_failed ? (double)NAN : one->answers[i].value;
-        trigger->in_flights[one->lines] = trigger->in_flight;
+            is_late || one->answers[i].is_failed ? (double)NAN : one->answers[i].value;
+        trigger->in_flights[one->lines] = is_late ? (double)NAN : trigger->in_flight;
     }
     one->summary.replica_seconds += seconds * (double)one->model.replicas;
     if (is_active(one) && rehearsal_ready(one, now_ms) == 0)
@@ -244,16 +245,18 @@ static void take_in_flight(struct rehearsal *rehearsal, int64_t now_ms)
     server_in_flight_read(in_flight);
 }
 
+/* Where an answer took long some lines are late: these are noted, and not printed. */
 static void print_lines(struct rehearsal *rehearsal, int64_t now_ms)
 {
+    int64_t late = (now_ms - rehearsal->next_line_ms) / LINE_MS;
     take_in_flight(rehearsal, now_ms);
     for (size_t i = 0; i < rehearsal->count; i++) {
+        for (int64_t line = 0; line < late; line++)
+            note_line(rehearsal, &rehearsal->items[i], true, now_ms);
         rehearsal_print_line(rehearsal, &rehearsal->items[i], now_ms);
-        note_line(rehearsal, &rehearsal->items[i], now_ms);
+        note_line(rehearsal, &rehearsal->items[i], false, now_ms);
     }
-    rehearsal->next_line_ms += LINE_MS;
-    if (rehearsal->next_line_ms <= now_ms) /* an answer took long: nothing is caught up */
-        rehearsal->next_line_ms = now_ms + LINE_MS;
+    rehearsal->next_line_ms += (late + 1) * LINE_MS;
 }
 
 /* ---- the loop ---- */

@@ -189,7 +189,7 @@ static bool write_plot(const struct results *results, struct error *error)
     _cleanup_(memory_free) double *values = memory_array(PANELS * per_panel, sizeof(*values));
     for (size_t i = 0; i < PANELS; i++)
         fill_panel(results, (enum panel)i, &panels[i], values + i * per_panel);
-    const struct plot plot = {results->path, results->trace->seconds, panels, PANELS};
+    const struct plot plot = {results->path, results->trace->seconds, 1, panels, PANELS};
     return plot_write(&plot, results->flags->plot, error);
 }
 

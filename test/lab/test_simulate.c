@@ -66,7 +66,7 @@ static void a_plot_has_each_curve_and_escapes_names(void **state)
     static const double values[3000] = {[10] = 5, [2999] = 7};
     const struct plot_panel panel = {
         .title = "replicas", .series = {{"a<b", values}, {"c&d", values}}, .series_count = 2};
-    const struct plot plot = {"plot", 3000, &panel, 1};
+    const struct plot plot = {"plot", 3000, 1, &panel, 1};
     _cleanup_(text_done) struct text svg = {0};
     plot_draw(&plot, &svg);
     assert_non_null(strstr(svg.bytes, "a&lt;b"));
@@ -83,13 +83,15 @@ static void a_plot_leaves_a_gap_where_a_value_is_unknown(void **state)
     static const double values[] = {1, 2, NAN, NAN, 0};
     const struct plot_panel panel = {
         .title = "in flight", .series = {{"a", values}}, .series_count = 1};
-    const struct plot plot = {"plot", ARRAY_LENGTH(values), &panel, 1};
+    const struct plot plot = {"plot", ARRAY_LENGTH(values), 60, &panel, 1};
     _cleanup_(text_done) struct text svg = {0};
     plot_draw(&plot, &svg);
     const char *first = strstr(svg.bytes, "<polyline");
     const char *second = strstr(first + 1, "<polyline");
     assert_non_null(second);
     assert_null(strstr(second + 1, "<polyline"));
+    assert_non_null(strstr(svg.bytes, ">5 min<")); /* a value is a minute */
+    assert_null(strstr(svg.bytes, ">6 min<"));
     assert_null(strstr(svg.bytes, "nan"));
 }
 
