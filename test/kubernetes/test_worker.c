@@ -210,6 +210,9 @@ static void a_worker_says_what_it_has_done(void **state)
                                           "worker_jobs_total_time 99\n")) == 37);
     assert_true(worker_done_parse(text_of("worker_jobs_total{kind=\"a } b\"} 3\n"
                                           "worker_jobs_total{kind=\"c\"} 4 1700000000000")) == 7);
+    assert_true(
+        worker_done_parse(text_of("worker_jobs_total{kind=\"a\\\"}\"} 17 # {id=\"x\"} 1 1.7\n"
+                                  "worker_jobs_total 3 # {id=\"x\"} 1\n")) == 20);
     assert_true(isnan(worker_done_parse(text_of("worker_jobs_total NaN\nother 1\n"))));
     assert_true(isnan(worker_done_parse(text_of("worker_jobs_total{kind=\"a\" 3\n"))));
     assert_true(isnan(worker_done_parse((struct text){0})));

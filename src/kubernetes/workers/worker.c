@@ -393,6 +393,19 @@ bool worker_usage_parse(struct text reply, struct worker_list *list, struct erro
     return !error_is_set(error);
 }
 
+/* Behind the labels of a sample; NULL: they do not end. A value in quotes may have a brace. */
+static const char *skip_labels(const char *labels)
+{
+    bool is_quoted = false;
+    for (; *labels != '\0' && (is_quoted || *labels != '}'); labels++) {
+        if (*labels == '"')
+            is_quoted = !is_quoted;
+        else if (*labels == '\\' && labels[1] != '\0')
+            labels++;
+    }
+    return *labels == '\0' ? NULL : labels + 1;
+}
+
 /* The value of a sample of the metric; NAN: the line is another one. */
 static double done_of_line(const char *line)
 {
@@ -401,13 +414,9 @@ static double done_of_line(const char *line)
     if (!text_starts_with(line, name))
         return NAN;
     line += strlen(name);
-    if (*line == '{') { /* a label's value may have a brace: the last one ends them */
-        line = strrchr(line, '}');
-        if (line == NULL)
-            return NAN;
-        line++;
-    }
-    if (*line != ' ' && *line != '\t')
+    if (*line == '{')
+        line = skip_labels(line);
+    if (line == NULL || (*line != ' ' && *line != '\t'))
         return NAN;
     double value = strtod(line, &end);
     return end == line || !isfinite(value) || value < 0 ? (double)NAN : value;
