@@ -22,7 +22,7 @@ from support.process import ROOT as BASE, need  # noqa: E402
 from test_summary import results  # noqa: E402
 
 PAGE = ROOT / "docs" / "triggers.md"
-HEAD = "| source | version | broker and libraries of | tests | date |\n|---|---|---|---|---|\n"
+HEAD = "| source | version | broker and client library from | tests passed | date |\n|---|---|---|---|---|\n"
 BASES = {"native": "Debian 12", "debian13": "Debian 13"}
 
 

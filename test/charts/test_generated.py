@@ -65,7 +65,7 @@ def test_the_readme_has_every_value(chart):
     values = yaml.safe_load(pathlib.Path(chart, "values.yaml").read_text())
     missing = set(paths(values)) - shown
     # Documented as a whole.
-    whole = ("resources.", "startupProbe.", "readinessProbe.", "livenessProbe.", "strategy.", "tests.resources.", "keda.scaledJob.rollout.")
+    whole = ("resources.", "startupProbe.", "readinessProbe.", "livenessProbe.", "strategy.", "tests.resources.", "keda.scaledJob.rollout.", "podMonitor.")
     assert {path for path in missing if not path.startswith(whole)} == set()
     assert len(shown) > 100
 

@@ -180,7 +180,7 @@ KEY = re.compile(r"^( *)([A-Za-z][\w-]*):(?: +(.*))?$")
 
 def values_of(text):
     """(title, prose, values) of each section. A comment stands above its key or behind it; `## ` begins a section, and
-    lines of `#  ` are examples."""
+    lines of `#  ` are examples. What has the fields of another value is shown as a whole."""
     whole = yaml.safe_load(text)
     sections, comment, path, hidden = [], [], [], None
     for line in text.splitlines():
@@ -208,7 +208,7 @@ def values_of(text):
             if doc or not is_parent:
                 sections[-1][2].append(Value(".".join(path), default, doc))
                 assert doc or depth, f"{'.'.join(path)} has no comment"
-            hidden = depth if isinstance(default, list) else None
+            hidden = depth if isinstance(default, list) or "fields as of" in doc else None
         elif not stripped:
             if comment and sections:
                 sections[-1][1].extend(comment)
