@@ -19,6 +19,7 @@
 struct check_flags {
     const char *config;
     bool measures;
+    bool has_kubernetes;
     bool is_strict;
     bool hides_notes;
     const char *namespace;
@@ -33,6 +34,9 @@ struct check_flags {
 static const struct option table[] = {
     FLAG("config", OPTION_STRING, config, NULL, .group = "Checking", .value_name = "FILE",
          .doc = "the connections file that triggers name connections of; it is checked, too"),
+    FLAG("kubernetes", OPTION_BOOL, has_kubernetes, "false",
+         .doc = "the server reads TriggerAuthentications (--kubernetes, the chart's "
+                "kubernetes.enabled)"),
     FLAG("namespace", OPTION_STRING, namespace, NULL, .doc = "of manifests that name none"),
     FLAG("strict", OPTION_BOOL, is_strict, "false", .doc = "warnings count as mistakes"),
     FLAG("measure", OPTION_BOOL, measures, "false", .group = "Measuring",
@@ -115,7 +119,8 @@ static int run_check(const struct command_line *line, struct error *error)
     signal(SIGPIPE, SIG_IGN);
     read_files(line, flags, &manifests, &findings);
     struct connections *connections = connections_check(scaler_list, &manifests, &findings);
-    manifests_check(scaler_list, &manifests, connections, &findings, &counts);
+    const struct check_settings settings = {scaler_list, flags->has_kubernetes};
+    manifests_check(&settings, &manifests, connections, &findings, &counts);
     connections_free(connections);
     findings_sort(&findings);
     findings_print(&findings, stdout, flags->output == OUTPUT_JSON, flags->hides_notes);

@@ -36,7 +36,8 @@ static void check_manifests(const struct manifests *manifests)
     struct findings findings = {0};
     struct check_counts counts;
     struct connections *connections = connections_check(scaler_list, manifests, &findings);
-    manifests_check(scaler_list, manifests, connections, &findings, &counts);
+    manifests_check(&(struct check_settings){.scalers = scaler_list}, manifests, connections,
+                    &findings, &counts);
     require(counts.movable <= counts.triggers);
     require_words(&findings);
     connections_free(connections);

@@ -15,13 +15,14 @@
     "kind: ScaledObject\n"                                                                         \
     "metadata: {name: orders, namespace: shop}\n"
 
-static struct findings checked(const char *text, struct check_counts *ret_counts)
+static struct findings checked_with(const struct check_settings *settings, const char *text,
+                                    struct check_counts *ret_counts)
 {
     struct findings findings = {0};
     struct check_counts counts;
     struct manifests manifests = manifests_of(text, &findings);
     struct connections *connections = connections_check(scaler_list, &manifests, &findings);
-    manifests_check(scaler_list, &manifests, connections, &findings,
+    manifests_check(settings, &manifests, connections, &findings,
                     ret_counts == NULL ? &counts : ret_counts);
     connections_free(connections);
     findings_sort(&findings);
@@ -29,6 +30,11 @@ static struct findings checked(const char *text, struct check_counts *ret_counts
         findings.items[i].path = "";
     manifests_done(&manifests);
     return findings;
+}
+
+static struct findings checked(const char *text, struct check_counts *ret_counts)
+{
+    return checked_with(&(struct check_settings){.scalers = scaler_list}, text, ret_counts);
 }
 
 static void a_good_trigger_has_no_findings(void **state)
@@ -512,10 +518,11 @@ static void a_file_that_is_not_here_is_accepted(void **state)
     findings_done(&findings);
 }
 
+/* A server with --kubernetes has them all the same. */
 static void credentials_that_keda_does_not_forward_are_reported(void **state)
 {
     (void)state;
-    struct findings findings = checked(
+    static const char text[] =
         HEAD "spec:\n"
              "  triggers:\n"
              "    - type: external-push\n"
@@ -525,10 +532,14 @@ static void credentials_that_keda_does_not_forward_are_reported(void **state)
              "kind: TriggerAuthentication\n"
              "metadata: {name: redis}\n"
              "spec: {secretTargetRef: [{parameter: password, name: s, key: k},\n"
-             "                         {parameter: caCert, name: s, key: ca}]}\n",
-        NULL);
+             "                         {parameter: caCert, name: s, key: ca}]}\n";
+    struct findings findings = checked(text, NULL);
     assert_finding(&findings, FINDING_WARNING, 8, "KEDA does not forward password");
     assert_int_equal(findings.count, 1);
+    findings_done(&findings);
+    const struct check_settings settings = {scaler_list, .has_kubernetes = true};
+    findings = checked_with(&settings, text, NULL);
+    assert_int_equal(findings.count, 0);
     findings_done(&findings);
 }
 

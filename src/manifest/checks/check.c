@@ -19,7 +19,7 @@
 #include <strings.h>
 
 struct checker {
-    const struct scaler *const *scalers;
+    const struct check_settings *settings;
     const struct manifests *manifests;
     struct connections *connections;
     struct findings *findings;
@@ -83,7 +83,7 @@ static void check_texts(const struct checker *checker, const struct manifest_obj
 
 /* ---- triggers of type external ---- */
 
-/* One that KEDA reads for its channel to us. */
+/* One that KEDA, or the server, reads. */
 static void check_secret(const struct checker *checker, const struct manifest_object *object,
                          const struct authentication *authentication,
                          const struct authentication_parameter *parameter,
@@ -99,7 +99,8 @@ static void check_secret(const struct checker *checker, const struct manifest_ob
     free(value);
 }
 
-/* KEDA uses three keys of it, for its channel to us, and forwards none. */
+/* KEDA uses three keys of it, for its channel to us, and forwards none. A server with --kubernetes
+ * reads them. */
 static void check_authentication(const struct checker *checker,
                                  const struct manifest_object *object,
                                  const struct yaml_tree *trigger, const char *prefix)
@@ -115,15 +116,15 @@ static void check_authentication(const struct checker *checker,
                     read.name);
     for (size_t i = 0; i < read.count; i++) {
         const char *name = read.parameters[i].name;
-        if (text_equal(name, "caCert") || text_equal(name, "tlsClientCert") ||
-            text_equal(name, "tlsClientKey")) {
+        if (checker->settings->has_kubernetes || text_equal(name, "caCert") ||
+            text_equal(name, "tlsClientCert") || text_equal(name, "tlsClientKey")) {
             check_secret(checker, object, &read, &read.parameters[i], &place, prefix);
             continue;
         }
         finding_add(checker->findings, &place, FINDING_WARNING,
                     "%sKEDA does not forward %s of TriggerAuthentication %s to an external scaler: "
-                    "put it into a connection, and set connectionName; or run the server with "
-                    "--kubernetes, which reads it",
+                    "put it into a connection, and set connectionName; or let the server read it "
+                    "(kubernetes.enabled), and check with --kubernetes",
                     prefix, name, read.name);
     }
 }
@@ -155,7 +156,8 @@ static void check_external(struct checker *checker, const struct manifest_object
         return;
     }
     _cleanup_(entries_done) struct entries entries = {0};
-    const struct scaler *scaler = scaler_find(checker->scalers, yaml_tree_text(metadata, "scaler"));
+    const struct scaler *scaler =
+        scaler_find(checker->settings->scalers, yaml_tree_text(metadata, "scaler"));
     entries_read(metadata, scaler == NULL ? general_table : scaler->options, &entries);
     check_texts(checker, object, metadata, prefix);
     if (yaml_tree_text(metadata, "scalerAddress") == NULL)
@@ -164,7 +166,7 @@ static void check_external(struct checker *checker, const struct manifest_object
             "%sscalerAddress is missing: where the server is, such as backlog.keda.svc:9090",
             prefix);
     const struct trigger_check check = {
-        .scalers = checker->scalers,
+        .scalers = checker->settings->scalers,
         .connections = checker->connections,
         .name = object->name,
         .namespace = object->namespace,
@@ -211,7 +213,7 @@ static void check_move(struct checker *checker, const struct manifest_object *ob
 {
     _cleanup_(findings_done) struct findings reasons = {0};
     const struct finding_place place = manifest_place(object, trigger->line);
-    const struct move_check check = {.scalers = checker->scalers,
+    const struct move_check check = {.scalers = checker->settings->scalers,
                                      .file = object->file,
                                      .trigger = trigger,
                                      .name = object->name,
@@ -238,7 +240,8 @@ static void check_builtin(struct checker *checker, const struct manifest_object 
                           const struct yaml_tree *trigger, const char *prefix)
 {
     struct builtin builtin;
-    builtin_read(checker->scalers, checker->manifests, object->namespace, trigger, &builtin);
+    builtin_read(checker->settings->scalers, checker->manifests, object->namespace, trigger,
+                 &builtin);
     if (builtin.metadata != NULL)
         check_texts(checker, object, builtin.metadata, prefix);
     check_secrets(checker, object, trigger, &builtin, prefix);
@@ -357,11 +360,11 @@ static void check_repeated(const struct checker *checker)
     }
 }
 
-void manifests_check(const struct scaler *const *scalers, const struct manifests *manifests,
+void manifests_check(const struct check_settings *settings, const struct manifests *manifests,
                      struct connections *connections, struct findings *findings,
                      struct check_counts *ret_counts)
 {
-    struct checker checker = {scalers, manifests, connections, findings, {0}};
+    struct checker checker = {settings, manifests, connections, findings, {0}};
     for (size_t i = 0; i < manifests->object_count; i++)
         if (manifest_scales(&manifests->objects[i]))
             check_object(&checker, &manifests->objects[i]);

@@ -11,6 +11,11 @@
 #include "manifest/manifest.h"
 #include "measure/scaler.h"
 
+struct check_settings {
+    const struct scaler *const *scalers;
+    bool has_kubernetes; /* the server reads TriggerAuthentications (--kubernetes) */
+};
+
 struct check_counts {
     size_t objects;  /* ScaledObjects and ScaledJobs */
     size_t triggers; /* of them */
@@ -18,7 +23,7 @@ struct check_counts {
 };
 
 /* `connections` are those of connections_check(). */
-void manifests_check(const struct scaler *const *scalers, const struct manifests *manifests,
+void manifests_check(const struct check_settings *settings, const struct manifests *manifests,
                      struct connections *connections, struct findings *findings,
                      struct check_counts *ret_counts);
 
