@@ -360,7 +360,8 @@ static void print_end(const struct fleet *fleet)
     if (fleet->count > 0) {
         printf("\nAfter each wave wait for at least an hour in which work arrives. Stop where "
                "the first of these is higher than before the wave, or another one is above 0, and "
-               "go back: the same command with `backlog migrate --back`.\n");
+               "go back: the same command with `backlog migrate --back`. Where the second has no "
+               "result, Prometheus does not scrape Backlog.\n");
         for (size_t i = 0; i < ARRAY_LENGTH(stops); i++)
             printf("  %-82s # %s\n", stops[i][0], stops[i][1]);
         printf("What Git or Helm applies, change there (`backlog migrate FOLDER`): it comes back "
