@@ -169,6 +169,7 @@ static json_t *summarise(const struct trigger *trigger, int64_t now_ms)
         json_set(object, "status", json_text(flow_status_text(state.status)));
         json_set(object, "boundBy", json_text(policy_term_text(state.bound_by)));
     }
+    json_set(object, "superseded", json_boolean(state.is_superseded));
     json_set(object, "lastCallSecondsAgo", json_seconds(now_ms - trigger->last_call_ms));
     return object;
 }

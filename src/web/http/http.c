@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 static const char stream_type[] = "text/event-stream; charset=utf-8";
+static const char text_type[] = "text/plain; charset=utf-8";
 static const struct timeval second = {1, 0};
 
 struct web {
@@ -84,7 +85,7 @@ static bool open_stream(struct web *web, const struct web_page *page,
 static void answer_request(struct evhttp_request *evhttp_request, void *argument)
 {
     struct web *web = argument;
-    struct web_answer answer = {.code = HTTP_OK, .type = "text/plain; charset=utf-8"};
+    struct web_answer answer = {.code = HTTP_OK, .type = text_type};
     enum evhttp_cmd_type method = evhttp_request_get_command(evhttp_request);
 
     struct web_connection *connection =
@@ -100,7 +101,7 @@ static void answer_request(struct evhttp_request *evhttp_request, void *argument
         text_add(&answer.body, "too many readers of this page are connected: try again later\n");
     }
     if (connection != NULL && !web_connection_owe(connection, answer.body.length)) {
-        answer = (struct web_answer){.code = 503, .type = answer.type, .body = answer.body};
+        answer = (struct web_answer){.code = 503, .type = text_type, .body = answer.body};
         text_clear(&answer.body);
         text_add(&answer.body, "other answers are not read yet: try again later\n");
     }
