@@ -85,7 +85,7 @@ static void print_summary(const struct check_flags *flags, const struct manifest
            text_plural(errors), warnings, text_plural(warnings));
 }
 
-/* Returns how many triggers could not be measured. */
+/* False: nothing could be measured. `ret_failed`: how many triggers could not be. */
 static bool measure(const struct check_flags *flags, const struct manifests *manifests,
                     size_t *ret_failed, struct error *error)
 {

@@ -132,11 +132,14 @@ static void add_entry(struct connections_loader *loader, const yaml_node_t *node
     struct named_connection *connection = &loader->connection;
     if (connection->entries == NULL)
         connection->entries = memory_array(CONNECTIONS_MAX_KEYS, sizeof(*connection->entries));
-    if (!has_entry(connection, key) && connection->entries_count < CONNECTIONS_MAX_KEYS) {
+    bool is_repeated = has_entry(connection, key);
+    if (!is_repeated && connection->entries_count < CONNECTIONS_MAX_KEYS) {
         connection->entries[connection->entries_count++] = (struct option_entry){key, value};
         return;
     }
-    mistake_about(loader, node, key, "is given twice, or there are too many keys");
+    _cleanup_(memory_free) char *too_many =
+        text_format("is one key too many: at most %d are permitted", CONNECTIONS_MAX_KEYS);
+    mistake_about(loader, node, key, is_repeated ? "is given twice" : too_many);
     free(key);
     free(value);
 }
