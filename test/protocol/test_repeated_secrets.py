@@ -59,3 +59,15 @@ def test_credentials_that_a_source_repeats_are_hidden(port):
     for secret in SECRETS:
         assert secret not in hidden
         assert base64.b64encode(f"user:{secret}".encode()).decode() not in hidden
+
+
+def test_secrets_that_are_pieces_of_hidden_do_not_make_the_text_longer(port):
+    """Of 64 pieces each would make it 1.6 times as long, where it were searched for in what has taken the place of another."""
+    headers = ["a=sent"] + [f"h{number}={'(hid' if number % 2 else 'den)'}" for number in range(63)]
+    trigger = {"scaler": "prometheus", "serverAddress": f"http://127.0.0.1:{port}", "query": "up", "threshold": "5",
+               "customHeaders": ",".join(headers)}
+    with Server() as server, Client(server.port) as client:
+        before = server.resident_bytes()
+        code, text = refusal(client.is_active, trigger)
+        assert "you (hidden)" in text and len(text) < 1000
+        assert server.resident_bytes() - before < 16 << 20
