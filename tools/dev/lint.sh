@@ -7,9 +7,12 @@ shell_scripts() { grep -rlIE --exclude-dir={build,.git} '^#! ?/.*[/ ](ba)?sh$' .
 
 lint_format() { c_files | xargs "clang-format-$LLVM" --dry-run -Werror; }
 
-# clang-format leaves comments as they are (ReflowComments).
+# clang-format leaves comments as they are (ReflowComments), and no formatter knows the dashboard's JavaScript.
 lint_width() {
-    if c_files | LC_ALL=C.UTF-8 xargs grep -nE '^.{101,}'; then return 1; fi
+    local status=0
+    if c_files | LC_ALL=C.UTF-8 xargs grep -nE '^.{101,}'; then status=1; fi
+    if LC_ALL=C.UTF-8 grep -nE '^.{121,}' src/web/assets/*.js; then status=1; fi
+    return $status
 }
 
 # By the compiler's own list of what it compiles, so that a file in no target does not go unseen.
@@ -40,7 +43,7 @@ lint() {
     case ${1:-} in "" | quick) ;; *) die "lint: no checks named $1: quick, or nothing for all" ;; esac
     install lint
     lint_check "format" lint_format
-    lint_check "lines of at most 100 columns" lint_width
+    lint_check "lines of at most 100 columns, 120 in JavaScript" lint_width
     lint_check "who includes whom" python3 tools/layers.py
     lint_check "words" python3 tools/words.py
     lint_check "links" python3 tools/links.py

@@ -39,7 +39,8 @@ function drawNav() {
   if (nav.dataset.shown === key) return;
   nav.dataset.shown = key;
   nav.replaceChildren(...links.filter(({ isIn }) => isIn(store.hello)).map(({ to, label }) => {
-    const isHere = here === to || (to === "/" && here.startsWith("/trigger")) || (to === "/workers" && here.startsWith("/workers/"));
+    const isHere = here === to || (to === "/" && here.startsWith("/trigger")) ||
+      (to === "/workers" && here.startsWith("/workers/"));
     return el("a", { href: addressOf(to), "aria-current": isHere ? "page" : false }, label);
   }));
 }
@@ -74,7 +75,8 @@ function drawStatus() {
   setText(document.getElementById("status-text"), texts[store.connection]);
   document.getElementById("status").className = `status ${store.connection}`;
   const { pod, version, hasLogin } = store.hello;
-  setText(document.getElementById("server"), [pod && `Pod ${pod}`, version && `version ${version}`].filter(Boolean).join(", "));
+  const server = [pod && `Pod ${pod}`, version && `version ${version}`].filter(Boolean).join(", ");
+  setText(document.getElementById("server"), server);
   document.getElementById("logout").hidden = !hasLogin;
 }
 

@@ -1,4 +1,5 @@
-// Cards: the figures of the server, each with a small curve: from 0 to its maximum, since the server began or in the last hour.
+// Cards: the figures of the server, each with a small curve: from 0 to its maximum, since the server began or in the
+// last hour.
 
 import { el, setText, svg } from "./dom.js";
 import { bytes, clock, compact, cores, number, plural, rate, zone } from "./format.js";
@@ -27,7 +28,8 @@ function noteOfJobs(s) {
   if (s.current == null) return "";
   if (!isRehearsal()) return `running, of ${plural(s.current, "pod")}`;
   const stopping = [...store.tables.jobs.values()].filter(({ state }) => state === "stopping").length;
-  return stopping === 0 ? `of ${plural(s.current, "replica")}` : `${plural(s.current, "replica")}, ${number(stopping)} stopping`;
+  const replicas = plural(s.current, "replica");
+  return stopping === 0 ? `of ${replicas}` : `${replicas}, ${number(stopping)} stopping`;
 }
 
 // Before the first worker none has done a job. One that has not written how many it has done may have done some.
@@ -35,15 +37,24 @@ const jobsDone = (s) => s.jobsDone ?? (store.tables.jobs.size === 0 ? 0 : null);
 
 const cards = [
   { key: "waiting", isShown: hasServer, label: "Waiting", text: (s) => compact(s.waiting), note: noteOfWaiting },
-  { key: "inFlight", isShown: hasServer, label: "In flight", text: (s) => compact(s.inFlight), note: (s) => reported(s, s.inFlight, "unacknowledged") },
-  { key: "jobs", label: "Active jobs", isShown: () => isRehearsal() || hasPods(), text: (s) => compact(s.jobs), note: noteOfJobs },
-  { key: "jobsDone", label: "Done by workers", isShown: isRehearsal, text: (s) => compact(jobsDone(s)), note: () => "as they write" },
-  { key: "active", label: "Active triggers", text: (s) => number(s.active), note: (s) => `of ${number(s.triggers)}${unknown(s) ? `, ${number(unknown(s))} unknown` : ""}` },
-  { key: "replicas", isShown: hasServer, label: "Replicas wanted", text: (s) => compact(s.replicas), note: () => "without min and max" },
-  { key: "consumed", isShown: hasServer, label: "Consumed", text: (s) => compact(s.consumed), note: (s) => reported(s, s.consumed, "since start, at least") },
-  { key: "callsPerSecond", isShown: hasServer, label: "Calls per second", text: (s) => rate(s.callsPerSecond), note: () => "of KEDA" },
-  { key: "cpu", isShown: hasServer, label: "CPU", text: (s) => cores(s.cpu), note: () => isRehearsal() ? "of one core, the server's" : "of one core" },
-  { key: "memory", isShown: hasServer, label: "Memory", text: (s) => bytes(s.memory), note: (s) => s.historyBytes == null ? "" : `history ${bytes(s.historyBytes)}` },
+  { key: "inFlight", isShown: hasServer, label: "In flight", text: (s) => compact(s.inFlight),
+    note: (s) => reported(s, s.inFlight, "unacknowledged") },
+  { key: "jobs", label: "Active jobs", isShown: () => isRehearsal() || hasPods(), text: (s) => compact(s.jobs),
+    note: noteOfJobs },
+  { key: "jobsDone", label: "Done by workers", isShown: isRehearsal, text: (s) => compact(jobsDone(s)),
+    note: () => "as they write" },
+  { key: "active", label: "Active triggers", text: (s) => number(s.active),
+    note: (s) => `of ${number(s.triggers)}${unknown(s) ? `, ${number(unknown(s))} unknown` : ""}` },
+  { key: "replicas", isShown: hasServer, label: "Replicas wanted", text: (s) => compact(s.replicas),
+    note: () => "without min and max" },
+  { key: "consumed", isShown: hasServer, label: "Consumed", text: (s) => compact(s.consumed),
+    note: (s) => reported(s, s.consumed, "since start, at least") },
+  { key: "callsPerSecond", isShown: hasServer, label: "Calls per second", text: (s) => rate(s.callsPerSecond),
+    note: () => "of KEDA" },
+  { key: "cpu", isShown: hasServer, label: "CPU", text: (s) => cores(s.cpu),
+    note: () => isRehearsal() ? "of one core, the server's" : "of one core" },
+  { key: "memory", isShown: hasServer, label: "Memory", text: (s) => bytes(s.memory),
+    note: (s) => s.historyBytes == null ? "" : `history ${bytes(s.historyBytes)}` },
 ];
 
 // From 0, so that what stays the same is not drawn like nothing; a gap where it was unknown.
@@ -55,7 +66,9 @@ function curve(points) {
   let isDown = false;
   let path = "";
   for (const [time, value] of points) {
-    if (value != null) path += `${isDown ? "L" : "M"}${(((time - begin) / span) * WIDTH).toFixed(1)} ${(HEIGHT - 1.5 - (peak > 0 ? value / peak : 0) * (HEIGHT - 4)).toFixed(1)}`;
+    const x = ((time - begin) / span) * WIDTH;
+    const y = HEIGHT - 1.5 - (peak > 0 ? value / peak : 0) * (HEIGHT - 4);
+    if (value != null) path += `${isDown ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`;
     isDown = value != null;
   }
   return { path, peak: known.length > 0 ? peak : null };
@@ -84,10 +97,15 @@ export function makeCards() {
     const note = el("dd", { class: "note" });
     const path = svg("path", { class: "curve" });
     const [peak, from] = [el("span", {}), el("span", {})];
-    const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" }, path);
-    return { card, value, note, path, peak, from, element: el("div", { class: "card" }, el("dt", {}, card.label), value, note, el("dd", { class: "trend", "aria-hidden": "true" }, el("span", { class: "peak" }, peak), picture, el("span", { class: "times" }, from, el("span", {}, "now")))) };
+    const box = { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" };
+    const trend = el("dd", { class: "trend", "aria-hidden": "true" },
+      el("span", { class: "peak" }, peak), svg("svg", box, path),
+      el("span", { class: "times" }, from, el("span", {}, "now")));
+    const element = el("div", { class: "card" }, el("dt", {}, card.label), value, note, trend);
+    return { card, value, note, path, peak, from, element };
   });
-  const element = el("dl", { class: `cards of-${made.length}`, "aria-label": "Figures of the server" }, made.map(({ element: one }) => one));
+  const element = el("dl", { class: `cards of-${made.length}`, "aria-label": "Figures of the server" },
+    made.map(({ element: one }) => one));
   if (hasPods()) setTimeout(followPods, 0, element); // when it is on the page
   return {
     element,
@@ -97,7 +115,9 @@ export function makeCards() {
       for (const { card, value, note, path, peak, from } of made) {
         setText(value, card.text(store.server));
         setText(note, card.note(store.server));
-        const drawn = isDrawn ? curve(trend.map((point) => [point.time, point[card.key] ?? null])) : { path: "", peak: null };
+        const drawn = isDrawn
+          ? curve(trend.map((point) => [point.time, point[card.key] ?? null]))
+          : { path: "", peak: null };
         if (path.getAttribute("d") !== drawn.path) path.setAttribute("d", drawn.path);
         setText(peak, drawn.peak == null ? "" : `max ${card.text({ [card.key]: drawn.peak })}`);
         setText(from, isDrawn ? `${clock(trend[0].time).slice(0, 5)} ${zone()}` : "");

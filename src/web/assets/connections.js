@@ -8,7 +8,9 @@ import { drawChip, drawLink, parseSort, sortText, Table } from "./table.js";
 
 const kinds = { connected: "ok", failed: "error", "not connected": "idle" };
 
-const shownSettings = (row) => Object.entries(row.settings ?? {}).filter(([, value]) => value !== "(hidden)" && value !== "" && value !== "false").map(([key, value]) => `${key}: ${value}`).join(", ");
+const shownSettings = (row) => Object.entries(row.settings ?? {})
+  .filter(([, value]) => value !== "(hidden)" && value !== "" && value !== "false")
+  .map(([key, value]) => `${key}: ${value}`).join(", ");
 
 // The names of the connections file that lead here are known from the triggers.
 function names() {
@@ -23,17 +25,28 @@ let byLabel = new Map();
 const triggersHref = (name) => `#/?${new URLSearchParams({ connection: name })}`;
 
 const columns = [
-  { key: "name", label: "Connection", value: (row) => row.name, draw: (cell, row) => drawLink(cell, triggersHref(row.name), byLabel.get(row.name) ?? row.name, shownSettings(row)) },
-  { key: "state", label: "State", isWide: true, value: (row) => ["failed", "not connected", "connected"].indexOf(row.state), draw: (cell, row) => drawChip(cell, kinds[row.state] ?? "none", row.state, row.error ?? "") },
+  { key: "name", label: "Connection", value: (row) => row.name,
+    draw: (cell, row) =>
+      drawLink(cell, triggersHref(row.name), byLabel.get(row.name) ?? row.name, shownSettings(row)) },
+  { key: "state", label: "State", isWide: true,
+    value: (row) => ["failed", "not connected", "connected"].indexOf(row.state),
+    draw: (cell, row) => drawChip(cell, kinds[row.state] ?? "none", row.state, row.error ?? "") },
   { key: "queries", label: "Queries", isNumber: true, value: (row) => row.queries, text: (row) => number(row.queries) },
-  { key: "failing", label: "Failing", isNumber: true, hide: "narrow", value: (row) => row.failing, text: (row) => number(row.failing) },
-  { key: "roundTrip", label: "Round trip", isNumber: true, hide: "narrow", title: "Of a query, averaged over the last ones", value: (row) => row.roundTrip ?? null, text: (row) => duration(row.roundTrip ?? undefined) },
-  { key: "utilization", label: "Utilization", isNumber: true, hide: "medium", title: "Queries in flight, as a share of the maximum", value: (row) => row.utilization ?? null, text: (row) => percent(row.utilization) },
-  { key: "delay", label: "Delay", isNumber: true, hide: "wide", title: "How long queries waited for their turn", value: (row) => row.delay ?? null, text: (row) => duration(row.delay ?? undefined) },
-  { key: "error", label: "Last error", isLong: true, hide: "medium", value: (row) => row.error ?? null, draw: (cell, row) => {
-    setText(cell, row.error ?? UNKNOWN);
-    cell.title = row.error ?? "";
-  } },
+  { key: "failing", label: "Failing", isNumber: true, hide: "narrow", value: (row) => row.failing,
+    text: (row) => number(row.failing) },
+  { key: "roundTrip", label: "Round trip", isNumber: true, hide: "narrow",
+    title: "Of a query, averaged over the last ones", value: (row) => row.roundTrip ?? null,
+    text: (row) => duration(row.roundTrip ?? undefined) },
+  { key: "utilization", label: "Utilization", isNumber: true, hide: "medium",
+    title: "Queries in flight, as a share of the maximum", value: (row) => row.utilization ?? null,
+    text: (row) => percent(row.utilization) },
+  { key: "delay", label: "Delay", isNumber: true, hide: "wide", title: "How long queries waited for their turn",
+    value: (row) => row.delay ?? null, text: (row) => duration(row.delay ?? undefined) },
+  { key: "error", label: "Last error", isLong: true, hide: "medium", value: (row) => row.error ?? null,
+    draw: (cell, row) => {
+      setText(cell, row.error ?? UNKNOWN);
+      cell.title = row.error ?? "";
+    } },
 ];
 
 export function connectionsPage() {
@@ -42,15 +55,19 @@ export function connectionsPage() {
     label: "Connections", columns, byId: () => store.tables.connections,
     sort: parseSort(parameters().get("sort") ?? "state"),
     sorted: () => setParameters({ sort: sortText(table.sort) }),
-    empty: () => (store.isReady ? "No connections yet. The first trigger that KEDA calls for opens one." : "Loading the connections …"),
+    empty: () => (store.isReady
+      ? "No connections yet. The first trigger that KEDA calls for opens one."
+      : "Loading the connections …"),
   });
   return {
     title: "Connections",
-    element: el("div", { class: "page" }, el("h1", {}, "Connections"), el("div", { class: "bar" }, count), table.element),
+    element: el("div", { class: "page" },
+      el("h1", {}, "Connections"), el("div", { class: "bar" }, count), table.element),
     draw() {
       byLabel = names();
       const { connections, failedConnections } = store.server;
-      setText(count, `${plural(connections ?? 0, "connection")}${failedConnections ? `, ${number(failedConnections)} failed` : ""}`);
+      const failed = failedConnections ? `, ${number(failedConnections)} failed` : "";
+      setText(count, plural(connections ?? 0, "connection") + failed);
       table.refresh();
     },
     close: () => table.destroy(),

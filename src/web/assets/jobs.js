@@ -13,7 +13,9 @@ export function openLog(title, path) {
   const text = el("pre", { tabindex: "0" }, "Loading …");
   const problem = el("p", { class: "problem", role: "alert", hidden: true });
   const dialog = el("dialog", { "aria-label": `Log of ${title}` },
-    el("header", {}, el("h2", {}, title), el("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close")), problem, text);
+    el("header", {}, el("h2", {}, title),
+      el("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close")),
+    problem, text);
   let isOpen = true;
   let shown = "";
   // What grows is appended to: a selection in it stays.
@@ -51,14 +53,24 @@ export function openLog(title, path) {
 }
 
 const columns = [
-  { key: "job", label: "Worker", value: (row) => `${row.object} ${row.number}`, draw: (cell, row) => drawText(cell, `worker ${row.number}`, [row.object, row.pid && `process ${row.pid}`].filter(Boolean).join(", ")) },
-  { key: "state", label: "State", isWide: true, value: (row) => Object.keys(kinds).indexOf(row.state), draw: (cell, row) => drawChip(cell, kinds[row.state] ?? "none", row.state) },
-  { key: "started", label: `Started (${zone()})`, hide: "narrow", value: (row) => row.started ?? null, text: (row) => (row.started ? clock(row.started) : UNKNOWN) },
-  { key: "done", label: "Jobs done", isNumber: true, title: "Lines \"backlog: done N\" that the worker wrote", value: (row) => row.done ?? null, text: (row) => compact(row.done) },
-  { key: "cpu", label: "CPU", isNumber: true, hide: "narrow", value: (row) => row.cpu ?? null, text: (row) => cores(row.cpu) },
-  { key: "memory", label: "Memory", isNumber: true, hide: "narrow", value: (row) => row.memory ?? null, text: (row) => bytes(row.memory) },
+  { key: "job", label: "Worker", value: (row) => `${row.object} ${row.number}`,
+    draw: (cell, row) => drawText(cell, `worker ${row.number}`,
+      [row.object, row.pid && `process ${row.pid}`].filter(Boolean).join(", ")) },
+  { key: "state", label: "State", isWide: true, value: (row) => Object.keys(kinds).indexOf(row.state),
+    draw: (cell, row) => drawChip(cell, kinds[row.state] ?? "none", row.state) },
+  { key: "started", label: `Started (${zone()})`, hide: "narrow", value: (row) => row.started ?? null,
+    text: (row) => (row.started ? clock(row.started) : UNKNOWN) },
+  { key: "done", label: "Jobs done", isNumber: true, title: "Lines \"backlog: done N\" that the worker wrote",
+    value: (row) => row.done ?? null, text: (row) => compact(row.done) },
+  { key: "cpu", label: "CPU", isNumber: true, hide: "narrow", value: (row) => row.cpu ?? null,
+    text: (row) => cores(row.cpu) },
+  { key: "memory", label: "Memory", isNumber: true, hide: "narrow", value: (row) => row.memory ?? null,
+    text: (row) => bytes(row.memory) },
   { key: "log", label: "Log", isWide: true, value: (row) => row.number, draw: (cell, row) => {
-    if (!cell.firstChild) cell.append(el("button", { type: "button", class: "quiet", onclick: () => openLog(`${cell.row.object}, worker ${cell.row.number}`, `/api/jobs/${cell.row.id}/log`) }, "Log"));
+    if (!cell.firstChild) {
+      const open = () => openLog(`${cell.row.object}, worker ${cell.row.number}`, `/api/jobs/${cell.row.id}/log`);
+      cell.append(el("button", { type: "button", class: "quiet", onclick: open }, "Log"));
+    }
     cell.row = row;
     cell.firstChild.setAttribute("aria-label", `Show log of worker ${row.number} of ${row.object}`);
   } },
@@ -69,11 +81,14 @@ export function jobsPage() {
   const count = el("p", { class: "count" });
   const table = new Table({
     label: "Jobs", columns, byId: () => store.tables.jobs, sort: { key: "state", isDown: false },
-    empty: () => (store.isReady ? "No worker runs now. One is started when the model of KEDA and the HPA wants replicas." : "Loading the jobs …"),
+    empty: () => (store.isReady
+      ? "No worker runs now. One is started when the model of KEDA and the HPA wants replicas."
+      : "Loading the jobs …"),
   });
   return {
     title: "Jobs",
-    element: el("div", { class: "page" }, el("h1", {}, "Jobs"), cards.element, el("div", { class: "bar" }, count), table.element),
+    element: el("div", { class: "page" },
+      el("h1", {}, "Jobs"), cards.element, el("div", { class: "bar" }, count), table.element),
     draw() {
       cards.draw();
       const running = [...store.tables.jobs.values()].filter(({ state }) => state !== "ended").length;

@@ -13,7 +13,8 @@ export function linesAbout(words) {
 }
 
 function drawLine({ time, level, text }) {
-  return el("li", { class: level }, el("time", { datetime: new Date(time * 1000).toISOString() }, clock(time)), el("b", {}, level), el("span", {}, text));
+  const when = el("time", { datetime: new Date(time * 1000).toISOString() }, clock(time));
+  return el("li", { class: level }, when, el("b", {}, level), el("span", {}, text));
 }
 
 // Draws again only what has changed: a reader's selection and scroll position stay.
@@ -32,11 +33,15 @@ const levels = [
 const rank = { debug: 0, info: 1, warning: 2, error: 3 };
 export function logPage() {
   const given = parameters();
-  const chosen = { text: given.get("q") ?? "", level: levels.some(([key]) => key === given.get("level")) ? given.get("level") : "debug" };
+  const chosen = {
+    text: given.get("q") ?? "",
+    level: levels.some(([key]) => key === given.get("level")) ? given.get("level") : "debug",
+  };
   const list = el("ol", { class: "lines", tabindex: "0", "aria-label": "Lines of the log" });
   const count = el("p", { class: "count", "aria-live": "polite" });
   const search = el("input", {
-    type: "search", id: "search", placeholder: "Words that a line must have", value: chosen.text, autocomplete: "off", spellcheck: "false",
+    type: "search", id: "search", placeholder: "Words that a line must have", value: chosen.text,
+    autocomplete: "off", spellcheck: "false",
     oninput: (event) => {
       chosen.text = event.target.value;
       change();
@@ -55,16 +60,22 @@ export function logPage() {
   function draw() {
     const words = chosen.text.toLowerCase().split(/\s+/).filter(Boolean);
     const least = levels.find(([key]) => key === chosen.level)[2];
-    const lines = store.log.filter(({ level, text }) => rank[level] >= least && words.every((word) => text.toLowerCase().includes(word)));
+    const lines = store.log.filter(({ level, text }) =>
+      rank[level] >= least && words.every((word) => text.toLowerCase().includes(word)));
     buttons.draw();
-    setText(count, `${lines.length > MAX_SHOWN ? `the last ${number(MAX_SHOWN)} of ` : ""}${plural(lines.length, "line")}, times in ${zone()}`);
-    drawLines(list, lines.slice(-MAX_SHOWN).reverse(), store.log.length > 0 ? "No line matches the filter." : "The log is empty.");
+    const cut = lines.length > MAX_SHOWN ? `the last ${number(MAX_SHOWN)} of ` : "";
+    setText(count, `${cut}${plural(lines.length, "line")}, times in ${zone()}`);
+    drawLines(list, lines.slice(-MAX_SHOWN).reverse(),
+      store.log.length > 0 ? "No line matches the filter." : "The log is empty.");
   }
 
   return {
     title: "Log",
     element: el("div", { class: "page" }, el("h1", {}, "Log"),
-      el("div", { class: "bar" }, el("label", { class: "search", for: "search" }, el("span", { class: "hidden" }, "Filter the lines"), search), buttons.element, count), list),
+      el("div", { class: "bar" },
+        el("label", { class: "search", for: "search" }, el("span", { class: "hidden" }, "Filter the lines"), search),
+        buttons.element, count),
+      list),
     draw,
     close() {},
   };

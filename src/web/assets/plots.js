@@ -9,27 +9,33 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 
 function clocks(ticks) {
   const second = ticks.at(-1) - ticks[0] < 240 ? { second: "2-digit" } : {};
-  return ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", ...second }));
+  const parts = { hour: "2-digit", minute: "2-digit", ...second };
+  return ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString("en-GB", parts));
 }
 
 // A measurement without one beside it is no line, but a point.
-const lonely = (values) => values.flatMap((value, index) => (value != null && values[index - 1] == null && values[index + 1] == null ? [index] : []));
+const lonely = (values) => values.flatMap((value, index) =>
+  (value != null && values[index - 1] == null && values[index + 1] == null ? [index] : []));
 
 function axis(overrides) {
   const font = "12px system-ui, sans-serif";
-  return { stroke: colour("--text-soft"), font, labelFont: font, labelSize: 18, labelGap: 0, grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, ...overrides };
+  return {
+    stroke: colour("--text-soft"), font, labelFont: font, labelSize: 18, labelGap: 0,
+    grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, ...overrides,
+  };
 }
 
 /*
  * series: [{label, colour (of the style sheet), isStep, isFilled, isDashed}]; unit: of all.
- * draw({times, columns, range: [from, to], outages: [{from, to, kind}], title, unit, labels: others of the first series}); `chosen(from, to)`: a range was
- * drawn with the pointer.
+ * draw({times, columns, range: [from, to], outages: [{from, to, kind}], title, unit, labels: others of the first
+ * series}); `chosen(from, to)`: a range was drawn with the pointer.
  */
 export function makePlot({ title, unit, summary, series, isWhole, chosen }) {
   const holder = el("div", { class: "plot-area", role: "img" });
   const values = series.map(() => el("span", { class: "legend-value" }));
   const labels = series.map((one) => el("span", {}, one.label));
-  const items = series.map((one, index) => el("span", { class: "legend-item" }, el("i", { class: `swatch ${one.colour}${one.isDashed ? " dashed" : ""}` }), labels[index], " ", values[index]));
+  const items = series.map((one, index) => el("span", { class: "legend-item" },
+    el("i", { class: `swatch ${one.colour}${one.isDashed ? " dashed" : ""}` }), labels[index], " ", values[index]));
   const legend = el("p", { class: "legend", "aria-hidden": "true" }, items);
   const caption = el("figcaption", {});
   const element = el("figure", { class: "plot" }, caption, legend, holder);
@@ -48,7 +54,8 @@ export function makePlot({ title, unit, summary, series, isWhole, chosen }) {
   function shade(self) {
     const { left, top, width, height } = self.bbox;
     for (const { from, to, kind } of shown.outages) {
-      const [begin, end] = [from, to].map((time) => Math.min(left + width, Math.max(left, self.valToPos(time, "x", true))));
+      const [begin, end] = [from, to].map((time) =>
+        Math.min(left + width, Math.max(left, self.valToPos(time, "x", true))));
       self.ctx.fillStyle = colour(kind === "held" ? "--held-bg" : "--error-bg");
       self.ctx.fillRect(begin, top, Math.max(end - begin, 1), height);
     }
@@ -63,17 +70,24 @@ export function makePlot({ title, unit, summary, series, isWhole, chosen }) {
 
   function options() {
     return {
-      width: Math.max(200, holder.clientWidth), height: HEIGHT, padding: [8, 26, 0, 0], // right: half of the last time below the axis
+      width: Math.max(200, holder.clientWidth), height: HEIGHT,
+      padding: [8, 26, 0, 0], // right: half of the last time below the axis
       legend: { show: false },
       cursor: { points: { size: 6 }, drag: { x: true, y: false, setScale: false }, sync: { key: "history" } },
       hooks: { drawClear: [shade], setSelect: [select], setCursor: [(self) => show(self.cursor.idx ?? isHere())] },
-      scales: { x: { time: true, range: () => shown.range }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 1) * 1.08)] } },
+      scales: {
+        x: { time: true, range: () => shown.range },
+        y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 1) * 1.08)] },
+      },
       axes: [
         axis({ values: (_, ticks) => clocks(ticks), space: 80, size: 28, label: `time, ${zone(shown.range[1])}` }),
-        axis({ values: (_, ticks) => ticks.map((tick) => (isWhole && !Number.isInteger(tick) ? "" : compact(tick))), size: 48, label: shown.unit }),
+        axis({ values: (_, ticks) => ticks.map((tick) => (isWhole && !Number.isInteger(tick) ? "" : compact(tick))),
+          size: 48, label: shown.unit }),
       ],
       series: [{}, ...series.map((one) => ({
-        label: one.label, stroke: colour(`--${one.colour}`), width: one.isDashed ? 1.25 : 1.75, dash: one.isDashed ? [6, 4] : undefined, spanGaps: false, points: { size: 5, filter: (self, at) => lonely(self.data[at]) },
+        label: one.label, stroke: colour(`--${one.colour}`),
+        width: one.isDashed ? 1.25 : 1.75, dash: one.isDashed ? [6, 4] : undefined,
+        spanGaps: false, points: { size: 5, filter: (self, at) => lonely(self.data[at]) },
         fill: one.isFilled ? colour(`--${one.colour}-soft`) : undefined,
         paths: one.isStep ? window.uPlot.paths.stepped({ align: 1 }) : undefined,
       }))],
@@ -98,7 +112,9 @@ export function makePlot({ title, unit, summary, series, isWhole, chosen }) {
       labels.forEach((label, at) => setText(label, shown.labels?.[at] ?? series[at].label));
       const last = isHere();
       const peak = shown.columns[0].reduce((most, value) => (value > most ? value : most), 0);
-      holder.setAttribute("aria-label", `${shown.title}, ${shown.labels?.[0] ?? summary}: ${compact(shown.columns[0][last] ?? undefined).replace(UNKNOWN, "unknown")} at the end, at most ${compact(peak)}`);
+      const atEnd = compact(shown.columns[0][last] ?? undefined).replace(UNKNOWN, "unknown");
+      holder.setAttribute("aria-label",
+        `${shown.title}, ${shown.labels?.[0] ?? summary}: ${atEnd} at the end, at most ${compact(peak)}`);
       if (isSame) plot.setData(data());
       else make();
       show(last);

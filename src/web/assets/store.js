@@ -63,7 +63,8 @@ function takeServer(server) {
   store.server = { ...server, ...store.pods };
   if (typeof server.time === "number") store.clockOffset = server.time - Date.now() / 1000;
   const { trend } = store;
-  if (trend.length > 1 && trend.at(-1).time - trend.at(-2).time < Math.max(1, (serverNow() - trend[0].time) / TREND_POINTS)) trend.pop();
+  const apart = trend.length > 1 ? Math.max(1, (serverNow() - trend[0].time) / TREND_POINTS) : 0;
+  if (trend.length > 1 && trend.at(-1).time - trend.at(-2).time < apart) trend.pop();
   trend.push({ ...store.server, time: serverNow() });
   while (trend[0].time < serverNow() - TREND_SECONDS) trend.shift();
 }

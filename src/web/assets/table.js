@@ -18,22 +18,27 @@ export const sortText = ({ key, isDown }) => `${isDown ? "-" : ""}${key}`;
 export const parseSort = (text) => ({ key: text.replace(/^-/, ""), isDown: text.startsWith("-") });
 
 /*
- * columns: {key, label, title, isNumber, isWide, isLong, hide ("narrow", "medium", "wide", "large": where the window is), value(row), text(row), draw(cell, row)}
- * byId(): a Map of all rows. rows(): those that pass the filter, if there is one. empty(): what to say where there are none.
+ * columns: {key, label, title, isNumber, isWide, isLong, hide ("narrow", "medium", "wide", "large": where the window
+ * is), value(row), text(row), draw(cell, row)}
+ * byId(): a Map of all rows. rows(): those that pass the filter, if there is one. empty(): what to say where there are
+ * none.
  * sort: {key, isDown}; sorted(): it is another one. Equal rows are in the order of the first column.
  * groups(rows in order): null, or a list of {key, title, note, rows, isFolded}, whose titles are rows of the table;
  * fold(key): its button was pressed.
  */
 export class Table {
   constructor({ label, columns, byId, rows = () => [...byId().values()], empty, sort, sorted, groups, fold }) {
-    Object.assign(this, { columns, byId, rows, empty, sort, sorted, groups, fold, count: 0, order: [], sortedIds: [], sortedAt: 0, pool: [] });
+    Object.assign(this, { columns, byId, rows, empty, sort, sorted, groups, fold });
+    Object.assign(this, { count: 0, order: [], sortedIds: [], sortedAt: 0, pool: [] });
     this.headers = columns.map((column) => this.header(column));
     this.body = el("tbody");
     this.above = el("tr", { "aria-hidden": "true", class: "space" }, el("td", {}));
     this.below = el("tr", { "aria-hidden": "true", class: "space" }, el("td", {}));
     this.body.append(this.above, this.below);
-    this.table = el("table", { "aria-label": label, class: label.toLowerCase() }, el("thead", {}, el("tr", {}, this.headers)), this.body);
-    this.scroller = el("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": `${label}, scrollable` }, this.table);
+    this.table = el("table", { "aria-label": label, class: label.toLowerCase() },
+      el("thead", {}, el("tr", {}, this.headers)), this.body);
+    this.scroller = el("div",
+      { class: "scroller", tabindex: "0", role: "region", "aria-label": `${label}, scrollable` }, this.table);
     this.none = el("p", { class: "none", hidden: true });
     this.element = el("div", { class: "table" }, this.scroller, this.none);
     this.scroller.addEventListener("scroll", () => this.draw(), { passive: true });
@@ -42,12 +47,14 @@ export class Table {
   }
 
   header(column) {
-    const button = el("button", { type: "button", title: column.title, onclick: () => this.sortBy(column) }, column.label);
+    const sort = () => this.sortBy(column);
+    const button = el("button", { type: "button", title: column.title, onclick: sort }, column.label);
     return el("th", { scope: "col", class: this.cellClass(column) }, button);
   }
 
   cellClass({ key, isNumber, isWide, isLong, hide }) {
-    return [`of-${key}`, isNumber && "number", isLong && "long", isWide && "wide", hide && `hide-${hide}`].filter(Boolean).join(" ");
+    return [`of-${key}`, isNumber && "number", isLong && "long", isWide && "wide", hide && `hide-${hide}`]
+      .filter(Boolean).join(" ");
   }
 
   sortBy(column) {
@@ -57,7 +64,8 @@ export class Table {
     this.refresh(true);
   }
 
-  // The order changes at most once per second, so that rows do not jump under the pointer. False: it must be tried again.
+  // The order changes at most once per second, so that rows do not jump under the pointer. False: it must be tried
+  // again.
   refresh(isForced = false) {
     const now = performance.now();
     const isDue = isForced || now - this.sortedAt >= SORT_EVERY_MS || this.order.length === 0;
@@ -90,7 +98,9 @@ export class Table {
     const groups = this.groups?.(rows);
     this.count = rows.length;
     this.sortedIds = rows.map(({ id }) => id);
-    this.order = groups ? groups.flatMap((group) => [group, ...(group.isFolded ? [] : group.rows.map(({ id }) => id))]) : this.sortedIds;
+    this.order = groups
+      ? groups.flatMap((group) => [group, ...(group.isFolded ? [] : group.rows.map(({ id }) => id))])
+      : this.sortedIds;
     this.headers.forEach((header, index) => {
       const isSorted = this.columns[index] === column;
       header.setAttribute("aria-sort", isSorted ? (this.sort.isDown ? "descending" : "ascending") : "none");
@@ -111,7 +121,8 @@ export class Table {
   // A row of the pool becomes the title of a group, and one of cells again.
   drawGroup(row, group) {
     if (!row.title) {
-      const [arrow, name, note] = [el("span", { class: "arrow", "aria-hidden": "true" }), el("b", {}), el("span", { class: "note" })];
+      const arrow = el("span", { class: "arrow", "aria-hidden": "true" });
+      const [name, note] = [el("b", {}), el("span", { class: "note" })];
       const button = el("button", { type: "button", onclick: () => this.fold(row.title.group.key) }, arrow, name, note);
       row.title = { name, note, button, cell: el("th", { scope: "rowgroup" }, button) };
     }
@@ -138,7 +149,8 @@ export class Table {
     this.above.style.height = `${first * ROW_HEIGHT}px`;
     this.below.style.height = `${(this.order.length - first - count) * ROW_HEIGHT}px`;
     const byId = this.byId();
-    if (this.order.some((item) => typeof item === "object")) this.shownColumns = this.headers.filter(({ offsetWidth }) => offsetWidth > 0).length;
+    if (this.order.some((item) => typeof item === "object"))
+      this.shownColumns = this.headers.filter(({ offsetWidth }) => offsetWidth > 0).length;
     this.pool.forEach((pooled, index) => {
       const { element, cells } = pooled;
       const item = this.order[first + index];

@@ -1,5 +1,5 @@
-// Light or dark: what was chosen with the button, or what the system prefers. Loaded before the page is painted, so that it
-// does not flash. The style sheet reads data-theme; plots are drawn again on "themechange".
+// Light or dark: what was chosen with the button, or what the system prefers. Loaded before the page is painted, so
+// that it does not flash. The style sheet reads data-theme; plots are drawn again on "themechange".
 
 const systemIsDark = window.matchMedia("(prefers-color-scheme: dark)");
 

@@ -43,11 +43,18 @@ function limitsOf(first, range) {
 function makePlots(chosen) {
   const waiting = makePlot({
     title: "Work", unit: "messages", summary: "waiting", chosen,
-    series: [{ label: "waiting", colour: "plot-1", isFilled: true }, { label: "in flight", colour: "plot-2" }, { label: "target of a replica", colour: "plot-target", isDashed: true }],
+    series: [
+      { label: "waiting", colour: "plot-1", isFilled: true },
+      { label: "in flight", colour: "plot-2" },
+      { label: "target of a replica", colour: "plot-target", isDashed: true },
+    ],
   });
   const replicas = makePlot({
     title: "Replicas", unit: "replicas", summary: "wanted", isWhole: true, chosen,
-    series: [{ label: "wanted", colour: "plot-3", isStep: true, isFilled: true }, { label: "actual", colour: "plot-2", isStep: true }],
+    series: [
+      { label: "wanted", colour: "plot-3", isStep: true, isFilled: true },
+      { label: "actual", colour: "plot-2", isStep: true },
+    ],
   });
   const rates = makePlot({
     title: "Rates", unit: "messages per second", summary: "arrivals", chosen,
@@ -62,7 +69,8 @@ function outagesOf({ times, state }, stateNow) {
   state.forEach((one, index) => {
     const before = outages.at(-1);
     if (before && before.to == null && one !== before.kind) before.to = times[index];
-    if ((one === "held" || one === "refused") && (!before || before.to != null)) outages.push({ kind: one, from: times[index] });
+    const isOutage = one === "held" || one === "refused";
+    if (isOutage && (!before || before.to != null)) outages.push({ kind: one, from: times[index] });
   });
   const last = outages.at(-1);
   if (last && last.to == null) last.to = last.kind === stateNow ? serverNow() : times.at(-1);
@@ -82,7 +90,10 @@ const hasPolicy = ({ boundBy }) => boundBy.some((value) => value != null);
 
 // Where the source reports no rate: what waiting fell by until the next reading, per second. New work hides some of it.
 function fallOf(times, waiting) {
-  return waiting.map((value, i) => (value == null || waiting[i + 1] == null ? null : Math.max(0, value - waiting[i + 1]) / (times[i + 1] - times[i])));
+  return waiting.map((value, i) => {
+    if (value == null || waiting[i + 1] == null) return null;
+    return Math.max(0, value - waiting[i + 1]) / (times[i + 1] - times[i]);
+  });
 }
 
 // Between two readings; "value" stands in where the source has no count of waiting work.
@@ -95,19 +106,27 @@ function columnsOf({ columns, rows }) {
   const isFall = hasWaiting && reported.every((rate) => rate == null);
   const consumption = isFall ? fallOf(times, waiting) : reported;
   // A policy chooses the replicas by more than the reading: they are known where its decision is.
-  const replicas = hasPolicy({ boundBy }) ? column("replicas").map((value, i) => (boundBy[i] == null ? null : value)) : column("replicas");
-  return { hasWaiting, isFall, times, waiting, inFlight: column("inFlight"), replicas, arrivals: column("arrivals"), consumption, active: column("active"), state: column("state"), status: column("status"), boundBy };
+  const replicas = hasPolicy({ boundBy })
+    ? column("replicas").map((value, i) => (boundBy[i] == null ? null : value))
+    : column("replicas");
+  return {
+    hasWaiting, isFall, times, waiting, inFlight: column("inFlight"), replicas, arrivals: column("arrivals"),
+    consumption, active: column("active"), state: column("state"), status: column("status"), boundBy,
+  };
 }
+
+const stateChanges = { answered: "measured again", held: "measuring failed: the last value is held" };
 
 function changesOf({ times, replicas, active, state, status, boundBy }) {
   const changes = [];
   for (let i = 1; i < times.length; i++) {
     const what = [];
-    if (state[i] !== state[i - 1]) what.push(state[i] === "answered" ? "measured again" : state[i] === "held" ? "measuring failed: the last value is held" : "measuring failed");
-    if (active[i] != null && active[i - 1] != null && active[i] !== active[i - 1]) what.push(active[i] ? "became active" : "became inactive");
-    if (status[i] != null && status[i - 1] != null && status[i] !== status[i - 1]) what.push(`consumers ${status[i - 1]} → ${status[i]}`);
-    if (boundBy[i] != null && boundBy[i - 1] != null && boundBy[i] !== boundBy[i - 1]) what.push(`bound by ${boundBy[i]}`);
-    if (replicas[i] != null && replicas[i - 1] != null && replicas[i] !== replicas[i - 1]) what.push(`${number(replicas[i - 1])} → ${number(replicas[i])} replicas`);
+    const hasChanged = (column) => column[i] != null && column[i - 1] != null && column[i] !== column[i - 1];
+    if (state[i] !== state[i - 1]) what.push(stateChanges[state[i]] ?? "measuring failed");
+    if (hasChanged(active)) what.push(active[i] ? "became active" : "became inactive");
+    if (hasChanged(status)) what.push(`consumers ${status[i - 1]} → ${status[i]}`);
+    if (hasChanged(boundBy)) what.push(`bound by ${boundBy[i]}`);
+    if (hasChanged(replicas)) what.push(`${number(replicas[i - 1])} → ${number(replicas[i])} replicas`);
     if (what.length > 0) changes.push([times[i], what.join(", ")]);
   }
   return changes.slice(-MAX_CHANGES).reverse();
@@ -132,7 +151,9 @@ function makePanel(path, looks, chosen) {
   const chip = el("span", {});
   const query = el("code", { class: "soft" });
   const plots = makePlots(chosen);
-  const shades = el("p", { class: "note", hidden: true }, "Shaded: measuring failed. ", el("i", { class: "shade held" }), "held: KEDA got a value from before. ", el("i", { class: "shade error" }), "refused: KEDA got an error.");
+  const shades = el("p", { class: "note", hidden: true }, "Shaded: measuring failed. ",
+    el("i", { class: "shade held" }), "held: KEDA got a value from before. ",
+    el("i", { class: "shade error" }), "refused: KEDA got an error.");
   let last = null; // what was drawn: the data, and the state that goes on
   const shown = el("div", { class: "plots" }, plots.waiting.element, plots.replicas.element, plots.rates.element);
   const csv = el("a", {}, "Download as CSV");
@@ -141,7 +162,8 @@ function makePanel(path, looks, chosen) {
     section("Why", why),
     shown, shades,
     el("p", { class: "note" }, csv, " (a trace for ", el("code", {}, "backlog simulate"), ")"),
-    el("div", { class: "columns" }, section(`Last changes (${zone()})`, changes), section("Metadata, as understood", understood)));
+    el("div", { class: "columns" },
+      section(`Last changes (${zone()})`, changes), section("Metadata, as understood", understood)));
 
   function drawFigures(trigger, row) {
     const reading = trigger.reading ?? {};
@@ -149,15 +171,21 @@ function makePanel(path, looks, chosen) {
     const isCounted = reading.waiting != null || reading.value == null; // else it is a value, and no number of messages
     const entries = [
       ...(isCounted ? [["Waiting", compact(reading.waiting)], ["In flight", compact(reading.inFlight)]] : []),
-      [trigger.policy ? "Value (replicas)" : "Value / target", trigger.policy ? compact(value) : `${compact(value)} / ${number(trigger.target)}`],
+      trigger.policy
+        ? ["Value (replicas)", compact(value)]
+        : ["Value / target", `${compact(value)} / ${number(trigger.target)}`],
       ["Replicas wanted", number(row?.replicas ?? trigger.now?.replicas)],
       ...(looks.length > 0 ? [["Replicas", number(looks.at(-1)[1])]] : []),
-      ...(isCounted ? [["Arrivals", rate(row?.arrivals, row?.ratesAreBounds) + " /s"], ["Consumed", rate(row?.consumption, row?.ratesAreBounds) + " /s"]] : []),
+      ...(isCounted ? [
+        ["Arrivals", rate(row?.arrivals, row?.ratesAreBounds) + " /s"],
+        ["Consumed", rate(row?.consumption, row?.ratesAreBounds) + " /s"],
+      ] : []),
       ["Age of the reading", age(reading.ageSeconds)],
       ["Last call", trigger.lastCallSecondsAgo == null ? "–" : `${duration(trigger.lastCallSecondsAgo)} ago`],
     ];
     if (trigger.policy) entries.push(["Bound by", trigger.policy.boundBy], ["Consumers", trigger.policy.status]);
-    if (trigger.shadow) entries.push(["In shadow", `${number(trigger.shadow.replicas)} replicas, ${trigger.shadow.boundBy}`]);
+    const { shadow } = trigger;
+    if (shadow) entries.push(["In shadow", `${number(shadow.replicas)} replicas, ${shadow.boundBy}`]);
     figures.replaceChildren(...entries.map(([key, text]) => el("div", {}, el("dt", {}, key), el("dd", {}, text))));
   }
 
@@ -167,11 +195,19 @@ function makePanel(path, looks, chosen) {
     const outages = outagesOf(data, stateNow).filter(({ from, to }) => from < range[1] && to > range[0]);
     const common = { times: data.times, range, outages };
     shades.hidden = outages.length === 0;
-    plots.waiting.draw({ ...common, columns: [data.waiting, data.inFlight, data.times.map(() => (hasPolicy(data) ? null : target))], ...(data.hasWaiting ? {} : { title: "Value", unit: "as the source counts", labels: ["value"] }) });
+    plots.waiting.draw({
+      ...common, columns: [data.waiting, data.inFlight, data.times.map(() => (hasPolicy(data) ? null : target))],
+      ...(data.hasWaiting ? {} : { title: "Value", unit: "as the source counts", labels: ["value"] }),
+    });
     plots.replicas.draw({ ...common, columns: [data.replicas, stepsAt(data.times, looks)] });
-    const toNext = (values) => values.slice(0, -1); // a rate is that until the next reading, which the last one does not have
+    // A rate is that until the next reading, which the last one does not have.
+    const toNext = (values) => values.slice(0, -1);
     plots.rates.element.hidden = [...data.arrivals, ...data.consumption].every((rate) => rate == null);
-    if (!plots.rates.element.hidden) plots.rates.draw({ ...common, times: toNext(data.times), columns: [toNext(data.arrivals), toNext(data.consumption)], ...(data.isFall ? { labels: ["arrivals", "fall of waiting"] } : {}) });
+    if (plots.rates.element.hidden) return;
+    plots.rates.draw({
+      ...common, times: toNext(data.times), columns: [toNext(data.arrivals), toNext(data.consumption)],
+      ...(data.isFall ? { labels: ["arrivals", "fall of waiting"] } : {}),
+    });
   }
 
   return {
@@ -188,9 +224,11 @@ function makePanel(path, looks, chosen) {
       error.hidden = !problem;
       if (problem) setText(error, problem);
       const source = trigger.source;
-      const entries = Object.entries({ ...trigger.metadata?.connection, ...trigger.metadata?.query, ...trigger.metadata?.target });
+      const { connection, query: ofQuery, target } = trigger.metadata ?? {};
+      const entries = Object.entries({ ...connection, ...ofQuery, ...target });
       if (trigger.connectionName) entries.unshift(["connectionName", trigger.connectionName]);
-      if (source) entries.push(["(connection)", [el("a", { href: addressOf("/connections") }, source.name), `, ${source.state}`]]);
+      const toConnections = source && el("a", { href: addressOf("/connections") }, source.name);
+      if (source) entries.push(["(connection)", [toConnections, `, ${source.state}`]]);
       entries.push(["(hold)", duration(trigger.holdSeconds)], ["(open streams)", number(trigger.streams)]);
       understood.replaceChildren(pairs(entries));
     },
@@ -201,8 +239,9 @@ function makePanel(path, looks, chosen) {
       shown.hidden = last.data.times.length === 0;
       if (!shown.hidden) drawPlots();
       const found = changesOf(last.data);
+      const timeOf = (at) => el("time", { datetime: new Date(at * 1000).toISOString() }, clock(at));
       changes.replaceChildren(...(found.length > 0
-        ? found.map(([at, text]) => el("li", {}, el("time", { datetime: new Date(at * 1000).toISOString() }, clock(at)), el("span", {}, text)))
+        ? found.map(([at, text]) => el("li", {}, timeOf(at), el("span", {}, text)))
         : [el("li", { class: "none" }, "Nothing changed in the last hour.")]));
     },
     redraw() {
@@ -219,7 +258,9 @@ export function triggerPage(namespace, name) {
   const lines = el("ol", { class: "lines", tabindex: "0", "aria-label": "Log lines" });
   const made = new Map(); // by the trigger's id: the pages of the server have them in different orders
   const looks = [];
-  const own = el("button", { type: "button", class: "quiet", hidden: true, "aria-label": "The last hour", onclick: () => choose(USUAL_RANGE) });
+  const own = el("button", {
+    type: "button", class: "quiet", hidden: true, "aria-label": "The last hour", onclick: () => choose(USUAL_RANGE),
+  });
   const buttons = filterButtons(ranges, chosenRange, choose);
   let triggers = [];
   let isClosed = false;
@@ -237,10 +278,12 @@ export function triggerPage(namespace, name) {
     if (to) setText(own, `${clock(Number(from))} – ${clock(Number(to))} ${zone(Number(to))} ✕`);
   }
 
-  const rowsOf = () => [...store.tables.triggers.values()].filter((row) => row.namespace === namespace && row.name === name);
+  const rowsOf = () => [...store.tables.triggers.values()]
+    .filter((row) => row.namespace === namespace && row.name === name);
 
   function drawLog() {
-    const words = [`${namespace}/${name}`, name, ...rowsOf().flatMap((row) => [row.connection, connectionOf(row)])].filter(Boolean);
+    const connections = rowsOf().flatMap((row) => [row.connection, connectionOf(row)]);
+    const words = [`${namespace}/${name}`, name, ...connections].filter(Boolean);
     drawLines(lines, linesAbout([...new Set(words)]).slice(-100), "No recent line of the log concerns this trigger.");
   }
 
@@ -254,7 +297,8 @@ export function triggerPage(namespace, name) {
       triggers = await getJson(`/api/triggers/${path}`);
       message.hidden = true;
       triggers.sort((one, other) => one.superseded - other.superseded || one.id - other.id);
-      for (const { id } of triggers) if (!made.has(id)) made.set(id, makePanel(path, looks, (from, to) => choose(`${Math.floor(from)}-${Math.ceil(to)}`)));
+      const chosen = (from, to) => choose(`${Math.floor(from)}-${Math.ceil(to)}`);
+      for (const { id } of triggers) if (!made.has(id)) made.set(id, makePanel(path, looks, chosen));
       for (const [id, panel] of made) {
         if (triggers.some((trigger) => trigger.id === id)) continue;
         panel.close();
@@ -290,7 +334,8 @@ export function triggerPage(namespace, name) {
     let seen = {};
     if (store.hello.hasHpas) seen = await getJson(`/api/replicas/${path}`).catch(() => ({}));
     if (seen.replicas == null && store.hello.hasWorkers) {
-      const page = await getJson(`/api/workers?namespace=${encodeURIComponent(namespace)}&name=${encodeURIComponent(name)}`).catch(() => ({}));
+      const query = `namespace=${encodeURIComponent(namespace)}&name=${encodeURIComponent(name)}`;
+      const page = await getJson(`/api/workers?${query}`).catch(() => ({}));
       const [object] = page.objects ?? [];
       const isThere = ({ state }) => state === "Running" || state === "Pending";
       if (object && !object.hasMore) seen = { ...object, replicas: object.workers.filter(isThere).length };

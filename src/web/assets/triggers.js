@@ -7,7 +7,8 @@ import { age, compact, number, plural, rate, UNKNOWN } from "./format.js";
 import { serverNow, store } from "./store.js";
 import { drawChip, drawLink, drawText, parseSort, sortText, Table } from "./table.js";
 
-export const triggerHref = ({ namespace, name }) => `#/trigger/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
+export const triggerHref = ({ namespace, name }) =>
+  `#/trigger/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
 
 export const states = {
   answered: (row) => (row.active ? ["ok", "active"] : ["idle", "idle"]),
@@ -18,7 +19,10 @@ export const states = {
 
 export const stateOf = (row) => (states[row.state] ?? (() => ["none", row.state ?? UNKNOWN]))(row);
 export const connectionOf = (row) => row.connectionName ?? row.connection ?? null;
-const bound = (row) => (row.ratesAreBounds ? "At least: what the waiting count grew and fell by in the last minute. The source reports no rate." : "As the source reports it.");
+const bound = (row) =>
+  (row.ratesAreBounds
+    ? "At least: what the waiting count grew and fell by in the last minute. The source reports no rate."
+    : "As the source reports it.");
 
 // A rehearsal has the server's explanations and history only where it knows the server's address.
 const hasPages = () => store.hello.mode === "serve" || store.hello.hasServer;
@@ -43,21 +47,45 @@ function countTriggers() {
 }
 
 const columns = [
-  { key: "name", label: "Trigger", value: objectOf, draw: (cell, row) => (hasPages() ? drawLink(cell, triggerHref(row), objectOf(row), detailOf(row)) : drawText(cell, objectOf(row), detailOf(row))) },
-  { key: "scaler", label: "Scaler", hide: "large", value: (row) => row.scaler ?? null, text: (row) => row.scaler ?? UNKNOWN },
-  { key: "connection", label: "Connection", isShown: () => !isRehearsal(), isWide: true, hide: "large", value: connectionOf, text: (row) => connectionOf(row) ?? UNKNOWN },
-  { key: "waiting", label: "Waiting", isNumber: true, value: (row) => row.waiting ?? null, text: (row) => compact(row.waiting) },
-  { key: "inFlight", label: "In flight", isNumber: true, hide: "medium", title: "Delivered and not acknowledged", value: (row) => row.inFlight ?? null, text: (row) => compact(row.inFlight) },
-  { key: "arrivals", label: "Arrivals/s", isNumber: true, hide: "wide", value: (row) => row.arrivals ?? null, draw: (cell, row) => drawRate(cell, row, row.arrivals) },
-  { key: "consumption", label: "Consumed/s", isNumber: true, isWide: true, hide: "wide", value: (row) => row.consumption ?? null, draw: (cell, row) => drawRate(cell, row, row.consumption) },
-  { key: "value", label: "Value", isShown: isRehearsal, isNumber: true, hide: "medium", title: "What KEDA gets: work, or replicas where an option chooses them", value: (row) => row.value ?? null, text: (row) => compact(row.value) },
-  { key: "target", label: "Target", isNumber: true, hide: "medium", title: "Per replica", value: (row) => row.target ?? null, text: (row) => compact(row.target) },
-  { key: "replicas", label: "Wanted", isNumber: true, hide: "narrow", title: "Replicas wanted: value / target, rounded up; the server does not know minimum and maximum", value: (row) => row.replicas ?? null, text: (row) => number(row.replicas) },
-  { key: "current", label: "Replicas", isShown: isRehearsal, isNumber: true, title: "Replicas that the ScaledObject has now", value: (row) => row.current ?? null, text: (row) => number(row.current) },
-  { key: "policy", label: "Consumers", isWide: true, hide: "medium", title: "Where a policy chooses the replicas: what the consumers do, and what bound the number", value: (row) => row.status ?? null, draw: (cell, row) => drawPolicy(cell, row) },
-  { key: "age", label: "Age", isNumber: true, hide: "narrow", title: "Of the reading", value: (row) => (row.time == null ? null : -row.time), text: (row) => (row.time == null ? UNKNOWN : age(Math.max(0, serverNow() - row.time))) },
-  { key: "state", label: "State", isWide: true, value: (row) => ["refused", "held", "waiting", "answered"].indexOf(row.state) * 2 + (row.active ? 0 : 1), draw: (cell, row) => drawChip(cell, ...stateOf(row), row.error ?? "") },
+  { key: "name", label: "Trigger", value: objectOf, draw: (cell, row) => drawName(cell, row) },
+  { key: "scaler", label: "Scaler", hide: "large", value: (row) => row.scaler ?? null,
+    text: (row) => row.scaler ?? UNKNOWN },
+  { key: "connection", label: "Connection", isShown: () => !isRehearsal(), isWide: true, hide: "large",
+    value: connectionOf, text: (row) => connectionOf(row) ?? UNKNOWN },
+  { key: "waiting", label: "Waiting", isNumber: true, value: (row) => row.waiting ?? null,
+    text: (row) => compact(row.waiting) },
+  { key: "inFlight", label: "In flight", isNumber: true, hide: "medium", title: "Delivered and not acknowledged",
+    value: (row) => row.inFlight ?? null, text: (row) => compact(row.inFlight) },
+  { key: "arrivals", label: "Arrivals/s", isNumber: true, hide: "wide", value: (row) => row.arrivals ?? null,
+    draw: (cell, row) => drawRate(cell, row, row.arrivals) },
+  { key: "consumption", label: "Consumed/s", isNumber: true, isWide: true, hide: "wide",
+    value: (row) => row.consumption ?? null, draw: (cell, row) => drawRate(cell, row, row.consumption) },
+  { key: "value", label: "Value", isShown: isRehearsal, isNumber: true, hide: "medium",
+    title: "What KEDA gets: work, or replicas where an option chooses them", value: (row) => row.value ?? null,
+    text: (row) => compact(row.value) },
+  { key: "target", label: "Target", isNumber: true, hide: "medium", title: "Per replica",
+    value: (row) => row.target ?? null, text: (row) => compact(row.target) },
+  { key: "replicas", label: "Wanted", isNumber: true, hide: "narrow",
+    title: "Replicas wanted: value / target, rounded up; the server does not know minimum and maximum",
+    value: (row) => row.replicas ?? null, text: (row) => number(row.replicas) },
+  { key: "current", label: "Replicas", isShown: isRehearsal, isNumber: true,
+    title: "Replicas that the ScaledObject has now", value: (row) => row.current ?? null,
+    text: (row) => number(row.current) },
+  { key: "policy", label: "Consumers", isWide: true, hide: "medium",
+    title: "Where a policy chooses the replicas: what the consumers do, and what bound the number",
+    value: (row) => row.status ?? null, draw: (cell, row) => drawPolicy(cell, row) },
+  { key: "age", label: "Age", isNumber: true, hide: "narrow", title: "Of the reading",
+    value: (row) => (row.time == null ? null : -row.time),
+    text: (row) => (row.time == null ? UNKNOWN : age(Math.max(0, serverNow() - row.time))) },
+  { key: "state", label: "State", isWide: true,
+    value: (row) => ["refused", "held", "waiting", "answered"].indexOf(row.state) * 2 + (row.active ? 0 : 1),
+    draw: (cell, row) => drawChip(cell, ...stateOf(row), row.error ?? "") },
 ];
+
+function drawName(cell, row) {
+  if (hasPages()) drawLink(cell, triggerHref(row), objectOf(row), detailOf(row));
+  else drawText(cell, objectOf(row), detailOf(row));
+}
 
 // Of the statuses, those that more replicas do not help.
 const stuck = ["STALL", "STOP", "REWIND", "SKEW"];
@@ -65,7 +93,8 @@ const stuck = ["STALL", "STOP", "REWIND", "SKEW"];
 function drawPolicy(cell, row) {
   const isKnown = row.status != null;
   drawText(cell, isKnown ? row.status : UNKNOWN, isKnown ? `bound by ${row.boundBy}` : "");
-  setClass(cell.firstChild, !isKnown ? "" : stuck.includes(row.status) ? "chip error" : row.status === "WARN" ? "chip held" : "");
+  setClass(cell.firstChild,
+    !isKnown ? "" : stuck.includes(row.status) ? "chip error" : row.status === "WARN" ? "chip held" : "");
 }
 
 function drawRate(cell, row, value) {
@@ -88,7 +117,8 @@ const EVERY = "*";
 
 function matches(row, words) {
   if (words.length === 0) return true;
-  const text = `${row.namespace}/${row.name} ${row.scaler ?? ""} ${row.connection ?? ""} ${row.connectionName ?? ""} ${row.metric ?? ""} ${row.query ?? ""} ${row.status ?? ""} ${row.boundBy ?? ""} ${row.error ?? ""}`.toLowerCase();
+  const text = [objectOf(row), row.scaler, row.connection, row.connectionName, row.metric, row.query, row.status,
+    row.boundBy, row.error].map((one) => one ?? "").join(" ").toLowerCase();
   return words.every((word) => text.includes(word));
 }
 
@@ -107,7 +137,8 @@ function empty() {
 // counts: a number for each, beside its label.
 export function filterButtons(list, get, set) {
   const numbers = list.map(() => el("span", { class: "number-of" }));
-  const buttons = list.map(([key, label], index) => el("button", { type: "button", class: `show-${key}`, onclick: () => set(key) }, label, numbers[index]));
+  const buttons = list.map(([key, label], index) =>
+    el("button", { type: "button", class: `show-${key}`, onclick: () => set(key) }, label, numbers[index]));
   return {
     element: el("div", { class: "segments", role: "group", "aria-label": "Show" }, buttons),
     draw: (counts = []) => buttons.forEach((button, index) => {
@@ -137,8 +168,9 @@ function groupsOf(rows, { hasFailingFirst, isFolded }) {
   }
   const list = [...namespaces].filter(([, group]) => group.rows.length > 0);
   if (hasFailingFirst) list.sort(([one], [other]) => one.localeCompare(other, "en", { numeric: true }));
-  const groups = list.map(([key, group]) => ({ key, title: key, note: noteOf(group.rows, group.failing), rows: group.rows, isFolded: isFolded(key) }));
-  if (top.length > 0) groups.unshift({ key: FAILING, title: "Failing and held", note: plural(top.length, "trigger"), rows: top, isFolded: isFolded(FAILING) });
+  const groupOf = (key, title, note, of) => ({ key, title, note, rows: of, isFolded: isFolded(key) });
+  const groups = list.map(([key, group]) => groupOf(key, key, noteOf(group.rows, group.failing), group.rows));
+  if (top.length > 0) groups.unshift(groupOf(FAILING, "Failing and held", plural(top.length, "trigger"), top));
   return groups;
 }
 
@@ -153,7 +185,8 @@ export function triggersPage() {
   const cards = makeCards();
   const count = el("p", { class: "count", "aria-live": "polite" });
   const search = el("input", {
-    type: "search", id: "search", placeholder: "Name, scaler, connection, error", value: chosen.text, autocomplete: "off", spellcheck: "false",
+    type: "search", id: "search", placeholder: "Name, scaler, connection, error", value: chosen.text,
+    autocomplete: "off", spellcheck: "false",
     oninput: (event) => {
       chosen.text = event.target.value;
       change();
@@ -167,12 +200,16 @@ export function triggersPage() {
     chosen.folded = chosen.folded.has(EVERY) ? new Set() : new Set([EVERY]);
     change();
   } });
-  const ofConnection = el("button", { type: "button", class: "quiet", hidden: !chosen.connection, "aria-label": `All connections, not only ${chosen.connection}`, onclick: () => {
-    chosen.connection = "";
-    ofConnection.hidden = true;
-    search.focus();
-    change();
-  } });
+  const ofConnection = el("button", {
+    type: "button", class: "quiet", hidden: !chosen.connection,
+    "aria-label": `All connections, not only ${chosen.connection}`,
+    onclick: () => {
+      chosen.connection = "";
+      ofConnection.hidden = true;
+      search.focus();
+      change();
+    },
+  });
   const all = () => store.tables.triggers.values();
   let namespaces = new Set();
   let counts = [];
@@ -190,7 +227,8 @@ export function triggersPage() {
   function selected() {
     const words = chosen.text.toLowerCase().split(/\s+/).filter(Boolean);
     const passes = filters.find(([key]) => key === chosen.filter)[2];
-    const found = [...all()].filter((row) => (!chosen.connection || row.connection === chosen.connection) && matches(row, words));
+    const found = [...all()].filter((row) =>
+      (!chosen.connection || row.connection === chosen.connection) && matches(row, words));
     countTriggers();
     namespaces = new Set(found.map(({ namespace }) => namespace));
     counts = filters.map(([, , isIn]) => found.filter(isIn).length);
@@ -198,9 +236,11 @@ export function triggersPage() {
   }
 
   const table = new Table({
-    label: "Triggers", columns: columns.filter(({ isShown }) => isShown?.() ?? true), byId: () => store.tables.triggers, rows: selected, empty, sort, fold,
+    label: "Triggers", columns: columns.filter(({ isShown }) => isShown?.() ?? true),
+    byId: () => store.tables.triggers, rows: selected, empty, sort, fold,
     sorted: () => change(false),
-    groups: (rows) => namespaces.size > 1 && groupsOf(rows, { hasFailingFirst: sortText(table.sort) === sortText(USUAL_SORT), isFolded }),
+    groups: (rows) => namespaces.size > 1 &&
+      groupsOf(rows, { hasFailingFirst: sortText(table.sort) === sortText(USUAL_SORT), isFolded }),
   });
 
   function change(isDrawn = true) {
@@ -222,14 +262,18 @@ export function triggersPage() {
     foldAll.hidden = namespaces.size < 2;
     setText(foldAll, chosen.folded.has(EVERY) ? "Unfold all" : "Fold all");
     const total = store.tables.triggers.size;
-    setText(count, table.count === total ? plural(total, "trigger") : `${number(table.count)} of ${plural(total, "trigger")}`);
+    const part = table.count === total ? "" : `${number(table.count)} of `;
+    setText(count, part + plural(total, "trigger"));
   }
 
   const timer = setInterval(draw, 1000);
   return {
     title: "Triggers",
     element: el("div", { class: "page" }, el("h1", { class: "hidden" }, "Triggers"), cards.element,
-      el("div", { class: "bar" }, el("label", { class: "search", for: "search" }, el("span", { class: "hidden" }, "Filter the triggers"), search), buttons.element, ofConnection, foldAll, count),
+      el("div", { class: "bar" },
+        el("label", { class: "search", for: "search" },
+          el("span", { class: "hidden" }, "Filter the triggers"), search),
+        buttons.element, ofConnection, foldAll, count),
       table.element),
     draw,
     close() {

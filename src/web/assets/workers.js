@@ -1,4 +1,5 @@
-// The pods of ScaledObjects and ScaledJobs, where the server lists them (--workers). They are read while this page is open.
+// The pods of ScaledObjects and ScaledJobs, where the server lists them (--workers). They are read while this page is
+// open.
 
 import { el, setText } from "./dom.js";
 import { bytes, compact, cores, duration, number, plural } from "./format.js";
@@ -30,16 +31,29 @@ function drawState(cell, row) {
 const ageOf = ({ created }) => (created == null ? null : serverNow() - created);
 
 const columns = [
-  { key: "pod", label: "Worker", value: (row) => `${row.object} ${row.pod}`, draw: (cell, row) => drawText(cell, row.pod, [row.object, row.job && `Job ${row.job}`].filter(Boolean).join(", ")) },
+  { key: "pod", label: "Worker", value: (row) => `${row.object} ${row.pod}`,
+    draw: (cell, row) =>
+      drawText(cell, row.pod, [row.object, row.job && `Job ${row.job}`].filter(Boolean).join(", ")) },
   { key: "state", label: "State", isWide: true, value: (row) => row.state, draw: drawState },
-  { key: "reason", label: "Reason", isLong: true, hide: "narrow", value: (row) => row.reason, draw: (cell, row) => drawText(cell, ...wordsOf(row)) },
-  { key: "restarts", label: "Restarts", isNumber: true, hide: "narrow", value: (row) => row.restarts, text: (row) => number(row.restarts) },
+  { key: "reason", label: "Reason", isLong: true, hide: "narrow", value: (row) => row.reason,
+    draw: (cell, row) => drawText(cell, ...wordsOf(row)) },
+  { key: "restarts", label: "Restarts", isNumber: true, hide: "narrow", value: (row) => row.restarts,
+    text: (row) => number(row.restarts) },
   { key: "age", label: "Age", isNumber: true, hide: "narrow", value: ageOf, text: (row) => duration(ageOf(row)) },
-  { key: "done", label: "Jobs done", isNumber: true, title: "worker_jobs_total of the pod's /metrics", value: (row) => row.done, text: (row) => compact(row.done) },
-  { key: "cpu", label: "CPU", isNumber: true, hide: "narrow", title: "Of one core", value: (row) => row.cpu, text: (row) => cores(row.cpu) },
-  { key: "memory", label: "Memory", isNumber: true, hide: "narrow", value: (row) => row.memory, text: (row) => bytes(row.memory) },
+  { key: "done", label: "Jobs done", isNumber: true, title: "worker_jobs_total of the pod's /metrics",
+    value: (row) => row.done, text: (row) => compact(row.done) },
+  { key: "cpu", label: "CPU", isNumber: true, hide: "narrow", title: "Of one core", value: (row) => row.cpu,
+    text: (row) => cores(row.cpu) },
+  { key: "memory", label: "Memory", isNumber: true, hide: "narrow", value: (row) => row.memory,
+    text: (row) => bytes(row.memory) },
   { key: "log", label: "Log", isWide: true, value: (row) => row.pod, draw: (cell, row) => {
-    if (!cell.firstChild) cell.append(el("button", { type: "button", class: "quiet", onclick: () => openLog(`${cell.row.object}, ${cell.row.pod}`, `/api/workers/${cell.row.namespace}/${cell.row.pod}/log`) }, "Log"));
+    if (!cell.firstChild) {
+      const open = () => {
+        const { object, namespace, pod } = cell.row;
+        openLog(`${object}, ${pod}`, `/api/workers/${namespace}/${pod}/log`);
+      };
+      cell.append(el("button", { type: "button", class: "quiet", onclick: open }, "Log"));
+    }
     cell.row = row;
     cell.firstChild.setAttribute("aria-label", `Show log of ${row.pod}`);
   } },
@@ -49,7 +63,8 @@ const columns = [
 function notesOf(objects, hasMore) {
   const notes = [];
   for (const { namespace, name, error, usageError, secondsAgo, hasMore: isCut } of objects) {
-    if (error) notes.push(`${namespace}/${name}: ${error}${secondsAgo == null ? "" : ` (shown as of ${duration(secondsAgo)} ago)`}`);
+    const shown = secondsAgo == null ? "" : ` (shown as of ${duration(secondsAgo)} ago)`;
+    if (error) notes.push(`${namespace}/${name}: ${error}${shown}`);
     else if (usageError) notes.push(`${namespace}/${name}: CPU and memory are not known: ${usageError}`);
     if (isCut) notes.push(`${namespace}/${name}: more pods than are shown`);
   }
@@ -59,14 +74,17 @@ function notesOf(objects, hasMore) {
 
 export function workersPage(namespace, name) {
   const isOne = name !== undefined;
-  const path = `/api/workers${isOne ? `?namespace=${encodeURIComponent(namespace)}&name=${encodeURIComponent(name)}` : ""}`;
+  const object = `namespace=${encodeURIComponent(namespace)}&name=${encodeURIComponent(name)}`;
+  const path = isOne ? `/api/workers?${object}` : "/api/workers";
   const count = el("p", { class: "count" });
   const notes = el("ul", { class: "notes" });
   const numbers = new Map(); // ids of rows, by the pod's
   let rows = new Map();
   let empty = "Loading the workers …";
   let isClosed = false;
-  const table = new Table({ label: "Workers", columns, byId: () => rows, sort: { key: "pod", isDown: false }, empty: () => empty });
+  const table = new Table({
+    label: "Workers", columns, byId: () => rows, sort: { key: "pod", isDown: false }, empty: () => empty,
+  });
 
   function take({ objects, hasMore }) {
     rows = new Map();
@@ -78,7 +96,8 @@ export function workersPage(namespace, name) {
       }
     }
     const isRead = objects.every(({ secondsAgo, error }) => secondsAgo != null || error);
-    if (objects.length === 0) empty = "KEDA has called for no ScaledObject or ScaledJob of the namespaces in --workers.";
+    if (objects.length === 0)
+      empty = "KEDA has called for no ScaledObject or ScaledJob of the namespaces in --workers.";
     else if (isRead) empty = "There is no worker now.";
     const waiting = [...rows.values()].filter(({ state }) => state === "Pending").length;
     setText(count, plural(rows.size, "worker") + (waiting > 0 ? `, ${number(waiting)} pending` : ""));
@@ -102,8 +121,10 @@ export function workersPage(namespace, name) {
   load();
   return {
     title: isOne ? `Workers of ${namespace}/${name}` : "Workers",
-    element: el("div", { class: "page" }, isOne && el("p", { class: "back" }, el("a", { href: "#/workers" }, "← All workers")),
-      el("h1", {}, isOne ? `Workers of ${namespace}/${name}` : "Workers"), el("div", { class: "bar" }, count), notes, table.element),
+    element: el("div", { class: "page" },
+      isOne && el("p", { class: "back" }, el("a", { href: "#/workers" }, "← All workers")),
+      el("h1", {}, isOne ? `Workers of ${namespace}/${name}` : "Workers"),
+      el("div", { class: "bar" }, count), notes, table.element),
     draw() {},
     close() {
       isClosed = true;
