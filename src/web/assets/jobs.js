@@ -3,54 +3,11 @@
 import { makeCards } from "./cards.js";
 import { el, setText } from "./dom.js";
 import { bytes, clock, compact, cores, number, plural, UNKNOWN, zone } from "./format.js";
-import { request, store } from "./store.js";
+import { openLog } from "./log_dialog.js";
+import { store } from "./store.js";
 import { drawChip, drawText, Table } from "./table.js";
 
 const kinds = { running: "ok", starting: "idle", stopping: "held", restarting: "error", ended: "none" };
-
-// `path` is where the log is, as text; 202: it is being read.
-export function openLog(title, path) {
-  const text = el("pre", { tabindex: "0" }, "Loading …");
-  const problem = el("p", { class: "problem", role: "alert", hidden: true });
-  const dialog = el("dialog", { "aria-label": `Log of ${title}` },
-    el("header", {}, el("h2", {}, title),
-      el("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close")),
-    problem, text);
-  let isOpen = true;
-  let shown = "";
-  // What grows is appended to: a selection in it stays.
-  function show(body) {
-    const isAtEnd = text.scrollTop + text.clientHeight >= text.scrollHeight - 20;
-    if (shown === "" || !body.startsWith(shown)) setText(text, body || "This worker has written nothing yet.");
-    else if (body !== shown) text.append(body.slice(shown.length));
-    shown = body;
-    if (isAtEnd) text.scrollTop = text.scrollHeight;
-  }
-  // What was read stays below it: of a pod that is gone it is all there is.
-  function report(words) {
-    setText(problem, words);
-    problem.hidden = words === "";
-    if (words !== "" && shown === "") setText(text, "");
-  }
-  async function load() {
-    try {
-      const answer = await request(path);
-      const body = await answer.text();
-      if (answer.ok && answer.status !== 202) show(body);
-      if (answer.status !== 202) report(answer.ok ? "" : `The log cannot be shown: ${body}`);
-    } catch (error) {
-      report(`The log cannot be loaded: ${error.message}`);
-    }
-    if (isOpen) setTimeout(load, 1000);
-  }
-  dialog.addEventListener("close", () => {
-    isOpen = false;
-    dialog.remove();
-  });
-  document.body.append(dialog);
-  dialog.showModal();
-  load();
-}
 
 const columns = [
   { key: "job", label: "Worker", value: (row) => `${row.object} ${row.number}`,

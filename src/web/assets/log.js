@@ -2,28 +2,12 @@
 
 import { parameters, setParameters } from "./address.js";
 import { el, setText } from "./dom.js";
-import { clock, number, plural, zone } from "./format.js";
+import { filterButtons } from "./filter_buttons.js";
+import { number, plural, zone } from "./format.js";
+import { drawLines } from "./log_lines.js";
 import { store } from "./store.js";
-import { filterButtons } from "./triggers.js";
 
 const MAX_SHOWN = 500;
-
-export function linesAbout(words) {
-  return store.log.filter(({ text }) => words.some((word) => text.includes(word)));
-}
-
-function drawLine({ time, level, text }) {
-  const when = el("time", { datetime: new Date(time * 1000).toISOString() }, clock(time));
-  return el("li", { class: level }, when, el("b", {}, level), el("span", {}, text));
-}
-
-// Draws again only what has changed: a reader's selection and scroll position stay.
-export function drawLines(list, lines, none) {
-  const key = lines.length === 0 ? "none" : `${lines[0].number}-${lines.at(-1).number}-${lines.length}`;
-  if (list.dataset.shown === key) return;
-  list.dataset.shown = key;
-  list.replaceChildren(...(lines.length > 0 ? lines.map(drawLine) : [el("li", { class: "none" }, none)]));
-}
 
 const levels = [
   ["debug", "All", 0],

@@ -2,11 +2,12 @@
 
 import { addressOf, parameters, setParameters } from "./address.js";
 import { el, setText } from "./dom.js";
+import { filterButtons } from "./filter_buttons.js";
 import { age, clock, compact, duration, number, rate, zone } from "./format.js";
-import { drawLines, linesAbout } from "./log.js";
+import { drawLines, linesAbout } from "./log_lines.js";
 import { makePlot } from "./plots.js";
 import { listen, request, serverNow, store } from "./store.js";
-import { connectionOf, filterButtons, stateOf } from "./triggers.js";
+import { connectionOf, stateOf } from "./trigger_state.js";
 
 const EXPLAIN_EVERY_MS = 2000;
 const LOOK_EVERY_MS = 3000; // at the actual replicas

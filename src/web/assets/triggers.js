@@ -3,22 +3,15 @@
 import { parameters, setParameters } from "./address.js";
 import { makeCards } from "./cards.js";
 import { el, setClass, setText } from "./dom.js";
+import { filterButtons } from "./filter_buttons.js";
 import { age, compact, number, plural, rate, UNKNOWN } from "./format.js";
 import { serverNow, store } from "./store.js";
 import { drawChip, drawLink, drawText, parseSort, sortText, Table } from "./table.js";
+import { connectionOf, stateOf } from "./trigger_state.js";
 
-export const triggerHref = ({ namespace, name }) =>
+const triggerHref = ({ namespace, name }) =>
   `#/trigger/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
 
-export const states = {
-  answered: (row) => (row.active ? ["ok", "active"] : ["idle", "idle"]),
-  held: () => ["held", "held"],
-  refused: () => ["error", "refused"],
-  waiting: () => ["none", "waiting"],
-};
-
-export const stateOf = (row) => (states[row.state] ?? (() => ["none", row.state ?? UNKNOWN]))(row);
-export const connectionOf = (row) => row.connectionName ?? row.connection ?? null;
 const bound = (row) =>
   (row.ratesAreBounds
     ? "At least: what the waiting count grew and fell by in the last minute. The source reports no rate."
@@ -132,21 +125,6 @@ function empty() {
     el("code", {}, "scalerAddress"),
     ".",
   ];
-}
-
-// counts: a number for each, beside its label.
-export function filterButtons(list, get, set) {
-  const numbers = list.map(() => el("span", { class: "number-of" }));
-  const buttons = list.map(([key, label], index) =>
-    el("button", { type: "button", class: `show-${key}`, onclick: () => set(key) }, label, numbers[index]));
-  return {
-    element: el("div", { class: "segments", role: "group", "aria-label": "Show" }, buttons),
-    draw: (counts = []) => buttons.forEach((button, index) => {
-      button.setAttribute("aria-pressed", String(list[index][0] === get()));
-      button.classList.toggle("some", counts[index] > 0);
-      setText(numbers[index], counts[index] == null ? "" : ` ${number(counts[index])}`);
-    }),
-  };
 }
 
 const isFailing = ({ state }) => state === "refused" || state === "held";

@@ -3,7 +3,7 @@
 
 import { el, setText } from "./dom.js";
 import { bytes, compact, cores, duration, number, plural } from "./format.js";
-import { openLog } from "./jobs.js";
+import { openLog } from "./log_dialog.js";
 import { request, serverNow } from "./store.js";
 import { drawChip, drawText, Table } from "./table.js";
 
