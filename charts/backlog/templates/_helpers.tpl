@@ -280,7 +280,7 @@ clientSecret: {{ $certManager.client.secretName | default (printf "%s-client" (i
 secret-{{ sha256sum . | trunc 12 }}
 {{- end }}
 
-{{/* For the notes and the test: what a trigger of each scaler says beside its connection. */}}
+{{/* For the notes and the test: what a trigger of each scaler says beside its connection. Of one without a row: nothing. */}}
 {{- define "backlog.examples" -}}
 kafka: &kafka {consumerGroup: worker, topic: orders, lagThreshold: "5"}
 apache-kafka: *kafka
