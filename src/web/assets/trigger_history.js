@@ -1,0 +1,75 @@
+// What the history of a trigger, as the server sends it, says: columns, outages, changes.
+
+import { number } from "./format.js";
+import { serverNow } from "./store.js";
+
+const MAX_CHANGES = 30;
+
+// From the first measurement that failed to the next good one, or to now while the state says so.
+export function outagesOf({ times, state }, stateNow) {
+  const outages = [];
+  state.forEach((one, index) => {
+    const before = outages.at(-1);
+    if (before && before.to == null && one !== before.kind) before.to = times[index];
+    const isOutage = one === "held" || one === "refused";
+    if (isOutage && (!before || before.to != null)) outages.push({ kind: one, from: times[index] });
+  });
+  const last = outages.at(-1);
+  if (last && last.to == null) last.to = last.kind === stateNow ? serverNow() : times.at(-1);
+  return outages;
+}
+
+// What was seen last at each of these times; nothing before the first look.
+export function stepsAt(times, looks) {
+  let next = 0;
+  return times.map((time) => {
+    while (next < looks.length && looks[next][0] <= time) next++;
+    return next > 0 ? looks[next - 1][1] : null;
+  });
+}
+
+export const hasPolicy = ({ boundBy }) => boundBy.some((value) => value != null);
+
+// Where the source reports no rate: what waiting fell by until the next reading, per second. New work hides some of it.
+function fallOf(times, waiting) {
+  return waiting.map((value, i) => {
+    if (value == null || waiting[i + 1] == null) return null;
+    return Math.max(0, value - waiting[i + 1]) / (times[i + 1] - times[i]);
+  });
+}
+
+// Between two readings; "value" stands in where the source has no count of waiting work.
+export function columnsOf({ columns, rows }) {
+  const at = Object.fromEntries(columns.map((name, index) => [name, index]));
+  const column = (name) => rows.map((row) => row[at[name]]);
+  const hasWaiting = column("waiting").some((value) => value != null);
+  const waiting = hasWaiting ? column("waiting") : column("value");
+  const [times, reported, boundBy] = [column("time"), column("consumptionRate"), column("boundBy")];
+  const isFall = hasWaiting && reported.every((rate) => rate == null);
+  const consumption = isFall ? fallOf(times, waiting) : reported;
+  // A policy chooses the replicas by more than the reading: they are known where its decision is.
+  const replicas = hasPolicy({ boundBy })
+    ? column("replicas").map((value, i) => (boundBy[i] == null ? null : value))
+    : column("replicas");
+  return {
+    hasWaiting, isFall, times, waiting, inFlight: column("inFlight"), replicas, arrivals: column("arrivals"),
+    consumption, active: column("active"), state: column("state"), status: column("status"), boundBy,
+  };
+}
+
+const stateChanges = { answered: "measured again", held: "measuring failed: the last value is held" };
+
+export function changesOf({ times, replicas, active, state, status, boundBy }) {
+  const changes = [];
+  for (let i = 1; i < times.length; i++) {
+    const what = [];
+    const hasChanged = (column) => column[i] != null && column[i - 1] != null && column[i] !== column[i - 1];
+    if (state[i] !== state[i - 1]) what.push(stateChanges[state[i]] ?? "measuring failed");
+    if (hasChanged(active)) what.push(active[i] ? "became active" : "became inactive");
+    if (hasChanged(status)) what.push(`consumers ${status[i - 1]} → ${status[i]}`);
+    if (hasChanged(boundBy)) what.push(`bound by ${boundBy[i]}`);
+    if (hasChanged(replicas)) what.push(`${number(replicas[i - 1])} → ${number(replicas[i])} replicas`);
+    if (what.length > 0) changes.push([times[i], what.join(", ")]);
+  }
+  return changes.slice(-MAX_CHANGES).reverse();
+}

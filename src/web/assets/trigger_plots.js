@@ -1,0 +1,56 @@
+// The plots of one trigger: work, replicas, rates.
+
+import { el } from "./dom.js";
+import { makePlot } from "./plots.js";
+import { chosenRange, limitsOf } from "./range.js";
+import { hasPolicy, outagesOf, stepsAt } from "./trigger_history.js";
+
+// looks: the actual replicas, as [time, number or null]. `chosen(from, to)` as makePlot() has it.
+export function makeTriggerPlots(looks, chosen) {
+  const waiting = makePlot({
+    title: "Work", unit: "messages", summary: "waiting", chosen,
+    series: [
+      { label: "waiting", colour: "plot-1", isFilled: true },
+      { label: "in flight", colour: "plot-2" },
+      { label: "target of a replica", colour: "plot-target", isDashed: true },
+    ],
+  });
+  const replicas = makePlot({
+    title: "Replicas", unit: "replicas", summary: "wanted", isWhole: true, chosen,
+    series: [
+      { label: "wanted", colour: "plot-3", isStep: true, isFilled: true },
+      { label: "actual", colour: "plot-2", isStep: true },
+    ],
+  });
+  const rates = makePlot({
+    title: "Rates", unit: "messages per second", summary: "arrivals", chosen,
+    series: [{ label: "arrivals", colour: "plot-1" }, { label: "consumed", colour: "plot-2" }],
+  });
+  const shades = el("p", { class: "note", hidden: true }, "Shaded: measuring failed. ",
+    el("i", { class: "shade held" }), "held: KEDA got a value from before. ",
+    el("i", { class: "shade error" }), "refused: KEDA got an error.");
+  const element = el("div", { class: "plots" }, waiting.element, replicas.element, rates.element);
+
+  // stateNow: the state that goes on since the last measurement.
+  function draw({ data, target, stateNow }) {
+    const range = limitsOf(data.times[0], chosenRange());
+    const outages = outagesOf(data, stateNow).filter(({ from, to }) => from < range[1] && to > range[0]);
+    const common = { times: data.times, range, outages };
+    shades.hidden = outages.length === 0;
+    waiting.draw({
+      ...common, columns: [data.waiting, data.inFlight, data.times.map(() => (hasPolicy(data) ? null : target))],
+      ...(data.hasWaiting ? {} : { title: "Value", unit: "as the source counts", labels: ["value"] }),
+    });
+    replicas.draw({ ...common, columns: [data.replicas, stepsAt(data.times, looks)] });
+    // A rate is that until the next reading, which the last one does not have.
+    const toNext = (values) => values.slice(0, -1);
+    rates.element.hidden = [...data.arrivals, ...data.consumption].every((rate) => rate == null);
+    if (rates.element.hidden) return;
+    rates.draw({
+      ...common, times: toNext(data.times), columns: [toNext(data.arrivals), toNext(data.consumption)],
+      ...(data.isFall ? { labels: ["arrivals", "fall of waiting"] } : {}),
+    });
+  }
+
+  return { element, shades, draw, close: () => [waiting, replicas, rates].forEach((plot) => plot.close()) };
+}
