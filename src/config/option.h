@@ -30,6 +30,9 @@ struct option_entry {
     const char *value;
 };
 
+/* Of the metadata of one trigger, keys and bytes: what a call may have (scale/triggers.h). */
+enum { OPTION_MAX_KEYS = 256, OPTION_MAX_METADATA = 16 << 10 };
+
 /* An array, and its keys and values, all of the heap. */
 void option_entries_free(struct option_entry *entries, size_t count);
 

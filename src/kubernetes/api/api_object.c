@@ -17,9 +17,6 @@ enum {
     LONGEST_WINDOW_S = 3600, /* as the API of the HPA permits */
 };
 
-/* Of a trigger: what a call may have (scale/triggers.h). */
-enum { MAX_KEYS = 256, MAX_METADATA = 16 << 10 };
-
 /* Of an authentication, of which all calls look at each; no scaler has as many. */
 enum { MAX_PARAMETERS = 256 };
 
@@ -90,17 +87,12 @@ const char *api_object_value(const struct option_entry *entries, size_t count, c
     return found == NULL ? NULL : found->value;
 }
 
-bool api_object_is_variable(const char *key)
-{
-    return text_ends_with(key, "FromEnv");
-}
-
 uint64_t api_object_fingerprint(const struct option_entry *entries, size_t count)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < count; i++) {
         struct hash hash;
-        if (api_object_is_variable(entries[i].key))
+        if (option_is_variable(entries[i].key))
             continue;
         hash_begin(&hash);
         hash_add(&hash, entries[i].key, strlen(entries[i].key));
@@ -142,7 +134,7 @@ static bool read_metadata(const json_t *metadata, struct api_object_trigger *tri
     json_object_foreach((json_t *)metadata, key, value) {
         if (!is_plain(value))
             return false;
-        const char *text = api_object_is_variable(key) ? "" : json_string_value(value);
+        const char *text = option_is_variable(key) ? "" : json_string_value(value);
         trigger->metadata[trigger->metadata_count++] =
             (struct option_entry){text_copy(key), text_copy(text)};
     }
@@ -158,8 +150,8 @@ static bool is_callable(const json_t *metadata)
     json_t *value;
     size_t bytes = 0;
     json_object_foreach((json_t *)metadata, key, value)
-        bytes += strlen(key) + (api_object_is_variable(key) ? 0 : json_string_length(value));
-    return json_object_size(metadata) <= MAX_KEYS && bytes <= MAX_METADATA;
+        bytes += strlen(key) + (option_is_variable(key) ? 0 : json_string_length(value));
+    return json_object_size(metadata) <= OPTION_MAX_KEYS && bytes <= OPTION_MAX_METADATA;
 }
 
 static bool read_trigger(const json_t *item, struct api_object_trigger *trigger,

@@ -10,7 +10,7 @@
 
 /* Of a Secret, the names of its keys included. One thread reads those of all teams: this takes some
  * 50 ms at worst. */
-enum { LARGEST_SECRET = 64 << 10, MAX_KEYS = 64 };
+enum { LARGEST_SECRET = 64 << 10, MAX_SECRET_KEYS = 64 };
 
 static const char *member(const json_t *json, const char *object, const char *key)
 {
@@ -38,9 +38,9 @@ static bool check_size(const json_t *data, struct error *error)
     size_t bytes = 0;
     json_object_foreach((json_t *)data, key, value)
         bytes += strlen(key) + json_string_length(value) / 4 * 3;
-    if (json_object_size(data) > MAX_KEYS)
+    if (json_object_size(data) > MAX_SECRET_KEYS)
         return error_invalid(error, "has %zu keys: at most %d are allowed", json_object_size(data),
-                             MAX_KEYS);
+                             MAX_SECRET_KEYS);
     return bytes <= LARGEST_SECRET ||
            error_invalid(error, "has %zu bytes: at most %d are allowed", bytes, LARGEST_SECRET);
 }

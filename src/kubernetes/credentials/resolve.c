@@ -43,7 +43,7 @@ static bool has_metadata(const struct api_object_trigger *trigger, const struct 
         const struct option_entry *entry = &trigger->metadata[i];
         const struct option_entry *other = sent < call->count ? &call->entries[sent] : NULL;
         bool is_sent = other != NULL && strcmp(other->key, entry->key) == 0;
-        bool is_variable = api_object_is_variable(entry->key);
+        bool is_variable = option_is_variable(entry->key);
         if (!is_variable && (!is_sent || strcmp(other->value, entry->value) != 0))
             return false;
         sent += is_sent;
