@@ -64,8 +64,7 @@ void informer_entries_set_due(struct informer_entries *entries, struct informer_
                               int64_t due_ms)
 {
     entry->due_ms = due_ms;
-    if (due_ms < entries->scan_ms)
-        entries->scan_ms = due_ms;
+    entries->scan_ms = clock_earlier(entries->scan_ms, due_ms);
 }
 
 void informer_entries_set_due_by(struct informer_entries *entries, struct informer_entry *entry,
@@ -73,6 +72,26 @@ void informer_entries_set_due_by(struct informer_entries *entries, struct inform
 {
     if (due_ms < entry->due_ms)
         informer_entries_set_due(entries, entry, due_ms);
+}
+
+int64_t informer_entries_next_scan_ms(const struct informer_entries *entries)
+{
+    return entries->scan_ms;
+}
+
+void informer_entries_scan_soon(struct informer_entries *entries)
+{
+    entries->scan_ms = 0;
+}
+
+void informer_entries_begin_scan(struct informer_entries *entries)
+{
+    entries->scan_ms = CLOCK_NEVER;
+}
+
+void informer_entries_end_scan(struct informer_entries *entries, int64_t due_ms)
+{
+    entries->scan_ms = clock_earlier(entries->scan_ms, due_ms);
 }
 
 void informer_entries_want_fresh(struct informer_entries *entries, struct informer_entry *entry)

@@ -47,7 +47,7 @@ struct informer_entries {
     struct informer_entry *changed; /* utlist: whose users have not been notified */
     size_t failing;
     size_t forbidden[OBJECT_KINDS];
-    int64_t scan_ms; /* no entry is due before */
+    int64_t scan_ms; /* informer_entries_next_scan_ms() */
 };
 
 struct informer_entry *informer_entries_find(const struct informer_entries *entries,
@@ -63,6 +63,17 @@ void informer_entries_set_due(struct informer_entries *entries, struct informer_
                               int64_t due_ms);
 void informer_entries_set_due_by(struct informer_entries *entries, struct informer_entry *entry,
                                  int64_t due_ms);
+
+/* No entry is due before: what is due is looked for then. */
+int64_t informer_entries_next_scan_ms(const struct informer_entries *entries);
+
+/* At once: what was due and could not begin may do so now. */
+void informer_entries_scan_soon(struct informer_entries *entries);
+
+/* Around a look at all entries. What is set meanwhile counts as well as `due_ms`, when the first of
+ * those that were looked at is due. */
+void informer_entries_begin_scan(struct informer_entries *entries);
+void informer_entries_end_scan(struct informer_entries *entries, int64_t due_ms);
 
 /* As soon as it may be: never more often than once per second, however many want it. */
 enum { INFORMER_MIN_INTERVAL_MS = 1000 };

@@ -152,7 +152,7 @@ static void fail_api(void *context, const struct error *error, int64_t retry_aft
     if (!api_health_is_failing(&reader->health))
         log_warning("%s; what is known stays in use, retrying", error_text(error));
     bool is_new = api_health_fail(&reader->health, error, retry_after_ms, clock_now_ms());
-    reader->entries.scan_ms = 0; /* what could not begin is due then */
+    informer_entries_scan_soon(&reader->entries); /* what could not begin is due then */
     if (!is_new)
         return;
     HASH_ITER(hh, reader->entries.by_key, entry, next)
@@ -178,7 +178,7 @@ static void end_request(struct object_reader *reader, struct informer_entry *ent
     while (reader->sent[place] != entry)
         place++;
     reader->sent[place] = reader->sent[--reader->requests];
-    reader->entries.scan_ms = 0; /* another one may begin */
+    informer_entries_scan_soon(&reader->entries); /* another one may begin */
 }
 
 /* The API has refused it: whether it refuses all, another object is to show. */
@@ -366,18 +366,19 @@ static int64_t begin_due(struct object_reader *reader)
         else
             next_ms = clock_earlier(next_ms, reader->health.answered_ms + QUIET_MS);
     }
-    if (now_ms < reader->entries.scan_ms)
-        return clock_earlier(next_ms, reader->entries.scan_ms);
+    int64_t scan_ms = informer_entries_next_scan_ms(&reader->entries);
+    if (now_ms < scan_ms)
+        return clock_earlier(next_ms, scan_ms);
     if (now_ms < reader->scanned_ms + SCAN_INTERVAL_MS)
         return reader->scanned_ms + SCAN_INTERVAL_MS;
     reader->scanned_ms = now_ms;
-    reader->entries.scan_ms = CLOCK_NEVER; /* what is set meanwhile lowers it */
+    informer_entries_begin_scan(&reader->entries);
     if (begin_entries(reader, false, now_ms, &next_ms)) {
         begin_unread(reader, now_ms);
         begin_entries(reader, true, now_ms, &next_ms);
     }
-    reader->entries.scan_ms = clock_earlier(reader->entries.scan_ms, next_ms);
-    return clock_earlier(next_ms, reader->entries.scan_ms);
+    informer_entries_end_scan(&reader->entries, next_ms);
+    return informer_entries_next_scan_ms(&reader->entries);
 }
 
 int64_t object_reader_begin_due(struct object_reader *reader)
