@@ -132,23 +132,23 @@ static int by_name(const void *left, const void *right)
 static json_t *worker_json(const struct worker *worker)
 {
     json_t *object = json_object();
-    json_set(object, "id", json_text(worker->uid));
-    json_set(object, "pod", json_text(worker->name));
-    json_set(object, "job", json_text(worker->job));
-    json_set(object, "state", json_text(worker->state));
-    json_set(object, "reason", json_text(worker->reason));
-    json_set(object, "ready", json_boolean(worker->is_ready));
-    json_set(object, "restarts", json_integer((json_int_t)worker->restarts));
-    json_set(object, "created", json_number(worker->created_s));
-    json_set(object, "cpu", json_number(worker->cpu_cores));
-    json_set(object, "memory", json_number(worker->memory_bytes));
-    json_set(object, "done", json_number(worker->done));
+    web_json_set(object, "id", web_json_text(worker->uid));
+    web_json_set(object, "pod", web_json_text(worker->name));
+    web_json_set(object, "job", web_json_text(worker->job));
+    web_json_set(object, "state", web_json_text(worker->state));
+    web_json_set(object, "reason", web_json_text(worker->reason));
+    web_json_set(object, "ready", json_boolean(worker->is_ready));
+    web_json_set(object, "restarts", json_integer((json_int_t)worker->restarts));
+    web_json_set(object, "created", web_json_number(worker->created_s));
+    web_json_set(object, "cpu", web_json_number(worker->cpu_cores));
+    web_json_set(object, "memory", web_json_number(worker->memory_bytes));
+    web_json_set(object, "done", web_json_number(worker->done));
     return object;
 }
 
 static json_t *error_json(const struct error *error)
 {
-    return json_text(error_is_set(error) ? error_text(error) : NULL);
+    return web_json_text(error_is_set(error) ? error_text(error) : NULL);
 }
 
 /* `context` is the object's JSON. */
@@ -158,13 +158,14 @@ static void add_view(void *context, const struct worker_view *view)
     json_t *list = json_array();
     for (size_t i = 0; i < view->list->count; i++)
         json_array_append_new(list, worker_json(&view->list->items[i]));
-    json_set(object, "target", json_text(view->list->target));
-    json_set(object, "secondsAgo",
-             view->read_ms == 0 ? json_null() : json_seconds(clock_now_ms() - view->read_ms));
-    json_set(object, "error", error_json(view->error));
-    json_set(object, "usageError", error_json(&view->list->usage_error));
-    json_set(object, "hasMore", json_boolean(view->list->has_more));
-    json_set(object, "workers", list);
+    web_json_set(object, "target", web_json_text(view->list->target));
+    web_json_set(object, "secondsAgo",
+                 view->read_ms == 0 ? json_null()
+                                    : web_json_seconds(clock_now_ms() - view->read_ms));
+    web_json_set(object, "error", error_json(view->error));
+    web_json_set(object, "usageError", error_json(&view->list->usage_error));
+    web_json_set(object, "hasMore", json_boolean(view->list->has_more));
+    web_json_set(object, "workers", list);
 }
 
 /* ---- the pages ---- */
@@ -184,14 +185,14 @@ void worker_pages_list(void *context, const struct web_request *request, struct 
                                          .name = web_parameter(request, "name")};
     _cleanup_(json_done) json_t *page = json_object();
     json_t *list = json_array();
-    json_set(page, "objects", list);
+    web_json_set(page, "objects", list);
     bool has_run = walk(workers->triggers, visit, &search);
     qsort(search.objects, search.count, sizeof(*search.objects), by_name);
     for (size_t i = 0; i < search.count; i++) {
         struct scaled_object_ref *found = &search.objects[i];
         json_t *object = json_object();
-        json_set(object, "namespace", json_text(found->namespace));
-        json_set(object, "name", json_text(found->name));
+        web_json_set(object, "namespace", web_json_text(found->namespace));
+        web_json_set(object, "name", web_json_text(found->name));
         if (worker_monitor_view(workers->monitor, found->namespace, found->name, add_view, object))
             json_array_append_new(list, object);
         else {
@@ -201,7 +202,7 @@ void worker_pages_list(void *context, const struct web_request *request, struct 
         free(found->namespace);
         free(found->name);
     }
-    json_set(page, "hasMore", json_boolean(search.has_more));
+    web_json_set(page, "hasMore", json_boolean(search.has_more));
     if (has_run)
         web_answer_json(answer, page);
     else
@@ -212,12 +213,12 @@ static void add_replicas(void *context, const struct worker_view *view)
 {
     json_t *object = context;
     bool is_read = view->read_ms != 0;
-    json_set(object, "hpa", json_text(view->list->target));
-    json_set(object, "replicas",
-             is_read ? json_integer((json_int_t)view->list->replicas) : json_null());
-    json_set(object, "secondsAgo",
-             is_read ? json_seconds(clock_now_ms() - view->read_ms) : json_null());
-    json_set(object, "error", error_json(view->error));
+    web_json_set(object, "hpa", web_json_text(view->list->target));
+    web_json_set(object, "replicas",
+                 is_read ? json_integer((json_int_t)view->list->replicas) : json_null());
+    web_json_set(object, "secondsAgo",
+                 is_read ? web_json_seconds(clock_now_ms() - view->read_ms) : json_null());
+    web_json_set(object, "error", error_json(view->error));
 }
 
 void worker_pages_replicas(void *context, const struct web_request *request,

@@ -79,8 +79,8 @@ static void set_replicas(const struct rehearsal_snapshot *snapshot, const char *
         const struct rehearsal_replicas *object = &snapshot->objects[i];
         if (!text_equal(object->label, label))
             continue;
-        json_set(live, "current", json_integer((json_int_t)object->replicas));
-        json_set(live, "ready", json_integer((json_int_t)object->ready));
+        web_json_set(live, "current", json_integer((json_int_t)object->replicas));
+        web_json_set(live, "ready", json_integer((json_int_t)object->ready));
     }
 }
 
@@ -204,14 +204,14 @@ static json_t *worker_of(const struct rehearsal_row *row, const char *label, con
     _cleanup_(memory_free) char *pod_name = text_format(
         "%s-%lld", name, (long long)json_integer_value(json_object_get(fixed, "number")));
     json_t *worker = json_object();
-    json_set(worker, "id", json_text(id));
-    json_set(worker, "pod", json_text(pod_name));
-    json_set(worker, "state", json_text(pod));
-    json_set(worker, "ready", json_boolean(text_equal(pod, "Running")));
-    json_set(worker, "created", json_incref(json_object_get(live, "started")));
-    json_set(worker, "cpu", json_incref(json_object_get(live, "cpu")));
-    json_set(worker, "memory", json_incref(json_object_get(live, "memory")));
-    json_set(worker, "done", json_incref(json_object_get(live, "done")));
+    web_json_set(worker, "id", web_json_text(id));
+    web_json_set(worker, "pod", web_json_text(pod_name));
+    web_json_set(worker, "state", web_json_text(pod));
+    web_json_set(worker, "ready", json_boolean(text_equal(pod, "Running")));
+    web_json_set(worker, "created", json_incref(json_object_get(live, "started")));
+    web_json_set(worker, "cpu", json_incref(json_object_get(live, "cpu")));
+    web_json_set(worker, "memory", json_incref(json_object_get(live, "memory")));
+    web_json_set(worker, "done", json_incref(json_object_get(live, "done")));
     return worker;
 }
 
@@ -221,17 +221,18 @@ static json_t *object_of(const struct rehearsal_snapshot *snapshot, const char *
     const char *name = slash == NULL ? label : slash + 1;
     json_t *object = json_object();
     json_t *workers = json_array();
-    json_set(object, "namespace", json_stringn(label, slash == NULL ? 0 : (size_t)(slash - label)));
-    json_set(object, "name", json_text(name));
-    json_set(object, "secondsAgo", json_integer(0));
-    json_set(object, "hasMore", json_false());
+    web_json_set(object, "namespace",
+                 json_stringn(label, slash == NULL ? 0 : (size_t)(slash - label)));
+    web_json_set(object, "name", web_json_text(name));
+    web_json_set(object, "secondsAgo", json_integer(0));
+    web_json_set(object, "hasMore", json_false());
     for (size_t i = 0; i < snapshot->count; i++) {
         const struct rehearsal_row *row = &snapshot->rows[i];
         json_t *worker = row->table == LIVE_JOBS ? worker_of(row, label, name) : NULL;
         if (worker != NULL)
             json_array_append_new(workers, worker);
     }
-    json_set(object, "workers", workers);
+    web_json_set(object, "workers", workers);
     return object;
 }
 
@@ -248,8 +249,8 @@ static void list_workers(void *context, const struct web_request *request,
     for (size_t i = 0; snapshot != NULL && i < snapshot->objects_count; i++)
         json_array_append_new(list, object_of(snapshot, snapshot->objects[i].label));
     pthread_mutex_unlock(&http->lock);
-    json_set(page, "objects", list);
-    json_set(page, "hasMore", json_false());
+    web_json_set(page, "objects", list);
+    web_json_set(page, "hasMore", json_false());
     web_answer_json(answer, page);
 }
 

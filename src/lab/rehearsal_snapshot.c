@@ -91,25 +91,26 @@ static void add_trigger(struct rehearsal_snapshot *snapshot, const struct rehear
     const char *scaler = scaled_object_metadata(source, "scaler");
     json_t *fixed = json_object();
     json_t *live = json_object();
-    json_set(fixed, "namespace", json_text(one->object->namespace));
-    json_set(fixed, "name", json_text(one->object->name));
-    json_set(fixed, "scaler", json_text(scaler == NULL ? source->type : scaler));
-    json_set(live, "metric", json_text(received->metric_name));
-    json_set(live, "target", json_number(answer->has_target ? answer->target : (double)NAN));
-    json_set(live, "state",
-             json_text(answer->is_failed    ? "refused"
-                       : answer->has_target ? "answered"
-                                            : "waiting"));
+    web_json_set(fixed, "namespace", web_json_text(one->object->namespace));
+    web_json_set(fixed, "name", web_json_text(one->object->name));
+    web_json_set(fixed, "scaler", web_json_text(scaler == NULL ? source->type : scaler));
+    web_json_set(live, "metric", web_json_text(received->metric_name));
+    web_json_set(live, "target",
+                 web_json_number(answer->has_target ? answer->target : (double)NAN));
+    web_json_set(live, "state",
+                 web_json_text(answer->is_failed    ? "refused"
+                               : answer->has_target ? "answered"
+                                                    : "waiting"));
     if (answer->is_failed)
-        json_set(live, "error", json_text(error_text(&received->error)));
+        web_json_set(live, "error", web_json_text(error_text(&received->error)));
     else if (answer->has_target) {
-        json_set(live, "value", json_number(answer->value));
-        json_set(live, "replicas", json_number(ceil(answer->value / answer->target)));
-        json_set(live, "active", json_boolean(answer->is_active));
-        json_set(live, "time", json_number(clock_unix_s(now_ms)));
+        web_json_set(live, "value", web_json_number(answer->value));
+        web_json_set(live, "replicas", web_json_number(ceil(answer->value / answer->target)));
+        web_json_set(live, "active", json_boolean(answer->is_active));
+        web_json_set(live, "time", web_json_number(clock_unix_s(now_ms)));
     }
-    json_set(live, "inFlight", json_number(one->triggers[index].in_flight));
-    json_set(live, "current", json_integer((json_int_t)one->model.replicas));
+    web_json_set(live, "inFlight", web_json_number(one->triggers[index].in_flight));
+    web_json_set(live, "current", json_integer((json_int_t)one->model.replicas));
     add_row(snapshot, LIVE_TRIGGERS, id, fixed, live);
 }
 
@@ -143,11 +144,11 @@ static void add_worker_row(struct rehearsal_recorder *recorder, struct rehearsal
                            uint64_t id, const char *state, json_t *live)
 {
     json_t *fixed = json_object();
-    json_set(fixed, "object", json_text(recorder->workers[id].object));
-    json_set(fixed, "number", json_integer((json_int_t)recorder->workers[id].number));
-    json_set(live, "state", json_text(state));
-    json_set(live, "started", json_number(recorder->workers[id].started));
-    json_set(live, "done", json_number(worker_logs_done(recorder->logs, id)));
+    web_json_set(fixed, "object", web_json_text(recorder->workers[id].object));
+    web_json_set(fixed, "number", json_integer((json_int_t)recorder->workers[id].number));
+    web_json_set(live, "state", web_json_text(state));
+    web_json_set(live, "started", web_json_number(recorder->workers[id].started));
+    web_json_set(live, "done", web_json_number(worker_logs_done(recorder->logs, id)));
     add_row(snapshot, LIVE_JOBS, id, fixed, live);
 }
 
@@ -170,10 +171,10 @@ static void add_worker(void *context, const struct worker_info *info)
     worker->object = all->object;
     worker->number = info->number;
     if (is_alive) {
-        json_set(live, "pid", json_integer(info->pid));
+        web_json_set(live, "pid", json_integer(info->pid));
         worker->started = clock_unix_s(info->started_ms);
-        json_set(live, "cpu", json_number(cpu_of(worker, info, &stat, all->now_ms)));
-        json_set(live, "memory", json_number(stat.resident_bytes));
+        web_json_set(live, "cpu", web_json_number(cpu_of(worker, info, &stat, all->now_ms)));
+        web_json_set(live, "memory", web_json_number(stat.resident_bytes));
     }
     all->running += is_alive;
     add_worker_row(all->recorder, all->snapshot, info->id, info->state, live);
@@ -201,9 +202,9 @@ static json_t *figures_of(const struct rehearsal_recorder *recorder,
     json_t *figures = json_object();
     for (size_t i = 0; i < rehearsal->count; i++)
         replicas += (double)rehearsal->items[i].model.replicas;
-    json_set(figures, "jobs", json_integer((json_int_t)running));
-    json_set(figures, "jobsDone", json_number(worker_logs_done_by_all(recorder->logs)));
-    json_set(figures, "current", json_number(replicas));
+    web_json_set(figures, "jobs", json_integer((json_int_t)running));
+    web_json_set(figures, "jobsDone", web_json_number(worker_logs_done_by_all(recorder->logs)));
+    web_json_set(figures, "current", web_json_number(replicas));
     return figures;
 }
 
@@ -221,12 +222,12 @@ static void add_own_figures(const struct rehearsal_recorder *recorder,
             unmeasured += !answer->is_failed && !answer->has_target;
             active += !answer->is_failed && answer->is_active;
         }
-    json_set(figures, "time", json_number(clock_unix_s(now_ms)));
-    json_set(figures, "uptime", json_seconds(now_ms - recorder->began_ms));
-    json_set(figures, "triggers", json_number(triggers));
-    json_set(figures, "failing", json_number(failing));
-    json_set(figures, "unmeasured", json_number(unmeasured));
-    json_set(figures, "active", json_number(active));
+    web_json_set(figures, "time", web_json_number(clock_unix_s(now_ms)));
+    web_json_set(figures, "uptime", web_json_seconds(now_ms - recorder->began_ms));
+    web_json_set(figures, "triggers", web_json_number(triggers));
+    web_json_set(figures, "failing", web_json_number(failing));
+    web_json_set(figures, "unmeasured", web_json_number(unmeasured));
+    web_json_set(figures, "active", web_json_number(active));
 }
 
 static struct rehearsal_replicas *replicas_of(const struct rehearsal *rehearsal, int64_t now_ms)

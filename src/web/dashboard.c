@@ -102,10 +102,10 @@ struct dashboard {
 static json_t *connection_fixed(const struct connection_info *info)
 {
     json_t *object = json_object();
-    json_set(object, "name", json_short(info->name));
-    json_set(object, "scaler", json_text(info->scaler->name));
-    json_set(object, "inAgent", json_boolean(info->in_agent));
-    json_set(object, "settings", metadata_options_json(info->values, json_short));
+    web_json_set(object, "name", web_json_short(info->name));
+    web_json_set(object, "scaler", web_json_text(info->scaler->name));
+    web_json_set(object, "inAgent", json_boolean(info->in_agent));
+    web_json_set(object, "settings", metadata_options_json(info->values, web_json_short));
     return object;
 }
 
@@ -113,17 +113,18 @@ static json_t *connection_live(const struct connection_info *info)
 {
     const struct connection_stats *stats = &info->stats;
     json_t *object = json_object();
-    json_set(object, "state", json_text(client_state_name(info->state)));
-    json_set(object, "queries", json_integer((json_int_t)stats->counts[COUNT_QUERIES]));
-    json_set(object, "failing", json_integer((json_int_t)stats->counts[COUNT_FAILING_QUERIES]));
-    json_set(object, "isolated", json_integer((json_int_t)stats->counts[COUNT_ISOLATED_QUERIES]));
-    json_set(object, "subscribed",
-             json_integer((json_int_t)stats->counts[COUNT_SUBSCRIBED_QUERIES]));
-    json_set(object, "utilization", json_number(round(stats->utilization * 1000) / 1000));
-    json_set(object, "roundTrip", json_number(info->round_trip_seconds));
-    json_set(object, "delay", json_number(stats->delay_seconds));
+    web_json_set(object, "state", web_json_text(client_state_name(info->state)));
+    web_json_set(object, "queries", json_integer((json_int_t)stats->counts[COUNT_QUERIES]));
+    web_json_set(object, "failing", json_integer((json_int_t)stats->counts[COUNT_FAILING_QUERIES]));
+    web_json_set(object, "isolated",
+                 json_integer((json_int_t)stats->counts[COUNT_ISOLATED_QUERIES]));
+    web_json_set(object, "subscribed",
+                 json_integer((json_int_t)stats->counts[COUNT_SUBSCRIBED_QUERIES]));
+    web_json_set(object, "utilization", web_json_number(round(stats->utilization * 1000) / 1000));
+    web_json_set(object, "roundTrip", web_json_number(info->round_trip_seconds));
+    web_json_set(object, "delay", web_json_number(stats->delay_seconds));
     if (info->error[0] != '\0')
-        json_set(object, "error", json_short(info->error));
+        web_json_set(object, "error", web_json_short(info->error));
     return object;
 }
 
@@ -148,7 +149,7 @@ static void list_connection(void *context, const struct connection_info *info)
     _cleanup_(json_done) json_t *fixed = connection_fixed(info);
     json_t *object = connection_live(info);
     json_object_update(object, fixed);
-    json_set(object, "id", json_integer((json_int_t)info->number));
+    web_json_set(object, "id", json_integer((json_int_t)info->number));
     list_page_add(page, object);
 }
 
@@ -213,7 +214,7 @@ static json_t *server_json(const struct dashboard *dashboard, int64_t now_ms)
     const struct server_figures figures = server_figures(dashboard, now_ms);
     json_t *object = json_object();
     for (size_t i = 0; i < SERVER_FIGURES; i++)
-        json_set(object, figure_names[i], json_number(figures.of[i]));
+        web_json_set(object, figure_names[i], web_json_number(figures.of[i]));
     return object;
 }
 
@@ -301,11 +302,11 @@ void dashboard_trend(void *context, const struct web_request *request, struct we
     for (size_t i = end > TREND_POINTS ? end - TREND_POINTS : 0; i < end; i++) {
         json_t *row = json_array();
         for (size_t column = 0; column < ARRAY_LENGTH(trend_columns); column++)
-            json_array_append_new(row, json_number(dashboard->trend[i % TREND_POINTS][column]));
+            json_array_append_new(row, web_json_number(dashboard->trend[i % TREND_POINTS][column]));
         json_array_append_new(rows, row);
     }
-    json_set(page, "columns", columns);
-    json_set(page, "rows", rows);
+    web_json_set(page, "columns", columns);
+    web_json_set(page, "rows", rows);
     web_answer_json(answer, page);
 }
 
@@ -345,10 +346,10 @@ void dashboard_log(void *context, const struct web_request *request, struct web_
     (void)request;
     size_t count = recent_log_read(0, lines, RECENT_LOG_LINES);
     for (size_t i = 0; i < count; i++) {
-        json_array_append_new(array, json_recent_line(&lines[i]));
+        json_array_append_new(array, web_json_recent_line(&lines[i]));
         recent_line_done(&lines[i]);
     }
     free(lines);
-    json_set(page, "lines", array);
+    web_json_set(page, "lines", array);
     web_answer_json(answer, page);
 }

@@ -13,7 +13,8 @@
 
 enum { USUAL_LIMIT = 100, MAX_LIMIT = 1000 };
 
-typedef json_t *make_text(const char *text); /* json_text(), or json_short() where there is much */
+/* web_json_text(), or web_json_short() where there is much */
+typedef json_t *make_text(const char *text);
 
 /* ---- the metadata as understood ---- */
 
@@ -23,8 +24,8 @@ static json_t *explain_metadata(const struct trigger *trigger)
         [OPTION_CONNECTION] = "connection", [OPTION_QUERY] = "query", [OPTION_TARGET] = "target"};
     json_t *object = json_object();
     for (int scope = 0; scope < OPTION_SCOPES; scope++)
-        json_set(object, names[scope],
-                 metadata_options_json(trigger->parsed.values[scope], json_text));
+        web_json_set(object, names[scope],
+                     metadata_options_json(trigger->parsed.values[scope], web_json_text));
     return object;
 }
 
@@ -36,23 +37,24 @@ static json_t *explain_reading(const struct trigger_state *state,
     if (!state->snapshot.is_measured)
         return json_null();
     json_t *object = json_object();
-    json_set(object, "ageSeconds", json_number(figures->age_seconds));
+    web_json_set(object, "ageSeconds", web_json_number(figures->age_seconds));
     TRIGGER_FIELD_FOREACH(field, VIEW_READING)
         if (!isnan(trigger_field_number(field, figures)))
-            json_set(object, field->key, json_number(trigger_field_number(field, figures)));
+            web_json_set(object, field->key, web_json_number(trigger_field_number(field, figures)));
     return object;
 }
 
 static json_t *explain_source(const struct query_state *source, make_text *text)
 {
     json_t *object = json_object();
-    json_set(object, "name", text(source->connection));
-    json_set(object, "state", json_text(client_state_name(source->client)));
-    json_set(object, "intervalSeconds",
-             source->interval_ms == 0 ? NULL : json_seconds(source->interval_ms));
-    json_set(object, "effectiveIntervalSeconds", json_seconds(source->effective_interval_ms));
-    json_set(object, "isolated", json_boolean(source->is_isolated));
-    json_set(object, "subscribed", json_boolean(source->is_subscribed));
+    web_json_set(object, "name", text(source->connection));
+    web_json_set(object, "state", web_json_text(client_state_name(source->client)));
+    web_json_set(object, "intervalSeconds",
+                 source->interval_ms == 0 ? NULL : web_json_seconds(source->interval_ms));
+    web_json_set(object, "effectiveIntervalSeconds",
+                 web_json_seconds(source->effective_interval_ms));
+    web_json_set(object, "isolated", json_boolean(source->is_isolated));
+    web_json_set(object, "subscribed", json_boolean(source->is_subscribed));
     return object;
 }
 
@@ -61,8 +63,8 @@ static json_t *explain_failure(const struct snapshot *snapshot, int64_t now_ms, 
     if (snapshot->last_attempt != ATTEMPT_FAILED)
         return json_null();
     json_t *object = json_object();
-    json_set(object, "error", text(error_text(&snapshot->error)));
-    json_set(object, "sinceSeconds", json_seconds(now_ms - snapshot->failing_since_ms));
+    web_json_set(object, "error", text(error_text(&snapshot->error)));
+    web_json_set(object, "sinceSeconds", web_json_seconds(now_ms - snapshot->failing_since_ms));
     return object;
 }
 
@@ -71,14 +73,14 @@ static json_t *explain_failure(const struct snapshot *snapshot, int64_t now_ms, 
 static json_t *explain_answer(const struct answer *answer, make_text *text)
 {
     json_t *object = json_object();
-    json_set(object, "state", json_text(answer_condition_name(answer_condition(answer))));
+    web_json_set(object, "state", web_json_text(answer_condition_name(answer_condition(answer))));
     if (answer->kind == ANSWER_VALUE) {
-        json_set(object, "value", json_number(answer->value));
-        json_set(object, "active", json_boolean(answer->active));
-        json_set(object, "replicas", json_number(answer->replicas));
+        web_json_set(object, "value", web_json_number(answer->value));
+        web_json_set(object, "active", json_boolean(answer->active));
+        web_json_set(object, "replicas", web_json_number(answer->replicas));
     }
     if (answer->kind == ANSWER_REFUSED)
-        json_set(object, "error", text(error_text(&answer->error)));
+        web_json_set(object, "error", text(error_text(&answer->error)));
     return object;
 }
 
@@ -88,8 +90,8 @@ static json_t *explain_last_answer(const struct trigger *trigger, int64_t now_ms
     if (last->call == NULL)
         return json_null();
     json_t *object = explain_answer(&last->answer, text);
-    json_set(object, "call", json_text(last->call));
-    json_set(object, "agoSeconds", json_seconds(now_ms - last->at_ms));
+    web_json_set(object, "call", web_json_text(last->call));
+    web_json_set(object, "agoSeconds", web_json_seconds(now_ms - last->at_ms));
     return object;
 }
 
@@ -128,15 +130,15 @@ static json_t *explain_plan(bool has_decided, const struct policy_result *result
     if (!has_decided)
         return NULL;
     json_t *object = json_object();
-    json_set(object, "replicas", json_integer(result->replicas));
-    json_set(object, "active", json_boolean(result->active));
-    json_set(object, "sentence", text(words->bytes));
-    json_set(object, "boundBy", json_text(policy_term_text(result->term)));
-    json_set(object, "status", json_text(flow_status_text(result->status)));
-    json_set(object, "ratePerReplica", json_number(result->rate));
+    web_json_set(object, "replicas", json_integer(result->replicas));
+    web_json_set(object, "active", json_boolean(result->active));
+    web_json_set(object, "sentence", text(words->bytes));
+    web_json_set(object, "boundBy", web_json_text(policy_term_text(result->term)));
+    web_json_set(object, "status", web_json_text(flow_status_text(result->status)));
+    web_json_set(object, "ratePerReplica", web_json_number(result->rate));
     if (result->rate_ms >= 0) {
-        json_set(object, "rateMeasuredSecondsAgo", json_seconds(now_ms - result->rate_ms));
-        json_set(object, "rateSpread", json_number(result->rate_spread));
+        web_json_set(object, "rateMeasuredSecondsAgo", web_json_seconds(now_ms - result->rate_ms));
+        web_json_set(object, "rateSpread", web_json_number(result->rate_spread));
     }
     return object;
 }
@@ -146,13 +148,14 @@ static json_t *explain_plan(bool has_decided, const struct policy_result *result
 static json_t *begin_trigger(const struct trigger *trigger, make_text *text)
 {
     json_t *object = json_object();
-    json_set(object, "id", json_integer((json_int_t)trigger->id));
-    json_set(object, "namespace", text(trigger->namespace));
-    json_set(object, "name", text(trigger->name));
-    json_set(object, "scaler",
-             json_text(trigger->parsed.scaler == NULL ? NULL : trigger->parsed.scaler->name));
-    json_set(object, "metricName", text(trigger->parsed.metric_name));
-    json_set(object, "target", json_number(trigger->parsed.target));
+    web_json_set(object, "id", json_integer((json_int_t)trigger->id));
+    web_json_set(object, "namespace", text(trigger->namespace));
+    web_json_set(object, "name", text(trigger->name));
+    web_json_set(
+        object, "scaler",
+        web_json_text(trigger->parsed.scaler == NULL ? NULL : trigger->parsed.scaler->name));
+    web_json_set(object, "metricName", text(trigger->parsed.metric_name));
+    web_json_set(object, "target", web_json_number(trigger->parsed.target));
     return object;
 }
 
@@ -160,24 +163,24 @@ static json_t *summarise(const struct trigger *trigger, int64_t now_ms)
 {
     _cleanup_(trigger_state_done) struct trigger_state state;
     trigger_state(trigger, NULL, now_ms, &state);
-    json_t *object = begin_trigger(trigger, json_short);
-    json_t *now = explain_answer(&state.answer, json_short);
+    json_t *object = begin_trigger(trigger, web_json_short);
+    json_t *now = explain_answer(&state.answer, web_json_short);
     if (state.error != NULL)
-        json_set(now, "error", json_short(error_text(state.error)));
-    json_set(object, "now", now);
+        web_json_set(now, "error", web_json_short(error_text(state.error)));
+    web_json_set(object, "now", now);
     if (state.has_decision) {
-        json_set(object, "status", json_text(flow_status_text(state.status)));
-        json_set(object, "boundBy", json_text(policy_term_text(state.bound_by)));
+        web_json_set(object, "status", web_json_text(flow_status_text(state.status)));
+        web_json_set(object, "boundBy", web_json_text(policy_term_text(state.bound_by)));
     }
-    json_set(object, "superseded", json_boolean(state.is_superseded));
-    json_set(object, "lastCallSecondsAgo", json_seconds(now_ms - trigger->last_call_ms));
+    web_json_set(object, "superseded", json_boolean(state.is_superseded));
+    web_json_set(object, "lastCallSecondsAgo", web_json_seconds(now_ms - trigger->last_call_ms));
     return object;
 }
 
 /* Short: without metadata, and all texts are cut. */
 static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_short)
 {
-    make_text *text = is_short ? json_short : json_text;
+    make_text *text = is_short ? web_json_short : web_json_text;
     _cleanup_(trigger_state_done) struct trigger_state state;
     _cleanup_(text_done) struct text why = {0};
     struct trigger_figures figures;
@@ -187,25 +190,25 @@ static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_sh
 
     const struct trigger_policy_view *policy = &state.policy;
     json_t *object = begin_trigger(trigger, text);
-    json_set(object, "why", text(why.bytes));
-    json_set(object, "now", explain_answer(&state.answer, text));
-    json_set(object, "lastAnswer", explain_last_answer(trigger, now_ms, text));
-    json_set(object, "reading", explain_reading(&state, &figures));
-    json_set(object, "failing", explain_failure(&state.snapshot, now_ms, text));
-    json_set(object, "source",
-             trigger->bound.query == NULL ? NULL : explain_source(&state.source, text));
-    json_set(object, "policy",
-             explain_plan(policy->answered.has_decided, &policy->answered.result,
-                          &policy->answered.words, now_ms, text));
-    json_set(object, "shadow",
-             explain_plan(policy->shadow.has_decided, &policy->shadow.result, &policy->shadow.words,
-                          now_ms, text));
-    json_set(object, "holdSeconds", json_seconds(trigger->parsed.rules.hold_ms));
-    json_set(object, "connectionName", text(trigger->parsed.connection_name));
-    json_set(object, "metadata", is_short ? NULL : explain_metadata(trigger));
-    json_set(object, "superseded", json_boolean(state.is_superseded));
-    json_set(object, "streams", json_integer((json_int_t)trigger->streams));
-    json_set(object, "lastCallSecondsAgo", json_seconds(now_ms - trigger->last_call_ms));
+    web_json_set(object, "why", text(why.bytes));
+    web_json_set(object, "now", explain_answer(&state.answer, text));
+    web_json_set(object, "lastAnswer", explain_last_answer(trigger, now_ms, text));
+    web_json_set(object, "reading", explain_reading(&state, &figures));
+    web_json_set(object, "failing", explain_failure(&state.snapshot, now_ms, text));
+    web_json_set(object, "source",
+                 trigger->bound.query == NULL ? NULL : explain_source(&state.source, text));
+    web_json_set(object, "policy",
+                 explain_plan(policy->answered.has_decided, &policy->answered.result,
+                              &policy->answered.words, now_ms, text));
+    web_json_set(object, "shadow",
+                 explain_plan(policy->shadow.has_decided, &policy->shadow.result,
+                              &policy->shadow.words, now_ms, text));
+    web_json_set(object, "holdSeconds", web_json_seconds(trigger->parsed.rules.hold_ms));
+    web_json_set(object, "connectionName", text(trigger->parsed.connection_name));
+    web_json_set(object, "metadata", is_short ? NULL : explain_metadata(trigger));
+    web_json_set(object, "superseded", json_boolean(state.is_superseded));
+    web_json_set(object, "streams", json_integer((json_int_t)trigger->streams));
+    web_json_set(object, "lastCallSecondsAgo", web_json_seconds(now_ms - trigger->last_call_ms));
     return object;
 }
 
@@ -230,8 +233,8 @@ struct explain_search {
 static void add_found(struct explain_search *search, const struct trigger *trigger, int64_t now_ms)
 {
     struct text json = {0};
-    json_add(&json, explain(trigger, now_ms, search->found_bytes >= LIST_PAGE_BYTES),
-             JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    web_json_add(&json, explain(trigger, now_ms, search->found_bytes >= LIST_PAGE_BYTES),
+                 JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     search->found_bytes += json.length;
     search->found[search->found_count++] =
         (struct explain_found){text_take(&json), trigger->last_call_ms};

@@ -182,16 +182,16 @@ static json_t *columns_json(void)
 static json_t *field_json(const struct trigger_field *field, const struct trigger_figures *row)
 {
     if (field->kind == FIELD_WORD)
-        return json_text(trigger_field_word(field, row));
+        return web_json_text(trigger_field_word(field, row));
     double number = trigger_field_number(field, row);
-    return field->kind == FIELD_NUMBER || isnan(number) ? json_number(number)
+    return field->kind == FIELD_NUMBER || isnan(number) ? web_json_number(number)
                                                         : json_boolean(number > 0);
 }
 
 static json_t *row_json(const struct trigger_figures *row, double unix_offset_ms)
 {
     json_t *array = json_array();
-    json_array_append_new(array, json_number(((double)row->at_ms + unix_offset_ms) / 1000));
+    json_array_append_new(array, web_json_number(((double)row->at_ms + unix_offset_ms) / 1000));
     TRIGGER_FIELD_FOREACH(field, VIEW_HISTORY)
         json_array_append_new(array, field_json(field, row));
     return array;
@@ -200,19 +200,19 @@ static json_t *row_json(const struct trigger_figures *row, double unix_offset_ms
 static void write_series(const struct series *series, double offset_ms, struct text *body)
 {
     json_t *object = json_object();
-    json_set(object, "id", json_integer((json_int_t)series->id));
-    json_set(object, "metricName", json_short(series->metric_name));
-    json_set(object, "scaler", json_text(series->scaler));
-    json_set(object, "target", json_number(series->target));
-    json_set(object, "superseded", json_boolean(series->is_superseded));
-    json_set(object, "hasMore", json_boolean(series->has_more));
-    json_set(object, "columns", columns_json());
-    json_add(body, object, JSON_COMPACT | JSON_EMBED | JSON_REAL_PRECISION(15));
+    web_json_set(object, "id", json_integer((json_int_t)series->id));
+    web_json_set(object, "metricName", web_json_short(series->metric_name));
+    web_json_set(object, "scaler", web_json_text(series->scaler));
+    web_json_set(object, "target", web_json_number(series->target));
+    web_json_set(object, "superseded", json_boolean(series->is_superseded));
+    web_json_set(object, "hasMore", json_boolean(series->has_more));
+    web_json_set(object, "columns", columns_json());
+    web_json_add(body, object, JSON_COMPACT | JSON_EMBED | JSON_REAL_PRECISION(15));
     text_add(body, ",\"rows\":[");
     for (size_t i = 0; i < series->count; i++) {
         text_add(body, i > 0 ? "," : "");
-        json_add(body, row_json(&series->rows[i], offset_ms),
-                 JSON_COMPACT | JSON_REAL_PRECISION(15));
+        web_json_add(body, row_json(&series->rows[i], offset_ms),
+                     JSON_COMPACT | JSON_REAL_PRECISION(15));
     }
     text_add(body, "]");
 }
@@ -223,10 +223,10 @@ static void write_json(const struct history_page_found *found, struct web_answer
     double offset_ms = clock_unix_offset_ms();
     answer->type = "application/json";
     json_t *page = json_object();
-    json_set(page, "namespace", json_text(found->namespace));
-    json_set(page, "name", json_text(found->name));
+    web_json_set(page, "namespace", web_json_text(found->namespace));
+    web_json_set(page, "name", web_json_text(found->name));
     text_add(body, "{");
-    json_add(body, page, JSON_COMPACT | JSON_EMBED);
+    web_json_add(body, page, JSON_COMPACT | JSON_EMBED);
     text_add(body, ",\"triggers\":[");
     for (size_t t = 0, written = 0; t < found->count; t++) {
         if (found->only != 0 && found->only != found->items[t].id)

@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-json_t *json_number(double value)
+json_t *web_json_number(double value)
 {
     if (!isfinite(value))
         return json_null();
@@ -15,17 +15,17 @@ json_t *json_number(double value)
                                                        : json_real(value);
 }
 
-json_t *json_seconds(int64_t time_ms)
+json_t *web_json_seconds(int64_t time_ms)
 {
-    return json_number((double)time_ms / 1000);
+    return web_json_number((double)time_ms / 1000);
 }
 
-json_t *json_text(const char *text)
+json_t *web_json_text(const char *text)
 {
     return text == NULL ? json_null() : json_string(text);
 }
 
-json_t *json_short(const char *text)
+json_t *web_json_short(const char *text)
 {
     if (text == NULL)
         return json_null();
@@ -37,17 +37,17 @@ json_t *json_short(const char *text)
     return json_string(shown);
 }
 
-json_t *json_recent_line(const struct recent_line *line)
+json_t *web_json_recent_line(const struct recent_line *line)
 {
     json_t *object = json_object();
-    json_set(object, "number", json_integer((json_int_t)line->number));
-    json_set(object, "time", json_real((double)line->unix_ms / 1000));
-    json_set(object, "level", json_text(log_level_name((enum log_level)line->level)));
-    json_set(object, "text", json_text(line->text));
+    web_json_set(object, "number", json_integer((json_int_t)line->number));
+    web_json_set(object, "time", json_real((double)line->unix_ms / 1000));
+    web_json_set(object, "level", web_json_text(log_level_name((enum log_level)line->level)));
+    web_json_set(object, "text", web_json_text(line->text));
     return object;
 }
 
-void json_set(json_t *object, const char *key, json_t *value)
+void web_json_set(json_t *object, const char *key, json_t *value)
 {
     json_object_set_new(object, key, value == NULL ? json_null() : value);
 }
@@ -58,7 +58,7 @@ static int add_bytes(const char *bytes, size_t length, void *text)
     return 0;
 }
 
-void json_add(struct text *text, json_t *value, size_t flags)
+void web_json_add(struct text *text, json_t *value, size_t flags)
 {
     json_dump_callback(value, add_bytes, text, JSON_ENCODE_ANY | flags);
     json_decref(value);
@@ -67,7 +67,7 @@ void json_add(struct text *text, json_t *value, size_t flags)
 void web_answer_json(struct web_answer *answer, json_t *json)
 {
     answer->type = "application/json";
-    json_add(&answer->body, json_incref(json), JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    web_json_add(&answer->body, json_incref(json), JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     text_add(&answer->body, "\n");
 }
 
@@ -85,7 +85,7 @@ void web_refuse_unknown_object(struct web_answer *answer)
 void web_refuse(struct web_answer *answer, int code, const char *why)
 {
     _cleanup_(json_done) json_t *object = json_object();
-    json_set(object, "error", json_text(why));
+    web_json_set(object, "error", web_json_text(why));
     answer->code = code;
     text_clear(&answer->body);
     web_answer_json(answer, object);

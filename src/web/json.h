@@ -9,18 +9,18 @@
 #include <jansson.h>
 #include <stdint.h>
 
-json_t *json_number(double value); /* NAN and infinity have no place in JSON: null */
-json_t *json_seconds(int64_t time_ms);
+json_t *web_json_number(double value); /* NAN and infinity have no place in JSON: null */
+json_t *web_json_seconds(int64_t time_ms);
 /* Whatever a caller sent: what is not UTF-8 was refused when it came. NULL: null. */
-json_t *json_text(const char *text);
+json_t *web_json_text(const char *text);
 /* The same as a row of a table has it: BUDGET_ROW_TEXT_BYTES of it at most, and control characters,
  * which take six bytes each in JSON, are spaces. */
-json_t *json_short(const char *text);
-json_t *json_recent_line(const struct recent_line *line);
+json_t *web_json_short(const char *text);
+json_t *web_json_recent_line(const struct recent_line *line);
 /* Takes the value. */
-void json_set(json_t *object, const char *key, json_t *value);
+void web_json_set(json_t *object, const char *key, json_t *value);
 /* Writes the value, which it takes. The flags are jansson's. */
-void json_add(struct text *text, json_t *value, size_t flags);
+void web_json_add(struct text *text, json_t *value, size_t flags);
 
 void web_answer_json(struct web_answer *answer, json_t *json);         /* borrowed */
 void web_refuse(struct web_answer *answer, int code, const char *why); /* as {"error": why} */

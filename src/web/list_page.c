@@ -36,7 +36,7 @@ bool list_page_next(struct list_page *page, uint64_t id)
 void list_page_add(struct list_page *page, json_t *row)
 {
     text_add(&page->answer->body, page->rows++ > 0 ? ",\n" : "\n");
-    json_add(&page->answer->body, row, JSON_REAL_PRECISION(15));
+    web_json_add(&page->answer->body, row, JSON_REAL_PRECISION(15));
 }
 
 void list_page_end(struct list_page *page)

@@ -276,7 +276,7 @@ static bool write_log(struct live_tables_reader *reader, struct text *piece)
         return false;
     _cleanup_(json_done) json_t *array = json_array();
     for (size_t i = 0; i < count; i++) {
-        json_array_append_new(array, json_recent_line(&lines[i]));
+        json_array_append_new(array, web_json_recent_line(&lines[i]));
         reader->log = lines[i].number;
         recent_line_done(&lines[i]);
     }

@@ -11,7 +11,7 @@ json_t *metadata_options_json(const struct option_values *values, json_t *(*text
         if (values->texts[row] == NULL)
             continue;
         _cleanup_(memory_free) char *shown = source_address_shown(values, row);
-        json_set(object, values->table[row].key, text(shown));
+        web_json_set(object, values->table[row].key, text(shown));
     }
     return object;
 }

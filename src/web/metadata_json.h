@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-/* Of no values: {}. `text` makes JSON of each: json_text() or json_short() (json.h). */
+/* Of no values: {}. `text` makes JSON of each: web_json_text() or web_json_short(). */
 json_t *metadata_options_json(const struct option_values *values,
                               json_t *(*text)(const char *text));
 

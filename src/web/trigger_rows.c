@@ -43,7 +43,7 @@ static void add_string(struct text *text, const char *key, const char *value)
     if (value == NULL)
         return;
     text_addf(text, ",\"%s\":", key);
-    json_add(text, json_short(value), JSON_COMPACT);
+    web_json_add(text, web_json_short(value), JSON_COMPACT);
 }
 
 static void met_add(struct met_list *list, const struct met *met)
