@@ -9,6 +9,7 @@
 #include "lab/rehearsal_snapshot.h"
 #include "lab/server_tables.h"
 #include "web/assets.h"
+#include "web/http/answer.h"
 #include "web/http/http.h"
 #include "web/json.h"
 #include "web/live_tables.h"

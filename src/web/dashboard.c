@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/recent_log.h"
 #include "base/system/process.h"
+#include "web/http/answer.h"
 #include "web/json.h"
 #include "web/list_page.h"
 #include "web/metadata_json.h"

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "scale/policy/words.h"
+#include "web/http/answer.h"
 #include "web/json.h"
 #include "web/list_page.h"
 #include "web/metadata_json.h"

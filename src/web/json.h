@@ -4,7 +4,7 @@
 
 #include "base/json_cleanup.h"
 #include "base/recent_log.h"
-#include "web/http/http.h"
+#include "base/text.h"
 
 #include <jansson.h>
 #include <stdint.h>
@@ -21,10 +21,5 @@ json_t *web_json_recent_line(const struct recent_line *line);
 void web_json_set(json_t *object, const char *key, json_t *value);
 /* Writes the value, which it takes. The flags are jansson's. */
 void web_json_add(struct text *text, json_t *value, size_t flags);
-
-void web_answer_json(struct web_answer *answer, json_t *json);         /* borrowed */
-void web_refuse(struct web_answer *answer, int code, const char *why); /* as {"error": why} */
-void web_refuse_busy(struct web_answer *answer);           /* 503: walk() has found no turn */
-void web_refuse_unknown_object(struct web_answer *answer); /* 404: it has found no trigger of it */
 
 #endif

@@ -1,0 +1,19 @@
+/*
+ * What pages answer in JSON, and how they refuse a request: with a status and {"error": why}.
+ *
+ * Threads: that of the pages.
+ */
+#ifndef BACKLOG_WEB_HTTP_ANSWER_H
+#define BACKLOG_WEB_HTTP_ANSWER_H
+
+#include "web/http/page.h"
+
+#include <jansson.h>
+
+void web_answer_json(struct web_answer *answer, json_t *json); /* borrowed */
+
+void web_refuse(struct web_answer *answer, int code, const char *why);
+void web_refuse_busy(struct web_answer *answer);           /* 503: walk() has found no turn */
+void web_refuse_unknown_object(struct web_answer *answer); /* 404: it has found no trigger of it */
+
+#endif
