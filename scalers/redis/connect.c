@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "redis/options.h"
-#include "redis/stall.h"
 
 #include <limits.h>
 #include <poll.h>
@@ -20,8 +19,7 @@ bool redis_follow_master(struct redis_client *client, int64_t now_ms)
         return false;
     if (redis_sentinels_master(client->sentinels, &host, &port, &ignored) &&
         (port != client->server.port || !text_equal(host, client->server.host))) {
-        redis_stall_leave(client);
-        client->stall = (struct redis_stall){0};
+        redis_links_reset(&client->links);
         redis_server_set_address(&client->server, host, port);
         client->server.may_be_local = redis_sentinels_are_local(client->sentinels);
     }
@@ -34,8 +32,8 @@ static bool wait_for_all(struct redis_client *client, int64_t until_ms, struct e
     struct redis_link *links[1 + REDIS_MAX_SENTINELS];
     struct pollfd sockets[1 + REDIS_MAX_SENTINELS];
     size_t count = redis_sentinels_list(client->sentinels, links);
-    if (client->shared != NULL)
-        links[count++] = client->shared;
+    if (client->links.shared != NULL)
+        links[count++] = client->links.shared;
     for (size_t i = 0; i < count; i++)
         sockets[i] = redis_link_poll(links[i]);
     if (poll(sockets, count, clock_left_ms(until_ms, INT_MAX)) <= 0)
@@ -59,19 +57,19 @@ static bool wait_until_ready(struct redis_client *client, int64_t deadline_ms, s
 {
     for (;;) {
         int64_t now_ms = clock_now_ms();
-        if (redis_follow_master(client, now_ms) && client->shared == NULL &&
-            !redis_client_open_shared(client, deadline_ms, error))
+        if (redis_follow_master(client, now_ms) && client->links.shared == NULL &&
+            !redis_links_open_shared(&client->links, deadline_ms, error))
             return false;
-        if (client->shared != NULL && client->shared->state == REDIS_LINK_READY)
+        if (client->links.shared != NULL && client->links.shared->state == REDIS_LINK_READY)
             break;
         if (now_ms >= deadline_ms)
-            return client->shared == NULL
+            return client->links.shared == NULL
                        ? error_unavailable(error, "the Sentinels do not name the master in time")
-                       : redis_client_cannot_connect(client->shared, error);
+                       : redis_link_cannot_connect(client->links.shared, error);
         if (!wait_for_all(client, next_ms(client, now_ms, deadline_ms), error))
             return false;
     }
-    redis_server_set_peer(&client->server, client->shared->socket.context->fd);
+    redis_server_set_peer(&client->server, client->links.shared->socket.context->fd);
     return true;
 }
 
@@ -107,7 +105,7 @@ static bool find_master(struct redis_client *client, const struct redis_connecti
 static bool connect_client(struct redis_client *client, const struct redis_connection *options,
                            bool by_sentinels, int64_t deadline_ms, struct error *error)
 {
-    redis_subscriber_init(&client->subscriber, &client->server);
+    redis_client_init(client);
     if (!redis_server_init_as(&client->server, options, error))
         return false;
     client->server.has_keys = true;

@@ -5,7 +5,6 @@
 #include "measure/scaler.h"
 #include "redis/connect.h"
 #include "redis/link/setup.h"
-#include "redis/stall.h"
 #include "shared/reply_memory.h"
 
 #include <poll.h>
@@ -46,9 +45,9 @@ static void take_tasks(struct measuring *measuring, struct feed *feed)
         if (client == NULL && (client = redis_cluster_route(measuring->cluster, task)) == NULL)
             continue;
         if (task->isolate)
-            DL_APPEND(client->waiting_isolated, task);
+            DL_APPEND(client->links.waiting_isolated, task);
         else
-            DL_APPEND(client->waiting, task);
+            DL_APPEND(client->links.waiting, task);
     }
 }
 
@@ -65,8 +64,9 @@ static bool take_from(struct task **waiting, struct task *wanted)
 /* In a cluster the key may be another node's by now. */
 static void stop_waiting(struct redis_client *client, struct task *task)
 {
-    while (client != NULL && !take_from(&client->waiting_isolated, task) &&
-           !take_from(&client->waiting, task) && !take_from(&client->waiting_imports, task))
+    while (client != NULL && !take_from(&client->links.waiting_isolated, task) &&
+           !take_from(&client->links.waiting, task) &&
+           !take_from(&client->links.waiting_imports, task))
         client = client->next;
 }
 
@@ -100,33 +100,34 @@ static void send_list(struct redis_client *client, struct redis_link *link, stru
 /* Sends what waits, on a link that is opened for it. */
 static bool send_waiting(struct redis_client *client, redis_send_tasks *send, struct error *error)
 {
+    struct redis_links *links = &client->links;
     if (!redis_follow_master(client, clock_now_ms())) {
-        client->was_kept_back = true;
+        links->was_kept_back = true;
         return true;
     }
-    struct redis_link *isolated = client->isolated;
-    if (client->waiting_isolated != NULL && isolated != NULL && isolated->state == REDIS_LINK_READY)
-        send_list(client, isolated, &client->waiting_isolated, true, send);
-    if (client->waiting == NULL && client->waiting_imports == NULL)
+    struct redis_link *isolated = links->isolated;
+    if (links->waiting_isolated != NULL && isolated != NULL && isolated->state == REDIS_LINK_READY)
+        send_list(client, isolated, &links->waiting_isolated, true, send);
+    if (links->waiting == NULL && links->waiting_imports == NULL)
         return true;
     int64_t now_ms = clock_now_ms();
-    if (client->shared == NULL && redis_stall_may_open_shared(client, now_ms) &&
-        !redis_client_open_shared(client, now_ms + REDIS_CONNECT_MS, error))
+    if (links->shared == NULL && redis_links_may_open_shared(links, now_ms) &&
+        !redis_links_open_shared(links, now_ms + REDIS_CONNECT_MS, error))
         return false;
-    if (client->shared == NULL || client->shared->state != REDIS_LINK_READY) {
-        client->was_kept_back = true;
+    if (links->shared == NULL || links->shared->state != REDIS_LINK_READY) {
+        links->was_kept_back = true;
         return true;
     }
     if (client->server.peer == NULL)
-        redis_server_set_peer(&client->server, client->shared->socket.context->fd);
-    if (client->shared->is_of_replica)
-        redis_setup_send_role(client->shared);
-    redis_subscriber_prepare(&client->subscriber, client->shared, client->waiting);
-    send_list(client, client->shared, &client->waiting, client->was_kept_back, send);
-    client->was_kept_back = false;
-    client->shared->is_asking = true;
-    send_list(client, client->shared, &client->waiting_imports, true, send);
-    client->shared->is_asking = false;
+        redis_server_set_peer(&client->server, links->shared->socket.context->fd);
+    if (links->shared->is_of_replica)
+        redis_setup_send_role(links->shared);
+    redis_subscriber_prepare(&client->subscriber, links->shared, links->waiting);
+    send_list(client, links->shared, &links->waiting, links->was_kept_back, send);
+    links->was_kept_back = false;
+    links->shared->is_asking = true;
+    send_list(client, links->shared, &links->waiting_imports, true, send);
+    links->shared->is_asking = false;
     return true;
 }
 
@@ -181,9 +182,9 @@ static void list_links(struct measuring *measuring)
     DL_FOREACH(clients_of(measuring), client) {
         struct redis_link *sentinels[REDIS_MAX_SENTINELS];
         size_t count = redis_sentinels_list(client->sentinels, sentinels);
-        add_polled(polled, client, client->shared);
-        add_polled(polled, client, client->stall.standby);
-        add_polled(polled, client, client->isolated);
+        add_polled(polled, client, client->links.shared);
+        add_polled(polled, client, client->links.standby);
+        add_polled(polled, client, client->links.isolated);
         add_polled(polled, client, client->subscriber.link);
         for (size_t i = 0; i < count; i++)
             add_polled(polled, client, sentinels[i]);
@@ -196,28 +197,14 @@ static void list_links(struct measuring *measuring)
 static bool step_link(struct redis_client *client, struct redis_link *link, short revents,
                       struct error *error)
 {
-    _cleanup_(error_done) struct error broken = {0};
     if (redis_sentinels_step(client->sentinels, link, revents))
         return true;
     if (link == client->subscriber.link) {
         redis_subscriber_step(&client->subscriber, revents);
         return true;
     }
-    bool is_known =
-        link == client->shared || link == client->stall.standby || link == client->isolated;
-    if (!is_known || redis_link_step(link, revents, &broken))
-        return true;
-    if (link->is_late)
-        client->late_ms = clock_now_ms();
-    if (link == client->stall.standby)
-        redis_stall_lose_standby(client);
-    else if (link == client->isolated)
-        redis_stall_lose_isolated(client, &broken);
-    else if (!redis_stall_lose_shared(client)) {
-        error_move(error, &broken);
-        return false;
-    }
-    return true;
+    return !redis_links_has(&client->links, link) ||
+           redis_links_step(&client->links, link, revents, error);
 }
 
 static void step_own(struct redis_cluster *cluster, const struct redis_link *link, short revents)
@@ -248,11 +235,7 @@ static bool check_client(struct redis_client *client, int64_t now_ms, int64_t *n
 {
     *next_ms = clock_earlier(*next_ms, redis_subscriber_check(&client->subscriber, now_ms));
     *next_ms = clock_earlier(*next_ms, redis_sentinels_check(client->sentinels, now_ms));
-    if (!redis_stall_check_shared(client, now_ms, next_ms, error))
-        return false;
-    redis_stall_check_standby(client, now_ms, next_ms);
-    redis_stall_check_isolated(client, now_ms, next_ms);
-    return true;
+    return redis_links_check(&client->links, now_ms, next_ms, error);
 }
 
 static bool is_ready(const struct redis_link *link)
@@ -262,12 +245,13 @@ static bool is_ready(const struct redis_link *link)
 
 static bool can_send_any(struct redis_client *client)
 {
+    struct redis_links *links = &client->links;
     int64_t now_ms = clock_now_ms();
-    bool is_waiting = client->waiting != NULL || client->waiting_imports != NULL;
+    bool is_waiting = links->waiting != NULL || links->waiting_imports != NULL;
     return redis_follow_master(client, now_ms) &&
-           ((is_waiting && (client->shared == NULL ? redis_stall_may_open_shared(client, now_ms)
-                                                   : is_ready(client->shared))) ||
-            (client->waiting_isolated != NULL && is_ready(client->isolated)));
+           ((is_waiting && (links->shared == NULL ? redis_links_may_open_shared(links, now_ms)
+                                                  : is_ready(links->shared))) ||
+            (links->waiting_isolated != NULL && is_ready(links->isolated)));
 }
 
 static bool check_all(struct measuring *measuring, int64_t *next_ms, struct error *error)
@@ -287,10 +271,11 @@ static bool check_all(struct measuring *measuring, int64_t *next_ms, struct erro
 
 static bool has_work(const struct redis_client *client)
 {
-    return client->waiting != NULL || client->waiting_isolated != NULL ||
-           client->waiting_imports != NULL ||
-           (client->shared != NULL && redis_link_has_tasks(client->shared)) ||
-           (client->isolated != NULL && redis_link_has_tasks(client->isolated)) ||
+    const struct redis_links *links = &client->links;
+    return links->waiting != NULL || links->waiting_isolated != NULL ||
+           links->waiting_imports != NULL ||
+           (links->shared != NULL && redis_link_has_tasks(links->shared)) ||
+           (links->isolated != NULL && redis_link_has_tasks(links->isolated)) ||
            redis_subscriber_is_needed(&client->subscriber);
 }
 
@@ -353,9 +338,10 @@ static bool measure_until_idle(struct measuring *measuring, struct feed *feed, s
     }
     struct redis_client *client;
     DL_FOREACH(clients_of(measuring), client) {
-        abandon_tasks(client->shared);
-        abandon_tasks(client->isolated);
-        client->waiting = client->waiting_isolated = client->waiting_imports = NULL;
+        abandon_tasks(client->links.shared);
+        abandon_tasks(client->links.isolated);
+        struct redis_links *links = &client->links;
+        links->waiting = links->waiting_isolated = links->waiting_imports = NULL;
     }
     polled_done(&measuring->polled);
     return usable;

@@ -8,7 +8,7 @@
  *
  * Read the folder in this order: options.h; link/link.h (one connection, its replies in order; in
  * its folder what connects it), client.h (the links to one node), connect.h and sentinel.h (which
- * node), measure.h (the loop), requests/ (what is sent for a task), stall.h (who does not reply),
+ * node), measure.h (the loop), requests/ (what is sent for a task), links.h (who does not reply),
  * subscriber.h (push); cluster/cluster.h (many nodes).
  */
 #include "measure/scaler.h"

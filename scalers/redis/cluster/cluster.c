@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "redis/options.h"
-#include "redis/stall.h"
 #include "redis/subscriptions.h"
 
 #include <limits.h>
@@ -49,26 +48,27 @@ static struct redis_client *client_of(struct redis_cluster *cluster, const struc
         return client;
     client = memory_new(sizeof(*client));
     client->cluster = cluster;
+    redis_client_init(client);
+    client->links.limits_replies = true;
     redis_server_init(&client->server, &cluster->like.login, cluster->like.tls);
     redis_server_set_address(&client->server, node->host, node->port);
     client->server.budget = &cluster->link_budget;
     client->server.may_be_local = cluster->discovery.is_local;
     client->server.master_of = "the nodes of the cluster";
     client->server.has_keys = true;
-    redis_subscriber_init(&client->subscriber, &client->server);
     DL_APPEND(cluster->clients, client);
     return client;
 }
 
 static bool is_trying(const struct redis_client *client)
 {
-    return client->shared != NULL && client->shared->state != REDIS_LINK_READY;
+    return client->links.shared != NULL && client->links.shared->state != REDIS_LINK_READY;
 }
 
 /* Forgets the failure of a node that is connected again. True: it still cannot be used. */
 static bool check_failure(struct redis_client *client)
 {
-    if (client->shared != NULL && client->shared->state == REDIS_LINK_READY)
+    if (client->links.shared != NULL && client->links.shared->state == REDIS_LINK_READY)
         error_done(&client->failure);
     return error_is_set(&client->failure);
 }
@@ -77,7 +77,7 @@ static bool check_failure(struct redis_client *client)
  */
 static bool is_retried(const struct redis_client *client, int64_t now_ms)
 {
-    return client->shared == NULL && error_is_set(&client->failure) &&
+    return client->links.shared == NULL && error_is_set(&client->failure) &&
            now_ms < client->wanted_ms + WANTED_MS;
 }
 
@@ -85,11 +85,11 @@ static bool is_retried(const struct redis_client *client, int64_t now_ms)
 static int64_t retry(struct redis_client *client, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
-    int64_t at_ms = client->stall.shared_reopening.at_ms;
+    int64_t at_ms = client->links.shared_reopening.at_ms;
     at_ms = client->retry_ms > at_ms ? client->retry_ms : at_ms;
     if (now_ms < at_ms)
         return at_ms;
-    if (!redis_client_open_shared(client, now_ms + REDIS_CONNECT_MS, &error))
+    if (!redis_links_open_shared(&client->links, now_ms + REDIS_CONNECT_MS, &error))
         redis_cluster_lose(client->cluster, client, &error);
     return now_ms;
 }
@@ -114,13 +114,13 @@ void redis_cluster_lose(struct redis_cluster *cluster, struct redis_client *clie
 {
     int64_t now_ms = clock_now_ms();
     back_off(client, now_ms);
-    redis_stall_leave(client);
-    if (client->waiting != NULL || client->waiting_isolated != NULL ||
-        client->waiting_imports != NULL)
+    redis_links_close_all(&client->links);
+    if (client->links.waiting != NULL || client->links.waiting_isolated != NULL ||
+        client->links.waiting_imports != NULL)
         client->wanted_ms = now_ms;
-    redis_client_fail(&client->waiting, error);
-    redis_client_fail(&client->waiting_isolated, error);
-    redis_client_fail(&client->waiting_imports, error);
+    redis_links_fail(&client->links.waiting, error);
+    redis_links_fail(&client->links.waiting_isolated, error);
+    redis_links_fail(&client->links.waiting_imports, error);
     free(TAKE(client->server.peer));
     error_done(&client->failure);
     error_move(&client->failure, error);
@@ -139,10 +139,10 @@ static void return_all(struct task **tasks)
 /* A node that has no slots any more: what was sent to it goes to whoever has them now. */
 static void retire(struct redis_cluster *cluster, struct redis_client *client)
 {
-    redis_stall_leave(client);
-    return_all(&client->waiting);
-    return_all(&client->waiting_isolated);
-    return_all(&client->waiting_imports);
+    redis_links_close_all(&client->links);
+    return_all(&client->links.waiting);
+    return_all(&client->links.waiting_isolated);
+    return_all(&client->links.waiting_imports);
     DL_DELETE(cluster->clients, client);
     redis_client_disconnect(client);
 }
@@ -267,7 +267,7 @@ static void redirect(struct redis_link *link, struct task *task, bool is_import,
     if (check_failure(client))
         fail_fast(client, task);
     else
-        DL_APPEND(client->waiting_imports, task);
+        DL_APPEND(client->links.waiting_imports, task);
 }
 
 bool redis_cluster_redirect(struct redis_link *link, struct task *task, const redisReply *reply)
@@ -305,15 +305,17 @@ bool redis_cluster_redirect(struct redis_link *link, struct task *task, const re
 
 static bool is_slow(const struct redis_client *client, int64_t now_ms)
 {
-    return client->shared != NULL && client->shared->state == REDIS_LINK_READY &&
-           redis_link_has_tasks(client->shared) && now_ms >= client->shared->progress_ms + SLOW_MS;
+    const struct redis_link *shared = client->links.shared;
+    return shared != NULL && shared->state == REDIS_LINK_READY && redis_link_has_tasks(shared) &&
+           now_ms >= shared->progress_ms + SLOW_MS;
 }
 
 /* Somebody gets replies, so the others are no reason to connect again. */
 static bool any_works(const struct redis_cluster *cluster)
 {
     const struct redis_client *client = cluster->clients;
-    while (client != NULL && (client->shared == NULL || client->shared->state != REDIS_LINK_READY))
+    while (client != NULL &&
+           (client->links.shared == NULL || client->links.shared->state != REDIS_LINK_READY))
         client = client->next;
     return client != NULL;
 }
@@ -328,12 +330,12 @@ bool redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, int64_t 
     DL_FOREACH(cluster->clients, client) {
         if (check_failure(client) && is_retried(client, now_ms))
             *next_ms = clock_earlier(*next_ms, retry(client, now_ms));
-        if (client->shared != NULL &&
-            now_ms >= client->stall.shared_reopening.opened_ms + LONG_LIFE_MS)
+        if (client->links.shared != NULL &&
+            now_ms >= client->links.shared_reopening.opened_ms + LONG_LIFE_MS)
             client->failures = 0;
         is_wanted =
             is_wanted || client->subscriber.subscriptions.all != NULL || is_slow(client, now_ms);
-        may_be_slow = may_be_slow || client->shared != NULL;
+        may_be_slow = may_be_slow || client->links.shared != NULL;
     }
     int64_t due_ms = discovery->requested_ms + REFRESH_MS;
     if (!discovery->is_requesting && is_wanted && now_ms >= due_ms) {

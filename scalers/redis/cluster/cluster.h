@@ -12,9 +12,8 @@
  * Any node is trusted to name others, as any Sentinel is to name the master: they get the password,
  * too, which it has itself.
  *
- * A failover, in order. The link to the node breaks: step_link() in measure.c has its tasks sent
- * again (redis_stall_lose_shared()), and where that fails, too, redis_cluster_lose() fails them and
- * has the map read again. Or the node goes on as a replica and redirects: redis_cluster_redirect()
+ * A failover, in order. The link to the node breaks: redis_links_step() has its tasks sent again,
+ * and where that fails, too, redis_cluster_lose() fails them and has the map read again. Or the node goes on as a replica and redirects: redis_cluster_redirect()
  * returns its tasks to the feed. In the next turn of the loop redis_cluster_check() requests the
  * map (discovery.h). Once it is there, adopt() takes it, notifies the subscriptions of slots that
  * have moved, and ends the clients of nodes without slots. redis_cluster_route() then gives tasks

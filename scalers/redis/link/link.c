@@ -150,6 +150,11 @@ struct redis_command *redis_link_send(struct redis_link *link, const struct redi
     return command;
 }
 
+bool redis_link_cannot_connect(const struct redis_link *link, struct error *error)
+{
+    return redis_server_cannot_connect(link->server, redis_link_awaited(link), error);
+}
+
 bool redis_link_flush(struct redis_link *link, struct error *error)
 {
     const char *reason = NULL;

@@ -133,6 +133,9 @@ struct pollfd redis_link_poll(const struct redis_link *link);
 /* What a link that is not ready has not got in time, for an error. */
 const char *redis_link_awaited(const struct redis_link *link);
 
+/* Sets the error that the link was not ready in time. Returns false. */
+bool redis_link_cannot_connect(const struct redis_link *link, struct error *error);
+
 /* Writes, reads and handles replies. False: the link is of no further use. */
 bool redis_link_step(struct redis_link *link, short revents, struct error *error);
 

@@ -1,0 +1,420 @@
+#include "redis/links.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "redis/link/setup.h"
+
+#include <utlist.h>
+
+enum {
+    STALL_MS = 250,          /* at least, and this many round trips: */
+    STALL_ROUND_TRIPS = 4,   /* ... */
+    NEXT_STALL_MS = 50,      /* soon after a stall: what else hangs is found quickly */
+    ALERT_MS = 5000,         /* as long */
+    ISOLATED_IDLE_MS = 1000, /* then its link is closed */
+    MAX_LOSSES = 3,          /* of links in a row that replied to nothing */
+
+    MAX_REPLY_MS = 500,        /* the shortest time in which a cluster has another master */
+    LATE_AGAIN_MS = 10 * 1000, /* one that is always that slow is believed then */
+};
+
+/* ---- opening and closing ---- */
+
+/* NULL: it failed. */
+static struct redis_link *open_link(const struct redis_links *links, bool to_same_peer,
+                                    int64_t deadline_ms, struct error *error)
+{
+    struct redis_link *link = redis_link_open(links->server, to_same_peer, deadline_ms, error);
+    if (link == NULL)
+        return NULL;
+    link->owner = links->owner;
+    link->subscriber = links->subscriber;
+    link->on_connected = redis_setup_send;
+    if (links->limits_replies) {
+        link->max_reply_ms = MAX_REPLY_MS;
+        link->max_reply_from_ms = links->late_ms + LATE_AGAIN_MS;
+    }
+    return link;
+}
+
+/* Sets it to NULL; its tasks must be taken first. */
+static void close_link(struct redis_links *links, struct redis_link **link)
+{
+    redis_subscriber_forget_link(links->subscriber, *link);
+    redis_link_free(TAKE(*link));
+}
+
+bool redis_links_open_shared(struct redis_links *links, int64_t deadline_ms, struct error *error)
+{
+    links->shared = open_link(links, false, deadline_ms, error);
+    if (links->shared == NULL)
+        return false;
+    links->shared_reopening.opened_ms = clock_now_ms();
+    links->shared->measures_round_trips = true;
+    return true;
+}
+
+static bool may_open(const struct redis_reopening *reopening, int64_t now_ms)
+{
+    return now_ms >= reopening->at_ms;
+}
+
+bool redis_links_may_open_shared(const struct redis_links *links, int64_t now_ms)
+{
+    return may_open(&links->shared_reopening, now_ms);
+}
+
+/* ---- their tasks ---- */
+
+void redis_links_fail(struct task **waiting, const struct error *error)
+{
+    while (*waiting != NULL) {
+        struct task *task = *waiting;
+        DL_DELETE(*waiting, task);
+        task_fail(task, error);
+    }
+}
+
+/* Moves the tasks of the commands that were sent to a list of those that wait to be. */
+static void take_back(struct redis_link *link, struct task **waiting)
+{
+    struct redis_command *command;
+    struct task *tasks = NULL;
+    DL_FOREACH(link->commands, command)
+        for (struct task *task; (task = redis_command_take_task(command)) != NULL;)
+            DL_APPEND(tasks, task);
+    DL_CONCAT(tasks, *waiting);
+    *waiting = tasks;
+}
+
+static void return_oldest(const struct redis_link *link)
+{
+    for (struct task *task; (task = redis_command_take_task(link->commands)) != NULL;)
+        task_return(task, true);
+}
+
+/* Those of the oldest command whose time is over. Returns when the next one's is. */
+static int64_t time_out_oldest(const struct redis_link *link, int64_t now_ms)
+{
+    int64_t next_ms = CLOCK_NEVER;
+    struct task *task;
+    struct task *following;
+    DL_FOREACH_SAFE(link->commands->tasks, task, following) {
+        int64_t deadline_ms = link->progress_ms + task->timeout_ms;
+        if (now_ms < deadline_ms) {
+            next_ms = clock_earlier(next_ms, deadline_ms);
+            continue;
+        }
+        redis_command_remove_task(task);
+        task_time_out(task);
+    }
+    return next_ms;
+}
+
+static int64_t oldest_timeout_ms(const struct redis_link *link)
+{
+    int64_t timeout_ms = REDIS_CONNECT_MS;
+    const struct task *task = link->commands->tasks;
+    if (task != NULL)
+        timeout_ms = task->timeout_ms;
+    for (; task != NULL; task = task->next)
+        if (task->timeout_ms < timeout_ms)
+            timeout_ms = task->timeout_ms;
+    return timeout_ms;
+}
+
+/* ---- a link that is lost ---- */
+
+/* A server closes a connection that was idle for long, perhaps just now. One that closes each
+ * before it has replied to a task is left to the back-off of the client. From the second time on
+ * the oldest command may be what breaks it. */
+static bool lose_shared(struct redis_links *links)
+{
+    struct redis_link *link = links->shared;
+    if (link->has_answered)
+        links->losses = 0;
+    redis_reopening_closed(&links->shared_reopening, clock_now_ms());
+    bool is_usable =
+        link->state == REDIS_LINK_READY && link->is_hung_up && links->losses++ < MAX_LOSSES;
+    if (!is_usable)
+        return false;
+    if (links->losses > 1 && redis_link_has_tasks_behind(link))
+        return_oldest(link);
+    take_back(link, &links->waiting);
+    links->was_kept_back = true;
+    close_link(links, &links->shared);
+    return true;
+}
+
+static void lose_standby(struct redis_links *links)
+{
+    redis_reopening_closed(&links->standby_reopening, clock_now_ms());
+    close_link(links, &links->standby);
+}
+
+/* The oldest command may be what breaks the connection, so it fails; the others are sent again. */
+static void lose_isolated(struct redis_links *links, const struct error *error)
+{
+    struct redis_link *link = links->isolated;
+    if (error != NULL)
+        redis_reopening_closed(&links->isolated_reopening, clock_now_ms());
+    if (error != NULL && link->state != REDIS_LINK_READY)
+        redis_links_fail(&links->waiting_isolated, error);
+    else if (error != NULL && link->commands != NULL)
+        for (struct task *task; (task = redis_command_take_task(link->commands)) != NULL;)
+            task_fail(task, error);
+    take_back(link, &links->waiting_isolated);
+    close_link(links, &links->isolated);
+}
+
+bool redis_links_has(const struct redis_links *links, const struct redis_link *link)
+{
+    return link == links->shared || link == links->standby || link == links->isolated;
+}
+
+bool redis_links_step(struct redis_links *links, struct redis_link *link, short revents,
+                      struct error *error)
+{
+    _cleanup_(error_done) struct error broken = {0};
+    if (redis_link_step(link, revents, &broken))
+        return true;
+    if (link->is_late)
+        links->late_ms = clock_now_ms();
+    if (link == links->standby)
+        lose_standby(links);
+    else if (link == links->isolated)
+        lose_isolated(links, &broken);
+    else if (!lose_shared(links)) {
+        error_move(error, &broken);
+        return false;
+    }
+    return true;
+}
+
+/* ---- a link that does not reply ---- */
+
+static bool is_alert(const struct redis_links *links, int64_t now_ms)
+{
+    return links->stalled_ms != 0 && now_ms < links->stalled_ms + ALERT_MS;
+}
+
+static int64_t stall_ms(const struct redis_links *links, int64_t now_ms)
+{
+    int64_t min_ms = is_alert(links, now_ms) ? NEXT_STALL_MS : STALL_MS;
+    int64_t usual_ms = STALL_ROUND_TRIPS * links->server->round_trip_ms;
+    return usual_ms > min_ms ? usual_ms : min_ms;
+}
+
+static void open_standby(struct redis_links *links, int64_t now_ms)
+{
+    _cleanup_(error_done) struct error ignored = {0};
+    struct redis_reopening *reopening = &links->standby_reopening;
+    if (!may_open(reopening, now_ms))
+        return;
+    reopening->opened_ms = now_ms;
+    links->standby = open_link(links, true, now_ms + REDIS_CONNECT_MS, &ignored);
+    if (links->standby == NULL)
+        redis_reopening_closed(reopening, now_ms);
+}
+
+static void on_ping(struct redis_link *link, struct redis_command *command, const redisReply *reply)
+{
+    (void)link;
+    (void)command;
+    (void)reply; /* one of any kind will do */
+}
+
+/* Whether the server has replied on another link since then. */
+static bool is_alive(struct redis_links *links, int64_t since_ms, int64_t now_ms)
+{
+    if (links->standby == NULL)
+        open_standby(links, now_ms);
+    struct redis_link *standby = links->standby;
+    if (standby == NULL || standby->state != REDIS_LINK_READY)
+        return false;
+    if (standby->replied_ms >= since_ms)
+        return true;
+    if (standby->commands == NULL) {
+        _cleanup_(error_done) struct error ignored = {0}; /* the next step finds it, too */
+        redis_link_send(standby, &(struct redis_request){{"PING"}, on_ping});
+        redis_link_flush(standby, &ignored);
+    }
+    return false;
+}
+
+static void replace_shared(struct redis_links *links)
+{
+    take_back(links->shared, &links->waiting);
+    links->was_kept_back = true;
+    close_link(links, &links->shared);
+    links->shared = links->standby;
+    links->standby = NULL;
+    links->shared_reopening.opened_ms = links->standby_reopening.opened_ms;
+    links->shared->measures_round_trips = true;
+}
+
+static bool no_answer(const struct redis_links *links, struct error *error)
+{
+    return error_unavailable(error, "Redis at %s: no answer in time", links->server->address);
+}
+
+/* The oldest command holds up the others, or its time is over, and the server works. */
+static void stop_waiting(struct redis_links *links, int64_t now_ms)
+{
+    time_out_oldest(links->shared, now_ms);
+    return_oldest(links->shared);
+    links->stalled_ms = now_ms;
+    replace_shared(links);
+}
+
+static bool check_oldest(struct redis_links *links, int64_t now_ms, int64_t *next_ms,
+                         struct error *error)
+{
+    const struct redis_link *shared = links->shared;
+    bool others_wait = redis_link_has_tasks_behind(shared);
+    int64_t timeout_ms = oldest_timeout_ms(shared);
+    int64_t patience_ms = timeout_ms / 2;
+    if (others_wait && stall_ms(links, now_ms) < patience_ms)
+        patience_ms = stall_ms(links, now_ms);
+    if (now_ms < shared->progress_ms + patience_ms) {
+        *next_ms = clock_earlier(*next_ms, shared->progress_ms + patience_ms);
+        return true;
+    }
+    bool is_over = now_ms >= shared->progress_ms + timeout_ms;
+    if (!is_alive(links, shared->progress_ms + patience_ms, now_ms)) {
+        *next_ms = clock_earlier(*next_ms, shared->progress_ms + timeout_ms);
+        if (links->standby == NULL)
+            *next_ms = clock_earlier(*next_ms, links->standby_reopening.at_ms);
+        return !is_over || no_answer(links, error);
+    }
+    if (others_wait || is_over) {
+        stop_waiting(links, now_ms);
+        *next_ms = clock_earlier(*next_ms, now_ms);
+    } else
+        *next_ms = clock_earlier(*next_ms, shared->progress_ms + timeout_ms);
+    return true;
+}
+
+static bool check_shared(struct redis_links *links, int64_t now_ms, int64_t *next_ms,
+                         struct error *error)
+{
+    struct redis_link *shared = links->shared;
+    bool is_wanted = links->waiting != NULL || links->waiting_imports != NULL;
+    if (shared == NULL) {
+        if (is_wanted && !redis_links_may_open_shared(links, now_ms))
+            *next_ms = clock_earlier(*next_ms, links->shared_reopening.at_ms);
+        return true;
+    }
+    if (shared->state != REDIS_LINK_READY) {
+        *next_ms = clock_earlier(*next_ms, shared->deadline_ms);
+        return now_ms < shared->deadline_ms || redis_link_cannot_connect(shared, error);
+    }
+    return !redis_link_has_tasks(shared) || check_oldest(links, now_ms, next_ms, error);
+}
+
+/* It is kept for the next stall, or closed. */
+static void check_standby(struct redis_links *links, int64_t now_ms, int64_t *next_ms)
+{
+    bool is_wanted =
+        is_alert(links, now_ms) || (links->shared != NULL && redis_link_has_tasks(links->shared) &&
+                                    now_ms >= links->shared->progress_ms + NEXT_STALL_MS);
+    if (is_alert(links, now_ms)) {
+        *next_ms = clock_earlier(*next_ms, links->stalled_ms + ALERT_MS);
+        if (links->standby == NULL)
+            open_standby(links, now_ms);
+    }
+    const struct redis_link *standby = links->standby;
+    if (standby == NULL)
+        return;
+    bool is_late = standby->state != REDIS_LINK_READY && now_ms >= standby->deadline_ms;
+    if (is_late || !is_wanted)
+        close_link(links, &links->standby);
+    else if (standby->state != REDIS_LINK_READY)
+        *next_ms = clock_earlier(*next_ms, standby->deadline_ms);
+}
+
+/* Opened where a task waits for it, and closed where none does. */
+static void check_isolated(struct redis_links *links, int64_t now_ms, int64_t *next_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct redis_link *link = links->isolated;
+    struct redis_reopening *reopening = &links->isolated_reopening;
+    if (link == NULL && links->waiting_isolated != NULL) {
+        if (!may_open(reopening, now_ms)) {
+            *next_ms = clock_earlier(*next_ms, reopening->at_ms);
+            return;
+        }
+        reopening->opened_ms = now_ms;
+        link = links->isolated = open_link(links, true, now_ms + REDIS_CONNECT_MS, &error);
+        if (link == NULL)
+            redis_links_fail(&links->waiting_isolated, &error);
+    }
+    if (link == NULL)
+        return;
+    if (link->state != REDIS_LINK_READY) {
+        *next_ms = clock_earlier(*next_ms, link->deadline_ms);
+        if (now_ms < link->deadline_ms)
+            return;
+        redis_link_cannot_connect(link, &error);
+        lose_isolated(links, &error);
+    } else if (redis_link_has_tasks(link) && link->commands->tasks != NULL) {
+        *next_ms = clock_earlier(*next_ms, time_out_oldest(link, now_ms));
+        if (link->commands->tasks == NULL) {
+            lose_isolated(links, NULL);
+            *next_ms = clock_earlier(*next_ms, now_ms);
+        }
+    } else if (link->commands != NULL || now_ms >= link->replied_ms + ISOLATED_IDLE_MS)
+        lose_isolated(links, NULL); /* its task was cancelled, or there was none for long */
+    else
+        *next_ms = clock_earlier(*next_ms, link->replied_ms + ISOLATED_IDLE_MS);
+}
+
+bool redis_links_check(struct redis_links *links, int64_t now_ms, int64_t *next_ms,
+                       struct error *error)
+{
+    if (!check_shared(links, now_ms, next_ms, error))
+        return false;
+    check_standby(links, now_ms, next_ms);
+    check_isolated(links, now_ms, next_ms);
+    return true;
+}
+
+/* ---- all of them ---- */
+
+void redis_links_init(struct redis_links *links, void *owner, struct redis_server *server,
+                      struct redis_subscriber *subscriber)
+{
+    *links = (struct redis_links){.owner = owner, .server = server, .subscriber = subscriber};
+}
+
+void redis_links_done(struct redis_links *links)
+{
+    redis_link_free(links->shared);
+    redis_link_free(links->standby);
+    redis_link_free(links->isolated);
+}
+
+void redis_links_close_all(struct redis_links *links)
+{
+    if (links->shared != NULL) {
+        take_back(links->shared, &links->waiting);
+        close_link(links, &links->shared);
+    }
+    if (links->isolated != NULL) {
+        take_back(links->isolated, &links->waiting_isolated);
+        close_link(links, &links->isolated);
+    }
+    if (links->standby != NULL)
+        close_link(links, &links->standby);
+    redis_subscriber_reset(links->subscriber);
+    links->was_kept_back = true;
+    links->losses = 0;
+    links->stalled_ms = 0;
+}
+
+void redis_links_reset(struct redis_links *links)
+{
+    redis_links_close_all(links);
+    links->shared_reopening = links->standby_reopening = links->isolated_reopening =
+        (struct redis_reopening){0};
+}

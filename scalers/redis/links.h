@@ -1,0 +1,84 @@
+/*
+ * The links that measure at one node, and the tasks that wait for them. There is the shared link,
+ * on which tasks are sent; the isolated one, for tasks that were slow or timed out last; and the
+ * standby. The last two are opened when they are needed.
+ *
+ * Redis has no request numbers: a late reply holds up all that was sent behind it on the same
+ * connection. The shared link stalls where its oldest command has been without a reply for longer
+ * than usual, while another link, the standby, gets replies to what it sent later: the server
+ * works, so it is this command. Its tasks are isolated; what is behind is sent again on the
+ * standby, which takes the place of the shared link. A server that replies to nobody is not a
+ * stall: all wait, until the deadline of the oldest command says that the connection is lost.
+ *
+ * Threads: that of the client. Owner: the client. Others send on the links, and read what is here;
+ * only these functions open, close or replace a link.
+ */
+#ifndef BACKLOG_SCALERS_REDIS_LINKS_H
+#define BACKLOG_SCALERS_REDIS_LINKS_H
+
+#include "base/error.h"
+#include "measure/task.h"
+#include "redis/link/link.h"
+#include "redis/link/server.h"
+#include "redis/subscriber.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct redis_links {
+    /* Set by the client, once. */
+    void *owner; /* of each link: the client */
+    struct redis_server *server;
+    struct redis_subscriber *subscriber;
+    bool limits_replies; /* a late reply is not believed: another node may be the master by then */
+
+    struct redis_link *shared;   /* NULL: none, it is opened again */
+    struct redis_link *standby;  /* NULL: none */
+    struct redis_link *isolated; /* NULL: none */
+    struct redis_reopening shared_reopening, standby_reopening, isolated_reopening;
+    int64_t stalled_ms; /* when the shared link did last; 0: never */
+    size_t losses;      /* of shared links in a row that replied to no task */
+    int64_t late_ms;    /* when a reply was too late to be believed; 0: never */
+
+    /* Tasks that wait, as the loop takes and sends them (measure.c). */
+    struct task *waiting;          /* utlist, for the shared link to be ready */
+    struct task *waiting_isolated; /* utlist, for the isolated one */
+    struct task *waiting_imports;  /* utlist, for the shared one: ASK redirected them here */
+    bool was_kept_back;            /* a task in `waiting` was not sent at once */
+};
+
+void redis_links_init(struct redis_links *links, void *owner, struct redis_server *server,
+                      struct redis_subscriber *subscriber);
+void redis_links_done(struct redis_links *links); /* their tasks have been taken */
+
+/* Opens the shared link. */
+bool redis_links_open_shared(struct redis_links *links, int64_t deadline_ms, struct error *error);
+
+/* Links that do not live long are opened again after a while only. Where this is false,
+ * redis_links_check() returns when. */
+bool redis_links_may_open_shared(const struct redis_links *links, int64_t now_ms);
+
+bool redis_links_has(const struct redis_links *links, const struct redis_link *link);
+
+/* After poll(), as redis_link_step(): a link of no further use is closed. What the shared one had
+ * in flight is sent again, a few times. False: the client is of no further use, too. */
+bool redis_links_step(struct redis_links *links, struct redis_link *link, short revents,
+                      struct error *error);
+
+/* Times tasks out, finds stalls, and opens and closes the standby and the isolated link. Lowers
+ * *next_ms to when to check again: at once where tasks have ended, since the feed may have others
+ * then. False: the client is of no further use. */
+bool redis_links_check(struct redis_links *links, int64_t now_ms, int64_t *next_ms,
+                       struct error *error);
+
+/* What they had in flight waits, to be sent again somewhere else. */
+void redis_links_close_all(struct redis_links *links);
+
+/* The same, as the server is another from now on: its links may be opened at once. */
+void redis_links_reset(struct redis_links *links);
+
+/* Fails the tasks of a list of those that wait, and empties it. */
+void redis_links_fail(struct task **waiting, const struct error *error);
+
+#endif
