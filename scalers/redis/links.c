@@ -31,8 +31,8 @@ static struct redis_link *open_link(const struct redis_links *links, bool to_sam
     link->subscriber = links->subscriber;
     link->on_connected = redis_setup_send;
     if (links->limits_replies) {
-        link->max_reply_ms = MAX_REPLY_MS;
-        link->max_reply_from_ms = links->late_ms + LATE_AGAIN_MS;
+        link->reply_limit.max_ms = MAX_REPLY_MS;
+        link->reply_limit.from_ms = links->late_ms + LATE_AGAIN_MS;
     }
     return link;
 }

@@ -180,7 +180,7 @@ static void open_link(struct sentinel *sentinel, int64_t now_ms)
     sentinel->link->owner = sentinel;
     sentinel->link->on_connected = on_connected;
     sentinel->link->on_message = on_message;
-    sentinel->link->pinged_ms = now_ms;
+    sentinel->link->ping.sent_ms = now_ms;
 }
 
 size_t redis_sentinels_list(const struct redis_sentinels *sentinels, struct redis_link **ret_links)
@@ -251,11 +251,12 @@ static int64_t check(struct sentinel *sentinel, int64_t now_ms)
         lose(sentinel, &error);
         return sentinel->retry_ms;
     }
-    if (now_ms >= link->pinged_ms + PING_MS && !redis_link_ping(sentinel->link, now_ms, &error)) {
+    if (now_ms >= link->ping.sent_ms + PING_MS &&
+        !redis_link_ping(sentinel->link, now_ms, &error)) {
         lose(sentinel, &error);
         return sentinel->retry_ms;
     }
-    return link->pinged_ms + PING_MS;
+    return link->ping.sent_ms + PING_MS;
 }
 
 int64_t redis_sentinels_check(struct redis_sentinels *sentinels, int64_t now_ms)

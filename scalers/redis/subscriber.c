@@ -106,7 +106,7 @@ static void open_link(struct redis_subscriber *subscriber, int64_t now_ms)
     subscriber->link->owner = subscriber;
     subscriber->link->on_connected = on_connected;
     subscriber->link->on_message = on_message;
-    subscriber->link->pinged_ms = now_ms;
+    subscriber->link->ping.sent_ms = now_ms;
 }
 
 static void on_tracking(struct redis_link *link, struct redis_command *command,
@@ -271,11 +271,11 @@ int64_t redis_subscriber_check(struct redis_subscriber *subscriber, int64_t now_
         refuse_all(subscriber, redis_link_awaited(subscriber->link));
         return CLOCK_NEVER;
     }
-    if (now_ms >= subscriber->link->pinged_ms + PING_MS &&
+    if (now_ms >= subscriber->link->ping.sent_ms + PING_MS &&
         !redis_link_ping(subscriber->link, now_ms, &ignored))
         lose_link(subscriber);
     int64_t due_ms = redis_subscriptions_notify_due(&subscriber->subscriptions, now_ms);
     if (subscriber->link == NULL)
         return CLOCK_NEVER;
-    return clock_earlier(due_ms, subscriber->link->pinged_ms + PING_MS);
+    return clock_earlier(due_ms, subscriber->link->ping.sent_ms + PING_MS);
 }

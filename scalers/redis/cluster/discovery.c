@@ -101,7 +101,7 @@ static void open_link(struct redis_discovery *discovery)
         return;
     discovery->link->owner = discovery;
     discovery->link->on_connected = on_connected;
-    discovery->link->max_reply_ms = LATE_MS;
+    discovery->link->reply_limit.max_ms = LATE_MS;
 }
 
 /* The next node has its share of the time that is left. */

@@ -165,11 +165,11 @@ bool redis_link_flush(struct redis_link *link, struct error *error)
 
 bool redis_link_ping(struct redis_link *link, int64_t now_ms, struct error *error)
 {
-    if (link->is_pinged)
+    if (link->ping.is_pending)
         return error_unavailable(error, "Redis at %s: no answer in time", link->server->address);
     redis_socket_add(&link->socket, (const char *const[]){"PING", NULL});
-    link->is_pinged = true;
-    link->pinged_ms = now_ms;
+    link->ping.is_pending = true;
+    link->ping.sent_ms = now_ms;
     return redis_link_flush(link, error);
 }
 
@@ -209,8 +209,9 @@ static void handle_oldest(struct redis_link *link, const redisReply *reply, int6
 /* A master that stood still answers once it runs again, before it hears that it is none. */
 static bool is_late(const struct redis_link *link, int64_t now_ms)
 {
-    return link->max_reply_ms > 0 && link->state == REDIS_LINK_READY &&
-           now_ms >= link->max_reply_from_ms && now_ms > link->progress_ms + link->max_reply_ms;
+    return link->reply_limit.max_ms > 0 && link->state == REDIS_LINK_READY &&
+           now_ms >= link->reply_limit.from_ms &&
+           now_ms > link->progress_ms + link->reply_limit.max_ms;
 }
 
 /* Once a link is subscribed, messages and pongs are all that the server sends. */
@@ -222,7 +223,7 @@ static bool take_message(struct redis_link *link, const redisReply *reply)
         reply->element[0]->type != REDIS_REPLY_STRING)
         return true;
     if (text_equal(reply->element[0]->str, "pong"))
-        link->is_pinged = false;
+        link->ping.is_pending = false;
     else if (text_equal(reply->element[0]->str, "message") && reply->elements == 3)
         link->on_message(link, reply->element[2]);
     return true;

@@ -67,41 +67,52 @@ enum redis_link_state {
     REDIS_LINK_READY,
 };
 
+/* How long a reply may take: the server may have stood still, and not be the master any more. */
+struct redis_reply_limit {
+    int64_t max_ms;  /* 0: any */
+    int64_t from_ms; /* from then on */
+};
+
+/* Whether the server is there. */
+struct redis_ping {
+    int64_t sent_ms; /* or when the link was opened */
+    bool is_pending; /* there was no reply yet */
+};
+
+/* link.c writes what no other is named for; all may read. */
 struct redis_link {
     /* The connection. */
     struct redis_server *server;
     enum redis_link_state state;
     int64_t deadline_ms; /* until it is ready */
     struct redis_socket socket;
-    struct error refusal; /* set by a handler: the link cannot be used (any more) */
-    bool is_of_replica;   /* whose state is to be checked with what is read */
-    bool is_hung_up;      /* the connection was closed or broke, and nothing else is wrong */
+    bool is_hung_up; /* the connection was closed or broke, and nothing else is wrong */
+    bool is_late;    /* ... as a reply took longer than `reply_limit` */
 
     /* What is sent. */
     struct redis_command *commands; /* utlist, the oldest first */
-    bool is_asking;                 /* ASKING is sent before each request from now on */
 
     /* When. */
-    int64_t progress_ms;       /* since when the oldest command is the oldest */
-    int64_t replied_ms;        /* the last reply; 0: none yet */
-    bool was_idle;             /* when the oldest command was sent */
-    bool has_answered;         /* a command with tasks was replied to */
-    bool measures_round_trips; /* what is sent on it is quick */
+    int64_t progress_ms;    /* since when the oldest command is the oldest */
+    int64_t replied_ms;     /* the last reply; 0: none yet */
+    bool was_idle;          /* when the oldest command was sent */
+    bool has_answered;      /* a command with tasks was replied to */
+    struct redis_ping ping; /* of one that is subscribed, whose messages come in no order */
 
-    /* A reply that took longer breaks the link: the server may have stood still, and not be the
-     * master any more. */
-    int64_t max_reply_ms;      /* 0: any */
-    int64_t max_reply_from_ms; /* from then on */
-    bool is_late;              /* and it broke for that */
+    /* Handlers of replies write: */
+    struct error refusal; /* the link cannot be used (any more) */
+    bool is_of_replica;   /* whose state is to be checked with what is read */
 
-    /* Of one that is subscribed: messages come in no order. */
-    int64_t pinged_ms; /* set by the owner when it was opened */
-    bool is_pinged;    /* and there was no reply yet */
+    /* Who sends on it writes, and link.c for a handler: */
+    bool is_asking; /* ASKING is sent before each request from now on */
 
-    /* The owner's. `on_connected` sends the commands to set it up; the link is ready once all are
-     * replied to. `on_message` handles what a message says; NULL: it is not subscribed. */
+    /* The owner writes, as it does the first `ping.sent_ms`. `on_connected` sends the commands to
+     * set the link up, which is ready once all are replied to. `on_message` handles what a message
+     * says; NULL: it is not subscribed. */
     void *owner;
     void *subscriber; /* of what the link reads */
+    struct redis_reply_limit reply_limit;
+    bool measures_round_trips; /* what is sent on it is quick */
     void (*on_connected)(struct redis_link *link);
     void (*on_message)(struct redis_link *link, const redisReply *content);
 };
