@@ -88,7 +88,7 @@ static struct query *watch(struct connection *connection, size_t number, struct 
     struct query *query = query_of_values(connection, values.scopes[OPTION_QUERY],
                                           values.scopes[OPTION_CONNECTION]->data);
     fake_values_done(&values);
-    query_add_holder(query, 0, 0);
+    query_begin_use(query, 0, 0);
     *watcher = (struct watcher){0};
     watcher_start(watcher, query, true);
     watcher_set_idle_interval(watcher, 100);

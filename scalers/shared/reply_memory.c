@@ -46,7 +46,7 @@ static void change_share(uint64_t tenant, size_t before, size_t bytes)
     free(share);
 }
 
-/* A connection's tenant changes with its holders: what it has is the new one's at once, or a
+/* A connection's tenant changes with those who use it: what it has is the new one's at once, or a
  * connection that always has some would count for one that is long gone. */
 static void take_over(struct reply_memory *memory)
 {

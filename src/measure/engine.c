@@ -200,7 +200,7 @@ size_t engine_max_agents(const struct engine *engine)
     return engine == NULL ? 0 : engine->settings.max_agents;
 }
 
-/* Replacing takes a moment. A connection that is still held then goes on, and counts. */
+/* Replacing takes a moment. A connection that is still used then goes on, and counts. */
 static void end_late_replacements(struct engine *engine)
 {
     enum { REPLACING_MS = 60 * 1000 };
@@ -268,7 +268,7 @@ static bool check_limits(const struct engine *engine, const struct leftovers *le
         return error_set(error, ERROR_LIMIT,
                          "all %zu connections with an agent process are in use (--max-agents)",
                          settings->max_agents);
-    return check_leftovers(engine, leftovers, request->holder.tenant, error);
+    return check_leftovers(engine, leftovers, request->use.tenant, error);
 }
 
 /* With the map's lock. Takes the identity. */
@@ -318,22 +318,22 @@ static void replace(struct engine *engine, const struct query_request *request,
 static struct query *acquire_on(struct engine *engine, struct poller *poller,
                                 const struct query_request *request, const struct former *former)
 {
-    const struct query_holder *holder = &request->holder;
+    const struct query_use *use = &request->use;
     int64_t now_ms = clock_now_ms();
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     struct query *query = query_of_values(connection, request->query_values, poller->values->data);
     query->wants |= request->wants;
     if (request->keeps_recent_samples)
-        query_keep_recent_samples(query, holder->interval_ms);
+        query_keep_recent_samples(query, use->interval_ms);
     if (request->inherits) {
         query_inherit(query, former);
         history_move(engine->history, &request->former->series, &query->series);
     }
-    query_add_holder(query, holder->interval_ms, now_ms);
+    query_begin_use(query, use->interval_ms, now_ms);
     poller->is_replaced = false;
-    tenancy_begin_hold(&engine->tenants, &poller->tenancy, poller->identity, holder->tenant);
-    if (holder->namespace != NULL)
-        schedule_join(&connection->schedule, &query->job, hash_text(holder->namespace));
+    tenancy_begin_use(&engine->tenants, &poller->tenancy, poller->identity, use->tenant);
+    if (use->namespace != NULL)
+        schedule_join(&connection->schedule, &query->job, hash_text(use->namespace));
     count_for_limits(engine, poller);
     poller_wake(poller);
     return query;
@@ -350,7 +350,7 @@ bool engine_acquire(struct engine *engine, const struct query_request *request,
     struct poller *poller = find_poller(engine, identity);
     if (!counts(poller)) {
         end_late_replacements(engine);
-        leftovers = count_leftovers(engine, request->holder.tenant);
+        leftovers = count_leftovers(engine, request->use.tenant);
     }
     if (request->former != NULL)
         replace(engine, request, &former);
@@ -364,16 +364,16 @@ bool engine_acquire(struct engine *engine, const struct query_request *request,
     return may;
 }
 
-void query_release(struct query *query, const struct query_holder *holder)
+void query_release(struct query *query, const struct query_use *use)
 {
     struct poller *poller = poller_of(query);
     struct engine *engine = poller->settings->engine;
     pthread_mutex_lock(&engine->lock);
     pthread_mutex_lock(&poller->connection.lock);
-    tenancy_end_hold(&engine->tenants, &poller->tenancy, poller->identity, holder->tenant);
-    if (holder->namespace != NULL)
-        schedule_leave(&poller->connection.schedule, &query->job, hash_text(holder->namespace));
-    query_remove_holder(query, holder->interval_ms, clock_now_ms());
+    tenancy_end_use(&engine->tenants, &poller->tenancy, poller->identity, use->tenant);
+    if (use->namespace != NULL)
+        schedule_leave(&poller->connection.schedule, &query->job, hash_text(use->namespace));
+    query_end_use(query, use->interval_ms, clock_now_ms());
     count_for_limits(engine, poller);
     poller_wake(poller);
     pthread_mutex_unlock(&poller->connection.lock);

@@ -68,8 +68,8 @@ bool engine_uses_agent(const struct engine *engine, const struct scaler *scaler)
 size_t engine_max_connections(const struct engine *engine);
 size_t engine_max_agents(const struct engine *engine);
 
-/* For whom a query is held: its release says the same. */
-struct query_holder {
+/* One use of a query, as a trigger's: its release says the same. */
+struct query_use {
     int64_t interval_ms;   /* what the user set; 0: nothing */
     const char *namespace; /* whose trigger it is: those of several have their turns */
     const char *tenant;    /* whose connection it is: a namespace; NULL: nobody's but its own */
@@ -77,8 +77,8 @@ struct query_holder {
 
 /*
  * Finds or makes the query for these values, which are copied, until it is released as often as it
- * was acquired. What several tenants or namespaces hold is the one's that has fewer, as long as it
- * holds it.
+ * was acquired. What several tenants or namespaces use is the one's that has fewer, as long as it
+ * uses it.
  *
  * `former` is the query that this one takes the place of, or NULL; its connection does not count
  * for the limits any more, so that all connections can be replaced at a time within any limits.
@@ -93,7 +93,7 @@ struct query_request {
     const struct scaler *scaler;
     const struct option_values *connection_values;
     const struct option_values *query_values;
-    struct query_holder holder;
+    struct query_use use;
     struct query *former;
     bool inherits;
     unsigned wants;            /* enum reading_field */
@@ -102,7 +102,7 @@ struct query_request {
 
 bool engine_acquire(struct engine *engine, const struct query_request *request,
                     struct query **ret_query, struct error *error);
-void query_release(struct query *query, const struct query_holder *holder);
+void query_release(struct query *query, const struct query_use *use);
 
 /* The next watcher (watcher.h) whose query had an attempt since it was handed out last; NULL where
  * there is none. */

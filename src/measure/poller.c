@@ -76,7 +76,7 @@ static struct task *poller_feed_take_task(struct feed *feed)
 {
     struct poller *poller = poller_of_feed(feed);
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
-    /* It changes with its holders, while the scaler measures. */
+    /* It changes with those who use it, while the scaler measures. */
     scaler_set_tenant(poller->tenancy.tenant);
     struct query *query = poller->is_stopping ? NULL : connection_take(connection, clock_now_us());
     if (query == NULL)

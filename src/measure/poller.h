@@ -4,7 +4,7 @@
  *
  * Threads: the poller's own runs the scaler; any other may have the connection's lock, which guards
  * the rest of it, too.
- * Owner:   the engine's map; the thread frees its poller when nobody holds a query of it any more.
+ * Owner:   the engine's map; the thread frees its poller when nobody uses a query of it any more.
  */
 #ifndef BACKLOG_MEASURE_POLLER_H
 #define BACKLOG_MEASURE_POLLER_H
@@ -25,7 +25,7 @@ struct poller_settings {
 
     /* Called on the poller's thread, without a lock. */
     void (*published)(struct engine *engine); /* watchers may have news */
-    bool (*remove)(struct poller *poller); /* out of the map, unless a query of it is held again */
+    bool (*remove)(struct poller *poller); /* out of the map, unless a query of it is used again */
     void (*ended)(struct poller *poller);  /* the last act of the thread: frees the poller */
     struct engine *engine;
 };

@@ -1,5 +1,5 @@
 /*
- * A query that is held (engine.h): what is known of it, and who wants to know more (watcher.h).
+ * A query in use (engine.h): what is known of it, and who wants to know more (watcher.h).
  * connection/query.c has its functions, and connection/query_view.c those that copy what is known.
  *
  * Threads: any may call. Each function takes the lock of the query's connection, for as long as it
@@ -32,7 +32,7 @@ void query_snapshot(const struct query *query, struct snapshot *ret_snapshot);
 void query_demand(struct query *query, int64_t from_ms);
 
 /* The follower gets each reading of the query from now on, at once the one that is known, if it had
- * none as new. The query was held with keeps_recent_samples. */
+ * none as new. The query was acquired with keeps_recent_samples. */
 void query_follow(struct query *query, struct follower *follower);
 void query_unfollow(struct follower *follower); /* harmless where it follows none */
 

@@ -1,6 +1,7 @@
 /*
- * Who holds a query, by the names that people know. It is not struct query_holder (engine.h): a
- * trigger that moves to another query is named with that before it releases the former.
+ * Who uses a query, by the names that people know. It comes and goes apart from struct query_use
+ * (engine.h): a trigger that moves to another query is named with that before it releases the
+ * former.
  *
  * Threads: whoever has it. All is borrowed, from query_add_user() to query_remove_user()
  * (query.h).

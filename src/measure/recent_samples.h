@@ -5,7 +5,7 @@
  * milliseconds) become one, which remembers the most that was waiting and in flight, so that
  * nothing between two samples is lost.
  *
- * Threads: none; they belong to whoever holds them. Owner: a query has some under its
+ * Threads: none; they belong to whoever has them. Owner: a query has some under its
  * connection's lock; others copy.
  */
 #ifndef BACKLOG_MEASURE_RECENT_SAMPLES_H

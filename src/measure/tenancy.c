@@ -8,37 +8,37 @@
 
 struct tenant {
     uint64_t id;
-    size_t connections; /* that it holds, with others or alone */
+    size_t connections; /* that it uses, with others or alone */
     UT_hash_handle hh;
 };
 
-struct tenant_hold {
+struct tenant_use {
     struct tenant *tenant;
-    size_t holds;
-    struct tenant_hold *next;
+    size_t count;
+    struct tenant_use *next;
 };
 
-/* One that several namespaces hold is the one's that has the fewest connections: so whoever names
+/* One that several namespaces use is the one's that has the fewest connections: so whoever names
  * another's, too, does not make it one of many, and connections that are named from two namespaces
  * are not tenants of their own. */
 static void choose(struct tenancy *tenancy, const char *identity)
 {
     const struct tenant *fewest = NULL;
-    if (tenancy->named_holds == 0 && tenancy->holds == NULL)
+    if (tenancy->named_uses == 0 && tenancy->uses == NULL)
         return;
-    for (const struct tenant_hold *hold = tenancy->holds; hold != NULL; hold = hold->next) {
-        const struct tenant *tenant = hold->tenant;
+    for (const struct tenant_use *use = tenancy->uses; use != NULL; use = use->next) {
+        const struct tenant *tenant = use->tenant;
         if (fewest == NULL || tenant->connections < fewest->connections ||
             (tenant->connections == fewest->connections && tenant->id == tenancy->tenant))
             fewest = tenant;
     }
-    tenancy->is_named = tenancy->named_holds > 0;
+    tenancy->is_named = tenancy->named_uses > 0;
     tenancy->tenant = tenancy->is_named ? hash_text(identity) : fewest->id;
 }
 
-static struct tenant_hold **find(struct tenancy *tenancy, uint64_t id)
+static struct tenant_use **find(struct tenancy *tenancy, uint64_t id)
 {
-    struct tenant_hold **link = &tenancy->holds;
+    struct tenant_use **link = &tenancy->uses;
     while (*link != NULL && (*link)->tenant->id != id)
         link = &(*link)->next;
     return link;
@@ -46,55 +46,55 @@ static struct tenant_hold **find(struct tenancy *tenancy, uint64_t id)
 
 static void add(struct tenant **tenants, struct tenancy *tenancy, uint64_t id)
 {
-    struct tenant_hold *hold = memory_new(sizeof(*hold));
-    HASH_FIND(hh, *tenants, &id, sizeof(id), hold->tenant);
-    if (hold->tenant == NULL) {
-        hold->tenant = memory_new(sizeof(*hold->tenant));
-        hold->tenant->id = id;
-        HASH_ADD(hh, *tenants, id, sizeof(hold->tenant->id), hold->tenant);
+    struct tenant_use *use = memory_new(sizeof(*use));
+    HASH_FIND(hh, *tenants, &id, sizeof(id), use->tenant);
+    if (use->tenant == NULL) {
+        use->tenant = memory_new(sizeof(*use->tenant));
+        use->tenant->id = id;
+        HASH_ADD(hh, *tenants, id, sizeof(use->tenant->id), use->tenant);
     }
-    hold->tenant->connections++;
-    hold->holds = 1;
-    hold->next = tenancy->holds;
-    tenancy->holds = hold;
+    use->tenant->connections++;
+    use->count = 1;
+    use->next = tenancy->uses;
+    tenancy->uses = use;
 }
 
-static void remove_at(struct tenant **tenants, struct tenant_hold **link)
+static void remove_at(struct tenant **tenants, struct tenant_use **link)
 {
-    struct tenant_hold *hold = *link;
-    struct tenant *tenant = hold->tenant;
-    *link = hold->next;
-    free(hold);
+    struct tenant_use *use = *link;
+    struct tenant *tenant = use->tenant;
+    *link = use->next;
+    free(use);
     if (--tenant->connections > 0)
         return;
     HASH_DEL(*tenants, tenant);
     free(tenant);
 }
 
-void tenancy_begin_hold(struct tenant **tenants, struct tenancy *tenancy, const char *identity,
-                        const char *namespace)
+void tenancy_begin_use(struct tenant **tenants, struct tenancy *tenancy, const char *identity,
+                       const char *namespace)
 {
     tenancy->last_namespace = namespace == NULL ? 0 : hash_text(namespace);
     if (namespace == NULL)
-        tenancy->named_holds++;
+        tenancy->named_uses++;
     else {
-        struct tenant_hold *hold = *find(tenancy, tenancy->last_namespace);
-        if (hold != NULL)
-            hold->holds++;
+        struct tenant_use *use = *find(tenancy, tenancy->last_namespace);
+        if (use != NULL)
+            use->count++;
         else
             add(tenants, tenancy, tenancy->last_namespace);
     }
     choose(tenancy, identity);
 }
 
-void tenancy_end_hold(struct tenant **tenants, struct tenancy *tenancy, const char *identity,
-                      const char *namespace)
+void tenancy_end_use(struct tenant **tenants, struct tenancy *tenancy, const char *identity,
+                     const char *namespace)
 {
     if (namespace == NULL)
-        tenancy->named_holds--;
+        tenancy->named_uses--;
     else {
-        struct tenant_hold **link = find(tenancy, hash_text(namespace));
-        if (*link != NULL && --(*link)->holds == 0)
+        struct tenant_use **link = find(tenancy, hash_text(namespace));
+        if (*link != NULL && --(*link)->count == 0)
             remove_at(tenants, link);
     }
     choose(tenancy, identity);
@@ -102,6 +102,6 @@ void tenancy_end_hold(struct tenant **tenants, struct tenancy *tenancy, const ch
 
 void tenancy_done(struct tenant **tenants, struct tenancy *tenancy)
 {
-    while (tenancy->holds != NULL)
-        remove_at(tenants, &tenancy->holds);
+    while (tenancy->uses != NULL)
+        remove_at(tenants, &tenancy->uses);
 }

@@ -99,9 +99,9 @@ static int64_t interval_ms(const struct trigger *trigger)
 }
 
 /* Of the query that it is bound to. */
-static struct query_holder holder_of(const struct trigger *trigger)
+static struct query_use use_of(const struct trigger *trigger)
 {
-    return (struct query_holder){
+    return (struct query_use){
         .interval_ms = interval_ms(trigger),
         .namespace = trigger->namespace,
         .tenant = trigger->bound.holds_inline ? trigger->namespace : NULL,
@@ -147,7 +147,7 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
         .scaler = parsed->scaler,
         .connection_values = parsed->values[OPTION_CONNECTION],
         .query_values = parsed->values[OPTION_QUERY],
-        .holder = holder_of(trigger),
+        .use = use_of(trigger),
         .former = replaced->former,
         .inherits = replaced->inherits,
         .wants = trigger_policy_wants(trigger->policy),
@@ -214,7 +214,7 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
 {
     _cleanup_(error_done) struct error ignored = {0};
     const struct option_values *connection = trigger->parsed.values[OPTION_CONNECTION];
-    const struct query_holder holder = holder_of(trigger);
+    const struct query_use use = use_of(trigger);
     enum hold hold = trigger->answers.hold;
     struct query *query = unbind_query(trigger, "the connection has been changed");
     struct replaced replaced = {.former = query};
@@ -231,7 +231,7 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
         watcher_move(lifecycle->engine, watcher, trigger->bound.query);
     if (query != NULL)
-        query_release(query, &holder);
+        query_release(query, &use);
 }
 
 /* What is measured, and how often, is the same before and after: neither is of the connection. */
@@ -266,8 +266,8 @@ void lifecycle_end(struct lifecycle *lifecycle, struct trigger *trigger)
     struct query *query = unbind_query(
         trigger, lifecycle->is_stopping ? "the server stops" : "KEDA no longer calls for it");
     if (query != NULL) {
-        const struct query_holder holder = holder_of(trigger);
-        query_release(query, &holder);
+        const struct query_use use = use_of(trigger);
+        query_release(query, &use);
         release_inline(lifecycle, trigger, &trigger->parsed);
     }
     if (trigger->secret != NULL)

@@ -111,7 +111,7 @@ struct query *hold_each(const char *item, int64_t interval_ms)
         option_values_new(options, sizeof(struct item_options), OPTION_QUERY, texts);
     struct query *query = query_of_values(&connection, values, NULL);
     option_values_free(values);
-    query_add_holder(query, interval_ms, now_ms);
+    query_begin_use(query, interval_ms, now_ms);
     return query;
 }
 

@@ -60,16 +60,16 @@ int tear_down(void **state)
     return 0;
 }
 
-static struct query_holder holder_of(const char *namespace)
+static struct query_use use_of(const char *namespace)
 {
-    return (struct query_holder){
+    return (struct query_use){
         .interval_ms = interval_ms, .namespace = namespace, .tenant = namespace};
 }
 
 void release_of(const char *namespace, struct query *query)
 {
-    const struct query_holder holder = holder_of(namespace);
-    query_release(query, &holder);
+    const struct query_use use = use_of(namespace);
+    query_release(query, &use);
 }
 
 void release(struct query *query)
@@ -86,7 +86,7 @@ bool try_to_acquire_of(const char *namespace, const struct scaler *scaler, const
         .scaler = scaler,
         .connection_values = values.scopes[OPTION_CONNECTION],
         .query_values = values.scopes[OPTION_QUERY],
-        .holder = holder_of(namespace),
+        .use = use_of(namespace),
         .former = former,
         .inherits = former != NULL,
     };

@@ -492,7 +492,7 @@ static void many_queries_that_are_lost_do_not_keep_the_lock(void **state)
 static void release_the_next(void)
 {
     if (connection.next_walked != NULL)
-        query_remove_holder(connection.next_walked, 0, now_ms);
+        query_end_use(connection.next_walked, 0, now_ms);
 }
 
 static void queries_that_are_released_meanwhile_end_no_walk(void **state)

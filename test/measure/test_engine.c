@@ -367,7 +367,7 @@ static void connections_are_shown_without_their_locks(void **state)
     assert_int_equal(visits.count, CONNECTIONS);
 }
 
-/* What it takes for the next reply counts as the new holder's, however long the client lives. */
+/* What it takes for the next reply counts as the new user's, however long the client lives. */
 static void a_client_that_lives_on_is_its_new_tenants(void **state)
 {
     (void)state;

@@ -17,9 +17,9 @@ static void equal_values_share_a_query(void **state)
     struct query *query = acquire("a");
     assert_ptr_equal(query, acquire("a"));
     assert_ptr_not_equal(query, acquire("b"));
-    query_remove_holder(query, 0, now_ms);
+    query_end_use(query, 0, now_ms);
     assert_int_equal(connection.stats.counts[COUNT_QUERIES], 2);
-    query_remove_holder(query, 0, now_ms);
+    query_end_use(query, 0, now_ms);
     assert_int_equal(connection.stats.counts[COUNT_QUERIES], 1);
 }
 
@@ -112,13 +112,13 @@ static void an_interval_that_a_user_set_is_measured_at(void **state)
     answer(query, 2);
 }
 
-static void the_shortest_interval_of_its_holders_counts(void **state)
+static void the_shortest_interval_of_its_uses_counts(void **state)
 {
     (void)state;
     struct query *query = hold_each("a", HOUR_MS);
     hold_each("a", 1000);
     assert_int_equal(query_interval_ms(query), 1000);
-    query_remove_holder(query, 1000, now_ms);
+    query_end_use(query, 1000, now_ms);
     assert_int_equal(query_interval_ms(query), HOUR_MS);
 }
 
@@ -134,10 +134,10 @@ static void intervals_are_held_in_any_order(void **state)
     assert_int_equal(query_interval_ms(query), 1000);
     for (int i = 0; i < INTERVALS; i++) {
         assert_int_equal(query_interval_ms(query), 1000 + i);
-        query_remove_holder(query, 1000 + i, now_ms);
+        query_end_use(query, 1000 + i, now_ms);
         if (1000 + i == 1500) {
             assert_int_equal(query_interval_ms(query), 1500);
-            query_remove_holder(query, 1500, now_ms);
+            query_end_use(query, 1500, now_ms);
         }
     }
     assert_int_equal(query_interval_ms(query), 0);
@@ -162,7 +162,7 @@ static void a_released_query_in_flight_is_freed_when_it_ends(void **state)
     demand(query);
     connect_now();
     assert_ptr_equal(take(), query);
-    query_remove_holder(query, 0, now_ms);
+    query_end_use(query, 0, now_ms);
     assert_true(connection_is_unused(&connection));
     answer(query, 1);
     assert_int_equal(connection.stats.counts[COUNT_QUERIES], 0);
@@ -498,7 +498,7 @@ int main(void)
         TEST(queries_of_one_listing_are_measured_together_from_then_on),
         TEST(a_listing_that_takes_long_makes_none_of_its_queries_slow),
         TEST(an_interval_that_a_user_set_is_measured_at),
-        TEST(the_shortest_interval_of_its_holders_counts),
+        TEST(the_shortest_interval_of_its_uses_counts),
         TEST(intervals_are_held_in_any_order),
         TEST(an_error_does_not_last_as_long_as_a_long_interval),
         TEST(a_released_query_in_flight_is_freed_when_it_ends),

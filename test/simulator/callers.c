@@ -84,7 +84,7 @@ static void hold(struct user *user, const struct former *former, const struct cl
     model->query = user->query;
     model->holds++;
     model->credit += 1;
-    query_add_holder(user->query, interval_ms(user), now_ms());
+    query_begin_use(user->query, interval_ms(user), now_ms());
     schedule_join(&client->connection.schedule, &user->query->job, group_of(user));
     policy_follow(user);
     client_wake(client);
@@ -95,7 +95,7 @@ static void release(struct user *user, struct client *client, struct query *quer
     struct model *model = model_of(query);
     model->holds--;
     schedule_leave(&client->connection.schedule, &query->job, group_of(user));
-    query_remove_holder(query, interval_ms(user), now_ms());
+    query_end_use(query, interval_ms(user), now_ms());
     if (model->holds == 0 && !model->in_flight)
         model_reset(model);
     else if (model->holds == 0)

@@ -91,7 +91,7 @@ static double explained_rate(const struct model *model)
     const struct query *query = model->query;
     int64_t duration_ms = min_of(model->duration_ms, model->former_duration_ms);
     double rate = 1.0 / STANDARD_INTERVAL_MS;
-    if (query->holders_without_interval > 0)
+    if (query->uses_without_interval > 0)
         rate += 1.0 / (double)default_freshness_ms(duration_ms);
     if (query->intervals != NULL)
         rate += 2.0 / (double)query->intervals->interval_ms;

@@ -50,7 +50,7 @@ static int64_t fresh_ms(const struct query *query)
 {
     int64_t fresh_ms = query_shortest_interval_ms(query);
     int64_t standard_ms = query->connection->settings->interval_ms;
-    return query->holders_without_interval == 0
+    return query->uses_without_interval == 0
                ? fresh_ms
                : MIN(fresh_ms, snapshot_fresh_ms(&query->known, standard_ms));
 }
@@ -69,7 +69,7 @@ void bundle_take_along(const struct query *first, int64_t now_ms)
     DL_FOREACH2(bundle->queries, query, next_bundled) {
         int64_t max_age_ms = costs_the_same ? BUNDLE_MIN_MS : fresh_ms(query);
         bool is_fresh = query->job.sent_ms != INT64_MIN && now_ms - query->job.sent_ms < max_age_ms;
-        if (!is_fresh && query->holders > 0)
+        if (!is_fresh && query->uses > 0)
             schedule_set_due(&first->connection->schedule, &query->job, now_ms);
     }
 }

@@ -81,7 +81,7 @@ static void pause_after(struct connection *connection, size_t done)
         connection->settings->pause(connection);
 }
 
-/* Others may hold and release queries meanwhile. */
+/* Others may acquire and release queries meanwhile. */
 static void visit_all(struct connection *connection,
                       void (*visit)(struct query *query, int64_t now_ms), int64_t now_ms)
 {
@@ -119,7 +119,7 @@ static void back_off(struct connection *connection, const struct error *error, i
     connection->retry_at_ms = now_ms + wait_ms;
 }
 
-/* A failed connection is tried again as long as its queries are held, without calls, too. */
+/* A failed connection is tried again as long as its queries are used, without calls, too. */
 bool connection_wants_client(struct connection *connection, int64_t now_ms)
 {
     bool may =
@@ -340,10 +340,10 @@ static void end_answered(struct query *query, const struct reading *reading,
     schedule_end(&connection->schedule, &query->job, JOB_END_ANSWERED, now_ms);
 }
 
-/* Nobody may hold it any more. */
+/* Nobody may use it any more. */
 static void plan_or_free(struct query *query, int64_t now_ms)
 {
-    if (query->holders == 0)
+    if (query->uses == 0)
         query_free(query);
     else
         query_plan(query, now_ms);

@@ -71,6 +71,6 @@ int64_t connection_effective_interval_ms(const struct connection *connection, in
 
 enum client_state connection_client_state(const struct connection *connection); /* for people */
 
-bool connection_is_unused(const struct connection *connection); /* nobody holds a query of it */
+bool connection_is_unused(const struct connection *connection); /* nobody uses a query of it */
 
 #endif

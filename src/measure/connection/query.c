@@ -1,4 +1,4 @@
-/* The queries of a connection: who holds and watches them, when they are due, what is known of
+/* The queries of a connection: who uses and watches them, when they are due, what is known of
  * them. */
 #include "measure/connection/query_internal.h"
 
@@ -79,7 +79,7 @@ void query_free(struct query *query)
     free(query);
 }
 
-/* ---- who holds it ---- */
+/* ---- who uses it ---- */
 
 /* Where it is, or belongs: one namespace may set ten thousand of them. */
 static size_t find_interval(const struct query *query, int64_t interval_ms)
@@ -111,36 +111,36 @@ static void add_interval(struct query *query, int64_t interval_ms)
                 (query->intervals_count++ - at) * sizeof(*query->intervals));
         query->intervals[at] = (struct interval_ref){.interval_ms = interval_ms};
     }
-    query->intervals[at].holders++;
+    query->intervals[at].uses++;
 }
 
 static void remove_interval(struct query *query, int64_t interval_ms)
 {
     size_t at = find_interval(query, interval_ms);
-    if (!has_interval(query, at, interval_ms) || --query->intervals[at].holders > 0)
+    if (!has_interval(query, at, interval_ms) || --query->intervals[at].uses > 0)
         return;
     memmove(query->intervals + at, query->intervals + at + 1,
             (--query->intervals_count - at) * sizeof(*query->intervals));
 }
 
-void query_add_holder(struct query *query, int64_t interval_ms, int64_t now_ms)
+void query_begin_use(struct query *query, int64_t interval_ms, int64_t now_ms)
 {
-    query->connection->used_queries += query->holders == 0;
-    query->holders++;
+    query->connection->used_queries += query->uses == 0;
+    query->uses++;
     if (interval_ms > 0)
         add_interval(query, interval_ms);
     else
-        query->holders_without_interval++;
+        query->uses_without_interval++;
     query_plan(query, now_ms);
 }
 
-void query_remove_holder(struct query *query, int64_t interval_ms, int64_t now_ms)
+void query_end_use(struct query *query, int64_t interval_ms, int64_t now_ms)
 {
     if (interval_ms > 0)
         remove_interval(query, interval_ms);
     else
-        query->holders_without_interval--;
-    if (--query->holders > 0) {
+        query->uses_without_interval--;
+    if (--query->uses > 0) {
         query_plan(query, now_ms);
         return;
     }
@@ -157,7 +157,7 @@ int64_t query_interval_ms(const struct query *query)
 {
     int64_t standard_ms = query->connection->settings->interval_ms;
     int64_t interval_ms = query_shortest_interval_ms(query);
-    if (query->streams > 0 && query->holders_without_interval > 0)
+    if (query->streams > 0 && query->uses_without_interval > 0)
         interval_ms = MIN(interval_ms, standard_ms);
     if (query->known.duration_ms >= SCHEDULE_SLOW_MS)
         interval_ms = MIN(interval_ms, standard_ms);

@@ -1,5 +1,5 @@
 /*
- * A query of a connection, from inside: who holds it, when it is due, what its measurements mean.
+ * A query of a connection, from inside: who uses it, when it is due, what its measurements mean.
  * What the engine does comes first.
  *
  * Threads: as connection.h has it.
@@ -10,13 +10,14 @@
 #include "measure/connection/state.h"
 #include "measure/query.h"
 
-/* Found or made; held by nobody yet. The values are copied. */
+/* Found or made; used by nobody yet. The values are copied. */
 struct query *query_of_values(struct connection *connection, const struct option_values *values,
                               const void *connection_options);
 
-/* `interval_ms`: as the user set it; 0: the user set none. A query that nobody holds is freed. */
-void query_add_holder(struct query *query, int64_t interval_ms, int64_t now_ms);
-void query_remove_holder(struct query *query, int64_t interval_ms, int64_t now_ms);
+/* A trigger uses it, and no longer does. `interval_ms`: as the user set it; 0: the user set none. A
+ * query that nobody uses is freed. */
+void query_begin_use(struct query *query, int64_t interval_ms, int64_t now_ms);
+void query_end_use(struct query *query, int64_t interval_ms, int64_t now_ms);
 
 /* From now on it keeps its last readings, which are measured so often. */
 void query_keep_recent_samples(struct query *query, int64_t interval_ms);

@@ -84,7 +84,7 @@ struct connection {
     struct bundle *bundles;    /* by text */
     struct query *subscribed;  /* those with a subscription, by its id */
     struct query *unanswered;  /* utlist: a caller waited since they were answered last */
-    size_t used_queries;       /* those with holders */
+    size_t used_queries;       /* those that somebody uses */
     size_t idle_queries;       /* those whose first message somebody waits for */
     uint64_t last_id;          /* of a subscription */
     uint64_t *unsubscribes;
@@ -104,10 +104,10 @@ struct bundle {
     UT_hash_handle hh;
 };
 
-/* An interval that users set, and for how many holders of the query they did. */
+/* An interval that users set, and for how many uses of the query. */
 struct interval_ref {
     int64_t interval_ms;
-    size_t holders;
+    size_t uses;
 };
 
 struct query {
@@ -116,17 +116,17 @@ struct query {
     struct push push;
     struct connection *connection;
     struct option_values *values;
-    size_t holders;                 /* triggers; 0: freed as soon as it is not in flight */
+    size_t uses;                    /* triggers; 0: freed as soon as it is not in flight */
     struct interval_ref *intervals; /* the shortest first */
     size_t intervals_count, intervals_capacity;
-    size_t holders_without_interval; /* of them, whose trigger sets none */
-    unsigned wants;                  /* enum reading_field, of all holders that it ever had */
-    struct recent_samples *recent;   /* NULL: nobody wants one */
-    struct follower *followers;      /* utlist; not before it keeps recent samples */
-    struct follower *next_followed;  /* while they are stepped, in pieces */
-    struct watcher *watchers;        /* utlist */
-    size_t streams;                  /* of them */
-    size_t idle_streams;             /* of these, those that wait for the first message */
+    size_t uses_without_interval;   /* of them, whose trigger sets none */
+    unsigned wants;                 /* enum reading_field, of all uses that there ever were */
+    struct recent_samples *recent;  /* NULL: nobody wants one */
+    struct follower *followers;     /* utlist; not before it keeps recent samples */
+    struct follower *next_followed; /* while they are stepped, in pieces */
+    struct watcher *watchers;       /* utlist */
+    size_t streams;                 /* of them */
+    size_t idle_streams;            /* of these, those that wait for the first message */
 
     struct snapshot known;
     struct history_series series;
