@@ -161,12 +161,12 @@ static void a_group_that_leaves_a_job_has_no_part_in_it(void **state)
         schedule_leave(schedule, &jobs[i], 2);
         assert_ptr_equal(jobs[i].group, large);
     }
-    assert_int_equal(large->in_flight[PACE_QUICK], 1);
+    assert_int_equal(large->in_flight[JOB_CLASS_KNOWN], 1);
     assert_int_equal(large->ready_count, 1);
     assert_int_equal(HASH_COUNT(schedule->groups.all), 1);
     schedule_join(schedule, &jobs[0], 3); /* which is in flight */
     assert_ptr_not_equal(jobs[0].group, large);
-    assert_int_equal(large->in_flight[PACE_QUICK], 0);
+    assert_int_equal(large->in_flight[JOB_CLASS_KNOWN], 0);
     schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 1);
     assert_ptr_equal(schedule_take(schedule, 1), &jobs[1]);
 }

@@ -305,41 +305,41 @@ static void check_heap(const struct job_heap *heap, enum job_state state)
 static void check_flight(const struct schedule *schedule, int in_flight)
 {
     const struct job *job;
-    size_t quick = 0;
-    size_t slow = 0;
+    size_t prompt = 0;
+    size_t isolated = 0;
     size_t all = 0;
     int64_t sent_ms = INT64_MIN;
     DL_FOREACH(schedule->prompt, job)
-        quick++;
+        prompt++;
     DL_FOREACH(schedule->isolated, job)
-        slow++;
+        isolated++;
     DL_FOREACH2(schedule->sent, job, next_sent) {
         all++;
         if (job->sent_ms < sent_ms)
             violated("what is in flight is not in the order of sending");
         sent_ms = job->sent_ms;
     }
-    if (slow != schedule->isolated_count || quick + slow != schedule->in_flight_count ||
-        all != quick + slow || schedule->in_flight_count != (size_t)in_flight)
-        violated("%d are in flight, and the schedule counts %zu, %zu of them slow", in_flight,
+    if (isolated != schedule->isolated_count || prompt + isolated != schedule->in_flight_count ||
+        all != prompt + isolated || schedule->in_flight_count != (size_t)in_flight)
+        violated("%d are in flight, and the schedule counts %zu, %zu of them isolated", in_flight,
                  schedule->in_flight_count, schedule->isolated_count);
 }
 
-static void check_group(const struct job_group *group, size_t counts[READY_KINDS],
-                        size_t in_flight[PACES])
+static void check_group(const struct job_group *group, size_t counts[JOB_CLASSES],
+                        size_t in_flight[JOB_CLASSES])
 {
     size_t count = 0;
-    for (int kind = 0; kind < READY_KINDS; kind++) {
-        size_t of_kind = 0;
+    for (int i = 0; i < JOB_CLASSES; i++) {
+        size_t of_class = 0;
         for (int demanded = 0; demanded < 2; demanded++) {
-            check_heap(&group->ready[kind][demanded], JOB_READY);
-            of_kind += group->ready[kind][demanded].count;
+            check_heap(&group->ready[i][demanded], JOB_READY);
+            of_class += group->ready[i][demanded].count;
         }
-        counts[kind] += of_kind;
-        count += of_kind;
+        counts[i] += of_class;
+        count += of_class;
     }
-    for (int pace = 0; pace < PACES; pace++)
-        in_flight[pace] += group->in_flight[pace];
+    for (int i = 0; i < JOB_CLASSES; i++)
+        in_flight[i] += group->in_flight[i];
     if (count != group->ready_count)
         violated("%zu of a group are ready, and %zu are counted", count, group->ready_count);
 }
@@ -347,15 +347,15 @@ static void check_group(const struct job_group *group, size_t counts[READY_KINDS
 static void check_groups(const struct schedule *schedule)
 {
     const struct job_group *group;
-    size_t counts[READY_KINDS] = {0};
-    size_t in_flight[PACES] = {0};
+    size_t counts[JOB_CLASSES] = {0};
+    size_t in_flight[JOB_CLASSES] = {0};
     check_group(&schedule->groups.usual, counts, in_flight);
     for (group = schedule->groups.all; group != NULL; group = group->hh.next)
         check_group(group, counts, in_flight);
     if (memcmp(counts, schedule->groups.ready_count, sizeof(counts)) != 0 ||
-        in_flight[PACE_QUICK] != schedule->in_flight_count - schedule->isolated_count ||
-        in_flight[PACE_ISOLATED] != schedule->isolated_count - schedule->timed_out_count ||
-        in_flight[PACE_TIMED_OUT] != schedule->timed_out_count)
+        in_flight[JOB_CLASS_KNOWN] != schedule->in_flight_count - schedule->isolated_count ||
+        in_flight[JOB_CLASS_ISOLATED] != schedule->isolated_count - schedule->timed_out_count ||
+        in_flight[JOB_CLASS_TIMED_OUT] != schedule->timed_out_count)
         violated("what is ready or in flight is counted wrong");
 }
 

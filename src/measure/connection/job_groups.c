@@ -7,9 +7,9 @@
 
 static void group_done(struct job_group *group)
 {
-    for (int kind = 0; kind < READY_KINDS; kind++)
+    for (int i = 0; i < JOB_CLASSES; i++)
         for (int demanded = 0; demanded < 2; demanded++)
-            free(group->ready[kind][demanded].jobs);
+            free(group->ready[i][demanded].jobs);
 }
 
 static void group_free(struct job_groups *groups, struct job_group *group)
@@ -33,22 +33,19 @@ static struct job_group *group_of(struct job_groups *groups, const struct job *j
     return job->group == NULL ? &groups->usual : job->group;
 }
 
-/* In flight a job that is quick may become slow. */
-static enum job_pace pace_of(const struct job *job)
+static enum job_class class_of(const struct job *job)
 {
     if (job->timeouts > 0)
-        return PACE_TIMED_OUT;
-    return job->is_isolated ? PACE_ISOLATED : PACE_QUICK;
+        return JOB_CLASS_TIMED_OUT;
+    if (job->is_isolated)
+        return JOB_CLASS_ISOLATED;
+    return job->duration_ms < 0 ? JOB_CLASS_NEW : JOB_CLASS_KNOWN;
 }
 
-/* The same as long as it is ready. */
-static enum ready_kind kind_of(const struct job *job)
+/* The class that it has its turns with. */
+static enum job_class turn_class_of(const struct job *job)
 {
-    if (job->timeouts > 0)
-        return READY_TIMED_OUT;
-    if (job->is_isolated)
-        return READY_SLOW;
-    return job->duration_ms < 0 ? READY_NEW : READY_KNOWN;
+    return class_of(job) == JOB_CLASS_NEW ? JOB_CLASS_KNOWN : class_of(job);
 }
 
 /* ---- those that are ready ---- */
@@ -56,8 +53,8 @@ static enum ready_kind kind_of(const struct job *job)
 static void add(struct job_groups *groups, struct job *job, int64_t key)
 {
     struct job_group *group = group_of(groups, job);
-    job_heap_add(&group->ready[kind_of(job)][key < job->due_ms], job, key);
-    groups->ready_count[kind_of(job)]++;
+    job_heap_add(&group->ready[class_of(job)][key < job->due_ms], job, key);
+    groups->ready_count[class_of(job)]++;
     if (group->ready_count++ == 0)
         DL_APPEND(groups->ready, group);
 }
@@ -65,8 +62,8 @@ static void add(struct job_groups *groups, struct job *job, int64_t key)
 void job_groups_remove_ready(struct job_groups *groups, struct job *job)
 {
     struct job_group *group = group_of(groups, job);
-    job_heap_remove(&group->ready[kind_of(job)][job->key < job->due_ms], job);
-    groups->ready_count[kind_of(job)]--;
+    job_heap_remove(&group->ready[class_of(job)][job->key < job->due_ms], job);
+    groups->ready_count[class_of(job)]--;
     if (--group->ready_count > 0)
         return;
     /* The analyzer forgets that a group with ready jobs is on the list.
@@ -99,12 +96,12 @@ static void choose_group(struct job_groups *groups, struct job *job)
     if (job->state == JOB_READY)
         job_groups_remove_ready(groups, job);
     else if (job->state == JOB_IN_FLIGHT)
-        group_of(groups, job)->in_flight[pace_of(job)]--;
+        group_of(groups, job)->in_flight[turn_class_of(job)]--;
     job->group = group;
     if (job->state == JOB_READY)
         add(groups, job, job->key);
     else if (job->state == JOB_IN_FLIGHT)
-        group_of(groups, job)->in_flight[pace_of(job)]++;
+        group_of(groups, job)->in_flight[turn_class_of(job)]++;
 }
 
 static struct job_membership *find_membership(const struct job *job, uint64_t group_id)
@@ -177,61 +174,61 @@ void job_groups_add_ready(struct job_groups *groups, struct job *job, int64_t ke
 void job_groups_add_sent(struct job_groups *groups, struct job *job)
 {
     struct job_group *group = group_of(groups, job);
-    group->in_flight[pace_of(job)]++;
-    group->turns[pace_of(job)] = ++groups->turns;
+    group->in_flight[turn_class_of(job)]++;
+    group->turns[turn_class_of(job)] = ++groups->turns;
 }
 
 void job_groups_isolate_sent(struct job_groups *groups, struct job *job)
 {
     struct job_group *group = group_of(groups, job);
-    group->in_flight[pace_of(job)]--;
+    group->in_flight[turn_class_of(job)]--;
     job->is_isolated = true;
-    group->in_flight[pace_of(job)]++;
+    group->in_flight[turn_class_of(job)]++;
 }
 
 void job_groups_remove_sent(struct job_groups *groups, const struct job *job)
 {
-    group_of(groups, job)->in_flight[pace_of(job)]--;
+    group_of(groups, job)->in_flight[turn_class_of(job)]--;
 }
 
 /* ---- whose turn it is ---- */
 
-static struct job *first_of_group(const struct job_group *group, unsigned kinds)
+static struct job *first_of_group(const struct job_group *group, unsigned classes)
 {
     struct job *first = NULL;
-    for (int kind = 0; kind < READY_KINDS; kind++)
-        for (int demanded = 0; kinds & 1u << kind && demanded < 2; demanded++) {
-            struct job *job = job_heap_first(&group->ready[kind][demanded]);
+    for (int i = 0; i < JOB_CLASSES; i++)
+        for (int demanded = 0; classes & 1u << i && demanded < 2; demanded++) {
+            struct job *job = job_heap_first(&group->ready[i][demanded]);
             if (job != NULL && (first == NULL || job->key < first->key))
                 first = job;
         }
     return first;
 }
 
-/* Both are of one pace. */
+/* Both have their turns together. */
 static bool goes_before(const struct job_groups *groups, const struct job *job,
                         const struct job *other, int64_t urgent_key)
 {
     const struct job_group *own = job->group == NULL ? &groups->usual : job->group;
     const struct job_group *others = other->group == NULL ? &groups->usual : other->group;
-    enum job_pace pace = pace_of(job);
+    enum job_class turn_class = turn_class_of(job);
     bool is_urgent = job->key <= urgent_key;
     if (is_urgent != (other->key <= urgent_key))
         return is_urgent;
-    if (own->in_flight[pace] != others->in_flight[pace])
-        return own->in_flight[pace] < others->in_flight[pace];
-    if (own->turns[pace] != others->turns[pace])
-        return own->turns[pace] < others->turns[pace];
+    if (own->in_flight[turn_class] != others->in_flight[turn_class])
+        return own->in_flight[turn_class] < others->in_flight[turn_class];
+    if (own->turns[turn_class] != others->turns[turn_class])
+        return own->turns[turn_class] < others->turns[turn_class];
     return job->key < other->key;
 }
 
-struct job *job_groups_next(const struct job_groups *groups, unsigned kinds, bool has_turns,
+struct job *job_groups_next(const struct job_groups *groups, unsigned classes, bool has_turns,
                             int64_t urgent_key)
 {
     const struct job_group *group;
     struct job *next = NULL;
     DL_FOREACH(groups->ready, group) {
-        struct job *job = first_of_group(group, kinds);
+        struct job *job = first_of_group(group, classes);
         if (job != NULL && (next == NULL || goes_before(groups, job, next, urgent_key)))
             next = job;
         if (next != NULL && !has_turns)
@@ -240,11 +237,11 @@ struct job *job_groups_next(const struct job_groups *groups, unsigned kinds, boo
     return next;
 }
 
-size_t job_groups_count(const struct job_groups *groups, unsigned kinds)
+size_t job_groups_count(const struct job_groups *groups, unsigned classes)
 {
     size_t count = 0;
-    for (int kind = 0; kind < READY_KINDS; kind++)
-        if (kinds & 1u << kind)
-            count += groups->ready_count[kind];
+    for (int i = 0; i < JOB_CLASSES; i++)
+        if (classes & 1u << i)
+            count += groups->ready_count[i];
     return count;
 }

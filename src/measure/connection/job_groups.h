@@ -2,9 +2,9 @@
  * The groups (namespaces) of a schedule's jobs: which of their jobs are ready, whose turn it is.
  *
  * Of the groups with a job that comes first, the one goes on that has the fewest jobs of the same
- * pace in flight, so that no group's jobs wait for thousands of another's, and none of them for one
- * of its own that hangs. A job of several groups has the turns of the one with the fewest jobs when
- * it gets ready: it is to be no burden on the one, and to wait for nobody of the other.
+ * class in flight. So no group's jobs wait for thousands of another's, and none of them for one of
+ * its own that hangs. A job of several groups has the turns of the one with the fewest jobs when it
+ * gets ready: it is to be no burden on the one, and to wait for nobody of the other.
  *
  * Threads and owner: as schedule.h has it.
  */
@@ -19,28 +19,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Those that are ready, by what places they may have. Of each kind those with a waiting caller
- * have a heap of their own, so that the first of each heap is also its longest overdue. */
-enum ready_kind { READY_KNOWN, READY_NEW, READY_SLOW, READY_TIMED_OUT, READY_KINDS };
-
-/* Several of them. */
-enum {
-    QUICK_KINDS = 1 << READY_NEW | 1 << READY_KNOWN,
-    SLOW_KINDS = 1 << READY_SLOW,
-    TIMED_OUT_KINDS = 1 << READY_TIMED_OUT,
+/* What is expected of a job, and so which places it may have (schedule.h). It stays the same while
+ * the job is ready; in flight the job may become isolated. */
+enum job_class {
+    JOB_CLASS_KNOWN,     /* it was measured before, and was not slow */
+    JOB_CLASS_NEW,       /* it was never measured */
+    JOB_CLASS_ISOLATED,  /* it was slow, or became slow while others waited */
+    JOB_CLASS_TIMED_OUT, /* the last time: isolated, too, with turns of its own */
+    JOB_CLASSES,
 };
 
-/* How fast a job is expected to be: each pace has turns of its own. */
-enum job_pace { PACE_QUICK, PACE_ISOLATED, PACE_TIMED_OUT, PACES };
+/* Sets of classes. */
+enum {
+    JOB_SET_KNOWN = 1 << JOB_CLASS_KNOWN,
+    JOB_SET_PROMPT = 1 << JOB_CLASS_KNOWN | 1 << JOB_CLASS_NEW, /* not isolated */
+    JOB_SET_ISOLATED = 1 << JOB_CLASS_ISOLATED,
+    JOB_SET_TIMED_OUT = 1 << JOB_CLASS_TIMED_OUT,
+};
 
 struct job_group {
     uint64_t id;
     size_t jobs; /* that it has, those of other groups, too */
-    size_t in_flight[PACES];
-    uint64_t turns[PACES];                 /* the last ones that it had */
-    struct job_heap ready[READY_KINDS][2]; /* [1]: with a waiting caller */
-    size_t ready_count;                    /* of all kinds */
-    struct job_group *next, *prev;         /* of those with jobs that are ready */
+    /* By class; new jobs are among the known ones here, as they have their turns together. */
+    size_t in_flight[JOB_CLASSES];
+    uint64_t turns[JOB_CLASSES]; /* the number of the last turn; 0: there was none */
+    /* [1]: with a waiting caller. So the first of each heap is also its longest overdue. */
+    struct job_heap ready[JOB_CLASSES][2];
+    size_t ready_count;            /* of all classes */
+    struct job_group *next, *prev; /* of those with jobs that are ready */
     UT_hash_handle hh;
 };
 
@@ -49,8 +55,8 @@ struct job_groups {
     struct job_group usual;          /* of jobs that have no other */
     struct job_group *all;           /* by id */
     struct job_group *ready;         /* utlist: those with jobs that are ready */
-    size_t ready_count[READY_KINDS]; /* of all groups */
-    uint64_t turns;
+    size_t ready_count[JOB_CLASSES]; /* of all groups */
+    uint64_t turns;                  /* how many there were */
 };
 
 void job_groups_done(struct job_groups *groups);
@@ -60,21 +66,25 @@ void job_groups_join(struct job_groups *groups, struct job *job, uint64_t group_
 void job_groups_leave(struct job_groups *groups, struct job *job, uint64_t group_id);
 void job_groups_leave_all(struct job_groups *groups, struct job *job);
 
-/* It is ready from now on, or no more; what its kind follows from does not change in between. The
- * less the key, the earlier it goes on; it is below due_ms where a caller waits. */
+/* The job becomes ready: of two jobs of a group, the one with the lower key is sent first. The key
+ * is below due_ms where a caller waits, and only there. */
 void job_groups_add_ready(struct job_groups *groups, struct job *job, int64_t key);
+/* The job is no longer ready. Its class must not have changed since it became ready. */
 void job_groups_remove_ready(struct job_groups *groups, struct job *job);
 
-/* It is in flight from now on, or no more. In between it becomes isolated here. */
+/* The job is in flight until job_groups_remove_sent(). While it is, only job_groups_isolate_sent()
+ * may isolate it. */
 void job_groups_add_sent(struct job_groups *groups, struct job *job);
 void job_groups_isolate_sent(struct job_groups *groups, struct job *job);
 void job_groups_remove_sent(struct job_groups *groups, const struct job *job);
 
-/* The next one of those that are ready and of these kinds, which are of one pace; NULL: none. The
- * keys up to `urgent_key` come before all turns. Without turns: any that is first of a group. */
-struct job *job_groups_next(const struct job_groups *groups, unsigned kinds, bool has_turns,
+/* The next ready job of these classes (a JOB_SET_...), which have their turns together; NULL: none.
+ * The keys up to `urgent_key` come before all turns. Without turns: any that is first of a group.
+ */
+struct job *job_groups_next(const struct job_groups *groups, unsigned classes, bool has_turns,
                             int64_t urgent_key);
 
-size_t job_groups_count(const struct job_groups *groups, unsigned kinds);
+/* How many ready jobs are of these classes. */
+size_t job_groups_count(const struct job_groups *groups, unsigned classes);
 
 #endif

@@ -153,21 +153,21 @@ static int64_t urgent_key(int64_t now_ms)
 }
 
 /* Without a limit there is a place for each, and turns mean nothing. */
-static struct job *next_of(const struct schedule *schedule, unsigned kinds, int64_t now_ms)
+static struct job *next_of(const struct schedule *schedule, unsigned classes, int64_t now_ms)
 {
-    return job_groups_next(&schedule->groups, kinds, schedule->max_tasks != SIZE_MAX,
+    return job_groups_next(&schedule->groups, classes, schedule->max_tasks != SIZE_MAX,
                            urgent_key(now_ms));
 }
 
 /* Whether one that was never measured is slow is not known before it has had a place for long. */
-static struct job *next_quick(const struct schedule *schedule, int64_t now_ms)
+static struct job *next_prompt(const struct schedule *schedule, int64_t now_ms)
 {
     if (schedule->max_tasks != SIZE_MAX && schedule->new_count >= (schedule->max_tasks + 1) / 2) {
-        struct job *known = next_of(schedule, 1 << READY_KNOWN, now_ms);
+        struct job *known = next_of(schedule, JOB_SET_KNOWN, now_ms);
         if (known != NULL && known->key <= urgent_key(now_ms))
             return known;
     }
-    return next_of(schedule, QUICK_KINDS, now_ms);
+    return next_of(schedule, JOB_SET_PROMPT, now_ms);
 }
 
 /*
@@ -176,50 +176,50 @@ static struct job *next_quick(const struct schedule *schedule, int64_t now_ms)
  * else waits, those that did not time out may have all places; but not the turns of those that did,
  * which would starve beside them.
  */
-static struct job *next_isolated(const struct schedule *schedule, bool has_quick, int64_t now_ms)
+static struct job *next_isolated(const struct schedule *schedule, bool has_prompt, int64_t now_ms)
 {
-    struct job *slow = next_of(schedule, SLOW_KINDS, now_ms);
+    struct job *isolated = next_of(schedule, JOB_SET_ISOLATED, now_ms);
     struct job *timed_out = schedule->timed_out_count < schedule->isolated_places
-                                ? next_of(schedule, TIMED_OUT_KINDS, now_ms)
+                                ? next_of(schedule, JOB_SET_TIMED_OUT, now_ms)
                                 : NULL;
-    if (schedule->isolated_count >= schedule->isolated_places && (has_quick || slow == NULL))
+    if (schedule->isolated_count >= schedule->isolated_places && (has_prompt || isolated == NULL))
         return NULL;
-    if (slow == NULL || timed_out == NULL)
-        return slow == NULL ? timed_out : slow;
-    return schedule->is_turn_of_slow ? slow : timed_out;
+    if (isolated == NULL || timed_out == NULL)
+        return isolated == NULL ? timed_out : isolated;
+    return schedule->is_turn_of_isolated ? isolated : timed_out;
 }
 
 static size_t ready_isolated(const struct schedule *schedule)
 {
-    return job_groups_count(&schedule->groups, SLOW_KINDS | TIMED_OUT_KINDS);
+    return job_groups_count(&schedule->groups, JOB_SET_ISOLATED | JOB_SET_TIMED_OUT);
 }
 
-static bool any_quick(const struct schedule *schedule)
+static bool any_prompt(const struct schedule *schedule)
 {
-    return job_groups_count(&schedule->groups, QUICK_KINDS) > 0;
+    return job_groups_count(&schedule->groups, JOB_SET_PROMPT) > 0;
 }
 
 static struct job *next_ready(const struct schedule *schedule, int64_t now_ms)
 {
     if (schedule->groups.ready == NULL || schedule->in_flight_count >= schedule->max_tasks)
         return NULL;
-    struct job *quick = any_quick(schedule) ? next_quick(schedule, now_ms) : NULL;
+    struct job *prompt = any_prompt(schedule) ? next_prompt(schedule, now_ms) : NULL;
     struct job *isolated =
-        ready_isolated(schedule) > 0 ? next_isolated(schedule, quick != NULL, now_ms) : NULL;
-    if (quick == NULL || isolated == NULL)
-        return quick == NULL ? isolated : quick;
-    return isolated->key < quick->key ? isolated : quick;
+        ready_isolated(schedule) > 0 ? next_isolated(schedule, prompt != NULL, now_ms) : NULL;
+    if (prompt == NULL || isolated == NULL)
+        return prompt == NULL ? isolated : prompt;
+    return isolated->key < prompt->key ? isolated : prompt;
 }
 
 /* ---- in flight ---- */
 
 static void end_turn(struct schedule *schedule, const struct job *job, int64_t now_ms)
 {
-    schedule->is_turn_of_slow = job->timeouts > 0;
+    schedule->is_turn_of_isolated = job->timeouts > 0;
     if (job->timeouts > 0)
-        schedule->turn_of_slow_ends_ms = CLOCK_NEVER;
-    else if (schedule->turn_of_slow_ends_ms == CLOCK_NEVER)
-        schedule->turn_of_slow_ends_ms = now_ms + SCHEDULE_SLOW_MS;
+        schedule->turn_of_isolated_ends_ms = CLOCK_NEVER;
+    else if (schedule->turn_of_isolated_ends_ms == CLOCK_NEVER)
+        schedule->turn_of_isolated_ends_ms = now_ms + SCHEDULE_SLOW_MS;
 }
 
 /* A job that is answered quickly has cost nothing: its turn goes on, so that hundreds that were
@@ -228,8 +228,8 @@ static void end_turn(struct schedule *schedule, const struct job *job, int64_t n
 static void resume_turn(struct schedule *schedule, const struct job *job, int64_t now_ms)
 {
     if (job->is_isolated && job->timeouts == 0 && !takes_long(job) &&
-        now_ms < schedule->turn_of_slow_ends_ms)
-        schedule->is_turn_of_slow = true;
+        now_ms < schedule->turn_of_isolated_ends_ms)
+        schedule->is_turn_of_isolated = true;
 }
 
 /* Before each change of what is in flight. */
@@ -292,7 +292,7 @@ void schedule_started(struct schedule *schedule, struct job *job, int64_t now_ms
 
 static bool others_wait(const struct schedule *schedule)
 {
-    return schedule->in_flight_count >= schedule->max_tasks && any_quick(schedule);
+    return schedule->in_flight_count >= schedule->max_tasks && any_prompt(schedule);
 }
 
 struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms)
@@ -411,9 +411,9 @@ int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms)
     const struct job_group *group;
     int64_t delay_ms = 0;
     DL_FOREACH(schedule->groups.ready, group) {
-        for (int kind = 0; kind < READY_KINDS; kind++)
-            for (int demanded = 0; QUICK_KINDS & 1u << kind && demanded < 2; demanded++) {
-                const struct job *job = job_heap_first(&group->ready[kind][demanded]);
+        for (int i = 0; i < JOB_CLASSES; i++)
+            for (int demanded = 0; JOB_SET_PROMPT & 1u << i && demanded < 2; demanded++) {
+                const struct job *job = job_heap_first(&group->ready[i][demanded]);
                 if (job != NULL)
                     delay_ms = MAX(delay_ms, waited_ms(schedule, job, now_ms));
             }

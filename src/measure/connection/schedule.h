@@ -13,7 +13,7 @@
  * wait for others.
  *
  * Isolated jobs (timed out last, or slower than SCHEDULE_SLOW_MS unless they share a request) share
- * a part of the places, so that they delay nobody; those that timed out and those that were slow
+ * a part of the places, so that they delay nobody; those that timed out last and the others
  * take turns. A job that turns out to be slow while others wait is isolated then, and cancelled
  * where the isolated ones have more than their places.
  *
@@ -41,8 +41,9 @@ enum {
 struct schedule {
     struct job_heap scheduled;
     struct job_groups groups;
-    bool is_turn_of_slow;         /* slow ones, and those that timed out, take turns */
-    int64_t turn_of_slow_ends_ms; /* CLOCK_NEVER: it begins when the next of the former is sent */
+    /* JOB_CLASS_ISOLATED and JOB_CLASS_TIMED_OUT take turns. */
+    bool is_turn_of_isolated;
+    int64_t turn_of_isolated_ends_ms; /* CLOCK_NEVER: it begins when the next is sent */
     /* Those in flight: */
     struct job *prompt;     /* utlist, those that are not isolated, in the order of sending */
     struct job *isolated;   /* utlist, those that are; those that were cancelled are in front */
