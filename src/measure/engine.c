@@ -380,7 +380,7 @@ void query_release(struct query *query, const struct query_use *use)
     pthread_mutex_unlock(&engine->lock);
 }
 
-void watcher_move(struct engine *engine, struct watcher *watcher, struct query *query)
+void engine_move_watcher(struct engine *engine, struct watcher *watcher, struct query *query)
 {
     bool is_stream = watcher->is_stream;
     watcher_stop(watcher);

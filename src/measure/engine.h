@@ -75,31 +75,28 @@ struct query_use {
     const char *tenant;    /* whose connection it is: a namespace; NULL: nobody's but its own */
 };
 
+struct query_request {
+    const struct scaler *scaler;
+    const struct option_values *connection_values; /* copied, as are those of the query */
+    const struct option_values *query_values;
+    struct query_use use;
+    struct query *former;      /* the query that this one takes the place of; NULL: none */
+    bool inherits;             /* what is known of `former`, until there is a reading */
+    unsigned wants;            /* enum reading_field */
+    bool keeps_recent_samples; /* for followers; with an interval_ms, or there is little in it */
+};
+
 /*
- * Finds or makes the query for these values, which are copied, until it is released as often as it
- * was acquired. What several tenants or namespaces use is the one's that has fewer, as long as it
- * uses it.
+ * Finds or makes the query. It lives until it is released as often as it was acquired. What several
+ * tenants or namespaces use is the one's that has fewer, as long as it uses it.
  *
- * `former` is the query that this one takes the place of, or NULL; its connection does not count
- * for the limits any more, so that all connections can be replaced at a time within any limits.
- * Where `inherits`, what was known of it is known of this query, until that has a reading of its
- * own.
+ * The connection of `former` does not count for the limits any more, so that all connections can be
+ * replaced at a time within any limits.
  *
  * Fails with ERROR_LIMIT where a limit is reached. A connection whose client library does not
  * return is a thread after its last query, too: a tenant leaves behind at most half of
  * --max-connections, and what it leaves to others.
  */
-struct query_request {
-    const struct scaler *scaler;
-    const struct option_values *connection_values;
-    const struct option_values *query_values;
-    struct query_use use;
-    struct query *former;
-    bool inherits;
-    unsigned wants;            /* enum reading_field */
-    bool keeps_recent_samples; /* for followers; with an interval_ms, or there is little in it */
-};
-
 bool engine_acquire(struct engine *engine, const struct query_request *request,
                     struct query **ret_query, struct error *error);
 void query_release(struct query *query, const struct query_use *use);
@@ -107,6 +104,10 @@ void query_release(struct query *query, const struct query_use *use);
 /* The next watcher (watcher.h) whose query had an attempt since it was handed out last; NULL where
  * there is none. */
 struct watcher *engine_next_ready(struct engine *engine);
+
+/* Moves the watcher from one query to another (NULL: to none). It has
+ * news at once, so that its caller looks at the new one. */
+void engine_move_watcher(struct engine *engine, struct watcher *watcher, struct query *query);
 
 /* A connection at one moment; for people. Valid while it is visited. */
 struct connection_info {

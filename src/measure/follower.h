@@ -1,6 +1,8 @@
 /*
  * A follower: who gets every reading of a query once, in order, at the moment it arrives, whoever
- * else reads the query. The functions are in query.h (connection/query.c).
+ * else reads the query.
+ *
+ * The functions are in connection/query.c, and declared in query.h.
  *
  * Threads: the hooks run with the lock of the query's connection, so they call nothing of the
  * engine and wait for nothing. What they work on belongs to that lock from query_follow() to

@@ -1,6 +1,7 @@
 /*
  * A query in use (engine.h): what is known of it, and who wants to know more (watcher.h).
- * connection/query.c has its functions, and connection/query_view.c those that copy what is known.
+ * The functions are in connection/query.c; those that copy what is known, in
+ * connection/query_view.c.
  *
  * Threads: any may call. Each function takes the lock of the query's connection, for as long as it
  * runs, and asks the clock of its connection's settings.

@@ -2,7 +2,7 @@
  * A watcher: who wants to know of a query's next attempt, and of each one after it. It does not
  * block: with news it is on the engine's list, until engine_next_ready() hands it out.
  *
- * connection/query.c has the functions but watcher_move(), which is in engine.c.
+ * The functions are in connection/query.c; engine_move_watcher() is the engine's (engine.h).
  *
  * Threads: one at a time per watcher; they take the locks of the query's connection and of the
  * list.
@@ -14,7 +14,6 @@
 #include <stdint.h>
 
 struct connection_settings;
-struct engine;
 struct query;
 
 /* Owner: the caller, who must end the watch before freeing it. Start from {0}. */
@@ -38,8 +37,5 @@ void watcher_stop(struct watcher *watcher); /* harmless where it is not watching
 /* While at least one stream has an interval here, it waits for the first message of its query: this
  * is subscribed to, or measured so often where it cannot be (see scaler.h). 0 ends it. */
 void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms);
-
-/* From one query to another (NULL: none), whose news it gets; and it gets news of that. */
-void watcher_move(struct engine *engine, struct watcher *watcher, struct query *query);
 
 #endif

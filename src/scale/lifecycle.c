@@ -229,7 +229,7 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
             trigger_answers_resume_hold(trigger, hold);
     }
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
-        watcher_move(lifecycle->engine, watcher, trigger->bound.query);
+        engine_move_watcher(lifecycle->engine, watcher, trigger->bound.query);
     if (query != NULL)
         query_release(query, &use);
 }
