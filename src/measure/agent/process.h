@@ -23,11 +23,11 @@ struct agent_origin {
 
 struct agent_process {
     pid_t pid;        /* 0: none */
-    uint64_t tenant;  /* agents of one tenant are judged together where memory ends */
+    uint64_t tenant;  /* where memory ends, the agents of one tenant count together */
     size_t max_bytes; /* what it may map besides the program; 0: any */
-    bool is_killed;   /* for its memory, and may not have ended yet */
-    double bytes;     /* its own, and */
-    double together;  /* those of its tenant: of the last check */
+    bool is_killed;   /* for its memory; it may not have ended yet */
+    double bytes;     /* its own memory when agent_processes_keep_below() checked it last */
+    double together;  /* that of all agents of its tenant, at the same check */
     struct agent_process *next, *prev;
 };
 
@@ -42,8 +42,8 @@ void agent_process_kill(struct agent_process *process);
  * that run. */
 struct agent_process_costs {
     size_t count;
-    double cpu_seconds;    /* NAN: unknown, */
-    double resident_bytes; /* as is this: there is no descriptor to read it with */
+    double cpu_seconds;    /* NAN: unknown, as no descriptor was left to read it with */
+    double resident_bytes; /* NAN: as of cpu_seconds */
 };
 
 void agent_process_costs(struct agent_process_costs *ret_costs);

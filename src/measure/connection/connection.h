@@ -56,9 +56,12 @@ struct query *connection_cancel(struct connection *connection, int64_t now_ms);
  */
 void connection_lost(struct connection *connection, const struct error *error, int64_t now_ms);
 
-/* The source has notified; any id, however late. */
+/* The source has notified of the subscription with this id. Nothing happens where there is none
+ * any more. */
 void connection_notify(struct connection *connection, uint64_t id, int64_t now_us);
-/* It is over without a message, as notifier_lose() says; any id, too. */
+
+/* The subscription with this id has ended without a message, as notifier_lose() says. Nothing
+ * happens where there is none any more. */
 void connection_lose_subscription(struct connection *connection, uint64_t id, int64_t now_ms);
 bool connection_next_unsubscribe(struct connection *connection, uint64_t *ret_id);
 

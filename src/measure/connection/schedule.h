@@ -81,11 +81,13 @@ void schedule_remove(struct schedule *schedule, struct job *job);
 void schedule_join(struct schedule *schedule, struct job *job, uint64_t group_id);
 void schedule_leave(struct schedule *schedule, struct job *job, uint64_t group_id);
 
-/* When it is due, if nobody wants it sooner; 0: before all others;
- * CLOCK_NEVER: when somebody wants it. Has no effect on a job that is in flight (set it when that
- * ends), spaced out, or ready already. */
+/* Sets when the job is due, if nobody wants it sooner; 0: before all others; CLOCK_NEVER: when
+ * somebody wants it. Has no effect on a job that is in flight (set it when that ends), spaced out,
+ * or ready already. */
 void schedule_set_due(struct schedule *schedule, struct job *job, int64_t due_ms);
-/* The same where due_ms may be long ago, as nobody wanted it then: it is late from now on. */
+
+/* Does what schedule_set_due() does, for a job that nobody may have wanted at due_ms: where that is
+ * in the past, the job's delay counts from now_ms only. */
 void schedule_want(struct schedule *schedule, struct job *job, int64_t due_ms, int64_t now_ms);
 
 /*

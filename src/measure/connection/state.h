@@ -24,22 +24,24 @@
 #include <pthread.h>
 
 enum {
-    CONNECTION_PAUSE_MS =
-        10 * 1000, /* a client that was silent for so long may have died unnoticed */
-    CONNECTION_STUCK_MS = 5 * 1000, /* nothing was answered for so long: callers need not wait */
-    CONNECTION_STUCK_QUERIES =
-        2, /* ... and none of so many in flight: one may be a query that hangs */
-    CONNECTION_MAX_DELAY_MS =
-        60 * 1000, /* the effective interval of a source that cannot keep up */
+    /* A client that was silent for so long may have died unnoticed. */
+    CONNECTION_PAUSE_MS = 10 * 1000,
+    /* Callers need not wait where the source has answered nothing for CONNECTION_STUCK_MS, with so
+     * many queries in flight all the time. A single one may be a query that hangs. */
+    CONNECTION_STUCK_QUERIES = 2,
+    CONNECTION_STUCK_MS = 5 * 1000,
+    /* The longest effective interval of a source that cannot keep up. */
+    CONNECTION_MAX_DELAY_MS = 60 * 1000,
 };
 
 struct connection;
 
 struct connection_settings {
-    int64_t interval_ms;    /* where the user sets none */
-    int64_t timeout_ms;     /* of a query whose scaler sets none */
-    int64_t backoff_min_ms; /* the first retry of a failed connection is at once, then after this */
-    int64_t backoff_max_ms; /* ... doubling to this */
+    int64_t interval_ms; /* where the user sets none */
+    int64_t timeout_ms;  /* of a query whose scaler sets none */
+    int64_t
+        backoff_min_ms; /* before the second retry of a failed connection; the first is at once */
+    int64_t backoff_max_ms; /* the wait doubles with each further retry, up to this */
     uint32_t (*jitter)(uint32_t below);
     int64_t (*now_ms)(void);
     void (*wake)(struct connection *connection); /* something is due sooner; with the lock */
@@ -72,8 +74,8 @@ struct connection {
     unsigned hang_ups;  /* clients that had answered were lost, since one that lived for long */
     bool has_answered;  /* this client */
     bool reconnects;    /* a client has ended, or could not be made */
-    bool is_failing;    /* until the source has answered again... */
-    struct error error; /* ... of the last failure */
+    bool is_failing;    /* it failed, and the source has not answered since */
+    struct error error; /* of the last failure; kept while it is failing */
     bool must_replace_client;
     int64_t completed_at_ms;      /* when a query was answered last, or the client connected */
     unsigned unanswered_timeouts; /* since then */
@@ -157,7 +159,7 @@ static inline struct query *query_of_task(struct task *task)
     return (struct query *)task;
 }
 
-/* That users set; INT64_MAX: none did. */
+/* The shortest interval that a user of the query has set; INT64_MAX: none has set one. */
 static inline int64_t query_shortest_interval_ms(const struct query *query)
 {
     return query->intervals_count == 0 ? INT64_MAX : query->intervals[0].interval_ms;
