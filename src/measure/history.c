@@ -154,7 +154,7 @@ static struct history_chunk *add_chunk(struct history *history, struct history_s
 }
 
 /* A walk over many queries notes a failure at the time when it began: a chunk that was moved into
- * the series meanwhile may be newer. */
+ * the series meanwhile may be newer (history_add()). */
 static bool has_room(const struct history_chunk *chunk, const struct history_sample *sample)
 {
     uint16_t mask = mask_of(sample);

@@ -49,7 +49,8 @@ struct history_sample {
 struct history *history_new(size_t max_bytes);
 void history_free(struct history *history); /* NULL is none */
 
-/* A measurement has ended; `reading` is NULL where it failed. Times of a series must not descend.
+/* A measurement has ended; `reading` is NULL where it failed. Times of a series ascend, but for a
+ * failure that is noted at an earlier time, after newer readings were moved in: it keeps its time.
  * Does nothing where there is no history (NULL). */
 void history_add(struct history *history, struct history_series *series,
                  const struct reading *reading, int64_t at_ms);
@@ -60,7 +61,8 @@ void history_drop(struct history *history, struct history_series *series);
 /* `to` gets what `from` had, which is empty then. Does nothing where `to` has something. */
 void history_move(struct history *history, struct history_series *from, struct history_series *to);
 
-/* All samples from `from_ms` on, the oldest first. Returns how many; the caller frees them. */
+/* All samples from `from_ms` on, in the order of history_add(), the oldest first. Returns how many;
+ * the caller frees them. */
 size_t history_read(struct history *history, const struct history_series *series, int64_t from_ms,
                     struct history_sample **ret_samples);
 
