@@ -174,7 +174,7 @@ void engine_free(struct engine *engine)
     while (!engine_stop(engine, HOUR_MS))
         continue;
     pthread_mutex_lock(&engine->lock);
-    engine_free_stats(engine);
+    engine_free_rows(TAKE(engine->retired));
     pthread_mutex_unlock(&engine->lock);
     if (engine->has_ended)
         pthread_join(engine->ended, NULL);

@@ -1,5 +1,13 @@
-/* The map of connections and the list of watchers with news, for the files of the engine alone:
- * engine.c, engine_stats.c, engine_connections.c and engine_metrics.c. */
+/*
+ * The map of connections and the list of watchers with news, for the files of the engine alone:
+ *
+ *     engine.c              acquires and releases queries, within the limits; hands out watchers
+ *     engine_connections.c  visits all connections, for people
+ *     engine_stats.c        adds up what connections count, those that have ended included
+ *     engine_metrics.c      writes the sums in Prometheus' format
+ *
+ * Threads: as engine.h has it.
+ */
 #ifndef BACKLOG_MEASURE_ENGINE_INTERNAL_H
 #define BACKLOG_MEASURE_ENGINE_INTERNAL_H
 
@@ -46,7 +54,6 @@ struct stats_row {
 
 /* Of those that have ended; with the map's lock. */
 void engine_retire_stats(struct engine *engine, const struct connection *connection);
-void engine_free_stats(struct engine *engine);
 
 /* Of one connection now. The caller frees its name. */
 struct connection_stats engine_connection_stats(struct poller *poller, char **ret_name);

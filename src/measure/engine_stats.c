@@ -59,11 +59,6 @@ void engine_retire_stats(struct engine *engine, const struct connection *connect
               &ended);
 }
 
-void engine_free_stats(struct engine *engine)
-{
-    engine_free_rows(TAKE(engine->retired));
-}
-
 struct connection_stats engine_connection_stats(struct poller *poller, char **ret_name)
 {
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);

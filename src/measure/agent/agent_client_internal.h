@@ -24,7 +24,7 @@ struct agent_client {
     const struct scaler *scaler;
     struct agent_process process;
     int socket;
-    int notifications;        /* the pipe's end; -1 once the agent has closed the other */
+    int notifications;        /* the reading end of the pipe; -1: none */
     struct notifier notifier; /* of the last task that had one: they differ in the id alone */
     struct agent_queries queries;
     struct sent_task *tasks; /* by number */
