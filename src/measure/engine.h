@@ -35,7 +35,7 @@ struct engine_settings {
     size_t max_connections;
     size_t max_agents;           /* of them, those with an agent process */
     size_t history_bytes;        /* for the readings of the last hour; 0: none are kept */
-    const char *program;         /* started as `PROGRAM agent` for a scaler in an agent; borrowed */
+    const char *program;         /* for a scaler in an agent (agent/launch.h); borrowed */
     bool all_in_agents;          /* not only the scalers that need it */
     void (*wake)(void *context); /* a watcher has news; any thread, no lock held; may be NULL */
     void *wake_context;

@@ -21,7 +21,7 @@ struct poller;
 struct poller_settings {
     const struct connection_settings *connection;
     int64_t connect_timeout_ms;
-    const char *program; /* started as `PROGRAM agent` for a scaler in an agent; borrowed */
+    const char *program; /* for a scaler in an agent (agent/launch.h); borrowed */
 
     /* Called on the poller's thread, without a lock. */
     void (*published)(struct engine *engine); /* watchers may have news */

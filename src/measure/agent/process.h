@@ -16,7 +16,7 @@
 #include <sys/types.h>
 
 struct agent_origin {
-    const char *program; /* started as `PROGRAM agent` */
+    const char *program; /* that agents run; as agent_launch() has it */
     uint64_t tenant;
     bool is_named; /* a connection of the connections file */
 };
