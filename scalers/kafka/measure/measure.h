@@ -6,14 +6,18 @@
  *  1  where topics are not known, their metadata is requested; then each  progress.c;
  *     task's partitions are found, and their last offsets requested       ../requests/metadata.c,
  *                                                                         offsets.c
- *  2  each group's commits are requested, and its members where a policy  progress.c;
- *     needs consumers                                                     ../requests/commits.c,
+ *  2  each group's commits are requested, and its members where a task    progress.c;
+ *     wants consumers (for its policy)                                    ../requests/commits.c,
  *                                                                         members.c
- *  3  commits come; they may name topics whose metadata is needed first   progress.c
+ *  3  commits come. Where they name topics that no task named, 1 comes    progress.c
+ *     first for these
  *  4  offsets come                                                        progress.c
- *  5  what a partition lacks is found out, which is pure, and requested;  count.c, lag.c
- *     where nothing lacks, the reading is counted, and the task answered
+ *  5  what is missing is found out, which is pure, and requested: a last  progress.c,
+ *     offset again where it may be older than the commit, or a first      count.c, lag.c
+ *     offset. Where nothing is, the reading is counted, and the task
+ *     answered
  *
+ * A task fails at once where a part of it does, and times out with the name of what it waited for.
  * A batch ends with its last task, and what is answered later is nobody's. The batches are those of
  * one call of kafka_measure(); what outlives it (handles, topics, histories) is the session
  * (session.h).

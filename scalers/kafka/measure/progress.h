@@ -1,17 +1,5 @@
 /*
- * A batch from request to reading, in the order of time:
- *
- *     1  its topics are known (metadata, where some were not): each task's partitions are found,
- *        and their last offsets requested
- *     2  each group's commits are requested, and its members where a task wants consumers
- *     3  a group's commits have come. Where they name topics that nobody else did: after those
- *        are known
- *     4  offsets come; one may be needed again (older than its commit), or the first one of a
- *        partition, too
- *     5  nothing that a task needs is missing: it is answered
- *
- * A task fails at once where one of its parts does, and times out with the name of what it was
- * waiting for.
+ * The steps of a batch from request to reading, 1 to 5 of measure.h.
  *
  * Threads: the measuring thread.
  */
