@@ -4,7 +4,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/measure/count.h"
-#include "kafka/measure/lag.h"
+
+#include <utlist.h>
 
 /* ---- 1: the topics are known: which partitions each task needs ---- */
 
@@ -170,11 +171,12 @@ static void group_send(struct kafka_batch_group *group)
 {
     _cleanup_(error_done) struct error error = {0};
     struct kafka_commits *commits = group->batch->session->commits;
+    struct kafka_batch_task *batch_task;
     if (!kafka_commits_is_free(commits, group->name, group->request.isolate, clock_now_ms())) {
         /* Another batch, which waited for its topics as well, was sooner: the tasks come again. */
-        for (struct kafka_batch_task *one = group->tasks; one != NULL; one = one->next)
-            if (kafka_batch_task_is_open(one))
-                task_return(kafka_batch_release(one), false);
+        LL_FOREACH(group->tasks, batch_task)
+            if (kafka_batch_task_is_open(batch_task))
+                task_return(kafka_batch_release(batch_task), false);
         return;
     }
     rd_kafka_topic_partition_list_t *partitions = partitions_of(group);
@@ -182,9 +184,9 @@ static void group_send(struct kafka_batch_group *group)
         kafka_members_request(group->batch->session->members, group->name, clock_now_ms());
     group->stage = KAFKA_GROUP_REQUESTED;
     if (!kafka_commits_send(commits, &group->request, partitions, &error))
-        for (struct kafka_batch_task *one = group->tasks; one != NULL; one = one->next)
-            if (kafka_batch_task_is_open(one))
-                task_fail(kafka_batch_give_up(one), &error);
+        LL_FOREACH(group->tasks, batch_task)
+            if (kafka_batch_task_is_open(batch_task))
+                task_fail(kafka_batch_give_up(batch_task), &error);
     if (partitions != NULL)
         rd_kafka_topic_partition_list_destroy(partitions);
 }
@@ -287,14 +289,16 @@ static void use_committed(struct kafka_batch_task *batch_task)
 static void take_commits(struct kafka_batch_group *group,
                          const rd_kafka_topic_partition_list_t *partitions)
 {
+    struct kafka_batch_task *batch_task;
     group->stage = KAFKA_GROUP_COMMITTED;
     group->answered = ++group->batch->step;
     if (partitions != NULL)
         take_partitions(group, partitions);
     fill_gaps(group);
-    for (struct kafka_batch_task *one = group->tasks; one != NULL; one = one->next)
-        if (kafka_batch_task_is_open(one) && one->selection.kind == KAFKA_SELECTION_OF_GROUP)
-            use_committed(one);
+    LL_FOREACH(group->tasks, batch_task)
+        if (kafka_batch_task_is_open(batch_task) &&
+            batch_task->selection.kind == KAFKA_SELECTION_OF_GROUP)
+            use_committed(batch_task);
 }
 
 static void time_out_coordinator(struct kafka_batch_task *batch_task)
@@ -307,11 +311,12 @@ static void time_out_coordinator(struct kafka_batch_task *batch_task)
 /* The library may give up a moment before the tasks' own time is over. */
 static void group_fail(struct kafka_batch_group *group, const char *reason, bool is_late)
 {
-    for (struct kafka_batch_task *one = group->tasks; one != NULL; one = one->next)
-        if (kafka_batch_task_is_open(one) && is_late)
-            time_out_coordinator(one);
-        else if (kafka_batch_task_is_open(one))
-            kafka_batch_fail(one, "the commits of Kafka group %s: %s", group->name, reason);
+    struct kafka_batch_task *batch_task;
+    LL_FOREACH(group->tasks, batch_task)
+        if (kafka_batch_task_is_open(batch_task) && is_late)
+            time_out_coordinator(batch_task);
+        else if (kafka_batch_task_is_open(batch_task))
+            kafka_batch_fail(batch_task, "the commits of Kafka group %s: %s", group->name, reason);
 }
 
 static void group_fail_too_many_topics(struct kafka_batch_group *group)
@@ -504,8 +509,9 @@ void kafka_progress_begin(struct kafka_batch *batch)
 
 static void try_group(const struct kafka_batch_group *group)
 {
-    for (struct kafka_batch_task *task = group->tasks; task != NULL; task = task->next)
-        try_to_answer(task);
+    struct kafka_batch_task *batch_task;
+    LL_FOREACH(group->tasks, batch_task)
+        try_to_answer(batch_task);
 }
 
 static void try_batch(struct kafka_batch *batch)
