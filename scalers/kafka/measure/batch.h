@@ -62,8 +62,8 @@ struct kafka_group_topic {
 enum kafka_group_stage {
     KAFKA_GROUP_GATHERING, /* its tasks are found; nothing is requested yet */
     KAFKA_GROUP_REQUESTED,
-    KAFKA_GROUP_NAMING, /* they have come, and the metadata of topics that only they name is under
-                           way */
+    KAFKA_GROUP_AWAITS_METADATA, /* the commits have come; the metadata of topics that only they
+                                    name is under way */
     KAFKA_GROUP_COMMITTED,
 };
 
@@ -78,7 +78,7 @@ struct kafka_batch_group {
     bool wants_all; /* a task is for all topics that the group has committed */
     bool wants_members;
     unsigned answered;         /* batch.step when the commits came */
-    rd_kafka_event_t *commits; /* while KAFKA_GROUP_NAMING; NULL otherwise */
+    rd_kafka_event_t *commits; /* while KAFKA_GROUP_AWAITS_METADATA; NULL otherwise */
     uint64_t metadata_request; /* ... and what must be answered first */
     UT_hash_handle hh;
 };

@@ -484,7 +484,7 @@ static void time_out(struct kafka_batch_task *batch_task)
     struct kafka_place silent;
     const struct kafka_batch_group *group = batch_task->group;
     bool has_commits = group != NULL && group->stage == KAFKA_GROUP_COMMITTED;
-    if (group == NULL || group->stage == KAFKA_GROUP_NAMING)
+    if (group == NULL || group->stage == KAFKA_GROUP_AWAITS_METADATA)
         kafka_batch_time_out(batch_task,
                              "Kafka did not answer a request for metadata within %lld ms",
                              (long long)batch_task->task->timeout_ms);
@@ -528,7 +528,7 @@ void kafka_progress_metadata(struct kafka_batch *batch)
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next) {
         const char *reason = NULL;
         bool is_timeout;
-        if (group->stage != KAFKA_GROUP_NAMING ||
+        if (group->stage != KAFKA_GROUP_AWAITS_METADATA ||
             !kafka_metadata_has(metadata, group->metadata_request))
             continue;
         rd_kafka_event_t *event = TAKE(group->commits);
@@ -545,7 +545,7 @@ void kafka_progress_metadata_failed(struct kafka_batch *batch)
     if (!batch->is_sent)
         kafka_metadata_request(batch->session->metadata, batch->metadata_request);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
-        if (group->stage == KAFKA_GROUP_NAMING && group->open > 0)
+        if (group->stage == KAFKA_GROUP_AWAITS_METADATA && group->open > 0)
             kafka_metadata_request(batch->session->metadata, group->metadata_request);
 }
 
@@ -563,7 +563,7 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
         group_fail_too_many_topics(group);
     else if (may_name_topics &&
              (group->metadata_request = metadata_needed(metadata, partitions)) > 0) {
-        group->stage = KAFKA_GROUP_NAMING;
+        group->stage = KAFKA_GROUP_AWAITS_METADATA;
         group->commits = TAKE(event);
         kafka_metadata_request(metadata, group->metadata_request);
     } else {

@@ -55,15 +55,15 @@ static void renew(struct kafka_session *session)
 
 void kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
 {
-    bool is_crowded = kafka_metadata_is_crowded(session->metadata);
+    bool has_too_many_topics = kafka_metadata_has_too_many_topics(session->metadata);
     kafka_commits_maintain(session->commits, now_ms);
     bool is_quiet = kafka_metadata_is_quiet(session->metadata) &&
                     kafka_commits_is_quiet(session->commits) &&
                     kafka_offsets_is_quiet(session->offsets);
-    if (!(is_crowded || kafka_commits_need_renewal(session->commits)) ||
+    if (!(has_too_many_topics || kafka_commits_need_renewal(session->commits)) ||
         now_ms - session->client.opened_ms < RENEW_MS || !is_quiet)
         return;
-    if (is_crowded)
+    if (has_too_many_topics)
         kafka_subscriptions_drop(session->subscriptions); /* its handles hold on to them, too */
     renew(session);
 }

@@ -50,7 +50,7 @@ struct kafka_metadata {
     uint64_t received;
     uint64_t wanted;
     bool next_is_for_all;
-    bool is_crowded;
+    bool has_too_many_topics;
     unsigned failures;     /* in a row */
     int64_t unanswered_ms; /* when the first of them was sent */
 };
@@ -295,7 +295,7 @@ static void take_result(struct kafka_metadata *metadata, const struct request *r
             take_topic(topic, &result->topics[i], now_ms);
     }
     if (!request->is_for_all)
-        metadata->is_crowded =
+        metadata->has_too_many_topics =
             result->topic_cnt > 2 * (int)HASH_COUNT(metadata->topics) + SPARE_TOPICS;
     forget_unused(metadata, now_ms - FORGET_MS);
 }
@@ -364,9 +364,9 @@ void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name)
         topic->confirmed_ms = clock_now_ms();
 }
 
-bool kafka_metadata_is_crowded(const struct kafka_metadata *metadata)
+bool kafka_metadata_has_too_many_topics(const struct kafka_metadata *metadata)
 {
-    return metadata->is_crowded;
+    return metadata->has_too_many_topics;
 }
 
 bool kafka_metadata_is_quiet(const struct kafka_metadata *metadata)
@@ -379,7 +379,7 @@ void kafka_metadata_close_handles(struct kafka_metadata *metadata)
     for (struct kafka_topic *topic = metadata->topics; topic != NULL; topic = topic->hh.next)
         if (topic->handle != NULL)
             rd_kafka_topic_destroy(TAKE(topic->handle));
-    metadata->is_crowded = false;
+    metadata->has_too_many_topics = false;
 }
 
 void kafka_metadata_open_handles(struct kafka_metadata *metadata)

@@ -91,8 +91,8 @@ void kafka_metadata_outdate(struct kafka_metadata *metadata, struct kafka_topic 
  */
 void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name);
 
-/* The library holds on to many topics that nobody measures any more: a new handle is needed. */
-bool kafka_metadata_is_crowded(const struct kafka_metadata *metadata);
+/* The library holds on to many topics that nobody measures any more: a new main handle helps. */
+bool kafka_metadata_has_too_many_topics(const struct kafka_metadata *metadata);
 
 /* A new main handle takes the old one's place between these two. Only while no request is running.
  */
