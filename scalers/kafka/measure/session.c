@@ -39,29 +39,31 @@ void kafka_session_disconnect(void *client)
     free(session);
 }
 
-/* Where no handle can be had, the old one stays. */
+static bool is_quiet(const struct kafka_session *session)
+{
+    return kafka_metadata_is_quiet(session->metadata) && kafka_commits_is_quiet(session->commits) &&
+           kafka_offsets_is_quiet(session->offsets);
+}
+
 static void renew(struct kafka_session *session)
 {
     _cleanup_(error_done) struct error error = {0};
     kafka_commits_close_handle(session->commits);
     kafka_members_close_handle(session->members);
-    kafka_metadata_close_handles(session->metadata);
+    kafka_metadata_close_handle(session->metadata);
     if (!kafka_client_renew(&session->client, &error))
         log_warning("%s", error_text(&error));
     kafka_commits_open_handle(session->commits);
     kafka_members_open_handle(session->members);
-    kafka_metadata_open_handles(session->metadata);
+    kafka_metadata_open_handle(session->metadata);
 }
 
 void kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
 {
     bool has_too_many_topics = kafka_metadata_has_too_many_topics(session->metadata);
     kafka_commits_maintain(session->commits, now_ms);
-    bool is_quiet = kafka_metadata_is_quiet(session->metadata) &&
-                    kafka_commits_is_quiet(session->commits) &&
-                    kafka_offsets_is_quiet(session->offsets);
     if (!(has_too_many_topics || kafka_commits_need_renewal(session->commits)) ||
-        now_ms - session->client.opened_ms < RENEW_MS || !is_quiet)
+        now_ms - session->client.opened_ms < RENEW_MS || !is_quiet(session))
         return;
     if (has_too_many_topics)
         kafka_subscriptions_drop(session->subscriptions); /* its handles hold on to them, too */

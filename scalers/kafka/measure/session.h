@@ -1,6 +1,17 @@
 /*
  * All that is kept of one cluster between two measurements.
  *
+ * The main handle (client.h) is renewed when it holds on to what is wrong. A module of requests/
+ * that uses it takes part, and renew() in session.c has the list:
+ *
+ *     _need_renewal()  a new handle would help the module (of metadata: _has_too_many_topics())
+ *     _is_quiet()      no thread uses the handle for the module, and nobody waits for a call on it
+ *                      alone. The handle stays until all modules are quiet. Members have no such
+ *                      function: the next measurement requests again what they lose
+ *     _close_handle()  destroys all that the module has of the handle, in any order of modules
+ *     _open_handle()   makes it again, of the new handle; of the old one, where no new one could be
+ *                      had
+ *
  * Threads: the measuring thread. Owner: whoever connected.
  */
 #ifndef BACKLOG_SCALERS_KAFKA_MEASURE_SESSION_H
@@ -29,8 +40,7 @@ bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, 
                            struct error *error);
 void kafka_session_disconnect(void *client);
 
-/* Takes another main handle in the place of one that holds on to what is wrong, if nobody waits for
- * it. */
+/* Renews the main handle where that helps, once nobody waits for the old one, and not too often. */
 void kafka_session_maintain(struct kafka_session *session, int64_t now_ms);
 
 #endif

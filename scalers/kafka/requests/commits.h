@@ -57,13 +57,13 @@ void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms);
  * comes. */
 int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_ms);
 
-/* Nothing waits for the main handle alone. */
-bool kafka_commits_is_quiet(const struct kafka_commits *commits);
+/* ---- the main handle is renewed: see measure/session.h ---- */
 
 /* A new main handle would help: this one waits for a coordinator that is not any more. */
 bool kafka_commits_need_renewal(const struct kafka_commits *commits);
 
-/* A new main handle takes the old one's place between these two. Only while it is quiet. */
+/* No group waits for its call on the main handle alone. */
+bool kafka_commits_is_quiet(const struct kafka_commits *commits);
 void kafka_commits_close_handle(struct kafka_commits *commits);
 void kafka_commits_open_handle(struct kafka_commits *commits);
 

@@ -43,7 +43,8 @@ const rd_kafka_topic_partition_list_t *kafka_members_assigned(const struct kafka
 /* Groups that nobody has asked for in a while. */
 void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms);
 
-/* A new main handle takes the old one's place between these two. */
+/* ---- the main handle is renewed: see measure/session.h ---- */
+
 void kafka_members_close_handle(struct kafka_members *members);
 void kafka_members_open_handle(struct kafka_members *members);
 

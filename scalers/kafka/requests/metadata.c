@@ -374,7 +374,7 @@ bool kafka_metadata_is_quiet(const struct kafka_metadata *metadata)
     return metadata->request == NULL;
 }
 
-void kafka_metadata_close_handles(struct kafka_metadata *metadata)
+void kafka_metadata_close_handle(struct kafka_metadata *metadata)
 {
     for (struct kafka_topic *topic = metadata->topics; topic != NULL; topic = topic->hh.next)
         if (topic->handle != NULL)
@@ -382,7 +382,7 @@ void kafka_metadata_close_handles(struct kafka_metadata *metadata)
     metadata->has_too_many_topics = false;
 }
 
-void kafka_metadata_open_handles(struct kafka_metadata *metadata)
+void kafka_metadata_open_handle(struct kafka_metadata *metadata)
 {
     for (struct kafka_topic *topic = metadata->topics; topic != NULL; topic = topic->hh.next)
         topic->handle = rd_kafka_topic_new(metadata->client->rk, topic->name, NULL);

@@ -91,13 +91,14 @@ void kafka_metadata_outdate(struct kafka_metadata *metadata, struct kafka_topic 
  */
 void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name);
 
+/* ---- the main handle is renewed: see measure/session.h ---- */
+
 /* The library holds on to many topics that nobody measures any more: a new main handle helps. */
 bool kafka_metadata_has_too_many_topics(const struct kafka_metadata *metadata);
 
-/* A new main handle takes the old one's place between these two. Only while no request is running.
- */
+/* No request is running. */
 bool kafka_metadata_is_quiet(const struct kafka_metadata *metadata);
-void kafka_metadata_close_handles(struct kafka_metadata *metadata);
-void kafka_metadata_open_handles(struct kafka_metadata *metadata);
+void kafka_metadata_close_handle(struct kafka_metadata *metadata);
+void kafka_metadata_open_handle(struct kafka_metadata *metadata);
 
 #endif

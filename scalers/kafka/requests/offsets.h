@@ -48,7 +48,7 @@ void kafka_offsets_cancel(struct kafka_offsets *offsets, const void *owner);
 /* The next answer, valid until the next call; false: none. */
 bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer);
 
-/* No call is running: the main handle may be replaced. */
+/* No call is running: see measure/session.h. */
 bool kafka_offsets_is_quiet(const struct kafka_offsets *offsets);
 
 #endif
