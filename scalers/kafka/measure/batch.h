@@ -7,6 +7,8 @@
  * A task leaves its batch when it ends (kafka_batch_release()), and the batch ends with its last
  * one: what is answered after that is nobody's.
  *
+ * batch.c makes the structs, and writes their fields but for those that name another file.
+ *
  * Threads: the measuring thread. Owner: the loop of measure.c.
  */
 #ifndef BACKLOG_SCALERS_KAFKA_MEASURE_BATCH_H
@@ -23,11 +25,12 @@ enum kafka_offset_state {
     KAFKA_OFFSET_FAILED,
 };
 
+/* Written by progress.c. */
 struct kafka_offset {
     enum kafka_offset_state state;
     int64_t value;             /* -1 of a commit: there is none */
     rd_kafka_resp_err_t error; /* where it failed */
-    unsigned requested;        /* batch.step when it was */
+    unsigned requested;        /* the batch's step when it was; 0 of a commit */
 };
 
 struct kafka_partition {
@@ -38,8 +41,8 @@ struct kafka_partition {
 struct kafka_batch_topic {
     struct kafka_batch *batch;
     char *name;
-    struct kafka_topic *known; /* NULL: the library refuses the name */
-    struct kafka_partition *partitions;
+    struct kafka_topic *known;          /* metadata.c's; NULL: the library refuses the name */
+    struct kafka_partition *partitions; /* NULL: no group is on it yet */
     int32_t count;
     UT_hash_handle hh;
 };
@@ -50,15 +53,18 @@ struct kafka_group_topic {
         struct kafka_batch_group *group;
         struct kafka_batch_topic *topic;
     } key;
-    struct kafka_offset *commits; /* one per partition */
-    bool has_commit;
-    /* The last task whose consumers were counted on it. */
-    const struct kafka_batch_task *counted_for;
+    struct kafka_offset *commits;   /* one per partition */
     struct kafka_group_topic *next; /* of the group */
     UT_hash_handle hh;
+
+    /* progress.c: */
+    bool has_commit;
+
+    /* count.c: the last task whose consumers were counted on it. */
+    const struct kafka_batch_task *counted_for;
 };
 
-/* Where the commits of a group are (progress.c). */
+/* Where the commits of a group are. */
 enum kafka_group_stage {
     KAFKA_GROUP_GATHERING, /* its tasks are found; nothing is requested yet */
     KAFKA_GROUP_REQUESTED,
@@ -69,24 +75,28 @@ enum kafka_group_stage {
 
 struct kafka_batch_group {
     struct kafka_commits_request request; /* first */
-    enum kafka_group_stage stage;
     struct kafka_batch *batch;
     char *name;
     struct kafka_group_topic *topics;
+    size_t open; /* of its tasks; progress.c adds them */
+    UT_hash_handle hh;
+
+    /* progress.c: */
+    enum kafka_group_stage stage;
     struct kafka_batch_task *tasks;
-    size_t open;    /* of its tasks */
     bool wants_all; /* a task is for all topics that the group has committed */
     bool wants_members;
-    unsigned answered;         /* batch.step when the commits came */
+    unsigned answered;         /* the batch's step when the commits came */
     rd_kafka_event_t *commits; /* while KAFKA_GROUP_AWAITS_METADATA; NULL otherwise */
-    uint64_t metadata_request; /* ... and what must be answered first */
-    UT_hash_handle hh;
+    uint64_t metadata_request; /* while KAFKA_GROUP_AWAITS_METADATA: what must be answered first */
 };
 
 struct kafka_batch_task {
     struct task *task; /* NULL: it has ended */
     struct kafka_batch *batch;
     struct kafka_selection selection;
+
+    /* progress.c: */
     struct kafka_batch_group *group; /* NULL: not known yet */
     struct kafka_group_topic **topics;
     size_t count;
@@ -106,9 +116,7 @@ struct kafka_batch {
     bool isolate;
     int64_t began_ms;
     int64_t deadline_ms;       /* of the task with the most time */
-    int64_t next_deadline_ms;  /* no open task's deadline is earlier */
-    unsigned step;             /* orders what was requested and what came */
-    bool is_sent;              /* the topics are known, and the requests under way */
+    int64_t next_deadline_ms;  /* no open task's deadline is earlier; progress.c raises it */
     uint64_t metadata_request; /* that all topics are known with; 0: they are */
     struct kafka_batch_task *tasks;
     size_t count;
@@ -116,6 +124,13 @@ struct kafka_batch {
     struct kafka_batch_topic *topics;
     struct kafka_batch_group *groups;
     struct kafka_group_topic *group_topics;
+
+    /* progress.c: */
+    unsigned step; /* ascends with each offset that is requested, and with the commits of each group
+                      that come, and so orders them; the first is 1 */
+    bool is_sent;  /* the topics are known, and the requests under way */
+
+    /* measure.c: */
     struct kafka_batch *prev, *next;
 };
 
