@@ -17,7 +17,8 @@
  *     offset. Where nothing is, the reading is counted, and the task
  *     answered
  *
- * A task fails at once where a part of it does, and times out with the name of what it waited for.
+ * A task fails at once where a part of it does, and times out (timeout.c) with the name of what it
+ * waited for.
  * A batch ends with its last task, and what is answered later is nobody's. The batches are those of
  * one call of kafka_measure(); what outlives it (handles, topics, histories) is the session
  * (session.h).

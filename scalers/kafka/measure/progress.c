@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/measure/count.h"
+#include "kafka/measure/timeout.h"
 
 #include <utlist.h>
 
@@ -301,20 +302,13 @@ static void take_commits(struct kafka_batch_group *group,
             use_committed(batch_task);
 }
 
-static void time_out_coordinator(struct kafka_batch_task *batch_task)
-{
-    kafka_batch_time_out(
-        batch_task, "the commits of Kafka group %s: its coordinator did not answer within %lld ms",
-        batch_task->group->name, (long long)batch_task->task->timeout_ms);
-}
-
 /* The library may give up a moment before the tasks' own time is over. */
 static void group_fail(struct kafka_batch_group *group, const char *reason, bool is_late)
 {
     struct kafka_batch_task *batch_task;
     LL_FOREACH(group->tasks, batch_task)
         if (kafka_batch_task_is_open(batch_task) && is_late)
-            time_out_coordinator(batch_task);
+            kafka_timeout_coordinator(batch_task);
         else if (kafka_batch_task_is_open(batch_task))
             kafka_batch_fail(batch_task, "the commits of Kafka group %s: %s", group->name, reason);
 }
@@ -358,20 +352,11 @@ static void take_offsets(const struct kafka_offset_answer *answer)
 
 /* ---- 5: what is still missing is requested; where nothing is, the task is answered ---- */
 
-static void time_out_leader(struct kafka_batch_task *batch_task, const struct kafka_place *at)
-{
-    kafka_batch_time_out(
-        batch_task,
-        "Kafka broker %d, which leads partition %d of topic %s, did not answer within %lld ms",
-        kafka_topic_leader(at->topic->known, at->partition), at->partition, at->topic->name,
-        (long long)batch_task->task->timeout_ms);
-}
-
 static void fail_partition(struct kafka_batch_task *batch_task, const struct kafka_place *at,
                            const struct kafka_missing *missing)
 {
     if (missing->cause->error == RD_KAFKA_RESP_ERR__TIMED_OUT)
-        time_out_leader(batch_task, at);
+        kafka_timeout_leader(batch_task, at);
     else
         kafka_batch_fail(batch_task, "%s of Kafka topic %s partition %d for group %s: %s",
                          missing->what, at->topic->name, at->partition, batch_task->group->name,
@@ -453,48 +438,14 @@ static void try_to_answer(struct kafka_batch_task *batch_task)
 
 /* ---- or its deadline passes ---- */
 
-static bool is_silent(const struct kafka_place *at)
-{
-    const struct kafka_partition *ends = &at->topic->partitions[at->partition];
-    return ends->latest.state == KAFKA_OFFSET_REQUESTED ||
-           ends->earliest.state == KAFKA_OFFSET_REQUESTED;
-}
-
-/* The first partition whose leader has not answered; false: none. */
-static bool find_silent_leader(const struct kafka_batch_task *batch_task,
-                               struct kafka_place *ret_place)
-{
-    *ret_place = KAFKA_PLACE_FIRST;
-    while (kafka_batch_next_partition(batch_task, ret_place))
-        if (is_silent(ret_place))
-            return true;
-    return false;
-}
-
-/* They may lead the partitions no more. */
-static void outdate_silent_leaders(const struct kafka_batch_task *batch_task)
-{
-    for (struct kafka_place at = KAFKA_PLACE_FIRST; kafka_batch_next_partition(batch_task, &at);)
-        if (is_silent(&at))
-            kafka_metadata_outdate(batch_task->batch->session->metadata, at.topic->known);
-}
-
 static void time_out(struct kafka_batch_task *batch_task)
 {
-    struct kafka_place silent;
     const struct kafka_batch_group *group = batch_task->group;
-    bool has_commits = group != NULL && group->stage == KAFKA_GROUP_COMMITTED;
-    if (group == NULL || group->stage == KAFKA_GROUP_AWAITS_METADATA)
-        kafka_batch_time_out(batch_task,
-                             "Kafka did not answer a request for metadata within %lld ms",
-                             (long long)batch_task->task->timeout_ms);
-    else if (has_commits && kafka_count_is_complete(batch_task)) /* but for the members */
+    if (group != NULL && group->stage == KAFKA_GROUP_COMMITTED &&
+        kafka_count_is_complete(batch_task)) /* but for the members */
         answer(batch_task);
-    else if (has_commits && find_silent_leader(batch_task, &silent)) {
-        outdate_silent_leaders(batch_task);
-        time_out_leader(batch_task, &silent);
-    } else
-        time_out_coordinator(batch_task);
+    else
+        kafka_timeout_task(batch_task);
 }
 
 /* ---- what the loop calls, in the order of time ---- */
