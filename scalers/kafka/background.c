@@ -17,7 +17,7 @@ struct kafka_background {
     struct kafka_background_call *done; /* under the lock */
 };
 
-struct run {
+struct background_run {
     struct kafka_background *background;
     struct kafka_background_call *call;
 };
@@ -57,7 +57,7 @@ void kafka_background_free(struct kafka_background *background)
 
 static void *call_thread(void *argument)
 {
-    struct run *run = argument;
+    struct background_run *run = argument;
     struct kafka_background *background = run->background;
     struct kafka_background_call *call = run->call;
     free(run);
@@ -76,8 +76,8 @@ bool kafka_background_start(struct kafka_background *background, struct kafka_ba
 {
     pthread_t thread;
     pthread_attr_t attributes;
-    struct run *argument = memory_new(sizeof(*argument));
-    *argument = (struct run){.background = background, .call = call};
+    struct background_run *argument = memory_new(sizeof(*argument));
+    *argument = (struct background_run){.background = background, .call = call};
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_mutex_lock(&background->lock);

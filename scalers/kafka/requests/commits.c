@@ -24,9 +24,9 @@ enum handle_state {
 
 struct handle {
     enum handle_state state;
-    rd_kafka_t *rk;            /* the main one is the client's */
-    rd_kafka_queue_t *answers; /* NULL where it is closed */
-    struct call *calls;        /* by group, the oldest first */
+    rd_kafka_t *rk;             /* the main one is the client's */
+    rd_kafka_queue_t *answers;  /* NULL where it is closed */
+    struct commits_call *calls; /* by group, the oldest first */
     int64_t opened_ms;
     int64_t used_ms;
     size_t waiting; /* calls with a request */
@@ -51,7 +51,7 @@ enum call_state {
 };
 
 /* The one for a group on a handle. */
-struct call {
+struct commits_call {
     struct handle *handle;
     enum call_state state;
     char *group;
@@ -85,22 +85,22 @@ struct kafka_commits *kafka_commits_new(struct kafka_client *client)
     return commits;
 }
 
-static struct call *call_find(const struct handle *handle, const char *group)
+static struct commits_call *call_find(const struct handle *handle, const char *group)
 {
-    struct call *call;
+    struct commits_call *call;
     HASH_FIND_STR(handle->calls, group, call);
     return call;
 }
 
 /* To a state in which nobody waits for it. */
-static void call_detach(struct call *call, enum call_state state)
+static void call_detach(struct commits_call *call, enum call_state state)
 {
     call->handle->waiting -= call->request != NULL;
     call->request = NULL;
     call->state = state;
 }
 
-static void call_free(struct call *call)
+static void call_free(struct commits_call *call)
 {
     call_detach(call, CALL_ABANDONED);
     HASH_DEL(call->handle->calls, call);
@@ -112,8 +112,8 @@ static void call_free(struct call *call)
 
 static void calls_free(struct handle *handle)
 {
-    struct call *call;
-    struct call *next;
+    struct commits_call *call;
+    struct commits_call *next;
     HASH_ITER(hh, handle->calls, call, next)
         call_free(call);
 }
@@ -155,7 +155,7 @@ void kafka_commits_free(struct kafka_commits *commits)
 static bool uses_second(const struct kafka_commits *commits, const char *group, bool isolate,
                         int64_t now_ms)
 {
-    const struct call *call = call_find(&commits->main, group);
+    const struct commits_call *call = call_find(&commits->main, group);
     return isolate || (call != NULL &&
                        (call->state == CALL_MISDIRECTED || now_ms - call->sent_ms >= SILENT_MS));
 }
@@ -175,11 +175,11 @@ bool kafka_commits_is_free(const struct kafka_commits *commits, const char *grou
 {
     if (!uses_second(commits, group, isolate, now_ms))
         return call_find(&commits->main, group) == NULL;
-    const struct call *call = call_find(&commits->second, group);
+    const struct commits_call *call = call_find(&commits->second, group);
     return call == NULL || (call->state == CALL_ABANDONED && may_renew(&commits->second, now_ms));
 }
 
-static void call_send(struct call *call)
+static void call_send(struct commits_call *call)
 {
     char reason[128];
     rd_kafka_t *rk = call->handle->rk;
@@ -204,8 +204,8 @@ static bool second_open(struct kafka_commits *commits, struct error *error)
         return false;
     second_close(commits);
     handle_open(commits, second, rk);
-    struct call *call;
-    struct call *next;
+    struct commits_call *call;
+    struct commits_call *next;
     HASH_ITER(hh, second->calls, call, next) {
         if (call->state == CALL_ABANDONED) {
             call_free(call);
@@ -230,7 +230,7 @@ static bool second_prepare(struct kafka_commits *commits, const char *group, int
 static void handle_send(struct handle *handle, struct kafka_commits_request *request,
                         const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
 {
-    struct call *call = memory_new(sizeof(*call));
+    struct commits_call *call = memory_new(sizeof(*call));
     call->handle = handle;
     call->group = text_copy(request->group);
     call->sent_ms = now_ms;
@@ -254,7 +254,7 @@ bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_requ
 }
 
 /* On the second handle, too. */
-static bool call_move(struct kafka_commits *commits, struct call *call, int64_t now_ms)
+static bool call_move(struct kafka_commits *commits, struct commits_call *call, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     if (!kafka_commits_is_free(commits, call->group, true, now_ms) ||
@@ -272,7 +272,7 @@ static void resend(struct kafka_commits *commits, int64_t now_ms)
     const struct handle *second = &commits->second;
     if (second->state != HANDLE_STALE || !may_renew(second, now_ms))
         return;
-    const struct call *call = second->calls;
+    const struct commits_call *call = second->calls;
     while (call != NULL && call->state != CALL_RESEND)
         call = call->hh.next;
     if (call != NULL && !second_open(commits, &error))
@@ -283,7 +283,7 @@ void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms)
 {
     struct handle *second = &commits->second;
     resend(commits, now_ms);
-    for (struct call *call = commits->main.calls; call != NULL; call = call->hh.next) {
+    for (struct commits_call *call = commits->main.calls; call != NULL; call = call->hh.next) {
         if (now_ms - call->sent_ms < SILENT_MS)
             break;
         if (call->state == CALL_SENT && second->waiting < MAX_MOVED)
@@ -299,7 +299,7 @@ void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms)
 int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_ms)
 {
     int64_t next_ms = CLOCK_NEVER;
-    const struct call *call = commits->main.calls;
+    const struct commits_call *call = commits->main.calls;
     while (call != NULL && now_ms - call->sent_ms >= SILENT_MS)
         call = call->hh.next;
     if (call != NULL)
@@ -318,7 +318,7 @@ void kafka_commits_cancel(struct kafka_commits *commits,
 {
     struct handle *const handles[] = {&commits->main, &commits->second};
     for (size_t i = 0; i < ARRAY_LENGTH(handles); i++) {
-        struct call *call = call_find(handles[i], request->group);
+        struct commits_call *call = call_find(handles[i], request->group);
         if (call != NULL && call->request == request)
             call_detach(call, CALL_ABANDONED);
     }
@@ -326,7 +326,7 @@ void kafka_commits_cancel(struct kafka_commits *commits,
 
 /* The handle would send to the same broker again and again. True: the request goes to another one,
  * or is on it already. */
-static bool call_misdirect(struct kafka_commits *commits, struct call *call)
+static bool call_misdirect(struct kafka_commits *commits, struct commits_call *call)
 {
     call->handle->state = HANDLE_STALE;
     if (call->handle == &commits->second) {
@@ -342,8 +342,8 @@ static bool call_misdirect(struct kafka_commits *commits, struct call *call)
 }
 
 /* The request that the answer is for; NULL: nobody waits for it, or it is sent again. */
-static struct kafka_commits_request *call_end(struct kafka_commits *commits, struct call *call,
-                                              rd_kafka_resp_err_t error)
+static struct kafka_commits_request *call_end(struct kafka_commits *commits,
+                                              struct commits_call *call, rd_kafka_resp_err_t error)
 {
     bool is_misdirected = error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
     if (is_misdirected && call_misdirect(commits, call))
@@ -365,7 +365,7 @@ static struct kafka_commits_request *call_end(struct kafka_commits *commits, str
 static struct kafka_commits_request *take_event(struct kafka_commits *commits,
                                                 rd_kafka_event_t *event)
 {
-    struct call *call = rd_kafka_event_opaque(event);
+    struct commits_call *call = rd_kafka_event_opaque(event);
     rd_kafka_resp_err_t error = rd_kafka_event_error(event);
     if (rd_kafka_event_type(event) != RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT ||
         call == NULL)
@@ -424,7 +424,7 @@ bool kafka_commits_is_quiet(const struct kafka_commits *commits)
 {
     if (commits->main.waiting == 0)
         return true;
-    for (const struct call *call = commits->main.calls; call != NULL; call = call->hh.next)
+    for (const struct commits_call *call = commits->main.calls; call != NULL; call = call->hh.next)
         if (call->state == CALL_SENT)
             return false;
     return true;

@@ -13,7 +13,7 @@ enum {
 };
 
 /* Partitions of one leader and one owner, all the first or all the last offsets. */
-struct call {
+struct offsets_call {
     struct kafka_background_call base; /* first */
     struct leader *leader;
     rd_kafka_t *rk;
@@ -22,15 +22,15 @@ struct call {
     int64_t deadline_ms;
     void *owner; /* NULL: nobody waits for it any more */
     rd_kafka_resp_err_t error;
-    struct call *prev, *next;
+    struct offsets_call *prev, *next;
 };
 
 /* What is to be requested from one broker. */
 struct leader {
     int32_t id;
-    struct call *collecting[2]; /* latest, earliest: not full yet */
-    struct call *waiting;       /* utlist */
-    struct call *running;
+    struct offsets_call *collecting[2]; /* latest, earliest: not full yet */
+    struct offsets_call *waiting;       /* utlist */
+    struct offsets_call *running;
     UT_hash_handle hh;
 };
 
@@ -38,7 +38,7 @@ struct kafka_offsets {
     struct kafka_client *client;
     struct kafka_background *background;
     struct leader *leaders;
-    struct call *answer; /* the one that was given out last */
+    struct offsets_call *answer; /* the one that was given out last */
     size_t running;
 };
 
@@ -50,7 +50,7 @@ struct kafka_offsets *kafka_offsets_new(struct kafka_client *client)
     return offsets;
 }
 
-static void call_free(struct call *call)
+static void call_free(struct offsets_call *call)
 {
     if (call == NULL)
         return;
@@ -65,8 +65,8 @@ void kafka_offsets_free(struct kafka_offsets *offsets)
     struct leader *leader;
     struct leader *next;
     HASH_ITER(hh, offsets->leaders, leader, next) {
-        struct call *call;
-        struct call *next_call;
+        struct offsets_call *call;
+        struct offsets_call *next_call;
         DL_FOREACH_SAFE(leader->waiting, call, next_call)
             call_free(call);
         call_free(leader->running);
@@ -133,7 +133,7 @@ static rd_kafka_resp_err_t list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition
 /* On a thread of its own. */
 static void call_run(struct kafka_background_call *base)
 {
-    struct call *call = (struct call *)base;
+    struct offsets_call *call = (struct offsets_call *)base;
     int left_ms = clock_left_ms(call->deadline_ms, INT32_MAX);
     call->error =
         left_ms == 0 ? RD_KAFKA_RESP_ERR__TIMED_OUT : list_offsets(call->rk, call->list, left_ms);
@@ -154,27 +154,28 @@ static struct leader *leader_for(struct kafka_offsets *offsets, int32_t id)
 /* What was collected waits for a thread. */
 static void leader_flush(struct leader *leader, bool is_earliest)
 {
-    struct call *call = TAKE(leader->collecting[is_earliest]);
+    struct offsets_call *call = TAKE(leader->collecting[is_earliest]);
     if (call != NULL)
         DL_APPEND(leader->waiting, call);
 }
 
-static struct call *collect_begin(struct leader *leader, const struct kafka_offset_request *request)
+static struct offsets_call *collect_begin(struct leader *leader,
+                                          const struct kafka_offset_request *request)
 {
-    struct call *call = memory_new(sizeof(*call));
-    *call = (struct call){.base = {.run = call_run},
-                          .leader = leader,
-                          .list = rd_kafka_topic_partition_list_new(0),
-                          .is_earliest = request->is_earliest,
-                          .deadline_ms = request->deadline_ms,
-                          .owner = request->owner};
+    struct offsets_call *call = memory_new(sizeof(*call));
+    *call = (struct offsets_call){.base = {.run = call_run},
+                                  .leader = leader,
+                                  .list = rd_kafka_topic_partition_list_new(0),
+                                  .is_earliest = request->is_earliest,
+                                  .deadline_ms = request->deadline_ms,
+                                  .owner = request->owner};
     leader->collecting[request->is_earliest] = call;
     return call;
 }
 
 static void collect(struct leader *leader, const struct kafka_offset_request *request)
 {
-    struct call *call = leader->collecting[request->is_earliest];
+    struct offsets_call *call = leader->collecting[request->is_earliest];
     if (call != NULL && call->owner != request->owner) {
         leader_flush(leader, request->is_earliest);
         call = NULL;
@@ -197,7 +198,7 @@ void kafka_offsets_add(struct kafka_offsets *offsets, const struct kafka_offset_
 /* Without memory for a thread the call stays, and its tasks time out. */
 static void leader_start(struct kafka_offsets *offsets, struct leader *leader)
 {
-    struct call *call = leader->waiting;
+    struct offsets_call *call = leader->waiting;
     if (call == NULL || leader->running != NULL || offsets->running >= MAX_THREADS)
         return;
     call->rk = offsets->client->rk;
@@ -220,8 +221,8 @@ void kafka_offsets_send(struct kafka_offsets *offsets)
 /* Only what a thread has goes on, as nobody can stop it. */
 static void leader_cancel(struct leader *leader, const void *owner)
 {
-    struct call *call;
-    struct call *next;
+    struct offsets_call *call;
+    struct offsets_call *next;
     leader_flush(leader, false);
     leader_flush(leader, true);
     DL_FOREACH_SAFE(leader->waiting, call, next) {
@@ -241,7 +242,7 @@ void kafka_offsets_cancel(struct kafka_offsets *offsets, const void *owner)
 }
 
 /* One partition's error is the whole call's: request them again in halves till it stands alone. */
-static void call_split(const struct call *call)
+static void call_split(const struct offsets_call *call)
 {
     const rd_kafka_topic_partition_list_t *list = call->list;
     leader_flush(call->leader, call->is_earliest);
@@ -261,7 +262,7 @@ static void call_split(const struct call *call)
 }
 
 /* A negative code is the library's: the broker did not answer, so halves would not fare better. */
-static bool is_of_a_partition(const struct call *call)
+static bool is_of_a_partition(const struct offsets_call *call)
 {
     return call->error > RD_KAFKA_RESP_ERR_NO_ERROR && call->list->cnt > 1;
 }
@@ -271,7 +272,7 @@ bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_an
     call_free(TAKE(offsets->answer));
     for (struct kafka_background_call *base;
          (base = kafka_background_next(offsets->background)) != NULL;) {
-        struct call *call = (struct call *)base;
+        struct offsets_call *call = (struct offsets_call *)base;
         call->leader->running = NULL;
         offsets->running--;
         if (call->error >= RD_KAFKA_RESP_ERR_NO_ERROR)
