@@ -151,27 +151,7 @@ bool task_wants_subscription(const struct task *task);
 void task_subscribed(struct task *task);
 void task_cannot_subscribe(struct task *task, const struct error *error);
 
-/* ---- the feed ---- */
-
-struct feed_hooks {
-    struct task *(*take)(struct feed *feed);
-    struct task *(*next_cancelled)(struct feed *feed);
-    bool (*next_unsubscribe)(struct feed *feed, uint64_t *ret_id);
-    bool (*is_stopping)(struct feed *feed);
-    int (*descriptor)(const struct feed *feed);
-    int64_t (*next_ms)(struct feed *feed);
-    int64_t (*delay_ms)(struct feed *feed);
-    void (*set_max_tasks)(struct feed *feed, size_t max_tasks, size_t isolated);
-    void (*started)(struct task *task);
-    void (*end)(struct task *task, enum task_outcome outcome, const struct reading *reading,
-                const struct error *error);
-};
-
-/* The first member of each feed of a scaler: a connection of the engine, an agent process, a test.
- */
-struct feed {
-    const struct feed_hooks *hooks;
-};
+/* ---- the feed; who implements one includes feed_hooks.h, too ---- */
 
 /* The next task that may be sent now; NULL: none. Those with a waiting caller come first, then the
  * longest overdue. */

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "measure/feed_hooks.h"
 #include "measure/scaler.h"
 #include "rabbitmq/amqp/connection.h"
 #include "scalers/amqp_peer.h"
