@@ -47,6 +47,16 @@ void redis_check_connection(const void *connection_options, struct error *mistak
         tls_options_check(&connection->tls, mistakes);
 }
 
+/* Each is in several commands and texts of a measurement, of which memory is counted by the
+ * trigger's metadata alone. */
+static void check_name(const char *key, const char *name, struct error *mistakes)
+{
+    enum { MAX_NAME_BYTES = 1024 };
+    if (name != NULL && strlen(name) > MAX_NAME_BYTES)
+        error_add(mistakes, "%s has %zu bytes: at most %d are permitted", key, strlen(name),
+                  MAX_NAME_BYTES);
+}
+
 /* A value may come out of a variable: the error has its number. */
 static void check_keys(const struct option_list *keys, struct error *mistakes)
 {
@@ -54,6 +64,7 @@ static void check_keys(const struct option_list *keys, struct error *mistakes)
         size_t before = 0;
         while (!text_equal(keys->items[before], keys->items[i]))
             before++;
+        check_name("one of keys", keys->items[i], mistakes);
         if (*keys->items[i] == '\0')
             error_add(mistakes, "keys: number %zu is empty", i + 1);
         else if (before < i)
@@ -75,12 +86,22 @@ void redis_check_list(const struct options *options, struct error *mistakes)
                   has_name && has_keys ? (has_library ? ", keys" : " and keys") : "",
                   has_library ? " and library" : "");
     check_keys(&query->keys, mistakes);
+    check_name("listName", query->list_name, mistakes);
+    check_name("queueName", query->queue_name, mistakes);
+    check_name("prefix", query->prefix, mistakes);
     if (has_library && query->queue_name == NULL)
         error_add(mistakes, "library needs queueName");
     if (!has_library && query->queue_name != NULL)
         error_add(mistakes, "queueName needs library: bullmq or rq");
     if (!has_library && query->prefix != NULL)
         error_add(mistakes, "prefix needs library: bullmq or rq");
+}
+
+void redis_check_stream(const struct options *options, struct error *mistakes)
+{
+    const struct redis_stream_query *query = options->query;
+    check_name("stream", query->stream, mistakes);
+    check_name("consumerGroup", query->consumer_group, mistakes);
 }
 
 void redis_check_cluster_list(const struct options *options, struct error *mistakes)

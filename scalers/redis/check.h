@@ -12,6 +12,7 @@
 
 void redis_check_connection(const void *connection_options, struct error *mistakes);
 void redis_check_list(const struct options *options, struct error *mistakes);
+void redis_check_stream(const struct options *options, struct error *mistakes);
 void redis_check_cluster_list(const struct options *options, struct error *mistakes);
 
 #endif

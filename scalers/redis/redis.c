@@ -157,9 +157,9 @@ static void libraries(struct text *text)
 #define STREAMS                                                                                    \
     .sizes = {sizeof(struct redis_connection), sizeof(struct redis_stream_query),                  \
               sizeof(struct redis_stream_target)},                                                 \
-    .check_connection = redis_check_connection, .reports = stream_reports,                         \
-    .metric_spec = stream_metric_spec, .evaluate = stream_evaluate, .bundle = stream_bundle,       \
-    .libraries = libraries, .subscribes = true
+    .check = redis_check_stream, .check_connection = redis_check_connection,                       \
+    .reports = stream_reports, .metric_spec = stream_metric_spec, .evaluate = stream_evaluate,     \
+    .bundle = stream_bundle, .libraries = libraries, .subscribes = true
 #define AT_SERVER .connect = redis_connect, .disconnect = redis_client_disconnect, .isolated = 1
 #define AT_MASTER                                                                                  \
     .connect = redis_connect_to_master, .disconnect = redis_client_disconnect, .isolated = 1

@@ -144,11 +144,14 @@ static void poller_feed_started(struct task *task)
 }
 
 /* Errors go to logs, pages and KEDA's events, and may repeat what the source was sent. Its text is
- * the scaler's, in whatever process that is: only here all values are known. */
+ * the scaler's, in whatever process that is: only here all values are known. A long one is kept,
+ * and copied for each stream, several times. */
 static void hide_all(const struct poller *poller, const struct task *task, struct error *error)
 {
+    enum { MAX_ERROR_BYTES = 1024 };
     hide_secrets(poller->values, error);
     hide_secrets(task == NULL ? NULL : task->values, error);
+    error_shorten(error, MAX_ERROR_BYTES);
 }
 
 static void poller_feed_end(struct task *task, enum task_outcome outcome,

@@ -143,13 +143,21 @@ static void end_scaler_call(struct rpc *rpc)
         triggers_unpin(scaler_call_shared(call)->triggers, call->trigger, clock_now_ms());
 }
 
-/* A bounded number in each turn: other calls wait meanwhile. */
-enum { RENEWED_PER_TURN = 500, UPDATED_PER_TURN = 1000 };
+/* Other calls wait meanwhile, so a turn has a bounded number, and ends after so long. */
+enum { RENEWED_PER_TURN = 500, UPDATED_PER_TURN = 1000, UPDATED_BETWEEN_LOOKS = 16, TURN_MS = 3 };
+
+/* Whether one more may be updated in a turn that began then. */
+static bool goes_on(int updated, int64_t began_ms)
+{
+    return updated < UPDATED_PER_TURN &&
+           (updated % UPDATED_BETWEEN_LOOKS != UPDATED_BETWEEN_LOOKS - 1 ||
+            clock_now_ms() < began_ms + TURN_MS);
+}
 
 /* Has those at the front of a list whose time has come act; returns when the next one's comes. */
 static int64_t handle_due(struct scaler_call **list, int64_t now_ms)
 {
-    for (int i = 0; i < UPDATED_PER_TURN && *list != NULL && (*list)->due_ms <= now_ms; i++)
+    for (int i = 0; goes_on(i, now_ms) && *list != NULL && (*list)->due_ms <= now_ms; i++)
         (*list)->update(*list, now_ms, true);
     return *list == NULL ? CLOCK_NEVER : (*list)->due_ms;
 }
@@ -158,7 +166,7 @@ static int64_t handle_due(struct scaler_call **list, int64_t now_ms)
 static int64_t handle_patient(struct scaler_calls *calls, int64_t now_ms)
 {
     struct scaler_call *call;
-    for (int i = 0; i < UPDATED_PER_TURN; i++) {
+    for (int i = 0; goes_on(i, now_ms); i++) {
         call = calls->waiting;
         if (call == NULL || call->due_ms > now_ms)
             break;
@@ -172,7 +180,7 @@ static int64_t handle_patient(struct scaler_calls *calls, int64_t now_ms)
 /* Those that a measurement has news for; returns when to go on. */
 static int64_t handle_ready(const struct scaler_calls *calls, int64_t now_ms)
 {
-    for (int i = 0; i < UPDATED_PER_TURN; i++) {
+    for (int i = 0; goes_on(i, now_ms); i++) {
         struct watcher *watcher = engine_next_ready(calls->engine);
         if (watcher == NULL)
             return CLOCK_NEVER;
