@@ -130,6 +130,7 @@ struct redis_command *redis_link_send(struct redis_link *link, const struct redi
     if (link->commands == NULL) {
         link->progress_ms = clock_now_ms();
         link->was_idle = true;
+        redis_socket_expect(&link->socket, true);
     }
     DL_APPEND(link->commands, command);
     command->is_asking = link->is_asking;
@@ -204,6 +205,8 @@ static void handle_oldest(struct redis_link *link, const redisReply *reply, int6
     call_handler(link, command, reply);
     DL_DELETE(link->commands, command);
     free(command);
+    if (link->commands == NULL && link->on_message == NULL)
+        redis_socket_expect(&link->socket, false);
 }
 
 /* A master that stood still answers once it runs again, before it hears that it is none. */

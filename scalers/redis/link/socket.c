@@ -209,6 +209,13 @@ const char *redis_socket_awaited(const struct redis_socket *socket)
 
 /* ---- writing ---- */
 
+void redis_socket_expect(struct redis_socket *socket, bool replies)
+{
+    enum { IDLE_BYTES = 4 << 10 };
+    if (socket->context != NULL)
+        socket_bound_received(socket->context->fd, replies ? SOCKET_SOURCE_BYTES : IDLE_BYTES);
+}
+
 static void add_bytes(struct redis_socket *socket, const char *bytes, size_t length)
 {
     if (socket->start > 0 && socket->capacity - socket->end < length) {

@@ -72,6 +72,10 @@ bool redis_socket_connect(struct redis_socket *socket, struct redis_server *serv
 /* What one that is not connected has not got in time, for an error. */
 const char *redis_socket_awaited(const struct redis_socket *socket);
 
+/* Whether replies are to come: a server that sends without being asked fills the kernel's buffer,
+ * which nobody reads meanwhile. */
+void redis_socket_expect(struct redis_socket *socket, bool replies);
+
 /* A command, whose words end with NULL; connected or not. */
 void redis_socket_add(struct redis_socket *socket, const char *const *words);
 

@@ -17,4 +17,7 @@ enum {
  * Before connect() or listen(), or the peer already counts on more. */
 void socket_bound_buffers(int fd, int bytes);
 
+/* What the peer may send before somebody reads it; of a connection that is bounded already. */
+void socket_bound_received(int fd, int bytes);
+
 #endif
