@@ -5,6 +5,7 @@ import { el, setText } from "./dom.js";
 import { filterButtons } from "./filter_buttons.js";
 import { number, plural, zone } from "./format.js";
 import { drawLines } from "./log_lines.js";
+import { searchBox, wordsOf } from "./search_box.js";
 import { store } from "./store.js";
 
 const MAX_SHOWN = 500;
@@ -15,6 +16,7 @@ const levels = [
   ["error", "Errors", 3],
 ];
 const rank = { debug: 0, info: 1, warning: 2, error: 3 };
+
 export function logPage() {
   const given = parameters();
   const chosen = {
@@ -23,11 +25,10 @@ export function logPage() {
   };
   const list = el("ol", { class: "lines", tabindex: "0", "aria-label": "Lines of the log" });
   const count = el("p", { class: "count", "aria-live": "polite" });
-  const search = el("input", {
-    type: "search", id: "search", placeholder: "Words that a line must have", value: chosen.text,
-    autocomplete: "off", spellcheck: "false",
-    oninput: (event) => {
-      chosen.text = event.target.value;
+  const search = searchBox({
+    label: "Filter the lines", placeholder: "Words that a line must have", value: chosen.text,
+    changed: (text) => {
+      chosen.text = text;
       change();
     },
   });
@@ -42,7 +43,7 @@ export function logPage() {
   }
 
   function draw() {
-    const words = chosen.text.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = wordsOf(chosen.text);
     const least = levels.find(([key]) => key === chosen.level)[2];
     const lines = store.log.filter(({ level, text }) =>
       rank[level] >= least && words.every((word) => text.toLowerCase().includes(word)));
@@ -56,10 +57,7 @@ export function logPage() {
   return {
     title: "Log",
     element: el("div", { class: "page" }, el("h1", {}, "Log"),
-      el("div", { class: "bar" },
-        el("label", { class: "search", for: "search" }, el("span", { class: "hidden" }, "Filter the lines"), search),
-        buttons.element, count),
-      list),
+      el("div", { class: "bar" }, search.element, buttons.element, count), list),
     draw,
     close() {},
   };

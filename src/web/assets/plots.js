@@ -25,6 +25,43 @@ function axis(overrides) {
   };
 }
 
+const seriesOf = ({ label, colour: name, isDashed, isFilled, isStep }) => ({
+  label, stroke: colour(`--${name}`), width: isDashed ? 1.25 : 1.75, dash: isDashed ? [6, 4] : undefined,
+  spanGaps: false, points: { size: 5, filter: (self, at) => lonely(self.data[at]) },
+  fill: isFilled ? colour(`--${name}-soft`) : undefined,
+  paths: isStep ? window.uPlot.paths.stepped({ align: 1 }) : undefined,
+});
+
+// For uPlot. range(): from and to, whenever it draws.
+function optionsOf({ series, isWhole, unit, range }) {
+  const amount = (tick) => (isWhole && !Number.isInteger(tick) ? "" : compact(tick));
+  return {
+    padding: [8, 26, 0, 0], // right: half of the last time below the axis
+    legend: { show: false },
+    cursor: { points: { size: 6 }, drag: { x: true, y: false, setScale: false }, sync: { key: "history" } },
+    scales: {
+      x: { time: true, range },
+      y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 1) * 1.08)] },
+    },
+    axes: [
+      axis({ values: (_, ticks) => clocks(ticks), space: 80, size: 28, label: `time, ${zone(range()[1])}` }),
+      axis({ values: (_, ticks) => ticks.map(amount), size: 48, label: unit }),
+    ],
+    series: [{}, ...series.map(seriesOf)],
+  };
+}
+
+// Behind the curves: where measuring failed.
+function shade(self, outages) {
+  const { left, top, width, height } = self.bbox;
+  for (const { from, to, kind } of outages) {
+    const [begin, end] = [from, to].map((time) =>
+      Math.min(left + width, Math.max(left, self.valToPos(time, "x", true))));
+    self.ctx.fillStyle = colour(kind === "held" ? "--held-bg" : "--error-bg");
+    self.ctx.fillRect(begin, top, Math.max(end - begin, 1), height);
+  }
+}
+
 /*
  * series: [{label, colour (of the style sheet), isStep, isFilled, isDashed}]; unit: of all.
  * draw({times, columns, range: [from, to], outages: [{from, to, kind}], title, unit, labels: others of the first
@@ -42,6 +79,7 @@ export function makePlot({ title, unit, summary, series, isWhole, chosen }) {
   let plot = null;
   let shown = { times: [], columns: series.map(() => []), range: [0, 1], outages: [], title, unit };
   const data = () => [shown.times, ...shown.columns];
+  const size = () => ({ width: Math.max(200, holder.clientWidth), height: HEIGHT });
 
   function show(index) {
     values.forEach((value, at) => setText(value, compact(shown.columns[at][index] ?? undefined)));
@@ -50,16 +88,7 @@ export function makePlot({ title, unit, summary, series, isWhole, chosen }) {
 
   const isHere = () => shown.times.findLastIndex((time) => time <= shown.range[1]);
 
-  // Behind the curves: where measuring failed.
-  function shade(self) {
-    const { left, top, width, height } = self.bbox;
-    for (const { from, to, kind } of shown.outages) {
-      const [begin, end] = [from, to].map((time) =>
-        Math.min(left + width, Math.max(left, self.valToPos(time, "x", true))));
-      self.ctx.fillStyle = colour(kind === "held" ? "--held-bg" : "--error-bg");
-      self.ctx.fillRect(begin, top, Math.max(end - begin, 1), height);
-    }
-  }
+
 
   function select(self) {
     const { left, width } = self.select;
@@ -68,39 +97,18 @@ export function makePlot({ title, unit, summary, series, isWhole, chosen }) {
     chosen(self.posToVal(left, "x"), self.posToVal(left + width, "x"));
   }
 
-  function options() {
-    return {
-      width: Math.max(200, holder.clientWidth), height: HEIGHT,
-      padding: [8, 26, 0, 0], // right: half of the last time below the axis
-      legend: { show: false },
-      cursor: { points: { size: 6 }, drag: { x: true, y: false, setScale: false }, sync: { key: "history" } },
-      hooks: { drawClear: [shade], setSelect: [select], setCursor: [(self) => show(self.cursor.idx ?? isHere())] },
-      scales: {
-        x: { time: true, range: () => shown.range },
-        y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 1) * 1.08)] },
-      },
-      axes: [
-        axis({ values: (_, ticks) => clocks(ticks), space: 80, size: 28, label: `time, ${zone(shown.range[1])}` }),
-        axis({ values: (_, ticks) => ticks.map((tick) => (isWhole && !Number.isInteger(tick) ? "" : compact(tick))),
-          size: 48, label: shown.unit }),
-      ],
-      series: [{}, ...series.map((one) => ({
-        label: one.label, stroke: colour(`--${one.colour}`),
-        width: one.isDashed ? 1.25 : 1.75, dash: one.isDashed ? [6, 4] : undefined,
-        spanGaps: false, points: { size: 5, filter: (self, at) => lonely(self.data[at]) },
-        fill: one.isFilled ? colour(`--${one.colour}-soft`) : undefined,
-        paths: one.isStep ? window.uPlot.paths.stepped({ align: 1 }) : undefined,
-      }))],
-    };
-  }
-
   function make() {
     plot?.destroy();
-    plot = window.uPlot ? new window.uPlot(options(), data(), holder) : null;
+    const hooks = {
+      drawClear: [(self) => shade(self, shown.outages)], setSelect: [select],
+      setCursor: [(self) => show(self.cursor.idx ?? isHere())],
+    };
+    const options = { ...optionsOf({ series, isWhole, unit: shown.unit, range: () => shown.range }), ...size(), hooks };
+    plot = window.uPlot ? new window.uPlot(options, data(), holder) : null;
     show(isHere());
   }
 
-  const resized = new ResizeObserver(() => plot?.setSize({ width: Math.max(200, holder.clientWidth), height: HEIGHT }));
+  const resized = new ResizeObserver(() => plot?.setSize(size()));
   resized.observe(holder);
   document.addEventListener("themechange", make);
   return {

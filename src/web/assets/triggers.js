@@ -5,8 +5,10 @@ import { makeCards } from "./cards.js";
 import { el, setClass, setText } from "./dom.js";
 import { filterButtons } from "./filter_buttons.js";
 import { age, compact, number, plural, rate, UNKNOWN } from "./format.js";
+import { searchBox, wordsOf } from "./search_box.js";
 import { serverNow, store } from "./store.js";
 import { drawChip, drawLink, drawText, parseSort, sortText, Table } from "./table.js";
+import { groupsOf, makeFolds } from "./trigger_groups.js";
 import { connectionOf, stateOf } from "./trigger_state.js";
 
 const triggerHref = ({ namespace, name }) =>
@@ -104,10 +106,6 @@ const filters = [
 ];
 
 const USUAL_SORT = { key: "state", isDown: false };
-// Keys of groups that are no names of namespaces; "-shop" is not folded where every other is.
-const FAILING = "!";
-const EVERY = "*";
-
 function matches(row, words) {
   if (words.length === 0) return true;
   const text = [objectOf(row), row.scaler, row.connection, row.connectionName, row.metric, row.query, row.status,
@@ -127,46 +125,20 @@ function empty() {
   ];
 }
 
-const isFailing = ({ state }) => state === "refused" || state === "held";
-
-// "48 triggers and 2 failing above"
-function noteOf(rows, failing) {
-  return plural(rows.length, "trigger") + (failing > 0 ? ` and ${number(failing)} failing above` : "");
-}
-
-// By namespace, in the order of their first rows; in the usual order those that fail come before all.
-function groupsOf(rows, { hasFailingFirst, isFolded }) {
-  const top = hasFailingFirst ? rows.filter(isFailing) : [];
-  const namespaces = new Map();
-  for (const row of rows) {
-    if (!namespaces.has(row.namespace)) namespaces.set(row.namespace, { rows: [], failing: 0 });
-    const group = namespaces.get(row.namespace);
-    if (hasFailingFirst && isFailing(row)) group.failing++;
-    else group.rows.push(row);
-  }
-  const list = [...namespaces].filter(([, group]) => group.rows.length > 0);
-  if (hasFailingFirst) list.sort(([one], [other]) => one.localeCompare(other, "en", { numeric: true }));
-  const groupOf = (key, title, note, of) => ({ key, title, note, rows: of, isFolded: isFolded(key) });
-  const groups = list.map(([key, group]) => groupOf(key, key, noteOf(group.rows, group.failing), group.rows));
-  if (top.length > 0) groups.unshift(groupOf(FAILING, "Failing and held", plural(top.length, "trigger"), top));
-  return groups;
-}
-
 export function triggersPage() {
   const given = parameters();
   const chosen = {
     text: given.get("q") ?? "", connection: given.get("connection") ?? "",
     filter: filters.some(([key]) => key === given.get("show")) ? given.get("show") : "all",
-    folded: new Set((given.get("folded") ?? "").split(",").filter(Boolean)),
   };
+  const folds = makeFolds(given.get("folded") ?? "");
   const sort = given.has("sort") ? parseSort(given.get("sort")) : USUAL_SORT;
   const cards = makeCards();
   const count = el("p", { class: "count", "aria-live": "polite" });
-  const search = el("input", {
-    type: "search", id: "search", placeholder: "Name, scaler, connection, error", value: chosen.text,
-    autocomplete: "off", spellcheck: "false",
-    oninput: (event) => {
-      chosen.text = event.target.value;
+  const search = searchBox({
+    label: "Filter the triggers", placeholder: "Name, scaler, connection, error", value: chosen.text,
+    changed: (text) => {
+      chosen.text = text;
       change();
     },
   });
@@ -175,7 +147,7 @@ export function triggersPage() {
     change();
   });
   const foldAll = el("button", { type: "button", class: "quiet", hidden: true, onclick: () => {
-    chosen.folded = chosen.folded.has(EVERY) ? new Set() : new Set([EVERY]);
+    folds.foldAll();
     change();
   } });
   const ofConnection = el("button", {
@@ -184,7 +156,7 @@ export function triggersPage() {
     onclick: () => {
       chosen.connection = "";
       ofConnection.hidden = true;
-      search.focus();
+      search.input.focus();
       change();
     },
   });
@@ -193,17 +165,10 @@ export function triggersPage() {
   let counts = [];
   let seen = -1;
 
-  const isException = (key) => key !== FAILING && chosen.folded.has(EVERY);
-  const isFolded = (key) => (isException(key) ? !chosen.folded.has(`-${key}`) : chosen.folded.has(key));
 
-  function fold(key) {
-    const mark = isException(key) ? `-${key}` : key;
-    if (!chosen.folded.delete(mark)) chosen.folded.add(mark);
-    change();
-  }
 
   function selected() {
-    const words = chosen.text.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = wordsOf(chosen.text);
     const passes = filters.find(([key]) => key === chosen.filter)[2];
     const found = [...all()].filter((row) =>
       (!chosen.connection || row.connection === chosen.connection) && matches(row, words));
@@ -215,17 +180,21 @@ export function triggersPage() {
 
   const table = new Table({
     label: "Triggers", columns: columns.filter(({ isShown }) => isShown?.() ?? true),
-    byId: () => store.tables.triggers, rows: selected, empty, sort, fold,
+    byId: () => store.tables.triggers, rows: selected, empty, sort,
     sorted: () => change(false),
-    groups: (rows) => namespaces.size > 1 &&
-      groupsOf(rows, { hasFailingFirst: sortText(table.sort) === sortText(USUAL_SORT), isFolded }),
+    groups: (rows) => namespaces.size > 1 && groupsOf(rows,
+      { hasFailingFirst: sortText(table.sort) === sortText(USUAL_SORT), isFolded: folds.isFolded }),
+    fold: (key) => {
+      folds.fold(key);
+      change();
+    },
   });
 
   function change(isDrawn = true) {
     const order = sortText(table.sort);
     setParameters({
       q: chosen.text, connection: chosen.connection, show: chosen.filter === "all" ? "" : chosen.filter,
-      sort: order === sortText(USUAL_SORT) ? "" : order, folded: [...chosen.folded].sort().join(","),
+      sort: order === sortText(USUAL_SORT) ? "" : order, folded: folds.text(),
     });
     if (isDrawn) draw(true);
   }
@@ -238,7 +207,7 @@ export function triggersPage() {
     const one = [...all()].find(({ connection }) => connection === chosen.connection);
     setText(ofConnection, `Connection: ${one ? connectionOf(one) : chosen.connection} ✕`);
     foldAll.hidden = namespaces.size < 2;
-    setText(foldAll, chosen.folded.has(EVERY) ? "Unfold all" : "Fold all");
+    setText(foldAll, folds.hasAll() ? "Unfold all" : "Fold all");
     const total = store.tables.triggers.size;
     const part = table.count === total ? "" : `${number(table.count)} of `;
     setText(count, part + plural(total, "trigger"));
@@ -248,10 +217,7 @@ export function triggersPage() {
   return {
     title: "Triggers",
     element: el("div", { class: "page" }, el("h1", { class: "hidden" }, "Triggers"), cards.element,
-      el("div", { class: "bar" },
-        el("label", { class: "search", for: "search" },
-          el("span", { class: "hidden" }, "Filter the triggers"), search),
-        buttons.element, ofConnection, foldAll, count),
+      el("div", { class: "bar" }, search.element, buttons.element, ofConnection, foldAll, count),
       table.element),
     draw,
     close() {

@@ -1,0 +1,17 @@
+// The words that rows or lines must have: "/" goes there (app.js).
+
+import { el } from "./dom.js";
+
+// changed(text): with each letter. `input` is the element that has the focus.
+export function searchBox({ label, placeholder, value, changed }) {
+  const input = el("input", {
+    type: "search", id: "search", placeholder, value, autocomplete: "off", spellcheck: "false",
+    oninput: () => changed(input.value),
+  });
+  return {
+    input,
+    element: el("label", { class: "search", for: "search" }, el("span", { class: "hidden" }, label), input),
+  };
+}
+
+export const wordsOf = (text) => text.toLowerCase().split(/\s+/).filter(Boolean);
