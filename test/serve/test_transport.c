@@ -90,7 +90,9 @@ static void a_cancelled_stream_ends_once_wherever_it_was(void **state)
         struct client_call *call = client_call_open(&fixture->client, paths[i], "1000000", 0);
         await_count(&fixture->begun, i + 1);
         client_call_cancel(call);
-        await_count(&fixture->ended_as[STATUS_CANCELLED], i + 1);
+        for (int tries = 0; tries < 5000 && fixture->ended_as[STATUS_CANCELLED] <= i; tries++)
+            core_client_read(&fixture->client, 2);
+        assert_int_equal(fixture->ended_as[STATUS_CANCELLED], i + 1);
         client_call_free(call);
     }
 }

@@ -56,6 +56,13 @@ void core_client_init(struct core_client *client, int port, grpc_compression_alg
     grpc_channel_credentials_release(credentials);
 }
 
+void core_client_read(struct core_client *client, long ms)
+{
+    gpr_timespec until =
+        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(ms, GPR_TIMESPAN));
+    grpc_completion_queue_pluck(client->queue, client, until, NULL);
+}
+
 void core_client_done(struct core_client *client)
 {
     grpc_channel_destroy(client->channel);
