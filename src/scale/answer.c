@@ -175,22 +175,22 @@ void answer_decide(const struct answer_facts *facts, const struct answer_call *c
     ret_answer->began_at_us = snapshot->began_at_us;
 }
 
-enum answer_condition answer_condition(const struct answer *answer)
+enum answer_state answer_state(const struct answer *answer)
 {
     if (answer->kind == ANSWER_VALUE)
-        return answer->held ? CONDITION_HELD : CONDITION_ANSWERED;
-    return answer->kind == ANSWER_REFUSED ? CONDITION_REFUSED : CONDITION_WAITING;
+        return answer->held ? STATE_HELD : STATE_ANSWERED;
+    return answer->kind == ANSWER_REFUSED ? STATE_REFUSED : STATE_WAITING;
 }
 
-const char *answer_condition_name(enum answer_condition condition)
+const char *answer_state_name(enum answer_state state)
 {
     static const char *const names[] = {
-        [CONDITION_WAITING] = "waiting",
-        [CONDITION_ANSWERED] = "answered",
-        [CONDITION_HELD] = "held",
-        [CONDITION_REFUSED] = "refused",
+        [STATE_WAITING] = "waiting",
+        [STATE_ANSWERED] = "answered",
+        [STATE_HELD] = "held",
+        [STATE_REFUSED] = "refused",
     };
-    return names[condition];
+    return names[state];
 }
 
 void answer_copy(struct answer *to, const struct answer *from)

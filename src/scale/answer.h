@@ -81,16 +81,16 @@ struct answer_call {
 void answer_decide(const struct answer_facts *facts, const struct answer_call *call, int64_t now_ms,
                    struct answer *ret_answer);
 
-/* In one word, for people. */
-enum answer_condition {
-    CONDITION_WAITING,  /* for a measurement */
-    CONDITION_ANSWERED, /* by a reading */
-    CONDITION_HELD,     /* by what was known before measuring failed */
-    CONDITION_REFUSED,  /* with an error */
+/* An answer in one word, for people. */
+enum answer_state {
+    STATE_WAITING,  /* for a measurement */
+    STATE_ANSWERED, /* by a reading */
+    STATE_HELD,     /* by what was known before measuring failed */
+    STATE_REFUSED,  /* with an error */
 };
 
-enum answer_condition answer_condition(const struct answer *answer);
-const char *answer_condition_name(enum answer_condition condition); /* "held", in all JSON */
+enum answer_state answer_state(const struct answer *answer);
+const char *answer_state_name(enum answer_state state); /* "held", in all JSON */
 
 void answer_copy(struct answer *to,
                  const struct answer *from); /* what `to` held before is dropped */

@@ -1,7 +1,7 @@
 /*
  * A trigger: one ScaledObjectRef as KEDA sends it, parsed.
  *
- * Its life is one state (`phase`), and lifecycle.c makes each change of it:
+ * Its life has phases (`phase`), and lifecycle.c makes each change of them:
  *
  *     the first call -> INVALID, UNCONNECTED, PENDING or READY, as it was parsed
  *     a call for a value, or a stream:                          READY -> MEASURED

@@ -5,7 +5,7 @@
 #include "base/url.h"
 #include "scale/general.h"
 #include "scale/trigger_answers.h"
-#include "scale/trigger_state.h"
+#include "scale/trigger_report.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -132,22 +132,22 @@ static void add_policy_peak(const struct trigger *trigger, const struct trigger_
 
 bool trigger_give_to_peers(struct trigger *trigger, int64_t now_ms, struct peer_value *ret_value)
 {
-    _cleanup_(trigger_state_done) struct trigger_state state = {0};
+    _cleanup_(trigger_report_done) struct trigger_report report = {0};
     if (trigger->parsed.scaler == NULL || trigger->bound.query == NULL)
         return false;
-    trigger_state(trigger, NULL, now_ms, &state);
-    if (!state.snapshot.is_measured && trigger->answers.of_peers != NULL) {
+    trigger_report(trigger, NULL, now_ms, &report);
+    if (!report.snapshot.is_measured && trigger->answers.of_peers != NULL) {
         *ret_value = *trigger->answers.of_peers;
         return true;
     }
-    const struct answer *answer = &state.answer;
+    const struct answer *answer = &report.answer;
     if (answer->kind != ANSWER_VALUE || !answer->active)
         return false;
     *ret_value = (struct peer_value){
         .value = answer->value,
-        .since_ms = answer->held ? answer->failing_since_ms : state.snapshot.sent_ms,
+        .since_ms = answer->held ? answer->failing_since_ms : report.snapshot.sent_ms,
     };
-    add_policy_peak(trigger, &state.policy, now_ms, ret_value);
+    add_policy_peak(trigger, &report.policy, now_ms, ret_value);
     memcpy(ret_value->digest, digest_of(trigger), PEER_DIGEST_BYTES);
     if (trigger->answers.peak != NULL)
         add_earlier(trigger->answers.peak, now_ms, ret_value);

@@ -1,7 +1,7 @@
 /*
  * The table of the triggers that KEDA calls for: KEDA sends the whole metadata with every call, and
  * does not report when a trigger is deleted. What a trigger is stands in trigger.h, and what it is
- * answered in trigger_state.h.
+ * answered in trigger_report.h.
  *
  * Threads: one at a time for a table and its triggers (the server's turn lock).
  */

@@ -32,10 +32,10 @@ static json_t *explain_metadata(const struct trigger *trigger)
 
 /* ---- what was measured ---- */
 
-static json_t *explain_reading(const struct trigger_state *state,
+static json_t *explain_reading(const struct trigger_report *report,
                                const struct trigger_figures *figures)
 {
-    if (!state->snapshot.is_measured)
+    if (!report->snapshot.is_measured)
         return json_null();
     json_t *object = json_object();
     web_json_set(object, "ageSeconds", web_json_number(figures->age_seconds));
@@ -74,7 +74,7 @@ static json_t *explain_failure(const struct snapshot *snapshot, int64_t now_ms, 
 static json_t *explain_answer(const struct answer *answer, make_text *text)
 {
     json_t *object = json_object();
-    web_json_set(object, "state", web_json_text(answer_condition_name(answer_condition(answer))));
+    web_json_set(object, "state", web_json_text(answer_state_name(answer_state(answer))));
     if (answer->kind == ANSWER_VALUE) {
         web_json_set(object, "value", web_json_number(answer->value));
         web_json_set(object, "active", json_boolean(answer->active));
@@ -96,29 +96,29 @@ static json_t *explain_last_answer(const struct trigger *trigger, int64_t now_ms
     return object;
 }
 
-static void add_reason(const struct trigger *trigger, const struct trigger_state *state,
+static void add_reason(const struct trigger *trigger, const struct trigger_report *report,
                        const struct trigger_figures *figures, struct text *text)
 {
-    const struct answer *answer = &state->answer;
-    if (state->condition == CONDITION_WAITING)
+    const struct answer *answer = &report->answer;
+    if (report->state == STATE_WAITING)
         text_add(text, "nothing was measured yet: a call waits for the next measurement");
-    else if (state->condition == CONDITION_REFUSED)
-        text_addf(text, "KEDA keeps the replicas: %s", error_text(state->error));
+    else if (report->state == STATE_REFUSED)
+        text_addf(text, "KEDA keeps the replicas: %s", error_text(report->error));
     else {
         const char *activity = answer->active ? "active" : "not active: KEDA may scale to zero";
-        bool is_measured = state->snapshot.is_measured;
+        bool is_measured = report->snapshot.is_measured;
         if (is_measured)
             text_addf(text, "measured %.1f s ago: ", figures->age_seconds);
         else
             text_add(text, "held from another replica: ");
-        if (is_measured && state->policy.answered.has_decided)
-            text_addf(text, "%s; %s", state->policy.answered.words.bytes, activity);
+        if (is_measured && report->policy.answered.has_decided)
+            text_addf(text, "%s; %s", report->policy.answered.words.bytes, activity);
         else
             text_addf(text, "%g, at a target of %g per replica: %g replicas; %s", answer->value,
                       trigger->parsed.target, answer->replicas, activity);
-        if (state->condition == CONDITION_HELD)
+        if (report->state == STATE_HELD)
             text_addf(text, "; held for at most %g s while measuring fails: %s",
-                      (double)trigger->parsed.rules.hold_ms / 1000, error_text(state->error));
+                      (double)trigger->parsed.rules.hold_ms / 1000, error_text(report->error));
     }
 }
 
@@ -162,18 +162,18 @@ static json_t *begin_trigger(const struct trigger *trigger, make_text *text)
 
 static json_t *summarise(const struct trigger *trigger, int64_t now_ms)
 {
-    _cleanup_(trigger_state_done) struct trigger_state state;
-    trigger_state(trigger, NULL, now_ms, &state);
+    _cleanup_(trigger_report_done) struct trigger_report report;
+    trigger_report(trigger, NULL, now_ms, &report);
     json_t *object = begin_trigger(trigger, web_json_short);
-    json_t *now = explain_answer(&state.answer, web_json_short);
-    if (state.error != NULL)
-        web_json_set(now, "error", web_json_short(error_text(state.error)));
+    json_t *now = explain_answer(&report.answer, web_json_short);
+    if (report.error != NULL)
+        web_json_set(now, "error", web_json_short(error_text(report.error)));
     web_json_set(object, "now", now);
-    if (state.has_decision) {
-        web_json_set(object, "status", web_json_text(flow_status_text(state.status)));
-        web_json_set(object, "boundBy", web_json_text(policy_term_text(state.bound_by)));
+    if (report.has_decision) {
+        web_json_set(object, "status", web_json_text(flow_status_text(report.status)));
+        web_json_set(object, "boundBy", web_json_text(policy_term_text(report.bound_by)));
     }
-    web_json_set(object, "superseded", json_boolean(state.is_superseded));
+    web_json_set(object, "superseded", json_boolean(report.is_superseded));
     web_json_set(object, "lastCallSecondsAgo", web_json_seconds(now_ms - trigger->last_call_ms));
     return object;
 }
@@ -182,22 +182,22 @@ static json_t *summarise(const struct trigger *trigger, int64_t now_ms)
 static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_short)
 {
     make_text *text = is_short ? web_json_short : web_json_text;
-    _cleanup_(trigger_state_done) struct trigger_state state;
+    _cleanup_(trigger_report_done) struct trigger_report report;
     _cleanup_(text_done) struct text why = {0};
     struct trigger_figures figures;
-    trigger_state(trigger, NULL, now_ms, &state);
-    trigger_figures(trigger, &state, &figures);
-    add_reason(trigger, &state, &figures, &why);
+    trigger_report(trigger, NULL, now_ms, &report);
+    trigger_figures(trigger, &report, &figures);
+    add_reason(trigger, &report, &figures, &why);
 
-    const struct trigger_policy_view *policy = &state.policy;
+    const struct trigger_policy_view *policy = &report.policy;
     json_t *object = begin_trigger(trigger, text);
     web_json_set(object, "why", text(why.bytes));
-    web_json_set(object, "now", explain_answer(&state.answer, text));
+    web_json_set(object, "now", explain_answer(&report.answer, text));
     web_json_set(object, "lastAnswer", explain_last_answer(trigger, now_ms, text));
-    web_json_set(object, "reading", explain_reading(&state, &figures));
-    web_json_set(object, "failing", explain_failure(&state.snapshot, now_ms, text));
+    web_json_set(object, "reading", explain_reading(&report, &figures));
+    web_json_set(object, "failing", explain_failure(&report.snapshot, now_ms, text));
     web_json_set(object, "source",
-                 trigger->bound.query == NULL ? NULL : explain_source(&state.source, text));
+                 trigger->bound.query == NULL ? NULL : explain_source(&report.source, text));
     web_json_set(object, "policy",
                  explain_plan(policy->answered.has_decided, &policy->answered.result,
                               &policy->answered.words, now_ms, text));
@@ -207,7 +207,7 @@ static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_sh
     web_json_set(object, "holdSeconds", web_json_seconds(trigger->parsed.rules.hold_ms));
     web_json_set(object, "connectionName", text(trigger->parsed.connection_name));
     web_json_set(object, "metadata", is_short ? NULL : explain_metadata(trigger));
-    web_json_set(object, "superseded", json_boolean(state.is_superseded));
+    web_json_set(object, "superseded", json_boolean(report.is_superseded));
     web_json_set(object, "streams", json_integer((json_int_t)trigger->streams));
     web_json_set(object, "lastCallSecondsAgo", web_json_seconds(now_ms - trigger->last_call_ms));
     return object;

@@ -51,7 +51,7 @@ static void found_done(struct history_page_found **found)
 /* What was known before a sample; it learns of the sample. */
 struct past {
     const struct trigger *trigger;
-    const struct trigger_state *now; /* what its policy found since */
+    const struct trigger_report *now; /* what its policy found since */
     struct snapshot snapshot;
     struct peak_value peak;
 };
@@ -88,20 +88,20 @@ static void learn(struct past *past, const struct history_sample *sample)
 static void evaluate(struct past *past, const struct history_sample *sample,
                      struct trigger_figures *row)
 {
-    struct trigger_state state;
+    struct trigger_report report;
     learn(past, sample);
-    trigger_state_past(past->trigger, past->now, &past->snapshot, &past->peak, sample->at_ms,
-                       &state);
-    if (state.condition == CONDITION_HELD)
-        peak_value_hold(&past->peak, state.answer.failing_since_ms, sample->at_ms);
-    else if (state.condition == CONDITION_ANSWERED)
-        peak_value_add(&past->peak, state.answer.value, past->trigger->parsed.rules.hold_window_ms,
+    trigger_report_past(past->trigger, past->now, &past->snapshot, &past->peak, sample->at_ms,
+                        &report);
+    if (report.state == STATE_HELD)
+        peak_value_hold(&past->peak, report.answer.failing_since_ms, sample->at_ms);
+    else if (report.state == STATE_ANSWERED)
+        peak_value_add(&past->peak, report.answer.value, past->trigger->parsed.rules.hold_window_ms,
                        sample->at_ms);
-    trigger_figures(past->trigger, &state, row);
+    trigger_figures(past->trigger, &report, row);
     row->reading = sample->reading; /* of this moment, and not of the one before */
-    past->snapshot = state.snapshot;
-    state.snapshot = (struct snapshot){0};
-    trigger_state_done(&state);
+    past->snapshot = report.snapshot;
+    report.snapshot = (struct snapshot){0};
+    trigger_report_done(&report);
 }
 
 /* What arrived until the next reading, where the source does not say: what waiting grew by, and
@@ -134,7 +134,7 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
         found->count == WALK_TRIGGERS_PER_OBJECT)
         return WALK_ON;
     _cleanup_(memory_free) struct history_sample *samples = NULL;
-    _cleanup_(trigger_state_done) struct trigger_state now;
+    _cleanup_(trigger_report_done) struct trigger_report now;
     const struct peer_value *of_peers = trigger->answers.of_peers;
     struct past past = {.trigger = trigger, .now = &now};
     struct series *series = &found->items[found->count++];
@@ -142,7 +142,7 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
     series->metric_name = text_copy(trigger->parsed.metric_name);
     series->scaler = trigger->parsed.scaler == NULL ? NULL : trigger->parsed.scaler->name;
     series->target = trigger->parsed.target;
-    trigger_state(trigger, NULL, now_ms, &now);
+    trigger_report(trigger, NULL, now_ms, &now);
     series->is_superseded = now.is_superseded;
     if (trigger->bound.query == NULL || (found->only != 0 && found->only != trigger->id))
         return WALK_ON;

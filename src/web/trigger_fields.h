@@ -1,5 +1,5 @@
 /*
- * What the views of a trigger's state show of it: a row for each field, which says in which views
+ * What the views of a trigger's report show of it: a row for each field, which says in which views
  * it is; one that views call by different names, or that is another number there, has a row for
  * each. A new field is a member of struct trigger_figures (of a reading: of struct reading) and a
  * row here. Each view has its fields in the order of the rows. What people see of it: a figure or a
@@ -8,7 +8,7 @@
 #ifndef BACKLOG_WEB_TRIGGER_FIELDS_H
 #define BACKLOG_WEB_TRIGGER_FIELDS_H
 
-#include "scale/trigger_state.h"
+#include "scale/trigger_report.h"
 
 #include <stddef.h>
 

@@ -45,9 +45,9 @@ static void add_sample(struct samples *all, const struct trigger *trigger, int64
 {
     all->samples = memory_grow(all->samples, &all->capacity, all->count + 1, sizeof(*all->samples));
     struct sample *sample = &all->samples[all->count++];
-    _cleanup_(trigger_state_done) struct trigger_state state;
-    trigger_state(trigger, NULL, now_ms, &state);
-    trigger_figures(trigger, &state, &sample->figures);
+    _cleanup_(trigger_report_done) struct trigger_report report;
+    trigger_report(trigger, NULL, now_ms, &report);
+    trigger_figures(trigger, &report, &sample->figures);
     sample->labels = labels_of(trigger);
 }
 

@@ -61,25 +61,25 @@ static int by_key(const void *left, const void *right)
 
 /* Metadata of before counts for nothing: KEDA no longer calls for it. */
 static void count(struct trigger_rows *rows, const struct trigger *trigger,
-                  const struct trigger_state *state)
+                  const struct trigger_report *report)
 {
     struct trigger_totals *totals = &rows->totals;
-    const struct answer *answer = &state->answer;
+    const struct answer *answer = &report->answer;
     bool has_value = answer->kind == ANSWER_VALUE;
-    if (state->is_superseded)
+    if (report->is_superseded)
         return;
     totals->triggers++;
-    totals->failing += state->condition == CONDITION_REFUSED;
-    totals->unmeasured += state->condition == CONDITION_WAITING;
-    totals->held += state->condition == CONDITION_HELD;
+    totals->failing += report->state == STATE_REFUSED;
+    totals->unmeasured += report->state == STATE_WAITING;
+    totals->held += report->state == STATE_HELD;
     totals->active += has_value && answer->active;
     if (has_value)
         met_add(&rows->objects,
                 &(struct met){.key = trigger->object, .replicas = answer->replicas});
-    if (trigger->bound.query != NULL && state->snapshot.is_measured && has_value)
+    if (trigger->bound.query != NULL && report->snapshot.is_measured && has_value)
         met_add(&rows->queries, &(struct met){.key = trigger->bound.query,
-                                              .waiting = state->snapshot.reading.waiting,
-                                              .in_flight = state->snapshot.reading.in_flight});
+                                              .waiting = report->snapshot.reading.waiting,
+                                              .in_flight = report->snapshot.reading.in_flight});
 }
 
 static void add_field(const struct trigger_field *field, const struct trigger_figures *figures,
@@ -94,22 +94,22 @@ static void add_field(const struct trigger_field *field, const struct trigger_fi
                   trigger_field_number(field, figures) > 0 ? "true" : "false");
 }
 
-static void write_live(const struct trigger *trigger, const struct trigger_state *state,
+static void write_live(const struct trigger *trigger, const struct trigger_report *report,
                        struct text *live)
 {
     struct trigger_figures figures;
-    trigger_figures(trigger, state, &figures);
-    text_addf(live, "{\"superseded\":%s", state->is_superseded ? "true" : "false");
+    trigger_figures(trigger, report, &figures);
+    text_addf(live, "{\"superseded\":%s", report->is_superseded ? "true" : "false");
     if (trigger->bound.query != NULL)
-        add_string(live, "connection", state->source.connection);
-    if (state->snapshot.is_measured)
-        add_number(live, "time", floor(clock_unix_s(state->snapshot.sent_ms) * 10) / 10);
+        add_string(live, "connection", report->source.connection);
+    if (report->snapshot.is_measured)
+        add_number(live, "time", floor(clock_unix_s(report->snapshot.sent_ms) * 10) / 10);
     if (figures.rates_are_bounds)
         text_add(live, ",\"ratesAreBounds\":true");
     TRIGGER_FIELD_FOREACH(field, VIEW_ROW)
         add_field(field, &figures, live);
-    if (state->error != NULL)
-        add_string(live, "error", error_text(state->error));
+    if (report->error != NULL)
+        add_string(live, "error", error_text(report->error));
     text_add(live, "}");
 }
 
@@ -143,14 +143,14 @@ static void write_fixed(const struct trigger *trigger, struct text *fixed)
 static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct trigger_rows *rows = context;
-    _cleanup_(trigger_state_done) struct trigger_state state;
+    _cleanup_(trigger_report_done) struct trigger_report report;
     _cleanup_(text_done) struct text fixed = {0};
     _cleanup_(text_done) struct text live = {0};
-    trigger_state(trigger, NULL, now_ms, &state);
-    count(rows, trigger, &state);
+    trigger_report(trigger, NULL, now_ms, &report);
+    count(rows, trigger, &report);
     if (rows->is_counting)
         return WALK_ON;
-    write_live(trigger, &state, &live);
+    write_live(trigger, &report, &live);
     if (!live_tables_has(rows->tables, LIVE_TRIGGERS, trigger->id))
         write_fixed(trigger, &fixed);
     live_tables_row(rows->tables, LIVE_TRIGGERS, trigger->id, fixed.bytes, live.bytes);

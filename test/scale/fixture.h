@@ -5,7 +5,7 @@
 #define BACKLOG_TEST_SCALE_FIXTURE_H
 
 #include "measure/fake.h"
-#include "scale/trigger_state.h"
+#include "scale/trigger_report.h"
 #include "scale/triggers.h"
 
 #include <setjmp.h>

@@ -105,9 +105,9 @@ static void a_trigger_waits_for_the_secret_and_then_uses_it(void **state)
     const struct answer_call call = {.arrived_ms = 0};
     const struct answer_call late = {.arrived_ms = 0, .out_of_time = true};
     _cleanup_(answer_done) struct answer answer = {0};
-    trigger_state_answer(trigger, &call, 0, &answer);
+    trigger_report_answer(trigger, &call, 0, &answer);
     assert_int_equal(answer.kind, ANSWER_WAIT);
-    trigger_state_answer(trigger, &late, 5000, &answer);
+    trigger_report_answer(trigger, &late, 5000, &answer);
     assert_int_equal(answer.kind, ANSWER_REFUSED);
 
     set_secret("shop", OWN_YAML);

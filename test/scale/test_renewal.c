@@ -72,10 +72,10 @@ static void readings_do_not_survive_a_change_of_addresses(void **state)
 
 static double replicas_of(const struct trigger *trigger)
 {
-    struct trigger_state now;
-    trigger_state(trigger, NULL, clock_now_ms(), &now);
+    struct trigger_report now;
+    trigger_report(trigger, NULL, clock_now_ms(), &now);
     double replicas = now.answer.kind == ANSWER_VALUE ? now.answer.replicas : -1;
-    trigger_state_done(&now);
+    trigger_report_done(&now);
     return replicas;
 }
 
@@ -285,8 +285,8 @@ static void callers_of_a_lost_query_get_the_reason(void **state)
     struct trigger *trigger = FIND(ORDERS);
     query_of(trigger);
     set_connections("connections: {}\n");
-    trigger_state_answer(trigger, &(struct answer_call){.arrived_ms = clock_now_ms()},
-                         clock_now_ms(), &answer);
+    trigger_report_answer(trigger, &(struct answer_call){.arrived_ms = clock_now_ms()},
+                          clock_now_ms(), &answer);
     assert_int_equal(answer.kind, ANSWER_REFUSED);
     assert_int_equal(answer.error.code, ERROR_INVALID);
     assert_string_equal(error_text(&answer.error), error_text(&trigger->parsed.mistakes));

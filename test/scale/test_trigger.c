@@ -212,10 +212,10 @@ static void a_trigger_answers_with_the_reading_of_its_query(void **state)
     struct trigger *trigger = FIND(GOOD);
     struct answer_call call = {.arrived_ms = clock_now_ms()};
     query_of(trigger);
-    trigger_state_answer(trigger, &call, clock_now_ms(), &answer);
+    trigger_report_answer(trigger, &call, clock_now_ms(), &answer);
     assert_int_equal(answer.kind, ANSWER_WAIT);
     wait_until_measured(trigger);
-    trigger_state_answer(trigger, &call, clock_now_ms(), &answer);
+    trigger_report_answer(trigger, &call, clock_now_ms(), &answer);
     assert_int_equal(answer.kind, ANSWER_VALUE);
     assert_true(answer.value == 7 && answer.active && !answer.held);
 }
@@ -224,10 +224,10 @@ static void a_trigger_answers_with_the_reading_of_its_query(void **state)
 
 static double replicas_now(const struct trigger *trigger)
 {
-    struct trigger_state now;
-    trigger_state(trigger, NULL, clock_now_ms(), &now);
+    struct trigger_report now;
+    trigger_report(trigger, NULL, clock_now_ms(), &now);
     double replicas = now.answer.kind == ANSWER_VALUE ? now.answer.replicas : -1;
-    trigger_state_done(&now);
+    trigger_report_done(&now);
     return replicas;
 }
 
@@ -264,7 +264,7 @@ static void observers_change_nothing(void **state)
     for (int i = 0; i < 50; i++) {
         struct answer_call call = {.arrived_ms = clock_now_ms(), .out_of_time = true};
         assert_true(replicas_now(trigger) == 5);
-        trigger_state_answer(trigger, &call, clock_now_ms(), &answer);
+        trigger_report_answer(trigger, &call, clock_now_ms(), &answer);
         answer_done(&answer);
         usleep(1000);
     }

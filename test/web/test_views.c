@@ -1,5 +1,5 @@
-/* KEDA's calls, explain, the dashboard's rows, the history and the metrics: views of one state that
- * agree. */
+/* KEDA's calls, explain, the dashboard's rows, the history and the metrics: views of one report
+ * that agree. */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
@@ -272,8 +272,8 @@ static void assert_view(const struct view *view, const struct view *expected, co
 static struct view view_of_keda(const struct trigger *trigger)
 {
     struct answer answer = {0};
-    trigger_state_answer(trigger, &(struct answer_call){.is_stream = true}, clock_now_ms(),
-                         &answer);
+    trigger_report_answer(trigger, &(struct answer_call){.is_stream = true}, clock_now_ms(),
+                          &answer);
     bool has_value = answer.kind == ANSWER_VALUE;
     const struct view view = {
         .state = has_value                       ? (answer.held ? "held" : "answered")
@@ -303,8 +303,8 @@ static void assert_views(struct trigger *trigger, const struct view *expected)
         assert_view(&past, expected, "the history");
     }
     struct answer answer = {0};
-    trigger_state_answer(trigger, &(struct answer_call){.is_stream = true}, clock_now_ms(),
-                         &answer);
+    trigger_report_answer(trigger, &(struct answer_call){.is_stream = true}, clock_now_ms(),
+                          &answer);
     trigger_answers_record(trigger, "GetMetrics", &answer, clock_now_ms());
     answer_done(&answer);
     if (expected->is_superseded) /* the page has the newest trigger's instead */

@@ -7,7 +7,7 @@
 #include "model/scaled_object.h"
 #include "scale/connections/named.h"
 #include "scale/general.h"
-#include "scale/trigger_state.h"
+#include "scale/trigger_report.h"
 #include "scale/triggers.h"
 
 #include <errno.h>
@@ -105,12 +105,12 @@ static void begin(struct measurement_rounds *run, const struct manifest_object *
  * before it began (KEDA, for a comparison) must not be newer. */
 static void take_answer(struct measurement_rounds *run, struct measured_job *job, bool out_of_time)
 {
-    _cleanup_(trigger_state_done) struct trigger_state state;
+    _cleanup_(trigger_report_done) struct trigger_report report;
     const struct answer_call call = {.arrived_ms = run->began_ms, .out_of_time = out_of_time};
-    trigger_state(job->trigger, &call, clock_now_ms(), &state);
-    struct answer *answer = &state.answer;
+    trigger_report(job->trigger, &call, clock_now_ms(), &report);
+    struct answer *answer = &report.answer;
     bool must_wait = answer->kind == ANSWER_WAIT ||
-                     (answer->kind == ANSWER_VALUE && state.snapshot.sent_ms < run->began_ms);
+                     (answer->kind == ANSWER_VALUE && report.snapshot.sent_ms < run->began_ms);
     if (must_wait && !out_of_time)
         return;
     if (must_wait)

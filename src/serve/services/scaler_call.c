@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "scale/trigger_answers.h"
-#include "scale/trigger_state.h"
+#include "scale/trigger_report.h"
 #include "serve/services/reply.h"
 
 #include <utlist.h>
@@ -109,5 +109,5 @@ void scaler_call_decide(const struct scaler_call *call, int64_t now_ms, bool out
 {
     const struct answer_call as = {
         .is_stream = call->is_stream, .arrived_ms = call->arrived_ms, .out_of_time = out_of_time};
-    trigger_state_answer(call->trigger, &as, now_ms, ret_answer);
+    trigger_report_answer(call->trigger, &as, now_ms, ret_answer);
 }

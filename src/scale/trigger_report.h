@@ -1,5 +1,5 @@
 /*
- * The state of a trigger: a pure function of the trigger and the time. What KEDA's calls and
+ * The report of a trigger: a pure function of the trigger and the time. What KEDA's calls and
  * streams are answered, and what explain, the dashboard's rows, the history and the metrics show,
  * are views of it.
  *
@@ -8,12 +8,12 @@
  *
  * Threads: as the trigger's: under the turn lock.
  */
-#ifndef BACKLOG_SCALE_TRIGGER_STATE_H
-#define BACKLOG_SCALE_TRIGGER_STATE_H
+#ifndef BACKLOG_SCALE_TRIGGER_REPORT_H
+#define BACKLOG_SCALE_TRIGGER_REPORT_H
 
 #include "scale/trigger.h"
 
-struct trigger_state {
+struct trigger_report {
     int64_t at_ms;
     struct snapshot snapshot; /* of its query; {0}: it has none */
     bool has_policy;
@@ -21,7 +21,7 @@ struct trigger_state {
     /* What it has to say to who calls. To people a reading counts however old it is: where only
      * polls call, none is measured in between. */
     struct answer answer;
-    enum answer_condition condition; /* of the answer */
+    enum answer_state state; /* of the answer */
 
     /* For people only. */
     bool is_superseded;                   /* objects_superseded() */
@@ -35,26 +35,26 @@ struct trigger_state {
 
 /* `call`: who is answered; NULL: people. Nothing is changed by it: what KEDA is answered follows
  * from the readings and from what KEDA was answered before, whoever else calls or reads. The caller
- * ends it with trigger_state_done(), and does not move it. */
-void trigger_state(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
-                   struct trigger_state *ret_state);
+ * ends it with trigger_report_done(), and does not move it. */
+void trigger_report(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
+                    struct trigger_report *ret_report);
 
 /*
- * The state in the past, when `snapshot` was known and `peak` had been answered; the snapshot moves
+ * The report of the past, when `snapshot` was known and `peak` had been answered; the snapshot moves
  * into it. `now` is of now: it has what the policy decided then, as far back as that is kept. What
  * is older followed from all that came before it: the threshold says how many replicas there was
  * work for.
  */
-void trigger_state_past(const struct trigger *trigger, const struct trigger_state *now,
-                        struct snapshot *snapshot, const struct peak_value *peak, int64_t at_ms,
-                        struct trigger_state *ret_state);
-void trigger_state_done(struct trigger_state *state);
+void trigger_report_past(const struct trigger *trigger, const struct trigger_report *now,
+                         struct snapshot *snapshot, const struct peak_value *peak, int64_t at_ms,
+                         struct trigger_report *ret_report);
+void trigger_report_done(struct trigger_report *report);
 
 /* The answer alone, of a call; triggers_acquire_query() came before. */
-void trigger_state_answer(const struct trigger *trigger, const struct answer_call *call,
-                          int64_t now_ms, struct answer *ret_answer);
+void trigger_report_answer(const struct trigger *trigger, const struct answer_call *call,
+                           int64_t now_ms, struct answer *ret_answer);
 
-/* A state in numbers and words. NAN, NULL: not known. Nothing in it is owned. */
+/* A report in numbers and words. NAN, NULL: not known. Nothing in it is owned. */
 struct trigger_figures {
     int64_t at_ms;
     struct reading reading;
@@ -70,7 +70,7 @@ struct trigger_figures {
     const char *status, *bound_by;
 };
 
-void trigger_figures(const struct trigger *trigger, const struct trigger_state *state,
+void trigger_figures(const struct trigger *trigger, const struct trigger_report *report,
                      struct trigger_figures *ret_figures);
 
 #endif

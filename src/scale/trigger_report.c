@@ -1,4 +1,4 @@
-#include "scale/trigger_state.h"
+#include "scale/trigger_report.h"
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -41,7 +41,7 @@ static double replicas_of(const struct trigger *trigger, const struct answer *an
     return max > 0 ? fmin(replicas, (double)max) : replicas;
 }
 
-/* What the answer follows from at that time, now or in the past, besides the state's snapshot and
+/* What the answer follows from at that time, now or in the past, besides the report's snapshot and
  * what is kept of the trigger. */
 struct known {
     const struct evaluated *evaluated;
@@ -50,12 +50,12 @@ struct known {
 };
 
 static struct answer_facts facts_of(const struct trigger *trigger, const struct known *known,
-                                    const struct trigger_state *state)
+                                    const struct trigger_report *report)
 {
     const struct hpa_facts *hpa = &trigger->kubernetes.hpa;
-    bool has_replicas = hpa->replicas >= 0 && hpa->replicas_ms <= state->at_ms;
+    bool has_replicas = hpa->replicas >= 0 && hpa->replicas_ms <= report->at_ms;
     return (struct answer_facts){
-        .snapshot = &state->snapshot,
+        .snapshot = &report->snapshot,
         .evaluated = known->evaluated,
         .rules = &trigger->parsed.rules,
         .peak = known->peak,
@@ -66,12 +66,13 @@ static struct answer_facts facts_of(const struct trigger *trigger, const struct 
     };
 }
 
-/* At `decided_ms`, which to people is not the time of the state. */
+/* At `decided_ms`, which to people is not the time of the report. */
 static void decide(const struct trigger *trigger, const struct known *known,
-                   const struct answer_call *call, int64_t decided_ms, struct trigger_state *state)
+                   const struct answer_call *call, int64_t decided_ms,
+                   struct trigger_report *report)
 {
-    const struct answer_facts facts = facts_of(trigger, known, state);
-    struct answer *answer = &state->answer;
+    const struct answer_facts facts = facts_of(trigger, known, report);
+    struct answer *answer = &report->answer;
     answer_decide(&facts, call, decided_ms, answer);
     if (answer->kind == ANSWER_VALUE)
         answer->replicas = replicas_of(trigger, answer, known->policy_replicas);
@@ -79,24 +80,24 @@ static void decide(const struct trigger *trigger, const struct known *known,
 
 /* Without a call, for people: to them a reading is as good as when it was sent. */
 static void decide_now(const struct trigger *trigger, const struct answer_call *call,
-                       struct trigger_state *state)
+                       struct trigger_report *report)
 {
-    const struct snapshot *snapshot = &state->snapshot;
+    const struct snapshot *snapshot = &report->snapshot;
     bool is_on = trigger->policy != NULL && trigger->policy->answered.is_on;
     struct evaluated own = {0};
-    if (!state->has_policy && snapshot->is_measured)
+    if (!report->has_policy && snapshot->is_measured)
         trigger_evaluate(trigger, &snapshot->reading, &own);
     const struct known known = {
-        .evaluated = state->has_policy ? &state->policy.evaluated : &own,
+        .evaluated = report->has_policy ? &report->policy.evaluated : &own,
         .peak = trigger->answers.peak,
-        .policy_replicas = is_on ? (double)state->policy.answered.result.replicas : (double)NAN,
+        .policy_replicas = is_on ? (double)report->policy.answered.result.replicas : (double)NAN,
     };
     const struct answer_call for_people = {.is_stream = true};
     bool is_at_reading = call == NULL && snapshot->last_attempt == ATTEMPT_GOOD;
     decide(trigger, &known, call != NULL ? call : &for_people,
-           is_at_reading ? snapshot->sent_ms : state->at_ms, state);
-    if (state->answer.kind == ANSWER_REFUSED)
-        name_error(trigger, &state->answer.error);
+           is_at_reading ? snapshot->sent_ms : report->at_ms, report);
+    if (report->answer.kind == ANSWER_REFUSED)
+        name_error(trigger, &report->answer.error);
     error_done(&own.error);
 }
 
@@ -132,99 +133,98 @@ static void decide_without_query(const struct trigger *trigger, const struct ans
 
 /* ---- what people see besides ---- */
 
-static const struct error *error_of(const struct trigger_state *state)
+static const struct error *error_of(const struct trigger_report *report)
 {
-    if (state->condition == CONDITION_REFUSED)
-        return &state->answer.error;
-    return state->snapshot.last_attempt == ATTEMPT_FAILED ? &state->snapshot.error : NULL;
+    if (report->state == STATE_REFUSED)
+        return &report->answer.error;
+    return report->snapshot.last_attempt == ATTEMPT_FAILED ? &report->snapshot.error : NULL;
 }
 
-static void add_for_people(const struct trigger *trigger, struct trigger_state *state)
+static void add_for_people(const struct trigger *trigger, struct trigger_report *report)
 {
-    const struct policy_result *result = &state->policy.answered.result;
-    state->is_superseded = objects_superseded(trigger);
-    state->error = error_of(state);
-    state->has_decision =
-        state->condition == CONDITION_ANSWERED && state->policy.answered.has_decided;
-    state->status = result->status;
-    state->bound_by = result->term;
+    const struct policy_result *result = &report->policy.answered.result;
+    report->is_superseded = objects_superseded(trigger);
+    report->error = error_of(report);
+    report->has_decision = report->state == STATE_ANSWERED && report->policy.answered.has_decided;
+    report->status = result->status;
+    report->bound_by = result->term;
     if (trigger->bound.query == NULL)
         return;
-    query_state(trigger->bound.query, &state->source);
-    if (state->snapshot.is_measured)
-        query_throughput(trigger->bound.query, &state->throughput);
+    query_state(trigger->bound.query, &report->source);
+    if (report->snapshot.is_measured)
+        query_throughput(trigger->bound.query, &report->throughput);
 }
 
-void trigger_state(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
-                   struct trigger_state *ret_state)
+void trigger_report(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
+                    struct trigger_report *ret_report)
 {
-    struct trigger_state *state = ret_state;
-    *state = (struct trigger_state){
+    struct trigger_report *report = ret_report;
+    *report = (struct trigger_report){
         .at_ms = now_ms, .has_policy = trigger->policy != NULL, .throughput = {NAN, NAN, NAN}};
-    state->policy.is_for_people = call == NULL;
-    trigger_observe(trigger, &state->snapshot, &state->policy);
+    report->policy.is_for_people = call == NULL;
+    trigger_observe(trigger, &report->snapshot, &report->policy);
     if (trigger->bound.query == NULL)
-        decide_without_query(trigger, call, &state->answer);
+        decide_without_query(trigger, call, &report->answer);
     else
-        decide_now(trigger, call, state);
-    state->condition = answer_condition(&state->answer);
+        decide_now(trigger, call, report);
+    report->state = answer_state(&report->answer);
     if (call == NULL)
-        add_for_people(trigger, state);
+        add_for_people(trigger, report);
 }
 
-void trigger_state_past(const struct trigger *trigger, const struct trigger_state *now,
-                        struct snapshot *snapshot, const struct peak_value *peak, int64_t at_ms,
-                        struct trigger_state *ret_state)
+void trigger_report_past(const struct trigger *trigger, const struct trigger_report *now,
+                         struct snapshot *snapshot, const struct peak_value *peak, int64_t at_ms,
+                         struct trigger_report *ret_report)
 {
-    struct trigger_state *state = ret_state;
-    *state = (struct trigger_state){.at_ms = at_ms,
-                                    .snapshot = *snapshot,
-                                    .has_policy = now->has_policy,
-                                    .throughput = {NAN, NAN, NAN}};
+    struct trigger_report *report = ret_report;
+    *report = (struct trigger_report){.at_ms = at_ms,
+                                      .snapshot = *snapshot,
+                                      .has_policy = now->has_policy,
+                                      .throughput = {NAN, NAN, NAN}};
     *snapshot = (struct snapshot){0};
     struct evaluated evaluated = {0};
     struct evaluation *evaluation = &evaluated.evaluation;
     bool is_on = trigger->policy != NULL && trigger->policy->answered.is_on;
     const struct trigger_policy_change *decision =
-        state->snapshot.is_measured ? trigger_policy_at(&now->policy, state->snapshot.sent_ms)
-                                    : NULL;
+        report->snapshot.is_measured ? trigger_policy_at(&now->policy, report->snapshot.sent_ms)
+                                     : NULL;
     const struct known known = {
         .evaluated = &evaluated,
         .peak = peak,
         .policy_replicas = decision != NULL ? (double)decision->replicas : (double)NAN,
     };
-    if (state->snapshot.is_measured)
-        trigger_evaluate(trigger, &state->snapshot.reading, &evaluated);
+    if (report->snapshot.is_measured)
+        trigger_evaluate(trigger, &report->snapshot.reading, &evaluated);
     if (evaluated.good && decision != NULL) {
         evaluation->value = decision->value;
         evaluation->active = decision->active;
     } else if (evaluated.good && is_on)
         evaluation->value = ceil(evaluation->value / trigger->policy->threshold);
-    decide(trigger, &known, &(struct answer_call){.is_stream = true}, at_ms, state);
-    state->condition = answer_condition(&state->answer);
-    state->error = error_of(state);
-    state->has_decision = decision != NULL && state->condition == CONDITION_ANSWERED;
-    if (state->has_decision) {
-        state->status = decision->status;
-        state->bound_by = decision->term;
+    decide(trigger, &known, &(struct answer_call){.is_stream = true}, at_ms, report);
+    report->state = answer_state(&report->answer);
+    report->error = error_of(report);
+    report->has_decision = decision != NULL && report->state == STATE_ANSWERED;
+    if (report->has_decision) {
+        report->status = decision->status;
+        report->bound_by = decision->term;
     }
     error_done(&evaluated.error);
 }
 
-void trigger_state_done(struct trigger_state *state)
+void trigger_report_done(struct trigger_report *report)
 {
-    snapshot_done(&state->snapshot);
-    trigger_policy_view_done(&state->policy);
-    answer_done(&state->answer);
+    snapshot_done(&report->snapshot);
+    trigger_policy_view_done(&report->policy);
+    answer_done(&report->answer);
 }
 
-void trigger_state_answer(const struct trigger *trigger, const struct answer_call *call,
-                          int64_t now_ms, struct answer *ret_answer)
+void trigger_report_answer(const struct trigger *trigger, const struct answer_call *call,
+                           int64_t now_ms, struct answer *ret_answer)
 {
-    _cleanup_(trigger_state_done) struct trigger_state state;
-    trigger_state(trigger, call, now_ms, &state);
-    *ret_answer = state.answer;
-    state.answer.error = (struct error){0};
+    _cleanup_(trigger_report_done) struct trigger_report report;
+    trigger_report(trigger, call, now_ms, &report);
+    *ret_answer = report.answer;
+    report.answer.error = (struct error){0};
 }
 
 /* ---- in numbers and words ---- */
@@ -234,45 +234,45 @@ static double seconds_since(int64_t now_ms, int64_t then_ms)
     return (double)(now_ms - then_ms) / 1000;
 }
 
-static void add_reading(const struct trigger_state *state, struct trigger_figures *figures)
+static void add_reading(const struct trigger_report *report, struct trigger_figures *figures)
 {
-    const struct reading *reading = &state->snapshot.reading;
+    const struct reading *reading = &report->snapshot.reading;
     figures->reading = *reading;
-    figures->age_seconds = seconds_since(state->at_ms, state->snapshot.sent_ms);
+    figures->age_seconds = seconds_since(report->at_ms, report->snapshot.sent_ms);
     figures->rates_are_bounds = isnan(reading->arrival_rate) && isnan(reading->consumption_rate);
     figures->arrivals =
-        figures->rates_are_bounds ? state->throughput.arrival_rate : reading->arrival_rate;
+        figures->rates_are_bounds ? report->throughput.arrival_rate : reading->arrival_rate;
     figures->consumption =
-        figures->rates_are_bounds ? state->throughput.consumption_rate : reading->consumption_rate;
-    figures->consumed = state->throughput.consumed;
+        figures->rates_are_bounds ? report->throughput.consumption_rate : reading->consumption_rate;
+    figures->consumed = report->throughput.consumed;
 }
 
-void trigger_figures(const struct trigger *trigger, const struct trigger_state *state,
+void trigger_figures(const struct trigger *trigger, const struct trigger_report *report,
                      struct trigger_figures *ret_figures)
 {
     struct trigger_figures *figures = ret_figures;
     const struct last_answer *last = &trigger->answers.last;
-    bool has_value = state->answer.kind == ANSWER_VALUE;
+    bool has_value = report->answer.kind == ANSWER_VALUE;
     bool had_value = last->call != NULL && last->answer.kind == ANSWER_VALUE;
     *figures = (struct trigger_figures){
-        .at_ms = state->at_ms,
+        .at_ms = report->at_ms,
         .reading = READING_UNKNOWN,
         .age_seconds = NAN,
         .arrivals = NAN,
         .consumption = NAN,
         .consumed = NAN,
-        .value = has_value ? state->answer.value : NAN,
-        .active = has_value ? (double)state->answer.active : NAN,
-        .replicas = has_value ? state->answer.replicas : NAN,
+        .value = has_value ? report->answer.value : NAN,
+        .active = has_value ? (double)report->answer.active : NAN,
+        .replicas = has_value ? report->answer.replicas : NAN,
         .target = trigger->parsed.target,
         .last.value = had_value ? last->answer.value : NAN,
         .last.active = had_value ? (double)last->answer.active : NAN,
         .last.age_seconds =
-            had_value ? seconds_since(state->at_ms, last->at_ms - last->answer.age_ms) : NAN,
-        .state = answer_condition_name(state->condition),
-        .status = state->has_decision ? flow_status_text(state->status) : NULL,
-        .bound_by = state->has_decision ? policy_term_text(state->bound_by) : NULL,
+            had_value ? seconds_since(report->at_ms, last->at_ms - last->answer.age_ms) : NAN,
+        .state = answer_state_name(report->state),
+        .status = report->has_decision ? flow_status_text(report->status) : NULL,
+        .bound_by = report->has_decision ? policy_term_text(report->bound_by) : NULL,
     };
-    if (state->snapshot.is_measured)
-        add_reading(state, figures);
+    if (report->snapshot.is_measured)
+        add_reading(report, figures);
 }
