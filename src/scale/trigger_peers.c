@@ -82,19 +82,14 @@ static const uint8_t *digest_of(struct trigger *trigger)
     return answers->digest;
 }
 
-/* It only goes up: at least so many are asked for, for `hold`, or until the source is idle. */
 static void raise_policy_peak(struct trigger *trigger, const struct peer_value *value)
 {
     struct trigger_policy *policy = trigger->policy;
     int64_t until_ms = value->policy_peak_ms + trigger->parsed.rules.hold_ms;
     if (policy == NULL || !policy->answered.is_on || value->policy_peak == 0)
         return;
-    trigger_unfollow(trigger); /* a step, on another thread, changes it */
-    struct policy_state *state = &policy->answered.state;
-    if (value->policy_peak > state->peers_peak)
-        state->peers_peak = value->policy_peak;
-    if (until_ms > state->peers_until_ms)
-        state->peers_until_ms = until_ms;
+    trigger_unfollow(trigger);
+    trigger_policy_raise_peak(policy, value->policy_peak, until_ms);
     trigger_follow(trigger);
 }
 

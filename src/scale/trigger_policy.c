@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <sys/param.h>
 
 enum { LOG_AGAIN_MS = 60 * 1000 };
 
@@ -184,6 +185,13 @@ void trigger_policy_step(struct trigger_policy *policy, const struct trigger_pol
     int64_t at_ms = recent->samples[recent->count - 1].at_ms;
     record_change(policy, at_ms);
     log_change(owner, policy, at_ms);
+}
+
+void trigger_policy_raise_peak(struct trigger_policy *policy, int64_t peak, int64_t until_ms)
+{
+    struct policy_state *state = &policy->answered.state;
+    state->peers_peak = MAX(state->peers_peak, peak);
+    state->peers_until_ms = MAX(state->peers_until_ms, until_ms);
 }
 
 /* ---- what it found ---- */

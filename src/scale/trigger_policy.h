@@ -93,6 +93,10 @@ unsigned trigger_policy_wants(const struct trigger_policy *policy);
 void trigger_policy_step(struct trigger_policy *policy, const struct trigger_policy_owner *owner,
                          const struct recent_samples *recent, struct evaluated *evaluated);
 
+/* Other replicas wanted so many replicas: at least these are wanted until then, or until the source
+ * is idle. Neither number goes down. The policy follows no query meanwhile: a step changes them. */
+void trigger_policy_raise_peak(struct trigger_policy *policy, int64_t peak, int64_t until_ms);
+
 /* A copy of what it found, for who answers and for people. */
 struct trigger_policy_view {
     bool is_for_people; /* set before: with words and changes */
