@@ -54,28 +54,29 @@ struct answer_rules {
     int64_t interval_ms;
     bool interval_is_set;   /* by the user, in the trigger or for the server */
     int64_t hold_ms;        /* how long an active reading answers after measuring began to fail */
-    int64_t hold_window_ms; /* ... with the largest value that was answered in so long before it */
+    int64_t hold_window_ms; /* it answers the largest value of so long before the failure */
 };
 
 /* What is known of a trigger. */
 struct answer_facts {
     const struct snapshot *snapshot;
-    const struct evaluated *evaluated; /* its reading; ignored where there is none */
+    const struct evaluated *evaluated; /* the snapshot's reading; ignored where it has none */
     const struct answer_rules *rules;
 
-    /* While measuring fails: */
-    const struct peak_value *peak;     /* NULL: nothing was answered yet */
-    const struct peer_value *of_peers; /* NULL: they had none; counts until it is measured */
-    double replicas_value;             /* of as many replicas as the HPA had */
-    int64_t replicas_ms;               /* ... then; it counts from when measuring began to fail */
+    /* What a held value follows from, while measuring fails. */
+    const struct peak_value *peak;     /* what was answered before; NULL: nothing was yet */
+    const struct peer_value *of_peers; /* what other replicas hold, which counts until this one has
+                                          measured; NULL: nothing */
+    double replicas_value;             /* what the HPA's replicas are for: no more is held */
+    int64_t replicas_ms;               /* when the HPA's replicas were read; they count if that was
+                                          after measuring began to fail; 0: they were not read */
 };
 
 /* Who is answered. */
 struct answer_call {
     bool is_stream;     /* it waits for the next attempt, however long that takes */
-    int64_t arrived_ms; /* a call: when */
-    bool out_of_time; /* ... and it has waited as long as it may: ANSWER_WAIT is no answer any more
-                       */
+    int64_t arrived_ms; /* when a call came */
+    bool out_of_time;   /* a call has waited as long as it may: it is not answered ANSWER_WAIT */
 };
 
 void answer_decide(const struct answer_facts *facts, const struct answer_call *call, int64_t now_ms,

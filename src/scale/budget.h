@@ -33,7 +33,7 @@ struct shared_values {
 struct namespace_budget {
     char *namespace;
     size_t triggers;
-    size_t bytes;        /* of its triggers, of the values that they share, and: */
+    size_t bytes;        /* of its triggers, the values that they share, and secret_bytes */
     size_t secret_bytes; /* of its connections in a Secret */
     struct shared_values *shared;
     struct trigger *by_age; /* utlist (next_of_namespace): as triggers.c has it of all */

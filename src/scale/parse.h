@@ -25,7 +25,7 @@ struct parse_settings {
  * All borrowed. */
 struct parse_known {
     bool has_secret; /* the trigger's namespace may have a Secret with connections */
-    const struct namespace_secret *secret; /* ... which this is; NULL: it is not known yet */
+    const struct namespace_secret *secret; /* that Secret, where has_secret; NULL: not known yet */
     const struct credentials *credentials; /* as far as they are known; NULL: not yet */
     const struct hpa_facts *hpa;           /* NULL: nothing is known */
 };

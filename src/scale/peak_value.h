@@ -34,8 +34,8 @@ struct peak_value {
     size_t count, capacity;
     int64_t last_ms;          /* of peak_value_add() */
     int64_t failed_ms;        /* how long held values were answered, in failures that are over */
-    int64_t failing_since_ms; /* of the one that is not; 0: none is */
-    int64_t held_ms;          /* ... and when one was answered last */
+    int64_t failing_since_ms; /* when the failure began that goes on; 0: there is none */
+    int64_t held_ms;          /* when a held value was answered last */
 };
 
 void peak_value_done(struct peak_value *peak);

@@ -41,7 +41,7 @@
 /* What it is measured by (lifecycle.c). */
 struct trigger_binding {
     struct query *query;    /* in PHASE_MEASURED, held; otherwise NULL */
-    struct query_user user; /* ... and named as such */
+    struct query_user user; /* how the query names this trigger in logs and metrics */
     bool holds_inline;      /* the query's connection counts as an inline one */
 };
 
@@ -50,8 +50,8 @@ struct trigger_binding {
 struct trigger_kubernetes {
     struct credentials *credentials; /* as far as they are known; NULL: not yet */
     struct hpa_facts hpa;
-    int64_t doubted_ms;        /* when they were last */
-    int64_t doubt_interval_ms; /* until they are again, while it fails; 0: it did not */
+    int64_t doubted_ms;        /* when they were read again last, as measuring failed; 0: never */
+    int64_t doubt_interval_ms; /* until they are read again while it fails; 0: it does not */
 };
 
 /* What KEDA was answered last about a trigger. */
@@ -65,13 +65,14 @@ struct last_answer {
 struct trigger_answers {
     struct last_answer last;
     struct last_answer round; /* of GetMetrics: the IsActive that follows it is answered the same */
-    enum hold hold;           /* of the last one */
+    enum hold hold;           /* of the last answer */
     struct peak_value *peak;  /* of GetMetrics; NULL: only zeros were answered */
-    struct peer_value *of_peers; /* held until it is measured; NULL: they had none */
-    uint64_t peers_revision;     /* when it looked for one */
-    /* trigger_peers.c: */
-    uint8_t digest[PEER_DIGEST_BYTES]; /* for peers: which trigger it is, */
-    bool has_digest;                   /* ... once it was needed */
+    struct peer_value *of_peers; /* held until it is measured; NULL: other replicas had none */
+    uint64_t peers_revision;     /* of the peer values in which it was looked for last */
+
+    /* trigger_peers.c */
+    uint8_t digest[PEER_DIGEST_BYTES]; /* by which peers know the trigger, where has_digest */
+    bool has_digest;                   /* it was needed once */
 };
 
 struct trigger {
@@ -89,7 +90,7 @@ struct trigger {
     struct trigger_answers answers; /* trigger_answers.c */
     struct trigger_policy *policy;  /* NULL: none; stays when the trigger is parsed again */
     struct watcher *watchers;       /* utlist (next_owned): of calls that wait, and of streams */
-    size_t streams;                 /* of them */
+    size_t streams;                 /* how many watchers are of streams */
 
     /* Its place in the table: triggers.c. */
     int64_t first_call_ms;
@@ -97,18 +98,18 @@ struct trigger {
     size_t pins;
     UT_hash_handle hh;
     struct trigger *next, *prev; /* while not pinned: the one without a call for longest first */
-    struct trigger *next_of_namespace, *prev_of_namespace; /* so of its namespace */
+    struct trigger *next_of_namespace, *prev_of_namespace; /* the same, of its namespace alone */
 
     struct trigger_object *object; /* objects.c; NULL: in no table */
 
     /* budget.c, which puts an equal connection's values in the place of its own. */
-    size_t bytes;                    /* of memory, with its query, without: */
-    struct shared_values *shared;    /* its connection's values, or NULL */
-    struct namespace_budget *budget; /* which it counts for */
+    size_t bytes;                    /* of memory, with its query and without `shared` */
+    struct shared_values *shared;    /* the values of its connection; NULL: they are its own */
+    struct namespace_budget *budget; /* of its namespace, which it counts for */
 
     /* connections/namespace_secrets.c */
-    struct namespace_secret *secret; /* which it needs, or NULL; utlist */
-    struct trigger *next_of_secret, *prev_of_secret;
+    struct namespace_secret *secret;                 /* which it needs; NULL: none */
+    struct trigger *next_of_secret, *prev_of_secret; /* utlist of those that need the same one */
 };
 
 /* News of the trigger's query, which it may not have yet, or not have any more. */

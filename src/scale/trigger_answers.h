@@ -30,7 +30,7 @@ const struct answer *trigger_answers_round(const struct trigger *trigger,
 /* The last answer is no held one any more; `why` is for the log. It has its query yet. */
 void trigger_answers_end_held(struct trigger *trigger, const char *why);
 
-/* ... but it is once more, as before, with another query of the same source. */
+/* The last answer is a held one once more, as before, with another query of the same source. */
 void trigger_answers_resume_hold(struct trigger *trigger, enum hold former);
 
 /* What another replica would hold, taken; NULL: it has nothing. */

@@ -29,7 +29,7 @@ enum trigger_needs {
 enum trigger_phase {
     PHASE_INVALID,     /* mistakes: metadata without them makes another trigger */
     PHASE_UNCONNECTED, /* there is no connection for it; nothing else is wrong */
-    PHASE_PENDING,     /* ... yet: the Secret or the credentials that it needs were not read */
+    PHASE_PENDING,     /* the Secret or the credentials that it needs were not read yet */
     PHASE_READY,       /* nobody has called for a value */
     PHASE_MEASURED,    /* it has a query; never a result of parsing */
 };

@@ -18,7 +18,7 @@
 
 enum { POLICY_CHANGES = 120 };
 
-/* From this moment on that was decided. */
+/* What was decided at this moment, and from then on. */
 struct trigger_policy_change {
     int64_t at_ms;
     enum flow_status status;
@@ -50,7 +50,7 @@ struct trigger_policy {
     struct trigger_plan shadow;
     struct evaluated evaluated; /* the last reading, by the policy where it is on */
     double threshold;           /* the scaler's target, which the answers do not have */
-    bool has_threshold;         /* ... the user set it */
+    bool has_threshold;         /* the user set the threshold */
     int64_t count_interval_ms;
     int64_t logged_ms; /* the last line about it; 0: none yet */
     int64_t logged_replicas;
@@ -106,10 +106,10 @@ struct trigger_policy_view {
         struct policy_result result;
         struct text words;
     } answered, shadow;
-    enum flow_status status; /* of its consumers */
-    int64_t peak;            /* replicas that it wanted since it was idle ... */
-    int64_t peers_peak;      /* ... that others did (policy.h) */
-    int64_t peers_until_ms;
+    enum flow_status status;               /* of its consumers */
+    int64_t peak;                          /* the most replicas that it wanted since it was idle */
+    int64_t peers_peak;                    /* the most that other replicas of the server wanted */
+    int64_t peers_until_ms;                /* when peers_peak ends to count */
     struct trigger_policy_change *changes; /* the oldest first */
     size_t change_count;
 };

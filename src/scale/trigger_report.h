@@ -26,11 +26,11 @@ struct trigger_report {
     /* For people only. */
     bool is_superseded;                   /* objects_superseded() */
     const struct error *error;            /* of the answer, or why measuring fails; NULL: none */
-    enum flow_status status;              /* what the policy decided it by... */
-    enum policy_term bound_by;            /* ... where */
-    bool has_decision;                    /* ... it did; while measuring fails it is not known */
+    bool has_decision;                    /* a policy decided it; false while measuring fails */
+    enum flow_status status;              /* of consumers, where it has a decision */
+    enum policy_term bound_by;            /* what bound the replicas, where it has a decision */
     struct query_state source;            /* where it has a query */
-    struct history_throughput throughput; /* ... and was measured; else NAN */
+    struct history_throughput throughput; /* NAN: its query was not measured, or it has none */
 };
 
 /* `call`: who is answered; NULL: people. Nothing is changed by it: what KEDA is answered follows

@@ -30,7 +30,7 @@ struct own_credentials_settings {
     bool reads_hpas;                               /* doubting reads the replicas of the HPA, too */
     bool callers_are_verified;                     /* each has shown a certificate */
     bool denies_inline;                            /* no address of a trigger's metadata is used */
-    bool allows_authentications;                   /* ... but one of its authentication is */
+    bool allows_authentications;                   /* even so, one of its authentication is used */
     const struct cluster_authentications *cluster; /* NULL: none is listed; borrowed */
 };
 

@@ -33,7 +33,7 @@ const char *flow_status_text(enum flow_status status); /* "STALL" */
 
 struct flow {
     double arrival_rate;     /* per second, over the last FLOW_SPAN_MS */
-    double consumption_rate; /* ... over the last FLOW_RECENT_MS */
+    double consumption_rate; /* per second, over the last FLOW_RECENT_MS */
     double last_consumed; /* between the last two samples; NAN where they do not belong together */
     int64_t span_ms;      /* that the rates are of; 0: there are none */
 };
@@ -58,10 +58,10 @@ struct flow_rate {
     double observations[FLOW_OBSERVATIONS]; /* the oldest first */
     size_t count;
     int64_t observed_ms; /* the last */
-    double consumed;     /* since the last observation, while messages waited: so many ... */
-    double consumer_ms;  /* ... in so many milliseconds of a consumer */
-    int64_t busy_ms;     /* ... in so long */
-    int64_t quiet_ms;    /* after these, without one that was consumed: long jobs, or a stall */
+    int64_t busy_ms;     /* how long messages have waited since the last observation */
+    double consumed;     /* how many were consumed in busy_ms */
+    double consumer_ms;  /* the time of all consumers in busy_ms: three for a second are 3000 */
+    int64_t quiet_ms;    /* how long nothing has been consumed since: long jobs, or a stall */
     int64_t folded_ms;   /* the samples until here are in it */
 };
 

@@ -19,7 +19,7 @@ struct policy_options {
     struct policy_settings settings; /* but for those that are text: */
     const char *steps;
     const char *rate;
-    const char *shadow; /* ... and this one, which is no setting */
+    const char *shadow; /* no setting of this policy: those of another one */
     bool is_set;        /* one of them that gives a trigger a policy is there, readable or not */
 };
 

@@ -23,8 +23,8 @@
 enum { POLICY_MAX_STEPS = 32, POLICY_MAX_REPLICAS = 1000 * 1000 };
 
 struct policy_step {
-    double waiting;   /* from so many on ... */
-    int64_t replicas; /* ... so many */
+    double waiting;   /* the step begins with so many messages */
+    int64_t replicas; /* how many the step asks for */
 };
 
 enum policy_on_stall { POLICY_STALL_SCALE, POLICY_STALL_HOLD };
@@ -50,27 +50,27 @@ int64_t policy_whole(double replicas);
 /* What must be known besides what the scaler counts; enum reading_field. */
 unsigned policy_needs(const struct policy_settings *settings);
 
-/* ... and what is of use where the source has it: a stall is noticed by consumers that are there.
- */
+/* What must be known, and what is of use where the source has it: a stall is noticed by consumers
+ * that are there. */
 unsigned policy_wants(const struct policy_settings *settings);
 
 /* What is kept of a trigger between two decisions. Start from {0}. */
 struct policy_state {
     bool has_begun;
     int64_t idle_since_ms;  /* the sample since which nothing waited and nothing was in flight; 0:
-                              busy */
+                               busy */
     int64_t folded_ms;      /* the samples until here are in it */
     int64_t peak;           /* the most that was asked for since it was idle */
-    int64_t peers_peak;     /* ... that other replicas of the server asked for, and ... */
-    int64_t peers_until_ms; /* ... until when that counts */
-    size_t step;            /* of `steps`, and 1; 0: none */
+    int64_t peers_peak;     /* the most that other replicas of the server asked for */
+    int64_t peers_until_ms; /* when peers_peak ends to count */
+    size_t step;            /* the one of `steps` that it is on, from 1 on; 0: none */
     int64_t before_stall;   /* what was asked for when consumption stopped */
     enum flow_status status;
     struct flow_rate rate;
-    int64_t objective; /* what it asked for last ... */
-    int64_t objective_ms;
-    int64_t lower_since_ms; /* since when it would have asked for less; 0: it would not */
-    double lower;           /* the most of that */
+    int64_t objective;      /* the replicas that maxWait asked for last */
+    int64_t objective_ms;   /* when it did */
+    int64_t lower_since_ms; /* since when it has needed less; 0: it does not */
+    double lower;           /* the most that it has needed since lower_since_ms */
 };
 
 struct policy_input {
@@ -124,11 +124,15 @@ struct policy_decision {
     struct flow flow;
     double waiting;
     bool has_ratio; /* the threshold or the objective counts; else the steps alone */
-    double by_arrivals,
-        by_waiting;    /* replicas that the objective needs; NAN: no objective, or not known */
-    double by_balance; /* ... by arrivals, and by how much more or less waits than ... */
-    double balanced_waiting; /* ... this */
-    bool is_smoothed;        /* more than it needs, as it needed more just now */
+
+    /* Replicas that the objective needs; NAN: there is none, or it is not known. */
+    double by_arrivals; /* for what arrives */
+    double by_waiting;  /* for what waits: all of it is to start within maxWait */
+    double by_balance;  /* for what arrives, and more or fewer while more or less than
+                           balanced_waiting waits */
+
+    double balanced_waiting; /* the messages that may wait all the time */
+    bool is_smoothed;        /* the replicas are more than needed, as more were needed just now */
     struct policy_result result;
 };
 
