@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { LONGEST_NAME = 253, LONGEST_NAMESPACE = 63 };
+enum { LONGEST_NAMESPACE = 63 };
 
 /* How many bytes of it are a DNS label: letters and digits, and '-' between them. 0: it begins with
  * none. */
@@ -16,7 +16,7 @@ static size_t label_length(const char *text)
 
 bool kubernetes_name_is_valid(const char *name)
 {
-    if (name == NULL || strlen(name) > LONGEST_NAME)
+    if (name == NULL || strlen(name) > KUBERNETES_NAME_MAX)
         return false;
     size_t length = label_length(name);
     while (length > 0 && name[length] == '.') {

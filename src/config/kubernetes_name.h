@@ -9,6 +9,9 @@
 
 #include <stdbool.h>
 
+/* Bytes of the name of an object, at most: a DNS subdomain. */
+enum { KUBERNETES_NAME_MAX = 253 };
+
 /* Of an object, a group, a version or a resource: a DNS subdomain. NULL is none. */
 bool kubernetes_name_is_valid(const char *name);
 

@@ -3,13 +3,11 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/kubernetes_name.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Of an object in Kubernetes: a DNS subdomain. */
-enum { LONGEST_NAME = 253 };
 
 /* Names go to pages and logs. Their letters are Kubernetes' affair, which knows no such object. */
 static bool check_name(const char *field, const char *name, struct error *error)
@@ -17,11 +15,16 @@ static bool check_name(const char *field, const char *name, struct error *error)
     size_t length = 0;
     while (name[length] != '\0' && !iscntrl((unsigned char)name[length]))
         length++;
-    if (name[length] == '\0' && length <= LONGEST_NAME)
-        return true;
-    return error_invalid(
-        error, "the request's field %s is no name of a Kubernetes object: it has %s", field,
-        name[length] == '\0' ? "more than 253 bytes" : "control characters");
+    if (name[length] != '\0')
+        return error_invalid(error,
+                             "the request's field %s is no name of a Kubernetes object: it has "
+                             "control characters",
+                             field);
+    return length <= KUBERNETES_NAME_MAX ||
+           error_invalid(error,
+                         "the request's field %s is no name of a Kubernetes object: it has more "
+                         "than %d bytes",
+                         field, KUBERNETES_NAME_MAX);
 }
 
 /* Where the key belongs among the sorted entries; false: it is there already. */

@@ -14,7 +14,6 @@
 /* Whoever writes a pod chooses its annotations, whoever runs on its node its status. */
 enum {
     MAX_TREE_BYTES = 8 << 20, /* of one object: it has 1.5 MiB at most, and usually 10 KiB */
-    LONGEST_NAME = 253,
     LONGEST_STATE = 64,
     LONGEST_REASON = 300,
     LONGEST_PATH = 256,
@@ -282,7 +281,7 @@ static bool read_pod(const json_t *pod, struct worker *ret_worker)
     *ret_worker = (struct worker){
         .name = text_copy(name),
         .uid = copy_cut(uid, LONGEST_STATE),
-        .job = copy_cut(job_of(metadata), LONGEST_NAME),
+        .job = copy_cut(job_of(metadata), KUBERNETES_NAME_MAX),
         .container = text_copy(container),
         .metrics_url = metrics_url_of(pod, annotations),
         .created_s = time_of(string_of(metadata, "creationTimestamp")),
