@@ -43,7 +43,7 @@ struct triggers_settings {
 struct triggers *triggers_new(const struct triggers_settings *settings);
 void triggers_free(struct triggers *triggers); /* NULL is none */
 
-/* ---- a call: triggers_find.c, and triggers_room.c where the table is full ---- */
+/* ---- a call: triggers_find.c ---- */
 
 /* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. A full table, or one that
  * takes too much memory, drops triggers that are not in use, those of the namespace first. Fails
