@@ -9,8 +9,7 @@
 
 #include "scale/connections/namespace_secrets.h"
 #include "scale/connections/own_credentials.h"
-#include "scale/trigger_parsed.h"
-#include "scale/trigger_policy.h"
+#include "scale/trigger.h"
 
 /* The same for all triggers. All borrowed. */
 struct parse_settings {

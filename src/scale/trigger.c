@@ -7,6 +7,24 @@
 #include <string.h>
 #include <utlist.h>
 
+void trigger_parsed_done(struct trigger_parsed *parsed)
+{
+    for (int scope = 0; scope < OPTION_SCOPES; scope++)
+        option_values_free(TAKE(parsed->values[scope]));
+    free(TAKE(parsed->metric_name));
+    free(TAKE(parsed->connection_name));
+    error_done(&parsed->mistakes);
+}
+
+struct options trigger_parsed_options(const struct trigger_parsed *parsed)
+{
+    return (struct options){
+        .connection = parsed->values[OPTION_CONNECTION]->data,
+        .query = parsed->values[OPTION_QUERY]->data,
+        .target = parsed->values[OPTION_TARGET]->data,
+    };
+}
+
 void trigger_watch(struct trigger *trigger, struct watcher *watcher, bool is_stream)
 {
     DL_APPEND2(trigger->watchers, watcher, prev_owned, next_owned);

@@ -26,17 +26,54 @@
 #include "base/hash_table.h"
 #include "config/credentials.h"
 #include "config/hpa_facts.h"
+#include "config/option.h"
 #include "measure/engine.h"
 #include "measure/scaler.h"
 #include "scale/answer.h"
 #include "scale/identity.h"
 #include "scale/peer_values.h"
-#include "scale/trigger_parsed.h"
 #include "scale/trigger_policy.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* Of a trigger that has no better one. */
+#define TRIGGER_INVALID_METRIC "backlog-invalid"
+
+/* Bytes: they are kept, and repeated in each answer. */
+enum { TRIGGER_MAX_MISTAKES = 2 << 10 };
+
+/* What the Kubernetes API has that a trigger needs. */
+enum trigger_needs {
+    TRIGGER_NEEDS_SECRET = 1, /* with connections, of its namespace: the file has none for it */
+    TRIGGER_NEEDS_CREDENTIALS = 2, /* of its own (connections/own_credentials.h) */
+    TRIGGER_NEEDS_HPA = 4,         /* what is known of the HPA of its ScaledObject */
+    TRIGGER_NEEDS_OBJECT = TRIGGER_NEEDS_CREDENTIALS | TRIGGER_NEEDS_HPA,
+};
+
+/* The phases of its life; but for the last one they say what became of the metadata. */
+enum trigger_phase {
+    PHASE_INVALID,     /* mistakes: metadata without them makes another trigger */
+    PHASE_UNCONNECTED, /* there is no connection for it; nothing else is wrong */
+    PHASE_PENDING,     /* the Secret or the credentials that it needs were not read yet */
+    PHASE_READY,       /* nobody has called for a value */
+    PHASE_MEASURED,    /* it has a query; never a result of parsing */
+};
+
+/* What parsing (parse.h) makes of the metadata, and of the connections and credentials of the
+ * moment. */
+struct trigger_parsed {
+    const struct scaler *scaler; /* NULL where `scaler:` names none */
+    struct option_values *values[OPTION_SCOPES];
+    char *metric_name; /* normalised as KEDA does, without s<N>- */
+    double target;
+    int64_t idle_interval_ms;
+    struct answer_rules rules;
+    char *connection_name; /* in the connections file or the Secret, or NULL */
+    unsigned needs;        /* enum trigger_needs */
+    struct error mistakes; /* what GetMetrics and IsActive answer, unless it is ready */
+};
 
 /* What it is measured by (lifecycle.c). */
 struct trigger_binding {
@@ -111,6 +148,11 @@ struct trigger {
     struct namespace_secret *secret;                 /* which it needs; NULL: none */
     struct trigger *next_of_secret, *prev_of_secret; /* utlist of those that need the same one */
 };
+
+void trigger_parsed_done(struct trigger_parsed *parsed);
+
+/* As the scaler's hooks want them; only where it has a scaler. */
+struct options trigger_parsed_options(const struct trigger_parsed *parsed);
 
 /* News of the trigger's query, which it may not have yet, or not have any more. */
 void trigger_watch(struct trigger *trigger, struct watcher *watcher, bool is_stream);
