@@ -40,10 +40,10 @@ void trigger_report(const struct trigger *trigger, const struct answer_call *cal
                     struct trigger_report *ret_report);
 
 /*
- * The report of the past, when `snapshot` was known and `peak` had been answered; the snapshot moves
- * into it. `now` is of now: it has what the policy decided then, as far back as that is kept. What
- * is older followed from all that came before it: the threshold says how many replicas there was
- * work for.
+ * The report of the past, when `snapshot` was known and `peak` had been answered; the snapshot
+ * moves into it. `now` is of now: it has what the policy decided then, as far back as that is kept.
+ * What is older followed from all that came before it: the threshold says how many replicas there
+ * was work for.
  */
 void trigger_report_past(const struct trigger *trigger, const struct trigger_report *now,
                          struct snapshot *snapshot, const struct peak_value *peak, int64_t at_ms,

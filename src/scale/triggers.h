@@ -1,7 +1,35 @@
 /*
  * The table of the triggers that KEDA calls for: KEDA sends the whole metadata with every call, and
- * does not report when a trigger is deleted. What a trigger is stands in trigger.h, and what it is
- * answered in trigger_report.h.
+ * does not report when a trigger is deleted.
+ *
+ * The modules of scale/; each uses only those above it:
+ *
+ *   identity                       which trigger a call is of: namespace, name and metadata
+ *   peak_value                     the largest value that was answered lately, which is held
+ *   policy/flow                    how fast messages come and are consumed, and stuck consumers
+ *   policy/policy                  replicas from readings and settings
+ *   policy/words                   a decision as a sentence
+ *   policy/options                 the keys of these settings
+ *   peer_values                    what other replicas of the server would hold
+ *   answer                         what KEDA is answered, from what is known; pure
+ *   general                        the keys of every trigger of any scaler
+ *   connections/named              the values of a connection of the file or of a Secret
+ *   connections/inline             the limit of connections that are of neither
+ *   connections/own_credentials    what the authentication of a trigger may be used for
+ *   trigger_policy                 a trigger's policy: a step with each reading, and what it found
+ *   trigger                        one trigger: its data
+ *   connections/namespace_secrets  the connections that teams keep in Secrets
+ *   parse                          from the metadata to what a trigger measures, and how
+ *   objects                        the ScaledObjects that triggers are of
+ *   trigger_answers                what KEDA was answered
+ *   trigger_report                 what KEDA is answered now, and what pages and metrics show of it
+ *   trigger_peers                  what a trigger gives other replicas, and takes from them
+ *   budget                         the memory that triggers take, of each namespace and in all
+ *   lifecycle                      a trigger's phases: parsed, measured, parsed again, ended
+ *   triggers                       the table: who expires, and who is dropped for room
+ *   triggers_kubernetes            what the Kubernetes API says about a trigger's object
+ *   triggers_renewal               other connections: which triggers are parsed again, and when
+ *   triggers_find                  a call: its trigger, parsed if it is new, and its query
  *
  * Threads: one at a time for a table and its triggers (the server's turn lock).
  */
