@@ -69,11 +69,11 @@ void text_addf(struct text *text, const char *format, ...)
 
 char *text_take(struct text *text)
 {
-    enum { WORTH_RETURNING = 256 };
     if (text->bytes == NULL)
         text_add_bytes(text, "", 0);
     size_t capacity = text->length + 1;
-    if (text->capacity - capacity > WORTH_RETURNING)
+    /* It may be kept for long, and counts by its length (text_heap_bytes()). */
+    if (memory_heap_bytes(capacity) < memory_heap_bytes(text->capacity))
         text->bytes = memory_resize(text->bytes, capacity);
     char *taken = TAKE(text->bytes);
     *text = (struct text){0};
