@@ -37,14 +37,24 @@ size_t budget_min(size_t metadata_bytes)
            memory_heap_bytes(metadata_bytes);
 }
 
-/* Of a trigger with a reading: the values that were answered lately, and what its source's client
- * and its interval keep of it. */
+/* Of a trigger with a reading: the values that were answered lately, its namespace's place in the
+ * schedule, and what its source's client keeps of it. */
 static size_t reading_bytes(void)
 {
-    enum { USUAL_STEPS = 8, INTERVAL_BYTES = 32, CLIENT_BYTES = 128 };
+    enum { USUAL_STEPS = 8, SCHEDULE_BYTES = 32, CLIENT_BYTES = 128 };
     return memory_heap_bytes(sizeof(struct peak_value)) +
-           memory_heap_bytes(USUAL_STEPS * sizeof(struct peak_value_step)) + INTERVAL_BYTES +
+           memory_heap_bytes(USUAL_STEPS * sizeof(struct peak_value_step)) + SCHEDULE_BYTES +
            CLIENT_BYTES;
+}
+
+/* A policy's query keeps samples, and the intervals at which it is measured. */
+static size_t policy_bytes(const struct trigger_policy *policy)
+{
+    enum { INTERVALS_BYTES = 144 };
+    if (policy == NULL)
+        return 0;
+    return trigger_policy_bytes(policy) + memory_heap_bytes(sizeof(struct recent_samples)) +
+           INTERVALS_BYTES;
 }
 
 /* Where it reads its credentials: its metadata as a key and in pieces, what it was found by, and
@@ -81,7 +91,7 @@ static size_t given_bytes(const struct option_values *values)
  * Rows are there while somebody reads them, which may begin at any time. */
 static size_t row_bytes(const struct trigger *trigger)
 {
-    enum { FIELDS_AND_ERROR = 1024 };
+    enum { FIELDS_AND_ERROR = 1152 };
     const struct trigger_parsed *parsed = &trigger->parsed;
     size_t metric = parsed->metric_name == NULL ? 0 : strlen(parsed->metric_name);
     size_t connection = parsed->connection_name == NULL ? 0 : strlen(parsed->connection_name);
@@ -94,9 +104,6 @@ static size_t own_bytes(const struct budgets *budgets, const struct trigger *tri
 {
     /* A mistake is in the last answers, too. */
     enum { COPIES_OF_MISTAKES = 3 };
-    size_t policy = memory_heap_bytes(sizeof(struct trigger_policy)) +
-                    memory_heap_bytes(sizeof(struct recent_samples)) +
-                    memory_heap_bytes(POLICY_CHANGES * sizeof(struct trigger_policy_change));
     return budget_min(trigger->identity.length) + credentials_bytes(trigger) +
            text_heap_bytes(trigger->name) + text_heap_bytes(trigger->namespace) +
            text_heap_bytes(trigger->parsed.metric_name) + objects_bytes(trigger) +
@@ -104,7 +111,7 @@ static size_t own_bytes(const struct budgets *budgets, const struct trigger *tri
            COPIES_OF_MISTAKES * text_heap_bytes(trigger->parsed.mistakes.text) +
            values_bytes(trigger->parsed.values[OPTION_QUERY]) +
            values_bytes(trigger->parsed.values[OPTION_TARGET]) + reading_bytes() +
-           (trigger->policy == NULL ? 0 : policy) + (budgets->has_rows ? row_bytes(trigger) : 0);
+           policy_bytes(trigger->policy) + (budgets->has_rows ? row_bytes(trigger) : 0);
 }
 
 /* Namespaces come from outside, so the hash is keyed. */

@@ -42,6 +42,16 @@ void trigger_policy_free(struct trigger_policy *policy)
     free(policy);
 }
 
+size_t trigger_policy_bytes(const struct trigger_policy *policy)
+{
+    enum { USUAL_WORDS = 256 };
+    if (policy == NULL)
+        return 0;
+    size_t plans = (size_t)policy->answered.is_on + policy->shadow.is_on;
+    return memory_heap_bytes(sizeof(*policy)) + plans * memory_heap_bytes(USUAL_WORDS) +
+           memory_heap_bytes(POLICY_CHANGES * sizeof(*policy->changes));
+}
+
 unsigned trigger_policy_wants(const struct trigger_policy *policy)
 {
     unsigned wants = 0;

@@ -78,6 +78,9 @@ void trigger_policy_set(struct trigger_policy **policy, const struct policy_opti
                         struct error *mistakes);
 void trigger_policy_free(struct trigger_policy *policy); /* NULL is nothing */
 
+/* The memory that it takes, with what it keeps of its decisions; 0: NULL. */
+size_t trigger_policy_bytes(const struct trigger_policy *policy);
+
 /* What the settings need that the scaler does not report with these options: adds the mistakes. */
 void trigger_policy_check(const struct trigger_policy *policy, const struct scaler *scaler,
                           const struct options *options, struct error *mistakes);
