@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 struct peer_entry {
     struct peer_value value;
@@ -75,17 +76,12 @@ static size_t sound_steps(const struct peer_value *value, int64_t now_ms,
     return count;
 }
 
-static int64_t larger(int64_t one, int64_t other)
-{
-    return one > other ? one : other;
-}
-
 void peer_value_merge(struct peer_value *known, const struct peer_value *value)
 {
     known->value = fmax(known->value, value->value);
-    known->since_ms = larger(known->since_ms, value->since_ms);
-    known->policy_peak = larger(known->policy_peak, value->policy_peak);
-    known->policy_peak_ms = larger(known->policy_peak_ms, value->policy_peak_ms);
+    known->since_ms = MAX(known->since_ms, value->since_ms);
+    known->policy_peak = MAX(known->policy_peak, value->policy_peak);
+    known->policy_peak_ms = MAX(known->policy_peak_ms, value->policy_peak_ms);
     known->earlier_count = peak_value_merge(known->earlier, known->earlier_count, value->earlier,
                                             value->earlier_count);
 }

@@ -85,7 +85,7 @@ size_t trigger_policy_bytes(const struct trigger_policy *policy);
 void trigger_policy_check(const struct trigger_policy *policy, const struct scaler *scaler,
                           const struct options *options, struct error *mistakes);
 
-/* What its readings are judged by: the scaler's target, which the answers do not have. */
+/* The threshold of its readings: the scaler's target, which the answers do not have. */
 void trigger_policy_set_threshold(struct trigger_policy *policy, const struct scaler *scaler,
                                   double threshold, bool has_threshold);
 

@@ -43,22 +43,23 @@ static double replicas_of(const struct trigger *trigger, const struct answer *an
 
 /* What the answer follows from at that time, now or in the past, besides the report's snapshot and
  * what is kept of the trigger. */
-struct known {
+struct report_inputs {
     const struct evaluated *evaluated;
     const struct peak_value *peak;
     double policy_replicas; /* NAN: no policy decided */
 };
 
-static struct answer_facts facts_of(const struct trigger *trigger, const struct known *known,
+static struct answer_facts facts_of(const struct trigger *trigger,
+                                    const struct report_inputs *inputs,
                                     const struct trigger_report *report)
 {
     const struct hpa_facts *hpa = &trigger->kubernetes.hpa;
     bool has_replicas = hpa->replicas >= 0 && hpa->replicas_ms <= report->at_ms;
     return (struct answer_facts){
         .snapshot = &report->snapshot,
-        .evaluated = known->evaluated,
+        .evaluated = inputs->evaluated,
         .rules = &trigger->parsed.rules,
-        .peak = known->peak,
+        .peak = inputs->peak,
         .of_peers = trigger->answers.of_peers,
         .replicas_value =
             has_replicas ? fmax(1, (double)hpa->replicas) * trigger->parsed.target : 0,
@@ -67,15 +68,15 @@ static struct answer_facts facts_of(const struct trigger *trigger, const struct 
 }
 
 /* At `decided_ms`, which to people is not the time of the report. */
-static void decide(const struct trigger *trigger, const struct known *known,
+static void decide(const struct trigger *trigger, const struct report_inputs *inputs,
                    const struct answer_call *call, int64_t decided_ms,
                    struct trigger_report *report)
 {
-    const struct answer_facts facts = facts_of(trigger, known, report);
+    const struct answer_facts facts = facts_of(trigger, inputs, report);
     struct answer *answer = &report->answer;
     answer_decide(&facts, call, decided_ms, answer);
     if (answer->kind == ANSWER_VALUE)
-        answer->replicas = replicas_of(trigger, answer, known->policy_replicas);
+        answer->replicas = replicas_of(trigger, answer, inputs->policy_replicas);
 }
 
 /* Without a call, for people: to them a reading is as good as when it was sent. */
@@ -87,14 +88,14 @@ static void decide_now(const struct trigger *trigger, const struct answer_call *
     struct evaluated own = {0};
     if (!report->has_policy && snapshot->is_measured)
         trigger_evaluate(trigger, &snapshot->reading, &own);
-    const struct known known = {
+    const struct report_inputs inputs = {
         .evaluated = report->has_policy ? &report->policy.evaluated : &own,
         .peak = trigger->answers.peak,
         .policy_replicas = is_on ? (double)report->policy.answered.result.replicas : (double)NAN,
     };
     const struct answer_call for_people = {.is_stream = true};
     bool is_at_reading = call == NULL && snapshot->last_attempt == ATTEMPT_GOOD;
-    decide(trigger, &known, call != NULL ? call : &for_people,
+    decide(trigger, &inputs, call != NULL ? call : &for_people,
            is_at_reading ? snapshot->sent_ms : report->at_ms, report);
     if (report->answer.kind == ANSWER_REFUSED)
         name_error(trigger, &report->answer.error);
@@ -188,7 +189,7 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
     const struct trigger_policy_change *decision =
         report->snapshot.is_measured ? trigger_policy_at(&now->policy, report->snapshot.sent_ms)
                                      : NULL;
-    const struct known known = {
+    const struct report_inputs inputs = {
         .evaluated = &evaluated,
         .peak = peak,
         .policy_replicas = decision != NULL ? (double)decision->replicas : (double)NAN,
@@ -200,7 +201,7 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
         evaluation->active = decision->active;
     } else if (evaluated.good && is_on)
         evaluation->value = ceil(evaluation->value / trigger->policy->threshold);
-    decide(trigger, &known, &(struct answer_call){.is_stream = true}, at_ms, report);
+    decide(trigger, &inputs, &(struct answer_call){.is_stream = true}, at_ms, report);
     report->state = answer_state(&report->answer);
     report->error = error_of(report);
     report->has_decision = decision != NULL && report->state == STATE_ANSWERED;

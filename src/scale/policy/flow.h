@@ -16,8 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What consumers do; the names are those of Burrow, which judges Kafka's consumers by the same
- * rules. */
+/* What consumers do; the names are those of Burrow, which has the same rules for Kafka's
+ * consumers. */
 enum flow_status {
     FLOW_UNKNOWN, /* the source does not report enough, or the samples are too few */
     FLOW_OK,
