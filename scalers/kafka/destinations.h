@@ -17,7 +17,7 @@
  * brokers was found at such an address itself. */
 void kafka_destinations_limit(rd_kafka_conf_t *conf, const char *bootstrap_servers);
 
-/* As the library calls it, with HOST:PORT of a broker. 0, or an errno. */
+/* As the library calls it, with HOST:PORT of a broker; for tests, too. Returns 0 or an errno. */
 int kafka_destinations_connect(int socket, const struct sockaddr *address, int length,
                                const char *broker, void *opaque);
 

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "measure/agent/process.h"
+#include "measure/agent/agent_process.h"
 
 #include <math.h>
 #include <stddef.h>

@@ -10,7 +10,7 @@
 #include "daemon/invalid_connections.h"
 #include "daemon/kubernetes_secrets.h"
 #include "daemon/probes.h"
-#include "measure/agent/process.h"
+#include "measure/agent/agent_process.h"
 #include "web/assets.h"
 #include "web/dashboard.h"
 #include "web/explain.h"

@@ -6,7 +6,7 @@
 #ifndef BACKLOG_MEASURE_CLIENT_H
 #define BACKLOG_MEASURE_CLIENT_H
 
-#include "measure/agent/process.h"
+#include "measure/agent/agent_process.h"
 #include "measure/scaler.h"
 
 struct client;

@@ -53,9 +53,9 @@ struct engine_settings {
 
 struct engine *engine_new(const struct engine_settings *settings);
 
-/* Tells the threads to end, and waits for them so long; they are at most one connect time-out away,
- * unless a client library does not return. False: some still run. Nothing can be freed then, and
- * the process may end with _exit(). */
+/* Has the threads end, and waits for them so long; they need one connect time-out at most, unless a
+ * client library does not return. False: some still run. Nothing can be freed then, and the process
+ * may end with _exit(). */
 bool engine_stop(struct engine *engine, int64_t max_ms);
 
 /* Ends the threads, however long that takes, and frees everything, queries in use too. NULL is

@@ -10,7 +10,7 @@
 #define BACKLOG_MEASURE_POLLER_H
 
 #include "measure/connection/state.h"
-#include "measure/feed_hooks.h"
+#include "measure/task_internal.h"
 #include "measure/tenancy.h"
 
 #include <pthread.h>

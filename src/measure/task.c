@@ -4,7 +4,7 @@
 #include "base/cpu_turn.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/feed_hooks.h"
+#include "measure/task_internal.h"
 
 #include <errno.h>
 #include <limits.h>

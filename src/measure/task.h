@@ -151,7 +151,7 @@ bool task_wants_subscription(const struct task *task);
 void task_subscribed(struct task *task);
 void task_cannot_subscribe(struct task *task, const struct error *error);
 
-/* ---- the feed; who implements one includes feed_hooks.h, too ---- */
+/* ---- the feed; who implements one includes task_internal.h, too ---- */
 
 /* The next task that may be sent now; NULL: none. Those with a waiting caller come first, then the
  * longest overdue. */

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "measure/feed_hooks.h"
+#include "measure/task_internal.h"
 #include "require.h"
 
 #include <math.h>

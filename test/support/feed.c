@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/feed_hooks.h"
+#include "measure/task_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

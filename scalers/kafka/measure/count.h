@@ -34,7 +34,9 @@ struct kafka_missing kafka_count_missing(const struct kafka_batch_task *batch_ta
 /* Whether nothing is missing of any partition. */
 bool kafka_count_is_complete(const struct kafka_batch_task *batch_task);
 
-/* Members of the group with a partition that the task counts: the others have nothing to do.
+/* For kafka_count_reading(), and for tests.
+ *
+ * Members of the group with a partition that the task counts: the others have nothing to do.
  * `assigned` is that of kafka_members_assigned(). NAN: not known. */
 double kafka_count_consumers(const struct kafka_batch_task *batch_task,
                              const rd_kafka_topic_partition_list_t *assigned);

@@ -20,7 +20,7 @@
 #ifndef BACKLOG_MEASURE_AGENT_AGENT_CLIENT_H
 #define BACKLOG_MEASURE_AGENT_AGENT_CLIENT_H
 
-#include "measure/agent/process.h"
+#include "measure/agent/agent_process.h"
 #include "measure/scaler.h"
 
 struct agent_client;

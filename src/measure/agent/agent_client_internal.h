@@ -10,7 +10,7 @@
 #include "base/hash_table.h"
 #include "base/text.h"
 #include "measure/agent/agent_client.h"
-#include "measure/agent/process.h"
+#include "measure/agent/agent_process.h"
 #include "measure/agent/queries.h"
 
 /* A task that the agent has. */

@@ -11,7 +11,7 @@
 #define BACKLOG_MEASURE_AGENT_LAUNCH_H
 
 #include "base/error.h"
-#include "measure/agent/process.h"
+#include "measure/agent/agent_process.h"
 
 enum { AGENT_SOCKET = 3, AGENT_NOTIFICATIONS = 4 };
 

@@ -96,7 +96,7 @@ void schedule_want(struct schedule *schedule, struct job *job, int64_t due_ms, i
  * is spaced out.
  */
 void schedule_demand(struct schedule *schedule, struct job *job, int64_t from_ms, int64_t now_ms);
-bool schedule_is_spaced_out(const struct job *job);
+bool schedule_is_spaced_out(const struct job *job); /* for tests, too */
 
 /* A job that is spaced out is due now, as after a connection was made again. */
 void schedule_hasten(struct schedule *schedule, struct job *job, int64_t now_ms);

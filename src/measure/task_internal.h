@@ -4,8 +4,8 @@
  *
  * Threads: all hooks are called on the thread that runs measure.
  */
-#ifndef BACKLOG_MEASURE_FEED_HOOKS_H
-#define BACKLOG_MEASURE_FEED_HOOKS_H
+#ifndef BACKLOG_MEASURE_TASK_INTERNAL_H
+#define BACKLOG_MEASURE_TASK_INTERNAL_H
 
 #include "measure/task.h"
 

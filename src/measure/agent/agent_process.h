@@ -5,8 +5,8 @@
  * Threads: any; the list of them has a lock of its own.
  * Owner:   whoever starts one; it is not to be freed before it is reaped.
  */
-#ifndef BACKLOG_MEASURE_AGENT_PROCESS_H
-#define BACKLOG_MEASURE_AGENT_PROCESS_H
+#ifndef BACKLOG_MEASURE_AGENT_AGENT_PROCESS_H
+#define BACKLOG_MEASURE_AGENT_AGENT_PROCESS_H
 
 #include "base/text.h"
 
@@ -38,7 +38,9 @@ void agent_process_began(struct agent_process *process, pid_t pid);
 bool agent_process_has_ended(struct agent_process *process, int *ret_status);
 void agent_process_kill(struct agent_process *process);
 
-/* The CPU time is that of all processes there ever were, and never goes down; the memory of those
+/* For agent_processes_write_metrics(), and for tests.
+ *
+ * The CPU time is that of all processes there ever were, and never goes down; the memory of those
  * that run. */
 struct agent_process_costs {
     size_t count;

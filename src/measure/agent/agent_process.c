@@ -1,4 +1,4 @@
-#include "measure/agent/process.h"
+#include "measure/agent/agent_process.h"
 
 #include "base/metric.h"
 #include "base/system/process.h"
