@@ -198,7 +198,7 @@ static void print_refusals(struct output *output)
         "other namespaces get\n"
         "PERMISSION_DENIED. With `--deny-inline-connections` so does a trigger without "
         "`connectionName`.\n",
-        TRIGGERS_IN_USE_MS / 1000, TRIGGERS_MAX_KEYS, TRIGGERS_MAX_METADATA >> 10);
+        TRIGGERS_IN_USE_MS / 1000, OPTION_MAX_KEYS, OPTION_MAX_METADATA >> 10);
 }
 
 static void print_server(struct output *output)

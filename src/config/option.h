@@ -30,7 +30,8 @@ struct option_entry {
     const char *value;
 };
 
-/* Of the metadata of one trigger, keys and bytes: what a call may have (scale/triggers.h). */
+/* Of the metadata of one trigger: more keys than any scaler has, a limit on what one call makes us
+ * compare; and bytes, each of which is held some three times over. */
 enum { OPTION_MAX_KEYS = 256, OPTION_MAX_METADATA = 16 << 10 };
 
 /* An array, and its keys and values, all of the heap. */

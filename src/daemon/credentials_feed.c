@@ -7,10 +7,6 @@
 #include <stdlib.h>
 
 /* A trigger that may be called for is found among those of its object. */
-_Static_assert((int)OPTION_MAX_KEYS == (int)TRIGGERS_MAX_KEYS &&
-                   (int)OPTION_MAX_METADATA == (int)TRIGGERS_MAX_METADATA,
-               "an object's trigger has other limits than a call's");
-
 struct credentials_feed {
     struct trigger_credentials *all;
     bool reads_hpas;

@@ -68,8 +68,8 @@ static void read_metadata(struct builtin *builtin, const struct yaml_tree *trigg
         error_add(&builtin->reasons, "it has no metadata");
         return;
     }
-    if (builtin->metadata->count > TRIGGERS_MAX_KEYS) {
-        error_add(&builtin->reasons, "its metadata has more than %d keys", TRIGGERS_MAX_KEYS);
+    if (builtin->metadata->count > OPTION_MAX_KEYS) {
+        error_add(&builtin->reasons, "its metadata has more than %d keys", OPTION_MAX_KEYS);
         builtin->metadata = NULL;
         return;
     }

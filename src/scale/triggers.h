@@ -41,10 +41,6 @@
 #include "scale/connections/own_credentials.h"
 #include "scale/trigger.h"
 
-/* Of the metadata of one trigger: more than any scaler has, a limit on what one request makes us
- * compare; and bytes, each of which is held some three times over. */
-enum { TRIGGERS_MAX_KEYS = 256, TRIGGERS_MAX_METADATA = 16 << 10 };
-
 /* What KEDA has called for within this time is not dropped in favour of another trigger: it would
  * call for it again, and all would be parsed and measured again in turn. A minute is two times
  * KEDA's usual pollingInterval. */

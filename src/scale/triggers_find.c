@@ -8,9 +8,9 @@ static bool parse_new(struct triggers *triggers, const struct trigger_ref *ref,
                       const struct identity *identity, int64_t now_ms, struct trigger **ret_trigger,
                       struct error *error)
 {
-    if (identity->length > TRIGGERS_MAX_METADATA)
+    if (identity->length > OPTION_MAX_METADATA)
         return error_set(error, ERROR_LIMIT, "scalerMetadata has %zu bytes: at most %d are allowed",
-                         identity->length, TRIGGERS_MAX_METADATA);
+                         identity->length, OPTION_MAX_METADATA);
     size_t own_bytes = triggers_bytes_of(triggers, ref->namespace);
     if (!triggers_make_room_for_bytes(triggers, ref->namespace, budget_min(identity->length),
                                       own_bytes, now_ms, error))

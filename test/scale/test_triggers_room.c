@@ -219,8 +219,8 @@ static void metadata_that_is_too_large_is_an_error(void **state)
     (void)state;
     _cleanup_(error_done) struct error error = {0};
     struct trigger *trigger = NULL;
-    assert_true(find_large("shop", "1", TRIGGERS_MAX_METADATA - 100, 0, &trigger, &error));
-    assert_false(find_large("shop", "1", TRIGGERS_MAX_METADATA, 0, &trigger, &error));
+    assert_true(find_large("shop", "1", OPTION_MAX_METADATA - 100, 0, &trigger, &error));
+    assert_false(find_large("shop", "1", OPTION_MAX_METADATA, 0, &trigger, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
     assert_non_null(strstr(error_text(&error), "at most 16384 are allowed"));
 }
@@ -228,15 +228,15 @@ static void metadata_that_is_too_large_is_an_error(void **state)
 static void mistakes_of_a_trigger_are_bounded(void **state)
 {
     (void)state;
-    struct option_entry entries[TRIGGERS_MAX_KEYS] = {{"scaler", "fake"}, {"source", "a"}};
-    char keys[TRIGGERS_MAX_KEYS][80];
+    struct option_entry entries[OPTION_MAX_KEYS] = {{"scaler", "fake"}, {"source", "a"}};
+    char keys[OPTION_MAX_KEYS][80];
     _cleanup_(error_done) struct error error = {0};
     struct trigger *trigger = NULL;
-    for (size_t i = 2; i < TRIGGERS_MAX_KEYS; i++) {
+    for (size_t i = 2; i < OPTION_MAX_KEYS; i++) {
         snprintf(keys[i], sizeof(keys[i]), "%zu%s", i, "unknown, and so long that it is cut short");
         entries[i] = (struct option_entry){keys[i], "x"};
     }
-    struct trigger_ref ref = {"worker", "shop", entries, TRIGGERS_MAX_KEYS};
+    struct trigger_ref ref = {"worker", "shop", entries, OPTION_MAX_KEYS};
     assert_true(triggers_find(triggers, &ref, 0, &trigger, &error));
     assert_in_range(strlen(error_text(&trigger->parsed.mistakes)), 1000, TRIGGER_MAX_MISTAKES);
 }

@@ -39,8 +39,8 @@ void core_client_secure(const struct certificate *certificate);
 void core_client_init(struct core_client *client, int port, grpc_compression_algorithm compression);
 void core_client_done(struct core_client *client);
 
-/* Reads what the server sends, for so long: gRPC does so only while somebody waits, and a server that
- * cannot write does not read. */
+/* Reads what the server sends, for so long: gRPC does so only while somebody waits, and a server
+ * that cannot write does not read. */
 void core_client_read(struct core_client *client, long ms);
 
 /* Sends the message (NULL: none) and half-closes; deadline_ms 0: none. */

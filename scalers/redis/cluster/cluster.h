@@ -13,11 +13,12 @@
  * too, which it has itself.
  *
  * A failover, in order. The link to the node breaks: redis_links_step() has its tasks sent again,
- * and where that fails, too, redis_cluster_lose() fails them and has the map read again. Or the node goes on as a replica and redirects: redis_cluster_redirect()
- * returns its tasks to the feed. In the next turn of the loop redis_cluster_check() requests the
- * map (discovery.h). Once it is there, adopt() takes it, notifies the subscriptions of slots that
- * have moved, and ends the clients of nodes without slots. redis_cluster_route() then gives tasks
- * to the node that has the slot now.
+ * and where that fails, too, redis_cluster_lose() fails them and has the map read again. Or the
+ * node goes on as a replica and redirects: redis_cluster_redirect() returns its tasks to the feed.
+ * In the next turn of the loop redis_cluster_check() requests the map (discovery.h). Once it is
+ * there, adopt() takes it, notifies the subscriptions of slots that have moved, and ends the
+ * clients of nodes without slots. redis_cluster_route() then gives tasks to the node that has the
+ * slot now.
  *
  * Threads: that of the client.
  */

@@ -97,8 +97,8 @@ void api_object_free(struct api_object *object); /* NULL is none */
 bool api_object_is_absent(const char *name, const char *text, size_t length);
 
 /* Of all keys and values that are sent as they are written, in any order: metadata that differs in
- * them has another one. `fooFromEnv: VARIABLE` is none of them (option_is_variable()): KEDA sends it
- * with the variable's value, or not at all where that is empty. */
+ * them has another one. `fooFromEnv: VARIABLE` is none of them (option_is_variable()): KEDA sends
+ * it with the variable's value, or not at all where that is empty. */
 uint64_t api_object_fingerprint(const struct option_entry *entries, size_t count);
 
 /* As an object has its entries. */

@@ -149,10 +149,10 @@ static void check_external(struct checker *checker, const struct manifest_object
                     prefix);
         return;
     }
-    if (metadata->count > TRIGGERS_MAX_KEYS) {
+    if (metadata->count > OPTION_MAX_KEYS) {
         finding_add(checker->findings, &place, FINDING_ERROR,
                     "%smetadata has %zu keys: the server accepts at most %d", prefix,
-                    metadata->count, TRIGGERS_MAX_KEYS);
+                    metadata->count, OPTION_MAX_KEYS);
         return;
     }
     _cleanup_(entries_done) struct entries entries = {0};

@@ -25,12 +25,12 @@ bool scaler_call_find_trigger(struct scaler_call *call,
                               const Externalscaler__ScaledObjectRef *message, int64_t now_ms,
                               struct error *error)
 {
-    struct option_entry entries[TRIGGERS_MAX_KEYS];
+    struct option_entry entries[OPTION_MAX_KEYS];
     if (message == NULL)
         return error_invalid(error, "the request has no scaledObjectRef");
-    if (message->n_scalermetadata > TRIGGERS_MAX_KEYS)
+    if (message->n_scalermetadata > OPTION_MAX_KEYS)
         return error_set(error, ERROR_LIMIT, "scalerMetadata has %zu keys: at most %d are allowed",
-                         message->n_scalermetadata, TRIGGERS_MAX_KEYS);
+                         message->n_scalermetadata, OPTION_MAX_KEYS);
 
     for (size_t i = 0; i < message->n_scalermetadata; i++)
         entries[i] = (struct option_entry){message->scalermetadata[i]->key,
