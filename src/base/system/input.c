@@ -9,7 +9,8 @@ static bool read_all(FILE *file, const char *path, size_t limit, struct text *te
 {
     size_t total = 0;
     char buffer[4096];
-    for (size_t got; (got = fread(buffer, 1, sizeof(buffer), file)) > 0;) {
+    for (size_t got = sizeof(buffer); got == sizeof(buffer);) { /* fewer: the end, or an error */
+        got = fread(buffer, 1, sizeof(buffer), file);
         total += got;
         if (total > limit)
             return error_invalid(error, "%s is larger than %zu bytes", path, limit);
