@@ -5,7 +5,9 @@ Memory is measured, so that the server is the release build: a sanitizer keeps w
 
 import contextlib
 import os
+import socket
 import ssl
+import threading
 import time
 from concurrent import futures
 
@@ -152,3 +154,37 @@ def test_a_large_kafka_cluster_needs_a_connection_of_the_file(program, transport
             assert first_that(lambda answer: answer == VALUE, client, named) == VALUE
             answer = first_that(lambda answer: "MiB" in str(answer), client, {**trigger, "username": "b"})  # not the same connection
             assert "the kafka agent process died: Aborted (it may use at most 28 MiB of memory)" in str(answer)
+
+
+def test_a_redis_cluster_may_name_a_node_that_nobody_can_look_up(program, transport):
+    """While measuring goes on, its map is requested of that node."""
+    maps = []
+
+    def talk(connection):
+        with connection, connection.makefile("rb") as lines, contextlib.suppress(OSError, ValueError):
+            port = connection.getsockname()[1]
+            while True:
+                words = [(lines.readline(), lines.readline().strip())[1] for _ in range(int(lines.readline()[1:]))]
+                if words[0] == b"CLUSTER" and not maps:
+                    maps.append(b"*2\r\n*3\r\n:0\r\n:16382\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n"
+                                b"*3\r\n:16383\r\n:16383\r\n*2\r\n$14\r\nnohost.invalid\r\n:1\r\n" % port)
+                    connection.sendall(maps[0])
+                else:
+                    connection.sendall({b"CLUSTER": b"-ERR later\r\n", b"LLEN": b"-CLUSTERDOWN it is\r\n",
+                                        b"ROLE": b"*1\r\n$6\r\nmaster\r\n"}.get(words[0], b"+OK\r\n"))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, Server(program=program) as server, Client(server.port) as client:
+        def accept():
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=talk, args=(listener.accept()[0],), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        trigger = {"scaler": "redis-cluster", "address": f"127.0.0.1:{listener.getsockname()[1]}", "listName": "l", "listLength": "5",
+                   "interval": "1s"}
+        stream = client.stream_is_active(trigger)
+        for _ in range(10):
+            assert refusal(client.metrics, trigger)[0] == grpc.StatusCode.UNAVAILABLE
+            time.sleep(0.3)
+        stream.cancel()
+        listener.shutdown(socket.SHUT_RDWR)

@@ -163,9 +163,8 @@ void redis_discovery_step(struct redis_discovery *discovery, short revents)
     _cleanup_(error_done) struct error error = {0};
     if (redis_link_step(discovery->link, revents, &error))
         return;
-    if (!discovery->is_requesting) /* it was idle */
-        redis_link_free(TAKE(discovery->link));
-    else if (!error_is_set(&discovery->failed))
+    redis_link_free(TAKE(discovery->link)); /* at once: what failed has nothing to wait for */
+    if (discovery->is_requesting && !error_is_set(&discovery->failed))
         error_move(&discovery->failed, &error);
 }
 

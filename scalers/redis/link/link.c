@@ -205,7 +205,7 @@ static void handle_oldest(struct redis_link *link, const redisReply *reply, int6
     call_handler(link, command, reply);
     DL_DELETE(link->commands, command);
     free(command);
-    if (link->commands == NULL && link->on_message == NULL)
+    if (link->commands == NULL)
         redis_socket_expect(&link->socket, false);
 }
 

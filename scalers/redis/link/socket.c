@@ -108,6 +108,8 @@ struct pollfd redis_socket_poll(const struct redis_socket *socket)
 {
     switch (socket->state) {
     case REDIS_SOCKET_RESOLVING:
+        if (socket->lookup == NULL) /* it failed */
+            return (struct pollfd){.fd = -1};
         return (struct pollfd){.fd = redis_lookup_descriptor(socket->lookup), .events = POLLIN};
     case REDIS_SOCKET_CONNECTING:
         return (struct pollfd){.fd = socket->context->fd, .events = POLLOUT};
