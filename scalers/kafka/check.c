@@ -32,6 +32,10 @@ static void check_sasl(const struct kafka_connection *connection, struct error *
 void kafka_check_connection(const void *connection_options, struct error *mistakes)
 {
     const struct kafka_connection *connection = connection_options;
+    /* What stands before it is shown, as a host is. */
+    if (connection->bootstrap_servers != NULL && strchr(connection->bootstrap_servers, '@') != NULL)
+        error_add(mistakes, "bootstrapServers are host:port, without user and password: set "
+                            "username and password");
     if (connection->tls.enable) /* as KEDA does */
         tls_options_check(&connection->tls, mistakes);
     if (connection->sasl == KAFKA_SASL_AWS_MSK_IAM ||

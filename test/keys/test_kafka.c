@@ -10,6 +10,7 @@ static const struct key_case cases[] = {
     REFUSES("ensureEvenDistributionOfPartitions needs topic", "ensureEvenDistributionOfPartitions",
             "true", "topic", ""),
     REFUSES("without topic, fullMetadata must not be off", "fullMetadata", "false", "topic", ""),
+    REFUSES("without user and password", "bootstrapServers", "user:secret@kafka:9092"),
     {0},
 };
 
