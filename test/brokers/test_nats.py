@@ -282,7 +282,8 @@ def test_a_server_without_jetstream(client):
 def six_orders_of_which_two_are_fetched(cluster):
     """Replicated on three nodes; returns the leader of the consumer."""
     with cluster.nodes[0].connect() as jetstream:
-        jetstream.create_stream("orders", num_replicas=3)
+        # The nodes know each other; that the leader knows how much room each has takes longer on a slow machine.
+        wait_until(lambda: jetstream.create_stream("orders", num_replicas=3) or True, 20, "a place on each node")
         jetstream.create_consumer("orders", "workers")
         jetstream.publish("orders", 6)
         jetstream.fetch("orders", "workers", 2)

@@ -10,6 +10,7 @@ from support.certificates import make_certificates
 from support.clients.grpc_client import Client, refusal
 from support.brokers.postgresql import PASSWORD, USER, PostgreSQL
 from support.clients.rounds import rounds
+from support.process import wait_until
 from support.server.server import Server
 from support.clients.story import assert_unavailable, outage, value, wait_for_value
 from support.network.tap import Tap
@@ -272,9 +273,9 @@ def test_a_slow_query_does_not_disturb_its_neighbours(broker, client):
         time.sleep(INTERVAL_SECONDS)
     assert_unavailable(client.metrics, slow, "no answer within")
     # The server has stopped it, each time that it was asked.
-    sleeping = broker.sql("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(30)' "
-                          "AND now() - query_start > '4 s'")
-    assert sleeping == [["0"]]
+    sleeping = ("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(30)' "
+                "AND now() - query_start > '4 s'")
+    wait_until(lambda: broker.sql(sleeping) == [["0"]], 10, "the end of the slow query")
 
 
 def test_a_query_that_takes_its_time_is_answered(broker, client):
