@@ -256,7 +256,8 @@ const char *text_next_piece(const char **rest, const char *separators, size_t *r
     return begin + blanks;
 }
 
-size_t text_distance(const char *left, const char *right)
+/* How many edits of one character turn one string into the other. */
+static size_t distance_of(const char *left, const char *right)
 {
     enum { LONGEST = 64 };
     size_t rows[3][LONGEST + 1];
@@ -306,7 +307,7 @@ void text_nearest_offer(struct text_nearest *nearest, const char *known)
     if (length < 2 || !text_starts_with(known, nearest->word)) {
         if (MAX(length, known_length) - MIN(length, known_length) >= nearest->distance)
             return; /* so many edits at least: to count them takes long */
-        distance = text_distance(nearest->word, known);
+        distance = distance_of(nearest->word, known);
     }
     if (distance < nearest->distance) {
         nearest->distance = distance;

@@ -71,14 +71,11 @@ size_t text_heap_bytes(const char *string);
  * `*rest` goes on behind it. NULL: there is none left. */
 const char *text_next_piece(const char **rest, const char *separators, size_t *ret_length);
 
-/* How many single-character edits (a swap of neighbours is one) turn one string into the other,
- * upper and lower case being equal. */
-size_t text_distance(const char *left, const char *right);
-
-/* For "did you mean": of the known words the one that an unknown word is nearest to. */
+/* For "did you mean": of the known words the one that an unknown word is nearest to, upper and
+ * lower case being equal. */
 struct text_nearest {
-    const char *word; /* the unknown one */
-    size_t distance;
+    const char *word;    /* the unknown one */
+    size_t distance;     /* in edits of one character; a swap of neighbours is one */
     const char *nearest; /* NULL: none is near enough to be meant */
 };
 

@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 
-/* A trigger that may be called for is found among those of its object. */
 struct credentials_feed {
     struct trigger_credentials *all;
     bool reads_hpas;

@@ -105,8 +105,8 @@ void query_release(struct query *query, const struct query_use *use);
  * there is none. */
 struct watcher *engine_next_ready(struct engine *engine);
 
-/* Moves the watcher from one query to another (NULL: to none). It has
- * news at once, so that its caller looks at the new one. */
+/* Moves the watcher from one query to another (NULL: to none). It has news at once, so that its
+ * caller looks at the new one. */
 void engine_move_watcher(struct engine *engine, struct watcher *watcher, struct query *query);
 
 /* A connection at one moment; for people. Valid while it is visited. */

@@ -108,18 +108,57 @@ static void a_cut_never_splits_a_character(void **state)
     assert_int_equal(text_cut("a\xe2\x82\xac", 2), 1);
 }
 
-static void the_distance_counts_edits_and_swaps(void **state)
+/* The distance from the word to the nearest of these; SIZE_MAX: none is near enough. */
+static size_t nearest_of(const char *word, const char *one, const char *other, const char *expected)
+{
+    struct text_nearest nearest;
+    text_nearest_begin(word, &nearest);
+    text_nearest_offer(&nearest, one);
+    text_nearest_offer(&nearest, other);
+    if (!text_equal(nearest.nearest, expected))
+        fail_msg("%s: %s", word, nearest.nearest);
+    return nearest.nearest == NULL ? SIZE_MAX : nearest.distance;
+}
+
+static void the_nearest_word_is_meant_where_few_edits_lead_to_it(void **state)
 {
     (void)state;
-    assert_int_equal(text_distance("queueName", "queueName"), 0);
-    assert_int_equal(text_distance("queuename", "queueName"), 0);
-    assert_int_equal(text_distance("queueNmae", "queueName"), 1);
-    assert_int_equal(text_distance("queuName", "queueName"), 1);
-    assert_int_equal(text_distance("", "abc"), 3);
+    assert_int_equal(nearest_of("queueName", "queue", "queueName", "queueName"), 0);
+    assert_int_equal(nearest_of("queuename", "queueName", "queueNames", "queueName"), 0);
+    assert_int_equal(nearest_of("queueNmae", "host", "queueName", "queueName"), 1);
+    assert_int_equal(nearest_of("queuName", "queueName", "host", "queueName"), 1);
+    assert_int_equal(nearest_of("cat", "bat", "rat", "bat"), 1);
+    assert_int_equal(nearest_of("simu", "migrate", "simulate", "simulate"), 0);
+    assert_true(nearest_of("s", "simulate", "serve", NULL) == SIZE_MAX);
+    assert_true(nearest_of("", "abc", "abcd", NULL) == SIZE_MAX);
     char long_word[100];
     memset(long_word, 'a', sizeof(long_word) - 1);
     long_word[sizeof(long_word) - 1] = '\0';
-    assert_true(text_distance(long_word, "a") == SIZE_MAX);
+    assert_true(nearest_of(long_word, "a", long_word + 1, NULL) == SIZE_MAX);
+}
+
+static void assert_piece(const char **rest, const char *separators, const char *expected)
+{
+    size_t length = 0;
+    const char *piece = text_next_piece(rest, separators, &length);
+    assert_non_null(piece);
+    assert_int_equal(length, strlen(expected));
+    assert_memory_equal(piece, expected, length);
+}
+
+static void pieces_stand_between_separators(void **state)
+{
+    (void)state;
+    size_t length = 0;
+    const char *list = "a,  b , ,";
+    assert_piece(&list, ",", "a");
+    assert_piece(&list, ",", "b ");
+    assert_piece(&list, ",", "");
+    assert_piece(&list, ",", "");
+    assert_null(text_next_piece(&list, ",", &length));
+    const char *whole = "a,b";
+    assert_piece(&whole, "", "a,b");
+    assert_null(text_next_piece(&whole, "", &length));
 }
 
 static void percent_encoding_has_two_digits(void **state)
@@ -144,7 +183,8 @@ int main(void)
         cmocka_unit_test(invalid_utf8_becomes_question_marks),
         cmocka_unit_test(a_cut_never_splits_a_character),
         cmocka_unit_test(percent_encoding_has_two_digits),
-        cmocka_unit_test(the_distance_counts_edits_and_swaps),
+        cmocka_unit_test(the_nearest_word_is_meant_where_few_edits_lead_to_it),
+        cmocka_unit_test(pieces_stand_between_separators),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

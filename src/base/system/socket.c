@@ -4,7 +4,7 @@
 
 void socket_bound_buffers(int fd, int bytes)
 {
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    socket_bound_received(fd, bytes);
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 }
 
