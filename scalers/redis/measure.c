@@ -5,7 +5,7 @@
 #include "measure/scaler.h"
 #include "redis/connect.h"
 #include "redis/link/setup.h"
-#include "shared/reply_memory.h"
+#include "shared/source_memory.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -310,10 +310,10 @@ static void abandon_tasks(struct redis_link *link)
             ;
 }
 
-static void take_over(struct reply_memory *memory)
+static void take_over(struct source_memory *memory)
 {
     if (memory->tenant != scaler_tenant())
-        reply_memory_set(memory, memory->used);
+        source_memory_set(memory, memory->used);
 }
 
 /* What is kept while nothing is received: it is that of whose tasks are taken now. */

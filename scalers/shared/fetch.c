@@ -34,8 +34,8 @@ struct fetcher {
 
 static bool reserve(struct fetcher *fetcher, size_t bytes)
 {
-    struct reply_memory *memory = &fetcher->budget->memory;
-    if (!reply_memory_set(memory, memory->used - fetcher->reserved + bytes))
+    struct source_memory *memory = &fetcher->budget->memory;
+    if (!source_memory_set(memory, memory->used - fetcher->reserved + bytes))
         return false;
     fetcher->reserved = bytes;
     return true;
@@ -55,10 +55,10 @@ static size_t head_bytes(const struct fetcher *fetcher)
 /* Of the body; what was reserved for more of a head than has come is enough for most. */
 static bool count_body(struct fetcher *fetcher, size_t length)
 {
-    struct reply_memory *memory = &fetcher->budget->memory;
+    struct source_memory *memory = &fetcher->budget->memory;
     size_t head = head_bytes(fetcher);
     size_t needed = head < fetcher->reserved ? head : fetcher->reserved;
-    if (!reply_memory_set(memory, memory->used - fetcher->reserved + needed + length))
+    if (!source_memory_set(memory, memory->used - fetcher->reserved + needed + length))
         return false;
     fetcher->reserved = needed;
     return true;
@@ -88,12 +88,12 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
     return length;
 }
 
-static struct text take_text(struct fetcher *fetcher, struct reply_memory *ret_memory)
+static struct text take_text(struct fetcher *fetcher, struct source_memory *ret_memory)
 {
     struct text body = fetcher->body;
     if (fetcher->budget != NULL) {
         fetcher->budget->used -= body.length;
-        reply_memory_move(&fetcher->budget->memory, body.length, ret_memory);
+        source_memory_move(&fetcher->budget->memory, body.length, ret_memory);
     }
     fetcher->body = (struct text){0};
     return body;
@@ -101,10 +101,10 @@ static struct text take_text(struct fetcher *fetcher, struct reply_memory *ret_m
 
 static void drop_body(struct fetcher *fetcher)
 {
-    struct reply_memory memory = {0};
+    struct source_memory memory = {0};
     struct text body = take_text(fetcher, &memory);
     text_done(&body);
-    reply_memory_set(&memory, 0);
+    source_memory_set(&memory, 0);
 }
 
 void fetch_drop(struct fetcher *fetcher)
@@ -194,7 +194,7 @@ void fetch_answer_done(struct fetch_answer *answer)
     json_decref(answer->json);
     answer->json = NULL;
     text_done(&answer->body);
-    reply_memory_set(&answer->memory, 0);
+    source_memory_set(&answer->memory, 0);
 }
 
 static bool no_memory(const char *name, struct error *error)
@@ -213,7 +213,7 @@ bool fetch_answer_make_tree(struct fetch_answer *answer, size_t max_bytes, const
     size_t bytes = json_text_tree_bytes(text);
     if (bytes > max_bytes)
         return error_set(error, ERROR_LIMIT, "%s: the response has too many values in it", name);
-    if (!reply_memory_set(&answer->memory, answer->memory.used + bytes))
+    if (!source_memory_set(&answer->memory, answer->memory.used + bytes))
         return no_memory(name, error);
     answer->json = json_text_tree(text, 0, max_bytes);
     return true;

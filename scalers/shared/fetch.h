@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "shared/reply_memory.h"
+#include "shared/source_memory.h"
 #include "shared/tls_options.h"
 
 #include <curl/curl.h>
@@ -53,15 +53,15 @@ enum fetch_status {
 struct fetch_answer {
     long status;
     struct text body;
-    json_t *json;               /* NULL where it was none, or no tree is made */
-    struct reply_memory memory; /* of both */
+    json_t *json;                /* NULL where it was none, or no tree is made */
+    struct source_memory memory; /* of both */
 };
 
 /* What the replies of several fetchers take. */
 struct fetch_budget {
     size_t used;
     size_t max; /* 0: no limit */
-    struct reply_memory memory;
+    struct source_memory memory;
 };
 
 /* The budget is borrowed, and may be NULL. */

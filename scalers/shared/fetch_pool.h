@@ -16,7 +16,7 @@
  * A GET that needs a new connection begins only while fewer than two others look up the server's
  * name: libcurl has a thread for each of them, and resolv.conf says how long it lives. The others
  * wait within their deadlines. So does all but the first of a connection while the replies of other
- * connections have the memory for one more head (reply_memory.h).
+ * connections have the memory for one more head (source_memory.h).
  *
  * A fetcher of another server can be added for one transfer: it waits beside the GETs and delays
  * none of them.

@@ -159,7 +159,7 @@ static void what_a_cluster_keeps_is_its_present_tenants(void **state)
         test_feed_again(world.feed);
         world_run(&world);
         assert_waiting(world.feed, 0, 3);
-        const struct reply_memory *of_types = &cluster->clients->key_types.memory;
+        const struct source_memory *of_types = &cluster->clients->key_types.memory;
         assert_true(cluster->link_budget.memory.used > 0 && of_types->used > 0);
         assert_int_equal(cluster->link_budget.memory.tenant, tenant);
         assert_int_equal(of_types->tenant, tenant);

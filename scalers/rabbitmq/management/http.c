@@ -175,7 +175,7 @@ static bool take_ended(struct rabbitmq_http *http, struct fetch_ended *ended,
         ret_answer->list = ended->answer.body;
         ended->answer.body = (struct text){0};
     }
-    reply_memory_move(&ended->answer.memory, ended->answer.memory.used, &ret_answer->memory);
+    source_memory_move(&ended->answer.memory, ended->answer.memory.used, &ret_answer->memory);
     error_move(&ret_answer->error, &ended->error);
     return true;
 }
@@ -207,6 +207,6 @@ void rabbitmq_http_answer_done(struct rabbitmq_http_answer *answer)
 {
     json_decref(answer->json);
     text_done(&answer->list);
-    reply_memory_set(&answer->memory, 0);
+    source_memory_set(&answer->memory, 0);
     error_done(&answer->error);
 }

@@ -11,7 +11,7 @@
 #include "measure/task.h"
 #include "rabbitmq/options.h"
 #include "rabbitmq/url.h"
-#include "shared/reply_memory.h"
+#include "shared/source_memory.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -32,10 +32,10 @@ enum rabbitmq_http_outcome {
 struct rabbitmq_http_answer {
     void *owner; /* as it was given to rabbitmq_http_get() */
     enum rabbitmq_http_outcome outcome;
-    json_t *json;               /* of RABBITMQ_HTTP_GOT, but of a list: */
-    struct text list;           /* its text, as it may be long */
-    struct reply_memory memory; /* of both */
-    struct error error;         /* of every other outcome */
+    json_t *json;                /* of RABBITMQ_HTTP_GOT, but of a list: */
+    struct text list;            /* its text, as it may be long */
+    struct source_memory memory; /* of both */
+    struct error error;          /* of every other outcome */
 };
 
 /* The options must outlive it (TLS needs them whenever it connects). */

@@ -23,7 +23,8 @@ static bool count_link(const struct redis_server *server, int more)
     if (budget == NULL)
         return true;
     size_t count = budget->count + (size_t)more;
-    if (!reply_memory_set(&budget->memory, count * (server->tls == NULL ? PLAIN_BYTES : TLS_BYTES)))
+    if (!source_memory_set(&budget->memory,
+                           count * (server->tls == NULL ? PLAIN_BYTES : TLS_BYTES)))
         return false;
     budget->count = count;
     return true;

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "redis/options.h"
-#include "shared/reply_memory.h"
+#include "shared/source_memory.h"
 
 #include <hiredis/hiredis.h>
 #include <openssl/types.h>
@@ -25,7 +25,7 @@ struct redis_login {
 /* What the links to all nodes of a Redis Cluster take together: it says itself how many it has. */
 struct redis_link_budget {
     size_t count;
-    struct reply_memory memory;
+    struct source_memory memory;
 };
 
 struct redis_server {

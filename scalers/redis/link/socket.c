@@ -23,8 +23,8 @@ enum {
 /* False: other connections have the memory for it. */
 static bool count_memory(struct redis_socket *socket)
 {
-    return reply_memory_set(&socket->memory,
-                            socket->partial_bytes + socket->elements * ELEMENT_BYTES);
+    return source_memory_set(&socket->memory,
+                             socket->partial_bytes + socket->elements * ELEMENT_BYTES);
 }
 
 static bool is_too_deep(const redisReadTask *task)
@@ -101,7 +101,7 @@ void redis_socket_done(struct redis_socket *socket)
     redis_lookup_release(socket->lookup);
     redisFree(socket->context);
     free(socket->output);
-    reply_memory_set(&socket->memory, 0);
+    source_memory_set(&socket->memory, 0);
 }
 
 struct pollfd redis_socket_poll(const struct redis_socket *socket)

@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "redis/link/lookup.h"
 #include "redis/link/server.h"
-#include "shared/reply_memory.h"
+#include "shared/source_memory.h"
 #include "shared/tls_socket.h"
 
 #include <hiredis/hiredis.h>
@@ -48,7 +48,7 @@ struct redis_socket {
     /* What was read of a reply that is not complete. */
     size_t partial_bytes;
     size_t elements;                     /* of its arrays, as they were announced */
-    struct reply_memory memory;          /* of the bytes and the elements */
+    struct source_memory memory;         /* of the bytes and the elements */
     redisReplyObjectFunctions functions; /* hiredis's own, but for: */
     void *(*create_array)(const redisReadTask *task, redis_element_count elements);
 

@@ -35,9 +35,9 @@ static struct redis_known_key *remember(struct redis_key_types *types, const cha
     size_t bytes = sizeof(struct redis_known_key) + strlen(key) + 1;
     size_t heap_bytes = memory_heap_bytes(bytes);
     if (types->memory.used + heap_bytes > MAX_BYTES ||
-        !reply_memory_set(&types->memory, types->memory.used + heap_bytes)) {
+        !source_memory_set(&types->memory, types->memory.used + heap_bytes)) {
         redis_key_types_done(types);
-        reply_memory_set(&types->memory, heap_bytes);
+        source_memory_set(&types->memory, heap_bytes);
     }
     struct redis_known_key *known = memory_new(bytes);
     memcpy(known->name, key, strlen(key) + 1);
@@ -85,5 +85,5 @@ void redis_key_types_done(struct redis_key_types *types)
         HASH_DEL(types->keys, known);
         free(known);
     }
-    reply_memory_set(&types->memory, 0);
+    source_memory_set(&types->memory, 0);
 }

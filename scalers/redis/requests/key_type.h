@@ -1,6 +1,6 @@
 /*
  * The types of keys. They are remembered, so that reading a length takes one command; who finds
- * that a key has another type by now records it. They count as replies (shared/reply_memory.h).
+ * that a key has another type by now records it. They count as replies (shared/source_memory.h).
  *
  * Threads: that of the client. Owner: the client.
  */
@@ -8,7 +8,7 @@
 #define BACKLOG_SCALERS_REDIS_REQUESTS_KEY_TYPE_H
 
 #include "base/error.h"
-#include "shared/reply_memory.h"
+#include "shared/source_memory.h"
 
 #include <stdbool.h>
 
@@ -22,7 +22,7 @@ struct redis_key_type {
 /* {0} is an empty table. */
 struct redis_key_types {
     struct redis_known_key *keys;
-    struct reply_memory memory;
+    struct source_memory memory;
 };
 
 /* As remembered; a key that is not known is taken for a list. */

@@ -1,4 +1,4 @@
-#include "shared/reply_memory.h"
+#include "shared/source_memory.h"
 
 #include "base/hash_table.h"
 #include "base/memory.h"
@@ -28,7 +28,7 @@ static struct share *find_share(uint64_t tenant)
 /* Is it at most this part of what others leave? */
 static bool leaves_the_rest(size_t bytes, size_t others, size_t part)
 {
-    return others < REPLY_MEMORY_MAX && bytes <= (REPLY_MEMORY_MAX - others) / part;
+    return others < SOURCE_MEMORY_MAX && bytes <= (SOURCE_MEMORY_MAX - others) / part;
 }
 
 static void change_share(uint64_t tenant, size_t before, size_t bytes)
@@ -48,7 +48,7 @@ static void change_share(uint64_t tenant, size_t before, size_t bytes)
 
 /* A connection's tenant changes with those who use it: what it has is the new one's at once, or a
  * connection that always has some would count for one that is long gone. */
-static void take_over(struct reply_memory *memory)
+static void take_over(struct source_memory *memory)
 {
     uint64_t tenant = scaler_tenant();
     if (memory->used > 0 && memory->tenant != tenant) {
@@ -58,17 +58,17 @@ static void take_over(struct reply_memory *memory)
     memory->tenant = tenant;
 }
 
-bool reply_memory_set(struct reply_memory *memory, size_t bytes)
+bool source_memory_set(struct source_memory *memory, size_t bytes)
 {
     pthread_mutex_lock(&lock);
     take_over(memory);
     const struct share *share = find_share(memory->tenant);
     size_t tenants = share == NULL ? 0 : share->used;
     bool is_agents = memory->tenant == 0;
-    bool may = bytes <= memory->used || bytes <= REPLY_MEMORY_ALWAYS ||
+    bool may = bytes <= memory->used || bytes <= SOURCE_MEMORY_ALWAYS ||
                (leaves_the_rest(bytes, all - memory->used, 2) &&
                 (is_agents || leaves_the_rest(tenants - memory->used + bytes, all - tenants,
-                                              REPLY_MEMORY_TENANT_PART)));
+                                              SOURCE_MEMORY_TENANT_PART)));
     if (may) {
         all = all - memory->used + bytes;
         change_share(memory->tenant, memory->used, bytes);
@@ -78,7 +78,7 @@ bool reply_memory_set(struct reply_memory *memory, size_t bytes)
     return may;
 }
 
-void reply_memory_move(struct reply_memory *from, size_t bytes, struct reply_memory *to)
+void source_memory_move(struct source_memory *from, size_t bytes, struct source_memory *to)
 {
     pthread_mutex_lock(&lock);
     take_over(from);
