@@ -123,30 +123,41 @@ static bool is_same_file(const struct stat *one, const struct stat *other)
 static void read_authorities(void)
 {
     const char *path = getenv(X509_get_default_cert_file_env());
+    if (path == NULL)
+        path = X509_get_default_cert_file();
     struct stat file = {0};
-    if (stat(path == NULL ? X509_get_default_cert_file() : path, &file) != 0)
+    if (stat(path, &file) != 0)
         memset(&file, 0, sizeof(file));
     if (authorities != NULL && is_same_file(&file, &authorities_file))
         return;
     X509_STORE_free(authorities);
     authorities = X509_STORE_new();
     authorities_file = file;
-    X509_STORE_load_file(authorities, path == NULL ? X509_get_default_cert_file() : path);
+    X509_STORE_load_file(authorities, path);
+    X509_LOOKUP_add_dir(X509_STORE_add_lookup(authorities, X509_LOOKUP_hash_dir()), NULL,
+                        X509_FILETYPE_DEFAULT);
     ERR_clear_error(); /* there need not be any */
 }
 
-/* They take a megabyte, and ten milliseconds: all contexts have the same ones, each in a list of
- * its own, so that what one trusts besides is trusted by no other. */
-static void trust_system(SSL_CTX *context)
+/* They take a megabyte, and ten milliseconds: all contexts have the same ones. One that trusts
+ * others besides has a list of its own, so that they are trusted by no other. */
+static void trust_system(SSL_CTX *context, bool is_own)
 {
     pthread_mutex_lock(&lock);
     read_authorities();
+    if (!is_own) {
+        SSL_CTX_set1_cert_store(context, authorities);
+        pthread_mutex_unlock(&lock);
+        return;
+    }
+    X509_STORE_lock(authorities); /* a check of a certificate adds some to it */
     const STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(authorities);
     for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
         X509 *authority = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
         if (authority != NULL)
             X509_STORE_add_cert(SSL_CTX_get_cert_store(context), authority);
     }
+    X509_STORE_unlock(authorities);
     pthread_mutex_unlock(&lock);
     SSL_CTX_set_default_verify_dir(context);
     ERR_clear_error();
@@ -155,10 +166,11 @@ static void trust_system(SSL_CTX *context)
 bool tls_configure(SSL_CTX *context, const struct tls_options *options, struct error *error)
 {
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS); /* 34 KiB of each that is idle */
     bound_messages(context);
     SSL_CTX_set_max_cert_list(context, options->unsafe ? MAX_UNVERIFIED_BYTES : MAX_CHAIN_BYTES);
     SSL_CTX_set_cert_verify_callback(context, verify_chain, NULL);
-    trust_system(context);
+    trust_system(context, options->ca != NULL);
     if (SSL_CTX_get_security_callback(context) != check_security) {
         atomic_store(&usual_security, SSL_CTX_get_security_callback(context));
         SSL_CTX_set_security_callback(context, check_security);
