@@ -9,7 +9,10 @@
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_PAIRS = 64 };
+enum {
+    MAX_PAIRS = 64,
+    MAX_URL_BYTES = 16 << 10, /* what servers and gateways take as a rule */
+};
 
 /* A token of RFC 9110. */
 static bool is_header_name(const char *name)
@@ -133,8 +136,23 @@ void prometheus_check_connection(const void *connection_options, struct error *m
     check_keys_of_modes(connection, mistakes);
 }
 
+static void check_url(const struct prometheus_query *query, struct error *mistakes)
+{
+    static char none[] = "";
+    static const struct http_address nowhere = {.base = none};
+    _cleanup_(memory_free) char *url = prometheus_query_url(&nowhere, query);
+    size_t bytes = strlen(url);
+    if (bytes > MAX_URL_BYTES)
+        error_add(mistakes,
+                  "query, with the other queries and queryParameters, makes a URL of %zu bytes: at "
+                  "most %d are allowed",
+                  bytes, MAX_URL_BYTES);
+}
+
 void prometheus_check_trigger(const struct options *options, struct error *mistakes)
 {
     const struct prometheus_query *query = options->query;
     check_pairs("queryParameters", &query->query_parameters, false, mistakes);
+    if (query->query != NULL)
+        check_url(query, mistakes);
 }

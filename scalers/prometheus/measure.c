@@ -50,6 +50,12 @@ static void adjust_window(const struct round *round)
         set_max_tasks(round, PROMETHEUS_DEFAULT_TASKS);
 }
 
+static char *make_url(const void *address, const void *owner)
+{
+    const struct task *task = owner;
+    return prometheus_query_url(address, task->query);
+}
+
 static void begin_tasks(const struct round *round)
 {
     struct prometheus_client *client = round->client;
@@ -57,8 +63,7 @@ static void begin_tasks(const struct round *round)
         if (client->timeout_ms > 0)
             task->timeout_ms = client->timeout_ms;
         task->deadline_ms = clock_now_ms() + task->timeout_ms;
-        _cleanup_(memory_free) char *url = prometheus_query_url(&client->address, task->query);
-        fetch_pool_get(client->pool, url, task, task->deadline_ms);
+        fetch_pool_get_made(client->pool, make_url, &client->address, task, task->deadline_ms);
     }
 }
 

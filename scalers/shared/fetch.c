@@ -8,13 +8,19 @@
 #include "shared/tls.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-enum { MAX_TIMEOUT_MS = 10 * 60 * 1000, BUFFER_BYTES = 4 << 10 /* of each transfer */ };
+enum {
+    MAX_TIMEOUT_MS = 10 * 60 * 1000,
+    BUFFER_BYTES = 4 << 10, /* of each transfer */
+    IDLE_BYTES = 4 << 10,   /* of a socket's, between two */
+};
 
 enum {
     LINE_BYTES = 96, /* what libcurl takes for a line beside its text */
     /* All the lines, and one that has not ended. */
     HEAD_BYTES = HTTP_HEAD_MAX_BYTES + HTTP_HEAD_MAX_LINES * LINE_BYTES + (100 << 10),
+    URL_COPIES = 4,            /* ours, libcurl's, its parts, and the request */
     KEPT_HEAD_BYTES = 8 << 10, /* by a handle that waits for its next request */
 };
 
@@ -23,7 +29,8 @@ struct fetcher {
     CURL *curl;
     struct http_head head;
     struct text body;
-    size_t reserved; /* for the head */
+    size_t reserved; /* for the request and the head */
+    size_t request_bytes;
     bool is_worn; /* from its beginning on, until the transfer has ended well with a usual head */
     struct fetch_budget *budget; /* or NULL; head and body are counted in it */
     size_t limit;                /* that the body exceeds; 0: none */
@@ -41,9 +48,10 @@ static bool reserve(struct fetcher *fetcher, size_t bytes)
     return true;
 }
 
-bool fetch_reserve(struct fetcher *fetcher)
+bool fetch_reserve(struct fetcher *fetcher, const char *url)
 {
-    return reserve(fetcher, HEAD_BYTES);
+    fetcher->request_bytes = URL_COPIES * strlen(url);
+    return reserve(fetcher, HEAD_BYTES + fetcher->request_bytes);
 }
 
 /* What libcurl keeps of the head until the handle is used again. */
@@ -52,12 +60,22 @@ static size_t head_bytes(const struct fetcher *fetcher)
     return fetcher->head.bytes + fetcher->head.lines * LINE_BYTES;
 }
 
+/* Nobody reads what a peer sends over an idle connection. What it sends then, the kernel keeps. */
+static void expect(const struct fetcher *fetcher, int bytes)
+{
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    if (curl_easy_getinfo(fetcher->curl, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK &&
+        fd != CURL_SOCKET_BAD)
+        socket_bound_received(fd, bytes);
+}
+
 /* Of the body; what was reserved for more of a head than has come is enough for most. */
 static bool count_body(struct fetcher *fetcher, size_t length)
 {
     struct source_memory *memory = &fetcher->budget->memory;
-    size_t head = head_bytes(fetcher);
-    size_t needed = head < fetcher->reserved ? head : fetcher->reserved;
+    size_t needed = fetcher->request_bytes + head_bytes(fetcher);
+    if (needed > fetcher->reserved)
+        needed = fetcher->reserved;
     if (!source_memory_set(memory, memory->used - fetcher->reserved + needed + length))
         return false;
     fetcher->reserved = needed;
@@ -82,6 +100,8 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
         fetcher->is_refused = true;
     if (fetcher->limit > 0 || fetcher->is_refused)
         return 0;
+    if (fetcher->body.length == 0)
+        expect(fetcher, SOCKET_SOURCE_BYTES);
     if (budget != NULL)
         budget->used += length;
     text_add_bytes(&fetcher->body, bytes, length);
@@ -277,6 +297,7 @@ enum fetch_outcome fetch_end(struct fetcher *fetcher, CURLcode code,
         fetch_drop(fetcher);
         return explain(fetcher, code, error);
     }
+    expect(fetcher, IDLE_BYTES);
     size_t max_bytes = fetcher->source.max_tree_bytes;
     fetcher->is_worn = head_bytes(fetcher) > KEPT_HEAD_BYTES;
     curl_easy_getinfo(fetcher->curl, CURLINFO_RESPONSE_CODE, &ret_answer->status);

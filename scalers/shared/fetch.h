@@ -92,10 +92,10 @@ static inline bool fetch_is_login_refused(const struct fetch_answer *answer)
 bool fetch_answer_make_tree(struct fetch_answer *answer, size_t max_bytes, const char *name,
                             struct error *error);
 
-/* For fetch_pool.c: memory for the head of the next reply, of which no limit of libcurl's tells
- * before a line has ended. It is given back as the body begins, and what is left of it with
- * fetch_drop(). False: other connections have it. */
-bool fetch_reserve(struct fetcher *fetcher);
+/* For fetch_pool.c: memory for a request to this URL and for the head of its reply, of which no
+ * limit of libcurl's tells before a line has ended. What is too much is given back as the body
+ * begins, and all of it with fetch_drop(). False: other connections have it. */
+bool fetch_reserve(struct fetcher *fetcher, const char *url);
 
 /* After a transfer: libcurl may keep much of the last reply's head in the handle. */
 bool fetch_is_worn(const struct fetcher *fetcher);

@@ -17,17 +17,28 @@
  * it, it is in libcurl's cache. */
 enum { MAX_STARTING = 2 };
 
+/* Of a link: the handle, a TLS session, and what the kernel keeps of a peer that talks although
+ * nobody asks. */
+enum { LINK_BYTES = 88 << 10 };
+
+/* A GET that has not begun. */
+struct get {
+    TAILQ_ENTRY(get) waiting;
+    void *owner;
+    char *url;
+    fetch_pool_make_url *make_url; /* where there is no URL */
+    const void *context;
+    int64_t deadline_ms;
+};
+
+/* Of one that has, or did. */
 struct slot {
     struct fetch_pool *pool;
-    TAILQ_ENTRY(slot) waiting; /* in pool->waiting, while is_waiting */
     struct fetcher *fetcher;
     void *owner;
-    char *url; /* while is_waiting */
-    int64_t deadline_ms;
     bool in_flight;
-    bool is_waiting;   /* in flight, but not begun */
-    bool is_starting;  /* begun, and without a socket: it may be looking up the name */
-    bool is_connected; /* begun, and with a socket */
+    bool is_starting;  /* without a socket: it may be looking up the name */
+    bool is_connected; /* with a socket */
     bool is_added;     /* the fetcher is borrowed; the slot goes with the transfer */
     bool is_refused;   /* in flight, but libcurl has it not: it ends with `refusal` */
     CURLcode refusal;
@@ -36,16 +47,17 @@ struct slot {
 struct fetch_pool {
     struct fetch_source source;
     struct fetch_budget budget;
+    struct source_memory links; /* but the first */
     CURLM *multi;
     char *bearer; /* or NULL */
     struct slot **slots;
     size_t slots_count;
     size_t slots_capacity;
     size_t size;
-    size_t in_flight;
-    size_t added; /* of them */
+    size_t in_flight; /* those that wait, too */
+    size_t added;     /* of them */
     size_t refused;
-    TAILQ_HEAD(, slot) waiting; /* the oldest first */
+    TAILQ_HEAD(, get) waiting; /* the oldest first */
     size_t starting;
     size_t connected;
     size_t sockets; /* of all but added ones; those of idle connections, too */
@@ -73,6 +85,7 @@ void fetch_pool_free(struct fetch_pool *pool)
     }
     free(pool->slots);
     curl_multi_cleanup(pool->multi);
+    source_memory_set(&pool->links, 0);
     free(TAKE(pool->bearer));
     free(pool);
 }
@@ -128,6 +141,21 @@ static void set_connected(struct slot *slot, bool is_connected)
     slot->is_connected = is_connected;
 }
 
+/* Idle connections that nobody is about to take. */
+static size_t idle_links(const struct fetch_pool *pool)
+{
+    size_t taken = pool->connected + pool->starting;
+    return pool->sockets > taken ? pool->sockets - taken : 0;
+}
+
+/* Those that are there or to be opened, and so many more. */
+static bool count_links(struct fetch_pool *pool, size_t more)
+{
+    size_t taken = pool->connected + pool->starting;
+    size_t links = (pool->sockets > taken ? pool->sockets : taken) + more;
+    return source_memory_set(&pool->links, links <= 1 ? 0 : (links - 1) * LINK_BYTES);
+}
+
 static int socket_opened(void *context, curl_socket_t fd, curlsocktype purpose)
 {
     (void)purpose;
@@ -144,6 +172,7 @@ static int socket_closes(void *context, curl_socket_t fd)
 {
     struct fetch_pool *pool = context;
     pool->sockets--;
+    count_links(pool, 0);
     return close(fd);
 }
 
@@ -202,14 +231,15 @@ static void begin(struct fetch_pool *pool, struct slot *slot, const char *url, i
     pool->refused += slot->is_refused;
 }
 
-static void stop_waiting(struct fetch_pool *pool, struct slot *slot)
+static void end_waiting(struct fetch_pool *pool, struct get *get)
 {
-    TAILQ_REMOVE(&pool->waiting, slot, waiting);
-    slot->is_waiting = false;
-    free(TAKE(slot->url));
+    TAILQ_REMOVE(&pool->waiting, get, waiting);
+    pool->in_flight--;
+    free(get->url);
+    free(get);
 }
 
-/* An idle connection, or a lookup of the name more. */
+/* Over an idle connection, or with a lookup of the name more. */
 static bool may_begin(const struct fetch_pool *pool)
 {
     size_t idle = pool->sockets > pool->connected ? pool->sockets - pool->connected : 0;
@@ -217,45 +247,68 @@ static bool may_begin(const struct fetch_pool *pool)
 }
 
 /* The first of a connection always may. */
-static bool has_memory(const struct fetch_pool *pool, struct slot *slot)
+static bool has_memory(struct fetch_pool *pool, struct slot *slot, const char *url)
 {
-    return fetch_reserve(slot->fetcher) || pool->starting + pool->connected == 0;
+    if (count_links(pool, idle_links(pool) > 0 ? 0 : 1) && fetch_reserve(slot->fetcher, url))
+        return true;
+    count_links(pool, 0);
+    return pool->starting + pool->connected == 0;
 }
 
-/* Those that may begin; and those that are late, which end with that. */
+/* False: there is no memory for it yet. */
+static bool begin_get(struct fetch_pool *pool, struct get *get)
+{
+    struct slot *slot = idle_slot(pool);
+    _cleanup_(memory_free) char *url =
+        get->url != NULL ? text_copy(get->url) : get->make_url(get->context, get->owner);
+    if (!has_memory(pool, slot, url))
+        return false;
+    take_owner(pool, slot, get->owner);
+    begin(pool, slot, url, get->deadline_ms);
+    set_starting(slot, !slot->is_refused);
+    end_waiting(pool, get);
+    return true;
+}
+
 static void begin_waiting(struct fetch_pool *pool)
 {
-    int64_t now_ms = TAILQ_EMPTY(&pool->waiting) ? 0 : clock_now_ms();
-    struct slot *next;
-    for (struct slot *slot = TAILQ_FIRST(&pool->waiting); slot != NULL; slot = next) {
-        next = TAILQ_NEXT(slot, waiting);
-        if (slot->deadline_ms > now_ms && !(may_begin(pool) && has_memory(pool, slot)))
-            continue;
-        _cleanup_(memory_free) char *url = TAKE(slot->url);
-        stop_waiting(pool, slot);
-        begin(pool, slot, url, slot->deadline_ms);
-        set_starting(slot, !slot->is_refused);
-    }
+    while (!TAILQ_EMPTY(&pool->waiting) && may_begin(pool) &&
+           begin_get(pool, TAILQ_FIRST(&pool->waiting)))
+        continue;
 }
 
 /* How long to wait at most; it is later than the deadline of none that waits. */
 static int left_ms(const struct fetch_pool *pool, int max_ms)
 {
-    const struct slot *slot;
+    const struct get *get;
     int least_ms = pool->refused > 0 ? 0 : max_ms;
-    TAILQ_FOREACH(slot, &pool->waiting, waiting)
-        least_ms = clock_left_ms(slot->deadline_ms, least_ms);
+    TAILQ_FOREACH(get, &pool->waiting, waiting)
+        least_ms = clock_left_ms(get->deadline_ms, least_ms);
     return least_ms;
+}
+
+static struct get *add_get(struct fetch_pool *pool, void *owner, int64_t deadline_ms)
+{
+    struct get *get = memory_new(sizeof(*get));
+    get->owner = owner;
+    get->deadline_ms = deadline_ms;
+    TAILQ_INSERT_TAIL(&pool->waiting, get, waiting);
+    pool->in_flight++;
+    return get;
 }
 
 void fetch_pool_get(struct fetch_pool *pool, const char *url, void *owner, int64_t deadline_ms)
 {
-    struct slot *slot = idle_slot(pool);
-    take_owner(pool, slot, owner);
-    slot->url = text_copy(url);
-    slot->deadline_ms = deadline_ms;
-    slot->is_waiting = true;
-    TAILQ_INSERT_TAIL(&pool->waiting, slot, waiting);
+    add_get(pool, owner, deadline_ms)->url = text_copy(url);
+    begin_waiting(pool);
+}
+
+void fetch_pool_get_made(struct fetch_pool *pool, fetch_pool_make_url *make_url,
+                         const void *context, void *owner, int64_t deadline_ms)
+{
+    struct get *get = add_get(pool, owner, deadline_ms);
+    get->make_url = make_url;
+    get->context = context;
     begin_waiting(pool);
 }
 
@@ -292,11 +345,16 @@ static void remove_handle(struct fetch_pool *pool, const struct slot *slot)
     cpu_turn_resume();
 }
 
+/* Handles of more than a connection are there for the next burst, which may never come. */
+static bool is_needed(const struct fetch_pool *pool, const struct slot *slot)
+{
+    return !slot->is_added && !fetch_is_worn(slot->fetcher) &&
+           pool->slots_count <= pool->sockets + pool->added + MAX_STARTING;
+}
+
 static void release(struct fetch_pool *pool, struct slot *slot)
 {
-    if (slot->is_waiting)
-        stop_waiting(pool, slot);
-    else if (slot->is_refused)
+    if (slot->is_refused)
         pool->refused--;
     else
         remove_handle(pool, slot);
@@ -306,8 +364,20 @@ static void release(struct fetch_pool *pool, struct slot *slot)
     slot->is_refused = false;
     slot->in_flight = false;
     pool->in_flight--;
-    if (slot->is_added || fetch_is_worn(slot->fetcher))
+    count_links(pool, 0);
+    if (!is_needed(pool, slot))
         remove_slot(pool, slot);
+}
+
+static bool cancel_waiting(struct fetch_pool *pool, const void *owner)
+{
+    struct get *get;
+    TAILQ_FOREACH(get, &pool->waiting, waiting)
+        if (get->owner == owner) {
+            end_waiting(pool, get);
+            return true;
+        }
+    return false;
 }
 
 bool fetch_pool_cancel(struct fetch_pool *pool, const void *owner)
@@ -319,11 +389,13 @@ bool fetch_pool_cancel(struct fetch_pool *pool, const void *owner)
             return true;
         }
     }
-    return false;
+    return cancel_waiting(pool, owner);
 }
 
 void fetch_pool_stop(struct fetch_pool *pool)
 {
+    while (!TAILQ_EMPTY(&pool->waiting))
+        end_waiting(pool, TAILQ_FIRST(&pool->waiting));
     for (size_t i = pool->slots_count; i-- > 0;)
         if (pool->slots[i]->in_flight)
             release(pool, pool->slots[i]);
@@ -349,6 +421,22 @@ static bool take_refused(struct fetch_pool *pool, struct fetch_ended *ret_ended)
     return false;
 }
 
+static bool take_late(struct fetch_pool *pool, struct fetch_ended *ret_ended)
+{
+    struct get *get;
+    int64_t now_ms = TAILQ_EMPTY(&pool->waiting) ? 0 : clock_now_ms();
+    TAILQ_FOREACH(get, &pool->waiting, waiting) {
+        if (get->deadline_ms > now_ms)
+            continue;
+        *ret_ended = (struct fetch_ended){.owner = get->owner, .outcome = FETCH_TIMED_OUT};
+        error_unavailable(&ret_ended->error, "request to %s failed: no connection was free in time",
+                          pool->source.name);
+        end_waiting(pool, get);
+        return true;
+    }
+    return false;
+}
+
 static bool take_done(struct fetch_pool *pool, struct fetch_ended *ret_ended)
 {
     int left = 0;
@@ -367,7 +455,7 @@ static bool take_done(struct fetch_pool *pool, struct fetch_ended *ret_ended)
 bool fetch_pool_take(struct fetch_pool *pool, struct fetch_ended *ret_ended)
 {
     begin_waiting(pool);
-    if (take_refused(pool, ret_ended) || take_done(pool, ret_ended))
+    if (take_refused(pool, ret_ended) || take_late(pool, ret_ended) || take_done(pool, ret_ended))
         return true;
     if (pool->in_flight == 0)
         return false;

@@ -15,8 +15,8 @@
  *
  * A GET that needs a new connection begins only while fewer than two others look up the server's
  * name: libcurl has a thread for each of them, and resolv.conf says how long it lives. The others
- * wait within their deadlines. So does all but the first of a connection while the replies of other
- * connections have the memory for one more head (source_memory.h).
+ * wait within their deadlines. So does all but the first of a connection while other connections
+ * have the memory for its link or its reply's head (source_memory.h).
  *
  * A fetcher of another server can be added for one transfer: it waits beside the GETs and delays
  * none of them.
@@ -61,6 +61,12 @@ bool fetch_pool_has_room(const struct fetch_pool *pool);
 /* Begins a GET; there must be room. Whatever happens to it is reported by fetch_pool_take(): past
  * the deadline, FETCH_TIMED_OUT. */
 void fetch_pool_get(struct fetch_pool *pool, const char *url, void *owner, int64_t deadline_ms);
+
+/* The same of a URL that is made when the GET begins, which the pool frees: many that wait have
+ * none. Context and owner must live until then. */
+typedef char *fetch_pool_make_url(const void *context, const void *owner);
+void fetch_pool_get_made(struct fetch_pool *pool, fetch_pool_make_url *make_url,
+                         const void *context, void *owner, int64_t deadline_ms);
 
 /* Begins a transfer of this fetcher, which is borrowed until it has ended, as a GET does. */
 void fetch_pool_add(struct fetch_pool *pool, struct fetcher *fetcher, const char *url, void *owner,

@@ -134,6 +134,13 @@ void fetch_pool_get(struct fetch_pool *pool, const char *url, void *owner, int64
     pool->owners[pool->in_flight++] = owner;
 }
 
+void fetch_pool_get_made(struct fetch_pool *pool, fetch_pool_make_url *make_url,
+                         const void *context, void *owner, int64_t deadline_ms)
+{
+    _cleanup_(memory_free) char *url = make_url(context, owner);
+    fetch_pool_get(pool, url, owner, deadline_ms);
+}
+
 void fetch_pool_add(struct fetch_pool *pool, struct fetcher *fetcher, const char *url, void *owner,
                     int64_t deadline_ms)
 {

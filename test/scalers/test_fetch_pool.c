@@ -1,7 +1,8 @@
-/* How many GETs of a pool look up the server's name at a time. */
+/* How many GETs of a pool look up the server's name at a time, and how many links they have. */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "measure/scaler.h"
 #include "scalers/http_peer.h"
 #include "shared/fetch_pool.h"
 
@@ -168,12 +169,64 @@ static void one_that_waits_can_be_cancelled(void **state)
     end(&setting);
 }
 
+/* As long as others have the memory, a connection has one link, over which its GETs follow each
+ * other. */
+static void there_is_one_link_while_others_have_the_memory(void **state)
+{
+    (void)state;
+    struct setting setting;
+    struct source_memory others = {0};
+    begin(&setting);
+    scaler_set_tenant(1);
+    while (source_memory_set(&others, others.used + 4096))
+        continue;
+    get(&setting, "slow1", GETS, ENOUGH_MS);
+    end_all(&setting);
+    assert_int_equal(setting.ended_as[FETCH_ANSWERED], GETS);
+    assert_int_equal(setting.peer.max_in_flight, 1);
+
+    assert_true(source_memory_set(&others, 0));
+    get(&setting, "slow20", GETS, ENOUGH_MS);
+    end_all(&setting);
+    assert_int_equal(setting.ended_as[FETCH_ANSWERED], 2 * GETS);
+    assert_true(setting.peer.max_in_flight > 1);
+    end(&setting);
+    scaler_set_tenant(0);
+}
+
+static char *make_url(const void *base, const void *owner)
+{
+    (*(size_t *)(uintptr_t)owner)++;
+    return text_format("%s7", (const char *)base);
+}
+
+static void a_url_is_made_when_its_get_begins(void **state)
+{
+    (void)state;
+    struct setting setting;
+    size_t made = 0;
+    begin(&setting);
+    pthread_mutex_lock(&resolver);
+    for (size_t i = 0; i < GETS; i++)
+        fetch_pool_get_made(setting.pool, make_url, setting.base, &made,
+                            clock_now_ms() + ENOUGH_MS);
+    await_lookups(&setting);
+    assert_int_equal(made, MAX_LOOKUPS);
+    pthread_mutex_unlock(&resolver);
+    end_all(&setting);
+    assert_int_equal(setting.ended_as[FETCH_ANSWERED], GETS);
+    assert_true(made >= GETS);
+    end(&setting);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_two_look_up_a_name_and_the_others_wait_for_its_answer),
         cmocka_unit_test(those_that_wait_end_at_their_deadlines),
         cmocka_unit_test(one_that_waits_can_be_cancelled),
+        cmocka_unit_test(there_is_one_link_while_others_have_the_memory),
+        cmocka_unit_test(a_url_is_made_when_its_get_begins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
