@@ -1,6 +1,7 @@
 #include "redis/connect.h"
 
 #include "base/clock.h"
+#include "base/cpu_turn.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "redis/options.h"
@@ -36,7 +37,7 @@ static bool wait_for_all(struct redis_client *client, int64_t until_ms, struct e
         links[count++] = client->links.shared;
     for (size_t i = 0; i < count; i++)
         sockets[i] = redis_link_poll(links[i]);
-    if (poll(sockets, count, clock_left_ms(until_ms, INT_MAX)) <= 0)
+    if (cpu_turn_poll(sockets, count, clock_left_ms(until_ms, INT_MAX)) <= 0)
         return true;
     for (size_t i = 0; i < count; i++)
         if (sockets[i].revents != 0 &&

@@ -136,3 +136,11 @@ void cpu_turn_end(void)
     cpu_turn_pause();
     has_begun = false;
 }
+
+int cpu_turn_poll(struct pollfd *descriptors, size_t count, int timeout_ms)
+{
+    cpu_turn_pause();
+    int ready = poll(descriptors, count, timeout_ms);
+    cpu_turn_resume();
+    return ready;
+}

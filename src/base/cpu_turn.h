@@ -11,6 +11,8 @@
 #ifndef BACKLOG_BASE_CPU_TURN_H
 #define BACKLOG_BASE_CPU_TURN_H
 
+#include <poll.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Waits for one. It ends after 20 ms at the latest, whatever the thread does: one that waits for
@@ -21,5 +23,8 @@ void cpu_turn_end(void);
 /* Around whatever the thread waits for; without effect where it has begun none. */
 void cpu_turn_pause(void);
 void cpu_turn_resume(void);
+
+/* poll(2), with the turn paused. */
+int cpu_turn_poll(struct pollfd *descriptors, size_t count, int timeout_ms);
 
 #endif

@@ -185,6 +185,12 @@ static const struct feed_hooks hooks = {
 
 /* ---- the thread: each function has the lock, and releases it while it does I/O ---- */
 
+static void begin_turn(const struct poller *poller)
+{
+    if (!poller->in_agent) /* whose process computes, and not this one */
+        cpu_turn_begin(scaler_tenant());
+}
+
 /* What the connection is made of does not change, so it is read without the lock. */
 static void open_client(struct poller *poller)
 {
@@ -196,8 +202,10 @@ static void open_client(struct poller *poller)
     connection_connecting(connection);
     scaler_set_reconnects(connection->reconnects);
     pthread_mutex_unlock(&poller->connection.lock);
+    begin_turn(poller);
     bool good = client_open(connection->scaler, poller->values, poller->in_agent ? &agent : NULL,
                             clock_now_ms() + settings->connect_timeout_ms, &poller->client, &error);
+    cpu_turn_end();
     hide_all(poller, NULL, &error);
     pthread_mutex_lock(&poller->connection.lock);
     if (good)
@@ -214,8 +222,7 @@ static void measure_tasks(struct poller *poller)
     struct connection *connection = &poller->connection;
     _cleanup_(error_done) struct error error = {0};
     pthread_mutex_unlock(&poller->connection.lock);
-    if (!poller->in_agent) /* whose process computes, and not this one */
-        cpu_turn_begin(scaler_tenant());
+    begin_turn(poller);
     bool usable = client_measure(poller->client, &poller->feed, &error);
     cpu_turn_end();
     hide_all(poller, NULL, &error);

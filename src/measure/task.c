@@ -143,10 +143,7 @@ bool feed_wait(struct feed *feed, struct pollfd *descriptors, size_t count, int6
     for (size_t i = 0; i < count; i++)
         all[i] = descriptors[i];
     all[count] = (struct pollfd){.fd = feed_descriptor(feed), .events = POLLIN};
-    int left_ms = feed_wait_ms(feed, deadline_ms);
-    cpu_turn_pause();
-    int ready = poll(all, count + 1, left_ms);
-    cpu_turn_resume();
+    int ready = cpu_turn_poll(all, count + 1, feed_wait_ms(feed, deadline_ms));
     bool any = false;
     for (size_t i = 0; i < count; i++) {
         descriptors[i].revents = (short)(ready > 0 ? all[i].revents : 0);

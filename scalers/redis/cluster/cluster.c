@@ -1,6 +1,7 @@
 #include "redis/cluster/cluster.h"
 
 #include "base/clock.h"
+#include "base/cpu_turn.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "redis/options.h"
@@ -376,7 +377,7 @@ static void wait(struct redis_discovery *discovery, int64_t until_ms)
     struct pollfd socket = {.fd = -1};
     if (discovery->link != NULL)
         socket = redis_link_poll(discovery->link);
-    if (poll(&socket, 1, clock_left_ms(until_ms, INT_MAX)) > 0)
+    if (cpu_turn_poll(&socket, 1, clock_left_ms(until_ms, INT_MAX)) > 0)
         redis_discovery_step(discovery, socket.revents);
 }
 

@@ -101,6 +101,13 @@ static bool is_range(const redisReply *range)
            is_slot(range->element[1]) && range->element[0]->integer <= range->element[1]->integer;
 }
 
+/* Each slot has one owner, so that ranges have at most as many as there are. */
+static bool count_slots(const redisReply *range, size_t *slots)
+{
+    *slots += (size_t)(range->element[1]->integer - range->element[0]->integer) + 1;
+    return *slots <= REDIS_SLOTS;
+}
+
 /* A range whose master has no address is one without an owner. */
 static bool add_range(struct redis_slot_map *map, const redisReply *range, const char *own_host)
 {
@@ -137,9 +144,12 @@ struct redis_slot_map *redis_slot_map_parse(const redisReply *reply, const char 
     struct redis_slot_map *map = new_map();
     if (reply->type != REDIS_REPLY_ARRAY)
         return refuse(map, "it is no list", error);
+    size_t slots = 0;
     for (size_t i = 0; i < reply->elements; i++) {
         if (!is_range(reply->element[i]))
             return refuse(map, "an item is no range of slots", error);
+        if (!count_slots(reply->element[i], &slots))
+            return refuse(map, "its ranges overlap", error);
         if (!add_range(map, reply->element[i], host))
             return refuse(map, "it has more than 256 masters", error);
     }
