@@ -322,8 +322,11 @@ static void take_over_all(struct measuring *measuring)
     struct redis_client *client;
     if (measuring->cluster != NULL)
         take_over(&measuring->cluster->link_budget.memory);
-    DL_FOREACH(clients_of(measuring), client)
+    DL_FOREACH(clients_of(measuring), client) {
         take_over(&client->key_types.memory);
+        if (client->sentinels != NULL)
+            take_over(redis_sentinels_memory(client->sentinels));
+    }
 }
 
 static bool measure_until_idle(struct measuring *measuring, struct feed *feed, struct error *error)

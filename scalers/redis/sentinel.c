@@ -40,6 +40,7 @@ struct sentinel {
 struct redis_sentinels {
     const struct redis_connection *options;
     int64_t requested_ms;
+    struct redis_link_budget link_budget;
     size_t count;
     struct sentinel all[REDIS_MAX_SENTINELS];
 };
@@ -57,6 +58,7 @@ struct redis_sentinels *redis_sentinels_new(const struct redis_connection *optio
         _cleanup_(memory_free) char *host = redis_connection_host(options, i, &port);
         redis_server_init(&sentinel->server, &login, tls);
         redis_server_set_address(&sentinel->server, host, port);
+        sentinel->server.budget = &sentinels->link_budget;
         sentinel->master = options->sentinel_master;
         sentinel->is_requesting = true;
     }
@@ -181,6 +183,11 @@ static void open_link(struct sentinel *sentinel, int64_t now_ms)
     sentinel->link->on_connected = on_connected;
     sentinel->link->on_message = on_message;
     sentinel->link->ping.sent_ms = now_ms;
+}
+
+struct source_memory *redis_sentinels_memory(struct redis_sentinels *sentinels)
+{
+    return &sentinels->link_budget.memory;
 }
 
 size_t redis_sentinels_list(const struct redis_sentinels *sentinels, struct redis_link **ret_links)

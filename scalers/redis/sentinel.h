@@ -28,6 +28,9 @@ struct redis_sentinels;
 struct redis_sentinels *redis_sentinels_new(const struct redis_connection *options, SSL_CTX *tls);
 void redis_sentinels_free(struct redis_sentinels *sentinels); /* of NULL, too */
 
+/* Of their links. */
+struct source_memory *redis_sentinels_memory(struct redis_sentinels *sentinels);
+
 /* Those that are connected, at most REDIS_MAX_SENTINELS. Returns how many. */
 size_t redis_sentinels_list(const struct redis_sentinels *sentinels, struct redis_link **ret_links);
 

@@ -131,6 +131,7 @@ static void what_is_no_list_of_ranges_is_refused(void **state)
         "*1\r\n*3\r\n:-1\r\n:1\r\n" A,
         "*1\r\n*3\r\n:2\r\n:1\r\n" A,
         "*1\r\n*3\r\n$1\r\n0\r\n:1\r\n" A,
+        "*2\r\n*3\r\n:0\r\n:16383\r\n" A "*3\r\n:5\r\n:5\r\n" A,
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct error error = {0};

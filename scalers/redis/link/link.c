@@ -9,7 +9,7 @@
 #include <utlist.h>
 
 enum {
-    PLAIN_BYTES = 8 << 10, /* of a link that is idle */
+    PLAIN_BYTES = 32 << 10, /* of a link that is idle, with what the kernel keeps unread */
     TLS_BYTES = 48 << 10,
     LONG_LIFE_MS = 10 * 1000,
     REOPEN_MS = 250,   /* of one with a shorter life, from its opening on; it doubles: */
@@ -50,9 +50,9 @@ struct redis_link *redis_link_open(struct redis_server *server, bool to_same_pee
     if (!count_link(server, 1)) {
         redis_server_cannot_connect(
             server,
-            "its Redis Cluster has too many nodes: those of all Redis Clusters of a "
-            "namespace may take 12 MiB of memory (over TLS 48 KiB each), and less where "
-            "others use it",
+            "there are too many links: those to all nodes of Redis Clusters and to all Sentinels "
+            "of a namespace may take 12 MiB of memory (each 32 KiB, over TLS 48 KiB), and less "
+            "where others use it",
             error);
         return NULL;
     }

@@ -22,7 +22,8 @@ struct redis_login {
     int64_t database;
 };
 
-/* What the links to all nodes of a Redis Cluster take together: it says itself how many it has. */
+/* What the links to all nodes of a Redis Cluster, or to all Sentinels, take together: whoever
+ * writes the trigger, or the Cluster itself, says how many there are. */
 struct redis_link_budget {
     size_t count;
     struct source_memory memory;
