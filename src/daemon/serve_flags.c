@@ -129,9 +129,9 @@ const struct option serve_flags[] = {
     FLAG("max-message", OPTION_INT, max_message_bytes, "65536", .limits = {1024, 4 << 20},
          .doc = "maximum size of a request in bytes"),
     FLAG("max-clients", OPTION_INT, max_clients, NULL, COUNT_LIMITS,
-         .doc = "maximum number of connections of clients (nghttp2 only, 1024)"),
+         .doc = "maximum number of connections of clients (nghttp2 only, 512)"),
     FLAG("max-peer-clients", OPTION_INT, max_clients_per_peer, NULL, COUNT_LIMITS,
-         .doc = "maximum number of connections of one address (nghttp2 only, 256)"),
+         .doc = "maximum number of connections of one address (nghttp2 only, 128)"),
     FLAG("client-limits", OPTION_LIST, client_limits, NULL,
          .doc = "protocol limits per client, such as resets=100000,pings=5000; --help-limits lists "
                 "them (nghttp2 only)"),

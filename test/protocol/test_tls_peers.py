@@ -19,7 +19,7 @@ from support.clients.grpc_client import Client, refusal
 from support.process import Unavailable, wait_until
 from support.server.server import Server
 
-CONNECTIONS = 250  # one address may have 256 (--max-peer-clients)
+CONNECTIONS = 250
 SECONDS = 0.5
 GROWTH_MIB = 32
 pytestmark = pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)
@@ -51,7 +51,7 @@ def test_handshakes_of_clients_cost_little_and_keep_no_other_from_its_answers(pr
     certificate, key = authority.issue("own")
     credentials = grpc.ssl_channel_credentials(open(authority.certificate, "rb").read())
     with Peer(HEALTHY.good) as healthy, \
-            Server(program=program, arguments=["--tls-cert", certificate, "--tls-key", key]) as server, \
+            Server(program=program, arguments=["--tls-cert", certificate, "--tls-key", key, "--max-peer-clients", "256"]) as server, \
             Client(server.port, credentials=credentials) as client:
         witness = Witness(client, HEALTHY.trigger(healthy.port, 0))
         witness.call()

@@ -8,9 +8,10 @@
 #include <string.h>
 
 const struct limit h2_limit_table[] = {
-    [H2_CONNECTIONS] = {"connections", 1024, 0, "KEDA opens a few; each takes 20 KiB",
+    [H2_CONNECTIONS] = {"connections", 512, 0,
+                        "KEDA opens a few; each takes 20 KiB, and 200 KiB if it does not read",
                         "--max-clients"},
-    [H2_PEER_CONNECTIONS] = {"connections-of-a-peer", 256, 0,
+    [H2_PEER_CONNECTIONS] = {"connections-of-a-peer", 128, 0,
                              "one address must not lock out all others", "--max-peer-clients"},
     [H2_DESCRIPTORS] = {"descriptors", 0, 0,
                         "descriptors of the process; one is reserved to refuse connections with",
