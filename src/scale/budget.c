@@ -10,6 +10,9 @@
 #include <string.h>
 #include <sys/param.h>
 
+/* Of a connection: its thread's stack, its client, and a link of TLS. */
+enum { CONNECTION_BYTES = 64 << 10 };
+
 /* Of a hash table of uthash, as it begins: itself, and its buckets. */
 static size_t table_bytes(void)
 {
@@ -123,9 +126,11 @@ struct namespace_budget *budgets_find(const struct budgets *budgets, const char 
 }
 
 /* Of a connection, the first trigger of the namespace; of a namespace, the first one. */
-static size_t shared_bytes(const struct option_values *values)
+static size_t shared_bytes(const struct trigger *trigger)
 {
-    return memory_heap_bytes(sizeof(struct shared_values)) + values->bytes;
+    return memory_heap_bytes(sizeof(struct shared_values)) +
+           trigger->parsed.values[OPTION_CONNECTION]->bytes +
+           (trigger->parsed.connection_name == NULL ? CONNECTION_BYTES : 0);
 }
 
 static size_t namespace_bytes(const char *namespace)
@@ -142,7 +147,7 @@ size_t budget_of(const struct budgets *budgets, const struct trigger *trigger)
     if (budget == NULL)
         bytes += namespace_bytes(trigger->namespace);
     if (connection != NULL && find_shared(budget, connection) == NULL)
-        bytes += shared_bytes(connection);
+        bytes += shared_bytes(trigger);
     return bytes;
 }
 
@@ -182,7 +187,8 @@ static void share(struct budgets *budgets, struct trigger *trigger)
         shared->values = option_values_share(values);
         HASH_ADD_KEYPTR(hh, budget->shared, shared->values->identity, strlen(values->identity),
                         shared);
-        count(budgets, budget, shared_bytes(values));
+        shared->bytes = shared_bytes(trigger);
+        count(budgets, budget, shared->bytes);
     } else if (!option_values_equal(shared->values, values)) {
         trigger->bytes += values->bytes;
         return;
@@ -198,7 +204,7 @@ static void unshare(struct budgets *budgets, struct trigger *trigger)
     struct shared_values *shared = TAKE(trigger->shared);
     if (shared == NULL || --shared->triggers > 0)
         return;
-    discount(budgets, trigger->budget, shared_bytes(shared->values));
+    discount(budgets, trigger->budget, shared->bytes);
     HASH_DELETE(hh, trigger->budget->shared, shared);
     option_values_free(shared->values);
     free(shared);

@@ -7,7 +7,7 @@
  * triggers do.
  *
  * The values of a connection that triggers of one namespace have in common are held, and counted,
- * once.
+ * once; with the connection itself, where it is one of triggers and not of the connections file.
  *
  * Threads: one at a time (the server's turn lock).
  */
@@ -26,6 +26,7 @@ enum { BUDGET_ROW_TEXT_BYTES = 300 };
 /* The values of one connection, of triggers of one namespace. */
 struct shared_values {
     struct option_values *values;
+    size_t bytes; /* of it, and of its connection where that has no name */
     size_t triggers;
     UT_hash_handle hh;
 };
