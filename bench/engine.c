@@ -8,7 +8,7 @@
 #include "measure/connection/connection.h"
 #include "measure/connection/query_internal.h"
 #include "measure/fake.h"
-#include "scale/triggers.h"
+#include "scale/table/triggers.h"
 #include "support/connections_text.h"
 
 #include <linux/perf_event.h>

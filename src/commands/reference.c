@@ -12,8 +12,8 @@
 #include "config/value.h"
 #include "daemon/serve_flags.h"
 #include "measure/scaler.h"
-#include "scale/general.h"
-#include "scale/triggers.h"
+#include "scale/metadata/general.h"
+#include "scale/table/triggers.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #include "config/option.h"
 #include "daemon/serve_flags.h"
 #include "measure/scaler.h"
-#include "scale/general.h"
+#include "scale/metadata/general.h"
 
 #include <jansson.h>
 #include <math.h>

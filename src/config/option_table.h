@@ -80,7 +80,7 @@ enum option_flag {
     OPTION_PEER = 1 << 14,
     /* Of a command, a list: the flag is repeated, and each value is a piece, whatever is in it. */
     OPTION_REPEATED = 1 << 15,
-    /* Of the general keys (scale/general.h): it decides what is measured, or with whose
+    /* Of the general keys (scale/metadata/general.h): it decides what is measured, or with whose
      * credentials; it is a setting of a policy. */
     OPTION_STEERS = 1 << 16,
     OPTION_POLICY = 1 << 17,

@@ -8,7 +8,7 @@
 #ifndef BACKLOG_DAEMON_HAND_OVER_H
 #define BACKLOG_DAEMON_HAND_OVER_H
 
-#include "scale/triggers.h"
+#include "scale/table/triggers.h"
 #include "serve/services/loop_call.h"
 
 /* Where to; both are borrowed. */

@@ -13,7 +13,7 @@
 #include "daemon/reload.h"
 #include "daemon/worker_pages.h"
 #include "measure/engine.h"
-#include "scale/triggers.h"
+#include "scale/table/triggers.h"
 #include "serve/services/external_scaler.h"
 #include "serve/services/loop_call.h"
 #include "serve/services/services.h"

@@ -10,7 +10,7 @@
 
 #include "client/grpc_socket.h"
 #include "config/option.h"
-#include "scale/peer_values.h"
+#include "scale/answer/peer_values.h"
 
 struct peers;
 

@@ -8,7 +8,7 @@
 #define BACKLOG_DAEMON_PROBES_H
 
 #include "kubernetes/informer/informer.h"
-#include "scale/triggers.h"
+#include "scale/table/triggers.h"
 #include "serve/services/loop_call.h"
 #include "web/http/http.h"
 

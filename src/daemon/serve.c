@@ -24,7 +24,7 @@
 #include "kubernetes/api/api.h"
 #include "kubernetes/informer/informer.h"
 #include "measure/engine.h"
-#include "scale/triggers.h"
+#include "scale/table/triggers.h"
 #include "serve/services/external_scaler.h"
 #include "serve/services/health.h"
 #include "serve/services/peers_service.h"

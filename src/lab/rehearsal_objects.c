@@ -6,8 +6,8 @@
 #include "config/value.h"
 #include "manifest/measurement/measurement.h"
 #include "manifest/sent_entries.h"
-#include "scale/general.h"
-#include "scale/peak_value.h"
+#include "scale/answer/peak_value.h"
+#include "scale/metadata/general.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #include "cli/console.h"
 #include "config/value.h"
 #include "model/scaled_object.h"
-#include "scale/general.h"
+#include "scale/metadata/general.h"
 
 #include <math.h>
 #include <stdio.h>

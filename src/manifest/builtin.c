@@ -2,8 +2,8 @@
 
 #include "base/memory.h"
 #include "scale/connections/named.h"
-#include "scale/general.h"
-#include "scale/triggers.h"
+#include "scale/metadata/general.h"
+#include "scale/table/triggers.h"
 
 #include <stdlib.h>
 #include <string.h>

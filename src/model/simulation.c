@@ -1,7 +1,7 @@
 #include "model/simulation.h"
 
 #include "base/memory.h"
-#include "scale/answer.h"
+#include "scale/answer/answer.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "scale/budget.h"
+#include "scale/table/budget.h"
 
 #include <math.h>
 

@@ -8,7 +8,7 @@
 #ifndef BACKLOG_WEB_TRIGGER_FIELDS_H
 #define BACKLOG_WEB_TRIGGER_FIELDS_H
 
-#include "scale/trigger_report.h"
+#include "scale/trigger/trigger_report.h"
 
 #include <stddef.h>
 

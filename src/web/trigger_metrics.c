@@ -3,7 +3,7 @@
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/metric.h"
-#include "scale/objects.h"
+#include "scale/trigger/objects.h"
 #include "web/trigger_fields.h"
 
 #include <math.h>

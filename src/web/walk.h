@@ -7,7 +7,7 @@
 #ifndef BACKLOG_WEB_WALK_H
 #define BACKLOG_WEB_WALK_H
 
-#include "scale/triggers.h"
+#include "scale/table/triggers.h"
 
 #include <stdbool.h>
 

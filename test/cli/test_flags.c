@@ -161,7 +161,7 @@ static void a_letter_is_a_flag(void **state)
     assert_mistakes(&unknown, "unknown flag -x\n");
 }
 
-/* The age of what a call is answered depends on it (scale/answer.h). */
+/* The age of what a call is answered depends on it (scale/answer/answer.h). */
 static void an_interval_is_given_only_where_somebody_gives_it(void **state)
 {
     (void)state;

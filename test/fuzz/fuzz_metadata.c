@@ -6,8 +6,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "require.h"
-#include "scale/parse.h"
-#include "scale/triggers.h"
+#include "scale/table/parse.h"
+#include "scale/table/triggers.h"
 #include "support/connections_text.h"
 
 #include <math.h>

@@ -7,7 +7,7 @@
 
 #include "base/text.h"
 #include "keys/keys.h"
-#include "scale/triggers.h"
+#include "scale/table/triggers.h"
 
 enum { MAX_PAIRS = 64 };
 

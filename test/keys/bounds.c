@@ -2,9 +2,9 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "scale/budget.h"
-#include "scale/general.h"
-#include "scale/triggers.h"
+#include "scale/metadata/general.h"
+#include "scale/table/budget.h"
+#include "scale/table/triggers.h"
 
 #include <malloc.h>
 #include <openssl/evp.h>

@@ -5,8 +5,8 @@
 #define BACKLOG_TEST_SCALE_FIXTURE_H
 
 #include "measure/fake.h"
-#include "scale/trigger_report.h"
-#include "scale/triggers.h"
+#include "scale/table/triggers.h"
+#include "scale/trigger/trigger_report.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

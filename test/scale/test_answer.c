@@ -1,6 +1,6 @@
 #include "base/memory.h"
-#include "scale/answer.h"
-#include "scale/peer_values.h"
+#include "scale/answer/answer.h"
+#include "scale/answer/peer_values.h"
 
 #include <math.h>
 #include <setjmp.h>

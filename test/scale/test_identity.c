@@ -1,6 +1,6 @@
 #include "base/memory.h"
 #include "base/text.h"
-#include "scale/identity.h"
+#include "scale/metadata/identity.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,7 +6,7 @@
 #include "config/connections_yaml.h"
 #include "scale/connections/named.h"
 #include "scale/fixture.h"
-#include "scale/triggers_internal.h"
+#include "scale/table/triggers_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

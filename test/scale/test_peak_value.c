@@ -1,5 +1,5 @@
 #include "base/memory.h"
-#include "scale/peak_value.h"
+#include "scale/answer/peak_value.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,9 +1,9 @@
 /* Values of other replicas that nobody took: in pages for a third one. */
-#include "scale/peer_values.h"
+#include "scale/answer/peer_values.h"
 
 #include "base/memory.h"
-#include "scale/trigger.h"
-#include "scale/trigger_answers.h"
+#include "scale/trigger/trigger.h"
+#include "scale/trigger/trigger_answers.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

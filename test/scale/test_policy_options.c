@@ -1,6 +1,6 @@
 /* The options of a policy: what they allow, and when a trigger has one. */
 #include "base/memory.h"
-#include "scale/general.h"
+#include "scale/metadata/general.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "scale/fixture.h"
-#include "scale/trigger_answers.h"
+#include "scale/trigger/trigger_answers.h"
 
 #include <string.h>
 #include <unistd.h>

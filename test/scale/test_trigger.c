@@ -2,9 +2,9 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "scale/fixture.h"
-#include "scale/objects.h"
-#include "scale/trigger_answers.h"
-#include "scale/trigger_peers.h"
+#include "scale/trigger/objects.h"
+#include "scale/trigger/trigger_answers.h"
+#include "scale/trigger/trigger_peers.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -18,8 +18,8 @@
 
 #include "measure/connection/connection.h"
 #include "measure/connection/query_internal.h"
-#include "scale/trigger_answers.h"
-#include "scale/triggers.h"
+#include "scale/table/triggers.h"
+#include "scale/trigger/trigger_answers.h"
 
 #include <stdio.h>
 

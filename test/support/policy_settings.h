@@ -3,7 +3,7 @@
 #define BACKLOG_TEST_POLICY_SETTINGS_H
 
 #include "base/error.h"
-#include "scale/general.h"
+#include "scale/metadata/general.h"
 
 /* What the table of keys makes of none. */
 static inline struct policy_settings policy_no_settings(void)

@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "base/recent_log.h"
 #include "scale/fixture.h"
-#include "scale/trigger_answers.h"
+#include "scale/trigger/trigger_answers.h"
 #include "web/dashboard.h"
 #include "web/explain.h"
 #include "web/history_page.h"

@@ -11,8 +11,8 @@
 #include "manifest/secrets.h"
 #include "model/scaled_object.h"
 #include "scale/connections/named.h"
-#include "scale/general.h"
-#include "scale/triggers.h"
+#include "scale/metadata/general.h"
+#include "scale/table/triggers.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,8 +3,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/value.h"
-#include "scale/general.h"
-#include "scale/peak_value.h"
+#include "scale/answer/peak_value.h"
+#include "scale/metadata/general.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -4,8 +4,8 @@
 #include "base/text.h"
 #include "manifest/checks/connections_check.h"
 #include "scale/connections/named.h"
-#include "scale/general.h"
-#include "scale/parse.h"
+#include "scale/metadata/general.h"
+#include "scale/table/parse.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,9 +6,9 @@
 #include "manifest/sent_entries.h"
 #include "model/scaled_object.h"
 #include "scale/connections/named.h"
-#include "scale/general.h"
-#include "scale/trigger_report.h"
-#include "scale/triggers.h"
+#include "scale/metadata/general.h"
+#include "scale/table/triggers.h"
+#include "scale/trigger/trigger_report.h"
 
 #include <errno.h>
 #include <poll.h>

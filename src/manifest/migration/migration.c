@@ -8,7 +8,7 @@
 #include "manifest/migration/move_check.h"
 #include "manifest/migration/trigger_places.h"
 #include "scale/connections/named.h"
-#include "scale/general.h"
+#include "scale/metadata/general.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "config/credentials.h"
 #include "manifest/checks/trigger_check.h"
-#include "scale/general.h"
+#include "scale/metadata/general.h"
 
 static struct finding_place place_of(const struct move_check *check, size_t line)
 {

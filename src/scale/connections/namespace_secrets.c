@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "config/kubernetes_name.h"
-#include "scale/trigger.h"
+#include "scale/trigger/trigger.h"
 
 #include <stdlib.h>
 #include <string.h>

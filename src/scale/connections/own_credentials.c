@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "scale/general.h"
+#include "scale/metadata/general.h"
 
 #include <stdlib.h>
 #include <string.h>

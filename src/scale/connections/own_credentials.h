@@ -12,7 +12,7 @@
 #include "config/cluster_authentications.h"
 #include "config/credentials.h"
 #include "measure/scaler.h"
-#include "scale/identity.h"
+#include "scale/metadata/identity.h"
 
 #include <stdbool.h>
 #include <stddef.h>

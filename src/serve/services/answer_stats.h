@@ -8,7 +8,7 @@
 #define BACKLOG_SERVE_SERVICES_ANSWER_STATS_H
 
 #include "base/metric.h"
-#include "scale/answer.h"
+#include "scale/answer/answer.h"
 
 struct answer_stats {
     uint64_t fresh_answers;

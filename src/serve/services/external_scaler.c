@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "scale/trigger_answers.h"
+#include "scale/trigger/trigger_answers.h"
 #include "serve/services/reply.h"
 #include "serve/services/scaler_call.h"
 #include "serve/services/scaler_stream.h"

@@ -7,7 +7,7 @@
 #define BACKLOG_SERVE_SERVICES_EXTERNAL_SCALER_H
 
 #include "measure/engine.h"
-#include "scale/triggers.h"
+#include "scale/table/triggers.h"
 #include "serve/services/loop_call.h"
 #include "serve/services/services.h"
 

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "peers.pb-c.h"
-#include "scale/trigger_peers.h"
+#include "scale/trigger/trigger_peers.h"
 #include "serve/services/message.h"
 
 #include <stdlib.h>

@@ -7,8 +7,8 @@
 #ifndef BACKLOG_SERVE_SERVICES_PEERS_SERVICE_H
 #define BACKLOG_SERVE_SERVICES_PEERS_SERVICE_H
 
-#include "scale/peer_values.h"
-#include "scale/triggers.h"
+#include "scale/answer/peer_values.h"
+#include "scale/table/triggers.h"
 #include "serve/services/services.h"
 
 #define PEERS_HELD_PATH "/backlog.peers.Peers/Held"

@@ -1,8 +1,8 @@
 #include "serve/services/scaler_call.h"
 
 #include "base/memory.h"
-#include "scale/trigger_answers.h"
-#include "scale/trigger_report.h"
+#include "scale/trigger/trigger_answers.h"
+#include "scale/trigger/trigger_report.h"
 #include "serve/services/reply.h"
 
 #include <utlist.h>

@@ -9,7 +9,7 @@
 
 #include "externalscaler.pb-c.h"
 #include "measure/engine.h"
-#include "scale/triggers.h"
+#include "scale/table/triggers.h"
 #include "serve/services/answer_stats.h"
 #include "serve/services/services.h"
 

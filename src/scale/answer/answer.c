@@ -1,0 +1,207 @@
+#include "scale/answer/answer.h"
+
+#include "base/clock.h"
+#include "scale/answer/peer_values.h"
+
+#include <math.h>
+#include <sys/param.h>
+
+/* What a decision is made from. */
+struct decision {
+    const struct answer_facts *facts;
+    const struct answer_call *call;
+    int64_t now_ms;
+    struct answer *answer;
+};
+
+static void refuse(struct answer *answer, const struct error *error)
+{
+    answer->kind = ANSWER_REFUSED;
+    error_copy(&answer->error, error);
+}
+
+/* KEDA misreads NaN and what is too large, and takes what is below 0 as 0. */
+static void give(const struct decision *decision, bool held)
+{
+    struct answer *answer = decision->answer;
+    const struct evaluation *evaluation = &decision->facts->evaluated->evaluation;
+    if (!decision->facts->evaluated->good) {
+        refuse(answer, &decision->facts->evaluated->error);
+        return;
+    }
+    if (!isfinite(evaluation->value) || evaluation->value > LARGEST_VALUE) {
+        answer->kind = ANSWER_REFUSED;
+        error_unavailable(&answer->error, "the source's value is %g: KEDA counts to %g",
+                          evaluation->value, LARGEST_VALUE);
+        return;
+    }
+    answer->kind = ANSWER_VALUE;
+    answer->value = evaluation->value > 0 ? evaluation->value : 0;
+    answer->active = evaluation->active;
+    answer->held = held;
+}
+
+/* An active reading goes on to be answered while measuring fails, for a while. The HPA scales down
+ * to a value that is repeated, so it is the largest of those that it still counts; more only where
+ * that reading was more. It is never more than what the HPA's replicas are for, where they were
+ * read since. */
+static bool hold(const struct decision *decision, int64_t since_ms)
+{
+    const struct answer_facts *facts = decision->facts;
+    const struct evaluated *evaluated = facts->evaluated;
+    const struct peer_value *of_peers = facts->snapshot->is_measured ? NULL : facts->of_peers;
+    bool active = of_peers != NULL ||
+                  (facts->snapshot->is_measured && evaluated->good && evaluated->evaluation.active);
+    int64_t held_since_ms = of_peers == NULL ? since_ms : of_peers->since_ms;
+    if (!active || decision->now_ms - held_since_ms > facts->rules->hold_ms)
+        return false;
+    struct answer *answer = decision->answer;
+    if (of_peers == NULL)
+        give(decision, true);
+    else {
+        answer->kind = ANSWER_VALUE;
+        answer->value = of_peers->value;
+        answer->active = answer->held = true;
+    }
+    answer->failing_since_ms = held_since_ms;
+    if (facts->peak != NULL && answer->kind == ANSWER_VALUE)
+        answer->value = fmax(answer->value, peak_value_largest(facts->peak));
+    if (since_ms <= facts->replicas_ms && answer->kind == ANSWER_VALUE)
+        answer->value = fmin(answer->value, facts->replicas_value);
+    return true;
+}
+
+/* KEDA's events keep the text of the first failure for hours, so it has no duration in it. */
+static void decide_after_failure(const struct decision *decision)
+{
+    const struct snapshot *snapshot = decision->facts->snapshot;
+    struct error *error = &decision->answer->error;
+    if (hold(decision, snapshot->failing_since_ms))
+        return;
+    refuse(decision->answer, &snapshot->error);
+    char since[32];
+    clock_time_of_day(snapshot->failing_since_ms, since, sizeof(since));
+    error_set(error, snapshot->error.code, "%s (failing since %s)", error_text(&snapshot->error),
+              since);
+}
+
+/* Held from the first call on that nothing answered, not from the age of the reading: where only
+ * polls call, it was old before. */
+static void decide_unanswered(const struct decision *decision)
+{
+    const struct snapshot *snapshot = decision->facts->snapshot;
+    struct error *error = &decision->answer->error;
+    int64_t since_ms = snapshot->unanswered_since_ms;
+    decision->answer->is_unanswered = true;
+    if (hold(decision, since_ms > 0 ? since_ms : decision->now_ms))
+        return;
+    decision->answer->kind = ANSWER_REFUSED;
+    char since[32];
+    if (snapshot->stuck_for_ms > 0) {
+        clock_time_of_day(decision->now_ms - snapshot->stuck_for_ms, since, sizeof(since));
+        error_unavailable(error, "the source has not answered anything since %s", since);
+    } else if (snapshot->is_measured) {
+        clock_time_of_day(snapshot->sent_ms, since, sizeof(since));
+        error_unavailable(error, "the last reading is of %s, and no newer one arrived in time",
+                          since);
+    } else
+        error_unavailable(error, "no measurement yet");
+}
+
+/* A call is answered from a measurement that was sent so long before it arrived, or later. */
+static int64_t freshness_ms(const struct answer_rules *rules, const struct snapshot *snapshot)
+{
+    /* No call waits so long: it is measured at its interval, and the last reading answers. */
+    if (snapshot->duration_ms >= ANSWER_PATIENCE_MS)
+        return rules->interval_ms + 2 * snapshot->duration_ms;
+    return rules->interval_is_set ? rules->interval_ms
+                                  : snapshot_fresh_ms(snapshot, rules->interval_ms);
+}
+
+/* Whether the reading is as good as a call may expect, or a stream. */
+static bool is_fresh(const struct decision *decision)
+{
+    const struct snapshot *snapshot = decision->facts->snapshot;
+    if (decision->call->is_stream) {
+        int64_t max_age_ms =
+            MAX(decision->facts->rules->interval_ms, snapshot->effective_interval_ms);
+        max_age_ms = MAX(max_age_ms, freshness_ms(decision->facts->rules, snapshot));
+        return decision->now_ms - snapshot->sent_ms <= max_age_ms;
+    }
+    return snapshot->sent_ms >= decision->answer->needed_from_ms && !snapshot->is_outdated;
+}
+
+static void decide_after_success(const struct decision *decision)
+{
+    const struct snapshot *snapshot = decision->facts->snapshot;
+    const struct answer_call *call = decision->call;
+    if (snapshot->is_measured && is_fresh(decision)) {
+        give(decision, false);
+        return;
+    }
+    if (call->is_stream)
+        return;
+    /* A source that cannot keep up answers all its triggers late, and evenly; but what a
+     * notification outdated may be a false zero, however young it is. */
+    bool is_usable = snapshot->is_measured && !snapshot->is_outdated &&
+                     decision->facts->evaluated->good &&
+                     decision->now_ms - snapshot->sent_ms <= snapshot->effective_interval_ms;
+    bool was_patient = decision->now_ms - call->arrived_ms >= ANSWER_PATIENCE_MS;
+    if (is_usable && (was_patient || call->out_of_time))
+        give(decision, false);
+    else if (call->out_of_time || (!is_usable && snapshot->stuck_for_ms > 0))
+        decide_unanswered(decision);
+}
+
+void answer_decide(const struct answer_facts *facts, const struct answer_call *call, int64_t now_ms,
+                   struct answer *ret_answer)
+{
+    const struct decision decision = {facts, call, now_ms, ret_answer};
+    const struct snapshot *snapshot = facts->snapshot;
+    *ret_answer = (struct answer){
+        .kind = ANSWER_WAIT,
+        .needed_from_ms = call->arrived_ms - freshness_ms(facts->rules, snapshot),
+    };
+    bool repeats_failure = call->is_stream || call->out_of_time || snapshot->is_retried ||
+                           snapshot->failed_at_ms >= call->arrived_ms - ANSWER_REPEAT_FAILURE_MS;
+    if (snapshot->last_attempt != ATTEMPT_FAILED)
+        decide_after_success(&decision);
+    else if (repeats_failure || snapshot->stuck_for_ms > 0)
+        decide_after_failure(&decision);
+    else
+        ret_answer->needed_from_ms = call->arrived_ms - ANSWER_REPEAT_FAILURE_MS;
+    if (snapshot->is_measured)
+        ret_answer->age_ms = now_ms - snapshot->sent_ms;
+    ret_answer->began_at_us = snapshot->began_at_us;
+}
+
+enum answer_state answer_state(const struct answer *answer)
+{
+    if (answer->kind == ANSWER_VALUE)
+        return answer->held ? STATE_HELD : STATE_ANSWERED;
+    return answer->kind == ANSWER_REFUSED ? STATE_REFUSED : STATE_WAITING;
+}
+
+const char *answer_state_name(enum answer_state state)
+{
+    static const char *const names[] = {
+        [STATE_WAITING] = "waiting",
+        [STATE_ANSWERED] = "answered",
+        [STATE_HELD] = "held",
+        [STATE_REFUSED] = "refused",
+    };
+    return names[state];
+}
+
+void answer_copy(struct answer *to, const struct answer *from)
+{
+    struct error error = to->error;
+    *to = *from;
+    to->error = error;
+    error_copy(&to->error, &from->error);
+}
+
+void answer_done(struct answer *answer)
+{
+    error_done(&answer->error);
+}

@@ -1,0 +1,105 @@
+/*
+ * What KEDA is answered, decided in one pure function from what is known.
+ *
+ * The rule behind it: an error makes KEDA hold the replicas, a zero makes it remove them. So what
+ * is unknown or too old is an error, and after a failure only "there is work" goes on to be
+ * answered: with the largest value that the HPA has in mind, so that it neither removes a worker
+ * nor starts one (peak_value.h).
+ *
+ * One follows from the other: a reading (measure/task.h); what the scaler or the policy makes of it
+ * (struct evaluated); what is decided from that (struct answer); what KEDA was answered last
+ * (struct last_answer in trigger.h); all of it in numbers and words (struct trigger_figures in
+ * trigger_report.h).
+ *
+ * A round of KEDA (GetMetrics, then IsActive) sees the present: it is answered from a measurement
+ * that was sent at most F before the call arrived. What F is, and what is answered when, is a table
+ * in docs/architecture.md.
+ */
+#ifndef BACKLOG_SCALE_ANSWER_ANSWER_H
+#define BACKLOG_SCALE_ANSWER_ANSWER_H
+
+#include "measure/engine.h"
+#include "scale/answer/peak_value.h"
+
+enum {
+    ANSWER_PATIENCE_MS =
+        1000, /* a call waits so long for a fresh reading if there is an older one */
+    ANSWER_REPEAT_FAILURE_MS =
+        500, /* a failure is answered again for so long: KEDA calls twice at once */
+};
+
+struct peer_value;
+
+struct answer {
+    enum {
+        ANSWER_WAIT,    /* for the next attempt: a measurement sent at needed_from_ms or later */
+        ANSWER_VALUE,   /* value and active */
+        ANSWER_REFUSED, /* the error says why */
+    } kind;
+    int64_t needed_from_ms;
+    double value;    /* 0 to LARGEST_VALUE */
+    double replicas; /* of a trigger: what the HPA makes of the value, or its policy's own number */
+    bool active;
+    bool held;                /* measuring fails: this is what was known before */
+    int64_t failing_since_ms; /* where it is held */
+    bool is_unanswered;  /* no measurement came: one is needed all the same, and the hold begins */
+    int64_t age_ms;      /* of the reading behind a value: since the request for it was sent */
+    int64_t began_at_us; /* when the source notified us of it, or the request was sent */
+    struct error error;
+};
+
+/* What a reading means, as the trigger's scaler or its policy evaluated it. */
+struct evaluated {
+    bool good;
+    struct evaluation evaluation;
+    struct error error; /* where it is not good */
+};
+
+struct answer_rules {
+    int64_t interval_ms;
+    bool interval_is_set;   /* by the user, in the trigger or for the server */
+    int64_t hold_ms;        /* how long an active reading answers after measuring began to fail */
+    int64_t hold_window_ms; /* it answers the largest value of so long before the failure */
+};
+
+/* What is known of a trigger. */
+struct answer_facts {
+    const struct snapshot *snapshot;
+    const struct evaluated *evaluated; /* the snapshot's reading; ignored where it has none */
+    const struct answer_rules *rules;
+
+    /* What a held value follows from, while measuring fails. */
+    const struct peak_value *peak;     /* what was answered before; NULL: nothing was yet */
+    const struct peer_value *of_peers; /* what other replicas hold, which counts until this one has
+                                          measured; NULL: nothing */
+    double replicas_value;             /* what the HPA's replicas are for: no more is held */
+    int64_t replicas_ms;               /* when the HPA's replicas were read; they count if that was
+                                          after measuring began to fail; 0: they were not read */
+};
+
+/* Who is answered. */
+struct answer_call {
+    bool is_stream;     /* it waits for the next attempt, however long that takes */
+    int64_t arrived_ms; /* when a call came */
+    bool out_of_time;   /* a call has waited as long as it may: it is not answered ANSWER_WAIT */
+};
+
+void answer_decide(const struct answer_facts *facts, const struct answer_call *call, int64_t now_ms,
+                   struct answer *ret_answer);
+
+/* An answer in one word, for people. */
+enum answer_state {
+    STATE_WAITING,  /* for a measurement */
+    STATE_ANSWERED, /* by a reading */
+    STATE_HELD,     /* by what was known before measuring failed */
+    STATE_REFUSED,  /* with an error */
+};
+
+enum answer_state answer_state(const struct answer *answer);
+const char *answer_state_name(enum answer_state state); /* "held", in all JSON */
+
+void answer_copy(struct answer *to,
+                 const struct answer *from); /* what `to` held before is dropped */
+void answer_done(struct answer *answer);
+
+#endif

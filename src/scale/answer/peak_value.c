@@ -1,0 +1,105 @@
+#include "scale/answer/peak_value.h"
+
+#include "base/memory.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+void peak_value_done(struct peak_value *peak)
+{
+    free(peak->steps);
+    *peak = (struct peak_value){0};
+}
+
+static void remove_step(struct peak_value *peak, size_t at)
+{
+    peak->count--;
+    memmove(peak->steps + at, peak->steps + at + 1, (peak->count - at) * sizeof(*peak->steps));
+}
+
+/* The larger value is taken to have been there for as long as the smaller one. */
+static void join_closest(struct peak_value *peak)
+{
+    struct peak_value_step *steps = peak->steps;
+    size_t closest = 0;
+    for (size_t i = 1; i + 1 < peak->count; i++)
+        if (steps[i + 1].at_ms - steps[i].at_ms < steps[closest + 1].at_ms - steps[closest].at_ms)
+            closest = i;
+    steps[closest].at_ms = steps[closest + 1].at_ms;
+    remove_step(peak, closest + 1);
+}
+
+static void end_failure(struct peak_value *peak)
+{
+    if (peak->failing_since_ms > 0 && peak->held_ms > peak->failing_since_ms)
+        peak->failed_ms += peak->held_ms - peak->failing_since_ms;
+    peak->failing_since_ms = 0;
+}
+
+void peak_value_add(struct peak_value *peak, double value, int64_t window_ms, int64_t now_ms)
+{
+    end_failure(peak);
+    int64_t at_ms = now_ms - peak->failed_ms;
+    peak->last_ms = now_ms;
+    while (peak->count > 0 && peak->steps[peak->count - 1].value <= value)
+        peak->count--;
+    while (peak->count > 0 && peak->steps[0].at_ms <= at_ms - window_ms) /* as the HPA (hpa.c) */
+        remove_step(peak, 0);
+    if (peak->count == PEAK_VALUE_MAX_STEPS)
+        join_closest(peak);
+    peak->steps = memory_grow(peak->steps, &peak->capacity, peak->count + 1, sizeof(*peak->steps));
+    peak->steps[peak->count++] = (struct peak_value_step){value, at_ms};
+}
+
+/* From the latest one back those that are larger than all that came after. */
+size_t peak_value_merge(struct peak_value_step steps[PEAK_VALUE_MAX_STEPS], size_t count,
+                        const struct peak_value_step *others, size_t others_count)
+{
+    struct peak_value_step both[2 * PEAK_VALUE_MAX_STEPS];
+    struct peak_value merged = {.steps = both + ARRAY_LENGTH(both)};
+    while (count > 0 || others_count > 0) {
+        bool is_own = others_count == 0 ||
+                      (count > 0 && steps[count - 1].at_ms >= others[others_count - 1].at_ms);
+        const struct peak_value_step *step = is_own ? &steps[--count] : &others[--others_count];
+        if (merged.count > 0 && step->value <= merged.steps->value)
+            continue;
+        *--merged.steps = *step;
+        merged.count++;
+    }
+    while (merged.count > PEAK_VALUE_MAX_STEPS)
+        join_closest(&merged);
+    memcpy(steps, merged.steps, merged.count * sizeof(*steps));
+    return merged.count;
+}
+
+void peak_value_add_earlier(struct peak_value *peak, const struct peak_value_step *steps,
+                            size_t count, int64_t now_ms)
+{
+    struct peak_value_step merged[PEAK_VALUE_MAX_STEPS];
+    int64_t latest_ms = now_ms - peak->failed_ms;
+    for (size_t i = 0; i < count; i++) {
+        int64_t at_ms = steps[i].at_ms - peak->failed_ms;
+        merged[i] = (struct peak_value_step){steps[i].value, at_ms < latest_ms ? at_ms : latest_ms};
+    }
+    if (count == 0)
+        return;
+    if (peak->count == 0)
+        peak->last_ms = now_ms;
+    peak->count = peak_value_merge(merged, count, peak->steps, peak->count);
+    peak->steps = memory_grow(peak->steps, &peak->capacity, peak->count, sizeof(*peak->steps));
+    memcpy(peak->steps, merged, peak->count * sizeof(*peak->steps));
+}
+
+/* A failure that began before the last answer was none for it. */
+void peak_value_hold(struct peak_value *peak, int64_t since_ms, int64_t now_ms)
+{
+    if (peak->failing_since_ms == 0)
+        peak->failing_since_ms = since_ms > peak->last_ms ? since_ms : peak->last_ms;
+    peak->held_ms = now_ms;
+}
+
+double peak_value_largest(const struct peak_value *peak)
+{
+    return peak->count == 0 ? 0 : peak->steps[0].value;
+}

@@ -1,0 +1,170 @@
+#include "scale/answer/peer_values.h"
+
+#include "base/hash_table.h"
+#include "base/memory.h"
+#include "measure/scaler.h"
+#include "scale/policy/policy.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/param.h>
+
+struct peer_entry {
+    struct peer_value value;
+    UT_hash_handle hh;
+};
+
+struct peer_values {
+    pthread_mutex_t lock;
+    struct peer_entry *entries;
+    atomic_uint_least64_t revision;
+};
+
+struct peer_values *peer_values_new(void)
+{
+    struct peer_values *values = memory_new(sizeof(*values));
+    pthread_mutex_init(&values->lock, NULL);
+    return values;
+}
+
+static void drop(struct peer_values *values, struct peer_entry *entry)
+{
+    HASH_DELETE(hh, values->entries, entry);
+    free(entry);
+}
+
+void peer_values_free(struct peer_values *values)
+{
+    struct peer_entry *entry;
+    struct peer_entry *next;
+    if (values == NULL)
+        return;
+    HASH_ITER(hh, values->entries, entry, next)
+        drop(values, entry);
+    pthread_mutex_destroy(&values->lock);
+    free(values);
+}
+
+int64_t peer_values_time_ms(int64_t age_ms, int64_t now_ms)
+{
+    bool is_age = age_ms >= 0 && age_ms < PEER_VALUES_MAX_AGE_MS;
+    return now_ms - (is_age ? age_ms : PEER_VALUES_MAX_AGE_MS);
+}
+
+static bool is_sound(double value, int64_t at_ms, int64_t now_ms)
+{
+    return value >= 0 && value <= LARGEST_VALUE && at_ms <= now_ms &&
+           at_ms > now_ms - PEER_VALUES_MAX_AGE_MS;
+}
+
+/* The steps that are sound, and in order. */
+static size_t sound_steps(const struct peer_value *value, int64_t now_ms,
+                          struct peak_value_step *ret_steps)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < value->earlier_count && i < PEAK_VALUE_MAX_STEPS; i++) {
+        const struct peak_value_step *step = &value->earlier[i];
+        const struct peak_value_step *before = count == 0 ? NULL : &ret_steps[count - 1];
+        bool is_next =
+            before == NULL || (step->value < before->value && step->at_ms >= before->at_ms);
+        if (is_sound(step->value, step->at_ms, now_ms) && is_next)
+            ret_steps[count++] = *step;
+    }
+    return count;
+}
+
+void peer_value_merge(struct peer_value *known, const struct peer_value *value)
+{
+    known->value = fmax(known->value, value->value);
+    known->since_ms = MAX(known->since_ms, value->since_ms);
+    known->policy_peak = MAX(known->policy_peak, value->policy_peak);
+    known->policy_peak_ms = MAX(known->policy_peak_ms, value->policy_peak_ms);
+    known->earlier_count = peak_value_merge(known->earlier, known->earlier_count, value->earlier,
+                                            value->earlier_count);
+}
+
+bool peer_values_add(struct peer_values *values, const struct peer_value *value, int64_t now_ms)
+{
+    struct peer_entry *entry;
+    struct peer_value sound = *value;
+    if (!is_sound(value->value, value->since_ms, now_ms) || value->value == 0)
+        return true;
+    sound.earlier_count = sound_steps(value, now_ms, sound.earlier);
+    if (sound.policy_peak < 0 || sound.policy_peak > POLICY_MAX_REPLICAS ||
+        sound.policy_peak_ms > now_ms)
+        sound.policy_peak = sound.policy_peak_ms = 0;
+    pthread_mutex_lock(&values->lock);
+    HASH_FIND(hh, values->entries, value->digest, PEER_DIGEST_BYTES, entry);
+    bool has_room = entry != NULL || HASH_COUNT(values->entries) < PEER_VALUES_MAX;
+    if (entry != NULL)
+        peer_value_merge(&entry->value, &sound);
+    else if (has_room) {
+        entry = memory_new(sizeof(*entry));
+        entry->value = sound;
+        HASH_ADD_KEYPTR(hh, values->entries, entry->value.digest, PEER_DIGEST_BYTES, entry);
+    }
+    pthread_mutex_unlock(&values->lock);
+    atomic_fetch_add(&values->revision, 1);
+    return has_room;
+}
+
+uint64_t peer_values_revision(const struct peer_values *values)
+{
+    return atomic_load(&values->revision);
+}
+
+struct peer_value *peer_values_take(struct peer_values *values,
+                                    const uint8_t digest[PEER_DIGEST_BYTES])
+{
+    struct peer_entry *entry;
+    struct peer_value *value = NULL;
+    pthread_mutex_lock(&values->lock);
+    HASH_FIND(hh, values->entries, digest, PEER_DIGEST_BYTES, entry);
+    if (entry != NULL) {
+        value = memory_new(sizeof(*value));
+        *value = entry->value;
+        drop(values, entry);
+    }
+    pthread_mutex_unlock(&values->lock);
+    return value;
+}
+
+/* Of one bucket of the table; those that are too old go. */
+static size_t list_bucket(struct peer_values *values, uint64_t bucket, size_t max, int64_t now_ms,
+                          struct peer_value *ret_values)
+{
+    size_t count = 0;
+    UT_hash_table *table = values->entries->hh.tbl;
+    UT_hash_handle *next;
+    for (UT_hash_handle *each = table->buckets[bucket].hh_head; each != NULL; each = next) {
+        struct peer_entry *entry = ELMT_FROM_HH(table, each);
+        next = each->hh_next; /* the table may end with its last entry */
+        if (!is_sound(entry->value.value, entry->value.since_ms, now_ms))
+            drop(values, entry);
+        else if (count < max)
+            ret_values[count++] = entry->value;
+    }
+    return count;
+}
+
+size_t peer_values_list(struct peer_values *values, uint64_t *next, int64_t now_ms,
+                        struct peer_value ret_values[PEER_VALUES_LISTED])
+{
+    enum { ENOUGH = PEER_VALUES_LISTED * 3 / 4, BUCKETS_AT_ONCE = 10000 };
+    size_t count = 0;
+    uint64_t bucket = *next;
+    uint64_t end = bucket + BUCKETS_AT_ONCE;
+    pthread_mutex_lock(&values->lock);
+    while (count < ENOUGH && bucket < end && values->entries != NULL &&
+           bucket < values->entries->hh.tbl->num_buckets)
+        count +=
+            list_bucket(values, bucket++, PEER_VALUES_LISTED - count, now_ms, ret_values + count);
+    bool has_more =
+        values->entries != NULL && bucket < values->entries->hh.tbl->num_buckets && bucket > *next;
+    pthread_mutex_unlock(&values->lock);
+    *next = has_more ? bucket : 0;
+    return count;
+}

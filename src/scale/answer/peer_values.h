@@ -1,0 +1,65 @@
+/*
+ * Values that other replicas would hold (--peers), of triggers that KEDA may call this one for. A
+ * value is taken by its trigger when KEDA calls for that, and is used only while that was never
+ * measured here; what is not taken is dropped when it is older than the longest hold. What a policy
+ * wanted counts for `hold`. So a peer can have a value answered that is too large, and not for
+ * longer than `hold`; a smaller one only in place of an error, and never 0.
+ *
+ * Threads: any.
+ */
+#ifndef BACKLOG_SCALE_ANSWER_PEER_VALUES_H
+#define BACKLOG_SCALE_ANSWER_PEER_VALUES_H
+
+#include "scale/answer/peak_value.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    PEER_DIGEST_BYTES = 16,
+    PEER_VALUES_MAX = 20000,                   /* that are not taken: 10 MiB at most */
+    PEER_VALUES_MAX_AGE_MS = 24 * 3600 * 1000, /* the longest hold of a trigger */
+};
+
+struct peer_value {
+    uint8_t digest[PEER_DIGEST_BYTES]; /* which trigger it is of (trigger_peers.c) */
+    double value;                      /* it is active */
+    int64_t since_ms;                  /* of clock_now_ms(): as answer.failing_since_ms */
+    int64_t policy_peak;               /* replicas that its policy wanted; 0: none */
+    int64_t policy_peak_ms;            /* when that was so, of clock_now_ms() */
+    size_t earlier_count;              /* the largest first, each later than the one before */
+    struct peak_value_step earlier[PEAK_VALUE_MAX_STEPS]; /* at_ms: of clock_now_ms() */
+};
+
+/* When something was, of clock_now_ms(), that is so old as a peer says; too long ago where that is
+ * no age. Since the machine may have been started just now, 0 is no time that is too long ago. */
+int64_t peer_values_time_ms(int64_t age_ms, int64_t now_ms);
+
+struct peer_values;
+
+struct peer_values *peer_values_new(void);
+void peer_values_free(struct peer_values *values); /* NULL is harmless */
+
+/* Of two about one trigger the larger numbers and the later time count. */
+void peer_value_merge(struct peer_value *known, const struct peer_value *value);
+
+/* Merges it with what is known of its trigger. Values that are not finite or not above 0, and times
+ * that are too old or to come, are passed over. False: there are PEER_VALUES_MAX. */
+bool peer_values_add(struct peer_values *values, const struct peer_value *value, int64_t now_ms);
+
+/* Changes with each addition; 0: there never was one. */
+uint64_t peer_values_revision(const struct peer_values *values);
+
+/* The caller frees it. NULL: there is none. */
+struct peer_value *peer_values_take(struct peer_values *values,
+                                    const uint8_t digest[PEER_DIGEST_BYTES]);
+
+/* Some of those that nobody took, PEER_VALUES_LISTED at most: from bucket `*next` on, which is 0 at
+ * first, moved, and 0 again after the last ones. What comes meanwhile may make some appear twice.
+ * Returns how many. */
+enum { PEER_VALUES_LISTED = 64 };
+size_t peer_values_list(struct peer_values *values, uint64_t *next, int64_t now_ms,
+                        struct peer_value ret_values[PEER_VALUES_LISTED]);
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * The general keys: those of every trigger of any scaler. Some of them are KEDA's own, which reads
+ * the same metadata; the scaler sees none of them.
+ *
+ * Threads: any; pure.
+ */
+#ifndef BACKLOG_SCALE_METADATA_GENERAL_H
+#define BACKLOG_SCALE_METADATA_GENERAL_H
+
+#include "base/error.h"
+#include "config/option.h"
+#include "scale/answer/answer.h"
+#include "scale/policy/options.h"
+
+#include <stddef.h>
+
+struct general_options {
+    const char *scaler;          /* NULL where there is none, as all of these */
+    const char *connection_name; /* in the connections file */
+    const char *trigger_authentication;
+    const char *cluster_trigger_authentication;
+    struct answer_rules rules;
+    struct policy_options policy;
+    const char *keda; /* what only KEDA reads */
+};
+
+extern const struct option general_table[];
+extern const char general_hold_window[]; /* the key of rules.hold_window_ms */
+
+/* Of all entries the general ones. What the trigger leaves out of the rules is as in `standard`.
+ * Adds every mistake, but for a scaler that is missing. The caller frees the values, whose data are
+ * struct general_options. */
+struct option_values *general_parse(const struct option_entry *entries, size_t count,
+                                    const struct answer_rules *standard, struct error *mistakes);
+
+/* The row of this key (also as FromEnv), where it decides what is measured, or with whose
+ * credentials; NULL: it does not. */
+const struct option *general_find_steering(const char *key);
+
+/* Is it a key of a policy's settings? `shadow` is not: it has no shadow of its own. */
+bool general_is_policy(const char *key);
+
+/* Does this entry alone give a trigger a policy? Also with a value that cannot be read: the target
+ * must not change when it is corrected. burstThreshold and burstReplicas are refused, and do: it
+ * must not change when they become steps. */
+bool general_gives_policy(const char *key, const char *value);
+
+/* The settings of a policy alone. Adds every mistake; false: none is set. */
+bool general_parse_policy(const struct option_entry *entries, size_t count,
+                          struct policy_settings *ret_settings, struct error *mistakes);
+
+/*
+ * What `shadow` says, "maxWait=60s,ratePerReplica=10": other settings of a policy (; separates them
+ * where one of them has a comma). Adds every mistake; false: the text has none that is set.
+ */
+bool general_parse_shadow(const char *text, struct policy_settings *ret_settings,
+                          struct error *mistakes);
+
+#endif

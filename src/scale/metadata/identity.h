@@ -1,0 +1,43 @@
+/*
+ * What makes a trigger itself: namespace, name and metadata, in any order. Every call
+ * finds its trigger by it, so nothing is copied to look it up.
+ *
+ * Threads: any.
+ */
+#ifndef BACKLOG_SCALE_METADATA_IDENTITY_H
+#define BACKLOG_SCALE_METADATA_IDENTITY_H
+
+#include "base/error.h"
+#include "config/option.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A ScaledObjectRef. */
+struct trigger_ref {
+    const char *name;
+    const char *namespace;
+    struct option_entry *entries; /* will be sorted */
+    size_t count;
+};
+
+/* The strings of a ref, one behind the other, each with its NUL. */
+struct identity {
+    char *bytes; /* NULL in one that was only measured */
+    size_t length;
+    unsigned hash; /* keyed */
+};
+
+/* Sorts the entries, and measures. Fails where a key is there twice. */
+bool identity_measure(const struct trigger_ref *ref, struct identity *ret_identity,
+                      struct error *error);
+/* The bytes of what was measured. */
+void identity_write(struct identity *identity, const struct trigger_ref *ref);
+/* The ref that was written, its strings borrowed; the caller frees the entries. */
+struct trigger_ref identity_ref(const struct identity *identity);
+/* What its strings take, each copied for itself, with an array of the entries. */
+size_t identity_copy_bytes(const struct identity *identity);
+bool identity_is(const char *bytes, const struct trigger_ref *ref);
+void identity_done(struct identity *identity);
+
+#endif

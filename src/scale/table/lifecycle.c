@@ -1,0 +1,283 @@
+#include "scale/table/lifecycle.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "scale/connections/inline.h"
+#include "scale/trigger/trigger_answers.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+static void enter(struct trigger *trigger, enum trigger_phase phase)
+{
+    assert(phase != PHASE_MEASURED || trigger->bound.query != NULL);
+    assert((phase < PHASE_READY) == error_is_set(&trigger->parsed.mistakes));
+    trigger->phase = phase;
+}
+
+/* ---- parsed ---- */
+
+static void leave_secret(struct lifecycle *lifecycle, struct trigger *trigger)
+{
+    namespace_secrets_leave(lifecycle->secrets, trigger);
+    if (namespace_secrets_find(lifecycle->secrets, trigger->namespace) == NULL)
+        budgets_set_secret(&lifecycle->budgets, trigger->namespace, 0);
+}
+
+/* It needs the Secret of its namespace from now on, or not any more. False: a limit is reached,
+ * which is its mistake. */
+static bool update_secret(struct lifecycle *lifecycle, struct trigger *trigger)
+{
+    _cleanup_(error_done) struct error error = {0};
+    bool needs_secret = trigger->parsed.needs & TRIGGER_NEEDS_SECRET;
+    if (trigger->secret != NULL && !needs_secret)
+        leave_secret(lifecycle, trigger);
+    if (trigger->secret != NULL || !needs_secret ||
+        namespace_secrets_join(lifecycle->secrets, trigger, &error))
+        return true;
+    error_move(&trigger->parsed.mistakes, &error);
+    return false;
+}
+
+static void parse(struct lifecycle *lifecycle, struct trigger *trigger,
+                  const struct trigger_ref *ref)
+{
+    const struct parse_known known = {
+        .has_secret = namespace_secrets_are_allowed(lifecycle->secrets, trigger->namespace),
+        .secret = namespace_secrets_find(lifecycle->secrets, trigger->namespace),
+        .credentials = trigger->kubernetes.credentials,
+        .hpa = &trigger->kubernetes.hpa,
+    };
+    enum trigger_phase phase =
+        trigger_parse(ref, &lifecycle->parse, &known, &trigger->policy, &trigger->parsed);
+    if (!update_secret(lifecycle, trigger) && phase != PHASE_INVALID)
+        phase = PHASE_UNCONNECTED;
+    error_shorten(&trigger->parsed.mistakes, TRIGGER_MAX_MISTAKES);
+    enter(trigger, phase);
+}
+
+struct trigger *lifecycle_begin(struct lifecycle *lifecycle, const struct trigger_ref *ref,
+                                struct identity identity, int64_t now_ms)
+{
+    struct trigger *trigger = memory_new(sizeof(*trigger));
+    trigger->name = text_copy(ref->name);
+    trigger->namespace = text_copy(ref->namespace);
+    trigger->kubernetes.hpa = HPA_FACTS_UNKNOWN;
+    parse(lifecycle, trigger, ref);
+    trigger->revision = lifecycle->revision;
+    identity_write(&identity, ref);
+    trigger->identity = identity;
+    trigger->first_call_ms = trigger->last_call_ms = now_ms;
+    return trigger;
+}
+
+void lifecycle_follow_object(const struct lifecycle *lifecycle, const struct trigger *trigger,
+                             const struct trigger_ref *ref)
+{
+    const struct own_credentials_settings *own = lifecycle->parse.own;
+    const struct trigger_parsed *parsed = &trigger->parsed;
+    if (parsed->needs & TRIGGER_NEEDS_OBJECT)
+        own->add(own->context, &trigger->identity, ref,
+                 parsed->needs & TRIGGER_NEEDS_CREDENTIALS ? parsed->scaler->options : NULL);
+}
+
+void lifecycle_leave_object(const struct lifecycle *lifecycle, const struct trigger *trigger)
+{
+    const struct own_credentials_settings *own = lifecycle->parse.own;
+    if (trigger->parsed.needs & TRIGGER_NEEDS_OBJECT)
+        own->remove(own->context, &trigger->identity);
+}
+
+/* ---- measured ---- */
+
+/* What the user set; 0: nothing. A policy has to see what happens between two calls, too. */
+static int64_t interval_ms(const struct trigger *trigger)
+{
+    const struct answer_rules *rules = &trigger->parsed.rules;
+    return rules->interval_is_set || trigger->policy != NULL ? rules->interval_ms : 0;
+}
+
+/* Of the query that it is bound to. */
+static struct query_use use_of(const struct trigger *trigger)
+{
+    return (struct query_use){
+        .interval_ms = interval_ms(trigger),
+        .namespace = trigger->namespace,
+        .tenant = trigger->bound.holds_inline ? trigger->namespace : NULL,
+    };
+}
+
+/* True where that frees a place. */
+static bool release_inline(struct lifecycle *lifecycle, struct trigger *trigger,
+                           const struct trigger_parsed *parsed)
+{
+    bool is_free =
+        trigger->bound.holds_inline &&
+        inline_connections_release(lifecycle->inlines, trigger->namespace, parsed->scaler->name,
+                                   parsed->values[OPTION_CONNECTION]->identity);
+    trigger->bound.holds_inline = false;
+    return is_free;
+}
+
+/* The query whose place another takes. */
+struct replaced {
+    struct query *former;  /* or NULL */
+    bool inherits;         /* its values */
+    bool frees_connection; /* its inline connection was nobody else's */
+};
+
+static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
+                       const struct replaced *replaced, struct error *error)
+{
+    const struct trigger_parsed *parsed = &trigger->parsed;
+    struct trigger_binding *bound = &trigger->bound;
+    bool is_inline = parsed->connection_name == NULL || trigger->secret != NULL;
+    const struct inline_connection connection = {
+        .namespace = trigger->namespace,
+        .scaler = parsed->scaler->name,
+        .identity = parsed->values[OPTION_CONNECTION]->identity,
+        .in_agent = engine_uses_agent(lifecycle->engine, parsed->scaler),
+        .replaces = replaced->frees_connection,
+    };
+    if (is_inline && !inline_connections_acquire(lifecycle->inlines, &connection, error))
+        return false;
+    bound->holds_inline = is_inline;
+    const struct query_request request = {
+        .scaler = parsed->scaler,
+        .connection_values = parsed->values[OPTION_CONNECTION],
+        .query_values = parsed->values[OPTION_QUERY],
+        .use = use_of(trigger),
+        .former = replaced->former,
+        .inherits = replaced->inherits,
+        .wants = trigger_policy_wants(trigger->policy),
+        .keeps_recent_samples = trigger->policy != NULL,
+    };
+    if (!engine_acquire(lifecycle->engine, &request, &bound->query, error)) {
+        release_inline(lifecycle, trigger, parsed);
+        return false;
+    }
+    /* Names of the administrator's file are labels of metrics; those of users are not. */
+    bound->user = (struct query_user){.connection = is_inline ? NULL : parsed->connection_name,
+                                      .namespace = trigger->namespace,
+                                      .name = trigger->name};
+    query_add_user(bound->query, &bound->user);
+    trigger_follow(trigger);
+    enter(trigger, PHASE_MEASURED);
+    return true;
+}
+
+bool lifecycle_measure(struct lifecycle *lifecycle, struct trigger *trigger, struct error *error)
+{
+    struct watcher *watcher;
+    if (trigger->phase == PHASE_MEASURED)
+        return true;
+    if (trigger->phase != PHASE_READY) {
+        error_copy(error, &trigger->parsed.mistakes);
+        return false;
+    }
+    if (!bind_query(lifecycle, trigger, &(struct replaced){0}, error))
+        return false;
+    DL_FOREACH2(trigger->watchers, watcher, next_owned)
+        watcher_start(watcher, trigger->bound.query, watcher->is_stream);
+    return true;
+}
+
+/* The trigger is no longer one of the users of its query, which the caller releases; NULL: it has
+ * none. */
+static struct query *unbind_query(struct trigger *trigger, const char *why)
+{
+    struct trigger_binding *bound = &trigger->bound;
+    if (bound->query == NULL)
+        return NULL;
+    trigger_unfollow(trigger);
+    trigger_answers_end_held(trigger, why);
+    query_remove_user(bound->query, &bound->user);
+    return TAKE(bound->query);
+}
+
+/* ---- parsed again ---- */
+
+/* Its values say nothing about another source; its policy takes what is known of that for a new
+ * reading, however old it is. */
+static void forget_values(struct trigger *trigger)
+{
+    trigger_answers_forget(trigger);
+    if (trigger->policy != NULL)
+        trigger->policy->follower.stepped_ms = 0;
+}
+
+/* To a query of its connection, from one of the connection that it was parsed with before. The next
+ * call gets the error, where there is one. */
+static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
+                   const struct trigger_parsed *former)
+{
+    _cleanup_(error_done) struct error ignored = {0};
+    const struct option_values *connection = trigger->parsed.values[OPTION_CONNECTION];
+    const struct query_use use = use_of(trigger);
+    enum hold hold = trigger->answers.hold;
+    struct query *query = unbind_query(trigger, "the connection has been changed");
+    struct replaced replaced = {.former = query};
+    struct watcher *watcher;
+    replaced.frees_connection = release_inline(lifecycle, trigger, former);
+    if (trigger->phase == PHASE_READY && (query != NULL || trigger->watchers != NULL)) {
+        replaced.inherits =
+            query != NULL && option_same_source(former->values[OPTION_CONNECTION], connection);
+        if (query != NULL && !replaced.inherits)
+            forget_values(trigger);
+        if (bind_query(lifecycle, trigger, &replaced, &ignored) && replaced.inherits)
+            trigger_answers_resume_hold(trigger, hold);
+    }
+    DL_FOREACH2(trigger->watchers, watcher, next_owned)
+        engine_move_watcher(lifecycle->engine, watcher, trigger->bound.query);
+    if (query != NULL)
+        query_release(query, &use);
+}
+
+/* What is measured, and how often, is the same before and after: neither is of the connection. */
+void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger)
+{
+    struct trigger_parsed former = trigger->parsed;
+    struct trigger_ref ref = identity_ref(&trigger->identity);
+
+    trigger_unfollow(trigger); /* a step, on another thread, reads what goes now */
+    budgets_suspend(&lifecycle->budgets, trigger);
+    parse(lifecycle, trigger, &ref);
+    free(trigger->parsed.connection_name);
+    trigger->parsed.connection_name = TAKE(former.connection_name); /* the query's user has it */
+    budgets_resume(&lifecycle->budgets, trigger);
+
+    bool is_same = trigger->phase == PHASE_READY &&
+                   text_equal(trigger->parsed.values[OPTION_CONNECTION]->identity,
+                              former.values[OPTION_CONNECTION]->identity);
+    if (trigger->bound.query != NULL && is_same) {
+        enter(trigger, PHASE_MEASURED);
+        trigger_follow(trigger);
+    } else
+        rebind(lifecycle, trigger, &former);
+    trigger_parsed_done(&former);
+    free(ref.entries);
+}
+
+/* ---- ended ---- */
+
+void lifecycle_end(struct lifecycle *lifecycle, struct trigger *trigger)
+{
+    struct query *query = unbind_query(
+        trigger, lifecycle->is_stopping ? "the server stops" : "KEDA no longer calls for it");
+    if (query != NULL) {
+        const struct query_use use = use_of(trigger);
+        query_release(query, &use);
+        release_inline(lifecycle, trigger, &trigger->parsed);
+    }
+    if (trigger->secret != NULL)
+        leave_secret(lifecycle, trigger);
+    identity_done(&trigger->identity);
+    trigger_answers_done(trigger);
+    trigger_policy_free(trigger->policy);
+    trigger_parsed_done(&trigger->parsed);
+    credentials_free(trigger->kubernetes.credentials);
+    free(trigger->name);
+    free(trigger->namespace);
+    free(trigger);
+}

@@ -1,0 +1,54 @@
+/*
+ * The life of a trigger, in the order of time: it begins, is measured, is parsed again whenever
+ * what it was parsed with changes, and ends. Each change of its phase is made here.
+ *
+ * A trigger that is measured counts for the limit of inline connections, and is one of its query's
+ * users, which logs and metrics name.
+ *
+ * Threads: one at a time (the server's turn lock).
+ */
+#ifndef BACKLOG_SCALE_TABLE_LIFECYCLE_H
+#define BACKLOG_SCALE_TABLE_LIFECYCLE_H
+
+#include "scale/connections/inline.h"
+#include "scale/table/budget.h"
+#include "scale/table/parse.h"
+#include "scale/trigger/trigger.h"
+
+/* What triggers are parsed with and measured by, and the limits that they count for. */
+struct lifecycle {
+    struct parse_settings parse;
+    struct engine *engine;
+    struct inline_connections *inlines;
+    struct namespace_secrets *secrets;
+    struct budgets budgets;
+    uint64_t revision; /* of the connections */
+    bool is_stopping;  /* what ends now says nothing about KEDA */
+};
+
+/* Parsed with what is known now, and in no table yet. `identity` was measured. */
+struct trigger *lifecycle_begin(struct lifecycle *lifecycle, const struct trigger_ref *ref,
+                                struct identity identity, int64_t now_ms);
+
+/* What the Kubernetes API says about its object is needed from now on, or not any more; where it
+ * needs that at all. */
+void lifecycle_follow_object(const struct lifecycle *lifecycle, const struct trigger *trigger,
+                             const struct trigger_ref *ref);
+void lifecycle_leave_object(const struct lifecycle *lifecycle, const struct trigger *trigger);
+
+/* From now on it is measured, where it is not yet, and its watchers are notified. Fails with its
+ * mistakes, or where a limit is reached. */
+bool lifecycle_measure(struct lifecycle *lifecycle, struct trigger *trigger, struct error *error);
+
+/*
+ * What one of the table was parsed with has changed: it is parsed again. Where it was measured, or
+ * is watched, and has another connection now, it and its watchers move to a query of that; or to
+ * none where it has mistakes now or a limit is reached. What was known is kept if both lead to the
+ * same place.
+ */
+void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger);
+
+/* Frees one that is in no table, and follows no object. */
+void lifecycle_end(struct lifecycle *lifecycle, struct trigger *trigger);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * Parsing: from the metadata of one ScaledObjectRef to what a trigger asks, and how it is
+ * evaluated.
+ *
+ * Threads: as the trigger, whose policy gets its settings; pure but for that.
+ */
+#ifndef BACKLOG_SCALE_TABLE_PARSE_H
+#define BACKLOG_SCALE_TABLE_PARSE_H
+
+#include "scale/connections/namespace_secrets.h"
+#include "scale/connections/own_credentials.h"
+#include "scale/trigger/trigger.h"
+
+/* The same for all triggers. All borrowed. */
+struct parse_settings {
+    const struct scaler *const *scalers;
+    struct connections *connections; /* may be NULL */
+    struct answer_rules rules;       /* of triggers that set none */
+    bool deny_inline;
+    const struct own_credentials_settings *own; /* of triggers without a connectionName */
+};
+
+/* What the Kubernetes API says about one trigger at the moment. Start from {0}: nothing is known.
+ * All borrowed. */
+struct parse_known {
+    bool has_secret; /* the trigger's namespace may have a Secret with connections */
+    const struct namespace_secret *secret; /* that Secret, where has_secret; NULL: not known yet */
+    const struct credentials *credentials; /* as far as they are known; NULL: not yet */
+    const struct hpa_facts *hpa;           /* NULL: nothing is known */
+};
+
+/* Every mistake goes to the mistakes, and the rest is complete in any case. The trigger's policy
+ * (NULL: none) gets the settings and keeps its state. The caller ends the result. */
+enum trigger_phase trigger_parse(const struct trigger_ref *ref,
+                                 const struct parse_settings *settings,
+                                 const struct parse_known *known, struct trigger_policy **policy,
+                                 struct trigger_parsed *ret_parsed);
+
+#endif

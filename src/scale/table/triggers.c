@@ -1,0 +1,309 @@
+#include "scale/table/triggers_internal.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "scale/connections/inline.h"
+#include "scale/connections/named.h"
+#include "scale/trigger/objects.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <sys/param.h>
+#include <utlist.h>
+
+/* Looked up by a ref, where the table's keys are identities. uthash has compared their lengths
+ * before. */
+#undef HASH_KEYCMP
+#define HASH_KEYCMP(bytes, ref, length) (!identity_is((bytes), (ref)))
+
+void triggers_reserve_for_file(struct triggers *triggers)
+{
+    const struct lifecycle *lifecycle = &triggers->lifecycle;
+    const struct connections *connections = lifecycle->parse.connections;
+    size_t count = 0;
+    size_t agents = 0;
+    for (size_t i = 0; connections != NULL && i < connections->count; i++) {
+        const struct named_connection *connection = &connections->items[i];
+        const struct scaler *scaler =
+            named_connection_is_usable(connection)
+                ? scaler_find(lifecycle->parse.scalers, connection->scaler)
+                : NULL;
+        count += scaler != NULL;
+        agents += scaler != NULL && engine_uses_agent(lifecycle->engine, scaler);
+    }
+    inline_connections_reserve(lifecycle->inlines, count, agents);
+}
+
+struct triggers *triggers_new(const struct triggers_settings *settings)
+{
+    struct triggers *triggers = memory_new(sizeof(*triggers));
+    triggers->settings = *settings;
+    triggers->settings.connections = NULL; /* the lifecycle has those of the moment */
+    triggers->lifecycle = (struct lifecycle){
+        .parse = {.scalers = settings->scalers,
+                  .connections = settings->connections,
+                  .rules = settings->rules,
+                  .deny_inline = settings->deny_inline,
+                  .own = &triggers->settings.own},
+        .engine = settings->engine,
+        .budgets = {.has_rows = settings->has_rows},
+        .inlines =
+            inline_connections_new(settings->max_inline, engine_max_connections(settings->engine),
+                                   engine_max_agents(settings->engine)),
+        .secrets = namespace_secrets_new(&settings->secrets),
+        .revision = 1,
+    };
+    connections_number(settings->connections, NULL, triggers->lifecycle.revision);
+    triggers_reserve_for_file(triggers);
+    return triggers;
+}
+
+/* As the last one; one that is not pinned. */
+static void put_on_lists(struct triggers *triggers, struct trigger *trigger)
+{
+    DL_APPEND(triggers->by_age, trigger);
+    DL_APPEND2(trigger->budget->by_age, trigger, prev_of_namespace, next_of_namespace);
+}
+
+static void take_off_lists(struct triggers *triggers, struct trigger *trigger)
+{
+    DL_DELETE(triggers->by_age, trigger);
+    DL_DELETE2(trigger->budget->by_age, trigger, prev_of_namespace, next_of_namespace);
+}
+
+static void drop(struct triggers *triggers, struct trigger *trigger)
+{
+    assert(triggers->by_identity != NULL); /* the trigger is in it */
+    if (triggers->next_walked == trigger)
+        triggers->next_walked = trigger->hh.next;
+    if (triggers->next_renewed == trigger)
+        triggers->next_renewed = trigger->hh.next;
+    HASH_DELETE(hh, triggers->by_identity, trigger);
+    if (trigger->pins == 0)
+        take_off_lists(triggers, trigger);
+    if (trigger->policy != NULL)
+        trigger_policy_leave(trigger->policy);
+    budgets_leave(&triggers->lifecycle.budgets, trigger);
+    objects_leave(&triggers->objects, trigger);
+    lifecycle_leave_object(&triggers->lifecycle, trigger);
+    lifecycle_end(&triggers->lifecycle, trigger);
+}
+
+void triggers_free(struct triggers *triggers)
+{
+    struct trigger *trigger;
+    struct trigger *next;
+    if (triggers == NULL)
+        return;
+    triggers->lifecycle.is_stopping = true;
+    HASH_ITER(hh, triggers->by_identity, trigger, next)
+        drop(triggers, trigger);
+    connections_free(triggers->lifecycle.parse.connections);
+    inline_connections_free(triggers->lifecycle.inlines);
+    namespace_secrets_free(triggers->lifecycle.secrets);
+    free(triggers);
+}
+
+void triggers_touch(struct triggers *triggers, struct trigger *trigger, int64_t now_ms)
+{
+    trigger->last_call_ms = now_ms;
+    objects_touch(trigger->object, now_ms);
+    if (trigger->pins > 0)
+        return;
+    take_off_lists(triggers, trigger);
+    put_on_lists(triggers, trigger);
+}
+
+void triggers_pin(struct triggers *triggers, struct trigger *trigger)
+{
+    trigger->object->pins++;
+    if (trigger->pins++ == 0)
+        take_off_lists(triggers, trigger);
+}
+
+void triggers_unpin(struct triggers *triggers, struct trigger *trigger, int64_t now_ms)
+{
+    trigger->object->pins--;
+    if (--trigger->pins > 0)
+        return;
+    trigger->last_call_ms = now_ms;
+    objects_touch(trigger->object, now_ms);
+    put_on_lists(triggers, trigger);
+}
+
+struct trigger *triggers_lookup(const struct triggers *triggers, const struct trigger_ref *ref,
+                                const struct identity *identity)
+{
+    struct trigger *trigger;
+    HASH_FIND_BYHASHVALUE(hh, triggers->by_identity, ref, identity->length, identity->hash,
+                          trigger);
+    return trigger;
+}
+
+/* The last trigger of the namespace may have gone to make room for this one, which kept the Secret.
+ */
+static void count_secret(struct triggers *triggers, const struct trigger *trigger)
+{
+    const struct namespace_secret *secret =
+        namespace_secrets_find(triggers->lifecycle.secrets, trigger->namespace);
+    if (trigger->budget->triggers == 1 && secret != NULL)
+        budgets_set_secret(&triggers->lifecycle.budgets, trigger->namespace,
+                           connections_bytes(secret->connections));
+}
+
+void triggers_add(struct triggers *triggers, struct trigger *trigger)
+{
+    trigger->id = ++triggers->last_id;
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, triggers->by_identity, trigger->identity.bytes,
+                                trigger->identity.length, trigger->identity.hash, trigger);
+    budgets_join(&triggers->lifecycle.budgets, trigger);
+    count_secret(triggers, trigger);
+    objects_join(&triggers->objects, trigger);
+    put_on_lists(triggers, trigger);
+    if (trigger->policy != NULL)
+        trigger_policy_join(trigger->policy, &triggers->policy_stats);
+}
+
+int64_t triggers_expire(struct triggers *triggers, int64_t now_ms)
+{
+    int64_t forget_ms = triggers->settings.forget_ms;
+    struct trigger *oldest;
+    for (int i = 0; (oldest = triggers->by_age) != NULL; i++) {
+        if (oldest->last_call_ms + forget_ms > now_ms)
+            return oldest->last_call_ms + forget_ms;
+        if (i == TRIGGERS_EXPIRED_AT_ONCE)
+            return now_ms;
+        drop(triggers, oldest);
+    }
+    return now_ms + forget_ms;
+}
+
+/* ---- room for one more, or for more bytes: which unused ones are dropped for it ---- */
+
+static bool is_in_use(const struct trigger *trigger, int64_t now_ms)
+{
+    return trigger == NULL || now_ms - trigger->last_call_ms < TRIGGERS_IN_USE_MS;
+}
+
+static struct trigger *oldest_of(const struct namespace_budget *budget)
+{
+    return budget == NULL ? NULL : budget->by_age;
+}
+
+/* Of the namespace first, then of all. NULL: they are in use. */
+static struct trigger *find_unused(const struct triggers *triggers,
+                                   const struct namespace_budget *budget, int64_t now_ms)
+{
+    if (!is_in_use(oldest_of(budget), now_ms))
+        return budget->by_age;
+    return is_in_use(triggers->by_age, now_ms) ? NULL : triggers->by_age;
+}
+
+bool triggers_make_room(struct triggers *triggers, const char *namespace, int64_t now_ms,
+                        struct error *error)
+{
+    size_t max = triggers->settings.max;
+    if (HASH_COUNT(triggers->by_identity) < max)
+        return true;
+    struct trigger *unused =
+        find_unused(triggers, budgets_find(&triggers->lifecycle.budgets, namespace), now_ms);
+    if (unused == NULL)
+        return error_set(error, ERROR_LIMIT, "all %zu triggers are in use (--max-triggers)", max);
+    drop(triggers, unused);
+    return true;
+}
+
+/* `namespace`: NULL are all of them. */
+static bool refuse_bytes(const char *namespace, size_t max_bytes, struct error *error)
+{
+    _cleanup_(memory_free) char *whose =
+        namespace == NULL
+            ? text_copy("all namespaces")
+            : text_format("namespace \"%.*s\"", (int)text_cut(namespace, 64), namespace);
+    return error_set(error, ERROR_LIMIT,
+                     "the triggers of %s use all of their %zu KiB of memory (--trigger-memory)",
+                     whose, max_bytes >> 10);
+}
+
+size_t triggers_bytes_of(const struct triggers *triggers, const char *namespace)
+{
+    const struct namespace_budget *budget = budgets_find(&triggers->lifecycle.budgets, namespace);
+    return budget == NULL ? 0 : budget->bytes;
+}
+
+/* A namespace may have as much as it leaves to the others, and at any time as much as is its own
+ * already: another one that comes must not end its edits. */
+bool triggers_make_room_for_bytes(struct triggers *triggers, const char *namespace, size_t bytes,
+                                  size_t own_bytes, int64_t now_ms, struct error *error)
+{
+    const struct budgets *budgets = &triggers->lifecycle.budgets;
+    size_t max = triggers->settings.max_bytes;
+    for (;;) {
+        const struct namespace_budget *budget = budgets_find(budgets, namespace);
+        size_t of_namespace = budget == NULL ? 0 : budget->bytes;
+        size_t of_others = budgets->bytes - of_namespace; /* a reload may take them beyond `max` */
+        bool is_own = of_namespace + bytes <= own_bytes;
+        if (budgets->bytes + (is_own ? 0 : of_namespace) + bytes <= max)
+            return true;
+        struct trigger *unused = find_unused(triggers, budget, now_ms);
+        /* With no other namespace it would be the same: what is unused of those stays. */
+        bool is_too_much = !is_own && 2 * of_namespace + bytes > max;
+        if (unused == NULL || (is_too_much && unused != oldest_of(budget)))
+            return of_namespace == 0
+                       ? refuse_bytes(NULL, max, error)
+                       : refuse_bytes(namespace, (MAX(max, of_others) - of_others) / 2, error);
+        drop(triggers, unused);
+    }
+}
+
+bool triggers_make_room_beside(struct triggers *triggers, struct trigger *trigger, size_t bytes,
+                               int64_t now_ms, struct error *error)
+{
+    if (trigger->pins == 0)
+        take_off_lists(triggers, trigger);
+    bool has_room = triggers_make_room_for_bytes(triggers, trigger->namespace, bytes,
+                                                 triggers->settings.max_bytes / 2, now_ms, error);
+    if (trigger->pins == 0)
+        put_on_lists(triggers, trigger);
+    return has_room;
+}
+
+/* ---- all of them ---- */
+
+size_t triggers_count(const struct triggers *triggers)
+{
+    return HASH_COUNT(triggers->by_identity);
+}
+
+const struct policy_stats *triggers_policy_stats(const struct triggers *triggers)
+{
+    return &triggers->policy_stats;
+}
+
+struct trigger *triggers_next(struct triggers *triggers)
+{
+    struct trigger *trigger = triggers->next_walked;
+    if (trigger != NULL)
+        triggers->next_walked = trigger->hh.next;
+    return trigger;
+}
+
+/* The buckets of the table: where it grows, one of two becomes a later one. */
+uint64_t triggers_buckets(const struct triggers *triggers)
+{
+    return triggers->by_identity == NULL ? 0 : triggers->by_identity->hh.tbl->num_buckets;
+}
+
+struct trigger *triggers_at(const struct triggers *triggers, uint64_t bucket,
+                            const struct trigger *before)
+{
+    UT_hash_table *table = triggers->by_identity->hh.tbl;
+    UT_hash_handle *handle = before == NULL ? table->buckets[bucket].hh_head : before->hh.hh_next;
+    return handle == NULL ? NULL : ELMT_FROM_HH(table, handle);
+}
+
+struct trigger *triggers_first(struct triggers *triggers)
+{
+    triggers->next_walked = triggers->by_identity;
+    return triggers_next(triggers);
+}

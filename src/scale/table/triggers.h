@@ -1,0 +1,147 @@
+/*
+ * The table of the triggers that KEDA calls for: KEDA sends the whole metadata with every call, and
+ * does not report when a trigger is deleted.
+ *
+ * The modules of scale/; each uses only those above it:
+ *
+ *   policy/flow                    how fast messages come and are consumed, and stuck consumers
+ *   policy/policy                  replicas from readings and settings
+ *   policy/words                   a decision as a sentence
+ *   policy/options                 the keys of these settings
+ *   answer/peak_value              the largest value that was answered lately, which is held
+ *   answer/peer_values             what other replicas of the server would hold
+ *   answer/answer                  what KEDA is answered, from what is known; pure
+ *   metadata/identity              which trigger a call is of: namespace, name and metadata
+ *   metadata/general               the keys of every trigger of any scaler
+ *   trigger/trigger_policy         a trigger's policy: a step with each reading, and what it found
+ *   trigger/trigger                one trigger: its data
+ *   trigger/objects                the ScaledObjects that triggers are of
+ *   trigger/trigger_answers        what KEDA was answered
+ *   trigger/trigger_report         what KEDA is answered now, and what pages and metrics show of it
+ *   trigger/trigger_peers          what a trigger gives other replicas, and takes from them
+ *   connections/named              the values of a connection of the file or of a Secret
+ *   connections/inline             the limit of connections that are of neither
+ *   connections/own_credentials    what the authentication of a trigger may be used for
+ *   connections/namespace_secrets  the connections that teams keep in Secrets
+ *   table/parse                    from the metadata to what a trigger measures, and how
+ *   table/budget                   the memory that triggers take, of each namespace and in all
+ *   table/lifecycle                a trigger's phases: parsed, measured, parsed again, ended
+ *   table/triggers                 the table: who expires, and who is dropped for room
+ *   table/triggers_kubernetes      what the Kubernetes API says about a trigger's object
+ *   table/triggers_renewal         other connections: which triggers are parsed again, and when
+ *   table/triggers_find            a call: its trigger, parsed if it is new, and its query
+ *
+ * Threads: one at a time for a table and its triggers (the server's turn lock).
+ */
+#ifndef BACKLOG_SCALE_TABLE_TRIGGERS_H
+#define BACKLOG_SCALE_TABLE_TRIGGERS_H
+
+#include "config/connections.h"
+#include "scale/connections/namespace_secrets.h"
+#include "scale/connections/own_credentials.h"
+#include "scale/trigger/trigger.h"
+
+/* What KEDA has called for within this time is not dropped in favour of another trigger: it would
+ * call for it again, and all would be parsed and measured again in turn. A minute is two times
+ * KEDA's usual pollingInterval. */
+enum { TRIGGERS_IN_USE_MS = 60 * 1000 };
+
+struct triggers;
+
+struct triggers_settings {
+    const struct scaler *const *scalers; /* borrowed, as the engine */
+    struct connections *connections;     /* taken; may be NULL */
+    struct engine *engine;
+    struct namespace_secrets_settings secrets; /* with connections of teams; {0}: none are read */
+    struct own_credentials_settings own; /* of triggers without a connectionName; {0}: none have */
+    struct answer_rules rules;           /* of triggers that set none */
+    struct peer_values *peers;           /* of other replicas; NULL: they are not asked */
+    int64_t forget_ms;                   /* a trigger without a call is dropped after this */
+    bool deny_inline;                    /* only connections of the file are used */
+    size_t max_inline; /* connections that are not of the file, of each namespace */
+    size_t max;
+    size_t max_bytes; /* of memory that all of them take (budget.h), and whether rows count */
+    bool has_rows;
+};
+
+struct triggers *triggers_new(const struct triggers_settings *settings);
+void triggers_free(struct triggers *triggers); /* NULL is none */
+
+/* ---- a call: triggers_find.c ---- */
+
+/* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. A full table, or one that
+ * takes too much memory, drops triggers that are not in use, those of the namespace first. Fails
+ * with ERROR_LIMIT where there is none or the metadata is too large, and with ERROR_INVALID where a
+ * key is there twice. */
+bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,
+                   struct trigger **ret_trigger, struct error *error);
+
+/* The trigger's query, from now on measured, and its watchers are notified. Where the trigger's
+ * last answers were none its credentials are read again. Fails with the mistakes, or where a limit
+ * is reached. */
+bool triggers_acquire_query(struct triggers *triggers, struct trigger *trigger,
+                            struct query **ret_query, struct error *error);
+
+/* ---- the table: triggers.c ---- */
+
+/* A pinned trigger is not dropped, and counts as called for until it is unpinned. */
+void triggers_pin(struct triggers *triggers, struct trigger *trigger);
+void triggers_unpin(struct triggers *triggers, struct trigger *trigger, int64_t now_ms);
+
+/* Drops what had no call, TRIGGERS_EXPIRED_AT_ONCE at most. Returns when it is to be called next,
+ * of clock_now_ms(). */
+enum { TRIGGERS_EXPIRED_AT_ONCE = 100 };
+int64_t triggers_expire(struct triggers *triggers, int64_t now_ms);
+size_t triggers_count(const struct triggers *triggers);
+
+const struct policy_stats *triggers_policy_stats(const struct triggers *triggers);
+
+/* A walk over all of them, in the order in which they came. Others may interrupt it: triggers come
+ * and go meanwhile. There is one walk at a time: a new one ends the last. NULL: there is no other
+ * trigger. */
+struct trigger *triggers_first(struct triggers *triggers);
+struct trigger *triggers_next(struct triggers *triggers);
+
+/* A walk that keeps nothing: each of them is in one of these buckets, the next one there behind
+ * `before` (NULL: the first). What comes meanwhile may move others to a later one: they are met
+ * again, and none is left out. */
+uint64_t triggers_buckets(const struct triggers *triggers);
+struct trigger *triggers_at(const struct triggers *triggers, uint64_t bucket,
+                            const struct trigger *before);
+
+/* ---- other connections: triggers_renewal.c ---- */
+
+/*
+ * The connections file has changed: takes the new connections. A trigger whose connection is not as
+ * before is parsed again, when it is found or by triggers_renew(). One that was measured goes on to
+ * be: by another query, which knows what the former one knew if only the credentials differ; its
+ * watchers are notified by that one from then on. Where none can be had triggers_acquire_query()
+ * says why.
+ */
+void triggers_set_connections(struct triggers *triggers, struct connections *connections);
+
+/* What is known of a namespace's Secret (namespace_secrets_set()). Its triggers are renewed as
+ * above. False: the namespace has no memory for the connections, which is a failure until they are
+ * set again. Those that are too large are a failure, too, but would be again: it is true. */
+bool triggers_set_secret(struct triggers *triggers, const char *namespace,
+                         struct connections *connections, const struct error *failure,
+                         int64_t now_ms);
+const struct namespace_secrets *triggers_secrets(const struct triggers *triggers);
+
+/* Parses those again whose connection has changed: looks at so many triggers at most, and for a
+ * millisecond, as there may be a hundred thousand. Returns whether there are more. */
+bool triggers_renew(struct triggers *triggers, size_t max);
+
+/* Those in use; NULL: none. Borrowed until they are set again. */
+const struct connections *triggers_connections(const struct triggers *triggers);
+
+/* ---- other credentials: triggers_kubernetes.c ---- */
+
+/* What is known of the object of the trigger with these identity bytes: its credentials
+ * (own_credentials.h), which are taken, and its HPA. Nothing happens where there is no such trigger
+ * any more. False: there is no memory for them, which the trigger says until they are set again. */
+bool triggers_set_credentials(struct triggers *triggers, const char *identity, size_t length,
+                              struct credentials *credentials, const struct hpa_facts *hpa,
+                              int64_t now_ms);
+
+#endif

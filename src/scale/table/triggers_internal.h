@@ -1,0 +1,66 @@
+/*
+ * Inside of the table of triggers, for its four files: triggers_find.c is where a call begins, and
+ * has nothing that the others call.
+ *
+ * Threads: as triggers.h.
+ */
+#ifndef BACKLOG_SCALE_TABLE_TRIGGERS_INTERNAL_H
+#define BACKLOG_SCALE_TABLE_TRIGGERS_INTERNAL_H
+
+#include "scale/table/lifecycle.h"
+#include "scale/table/triggers.h"
+
+struct triggers {
+    struct triggers_settings settings;
+    struct lifecycle lifecycle;
+    struct trigger *by_identity;
+    struct trigger *by_age; /* utlist: not pinned ones, the one without a call for longest first */
+    struct trigger_object *objects;
+    struct policy_stats policy_stats;
+    struct trigger *next_walked;  /* see triggers_next() */
+    struct trigger *next_renewed; /* it and those behind it may be of an older revision */
+    uint64_t last_id;
+};
+
+/* ---- triggers.c ---- */
+
+/* The trigger with this identity, which was measured; NULL: there is none. */
+struct trigger *triggers_lookup(const struct triggers *triggers, const struct trigger_ref *ref,
+                                const struct identity *identity);
+
+/* Takes the trigger. */
+void triggers_add(struct triggers *triggers, struct trigger *trigger);
+
+/* It was called for just now. */
+void triggers_touch(struct triggers *triggers, struct trigger *trigger, int64_t now_ms);
+
+/* What the connections file names is the administrator's: no trigger's own connection is in its
+ * way. */
+void triggers_reserve_for_file(struct triggers *triggers);
+
+/* Drops triggers that are not in use, those of this namespace first, until it has room for one
+ * more, or for so many bytes, `own_bytes` of which no other namespace can keep from it. Fails with
+ * ERROR_LIMIT. */
+bool triggers_make_room(struct triggers *triggers, const char *namespace, int64_t now_ms,
+                        struct error *error);
+bool triggers_make_room_for_bytes(struct triggers *triggers, const char *namespace, size_t bytes,
+                                  size_t own_bytes, int64_t now_ms, struct error *error);
+size_t triggers_bytes_of(const struct triggers *triggers, const char *namespace);
+
+/* The same for what a trigger of the table needs in addition: it is not dropped for itself, and
+ * half of all memory is its namespace's own. */
+bool triggers_make_room_beside(struct triggers *triggers, struct trigger *trigger, size_t bytes,
+                               int64_t now_ms, struct error *error);
+
+/* ---- triggers_renewal.c ---- */
+
+/* Parses it again, if its connection has changed since. */
+void triggers_renew_one(struct triggers *triggers, struct trigger *trigger);
+
+/* ---- triggers_kubernetes.c ---- */
+
+/* What is known of its object in the Kubernetes API may be why its last answers were none: it is
+ * read again, where the trigger needs it. */
+void triggers_doubt_kubernetes(const struct triggers *triggers, struct trigger *trigger);
+
+#endif

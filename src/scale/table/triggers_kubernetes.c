@@ -1,0 +1,86 @@
+/* What the Kubernetes API says about the object of a trigger: set, and doubted. */
+#include "scale/table/triggers_internal.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <sys/param.h>
+
+/* Takes the credentials. The replicas of the HPA are no reason to parse it again. */
+static void use(struct triggers *triggers, struct trigger *trigger, struct credentials *credentials,
+                const struct hpa_facts *hpa)
+{
+    struct trigger_kubernetes *known = &trigger->kubernetes;
+    bool is_same = credentials_equal(known->credentials, credentials) &&
+                   known->hpa.down_window_ms == hpa->down_window_ms;
+    credentials_free(known->credentials);
+    known->credentials = credentials;
+    known->hpa = *hpa;
+    if (!is_same)
+        lifecycle_renew(&triggers->lifecycle, trigger);
+}
+
+bool triggers_set_credentials(struct triggers *triggers, const char *identity, size_t length,
+                              struct credentials *credentials, const struct hpa_facts *hpa,
+                              int64_t now_ms)
+{
+    const struct identity bytes = {.bytes = (char *)identity, .length = length};
+    _cleanup_(error_done) struct error ignored = {0};
+    struct trigger_ref ref = identity_ref(&bytes);
+    struct identity measured;
+    struct trigger *trigger = NULL;
+    if (identity_measure(&ref, &measured, &ignored))
+        trigger = triggers_lookup(triggers, &ref, &measured);
+    free(ref.entries);
+    if (trigger == NULL || !(trigger->parsed.needs & TRIGGER_NEEDS_OBJECT)) {
+        credentials_free(credentials);
+        return true;
+    }
+    struct credentials *refused = credentials_new();
+    size_t before =
+        trigger->kubernetes.credentials == NULL ? 0 : trigger->kubernetes.credentials->bytes;
+    bool has_room = credentials->bytes <= before ||
+                    triggers_make_room_beside(triggers, trigger, credentials->bytes - before,
+                                              now_ms, &refused->failure);
+    refused->state = CREDENTIALS_REFUSED;
+    if (has_room)
+        use(triggers, trigger, TAKE(credentials), hpa);
+    else if (!credentials_equal(trigger->kubernetes.credentials, refused))
+        use(triggers, trigger, TAKE(refused), &HPA_FACTS_UNKNOWN);
+    credentials_free(credentials);
+    credentials_free(refused);
+    return has_room;
+}
+
+/* What KEDA was answered last is no reading, or an old one: the source may have refused the
+ * credentials. Ever less often while it is so: what changes is noticed without it, too, and the
+ * triggers of a source that is away for long are many. */
+void triggers_doubt_kubernetes(const struct triggers *triggers, struct trigger *trigger)
+{
+    enum { FIRST_DOUBT_MS = 1000, LONGEST_DOUBT_MS = 60 * 1000 };
+    const struct own_credentials_settings *own = &triggers->settings.own;
+    const struct last_answer *last = &trigger->answers.last;
+    struct trigger_kubernetes *known = &trigger->kubernetes;
+    bool is_held = trigger->answers.hold == HOLD_ON;
+    bool is_refused = last->call != NULL && last->answer.kind == ANSWER_REFUSED;
+    bool is_failing = error_is_set(&trigger->parsed.mistakes) || is_held || is_refused;
+    if (!is_failing || last->answer.failing_since_ms > known->doubted_ms)
+        known->doubt_interval_ms = 0;
+    if (!is_failing || trigger->phase == PHASE_PENDING)
+        return;
+
+    bool needs_replicas = trigger->parsed.needs & TRIGGER_NEEDS_HPA && is_held && own->reads_hpas &&
+                          known->hpa.replicas_ms < last->answer.failing_since_ms;
+    if (!(trigger->parsed.needs & TRIGGER_NEEDS_CREDENTIALS) && !needs_replicas)
+        return;
+
+    int64_t now_ms = clock_now_ms();
+    int64_t interval_ms = MAX(known->doubt_interval_ms, FIRST_DOUBT_MS);
+    if (known->doubted_ms > 0 && now_ms - known->doubted_ms < interval_ms)
+        return;
+    known->doubted_ms = now_ms;
+    known->doubt_interval_ms =
+        known->doubt_interval_ms == 0 ? interval_ms : MIN(2 * interval_ms, LONGEST_DOUBT_MS);
+    own->doubt(own->context, &trigger->identity);
+}

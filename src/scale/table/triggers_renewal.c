@@ -1,0 +1,114 @@
+/* What triggers were parsed with has changed: which of them are parsed again, and when. */
+#include "scale/table/triggers_internal.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+/* A connection that is not there may not have been there before either: that counts, too. No
+ * connection concerns a trigger of an unknown scaler, which has no values of one. */
+static bool is_stale(const struct triggers *triggers, const struct trigger *trigger)
+{
+    if (trigger->parsed.connection_name == NULL || trigger->parsed.scaler == NULL)
+        return false;
+    const struct named_connection *connection =
+        connections_find(triggers->lifecycle.parse.connections, trigger->parsed.connection_name);
+    if (connection != NULL && connection->revision > trigger->revision)
+        return true;
+    return trigger->secret == NULL ? connection == NULL
+                                   : trigger->secret->revision > trigger->revision;
+}
+
+void triggers_renew_one(struct triggers *triggers, struct trigger *trigger)
+{
+    if (trigger->revision == triggers->lifecycle.revision)
+        return;
+    bool was_stale = is_stale(triggers, trigger);
+    trigger->revision = triggers->lifecycle.revision;
+    if (was_stale)
+        lifecycle_renew(&triggers->lifecycle, trigger);
+}
+
+bool triggers_renew(struct triggers *triggers, size_t max)
+{
+    enum { LONG_US = 1000 };
+    int64_t began_us = clock_now_us();
+    for (size_t i = 0; i < max && (i == 0 || clock_now_us() - began_us < LONG_US); i++) {
+        struct trigger *trigger = triggers->next_renewed;
+        if (trigger != NULL)
+            triggers->next_renewed = trigger->hh.next;
+        else if ((trigger = namespace_secrets_next_stale(triggers->lifecycle.secrets)) == NULL)
+            return false;
+        triggers_renew_one(triggers, trigger);
+    }
+    return triggers->next_renewed != NULL ||
+           namespace_secrets_have_stale(triggers->lifecycle.secrets);
+}
+
+static bool make_room_for_secret(struct triggers *triggers, const char *namespace,
+                                 const struct connections *connections, int64_t now_ms,
+                                 struct error *error)
+{
+    const struct namespace_budget *budget = budgets_find(&triggers->lifecycle.budgets, namespace);
+    size_t before = budget == NULL ? 0 : budget->secret_bytes;
+    size_t bytes = connections_bytes(connections);
+    return bytes <= before ||
+           triggers_make_room_for_bytes(triggers, namespace, bytes - before,
+                                        triggers->settings.max_bytes / 2, now_ms, error) ||
+           error_prefix(error, "its connections take %zu KiB", bytes >> 10);
+}
+
+/* A Secret that is there is used as far as it is valid, and what it inherits counts as the rest
+ * does; a deleted one means it. */
+static void inherit(const struct triggers *triggers, const char *namespace,
+                    struct connections *connections)
+{
+    const struct namespace_secret *secret =
+        namespace_secrets_find(triggers->lifecycle.secrets, namespace);
+    if (connections != NULL && secret != NULL)
+        connections_inherit(connections, secret->connections);
+}
+
+/* What is too large, or has no room, is not kept: the last good version is, and counts on. */
+bool triggers_set_secret(struct triggers *triggers, const char *namespace,
+                         struct connections *connections, const struct error *failure,
+                         int64_t now_ms)
+{
+    _cleanup_(error_done) struct error refused = {0};
+    inherit(triggers, namespace, connections);
+    bool is_too_large = !connections_check_bytes(connections, &refused);
+    bool has_room =
+        !is_too_large && make_room_for_secret(triggers, namespace, connections, now_ms, &refused);
+    if (!has_room) {
+        connections_free(connections);
+        connections = NULL;
+        failure = &refused;
+    }
+    namespace_secrets_set(triggers->lifecycle.secrets, namespace, connections, failure,
+                          ++triggers->lifecycle.revision);
+    const struct namespace_secret *secret =
+        namespace_secrets_find(triggers->lifecycle.secrets, namespace);
+    budgets_set_secret(&triggers->lifecycle.budgets, namespace,
+                       secret == NULL ? 0 : connections_bytes(secret->connections));
+    return has_room || is_too_large;
+}
+
+const struct namespace_secrets *triggers_secrets(const struct triggers *triggers)
+{
+    return triggers->lifecycle.secrets;
+}
+
+void triggers_set_connections(struct triggers *triggers, struct connections *connections)
+{
+    struct connections *before = triggers->lifecycle.parse.connections;
+    connections_number(connections, before, ++triggers->lifecycle.revision);
+    triggers->lifecycle.parse.connections = connections;
+    connections_free(before);
+    triggers_reserve_for_file(triggers);
+    triggers->next_renewed = triggers->by_identity;
+}
+
+const struct connections *triggers_connections(const struct triggers *triggers)
+{
+    return triggers->lifecycle.parse.connections;
+}

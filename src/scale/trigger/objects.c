@@ -1,0 +1,61 @@
+#include "scale/trigger/objects.h"
+
+#include "base/hash_table.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Names come from outside, so the hash is keyed. */
+void objects_join(struct trigger_object **objects, struct trigger *trigger)
+{
+    _cleanup_(memory_free) char *key = text_format("%s/%s", trigger->namespace, trigger->name);
+    struct trigger_object *object;
+    HASH_FIND_STR(*objects, key, object);
+    if (object == NULL) {
+        object = memory_new(sizeof(*object));
+        object->key = TAKE(key);
+        object->last_ms = INT64_MIN;
+        HASH_ADD_KEYPTR(hh, *objects, object->key, strlen(object->key), object);
+    }
+    object->triggers++;
+    object->first_ms = trigger->first_call_ms;
+    objects_touch(object, trigger->last_call_ms);
+    trigger->object = object;
+}
+
+void objects_leave(struct trigger_object **objects, struct trigger *trigger)
+{
+    struct trigger_object *object = TAKE(trigger->object);
+    object->pins -= trigger->pins;
+    if (--object->triggers > 0)
+        return;
+    HASH_DELETE(hh, *objects, object);
+    free(object->key);
+    free(object);
+}
+
+size_t objects_bytes(const struct trigger *trigger)
+{
+    size_t key = strlen(trigger->namespace) + strlen("/") + strlen(trigger->name) + 1;
+    return memory_heap_bytes(sizeof(struct trigger_object)) + memory_heap_bytes(key);
+}
+
+void objects_touch(struct trigger_object *object, int64_t now_ms)
+{
+    if (now_ms > object->last_ms)
+        object->last_ms = now_ms;
+}
+
+/* One whose stream is open is called for all the time. */
+bool objects_superseded(const struct trigger *trigger)
+{
+    /* In one poll KEDA calls for each trigger of an object, one after the other. */
+    enum { POLL_MS = 10000 };
+    const struct trigger_object *object = trigger->object;
+    if (object == NULL || trigger->pins > 0)
+        return false;
+    return object->first_ms >= trigger->last_call_ms &&
+           (object->pins > 0 || object->last_ms > trigger->last_call_ms + POLL_MS);
+}

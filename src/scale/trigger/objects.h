@@ -1,0 +1,37 @@
+/*
+ * The ScaledObjects of the triggers that are known: when KEDA called for any trigger of one. KEDA
+ * does not report that metadata was changed; it shows in that other triggers of the object are
+ * called for.
+ *
+ * Threads: one at a time (the server's turn lock).
+ */
+#ifndef BACKLOG_SCALE_TRIGGER_OBJECTS_H
+#define BACKLOG_SCALE_TRIGGER_OBJECTS_H
+
+#include "scale/trigger/trigger.h"
+
+struct trigger_object {
+    char *key; /* "namespace/name" */
+    size_t triggers;
+    size_t pins;      /* of all its triggers */
+    int64_t first_ms; /* the first call for the one that came last */
+    int64_t last_ms;  /* the last call for any of them */
+    UT_hash_handle hh;
+};
+
+/* `objects`: by key; NULL where there are no triggers. The trigger was called for at its
+ * last_call_ms. */
+void objects_join(struct trigger_object **objects, struct trigger *trigger);
+void objects_leave(struct trigger_object **objects, struct trigger *trigger);
+
+/* The memory of one. */
+size_t objects_bytes(const struct trigger *trigger);
+
+/* Its trigger was called for again. */
+void objects_touch(struct trigger_object *object, int64_t now_ms);
+
+/* Whether its object's metadata was changed: KEDA calls for another trigger of it that came later,
+ * and no longer for this one. */
+bool objects_superseded(const struct trigger *trigger);
+
+#endif

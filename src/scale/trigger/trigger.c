@@ -1,0 +1,106 @@
+#include "scale/trigger/trigger.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+void trigger_parsed_done(struct trigger_parsed *parsed)
+{
+    for (int scope = 0; scope < OPTION_SCOPES; scope++)
+        option_values_free(TAKE(parsed->values[scope]));
+    free(TAKE(parsed->metric_name));
+    free(TAKE(parsed->connection_name));
+    error_done(&parsed->mistakes);
+}
+
+struct options trigger_parsed_options(const struct trigger_parsed *parsed)
+{
+    return (struct options){
+        .connection = parsed->values[OPTION_CONNECTION]->data,
+        .query = parsed->values[OPTION_QUERY]->data,
+        .target = parsed->values[OPTION_TARGET]->data,
+    };
+}
+
+void trigger_watch(struct trigger *trigger, struct watcher *watcher, bool is_stream)
+{
+    DL_APPEND2(trigger->watchers, watcher, prev_owned, next_owned);
+    watcher->is_stream = is_stream;
+    trigger->streams += is_stream;
+    if (trigger->bound.query != NULL)
+        watcher_start(watcher, trigger->bound.query, is_stream);
+}
+
+void trigger_unwatch(struct trigger *trigger, struct watcher *watcher)
+{
+    DL_DELETE2(trigger->watchers, watcher, prev_owned, next_owned);
+    trigger->streams -= watcher->is_stream;
+    watcher_stop(watcher);
+}
+
+void trigger_evaluate(const struct trigger *trigger, const struct reading *reading,
+                      struct evaluated *ret_evaluated)
+{
+    struct options options = trigger_parsed_options(&trigger->parsed);
+    ret_evaluated->good = trigger->parsed.scaler->evaluate(
+        &options, reading, &ret_evaluated->evaluation, &ret_evaluated->error);
+}
+
+static void step_policy(struct follower *follower, const struct recent_samples *recent)
+{
+    const struct trigger *trigger = follower->context;
+    const struct trigger_policy_owner owner = {trigger->namespace, trigger->name};
+    struct evaluated evaluated = {0};
+    trigger_evaluate(trigger, &recent->samples[recent->count - 1].reading, &evaluated);
+    trigger_policy_step(trigger->policy, &owner, recent, &evaluated);
+}
+
+static void copy_policy(const struct follower *follower, void *ret_copy)
+{
+    const struct trigger *trigger = follower->context;
+    trigger_policy_copy(trigger->policy, ret_copy);
+}
+
+void trigger_follow(struct trigger *trigger)
+{
+    if (trigger->policy == NULL || trigger->bound.query == NULL)
+        return;
+    struct follower *follower = &trigger->policy->follower;
+    follower->step = step_policy;
+    follower->copy = copy_policy;
+    follower->context = trigger;
+    query_follow(trigger->bound.query, follower);
+}
+
+void trigger_unfollow(struct trigger *trigger)
+{
+    if (trigger->policy != NULL)
+        query_unfollow(&trigger->policy->follower);
+}
+
+void trigger_observe(const struct trigger *trigger, struct snapshot *ret_snapshot,
+                     struct trigger_policy_view *ret_view)
+{
+    const struct trigger_policy *policy = trigger->policy;
+    if (policy != NULL && policy->follower.query != NULL)
+        query_snapshot_with(policy->follower.query, &policy->follower, ret_snapshot, ret_view);
+    else if (policy != NULL)
+        trigger_policy_copy(policy, ret_view);
+    else if (trigger->bound.query != NULL)
+        query_snapshot(trigger->bound.query, ret_snapshot);
+}
+
+bool trigger_has_metric(const struct trigger *trigger, const char *metric_name)
+{
+    const char *name = metric_name;
+    if (strcasecmp(name, trigger->parsed.metric_name) == 0)
+        return true;
+    if (*name != 's' && *name != 'S')
+        return false;
+    size_t digits = strspn(name + 1, "0123456789");
+    return digits > 0 && name[1 + digits] == '-' &&
+           strcasecmp(name + 2 + digits, trigger->parsed.metric_name) == 0;
+}

@@ -1,0 +1,180 @@
+/*
+ * A trigger: one ScaledObjectRef as KEDA sends it, parsed.
+ *
+ * Its life has phases (`phase`), and lifecycle.c makes each change of them:
+ *
+ *     the first call -> INVALID, UNCONNECTED, PENDING or READY, as it was parsed
+ *     a call for a value, or a stream:                          READY -> MEASURED
+ *     another connection, Secret or credentials: parsed again, as the first time;
+ *                                          where it was measured, it goes on to be
+ *     no call for long, or too many triggers -> freed
+ *
+ * Its fields are grouped by who writes them.
+ *
+ * Threads: one at a time for a table and its triggers (the server's turn lock). But from
+ * trigger_follow() to trigger_unfollow() the thread of the query's connection reads, with each
+ * reading and without the turn lock, what its policy's step needs: `name`, `namespace`, `policy`,
+ * and `scaler` and `values` of `parsed`. So these do not change meanwhile, and lifecycle.c ends the
+ * following before it parses again.
+ * Owner: the table (triggers.h). A trigger may be used until the next triggers_expire(), and longer
+ * between triggers_pin() and triggers_unpin().
+ */
+#ifndef BACKLOG_SCALE_TRIGGER_TRIGGER_H
+#define BACKLOG_SCALE_TRIGGER_TRIGGER_H
+
+#include "base/error.h"
+#include "base/hash_table.h"
+#include "config/credentials.h"
+#include "config/hpa_facts.h"
+#include "config/option.h"
+#include "measure/engine.h"
+#include "measure/scaler.h"
+#include "scale/answer/answer.h"
+#include "scale/answer/peer_values.h"
+#include "scale/metadata/identity.h"
+#include "scale/trigger/trigger_policy.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Of a trigger that has no better one. */
+#define TRIGGER_INVALID_METRIC "backlog-invalid"
+
+/* Bytes: they are kept, and repeated in each answer. */
+enum { TRIGGER_MAX_MISTAKES = 2 << 10 };
+
+/* What the Kubernetes API has that a trigger needs. */
+enum trigger_needs {
+    TRIGGER_NEEDS_SECRET = 1, /* with connections, of its namespace: the file has none for it */
+    TRIGGER_NEEDS_CREDENTIALS = 2, /* of its own (connections/own_credentials.h) */
+    TRIGGER_NEEDS_HPA = 4,         /* what is known of the HPA of its ScaledObject */
+    TRIGGER_NEEDS_OBJECT = TRIGGER_NEEDS_CREDENTIALS | TRIGGER_NEEDS_HPA,
+};
+
+/* The phases of its life; but for the last one they say what became of the metadata. */
+enum trigger_phase {
+    PHASE_INVALID,     /* mistakes: metadata without them makes another trigger */
+    PHASE_UNCONNECTED, /* there is no connection for it; nothing else is wrong */
+    PHASE_PENDING,     /* the Secret or the credentials that it needs were not read yet */
+    PHASE_READY,       /* nobody has called for a value */
+    PHASE_MEASURED,    /* it has a query; never a result of parsing */
+};
+
+/* What parsing (parse.h) makes of the metadata, and of the connections and credentials of the
+ * moment. */
+struct trigger_parsed {
+    const struct scaler *scaler; /* NULL where `scaler:` names none */
+    struct option_values *values[OPTION_SCOPES];
+    char *metric_name; /* normalised as KEDA does, without s<N>- */
+    double target;
+    int64_t idle_interval_ms;
+    struct answer_rules rules;
+    char *connection_name; /* in the connections file or the Secret, or NULL */
+    unsigned needs;        /* enum trigger_needs */
+    struct error mistakes; /* what GetMetrics and IsActive answer, unless it is ready */
+};
+
+/* What it is measured by (lifecycle.c). */
+struct trigger_binding {
+    struct query *query;    /* in PHASE_MEASURED, held; otherwise NULL */
+    struct query_user user; /* how the query names this trigger in logs and metrics */
+    bool holds_inline;      /* the query's connection counts as an inline one */
+};
+
+/* What the Kubernetes API says about it (triggers_kubernetes.c). It stays when the trigger is
+ * parsed again. */
+struct trigger_kubernetes {
+    struct credentials *credentials; /* as far as they are known; NULL: not yet */
+    struct hpa_facts hpa;
+    int64_t doubted_ms;        /* when they were read again last, as measuring failed; 0: never */
+    int64_t doubt_interval_ms; /* until they are read again while it fails; 0: it does not */
+};
+
+/* What KEDA was answered last about a trigger. */
+struct last_answer {
+    const char *call; /* static: "GetMetrics"; NULL: nothing yet */
+    struct answer answer;
+    int64_t at_ms;
+};
+
+/* What it was answered (trigger_answers.c). */
+struct trigger_answers {
+    struct last_answer last;
+    struct last_answer round; /* of GetMetrics: the IsActive that follows it is answered the same */
+    enum hold hold;           /* of the last answer */
+    struct peak_value *peak;  /* of GetMetrics; NULL: only zeros were answered */
+    struct peer_value *of_peers; /* held until it is measured; NULL: other replicas had none */
+    uint64_t peers_revision;     /* of the peer values in which it was looked for last */
+
+    /* trigger_peers.c */
+    uint8_t digest[PEER_DIGEST_BYTES]; /* by which peers know the trigger, where has_digest */
+    bool has_digest;                   /* it was needed once */
+};
+
+struct trigger {
+    /* Which one it is: set once. */
+    uint64_t id; /* they ascend in the order in which triggers came, and are not used again */
+    struct identity identity;
+    char *name;
+    char *namespace;
+
+    enum trigger_phase phase;     /* lifecycle.c */
+    uint64_t revision;            /* lifecycle.c: of the connections that it was parsed with */
+    struct trigger_parsed parsed; /* parse.c */
+    struct trigger_binding bound; /* lifecycle.c */
+    struct trigger_kubernetes kubernetes;
+    struct trigger_answers answers; /* trigger_answers.c */
+    struct trigger_policy *policy;  /* NULL: none; stays when the trigger is parsed again */
+    struct watcher *watchers;       /* utlist (next_owned): of calls that wait, and of streams */
+    size_t streams;                 /* how many watchers are of streams */
+
+    /* Its place in the table: triggers.c. */
+    int64_t first_call_ms;
+    int64_t last_call_ms;
+    size_t pins;
+    UT_hash_handle hh;
+    struct trigger *next, *prev; /* while not pinned: the one without a call for longest first */
+    struct trigger *next_of_namespace, *prev_of_namespace; /* the same, of its namespace alone */
+
+    struct trigger_object *object; /* objects.c; NULL: in no table */
+
+    /* budget.c, which puts an equal connection's values in the place of its own. */
+    size_t bytes;                    /* of memory, with its query and without `shared` */
+    struct shared_values *shared;    /* the values of its connection; NULL: they are its own */
+    struct namespace_budget *budget; /* of its namespace, which it counts for */
+
+    /* connections/namespace_secrets.c */
+    struct namespace_secret *secret;                 /* which it needs; NULL: none */
+    struct trigger *next_of_secret, *prev_of_secret; /* utlist of those that need the same one */
+};
+
+void trigger_parsed_done(struct trigger_parsed *parsed);
+
+/* As the scaler's hooks want them; only where it has a scaler. */
+struct options trigger_parsed_options(const struct trigger_parsed *parsed);
+
+/* News of the trigger's query, which it may not have yet, or not have any more. */
+void trigger_watch(struct trigger *trigger, struct watcher *watcher, bool is_stream);
+void trigger_unwatch(struct trigger *trigger, struct watcher *watcher);
+
+/* From now on its policy takes a step with each reading of its query. Where it has none, or no
+ * query, nothing happens. */
+void trigger_follow(struct trigger *trigger);
+void trigger_unfollow(struct trigger *trigger);
+
+/* What a reading means for it: `ret_evaluated` has an evaluation, or the error, which the caller
+ * ends. */
+void trigger_evaluate(const struct trigger *trigger, const struct reading *reading,
+                      struct evaluated *ret_evaluated);
+
+/* What is known of its query and what its policy found, of one moment; both empty, or with what
+ * they are for, before. */
+void trigger_observe(const struct trigger *trigger, struct snapshot *ret_snapshot,
+                     struct trigger_policy_view *ret_view);
+
+/* Is this the trigger's metric? KEDA may send it with its s<N>- prefix, or in lower case (2.7
+ * to 2.11). */
+bool trigger_has_metric(const struct trigger *trigger, const char *metric_name);
+
+#endif

@@ -1,0 +1,124 @@
+#include "scale/trigger/trigger_answers.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+static void record(struct last_answer *last, const char *call, const struct answer *answer,
+                   int64_t now_ms)
+{
+    answer_copy(&last->answer, answer);
+    last->call = call;
+    last->at_ms = now_ms;
+}
+
+/* Whether it is held is seen in metrics and in the log, as KEDA's conditions do not show it. */
+static void set_hold(struct trigger *trigger, enum hold hold, const char *why)
+{
+    if (trigger->bound.query == NULL || trigger->answers.hold == hold)
+        return;
+    query_count_hold(trigger->bound.query, trigger->answers.hold, hold, why);
+    trigger->answers.hold = hold;
+}
+
+void trigger_answers_end_held(struct trigger *trigger, const char *why)
+{
+    set_hold(trigger, HOLD_NONE, why);
+}
+
+void trigger_answers_resume_hold(struct trigger *trigger, enum hold former)
+{
+    set_hold(trigger, former, "the hold is over, KEDA gets errors");
+}
+
+static void count_policy(struct trigger *trigger, bool is_known)
+{
+    if (trigger->policy == NULL)
+        return;
+    _cleanup_(snapshot_done) struct snapshot ignored = {0};
+    _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {0};
+    trigger_observe(trigger, &ignored, &view);
+    trigger_policy_count(trigger->policy, &view, is_known);
+}
+
+void trigger_answers_record(struct trigger *trigger, const char *call, const struct answer *answer,
+                            int64_t now_ms)
+{
+    bool is_value = answer->kind == ANSWER_VALUE;
+    bool was_held = trigger->answers.hold != HOLD_NONE;
+    if (is_value)
+        set_hold(trigger, answer->held ? HOLD_ON : HOLD_NONE, "measured again");
+    else
+        set_hold(trigger, was_held ? HOLD_OVER : HOLD_NONE, "the hold is over, KEDA gets errors");
+    record(&trigger->answers.last, call, answer, now_ms);
+    count_policy(trigger, is_value && !answer->held);
+}
+
+void trigger_answers_refuse(struct trigger *trigger, const char *call, const struct error *error,
+                            int64_t now_ms)
+{
+    const struct answer refused = {.kind = ANSWER_REFUSED, .error = *error};
+    record(&trigger->answers.last, call, &refused, now_ms);
+    if (trigger->bound.query == NULL)
+        count_policy(trigger, false);
+}
+
+/* Of idle triggers, which are most of them where there are many, nothing is kept. */
+static void remember(struct trigger *trigger, const struct answer *answer, int64_t now_ms)
+{
+    struct trigger_answers *answers = &trigger->answers;
+    if (answer->kind != ANSWER_VALUE || (answers->peak == NULL && !(answer->value > 0)))
+        return;
+    if (answers->peak == NULL)
+        answers->peak = memory_new(sizeof(*answers->peak));
+    if (answer->held)
+        peak_value_hold(answers->peak, answer->failing_since_ms, now_ms);
+    else
+        peak_value_add(answers->peak, answer->value, trigger->parsed.rules.hold_window_ms, now_ms);
+}
+
+void trigger_answers_begin_round(struct trigger *trigger, const struct answer *answer,
+                                 int64_t now_ms)
+{
+    remember(trigger, answer, now_ms);
+    record(&trigger->answers.round, "GetMetrics", answer, now_ms);
+}
+
+const struct answer *trigger_answers_round(const struct trigger *trigger, int64_t now_ms)
+{
+    const struct last_answer *round = &trigger->answers.round;
+    bool is_on = round->call != NULL && now_ms - round->at_ms <= TRIGGER_ROUND_MS;
+    return is_on ? &round->answer : NULL;
+}
+
+void trigger_answers_adopt(struct trigger *trigger, struct peer_value *of_peers, uint64_t revision,
+                           int64_t now_ms)
+{
+    struct trigger_answers *answers = &trigger->answers;
+    answers->peers_revision = revision;
+    if (of_peers == NULL)
+        return;
+    if (answers->of_peers != NULL)
+        peer_value_merge(of_peers, answers->of_peers); /* another peer's, which came first */
+    free(answers->of_peers);
+    answers->of_peers = of_peers;
+    if (answers->peak == NULL)
+        answers->peak = memory_new(sizeof(*answers->peak));
+    peak_value_add_earlier(answers->peak, of_peers->earlier, of_peers->earlier_count, now_ms);
+}
+
+void trigger_answers_forget(struct trigger *trigger)
+{
+    struct trigger_answers *answers = &trigger->answers;
+    if (answers->peak != NULL)
+        peak_value_done(answers->peak);
+    free(TAKE(answers->peak));
+    free(TAKE(answers->of_peers));
+}
+
+void trigger_answers_done(struct trigger *trigger)
+{
+    trigger_answers_forget(trigger);
+    answer_done(&trigger->answers.last.answer);
+    answer_done(&trigger->answers.round.answer);
+}

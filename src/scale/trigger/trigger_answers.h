@@ -1,0 +1,45 @@
+/*
+ * What KEDA was answered about a trigger (trigger->answers), and what follows from it later.
+ *
+ * Threads: one at a time, as the trigger.
+ */
+#ifndef BACKLOG_SCALE_TRIGGER_TRIGGER_ANSWERS_H
+#define BACKLOG_SCALE_TRIGGER_TRIGGER_ANSWERS_H
+
+#include "scale/trigger/trigger.h"
+
+/* Whatever the call was: for the page that explains answers, for metrics and for the log. */
+void trigger_answers_record(struct trigger *trigger, const char *call, const struct answer *answer,
+                            int64_t now_ms);
+
+/* A call that was refused for what it asked or for what its trigger lacks, and not for a
+ * measurement: it says nothing about a hold. */
+void trigger_answers_refuse(struct trigger *trigger, const char *call, const struct error *error,
+                            int64_t now_ms);
+
+/*
+ * A round of KEDA: GetMetrics and, at most TRIGGER_ROUND_MS later, IsActive, which repeats what
+ * that was answered, whatever was measured meanwhile.
+ */
+enum { TRIGGER_ROUND_MS = 2000 };
+void trigger_answers_begin_round(struct trigger *trigger, const struct answer *answer,
+                                 int64_t now_ms);
+const struct answer *trigger_answers_round(const struct trigger *trigger,
+                                           int64_t now_ms); /* NULL: none */
+
+/* The last answer is no held one any more; `why` is for the log. It has its query yet. */
+void trigger_answers_end_held(struct trigger *trigger, const char *why);
+
+/* The last answer is a held one once more, as before, with another query of the same source. */
+void trigger_answers_resume_hold(struct trigger *trigger, enum hold former);
+
+/* What another replica would hold, taken; NULL: it has nothing. */
+void trigger_answers_adopt(struct trigger *trigger, struct peer_value *of_peers, uint64_t revision,
+                           int64_t now_ms);
+
+/* What was answered says nothing about its source: it has another one now. */
+void trigger_answers_forget(struct trigger *trigger);
+
+void trigger_answers_done(struct trigger *trigger);
+
+#endif

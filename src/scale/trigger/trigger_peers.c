@@ -1,0 +1,150 @@
+#include "scale/trigger/trigger_peers.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "base/url.h"
+#include "scale/metadata/general.h"
+#include "scale/trigger/trigger_answers.h"
+#include "scale/trigger/trigger_report.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/param.h>
+
+static void add_text(EVP_MD_CTX *digest, const char *text, size_t length)
+{
+    uint8_t prefix[8];
+    for (size_t i = 0; i < sizeof(prefix); i++)
+        prefix[i] = (uint8_t)((uint64_t)length >> 8 * i);
+    EVP_DigestUpdate(digest, prefix, sizeof(prefix));
+    EVP_DigestUpdate(digest, text, length);
+}
+
+/* Of a URL what comes after the user and password, where that is certain. */
+static void add_urls(EVP_MD_CTX *digest, const struct option *row, const char *urls)
+{
+    size_t length = 0;
+    for (const char *url;
+         (url = text_next_piece(&urls, option_separators(row), &length)) != NULL;) {
+        struct url_places places = url_find(url, length);
+        size_t path = strcspn(url + places.host, "?#");
+        if (!places.is_ambiguous)
+            add_text(digest, url + places.host, MIN(path, length - places.host));
+    }
+}
+
+/* What of a value tells triggers apart and is no secret. */
+static void add_value(EVP_MD_CTX *digest, const struct option_entry *entry,
+                      const struct option *table)
+{
+    const struct option *row = option_find(table, entry->key, OPTION_FROM_TRIGGER);
+    if (row == NULL)
+        row = option_find(general_table, entry->key, OPTION_FROM_TRIGGER);
+    bool is_secret = row == NULL || option_is_variable(entry->key) || row->flags & OPTION_SECRET ||
+                     option_is_credential(row);
+    const char *text = entry->value;
+    if (row != NULL && row->flags & OPTION_URL && !option_is_variable(entry->key))
+        add_urls(digest, row, text);
+    else if (!is_secret)
+        add_text(digest, text, strlen(text));
+}
+
+/* Which trigger it is, without its secrets: two that differ only in these have the same. */
+static void digest_ref(const struct trigger_ref *ref, const struct option *table,
+                       uint8_t ret_digest[PEER_DIGEST_BYTES])
+{
+    uint8_t whole[EVP_MAX_MD_SIZE];
+    EVP_MD_CTX *digest = EVP_MD_CTX_new();
+    if (digest == NULL || EVP_DigestInit_ex(digest, EVP_sha256(), NULL) != 1)
+        abort();
+    add_text(digest, ref->namespace, strlen(ref->namespace));
+    add_text(digest, ref->name, strlen(ref->name));
+    for (size_t i = 0; i < ref->count; i++) {
+        add_text(digest, ref->entries[i].key, strlen(ref->entries[i].key));
+        add_value(digest, &ref->entries[i], table);
+    }
+    EVP_DigestFinal_ex(digest, whole, NULL);
+    EVP_MD_CTX_free(digest);
+    memcpy(ret_digest, whole, PEER_DIGEST_BYTES);
+}
+
+/* It stays, as the metadata do. */
+static const uint8_t *digest_of(struct trigger *trigger)
+{
+    struct trigger_answers *answers = &trigger->answers;
+    if (answers->has_digest)
+        return answers->digest;
+    struct trigger_ref ref = identity_ref(&trigger->identity);
+    digest_ref(&ref, trigger->parsed.scaler->options, answers->digest);
+    free(ref.entries);
+    answers->has_digest = true;
+    return answers->digest;
+}
+
+static void raise_policy_peak(struct trigger *trigger, const struct peer_value *value)
+{
+    struct trigger_policy *policy = trigger->policy;
+    int64_t until_ms = value->policy_peak_ms + trigger->parsed.rules.hold_ms;
+    if (policy == NULL || !policy->answered.is_on || value->policy_peak == 0)
+        return;
+    trigger_unfollow(trigger);
+    trigger_policy_raise_peak(policy, value->policy_peak, until_ms);
+    trigger_follow(trigger);
+}
+
+void trigger_take_from_peers(struct trigger *trigger, struct peer_values *values, int64_t now_ms)
+{
+    uint64_t revision = values == NULL ? 0 : peer_values_revision(values);
+    if (values == NULL || trigger->parsed.scaler == NULL ||
+        trigger->answers.peers_revision == revision)
+        return;
+    struct peer_value *value = peer_values_take(values, digest_of(trigger));
+    trigger_answers_adopt(trigger, value, revision, now_ms);
+    if (value != NULL)
+        raise_policy_peak(trigger, value);
+}
+
+static void add_earlier(const struct peak_value *peak, int64_t now_ms, struct peer_value *value)
+{
+    for (size_t i = 0; i < peak->count; i++) {
+        int64_t age_ms = peak->last_ms - peak->failed_ms - peak->steps[i].at_ms;
+        value->earlier[i] =
+            (struct peak_value_step){peak->steps[i].value, now_ms - (age_ms > 0 ? age_ms : 0)};
+    }
+    value->earlier_count = peak->count;
+}
+
+/* Its own, or, while that counts, a larger one of others, with its age: nobody makes it younger. */
+static void add_policy_peak(const struct trigger *trigger, const struct trigger_policy_view *policy,
+                            int64_t now_ms, struct peer_value *value)
+{
+    bool is_of_peers = now_ms < policy->peers_until_ms && policy->peers_peak > policy->peak;
+    value->policy_peak = is_of_peers ? policy->peers_peak : policy->peak;
+    value->policy_peak_ms =
+        is_of_peers ? policy->peers_until_ms - trigger->parsed.rules.hold_ms : now_ms;
+}
+
+bool trigger_give_to_peers(struct trigger *trigger, int64_t now_ms, struct peer_value *ret_value)
+{
+    _cleanup_(trigger_report_done) struct trigger_report report = {0};
+    if (trigger->parsed.scaler == NULL || trigger->bound.query == NULL)
+        return false;
+    trigger_report(trigger, NULL, now_ms, &report);
+    if (!report.snapshot.is_measured && trigger->answers.of_peers != NULL) {
+        *ret_value = *trigger->answers.of_peers;
+        return true;
+    }
+    const struct answer *answer = &report.answer;
+    if (answer->kind != ANSWER_VALUE || !answer->active)
+        return false;
+    *ret_value = (struct peer_value){
+        .value = answer->value,
+        .since_ms = answer->held ? answer->failing_since_ms : report.snapshot.sent_ms,
+    };
+    add_policy_peak(trigger, &report.policy, now_ms, ret_value);
+    memcpy(ret_value->digest, digest_of(trigger), PEER_DIGEST_BYTES);
+    if (trigger->answers.peak != NULL)
+        add_earlier(trigger->answers.peak, now_ms, ret_value);
+    return true;
+}

@@ -1,0 +1,19 @@
+/*
+ * What a trigger gives other replicas that start, and takes from them (peer_values.h).
+ *
+ * Threads: one at a time, as the trigger.
+ */
+#ifndef BACKLOG_SCALE_TRIGGER_TRIGGER_PEERS_H
+#define BACKLOG_SCALE_TRIGGER_TRIGGER_PEERS_H
+
+#include "scale/answer/peer_values.h"
+#include "scale/trigger/trigger.h"
+
+/* Where others had a value for it, that is what it holds until it is measured, and a part of what
+ * it holds later. */
+void trigger_take_from_peers(struct trigger *trigger, struct peer_values *values, int64_t now_ms);
+
+/* What would be held if measuring failed from now on. False: nothing. */
+bool trigger_give_to_peers(struct trigger *trigger, int64_t now_ms, struct peer_value *ret_value);
+
+#endif

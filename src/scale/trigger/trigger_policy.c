@@ -1,0 +1,289 @@
+#include "scale/trigger/trigger_policy.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "scale/metadata/general.h"
+#include "scale/policy/options.h"
+#include "scale/policy/words.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <sys/param.h>
+
+enum { LOG_AGAIN_MS = 60 * 1000 };
+
+void trigger_policy_set(struct trigger_policy **policy, const struct policy_options *options,
+                        struct error *mistakes)
+{
+    struct policy_settings settings, shadow;
+    bool is_on = policy_options_compile(options, &settings, mistakes);
+    bool has_shadow =
+        options->shadow != NULL && general_parse_shadow(options->shadow, &shadow, mistakes);
+    if (!is_on && !has_shadow)
+        return;
+    if (*policy == NULL)
+        *policy = memory_new(sizeof(**policy));
+    (*policy)->answered.is_on = is_on;
+    (*policy)->answered.settings = settings;
+    (*policy)->shadow.is_on = has_shadow;
+    if (has_shadow)
+        (*policy)->shadow.settings = shadow;
+}
+
+void trigger_policy_free(struct trigger_policy *policy)
+{
+    if (policy == NULL)
+        return;
+    text_done(&policy->answered.words);
+    text_done(&policy->shadow.words);
+    error_done(&policy->evaluated.error);
+    free(policy->changes);
+    free(policy);
+}
+
+size_t trigger_policy_bytes(const struct trigger_policy *policy)
+{
+    enum { USUAL_WORDS = 256 };
+    if (policy == NULL)
+        return 0;
+    size_t plans = (size_t)policy->answered.is_on + policy->shadow.is_on;
+    return memory_heap_bytes(sizeof(*policy)) + plans * memory_heap_bytes(USUAL_WORDS) +
+           memory_heap_bytes(POLICY_CHANGES * sizeof(*policy->changes));
+}
+
+unsigned trigger_policy_wants(const struct trigger_policy *policy)
+{
+    unsigned wants = 0;
+    if (policy == NULL)
+        return 0;
+    if (policy->answered.is_on)
+        wants |= policy_wants(&policy->answered.settings);
+    if (policy->shadow.is_on)
+        wants |= policy_wants(&policy->shadow.settings);
+    return wants;
+}
+
+/* ---- what the source does not report ---- */
+
+static void check_plan(const struct trigger_plan *plan, const struct scaler *scaler,
+                       const struct options *options, struct error *mistakes)
+{
+    const struct policy_settings *settings = &plan->settings;
+    const char *advice = NULL;
+    unsigned reports = scaler->reports == NULL ? 0 : scaler->reports(options, &advice);
+    unsigned missing = plan->is_on ? policy_needs(settings) & ~reports : 0;
+    const struct {
+        enum reading_field field;
+        const char *key; /* the one that needs it */
+        const char *what;
+        const char *advice;
+    } rows[] = {
+        {READING_IN_FLIGHT, settings->idle_ms > 0 ? "scaleDownWhenIdle" : "inFlightPerReplica",
+         "the messages in flight", advice},
+        {READING_RATES, settings->max_wait_ms > 0 ? "maxWait" : "onStall",
+         "the rates of arrivals and consumption", advice},
+        {READING_CONSUMERS, "ratePerReplica: measured", "the number of consumers",
+         "set ratePerReplica to how many messages one replica works off per second"},
+    };
+    if (missing & READING_RATES)
+        missing &= ~(unsigned)READING_CONSUMERS; /* they would be of no use without the rates */
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+        if (missing & rows[i].field)
+            error_add(mistakes, "%s needs %s, which %s does not report here%s%s", rows[i].key,
+                      rows[i].what, scaler->name, rows[i].advice == NULL ? "" : ": ",
+                      rows[i].advice == NULL ? "" : rows[i].advice);
+}
+
+void trigger_policy_check(const struct trigger_policy *policy, const struct scaler *scaler,
+                          const struct options *options, struct error *mistakes)
+{
+    check_plan(&policy->answered, scaler, options, mistakes);
+    check_plan(&policy->shadow, scaler, options, mistakes);
+}
+
+void trigger_policy_set_threshold(struct trigger_policy *policy, const struct scaler *scaler,
+                                  double threshold, bool has_threshold)
+{
+    policy->threshold = threshold;
+    policy->has_threshold = has_threshold;
+    policy->count_interval_ms = scaler->count_interval_ms;
+}
+
+/* ---- deciding ---- */
+
+static bool decide_plan(struct trigger_plan *plan, const struct policy_input *input,
+                        struct error *error)
+{
+    struct policy_decision decision;
+    text_clear(&plan->words);
+    if (!policy_decide(&plan->settings, &plan->state, input, &decision, error))
+        return false;
+    plan->result = decision.result;
+    policy_words_add(&decision, &plan->words);
+    return true;
+}
+
+/* A change at most once a minute; the last of several is logged when the minute is over. */
+static void log_change(const struct trigger_policy_owner *owner, struct trigger_policy *policy,
+                       int64_t now_ms)
+{
+    int64_t replicas = policy->answered.result.replicas;
+    bool is_first = policy->logged_ms == 0;
+    if (!is_first &&
+        (replicas == policy->logged_replicas || now_ms - policy->logged_ms < LOG_AGAIN_MS))
+        return;
+    policy->logged_ms = now_ms;
+    policy->logged_replicas = replicas;
+    log_about(&(struct log_fields){.namespace = owner->namespace, .name = owner->name},
+              LOG_LEVEL_INFO, "%s/%s: %s", owner->namespace, owner->name,
+              policy->answered.words.bytes);
+}
+
+static void record_change(struct trigger_policy *policy, int64_t now_ms)
+{
+    const struct policy_result *result = &policy->answered.result;
+    const struct trigger_policy_change now = {
+        .at_ms = now_ms,
+        .status = result->status,
+        .term = result->term,
+        .value = result->value,
+        .replicas = (int32_t)result->replicas,
+        .active = result->active,
+    };
+    if (policy->changes == NULL)
+        policy->changes = memory_array(POLICY_CHANGES, sizeof(*policy->changes));
+    const struct trigger_policy_change *last =
+        &policy->changes[(policy->change_count + POLICY_CHANGES - 1) % POLICY_CHANGES];
+    bool is_same = policy->change_count > 0 && last->status == now.status &&
+                   last->term == now.term && last->value == now.value &&
+                   last->replicas == now.replicas && last->active == now.active;
+    if (is_same)
+        return;
+    policy->changes[policy->change_count++ % POLICY_CHANGES] = now;
+}
+
+void trigger_policy_step(struct trigger_policy *policy, const struct trigger_policy_owner *owner,
+                         const struct recent_samples *recent, struct evaluated *evaluated)
+{
+    _cleanup_(error_done) struct error ignored = {0};
+    const struct evaluation *evaluation = &evaluated->evaluation;
+    const struct policy_input input = {
+        .recent = recent,
+        .value = evaluation->value,
+        .active = evaluation->active,
+        .threshold = policy->threshold,
+        .has_threshold = policy->has_threshold,
+        .count_interval_ms = policy->count_interval_ms,
+        .max_useful = evaluation->max_useful > 0 ? evaluation->max_useful : INFINITY,
+    };
+    struct evaluated *result = &policy->evaluated;
+    error_done(&result->error);
+    *result = *evaluated;
+    evaluated->error = (struct error){0};
+    if (!result->good)
+        return;
+    if (policy->shadow.is_on)
+        decide_plan(&policy->shadow, &input, &ignored);
+    if (!policy->answered.is_on)
+        return;
+    result->good = decide_plan(&policy->answered, &input, &result->error);
+    if (!result->good)
+        return;
+    result->evaluation.value = policy->answered.result.value;
+    result->evaluation.active = policy->answered.result.active;
+    int64_t at_ms = recent->samples[recent->count - 1].at_ms;
+    record_change(policy, at_ms);
+    log_change(owner, policy, at_ms);
+}
+
+void trigger_policy_raise_peak(struct trigger_policy *policy, int64_t peak, int64_t until_ms)
+{
+    struct policy_state *state = &policy->answered.state;
+    state->peers_peak = MAX(state->peers_peak, peak);
+    state->peers_until_ms = MAX(state->peers_until_ms, until_ms);
+}
+
+/* ---- what it found ---- */
+
+static void copy_changes(const struct trigger_policy *policy, struct trigger_policy_view *view)
+{
+    size_t kept = policy->change_count < POLICY_CHANGES ? policy->change_count : POLICY_CHANGES;
+    view->changes = memory_array(kept + 1, sizeof(*view->changes));
+    for (size_t i = 0; i < kept; i++)
+        view->changes[i] = policy->changes[(policy->change_count - kept + i) % POLICY_CHANGES];
+    view->change_count = kept;
+}
+
+void trigger_policy_copy(const struct trigger_policy *policy, struct trigger_policy_view *view)
+{
+    view->evaluated = policy->evaluated;
+    view->evaluated.error = (struct error){0};
+    error_copy(&view->evaluated.error, &policy->evaluated.error);
+    if (policy->follower.stepped_ms == 0)
+        error_unavailable(&view->evaluated.error, "no measurement yet");
+    view->answered.has_decided = policy->answered.is_on && policy->answered.words.length > 0;
+    view->answered.result = policy->answered.result;
+    view->shadow.has_decided = policy->shadow.is_on && policy->shadow.words.length > 0;
+    view->shadow.result = policy->shadow.result;
+    view->peak = policy->answered.state.peak;
+    view->peers_peak = policy->answered.state.peers_peak;
+    view->peers_until_ms = policy->answered.state.peers_until_ms;
+    view->status = (policy->answered.is_on ? &policy->answered : &policy->shadow)->state.status;
+    if (!view->is_for_people)
+        return;
+    if (view->answered.has_decided)
+        text_add(&view->answered.words, policy->answered.words.bytes);
+    if (view->shadow.has_decided)
+        text_add(&view->shadow.words, policy->shadow.words.bytes);
+    copy_changes(policy, view);
+}
+
+void trigger_policy_view_done(struct trigger_policy_view *view)
+{
+    error_done(&view->evaluated.error);
+    text_done(&view->answered.words);
+    text_done(&view->shadow.words);
+    free(view->changes);
+}
+
+const struct trigger_policy_change *trigger_policy_at(const struct trigger_policy_view *view,
+                                                      int64_t at_ms)
+{
+    for (size_t i = view->change_count; i > 0; i--)
+        if (view->changes[i - 1].at_ms <= at_ms)
+            return &view->changes[i - 1];
+    return NULL;
+}
+
+/* ---- sums over all triggers ---- */
+
+static void add_part(const struct trigger_policy *policy, int sign)
+{
+    policy->stats->statuses[policy->counted.status] += (size_t)sign;
+    policy->stats->replicas += sign * policy->counted.replicas;
+    policy->stats->shadow_replicas += sign * policy->counted.shadow_replicas;
+}
+
+void trigger_policy_join(struct trigger_policy *policy, struct policy_stats *stats)
+{
+    policy->stats = stats;
+    policy->counted.status = FLOW_UNKNOWN;
+    add_part(policy, 1);
+}
+
+void trigger_policy_leave(struct trigger_policy *policy)
+{
+    add_part(policy, -1);
+    policy->stats = NULL;
+}
+
+void trigger_policy_count(struct trigger_policy *policy, const struct trigger_policy_view *view,
+                          bool is_known)
+{
+    add_part(policy, -1);
+    policy->counted.status = is_known ? view->status : FLOW_UNKNOWN;
+    policy->counted.replicas = view->answered.result.replicas;
+    policy->counted.shadow_replicas = view->shadow.result.replicas;
+    add_part(policy, 1);
+}

@@ -1,0 +1,136 @@
+/*
+ * The policy of one trigger, and the other settings that are computed for comparison (`shadow`):
+ * what they know, and what they found last.
+ *
+ * It follows the trigger's query, and takes one step with each reading, when that arrives. Nothing
+ * else changes what it found: who calls or reads gets a view of it.
+ *
+ * Threads: while it follows a query (follower.query), its steps and views are under the lock of the
+ * query's connection (follower.h), and the rest of it is constant. Otherwise, and for the sums, as
+ * the trigger's: under the turn lock. Owner: the trigger.
+ */
+#ifndef BACKLOG_SCALE_TRIGGER_TRIGGER_POLICY_H
+#define BACKLOG_SCALE_TRIGGER_TRIGGER_POLICY_H
+
+#include "measure/engine.h"
+#include "scale/answer/answer.h"
+#include "scale/policy/policy.h"
+
+enum { POLICY_CHANGES = 120 };
+
+/* What was decided at this moment, and from then on. */
+struct trigger_policy_change {
+    int64_t at_ms;
+    enum flow_status status;
+    enum policy_term term;
+    double value;
+    int32_t replicas;
+    bool active;
+};
+
+/* Settings and what they decided: those that answer, or those of the shadow. */
+struct trigger_plan {
+    bool is_on;
+    struct policy_settings settings;
+    struct policy_state state;
+    struct policy_result result; /* where `words` has something */
+    struct text words;
+};
+
+/* Sums over the triggers with a policy, by what each was answered last. */
+struct policy_stats {
+    size_t statuses[FLOW_STATUSES]; /* of their consumers */
+    int64_t replicas;               /* that policies answered */
+    int64_t shadow_replicas;        /* that other settings would have */
+};
+
+struct trigger_policy {
+    struct follower follower;     /* its context is the trigger */
+    struct trigger_plan answered; /* not on: the trigger is answered as without a policy */
+    struct trigger_plan shadow;
+    struct evaluated evaluated; /* the last reading, by the policy where it is on */
+    double threshold;           /* the scaler's target, which the answers do not have */
+    bool has_threshold;         /* the user set the threshold */
+    int64_t count_interval_ms;
+    int64_t logged_ms; /* the last line about it; 0: none yet */
+    int64_t logged_replicas;
+    struct trigger_policy_change *changes; /* of what was answered: a ring of the last ones */
+    size_t change_count;                   /* in all */
+    struct policy_stats *stats;            /* borrowed; NULL: it is in none */
+    struct {
+        enum flow_status status;
+        int64_t replicas;
+        int64_t shadow_replicas;
+    } counted; /* its part of the stats */
+};
+
+struct policy_options;
+
+/* Whose it is, for the log. */
+struct trigger_policy_owner {
+    const char *namespace;
+    const char *name;
+};
+
+/* From the options: at `policy` a new one, NULL where there is none, or the settings of the one
+ * that is there, whose state stays. Adds every mistake. */
+void trigger_policy_set(struct trigger_policy **policy, const struct policy_options *options,
+                        struct error *mistakes);
+void trigger_policy_free(struct trigger_policy *policy); /* NULL is nothing */
+
+/* The memory that it takes, with what it keeps of its decisions; 0: NULL. */
+size_t trigger_policy_bytes(const struct trigger_policy *policy);
+
+/* What the settings need that the scaler does not report with these options: adds the mistakes. */
+void trigger_policy_check(const struct trigger_policy *policy, const struct scaler *scaler,
+                          const struct options *options, struct error *mistakes);
+
+/* The threshold of its readings: the scaler's target, which the answers do not have. */
+void trigger_policy_set_threshold(struct trigger_policy *policy, const struct scaler *scaler,
+                                  double threshold, bool has_threshold);
+
+/* What its query is to measure: enum reading_field. */
+unsigned trigger_policy_wants(const struct trigger_policy *policy);
+
+/* The step of a new reading, the last sample, as the scaler evaluated it; takes the error. */
+void trigger_policy_step(struct trigger_policy *policy, const struct trigger_policy_owner *owner,
+                         const struct recent_samples *recent, struct evaluated *evaluated);
+
+/* Other replicas wanted so many replicas: at least these are wanted until then, or until the source
+ * is idle. Neither number goes down. The policy follows no query meanwhile: a step changes them. */
+void trigger_policy_raise_peak(struct trigger_policy *policy, int64_t peak, int64_t until_ms);
+
+/* A copy of what it found, for who answers and for people. */
+struct trigger_policy_view {
+    bool is_for_people; /* set before: with words and changes */
+    struct evaluated evaluated;
+    struct {
+        bool has_decided; /* it is on, and the readings had what it needs */
+        struct policy_result result;
+        struct text words;
+    } answered, shadow;
+    enum flow_status status;               /* of its consumers */
+    int64_t peak;                          /* the most replicas that it wanted since it was idle */
+    int64_t peers_peak;                    /* the most that other replicas of the server wanted */
+    int64_t peers_until_ms;                /* when peers_peak ends to count */
+    struct trigger_policy_change *changes; /* the oldest first */
+    size_t change_count;
+};
+
+void trigger_policy_copy(const struct trigger_policy *policy, struct trigger_policy_view *view);
+void trigger_policy_view_done(struct trigger_policy_view *view);
+
+/* Into the stats, with consumers of unknown status, and out of them. */
+void trigger_policy_join(struct trigger_policy *policy, struct policy_stats *stats);
+void trigger_policy_leave(struct trigger_policy *policy);
+
+/* The trigger was answered, when that was so. While measuring fails nobody knows what its consumers
+ * do: `is_known` is false then. */
+void trigger_policy_count(struct trigger_policy *policy, const struct trigger_policy_view *view,
+                          bool is_known);
+
+/* What was so at that moment; NULL: not known, or not any more. */
+const struct trigger_policy_change *trigger_policy_at(const struct trigger_policy_view *view,
+                                                      int64_t at_ms);
+
+#endif

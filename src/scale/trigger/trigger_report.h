@@ -1,0 +1,76 @@
+/*
+ * The report of a trigger: a pure function of the trigger and the time. What KEDA's calls and
+ * streams are answered, and what explain, the dashboard's rows, the history and the metrics show,
+ * are views of it.
+ *
+ * What a view shows of it as a number or a word is in struct trigger_figures; web/trigger_fields.c
+ * has one row for each, and says which views have it.
+ *
+ * Threads: as the trigger's: under the turn lock.
+ */
+#ifndef BACKLOG_SCALE_TRIGGER_TRIGGER_REPORT_H
+#define BACKLOG_SCALE_TRIGGER_TRIGGER_REPORT_H
+
+#include "scale/trigger/trigger.h"
+
+struct trigger_report {
+    int64_t at_ms;
+    struct snapshot snapshot; /* of its query; {0}: it has none */
+    bool has_policy;
+    struct trigger_policy_view policy;
+    /* What it has to say to who calls. To people a reading counts however old it is: where only
+     * polls call, none is measured in between. */
+    struct answer answer;
+    enum answer_state state; /* of the answer */
+
+    /* For people only. */
+    bool is_superseded;                   /* objects_superseded() */
+    const struct error *error;            /* of the answer, or why measuring fails; NULL: none */
+    bool has_decision;                    /* a policy decided it; false while measuring fails */
+    enum flow_status status;              /* of consumers, where it has a decision */
+    enum policy_term bound_by;            /* what bound the replicas, where it has a decision */
+    struct query_state source;            /* where it has a query */
+    struct history_throughput throughput; /* NAN: its query was not measured, or it has none */
+};
+
+/* `call`: who is answered; NULL: people. Nothing is changed by it: what KEDA is answered follows
+ * from the readings and from what KEDA was answered before, whoever else calls or reads. The caller
+ * ends it with trigger_report_done(), and does not move it. */
+void trigger_report(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
+                    struct trigger_report *ret_report);
+
+/*
+ * The report of the past, when `snapshot` was known and `peak` had been answered; the snapshot
+ * moves into it. `now` is of now: it has what the policy decided then, as far back as that is kept.
+ * What is older followed from all that came before it: the threshold says how many replicas there
+ * was work for.
+ */
+void trigger_report_past(const struct trigger *trigger, const struct trigger_report *now,
+                         struct snapshot *snapshot, const struct peak_value *peak, int64_t at_ms,
+                         struct trigger_report *ret_report);
+void trigger_report_done(struct trigger_report *report);
+
+/* The answer alone, of a call; triggers_acquire_query() came before. */
+void trigger_report_answer(const struct trigger *trigger, const struct answer_call *call,
+                           int64_t now_ms, struct answer *ret_answer);
+
+/* A report in numbers and words. NAN, NULL: not known. Nothing in it is owned. */
+struct trigger_figures {
+    int64_t at_ms;
+    struct reading reading;
+    double age_seconds; /* of the reading */
+    bool rates_are_bounds;
+    double arrivals, consumption; /* per second: as the source says, or at least */
+    double consumed;              /* messages, since this server measures */
+    double value, active, replicas, target;
+    struct {
+        double value, active, age_seconds;
+    } last; /* what KEDA was answered last */
+    const char *state;
+    const char *status, *bound_by;
+};
+
+void trigger_figures(const struct trigger *trigger, const struct trigger_report *report,
+                     struct trigger_figures *ret_figures);
+
+#endif
