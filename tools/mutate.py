@@ -142,9 +142,9 @@ def copy_tree():
 
 
 def room_of(path):
-    """The folder that its tests are named after: of a scaler that of the whole."""
+    """The part or the scaler, which its tests are named after."""
     parts = pathlib.Path(path if (ROOT / path).is_dir() else os.path.dirname(path)).parts
-    return parts[1] if parts[0] == "scalers" else parts[-1]
+    return parts[:2][-1]
 
 
 class Tests:
