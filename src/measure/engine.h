@@ -3,7 +3,8 @@
  *
  * Triggers with the same query at the same source share it. Queries of one source share a
  * connection: one client and one thread, which sends what is due and publishes each reading as soon
- * as it arrives. Whoever calls here never does I/O. What is asked of a query is in query.h.
+ * as it arrives. Whoever calls here never does I/O. What is asked of a query is in
+ * connection/query.h.
  *
  * Threads: any may call. The map of connections has a lock, each connection another one, and the
  * list of watchers with news a third; they are taken in this order, and held for copies, never
@@ -16,9 +17,9 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "config/option.h"
+#include "measure/connection/query.h"
 #include "measure/connection_stats.h"
 #include "measure/history.h"
-#include "measure/query.h"
 #include "measure/scaler.h"
 
 #include <stdbool.h>
@@ -101,8 +102,8 @@ bool engine_acquire(struct engine *engine, const struct query_request *request,
                     struct query **ret_query, struct error *error);
 void query_release(struct query *query, const struct query_use *use);
 
-/* The next watcher (watcher.h) whose query had an attempt since it was handed out last; NULL where
- * there is none. */
+/* The next watcher (connection/watcher.h) whose query had an attempt since it was handed out last;
+ * NULL where there is none. */
 struct watcher *engine_next_ready(struct engine *engine);
 
 /* Moves the watcher from one query to another (NULL: to none). It has news at once, so that its

@@ -9,17 +9,17 @@
 #define BACKLOG_MEASURE_CONNECTION_STATE_H
 
 #include "base/hash_table.h"
+#include "measure/connection/follower.h"
 #include "measure/connection/push.h"
 #include "measure/connection/schedule.h"
+#include "measure/connection/watcher.h"
 #include "measure/connection_stats.h"
-#include "measure/follower.h"
 #include "measure/history.h"
 #include "measure/naming.h"
 #include "measure/recent_samples.h"
 #include "measure/scaler.h"
 #include "measure/snapshot.h"
 #include "measure/task.h"
-#include "measure/watcher.h"
 
 #include <pthread.h>
 

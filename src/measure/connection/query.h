@@ -1,21 +1,20 @@
 /*
  * A query in use (engine.h): what is known of it, and who wants to know more (watcher.h).
- * The functions are in connection/query.c; those that copy what is known, in
- * connection/query_view.c.
+ * The functions are in query.c; those that copy what is known, in query_view.c.
  *
  * Threads: any may call. Each function takes the lock of the query's connection, for as long as it
  * runs, and asks the clock of its connection's settings.
  */
-#ifndef BACKLOG_MEASURE_QUERY_H
-#define BACKLOG_MEASURE_QUERY_H
+#ifndef BACKLOG_MEASURE_CONNECTION_QUERY_H
+#define BACKLOG_MEASURE_CONNECTION_QUERY_H
 
-#include "measure/follower.h"
+#include "measure/connection/follower.h"
+#include "measure/connection/watcher.h"
 #include "measure/history.h"
 #include "measure/query_user.h"
 #include "measure/recent_samples.h"
 #include "measure/scaler.h"
 #include "measure/snapshot.h"
-#include "measure/watcher.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,14 +2,14 @@
  * A follower: who gets every reading of a query once, in order, at the moment it arrives, whoever
  * else reads the query.
  *
- * The functions are in connection/query.c, and declared in query.h.
+ * The functions are in query.c, and declared in query.h.
  *
  * Threads: the hooks run with the lock of the query's connection, so they call nothing of the
  * engine and wait for nothing. What they work on belongs to that lock from query_follow() to
  * query_unfollow().
  */
-#ifndef BACKLOG_MEASURE_FOLLOWER_H
-#define BACKLOG_MEASURE_FOLLOWER_H
+#ifndef BACKLOG_MEASURE_CONNECTION_FOLLOWER_H
+#define BACKLOG_MEASURE_CONNECTION_FOLLOWER_H
 
 #include "measure/recent_samples.h"
 
