@@ -419,19 +419,19 @@ void query_remove_user(struct query *query, struct query_user *user)
     naming_remove(&connection->naming, user);
 }
 
-void query_count_hold(struct query *query, enum hold from, enum hold to, const char *why)
+void query_count_held(struct query *query, int held, int expired, const char *why)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     uint64_t *counts = connection->stats.counts;
-    size_t held = counts[COUNT_HELD_TRIGGERS];
-    counts[COUNT_HELD_TRIGGERS] += (to == HOLD_ON) - (from == HOLD_ON);
-    counts[COUNT_EXPIRED_TRIGGERS] += (to == HOLD_OVER) - (from == HOLD_OVER);
-    if (held == 0 && counts[COUNT_HELD_TRIGGERS] > 0)
+    uint64_t held_before = counts[COUNT_HELD_TRIGGERS];
+    counts[COUNT_HELD_TRIGGERS] += held;
+    counts[COUNT_EXPIRED_TRIGGERS] += expired;
+    if (held_before == 0 && counts[COUNT_HELD_TRIGGERS] > 0)
         naming_warn(&connection->naming,
                     connection->state == CONNECTION_FAILED ? &connection->error
                                                            : &query->known.error,
                     "measuring fails, so the last answers of active triggers are held");
-    if (held > 0 && counts[COUNT_HELD_TRIGGERS] == 0) {
+    if (held_before > 0 && counts[COUNT_HELD_TRIGGERS] == 0) {
         struct log_fields fields = naming_fields(&connection->naming, NULL);
         log_about(&fields, LOG_LEVEL_INFO, "%s: no answers are held any more: %s",
                   connection->naming.label, why);

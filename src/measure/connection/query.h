@@ -41,16 +41,11 @@ void query_unfollow(struct follower *follower); /* harmless where it follows non
 void query_snapshot_with(const struct query *query, const struct follower *follower,
                          struct snapshot *ret_snapshot, void *ret_copy);
 
-/* How a trigger is answered while measuring fails. */
-enum hold {
-    HOLD_NONE,
-    HOLD_ON,   /* by what was known before */
-    HOLD_OVER, /* ... for as long as that may be, and now refused */
-};
-
-/* A trigger of the query goes from one to the other: counted for metrics. That the first of the
- * connection is held is logged, and that no other is any more, with the reason. */
-void query_count_hold(struct query *query, enum hold from, enum hold to, const char *why);
+/* Triggers of the query are answered by what was known before measuring failed: so many more, or
+ * fewer where it is negative; and so many that were, and are refused now. Counted for metrics. That
+ * the first trigger of the connection is held is logged, and that no trigger is any more, with the
+ * reason. */
+void query_count_held(struct query *query, int held, int expired, const char *why);
 
 /* Who uses a query; for people. The user, and all that it has, is borrowed until
  * query_remove_user(), which comes before query_release(). */

@@ -98,6 +98,13 @@ struct last_answer {
     int64_t at_ms;
 };
 
+/* How it is answered while measuring fails. */
+enum hold {
+    HOLD_NONE,
+    HOLD_ON,   /* by what was known before */
+    HOLD_OVER, /* refused: what was known before was returned for as long as it may be */
+};
+
 /* What it was answered (trigger_answers.c). */
 struct trigger_answers {
     struct last_answer last;

@@ -15,9 +15,11 @@ static void record(struct last_answer *last, const char *call, const struct answ
 /* Whether it is held is seen in metrics and in the log, as KEDA's conditions do not show it. */
 static void set_hold(struct trigger *trigger, enum hold hold, const char *why)
 {
-    if (trigger->bound.query == NULL || trigger->answers.hold == hold)
+    enum hold former = trigger->answers.hold;
+    if (trigger->bound.query == NULL || former == hold)
         return;
-    query_count_hold(trigger->bound.query, trigger->answers.hold, hold, why);
+    query_count_held(trigger->bound.query, (hold == HOLD_ON) - (former == HOLD_ON),
+                     (hold == HOLD_OVER) - (former == HOLD_OVER), why);
     trigger->answers.hold = hold;
 }
 
