@@ -2,7 +2,8 @@
 
 The include paths of CMakeLists.txt enforce most of it already. This covers what the compiler cannot see: the
 headers of libraries are in everybody's path, and circles compile: of headers that include each other, and of sources
-that use each other's functions, whatever the headers are called that these are declared in.
+that use each other's functions, whatever the headers are called that these are declared in. So do two structs of one
+name, as long as no source sees both.
 """
 
 import pathlib
@@ -185,9 +186,30 @@ def circles(graph, verb):
         yield f"{where[0]}: these {verb} each other in a circle: {', '.join(sorted(circle))}"
 
 
+TYPE = re.compile(r"\b((?:struct|union|enum) \w+)\s*\{")
+ENUM = re.compile(r"\benum(?: \w+)?\s*\{([^{}]*)\}")
+
+
+def names_of_two():
+    """Types anywhere, and the values of enums in headers. A constant of one source is its own."""
+    homes = {}
+    for folder in ("src", "scalers"):
+        for path in sorted(pathlib.Path(folder).rglob("*.[ch]")):
+            text = TEXT.sub(" ", path.read_text())
+            names = TYPE.findall(text)
+            if path.suffix == ".h":
+                names += [value.split("=")[0].strip() for values in ENUM.findall(text) for value in values.split(",")]
+            for name in filter(None, names):
+                homes.setdefault(name, []).append(path)
+    for name, found in sorted(homes.items()):
+        if len(found) > 1:
+            yield f"{found[0]}: {name} is also in {', '.join(map(str, found[1:]))}: rename one of them"
+
+
 def main():
     uses = source_uses()
-    breaches = [*wrong_includes(), *wrong_uses(uses), *circles(module_includes(), "include"), *circles(uses, "use")]
+    breaches = [*wrong_includes(), *wrong_uses(uses), *circles(module_includes(), "include"), *circles(uses, "use"),
+                *names_of_two()]
     for breach in breaches:
         print(breach, file=sys.stderr)
     return 1 if breaches else 0

@@ -28,7 +28,7 @@ static const struct reference_form *const forms[] = {
     [FORMAT_MARKDOWN] = &reference_markdown,
 };
 
-struct flags {
+struct reference_flags {
     int format;
     const char *check;
 };
@@ -36,7 +36,7 @@ struct flags {
 static const struct option table[] = {
     {.key = "output",
      .type = OPTION_CHOICE,
-     OPTION_FIELD(struct flags, format),
+     OPTION_FIELD(struct reference_flags, format),
      .group = "Output",
      .value_name = "FORMAT",
      .default_value = "text",
@@ -44,7 +44,7 @@ static const struct option table[] = {
      .doc = "format of the output"},
     {.key = "check",
      .type = OPTION_STRING,
-     OPTION_FIELD(struct flags, check),
+     OPTION_FIELD(struct reference_flags, check),
      .value_name = "FILE",
      .doc = "print nothing, and fail if the file is not the whole reference as Markdown"},
     {0},
@@ -282,7 +282,7 @@ static const char *const *scaler_names(void)
 
 static void check_reference(const struct command_line *line, struct text *mistakes)
 {
-    const struct flags *flags = line->flags;
+    const struct reference_flags *flags = line->flags;
     if (line->operand_count > 0 && flags->check != NULL)
         command_mistake(mistakes, "--check compares the whole reference: leave out %s",
                         line->operands[0]);
@@ -299,7 +299,7 @@ static int run_reference(const struct command_line *line, struct error *error)
 {
     const struct scaler *scaler =
         line->operand_count == 0 ? NULL : scaler_find(scaler_list, line->operands[0]);
-    const struct flags *flags = line->flags;
+    const struct reference_flags *flags = line->flags;
     if (flags->check != NULL) {
         _cleanup_(memory_free) char *wanted = reference_as(&reference_markdown, NULL);
         return check_file(flags->check, wanted, error) ? 0 : 1;
@@ -325,7 +325,7 @@ const struct command command_reference = {
                  {"everything, for a program", "backlog reference --output json"},
                  {"everything, as a page", "backlog reference --output markdown >reference.md"}},
     .flags = table,
-    .flags_size = sizeof(struct flags),
+    .flags_size = sizeof(struct reference_flags),
     .check = check_reference,
     .run = run_reference,
 };

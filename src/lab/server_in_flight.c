@@ -16,15 +16,15 @@
 enum { MAX_AGE_MS = 5000 }; /* older ones are unknown: the port hangs */
 
 /* What the server explains about a ScaledObject. */
-struct page {
+struct in_flight_page {
     char *path;
     json_t *triggers; /* NULL: unknown */
     int64_t read_ms;
 };
 
 struct server_in_flight {
-    struct http_client *client; /* the thread's */
-    struct page *pages;         /* one per object */
+    struct http_client *client;   /* the thread's */
+    struct in_flight_page *pages; /* one per object */
     size_t count;
     bool is_failing; /* the thread's */
     pthread_t thread;
@@ -35,7 +35,8 @@ struct server_in_flight {
 
 /* ---- the thread ---- */
 
-static bool read_page(struct server_in_flight *in_flight, struct page *page, struct error *error)
+static bool read_page(struct server_in_flight *in_flight, struct in_flight_page *page,
+                      struct error *error)
 {
     json_t *triggers = http_json_get(in_flight->client, page->path, NULL, error);
     pthread_mutex_lock(&in_flight->lock);
@@ -191,7 +192,7 @@ double server_in_flight_of(struct server_in_flight *in_flight, size_t object,
 {
     double found = NAN;
     pthread_mutex_lock(&in_flight->lock);
-    const struct page *page = &in_flight->pages[object];
+    const struct in_flight_page *page = &in_flight->pages[object];
     if (metric_name != NULL && now_ms - page->read_ms <= MAX_AGE_MS)
         found = find(page->triggers, metric_name);
     pthread_mutex_unlock(&in_flight->lock);

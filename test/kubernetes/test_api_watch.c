@@ -43,11 +43,11 @@ static void events_of_all_types(void **state)
         int kind;
         const char *version;
     } cases[] = {
-        {EVENT("ADDED", METADATA("")), WATCH_CHANGE, "8"},
-        {EVENT("MODIFIED", METADATA("")), WATCH_CHANGE, "8"},
-        {EVENT("DELETED", METADATA("")), WATCH_DELETION, "8"},
-        {EVENT("BOOKMARK", "\"metadata\":{\"resourceVersion\":\"9\"}"), WATCH_BOOKMARK, "9"},
-        {EVENT("ERROR", "\"code\":410,\"message\":\"too old\""), WATCH_EXPIRED, NULL},
+        {EVENT("ADDED", METADATA("")), API_WATCH_CHANGE, "8"},
+        {EVENT("MODIFIED", METADATA("")), API_WATCH_CHANGE, "8"},
+        {EVENT("DELETED", METADATA("")), API_WATCH_DELETION, "8"},
+        {EVENT("BOOKMARK", "\"metadata\":{\"resourceVersion\":\"9\"}"), API_WATCH_BOOKMARK, "9"},
+        {EVENT("ERROR", "\"code\":410,\"message\":\"too old\""), API_WATCH_EXPIRED, NULL},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         _cleanup_(parsed_done) struct parsed parsed = parse(OBJECT_SECRET, cases[i].text);

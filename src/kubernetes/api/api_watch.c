@@ -59,7 +59,7 @@ static bool read_refusal(const json_t *status, struct api_watch_event *ret_event
                          struct error *error)
 {
     const char *message = json_string_value(json_object_get(status, "message"));
-    ret_event->kind = WATCH_EXPIRED;
+    ret_event->kind = API_WATCH_EXPIRED;
     return json_integer_value(json_object_get(status, "code")) == 410 || /* Gone */
            error_unavailable(error, "%.*s", message == NULL ? 0 : (int)text_cut(message, 300),
                              message == NULL ? "" : message);
@@ -88,7 +88,7 @@ bool api_watch_event_parse(enum api_object_kind kind, const char *text, size_t l
     ret_event->version = text_copy(member(metadata, "resourceVersion"));
     if (!is_change && !is_deletion)
         return true;
-    ret_event->kind = is_change ? WATCH_CHANGE : WATCH_DELETION;
+    ret_event->kind = is_change ? API_WATCH_CHANGE : API_WATCH_DELETION;
     ret_event->namespace = text_copy(member(metadata, "namespace"));
     ret_event->name = text_copy(name);
     ret_event->revision = api_object_revision(kind, metadata);
@@ -157,10 +157,10 @@ static bool read_line(struct api_watch *watch, const char *line, size_t length)
     if (length == 0)
         return true;
     bool is_good = api_watch_event_parse(watch->kind, line, length, &event, &watch->mistake);
-    watch->has_expired = is_good && event.kind == WATCH_EXPIRED;
+    watch->has_expired = is_good && event.kind == API_WATCH_EXPIRED;
     if (is_good && event.version != NULL)
         set_version(watch, event.version);
-    if (is_good && (event.kind == WATCH_CHANGE || event.kind == WATCH_DELETION))
+    if (is_good && (event.kind == API_WATCH_CHANGE || event.kind == API_WATCH_DELETION))
         watch->owner.changed(watch->owner.context, &event);
     api_watch_event_done(&event);
     return is_good;

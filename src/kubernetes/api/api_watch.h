@@ -20,7 +20,7 @@
 
 /* One line of a watch. */
 struct api_watch_event {
-    enum { WATCH_BOOKMARK, WATCH_CHANGE, WATCH_DELETION, WATCH_EXPIRED } kind;
+    enum { API_WATCH_BOOKMARK, API_WATCH_CHANGE, API_WATCH_DELETION, API_WATCH_EXPIRED } kind;
     char *namespace; /* NULL: the object has none */
     char *name;
     char *revision; /* of the object, as api_object_parse() says it */

@@ -85,7 +85,7 @@ static void take_watch_event(void *context, enum api_object_kind kind,
                              const struct api_watch_event *event)
 {
     struct object_reader *reader = context;
-    const char *revision = event->kind == WATCH_DELETION ? "" : event->revision;
+    const char *revision = event->kind == API_WATCH_DELETION ? "" : event->revision;
     struct informer_entry *entry =
         informer_entries_find(&reader->entries, kind, event->namespace, event->name);
     if (entry == NULL)

@@ -25,14 +25,14 @@ struct peers_service {
 typedef Backlog__Peers__HeldValue held_value;
 typedef Backlog__Peers__EarlierValue earlier_value;
 
-struct page {
+struct held_page {
     struct peer_value values[PAGE_VALUES];
     size_t count;
     uint64_t next; /* 0: it is the last one */
 };
 
 static void fill_from_triggers(const struct triggers *triggers, uint64_t bucket, int64_t now_ms,
-                               struct page *page)
+                               struct held_page *page)
 {
     int64_t end_us = clock_now_us() + PAGE_US;
     uint64_t buckets = triggers_buckets(triggers);
@@ -48,7 +48,7 @@ static void fill_from_triggers(const struct triggers *triggers, uint64_t bucket,
 }
 
 static void fill(const struct peers_service *service, uint64_t after, int64_t now_ms,
-                 struct page *page)
+                 struct held_page *page)
 {
     if ((after & of_others) == 0) {
         fill_from_triggers(service->triggers, after, now_ms, page);
@@ -81,7 +81,7 @@ static void encode(const struct peer_value *value, int64_t now_ms, held_value *m
 static void handle_held(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
 {
     const struct peers_service *service = rpc->service->context;
-    _cleanup_(memory_free) struct page *page = memory_new(sizeof(*page));
+    _cleanup_(memory_free) struct held_page *page = memory_new(sizeof(*page));
     fill(service, ((const Backlog__Peers__HeldRequest *)request)->after, now_ms, page);
 
     size_t count = page->count + 1;
