@@ -15,7 +15,8 @@
 /* Ends the task with the first row of the result, or with what is wrong. */
 void postgresql_answer_take(struct task *task, const PGresult *result);
 
-/* A finite number as PostgreSQL writes it: digits, sign, point, exponent; nothing around it. */
+/* For tests, too. A finite number as PostgreSQL writes it: digits, sign, point, exponent; nothing
+ * around it. */
 bool postgresql_answer_parse_number(const char *text, double *ret_number);
 
 /* Whether a time-out, or somebody, stopped the query. */

@@ -53,8 +53,8 @@ struct credentials {
 };
 
 struct credentials *credentials_new(void);
-void credentials_free(struct credentials *credentials); /* NULL is none */
-void credentials_cleanup(struct credentials **credentials);
+void credentials_free(struct credentials *credentials);     /* NULL is none */
+void credentials_cleanup(struct credentials **credentials); /* for tests */
 void credentials_add(struct credentials *credentials, const char *key, const char *value);
 void credentials_add_omitted(struct credentials *credentials, const char *key);
 /* One user more, who frees them, too. */

@@ -53,7 +53,7 @@ bool http_port_begin(const struct http_port_addresses *addresses,
                      const struct http_port_parts *parts, struct http_port **ret_port,
                      struct error *error);
 
-/* The ports they listen on, where there are some. */
+/* For tests: the ports they listen on, where there are some. */
 int http_port_number(const struct http_port *port);
 int http_port_probes(const struct http_port *port);
 

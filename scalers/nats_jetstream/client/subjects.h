@@ -49,6 +49,7 @@ struct nats_subjects_info {
     bool is_remote;      /* the stream is a mirror, or has sources */
 };
 
+/* For tests, too. */
 bool nats_subjects_parse(const char *bytes, size_t length, struct nats_subjects_info *ret_info);
 void nats_subjects_info_done(struct nats_subjects_info *info);
 

@@ -65,8 +65,8 @@ bool api_request_is_refused_by_all(const struct api_request *request);
 /* Ends it, whether it is over or not. What is zero is harmless. */
 void api_request_end(struct api_request *request, CURLM *multi);
 
-/* The message of a refusal (a Status), which names no secret; NULL: it has none. The caller frees
- * it. */
+/* For tests, too. The message of a refusal (a Status), which names no secret; NULL: it has none.
+ * The caller frees it. */
 char *api_request_status_message(const char *text, size_t length);
 
 #endif

@@ -27,7 +27,7 @@ struct api_watch_event {
     char *version;  /* resourceVersion: where the next watch goes on; NULL: it is not given */
 };
 
-/* False with the error: it is none, or the server's refusal. */
+/* For tests, too. False with the error: it is none, or the server's refusal. */
 bool api_watch_event_parse(enum api_object_kind kind, const char *text, size_t length,
                            struct api_watch_event *ret_event, struct error *error);
 void api_watch_event_done(struct api_watch_event *event);
