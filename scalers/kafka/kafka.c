@@ -6,10 +6,10 @@
  * are partitions. And ensureEvenDistributionOfPartitions leaves a lag of 0 at 0; KEDA makes it one
  * replica.
  *
- * Read the folder in this order: options.h and selection.h (which topics); client.h (a cluster and
- * its handles, and what works around librdkafka; settings.h, destinations.h, background.h and
- * login/ help it); requests/ (one file per request); measure/measure.h (from a task to its reading,
- * which file by which), with session.h, batch.h, progress.h, count.h, lag.h and persistence.h.
+ * Read the folder in this order: options.h and selection.h (which topics); client/client.h (a
+ * cluster and its handles, and what works around librdkafka; the others there and login/ help it);
+ * requests/ (one file per request); measure/measure.h (from a task to its reading, which file by
+ * which), with session.h, batch.h, progress.h, count.h, lag.h and persistence.h.
  */
 #include "measure/scaler.h"
 

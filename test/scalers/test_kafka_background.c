@@ -1,5 +1,5 @@
 #include "base/clock.h"
-#include "kafka/background.h"
+#include "kafka/client/background.h"
 
 #include <poll.h>
 #include <setjmp.h>

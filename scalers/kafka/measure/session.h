@@ -17,7 +17,7 @@
 #ifndef BACKLOG_SCALERS_KAFKA_MEASURE_SESSION_H
 #define BACKLOG_SCALERS_KAFKA_MEASURE_SESSION_H
 
-#include "kafka/client.h"
+#include "kafka/client/client.h"
 #include "kafka/measure/persistence.h"
 #include "kafka/requests/commits.h"
 #include "kafka/requests/members.h"

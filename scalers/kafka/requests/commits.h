@@ -16,7 +16,7 @@
 #define BACKLOG_SCALERS_KAFKA_REQUESTS_COMMITS_H
 
 #include "base/hash_table.h"
-#include "kafka/client.h"
+#include "kafka/client/client.h"
 
 /* A request for a group's commits, in the struct of whoever waits for them. */
 struct kafka_commits_request {

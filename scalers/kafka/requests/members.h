@@ -12,7 +12,7 @@
 #ifndef BACKLOG_SCALERS_KAFKA_REQUESTS_MEMBERS_H
 #define BACKLOG_SCALERS_KAFKA_REQUESTS_MEMBERS_H
 
-#include "kafka/client.h"
+#include "kafka/client/client.h"
 
 #include <stdbool.h>
 #include <stdint.h>

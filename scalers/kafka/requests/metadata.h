@@ -15,7 +15,7 @@
 #define BACKLOG_SCALERS_KAFKA_REQUESTS_METADATA_H
 
 #include "base/hash_table.h"
-#include "kafka/client.h"
+#include "kafka/client/client.h"
 #include "kafka/regex.h"
 
 /* A topic that the library requests with all the others, and what is known of it. It stays while it

@@ -9,7 +9,7 @@
 #ifndef BACKLOG_SCALERS_KAFKA_REQUESTS_OFFSETS_H
 #define BACKLOG_SCALERS_KAFKA_REQUESTS_OFFSETS_H
 
-#include "kafka/client.h"
+#include "kafka/client/client.h"
 
 /* A partition whose offset is requested; the caller's. */
 struct kafka_offset_request {

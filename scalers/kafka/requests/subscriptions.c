@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "kafka/settings.h"
+#include "kafka/client/settings.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -41,11 +41,11 @@
  *     of 100 MB and any private key (settings.c), a principal in the shell command that starts
  *     kinit (login/kerberos.c).
  */
-#ifndef BACKLOG_SCALERS_KAFKA_CLIENT_H
-#define BACKLOG_SCALERS_KAFKA_CLIENT_H
+#ifndef BACKLOG_SCALERS_KAFKA_CLIENT_CLIENT_H
+#define BACKLOG_SCALERS_KAFKA_CLIENT_CLIENT_H
 
 #include "base/error.h"
-#include "kafka/background.h"
+#include "kafka/client/background.h"
 #include "kafka/options.h"
 
 #include <librdkafka/rdkafka.h>

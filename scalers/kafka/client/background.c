@@ -1,4 +1,4 @@
-#include "kafka/background.h"
+#include "kafka/client/background.h"
 
 #include "base/clock.h"
 #include "base/memory.h"

@@ -1,4 +1,4 @@
-#include "kafka/settings.h"
+#include "kafka/client/settings.h"
 
 #include "base/memory.h"
 #include "base/system/socket.h"

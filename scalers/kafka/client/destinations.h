@@ -8,8 +8,8 @@
  *
  * Threads: any; the library's own.
  */
-#ifndef BACKLOG_SCALERS_KAFKA_DESTINATIONS_H
-#define BACKLOG_SCALERS_KAFKA_DESTINATIONS_H
+#ifndef BACKLOG_SCALERS_KAFKA_CLIENT_DESTINATIONS_H
+#define BACKLOG_SCALERS_KAFKA_CLIENT_DESTINATIONS_H
 
 #include <librdkafka/rdkafka.h>
 

@@ -5,8 +5,8 @@
  * Threads: the functions are for the measuring thread. Owner: a call is the caller's, again from
  * kafka_background_next() on.
  */
-#ifndef BACKLOG_SCALERS_KAFKA_BACKGROUND_H
-#define BACKLOG_SCALERS_KAFKA_BACKGROUND_H
+#ifndef BACKLOG_SCALERS_KAFKA_CLIENT_BACKGROUND_H
+#define BACKLOG_SCALERS_KAFKA_CLIENT_BACKGROUND_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* The settings of librdkafka: the same for each handle on a cluster. */
-#ifndef BACKLOG_SCALERS_KAFKA_SETTINGS_H
-#define BACKLOG_SCALERS_KAFKA_SETTINGS_H
+#ifndef BACKLOG_SCALERS_KAFKA_CLIENT_SETTINGS_H
+#define BACKLOG_SCALERS_KAFKA_CLIENT_SETTINGS_H
 
 #include "kafka/options.h"
 

@@ -1,13 +1,13 @@
-#include "kafka/client.h"
+#include "kafka/client/client.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "kafka/destinations.h"
+#include "kafka/client/destinations.h"
+#include "kafka/client/settings.h"
 #include "kafka/login/kerberos.h"
 #include "kafka/login/oauth.h"
-#include "kafka/settings.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,4 +1,4 @@
-#include "kafka/destinations.h"
+#include "kafka/client/destinations.h"
 
 #include "base/log.h"
 #include "base/memory.h"
