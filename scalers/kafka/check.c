@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-static void check_sasl(const struct kafka_connection *connection, struct error *mistakes)
+static void check_sasl(const struct kafka_connection_options *connection, struct error *mistakes)
 {
     switch ((enum kafka_sasl)connection->sasl) {
     case KAFKA_SASL_NONE:
@@ -31,7 +31,7 @@ static void check_sasl(const struct kafka_connection *connection, struct error *
 
 void kafka_check_connection(const void *connection_options, struct error *mistakes)
 {
-    const struct kafka_connection *connection = connection_options;
+    const struct kafka_connection_options *connection = connection_options;
     /* What stands before it is shown, as a host is. */
     if (connection->bootstrap_servers != NULL && strchr(connection->bootstrap_servers, '@') != NULL)
         error_add(mistakes, "bootstrapServers are host:port, without user and password: set "

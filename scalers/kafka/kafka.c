@@ -145,7 +145,7 @@ static void libraries(struct text *text)
         .summary = "The lag of a consumer group on Kafka topics",                                  \
         .differences = (the_differences),                                                          \
         .options = kafka_options,                                                                  \
-        .sizes = {sizeof(struct kafka_connection), sizeof(struct kafka_query),                     \
+        .sizes = {sizeof(struct kafka_connection_options), sizeof(struct kafka_query),             \
                   sizeof(struct kafka_target)},                                                    \
         .check = (the_check),                                                                      \
         .check_connection = kafka_check_connection,                                                \

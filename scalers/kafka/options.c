@@ -7,7 +7,8 @@ const char *const kafka_sasl_names[] = {"none",        "plaintext", "scram_sha25
 static const char *const provider_choices[] = {"bearer", "aws_msk_iam", NULL};
 static const char *const reset_choices[] = {"latest", "earliest", NULL};
 
-#define CONNECTION(field) .scope = OPTION_CONNECTION, OPTION_FIELD(struct kafka_connection, field)
+#define CONNECTION(field)                                                                          \
+    .scope = OPTION_CONNECTION, OPTION_FIELD(struct kafka_connection_options, field)
 #define QUERY(field) .scope = OPTION_QUERY, OPTION_FIELD(struct kafka_query, field)
 #define TARGET(field) .scope = OPTION_TARGET, OPTION_FIELD(struct kafka_target, field)
 #define TEXT(field) CONNECTION(field), .type = OPTION_STRING
@@ -18,7 +19,7 @@ const struct option kafka_options[] = {
      TEXT(bootstrap_servers),
      .flags = OPTION_REQUIRED | OPTION_HOSTS,
      .doc = "bootstrap brokers, as host:port, separated by commas"},
-    TLS_OPTIONS(offsetof(struct kafka_connection, tls)),
+    TLS_OPTIONS(offsetof(struct kafka_connection_options, tls)),
     {.key = "sasl",
      CONNECTION(sasl),
      .type = OPTION_CHOICE,

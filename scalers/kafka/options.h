@@ -17,7 +17,7 @@ enum kafka_sasl {
 enum kafka_token_provider { KAFKA_TOKEN_BEARER, KAFKA_TOKEN_AWS_MSK_IAM /* refused */ };
 enum kafka_offset_reset { KAFKA_RESET_LATEST, KAFKA_RESET_EARLIEST };
 
-struct kafka_connection {
+struct kafka_connection_options {
     const char *bootstrap_servers;
     struct tls_options tls;
     int sasl; /* enum kafka_sasl */

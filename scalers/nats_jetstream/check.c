@@ -16,7 +16,7 @@ enum {
     LONGEST_NAME = 255, /* the server's own limit for streams and consumers */
 };
 
-static void check_servers(const struct nats_connection *connection, struct error *mistakes)
+static void check_servers(const struct nats_connection_options *connection, struct error *mistakes)
 {
     /* The value may hold a password: the error has its number, and never its text. */
     for (size_t i = 0; i < connection->servers.count; i++)
@@ -38,7 +38,7 @@ static void check_credentials_file(const char *credentials, struct error *mistak
                   jwt == NULL ? "NATS USER JWT" : "USER NKEY SEED");
 }
 
-static void check_user(const struct nats_connection *connection, struct error *mistakes)
+static void check_user(const struct nats_connection_options *connection, struct error *mistakes)
 {
     if ((connection->user == NULL) != (connection->password == NULL))
         error_add(mistakes, "user and password belong together: %s is missing",
@@ -46,7 +46,8 @@ static void check_user(const struct nats_connection *connection, struct error *m
 }
 
 /* One kind at most; and what is given must be what it is taken for. */
-static void check_credentials(const struct nats_connection *connection, struct error *mistakes)
+static void check_credentials(const struct nats_connection_options *connection,
+                              struct error *mistakes)
 {
     const struct {
         const char *key;
@@ -72,7 +73,8 @@ static void check_credentials(const struct nats_connection *connection, struct e
 }
 
 /* What belongs to one of the two ways is a mistake with the other. */
-static void check_monitoring(const struct nats_connection *connection, struct error *mistakes)
+static void check_monitoring(const struct nats_connection_options *connection,
+                             struct error *mistakes)
 {
     const struct {
         const char *key;
@@ -100,7 +102,7 @@ static void check_monitoring(const struct nats_connection *connection, struct er
                   "natsServerMonitoringEndpoint must be host:port, such as nats.nats:8222");
 }
 
-static void check_client(const struct nats_connection *connection, struct error *mistakes)
+static void check_client(const struct nats_connection_options *connection, struct error *mistakes)
 {
     if (connection->account != NULL || connection->account_id != NULL)
         error_add(mistakes,
@@ -115,7 +117,7 @@ static void check_client(const struct nats_connection *connection, struct error 
 
 void nats_check_connection(const void *connection_options, struct error *mistakes)
 {
-    const struct nats_connection *connection = connection_options;
+    const struct nats_connection_options *connection = connection_options;
     bool monitored = connection->monitoring_endpoint != NULL;
     if (monitored && connection->servers.count > 0)
         error_add(mistakes,
@@ -182,6 +184,6 @@ static void check_query(const struct nats_query *query, bool monitored, struct e
 
 void nats_check_trigger(const struct options *options, struct error *mistakes)
 {
-    const struct nats_connection *connection = options->connection;
+    const struct nats_connection_options *connection = options->connection;
     check_query(options->query, connection->monitoring_endpoint != NULL, mistakes);
 }

@@ -32,7 +32,7 @@ enum { MONITORED_IDLE_INTERVAL_MS = 1000 };
 
 static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
-    const struct nats_connection *connection = options->connection;
+    const struct nats_connection_options *connection = options->connection;
     const struct nats_query *query = options->query;
     const struct nats_target *target = options->target;
     *ret_spec = (struct metric_spec){
@@ -63,7 +63,7 @@ static bool evaluate(const struct options *options, const struct reading *readin
 static char *bundle(const void *connection_options, const void *query_options)
 {
     (void)query_options;
-    const struct nats_connection *connection = connection_options;
+    const struct nats_connection_options *connection = connection_options;
     return connection->monitoring_endpoint == NULL ? NULL : text_copy("account");
 }
 
@@ -83,7 +83,7 @@ struct nats_jetstream_client {
 static bool connect_client(const void *connection_options, int64_t deadline_ms, void **ret_client,
                            struct error *error)
 {
-    const struct nats_connection *options = connection_options;
+    const struct nats_connection_options *options = connection_options;
     struct nats_jetstream_client client = {0};
     if (options->monitoring_endpoint == NULL)
         client.nats = nats_client_connect(options, deadline_ms, error);
@@ -134,7 +134,7 @@ const struct scaler scaler_nats_jetstream = {
     .summary = "Pending and unacknowledged messages of a NATS JetStream consumer",
     .differences = differences,
     .options = nats_options,
-    .sizes = {sizeof(struct nats_connection), sizeof(struct nats_query),
+    .sizes = {sizeof(struct nats_connection_options), sizeof(struct nats_query),
               sizeof(struct nats_target)},
     .check = nats_check_trigger,
     .check_connection = nats_check_connection,

@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <string.h>
 
-#define CONNECTION(field) .scope = OPTION_CONNECTION, OPTION_FIELD(struct nats_connection, field)
+#define CONNECTION(field)                                                                          \
+    .scope = OPTION_CONNECTION, OPTION_FIELD(struct nats_connection_options, field)
 #define QUERY(field) .scope = OPTION_QUERY, OPTION_FIELD(struct nats_query, field)
 #define TARGET(field) .scope = OPTION_TARGET, OPTION_FIELD(struct nats_target, field)
 #define TEXT(field) CONNECTION(field), .type = OPTION_STRING
@@ -29,7 +30,7 @@ const struct option nats_options[] = {
     {.key = "nkeySeed",
      SECRET(nkey_seed),
      .doc = "the seed of a user's NKey, which begins with SU"},
-    TLS_OPTIONS(offsetof(struct nats_connection, tls)),
+    TLS_OPTIONS(offsetof(struct nats_connection_options, tls)),
     {.key = "natsServerMonitoringEndpoint",
      TEXT(monitoring_endpoint),
      .flags = OPTION_URL | OPTION_HOST,
@@ -104,7 +105,7 @@ const char *nats_server_address(const char *server)
                : NULL;
 }
 
-char *nats_monitoring_url(const struct nats_connection *connection)
+char *nats_monitoring_url(const struct nats_connection_options *connection)
 {
     return text_format("%s://%s", connection->use_https ? "https" : "http",
                        connection->monitoring_endpoint);

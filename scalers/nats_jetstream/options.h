@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct nats_connection {
+struct nats_connection_options {
     struct option_list servers;
     const char *user;
     const char *password;
@@ -43,7 +43,7 @@ struct nats_target {
 extern const struct option nats_options[];
 
 /* The URL of the monitoring endpoint; the caller frees it. */
-char *nats_monitoring_url(const struct nats_connection *connection);
+char *nats_monitoring_url(const struct nats_connection_options *connection);
 
 /* Adds the subject below which JetStream's API for the query's stream is. */
 void nats_add_api(struct text *subject, const struct nats_query *query);

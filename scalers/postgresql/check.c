@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-static void check_parts(const struct postgresql_connection *connection, struct error *mistakes)
+static void check_parts(const struct postgresql_connection_options *connection,
+                        struct error *mistakes)
 {
     const struct {
         const char *key;
@@ -33,7 +34,7 @@ static void check_parts(const struct postgresql_connection *connection, struct e
 }
 
 /* libpq reads it only where it must verify; the others would not be safer by it. */
-static void check_authorities(const struct postgresql_connection *connection,
+static void check_authorities(const struct postgresql_connection_options *connection,
                               const struct postgresql_parameters *parameters,
                               struct error *mistakes)
 {
@@ -49,7 +50,7 @@ static void check_authorities(const struct postgresql_connection *connection,
 
 void postgresql_check_connection(const void *connection_options, struct error *mistakes)
 {
-    const struct postgresql_connection *connection = connection_options;
+    const struct postgresql_connection_options *connection = connection_options;
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
     if (connection->connection == NULL)

@@ -38,7 +38,7 @@ struct postgresql_queue {
 };
 
 struct postgresql_client {
-    const struct postgresql_connection *options;
+    const struct postgresql_connection_options *options;
     char *address; /* for errors: host:port */
     int ca; /* a file in memory with the option's certificates, as libpq reads only files; -1: none
              */

@@ -6,7 +6,7 @@
 #include <math.h>
 
 #define CONNECTION(field)                                                                          \
-    .scope = OPTION_CONNECTION, OPTION_FIELD(struct postgresql_connection, field)
+    .scope = OPTION_CONNECTION, OPTION_FIELD(struct postgresql_connection_options, field)
 #define QUERY(field) .scope = OPTION_QUERY, OPTION_FIELD(struct postgresql_query, field)
 #define TARGET(field) .scope = OPTION_TARGET, OPTION_FIELD(struct postgresql_target, field)
 #define TEXT(field) CONNECTION(field), .type = OPTION_STRING

@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-struct postgresql_connection {
+struct postgresql_connection_options {
     const char *connection; /* a connection string, instead of all below */
     const char *host;
     const char *port;

@@ -183,7 +183,7 @@ static bool check_values(const struct postgresql_parameters *parameters, struct 
     return true;
 }
 
-bool postgresql_parameters_make(const struct postgresql_connection *options,
+bool postgresql_parameters_make(const struct postgresql_connection_options *options,
                                 struct postgresql_parameters *ret_parameters, struct error *error)
 {
     struct postgresql_parameters *parameters = ret_parameters;

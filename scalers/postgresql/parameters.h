@@ -27,7 +27,7 @@ struct postgresql_parameters {
     PQconninfoOption *parsed;
 };
 
-bool postgresql_parameters_make(const struct postgresql_connection *options,
+bool postgresql_parameters_make(const struct postgresql_connection_options *options,
                                 struct postgresql_parameters *ret_parameters, struct error *error);
 void postgresql_parameters_done(struct postgresql_parameters *parameters);
 

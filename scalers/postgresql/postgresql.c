@@ -87,7 +87,7 @@ const struct scaler scaler_postgresql = {
     .summary = "The result of a PostgreSQL query",
     .differences = differences,
     .options = postgresql_options,
-    .sizes = {sizeof(struct postgresql_connection), sizeof(struct postgresql_query),
+    .sizes = {sizeof(struct postgresql_connection_options), sizeof(struct postgresql_query),
               sizeof(struct postgresql_target)},
     .check = postgresql_check_trigger,
     .check_connection = postgresql_check_connection,

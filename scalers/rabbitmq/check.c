@@ -23,7 +23,8 @@ static bool is_url_query(const char *text)
     return true;
 }
 
-static void check_oauth(const struct rabbitmq_connection *connection, struct error *mistakes)
+static void check_oauth(const struct rabbitmq_connection_options *connection,
+                        struct error *mistakes)
 {
     bool uri = connection->oauth_token_uri != NULL;
     if (uri != (connection->client_id != NULL) || uri != (connection->client_secret != NULL))
@@ -45,7 +46,7 @@ static void check_oauth(const struct rabbitmq_connection *connection, struct err
 
 void rabbitmq_check_connection(const void *connection_options, struct error *mistakes)
 {
-    const struct rabbitmq_connection *connection = connection_options;
+    const struct rabbitmq_connection_options *connection = connection_options;
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = {0};
     bool good = rabbitmq_url_parse(connection, &url, &error);
@@ -83,7 +84,7 @@ static void check_target(const struct rabbitmq_query *query, const struct rabbit
 
 static void check_amqp(const struct options *options, struct error *mistakes)
 {
-    const struct rabbitmq_connection *connection = options->connection;
+    const struct rabbitmq_connection_options *connection = options->connection;
     const struct rabbitmq_query *query = options->query;
     const struct rabbitmq_target *target = options->target;
     static const char http[] = "needs a host that starts with http:// or https://";
@@ -102,7 +103,7 @@ static void check_amqp(const struct options *options, struct error *mistakes)
 
 void rabbitmq_check_trigger(const struct options *options, struct error *mistakes)
 {
-    const struct rabbitmq_connection *connection = options->connection;
+    const struct rabbitmq_connection_options *connection = options->connection;
     const struct rabbitmq_query *query = options->query;
     check_target(query, options->target, mistakes);
     if (strncasecmp(connection->host, "amqp", strlen("amqp")) == 0)

@@ -20,7 +20,7 @@ const char *const rabbitmq_modes[] = {
 };
 
 #define CONNECTION(field)                                                                          \
-    .scope = OPTION_CONNECTION, OPTION_FIELD(struct rabbitmq_connection, field)
+    .scope = OPTION_CONNECTION, OPTION_FIELD(struct rabbitmq_connection_options, field)
 #define QUERY(field) .scope = OPTION_QUERY, OPTION_FIELD(struct rabbitmq_query, field)
 #define TARGET(field) .scope = OPTION_TARGET, OPTION_FIELD(struct rabbitmq_target, field)
 #define TEXT(field) CONNECTION(field), .type = OPTION_STRING
@@ -70,7 +70,7 @@ const struct option rabbitmq_options[] = {
      .scope = OPTION_CONNECTION,
      .type = OPTION_UNSUPPORTED,
      .doc = "set username and password: Azure identities are not supported"},
-    TLS_OPTIONS(offsetof(struct rabbitmq_connection, tls)),
+    TLS_OPTIONS(offsetof(struct rabbitmq_connection_options, tls)),
 
     {.key = "queueName",
      QUERY(queue_name),
@@ -132,7 +132,7 @@ const struct option rabbitmq_options[] = {
     {0},
 };
 
-bool rabbitmq_is_http(const struct rabbitmq_connection *connection)
+bool rabbitmq_is_http(const struct rabbitmq_connection_options *connection)
 {
     return strncasecmp(connection->host, "http", strlen("http")) == 0;
 }

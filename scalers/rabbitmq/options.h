@@ -31,7 +31,7 @@ enum rabbitmq_mode {
 
 enum rabbitmq_operation { RABBITMQ_OPERATION_SUM, RABBITMQ_OPERATION_AVG, RABBITMQ_OPERATION_MAX };
 
-struct rabbitmq_connection {
+struct rabbitmq_connection_options {
     const char *host; /* a URL */
     int protocol;     /* enum rabbitmq_protocol */
     const char *vhost_name;
@@ -68,7 +68,7 @@ extern const struct option rabbitmq_options[];
 extern const char *const rabbitmq_modes[]; /* their names, by enum rabbitmq_mode */
 
 /* Of a host that was checked. Cheap: every call comes through here. */
-bool rabbitmq_is_http(const struct rabbitmq_connection *connection);
+bool rabbitmq_is_http(const struct rabbitmq_connection_options *connection);
 
 bool rabbitmq_needs_rates(const struct rabbitmq_query *query);
 

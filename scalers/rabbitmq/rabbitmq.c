@@ -189,7 +189,7 @@ const struct scaler scaler_rabbitmq = {
     .summary = "Messages or rates of RabbitMQ queues, over AMQP or the management API",
     .differences = differences,
     .options = rabbitmq_options,
-    .sizes = {sizeof(struct rabbitmq_connection), sizeof(struct rabbitmq_query),
+    .sizes = {sizeof(struct rabbitmq_connection_options), sizeof(struct rabbitmq_query),
               sizeof(struct rabbitmq_target)},
     .check = rabbitmq_check_trigger,
     .check_connection = rabbitmq_check_connection,

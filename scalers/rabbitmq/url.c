@@ -178,14 +178,15 @@ static void replace(char **field, const char *value)
 }
 
 /* As KEDA decides it: the certificate identifies the user where nothing else does. */
-static bool is_external(const struct rabbitmq_connection *options, const struct rabbitmq_url *url)
+static bool is_external(const struct rabbitmq_connection_options *options,
+                        const struct rabbitmq_url *url)
 {
     return !url->is_http && url->has_tls && options->tls.enable && options->tls.cert != NULL &&
            options->username == NULL && url->password == NULL;
 }
 
-bool rabbitmq_url_parse(const struct rabbitmq_connection *options, struct rabbitmq_url *ret_url,
-                        struct error *error)
+bool rabbitmq_url_parse(const struct rabbitmq_connection_options *options,
+                        struct rabbitmq_url *ret_url, struct error *error)
 {
     _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = {0};
     if (!parse(&url, options->host, error))

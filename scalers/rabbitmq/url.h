@@ -27,8 +27,8 @@ struct rabbitmq_url {
 };
 
 /* Takes `host`, and username, password and vhostName, which override its parts. */
-bool rabbitmq_url_parse(const struct rabbitmq_connection *options, struct rabbitmq_url *ret_url,
-                        struct error *error);
+bool rabbitmq_url_parse(const struct rabbitmq_connection_options *options,
+                        struct rabbitmq_url *ret_url, struct error *error);
 void rabbitmq_url_done(struct rabbitmq_url *url);
 
 /* A name for a path or a query, percent-encoded; the caller frees it. */

@@ -96,7 +96,7 @@ static void try_url(const char *text, const char *end)
     struct rabbitmq_url url = {0};
     const char *host = text;
     const char *vhost = host + strlen(host) < end ? host + strlen(host) + 1 : NULL;
-    const struct rabbitmq_connection options = {
+    const struct rabbitmq_connection_options options = {
         .host = host, .username = "user", .password = password, .vhost_name = vhost};
     bool good = rabbitmq_url_parse(&options, &url, &error);
     require(good != error_is_set(&error));

@@ -130,7 +130,7 @@ static void the_error_names_the_broker_that_was_refused(void **state)
     (void)state;
     struct sockaddr_in address;
     int listener = listen_on(&address);
-    struct kafka_connection options = {.bootstrap_servers = "kafka.shop:9092"};
+    struct kafka_connection_options options = {.bootstrap_servers = "kafka.shop:9092"};
     struct kafka_client client = {.options = &options};
     _cleanup_(error_done) struct error error = {0};
     guard(options.bootstrap_servers);

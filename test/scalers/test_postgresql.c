@@ -54,7 +54,7 @@ static void active_is_above_the_activation_value_and_not_at_it(void **state)
 /* Makes the parameters of a connection string. */
 static bool makes(const char *string, struct postgresql_parameters *parameters, struct error *error)
 {
-    const struct postgresql_connection options = {.connection = string};
+    const struct postgresql_connection_options options = {.connection = string};
     return postgresql_parameters_make(&options, parameters, error);
 }
 
@@ -91,12 +91,12 @@ static void urls_and_pairs_are_understood(void **state)
 static void parts_are_taken_as_they_are(void **state)
 {
     (void)state;
-    const struct postgresql_connection options = {.host = "a,b",
-                                                  .port = "5432",
-                                                  .user_name = "o'neil",
-                                                  .db_name = "host=evil dbname=x",
-                                                  .sslmode = "verify-full",
-                                                  .password = "a b\\' sslmode=disable"};
+    const struct postgresql_connection_options options = {.host = "a,b",
+                                                          .port = "5432",
+                                                          .user_name = "o'neil",
+                                                          .db_name = "host=evil dbname=x",
+                                                          .sslmode = "verify-full",
+                                                          .password = "a b\\' sslmode=disable"};
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
     assert_true(postgresql_parameters_make(&options, &parameters, &error));

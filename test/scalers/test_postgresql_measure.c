@@ -20,7 +20,7 @@ enum { ENOUGH_MS = 30000 };
 /* A client of a peer, and a feed. */
 struct setting {
     struct postgresql_peer peer;
-    struct postgresql_connection options;
+    struct postgresql_connection_options options;
     struct postgresql_query queries[1024];
     struct test_feed *feed;
     size_t count;
@@ -33,7 +33,7 @@ static void begin(struct setting *setting)
     setting->peer.version = 150000;
     postgresql_peer_start(&setting->peer);
     setting->options =
-        (struct postgresql_connection){.connection = setting->peer.url, .max_sessions = 4};
+        (struct postgresql_connection_options){.connection = setting->peer.url, .max_sessions = 4};
     setting->feed = test_feed_new(&scaler_postgresql);
     if (!scaler_postgresql.connect(&setting->options, clock_now_ms() + ENOUGH_MS, &setting->client,
                                    &error))

@@ -74,7 +74,7 @@ static void the_metric_is_named_as_keda_names_it(void **state)
         {"", "rabbitmq-"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
-        struct rabbitmq_connection connection = {.host = ""};
+        struct rabbitmq_connection_options connection = {.host = ""};
         struct rabbitmq_query query = {.queue_name = names[i][0]};
         struct rabbitmq_target target = {0};
         struct metric_spec spec = {0};

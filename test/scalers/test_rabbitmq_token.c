@@ -47,7 +47,7 @@ static void start(struct fixture *fixture, const char *tokens)
                          fixture->peer.token_uri, "clientID", "backlog", "clientSecret", "secret"));
     if (!fixture->trigger.good)
         fail_msg("%s", error_text(&fixture->trigger.error));
-    const struct rabbitmq_connection *options = fixture->trigger.options.connection;
+    const struct rabbitmq_connection_options *options = fixture->trigger.options.connection;
     assert_true(rabbitmq_url_parse(options, &fixture->url, &fixture->error));
     fixture->http = rabbitmq_http_new(options, &fixture->url);
     if (!rabbitmq_http_log_in(fixture->http, clock_now_ms() + WITHIN_MS, &fixture->error))

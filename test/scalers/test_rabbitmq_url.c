@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-static struct rabbitmq_url parsed(const struct rabbitmq_connection *options)
+static struct rabbitmq_url parsed(const struct rabbitmq_connection_options *options)
 {
     struct error error = {0};
     struct rabbitmq_url url = {0};
@@ -20,7 +20,7 @@ static struct rabbitmq_url parsed(const struct rabbitmq_connection *options)
 
 static struct rabbitmq_url parsed_host(const char *host)
 {
-    return parsed(&(struct rabbitmq_connection){.host = host});
+    return parsed(&(struct rabbitmq_connection_options){.host = host});
 }
 
 static void an_amqp_url_is_split_into_its_parts(void **state)
@@ -73,7 +73,7 @@ static void an_ipv6_address_loses_its_brackets(void **state)
 static void keys_override_what_the_host_says(void **state)
 {
     (void)state;
-    const struct rabbitmq_connection options = {
+    const struct rabbitmq_connection_options options = {
         .host = "amqp://u:p@rabbit/v", .username = "me", .password = "mine", .vhost_name = "w"};
     _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = parsed(&options);
     assert_string_equal(url.user, "me");
@@ -95,10 +95,10 @@ static void amqp_without_a_user_is_guest(void **state)
 static void a_certificate_identifies_the_user_where_nothing_else_does(void **state)
 {
     (void)state;
-    const struct rabbitmq_connection external = {.host = "amqps://rabbit/",
-                                                 .tls = {.enable = 1, .cert = "c", .key = "k"}};
+    const struct rabbitmq_connection_options external = {
+        .host = "amqps://rabbit/", .tls = {.enable = 1, .cert = "c", .key = "k"}};
     struct {
-        struct rabbitmq_connection options;
+        struct rabbitmq_connection_options options;
         bool external;
     } cases[] = {[0 ... 7] = {external, false}};
     cases[0].external = true;
@@ -146,7 +146,7 @@ static void a_wrong_url_is_refused_without_showing_it(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(hosts); i++) {
         _cleanup_(error_done) struct error error = {0};
         _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = {0};
-        const struct rabbitmq_connection options = {.host = hosts[i]};
+        const struct rabbitmq_connection_options options = {.host = hosts[i]};
         if (rabbitmq_url_parse(&options, &url, &error))
             fail_msg("%s was taken", hosts[i]);
         assert_int_equal(error.code, ERROR_INVALID);

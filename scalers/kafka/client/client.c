@@ -143,7 +143,7 @@ static void on_token_needed(rd_kafka_t *rk, const char *config, void *opaque)
 /* From the options, for as many handles as there will be. */
 static bool prepare(struct kafka_client *client, struct error *error)
 {
-    const struct kafka_connection *options = client->options;
+    const struct kafka_connection_options *options = client->options;
     client->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     client->closing = kafka_background_new(client->event_fd);
     if (client->event_fd < 0)
@@ -250,7 +250,7 @@ static bool wait_for_cluster(struct kafka_client *client, int64_t deadline_ms, s
     }
 }
 
-bool kafka_client_open(struct kafka_client *client, const struct kafka_connection *options,
+bool kafka_client_open(struct kafka_client *client, const struct kafka_connection_options *options,
                        int64_t deadline_ms, struct error *error)
 {
     client->options = options;

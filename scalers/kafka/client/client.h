@@ -52,7 +52,7 @@
 #include <stdint.h>
 
 struct kafka_client {
-    const struct kafka_connection *options;
+    const struct kafka_connection_options *options;
     rd_kafka_conf_t *settings;       /* for each handle */
     struct kafka_kerberos *kerberos; /* NULL: another way to log in */
     rd_kafka_t *rk;                  /* the main handle */
@@ -72,7 +72,7 @@ struct kafka_client {
 
 /* Both fail where the cluster is not reached by the deadline; kafka_client_close() is called
  * anyway. */
-bool kafka_client_open(struct kafka_client *client, const struct kafka_connection *options,
+bool kafka_client_open(struct kafka_client *client, const struct kafka_connection_options *options,
                        int64_t deadline_ms, struct error *error);
 
 /* A handle that does not end soon is left to the end of the process. */

@@ -58,13 +58,13 @@ static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
            set_number(conf, "socket.send.buffer.bytes", SOCKET_SOURCE_BYTES, error);
 }
 
-static const char *protocol(const struct kafka_connection *options)
+static const char *protocol(const struct kafka_connection_options *options)
 {
     static const char *const names[2][2] = {{"plaintext", "ssl"}, {"sasl_plaintext", "sasl_ssl"}};
     return names[options->sasl != KAFKA_SASL_NONE][options->tls.enable];
 }
 
-static bool set_tls(rd_kafka_conf_t *conf, const struct kafka_connection *options,
+static bool set_tls(rd_kafka_conf_t *conf, const struct kafka_connection_options *options,
                     struct error *error)
 {
     _cleanup_(memory_free) char *key = NULL;
@@ -82,7 +82,7 @@ static bool set_tls(rd_kafka_conf_t *conf, const struct kafka_connection *option
            kafka_settings_set(conf, "ssl.key.pem", key, error);
 }
 
-static bool set_sasl(rd_kafka_conf_t *conf, const struct kafka_connection *options,
+static bool set_sasl(rd_kafka_conf_t *conf, const struct kafka_connection_options *options,
                      struct error *error)
 {
     static const char *const mechanisms[] = {
@@ -106,7 +106,8 @@ static bool set_sasl(rd_kafka_conf_t *conf, const struct kafka_connection *optio
            kafka_settings_set(conf, "sasl.password", options->password, error);
 }
 
-rd_kafka_conf_t *kafka_settings_new(const struct kafka_connection *options, struct error *error)
+rd_kafka_conf_t *kafka_settings_new(const struct kafka_connection_options *options,
+                                    struct error *error)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     if (set_behaviour(conf, error) &&

@@ -20,7 +20,8 @@ enum { KAFKA_REMEMBER_MS = 15000 };
 enum { KAFKA_MAX_REPLY = 4 << 20 };
 
 /* NULL where the library refuses something. The caller ends it with rd_kafka_conf_destroy(). */
-rd_kafka_conf_t *kafka_settings_new(const struct kafka_connection *options, struct error *error);
+rd_kafka_conf_t *kafka_settings_new(const struct kafka_connection_options *options,
+                                    struct error *error);
 
 bool kafka_settings_set(rd_kafka_conf_t *conf, const char *name, const char *value,
                         struct error *error);

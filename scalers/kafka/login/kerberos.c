@@ -16,7 +16,7 @@ struct kafka_kerberos {
     int config;
 };
 
-void kafka_kerberos_check(const struct kafka_connection *connection, struct error *mistakes)
+void kafka_kerberos_check(const struct kafka_connection_options *connection, struct error *mistakes)
 {
     _cleanup_(kafka_keytab_done) struct kafka_keytab keytab = {0};
     _cleanup_(error_done) struct error why = {0};
@@ -50,7 +50,7 @@ static void set_path(const char *variable, const char *prefix, int file)
     setenv(variable, path, 1);
 }
 
-bool kafka_kerberos_open(const struct kafka_connection *connection,
+bool kafka_kerberos_open(const struct kafka_connection_options *connection,
                          struct kafka_kerberos **ret_kerberos, struct error *error)
 {
     _cleanup_(kafka_keytab_done) struct kafka_keytab keytab = {0};

@@ -14,9 +14,10 @@
 
 struct kafka_kerberos;
 
-void kafka_kerberos_check(const struct kafka_connection *connection, struct error *mistakes);
+void kafka_kerberos_check(const struct kafka_connection_options *connection,
+                          struct error *mistakes);
 
-bool kafka_kerberos_open(const struct kafka_connection *connection,
+bool kafka_kerberos_open(const struct kafka_connection_options *connection,
                          struct kafka_kerberos **ret_kerberos, struct error *error);
 void kafka_kerberos_free(struct kafka_kerberos *kerberos);
 

@@ -55,7 +55,7 @@ static const char **extensions_of(const char *list, size_t *ret_words)
     return words;
 }
 
-void kafka_oauth_check(const struct kafka_connection *connection, struct error *mistakes)
+void kafka_oauth_check(const struct kafka_connection_options *connection, struct error *mistakes)
 {
     size_t count = 0;
     if (connection->username == NULL || connection->password == NULL ||
@@ -87,7 +87,7 @@ static char *scope_of(const char *scopes)
     return scope;
 }
 
-static bool give(const struct kafka_connection *connection, rd_kafka_t *rk,
+static bool give(const struct kafka_connection_options *connection, rd_kafka_t *rk,
                  const struct token *token, struct error *error)
 {
     char reason[256] = "";
@@ -103,7 +103,8 @@ static bool give(const struct kafka_connection *connection, rd_kafka_t *rk,
            error_unavailable(error, "librdkafka does not take the token: %s", reason);
 }
 
-static bool refresh(const struct kafka_connection *connection, rd_kafka_t *rk, struct error *error)
+static bool refresh(const struct kafka_connection_options *connection, rd_kafka_t *rk,
+                    struct error *error)
 {
     _cleanup_(memory_free) char *scope = scope_of(connection->scopes);
     _cleanup_(token_done) struct token token = {0};
@@ -118,7 +119,7 @@ static bool refresh(const struct kafka_connection *connection, rd_kafka_t *rk, s
            give(connection, rk, &token, error);
 }
 
-void kafka_oauth_refresh(const struct kafka_connection *connection, rd_kafka_t *rk)
+void kafka_oauth_refresh(const struct kafka_connection_options *connection, rd_kafka_t *rk)
 {
     _cleanup_(error_done) struct error error = {0};
     if (!refresh(connection, rk, &error))

@@ -11,9 +11,9 @@
 
 #include <librdkafka/rdkafka.h>
 
-void kafka_oauth_check(const struct kafka_connection *connection, struct error *mistakes);
+void kafka_oauth_check(const struct kafka_connection_options *connection, struct error *mistakes);
 
 /* Gives the library a token, or the reason why there is none. */
-void kafka_oauth_refresh(const struct kafka_connection *connection, rd_kafka_t *rk);
+void kafka_oauth_refresh(const struct kafka_connection_options *connection, rd_kafka_t *rk);
 
 #endif

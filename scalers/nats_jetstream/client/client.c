@@ -19,8 +19,8 @@ struct nats_client {
     struct nats_subscriber subscriber;
 };
 
-struct nats_client *nats_client_connect(const struct nats_connection *options, int64_t deadline_ms,
-                                        struct error *error)
+struct nats_client *nats_client_connect(const struct nats_connection_options *options,
+                                        int64_t deadline_ms, struct error *error)
 {
     struct nats_client_connection *connection =
         nats_client_connection_open(options, deadline_ms, error);

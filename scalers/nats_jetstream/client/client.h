@@ -27,8 +27,8 @@
 struct nats_client;
 
 /* The options must outlive it. NULL with the error. */
-struct nats_client *nats_client_connect(const struct nats_connection *options, int64_t deadline_ms,
-                                        struct error *error);
+struct nats_client *nats_client_connect(const struct nats_connection_options *options,
+                                        int64_t deadline_ms, struct error *error);
 void nats_client_disconnect(struct nats_client *client);
 
 /* As the hook of struct scaler: returns when nothing is in flight, the feed is stopping, or the

@@ -103,7 +103,7 @@ bool nats_client_connection_broken(const struct nats_client_connection *connecti
     return fail(connection->servers, words, is_silent ? ": no answer in time" : "", error);
 }
 
-static bool wants_tls(const struct nats_connection *from)
+static bool wants_tls(const struct nats_connection_options *from)
 {
     if (from->tls.enable)
         return true;
@@ -113,7 +113,7 @@ static bool wants_tls(const struct nats_connection *from)
     return false;
 }
 
-static natsStatus set_tls(natsOptions *options, const struct nats_connection *from)
+static natsStatus set_tls(natsOptions *options, const struct nats_connection_options *from)
 {
     natsStatus status = NATS_OK;
     if (wants_tls(from))
@@ -126,7 +126,7 @@ static natsStatus set_tls(natsOptions *options, const struct nats_connection *fr
 }
 
 /* nats.c takes no encrypted key. */
-static bool set_certificate(natsOptions *options, const struct nats_connection *from,
+static bool set_certificate(natsOptions *options, const struct nats_connection_options *from,
                             struct error *error)
 {
     if (from->tls.cert == NULL)
@@ -140,7 +140,7 @@ static bool set_certificate(natsOptions *options, const struct nats_connection *
                          natsStatus_GetText(status));
 }
 
-static natsStatus set_credentials(natsOptions *options, const struct nats_connection *from)
+static natsStatus set_credentials(natsOptions *options, const struct nats_connection_options *from)
 {
     if (from->user != NULL)
         return natsOptions_SetUserInfo(options, from->user, from->password);
@@ -187,7 +187,7 @@ static natsStatus set_behavior(natsOptions *options)
     return status;
 }
 
-static natsStatus fill_options(natsOptions *options, const struct nats_connection *from,
+static natsStatus fill_options(natsOptions *options, const struct nats_connection_options *from,
                                int64_t timeout_ms)
 {
     natsStatus status = set_servers(options, &from->servers, timeout_ms);
@@ -200,7 +200,7 @@ static natsStatus fill_options(natsOptions *options, const struct nats_connectio
     return status;
 }
 
-static natsStatus fill_all(natsOptions *options, const struct nats_connection *from,
+static natsStatus fill_all(natsOptions *options, const struct nats_connection_options *from,
                            int64_t timeout_ms, struct nats_events *events)
 {
     natsStatus status = fill_options(options, from, timeout_ms);
@@ -226,7 +226,7 @@ static bool connect_within(struct nats_client_connection *connection, natsOption
 }
 
 static bool open_handle(struct nats_client_connection *connection,
-                        const struct nats_connection *from, int64_t deadline_ms,
+                        const struct nats_connection_options *from, int64_t deadline_ms,
                         struct error *error)
 {
     /* A little is left for the inbox. A lost packet of a DNS lookup takes a second of the rest. */
@@ -284,8 +284,9 @@ static bool check_inbox(struct nats_client_connection *connection, int64_t deadl
     return true;
 }
 
-struct nats_client_connection *nats_client_connection_open(const struct nats_connection *from,
-                                                           int64_t deadline_ms, struct error *error)
+struct nats_client_connection *
+nats_client_connection_open(const struct nats_connection_options *from, int64_t deadline_ms,
+                            struct error *error)
 {
     struct nats_client_connection *connection = memory_new(sizeof(*connection));
     connection->servers = show_servers(&from->servers);

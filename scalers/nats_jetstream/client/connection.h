@@ -47,9 +47,9 @@ struct nats_client_connection {
 };
 
 /* Returns once the server has let us receive replies. NULL: it failed. */
-struct nats_client_connection *nats_client_connection_open(const struct nats_connection *from,
-                                                           int64_t deadline_ms,
-                                                           struct error *error);
+struct nats_client_connection *
+nats_client_connection_open(const struct nats_connection_options *from, int64_t deadline_ms,
+                            struct error *error);
 void nats_client_connection_close(struct nats_client_connection *connection);
 
 /* Sends a request without a body. The reply's number is *ret_number. */

@@ -11,7 +11,7 @@
 
 struct nats_attempt {
     pthread_t thread;
-    const struct nats_connection *options;
+    const struct nats_connection_options *options;
     int64_t deadline_ms;
     int descriptor;
     atomic_bool has_ended; /* then these are the owner's: */
@@ -40,8 +40,9 @@ static void free_attempt(struct nats_attempt *attempt)
     free(attempt);
 }
 
-bool nats_connector_begin(struct nats_connector *connector, const struct nats_connection *options,
-                          int64_t deadline_ms, struct error *error)
+bool nats_connector_begin(struct nats_connector *connector,
+                          const struct nats_connection_options *options, int64_t deadline_ms,
+                          struct error *error)
 {
     struct nats_attempt *attempt = memory_new(sizeof(*attempt));
     attempt->options = options;

@@ -18,8 +18,9 @@ struct nats_connector {
 };
 
 /* The options must outlive the attempt. False with the error set: nothing was begun. */
-bool nats_connector_begin(struct nats_connector *connector, const struct nats_connection *options,
-                          int64_t deadline_ms, struct error *error);
+bool nats_connector_begin(struct nats_connector *connector,
+                          const struct nats_connection_options *options, int64_t deadline_ms,
+                          struct error *error);
 
 /* Readable once the attempt has ended; -1: idle. */
 int nats_connector_descriptor(const struct nats_connector *connector);

@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 struct nats_subscriber {
-    const struct nats_connection *options;
+    const struct nats_connection_options *options;
     struct nats_connector connector;
     struct nats_client_connection *connection; /* NULL: there is none */
     struct nats_subjects *subjects;

@@ -48,7 +48,7 @@ void nats_monitoring_disconnect(struct nats_monitoring *monitoring)
     free(monitoring);
 }
 
-static struct nats_monitoring *monitoring_new(const struct nats_connection *options)
+static struct nats_monitoring *monitoring_new(const struct nats_connection_options *options)
 {
     struct nats_monitoring *monitoring = memory_new(sizeof(*monitoring));
     _cleanup_(memory_free) char *url = nats_monitoring_url(options);
@@ -103,7 +103,7 @@ static bool read_answer(const struct nats_monitoring *monitoring, struct fetch_e
            nats_jsz_init(ret_jsz, text, &monitoring->account, monitoring->name, &ended->error);
 }
 
-bool nats_monitoring_connect(const struct nats_connection *options, int64_t deadline_ms,
+bool nats_monitoring_connect(const struct nats_connection_options *options, int64_t deadline_ms,
                              struct nats_monitoring **ret_monitoring, struct error *error)
 {
     struct nats_monitoring *monitoring = monitoring_new(options);

@@ -18,7 +18,7 @@
 struct nats_monitoring;
 
 /* Returns once the port has reported that there is JetStream. The options must outlive it. */
-bool nats_monitoring_connect(const struct nats_connection *options, int64_t deadline_ms,
+bool nats_monitoring_connect(const struct nats_connection_options *options, int64_t deadline_ms,
                              struct nats_monitoring **ret_monitoring, struct error *error);
 void nats_monitoring_disconnect(struct nats_monitoring *monitoring);
 

@@ -13,7 +13,7 @@ struct rabbitmq_amqp {
     struct rabbitmq_declarer declarer;
 };
 
-bool rabbitmq_amqp_connect(const struct rabbitmq_connection *options,
+bool rabbitmq_amqp_connect(const struct rabbitmq_connection_options *options,
                            const struct rabbitmq_url *url, int64_t deadline_ms,
                            struct rabbitmq_amqp **ret_client, struct error *error)
 {

@@ -24,7 +24,7 @@
 struct rabbitmq_amqp;
 
 /* The options must outlive the client. */
-bool rabbitmq_amqp_connect(const struct rabbitmq_connection *options,
+bool rabbitmq_amqp_connect(const struct rabbitmq_connection_options *options,
                            const struct rabbitmq_url *url, int64_t deadline_ms,
                            struct rabbitmq_amqp **ret_client, struct error *error);
 void rabbitmq_amqp_disconnect(struct rabbitmq_amqp *client);

@@ -206,7 +206,7 @@ enum rabbitmq_received rabbitmq_amqp_connection_receive(struct rabbitmq_amqp_con
 /* ---- its life ---- */
 
 bool rabbitmq_amqp_connection_open(struct rabbitmq_amqp_connection *connection,
-                                   const struct rabbitmq_connection *options,
+                                   const struct rabbitmq_connection_options *options,
                                    const struct rabbitmq_url *url, int64_t deadline_ms,
                                    struct error *error)
 {

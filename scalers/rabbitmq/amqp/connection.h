@@ -46,7 +46,7 @@ struct rabbitmq_amqp_connection {
 /* Connects; rabbitmq_amqp_connection_log_in() is next. Whatever it returned, end it with
  * rabbitmq_amqp_connection_close(). */
 bool rabbitmq_amqp_connection_open(struct rabbitmq_amqp_connection *connection,
-                                   const struct rabbitmq_connection *options,
+                                   const struct rabbitmq_connection_options *options,
                                    const struct rabbitmq_url *url, int64_t deadline_ms,
                                    struct error *error);
 

@@ -20,7 +20,8 @@ static char *join_scopes(const struct option_list *scopes)
 }
 
 void rabbitmq_access_token_init(struct rabbitmq_access_token *token,
-                                const struct rabbitmq_connection *options, struct fetch_pool *pool)
+                                const struct rabbitmq_connection_options *options,
+                                struct fetch_pool *pool)
 {
     *token = (struct rabbitmq_access_token){.scope = join_scopes(&options->scopes), .pool = pool};
     token->source = (struct token_source){

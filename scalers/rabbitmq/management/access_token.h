@@ -32,7 +32,8 @@ struct rabbitmq_access_token {
 
 /* The options and the pool must outlive it. */
 void rabbitmq_access_token_init(struct rabbitmq_access_token *token,
-                                const struct rabbitmq_connection *options, struct fetch_pool *pool);
+                                const struct rabbitmq_connection_options *options,
+                                struct fetch_pool *pool);
 void rabbitmq_access_token_done(struct rabbitmq_access_token *token);
 
 /* The first one: blocks. */

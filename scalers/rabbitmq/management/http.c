@@ -25,7 +25,7 @@ struct rabbitmq_http {
     struct rabbitmq_access_token token;
 };
 
-struct rabbitmq_http *rabbitmq_http_new(const struct rabbitmq_connection *options,
+struct rabbitmq_http *rabbitmq_http_new(const struct rabbitmq_connection_options *options,
                                         const struct rabbitmq_url *url)
 {
     struct rabbitmq_http *http = memory_new(sizeof(*http));

@@ -39,7 +39,7 @@ struct rabbitmq_http_answer {
 };
 
 /* The options must outlive it (TLS needs them whenever it connects). */
-struct rabbitmq_http *rabbitmq_http_new(const struct rabbitmq_connection *options,
+struct rabbitmq_http *rabbitmq_http_new(const struct rabbitmq_connection_options *options,
                                         const struct rabbitmq_url *url);
 void rabbitmq_http_free(struct rabbitmq_http *http);
 

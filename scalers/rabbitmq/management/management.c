@@ -47,7 +47,7 @@ static bool get_overview(struct rabbitmq_management *client, int64_t deadline_ms
     return true;
 }
 
-bool rabbitmq_management_connect(const struct rabbitmq_connection *options,
+bool rabbitmq_management_connect(const struct rabbitmq_connection_options *options,
                                  const struct rabbitmq_url *url, int64_t deadline_ms,
                                  struct rabbitmq_management **ret_client, struct error *error)
 {

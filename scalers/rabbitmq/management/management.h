@@ -26,7 +26,7 @@
 struct rabbitmq_management;
 
 /* The options must outlive the client. */
-bool rabbitmq_management_connect(const struct rabbitmq_connection *options,
+bool rabbitmq_management_connect(const struct rabbitmq_connection_options *options,
                                  const struct rabbitmq_url *url, int64_t deadline_ms,
                                  struct rabbitmq_management **ret_client, struct error *error);
 void rabbitmq_management_disconnect(struct rabbitmq_management *client);
