@@ -100,9 +100,9 @@ static void add_reason(const struct trigger *trigger, const struct trigger_repor
                        const struct trigger_figures *figures, struct text *text)
 {
     const struct answer *answer = &report->answer;
-    if (report->state == STATE_WAITING)
+    if (report->state == ANSWER_STATE_WAITING)
         text_add(text, "nothing was measured yet: a call waits for the next measurement");
-    else if (report->state == STATE_REFUSED)
+    else if (report->state == ANSWER_STATE_REFUSED)
         text_addf(text, "KEDA keeps the replicas: %s", error_text(report->error));
     else {
         const char *activity = answer->active ? "active" : "not active: KEDA may scale to zero";
@@ -116,7 +116,7 @@ static void add_reason(const struct trigger *trigger, const struct trigger_repor
         else
             text_addf(text, "%g, at a target of %g per replica: %g replicas; %s", answer->value,
                       trigger->parsed.target, answer->replicas, activity);
-        if (report->state == STATE_HELD)
+        if (report->state == ANSWER_STATE_HELD)
             text_addf(text, "; held for at most %g s while measuring fails: %s",
                       (double)trigger->parsed.rules.hold_ms / 1000, error_text(report->error));
     }

@@ -3,7 +3,7 @@
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/metric.h"
-#include "scale/trigger/objects.h"
+#include "scale/trigger/trigger_objects.h"
 #include "web/trigger_fields.h"
 
 #include <math.h>
@@ -55,7 +55,7 @@ static void add_sample(struct samples *all, const struct trigger *trigger, int64
 static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct samples *all = context;
-    if (objects_superseded(trigger))
+    if (trigger_objects_superseded(trigger))
         return WALK_ON;
     if (all->count < all->max)
         add_sample(all, trigger, now_ms);

@@ -69,9 +69,9 @@ static void count(struct trigger_rows *rows, const struct trigger *trigger,
     if (report->is_superseded)
         return;
     totals->triggers++;
-    totals->failing += report->state == STATE_REFUSED;
-    totals->unmeasured += report->state == STATE_WAITING;
-    totals->held += report->state == STATE_HELD;
+    totals->failing += report->state == ANSWER_STATE_REFUSED;
+    totals->unmeasured += report->state == ANSWER_STATE_WAITING;
+    totals->held += report->state == ANSWER_STATE_HELD;
     totals->active += has_value && answer->active;
     if (has_value)
         met_add(&rows->objects,

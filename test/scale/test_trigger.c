@@ -2,8 +2,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "scale/fixture.h"
-#include "scale/trigger/objects.h"
 #include "scale/trigger/trigger_answers.h"
+#include "scale/trigger/trigger_objects.h"
 #include "scale/trigger/trigger_peers.h"
 
 #include <stdio.h>
@@ -436,8 +436,8 @@ static void a_trigger_that_is_no_longer_called_is_superseded_by_a_later_one(void
         struct trigger *former = find_in(namespace, 1000, former_pairs);
         struct trigger *newest = find_in(namespace, later_ms, newest_pairs);
         find_in(namespace, 20000, newest_pairs);
-        assert_true(objects_superseded(former));
-        assert_false(objects_superseded(newest));
+        assert_true(trigger_objects_superseded(former));
+        assert_false(trigger_objects_superseded(newest));
         triggers_expire(triggers, INT64_MAX / 2);
     }
 }
@@ -449,12 +449,12 @@ static void triggers_of_one_object_that_are_called_in_turn_supersede_none(void *
     struct trigger *other = FIND_AT(1000, GOOD, "queueLength", "9");
     FIND_AT(12000, GOOD, "queueLength", "9");
     FIND_AT(20000, GOOD);
-    assert_false(objects_superseded(one));
-    assert_false(objects_superseded(other));
+    assert_false(trigger_objects_superseded(one));
+    assert_false(trigger_objects_superseded(other));
     /* A stream is a call all the time. */
     triggers_pin(triggers, one);
     FIND_AT(80000, GOOD, "queueLength", "9");
-    assert_false(objects_superseded(one));
+    assert_false(trigger_objects_superseded(one));
     triggers_unpin(triggers, one, 80000);
 }
 

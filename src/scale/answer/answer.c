@@ -178,17 +178,17 @@ void answer_decide(const struct answer_facts *facts, const struct answer_call *c
 enum answer_state answer_state(const struct answer *answer)
 {
     if (answer->kind == ANSWER_VALUE)
-        return answer->held ? STATE_HELD : STATE_ANSWERED;
-    return answer->kind == ANSWER_REFUSED ? STATE_REFUSED : STATE_WAITING;
+        return answer->held ? ANSWER_STATE_HELD : ANSWER_STATE_ANSWERED;
+    return answer->kind == ANSWER_REFUSED ? ANSWER_STATE_REFUSED : ANSWER_STATE_WAITING;
 }
 
 const char *answer_state_name(enum answer_state state)
 {
     static const char *const names[] = {
-        [STATE_WAITING] = "waiting",
-        [STATE_ANSWERED] = "answered",
-        [STATE_HELD] = "held",
-        [STATE_REFUSED] = "refused",
+        [ANSWER_STATE_WAITING] = "waiting",
+        [ANSWER_STATE_ANSWERED] = "answered",
+        [ANSWER_STATE_HELD] = "held",
+        [ANSWER_STATE_REFUSED] = "refused",
     };
     return names[state];
 }

@@ -89,10 +89,10 @@ void answer_decide(const struct answer_facts *facts, const struct answer_call *c
 
 /* An answer in one word, for people. */
 enum answer_state {
-    STATE_WAITING,  /* for a measurement */
-    STATE_ANSWERED, /* by a reading */
-    STATE_HELD,     /* by what was known before measuring failed */
-    STATE_REFUSED,  /* with an error */
+    ANSWER_STATE_WAITING,  /* for a measurement */
+    ANSWER_STATE_ANSWERED, /* by a reading */
+    ANSWER_STATE_HELD,     /* by what was known before measuring failed */
+    ANSWER_STATE_REFUSED,  /* with an error */
 };
 
 enum answer_state answer_state(const struct answer *answer);

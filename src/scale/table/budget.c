@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/engine.h"
-#include "scale/trigger/objects.h"
+#include "scale/trigger/trigger_objects.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -109,7 +109,7 @@ static size_t own_bytes(const struct budgets *budgets, const struct trigger *tri
     enum { COPIES_OF_MISTAKES = 3 };
     return budget_min(trigger->identity.length) + credentials_bytes(trigger) +
            text_heap_bytes(trigger->name) + text_heap_bytes(trigger->namespace) +
-           text_heap_bytes(trigger->parsed.metric_name) + objects_bytes(trigger) +
+           text_heap_bytes(trigger->parsed.metric_name) + trigger_objects_bytes(trigger) +
            text_heap_bytes(trigger->parsed.connection_name) +
            COPIES_OF_MISTAKES * text_heap_bytes(trigger->parsed.mistakes.text) +
            values_bytes(trigger->parsed.values[OPTION_QUERY]) +

@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "scale/connections/inline.h"
 #include "scale/connections/named.h"
-#include "scale/trigger/objects.h"
+#include "scale/trigger/trigger_objects.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -84,7 +84,7 @@ static void drop(struct triggers *triggers, struct trigger *trigger)
     if (trigger->policy != NULL)
         trigger_policy_leave(trigger->policy);
     budgets_leave(&triggers->lifecycle.budgets, trigger);
-    objects_leave(&triggers->objects, trigger);
+    trigger_objects_leave(&triggers->objects, trigger);
     lifecycle_leave_object(&triggers->lifecycle, trigger);
     lifecycle_end(&triggers->lifecycle, trigger);
 }
@@ -107,7 +107,7 @@ void triggers_free(struct triggers *triggers)
 void triggers_touch(struct triggers *triggers, struct trigger *trigger, int64_t now_ms)
 {
     trigger->last_call_ms = now_ms;
-    objects_touch(trigger->object, now_ms);
+    trigger_objects_touch(trigger->object, now_ms);
     if (trigger->pins > 0)
         return;
     take_off_lists(triggers, trigger);
@@ -127,7 +127,7 @@ void triggers_unpin(struct triggers *triggers, struct trigger *trigger, int64_t 
     if (--trigger->pins > 0)
         return;
     trigger->last_call_ms = now_ms;
-    objects_touch(trigger->object, now_ms);
+    trigger_objects_touch(trigger->object, now_ms);
     put_on_lists(triggers, trigger);
 }
 
@@ -158,7 +158,7 @@ void triggers_add(struct triggers *triggers, struct trigger *trigger)
                                 trigger->identity.length, trigger->identity.hash, trigger);
     budgets_join(&triggers->lifecycle.budgets, trigger);
     count_secret(triggers, trigger);
-    objects_join(&triggers->objects, trigger);
+    trigger_objects_join(&triggers->objects, trigger);
     put_on_lists(triggers, trigger);
     if (trigger->policy != NULL)
         trigger_policy_join(trigger->policy, &triggers->policy_stats);

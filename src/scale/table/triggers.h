@@ -15,7 +15,7 @@
  *   metadata/general               the keys of every trigger of any scaler
  *   trigger/trigger_policy         a trigger's policy: a step with each reading, and what it found
  *   trigger/trigger                one trigger: its data
- *   trigger/objects                the ScaledObjects that triggers are of
+ *   trigger/trigger_objects        the ScaledObjects that triggers are of
  *   trigger/trigger_answers        what KEDA was answered
  *   trigger/trigger_report         what KEDA is answered now, and what pages and metrics show of it
  *   trigger/trigger_peers          what a trigger gives other replicas, and takes from them

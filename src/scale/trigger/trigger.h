@@ -144,7 +144,7 @@ struct trigger {
     struct trigger *next, *prev; /* while not pinned: the one without a call for longest first */
     struct trigger *next_of_namespace, *prev_of_namespace; /* the same, of its namespace alone */
 
-    struct trigger_object *object; /* objects.c; NULL: in no table */
+    struct trigger_object *object; /* trigger_objects.c; NULL: in no table */
 
     /* budget.c, which puts an equal connection's values in the place of its own. */
     size_t bytes;                    /* of memory, with its query and without `shared` */

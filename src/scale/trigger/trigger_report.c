@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "config/source_address.h"
 #include "scale/policy/words.h"
-#include "scale/trigger/objects.h"
+#include "scale/trigger/trigger_objects.h"
 
 #include <math.h>
 #include <string.h>
@@ -136,7 +136,7 @@ static void decide_without_query(const struct trigger *trigger, const struct ans
 
 static const struct error *error_of(const struct trigger_report *report)
 {
-    if (report->state == STATE_REFUSED)
+    if (report->state == ANSWER_STATE_REFUSED)
         return &report->answer.error;
     return report->snapshot.last_attempt == ATTEMPT_FAILED ? &report->snapshot.error : NULL;
 }
@@ -144,9 +144,10 @@ static const struct error *error_of(const struct trigger_report *report)
 static void add_for_people(const struct trigger *trigger, struct trigger_report *report)
 {
     const struct policy_result *result = &report->policy.answered.result;
-    report->is_superseded = objects_superseded(trigger);
+    report->is_superseded = trigger_objects_superseded(trigger);
     report->error = error_of(report);
-    report->has_decision = report->state == STATE_ANSWERED && report->policy.answered.has_decided;
+    report->has_decision =
+        report->state == ANSWER_STATE_ANSWERED && report->policy.answered.has_decided;
     report->status = result->status;
     report->bound_by = result->term;
     if (trigger->bound.query == NULL)
@@ -204,7 +205,7 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
     decide(trigger, &inputs, &(struct answer_call){.is_stream = true}, at_ms, report);
     report->state = answer_state(&report->answer);
     report->error = error_of(report);
-    report->has_decision = decision != NULL && report->state == STATE_ANSWERED;
+    report->has_decision = decision != NULL && report->state == ANSWER_STATE_ANSWERED;
     if (report->has_decision) {
         report->status = decision->status;
         report->bound_by = decision->term;

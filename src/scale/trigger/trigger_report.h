@@ -24,7 +24,7 @@ struct trigger_report {
     enum answer_state state; /* of the answer */
 
     /* For people only. */
-    bool is_superseded;                   /* objects_superseded() */
+    bool is_superseded;                   /* trigger_objects_superseded() */
     const struct error *error;            /* of the answer, or why measuring fails; NULL: none */
     bool has_decision;                    /* a policy decided it; false while measuring fails */
     enum flow_status status;              /* of consumers, where it has a decision */

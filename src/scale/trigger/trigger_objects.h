@@ -5,8 +5,8 @@
  *
  * Threads: one at a time (the server's turn lock).
  */
-#ifndef BACKLOG_SCALE_TRIGGER_OBJECTS_H
-#define BACKLOG_SCALE_TRIGGER_OBJECTS_H
+#ifndef BACKLOG_SCALE_TRIGGER_TRIGGER_OBJECTS_H
+#define BACKLOG_SCALE_TRIGGER_TRIGGER_OBJECTS_H
 
 #include "scale/trigger/trigger.h"
 
@@ -21,17 +21,17 @@ struct trigger_object {
 
 /* `objects`: by key; NULL where there are no triggers. The trigger was called for at its
  * last_call_ms. */
-void objects_join(struct trigger_object **objects, struct trigger *trigger);
-void objects_leave(struct trigger_object **objects, struct trigger *trigger);
+void trigger_objects_join(struct trigger_object **objects, struct trigger *trigger);
+void trigger_objects_leave(struct trigger_object **objects, struct trigger *trigger);
 
 /* The memory of one. */
-size_t objects_bytes(const struct trigger *trigger);
+size_t trigger_objects_bytes(const struct trigger *trigger);
 
 /* Its trigger was called for again. */
-void objects_touch(struct trigger_object *object, int64_t now_ms);
+void trigger_objects_touch(struct trigger_object *object, int64_t now_ms);
 
 /* Whether its object's metadata was changed: KEDA calls for another trigger of it that came later,
  * and no longer for this one. */
-bool objects_superseded(const struct trigger *trigger);
+bool trigger_objects_superseded(const struct trigger *trigger);
 
 #endif

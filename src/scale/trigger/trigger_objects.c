@@ -1,4 +1,4 @@
-#include "scale/trigger/objects.h"
+#include "scale/trigger/trigger_objects.h"
 
 #include "base/hash_table.h"
 #include "base/memory.h"
@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Names come from outside, so the hash is keyed. */
-void objects_join(struct trigger_object **objects, struct trigger *trigger)
+void trigger_objects_join(struct trigger_object **objects, struct trigger *trigger)
 {
     _cleanup_(memory_free) char *key = text_format("%s/%s", trigger->namespace, trigger->name);
     struct trigger_object *object;
@@ -21,11 +21,11 @@ void objects_join(struct trigger_object **objects, struct trigger *trigger)
     }
     object->triggers++;
     object->first_ms = trigger->first_call_ms;
-    objects_touch(object, trigger->last_call_ms);
+    trigger_objects_touch(object, trigger->last_call_ms);
     trigger->object = object;
 }
 
-void objects_leave(struct trigger_object **objects, struct trigger *trigger)
+void trigger_objects_leave(struct trigger_object **objects, struct trigger *trigger)
 {
     struct trigger_object *object = TAKE(trigger->object);
     object->pins -= trigger->pins;
@@ -36,20 +36,20 @@ void objects_leave(struct trigger_object **objects, struct trigger *trigger)
     free(object);
 }
 
-size_t objects_bytes(const struct trigger *trigger)
+size_t trigger_objects_bytes(const struct trigger *trigger)
 {
     size_t key = strlen(trigger->namespace) + strlen("/") + strlen(trigger->name) + 1;
     return memory_heap_bytes(sizeof(struct trigger_object)) + memory_heap_bytes(key);
 }
 
-void objects_touch(struct trigger_object *object, int64_t now_ms)
+void trigger_objects_touch(struct trigger_object *object, int64_t now_ms)
 {
     if (now_ms > object->last_ms)
         object->last_ms = now_ms;
 }
 
 /* One whose stream is open is called for all the time. */
-bool objects_superseded(const struct trigger *trigger)
+bool trigger_objects_superseded(const struct trigger *trigger)
 {
     /* In one poll KEDA calls for each trigger of an object, one after the other. */
     enum { POLL_MS = 10000 };
