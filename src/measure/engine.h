@@ -120,8 +120,8 @@ struct connection_info {
     enum client_state state;
     const char *error; /* the last, until the source has answered again; "" */
     struct connection_stats stats;
-    double round_trip_seconds; /* of a query, averaged over the last ones; NAN: none was answered
-                                  yet */
+    /* Of a query, averaged over the last ones; NAN: none was answered yet. */
+    double round_trip_seconds;
 };
 
 /* Visits all connections by ascending number, without locks: copies of some at a time, so that

@@ -30,12 +30,12 @@ struct engine {
     uint64_t pollers_made;  /* for their numbers */
     size_t threads;         /* alive */
     pthread_cond_t thread_ended;
-    bool has_ended; /* a thread has, or is just about to: it joins the one before it, so that none
-                       is left */
+    /* A thread has ended, or is just about to: it joins the one before it, so that none is left. */
+    bool has_ended;
     pthread_t ended;
     bool is_stopping;
-    struct stats_row
-        *retired; /* utlist: of connections that have ended, so that no counter goes down */
+    /* utlist: of connections that have ended, so that no counter goes down. */
+    struct stats_row *retired;
 
     pthread_mutex_t ready_lock; /* taken after a poller's */
     struct watcher *ready;

@@ -25,8 +25,8 @@ struct recent_sample {
     /* Of all that became this one. NAN: one was unknown, and none above 0. */
     double max_waiting; /* the value, where the source has no other count */
     double max_in_flight;
-    bool is_after_gap; /* measuring failed, or nobody measured, between the one before and this one
-                        */
+    /* Measuring failed, or nobody measured, between the one before and this one. */
+    bool is_after_gap;
 };
 
 /* Start from {.interval_ms = ...}: how far apart measurements are meant to be. */

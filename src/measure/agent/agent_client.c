@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 enum {
-    MAX_MESSAGE =
-        1 << 20, /* of what an agent sends at a time: the end of one task, with an error's text */
+    /* Of what an agent sends at a time: the end of one task, with an error's text. */
+    MAX_MESSAGE = 1 << 20,
     GRACE_MS = 1000, /* beyond a time-out, before an agent is killed */
 };
 

@@ -27,8 +27,8 @@
 enum {
     PUSH_GATHER_MS = 10,     /* queries that become idle together are subscribed to together */
     PUSH_FIRST_ALERT_MS = 5, /* then doubling */
-    PUSH_REFUSED_MS =
-        60 * 1000, /* a source that refused is tried again: somebody may grant the right */
+    /* A source that refused is tried again: somebody may grant the right. */
+    PUSH_REFUSED_MS = 60 * 1000,
 };
 
 struct push {

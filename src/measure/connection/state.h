@@ -39,9 +39,9 @@ struct connection;
 struct connection_settings {
     int64_t interval_ms; /* where the user sets none */
     int64_t timeout_ms;  /* of a query whose scaler sets none */
-    int64_t
-        backoff_min_ms; /* before the second retry of a failed connection; the first is at once */
-    int64_t backoff_max_ms; /* the wait doubles with each further retry, up to this */
+    /* Before the second retry of a failed connection, the first being at once; the wait doubles
+     * with each further one, up to the maximum. */
+    int64_t backoff_min_ms, backoff_max_ms;
     uint32_t (*jitter)(uint32_t below);
     int64_t (*now_ms)(void);
     void (*wake)(struct connection *connection); /* something is due sooner; with the lock */

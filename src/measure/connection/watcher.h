@@ -21,8 +21,8 @@ struct watcher {
     void *caller;
     const struct connection_settings *settings; /* NULL: it never watched */
     struct query *query;                        /* NULL: not watching */
-    bool is_stream; /* it wants measurements at the interval; others wait for one that was demanded
-                     */
+    /* It wants measurements at the interval; others wait for one that was demanded. */
+    bool is_stream;
     int64_t idle_interval_ms;
 
     struct watcher *next, *prev;             /* among the query's */

@@ -22,10 +22,10 @@
 #include "scale/answer/peak_value.h"
 
 enum {
-    ANSWER_PATIENCE_MS =
-        1000, /* a call waits so long for a fresh reading if there is an older one */
-    ANSWER_REPEAT_FAILURE_MS =
-        500, /* a failure is answered again for so long: KEDA calls twice at once */
+    /* A call waits so long for a fresh reading if there is an older one. */
+    ANSWER_PATIENCE_MS = 1000,
+    /* A failure is answered again for so long: KEDA calls twice at once. */
+    ANSWER_REPEAT_FAILURE_MS = 500,
 };
 
 struct peer_value;
@@ -69,12 +69,13 @@ struct answer_facts {
     const struct answer_rules *rules;
 
     /* What a held value follows from, while measuring fails. */
-    const struct peak_value *peak;     /* what was answered before; NULL: nothing was yet */
-    const struct peer_value *of_peers; /* what other replicas hold, which counts until this one has
-                                          measured; NULL: nothing */
-    double replicas_value;             /* what the HPA's replicas are for: no more is held */
-    int64_t replicas_ms;               /* when the HPA's replicas were read; they count if that was
-                                          after measuring began to fail; 0: they were not read */
+    const struct peak_value *peak; /* what was answered before; NULL: nothing was yet */
+    /* What other replicas hold, which counts until this one has measured; NULL: nothing. */
+    const struct peer_value *of_peers;
+    double replicas_value; /* what the HPA's replicas are for: no more is held */
+    /* When the HPA's replicas were read; they count if that was after measuring began to fail; 0:
+     * they were not read. */
+    int64_t replicas_ms;
 };
 
 /* Who is answered. */
@@ -83,6 +84,8 @@ struct answer_call {
     int64_t arrived_ms; /* when a call came */
     bool out_of_time;   /* a call has waited as long as it may: it is not answered ANSWER_WAIT */
 };
+
+/* Pure: what this caller is answered now. */
 
 void answer_decide(const struct answer_facts *facts, const struct answer_call *call, int64_t now_ms,
                    struct answer *ret_answer);
@@ -98,8 +101,8 @@ enum answer_state {
 enum answer_state answer_state(const struct answer *answer);
 const char *answer_state_name(enum answer_state state); /* "held", in all JSON */
 
-void answer_copy(struct answer *to,
-                 const struct answer *from); /* what `to` held before is dropped */
+/* What `to` held before is dropped. */
+void answer_copy(struct answer *to, const struct answer *from);
 void answer_done(struct answer *answer);
 
 #endif

@@ -104,8 +104,8 @@ enum policy_term {
 
 struct policy_result {
     int64_t replicas;
-    double
-        value; /* at a target of 1; at maxReplicaCount a fifth more, so that the HPA gets there */
+    /* At a target of 1; at maxReplicaCount a fifth more, so that the HPA gets there. */
+    double value;
     bool active;
     enum policy_term term;
     enum flow_status status;

@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct evkeyvalq; /* libevent's */
 struct web_request;
 struct web_answer;
 
@@ -50,8 +51,8 @@ enum { WEB_MAX_SEGMENTS = 4 };
 struct web_request {
     char *below[WEB_MAX_SEGMENTS]; /* the path's segments below the page's own */
     size_t below_count;
-    const char *target; /* path and query, as they came: still percent-encoded */
-    void *parameters;   /* for web_parameter() */
+    const char *target;           /* path and query, as they came: still percent-encoded */
+    struct evkeyvalq *parameters; /* for web_parameter() */
 };
 
 /* The value of ?name=value; NULL where there is none. */
