@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 /* Hundreds of rows are usual. A source that fails at every other measurement has thousands, as each
  * change is kept; a row takes 700 bytes until it is sent, and then at most 250. */
@@ -127,44 +128,54 @@ static void derive_arrivals(struct trigger_figures *rows, size_t count)
     }
 }
 
+static void describe(struct series *series, const struct trigger *trigger,
+                     const struct trigger_report *now)
+{
+    series->id = trigger->id;
+    series->metric_name = text_copy(trigger->parsed.metric_name);
+    series->scaler = trigger->parsed.scaler == NULL ? NULL : trigger->parsed.scaler->name;
+    series->target = trigger->parsed.target;
+    series->is_superseded = now->is_superseded;
+}
+
+/* A row for each of the newest samples that the page has room for. */
+static void add_rows(struct series *series, struct past *past, const struct history_sample *samples,
+                     size_t count, size_t room)
+{
+    const struct peer_value *of_peers = past->trigger->answers.of_peers;
+    series->count = MIN(count, (size_t)MAX_ROWS_PER_TRIGGER);
+    series->has_more = series->count > room;
+    if (series->has_more)
+        series->count = room;
+    series->rows = memory_array(series->count + 1, sizeof(*series->rows));
+    size_t first = count - series->count;
+    if (of_peers != NULL)
+        peak_value_add_earlier(&past->peak, of_peers->earlier, of_peers->earlier_count,
+                               series->count == 0 ? of_peers->since_ms : samples[first].at_ms);
+    for (size_t i = 0; i < series->count; i++)
+        evaluate(past, &samples[first + i], &series->rows[i]);
+    derive_arrivals(series->rows, series->count);
+}
+
 static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct history_page_found *found = context;
     if (!walk_is_of(trigger, found->namespace, found->name) ||
         found->count == WALK_TRIGGERS_PER_OBJECT)
         return WALK_ON;
-    _cleanup_(memory_free) struct history_sample *samples = NULL;
-    _cleanup_(trigger_report_done) struct trigger_report now;
-    const struct peer_value *of_peers = trigger->answers.of_peers;
-    struct past past = {.trigger = trigger, .now = &now};
     struct series *series = &found->items[found->count++];
-    series->id = trigger->id;
-    series->metric_name = text_copy(trigger->parsed.metric_name);
-    series->scaler = trigger->parsed.scaler == NULL ? NULL : trigger->parsed.scaler->name;
-    series->target = trigger->parsed.target;
+    _cleanup_(trigger_report_done) struct trigger_report now;
     trigger_report(trigger, NULL, now_ms, &now);
-    series->is_superseded = now.is_superseded;
+    describe(series, trigger, &now);
     if (trigger->bound.query == NULL || (found->only != 0 && found->only != trigger->id))
         return WALK_ON;
+    _cleanup_(memory_free) struct history_sample *samples = NULL;
     size_t count = query_history(trigger->bound.query, now_ms - HISTORY_SPAN_MS, &samples);
-    size_t room = MAX_ROWS - found->rows;
-    series->count = count;
-    if (series->count > MAX_ROWS_PER_TRIGGER)
-        series->count = MAX_ROWS_PER_TRIGGER;
-    series->has_more = series->count > room;
-    if (series->has_more)
-        series->count = room;
+    struct past past = {.trigger = trigger, .now = &now};
+    add_rows(series, &past, samples, count, MAX_ROWS - found->rows);
     found->rows += series->count;
-    series->rows = memory_array(series->count + 1, sizeof(*series->rows));
-    if (of_peers != NULL)
-        peak_value_add_earlier(&past.peak, of_peers->earlier, of_peers->earlier_count,
-                               series->count == 0 ? of_peers->since_ms
-                                                  : samples[count - series->count].at_ms);
-    for (size_t i = 0; i < series->count; i++) /* the newest */
-        evaluate(&past, &samples[count - series->count + i], &series->rows[i]);
     snapshot_done(&past.snapshot);
     peak_value_done(&past.peak);
-    derive_arrivals(series->rows, series->count);
     return WALK_PAUSE;
 }
 
