@@ -3,7 +3,7 @@
 The include paths of CMakeLists.txt enforce most of it already. This covers what the compiler cannot see: the
 headers of libraries are in everybody's path, and circles compile: of headers that include each other, and of sources
 that use each other's functions, whatever the headers are called that these are declared in. So do two structs of one
-name, as long as no source sees both.
+name, as long as no source sees both; and a list of modules in a header may be of last year.
 """
 
 import pathlib
@@ -206,10 +206,38 @@ def names_of_two():
             yield f"{found[0]}: {name} is also in {', '.join(map(str, found[1:]))}: rename one of them"
 
 
+LIST = re.compile(r"The modules of ([\w/]+)/; each uses only those above it:\n \*\n((?: \*   .*\n)+)")
+
+
+def wrong_lists():
+    """Of modules, in the header that a reader of the part finds first. A file that is not named there belongs to the one
+    whose name it begins with: engine_stats.c to engine."""
+    graph = module_includes()
+    for path in sorted(pathlib.Path("src").rglob("*.h")):
+        for part, lines in LIST.findall(path.read_text()):
+            folder = f"src/{part}/"
+            names = [line.split()[1] for line in lines.splitlines()]
+
+            def name_of(module):
+                name = module.removeprefix(folder)
+                parts = [whole for whole in names if name == whole or name.startswith(f"{whole}_")]
+                return max(parts, key=len, default=None)
+
+            yield from (f"{path}: there is no module {name}" for name in names if folder + name not in graph)
+            for module in sorted(module for module in graph if module.startswith(folder)):
+                name = name_of(module)
+                if name is None:
+                    yield f"{path}: {module} is not in the list of modules"
+                    continue
+                for used, where in graph[module].items():
+                    if used.startswith(folder) and (of := name_of(used)) and names.index(of) > names.index(name):
+                        yield f"{where}: {path} lists {of} below {name}"
+
+
 def main():
     uses = source_uses()
     breaches = [*wrong_includes(), *wrong_uses(uses), *circles(module_includes(), "include"), *circles(uses, "use"),
-                *names_of_two()]
+                *names_of_two(), *wrong_lists()]
     for breach in breaches:
         print(breach, file=sys.stderr)
     return 1 if breaches else 0

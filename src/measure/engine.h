@@ -6,6 +6,43 @@
  * as it arrives. Whoever calls here never does I/O. What is asked of a query is in
  * connection/query.h.
  *
+ * The modules of measure/; each uses only those above it:
+ *
+ *   task                     a query that a scaler is measuring, and the feed of these
+ *   scaler                   what a scaler is: its hooks, which measure and evaluate
+ *   snapshot                 what is known of a query, copied
+ *   recent_samples           its last readings, for scaling policies
+ *   history                  its readings of the last hour, for people
+ *   connection_stats         what is counted of a connection
+ *   query_user               who uses a query, by name
+ *   naming                   what people call a connection, in logs, metrics and pages
+ *   connection/load          how busy a connection is
+ *   connection/job           a query in the schedule
+ *   connection/job_heap      jobs by when they are due
+ *   connection/job_groups    whose turn it is
+ *   connection/schedule      which job is sent next
+ *   connection/push          how one query is subscribed to
+ *   connection/watcher       a call or stream that the next measurement of a query wakes
+ *   connection/follower      a scaling policy, which gets each reading once
+ *   connection/state         the structs of a connection and its queries
+ *   connection/subscription  which queries are subscribed to
+ *   connection/bundle        which queries one request measures together
+ *   connection/query         a query: what is known of it, who uses it, when it is due
+ *   connection/connection    what a reply, a time-out or a lost client means; when to connect again
+ *   connection/query_view    copies what is known of a query
+ *   agent/limits             what an agent process may use
+ *   agent/frame              messages on its socket
+ *   agent/messages           our structs as messages, and back
+ *   agent/queries            the queries whose options an agent has
+ *   agent/agent_process      agents that run, what they cost, and which are killed for memory
+ *   agent/launch             starts and ends one
+ *   agent/agent_client       the server's side of one
+ *   agent/agent              what runs in one
+ *   client                   a client of a source, in this process or in an agent
+ *   tenancy                  whose a connection is, for limits
+ *   poller                   the thread of a connection
+ *   engine                   the map of all connections
+ *
  * Threads: any may call. The map of connections has a lock, each connection another one, and the
  * list of watchers with news a third; they are taken in this order, and held for copies, never
  * across I/O. Who waits does not block: it leaves a watcher, and `wake` is called when

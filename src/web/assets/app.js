@@ -1,4 +1,5 @@
 // Which page is shown: #/, #/trigger/NAMESPACE/NAME, #/workers, #/workers/NAMESPACE/NAME, #/connections, #/log, #/jobs.
+// A page imports no other page: what two of them need is a file of its own.
 
 import { addressOf, path, remember } from "./address.js";
 import { connectionsPage } from "./connections.js";

@@ -13,6 +13,30 @@
  * lab/rehearsal_http.c. JSON is written with web/json.h, and lists with web/list_page.h; how a
  * request is refused is in answer.h.
  *
+ * The modules of web/; each uses only those above it:
+ *
+ *   walk               over all triggers, some at a time under the turn lock
+ *   json               numbers, times and texts as pages write them
+ *   metadata_json      a trigger's options, without what is secret
+ *   trigger_fields     what the views of a trigger show: a table
+ *   trigger_metrics    /metrics of single triggers
+ *   http/address       clients by address, for limits
+ *   http/host          which Host a request may have
+ *   http/login         the token, and the cookie that stands for it
+ *   http/stream        answers that go on
+ *   http/page          this header
+ *   http/answer        answers in JSON, and refusals
+ *   http/connections   how many connections there are, and for how long
+ *   http/request       a request finds its page, or is refused
+ *   http/http          the port
+ *   list_page          lists that are read a page at a time
+ *   live_tables        rows that change, as server-sent events
+ *   trigger_rows       the dashboard's rows of triggers
+ *   dashboard          /api/events and what is in it: triggers, connections, log, trend
+ *   explain            /api/triggers: why a trigger is answered what it is answered
+ *   history_page       /api/history: the readings of the last hour
+ *   assets             the dashboard's own files (assets/), which run in the browser
+ *
  * Threads: a page is written on the HTTP server's, one at a time.
  */
 #ifndef BACKLOG_WEB_HTTP_PAGE_H
