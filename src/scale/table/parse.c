@@ -1,4 +1,5 @@
 #include "scale/table/parse.h"
+
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/credentials.h"

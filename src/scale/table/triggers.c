@@ -288,6 +288,12 @@ struct trigger *triggers_next(struct triggers *triggers)
     return trigger;
 }
 
+struct trigger *triggers_first(struct triggers *triggers)
+{
+    triggers->next_walked = triggers->by_identity;
+    return triggers_next(triggers);
+}
+
 /* The buckets of the table: where it grows, one of two becomes a later one. */
 uint64_t triggers_buckets(const struct triggers *triggers)
 {
@@ -300,10 +306,4 @@ struct trigger *triggers_at(const struct triggers *triggers, uint64_t bucket,
     UT_hash_table *table = triggers->by_identity->hh.tbl;
     UT_hash_handle *handle = before == NULL ? table->buckets[bucket].hh_head : before->hh.hh_next;
     return handle == NULL ? NULL : ELMT_FROM_HH(table, handle);
-}
-
-struct trigger *triggers_first(struct triggers *triggers)
-{
-    triggers->next_walked = triggers->by_identity;
-    return triggers_next(triggers);
 }
