@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "measure/connection/connection.h"
 #include "measure/connection/query_internal.h"
-#include "measure/fake.h"
+#include "measure/fake_scaler.h"
 #include "scale/table/triggers.h"
 #include "support/connections_text.h"
 

@@ -1,7 +1,7 @@
 #include "base/clock.h"
 #include "manifest/fixture.h"
 #include "manifest/measurement/measurement.h"
-#include "measure/fake.h"
+#include "measure/fake_scaler.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

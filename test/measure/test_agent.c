@@ -2,7 +2,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "measure/agent/agent_client.h"
-#include "measure/fixture.h"
+#include "measure/engine_fixture.h"
 #include "support/feed.h"
 
 #include <signal.h>

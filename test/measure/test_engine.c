@@ -1,7 +1,7 @@
 /* The engine with its threads; what it decides is tested without any in test_connection.c. */
 #include "base/log.h"
 #include "base/memory.h"
-#include "measure/fixture.h"
+#include "measure/engine_fixture.h"
 #include "measure/poller.h"
 
 #include <pthread.h>

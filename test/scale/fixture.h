@@ -4,7 +4,7 @@
 #ifndef BACKLOG_TEST_SCALE_FIXTURE_H
 #define BACKLOG_TEST_SCALE_FIXTURE_H
 
-#include "measure/fake.h"
+#include "measure/fake_scaler.h"
 #include "scale/table/triggers.h"
 #include "scale/trigger/trigger_report.h"
 

@@ -7,7 +7,7 @@
 #define BACKLOG_TEST_SERVE_SCALER_FIXTURE_H
 
 #include "base/clock.h"
-#include "measure/fake.h"
+#include "measure/fake_scaler.h"
 #include "serve/services/external_scaler.h"
 
 #include <setjmp.h>

@@ -15,8 +15,8 @@
  * process "late" has no message until 200 ms after it was subscribed to first, and then one, and
  * notifies; "lost" loses its first subscription then.
  */
-#ifndef BACKLOG_TEST_FAKE_H
-#define BACKLOG_TEST_FAKE_H
+#ifndef BACKLOG_TEST_MEASURE_FAKE_SCALER_H
+#define BACKLOG_TEST_MEASURE_FAKE_SCALER_H
 
 #include "measure/engine.h"
 #include "measure/scaler.h"

@@ -1,4 +1,4 @@
-#include "measure/fixture.h"
+#include "measure/engine_fixture.h"
 
 #include "base/memory.h"
 

@@ -1,4 +1,4 @@
-#include "measure/fake.h"
+#include "measure/fake_scaler.h"
 
 #include "base/clock.h"
 #include "base/log.h"

@@ -2,12 +2,12 @@
  * What tests of the engine share: an engine that is fast enough for a test and slow enough for a
  * busy machine under a sanitizer, and questions to it.
  */
-#ifndef BACKLOG_TEST_FIXTURE_H
-#define BACKLOG_TEST_FIXTURE_H
+#ifndef BACKLOG_TEST_MEASURE_ENGINE_FIXTURE_H
+#define BACKLOG_TEST_MEASURE_ENGINE_FIXTURE_H
 
 #include "base/clock.h"
 #include "measure/engine.h"
-#include "measure/fake.h"
+#include "measure/fake_scaler.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
