@@ -3,7 +3,8 @@
 The include paths of CMakeLists.txt enforce most of it already. This covers what the compiler cannot see: the
 headers of libraries are in everybody's path, and circles compile: of headers that include each other, and of sources
 that use each other's functions, whatever the headers are called that these are declared in. So do two structs of one
-name, as long as no source sees both; and a list of modules in a header may be of last year.
+name, as long as no source sees both; a function of a header may be called by nobody; and a list of modules there may
+be of last year.
 """
 
 import pathlib
@@ -206,6 +207,27 @@ def names_of_two():
             yield f"{found[0]}: {name} is also in {', '.join(map(str, found[1:]))}: rename one of them"
 
 
+EXPORTED = re.compile(r"^(?!static|typedef|extern|#|\s)[^;{}#=]*?\b([a-z]\w+)\([^;{}]*;", re.MULTILINE)
+
+
+def needless_exports():
+    """Functions of a header that only the source behind it calls: static, unless the header says that a test does."""
+    texts = {path: path.read_text() for folder in ("src", "scalers") for path in pathlib.Path(folder).rglob("*.[ch]")}
+    uses = {}
+    for path, text in texts.items():
+        words = re.findall(r"\b[a-z]\w+\b", TEXT.sub(" ", text))
+        for word in set(words):
+            uses.setdefault(word, []).append((path, words.count(word)))
+    for path, text in sorted(texts.items()):
+        if path.suffix != ".h":
+            continue
+        for match in EXPORTED.finditer(TEXT.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)):
+            users = [user for user, count in uses[match[1]] if user != path or count > 1]
+            paragraph = text[text.rfind("\n\n", 0, match.start(1)):].split("\n\n")[1]
+            if len(users) == 1 and users[0].suffix == ".c" and not re.search(r"\b(tests?|fuzzer)\b", paragraph):
+                yield f"{path}: only {users[0]} uses {match[1]}(): make it static, or say that it is for tests, too"
+
+
 LIST = re.compile(r"The modules of ([\w/]+)/; each uses only those above it:\n \*\n((?: \*   .*\n)+)")
 
 
@@ -237,7 +259,7 @@ def wrong_lists():
 def main():
     uses = source_uses()
     breaches = [*wrong_includes(), *wrong_uses(uses), *circles(module_includes(), "include"), *circles(uses, "use"),
-                *names_of_two(), *wrong_lists()]
+                *names_of_two(), *wrong_lists(), *needless_exports()]
     for breach in breaches:
         print(breach, file=sys.stderr)
     return 1 if breaches else 0

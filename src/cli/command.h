@@ -118,7 +118,7 @@ extern const struct command *const all_commands[];
 /* The list that command_main() was called with; an empty one before. */
 extern const struct command *const *command_list;
 
-/* NULL: there is none of this name. */
+/* NULL: there is none of this name. For tests, too. */
 const struct command *command_find(const char *name);
 
 /* For `check`: a mistake of the user's, which names the flag: `--speed "x" must be ...`. */
@@ -129,7 +129,7 @@ void command_mistake(struct text *mistakes, const char *format, ...)
  * status; what it could not write is a failure. */
 int command_main(const struct command *const list[], int argc, char **argv);
 
-/* One subcommand; argv[0] is its name. */
+/* One subcommand; argv[0] is its name. For tests, too. */
 int command_run(const struct command *command, int argc, char **argv);
 
 #endif

@@ -27,10 +27,11 @@ bool grpc_client_connect(const char *address, const struct grpc_socket_tls *tls,
                          int64_t deadline_ms, struct grpc_client **ret_client, struct error *error);
 void grpc_client_free(struct grpc_client *client); /* NULL is none */
 
-/* For a poll loop of the caller's: the descriptor, what to wait for (POLLIN, POLLOUT), and when a
- * call's deadline comes. */
+/* For a poll loop of the caller's: the descriptor, what to wait for (POLLIN, POLLOUT). */
 int grpc_client_fd(const struct grpc_client *client);
 short grpc_client_events(const struct grpc_client *client);
+
+/* When a call's deadline comes. For tests, too. */
 int64_t grpc_client_due_ms(const struct grpc_client *client);
 
 /* Sends and reads what can be moved at once, and ends the calls whose deadline has come. False: the

@@ -80,7 +80,7 @@ const struct named_connection *connections_find(const struct connections *connec
 bool named_connection_is_usable(const struct named_connection *connection);
 bool named_connection_allows(const struct named_connection *connection, const char *namespace);
 
-/* For who uses them; both may be NULL. */
+/* For who uses them; both may be NULL. For tests, too. */
 bool named_connection_equals(const struct named_connection *one,
                              const struct named_connection *other);
 /* Their mistakes and problems included. */

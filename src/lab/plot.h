@@ -34,6 +34,7 @@ struct plot {
     size_t panel_count;
 };
 
+/* Into a text; for tests, too. */
 void plot_draw(const struct plot *plot, struct text *svg);
 bool plot_write(const struct plot *plot, const char *path, struct error *error);
 

@@ -40,7 +40,8 @@ struct scaled_objects {
 };
 
 /* All documents of kind ScaledObject, also within a List; others are passed over. At least one, or
- * an error. The caller ends them with scaled_objects_done(). */
+ * an error. The caller ends them with scaled_objects_done(). To read what was parsed is for tests,
+ * too. */
 bool scaled_objects_load(const char *path, struct scaled_objects *ret_objects, struct error *error);
 bool scaled_objects_read(const struct yaml_forest *forest, const char *path,
                          struct scaled_objects *ret_objects, struct error *error);

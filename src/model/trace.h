@@ -30,7 +30,7 @@ struct trace {
     size_t seconds;
 };
 
-/* `path` is for the errors. The caller frees the trace with trace_free(). */
+/* `path` is for the errors. The caller frees the trace with trace_free(). For tests, too. */
 bool trace_parse(const char *text, const char *path, struct trace **ret_trace, struct error *error);
 bool trace_load(const char *path, struct trace **ret_trace, struct error *error);
 void trace_free(struct trace *trace); /* NULL is none */

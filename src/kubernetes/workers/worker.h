@@ -72,7 +72,7 @@ bool worker_usage_parse(struct text reply, struct worker_list *list, struct erro
 /* WORKER_DONE_METRIC in Prometheus' text format; NAN: it is not there. */
 double worker_done_parse(struct text metrics);
 
-/* A quantity of Kubernetes, such as 250m, 12Mi or 1e3; NAN: it is none. */
+/* A quantity of Kubernetes, such as 250m, 12Mi or 1e3; NAN: it is none. For tests, too. */
 double worker_quantity(const char *text);
 
 #endif

@@ -36,10 +36,10 @@ struct agent_client {
 };
 
 /* Owns both descriptors, which may be -1. No process yet. The caller ends it with
- * agent_client_close(). */
+ * agent_client_close(). For a fuzzer, too. */
 struct agent_client *agent_client_new(const struct scaler *scaler, int socket, int notifications);
 
-/* Has the agent connect to the source, and waits for it. */
+/* Has the agent connect to the source, and waits for it. For a fuzzer, too. */
 bool agent_client_connect(struct agent_client *client,
                           const struct option_values *connection_values, int64_t deadline_ms,
                           struct error *error);
