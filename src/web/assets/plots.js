@@ -88,8 +88,6 @@ export function makePlot({ title, unit, summary, series, isWhole, chosen }) {
 
   const isHere = () => shown.times.findLastIndex((time) => time <= shown.range[1]);
 
-
-
   function select(self) {
     const { left, width } = self.select;
     if (width < 8) return;

@@ -98,6 +98,14 @@ export async function request(path) {
   return answer;
 }
 
+// What it answers; an error with its words, where it refuses.
+export async function getJson(path) {
+  const answer = await request(path);
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(body.error ?? `the server answered ${answer.status}`);
+  return body;
+}
+
 // A browser has six connections to a server, for all its tabs: one that nobody sees gives its own back.
 const HIDDEN_MS = 5000;
 let source = null;

@@ -7,19 +7,12 @@ import { clock, zone } from "./format.js";
 import { drawLines, linesAbout } from "./log_lines.js";
 import { makePanel } from "./panel.js";
 import { chosenRange, ranges, USUAL_RANGE } from "./range.js";
-import { listen, request, serverNow, store } from "./store.js";
+import { getJson, listen, store } from "./store.js";
+import { LOOK_EVERY_MS, makeLooks } from "./trigger_replicas.js";
 import { connectionOf } from "./trigger_state.js";
 
 const EXPLAIN_EVERY_MS = 2000;
-const LOOK_EVERY_MS = 3000; // at the actual replicas
 const HISTORY_EVERY_MS = 5000;
-
-async function getJson(path) {
-  const answer = await request(path);
-  const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(body.error ?? `the server answered ${answer.status}`);
-  return body;
-}
 
 export function triggerPage(namespace, name) {
   const path = `${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
@@ -27,7 +20,7 @@ export function triggerPage(namespace, name) {
   const message = el("p", { class: "none" }, "Loading …");
   const lines = el("ol", { class: "lines", tabindex: "0", "aria-label": "Log lines" });
   const made = new Map(); // by the trigger's id: the pages of the server have them in different orders
-  const looks = [];
+  const replicas = makeLooks(namespace, name);
   const own = el("button", {
     type: "button", class: "quiet", hidden: true, "aria-label": "The last hour", onclick: () => choose(USUAL_RANGE),
   });
@@ -68,7 +61,7 @@ export function triggerPage(namespace, name) {
       message.hidden = true;
       triggers.sort((one, other) => one.superseded - other.superseded || one.id - other.id);
       const chosen = (from, to) => choose(`${Math.floor(from)}-${Math.ceil(to)}`);
-      for (const { id } of triggers) if (!made.has(id)) made.set(id, makePanel(path, looks, chosen));
+      for (const { id } of triggers) if (!made.has(id)) made.set(id, makePanel(path, replicas.looks, chosen));
       for (const [id, panel] of made) {
         if (triggers.some((trigger) => trigger.id === id)) continue;
         panel.close();
@@ -99,22 +92,6 @@ export function triggerPage(namespace, name) {
     }
   }
 
-  // The replicas that the HPA counts, or the pods of --workers that are not ending.
-  async function look() {
-    let seen = {};
-    if (store.hello.hasHpas) seen = await getJson(`/api/replicas/${path}`).catch(() => ({}));
-    if (seen.replicas == null && store.hello.hasWorkers) {
-      const query = `namespace=${encodeURIComponent(namespace)}&name=${encodeURIComponent(name)}`;
-      const page = await getJson(`/api/workers?${query}`).catch(() => ({}));
-      const [object] = page.objects ?? [];
-      const isThere = ({ state }) => state === "Running" || state === "Pending";
-      if (object && !object.hasMore) seen = { ...object, replicas: object.workers.filter(isThere).length };
-    }
-    if (seen.secondsAgo == null) return;
-    looks.push([serverNow() - seen.secondsAgo, seen.error ? null : seen.replicas]);
-    if (looks.length > 3600000 / LOOK_EVERY_MS) looks.shift();
-  }
-
   // The next request is made when the last one was answered.
   async function repeat(work, everyMs) {
     while (!isClosed) {
@@ -126,7 +103,7 @@ export function triggerPage(namespace, name) {
   explain().then(() => {
     repeat(history, HISTORY_EVERY_MS);
     setTimeout(() => repeat(explain, EXPLAIN_EVERY_MS), EXPLAIN_EVERY_MS);
-    if (store.hello.hasWorkers || store.hello.hasHpas) repeat(look, LOOK_EVERY_MS);
+    if (store.hello.hasWorkers || store.hello.hasHpas) repeat(replicas.look, LOOK_EVERY_MS);
   });
   const stop = listen(drawLog);
   drawLog();

@@ -165,8 +165,6 @@ export function triggersPage() {
   let counts = [];
   let seen = -1;
 
-
-
   function selected() {
     const words = wordsOf(chosen.text);
     const passes = filters.find(([key]) => key === chosen.filter)[2];

@@ -1,0 +1,32 @@
+// How many replicas a ScaledObject had, as often as its page looked.
+
+import { getJson, serverNow, store } from "./store.js";
+
+export const LOOK_EVERY_MS = 3000;
+
+const isThere = ({ state }) => state === "Running" || state === "Pending";
+
+// As /api/replicas: those that the HPA counts, or the pods of --workers that are not ending.
+async function replicasOf(namespace, name) {
+  const path = `${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
+  const seen = store.hello.hasHpas ? await getJson(`/api/replicas/${path}`).catch(() => ({})) : {};
+  if (seen.replicas != null || !store.hello.hasWorkers) return seen;
+  const query = `namespace=${encodeURIComponent(namespace)}&name=${encodeURIComponent(name)}`;
+  const page = await getJson(`/api/workers?${query}`).catch(() => ({}));
+  const [object] = page.objects ?? [];
+  return object && !object.hasMore ? { ...object, replicas: object.workers.filter(isThere).length } : seen;
+}
+
+// looks: [time, replicas] of the last hour, the oldest first; null: they were not known.
+export function makeLooks(namespace, name) {
+  const looks = [];
+  return {
+    looks,
+    async look() {
+      const seen = await replicasOf(namespace, name);
+      if (seen.secondsAgo == null) return;
+      looks.push([serverNow() - seen.secondsAgo, seen.error ? null : seen.replicas]);
+      if (looks.length > 3600000 / LOOK_EVERY_MS) looks.shift();
+    },
+  };
+}
