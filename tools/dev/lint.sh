@@ -44,7 +44,7 @@ lint() {
     install lint
     lint_check "format" lint_format
     lint_check "lines of at most 100 columns, 120 in JavaScript" lint_width
-    lint_check "who includes whom" python3 tools/layers.py
+    lint_check "who includes whom, names and lists of modules" python3 tools/layers.py
     lint_check "words" python3 tools/words.py
     lint_check "links" python3 tools/links.py
     lint_check "shell scripts" lint_shell
