@@ -62,7 +62,8 @@ static void check_pairs(const char *key, const struct option_list *pieces, bool 
     }
 }
 
-static void check_modes(const struct prometheus_connection *connection, struct error *mistakes)
+static void check_modes(const struct prometheus_connection_options *connection,
+                        struct error *mistakes)
 {
     for (size_t i = 0; i < connection->auth_modes.count; i++) {
         const char *mode = connection->auth_modes.items[i];
@@ -80,7 +81,7 @@ static void check_modes(const struct prometheus_connection *connection, struct e
 }
 
 /* A mode needs its keys, and a key that no mode uses would silently be ignored. */
-static void check_keys_of_modes(const struct prometheus_connection *connection,
+static void check_keys_of_modes(const struct prometheus_connection_options *connection,
                                 struct error *mistakes)
 {
     const struct {
@@ -107,7 +108,8 @@ static void check_keys_of_modes(const struct prometheus_connection *connection,
     }
 }
 
-static void check_headers(const struct prometheus_connection *connection, struct error *mistakes)
+static void check_headers(const struct prometheus_connection_options *connection,
+                          struct error *mistakes)
 {
     const char *name = connection->custom_auth_header;
     check_pairs("customHeaders", &connection->custom_headers, true, mistakes);
@@ -124,7 +126,7 @@ static void check_headers(const struct prometheus_connection *connection, struct
 
 void prometheus_check_connection(const void *connection_options, struct error *mistakes)
 {
-    const struct prometheus_connection *connection = connection_options;
+    const struct prometheus_connection_options *connection = connection_options;
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(http_address_done) struct http_address address = {0};
     /* a missing one has been reported */

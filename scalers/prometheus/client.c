@@ -22,7 +22,7 @@ static void add_header(struct prometheus_client *client, const char *name, const
 }
 
 static void add_headers(struct prometheus_client *client,
-                        const struct prometheus_connection *options)
+                        const struct prometheus_connection_options *options)
 {
     for (size_t i = 0; i < options->custom_headers.count; i++) {
         _cleanup_(prometheus_pair_done) struct prometheus_pair pair = {0};
@@ -37,7 +37,8 @@ static void add_headers(struct prometheus_client *client,
         add_header(client, options->custom_auth_header, options->custom_auth_value);
 }
 
-static void make_pool(struct prometheus_client *client, const struct prometheus_connection *options)
+static void make_pool(struct prometheus_client *client,
+                      const struct prometheus_connection_options *options)
 {
     bool basic = prometheus_has_mode(options, "basic");
     const char *user = basic ? options->username : client->address.user;
@@ -94,7 +95,7 @@ static bool ping_once(struct prometheus_client *client, int64_t deadline_ms, str
 bool prometheus_client_connect(const void *connection_options, int64_t deadline_ms,
                                void **ret_client, struct error *error)
 {
-    const struct prometheus_connection *options = connection_options;
+    const struct prometheus_connection_options *options = connection_options;
     struct prometheus_client *client = memory_new(sizeof(*client));
     bool good = prometheus_address_parse(options->server_address, &client->address, error);
     if (good) {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define CONNECTION(field)                                                                          \
-    .scope = OPTION_CONNECTION, OPTION_FIELD(struct prometheus_connection, field)
+    .scope = OPTION_CONNECTION, OPTION_FIELD(struct prometheus_connection_options, field)
 #define QUERY(field) .scope = OPTION_QUERY, OPTION_FIELD(struct prometheus_query, field)
 #define TARGET(field) .scope = OPTION_TARGET, OPTION_FIELD(struct prometheus_target, field)
 #define TEXT(field) CONNECTION(field), .type = OPTION_STRING
@@ -56,7 +56,7 @@ const struct option prometheus_options[] = {
      TEXT(custom_auth_value),
      .flags = OPTION_SECRET | OPTION_PEER,
      .doc = "its value"},
-    TLS_OPTIONS_OF_URL(offsetof(struct prometheus_connection, tls)),
+    TLS_OPTIONS_OF_URL(offsetof(struct prometheus_connection_options, tls)),
     AWS_OPTIONS(
         "cloud identities are not supported; set serverAddress to a proxy that signs the requests "
         "(such as aws-sigv4-proxy), or use authModes bearer"),
@@ -120,7 +120,7 @@ const struct option prometheus_options[] = {
     {0},
 };
 
-bool prometheus_has_mode(const struct prometheus_connection *connection, const char *mode)
+bool prometheus_has_mode(const struct prometheus_connection_options *connection, const char *mode)
 {
     for (size_t i = 0; i < connection->auth_modes.count; i++)
         if (text_equal(connection->auth_modes.items[i], mode))

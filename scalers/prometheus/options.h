@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct prometheus_connection {
+struct prometheus_connection_options {
     const char *server_address;
     int64_t timeout_ms;
     struct option_list custom_headers; /* name=value */
@@ -56,6 +56,6 @@ struct prometheus_pair {
 bool prometheus_pair_split(const char *piece, struct prometheus_pair *ret_pair);
 void prometheus_pair_done(struct prometheus_pair *pair);
 
-bool prometheus_has_mode(const struct prometheus_connection *connection, const char *mode);
+bool prometheus_has_mode(const struct prometheus_connection_options *connection, const char *mode);
 
 #endif

@@ -76,7 +76,7 @@ const struct scaler scaler_prometheus = {
     .summary = "The result of a Prometheus query",
     .differences = differences,
     .options = prometheus_options,
-    .sizes = {sizeof(struct prometheus_connection), sizeof(struct prometheus_query),
+    .sizes = {sizeof(struct prometheus_connection_options), sizeof(struct prometheus_query),
               sizeof(struct prometheus_target)},
     .check = prometheus_check_trigger,
     .check_connection = prometheus_check_connection,

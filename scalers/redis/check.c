@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-static void check_addresses(const struct redis_connection *connection, struct error *mistakes)
+static void check_addresses(const struct redis_connection_options *connection,
+                            struct error *mistakes)
 {
     const struct option_list *hosts = &connection->hosts;
     const struct option_list *ports = &connection->ports;
@@ -33,7 +34,7 @@ static void check_addresses(const struct redis_connection *connection, struct er
 
 void redis_check_connection(const void *connection_options, struct error *mistakes)
 {
-    const struct redis_connection *connection = connection_options;
+    const struct redis_connection_options *connection = connection_options;
     check_addresses(connection, mistakes);
     /* KEDA logs in as the default user then. */
     if (connection->username != NULL && connection->password == NULL)

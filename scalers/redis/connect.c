@@ -74,7 +74,7 @@ static bool wait_until_ready(struct redis_client *client, int64_t deadline_ms, s
     return true;
 }
 
-static void find_server(struct redis_client *client, const struct redis_connection *options)
+static void find_server(struct redis_client *client, const struct redis_connection_options *options)
 {
     int port = 0;
     _cleanup_(memory_free) char *host = redis_connection_host(options, 0, &port);
@@ -82,7 +82,7 @@ static void find_server(struct redis_client *client, const struct redis_connecti
 }
 
 /* As the Sentinels name it; one is enough. */
-static bool find_master(struct redis_client *client, const struct redis_connection *options,
+static bool find_master(struct redis_client *client, const struct redis_connection_options *options,
                         int64_t deadline_ms, struct error *error)
 {
     const char *host = NULL;
@@ -103,8 +103,9 @@ static bool find_master(struct redis_client *client, const struct redis_connecti
     return true;
 }
 
-static bool connect_client(struct redis_client *client, const struct redis_connection *options,
-                           bool by_sentinels, int64_t deadline_ms, struct error *error)
+static bool connect_client(struct redis_client *client,
+                           const struct redis_connection_options *options, bool by_sentinels,
+                           int64_t deadline_ms, struct error *error)
 {
     redis_client_init(client);
     if (!redis_server_init_as(&client->server, options, error))

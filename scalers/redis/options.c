@@ -16,7 +16,8 @@ const char *const redis_library_names[] = {"none", "bullmq", "rq", NULL};
 #define LIST_TARGET(field) .scope = OPTION_TARGET, OPTION_FIELD(struct redis_list_target, field)
 #define STREAM_QUERY(field) .scope = OPTION_QUERY, OPTION_FIELD(struct redis_stream_query, field)
 #define STREAM_TARGET(field) .scope = OPTION_TARGET, OPTION_FIELD(struct redis_stream_target, field)
-#define CONNECTION(field) .scope = OPTION_CONNECTION, OPTION_FIELD(struct redis_connection, field)
+#define CONNECTION(field)                                                                          \
+    .scope = OPTION_CONNECTION, OPTION_FIELD(struct redis_connection_options, field)
 #define TEXT(field) CONNECTION(field), .type = OPTION_STRING
 #define SECRET(field) TEXT(field), .flags = OPTION_SECRET
 
@@ -77,7 +78,7 @@ const char *const redis_library_names[] = {"none", "bullmq", "rq", NULL};
          .choices = switch_choices,                                                                \
          .default_value = "disable",                                                               \
          .doc = "enable or true: the same; enableTLS of a trigger of KEDA's own type"},            \
-        TLS_FILES(offsetof(struct redis_connection, tls), "Cert")
+        TLS_FILES(offsetof(struct redis_connection_options, tls), "Cert")
 
 #define SERVER_OPTIONS                                                                             \
     CONNECTION_OPTIONS("the server as host:port; of several the first counts", DATABASE),          \
@@ -197,13 +198,13 @@ const struct option redis_stream_options[] = {SERVER_OPTIONS, STREAM_OPTIONS, {0
 const struct option redis_sentinel_stream_options[] = {SENTINEL_OPTIONS, STREAM_OPTIONS, {0}};
 const struct option redis_cluster_stream_options[] = {CLUSTER_OPTIONS, STREAM_OPTIONS, {0}};
 
-bool redis_connection_has_tls(const struct redis_connection *connection)
+bool redis_connection_has_tls(const struct redis_connection_options *connection)
 {
     return connection->tls.enable != 0 || connection->broker_tls % 2 != 0;
 }
 
 /* The last address is empty behind a closing comma. */
-static size_t count_addresses(const struct redis_connection *connection)
+static size_t count_addresses(const struct redis_connection_options *connection)
 {
     size_t count = connection->addresses.count;
     while (count > 0 && *connection->addresses.items[count - 1] == '\0')
@@ -211,12 +212,13 @@ static size_t count_addresses(const struct redis_connection *connection)
     return count;
 }
 
-size_t redis_connection_count(const struct redis_connection *connection)
+size_t redis_connection_count(const struct redis_connection_options *connection)
 {
     return count_addresses(connection) + connection->hosts.count;
 }
 
-char *redis_connection_host(const struct redis_connection *connection, size_t index, int *ret_port)
+char *redis_connection_host(const struct redis_connection_options *connection, size_t index,
+                            int *ret_port)
 {
     size_t whole_count = count_addresses(connection);
     bool whole = index < whole_count;

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 /* A server, the Sentinels that name it, or nodes of a Cluster. */
-struct redis_connection {
+struct redis_connection_options {
     struct option_list addresses;
     struct option_list hosts;
     struct option_list ports;
@@ -69,12 +69,13 @@ extern const struct option redis_cluster_stream_options[];
 
 extern const char *const redis_library_names[]; /* by enum redis_library */
 
-bool redis_connection_has_tls(const struct redis_connection *connection);
+bool redis_connection_has_tls(const struct redis_connection_options *connection);
 
 /* Of a connection without mistakes: its addresses, those of host and port behind the others, as
  * KEDA has them. The caller frees the host. */
-size_t redis_connection_count(const struct redis_connection *connection);
-char *redis_connection_host(const struct redis_connection *connection, size_t index, int *ret_port);
+size_t redis_connection_count(const struct redis_connection_options *connection);
+char *redis_connection_host(const struct redis_connection_options *connection, size_t index,
+                            int *ret_port);
 
 /* What a trigger of a stream counts. */
 enum redis_stream_mode { REDIS_STREAM_LENGTH, REDIS_STREAM_PENDING, REDIS_STREAM_LAG };

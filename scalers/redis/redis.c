@@ -149,13 +149,13 @@ static void libraries(struct text *text)
 
 /* What is counted, and where. */
 #define LISTS                                                                                      \
-    .sizes = {sizeof(struct redis_connection), sizeof(struct redis_list_query),                    \
+    .sizes = {sizeof(struct redis_connection_options), sizeof(struct redis_list_query),            \
               sizeof(struct redis_list_target)},                                                   \
     .check_connection = redis_check_connection, .reports = list_reports,                           \
     .metric_spec = list_metric_spec, .evaluate = list_evaluate, .libraries = libraries,            \
     .subscribes = true
 #define STREAMS                                                                                    \
-    .sizes = {sizeof(struct redis_connection), sizeof(struct redis_stream_query),                  \
+    .sizes = {sizeof(struct redis_connection_options), sizeof(struct redis_stream_query),          \
               sizeof(struct redis_stream_target)},                                                 \
     .check = redis_check_stream, .check_connection = redis_check_connection,                       \
     .reports = stream_reports, .metric_spec = stream_metric_spec, .evaluate = stream_evaluate,     \

@@ -38,14 +38,15 @@ struct sentinel {
 };
 
 struct redis_sentinels {
-    const struct redis_connection *options;
+    const struct redis_connection_options *options;
     int64_t requested_ms;
     struct redis_link_budget link_budget;
     size_t count;
     struct sentinel all[REDIS_MAX_SENTINELS];
 };
 
-struct redis_sentinels *redis_sentinels_new(const struct redis_connection *options, SSL_CTX *tls)
+struct redis_sentinels *redis_sentinels_new(const struct redis_connection_options *options,
+                                            SSL_CTX *tls)
 {
     struct redis_sentinels *sentinels = memory_new(sizeof(*sentinels));
     sentinels->options = options;

@@ -25,7 +25,8 @@
 struct redis_sentinels;
 
 /* The options must outlive it. */
-struct redis_sentinels *redis_sentinels_new(const struct redis_connection *options, SSL_CTX *tls);
+struct redis_sentinels *redis_sentinels_new(const struct redis_connection_options *options,
+                                            SSL_CTX *tls);
 void redis_sentinels_free(struct redis_sentinels *sentinels); /* of NULL, too */
 
 /* Of their links. */

@@ -20,7 +20,7 @@ enum { ENOUGH_MS = 20000, DEADLINE_MS = 300 };
 /* A client of a peer, and a feed. */
 struct setting {
     struct http_peer peer;
-    struct prometheus_connection options;
+    struct prometheus_connection_options options;
     struct prometheus_query queries[256];
     struct test_feed *feed;
     size_t count;

@@ -14,7 +14,8 @@ enum {
     MAX_REASONS = 1024,
 };
 
-void redis_discovery_init(struct redis_discovery *discovery, const struct redis_connection *options,
+void redis_discovery_init(struct redis_discovery *discovery,
+                          const struct redis_connection_options *options,
                           const struct redis_server *like)
 {
     *discovery = (struct redis_discovery){.options = options};

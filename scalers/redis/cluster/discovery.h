@@ -17,11 +17,12 @@
 #include <stdint.h>
 
 struct redis_discovery {
-    const struct redis_connection *options; /* whose addresses are tried where no node replies */
-    const struct redis_slot_map *map;       /* whose nodes are tried first; borrowed */
-    struct redis_server server;             /* the node that is tried, or was last */
-    bool is_local;                          /* so may the nodes be (redis_server_check_peer()) */
-    struct redis_link *link;                /* NULL: none */
+    const struct redis_connection_options
+        *options;                     /* whose addresses are tried where no node replies */
+    const struct redis_slot_map *map; /* whose nodes are tried first; borrowed */
+    struct redis_server server;       /* the node that is tried, or was last */
+    bool is_local;                    /* so may the nodes be (redis_server_check_peer()) */
+    struct redis_link *link;          /* NULL: none */
     bool is_requesting;
     int64_t requested_ms; /* since when, or when last; 0: never */
     int64_t deadline_ms;  /* of that node */
@@ -34,7 +35,8 @@ struct redis_discovery {
 };
 
 /* The options must outlive it; `login` and the context are the nodes'. */
-void redis_discovery_init(struct redis_discovery *discovery, const struct redis_connection *options,
+void redis_discovery_init(struct redis_discovery *discovery,
+                          const struct redis_connection_options *options,
                           const struct redis_server *like);
 void redis_discovery_done(struct redis_discovery *discovery);
 

@@ -44,8 +44,8 @@ void redis_server_init(struct redis_server *server, const struct redis_login *lo
         SSL_CTX_up_ref(tls);
 }
 
-bool redis_server_init_as(struct redis_server *server, const struct redis_connection *options,
-                          struct error *error)
+bool redis_server_init_as(struct redis_server *server,
+                          const struct redis_connection_options *options, struct error *error)
 {
     SSL_CTX *tls = NULL;
     if (redis_connection_has_tls(options) && (tls = tls_context_new(&options->tls, error)) == NULL)

@@ -51,8 +51,8 @@ void redis_server_init(struct redis_server *server, const struct redis_login *lo
 
 /* The same, with the login and the TLS of the options. False: their certificates or key are wrong.
  */
-bool redis_server_init_as(struct redis_server *server, const struct redis_connection *options,
-                          struct error *error);
+bool redis_server_init_as(struct redis_server *server,
+                          const struct redis_connection_options *options, struct error *error);
 
 void redis_server_set_address(struct redis_server *server, const char *host, int port);
 void redis_server_done(struct redis_server *server);
