@@ -99,6 +99,7 @@ static bool measure(const struct check_flags *flags, const struct manifests *man
         .namespace = flags->namespace == NULL ? "default" : flags->namespace,
         .deadline_ms = flags->deadline_ms,
         .variables = &flags->variables,
+        .has_kubernetes = flags->has_kubernetes,
     };
     measurement_run(&settings, manifests, &measurement);
     const struct check_output output = {.replicas = flags->replicas,

@@ -1,6 +1,7 @@
 #include "manifest/authentication.h"
 
 #include "base/memory.h"
+#include "config/credentials.h"
 
 static const char *config_map_value(const struct manifests *manifests, const char *namespace,
                                     const char *name, const char *key, const char **ret_unsupported)
@@ -60,22 +61,44 @@ static void read_unsupported(struct authentication *read)
         read->unsupported = "podIdentity";
 }
 
+static void read_object(const struct manifests *manifests, const char *namespace,
+                        struct authentication *read)
+{
+    enum manifest_kind kind =
+        read->is_cluster_wide ? MANIFEST_CLUSTER_AUTHENTICATION : MANIFEST_AUTHENTICATION;
+    read->object = manifests_find(manifests, kind, namespace, read->name, &read->rival);
+    if (read->object == NULL)
+        return;
+    read_parameters(manifests, namespace, "secretTargetRef", PARAMETER_SECRET, read);
+    read_parameters(manifests, namespace, "configMapTargetRef", PARAMETER_CONFIG_MAP, read);
+    read_parameters(manifests, namespace, "env", PARAMETER_VARIABLE, read);
+    read_unsupported(read);
+}
+
 void authentication_read(const struct manifests *manifests, const char *namespace,
                          const struct yaml_tree *trigger, struct authentication *ret)
 {
     *ret = (struct authentication){.ref = yaml_tree_find(trigger, "authenticationRef")};
     ret->name = yaml_tree_text(ret->ref, "name");
-    if (ret->name == NULL)
-        return;
     ret->is_cluster_wide =
         text_equal(yaml_tree_text(ret->ref, "kind"), "ClusterTriggerAuthentication");
-    enum manifest_kind kind =
-        ret->is_cluster_wide ? MANIFEST_CLUSTER_AUTHENTICATION : MANIFEST_AUTHENTICATION;
-    ret->object = manifests_find(manifests, kind, namespace, ret->name, &ret->rival);
-    if (ret->object == NULL)
-        return;
-    read_parameters(manifests, namespace, "secretTargetRef", PARAMETER_SECRET, ret);
-    read_parameters(manifests, namespace, "configMapTargetRef", PARAMETER_CONFIG_MAP, ret);
-    read_parameters(manifests, namespace, "env", PARAMETER_VARIABLE, ret);
-    read_unsupported(ret);
+    if (ret->name != NULL)
+        read_object(manifests, namespace, ret);
+}
+
+void authentication_read_of_source(const struct manifests *manifests, const char *namespace,
+                                   const struct yaml_tree *trigger, struct authentication *ret)
+{
+    const struct yaml_tree *metadata = yaml_tree_find(trigger, "metadata");
+    const struct yaml_tree *own = yaml_tree_find(metadata, CREDENTIALS_KEY);
+    const struct yaml_tree *cluster = yaml_tree_find(metadata, CREDENTIALS_CLUSTER_KEY);
+    *ret = (struct authentication){0};
+    if (own != NULL || cluster != NULL) {
+        ret->is_cluster_wide = own == NULL;
+        ret->ref = own == NULL ? cluster : own;
+        ret->name = ret->ref->text;
+        if (ret->name != NULL)
+            read_object(manifests, namespace, ret);
+    } else if (yaml_tree_text(metadata, "enableTLS") == NULL) /* else it is of KEDA's channel */
+        authentication_read(manifests, namespace, trigger, ret);
 }

@@ -40,4 +40,8 @@ struct authentication {
 void authentication_read(const struct manifests *manifests, const char *namespace,
                          const struct yaml_tree *trigger, struct authentication *ret);
 
+/* The same of a trigger for Backlog: that of its source, which a server with --kubernetes reads. */
+void authentication_read_of_source(const struct manifests *manifests, const char *namespace,
+                                   const struct yaml_tree *trigger, struct authentication *ret);
+
 #endif

@@ -166,6 +166,17 @@ void builtin_read(const struct scaler *const *scalers, const struct manifests *m
         add_parameter(ret, &ret->authentication.parameters[i]);
 }
 
+void builtin_read_credentials(const struct scaler *scaler, const struct manifests *manifests,
+                              const char *namespace, const struct yaml_tree *trigger,
+                              struct builtin *ret)
+{
+    *ret = (struct builtin){.type = scaler->name, .scaler = scaler, .is_meant = true};
+    authentication_read_of_source(manifests, namespace, trigger, &ret->authentication);
+    check_authentication(ret);
+    for (size_t i = 0; i < ret->authentication.count; i++)
+        add_parameter(ret, &ret->authentication.parameters[i]);
+}
+
 bool builtin_can_move(const struct builtin *builtin, struct error *reasons)
 {
     const struct authentication *authentication = &builtin->authentication;

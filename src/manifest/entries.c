@@ -4,6 +4,7 @@
 #include "base/text.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void entries_add(struct entries *entries, const char *key, const char *value, size_t line)
 {
@@ -23,6 +24,19 @@ void entries_set(struct entries *entries, const char *key, const char *value)
         return;
     }
     entries_add(entries, key, value, 0);
+}
+
+void entries_remove(struct entries *entries, const char *key)
+{
+    for (size_t i = 0; i < entries->count; i++) {
+        if (!text_equal(entries->items[i].key, key))
+            continue;
+        free(entries->items[i].key);
+        free(entries->items[i].value);
+        memmove(&entries->items[i], &entries->items[i + 1],
+                (--entries->count - i) * sizeof(*entries->items));
+        return;
+    }
 }
 
 void entries_read(const struct yaml_tree *metadata, const struct option *table,

@@ -27,6 +27,7 @@ struct entries {
 void entries_add(struct entries *entries, const char *key, const char *value, size_t line);
 /* The same in place of the value that the key has, where it is there. */
 void entries_set(struct entries *entries, const char *key, const char *value);
+void entries_remove(struct entries *entries, const char *key); /* where it is there */
 /* A trigger's metadata, which is a map. KEYFromEnv, where the table (NULL: of no scaler) has no
  * such key, has no value. */
 void entries_read(const struct yaml_tree *metadata, const struct option *table,

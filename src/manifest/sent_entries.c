@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/credentials.h"
 #include "manifest/builtin.h"
 #include "manifest/secrets.h"
 
@@ -44,29 +45,12 @@ static bool resolve_variable(const struct sent_entries_source *source, struct en
     return true;
 }
 
-static bool read_external(const struct sent_entries_source *source, const struct yaml_tree *trigger,
-                          struct entries *entries, struct error *error)
-{
-    const struct yaml_tree *metadata = yaml_tree_find(trigger, "metadata");
-    const struct scaler *scaler = scaler_find(source->scalers, yaml_tree_text(metadata, "scaler"));
-    if (metadata == NULL || metadata->kind != YAML_TREE_MAP)
-        return error_invalid(error, "metadata is missing");
-    entries_read(metadata, scaler == NULL ? NULL : scaler->options, entries);
-    for (size_t i = 0; i < entries->count; i++) {
-        const char *variable = metadata->items[i]->text;
-        if (entries->items[i].value == NULL &&
-            !resolve_variable(source, &entries->items[i], variable == NULL ? "" : variable, error))
-            return false;
-    }
-    return true;
-}
-
 /* The variable of the worker that KEYFromEnv names, in the metadata or the TriggerAuthentication;
  * NULL: there is none. */
 static const char *variable_of(const struct builtin *builtin, const char *key)
 {
     const struct authentication *authentication = &builtin->authentication;
-    for (size_t i = 0; i < builtin->metadata->count; i++)
+    for (size_t i = 0; builtin->metadata != NULL && i < builtin->metadata->count; i++)
         if (text_equal(builtin->keys[i].name, key))
             return builtin->metadata->items[i]->text;
     for (size_t i = 0; i < authentication->count; i++) {
@@ -117,13 +101,48 @@ static bool read_builtin(const struct sent_entries_source *source, const struct 
     return true;
 }
 
+/* What a server with --kubernetes takes out of the trigger's own authentication. */
+static bool add_credentials(const struct sent_entries_source *source, const struct scaler *scaler,
+                            const char *namespace, const struct yaml_tree *trigger,
+                            struct entries *entries, struct error *error)
+{
+    struct builtin own;
+    builtin_read_credentials(scaler, source->manifests, namespace, trigger, &own);
+    secrets_fill_in(source->manifests, namespace, &own, &own.reasons);
+    entries_remove(entries, CREDENTIALS_KEY);
+    entries_remove(entries, CREDENTIALS_CLUSTER_KEY);
+    bool good = builtin_can_move(&own, error) && read_builtin(source, &own, entries, error);
+    builtin_done(&own);
+    return good;
+}
+
+static bool read_external(const struct sent_entries_source *source,
+                          const struct manifest_object *object, const struct yaml_tree *trigger,
+                          struct entries *entries, struct error *error)
+{
+    const struct yaml_tree *metadata = yaml_tree_find(trigger, "metadata");
+    const struct scaler *scaler = scaler_find(source->scalers, yaml_tree_text(metadata, "scaler"));
+    if (metadata == NULL || metadata->kind != YAML_TREE_MAP)
+        return error_invalid(error, "metadata is missing");
+    entries_read(metadata, scaler == NULL ? NULL : scaler->options, entries);
+    for (size_t i = 0; i < entries->count; i++) {
+        const char *variable = metadata->items[i]->text;
+        if (entries->items[i].value == NULL &&
+            !resolve_variable(source, &entries->items[i], variable == NULL ? "" : variable, error))
+            return false;
+    }
+    bool has_own = source->has_kubernetes && scaler != NULL &&
+                   yaml_tree_find(metadata, "connectionName") == NULL;
+    return !has_own || add_credentials(source, scaler, object->namespace, trigger, entries, error);
+}
+
 bool sent_entries_read(const struct sent_entries_source *source,
                        const struct manifest_object *object, size_t index,
                        struct entries *ret_entries, struct error *error)
 {
     const struct yaml_tree *trigger = manifest_triggers(object)->items[index];
     if (builtin_is_external(yaml_tree_text(trigger, "type")))
-        return read_external(source, trigger, ret_entries, error);
+        return read_external(source, object, trigger, ret_entries, error);
     struct builtin builtin;
     builtin_read(source->scalers, source->manifests, object->namespace, trigger, &builtin);
     if (source->with_secrets)

@@ -19,7 +19,8 @@
 struct sent_entries_source {
     const struct scaler *const *scalers;
     const struct manifests *manifests;
-    bool with_secrets; /* also what KEDA would take out of Secrets that are in the files */
+    bool with_secrets;   /* also what KEDA would take out of Secrets that are in the files, */
+    bool has_kubernetes; /* ... and a server with --kubernetes, of a trigger for Backlog */
 
     /* Others may have written the files, and a source that they name would get any variable of the
      * user's: only these are used, which the user named (--env); NULL: none. */

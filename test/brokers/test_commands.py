@@ -135,6 +135,38 @@ def test_check_moves_no_cursor_and_loses_no_finding(tmp_path):
     assert "\x1b" not in refused.stderr
 
 
+MOVED = OBJECT.replace("        address:", "        scaler: redis\n        scalerAddress: backlog:9090\n        address:") + """\
+      authenticationRef: {{name: redis}}
+---
+apiVersion: keda.sh/v1alpha1
+kind: TriggerAuthentication
+metadata: {{name: redis, namespace: shop}}
+spec: {{secretTargetRef: [{{parameter: password, name: redis, key: password}}]}}
+"""
+SECRET = """\
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: redis, namespace: shop}
+stringData: {password: sesame}
+"""
+
+
+@pytest.mark.parametrize("how", ["authenticationRef", "triggerAuthentication"])
+def test_check_measures_a_moved_trigger_with_its_own_authentication(how):
+    with Redis() as redis:
+        with redis.connect() as client:
+            client.call("RPUSH", "jobs", *range(JOBS))
+            client.call("CONFIG", "SET", "requirepass", "sesame")
+        text = MOVED.format(name="jobs", type="external-push", redis=redis.address)
+        if how == "triggerAuthentication":
+            text = text.replace("      authenticationRef: {name: redis}\n", "        triggerAuthentication: redis\n")
+        done = backlog("check", "--measure", "--kubernetes", "-", text=text + SECRET)
+        assert "redis-jobs is 37, target 5, active" in done.stdout and "sesame" not in done.stdout + done.stderr
+        done = backlog("check", "--measure", "--kubernetes", "-", text=text)
+        assert done.returncode == 1 and "password is in a Secret of redis, which is in none of the files: add it" in done.stdout
+
+
 def test_a_measurement_moves_no_cursor(redis, server):
     address = f"127.0.0.1:{server.port}"
     text = OBJECT.format(name="jobs", type="redis", redis=redis.address).replace("listName: jobs", 'listName: "j\\e[2J"')

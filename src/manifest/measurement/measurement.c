@@ -91,6 +91,7 @@ static void begin(struct measurement_rounds *run, const struct manifest_object *
                                                .manifests = run->manifests,
                                                .with_secrets = true,
                                                .variables = run->settings.variables,
+                                               .has_kubernetes = run->settings.has_kubernetes,
                                                .is_of_cluster = run->settings.is_of_cluster};
     job->result->answer.is_failed =
         (run->settings.is_of_cluster && builtin_is_external(yaml_tree_text(trigger, "type")) &&

@@ -38,7 +38,8 @@ struct measurement_settings {
     int64_t deadline_ms;                 /* for all of them together */
     const struct option_list *variables; /* of this process's environment, that may be used for the
                                             worker's; NULL: none */
-    bool is_of_cluster; /* only triggers of KEDA's own types, and without variables: others wrote
+    bool has_kubernetes; /* a trigger for Backlog has its own authentication's parameters, too */
+    bool is_of_cluster;  /* only triggers of KEDA's own types, and without variables: others wrote
                            them */
 };
 
