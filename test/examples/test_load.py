@@ -146,6 +146,12 @@ def test_a_disk_gets_full_though_somebody_writes_meanwhile(monkeypatch):
         file.with_name("more").write_bytes(bytes(1 << 20))
 
 
+def test_a_database_has_its_data_on_the_disk():
+    with SmallDisk(128 << 20) as disk, PostgreSQL(disk=disk) as database:
+        assert os.path.exists(disk.outside(database.data)) and not os.path.exists(database.data)
+        assert database.sql("SHOW data_directory") == [[database.data]]
+
+
 def test_a_link_that_is_cut_loses_what_is_sent_and_resets_afterwards():
     with socket.create_server(("127.0.0.1", 0)) as server, LongLink(server.getsockname()[1]) as link, \
             socket.create_connection(("127.0.0.1", link.port)) as client:

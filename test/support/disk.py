@@ -4,13 +4,14 @@ import contextlib
 import os
 import subprocess
 
-from .process import Process, Unavailable, wait_until
+from .process import ROOT, Process, Unavailable, wait_until
 
 FILL_SECONDS = 30
 
 
 class SmallDisk(Process):
-    """A tmpfs that only programs with the words `enter` before them see."""
+    """A tmpfs that only programs with the words `enter` before them see: those of the Debian 13 root, too, whose /tmp is a mount of
+    its own."""
 
     name = "disk"
 
@@ -23,11 +24,12 @@ class SmallDisk(Process):
         os.chmod(self.folder, 0o755)
 
     def command(self):
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount -t tmpfs -o "size=$0,mode=777" tmpfs "$1" && exec sleep infinity',
-                str(self.size), self.path]
+        mounts = 'mount -t tmpfs -o "size=$0,mode=777" tmpfs "$1"' + (' && mount --bind "$1" "$2"' if ROOT else "")
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", f"{mounts} && exec sleep infinity",
+                str(self.size), self.path, ROOT + self.path]
 
     def ready(self):
-        return os.path.ismount(self.outside(self.path))
+        return os.path.ismount(self.outside(ROOT + self.path))
 
     def outside(self, path):
         """The same file for those who do not see the disk."""
