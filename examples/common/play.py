@@ -85,12 +85,27 @@ def arguments(doc, speed, chapters=(), by_name=(), **more):
     return options
 
 
+claims = []  # of ports, until this run ends
+
+
+def claim(port):
+    """Raises OSError where another run has chosen this port, though nothing listens there yet."""
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        name.bind(f"\0backlog-example-{port}")
+    except OSError:
+        name.close()
+        raise
+    claims.append(name)
+
+
 def options_port(options, port):
     """This port where somebody is to use it and it is free, else a free one."""
     if options.live:
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((options.bind, port))
+            claim(port)
             return port
     return free_port()
 

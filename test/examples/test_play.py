@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from support.example import COMMON, Program
+from support.process import free_port
 from support.server.server import REPOSITORY
 
 RUNS = sorted(pathlib.Path(REPOSITORY, "examples").glob("*/run"))
@@ -139,6 +140,15 @@ def test_a_run_says_where_the_pages_are(tmp_path, capsys, cluster, http, shown):
         play.cluster, play.server = cluster, argparse.Namespace(http_port=9099)
         play._announce()
     assert re.findall(r"http://\S+", capsys.readouterr().out) == shown
+
+
+def test_two_runs_that_begin_together_choose_different_ports():
+    """Nobody listens on them yet."""
+    from common.play import claims, options_port
+    live, port = argparse.Namespace(live=True, bind="127.0.0.1"), free_port()
+    assert options_port(live, port) == port != options_port(live, port)
+    claims.pop().close()  # as when the first one has ended
+    assert options_port(live, port) == port
 
 
 def test_a_value_has_the_unit_of_its_trigger_and_no_time_before_the_run_has_begun(tmp_path, capsys):
