@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <sys/param.h>
 
 /* So many intervals without a measurement are a gap. */
 enum { GAP_INTERVALS = 4 };
@@ -45,8 +46,9 @@ void recent_samples_add(struct recent_samples *recent, int64_t at_ms, const stru
     };
     if (last != NULL && at_ms <= last->at_ms)
         return;
-    sample.is_after_gap = last == NULL || recent->has_gap ||
-                          at_ms - last->at_ms > GAP_INTERVALS * recent->interval_ms;
+    int64_t meant_ms = MAX(recent->interval_ms, recent->duration_ms);
+    sample.is_after_gap =
+        last == NULL || recent->has_gap || at_ms - last->at_ms > GAP_INTERVALS * meant_ms;
     if (!sample.is_after_gap && joins_last(recent, at_ms)) {
         sample.max_waiting = most(sample.max_waiting, last->max_waiting);
         sample.max_in_flight = most(sample.max_in_flight, last->max_in_flight);

@@ -32,6 +32,7 @@ struct recent_sample {
 /* Start from {.interval_ms = ...}: how far apart measurements are meant to be. */
 struct recent_samples {
     int64_t interval_ms;
+    int64_t duration_ms; /* of the last measurement: those of a slow source are that far apart */
     struct recent_sample samples[RECENT_SAMPLES_MAX]; /* the oldest first */
     size_t count;
     bool has_gap; /* since the last sample */

@@ -437,6 +437,26 @@ static void a_follower_gets_each_reading_once(void **state)
     query_unfollow(&late.follower);
 }
 
+/* The shortest interval goes with its trigger: what is measured less often then misses nothing. */
+static void samples_are_no_gaps_after_the_shortest_interval_has_gone(void **state)
+{
+    (void)state;
+    struct steps steps = {.follower = {.step = count_step}};
+    struct query *query = hold_each("a", 30000);
+    query_begin_use(query, 5000, now_ms);
+    query_keep_recent_samples(query, 30000);
+    query_keep_recent_samples(query, 5000);
+    query_follow(query, &steps.follower);
+    connect_now();
+    measure(query, 1);
+    query_end_use(query, 5000, now_ms);
+    now_ms += 30000;
+    measure(query, 2);
+    assert_int_equal(query->recent->interval_ms, 30000);
+    assert_false(query->recent->samples[query->recent->count - 1].is_after_gap);
+    query_unfollow(&steps.follower);
+}
+
 static void a_reading_of_before_the_samples_is_followed(void **state)
 {
     (void)state;
@@ -513,6 +533,7 @@ int main(void)
         TEST(an_heir_that_is_idle_is_not_late),
         TEST(who_comes_makes_no_source_late),
         TEST(a_follower_gets_each_reading_once),
+        TEST(samples_are_no_gaps_after_the_shortest_interval_has_gone),
         TEST(a_reading_of_before_the_samples_is_followed),
         TEST(many_followers_do_not_keep_the_lock),
     };

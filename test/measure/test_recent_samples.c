@@ -60,6 +60,19 @@ static void a_failure_and_a_long_silence_are_gaps(void **state)
     assert_true(recent.samples[3].is_after_gap);
 }
 
+/* One whose queries take 25 s is not asked more often. */
+static void what_a_slow_source_takes_is_no_gap(void **state)
+{
+    (void)state;
+    struct recent_samples recent = {.interval_ms = 5000};
+    add(&recent, 5000, 1);
+    recent.duration_ms = 25000;
+    add(&recent, 31000, 1);
+    assert_false(recent.samples[1].is_after_gap);
+    add(&recent, 132000, 1);
+    assert_true(recent.samples[2].is_after_gap);
+}
+
 static void a_gap_is_not_lost_where_samples_become_one(void **state)
 {
     (void)state;
@@ -111,6 +124,7 @@ int main(void)
         cmocka_unit_test(it_is_bounded_and_keeps_the_newest),
         cmocka_unit_test(many_in_one_interval_are_one_sample_that_has_their_maximum),
         cmocka_unit_test(a_failure_and_a_long_silence_are_gaps),
+        cmocka_unit_test(what_a_slow_source_takes_is_no_gap),
         cmocka_unit_test(a_gap_is_not_lost_where_samples_become_one),
         cmocka_unit_test(a_source_with_one_number_waits_by_it),
         cmocka_unit_test(unknown_is_not_idle_where_samples_become_one),

@@ -140,6 +140,8 @@ void query_end_use(struct query *query, int64_t interval_ms, int64_t now_ms)
         remove_interval(query, interval_ms);
     else
         query->uses_without_interval--;
+    if (query->recent != NULL && query->intervals_count > 0)
+        query->recent->interval_ms = query->intervals[0].interval_ms;
     if (--query->uses > 0) {
         query_plan(query, now_ms);
         return;
@@ -322,6 +324,7 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     struct snapshot *known = &query->known;
     uint64_t *counts = query->connection->stats.counts;
     if (query->recent != NULL) { /* first: in a pause no decision is older than the reading */
+        query->recent->duration_ms = known->duration_ms; /* of the one before */
         recent_samples_add(query->recent, query->job.sent_ms, reading);
         step_all(query);
     }
@@ -401,8 +404,11 @@ static void inherit_known(struct query *query, const struct snapshot *former)
 void query_inherit(struct query *query, const struct former *former)
 {
     inherit_known(query, &former->known);
-    if (query->recent != NULL && query->recent->count == 0 && former->recent.count > 0)
+    if (query->recent != NULL && query->recent->count == 0 && former->recent.count > 0) {
+        int64_t interval_ms = query->recent->interval_ms;
         *query->recent = former->recent;
+        query->recent->interval_ms = interval_ms;
+    }
 }
 
 /* ---- for people ---- */
