@@ -226,4 +226,5 @@ void hide_secrets(const struct option_values *values, struct error *error)
     free(masked.is_secret);
     free(error->text);
     error->text = text;
+    text_make_utf8(text); /* a secret may have been the rest of a letter */
 }

@@ -60,6 +60,8 @@ static int add_bytes(const char *bytes, size_t length, void *text)
 
 void web_json_add(struct text *text, json_t *value, size_t flags)
 {
+    if (value == NULL) /* jansson would write nothing */
+        value = json_null();
     json_dump_callback(value, add_bytes, text, JSON_ENCODE_ANY | flags);
     json_decref(value);
 }

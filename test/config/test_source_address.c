@@ -159,6 +159,16 @@ static void secrets_that_are_pieces_of_what_takes_their_place_do_not_grow(void *
     assert_hidden(HEADERS, "a=hunter,b=hunter22", "sent hunter22", "sent (hidden)");
 }
 
+/* A9 ends the letter before it. */
+static void what_is_left_is_utf_8(void **state)
+{
+    (void)state;
+    assert_hidden(SECRET_URL, "amqp://u:%A9abc@broker/",
+                  "queue \xc3\xa9"
+                  "abc is gone",
+                  "queue ?(hidden) is gone");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +176,7 @@ int main(void)
         cmocka_unit_test(a_possible_password_is_no_address),
         cmocka_unit_test(of_a_url_scheme_and_host_are_shown),
         cmocka_unit_test(a_secret_that_a_source_repeats_is_hidden),
+        cmocka_unit_test(what_is_left_is_utf_8),
         cmocka_unit_test(secrets_that_are_pieces_of_what_takes_their_place_do_not_grow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

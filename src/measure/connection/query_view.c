@@ -1,5 +1,6 @@
 /* Copies of what is known of a query, of its own and of its connection. */
 #include "base/memory.h"
+#include "base/text.h"
 #include "measure/connection/connection.h"
 #include "measure/connection/query_internal.h"
 
@@ -100,7 +101,9 @@ void query_state(const struct query *query, struct query_state *ret_state)
         .effective_interval_ms =
             connection_effective_interval_ms(connection, connection->settings->now_ms()),
     };
-    snprintf(ret_state->connection, sizeof(ret_state->connection), "%s", connection->naming.title);
+    const char *title = connection->naming.title;
+    snprintf(ret_state->connection, sizeof(ret_state->connection), "%.*s",
+             (int)text_cut(title, sizeof(ret_state->connection) - 1), title);
 }
 
 size_t query_history(struct query *query, int64_t from_ms, struct history_sample **ret_samples)
