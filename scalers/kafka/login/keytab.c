@@ -2,6 +2,7 @@
 
 #include "base/base64.h"
 
+#include <openssl/crypto.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +104,8 @@ bool kafka_keytab_read(const char *base64, struct kafka_keytab *ret_keytab, stru
 
 void kafka_keytab_done(struct kafka_keytab *keytab)
 {
+    if (keytab->bytes != NULL)
+        OPENSSL_cleanse(keytab->bytes, keytab->length);
     free(keytab->bytes);
     *keytab = (struct kafka_keytab){0};
 }

@@ -1,5 +1,6 @@
 #include "kafka/requests/subscriptions.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/client/settings.h"
@@ -19,6 +20,7 @@ enum {
     FETCHER_PARTITIONS = 250,
     MAX_FETCHERS = 20, /* of a client: each has a thread per broker, and one connection */
     MESSAGES_AT_ONCE = 64,
+    DENIED_MS = 50 * 1000, /* then the broker is asked again: it is tried once a minute */
 };
 
 /* A handle that reads. */
@@ -33,7 +35,7 @@ struct message_fetcher {
 struct read_topic {
     struct message_fetcher *fetcher;
     rd_kafka_topic_t *handle;
-    bool is_denied; /* we have no right to read it */
+    int64_t denied_ms; /* when we had no right to read it; 0: never */
     UT_hash_handle hh;
     char name[];
 };
@@ -184,7 +186,7 @@ static struct read_partition *partition_read(struct kafka_subscriptions *subscri
     if (fetcher == NULL)
         return NULL;
     struct read_topic *topic = topic_for(fetcher, name);
-    if (topic != NULL && topic->is_denied) {
+    if (topic != NULL && topic->denied_ms > 0 && clock_now_ms() < topic->denied_ms + DENIED_MS) {
         error_set(error, ERROR_DENIED, "subscribing needs READ of Kafka topic %s", name);
         return NULL;
     }
@@ -287,7 +289,7 @@ static void take_message(struct kafka_subscriptions *subscriptions,
     if (partition == NULL)
         return;
     if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
-        partition->topic->is_denied = true;
+        partition->topic->denied_ms = clock_now_ms();
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
         kafka_metadata_confirm(subscriptions->metadata, partition->topic->name);
     for (bool has_more = true; has_more;) {
