@@ -51,11 +51,16 @@ void engine_retire_stats(struct engine *engine, const struct connection *connect
     enum { MAX_REMEMBERED = 1024 };
     struct stats_row *each;
     int count = 0;
-    LL_COUNT(engine->retired, each, count);
+    bool has_row = false;
+    LL_FOREACH(engine->retired, each) {
+        count++;
+        has_row = has_row || (each->scaler == connection->scaler &&
+                              text_equal(each->connection, connection->naming.name));
+    }
     struct connection_stats ended = connection->stats;
     memset(ended.counts, 0, COUNT_FIRST_EVER * sizeof(*ended.counts));
     add_stats(row_of(&engine->retired, connection->scaler,
-                     count < MAX_REMEMBERED ? connection->naming.name : NULL),
+                     has_row || count < MAX_REMEMBERED ? connection->naming.name : NULL),
               &ended);
 }
 

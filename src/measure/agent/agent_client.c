@@ -179,12 +179,12 @@ bool agent_client_measure(struct agent_client *client, struct feed *feed, struct
 }
 
 /* What has computed until its time was over would do so again. */
-static bool end_connecting(struct agent_client *client, struct error *error)
+static bool end_connecting(struct agent_client *client, int64_t deadline_ms, struct error *error)
 {
     static const double costly_s = 0.5;
     struct process_stat stat;
-    bool is_costly = client->process.pid > 0 && process_stat(client->process.pid, &stat) &&
-                     stat.cpu_seconds >= costly_s;
+    bool is_costly = clock_now_ms() >= deadline_ms && client->process.pid > 0 &&
+                     process_stat(client->process.pid, &stat) && stat.cpu_seconds >= costly_s;
     end_agent(client, error);
     return is_costly &&
            error_set(error, ERROR_COSTLY,
@@ -201,7 +201,7 @@ static bool wait_for_connection(struct agent_client *client, int64_t deadline_ms
         ProtobufCMessage *raw = NULL;
         if (!frame_read(client->socket, &agent__from_agent__descriptor, MAX_MESSAGE,
                         deadline_ms + GRACE_MS, &raw, error))
-            return end_connecting(client, error);
+            return end_connecting(client, deadline_ms, error);
         const Agent__FromAgent *message = (const Agent__FromAgent *)raw;
         bool is_connected = message->connected;
         bool is_lost = message->lost != NULL;
