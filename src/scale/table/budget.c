@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/param.h>
 
-/* Of a connection: its thread's stack, its client, and a link of TLS. */
-enum { CONNECTION_BYTES = 64 << 10 };
+/* Of a connection: its thread's stack, its client, a link of TLS and what the kernel keeps of it. */
+enum { CONNECTION_BYTES = 128 << 10 };
 
 /* Of a hash table of uthash, as it begins: itself, and its buckets. */
 static size_t table_bytes(void)
