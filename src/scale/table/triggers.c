@@ -185,18 +185,24 @@ static bool is_in_use(const struct trigger *trigger, int64_t now_ms)
     return trigger == NULL || now_ms - trigger->last_call_ms < TRIGGERS_IN_USE_MS;
 }
 
-static struct trigger *oldest_of(const struct namespace_budget *budget)
+static struct trigger *oldest_of(const struct namespace_budget *budget, const struct trigger *kept)
 {
-    return budget == NULL ? NULL : budget->by_age;
+    struct trigger *oldest = budget == NULL ? NULL : budget->by_age;
+    return oldest != NULL && oldest == kept ? oldest->next_of_namespace : oldest;
 }
 
-/* Of the namespace first, then of all. NULL: they are in use. */
+/* Of the namespace first, then of all; never `kept`. NULL: they are in use. */
 static struct trigger *find_unused(const struct triggers *triggers,
-                                   const struct namespace_budget *budget, int64_t now_ms)
+                                   const struct namespace_budget *budget,
+                                   const struct trigger *kept, int64_t now_ms)
 {
-    if (!is_in_use(oldest_of(budget), now_ms))
-        return budget->by_age;
-    return is_in_use(triggers->by_age, now_ms) ? NULL : triggers->by_age;
+    struct trigger *own = oldest_of(budget, kept);
+    struct trigger *any = triggers->by_age;
+    if (any != NULL && any == kept)
+        any = any->next;
+    if (!is_in_use(own, now_ms))
+        return own;
+    return is_in_use(any, now_ms) ? NULL : any;
 }
 
 bool triggers_make_room(struct triggers *triggers, const char *namespace, int64_t now_ms,
@@ -206,7 +212,7 @@ bool triggers_make_room(struct triggers *triggers, const char *namespace, int64_
     if (HASH_COUNT(triggers->by_identity) < max)
         return true;
     struct trigger *unused =
-        find_unused(triggers, budgets_find(&triggers->lifecycle.budgets, namespace), now_ms);
+        find_unused(triggers, budgets_find(&triggers->lifecycle.budgets, namespace), NULL, now_ms);
     if (unused == NULL)
         return error_set(error, ERROR_LIMIT, "all %zu triggers are in use (--max-triggers)", max);
     drop(triggers, unused);
@@ -233,8 +239,9 @@ size_t triggers_bytes_of(const struct triggers *triggers, const char *namespace)
 
 /* A namespace may have as much as it leaves to the others, and at any time as much as is its own
  * already: another one that comes must not end its edits. */
-bool triggers_make_room_for_bytes(struct triggers *triggers, const char *namespace, size_t bytes,
-                                  size_t own_bytes, int64_t now_ms, struct error *error)
+static bool make_room(struct triggers *triggers, const char *namespace, size_t bytes,
+                      size_t own_bytes, const struct trigger *kept, int64_t now_ms,
+                      struct error *error)
 {
     const struct budgets *budgets = &triggers->lifecycle.budgets;
     size_t max = triggers->settings.max_bytes;
@@ -245,10 +252,10 @@ bool triggers_make_room_for_bytes(struct triggers *triggers, const char *namespa
         bool is_own = of_namespace + bytes <= own_bytes;
         if (budgets->bytes + (is_own ? 0 : of_namespace) + bytes <= max)
             return true;
-        struct trigger *unused = find_unused(triggers, budget, now_ms);
+        struct trigger *unused = find_unused(triggers, budget, kept, now_ms);
         /* With no other namespace it would be the same: what is unused of those stays. */
         bool is_too_much = !is_own && 2 * of_namespace + bytes > max;
-        if (unused == NULL || (is_too_much && unused != oldest_of(budget)))
+        if (unused == NULL || (is_too_much && unused != oldest_of(budget, kept)))
             return of_namespace == 0
                        ? refuse_bytes(NULL, max, error)
                        : refuse_bytes(namespace, (MAX(max, of_others) - of_others) / 2, error);
@@ -256,16 +263,17 @@ bool triggers_make_room_for_bytes(struct triggers *triggers, const char *namespa
     }
 }
 
-bool triggers_make_room_beside(struct triggers *triggers, struct trigger *trigger, size_t bytes,
-                               int64_t now_ms, struct error *error)
+bool triggers_make_room_for_bytes(struct triggers *triggers, const char *namespace, size_t bytes,
+                                  size_t own_bytes, int64_t now_ms, struct error *error)
 {
-    if (trigger->pins == 0)
-        take_off_lists(triggers, trigger);
-    bool has_room = triggers_make_room_for_bytes(triggers, trigger->namespace, bytes,
-                                                 triggers->settings.max_bytes / 2, now_ms, error);
-    if (trigger->pins == 0)
-        put_on_lists(triggers, trigger);
-    return has_room;
+    return make_room(triggers, namespace, bytes, own_bytes, NULL, now_ms, error);
+}
+
+bool triggers_make_room_beside(struct triggers *triggers, const struct trigger *trigger,
+                               size_t bytes, int64_t now_ms, struct error *error)
+{
+    return make_room(triggers, trigger->namespace, bytes, triggers->settings.max_bytes / 2, trigger,
+                     now_ms, error);
 }
 
 /* ---- all of them ---- */

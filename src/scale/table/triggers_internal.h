@@ -49,8 +49,8 @@ size_t triggers_bytes_of(const struct triggers *triggers, const char *namespace)
 
 /* The same for what a trigger of the table needs in addition: it is not dropped for itself, and
  * half of all memory is its namespace's own. */
-bool triggers_make_room_beside(struct triggers *triggers, struct trigger *trigger, size_t bytes,
-                               int64_t now_ms, struct error *error);
+bool triggers_make_room_beside(struct triggers *triggers, const struct trigger *trigger,
+                               size_t bytes, int64_t now_ms, struct error *error);
 
 /* ---- triggers_renewal.c ---- */
 
