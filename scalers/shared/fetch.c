@@ -12,7 +12,7 @@
 
 enum {
     MAX_TIMEOUT_MS = 10 * 60 * 1000,
-    BUFFER_BYTES = 4 << 10, /* of each transfer */
+    BUFFER_BYTES = 1 << 10, /* of each transfer: libcurl reads 100 of them at a time */
     IDLE_BYTES = 4 << 10,   /* of a socket's, between two */
 };
 

@@ -14,14 +14,25 @@ struct share {
     UT_hash_handle hh;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static size_t all;
-static struct share *shares;
+/* Of the connections of the file, or of all others. */
+struct half {
+    size_t all;
+    struct share *shares;
+};
 
-static struct share *find_share(uint64_t tenant)
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct half named;
+static struct half inline_ones;
+
+static struct half *half_of(const struct source_memory *memory)
+{
+    return memory->is_named ? &named : &inline_ones;
+}
+
+static struct share *find_share(const struct half *half, uint64_t tenant)
 {
     struct share *share;
-    HASH_FIND(hh, shares, &tenant, sizeof(tenant), share);
+    HASH_FIND(hh, half->shares, &tenant, sizeof(tenant), share);
     return share;
 }
 
@@ -31,18 +42,20 @@ static bool leaves_the_rest(size_t bytes, size_t others, size_t part)
     return others < SOURCE_MEMORY_MAX && bytes <= (SOURCE_MEMORY_MAX - others) / part;
 }
 
-static void change_share(uint64_t tenant, size_t before, size_t bytes)
+static void change_share(const struct source_memory *memory, size_t before, size_t bytes)
 {
-    struct share *share = find_share(tenant);
+    struct half *half = half_of(memory);
+    struct share *share = find_share(half, memory->tenant);
     if (share == NULL) {
         share = memory_new(sizeof(*share));
-        share->tenant = tenant;
-        HASH_ADD(hh, shares, tenant, sizeof(share->tenant), share);
+        share->tenant = memory->tenant;
+        HASH_ADD(hh, half->shares, tenant, sizeof(share->tenant), share);
     }
+    half->all = half->all - before + bytes;
     share->used = share->used - before + bytes;
     if (share->used > 0)
         return;
-    HASH_DEL(shares, share);
+    HASH_DEL(half->shares, share);
     free(share);
 }
 
@@ -51,27 +64,30 @@ static void change_share(uint64_t tenant, size_t before, size_t bytes)
 static void take_over(struct source_memory *memory)
 {
     uint64_t tenant = scaler_tenant();
-    if (memory->used > 0 && memory->tenant != tenant) {
-        change_share(memory->tenant, memory->used, 0);
-        change_share(tenant, 0, memory->used);
-    }
+    bool is_named = scaler_tenant_is_named();
+    bool changes = memory->tenant != tenant || memory->is_named != is_named;
+    if (memory->used > 0 && changes)
+        change_share(memory, memory->used, 0);
     memory->tenant = tenant;
+    memory->is_named = is_named;
+    if (memory->used > 0 && changes)
+        change_share(memory, 0, memory->used);
 }
 
 bool source_memory_set(struct source_memory *memory, size_t bytes)
 {
     pthread_mutex_lock(&lock);
     take_over(memory);
-    const struct share *share = find_share(memory->tenant);
+    const struct half *half = half_of(memory);
+    const struct share *share = find_share(half, memory->tenant);
     size_t tenants = share == NULL ? 0 : share->used;
     bool is_agents = memory->tenant == 0;
     bool may = bytes <= memory->used || bytes <= SOURCE_MEMORY_ALWAYS ||
-               (leaves_the_rest(bytes, all - memory->used, 2) &&
-                (is_agents || leaves_the_rest(tenants - memory->used + bytes, all - tenants,
+               (leaves_the_rest(bytes, half->all - memory->used, 2) &&
+                (is_agents || leaves_the_rest(tenants - memory->used + bytes, half->all - tenants,
                                               SOURCE_MEMORY_TENANT_PART)));
     if (may) {
-        all = all - memory->used + bytes;
-        change_share(memory->tenant, memory->used, bytes);
+        change_share(memory, memory->used, bytes);
         memory->used = bytes;
     }
     pthread_mutex_unlock(&lock);

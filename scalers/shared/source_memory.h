@@ -9,6 +9,9 @@
  * always has a little, so that usual replies get through whatever others have. An agent process has
  * one connection, and no tenant.
  *
+ * The connections of the connections file have as much again for themselves: whoever may write
+ * triggers takes nothing from them.
+ *
  * Threads: any; that of the connection, whose tenant it is (scaler_tenant()), for what is the
  * connection's.
  */
@@ -31,6 +34,7 @@ enum {
 struct source_memory {
     size_t used;
     uint64_t tenant; /* while it has some; that of the thread that set or moved it last */
+    bool is_named;   /* the same */
 };
 
 /* It has so many bytes from now on. False: it may not, and has as many as before. Fewer are never

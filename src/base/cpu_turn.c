@@ -8,7 +8,7 @@
 #include <sys/queue.h>
 #include <time.h>
 
-enum { LONGEST_MS = 20 };
+enum { LONGEST_MS = 10 };
 
 /* A thread has one turn in a round, and so has a tenant: its next waiter comes a round later than
  * the one before it. A tenant with many does not delay one with few, and nobody starves. */

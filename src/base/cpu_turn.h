@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Waits for one. It ends after 20 ms at the latest, whatever the thread does: one that waits for
+/* Waits for one. It ends after 10 ms at the latest, whatever the thread does: one that waits for
  * something (libcurl, for the resolver) or takes long must not hold up the others. */
 void cpu_turn_begin(uint64_t tenant);
 void cpu_turn_end(void);

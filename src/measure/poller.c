@@ -77,7 +77,7 @@ static struct task *poller_feed_take_task(struct feed *feed)
     struct poller *poller = poller_of_feed(feed);
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     /* It changes with those who use it, while the scaler measures. */
-    scaler_set_tenant(poller->tenancy.tenant);
+    scaler_set_tenant(poller->tenancy.tenant, poller->tenancy.is_named);
     struct query *query = poller->is_stopping ? NULL : connection_take(connection, clock_now_us());
     if (query == NULL)
         clear_wake(poller);
@@ -251,7 +251,7 @@ static void work(struct poller *poller)
     struct connection *connection = &poller->connection;
     int64_t now_ms = clock_now_ms();
     int64_t next_ms = connection_next_ms(connection, now_ms);
-    scaler_set_tenant(poller->tenancy.tenant);
+    scaler_set_tenant(poller->tenancy.tenant, poller->tenancy.is_named);
     if (connection_wants_client(connection, now_ms))
         open_client(poller);
     else if (connection->state == CONNECTION_CONNECTED &&

@@ -163,7 +163,8 @@ void scalers_prepare(const struct scaler *const *scalers);
  * a connection of the connections file. The poller sets it before it calls `connect` and `measure`;
  * 0: an agent's, which has one connection. */
 uint64_t scaler_tenant(void);
-void scaler_set_tenant(uint64_t tenant);
+bool scaler_tenant_is_named(void); /* in the connections file */
+void scaler_set_tenant(uint64_t tenant, bool is_named);
 
 /* Whether this connection had another client, or one could not be made: the source may have just
  * started. The same for `connect`, also in an agent, which ends with its client. */

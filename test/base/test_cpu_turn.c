@@ -62,7 +62,7 @@ static void begin(struct worker *worker, uint64_t tenant, int times)
 }
 
 /* So many of as many tenants. Where a machine with other work leaves a thread no processor for
- * 20 ms, its turn ends before it computes, and then there are two: so it is in one of a few tries.
+ * 10 ms, its turn ends before it computes, and then there are two: so it is in one of a few tries.
  * Without turns there are several in each. */
 static void assert_one_at_a_time(size_t count, int times)
 {

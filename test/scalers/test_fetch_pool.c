@@ -177,7 +177,7 @@ static void there_is_one_link_while_others_have_the_memory(void **state)
     struct setting setting;
     struct source_memory others = {0};
     begin(&setting);
-    scaler_set_tenant(1);
+    scaler_set_tenant(1, false);
     while (source_memory_set(&others, others.used + 4096))
         continue;
     get(&setting, "slow1", GETS, ENOUGH_MS);
@@ -191,7 +191,7 @@ static void there_is_one_link_while_others_have_the_memory(void **state)
     assert_int_equal(setting.ended_as[FETCH_ANSWERED], 2 * GETS);
     assert_true(setting.peer.max_in_flight > 1);
     end(&setting);
-    scaler_set_tenant(0);
+    scaler_set_tenant(0, false);
 }
 
 static char *make_url(const void *base, const void *owner)

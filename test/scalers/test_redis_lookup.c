@@ -49,7 +49,7 @@ static bool look_up(uint64_t tenant, size_t number)
 {
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(memory_free) char *host = text_format("node%zu.of%zu", number, (size_t)tenant);
-    scaler_set_tenant(tenant);
+    scaler_set_tenant(tenant, false);
     struct redis_lookup *lookup = redis_lookup_start(host, &error);
     if (lookup == NULL)
         assert_non_null(strstr(error_text(&error), "its name cannot be looked up"));

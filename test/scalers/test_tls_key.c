@@ -464,7 +464,7 @@ static void *read_as_tenant(void *argument)
 {
     struct reader *reader = argument;
     bool is_read = false;
-    scaler_set_tenant(reader->tenant);
+    scaler_set_tenant(reader->tenant, false);
     time_to_read(reader->pem, reader->password, &is_read);
     atomic_fetch_add(&readers_done, 1);
     return NULL;
@@ -485,12 +485,12 @@ static void many_keys_of_one_tenant_that_take_long_delay_no_other_by_all_of_them
     }
     while (atomic_load(&readers_done) == 0)
         usleep(1000);
-    scaler_set_tenant(8);
+    scaler_set_tenant(8, false);
     size_t before = atomic_load(&readers_done);
     time_to_read(pem, "the-word", &is_read);
     assert_true(is_read);
     assert_in_range(atomic_load(&readers_done) - before, 0, MANY / 2);
-    scaler_set_tenant(0);
+    scaler_set_tenant(0, false);
     for (size_t i = 0; i < MANY; i++)
         pthread_join(readers[i].thread, NULL);
 }

@@ -11,6 +11,7 @@
 enum {
     PLAIN_BYTES = 32 << 10, /* of a link that is idle, with what the kernel keeps unread */
     TLS_BYTES = 48 << 10,
+    FREE_LINKS = 3, /* of a Redis Cluster, or of Sentinels: as many as the least of them have */
     LONG_LIFE_MS = 10 * 1000,
     REOPEN_MS = 250,   /* of one with a shorter life, from its opening on; it doubles: */
     MAX_DOUBLINGS = 3, /* ... what waits for it is answered within the time of a call */
@@ -23,8 +24,9 @@ static bool count_link(const struct redis_server *server, int more)
     if (budget == NULL)
         return true;
     size_t count = budget->count + (size_t)more;
+    size_t counted = count > FREE_LINKS ? count - FREE_LINKS : 0;
     if (!source_memory_set(&budget->memory,
-                           count * (server->tls == NULL ? PLAIN_BYTES : TLS_BYTES)))
+                           counted * (server->tls == NULL ? PLAIN_BYTES : TLS_BYTES)))
         return false;
     budget->count = count;
     return true;
