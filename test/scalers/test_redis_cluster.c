@@ -160,7 +160,7 @@ static void what_a_cluster_keeps_is_its_present_tenants(void **state)
         world_run(&world);
         assert_waiting(world.feed, 0, 3);
         const struct source_memory *of_types = &cluster->clients->key_types.memory;
-        assert_true(cluster->link_budget.memory.used > 0 && of_types->used > 0);
+        assert_true(cluster->link_budget.count > 0 && of_types->used > 0);
         assert_int_equal(cluster->link_budget.memory.tenant, tenant);
         assert_int_equal(of_types->tenant, tenant);
     }
