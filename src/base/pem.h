@@ -32,8 +32,8 @@ bool pem_key_is_costly(const char *key);
  * iterations. */
 bool pem_key_takes_long(const char *key);
 
-/* A handshake signs with it in at most a third of a second. */
-enum { PEM_MAX_RSA_BITS = 8192 };
+/* A handshake signs with it in some milliseconds; with 8,192 bits in fifty. */
+enum { PEM_MAX_RSA_BITS = 4096 };
 
 /* Of RSA with at most so many bits, EC, Ed25519 or Ed448. NULL: there is none of these in it, it is
  * costly, or it is encrypted and not by this password (NULL: none). The caller frees it. */

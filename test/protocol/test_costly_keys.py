@@ -169,4 +169,4 @@ def test_a_key_of_dsa_is_refused_before_it_is_read(program, transport, tmp_path,
     with Silent() as source, Server(program=program) as server, Client(server.port) as client:
         with pytest.raises(grpc.RpcError) as refused:
             client.metrics({**trigger(source.port), "cert": certificate, "key": DSA}, "")
-        assert "a PEM private key of RSA (at most 8192 bits), EC or Ed25519" in refused.value.details()
+        assert "a PEM private key of RSA (at most 4096 bits), EC or Ed25519" in refused.value.details()

@@ -21,7 +21,7 @@ static const bool is_limited = true;
 
 /* Of threads that client libraries start. What they map counts, used or not; by default it is 8 MiB
  * each. musl has as much, and with it the libraries run in many images. */
-enum { STACK_BYTES = 128 * 1024, BELOW_SERVER = 5 /* as nice */ };
+enum { STACK_BYTES = 128 * 1024, BELOW_SERVER = 10 /* as nice */ };
 
 /* The kernel's largest. It needs no privilege to be raised. */
 static void die_first(void)
@@ -59,8 +59,9 @@ static void ignore_signals(void)
 
 void agent_limits_prepare(void)
 {
-    /* Where there are not enough CPUs, what the server has to do comes first. */
-    setpriority(PRIO_PROCESS, 0, BELOW_SERVER);
+    /* Where there are not enough CPUs, what the server has to do comes first: also to look how much
+     * memory agents take. */
+    setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + BELOW_SERVER);
     die_first(); /* before its files in /proc are not its own any more */
     process_hide_memory();
     ignore_signals();
