@@ -9,7 +9,7 @@
  * Read the folder in this order: options.h and selection.h (which topics); client/client.h (a
  * cluster and its handles, and what works around librdkafka; the others there and login/ help it);
  * requests/ (one file per request); measure/measure.h (from a task to its reading, which file by
- * which), with session.h, batch.h, progress.h, count.h, lag.h and persistence.h.
+ * which), with session.h, batch.h, progress.h, count.h, lag.h, persistence.h and end.h.
  */
 #include "measure/scaler.h"
 

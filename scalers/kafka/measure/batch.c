@@ -3,13 +3,12 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "kafka/measure/lag.h"
+#include "kafka/options.h"
 
-#include <stdarg.h>
 #include <string.h>
 #include <utlist.h>
 
-/* ---- tasks ---- */
+/* ---- what a task counts ---- */
 
 bool kafka_batch_next_partition(const struct kafka_batch_task *batch_task, struct kafka_place *at)
 {
@@ -30,67 +29,6 @@ struct kafka_persistence *kafka_batch_persistence(const struct kafka_group_topic
     const struct kafka_batch_topic *topic = group_topic->key.topic;
     return kafka_persistence_use(&group->batch->session->persistence, group->name, topic->name,
                                  topic->count);
-}
-
-/* Others of the topic's partitions may be another task's, which is measured less often. */
-void kafka_batch_note_persistence(const struct kafka_batch_task *batch_task)
-{
-    const struct kafka_query *query = batch_task->task->query;
-    if (!query->exclude_persistent_lag)
-        return;
-    int64_t now_ms = clock_now_ms();
-    for (size_t i = 0; i < batch_task->count; i++) {
-        const struct kafka_group_topic *group_topic = batch_task->topics[i];
-        const struct kafka_batch_topic *topic = group_topic->key.topic;
-        struct kafka_persistence *persistence = kafka_batch_persistence(group_topic);
-        for (int32_t j = 0; j < topic->count; j++) {
-            const struct kafka_offset *commit = &group_topic->commits[j];
-            const struct kafka_offset *latest = &topic->partitions[j].latest;
-            if (!kafka_query_has_partition(query, j))
-                continue;
-            if (commit->state == KAFKA_OFFSET_KNOWN && latest->state == KAFKA_OFFSET_KNOWN)
-                kafka_persistence_update(persistence, j, commit->value, latest->value, now_ms);
-            else
-                kafka_persistence_settle(persistence, j, batch_task->batch->began_ms);
-        }
-    }
-}
-
-struct task *kafka_batch_release(struct kafka_batch_task *batch_task)
-{
-    batch_task->batch->open--;
-    if (batch_task->group != NULL)
-        batch_task->group->open--;
-    batch_task->task->data = NULL;
-    return TAKE(batch_task->task);
-}
-
-struct task *kafka_batch_give_up(struct kafka_batch_task *batch_task)
-{
-    kafka_batch_note_persistence(batch_task);
-    return kafka_batch_release(batch_task);
-}
-
-void kafka_batch_fail(struct kafka_batch_task *batch_task, const char *format, ...)
-{
-    _cleanup_(text_done) struct text text = {0};
-    va_list arguments;
-    va_start(arguments, format);
-    text_addv(&text, format, arguments);
-    va_end(arguments);
-    task_failf(kafka_batch_give_up(batch_task), "%s", text.bytes);
-}
-
-void kafka_batch_time_out(struct kafka_batch_task *batch_task, const char *format, ...)
-{
-    _cleanup_(text_done) struct text text = {0};
-    _cleanup_(error_done) struct error error = {0};
-    va_list arguments;
-    va_start(arguments, format);
-    text_addv(&text, format, arguments);
-    va_end(arguments);
-    error_unavailable(&error, "%s", text.bytes);
-    task_time_out_with(kafka_batch_give_up(batch_task), &error);
 }
 
 /* ---- topics and groups ---- */

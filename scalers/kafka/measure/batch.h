@@ -4,10 +4,11 @@
  *     batch_task ----> group_topics ---> group   one request for a group's commits on all topics
  *                                `-----> topic   one answer of a partition's offsets for all groups
  *
- * A task leaves its batch when it ends (kafka_batch_release()), and the batch ends with its last
- * one: what is answered after that is nobody's.
+ * A task leaves its batch when it ends (end.h), and the batch ends with its last one: what is
+ * answered after that is nobody's.
  *
- * batch.c makes the structs, and writes their fields but for those that name another file.
+ * batch.c makes the structs, and writes their fields but for those that name another file; end.c
+ * takes tasks out.
  *
  * Threads: the measuring thread. Owner: the loop of measure.c.
  */
@@ -170,21 +171,5 @@ bool kafka_batch_next_partition(const struct kafka_batch_task *batch_task, struc
 
 /* The history of the group's commits on the topic, until the next call that may forget it. */
 struct kafka_persistence *kafka_batch_persistence(const struct kafka_group_topic *group_topic);
-
-/* Notes what is known of the task's partitions, for excludePersistentLag; of those that are not
- * known the time starts again. */
-void kafka_batch_note_persistence(const struct kafka_batch_task *batch_task);
-
-/* Takes the task out of the batch, for the caller to end it. */
-struct task *kafka_batch_release(struct kafka_batch_task *batch_task);
-
-/* The same, where it was not measured. */
-struct task *kafka_batch_give_up(struct kafka_batch_task *batch_task);
-
-/* The same, and fails it, or times it out. */
-void kafka_batch_fail(struct kafka_batch_task *batch_task, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-void kafka_batch_time_out(struct kafka_batch_task *batch_task, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
 
 #endif

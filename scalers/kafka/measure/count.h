@@ -41,7 +41,7 @@ bool kafka_count_is_complete(const struct kafka_batch_task *batch_task);
 double kafka_count_consumers(const struct kafka_batch_task *batch_task,
                              const rd_kafka_topic_partition_list_t *assigned);
 
-/* Of a task that is complete, and whose persistence is noted (kafka_batch_note_persistence()). */
+/* Of a task that is complete, and whose persistence is noted (kafka_end_answer()). */
 struct reading kafka_count_reading(const struct kafka_batch_task *batch_task, int64_t now_ms);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "kafka/measure/batch.h"
+#include "kafka/measure/end.h"
 #include "kafka/measure/progress.h"
 
 #include <sys/eventfd.h>
@@ -39,7 +40,7 @@ static void take_cancellations(struct loop *loop)
     for (struct task *task; (task = feed_next_cancelled(loop->feed)) != NULL;) {
         struct kafka_batch_task *batch_task = task->data;
         if (batch_task != NULL)
-            kafka_batch_give_up(batch_task);
+            kafka_end_give_up(batch_task);
         else
             DL_DELETE(loop->waiting, task);
         task_return(task, true);
@@ -221,7 +222,7 @@ static void abandon(struct loop *loop)
     DL_FOREACH_SAFE(loop->batches, batch, next) {
         for (size_t i = 0; i < batch->count; i++)
             if (kafka_batch_task_is_open(&batch->tasks[i]))
-                kafka_batch_give_up(&batch->tasks[i]);
+                kafka_end_give_up(&batch->tasks[i]);
         DL_DELETE(loop->batches, batch);
         kafka_batch_free(batch);
     }

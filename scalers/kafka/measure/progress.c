@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/measure/count.h"
-#include "kafka/measure/timeout.h"
+#include "kafka/measure/end.h"
 
 #include <utlist.h>
 
@@ -12,10 +12,10 @@
 
 static void fail_too_many_partitions(struct kafka_batch_task *batch_task)
 {
-    kafka_batch_fail(batch_task,
-                     "the Kafka topics have more than %d partitions: select fewer with topic, or "
-                     "use several triggers",
-                     KAFKA_SELECTION_MAX_PARTITIONS);
+    kafka_end_fail(batch_task,
+                   "the Kafka topics have more than %d partitions: select fewer with topic, or "
+                   "use several triggers",
+                   KAFKA_SELECTION_MAX_PARTITIONS);
 }
 
 /* Whether the topic can be measured at all, with those before it; if not, the task has failed. */
@@ -24,14 +24,14 @@ static bool check_topic(struct kafka_batch_task *batch_task, const struct kafka_
     const struct kafka_topic *known = topic->known;
     batch_task->partitions += known == NULL ? 0 : (size_t)known->partitions;
     if (known == NULL)
-        kafka_batch_fail(batch_task, "%s is no valid name of a Kafka topic", topic->name);
+        kafka_end_fail(batch_task, "%s is no valid name of a Kafka topic", topic->name);
     else if (known->received_ms == 0)
-        kafka_batch_fail(batch_task, "Kafka reports nothing of topic %s", topic->name);
+        kafka_end_fail(batch_task, "Kafka reports nothing of topic %s", topic->name);
     else if (known->error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-        kafka_batch_fail(batch_task, "Kafka topic %s does not exist", topic->name);
+        kafka_end_fail(batch_task, "Kafka topic %s does not exist", topic->name);
     else if (known->error != RD_KAFKA_RESP_ERR_NO_ERROR)
-        kafka_batch_fail(batch_task, "Kafka topic %s: %s", topic->name,
-                         rd_kafka_err2str(known->error));
+        kafka_end_fail(batch_task, "Kafka topic %s: %s", topic->name,
+                       rd_kafka_err2str(known->error));
     else if (batch_task->partitions > KAFKA_SELECTION_MAX_PARTITIONS)
         fail_too_many_partitions(batch_task);
     return kafka_batch_task_is_open(batch_task);
@@ -102,12 +102,12 @@ static bool use_pattern(struct kafka_batch_task *batch_task)
     const struct kafka_pattern *pattern =
         kafka_metadata_pattern(batch_task->batch->session->metadata, query->topic);
     if (pattern == NULL || pattern->count == 0) {
-        kafka_batch_fail(batch_task, "no Kafka topic matches %s", query->topic);
+        kafka_end_fail(batch_task, "no Kafka topic matches %s", query->topic);
         return false;
     }
     if (pattern->count > KAFKA_SELECTION_MAX_TOPICS) {
-        kafka_batch_fail(batch_task, "%zu Kafka topics match %s, which is more than %d",
-                         pattern->count, query->topic, KAFKA_SELECTION_MAX_TOPICS);
+        kafka_end_fail(batch_task, "%zu Kafka topics match %s, which is more than %d",
+                       pattern->count, query->topic, KAFKA_SELECTION_MAX_TOPICS);
         return false;
     }
     if (pattern->partitions > KAFKA_SELECTION_MAX_PARTITIONS) {
@@ -127,9 +127,9 @@ static bool has_partitions(struct kafka_batch_task *batch_task)
     struct kafka_place at = KAFKA_PLACE_FIRST;
     if (kafka_batch_next_partition(batch_task, &at))
         return true;
-    kafka_batch_fail(
-        batch_task, "Kafka topic %s has %zu partitions, and none of them is in partitionLimitation",
-        query->topic, batch_task->partitions);
+    kafka_end_fail(batch_task,
+                   "Kafka topic %s has %zu partitions, and none of them is in partitionLimitation",
+                   query->topic, batch_task->partitions);
     return false;
 }
 
@@ -177,7 +177,7 @@ static void group_send(struct kafka_batch_group *group)
         /* Another batch, which waited for its topics as well, was sooner: the tasks come again. */
         LL_FOREACH(group->tasks, batch_task)
             if (kafka_batch_task_is_open(batch_task))
-                task_return(kafka_batch_release(batch_task), false);
+                task_return(kafka_end_release(batch_task), false);
         return;
     }
     rd_kafka_topic_partition_list_t *partitions = partitions_of(group);
@@ -187,7 +187,7 @@ static void group_send(struct kafka_batch_group *group)
     if (!kafka_commits_send(commits, &group->request, partitions, &error))
         LL_FOREACH(group->tasks, batch_task)
             if (kafka_batch_task_is_open(batch_task))
-                task_fail(kafka_batch_give_up(batch_task), &error);
+                task_fail(kafka_end_give_up(batch_task), &error);
     if (partitions != NULL)
         rd_kafka_topic_partition_list_destroy(partitions);
 }
@@ -281,10 +281,10 @@ static void use_committed(struct kafka_batch_task *batch_task)
             add_group_topic(batch_task, topic);
         }
     if (batch_task->count == 0 && !query->scale_to_zero_on_invalid_offset)
-        kafka_batch_fail(batch_task,
-                         "Kafka group %s has committed nothing yet, so its topics are not known: "
-                         "set topic, or scaleToZeroOnInvalidOffset to count 0 until it has",
-                         batch_task->group->name);
+        kafka_end_fail(batch_task,
+                       "Kafka group %s has committed nothing yet, so its topics are not known: "
+                       "set topic, or scaleToZeroOnInvalidOffset to count 0 until it has",
+                       batch_task->group->name);
 }
 
 static void take_commits(struct kafka_batch_group *group,
@@ -308,9 +308,9 @@ static void group_fail(struct kafka_batch_group *group, const char *reason, bool
     struct kafka_batch_task *batch_task;
     LL_FOREACH(group->tasks, batch_task)
         if (kafka_batch_task_is_open(batch_task) && is_late)
-            kafka_timeout_coordinator(batch_task);
+            kafka_end_time_out_coordinator(batch_task);
         else if (kafka_batch_task_is_open(batch_task))
-            kafka_batch_fail(batch_task, "the commits of Kafka group %s: %s", group->name, reason);
+            kafka_end_fail(batch_task, "the commits of Kafka group %s: %s", group->name, reason);
 }
 
 static void group_fail_too_many_topics(struct kafka_batch_group *group)
@@ -356,11 +356,11 @@ static void fail_partition(struct kafka_batch_task *batch_task, const struct kaf
                            const struct kafka_missing *missing)
 {
     if (missing->cause->error == RD_KAFKA_RESP_ERR__TIMED_OUT)
-        kafka_timeout_leader(batch_task, at);
+        kafka_end_time_out_leader(batch_task, at);
     else
-        kafka_batch_fail(batch_task, "%s of Kafka topic %s partition %d for group %s: %s",
-                         missing->what, at->topic->name, at->partition, batch_task->group->name,
-                         rd_kafka_err2str(missing->cause->error));
+        kafka_end_fail(batch_task, "%s of Kafka topic %s partition %d for group %s: %s",
+                       missing->what, at->topic->name, at->partition, batch_task->group->name,
+                       rd_kafka_err2str(missing->cause->error));
 }
 
 /* Requests what can be requested now. */
@@ -399,53 +399,13 @@ static bool must_wait_for_members(const struct kafka_batch_task *batch_task)
                                     batch->began_ms, clock_now_ms());
 }
 
-/* To what comes after the ends that were measured. */
-static void subscribe(const struct kafka_batch_task *batch_task)
-{
-    _cleanup_(error_done) struct error error = {0};
-    _cleanup_(memory_free) struct kafka_position *positions = NULL;
-    size_t count = 0;
-    size_t capacity = 0;
-    for (struct kafka_place at = KAFKA_PLACE_FIRST; kafka_batch_next_partition(batch_task, &at);) {
-        positions = memory_grow(positions, &capacity, count + 1, sizeof(*positions));
-        positions[count++] = (struct kafka_position){
-            at.topic->name, at.partition, at.topic->partitions[at.partition].latest.value};
-    }
-    if (kafka_subscriptions_add(batch_task->batch->session->subscriptions,
-                                &batch_task->task->notifier, positions, count, &error))
-        task_subscribed(batch_task->task);
-    else
-        task_cannot_subscribe(batch_task->task, &error);
-}
-
-static void answer(struct kafka_batch_task *batch_task)
-{
-    kafka_batch_note_persistence(batch_task);
-    const struct reading reading = kafka_count_reading(batch_task, clock_now_ms());
-    if (task_wants_subscription(batch_task->task))
-        subscribe(batch_task);
-    task_answer(kafka_batch_release(batch_task), &reading);
-}
-
 static void try_to_answer(struct kafka_batch_task *batch_task)
 {
     if (!kafka_batch_task_is_open(batch_task) || batch_task->group == NULL ||
         batch_task->group->stage != KAFKA_GROUP_COMMITTED)
         return;
     if (complete(batch_task) && !must_wait_for_members(batch_task))
-        answer(batch_task);
-}
-
-/* ---- or its deadline passes ---- */
-
-static void time_out(struct kafka_batch_task *batch_task)
-{
-    const struct kafka_batch_group *group = batch_task->group;
-    if (group != NULL && group->stage == KAFKA_GROUP_COMMITTED &&
-        kafka_count_is_complete(batch_task)) /* but for the members */
-        answer(batch_task);
-    else
-        kafka_timeout_task(batch_task);
+        kafka_end_answer(batch_task);
 }
 
 /* ---- what the loop calls, in the order of time ---- */
@@ -546,7 +506,7 @@ void kafka_progress_time(struct kafka_batch *batch, int64_t now_ms)
         if (task == NULL)
             continue;
         if (task->deadline_ms <= now_ms)
-            time_out(&batch->tasks[i]);
+            kafka_end_time_out(&batch->tasks[i]);
         else if (task->deadline_ms < batch->next_deadline_ms)
             batch->next_deadline_ms = task->deadline_ms;
     }

@@ -1,0 +1,167 @@
+#include "kafka/measure/end.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "kafka/measure/count.h"
+
+#include <stdarg.h>
+
+/* ---- out of its batch ---- */
+
+/* What is known of the task's partitions, for excludePersistentLag; of those that are not known the
+ * time starts again. Others of the topic's partitions may be another task's, which is measured less
+ * often. */
+static void note_persistence(const struct kafka_batch_task *batch_task)
+{
+    const struct kafka_query *query = batch_task->task->query;
+    if (!query->exclude_persistent_lag)
+        return;
+    int64_t now_ms = clock_now_ms();
+    for (size_t i = 0; i < batch_task->count; i++) {
+        const struct kafka_group_topic *group_topic = batch_task->topics[i];
+        const struct kafka_batch_topic *topic = group_topic->key.topic;
+        struct kafka_persistence *persistence = kafka_batch_persistence(group_topic);
+        for (int32_t j = 0; j < topic->count; j++) {
+            const struct kafka_offset *commit = &group_topic->commits[j];
+            const struct kafka_offset *latest = &topic->partitions[j].latest;
+            if (!kafka_query_has_partition(query, j))
+                continue;
+            if (commit->state == KAFKA_OFFSET_KNOWN && latest->state == KAFKA_OFFSET_KNOWN)
+                kafka_persistence_update(persistence, j, commit->value, latest->value, now_ms);
+            else
+                kafka_persistence_settle(persistence, j, batch_task->batch->began_ms);
+        }
+    }
+}
+
+struct task *kafka_end_release(struct kafka_batch_task *batch_task)
+{
+    batch_task->batch->open--;
+    if (batch_task->group != NULL)
+        batch_task->group->open--;
+    batch_task->task->data = NULL;
+    return TAKE(batch_task->task);
+}
+
+struct task *kafka_end_give_up(struct kafka_batch_task *batch_task)
+{
+    note_persistence(batch_task);
+    return kafka_end_release(batch_task);
+}
+
+/* ---- answered ---- */
+
+/* To what comes after the ends that were measured. */
+static void subscribe(const struct kafka_batch_task *batch_task)
+{
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(memory_free) struct kafka_position *positions = NULL;
+    size_t count = 0;
+    size_t capacity = 0;
+    for (struct kafka_place at = KAFKA_PLACE_FIRST; kafka_batch_next_partition(batch_task, &at);) {
+        positions = memory_grow(positions, &capacity, count + 1, sizeof(*positions));
+        positions[count++] = (struct kafka_position){
+            at.topic->name, at.partition, at.topic->partitions[at.partition].latest.value};
+    }
+    if (kafka_subscriptions_add(batch_task->batch->session->subscriptions,
+                                &batch_task->task->notifier, positions, count, &error))
+        task_subscribed(batch_task->task);
+    else
+        task_cannot_subscribe(batch_task->task, &error);
+}
+
+void kafka_end_answer(struct kafka_batch_task *batch_task)
+{
+    note_persistence(batch_task);
+    const struct reading reading = kafka_count_reading(batch_task, clock_now_ms());
+    if (task_wants_subscription(batch_task->task))
+        subscribe(batch_task);
+    task_answer(kafka_end_release(batch_task), &reading);
+}
+
+/* ---- failed ---- */
+
+void kafka_end_fail(struct kafka_batch_task *batch_task, const char *format, ...)
+{
+    _cleanup_(text_done) struct text text = {0};
+    va_list arguments;
+    va_start(arguments, format);
+    text_addv(&text, format, arguments);
+    va_end(arguments);
+    task_failf(kafka_end_give_up(batch_task), "%s", text.bytes);
+}
+
+/* ---- its time is over ---- */
+
+static __attribute__((format(printf, 2, 3))) void time_out(struct kafka_batch_task *batch_task,
+                                                           const char *format, ...)
+{
+    _cleanup_(text_done) struct text text = {0};
+    _cleanup_(error_done) struct error error = {0};
+    va_list arguments;
+    va_start(arguments, format);
+    text_addv(&text, format, arguments);
+    va_end(arguments);
+    error_unavailable(&error, "%s", text.bytes);
+    task_time_out_with(kafka_end_give_up(batch_task), &error);
+}
+
+void kafka_end_time_out_coordinator(struct kafka_batch_task *batch_task)
+{
+    time_out(batch_task,
+             "the commits of Kafka group %s: its coordinator did not answer within %lld ms",
+             batch_task->group->name, (long long)batch_task->task->timeout_ms);
+}
+
+void kafka_end_time_out_leader(struct kafka_batch_task *batch_task, const struct kafka_place *at)
+{
+    time_out(batch_task,
+             "Kafka broker %d, which leads partition %d of topic %s, did not answer within %lld ms",
+             kafka_topic_leader(at->topic->known, at->partition), at->partition, at->topic->name,
+             (long long)batch_task->task->timeout_ms);
+}
+
+static bool is_silent(const struct kafka_place *at)
+{
+    const struct kafka_partition *ends = &at->topic->partitions[at->partition];
+    return ends->latest.state == KAFKA_OFFSET_REQUESTED ||
+           ends->earliest.state == KAFKA_OFFSET_REQUESTED;
+}
+
+/* The first partition whose leader has not answered; false: none. */
+static bool find_silent_leader(const struct kafka_batch_task *batch_task,
+                               struct kafka_place *ret_place)
+{
+    *ret_place = KAFKA_PLACE_FIRST;
+    while (kafka_batch_next_partition(batch_task, ret_place))
+        if (is_silent(ret_place))
+            return true;
+    return false;
+}
+
+/* They may lead the partitions no more. */
+static void outdate_silent_leaders(const struct kafka_batch_task *batch_task)
+{
+    for (struct kafka_place at = KAFKA_PLACE_FIRST; kafka_batch_next_partition(batch_task, &at);)
+        if (is_silent(&at))
+            kafka_metadata_outdate(batch_task->batch->session->metadata, at.topic->known);
+}
+
+void kafka_end_time_out(struct kafka_batch_task *batch_task)
+{
+    struct kafka_place silent;
+    const struct kafka_batch_group *group = batch_task->group;
+    if (group == NULL || group->stage == KAFKA_GROUP_AWAITS_METADATA)
+        time_out(batch_task, "Kafka did not answer a request for metadata within %lld ms",
+                 (long long)batch_task->task->timeout_ms);
+    else if (group->stage != KAFKA_GROUP_COMMITTED)
+        kafka_end_time_out_coordinator(batch_task);
+    else if (kafka_count_is_complete(batch_task)) /* but for the members */
+        kafka_end_answer(batch_task);
+    else if (find_silent_leader(batch_task, &silent)) {
+        outdate_silent_leaders(batch_task);
+        kafka_end_time_out_leader(batch_task, &silent);
+    } else
+        kafka_end_time_out_coordinator(batch_task);
+}

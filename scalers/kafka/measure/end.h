@@ -1,0 +1,36 @@
+/*
+ * How a task ends: what is known of its partitions is noted, for excludePersistentLag, and it
+ * leaves its batch.
+ *
+ * Threads: the measuring thread.
+ */
+#ifndef BACKLOG_SCALERS_KAFKA_MEASURE_END_H
+#define BACKLOG_SCALERS_KAFKA_MEASURE_END_H
+
+#include "kafka/measure/batch.h"
+
+/* Nothing is missing of its partitions (kafka_count_is_complete()): counts, subscribes where that
+ * is wanted, and answers. */
+void kafka_end_answer(struct kafka_batch_task *batch_task);
+
+void kafka_end_fail(struct kafka_batch_task *batch_task, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Its deadline has passed: it is answered where only the group's members have not come, or else
+ * times out with the name of what it waited for. Topics whose leaders are silent are outdated: they
+ * may have others by now. */
+void kafka_end_time_out(struct kafka_batch_task *batch_task);
+
+/* The library gave up on the group's coordinator, a moment before the deadline. */
+void kafka_end_time_out_coordinator(struct kafka_batch_task *batch_task);
+
+/* The library gave up on the broker that leads this partition. */
+void kafka_end_time_out_leader(struct kafka_batch_task *batch_task, const struct kafka_place *at);
+
+/* For the caller to end it, where it was not measured. */
+struct task *kafka_end_give_up(struct kafka_batch_task *batch_task);
+
+/* The same, and nothing is noted: it is returned before its commits were requested. */
+struct task *kafka_end_release(struct kafka_batch_task *batch_task);
+
+#endif
