@@ -10,8 +10,7 @@
  *
  * Secrets and what came out of a variable are hidden, and of URLs all but scheme and host.
  *
- * Threads: the HTTP server's; what it reads is under the turn lock, so it is called by the server's
- * loop.
+ * Threads: the HTTP server's; what it reads is under the turn lock (walk.h).
  */
 #ifndef BACKLOG_WEB_EXPLAIN_H
 #define BACKLOG_WEB_EXPLAIN_H

@@ -2,8 +2,9 @@
  * What the views of a trigger's report show of it: a row for each field, which says in which views
  * it is; one that views call by different names, or that is another number there, has a row for
  * each. A new field is a member of struct trigger_figures (of a reading: of struct reading) and a
- * row here. Each view has its fields in the order of the rows. What people see of it: a figure or a
- * chart in assets/trigger.js, a column in assets/triggers.js, and a row in commands/explain.c.
+ * row here. Each view has its fields in the order of the rows. What people see of it: a figure in
+ * assets/panel.js, a plot in assets/trigger_plots.js, a column in assets/triggers.js, and a row in
+ * commands/explain.c.
  */
 #ifndef BACKLOG_WEB_TRIGGER_FIELDS_H
 #define BACKLOG_WEB_TRIGGER_FIELDS_H

@@ -2,8 +2,7 @@
  * Metrics of single triggers (--metrics-per-trigger): what each was answered last. Users make
  * triggers, so there is a limit, and a counter of what it left out.
  *
- * Threads: the HTTP server's; what it reads is under the turn lock, so it is called by the server's
- * loop.
+ * Threads: the HTTP server's; what it reads is under the turn lock (walk.h).
  */
 #ifndef BACKLOG_WEB_TRIGGER_METRICS_H
 #define BACKLOG_WEB_TRIGGER_METRICS_H
