@@ -9,7 +9,6 @@ import { makePanel } from "./panel.js";
 import { chosenRange, ranges, USUAL_RANGE } from "./range.js";
 import { getJson, listen, store } from "./store.js";
 import { LOOK_EVERY_MS, makeLooks } from "./trigger_replicas.js";
-import { connectionOf } from "./trigger_state.js";
 
 const EXPLAIN_EVERY_MS = 2000;
 const HISTORY_EVERY_MS = 5000;
@@ -26,6 +25,7 @@ export function triggerPage(namespace, name) {
   });
   const buttons = filterButtons(ranges, chosenRange, choose);
   let triggers = [];
+  let logSeen = null; // what the lines were found in, and by
   let isClosed = false;
 
   function choose(range) {
@@ -41,13 +41,14 @@ export function triggerPage(namespace, name) {
     if (to) setText(own, `${clock(Number(from))} – ${clock(Number(to))} ${zone(Number(to))} ✕`);
   }
 
-  const rowsOf = () => [...store.tables.triggers.values()]
-    .filter((row) => row.namespace === namespace && row.name === name);
-
+  // With each change of anything: whether it is one of the log is found out first.
   function drawLog() {
-    const connections = rowsOf().flatMap((row) => [row.connection, connectionOf(row)]);
-    const words = [`${namespace}/${name}`, name, ...connections].filter(Boolean);
-    drawLines(lines, linesAbout([...new Set(words)]).slice(-100), "No recent line of the log concerns this trigger.");
+    const connections = triggers.flatMap(({ source, connectionName }) => [source?.name, connectionName]);
+    const words = [...new Set([`${namespace}/${name}`, name, ...connections].filter(Boolean))];
+    const seen = JSON.stringify([store.version.log, words]);
+    if (seen === logSeen) return;
+    logSeen = seen;
+    drawLines(lines, linesAbout(words).slice(-100), "No recent line of the log concerns this trigger.");
   }
 
   function fail(error) {
@@ -73,6 +74,7 @@ export function triggerPage(namespace, name) {
         if (panels.children[index] !== element) panels.insertBefore(element, panels.children[index] ?? null);
         draw(trigger, store.tables.triggers.get(trigger.id));
       });
+      drawLog(); // the connections may be others
     } catch (error) {
       fail(error);
     }

@@ -164,12 +164,17 @@ export function triggersPage() {
   let namespaces = new Set();
   let counts = [];
   let seen = -1;
+  let nameOfConnection = chosen.connection; // as its triggers call it
 
   function selected() {
     const words = wordsOf(chosen.text);
     const passes = filters.find(([key]) => key === chosen.filter)[2];
-    const found = [...all()].filter((row) =>
-      (!chosen.connection || row.connection === chosen.connection) && matches(row, words));
+    const inConnection = chosen.connection
+      ? [...all()].filter(({ connection }) => connection === chosen.connection)
+      : [...all()];
+    const found = inConnection.filter((row) => matches(row, words));
+    nameOfConnection = chosen.connection;
+    if (chosen.connection && inConnection.length > 0) nameOfConnection = connectionOf(inConnection[0]);
     countTriggers();
     namespaces = new Set(found.map(({ namespace }) => namespace));
     counts = filters.map(([, , isIn]) => found.filter(isIn).length);
@@ -202,8 +207,7 @@ export function triggersPage() {
     if (!isForced && seen === store.version.triggers) table.draw(); // the ages
     else if (table.refresh(isForced)) seen = store.version.triggers;
     buttons.draw(counts);
-    const one = [...all()].find(({ connection }) => connection === chosen.connection);
-    setText(ofConnection, `Connection: ${one ? connectionOf(one) : chosen.connection} ✕`);
+    if (chosen.connection) setText(ofConnection, `Connection: ${nameOfConnection} ✕`);
     foldAll.hidden = namespaces.size < 2;
     setText(foldAll, folds.hasAll() ? "Unfold all" : "Fold all");
     const total = store.tables.triggers.size;
