@@ -269,6 +269,30 @@ def test_the_page_of_a_trigger_explains_it(browser, server, client, redis, broke
     is_clean(browser)
 
 
+def test_the_page_of_a_trigger_draws_again_only_what_changed(browser, server, client, redis):
+    """Or a reader who copies a query loses the selection, and the place in the list of changes."""
+    push(redis, "orders", 12)
+    client.metrics(queue("orders"), metric_name="", name="orders")
+    browser.open(server, "/#/trigger/shop/orders")
+    browser.wait_for_text("Nothing changed in the last hour.")
+    figure = "[...document.querySelectorAll('.figures div')].find((one) => one.innerText.toLowerCase().includes('{}')).lastChild"
+    called = browser.evaluate(f"{figure.format('last call')}.innerText")
+    browser.evaluate("getSelection().selectAllChildren(document.querySelector('dl.pairs'))")
+    selected = browser.evaluate("getSelection().toString()")
+    assert "orders" in selected
+    browser.evaluate(f"window.drawn = [{figure.format('waiting')}, ...document.querySelectorAll('.pairs dd, .changes li')]")
+    browser.wait(f"{figure.format('last call')}.innerText !== {called!r}")  # explained again
+    rows = len(get(server, "/api/history/shop/orders").json()["triggers"][0]["rows"])
+    time.sleep(6)  # the page has the history again, which has more rows
+    assert len(get(server, "/api/history/shop/orders").json()["triggers"][0]["rows"]) > rows
+    assert browser.evaluate("window.drawn.every((one) => one.isConnected)")
+    assert browser.evaluate("getSelection().toString()") == selected
+    push(redis, "orders", 5)  # and what did change, is
+    browser.wait_for_text("3 → 4 replicas", ".changes")
+    browser.wait(f"{figure.format('waiting')}.innerText === '17'")
+    is_clean(browser)
+
+
 def test_the_triggers_of_one_object_are_not_mixed_up(browser, server, client, redis):
     """The server's pages have them in different orders: as they came, and the one that was called for last first."""
     for name, count in (("orders", 37), ("emails", 4)):

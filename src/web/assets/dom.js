@@ -22,6 +22,16 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+const madeOf = new WeakMap(); // element -> what its children were made of, as JSON
+
+// New children only where what they are made of is another: a reader's selection and scroll position stay.
+export function setChildren(element, input, make) {
+  const text = JSON.stringify(input);
+  if (madeOf.get(element) === text) return;
+  madeOf.set(element, text);
+  element.replaceChildren(...make(input));
+}
+
 export function setClass(element, name) {
   if (element.className !== name) element.className = name;
 }

@@ -1,7 +1,7 @@
 // One trigger of a ScaledObject: its figures, why it has them, plots, last changes and metadata.
 
 import { addressOf } from "./address.js";
-import { el, setText } from "./dom.js";
+import { el, setChildren, setText } from "./dom.js";
 import { age, clock, compact, duration, number, rate, zone } from "./format.js";
 import { changesOf, columnsOf } from "./trigger_history.js";
 import { makeTriggerPlots } from "./trigger_plots.js";
@@ -11,12 +11,11 @@ function section(title, ...children) {
   return el("section", {}, el("h3", {}, title), ...children);
 }
 
-function pairs(entries) {
-  return el("dl", { class: "pairs" }, entries.map(([key, value]) => [el("dt", {}, key), el("dd", {}, value)]));
-}
-
-function figure([key, text]) {
-  return el("div", {}, el("dt", {}, key), el("dd", {}, text));
+// The ages are others each time: only the texts that are get new ones.
+function drawFigures(list, entries) {
+  const figure = (key) => el("div", {}, el("dt", {}, key), el("dd", {}));
+  setChildren(list, entries.map(([key]) => key), (keys) => keys.map(figure));
+  entries.forEach(([, text], index) => setText(list.children[index].lastChild, text));
 }
 
 function figuresOf(trigger, row, looks) {
@@ -43,17 +42,20 @@ function figuresOf(trigger, row, looks) {
   return entries;
 }
 
+// As [key, text], or [key, text, of a link before it].
 function metadataOf(trigger) {
   const { connection, query, target } = trigger.metadata ?? {};
   const entries = Object.entries({ ...connection, ...query, ...target });
   const { connectionName, source } = trigger;
   if (connectionName) entries.unshift(["connectionName", connectionName]);
-  if (source) {
-    const link = el("a", { href: addressOf("/connections") }, source.name);
-    entries.push(["(connection)", [link, `, ${source.state}`]]);
-  }
+  if (source) entries.push(["(connection)", `, ${source.state}`, source.name]);
   entries.push(["(hold)", duration(trigger.holdSeconds)], ["(open streams)", number(trigger.streams)]);
   return entries;
+}
+
+function metadataItem([key, text, linked]) {
+  const link = linked != null && el("a", { href: addressOf("/connections") }, linked);
+  return [el("dt", {}, key), el("dd", {}, link, text)];
 }
 
 function changeItem([at, text]) {
@@ -67,7 +69,7 @@ export function makePanel(path, looks, chosen) {
   const why = el("p", { class: "why" });
   const error = el("p", { class: "problem", role: "alert", hidden: true });
   const changes = el("ol", { class: "changes", tabindex: "0", "aria-label": "Last changes" });
-  const understood = el("div", {});
+  const understood = el("dl", { class: "pairs" });
   const title = el("h2", {});
   const chip = el("span", {});
   const query = el("code", { class: "soft" });
@@ -94,12 +96,12 @@ export function makePanel(path, looks, chosen) {
       chip.className = `chip ${kind}`;
       setText(chip, text);
       setText(query, trigger.metadata?.query?.query ?? "");
-      figures.replaceChildren(...figuresOf(trigger, row, looks).map(figure));
+      drawFigures(figures, figuresOf(trigger, row, looks));
       setText(why, trigger.why ?? "");
       const problem = row?.error ?? trigger.now?.error ?? trigger.failing?.error;
       error.hidden = !problem;
       if (problem) setText(error, problem);
-      understood.replaceChildren(pairs(metadataOf(trigger)));
+      setChildren(understood, metadataOf(trigger), (entries) => entries.flatMap(metadataItem));
     },
     history(trigger, stateNow) {
       csv.setAttribute("href", `/api/history/${path}?format=csv&trigger=${trigger.id}`);
@@ -107,9 +109,8 @@ export function makePanel(path, looks, chosen) {
       last = { data: columnsOf(trigger), target: trigger.target, stateNow };
       plots.element.hidden = last.data.times.length === 0;
       redraw();
-      const items = changesOf(last.data).map(changeItem);
       const none = el("li", { class: "none" }, "Nothing changed in the last hour.");
-      changes.replaceChildren(...(items.length > 0 ? items : [none]));
+      setChildren(changes, changesOf(last.data), (items) => (items.length > 0 ? items.map(changeItem) : [none]));
     },
     redraw,
     close: plots.close,
