@@ -4,7 +4,7 @@ The include paths of CMakeLists.txt enforce most of it already. This covers what
 headers of libraries are in everybody's path, and circles compile: of headers that include each other, and of sources
 that use each other's functions, whatever the headers are called that these are declared in. So do two structs of one
 name, as long as no source sees both; a function of a header may be called by nobody; and a list of modules there may
-be of last year.
+be of last year. The dashboard's scripts have such a list in app.js.
 """
 
 import pathlib
@@ -256,10 +256,32 @@ def wrong_lists():
                         yield f"{where}: {path} lists {of} below {name}"
 
 
+SCRIPTS = pathlib.Path("src/web/assets")
+IMPORT = re.compile(r'from "\./(\w+)\.js"')
+
+
+def wrong_scripts():
+    """As wrong_lists(), of what runs in the browser; and no page imports another one."""
+    head = (SCRIPTS / "app.js").read_text().partition("\nimport")[0]
+    texts = dict(re.findall(r"^//   (\w+) +(.+)$", head, re.MULTILINE))
+    names = list(texts)
+    pages = {name for name in names if "#/" in texts[name]}
+    paths = {path.stem: path for path in sorted(SCRIPTS.glob("*.js"))}
+    yield from (f"{SCRIPTS}/app.js: there is no module {name}" for name in names if name not in paths)
+    yield from (f"{SCRIPTS}/app.js: {name} is not in the list of modules" for name in paths if name not in names)
+    for name in filter(paths.get, names):
+        for used in IMPORT.findall(paths[name].read_text()):
+            if used not in names or names.index(used) >= names.index(name):
+                yield f"{paths[name]}: {SCRIPTS}/app.js does not list {used} above {name}"
+            elif name in pages and used in pages:
+                yield f"{paths[name]}: is a page, and imports another one, {used}"
+
+
 def main():
     uses = source_uses()
     breaches = [*wrong_includes(), *wrong_uses(uses), *circles(module_includes(), "include"), *circles(uses, "use"),
-                *names_of_two(), *wrong_lists(), *needless_exports()]
+                *names_of_two(), *wrong_lists(), *wrong_scripts(),
+                *needless_exports()]
     for breach in breaches:
         print(breach, file=sys.stderr)
     return 1 if breaches else 0

@@ -1,5 +1,33 @@
-// Which page is shown: #/, #/trigger/NAMESPACE/NAME, #/workers, #/workers/NAMESPACE/NAME, #/connections, #/log, #/jobs.
-// A page imports no other page: what two of them need is a file of its own.
+// Which page is shown. The modules of this folder; each imports only those above it, and a page no other page: what two
+// of them need is a file of its own.
+//
+//   address           what is shown is in the address
+//   dom               elements, without markup
+//   format            numbers and times for people
+//   store             what the server sends (dashboard.h), and who wants to know of changes
+//   theme             light or dark; a script of its own, before the page is painted
+//   login             the login's page, which has nothing else
+//   table             rows by the thousand
+//   range             the range of time that plots show
+//   search_box        the words that rows or lines must have
+//   filter_buttons    which rows or lines are shown
+//   cards             the figures of the server, above the triggers and the jobs
+//   log_lines         lines of the server's log
+//   log_dialog        the log of one worker
+//   plots             plots of the last hour, by uPlot
+//   trigger_state     what the row of a trigger says
+//   trigger_groups    the table of triggers in groups
+//   trigger_history   what the history of a trigger says: outages, changes
+//   trigger_replicas  how many replicas an object had
+//   trigger_plots     work, replicas, rates
+//   panel             one trigger on the page of its object
+//   triggers          the page #/
+//   trigger           the page of one object, #/trigger/NAMESPACE/NAME
+//   workers           #/workers, and those of one object, #/workers/NAMESPACE/NAME
+//   connections       #/connections
+//   log               #/log
+//   jobs              #/jobs, of a rehearsal
+//   app               this file
 
 import { addressOf, path, remember } from "./address.js";
 import { connectionsPage } from "./connections.js";

@@ -35,7 +35,7 @@
  *   dashboard          /api/events and what is in it: triggers, connections, log, trend
  *   explain            /api/triggers: why a trigger is answered what it is answered
  *   history_page       /api/history: the readings of the last hour
- *   assets             the dashboard's own files (assets/), which run in the browser
+ *   assets             the dashboard's own files, for the browser (assets/app.js lists them)
  *
  * Threads: a page is written on the HTTP server's, one at a time.
  */
