@@ -5,9 +5,11 @@ import { el, setText } from "./dom.js";
 import { bytes, clock, compact, cores, number, plural, UNKNOWN, zone } from "./format.js";
 import { openLog } from "./log_dialog.js";
 import { store } from "./store.js";
-import { drawChip, drawText, Table } from "./table.js";
+import { drawButton, drawChip, drawText, Table } from "./table.js";
 
 const kinds = { running: "ok", starting: "idle", stopping: "held", restarting: "error", ended: "none" };
+
+const open = ({ object, number: of, id }) => openLog(`${object}, worker ${of}`, `/api/jobs/${id}/log`);
 
 const columns = [
   { key: "job", label: "Worker", value: (row) => `${row.object} ${row.number}`,
@@ -23,14 +25,8 @@ const columns = [
     text: (row) => cores(row.cpu) },
   { key: "memory", label: "Memory", isNumber: true, hide: "narrow", value: (row) => row.memory ?? null,
     text: (row) => bytes(row.memory) },
-  { key: "log", label: "Log", isWide: true, value: (row) => row.number, draw: (cell, row) => {
-    if (!cell.firstChild) {
-      const open = () => openLog(`${cell.row.object}, worker ${cell.row.number}`, `/api/jobs/${cell.row.id}/log`);
-      cell.append(el("button", { type: "button", class: "quiet", onclick: open }, "Log"));
-    }
-    cell.row = row;
-    cell.firstChild.setAttribute("aria-label", `Show log of worker ${row.number} of ${row.object}`);
-  } },
+  { key: "log", label: "Log", isWide: true, value: (row) => row.number,
+    draw: (cell, row) => drawButton(cell, row, "Log", `Show log of worker ${row.number} of ${row.object}`, open) },
 ];
 
 export function jobsPage() {

@@ -197,6 +197,16 @@ export function drawLink(cell, href, text, detail) {
   if (cell.title !== title) cell.title = title;
 }
 
+// A cell with a button that opens the row which is shown then; it is made once.
+export function drawButton(cell, row, text, label, open) {
+  if (!cell.firstChild) {
+    const press = () => open(cell.row);
+    add(cell, el("button", { type: "button", class: "quiet", onclick: press }, text));
+  }
+  cell.row = row;
+  cell.firstChild.setAttribute("aria-label", label);
+}
+
 export function drawChip(cell, kind, text, title = "") {
   if (!cell.firstChild) add(cell, el("span", {}));
   setClass(cell.firstChild, `chip ${kind}`);

@@ -5,7 +5,7 @@ import { el, setText } from "./dom.js";
 import { bytes, compact, cores, duration, number, plural } from "./format.js";
 import { openLog } from "./log_dialog.js";
 import { request, serverNow } from "./store.js";
-import { drawChip, drawText, Table } from "./table.js";
+import { drawButton, drawChip, drawText, Table } from "./table.js";
 
 const EVERY_MS = 2000;
 const kinds = { Running: "ok", Pending: "held", Succeeded: "none", Terminating: "idle", Failed: "error" };
@@ -30,6 +30,8 @@ function drawState(cell, row) {
 
 const ageOf = ({ created }) => (created == null ? null : serverNow() - created);
 
+const open = ({ object, namespace, pod }) => openLog(`${object}, ${pod}`, `/api/workers/${namespace}/${pod}/log`);
+
 const columns = [
   { key: "pod", label: "Worker", value: (row) => `${row.object} ${row.pod}`,
     draw: (cell, row) =>
@@ -46,17 +48,8 @@ const columns = [
     text: (row) => cores(row.cpu) },
   { key: "memory", label: "Memory", isNumber: true, hide: "narrow", value: (row) => row.memory,
     text: (row) => bytes(row.memory) },
-  { key: "log", label: "Log", isWide: true, value: (row) => row.pod, draw: (cell, row) => {
-    if (!cell.firstChild) {
-      const open = () => {
-        const { object, namespace, pod } = cell.row;
-        openLog(`${object}, ${pod}`, `/api/workers/${namespace}/${pod}/log`);
-      };
-      cell.append(el("button", { type: "button", class: "quiet", onclick: open }, "Log"));
-    }
-    cell.row = row;
-    cell.firstChild.setAttribute("aria-label", `Show log of ${row.pod}`);
-  } },
+  { key: "log", label: "Log", isWide: true, value: (row) => row.pod,
+    draw: (cell, row) => drawButton(cell, row, "Log", `Show log of ${row.pod}`, open) },
 ];
 
 // What is not as it should be: of one object a line.
