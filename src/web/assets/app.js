@@ -74,7 +74,9 @@ function drawNav() {
   }));
 }
 
-const kindOf = ({ mode, hasServer, hasWorkers, hasHpas }) => JSON.stringify([mode, hasServer, hasWorkers, hasHpas]);
+// What is not said is false: the page that was made before the first hello stays, where that has nothing else.
+const kindOf = ({ mode, hasServer, hasWorkers, hasHpas }) =>
+  JSON.stringify([mode, ...[hasServer, hasWorkers, hasHpas].map(Boolean)]);
 
 function show() {
   let made;
