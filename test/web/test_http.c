@@ -486,6 +486,25 @@ static void a_taken_port_is_an_error(void **state)
     assert_non_null(strstr(error_text(&error), "Address already in use"));
 }
 
+static void a_port_without_descriptors_is_refused(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct web *web = NULL;
+    struct rlimit before;
+    getrlimit(RLIMIT_NOFILE, &before);
+    int next = dup(STDERR_FILENO);
+    close(next);
+    const struct rlimit one_more = {(rlim_t)next + 1, before.rlim_max}; /* which is the port's */
+    setrlimit(RLIMIT_NOFILE, &one_more);
+    assert_false(web_start(&settings, &web, &error));
+    setrlimit(RLIMIT_NOFILE, &before);
+    assert_non_null(strstr(error_text(&error), "no file descriptor is left"));
+    int same = dup(STDERR_FILENO);
+    close(same);
+    assert_int_equal(same, next);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -510,6 +529,7 @@ int main(void)
         TEST(what_a_reader_of_a_stream_sends_stays_in_the_kernel),
         TEST(it_stops_with_clients_connected),
         TEST(a_taken_port_is_an_error),
+        cmocka_unit_test(a_port_without_descriptors_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

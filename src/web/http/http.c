@@ -148,9 +148,20 @@ static void tick(evutil_socket_t fd, short what, void *argument)
         web->settings.tick(web->settings.tick_context);
 }
 
+/* All that needs descriptors. */
+static bool make_loop(struct web *web)
+{
+    web->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (web->stop_fd < 0)
+        return false;
+    web->base = event_base_new();
+    if (web->base == NULL)
+        close(web->stop_fd);
+    return web->base != NULL;
+}
+
 static void make_http(struct web *web, int fd)
 {
-    web->base = event_base_new();
     web->streams = web_streams_new(web->base);
     web->http = evhttp_new(web->base);
     evhttp_set_max_headers_size(web->http, WEB_MAX_HEADER_BYTES);
@@ -163,7 +174,6 @@ static void make_http(struct web *web, int fd)
         web->tick = event_new(web->base, -1, EV_PERSIST, tick, web);
         event_add(web->tick, &second);
     }
-    web->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     web->stopping = event_new(web->base, web->stop_fd, EV_READ, stop, web->base);
     event_add(web->stopping, NULL);
 }
@@ -176,6 +186,12 @@ bool web_start(const struct web_settings *settings, struct web **ret_web, struct
     struct web *web = memory_new(sizeof(*web));
     web->settings = *settings;
     web->port = listen_port(fd);
+    if (!make_loop(web)) {
+        close(fd);
+        free(web);
+        return error_set(error, ERROR_LIMIT,
+                         "cannot start the HTTP port: no file descriptor is left (ulimit -n)");
+    }
     make_http(web, fd);
     if (pthread_create(&web->thread, NULL, serve_pages, web) != 0) {
         web_free(web);
