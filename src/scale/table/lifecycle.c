@@ -98,7 +98,8 @@ static int64_t interval_ms(const struct trigger *trigger)
     return rules->interval_is_set || trigger->policy != NULL ? rules->interval_ms : 0;
 }
 
-/* Of the query that it is bound to. */
+/* Of the query that it is bound to. Before release_inline(), which forgets whose it was: released
+ * for another tenant than it was acquired for, the query would stay in the first one's count. */
 static struct query_use use_of(const struct trigger *trigger)
 {
     return (struct query_use){
@@ -108,7 +109,7 @@ static struct query_use use_of(const struct trigger *trigger)
     };
 }
 
-/* True where that frees a place. */
+/* True where that frees a place. After use_of(), where the query is to be released, too. */
 static bool release_inline(struct lifecycle *lifecycle, struct trigger *trigger,
                            const struct trigger_parsed *parsed)
 {
