@@ -6,11 +6,8 @@
 #include "base/text.h"
 #include "measure/task_internal.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 
 void notifier_notify(const struct notifier *notifier)
 {
