@@ -394,8 +394,11 @@ bool fetch_pool_cancel(struct fetch_pool *pool, const void *owner)
 
 void fetch_pool_stop(struct fetch_pool *pool)
 {
-    while (!TAILQ_EMPTY(&pool->waiting))
-        end_waiting(pool, TAILQ_FIRST(&pool->waiting));
+    struct get *next;
+    for (struct get *get = TAILQ_FIRST(&pool->waiting); get != NULL; get = next) {
+        next = TAILQ_NEXT(get, waiting);
+        end_waiting(pool, get);
+    }
     for (size_t i = pool->slots_count; i-- > 0;)
         if (pool->slots[i]->in_flight)
             release(pool, pool->slots[i]);

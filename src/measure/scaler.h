@@ -160,16 +160,13 @@ void scaler_add_unknown(const struct scaler *const *scalers, const char *name,
 void scalers_prepare(const struct scaler *const *scalers);
 
 /* Whose sources the calling thread measures, for limits of all that one tenant has: a namespace, or
- * a connection of the connections file. The poller sets it before it calls `connect` and `measure`;
- * 0: an agent's, which has one connection. */
+ * a connection of the connections file. 0: an agent's, which has one connection. */
 uint64_t scaler_tenant(void);
 bool scaler_tenant_is_named(void); /* in the connections file */
-void scaler_set_tenant(uint64_t tenant, bool is_named);
 
 /* Whether this connection had another client, or one could not be made: the source may have just
  * started. The same for `connect`, also in an agent, which ends with its client. */
 bool scaler_reconnects(void);
-void scaler_set_reconnects(bool reconnects);
 
 /* By all rules of the scaler. */
 void scaler_check(const struct scaler *scaler, const struct options *options,

@@ -9,6 +9,10 @@
 
 #include "measure/task.h"
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 /* Those that are named as a function of task.h do what that says. */
 struct feed_hooks {
     struct task *(*take)(struct feed *feed);
@@ -29,5 +33,10 @@ struct feed_hooks {
 struct feed {
     const struct feed_hooks *hooks;
 };
+
+/* What scaler_tenant() and scaler_reconnects() say to the calling thread, before it calls `connect`
+ * and `measure`. */
+void scaler_set_tenant(uint64_t tenant, bool is_named);
+void scaler_set_reconnects(bool reconnects);
 
 #endif

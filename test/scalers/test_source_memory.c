@@ -1,6 +1,6 @@
 #include "shared/source_memory.h"
 
-#include "measure/scaler.h"
+#include "measure/task_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
