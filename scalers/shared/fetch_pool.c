@@ -17,6 +17,8 @@
  * it, it is in libcurl's cache. */
 enum { MAX_STARTING = 2 };
 
+enum { RETRY_MS = 100 }; /* where it waits for memory */
+
 /* Of a link: the handle, a TLS session, and what the kernel keeps of a peer that talks although
  * nobody asks. */
 enum { LINK_BYTES = 88 << 10 };
@@ -58,6 +60,7 @@ struct fetch_pool {
     size_t added;     /* of them */
     size_t refused;
     TAILQ_HEAD(, get) waiting; /* the oldest first */
+    bool lacks_memory;         /* for the first of them; nobody says when others give some back */
     size_t starting;
     size_t connected;
     size_t sockets; /* of all but added ones; those of idle connections, too */
@@ -261,7 +264,8 @@ static bool begin_get(struct fetch_pool *pool, struct get *get)
     struct slot *slot = idle_slot(pool);
     _cleanup_(memory_free) char *url =
         get->url != NULL ? text_copy(get->url) : get->make_url(get->context, get->owner);
-    if (!has_memory(pool, slot, url))
+    pool->lacks_memory = !has_memory(pool, slot, url);
+    if (pool->lacks_memory)
         return false;
     take_owner(pool, slot, get->owner);
     begin(pool, slot, url, get->deadline_ms);
@@ -282,6 +286,8 @@ static int left_ms(const struct fetch_pool *pool, int max_ms)
 {
     const struct get *get;
     int least_ms = pool->refused > 0 ? 0 : max_ms;
+    if (!TAILQ_EMPTY(&pool->waiting) && pool->lacks_memory && least_ms > RETRY_MS)
+        least_ms = RETRY_MS;
     TAILQ_FOREACH(get, &pool->waiting, waiting)
         least_ms = clock_left_ms(get->deadline_ms, least_ms);
     return least_ms;

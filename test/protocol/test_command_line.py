@@ -243,10 +243,11 @@ def test_a_pipe_in_place_of_a_file_is_waited_for(tmp_path, words):
             time.sleep(0.5)
             file.write(content)
 
-    with futures.ThreadPoolExecutor() as pool:
-        written = pool.submit(write)
-        backlog(words[0], str(pipe), *words[1:])
-        written.result()
+    writer = threading.Thread(target=write, daemon=True)  # which waits for a reader
+    writer.start()
+    backlog(words[0], str(pipe), *words[1:])
+    writer.join(30)
+    assert not writer.is_alive()
 
 
 # ---- the reference ----

@@ -155,11 +155,10 @@ void kafka_end_time_out(struct kafka_batch_task *batch_task)
     if (group == NULL || group->stage == KAFKA_GROUP_AWAITS_METADATA)
         time_out(batch_task, "Kafka did not answer a request for metadata within %lld ms",
                  (long long)batch_task->task->timeout_ms);
-    else if (group->stage != KAFKA_GROUP_COMMITTED)
-        kafka_end_time_out_coordinator(batch_task);
-    else if (kafka_count_is_complete(batch_task)) /* but for the members */
+    else if (group->stage == KAFKA_GROUP_COMMITTED &&
+             kafka_count_is_complete(batch_task)) /* but for the members */
         kafka_end_answer(batch_task);
-    else if (find_silent_leader(batch_task, &silent)) {
+    else if (group->stage == KAFKA_GROUP_COMMITTED && find_silent_leader(batch_task, &silent)) {
         outdate_silent_leaders(batch_task);
         kafka_end_time_out_leader(batch_task, &silent);
     } else

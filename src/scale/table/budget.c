@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/param.h>
 
-/* Of a connection: its thread's stack, its client, a link of TLS and what the kernel keeps of it. */
+/* Of a connection: its thread's stack, its client, a link of TLS, and what the kernel keeps. */
 enum { CONNECTION_BYTES = 128 << 10 };
 
 /* Of a hash table of uthash, as it begins: itself, and its buckets. */
