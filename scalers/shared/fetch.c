@@ -13,7 +13,6 @@
 enum {
     MAX_TIMEOUT_MS = 10 * 60 * 1000,
     BUFFER_BYTES = 1 << 10, /* of each transfer: libcurl reads 100 of them at a time */
-    IDLE_BYTES = 4 << 10,   /* of a socket's, between two */
 };
 
 enum {
@@ -60,15 +59,6 @@ static size_t head_bytes(const struct fetcher *fetcher)
     return fetcher->head.bytes + fetcher->head.lines * LINE_BYTES;
 }
 
-/* Nobody reads what a peer sends over an idle connection. What it sends then, the kernel keeps. */
-static void expect(const struct fetcher *fetcher, int bytes)
-{
-    curl_socket_t fd = CURL_SOCKET_BAD;
-    if (curl_easy_getinfo(fetcher->curl, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK &&
-        fd != CURL_SOCKET_BAD)
-        socket_bound_received(fd, bytes);
-}
-
 /* Of the body; what was reserved for more of a head than has come is enough for most. */
 static bool count_body(struct fetcher *fetcher, size_t length)
 {
@@ -100,8 +90,6 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
         fetcher->is_refused = true;
     if (fetcher->limit > 0 || fetcher->is_refused)
         return 0;
-    if (fetcher->body.length == 0)
-        expect(fetcher, SOCKET_SOURCE_BYTES);
     if (budget != NULL)
         budget->used += length;
     text_add_bytes(&fetcher->body, bytes, length);
@@ -297,7 +285,6 @@ enum fetch_outcome fetch_end(struct fetcher *fetcher, CURLcode code,
         fetch_drop(fetcher);
         return explain(fetcher, code, error);
     }
-    expect(fetcher, IDLE_BYTES);
     size_t max_bytes = fetcher->source.max_tree_bytes;
     fetcher->is_worn = head_bytes(fetcher) > KEPT_HEAD_BYTES;
     curl_easy_getinfo(fetcher->curl, CURLINFO_RESPONSE_CODE, &ret_answer->status);
