@@ -27,8 +27,8 @@ enum { LINK_BYTES = 160 << 10 };
 struct get {
     TAILQ_ENTRY(get) waiting;
     void *owner;
-    char *url;
-    fetch_pool_make_url *make_url; /* where there is no URL */
+    char *url; /* NULL: not made yet */
+    fetch_pool_make_url *make_url;
     const void *context;
     int64_t deadline_ms;
 };
@@ -262,13 +262,13 @@ static bool has_memory(struct fetch_pool *pool, struct slot *slot, const char *u
 static bool begin_get(struct fetch_pool *pool, struct get *get)
 {
     struct slot *slot = idle_slot(pool);
-    _cleanup_(memory_free) char *url =
-        get->url != NULL ? text_copy(get->url) : get->make_url(get->context, get->owner);
-    pool->lacks_memory = !has_memory(pool, slot, url);
+    if (get->url == NULL)
+        get->url = get->make_url(get->context, get->owner);
+    pool->lacks_memory = !has_memory(pool, slot, get->url);
     if (pool->lacks_memory)
         return false;
     take_owner(pool, slot, get->owner);
-    begin(pool, slot, url, get->deadline_ms);
+    begin(pool, slot, get->url, get->deadline_ms);
     set_starting(slot, !slot->is_refused);
     end_waiting(pool, get);
     return true;

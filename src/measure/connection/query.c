@@ -141,7 +141,7 @@ void query_end_use(struct query *query, int64_t interval_ms, int64_t now_ms)
     else
         query->uses_without_interval--;
     if (query->recent != NULL && query->intervals_count > 0)
-        query->recent->interval_ms = query->intervals[0].interval_ms;
+        query->recent->interval_ms = query_shortest_interval_ms(query);
     if (--query->uses > 0) {
         query_plan(query, now_ms);
         return;
