@@ -252,6 +252,7 @@ def test_the_page_of_a_trigger_explains_it(browser, server, client, redis, broke
     browser.open(server, "/#/trigger/shop/orders", scheme="dark", width=390, height=844)
     browser.wait_for_text("redis: redis-orders")
     browser.wait("document.querySelectorAll('.plot-area canvas').length === 3")
+    browser.wait_for_text("held", ".panel .chip")
     assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
     browser.screenshot("trigger-phone-dark")
     is_clean(browser)

@@ -25,6 +25,7 @@ export function triggerPage(namespace, name) {
   });
   const buttons = filterButtons(ranges, chosenRange, choose);
   let triggers = [];
+  let rowsSeen = -1;
   let logSeen = null; // what the lines were found in, and by
   let isClosed = false;
 
@@ -39,6 +40,12 @@ export function triggerPage(namespace, name) {
     buttons.draw();
     own.hidden = !to;
     if (to) setText(own, `${clock(Number(from))} – ${clock(Number(to))} ${zone(Number(to))} ✕`);
+  }
+
+  // A state of the table may come before or after what explains it.
+  function drawPanels() {
+    rowsSeen = store.version.triggers;
+    for (const trigger of triggers) made.get(trigger.id).explain(trigger, store.tables.triggers.get(trigger.id));
   }
 
   // With each change of anything: whether it is one of the log is found out first.
@@ -70,10 +77,10 @@ export function triggerPage(namespace, name) {
         made.delete(id);
       }
       triggers.forEach((trigger, index) => {
-        const { element, explain: draw } = made.get(trigger.id);
+        const { element } = made.get(trigger.id);
         if (panels.children[index] !== element) panels.insertBefore(element, panels.children[index] ?? null);
-        draw(trigger, store.tables.triggers.get(trigger.id));
       });
+      drawPanels();
       drawLog(); // the connections may be others
     } catch (error) {
       fail(error);
@@ -107,7 +114,10 @@ export function triggerPage(namespace, name) {
     setTimeout(() => repeat(explain, EXPLAIN_EVERY_MS), EXPLAIN_EVERY_MS);
     if (store.hello.hasWorkers || store.hello.hasHpas) repeat(replicas.look, LOOK_EVERY_MS);
   });
-  const stop = listen(drawLog);
+  const stop = listen(() => {
+    if (store.version.triggers !== rowsSeen) drawPanels();
+    drawLog();
+  });
   drawLog();
   drawRange();
   return {
