@@ -21,7 +21,7 @@ static const bool is_limited = true;
 
 /* Of threads that client libraries start. What they map counts, used or not; by default it is 8 MiB
  * each. musl has as much, and with it the libraries run in many images. */
-enum { STACK_BYTES = 128 * 1024, BELOW_SERVER = 10 /* as nice */ };
+enum { STACK_BYTES = 128 * 1024, BELOW_SERVER = 5 /* as nice */ };
 
 /* The kernel's largest. It needs no privilege to be raised. */
 static void die_first(void)
