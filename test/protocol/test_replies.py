@@ -4,6 +4,7 @@ Memory is measured, so that the server is the release build: a sanitizer keeps w
 """
 
 import contextlib
+import itertools
 import os
 import socket
 import ssl
@@ -194,6 +195,22 @@ def test_a_large_kafka_cluster_needs_a_connection_of_the_file(program, transport
             assert first_that(lambda answer: answer == VALUE, client, named) == VALUE
             answer = first_that(lambda answer: "MiB" in str(answer), client, {**trigger, "username": "b"})  # not the same connection
             assert "the kafka agent process died: Aborted (it may use at most 28 MiB of memory)" in str(answer)
+
+
+def test_a_reply_may_begin_with_a_blank(program, transport):
+    """libcurl 7.88 crashed at the second reply of a handle."""
+    def script(wire):
+        for path in http_requests(wire):
+            status, _, rest = http_reply(prometheus_body(path)).partition(b"\r\n")
+            wire.send(status + b"\r\n" + next(firsts) + rest)
+
+    firsts = itertools.chain([b"X-A: " + b"b" * 900 + b"\r\n"], itertools.repeat(b" :AAAAAAAAAA\r\n"))
+    with Peer(script) as peer, Server(program=program) as server, Client(server.port) as client:
+        for number in range(10):
+            with contextlib.suppress(grpc.RpcError):  # a reply that is refused
+                client.metrics(prometheus_trigger(peer.port, number % 2), name=f"o{number % 2}")
+            assert server.child.poll() is None
+        assert peer.accepted.value > 0
 
 
 def test_a_redis_cluster_may_name_a_node_that_nobody_can_look_up(program, transport):
