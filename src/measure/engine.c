@@ -153,7 +153,6 @@ bool engine_stop(struct engine *engine, int64_t max_ms)
     struct timespec until = clock_monotonic_after(max_ms);
     bool is_late = false;
     pthread_mutex_lock(&engine->lock);
-    engine->is_stopping = true;
     for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
         _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
         poller->is_stopping = true;

@@ -22,12 +22,14 @@
  *   connection/job_groups    whose turn it is
  *   connection/schedule      which job is sent next
  *   connection/push          how one query is subscribed to
- *   connection/watcher       a call or stream that the next measurement of a query wakes
- *   connection/follower      a scaling policy, which gets each reading once
+ *   connection/outage        since when a query has no usable reading
  *   connection/state         the structs of a connection and its queries
  *   connection/subscription  which queries are subscribed to
+ *   connection/query_plan    when a query is due
+ *   connection/watcher       a call or stream that the next measurement of a query wakes
+ *   connection/follower      a scaling policy, which gets each reading once
  *   connection/bundle        which queries one request measures together
- *   connection/query         a query: what is known of it, who uses it, when it is due
+ *   connection/query         a query: what is known of it, who uses it, who waits for it
  *   connection/connection    what a reply, a time-out or a lost client means; when to connect again
  *   connection/query_view    copies what is known of a query
  *   agent/limits             what an agent process may use

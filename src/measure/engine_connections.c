@@ -18,8 +18,6 @@ struct connection_copy {
 
 static void copy_connection(struct poller *poller, struct connection_copy *ret_copy)
 {
-    _cleanup_(memory_free) char *name = NULL;
-    const struct connection_stats stats = engine_connection_stats(poller, &name);
     struct connection_copy copy = {.values = option_values_share(poller->values)};
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     double round_trip_us = connection->round_trip_us;
@@ -33,7 +31,7 @@ static void copy_connection(struct poller *poller, struct connection_copy *ret_c
         .in_agent = poller->in_agent,
         .state = connection_client_state(connection),
         .error = copy.error,
-        .stats = stats,
+        .stats = engine_connection_stats(connection),
         .round_trip_seconds = round_trip_us > 0 ? round_trip_us / 1e6 : NAN,
     };
     *ret_copy = copy;

@@ -33,7 +33,6 @@ struct engine {
     /* A thread has ended, or is just about to: it joins the one before it, so that none is left. */
     bool has_ended;
     pthread_t ended;
-    bool is_stopping;
     /* utlist: of connections that have ended, so that no counter goes down. */
     struct stats_row *retired;
 
@@ -55,8 +54,8 @@ struct stats_row {
 /* Of those that have ended; with the map's lock. */
 void engine_retire_stats(struct engine *engine, const struct connection *connection);
 
-/* Of one connection now. The caller frees its name. */
-struct connection_stats engine_connection_stats(struct poller *poller, char **ret_name);
+/* Of one connection now, with its lock. */
+struct connection_stats engine_connection_stats(struct connection *connection);
 
 /* Of all that there were, by scaler, and by the names of connections where they matter. */
 struct stats_row *engine_collect_stats(struct engine *engine, bool by_connection);

@@ -64,16 +64,14 @@ void engine_retire_stats(struct engine *engine, const struct connection *connect
               &ended);
 }
 
-struct connection_stats engine_connection_stats(struct poller *poller, char **ret_name)
+struct connection_stats engine_connection_stats(struct connection *connection)
 {
-    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     int64_t now_ms = clock_now_ms();
     struct connection_stats stats = connection->stats;
     if (connection->state == CONNECTION_FAILED)
         stats.counts[COUNT_FAILING_QUERIES] = stats.counts[COUNT_QUERIES];
     stats.counts[COUNT_ISOLATED_QUERIES] = schedule_isolated_jobs(&connection->schedule);
     stats.counts[COUNT_HELD_CONNECTIONS] = stats.counts[COUNT_HELD_TRIGGERS] > 0;
-    *ret_name = text_copy(connection->naming.name);
     stats.utilization = schedule_utilization(&connection->schedule, now_ms);
     stats.delay_seconds = (double)schedule_recent_delay_ms(&connection->schedule, now_ms) / 1000;
     return stats;
@@ -88,9 +86,10 @@ struct stats_row *engine_collect_stats(struct engine *engine, bool by_connection
         add_stats(row_of(&list, retired->scaler, by_connection ? retired->connection : NULL),
                   &retired->stats);
     for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
-        _cleanup_(memory_free) char *name = NULL;
-        struct connection_stats stats = engine_connection_stats(poller, &name);
-        add_stats(row_of(&list, poller->connection.scaler, by_connection ? name : NULL), &stats);
+        _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
+        const struct connection_stats stats = engine_connection_stats(connection);
+        const char *name = by_connection ? connection->naming.name : NULL;
+        add_stats(row_of(&list, connection->scaler, name), &stats);
     }
     pthread_mutex_unlock(&engine->lock);
     return list;

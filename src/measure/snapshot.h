@@ -19,7 +19,7 @@ struct snapshot {
     int64_t duration_ms;         /* of the last good attempt; -1: not known */
     bool is_outdated;            /* the source has notified us since */
     int64_t failed_at_ms;        /* where the last attempt failed: when */
-    int64_t failing_since_ms;    /* ... and since when all did */
+    int64_t failing_since_ms;    /* ... and since when all did; 0: it did not fail */
     bool is_retried;             /* ... and it is tried again without a call */
     struct error error;          /* of the last attempt */
     int64_t unanswered_since_ms; /* since when a caller has been waiting, or since the connection

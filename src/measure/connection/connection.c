@@ -178,11 +178,11 @@ static void catch_up(struct query *query, int64_t now_ms)
 {
     struct connection *connection = query->connection;
     query_note_gap(query);
-    if (query->connection_failed_ms == 0 && query->known.is_measured)
-        query->connection_failed_ms = connection->failed_since_ms;
+    if (query->known.is_measured)
+        outage_connected(&query->outage, connection->failed_since_ms);
     if (query->losses < MAX_LOSSES)
         schedule_hasten(&connection->schedule, &query->job, now_ms);
-    if (query->unanswered_since_ms > 0)
+    if (query->outage.unanswered_since_ms > 0)
         schedule_demand(&connection->schedule, &query->job, now_ms, now_ms);
     else if (query_interval_ms(query) > 0 || query->known.last_attempt == ATTEMPT_FAILED)
         schedule_set_due(&connection->schedule, &query->job, now_ms);

@@ -2,11 +2,9 @@
  * A follower: who gets every reading of a query once, in order, at the moment it arrives, whoever
  * else reads the query.
  *
- * The functions are in query.c, and declared in query.h.
- *
  * Threads: the hooks run with the lock of the query's connection, so they call nothing of the
  * engine and wait for nothing. What they work on belongs to that lock from query_follow() to
- * query_unfollow().
+ * query_unfollow(). Those two take the lock.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_FOLLOWER_H
 #define BACKLOG_MEASURE_CONNECTION_FOLLOWER_H
@@ -27,5 +25,13 @@ struct follower {
     int64_t stepped_ms;  /* the last reading that it got; it stays when another query is followed */
     struct follower *next, *prev;
 };
+
+/* The follower gets each reading of the query from now on, at once the one that is known, if it had
+ * none as new. The query was acquired with keeps_recent_samples. */
+void query_follow(struct query *query, struct follower *follower);
+void query_unfollow(struct follower *follower); /* harmless where it follows none */
+
+/* For query.c: there is a new sample. With the lock, which others get in between. */
+void query_step_followers(struct query *query);
 
 #endif

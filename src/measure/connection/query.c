@@ -1,13 +1,12 @@
-/* The queries of a connection: who uses and watches them, when they are due, what is known of
- * them. */
+/* The queries of a connection: who uses and waits for them, what is known of them. */
 #include "measure/connection/query_internal.h"
 
-#include "base/clock.h"
 #include "base/hash_table.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/connection/bundle.h"
+#include "measure/connection/follower.h"
 #include "measure/connection/subscription.h"
 
 #include <stdlib.h>
@@ -50,19 +49,18 @@ size_t query_bytes(void)
     return sizeof(struct query);
 }
 
-static void set_answered(struct query *query)
+/* Its attempt ends, and with it the wait. */
+static void leave_unanswered(struct query *query)
 {
-    if (query->unanswered_since_ms == 0)
-        return;
-    query->unanswered_since_ms = 0;
-    DL_DELETE2(query->connection->unanswered, query, prev_unanswered, next_unanswered);
+    if (query->outage.unanswered_since_ms > 0)
+        DL_DELETE2(query->connection->unanswered, query, prev_unanswered, next_unanswered);
 }
 
 void query_free(struct query *query)
 {
     struct connection *connection = query->connection;
     subscription_free(query);
-    set_answered(query);
+    leave_unanswered(query);
     bundle_leave(query);
     history_drop(connection->settings->history, &query->series);
     schedule_remove(&connection->schedule, &query->job);
@@ -151,63 +149,18 @@ void query_end_use(struct query *query, int64_t interval_ms, int64_t now_ms)
         query_free(query);
 }
 
-/* ---- when it is due ---- */
-
-/* Who set an interval gets measurements at it, and so does a stream. Polls alone are measured when
- * they come; but what takes longer than a caller likes to wait is measured beforehand. */
-int64_t query_interval_ms(const struct query *query)
-{
-    int64_t standard_ms = query->connection->settings->interval_ms;
-    int64_t interval_ms = query_shortest_interval_ms(query);
-    if (query->streams > 0 && query->uses_without_interval > 0)
-        interval_ms = MIN(interval_ms, standard_ms);
-    if (query->known.duration_ms >= SCHEDULE_SLOW_MS)
-        interval_ms = MIN(interval_ms, standard_ms);
-    if (interval_ms == INT64_MAX)
-        return 0;
-    /* A long interval means for how long a reading is good enough; an error never is. */
-    return query->known.last_attempt == ATTEMPT_FAILED ? MIN(interval_ms, standard_ms)
-                                                       : interval_ms;
-}
-
-/* Queries of one interval are due together, whenever they came: one round trip measures many. */
-static int64_t interval_due_ms(const struct query *query, int64_t now_ms)
-{
-    int64_t interval_ms = query_interval_ms(query);
-    int64_t made_at_ms = query->connection->made_at_ms;
-    int64_t sent_ms = query->job.sent_ms;
-    if (interval_ms == 0)
-        return CLOCK_NEVER;
-    if (sent_ms == INT64_MIN)
-        return now_ms;
-    /* Somebody waits for the first message, and is not to wait longer than usual. */
-    if (query->push.idle_interval_ms > 0)
-        interval_ms = MIN(interval_ms, query->connection->settings->interval_ms);
-    return sent_ms - (sent_ms - made_at_ms) % interval_ms + interval_ms;
-}
-
-void query_plan(struct query *query, int64_t now_ms)
-{
-    int64_t due_ms = interval_due_ms(query, now_ms);
-    due_ms = MIN(due_ms, push_due_ms(&query->push, query->job.sent_ms,
-                                     subscription_spacing_ms(query->connection)));
-    schedule_want(&query->connection->schedule, &query->job, due_ms, now_ms);
-}
+/* ---- who waits for it ---- */
 
 void query_demand(struct query *query, int64_t from_ms)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     int64_t now_ms = connection->settings->now_ms();
-    if (query->unanswered_since_ms == 0) {
-        query->unanswered_since_ms = now_ms;
+    if (outage_call(&query->outage, now_ms))
         DL_APPEND2(connection->unanswered, query, prev_unanswered, next_unanswered);
-    }
     if (connection->state != CONNECTION_FAILED)
         schedule_demand(&connection->schedule, &query->job, from_ms, now_ms);
     connection->settings->wake(connection);
 }
-
-/* ---- who watches it ---- */
 
 void query_notify_watchers(struct query *query)
 {
@@ -215,106 +168,6 @@ void query_notify_watchers(struct query *query)
     struct watcher *watcher;
     DL_FOREACH(query->watchers, watcher)
         settings->ready(settings->context, watcher);
-}
-
-void watcher_start(struct watcher *watcher, struct query *query, bool is_stream)
-{
-    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
-    watcher->settings = connection->settings;
-    watcher->query = query;
-    watcher->is_stream = is_stream;
-    DL_APPEND(query->watchers, watcher);
-    query->streams += is_stream;
-    if (!is_stream)
-        return;
-    query_plan(query, connection->settings->now_ms());
-    connection->settings->wake(connection);
-}
-
-void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms)
-{
-    struct query *query = watcher->query;
-    if (query == NULL || watcher->idle_interval_ms == interval_ms)
-        return;
-    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
-    int64_t now_ms = connection->settings->now_ms();
-    subscription_set_idle(watcher, interval_ms, now_ms);
-    query_plan(query, now_ms);
-    connection->settings->wake(connection);
-}
-
-static void unwatch(struct watcher *watcher)
-{
-    struct query *query = watcher->query;
-    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
-    DL_DELETE(query->watchers, watcher);
-    query->streams -= watcher->is_stream;
-    watcher->query = NULL;
-    query_plan(query, connection->settings->now_ms());
-}
-
-void watcher_stop(struct watcher *watcher)
-{
-    watcher_set_idle_interval(watcher, 0);
-    if (watcher->query != NULL)
-        unwatch(watcher);
-    if (watcher->settings != NULL)
-        watcher->settings->forget(watcher->settings->context, watcher);
-}
-
-/* ---- who follows its readings ---- */
-
-static int64_t last_sample_ms(const struct recent_samples *recent)
-{
-    return recent->count == 0 ? INT64_MIN : recent->samples[recent->count - 1].at_ms;
-}
-
-static void step_follower(struct query *query, struct follower *follower)
-{
-    int64_t last_ms = last_sample_ms(query->recent);
-    if (last_ms <= follower->stepped_ms)
-        return;
-    follower->stepped_ms = last_ms;
-    follower->step(follower, query->recent);
-}
-
-/* Others get the lock in between: a policy decides for a trigger in some microseconds, and one
- * namespace may have thousands of them on a query. */
-static void step_all(struct query *query)
-{
-    enum { FOLLOWERS_AT_A_TIME = 50 };
-    struct connection *connection = query->connection;
-    size_t done = 0;
-    struct follower *follower;
-    query->next_followed = query->followers;
-    while ((follower = query->next_followed) != NULL) {
-        query->next_followed = follower->next;
-        step_follower(query, follower);
-        if (++done % FOLLOWERS_AT_A_TIME == 0 && connection->settings->pause != NULL)
-            connection->settings->pause(connection);
-    }
-}
-
-/* A reading may have come before anybody wanted samples. */
-void query_follow(struct query *query, struct follower *follower)
-{
-    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
-    follower->query = query;
-    DL_APPEND(query->followers, follower);
-    if (query->known.is_measured && query->known.sent_ms > last_sample_ms(query->recent))
-        recent_samples_add(query->recent, query->known.sent_ms, &query->known.reading);
-    step_follower(query, follower);
-}
-
-void query_unfollow(struct follower *follower)
-{
-    if (follower->query == NULL)
-        return;
-    _cleanup_(connection_unlock) struct connection *connection = connection_locked(follower->query);
-    struct query *query = TAKE(follower->query);
-    if (query->next_followed == follower)
-        query->next_followed = follower->next;
-    DL_DELETE(query->followers, follower);
 }
 
 /* ---- what is known of it ---- */
@@ -326,14 +179,13 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     if (query->recent != NULL) { /* first: in a pause no decision is older than the reading */
         query->recent->duration_ms = known->duration_ms; /* of the one before */
         recent_samples_add(query->recent, query->job.sent_ms, reading);
-        step_all(query);
+        query_step_followers(query);
     }
     error_done(&known->error);
     counts[COUNT_FAILING_QUERIES] -= known->last_attempt == ATTEMPT_FAILED;
     known->last_attempt = ATTEMPT_GOOD;
     known->is_measured = true;
     known->reading = *reading;
-    query->connection_failed_ms = 0;
     known->sent_ms = query->job.sent_ms;
     known->duration_ms = MAX(now_us / 1000 - query->job.sent_ms, 0);
     known->began_at_us = query->sent_us;
@@ -341,18 +193,9 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     if (query->notified_at_us > 0 && query->notified_at_us < known->began_at_us)
         known->began_at_us = query->notified_at_us;
     history_add(query->connection->settings->history, &query->series, reading, now_us / 1000);
-    set_answered(query);
+    leave_unanswered(query);
+    outage_reading(&query->outage);
     query_notify_watchers(query);
-}
-
-int64_t query_unusable_since_ms(const struct query *query, int64_t failed_ms)
-{
-    int64_t since_ms = failed_ms;
-    if (query->unanswered_since_ms > 0)
-        since_ms = MIN(since_ms, query->unanswered_since_ms);
-    if (query->connection_failed_ms > 0)
-        since_ms = MIN(since_ms, query->connection_failed_ms);
-    return since_ms;
 }
 
 void query_note_gap(struct query *query)
@@ -364,16 +207,14 @@ void query_note_gap(struct query *query)
 void query_set_failed(struct query *query, const struct error *error, int64_t now_ms)
 {
     struct snapshot *known = &query->known;
-    if (known->last_attempt != ATTEMPT_FAILED) {
-        known->failing_since_ms = query_unusable_since_ms(query, now_ms);
-        query->connection->stats.counts[COUNT_FAILING_QUERIES]++;
-    }
+    query->connection->stats.counts[COUNT_FAILING_QUERIES] += known->last_attempt != ATTEMPT_FAILED;
     known->last_attempt = ATTEMPT_FAILED;
     known->failed_at_ms = now_ms;
     error_copy(&known->error, error);
     history_add(query->connection->settings->history, &query->series, NULL, now_ms);
     query_note_gap(query);
-    set_answered(query);
+    leave_unanswered(query);
+    outage_attempt_failed(&query->outage, now_ms);
     query_notify_watchers(query);
 }
 
@@ -398,6 +239,7 @@ static void inherit_known(struct query *query, const struct snapshot *former)
     *known = *former;
     known->error = (struct error){0};
     error_copy(&known->error, &former->error);
+    outage_inherit(&query->outage, former->failing_since_ms);
     *failing += known->last_attempt == ATTEMPT_FAILED;
 }
 

@@ -1,9 +1,11 @@
 /*
- * A query in use (engine.h): what is known of it, and who wants to know more (watcher.h).
- * The functions are in query.c; those that copy what is known, in query_view.c.
+ * A query in use (engine.h): what is known of it, and who waits for it. Who watches or follows it
+ * is in watcher.h and follower.h. The functions are in query.c; those that copy what is known, in
+ * query_view.c.
  *
  * Threads: any may call. Each function takes the lock of the query's connection, for as long as it
- * runs, and asks the clock of its connection's settings.
+ * runs, and asks the clock of its connection's settings; query_history() and query_throughput()
+ * take the history's lock only.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_QUERY_H
 #define BACKLOG_MEASURE_CONNECTION_QUERY_H
@@ -30,11 +32,6 @@ void query_snapshot(const struct query *query, struct snapshot *ret_snapshot);
  * callers, and even if they leave. While a connection has failed, or the query is spaced out after
  * a time-out, callers hasten nothing. */
 void query_demand(struct query *query, int64_t from_ms);
-
-/* The follower gets each reading of the query from now on, at once the one that is known, if it had
- * none as new. The query was acquired with keeps_recent_samples. */
-void query_follow(struct query *query, struct follower *follower);
-void query_unfollow(struct follower *follower); /* harmless where it follows none */
 
 /* With what a follower of the query has made of the same reading (its `copy`), or already of the
  * next one: that is known once all followers have got it. */

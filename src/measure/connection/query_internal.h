@@ -1,6 +1,6 @@
 /*
- * A query of a connection, from inside: who uses it, when it is due, what its measurements mean.
- * What the engine does comes first.
+ * A query of a connection, from inside: who uses it, what its measurements mean. What the engine
+ * does comes first. When it is due is in query_plan.h.
  *
  * Threads: as connection.h has it.
  */
@@ -8,6 +8,7 @@
 #define BACKLOG_MEASURE_CONNECTION_QUERY_INTERNAL_H
 
 #include "measure/connection/query.h"
+#include "measure/connection/query_plan.h"
 #include "measure/connection/state.h"
 
 /* Found or made; used by nobody yet. The values are copied. */
@@ -33,21 +34,12 @@ void query_remember(const struct query *query, struct former *ret_former);
 void query_inherit(struct query *query, const struct former *former);
 void former_done(struct former *former);
 
-int64_t query_interval_ms(const struct query *query); /* 0: only when a caller waits */
-
 /* ---- for the parts of the connection ---- */
-
-/* When it is to be measured though no caller waits, from what changed. */
-void query_plan(struct query *query, int64_t now_ms);
 
 void query_note_gap(struct query *query); /* nothing was measured for a while */
 void query_set_failed(struct query *query, const struct error *error, int64_t now_ms);
 void query_set_reading(struct query *query, const struct reading *reading, int64_t now_us);
 void query_notify_watchers(struct query *query);
 void query_free(struct query *query);
-
-/* Of a failure at `failed_ms`: callers may have been unanswered before, or the connection failed,
- * and a hold does not begin twice. */
-int64_t query_unusable_since_ms(const struct query *query, int64_t failed_ms);
 
 #endif

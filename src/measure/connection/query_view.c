@@ -43,15 +43,13 @@ static void copy_known(const struct query *query, struct snapshot *ret_snapshot)
     *ret_snapshot = query->known;
     ret_snapshot->error = (struct error){0};
     ret_snapshot->is_retried = query->job.timeouts > 0;
-    bool is_unusable = query->unanswered_since_ms > 0 || query->connection_failed_ms > 0;
-    ret_snapshot->unanswered_since_ms = is_unusable ? query_unusable_since_ms(query, now_ms) : 0;
+    bool has_failed = connection->state == CONNECTION_FAILED;
+    ret_snapshot->unanswered_since_ms = outage_unanswered_ms(&query->outage);
+    ret_snapshot->failing_since_ms =
+        outage_since_ms(&query->outage, has_failed ? connection->failed_since_ms : 0);
     ret_snapshot->effective_interval_ms = connection_effective_interval_ms(connection, now_ms);
     ret_snapshot->stuck_for_ms = stuck_for_ms(query, now_ms);
-    if (connection->state == CONNECTION_FAILED) {
-        int64_t since_ms = query_unusable_since_ms(query, connection->failed_since_ms);
-        bool was_failing = query->known.last_attempt == ATTEMPT_FAILED;
-        ret_snapshot->failing_since_ms =
-            was_failing ? MIN(since_ms, query->known.failing_since_ms) : since_ms;
+    if (has_failed) {
         ret_snapshot->last_attempt = ATTEMPT_FAILED;
         ret_snapshot->failed_at_ms = now_ms;
         ret_snapshot->is_retried = true;

@@ -9,10 +9,9 @@
 #define BACKLOG_MEASURE_CONNECTION_STATE_H
 
 #include "base/hash_table.h"
-#include "measure/connection/follower.h"
+#include "measure/connection/outage.h"
 #include "measure/connection/push.h"
 #include "measure/connection/schedule.h"
-#include "measure/connection/watcher.h"
 #include "measure/connection_stats.h"
 #include "measure/history.h"
 #include "measure/naming.h"
@@ -35,6 +34,8 @@ enum {
 };
 
 struct connection;
+struct follower;
+struct watcher;
 
 struct connection_settings {
     int64_t interval_ms; /* where the user sets none */
@@ -68,7 +69,7 @@ struct connection {
     } state;
     int64_t made_at_ms; /* intervals are counted from here, so that queries are due together */
     int64_t retry_at_ms;
-    int64_t failed_since_ms;
+    int64_t failed_since_ms; /* the last time that it became FAILED */
     int64_t connected_at_ms;
     unsigned failures;  /* since a client that has answered */
     unsigned hang_ups;  /* clients that had answered were lost, since one that lived for long */
@@ -130,15 +131,14 @@ struct query {
     size_t streams;                 /* of them */
     size_t idle_streams;            /* of these, those that wait for the first message */
 
-    struct snapshot known;
+    struct snapshot known; /* without what copies have of its connection and its outage */
+    struct outage outage;
     struct history_series series;
-    int64_t notified_at_us;      /* of the first notification since it was sent; 0: none */
-    int64_t sent_us;             /* the last time */
-    int64_t outdated_from_us;    /* readings sent before this time are outdated by a notification */
-    int64_t unanswered_since_ms; /* 0: no caller waits */
-    int64_t connection_failed_ms; /* when it did, and no reading came since; 0: neither */
-    bool was_resent;              /* its client had died unnoticed */
-    unsigned losses;              /* clients in a row that were lost while it was in flight */
+    int64_t notified_at_us;   /* of the first notification since it was sent; 0: none */
+    int64_t sent_us;          /* the last time */
+    int64_t outdated_from_us; /* readings sent before this time are outdated by a notification */
+    bool was_resent;          /* its client had died unnoticed */
+    unsigned losses;          /* clients in a row that were lost while it was in flight */
 
     bool is_subscribed; /* by push.id, the key of hh_subscribed, and the scaler confirmed it */
 

@@ -30,12 +30,11 @@ static void drop(struct query *query, uint64_t id)
 }
 
 /* The least interval counts; the triggers of one query hardly ever differ in it. */
-void subscription_set_idle(struct watcher *watcher, int64_t interval_ms, int64_t now_ms)
+void subscription_set_idle(struct query *query, int64_t former_ms, int64_t interval_ms,
+                           int64_t now_ms)
 {
-    struct query *query = watcher->query;
     struct push *push = &query->push;
-    query->idle_streams += (interval_ms > 0) - (watcher->idle_interval_ms > 0);
-    watcher->idle_interval_ms = interval_ms;
+    query->idle_streams += (interval_ms > 0) - (former_ms > 0);
     int64_t min_ms = interval_ms;
     if (push->idle_interval_ms > 0 && (interval_ms == 0 || push->idle_interval_ms < interval_ms))
         min_ms = push->idle_interval_ms;

@@ -9,8 +9,10 @@
 
 #include "measure/connection/state.h"
 
-/* A stream of the query waits for its first message, at this interval; 0: it no longer does. */
-void subscription_set_idle(struct watcher *watcher, int64_t interval_ms, int64_t now_ms);
+/* A stream of the query waits for its first message at this interval; before, at former_ms. 0: it
+ * does not. */
+void subscription_set_idle(struct query *query, int64_t former_ms, int64_t interval_ms,
+                           int64_t now_ms);
 
 /* The query is being sent, with a notifier where it is to be subscribed to. */
 void subscription_sent(struct query *query, int64_t now_ms);

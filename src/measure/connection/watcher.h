@@ -2,7 +2,7 @@
  * A watcher: who wants to know of a query's next attempt, and of each one after it. It does not
  * block: with news it is on the engine's list, until engine_next_ready() hands it out.
  *
- * The functions are in query.c; engine_move_watcher() is the engine's (engine.h).
+ * engine_move_watcher() is the engine's (engine.h).
  *
  * Threads: one at a time per watcher; they take the locks of the query's connection and of the
  * list.

@@ -1,0 +1,59 @@
+#include "measure/connection/follower.h"
+
+#include "base/memory.h"
+#include "measure/connection/state.h"
+
+#include <utlist.h>
+
+static int64_t last_sample_ms(const struct recent_samples *recent)
+{
+    return recent->count == 0 ? INT64_MIN : recent->samples[recent->count - 1].at_ms;
+}
+
+static void step_follower(struct query *query, struct follower *follower)
+{
+    int64_t last_ms = last_sample_ms(query->recent);
+    if (last_ms <= follower->stepped_ms)
+        return;
+    follower->stepped_ms = last_ms;
+    follower->step(follower, query->recent);
+}
+
+/* Others get the lock in between: a policy decides for a trigger in some microseconds, and one
+ * namespace may have thousands of them on a query. */
+void query_step_followers(struct query *query)
+{
+    enum { FOLLOWERS_AT_A_TIME = 50 };
+    struct connection *connection = query->connection;
+    size_t done = 0;
+    struct follower *follower;
+    query->next_followed = query->followers;
+    while ((follower = query->next_followed) != NULL) {
+        query->next_followed = follower->next;
+        step_follower(query, follower);
+        if (++done % FOLLOWERS_AT_A_TIME == 0 && connection->settings->pause != NULL)
+            connection->settings->pause(connection);
+    }
+}
+
+/* A reading may have come before anybody wanted samples. */
+void query_follow(struct query *query, struct follower *follower)
+{
+    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
+    follower->query = query;
+    DL_APPEND(query->followers, follower);
+    if (query->known.is_measured && query->known.sent_ms > last_sample_ms(query->recent))
+        recent_samples_add(query->recent, query->known.sent_ms, &query->known.reading);
+    step_follower(query, follower);
+}
+
+void query_unfollow(struct follower *follower)
+{
+    if (follower->query == NULL)
+        return;
+    _cleanup_(connection_unlock) struct connection *connection = connection_locked(follower->query);
+    struct query *query = TAKE(follower->query);
+    if (query->next_followed == follower)
+        query->next_followed = follower->next;
+    DL_DELETE(query->followers, follower);
+}

@@ -1,0 +1,46 @@
+/*
+ * Outage: since when there is no usable reading of a query. An active reading is held from then on
+ * (answer.h), and a hold must not begin twice.
+ *
+ *     a call waits              unanswered, until an attempt ends: a reading, or it failed
+ *     an attempt failed         failing, since it failed or, if that was earlier, since it is
+ *                               unanswered or its connection failed; until a reading
+ *     the connection failed     of all its queries; the time is the connection's, and passed in
+ *     it is connected again     the query notes that time, until a reading: a connection alone ends
+ *                               no outage
+ *     a reading                 ends all of it
+ *
+ * A data structure: no threads, locks, I/O or clock; time is passed in. One for each query, part of
+ * it. A time is 0 where there is none.
+ */
+#ifndef BACKLOG_MEASURE_CONNECTION_OUTAGE_H
+#define BACKLOG_MEASURE_CONNECTION_OUTAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct outage {
+    int64_t unanswered_since_ms;  /* the first call that waits */
+    int64_t connection_failed_ms; /* it is connected again, and no reading came since */
+    int64_t failing_since_ms;     /* the last attempt failed */
+};
+
+/* A call waits. True: it is the first one since the last attempt ended. */
+bool outage_call(struct outage *outage, int64_t now_ms);
+
+void outage_attempt_failed(struct outage *outage, int64_t now_ms);
+void outage_connected(struct outage *outage, int64_t connection_failed_ms);
+void outage_reading(struct outage *outage);
+
+/* The query takes the place of another one that is failing since then. */
+void outage_inherit(struct outage *outage, int64_t failing_since_ms);
+
+/* Of a query that may not have failed itself: since a call waits, or since its connection failed.
+ */
+int64_t outage_unanswered_ms(const struct outage *outage);
+
+/* Since when measuring it fails. connection_failed_ms: when its connection failed, if that is
+ * failed now. */
+int64_t outage_since_ms(const struct outage *outage, int64_t connection_failed_ms);
+
+#endif

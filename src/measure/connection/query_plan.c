@@ -1,0 +1,48 @@
+#include "measure/connection/query_plan.h"
+
+#include "base/clock.h"
+#include "measure/connection/state.h"
+#include "measure/connection/subscription.h"
+
+#include <sys/param.h>
+
+/* Who set an interval gets measurements at it, and so does a stream. Polls alone are measured when
+ * they come; but what takes longer than a caller likes to wait is measured beforehand. */
+int64_t query_interval_ms(const struct query *query)
+{
+    int64_t standard_ms = query->connection->settings->interval_ms;
+    int64_t interval_ms = query_shortest_interval_ms(query);
+    if (query->streams > 0 && query->uses_without_interval > 0)
+        interval_ms = MIN(interval_ms, standard_ms);
+    if (query->known.duration_ms >= SCHEDULE_SLOW_MS)
+        interval_ms = MIN(interval_ms, standard_ms);
+    if (interval_ms == INT64_MAX)
+        return 0;
+    /* A long interval means for how long a reading is good enough; an error never is. */
+    return query->known.last_attempt == ATTEMPT_FAILED ? MIN(interval_ms, standard_ms)
+                                                       : interval_ms;
+}
+
+/* Queries of one interval are due together, whenever they came: one round trip measures many. */
+static int64_t interval_due_ms(const struct query *query, int64_t now_ms)
+{
+    int64_t interval_ms = query_interval_ms(query);
+    int64_t made_at_ms = query->connection->made_at_ms;
+    int64_t sent_ms = query->job.sent_ms;
+    if (interval_ms == 0)
+        return CLOCK_NEVER;
+    if (sent_ms == INT64_MIN)
+        return now_ms;
+    /* Somebody waits for the first message, and is not to wait longer than usual. */
+    if (query->push.idle_interval_ms > 0)
+        interval_ms = MIN(interval_ms, query->connection->settings->interval_ms);
+    return sent_ms - (sent_ms - made_at_ms) % interval_ms + interval_ms;
+}
+
+void query_plan(struct query *query, int64_t now_ms)
+{
+    int64_t due_ms = interval_due_ms(query, now_ms);
+    due_ms = MIN(due_ms, push_due_ms(&query->push, query->job.sent_ms,
+                                     subscription_spacing_ms(query->connection)));
+    schedule_want(&query->connection->schedule, &query->job, due_ms, now_ms);
+}
