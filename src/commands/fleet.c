@@ -6,8 +6,8 @@
 #include "commands/finding_output.h"
 #include "config/kubernetes_name.h"
 #include "manifest/builtin.h"
+#include "manifest/checks/move_check.h"
 #include "manifest/checks/strategy.h"
-#include "manifest/migration/move_check.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -96,11 +96,11 @@ void connections_add(struct connections *connections, struct named_connection *c
     *connection = (struct named_connection){0};
 }
 
-void connections_add_problem(struct connections *connections, const char *name, const char *file,
+bool connections_add_problem(struct connections *connections, const char *name, const char *file,
                              bool is_file, const char *text)
 {
     if (connections->problems_count == CONNECTIONS_MAX)
-        return; /* one more would not help to correct the file */
+        return false; /* one more would not help to correct the file */
     connections->problems =
         memory_grow(connections->problems, &connections->problems_capacity,
                     connections->problems_count + 1, sizeof(*connections->problems));
@@ -111,15 +111,13 @@ void connections_add_problem(struct connections *connections, const char *name, 
         .is_file = is_file,
     };
     text_make_utf8(connections->problems[connections->problems_count - 1].text);
+    return true;
 }
 
-void connections_add_repeated(struct connections *connections, const struct named_connection *used,
-                              const char *file, size_t line)
+char *connections_repeated_words(const struct named_connection *used)
 {
-    _cleanup_(memory_free) char *text =
-        text_format("%s:%zu: %.*s is there twice: the one at %s:%zu is used", file, line,
-                    (int)text_cut(used->name, 64), used->name, used->file, used->line);
-    connections_add_problem(connections, used->name, file, false, text);
+    return text_format("%.*s is there twice: the one at %s:%zu is used",
+                       (int)text_cut(used->name, 64), used->name, used->file, used->line);
 }
 
 static int compare_names(const void *left, const void *right)
@@ -230,6 +228,14 @@ static void copy_keys(struct named_connection *to, const struct named_connection
     *to = copy;
 }
 
+static void add_repeated(struct connections *connections, const struct named_connection *used,
+                         const struct named_connection *other)
+{
+    _cleanup_(memory_free) char *words = connections_repeated_words(used);
+    _cleanup_(memory_free) char *text = text_format("%s:%zu: %s", other->file, other->line, words);
+    connections_add_problem(connections, used->name, other->file, false, text);
+}
+
 /* Why nothing could be read of the file; NULL: something was. `count`: of the problems. */
 static const char *mistake_of_file(const struct connections *connections, size_t count,
                                    const char *file)
@@ -270,7 +276,7 @@ static void inherit_files(struct connections *connections, const struct connecti
             connections_add(connections, &copy);
             continue;
         }
-        connections_add_repeated(connections, &copy, other->file, other->line);
+        add_repeated(connections, &copy, other);
         named_connection_done(other);
         *other = copy;
     }

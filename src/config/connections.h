@@ -50,7 +50,7 @@ struct connections {
     size_t count, capacity;
     struct connections_problem *problems;
     size_t problems_count, problems_capacity;
-    size_t text_bytes, value_bytes; /* of its files, and of the keys and values in them */
+    size_t repeated_bytes; /* of its files, by aliases */
 };
 
 struct connections *connections_new(void);
@@ -64,12 +64,12 @@ bool connections_check_bytes(const struct connections *connections, struct error
 
 /* For who reads them. The connection moves into the set; there is none of its name, and room. */
 void connections_add(struct connections *connections, struct named_connection *connection);
-/* The strings are copied; `name` may be NULL. */
-void connections_add_problem(struct connections *connections, const char *name, const char *file,
+/* The strings are copied; `name` may be NULL. False: there are too many already. */
+bool connections_add_problem(struct connections *connections, const char *name, const char *file,
                              bool is_file, const char *text);
-/* The second connection of a name, in `file`: `used` is the first one. */
-void connections_add_repeated(struct connections *connections, const struct named_connection *used,
-                              const char *file, size_t line);
+/* What is wrong with a second connection of a name; `used` is the first one. The caller frees it.
+ */
+char *connections_repeated_words(const struct named_connection *used);
 void connections_sort(struct connections *connections);
 
 /* NULL where there is none; `connections` may be NULL. */

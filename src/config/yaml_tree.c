@@ -37,6 +37,7 @@ struct byte_map {
 };
 
 struct grower {
+    const struct yaml_rules *rules;
     yaml_document_t *document;
     const struct byte_map *bytes;
     const unsigned char *uses; /* of each node: by how many it is an item; at most 2 */
@@ -122,12 +123,28 @@ static bool is_null(const yaml_node_t *node)
     return false;
 }
 
+static bool has_nul(const yaml_node_t *scalar)
+{
+    return strlen((const char *)scalar->data.scalar.value) != scalar->data.scalar.length;
+}
+
+/* Makes it an invalid item, or fails. */
+static bool refuse(const struct grower *grower, struct yaml_tree *item, const char *words,
+                   struct error *error)
+{
+    if (!grower->rules->keeps_invalid)
+        return error_invalid(error, "%s:%zu: %s", grower->path, item->line, words);
+    item->kind = YAML_TREE_INVALID;
+    item->text = text_copy(words);
+    return true;
+}
+
 static bool take_scalar(const struct grower *grower, const yaml_node_t *node,
                         struct yaml_tree *tree, struct error *error)
 {
     const char *value = (const char *)node->data.scalar.value;
-    if (strlen(value) != node->data.scalar.length)
-        return error_invalid(error, "%s:%zu: the value has a NUL byte", grower->path, tree->line);
+    if (has_nul(node))
+        return refuse(grower, tree, "the value has a NUL byte", error);
     tree->kind = is_null(node) ? YAML_TREE_NULL : YAML_TREE_TEXT;
     tree->is_plain = node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     tree->text = text_copy(value);
@@ -149,7 +166,9 @@ static bool may_repeat(struct grower *grower, int index, size_t line, struct err
     }
     forest->repeated_nodes++;
     forest->repeated_bytes += node->type == YAML_SCALAR_NODE ? node->data.scalar.length : 0;
-    size_t max_nodes = MAX_REPEATED_NODES + MAX_REPEATS * forest->written_nodes;
+    size_t max_nodes = grower->rules->max_repeated_nodes > 0
+                           ? grower->rules->max_repeated_nodes
+                           : MAX_REPEATED_NODES + MAX_REPEATS * forest->written_nodes;
     size_t max_bytes = LARGEST_REPEATED + MAX_REPEATS * grower->bytes->length;
     return (forest->repeated_nodes <= max_nodes && forest->repeated_bytes <= max_bytes) ||
            error_invalid(error,
@@ -189,6 +208,27 @@ static bool take_list(struct grower *grower, const yaml_node_t *node, struct yam
     return true;
 }
 
+/* The item of a key; NULL with the error set. */
+static struct yaml_tree *grow_value(struct grower *grower, const yaml_node_pair_t *pair,
+                                    const struct yaml_tree *map, bool is_word, size_t depth,
+                                    struct error *error)
+{
+    const yaml_node_t *key = yaml_document_get_node(grower->document, pair->key);
+    bool is_shared = map->is_shared || is_used_twice(grower, pair->key);
+    if (!may_repeat(grower, pair->key, map->line, error))
+        return NULL;
+    if (is_word)
+        return grow(grower, pair->value, depth, is_shared, error);
+    struct yaml_tree *item = memory_new(sizeof(*item));
+    item->line = key->start_mark.line + 1;
+    item->start = item->end = byte_of(grower->bytes, key->start_mark.index);
+    item->is_shared = is_shared;
+    if (refuse(grower, item, "a key must be a word", error))
+        return item;
+    tree_free(item);
+    return NULL;
+}
+
 static bool take_map(struct grower *grower, const yaml_node_t *node, struct yaml_tree *tree,
                      size_t depth, struct error *error)
 {
@@ -201,16 +241,11 @@ static bool take_map(struct grower *grower, const yaml_node_t *node, struct yaml
     tree->key_spans = memory_array(count, sizeof(*tree->key_spans));
     for (size_t i = 0; i < count; i++) {
         const yaml_node_t *key = yaml_document_get_node(grower->document, pair[i].key);
-        if (key->type != YAML_SCALAR_NODE)
-            return error_invalid(error, "%s:%zu: a key must be a word", grower->path,
-                                 key->start_mark.line + 1);
-        if (!may_repeat(grower, pair[i].key, tree->line, error))
-            return false;
-        bool is_shared = tree->is_shared || is_used_twice(grower, pair[i].key);
-        struct yaml_tree *child = grow(grower, pair[i].value, depth + 1, is_shared, error);
+        bool is_word = key->type == YAML_SCALAR_NODE && !has_nul(key);
+        struct yaml_tree *child = grow_value(grower, &pair[i], tree, is_word, depth + 1, error);
         if (child == NULL)
             return false;
-        tree->keys[tree->count] = text_copy((const char *)key->data.scalar.value);
+        tree->keys[tree->count] = text_copy(is_word ? (const char *)key->data.scalar.value : "");
         tree->key_spans[tree->count] =
             (struct yaml_span){.line = key->start_mark.line + 1,
                                .start = byte_of(grower->bytes, key->start_mark.index),
@@ -278,13 +313,14 @@ static unsigned char *count_uses(const yaml_document_t *document)
     return uses;
 }
 
-static bool add_document(struct yaml_forest *forest, yaml_document_t *document,
-                         const struct byte_map *bytes, const char *path, struct error *error)
+static bool add_document(const struct yaml_rules *rules, struct yaml_forest *forest,
+                         yaml_document_t *document, const struct byte_map *bytes, const char *path,
+                         struct error *error)
 {
     _cleanup_(memory_free) unsigned char *uses = count_uses(document);
     size_t count = (size_t)(document->nodes.top - document->nodes.start);
     _cleanup_(memory_free) bool *grown = memory_array(count, sizeof(*grown));
-    struct grower grower = {document, bytes, uses, path, forest, grown};
+    struct grower grower = {rules, document, bytes, uses, path, forest, grown};
     forest->written_nodes += count;
     if (forest->count == MAX_DOCUMENTS)
         return error_invalid(error, "%s: more than %d documents", path, MAX_DOCUMENTS);
@@ -310,8 +346,9 @@ static size_t problem_line(const yaml_parser_t *parser, const struct byte_map *b
     return line;
 }
 
-static bool read_documents(yaml_parser_t *parser, struct yaml_forest *forest,
-                           const struct byte_map *bytes, const char *path, struct error *error)
+static bool read_documents(const struct yaml_rules *rules, yaml_parser_t *parser,
+                           struct yaml_forest *forest, const struct byte_map *bytes,
+                           const char *path, struct error *error)
 {
     for (;;) {
         yaml_document_t document;
@@ -319,7 +356,7 @@ static bool read_documents(yaml_parser_t *parser, struct yaml_forest *forest,
             return error_invalid(error, "%s:%zu: not YAML: %s", path, problem_line(parser, bytes),
                                  parser->problem == NULL ? "unreadable" : parser->problem);
         bool ends = yaml_document_get_root_node(&document) == NULL;
-        bool good = ends || add_document(forest, &document, bytes, path, error);
+        bool good = ends || add_document(rules, forest, &document, bytes, path, error);
         yaml_document_delete(&document);
         if (ends || !good)
             return good;
@@ -419,25 +456,27 @@ static bool has_deep_brackets(const char *text, size_t length)
     return brackets > MAX_DEPTH;
 }
 
-bool yaml_check(const char *text, size_t length, const char *path, struct error *error)
+/* libyaml takes time that grows with the square of the number of anchors and of the depth of
+ * brackets: seconds for a small file. Fails where there are too many, or they are too deep. */
+static bool check_cost(const char *text, size_t length, const char *path, struct error *error)
 {
     return check_anchors(text, length, path, error) &&
            check_indicators(text, length, path, error) &&
            (!has_deep_brackets(text, length) || check_depth(text, length, path, error));
 }
 
-bool yaml_forest_parse(const char *text, size_t length, const char *path,
-                       struct yaml_forest *ret_forest, struct error *error)
+bool yaml_forest_parse_by(const struct yaml_rules *rules, const char *text, size_t length,
+                          const char *path, struct yaml_forest *ret_forest, struct error *error)
 {
     yaml_parser_t parser;
     struct byte_map bytes;
-    if (!yaml_check(text, length, path, error))
+    if (!check_cost(text, length, path, error))
         return false;
     struct yaml_forest forest = {0};
     yaml_parser_initialize(&parser);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
     byte_map_init(&bytes, text, length);
-    bool good = read_documents(&parser, &forest, &bytes, path, error);
+    bool good = read_documents(rules, &parser, &forest, &bytes, path, error);
     byte_map_done(&bytes);
     yaml_parser_delete(&parser);
     if (good)
@@ -445,6 +484,12 @@ bool yaml_forest_parse(const char *text, size_t length, const char *path,
     else
         yaml_forest_done(&forest);
     return good;
+}
+
+bool yaml_forest_parse(const char *text, size_t length, const char *path,
+                       struct yaml_forest *ret_forest, struct error *error)
+{
+    return yaml_forest_parse_by(&(struct yaml_rules){0}, text, length, path, ret_forest, error);
 }
 
 bool yaml_forest_load(const char *path, struct yaml_forest *ret_forest, struct error *error)

@@ -12,7 +12,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum yaml_kind { YAML_TREE_NULL, YAML_TREE_TEXT, YAML_TREE_LIST, YAML_TREE_MAP };
+enum yaml_kind {
+    YAML_TREE_NULL,
+    YAML_TREE_TEXT,
+    YAML_TREE_LIST,
+    YAML_TREE_MAP,
+    YAML_TREE_INVALID, /* only with yaml_rules.keeps_invalid: `text` says why */
+};
 
 /* Bytes of the file (of a UTF-8 one; the lines are right in any case). */
 struct yaml_span {
@@ -28,8 +34,8 @@ struct yaml_tree {
     bool is_plain;  /* a text without quotes */
     bool is_flow;   /* a list or map in brackets */
     bool is_shared; /* an alias stands for it, or for what it is in: its bytes are used twice */
-    char *text;     /* of a YAML_TREE_TEXT */
-    char **keys;    /* of a YAML_TREE_MAP, one for each item */
+    char *text;     /* of a YAML_TREE_TEXT, and as it is written of a YAML_TREE_NULL */
+    char **keys;    /* of a YAML_TREE_MAP, one for each item; "" where a key is no word */
     struct yaml_span *key_spans;
     struct yaml_tree **items;
     size_t count;
@@ -44,12 +50,16 @@ struct yaml_forest {
     size_t repeated_nodes, repeated_bytes; /* that only aliases make */
 };
 
-/* libyaml takes time that grows with the square of the number of anchors and of the depth of
- * brackets: seconds for a small file. Fails where there are too many, or they are too deep. To be
- * called before any text from outside is loaded. */
-bool yaml_check(const char *text, size_t length, const char *path, struct error *error);
+/* For files that are no manifests, of which a mistake must not fail all. {0}: as manifests. */
+struct yaml_rules {
+    bool keeps_invalid; /* a key that is no word, or a NUL byte in a value, is an item of kind
+                           YAML_TREE_INVALID, and does not fail the file */
+    size_t max_repeated_nodes; /* that aliases may make; 0: more in a longer file */
+};
 
 /* `path` is for the errors. The caller ends the forest with yaml_forest_done(). */
+bool yaml_forest_parse_by(const struct yaml_rules *rules, const char *text, size_t length,
+                          const char *path, struct yaml_forest *ret_forest, struct error *error);
 bool yaml_forest_parse(const char *text, size_t length, const char *path,
                        struct yaml_forest *ret_forest, struct error *error);
 bool yaml_forest_load(const char *path, struct yaml_forest *ret_forest, struct error *error);

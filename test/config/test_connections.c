@@ -211,8 +211,22 @@ static void a_list_of_aliases_has_an_end(void **state)
     text_add(&yaml, "]}\n");
     _cleanup_(parsed_done) struct parsed parsed = parse(yaml.bytes);
     assert_false(parsed.good);
-    assert_non_null(strstr(error_text(&parsed.error), "c is too much: aliases repeat more than"));
+    assert_non_null(strstr(error_text(&parsed.error), "aliases repeat more than"));
     text_done(&yaml);
+}
+
+/* One value and many aliases of it in each of so many connections. */
+static char *repeating(size_t connections, size_t aliases, size_t bytes)
+{
+    struct text yaml = {0};
+    text_add(&yaml, "connections:");
+    for (size_t i = 0; i < connections; i++) {
+        text_addf(&yaml, "\n  a%zu:\n    scaler: f\n    k: &k%zu x%0*d", i, i, (int)bytes, 0);
+        for (size_t k = 0; k < aliases; k++)
+            text_addf(&yaml, "\n    k%zu: *k%zu", k, i);
+    }
+    text_add(&yaml, "\n");
+    return text_take(&yaml);
 }
 
 /* A user who may write a Secret of one namespace must not end the server for all. */
@@ -223,7 +237,6 @@ static void aliases_do_not_make_much_of_a_short_file(void **state)
     const struct connections_source source = {.path = "Secret"};
     struct connections *connections = connections_new();
     struct text yaml = {0};
-    size_t bytes = 0;
     text_add(&yaml, "connections:\n  a: &a\n    scaler: f\n    k: &k ");
     for (int i = 0; i < 6000; i++)
         text_add(&yaml, "0123456789");
@@ -233,13 +246,84 @@ static void aliases_do_not_make_much_of_a_short_file(void **state)
         text_addf(&yaml, "\n  a%d: *a", i);
     text_add(&yaml, "\n");
     assert_false(connections_yaml_read(&source, yaml.bytes, yaml.length, connections, &error));
-    assert_non_null(strstr(error_text(&error), "too large: aliases repeat more than 1 MiB"));
-    for (size_t i = 0; i < connections->count; i++)
-        for (size_t k = 0; k < connections->items[i].entries_count; k++)
-            bytes += strlen(connections->items[i].entries[k].value);
-    assert_true(bytes < 2 << 20);
+    assert_non_null(strstr(error_text(&error), "aliases repeat more than"));
+    assert_int_equal(connections->count, 0);
     connections_free(connections);
     text_done(&yaml);
+}
+
+/* Also where the limit is passed at a later connection, of which there are good ones before. */
+static void a_text_that_fails_has_added_nothing(void **state)
+{
+    (void)state;
+    _cleanup_(memory_free) char *large = repeating(12, 50, 2000);
+    _cleanup_(memory_free) char *second = text_format(
+        "%s---\n%s", "connections: {a: {scaler: f}}\n", "connections: {b: {scaler: f}}\n");
+    const char *const texts[] = {large, second, "connections: {a: {scaler: f}}\nother: {}\n"};
+    const struct connections_source source = {.path = "Secret"};
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        struct connections *connections = connections_new();
+        assert_false(
+            connections_yaml_read(&source, texts[i], strlen(texts[i]), connections, &error));
+        assert_int_equal(connections->count + connections->problems_count, 0);
+        connections_free(connections);
+    }
+}
+
+/* A Secret may have many keys, each of which is read as a file. */
+static void what_aliases_repeat_is_limited_for_a_whole_set(void **state)
+{
+    (void)state;
+    _cleanup_(memory_free) char *half = repeating(6, 50, 2000);
+    _cleanup_(error_done) struct error error = {0};
+    const struct connections_source source = {.path = "Secret"};
+    struct connections *connections = connections_new();
+    assert_true(connections_yaml_read(&source, half, strlen(half), connections, &error));
+    assert_int_equal(connections->count, 6);
+    assert_false(connections_yaml_read(&source, half, strlen(half), connections, &error));
+    assert_non_null(strstr(error_text(&error), "too large: aliases repeat more than 1 MiB"));
+    assert_int_equal(connections->problems_count, 0);
+    connections_free(connections);
+}
+
+/* Few bytes, and a node each: of a team's Secret they would take the memory of all. */
+static void the_nodes_that_a_team_repeats_are_limited(void **state)
+{
+    (void)state;
+    _cleanup_(text_done) struct text yaml = {0};
+    text_add(&yaml, "connections:\n  a: {scaler: f, k: &k [x");
+    for (int i = 0; i < 1000; i++)
+        text_add(&yaml, ",x");
+    text_add(&yaml, "]}\n  b: {scaler: f");
+    for (int i = 0; i < 12; i++)
+        text_addf(&yaml, ", k%d: *k", i);
+    text_add(&yaml, "}\n");
+    _cleanup_(parsed_done) struct parsed teams = parse_in(NULL, yaml.bytes);
+    assert_false(teams.good);
+    assert_non_null(strstr(error_text(&teams.error), "aliases repeat more than 10000 values"));
+    _cleanup_(parsed_done) struct parsed parsed = parse(yaml.bytes);
+    assert_true(parsed.good);
+}
+
+/* Helm's {{ }} that nobody has filled in, and a NUL byte. */
+static void what_is_no_yaml_of_words_concerns_its_connection_alone(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"{{ .Values.a }}: 1", "? [x]\n    : 1", "\"x\\0y\": 1"};
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
+        _cleanup_(memory_free) char *text = text_format(
+            "connections:\n  good: {scaler: f}\n  bad:\n    scaler: f\n    %s\n", wrong[i]);
+        _cleanup_(parsed_done) struct parsed parsed = parse(text);
+        assert_string_equal(error_text(&parsed.error), "connections.yaml:5: a key must be a word");
+        assert_true(named_connection_is_usable(connections_find(parsed.connections, "good")));
+    }
+    _cleanup_(parsed_done) struct parsed named =
+        parse("connections:\n  good: {scaler: f}\n  ? [x]\n  : {scaler: f}\n  \"\": {scaler: f}\n");
+    assert_string_equal(error_text(&named.error),
+                        "connections.yaml:3: a connection's name must be a word; "
+                        "connections.yaml:5: a connection's name must be a word");
+    assert_int_equal(named.connections->count, 1);
 }
 
 static void anchors_are_limited(void **state)
@@ -286,13 +370,15 @@ static void every_mistake_is_reported_with_its_line(void **state)
         {"connections:\n  a: {scaler: f, b: 1, b: 2}\n", "b is given twice"},
         {"connections:\n  a: {scaler: f, scaler: f}\n", "scaler is given twice"},
         {"connections: {}\n---\nconnections: {}\n",
-         "connections.yaml:2: a second document begins here"},
+         "connections.yaml:3: a second document begins here"},
         {"connections: {}\n---\n[", "not YAML"},
         {"connections:\n  a: {scaler: f, b: {c: d}}\n", "b must be a single value or a list"},
         {"connections:\n  a: {scaler: f, namespaces: shop}\n", "namespaces must be one list"},
         {"connections:\n  a: {scaler: f, namespaces: []}\n", "namespaces is empty"},
         {"connections:\n  a: {scaler: f, kFile: x}\n", "kFile: cannot open /nowhere/x"},
-        {"connections:\n  a: {scaler: f, b: \"x\\0y\"}\n", "b must be a single value"},
+        {"connections:\n  a: {scaler: f, b: \"x\\0y\"}\n", "2: the value has a NUL byte"},
+        {"connections:\n  a: {scaler: f, b: [x, [y]]}\n", "b must be a single value or a list"},
+        {"connections:\n  a: {scaler: f, namespaces: [\"\"]}\n", "namespaces must be a list"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         _cleanup_(parsed_done) struct parsed parsed = parse(cases[i].text);
@@ -316,6 +402,10 @@ int main(void)
         cmocka_unit_test(the_values_of_a_teams_connection_have_a_limit),
         cmocka_unit_test(a_list_of_aliases_has_an_end),
         cmocka_unit_test(aliases_do_not_make_much_of_a_short_file),
+        cmocka_unit_test(a_text_that_fails_has_added_nothing),
+        cmocka_unit_test(what_aliases_repeat_is_limited_for_a_whole_set),
+        cmocka_unit_test(the_nodes_that_a_team_repeats_are_limited),
+        cmocka_unit_test(what_is_no_yaml_of_words_concerns_its_connection_alone),
         cmocka_unit_test(anchors_are_limited),
         cmocka_unit_test(an_ampersand_in_a_value_is_no_anchor),
         cmocka_unit_test(every_mistake_is_reported_with_its_line),

@@ -175,6 +175,33 @@ static void a_key_that_is_given_twice_is_found(void **state)
     yaml_forest_done(&forest);
 }
 
+static void what_is_invalid_fails_the_file_or_is_an_item(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"a: 1\nb: \"x\\0y\"\n", "a: 1\n? [b]\n: 2\n",
+                                        "a: 1\n\"b\\0\": 2\n"};
+    static const char *const words[] = {"the value has a NUL byte", "a key must be a word",
+                                        "a key must be a word"};
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(memory_free) char *message = text_format("t.yaml:2: %s", words[i]);
+        struct yaml_forest forest = {0};
+        const struct yaml_rules rules = {.keeps_invalid = true};
+        assert_false(yaml_forest_parse(texts[i], strlen(texts[i]), "t.yaml", &forest, &error));
+        assert_string_equal(error_text(&error), message);
+        assert_true(
+            yaml_forest_parse_by(&rules, texts[i], strlen(texts[i]), "t.yaml", &forest, &error));
+        const struct yaml_tree *tree = forest.trees[0];
+        assert_int_equal(tree->count, 2);
+        assert_string_equal(tree->items[0]->text, "1");
+        assert_int_equal(tree->items[1]->kind, YAML_TREE_INVALID);
+        assert_int_equal(tree->items[1]->line, 2);
+        assert_string_equal(tree->items[1]->text, words[i]);
+        assert_string_equal(tree->keys[1], i == 0 ? "b" : "");
+        yaml_forest_done(&forest);
+    }
+}
+
 /* A script in a ConfigMap, and a list in words, have none. */
 static void anchors_are_limited(void **state)
 {
@@ -259,6 +286,7 @@ int main(void)
         cmocka_unit_test(some_thousand_aliases_are_read),
         cmocka_unit_test(what_aliases_may_repeat_grows_with_the_file),
         cmocka_unit_test(a_key_that_is_given_twice_is_found),
+        cmocka_unit_test(what_is_invalid_fails_the_file_or_is_an_item),
         cmocka_unit_test(deep_brackets_are_refused_at_once),
         cmocka_unit_test(anchors_are_limited),
         cmocka_unit_test(anchors_are_limited_in_every_encoding),

@@ -1,41 +1,12 @@
 #include "base/memory.h"
 #include "base/text.h"
-#include "manifest/checks/check.h"
-#include "manifest/checks/connections_check.h"
-#include "manifest/fixture.h"
+#include "manifest/check_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
 #include <cmocka.h>
-
-#define HEAD                                                                                       \
-    "apiVersion: keda.sh/v1alpha1\n"                                                               \
-    "kind: ScaledObject\n"                                                                         \
-    "metadata: {name: orders, namespace: shop}\n"
-
-static struct findings checked_with(const struct check_settings *settings, const char *text,
-                                    struct check_counts *ret_counts)
-{
-    struct findings findings = {0};
-    struct check_counts counts;
-    struct manifests manifests = manifests_of(text, &findings);
-    struct connections *connections = connections_check(scaler_list, &manifests, &findings);
-    manifests_check(settings, &manifests, connections, &findings,
-                    ret_counts == NULL ? &counts : ret_counts);
-    connections_free(connections);
-    findings_sort(&findings);
-    for (size_t i = 0; i < findings.count; i++)
-        findings.items[i].path = "";
-    manifests_done(&manifests);
-    return findings;
-}
-
-static struct findings checked(const char *text, struct check_counts *ret_counts)
-{
-    return checked_with(&(struct check_settings){.scalers = scaler_list}, text, ret_counts);
-}
 
 static void a_good_trigger_has_no_findings(void **state)
 {
@@ -103,6 +74,57 @@ static void each_mistake_has_its_line(void **state)
     assert_finding(&findings, FINDING_ERROR, 12, "in quotes");
     assert_finding(&findings, FINDING_ERROR, 13, "type is missing");
     assert_int_equal(findings.counts[FINDING_ERROR], 6);
+    findings_done(&findings);
+}
+
+/* More than the whole names, and more than it compares with the known keys. */
+static void each_misspelt_key_is_reported_once(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"lagTreshold", "topc", "consumerGruop", "versoin"};
+    _cleanup_(text_done) struct text text = {0};
+    text_add(&text, HEAD "spec:\n"
+                         "  triggers:\n"
+                         "    - type: external\n"
+                         "      metadata:\n"
+                         "        scalerAddress: b:1\n"
+                         "        scaler: kafka\n"
+                         "        bootstrapServers: kafka:9092\n"
+                         "        consumerGroup: g\n");
+    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
+        text_addf(&text, "        %s: x\n", keys[i]);
+    for (size_t i = 0; i < 20; i++)
+        text_addf(&text, "        qqqqqqqq%zuq: x\n", i);
+    struct findings findings = checked(text.bytes, NULL);
+    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++) {
+        _cleanup_(memory_free) char *word = text_format("\"%s\": did you mean", keys[i]);
+        assert_finding(&findings, FINDING_ERROR, 12 + i, word);
+        assert_int_equal(count_of(&findings, keys[i]), 1);
+    }
+    assert_int_equal(findings.counts[FINDING_ERROR], ARRAY_LENGTH(keys) + 20);
+    findings_done(&findings);
+}
+
+/* A wrong value of a required key is not missing, too. */
+static void each_wrong_value_is_reported_once(void **state)
+{
+    (void)state;
+    struct findings findings = checked(HEAD "spec:\n"
+                                            "  triggers:\n"
+                                            "    - type: external\n"
+                                            "      metadata:\n"
+                                            "        scalerAddress: b:1\n"
+                                            "        scaler: prometheus\n"
+                                            "        serverAddress: http://p:9090\n"
+                                            "        query: up\n"
+                                            "        threshold: many\n"
+                                            "        holdWindow: \"60\"\n"
+                                            "        burstReplicas: \"5\"\n",
+                                       NULL);
+    assert_finding(&findings, FINDING_ERROR, 12, "threshold \"many\" must be");
+    assert_finding(&findings, FINDING_ERROR, 13, "holdWindow \"60\" must have a unit");
+    assert_finding(&findings, FINDING_ERROR, 14, "burstReplicas is not supported");
+    assert_int_equal(findings.counts[FINDING_ERROR], 3);
     findings_done(&findings);
 }
 
@@ -396,70 +418,6 @@ static void without_a_gradual_rollout_a_change_of_a_scaled_job_deletes_jobs(void
     }
 }
 
-static void connections_are_checked_and_used(void **state)
-{
-    (void)state;
-    struct findings findings = checked("connections:\n"
-                                       "  rabbit:\n"
-                                       "    scaler: rabbitmq\n"
-                                       "    hostFile: /nowhere/host\n"
-                                       "    queueName: q\n"
-                                       "    hots: x\n"
-                                       "    namespaces: [shop]\n"
-                                       "  odd: {scaler: kafkaa}\n"
-                                       "  none: {scaler: kafka}\n"
-                                       "---\n" HEAD "spec:\n"
-                                       "  triggers:\n"
-                                       "    - type: external-push\n"
-                                       "      metadata: {scalerAddress: b:1, scaler: rabbitmq, "
-                                       "connectionName: rabbit, queueName: q}\n"
-                                       "    - type: external-push\n"
-                                       "      metadata: {scalerAddress: b:1, scaler: kafka, "
-                                       "connectionName: missing, consumerGroup: g}\n",
-                                       NULL);
-    assert_finding(&findings, FINDING_ERROR, 5, "queueName belongs in the trigger");
-    assert_finding(&findings, FINDING_ERROR, 6, "did you mean \"host\"");
-    assert_finding(&findings, FINDING_ERROR, 8, "scaler \"kafkaa\" is unknown");
-    assert_finding(&findings, FINDING_ERROR, 9, "bootstrapServers is missing");
-    assert_finding(&findings, FINDING_ERROR, 19, "\"missing\" is not in the connections file");
-    assert_int_equal(findings.counts[FINDING_ERROR], 5);
-    findings_done(&findings);
-}
-
-/* A longer list in front of a shorter one: the second was written behind the end of its own array.
- */
-static void namespaces_are_one_list(void **state)
-{
-    (void)state;
-    struct findings findings = checked("connections:\n"
-                                       "  kafka:\n"
-                                       "    scaler: kafka\n"
-                                       "    bootstrapServers: kafka:9092\n"
-                                       "    namespaces: [a, b, c]\n"
-                                       "    namespaces: [shop]\n",
-                                       NULL);
-    assert_finding(&findings, FINDING_ERROR, 6, "namespaces is given twice");
-    assert_int_equal(findings.count, 1);
-    findings_done(&findings);
-}
-
-static void keys_of_a_connection_are_given_once(void **state)
-{
-    (void)state;
-    _cleanup_(text_done) struct text yaml = {0};
-    text_add(&yaml, "connections:\n"
-                    "  kafka:\n"
-                    "    scaler: kafka\n"
-                    "    bootstrapServers: kafka:9092\n"
-                    "    bootstrapServers: kafka:9093\n");
-    for (size_t i = 0; i < 1000; i++)
-        text_addf(&yaml, "    unknown%zu: x\n", i);
-    struct findings findings = checked(yaml.bytes, NULL);
-    assert_finding(&findings, FINDING_ERROR, 5, "bootstrapServers is given twice");
-    assert_finding(&findings, FINDING_ERROR, 1005, "more than 64 keys");
-    findings_done(&findings);
-}
-
 /* Each mistake once, and no more of them than keys: some hundred kilobytes of keys took minutes and
  * gigabytes. */
 static void metadata_has_a_limit_of_keys(void **state)
@@ -487,35 +445,6 @@ static void metadata_has_a_limit_of_keys(void **state)
         findings_done(&many_found);
         text_done(&many);
     }
-}
-
-/* Errors would repeat what is in it. */
-static void a_file_that_a_connection_names_is_not_read(void **state)
-{
-    (void)state;
-    struct findings findings = checked("connections:\n"
-                                       "  redis: {scaler: redis, addressFile: /etc/passwd,\n"
-                                       "          databaseIndexFile: /etc/passwd}\n",
-                                       NULL);
-    assert_int_equal(findings.count, 0);
-    findings_done(&findings);
-}
-
-static void a_file_that_is_not_here_is_accepted(void **state)
-{
-    (void)state;
-    struct findings findings = checked("connections:\n"
-                                       "  kafka:\n"
-                                       "    scaler: kafka\n"
-                                       "    secret: kafka\n"
-                                       "    bootstrapServers: kafka:9092\n"
-                                       "    saslFile: sasl\n"
-                                       "    tlsFile: /nowhere/tls\n"
-                                       "    usernameFile: user\n"
-                                       "    passwordFile: password\n",
-                                       NULL);
-    assert_int_equal(findings.count, 0);
-    findings_done(&findings);
 }
 
 /* A server with --kubernetes has them all the same. */
@@ -668,6 +597,8 @@ int main(void)
         cmocka_unit_test(a_good_trigger_has_no_findings),
         cmocka_unit_test(keys_of_an_authentication_are_not_missing),
         cmocka_unit_test(each_mistake_has_its_line),
+        cmocka_unit_test(each_misspelt_key_is_reported_once),
+        cmocka_unit_test(each_wrong_value_is_reported_once),
         cmocka_unit_test(numbers_of_the_spec_are_checked),
         cmocka_unit_test(max_replicas_are_read_in_one_place),
         cmocka_unit_test(a_policy_is_not_compared_with_what_is_no_number),
@@ -679,12 +610,7 @@ int main(void)
         cmocka_unit_test(a_policy_warns_of_metric_type_value),
         cmocka_unit_test(a_scaled_job_wants_no_push),
         cmocka_unit_test(without_a_gradual_rollout_a_change_of_a_scaled_job_deletes_jobs),
-        cmocka_unit_test(connections_are_checked_and_used),
-        cmocka_unit_test(namespaces_are_one_list),
-        cmocka_unit_test(keys_of_a_connection_are_given_once),
         cmocka_unit_test(metadata_has_a_limit_of_keys),
-        cmocka_unit_test(a_file_that_a_connection_names_is_not_read),
-        cmocka_unit_test(a_file_that_is_not_here_is_accepted),
         cmocka_unit_test(credentials_that_keda_does_not_forward_are_reported),
         cmocka_unit_test(secrets_in_the_files_are_read),
         cmocka_unit_test(secrets_of_the_channel_to_the_server_are_checked),

@@ -32,9 +32,20 @@ static bool may_use(const char *namespace, const char *scaler, const char *ident
     _cleanup_(error_done) struct error error = {0};
     const struct inline_connection connection = {
         .namespace = namespace, .scaler = scaler, .identity = identity};
-    bool may = inline_connections_acquire(connections, &connection, &error);
+    bool may = inline_connections_acquire(connections, &connection, &error) != NULL;
     assert_int_equal(error.code, may ? ERROR_NONE : ERROR_LIMIT);
     return may;
+}
+
+/* One of its triggers; true: it was the last. */
+static bool release(const char *namespace, const char *scaler, const char *identity)
+{
+    const struct inline_connection connection = {
+        .namespace = namespace, .scaler = scaler, .identity = identity};
+    struct inline_use *used =
+        inline_connections_acquire(connections, &connection, &(struct error){0});
+    assert_false(inline_connections_release(connections, used));
+    return inline_connections_release(connections, used);
 }
 
 static void each_namespace_has_so_many_and_equal_ones_are_one(void **state)
@@ -56,13 +67,12 @@ static void a_connection_without_triggers_frees_its_place(void **state)
     assert_true(may_use("shop", "redis", "a"));
     assert_true(may_use("shop", "redis", "a"));
     assert_true(may_use("shop", "redis", "b"));
-    inline_connections_release(connections, "shop", "redis", "a");
+    release("shop", "redis", "a");
     assert_false(may_use("shop", "redis", "c"));
-    inline_connections_release(connections, "shop", "redis", "a");
+    release("shop", "redis", "a");
     assert_true(may_use("shop", "redis", "c"));
-    inline_connections_release(connections, "shop", "redis", "b");
-    inline_connections_release(connections, "shop", "redis", "c");
-    inline_connections_release(connections, "shop", "redis", "never used");
+    release("shop", "redis", "b");
+    release("shop", "redis", "c");
     assert_true(may_use("shop", "redis", "d"));
 }
 
@@ -74,7 +84,7 @@ static void the_limit_says_whose_it_is_and_which_flag(void **state)
     assert_true(may_use("shop", "redis", "b"));
     const struct inline_connection third = {
         .namespace = "shop", .scaler = "redis", .identity = "c"};
-    assert_false(inline_connections_acquire(connections, &third, &error));
+    assert_null(inline_connections_acquire(connections, &third, &error));
     assert_non_null(strstr(error_text(&error), "all 2 inline connections of namespace \"shop\""));
     assert_non_null(strstr(error_text(&error), "--max-inline"));
 }
@@ -116,8 +126,8 @@ static void a_namespace_leaves_agents_to_the_others(void **state)
     assert_int_equal(take_agents("kitchen", NULL), 2);
     assert_int_equal(take_agents("cellar", NULL), 1);
     assert_true(may_use("shop", "redis", "needs no agent"));
-    inline_connections_release(connections, "shop", "kafka", "0");
-    inline_connections_release(connections, "shop", "kafka", "1");
+    release("shop", "kafka", "0");
+    release("shop", "kafka", "1");
     assert_int_equal(take_agents("attic", NULL), 2);
 }
 
@@ -134,7 +144,7 @@ static void agents_of_the_file_are_kept_for_it(void **state)
                         "all 8 connections with an agent process are in use, or kept for the "
                         "connections file (--max-agents)");
     inline_connections_reserve(connections, 0, MAX_AGENTS + 1); /* what is in use stays */
-    inline_connections_release(connections, "shop", "kafka", "0");
+    release("shop", "kafka", "0");
     assert_int_equal(take_agents("shop", NULL), 0);
 }
 
@@ -172,13 +182,12 @@ static void what_takes_the_place_of_another_needs_no_share(void **state)
     make_room();
     assert_int_equal(take_agents("shop", NULL), 4);
     assert_int_equal(take_agents("kitchen", NULL), 2);
-    assert_true(inline_connections_release(connections, "shop", "kafka", "0"));
+    assert_true(release("shop", "kafka", "0"));
     struct inline_connection changed = {
         .namespace = "shop", .scaler = "kafka", .identity = "new", .in_agent = true};
-    assert_false(inline_connections_acquire(connections, &changed, &error));
+    assert_null(inline_connections_acquire(connections, &changed, &error));
     changed.replaces = true;
-    assert_true(inline_connections_acquire(connections, &changed, &error));
-    assert_false(inline_connections_release(connections, "shop", "kafka", "never used"));
+    assert_non_null(inline_connections_acquire(connections, &changed, &error));
 }
 
 int main(void)

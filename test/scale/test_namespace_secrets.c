@@ -260,9 +260,11 @@ static void the_file_may_take_a_name_over(void **state)
     struct trigger *trigger = FIND(OWN);
     set_secret("shop", OWN_YAML);
     query_of(trigger);
-    set_connections("connections:\n  own: {scaler: fake, source: elsewhere}\n");
+    assert_non_null(trigger->bound.inline_use);
+    set_connections(OWN_YAML); /* the same source */
     assert_null(trigger->secret);
-    assert_false(trigger->bound.holds_inline);
+    assert_null(trigger->bound.inline_use);
+    assert_string_equal(trigger->bound.user.connection, "own");
     assert_string_equal(followed.bytes, "+shop -shop");
     set_connections("connections: {}\n");
     assert_int_equal(trigger->phase, PHASE_PENDING);

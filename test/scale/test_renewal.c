@@ -70,10 +70,30 @@ static void readings_do_not_survive_a_change_of_addresses(void **state)
     assert_false(is_measured(trigger));
 }
 
+/* What would be held is of its source, also where the connection was away in between. */
+static void values_do_not_outlive_a_connection_that_comes_back_elsewhere(void **state)
+{
+    (void)state;
+    static const struct answer seven = {.kind = ANSWER_VALUE, .value = 7};
+    struct trigger *trigger = FIND(ORDERS);
+    query_of(trigger);
+    trigger_answers_begin_round(trigger, &seven, clock_now_ms());
+    set_connections("connections: {}\n");
+    assert_null(trigger->bound.query);
+    set_connections("connections:\n"
+                    "  orders: {scaler: fake, source: \"amqp://orders\", password: new}\n");
+    query_of(trigger);
+    assert_non_null(trigger->answers.peak);
+    set_connections("connections: {}\n");
+    set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
+    query_of(trigger);
+    assert_null(trigger->answers.peak);
+}
+
 static double replicas_of(const struct trigger *trigger)
 {
     struct trigger_report now;
-    trigger_report(trigger, NULL, clock_now_ms(), &now);
+    trigger_report(trigger, clock_now_ms(), &now);
     double replicas = now.answer.kind == ANSWER_VALUE ? now.answer.replicas : -1;
     trigger_report_done(&now);
     return replicas;
@@ -334,6 +354,7 @@ int main(void)
         TEST(readings_survive_a_change_of_credentials),
         TEST(a_hold_and_its_end_survive_a_change_of_credentials),
         TEST(readings_do_not_survive_a_change_of_addresses),
+        TEST(values_do_not_outlive_a_connection_that_comes_back_elsewhere),
         TEST(a_policy_goes_on_with_another_query),
         TEST(no_step_sees_a_trigger_that_is_parsed_again),
         TEST(unchanged_connections_are_left_alone),

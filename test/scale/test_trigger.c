@@ -225,7 +225,7 @@ static void a_trigger_answers_with_the_reading_of_its_query(void **state)
 static double replicas_now(const struct trigger *trigger)
 {
     struct trigger_report now;
-    trigger_report(trigger, NULL, clock_now_ms(), &now);
+    trigger_report(trigger, clock_now_ms(), &now);
     double replicas = now.answer.kind == ANSWER_VALUE ? now.answer.replicas : -1;
     trigger_report_done(&now);
     return replicas;

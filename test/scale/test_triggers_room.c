@@ -89,6 +89,28 @@ static void a_full_table_drops_what_is_not_in_use_of_the_namespace_first(void **
     assert_full("shop", UNUSED_MS + 2, third);
 }
 
+/* Its held value would go with it. */
+static void a_full_table_drops_nothing_of_a_namespace_that_has_less(void **state)
+{
+    (void)state;
+    const char *const first[] = {GOOD, NULL};
+    const char *const second[] = {GOOD, "queueLength", "1", NULL};
+    const char *const third[] = {GOOD, "queueLength", "2", NULL};
+    struct trigger *held = find_in("small", 0, first);
+    for (int64_t now_ms = 0; now_ms < TRIGGERS_ABANDONED_MS; now_ms += TRIGGERS_IN_USE_MS / 2) {
+        find_in("large", now_ms, first);
+        find_in("large", now_ms, second);
+        assert_full("large", now_ms, third);
+    }
+    assert_ptr_equal(find_in("small", TRIGGERS_ABANDONED_MS - 1, first), held);
+
+    const int64_t later_ms = (int64_t)2 * TRIGGERS_ABANDONED_MS;
+    find_in("large", later_ms, first);
+    find_in("large", later_ms, second);
+    find_in("large", later_ms, third); /* nobody calls for small's any more */
+    assert_int_equal(triggers_count(triggers), 3);
+}
+
 static void a_full_table_fails_where_all_are_pinned(void **state)
 {
     (void)state;
@@ -293,6 +315,7 @@ int main(void)
         TEST(a_trigger_without_calls_expires),
         TEST(many_triggers_without_calls_expire_some_at_a_time),
         TEST(a_full_table_drops_what_is_not_in_use_of_the_namespace_first),
+        TEST(a_full_table_drops_nothing_of_a_namespace_that_has_less),
         TEST(a_full_table_fails_where_all_are_pinned),
         TEST(a_namespace_with_too_much_in_use_is_refused_and_takes_nothing_of_others),
         TEST(a_namespace_leaves_half_of_what_is_left_to_the_others),

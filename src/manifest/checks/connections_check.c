@@ -1,13 +1,15 @@
 #include "manifest/checks/connections_check.h"
 
 #include "base/memory.h"
+#include "config/connections_yaml.h"
 #include "manifest/entries.h"
 #include "scale/connections/named.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static const char suffix_file[] = "File";
+/* No file is read, as errors repeat values: who writes the manifests must not choose which files of
+ * this machine are in the log of a build. */
 static const char not_here[] = "(in a file that is not read)";
 
 struct connections_checker {
@@ -22,7 +24,7 @@ bool connection_is_known(const struct named_connection *connection)
     for (size_t i = 0; i < connection->entries_count; i++)
         if (text_equal(connection->entries[i].value, not_here))
             return false;
-    return true;
+    return named_connection_is_usable(connection);
 }
 
 static struct finding_place place_of(const struct connections_checker *checker, const char *name,
@@ -32,80 +34,14 @@ static struct finding_place place_of(const struct connections_checker *checker, 
         .path = checker->object->file->path, .line = line, .object = name};
 }
 
-/* As the server: each key once, and not too many. */
-static void add_entry(const struct connections_checker *checker, const char *connection,
-                      struct entries *entries, const char *key, const char *value, size_t line)
+static void add_mistake(void *context, const char *name, size_t line, const char *words)
 {
-    const struct finding_place place = place_of(checker, connection, line);
-    if (entries_find(entries, key) == NULL && entries->count < CONNECTIONS_MAX_KEYS)
-        entries_add(entries, key, value, line);
+    const struct connections_checker *checker = context;
+    const struct finding_place place = place_of(checker, name, line);
+    if (name == NULL)
+        finding_add(checker->findings, &place, FINDING_ERROR, "%s", words);
     else
-        finding_add(checker->findings, &place, FINDING_ERROR,
-                    "connection %s: %s is given twice, or there are more than %d keys", connection,
-                    key, CONNECTIONS_MAX_KEYS);
-}
-
-/* As KEDA writes a list: with commas. NULL of a map. The caller frees it. */
-static char *value_of(const struct yaml_tree *item)
-{
-    if (item->kind == YAML_TREE_TEXT || item->kind == YAML_TREE_NULL)
-        return text_copy(item->text == NULL ? "" : item->text);
-    if (item->kind == YAML_TREE_MAP)
-        return NULL;
-    struct text joined = {0};
-    for (size_t i = 0; i < item->count; i++)
-        text_addf(&joined, "%s%s", i == 0 ? "" : ",",
-                  item->items[i]->text == NULL ? "" : item->items[i]->text);
-    return text_take(&joined);
-}
-
-static void read_namespaces(const struct connections_checker *checker, const struct yaml_tree *list,
-                            struct named_connection *connection)
-{
-    const struct finding_place place = place_of(checker, connection->name, list->line);
-    if (list->kind != YAML_TREE_LIST || list->count == 0) {
-        finding_add(checker->findings, &place, FINDING_ERROR,
-                    "namespaces must be a list of names or patterns: leave it out for all");
-        return;
-    }
-    if (connection->namespaces != NULL) {
-        finding_add(checker->findings, &place, FINDING_ERROR,
-                    "namespaces is given twice: write one list");
-        return;
-    }
-    connection->namespaces = memory_array(list->count, sizeof(char *));
-    for (size_t i = 0; i < list->count; i++)
-        connection->namespaces[connection->namespaces_count++] =
-            text_copy(list->items[i]->text == NULL ? "" : list->items[i]->text);
-}
-
-static void read_key(const struct connections_checker *checker, const struct yaml_tree *map,
-                     size_t i, struct named_connection *connection, struct entries *entries)
-{
-    const char *key = map->keys[i];
-    const struct yaml_tree *item = map->items[i];
-    size_t line = map->key_spans[i].line;
-    if (text_equal(key, "namespaces")) {
-        read_namespaces(checker, item, connection);
-        return;
-    }
-    if (text_equal(key, "secret") || text_equal(key, "scaler"))
-        return; /* the chart's; read before */
-    _cleanup_(memory_free) char *value = value_of(item);
-    const struct finding_place place = place_of(checker, connection->name, line);
-    if (value == NULL) {
-        finding_add(checker->findings, &place, FINDING_ERROR,
-                    "%s must be a single value or a list of values", key);
-        return;
-    }
-    if (!text_ends_with(key, suffix_file)) {
-        add_entry(checker, connection->name, entries, key, value, line);
-        return;
-    }
-    /* It is not read, as errors repeat values: who writes the manifests must not choose which files
-     * of this machine are in the log of a build. */
-    _cleanup_(memory_free) char *plain = text_copy_bytes(key, strlen(key) - strlen(suffix_file));
-    add_entry(checker, connection->name, entries, plain, NULL, line);
+        finding_add(checker->findings, &place, FINDING_ERROR, "connection %s: %s", name, words);
 }
 
 /* The mistakes that have a line of their own; whether there was none. */
@@ -149,56 +85,94 @@ static void check_whole(const struct connections_checker *checker, const struct 
                     error_text(&error));
 }
 
-static void keep_entries(struct named_connection *connection, const struct entries *entries)
+/* With the lines of what is written; the caller ends them. */
+static void read_entries(const struct named_connection *connection, const struct yaml_tree *written,
+                         struct entries *ret_entries)
 {
-    connection->entries = memory_array(entries->count, sizeof(*connection->entries));
-    for (size_t i = 0; i < entries->count; i++)
-        connection->entries[connection->entries_count++] = (struct option_entry){
-            text_copy(entries->items[i].key),
-            text_copy(entries->items[i].value == NULL ? not_here : entries->items[i].value)};
+    for (size_t i = 0; i < connection->entries_count; i++) {
+        const struct option_entry *entry = &connection->entries[i];
+        bool is_here = !text_equal(entry->value, not_here);
+        entries_add(ret_entries, entry->key, is_here ? entry->value : NULL,
+                    connections_yaml_line(written, entry->key));
+    }
 }
 
-static void read_connection(const struct connections_checker *checker, const char *name,
-                            size_t line, const struct yaml_tree *map)
+/* What its scaler says to what could be read of it. */
+static void check_connection(const struct connections_checker *checker,
+                             const struct named_connection *connection,
+                             const struct yaml_tree *written)
 {
-    const struct finding_place place = place_of(checker, name, line);
-    struct connections *connections = checker->connections;
-    if (map->kind != YAML_TREE_MAP) {
-        finding_add(checker->findings, &place, FINDING_ERROR, "connection %s must have keys", name);
-        return;
-    }
-    if (connections->count == CONNECTIONS_MAX) {
-        finding_add(checker->findings, &place, FINDING_ERROR,
-                    "connection %s is one of more than %d connections", name, CONNECTIONS_MAX);
-        return;
-    }
-    for (size_t i = 0; i < connections->count; i++)
-        if (text_equal(connections->items[i].name, name)) {
-            finding_add(checker->findings, &place, FINDING_ERROR, "connection %s is there twice",
-                        name);
-            return;
-        }
     _cleanup_(entries_done) struct entries entries = {0};
-    const char *kind = yaml_tree_text(map, "scaler");
-    const struct scaler *scaler = scaler_find(checker->scalers, kind);
-    struct named_connection connection = {.name = text_copy(name),
-                                          .scaler = text_copy(kind == NULL ? "" : kind)};
-    for (size_t i = 0; i < map->count; i++)
-        read_key(checker, map, i, &connection, &entries);
+    if (connection->scaler == NULL) /* the reader has said so */
+        return;
+    const struct scaler *scaler = scaler_find(checker->scalers, connection->scaler);
     if (scaler == NULL) {
         _cleanup_(error_done) struct error error = {0};
-        scaler_add_unknown(checker->scalers, kind, &error);
-        finding_add(checker->findings, &place, FINDING_ERROR, "connection %s: %s", name,
+        const struct finding_place place = place_of(checker, connection->name, connection->line);
+        scaler_add_unknown(checker->scalers, connection->scaler, &error);
+        finding_add(checker->findings, &place, FINDING_ERROR, "connection %s: %s", connection->name,
                     error_text(&error));
+        return;
     }
-    keep_entries(&connection, &entries);
-    if (scaler != NULL) {
-        _cleanup_(memory_free) struct option_entry *plain =
-            entries_plain(&entries, scaler->options);
-        if (check_entries(checker, scaler, name, &entries, plain))
-            check_whole(checker, scaler, &connection, plain, line);
+    read_entries(connection, written, &entries);
+    _cleanup_(memory_free) struct option_entry *plain = entries_plain(&entries, scaler->options);
+    if (check_entries(checker, scaler, connection->name, &entries, plain) &&
+        !error_is_set(&connection->mistakes))
+        check_whole(checker, scaler, connection, plain, connection->line);
+}
+
+/* A connections file and the chart's values may both have `connections` alone. Only the values have
+ * a Secret's key as a <key>File, or a path below which the chart mounts Secrets. */
+static bool names_a_secret(const struct yaml_tree *connection)
+{
+    static const char mounted[] = "/etc/backlog/secrets/";
+    bool has_secret = false;
+    bool has_file = false;
+    for (size_t i = 0; connection->kind == YAML_TREE_MAP && i < connection->count; i++) {
+        const char *text = connection->items[i]->text;
+        has_secret |= text_equal(connection->keys[i], "secret");
+        has_file |= text != NULL && text_ends_with(connection->keys[i], "File") &&
+                    (text[0] != '/' || text_starts_with(text, mounted));
     }
-    connections_add(connections, &connection);
+    return has_secret && has_file;
+}
+
+static bool is_of_chart(const struct yaml_tree *root, const struct yaml_tree *connections)
+{
+    bool is_chart = false;
+    for (size_t i = 0; i < root->count; i++)
+        is_chart |= !text_equal(root->keys[i], "connections");
+    for (size_t i = 0; i < connections->count; i++)
+        is_chart |= names_a_secret(connections->items[i]);
+    return is_chart;
+}
+
+static void check_document(struct connections_checker *checker)
+{
+    _cleanup_(error_done) struct error error = {0};
+    const struct manifest_object *object = checker->object;
+    const struct yaml_tree *map = yaml_tree_find(object->tree, "connections");
+    const struct connections_source source = {
+        .path = object->file->path,
+        .folder = ".",
+        .file_value = not_here,
+        .is_chart = is_of_chart(object->tree, map),
+        .on_mistake = add_mistake,
+        .context = checker,
+    };
+    size_t first = checker->connections->count;
+    if (!connections_yaml_read_tree(&source, object->tree, checker->connections, &error)) {
+        manifest_add_error(checker->findings, object->file->path, &error);
+        return;
+    }
+    /* They are in the order in which they are written; of those of one name the first was read. */
+    for (size_t i = 0; first < checker->connections->count && i < map->count; i++) {
+        const struct named_connection *connection = &checker->connections->items[first];
+        if (!text_equal(connection->name, map->keys[i]))
+            continue;
+        check_connection(checker, connection, map->items[i]);
+        first++;
+    }
 }
 
 struct connections *connections_check(const struct scaler *const *scalers,
@@ -211,10 +185,8 @@ struct connections *connections_check(const struct scaler *const *scalers,
             continue;
         if (connections == NULL)
             connections = connections_new();
-        const struct connections_checker checker = {scalers, object, connections, findings};
-        const struct yaml_tree *map = yaml_tree_find(object->tree, "connections");
-        for (size_t name = 0; name < map->count; name++)
-            read_connection(&checker, map->keys[name], map->key_spans[name].line, map->items[name]);
+        struct connections_checker checker = {scalers, object, connections, findings};
+        check_document(&checker);
     }
     if (connections != NULL)
         connections_sort(connections);

@@ -15,37 +15,48 @@ enum { USUAL_INTERVAL_MS = 5000, USUAL_HOLD_MS = 3600 * 1000 };
 static const struct answer_rules usual_rules = {.interval_ms = USUAL_INTERVAL_MS,
                                                 .hold_ms = USUAL_HOLD_MS};
 
-/* What was reported with its line is taken out of the whole. */
-static void take_out(char *whole, const char *part)
-{
-    char *found = part[0] == '\0' ? NULL : strstr(whole, part);
-    if (found == NULL)
-        return;
-    size_t length = strlen(part);
-    if (strncmp(found + length, "; ", 2) == 0)
-        length += 2;
-    else if (found - whole >= 2 && strncmp(found - 2, "; ", 2) == 0) {
-        found -= 2;
-        length += 2;
-    }
-    memmove(found, found + length, strlen(found + length) + 1);
-}
-
 static bool check_entry(const struct trigger_check *check, const struct scaler *scaler,
-                        const struct option_entry *plain, const struct entry *entry, char *whole,
-                        struct findings *findings)
+                        const struct option_entry *plain, size_t line, struct findings *findings)
 {
     _cleanup_(error_done) struct error error = {0};
-    bool is_general = option_find(general_table, entry->key, OPTION_FROM_TRIGGER) != NULL;
+    bool is_general = option_find(general_table, plain->key, OPTION_FROM_TRIGGER) != NULL;
     const struct option *table = is_general ? general_table : scaler->options;
     if (option_check_entry(table, is_general ? NULL : general_table, plain, OPTION_FROM_TRIGGER,
                            &error))
         return true;
     struct finding_place place = check->place;
-    place.line = entry->line;
+    place.line = line;
     finding_add(findings, &place, check->level, "%s%s", check->prefix, error_text(&error));
-    take_out(whole, error_text(&error));
     return false;
+}
+
+static bool is_required(const struct scaler *scaler, const char *key)
+{
+    const struct option *row = option_find(scaler->options, key, OPTION_FROM_TRIGGER);
+    return row != NULL && row->flags & OPTION_REQUIRED;
+}
+
+/* Each by itself, so that its mistake has its line. The whole is checked with those that passed, so
+ * that no mistake is reported twice: a wrong value is left out, as the server uses its default,
+ * too; a required one has none, and becomes unknown, as it would be missing otherwise. Returns
+ * whether all passed; the caller ends `ret_passed`. */
+static bool check_entries(const struct trigger_check *check, const struct scaler *scaler,
+                          const struct entries *entries, struct entries *ret_passed,
+                          struct findings *findings)
+{
+    _cleanup_(memory_free) struct option_entry *plain = entries_plain(entries, scaler->options);
+    bool good = true;
+    for (size_t i = 0; i < entries->count; i++) {
+        const struct entry *entry = &entries->items[i];
+        if (check_entry(check, scaler, &plain[i], entry->line, findings)) {
+            entries_add(ret_passed, entry->key, entry->value, entry->line);
+            continue;
+        }
+        good = false;
+        if (is_required(scaler, entry->key))
+            entries_add(ret_passed, entry->key, NULL, entry->line);
+    }
+    return good;
 }
 
 /* What the server would say, where every value is known. */
@@ -53,30 +64,22 @@ static char *check_as_server(const struct trigger_check *check, struct option_en
                              size_t count)
 {
     const struct parse_settings settings = {
-        .scalers = check->scalers, .connections = check->connections, .rules = usual_rules};
+        .scalers = check->scalers,
+        .connections = check->connections,
+        .has_unknown_connections = check->connections == NULL,
+        .has_unknown_namespace = check->namespace == NULL,
+        .rules = usual_rules,
+    };
     const struct trigger_ref ref = {
         .name = check->name,
         .namespace = check->namespace == NULL ? "" : check->namespace,
         .entries = plain,
         .count = count,
     };
-    struct trigger_policy *policy = NULL;
     struct trigger_parsed parsed;
-    trigger_parse(&ref, &settings, &(struct parse_known){0}, &policy, &parsed);
+    trigger_parse(&ref, &settings, &(struct parse_known){0}, &parsed);
     char *text = text_copy(error_text(&parsed.mistakes));
-    if (check->connections == NULL && parsed.connection_name != NULL) {
-        _cleanup_(memory_free) char *missing =
-            text_format("connectionName \"%.*s\" is not in the connections file",
-                        (int)text_cut(parsed.connection_name, 64), parsed.connection_name);
-        take_out(text, missing);
-    }
-    if (check->namespace == NULL && parsed.connection_name != NULL) {
-        _cleanup_(memory_free) char *denied = text_format(
-            "connection \"%s\" cannot be used in namespace \"\"", parsed.connection_name);
-        take_out(text, denied);
-    }
     trigger_parsed_done(&parsed);
-    trigger_policy_free(policy);
     return text;
 }
 
@@ -108,7 +111,9 @@ bool trigger_check(const struct trigger_check *check, const struct entries *entr
         finding_add(findings, &place, check->level, "%s%s", check->prefix, error_text(&error));
         return false;
     }
-    _cleanup_(memory_free) struct option_entry *plain = entries_plain(entries, scaler->options);
+    _cleanup_(entries_done) struct entries passed = {0};
+    bool good = check_entries(check, scaler, entries, &passed, findings);
+    _cleanup_(memory_free) struct option_entry *plain = entries_plain(&passed, scaler->options);
     const struct entry *name = entries_find(entries, "connectionName");
     bool is_named = name != NULL;
     const struct named_connection *connection =
@@ -117,11 +122,8 @@ bool trigger_check(const struct trigger_check *check, const struct entries *entr
     bool is_known = entries_are_known(entries) && !has_own &&
                     (connection == NULL || connection_is_known(connection));
     _cleanup_(memory_free) char *whole =
-        is_known ? check_as_server(check, plain, entries->count)
-                 : check_unknown(scaler, plain, entries->count, is_named || has_own);
-    bool good = true;
-    for (size_t i = 0; i < entries->count; i++)
-        good &= check_entry(check, scaler, &plain[i], &entries->items[i], whole, findings);
+        is_known ? check_as_server(check, plain, passed.count)
+                 : check_unknown(scaler, plain, passed.count, is_named || has_own);
     if (whole[0] == '\0')
         return good;
     finding_add(findings, &check->place, check->level, "%s%s", check->prefix, whole);

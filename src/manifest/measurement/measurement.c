@@ -106,22 +106,22 @@ static void begin(struct measurement_rounds *run, const struct manifest_object *
  * before it began (KEDA, for a comparison) must not be newer. */
 static void take_answer(struct measurement_rounds *run, struct measured_job *job, bool out_of_time)
 {
-    _cleanup_(trigger_report_done) struct trigger_report report;
+    _cleanup_(answer_done) struct answer answer;
     const struct answer_call call = {.arrived_ms = run->began_ms, .out_of_time = out_of_time};
-    trigger_report(job->trigger, &call, clock_now_ms(), &report);
-    struct answer *answer = &report.answer;
-    bool must_wait = answer->kind == ANSWER_WAIT ||
-                     (answer->kind == ANSWER_VALUE && report.snapshot.sent_ms < run->began_ms);
+    int64_t now_ms = clock_now_ms();
+    trigger_report_answer(job->trigger, &call, now_ms, &answer);
+    bool must_wait = answer.kind == ANSWER_WAIT ||
+                     (answer.kind == ANSWER_VALUE && now_ms - answer.age_ms < run->began_ms);
     if (must_wait && !out_of_time)
         return;
     if (must_wait)
-        error_unavailable(&answer->error, "the source has not answered in time");
+        error_unavailable(&answer.error, "the source has not answered in time");
     struct model_answer *answered = &job->result->answer;
-    answered->is_failed = must_wait || answer->kind != ANSWER_VALUE;
-    answered->value = answer->value;
-    answered->is_active = answer->active;
+    answered->is_failed = must_wait || answer.kind != ANSWER_VALUE;
+    answered->value = answer.value;
+    answered->is_active = answer.active;
     if (answered->is_failed)
-        error_copy(&job->result->error, &answer->error);
+        error_copy(&job->result->error, &answer.error);
     trigger_unwatch(job->trigger, &job->watcher);
     job->is_waiting = false;
     run->waiting--;

@@ -2,10 +2,10 @@
 
 #include "base/memory.h"
 #include "config/credentials.h"
+#include "manifest/checks/move_check.h"
 #include "manifest/checks/relations.h"
 #include "manifest/checks/strategy.h"
 #include "manifest/migration/move.h"
-#include "manifest/migration/move_check.h"
 #include "manifest/migration/trigger_places.h"
 #include "scale/connections/named.h"
 #include "scale/metadata/general.h"

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct used {
+struct inline_use {
+    struct inline_tenant *tenant;
     char *identity; /* with its scaler's name */
     size_t triggers;
     bool in_agent;
@@ -16,7 +17,7 @@ struct used {
 
 struct inline_tenant {
     char *namespace;
-    struct used *used;
+    struct inline_use *used;
     size_t agents; /* of them, those in an agent */
     UT_hash_handle hh;
 };
@@ -52,9 +53,9 @@ void inline_connections_reserve(struct inline_connections *connections, size_t c
     connections->agents.reserved = agents;
 }
 
-static void drop_used(struct inline_tenant *tenant, struct used *used)
+static void drop_use(struct inline_use *used)
 {
-    HASH_DELETE(hh, tenant->used, used);
+    HASH_DELETE(hh, used->tenant->used, used);
     free(used->identity);
     free(used);
 }
@@ -70,11 +71,11 @@ void inline_connections_free(struct inline_connections *connections)
 {
     struct inline_tenant *tenant;
     struct inline_tenant *next_tenant;
-    struct used *used;
-    struct used *next;
+    struct inline_use *used;
+    struct inline_use *next;
     HASH_ITER(hh, connections->tenants, tenant, next_tenant) {
         HASH_ITER(hh, tenant->used, used, next)
-            drop_used(tenant, used);
+            drop_use(used);
         drop_tenant(connections, tenant);
     }
     free(connections);
@@ -97,18 +98,20 @@ static struct inline_tenant *add_tenant(struct inline_connections *connections,
     return tenant;
 }
 
-static struct used *find_used(const struct inline_tenant *tenant, const char *scaler,
-                              const char *identity)
+static struct inline_use *find_use(const struct inline_tenant *tenant, const char *scaler,
+                                   const char *identity)
 {
     _cleanup_(memory_free) char *key = text_format("%s\n%s", scaler, identity);
-    struct used *used;
+    struct inline_use *used;
     HASH_FIND_STR(tenant->used, key, used);
     return used;
 }
 
-static struct used *add_used(struct inline_tenant *tenant, const char *scaler, const char *identity)
+static struct inline_use *add_use(struct inline_tenant *tenant, const char *scaler,
+                                  const char *identity)
 {
-    struct used *used = memory_new(sizeof(*used));
+    struct inline_use *used = memory_new(sizeof(*used));
+    used->tenant = tenant;
     used->identity = text_format("%s\n%s", scaler, identity);
     HASH_ADD_KEYPTR(hh, tenant->used, used->identity, strlen(used->identity), used);
     return used;
@@ -157,38 +160,37 @@ static bool may_have_another(const struct inline_connections *connections,
                                                  tenant == NULL ? 0 : tenant->agents, error));
 }
 
-bool inline_connections_acquire(struct inline_connections *connections,
-                                const struct inline_connection *connection, struct error *error)
+struct inline_use *inline_connections_acquire(struct inline_connections *connections,
+                                              const struct inline_connection *connection,
+                                              struct error *error)
 {
     struct inline_tenant *tenant = find_tenant(connections, connection->namespace);
-    struct used *used =
-        tenant == NULL ? NULL : find_used(tenant, connection->scaler, connection->identity);
+    struct inline_use *used =
+        tenant == NULL ? NULL : find_use(tenant, connection->scaler, connection->identity);
     if (used == NULL) {
         if (!may_have_another(connections, tenant, connection, error))
-            return false;
+            return NULL;
         if (tenant == NULL)
             tenant = add_tenant(connections, connection->namespace);
-        used = add_used(tenant, connection->scaler, connection->identity);
+        used = add_use(tenant, connection->scaler, connection->identity);
         used->in_agent = connection->in_agent;
         tenant->agents += used->in_agent;
         connections->all.taken++;
         connections->agents.taken += used->in_agent;
     }
     used->triggers++;
-    return true;
+    return used;
 }
 
-bool inline_connections_release(struct inline_connections *connections, const char *namespace,
-                                const char *scaler, const char *identity)
+bool inline_connections_release(struct inline_connections *connections, struct inline_use *used)
 {
-    struct inline_tenant *tenant = find_tenant(connections, namespace);
-    struct used *used = tenant == NULL ? NULL : find_used(tenant, scaler, identity);
     if (used == NULL || --used->triggers > 0)
         return false;
+    struct inline_tenant *tenant = used->tenant;
     tenant->agents -= used->in_agent;
     connections->all.taken--;
     connections->agents.taken -= used->in_agent;
-    drop_used(tenant, used);
+    drop_use(used);
     if (tenant->used == NULL)
         drop_tenant(connections, tenant);
     return true;

@@ -36,11 +36,12 @@ struct inline_connection {
     bool replaces; /* one of the namespace that was just released: others get no more by refusing */
 };
 
-/* A trigger of the namespace begins to use the connection, and ends to. Fails with ERROR_LIMIT.
- * Releasing is true where that frees a place. */
-bool inline_connections_acquire(struct inline_connections *connections,
-                                const struct inline_connection *connection, struct error *error);
-bool inline_connections_release(struct inline_connections *connections, const char *namespace,
-                                const char *scaler, const char *identity);
+/* A trigger of the namespace begins to use the connection; NULL with ERROR_LIMIT. It lives until it
+ * is released as often; releasing is true where that frees a place, and NULL is none. */
+struct inline_use;
+struct inline_use *inline_connections_acquire(struct inline_connections *connections,
+                                              const struct inline_connection *connection,
+                                              struct error *error);
+bool inline_connections_release(struct inline_connections *connections, struct inline_use *used);
 
 #endif

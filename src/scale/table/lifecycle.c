@@ -40,8 +40,8 @@ static bool update_secret(struct lifecycle *lifecycle, struct trigger *trigger)
     return false;
 }
 
-static void parse(struct lifecycle *lifecycle, struct trigger *trigger,
-                  const struct trigger_ref *ref)
+static enum trigger_phase parse(const struct lifecycle *lifecycle, const struct trigger *trigger,
+                                const struct trigger_ref *ref, struct trigger_parsed *ret_parsed)
 {
     const struct parse_known known = {
         .has_secret = namespace_secrets_are_allowed(lifecycle->secrets, trigger->namespace),
@@ -49,8 +49,14 @@ static void parse(struct lifecycle *lifecycle, struct trigger *trigger,
         .credentials = trigger->kubernetes.credentials,
         .hpa = &trigger->kubernetes.hpa,
     };
-    enum trigger_phase phase =
-        trigger_parse(ref, &lifecycle->parse, &known, &trigger->policy, &trigger->parsed);
+    return trigger_parse(ref, &lifecycle->parse, &known, ret_parsed);
+}
+
+/* What parsing found is what holds from now on. */
+static void enter_parsed(struct lifecycle *lifecycle, struct trigger *trigger,
+                         enum trigger_phase phase)
+{
+    trigger_policy_apply(&trigger->policy, TAKE(trigger->parsed.policy));
     if (!update_secret(lifecycle, trigger) && phase != PHASE_INVALID)
         phase = PHASE_UNCONNECTED;
     error_shorten(&trigger->parsed.mistakes, TRIGGER_MAX_MISTAKES);
@@ -64,7 +70,7 @@ struct trigger *lifecycle_begin(struct lifecycle *lifecycle, const struct trigge
     trigger->name = text_copy(ref->name);
     trigger->namespace = text_copy(ref->namespace);
     trigger->kubernetes.hpa = HPA_FACTS_UNKNOWN;
-    parse(lifecycle, trigger, ref);
+    enter_parsed(lifecycle, trigger, parse(lifecycle, trigger, ref, &trigger->parsed));
     trigger->revision = lifecycle->revision;
     identity_write(&identity, ref);
     trigger->identity = identity;
@@ -98,33 +104,31 @@ static int64_t interval_ms(const struct trigger *trigger)
     return rules->interval_is_set || trigger->policy != NULL ? rules->interval_ms : 0;
 }
 
-/* Of the query that it is bound to. Before release_inline(), which forgets whose it was: released
- * for another tenant than it was acquired for, the query would stay in the first one's count. */
-static struct query_use use_of(const struct trigger *trigger)
+/* Its connection is not of the connections file. */
+static bool is_inline(const struct trigger *trigger)
 {
-    return (struct query_use){
-        .interval_ms = interval_ms(trigger),
-        .namespace = trigger->namespace,
-        .tenant = trigger->bound.holds_inline ? trigger->namespace : NULL,
-    };
+    return trigger->parsed.connection_name == NULL || trigger->secret != NULL;
 }
 
-/* True where that frees a place. After use_of(), where the query is to be released, too. */
-static bool release_inline(struct lifecycle *lifecycle, struct trigger *trigger,
-                           const struct trigger_parsed *parsed)
+/* What was answered says nothing about another source; its policy takes what is known of that for a
+ * new reading, however old it is. */
+static void forget_values(struct trigger *trigger)
 {
-    bool is_free =
-        trigger->bound.holds_inline &&
-        inline_connections_release(lifecycle->inlines, trigger->namespace, parsed->scaler->name,
-                                   parsed->values[OPTION_CONNECTION]->identity);
-    trigger->bound.holds_inline = false;
-    return is_free;
+    trigger_answers_forget(trigger);
+    if (trigger->policy != NULL)
+        trigger->policy->follower.stepped_ms = 0;
+}
+
+/* Whether it is measured where its values come from. */
+static bool is_same_source(const struct trigger *trigger)
+{
+    const struct option_values *former = trigger->answers.source;
+    return former == NULL || option_same_source(former, trigger->parsed.values[OPTION_CONNECTION]);
 }
 
 /* The query whose place another takes. */
 struct replaced {
     struct query *former;  /* or NULL */
-    bool inherits;         /* its values */
     bool frees_connection; /* its inline connection was nobody else's */
 };
 
@@ -133,7 +137,6 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
 {
     const struct trigger_parsed *parsed = &trigger->parsed;
     struct trigger_binding *bound = &trigger->bound;
-    bool is_inline = parsed->connection_name == NULL || trigger->secret != NULL;
     const struct inline_connection connection = {
         .namespace = trigger->namespace,
         .scaler = parsed->scaler->name,
@@ -141,27 +144,39 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
         .in_agent = engine_uses_agent(lifecycle->engine, parsed->scaler),
         .replaces = replaced->frees_connection,
     };
-    if (is_inline && !inline_connections_acquire(lifecycle->inlines, &connection, error))
-        return false;
-    bound->holds_inline = is_inline;
+    bool is_same = is_same_source(trigger);
+    if (!is_same)
+        forget_values(trigger);
+    if (is_inline(trigger)) {
+        bound->inline_use = inline_connections_acquire(lifecycle->inlines, &connection, error);
+        if (bound->inline_use == NULL)
+            return false;
+    }
+    bound->use = (struct query_use){
+        .interval_ms = interval_ms(trigger),
+        .namespace = trigger->namespace,
+        .tenant = is_inline(trigger) ? trigger->namespace : NULL,
+    };
     const struct query_request request = {
         .scaler = parsed->scaler,
         .connection_values = parsed->values[OPTION_CONNECTION],
         .query_values = parsed->values[OPTION_QUERY],
-        .use = use_of(trigger),
+        .use = bound->use,
         .former = replaced->former,
-        .inherits = replaced->inherits,
+        .inherits = replaced->former != NULL && is_same,
         .wants = trigger_policy_wants(trigger->policy),
         .keeps_recent_samples = trigger->policy != NULL,
     };
     if (!engine_acquire(lifecycle->engine, &request, &bound->query, error)) {
-        release_inline(lifecycle, trigger, parsed);
+        inline_connections_release(lifecycle->inlines, TAKE(bound->inline_use));
         return false;
     }
+    option_values_free(TAKE(trigger->answers.source));
     /* Names of the administrator's file are labels of metrics; those of users are not. */
-    bound->user = (struct query_user){.connection = is_inline ? NULL : parsed->connection_name,
-                                      .namespace = trigger->namespace,
-                                      .name = trigger->name};
+    bound->user =
+        (struct query_user){.connection = is_inline(trigger) ? NULL : parsed->connection_name,
+                            .namespace = trigger->namespace,
+                            .name = trigger->name};
     query_add_user(bound->query, &bound->user);
     trigger_follow(trigger);
     enter(trigger, PHASE_MEASURED);
@@ -199,36 +214,26 @@ static struct query *unbind_query(struct trigger *trigger, const char *why)
 
 /* ---- parsed again ---- */
 
-/* Its values say nothing about another source; its policy takes what is known of that for a new
- * reading, however old it is. */
-static void forget_values(struct trigger *trigger)
-{
-    trigger_answers_forget(trigger);
-    if (trigger->policy != NULL)
-        trigger->policy->follower.stepped_ms = 0;
-}
-
 /* To a query of its connection, from one of the connection that it was parsed with before. The next
  * call gets the error, where there is one. */
 static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
                    const struct trigger_parsed *former)
 {
     _cleanup_(error_done) struct error ignored = {0};
-    const struct option_values *connection = trigger->parsed.values[OPTION_CONNECTION];
-    const struct query_use use = use_of(trigger);
+    const struct query_use use = trigger->bound.use;
     enum hold hold = trigger->answers.hold;
     struct query *query = unbind_query(trigger, "the connection has been changed");
     struct replaced replaced = {.former = query};
     struct watcher *watcher;
-    replaced.frees_connection = release_inline(lifecycle, trigger, former);
-    if (trigger->phase == PHASE_READY && (query != NULL || trigger->watchers != NULL)) {
-        replaced.inherits =
-            query != NULL && option_same_source(former->values[OPTION_CONNECTION], connection);
-        if (query != NULL && !replaced.inherits)
-            forget_values(trigger);
-        if (bind_query(lifecycle, trigger, &replaced, &ignored) && replaced.inherits)
-            trigger_answers_resume_hold(trigger, hold);
-    }
+    if (query != NULL)
+        trigger->answers.source = option_values_share(former->values[OPTION_CONNECTION]);
+    bool is_ready = trigger->phase == PHASE_READY;
+    bool is_same = is_ready && is_same_source(trigger);
+    replaced.frees_connection =
+        inline_connections_release(lifecycle->inlines, TAKE(trigger->bound.inline_use));
+    if (is_ready && (query != NULL || trigger->watchers != NULL) &&
+        bind_query(lifecycle, trigger, &replaced, &ignored) && query != NULL && is_same)
+        trigger_answers_resume_hold(trigger, hold);
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
         engine_move_watcher(lifecycle->engine, watcher, trigger->bound.query);
     if (query != NULL)
@@ -238,17 +243,22 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
 /* What is measured, and how often, is the same before and after: neither is of the connection. */
 void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger)
 {
-    struct trigger_parsed former = trigger->parsed;
+    struct trigger_parsed former;
+    struct trigger_parsed parsed;
     struct trigger_ref ref = identity_ref(&trigger->identity);
+    enum trigger_phase phase = parse(lifecycle, trigger, &ref, &parsed);
 
     trigger_unfollow(trigger); /* a step, on another thread, reads what goes now */
     budgets_suspend(&lifecycle->budgets, trigger);
-    parse(lifecycle, trigger, &ref);
+    former = trigger->parsed;
+    trigger->parsed = parsed;
+    enter_parsed(lifecycle, trigger, phase);
     free(trigger->parsed.connection_name);
     trigger->parsed.connection_name = TAKE(former.connection_name); /* the query's user has it */
     budgets_resume(&lifecycle->budgets, trigger);
 
     bool is_same = trigger->phase == PHASE_READY &&
+                   is_inline(trigger) == (trigger->bound.inline_use != NULL) &&
                    text_equal(trigger->parsed.values[OPTION_CONNECTION]->identity,
                               former.values[OPTION_CONNECTION]->identity);
     if (trigger->bound.query != NULL && is_same) {
@@ -267,9 +277,8 @@ void lifecycle_end(struct lifecycle *lifecycle, struct trigger *trigger)
     struct query *query = unbind_query(
         trigger, lifecycle->is_stopping ? "the server stops" : "KEDA no longer calls for it");
     if (query != NULL) {
-        const struct query_use use = use_of(trigger);
-        query_release(query, &use);
-        release_inline(lifecycle, trigger, &trigger->parsed);
+        query_release(query, &trigger->bound.use);
+        inline_connections_release(lifecycle->inlines, trigger->bound.inline_use);
     }
     if (trigger->secret != NULL)
         leave_secret(lifecycle, trigger);

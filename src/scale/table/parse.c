@@ -41,7 +41,8 @@ struct parse {
     struct trigger_parsed *parsed;
 };
 
-/* The connection of a trigger; where there is none, the error says why. */
+/* The connection of a trigger; where there is none, the error says why. No error: it is not known
+ * which connections there are. */
 struct chosen {
     const struct named_connection *named; /* NULL: its own */
     bool may_come;                        /* what it needs was not read yet */
@@ -52,11 +53,13 @@ struct chosen {
  * for the namespace, the namespace's own Secret counts. */
 static bool find_named(const struct parse *parse, struct chosen *chosen)
 {
+    const struct parse_settings *settings = parse->settings;
     const struct namespace_secret *secret = parse->known->secret;
     const char *name = parse->parsed->connection_name;
     const char *namespace = parse->ref->namespace;
-    const struct named_connection *of_file = connections_find(parse->settings->connections, name);
-    if (of_file != NULL && named_connection_allows(of_file, namespace)) {
+    const struct named_connection *of_file = connections_find(settings->connections, name);
+    if (of_file != NULL &&
+        (settings->has_unknown_namespace || named_connection_allows(of_file, namespace))) {
         chosen->named = of_file;
         return true;
     }
@@ -69,6 +72,8 @@ static bool find_named(const struct parse *parse, struct chosen *chosen)
             return namespace_secret_refuse(secret, namespace, name, &chosen->may_come,
                                            &chosen->error);
     }
+    if (of_file == NULL && settings->has_unknown_connections)
+        return false;
     if (of_file == NULL)
         return error_invalid(&chosen->error,
                              "connectionName \"%.*s\" is not in the connections file",
@@ -209,14 +214,16 @@ static void check_authentication_keys(const struct general_options *general,
 
 /* Whole replicas at a target of 1, also where there are mistakes: GetMetricSpec must not change
  * when they are corrected. */
-static void apply_policy(struct trigger_parsed *parsed, const struct options *options,
-                         struct trigger_policy *policy)
+static void apply_policy(struct trigger_parsed *parsed, const struct options *options)
 {
+    struct trigger_policy_settings *policy = parsed->policy;
     if (policy == NULL)
         return;
     trigger_policy_check(policy, parsed->scaler, options, &parsed->mistakes);
-    trigger_policy_set_threshold(policy, parsed->scaler, parsed->target, has_threshold(parsed));
-    if (policy->answered.is_on)
+    policy->threshold = parsed->target;
+    policy->has_threshold = has_threshold(parsed);
+    policy->count_interval_ms = parsed->scaler->count_interval_ms;
+    if (policy->is_on)
         parsed->target = 1;
 }
 
@@ -245,7 +252,7 @@ static void add_unconnected(struct error *mistakes, const struct error *error, b
         mistakes->code = error->code;
 }
 
-static enum trigger_phase parse_scaler(const struct parse *parse, struct trigger_policy *policy)
+static enum trigger_phase parse_scaler(const struct parse *parse)
 {
     struct trigger_parsed *parsed = parse->parsed;
     struct chosen chosen = {0};
@@ -260,7 +267,7 @@ static enum trigger_phase parse_scaler(const struct parse *parse, struct trigger
     parsed->scaler->metric_spec(&options, &spec);
     parsed->idle_interval_ms = spec.idle_interval_ms;
     set_metric_spec(parsed, spec.metric_name, spec.target);
-    apply_policy(parsed, &options, policy);
+    apply_policy(parsed, &options);
 
     enum trigger_phase phase = phase_of(parsed, &chosen);
     add_unconnected(&parsed->mistakes, &chosen.error, phase != PHASE_INVALID);
@@ -270,8 +277,7 @@ static enum trigger_phase parse_scaler(const struct parse *parse, struct trigger
 
 enum trigger_phase trigger_parse(const struct trigger_ref *ref,
                                  const struct parse_settings *settings,
-                                 const struct parse_known *known, struct trigger_policy **policy,
-                                 struct trigger_parsed *ret_parsed)
+                                 const struct parse_known *known, struct trigger_parsed *ret_parsed)
 {
     struct trigger_parsed *parsed = ret_parsed;
     enum trigger_phase phase = PHASE_INVALID;
@@ -284,11 +290,11 @@ enum trigger_phase trigger_parse(const struct trigger_ref *ref,
         parsed->rules.hold_window_ms = known->hpa->down_window_ms;
     parsed->connection_name = text_copy(general->connection_name);
     check_authentication_keys(general, settings, &parsed->mistakes);
-    trigger_policy_set(policy, &general->policy, &parsed->mistakes);
+    parsed->policy = trigger_policy_read(&general->policy, &parsed->mistakes);
     parsed->scaler =
         general->scaler == NULL ? NULL : scaler_find(settings->scalers, general->scaler);
     if (parsed->scaler != NULL)
-        phase = parse_scaler(&(struct parse){ref, settings, known, parsed}, *policy);
+        phase = parse_scaler(&(struct parse){ref, settings, known, parsed});
     else {
         scaler_add_unknown(settings->scalers, general->scaler, &parsed->mistakes);
         set_metric_spec(parsed, text_copy(TRIGGER_INVALID_METRIC), 1);

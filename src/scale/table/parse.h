@@ -2,7 +2,7 @@
  * Parsing: from the metadata of one ScaledObjectRef to what a trigger asks, and how it is
  * evaluated.
  *
- * Threads: as the trigger, whose policy gets its settings; pure but for that.
+ * Threads: as the trigger; pure.
  */
 #ifndef BACKLOG_SCALE_TABLE_PARSE_H
 #define BACKLOG_SCALE_TABLE_PARSE_H
@@ -15,7 +15,11 @@
 struct parse_settings {
     const struct scaler *const *scalers;
     struct connections *connections; /* may be NULL */
-    struct answer_rules rules;       /* of triggers that set none */
+    /* `check` does not always know which connections there are, or the trigger's namespace. Then it
+     * is no mistake that a connection is missing, or not for the namespace. */
+    bool has_unknown_connections;
+    bool has_unknown_namespace;
+    struct answer_rules rules; /* of triggers that set none */
     bool deny_inline;
     const struct own_credentials_settings *own; /* of triggers without a connectionName */
 };
@@ -29,11 +33,11 @@ struct parse_known {
     const struct hpa_facts *hpa;           /* NULL: nothing is known */
 };
 
-/* Every mistake goes to the mistakes, and the rest is complete in any case. The trigger's policy
- * (NULL: none) gets the settings and keeps its state. The caller ends the result. */
+/* Every mistake goes to the mistakes, and the rest is complete in any case. The caller ends the
+ * result. */
 enum trigger_phase trigger_parse(const struct trigger_ref *ref,
                                  const struct parse_settings *settings,
-                                 const struct parse_known *known, struct trigger_policy **policy,
+                                 const struct parse_known *known,
                                  struct trigger_parsed *ret_parsed);
 
 #endif

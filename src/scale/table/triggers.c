@@ -191,7 +191,22 @@ static struct trigger *oldest_of(const struct namespace_budget *budget, const st
     return oldest != NULL && oldest == kept ? oldest->next_of_namespace : oldest;
 }
 
-/* Of the namespace first, then of all; never `kept`. NULL: they are in use. */
+/* Of the namespaces that have more than this one. */
+static struct trigger *oldest_of_larger(const struct triggers *triggers,
+                                        const struct namespace_budget *budget)
+{
+    const struct namespace_budget *other;
+    struct trigger *oldest = NULL;
+    for (other = triggers->lifecycle.budgets.by_namespace; other != NULL; other = other->hh.next)
+        if (other->by_age != NULL && other->bytes > (budget == NULL ? 0 : budget->bytes) &&
+            (oldest == NULL || other->by_age->last_call_ms < oldest->last_call_ms))
+            oldest = other->by_age;
+    return oldest;
+}
+
+/* Of the namespace first; then of all what nobody calls for any more; then of the namespaces that
+ * have more, so that no namespace ends what others hold by taking all the room. Never `kept`. NULL:
+ * they are in use. */
 static struct trigger *find_unused(const struct triggers *triggers,
                                    const struct namespace_budget *budget,
                                    const struct trigger *kept, int64_t now_ms)
@@ -202,7 +217,12 @@ static struct trigger *find_unused(const struct triggers *triggers,
         any = any->next;
     if (!is_in_use(own, now_ms))
         return own;
-    return is_in_use(any, now_ms) ? NULL : any;
+    if (is_in_use(any, now_ms))
+        return NULL;
+    if (now_ms - any->last_call_ms >= TRIGGERS_ABANDONED_MS)
+        return any;
+    struct trigger *others = oldest_of_larger(triggers, budget);
+    return is_in_use(others, now_ms) ? NULL : others;
 }
 
 bool triggers_make_room(struct triggers *triggers, const char *namespace, int64_t now_ms,
@@ -300,6 +320,16 @@ struct trigger *triggers_first(struct triggers *triggers)
 {
     triggers->next_walked = triggers->by_identity;
     return triggers_next(triggers);
+}
+
+struct trigger *triggers_of_object(const struct triggers *triggers, const char *namespace,
+                                   const char *name, uint64_t after)
+{
+    const struct trigger_object *object = trigger_objects_find(triggers->objects, namespace, name);
+    struct trigger *trigger = object == NULL ? NULL : object->triggers;
+    while (trigger != NULL && trigger->id <= after)
+        trigger = trigger->next_of_object;
+    return trigger;
 }
 
 /* The buckets of the table: where it grows, one of two becomes a later one. */

@@ -46,6 +46,11 @@
  * KEDA's usual pollingInterval. */
 enum { TRIGGERS_IN_USE_MS = 60 * 1000 };
 
+/* And within this time, which is longer than nearly every pollingInterval, it is not dropped for a
+ * namespace that has as much memory in the table or more: with the trigger goes the value that it
+ * holds while its source is away. */
+enum { TRIGGERS_ABANDONED_MS = 10 * 60 * 1000 };
+
 struct triggers;
 
 struct triggers_settings {
@@ -101,6 +106,10 @@ const struct policy_stats *triggers_policy_stats(const struct triggers *triggers
  * trigger. */
 struct trigger *triggers_first(struct triggers *triggers);
 struct trigger *triggers_next(struct triggers *triggers);
+
+/* The first one of a ScaledObject that came after the one with this id; NULL: there is none. */
+struct trigger *triggers_of_object(const struct triggers *triggers, const char *namespace,
+                                   const char *name, uint64_t after);
 
 /* A walk that keeps nothing: each of them is in one of these buckets, the next one there behind
  * `before` (NULL: the first). What comes meanwhile may move others to a later one: they are met

@@ -13,6 +13,7 @@ void trigger_parsed_done(struct trigger_parsed *parsed)
         option_values_free(TAKE(parsed->values[scope]));
     free(TAKE(parsed->metric_name));
     free(TAKE(parsed->connection_name));
+    free(TAKE(parsed->policy));
     error_done(&parsed->mistakes);
 }
 

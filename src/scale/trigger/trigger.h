@@ -73,13 +73,15 @@ struct trigger_parsed {
     char *connection_name; /* in the connections file or the Secret, or NULL */
     unsigned needs;        /* enum trigger_needs */
     struct error mistakes; /* what GetMetrics and IsActive answer, unless it is ready */
+    struct trigger_policy_settings *policy; /* NULL: none, or trigger->policy has them */
 };
 
 /* What it is measured by (lifecycle.c). */
 struct trigger_binding {
-    struct query *query;    /* in PHASE_MEASURED, held; otherwise NULL */
-    struct query_user user; /* how the query names this trigger in logs and metrics */
-    bool holds_inline;      /* the query's connection counts as an inline one */
+    struct query *query;           /* in PHASE_MEASURED, held; otherwise NULL */
+    struct query_use use;          /* as it was acquired */
+    struct query_user user;        /* how the query names this trigger in logs and metrics */
+    struct inline_use *inline_use; /* its connection counts as an inline one; NULL: it does not */
 };
 
 /* What the Kubernetes API says about it (triggers_kubernetes.c). It stays when the trigger is
@@ -114,6 +116,10 @@ struct trigger_answers {
     struct peer_value *of_peers; /* held until it is measured; NULL: other replicas had none */
     uint64_t peers_revision;     /* of the peer values in which it was looked for last */
 
+    /* The connection whose source these values are of, while the trigger has no query (shared);
+     * NULL: that of its query, or none was known. */
+    struct option_values *source;
+
     /* trigger_peers.c */
     uint8_t digest[PEER_DIGEST_BYTES]; /* by which peers know the trigger, where has_digest */
     bool has_digest;                   /* it was needed once */
@@ -144,7 +150,9 @@ struct trigger {
     struct trigger *next, *prev; /* while not pinned: the one without a call for longest first */
     struct trigger *next_of_namespace, *prev_of_namespace; /* the same, of its namespace alone */
 
-    struct trigger_object *object; /* trigger_objects.c; NULL: in no table */
+    /* trigger_objects.c */
+    struct trigger_object *object;                   /* NULL: in no table */
+    struct trigger *next_of_object, *prev_of_object; /* utlist of those of the object */
 
     /* budget.c, which puts an equal connection's values in the place of its own. */
     size_t bytes;                    /* of memory, with its query and without `shared` */

@@ -6,20 +6,29 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 /* Names come from outside, so the hash is keyed. */
+struct trigger_object *trigger_objects_find(struct trigger_object *objects, const char *namespace,
+                                            const char *name)
+{
+    _cleanup_(memory_free) char *key = text_format("%s/%s", namespace, name);
+    struct trigger_object *object;
+    HASH_FIND_STR(objects, key, object);
+    return object;
+}
+
 void trigger_objects_join(struct trigger_object **objects, struct trigger *trigger)
 {
-    _cleanup_(memory_free) char *key = text_format("%s/%s", trigger->namespace, trigger->name);
-    struct trigger_object *object;
-    HASH_FIND_STR(*objects, key, object);
+    struct trigger_object *object =
+        trigger_objects_find(*objects, trigger->namespace, trigger->name);
     if (object == NULL) {
         object = memory_new(sizeof(*object));
-        object->key = TAKE(key);
+        object->key = text_format("%s/%s", trigger->namespace, trigger->name);
         object->last_ms = INT64_MIN;
         HASH_ADD_KEYPTR(hh, *objects, object->key, strlen(object->key), object);
     }
-    object->triggers++;
+    DL_APPEND2(object->triggers, trigger, prev_of_object, next_of_object);
     object->first_ms = trigger->first_call_ms;
     trigger_objects_touch(object, trigger->last_call_ms);
     trigger->object = object;
@@ -29,7 +38,8 @@ void trigger_objects_leave(struct trigger_object **objects, struct trigger *trig
 {
     struct trigger_object *object = TAKE(trigger->object);
     object->pins -= trigger->pins;
-    if (--object->triggers > 0)
+    DL_DELETE2(object->triggers, trigger, prev_of_object, next_of_object);
+    if (object->triggers != NULL)
         return;
     HASH_DELETE(hh, *objects, object);
     free(object->key);

@@ -1,7 +1,7 @@
 /*
- * The ScaledObjects of the triggers that are known: when KEDA called for any trigger of one. KEDA
- * does not report that metadata was changed; it shows in that other triggers of the object are
- * called for.
+ * The ScaledObjects of the triggers that are known: which triggers each has, and when KEDA called
+ * for any of them. KEDA does not report that metadata was changed; it shows in that other triggers
+ * of the object are called for.
  *
  * Threads: one at a time (the server's turn lock).
  */
@@ -11,11 +11,11 @@
 #include "scale/trigger/trigger.h"
 
 struct trigger_object {
-    char *key; /* "namespace/name" */
-    size_t triggers;
-    size_t pins;      /* of all its triggers */
-    int64_t first_ms; /* the first call for the one that came last */
-    int64_t last_ms;  /* the last call for any of them */
+    char *key;                /* "namespace/name" */
+    struct trigger *triggers; /* utlist (next_of_object): that came last is the last */
+    size_t pins;              /* of all its triggers */
+    int64_t first_ms;         /* the first call for the one that came last */
+    int64_t last_ms;          /* the last call for any of them */
     UT_hash_handle hh;
 };
 
@@ -23,6 +23,10 @@ struct trigger_object {
  * last_call_ms. */
 void trigger_objects_join(struct trigger_object **objects, struct trigger *trigger);
 void trigger_objects_leave(struct trigger_object **objects, struct trigger *trigger);
+
+/* NULL: it has no triggers. */
+struct trigger_object *trigger_objects_find(struct trigger_object *objects, const char *namespace,
+                                            const char *name);
 
 /* The memory of one. */
 size_t trigger_objects_bytes(const struct trigger *trigger);

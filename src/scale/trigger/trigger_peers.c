@@ -130,7 +130,7 @@ bool trigger_give_to_peers(struct trigger *trigger, int64_t now_ms, struct peer_
     _cleanup_(trigger_report_done) struct trigger_report report = {0};
     if (trigger->parsed.scaler == NULL || trigger->bound.query == NULL)
         return false;
-    trigger_report(trigger, NULL, now_ms, &report);
+    trigger_report(trigger, now_ms, &report);
     if (!report.snapshot.is_measured && trigger->answers.of_peers != NULL) {
         *ret_value = *trigger->answers.of_peers;
         return true;

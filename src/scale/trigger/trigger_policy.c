@@ -13,22 +13,32 @@
 
 enum { LOG_AGAIN_MS = 60 * 1000 };
 
-void trigger_policy_set(struct trigger_policy **policy, const struct policy_options *options,
-                        struct error *mistakes)
+struct trigger_policy_settings *trigger_policy_read(const struct policy_options *options,
+                                                    struct error *mistakes)
 {
-    struct policy_settings settings, shadow;
-    bool is_on = policy_options_compile(options, &settings, mistakes);
-    bool has_shadow =
-        options->shadow != NULL && general_parse_shadow(options->shadow, &shadow, mistakes);
-    if (!is_on && !has_shadow)
+    struct trigger_policy_settings *settings = memory_new(sizeof(*settings));
+    settings->is_on = policy_options_compile(options, &settings->answered, mistakes);
+    settings->has_shadow = options->shadow != NULL &&
+                           general_parse_shadow(options->shadow, &settings->shadow, mistakes);
+    if (!settings->is_on && !settings->has_shadow)
+        free(TAKE(settings));
+    return settings;
+}
+
+void trigger_policy_apply(struct trigger_policy **policy, struct trigger_policy_settings *settings)
+{
+    if (settings == NULL)
         return;
     if (*policy == NULL)
         *policy = memory_new(sizeof(**policy));
-    (*policy)->answered.is_on = is_on;
-    (*policy)->answered.settings = settings;
-    (*policy)->shadow.is_on = has_shadow;
-    if (has_shadow)
-        (*policy)->shadow.settings = shadow;
+    (*policy)->answered.is_on = settings->is_on;
+    (*policy)->answered.settings = settings->answered;
+    (*policy)->shadow.is_on = settings->has_shadow;
+    (*policy)->shadow.settings = settings->shadow;
+    (*policy)->threshold = settings->threshold;
+    (*policy)->has_threshold = settings->has_threshold;
+    (*policy)->count_interval_ms = settings->count_interval_ms;
+    free(settings);
 }
 
 void trigger_policy_free(struct trigger_policy *policy)
@@ -66,13 +76,12 @@ unsigned trigger_policy_wants(const struct trigger_policy *policy)
 
 /* ---- what the source does not report ---- */
 
-static void check_plan(const struct trigger_plan *plan, const struct scaler *scaler,
-                       const struct options *options, struct error *mistakes)
+static void check_settings(const struct policy_settings *settings, const struct scaler *scaler,
+                           const struct options *options, struct error *mistakes)
 {
-    const struct policy_settings *settings = &plan->settings;
     const char *advice = NULL;
     unsigned reports = scaler->reports == NULL ? 0 : scaler->reports(options, &advice);
-    unsigned missing = plan->is_on ? policy_needs(settings) & ~reports : 0;
+    unsigned missing = policy_needs(settings) & ~reports;
     const struct {
         enum reading_field field;
         const char *key; /* the one that needs it */
@@ -95,19 +104,14 @@ static void check_plan(const struct trigger_plan *plan, const struct scaler *sca
                       rows[i].advice == NULL ? "" : rows[i].advice);
 }
 
-void trigger_policy_check(const struct trigger_policy *policy, const struct scaler *scaler,
-                          const struct options *options, struct error *mistakes)
+void trigger_policy_check(const struct trigger_policy_settings *settings,
+                          const struct scaler *scaler, const struct options *options,
+                          struct error *mistakes)
 {
-    check_plan(&policy->answered, scaler, options, mistakes);
-    check_plan(&policy->shadow, scaler, options, mistakes);
-}
-
-void trigger_policy_set_threshold(struct trigger_policy *policy, const struct scaler *scaler,
-                                  double threshold, bool has_threshold)
-{
-    policy->threshold = threshold;
-    policy->has_threshold = has_threshold;
-    policy->count_interval_ms = scaler->count_interval_ms;
+    if (settings->is_on)
+        check_settings(&settings->answered, scaler, options, mistakes);
+    if (settings->has_shadow)
+        check_settings(&settings->shadow, scaler, options, mistakes);
 }
 
 /* ---- deciding ---- */

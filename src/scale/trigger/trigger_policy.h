@@ -72,22 +72,33 @@ struct trigger_policy_owner {
     const char *name;
 };
 
-/* From the options: at `policy` a new one, NULL where there is none, or the settings of the one
- * that is there, whose state stays. Adds every mistake. */
-void trigger_policy_set(struct trigger_policy **policy, const struct policy_options *options,
-                        struct error *mistakes);
+/* What parsing makes of the options. */
+struct trigger_policy_settings {
+    bool is_on;
+    bool has_shadow;
+    struct policy_settings answered; /* where it is on */
+    struct policy_settings shadow;   /* where there is one */
+    double threshold;                /* as struct trigger_policy has them */
+    bool has_threshold;
+    int64_t count_interval_ms;
+};
+
+/* The caller frees them; NULL: there is no policy, nor a shadow. Adds every mistake. */
+struct trigger_policy_settings *trigger_policy_read(const struct policy_options *options,
+                                                    struct error *mistakes);
+
+/* What the settings need that the scaler does not report with these options: adds the mistakes. */
+void trigger_policy_check(const struct trigger_policy_settings *settings,
+                          const struct scaler *scaler, const struct options *options,
+                          struct error *mistakes);
+
+/* `policy` goes by these from now on, and keeps its state; it is made where there is none. The
+ * settings are freed; NULL: nothing happens, as they are the same in each parsing. */
+void trigger_policy_apply(struct trigger_policy **policy, struct trigger_policy_settings *settings);
 void trigger_policy_free(struct trigger_policy *policy); /* NULL is nothing */
 
 /* The memory that it takes, with what it keeps of its decisions; 0: NULL. */
 size_t trigger_policy_bytes(const struct trigger_policy *policy);
-
-/* What the settings need that the scaler does not report with these options: adds the mistakes. */
-void trigger_policy_check(const struct trigger_policy *policy, const struct scaler *scaler,
-                          const struct options *options, struct error *mistakes);
-
-/* The threshold of its readings: the scaler's target, which the answers do not have. */
-void trigger_policy_set_threshold(struct trigger_policy *policy, const struct scaler *scaler,
-                                  double threshold, bool has_threshold);
 
 /* What its query is to measure: enum reading_field. */
 unsigned trigger_policy_wants(const struct trigger_policy *policy);

@@ -67,7 +67,6 @@ static struct answer_facts facts_of(const struct trigger *trigger,
     };
 }
 
-/* At `decided_ms`, which to people is not the time of the report. */
 static void decide(const struct trigger *trigger, const struct report_inputs *inputs,
                    const struct answer_call *call, int64_t decided_ms,
                    struct trigger_report *report)
@@ -79,9 +78,9 @@ static void decide(const struct trigger *trigger, const struct report_inputs *in
         answer->replicas = replicas_of(trigger, answer, inputs->policy_replicas);
 }
 
-/* Without a call, for people: to them a reading is as good as when it was sent. */
+/* It has a query. */
 static void decide_now(const struct trigger *trigger, const struct answer_call *call,
-                       struct trigger_report *report)
+                       int64_t decided_ms, struct trigger_report *report)
 {
     const struct snapshot *snapshot = &report->snapshot;
     bool is_on = trigger->policy != NULL && trigger->policy->answered.is_on;
@@ -93,46 +92,66 @@ static void decide_now(const struct trigger *trigger, const struct answer_call *
         .peak = trigger->answers.peak,
         .policy_replicas = is_on ? (double)report->policy.answered.result.replicas : (double)NAN,
     };
-    const struct answer_call for_people = {.is_stream = true};
-    bool is_at_reading = call == NULL && snapshot->last_attempt == ATTEMPT_GOOD;
-    decide(trigger, &inputs, call != NULL ? call : &for_people,
-           is_at_reading ? snapshot->sent_ms : report->at_ms, report);
+    decide(trigger, &inputs, call, decided_ms, report);
     if (report->answer.kind == ANSWER_REFUSED)
         name_error(trigger, &report->answer.error);
     error_done(&own.error);
 }
 
-/* NULL: nothing refused it. A limit may have, before it had a query. */
-static const struct error *refusal_of(const struct trigger *trigger)
+static void begin_report(const struct trigger *trigger, int64_t now_ms, bool is_for_people,
+                         struct trigger_report *report)
 {
-    const struct last_answer *last = &trigger->answers.last;
-    if (error_is_set(&trigger->parsed.mistakes))
-        return &trigger->parsed.mistakes;
-    bool is_beyond_limit = last->call != NULL && last->answer.kind == ANSWER_REFUSED &&
-                           last->answer.error.code == ERROR_LIMIT;
-    return is_beyond_limit ? &last->answer.error : NULL;
+    *report = (struct trigger_report){
+        .at_ms = now_ms, .has_policy = trigger->policy != NULL, .throughput = {NAN, NAN, NAN}};
+    report->policy.is_for_people = is_for_people;
+    trigger_observe(trigger, &report->snapshot, &report->policy);
 }
 
-static void decide_without_query(const struct trigger *trigger, const struct answer_call *call,
+/* ---- to a call ---- */
+
+static void refuse_without_query(const struct trigger *trigger, const struct answer_call *call,
                                  struct answer *answer)
 {
-    bool is_mistake = error_is_set(&trigger->parsed.mistakes);
-    const struct error *refusal = refusal_of(trigger);
     *answer = (struct answer){.kind = ANSWER_WAIT};
-    if (call != NULL && trigger->phase == PHASE_PENDING && !call->out_of_time)
+    if (trigger->phase == PHASE_PENDING && !call->out_of_time)
         return;
-    if (refusal != NULL && (call == NULL || is_mistake)) {
-        answer->kind = ANSWER_REFUSED;
-        error_copy(&answer->error, refusal);
-    } else if (call != NULL) {
-        /* It went with its connection, since somebody began to wait for it. */
-        answer->kind = ANSWER_REFUSED;
+    answer->kind = ANSWER_REFUSED;
+    if (error_is_set(&trigger->parsed.mistakes))
+        error_copy(&answer->error, &trigger->parsed.mistakes);
+    else /* it went with its connection, since somebody began to wait for it */
         error_unavailable(&answer->error,
                           "the connection is another one now, and not measured yet");
-    }
 }
 
-/* ---- what people see besides ---- */
+void trigger_report_answer(const struct trigger *trigger, const struct answer_call *call,
+                           int64_t now_ms, struct answer *ret_answer)
+{
+    _cleanup_(trigger_report_done) struct trigger_report report;
+    begin_report(trigger, now_ms, false, &report);
+    if (trigger->bound.query == NULL)
+        refuse_without_query(trigger, call, &report.answer);
+    else
+        decide_now(trigger, call, now_ms, &report);
+    *ret_answer = report.answer;
+    report.answer.error = (struct error){0};
+}
+
+/* ---- to people ---- */
+
+/* Of a trigger without a query: its mistakes, or the limit that kept it from having one. */
+static void show_refusal(const struct trigger *trigger, struct answer *answer)
+{
+    const struct answer *last = &trigger->answers.last.answer;
+    const struct error *refusal = NULL;
+    if (error_is_set(&trigger->parsed.mistakes))
+        refusal = &trigger->parsed.mistakes;
+    else if (trigger->answers.last.call != NULL && last->kind == ANSWER_REFUSED &&
+             last->error.code == ERROR_LIMIT)
+        refusal = &last->error;
+    *answer = (struct answer){.kind = refusal == NULL ? ANSWER_WAIT : ANSWER_REFUSED};
+    if (refusal != NULL)
+        error_copy(&answer->error, refusal);
+}
 
 static const struct error *error_of(const struct trigger_report *report)
 {
@@ -157,21 +176,20 @@ static void add_for_people(const struct trigger *trigger, struct trigger_report 
         query_throughput(trigger->bound.query, &report->throughput);
 }
 
-void trigger_report(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
+/* To people a reading is as good as when it was sent. */
+void trigger_report(const struct trigger *trigger, int64_t now_ms,
                     struct trigger_report *ret_report)
 {
+    static const struct answer_call for_people = {.is_stream = true};
     struct trigger_report *report = ret_report;
-    *report = (struct trigger_report){
-        .at_ms = now_ms, .has_policy = trigger->policy != NULL, .throughput = {NAN, NAN, NAN}};
-    report->policy.is_for_people = call == NULL;
-    trigger_observe(trigger, &report->snapshot, &report->policy);
+    begin_report(trigger, now_ms, true, report);
+    bool is_good = report->snapshot.last_attempt == ATTEMPT_GOOD;
     if (trigger->bound.query == NULL)
-        decide_without_query(trigger, call, &report->answer);
+        show_refusal(trigger, &report->answer);
     else
-        decide_now(trigger, call, report);
+        decide_now(trigger, &for_people, is_good ? report->snapshot.sent_ms : now_ms, report);
     report->state = answer_state(&report->answer);
-    if (call == NULL)
-        add_for_people(trigger, report);
+    add_for_people(trigger, report);
 }
 
 void trigger_report_past(const struct trigger *trigger, const struct trigger_report *now,
@@ -218,15 +236,6 @@ void trigger_report_done(struct trigger_report *report)
     snapshot_done(&report->snapshot);
     trigger_policy_view_done(&report->policy);
     answer_done(&report->answer);
-}
-
-void trigger_report_answer(const struct trigger *trigger, const struct answer_call *call,
-                           int64_t now_ms, struct answer *ret_answer)
-{
-    _cleanup_(trigger_report_done) struct trigger_report report;
-    trigger_report(trigger, call, now_ms, &report);
-    *ret_answer = report.answer;
-    report.answer.error = (struct error){0};
 }
 
 /* ---- in numbers and words ---- */

@@ -18,12 +18,9 @@ struct trigger_report {
     struct snapshot snapshot; /* of its query; {0}: it has none */
     bool has_policy;
     struct trigger_policy_view policy;
-    /* What it has to say to who calls. To people a reading counts however old it is: where only
-     * polls call, none is measured in between. */
+    /* A reading counts however old it is: where only polls call, none is measured in between. */
     struct answer answer;
-    enum answer_state state; /* of the answer */
-
-    /* For people only. */
+    enum answer_state state;              /* of the answer */
     bool is_superseded;                   /* trigger_objects_superseded() */
     const struct error *error;            /* of the answer, or why measuring fails; NULL: none */
     bool has_decision;                    /* a policy decided it; false while measuring fails */
@@ -33,10 +30,10 @@ struct trigger_report {
     struct history_throughput throughput; /* NAN: its query was not measured, or it has none */
 };
 
-/* `call`: who is answered; NULL: people. Nothing is changed by it: what KEDA is answered follows
- * from the readings and from what KEDA was answered before, whoever else calls or reads. The caller
- * ends it with trigger_report_done(), and does not move it. */
-void trigger_report(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
+/* For people. Nothing is changed by it: what KEDA is answered follows from the readings and from
+ * what KEDA was answered before, whoever else calls or reads. The caller ends it with
+ * trigger_report_done(), and does not move it. */
+void trigger_report(const struct trigger *trigger, int64_t now_ms,
                     struct trigger_report *ret_report);
 
 /*
@@ -50,7 +47,7 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
                          struct trigger_report *ret_report);
 void trigger_report_done(struct trigger_report *report);
 
-/* The answer alone, of a call; triggers_acquire_query() came before. */
+/* What a call is answered, from the same facts; triggers_acquire_query() came before. */
 void trigger_report_answer(const struct trigger *trigger, const struct answer_call *call,
                            int64_t now_ms, struct answer *ret_answer);
 

@@ -4,8 +4,8 @@
  *
  * Threads: any; pure.
  */
-#ifndef BACKLOG_MANIFEST_MIGRATION_MOVE_CHECK_H
-#define BACKLOG_MANIFEST_MIGRATION_MOVE_CHECK_H
+#ifndef BACKLOG_MANIFEST_CHECKS_MOVE_CHECK_H
+#define BACKLOG_MANIFEST_CHECKS_MOVE_CHECK_H
 
 #include "manifest/builtin.h"
 #include "manifest/finding.h"

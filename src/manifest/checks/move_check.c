@@ -1,4 +1,4 @@
-#include "manifest/migration/move_check.h"
+#include "manifest/checks/move_check.h"
 
 #include "base/memory.h"
 #include "config/credentials.h"
