@@ -104,7 +104,7 @@ static bool is_found(const struct worker_pages_search *search, const struct trig
 
 /* Names come with calls: what is no name of an object, or no namespace, is none in a path of the
  * Kubernetes API. */
-static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_ms)
+static void visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct worker_pages_search *search = context;
     (void)now_ms;
@@ -112,12 +112,11 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
         !(search->is_of_hpas || is_listed(search->workers, trigger->namespace)) ||
         !kubernetes_name_is_namespace(trigger->namespace) ||
         !kubernetes_name_is_valid(trigger->name) || is_found(search, trigger))
-        return WALK_ON;
+        return;
     search->has_more = search->count == WORKER_OBJECTS_MAX;
     if (!search->has_more)
         search->objects[search->count++] =
             (struct scaled_object_ref){text_copy(trigger->namespace), text_copy(trigger->name)};
-    return WALK_ON;
 }
 
 static int by_name(const void *left, const void *right)
@@ -239,7 +238,7 @@ void worker_pages_replicas(void *context, const struct web_request *request,
                                          .name = request->below[1],
                                          .is_of_hpas = true};
     _cleanup_(json_done) json_t *object = json_object();
-    bool has_run = walk(workers->triggers, visit, &search);
+    bool has_run = walk_object(workers->triggers, search.namespace, search.name, visit, &search);
     if (!has_run)
         web_refuse_busy(answer);
     else if (search.count == 0)

@@ -3,99 +3,27 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
-#include "base/system/process.h"
 #include "web/http/answer.h"
 #include "web/json.h"
 #include "web/list_page.h"
 #include "web/metadata_json.h"
+#include "web/server_figures.h"
 #include "web/trigger_rows.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 enum {
     TICK_MS = 1000,
     BUSY_SHARE = 20, /* an update takes at most one part in so many of the time */
     MAX_CONNECTIONS = 4096,
-    TREND_MS = 15 * 1000,
-    TREND_POINTS = HISTORY_SPAN_MS / TREND_MS,
-};
-
-/* What is known of the server as a whole. */
-enum server_figure {
-    SERVER_TIME,
-    SERVER_UPTIME,
-    SERVER_CPU,
-    SERVER_MEMORY,
-    SERVER_CALLS_PER_SECOND,
-    SERVER_TRIGGERS,
-    SERVER_ACTIVE,
-    SERVER_HELD,
-    SERVER_FAILING,
-    SERVER_UNMEASURED,
-    SERVER_REPLICAS,
-    SERVER_WAITING,
-    SERVER_IN_FLIGHT,
-    SERVER_CONSUMED,
-    SERVER_CONNECTIONS,
-    SERVER_FAILED_CONNECTIONS,
-    SERVER_QUERIES,
-    SERVER_FAILING_QUERIES,
-    SERVER_HISTORY_BYTES,
-    SERVER_HISTORY_MAX_BYTES,
-    SERVER_HISTORY_DROPPED,
-    SERVER_FIGURES,
-};
-
-static const char *const figure_names[SERVER_FIGURES] = {
-    [SERVER_TIME] = "time",
-    [SERVER_UPTIME] = "uptime",
-    [SERVER_CPU] = "cpu",
-    [SERVER_MEMORY] = "memory",
-    [SERVER_CALLS_PER_SECOND] = "callsPerSecond",
-    [SERVER_TRIGGERS] = "triggers",
-    [SERVER_ACTIVE] = "active",
-    [SERVER_HELD] = "held",
-    [SERVER_FAILING] = "failing",
-    [SERVER_UNMEASURED] = "unmeasured",
-    [SERVER_REPLICAS] = "replicas",
-    [SERVER_WAITING] = "waiting",
-    [SERVER_IN_FLIGHT] = "inFlight",
-    [SERVER_CONSUMED] = "consumed",
-    [SERVER_CONNECTIONS] = "connections",
-    [SERVER_FAILED_CONNECTIONS] = "failedConnections",
-    [SERVER_QUERIES] = "queries",
-    [SERVER_FAILING_QUERIES] = "failingQueries",
-    [SERVER_HISTORY_BYTES] = "historyBytes",
-    [SERVER_HISTORY_MAX_BYTES] = "historyMaxBytes",
-    [SERVER_HISTORY_DROPPED] = "historyDropped",
-};
-
-struct server_figures {
-    double of[SERVER_FIGURES]; /* NAN: not known */
-};
-
-static const enum server_figure trend_columns[] = {
-    SERVER_TIME,     SERVER_WAITING,          SERVER_IN_FLIGHT, SERVER_ACTIVE, SERVER_REPLICAS,
-    SERVER_CONSUMED, SERVER_CALLS_PER_SECOND, SERVER_CPU,       SERVER_MEMORY,
 };
 
 struct dashboard {
     struct dashboard_settings settings;
     struct live_tables *tables;
     struct trigger_rows *rows;
-    int64_t rates_at_ms; /* when what follows was taken */
-    double cpu_seconds;
-    uint64_t calls;
-    double cpu_cores, calls_per_second; /* since then; NAN: not known yet */
-    int64_t began_ms;
-    double trend[TREND_POINTS][ARRAY_LENGTH(trend_columns)]; /* a ring */
-    size_t trend_count;                                      /* of all that there ever were */
-    int64_t trend_ms;                                        /* when the last came */
+    struct server_figures *figures;
 };
 
 /* ---- connections ---- */
@@ -154,71 +82,6 @@ static void list_connection(void *context, const struct connection_info *info)
     list_page_add(page, object);
 }
 
-/* ---- the server ---- */
-
-static void update_rates(struct dashboard *dashboard, int64_t now_ms)
-{
-    double cpu_seconds = process_cpu_seconds(RUSAGE_SELF);
-    uint64_t calls = dashboard->settings.calls(dashboard->settings.context);
-    double seconds = (double)(now_ms - dashboard->rates_at_ms) / 1000;
-    if (dashboard->rates_at_ms > 0 && seconds < 0.9)
-        return;
-    if (dashboard->rates_at_ms > 0) {
-        dashboard->cpu_cores = (cpu_seconds - dashboard->cpu_seconds) / seconds;
-        dashboard->calls_per_second = calls == UINT64_MAX || dashboard->calls == UINT64_MAX
-                                          ? (double)NAN
-                                          : (double)(calls - dashboard->calls) / seconds;
-    }
-    dashboard->rates_at_ms = now_ms;
-    dashboard->cpu_seconds = cpu_seconds;
-    dashboard->calls = calls;
-}
-
-static struct server_figures server_figures(const struct dashboard *dashboard, int64_t now_ms)
-{
-    const struct trigger_totals *totals = trigger_rows_totals(dashboard->rows);
-    struct process_stat stat = {.resident_bytes = NAN};
-    struct connection_stats engine;
-    struct history_stats history;
-    process_stat(getpid(), &stat);
-    engine_stats(dashboard->settings.engine, &engine);
-    engine_history_stats(dashboard->settings.engine, &history);
-    /* Where no source counts what waits, 0 would be no number. */
-    bool is_counted = history.max_bytes > 0 && (totals->has_waiting || history.consumed > 0);
-    return (struct server_figures){{
-        [SERVER_TIME] = clock_unix_s(now_ms),
-        [SERVER_UPTIME] = (double)(now_ms - dashboard->began_ms) / 1000,
-        [SERVER_CPU] = dashboard->cpu_cores,
-        [SERVER_MEMORY] = stat.resident_bytes,
-        [SERVER_CALLS_PER_SECOND] = dashboard->calls_per_second,
-        [SERVER_TRIGGERS] = (double)totals->triggers,
-        [SERVER_ACTIVE] = (double)totals->active,
-        [SERVER_HELD] = (double)totals->held,
-        [SERVER_FAILING] = (double)totals->failing,
-        [SERVER_UNMEASURED] = (double)totals->unmeasured,
-        [SERVER_REPLICAS] = totals->has_replicas ? totals->replicas : NAN,
-        [SERVER_WAITING] = totals->has_waiting ? totals->waiting : NAN,
-        [SERVER_IN_FLIGHT] = totals->has_in_flight ? totals->in_flight : NAN,
-        [SERVER_CONSUMED] = is_counted ? history.consumed : NAN,
-        [SERVER_CONNECTIONS] = (double)engine.counts[COUNT_CONNECTIONS],
-        [SERVER_FAILED_CONNECTIONS] = (double)engine.counts[COUNT_FAILED_CONNECTIONS],
-        [SERVER_QUERIES] = (double)engine.counts[COUNT_QUERIES],
-        [SERVER_FAILING_QUERIES] = (double)engine.counts[COUNT_FAILING_QUERIES],
-        [SERVER_HISTORY_BYTES] = (double)history.bytes,
-        [SERVER_HISTORY_MAX_BYTES] = (double)history.max_bytes,
-        [SERVER_HISTORY_DROPPED] = (double)history.dropped,
-    }};
-}
-
-static json_t *server_json(const struct dashboard *dashboard, int64_t now_ms)
-{
-    const struct server_figures figures = server_figures(dashboard, now_ms);
-    json_t *object = json_object();
-    for (size_t i = 0; i < SERVER_FIGURES; i++)
-        web_json_set(object, figure_names[i], web_json_number(figures.of[i]));
-    return object;
-}
-
 /* ---- the tables ---- */
 
 static int64_t update(void *context, struct live_tables *tables)
@@ -230,8 +93,8 @@ static int64_t update(void *context, struct live_tables *tables)
     live_tables_begin(tables, LIVE_CONNECTIONS);
     engine_connections(dashboard->settings.engine, update_connection, tables);
     live_tables_end(tables, LIVE_CONNECTIONS);
-    update_rates(dashboard, began_ms);
-    _cleanup_(json_done) json_t *server = server_json(dashboard, began_ms);
+    _cleanup_(json_done) json_t *server =
+        server_figures_json(dashboard->figures, trigger_rows_totals(dashboard->rows), began_ms);
     _cleanup_(memory_free) char *json = json_dumps(server, JSON_COMPACT | JSON_REAL_PRECISION(13));
     live_tables_server(tables, json);
     int64_t pause_ms = BUSY_SHARE * (clock_now_ms() - began_ms);
@@ -242,11 +105,10 @@ struct dashboard *dashboard_new(const struct dashboard_settings *settings)
 {
     struct dashboard *dashboard = memory_new(sizeof(*dashboard));
     dashboard->settings = *settings;
-    dashboard->began_ms = clock_now_ms();
-    dashboard->cpu_cores = dashboard->calls_per_second = NAN;
     dashboard->tables = live_tables_new(&(struct live_tables_settings){
         .hello = settings->hello, .update = update, .context = dashboard});
     dashboard->rows = trigger_rows_new(dashboard->tables);
+    dashboard->figures = server_figures_new(settings->engine, settings->calls, settings->context);
     return dashboard;
 }
 
@@ -256,6 +118,7 @@ void dashboard_free(struct dashboard *dashboard)
         return;
     live_tables_free(dashboard->tables);
     trigger_rows_free(dashboard->rows);
+    server_figures_free(dashboard->figures);
     free(dashboard);
 }
 
@@ -263,8 +126,6 @@ struct live_tables *dashboard_tables(struct dashboard *dashboard)
 {
     return dashboard->tables;
 }
-
-/* ---- the trend ---- */
 
 /* Totals are those of the last update of the tables; they are counted where nobody follows them, or
  * it did not finish. */
@@ -279,39 +140,19 @@ void dashboard_tick(void *context)
 {
     struct dashboard *dashboard = context;
     int64_t now_ms = clock_now_ms();
-    if ((dashboard->trend_count > 0 && now_ms - dashboard->trend_ms < TREND_MS) ||
-        !count(dashboard))
-        return;
-    update_rates(dashboard, now_ms);
-    const struct server_figures figures = server_figures(dashboard, now_ms);
-    double *point = dashboard->trend[dashboard->trend_count++ % TREND_POINTS];
-    for (size_t i = 0; i < ARRAY_LENGTH(trend_columns); i++)
-        point[i] = figures.of[trend_columns[i]];
-    dashboard->trend_ms = now_ms;
+    if (server_figures_is_point_due(dashboard->figures, now_ms) && count(dashboard))
+        server_figures_add_point(dashboard->figures, trigger_rows_totals(dashboard->rows), now_ms);
 }
+
+/* ---- the pages ---- */
 
 void dashboard_trend(void *context, const struct web_request *request, struct web_answer *answer)
 {
     const struct dashboard *dashboard = context;
-    _cleanup_(json_done) json_t *page = json_object();
-    json_t *columns = json_array();
-    json_t *rows = json_array();
-    size_t end = dashboard->trend_count;
     (void)request;
-    for (size_t i = 0; i < ARRAY_LENGTH(trend_columns); i++)
-        json_array_append_new(columns, json_string(figure_names[trend_columns[i]]));
-    for (size_t i = end > TREND_POINTS ? end - TREND_POINTS : 0; i < end; i++) {
-        json_t *row = json_array();
-        for (size_t column = 0; column < ARRAY_LENGTH(trend_columns); column++)
-            json_array_append_new(row, web_json_number(dashboard->trend[i % TREND_POINTS][column]));
-        json_array_append_new(rows, row);
-    }
-    web_json_set(page, "columns", columns);
-    web_json_set(page, "rows", rows);
-    web_answer_json(answer, page);
+    _cleanup_(json_done) json_t *trend = server_figures_trend_json(dashboard->figures);
+    web_answer_json(answer, trend);
 }
-
-/* ---- the pages ---- */
 
 void dashboard_server(void *context, const struct web_request *request, struct web_answer *answer)
 {
@@ -321,9 +162,8 @@ void dashboard_server(void *context, const struct web_request *request, struct w
         web_refuse_busy(answer);
         return;
     }
-    int64_t now_ms = clock_now_ms();
-    update_rates(dashboard, now_ms);
-    _cleanup_(json_done) json_t *server = server_json(dashboard, now_ms);
+    _cleanup_(json_done) json_t *server = server_figures_json(
+        dashboard->figures, trigger_rows_totals(dashboard->rows), clock_now_ms());
     web_answer_json(answer, server);
 }
 

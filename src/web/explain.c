@@ -45,6 +45,15 @@ static json_t *explain_reading(const struct trigger_report *report,
     return object;
 }
 
+static json_t *explain_rates(const struct trigger_figures *figures)
+{
+    json_t *object = json_object();
+    TRIGGER_FIELD_FOREACH(field, VIEW_RATES)
+        web_json_set(object, field->key, web_json_number(trigger_field_number(field, figures)));
+    web_json_set(object, "areBounds", json_boolean(figures->rates_are_bounds));
+    return object;
+}
+
 static json_t *explain_source(const struct query_state *source, make_text *text)
 {
     json_t *object = json_object();
@@ -163,7 +172,7 @@ static json_t *begin_trigger(const struct trigger *trigger, make_text *text)
 static json_t *summarise(const struct trigger *trigger, int64_t now_ms)
 {
     _cleanup_(trigger_report_done) struct trigger_report report;
-    trigger_report(trigger, NULL, now_ms, &report);
+    trigger_report(trigger, now_ms, &report);
     json_t *object = begin_trigger(trigger, web_json_short);
     json_t *now = explain_answer(&report.answer, web_json_short);
     if (report.error != NULL)
@@ -185,7 +194,7 @@ static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_sh
     _cleanup_(trigger_report_done) struct trigger_report report;
     _cleanup_(text_done) struct text why = {0};
     struct trigger_figures figures;
-    trigger_report(trigger, NULL, now_ms, &report);
+    trigger_report(trigger, now_ms, &report);
     trigger_figures(trigger, &report, &figures);
     add_reason(trigger, &report, &figures, &why);
 
@@ -195,6 +204,7 @@ static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_sh
     web_json_set(object, "now", explain_answer(&report.answer, text));
     web_json_set(object, "lastAnswer", explain_last_answer(trigger, now_ms, text));
     web_json_set(object, "reading", explain_reading(&report, &figures));
+    web_json_set(object, "rates", explain_rates(&figures));
     web_json_set(object, "failing", explain_failure(&report.snapshot, now_ms, text));
     web_json_set(object, "source",
                  trigger->bound.query == NULL ? NULL : explain_source(&report.source, text));
@@ -221,18 +231,16 @@ struct explain_found {
     int64_t last_call_ms;
 };
 
-/* What a page wants to know, and what it finds under the turn lock. */
+/* What is found under the turn lock. */
 struct explain_search {
-    const char *namespace; /* NULL: of all */
-    const char *name;      /* NULL: a list */
-    struct list_page page; /* the list */
     struct explain_found found[WALK_TRIGGERS_PER_OBJECT];
     size_t found_count;
     size_t found_bytes;
 };
 
-static void add_found(struct explain_search *search, const struct trigger *trigger, int64_t now_ms)
+static void add_found(void *context, struct trigger *trigger, int64_t now_ms)
 {
+    struct explain_search *search = context;
     struct text json = {0};
     web_json_add(&json, explain(trigger, now_ms, search->found_bytes >= LIST_PAGE_BYTES),
                  JSON_INDENT(2) | JSON_REAL_PRECISION(15));
@@ -267,37 +275,29 @@ static void search_done(struct explain_search *search)
         free(search->found[i].json);
 }
 
-static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_ms)
-{
-    struct explain_search *search = context;
-    if (!walk_is_of(trigger, search->namespace, search->name) ||
-        search->found_count == WALK_TRIGGERS_PER_OBJECT)
-        return WALK_ON;
-    if (search->name != NULL) {
-        add_found(search, trigger, now_ms);
-        return WALK_PAUSE;
-    }
-    if (list_page_next(&search->page, trigger->id))
-        list_page_add(&search->page, summarise(trigger, now_ms));
-    return WALK_ON;
-}
+/* A page of the list, of one namespace or (NULL) of all. */
+struct explain_list {
+    const char *namespace;
+    struct list_page page;
+};
 
-static bool run_search(const struct walk_source *source, struct explain_search *search,
-                       struct web_answer *answer)
+static void add_to_list(void *context, struct trigger *trigger, int64_t now_ms)
 {
-    if (walk(source, visit, search))
-        return true;
-    web_refuse_busy(answer);
-    return false;
+    struct explain_list *list = context;
+    if (walk_is_of(trigger, list->namespace, NULL) && list_page_next(&list->page, trigger->id))
+        list_page_add(&list->page, summarise(trigger, now_ms));
 }
 
 void explain_list(void *context, const struct web_request *request, struct web_answer *answer)
 {
     const struct walk_source *source = context;
-    struct explain_search search = {.namespace = web_parameter(request, "namespace")};
-    if (list_page_begin(&search.page, "triggers", request, USUAL_LIMIT, MAX_LIMIT, answer) &&
-        run_search(source, &search, answer))
-        list_page_end(&search.page);
+    struct explain_list list = {.namespace = web_parameter(request, "namespace")};
+    if (!list_page_begin(&list.page, "triggers", request, USUAL_LIMIT, MAX_LIMIT, answer))
+        return;
+    if (walk(source, add_to_list, &list))
+        list_page_end(&list.page);
+    else
+        web_refuse_busy(answer);
 }
 
 void explain_one(void *context, const struct web_request *request, struct web_answer *answer)
@@ -307,11 +307,10 @@ void explain_one(void *context, const struct web_request *request, struct web_an
         web_refuse(answer, 404, "not found: the path is /api/triggers/NAMESPACE/NAME");
         return;
     }
-    _cleanup_(search_done) struct explain_search search = {.namespace = request->below[0],
-                                                           .name = request->below[1]};
-    if (!run_search(source, &search, answer))
-        return;
-    if (search.found_count == 0)
+    _cleanup_(search_done) struct explain_search search = {0};
+    if (!walk_object(source, request->below[0], request->below[1], add_found, &search))
+        web_refuse_busy(answer);
+    else if (search.found_count == 0)
         web_refuse_unknown_object(answer);
     else
         write_found(&search, answer);

@@ -26,7 +26,7 @@ struct series {
     bool is_superseded;
     struct trigger_figures *rows; /* what each sample was for it */
     size_t count;
-    bool has_more; /* rows that a page of it alone has */
+    bool has_more; /* older rows, for which the page or the trigger has no room */
 };
 
 struct history_page_found {
@@ -143,10 +143,8 @@ static void add_rows(struct series *series, struct past *past, const struct hist
                      size_t count, size_t room)
 {
     const struct peer_value *of_peers = past->trigger->answers.of_peers;
-    series->count = MIN(count, (size_t)MAX_ROWS_PER_TRIGGER);
-    series->has_more = series->count > room;
-    if (series->has_more)
-        series->count = room;
+    series->count = MIN(count, MIN(room, (size_t)MAX_ROWS_PER_TRIGGER));
+    series->has_more = series->count < count;
     series->rows = memory_array(series->count + 1, sizeof(*series->rows));
     size_t first = count - series->count;
     if (of_peers != NULL)
@@ -157,18 +155,15 @@ static void add_rows(struct series *series, struct past *past, const struct hist
     derive_arrivals(series->rows, series->count);
 }
 
-static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_ms)
+static void visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct history_page_found *found = context;
-    if (!walk_is_of(trigger, found->namespace, found->name) ||
-        found->count == WALK_TRIGGERS_PER_OBJECT)
-        return WALK_ON;
     struct series *series = &found->items[found->count++];
     _cleanup_(trigger_report_done) struct trigger_report now;
-    trigger_report(trigger, NULL, now_ms, &now);
+    trigger_report(trigger, now_ms, &now);
     describe(series, trigger, &now);
     if (trigger->bound.query == NULL || (found->only != 0 && found->only != trigger->id))
-        return WALK_ON;
+        return;
     _cleanup_(memory_free) struct history_sample *samples = NULL;
     size_t count = query_history(trigger->bound.query, now_ms - HISTORY_SPAN_MS, &samples);
     struct past past = {.trigger = trigger, .now = &now};
@@ -176,7 +171,6 @@ static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_
     found->rows += series->count;
     snapshot_done(&past.snapshot);
     peak_value_done(&past.peak);
-    return WALK_PAUSE;
 }
 
 /* ---- as JSON ---- */
@@ -331,7 +325,7 @@ void history_page(void *context, const struct web_request *request, struct web_a
     found->name = request->below[1];
     if (id != NULL && (!web_parse_number(id, &found->only) || found->only == 0))
         found->only = UINT64_MAX; /* nobody's */
-    if (!walk(context, visit, found))
+    if (!walk_object(context, found->namespace, found->name, visit, found))
         web_refuse_busy(answer);
     else if (found->count == 0)
         web_refuse_unknown_object(answer);

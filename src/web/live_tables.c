@@ -141,25 +141,35 @@ void live_tables_row(struct live_tables *tables, enum live_table name, uint64_t 
     row->changed = tables->version;
 }
 
-/* A reader that was not sent the removal of a row would never get it: it begins again. */
-static void forget_gone(struct live_tables *tables, struct table *table)
+/* Rows that went, up to this version. A reader that was not sent one of them would never be: it
+ * begins again. */
+static void forget_until(struct live_tables *tables, struct table *table, uint64_t version)
 {
     struct live_tables_reader *reader;
-    uint64_t newest = 0;
     size_t kept = 0;
-    for (size_t i = 0; i < table->count; i++) {
-        if (table->rows[i].live != NULL)
+    for (size_t i = 0; i < table->count; i++)
+        if (table->rows[i].live != NULL || table->rows[i].changed > version)
             table->rows[kept++] = table->rows[i];
-        else if (table->rows[i].changed > newest)
-            newest = table->rows[i].changed;
-    }
+    table->gone -= table->count - kept;
     table->count = kept;
-    table->gone = 0;
     DL_FOREACH(tables->readers, reader) {
         reader->to = 0; /* rows have moved */
-        if (reader->from < newest)
+        if (reader->from < version)
             *reader = (struct live_tables_reader){.next = reader->next, .prev = reader->prev};
     }
+}
+
+/* First what all readers were sent; then what those who read were: only the others begin again. */
+static void forget_gone(struct live_tables *tables, struct table *table)
+{
+    const struct live_tables_reader *reader;
+    uint64_t sent_to_all = tables->version;
+    DL_FOREACH(tables->readers, reader)
+        if (reader->from < sent_to_all)
+            sent_to_all = reader->from;
+    forget_until(tables, table, sent_to_all);
+    if (table->gone > MAX_GONE)
+        forget_until(tables, table, tables->version - 1);
 }
 
 void live_tables_end(struct live_tables *tables, enum live_table name)
@@ -224,9 +234,10 @@ static void write_rows(const struct live_tables *tables, struct live_tables_read
     const struct table *table = &tables->by_name[reader->table];
     _cleanup_(text_done) struct text rows = {0};
     _cleanup_(text_done) struct text gone = {0};
-    for (; reader->row < table->count && piece->length + rows.length < WEB_STREAM_PIECE_BYTES;
-         reader->row++) {
+    for (; reader->row < table->count; reader->row++) {
         const struct row *row = &table->rows[reader->row];
+        if (piece->length + rows.length + gone.length >= WEB_STREAM_PIECE_BYTES)
+            break;
         if (row->changed <= reader->from)
             continue;
         if (row->live == NULL)

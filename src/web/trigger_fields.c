@@ -5,9 +5,9 @@
 #define OF(member) .offset = offsetof(struct trigger_figures, member)
 
 static const struct trigger_field fields[] = {
-    {OF(arrivals), .views = VIEW_ROW | VIEW_HISTORY | VIEW_CSV, .key = "arrivals",
+    {OF(arrivals), .views = VIEW_RATES | VIEW_ROW | VIEW_HISTORY | VIEW_CSV, .key = "arrivals",
      .column = "arrivals"},
-    {OF(consumption), .views = VIEW_ROW, .key = "consumption"},
+    {OF(consumption), .views = VIEW_RATES | VIEW_ROW, .key = "consumption"},
     {OF(consumed), .views = VIEW_ROW, .key = "consumed"},
     {OF(reading.waiting), .views = VIEW_READING | VIEW_ROW | VIEW_HISTORY | VIEW_CSV,
      .key = "waiting", .column = "waiting"},

@@ -19,6 +19,7 @@ enum trigger_view {
     VIEW_HISTORY = 1 << 2, /* the history, as JSON */
     VIEW_CSV = 1 << 3,     /* ... and as CSV, in this order */
     VIEW_METRICS = 1 << 4,
+    VIEW_RATES = 1 << 5, /* what explain has as "rates" */
 };
 
 struct trigger_field {

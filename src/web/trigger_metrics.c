@@ -46,22 +46,21 @@ static void add_sample(struct samples *all, const struct trigger *trigger, int64
     all->samples = memory_grow(all->samples, &all->capacity, all->count + 1, sizeof(*all->samples));
     struct sample *sample = &all->samples[all->count++];
     _cleanup_(trigger_report_done) struct trigger_report report;
-    trigger_report(trigger, NULL, now_ms, &report);
+    trigger_report(trigger, now_ms, &report);
     trigger_figures(trigger, &report, &sample->figures);
     sample->labels = labels_of(trigger);
 }
 
 /* Those that came first have a place. Former metadata of an object needs none. */
-static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_ms)
+static void visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct samples *all = context;
     if (trigger_objects_superseded(trigger))
-        return WALK_ON;
+        return;
     if (all->count < all->max)
         add_sample(all, trigger, now_ms);
     else
         all->omitted++;
-    return WALK_ON;
 }
 
 /* Two triggers of one object may have the same name. Prometheus refuses a page on which a series is

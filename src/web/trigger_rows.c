@@ -140,21 +140,20 @@ static void write_fixed(const struct trigger *trigger, struct text *fixed)
     text_add(fixed, "}");
 }
 
-static enum walk_step visit(void *context, struct trigger *trigger, int64_t now_ms)
+static void visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct trigger_rows *rows = context;
     _cleanup_(trigger_report_done) struct trigger_report report;
     _cleanup_(text_done) struct text fixed = {0};
     _cleanup_(text_done) struct text live = {0};
-    trigger_report(trigger, NULL, now_ms, &report);
+    trigger_report(trigger, now_ms, &report);
     count(rows, trigger, &report);
     if (rows->is_counting)
-        return WALK_ON;
+        return;
     write_live(trigger, &report, &live);
     if (!live_tables_has(rows->tables, LIVE_TRIGGERS, trigger->id))
         write_fixed(trigger, &fixed);
     live_tables_row(rows->tables, LIVE_TRIGGERS, trigger->id, fixed.bytes, live.bytes);
-    return WALK_ON;
 }
 
 /* KEDA takes the largest of an object's triggers. */

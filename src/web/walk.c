@@ -5,7 +5,7 @@
 
 struct walk {
     const struct walk_source *source;
-    enum walk_step (*visit)(void *context, struct trigger *trigger, int64_t now_ms);
+    walk_visit *visit;
     void *context;
     bool has_begun;
     bool is_done;
@@ -22,20 +22,53 @@ static void visit_some(void *context)
             walk->has_begun ? triggers_next(triggers) : triggers_first(triggers);
         walk->has_begun = true;
         walk->is_done = trigger == NULL;
-        if (walk->is_done || walk->visit(walk->context, trigger, began_us / 1000) == WALK_PAUSE)
+        if (walk->is_done)
             return;
+        walk->visit(walk->context, trigger, began_us / 1000);
         if (i % 16 == 15 && clock_now_us() - began_us > LONG_US)
             return;
     }
 }
 
-bool walk(const struct walk_source *source,
-          enum walk_step (*visit)(void *context, struct trigger *trigger, int64_t now_ms),
-          void *context)
+bool walk(const struct walk_source *source, walk_visit *visit, void *context)
 {
     struct walk walk = {.source = source, .visit = visit, .context = context};
     while (!walk.is_done)
         if (!source->run(source->run_context, visit_some, &walk))
+            return false;
+    return true;
+}
+
+struct object_walk {
+    const struct walk_source *source;
+    const char *namespace, *name;
+    walk_visit *visit;
+    void *context;
+    uint64_t after; /* the id of the last one */
+    size_t count;
+    bool is_done;
+};
+
+static void visit_one(void *context)
+{
+    struct object_walk *walk = context;
+    struct trigger *trigger =
+        triggers_of_object(walk->source->triggers, walk->namespace, walk->name, walk->after);
+    walk->is_done = trigger == NULL;
+    if (walk->is_done)
+        return;
+    walk->after = trigger->id;
+    walk->is_done = ++walk->count == WALK_TRIGGERS_PER_OBJECT;
+    walk->visit(walk->context, trigger, clock_now_ms());
+}
+
+bool walk_object(const struct walk_source *source, const char *namespace, const char *name,
+                 walk_visit *visit, void *context)
+{
+    struct object_walk walk = {
+        .source = source, .namespace = namespace, .name = name, .visit = visit, .context = context};
+    while (!walk.is_done)
+        if (!source->run(source->run_context, visit_one, &walk))
             return false;
     return true;
 }

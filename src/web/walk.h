@@ -1,6 +1,6 @@
 /*
- * A walk over all triggers from the HTTP server's thread: under the turn lock, a bounded number at
- * a time, since calls wait meanwhile.
+ * A walk over all triggers, or those of one ScaledObject, from the HTTP server's thread: under the
+ * turn lock, a bounded number at a time, since calls wait meanwhile.
  *
  * Threads: the HTTP server's, one walk at a time.
  */
@@ -18,18 +18,16 @@ struct walk_source {
     void *run_context;
 };
 
-enum walk_step {
-    WALK_ON,
-    WALK_PAUSE, /* that was much work: calls come first */
-};
+typedef void walk_visit(void *context, struct trigger *trigger, int64_t now_ms);
 
 /* False: it did not finish, because the server's loop is busy or has ended. */
-bool walk(const struct walk_source *source,
-          enum walk_step (*visit)(void *context, struct trigger *trigger, int64_t now_ms),
-          void *context);
+bool walk(const struct walk_source *source, walk_visit *visit, void *context);
 
-/* A page of one object has at most so many triggers of it: a caller can invent names. */
+/* The first so many of them, one at a time: a caller can invent metadata, and a page of an object
+ * says much about each. */
 enum { WALK_TRIGGERS_PER_OBJECT = 100 };
+bool walk_object(const struct walk_source *source, const char *namespace, const char *name,
+                 walk_visit *visit, void *context);
 
 /* NULL: any. */
 bool walk_is_of(const struct trigger *trigger, const char *namespace, const char *name);

@@ -294,6 +294,38 @@ def test_the_page_of_a_trigger_draws_again_only_what_changed(browser, server, cl
     is_clean(browser)
 
 
+def test_the_figures_of_a_trigger_are_of_one_moment(browser, server, client, redis):
+    """12 waiting beside the replicas of 17 would be wrong. And while nothing changes the page seldom asks."""
+    rarely = {key: value for key, value in queue("orders").items() if key != "interval"}  # measured when it is called
+    push(redis, "orders", 12)
+    client.metrics(rarely, metric_name="", name="orders")
+    browser.open(server, "/#/trigger/shop/orders")
+    browser.wait_for_text("active", ".panel .chip")  # at once, without a row of the table
+    time.sleep(5)  # the rows have come
+    requests = "performance.getEntriesByType('resource').filter((one) => one.name.endsWith('/api/triggers/shop/orders')).length"
+    before = browser.evaluate(requests)
+    time.sleep(8)
+    assert browser.evaluate(requests) - before <= 1
+    figure = "[...document.querySelectorAll('.figures div')].find((one) => one.innerText.toLowerCase().includes('{}')).lastChild.innerText"
+    seen = f"[Number({figure.format('waiting')}), Number({figure.format('replicas wanted')})]"
+    browser.evaluate(f"""(() => {{
+        window.seen = [{seen}];
+        new MutationObserver(() => window.seen.push({seen})).observe(
+            document.querySelector('.figures'), {{childList: true, characterData: true, subtree: true}});
+    }})()""")
+    for waiting in range(17, 42, 5):
+        push(redis, "orders", 5)
+        wait_until(lambda: client.metrics(rarely, metric_name="", name="orders").metricValueFloat == waiting, WAIT_SECONDS, "it is measured")
+        began = time.monotonic()
+        browser.wait(f"{seen}[0] === {waiting}")
+        assert time.monotonic() - began < 8  # before it is idle for long enough
+    for waiting, replicas in browser.evaluate("window.seen"):
+        assert replicas == -(-waiting // 5), (waiting, replicas)
+    (explained,) = get(server, "/api/triggers/shop/orders").json()
+    assert explained["rates"]["arrivals"] > 0 and explained["rates"]["areBounds"]  # Redis reports none
+    is_clean(browser)
+
+
 def test_the_triggers_of_one_object_are_not_mixed_up(browser, server, client, redis):
     """The server's pages have them in different orders: as they came, and the one that was called for last first."""
     for name, count in (("orders", 37), ("emails", 4)):

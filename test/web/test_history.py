@@ -217,5 +217,6 @@ def test_a_source_that_flaps_makes_no_page_that_takes_all_the_memory():
         assert len(triggers) == 100
         assert sum(len(trigger["rows"]) for trigger in triggers) == 4000
         assert all(len(trigger["rows"]) <= 1500 for trigger in triggers)
+        assert all(trigger["hasMore"] for trigger in triggers if not trigger["rows"])
         for stream in streams:
             stream.cancel()

@@ -93,8 +93,51 @@ static bool write_nothing(void *context, void *reader, struct text *piece)
 static const struct web_stream silent_stream = {
     .opened = open_nothing, .closed = close_nothing, .tick = tick_rarely, .write = write_nothing};
 
+/* Each reader is sent how many ticks there were, where that is new to it. */
+struct counting {
+    int64_t wait_ms;
+    int ticks;
+};
+
+static void *open_count(void *context)
+{
+    (void)context;
+    return memory_new(sizeof(int));
+}
+
+static void close_count(void *context, void *reader)
+{
+    (void)context;
+    free(reader);
+}
+
+static int64_t count_tick(void *context)
+{
+    struct counting *counting = context;
+    counting->ticks++;
+    return counting->wait_ms;
+}
+
+static bool write_count(void *context, void *reader, struct text *piece)
+{
+    const struct counting *counting = context;
+    int *seen = reader;
+    if (*seen != counting->ticks)
+        text_addf(piece, "<%d>", counting->ticks);
+    *seen = counting->ticks;
+    return false;
+}
+
+static const struct web_stream counting_stream = {
+    .opened = open_count, .closed = close_count, .tick = count_tick, .write = write_count};
+
+static struct counting slow_ticks = {.wait_ms = 3600000};
+static struct counting fast_ticks = {.wait_ms = 10};
+
 static const struct web_page pages[] = {
     {"/stream", .stream = &silent_stream},
+    {"/slow", .context = &slow_ticks, .stream = &counting_stream},
+    {"/fast", .context = &fast_ticks, .stream = &counting_stream},
     {"/greeting", write_greeting, (char[]){"hello"}},
     {"/things/", write_segments, NULL},
     {"/much", write_much, NULL},
@@ -112,6 +155,7 @@ static int setup(void **state)
 {
     _cleanup_(error_done) struct error error = {0};
     signal(SIGPIPE, SIG_IGN);
+    slow_ticks.ticks = fast_ticks.ticks = 0;
     return web_start(&settings, (struct web **)state, &error) ? 0 : -1;
 }
 
@@ -263,6 +307,26 @@ static void silent_clients_do_not_block_others(void **state)
         close(clients[i]);
 }
 
+/* All places are taken, and nobody needs one. */
+static void a_connection_is_closed_only_for_another(void **state)
+{
+    enum { PLACES = 64 };
+    const struct timeval moment = {0, 300000};
+    int clients[PLACES];
+    char byte = 0;
+    for (size_t i = 0; i < PLACES; i++)
+        clients[i] = connect_to(*state);
+    setsockopt(clients[0], SOL_SOCKET, SO_RCVTIMEO, &moment, sizeof(moment));
+    assert_int_equal(recv(clients[0], &byte, 1, 0), -1);
+    int another = connect_to(*state);
+    assert_int_equal(recv(clients[0], &byte, 1, 0), 0);
+    setsockopt(clients[1], SOL_SOCKET, SO_RCVTIMEO, &moment, sizeof(moment));
+    assert_int_equal(recv(clients[1], &byte, 1, 0), -1);
+    close(another);
+    for (size_t i = 0; i < PLACES; i++)
+        close(clients[i]);
+}
+
 /* As many as wait are let in per turn: with one, the server would wait a millisecond for each of
  * them. */
 static void silent_clients_are_let_in_many_at_a_time(void **state)
@@ -387,6 +451,49 @@ static void readers_of_one_address_leave_places_to_others(void **state)
         close(readers[i]);
     for (size_t i = 0; i < ARRAY_LENGTH(others); i++)
         close(others[i]);
+}
+
+static int follow(const struct web *web, const char *request)
+{
+    const struct timeval patience = {5, 0};
+    int fd = connect_to(web);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    send_text(fd, request);
+    return fd;
+}
+
+static void wait_for(int fd, const char *expected)
+{
+    _cleanup_(text_done) struct text seen = {0};
+    char buffer[4096];
+    while (seen.length == 0 || strstr(seen.bytes, expected) == NULL) {
+        ssize_t length = recv(fd, buffer, sizeof(buffer), 0);
+        if (length <= 0)
+            fail_msg("no %s within 5 s after:\n%s", expected, seen.length == 0 ? "" : seen.bytes);
+        text_add_bytes(&seen, buffer, (size_t)length);
+    }
+}
+
+/* The next tick is in an hour. */
+static void a_further_reader_is_sent_at_once_what_is_there(void **state)
+{
+    int first = follow(*state, GET("/slow"));
+    wait_for(first, "<1>");
+    int second = follow(*state, GET("/slow"));
+    wait_for(second, "<1>");
+    close(first);
+    close(second);
+}
+
+static void a_stream_keeps_its_own_time(void **state)
+{
+    int fast = follow(*state, GET("/fast"));
+    wait_for(fast, "<1>");
+    int slow = follow(*state, GET("/slow"));
+    wait_for(slow, "<1>");
+    wait_for(fast, "<20>");
+    close(fast);
+    close(slow);
 }
 
 /* ---- hosts ---- */
@@ -520,10 +627,13 @@ int main(void)
         TEST(endless_headers_are_refused),
         TEST(a_large_page_arrives_whole),
         TEST(silent_clients_do_not_block_others),
+        TEST(a_connection_is_closed_only_for_another),
         TEST(silent_clients_are_let_in_many_at_a_time),
         TEST(answers_that_are_not_read_are_bounded),
         TEST(a_flood_from_one_address_closes_no_connection_of_another),
         TEST(readers_of_one_address_leave_places_to_others),
+        TEST(a_further_reader_is_sent_at_once_what_is_there),
+        TEST(a_stream_keeps_its_own_time),
         TEST(names_that_others_may_have_are_refused),
         TEST(clients_that_do_not_read_do_not_block_others),
         TEST(what_a_reader_of_a_stream_sends_stays_in_the_kernel),

@@ -18,20 +18,21 @@ function drawFigures(list, entries) {
   entries.forEach(([, text], index) => setText(list.children[index].lastChild, text));
 }
 
-function figuresOf(trigger, row, looks) {
+// All of one answer of the server: of two moments they would contradict each other.
+function figuresOf(trigger, looks) {
+  const { now, rates } = trigger;
   const reading = trigger.reading ?? {};
-  const value = row?.value ?? trigger.now?.value;
   const isCounted = reading.waiting != null || reading.value == null; // else it is a value, and no number of messages
   const entries = [
     ...(isCounted ? [["Waiting", compact(reading.waiting)], ["In flight", compact(reading.inFlight)]] : []),
     trigger.policy
-      ? ["Value (replicas)", compact(value)]
-      : ["Value / target", `${compact(value)} / ${number(trigger.target)}`],
-    ["Replicas wanted", number(row?.replicas ?? trigger.now?.replicas)],
+      ? ["Value (replicas)", compact(now.value)]
+      : ["Value / target", `${compact(now.value)} / ${number(trigger.target)}`],
+    ["Replicas wanted", number(now.replicas)],
     ...(looks.length > 0 ? [["Replicas", number(looks.at(-1)[1])]] : []),
     ...(isCounted ? [
-      ["Arrivals", rate(row?.arrivals, row?.ratesAreBounds) + " /s"],
-      ["Consumed", rate(row?.consumption, row?.ratesAreBounds) + " /s"],
+      ["Arrivals", rate(rates.arrivals, rates.areBounds) + " /s"],
+      ["Consumed", rate(rates.consumption, rates.areBounds) + " /s"],
     ] : []),
     ["Age of the reading", age(reading.ageSeconds)],
     ["Last call", trigger.lastCallSecondsAgo == null ? "–" : `${duration(trigger.lastCallSecondsAgo)} ago`],
@@ -90,15 +91,15 @@ export function makePanel(path, looks, chosen) {
 
   return {
     element,
-    explain(trigger, row) {
+    explain(trigger) {
       setText(title, `${trigger.scaler ?? "unknown scaler"}: ${trigger.metricName}`);
-      const [kind, text] = row ? stateOf(row) : ["none", "–"];
+      const [kind, text] = stateOf(trigger.now);
       chip.className = `chip ${kind}`;
       setText(chip, text);
       setText(query, trigger.metadata?.query?.query ?? "");
-      drawFigures(figures, figuresOf(trigger, row, looks));
+      drawFigures(figures, figuresOf(trigger, looks));
       setText(why, trigger.why ?? "");
-      const problem = row?.error ?? trigger.now?.error ?? trigger.failing?.error;
+      const problem = trigger.now.error ?? trigger.failing?.error;
       error.hidden = !problem;
       if (problem) setText(error, problem);
       setChildren(understood, metadataOf(trigger), (entries) => entries.flatMap(metadataItem));

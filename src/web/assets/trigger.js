@@ -10,7 +10,8 @@ import { chosenRange, ranges, USUAL_RANGE } from "./range.js";
 import { getJson, listen, store } from "./store.js";
 import { LOOK_EVERY_MS, makeLooks } from "./trigger_replicas.js";
 
-const EXPLAIN_EVERY_MS = 2000;
+const CHANGE_MS = 2000; // a row that changes is explained again, at most so often
+const IDLE_MS = 10000; // the others: the ages grow
 const HISTORY_EVERY_MS = 5000;
 
 export function triggerPage(namespace, name) {
@@ -25,7 +26,9 @@ export function triggerPage(namespace, name) {
   });
   const buttons = filterButtons(ranges, chosenRange, choose);
   let triggers = [];
-  let rowsSeen = -1;
+  let explained = null; // the triggers' rows of the table, from before they were explained; null: that failed
+  let explainedAt = 0;
+  let isExplaining = false;
   let logSeen = null; // what the lines were found in, and by
   let isClosed = false;
 
@@ -42,16 +45,14 @@ export function triggerPage(namespace, name) {
     if (to) setText(own, `${clock(Number(from))} – ${clock(Number(to))} ${zone(Number(to))} ✕`);
   }
 
-  // A state of the table may come before or after what explains it.
   function drawPanels() {
-    rowsSeen = store.version.triggers;
-    for (const trigger of triggers) made.get(trigger.id).explain(trigger, store.tables.triggers.get(trigger.id));
+    for (const trigger of triggers) made.get(trigger.id).explain(trigger);
   }
 
   // With each change of anything: whether it is one of the log is found out first.
   function drawLog() {
     const connections = triggers.flatMap(({ source, connectionName }) => [source?.name, connectionName]);
-    const words = [...new Set([`${namespace}/${name}`, name, ...connections].filter(Boolean))];
+    const words = [...new Set([`${namespace}/${name}`, ...connections].filter(Boolean))];
     const seen = JSON.stringify([store.version.log, words]);
     if (seen === logSeen) return;
     logSeen = seen;
@@ -64,8 +65,14 @@ export function triggerPage(namespace, name) {
   }
 
   async function explain() {
+    const rows = new Map(triggers.map(({ id }) => [id, store.tables.triggers.get(id)]));
+    isExplaining = true;
+    explained = null;
     try {
-      triggers = await getJson(`/api/triggers/${path}`);
+      const found = await getJson(`/api/triggers/${path}`);
+      if (isClosed) return;
+      triggers = found;
+      explained = rows;
       message.hidden = true;
       triggers.sort((one, other) => one.superseded - other.superseded || one.id - other.id);
       const chosen = (from, to) => choose(`${Math.floor(from)}-${Math.ceil(to)}`);
@@ -84,7 +91,18 @@ export function triggerPage(namespace, name) {
       drawLog(); // the connections may be others
     } catch (error) {
       fail(error);
+    } finally {
+      isExplaining = false;
+      explainedAt = performance.now();
     }
+  }
+
+  // Each row that changes is another object.
+  function explainChanges() {
+    if (isExplaining || document.hidden) return;
+    const hasChanged = ({ id }) => explained.get(id) !== store.tables.triggers.get(id);
+    const isDue = explained === null || triggers.some(hasChanged);
+    if (performance.now() - explainedAt >= (isDue ? CHANGE_MS : IDLE_MS)) explain();
   }
 
   async function history() {
@@ -92,9 +110,11 @@ export function triggerPage(namespace, name) {
       const page = await getJson(`/api/history/${path}`);
       for (const part of page.triggers) {
         // One that KEDA calls for no more may be gone by now: the others are drawn all the same.
-        const whole = part.hasMore ? await getJson(`/api/history/${path}?trigger=${part.id}`).catch(() => null) : null;
+        const isCut = part.hasMore && page.triggers.length > 1; // or a page of it alone has no more, either
+        const whole = isCut ? await getJson(`/api/history/${path}?trigger=${part.id}`).catch(() => null) : null;
+        if (isClosed) return;
         const trigger = whole?.triggers[0] ?? part;
-        made.get(trigger.id)?.history(trigger, store.tables.triggers.get(trigger.id)?.state);
+        made.get(trigger.id)?.history(trigger, triggers.find(({ id }) => id === trigger.id)?.now.state);
       }
     } catch (error) {
       if (triggers.length > 0) fail(error);
@@ -111,11 +131,11 @@ export function triggerPage(namespace, name) {
 
   explain().then(() => {
     repeat(history, HISTORY_EVERY_MS);
-    setTimeout(() => repeat(explain, EXPLAIN_EVERY_MS), EXPLAIN_EVERY_MS);
-    if (store.hello.hasWorkers || store.hello.hasHpas) repeat(replicas.look, LOOK_EVERY_MS);
+    if (store.hello.hasWorkers || store.hello.hasHpas) repeat(() => replicas.look().then(drawPanels), LOOK_EVERY_MS);
   });
+  const timer = setInterval(explainChanges, CHANGE_MS / 2); // and where the server sends nothing
   const stop = listen(() => {
-    if (store.version.triggers !== rowsSeen) drawPanels();
+    explainChanges();
     drawLog();
   });
   drawLog();
@@ -131,6 +151,7 @@ export function triggerPage(namespace, name) {
     draw() {},
     close() {
       isClosed = true;
+      clearInterval(timer);
       stop();
       made.forEach((panel) => panel.close());
     },

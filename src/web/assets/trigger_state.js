@@ -1,4 +1,5 @@
-// What the row of a trigger says: its state, as the class and the text of a chip, and its connection.
+// What the row of a trigger says: its state (as "now" of its explanation has it, too), as the class and the text of a
+// chip, and its connection.
 
 import { UNKNOWN } from "./format.js";
 

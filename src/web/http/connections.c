@@ -44,7 +44,7 @@ struct web_connection {
 
 struct web_connections {
     struct evconnlistener *listener; /* owned by evhttp; NULL: it is gone */
-    struct event *pause;             /* at the limit, until there is room */
+    struct event *pause;             /* beyond the limit, until there is room */
     size_t count;
     TAILQ_HEAD(, web_connection) evictable; /* the oldest first; no readers */
 };
@@ -57,7 +57,7 @@ static void give_place(struct web_connection *connection)
         return;
     connection->has_place = false;
     TAILQ_REMOVE(&owner->evictable, connection, all);
-    if (--owner->count < MAX_CONNECTIONS && owner->listener != NULL)
+    if (--owner->count <= MAX_CONNECTIONS && owner->listener != NULL)
         evconnlistener_enable(owner->listener);
 }
 
@@ -129,17 +129,17 @@ static size_t count_waiting(const struct web_connections *connections)
                : 0;
 }
 
-/* At the limit connections are closed for those that wait: silent ones must not lock out probes and
- * scrapers, however fast they come. Where one has sent a request, evhttp reports its end in the
- * next turn. */
+/* Beyond the limit connections are closed, for the one too many and for those that wait: silent
+ * ones must not lock out probes and scrapers, however fast they come. Where one has sent a request,
+ * evhttp reports its end in the next turn. */
 static void make_room(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
     (void)what;
     const struct web_connections *connections = argument;
     size_t waiting = count_waiting(connections);
-    size_t wanted = waiting < 1 ? 1 : waiting > MAX_EVICTED ? MAX_EVICTED : waiting;
-    bool is_full = connections->count >= MAX_CONNECTIONS;
+    size_t wanted = waiting > MAX_EVICTED ? MAX_EVICTED : waiting;
+    bool is_full = connections->count > MAX_CONNECTIONS;
     while (is_full && connections->count + wanted > MAX_CONNECTIONS) {
         struct web_connection *victim = find_victim(connections);
         give_place(victim);
@@ -160,7 +160,7 @@ static struct bufferevent *connection_new(struct event_base *base, void *argumen
     connection->deadline = evtimer_new(base, connection_is_late, connection);
     evtimer_add(connection->deadline, &connection_timeout);
     TAILQ_INSERT_TAIL(&connections->evictable, connection, all);
-    if (++connections->count >= MAX_CONNECTIONS)
+    if (++connections->count > MAX_CONNECTIONS)
         pause_listener(connections);
     return connection->stream;
 }

@@ -2,9 +2,9 @@
  * The connections of the HTTP port: how many there are, and how long each may take; evhttp limits
  * neither. Each is answered once within 5 s, or stays as a reader of a stream (stream.h).
  *
- * At the limit the first one of the address that has the most is closed for each that waits, so
- * that silent ones do not lock out probes and scrapers. Answers that are not read take memory: an
- * address may have as much of it as it leaves to the others.
+ * Beyond the limit the first one of the address that has the most is closed for each that comes or
+ * waits, so that silent ones do not lock out probes and scrapers. Answers that are not read take
+ * memory: an address may have as much of it as it leaves to the others.
  *
  * Threads: the HTTP server's.
  */

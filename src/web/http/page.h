@@ -32,7 +32,8 @@
  *   list_page          lists that are read a page at a time
  *   live_tables        rows that change, as server-sent events
  *   trigger_rows       the dashboard's rows of triggers
- *   dashboard          /api/events and what is in it: triggers, connections, log, trend
+ *   server_figures     figures of the server, now and in the last hour
+ *   dashboard          /api/events and what is in it: triggers, connections, figures, log
  *   explain            /api/triggers: why a trigger is answered what it is answered
  *   history_page       /api/history: the readings of the last hour
  *   assets             the dashboard's own files, for the browser (assets/app.js lists them)

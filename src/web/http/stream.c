@@ -12,11 +12,19 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
-struct web_reader {
+/* A page that is a stream. There are as many as have been read; each is kept. */
+struct stream_page {
     struct web_streams *streams;
     const struct web_stream *hooks;
-    void *page; /* the hooks' context */
-    void *own;  /* what opened() returned */
+    void *context;
+    struct event *tick; /* pending while there are readers */
+    size_t readers;
+    TAILQ_ENTRY(stream_page) all;
+};
+
+struct web_reader {
+    struct stream_page *page;
+    void *own; /* what opened() returned */
     struct evhttp_request *request;
     struct bufferevent *connection;
     bool is_evicted;    /* closed, and its end is not reported yet; it has no place */
@@ -26,8 +34,9 @@ struct web_reader {
 };
 
 struct web_streams {
-    struct event *tick; /* pending while there are readers */
-    size_t count;       /* without the evicted */
+    struct event_base *base;
+    TAILQ_HEAD(, stream_page) pages;
+    size_t count; /* of readers, without the evicted */
     TAILQ_HEAD(, web_reader) readers;
 };
 
@@ -50,7 +59,7 @@ static void send_piece(struct web_reader *reader)
     if (reader->is_sending)
         return;
     while (piece.length < WEB_STREAM_PIECE_BYTES &&
-           reader->hooks->write(reader->page, reader->own, &piece))
+           reader->page->hooks->write(reader->page->context, reader->own, &piece))
         ;
     if (piece.length == 0)
         return;
@@ -70,30 +79,30 @@ static void disconnect(const struct web_reader *reader)
         shutdown(fd, SHUT_RDWR);
 }
 
-/* A page's tick comes before its readers are written to; readers of one page are beside each other
- * in practice. */
+static void add_tick(const struct stream_page *page, int64_t wait_ms)
+{
+    const struct timeval wait = {wait_ms / 1000, wait_ms % 1000 * 1000};
+    evtimer_add(page->tick, &wait);
+}
+
 static void tick(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
     (void)what;
-    struct web_streams *streams = argument;
-    const void *ticked = NULL;
+    const struct stream_page *page = argument;
     struct web_reader *reader;
-    int64_t wait_ms = 1000;
-    TAILQ_FOREACH(reader, &streams->readers, all) {
-        if (reader->is_evicted)
+    if (page->readers == 0)
+        return;
+    int64_t wait_ms = page->hooks->tick(page->context);
+    TAILQ_FOREACH(reader, &page->streams->readers, all) {
+        if (reader->page != page || reader->is_evicted)
             continue;
-        if (reader->page != ticked)
-            wait_ms = reader->hooks->tick(reader->page);
-        ticked = reader->page;
         if (reader->is_sending && clock_now_ms() - reader->sent_at_ms > WEB_STREAM_PATIENCE_MS)
             disconnect(reader);
         else
             send_piece(reader);
     }
-    const struct timeval wait = {wait_ms / 1000, wait_ms % 1000 * 1000};
-    if (streams->count > 0)
-        evtimer_add(streams->tick, &wait);
+    add_tick(page, wait_ms);
 }
 
 /* ---- the interface ---- */
@@ -101,15 +110,36 @@ static void tick(evutil_socket_t fd, short what, void *argument)
 struct web_streams *web_streams_new(struct event_base *base)
 {
     struct web_streams *streams = memory_new(sizeof(*streams));
-    streams->tick = evtimer_new(base, tick, streams);
+    streams->base = base;
+    TAILQ_INIT(&streams->pages);
     TAILQ_INIT(&streams->readers);
     return streams;
 }
 
 void web_streams_free(struct web_streams *streams)
 {
-    event_free(streams->tick);
+    for (struct stream_page *page; (page = TAILQ_FIRST(&streams->pages)) != NULL;) {
+        TAILQ_REMOVE(&streams->pages, page, all);
+        event_free(page->tick);
+        free(page);
+    }
     free(streams);
+}
+
+static struct stream_page *find_page(struct web_streams *streams, const struct web_stream *hooks,
+                                     void *context)
+{
+    struct stream_page *page;
+    TAILQ_FOREACH(page, &streams->pages, all)
+        if (page->hooks == hooks && page->context == context)
+            return page;
+    page = memory_new(sizeof(*page));
+    page->streams = streams;
+    page->hooks = hooks;
+    page->context = context;
+    page->tick = evtimer_new(streams->base, tick, page);
+    TAILQ_INSERT_TAIL(&streams->pages, page, all);
+    return page;
 }
 
 /* Without a share for each address one client would take all places. Two more, so that two do not
@@ -142,12 +172,9 @@ bool web_streams_make_room(struct web_streams *streams, struct evhttp_connection
 struct web_reader *web_streams_open(struct web_streams *streams, const struct web_stream *hooks,
                                     void *context, struct evhttp_request *request)
 {
-    const struct timeval at_once = {0, 0};
     const int sent_bytes = WEB_STREAM_PIECE_BYTES;
     struct web_reader *reader = memory_new(sizeof(*reader));
-    reader->streams = streams;
-    reader->hooks = hooks;
-    reader->page = context;
+    reader->page = find_page(streams, hooks, context);
     reader->own = hooks->opened(context);
     reader->request = request;
     reader->connection = evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
@@ -158,8 +185,12 @@ struct web_reader *web_streams_open(struct web_streams *streams, const struct we
     bufferevent_set_timeouts(reader->connection, NULL, NULL);
     evhttp_send_reply_start(request, HTTP_OK, NULL);
     TAILQ_INSERT_TAIL(&streams->readers, reader, all);
-    if (streams->count++ == 0)
-        evtimer_add(streams->tick, &at_once);
+    streams->count++;
+    /* The next tick may be far away, and what it left is there. */
+    if (reader->page->readers++ == 0)
+        add_tick(reader->page, 0);
+    else
+        send_piece(reader);
     return reader;
 }
 
@@ -173,10 +204,11 @@ void web_streams_disconnect(struct web_streams *streams)
 /* A request whose connection has failed is ours to free; otherwise the connection does it. */
 void web_streams_closed(struct web_reader *reader)
 {
-    struct web_streams *streams = reader->streams;
-    TAILQ_REMOVE(&streams->readers, reader, all);
-    streams->count -= !reader->is_evicted;
-    reader->hooks->closed(reader->page, reader->own);
+    struct stream_page *page = reader->page;
+    TAILQ_REMOVE(&page->streams->readers, reader, all);
+    page->streams->count -= !reader->is_evicted;
+    page->readers--;
+    page->hooks->closed(page->context, reader->own);
     if (evhttp_request_get_connection(reader->request) == NULL)
         evhttp_send_reply_end(reader->request);
     free(reader);

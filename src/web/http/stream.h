@@ -1,7 +1,8 @@
 /*
- * Streams: answers that go on (server-sent events). A reader is sent a piece when it has taken all
- * of the one before, so that one that is slow or never reads costs one piece of memory, and gets
- * the newest state when it can. One that takes nothing for 30 s is closed.
+ * Streams: answers that go on (server-sent events). A reader is sent at once what is there, then
+ * what is new after each tick of its page. It is sent a piece when it has taken all of the one
+ * before, so that one that is slow or never reads costs one piece of memory, and gets the newest
+ * state when it can. One that takes nothing for 30 s is closed.
  *
  * Threads: the HTTP server's own runs every hook.
  */

@@ -1,0 +1,35 @@
+/*
+ * Figures of the server as a whole, and the trend: some of them in the last hour.
+ *
+ * Threads: the HTTP server's.
+ */
+#ifndef BACKLOG_WEB_SERVER_FIGURES_H
+#define BACKLOG_WEB_SERVER_FIGURES_H
+
+#include "web/trigger_rows.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct engine;
+struct server_figures;
+
+/* The engine is borrowed. `calls` returns how many calls have ended; UINT64_MAX: unknown now. */
+struct server_figures *server_figures_new(struct engine *engine, uint64_t (*calls)(void *context),
+                                          void *context);
+void server_figures_free(struct server_figures *figures);
+
+/* All of them, by name; the caller owns the object. The totals are those of now. */
+json_t *server_figures_json(struct server_figures *figures, const struct trigger_totals *totals,
+                            int64_t now_ms);
+
+/* Whether the trend has no point of the last 15 s, and how it gets one. */
+bool server_figures_is_point_due(const struct server_figures *figures, int64_t now_ms);
+void server_figures_add_point(struct server_figures *figures, const struct trigger_totals *totals,
+                              int64_t now_ms);
+
+/* {"columns": [names], "rows": [points, the oldest first]}; the caller owns it. */
+json_t *server_figures_trend_json(const struct server_figures *figures);
+
+#endif
