@@ -41,11 +41,13 @@ def clock(seconds):
 def main(folder, ready, reports):
     total = [0, 0, 0]
     alone = []
+    still_failed = []
     print(f"{'builds':12} {clock(ready):>6}")
     for report in reports:
         passed, failed, skipped = results(os.path.join(folder, report + ".xml"))
         again = results(os.path.join(folder, report + "-again.xml"))[0] & {name for name, faulty in failed.items() if not faulty}
         alone += sorted(again)
+        still_failed += sorted(failed.keys() - again)
         counts = [len(passed) + len(again), len(failed) - len(again), len(skipped)]
         with open(os.path.join(folder, report + ".status")) as status:
             code, seconds = map(int, status.read().split())
@@ -53,6 +55,8 @@ def main(folder, ready, reports):
             counts[1] = 1
         print(f"{report:12} {clock(seconds):>6} {counts[0]:5} passed {counts[1]:5} failed {counts[2]:5} skipped")
         total = [sum(pair) for pair in zip(total, counts)]
+    for test in still_failed:
+        print(f"failed: {test}")
     for test in alone:
         print(f"failed beside others, passed alone: {test}")
     if len(alone) > MAX_PASSED_ALONE:
