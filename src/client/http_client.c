@@ -1,11 +1,13 @@
 #include "client/http_client.h"
 
 #include "base/http_head.h"
+#include "base/json_cleanup.h"
 #include "base/memory.h"
 #include "base/system/file.h"
 #include "base/url.h"
 
 #include <curl/curl.h>
+#include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -200,11 +202,16 @@ bool http_client_get(struct http_client *client, const char *path, struct text *
     if (!http_client_fetch(client, path, &status, &type, &body, error))
         return false;
     const char *bytes = body.bytes == NULL ? "" : body.bytes;
-    if (status != 200)
-        return error_unavailable(error, "%s%s: HTTP %ld: %.*s", client->shown_url, path, status,
-                                 (int)text_cut(bytes, LONGEST_SHOWN), bytes);
-    text_add_bytes(ret_body, bytes, body.length);
-    return true;
+    if (status == 200) {
+        text_add_bytes(ret_body, bytes, body.length);
+        return true;
+    }
+    _cleanup_(json_done) json_t *reply = json_loadb(bytes, body.length, 0, NULL);
+    const char *words = json_string_value(json_object_get(reply, "error"));
+    if (words == NULL)
+        words = bytes;
+    return error_unavailable(error, "%s%s: HTTP %ld: %.*s", client->shown_url, path, status,
+                             (int)text_cut(words, LONGEST_SHOWN), words);
 }
 
 void http_client_follow(struct http_client *client, const char *path,

@@ -112,7 +112,7 @@ static void add_reason(const struct trigger *trigger, const struct trigger_repor
     if (report->state == ANSWER_STATE_WAITING)
         text_add(text, "nothing was measured yet: a call waits for the next measurement");
     else if (report->state == ANSWER_STATE_REFUSED)
-        text_addf(text, "KEDA keeps the replicas: %s", error_text(report->error));
+        text_addf(text, "KEDA gets an error: %s", error_text(report->error));
     else {
         const char *activity = answer->active ? "active" : "not active: KEDA may scale to zero";
         bool is_measured = report->snapshot.is_measured;

@@ -488,7 +488,9 @@ def test_explain_says_why(called):
     broken = backlog("explain", "shop/broken", "--server-http", called)
     assert "no trigger has a value, so KEDA keeps the replicas" in broken.stdout
     assert "Connection refused" in broken.stdout
-    assert backlog("explain", "shop/missing", "--server-http", called).returncode == 1
+    missing = backlog("explain", "shop/missing", "--server-http", called)
+    assert missing.returncode == 1
+    assert missing.stderr.endswith("HTTP 404: no trigger of this ScaledObject: KEDA has not called for one recently\n")
     assert backlog("explain", "jobs", "--server-http", called).returncode == 2
     away = backlog("explain", "shop/jobs", "--server-http", f"http://reader:opensesame@127.0.0.1:{free_port()}")
     assert away.returncode == 1 and "http://127.0.0.1:" in away.stderr and "opensesame" not in away.stderr

@@ -80,7 +80,7 @@ def test_explain_says_what_is_wrong(server, client, broker, redis):
     (trigger,) = get(server, "/api/triggers/shop/orders").json()
     assert trigger["now"]["state"] == "refused"
     assert 'listLength "many"' in trigger["now"]["error"]
-    assert trigger["why"].startswith("KEDA keeps the replicas: ")
+    assert trigger["why"].startswith("KEDA gets an error: ")
 
 
 def test_explain_shows_every_refusal_as_the_last_answer(broker, redis):
@@ -113,7 +113,7 @@ def test_explain_shows_every_refusal_as_the_last_answer(broker, redis):
         trigger = refused(lambda metadata: next(client.stream_is_active(metadata, seconds=SECONDS)), beyond)
         assert trigger["lastAnswer"]["call"] == "StreamIsActive" and "--max-connections" in trigger["lastAnswer"]["error"]
         assert trigger["now"]["state"] == "refused" and trigger["now"]["error"] == trigger["lastAnswer"]["error"]
-        assert trigger["why"].startswith("KEDA keeps the replicas: all 2 connections")
+        assert trigger["why"].startswith("KEDA gets an error: all 2 connections")
 
 
 def test_explain_shows_whether_an_answer_is_held(server, client):
