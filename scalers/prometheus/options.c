@@ -115,8 +115,8 @@ const struct option prometheus_options[] = {
      TARGET(ignore_null_values),
      .type = OPTION_BOOL,
      .default_value = "true",
-     .doc = "true: no data and NaN are 0, false: they are errors; infinity and a missing value are "
-            "errors always, and so are no data, and 0, about which the server warns"},
+     .doc = "true: no data and NaN are 0; false: errors. Always errors: infinity, a missing value, "
+            "and no data or 0 with a warning of the server"},
     {0},
 };
 

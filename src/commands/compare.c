@@ -297,8 +297,8 @@ const struct command command_compare = {
         "in this process, so it must run where the sources can be reached. Nothing is changed, "
         "and no server of Backlog is needed. KEDA's chart serves the metrics with "
         "prometheus.operator.enabled=true, which is not its default.\n\n"
-        "KEDA's value is as old as its last poll. It is equal where it is one of what was measured "
-        "here in that time.",
+        "KEDA's value is as old as its last poll. It is equal where it is between those measured "
+        "here since then.",
     .exit_status = "0 all triggers are equal; 1 some are not, or could not be compared",
     .examples = {{"for a day, on a machine that reaches the sources", "backlog compare --for 24h"},
                  {"of one file, behind `kubectl -n keda port-forward deploy/keda-operator 8080`",

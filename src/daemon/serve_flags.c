@@ -27,12 +27,11 @@ const struct option serve_flags[] = {
                 "backlog.keda.svc; IP addresses and localhost always are permitted, others get 403 "
                 "(DNS rebinding)"),
     FLAG("http-token-file", OPTION_STRING, http_token_file, NULL, .value_name = "FILE",
-         .doc = "file with a token: --http asks for it, but for /livez, /healthz, /readyz and "
-                "/metrics; read again when it is replaced"),
+         .doc = "file with a token that --http requires, except for /login, /livez, /healthz, "
+                "/readyz and /metrics; read again when it is replaced"),
     FLAG("probes", OPTION_STRING, probes, NULL, .value_name = "ADDRESS",
-         .doc =
-             "address and port for /livez, /healthz and /readyz alone, such as :9092; what floods "
-             "--http leaves it alone"),
+         .doc = "address and port for only /livez, /healthz and /readyz, such as :9092; a flood of "
+                "--http does not affect it"),
     FLAG("workers", OPTION_LIST, workers, NULL, .flags = OPTION_NO_VARIABLE,
          .doc = "in a pod: comma-separated namespaces; --http also shows the pods of their "
                 "ScaledObjects and ScaledJobs, and the pods' logs"),
@@ -64,7 +63,7 @@ const struct option serve_flags[] = {
          NULL, .flags = OPTION_NO_VARIABLE, .value_name = "YAML",
          .doc = "{NAME: {hosts: [PATTERN], namespaces: [PATTERN]}}: addresses that triggers may "
                 "name beside a ClusterTriggerAuthentication, and the namespaces that may use it; "
-                "without it: those that it names itself, and all"),
+                "without it: the addresses in it, and all namespaces"),
     FLAG("deny-inline-connections", OPTION_BOOL, deny_inline, "false",
          .doc = "refuse triggers that name a host of their own: they need a connection of the "
                 "connections file or of their namespace's Secret (--kubernetes-secrets), or "
@@ -75,12 +74,11 @@ const struct option serve_flags[] = {
     FLAG("max-connections", OPTION_INT, max_connections, "1024", COUNT_LIMITS,
          .doc =
              "maximum number of connections to sources. Places for those of the connections file "
-             "are reserved. Of the remaining places, one namespace may use at most half"),
+             "are reserved. A namespace gets at most half of what the others leave"),
     FLAG("max-agents", OPTION_INT, max_agents, "64", COUNT_LIMITS,
-         .doc =
-             "maximum number of connections with an agent process of their own. Places for "
-             "those of the connections file are reserved. Of the remaining places, one namespace "
-             "may use at most half"),
+         .doc = "maximum number of connections with an agent process of their own. Places for "
+                "those of the connections file are reserved. A namespace gets at most half of what "
+                "the others leave"),
     FLAG("max-inline", OPTION_INT, max_inline, "64", COUNT_LIMITS,
          .doc = "maximum number of connections per namespace that are not in the connections file"),
 
@@ -117,8 +115,8 @@ const struct option serve_flags[] = {
     FLAG("max-triggers", OPTION_INT, max_triggers, "100000", COUNT_LIMITS, .group = "Limits",
          .doc = "maximum number of triggers known at the same time"),
     FLAG("trigger-memory", OPTION_INT, trigger_mib, "96", .limits = {1, 65536},
-         .doc = "MiB that all triggers may take; a namespace may have as much as it leaves to the "
-                "others"),
+         .doc = "MiB that all triggers may take; a namespace at most half of what the others "
+                "leave"),
     FLAG("max-streams", OPTION_INT, max_streams, "50000", COUNT_LIMITS,
          .doc = "maximum number of open streams (external-push)"),
     FLAG("metrics-per-trigger", OPTION_INT, metrics_per_trigger, "0", .limits = {0, 100000},

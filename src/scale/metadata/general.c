@@ -46,9 +46,9 @@ const struct option general_table[] = {
         .doc =
             "a TriggerAuthentication of the trigger's namespace, whose parameters are used as keys "
             "of the connection; needs --kubernetes. Without it authenticationRef counts"),
-    STEERING_ROW(
-        CREDENTIALS_CLUSTER_KEY, cluster_trigger_authentication,
-        .doc = "the same of a ClusterTriggerAuthentication, which must name the address, too"),
+    STEERING_ROW(CREDENTIALS_CLUSTER_KEY, cluster_trigger_authentication,
+                 .doc = "the same of a ClusterTriggerAuthentication; it, or "
+                        "--kubernetes-cluster-authentications, must name the address"),
     ROW(key_interval, OPTION_DURATION, rules.interval_ms, .limits = {1000, 3600 * 1000.0},
         .doc = "time between two measurements; where triggers share a query, the shortest counts; "
                "default: --interval"),
@@ -58,8 +58,8 @@ const struct option general_table[] = {
     ROW(general_hold_window, OPTION_DURATION, rules.hold_window_ms, .default_value = "5m",
         .limits = {0, 3600 * 1000.0},
         .doc = "set it to the HPA's scaleDown.stabilizationWindowSeconds: the held value is the "
-               "largest of this time before measuring failed, so that it neither removes a "
-               "replica nor starts one"),
+               "largest of this time before measuring failed, so that it removes no "
+               "replica, and rarely starts one"),
     POLICY("scaleDownWhenIdle", OPTION_DURATION, settings.idle_ms,
            .limits = {1000, 24 * 3600 * 1000.0},
            .doc = "no replica is removed until nothing has been waiting or in flight for this "
@@ -69,11 +69,12 @@ const struct option general_table[] = {
            .doc = "at least as many replicas as messages in flight divided by this"),
     BURST("burstThreshold"),
     BURST("burstReplicas"),
-    POLICY("steps", OPTION_STRING, steps,
-           .doc = "at least so many replicas by level, such as 1=1,10=2,100=5: 2 replicas from 10 "
-                  "waiting messages on; with a target of the trigger's own (or maxWait) the larger "
-                  "number counts, without one the levels alone; when less is waiting, a level is "
-                  "left only below the level under it"),
+    POLICY(
+        "steps", OPTION_STRING, steps,
+        .doc =
+            "at least so many replicas by level: with 1=1,10=2,100=5 from 10 waiting "
+            "messages on 2. A level ends when fewer wait than the next lower level needs. Beside a "
+            "target of the trigger (or maxWait) the larger number counts"),
     POLICY("maxReplicaCount", OPTION_INT, settings.max_replicas, .limits = {1, POLICY_MAX_REPLICAS},
            .doc = "the same as in the ScaledObject, which KEDA does not send: when all replicas "
                   "are needed, 20 % more are returned, so that the HPA's tolerance does not stop "
@@ -101,8 +102,8 @@ const struct option general_table[] = {
                "when consumers are connected and messages wait, but nothing is consumed: hold adds "
                "no replicas"),
     ROW("shadow", OPTION_STRING, policy.shadow,
-        .doc = "settings like these, computed for comparison and never answered, such as "
-               "maxWait=60s,ratePerReplica=10; ; separates where one has a comma"),
+        .doc = "a policy to try, such as maxWait=60s,ratePerReplica=10: KEDA does not get its "
+               "number; separate by ; if a value has a comma"),
     KEDA_ROW("scalerAddress", .doc = "KEDA's: the address of this server"),
     KEDA_ROW("enableTLS", .doc = "KEDA's: use TLS for calls to this server"),
     KEDA_ROW("unsafeSsl", .doc = "KEDA's: do not verify this server's certificate"),
