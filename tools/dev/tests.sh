@@ -132,11 +132,15 @@ test_brokers() { suite brokers "broker tests" brokers_suite "$@"; }
 
 # Newer than any Debian's, of their Go modules; without all that Prometheus discovers in clouds.
 make_newer() {
-    local go
+    local go module version
     go=$(find_go) || install_go
     go=$(find_go) || die "no Go of at least 1.21 here, and none to be had from apt: install one for the newest nats-server and Prometheus"
     mkdir -p "$build/matrix/go"
-    (cd test/matrix && CGO_ENABLED=0 GOTOOLCHAIN=auto GOFLAGS=-tags=remove_all_sd GOBIN=$build/matrix/go "$go" install -trimpath -ldflags='-s -w' tool)
+    # Prometheus 3.16.0 is v0.316.0 of its module, and says its version only if the linker is told.
+    module=$(required_version test/matrix/go.mod github.com/prometheus/prometheus)
+    version=$(sed -E 's/^0\.([0-9])0?([0-9]+)\./\1.\2./' <<<"$module")
+    (cd test/matrix && CGO_ENABLED=0 GOTOOLCHAIN=auto GOFLAGS=-tags=remove_all_sd GOBIN=$build/matrix/go "$go" install -trimpath \
+        -ldflags="-s -w -X github.com/prometheus/common/version.Version=$version" tool)
 }
 
 # SOURCE, the base, and variables of the tests.
