@@ -91,10 +91,11 @@ static void serve_feed(struct measuring *measuring, struct feed *feed)
 static void send_list(struct redis_client *client, struct redis_link *link, struct task **waiting,
                       bool was_kept_back, redis_send_tasks *send)
 {
-    struct task *tasks = TAKE(*waiting);
-    for (struct task *task = tasks; was_kept_back && task != NULL; task = task->next)
+    if (*waiting == NULL || !redis_link_has_room(link))
+        return;
+    for (struct task *task = *waiting; was_kept_back && task != NULL; task = task->next)
         task_started(task);
-    send(client, link, tasks);
+    send(client, link, waiting);
 }
 
 /* Sends what waits, on a link that is opened for it. */
@@ -124,7 +125,7 @@ static bool send_waiting(struct redis_client *client, redis_send_tasks *send, st
         redis_setup_send_role(links->shared);
     redis_subscriber_prepare(&client->subscriber, links->shared, links->waiting);
     send_list(client, links->shared, &links->waiting, links->was_kept_back, send);
-    links->was_kept_back = false;
+    links->was_kept_back = links->waiting != NULL;
     links->shared->is_asking = true;
     send_list(client, links->shared, &links->waiting_imports, true, send);
     links->shared->is_asking = false;
@@ -238,9 +239,9 @@ static bool check_client(struct redis_client *client, int64_t now_ms, int64_t *n
     return redis_links_check(&client->links, now_ms, next_ms, error);
 }
 
-static bool is_ready(const struct redis_link *link)
+static bool can_send(struct redis_link *link)
 {
-    return link != NULL && link->state == REDIS_LINK_READY;
+    return link != NULL && link->state == REDIS_LINK_READY && redis_link_has_room(link);
 }
 
 static bool can_send_any(struct redis_client *client)
@@ -250,8 +251,8 @@ static bool can_send_any(struct redis_client *client)
     bool is_waiting = links->waiting != NULL || links->waiting_imports != NULL;
     return redis_follow_master(client, now_ms) &&
            ((is_waiting && (links->shared == NULL ? redis_links_may_open_shared(links, now_ms)
-                                                  : is_ready(links->shared))) ||
-            (links->waiting_isolated != NULL && is_ready(links->isolated)));
+                                                  : can_send(links->shared))) ||
+            (links->waiting_isolated != NULL && can_send(links->isolated)));
 }
 
 static bool check_all(struct measuring *measuring, int64_t *next_ms, struct error *error)

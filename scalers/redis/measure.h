@@ -23,10 +23,10 @@
 
 #include <stdbool.h>
 
-/* Sends the first request of each task (utlist) on a link that is ready. Each becomes a command's.
- */
+/* Sends the first request of each task that waits (utlist) on a link that is ready, as long as that
+ * has room. Each that is sent leaves the list, and becomes a command's. */
 typedef void redis_send_tasks(struct redis_client *client, struct redis_link *link,
-                              struct task *tasks);
+                              struct task **waiting);
 
 /* As struct scaler has it. */
 bool redis_measure(struct redis_client *client, struct feed *feed, redis_send_tasks *send,

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "redis/client.h"
 #include "redis/requests/key_type.h"
 #include "redis/subscriptions.h"
 #include "scalers/redis_peer.h"
@@ -507,6 +508,49 @@ static void a_flood_of_answers_holds_up_neither_side(void **state)
     error_done(&outcome.error);
 }
 
+static void nor_does_one_that_makes_us_send_more(void **state)
+{
+    (void)state;
+    enum { TASKS = 5000 };
+    char name[999] = "";
+    memset(name, 'x', sizeof(name) - 1);
+    struct outcome outcome =
+        measure(&scaler_redis,
+                SCRIPT({"LLEN", "-WRONGTYPE\r\n"}, {"TYPE", "+set\r\n"}, {"SCARD", ":1\r\n"}),
+                PAIRS("listName", name), TASKS, 20000);
+    assert_true(outcome.usable);
+    assert_int_equal(outcome.answers, TASKS);
+}
+
+/* It stands still, and would hold up megabytes. What is not sent waits, and is measured later. */
+static void a_server_that_reads_nothing_is_sent_little(void **state)
+{
+    (void)state;
+    enum { TASKS = 5000, STILL_MS = 1000, RUN_MS = 200, MAX_BYTES = 192 << 10 };
+    char name[999] = "";
+    memset(name, 'x', sizeof(name) - 1);
+    struct redis_peer peer;
+    redis_peer_start(
+        &peer, SCRIPT({"LLEN", ":1\r\n", .wait_ms = STILL_MS, .times = 1}, {"LLEN", ":1\r\n"}));
+    _cleanup_(trigger_done) struct trigger trigger =
+        trigger_of(&scaler_redis, PAIRS("address", peer.address, "listName", name));
+    _cleanup_(error_done) struct error error = {0};
+    void *client = NULL;
+    assert_true(scaler_redis.connect(trigger.options.connection, clock_now_ms() + 2 * STILL_MS,
+                                     &client, &error));
+    const struct redis_socket *socket = &((struct redis_client *)client)->links.shared->socket;
+    struct test_feed *feed = test_feed_new(&scaler_redis);
+    for (size_t i = 0; i < TASKS; i++)
+        test_feed_add(feed, trigger.options.query, (struct notifier){0});
+    test_feed_set_timeout(feed, 2 * STILL_MS);
+    test_feed_stay(feed, RUN_MS);
+    test_feed_run(feed, client, RUN_MS, &error);
+    assert_in_range(socket->capacity, 1, MAX_BYTES);
+    test_feed_free(feed);
+    scaler_redis.disconnect(client);
+    redis_peer_stop(&peer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -533,6 +577,8 @@ int main(void)
         cmocka_unit_test(a_server_that_is_not_redis_is_reported),
         cmocka_unit_test(a_huge_answer_is_refused),
         cmocka_unit_test(a_flood_of_answers_holds_up_neither_side),
+        cmocka_unit_test(nor_does_one_that_makes_us_send_more),
+        cmocka_unit_test(a_server_that_reads_nothing_is_sent_little),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,8 +13,9 @@ enum {
     TLS_BYTES = 48 << 10,
     FREE_LINKS = 3, /* of a Redis Cluster, or of Sentinels: as many as the least of them have */
     LONG_LIFE_MS = 10 * 1000,
-    REOPEN_MS = 250,   /* of one with a shorter life, from its opening on; it doubles: */
-    MAX_DOUBLINGS = 3, /* ... what waits for it is answered within the time of a call */
+    REOPEN_MS = 250,       /* of one with a shorter life, from its opening on; it doubles: */
+    MAX_DOUBLINGS = 3,     /* ... what waits for it is answered within the time of a call */
+    MAX_UNSENT = 64 << 10, /* bytes; one request more may have 20 KiB */
 };
 
 /* False: too many are open. */
@@ -165,6 +166,14 @@ bool redis_link_flush(struct redis_link *link, struct error *error)
     if (link->state == REDIS_LINK_OPENING || redis_socket_write(&link->socket, &reason))
         return true;
     return hung_up(link, reason, error);
+}
+
+bool redis_link_has_room(struct redis_link *link)
+{
+    const struct redis_socket *socket = &link->socket;
+    _cleanup_(error_done) struct error ignored = {0}; /* the next step finds it, too */
+    return socket->end - socket->start < MAX_UNSENT ||
+           (redis_link_flush(link, &ignored) && socket->end - socket->start < MAX_UNSENT);
 }
 
 bool redis_link_ping(struct redis_link *link, int64_t now_ms, struct error *error)

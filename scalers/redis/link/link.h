@@ -155,6 +155,10 @@ bool redis_link_step(struct redis_link *link, short revents, struct error *error
 struct redis_command *redis_link_send(struct redis_link *link, const struct redis_request *request);
 bool redis_link_flush(struct redis_link *link, struct error *error);
 
+/* Whether more tasks are to be sent on it now. Else much waits for the server to read it, which one
+ * that stands still never does: who has more keeps it until then. */
+bool redis_link_has_room(struct redis_link *link);
+
 /* Of one that is subscribed: whether it still works. False: it does not, or has not replied since
  * the last time. */
 bool redis_link_ping(struct redis_link *link, int64_t now_ms, struct error *error);

@@ -10,21 +10,25 @@
 #include <sys/socket.h>
 
 enum {
-    MAX_NUMBER = 32,           /* characters */
-    MAX_REPLY_BYTES = 2 << 20, /* a consumer group is 150 bytes of XINFO GROUPS */
-    KEPT_BYTES = 16 << 10,     /* of the reader's buffer, between replies */
-    MAX_ELEMENTS = 1 << 16,    /* of all arrays of a reply; it is 13 of them */
-    MAX_DEPTH = 7,             /* of arrays in arrays; CLUSTER SLOTS has 4 */
+    MAX_NUMBER = 32,               /* characters */
+    MAX_REPLY_BYTES = 2 << 20,     /* a consumer group is 150 bytes of XINFO GROUPS */
+    KEPT_BYTES = 16 << 10,         /* of a buffer that is empty */
+    FREE_OUTPUT_BYTES = 192 << 10, /* as much as redis_link_has_room() permits */
+    MAX_ELEMENTS = 1 << 16,        /* of all arrays of a reply; it is 13 of them */
+    MAX_DEPTH = 7,                 /* of arrays in arrays; CLUSTER SLOTS has 4 */
     ELEMENT_BYTES = sizeof(redisReply *) + sizeof(redisReply) + 16, /* with malloc()'s own */
 };
 
 /* ---- the limits of replies ---- */
 
-/* False: other connections have the memory for it. */
+/* What replies make us send counts, too: a server may reply, and read nothing. False: other
+ * connections have the memory for it. */
 static bool count_memory(struct redis_socket *socket)
 {
-    return source_memory_set(&socket->memory,
-                             socket->partial_bytes + socket->elements * ELEMENT_BYTES);
+    size_t output_bytes =
+        socket->capacity > FREE_OUTPUT_BYTES ? socket->capacity - FREE_OUTPUT_BYTES : 0;
+    return source_memory_set(&socket->memory, socket->partial_bytes +
+                                                  socket->elements * ELEMENT_BYTES + output_bytes);
 }
 
 static bool is_too_deep(const redisReadTask *task)
@@ -286,6 +290,11 @@ bool redis_socket_write(struct redis_socket *socket, const char **ret_reason)
         socket->start += written;
     }
     socket->start = socket->end = 0;
+    if (socket->capacity > KEPT_BYTES) {
+        free(TAKE(socket->output));
+        socket->capacity = 0;
+        count_memory(socket); /* it is less */
+    }
     return true;
 }
 

@@ -48,7 +48,7 @@ struct redis_socket {
     /* What was read of a reply that is not complete. */
     size_t partial_bytes;
     size_t elements;                     /* of its arrays, as they were announced */
-    struct source_memory memory;         /* of the bytes and the elements */
+    struct source_memory memory;         /* of the bytes, the elements and a large output */
     redisReplyObjectFunctions functions; /* hiredis's own, but for: */
     void *(*create_array)(const redisReadTask *task, redis_element_count elements);
 

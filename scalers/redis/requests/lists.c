@@ -91,11 +91,11 @@ static void on_length(struct redis_link *link, struct redis_command *command,
         fail(link, task, reply);
 }
 
-static void send_tasks(struct redis_client *client, struct redis_link *link, struct task *tasks)
+static void send_tasks(struct redis_client *client, struct redis_link *link, struct task **waiting)
 {
-    while (tasks != NULL) {
-        struct task *task = tasks;
-        DL_DELETE(tasks, task);
+    while (*waiting != NULL && redis_link_has_room(link)) {
+        struct task *task = *waiting;
+        DL_DELETE(*waiting, task);
         if (key_of(task) != NULL)
             read_length(client, link, task, 0);
         else

@@ -257,16 +257,16 @@ static int compare_streams(const void *left, const void *right)
     return strcmp(stream_of(*(struct task *const *)left), stream_of(*(struct task *const *)right));
 }
 
-/* The reply has all groups of a stream, so that one command is sent for all of them. `tasks` ends
- * with NULL. */
+/* The reply has all groups of a stream, so that one command is sent for all of them. `tasks`, which
+ * wait, ends with NULL. */
 static void read_groups(struct redis_client *client, struct redis_link *link, struct task **tasks,
-                        size_t count)
+                        size_t count, struct task **waiting)
 {
     qsort(tasks, count, sizeof(*tasks), compare_streams);
-    for (size_t i = 0; i < count;) {
+    for (size_t i = 0; i < count && redis_link_has_room(link);) {
         struct task **first = &tasks[i];
-        while (i < count && compare_streams(first, &tasks[i]) == 0)
-            i++;
+        for (; i < count && compare_streams(first, &tasks[i]) == 0; i++)
+            DL_DELETE(*waiting, tasks[i]);
         struct task *next = tasks[i];
         const char *stream = stream_of(*first);
         tasks[i] = NULL;
@@ -277,25 +277,27 @@ static void read_groups(struct redis_client *client, struct redis_link *link, st
     }
 }
 
-static void send_tasks(struct redis_client *client, struct redis_link *link, struct task *tasks)
+static void send_tasks(struct redis_client *client, struct redis_link *link, struct task **waiting)
 {
-    const struct task *counted;
+    struct task *task;
+    struct task *next;
     size_t count = 0;
-    DL_COUNT(tasks, counted, count);
+    DL_COUNT(*waiting, task, count);
     _cleanup_(memory_free) struct task **of_groups = memory_array(count + 1, sizeof(*of_groups));
     size_t groups_count = 0;
-    while (tasks != NULL) {
-        struct task *task = tasks;
-        DL_DELETE(tasks, task);
+    DL_FOREACH_SAFE(*waiting, task, next) {
         enum redis_stream_mode mode = redis_stream_mode(task->query);
-        if (mode == REDIS_STREAM_LENGTH)
-            read_length(client, link, task);
-        else if (mode == REDIS_STREAM_PENDING)
-            read_pending(link, task);
-        else
+        if (mode == REDIS_STREAM_LAG) {
             of_groups[groups_count++] = task;
+        } else if (redis_link_has_room(link)) {
+            DL_DELETE(*waiting, task);
+            if (mode == REDIS_STREAM_LENGTH)
+                read_length(client, link, task);
+            else
+                read_pending(link, task);
+        }
     }
-    read_groups(client, link, of_groups, groups_count);
+    read_groups(client, link, of_groups, groups_count, waiting);
 }
 
 bool redis_streams_measure(void *client, struct feed *feed, struct error *error)
