@@ -48,14 +48,21 @@ void redis_check_connection(const void *connection_options, struct error *mistak
         tls_options_check(&connection->tls, mistakes);
 }
 
-/* Each is in several commands and texts of a measurement, of which memory is counted by the
- * trigger's metadata alone. */
+/* Of a prefix, which is in the names of five keys, less than of others. */
+enum { MAX_NAME_BYTES = 1024, MAX_PREFIX_BYTES = 256 };
+
+static void check_length(const char *key, const char *name, size_t max_bytes,
+                         struct error *mistakes)
+{
+    if (name != NULL && strlen(name) > max_bytes)
+        error_add(mistakes, "%s has %zu bytes: at most %zu are permitted", key, strlen(name),
+                  max_bytes);
+}
+
+/* Each is in several commands and texts of a measurement. */
 static void check_name(const char *key, const char *name, struct error *mistakes)
 {
-    enum { MAX_NAME_BYTES = 1024 };
-    if (name != NULL && strlen(name) > MAX_NAME_BYTES)
-        error_add(mistakes, "%s has %zu bytes: at most %d are permitted", key, strlen(name),
-                  MAX_NAME_BYTES);
+    check_length(key, name, MAX_NAME_BYTES, mistakes);
 }
 
 /* A value may come out of a variable: the error has its number. */
@@ -89,7 +96,7 @@ void redis_check_list(const struct options *options, struct error *mistakes)
     check_keys(&query->keys, mistakes);
     check_name("listName", query->list_name, mistakes);
     check_name("queueName", query->queue_name, mistakes);
-    check_name("prefix", query->prefix, mistakes);
+    check_length("prefix", query->prefix, MAX_PREFIX_BYTES, mistakes);
     if (has_library && query->queue_name == NULL)
         error_add(mistakes, "library needs queueName");
     if (!has_library && query->queue_name != NULL)

@@ -135,8 +135,8 @@ const char *const redis_library_names[] = {"none", "bullmq", "rq", NULL};
         {.key = "prefix",                                                                          \
          LIST_QUERY(prefix),                                                                       \
          .type = OPTION_STRING,                                                                    \
-         .doc = "with library: what its keys begin with, without the colon; default: bull, or "    \
-                "rq"},                                                                             \
+         .doc = "with library: what its keys begin with, without the colon, at most 256 bytes; "   \
+                "default: bull, or rq"},                                                           \
         {.key = "listLength",                                                                      \
          LIST_TARGET(list_length),                                                                 \
          .type = OPTION_INT,                                                                       \

@@ -23,6 +23,8 @@ struct redis_subscriptions {
  * keys that it came with. */
 void redis_subscriptions_add(struct redis_subscriptions *subscriptions, const char *const *keys,
                              const struct notifier *notifier);
+/* The memory of one of these keys, if no other has any of them. */
+size_t redis_subscriptions_bytes(const char *const *keys);
 void redis_subscriptions_remove(struct redis_subscriptions *subscriptions, uint64_t notifier_id);
 bool redis_subscriptions_has(const struct redis_subscriptions *subscriptions, uint64_t notifier_id);
 

@@ -5,8 +5,8 @@
  * line in scalers/CMakeLists.txt. A scaler includes this header, measure/task.h, config/option.h,
  * base/, what scalers share (scalers/shared/) and its client library, and nothing else.
  *
- * check, metric_spec, evaluate and bundle are pure and run on any thread. The other hooks of one
- * client run on one thread, never two at a time, so they need no locks.
+ * check, metric_spec, evaluate, bundle and client_bytes are pure and run on any thread. The other
+ * hooks of one client run on one thread, never two at a time, so they need no locks.
  */
 #ifndef BACKLOG_MEASURE_SCALER_H
 #define BACKLOG_MEASURE_SCALER_H
@@ -122,6 +122,11 @@ struct scaler {
      * and remember what cannot change while the client lives.
      */
     bool subscribes;
+
+    /* Optional: the memory that the client keeps of a query while it is measured and subscribed to,
+     * for the limit of its trigger's namespace. Must cope with wrong metadata, as metric_spec.
+     * NULL: little, however long the values are. */
+    size_t (*client_bytes)(const void *query_options);
 
     int64_t timeout_ms; /* of a task; 0: 2,000 */
     size_t max_tasks;   /* tasks at a time, see feed_set_max_tasks(); 0: any number */

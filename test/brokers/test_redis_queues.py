@@ -21,6 +21,7 @@ CIRCLES = int(os.environ.get("BACKLOG_CIRCLES", "2000"))
 RQ_CIRCLES = int(os.environ.get("BACKLOG_CIRCLES", "50"))  # these are slow
 READERS = 4  # each has a connection and a query of its own, so that readings are many
 SECONDS = 10
+MIB = 1 << 20
 NUMBERS = itertools.count()  # of queues: what the server knows of one is of no test before
 
 
@@ -329,3 +330,29 @@ def test_rq_pushes_what_is_added_and_falls_due(broker, redis, server, rq):
         assert rq.call("counts") == {"queued": 0, "scheduled": 1}
         rq.call("schedule")
         assert rq.call("counts") == {"queued": 1, "scheduled": 0}
+
+
+def test_queues_with_long_names_take_the_memory_that_is_counted(broker):
+    """Of a Redis that stands still, too, and then goes on: each has seven commands and five tracked keys."""
+    with Server(program=os.environ.get("BACKLOG_RELEASE"), arguments=["--trigger-memory", "32"]) as server, Client(server.port) as client:
+        before = server.resident_bytes()
+        streams, most = [], 0
+        def sampled(seconds):
+            nonlocal most
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                most = max(most, server.resident_bytes() - before)
+                time.sleep(0.05)
+        while not any(stream.done() for stream in streams):  # the namespace has no more room: it has 16 MiB
+            streams += [client.stream_is_active(of(broker, {"scaler": "redis", "library": "bullmq", "prefix": "p" * 256,
+                                                            "queueName": f"{len(streams) + number}".ljust(1020, "q")}),
+                                                name=f"o{len(streams) + number}") for number in range(100)]
+            sampled(0.3)
+        broker.pause()
+        sampled(3)
+        broker.resume()
+        sampled(2)
+        for stream in streams:
+            stream.cancel()
+        print(f"{len(streams)} queues with long names: {most / MIB:.1f} MiB")
+        assert most <= 24 * MIB

@@ -6,6 +6,9 @@
 
 #define NO_ADDRESS "is not host:port"
 
+#define REDIS_32 "{prefixprefixprefixprefixprefix}"
+#define REDIS_256 REDIS_32 REDIS_32 REDIS_32 REDIS_32 REDIS_32 REDIS_32 REDIS_32 REDIS_32
+
 /* Of what is measured. */
 #define REDIS_LIST_CASES                                                                           \
     TAKES("listName", "jobs:{1} of/all"), REFUSES("listName is missing", "listName", ""),          \
@@ -22,6 +25,9 @@
         TAKES("queueName", "videos", "library", "rq", "prefix", "{rq}", "listName", ""),           \
         REFUSES("queueName needs library", "queueName", "videos"),                                 \
         TAKES("prefix", "{jobs}", "library", "bullmq", "queueName", "videos", "listName", ""),     \
+        TAKES("prefix", REDIS_256, "library", "bullmq", "queueName", "videos", "listName", ""),    \
+        REFUSES("prefix has 257 bytes: at most 256", "prefix", REDIS_256 "p", "library", "bullmq", \
+                "queueName", "videos", "listName", ""),                                            \
         REFUSES("prefix needs library", "prefix", "jobs"), TAKES("listLength", "1"),               \
         REFUSES("at least 1", "listLength", "0"), DEFAULT("listLength", "5"),                      \
         TAKES("activationListLength", "-1"), TAKES("activationListLength", "9223372036854775807"), \

@@ -551,6 +551,31 @@ static void a_server_that_reads_nothing_is_sent_little(void **state)
     redis_peer_stop(&peer);
 }
 
+static void what_a_client_keeps_of_a_query_grows_with_its_keys(void **state)
+{
+    (void)state;
+    enum { PREFIX = 256, NAME = 1024, MANY = 64 };
+    char prefix[PREFIX + 1] = "";
+    char name[NAME + 1] = "";
+    struct text keys = {0};
+    memset(prefix, 'p', PREFIX);
+    memset(name, 'q', NAME);
+    for (int i = 0; i < MANY; i++)
+        text_addf(&keys, "%s%d", i == 0 ? "" : ",", i);
+    _cleanup_(trigger_done) struct trigger queue =
+        trigger_of(&scaler_redis, PAIRS("address", "localhost:6379", "library", "bullmq", "prefix",
+                                        prefix, "queueName", name));
+    _cleanup_(trigger_done) struct trigger many =
+        trigger_of(&scaler_redis, PAIRS("address", "localhost:6379", "keys", keys.bytes));
+    _cleanup_(trigger_done) struct trigger none =
+        trigger_of(&scaler_redis, PAIRS("address", "localhost:6379", "library", "bullmq"));
+    assert_true(queue.good && many.good);
+    assert_in_range(scaler_redis.client_bytes(queue.options.query), 5 * (PREFIX + NAME), 8 << 10);
+    assert_in_range(scaler_redis.client_bytes(many.options.query), MANY * 128, MANY * 256);
+    assert_in_range(scaler_redis.client_bytes(none.options.query), 0, 1 << 10);
+    text_done(&keys);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -579,6 +604,7 @@ int main(void)
         cmocka_unit_test(a_flood_of_answers_holds_up_neither_side),
         cmocka_unit_test(nor_does_one_that_makes_us_send_more),
         cmocka_unit_test(a_server_that_reads_nothing_is_sent_little),
+        cmocka_unit_test(what_a_client_keeps_of_a_query_grows_with_its_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -152,6 +152,16 @@ void redis_queue_check_slots(const struct redis_list_query *query, struct error 
                   libraries[query->library].prefix);
 }
 
+size_t redis_queue_subscription_bytes(const struct redis_list_query *query)
+{
+    if (query->list_name != NULL)
+        return redis_subscriptions_bytes((const char *const[]){query->list_name, NULL});
+    if (query->library != REDIS_NO_LIBRARY && query->queue_name == NULL)
+        return 0;
+    _cleanup_(names_done) struct names names = names_of(query);
+    return redis_subscriptions_bytes((const char *const *)names.keys);
+}
+
 static void fail(struct redis_link *link, struct task *task, const char *key,
                  const redisReply *reply)
 {

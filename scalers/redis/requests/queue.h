@@ -18,6 +18,9 @@ void redis_queue_check_slots(const struct redis_list_query *query, struct error 
 /* A text in the slot of all of them, where those rules are kept. */
 const char *redis_queue_route(const struct redis_list_query *query);
 
+/* The memory of a subscription to its keys, or to listName. */
+size_t redis_queue_subscription_bytes(const struct redis_list_query *query);
+
 /* For the name of the metric. The caller frees it. */
 char *redis_queue_name(const struct redis_list_query *query);
 

@@ -40,14 +40,23 @@ size_t budget_min(size_t metadata_bytes)
            memory_heap_bytes(metadata_bytes);
 }
 
+static size_t client_bytes(const struct trigger_parsed *parsed)
+{
+    enum { USUAL_BYTES = 128 };
+    const struct option_values *query = parsed->values[OPTION_QUERY];
+    if (query == NULL || parsed->scaler->client_bytes == NULL)
+        return USUAL_BYTES;
+    return parsed->scaler->client_bytes(query->data);
+}
+
 /* Of a trigger with a reading: the values that were answered lately, its namespace's place in the
  * schedule, and what its source's client keeps of it. */
-static size_t reading_bytes(void)
+static size_t reading_bytes(const struct trigger_parsed *parsed)
 {
-    enum { USUAL_STEPS = 8, SCHEDULE_BYTES = 32, CLIENT_BYTES = 128 };
+    enum { USUAL_STEPS = 8, SCHEDULE_BYTES = 32 };
     return memory_heap_bytes(sizeof(struct peak_value)) +
            memory_heap_bytes(USUAL_STEPS * sizeof(struct peak_value_step)) + SCHEDULE_BYTES +
-           CLIENT_BYTES;
+           client_bytes(parsed);
 }
 
 /* A policy's query keeps samples, and the intervals at which it is measured. */
@@ -113,7 +122,7 @@ static size_t own_bytes(const struct budgets *budgets, const struct trigger *tri
            text_heap_bytes(trigger->parsed.connection_name) +
            COPIES_OF_MISTAKES * text_heap_bytes(trigger->parsed.mistakes.text) +
            values_bytes(trigger->parsed.values[OPTION_QUERY]) +
-           values_bytes(trigger->parsed.values[OPTION_TARGET]) + reading_bytes() +
+           values_bytes(trigger->parsed.values[OPTION_TARGET]) + reading_bytes(&trigger->parsed) +
            policy_bytes(trigger->policy) + (budgets->has_rows ? row_bytes(trigger) : 0);
 }
 
