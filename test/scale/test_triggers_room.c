@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static void a_trigger_without_calls_expires(void **state)
 {
@@ -309,6 +310,58 @@ static void room_is_found_without_passing_the_pinned_triggers(void **state)
     triggers_unpin(triggers, pinned[2], 200000);
 }
 
+static int64_t cpu_now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* Of calls of the namespace that has most, in a full table of so many others. */
+static int64_t refusals_us(int namespaces)
+{
+    enum { OWN = 2, CALLS = 300, UNUSED_MS = 2 * TRIGGERS_IN_USE_MS };
+    const char *const metadata[] = {GOOD, NULL};
+    triggers_free(triggers);
+    triggers = triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
+                                                        .engine = engine,
+                                                        .rules = {.interval_ms = 5000},
+                                                        .forget_ms = TRIGGERS_ABANDONED_MS,
+                                                        .max_inline = 1,
+                                                        .max = (size_t)namespaces + OWN,
+                                                        .max_bytes = SIZE_MAX});
+    for (int i = 0; i < namespaces; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "n%d", i);
+        find_in(name, 0, metadata);
+    }
+    for (int i = 0; i < OWN; i++) {
+        char length[16];
+        snprintf(length, sizeof(length), "%d", i + 1);
+        find_in("large", UNUSED_MS, (const char *const[]){GOOD, "queueLength", length, NULL});
+    }
+    int64_t began_us = cpu_now_us();
+    for (int i = 0; i < CALLS; i++) {
+        _cleanup_(error_done) struct error error = {0};
+        struct option_entry entries[] = {{"scaler", "fake"}, {"source", "a"}, {"queueName", "7"}};
+        struct trigger *trigger = NULL;
+        assert_false(triggers_find(triggers, &(struct trigger_ref){"another", "large", entries, 3},
+                                   UNUSED_MS, &trigger, &error));
+    }
+    return cpu_now_us() - began_us;
+}
+
+static void room_is_not_searched_for_in_all_namespaces(void **state)
+{
+    (void)state;
+    enum { FEW = 1000, MANY = 50000 };
+    int64_t few_us = refusals_us(FEW);
+    int64_t many_us = refusals_us(MANY);
+    print_message("refusals with %d namespaces: %lld us, with %d: %lld us\n", FEW,
+                  (long long)few_us, MANY, (long long)many_us);
+    assert_in_range(many_us, 0, 2 * few_us);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +377,7 @@ int main(void)
         TEST(mistakes_of_a_trigger_are_bounded),
         TEST(triggers_of_one_connection_hold_its_values_once),
         TEST(room_is_found_without_passing_the_pinned_triggers),
+        TEST(room_is_not_searched_for_in_all_namespaces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

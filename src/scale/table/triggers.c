@@ -191,17 +191,20 @@ static struct trigger *oldest_of(const struct namespace_budget *budget, const st
     return oldest != NULL && oldest == kept ? oldest->next_of_namespace : oldest;
 }
 
-/* Of the namespaces that have more than this one. */
+/* Of the namespaces that have more than this one. NULL: they are in use, or so many others are
+ * older that no call is to pass them all. */
 static struct trigger *oldest_of_larger(const struct triggers *triggers,
-                                        const struct namespace_budget *budget)
+                                        const struct namespace_budget *budget, int64_t now_ms)
 {
-    const struct namespace_budget *other;
-    struct trigger *oldest = NULL;
-    for (other = triggers->lifecycle.budgets.by_namespace; other != NULL; other = other->hh.next)
-        if (other->by_age != NULL && other->bytes > (budget == NULL ? 0 : budget->bytes) &&
-            (oldest == NULL || other->by_age->last_call_ms < oldest->last_call_ms))
-            oldest = other->by_age;
-    return oldest;
+    enum { MAX_PASSED = 1000 };
+    size_t bytes = budget == NULL ? 0 : budget->bytes;
+    struct trigger *trigger = triggers->by_age;
+    for (int i = 0; i < MAX_PASSED && !is_in_use(trigger, now_ms); i++) {
+        if (trigger->budget->bytes > bytes)
+            return trigger;
+        trigger = trigger->next;
+    }
+    return NULL;
 }
 
 /* Of the namespace first; then of all what nobody calls for any more; then of the namespaces that
@@ -221,8 +224,7 @@ static struct trigger *find_unused(const struct triggers *triggers,
         return NULL;
     if (now_ms - any->last_call_ms >= TRIGGERS_ABANDONED_MS)
         return any;
-    struct trigger *others = oldest_of_larger(triggers, budget);
-    return is_in_use(others, now_ms) ? NULL : others;
+    return oldest_of_larger(triggers, budget, now_ms);
 }
 
 bool triggers_make_room(struct triggers *triggers, const char *namespace, int64_t now_ms,
