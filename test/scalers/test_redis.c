@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -216,6 +217,46 @@ static void a_lag_is_a_number_or_an_error(void **state)
         assert_error(measure(&scaler_redis_streams, SCRIPT({"XINFO", answer}), ONE_LAG, 1, 2000),
                      "stream \"orders\", group \"workers\": Redis at 127.0.0.1");
     }
+}
+
+static int64_t cpu_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* As many tasks as groups would compare the names of all with all; and a group may have as many
+ * fields as fit into a reply. */
+static void many_groups_and_fields_are_searched_once(void **state)
+{
+    (void)state;
+    enum { TASKS = 8000, GROUPS = 12000, FIELDS = 15000, MAX_MS = 800 };
+    struct text many = {0};
+    struct text large = {0};
+    text_addf(&many, "*%d\r\n", GROUPS + 1);
+    for (int i = 0; i < GROUPS; i++)
+        text_addf(&many, "*4\r\n$4\r\nname\r\n$6\r\ng%05d\r\n$3\r\nlag\r\n:1\r\n", i);
+    text_add(&many, "*10\r\n" GROUP_OF_7 "$3\r\nlag\r\n:3\r\n");
+    text_addf(&large, "*1\r\n*%d\r\n" GROUP_OF_7, 8 + 2 * FIELDS + 2);
+    for (int i = 0; i < FIELDS; i++)
+        text_add(&large, "$3\r\nlaG\r\n:1\r\n");
+    text_add(&large, "$3\r\nlag\r\n:3\r\n");
+
+    int64_t began_ms = cpu_now_ms();
+    struct outcome outcome =
+        measure(&scaler_redis_streams, SCRIPT({"XINFO", many.bytes}), ONE_LAG, TASKS, 5000);
+    assert_int_equal(outcome.answers, TASKS);
+    assert_true(outcome.reading.waiting == 3);
+    assert_in_range(cpu_now_ms() - began_ms, 0, MAX_MS);
+
+    began_ms = cpu_now_ms();
+    outcome = measure(&scaler_redis_streams, SCRIPT({"XINFO", large.bytes}), ONE_LAG, TASKS, 5000);
+    assert_int_equal(outcome.failures, TASKS);
+    error_done(&outcome.error);
+    assert_in_range(cpu_now_ms() - began_ms, 0, MAX_MS);
+    text_done(&many);
+    text_done(&large);
 }
 
 /* What is logged of an error of XINFO CONSUMERS, without which the lag is known. */
@@ -584,6 +625,7 @@ int main(void)
         cmocka_unit_test(the_activation_count_itself_is_not_yet_active),
         cmocka_unit_test(a_redis_before_7_has_no_lag_and_is_named),
         cmocka_unit_test(a_lag_is_a_number_or_an_error),
+        cmocka_unit_test(many_groups_and_fields_are_searched_once),
         cmocka_unit_test(of_an_error_only_the_code_is_logged),
         cmocka_unit_test(an_error_of_xinfo_is_not_taken_for_a_missing_stream),
         cmocka_unit_test(an_invalid_count_is_an_error),

@@ -88,24 +88,61 @@ static void read_pending(struct redis_link *link, struct task *task)
     redis_command_add_task(redis_link_send(link, &request), task);
 }
 
-/* Of one group of XINFO GROUPS, whose names and values take turns; NULL where it lacks the name. */
+/* Of one group of XINFO GROUPS, whose names and values take turns; NULL where it lacks the name.
+ * Redis 7 has six fields: a server must not make us search in as many as it likes for each task. */
 static const redisReply *field(const redisReply *group, const char *name)
 {
-    for (size_t i = 0; group->type == REDIS_REPLY_ARRAY && i + 1 < group->elements; i += 2)
+    enum { MAX_ELEMENTS = 64 };
+    if (group->type != REDIS_REPLY_ARRAY)
+        return NULL;
+    for (size_t i = 0; i + 1 < group->elements && i < MAX_ELEMENTS; i += 2)
         if (group->element[i]->type == REDIS_REPLY_STRING &&
             text_equal(group->element[i]->str, name))
             return group->element[i + 1];
     return NULL;
 }
 
-static const redisReply *find_group(const redisReply *groups, const char *name)
+/* The groups of a reply, sorted by their names: thousands of tasks may each search for one of
+ * thousands. */
+struct stream_group {
+    const char *name;
+    const redisReply *fields;
+};
+
+struct stream_groups {
+    struct stream_group *items;
+    size_t count;
+};
+
+static int compare_groups(const void *left, const void *right)
 {
-    for (size_t i = 0; i < groups->elements; i++) {
-        const redisReply *found = field(groups->element[i], "name");
-        if (found != NULL && found->type == REDIS_REPLY_STRING && text_equal(found->str, name))
-            return groups->element[i];
+    return strcmp(((const struct stream_group *)left)->name,
+                  ((const struct stream_group *)right)->name);
+}
+
+static struct stream_groups groups_of(const redisReply *reply)
+{
+    struct stream_groups groups = {0};
+    if (reply->type != REDIS_REPLY_ARRAY)
+        return groups;
+    groups.items = memory_array(reply->elements, sizeof(*groups.items));
+    for (size_t i = 0; i < reply->elements; i++) {
+        const redisReply *name = field(reply->element[i], "name");
+        if (name != NULL && name->type == REDIS_REPLY_STRING)
+            groups.items[groups.count++] = (struct stream_group){name->str, reply->element[i]};
     }
-    return NULL;
+    qsort(groups.items, groups.count, sizeof(*groups.items), compare_groups);
+    return groups;
+}
+
+static const redisReply *find_group(const struct stream_groups *groups, const char *name)
+{
+    if (groups->count == 0)
+        return NULL;
+    const struct stream_group wanted = {.name = name};
+    const struct stream_group *found =
+        bsearch(&wanted, groups->items, groups->count, sizeof(wanted), compare_groups);
+    return found == NULL ? NULL : found->fields;
 }
 
 /* KEDA's built-in answers 0 for both of these, and the workers are gone. */
@@ -207,7 +244,8 @@ static void answer_with_consumers(struct redis_link *link, struct task *task,
     redis_command_add_task(command, task);
 }
 
-static void take_lag(struct redis_link *link, struct task *task, const redisReply *reply)
+static void take_lag(struct redis_link *link, struct task *task, const redisReply *reply,
+                     const struct stream_groups *groups)
 {
     const struct redis_stream_query *query = task->query;
     if (redis_reply_is_error(reply, "ERR no such key")) {
@@ -218,7 +256,7 @@ static void take_lag(struct redis_link *link, struct task *task, const redisRepl
         fail_with(link, task, reply);
         return;
     }
-    const redisReply *group = find_group(reply, query->consumer_group);
+    const redisReply *group = find_group(groups, query->consumer_group);
     /* As KEDA: workers make their group when they start, so before the first one all entries wait.
      */
     if (group == NULL) {
@@ -248,8 +286,10 @@ static void take_lag(struct redis_link *link, struct task *task, const redisRepl
 static void on_groups(struct redis_link *link, struct redis_command *command,
                       const redisReply *reply)
 {
+    struct stream_groups groups = groups_of(reply);
     for (struct task *task; (task = redis_command_take_task(command)) != NULL;)
-        take_lag(link, task, reply);
+        take_lag(link, task, reply, &groups);
+    free(groups.items);
 }
 
 static int compare_streams(const void *left, const void *right)
