@@ -30,41 +30,101 @@ static size_t cut_at_end(struct span text, struct span secret)
     return length >= MIN_CUT_BYTES ? length : 0;
 }
 
+/* The text as it is, or as it was before it was encoded for a URL, or for a form in one. */
+enum form { FORM_PLAIN, FORM_URL, FORM_QUERY, FORMS };
+
+struct searched {
+    struct span text;
+    size_t *begins; /* where each of its bytes was in the text as it is, and the end */
+};
+
 /* A text, and which of its bytes are of a secret. They are found before any is replaced: what takes
  * their place is searched for no other secret, which could be a piece of it and so make the text
  * longer each time. */
 struct masked {
-    struct span text;
+    struct searched searched[FORMS];
+    size_t forms;
     bool *is_secret;
 };
 
+static void mark(struct masked *masked, const struct searched *searched, size_t from, size_t to)
+{
+    size_t begin = searched->begins[from];
+    memset(masked->is_secret + begin, true, searched->begins[to] - begin);
+}
+
 static void hide(struct masked *masked, struct span secret)
 {
-    struct span rest = masked->text;
-    const char *found;
     if (secret.length < MIN_SECRET_BYTES)
         return;
-    while ((found = memmem(rest.bytes, rest.length, secret.bytes, secret.length)) != NULL) {
-        memset(masked->is_secret + (found - masked->text.bytes), true, secret.length);
-        rest.length -= (size_t)(found - rest.bytes) + secret.length;
-        rest.bytes = found + secret.length;
+    for (size_t form = 0; form < masked->forms; form++) {
+        const struct searched *searched = &masked->searched[form];
+        struct span rest = searched->text;
+        const char *found;
+        while ((found = memmem(rest.bytes, rest.length, secret.bytes, secret.length)) != NULL) {
+            size_t from = (size_t)(found - searched->text.bytes);
+            mark(masked, searched, from, from + secret.length);
+            rest.length -= (size_t)(found - rest.bytes) + secret.length;
+            rest.bytes = found + secret.length;
+        }
+        size_t end = searched->text.length;
+        mark(masked, searched, end - cut_at_end(rest, secret), end);
     }
-    size_t cut = cut_at_end(rest, secret);
-    memset(masked->is_secret + masked->text.length - cut, true, cut);
+}
+
+/* An escape that the end of the text cuts is left out: so the cut is found. */
+static struct searched search_in(struct span text, enum form form)
+{
+    char *bytes = memory_array(text.length + 1, 1);
+    size_t *begins = memory_array(text.length + 1, sizeof(*begins));
+    size_t length = 0;
+    for (size_t i = 0; i < text.length; i++) {
+        int encoded = form == FORM_PLAIN ? -1 : text_percent_byte(text.bytes + i, text.length - i);
+        if (form != FORM_PLAIN && text.bytes[i] == '%' && text.length - i < strlen("%41"))
+            break;
+        begins[length] = i;
+        bytes[length++] = encoded >= 0                                 ? (char)encoded
+                          : form == FORM_QUERY && text.bytes[i] == '+' ? ' '
+                                                                       : text.bytes[i];
+        i += encoded >= 0 ? 2 : 0;
+    }
+    begins[length] = text.length;
+    return (struct searched){{bytes, length}, begins};
+}
+
+static struct masked masked_new(struct span text)
+{
+    bool is_encoded = memchr(text.bytes, '%', text.length) != NULL ||
+                      memchr(text.bytes, '+', text.length) != NULL;
+    struct masked masked = {.forms = is_encoded ? FORMS : 1};
+    masked.is_secret = memory_array(text.length + 1, sizeof(*masked.is_secret));
+    for (size_t form = 0; form < masked.forms; form++)
+        masked.searched[form] = search_in(text, form);
+    return masked;
+}
+
+static void masked_done(struct masked *masked)
+{
+    for (size_t form = 0; form < masked->forms; form++) {
+        free((char *)masked->searched[form].text.bytes);
+        free(masked->searched[form].begins);
+    }
+    free(masked->is_secret);
 }
 
 /* With "(hidden)" in the place of secrets; those that touch become one. The caller frees it. */
 static char *shown(const struct masked *masked)
 {
     struct text text = {0};
-    for (size_t at = 0; at < masked->text.length;) {
+    const struct span plain = masked->searched[FORM_PLAIN].text;
+    for (size_t at = 0; at < plain.length;) {
         size_t end = at;
-        while (end < masked->text.length && masked->is_secret[end] == masked->is_secret[at])
+        while (end < plain.length && masked->is_secret[end] == masked->is_secret[at])
             end++;
         if (masked->is_secret[at])
             text_add(&text, "(hidden)");
         else
-            text_add_bytes(&text, masked->text.bytes + at, end - at);
+            text_add_bytes(&text, plain.bytes + at, end - at);
         at = end;
     }
     return text_take(&text);
@@ -91,7 +151,8 @@ static char *percent_decoded(struct span part)
 static void hide_basic(struct masked *masked, struct span user, struct span password)
 {
     _cleanup_(text_done) struct text pair = {0};
-    if (password.length < MIN_SECRET_BYTES)
+    size_t secret_bytes = password.length == 0 ? user.length : password.length;
+    if (secret_bytes < MIN_SECRET_BYTES)
         return;
     text_add_bytes(&pair, user.bytes, user.length);
     text_add(&pair, ":");
@@ -101,23 +162,32 @@ static void hide_basic(struct masked *masked, struct span user, struct span pass
     hide(masked, all_of(encoded));
 }
 
-/* Of texts that are no URLs, nothing. */
-static void hide_of_url(struct masked *masked, const char *url, size_t length)
+/* Of texts that are no URLs, nothing; the scheme may be missing where there must be an address. A
+ * user alone may be a token. */
+static void hide_of_url(struct masked *masked, const struct option *row, const char *url,
+                        size_t length)
 {
     struct url_places places = url_find(url, length);
-    if (places.user == 0 || places.host == places.user)
+    bool is_address =
+        row->flags & (OPTION_URL | OPTION_HOST | OPTION_HOSTS) && !(row->flags & OPTION_SECRET);
+    if ((places.user == 0 && !is_address) || places.host == places.user)
         return;
-    size_t end = places.host - 1; /* the @ */
-    const char *colon = memchr(url + places.user, ':', end - places.user);
-    if (colon == NULL)
-        return;
-    struct span user = {url + places.user, (size_t)(colon - url) - places.user};
-    struct span password = {colon + 1, end - places.user - user.length - 1};
+    struct span user = {url + places.user, places.host - 1 - places.user}; /* up to the @ */
+    struct span password = {0};
+    const char *colon = memchr(user.bytes, ':', user.length);
+    if (colon != NULL) {
+        password = (struct span){colon + 1, user.length - (size_t)(colon + 1 - user.bytes)};
+        user.length = (size_t)(colon - user.bytes);
+    }
     _cleanup_(memory_free) char *plain_user = percent_decoded(user);
     _cleanup_(memory_free) char *plain = percent_decoded(password);
     hide_basic(masked, all_of(plain_user), all_of(plain));
     hide(masked, password);
     hide(masked, all_of(plain));
+    if (password.length == 0 && is_address) {
+        hide(masked, user);
+        hide(masked, all_of(plain_user));
+    }
 }
 
 static const char blanks[] = " \t\r\n\f\v";
@@ -173,8 +243,7 @@ static void hide_pairs(const struct option_values *values, struct masked *masked
                        const char *password)
 {
     for (size_t row = 0; row < values->options; row++)
-        if (values->texts[row] != NULL && (text_ends_with(values->table[row].key, "sername") ||
-                                           text_ends_with(values->table[row].key, "serName")))
+        if (values->texts[row] != NULL && option_is_user(&values->table[row]))
             hide_basic(masked, all_of(values->texts[row]), all_of(password));
 }
 
@@ -202,13 +271,17 @@ static void hide_row(const struct option_values *values, size_t row, struct mask
     size_t length = 0;
     for (const char *url;
          (url = text_next_piece(&rest, option_separators(option), &length)) != NULL;)
-        hide_of_url(masked, url, length);
+        hide_of_url(masked, option, url, length);
     if (option->flags & OPTION_SECRET)
         hide_passwords(masked, secret);
-    if (!(option->flags & (OPTION_SECRET | OPTION_HIDDEN)) ||
+    bool is_user = option_is_user_alone(values, row);
+    if ((!is_user && !(option->flags & (OPTION_SECRET | OPTION_HIDDEN))) ||
         option->flags & (OPTION_HOST | OPTION_HOSTS) || is_shown_elsewhere(values, secret))
         return;
-    hide_pairs(values, masked, secret);
+    if (is_user)
+        hide_basic(masked, all_of(secret), all_of(""));
+    else
+        hide_pairs(values, masked, secret);
     hide(masked, all_of(secret));
     if (option->type == OPTION_LIST)
         hide_pieces(masked, secret);
@@ -218,12 +291,11 @@ void hide_secrets(const struct option_values *values, struct error *error)
 {
     if (values == NULL || !error_is_set(error))
         return;
-    struct masked masked = {.text = all_of(error->text)};
-    masked.is_secret = memory_array(masked.text.length + 1, sizeof(*masked.is_secret));
+    struct masked masked = masked_new(all_of(error->text));
     for (size_t row = 0; row < values->options; row++)
         hide_row(values, row, &masked);
     char *text = shown(&masked);
-    free(masked.is_secret);
+    masked_done(&masked);
     free(error->text);
     error->text = text;
     text_make_utf8(text); /* a secret may have been the rest of a letter */

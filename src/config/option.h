@@ -123,8 +123,12 @@ bool option_is_given(const struct option_values *values, const char *key);
 /* What separates the elements of the row's text; "" where it is no list. */
 const char *option_separators(const struct option *row);
 
-/* May the text of this row be shown to people? Not where it is a secret or a URL, or came out of a
- * variable. */
+/* The name of a user; and one without any secret beside it, which may be a key of an API. */
+bool option_is_user(const struct option *row);
+bool option_is_user_alone(const struct option_values *values, size_t row);
+
+/* May the text of this row be shown to people? Not where it is a secret, a user alone or a URL, or
+ * came out of a variable. */
 bool option_shows(const struct option_values *values, size_t row);
 
 /* What a key means for credentials. These three are the only places that say so; tables say it by

@@ -117,9 +117,12 @@ char *source_address_shown(const struct option_values *values, size_t row)
 {
     const struct option *option = &values->table[row];
     char *shown = NULL;
-    if (option_shows(values, row))
+    bool is_shown = option_shows(values, row);
+    /* It is refused there, and was written all the same. */
+    bool has_user = option->flags & OPTION_HOSTS && strchr(values->texts[row], '@') != NULL;
+    if (is_shown && !has_user)
         shown = text_copy(values->texts[row]);
-    else if (option->flags & OPTION_URL && !(option->flags & OPTION_SECRET))
+    else if (is_shown || (option->flags & OPTION_URL && !(option->flags & OPTION_SECRET)))
         shown = show(option, values->texts[row], false);
     return shown == NULL ? text_copy(hidden) : shown;
 }

@@ -15,6 +15,8 @@ struct source_options {
     const char *port;
     const char *parameters;
     struct option_list headers;
+    const char *username;
+    const char *password;
 };
 
 #define ROW(name, field, ...)                                                                      \
@@ -35,14 +37,16 @@ static const struct option table[] = {
      .type = OPTION_LIST,
      OPTION_FIELD(struct source_options, headers),
      .flags = OPTION_SECRET},
+    ROW("username", username, .flags = OPTION_CREDENTIAL),
+    ROW("password", password, .flags = OPTION_SECRET),
     {0},
 };
 
-enum { SECRET_URL, URL, HOSTS, PORT, QUERY_PARAMETERS, HEADERS };
+enum { SECRET_URL, URL, HOSTS, PORT, QUERY_PARAMETERS, HEADERS, USERNAME, PASSWORD, ROWS };
 
 static struct option_values *values_of(size_t row, const char *text, const char *port)
 {
-    const char *texts[] = {NULL, NULL, NULL, NULL, NULL, NULL};
+    const char *texts[ROWS] = {NULL};
     texts[PORT] = port;
     texts[row] = text;
     return option_values_new(table, sizeof(struct source_options), OPTION_CONNECTION, texts);
@@ -110,6 +114,28 @@ static void of_a_url_scheme_and_host_are_shown(void **state)
     assert_shown(HOSTS, "kafka-0:9092", "kafka-0:9092");
 }
 
+/* The trigger is refused, but the page of triggers has it. */
+static void of_hosts_no_user_is_shown(void **state)
+{
+    (void)state;
+    assert_shown(HOSTS, "user:secret@kafka-0:9092", "kafka-0:9092");
+    assert_shown(HOSTS, "u:secret@kafka-0:9092,u:secret@kafka-1:9092", "kafka-0:9092,kafka-1:9092");
+    assert_shown(HOSTS, "user:se,cret@kafka-0:9092", "(hidden)");
+}
+
+/* Some APIs take a key as the name of a user. */
+static void a_user_is_shown_beside_a_secret_only(void **state)
+{
+    (void)state;
+    assert_shown(USERNAME, "api-key-1", "(hidden)");
+    const char *texts[ROWS] = {[USERNAME] = "worker", [PASSWORD] = "secret"};
+    struct option_values *values =
+        option_values_new(table, sizeof(struct source_options), OPTION_CONNECTION, texts);
+    _cleanup_(memory_free) char *shown = source_address_shown(values, USERNAME);
+    assert_string_equal(shown, "worker");
+    option_values_free(values);
+}
+
 /* What an error says after the secrets of these values are hidden. */
 static void assert_hidden(size_t row, const char *secret, const char *reply, const char *expected)
 {
@@ -147,6 +173,37 @@ static void a_secret_that_a_source_repeats_is_hidden(void **state)
                   "(hidden) of shop");
 }
 
+static void a_user_without_a_password_is_a_secret(void **state)
+{
+    (void)state;
+    assert_hidden(USERNAME, "api-key-1", "key api-key-1 is unknown", "key (hidden) is unknown");
+    assert_hidden(USERNAME, "api-key-1", "Basic YXBpLWtleS0xOg==", "Basic (hidden)");
+    assert_hidden(URL, "nats://s3cr3t-token@nats", "token s3cr3t-token", "token (hidden)");
+    assert_hidden(URL, "https://s3cr3t%2Btoken:@host", "no s3cr3t+token", "no (hidden)");
+}
+
+static void of_an_address_without_a_scheme_the_password_is_hidden(void **state)
+{
+    (void)state;
+    assert_hidden(URL, "user:hunter22@redis:6379", "you sent hunter22", "you sent (hidden)");
+    assert_hidden(HOSTS, "u:hunter22@a:9092,u:hunter23@b:9092", "hunter22, hunter23 of b:9092",
+                  "(hidden), (hidden) of b:9092");
+    assert_hidden(PORT, "user:hunter22@redis:6379", "you sent hunter22", "you sent hunter22");
+}
+
+/* As in the URL of a request that an error repeats. */
+static void a_secret_is_hidden_as_it_is_encoded_in_a_url(void **state)
+{
+    (void)state;
+    assert_hidden(PASSWORD, "hun/ter 22&", "GET /?key=hun%2fter%2022%26&a=%41",
+                  "GET /?key=(hidden)&a=%41");
+    assert_hidden(PASSWORD, "hun/ter 22&", "GET /?key=hun%2Fter+22%26", "GET /?key=(hidden)");
+    assert_hidden(PASSWORD, "hunter+22", "hunter+22, hunter%2B22", "(hidden), (hidden)");
+    assert_hidden(PASSWORD, "hunter22", "%68unter22 is 100%", "(hidden) is 100%");
+    assert_hidden(PASSWORD, "hunter22/hunter22", "cut: hunter22%2", "cut: (hidden)");
+    assert_hidden(PASSWORD, "hunter22", "100% of 2 + 2", "100% of 2 + 2");
+}
+
 /* Pieces of a list, each searched for in the text that was there before. */
 static void secrets_that_are_pieces_of_what_takes_their_place_do_not_grow(void **state)
 {
@@ -175,7 +232,12 @@ int main(void)
         cmocka_unit_test(an_address_is_hosts_and_nothing_else),
         cmocka_unit_test(a_possible_password_is_no_address),
         cmocka_unit_test(of_a_url_scheme_and_host_are_shown),
+        cmocka_unit_test(of_hosts_no_user_is_shown),
+        cmocka_unit_test(a_user_is_shown_beside_a_secret_only),
         cmocka_unit_test(a_secret_that_a_source_repeats_is_hidden),
+        cmocka_unit_test(a_user_without_a_password_is_a_secret),
+        cmocka_unit_test(of_an_address_without_a_scheme_the_password_is_hidden),
+        cmocka_unit_test(a_secret_is_hidden_as_it_is_encoded_in_a_url),
         cmocka_unit_test(what_is_left_is_utf_8),
         cmocka_unit_test(secrets_that_are_pieces_of_what_takes_their_place_do_not_grow),
     };
