@@ -55,8 +55,17 @@ enum log_format log_format_now(void)
  * escaped character, the sign of omission and what ends a line take less than END_BYTES. */
 enum { LINE_BYTES = PIPE_BUF, END_BYTES = 16 };
 
-/* A broker's or a user's text must not forge a second line or break the JSON. Up to so many bytes
- * of the line. */
+/* As JSON has it: its bytes are those of text_control(). */
+static void add_control(struct text *line, const char *bytes, size_t length)
+{
+    unsigned code = (unsigned char)bytes[0] & (length == 1 ? 0x7f : length == 2 ? 0x1f : 0x0f);
+    for (size_t i = 1; i < length; i++)
+        code = code << 6 | ((unsigned char)bytes[i] & 0x3f);
+    text_addf(line, code > 0xff || settings.format == LOG_JSON ? "\\u%04x" : "\\x%02x", code);
+}
+
+/* A broker's or a user's text must not forge a second line, break the JSON or change what a
+ * terminal shows. Up to so many bytes of the line. */
 static void add_escaped(struct text *line, const char *message, size_t max_bytes)
 {
     static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
@@ -70,10 +79,8 @@ static void add_escaped(struct text *line, const char *message, size_t max_bytes
         }
         if (json && (c == '"' || c == '\\'))
             text_addf(line, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            text_addf(line, json ? "\\u%04x" : "\\x%02x", c);
-        else if (length == 2 && c == 0xc2 && (unsigned char)at[1] < 0xa0) /* C1: moves cursors */
-            text_addf(line, json ? "\\u%04x" : "\\x%02x", (unsigned char)at[1]);
+        else if (text_control(at) > 0)
+            add_control(line, at, length);
         else if (length == 0)
             text_add(line, replacement);
         else

@@ -211,6 +211,20 @@ static size_t ascii_length(const char *bytes, size_t length)
     return at;
 }
 
+size_t text_control(const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    if ((at[0] > 0 && at[0] < ' ') || at[0] == 0x7F)
+        return 1;
+    if ((at[0] == 0xC2 && at[1] >= 0x80 && at[1] < 0xA0) || (at[0] == 0xD8 && at[1] == 0x9C))
+        return 2;
+    bool is_three =
+        at[0] == 0xE2 &&
+        ((at[1] == 0x80 && (at[2] == 0x8E || at[2] == 0x8F || (at[2] >= 0xA8 && at[2] <= 0xAE))) ||
+         (at[1] == 0x81 && at[2] >= 0xA6 && at[2] <= 0xA9));
+    return is_three ? 3 : 0;
+}
+
 bool text_is_utf8(const char *bytes, size_t length)
 {
     for (size_t at = ascii_length(bytes, length); at < length;) {

@@ -48,6 +48,11 @@ bool text_ends_with(const char *string, const char *suffix);
  * NUL. */
 size_t text_character(const char *bytes, size_t length);
 
+/* The length of a character that a terminal obeys, and does not show: a control character, also of
+ * C1, or one that ends a line or has text shown in another order (U+061C, U+200E, U+200F, U+2028 to
+ * U+202E, U+2066 to U+2069). 0: it is none. */
+size_t text_control(const char *text);
+
 /* Valid UTF-8 without NUL, as protobuf demands of a string field. */
 bool text_is_utf8(const char *bytes, size_t length);
 

@@ -29,26 +29,10 @@ const char *console_end(FILE *file)
     return has_colors(file) ? "\033[0m" : "";
 }
 
-/* The length of a character that a terminal obeys: a control character, also of C1, or one that
- * has it show what follows in another order (U+202A to U+202E, U+2066 to U+2069). 0: it is none. */
-static size_t control_length(const char *text)
-{
-    const unsigned char *at = (const unsigned char *)text;
-    if (at[0] < ' ' || at[0] == 0x7F)
-        return 1;
-    if (at[0] == 0xC2 && at[1] < 0xA0)
-        return at[1] == '\0' ? 1 : 2;
-    if (at[0] != 0xE2)
-        return 0;
-    bool is_bidi = (at[1] == 0x80 && at[2] >= 0xAA && at[2] <= 0xAE) ||
-                   (at[1] == 0x81 && at[2] >= 0xA6 && at[2] <= 0xA9);
-    return is_bidi ? 3 : 0;
-}
-
 void console_clean(char *text)
 {
     for (char *at = text; *at != '\0'; at++) {
-        size_t length = control_length(at);
+        size_t length = text_control(at);
         memset(at, '?', length);
         at += length > 0 ? length - 1 : 0;
     }

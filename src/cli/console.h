@@ -20,7 +20,7 @@ const char *console_begin(FILE *file, enum console_color color);
 const char *console_end(FILE *file);
 
 /* What comes from outside must not move the cursor, nor change the order in which text is shown:
- * each byte of control characters, also those of C1 and of bidirectional text, becomes "?". */
+ * each byte of what text_control() finds becomes "?". */
 void console_clean(char *text);
 
 /* A clean copy of a text from outside, in UTF-8, that the caller frees; NULL is "". */

@@ -335,7 +335,8 @@ static void print_agents(json_t *counts)
     const char *namespace;
     const json_t *count;
     json_object_foreach(counts, namespace, count) {
-        printf("%s%s %" JSON_INTEGER_FORMAT, separator, namespace, json_integer_value(count));
+        _cleanup_(memory_free) char *clean = console_text(namespace);
+        printf("%s%s %" JSON_INTEGER_FORMAT, separator, clean, json_integer_value(count));
         separator = ", ";
     }
     if (json_object_size(counts) > 0)

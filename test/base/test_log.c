@@ -40,6 +40,7 @@ static void a_text_cannot_forge_a_line(void **state)
     assert_logged("a\xc2\x9b"
                   "31m",
                   "warning a\\x9b31m\n");
+    assert_logged("a\xe2\x80\xae.b\xd8\x9c\xe2\x81\xa9", "warning a\\u202e.b\\u061c\\u2069\n");
     assert_logged("caf\xc3\xa9 \xff", "warning caf\xc3\xa9 \xef\xbf\xbd\n");
 }
 

@@ -582,6 +582,19 @@ def test_a_metric_whose_name_is_no_utf8_is_listed(tmp_path):
     assert (trigger["metric"], trigger["value"]) == ("m?n", 7)
 
 
+def test_what_a_server_says_is_shown_as_it_is():
+    """C1, bidirectional controls and marks, and the ends of lines of Unicode."""
+    name = "".join(f"x{chr(code)}" for code in (0x9b, 0x61c, 0x200e, 0x200f, *range(0x2028, 0x202f), *range(0x2066, 0x206a))) + "\u20ac"
+    trigger = {"namespace": "shop", "name": name, "scaler": name, "metricName": name, "why": name, "now": {"state": "held", "error": name},
+               "failing": {"sinceSeconds": 1, "error": name}, "lastAnswer": {"call": name, "error": name}}
+    for command, status, body in ((["explain", "shop/orders"], 200, [trigger]), (["explain", "shop/orders"], 500, name),
+                                  (["watch", "--once"], 200, {"triggers": [trigger]})):
+        with http_server((status, body if status == 500 else json.dumps(body))) as address:
+            done = subprocess.run([binary(), *command, "--server-http", address], capture_output=True, text=True, timeout=60)
+        shown = done.stdout + done.stderr
+        assert "x?" in shown and not set(shown) & set(name) - {"x", "\u20ac"}, ascii(shown)
+
+
 def test_names_show_nothing_else_than_they_are(tmp_path):
     """CSI as one character (C1), and U+202E, after which a terminal writes from right to left; JSON has both as escapes."""
     (tmp_path / "trace.csv").write_text("time,arrivals\n0,1\n60,1\n")
