@@ -303,6 +303,8 @@ bool simulate_settings_read(const struct option_list *files, const char *set,
     bool good = files->count > 0 || add_pieces(&all, NULL, set, common, error);
     for (size_t i = 0; i < files->count && good; i++)
         good = add_file(&all, files->items[i], set, common, error);
+    if (good && all.count == 0)
+        good = error_invalid(error, "--set: \"%s\" has no KEY=VALUE", set);
     if (good)
         *ret_settings = all;
     else

@@ -24,8 +24,8 @@ struct simulate_settings {
 
 /*
  * Every object of `files` (none: KEDA's defaults alone) with every piece of `set` (NULL: as it is),
- * such as "threshold=600; threshold=100, cooldownPeriod=60". `common` has what all of them share.
- * The caller ends them with simulate_settings_done().
+ * such as "threshold=600; threshold=100, cooldownPeriod=60"; one setting at least. `common` has
+ * what all of them share. The caller ends them with simulate_settings_done().
  */
 bool simulate_settings_read(const struct option_list *files, const char *set,
                             const struct simulation_settings *common,

@@ -44,6 +44,8 @@ static void a_wrong_piece_is_refused(void **state)
     static const char *const table[][2] = {
         {"cooldownPeriod=60", "the target is missing"},
         {"threshold", "must be KEY=VALUE"},
+        {" ; ", "has no KEY=VALUE"},
+        {"", "has no KEY=VALUE"},
         {"treshold=5", "no key \"treshold\""},
         {"threshold=0", "threshold cannot be \"0\""},
         {"threshold=5,maxReplicaCount=1.5", "maxReplicaCount cannot be \"1.5\""},
