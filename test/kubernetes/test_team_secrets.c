@@ -10,8 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <unistd.h>
 #include <cmocka.h>
+
+static int64_t now_ms = 1000;
+
+/* The linker has what is tested call this one. */
+int64_t __wrap_clock_now_ms(void);
+int64_t __wrap_clock_now_ms(void)
+{
+    return now_ms;
+}
 
 struct informer {
     struct informer_handler handler;
@@ -87,6 +95,22 @@ static bool take(void *context, const char *namespace, struct connections *conne
     return !known->is_busy;
 }
 
+static struct team_secrets *follow_shop(struct informer *informer, struct known *known)
+{
+    struct team_secrets *secrets =
+        team_secrets_new(&(struct team_secrets_settings){informer, "name", take, known});
+    team_secrets_add(secrets, "shop");
+    informer->handler.turn(informer->handler.context);
+    return secrets;
+}
+
+/* Returns when the turn after it must be. */
+static int64_t take_turn_at(struct informer *informer, int64_t turn_ms)
+{
+    now_ms = turn_ms;
+    return informer->handler.turn(informer->handler.context);
+}
+
 static void read_secret(struct informer *informer, struct api_object *object, int64_t read_ms)
 {
     object->connections = connections_new();
@@ -101,18 +125,13 @@ static void a_secret_that_could_not_be_handed_over_is_still_there(void **state)
     struct informer informer = {0};
     struct known known = {.is_busy = true};
     struct api_object object = {0};
-    struct team_secrets *secrets =
-        team_secrets_new(&(struct team_secrets_settings){&informer, "name", take, &known});
-    team_secrets_add(secrets, "shop");
-    informer.handler.turn(informer.handler.context);
+    struct team_secrets *secrets = follow_shop(&informer, &known);
 
     read_secret(&informer, &object, 1000);
     int64_t retry_ms = informer.handler.turn(informer.handler.context);
     assert_int_equal(informer.wanted, 0);
     assert_true(retry_ms != CLOCK_NEVER);
-    while (clock_now_ms() < retry_ms)
-        usleep(10 * 1000);
-    assert_true(informer.handler.turn(informer.handler.context) == CLOCK_NEVER);
+    assert_true(take_turn_at(&informer, retry_ms) == CLOCK_NEVER);
     assert_int_equal(informer.wanted, 1);
 
     known.is_busy = false;
@@ -130,10 +149,38 @@ static void a_secret_that_could_not_be_handed_over_is_still_there(void **state)
     team_secrets_free(secrets);
 }
 
+/* The trigger's calls would wait for the Secret, and not say why it is not there. */
+static void a_failure_that_could_not_be_handed_over_is_handed_over_again(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error failure = {0};
+    struct informer informer = {.view = {.failure = &failure}};
+    struct known known = {.is_busy = true};
+    struct team_secrets *secrets = follow_shop(&informer, &known);
+
+    error_unavailable(&failure, "forbidden");
+    informer.handler.changed(informer.handler.context, informer.user);
+    int64_t failed_ms = now_ms;
+    int64_t first_ms = informer.handler.turn(informer.handler.context);
+    int64_t second_ms = take_turn_at(&informer, first_ms);
+    assert_int_equal(known.count, 0);
+    assert_true(second_ms != CLOCK_NEVER && second_ms - first_ms > first_ms - failed_ms);
+
+    known.is_busy = false;
+    assert_true(take_turn_at(&informer, second_ms) == CLOCK_NEVER);
+    assert_int_equal(known.count, 1);
+    assert_true(known.is_failing);
+    assert_int_equal(informer.wanted, 0); /* the informer reads it again by itself */
+
+    informer.handler.end(informer.handler.context);
+    team_secrets_free(secrets);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_secret_that_could_not_be_handed_over_is_still_there),
+        cmocka_unit_test(a_failure_that_could_not_be_handed_over_is_handed_over_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

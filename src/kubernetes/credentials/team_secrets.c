@@ -3,21 +3,23 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "config/kubernetes_name.h"
+#include "kubernetes/informer/api_health.h"
 #include "kubernetes/informer/message_queue.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
-enum { REDELIVER_MS = 3000 }; /* the loop is busy, or the namespace's memory is in use */
+/* Until something is handed over again: the loop is busy, or the namespace's memory is in use. */
+enum { FIRST_BACKOFF_MS = 3000, LONGEST_BACKOFF_MS = 30 * 1000 };
 
 /* One namespace; the informer's thread's. */
 struct team {
     char *namespace;
     struct informer_link secret;
-    int64_t retry_ms; /* CLOCK_NEVER: it was taken */
-    int64_t sent_ms;  /* the version of this time was taken to be handed over; 0: none */
+    int64_t taken_ms; /* the version of this time was taken to be handed over; 0: none */
+    int64_t retry_ms; /* CLOCK_NEVER: what is known was handed over */
+    int64_t backoff_ms;
     struct team *next, *prev;
 };
 
@@ -28,27 +30,31 @@ struct team_secrets {
     struct team *teams;            /* the informer's thread's */
 };
 
-/* What was read last is delivered once, also where it cannot be read again. */
+/* Hands over what was read, once, or else why it cannot be. What is not taken is tried again. */
 static void deliver_team(void *context, void *user)
 {
     struct team_secrets *secrets = context;
     struct team *team = user;
-    if (informer_is_stopping(secrets->settings.informer))
-        return; /* the loop may have ended */
     const struct team_secrets_settings *settings = &secrets->settings;
+    if (informer_is_stopping(settings->informer))
+        return; /* the loop may have ended */
     struct informer_view view = informer_view(settings->informer, &team->secret);
     const struct error none = {0};
-    bool is_new = view.is_read && view.read_ms != team->sent_ms;
-    if (view.failure != NULL && !is_new) {
-        settings->changed(settings->context, team->namespace, NULL, view.failure);
+    bool is_new = view.is_read && view.read_ms != team->taken_ms;
+    if (!is_new && view.failure == NULL)
+        return;
+    struct connections *connections =
+        is_new && view.object != NULL ? TAKE(view.object->connections) : NULL;
+    if (is_new)
+        team->taken_ms = view.read_ms;
+    if (settings->changed(settings->context, team->namespace, connections,
+                          is_new ? &none : view.failure)) {
+        team->retry_ms = CLOCK_NEVER;
+        team->backoff_ms = FIRST_BACKOFF_MS;
         return;
     }
-    if (!is_new)
-        return;
-    struct connections *connections = view.object == NULL ? NULL : TAKE(view.object->connections);
-    team->sent_ms = view.read_ms;
-    bool is_done = settings->changed(settings->context, team->namespace, connections, &none);
-    team->retry_ms = is_done ? CLOCK_NEVER : clock_now_ms() + REDELIVER_MS;
+    team->retry_ms = clock_now_ms() + team->backoff_ms;
+    api_health_grow_backoff(&team->backoff_ms, LONGEST_BACKOFF_MS);
 }
 
 static void drop_team(struct team_secrets *secrets, struct team *team)
@@ -70,17 +76,12 @@ static void receive_team(void *context, struct queued_message *message)
         drop_team(secrets, team);
     if (message->kind != MESSAGE_ADD)
         return;
-    if (!kubernetes_name_is_namespace(
-            message->key)) { /* it is no namespace's, so there is no Secret */
-        const struct error none = {0};
-        secrets->settings.changed(secrets->settings.context, message->key, NULL, &none);
-        return;
-    }
     team = memory_new(sizeof(*team));
     team->namespace = TAKE(message->key);
     team->secret.handler = &secrets->handler;
     team->secret.user = team;
     team->retry_ms = CLOCK_NEVER;
+    team->backoff_ms = FIRST_BACKOFF_MS;
     DL_APPEND(secrets->teams, team);
     informer_link(secrets->settings.informer, &team->secret, OBJECT_CONNECTIONS, team->namespace,
                   secrets->settings.name);
@@ -88,18 +89,27 @@ static void receive_team(void *context, struct queued_message *message)
 
 /* ---- the informer's handler ---- */
 
-/* What was handed over in vain is gone, so it is read again. Returns when to look again. */
+/* A failure is handed over again. What was read is gone, so that is read again. */
+static void retry_team(struct team_secrets *secrets, struct team *team)
+{
+    struct informer *informer = secrets->settings.informer;
+    team->retry_ms = CLOCK_NEVER;
+    if (informer_view(informer, &team->secret).failure != NULL)
+        deliver_team(secrets, team);
+    else
+        informer_want_fresh(informer, &team->secret);
+}
+
+/* Returns when to look again. */
 static int64_t retry_due(struct team_secrets *secrets)
 {
     int64_t now_ms = clock_now_ms();
     int64_t next_ms = CLOCK_NEVER;
     struct team *team;
     DL_FOREACH(secrets->teams, team) {
-        if (team->retry_ms <= now_ms) {
-            team->retry_ms = CLOCK_NEVER;
-            informer_want_fresh(secrets->settings.informer, &team->secret);
-        }
-        next_ms = team->retry_ms < next_ms ? team->retry_ms : next_ms;
+        if (team->retry_ms <= now_ms)
+            retry_team(secrets, team);
+        next_ms = clock_earlier(next_ms, team->retry_ms);
     }
     return next_ms;
 }

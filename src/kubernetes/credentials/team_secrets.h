@@ -19,8 +19,8 @@ struct team_secrets_settings {
     const char *name; /* of the Secrets; borrowed */
     /*
      * What is known of a namespace's Secret. `connections` is taken; NULL without an error: there
-     * is no Secret. With an error nothing new is known: the API did not answer. False: must be
-     * called again later.
+     * is no Secret. With an error nothing new is known: the API did not answer. False: it is
+     * called again later, less and less often.
      */
     bool (*changed)(void *context, const char *namespace, struct connections *connections,
                     const struct error *error);
@@ -32,6 +32,7 @@ struct team_secrets;
 struct team_secrets *team_secrets_new(const struct team_secrets_settings *settings);
 void team_secrets_free(struct team_secrets *secrets); /* NULL is harmless */
 
+/* The namespace is valid (config/kubernetes_name.h). */
 void team_secrets_add(struct team_secrets *secrets, const char *namespace);
 void team_secrets_remove(struct team_secrets *secrets, const char *namespace);
 
