@@ -30,7 +30,6 @@ struct token {
     int64_t lifetime_ms; /* at least a second */
 };
 
-/* Overwrites and frees the text. */
 void token_done(struct token *token);
 
 /* Blocks until there is a token, it failed, or the deadline. */
