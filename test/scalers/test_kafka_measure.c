@@ -61,6 +61,61 @@ static void a_leader_that_hangs_delays_no_other_topic(void **state)
     kafka_mock_assert_answered(fixture, 1);
 }
 
+static void set_leader(struct kafka_mock *fixture, const char *topic, int32_t broker)
+{
+    rd_kafka_mock_partition_set_leader(fixture->cluster, topic, 0, broker);
+}
+
+/* The isolated task's request for metadata is under way when the other one's leader turns out to be
+ * none: its answer is of before. */
+static void a_new_leader_is_found_though_an_older_answer_came(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add_topic(fixture, "others", 1);
+    set_leader(fixture, "jobs", -1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "isolated", "others", 3));
+    test_feed_task(fixture->feed, 1)->task.isolate = true;
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_failed(fixture, 0, "Leader not available");
+    kafka_mock_assert_answered(fixture, 1);
+    set_leader(fixture, "jobs", 1);
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_answered(fixture, 0);
+}
+
+static void a_new_leader_of_a_patterns_topic_is_found(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    set_leader(fixture, "jobs", -1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^jobs$", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_failed(fixture, 0, "Leader not available");
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_failed(fixture, 0, "Leader not available");
+    set_leader(fixture, "jobs", 1);
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_answered(fixture, 0);
+}
+
+static void a_pattern_with_too_many_partitions_fails_each_time(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    static const char *const names[] = {"large-1", "large-2", "large-3"};
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
+        rd_kafka_mock_topic_create(fixture->cluster, names[i], 12000, 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^large", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_failed(fixture, 0, "more than 25000 partitions");
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_failed(fixture, 0, "more than 25000 partitions");
+}
+
 /* Without a time-out of its own, the library goes on waiting for the old coordinator. */
 static void a_group_whose_coordinator_moved_is_answered_on_another_handle(void **state)
 {
@@ -342,6 +397,9 @@ int main(void)
         TEST(the_lag_is_measured),
         TEST(a_coordinator_that_hangs_delays_no_other_group),
         TEST(a_leader_that_hangs_delays_no_other_topic),
+        TEST(a_new_leader_is_found_though_an_older_answer_came),
+        TEST(a_new_leader_of_a_patterns_topic_is_found),
+        TEST(a_pattern_with_too_many_partitions_fails_each_time),
         TEST(a_group_whose_coordinator_moved_is_answered_on_another_handle),
         TEST(a_group_whose_coordinator_is_elsewhere_is_sent_again_in_its_time),
         TEST(a_group_that_no_broker_coordinates_fails),

@@ -6,6 +6,7 @@
 #include "kafka/selection.h"
 
 #include <string.h>
+#include <sys/param.h>
 
 /*
  * A query that is idle and watched is measured several times a second. New partitions and leaders
@@ -159,18 +160,34 @@ uint64_t kafka_metadata_need_topic(const struct kafka_metadata *metadata,
     int64_t now_ms = clock_now_ms();
     bool is_confirmed = now_ms - topic->confirmed_ms <= CONFIRMED_MS;
     int64_t fresh_ms = is_confirmed ? CONFIRMED_FRESH_MS : FRESH_MS;
-    if (topic->received_ms > 0 && now_ms - topic->received_ms <= fresh_ms)
+    if (topic->received_ms > 0 && now_ms - topic->received_ms <= fresh_ms && !topic->is_outdated)
         return 0;
     /* The running request answers for what was known when it was sent. */
     bool is_covered = metadata->request != NULL && topic->first_request <= metadata->started;
     return is_covered ? metadata->started : metadata->started + 1;
 }
 
+/* A request for those that are known is enough for leaders. */
+static uint64_t need_outdated(const struct kafka_metadata *metadata,
+                              const struct kafka_pattern *pattern)
+{
+    uint64_t number = 0;
+    if (pattern->count > KAFKA_SELECTION_MAX_TOPICS ||
+        pattern->partitions > KAFKA_SELECTION_MAX_PARTITIONS)
+        return 0; /* it has not all of them, and cannot be measured */
+    for (size_t i = 0; i < pattern->count; i++) {
+        const struct kafka_topic *topic = pattern->topics[i];
+        if (topic != NULL && topic->is_outdated)
+            number = MAX(number, kafka_metadata_need_topic(metadata, topic));
+    }
+    return number;
+}
+
 uint64_t kafka_metadata_need_pattern(struct kafka_metadata *metadata,
                                      const struct kafka_pattern *pattern)
 {
     if (pattern->received_ms > 0 && clock_now_ms() - pattern->received_ms <= FRESH_MS)
-        return 0;
+        return need_outdated(metadata, pattern);
     bool is_for_all = metadata->request != NULL && metadata->request->is_for_all;
     uint64_t running = is_for_all ? metadata->started : 0;
     if (pattern->first_request <= running)
@@ -284,8 +301,10 @@ static void take_result(struct kafka_metadata *metadata, const struct request *r
     const rd_kafka_metadata_t *result = request->result;
     int64_t now_ms = clock_now_ms();
     for (struct kafka_topic *topic = metadata->topics; topic != NULL; topic = topic->hh.next)
-        if (topic->first_request <= metadata->started)
+        if (topic->first_request <= metadata->started) {
             topic->received_ms = 0;
+            topic->is_outdated = false;
+        }
     if (request->is_for_all)
         take_patterns(metadata, result, now_ms);
     for (int i = 0; i < result->topic_cnt; i++) {
@@ -352,7 +371,7 @@ int32_t kafka_topic_leader(const struct kafka_topic *topic, int32_t partition)
 
 void kafka_metadata_outdate(struct kafka_metadata *metadata, struct kafka_topic *topic)
 {
-    topic->received_ms = 0;
+    topic->is_outdated = true;
     topic->first_request = metadata->started + 1;
 }
 

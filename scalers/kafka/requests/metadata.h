@@ -24,9 +24,10 @@ struct kafka_topic {
     char *name;
     rd_kafka_topic_t *handle;
     int64_t used_ms;
-    int64_t received_ms;       /* 0: nothing is known, or what was turned out wrong */
+    int64_t received_ms;       /* 0: nothing is known */
     int64_t confirmed_ms;      /* see kafka_metadata_confirm() */
     uint64_t first_request;    /* the first one that can answer for it */
+    bool is_outdated;          /* what is known turned out wrong, and that was not answered yet */
     rd_kafka_resp_err_t error; /* of the topic as a whole */
     int32_t *leaders;          /* a broker's id per partition; -1: none */
     int32_t partitions;
