@@ -31,7 +31,7 @@ struct kafka_offset {
     enum kafka_offset_state state;
     int64_t value;             /* -1 of a commit: there is none */
     rd_kafka_resp_err_t error; /* where it failed */
-    unsigned requested;        /* the batch's step when it was; 0 of a commit */
+    unsigned requested_step;   /* the batch's step when it was; 0 of a commit */
 };
 
 struct kafka_partition {
@@ -87,7 +87,7 @@ struct kafka_batch_group {
     struct kafka_batch_task *tasks;
     bool wants_all; /* a task is for all topics that the group has committed */
     bool wants_members;
-    unsigned answered;         /* the batch's step when the commits came */
+    unsigned answered_step;    /* the batch's step when the commits came */
     rd_kafka_event_t *commits; /* while KAFKA_GROUP_AWAITS_METADATA; NULL otherwise */
     uint64_t metadata_request; /* while KAFKA_GROUP_AWAITS_METADATA: what must be answered first */
 };

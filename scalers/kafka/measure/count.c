@@ -20,7 +20,7 @@ struct kafka_missing kafka_count_missing(const struct kafka_batch_task *batch_ta
     if (commit->state != KAFKA_OFFSET_KNOWN || latest->state != KAFKA_OFFSET_KNOWN)
         return (struct kafka_missing){.kind = KAFKA_MISSING_ANSWER};
     /* A commit beyond the last offset means something only if that is not the older of the two. */
-    if (commit->value > latest->value && latest->requested < batch_task->group->answered)
+    if (commit->value > latest->value && latest->requested_step < batch_task->group->answered_step)
         return (struct kafka_missing){.kind = KAFKA_MISSING_LATEST};
     if (!kafka_lag_needs_earliest(query, commit->value, latest->value))
         return (struct kafka_missing){.kind = KAFKA_MISSING_NOTHING};

@@ -43,7 +43,8 @@ static void request_offset(struct kafka_batch_topic *topic, int32_t partition, b
     struct kafka_batch *batch = topic->batch;
     struct kafka_partition *offsets = &topic->partitions[partition];
     struct kafka_offset *offset = is_earliest ? &offsets->earliest : &offsets->latest;
-    *offset = (struct kafka_offset){.state = KAFKA_OFFSET_REQUESTED, .requested = ++batch->step};
+    *offset =
+        (struct kafka_offset){.state = KAFKA_OFFSET_REQUESTED, .requested_step = ++batch->step};
     const struct kafka_offset_request request = {
         .topic = topic->name,
         .partition = partition,
@@ -292,7 +293,7 @@ static void take_commits(struct kafka_batch_group *group,
 {
     struct kafka_batch_task *batch_task;
     group->stage = KAFKA_GROUP_COMMITTED;
-    group->answered = ++group->batch->step;
+    group->answered_step = ++group->batch->step;
     if (partitions != NULL)
         take_partitions(group, partitions);
     fill_gaps(group);

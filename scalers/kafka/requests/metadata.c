@@ -47,6 +47,7 @@ struct kafka_metadata {
     struct kafka_pattern *patterns;
     struct kafka_background *background;
     struct request *request; /* the one that is running */
+    /* Numbers of requests: the last one that was sent, that was answered, that somebody needs. */
     uint64_t started;
     uint64_t received;
     uint64_t wanted;
