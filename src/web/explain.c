@@ -134,15 +134,15 @@ static void add_reason(const struct trigger *trigger, const struct trigger_repor
 /* ---- how many replicas, and why ---- */
 
 /* NULL: it has decided nothing yet, or is not on. */
-static json_t *explain_plan(bool has_decided, const struct policy_result *result,
-                            const struct text *words, int64_t now_ms, make_text *text)
+static json_t *explain_plan(const struct trigger_plan_view *plan, int64_t now_ms, make_text *text)
 {
-    if (!has_decided)
+    const struct policy_result *result = &plan->result;
+    if (!plan->has_decided)
         return NULL;
     json_t *object = json_object();
     web_json_set(object, "replicas", json_integer(result->replicas));
     web_json_set(object, "active", json_boolean(result->active));
-    web_json_set(object, "sentence", text(words->bytes));
+    web_json_set(object, "sentence", text(plan->words.bytes));
     web_json_set(object, "boundBy", web_json_text(policy_term_text(result->term)));
     web_json_set(object, "status", web_json_text(flow_status_text(result->status)));
     web_json_set(object, "ratePerReplica", web_json_number(result->rate));
@@ -198,7 +198,6 @@ static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_sh
     trigger_figures(trigger, &report, &figures);
     add_reason(trigger, &report, &figures, &why);
 
-    const struct trigger_policy_view *policy = &report.policy;
     json_t *object = begin_trigger(trigger, text);
     web_json_set(object, "why", text(why.bytes));
     web_json_set(object, "now", explain_answer(&report.answer, text));
@@ -208,12 +207,8 @@ static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_sh
     web_json_set(object, "failing", explain_failure(&report.snapshot, now_ms, text));
     web_json_set(object, "source",
                  trigger->bound.query == NULL ? NULL : explain_source(&report.source, text));
-    web_json_set(object, "policy",
-                 explain_plan(policy->answered.has_decided, &policy->answered.result,
-                              &policy->answered.words, now_ms, text));
-    web_json_set(object, "shadow",
-                 explain_plan(policy->shadow.has_decided, &policy->shadow.result,
-                              &policy->shadow.words, now_ms, text));
+    web_json_set(object, "policy", explain_plan(&report.policy.answered, now_ms, text));
+    web_json_set(object, "shadow", explain_plan(&report.policy.shadow, now_ms, text));
     web_json_set(object, "holdSeconds", web_json_seconds(trigger->parsed.rules.hold_ms));
     web_json_set(object, "connectionName", text(trigger->parsed.connection_name));
     web_json_set(object, "metadata", is_short ? NULL : explain_metadata(trigger));

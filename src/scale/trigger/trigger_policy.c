@@ -219,6 +219,15 @@ static void copy_changes(const struct trigger_policy *policy, struct trigger_pol
     view->change_count = kept;
 }
 
+static void copy_plan(const struct trigger_plan *plan, bool is_for_people,
+                      struct trigger_plan_view *view)
+{
+    view->has_decided = plan->is_on && plan->words.length > 0;
+    view->result = plan->result;
+    if (is_for_people && view->has_decided)
+        text_add(&view->words, plan->words.bytes);
+}
+
 void trigger_policy_copy(const struct trigger_policy *policy, struct trigger_policy_view *view)
 {
     view->evaluated = policy->evaluated;
@@ -226,21 +235,14 @@ void trigger_policy_copy(const struct trigger_policy *policy, struct trigger_pol
     error_copy(&view->evaluated.error, &policy->evaluated.error);
     if (policy->follower.stepped_ms == 0)
         error_unavailable(&view->evaluated.error, "no measurement yet");
-    view->answered.has_decided = policy->answered.is_on && policy->answered.words.length > 0;
-    view->answered.result = policy->answered.result;
-    view->shadow.has_decided = policy->shadow.is_on && policy->shadow.words.length > 0;
-    view->shadow.result = policy->shadow.result;
+    copy_plan(&policy->answered, view->is_for_people, &view->answered);
+    copy_plan(&policy->shadow, view->is_for_people, &view->shadow);
     view->peak = policy->answered.state.peak;
     view->peers_peak = policy->answered.state.peers_peak;
     view->peers_until_ms = policy->answered.state.peers_until_ms;
     view->status = (policy->answered.is_on ? &policy->answered : &policy->shadow)->state.status;
-    if (!view->is_for_people)
-        return;
-    if (view->answered.has_decided)
-        text_add(&view->answered.words, policy->answered.words.bytes);
-    if (view->shadow.has_decided)
-        text_add(&view->shadow.words, policy->shadow.words.bytes);
-    copy_changes(policy, view);
+    if (view->is_for_people)
+        copy_changes(policy, view);
 }
 
 void trigger_policy_view_done(struct trigger_policy_view *view)

@@ -111,15 +111,17 @@ void trigger_policy_step(struct trigger_policy *policy, const struct trigger_pol
  * is idle. Neither number goes down. The policy follows no query meanwhile: a step changes them. */
 void trigger_policy_raise_peak(struct trigger_policy *policy, int64_t peak, int64_t until_ms);
 
+struct trigger_plan_view {
+    bool has_decided; /* it is on, and the readings had what it needs */
+    struct policy_result result;
+    struct text words; /* for people */
+};
+
 /* A copy of what it found, for who answers and for people. */
 struct trigger_policy_view {
     bool is_for_people; /* set before: with words and changes */
     struct evaluated evaluated;
-    struct {
-        bool has_decided; /* it is on, and the readings had what it needs */
-        struct policy_result result;
-        struct text words;
-    } answered, shadow;
+    struct trigger_plan_view answered, shadow;
     enum flow_status status;               /* of its consumers */
     int64_t peak;                          /* the most replicas that it wanted since it was idle */
     int64_t peers_peak;                    /* the most that other replicas of the server wanted */
