@@ -10,15 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A query that was met, and an object; to find those that are met again. */
-struct met {
+/* A query that was visited, and an object: to count once what several triggers have. */
+struct visited {
     const void *key; /* may be freed: it is only compared */
     double waiting, in_flight;
     double replicas;
 };
 
-struct met_list {
-    struct met *items;
+struct visited_list {
+    struct visited *items;
     size_t count, capacity;
 };
 
@@ -27,7 +27,7 @@ struct trigger_rows {
     bool is_counting; /* and writes no rows */
     struct trigger_totals totals;
     bool has_totals; /* the last walk was finished: they are of all triggers */
-    struct met_list queries, objects;
+    struct visited_list queries, objects;
 };
 
 /* ---- JSON by hand: thousands of rows are written under the turn lock ---- */
@@ -46,16 +46,16 @@ static void add_string(struct text *text, const char *key, const char *value)
     web_json_add(text, web_json_short(value), JSON_COMPACT);
 }
 
-static void met_add(struct met_list *list, const struct met *met)
+static void add_visited(struct visited_list *list, const struct visited *visited)
 {
     list->items = memory_grow(list->items, &list->capacity, list->count + 1, sizeof(*list->items));
-    list->items[list->count++] = *met;
+    list->items[list->count++] = *visited;
 }
 
 static int by_key(const void *left, const void *right)
 {
-    const struct met *one = left;
-    const struct met *other = right;
+    const struct visited *one = left;
+    const struct visited *other = right;
     return one->key < other->key ? -1 : one->key > other->key;
 }
 
@@ -74,12 +74,13 @@ static void count(struct trigger_rows *rows, const struct trigger *trigger,
     totals->held += report->state == ANSWER_STATE_HELD;
     totals->active += has_value && answer->active;
     if (has_value)
-        met_add(&rows->objects,
-                &(struct met){.key = trigger->object, .replicas = answer->replicas});
+        add_visited(&rows->objects,
+                    &(struct visited){.key = trigger->object, .replicas = answer->replicas});
     if (trigger->bound.query != NULL && report->snapshot.is_measured && has_value)
-        met_add(&rows->queries, &(struct met){.key = trigger->bound.query,
-                                              .waiting = report->snapshot.reading.waiting,
-                                              .in_flight = report->snapshot.reading.in_flight});
+        add_visited(&rows->queries,
+                    &(struct visited){.key = trigger->bound.query,
+                                      .waiting = report->snapshot.reading.waiting,
+                                      .in_flight = report->snapshot.reading.in_flight});
 }
 
 static void add_field(const struct trigger_field *field, const struct trigger_figures *figures,
@@ -160,20 +161,20 @@ static void visit(void *context, struct trigger *trigger, int64_t now_ms)
 static void add_up(struct trigger_rows *rows)
 {
     struct trigger_totals *totals = &rows->totals;
-    struct met_list *queries = &rows->queries;
-    struct met_list *objects = &rows->objects;
+    struct visited_list *queries = &rows->queries;
+    struct visited_list *objects = &rows->objects;
     if (queries->count > 0)
         qsort(queries->items, queries->count, sizeof(*queries->items), by_key);
     if (objects->count > 0)
         qsort(objects->items, objects->count, sizeof(*objects->items), by_key);
     for (size_t i = 0; i < queries->count; i++) {
-        const struct met *met = &queries->items[i];
-        if (i > 0 && met->key == met[-1].key)
+        const struct visited *visited = &queries->items[i];
+        if (i > 0 && visited->key == visited[-1].key)
             continue;
-        totals->has_waiting |= isfinite(met->waiting);
-        totals->has_in_flight |= isfinite(met->in_flight);
-        totals->waiting += isfinite(met->waiting) ? met->waiting : 0;
-        totals->in_flight += isfinite(met->in_flight) ? met->in_flight : 0;
+        totals->has_waiting |= isfinite(visited->waiting);
+        totals->has_in_flight |= isfinite(visited->in_flight);
+        totals->waiting += isfinite(visited->waiting) ? visited->waiting : 0;
+        totals->in_flight += isfinite(visited->in_flight) ? visited->in_flight : 0;
     }
     totals->has_replicas = totals->triggers == 0 || objects->count > 0;
     for (size_t i = 0; i < objects->count;) {
