@@ -218,8 +218,8 @@ static void end_late_replacements(struct engine *engine)
  * their client library has returned. A source that keeps it can leave many of them behind: */
 struct leftovers {
     size_t all;
-    size_t own;    /* of the tenant */
-    size_t counts; /* the tenant's that count */
+    size_t own;     /* of the tenant */
+    size_t counted; /* the tenant's that count */
 };
 
 static struct leftovers count_leftovers(const struct engine *engine, const char *namespace)
@@ -230,7 +230,7 @@ static struct leftovers count_leftovers(const struct engine *engine, const char 
         bool is_own = namespace != NULL && poller->tenancy.last_namespace == own;
         found.all += !poller->is_counted;
         found.own += is_own && !poller->is_counted;
-        found.counts += is_own && poller->is_counted;
+        found.counted += is_own && poller->is_counted;
     }
     return found;
 }
@@ -242,7 +242,7 @@ static bool check_leftovers(const struct engine *engine, const struct leftovers 
 {
     size_t max = engine->settings.max_connections;
     size_t left = leftovers->all < max ? max - leftovers->all : 0;
-    if (namespace == NULL || leftovers->own < leftovers->counts || leftovers->own < left)
+    if (namespace == NULL || leftovers->own < leftovers->counted || leftovers->own < left)
         return true;
     return error_set(error, ERROR_LIMIT,
                      "%zu former connections of namespace \"%.*s\" have not ended yet, as their "
@@ -297,7 +297,7 @@ static struct poller *find_poller(const struct engine *engine, const char *ident
     return poller;
 }
 
-static bool counts(const struct poller *poller)
+static bool is_counted(const struct poller *poller)
 {
     return poller != NULL && poller->is_counted;
 }
@@ -347,13 +347,13 @@ bool engine_acquire(struct engine *engine, const struct query_request *request,
     struct leftovers leftovers = {0};
     pthread_mutex_lock(&engine->lock);
     struct poller *poller = find_poller(engine, identity);
-    if (!counts(poller)) {
+    if (!is_counted(poller)) {
         end_late_replacements(engine);
         leftovers = count_leftovers(engine, request->use.tenant);
     }
     if (request->former != NULL)
         replace(engine, request, &former);
-    bool may = counts(poller) || check_limits(engine, &leftovers, request, error);
+    bool may = is_counted(poller) || check_limits(engine, &leftovers, request, error);
     if (may && poller == NULL)
         poller = add_poller(engine, request, TAKE(identity), error);
     may = may && poller != NULL;
