@@ -304,7 +304,7 @@ static bool is_counted(const struct poller *poller)
 
 /* With the map's lock. */
 static void replace(struct engine *engine, const struct query_request *request,
-                    struct former *ret_former)
+                    struct former_query *ret_former)
 {
     struct poller *poller = poller_of(request->former);
     query_remember(request->former, ret_former);
@@ -315,7 +315,8 @@ static void replace(struct engine *engine, const struct query_request *request,
 }
 
 static struct query *acquire_on(struct engine *engine, struct poller *poller,
-                                const struct query_request *request, const struct former *former)
+                                const struct query_request *request,
+                                const struct former_query *former)
 {
     const struct query_use *use = &request->use;
     int64_t now_ms = clock_now_ms();
@@ -341,7 +342,7 @@ static struct query *acquire_on(struct engine *engine, struct poller *poller,
 bool engine_acquire(struct engine *engine, const struct query_request *request,
                     struct query **ret_query, struct error *error)
 {
-    _cleanup_(former_done) struct former former = {0};
+    _cleanup_(former_query_done) struct former_query former = {0};
     _cleanup_(memory_free) char *identity =
         text_format("%s\n%s", request->scaler->name, request->connection_values->identity);
     struct leftovers leftovers = {0};

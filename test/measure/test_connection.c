@@ -265,14 +265,14 @@ static void the_first_sample_after_an_outage_has_a_gap_before_it(void **state)
     assert_ptr_equal(take(), kept);
     lose("broken pipe");
 
-    struct former former = {0};
+    struct former_query former = {0};
     query_remember(kept, &former);
     assert_true(former.recent.has_gap); /* another connection may measure it next */
     struct query *heir = acquire("heir");
     query_keep_recent_samples(heir, 5000);
     former.recent.has_gap = false; /* of before the outage */
     query_inherit(heir, &former);
-    former_done(&former);
+    former_query_done(&former);
     struct follower follower = {.step = pass_over};
     query_keep_recent_samples(late, 5000);
     query_follow(late, &follower); /* takes the reading of before the outage */
@@ -516,12 +516,12 @@ static void queries_that_are_released_meanwhile_end_no_walk(void **state)
 
 static void remember_the_next(void)
 {
-    struct former former = {0};
+    struct former_query former = {0};
     if (connection.next_walked == NULL)
         return;
     query_remember(connection.next_walked, &former);
     assert_true(former.recent.has_gap);
-    former_done(&former);
+    former_query_done(&former);
 }
 
 /* The walk that notes the outage of each query has not come to it. */

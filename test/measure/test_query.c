@@ -331,7 +331,7 @@ static void the_last_watcher_that_leaves_unsubscribes(void **state)
 static void an_inherited_reading_is_used_until_there_is_a_newer_one(void **state)
 {
     (void)state;
-    _cleanup_(former_done) struct former former = {0};
+    _cleanup_(former_query_done) struct former_query former = {0};
     struct query *query = acquire("a");
     struct query *heir = acquire("b");
     measure(query, 7);
@@ -356,7 +356,7 @@ static void an_heir_that_is_idle_is_not_late(void **state)
 {
     (void)state;
     struct watcher of_heir = {0};
-    _cleanup_(former_done) struct former former = {0};
+    _cleanup_(former_query_done) struct former_query former = {0};
     struct query *query = acquire("a");
     struct query *heir = acquire("b");
     measure(query, 0);

@@ -68,8 +68,8 @@ static uint64_t group_of(const struct user *user)
 }
 
 /* `former` and the others: of the query whose place it takes; NULL: of none. */
-static void hold(struct user *user, const struct former *former, const struct client *former_client,
-                 const struct model *former_model)
+static void hold(struct user *user, const struct former_query *former,
+                 const struct client *former_client, const struct model *former_model)
 {
     struct client *client = client_find(user->source, user->source->credentials);
     struct model *model = &client->models[user->item];
@@ -118,7 +118,7 @@ static void exchange(struct user *user, bool inherits, struct source *source, in
     struct query *former = user->query;
     struct client *former_client = user->client;
     struct model *former_model = &former_client->models[user->item];
-    _cleanup_(former_done) struct former known = {0};
+    _cleanup_(former_query_done) struct former_query known = {0};
     struct watcher *watcher;
     trace("trigger %d is moved", user->index);
     policy_unfollow(user);

@@ -243,7 +243,7 @@ static void inherit_known(struct query *query, const struct snapshot *former)
     *failing += known->last_attempt == ATTEMPT_FAILED;
 }
 
-void query_inherit(struct query *query, const struct former *former)
+void query_inherit(struct query *query, const struct former_query *former)
 {
     inherit_known(query, &former->known);
     if (query->recent != NULL && query->recent->count == 0 && former->recent.count > 0) {

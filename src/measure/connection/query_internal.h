@@ -25,14 +25,14 @@ void query_keep_recent_samples(struct query *query, int64_t interval_ms);
 
 /* What is known of a query, for another one of the same source that takes its place, and has it
  * until it has a reading of its own. To remember takes the lock. */
-struct former {
+struct former_query {
     struct snapshot known;
     struct recent_samples recent;
 };
 
-void query_remember(const struct query *query, struct former *ret_former);
-void query_inherit(struct query *query, const struct former *former);
-void former_done(struct former *former);
+void query_remember(const struct query *query, struct former_query *ret_former);
+void query_inherit(struct query *query, const struct former_query *former);
+void former_query_done(struct former_query *former);
 
 /* ---- for the parts of the connection ---- */
 

@@ -72,7 +72,7 @@ void query_snapshot_with(const struct query *query, const struct follower *follo
     follower->copy(follower, ret_copy);
 }
 
-void query_remember(const struct query *query, struct former *ret_former)
+void query_remember(const struct query *query, struct former_query *ret_former)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     copy_known(query, &ret_former->known);
@@ -83,7 +83,7 @@ void query_remember(const struct query *query, struct former *ret_former)
         recent_samples_add_gap(&ret_former->recent);
 }
 
-void former_done(struct former *former)
+void former_query_done(struct former_query *former)
 {
     snapshot_done(&former->known);
 }
