@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cli/console.h"
 #include "config/value.h"
+#include "lab/plot.h"
 #include "model/scaled_object.h"
 #include "scale/metadata/general.h"
 
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SETTINGS = 64, MAX_POLICY_KEYS = 16 };
+enum { MAX_SETTINGS = PLOT_MAX_SERIES, MAX_POLICY_KEYS = 16 };
 
 /* A key of --set, by KEDA's name. */
 enum kind { NUMBER, WHOLE, SECONDS, YES_NO, TARGET_TYPE };
