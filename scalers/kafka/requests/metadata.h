@@ -83,7 +83,8 @@ enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata
 /* The broker that leads the partition, as far as is known; -1: none. */
 int32_t kafka_topic_leader(const struct kafka_topic *topic, int32_t partition);
 
-/* What is known of the topic turned out wrong (a leader moved). */
+/* What is known of the topic turned out wrong (a leader moved): it is needed again, by a request
+ * that is sent from now on. */
 void kafka_metadata_outdate(struct kafka_metadata *metadata, struct kafka_topic *topic);
 
 /*
