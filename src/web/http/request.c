@@ -69,6 +69,7 @@ static const struct web_page *find_page(const struct web_settings *settings, con
     return NULL;
 }
 
+/* What no page has answered: in plain text. Pages refuse in JSON (answer.h). */
 static void refuse(struct web_answer *answer, int code, const char *text)
 {
     answer->code = code;
