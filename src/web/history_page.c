@@ -29,7 +29,7 @@ struct series {
     bool has_more; /* older rows, for which the page or the trigger has no room */
 };
 
-struct history_page_found {
+struct history_search {
     const char *namespace;
     const char *name;
     uint64_t only; /* the id of the trigger whose rows are wanted; 0: of all */
@@ -38,13 +38,13 @@ struct history_page_found {
     size_t rows; /* of all */
 };
 
-static void found_done(struct history_page_found **found)
+static void search_free(struct history_search **search)
 {
-    for (size_t i = 0; i < (*found)->count; i++) {
-        free((*found)->items[i].metric_name);
-        free((*found)->items[i].rows);
+    for (size_t i = 0; i < (*search)->count; i++) {
+        free((*search)->items[i].metric_name);
+        free((*search)->items[i].rows);
     }
-    free(*found);
+    free(*search);
 }
 
 /* ---- what a sample meant ---- */
@@ -157,18 +157,18 @@ static void add_rows(struct series *series, struct past *past, const struct hist
 
 static void visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
-    struct history_page_found *found = context;
-    struct series *series = &found->items[found->count++];
+    struct history_search *search = context;
+    struct series *series = &search->items[search->count++];
     _cleanup_(trigger_report_done) struct trigger_report now;
     trigger_report(trigger, now_ms, &now);
     describe(series, trigger, &now);
-    if (trigger->bound.query == NULL || (found->only != 0 && found->only != trigger->id))
+    if (trigger->bound.query == NULL || (search->only != 0 && search->only != trigger->id))
         return;
     _cleanup_(memory_free) struct history_sample *samples = NULL;
     size_t count = query_history(trigger->bound.query, now_ms - HISTORY_SPAN_MS, &samples);
     struct past past = {.trigger = trigger, .now = &now};
-    add_rows(series, &past, samples, count, MAX_ROWS - found->rows);
-    found->rows += series->count;
+    add_rows(series, &past, samples, count, MAX_ROWS - search->rows);
+    search->rows += series->count;
     snapshot_done(&past.snapshot);
     peak_value_done(&past.peak);
 }
@@ -223,22 +223,22 @@ static void write_series(const struct series *series, double offset_ms, struct t
     text_add(body, "]");
 }
 
-static void write_json(const struct history_page_found *found, struct web_answer *answer)
+static void write_json(const struct history_search *search, struct web_answer *answer)
 {
     struct text *body = &answer->body;
     double offset_ms = clock_unix_offset_ms();
     answer->type = "application/json";
     json_t *page = json_object();
-    web_json_set(page, "namespace", web_json_text(found->namespace));
-    web_json_set(page, "name", web_json_text(found->name));
+    web_json_set(page, "namespace", web_json_text(search->namespace));
+    web_json_set(page, "name", web_json_text(search->name));
     text_add(body, "{");
     web_json_add(body, page, JSON_COMPACT | JSON_EMBED);
     text_add(body, ",\"triggers\":[");
-    for (size_t t = 0, written = 0; t < found->count; t++) {
-        if (found->only != 0 && found->only != found->items[t].id)
+    for (size_t t = 0, written = 0; t < search->count; t++) {
+        if (search->only != 0 && search->only != search->items[t].id)
             continue;
         text_add(body, written++ > 0 ? ",{" : "{");
-        write_series(&found->items[t], offset_ms, body);
+        write_series(&search->items[t], offset_ms, body);
         text_add(body, "}");
     }
     text_add(body, "]}\n");
@@ -283,26 +283,26 @@ static void write_csv(const struct series *series, struct web_answer *answer)
 
 /* ---- the page ---- */
 
-static const struct series *find_series(const struct history_page_found *found, uint64_t id)
+static const struct series *find_series(const struct history_search *search, uint64_t id)
 {
-    for (size_t i = 0; i < found->count; i++)
-        if (found->items[i].id == id)
-            return &found->items[i];
+    for (size_t i = 0; i < search->count; i++)
+        if (search->items[i].id == id)
+            return &search->items[i];
     return NULL;
 }
 
 /* Whether there is the one trigger that is wanted; CSV is always of one. */
-static bool check_trigger(const struct history_page_found *found, bool is_csv,
+static bool check_trigger(const struct history_search *search, bool is_csv,
                           struct web_answer *answer)
 {
     _cleanup_(text_done) struct text why = {0};
-    bool is_any = found->only == 0 && (!is_csv || found->count == 1);
-    if (is_any || find_series(found, found->only) != NULL)
+    bool is_any = search->only == 0 && (!is_csv || search->count == 1);
+    if (is_any || find_series(search, search->only) != NULL)
         return true;
     text_addf(&why, "%s, and this ScaledObject has %zu: add &trigger=",
-              is_csv ? "CSV is of one trigger" : "trigger is the id of one", found->count);
-    for (size_t i = 0; i < found->count; i++)
-        text_addf(&why, "%s%" PRIu64, i > 0 ? " or " : "", found->items[i].id);
+              is_csv ? "CSV is of one trigger" : "trigger is the id of one", search->count);
+    for (size_t i = 0; i < search->count; i++)
+        text_addf(&why, "%s%" PRIu64, i > 0 ? " or " : "", search->items[i].id);
     web_refuse(answer, 400, why.bytes);
     return false;
 }
@@ -320,19 +320,19 @@ void history_page(void *context, const struct web_request *request, struct web_a
         web_refuse(answer, 400, "format must be json or csv");
         return;
     }
-    _cleanup_(found_done) struct history_page_found *found = memory_new(sizeof(*found));
-    found->namespace = request->below[0];
-    found->name = request->below[1];
-    if (id != NULL && (!web_parse_number(id, &found->only) || found->only == 0))
-        found->only = UINT64_MAX; /* nobody's */
-    if (!walk_object(context, found->namespace, found->name, visit, found))
+    _cleanup_(search_free) struct history_search *search = memory_new(sizeof(*search));
+    search->namespace = request->below[0];
+    search->name = request->below[1];
+    if (id != NULL && (!web_parse_number(id, &search->only) || search->only == 0))
+        search->only = UINT64_MAX; /* nobody's */
+    if (!walk_object(context, search->namespace, search->name, visit, search))
         web_refuse_busy(answer);
-    else if (found->count == 0)
+    else if (search->count == 0)
         web_refuse_unknown_object(answer);
-    else if (!check_trigger(found, is_csv, answer))
+    else if (!check_trigger(search, is_csv, answer))
         return;
     else if (is_csv)
-        write_csv(found->only == 0 ? found->items : find_series(found, found->only), answer);
+        write_csv(search->only == 0 ? search->items : find_series(search, search->only), answer);
     else
-        write_json(found, answer);
+        write_json(search, answer);
 }
