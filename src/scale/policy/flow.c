@@ -59,8 +59,8 @@ static struct flow_step step_of(const struct recent_sample *before,
     return step;
 }
 
-/* The sum of the last steps that span at min so long; false: the samples are too few for it, or has
- * a gap. */
+/* The sum of the last steps that span at least so long, or all that belong together; false: these
+ * are too few for a rate. */
 static bool sum_of_last(const struct recent_samples *recent, int64_t span_ms,
                         struct flow_step *ret_sum)
 {
