@@ -206,7 +206,7 @@ void worker_pages_list(void *context, const struct web_request *request, struct 
     if (has_run)
         web_answer_json(answer, page);
     else
-        web_refuse_busy(answer);
+        walk_refuse_busy(answer);
 }
 
 static void add_replicas(void *context, const struct worker_view *view)
@@ -240,9 +240,9 @@ void worker_pages_replicas(void *context, const struct web_request *request,
     _cleanup_(json_done) json_t *object = json_object();
     bool has_run = walk_object(workers->triggers, search.namespace, search.name, visit, &search);
     if (!has_run)
-        web_refuse_busy(answer);
+        walk_refuse_busy(answer);
     else if (search.count == 0)
-        web_refuse_unknown_object(answer);
+        walk_refuse_unknown_object(answer);
     else if (!worker_monitor_view(workers->hpas, request->below[0], request->below[1], add_replicas,
                                   object))
         web_refuse(answer, 429, "too many other HPAs are looked at: try again in a minute");

@@ -159,7 +159,7 @@ void dashboard_server(void *context, const struct web_request *request, struct w
     struct dashboard *dashboard = context;
     (void)request;
     if (!count(dashboard)) {
-        web_refuse_busy(answer);
+        walk_refuse_busy(answer);
         return;
     }
     _cleanup_(json_done) json_t *server = server_figures_json(

@@ -292,7 +292,7 @@ void explain_list(void *context, const struct web_request *request, struct web_a
     if (walk(source, add_to_list, &list))
         list_page_end(&list.page);
     else
-        web_refuse_busy(answer);
+        walk_refuse_busy(answer);
 }
 
 void explain_one(void *context, const struct web_request *request, struct web_answer *answer)
@@ -304,9 +304,9 @@ void explain_one(void *context, const struct web_request *request, struct web_an
     }
     _cleanup_(search_done) struct explain_search search = {0};
     if (!walk_object(source, request->below[0], request->below[1], add_found, &search))
-        web_refuse_busy(answer);
+        walk_refuse_busy(answer);
     else if (search.found_count == 0)
-        web_refuse_unknown_object(answer);
+        walk_refuse_unknown_object(answer);
     else
         write_found(&search, answer);
 }

@@ -326,9 +326,9 @@ void history_page(void *context, const struct web_request *request, struct web_a
     if (id != NULL && (!web_parse_number(id, &search->only) || search->only == 0))
         search->only = UINT64_MAX; /* nobody's */
     if (!walk_object(context, search->namespace, search->name, visit, search))
-        web_refuse_busy(answer);
+        walk_refuse_busy(answer);
     else if (search->count == 0)
-        web_refuse_unknown_object(answer);
+        walk_refuse_unknown_object(answer);
     else if (!check_trigger(search, is_csv, answer))
         return;
     else if (is_csv)

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "web/http/answer.h"
 
 struct walk {
     const struct walk_source *source;
@@ -77,4 +78,15 @@ bool walk_is_of(const struct trigger *trigger, const char *namespace, const char
 {
     return (namespace == NULL || text_equal(namespace, trigger->namespace)) &&
            (name == NULL || text_equal(name, trigger->name));
+}
+
+void walk_refuse_busy(struct web_answer *answer)
+{
+    web_refuse(answer, 503, "the event loop is busy or shutting down: try again");
+}
+
+void walk_refuse_unknown_object(struct web_answer *answer)
+{
+    web_refuse(answer, 404,
+               "no trigger of this ScaledObject: KEDA has not called for one recently");
 }

@@ -11,6 +11,8 @@
 
 #include <stdbool.h>
 
+struct web_answer;
+
 struct walk_source {
     struct triggers *triggers;
     /* Has it run under the turn lock; false where that was not possible in time. */
@@ -31,5 +33,9 @@ bool walk_object(const struct walk_source *source, const char *namespace, const 
 
 /* NULL: any. */
 bool walk_is_of(const struct trigger *trigger, const char *namespace, const char *name);
+
+/* What a page answers whose walk did not finish, and one whose object has no trigger. */
+void walk_refuse_busy(struct web_answer *answer);
+void walk_refuse_unknown_object(struct web_answer *answer);
 
 #endif

@@ -13,7 +13,5 @@
 void web_answer_json(struct web_answer *answer, json_t *json); /* borrowed */
 
 void web_refuse(struct web_answer *answer, int code, const char *why);
-void web_refuse_busy(struct web_answer *answer);           /* 503: walk() has found no turn */
-void web_refuse_unknown_object(struct web_answer *answer); /* 404: it has found no trigger of it */
 
 #endif

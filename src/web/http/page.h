@@ -15,11 +15,9 @@
  *
  * The modules of web/; each uses only those above it:
  *
- *   walk               over all triggers, some at a time under the turn lock
  *   json               numbers, times and texts as pages write them
  *   metadata_json      a trigger's options, without what is secret
  *   trigger_fields     what the views of a trigger show: a table
- *   trigger_metrics    /metrics of single triggers
  *   http/address       clients by address, for limits
  *   http/host          which Host a request may have
  *   http/login         the token, and the cookie that stands for it
@@ -29,6 +27,8 @@
  *   http/connections   how many connections there are, and for how long
  *   http/request       a request finds its page, or is refused
  *   http/http          the port
+ *   walk               over all triggers, some at a time under the turn lock
+ *   trigger_metrics    /metrics of single triggers
  *   list_page          lists that are read a page at a time
  *   live_tables        rows that change, as server-sent events
  *   trigger_rows       the dashboard's rows of triggers
