@@ -1,13 +1,17 @@
 /* A scaler in an agent process: this program, see main(). */
 #include "base/log.h"
 #include "base/memory.h"
-#include "measure/agent/agent_client.h"
+#include "measure/agent/agent_client_internal.h"
+#include "measure/agent/frame.h"
+#include "measure/agent/messages.h"
 #include "measure/engine_fixture.h"
 #include "support/feed.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static void a_scaler_measures_in_an_agent(void **state)
 {
@@ -327,6 +331,52 @@ static void subscriptions_that_are_lost_with_a_full_pipe_are_reported(void **sta
     fake_values_done(&values);
 }
 
+/* As an agent that writes each frame in two pieces: there is always a part of the next one. */
+static void *write_slowly(void *argument)
+{
+    enum { PIECE_MS = 50 };
+    const int *socket = argument;
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(text_done) struct text frames = {0};
+    Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
+    message.connected = true;
+    assert_true(frame_add(&frames, &message.base, &error));
+    const size_t length = frames.length;
+    assert_true(frame_add(&frames, &message.base, &error));
+    bool is_read = send(*socket, frames.bytes, length + 1, MSG_NOSIGNAL) > 0;
+    while (is_read) {
+        usleep(PIECE_MS * 1000);
+        is_read = send(*socket, frames.bytes + 1, length, MSG_NOSIGNAL) > 0;
+    }
+    return NULL;
+}
+
+static void an_agent_that_writes_slowly_keeps_nobody(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct scaler scaler = fake_agent_scaler;
+    struct fake_values values = fake_values("a", "b");
+    int ends[2];
+    pthread_t writer;
+    scaler.measure = measure_in_agent;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    struct agent_client *client = agent_client_new(&fake_agent_scaler, ends[0], -1);
+    assert_int_equal(pthread_create(&writer, NULL, write_slowly, &ends[1]), 0);
+    assert_true(agent_client_connect(client, values.scopes[OPTION_CONNECTION],
+                                     clock_now_ms() + PATIENCE_MS, &error));
+    struct test_feed *feed = test_feed_new(&scaler);
+    int64_t began_ms = clock_now_ms();
+    test_feed_stay(feed, 100);
+    assert_true(test_feed_run(feed, client, PATIENCE_MS, &error));
+    assert_true(clock_now_ms() - began_ms < PATIENCE_MS);
+    agent_client_close(client);
+    pthread_join(writer, NULL);
+    close(ends[1]);
+    test_feed_free(feed);
+    fake_values_done(&values);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "agent") == 0)
@@ -353,6 +403,7 @@ int main(int argc, char **argv)
         TEST(an_agent_unsubscribes),
         cmocka_unit_test(an_agent_knows_how_long_tasks_wait_after_any_message),
         cmocka_unit_test(subscriptions_that_are_lost_with_a_full_pipe_are_reported),
+        cmocka_unit_test(an_agent_that_writes_slowly_keeps_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

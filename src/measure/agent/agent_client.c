@@ -82,12 +82,13 @@ static void take_message(struct agent_client *client, struct feed *feed,
         feed_set_max_tasks(feed, message->max_tasks->count, message->max_tasks->isolated);
 }
 
-/* A part of what there is: nobody is kept here by an agent that never stops. False: the agent is
- * gone, or has lost its client. */
+/* A part of what there is: nobody is kept here by an agent that never stops, or that writes its
+ * messages slowly. False: the agent is gone, or has lost its client. */
 static bool receive(struct agent_client *client, struct feed *feed, struct error *error)
 {
-    enum { MAX_AT_ONCE = 1000 };
-    for (int i = 0; i < MAX_AT_ONCE; i++) {
+    enum { MAX_AT_ONCE = 1000, LONG_MS = 100 };
+    int64_t began_ms = clock_now_ms();
+    for (int i = 0; i < MAX_AT_ONCE && clock_now_ms() - began_ms < LONG_MS; i++) {
         struct pollfd readable = {.fd = client->socket, .events = POLLIN};
         if (poll(&readable, 1, 0) <= 0)
             return true;
