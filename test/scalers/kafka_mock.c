@@ -66,10 +66,17 @@ void kafka_mock_add_topic(struct kafka_mock *fixture, const char *name, int32_t 
 const void *kafka_mock_query(struct kafka_mock *fixture, const char *group, const char *topic,
                              int32_t coordinator)
 {
+    return kafka_mock_query_of(fixture, group, topic, "", coordinator);
+}
+
+const void *kafka_mock_query_of(struct kafka_mock *fixture, const char *group, const char *topic,
+                                const char *partitions, int32_t coordinator)
+{
     const struct option_entry entries[] = {
         {"bootstrapServers", rd_kafka_mock_cluster_bootstraps(fixture->cluster)},
         {"consumerGroup", group},
         {"topic", topic},
+        {"partitionLimitation", partitions},
         {"offsetResetPolicy", "earliest"},
     };
     rd_kafka_mock_coordinator_set(fixture->cluster, "group", group, coordinator);

@@ -44,6 +44,9 @@ void kafka_mock_add_topic(struct kafka_mock *fixture, const char *name, int32_t 
 /* A query of this group, which is coordinated by this broker. */
 const void *kafka_mock_query(struct kafka_mock *fixture, const char *group, const char *topic,
                              int32_t coordinator);
+/* The same of these partitions alone, as partitionLimitation has them; "": of all. */
+const void *kafka_mock_query_of(struct kafka_mock *fixture, const char *group, const char *topic,
+                                const char *partitions, int32_t coordinator);
 void kafka_mock_connect(struct kafka_mock *fixture);
 void kafka_mock_add(struct kafka_mock *fixture, const void *query);
 bool kafka_mock_measure(struct kafka_mock *fixture);

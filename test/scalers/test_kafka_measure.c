@@ -102,6 +102,20 @@ static void a_new_leader_of_a_patterns_topic_is_found(void **state)
     kafka_mock_assert_answered(fixture, 0);
 }
 
+static void a_partition_without_a_leader_fails_only_who_counts_it(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    rd_kafka_mock_topic_create(fixture->cluster, "jobs", 2, 1);
+    kafka_mock_produce(fixture, "jobs", KAFKA_MOCK_MESSAGES); /* to partition 0 */
+    rd_kafka_mock_partition_set_leader(fixture->cluster, "jobs", 1, -1);
+    kafka_mock_add(fixture, kafka_mock_query_of(fixture, "workers", "jobs", "1", 2));
+    kafka_mock_add(fixture, kafka_mock_query_of(fixture, "workers", "jobs", "0", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_failed(fixture, 0, "partition 1 for group workers: Broker: Leader not");
+    kafka_mock_assert_answered(fixture, 1);
+}
+
 static void a_pattern_with_too_many_partitions_fails_each_time(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -399,6 +413,7 @@ int main(void)
         TEST(a_leader_that_hangs_delays_no_other_topic),
         TEST(a_new_leader_is_found_though_an_older_answer_came),
         TEST(a_new_leader_of_a_patterns_topic_is_found),
+        TEST(a_partition_without_a_leader_fails_only_who_counts_it),
         TEST(a_pattern_with_too_many_partitions_fails_each_time),
         TEST(a_group_whose_coordinator_moved_is_answered_on_another_handle),
         TEST(a_group_whose_coordinator_is_elsewhere_is_sent_again_in_its_time),
