@@ -53,11 +53,11 @@ static void a_watcher_is_notified_of_each_attempt(void **state)
     struct query *query = acquire("3");
     watcher_start(&watcher, query, true);
     for (int i = 0; i < 3; i++) {
-        struct watcher *ready = NULL;
-        WAIT_UNTIL((ready = engine_next_ready(engine)) != NULL);
-        assert_ptr_equal(ready, &watcher);
+        WAIT_UNTIL(wakes() > i);
+        assert_ptr_equal(engine_next_ready(engine), &watcher);
+        while (engine_next_ready(engine) != NULL)
+            continue;
     }
-    assert_true(wakes() >= 3);
     watcher_stop(&watcher);
     watcher_stop(&watcher);
     assert_null(engine_next_ready(engine));
