@@ -221,8 +221,10 @@ static void *demand_tls_silently(void *listener)
     int calls[8];
     size_t count = 0;
     while (count < ARRAY_LENGTH(calls) &&
-           (calls[count] = accept(*(int *)listener, NULL, NULL)) >= 0)
-        assert_true(write(calls[count++], greeting, strlen(greeting)) > 0);
+           (calls[count] = accept(*(int *)listener, NULL, NULL)) >= 0) {
+        ssize_t sent = write(calls[count++], greeting, strlen(greeting));
+        (void)sent; /* on a busy machine the client has given up before */
+    }
     while (count > 0)
         close(calls[--count]);
     return NULL;
