@@ -65,8 +65,9 @@ static void on_end(int number)
 
 /* ---- KEDA's metrics ---- */
 
-static const char hint[] =
-    "KEDA's chart serves the operator's metrics only with prometheus.operator.enabled=true";
+static const char hint[] = "KEDA's chart serves the operator's metrics only with "
+                           "prometheus.operator.enabled=true; another "
+                           "address: --keda-metrics";
 
 static bool fetch_page(const char *address, struct text *page, struct error *error)
 {
@@ -148,13 +149,14 @@ static void print_counts(FILE *file, const struct comparison *comparison, const 
 
 /* After the rounds that change the counts. A trigger is no longer equal once it has differed, so
  * that these are few. `printed` is of the last line. */
-static void print_progress(const struct comparison *comparison, size_t *printed)
+static void print_progress(const struct comparison *comparison, int64_t since_ms, size_t *printed)
 {
     size_t counts[COMPARISON_VERDICTS] = {0};
     for (size_t i = 0; i < comparison->count; i++)
         counts[comparison_verdict(&comparison->items[i])]++;
     if (memcmp(counts, printed, sizeof(counts)) == 0)
         return;
+    fprintf(stderr, "after %" PRId64 " s: ", since_ms / 1000);
     print_counts(stderr, comparison, counts);
     memcpy(printed, counts, sizeof(counts));
 }
@@ -209,7 +211,8 @@ static void wait_until(int64_t time_ms)
 static bool run_rounds(const struct compare_flags *flags, struct measurement_rounds *rounds,
                        struct comparison *comparison, struct error *error)
 {
-    int64_t end_ms = clock_now_ms() + flags->for_ms;
+    int64_t began_ms = clock_now_ms();
+    int64_t end_ms = began_ms + flags->for_ms;
     size_t printed[COMPARISON_VERDICTS] = {0};
     bool has_any = false;
     for (int64_t next_ms = clock_now_ms(); !is_ended; next_ms += flags->interval_ms) {
@@ -234,7 +237,7 @@ static bool run_rounds(const struct compare_flags *flags, struct measurement_rou
         measurement_round(rounds);
         comparison_add(comparison, &metrics, flags->namespace, clock_now_ms());
         if (flags->output != OUTPUT_JSON)
-            print_progress(comparison, printed);
+            print_progress(comparison, clock_now_ms() - began_ms, printed);
     }
     return true;
 }
