@@ -124,13 +124,18 @@ static void each_mode_is_evaluated_as_in_keda(void **state)
         {"PublishedToDeliveredRatio", 9, 6, 4, "1", 1.5, true},
         {"PublishedToDeliveredRatio", 9, 4, 4, "1", 1, false},
         {"PublishedToDeliveredRatio", 9, 4, 0, "3", 3, true}, /* nobody works */
+        {"PublishedToDeliveredRatio", 9, 0.5, 0, "3", 3, true},
+        {"PublishedToDeliveredRatio", 9, 0.5, 2, "0", 0.25, true},
         {"PublishedToDeliveredRatio", 9, 0, 4, "0", 0, false},
         {"PublishedToDeliveredRatio", 9, 0, 0, "0", 0, false},
         {"ExpectedQueueConsumptionTime", 30, 10, 4, "8", 9, true},
         {"ExpectedQueueConsumptionTime", 30, 10, 4, "9", 9, false},
         {"ExpectedQueueConsumptionTime", 0, 10, 4, "0", 0, false},
         {"ExpectedQueueConsumptionTime", 30, 10, 0, "3", 3, true}, /* nobody works */
-        {"ExpectedQueueConsumptionTime", 1, 0, 4, "0", 0, false},  /* -0.75 */
+        {"ExpectedQueueConsumptionTime", 1, 0, 0, "3", 3, true},
+        {"ExpectedQueueConsumptionTime", 0, 0, 0, "3", 0, false}, /* nothing to work on */
+        {"ExpectedQueueConsumptionTime", 1, 5, 4, "0", 0.5, true},
+        {"ExpectedQueueConsumptionTime", 1, 0, 4, "0", 0, false}, /* -0.75 */
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct evaluation evaluation;

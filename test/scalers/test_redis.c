@@ -617,6 +617,45 @@ static void what_a_client_keeps_of_a_query_grows_with_its_keys(void **state)
     text_done(&keys);
 }
 
+/* Scaling policies are refused what is not reported. */
+static void only_a_library_and_a_lag_report_more_than_what_waits(void **state)
+{
+    (void)state;
+    const char *advice = NULL;
+    _cleanup_(trigger_done) struct trigger list =
+        trigger_of(&scaler_redis, PAIRS("address", "localhost:6379", "listName", "jobs"));
+    _cleanup_(trigger_done) struct trigger queue =
+        trigger_of(&scaler_redis,
+                   PAIRS("address", "localhost:6379", "library", "bullmq", "queueName", "jobs"));
+    _cleanup_(trigger_done) struct trigger pending = trigger_of(
+        &scaler_redis_streams, PAIRS("address", "localhost:6379", "stream", "jobs", "consumerGroup",
+                                     "workers", "pendingEntriesCount", "5"));
+    _cleanup_(trigger_done) struct trigger lag =
+        trigger_of(&scaler_redis_streams, PAIRS("address", "localhost:6379", "stream", "jobs",
+                                                "consumerGroup", "workers", "lagCount", "5"));
+    assert_true(list.good && queue.good && pending.good && lag.good);
+    assert_int_equal(scaler_redis.reports(&list.options, &advice), 0);
+    assert_int_equal(scaler_redis.reports(&queue.options, &advice), READING_IN_FLIGHT);
+    assert_int_equal(scaler_redis_streams.reports(&pending.options, &advice), 0);
+    assert_int_equal(scaler_redis_streams.reports(&lag.options, &advice),
+                     READING_IN_FLIGHT | READING_RATES | READING_CONSUMERS);
+}
+
+static void the_lags_of_all_groups_of_a_stream_are_one_bundle(void **state)
+{
+    (void)state;
+    _cleanup_(trigger_done) struct trigger pending = trigger_of(
+        &scaler_redis_streams, PAIRS("address", "localhost:6379", "stream", "jobs", "consumerGroup",
+                                     "workers", "pendingEntriesCount", "5"));
+    _cleanup_(trigger_done) struct trigger lag =
+        trigger_of(&scaler_redis_streams, PAIRS("address", "localhost:6379", "stream", "jobs",
+                                                "consumerGroup", "workers", "lagCount", "5"));
+    _cleanup_(memory_free) char *bundle =
+        scaler_redis_streams.bundle(lag.options.connection, lag.options.query);
+    assert_string_equal(bundle, "jobs");
+    assert_null(scaler_redis_streams.bundle(pending.options.connection, pending.options.query));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -647,6 +686,8 @@ int main(void)
         cmocka_unit_test(nor_does_one_that_makes_us_send_more),
         cmocka_unit_test(a_server_that_reads_nothing_is_sent_little),
         cmocka_unit_test(what_a_client_keeps_of_a_query_grows_with_its_keys),
+        cmocka_unit_test(only_a_library_and_a_lag_report_more_than_what_waits),
+        cmocka_unit_test(the_lags_of_all_groups_of_a_stream_are_one_bundle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
