@@ -205,12 +205,14 @@ static const char *libpq_value(const char *from, struct text *ret_plain)
     return from;
 }
 
-/* Of libpq's strings: `host=... password='a b'`, and URLs that end with `?password=...&...`. */
+/* Of libpq's strings: `host=... password='a b'`, and URLs that end with `?password=...&...`. Each
+ * is searched for in all of the text, so that there must not be thousands. */
 static void hide_passwords(struct masked *masked, const char *string)
 {
+    enum { MAX_PASSWORDS = 16 };
     static const char key[] = "password";
     bool is_url = strncmp(string + strcspn(string, ":= "), "://", 3) == 0;
-    while ((string = strstr(string, key)) != NULL) {
+    for (int i = 0; i < MAX_PASSWORDS && (string = strstr(string, key)) != NULL; i++) {
         string += strlen(key);
         string += is_url ? 0 : strspn(string, blanks);
         if (*string != '=')
@@ -272,7 +274,7 @@ static void hide_row(const struct option_values *values, size_t row, struct mask
     for (const char *url;
          (url = text_next_piece(&rest, option_separators(option), &length)) != NULL;)
         hide_of_url(masked, option, url, length);
-    if (option->flags & OPTION_SECRET)
+    if (option->flags & OPTION_SECRET && option->flags & OPTION_HOST)
         hide_passwords(masked, secret);
     bool is_user = option_is_user_alone(values, row);
     if ((!is_user && !(option->flags & (OPTION_SECRET | OPTION_HIDDEN))) ||
