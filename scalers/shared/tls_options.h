@@ -45,14 +45,14 @@ extern const char *const tls_choices[];
      .scope = OPTION_CONNECTION,                                                                   \
      .type = OPTION_STRING,                                                                        \
      .offset = (base) + offsetof(struct tls_options, ca),                                          \
-     .flags = OPTION_CREDENTIAL | OPTION_PEER,                                                     \
+     .flags = OPTION_CREDENTIAL | OPTION_PEER | OPTION_HIDDEN, /* with a key beside it */          \
      .doc = "PEM certificates of the authorities to trust"},                                       \
         {.key = "cert",                                                                            \
          .alias = (cert_alias),                                                                    \
          .scope = OPTION_CONNECTION,                                                               \
          .type = OPTION_STRING,                                                                    \
          .offset = (base) + offsetof(struct tls_options, cert),                                    \
-         .flags = OPTION_CREDENTIAL,                                                               \
+         .flags = OPTION_CREDENTIAL | OPTION_HIDDEN, /* with its key in it */                      \
          .doc = "PEM certificate to show to the source; needs key"},                               \
         {.key = "key",                                                                             \
          .scope = OPTION_CONNECTION,                                                               \

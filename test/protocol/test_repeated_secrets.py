@@ -71,3 +71,23 @@ def test_secrets_that_are_pieces_of_hidden_do_not_make_the_text_longer(port):
         code, text = refusal(client.is_active, trigger)
         assert "you (hidden)" in text and len(text) < 1000
         assert server.resident_bytes() - before < 16 << 20
+
+
+def test_a_key_in_the_file_of_its_certificate_is_not_shown():
+    """Such files are common (tls-combined.pem)."""
+    pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM\n-----END PRIVATE KEY-----\n"
+    files = {"ca": pem, "cert": pem, "key": pem}
+    triggers = {
+        "redis": {"address": "127.0.0.1:1", "listName": "jobs", "tls": "enable"},
+        "kafka": {"bootstrapServers": "127.0.0.1:1", "consumerGroup": "workers", "topic": "jobs", "tls": "enable"},
+        "rabbitmq": {"host": "amqps://127.0.0.1:1", "queueName": "jobs", "mode": "QueueLength", "value": "5"},
+        "nats-jetstream": {"servers": "tls://127.0.0.1:1", "stream": "jobs", "consumer": "workers"},
+        "prometheus": {"serverAddress": "https://127.0.0.1:1", "query": "up", "threshold": "5", "authModes": "tls"},
+    }
+    with Server(http=True) as server, Client(server.port) as client:
+        for scaler, metadata in triggers.items():
+            assert "MIGHAgEA" not in refusal(client.is_active, {"scaler": scaler, **metadata, **files}, name=scaler)[1]
+            page = get(server, f"/api/triggers/shop/{scaler}").text
+            assert '"(hidden)"' in page and "MIGHAgEA" not in page, page
+        pages = [get(server, path).text for path in ("/api/connections", "/api/triggers", "/api/log")]
+        assert "MIGHAgEA" not in "".join(pages) + server.log()
