@@ -337,6 +337,34 @@ static void where_no_consumers_are_reported_the_reason_says_so(void **state)
     assert_non_null(strstr(world.words.bytes, "set ratePerReplica to a number"));
 }
 
+/* A sum of several sources, or of a query of the user, may be anything. */
+static void numbers_are_short_and_grouped(void **state)
+{
+    (void)state;
+    static const struct {
+        double number;
+        const char *words;
+    } cases[] = {
+        {0.354, "1 replica: 0.35 at"},
+        {9.96, "1 replica: 10 at"},
+        {12.5, "2 replicas: 12.5 at"},
+        {99.6, "10 replicas: 99.6 at"},
+        {99.96, "10 replicas: 100 at"},
+        {6900, "690 replicas: 6,900 at"},
+        {1234567, "123457 replicas: 1,234,567 at"},
+        {-0.35, "0 replicas: -0.35 at"},
+        {-12.5, "0 replicas: -12.5 at"},
+        {-500, "0 replicas: -500 at"},
+        {-6900, "0 replicas: -6,900 at"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        waiting(cases[i].number);
+        measure(0, 0);
+        if (!text_starts_with(world.words.bytes, cases[i].words))
+            fail_msg("%s instead of %s", world.words.bytes, cases[i].words);
+    }
+}
+
 static void each_term_has_its_text(void **state)
 {
     (void)state;
@@ -372,6 +400,7 @@ int main(void)
         TEST(after_an_outage_the_known_rates_remain),
         TEST(a_short_dip_stops_no_replica),
         TEST(where_no_consumers_are_reported_the_reason_says_so),
+        TEST(numbers_are_short_and_grouped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,16 +21,23 @@ const char *policy_term_text(enum policy_term term)
     return texts[term];
 }
 
-/* 6,900; 0.35; 12.5 */
+/* 6,900; 12.5; 0.35 */
 static void add_number(struct text *words, double number)
 {
     char digits[64];
-    if (number < 100 && number != floor(number)) {
+    double size = fabs(number);
+    bool is_whole = size == floor(size);
+    if (!is_whole && size < 10) {
         text_addf(words, "%.2g", number);
         return;
     }
-    snprintf(digits, sizeof(digits), "%.0f", number);
+    if (!is_whole && round(size * 10) < 1000) {
+        text_addf(words, "%.1f", number);
+        return;
+    }
+    snprintf(digits, sizeof(digits), "%.0f", size);
     size_t length = strlen(digits);
+    text_add(words, number < 0 ? "-" : "");
     for (size_t i = 0; i < length; i++)
         text_addf(words, "%s%c", i > 0 && (length - i) % 3 == 0 ? "," : "", digits[i]);
 }
