@@ -23,7 +23,8 @@ struct policy_options {
     bool is_set;        /* one of them that gives a trigger a policy is there, readable or not */
 };
 
-/* The rows, for a table whose struct has the options at `offset`. */
+/* The row of one option, for a table whose `structure` has the policy's options as its member
+ * `base`. */
 #define POLICY_OPTION(name, kind, structure, base, member, ...)                                    \
     {.key = (name),                                                                                \
      .scope = OPTION_TARGET,                                                                       \
