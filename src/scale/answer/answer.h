@@ -86,7 +86,6 @@ struct answer_call {
 };
 
 /* Pure: what this caller is answered now. */
-
 void answer_decide(const struct answer_facts *facts, const struct answer_call *call, int64_t now_ms,
                    struct answer *ret_answer);
 
