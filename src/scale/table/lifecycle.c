@@ -122,7 +122,7 @@ static void forget_values(struct trigger *trigger)
 /* Whether it is measured where its values come from. */
 static bool is_same_source(const struct trigger *trigger)
 {
-    const struct option_values *former = trigger->answers.source;
+    const struct option_values *former = trigger->bound.former_source;
     return former == NULL || option_same_source(former, trigger->parsed.values[OPTION_CONNECTION]);
 }
 
@@ -171,7 +171,7 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
         inline_connections_release(lifecycle->inlines, TAKE(bound->inline_use));
         return false;
     }
-    option_values_free(TAKE(trigger->answers.source));
+    option_values_free(TAKE(bound->former_source));
     /* Names of the administrator's file are labels of metrics; those of users are not. */
     bound->user =
         (struct query_user){.connection = is_inline(trigger) ? NULL : parsed->connection_name,
@@ -226,7 +226,7 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
     struct replaced replaced = {.former = query};
     struct watcher *watcher;
     if (query != NULL)
-        trigger->answers.source = option_values_share(former->values[OPTION_CONNECTION]);
+        trigger->bound.former_source = option_values_share(former->values[OPTION_CONNECTION]);
     bool is_ready = trigger->phase == PHASE_READY;
     bool is_same = is_ready && is_same_source(trigger);
     replaced.frees_connection =
@@ -284,6 +284,7 @@ void lifecycle_end(struct lifecycle *lifecycle, struct trigger *trigger)
         leave_secret(lifecycle, trigger);
     identity_done(&trigger->identity);
     trigger_answers_done(trigger);
+    option_values_free(trigger->bound.former_source);
     trigger_policy_free(trigger->policy);
     trigger_parsed_done(&trigger->parsed);
     credentials_free(trigger->kubernetes.credentials);

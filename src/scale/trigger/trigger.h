@@ -82,6 +82,9 @@ struct trigger_binding {
     struct query_use use;          /* as it was acquired */
     struct query_user user;        /* how the query names this trigger in logs and metrics */
     struct inline_use *inline_use; /* its connection counts as an inline one; NULL: it does not */
+    /* The connection whose source's values `answers` has, while there is no query (shared); NULL:
+     * that of its query, or none was known. */
+    struct option_values *former_source;
 };
 
 /* What the Kubernetes API says about it (triggers_kubernetes.c). It stays when the trigger is
@@ -115,10 +118,6 @@ struct trigger_answers {
     struct peak_value *peak;  /* of GetMetrics; NULL: only zeros were answered */
     struct peer_value *of_peers; /* held until it is measured; NULL: other replicas had none */
     uint64_t peers_revision;     /* of the peer values in which it was looked for last */
-
-    /* The connection whose source these values are of, while the trigger has no query (shared);
-     * NULL: that of its query, or none was known. */
-    struct option_values *source;
 
     /* trigger_peers.c */
     uint8_t digest[PEER_DIGEST_BYTES]; /* by which peers know the trigger, where has_digest */

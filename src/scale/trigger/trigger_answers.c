@@ -121,7 +121,6 @@ void trigger_answers_forget(struct trigger *trigger)
 void trigger_answers_done(struct trigger *trigger)
 {
     trigger_answers_forget(trigger);
-    option_values_free(TAKE(trigger->answers.source));
     answer_done(&trigger->answers.last.answer);
     answer_done(&trigger->answers.round.answer);
 }
