@@ -98,6 +98,23 @@ static void after_a_restart_there_are_as_many_as_consumers(void **state)
     assert_int_equal(measure(0, 0), 7);
 }
 
+/* trigger_policy_forget() leaves the peak of the former source alone. */
+static void a_former_source_may_still_be_worked_for(void **state)
+{
+    (void)state;
+    world.settings.idle_ms = 10000;
+    world.state.peak = 9;
+    world.reading.in_flight = 3;
+    world.reading.consumers = 7;
+    waiting(1);
+    assert_int_equal(measure(0, 0), 9);
+    world.reading.in_flight = 0;
+    waiting(0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(measure(0, 0), 9);
+    assert_int_equal(measure(0, 0), 0);
+}
+
 /* A forged or mistaken one must not keep them until the source is idle. */
 static void what_other_replicas_asked_for_counts_for_a_while(void **state)
 {
@@ -382,6 +399,7 @@ int main(void)
         TEST(an_outage_restarts_the_idle_time),
         TEST(work_between_two_samples_is_no_idle_time),
         TEST(after_a_restart_there_are_as_many_as_consumers),
+        TEST(a_former_source_may_still_be_worked_for),
         TEST(what_other_replicas_asked_for_counts_for_a_while),
         TEST(what_other_replicas_asked_for_ends_when_all_is_idle),
         TEST(unknown_messages_in_flight_are_an_error),

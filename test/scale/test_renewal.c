@@ -126,6 +126,55 @@ static void a_policy_goes_on_with_another_query(void **state)
     assert_true(replicas_of(trigger) == -1);
 }
 
+/* The level of 20 at the former source would keep five replicas for 5 at this one. */
+static void a_policy_begins_anew_at_another_source(void **state)
+{
+    (void)state;
+    struct trigger_report now;
+    fake_set_queue("jobs", 20);
+    struct trigger *trigger = FIND("scaler", "fake", "connectionName", "orders", "queueName",
+                                   "jobs", "steps", "1=1, 10=5");
+    query_of(trigger);
+    measure_again(trigger);
+    assert_true(replicas_of(trigger) == 5);
+    fake_set_queue("jobs", FAKE_MISSING);
+    set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
+    trigger_report(trigger, clock_now_ms(), &now);
+    assert_false(now.policy.answered.has_decided);
+    assert_int_equal(now.policy.answered.words.length, 0);
+    assert_false(now.policy.evaluated.good);
+    trigger_report_done(&now);
+    fake_set_queue("jobs", 5);
+    measure_again(trigger);
+    assert_true(replicas_of(trigger) == 1);
+}
+
+/* As scaleDownWhenIdle asked for them: jobs of the former source may still run. */
+static void a_policy_keeps_the_replicas_that_may_be_busy(void **state)
+{
+    (void)state;
+    struct trigger_policy policy = {.follower = {.stepped_ms = 7},
+                                    .answered = {.state = {.has_begun = true,
+                                                           .idle_since_ms = 5,
+                                                           .folded_ms = 7,
+                                                           .peak = 9,
+                                                           .step = 2,
+                                                           .before_stall = 3,
+                                                           .status = FLOW_STALL,
+                                                           .rate = {.count = 1},
+                                                           .objective = 8,
+                                                           .objective_ms = 7}}};
+    const struct policy_state *state_left = &policy.answered.state;
+    trigger_policy_forget(&policy);
+    assert_int_equal(policy.follower.stepped_ms, 0);
+    assert_int_equal(state_left->peak, 9);
+    assert_int_equal(state_left->folded_ms, 7);
+    assert_int_equal(state_left->idle_since_ms, 0);
+    assert_true(state_left->step == 0 && state_left->before_stall == 0);
+    assert_true(state_left->rate.count == 0 && state_left->objective == 0);
+    assert_int_equal(state_left->status, FLOW_UNKNOWN);
+}
+
 /* Nothing but the trigger's own lock orders a step before what follows it here: the thread
  * sanitizer sees the rest. */
 static void no_step_sees_a_trigger_that_is_parsed_again(void **state)
@@ -356,6 +405,8 @@ int main(void)
         TEST(readings_do_not_survive_a_change_of_addresses),
         TEST(values_do_not_outlive_a_connection_that_comes_back_elsewhere),
         TEST(a_policy_goes_on_with_another_query),
+        TEST(a_policy_begins_anew_at_another_source),
+        TEST(a_policy_keeps_the_replicas_that_may_be_busy),
         TEST(no_step_sees_a_trigger_that_is_parsed_again),
         TEST(unchanged_connections_are_left_alone),
         TEST(the_query_goes_on_where_it_is_the_same),

@@ -90,8 +90,12 @@ void policy_unfollow(struct user *user)
 
 void policy_forget(struct user *user)
 {
-    if (user->policy != NULL)
-        user->policy->follower.stepped_ms = user->level_ms = 0;
+    if (user->policy == NULL)
+        return;
+    trigger_policy_forget(user->policy);
+    user->level = 0;
+    user->has_level = false;
+    user->level_ms = 0;
 }
 
 /* A query has a new reading. */

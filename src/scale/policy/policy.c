@@ -291,8 +291,11 @@ static void keep_while_busy(struct policy_decision *decision)
     if (decision->settings->idle_ms == 0)
         return;
     fold_idle(state, decision);
-    if (!state->has_begun)
-        state->peak = begin_peak(decision);
+    if (!state->has_begun) {
+        int64_t of_workers = begin_peak(decision);
+        if (of_workers > state->peak) /* which a former source may have left */
+            state->peak = of_workers;
+    }
     state->has_begun = true;
     int64_t idle_ms = state->idle_since_ms == 0 ? -1 : decision->last->at_ms - state->idle_since_ms;
     result->active = idle_ms < decision->settings->idle_ms;

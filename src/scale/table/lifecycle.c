@@ -111,12 +111,12 @@ static bool is_inline(const struct trigger *trigger)
 }
 
 /* What was answered says nothing about another source; its policy takes what is known of that for a
- * new reading, however old it is. */
+ * new reading, however old it is (stepped_ms). */
 static void forget_values(struct trigger *trigger)
 {
     trigger_answers_forget(trigger);
     if (trigger->policy != NULL)
-        trigger->policy->follower.stepped_ms = 0;
+        trigger_policy_forget(trigger->policy);
 }
 
 /* Whether it is measured where its values come from. */

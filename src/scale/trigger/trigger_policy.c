@@ -208,6 +208,30 @@ void trigger_policy_raise_peak(struct trigger_policy *policy, int64_t peak, int6
     state->peers_until_ms = MAX(state->peers_until_ms, until_ms);
 }
 
+/* Readings of the new source may be older than the last one of the former: what is idle is so from
+ * the change on. */
+static void forget_plan(struct trigger_plan *plan)
+{
+    const struct policy_state former = plan->state;
+    plan->state = (struct policy_state){
+        .folded_ms = former.folded_ms,
+        .peak = former.peak,
+        .peers_peak = former.peers_peak,
+        .peers_until_ms = former.peers_until_ms,
+    };
+    plan->result = (struct policy_result){0};
+    text_clear(&plan->words);
+}
+
+void trigger_policy_forget(struct trigger_policy *policy)
+{
+    policy->follower.stepped_ms = 0;
+    forget_plan(&policy->answered);
+    forget_plan(&policy->shadow);
+    error_done(&policy->evaluated.error);
+    policy->evaluated = (struct evaluated){0};
+}
+
 /* ---- what it found ---- */
 
 static void copy_changes(const struct trigger_policy *policy, struct trigger_policy_view *view)

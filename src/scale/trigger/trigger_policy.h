@@ -111,6 +111,11 @@ void trigger_policy_step(struct trigger_policy *policy, const struct trigger_pol
  * is idle. Neither number goes down. The policy follows no query meanwhile: a step changes them. */
 void trigger_policy_raise_peak(struct trigger_policy *policy, int64_t peak, int64_t until_ms);
 
+/* It follows another source now. What the former one's readings led to decides nothing there: no
+ * level of `steps`, no objective, rate or status. But the peak of scaleDownWhenIdle stays, as jobs
+ * of the former source may still run: its idle time begins again. It follows no query meanwhile. */
+void trigger_policy_forget(struct trigger_policy *policy);
+
 struct trigger_plan_view {
     bool has_decided; /* it is on, and the readings had what it needs */
     struct policy_result result;
