@@ -116,10 +116,11 @@ static size_t own_bytes(const struct budgets *budgets, const struct trigger *tri
 {
     /* A mistake is in the last answers, too. */
     enum { COPIES_OF_MISTAKES = 3 };
+    enum { COPIES_OF_CONNECTION = 2 }; /* the other one is its query's */
     return budget_min(trigger->identity.length) + credentials_bytes(trigger) +
            text_heap_bytes(trigger->name) + text_heap_bytes(trigger->namespace) +
            text_heap_bytes(trigger->parsed.metric_name) + trigger_objects_bytes(trigger) +
-           text_heap_bytes(trigger->parsed.connection_name) +
+           COPIES_OF_CONNECTION * text_heap_bytes(trigger->parsed.connection_name) +
            COPIES_OF_MISTAKES * text_heap_bytes(trigger->parsed.mistakes.text) +
            values_bytes(trigger->parsed.values[OPTION_QUERY]) +
            values_bytes(trigger->parsed.values[OPTION_TARGET]) + reading_bytes(&trigger->parsed) +

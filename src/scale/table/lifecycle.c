@@ -173,10 +173,10 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
     }
     option_values_free(TAKE(bound->former_source));
     /* Names of the administrator's file are labels of metrics; those of users are not. */
-    bound->user =
-        (struct query_user){.connection = is_inline(trigger) ? NULL : parsed->connection_name,
-                            .namespace = trigger->namespace,
-                            .name = trigger->name};
+    bound->connection_name = is_inline(trigger) ? NULL : text_copy(parsed->connection_name);
+    bound->user = (struct query_user){.connection = bound->connection_name,
+                                      .namespace = trigger->namespace,
+                                      .name = trigger->name};
     query_add_user(bound->query, &bound->user);
     trigger_follow(trigger);
     enter(trigger, PHASE_MEASURED);
@@ -209,6 +209,7 @@ static struct query *unbind_query(struct trigger *trigger, const char *why)
     trigger_unfollow(trigger);
     trigger_answers_end_held(trigger, why);
     query_remove_user(bound->query, &bound->user);
+    free(TAKE(bound->connection_name));
     return TAKE(bound->query);
 }
 
@@ -253,8 +254,6 @@ void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger)
     former = trigger->parsed;
     trigger->parsed = parsed;
     enter_parsed(lifecycle, trigger, phase);
-    free(trigger->parsed.connection_name);
-    trigger->parsed.connection_name = TAKE(former.connection_name); /* the query's user has it */
     budgets_resume(&lifecycle->budgets, trigger);
 
     bool is_same = trigger->phase == PHASE_READY &&

@@ -81,6 +81,7 @@ struct trigger_binding {
     struct query *query;           /* in PHASE_MEASURED, held; otherwise NULL */
     struct query_use use;          /* as it was acquired */
     struct query_user user;        /* how the query names this trigger in logs and metrics */
+    char *connection_name;         /* of `user`, which borrows it; NULL: it names none */
     struct inline_use *inline_use; /* its connection counts as an inline one; NULL: it does not */
     /* The connection whose source's values `answers` has, while there is no query (shared); NULL:
      * that of its query, or none was known. */
