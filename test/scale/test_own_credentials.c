@@ -2,6 +2,7 @@
  * them. */
 #include "scale/connections/own_credentials.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "scale/fixture.h"
@@ -323,6 +324,41 @@ static void another_password_keeps_the_reading(void **state)
     assert_true(is_measured(trigger));
 }
 
+/* Its former connection goes on for others, so there is no room for another one. */
+static void who_waits_is_told_which_limit_is_reached(void **state)
+{
+    (void)state;
+    struct watcher watcher = {0};
+    struct answer answer = {0};
+    struct trigger *trigger = FIND(KEYLESS);
+    struct trigger *neighbour = FIND("scaler", "fake", "queueName", "8");
+    VERIFY(trigger, "source", "here");
+    struct trigger *other = FIND("scaler", "fake", "queueName", "9");
+    VERIFY(neighbour, "source", "here");
+    VERIFY(other, "source", "there");
+    query_of(trigger);
+    query_of(neighbour);
+    query_of(other);
+    trigger_watch(trigger, &watcher, false);
+    VERIFY(trigger, "source", "elsewhere");
+    assert_null(trigger->bound.query);
+    assert_ptr_equal(engine_next_ready(engine), &watcher);
+    const struct answer_call call = {.arrived_ms = clock_now_ms()};
+    trigger_report_answer(trigger, &call, clock_now_ms(), &answer);
+    assert_int_equal(answer.kind, ANSWER_REFUSED);
+    assert_int_equal(answer.error.code, ERROR_LIMIT);
+    assert_non_null(strstr(error_text(&answer.error), "--max-inline"));
+    answer_done(&answer);
+    struct trigger_report report;
+    trigger_report(trigger, clock_now_ms(), &report);
+    assert_int_equal(report.state, ANSWER_STATE_REFUSED);
+    trigger_report_done(&report);
+    trigger_unwatch(trigger, &watcher);
+    VERIFY(trigger, "source", "here");
+    query_of(trigger);
+    assert_false(error_is_set(&trigger->bound.refusal));
+}
+
 static void what_is_dropped_is_not_read_any_more(void **state)
 {
     (void)state;
@@ -431,6 +467,7 @@ int main(void)
         OWN_TEST(callers_with_a_certificate_may_send_it),
         OWN_TEST(denied_addresses_come_from_an_authentication_or_not_at_all),
         OWN_TEST(another_password_keeps_the_reading),
+        OWN_TEST(who_waits_is_told_which_limit_is_reached),
         OWN_TEST(they_count_as_memory_of_the_namespace),
         OWN_TEST(what_is_dropped_is_not_read_any_more),
         OWN_TEST(a_failing_trigger_doubts_them_ever_less_often),

@@ -145,6 +145,7 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
         .replaces = replaced->frees_connection,
     };
     bool is_same = is_same_source(trigger);
+    error_done(&bound->refusal);
     if (!is_same)
         forget_values(trigger);
     if (is_inline(trigger)) {
@@ -215,12 +216,12 @@ static struct query *unbind_query(struct trigger *trigger, const char *why)
 
 /* ---- parsed again ---- */
 
-/* To a query of its connection, from one of the connection that it was parsed with before. The next
- * call gets the error, where there is one. */
+/* To a query of its connection, from one of the connection that it was parsed with before. Calls
+ * that wait get the error, where there is one (`refusal`); the next one tries again. */
 static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
                    const struct trigger_parsed *former)
 {
-    _cleanup_(error_done) struct error ignored = {0};
+    _cleanup_(error_done) struct error error = {0};
     const struct query_use use = trigger->bound.use;
     enum hold hold = trigger->answers.hold;
     struct query *query = unbind_query(trigger, "the connection has been changed");
@@ -233,8 +234,9 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
     replaced.frees_connection =
         inline_connections_release(lifecycle->inlines, TAKE(trigger->bound.inline_use));
     if (is_ready && (query != NULL || trigger->watchers != NULL) &&
-        bind_query(lifecycle, trigger, &replaced, &ignored) && query != NULL && is_same)
+        bind_query(lifecycle, trigger, &replaced, &error) && query != NULL && is_same)
         trigger_answers_resume_hold(trigger, hold);
+    error_move(&trigger->bound.refusal, &error);
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
         engine_move_watcher(lifecycle->engine, watcher, trigger->bound.query);
     if (query != NULL)
@@ -284,6 +286,7 @@ void lifecycle_end(struct lifecycle *lifecycle, struct trigger *trigger)
     identity_done(&trigger->identity);
     trigger_answers_done(trigger);
     option_values_free(trigger->bound.former_source);
+    error_done(&trigger->bound.refusal);
     trigger_policy_free(trigger->policy);
     trigger_parsed_done(&trigger->parsed);
     credentials_free(trigger->kubernetes.credentials);

@@ -86,6 +86,7 @@ struct trigger_binding {
     /* The connection whose source's values `answers` has, while there is no query (shared); NULL:
      * that of its query, or none was known. */
     struct option_values *former_source;
+    struct error refusal; /* why it got no query of the connection that it was renewed with */
 };
 
 /* What the Kubernetes API says about it (triggers_kubernetes.c). It stays when the trigger is

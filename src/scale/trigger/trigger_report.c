@@ -118,6 +118,8 @@ static void refuse_without_query(const struct trigger *trigger, const struct ans
     answer->kind = ANSWER_REFUSED;
     if (error_is_set(&trigger->parsed.mistakes))
         error_copy(&answer->error, &trigger->parsed.mistakes);
+    else if (error_is_set(&trigger->bound.refusal))
+        error_copy(&answer->error, &trigger->bound.refusal);
     else /* it went with its connection, since somebody began to wait for it */
         error_unavailable(&answer->error,
                           "the connection is another one now, and not measured yet");
@@ -145,6 +147,8 @@ static void show_refusal(const struct trigger *trigger, struct answer *answer)
     const struct error *refusal = NULL;
     if (error_is_set(&trigger->parsed.mistakes))
         refusal = &trigger->parsed.mistakes;
+    else if (error_is_set(&trigger->bound.refusal))
+        refusal = &trigger->bound.refusal;
     else if (trigger->answers.last.call != NULL && last->kind == ANSWER_REFUSED &&
              last->error.code == ERROR_LIMIT)
         refusal = &last->error;
