@@ -14,13 +14,59 @@
 enum {
     TREND_MS = 15 * 1000,
     TREND_POINTS = HISTORY_SPAN_MS / TREND_MS,
-    FIGURES = 21,
 };
 
-struct figure {
+enum figure {
+    FIGURE_TIME,
+    FIGURE_UPTIME,
+    FIGURE_CPU,
+    FIGURE_MEMORY,
+    FIGURE_CALLS_PER_SECOND,
+    FIGURE_TRIGGERS,
+    FIGURE_ACTIVE,
+    FIGURE_HELD,
+    FIGURE_FAILING,
+    FIGURE_UNMEASURED,
+    FIGURE_REPLICAS,
+    FIGURE_WAITING,
+    FIGURE_IN_FLIGHT,
+    FIGURE_CONSUMED,
+    FIGURE_CONNECTIONS,
+    FIGURE_FAILED_CONNECTIONS,
+    FIGURE_QUERIES,
+    FIGURE_FAILING_QUERIES,
+    FIGURE_HISTORY_BYTES,
+    FIGURE_HISTORY_MAX_BYTES,
+    FIGURE_HISTORY_DROPPED,
+    FIGURES,
+};
+
+/* What pages call them. */
+static const struct {
     const char *name;
-    double value; /* NAN: not known */
     bool is_in_trend;
+} table[FIGURES] = {
+    [FIGURE_TIME] = {"time", .is_in_trend = true},
+    [FIGURE_UPTIME] = {"uptime"},
+    [FIGURE_CPU] = {"cpu", .is_in_trend = true},
+    [FIGURE_MEMORY] = {"memory", .is_in_trend = true},
+    [FIGURE_CALLS_PER_SECOND] = {"callsPerSecond", .is_in_trend = true},
+    [FIGURE_TRIGGERS] = {"triggers"},
+    [FIGURE_ACTIVE] = {"active", .is_in_trend = true},
+    [FIGURE_HELD] = {"held"},
+    [FIGURE_FAILING] = {"failing"},
+    [FIGURE_UNMEASURED] = {"unmeasured"},
+    [FIGURE_REPLICAS] = {"replicas", .is_in_trend = true},
+    [FIGURE_WAITING] = {"waiting", .is_in_trend = true},
+    [FIGURE_IN_FLIGHT] = {"inFlight", .is_in_trend = true},
+    [FIGURE_CONSUMED] = {"consumed", .is_in_trend = true},
+    [FIGURE_CONNECTIONS] = {"connections"},
+    [FIGURE_FAILED_CONNECTIONS] = {"failedConnections"},
+    [FIGURE_QUERIES] = {"queries"},
+    [FIGURE_FAILING_QUERIES] = {"failingQueries"},
+    [FIGURE_HISTORY_BYTES] = {"historyBytes"},
+    [FIGURE_HISTORY_MAX_BYTES] = {"historyMaxBytes"},
+    [FIGURE_HISTORY_DROPPED] = {"historyDropped"},
 };
 
 struct server_figures {
@@ -55,9 +101,9 @@ static void update_rates(struct server_figures *figures, int64_t now_ms)
     figures->calls = calls;
 }
 
-/* Each figure is one row here, and nowhere else. */
+/* NAN: not known. */
 static void read_figures(const struct server_figures *figures, const struct trigger_totals *totals,
-                         int64_t now_ms, struct figure ret_rows[FIGURES])
+                         int64_t now_ms, double ret_values[FIGURES])
 {
     struct process_stat stat = {.resident_bytes = NAN};
     struct connection_stats engine;
@@ -67,42 +113,41 @@ static void read_figures(const struct server_figures *figures, const struct trig
     engine_history_stats(figures->engine, &history);
     /* Where no source counts what waits, 0 would be no number. */
     bool is_counted = history.max_bytes > 0 && (totals->has_waiting || history.consumed > 0);
-    const struct figure rows[] = {
-        {"time", clock_unix_s(now_ms), .is_in_trend = true},
-        {"uptime", (double)(now_ms - figures->began_ms) / 1000},
-        {"cpu", figures->cpu_cores, .is_in_trend = true},
-        {"memory", stat.resident_bytes, .is_in_trend = true},
-        {"callsPerSecond", figures->calls_per_second, .is_in_trend = true},
-        {"triggers", (double)totals->triggers},
-        {"active", (double)totals->active, .is_in_trend = true},
-        {"held", (double)totals->held},
-        {"failing", (double)totals->failing},
-        {"unmeasured", (double)totals->unmeasured},
-        {"replicas", totals->has_replicas ? totals->replicas : NAN, .is_in_trend = true},
-        {"waiting", totals->has_waiting ? totals->waiting : NAN, .is_in_trend = true},
-        {"inFlight", totals->has_in_flight ? totals->in_flight : NAN, .is_in_trend = true},
-        {"consumed", is_counted ? history.consumed : NAN, .is_in_trend = true},
-        {"connections", (double)engine.counts[COUNT_CONNECTIONS]},
-        {"failedConnections", (double)engine.counts[COUNT_FAILED_CONNECTIONS]},
-        {"queries", (double)engine.counts[COUNT_QUERIES]},
-        {"failingQueries", (double)engine.counts[COUNT_FAILING_QUERIES]},
-        {"historyBytes", (double)history.bytes},
-        {"historyMaxBytes", (double)history.max_bytes},
-        {"historyDropped", (double)history.dropped},
+    const double values[FIGURES] = {
+        [FIGURE_TIME] = clock_unix_s(now_ms),
+        [FIGURE_UPTIME] = (double)(now_ms - figures->began_ms) / 1000,
+        [FIGURE_CPU] = figures->cpu_cores,
+        [FIGURE_MEMORY] = stat.resident_bytes,
+        [FIGURE_CALLS_PER_SECOND] = figures->calls_per_second,
+        [FIGURE_TRIGGERS] = (double)totals->triggers,
+        [FIGURE_ACTIVE] = (double)totals->active,
+        [FIGURE_HELD] = (double)totals->held,
+        [FIGURE_FAILING] = (double)totals->failing,
+        [FIGURE_UNMEASURED] = (double)totals->unmeasured,
+        [FIGURE_REPLICAS] = totals->has_replicas ? totals->replicas : NAN,
+        [FIGURE_WAITING] = totals->has_waiting ? totals->waiting : NAN,
+        [FIGURE_IN_FLIGHT] = totals->has_in_flight ? totals->in_flight : NAN,
+        [FIGURE_CONSUMED] = is_counted ? history.consumed : NAN,
+        [FIGURE_CONNECTIONS] = (double)engine.counts[COUNT_CONNECTIONS],
+        [FIGURE_FAILED_CONNECTIONS] = (double)engine.counts[COUNT_FAILED_CONNECTIONS],
+        [FIGURE_QUERIES] = (double)engine.counts[COUNT_QUERIES],
+        [FIGURE_FAILING_QUERIES] = (double)engine.counts[COUNT_FAILING_QUERIES],
+        [FIGURE_HISTORY_BYTES] = (double)history.bytes,
+        [FIGURE_HISTORY_MAX_BYTES] = (double)history.max_bytes,
+        [FIGURE_HISTORY_DROPPED] = (double)history.dropped,
     };
-    _Static_assert(ARRAY_LENGTH(rows) == FIGURES, "FIGURES is how many rows there are");
-    memcpy(ret_rows, rows, sizeof(rows));
+    memcpy(ret_values, values, sizeof(values));
 }
 
 json_t *server_figures_json(struct server_figures *figures, const struct trigger_totals *totals,
                             int64_t now_ms)
 {
-    struct figure rows[FIGURES];
+    double values[FIGURES];
     json_t *object = json_object();
     update_rates(figures, now_ms);
-    read_figures(figures, totals, now_ms, rows);
+    read_figures(figures, totals, now_ms, values);
     for (size_t i = 0; i < FIGURES; i++)
-        web_json_set(object, rows[i].name, web_json_number(rows[i].value));
+        web_json_set(object, table[i].name, web_json_number(values[i]));
     return object;
 }
 
@@ -116,32 +161,25 @@ bool server_figures_is_point_due(const struct server_figures *figures, int64_t n
 void server_figures_add_point(struct server_figures *figures, const struct trigger_totals *totals,
                               int64_t now_ms)
 {
-    struct figure rows[FIGURES];
     update_rates(figures, now_ms);
-    read_figures(figures, totals, now_ms, rows);
-    double *point = figures->trend[figures->trend_count++ % TREND_POINTS];
-    for (size_t i = 0; i < FIGURES; i++)
-        point[i] = rows[i].value;
+    read_figures(figures, totals, now_ms, figures->trend[figures->trend_count++ % TREND_POINTS]);
     figures->trend_ms = now_ms;
 }
 
 json_t *server_figures_trend_json(const struct server_figures *figures)
 {
-    static const struct trigger_totals none;
-    struct figure figure[FIGURES];
     json_t *trend = json_object();
     json_t *columns = json_array();
     json_t *rows = json_array();
     size_t end = figures->trend_count;
-    read_figures(figures, &none, figures->trend_ms, figure); /* for what they are called */
     for (size_t i = 0; i < FIGURES; i++)
-        if (figure[i].is_in_trend)
-            json_array_append_new(columns, json_string(figure[i].name));
+        if (table[i].is_in_trend)
+            json_array_append_new(columns, json_string(table[i].name));
     for (size_t at = end > TREND_POINTS ? end - TREND_POINTS : 0; at < end; at++) {
         const double *point = figures->trend[at % TREND_POINTS];
         json_t *row = json_array();
         for (size_t i = 0; i < FIGURES; i++)
-            if (figure[i].is_in_trend)
+            if (table[i].is_in_trend)
                 json_array_append_new(row, web_json_number(point[i]));
         json_array_append_new(rows, row);
     }
