@@ -1,6 +1,7 @@
 #include "web/assets.h"
 
 #include "base/memory.h"
+#include "web/http/answer.h"
 
 static const struct {
     const char *ending;
@@ -28,10 +29,9 @@ static bool write_asset(const char *name, struct web_answer *answer)
 void assets_index(void *context, const struct web_request *request, struct web_answer *answer)
 {
     (void)context;
-    if (request->below_count > 0) {
-        answer->code = 404;
-        text_add(&answer->body, "page not found\n");
-    } else if (!write_asset("index.html", answer))
+    if (request->below_count > 0)
+        web_refuse_path(answer);
+    else if (!write_asset("index.html", answer))
         text_add(&answer->body, "This build of Backlog has no dashboard (BACKLOG_DASHBOARD=OFF).\n"
                                 "See /metrics and /api/triggers.\n");
 }
@@ -48,8 +48,6 @@ void assets_login(void *context, const struct web_request *request, struct web_a
 void assets_file(void *context, const struct web_request *request, struct web_answer *answer)
 {
     (void)context;
-    if (request->below_count == 1 && write_asset(request->below[0], answer))
-        return;
-    answer->code = 404;
-    text_add(&answer->body, "page not found\n");
+    if (request->below_count != 1 || !write_asset(request->below[0], answer))
+        web_refuse_path(answer);
 }

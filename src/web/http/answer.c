@@ -19,3 +19,9 @@ void web_refuse(struct web_answer *answer, int code, const char *why)
     text_clear(&answer->body);
     web_answer_json(answer, object);
 }
+
+void web_refuse_path(struct web_answer *answer)
+{
+    answer->code = 404;
+    text_add(&answer->body, "page not found\n");
+}

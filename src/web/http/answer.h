@@ -14,4 +14,7 @@ void web_answer_json(struct web_answer *answer, json_t *json); /* borrowed */
 
 void web_refuse(struct web_answer *answer, int code, const char *why);
 
+/* No page has the path: 404, in plain text, as all that no page has answered. */
+void web_refuse_path(struct web_answer *answer);
+
 #endif

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/system/host_port.h"
+#include "web/http/answer.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -244,7 +245,7 @@ static const struct web_page *get_page(const struct web_settings *settings,
             note_failure(settings->login, evhttp_request);
         refuse_stranger(evhttp_request, answer);
     } else if (page == NULL)
-        refuse(answer, HTTP_NOTFOUND, "page not found\n");
+        web_refuse_path(answer);
     else if (page->stream != NULL)
         return page;
     else
