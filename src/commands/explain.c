@@ -139,6 +139,7 @@ static void print_policy(const json_t *trigger, const char *key, const char *lab
 static void print_trigger(const json_t *trigger)
 {
     const json_t *now = json_object_get(trigger, "now");
+    bool is_held = text_equal(word(now, "state"), "held");
     double replicas = http_json_number(now, "replicas");
     printf("%s%s%s (%s): ", console_begin(stdout, CONSOLE_BOLD), word(trigger, "metricName"),
            console_end(stdout),
@@ -147,13 +148,15 @@ static void print_trigger(const json_t *trigger)
         printf("no value now.\n");
     else if (!json_is_true(json_object_get(now, "active")) && replicas == 0)
         printf("0 replicas: not active.\n");
+    else if (is_held)
+        printf("%.0f replicas, held while measuring fails.\n", replicas);
     else if (json_is_object(json_object_get(trigger, "policy")))
         printf("%.0f replicas, by its policy.\n", replicas);
     else
         printf("%.0f replicas, since %.10g / %.10g per replica makes %.0f.\n", replicas,
                http_json_number(now, "value"), http_json_number(trigger, "target"), replicas);
     printf("  %s\n", word(trigger, "why"));
-    print_policy(trigger, "policy", "Policy");
+    print_policy(trigger, "policy", is_held ? "Policy, when measured last" : "Policy");
     print_policy(trigger, "shadow", "In shadow, never answered");
     print_reading(trigger);
     print_failure(trigger);

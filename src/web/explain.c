@@ -105,29 +105,69 @@ static json_t *explain_last_answer(const struct trigger *trigger, int64_t now_ms
     return object;
 }
 
+static void add_value(const struct trigger *trigger, const struct answer *answer, struct text *text)
+{
+    text_addf(text, "%g, at a target of %g per replica: %g replicas", answer->value,
+              trigger->parsed.target, answer->replicas);
+}
+
+static void add_activity(const struct answer *answer, struct text *text)
+{
+    text_addf(text, "; %s", answer->active ? "active" : "not active: KEDA may scale to zero");
+}
+
+/* A held value is mostly that of another reading than the last one. */
+static void add_last_measurement(const struct trigger *trigger, const struct trigger_report *report,
+                                 const struct trigger_figures *figures, struct text *text)
+{
+    struct evaluated evaluated = {0};
+    text_addf(text, "; measured last %.1f s ago: ", figures->age_seconds);
+    if (report->policy.answered.has_decided) {
+        text_add(text, report->policy.answered.words.bytes);
+        return;
+    }
+    trigger_evaluate(trigger, &report->snapshot.reading, &evaluated);
+    if (evaluated.good)
+        text_addf(text, "%g", evaluated.evaluation.value);
+    else
+        text_add(text, error_text(&evaluated.error));
+    error_done(&evaluated.error);
+}
+
+static void add_held(const struct trigger *trigger, const struct trigger_report *report,
+                     const struct trigger_figures *figures, struct text *text)
+{
+    bool is_measured = report->snapshot.is_measured;
+    text_add(text, is_measured ? "held: " : "held from another replica: ");
+    add_value(trigger, &report->answer, text);
+    add_activity(&report->answer, text);
+    if (is_measured)
+        add_last_measurement(trigger, report, figures, text);
+    text_addf(text, "; held for at most %g s while measuring fails: %s",
+              (double)trigger->parsed.rules.hold_ms / 1000, error_text(report->error));
+}
+
 static void add_reason(const struct trigger *trigger, const struct trigger_report *report,
                        const struct trigger_figures *figures, struct text *text)
 {
-    const struct answer *answer = &report->answer;
-    if (report->state == ANSWER_STATE_WAITING)
+    switch (report->state) {
+    case ANSWER_STATE_WAITING:
         text_add(text, "nothing was measured yet: a call waits for the next measurement");
-    else if (report->state == ANSWER_STATE_REFUSED)
+        break;
+    case ANSWER_STATE_REFUSED:
         text_addf(text, "KEDA gets an error: %s", error_text(report->error));
-    else {
-        const char *activity = answer->active ? "active" : "not active: KEDA may scale to zero";
-        bool is_measured = report->snapshot.is_measured;
-        if (is_measured)
-            text_addf(text, "measured %.1f s ago: ", figures->age_seconds);
+        break;
+    case ANSWER_STATE_HELD:
+        add_held(trigger, report, figures, text);
+        break;
+    case ANSWER_STATE_ANSWERED:
+        text_addf(text, "measured %.1f s ago: ", figures->age_seconds);
+        if (report->has_decision)
+            text_add(text, report->policy.answered.words.bytes);
         else
-            text_add(text, "held from another replica: ");
-        if (is_measured && report->policy.answered.has_decided)
-            text_addf(text, "%s; %s", report->policy.answered.words.bytes, activity);
-        else
-            text_addf(text, "%g, at a target of %g per replica: %g replicas; %s", answer->value,
-                      trigger->parsed.target, answer->replicas, activity);
-        if (report->state == ANSWER_STATE_HELD)
-            text_addf(text, "; held for at most %g s while measuring fails: %s",
-                      (double)trigger->parsed.rules.hold_ms / 1000, error_text(report->error));
+            add_value(trigger, &report->answer, text);
+        add_activity(&report->answer, text);
+        break;
     }
 }
 

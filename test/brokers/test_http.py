@@ -127,6 +127,7 @@ def test_explain_shows_whether_an_answer_is_held(server, client):
                                     if trigger["now"]["state"] == "held"], SECONDS, "a held answer")[0]
         assert state["failing"]["error"]
         assert get(server, "/api/triggers").json()["triggers"][0]["now"]["error"] == state["failing"]["error"]
+        assert state["why"].startswith("held: 1, at a target of 5 per replica: 1 replicas; active; measured last "), state["why"]
         assert "held for at most 3 s" in state["why"]
         assert client.metrics(metadata).metricValue == 1
         page = get(server, "/metrics").text

@@ -465,6 +465,51 @@ static void a_trigger_with_a_policy(void **state)
     assert_views(trigger, &held);
 }
 
+/* The sentence of explain says it with this beginning, and this somewhere after it. */
+static void assert_why(const struct trigger *trigger, const char *begin, const char *then)
+{
+    json_t *object = page_of(trigger, explain_one, NULL);
+    const char *why = json_string_value(json_object_get(object, "why"));
+    if (!text_starts_with(why, begin) || strstr(why, then) == NULL)
+        fail_msg("%s", why);
+    json_decref(object);
+}
+
+/* What is held is the largest of the last minutes, and not what was measured last. */
+static void a_held_value_is_no_reading(void **state)
+{
+    (void)state;
+    fake_set_queue("jobs", 17);
+    struct trigger *trigger = measured(FIND_NOW(JOBS));
+    static const struct answer before = {.kind = ANSWER_VALUE, .value = 17, .active = true};
+    trigger_answers_begin_round(trigger, &before, clock_now_ms());
+    fake_set_queue("jobs", 7);
+    measure_again(trigger);
+    assert_why(trigger, "measured ", " s ago: 7, at a target of 5 per replica: 2 replicas; active");
+    fake_set_queue("jobs", FAKE_MISSING);
+    wait_until_failed(trigger);
+    assert_why(trigger,
+               "held: 17, at a target of 5 per replica: 4 replicas; active; measured last ",
+               " s ago: 7; held for at most 60 s while measuring fails: ");
+}
+
+static void what_is_held_was_not_decided_by_the_policy_last(void **state)
+{
+    (void)state;
+    fake_set_queue("jobs", 20);
+    struct trigger *trigger = measured(FIND_NOW(JOBS, "steps", "1=1, 10=5, 20=12"));
+    static const struct answer before = {.kind = ANSWER_VALUE, .value = 12, .active = true};
+    trigger_answers_begin_round(trigger, &before, clock_now_ms());
+    fake_set_queue("jobs", 9);
+    measure_again(trigger);
+    assert_why(trigger, "measured ", " s ago: 1 replica: 9 waiting, level 1 of 3; active");
+    fake_set_queue("jobs", FAKE_MISSING);
+    wait_until_failed(trigger);
+    assert_why(trigger,
+               "held: 12, at a target of 1 per replica: 12 replicas; active; measured last ",
+               " s ago: 1 replica: 9 waiting, level 1 of 3; held for at most 60 s while ");
+}
+
 static void a_trigger_that_is_superseded(void **state)
 {
     (void)state;
@@ -643,6 +688,8 @@ int main(void)
         TEST(what_another_replica_answered_earlier_is_held_too),
         TEST(an_idle_trigger_whose_measurement_fails),
         TEST(a_trigger_with_a_policy),
+        TEST(a_held_value_is_no_reading),
+        TEST(what_is_held_was_not_decided_by_the_policy_last),
         TEST(a_trigger_that_is_superseded),
         TEST(a_trigger_with_mistakes),
         TEST(streams_are_counted_without_calls_that_wait),
