@@ -128,7 +128,7 @@ struct query_request {
 
 /*
  * Finds or makes the query. It lives until it is released as often as it was acquired. What several
- * tenants or namespaces use is the one's that has fewer, as long as it uses it.
+ * tenants or namespaces use counts for the one that has the fewest, as long as that one uses it.
  *
  * The connection of `former` does not count for the limits any more, so that all connections can be
  * replaced at a time within any limits.

@@ -1,9 +1,9 @@
 /*
  * History: the readings of the last hour of each query, in one bounded pool of memory.
  *
- * The latest readings are all kept, older ones at one per 15 s, then one per minute; a kept reading
- * is one that was measured, never an average. A change between success and failure is kept at every
- * age. Where the pool is full, what is oldest and coarsest is dropped first.
+ * The latest are kept at one per second, older ones at one per 15 s, then one per minute; a kept
+ * reading is one that was measured, never an average. A change between success and failure is kept
+ * at every age. Where the pool is full, what is oldest and coarsest is dropped first.
  *
  * Threads: any; one lock, held for copies. Time is a parameter.
  * Owner:   the engine has the history. A series is embedded in its owner, which ends it with

@@ -34,7 +34,7 @@ static char *make_label(const struct naming *naming)
     return text_take(&label);
 }
 
-static void rename_it(struct naming *naming)
+static void naming_update(struct naming *naming)
 {
     const struct query_user *first = naming->users;
     if (first != NULL && !text_equal(first->connection, naming->name)) {
@@ -55,7 +55,7 @@ static void rename_it(struct naming *naming)
 void naming_init(struct naming *naming, const struct scaler *scaler, char *address)
 {
     *naming = (struct naming){.scaler = scaler, .address = address};
-    rename_it(naming);
+    naming_update(naming);
 }
 
 void naming_done(struct naming *naming)
@@ -79,7 +79,7 @@ void naming_add(struct naming *naming, struct query_user *user)
         DL_PREPEND(naming->users, user);
     naming->count++;
     if (naming->users == user || naming->name == NULL)
-        rename_it(naming);
+        naming_update(naming);
 }
 
 void naming_remove(struct naming *naming, struct query_user *user)
@@ -88,7 +88,7 @@ void naming_remove(struct naming *naming, struct query_user *user)
     DL_DELETE(naming->users, user);
     naming->count--;
     if (naming->users != NULL && (was_first || naming->name == NULL))
-        rename_it(naming);
+        naming_update(naming);
 }
 
 struct log_fields naming_fields(const struct naming *naming, const struct error *error)
