@@ -69,6 +69,16 @@ const void *kafka_mock_query(struct kafka_mock *fixture, const char *group, cons
     return kafka_mock_query_of(fixture, group, topic, "", coordinator);
 }
 
+static const void *add_trigger(struct kafka_mock *fixture, const struct option_entry *entries,
+                               size_t count, const char *group, int32_t coordinator)
+{
+    rd_kafka_mock_coordinator_set(fixture->cluster, "group", group, coordinator);
+    struct trigger *trigger = &fixture->triggers[fixture->count++];
+    *trigger = trigger_parse(&scaler_kafka, entries, count);
+    assert_true(trigger->good);
+    return trigger->options.query;
+}
+
 const void *kafka_mock_query_of(struct kafka_mock *fixture, const char *group, const char *topic,
                                 const char *partitions, int32_t coordinator)
 {
@@ -79,11 +89,18 @@ const void *kafka_mock_query_of(struct kafka_mock *fixture, const char *group, c
         {"partitionLimitation", partitions},
         {"offsetResetPolicy", "earliest"},
     };
-    rd_kafka_mock_coordinator_set(fixture->cluster, "group", group, coordinator);
-    struct trigger *trigger = &fixture->triggers[fixture->count++];
-    *trigger = trigger_parse(&scaler_kafka, entries, ARRAY_LENGTH(entries));
-    assert_true(trigger->good);
-    return trigger->options.query;
+    return add_trigger(fixture, entries, ARRAY_LENGTH(entries), group, coordinator);
+}
+
+const void *kafka_mock_query_of_group(struct kafka_mock *fixture, const char *group,
+                                      int32_t coordinator)
+{
+    const struct option_entry entries[] = {
+        {"bootstrapServers", rd_kafka_mock_cluster_bootstraps(fixture->cluster)},
+        {"consumerGroup", group},
+        {"scaleToZeroOnInvalidOffset", "true"},
+    };
+    return add_trigger(fixture, entries, ARRAY_LENGTH(entries), group, coordinator);
 }
 
 void kafka_mock_connect(struct kafka_mock *fixture)

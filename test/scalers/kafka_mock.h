@@ -47,6 +47,9 @@ const void *kafka_mock_query(struct kafka_mock *fixture, const char *group, cons
 /* The same of these partitions alone, as partitionLimitation has them; "": of all. */
 const void *kafka_mock_query_of(struct kafka_mock *fixture, const char *group, const char *topic,
                                 const char *partitions, int32_t coordinator);
+/* Of the topics that the group has committed; none is 0 messages. */
+const void *kafka_mock_query_of_group(struct kafka_mock *fixture, const char *group,
+                                      int32_t coordinator);
 void kafka_mock_connect(struct kafka_mock *fixture);
 void kafka_mock_add(struct kafka_mock *fixture, const void *query);
 bool kafka_mock_measure(struct kafka_mock *fixture);

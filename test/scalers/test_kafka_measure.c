@@ -366,6 +366,23 @@ static void a_message_notifies_while_a_group_hangs(void **state)
     assert_int_equal(notified, 7);
 }
 
+/* Which topics it will commit is not known: it is polled. */
+static void a_group_without_commits_is_not_subscribed_to(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    uint64_t notified = 0;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    const void *query = kafka_mock_query_of_group(fixture, "workers", 2);
+    test_feed_add(fixture->feed, query, (struct notifier){on_notification, &notified, 7});
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    const struct test_task *task = test_feed_task(fixture->feed, 0);
+    assert_true(task->ended && task->outcome == TASK_ANSWERED && task->reading.waiting == 0);
+    assert_false(task->subscribed);
+    assert_string_equal(error_text(&task->subscribe_error),
+                        "Kafka group workers has committed no offsets: nothing to subscribe to");
+}
+
 static void an_ended_subscription_does_not_notify(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -426,6 +443,7 @@ int main(void)
         TEST(a_task_that_is_cancelled_leaves_its_offsets),
         TEST(a_late_answer_is_nobodys),
         TEST(a_message_notifies_while_a_group_hangs),
+        TEST(a_group_without_commits_is_not_subscribed_to),
         TEST(an_ended_subscription_does_not_notify),
         TEST(a_cluster_that_is_gone_is_lost),
     };

@@ -52,7 +52,8 @@ struct task *kafka_end_give_up(struct kafka_batch_task *batch_task)
 
 /* ---- answered ---- */
 
-/* To what comes after the ends that were measured. */
+/* To what comes after the ends that were measured. Of a group whose topics its commits name there
+ * may be none yet, and nothing would notify of the first one. */
 static void subscribe(const struct kafka_batch_task *batch_task)
 {
     _cleanup_(error_done) struct error error = {0};
@@ -64,11 +65,16 @@ static void subscribe(const struct kafka_batch_task *batch_task)
         positions[count++] = (struct kafka_position){
             at.topic->name, at.partition, at.topic->partitions[at.partition].latest.value};
     }
-    if (kafka_subscriptions_add(batch_task->batch->session->subscriptions,
-                                &batch_task->task->notifier, positions, count, &error))
+    if (count == 0)
+        error_unavailable(&error,
+                          "Kafka group %s has committed no offsets: nothing to subscribe to",
+                          batch_task->group->name);
+    else if (kafka_subscriptions_add(batch_task->batch->session->subscriptions,
+                                     &batch_task->task->notifier, positions, count, &error)) {
         task_subscribed(batch_task->task);
-    else
-        task_cannot_subscribe(batch_task->task, &error);
+        return;
+    }
+    task_cannot_subscribe(batch_task->task, &error);
 }
 
 void kafka_end_answer(struct kafka_batch_task *batch_task)
