@@ -1,5 +1,6 @@
 #include "config/option.h"
 
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "base/url.h"
@@ -408,25 +409,24 @@ static char *without_user(const struct option *row, const char *urls)
     return text_take(&text);
 }
 
-static bool is_same_source(const struct option *row, const char *one, const char *other)
+uint64_t option_source(const struct option_values *values)
 {
-    if (option_is_credential(row) || row->flags & OPTION_NO_IDENTITY || text_equal(one, other))
-        return true;
-    if (one == NULL || other == NULL || !(row->flags & (OPTION_URL | OPTION_ADDRESS)))
-        return false;
-    _cleanup_(memory_free) char *one_host = without_user(row, one);
-    _cleanup_(memory_free) char *other_host = without_user(row, other);
-    return text_equal(one_host, other_host);
-}
-
-bool option_same_source(const struct option_values *one, const struct option_values *other)
-{
-    if (one->table != other->table)
-        return false;
-    for (size_t i = 0; i < one->options; i++)
-        if (!is_same_source(&one->table[i], one->texts[i], other->texts[i]))
-            return false;
-    return true;
+    struct hash hash;
+    hash_begin(&hash);
+    hash_add(&hash, (const char *)&values->table, sizeof(values->table));
+    for (size_t i = 0; i < values->options; i++) {
+        const struct option *row = &values->table[i];
+        if (values->texts[i] == NULL || option_is_credential(row) ||
+            row->flags & OPTION_NO_IDENTITY)
+            continue;
+        bool may_have_user = row->flags & (OPTION_URL | OPTION_ADDRESS);
+        _cleanup_(memory_free) char *place =
+            may_have_user ? without_user(row, values->texts[i]) : text_copy(values->texts[i]);
+        hash_add(&hash, row->key, strlen(row->key));
+        hash_add(&hash, place, strlen(place));
+    }
+    uint64_t source = hash_end(&hash);
+    return source == 0 ? 1 : source;
 }
 
 const char *option_text(const struct option_values *values, const char *key)

@@ -110,8 +110,9 @@ void option_values_free(struct option_values *values);
 /* Is everything the same, also what may be shown? */
 bool option_values_equal(const struct option_values *one, const struct option_values *other);
 
-/* Do two values of a connection lead to the same source, with these credentials or others? */
-bool option_same_source(const struct option_values *one, const struct option_values *other);
+/* What says where a connection leads, with whatever credentials: the same number for the same
+ * source, in this process. Never 0. */
+uint64_t option_source(const struct option_values *values);
 
 /* What stands for the key, its default too; NULL where it is absent, of another scope, or unknown.
  */

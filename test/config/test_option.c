@@ -286,7 +286,7 @@ static void how_a_connection_is_used_is_not_in_its_identity(void **state)
     _cleanup_(parsed_done) struct parsed other = PARSE(GOOD, "maxSessions", "16");
     const struct option_values *values = one.values[OPTION_CONNECTION];
     assert_string_equal(values->identity, other.values[OPTION_CONNECTION]->identity);
-    assert_true(option_same_source(values, other.values[OPTION_CONNECTION]));
+    assert_true(option_source(values) == option_source(other.values[OPTION_CONNECTION]));
     assert_int_equal(CONNECTION(one)->sessions, 1);
     assert_int_equal(CONNECTION(other)->sessions, 16);
 }
@@ -303,7 +303,8 @@ static bool same_place(const struct option *rows, const char *key, const char *o
         option_values_free(values[i][OPTION_QUERY]);
         option_values_free(values[i][OPTION_TARGET]);
     }
-    bool same = option_same_source(values[0][OPTION_CONNECTION], values[1][OPTION_CONNECTION]);
+    bool same =
+        option_source(values[0][OPTION_CONNECTION]) == option_source(values[1][OPTION_CONNECTION]);
     option_values_free(values[0][OPTION_CONNECTION]);
     option_values_free(values[1][OPTION_CONNECTION]);
     return same;

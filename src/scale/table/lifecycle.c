@@ -122,8 +122,8 @@ static void forget_values(struct trigger *trigger)
 /* Whether it is measured where its values come from. */
 static bool is_same_source(const struct trigger *trigger)
 {
-    const struct option_values *former = trigger->bound.former_source;
-    return former == NULL || option_same_source(former, trigger->parsed.values[OPTION_CONNECTION]);
+    uint64_t former = trigger->bound.former_source;
+    return former == 0 || former == option_source(trigger->parsed.values[OPTION_CONNECTION]);
 }
 
 /* The query whose place another takes. */
@@ -172,7 +172,7 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
         inline_connections_release(lifecycle->inlines, TAKE(bound->inline_use));
         return false;
     }
-    option_values_free(TAKE(bound->former_source));
+    bound->former_source = 0;
     /* Names of the administrator's file are labels of metrics; those of users are not. */
     bound->connection_name = is_inline(trigger) ? NULL : text_copy(parsed->connection_name);
     bound->user = (struct query_user){.connection = bound->connection_name,
@@ -228,7 +228,7 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
     struct replaced replaced = {.former = query};
     struct watcher *watcher;
     if (query != NULL)
-        trigger->bound.former_source = option_values_share(former->values[OPTION_CONNECTION]);
+        trigger->bound.former_source = option_source(former->values[OPTION_CONNECTION]);
     bool is_ready = trigger->phase == PHASE_READY;
     bool is_same = is_ready && is_same_source(trigger);
     replaced.frees_connection =
@@ -285,7 +285,6 @@ void lifecycle_end(struct lifecycle *lifecycle, struct trigger *trigger)
         leave_secret(lifecycle, trigger);
     identity_done(&trigger->identity);
     trigger_answers_done(trigger);
-    option_values_free(trigger->bound.former_source);
     error_done(&trigger->bound.refusal);
     trigger_policy_free(trigger->policy);
     trigger_parsed_done(&trigger->parsed);

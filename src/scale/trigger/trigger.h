@@ -83,9 +83,9 @@ struct trigger_binding {
     struct query_user user;        /* how the query names this trigger in logs and metrics */
     char *connection_name;         /* of `user`, which borrows it; NULL: it names none */
     struct inline_use *inline_use; /* its connection counts as an inline one; NULL: it does not */
-    /* The connection whose source's values `answers` has, while there is no query (shared); NULL:
-     * that of its query, or none was known. */
-    struct option_values *former_source;
+    /* While there is no query: which source's values `answers` has (option_source()); 0: that of
+     * its query, or none was known. A number, as a whole connection may have 64 KiB. */
+    uint64_t former_source;
     struct error refusal; /* why it got no query of the connection that it was renewed with */
 };
 
