@@ -83,9 +83,8 @@ static struct searched search_in(struct span text, enum form form)
         if (form != FORM_PLAIN && text.bytes[i] == '%' && text.length - i < strlen("%41"))
             break;
         begins[length] = i;
-        bytes[length++] = encoded >= 0                                 ? (char)encoded
-                          : form == FORM_QUERY && text.bytes[i] == '+' ? ' '
-                                                                       : text.bytes[i];
+        int plain = form == FORM_QUERY && text.bytes[i] == '+' ? ' ' : (unsigned char)text.bytes[i];
+        ((unsigned char *)bytes)[length++] = (unsigned char)(encoded >= 0 ? encoded : plain);
         i += encoded >= 0 ? 2 : 0;
     }
     begins[length] = text.length;

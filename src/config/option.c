@@ -412,8 +412,9 @@ static char *without_user(const struct option *row, const char *urls)
 uint64_t option_source(const struct option_values *values)
 {
     struct hash hash;
+    uintptr_t table = (uintptr_t)values->table;
     hash_begin(&hash);
-    hash_add(&hash, (const char *)&values->table, sizeof(values->table));
+    hash_add(&hash, (const char *)&table, sizeof(table));
     for (size_t i = 0; i < values->options; i++) {
         const struct option *row = &values->table[i];
         if (values->texts[i] == NULL || option_is_credential(row) ||

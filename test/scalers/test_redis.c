@@ -567,7 +567,8 @@ static void nor_does_one_that_makes_us_send_more(void **state)
 static void a_server_that_reads_nothing_is_sent_little(void **state)
 {
     (void)state;
-    enum { TASKS = 5000, STILL_MS = 1000, RUN_MS = 200, MAX_BYTES = 192 << 10 };
+    enum { TASKS = 5000, STILL_MS = 1000, ANSWERED_MS = 2000, RUN_MS = 200 };
+    enum { MAX_BYTES = 192 << 10 };
     char name[999] = "";
     memset(name, 'x', sizeof(name) - 1);
     struct redis_peer peer;
@@ -577,13 +578,13 @@ static void a_server_that_reads_nothing_is_sent_little(void **state)
         trigger_of(&scaler_redis, PAIRS("address", peer.address, "listName", name));
     _cleanup_(error_done) struct error error = {0};
     void *client = NULL;
-    assert_true(scaler_redis.connect(trigger.options.connection, clock_now_ms() + 2 * STILL_MS,
+    assert_true(scaler_redis.connect(trigger.options.connection, clock_now_ms() + ANSWERED_MS,
                                      &client, &error));
     const struct redis_socket *socket = &((struct redis_client *)client)->links.shared->socket;
     struct test_feed *feed = test_feed_new(&scaler_redis);
     for (size_t i = 0; i < TASKS; i++)
         test_feed_add(feed, trigger.options.query, (struct notifier){0});
-    test_feed_set_timeout(feed, 2 * STILL_MS);
+    test_feed_set_timeout(feed, ANSWERED_MS);
     test_feed_stay(feed, RUN_MS);
     test_feed_run(feed, client, RUN_MS, &error);
     assert_in_range(socket->capacity, 1, MAX_BYTES);

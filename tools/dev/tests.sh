@@ -233,7 +233,7 @@ prepare() {
         web) install build web && python_environment && browser && meme_frontend && presets+=(asan) ;;
         charts) python_environment && go_tools && kubernetes_schemas && presets+=(asan) ;;
         docs) install docs && python_environment && go_tools && presets+=(asan) ;;
-        brokers) install brokers && python_environment && go_tools && queues && kafka_jars && kafka4_jars && base_of_tests ;;
+        brokers) install brokers && python_environment && go_tools && queues && kafka_jars && kafka4_jars && base_of_tests && presets+=(release) ;;
         examples) install build brokers examples web && meme_frontend && python_environment && go_tools && kafka_jars && example_tools && browser && kubernetes_schemas && base_of_tests ;;
         parity) install brokers && python_environment && kafka_jars && presets+=(asan) ;;
         image) install brokers image lint && python_environment && go_tools && debian13 && presets+=(release) ;;
