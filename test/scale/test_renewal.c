@@ -90,6 +90,22 @@ static void values_do_not_outlive_a_connection_that_comes_back_elsewhere(void **
     assert_null(trigger->answers.peak);
 }
 
+/* It may have 64 KiB, and a team may make as many as it likes, one after the other. */
+static void nobody_keeps_the_values_of_a_connection_that_is_gone(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(ORDERS);
+    query_of(trigger);
+    wait_until_measured(trigger);
+    struct option_values *values = option_values_share(trigger->parsed.values[OPTION_CONNECTION]);
+    set_connections("connections: {}\n");
+    int64_t end_ms = clock_now_ms() + 10000;
+    while (atomic_load(&values->users) > 1 && clock_now_ms() < end_ms)
+        usleep(1000);
+    assert_int_equal(atomic_load(&values->users), 1);
+    option_values_free(values);
+}
+
 static double replicas_of(const struct trigger *trigger)
 {
     struct trigger_report now;
@@ -404,6 +420,7 @@ int main(void)
         TEST(a_hold_and_its_end_survive_a_change_of_credentials),
         TEST(readings_do_not_survive_a_change_of_addresses),
         TEST(values_do_not_outlive_a_connection_that_comes_back_elsewhere),
+        TEST(nobody_keeps_the_values_of_a_connection_that_is_gone),
         TEST(a_policy_goes_on_with_another_query),
         TEST(a_policy_begins_anew_at_another_source),
         TEST(a_policy_keeps_the_replicas_that_may_be_busy),
