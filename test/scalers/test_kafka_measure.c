@@ -1,6 +1,7 @@
 /* Measuring against librdkafka's mock cluster: brokers that hang, and what they must not delay. */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "kafka/measure/session.h"
 #include "scalers/ended.h"
 #include "scalers/kafka_mock.h"
 
@@ -8,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 static void hang(struct kafka_mock *fixture, int32_t broker, bool does)
@@ -383,6 +385,31 @@ static void a_group_without_commits_is_not_subscribed_to(void **state)
                         "Kafka group workers has committed no offsets: nothing to subscribe to");
 }
 
+/* Its reading was older: a message of before the other one's is news to it. */
+static void a_subscription_from_an_earlier_end_is_notified(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    uint64_t early = 0;
+    uint64_t late = 0;
+    _cleanup_(error_done) struct error error = {0};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    const struct kafka_position end = {"jobs", 0, KAFKA_MOCK_MESSAGES};
+    const struct kafka_position before = {"jobs", 0, KAFKA_MOCK_MESSAGES - 1};
+    assert_true(kafka_subscriptions_add(
+        session->subscriptions, &(struct notifier){on_notification, &late, 7}, &end, 1, &error));
+    assert_true(kafka_subscriptions_add(session->subscriptions,
+                                        &(struct notifier){on_notification, &early, 8}, &before, 1,
+                                        &error));
+    for (int i = 0; early == 0 && i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
+        usleep(10 * 1000);
+        kafka_subscriptions_receive(session->subscriptions);
+    }
+    assert_int_equal(early, 8);
+}
+
 static void an_ended_subscription_does_not_notify(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -444,6 +471,7 @@ int main(void)
         TEST(a_late_answer_is_nobodys),
         TEST(a_message_notifies_while_a_group_hangs),
         TEST(a_group_without_commits_is_not_subscribed_to),
+        TEST(a_subscription_from_an_earlier_end_is_notified),
         TEST(an_ended_subscription_does_not_notify),
         TEST(a_cluster_that_is_gone_is_lost),
     };

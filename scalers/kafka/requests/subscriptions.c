@@ -44,6 +44,7 @@ struct read_topic {
 struct read_partition {
     struct read_topic *topic;
     int32_t number;
+    int64_t offset;     /* from which it is read */
     struct link *links; /* utlist */
     UT_hash_handle hh;
     char key[]; /* see key_new() */
@@ -172,8 +173,27 @@ static struct read_partition *partition_find(const struct kafka_subscriptions *s
     return partition;
 }
 
-/* Where somebody is subscribed already, it is read from an earlier end: one notification too many,
- * at worst. */
+static bool start_reading(const struct read_topic *topic, const struct kafka_position *position,
+                          struct error *error)
+{
+    return rd_kafka_consume_start_queue(topic->handle, position->partition, position->offset,
+                                        topic->fetcher->messages) == 0 ||
+           error_unavailable(error, "cannot subscribe to Kafka topic %s: %s", position->topic,
+                             rd_kafka_err2str(rd_kafka_last_error()));
+}
+
+/* It is read already. A query that was measured earlier, and waited for its commits, has an earlier
+ * end: the others get one notification too many, at worst. */
+static bool read_from(struct read_partition *partition, const struct kafka_position *position,
+                      struct error *error)
+{
+    if (position->offset >= partition->offset)
+        return true;
+    rd_kafka_consume_stop(partition->topic->handle, partition->number);
+    partition->offset = position->offset;
+    return start_reading(partition->topic, position, error);
+}
+
 static struct read_partition *partition_read(struct kafka_subscriptions *subscriptions,
                                              const struct kafka_position *position,
                                              struct error *error)
@@ -181,7 +201,7 @@ static struct read_partition *partition_read(struct kafka_subscriptions *subscri
     const char *name = position->topic;
     struct read_partition *partition = partition_find(subscriptions, name, position->partition);
     if (partition != NULL)
-        return partition;
+        return read_from(partition, position, error) ? partition : NULL;
     struct message_fetcher *fetcher = fetcher_find(subscriptions, error);
     if (fetcher == NULL)
         return NULL;
@@ -190,17 +210,19 @@ static struct read_partition *partition_read(struct kafka_subscriptions *subscri
         error_set(error, ERROR_DENIED, "subscribing needs READ of Kafka topic %s", name);
         return NULL;
     }
-    if (topic == NULL || rd_kafka_consume_start_queue(topic->handle, position->partition,
-                                                      position->offset, fetcher->messages) != 0) {
+    if (topic == NULL) {
         error_unavailable(error, "cannot subscribe to Kafka topic %s: %s", name,
                           rd_kafka_err2str(rd_kafka_last_error()));
         return NULL;
     }
+    if (!start_reading(topic, position, error))
+        return NULL;
     _cleanup_(memory_free) char *key = key_new(name, position->partition);
     partition = memory_new(sizeof(*partition) + strlen(key) + 1);
     memcpy(partition->key, key, strlen(key) + 1);
     partition->topic = topic;
     partition->number = position->partition;
+    partition->offset = position->offset;
     HASH_ADD_STR(subscriptions->partitions, key, partition);
     fetcher->partitions++;
     return partition;
