@@ -185,6 +185,16 @@ static void a_connection_of_the_file_comes_first_and_needs_no_secret(void **stat
     query_of(other);
 }
 
+static void a_connection_that_left_the_file_is_missing_and_not_denied(void **state)
+{
+    (void)state;
+    struct trigger *other = find_in("other", 0, (const char *const[]){ORDERS, NULL});
+    set_secret("other", OWN_YAML);
+    assert_mistake(other, ERROR_DENIED, "cannot be used in namespace \"other\"");
+    set_connections("connections: {}\n");
+    assert_mistake(other, ERROR_INVALID, "is neither in the connections file nor in Secret");
+}
+
 static void a_deleted_secret_ends_its_connections_and_a_mistake_does_not(void **state)
 {
     (void)state;
@@ -288,6 +298,9 @@ static void more_namespaces_than_allowed_are_refused(void **state)
         assert_int_equal(trigger->phase == PHASE_PENDING, i < NAMESPACE_SECRETS_MAX);
     }
     assert_mistake(trigger, ERROR_LIMIT, "the Secrets of 1024 namespaces are in use");
+    trigger = find_in("wrong", 0, (const char *const[]){OWN, "queueNam", "7", NULL});
+    assert_mistake(trigger, ERROR_LIMIT, "the Secrets of 1024 namespaces are in use");
+    assert_mistake(trigger, ERROR_LIMIT, "queueNam"); /* which only the user can correct */
 }
 
 static void restart_with_max_bytes(size_t max_bytes)
@@ -384,6 +397,7 @@ int main(void)
         SECRET_TEST(a_secret_that_changes_all_the_time_delays_no_other_namespace),
         SECRET_TEST(a_secret_counts_for_the_memory_as_long_as_it_is_kept),
         SECRET_TEST(a_connection_of_the_file_comes_first_and_needs_no_secret),
+        SECRET_TEST(a_connection_that_left_the_file_is_missing_and_not_denied),
         SECRET_TEST(a_deleted_secret_ends_its_connections_and_a_mistake_does_not),
         SECRET_TEST(before_the_first_answer_a_failure_of_the_api_is_named),
         SECRET_TEST(they_count_as_inline_connections),

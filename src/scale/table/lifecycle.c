@@ -36,7 +36,8 @@ static bool update_secret(struct lifecycle *lifecycle, struct trigger *trigger)
     if (trigger->secret != NULL || !needs_secret ||
         namespace_secrets_join(lifecycle->secrets, trigger, &error))
         return true;
-    error_move(&trigger->parsed.mistakes, &error);
+    error_add(&trigger->parsed.mistakes, "%s", error_text(&error));
+    trigger->parsed.mistakes.code = error.code;
     return false;
 }
 

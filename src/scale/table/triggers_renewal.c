@@ -5,8 +5,9 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-/* A connection that is not there may not have been there before either: that counts, too. No
- * connection concerns a trigger of an unknown scaler, which has no values of one. */
+/* A connection that is not there may not have been there before either: that counts, too, but for a
+ * trigger that has one of its namespace's Secret. No connection concerns a trigger of an unknown
+ * scaler, which has no values of one. */
 static bool is_stale(const struct triggers *triggers, const struct trigger *trigger)
 {
     if (trigger->parsed.connection_name == NULL || trigger->parsed.scaler == NULL)
@@ -15,8 +16,10 @@ static bool is_stale(const struct triggers *triggers, const struct trigger *trig
         connections_find(triggers->lifecycle.parse.connections, trigger->parsed.connection_name);
     if (connection != NULL && connection->revision > trigger->revision)
         return true;
-    return trigger->secret == NULL ? connection == NULL
-                                   : trigger->secret->revision > trigger->revision;
+    bool has_one = trigger->phase == PHASE_MEASURED || trigger->phase == PHASE_READY;
+    if (trigger->secret != NULL && trigger->secret->revision > trigger->revision)
+        return true;
+    return connection == NULL && (trigger->secret == NULL || !has_one);
 }
 
 void triggers_renew_one(struct triggers *triggers, struct trigger *trigger)
