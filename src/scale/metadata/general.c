@@ -72,8 +72,8 @@ const struct option general_table[] = {
     POLICY(
         "steps", OPTION_STRING, steps,
         .doc =
-            "at least so many replicas by level: with 1=1,10=2,100=5 from 10 waiting "
-            "messages on 2. A level ends when fewer wait than the next lower level needs. Beside a "
+            "minimum replicas by level: 1=1,10=2,100=5 is 2 replicas from 10 waiting "
+            "messages on. A level ends when fewer wait than the next lower level needs. Beside a "
             "target of the trigger (or maxWait) the larger number counts"),
     POLICY("maxReplicaCount", OPTION_INT, settings.max_replicas, .limits = {1, POLICY_MAX_REPLICAS},
            .doc = "the same as in the ScaledObject, which KEDA does not send: when all replicas "
