@@ -76,8 +76,8 @@ unsigned trigger_policy_wants(const struct trigger_policy *policy)
 
 /* ---- what the source does not report ---- */
 
-static void check_settings(const struct policy_settings *settings, const struct scaler *scaler,
-                           const struct options *options, struct error *mistakes)
+static void check_by_scaler(const struct policy_settings *settings, const struct scaler *scaler,
+                            const struct options *options, struct error *mistakes)
 {
     const char *advice = NULL;
     unsigned reports = scaler->reports == NULL ? 0 : scaler->reports(options, &advice);
@@ -109,9 +109,9 @@ void trigger_policy_check(const struct trigger_policy_settings *settings,
                           struct error *mistakes)
 {
     if (settings->is_on)
-        check_settings(&settings->answered, scaler, options, mistakes);
+        check_by_scaler(&settings->answered, scaler, options, mistakes);
     if (settings->has_shadow)
-        check_settings(&settings->shadow, scaler, options, mistakes);
+        check_by_scaler(&settings->shadow, scaler, options, mistakes);
 }
 
 /* ---- deciding ---- */
