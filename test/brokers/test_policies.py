@@ -226,7 +226,7 @@ def test_what_is_known_survives_another_password():
                     found, = json.load(answer)
                 return found["policy"]["sentence"]
 
-            assert "40 at a threshold" in sentence() or "not known yet" in sentence()
+            assert "at a threshold of 10: the rate of arrivals is not known yet" in sentence()
             wait_until(lambda: "arriving need" in sentence(), SECONDS, "the rates are known")
             before = ids_of_clients(client)
             server.write_config(config.format(broker.address, "two"))

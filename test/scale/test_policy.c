@@ -319,6 +319,9 @@ static void after_a_restart_the_threshold_decides(void **state)
     waiting(95);
     assert_int_equal(measure(0, 0), 10);
     assert_int_equal(world.result.term, POLICY_BY_THRESHOLD);
+    assert_string_equal(world.words.bytes,
+                        "10 replicas: 95 at a threshold of 10: the rate of arrivals is not known "
+                        "yet");
 }
 
 static void after_an_outage_the_known_rates_remain(void **state)
@@ -330,6 +333,8 @@ static void after_an_outage_the_known_rates_remain(void **state)
     waiting(1e5);
     world.threshold = 1;
     assert_int_equal(measure(81, 81), known);
+    assert_non_null(
+        strstr(world.words.bytes, "/s each; as before the outage: the rate of arrivals"));
 }
 
 static void a_short_dip_stops_no_replica(void **state)

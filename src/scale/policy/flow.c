@@ -152,14 +152,12 @@ static void observe(struct flow_rate *rate, double observed, int64_t at_ms)
     rate->observed_ms = at_ms;
 }
 
-/* Whether so much waited that no consumer can have been idle: a second of work, and a message for
- * each. */
+/* Whether so much waited that hardly a consumer can have been idle: a second of work. */
 static bool is_busy(const struct recent_sample *sample, const struct flow_step *step)
 {
-    const struct reading *reading = &sample->reading;
-    double waiting = recent_samples_waiting(reading);
+    double waiting = recent_samples_waiting(&sample->reading);
     double second = step->consumed / step->seconds;
-    return waiting >= 1 && waiting >= fmin(second, reading->consumers * 2) && waiting >= second;
+    return waiting >= 1 && waiting >= second;
 }
 
 static void forget_busy(struct flow_rate *rate)
@@ -175,7 +173,7 @@ static void add_step(struct flow_rate *rate, const struct recent_sample *before,
 {
     const struct flow_step step = step_of(before, sample);
     int64_t step_ms = sample->at_ms - before->at_ms;
-    double consumers = fmin(before->reading.consumers, sample->reading.consumers);
+    double consumers = sample->reading.consumers;
     bool counts = !sample->is_after_gap && consumers > 0 && step.consumed >= 0;
     if (!counts || before->reading.consumers != sample->reading.consumers ||
         !is_busy(before, &step) || !is_busy(sample, &step)) {

@@ -183,7 +183,8 @@ static void choose_base(struct policy_decision *decision)
     const struct policy_input *input = decision->input;
     bool has_objective = settings->max_wait_ms > 0;
     decision->has_ratio = settings->step_count == 0 || input->has_threshold || has_objective;
-    if (decision->has_ratio && !(has_objective && meet_objective(decision)))
+    decision->meets_objective = has_objective && meet_objective(decision);
+    if (decision->has_ratio && !decision->meets_objective)
         raise_to(decision, policy_whole(input->value / input->threshold), POLICY_BY_THRESHOLD);
     if (settings->step_count > 0)
         raise_to(decision, take_step(decision), POLICY_BY_STEP);
@@ -374,6 +375,9 @@ bool policy_decide(const struct policy_settings *settings, struct policy_state *
     bool arrives = settings->max_wait_ms > 0 && decision.flow.arrival_rate > 0;
     decision.result.active = input->active || arrives;
     flow_rate_update(&state->rate, input->recent);
+    /* In this order: what is needed; at least what is in flight; not more than helps (a stall, a
+     * partition that one consumer alone may read). But replicas that may be busy stay, whatever
+     * helps. The maximum comes last. */
     choose_base(&decision);
     raise_by_in_flight(&decision);
     limit_by_status(&decision);

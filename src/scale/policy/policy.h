@@ -123,7 +123,8 @@ struct policy_decision {
     const struct recent_sample *last;
     struct flow flow;
     double waiting;
-    bool has_ratio; /* the threshold or the objective counts; else the steps alone */
+    bool has_ratio;       /* the threshold or the objective counts; else the steps alone */
+    bool meets_objective; /* ... and it is the objective, whose terms are known */
 
     /* Replicas that the objective needs; NAN: there is none, or it is not known. */
     double by_arrivals; /* for what arrives */

@@ -51,7 +51,7 @@ static void add_objective(const struct policy_decision *decision, struct text *w
     add_number(words, decision->result.rate);
     text_add(words, "/s each");
     if (isnan(decision->by_arrivals)) {
-        text_add(words, "; the rate of arrivals is not known yet");
+        text_add(words, "; as before the outage: the rate of arrivals is not known yet");
         return;
     }
     text_add(words, "; ");
@@ -92,7 +92,7 @@ static void add_base(const struct policy_decision *decision, struct text *words)
         add_number(words, decision->waiting);
         text_addf(words, " waiting, level %zu of %zu", decision->state->step,
                   decision->settings->step_count);
-    } else if (decision->settings->max_wait_ms > 0 && !isnan(decision->by_waiting))
+    } else if (decision->meets_objective)
         add_objective(decision, words);
     else
         add_threshold(decision, words);
