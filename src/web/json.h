@@ -1,4 +1,5 @@
-/* JSON as the pages write it: what is unknown is null. */
+/* JSON as the pages write it: what is unknown is null. Threads: any. The caller owns what is
+ * returned. */
 #ifndef BACKLOG_WEB_JSON_H
 #define BACKLOG_WEB_JSON_H
 

@@ -296,7 +296,7 @@ static bool write_log(struct live_tables_reader *reader, struct text *piece)
     return count == LOG_LINES_AT_A_TIME;
 }
 
-static bool write(void *context, void *argument, struct text *piece)
+static bool write_news(void *context, void *argument, struct text *piece)
 {
     struct live_tables *tables = context;
     struct live_tables_reader *reader = argument;
@@ -317,4 +317,4 @@ static bool write(void *context, void *argument, struct text *piece)
 }
 
 const struct web_stream live_tables_stream = {
-    .opened = opened, .closed = closed, .tick = tick, .write = write};
+    .opened = opened, .closed = closed, .tick = tick, .write = write_news};

@@ -4,7 +4,10 @@
  * each. A new field is a member of struct trigger_figures (of a reading: of struct reading) and a
  * row here. Each view has its fields in the order of the rows. What people see of it: a figure in
  * assets/panel.js, a plot in assets/trigger_plots.js, a column in assets/triggers.js, and a row in
- * commands/explain.c.
+ * commands/explain.c. On the page of a trigger only the reading and the rates come from this table;
+ * the rest is in explain.c.
+ *
+ * Threads: any; pure.
  */
 #ifndef BACKLOG_WEB_TRIGGER_FIELDS_H
 #define BACKLOG_WEB_TRIGGER_FIELDS_H

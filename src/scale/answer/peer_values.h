@@ -41,7 +41,7 @@ struct peer_values;
 struct peer_values *peer_values_new(void);
 void peer_values_free(struct peer_values *values); /* NULL is harmless */
 
-/* Of two about one trigger the larger numbers and the later time count. */
+/* Two values of one trigger become one: of each number, and of each time, the larger. */
 void peer_value_merge(struct peer_value *known, const struct peer_value *value);
 
 /* Merges it with what is known of its trigger. Values that are not finite or not above 0, and times

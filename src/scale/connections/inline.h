@@ -3,9 +3,9 @@
  * namespace has. Whoever may write a ScaledObject can make us connect, so no namespace takes all
  * there are; one that two namespaces write down counts for both.
  *
- * Of all connections, and of the few that have an agent process, those that the connections file
- * may need are kept for it; of the others a namespace can have at most as many as it leaves: half
- * of them where it is alone. So who claims many namespaces cannot take those of the file.
+ * That holds for all connections, and for the few that have an agent process. A namespace gets
+ * another one only while more are left than it already has: at most half where it is alone. Those
+ * that the connections file needs are never among them, however many namespaces somebody claims.
  *
  * Threads: one at a time (the server's turn lock).
  */
@@ -33,11 +33,11 @@ struct inline_connection {
     const char *scaler;
     const char *identity; /* among those of the scaler */
     bool in_agent;
-    bool replaces; /* one of the namespace that was just released: others get no more by refusing */
+    bool replaces; /* one of the namespace was just released: one free place is enough */
 };
 
 /* A trigger of the namespace begins to use the connection; NULL with ERROR_LIMIT. It lives until it
- * is released as often; releasing is true where that frees a place, and NULL is none. */
+ * is released as often. _release is true if that was the last use; NULL: it does nothing. */
 struct inline_use;
 struct inline_use *inline_connections_acquire(struct inline_connections *connections,
                                               const struct inline_connection *connection,

@@ -45,7 +45,8 @@ bool own_credentials_admit(const struct own_credentials_settings *settings,
                            struct error *error);
 
 /* What they say of the connection, as though they were variables: never shown. It is parsed once
- * for all triggers that have the same ones, and is theirs. Adds the mistakes. */
+ * for all triggers that have the same ones, and kept in these: the result is borrowed until they
+ * are parsed for another scaler. Adds the mistakes. */
 const struct option_values *own_credentials_parse(const struct credentials *credentials,
                                                   const struct scaler *scaler,
                                                   struct error *mistakes);

@@ -2,7 +2,8 @@
  * Parsing: from the metadata of one ScaledObjectRef to what a trigger asks, and how it is
  * evaluated.
  *
- * Threads: as the trigger; pure.
+ * Threads: one at a time (the server's turn lock), as it fills the cache of parsed credentials
+ * (own_credentials.h). It changes nothing else.
  */
 #ifndef BACKLOG_SCALE_TABLE_PARSE_H
 #define BACKLOG_SCALE_TABLE_PARSE_H

@@ -27,10 +27,10 @@ void trigger_answers_begin_round(struct trigger *trigger, const struct answer *a
 const struct answer *trigger_answers_round(const struct trigger *trigger,
                                            int64_t now_ms); /* NULL: none */
 
-/* The last answer is no held one any more; `why` is for the log. It has its query yet. */
+/* Ends the hold, in metrics and in the log with `why`. Before the query is released. */
 void trigger_answers_end_held(struct trigger *trigger, const char *why);
 
-/* The last answer is a held one once more, as before, with another query of the same source. */
+/* Goes on with the hold, with another query of the same source. */
 void trigger_answers_resume_hold(struct trigger *trigger, enum hold former);
 
 /* What another replica would hold, taken; NULL: it has nothing. */
