@@ -94,7 +94,7 @@ def test_a_request_becomes_a_picture_and_a_mistake_an_error(browser):
         browser.evaluate("location.href = 'about:blank'")  # the response comes while the page is away
         with Worker(NAME, NATS_URL=broker.url, REDIS_URL=f"redis://{redis.address}", IMAGE_API_URL=api.url) as worker:
             next(line for line in worker.child.stdout if line.endswith(" made\n"))
-            browser.evaluate("history.back()")
+            browser.evaluate("void setTimeout(() => history.back(), 100)")  # once this has returned
             browser.wait("document.querySelectorAll('.meme.failed').length === 1", seconds=SECONDS)
             browser.wait("document.querySelectorAll('.meme.done').length === 3", seconds=SECONDS)
 
