@@ -45,7 +45,7 @@ extern const char *const tls_choices[];
      .scope = OPTION_CONNECTION,                                                                   \
      .type = OPTION_STRING,                                                                        \
      .offset = (base) + offsetof(struct tls_options, ca),                                          \
-     .flags = OPTION_CREDENTIAL | OPTION_PEER | OPTION_HIDDEN, /* with a key beside it */          \
+     .flags = OPTION_CREDENTIAL | OPTION_PEER | OPTION_HIDDEN, /* may have its private key */      \
      .doc = "PEM certificates of the authorities to trust"},                                       \
         {.key = "cert",                                                                            \
          .alias = (cert_alias),                                                                    \
