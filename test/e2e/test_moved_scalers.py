@@ -151,6 +151,7 @@ def test_each_scaler_is_moved_rotated_and_moved_back_in_both_forms(api, namespac
         fleet.set_secrets(NEW_PASSWORD)
         fleet.add(10)  # of 6, those who measure between two of them would keep 4 replicas: 21 is within the HPA's tolerance
         fleet.wait()                   # 5
+        sources["rabbitmq-http"].source.wait_for_statistics(BUSY, fleet.work)  # KEDA's scaler could read an older count
         fleet.put(move_back)
         fleet.add(5)
         fleet.wait()                   # 6

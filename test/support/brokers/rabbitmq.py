@@ -187,6 +187,11 @@ class RabbitMQ(Process):
             for _ in range(count):
                 channel.basic_publish("", queue, body, pika.BasicProperties(delivery_mode=2), mandatory=True)
 
+    def wait_for_statistics(self, queue, count):
+        """What /api/queues says without `disable_stats` is up to ten seconds old: queues tell it every five, and it is read
+        every five."""
+        wait_until(lambda: self.api("GET", f"/queues/%2F/{queue}").get("messages") == count, 20, f"{count} messages in {queue}")
+
     def consume_without_ack(self, queue, count, vhost="/"):
         """Takes messages and keeps them unacknowledged until release()."""
         connection = self.connect(vhost)

@@ -23,12 +23,14 @@ PASSWORD, NEW_PASSWORD = "s3cret-of-yesterday", "s3cret-of-today"
 
 class Source:
     """`connection` are the keys of one, without the password and with a place for the host's name; `work` says the
-    others for a queue; `set_password` changes the broker's; `add` puts jobs into a queue, where that can be done."""
+    others for a queue; `set_password` changes the broker's; `add` puts jobs into a queue, where that can be done;
+    `wait_for_statistics` waits until the broker's statistics say how many are in it, where these are late."""
 
-    def __init__(self, name, proxy, scaler, connection, work, set_password, add=None):
+    def __init__(self, name, proxy, scaler, connection, work, set_password, add=None, wait_for_statistics=None):
         self.name, self.proxy, self.scaler = name, proxy, scaler
         self.connection, self.work = connection, work
         self.set_password, self.add = set_password, add
+        self.wait_for_statistics = wait_for_statistics
 
     def connect_to(self, host):
         return {key: value.replace("{host}", host) for key, value in self.connection.items()}
@@ -118,7 +120,7 @@ def rabbitmq():
             return Source(f"rabbitmq-{scheme}", proxy, "rabbitmq",
                           {"host": f"{scheme}://{{host}}:{proxy.port}/", "vhostName": "/", "username": scheme, **timeout},
                           lambda queue: {"queueName": name(queue), "mode": "QueueLength", "value": "5"},
-                          set_password, publish)
+                          set_password, publish, lambda queue, count: broker.wait_for_statistics(name(queue), count))
 
         yield [source("amqp", amqp), source("http", http)]
 
