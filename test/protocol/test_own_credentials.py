@@ -464,9 +464,11 @@ def test_objects_that_change_together_are_no_error_between(folder, api, redis):
     metadata = shop(api, redis.address)
     with pod(folder, api) as server, Client(server.port) as client:
         assert value(client, metadata) == 7
+        former = {}
         for values in ({"databaseIndex": "0"}, {}):
-            api.secret("redis", password=PASSWORD, user="shop")
+            api.secret("redis", password=PASSWORD, user="shop", **former)
             time.sleep(0.3)
+            former = values
             api.secret("redis", password=PASSWORD, **values)
             api.authentication("redis", "redis", "password", *values)
             end = time.monotonic() + 2
