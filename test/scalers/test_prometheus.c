@@ -114,7 +114,7 @@ static void numbers_are_answers(void **state)
          "\"result\":[" SAMPLE("\"4\"") "]}}",
          4},
         {WARNED("[\"PromQL warning: w\"]", SAMPLE("\"0\"")), 0}, /* of the query itself */
-        {WARNED("[\"store is down\"],\"isPartial\":true", SAMPLE("\"4\"")), 4},
+        {WARNED("[\"store is down\"],\"isPartial\":true", SAMPLE("\"1\"")), 1},
         {WARNED("[],\"isPartial\":false", SAMPLE("\"0\"")), 0},
         {VECTOR(""), NAN},
         {VECTOR(SAMPLE("\"NaN\"")), NAN},
@@ -159,6 +159,10 @@ static void each_of_several_queries_returns_one_series(void **state)
         assert_false(parses_parts(twice[i], &reading, &error));
         assert_non_null(strstr(error_text(&error), "several series for one query"));
     }
+    error_done(&error);
+    assert_false(
+        parses_parts(SERIES("query", "5") "," SERIES("arrivalQuery", "+Inf"), &reading, &error));
+    assert_non_null(strstr(error_text(&error), "+Inf"));
 }
 
 static void a_value_that_is_no_number_is_an_error(void **state)
@@ -207,6 +211,7 @@ static void a_value_that_is_no_number_is_an_error(void **state)
         {200, WARNED("[\"PromQL info: i\",\"store is down\"]", SAMPLE("\"NaN\"")), "store is down"},
         {200, WARNED("[],\"isPartial\":true", SAMPLE("\"0\"")), "the response is partial"},
         {200, WARNED("[],\"isPartial\":true", ""), "no data and warns: the response is partial"},
+        {200, WARNED("[\"PromQL info: i\"]", ""), "no data and warns: PromQL info: i"},
         {200,
          "{\"status\":\"success\",\"warnings\":[\"w\"],\"data\":{\"resultType\":\"scalar\","
          "\"result\":[1,\"0\"]}}",
