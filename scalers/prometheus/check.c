@@ -114,7 +114,7 @@ static void check_headers(const struct prometheus_connection_options *connection
     const char *name = connection->custom_auth_header;
     check_pairs("customHeaders", &connection->custom_headers, true, mistakes);
     if (name != NULL && !is_header_name(name))
-        error_add(mistakes, "customAuthHeader is no name of an HTTP header");
+        error_add(mistakes, "customAuthHeader is not the name of an HTTP header");
     else if (name != NULL && is_of_connection(name))
         error_add(mistakes, "customAuthHeader is %s, which is not sent (by KEDA's built-in, too)",
                   name);

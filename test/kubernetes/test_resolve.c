@@ -402,7 +402,7 @@ static void names_that_are_none_never_become_a_path(void **state)
         {"ScaledObject shop/orders",
          SCALED(TRIGGER(USUAL, ",\"authenticationRef\":{\"name\":\"../../secrets/s\"}"))},
         {0}};
-    assert_refused(resolve(known), ERROR_INVALID, "is no name of a TriggerAuthentication");
+    assert_refused(resolve(known), ERROR_INVALID, "is not the name of a TriggerAuthentication");
 }
 
 static void a_reply_about_something_else_is_an_error(void **state)

@@ -95,12 +95,12 @@ static void names_are_those_of_kubernetes(void **state)
         const char *namespace;
         const char *words; /* NULL: it is taken */
     } rows[] = {
-        {"worker", longest, "field namespace is no name"},
+        {"worker", longest, "field namespace is not the name"},
         {longest, "shop",
-         "field name is no name of a Kubernetes object: it has more than 253 bytes"},
+         "field name is not the name of a Kubernetes object: it has more than 253 bytes"},
         {longest + 1, longest + 1, NULL},
         {"wor\nker", "shop",
-         "field name is no name of a Kubernetes object: it has control characters"},
+         "field name is not the name of a Kubernetes object: it has control characters"},
         {"", "", NULL},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {

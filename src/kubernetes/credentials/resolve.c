@@ -84,12 +84,12 @@ static const struct api_object *look_up(struct resolution *resolution, enum api_
                                         struct error *error)
 {
     if (namespace != NULL && !kubernetes_name_is_namespace(namespace)) {
-        error_invalid(error, "\"%.*s\" is no name of a namespace",
+        error_invalid(error, "\"%.*s\" is not the name of a namespace",
                       (int)text_cut(namespace, LONGEST_SHOWN), namespace);
         return NULL;
     }
     if (!kubernetes_name_is_valid(name)) {
-        error_invalid(error, "\"%.*s\" is no name of a %s", (int)text_cut(name, LONGEST_SHOWN),
+        error_invalid(error, "\"%.*s\" is not the name of a %s", (int)text_cut(name, LONGEST_SHOWN),
                       name, api_object_kind_name(kind));
         return NULL;
     }

@@ -189,7 +189,8 @@ static bool read_pair(char *piece, struct option_entry *ret_entry, struct error 
     *ret_entry = (struct option_entry){piece, equals + 1};
     if (general_is_policy(piece))
         return true;
-    error_add(mistakes, "shadow: \"%.*s\" is no setting that can be tried",
+    error_add(mistakes,
+              "shadow: \"%.*s\" is not a setting of a scaling policy, and only these can be tried",
               (int)text_cut(piece, 64), piece);
     return false;
 }

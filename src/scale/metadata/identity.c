@@ -17,13 +17,13 @@ static bool check_name(const char *field, const char *name, struct error *error)
         length++;
     if (name[length] != '\0')
         return error_invalid(error,
-                             "the request's field %s is no name of a Kubernetes object: it has "
-                             "control characters",
+                             "the request's field %s is not the name of a Kubernetes object: it "
+                             "has control characters",
                              field);
     return length <= KUBERNETES_NAME_MAX ||
            error_invalid(error,
-                         "the request's field %s is no name of a Kubernetes object: it has more "
-                         "than %d bytes",
+                         "the request's field %s is not the name of a Kubernetes object: it has "
+                         "more than %d bytes",
                          field, KUBERNETES_NAME_MAX);
 }
 
