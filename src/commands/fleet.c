@@ -7,6 +7,7 @@
 #include "config/kubernetes_name.h"
 #include "manifest/builtin.h"
 #include "manifest/checks/move_check.h"
+#include "manifest/checks/relations.h"
 #include "manifest/checks/strategy.h"
 
 #include <inttypes.h>
@@ -374,13 +375,29 @@ static void print_end(const struct fleet *fleet)
            fleet->staying, fleet->staying == 1 ? "s" : "", fleet->external);
 }
 
-static void check_jobs(const struct fleet *fleet, struct findings *findings)
+static bool lacks_hold(const struct manifest_object *object)
+{
+    const struct yaml_tree *triggers = manifest_triggers(object);
+    for (size_t i = 0; triggers != NULL && i < triggers->count; i++)
+        if (yaml_tree_find(triggers->items[i], "metadata.hold") == NULL)
+            return true;
+    return false;
+}
+
+/* What is to be done before the first wave. */
+static void check_objects(const struct fleet *fleet, struct findings *findings)
 {
     for (size_t i = 0; i < fleet->count; i++) {
         const struct manifest_object *object = fleet->items[i].object;
         const struct finding_place place = manifest_place(object, object->tree->line);
         if (object->kind == MANIFEST_SCALED_JOB)
             strategy_check_rollout(yaml_tree_find(object->tree, "spec"), false, &place, findings);
+        else if (yaml_tree_find(object->tree, "spec.fallback") != NULL && lacks_hold(object))
+            finding_add(findings, &place, FINDING_WARNING,
+                        "%s: the fallback takes over only after `hold`, which is an hour by "
+                        "default: before the move add hold: \"" RELATIONS_HOLD_WITH_FALLBACK
+                        "\" to its triggers",
+                        object->label);
     }
 }
 
@@ -392,14 +409,14 @@ void fleet_print(const struct fleet_settings *settings, const struct manifests *
                           .secrets = json_object(),
                           .config_maps = json_object()};
     size_t wave = MAX_WAVES, number = 0;
-    _cleanup_(findings_done) struct findings of_jobs = {0};
+    _cleanup_(findings_done) struct findings of_objects = {0};
     findings_print(findings, stderr, settings->is_json, false);
     for (size_t i = 0; i < manifests->object_count; i++)
         if (manifest_scales(&manifests->objects[i]))
             add_object(&fleet, &manifests->objects[i]);
     set_waves(&fleet);
-    check_jobs(&fleet, &of_jobs);
-    findings_print(&of_jobs, stderr, settings->is_json, false);
+    check_objects(&fleet, &of_objects);
+    findings_print(&of_objects, stderr, settings->is_json, false);
     for (size_t i = 0; i < fleet.count; i++) {
         if (fleet.items[i].wave != wave && !settings->is_json)
             printf("%sWave %zu: %s\n", number > 0 || fleet.staying > 0 ? "\n" : "", number + 1,

@@ -49,6 +49,11 @@ static void keys_of_an_authentication_are_not_missing(void **state)
         for (size_t f = 0; f < findings.count; f++)
             errors += findings.items[f].level == FINDING_ERROR;
         assert_int_equal(errors, i == ARRAY_LENGTH(given) ? 1 : 0);
+        assert_int_equal(count_of(&findings, "only a server with kubernetes.enabled"), i < 2);
+        findings_done(&findings);
+        const struct check_settings settings = {.scalers = scaler_list, .has_kubernetes = true};
+        findings = checked_with(&settings, text, NULL);
+        assert_int_equal(count_of(&findings, "rabbit is in none of the files"), i < 3);
         findings_done(&findings);
     }
 }

@@ -200,7 +200,7 @@ static void in_helm_templates_actions_stay(void **state)
                     "{{- end }}\n");
     assert_stays(HEAD "  x: {{ 1 }}\n  triggers:\n  - type: redis\n    metadata:\n"
                       "      {{- toYaml .Values.metadata | nindent 6 }}\n",
-                 "no metadata");
+                 "the template writes the metadata");
     assert_stays(HEAD "  x: {{ 1 }}\n  triggers:\n  - type: redis\n    metadata:\n"
                       "      address: {{ .a }}\n      listNam: x\n",
                  "listNam");
@@ -259,6 +259,34 @@ static void kustomize_patches_are_edited(void **state)
                     "address: 'r:1', listName: x}\n");
 }
 
+/* It would put into the trigger, which moves elsewhere, what it had. */
+static void a_patch_of_a_part_of_a_trigger_is_named(void **state)
+{
+    (void)state;
+#define PATCH(path, value) "- {op: replace, path: /spec/triggers/0/" path ", value: " value "}\n"
+    static const char *const stays[] = {
+        PATCH("type", "redis"), PATCH("metadata", "{address: 'r:1', listName: x}"),
+        PATCH("authenticationRef", "{name: redis}"), PATCH("authenticationRef/name", "redis")};
+    static const char *const changed[] = {
+        PATCH("type", "external"), PATCH("metadata", "{scaler: redis, listName: x}"),
+        PATCH("authenticationRef", "{name: backlog}"), PATCH("authenticationRef/name", "backlog")};
+    settings.authentication = "backlog";
+    for (size_t i = 0; i < ARRAY_LENGTH(stays); i++) {
+        _cleanup_(findings_done) struct findings findings = {0};
+        assert_stays(stays[i], "change it by hand");
+        assert_stays_with_backlog(changed[i], "change it by hand");
+        assert_null(migrated(changed[i], &findings));
+        assert_null(migrated_back(stays[i], &findings));
+        assert_null(migrated(PATCH("metadata/value", "'7'"), &findings));
+        assert_int_equal(findings.count, 0);
+    }
+    settings.authentication = NULL;
+    _cleanup_(findings_done) struct findings findings = {0};
+    assert_null(migrated(stays[3], &findings));
+    assert_int_equal(findings.count, 0);
+#undef PATCH
+}
+
 /* What they say of the rollout is not all that there is: a note, once. */
 static void parts_of_a_scaled_job_are_no_warning(void **state)
 {
@@ -313,6 +341,12 @@ static void mtls_has_the_name_in_the_metadata(void **state)
     assert_migrates(HEAD "  triggers:\n" REDIS "    authenticationRef:\n      name: 'redis' # one\n"
                          "    name: jobs\n",
                     NULL);
+    static const char *const last[] = {"redis", "redis\n", "redis # one\n", "redis\r\n"};
+    for (size_t i = 0; i < ARRAY_LENGTH(last); i++) { /* of the file, as KEDA's pages have it */
+        _cleanup_(memory_free) char *text = text_format(
+            HEAD "  triggers:\n" REDIS "    authenticationRef:\n      name: %s", last[i]);
+        assert_migrates(text, NULL);
+    }
     assert_migrates(HEAD "  triggers:\n" REDIS, NULL);
     assert_migrates(HEAD "  triggers:\n  - metadata:\n      address: r:6379\n      listName: x\n"
                          "    type: redis\n",
@@ -565,6 +599,7 @@ int main(void)
         cmocka_unit_test(anchors_stay),
         cmocka_unit_test(in_helm_templates_actions_stay),
         cmocka_unit_test(kustomize_patches_are_edited),
+        cmocka_unit_test(a_patch_of_a_part_of_a_trigger_is_named),
         cmocka_unit_test(parts_of_a_scaled_job_are_no_warning),
         cmocka_unit_test(mtls_has_the_name_in_the_metadata),
         cmocka_unit_test(triggers_that_cannot_move_stay_with_the_reason),

@@ -99,6 +99,38 @@ static void check_secret(const struct checker *checker, const struct manifest_ob
     free(value);
 }
 
+static void note_missing(const struct checker *checker, const struct authentication *read,
+                         const struct finding_place *place, const char *prefix)
+{
+    if (read->name != NULL && read->object == NULL)
+        finding_add(checker->findings, place, FINDING_NOTE,
+                    "%s%s %s is in none of the files: not checked", prefix,
+                    read->is_cluster_wide ? "ClusterTriggerAuthentication"
+                                          : "TriggerAuthentication",
+                    read->name);
+}
+
+/* triggerAuthentication or clusterTriggerAuthentication, which a server with --kubernetes reads. */
+static void check_named_authentication(const struct checker *checker,
+                                       const struct manifest_object *object,
+                                       const struct yaml_tree *trigger, const char *prefix)
+{
+    struct authentication read;
+    authentication_read_of_source(checker->manifests, object->namespace, trigger, &read);
+    if (read.ref == NULL || read.ref == yaml_tree_find(trigger, "authenticationRef"))
+        return;
+    const struct finding_place place = manifest_place(object, read.ref->line);
+    if (!checker->settings->has_kubernetes) {
+        finding_add(checker->findings, &place, FINDING_WARNING,
+                    "%sonly a server with kubernetes.enabled reads %s (check it with --kubernetes)",
+                    prefix, read.is_cluster_wide ? CREDENTIALS_CLUSTER_KEY : CREDENTIALS_KEY);
+        return;
+    }
+    note_missing(checker, &read, &place, prefix);
+    for (size_t i = 0; i < read.count; i++)
+        check_secret(checker, object, &read, &read.parameters[i], &place, prefix);
+}
+
 /* KEDA uses three keys of it, for its channel to us, and forwards none. A server with --kubernetes
  * reads them. */
 static void check_authentication(const struct checker *checker,
@@ -109,11 +141,7 @@ static void check_authentication(const struct checker *checker,
     authentication_read(checker->manifests, object->namespace, trigger, &read);
     const struct finding_place place =
         manifest_place(object, read.ref == NULL ? trigger->line : read.ref->line);
-    if (read.name != NULL && read.object == NULL)
-        finding_add(checker->findings, &place, FINDING_NOTE,
-                    "%s%s %s is in none of the files: not checked", prefix,
-                    read.is_cluster_wide ? "ClusterTriggerAuthentication" : "TriggerAuthentication",
-                    read.name);
+    note_missing(checker, &read, &place, prefix);
     for (size_t i = 0; i < read.count; i++) {
         const char *name = read.parameters[i].name;
         if (checker->settings->has_kubernetes || text_equal(name, "caCert") ||
@@ -177,6 +205,7 @@ static void check_external(struct checker *checker, const struct manifest_object
     };
     trigger_check(&check, &entries, checker->findings);
     check_authentication(checker, object, trigger, prefix);
+    check_named_authentication(checker, object, trigger, prefix);
     relations_check(object, trigger, &entries, prefix, checker->findings);
     if (scaler != NULL)
         strategy_check(object, trigger, scaler->name, &entries, prefix, checker->findings);

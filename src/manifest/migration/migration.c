@@ -164,11 +164,22 @@ static void move_trigger(struct migrator *migrator, const struct trigger_place *
     struct builtin builtin;
     if (type != NULL && builtin_is_external(type) && migrator->settings->is_readdressed)
         readdress_trigger(migrator, at);
+    if (type != NULL && builtin_is_external(type) && move.authentication != NULL &&
+        yaml_tree_text(at->trigger, "metadata.scaler") != NULL &&
+        yaml_tree_find(at->trigger, "metadata.enableTLS") == NULL)
+        finding_add(migrator->findings, &place, FINDING_NOTE,
+                    "it was moved without --authentication: move it back without, and again");
     if (type == NULL || builtin_is_external(type))
         return;
     if (manifest_is_templated(move.file, tree->start, tree->end)) {
         finding_add(migrator->findings, &place, FINDING_NOTE,
                     "the template writes the type of this trigger: change it by hand");
+        return;
+    }
+    const struct yaml_tree *metadata = yaml_tree_find(at->trigger, "metadata");
+    if (move.file->is_template && (metadata == NULL || metadata->count == 0)) {
+        finding_add(migrator->findings, &place, FINDING_ERROR,
+                    "the template writes the metadata of this trigger: change it by hand");
         return;
     }
     builtin_read(migrator->settings->scalers, migrator->manifests, at->namespace, at->trigger,
@@ -253,6 +264,41 @@ static void move_trigger_back(struct migrator *migrator, const struct trigger_pl
     migrator->moved++;
 }
 
+/* ---- parts ---- */
+
+/* The trigger that a JSON patch changes a part of moves elsewhere, if at all: would the patch undo
+ * that? Not where it has been changed, too. */
+static bool would_undo(const struct migrator *migrator, const struct trigger_part *part)
+{
+    const struct migration_settings *settings = migrator->settings;
+    bool has_moved;
+    if (text_equal(part->path, "type"))
+        has_moved = builtin_is_external(part->value->text);
+    else if (text_equal(part->path, "metadata"))
+        has_moved = yaml_tree_find(part->value, "scaler") != NULL;
+    else if (settings->authentication == NULL)
+        return false; /* it stays */
+    else if (text_equal(part->path, "authenticationRef"))
+        has_moved = text_equal(yaml_tree_text(part->value, "name"), settings->authentication);
+    else if (text_equal(part->path, "authenticationRef/name"))
+        has_moved = text_equal(part->value->text, settings->authentication);
+    else
+        return false;
+    return has_moved == settings->is_back;
+}
+
+static void check_parts(const struct migrator *migrator, const struct trigger_places *places)
+{
+    for (size_t i = 0; i < places->parts_count; i++) {
+        const struct trigger_part *part = &places->parts[i];
+        const struct finding_place place = {.path = migrator->file->file->path, .line = part->line};
+        if (would_undo(migrator, part))
+            finding_add(migrator->findings, &place, FINDING_ERROR,
+                        "a patch of a trigger's %s, and the trigger is not here: change it by hand",
+                        part->path);
+    }
+}
+
 /* ---- one file ---- */
 
 static void edit(struct migrator *migrator)
@@ -264,6 +310,7 @@ static void edit(struct migrator *migrator)
             move_trigger_back(migrator, &places.items[i]);
         else
             move_trigger(migrator, &places.items[i]);
+    check_parts(migrator, &places);
     trigger_places_done(&places);
 }
 

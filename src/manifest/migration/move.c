@@ -46,6 +46,12 @@ static size_t item_end(const struct move *move, const struct yaml_tree *item)
     return is_at_start ? item->end : line_end(move, item->end);
 }
 
+/* Is it the end of a file whose last line has no line break? */
+static bool is_open_end(const struct move *move, size_t byte)
+{
+    return byte == move->file->text.length && move->file->text.bytes[byte - 1] != '\n';
+}
+
 /* As that of the line before the one with this byte. */
 static const char *line_break(const struct move *move, size_t byte)
 {
@@ -136,9 +142,13 @@ static bool remove_key(const struct move *move, const struct yaml_tree *map, siz
         if (key != 0 || map->count == 1)
             return refuse(span->line, error);
         edits_add(move->edits, span->start, map->key_spans[1].start, "");
-    } else if (!map->is_flow)
-        edits_add(move->edits, line_start(move, span->start), item_end(move, map->items[key]), "");
-    else if (key + 1 < map->count)
+    } else if (!map->is_flow) {
+        size_t start = line_start(move, span->start);
+        size_t end = item_end(move, map->items[key]);
+        if (is_open_end(move, end) && start > 0) /* and still is one */
+            start -= strlen(line_break(move, start));
+        edits_add(move->edits, start, end, "");
+    } else if (key + 1 < map->count)
         edits_add(move->edits, span->start, map->key_spans[key + 1].start, "");
     else if (key > 0 && !map->items[key - 1]->is_shared)
         edits_add(move->edits, map->items[key - 1]->end, map->items[key]->end, "");
@@ -182,12 +192,15 @@ static bool change_ref(const struct move *move, const struct yaml_tree *ref, con
         edits_add(move->edits, old->end, old->end, text);
         return true;
     }
-    if (!begins_line(move, span->start) ||
-        item_end(move, old) == move->lines->starts[move->lines->count])
+    if (!begins_line(move, span->start))
         return refuse(span->line, error);
-    text = text_format("%*s%s%s", (int)(span->start - line_start(move, span->start)), "", pair,
-                       line_break(move, span->start));
-    edits_add(move->edits, item_end(move, old), item_end(move, old), text);
+    size_t end = item_end(move, old);
+    bool is_open = is_open_end(move, end);
+    const char *newline = line_break(move, span->start);
+    text = text_format("%s%*s%s%s", is_open ? newline : "",
+                       (int)(span->start - line_start(move, span->start)), "", pair,
+                       is_open ? "" : newline);
+    edits_add(move->edits, end, end, text);
     return true;
 }
 

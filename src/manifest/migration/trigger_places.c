@@ -44,12 +44,21 @@ static bool is_json_patch(const struct yaml_tree *tree)
            yaml_tree_text(tree->items[0], "path") != NULL;
 }
 
-/* "/spec/triggers/0" and "/spec/triggers/-", not what is in one. */
-static bool is_one_trigger(const char *path)
+/* What follows "/spec/triggers/0" or "/spec/triggers/-"; NULL: it is no path of a trigger. */
+static const char *path_in_trigger(const char *path)
 {
     static const char list[] = "/spec/triggers/";
-    return text_starts_with(path, list) && path[strlen(list)] != '\0' &&
-           strchr(path + strlen(list), '/') == NULL;
+    if (!text_starts_with(path, list) || path[strlen(list)] == '\0')
+        return NULL;
+    path += strlen(list);
+    return path + strcspn(path, "/");
+}
+
+static void add_part(struct trigger_places *places, const struct trigger_part *part)
+{
+    places->parts = memory_grow(places->parts, &places->parts_capacity, places->parts_count + 1,
+                                sizeof(*places->parts));
+    places->parts[places->parts_count++] = *part;
 }
 
 static void add_operation(const struct trigger_places_search *search,
@@ -59,18 +68,17 @@ static void add_operation(const struct trigger_places_search *search,
     const struct yaml_tree *value = yaml_tree_find(operation, "value");
     if (path == NULL || value == NULL)
         return;
+    const char *rest = path_in_trigger(path);
     if (text_equal(path, "/spec"))
         add_list(search, like, yaml_tree_find(value, "triggers"));
     else if (text_equal(path, "/spec/triggers"))
         add_list(search, like, value);
-    else if (is_one_trigger(path)) {
+    else if (rest != NULL && rest[0] == '\0') {
         const struct yaml_tree one = {
             .kind = YAML_TREE_LIST, .items = (struct yaml_tree **)&value, .count = 1};
         add_list(search, like, &one);
-    } else if (text_starts_with(path, "/spec/triggers/") && text_ends_with(path, "/type") &&
-               !builtin_is_external(value->text))
-        note(search, operation->line,
-             "a patch of a trigger's type, whose metadata is not here: change it by hand");
+    } else if (rest != NULL)
+        add_part(search->places, &(struct trigger_part){rest + 1, value, operation->line});
 }
 
 static void add_patch(const struct trigger_places_search *search, const struct yaml_tree *tree,
@@ -201,6 +209,7 @@ void trigger_places_done(struct trigger_places *places)
     for (size_t i = 0; i < places->forest_count; i++)
         yaml_forest_done(&places->forests[i]);
     free(places->forests);
+    free(places->parts);
     free(places->items);
     *places = (struct trigger_places){0};
 }

@@ -19,14 +19,23 @@ struct trigger_place {
     bool is_job;                     /* of a ScaledJob */
 };
 
+/* An operation of a JSON patch on a part of a trigger, which is somewhere else. */
+struct trigger_part {
+    const char *path; /* in the trigger: "type", "metadata", "metadata/value", ... */
+    const struct yaml_tree *value;
+    size_t line;
+};
+
 struct trigger_places {
     struct trigger_place *items;
     size_t count, capacity;
+    struct trigger_part *parts;
+    size_t parts_count, parts_capacity;
     struct yaml_forest *forests;
     size_t forest_count, forest_capacity;
 };
 
-/* In the order of the file. What is a trigger, and cannot be seen as a whole, is a note. */
+/* In the order of the file. What is a trigger, and cannot be read, is a note. */
 void trigger_places_find(const struct manifests *manifests, const struct manifest_file *file,
                          struct trigger_places *ret_places, struct findings *findings);
 void trigger_places_done(struct trigger_places *places);
