@@ -118,6 +118,41 @@ static void a_stuck_consumer_is_noticed_within_three_intervals(void **state)
     assert_int_equal(world.result.term, POLICY_BY_STALL);
 }
 
+/* After a restart nobody knows what was asked for before. */
+static void stuck_consumers_keep_their_replicas_when_the_server_restarts(void **state)
+{
+    (void)state;
+    world.settings.on_stall = POLICY_STALL_HOLD;
+    world.settings.consumers_per_replica = 2;
+    world.reading.consumers = 40;
+    waiting(500);
+    measure_for(20, 1, 0);
+    assert_int_equal(world.result.status, FLOW_STALL);
+    assert_int_equal(world.result.replicas, 20);
+    assert_int_equal(world.result.term, POLICY_BY_STALL);
+}
+
+/* Jobs of ten minutes, whose rate is not known yet. */
+static void a_burst_of_long_jobs_keeps_the_replicas_that_it_started(void **state)
+{
+    (void)state;
+    world.settings.on_stall = POLICY_STALL_HOLD;
+    world.reading.consumers = 0;
+    waiting(0);
+    measure_for(5, 0, 0);
+    waiting(20);
+    int64_t first = measure_for(1, 0, 0);
+    assert_true(first > 1);
+    world.reading.consumers = 1; /* the others are starting */
+    measure_for(20, 0, 0);
+    assert_int_equal(world.result.status, FLOW_STALL);
+    assert_int_equal(world.result.replicas, first);
+    waiting(100);
+    assert_int_equal(measure_for(5, 0, 0), first);
+    world.reading.consumers = (double)first + 3; /* somebody else started some */
+    assert_int_equal(measure_for(5, 0, 0), first + 3);
+}
+
 /* Redis counts those that were seen lately: one that has hung for long is not among them, but has
  * its messages. */
 static void a_consumer_that_was_not_seen_lately_is_stuck_not_gone(void **state)
@@ -292,6 +327,8 @@ int main(void)
         TEST(a_stuck_consumer_is_noticed_within_three_intervals),
         TEST(a_consumer_that_was_not_seen_lately_is_stuck_not_gone),
         TEST(between_two_commits_consumers_are_not_stuck),
+        TEST(stuck_consumers_keep_their_replicas_when_the_server_restarts),
+        TEST(a_burst_of_long_jobs_keeps_the_replicas_that_it_started),
         TEST(without_onStall_a_stuck_consumer_is_only_reported),
         TEST(long_jobs_are_not_stuck),
         TEST(without_rates_the_status_is_unknown),

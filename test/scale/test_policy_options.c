@@ -48,7 +48,7 @@ static void mistakes_name_key_value_and_what_is_allowed(void **state)
         {"onStall", "panic", NULL, NULL, "onStall"},
         {"scaleDownWhenIdle", "soon", NULL, NULL, "scaleDownWhenIdle"},
         {"shadow", "maxWait", NULL, NULL, "shadow: \"maxWait\" must be KEY=VALUE"},
-        {"shadow", "lagThreshold=5", NULL, NULL, "shadow: \"lagThreshold\" is no setting"},
+        {"shadow", "lagThreshold=5", NULL, NULL, "shadow: \"lagThreshold\" is not a setting"},
         {"shadow", "maxWait=60s", NULL, NULL, "shadow: maxWait needs ratePerReplica"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {

@@ -202,6 +202,32 @@ static void raise_by_in_flight(struct policy_decision *decision)
         decision->result.active = true;
 }
 
+/* As many as have consumers; 0: nobody knows of any. */
+static int64_t replicas_with_consumers(const struct policy_decision *decision)
+{
+    double consumers = decision->last->reading.consumers;
+    return consumers > 0 ? policy_whole(consumers / decision->settings->consumers_per_replica) : 0;
+}
+
+/* What was asked for when consumption stopped, or first of all since nothing waited. */
+static void note_before_stall(const struct policy_decision *decision)
+{
+    struct policy_state *state = decision->state;
+    bool is_moving = decision->flow.last_consumed > 0 || decision->waiting <= 0;
+    if (is_moving || (state->knows_before_stall && state->before_stall == 0))
+        state->before_stall = decision->result.replicas;
+    state->knows_before_stall |= is_moving;
+}
+
+/* Stuck consumers keep their replicas: a job may only be long. */
+static int64_t most_while_stuck(const struct policy_decision *decision)
+{
+    int64_t most = replicas_with_consumers(decision);
+    if (most < decision->state->before_stall)
+        most = decision->state->before_stall;
+    return most > 0 ? most : 1;
+}
+
 /* More replicas do not help consumers that are stuck, or a partition that one consumer alone may
  * read. */
 static void limit_by_status(struct policy_decision *decision)
@@ -214,10 +240,9 @@ static void limit_by_status(struct policy_decision *decision)
     state->status =
         flow_status_of(decision->input->recent, rate, decision->input->count_interval_ms);
     decision->result.status = state->status;
-    if (decision->flow.last_consumed > 0 || decision->waiting <= 0)
-        state->before_stall = decision->result.replicas;
+    note_before_stall(decision);
     if (state->status == FLOW_STALL && decision->settings->on_stall == POLICY_STALL_HOLD)
-        limit_to(decision, state->before_stall > 0 ? state->before_stall : 1, POLICY_BY_STALL);
+        limit_to(decision, most_while_stuck(decision), POLICY_BY_STALL);
     if (state->status == FLOW_SKEW) {
         int64_t arrivals = policy_whole(decision->by_arrivals);
         int64_t useful = policy_whole(fmax(reading->partitions_with_lag, 1));
@@ -262,9 +287,8 @@ static int64_t begin_peak(const struct policy_decision *decision)
     double per_replica = fmax(1, decision->settings->in_flight_per_replica);
     if (!(reading->in_flight > 0))
         return 0;
-    if (reading->consumers > 0)
-        return policy_whole(reading->consumers / decision->settings->consumers_per_replica);
-    return policy_whole(reading->in_flight / per_replica);
+    int64_t replicas = replicas_with_consumers(decision);
+    return replicas > 0 ? replicas : policy_whole(reading->in_flight / per_replica);
 }
 
 /* Of samples that are sent later it counts no more: who said so may have been wrong. */

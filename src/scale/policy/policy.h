@@ -65,6 +65,7 @@ struct policy_state {
     int64_t peers_until_ms; /* when peers_peak ends to count */
     size_t step;            /* the one of `steps` that it is on, from 1 on; 0: none */
     int64_t before_stall;   /* what was asked for when consumption stopped */
+    bool knows_before_stall;
     enum flow_status status;
     struct flow_rate rate;
     int64_t objective;      /* the replicas that maxWait asked for last */
