@@ -104,7 +104,7 @@ static void write_live(const struct trigger *trigger, const struct trigger_repor
     if (trigger->bound.query != NULL)
         add_string(live, "connection", report->source.connection);
     if (report->snapshot.is_measured)
-        add_number(live, "time", floor(clock_unix_s(report->snapshot.sent_ms) * 10) / 10);
+        text_addf(live, ",\"time\":%.1f", floor(clock_unix_s(report->snapshot.sent_ms) * 10) / 10);
     if (figures.rates_are_bounds)
         text_add(live, ",\"ratesAreBounds\":true");
     TRIGGER_FIELD_FOREACH(field, VIEW_ROW)

@@ -13,9 +13,10 @@ function drawLine({ time, level, text }) {
   return el("li", { class: level }, when, el("b", {}, level), el("span", {}, text));
 }
 
-// Draws again only what has changed: a reader's selection and scroll position stay.
+// Draws again only what has changed: a reader's selection and scroll position stay. A server that is
+// started again numbers its lines from 1.
 export function drawLines(list, lines, none) {
-  const key = lines.length === 0 ? "none" : `${lines[0].number}-${lines.at(-1).number}-${lines.length}`;
+  const key = lines.length === 0 ? "none" : [lines[0].time, ...lines.map(({ number }) => number)].join();
   if (list.dataset.shown === key) return;
   list.dataset.shown = key;
   list.replaceChildren(...(lines.length > 0 ? lines.map(drawLine) : [el("li", { class: "none" }, none)]));

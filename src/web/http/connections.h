@@ -29,7 +29,8 @@ struct web_connections *web_connections_new(struct evhttp *http, struct evconnli
 /* ... and frees `http`. */
 void web_connections_free(struct web_connections *connections, struct evhttp *http);
 
-/* It has a request: from now on evhttp reports its end. NULL: it has had one before. */
+/* It has a request: from now on evhttp reports its end. NULL: it has lost its place, or is a
+ * reader's. */
 struct web_connection *web_connection_request(const struct web_connections *connections,
                                               struct evhttp_connection *evhttp_connection);
 
