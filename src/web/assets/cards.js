@@ -3,7 +3,7 @@
 
 import { el, setText, svg } from "./dom.js";
 import { bytes, clock, compact, cores, number, plural, rate, zone } from "./format.js";
-import { request, store, takePods } from "./store.js";
+import { getJson, store, takePods } from "./store.js";
 
 const WIDTH = 120;
 const HEIGHT = 28;
@@ -76,9 +76,8 @@ function curve(points) {
 
 // Pods that run. Unknown is not 0: one object that was not read yet, or not listed, makes both numbers unknown.
 async function countPods() {
-  const answer = await request("/api/workers");
-  const { objects, hasMore } = await answer.json();
-  const isKnown = answer.ok && !hasMore && objects.length > 0 &&
+  const { objects, hasMore } = await getJson("/api/workers");
+  const isKnown = !hasMore && objects.length > 0 &&
     objects.every((object) => object.secondsAgo != null && object.error == null && !object.hasMore);
   const pods = isKnown ? objects.flatMap(({ workers }) => workers) : null;
   return { jobs: pods?.filter(({ state }) => state === "Running").length ?? null, current: pods?.length ?? null };

@@ -101,9 +101,9 @@ export async function request(path) {
 // What it answers; an error with its words, where it refuses.
 export async function getJson(path) {
   const answer = await request(path);
-  const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(body.error ?? `the server answered ${answer.status}`);
-  return body;
+  const body = await answer.json().catch(() => null);
+  if (answer.ok && body != null) return body;
+  throw new Error(body?.error ?? `the server answered ${answer.status}, and no JSON`); // a proxy did
 }
 
 // A browser has six connections to a server, for all its tabs: one that nobody sees gives its own back.

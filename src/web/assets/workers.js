@@ -4,7 +4,7 @@
 import { el, setText } from "./dom.js";
 import { bytes, compact, cores, duration, number, plural } from "./format.js";
 import { openLog } from "./log_dialog.js";
-import { request, serverNow } from "./store.js";
+import { getJson, serverNow } from "./store.js";
 import { drawButton, drawChip, drawText, Table } from "./table.js";
 
 const EVERY_MS = 2000;
@@ -101,9 +101,7 @@ export function workersPage(namespace, name) {
   async function load() {
     try {
       if (!document.hidden) {
-        const answer = await request(path);
-        const page = await answer.json();
-        if (!answer.ok) throw new Error(page.error);
+        const page = await getJson(path);
         if (!isClosed) take(page);
       }
     } catch (error) {
