@@ -14,6 +14,8 @@
  * A round of KEDA (GetMetrics, then IsActive) sees the present: it is answered from a measurement
  * that was sent at most F before the call arrived. What F is, and what is answered when, is a table
  * in docs/architecture.md.
+ *
+ * Threads: any; pure.
  */
 #ifndef BACKLOG_SCALE_ANSWER_ANSWER_H
 #define BACKLOG_SCALE_ANSWER_ANSWER_H

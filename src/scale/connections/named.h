@@ -1,6 +1,8 @@
 /*
  * Named connections: what the connections file says, joined with what the scalers know and what a
  * trigger asks.
+ *
+ * Threads: one at a time.
  */
 #ifndef BACKLOG_SCALE_CONNECTIONS_NAMED_H
 #define BACKLOG_SCALE_CONNECTIONS_NAMED_H

@@ -130,8 +130,9 @@ struct trigger *triggers_at(const struct triggers *triggers, uint64_t bucket,
 void triggers_set_connections(struct triggers *triggers, struct connections *connections);
 
 /* What is known of a namespace's Secret (namespace_secrets_set()). Its triggers are renewed as
- * above. False: the namespace has no memory for the connections, which is a failure until they are
- * set again. Those that are too large are a failure, too, but would be again: it is true. */
+ * above. False: the namespace has no memory for the connections now, which is a failure until they
+ * are set again, and the caller should do so. (Those that are too large are a failure, too, and
+ * would be one again: true.) */
 bool triggers_set_secret(struct triggers *triggers, const char *namespace,
                          struct connections *connections, const struct error *failure,
                          int64_t now_ms);
