@@ -140,9 +140,13 @@ def test_the_commands_of_a_page(page, folder):
             else:
                 script += [f"{{ {command}}} || status=$?\n", f"expect {kind.split()[1] if kind.startswith('status') else 0}\n"]
     own_user = [] if os.geteuid() == 0 else ["--map-root-user"]
-    run = subprocess.run([need("unshare"), *own_user, "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", need("bash")], input="".join(script),
-                         text=True, cwd=folder, env={**os.environ, "PROGRAMS": str(folder.parent / "bin")}, stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, timeout=SECONDS)
+    try:
+        run = subprocess.run([need("unshare"), *own_user, "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", need("bash")],
+                             input="".join(script), text=True, cwd=folder, env={**os.environ, "PROGRAMS": str(folder.parent / "bin")},
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS)
+    except subprocess.TimeoutExpired as expired:
+        print((expired.stdout or b"").decode(), *(path.read_text() for path in folder.parent.glob("*.log")))
+        raise
     print(run.stdout)
     assert run.returncode == 0
     printed = re.split(r"^== block \d+\n", run.stdout, flags=re.MULTILINE)[1:]
