@@ -46,7 +46,7 @@ static const struct key_case cases[] = {
     REFUSES("bearerToken must be one line", "bearerToken", "a\r\nX: sesame", "authModes", "bearer"),
     TAKES("customAuthHeader", "X-Key", "authModes", "custom", "customAuthValue", "sesame"),
     REFUSES("customAuthHeader needs authModes custom", "customAuthHeader", "X-Key"),
-    REFUSES("customAuthHeader is no name", "customAuthHeader", "X Key", "authModes", "custom"),
+    REFUSES("customAuthHeader is not the name", "customAuthHeader", "X Key", "authModes", "custom"),
     REFUSES("customAuthHeader is Host, which is not sent", "customAuthHeader", "Host", "authModes",
             "custom", "customAuthValue", "sesame"),
     TAKES("customAuthValue", "sesame", "authModes", "custom", "customAuthHeader", "X-Key"),
