@@ -271,16 +271,15 @@ static void move_trigger_back(struct migrator *migrator, const struct trigger_pl
 static bool would_undo(const struct migrator *migrator, const struct trigger_part *part)
 {
     const struct migration_settings *settings = migrator->settings;
+    bool has_ref = settings->authentication != NULL; /* else it stays */
     bool has_moved;
     if (text_equal(part->path, "type"))
         has_moved = builtin_is_external(part->value->text);
     else if (text_equal(part->path, "metadata"))
         has_moved = yaml_tree_find(part->value, "scaler") != NULL;
-    else if (settings->authentication == NULL)
-        return false; /* it stays */
-    else if (text_equal(part->path, "authenticationRef"))
+    else if (has_ref && text_equal(part->path, "authenticationRef"))
         has_moved = text_equal(yaml_tree_text(part->value, "name"), settings->authentication);
-    else if (text_equal(part->path, "authenticationRef/name"))
+    else if (has_ref && text_equal(part->path, "authenticationRef/name"))
         has_moved = text_equal(part->value->text, settings->authentication);
     else
         return false;
