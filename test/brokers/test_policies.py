@@ -191,6 +191,7 @@ def test_beside_another_trigger_the_larger_number_counts(broker, server, tmp_pat
 
 def test_a_stuck_consumer_is_noticed_and_not_scaled(broker, server, tmp_path):
     with Rehearsal(tmp_path, broker, server, onStall="hold", environment={"STUCK": "1"}) as rehearsal:
+        rehearsal.until(replicas(0), "the beginning")  # else nobody knows how many there were before: all would stay
         publish(broker, [0] * 2)
         rehearsal.until(reaches(1), "a replica")
         wait_until(lambda: rehearsal.count("took") >= 1, SECONDS, "the worker took a job")

@@ -209,22 +209,27 @@ static int64_t replicas_with_consumers(const struct policy_decision *decision)
     return consumers > 0 ? policy_whole(consumers / decision->settings->consumers_per_replica) : 0;
 }
 
-/* What was asked for when consumption stopped, or first of all since nothing waited. */
+/* What was asked for when consumption stopped, or first of all since it was idle. */
 static void note_before_stall(const struct policy_decision *decision)
 {
     struct policy_state *state = decision->state;
+    const struct reading *reading = &decision->last->reading;
+    bool is_idle =
+        decision->waiting <= 0 &&
+        (reading->in_flight <= 0 || (isnan(reading->in_flight) && reading->consumers <= 0));
     bool is_moving = decision->flow.last_consumed > 0 || decision->waiting <= 0;
-    if (is_moving || (state->knows_before_stall && state->before_stall == 0))
-        state->before_stall = decision->result.replicas;
-    state->knows_before_stall |= is_moving;
+    if (!is_moving && state->before != POLICY_BEFORE_IDLE)
+        return;
+    state->before_stall = decision->result.replicas;
+    state->before = is_idle ? POLICY_BEFORE_IDLE : POLICY_BEFORE_KNOWN;
 }
 
-/* Stuck consumers keep their replicas: a job may only be long. */
+/* Where nobody knows what was asked for before, those that are there stay. */
 static int64_t most_while_stuck(const struct policy_decision *decision)
 {
-    int64_t most = replicas_with_consumers(decision);
-    if (most < decision->state->before_stall)
-        most = decision->state->before_stall;
+    const struct policy_state *state = decision->state;
+    int64_t most = state->before == POLICY_BEFORE_UNKNOWN ? replicas_with_consumers(decision)
+                                                          : state->before_stall;
     return most > 0 ? most : 1;
 }
 

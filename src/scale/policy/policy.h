@@ -54,6 +54,10 @@ unsigned policy_needs(const struct policy_settings *settings);
  * that are there. */
 unsigned policy_wants(const struct policy_settings *settings);
 
+/* What is known of the time before a stall. Idle: nothing waits, and nothing is in flight, or
+ * no consumer is there. */
+enum policy_before { POLICY_BEFORE_UNKNOWN, POLICY_BEFORE_IDLE, POLICY_BEFORE_KNOWN };
+
 /* What is kept of a trigger between two decisions. Start from {0}. */
 struct policy_state {
     bool has_begun;
@@ -65,7 +69,7 @@ struct policy_state {
     int64_t peers_until_ms; /* when peers_peak ends to count */
     size_t step;            /* the one of `steps` that it is on, from 1 on; 0: none */
     int64_t before_stall;   /* what was asked for when consumption stopped */
-    bool knows_before_stall;
+    enum policy_before before;
     enum flow_status status;
     struct flow_rate rate;
     int64_t objective;      /* the replicas that maxWait asked for last */
