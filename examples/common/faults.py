@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 PERIOD_SECONDS = 0.1  # as the kernel does it with a container at its CPU limit
 BUSY = """import os, sys, time
@@ -29,6 +30,13 @@ def descendants(pid):
                 for child in file.read().split():
                     found += descendants(int(child))
     return found
+
+
+def cpu_seconds(pid):
+    """How long this process has had a processor."""
+    with open(f"/proc/{pid}/stat") as file:
+        user, system = file.read().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _signal(pids, number):
@@ -62,12 +70,14 @@ def stolen_cpu(workers, share):
 @contextlib.contextmanager
 def busy_cpu(share):
     """Each processor is busy with something else for this share of the time. Two processes want half of the share each, so that a
-    third one that wants the whole processor gets a third of it."""
+    third one that wants the whole processor gets a third of it. Gives a function: which share they have had until now, less than they
+    want where others want the processors, too."""
+    processors, began = sorted(os.sched_getaffinity(0)), time.monotonic()
     others = [subprocess.Popen([sys.executable, "-c", BUSY, str(processor), str(share / BUSY_PROCESSES), str(PERIOD_SECONDS)],
                                stdin=subprocess.DEVNULL, start_new_session=True)  # so that each counts as a worker's FFmpeg does
-              for processor in sorted(os.sched_getaffinity(0)) for _ in range(BUSY_PROCESSES)]
+              for processor in processors for _ in range(BUSY_PROCESSES)]
     try:
-        yield
+        yield lambda: sum(cpu_seconds(other.pid) for other in others) / len(processors) / (time.monotonic() - began)
     finally:
         for other in others:
             other.kill()

@@ -87,11 +87,6 @@ def test_the_load_program_knows_the_options_of_each_example(name):
     assert "--concurrency" in printed and "--url" in printed and "--dashboard" in printed
 
 
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        return sum(map(int, file.read().rpartition(")")[2].split()[11:13])) / 100
-
-
 def test_stolen_cpu_is_taken_from_a_process_and_its_children_and_given_back():
     shell = subprocess.Popen(["sh", "-c", f"{sys.executable} -c 'while True: pass'; true"])
     try:
@@ -100,13 +95,13 @@ def test_stolen_cpu_is_taken_from_a_process_and_its_children_and_given_back():
         child = faults.descendants(shell.pid)[1]
         with faults.stolen_cpu(lambda: [shell.pid], 1.0):
             time.sleep(0.2)
-            before = cpu_seconds(child)
+            before = faults.cpu_seconds(child)
             time.sleep(0.5)
-            assert cpu_seconds(child) - before <= 0.1, "of half a second"
+            assert faults.cpu_seconds(child) - before <= 0.1, "of half a second"
         deadline = time.monotonic() + 30
-        while cpu_seconds(child) < before + 0.3 and time.monotonic() < deadline:
+        while faults.cpu_seconds(child) < before + 0.3 and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert cpu_seconds(child) >= before + 0.3, "it runs again"
+        assert faults.cpu_seconds(child) >= before + 0.3, "it runs again"
     finally:
         for pid in reversed(faults.descendants(shell.pid)):
             subprocess.run(["kill", "-KILL", str(pid)], check=False)
@@ -114,14 +109,15 @@ def test_stolen_cpu_is_taken_from_a_process_and_its_children_and_given_back():
 
 
 def test_busy_processors_leave_others_a_part_of_them_and_end():
-    with faults.busy_cpu(0.8):
+    with faults.busy_cpu(0.8) as others:
         time.sleep(0.3)
         own = subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
         try:
             time.sleep(0.2)
-            before, began = cpu_seconds(own.pid), time.monotonic()
+            before, began = faults.cpu_seconds(own.pid), time.monotonic()
             time.sleep(2)
-            share = (cpu_seconds(own.pid) - before) / (time.monotonic() - began)
+            share = (faults.cpu_seconds(own.pid) - before) / (time.monotonic() - began)
+            assert 0.25 <= others() <= 0.85, "the share of the processors that is wanted, or what others leave of it"
         finally:
             own.kill()
             own.wait()
