@@ -263,11 +263,10 @@ def type_pages(cluster, folder, bin_folder):
     for page in ("migrate", "operations", "dashboard", "sizing", "security"):
         text = pathlib.Path(REPOSITORY, "docs", f"{page}.md").read_text()
         for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-            typed += re.findall(r"^(?:helm (?:install|upgrade|rollback)|kubectl -n keda create secret)(?:.*\\\n)*.*\n", block, re.MULTILINE)
+            typed += re.findall(r"^(?:helm (?:install|package|upgrade|rollback)|kubectl -n keda create secret)(?:.*\\\n)*.*\n", block, re.MULTILINE)
     assert len(typed) >= 7
-    again = "helm uninstall backlog --namespace keda\n"  # a second installation takes the place of the first one
-    installed = [line for line in typed if line.startswith("helm install backlog ")]
-    typed = [again + line if line in installed[1:] else line for line in typed]
+    again = "helm uninstall backlog --namespace keda\n"  # a further installation takes the place of the one before
+    typed = [again + line if line.startswith("helm install backlog ") and number > 0 else line for number, line in enumerate(typed)]
     script = "".join(typed).replace("{shop,billing}", "{scaling,keda}")  # another test has the namespace
     cluster.run("env", f"PATH={bin_folder}:{os.environ['PATH']}", f"KUBECONFIG={cluster.config}", "bash", "-euxo", "pipefail", "-c",
                 script, cwd=folder)
