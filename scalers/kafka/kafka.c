@@ -6,10 +6,11 @@
  * are partitions. And ensureEvenDistributionOfPartitions leaves a lag of 0 at 0; KEDA makes it one
  * replica.
  *
- * Read the folder in this order: options.h and selection.h (which topics); client/client.h (a
- * cluster and its handles, and what works around librdkafka; the others there and login/ help it);
- * requests/ (one file per request); measure/measure.h (from a task to its reading, which file by
- * which), with session.h, batch.h, progress.h, count.h, lag.h, persistence.h and end.h.
+ * Read the folder in this order: options.h, check.h (rules across keys) and selection.h (which
+ * topics); client/client.h (a cluster and its handles, and what works around librdkafka; the others
+ * there and login/ help it); requests/ (one file per request); measure/measure.h (from a task to
+ * its reading, which file by which), with session.h, batch.h, progress.h, count.h, lag.h,
+ * persistence.h and end.h.
  */
 #include "measure/scaler.h"
 

@@ -1,4 +1,8 @@
-/* The keys of a kafka trigger: one struct per scope (see config/option.h), and their table. */
+/*
+ * The keys of a kafka trigger: one struct per scope (see config/option.h), and their table.
+ *
+ * Threads: any; nothing here changes after it was parsed.
+ */
 #ifndef BACKLOG_SCALERS_KAFKA_OPTIONS_H
 #define BACKLOG_SCALERS_KAFKA_OPTIONS_H
 

@@ -70,8 +70,8 @@ struct kafka_client {
     struct kafka_ending *endings;     /* utlist, the oldest first */
 };
 
-/* Both fail where the cluster is not reached by the deadline; kafka_client_close() is called
- * anyway. */
+/* Of a client that is zeroed. Fails where the cluster is not reached by the deadline; the caller
+ * ends the client with kafka_client_close() then, too. */
 bool kafka_client_open(struct kafka_client *client, const struct kafka_connection_options *options,
                        int64_t deadline_ms, struct error *error);
 

@@ -1,4 +1,8 @@
-/* The settings of librdkafka: the same for each handle on a cluster. */
+/*
+ * The settings of librdkafka: the same for each handle on a cluster.
+ *
+ * Threads: the measuring thread.
+ */
 #ifndef BACKLOG_SCALERS_KAFKA_CLIENT_SETTINGS_H
 #define BACKLOG_SCALERS_KAFKA_CLIENT_SETTINGS_H
 

@@ -138,13 +138,14 @@ static bool has_only(const char *text, const char *others)
     return true;
 }
 
-/* A realm, a host, a key. The library takes a line that begins with "include " for a directive
- * wherever it stands, also where = follows. */
+/* The library takes a line that begins with "include " for a directive wherever it stands, also
+ * where = follows. */
 static bool is_directive(const char *key)
 {
     return text_equal(key, "include") || text_equal(key, "includedir") || text_equal(key, "module");
 }
 
+/* A realm, a host, a key. */
 static bool is_name(const char *text)
 {
     return text[0] != '\0' && has_only(text, "._-") && !is_directive(text);

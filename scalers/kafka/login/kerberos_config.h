@@ -4,6 +4,8 @@
  * certificate paths). So the Kerberos library is not given what the user wrote, but a krb5.conf of
  * our own: a list of keys, each with values of one shape (a name, a flag, a number, names, an
  * address), on lines that are shorter than the library's buffer.
+ *
+ * Threads: any; nothing is kept.
  */
 #ifndef BACKLOG_SCALERS_KAFKA_LOGIN_KERBEROS_CONFIG_H
 #define BACKLOG_SCALERS_KAFKA_LOGIN_KERBEROS_CONFIG_H

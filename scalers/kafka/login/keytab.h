@@ -1,6 +1,8 @@
 /*
  * The keytab of a trigger, out of base64. It is read by the Kerberos library, in a file in memory:
  * so it is a keytab and nothing else, without room for another file in it.
+ *
+ * Threads: any; nothing is kept.
  */
 #ifndef BACKLOG_SCALERS_KAFKA_LOGIN_KEYTAB_H
 #define BACKLOG_SCALERS_KAFKA_LOGIN_KEYTAB_H

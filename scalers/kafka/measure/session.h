@@ -12,6 +12,9 @@
  *     _open_handle()   makes it again, of the new handle; of the old one, where no new one could be
  *                      had
  *
+ * Offsets have only _is_quiet(): a call takes the handle when it begins to run. Subscriptions have
+ * handles of their own.
+ *
  * Threads: the measuring thread. Owner: whoever connected.
  */
 #ifndef BACKLOG_SCALERS_KAFKA_MEASURE_SESSION_H

@@ -33,12 +33,13 @@ struct handle {
 };
 
 /*
- * Of the main handle    sent -> moved -> abandoned
- *                       sent, moved -> misdirected
+ * Of the main handle    sent -> moved
+ *                       sent, moved -> abandoned
+ *                       sent, moved, abandoned -> misdirected
  * Of the second one     sent -> resend -> last try
  *                       sent, resend, last try -> abandoned
  *
- * A call that is answered in any other way is gone.
+ * A call that is answered in any other way is gone, and so is each with its handle.
  */
 enum call_state {
     CALL_SENT,

@@ -5,10 +5,11 @@
  * our deadline is outside of it, and a group has at most one call on a handle.
  *
  * A new handle finds a new coordinator at once, and the old one does not (workaround 3). So silent
- * groups (those of isolated tasks, or whose call on the main handle is a second old) have a second
- * handle, which is renewed when a call on it was in vain; one that met the wrong broker is sent
- * once more by the next one. They return to the main handle when their call there has ended, or the
- * main handle is renewed at a quiet moment, which a group that answers on the second suggests.
+ * groups (those of isolated tasks, or whose call on the main handle is a second old or met the
+ * wrong broker) have a second handle, which is renewed when a call on it was in vain; one that met
+ * the wrong broker there is sent once more by the next one. They return to the main handle when
+ * their call there has ended, or the main handle is renewed at a quiet moment, which a group that
+ * answers on the second suggests.
  *
  * Threads: the measuring thread. Owner: the session.
  */

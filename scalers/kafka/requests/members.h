@@ -28,7 +28,8 @@ void kafka_members_request(struct kafka_members *members, const char *group, int
 /* Takes what has come. True: something has. */
 bool kafka_members_receive(struct kafka_members *members);
 
-/* Whether the answer to a request that was sent at `since_ms` or later is worth waiting for. */
+/* Whether an answer is worth waiting for that comes at `since_ms` or later: none has, a request is
+ * under way, be it older than that, and it was sent less than a second ago. */
 bool kafka_members_is_pending(const struct kafka_members *members, const char *group,
                               int64_t since_ms, int64_t now_ms);
 

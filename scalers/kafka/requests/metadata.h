@@ -61,7 +61,8 @@ struct kafka_topic *kafka_metadata_topic(struct kafka_metadata *metadata, const 
 /* The pattern, remembered from now on. NULL where it cannot be compiled. */
 struct kafka_pattern *kafka_metadata_pattern(struct kafka_metadata *metadata, const char *text);
 
-/* The number of the request to wait for; 0: it is known well enough. */
+/* The number of the request to wait for; 0: it is known well enough. Where a pattern needs another
+ * one than what is running, the next request is for all of the cluster, whoever sends it. */
 uint64_t kafka_metadata_need_topic(const struct kafka_metadata *metadata,
                                    const struct kafka_topic *topic);
 uint64_t kafka_metadata_need_pattern(struct kafka_metadata *metadata,
