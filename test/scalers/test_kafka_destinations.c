@@ -78,6 +78,10 @@ static void brokers_that_a_cluster_names_are_not_in_our_pod(void **state)
     for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++)
         assert_int_equal(connect_as(named[i], place, sizeof(address)), EACCES);
     assert_false(has_come(listener));
+    /* Nothing between two commas is no broker, and the library passes it over. */
+    guard("kafka.shop:9092,, ,");
+    assert_int_equal(connect_as("localhost:9092", place, sizeof(address)), EACCES);
+    assert_false(has_come(listener));
     assert_refused_v4("127.0.0.1");
     assert_refused_v4("169.254.169.254");
     assert_refused_v4("0.0.0.0");

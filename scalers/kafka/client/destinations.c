@@ -28,10 +28,8 @@ static struct {
  * It has 9092 where there is no port (as in an IPv6 address without brackets) and localhost where
  * there is no host. It names a broker with its port always.
  */
-static char *plain_address(const char *bytes, size_t length, bool has_port)
+static char *plain_address(const char *text, bool has_port)
 {
-    _cleanup_(memory_free) char *raw = text_copy_bytes(bytes, length);
-    _cleanup_(memory_free) char *text = text_trimmed(raw);
     const char *scheme = strstr(text, "://");
     const char *from = scheme == NULL ? text : scheme + strlen("://");
     size_t end = strcspn(from, "/");
@@ -48,14 +46,16 @@ static char *plain_address(const char *bytes, size_t length, bool has_port)
     return text_take(&plain);
 }
 
-/* With the lock. */
+/* With the lock. The library passes over what is empty between two commas. */
 static bool is_bootstrap(const char *broker)
 {
-    _cleanup_(memory_free) char *sought = plain_address(broker, strlen(broker), true);
+    _cleanup_(memory_free) char *sought = plain_address(broker, true);
     for (const char *list = cluster.bootstrap_servers; list != NULL && *list != '\0';) {
         size_t length = strcspn(list, ",");
-        _cleanup_(memory_free) char *each = plain_address(list, length, false);
-        if (text_equal(each, sought))
+        _cleanup_(memory_free) char *raw = text_copy_bytes(list, length);
+        _cleanup_(memory_free) char *server = text_trimmed(raw);
+        _cleanup_(memory_free) char *plain = plain_address(server, false);
+        if (server[0] != '\0' && text_equal(plain, sought))
             return true;
         list += length + (list[length] == ',');
     }
