@@ -12,6 +12,7 @@ static void check_addresses(const struct redis_connection_options *connection,
 {
     const struct option_list *hosts = &connection->hosts;
     const struct option_list *ports = &connection->ports;
+    size_t addresses = redis_connection_count(connection) - hosts->count;
     if (connection->addresses.count == 0 && hosts->count == 0 && ports->count == 0)
         error_add(mistakes, "address is missing: set it to host:port, or set host and port");
     if (hosts->count != ports->count)
@@ -19,9 +20,8 @@ static void check_addresses(const struct redis_connection_options *connection,
                   hosts->count, ports->count);
 
     /* A value may hold a password: the error has its number, and never its text. */
-    for (size_t i = 0; i < connection->addresses.count; i++)
-        if (!address_is_host_port(connection->addresses.items[i]) &&
-            !(i > 0 && *connection->addresses.items[i] == '\0')) /* behind a closing comma */
+    for (size_t i = 0; i < connection->addresses.count && (i == 0 || i < addresses); i++)
+        if (!address_is_host_port(connection->addresses.items[i]))
             error_add(mistakes, "address: number %zu is not host:port, such as redis.shop:6379",
                       i + 1);
     for (size_t i = 0; i < hosts->count; i++)

@@ -71,8 +71,8 @@ extern const char *const redis_library_names[]; /* by enum redis_library */
 
 bool redis_connection_has_tls(const struct redis_connection_options *connection);
 
-/* Of a connection without mistakes: its addresses, those of host and port behind the others, as
- * KEDA has them. The caller frees the host. */
+/* Its addresses, those of host and port behind the others, as KEDA has them; what is empty behind
+ * the last comma is none. The host is of a connection without mistakes; the caller frees it. */
 size_t redis_connection_count(const struct redis_connection_options *connection);
 char *redis_connection_host(const struct redis_connection_options *connection, size_t index,
                             int *ret_port);
