@@ -16,22 +16,8 @@ enum kafka_selection_kind kafka_selection_kind(const char *topic)
                              : KAFKA_SELECTION_OF_NAMES;
 }
 
-static size_t pieces_of(const char *list)
-{
-    size_t count = 1;
-    for (; (list = strchr(list, ',')) != NULL; list++)
-        count++;
-    return count;
-}
-
-/* The next piece before a comma, trimmed; the list goes on behind it. */
-static char *take_piece(const char **list)
-{
-    size_t length = strcspn(*list, ",");
-    _cleanup_(memory_free) char *raw = text_copy_bytes(*list, length);
-    *list += length + ((*list)[length] == ',');
-    return text_trimmed(raw);
-}
+/* Between two names. */
+static const char separator[] = ",";
 
 static int compare_names(const void *left, const void *right)
 {
@@ -43,10 +29,10 @@ void kafka_selection_init(struct kafka_selection *selection, const char *topic)
     *selection = (struct kafka_selection){.kind = kafka_selection_kind(topic)};
     if (selection->kind != KAFKA_SELECTION_OF_NAMES)
         return;
-    size_t count = pieces_of(topic);
+    size_t count = text_count_pieces(topic, separator);
     selection->names = memory_array(count, sizeof(*selection->names));
     for (size_t i = 0; i < count; i++)
-        selection->names[i] = take_piece(&topic);
+        selection->names[i] = text_take_piece(&topic, separator);
     qsort(selection->names, count, sizeof(*selection->names), compare_names);
     for (size_t i = 0; i < count; i++)
         if (selection->count > 0 &&
@@ -67,11 +53,11 @@ char *kafka_selection_text(const char *topic)
 {
     if (kafka_selection_kind(topic) != KAFKA_SELECTION_OF_NAMES)
         return text_copy(topic);
-    size_t count = pieces_of(topic);
+    size_t count = text_count_pieces(topic, separator);
     struct text words = {0};
     for (size_t i = 0; i < count; i++) {
-        _cleanup_(memory_free) char *piece = take_piece(&topic);
-        text_add(&words, i == 0 ? "" : ",");
+        _cleanup_(memory_free) char *piece = text_take_piece(&topic, separator);
+        text_add(&words, i == 0 ? "" : separator);
         text_add(&words, piece);
     }
     return text_take(&words);
@@ -86,13 +72,13 @@ static bool is_name(const char *name)
 
 static void check_names(const char *topic, struct error *mistakes)
 {
-    size_t count = pieces_of(topic);
+    size_t count = text_count_pieces(topic, separator);
     if (count > KAFKA_SELECTION_MAX_TOPICS) {
         error_add(mistakes, "topic must have at most %d names", KAFKA_SELECTION_MAX_TOPICS);
         return;
     }
     for (size_t i = 1; i <= count; i++) {
-        _cleanup_(memory_free) char *name = take_piece(&topic);
+        _cleanup_(memory_free) char *name = text_take_piece(&topic, separator);
         if (is_name(name))
             continue;
         error_add(mistakes,

@@ -270,6 +270,24 @@ const char *text_next_piece(const char **rest, const char *separators, size_t *r
     return begin + blanks;
 }
 
+char *text_take_piece(const char **rest, const char *separators)
+{
+    size_t length = 0;
+    const char *piece = text_next_piece(rest, separators, &length);
+    if (piece == NULL)
+        return NULL;
+    _cleanup_(memory_free) char *raw = text_copy_bytes(piece, length);
+    return text_trimmed(raw);
+}
+
+size_t text_count_pieces(const char *text, const char *separators)
+{
+    size_t count = 1;
+    for (; (text = strpbrk(text, separators)) != NULL; text++)
+        count++;
+    return count;
+}
+
 /* How many edits of one character turn one string into the other. */
 static size_t distance_of(const char *left, const char *right)
 {

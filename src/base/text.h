@@ -72,9 +72,15 @@ const char *text_plural(size_t count);
 /* What a copy of the string takes of the heap (base/memory.h), for budgets; NULL: nothing. */
 size_t text_heap_bytes(const char *string);
 
-/* The next of the pieces between these characters (""; the whole is one), without blanks before it;
- * `*rest` goes on behind it. NULL: there is none left. */
+/* The next of the pieces between these characters, without blanks before it; without characters
+ * ("") all of the text is one piece. `*rest` goes on behind it. NULL: there is none left. */
 const char *text_next_piece(const char **rest, const char *separators, size_t *ret_length);
+
+/* The same as a copy, without white space at both ends (text_trimmed()), which the caller frees. */
+char *text_take_piece(const char **rest, const char *separators);
+
+/* How many of them there are: one at least. */
+size_t text_count_pieces(const char *text, const char *separators);
 
 /* For "did you mean": of the known words the one that an unknown word is nearest to, upper and
  * lower case being equal. */

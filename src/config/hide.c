@@ -251,14 +251,14 @@ static void hide_pairs(const struct option_values *values, struct masked *masked
 /* Of lists as "X-Key=secret,X-Other=..." the values. */
 static void hide_pieces(struct masked *masked, const char *list)
 {
-    while (*list != '\0') {
-        size_t length = strcspn(list, ",");
-        const char *value = memchr(list, '=', length);
-        value = value == NULL ? list : value + 1;
-        while (value < list + length && *value == ' ')
+    size_t length = 0;
+    for (const char *piece; (piece = text_next_piece(&list, ",", &length)) != NULL;) {
+        const char *end = piece + length;
+        const char *value = memchr(piece, '=', length);
+        value = value == NULL ? piece : value + 1;
+        while (value < end && *value == ' ')
             value++;
-        hide(masked, (struct span){value, (size_t)(list + length - value)});
-        list += length + (list[length] == ',');
+        hide(masked, (struct span){value, (size_t)(end - value)});
     }
 }
 

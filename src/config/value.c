@@ -253,23 +253,6 @@ static bool parse_duration(const struct option *row, const char *text, int64_t *
     return true;
 }
 
-static size_t count_pieces(const char *text, char separator)
-{
-    size_t count = 1;
-    for (const char *at = text; (at = strchr(at, separator)) != NULL; at++)
-        count++;
-    return count;
-}
-
-/* The next trimmed piece between separators; moves `*at` behind it. The caller frees the piece. */
-static char *next_piece(const char **at, char separator)
-{
-    size_t length = strcspn(*at, (const char[]){separator, '\0'});
-    _cleanup_(memory_free) char *raw = text_copy_bytes(*at, length);
-    *at += (*at)[length] == separator ? length + 1 : length;
-    return text_trimmed(raw);
-}
-
 static bool check_pieces(size_t count, size_t max, struct error *error)
 {
     return count <= max || error_invalid(error, "must have at most %zu pieces", max);
@@ -278,14 +261,14 @@ static bool check_pieces(size_t count, size_t max, struct error *error)
 static bool parse_list(const struct option *row, const char *text, struct option_list *field,
                        struct error *error)
 {
-    char separator = row->flags & OPTION_REPEATED ? '\n' : ',';
-    size_t count = count_pieces(text, separator);
+    const char *separator = row->flags & OPTION_REPEATED ? "\n" : ",";
+    size_t count = text_count_pieces(text, separator);
     if (!check_pieces(count, OPTION_MAX_PIECES, error))
         return false;
 
     *field = (struct option_list){memory_array(count, sizeof(*field->items)), count};
     for (size_t i = 0; i < count; i++)
-        field->items[i] = next_piece(&text, separator);
+        field->items[i] = text_take_piece(&text, separator);
     return true;
 }
 
@@ -307,13 +290,13 @@ static bool parse_range(const char *piece, struct option_range *ret_range)
 static bool parse_ranges(const struct option *row, const char *text, struct option_ranges *field,
                          struct error *error)
 {
-    size_t count = count_pieces(text, ',');
+    size_t count = text_count_pieces(text, ",");
     if (!check_pieces(count, MAX_RANGES, error))
         return false;
 
     struct option_range *items = memory_array(count, sizeof(*items));
     for (size_t i = 0; i < count; i++) {
-        _cleanup_(memory_free) char *piece = next_piece(&text, ',');
+        _cleanup_(memory_free) char *piece = text_take_piece(&text, ",");
         if (!parse_range(piece, &items[i])) {
             free(items);
             return not_allowed(row, error);

@@ -161,6 +161,22 @@ static void pieces_stand_between_separators(void **state)
     assert_null(text_next_piece(&whole, "", &length));
 }
 
+static void a_piece_is_taken_without_white_space_around_it(void **state)
+{
+    (void)state;
+    static const char text[] = "a, \tb c\n,,";
+    static const char *const pieces[] = {"a", "b c", "", ""};
+    const char *rest = text;
+    assert_int_equal(text_count_pieces(text, ","), ARRAY_LENGTH(pieces));
+    for (size_t i = 0; i < ARRAY_LENGTH(pieces); i++) {
+        _cleanup_(memory_free) char *piece = text_take_piece(&rest, ",");
+        assert_string_equal(piece, pieces[i]);
+    }
+    assert_null(text_take_piece(&rest, ","));
+    assert_int_equal(text_count_pieces("", ","), 1);
+    assert_int_equal(text_count_pieces("a,b", ""), 1);
+}
+
 static void percent_encoding_has_two_digits(void **state)
 {
     (void)state;
@@ -183,6 +199,7 @@ int main(void)
         cmocka_unit_test(invalid_utf8_becomes_question_marks),
         cmocka_unit_test(a_cut_never_splits_a_character),
         cmocka_unit_test(percent_encoding_has_two_digits),
+        cmocka_unit_test(a_piece_is_taken_without_white_space_around_it),
         cmocka_unit_test(the_nearest_word_is_meant_where_few_edits_lead_to_it),
         cmocka_unit_test(pieces_stand_between_separators),
     };

@@ -50,14 +50,11 @@ static char *plain_address(const char *text, bool has_port)
 static bool is_bootstrap(const char *broker)
 {
     _cleanup_(memory_free) char *sought = plain_address(broker, true);
-    for (const char *list = cluster.bootstrap_servers; list != NULL && *list != '\0';) {
-        size_t length = strcspn(list, ",");
-        _cleanup_(memory_free) char *raw = text_copy_bytes(list, length);
-        _cleanup_(memory_free) char *server = text_trimmed(raw);
+    for (const char *rest = cluster.bootstrap_servers; rest != NULL;) {
+        _cleanup_(memory_free) char *server = text_take_piece(&rest, ",");
         _cleanup_(memory_free) char *plain = plain_address(server, false);
         if (server[0] != '\0' && text_equal(plain, sought))
             return true;
-        list += length + (list[length] == ',');
     }
     return false;
 }

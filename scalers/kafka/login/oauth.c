@@ -37,10 +37,8 @@ static const char **extensions_of(const char *list, size_t *ret_words)
 {
     const char **words = memory_array(MAX_EXTENSION_WORDS, sizeof(*words));
     size_t count = 0;
-    for (bool more = list != NULL; more;) {
-        size_t length = strcspn(list, ",");
-        _cleanup_(memory_free) char *raw = text_copy_bytes(list, length);
-        _cleanup_(memory_free) char *piece = text_trimmed(raw);
+    while (list != NULL) {
+        _cleanup_(memory_free) char *piece = text_take_piece(&list, ",");
         if (count == MAX_EXTENSION_WORDS || !is_extension(piece)) {
             extensions_free(words, count);
             return NULL;
@@ -48,8 +46,6 @@ static const char **extensions_of(const char *list, size_t *ret_words)
         size_t name = strcspn(piece, "=");
         words[count++] = text_copy_bytes(piece, name);
         words[count++] = text_copy(piece + name + 1);
-        more = list[length] == ',';
-        list += length + more;
     }
     *ret_words = count;
     return words;
