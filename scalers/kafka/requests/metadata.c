@@ -86,8 +86,15 @@ static void forget_pattern(struct kafka_metadata *metadata, struct kafka_pattern
     free(pattern);
 }
 
-/* What was last used before then. The patterns go first: they point to topics, which were used with
- * them. */
+/* It has no topics until all of the cluster are listed again. */
+static void forget_matches(struct kafka_pattern *pattern)
+{
+    pattern->received_ms = 0;
+    pattern->count = pattern->partitions = 0;
+}
+
+/* What was last used before then. The patterns go first: they point to topics, which were used when
+ * these matched. A pattern that is used again after a long time stays, and these do not. */
 static void forget_unused(struct kafka_metadata *metadata, int64_t before_ms)
 {
     struct kafka_pattern *pattern;
@@ -95,6 +102,8 @@ static void forget_unused(struct kafka_metadata *metadata, int64_t before_ms)
     HASH_ITER(hh, metadata->patterns, pattern, next_pattern)
         if (pattern->used_ms < before_ms)
             forget_pattern(metadata, pattern);
+        else if (pattern->received_ms < before_ms)
+            forget_matches(pattern);
     struct kafka_topic *topic;
     struct kafka_topic *next;
     HASH_ITER(hh, metadata->topics, topic, next)
