@@ -1,11 +1,11 @@
 #include "commands/watch_fetcher.h"
 
 #include "base/memory.h"
+#include "base/system/thread.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -53,7 +53,6 @@ static void *fetch(void *context)
 struct watch_fetcher *watch_fetcher_start(struct http_client *client, const struct watch_form *form,
                                           int64_t interval_ms)
 {
-    sigset_t all, before;
     struct watch_fetcher *fetcher = memory_new(sizeof(*fetcher));
     fetcher->client = client;
     fetcher->form = form;
@@ -61,11 +60,8 @@ struct watch_fetcher *watch_fetcher_start(struct http_client *client, const stru
     fetcher->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     fetcher->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&fetcher->lock, NULL);
-    sigfillset(&all); /* signals come to the main thread, and end its wait */
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    if (pthread_create(&fetcher->thread, NULL, fetch, fetcher) != 0)
+    if (!thread_begin_without_signals(&fetcher->thread, fetch, fetcher))
         abort();
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return fetcher;
 }
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/system/thread.h"
 #include "base/text.h"
 #include "client/http_client.h"
 #include "commands/http_json.h"
@@ -10,7 +11,6 @@
 
 #include <math.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 enum { MAX_AGE_MS = 5000 }; /* older ones are unknown: the port hangs */
@@ -116,7 +116,6 @@ bool server_in_flight_begin(const struct http_server *server, int64_t timeout_ms
                             const struct scaled_objects *objects,
                             struct server_in_flight **ret_in_flight, struct error *error)
 {
-    sigset_t all, before;
     struct server_in_flight *in_flight = memory_new(sizeof(*in_flight));
     in_flight->client = http_client_new(server, timeout_ms);
     in_flight->pages = memory_array(objects->count, sizeof(*in_flight->pages));
@@ -124,11 +123,7 @@ bool server_in_flight_begin(const struct http_server *server, int64_t timeout_ms
         in_flight->pages[in_flight->count].path = path_of(&objects->items[in_flight->count]);
     pthread_mutex_init(&in_flight->lock, NULL);
     pthread_cond_init(&in_flight->wake, NULL);
-    sigfillset(&all); /* signals come to the main thread, and end its wait */
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    bool has_begun = pthread_create(&in_flight->thread, NULL, read_in_flight, in_flight) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!has_begun) {
+    if (!thread_begin_without_signals(&in_flight->thread, read_in_flight, in_flight)) {
         in_flight_free(in_flight);
         return error_set(error, ERROR_LIMIT, "the machine has no thread left for --server-http");
     }

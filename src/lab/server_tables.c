@@ -4,12 +4,12 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
+#include "base/system/thread.h"
 #include "base/text.h"
 #include "client/http_client.h"
 #include "web/json.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -244,7 +244,6 @@ static void tables_done(struct server_tables *tables)
 bool server_tables_begin(const struct http_server *server, struct server_tables **ret_tables,
                          struct error *error)
 {
-    sigset_t all, before;
     pthread_condattr_t attributes;
     struct server_tables *tables = memory_new(sizeof(*tables));
     tables->client = http_client_new(server, TIMEOUT_MS);
@@ -253,11 +252,7 @@ bool server_tables_begin(const struct http_server *server, struct server_tables 
     pthread_mutex_init(&tables->lock, NULL);
     pthread_cond_init(&tables->wake, &attributes);
     pthread_condattr_destroy(&attributes);
-    sigfillset(&all); /* signals come to the main thread, and end its wait */
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    bool has_begun = pthread_create(&tables->thread, NULL, follow_server, tables) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!has_begun) {
+    if (!thread_begin_without_signals(&tables->thread, follow_server, tables)) {
         tables_done(tables);
         return error_set(error, ERROR_LIMIT, "the machine has no thread left for --server-http");
     }
