@@ -1,8 +1,5 @@
-/*
- * A connection: its life from its beginning to its end, and its time limits.
- */
-
 #include "serve/h2/connection.h"
+
 #include "base/clock.h"
 #include "base/memory.h"
 #include "serve/h2/call/call.h"
@@ -12,9 +9,11 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-/* For the answer to the last ping before the end, and for a client to close after the end. */
-/* A client whose name is refused needs its connection for one call, to get the reason. */
-enum { ROUND_TRIP_MS = 1000, LINGER_MS = 1000, REFUSED_MS = 10 * 1000 };
+enum {
+    ROUND_TRIP_MS = 1000,   /* for the answer to the last ping before the end */
+    LINGER_MS = 1000,       /* for a client to close after the end */
+    REFUSED_MS = 10 * 1000, /* one whose name is refused needs it for one call, to get the reason */
+};
 
 void h2_connection_enter(struct h2_connection *connection, enum h2_phase phase)
 {

@@ -3,8 +3,8 @@
  * or memory and the client nothing. A connection that is terminating gets no more events: nghttp2
  * goes on with what was read of it in one go, and then its session ends.
  */
-
 #include "serve/h2/session.h"
+
 #include "base/log.h"
 #include "base/memory.h"
 #include "serve/h2/call/answer.h"
