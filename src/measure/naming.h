@@ -28,6 +28,8 @@ struct naming {
 /* Takes the address. */
 void naming_init(struct naming *naming, const struct scaler *scaler, char *address);
 void naming_done(struct naming *naming);
+
+/* The user is borrowed until naming_remove(). */
 void naming_add(struct naming *naming, struct query_user *user);
 void naming_remove(struct naming *naming, struct query_user *user);
 

@@ -5,8 +5,9 @@
  * line in scalers/CMakeLists.txt. A scaler includes this header, measure/task.h, config/option.h,
  * base/, what scalers share (scalers/shared/) and its client library, and nothing else.
  *
- * check, metric_spec, evaluate, bundle and client_bytes are pure and run on any thread. The other
- * hooks of one client run on one thread, never two at a time, so they need no locks.
+ * Threads: connect, measure and disconnect of one client run on one thread, never two at a time, so
+ * they need no locks. prepare runs before the first thread. All other hooks are pure, and run on
+ * any.
  */
 #ifndef BACKLOG_MEASURE_SCALER_H
 #define BACKLOG_MEASURE_SCALER_H
@@ -128,7 +129,7 @@ struct scaler {
      * NULL: little, however long the values are. */
     size_t (*client_bytes)(const void *query_options);
 
-    int64_t timeout_ms; /* of a task; 0: 2,000 */
+    int64_t timeout_ms; /* of a task; 0: that of engine_settings, 2,000 by default */
     size_t max_tasks;   /* tasks at a time, see feed_set_max_tasks(); 0: any number */
     size_t isolated;    /* of them with `isolate`; 0: 16 */
 

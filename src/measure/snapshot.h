@@ -1,5 +1,7 @@
 /*
  * What is known of a query at one moment: a copy, which needs no lock.
+ *
+ * Threads: any; it belongs to whoever has it.
  */
 #ifndef BACKLOG_MEASURE_SNAPSHOT_H
 #define BACKLOG_MEASURE_SNAPSHOT_H

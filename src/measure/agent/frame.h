@@ -1,6 +1,8 @@
 /*
  * Frames: protobuf messages over a stream socket, each behind its length (4 bytes, this machine's
  * order: both ends are the same program on the same machine).
+ *
+ * Threads: one at a time per socket and direction.
  */
 #ifndef BACKLOG_MEASURE_AGENT_FRAME_H
 #define BACKLOG_MEASURE_AGENT_FRAME_H

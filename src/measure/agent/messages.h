@@ -1,4 +1,8 @@
-/* Between our structs and the messages of agent.proto; for both sides of an agent. */
+/*
+ * Between our structs and the messages of agent.proto; for both sides of an agent.
+ *
+ * Threads: any; nothing is kept.
+ */
 #ifndef BACKLOG_MEASURE_AGENT_MESSAGES_H
 #define BACKLOG_MEASURE_AGENT_MESSAGES_H
 

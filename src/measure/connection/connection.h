@@ -45,10 +45,17 @@ void connection_refused(struct connection *connection, const struct error *error
 
 /* The next query to send; NULL: none. */
 struct query *connection_take(struct connection *connection, int64_t now_us);
+
+/* In flight, but only now the source can work on it (task_started()). */
 void connection_query_started(struct query *query, int64_t now_us);
+
+/* The end of its task, with what the outcome has. Frees the query where nobody uses it any more. */
 void connection_query_ended(struct query *query, enum task_outcome outcome,
                             const struct reading *reading, const struct error *error,
                             int64_t now_us);
+
+/* A query in flight that is to give up its place (feed_next_cancelled()): it is in flight until it
+ * ends. NULL: none. */
 struct query *connection_cancel(struct connection *connection, int64_t now_ms);
 
 /* The client is of no further use (the error says why), or was replaced as must_replace_client said

@@ -15,11 +15,11 @@ struct load {
     int64_t delay_ms;
     int64_t last_delay_ms;
 
-    /* In a period that began at, the sum of the part in use × milliseconds, until at. */
+    /* The part of the places that was in use: of this period so far, and of the last one. */
     int64_t usage_began_ms;
-    int64_t usage_at_ms;
-    double usage;
-    double last_utilization;
+    int64_t usage_at_ms;     /* up to then it is in `usage` */
+    double usage;            /* each millisecond times its part */
+    double last_utilization; /* from 0 to 1 */
 };
 
 void load_init(struct load *load, int64_t now_ms);
