@@ -1,6 +1,8 @@
 /*
  * Keys of cloud identities that KEDA's built-ins have and no scaler here does: their error says
  * what to use instead, and not that the key is unknown.
+ *
+ * Threads: any; a table is constant.
  */
 #ifndef BACKLOG_SCALERS_SHARED_CLOUD_OPTIONS_H
 #define BACKLOG_SCALERS_SHARED_CLOUD_OPTIONS_H

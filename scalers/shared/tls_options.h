@@ -4,6 +4,8 @@
  *
  * In a trigger `unsafeSsl` is about KEDA's channel to Backlog, so for the broker it is
  * `brokerUnsafeSsl`.
+ *
+ * Threads: any; a table is constant, and nothing is kept.
  */
 #ifndef BACKLOG_SCALERS_SHARED_TLS_OPTIONS_H
 #define BACKLOG_SCALERS_SHARED_TLS_OPTIONS_H

@@ -2,6 +2,8 @@
  * Time. All ages and deadlines are milliseconds of one clock that neither jumps when somebody sets
  * the date nor stops while the machine sleeps (CLOCK_BOOTTIME). It is the same in every process of
  * the machine, so a deadline can be handed to a child.
+ *
+ * Threads: any.
  */
 #ifndef BACKLOG_BASE_CLOCK_H
 #define BACKLOG_BASE_CLOCK_H

@@ -5,6 +5,8 @@
  * only when it returns false. `struct error error = {0};` is no error. The text names the key or
  * the thing, the value, what is allowed and what to do; it never holds a secret. It is UTF-8: of
  * what a source said, each byte that is none becomes a question mark.
+ *
+ * Threads: none are involved; an error belongs to whoever declared it.
  */
 #ifndef BACKLOG_BASE_ERROR_H
 #define BACKLOG_BASE_ERROR_H

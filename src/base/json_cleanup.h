@@ -1,4 +1,8 @@
-/* For those who have jansson: a reference that ends with its scope, by _cleanup_(json_done). */
+/*
+ * For those who have jansson: a reference that ends with its scope, by _cleanup_(json_done).
+ *
+ * Threads: that of whoever has the reference.
+ */
 #ifndef BACKLOG_BASE_JSON_CLEANUP_H
 #define BACKLOG_BASE_JSON_CLEANUP_H
 

@@ -3,6 +3,8 @@
  *
  * Running out of memory ends the process: a scaler that has lost a reading must not guess it, and
  * Kubernetes starts a new one in milliseconds.
+ *
+ * Threads: any.
  */
 #ifndef BACKLOG_BASE_MEMORY_H
 #define BACKLOG_BASE_MEMORY_H

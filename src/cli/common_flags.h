@@ -4,6 +4,8 @@
  *
  * A command defines FLAG for its struct: `#define FLAG(...) COMMAND_FLAG(struct ask_flags,
  * __VA_ARGS__)`.
+ *
+ * Threads: any; a table is constant.
  */
 #ifndef BACKLOG_CLI_COMMON_FLAGS_H
 #define BACKLOG_CLI_COMMON_FLAGS_H

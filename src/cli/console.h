@@ -1,4 +1,8 @@
-/* What commands print: colours where a person sees them, JSON lines for programs. */
+/*
+ * What commands print: colours where a person sees them, JSON lines for programs.
+ *
+ * Threads: one at a time per file.
+ */
 #ifndef BACKLOG_CLI_CONSOLE_H
 #define BACKLOG_CLI_CONSOLE_H
 

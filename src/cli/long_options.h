@@ -1,5 +1,9 @@
-/* getopt_long() behind names of our own: <getopt.h> has a `struct option`, too. Unlike it, names
- * are not abbreviated. */
+/*
+ * getopt_long() behind names of our own: <getopt.h> has a `struct option`, too. Unlike it, names
+ * are not abbreviated.
+ *
+ * Threads: one at a time; getopt's state is the process's.
+ */
 #ifndef BACKLOG_CLI_LONG_OPTIONS_H
 #define BACKLOG_CLI_LONG_OPTIONS_H
 

@@ -1,4 +1,8 @@
-/* Findings: as a compiler prints them, or as JSON lines. */
+/*
+ * Findings: as a compiler prints them, or as JSON lines.
+ *
+ * Threads: one at a time per file.
+ */
 #ifndef BACKLOG_COMMANDS_FINDING_OUTPUT_H
 #define BACKLOG_COMMANDS_FINDING_OUTPUT_H
 

@@ -1,6 +1,8 @@
 /*
  * What the Kubernetes API says about the HPA of a trigger's ScaledObject: what is held while
  * measuring fails follows from it, and nothing is authenticated by it.
+ *
+ * Threads: any; a copy.
  */
 #ifndef BACKLOG_CONFIG_HPA_FACTS_H
 #define BACKLOG_CONFIG_HPA_FACTS_H

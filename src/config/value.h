@@ -2,6 +2,8 @@
  * Values: one text read as one type of option, by KEDA's rules (what counts as a bool, an integer,
  * a duration). The error has only what is allowed ("must be ..."); the caller knows the key and
  * whether the value may be shown.
+ *
+ * Threads: any; pure.
  */
 #ifndef BACKLOG_CONFIG_VALUE_H
 #define BACKLOG_CONFIG_VALUE_H

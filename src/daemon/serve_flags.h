@@ -1,4 +1,8 @@
-/* The flags of `backlog serve`, which are in the reference, too. */
+/*
+ * The flags of `backlog serve`, which are in the reference, too.
+ *
+ * Threads: any; nothing changes after the command line was read.
+ */
 #ifndef BACKLOG_DAEMON_SERVE_FLAGS_H
 #define BACKLOG_DAEMON_SERVE_FLAGS_H
 

@@ -1,6 +1,8 @@
 /*
  * What `backlog simulate` compares: settings from ScaledObjects (--file) and from KEY=VALUE pieces
  * (--set).
+ *
+ * Threads: any; nothing changes after reading.
  */
 #ifndef BACKLOG_LAB_SIMULATE_SETTINGS_H
 #define BACKLOG_LAB_SIMULATE_SETTINGS_H

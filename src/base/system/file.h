@@ -1,4 +1,8 @@
-/* Files: reading a whole small one, and closing a descriptor. */
+/*
+ * Files: reading a whole small one, and closing a descriptor.
+ *
+ * Threads: any.
+ */
 #ifndef BACKLOG_BASE_SYSTEM_FILE_H
 #define BACKLOG_BASE_SYSTEM_FILE_H
 

@@ -1,4 +1,8 @@
-/* What a command reads: a file, or standard input. */
+/*
+ * What a command reads: a file, or standard input.
+ *
+ * Threads: any.
+ */
 #ifndef BACKLOG_BASE_SYSTEM_INPUT_H
 #define BACKLOG_BASE_SYSTEM_INPUT_H
 

@@ -6,6 +6,8 @@
  * bytes once where checking first took two, and its messages are freed as one; it was a quarter of
  * what a call costs. It fills the structures that protobuf-c generates; unknown fields are passed
  * over.
+ *
+ * Threads: any; a message belongs to whoever has the arena.
  */
 #ifndef BACKLOG_SERVE_SERVICES_MESSAGE_H
 #define BACKLOG_SERVE_SERVICES_MESSAGE_H

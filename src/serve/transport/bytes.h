@@ -1,4 +1,8 @@
-/* Bytes of somebody else: of a message, or of a header. */
+/*
+ * Bytes of somebody else: of a message, or of a header.
+ *
+ * Threads: any; they are borrowed.
+ */
 #ifndef BACKLOG_SERVE_TRANSPORT_BYTES_H
 #define BACKLOG_SERVE_TRANSPORT_BYTES_H
 
