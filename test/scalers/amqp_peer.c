@@ -6,7 +6,7 @@
 #include "support/listener.h"
 
 #include <arpa/inet.h>
-#include <poll.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -20,10 +20,10 @@
 
 enum {
     HEAD_BYTES = 7, /* of a frame: its type, channel and size */
-    FRAME_BYTES = 4096,
+    INPUT_BYTES = 64 * 1024,
     ANSWER_BYTES = 512,
     CHANNELS = 256,
-    MAX_WAIT_MS = 10000,
+    GREETING_BYTES = 8,
     METHOD_FRAME = 1,
     FRAME_END = 0xCE,
 
@@ -46,12 +46,16 @@ enum {
 struct answer {
     int64_t due_ms;
     size_t size;
+    size_t sent;
     unsigned char frame[ANSWER_BYTES];
 };
 
-struct call {
+struct amqp_call {
     struct amqp_peer *peer;
-    int socket;
+    int socket; /* -1: not accepted yet, or closed */
+    bool is_greeted;
+    unsigned char input[INPUT_BYTES]; /* not handled yet */
+    size_t input_length;
     size_t openings;
     size_t declares;
     int64_t busy_until_ms;              /* with everything */
@@ -70,18 +74,14 @@ static uint32_t number(const unsigned char *bytes)
     return ntohl(value);
 }
 
-static bool receive(int socket, void *bytes, size_t size)
-{
-    return recv(socket, bytes, size, MSG_WAITALL) == (ssize_t)size;
-}
-
 /* Sent when the broker is no longer busy, and has passed the link. */
-static void queue_method(struct call *call, uint16_t channel, uint32_t method, const void *fields,
-                         size_t size)
+static void queue_method(struct amqp_call *call, uint16_t channel, uint32_t method,
+                         const void *fields, size_t size)
 {
     call->answers = memory_grow(call->answers, &call->answers_capacity, call->answers_count + 1,
                                 sizeof(*call->answers));
     struct answer *answer = &call->answers[call->answers_count++];
+    answer->sent = 0;
     int64_t now_ms = clock_now_ms();
     int64_t busy_ms = call->busy_until_ms > now_ms ? call->busy_until_ms : now_ms;
     if (call->channel_until_ms[channel] > busy_ms)
@@ -104,7 +104,7 @@ static void queue_method(struct call *call, uint16_t channel, uint32_t method, c
 }
 
 /* Busy as long as the script has for the answer of this number: not at all beyond its end. */
-static void be_busy(struct call *call, const int delays_ms[AMQP_DELAYS], size_t delay)
+static void be_busy(struct amqp_call *call, const int delays_ms[AMQP_DELAYS], size_t delay)
 {
     int64_t now_ms = clock_now_ms();
     if (call->busy_until_ms < now_ms)
@@ -121,7 +121,6 @@ static char *name_of(const unsigned char *declare)
 static void count_declare(struct amqp_peer *peer, const unsigned char *declare)
 {
     _cleanup_(memory_free) char *name = name_of(declare);
-    pthread_mutex_lock(&peer->lock);
     struct amqp_queue *queue = peer->queues;
     while (queue < peer->queues + peer->queues_count && !text_equal(queue->name, name))
         queue++;
@@ -131,10 +130,9 @@ static void count_declare(struct amqp_peer *peer, const unsigned char *declare)
         peer->queues_count++;
     }
     queue->declares++;
-    pthread_mutex_unlock(&peer->lock);
 }
 
-static void close_channel(struct call *call, uint16_t channel, const char *name)
+static void close_channel(struct amqp_call *call, uint16_t channel, const char *name)
 {
     unsigned char fields[ANSWER_BYTES / 2] = {NOT_FOUND >> 8, NOT_FOUND & 0xFF};
     int length =
@@ -145,7 +143,7 @@ static void close_channel(struct call *call, uint16_t channel, const char *name)
 }
 
 /* The name, the messages and no consumers. */
-static void answer_declare(struct call *call, uint16_t channel, const unsigned char *declare)
+static void answer_declare(struct amqp_call *call, uint16_t channel, const unsigned char *declare)
 {
     const struct amqp_script *script = call->peer->script;
     unsigned char fields[1 + UINT8_MAX + 8] = {0};
@@ -166,17 +164,15 @@ static void answer_declare(struct call *call, uint16_t channel, const unsigned c
         queue_method(call, channel, QUEUE_DECLARE_OK, fields, named + 8);
 }
 
-static void answer_opening(struct call *call, uint16_t channel)
+static void answer_opening(struct amqp_call *call, uint16_t channel)
 {
-    pthread_mutex_lock(&call->peer->lock);
     call->peer->openings++;
-    pthread_mutex_unlock(&call->peer->lock);
     be_busy(call, call->peer->script->openings_ms, call->openings++);
     call->channel_until_ms[channel] = 0;
     queue_method(call, channel, CHANNEL_OPEN_OK, "\0\0\0", 4);
 }
 
-static void answer(struct call *call, uint16_t channel, const unsigned char *body)
+static void answer(struct amqp_call *call, uint16_t channel, const unsigned char *body)
 {
     int channels = call->peer->script->channel_max;
     unsigned char tuned[] = {0, (unsigned char)(channels == 0 ? 100 : channels), 0, 2, 0, 0, 0,
@@ -211,103 +207,129 @@ static void answer(struct call *call, uint16_t channel, const unsigned char *bod
     }
 }
 
-/* Sends what is due, and returns how long to wait for the next. */
-static int send_answers(struct call *call)
+/* False: nobody reads it. */
+static bool send_answer(const struct amqp_call *call, struct answer *answer)
+{
+    ssize_t sent = send(call->socket, answer->frame + answer->sent, answer->size - answer->sent,
+                        MSG_NOSIGNAL | MSG_DONTWAIT);
+    answer->sent += sent > 0 ? (size_t)sent : 0;
+    return answer->sent == answer->size;
+}
+
+/* Sends what is due, and returns when the next is. */
+static int64_t send_answers(struct amqp_call *call)
 {
     int64_t now_ms = clock_now_ms();
     int64_t next_ms = CLOCK_NEVER;
+    bool is_read = true;
     size_t kept = 0;
     for (size_t i = 0; i < call->answers_count; i++) {
         struct answer *answer = &call->answers[i];
-        if (answer->due_ms <= now_ms) {
-            (void)!send(call->socket, answer->frame, answer->size, MSG_NOSIGNAL);
+        bool is_due = answer->due_ms <= now_ms;
+        is_read = is_read && (!is_due || send_answer(call, answer));
+        if (is_due && is_read)
             continue;
-        }
-        if (answer->due_ms < next_ms)
-            next_ms = answer->due_ms;
+        if (!is_due)
+            next_ms = clock_earlier(next_ms, answer->due_ms);
         call->answers[kept++] = *answer;
     }
     call->answers_count = kept;
-    return clock_left_ms(next_ms, MAX_WAIT_MS);
+    return next_ms;
 }
 
-static bool read_frame(struct call *call)
+/* What begins with these bytes; 0: not all of it is there yet. */
+static size_t take_frame(struct amqp_call *call, const unsigned char *bytes, size_t length)
 {
-    unsigned char head[HEAD_BYTES];
-    unsigned char body[FRAME_BYTES] = {0};
-    if (!receive(call->socket, head, sizeof(head)))
-        return false;
-    uint32_t size = number(head + 3) + 1; /* and its end */
-    if (size > sizeof(body) || !receive(call->socket, body, size))
-        return false;
-    if (head[0] == METHOD_FRAME && !call->is_frozen)
-        answer(call, (uint16_t)(head[1] << 8 | head[2]), body);
-    return true;
-}
-
-static void serve(struct call *call)
-{
-    /* Version 0-9, no properties, a mechanism, a language. */
-    static const char start[] = "\0\x09\0\0\0\0\0\0\0\x05PLAIN\0\0\0\x05"
-                                "en_US";
-    char greeting[8];
-    if (!receive(call->socket, greeting, sizeof(greeting)))
-        return;
-    queue_method(call, 0, CONNECTION_START, start, sizeof(start) - 1);
-    for (;;) {
-        int wait_ms = send_answers(call);
-        struct pollfd descriptor = {.fd = call->socket, .events = POLLIN};
-        if (poll(&descriptor, 1, wait_ms) > 0 && !read_frame(call))
-            return;
+    if (!call->is_greeted) {
+        /* Version 0-9, no properties, a mechanism, a language. */
+        static const char start[] = "\0\x09\0\0\0\0\0\0\0\x05PLAIN\0\0\0\x05"
+                                    "en_US";
+        call->is_greeted = length >= GREETING_BYTES;
+        if (call->is_greeted)
+            queue_method(call, 0, CONNECTION_START, start, sizeof(start) - 1);
+        return call->is_greeted ? GREETING_BYTES : 0;
     }
+    size_t size = length < HEAD_BYTES ? SIZE_MAX : HEAD_BYTES + (size_t)number(bytes + 3) + 1;
+    if (length < size)
+        return 0;
+    if (bytes[0] == METHOD_FRAME && !call->is_frozen)
+        answer(call, (uint16_t)(bytes[1] << 8 | bytes[2]), bytes + HEAD_BYTES);
+    return size;
 }
 
-static void *peer_thread(void *argument)
+static void take_frames(struct amqp_call *call)
 {
-    struct amqp_peer *peer = argument;
-    struct call *call = memory_new(sizeof(*call));
-    call->peer = peer;
-    call->socket = accept(peer->listener, NULL, NULL);
-    if (call->socket >= 0) {
-        serve(call);
-        close(call->socket);
+    size_t taken = 0;
+    size_t size;
+    while ((size = take_frame(call, call->input + taken, call->input_length - taken)) > 0)
+        taken += size;
+    call->input_length -= taken;
+    memmove(call->input, call->input + taken, call->input_length);
+}
+
+static void hang_up(struct amqp_call *call)
+{
+    close(call->socket);
+    call->socket = -1;
+}
+
+/* All that is there. */
+static void receive(struct amqp_call *call)
+{
+    ssize_t got = 1;
+    while (got > 0) {
+        assert_true(call->input_length < INPUT_BYTES);
+        got = recv(call->socket, call->input + call->input_length, INPUT_BYTES - call->input_length,
+                   MSG_DONTWAIT);
+        call->input_length += got > 0 ? (size_t)got : 0;
+        take_frames(call);
     }
-    free(call->answers);
-    free(call);
-    return NULL;
+    if (got == 0)
+        hang_up(call);
+}
+
+static int64_t work(void *context)
+{
+    const struct amqp_peer *peer = context;
+    struct amqp_call *call = peer->call;
+    if (call->socket < 0 && !call->is_greeted)
+        call->socket = accept4(peer->listener, NULL, NULL, SOCK_CLOEXEC);
+    if (call->socket >= 0)
+        receive(call);
+    if (call->socket < 0)
+        return CLOCK_NEVER;
+    int64_t next_ms = send_answers(call);
+    return fast_time_is_settled(call->socket) ? next_ms : clock_now_ms();
 }
 
 void amqp_peer_start(struct amqp_peer *peer, const struct amqp_script *script)
 {
-    *peer = (struct amqp_peer){.script = script, .lock = PTHREAD_MUTEX_INITIALIZER};
+    *peer = (struct amqp_peer){.script = script,
+                               .time = {.work = work, .context = peer},
+                               .call = memory_new(sizeof(*peer->call))};
     int port = 0;
+    peer->call->peer = peer;
+    peer->call->socket = -1;
     peer->listener = listener_open(1, &port);
+    fcntl(peer->listener, F_SETFL, O_NONBLOCK);
     snprintf(peer->host, sizeof(peer->host), "amqp://guest:guest@127.0.0.1:%d/", port);
-    assert_int_equal(pthread_create(&peer->thread, NULL, peer_thread, peer), 0);
+    fast_time_begin(&peer->time);
 }
 
 void amqp_peer_stop(struct amqp_peer *peer)
 {
-    shutdown(peer->listener, SHUT_RDWR);
-    pthread_join(peer->thread, NULL);
+    fast_time_begin(NULL);
+    if (peer->call->socket >= 0)
+        hang_up(peer->call);
     close(peer->listener);
+    free(peer->call->answers);
+    free(peer->call);
 }
 
-size_t amqp_peer_declares(struct amqp_peer *peer, const char *queue)
+size_t amqp_peer_declares(const struct amqp_peer *peer, const char *queue)
 {
-    size_t declares = 0;
-    pthread_mutex_lock(&peer->lock);
     for (size_t i = 0; i < peer->queues_count; i++)
         if (text_equal(peer->queues[i].name, queue))
-            declares = peer->queues[i].declares;
-    pthread_mutex_unlock(&peer->lock);
-    return declares;
-}
-
-size_t amqp_peer_openings(struct amqp_peer *peer)
-{
-    pthread_mutex_lock(&peer->lock);
-    size_t openings = peer->openings;
-    pthread_mutex_unlock(&peer->lock);
-    return openings;
+            return peer->queues[i].declares;
+    return 0;
 }

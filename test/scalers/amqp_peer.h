@@ -1,15 +1,16 @@
 /*
  * A server that speaks AMQP, with queues that are as their names say: "q7" has 7 messages, one
  * without a number is empty, "missing..." does not exist, and "hanging..." holds up its channel. It
- * answers as late as a script says: for a broker that is far away, or busy at certain moments.
+ * answers as late as a script says, by the clock of support/fast_time.h: for a broker that is far
+ * away, or busy at certain moments.
  *
- * Threads: it serves one connection, on a thread of its own; what is const of it may be read on
- * any.
+ * Threads: one, its client's. It serves one connection, while the client waits.
  */
 #ifndef BACKLOG_TEST_SCALERS_AMQP_PEER_H
 #define BACKLOG_TEST_SCALERS_AMQP_PEER_H
 
-#include <pthread.h>
+#include "support/fast_time.h"
+
 #include <stddef.h>
 
 enum { AMQP_DELAYS = 6, AMQP_QUEUES = 128, AMQP_NAME_BYTES = 256 };
@@ -28,8 +29,8 @@ struct amqp_peer {
     const struct amqp_script *script;
     char host[64];
     int listener;
-    pthread_t thread;
-    pthread_mutex_t lock; /* of what follows */
+    struct fast_time_peer time;
+    struct amqp_call *call; /* its connection */
     struct amqp_queue {
         char name[AMQP_NAME_BYTES];
         size_t declares;
@@ -38,13 +39,11 @@ struct amqp_peer {
     size_t openings; /* of channels */
 };
 
+/* Time is fast from now on. Both are borrowed. */
 void amqp_peer_start(struct amqp_peer *peer, const struct amqp_script *script);
-
-/* Once its client is gone. */
 void amqp_peer_stop(struct amqp_peer *peer);
 
-/* How many times it received a declare of this queue, and an opening of any channel. */
-size_t amqp_peer_declares(struct amqp_peer *peer, const char *queue);
-size_t amqp_peer_openings(struct amqp_peer *peer);
+/* How many times it received a declare of this queue. */
+size_t amqp_peer_declares(const struct amqp_peer *peer, const char *queue);
 
 #endif
