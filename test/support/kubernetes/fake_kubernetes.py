@@ -50,8 +50,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif server.watched and query == "limit=1":
             time.sleep(server.list_delay)
             self.reply(200, {"metadata": {"resourceVersion": str(len(server.events))}, "items": []})
-        elif self.path in server.objects:
-            self.reply(200, server.objects[self.path])
+        elif (item := server.find(self.path)) is not None:
+            self.reply(200, item)
         else:
             name = self.path.rsplit("/", 1)[1]
             self.reply(404, {"kind": "Status", "reason": "NotFound", "message": f"{name} not found", "details": {"name": name}})
@@ -148,6 +148,14 @@ class FakeKubernetes(http.server.ThreadingHTTPServer):
             for place in places:
                 self.waiting[place] += step
                 self.max_waiting[place] = max(self.max_waiting[place], self.waiting[place])
+
+    def find(self, path):
+        with self.changed:
+            return self.objects.get(path)
+
+    def together(self):
+        """What is changed within it is seen, and read, at once."""
+        return self.changed
 
     def put(self, kind, name, namespace="shop", **parts):
         metadata = {"name": name} if kind.startswith("Cluster") else {"name": name, "namespace": namespace}
