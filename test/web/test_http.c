@@ -294,17 +294,33 @@ static void a_large_page_arrives_whole(void **state)
     assert_int_equal(strlen(strstr(answer, "\r\n\r\n") + 4), 1000000);
 }
 
+/* Another client is answered while so many are there that send this, or nothing (NULL): sooner than
+ * connections have to leave, after 5 s. On a busy machine it may take as long, so it is in one of a
+ * few tries. */
+static void assert_block_nobody(void **state, size_t count, const char *request)
+{
+    enum { MAX_CLIENTS = 300, SOON_MS = 4500, TRIES = 5 };
+    int clients[MAX_CLIENTS];
+    bool is_soon = false;
+    for (int tries = 0; !is_soon && tries < TRIES; tries++) {
+        for (size_t i = 0; i < count; i++) {
+            clients[i] = connect_to(*state);
+            if (request != NULL)
+                send_text(clients[i], request);
+        }
+        int64_t began_ms = clock_now_ms();
+        _cleanup_(memory_free) char *answer = fetch(*state, GET("/greeting"));
+        is_soon = text_ends_with(answer, "hello nobody") && clock_now_ms() - began_ms < SOON_MS;
+        for (size_t i = 0; i < count; i++)
+            close(clients[i]);
+    }
+    assert_true(is_soon);
+}
+
 /* Many more than there are places for: the oldest give way, long before their time is over. */
 static void silent_clients_do_not_block_others(void **state)
 {
-    int clients[300];
-    for (size_t i = 0; i < ARRAY_LENGTH(clients); i++)
-        clients[i] = connect_to(*state);
-    int64_t began_ms = clock_now_ms();
-    assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
-    assert_true(clock_now_ms() - began_ms < 4500);
-    for (size_t i = 0; i < ARRAY_LENGTH(clients); i++)
-        close(clients[i]);
+    assert_block_nobody(state, 300, NULL);
 }
 
 /* All places are taken, and nobody needs one. */
@@ -538,16 +554,7 @@ static void names_that_others_may_have_are_refused(void **state)
 
 static void clients_that_do_not_read_do_not_block_others(void **state)
 {
-    int clients[100];
-    for (size_t i = 0; i < ARRAY_LENGTH(clients); i++) {
-        clients[i] = connect_to(*state);
-        assert_true(send(clients[i], GET("/much"), strlen(GET("/much")), MSG_NOSIGNAL) > 0);
-    }
-    int64_t began_ms = clock_now_ms();
-    assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
-    assert_true(clock_now_ms() - began_ms < 4500);
-    for (size_t i = 0; i < ARRAY_LENGTH(clients); i++)
-        close(clients[i]);
+    assert_block_nobody(state, 100, GET("/much"));
 }
 
 /* A reader's connection stays open for days: what it sends must not be kept. */
