@@ -1,6 +1,7 @@
 """The laptop's control plane: `backlog rehearse` is KEDA and the HPA, and starts a worker process for each replica."""
 
 import json
+import math
 import os
 import queue
 import shlex
@@ -16,7 +17,7 @@ class Rehearsal:
     """What it prints, a JSON object per line, is in `lines`, with `at`, when; None ends them. What workers print goes to the file `log`."""
 
     def __init__(self, manifest, server, worker, environment, speed, log, startup="0s", grace="30s", *, http):
-        self.lines = queue.Queue()
+        self.lines, self.speed = queue.Queue(), speed
         self.child = subprocess.Popen(
             [binary(), "rehearse", "-f", manifest, "--server", f"127.0.0.1:{server.port}", "--speed", f"{speed:g}",
              "--start-time", startup, "--grace", grace, "--output", "json", "--worker", "exec " + shlex.join(worker),
@@ -25,8 +26,12 @@ class Rehearsal:
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
-        for line in self.child.stdout:
-            self.lines.put({**json.loads(line), "at": time.time()})
+        """A busy machine reads a line late: `at` is by the line's own time, from the beginning that the least late of them has."""
+        began, at = math.inf, 0
+        for line in map(json.loads, self.child.stdout):
+            began = min(began, time.time() - line["time"] / self.speed)
+            at = max(at, began + line["time"] / self.speed)
+            self.lines.put({**line, "at": at})
         self.lines.put(None)
 
     def workers(self):
