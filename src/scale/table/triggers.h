@@ -26,7 +26,8 @@
  *   table/parse                    from the metadata to what a trigger measures, and how
  *   table/budget                   the memory that triggers take, of each namespace and in all
  *   table/lifecycle                a trigger's phases: parsed, measured, parsed again, ended
- *   table/triggers                 the table: who expires, and who is dropped for room
+ *   table/triggers                 the table: added, called for, pinned, expired, dropped
+ *   table/triggers_room            who is dropped for another one, at a limit
  *   table/triggers_kubernetes      what the Kubernetes API says about a trigger's object
  *   table/triggers_renewal         other connections: which triggers are parsed again, and when
  *   table/triggers_find            a call: its trigger, parsed if it is new, and its query

@@ -1,6 +1,6 @@
 /*
- * Inside of the table of triggers, for its four files: triggers_find.c is where a call begins, and
- * has nothing that the others call.
+ * Inside of the table of triggers, for its files: triggers_find.c is where a call begins, and has
+ * nothing that the others call.
  *
  * Threads: as triggers.h.
  */
@@ -34,9 +34,14 @@ void triggers_add(struct triggers *triggers, struct trigger *trigger);
 /* It was called for just now. */
 void triggers_touch(struct triggers *triggers, struct trigger *trigger, int64_t now_ms);
 
+/* Ends the trigger, which may be pinned. */
+void triggers_drop(struct triggers *triggers, struct trigger *trigger);
+
 /* What the connections file names is the administrator's: no trigger's own connection is in its
  * way. */
 void triggers_reserve_for_file(struct triggers *triggers);
+
+/* ---- triggers_room.c ---- */
 
 /* Drops triggers that are not in use, those of this namespace first, until it has room for one
  * more, or for so many bytes, `own_bytes` of which no other namespace can keep from it. Fails with

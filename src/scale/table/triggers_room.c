@@ -1,0 +1,125 @@
+/* Room for one more trigger, or for more bytes: which of those that are not in use go for it. */
+#include "scale/table/triggers_internal.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <sys/param.h>
+
+static bool is_in_use(const struct trigger *trigger, int64_t now_ms)
+{
+    return trigger == NULL || now_ms - trigger->last_call_ms < TRIGGERS_IN_USE_MS;
+}
+
+static struct trigger *oldest_of(const struct namespace_budget *budget, const struct trigger *kept)
+{
+    struct trigger *oldest = budget == NULL ? NULL : budget->by_age;
+    return oldest != NULL && oldest == kept ? oldest->next_of_namespace : oldest;
+}
+
+/* Of the namespaces that have more than this one. NULL: they are in use, or so many others are
+ * older that no call is to pass them all. */
+static struct trigger *oldest_of_larger(const struct triggers *triggers,
+                                        const struct namespace_budget *budget, int64_t now_ms)
+{
+    enum { MAX_PASSED = 1000 };
+    size_t bytes = budget == NULL ? 0 : budget->bytes;
+    struct trigger *trigger = triggers->by_age;
+    for (int i = 0; i < MAX_PASSED && !is_in_use(trigger, now_ms); i++) {
+        if (trigger->budget->bytes > bytes)
+            return trigger;
+        trigger = trigger->next;
+    }
+    return NULL;
+}
+
+/* Of the namespace first; then of all what nobody calls for any more; then of the namespaces that
+ * have more, so that no namespace ends what others hold by taking all the room. Never `kept`. NULL:
+ * they are in use. */
+static struct trigger *find_unused(const struct triggers *triggers,
+                                   const struct namespace_budget *budget,
+                                   const struct trigger *kept, int64_t now_ms)
+{
+    struct trigger *own = oldest_of(budget, kept);
+    struct trigger *any = triggers->by_age;
+    if (any != NULL && any == kept)
+        any = any->next;
+    if (!is_in_use(own, now_ms))
+        return own;
+    if (is_in_use(any, now_ms))
+        return NULL;
+    if (now_ms - any->last_call_ms >= TRIGGERS_ABANDONED_MS)
+        return any;
+    return oldest_of_larger(triggers, budget, now_ms);
+}
+
+bool triggers_make_room(struct triggers *triggers, const char *namespace, int64_t now_ms,
+                        struct error *error)
+{
+    size_t max = triggers->settings.max;
+    if (HASH_COUNT(triggers->by_identity) < max)
+        return true;
+    struct trigger *unused =
+        find_unused(triggers, budgets_find(&triggers->lifecycle.budgets, namespace), NULL, now_ms);
+    if (unused == NULL)
+        return error_set(error, ERROR_LIMIT, "all %zu triggers are in use (--max-triggers)", max);
+    triggers_drop(triggers, unused);
+    return true;
+}
+
+/* `namespace`: NULL are all of them. */
+static bool refuse_bytes(const char *namespace, size_t max_bytes, struct error *error)
+{
+    _cleanup_(memory_free) char *whose =
+        namespace == NULL
+            ? text_copy("all namespaces")
+            : text_format("namespace \"%.*s\"", (int)text_cut(namespace, 64), namespace);
+    return error_set(error, ERROR_LIMIT,
+                     "the triggers of %s use all of their %zu KiB of memory (--trigger-memory)",
+                     whose, max_bytes >> 10);
+}
+
+size_t triggers_bytes_of(const struct triggers *triggers, const char *namespace)
+{
+    const struct namespace_budget *budget = budgets_find(&triggers->lifecycle.budgets, namespace);
+    return budget == NULL ? 0 : budget->bytes;
+}
+
+/* A namespace may have as much as it leaves to the others, and at any time as much as is its own
+ * already: another one that comes must not end its edits. */
+static bool make_room(struct triggers *triggers, const char *namespace, size_t bytes,
+                      size_t own_bytes, const struct trigger *kept, int64_t now_ms,
+                      struct error *error)
+{
+    const struct budgets *budgets = &triggers->lifecycle.budgets;
+    size_t max = triggers->settings.max_bytes;
+    for (;;) {
+        const struct namespace_budget *budget = budgets_find(budgets, namespace);
+        size_t of_namespace = budget == NULL ? 0 : budget->bytes;
+        size_t of_others = budgets->bytes - of_namespace; /* a reload may take them beyond `max` */
+        bool is_own = of_namespace + bytes <= own_bytes;
+        if (budgets->bytes + (is_own ? 0 : of_namespace) + bytes <= max)
+            return true;
+        struct trigger *unused = find_unused(triggers, budget, kept, now_ms);
+        /* With no other namespace it would be the same: what is unused of those stays. */
+        bool is_too_much = !is_own && 2 * of_namespace + bytes > max;
+        if (unused == NULL || (is_too_much && unused != oldest_of(budget, kept)))
+            return of_namespace == 0
+                       ? refuse_bytes(NULL, max, error)
+                       : refuse_bytes(namespace, (MAX(max, of_others) - of_others) / 2, error);
+        triggers_drop(triggers, unused);
+    }
+}
+
+bool triggers_make_room_for_bytes(struct triggers *triggers, const char *namespace, size_t bytes,
+                                  size_t own_bytes, int64_t now_ms, struct error *error)
+{
+    return make_room(triggers, namespace, bytes, own_bytes, NULL, now_ms, error);
+}
+
+bool triggers_make_room_beside(struct triggers *triggers, const struct trigger *trigger,
+                               size_t bytes, int64_t now_ms, struct error *error)
+{
+    return make_room(triggers, trigger->namespace, bytes, triggers->settings.max_bytes / 2, trigger,
+                     now_ms, error);
+}
