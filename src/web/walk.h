@@ -1,8 +1,9 @@
 /*
- * A walk over all triggers, or those of one ScaledObject, from the HTTP server's thread: under the
- * turn lock, a bounded number at a time, since calls wait meanwhile.
+ * A walk over all triggers, or those of one ScaledObject, from the HTTP server's thread: in pieces
+ * under the turn lock, each of a bounded number of triggers and of time, since calls wait
+ * meanwhile.
  *
- * Threads: the HTTP server's, one walk at a time.
+ * Threads: the HTTP server's, one walk at a time: the table keeps its place (triggers_next()).
  */
 #ifndef BACKLOG_WEB_WALK_H
 #define BACKLOG_WEB_WALK_H
@@ -20,18 +21,20 @@ struct walk_source {
     void *run_context;
 };
 
+/* Under the turn lock; the trigger may be gone after it. */
 typedef void walk_visit(void *context, struct trigger *trigger, int64_t now_ms);
 
-/* False: it did not finish, because the server's loop is busy or has ended. */
+/* By ascending ids. False: it did not finish, as the server's loop is busy or has ended; some may
+ * have been visited. */
 bool walk(const struct walk_source *source, walk_visit *visit, void *context);
 
-/* The first so many of them, one at a time: a caller can invent metadata, and a page of an object
- * says much about each. */
+/* The same for the first so many of an object, a piece each: a caller can invent metadata, and a
+ * page of an object says much about each. */
 enum { WALK_TRIGGERS_PER_OBJECT = 100 };
 bool walk_object(const struct walk_source *source, const char *namespace, const char *name,
                  walk_visit *visit, void *context);
 
-/* NULL: any. */
+/* Is it a trigger of this ScaledObject? NULL: of any. */
 bool walk_is_of(const struct trigger *trigger, const char *namespace, const char *name);
 
 /* What a page answers whose walk did not finish, and one whose object has no trigger. */

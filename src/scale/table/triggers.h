@@ -30,6 +30,7 @@
  *   table/triggers_room            who is dropped for another one, at a limit
  *   table/triggers_kubernetes      what the Kubernetes API says about a trigger's object
  *   table/triggers_renewal         other connections: which triggers are parsed again, and when
+ *   table/triggers_walk            walks over them, in pieces
  *   table/triggers_find            a call: its trigger, parsed if it is new, and its query
  *
  * Threads: one at a time for a table and its triggers (the server's turn lock).
@@ -102,19 +103,27 @@ size_t triggers_count(const struct triggers *triggers);
 
 const struct policy_stats *triggers_policy_stats(const struct triggers *triggers);
 
-/* A walk over all of them, in the order in which they came. Others may interrupt it: triggers come
- * and go meanwhile. There is one walk at a time: a new one ends the last. NULL: there is no other
- * trigger. */
+/* ---- walks, for who reads many: triggers_walk.c ----
+ *
+ * In pieces, as calls wait meanwhile: triggers come and go between two. Whoever walks keeps no
+ * pointer to a trigger until the next piece, and may give up at any time: nothing is to be ended.
+ * Each trigger that is there throughout is met.
+ */
+
+/* All, by ascending ids, each once. The table keeps the place, and moves it on where the trigger
+ * there is dropped. So there is one such walk at a time: triggers_first() ends the last. NULL:
+ * there is no other trigger. */
 struct trigger *triggers_first(struct triggers *triggers);
 struct trigger *triggers_next(struct triggers *triggers);
 
-/* The first one of a ScaledObject that came after the one with this id; NULL: there is none. */
+/* Those of a ScaledObject, by ascending ids, any number of walks at a time: the first one behind
+ * the id `after`, 0 at first. NULL: there is none. */
 struct trigger *triggers_of_object(const struct triggers *triggers, const char *namespace,
                                    const char *name, uint64_t after);
 
-/* A walk that keeps nothing: each of them is in one of these buckets, the next one there behind
- * `before` (NULL: the first). What comes meanwhile may move others to a later one: they are met
- * again, and none is left out. */
+/* All, in no order, any number of walks at a time: each is in one of these buckets, which is read
+ * within one piece: the next one there behind `before`, NULL at first. NULL: there is no other.
+ * Where others come some may move to a later bucket, and are met again. */
 uint64_t triggers_buckets(const struct triggers *triggers);
 struct trigger *triggers_at(const struct triggers *triggers, uint64_t bucket,
                             const struct trigger *before);
