@@ -44,19 +44,26 @@ void triggers_reserve_for_file(struct triggers *triggers);
 
 /* ---- triggers_room.c ---- */
 
-/* Drops triggers that are not in use, those of this namespace first, until it has room for one
- * more, or for so many bytes, `own_bytes` of which no other namespace can keep from it. Fails with
- * ERROR_LIMIT. */
+/* Each of these drops triggers that are not in use, until there is room: first those of the
+ * namespace, then what nobody has called for since TRIGGERS_ABANDONED_MS, then those of namespaces
+ * that have more. Fails with ERROR_LIMIT where none is left to drop; what was dropped is gone. */
+
+/* For one more trigger. */
 bool triggers_make_room(struct triggers *triggers, const char *namespace, int64_t now_ms,
                         struct error *error);
+
+/* For so many bytes more of the namespace, which may have as much as it leaves to the others: up to
+ * `own_bytes` in all no other namespace can keep from it. */
 bool triggers_make_room_for_bytes(struct triggers *triggers, const char *namespace, size_t bytes,
                                   size_t own_bytes, int64_t now_ms, struct error *error);
-size_t triggers_bytes_of(const struct triggers *triggers, const char *namespace);
 
-/* The same for what a trigger of the table needs in addition: it is not dropped for itself, and
- * half of all memory is its namespace's own. */
+/* For what a trigger of the table needs in addition: it is not dropped for itself, and half of all
+ * memory is its namespace's own. */
 bool triggers_make_room_beside(struct triggers *triggers, const struct trigger *trigger,
                                size_t bytes, int64_t now_ms, struct error *error);
+
+/* How many the namespace has now. */
+size_t triggers_bytes_of(const struct triggers *triggers, const char *namespace);
 
 /* ---- triggers_renewal.c ---- */
 

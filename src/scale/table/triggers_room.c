@@ -6,9 +6,10 @@
 
 #include <sys/param.h>
 
-static bool is_in_use(const struct trigger *trigger, int64_t now_ms)
+/* `trigger` may be NULL, which is none. */
+static bool is_unused(const struct trigger *trigger, int64_t now_ms)
 {
-    return trigger == NULL || now_ms - trigger->last_call_ms < TRIGGERS_IN_USE_MS;
+    return trigger != NULL && now_ms - trigger->last_call_ms >= TRIGGERS_IN_USE_MS;
 }
 
 static struct trigger *oldest_of(const struct namespace_budget *budget, const struct trigger *kept)
@@ -25,7 +26,7 @@ static struct trigger *oldest_of_larger(const struct triggers *triggers,
     enum { MAX_PASSED = 1000 };
     size_t bytes = budget == NULL ? 0 : budget->bytes;
     struct trigger *trigger = triggers->by_age;
-    for (int i = 0; i < MAX_PASSED && !is_in_use(trigger, now_ms); i++) {
+    for (int i = 0; i < MAX_PASSED && is_unused(trigger, now_ms); i++) {
         if (trigger->budget->bytes > bytes)
             return trigger;
         trigger = trigger->next;
@@ -44,9 +45,9 @@ static struct trigger *find_unused(const struct triggers *triggers,
     struct trigger *any = triggers->by_age;
     if (any != NULL && any == kept)
         any = any->next;
-    if (!is_in_use(own, now_ms))
+    if (is_unused(own, now_ms))
         return own;
-    if (is_in_use(any, now_ms))
+    if (!is_unused(any, now_ms))
         return NULL;
     if (now_ms - any->last_call_ms >= TRIGGERS_ABANDONED_MS)
         return any;
