@@ -50,8 +50,9 @@ struct chosen {
 };
 
 /* The file is the administrators', and its connections come first; where it has none of this name
- * for the namespace, the namespace's own Secret counts. */
-static bool find_named(const struct parse *parse, struct chosen *chosen)
+ * for the namespace, the namespace's own Secret counts. NULL: there is none, and `chosen` says why.
+ */
+static const struct named_connection *find_named(const struct parse *parse, struct chosen *chosen)
 {
     const struct parse_settings *settings = parse->settings;
     const struct namespace_secret *secret = parse->known->secret;
@@ -59,38 +60,36 @@ static bool find_named(const struct parse *parse, struct chosen *chosen)
     const char *namespace = parse->ref->namespace;
     const struct named_connection *of_file = connections_find(settings->connections, name);
     if (of_file != NULL &&
-        (settings->has_unknown_namespace || named_connection_allows(of_file, namespace))) {
-        chosen->named = of_file;
-        return true;
-    }
+        (settings->has_unknown_namespace || named_connection_allows(of_file, namespace)))
+        return of_file;
     if (parse->known->has_secret) {
+        const struct named_connection *of_secret = namespace_secret_connection(secret, name);
         parse->parsed->needs |= TRIGGER_NEEDS_SECRET;
-        chosen->named = namespace_secret_connection(secret, name);
-        if (chosen->named != NULL)
-            return true;
-        if (of_file == NULL || secret == NULL || !secret->is_read)
-            return namespace_secret_refuse(secret, namespace, name, &chosen->may_come,
-                                           &chosen->error);
+        if (of_secret != NULL)
+            return of_secret;
+        if (of_file == NULL || secret == NULL || !secret->is_read) {
+            namespace_secret_refuse(secret, namespace, name, &chosen->may_come, &chosen->error);
+            return NULL;
+        }
     }
-    if (of_file == NULL && settings->has_unknown_connections)
-        return false;
-    if (of_file == NULL)
-        return error_invalid(&chosen->error,
-                             "connectionName \"%.*s\" is not in the connections file",
-                             (int)text_cut(name, 64), name);
-    return error_set(&chosen->error, ERROR_DENIED,
-                     "connection \"%s\" cannot be used in namespace \"%.*s\"", name,
-                     (int)text_cut(namespace, 64), namespace);
+    if (of_file != NULL)
+        error_set(&chosen->error, ERROR_DENIED,
+                  "connection \"%s\" cannot be used in namespace \"%.*s\"", name,
+                  (int)text_cut(namespace, 64), namespace);
+    else if (!settings->has_unknown_connections)
+        error_invalid(&chosen->error, "connectionName \"%.*s\" is not in the connections file",
+                      (int)text_cut(name, 64), name);
+    return NULL;
 }
 
-/* A connection that cannot be used is none: what it says is not joined. */
+/* A connection that cannot be used is not chosen: what it says is not joined. */
 static bool find_connection(const struct parse *parse, struct chosen *chosen)
 {
     const char *name = parse->parsed->connection_name;
     const char *scaler = parse->parsed->scaler->name;
-    if (!find_named(parse, chosen))
+    const struct named_connection *connection = find_named(parse, chosen);
+    if (connection == NULL)
         return false;
-    const struct named_connection *connection = TAKE(chosen->named);
     if (!named_connection_is_usable(connection))
         return error_unavailable(&chosen->error, "connection \"%s\" is invalid: %s", name,
                                  error_text(&connection->mistakes));
