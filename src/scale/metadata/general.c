@@ -17,23 +17,20 @@
     ROW(name, OPTION_STRING, field, .flags = OPTION_STEERS, __VA_ARGS__)
 
 #define POLICY(name, kind, member, ...)                                                            \
-    POLICY_OPTION(name, kind, struct general_options, policy, member, .flags = OPTION_POLICY,      \
-                  __VA_ARGS__)
-
+    ROW(name, kind, policy.member, .flags = OPTION_POLICY, __VA_ARGS__)
 #define BURST(name)                                                                                \
-    {.key = (name),                                                                                \
-     .scope = OPTION_TARGET,                                                                       \
-     .type = OPTION_UNSUPPORTED,                                                                   \
-     OPTION_FIELD(struct general_options, policy),                                                 \
-     .flags = OPTION_POLICY,                                                                       \
-     .doc = "write both as steps, such as steps: \"41=5\": from 41 waiting messages on at least "  \
-            "5 replicas"}
+    ROW(name, OPTION_UNSUPPORTED, policy, .flags = OPTION_POLICY,                                  \
+        .doc = "write both as steps, such as steps: \"41=5\": from 41 waiting messages on at "     \
+               "least 5 replicas")
 
 static const char key_interval[] = "interval";
 static const char key_hold[] = "hold";
 const char general_hold_window[] = "holdWindow";
 
-/* Below a second a stream (external-push) is the better way; and who measures less often than once
+/* Those of a policy, too; what its texts mean, and the rules across its keys, are in
+ * policy/options.c.
+ *
+ * Below a second a stream (external-push) is the better way; and who measures less often than once
  * an hour would be answered with what was true an hour ago. */
 const struct option general_table[] = {
     STEERING_ROW("scaler", scaler,

@@ -1,6 +1,10 @@
 /*
- * The options of a policy: rows of the table of the general keys (general.c), and the settings they
- * make.
+ * The options of a policy: from the keys of a trigger to the settings that policy.h decides by.
+ *
+ * A key of a policy is at three places: its field is in struct policy_settings (policy.h), or here
+ * if it is a text; its row, with the limits and the documentation, in the table of all general keys
+ * (metadata/general.c); and what no row can say is in options.c: texts, rules across keys, and
+ * what the source must report.
  *
  * Threads: any; pure.
  */
@@ -9,6 +13,7 @@
 
 #include "base/error.h"
 #include "config/option.h"
+#include "measure/scaler.h"
 #include "scale/policy/policy.h"
 
 #include <stdbool.h>
@@ -23,20 +28,17 @@ struct policy_options {
     bool is_set;        /* one of them that gives a trigger a policy is there, readable or not */
 };
 
-/* The row of one option, for a table whose `structure` has the policy's options as its member
- * `base`. */
-#define POLICY_OPTION(name, kind, structure, base, member, ...)                                    \
-    {.key = (name),                                                                                \
-     .scope = OPTION_TARGET,                                                                       \
-     .type = (kind),                                                                               \
-     .offset = offsetof(structure, base) + offsetof(struct policy_options, member),                \
-     __VA_ARGS__}
-
-extern const char *const policy_on_stall_names[];
+extern const char *const policy_on_stall_names[]; /* by enum policy_on_stall; ends with NULL */
 
 /* The settings, and every mistake. False: no option is there that gives a trigger a policy
  * (`shadow` changes no answer). */
 bool policy_options_compile(const struct policy_options *options,
                             struct policy_settings *ret_settings, struct error *mistakes);
+
+/* What the settings need that the scaler does not report with these options (scaler.reports()):
+ * adds the mistakes. */
+void policy_options_check_source(const struct policy_settings *settings,
+                                 const struct scaler *scaler, const struct options *options,
+                                 struct error *mistakes);
 
 #endif

@@ -7,7 +7,7 @@
  *   policy/flow                    how fast messages come and are consumed, and stuck consumers
  *   policy/policy                  replicas from readings and settings
  *   policy/words                   a decision as a sentence
- *   policy/options                 the keys of these settings
+ *   policy/options                 from keys to these settings, and rules across keys
  *   answer/peak_value              the largest value that was answered lately, which is held
  *   answer/peer_values             what other replicas of the server would hold
  *   answer/answer                  what KEDA is answered, from what is known; pure
