@@ -1,7 +1,7 @@
 # Writes files down in C: cmake -DFILES=path;path -DOUT=assets.c -P assets.cmake gives `const struct asset assets[]`
-# (src/web/assets.h), each by the last part of its path. NAME=path gives a file another name.
+# (src/web/pages/assets.h), each by the last part of its path. NAME=path gives a file another name.
 set(table "")
-set(content "#include \"web/assets.h\"\n\n")
+set(content "#include \"web/pages/assets.h\"\n\n")
 set(number 0)
 foreach(entry IN LISTS FILES)
   if(entry MATCHES "^([^=]+)=(.+)$")

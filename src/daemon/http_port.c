@@ -11,13 +11,13 @@
 #include "daemon/kubernetes_secrets.h"
 #include "daemon/probes.h"
 #include "measure/agent/agent_process.h"
-#include "web/assets.h"
-#include "web/dashboard.h"
-#include "web/explain.h"
-#include "web/history_page.h"
 #include "web/http/http.h"
 #include "web/http/login.h"
-#include "web/trigger_metrics.h"
+#include "web/pages/assets.h"
+#include "web/pages/dashboard.h"
+#include "web/pages/explain.h"
+#include "web/pages/history_page.h"
+#include "web/pages/trigger_metrics.h"
 #include "web/walk.h"
 
 #include <jansson.h>

@@ -8,11 +8,11 @@
 #include "client/http_client.h"
 #include "lab/rehearsal_snapshot.h"
 #include "lab/server_tables.h"
-#include "web/assets.h"
 #include "web/http/answer.h"
 #include "web/http/http.h"
 #include "web/json.h"
 #include "web/live_tables.h"
+#include "web/pages/assets.h"
 
 #include <pthread.h>
 #include <stdlib.h>

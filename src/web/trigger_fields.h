@@ -5,7 +5,7 @@
  * row here. Each view has its fields in the order of the rows. What people see of it: a figure in
  * assets/panel.js, a plot in assets/trigger_plots.js, a column in assets/triggers.js, and a row in
  * commands/explain.c. On the page of a trigger only the reading and the rates come from this table;
- * the rest is in explain.c.
+ * the rest is in pages/explain.c.
  *
  * Threads: any; pure.
  */

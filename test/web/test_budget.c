@@ -8,7 +8,7 @@
 #include "scale/trigger/trigger_answers.h"
 #include "scale/trigger/trigger_report.h"
 #include "web/live_tables.h"
-#include "web/trigger_rows.h"
+#include "web/pages/trigger_rows.h"
 
 #include <malloc.h>
 #include <math.h>

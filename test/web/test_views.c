@@ -5,13 +5,13 @@
 #include "base/recent_log.h"
 #include "scale/fixture.h"
 #include "scale/trigger/trigger_answers.h"
-#include "web/dashboard.h"
-#include "web/explain.h"
-#include "web/history_page.h"
 #include "web/json.h"
 #include "web/live_tables.h"
-#include "web/trigger_metrics.h"
-#include "web/trigger_rows.h"
+#include "web/pages/dashboard.h"
+#include "web/pages/explain.h"
+#include "web/pages/history_page.h"
+#include "web/pages/trigger_metrics.h"
+#include "web/pages/trigger_rows.h"
 
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>

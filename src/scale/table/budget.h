@@ -45,7 +45,7 @@ struct namespace_budget {
 struct budgets {
     struct namespace_budget *by_namespace;
     size_t bytes;
-    bool has_rows; /* a trigger has a row of the dashboard (web/trigger_rows.h), which counts */
+    bool has_rows; /* each has a row of the dashboard (web/pages/trigger_rows.h), which counts */
 };
 
 /* NULL: the namespace has no triggers. */

@@ -15,28 +15,28 @@
  *
  * The modules of web/; each uses only those above it:
  *
- *   json               numbers, times and texts as pages write them
- *   metadata_json      a trigger's options, without what is secret
- *   trigger_fields     what the views of a trigger show: a table
- *   http/address       clients by address, for limits
- *   http/host          which Host a request may have
- *   http/login         the token, and the cookie that stands for it
- *   http/stream        answers that go on
- *   http/page          this header
- *   http/answer        answers in JSON, and refusals
- *   http/connections   how many connections there are, and for how long
- *   http/request       a request finds its page, or is refused
- *   http/http          the port
- *   walk               over all triggers, some at a time under the turn lock
- *   trigger_metrics    /metrics of single triggers
- *   list_page          lists that are read a page at a time
- *   live_tables        rows that change, as server-sent events
- *   trigger_rows       the dashboard's rows of triggers
- *   server_figures     figures of the server, now and in the last hour
- *   dashboard          /api/events and what is in it: triggers, connections, figures, log
- *   explain            /api/triggers: why a trigger is answered what it is answered
- *   history_page       /api/history: the readings of the last hour
- *   assets             the dashboard's own files, for the browser (assets/app.js lists them)
+ *   json                   numbers, times and texts as pages write them
+ *   metadata_json          a trigger's options, without what is secret
+ *   trigger_fields         what the views of a trigger show: a table
+ *   http/address           clients by address, for limits
+ *   http/host              which Host a request may have
+ *   http/login             the token, and the cookie that stands for it
+ *   http/stream            answers that go on
+ *   http/page              this header
+ *   http/answer            answers in JSON, and refusals
+ *   http/connections       how many connections there are, and for how long
+ *   http/request           a request finds its page, or is refused
+ *   http/http              the port
+ *   walk                   over all triggers, some at a time under the turn lock
+ *   list_page              lists that are read a page at a time
+ *   live_tables            rows that change, as server-sent events
+ *   pages/trigger_metrics  /metrics of single triggers
+ *   pages/trigger_rows     the dashboard's rows of triggers
+ *   pages/server_figures   figures of the server, now and in the last hour
+ *   pages/dashboard        /api/events and what is in it: triggers, connections, figures, log
+ *   pages/explain          /api/triggers: why a trigger is answered what it is answered
+ *   pages/history_page     /api/history: the readings of the last hour
+ *   pages/assets           the dashboard's own files, for the browser (assets/app.js lists them)
  *
  * Threads: a page is written on the HTTP server's, one at a time.
  */

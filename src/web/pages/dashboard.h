@@ -13,8 +13,8 @@
  *
  * Threads: the HTTP server's; triggers are read under the turn lock, some at a time.
  */
-#ifndef BACKLOG_WEB_DASHBOARD_H
-#define BACKLOG_WEB_DASHBOARD_H
+#ifndef BACKLOG_WEB_PAGES_DASHBOARD_H
+#define BACKLOG_WEB_PAGES_DASHBOARD_H
 
 #include "web/http/http.h"
 #include "web/live_tables.h"

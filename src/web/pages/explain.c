@@ -1,4 +1,4 @@
-#include "web/explain.h"
+#include "web/pages/explain.h"
 
 #include "base/clock.h"
 #include "base/memory.h"

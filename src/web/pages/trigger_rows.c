@@ -1,4 +1,4 @@
-#include "web/trigger_rows.h"
+#include "web/pages/trigger_rows.h"
 
 #include "base/clock.h"
 #include "base/memory.h"

@@ -8,8 +8,8 @@
  *
  * Threads: the HTTP server's.
  */
-#ifndef BACKLOG_WEB_HISTORY_PAGE_H
-#define BACKLOG_WEB_HISTORY_PAGE_H
+#ifndef BACKLOG_WEB_PAGES_HISTORY_PAGE_H
+#define BACKLOG_WEB_PAGES_HISTORY_PAGE_H
 
 #include "web/http/http.h"
 #include "web/walk.h"

@@ -3,8 +3,8 @@
  *
  * Threads: the HTTP server's; triggers are read under the turn lock, some at a time.
  */
-#ifndef BACKLOG_WEB_TRIGGER_ROWS_H
-#define BACKLOG_WEB_TRIGGER_ROWS_H
+#ifndef BACKLOG_WEB_PAGES_TRIGGER_ROWS_H
+#define BACKLOG_WEB_PAGES_TRIGGER_ROWS_H
 
 #include "web/live_tables.h"
 #include "web/walk.h"

@@ -8,8 +8,8 @@
  *
  * Threads: any; nothing changes.
  */
-#ifndef BACKLOG_WEB_ASSETS_H
-#define BACKLOG_WEB_ASSETS_H
+#ifndef BACKLOG_WEB_PAGES_ASSETS_H
+#define BACKLOG_WEB_PAGES_ASSETS_H
 
 #include "web/http/http.h"
 

@@ -1,4 +1,4 @@
-#include "web/history_page.h"
+#include "web/pages/history_page.h"
 
 #include "base/clock.h"
 #include "base/memory.h"

@@ -1,4 +1,4 @@
-#include "web/assets.h"
+#include "web/pages/assets.h"
 
 #include "base/memory.h"
 #include "web/http/answer.h"

@@ -4,8 +4,8 @@
  *
  * Threads: the HTTP server's; what it reads is under the turn lock (walk.h).
  */
-#ifndef BACKLOG_WEB_TRIGGER_METRICS_H
-#define BACKLOG_WEB_TRIGGER_METRICS_H
+#ifndef BACKLOG_WEB_PAGES_TRIGGER_METRICS_H
+#define BACKLOG_WEB_PAGES_TRIGGER_METRICS_H
 
 #include "base/text.h"
 #include "web/walk.h"

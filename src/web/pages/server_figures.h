@@ -3,10 +3,10 @@
  *
  * Threads: the HTTP server's.
  */
-#ifndef BACKLOG_WEB_SERVER_FIGURES_H
-#define BACKLOG_WEB_SERVER_FIGURES_H
+#ifndef BACKLOG_WEB_PAGES_SERVER_FIGURES_H
+#define BACKLOG_WEB_PAGES_SERVER_FIGURES_H
 
-#include "web/trigger_rows.h"
+#include "web/pages/trigger_rows.h"
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -12,8 +12,8 @@
  *
  * Threads: the HTTP server's; what it reads is under the turn lock (walk.h).
  */
-#ifndef BACKLOG_WEB_EXPLAIN_H
-#define BACKLOG_WEB_EXPLAIN_H
+#ifndef BACKLOG_WEB_PAGES_EXPLAIN_H
+#define BACKLOG_WEB_PAGES_EXPLAIN_H
 
 #include "web/http/http.h"
 #include "web/walk.h"

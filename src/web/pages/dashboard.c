@@ -1,4 +1,4 @@
-#include "web/dashboard.h"
+#include "web/pages/dashboard.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -7,8 +7,8 @@
 #include "web/json.h"
 #include "web/list_page.h"
 #include "web/metadata_json.h"
-#include "web/server_figures.h"
-#include "web/trigger_rows.h"
+#include "web/pages/server_figures.h"
+#include "web/pages/trigger_rows.h"
 
 #include <math.h>
 #include <stdlib.h>

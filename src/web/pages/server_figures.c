@@ -1,4 +1,4 @@
-#include "web/server_figures.h"
+#include "web/pages/server_figures.h"
 
 #include "base/clock.h"
 #include "base/memory.h"

@@ -1,4 +1,4 @@
-#include "web/trigger_metrics.h"
+#include "web/pages/trigger_metrics.h"
 
 #include "base/hash_table.h"
 #include "base/memory.h"
