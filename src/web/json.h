@@ -17,6 +17,7 @@ json_t *web_json_text(const char *text);
 /* The same as a row of a table has it: BUDGET_ROW_TEXT_BYTES of it at most, and control characters,
  * which take six bytes each in JSON, are spaces. */
 json_t *web_json_short(const char *text);
+typedef json_t *web_json_make_text(const char *text); /* one of these two */
 json_t *web_json_recent_line(const struct recent_line *line);
 /* Takes the value. */
 void web_json_set(json_t *object, const char *key, json_t *value);

@@ -26,6 +26,11 @@ struct options trigger_parsed_options(const struct trigger_parsed *parsed)
     };
 }
 
+const char *trigger_scaler_name(const struct trigger *trigger)
+{
+    return trigger->parsed.scaler == NULL ? NULL : trigger->parsed.scaler->name;
+}
+
 void trigger_watch(struct trigger *trigger, struct watcher *watcher, bool is_stream)
 {
     DL_APPEND2(trigger->watchers, watcher, prev_owned, next_owned);

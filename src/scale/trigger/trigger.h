@@ -167,6 +167,8 @@ struct trigger {
 
 void trigger_parsed_done(struct trigger_parsed *parsed);
 
+const char *trigger_scaler_name(const struct trigger *trigger); /* NULL: `scaler:` names none */
+
 /* As the scaler's hooks want them; only where it has a scaler. */
 struct options trigger_parsed_options(const struct trigger_parsed *parsed);
 

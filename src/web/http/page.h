@@ -16,7 +16,7 @@
  * The modules of web/; each uses only those above it:
  *
  *   json                   numbers, times and texts as pages write them
- *   metadata_json          a trigger's options, without what is secret
+ *   trigger_json           what a trigger measures, and its options without what is secret
  *   trigger_fields         what the views of a trigger show: a table
  *   http/address           clients by address, for limits
  *   http/host              which Host a request may have

@@ -6,9 +6,9 @@
 #include "web/http/answer.h"
 #include "web/json.h"
 #include "web/list_page.h"
-#include "web/metadata_json.h"
 #include "web/pages/server_figures.h"
 #include "web/pages/trigger_rows.h"
+#include "web/trigger_json.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -34,7 +34,7 @@ static json_t *connection_fixed(const struct connection_info *info)
     web_json_set(object, "name", web_json_short(info->name));
     web_json_set(object, "scaler", web_json_text(info->scaler->name));
     web_json_set(object, "inAgent", json_boolean(info->in_agent));
-    web_json_set(object, "settings", metadata_options_json(info->values, web_json_short));
+    web_json_set(object, "settings", trigger_json_options(info->values, web_json_short));
     return object;
 }
 

@@ -6,16 +6,13 @@
 #include "web/http/answer.h"
 #include "web/json.h"
 #include "web/list_page.h"
-#include "web/metadata_json.h"
 #include "web/trigger_fields.h"
+#include "web/trigger_json.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 enum { USUAL_LIMIT = 100, MAX_LIMIT = 1000 };
-
-/* web_json_text(), or web_json_short() where there is much */
-typedef json_t *make_text(const char *text);
 
 /* ---- the metadata as understood ---- */
 
@@ -26,7 +23,7 @@ static json_t *explain_metadata(const struct trigger *trigger)
     json_t *object = json_object();
     for (int scope = 0; scope < OPTION_SCOPES; scope++)
         web_json_set(object, names[scope],
-                     metadata_options_json(trigger->parsed.values[scope], web_json_text));
+                     trigger_json_options(trigger->parsed.values[scope], web_json_text));
     return object;
 }
 
@@ -54,7 +51,7 @@ static json_t *explain_rates(const struct trigger_figures *figures)
     return object;
 }
 
-static json_t *explain_source(const struct query_state *source, make_text *text)
+static json_t *explain_source(const struct query_state *source, web_json_make_text *text)
 {
     json_t *object = json_object();
     web_json_set(object, "name", text(source->connection));
@@ -68,7 +65,8 @@ static json_t *explain_source(const struct query_state *source, make_text *text)
     return object;
 }
 
-static json_t *explain_failure(const struct snapshot *snapshot, int64_t now_ms, make_text *text)
+static json_t *explain_failure(const struct snapshot *snapshot, int64_t now_ms,
+                               web_json_make_text *text)
 {
     if (snapshot->last_attempt != ATTEMPT_FAILED)
         return json_null();
@@ -80,7 +78,7 @@ static json_t *explain_failure(const struct snapshot *snapshot, int64_t now_ms, 
 
 /* ---- what is answered ---- */
 
-static json_t *explain_answer(const struct answer *answer, make_text *text)
+static json_t *explain_answer(const struct answer *answer, web_json_make_text *text)
 {
     json_t *object = json_object();
     web_json_set(object, "state", web_json_text(answer_state_name(answer_state(answer))));
@@ -94,7 +92,8 @@ static json_t *explain_answer(const struct answer *answer, make_text *text)
     return object;
 }
 
-static json_t *explain_last_answer(const struct trigger *trigger, int64_t now_ms, make_text *text)
+static json_t *explain_last_answer(const struct trigger *trigger, int64_t now_ms,
+                                   web_json_make_text *text)
 {
     const struct last_answer *last = &trigger->answers.last;
     if (last->call == NULL)
@@ -174,7 +173,8 @@ static void add_reason(const struct trigger *trigger, const struct trigger_repor
 /* ---- how many replicas, and why ---- */
 
 /* NULL: it has decided nothing yet, or is not on. */
-static json_t *explain_plan(const struct trigger_plan_view *plan, int64_t now_ms, make_text *text)
+static json_t *explain_plan(const struct trigger_plan_view *plan, int64_t now_ms,
+                            web_json_make_text *text)
 {
     const struct policy_result *result = &plan->result;
     if (!plan->has_decided)
@@ -195,17 +195,13 @@ static json_t *explain_plan(const struct trigger_plan_view *plan, int64_t now_ms
 
 /* ---- a trigger ---- */
 
-static json_t *begin_trigger(const struct trigger *trigger, make_text *text)
+static json_t *begin_trigger(const struct trigger *trigger, web_json_make_text *text)
 {
     json_t *object = json_object();
     web_json_set(object, "id", json_integer((json_int_t)trigger->id));
     web_json_set(object, "namespace", text(trigger->namespace));
     web_json_set(object, "name", text(trigger->name));
-    web_json_set(
-        object, "scaler",
-        web_json_text(trigger->parsed.scaler == NULL ? NULL : trigger->parsed.scaler->name));
-    web_json_set(object, "metricName", text(trigger->parsed.metric_name));
-    web_json_set(object, "target", web_json_number(trigger->parsed.target));
+    trigger_json_add(object, trigger, text);
     return object;
 }
 
@@ -230,7 +226,7 @@ static json_t *summarise(const struct trigger *trigger, int64_t now_ms)
 /* Short: without metadata, and all texts are cut. */
 static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_short)
 {
-    make_text *text = is_short ? web_json_short : web_json_text;
+    web_json_make_text *text = is_short ? web_json_short : web_json_text;
     _cleanup_(trigger_report_done) struct trigger_report report;
     _cleanup_(text_done) struct text why = {0};
     struct trigger_figures figures;

@@ -5,6 +5,7 @@
 #include "web/http/answer.h"
 #include "web/json.h"
 #include "web/trigger_fields.h"
+#include "web/trigger_json.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -20,10 +21,7 @@ enum { MAX_ROWS_PER_TRIGGER = 1500, MAX_ROWS = 4000 };
 /* One trigger with its rows. */
 struct series {
     uint64_t id;
-    char *metric_name;
-    const char *scaler; /* static */
-    double target;
-    bool is_superseded;
+    json_t *head;                 /* what the page says of it before its rows */
     struct trigger_figures *rows; /* what each sample was for it */
     size_t count;
     bool has_more; /* older rows, for which the page or the trigger has no room */
@@ -41,7 +39,7 @@ struct history_search {
 static void search_free(struct history_search **search)
 {
     for (size_t i = 0; i < (*search)->count; i++) {
-        free((*search)->items[i].metric_name);
+        json_decref((*search)->items[i].head);
         free((*search)->items[i].rows);
     }
     free(*search);
@@ -132,10 +130,10 @@ static void describe(struct series *series, const struct trigger *trigger,
                      const struct trigger_report *now)
 {
     series->id = trigger->id;
-    series->metric_name = text_copy(trigger->parsed.metric_name);
-    series->scaler = trigger->parsed.scaler == NULL ? NULL : trigger->parsed.scaler->name;
-    series->target = trigger->parsed.target;
-    series->is_superseded = now->is_superseded;
+    series->head = json_object();
+    web_json_set(series->head, "id", json_integer((json_int_t)trigger->id));
+    trigger_json_add(series->head, trigger, web_json_short);
+    web_json_set(series->head, "superseded", json_boolean(now->is_superseded));
 }
 
 /* A row for each of the newest samples that the page has room for. */
@@ -205,15 +203,10 @@ static json_t *row_json(const struct trigger_figures *row, double unix_offset_ms
 
 static void write_series(const struct series *series, double offset_ms, struct text *body)
 {
-    json_t *object = json_object();
-    web_json_set(object, "id", json_integer((json_int_t)series->id));
-    web_json_set(object, "metricName", web_json_short(series->metric_name));
-    web_json_set(object, "scaler", web_json_text(series->scaler));
-    web_json_set(object, "target", web_json_number(series->target));
-    web_json_set(object, "superseded", json_boolean(series->is_superseded));
-    web_json_set(object, "hasMore", json_boolean(series->has_more));
-    web_json_set(object, "columns", columns_json());
-    web_json_add(body, object, JSON_COMPACT | JSON_EMBED | JSON_REAL_PRECISION(15));
+    web_json_set(series->head, "hasMore", json_boolean(series->has_more));
+    web_json_set(series->head, "columns", columns_json());
+    web_json_add(body, json_incref(series->head),
+                 JSON_COMPACT | JSON_EMBED | JSON_REAL_PRECISION(15));
     text_add(body, ",\"rows\":[");
     for (size_t i = 0; i < series->count; i++) {
         text_add(body, i > 0 ? "," : "");

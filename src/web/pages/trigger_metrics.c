@@ -31,10 +31,10 @@ struct samples {
 static char *labels_of(const struct trigger *trigger)
 {
     struct text labels = {0};
+    const char *scaler = trigger_scaler_name(trigger);
     metric_add_label(&labels, "namespace", trigger->namespace);
     metric_add_label(&labels, "name", trigger->name);
-    metric_add_label(&labels, "scaler",
-                     trigger->parsed.scaler == NULL ? "" : trigger->parsed.scaler->name);
+    metric_add_label(&labels, "scaler", scaler == NULL ? "" : scaler);
     _cleanup_(memory_free) char *metric = text_copy_bytes(
         trigger->parsed.metric_name, text_cut(trigger->parsed.metric_name, MAX_METRIC_NAME_BYTES));
     metric_add_label(&labels, "metric", metric);

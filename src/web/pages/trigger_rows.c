@@ -133,8 +133,7 @@ static void write_fixed(const struct trigger *trigger, struct text *fixed)
     text_addf(fixed, "{\"target\":%.10g", trigger->parsed.target);
     add_string(fixed, "namespace", trigger->namespace);
     add_string(fixed, "name", trigger->name);
-    add_string(fixed, "scaler",
-               trigger->parsed.scaler == NULL ? NULL : trigger->parsed.scaler->name);
+    add_string(fixed, "scaler", trigger_scaler_name(trigger));
     add_string(fixed, "metric", trigger->parsed.metric_name);
     add_query(trigger->parsed.values[OPTION_QUERY], fixed);
     add_string(fixed, "connectionName", trigger->parsed.connection_name);
