@@ -77,12 +77,6 @@ static void refuse(struct web_answer *answer, int code, const char *text)
     text_add(&answer->body, text);
 }
 
-static void refuse_method(struct evhttp_request *request, struct web_answer *answer)
-{
-    evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET, HEAD");
-    refuse(answer, HTTP_BADMETHOD, "method not allowed: only GET and HEAD\n");
-}
-
 /* "a=1&b" as well: evhttp knows no parameter without a value. */
 static bool parse_parameters(const char *query, struct evkeyvalq *ret_parameters)
 {
@@ -106,17 +100,18 @@ static bool is_own_name(const struct web_settings *settings, const char *header)
            (header[length] == '\0' || header[length] == ':');
 }
 
-/* The Host, or that of a whole URL; one that is not permitted. NULL: all are, or there is none, as
- * a browser always sends one. */
-static const char *refused_host(const struct web_settings *settings, struct evhttp_request *request)
+/* The Host, or that of a whole URL, that is not permitted. NULL: all are, or there is none, as a
+ * browser always sends one. */
+static const char *find_refused_host(const struct web_settings *settings,
+                                     struct evhttp_request *evhttp_request)
 {
-    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(evhttp_request);
     const char *of_uri = uri == NULL ? NULL : evhttp_uri_get_host(uri);
     const struct evkeyval *header;
     if (of_uri != NULL && !web_host_is_permitted(&settings->hosts, of_uri) &&
         !is_own_name(settings, of_uri))
         return of_uri;
-    TAILQ_FOREACH(header, evhttp_request_get_input_headers(request), next)
+    TAILQ_FOREACH(header, evhttp_request_get_input_headers(evhttp_request), next)
         if (strcasecmp(header->key, "Host") == 0 &&
             !web_host_is_permitted(&settings->hosts, header->value) &&
             !is_own_name(settings, header->value))
@@ -124,16 +119,30 @@ static const char *refused_host(const struct web_settings *settings, struct evht
     return NULL;
 }
 
-/* ---- the login ---- */
-
-static const char *header_of(struct evhttp_request *request, const char *name)
+static bool check_host(const struct web_settings *settings, struct evhttp_request *evhttp_request,
+                       struct web_answer *answer)
 {
-    return evhttp_find_header(evhttp_request_get_input_headers(request), name);
+    const char *refused = find_refused_host(settings, evhttp_request);
+    if (refused == NULL)
+        return true;
+    answer->code = 403;
+    text_addf(&answer->body,
+              "host \"%.*s\" is not permitted: use an IP address or localhost, or add the name to "
+              "--http-hosts of the server\n",
+              (int)text_cut(refused, MAX_SHOWN_BYTES), refused);
+    return false;
 }
 
-static void add_header(struct evhttp_request *request, const char *name, const char *value)
+/* ---- the login ---- */
+
+static const char *header_of(struct evhttp_request *evhttp_request, const char *name)
 {
-    evhttp_add_header(evhttp_request_get_output_headers(request), name, value);
+    return evhttp_find_header(evhttp_request_get_input_headers(evhttp_request), name);
+}
+
+static void add_header(struct evhttp_request *evhttp_request, const char *name, const char *value)
+{
+    evhttp_add_header(evhttp_request_get_output_headers(evhttp_request), name, value);
 }
 
 static int64_t unix_s(void)
@@ -141,93 +150,86 @@ static int64_t unix_s(void)
     return (int64_t)clock_unix_s(clock_now_ms());
 }
 
-static void redirect(struct evhttp_request *request, struct web_answer *answer, const char *path)
+static void redirect(struct evhttp_request *evhttp_request, const char *path,
+                     struct web_answer *answer)
 {
     answer->code = 303;
-    add_header(request, "Location", path);
+    add_header(evhttp_request, "Location", path);
 }
 
-static void note_failure(struct web_login *login, struct evhttp_request *request)
+static void count_wrong_token(struct web_login *login, struct evhttp_request *evhttp_request)
 {
-    struct evhttp_connection *connection = evhttp_request_get_connection(request);
+    struct evhttp_connection *connection = evhttp_request_get_connection(evhttp_request);
     const struct web_address address =
         web_address_of(bufferevent_getfd(evhttp_connection_get_bufferevent(connection)));
     web_login_fail(login, &address, clock_now_ms());
 }
 
-/* Browsers ask for HTML when somebody goes to a page, and keep its fragment. */
-static void refuse_stranger(struct evhttp_request *request, struct web_answer *answer)
+/* A page that is not there is not open either: who has no login does not learn which there are. */
+static bool needs_login(const struct web_login *login, const struct web_page *page,
+                        struct evhttp_request *evhttp_request)
 {
-    const char *accept = header_of(request, "Accept");
+    return login != NULL && (page == NULL || !page->is_open) &&
+           !web_login_permits(login, header_of(evhttp_request, "Authorization"),
+                              header_of(evhttp_request, "Cookie"), unix_s());
+}
+
+/* Browsers ask for HTML when somebody goes to a page, and keep its fragment. */
+static void demand_login(struct web_login *login, struct evhttp_request *evhttp_request,
+                         struct web_answer *answer)
+{
+    const char *accept = header_of(evhttp_request, "Accept");
+    if (header_of(evhttp_request, "Authorization") != NULL)
+        count_wrong_token(login, evhttp_request);
     if (accept != NULL && text_starts_with(accept, "text/html")) {
-        redirect(request, answer, "/login");
+        redirect(evhttp_request, "/login", answer);
         return;
     }
-    add_header(request, "WWW-Authenticate", "Bearer realm=\"Backlog\"");
+    add_header(evhttp_request, "WWW-Authenticate", "Bearer realm=\"Backlog\"");
     refuse(answer, 401,
            "a token is needed: \"Authorization: Bearer TOKEN\" with that of the server's "
            "--http-token-file\n");
 }
 
-/* POST /login with the token as a form, and POST /logout. False: it is neither. A browser does not
- * send the cookie (SameSite=Strict) with a form of another site, which so ends no session. */
-static bool change_session(const struct web_settings *settings, struct evhttp_request *request,
-                           const char *path, struct web_answer *answer)
+/* The token is in a form. */
+static void log_in(struct web_login *login, struct evhttp_request *evhttp_request,
+                   struct web_answer *answer)
 {
-    if (text_equal(path, "/logout")) {
-        if (web_login_permits(settings->login, NULL, header_of(request, "Cookie"), unix_s()))
-            add_header(request, "Set-Cookie", web_login_no_cookie);
-        redirect(request, answer, "/login");
-        return true;
-    }
-    if (!text_equal(path, "/login"))
-        return false;
-    struct evbuffer *body = evhttp_request_get_input_buffer(request);
+    struct evbuffer *body = evhttp_request_get_input_buffer(evhttp_request);
     size_t length = evbuffer_get_length(body);
-    const char *proxied = header_of(request, "X-Forwarded-Proto");
+    const char *proxied = header_of(evhttp_request, "X-Forwarded-Proto");
+    bool is_secure = proxied != NULL && text_equal(proxied, "https");
     struct evkeyvalq form;
     TAILQ_INIT(&form);
     _cleanup_(memory_free) char *bytes =
         text_copy_bytes((const char *)evbuffer_pullup(body, -1), length);
     const char *token =
         length > 0 && parse_parameters(bytes, &form) ? evhttp_find_header(&form, "token") : NULL;
-    _cleanup_(memory_free) char *cookie = web_login_cookie(
-        settings->login, token, proxied != NULL && text_equal(proxied, "https"), unix_s());
+    _cleanup_(memory_free) char *cookie = web_login_cookie(login, token, is_secure, unix_s());
     if (cookie != NULL)
-        add_header(request, "Set-Cookie", cookie);
+        add_header(evhttp_request, "Set-Cookie", cookie);
     else if (token != NULL)
-        note_failure(settings->login, request);
-    redirect(request, answer, cookie != NULL ? "/" : "/login?wrong");
+        count_wrong_token(login, evhttp_request);
+    redirect(evhttp_request, cookie != NULL ? "/" : "/login?wrong", answer);
     evhttp_clear_headers(&form);
-    return true;
 }
 
-static bool refuses_host(const struct web_settings *settings, struct evhttp_request *request,
-                         struct web_answer *answer)
+/* A browser does not send the cookie (SameSite=Strict) with a form of another site, which so ends
+ * no session. */
+static void log_out(const struct web_login *login, struct evhttp_request *evhttp_request,
+                    struct web_answer *answer)
 {
-    const char *host = refused_host(settings, request);
-    if (host == NULL)
-        return false;
-    answer->code = 403;
-    text_addf(&answer->body,
-              "host \"%.*s\" is not permitted: use an IP address or localhost, or add the name to "
-              "--http-hosts of the server\n",
-              (int)text_cut(host, MAX_SHOWN_BYTES), host);
-    return true;
+    if (web_login_permits(login, NULL, header_of(evhttp_request, "Cookie"), unix_s()))
+        add_header(evhttp_request, "Set-Cookie", web_login_no_cookie);
+    redirect(evhttp_request, "/login", answer);
 }
 
-/* A page that is not there is not open either: strangers do not learn which there are. */
-static bool is_stranger(const struct web_login *login, const struct web_page *page,
-                        struct evhttp_request *request)
-{
-    return login != NULL && (page == NULL || !page->is_open) &&
-           !web_login_permits(login, header_of(request, "Authorization"),
-                              header_of(request, "Cookie"), unix_s());
-}
+/* ---- by method ---- */
 
-static const struct web_page *get_page(const struct web_settings *settings,
-                                       struct evhttp_request *evhttp_request, const char *path,
-                                       const char *query, struct web_answer *answer)
+/* Returns the page where that is a stream, as web_request_answer(). */
+static const struct web_page *answer_get(const struct web_settings *settings,
+                                         struct evhttp_request *evhttp_request, const char *path,
+                                         const char *query, struct web_answer *answer)
 {
     struct evkeyvalq parameters;
     TAILQ_INIT(&parameters);
@@ -240,17 +242,32 @@ static const struct web_page *get_page(const struct web_settings *settings,
         return NULL;
     }
     const struct web_page *page = find_page(settings, path, &request);
-    if (is_stranger(settings->login, page, evhttp_request)) {
-        if (header_of(evhttp_request, "Authorization") != NULL)
-            note_failure(settings->login, evhttp_request);
-        refuse_stranger(evhttp_request, answer);
-    } else if (page == NULL)
+    if (needs_login(settings->login, page, evhttp_request))
+        demand_login(settings->login, evhttp_request, answer);
+    else if (page == NULL)
         web_refuse_path(answer);
     else if (page->stream != NULL)
         return page;
     else
         page->get(page->context, &request, answer);
     return NULL;
+}
+
+static void refuse_method(struct evhttp_request *evhttp_request, struct web_answer *answer)
+{
+    add_header(evhttp_request, "Allow", "GET, HEAD");
+    refuse(answer, HTTP_BADMETHOD, "method not allowed: only GET and HEAD\n");
+}
+
+static void answer_post(const struct web_settings *settings, struct evhttp_request *evhttp_request,
+                        const char *path, struct web_answer *answer)
+{
+    if (settings->login != NULL && text_equal(path, "/login"))
+        log_in(settings->login, evhttp_request, answer);
+    else if (settings->login != NULL && text_equal(path, "/logout"))
+        log_out(settings->login, evhttp_request, answer);
+    else
+        refuse_method(evhttp_request, answer);
 }
 
 const struct web_page *web_request_answer(const struct web_settings *settings,
@@ -261,14 +278,16 @@ const struct web_page *web_request_answer(const struct web_settings *settings,
     const char *path = uri == NULL ? NULL : evhttp_uri_get_path(uri);
     enum evhttp_cmd_type method = evhttp_request_get_command(evhttp_request);
     bool is_get = method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD;
+    bool is_post = method == EVHTTP_REQ_POST;
     path = path == NULL ? "" : path;
-    if ((is_get || method == EVHTTP_REQ_POST) && refuses_host(settings, evhttp_request, answer))
+    if ((is_get || is_post) && !check_host(settings, evhttp_request, answer))
         return NULL;
     if (is_get)
-        return get_page(settings, evhttp_request, path,
-                        uri == NULL ? NULL : evhttp_uri_get_query(uri), answer);
-    if (method != EVHTTP_REQ_POST || settings->login == NULL ||
-        !change_session(settings, evhttp_request, path, answer))
+        return answer_get(settings, evhttp_request, path,
+                          uri == NULL ? NULL : evhttp_uri_get_query(uri), answer);
+    if (is_post)
+        answer_post(settings, evhttp_request, path, answer);
+    else
         refuse_method(evhttp_request, answer);
     return NULL;
 }
