@@ -21,6 +21,7 @@
 //   trigger_replicas  how many replicas an object had
 //   trigger_plots     work, replicas, rates
 //   panel             one trigger on the page of its object
+//   trigger_panels    all of an object's triggers there
 //   triggers          the page #/
 //   trigger           the page of one object, #/trigger/NAMESPACE/NAME
 //   workers           #/workers, and those of one object, #/workers/NAMESPACE/NAME
