@@ -28,16 +28,23 @@ struct identity {
     unsigned hash; /* keyed */
 };
 
-/* Sorts the entries, and measures. Fails where a key is there twice. */
+/* Sorts the ref's entries, and measures: the result has no bytes, and nothing to free. Fails with
+ * ERROR_INVALID where a key is there twice, or a name has control characters or is longer than
+ * those of Kubernetes. */
 bool identity_measure(const struct trigger_ref *ref, struct identity *ret_identity,
                       struct error *error);
-/* The bytes of what was measured. */
+
+/* The bytes of what was measured of this ref; identity_done() frees them. */
 void identity_write(struct identity *identity, const struct trigger_ref *ref);
+void identity_done(struct identity *identity);
+
 /* The ref that was written, its strings borrowed; the caller frees the entries. */
 struct trigger_ref identity_ref(const struct identity *identity);
-/* What its strings take, each copied for itself, with an array of the entries. */
+
+/* The heap that its strings take, each copied for itself, with an array of the entries. */
 size_t identity_copy_bytes(const struct identity *identity);
+
+/* Are these the bytes of a measured ref? They are as long as its identity. */
 bool identity_is(const char *bytes, const struct trigger_ref *ref);
-void identity_done(struct identity *identity);
 
 #endif

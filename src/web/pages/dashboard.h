@@ -20,8 +20,6 @@
 #include "web/live_tables.h"
 #include "web/walk.h"
 
-#include <jansson.h>
-
 struct dashboard;
 
 struct dashboard_settings {
