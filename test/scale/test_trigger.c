@@ -299,27 +299,27 @@ static void what_the_policies_of_other_replicas_wanted_ends(void **state)
     query_of(trigger);
     measure_again(trigger);
     int64_t now_ms = clock_now_ms();
-    assert_true(trigger_give_to_peers(trigger, now_ms, &value));
+    assert_true(trigger_peers_give(trigger, now_ms, &value));
     int64_t own = value.policy_peak;
     assert_int_equal(value.policy_peak_ms, now_ms);
 
     value.policy_peak = 1000;
     value.policy_peak_ms = now_ms - AGE_MS;
     assert_true(peer_values_add(values, &value, now_ms));
-    trigger_take_from_peers(trigger, values, now_ms);
+    trigger_peers_take(trigger, values, now_ms);
     assert_int_equal(trigger->policy->answered.state.peak, own);
     assert_int_equal(trigger->policy->answered.state.peers_until_ms, now_ms + LEFT_MS);
-    assert_true(trigger_give_to_peers(trigger, now_ms, &value));
+    assert_true(trigger_peers_give(trigger, now_ms, &value));
     assert_int_equal(value.policy_peak, 1000);
     assert_int_equal(value.policy_peak_ms, now_ms - AGE_MS);
 
     value.policy_peak = (int64_t)POLICY_MAX_REPLICAS + 1;
     value.policy_peak_ms = now_ms;
     assert_true(peer_values_add(values, &value, now_ms));
-    trigger_take_from_peers(trigger, values, now_ms);
+    trigger_peers_take(trigger, values, now_ms);
     assert_int_equal(trigger->policy->answered.state.peers_peak, 1000);
     assert_int_equal(trigger->policy->answered.state.peers_until_ms, now_ms + LEFT_MS);
-    assert_true(trigger_give_to_peers(trigger, now_ms + LEFT_MS, &value));
+    assert_true(trigger_peers_give(trigger, now_ms + LEFT_MS, &value));
     assert_int_equal(value.policy_peak, own);
     peer_values_free(values);
 }
@@ -395,6 +395,20 @@ static void a_walk_sees_each_trigger_that_stays_once(void **state)
     assert_ptr_equal(triggers_first(triggers), one);
     triggers_expire(triggers, 1500); /* the second, which is next */
     assert_ptr_equal(triggers_next(triggers), three);
+    assert_null(triggers_next(triggers));
+}
+
+/* Who walks may give up anywhere, and says nothing. */
+static void a_walk_begins_anew_wherever_the_last_one_was(void **state)
+{
+    (void)state;
+    struct trigger *one = FIND(GOOD);
+    struct trigger *other = FIND(GOOD, "queueLength", "1");
+    assert_ptr_equal(triggers_first(triggers), one);
+    assert_ptr_equal(triggers_next(triggers), other);
+    assert_ptr_equal(triggers_first(triggers), one);
+    assert_ptr_equal(triggers_next(triggers), other);
+    assert_null(triggers_next(triggers));
     assert_null(triggers_next(triggers));
 }
 
@@ -485,6 +499,7 @@ int main(void)
         TEST(in_an_outage_the_status_of_consumers_is_unknown),
         TEST(the_sums_of_policies_follow_answers_and_drops),
         TEST(a_walk_sees_each_trigger_that_stays_once),
+        TEST(a_walk_begins_anew_wherever_the_last_one_was),
         TEST(buckets_have_each_trigger_once),
         TEST(a_trigger_that_is_no_longer_called_is_superseded_by_a_later_one),
         TEST(triggers_of_one_object_that_are_called_in_turn_supersede_none),

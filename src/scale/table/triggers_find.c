@@ -42,7 +42,7 @@ bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int
         *ret_trigger = trigger;
     } else if (!parse_new(triggers, ref, &identity, now_ms, ret_trigger, error))
         return false;
-    trigger_take_from_peers(*ret_trigger, triggers->settings.peers, now_ms);
+    trigger_peers_take(*ret_trigger, triggers->settings.peers, now_ms);
     return true;
 }
 

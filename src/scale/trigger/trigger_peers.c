@@ -93,7 +93,7 @@ static void raise_policy_peak(struct trigger *trigger, const struct peer_value *
     trigger_follow(trigger);
 }
 
-void trigger_take_from_peers(struct trigger *trigger, struct peer_values *values, int64_t now_ms)
+void trigger_peers_take(struct trigger *trigger, struct peer_values *values, int64_t now_ms)
 {
     uint64_t revision = values == NULL ? 0 : peer_values_revision(values);
     if (values == NULL || trigger->parsed.scaler == NULL ||
@@ -125,7 +125,7 @@ static void add_policy_peak(const struct trigger *trigger, const struct trigger_
         is_of_peers ? policy->peers_until_ms - trigger->parsed.rules.hold_ms : now_ms;
 }
 
-bool trigger_give_to_peers(struct trigger *trigger, int64_t now_ms, struct peer_value *ret_value)
+bool trigger_peers_give(struct trigger *trigger, int64_t now_ms, struct peer_value *ret_value)
 {
     _cleanup_(trigger_report_done) struct trigger_report report = {0};
     if (trigger->parsed.scaler == NULL || trigger->bound.query == NULL)

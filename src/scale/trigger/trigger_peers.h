@@ -10,10 +10,10 @@
 #include "scale/trigger/trigger.h"
 
 /* Where others had a value for it, that is what it holds until it is measured, and a part of what
- * it holds later. */
-void trigger_take_from_peers(struct trigger *trigger, struct peer_values *values, int64_t now_ms);
+ * it holds later. `values` may be NULL: other replicas are not asked. */
+void trigger_peers_take(struct trigger *trigger, struct peer_values *values, int64_t now_ms);
 
 /* What would be held if measuring failed from now on. False: nothing. */
-bool trigger_give_to_peers(struct trigger *trigger, int64_t now_ms, struct peer_value *ret_value);
+bool trigger_peers_give(struct trigger *trigger, int64_t now_ms, struct peer_value *ret_value);
 
 #endif

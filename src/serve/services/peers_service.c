@@ -41,7 +41,7 @@ static void fill_from_triggers(const struct triggers *triggers, uint64_t bucket,
         struct trigger *trigger = NULL;
         while (page->count < PAGE_VALUES &&
                (trigger = triggers_at(triggers, bucket, trigger)) != NULL)
-            page->count += trigger_give_to_peers(trigger, now_ms, &page->values[page->count]);
+            page->count += trigger_peers_give(trigger, now_ms, &page->values[page->count]);
         has_room = page->count < NEARLY_FULL && clock_now_us() < end_us;
     }
     page->next = bucket < buckets ? bucket : of_others;
