@@ -7,6 +7,10 @@ export const parameters = () => new URLSearchParams(location.hash.split("?")[1] 
 export const addressOf = (wanted) => lastOf.get(wanted) ?? `#${wanted}`;
 export const remember = () => lastOf.set(path(), location.hash || "#/");
 
+// Of a ScaledObject, in addresses of pages and of the server.
+export const objectPath = (namespace, name) => `${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
+export const objectQuery = (namespace, name) => new URLSearchParams({ namespace, name }).toString();
+
 // Empty values are left out. The page stays, and knows what it has changed.
 export function setParameters(changes) {
   const all = parameters();

@@ -1,6 +1,6 @@
 // The page of one ScaledObject: each of its triggers with history, explanation, last changes, error and log lines.
 
-import { addressOf, setParameters } from "./address.js";
+import { addressOf, objectPath, setParameters } from "./address.js";
 import { el, setText } from "./dom.js";
 import { filterButtons } from "./filter_buttons.js";
 import { clock, zone } from "./format.js";
@@ -14,7 +14,7 @@ const HISTORY_EVERY_MS = 5000;
 
 export function triggerPage(namespace, name) {
   const object = `${namespace}/${name}`;
-  const path = `${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
+  const path = objectPath(namespace, name);
   const lines = el("ol", { class: "lines", tabindex: "0", "aria-label": "Log lines" });
   const replicas = makeLooks(namespace, name);
   const panels = makeTriggerPanels({

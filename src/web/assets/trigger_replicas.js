@@ -1,5 +1,6 @@
 // How many replicas a ScaledObject had, as often as its page looked.
 
+import { objectPath, objectQuery } from "./address.js";
 import { getJson, serverNow, store } from "./store.js";
 
 export const LOOK_EVERY_MS = 3000;
@@ -8,11 +9,10 @@ const isThere = ({ state }) => state === "Running" || state === "Pending";
 
 // As /api/replicas: those that the HPA counts, or the pods of --workers that are not ending.
 async function replicasOf(namespace, name) {
-  const path = `${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
-  const seen = store.hello.hasHpas ? await getJson(`/api/replicas/${path}`).catch(() => ({})) : {};
+  const path = `/api/replicas/${objectPath(namespace, name)}`;
+  const seen = store.hello.hasHpas ? await getJson(path).catch(() => ({})) : {};
   if (seen.replicas != null || !store.hello.hasWorkers) return seen;
-  const query = `namespace=${encodeURIComponent(namespace)}&name=${encodeURIComponent(name)}`;
-  const page = await getJson(`/api/workers?${query}`).catch(() => ({}));
+  const page = await getJson(`/api/workers?${objectQuery(namespace, name)}`).catch(() => ({}));
   const [object] = page.objects ?? [];
   return object && !object.hasMore ? { ...object, replicas: object.workers.filter(isThere).length } : seen;
 }

@@ -1,6 +1,6 @@
 // The first page: cards, and the table of all triggers, those that fail first, then by namespace.
 
-import { parameters, setParameters } from "./address.js";
+import { objectPath, parameters, setParameters } from "./address.js";
 import { makeCards } from "./cards.js";
 import { el, setClass, setText } from "./dom.js";
 import { filterButtons } from "./filter_buttons.js";
@@ -11,8 +11,7 @@ import { drawChip, drawLink, drawText, parseSort, sortText, Table } from "./tabl
 import { groupsOf, makeFolds } from "./trigger_groups.js";
 import { connectionOf, stateOf } from "./trigger_state.js";
 
-const triggerHref = ({ namespace, name }) =>
-  `#/trigger/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
+const triggerHref = ({ namespace, name }) => `#/trigger/${objectPath(namespace, name)}`;
 
 const bound = (row) =>
   (row.ratesAreBounds

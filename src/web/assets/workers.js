@@ -1,6 +1,7 @@
 // The pods of ScaledObjects and ScaledJobs, where the server lists them (--workers). They are read while this page is
 // open.
 
+import { objectQuery } from "./address.js";
 import { el, setText } from "./dom.js";
 import { bytes, compact, cores, duration, number, plural } from "./format.js";
 import { openLog } from "./log_dialog.js";
@@ -67,8 +68,7 @@ function notesOf(objects, hasMore) {
 
 export function workersPage(namespace, name) {
   const isOne = name !== undefined;
-  const object = `namespace=${encodeURIComponent(namespace)}&name=${encodeURIComponent(name)}`;
-  const path = isOne ? `/api/workers?${object}` : "/api/workers";
+  const path = isOne ? `/api/workers?${objectQuery(namespace, name)}` : "/api/workers";
   const count = el("p", { class: "count" });
   const notes = el("ul", { class: "notes" });
   const numbers = new Map(); // ids of rows, by the pod's
