@@ -146,30 +146,38 @@ static bool gives_policy(const struct option_entry *entries, size_t count)
     return false;
 }
 
+/* The caller frees the values, whose data are struct general_options. */
+static struct option_values *parse(const struct option_entry *entries, size_t count,
+                                   struct error *mistakes)
+{
+    static const size_t sizes[OPTION_SCOPES] = {[OPTION_TARGET] = sizeof(struct general_options)};
+    const struct option_input input = {entries, count, OPTION_FROM_TRIGGER};
+    struct option_values *values[OPTION_SCOPES];
+    option_parse(general_table, sizes, &input, values, mistakes);
+    option_values_free(values[OPTION_CONNECTION]);
+    option_values_free(values[OPTION_QUERY]);
+    struct general_options *options = values[OPTION_TARGET]->data;
+    options->policy.is_set = gives_policy(entries, count);
+    return values[OPTION_TARGET];
+}
+
 struct option_values *general_parse(const struct option_entry *entries, size_t count,
                                     const struct answer_rules *standard, struct error *mistakes)
 {
-    static const size_t sizes[OPTION_SCOPES] = {[OPTION_TARGET] = sizeof(struct general_options)};
     _cleanup_(memory_free) struct option_entry *own = memory_array(count + 1, sizeof(*own));
-    struct option_values *values[OPTION_SCOPES];
     size_t length = 0;
     for (size_t i = 0; i < count; i++)
         if (option_find(general_table, entries[i].key, OPTION_FROM_TRIGGER) != NULL)
             own[length++] = entries[i];
-    option_parse(general_table, sizes, &(struct option_input){own, length, OPTION_FROM_TRIGGER},
-                 values, mistakes);
-    option_values_free(values[OPTION_CONNECTION]);
-    option_values_free(values[OPTION_QUERY]);
-
-    struct general_options *options = values[OPTION_TARGET]->data;
-    options->policy.is_set = gives_policy(own, length);
-    options->rules.interval_is_set =
-        standard->interval_is_set || option_text(values[OPTION_TARGET], key_interval) != NULL;
-    if (option_text(values[OPTION_TARGET], key_interval) == NULL)
+    struct option_values *values = parse(own, length, mistakes);
+    struct general_options *options = values->data;
+    bool has_interval = option_text(values, key_interval) != NULL;
+    options->rules.interval_is_set = standard->interval_is_set || has_interval;
+    if (!has_interval)
         options->rules.interval_ms = standard->interval_ms;
-    if (option_text(values[OPTION_TARGET], key_hold) == NULL)
+    if (option_text(values, key_hold) == NULL)
         options->rules.hold_ms = standard->hold_ms;
-    return values[OPTION_TARGET];
+    return values;
 }
 
 /* Splits "KEY=VALUE". */
@@ -195,15 +203,10 @@ static bool read_pair(char *piece, struct option_entry *ret_entry, struct error 
 bool general_parse_policy(const struct option_entry *entries, size_t count,
                           struct policy_settings *ret_settings, struct error *mistakes)
 {
-    static const size_t sizes[OPTION_SCOPES] = {[OPTION_TARGET] = sizeof(struct general_options)};
-    struct option_values *values[OPTION_SCOPES];
-    option_parse(general_table, sizes, &(struct option_input){entries, count, OPTION_FROM_TRIGGER},
-                 values, mistakes);
-    struct general_options *options = values[OPTION_TARGET]->data;
-    options->policy.is_set = gives_policy(entries, count);
+    struct option_values *values = parse(entries, count, mistakes);
+    const struct general_options *options = values->data;
     bool is_set = policy_options_compile(&options->policy, ret_settings, mistakes);
-    for (int scope = 0; scope < OPTION_SCOPES; scope++)
-        option_values_free(values[scope]);
+    option_values_free(values);
     return is_set;
 }
 
