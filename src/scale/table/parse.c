@@ -152,38 +152,34 @@ static bool choose_connection(const struct parse *parse, struct chosen *chosen)
                                                   credentials, &chosen->may_come, &chosen->error);
 }
 
+/* `connection` has the values of its keys; NULL: the trigger's own entries and credentials have. */
 static void parse_options(const struct parse *parse, const struct named_connection *connection,
                           enum option_source source)
 {
     struct trigger_parsed *parsed = parse->parsed;
     const struct trigger_ref *ref = parse->ref;
-    const struct option *table = parsed->scaler->options;
-    _cleanup_(memory_free) struct option_entry *entries_beside_connection = NULL;
-    struct option_values *values = NULL; /* of the connection */
-    const struct option_values *credentials = NULL;
-    const struct option_entry *entries = ref->entries;
-    size_t count = ref->count;
-    check_file_only(table, ref, &parsed->mistakes);
-    if (parsed->needs & TRIGGER_NEEDS_CREDENTIALS && source == OPTION_FROM_TRIGGER) {
-        const struct credentials *known = parse->known->credentials;
-        if (known->count > 0)
-            credentials = own_credentials_parse(known, parsed->scaler, &parsed->mistakes);
-    }
-    if (connection != NULL) {
-        values = named_values(connection, parsed->scaler, &parsed->mistakes);
-        entries_beside_connection = named_entries_beside(connection, values, ref->entries,
-                                                         ref->count, &count, &parsed->mistakes);
-        entries = entries_beside_connection;
-    }
-    const struct option_input input = {
-        .entries = entries,
-        .count = count,
+    const struct scaler *scaler = parsed->scaler;
+    _cleanup_(memory_free) struct option_entry *entries_beside = NULL;
+    struct option_values *values = NULL;
+    struct option_input input = {
+        .entries = ref->entries,
+        .count = ref->count,
         .source = source,
         .others = general_table,
-        .connection = values,
-        .credentials = credentials,
     };
-    option_parse(table, parsed->scaler->sizes, &input, parsed->values, &parsed->mistakes);
+    check_file_only(scaler->options, ref, &parsed->mistakes);
+    if (parsed->needs & TRIGGER_NEEDS_CREDENTIALS && source == OPTION_FROM_TRIGGER &&
+        parse->known->credentials->count > 0)
+        input.credentials =
+            own_credentials_parse(parse->known->credentials, scaler, &parsed->mistakes);
+    if (connection != NULL) {
+        values = named_values(connection, scaler, &parsed->mistakes);
+        entries_beside = named_entries_beside(connection, values, ref->entries, ref->count,
+                                              &input.count, &parsed->mistakes);
+        input.entries = entries_beside;
+        input.connection = values;
+    }
+    option_parse(scaler->options, scaler->sizes, &input, parsed->values, &parsed->mistakes);
     option_values_free(values);
 }
 
