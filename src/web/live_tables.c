@@ -1,6 +1,5 @@
 #include "web/live_tables.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
 #include "web/json.h"

@@ -3,6 +3,7 @@
 #ifndef BACKLOG_TEST_POLICY_FIXTURE_H
 #define BACKLOG_TEST_POLICY_FIXTURE_H
 
+#include "base/text.h"
 #include "scale/policy/policy.h"
 
 #include <setjmp.h>

@@ -10,7 +10,6 @@
 
 #include "base/error.h"
 #include "base/hash_table.h"
-#include "base/text.h"
 #include "config/connections.h"
 
 #include <stdbool.h>

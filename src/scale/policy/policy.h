@@ -12,7 +12,6 @@
 #define BACKLOG_SCALE_POLICY_POLICY_H
 
 #include "base/error.h"
-#include "base/text.h"
 #include "measure/recent_samples.h"
 #include "scale/policy/flow.h"
 

@@ -14,7 +14,6 @@
 #ifndef BACKLOG_SCALE_TABLE_BUDGET_H
 #define BACKLOG_SCALE_TABLE_BUDGET_H
 
-#include "base/error.h"
 #include "scale/trigger/trigger.h"
 
 #include <stdbool.h>

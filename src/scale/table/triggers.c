@@ -2,7 +2,6 @@
 
 #include "base/memory.h"
 #include "scale/connections/inline.h"
-#include "scale/connections/named.h"
 #include "scale/trigger/trigger_objects.h"
 
 #include <assert.h>

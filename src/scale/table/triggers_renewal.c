@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/text.h"
 
 /* A connection that is not there may not have been there before either: that counts, too, but for a
  * trigger that has one of its namespace's Secret. No connection concerns a trigger of an unknown

@@ -12,6 +12,7 @@
 #ifndef BACKLOG_SCALE_TRIGGER_TRIGGER_POLICY_H
 #define BACKLOG_SCALE_TRIGGER_TRIGGER_POLICY_H
 
+#include "base/text.h"
 #include "measure/engine.h"
 #include "scale/answer/answer.h"
 #include "scale/policy/policy.h"

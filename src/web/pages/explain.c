@@ -1,6 +1,5 @@
 #include "web/pages/explain.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "scale/policy/words.h"
 #include "web/http/answer.h"

@@ -15,7 +15,7 @@
 #ifndef BACKLOG_WEB_PAGES_EXPLAIN_H
 #define BACKLOG_WEB_PAGES_EXPLAIN_H
 
-#include "web/http/http.h"
+#include "web/http/page.h"
 #include "web/walk.h"
 
 /* For web_page; the context is a struct walk_source. */

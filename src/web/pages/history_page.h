@@ -11,7 +11,7 @@
 #ifndef BACKLOG_WEB_PAGES_HISTORY_PAGE_H
 #define BACKLOG_WEB_PAGES_HISTORY_PAGE_H
 
-#include "web/http/http.h"
+#include "web/http/page.h"
 #include "web/walk.h"
 
 /* For web_page; the context is a struct walk_source. */
