@@ -14,17 +14,18 @@ static bool begins(const char *text, const char *end, const char *word)
     return (size_t)(end - text) >= length && memcmp(text, word, length) == 0;
 }
 
-/* Behind the text in quotes that begins here. */
+/* Behind the text in quotes that begins here; `end` where it does not end, which all but one in
+ * backquotes do in their line. */
 static const char *skip_quoted(const char *at, const char *end)
 {
     char quote = *at++;
-    while (at < end && *at != quote)
-        at += *at == '\\' && quote == '"' && at + 1 < end ? 2 : 1;
-    return at < end ? at + 1 : end;
+    while (at < end && *at != quote && (*at != '\n' || quote == '`'))
+        at += *at == '\\' && quote != '`' && at + 1 < end ? 2 : 1;
+    return at < end && *at == quote ? at + 1 : end;
 }
 
 /* Behind the action that begins here, as Go's text/template reads it: its end may also be in a text
- * or a comment. */
+ * or a comment. NULL: these braces begin none, because it does not end before the next one. */
 static const char *skip_action(const char *at, const char *end)
 {
     at += strlen(opening);
@@ -35,9 +36,9 @@ static const char *skip_action(const char *at, const char *end)
         const char *found = memmem(at, (size_t)(end - at), "*/", 2);
         at = found == NULL ? end : found;
     }
-    while (at < end && !begins(at, end, closing))
-        at = *at == '"' || *at == '`' ? skip_quoted(at, end) : at + 1;
-    return at < end ? at + strlen(closing) : end;
+    while (at < end && !begins(at, end, closing) && *at != '{')
+        at = *at == '"' || *at == '\'' || *at == '`' ? skip_quoted(at, end) : at + 1;
+    return begins(at, end, closing) ? at + strlen(closing) : NULL;
 }
 
 bool template_has_action(const char *text, size_t length)
@@ -64,9 +65,10 @@ char *template_hide(const char *text, size_t length)
     const char *end = text + length;
     for (const char *at = text; at < end && (at = memmem(at, (size_t)(end - at), opening, 2));) {
         const char *next = skip_action(at, end);
-        for (; at < next; at++)
+        for (; next != NULL && at < next; at++)
             if (*at != '\n' && *at != '\r')
                 copy[at - text] = HIDDEN;
+        at += next == NULL ? strlen(opening) : 0;
     }
     for (char *line = copy, *last = copy + length; line < last;) {
         char *found = memchr(line, '\n', (size_t)(last - line));

@@ -14,8 +14,7 @@
 bool template_has_action(const char *text, size_t length);
 
 /* A copy of the same length, which the caller frees: a line of nothing but actions is blank, and an
- * action beside other text is a word. An action that does not end reaches to the end of the text.
- */
+ * action beside other text is a word. Braces that begin no action stay. */
 char *template_hide(const char *text, size_t length);
 
 #endif

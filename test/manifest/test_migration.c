@@ -206,6 +206,18 @@ static void in_helm_templates_actions_stay(void **state)
                  "listNam");
 }
 
+/* Such as those of a comment: it hid all triggers below it, without a word. */
+static void braces_that_begin_no_action_hide_nothing(void **state)
+{
+    (void)state;
+#define TRIGGER "  triggers:\n  - {type: redis, metadata: {address: 'r:1', listName: x}}\n"
+    assert_migrates("# {{ no\n" HEAD TRIGGER, NULL);
+    assert_migrates("# {{ no\n" HEAD "  x: {{ .x }}\n" TRIGGER, NULL);
+    assert_migrates("# {{ \"no\n" HEAD "  y: \"y\"\n" TRIGGER "# }}\n", NULL);
+    assert_migrates(HEAD TRIGGER "# {{", NULL);
+#undef TRIGGER
+}
+
 static void kustomize_patches_are_edited(void **state)
 {
     (void)state;
@@ -598,6 +610,7 @@ int main(void)
         cmocka_unit_test(other_ways_of_writing_stay_as_they_are),
         cmocka_unit_test(anchors_stay),
         cmocka_unit_test(in_helm_templates_actions_stay),
+        cmocka_unit_test(braces_that_begin_no_action_hide_nothing),
         cmocka_unit_test(kustomize_patches_are_edited),
         cmocka_unit_test(a_patch_of_a_part_of_a_trigger_is_named),
         cmocka_unit_test(parts_of_a_scaled_job_are_no_warning),
