@@ -132,6 +132,72 @@ static void stuck_consumers_keep_their_replicas_when_the_server_restarts(void **
     assert_int_equal(world.result.term, POLICY_BY_STALL);
 }
 
+/* One that ends, and is not back yet, takes no other one with it. */
+static void fewer_stuck_consumers_do_not_lower_the_replicas(void **state)
+{
+    (void)state;
+    world.settings.on_stall = POLICY_STALL_HOLD;
+    world.reading.consumers = 20;
+    waiting(500);
+    measure_for(10, 1, 0);
+    world.reading.consumers = 3;
+    assert_int_equal(measure_for(10, 1, 0), 20);
+    world.reading.consumers = 22;
+    assert_int_equal(measure_for(10, 1, 0), 22);
+}
+
+/* NATS and the queries of PostgreSQL and Prometheus report no consumers, Redis none that has hung
+ * for long. */
+static void
+after_a_restart_messages_in_flight_keep_replicas_where_no_consumer_is_known(void **state)
+{
+    (void)state;
+    static const double unknown[] = {NAN, 0};
+    world.settings.on_stall = POLICY_STALL_HOLD;
+    for (size_t i = 0; i < 2; i++) {
+        world.state = (struct policy_state){0};
+        world.recent.count = 0;
+        world.reading.consumers = unknown[i];
+        world.reading.in_flight = 12;
+        waiting(500);
+        assert_int_equal(measure_for(10, 1, 0), 12);
+        assert_int_equal(world.result.status, FLOW_STALL);
+    }
+}
+
+/* A push has the first reading sent when the first message arrives. */
+static void a_burst_is_more_than_its_first_message(void **state)
+{
+    (void)state;
+    world.settings.on_stall = POLICY_STALL_HOLD;
+    measure_for(5, 0, 0);
+    int64_t began_ms = world.now_ms;
+    waiting(1);
+    world.now_ms = began_ms + 20 - world.recent.interval_ms;
+    assert_int_equal(measure(0, 0), 1);
+    waiting(200);
+    world.now_ms = began_ms + 1000 - world.recent.interval_ms;
+    assert_int_equal(measure(0, 0), 20);
+    world.reading.consumers = 20;
+    waiting(300); /* what comes later is no part of it */
+    assert_int_equal(measure(0, 0), 30);
+    assert_int_equal(measure_for(5, 0, 0), 20);
+    assert_int_equal(world.result.status, FLOW_STALL);
+}
+
+/* As a query of Prometheus that has no series while nothing is in flight. */
+static void a_burst_is_noticed_where_nothing_but_the_messages_is_known_when_idle(void **state)
+{
+    (void)state;
+    world.settings.on_stall = POLICY_STALL_HOLD;
+    world.reading.consumers = world.reading.in_flight = NAN;
+    measure_for(5, 0, 0);
+    world.reading.in_flight = 1;
+    waiting(50);
+    assert_int_equal(measure_for(10, 0, 0), 5);
+    assert_int_equal(world.result.status, FLOW_STALL);
+}
+
 /* Jobs of ten minutes, whose rate is not known yet. */
 static void a_burst_of_long_jobs_keeps_the_replicas_that_it_started(void **state)
 {
@@ -326,7 +392,11 @@ int main(void)
         TEST(a_consumer_that_was_not_seen_lately_is_stuck_not_gone),
         TEST(between_two_commits_consumers_are_not_stuck),
         TEST(stuck_consumers_keep_their_replicas_when_the_server_restarts),
+        TEST(fewer_stuck_consumers_do_not_lower_the_replicas),
+        TEST(after_a_restart_messages_in_flight_keep_replicas_where_no_consumer_is_known),
         TEST(a_burst_of_long_jobs_keeps_the_replicas_that_it_started),
+        TEST(a_burst_is_more_than_its_first_message),
+        TEST(a_burst_is_noticed_where_nothing_but_the_messages_is_known_when_idle),
         TEST(without_onStall_a_stuck_consumer_is_only_reported),
         TEST(long_jobs_are_not_stuck),
         TEST(without_rates_the_status_is_unknown),

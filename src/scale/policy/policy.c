@@ -202,35 +202,49 @@ static void raise_by_in_flight(struct policy_decision *decision)
         decision->result.active = true;
 }
 
-/* As many as have consumers; 0: nobody knows of any. */
-static int64_t replicas_with_consumers(const struct policy_decision *decision)
+/* As many as have consumers or, where none is known, as many as may have the messages in flight:
+ * one for each that may be at work. 0: neither is known. */
+static int64_t replicas_at_work(const struct policy_decision *decision)
 {
-    double consumers = decision->last->reading.consumers;
-    return consumers > 0 ? policy_whole(consumers / decision->settings->consumers_per_replica) : 0;
+    const struct reading *reading = &decision->last->reading;
+    const struct policy_settings *settings = decision->settings;
+    if (reading->consumers > 0)
+        return policy_whole(reading->consumers / settings->consumers_per_replica);
+    return policy_whole(reading->in_flight / fmax(1, settings->in_flight_per_replica));
 }
 
-/* What was asked for when consumption stopped, or first of all since it was idle. */
+static bool is_idle_now(const struct policy_decision *decision)
+{
+    const struct reading *reading = &decision->last->reading;
+    double at_work = isnan(reading->in_flight) ? reading->consumers : reading->in_flight;
+    return decision->waiting <= 0 && !(at_work > 0);
+}
+
+/* What was asked for when consumption stopped, or in the first interval since it was idle: its
+ * first reading may have one message of many. Where neither is known, the most that have been at
+ * work. */
 static void note_before_stall(const struct policy_decision *decision)
 {
     struct policy_state *state = decision->state;
-    const struct reading *reading = &decision->last->reading;
-    bool is_idle =
-        decision->waiting <= 0 &&
-        (reading->in_flight <= 0 || (isnan(reading->in_flight) && reading->consumers <= 0));
+    int64_t at_ms = decision->last->at_ms;
+    int64_t most = decision->result.replicas;
     bool is_moving = decision->flow.last_consumed > 0 || decision->waiting <= 0;
-    if (!is_moving && state->before != POLICY_BEFORE_IDLE)
+    if (is_moving) {
+        state->before_stall = most;
+        state->before = is_idle_now(decision) ? POLICY_BEFORE_IDLE : POLICY_BEFORE_KNOWN;
+        state->burst_until_ms = 0;
         return;
-    state->before_stall = decision->result.replicas;
-    state->before = is_idle ? POLICY_BEFORE_IDLE : POLICY_BEFORE_KNOWN;
-}
-
-/* Where nobody knows what was asked for before, those that are there stay. */
-static int64_t most_while_stuck(const struct policy_decision *decision)
-{
-    const struct policy_state *state = decision->state;
-    int64_t most = state->before == POLICY_BEFORE_UNKNOWN ? replicas_with_consumers(decision)
-                                                          : state->before_stall;
-    return most > 0 ? most : 1;
+    }
+    if (state->before == POLICY_BEFORE_IDLE) {
+        state->before = POLICY_BEFORE_KNOWN;
+        state->burst_until_ms = at_ms + decision->input->recent->interval_ms;
+    }
+    if (state->before == POLICY_BEFORE_UNKNOWN)
+        most = replicas_at_work(decision);
+    else if (at_ms >= state->burst_until_ms)
+        return;
+    if (most > state->before_stall)
+        state->before_stall = most;
 }
 
 /* More replicas do not help consumers that are stuck, or a partition that one consumer alone may
@@ -247,7 +261,7 @@ static void limit_by_status(struct policy_decision *decision)
     decision->result.status = state->status;
     note_before_stall(decision);
     if (state->status == FLOW_STALL && decision->settings->on_stall == POLICY_STALL_HOLD)
-        limit_to(decision, most_while_stuck(decision), POLICY_BY_STALL);
+        limit_to(decision, state->before_stall > 0 ? state->before_stall : 1, POLICY_BY_STALL);
     if (state->status == FLOW_SKEW) {
         int64_t arrivals = policy_whole(decision->by_arrivals);
         int64_t useful = policy_whole(fmax(reading->partitions_with_lag, 1));
@@ -289,11 +303,7 @@ static void fold_idle(struct policy_state *state, const struct policy_decision *
 static int64_t begin_peak(const struct policy_decision *decision)
 {
     const struct reading *reading = &decision->last->reading;
-    double per_replica = fmax(1, decision->settings->in_flight_per_replica);
-    if (!(reading->in_flight > 0))
-        return 0;
-    int64_t replicas = replicas_with_consumers(decision);
-    return replicas > 0 ? replicas : policy_whole(reading->in_flight / per_replica);
+    return reading->in_flight > 0 ? replicas_at_work(decision) : 0;
 }
 
 /* Of samples that are sent later it counts no more: who said so may have been wrong. */

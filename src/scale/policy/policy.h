@@ -53,8 +53,8 @@ unsigned policy_needs(const struct policy_settings *settings);
  * that are there. */
 unsigned policy_wants(const struct policy_settings *settings);
 
-/* What is known of the time before a stall. Idle: nothing waits, and nothing is in flight, or
- * no consumer is there. */
+/* What is known of the time before a stall. Idle: nothing waits, and nothing is known to be in
+ * flight or, where the source does not report that, no consumer to be there. */
 enum policy_before { POLICY_BEFORE_UNKNOWN, POLICY_BEFORE_IDLE, POLICY_BEFORE_KNOWN };
 
 /* What is kept of a trigger between two decisions. Start from {0}. */
@@ -69,6 +69,7 @@ struct policy_state {
     size_t step;            /* the one of `steps` that it is on, from 1 on; 0: none */
     int64_t before_stall;   /* what was asked for when consumption stopped */
     enum policy_before before;
+    int64_t burst_until_ms; /* when the first interval since it was idle ends */
     enum flow_status status;
     struct flow_rate rate;
     int64_t objective;      /* the replicas that maxWait asked for last */
