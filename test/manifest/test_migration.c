@@ -155,6 +155,12 @@ static void anchors_stay(void **state)
     assert_stays(HEAD "  x: &m {address: 'r:1', listName: x}\n"
                       "  triggers:\n  - {type: redis, metadata: *m}\n",
                  "alias");
+    assert_stays(HEAD "  x: &m {type: redis}\n"
+                      "  triggers:\n  - {<<: *m, metadata: {address: 'r:1', listName: x}}\n",
+                 "merge key");
+    _cleanup_(findings_done) struct findings findings = {0};
+    assert_null(migrated(HEAD "  <<: {triggers: []}\n", &findings));
+    assert_int_equal(findings.count, 1);
 }
 
 static void in_helm_templates_actions_stay(void **state)

@@ -169,6 +169,9 @@ static void move_trigger(struct migrator *migrator, const struct trigger_place *
         yaml_tree_find(at->trigger, "metadata.enableTLS") == NULL)
         finding_add(migrator->findings, &place, FINDING_NOTE,
                     "it was moved without --authentication: move it back without, and again");
+    if (type == NULL && yaml_tree_find(at->trigger, "<<") != NULL)
+        finding_add(migrator->findings, &place, FINDING_ERROR,
+                    "a YAML merge key (<<) gives its type: write it out");
     if (type == NULL || builtin_is_external(type))
         return;
     if (manifest_is_templated(move.file, tree->start, tree->end)) {

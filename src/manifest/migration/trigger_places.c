@@ -182,6 +182,9 @@ static void add_object(const struct trigger_places_search *search,
     if (list == NULL && search->file->is_template)
         note(search, object->tree->line,
              "the template writes its triggers from values: change them there");
+    else if (list == NULL && yaml_tree_find(object->tree, "spec.<<") != NULL)
+        note(search, object->tree->line,
+             "a YAML merge key (<<) gives its triggers: write them out");
 }
 
 void trigger_places_find(const struct manifests *manifests, const struct manifest_file *file,
