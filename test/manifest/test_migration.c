@@ -207,6 +207,22 @@ static void in_helm_templates_actions_stay(void **state)
     assert_stays(HEAD "  x: {{ 1 }}\n  triggers:\n  - type: redis\n    metadata:\n"
                       "      {{- toYaml .Values.metadata | nindent 6 }}\n",
                  "the template writes the metadata");
+    assert_stays(HEAD "  triggers:\n  - type: redis\n"
+                      "    {{- if .Values.x }}\n    metadata: {address: 'r:1', listName: x}\n"
+                      "    {{- else }}\n    metadata: {address: 'r:2', listName: x}\n"
+                      "    {{- end }}\n",
+                 "metadata is written 2 times");
+    assert_migrates(HEAD "  triggers:\n  - type: redis\n"
+                         "    metadata: {address: 'r:1', listName: x}\n"
+                         "    {{- if .Values.x }}\n    authenticationRef: {name: x}\n"
+                         "    {{- else }}\n    authenticationRef: {name: y}\n"
+                         "    {{- end }}\n",
+                    NULL);
+    _cleanup_(findings_done) struct findings findings = {0}; /* of a type that Backlog has not */
+    assert_null(migrated(HEAD "  triggers:\n  - type: cpu\n    metadata:\n"
+                              "      {{- toYaml .Values.metadata | nindent 6 }}\n",
+                         &findings));
+    assert_int_equal(findings.counts[FINDING_ERROR], 0);
     assert_stays(HEAD "  x: {{ 1 }}\n  triggers:\n  - type: redis\n    metadata:\n"
                       "      address: {{ .a }}\n      listNam: x\n",
                  "listNam");
@@ -366,6 +382,11 @@ static void mtls_has_the_name_in_the_metadata(void **state)
         assert_migrates(text, NULL);
     }
     assert_migrates(HEAD "  triggers:\n" REDIS, NULL);
+    assert_stays(HEAD "  triggers:\n" REDIS "    authenticationRef:\n", "is empty: remove it");
+    assert_stays(HEAD "  triggers:\n" REDIS "    {{- if .Values.x }}\n"
+                      "    authenticationRef: {name: x}\n    {{- else }}\n"
+                      "    authenticationRef: {name: y}\n    {{- end }}\n",
+                 "authenticationRef is written 2 times");
     assert_migrates(HEAD "  triggers:\n  - metadata:\n      address: r:6379\n      listName: x\n"
                          "    type: redis\n",
                     NULL);

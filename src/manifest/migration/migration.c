@@ -179,14 +179,15 @@ static void move_trigger(struct migrator *migrator, const struct trigger_place *
                     "the template writes the type of this trigger: change it by hand");
         return;
     }
-    const struct yaml_tree *metadata = yaml_tree_find(at->trigger, "metadata");
-    if (move.file->is_template && (metadata == NULL || metadata->count == 0)) {
-        finding_add(migrator->findings, &place, FINDING_ERROR,
-                    "the template writes the metadata of this trigger: change it by hand");
-        return;
-    }
     builtin_read(migrator->settings->scalers, migrator->manifests, at->namespace, at->trigger,
                  &builtin);
+    const struct yaml_tree *metadata = yaml_tree_find(at->trigger, "metadata");
+    if (builtin.is_meant && move.file->is_template && (metadata == NULL || metadata->count == 0)) {
+        finding_add(migrator->findings, &place, FINDING_ERROR,
+                    "the template writes the metadata of this trigger: change it by hand");
+        builtin_done(&builtin);
+        return;
+    }
     size_t edits_before = migrator->edits.count;
     const char *new_type = at->is_job ? "external" : "external-push";
     if (can_move(migrator, at, &builtin, &reasons) &&

@@ -209,6 +209,8 @@ static bool add_ref(const struct move *move, struct error *error)
 {
     const struct yaml_tree *trigger = move->trigger;
     size_t key = find_key(trigger, "metadata");
+    if (find_key(trigger, key_ref) < trigger->count)
+        return error_invalid(error, "its authenticationRef is empty: remove it");
     if (!trigger->is_flow && !begins_line(move, trigger->key_spans[key].start))
         key = find_key(trigger, "type");
     size_t at = trigger->key_spans[key].start;
@@ -230,13 +232,23 @@ static bool add_ref(const struct move *move, struct error *error)
 
 /* ---- there ---- */
 
+/* An if and an else of a template may write it twice. */
+static bool check_once(const struct move *move, const char *key, struct error *error)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < move->trigger->count; i++)
+        found += text_equal(move->trigger->keys[i], key);
+    return found <= 1 ||
+           error_invalid(error, "its %s is written %zu times: change it by hand", key, found);
+}
+
 static bool check_editable(const struct move *move, struct error *error)
 {
     const struct yaml_tree *type = yaml_tree_find(move->trigger, "type");
     const struct yaml_tree *metadata = yaml_tree_find(move->trigger, "metadata");
     if (move->trigger->is_shared || type->is_shared || metadata->is_shared)
         return refuse_alias(move->trigger, error);
-    return move->trigger->kind == YAML_TREE_MAP || refuse(move->trigger->line, error);
+    return check_once(move, "type", error) && check_once(move, "metadata", error);
 }
 
 bool move_there(const struct move *move, const struct builtin *builtin, const char *type,
@@ -270,6 +282,8 @@ bool move_there(const struct move *move, const struct builtin *builtin, const ch
     }
     if (move->authentication == NULL)
         return true;
+    if (!check_once(move, key_ref, error))
+        return false;
     return own->name == NULL
                ? add_ref(move, error)
                : change_ref(move, own->ref, move->authentication, move->is_cluster_wide, error);
@@ -349,10 +363,13 @@ static bool restore_ref(const struct move *move, const struct yaml_tree *metadat
     const char *cluster = yaml_tree_text(metadata, CREDENTIALS_CLUSTER_KEY);
     const struct yaml_tree *ref = at < move->trigger->count ? move->trigger->items[at] : NULL;
     const char *name = yaml_tree_text(ref, "name");
+    bool is_channel = move->authentication != NULL && text_equal(name, move->authentication);
+    if (own == NULL && cluster == NULL && !is_channel)
+        return true;
+    if (!check_once(move, key_ref, error))
+        return false;
     if (own == NULL && cluster == NULL)
-        return name == NULL || move->authentication == NULL ||
-               !text_equal(name, move->authentication) ||
-               remove_key(move, move->trigger, at, error);
+        return remove_key(move, move->trigger, at, error);
     if (ref == NULL || name == NULL)
         return error_invalid(error, "%s is in its metadata: write authenticationRef: {name: %s%s}",
                              own != NULL ? CREDENTIALS_KEY : CREDENTIALS_CLUSTER_KEY,
