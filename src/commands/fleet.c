@@ -43,6 +43,7 @@ struct candidate {
     const struct manifest_object *object;
     const char *type; /* of the first trigger that moves */
     size_t triggers;  /* that move */
+    bool lacks_hold;  /* one of them does */
     enum access access;
     int64_t max_replicas; /* below 0: not known */
     size_t wave;          /* from 0 on */
@@ -194,6 +195,7 @@ static void add_trigger(struct fleet *fleet, struct candidate *found, size_t ind
     }
     enum access access = access_of(trigger);
     found->type = found->triggers++ == 0 ? type : found->type;
+    found->lacks_hold |= yaml_tree_find(trigger, "metadata.hold") == NULL;
     found->access = access > found->access ? access : found->access;
 }
 
@@ -375,15 +377,6 @@ static void print_end(const struct fleet *fleet)
            fleet->staying, fleet->staying == 1 ? "s" : "", fleet->external);
 }
 
-static bool lacks_hold(const struct manifest_object *object)
-{
-    const struct yaml_tree *triggers = manifest_triggers(object);
-    for (size_t i = 0; triggers != NULL && i < triggers->count; i++)
-        if (yaml_tree_find(triggers->items[i], "metadata.hold") == NULL)
-            return true;
-    return false;
-}
-
 /* What is to be done before the first wave. */
 static void check_objects(const struct fleet *fleet, struct findings *findings)
 {
@@ -392,12 +385,12 @@ static void check_objects(const struct fleet *fleet, struct findings *findings)
         const struct finding_place place = manifest_place(object, object->tree->line);
         if (object->kind == MANIFEST_SCALED_JOB)
             strategy_check_rollout(yaml_tree_find(object->tree, "spec"), false, &place, findings);
-        else if (yaml_tree_find(object->tree, "spec.fallback") != NULL && lacks_hold(object))
+        else if (fleet->items[i].lacks_hold &&
+                 yaml_tree_find(object->tree, "spec.fallback") != NULL)
             finding_add(findings, &place, FINDING_WARNING,
-                        "%s: the fallback takes over only after `hold`, which is an hour by "
-                        "default: before the move add hold: \"" RELATIONS_HOLD_WITH_FALLBACK
-                        "\" to its triggers",
-                        object->label);
+                        "the fallback takes over only after `hold`, which is an hour by default: "
+                        "before the move add hold: \"" RELATIONS_HOLD_WITH_FALLBACK
+                        "\" to the triggers that move");
     }
 }
 

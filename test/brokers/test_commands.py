@@ -289,6 +289,19 @@ def test_migrate_lists_what_a_cluster_could_move_in_an_order(redis):
     assert "stays: shop/cron, trigger 0 (cron?[2J): " in text and "\x1b" not in text
 
 
+def test_migrate_says_which_objects_of_a_cluster_wait_for_their_fallback(redis):
+    """Until the triggers that move have a hold; others have no use for it."""
+    def item(name, *hold, **spec):
+        moving = {"type": "redis", "metadata": {"address": redis.address, "listName": "jobs", **dict.fromkeys(hold, "60s")}}
+        return {"kind": "ScaledObject", "metadata": {"name": name, "namespace": "shop"},
+                "spec": {"triggers": [{"type": "cpu", "metadata": {"value": "50"}}, moving], **spec}}
+    fallback = {"failureThreshold": 3, "replicas": 1}
+    items = [item("late", fallback=fallback), item("short", "hold", fallback=fallback), item("none")]
+    done = backlog("migrate", "--cluster", "--output", "json", "-", text=json.dumps({"kind": "List", "items": items}))
+    [warning] = of_type(done, "finding")
+    assert (warning["level"], warning["object"]) == ("warning", "shop/late") and warning["text"].startswith("the fallback takes over only after `hold`")
+
+
 def test_migrate_counts_the_agent_processes_that_the_triggers_of_a_cluster_need():
     def item(name, servers, namespace="shop", ref=None, kind="kafka", **more):
         metadata = {"bootstrapServers": servers, "consumerGroup": name, "topic": name, **more}
