@@ -25,6 +25,31 @@ static void a_good_trigger_has_no_findings(void **state)
     findings_done(&findings);
 }
 
+static void a_server_refuses_names_of_an_authentication_that_are_none(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *keys, *error;
+    } given[] = {
+        {"triggerAuthentication: \"\"", "\"\" is not the name of a TriggerAuthentication"},
+        {"clusterTriggerAuthentication: ../a",
+         "\"../a\" is not the name of a ClusterTriggerAuthentication"},
+        {"triggerAuthentication: a, clusterTriggerAuthentication: b", "exclude each other"},
+        {"triggerAuthentication: a, connectionName: b", "exclude each other"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(given); i++) {
+        _cleanup_(memory_free) char *text = text_format(
+            HEAD "spec:\n  triggers:\n"
+                 "    - type: external-push\n"
+                 "      metadata: {scalerAddress: 'b:1', scaler: redis, listName: x, %s}\n",
+            given[i].keys);
+        const struct check_settings settings = {.scalers = scaler_list, .has_kubernetes = true};
+        struct findings findings = checked_with(&settings, text, NULL);
+        assert_int_equal(count_of(&findings, given[i].error), 1);
+        findings_done(&findings);
+    }
+}
+
 static void keys_of_an_authentication_are_not_missing(void **state)
 {
     (void)state;
@@ -600,6 +625,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_trigger_has_no_findings),
+        cmocka_unit_test(a_server_refuses_names_of_an_authentication_that_are_none),
         cmocka_unit_test(keys_of_an_authentication_are_not_missing),
         cmocka_unit_test(each_mistake_has_its_line),
         cmocka_unit_test(each_misspelt_key_is_reported_once),

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "config/credentials.h"
+#include "config/kubernetes_name.h"
 #include "config/value.h"
 #include "manifest/builtin.h"
 #include "manifest/checks/move_check.h"
@@ -99,14 +100,17 @@ static void check_secret(const struct checker *checker, const struct manifest_ob
     free(value);
 }
 
+static const char *kind_of(const struct authentication *read)
+{
+    return read->is_cluster_wide ? "ClusterTriggerAuthentication" : "TriggerAuthentication";
+}
+
 static void note_missing(const struct checker *checker, const struct authentication *read,
                          const struct finding_place *place, const char *prefix)
 {
     if (read->name != NULL && read->object == NULL)
         finding_add(checker->findings, place, FINDING_NOTE,
-                    "%s%s %s is in none of the files: not checked", prefix,
-                    read->is_cluster_wide ? "ClusterTriggerAuthentication"
-                                          : "TriggerAuthentication",
+                    "%s%s %s is in none of the files: not checked", prefix, kind_of(read),
                     read->name);
 }
 
@@ -120,10 +124,25 @@ static void check_named_authentication(const struct checker *checker,
     if (read.ref == NULL || read.ref == yaml_tree_find(trigger, "authenticationRef"))
         return;
     const struct finding_place place = manifest_place(object, read.ref->line);
+    const char *key = read.is_cluster_wide ? CREDENTIALS_CLUSTER_KEY : CREDENTIALS_KEY;
+    const struct yaml_tree *metadata = yaml_tree_find(trigger, "metadata");
+    const char *other = NULL;
+    if (yaml_tree_find(metadata, "connectionName") != NULL)
+        other = "connectionName";
+    else if (!read.is_cluster_wide && yaml_tree_find(metadata, CREDENTIALS_CLUSTER_KEY) != NULL)
+        other = CREDENTIALS_CLUSTER_KEY;
+    if (other != NULL)
+        finding_add(checker->findings, &place, FINDING_ERROR,
+                    "%s%s and %s exclude each other: remove one of them", prefix, key, other);
+    if (read.name != NULL && !kubernetes_name_is_valid(read.name)) {
+        finding_add(checker->findings, &place, FINDING_ERROR, "%s\"%.*s\" is not the name of a %s",
+                    prefix, (int)text_cut(read.name, 64), read.name, kind_of(&read));
+        return;
+    }
     if (!checker->settings->has_kubernetes) {
         finding_add(checker->findings, &place, FINDING_WARNING,
                     "%sonly a server with kubernetes.enabled reads %s (check it with --kubernetes)",
-                    prefix, read.is_cluster_wide ? CREDENTIALS_CLUSTER_KEY : CREDENTIALS_KEY);
+                    prefix, key);
         return;
     }
     note_missing(checker, &read, &place, prefix);
