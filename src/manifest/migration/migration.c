@@ -276,15 +276,16 @@ static bool would_undo(const struct migrator *migrator, const struct trigger_par
 {
     const struct migration_settings *settings = migrator->settings;
     bool has_ref = settings->authentication != NULL; /* else it stays */
+    const char *text = part->value == NULL ? NULL : part->value->text;
     bool has_moved;
     if (text_equal(part->path, "type"))
-        has_moved = builtin_is_external(part->value->text);
+        has_moved = builtin_is_external(text);
     else if (text_equal(part->path, "metadata"))
         has_moved = yaml_tree_find(part->value, "scaler") != NULL;
     else if (has_ref && text_equal(part->path, "authenticationRef"))
         has_moved = text_equal(yaml_tree_text(part->value, "name"), settings->authentication);
     else if (has_ref && text_equal(part->path, "authenticationRef/name"))
-        has_moved = text_equal(part->value->text, settings->authentication);
+        has_moved = text_equal(text, settings->authentication);
     else
         return false;
     return has_moved == settings->is_back;

@@ -66,18 +66,18 @@ static void add_operation(const struct trigger_places_search *search,
 {
     const char *path = yaml_tree_text(operation, "path");
     const struct yaml_tree *value = yaml_tree_find(operation, "value");
-    if (path == NULL || value == NULL)
+    if (path == NULL)
         return;
     const char *rest = path_in_trigger(path);
     if (text_equal(path, "/spec"))
         add_list(search, like, yaml_tree_find(value, "triggers"));
     else if (text_equal(path, "/spec/triggers"))
         add_list(search, like, value);
-    else if (rest != NULL && rest[0] == '\0') {
+    else if (rest != NULL && rest[0] == '\0' && value != NULL) {
         const struct yaml_tree one = {
             .kind = YAML_TREE_LIST, .items = (struct yaml_tree **)&value, .count = 1};
         add_list(search, like, &one);
-    } else if (rest != NULL)
+    } else if (rest != NULL && rest[0] != '\0')
         add_part(search->places, &(struct trigger_part){rest + 1, value, operation->line});
 }
 

@@ -21,8 +21,8 @@ struct trigger_place {
 
 /* An operation of a JSON patch on a part of a trigger, which is somewhere else. */
 struct trigger_part {
-    const char *path; /* in the trigger: "type", "metadata", "metadata/value", ... */
-    const struct yaml_tree *value;
+    const char *path;              /* in the trigger: "type", "metadata", "metadata/value", ... */
+    const struct yaml_tree *value; /* NULL: it is removed */
     size_t line;
 };
 
