@@ -390,6 +390,18 @@ static void mtls_has_the_name_in_the_metadata(void **state)
                       "    authenticationRef: {name: x}\n    {{- else }}\n"
                       "    authenticationRef: {name: y}\n    {{- end }}\n",
                  "authenticationRef is written 2 times");
+    /* Without KEDA's certificates where it is not there. */
+    assert_stays(HEAD "  triggers:\n" REDIS "    {{- if .Values.x }}\n    # one\n"
+                      "    authenticationRef: {name: x}\n    {{- end }}\n",
+                 "the template writes its authenticationRef");
+    assert_migrates(HEAD "  triggers:\n  {{- if .Values.x }}\n" REDIS "      {{- if .Values.y }}\n"
+                         "      databaseIndex: \"1\"\n      {{- end }}\n"
+                         "    authenticationRef: {name: x}\n  {{- end }}\n",
+                    NULL);
+    assert_migrates(HEAD "  triggers:\n  {{- range .Values.x }}\n"
+                         "  - authenticationRef: {name: x}\n    type: redis\n"
+                         "    metadata: {address: 'r:1', listName: x}\n  {{- end }}\n",
+                    NULL);
     assert_migrates(HEAD "  triggers:\n  - metadata:\n      address: r:6379\n      listName: x\n"
                          "    type: redis\n",
                     NULL);

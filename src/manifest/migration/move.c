@@ -159,6 +159,44 @@ static bool remove_key(const struct move *move, const struct yaml_tree *map, siz
 
 /* ---- authenticationRef ---- */
 
+static bool begins_condition(const char *line, const char *end)
+{
+    static const char *const words[] = {"if", "with", "range", "else"};
+    line += strspn(line, " \t");
+    if (end - line < 3 || memcmp(line, "{{", 2) != 0)
+        return false;
+    line += line[2] == '-' ? 3 : 2;
+    line += strspn(line, " \t");
+    for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
+        if (text_starts_with(line, words[i]))
+            return true;
+    return false;
+}
+
+/* Does an action in the lines above this key, which is not the first one of the trigger, decide
+ * whether it is there? */
+static bool is_conditional(const struct move *move, size_t key)
+{
+    const char *bytes = move->file->text.bytes;
+    const size_t *starts = move->lines->starts;
+    size_t line = lines_find(move->lines, move->trigger->key_spans[key].start);
+    while (key > 0 && move->file->is_template && line-- > 0) {
+        const char *at = bytes + starts[line], *end = bytes + starts[line + 1];
+        if (begins_condition(at, end))
+            return true;
+        at += strspn(at, " \t");
+        if (*at != '#' && *at != '\r' && *at != '\n' && *at != '{')
+            return false;
+    }
+    return false;
+}
+
+static bool refuse_templated_ref(const struct yaml_tree *ref, struct error *error)
+{
+    return error_invalid(
+        error, "line %zu: the template writes its authenticationRef: change it by hand", ref->line);
+}
+
 /* Another name and kind, in the way in which it is written. */
 static bool change_ref(const struct move *move, const struct yaml_tree *ref, const char *name,
                        bool is_cluster_wide, struct error *error)
@@ -167,10 +205,7 @@ static bool change_ref(const struct move *move, const struct yaml_tree *ref, con
     size_t kind = find_key(ref, "kind");
     const struct yaml_tree *old = ref->items[at];
     if (manifest_is_templated(move->file, ref->start, ref->end))
-        return error_invalid(error,
-                             "line %zu: the template writes its authenticationRef: change it by "
-                             "hand",
-                             ref->line);
+        return refuse_templated_ref(ref, error);
     if (ref->is_shared || old->is_shared || (kind < ref->count && ref->items[kind]->is_shared))
         return refuse_alias(ref, error);
     replace_word(move, old->start, old->end, name);
@@ -284,6 +319,8 @@ bool move_there(const struct move *move, const struct builtin *builtin, const ch
         return true;
     if (!check_once(move, key_ref, error))
         return false;
+    if (own->name != NULL && is_conditional(move, find_key(move->trigger, key_ref)))
+        return refuse_templated_ref(own->ref, error);
     return own->name == NULL
                ? add_ref(move, error)
                : change_ref(move, own->ref, move->authentication, move->is_cluster_wide, error);
