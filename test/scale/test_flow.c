@@ -198,6 +198,19 @@ static void a_burst_is_noticed_where_nothing_but_the_messages_is_known_when_idle
     assert_int_equal(world.result.status, FLOW_STALL);
 }
 
+/* Kafka does not report what is in flight: it waits until it is committed. */
+static void a_burst_finds_consumers_of_kafka_idle(void **state)
+{
+    (void)state;
+    world.settings.on_stall = POLICY_STALL_HOLD;
+    world.reading.in_flight = NAN;
+    world.reading.consumers = 1; /* minReplicaCount */
+    measure_for(5, 0, 0);
+    waiting(50);
+    assert_int_equal(measure_for(10, 0, 0), 5);
+    assert_int_equal(world.result.status, FLOW_STALL);
+}
+
 /* Jobs of ten minutes, whose rate is not known yet. */
 static void a_burst_of_long_jobs_keeps_the_replicas_that_it_started(void **state)
 {
@@ -396,6 +409,7 @@ int main(void)
         TEST(after_a_restart_messages_in_flight_keep_replicas_where_no_consumer_is_known),
         TEST(a_burst_of_long_jobs_keeps_the_replicas_that_it_started),
         TEST(a_burst_is_more_than_its_first_message),
+        TEST(a_burst_finds_consumers_of_kafka_idle),
         TEST(a_burst_is_noticed_where_nothing_but_the_messages_is_known_when_idle),
         TEST(without_onStall_a_stuck_consumer_is_only_reported),
         TEST(long_jobs_are_not_stuck),

@@ -213,13 +213,6 @@ static int64_t replicas_at_work(const struct policy_decision *decision)
     return policy_whole(reading->in_flight / fmax(1, settings->in_flight_per_replica));
 }
 
-static bool is_idle_now(const struct policy_decision *decision)
-{
-    const struct reading *reading = &decision->last->reading;
-    double at_work = isnan(reading->in_flight) ? reading->consumers : reading->in_flight;
-    return decision->waiting <= 0 && !(at_work > 0);
-}
-
 /* What was asked for when consumption stopped, or in the first interval since it was idle: its
  * first reading may have one message of many. Where neither is known, the most that have been at
  * work. */
@@ -231,7 +224,8 @@ static void note_before_stall(const struct policy_decision *decision)
     bool is_moving = decision->flow.last_consumed > 0 || decision->waiting <= 0;
     if (is_moving) {
         state->before_stall = most;
-        state->before = is_idle_now(decision) ? POLICY_BEFORE_IDLE : POLICY_BEFORE_KNOWN;
+        bool is_idle = decision->waiting <= 0 && !(decision->last->reading.in_flight > 0);
+        state->before = is_idle ? POLICY_BEFORE_IDLE : POLICY_BEFORE_KNOWN;
         state->burst_until_ms = 0;
         return;
     }

@@ -54,7 +54,7 @@ unsigned policy_needs(const struct policy_settings *settings);
 unsigned policy_wants(const struct policy_settings *settings);
 
 /* What is known of the time before a stall. Idle: nothing waits, and nothing is known to be in
- * flight or, where the source does not report that, no consumer to be there. */
+ * flight. (What is in flight at Kafka, which does not report it, waits until it is committed.) */
 enum policy_before { POLICY_BEFORE_UNKNOWN, POLICY_BEFORE_IDLE, POLICY_BEFORE_KNOWN };
 
 /* What is kept of a trigger between two decisions. Start from {0}. */
