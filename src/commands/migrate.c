@@ -136,6 +136,17 @@ static size_t count_files(const struct migration *migration)
     return count;
 }
 
+static void fail_between(const struct migrate_flags *flags, const struct migration *migration,
+                         size_t written, struct error *error)
+{
+    const char *name = flags->authentication;
+    error_set(error, error->code,
+              "%s. %zu of %zu files were changed before: `backlog migrate %s--write%s%s` takes "
+              "that back",
+              error_text(error), written, count_files(migration), flags->is_back ? "" : "--back ",
+              name == NULL ? "" : " --authentication ", name == NULL ? "" : name);
+}
+
 static bool write_files(const struct migrate_flags *flags, const struct migration *migration,
                         struct error *error)
 {
@@ -144,14 +155,11 @@ static bool write_files(const struct migrate_flags *flags, const struct migratio
         const struct migrated_file *file = &migration->items[i];
         if (is_input(file->file))
             continue;
-        if (!replace_file(file->file->path, &file->text, error))
-            return written == 0
-                       ? false
-                       : error_set(error, error->code,
-                                   "%s. %zu of %zu files were changed before: `backlog migrate "
-                                   "%s--write` takes that back",
-                                   error_text(error), written, count_files(migration),
-                                   flags->is_back ? "" : "--back ");
+        if (!replace_file(file->file->path, &file->text, error)) {
+            if (written > 0)
+                fail_between(flags, migration, written, error);
+            return false;
+        }
         written++;
     }
     return true;

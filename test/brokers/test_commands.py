@@ -373,6 +373,10 @@ def test_migrate_says_what_it_changed_before_it_failed(tmp_path):
     done = backlog("migrate", "--write", other, str(long))
     assert done.returncode == 1 and "1 of 2 files were changed before: `backlog migrate --back --write`" in done.stderr
     assert backlog("migrate", "--back", "--write", other).returncode == 0
+    before, mtls = open(other).read(), ("--authentication", "backlog")  # which the way back needs, too
+    done = backlog("migrate", "--write", *mtls, other, str(long))
+    assert "`backlog migrate --back --write --authentication backlog` takes that back" in done.stderr
+    assert backlog("migrate", "--back", "--write", *mtls, other).returncode == 0 and open(other).read() == before
     done = backlog("migrate", "--write", "-", str(long), text=open(other).read())
     assert done.returncode == 1 and done.stdout == "" and "were changed" not in done.stderr
     assert sorted(os.listdir(tmp_path)) == sorted([long.name, os.path.basename(other)])
