@@ -132,6 +132,8 @@ void error_move(struct error *to, struct error *from)
 
 void error_done(struct error *error)
 {
+    if (!error_is_set(error))
+        return;
     free(error->text);
     *error = (struct error){0};
 }
