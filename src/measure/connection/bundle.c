@@ -1,11 +1,11 @@
 #include "measure/connection/bundle.h"
 
+#include "base/clock.h"
 #include "base/hash_table.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/param.h>
 #include <utlist.h>
 
 enum { BUNDLE_MIN_MS = 500 }; /* between taking a bundle's queries along */
@@ -52,7 +52,7 @@ static int64_t fresh_ms(const struct query *query)
     int64_t standard_ms = query->connection->settings->interval_ms;
     return query->uses_without_interval == 0
                ? fresh_ms
-               : MIN(fresh_ms, snapshot_fresh_ms(&query->known, standard_ms));
+               : clock_earlier(fresh_ms, snapshot_fresh_ms(&query->known, standard_ms));
 }
 
 /* One request will answer them all, so those that are not fresh are due, too. Where the request

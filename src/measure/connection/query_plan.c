@@ -41,8 +41,9 @@ static int64_t interval_due_ms(const struct query *query, int64_t now_ms)
 
 void query_plan(struct query *query, int64_t now_ms)
 {
-    int64_t due_ms = interval_due_ms(query, now_ms);
-    due_ms = MIN(due_ms, push_due_ms(&query->push, query->job.sent_ms,
-                                     subscription_spacing_ms(query->connection)));
-    schedule_want(&query->connection->schedule, &query->job, due_ms, now_ms);
+    struct connection *connection = query->connection;
+    int64_t push_ms =
+        push_due_ms(&query->push, query->job.sent_ms, subscription_spacing_ms(connection));
+    int64_t due_ms = clock_earlier(interval_due_ms(query, now_ms), push_ms);
+    schedule_want(&connection->schedule, &query->job, due_ms, now_ms);
 }
