@@ -296,10 +296,12 @@ void check_needed(struct client *client, struct model *model)
 
 static void check_heap(const struct job_heap *heap, enum job_state state)
 {
-    for (size_t i = 0; i < heap->count; i++)
-        if (heap->jobs[i]->position != i || heap->jobs[i]->state != state ||
-            (i > 0 && heap->jobs[(i - 1) / 2]->key > heap->jobs[i]->key))
+    for (size_t i = 0; i < heap->count; i++) {
+        const struct job_heap_entry *entry = &heap->entries[i];
+        if (entry->job->position != i || entry->job->state != state || entry->job->heap != heap ||
+            (i > 0 && heap->entries[(i - 1) / 2].key > entry->key))
             violated("a heap is not in order");
+    }
 }
 
 static void check_flight(const struct schedule *schedule, int in_flight)

@@ -18,6 +18,7 @@
 enum job_state { JOB_IDLE, JOB_SCHEDULED, JOB_READY, JOB_IN_FLIGHT };
 
 struct job_group;
+struct job_heap;
 
 /* A group that has a job, and how often it joined. */
 struct job_membership {
@@ -30,22 +31,22 @@ struct job_membership {
  * shares_request. */
 struct job {
     enum job_state state;
-    int64_t due_ms;         /* SCHEDULED: at this time; READY and IN_FLIGHT: since then */
-    int64_t late_from_ms;   /* due earlier, it was not wanted then: it is late since this time */
-    bool is_demanded;       /* a caller waits */
-    bool was_demanded;      /* IN_FLIGHT: one did when it was sent */
-    int64_t needed_from_ms; /* ... for a measurement that was sent at this time or later */
-    int64_t sent_ms;        /* the last time; INT64_MIN: never */
-    int64_t duration_ms;    /* of the last one that was answered; -1: not known */
     unsigned timeouts;      /* in a row */
     bool shares_request;    /* with many others: how long that takes does not make it slow */
     bool is_isolated;       /* it takes one of the isolated jobs' places */
     bool is_cancelled;      /* IN_FLIGHT: and will be returned */
+    bool is_demanded;       /* a caller waits */
+    bool was_demanded;      /* IN_FLIGHT: one did when it was sent */
+    int64_t needed_from_ms; /* ... for a measurement that was sent at this time or later */
+    int64_t due_ms;         /* SCHEDULED: at this time; READY and IN_FLIGHT: since then */
+    int64_t late_from_ms;   /* due earlier, it was not wanted then: it is late since this time */
+    int64_t sent_ms;        /* the last time; INT64_MIN: never */
+    int64_t duration_ms;    /* of the last one that was answered; -1: not known */
 
     struct job_membership *memberships; /* utlist */
     struct job_group *group;            /* the smallest of them; NULL: that of jobs without one */
 
-    int64_t key;             /* where it is in its heap: by this, */
+    struct job_heap *heap;   /* SCHEDULED and READY: in this one, */
     size_t position;         /* and there */
     struct job *prev, *next; /* in flight, among those that are isolated or among the others */
     struct job *prev_sent, *next_sent; /* in flight, among all */

@@ -9,7 +9,7 @@ static void group_done(struct job_group *group)
 {
     for (int i = 0; i < JOB_CLASSES; i++)
         for (int demanded = 0; demanded < 2; demanded++)
-            free(group->ready[i][demanded].jobs);
+            free(group->ready[i][demanded].entries);
 }
 
 static void group_free(struct job_groups *groups, struct job_group *group)
@@ -53,8 +53,9 @@ static enum job_class turn_class_of(const struct job *job)
 static void add(struct job_groups *groups, struct job *job, int64_t key)
 {
     struct job_group *group = group_of(groups, job);
-    job_heap_add(&group->ready[class_of(job)][key < job->due_ms], job, key);
-    groups->ready_count[class_of(job)]++;
+    enum job_class class = class_of(job);
+    job_heap_add(&group->ready[class][key < job->due_ms], job, key);
+    groups->ready_count[class]++;
     if (group->ready_count++ == 0)
         DL_APPEND(groups->ready, group);
 }
@@ -62,7 +63,7 @@ static void add(struct job_groups *groups, struct job *job, int64_t key)
 void job_groups_remove_ready(struct job_groups *groups, struct job *job)
 {
     struct job_group *group = group_of(groups, job);
-    job_heap_remove(&group->ready[class_of(job)][job->key < job->due_ms], job);
+    job_heap_remove(job);
     groups->ready_count[class_of(job)]--;
     if (--group->ready_count > 0)
         return;
@@ -93,14 +94,17 @@ static void choose_group(struct job_groups *groups, struct job *job)
     struct job_group *group = smallest_group(job);
     if (group == job->group)
         return;
-    if (job->state == JOB_READY)
+    if (job->state == JOB_READY) {
+        int64_t key = job_heap_key(job);
         job_groups_remove_ready(groups, job);
-    else if (job->state == JOB_IN_FLIGHT)
+        job->group = group;
+        add(groups, job, key);
+        return;
+    }
+    if (job->state == JOB_IN_FLIGHT)
         group_of(groups, job)->in_flight[turn_class_of(job)]--;
     job->group = group;
-    if (job->state == JOB_READY)
-        add(groups, job, job->key);
-    else if (job->state == JOB_IN_FLIGHT)
+    if (job->state == JOB_IN_FLIGHT)
         group_of(groups, job)->in_flight[turn_class_of(job)]++;
 }
 
@@ -193,16 +197,17 @@ void job_groups_remove_sent(struct job_groups *groups, const struct job *job)
 
 /* ---- whose turn it is ---- */
 
-static struct job *first_of_group(const struct job_group *group, unsigned classes)
+static struct job *first_of_group(const struct job_group *group, enum job_class first,
+                                  enum job_class last)
 {
-    struct job *first = NULL;
-    for (int i = 0; i < JOB_CLASSES; i++)
-        for (int demanded = 0; classes & 1u << i && demanded < 2; demanded++) {
-            struct job *job = job_heap_first(&group->ready[i][demanded]);
-            if (job != NULL && (first == NULL || job->key < first->key))
-                first = job;
+    const struct job_heap_entry *least = NULL;
+    for (enum job_class class = first; class <= last; class ++)
+        for (int demanded = 0; demanded < 2; demanded++) {
+            const struct job_heap *heap = &group->ready[class][demanded];
+            if (heap->count > 0 && (least == NULL || heap->entries[0].key < least->key))
+                least = &heap->entries[0];
         }
-    return first;
+    return least == NULL ? NULL : least->job;
 }
 
 /* Both have their turns together. */
@@ -212,36 +217,29 @@ static bool goes_before(const struct job_groups *groups, const struct job *job,
     const struct job_group *own = job->group == NULL ? &groups->usual : job->group;
     const struct job_group *others = other->group == NULL ? &groups->usual : other->group;
     enum job_class turn_class = turn_class_of(job);
-    bool is_urgent = job->key <= urgent_key;
-    if (is_urgent != (other->key <= urgent_key))
+    int64_t key = job_heap_key(job);
+    int64_t other_key = job_heap_key(other);
+    bool is_urgent = key <= urgent_key;
+    if (is_urgent != (other_key <= urgent_key))
         return is_urgent;
     if (own->in_flight[turn_class] != others->in_flight[turn_class])
         return own->in_flight[turn_class] < others->in_flight[turn_class];
     if (own->turns[turn_class] != others->turns[turn_class])
         return own->turns[turn_class] < others->turns[turn_class];
-    return job->key < other->key;
+    return key < other_key;
 }
 
-struct job *job_groups_next(const struct job_groups *groups, unsigned classes, bool has_turns,
-                            int64_t urgent_key)
+struct job *job_groups_next(const struct job_groups *groups, enum job_class first,
+                            enum job_class last, bool has_turns, int64_t urgent_key)
 {
     const struct job_group *group;
     struct job *next = NULL;
     DL_FOREACH(groups->ready, group) {
-        struct job *job = first_of_group(group, classes);
+        struct job *job = first_of_group(group, first, last);
         if (job != NULL && (next == NULL || goes_before(groups, job, next, urgent_key)))
             next = job;
         if (next != NULL && !has_turns)
             return next;
     }
     return next;
-}
-
-size_t job_groups_count(const struct job_groups *groups, unsigned classes)
-{
-    size_t count = 0;
-    for (int i = 0; i < JOB_CLASSES; i++)
-        if (classes & 1u << i)
-            count += groups->ready_count[i];
-    return count;
 }

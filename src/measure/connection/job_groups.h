@@ -20,21 +20,13 @@
 #include <stdint.h>
 
 /* What is expected of a job, and so which places it may have (schedule.h). It stays the same while
- * the job is ready; in flight the job may become isolated. */
+ * the job is ready; in flight the job may become isolated. The first two are not isolated. */
 enum job_class {
     JOB_CLASS_KNOWN,     /* it was measured before, and was not slow */
     JOB_CLASS_NEW,       /* it was never measured */
     JOB_CLASS_ISOLATED,  /* it was slow, or became slow while others waited */
     JOB_CLASS_TIMED_OUT, /* the last time: isolated, too, with turns of its own */
     JOB_CLASSES,
-};
-
-/* Sets of classes. */
-enum {
-    JOB_SET_KNOWN = 1 << JOB_CLASS_KNOWN,
-    JOB_SET_PROMPT = 1 << JOB_CLASS_KNOWN | 1 << JOB_CLASS_NEW, /* not isolated */
-    JOB_SET_ISOLATED = 1 << JOB_CLASS_ISOLATED,
-    JOB_SET_TIMED_OUT = 1 << JOB_CLASS_TIMED_OUT,
 };
 
 struct job_group {
@@ -78,13 +70,10 @@ void job_groups_add_sent(struct job_groups *groups, struct job *job);
 void job_groups_isolate_sent(struct job_groups *groups, struct job *job);
 void job_groups_remove_sent(struct job_groups *groups, const struct job *job);
 
-/* The next ready job of these classes (a JOB_SET_...), which have their turns together; NULL: none.
- * The keys up to `urgent_key` come before all turns. Without turns: any that is first of a group.
- */
-struct job *job_groups_next(const struct job_groups *groups, unsigned classes, bool has_turns,
-                            int64_t urgent_key);
-
-/* How many ready jobs are of these classes. */
-size_t job_groups_count(const struct job_groups *groups, unsigned classes);
+/* The next ready job of these classes, from the first to the last, which have their turns
+ * together; NULL: none. The keys up to `urgent_key` come before all turns. Without turns: any that
+ * is first of a group. */
+struct job *job_groups_next(const struct job_groups *groups, enum job_class first,
+                            enum job_class last, bool has_turns, int64_t urgent_key);
 
 #endif

@@ -1,54 +1,56 @@
 #include "measure/connection/job_heap.h"
 
 #include "base/memory.h"
-#include "measure/connection/job.h"
 
-static void put(struct job_heap *heap, size_t position, struct job *job)
+static void put(struct job_heap *heap, size_t position, struct job_heap_entry entry)
 {
-    heap->jobs[position] = job;
-    job->position = position;
+    heap->entries[position] = entry;
+    entry.job->position = position;
 }
 
-static void move_up(struct job_heap *heap, size_t position)
+static void move_up(struct job_heap *heap, size_t position, struct job_heap_entry entry)
 {
-    struct job *job = heap->jobs[position];
-    while (position > 0 && heap->jobs[(position - 1) / 2]->key > job->key) {
-        put(heap, position, heap->jobs[(position - 1) / 2]);
-        position = (position - 1) / 2;
+    while (position > 0) {
+        size_t parent = (position - 1) / 2;
+        if (heap->entries[parent].key <= entry.key)
+            break;
+        put(heap, position, heap->entries[parent]);
+        position = parent;
     }
-    put(heap, position, job);
+    put(heap, position, entry);
 }
 
-static void move_down(struct job_heap *heap, size_t position)
+static void move_down(struct job_heap *heap, size_t position, struct job_heap_entry entry)
 {
-    struct job *job = heap->jobs[position];
     for (;;) {
         size_t child = 2 * position + 1;
-        if (child + 1 < heap->count && heap->jobs[child + 1]->key < heap->jobs[child]->key)
+        if (child + 1 < heap->count && heap->entries[child + 1].key < heap->entries[child].key)
             child++;
-        if (child >= heap->count || heap->jobs[child]->key >= job->key)
+        if (child >= heap->count || heap->entries[child].key >= entry.key)
             break;
-        put(heap, position, heap->jobs[child]);
+        put(heap, position, heap->entries[child]);
         position = child;
     }
-    put(heap, position, job);
+    put(heap, position, entry);
 }
 
 void job_heap_add(struct job_heap *heap, struct job *job, int64_t key)
 {
-    job->key = key;
-    heap->jobs = memory_grow(heap->jobs, &heap->capacity, heap->count + 1, sizeof(*heap->jobs));
-    heap->jobs[heap->count] = job;
-    move_up(heap, heap->count++);
+    job->heap = heap;
+    if (heap->count == heap->capacity)
+        heap->entries =
+            memory_grow(heap->entries, &heap->capacity, heap->count + 1, sizeof(*heap->entries));
+    move_up(heap, heap->count++, (struct job_heap_entry){key, job});
 }
 
-void job_heap_remove(struct job_heap *heap, struct job *job)
+void job_heap_remove(const struct job *job)
 {
-    size_t position = job->position;
-    struct job *last = heap->jobs[--heap->count];
-    if (last == job)
+    struct job_heap *heap = job->heap;
+    struct job_heap_entry last = heap->entries[--heap->count];
+    if (last.job == job)
         return;
-    put(heap, position, last);
-    move_up(heap, position);
-    move_down(heap, last->position);
+    if (last.key < job_heap_key(job))
+        move_up(heap, job->position, last);
+    else
+        move_down(heap, job->position, last);
 }

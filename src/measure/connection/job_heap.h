@@ -1,30 +1,42 @@
 /*
- * A heap of jobs, the least key first. A job is in one heap at most, which it knows its place in.
+ * A heap of jobs, the least key first. A job is in one heap at most, and knows its place there.
  *
  * Threads: as schedule.h has it.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_JOB_HEAP_H
 #define BACKLOG_MEASURE_CONNECTION_JOB_HEAP_H
 
+#include "measure/connection/job.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
-struct job;
+/* The key stands here and not in the job: comparing two does not read the memory of both jobs. */
+struct job_heap_entry {
+    int64_t key;
+    struct job *job;
+};
 
-/* Start from {0}; its owner frees `jobs`. */
+/* Start from {0}; its owner frees `entries`. */
 struct job_heap {
-    struct job **jobs;
+    struct job_heap_entry *entries;
     size_t count;
     size_t capacity;
 };
 
 void job_heap_add(struct job_heap *heap, struct job *job, int64_t key);
-void job_heap_remove(struct job_heap *heap, struct job *job);
+void job_heap_remove(const struct job *job); /* from the heap that it is in */
+
+/* Of a job that is in a heap. */
+static inline int64_t job_heap_key(const struct job *job)
+{
+    return job->heap->entries[job->position].key;
+}
 
 /* NULL: it is empty. */
 static inline struct job *job_heap_first(const struct job_heap *heap)
 {
-    return heap->count == 0 ? NULL : heap->jobs[0];
+    return heap->count == 0 ? NULL : heap->entries[0].job;
 }
 
 #endif

@@ -17,7 +17,7 @@ void schedule_init(struct schedule *schedule, size_t max_tasks, size_t isolated_
 void schedule_done(struct schedule *schedule)
 {
     job_groups_done(&schedule->groups);
-    free(schedule->scheduled.jobs);
+    free(schedule->scheduled.entries);
 }
 
 void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t isolated_places)
@@ -36,7 +36,7 @@ bool schedule_is_spaced_out(const struct job *job)
 static void leave_heap(struct schedule *schedule, struct job *job)
 {
     if (job->state == JOB_SCHEDULED)
-        job_heap_remove(&schedule->scheduled, job);
+        job_heap_remove(job);
     else if (job->state == JOB_READY)
         job_groups_remove_ready(&schedule->groups, job);
     job->state = JOB_IDLE;
@@ -153,9 +153,10 @@ static int64_t urgent_key(int64_t now_ms)
 }
 
 /* Without a limit there is a place for each, and turns mean nothing. */
-static struct job *next_of(const struct schedule *schedule, unsigned classes, int64_t now_ms)
+static struct job *next_of(const struct schedule *schedule, enum job_class first,
+                           enum job_class last, int64_t now_ms)
 {
-    return job_groups_next(&schedule->groups, classes, schedule->max_tasks != SIZE_MAX,
+    return job_groups_next(&schedule->groups, first, last, schedule->max_tasks != SIZE_MAX,
                            urgent_key(now_ms));
 }
 
@@ -163,11 +164,11 @@ static struct job *next_of(const struct schedule *schedule, unsigned classes, in
 static struct job *next_prompt(const struct schedule *schedule, int64_t now_ms)
 {
     if (schedule->max_tasks != SIZE_MAX && schedule->new_count >= (schedule->max_tasks + 1) / 2) {
-        struct job *known = next_of(schedule, JOB_SET_KNOWN, now_ms);
-        if (known != NULL && known->key <= urgent_key(now_ms))
+        struct job *known = next_of(schedule, JOB_CLASS_KNOWN, JOB_CLASS_KNOWN, now_ms);
+        if (known != NULL && job_heap_key(known) <= urgent_key(now_ms))
             return known;
     }
-    return next_of(schedule, JOB_SET_PROMPT, now_ms);
+    return next_of(schedule, JOB_CLASS_KNOWN, JOB_CLASS_NEW, now_ms);
 }
 
 /*
@@ -178,10 +179,11 @@ static struct job *next_prompt(const struct schedule *schedule, int64_t now_ms)
  */
 static struct job *next_isolated(const struct schedule *schedule, bool has_prompt, int64_t now_ms)
 {
-    struct job *isolated = next_of(schedule, JOB_SET_ISOLATED, now_ms);
-    struct job *timed_out = schedule->timed_out_count < schedule->isolated_places
-                                ? next_of(schedule, JOB_SET_TIMED_OUT, now_ms)
-                                : NULL;
+    struct job *isolated = next_of(schedule, JOB_CLASS_ISOLATED, JOB_CLASS_ISOLATED, now_ms);
+    struct job *timed_out =
+        schedule->timed_out_count < schedule->isolated_places
+            ? next_of(schedule, JOB_CLASS_TIMED_OUT, JOB_CLASS_TIMED_OUT, now_ms)
+            : NULL;
     if (schedule->isolated_count >= schedule->isolated_places && (has_prompt || isolated == NULL))
         return NULL;
     if (isolated == NULL || timed_out == NULL)
@@ -191,12 +193,14 @@ static struct job *next_isolated(const struct schedule *schedule, bool has_promp
 
 static size_t ready_isolated(const struct schedule *schedule)
 {
-    return job_groups_count(&schedule->groups, JOB_SET_ISOLATED | JOB_SET_TIMED_OUT);
+    const size_t *ready_count = schedule->groups.ready_count;
+    return ready_count[JOB_CLASS_ISOLATED] + ready_count[JOB_CLASS_TIMED_OUT];
 }
 
 static bool any_prompt(const struct schedule *schedule)
 {
-    return job_groups_count(&schedule->groups, JOB_SET_PROMPT) > 0;
+    const size_t *ready_count = schedule->groups.ready_count;
+    return ready_count[JOB_CLASS_KNOWN] + ready_count[JOB_CLASS_NEW] > 0;
 }
 
 static struct job *next_ready(const struct schedule *schedule, int64_t now_ms)
@@ -208,7 +212,7 @@ static struct job *next_ready(const struct schedule *schedule, int64_t now_ms)
         ready_isolated(schedule) > 0 ? next_isolated(schedule, prompt != NULL, now_ms) : NULL;
     if (prompt == NULL || isolated == NULL)
         return prompt == NULL ? isolated : prompt;
-    return isolated->key < prompt->key ? isolated : prompt;
+    return job_heap_key(isolated) < job_heap_key(prompt) ? isolated : prompt;
 }
 
 /* ---- in flight ---- */
@@ -411,11 +415,11 @@ int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms)
     const struct job_group *group;
     int64_t delay_ms = 0;
     DL_FOREACH(schedule->groups.ready, group) {
-        for (int i = 0; i < JOB_CLASSES; i++)
-            for (int demanded = 0; JOB_SET_PROMPT & 1u << i && demanded < 2; demanded++) {
-                const struct job *job = job_heap_first(&group->ready[i][demanded]);
-                if (job != NULL)
-                    delay_ms = MAX(delay_ms, waited_ms(schedule, job, now_ms));
+        for (enum job_class class = JOB_CLASS_KNOWN; class <= JOB_CLASS_NEW; class ++)
+            for (int demanded = 0; demanded < 2; demanded++) {
+                const struct job *job = job_heap_first(&group->ready[class][demanded]);
+                int64_t job_ms = job == NULL ? 0 : waited_ms(schedule, job, now_ms);
+                delay_ms = MAX(delay_ms, job_ms);
             }
     }
     return delay_ms;
@@ -423,7 +427,9 @@ int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms)
 
 int64_t schedule_recent_delay_ms(const struct schedule *schedule, int64_t now_ms)
 {
-    return MAX(schedule_delay_ms(schedule, now_ms), load_recent_delay_ms(&schedule->load, now_ms));
+    int64_t delay_ms = schedule_delay_ms(schedule, now_ms);
+    int64_t recent_ms = load_recent_delay_ms(&schedule->load, now_ms);
+    return MAX(delay_ms, recent_ms);
 }
 
 double schedule_utilization(struct schedule *schedule, int64_t now_ms)
