@@ -23,6 +23,7 @@
  *   connection/schedule      which job is sent next
  *   connection/push          how one query is subscribed to
  *   connection/outage        since when a query has no usable reading
+ *   connection/subscription_table  queries by the ids of their subscriptions
  *   connection/state         the structs of a connection and its queries
  *   connection/subscription  which queries are subscribed to
  *   connection/query_plan    when a query is due

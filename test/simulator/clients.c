@@ -421,7 +421,7 @@ static bool work_connected(struct client *client)
 static bool work_or_lose(struct client *client)
 {
     const struct connection *connection = &client->connection;
-    bool has_subscriptions = connection->subscribed != NULL;
+    bool has_subscriptions = connection->subscribed.used > 0;
     if (!connection->must_replace_client) {
         if (!client->is_lost || (client->in_flight == 0 && !has_subscriptions))
             return work_connected(client);
@@ -485,8 +485,7 @@ void client_deadline(struct client *client, int number)
 
 void client_notify(struct client *client, uint64_t id)
 {
-    struct query *query = NULL;
-    HASH_FIND(hh_subscribed, client->connection.subscribed, &id, sizeof(id), query);
+    struct query *query = subscription_table_find(&client->connection.subscribed, id);
     trace("client %d is notified of %llu%s", client->index, (unsigned long long)id,
           query == NULL ? ", which is over" : "");
     world.notifications++;

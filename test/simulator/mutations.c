@@ -160,8 +160,7 @@ WRAP(void, query_set_failed, struct query *query, const struct error *error, int
 
 WRAP(void, connection_notify, struct connection *connection, uint64_t id, int64_t at_us)
 {
-    struct query *query = NULL;
-    HASH_FIND(hh_subscribed, connection->subscribed, &id, sizeof(id), query);
+    const struct query *query = subscription_table_find(&connection->subscribed, id);
     bool in_flight = query != NULL && query->job.state == JOB_IN_FLIGHT;
     if (mutation != NOTIFICATION_LOST_IN_FLIGHT || !in_flight)
         __real_connection_notify(connection, id, at_us);

@@ -53,6 +53,7 @@ void connection_done(struct connection *connection)
     HASH_ITER(hh, connection->queries, query, next)
         query_free(query);
     schedule_done(&connection->schedule);
+    free(connection->subscribed.places);
     free(connection->unsubscribes);
     naming_done(&connection->naming);
     error_done(&connection->error);
@@ -421,7 +422,10 @@ bool connection_next_unsubscribe(struct connection *connection, uint64_t *ret_id
 static void forget_subscriptions(struct connection *connection, int64_t now_ms)
 {
     size_t done = 0;
-    for (struct query *query; (query = connection->subscribed) != NULL;) {
+    for (size_t i = 0; i < connection->subscribed.count; i++) {
+        struct query *query = connection->subscribed.places[i].query;
+        if (query == NULL)
+            continue;
         subscription_forget(query, now_ms);
         query_plan(query, now_ms);
         pause_after(connection, ++done);

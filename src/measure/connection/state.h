@@ -12,6 +12,7 @@
 #include "measure/connection/outage.h"
 #include "measure/connection/push.h"
 #include "measure/connection/schedule.h"
+#include "measure/connection/subscription_table.h"
 #include "measure/connection_stats.h"
 #include "measure/history.h"
 #include "measure/naming.h"
@@ -85,11 +86,10 @@ struct connection {
     struct query *queries;     /* by identity */
     struct query *next_walked; /* the next one of a walk over all of them */
     struct bundle *bundles;    /* by text */
-    struct query *subscribed;  /* those with a subscription, by its id */
+    struct subscription_table subscribed; /* those with a subscription */
     struct query *unanswered;  /* utlist: a caller waited since they were answered last */
     size_t used_queries;       /* those that somebody uses */
     size_t idle_queries;       /* those whose first message somebody waits for */
-    uint64_t last_id;          /* of a subscription */
     uint64_t *unsubscribes;
     size_t unsubscribes_count;
     size_t unsubscribes_capacity;
@@ -140,13 +140,12 @@ struct query {
     bool was_resent;          /* its client had died unnoticed */
     unsigned losses;          /* clients in a row that were lost while it was in flight */
 
-    bool is_subscribed; /* by push.id, the key of hh_subscribed, and the scaler confirmed it */
+    bool is_subscribed; /* by push.id, and the scaler confirmed it */
 
     struct bundle *bundle;
     struct query *next_bundled, *prev_bundled;
     struct query *next_unanswered, *prev_unanswered;
     UT_hash_handle hh;
-    UT_hash_handle hh_subscribed;
 };
 
 static inline struct query *query_of_job(struct job *job)

@@ -4,14 +4,12 @@
 
 /* A look at an idle query costs the server some 8 us of CPU: with many of them, no more than a
  * tenth of a core. */
-enum { MAX_LOOKS_PER_S = 10 * 1000 };
+enum { MAX_LOOKS_PER_MS = 10 };
 
-/* Where it has a subscription. Its push.id, the key, may be 0 by now: HASH_DELETE goes by the hash
- * that the handle keeps, and does not read the key. */
-static void take_out(struct query *query)
+static void take_out(struct query *query, uint64_t id)
 {
     struct connection *connection = query->connection;
-    HASH_DELETE(hh_subscribed, connection->subscribed, query);
+    subscription_table_remove(&connection->subscribed, id);
     connection->stats.counts[COUNT_SUBSCRIBED_QUERIES] -= query->is_subscribed;
     query->is_subscribed = false;
 }
@@ -22,7 +20,7 @@ static void drop(struct query *query, uint64_t id)
     struct connection *connection = query->connection;
     if (id == 0)
         return;
-    take_out(query);
+    take_out(query, id);
     connection->unsubscribes =
         memory_grow(connection->unsubscribes, &connection->unsubscribes_capacity,
                     connection->unsubscribes_count + 1, sizeof(*connection->unsubscribes));
@@ -52,20 +50,19 @@ void subscription_free(struct query *query)
 
 int64_t subscription_spacing_ms(const struct connection *connection)
 {
-    size_t polled = connection->idle_queries - HASH_CNT(hh_subscribed, connection->subscribed);
-    return (int64_t)polled * 1000 / MAX_LOOKS_PER_S;
+    size_t polled = connection->idle_queries - connection->subscribed.used;
+    return (int64_t)(polled / MAX_LOOKS_PER_MS);
 }
 
 void subscription_sent(struct query *query, int64_t now_ms)
 {
     struct connection *connection = query->connection;
-    uint64_t id = connection->last_id + 1;
+    uint64_t id = subscription_table_next_id(&connection->subscribed);
     query->task.notifier = connection->notifier;
     if (!push_sent(&query->push, id, now_ms))
         return;
-    connection->last_id = id;
     query->task.notifier.id = id;
-    HASH_ADD(hh_subscribed, connection->subscribed, push.id, sizeof(id), query);
+    subscription_table_add(&connection->subscribed, query);
 }
 
 static enum push_result result_of(const struct task *task, enum task_outcome outcome)
@@ -102,15 +99,14 @@ void subscription_measured(struct query *query, enum task_outcome outcome, int64
 
 struct query *subscription_over(struct connection *connection, uint64_t id)
 {
-    struct query *query = NULL;
-    HASH_FIND(hh_subscribed, connection->subscribed, &id, sizeof(id), query);
+    struct query *query = subscription_table_find(&connection->subscribed, id);
     if (query != NULL)
-        take_out(query);
+        take_out(query, id);
     return query;
 }
 
 void subscription_forget(struct query *query, int64_t now_ms)
 {
-    take_out(query);
+    take_out(query, query->push.id);
     push_forget(&query->push, now_ms);
 }

@@ -1,0 +1,41 @@
+/*
+ * Queries by the ids of their subscriptions. An id says where in an array its query is, so that
+ * nothing is searched for, and has a number above that which counts up, so that none is used twice.
+ *
+ * Threads: as connection.h has it.
+ */
+#ifndef BACKLOG_MEASURE_CONNECTION_SUBSCRIPTION_TABLE_H
+#define BACKLOG_MEASURE_CONNECTION_SUBSCRIPTION_TABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct query;
+
+struct subscription_place {
+    struct query *query; /* NULL: the place is free */
+    uint64_t id;         /* of a free place: `free`, when it became free */
+};
+
+/* Start from {0}; its owner frees `places`. */
+struct subscription_table {
+    struct subscription_place *places;
+    size_t count, capacity;
+    size_t used;     /* places that are not free */
+    size_t free;     /* the last place that became free, counted from 1; 0: none is */
+    uint64_t number; /* of the last id */
+};
+
+/* The id that the next query gets; never 0, and below 1 << 63. */
+uint64_t subscription_table_next_id(const struct subscription_table *table);
+
+/* Under subscription_table_next_id(). */
+void subscription_table_add(struct subscription_table *table, struct query *query);
+
+/* NULL: no query has this id any more. */
+struct query *subscription_table_find(const struct subscription_table *table, uint64_t id);
+
+/* One that is in use. */
+void subscription_table_remove(struct subscription_table *table, uint64_t id);
+
+#endif
