@@ -15,14 +15,14 @@
 struct snapshot {
     enum { ATTEMPT_NONE, ATTEMPT_GOOD, ATTEMPT_FAILED } last_attempt;
     bool is_measured; /* there is a reading, of the last good attempt */
+    bool is_outdated; /* the source has notified us since */
+    bool is_retried;  /* the last attempt failed, and it is tried again without a call */
     struct reading reading;
     int64_t sent_ms;             /* when the request for the reading was sent */
     int64_t began_at_us;         /* the same, or when the source notified us, if that was earlier */
     int64_t duration_ms;         /* of the last good attempt; -1: not known */
-    bool is_outdated;            /* the source has notified us since */
     int64_t failed_at_ms;        /* where the last attempt failed: when */
     int64_t failing_since_ms;    /* ... and since when all did; 0: it did not fail */
-    bool is_retried;             /* ... and it is tried again without a call */
     struct error error;          /* of the last attempt */
     int64_t unanswered_since_ms; /* since when a caller has been waiting, or since the connection
                                     failed, if no reading came after it; 0: neither */

@@ -98,10 +98,10 @@ enum reading_field {
 struct task {
     const void *query;        /* the query's options: the scaler's own struct; ends with the task */
     unsigned wants;           /* enum reading_field, of all triggers that share the query */
+    bool isolate;             /* it timed out last, or was slow: it must not delay other tasks */
     struct notifier notifier; /* id > 0: subscribe, too (scaler.h) */
     int64_t timeout_ms;       /* from the moment on that the source can work on it */
     int64_t last_ms;          /* how long its last measurement took; -1: not known */
-    bool isolate;             /* it timed out last, or was slow: it must not delay other tasks */
 
     /* The scaler's own, while it has the task. */
     int64_t queued_ms;   /* since when it waits in a queue of the scaler */
@@ -113,8 +113,8 @@ struct task {
     struct feed *feed;
     const struct option_values *values;
     bool is_subscribed;
-    struct error subscribe_error;
     bool has_ended;
+    struct error subscribe_error;
 };
 
 /* How a task ends. */

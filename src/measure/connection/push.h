@@ -33,14 +33,14 @@ enum {
 
 struct push {
     int64_t idle_interval_ms; /* 0: nobody waits for the first message */
-    bool can_subscribe;
-    uint64_t id;             /* of its subscription, or of the one that is being made; 0: none */
-    int64_t subscribe_at_ms; /* where it is not subscribed to */
-    int64_t resubscribe_ms;  /* since it was tried last; 0: it is the first time since it is idle */
-    bool is_notified;        /* since it was sent last */
-    bool is_notified_again;  /* while it is alert */
-    int64_t alert_ms;        /* between two measurements after a notification; 0: it is not alert */
+    uint64_t id;              /* of its subscription, or of the one that is being made; 0: none */
+    int64_t subscribe_at_ms;  /* where it is not subscribed to */
+    int64_t resubscribe_ms; /* since it was tried last; 0: it is the first time since it is idle */
+    int64_t alert_ms;       /* between two measurements after a notification; 0: it is not alert */
     int64_t alert_due_ms;
+    bool can_subscribe;
+    bool is_notified;       /* since it was sent last */
+    bool is_notified_again; /* while it is alert */
 };
 
 /* Somebody begins to wait for the first message, or waits with another interval (0: nobody does any

@@ -83,13 +83,13 @@ struct connection {
     unsigned unanswered_timeouts; /* since then */
 
     struct schedule schedule;
-    struct query *queries;     /* by identity */
-    struct query *next_walked; /* the next one of a walk over all of them */
-    struct bundle *bundles;    /* by text */
+    struct query *queries;                /* by identity */
+    struct query *next_walked;            /* the next one of a walk over all of them */
+    struct bundle *bundles;               /* by text */
     struct subscription_table subscribed; /* those with a subscription */
-    struct query *unanswered;  /* utlist: a caller waited since they were answered last */
-    size_t used_queries;       /* those that somebody uses */
-    size_t idle_queries;       /* those whose first message somebody waits for */
+    struct query *unanswered; /* utlist: a caller waited since they were answered last */
+    size_t used_queries;      /* those that somebody uses */
+    size_t idle_queries;      /* those whose first message somebody waits for */
     uint64_t *unsubscribes;
     size_t unsubscribes_count;
     size_t unsubscribes_capacity;
@@ -113,36 +113,36 @@ struct interval_ref {
     size_t uses;
 };
 
+/* What each measurement reads and writes comes first, together: with ten thousand queries, fetching
+ * this memory takes most of a measurement's time. */
 struct query {
     struct task task; /* what the scaler sees; first, so that one leads to the other */
     struct job job;   /* what the schedule sees */
     struct push push;
     struct connection *connection;
-    struct option_values *values;
+    struct bundle *bundle;
+    struct watcher *watchers;       /* utlist */
+    struct recent_samples *recent;  /* NULL: nobody wants one */
     size_t uses;                    /* triggers; 0: freed as soon as it is not in flight */
+    size_t uses_without_interval;   /* of them, whose trigger sets none */
+    size_t streams;                 /* of the watchers */
     struct interval_ref *intervals; /* the shortest first */
     size_t intervals_count, intervals_capacity;
-    size_t uses_without_interval;   /* of them, whose trigger sets none */
-    unsigned wants;                 /* enum reading_field, of all uses that there ever were */
-    struct recent_samples *recent;  /* NULL: nobody wants one */
-    struct follower *followers;     /* utlist; not before it keeps recent samples */
-    struct follower *next_followed; /* while they are stepped, in pieces */
-    struct watcher *watchers;       /* utlist */
-    size_t streams;                 /* of them */
-    size_t idle_streams;            /* of these, those that wait for the first message */
-
-    struct snapshot known; /* without what copies have of its connection and its outage */
-    struct outage outage;
-    struct history_series series;
+    unsigned wants;           /* enum reading_field, of all uses that there ever were */
+    unsigned losses;          /* clients in a row that were lost while it was in flight */
+    bool was_resent;          /* its client had died unnoticed */
+    bool is_subscribed;       /* by push.id, and the scaler confirmed it */
     int64_t notified_at_us;   /* of the first notification since it was sent; 0: none */
     int64_t sent_us;          /* the last time */
     int64_t outdated_from_us; /* readings sent before this time are outdated by a notification */
-    bool was_resent;          /* its client had died unnoticed */
-    unsigned losses;          /* clients in a row that were lost while it was in flight */
+    struct outage outage;
+    struct snapshot known; /* without what copies have of its connection and its outage */
+    struct history_series series;
 
-    bool is_subscribed; /* by push.id, and the scaler confirmed it */
-
-    struct bundle *bundle;
+    struct option_values *values;
+    struct follower *followers;     /* utlist; not before it keeps recent samples */
+    struct follower *next_followed; /* while they are stepped, in pieces */
+    size_t idle_streams;            /* of the streams, those that wait for the first message */
     struct query *next_bundled, *prev_bundled;
     struct query *next_unanswered, *prev_unanswered;
     UT_hash_handle hh;
