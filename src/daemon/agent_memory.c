@@ -30,9 +30,15 @@ static void warn_of_server(double used, double container_bytes)
 int64_t agent_memory_bound(double container_bytes, int64_t usual_ms)
 {
     enum { OFTEN_MS = 100, VERY_OFTEN_MS = 20 };
+    static int64_t measured_ms;
     double used = 0;
     if (!isfinite(container_bytes))
         return usual_ms;
+    /* While no agent runs none can be killed, and only the warning is left. */
+    int64_t now_ms = clock_now_ms();
+    if (!agent_processes_run() && now_ms - measured_ms < usual_ms)
+        return OFTEN_MS;
+    measured_ms = now_ms;
     double max = fmax(container_bytes - reserve, container_bytes / 2);
     size_t killed = agent_processes_keep_below(max, max / SPARED_PART, &used);
     if (killed == 0 && used > max)

@@ -41,6 +41,8 @@ void agent_process_began(struct agent_process *process, pid_t pid);
 bool agent_process_has_ended(struct agent_process *process, int *ret_status);
 void agent_process_kill(struct agent_process *process);
 
+bool agent_processes_run(void); /* at least one does */
+
 /* For agent_processes_write_metrics(), and for tests.
  *
  * The CPU time is that of all processes there ever were, and never goes down; the memory of those
