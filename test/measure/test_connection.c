@@ -317,6 +317,38 @@ static void a_client_that_died_in_a_pause_is_replaced_before_anything_fails(void
     assert_true(fails(query, "no answer"));
 }
 
+static void a_query_is_resent_only_once(void **state)
+{
+    (void)state;
+    struct query *query = acquire("a");
+    measure(query, 1);
+    now_ms += CONNECTION_PAUSE_MS;
+    demand(query);
+    assert_ptr_equal(take(), query);
+    lose("broken pipe");
+    assert_true(value_of(query) == 1);
+    connect_now();
+    now_ms += CONNECTION_PAUSE_MS; /* it waits for its turn */
+    assert_ptr_equal(take(), query);
+    lose("broken pipe");
+    assert_true(fails(query, "broken pipe"));
+}
+
+static void a_query_whose_client_was_replaced_may_be_resent(void **state)
+{
+    (void)state;
+    struct query *query = acquire("a");
+    measure(query, 1);
+    demand(query);
+    assert_ptr_equal(take(), query);
+    connection_lost(&connection, NULL, now_ms);
+    connect_now();
+    now_ms += CONNECTION_PAUSE_MS; /* it waits for its turn */
+    assert_ptr_equal(take(), query);
+    lose("broken pipe");
+    assert_true(value_of(query) == 1);
+}
+
 /* The source may have just started, however its last client ended. */
 static void a_client_reconnects_after_a_refused_lost_or_replaced_one(void **state)
 {
@@ -554,6 +586,8 @@ int main(void)
         TEST(the_first_sample_after_an_outage_has_a_gap_before_it),
         TEST(a_client_that_is_lost_after_it_answered_all_costs_no_reading),
         TEST(a_client_that_died_in_a_pause_is_replaced_before_anything_fails),
+        TEST(a_query_is_resent_only_once),
+        TEST(a_query_whose_client_was_replaced_may_be_resent),
         TEST(a_client_reconnects_after_a_refused_lost_or_replaced_one),
         TEST(a_client_reconnects_after_one_that_ended_before_it_answered),
         TEST(a_client_that_is_replaced_for_its_silence_is_logged_once),

@@ -205,6 +205,22 @@ static void a_full_pool_drops_the_oldest_and_counts_it(void **state)
     history_free(history);
 }
 
+/* Of a reading each second, one in fifteen or fewer is left when it is dropped. */
+static void a_full_pool_thins_before_it_drops(void **state)
+{
+    (void)state;
+    struct history *history = history_new((size_t)7 * HISTORY_CHUNK_BYTES);
+    struct history_series series = {0};
+    for (int64_t at_ms = START_MS; at_ms < START_MS + 9 * MINUTE_MS; at_ms += SECOND_MS)
+        add(history, &series, 1, at_ms);
+    _cleanup_(memory_free) struct history_sample *samples = NULL;
+    assert_true(history_read(history, &series, 0, &samples) > 0);
+    int64_t gone_s = (samples[0].at_ms - START_MS) / SECOND_MS;
+    assert_in_range(dropped(history), 1, gone_s / 15);
+    history_drop(history, &series);
+    history_free(history);
+}
+
 static void more_queries_than_chunks_do_no_harm(void **state)
 {
     enum { SERIES = 30 };
@@ -347,6 +363,7 @@ int main(void)
         cmocka_unit_test(a_failure_is_kept_at_every_age),
         cmocka_unit_test(an_older_sample_keeps_its_time),
         cmocka_unit_test(a_full_pool_drops_the_oldest_and_counts_it),
+        cmocka_unit_test(a_full_pool_thins_before_it_drops),
         cmocka_unit_test(more_queries_than_chunks_do_no_harm),
         cmocka_unit_test(consumption_is_what_waiting_fell_by),
         cmocka_unit_test(a_rate_that_the_source_reports_counts_for_what_was_consumed),

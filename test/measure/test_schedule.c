@@ -400,6 +400,22 @@ static void a_cancelled_job_is_sent_again_where_a_place_is_free(void **state)
     assert_int_equal(jobs[1].timeouts, 0); /* it has not failed */
 }
 
+/* Or one that hangs after it would keep its place. */
+static void a_cancelled_job_that_has_ended_is_counted_no_more(void **state)
+{
+    (void)state;
+    BENCH(2, 1);
+    for (int i = 0; i < 4; i++)
+        schedule_set_due(schedule, &jobs[i], i);
+    assert_ptr_equal(schedule_take(schedule, 10), &jobs[0]);
+    assert_ptr_equal(schedule_take(schedule, 10), &jobs[1]);
+    assert_ptr_equal(schedule_cancel(schedule, 1010), &jobs[1]);
+    schedule_end(schedule, &jobs[1], JOB_END_ISOLATED, 1010);
+    assert_ptr_equal(schedule_take(schedule, 1010), &jobs[2]);
+    assert_null(schedule_cancel(schedule, 1020));
+    assert_ptr_equal(schedule_cancel(schedule, 2010), &jobs[2]);
+}
+
 static void nothing_is_cancelled_where_no_job_waits(void **state)
 {
     (void)state;
@@ -410,6 +426,19 @@ static void nothing_is_cancelled_where_no_job_waits(void **state)
     }
     assert_null(schedule_cancel(schedule, 60000));
     assert_int_equal(schedule_next_ms(schedule, 60000), CLOCK_NEVER);
+}
+
+static void a_round_takes_as_long_as_each_job_took_last(void **state)
+{
+    (void)state;
+    BENCH(1, 1);
+    bench_measure(schedule, &jobs[0], 0, 500);
+    bench_measure(schedule, &jobs[1], 500, 800);
+    assert_int_equal(schedule->durations_ms, 500 + 300);
+    bench_measure(schedule, &jobs[0], 800, 850);
+    assert_int_equal(schedule->durations_ms, 50 + 300);
+    schedule_remove(schedule, &jobs[1]);
+    assert_int_equal(schedule->durations_ms, 50);
 }
 
 static void a_job_that_is_returned_is_as_it_was(void **state)
@@ -571,7 +600,9 @@ int main(void)
         cmocka_unit_test(slow_answers_leave_time_outs_their_turn),
         cmocka_unit_test(slow_jobs_beyond_their_share_are_cancelled_while_others_wait),
         cmocka_unit_test(a_cancelled_job_is_sent_again_where_a_place_is_free),
+        cmocka_unit_test(a_cancelled_job_that_has_ended_is_counted_no_more),
         cmocka_unit_test(nothing_is_cancelled_where_no_job_waits),
+        cmocka_unit_test(a_round_takes_as_long_as_each_job_took_last),
         cmocka_unit_test(a_job_that_is_returned_is_as_it_was),
         cmocka_unit_test(a_job_that_is_lost_waits_for_somebody_to_want_it),
         cmocka_unit_test(a_removed_job_is_never_taken),
