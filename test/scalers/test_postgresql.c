@@ -2,9 +2,12 @@
 #include "base/text.h"
 #include "measure/scaler.h"
 #include "postgresql/answer.h"
+#include "postgresql/options.h"
 #include "postgresql/parameters.h"
+#include "scalers/ended.h"
 #include "scalers/trigger.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -228,6 +231,114 @@ static void numbers_are_read_as_postgresql_writes_them(void **state)
             fail_msg("\"%s\" was taken", bad[i]);
 }
 
+/* ---- what a result means ---- */
+
+enum { MAX_COLUMNS = 5 };
+
+static bool answer_by_result(void *result, struct feed *feed, struct error *error)
+{
+    (void)error;
+    struct task *task = feed_take(feed);
+    if (task != NULL)
+        postgresql_answer_take(task, result);
+    return true;
+}
+
+/* A row of these columns, up to a NULL; "NULL" is SQL's. */
+static PGresult *row_of(const char *const *columns)
+{
+    static char name[] = "n";
+    PGresAttDesc descriptions[MAX_COLUMNS] = {0};
+    int count = 0;
+    for (; columns[count] != NULL; count++)
+        descriptions[count].name = name;
+    PGresult *result = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+    assert_true(PQsetResultAttrs(result, count, descriptions));
+    for (int i = 0; i < count; i++) {
+        bool is_null = text_equal(columns[i], "NULL");
+        assert_true(PQsetvalue(result, 0, i, is_null ? NULL : (char *)columns[i],
+                               is_null ? -1 : (int)strlen(columns[i])));
+    }
+    return result;
+}
+
+/* A feed whose task has ended with the result, which is freed. The caller frees the feed. */
+static struct test_feed *end_by(const struct postgresql_query *query, PGresult *result)
+{
+    static struct scaler scaler;
+    _cleanup_(error_done) struct error error = {0};
+    scaler = scaler_postgresql;
+    scaler.measure = answer_by_result;
+    struct test_feed *feed = test_feed_new(&scaler);
+    test_feed_add(feed, query, (struct notifier){0});
+    assert_true(test_feed_run(feed, result, 10000, &error));
+    PQclear(result);
+    return feed;
+}
+
+static void each_query_has_its_column(void **state)
+{
+    (void)state;
+    const struct postgresql_query all = {
+        .query = "a", .in_flight_query = "b", .arrival_query = "c", .consumption_query = "d"};
+    struct test_feed *feed = end_by(&all, row_of((const char *[]){"1", "2", "3", "4", NULL}));
+    assert_ended(feed, 0, TASK_ANSWERED);
+    const struct reading *reading = &test_feed_task(feed, 0)->reading;
+    assert_true(reading->value == 1 && reading->in_flight == 2);
+    assert_true(reading->arrived == 3 && reading->consumed == 4);
+    test_feed_free(feed);
+
+    const struct postgresql_query two = {.query = "a", .consumption_query = "d"};
+    feed = end_by(&two, row_of((const char *[]){"1", "4", NULL}));
+    assert_ended(feed, 0, TASK_ANSWERED);
+    reading = &test_feed_task(feed, 0)->reading;
+    assert_true(reading->value == 1 && reading->consumed == 4);
+    assert_true(isnan(reading->in_flight) && isnan(reading->arrived) && isnan(reading->waiting));
+    test_feed_free(feed);
+}
+
+static void what_is_no_number_for_each_query_is_an_error(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *columns[MAX_COLUMNS];
+        const char *words;
+    } bad[] = {
+        {{"NULL", "1"}, "the query returned NULL"},
+        {{"1", "NULL"}, "arrivalQuery returned NULL"},
+        {{"NaN", "1"}, "the query returned \"NaN\", which is not a finite number"},
+        {{"1", "no"}, "arrivalQuery returned \"no\", which is not a finite number"},
+        {{"1"}, "must return exactly one column: it returned 1"},
+        {{"1", "2", "3"}, "must return exactly one column: it returned 3"},
+    };
+    const struct postgresql_query query = {.query = "a", .arrival_query = "c"};
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        struct test_feed *feed = end_by(&query, row_of(bad[i].columns));
+        assert_ended_with(feed, 0, TASK_FAILED, bad[i].words);
+        test_feed_free(feed);
+    }
+}
+
+static void a_result_without_a_row_is_an_error(void **state)
+{
+    (void)state;
+    static const struct {
+        ExecStatusType status;
+        const char *words;
+    } bad[] = {
+        {PGRES_TUPLES_OK, "the query returned no row"},
+        {PGRES_COMMAND_OK, "the query must be a SELECT"},
+        {PGRES_EMPTY_QUERY, "the query must be a SELECT"},
+        {PGRES_FATAL_ERROR, "PostgreSQL refused the query"},
+    };
+    const struct postgresql_query query = {.query = "a"};
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        struct test_feed *feed = end_by(&query, PQmakeEmptyPGresult(NULL, bad[i].status));
+        assert_ended_with(feed, 0, TASK_FAILED, bad[i].words);
+        test_feed_free(feed);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +351,9 @@ int main(void)
         cmocka_unit_test(a_server_cannot_demand_credentials_of_ours),
         cmocka_unit_test(a_wrong_connection_string_is_refused_without_showing_it),
         cmocka_unit_test(numbers_are_read_as_postgresql_writes_them),
+        cmocka_unit_test(each_query_has_its_column),
+        cmocka_unit_test(what_is_no_number_for_each_query_is_an_error),
+        cmocka_unit_test(a_result_without_a_row_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
