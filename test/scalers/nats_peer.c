@@ -61,12 +61,20 @@ static void publish(struct nats_peer *peer, const char *subject)
             send_message(peer->subscriptions[i].socket, subject, peer->subscriptions[i].id, "x");
 }
 
-static const struct nats_line *find_line(struct nats_peer *peer, const char *subject)
+static bool is_for(const struct call *call, const struct nats_line *line)
+{
+    return line->connection == 0 || (line->connection <= call->peer->connections &&
+                                     call->peer->sockets[line->connection - 1] == call->socket);
+}
+
+static const struct nats_line *find_line(const struct call *call, const char *subject)
 {
     static const struct nats_line none = {.subject = ""};
+    struct nats_peer *peer = call->peer;
     for (size_t i = 0; peer->script[i].subject != NULL; i++) {
         const struct nats_line *line = &peer->script[i];
-        if (!ends_with(subject, line->subject) || (line->times > 0 && peer->used[i] >= line->times))
+        if (!ends_with(subject, line->subject) || !is_for(call, line) ||
+            (line->times > 0 && peer->used[i] >= line->times))
             continue;
         peer->used[i]++;
         return line;
@@ -77,7 +85,7 @@ static const struct nats_line *find_line(struct nats_peer *peer, const char *sub
 static void answer(struct call *call, const char *subject, const char *reply)
 {
     struct nats_peer *peer = call->peer;
-    const struct nats_line *line = find_line(peer, subject);
+    const struct nats_line *line = find_line(call, subject);
     const char *id = inbox_id(peer, call->socket, reply);
     char text[MAX_LINE];
     call->is_deaf = call->is_deaf || line->is_deaf;
@@ -121,8 +129,8 @@ static void subscribe(struct call *call, const char *subject, const char *id)
 
 static void handle(struct call *call, const char *line)
 {
-    char first[256];
-    char second[256];
+    char first[128];
+    char second[128];
     pthread_mutex_lock(&call->peer->lock);
     if (call->is_deaf) {
         pthread_mutex_unlock(&call->peer->lock);
@@ -130,9 +138,9 @@ static void handle(struct call *call, const char *line)
     }
     if (strncmp(line, "PING", 4) == 0)
         send_text(call->socket, "PONG\r\n");
-    else if (sscanf(line, "SUB %255s %255s", first, second) == 2)
+    else if (sscanf(line, "SUB %127s %127s", first, second) == 2)
         subscribe(call, first, second);
-    else if (sscanf(line, "PUB %255s %255s 0", first, second) == 2)
+    else if (sscanf(line, "PUB %127s %127s 0", first, second) == 2)
         answer(call, first, second);
     pthread_mutex_unlock(&call->peer->lock);
 }

@@ -19,10 +19,12 @@ struct nats_line {
     bool has_no_responders; /* instead of an answer */
     bool is_denied;         /* instead of an answer */
     bool is_deaf;           /* nothing on this connection is answered from now on */
-    int times; /* the line is for so many requests, and the next that fits after; 0: all */
+    int times;         /* the line is for so many requests, and the next that fits after; 0: all */
+    size_t connection; /* the line is for this one only, from 1 on, in the order in which they were
+                          opened; 0: for all */
 };
 
-enum { NATS_PEER_CONNECTIONS = 8, NATS_PEER_SUBSCRIPTIONS = 64 };
+enum { NATS_PEER_CONNECTIONS = 8, NATS_PEER_SUBSCRIPTIONS = 2048 };
 
 struct nats_peer {
     const struct nats_line *script; /* ends with an empty line; other requests are not answered */
@@ -38,8 +40,8 @@ struct nats_peer {
     pthread_t threads[NATS_PEER_CONNECTIONS];
     struct {
         int socket;
-        char subject[256];
-        char id[256];
+        char subject[128];
+        char id[128];
     } subscriptions[NATS_PEER_SUBSCRIPTIONS];
     size_t subscriptions_count;
     int used[16]; /* of each line */

@@ -93,7 +93,7 @@ static void world_stop(struct world *world)
 
 #define SCRIPT(...) ((const struct nats_line[]){__VA_ARGS__, {.subject = NULL}})
 #define INFO(pending) "{\"num_pending\":" pending ",\"num_ack_pending\":0}"
-#define OF(consumer) ".CONSUMER.INFO.orders." consumer
+#define OF(consumer) "$JS.API.CONSUMER.INFO.orders." consumer
 
 static void a_request_that_is_not_replied_to_times_out_alone(void **state)
 {
@@ -177,7 +177,8 @@ static void a_server_that_does_not_reply_is_a_lost_connection(void **state)
     world_stop(&world);
 }
 
-#define SUBJECTS {".STREAM.INFO.orders", "{\"config\":{\"subjects\":[\"new\"]}}"}
+#define STREAM(config) {"$JS.API.STREAM.INFO.orders", "{\"config\":{" config "}}"}
+#define SUBJECTS STREAM("\"subjects\":[\"new\"]")
 #define CONSUMER "{\"config\":{},\"num_pending\":0,\"num_ack_pending\":0}"
 
 /* It takes a few measurements: none waits for the subjects. */
@@ -241,6 +242,123 @@ static void a_subject_that_may_not_be_subscribed_to_is_named(void **state)
     world_stop(&world);
 }
 
+static bool has_subscription(struct nats_peer *peer, const char *subject)
+{
+    bool has = false;
+    pthread_mutex_lock(&peer->lock);
+    for (size_t i = 0; i < peer->subscriptions_count; i++)
+        has = has || strcmp(peer->subscriptions[i].subject, subject) == 0;
+    pthread_mutex_unlock(&peer->lock);
+    return has;
+}
+
+/* A consumer's subject is that of its messages after a transform; they are published before it. */
+static void the_subjects_of_a_consumer_are_subscribed_to_where_they_are_published(void **state)
+{
+    (void)state;
+    static const struct {
+        struct nats_line stream;
+        const char *subject;
+    } rows[] = {
+        {STREAM("\"subjects\":[\"new.>\"]"), "new.a"},
+        {STREAM("\"subjects\":[\"new.>\"],\"subject_transform\":{}"), "new.>"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct world world;
+        world_start(&world,
+                    SCRIPT(rows[i].stream, {OF("a"), "{\"config\":{\"filter_subject\":\"new.a\"},"
+                                                     "\"num_pending\":0,\"num_ack_pending\":0}"}),
+                    PAIRS("a"));
+        measure_until(&world, is_subscribed);
+        assert_true(has_subscription(&world.peer, rows[i].subject));
+        assert_false(has_subscription(&world.peer, rows[1 - i].subject));
+        world_stop(&world);
+    }
+}
+
+/* Of them no message would be seen on the stream's own subjects. */
+static void messages_of_other_streams_are_not_subscribed_to(void **state)
+{
+    (void)state;
+    static const struct nats_line streams[] = {
+        STREAM("\"mirror\":{\"name\":\"x\"}"),
+        STREAM("\"subjects\":[\"new\"],\"sources\":[{\"name\":\"x\"}]"),
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(streams); i++) {
+        struct world world;
+        world_start(&world, SCRIPT(streams[i], {OF("a"), CONSUMER}), PAIRS("a"));
+        measure_until(&world, is_refused);
+        assert_non_null(strstr(error_text(&test_feed_task(world.feed, 0)->subscribe_error),
+                               "come from other streams"));
+        world_stop(&world);
+    }
+}
+
+/* From time to time those that have ended are freed, and no others. */
+static void many_subscriptions_are_notified_each(void **state)
+{
+    enum { MANY = 1100, ENOUGH_MS = 20000 };
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT(SUBJECTS, {OF("a"), CONSUMER},
+                       {OF("last"), INFO("0"), .message_on = "new", .times = 1}),
+                PAIRS("a"));
+    test_feed_set_timeout(world.feed, ENOUGH_MS);
+    measure_until(&world, is_subscribed);
+    const void *query = world.triggers[0].options.query;
+    for (uint64_t id = 2; id <= MANY; id++)
+        test_feed_add(world.feed, query, (struct notifier){on_notify, &world, id});
+    test_feed_again(world.feed);
+    test_feed_task(world.feed, 0)->task.notifier.id = 0;
+    world_run(&world);
+    for (size_t i = 1; i < MANY; i++)
+        assert_true(test_feed_task(world.feed, i)->subscribed);
+
+    struct trigger *trigger = &world.triggers[world.count++];
+    *trigger = trigger_of(&scaler_nats_jetstream, PAIRS("servers", world.peer.address, "stream",
+                                                        "orders", "consumer", "last"));
+    test_feed_again(world.feed);
+    for (size_t i = 0; i < MANY; i++)
+        test_feed_task(world.feed, i)->task.notifier.id = 0;
+    test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
+    world_run(&world);
+    assert_waiting(world.feed, MANY, 0);
+    int64_t deadline_ms = clock_now_ms() + ENOUGH_MS;
+    while (notifications(&world) < MANY && clock_now_ms() < deadline_ms)
+        usleep(1000);
+    assert_int_equal(notifications(&world), MANY);
+    world_stop(&world);
+}
+
+/* The requests that wait for it go over the first connection then. */
+static void a_connection_of_subscriptions_that_is_silent_fails_no_request(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT(SUBJECTS, {OF("a"), CONSUMER},
+                       {OF("b"), NULL, .is_deaf = true, .connection = 2}, {OF("b"), INFO("2")}),
+                PAIRS("a", "b"));
+    struct test_task *task = test_feed_task(world.feed, 0);
+    measure_until(&world, is_subscribed);
+    test_feed_again(world.feed);
+    task->task.notifier.id = 0;
+    test_feed_task(world.feed, 1)->task.notifier = (struct notifier){on_notify, &world, 2};
+    world_run(&world); /* it requests the subjects of b on the second connection */
+    assert_waiting(world.feed, 1, 2);
+    assert_int_equal(task->returned, 0);
+
+    test_feed_again(world.feed);
+    task->task.notifier.id = 3;
+    test_feed_task(world.feed, 1)->task.notifier.id = 0;
+    world_run(&world);
+    assert_true(world.usable);
+    assert_waiting(world.feed, 0, 0);
+    assert_int_equal(task->returned, 1);
+    world_stop(&world);
+}
+
 /* The measuring ends while the other connection is still being made. */
 static void measuring_does_not_wait_for_the_connection_of_subscriptions(void **state)
 {
@@ -289,6 +407,9 @@ static void a_refusal_of_what_nobody_subscribed_to_is_not_kept(void **state)
     struct nats_subscriber subscriber = {0};
     nats_subscriber_deny(&subscriber, "Permissions Violation for Subscription to \"orders.>\"");
     assert_null(subscriber.denied);
+    nats_subscriber_deny(&subscriber, "Permissions Violation for Publish to \"$JS.API.INFO\"");
+    nats_subscriber_deny(&subscriber, "Permissions Violation for Subscription to \"orders");
+    assert_null(subscriber.denied);
 }
 
 int main(void)
@@ -302,6 +423,10 @@ int main(void)
         cmocka_unit_test(a_notification_arrives_while_another_request_hangs),
         cmocka_unit_test(measuring_does_not_wait_for_the_connection_of_subscriptions),
         cmocka_unit_test(a_subject_that_may_not_be_subscribed_to_is_named),
+        cmocka_unit_test(the_subjects_of_a_consumer_are_subscribed_to_where_they_are_published),
+        cmocka_unit_test(messages_of_other_streams_are_not_subscribed_to),
+        cmocka_unit_test(many_subscriptions_are_notified_each),
+        cmocka_unit_test(a_connection_of_subscriptions_that_is_silent_fails_no_request),
         cmocka_unit_test(a_message_on_another_subject_is_no_reply),
         cmocka_unit_test(a_refusal_of_what_nobody_subscribed_to_is_not_kept),
     };
