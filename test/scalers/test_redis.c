@@ -9,6 +9,7 @@
 #include "scalers/trigger.h"
 #include "support/feed.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -219,6 +220,76 @@ static void a_lag_is_a_number_or_an_error(void **state)
     }
 }
 
+static void a_lag_has_what_came_and_what_was_consumed(void **state)
+{
+    (void)state;
+    static const char read[] =
+        "*1\r\n*12\r\n" GROUP_OF_7 "$12\r\nentries-read\r\n:9\r\n$3\r\nlag\r\n:3\r\n";
+    struct outcome outcome =
+        measure(&scaler_redis_streams, SCRIPT({"XINFO", read}), ONE_LAG, 1, 2000);
+    assert_int_equal(outcome.answers, 1);
+    assert_true(outcome.reading.waiting == 3 && outcome.reading.in_flight == 2);
+    assert_true(outcome.reading.arrived == 9 + 3 && outcome.reading.consumed == 9 - 2);
+    assert_true(isnan(outcome.reading.consumption_rate));
+
+    static const char unread[] =
+        "*1\r\n*12\r\n" GROUP_OF_7 "$12\r\nentries-read\r\n$-1\r\n$3\r\nlag\r\n:3\r\n";
+    outcome = measure(&scaler_redis_streams, SCRIPT({"XINFO", unread}), ONE_LAG, 1, 2000);
+    assert_int_equal(outcome.answers, 1);
+    assert_true(outcome.reading.consumption_rate == 0);
+    assert_true(isnan(outcome.reading.arrived) && isnan(outcome.reading.consumed));
+}
+
+static void before_there_is_a_group_all_entries_wait(void **state)
+{
+    (void)state;
+    static const char other[] = "*1\r\n*4\r\n$4\r\nname\r\n$5\r\nworks\r\n$3\r\nlag\r\n:3\r\n";
+    static const char *const groups[] = {"*0\r\n", other};
+    for (size_t i = 0; i < ARRAY_LENGTH(groups); i++) {
+        struct outcome outcome =
+            measure(&scaler_redis_streams, SCRIPT({"XINFO", groups[i]}, {"XLEN", ":9\r\n"}),
+                    ONE_LAG, 2, 2000);
+        assert_int_equal(outcome.answers, 2);
+        assert_true(outcome.reading.waiting == 9 && isnan(outcome.reading.in_flight));
+    }
+}
+
+#define CONSUMER(pending, idle)                                                                    \
+    "*6\r\n$4\r\nname\r\n$1\r\nc\r\n$7\r\npending\r\n" pending "\r\n$4\r\nidle\r\n" idle "\r\n"
+
+/* One that waits is seen every few seconds; one that works is seen again after its message. */
+static void consumers_that_were_seen_lately_count(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *consumers;
+        double count;
+    } rows[] = {
+        {"*0\r\n", 0},
+        {"*1\r\n" CONSUMER(":0", ":14000"), 1},
+        {"*1\r\n" CONSUMER(":0", ":16000"), 0},
+        {"*1\r\n" CONSUMER(":1", ":16000"), 1},
+        {"*1\r\n" CONSUMER(":1", ":299000"), 1},
+        {"*1\r\n" CONSUMER(":1", ":301000"), 0},
+        {"*1\r\n" CONSUMER("$-1", ":0"), 0},
+        {"*1\r\n" CONSUMER(":0", "$-1"), 0},
+        {"*3\r\n" CONSUMER(":0", ":0") CONSUMER(":0", ":16000") CONSUMER(":2", ":20000"), 2},
+    };
+    static const char group[] = "*1\r\n*10\r\n" GROUP_OF_7 "$3\r\nlag\r\n:3\r\n";
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        const struct redis_line *script =
+            SCRIPT({"XINFO CONSUMERS", rows[i].consumers}, {"XINFO", group});
+        struct outcome outcome =
+            measure_with(READING_CONSUMERS, &scaler_redis_streams, script, ONE_LAG, 1, 2000);
+        assert_int_equal(outcome.answers, 1);
+        assert_true(outcome.reading.waiting == 3);
+        if (outcome.reading.consumers != rows[i].count)
+            fail_msg("row %zu: %g consumers", i, outcome.reading.consumers);
+        outcome = measure(&scaler_redis_streams, script, ONE_LAG, 1, 2000);
+        assert_true(isnan(outcome.reading.consumers)); /* nobody wants them */
+    }
+}
+
 static int64_t cpu_now_ms(void)
 {
     struct timespec now;
@@ -326,6 +397,31 @@ static void a_key_that_never_keeps_its_kind_is_given_up(void **state)
     assert_error(measure(&scaler_redis, script, ONE_LIST, 1, 2000), "key \"jobs\": Redis at");
 }
 
+static void a_key_of_any_kind_has_its_length(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type, *command;
+    } kinds[] = {{"+set\r\n", "SCARD"}, {"+zset\r\n", "ZCARD"}, {"+hash\r\n", "HLEN"}};
+    for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
+        struct outcome outcome =
+            measure(&scaler_redis,
+                    SCRIPT({"LLEN", "-WRONGTYPE x\r\n"}, {"TYPE", kinds[i].type},
+                           {kinds[i].command, ":7\r\n"}),
+                    ONE_LIST, 1, 2000);
+        assert_int_equal(outcome.answers, 1);
+        assert_true(outcome.reading.waiting == 7);
+    }
+    struct outcome outcome =
+        measure(&scaler_redis, SCRIPT({"LLEN", "-WRONGTYPE x\r\n"}, {"TYPE", "+none\r\n"}),
+                ONE_LIST, 1, 2000);
+    assert_true(outcome.answers == 1 && outcome.reading.waiting == 0); /* deleted meanwhile */
+    assert_error(measure(&scaler_redis,
+                         SCRIPT({"LLEN", "-WRONGTYPE x\r\n"}, {"TYPE", "-NOPERM x\r\n"}), ONE_LIST,
+                         1, 2000),
+                 "key \"jobs\": Redis at");
+}
+
 #define KEYS PAIRS("keys", "a, b")
 #define VIDEOS PAIRS("library", "bullmq", "queueName", "videos")
 
@@ -385,6 +481,54 @@ static void the_server_says_what_is_due(void **state)
     }
     assert_error(measure(&scaler_redis, SCRIPT({"EXEC", first[0]}), VIDEOS, 1, 2000),
                  "could not be followed");
+}
+
+static void nothing_waits_in_a_paused_queue(void **state)
+{
+    (void)state;
+    static const char paused[] = "*7\r\n*2\r\n$10\r\n1000000000\r\n$1\r\n0\r\n"
+                                 ":1\r\n:2\r\n:3\r\n:4\r\n:1\r\n*0\r\n";
+    struct outcome outcome =
+        measure(&scaler_redis,
+                SCRIPT({"EXEC", PARTS_AT("1000000000", "*0\r\n"), NULL, 0, 1}, {"EXEC", paused}),
+                VIDEOS, 1, 2000);
+    assert_int_equal(outcome.answers, 1);
+    assert_true(outcome.reading.waiting == 0 && outcome.reading.in_flight == 4);
+}
+
+/* Time, queue, due, intermediate, started, suspended, and what is next. */
+static void the_parts_of_an_rq_queue_are_added(void **state)
+{
+    (void)state;
+    static const char parts[] = "*7\r\n*2\r\n$10\r\n1000000000\r\n$1\r\n0\r\n"
+                                ":1\r\n:2\r\n:4\r\n:8\r\n:0\r\n*0\r\n";
+    struct outcome outcome = measure(&scaler_redis, SCRIPT({"EXEC", parts}),
+                                     PAIRS("library", "rq", "queueName", "videos"), 1, 2000);
+    assert_int_equal(outcome.answers, 1);
+    assert_true(outcome.reading.waiting == 3 && outcome.reading.in_flight == 12);
+}
+
+static void a_part_that_is_no_count_is_an_error(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {":-1", "$-1", "-WRONGTYPE x"};
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        _cleanup_(memory_free) char *reply =
+            text_format("*7\r\n*2\r\n$10\r\n1000000000\r\n$1\r\n0\r\n"
+                        ":1\r\n:2\r\n:3\r\n%s\r\n:0\r\n*0\r\n",
+                        bad[i]);
+        assert_error(measure(&scaler_redis, SCRIPT({"EXEC", reply}), VIDEOS, 1, 2000),
+                     "key \"bull:videos:active\": Redis at");
+    }
+    static const char *const times[] = {"$2\r\n-1\r\n$1\r\n0\r\n", "$1\r\n1\r\n$2\r\n-1\r\n",
+                                        "$1\r\n1\r\n$7\r\n1000000\r\n",
+                                        "$12\r\n100000000000\r\n$1\r\n0\r\n", ":1\r\n:0\r\n"};
+    for (size_t i = 0; i < ARRAY_LENGTH(times); i++) {
+        _cleanup_(memory_free) char *reply =
+            text_format("*7\r\n*2\r\n%s:1\r\n:2\r\n:3\r\n:4\r\n:0\r\n*0\r\n", times[i]);
+        assert_error(measure(&scaler_redis, SCRIPT({"EXEC", reply}), VIDEOS, 1, 2000),
+                     "queue \"bullmq-videos\": Redis at");
+    }
 }
 
 static void a_change_notifies_each_subscriber_of_its_key_once(void **state)
@@ -665,14 +809,21 @@ int main(void)
         cmocka_unit_test(the_activation_count_itself_is_not_yet_active),
         cmocka_unit_test(a_redis_before_7_has_no_lag_and_is_named),
         cmocka_unit_test(a_lag_is_a_number_or_an_error),
+        cmocka_unit_test(a_lag_has_what_came_and_what_was_consumed),
+        cmocka_unit_test(before_there_is_a_group_all_entries_wait),
+        cmocka_unit_test(consumers_that_were_seen_lately_count),
         cmocka_unit_test(many_groups_and_fields_are_searched_once),
         cmocka_unit_test(of_an_error_only_the_code_is_logged),
         cmocka_unit_test(an_error_of_xinfo_is_not_taken_for_a_missing_stream),
         cmocka_unit_test(an_invalid_count_is_an_error),
         cmocka_unit_test(a_key_that_never_keeps_its_kind_is_given_up),
+        cmocka_unit_test(a_key_of_any_kind_has_its_length),
         cmocka_unit_test(the_lengths_of_keys_are_added),
         cmocka_unit_test(an_error_within_a_transaction_is_named),
         cmocka_unit_test(the_server_says_what_is_due),
+        cmocka_unit_test(nothing_waits_in_a_paused_queue),
+        cmocka_unit_test(the_parts_of_an_rq_queue_are_added),
+        cmocka_unit_test(a_part_that_is_no_count_is_an_error),
         cmocka_unit_test(a_change_notifies_each_subscriber_of_its_key_once),
         cmocka_unit_test(each_key_of_a_subscriber_and_its_time_notify_it_once),
         cmocka_unit_test(types_of_keys_that_are_gone_take_a_bounded_memory),
