@@ -508,6 +508,49 @@ static void the_parts_of_an_rq_queue_are_added(void **state)
     assert_true(outcome.reading.waiting == 3 && outcome.reading.in_flight == 12);
 }
 
+/* In one transaction, each by the command that fits its kind. */
+static void each_part_of_a_queue_is_read(void **state)
+{
+    enum { LINES = 10 };
+    (void)state;
+#define READ(command) {command, "+QUEUED\r\n"}
+    static const struct redis_line scripts[][LINES] = {
+        {READ("TIME"),
+         READ("LLEN bull:videos:wait"),
+         READ("ZCARD bull:videos:prioritized"),
+         READ("ZCOUNT bull:videos:delayed"),
+         READ("LLEN bull:videos:active"),
+         READ("HEXISTS bull:videos:meta"),
+         READ("ZRANGEBYSCORE bull:videos:delayed"),
+         {"EXEC", PARTS_AT("1000000000", "*0\r\n")}},
+        {READ("TIME"),
+         READ("LLEN rq:queue:videos"),
+         READ("ZCOUNT rq:scheduled:videos"),
+         READ("LLEN rq:queue:videos:intermediate"),
+         READ("ZCARD rq:wip:videos"),
+         READ("EXISTS rq:suspended"),
+         READ("ZRANGEBYSCORE rq:scheduled:videos"),
+         {"EXEC", PARTS_AT("1000000000", "*0\r\n")}},
+    };
+    static const char *const libraries[] = {"bullmq", "rq"};
+    for (size_t i = 0; i < ARRAY_LENGTH(scripts); i++) {
+        struct redis_peer peer;
+        redis_peer_start(&peer, scripts[i]);
+        _cleanup_(trigger_done) struct trigger trigger =
+            trigger_of(&scaler_redis, PAIRS("address", peer.address, "library", libraries[i],
+                                            "queueName", "videos"));
+        assert_true(trigger.good);
+        struct outcome outcome = {0};
+        run(&scaler_redis, &trigger, 1, 2000, &outcome);
+        assert_int_equal(outcome.answers, 1);
+        for (size_t j = 0; scripts[i][j].command != NULL; j++)
+            if (redis_peer_used(&peer, j) != redis_peer_used(&peer, 0))
+                fail_msg("%s was sent %d times", scripts[i][j].command, redis_peer_used(&peer, j));
+        assert_in_range(redis_peer_used(&peer, 0), 1, 4);
+        redis_peer_stop(&peer);
+    }
+}
+
 static void a_part_that_is_no_count_is_an_error(void **state)
 {
     (void)state;
@@ -823,6 +866,7 @@ int main(void)
         cmocka_unit_test(the_server_says_what_is_due),
         cmocka_unit_test(nothing_waits_in_a_paused_queue),
         cmocka_unit_test(the_parts_of_an_rq_queue_are_added),
+        cmocka_unit_test(each_part_of_a_queue_is_read),
         cmocka_unit_test(a_part_that_is_no_count_is_an_error),
         cmocka_unit_test(a_change_notifies_each_subscriber_of_its_key_once),
         cmocka_unit_test(each_key_of_a_subscriber_and_its_time_notify_it_once),
