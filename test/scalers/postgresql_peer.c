@@ -16,7 +16,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MAX_SESSIONS = 64, DYING_MS = 100 };
+enum { MAX_SESSIONS = 64, DYING_MS = 100, MAX_COLUMNS = 4, MAX_DIGITS = 16 };
+
+/* The results of a statement. */
+struct peer_row {
+    char values[MAX_COLUMNS][MAX_DIGITS];
+    size_t count;
+};
 
 struct peer_session {
     int socket; /* 0: none */
@@ -110,6 +116,40 @@ static void add_row(struct peer_session *session, const char *value)
     add_message(&session->reply, 'C', "SELECT 1", 9);
 }
 
+/* The numbers of "SELECT (\nSELECT 5;...\n), (\nSELECT 6...\n)", with nothing but comments behind
+ * them; none: it is no such statement. */
+static struct peer_row row_of(const char *statement)
+{
+    struct peer_row row = {0};
+    const struct peer_row none = {0};
+    const char *at = statement;
+    for (const char *before = "SELECT (\nSELECT "; text_starts_with(at, before);
+         before = ", (\nSELECT ") {
+        at += strlen(before);
+        size_t length = strspn(at, "0123456789");
+        const char *end = strstr(at, "\n)");
+        bool is_alone = at[length] == '\n' || text_starts_with(at + length, " --");
+        if (row.count == MAX_COLUMNS || length >= MAX_DIGITS || end == NULL || !is_alone)
+            return none;
+        memcpy(row.values[row.count++], at, length);
+        at = end + strlen("\n)");
+    }
+    return *at == '\0' ? row : none;
+}
+
+static void add_columns(struct peer_session *session, const struct peer_row *row)
+{
+    struct text body = {0};
+    text_add_bytes(&body, (const char[]){0, (char)row->count}, 2);
+    for (size_t i = 0; i < row->count; i++) {
+        add_number(&body, (uint32_t)strlen(row->values[i]));
+        text_add(&body, row->values[i]);
+    }
+    add_message(&session->reply, 'D', body.bytes, body.length);
+    text_done(&body);
+    add_message(&session->reply, 'C', "SELECT 1", 9);
+}
+
 /* Begins a query; it may be busy then. */
 static void execute_query(struct postgresql_peer *peer, struct peer_session *session)
 {
@@ -118,7 +158,13 @@ static void execute_query(struct postgresql_peer *peer, struct peer_session *ses
     peer->queries += strcmp(query, "1") != 0;
     if (strcmp(query, "error") == 0)
         add_error(session, "ERROR", "22012");
-    else if (strcmp(query, "die") == 0) {
+    else if (text_starts_with(query, "(")) {
+        const struct peer_row row = row_of(session->statement);
+        if (row.count > 0)
+            add_columns(session, &row);
+        else
+            add_error(session, "ERROR", "42601");
+    } else if (strcmp(query, "die") == 0) {
         session->busy_until_ms = clock_now_ms() + DYING_MS;
         session->is_dying = true;
     } else if (strcmp(query, "hang") == 0)
@@ -156,10 +202,21 @@ static void bind_limit(struct peer_session *session, const char *body)
     session->limit_ms = atoi(limit);
 }
 
+/* Of text, each. */
+static void describe(struct peer_session *session, size_t columns)
+{
+    static const char description[] = "n\0\0\0\0\0\0\0\0\0\0\31\377\377\377\377\377\377\0\0";
+    struct text body = {0};
+    text_add_bytes(&body, (const char[]){0, (char)columns}, 2);
+    for (size_t i = 0; i < columns; i++)
+        text_add_bytes(&body, description, sizeof(description) - 1);
+    add_message(&session->reply, 'T', body.bytes, body.length);
+    text_done(&body);
+}
+
 static void take_message(struct postgresql_peer *peer, struct peer_session *session, char type,
                          const char *body)
 {
-    static const char description[] = "\0\1n\0\0\0\0\0\0\0\0\0\0\31\377\377\377\377\377\377\0\0";
     if (type == 'X')
         shutdown(session->socket, SHUT_RDWR);
     else if (type == 'H')
@@ -178,9 +235,11 @@ static void take_message(struct postgresql_peer *peer, struct peer_session *sess
         bind_limit(session, body);
         add_message(&session->reply, '2', "", 0);
     } else if (type == 'D') {
-        bool has_rows = text_starts_with(session->statement, "SELECT");
-        add_message(&session->reply, has_rows ? 'T' : 'n', description,
-                    has_rows ? sizeof(description) - 1 : 0);
+        const struct peer_row row = row_of(session->statement);
+        if (text_starts_with(session->statement, "SELECT"))
+            describe(session, row.count > 0 ? row.count : 1);
+        else
+            add_message(&session->reply, 'n', "", 0);
     } else if (type == 'E')
         execute(peer, session);
 }

@@ -76,6 +76,37 @@ static void quick_queries_are_sent_many_at_a_time(void **state)
     end(&setting);
 }
 
+/* Each in lines of its own, as it may end with a comment; a semicolon would end all of them. */
+static void all_queries_of_a_trigger_are_one_statement(void **state)
+{
+    (void)state;
+    static const struct postgresql_query queries[] = {
+        {.query = "SELECT 5", .in_flight_query = "SELECT 6;"},
+        {.query = "SELECT 5 ;\n\t", .arrival_query = "SELECT 7 -- jobs"},
+        {.query = "SELECT 5 -- ;", .consumption_query = "SELECT 8"},
+        {.query = "SELECT 5",
+         .in_flight_query = "SELECT 6",
+         .arrival_query = "SELECT 7",
+         .consumption_query = "SELECT 8"},
+    };
+    struct setting setting = {0};
+    begin(&setting);
+    for (size_t i = 0; i < ARRAY_LENGTH(queries); i++) {
+        setting.queries[i] = queries[i];
+        test_feed_add(setting.feed, &setting.queries[i], (struct notifier){0});
+    }
+    measure_all(&setting);
+    assert_all_ended(setting.feed, 0, ARRAY_LENGTH(queries), TASK_ANSWERED);
+    for (size_t i = 0; i < ARRAY_LENGTH(queries); i++) {
+        const struct reading *reading = &test_feed_task(setting.feed, i)->reading;
+        assert_true(reading->value == 5);
+        assert_true(queries[i].in_flight_query == NULL || reading->in_flight == 6);
+        assert_true(queries[i].arrival_query == NULL || reading->arrived == 7);
+        assert_true(queries[i].consumption_query == NULL || reading->consumed == 8);
+    }
+    end(&setting);
+}
+
 static void a_query_beyond_the_quick_limit_runs_alone_and_has_not_failed(void **state)
 {
     (void)state;
@@ -355,6 +386,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quick_queries_are_sent_many_at_a_time),
+        cmocka_unit_test(all_queries_of_a_trigger_are_one_statement),
         cmocka_unit_test(a_query_beyond_the_quick_limit_runs_alone_and_has_not_failed),
         cmocka_unit_test(slow_queries_share_no_more_than_the_allowed_sessions),
         cmocka_unit_test(a_query_that_times_out_delays_no_other),
