@@ -234,14 +234,29 @@ static void only_the_leader_of_a_consumer_is_believed(void **state)
         JSZ("3", CONSUMER(CLUSTER("\"a\"", "{\"name\":\"b\"},{\"name\":\"c\"}")));
     static const char there[] =
         JSZ("3", CONSUMER(CLUSTER("\"a\"", "{\"name\":\"b\"},{\"name\":\"a\"}")));
+    static const char first[] =
+        JSZ("3", CONSUMER(CLUSTER("\"b\"", "{\"name\":\"b\"},{\"name\":\"c\"}")));
     static const char nowhere[] = JSZ("3", CONSUMER(CLUSTER("\"\"", "{\"name\":\"b\"}")));
     static const char untold[] = JSZ("3", CONSUMER(""));
     static const char absent[] = JSZ("3", "");
     assert_true(finds(here, &shop, NULL));
     assert_false(finds(there, &shop, "set servers instead of natsServerMonitoringEndpoint"));
+    assert_false(finds(first, &shop, "set servers instead of natsServerMonitoringEndpoint"));
     assert_false(finds(nowhere, &shop, "has no leader"));
     assert_false(finds(untold, &shop, "has no leader"));
     assert_false(finds(absent, &shop, "set servers instead of natsServerMonitoringEndpoint"));
+}
+
+/* Nothing of it counts, though the consumer is there. */
+static void a_reply_of_a_monitoring_port_that_is_cut_off_is_an_error(void **state)
+{
+    (void)state;
+    static const struct nats_jsz_account shop = {"shop", "shop"};
+    char text[] = JSZ("0", CONSUMER(""));
+    assert_true(finds(text, &shop, NULL));
+    text[strlen(text) - 1] = '\0';
+    assert_false(finds(text, &shop, "NATS monitoring at nats:8222"));
+    assert_false(finds("[" JSZ("0", CONSUMER("")) "]", &shop, "NATS monitoring at nats:8222"));
 }
 
 static void missing_fields_of_a_monitoring_port_are_errors(void **state)
@@ -271,6 +286,7 @@ int main(void)
         cmocka_unit_test(a_monitoring_port_has_totals_too),
         cmocka_unit_test(a_monitoring_port_names_an_account_by_name_or_id),
         cmocka_unit_test(only_the_leader_of_a_consumer_is_believed),
+        cmocka_unit_test(a_reply_of_a_monitoring_port_that_is_cut_off_is_an_error),
         cmocka_unit_test(missing_fields_of_a_monitoring_port_are_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
