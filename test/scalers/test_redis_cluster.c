@@ -143,6 +143,24 @@ static void what_has_moved_is_read_where_it_is(void **state)
     world_stop(&world);
 }
 
+/* They were sent before the first of them was redirected, and count as one redirection. */
+static void all_queries_of_a_slot_that_has_moved_follow_it(void **state)
+{
+    enum { MANY = 50 };
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_line(&world, 0, LINE("LLEN", "-MOVED 9631 %B\r\n"));
+    add_line(&world, 1, LINE("LLEN", ":3\r\n"));
+    assert_true(world_connect(&world));
+    for (size_t i = 1; i < MANY; i++)
+        test_feed_add(world.feed, world.trigger.options.query, (struct notifier){0});
+    world_run(&world);
+    for (size_t i = 0; i < MANY; i++)
+        assert_waiting(world.feed, i, 3);
+    world_stop(&world);
+}
+
 /* Its sockets, and the types of keys, which nothing sets again. */
 static void what_a_cluster_keeps_is_its_present_tenants(void **state)
 {
@@ -550,6 +568,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_has_moved_is_read_where_it_is),
+        cmocka_unit_test(all_queries_of_a_slot_that_has_moved_follow_it),
         cmocka_unit_test(what_a_cluster_keeps_is_its_present_tenants),
         cmocka_unit_test(nodes_that_redirect_to_each_other_are_followed_a_few_times),
         cmocka_unit_test(a_node_that_redirects_to_itself_is_not_followed),
