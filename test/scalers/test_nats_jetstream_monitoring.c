@@ -1,0 +1,285 @@
+/* Measuring by a monitoring port of NATS: one listing for all, and what its silence means. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/scaler.h"
+#include "scalers/ended.h"
+#include "scalers/trigger.h"
+#include "support/feed.h"
+#include "support/listener.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+extern const struct scaler scaler_nats_jetstream;
+
+enum { CONNECTIONS = 8, CONSUMERS = 3, TIMEOUT_MS = 600, ENOUGH_MS = 20000, NEVER = -1 };
+
+/* Replies to each GET with the same account. */
+struct port {
+    char address[32];
+    int listener;
+    pthread_t thread;
+    pthread_t threads[CONNECTIONS];
+    int sockets[CONNECTIONS];
+    size_t connections;
+    atomic_int status;
+    atomic_int listing_ms; /* until it is answered; NEVER */
+    atomic_bool is_silent; /* nor is anything else */
+    atomic_size_t listings;
+    atomic_size_t pings; /* GETs without consumers */
+};
+
+struct call {
+    struct port *port;
+    int socket;
+};
+
+#define CONSUMER(name, pending, unacknowledged)                                                    \
+    "{\"name\":\"" name "\",\"num_pending\":" pending ",\"num_ack_pending\":" unacknowledged "}"
+static const char account[] =
+    "{\"account_details\":[{\"name\":\"shop\",\"id\":\"shop\",\"stream_detail\":[{\"name\":"
+    "\"orders\",\"consumer_detail\":[" CONSUMER("a", "1", "10") "," CONSUMER("b", "2",
+                                                                             "0") "]}]}]}";
+
+static void reply(struct port *port, int socket, const char *request)
+{
+    bool is_listing = strstr(request, "consumers=true") != NULL;
+    int wait_ms = is_listing ? port->listing_ms : 0;
+    (*(is_listing ? &port->listings : &port->pings))++;
+    if (port->is_silent || wait_ms == NEVER)
+        return;
+    usleep((useconds_t)wait_ms * 1000);
+    _cleanup_(memory_free) char *text =
+        text_format("HTTP/1.1 %d x\r\nContent-Length: %zu\r\n\r\n%s",
+                    is_listing ? port->status : 200, strlen(account), account);
+    ssize_t sent = send(socket, text, strlen(text), MSG_NOSIGNAL);
+    (void)sent; /* the client may have gone */
+}
+
+static void *serve(void *argument)
+{
+    struct call *call = argument;
+    char request[2048];
+    ssize_t length;
+    while ((length = read(call->socket, request, sizeof(request) - 1)) > 0) {
+        request[length] = '\0';
+        reply(call->port, call->socket, request);
+    }
+    free(call);
+    return NULL;
+}
+
+static void *accept_all(void *argument)
+{
+    struct port *port = argument;
+    int socket;
+    while ((socket = accept(port->listener, NULL, NULL)) >= 0) {
+        struct call *call = memory_new(sizeof(*call));
+        if (port->connections == CONNECTIONS)
+            abort();
+        *call = (struct call){port, socket};
+        port->sockets[port->connections] = socket;
+        pthread_create(&port->threads[port->connections++], NULL, serve, call);
+    }
+    return NULL;
+}
+
+/* A client of such a port, and a task for each of three consumers, of which the last is missing. */
+struct world {
+    struct port port;
+    struct trigger triggers[CONSUMERS];
+    struct test_feed *feed;
+    void *client;
+    struct error error;
+    bool usable;
+};
+
+static void world_start(struct world *world)
+{
+    static const char *const consumers[CONSUMERS] = {"a", "b", "missing"};
+    int number = 0;
+    *world = (struct world){.port = {.status = 200}};
+    struct port *port = &world->port;
+    port->listener = listener_open(CONNECTIONS, &number);
+    snprintf(port->address, sizeof(port->address), "127.0.0.1:%d", number);
+    assert_int_equal(pthread_create(&port->thread, NULL, accept_all, port), 0);
+    world->feed = test_feed_new(&scaler_nats_jetstream);
+    for (size_t i = 0; i < CONSUMERS; i++) {
+        struct trigger *trigger = &world->triggers[i];
+        *trigger = trigger_of(&scaler_nats_jetstream,
+                              PAIRS("natsServerMonitoringEndpoint", port->address, "account",
+                                    "shop", "stream", "orders", "consumer", consumers[i]));
+        assert_true(trigger->good);
+        test_feed_add(world->feed, trigger->options.query, (struct notifier){0});
+    }
+    test_feed_set_timeout(world->feed, TIMEOUT_MS);
+    if (!scaler_nats_jetstream.connect(world->triggers[0].options.connection,
+                                       clock_now_ms() + ENOUGH_MS, &world->client, &world->error))
+        fail_msg("%s", error_text(&world->error));
+}
+
+static void world_run(struct world *world)
+{
+    world->usable = test_feed_run(world->feed, world->client, ENOUGH_MS, &world->error);
+}
+
+static void world_stop(struct world *world)
+{
+    struct port *port = &world->port;
+    scaler_nats_jetstream.disconnect(world->client);
+    test_feed_free(world->feed);
+    shutdown(port->listener, SHUT_RDWR);
+    pthread_join(port->thread, NULL);
+    close(port->listener);
+    for (size_t i = 0; i < port->connections; i++) {
+        shutdown(port->sockets[i], SHUT_RDWR);
+        pthread_join(port->threads[i], NULL);
+        close(port->sockets[i]);
+    }
+    for (size_t i = 0; i < CONSUMERS; i++)
+        trigger_done(&world->triggers[i]);
+    error_done(&world->error);
+}
+
+static void assert_answered(struct world *world)
+{
+    assert_true(world->usable);
+    assert_waiting(world->feed, 0, 1);
+    assert_true(test_feed_task(world->feed, 0)->reading.in_flight == 10);
+    assert_waiting(world->feed, 1, 2);
+    assert_true(test_feed_task(world->feed, 1)->reading.in_flight == 0);
+    assert_ended_with(world->feed, 2, TASK_FAILED, "consumer \"missing\" of stream \"orders\"");
+}
+
+static void one_listing_is_for_all_that_wait(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world);
+    world_run(&world);
+    assert_answered(&world);
+    assert_int_equal(world.port.listings, 1);
+    for (size_t i = 0; i < CONSUMERS; i++)
+        assert_int_equal(test_feed_task(world.feed, i)->started, 1);
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_answered(&world);
+    assert_int_equal(world.port.listings, 2);
+    world_stop(&world);
+}
+
+static void a_port_that_refuses_the_listing_fails_its_tasks(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        const char *words;
+    } rows[] = {{503, "answered with status 503"},
+                {401, "authentication failed"},
+                {404, "answered with status 404"}};
+    struct world world;
+    world_start(&world);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        world.port.status = rows[i].status;
+        test_feed_again(world.feed);
+        world_run(&world);
+        assert_true(world.usable);
+        for (size_t j = 0; j < CONSUMERS; j++)
+            assert_ended_with(world.feed, j, TASK_FAILED, rows[i].words);
+    }
+    world.port.status = 200;
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_answered(&world);
+    world_stop(&world);
+}
+
+/* Half of its time is over: the port answers a smaller GET, so it is not lost. */
+static void a_listing_that_takes_too_long_times_out(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world);
+    world.port.listing_ms = NEVER;
+    size_t pings = world.port.pings;
+    world_run(&world);
+    assert_true(world.usable);
+    assert_all_ended(world.feed, 0, CONSUMERS, TASK_TIMED_OUT);
+    assert_int_equal(world.port.pings, pings + 1);
+    world.port.listing_ms = 0;
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_answered(&world);
+    world_stop(&world);
+}
+
+static void a_port_that_answers_nothing_is_lost(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world);
+    world.port.is_silent = true;
+    world_run(&world);
+    assert_false(world.usable);
+    assert_true(error_is_set(&world.error));
+    for (size_t i = 0; i < CONSUMERS; i++)
+        assert_false(test_feed_task(world.feed, i)->ended);
+    world_stop(&world);
+}
+
+static void a_task_of_less_time_times_out_before_the_listing(void **state)
+{
+    enum { LISTING_MS = 1000, LESS_MS = 300 };
+    (void)state;
+    struct world world;
+    world_start(&world);
+    world.port.listing_ms = LISTING_MS;
+    test_feed_set_timeout(world.feed, ENOUGH_MS);
+    test_feed_task(world.feed, 0)->task.timeout_ms = LESS_MS;
+    world_run(&world);
+    assert_true(world.usable);
+    assert_ended_with(world.feed, 0, TASK_TIMED_OUT, "no answer within 300 ms");
+    assert_int_equal(test_feed_task(world.feed, 0)->order, 1);
+    assert_waiting(world.feed, 1, 2);
+    world_stop(&world);
+}
+
+static void a_cancelled_task_leaves_its_listing_to_the_others(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world);
+    world.port.listing_ms = 400;
+    test_feed_set_timeout(world.feed, ENOUGH_MS);
+    test_feed_cancel_after(world.feed, 1, 100);
+    world_run(&world);
+    assert_answered(&world); /* by another listing, which comes beside the first */
+    assert_int_equal(test_feed_task(world.feed, 1)->returned, 1);
+    assert_true(test_feed_task(world.feed, 1)->task.isolate);
+    assert_int_equal(test_feed_task(world.feed, 0)->given, 1);
+    assert_int_equal(world.port.listings, 2);
+    world_stop(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_listing_is_for_all_that_wait),
+        cmocka_unit_test(a_port_that_refuses_the_listing_fails_its_tasks),
+        cmocka_unit_test(a_listing_that_takes_too_long_times_out),
+        cmocka_unit_test(a_port_that_answers_nothing_is_lost),
+        cmocka_unit_test(a_task_of_less_time_times_out_before_the_listing),
+        cmocka_unit_test(a_cancelled_task_leaves_its_listing_to_the_others),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
