@@ -231,6 +231,26 @@ static void numbers_are_read_as_postgresql_writes_them(void **state)
             fail_msg("\"%s\" was taken", bad[i]);
 }
 
+static void only_what_has_a_query_is_reported(void **state)
+{
+    (void)state;
+    static const struct {
+        struct postgresql_query query;
+        unsigned reports;
+    } rows[] = {
+        {{.query = "a"}, 0},
+        {{.query = "a", .in_flight_query = "b"}, READING_IN_FLIGHT},
+        {{.query = "a", .arrival_query = "c"}, READING_RATES},
+        {{.query = "a", .consumption_query = "d"}, READING_RATES},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        const char *advice = NULL;
+        const struct options options = {.query = &rows[i].query};
+        assert_int_equal(scaler_postgresql.reports(&options, &advice), rows[i].reports);
+        assert_non_null(strstr(advice, "set inFlightQuery"));
+    }
+}
+
 /* ---- what a result means ---- */
 
 enum { MAX_COLUMNS = 5 };
@@ -351,6 +371,7 @@ int main(void)
         cmocka_unit_test(a_server_cannot_demand_credentials_of_ours),
         cmocka_unit_test(a_wrong_connection_string_is_refused_without_showing_it),
         cmocka_unit_test(numbers_are_read_as_postgresql_writes_them),
+        cmocka_unit_test(only_what_has_a_query_is_reported),
         cmocka_unit_test(each_query_has_its_column),
         cmocka_unit_test(what_is_no_number_for_each_query_is_an_error),
         cmocka_unit_test(a_result_without_a_row_is_an_error),
