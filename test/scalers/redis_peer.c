@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { MAX_WORD = 1000 };
+enum { MAX_WORD = 1000, KEPT_WORDS = 3 };
 
 struct call {
     struct redis_peer *peer;
@@ -21,22 +21,22 @@ struct call {
     size_t connection; /* from 1 on */
 };
 
-/* Reads one command: "*2", then "$4", "LLEN", "$4", "jobs". Keeps the first two words. */
-static bool read_command(FILE *input, char both[2 * MAX_WORD + 1])
+/* Reads one command: "*2", then "$4", "LLEN", "$4", "jobs". Keeps the first three words. */
+static bool read_command(FILE *input, char first[KEPT_WORDS * MAX_WORD + 1])
 {
     int words = 0;
     char word[MAX_WORD];
     size_t length = 0;
-    both[0] = '\0';
+    first[0] = '\0';
     if (fscanf(input, "*%d\r\n", &words) != 1)
         return false;
     for (int i = 0; i < words; i++) {
         if (fscanf(input, "$%*d\r\n%999s", word) != 1 || fgetc(input) != '\r' ||
             fgetc(input) != '\n')
             return false;
-        if (i < 2)
-            length += (size_t)snprintf(both + length, 2 * MAX_WORD + 1 - length, "%s%s",
-                                       i == 1 ? " " : "", word);
+        if (i < KEPT_WORDS)
+            length += (size_t)snprintf(first + length, KEPT_WORDS * MAX_WORD + 1 - length, "%s%s",
+                                       i > 0 ? " " : "", word);
     }
     return true;
 }
@@ -90,7 +90,7 @@ static void *serve(void *argument)
     FILE *input = copy < 0 ? NULL : fdopen(copy, "r");
     if (input == NULL)
         abort();
-    char command[2 * MAX_WORD + 1] = {0};
+    char command[KEPT_WORDS * MAX_WORD + 1] = {0};
     bool is_silent = false;
     while (read_command(input, command)) {
         const struct redis_line *line = answer_to(&call, command);

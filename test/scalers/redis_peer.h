@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 struct redis_line {
-    const char *command; /* its first word, or the first two: "LLEN", "LLEN jobs" */
+    const char *command; /* its first words, up to three: "LLEN", "LLEN jobs" */
     const char *answer;  /* in the protocol; "": none, nor to what follows on this connection; NULL:
                             hangs up */
     const char *push;    /* before the answer, to the connection that sent SUBSCRIBE; or NULL */

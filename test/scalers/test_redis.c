@@ -254,6 +254,45 @@ static void before_there_is_a_group_all_entries_wait(void **state)
     }
 }
 
+#define LAG_OF(lag) "*1\r\n*10\r\n" GROUP_OF_7 "$3\r\nlag\r\n" lag "\r\n"
+
+/* One command has the groups of a stream, for all of its tasks and no others. */
+static void each_stream_has_its_own_groups(void **state)
+{
+    enum { STREAMS = 3, EACH = 20 };
+    (void)state;
+    static const char *const names[STREAMS] = {"orders", "mails", "videos"};
+    struct redis_peer peer;
+    struct trigger triggers[STREAMS];
+    _cleanup_(error_done) struct error error = {0};
+    void *client = NULL;
+    redis_peer_start(&peer, SCRIPT({"XINFO GROUPS orders", LAG_OF(":3")},
+                                   {"XINFO GROUPS mails", LAG_OF(":5")},
+                                   {"XINFO GROUPS videos", LAG_OF(":7")}));
+    for (size_t i = 0; i < STREAMS; i++)
+        triggers[i] =
+            trigger_of(&scaler_redis_streams, PAIRS("address", peer.address, "stream", names[i],
+                                                    "consumerGroup", "workers", "lagCount", "5"));
+    struct test_feed *feed = test_feed_new(&scaler_redis_streams);
+    for (size_t i = 0; i < (size_t)STREAMS * EACH; i++)
+        test_feed_add(feed, triggers[i % STREAMS].options.query, (struct notifier){0});
+    assert_true(scaler_redis_streams.connect(triggers[0].options.connection, clock_now_ms() + 2000,
+                                             &client, &error));
+    assert_true(test_feed_run(feed, client, 20000, &error));
+    for (size_t i = 0; i < (size_t)STREAMS * EACH; i++) {
+        const struct test_task *task = test_feed_task(feed, i);
+        assert_true(task->ended && task->outcome == TASK_ANSWERED);
+        assert_true(task->reading.waiting == (double)(3 + 2 * (i % STREAMS)));
+    }
+    for (size_t i = 0; i < STREAMS; i++)
+        assert_int_equal(redis_peer_used(&peer, i), 1);
+    test_feed_free(feed);
+    scaler_redis_streams.disconnect(client);
+    redis_peer_stop(&peer);
+    for (size_t i = 0; i < STREAMS; i++)
+        trigger_done(&triggers[i]);
+}
+
 #define CONSUMER(pending, idle)                                                                    \
     "*6\r\n$4\r\nname\r\n$1\r\nc\r\n$7\r\npending\r\n" pending "\r\n$4\r\nidle\r\n" idle "\r\n"
 
@@ -432,6 +471,22 @@ static void the_lengths_of_keys_are_added(void **state)
         measure(&scaler_redis, SCRIPT({"EXEC", "*2\r\n:3\r\n:4\r\n"}), KEYS, 3, 2000);
     assert_int_equal(outcome.answers, 3);
     assert_true(outcome.reading.waiting == 7);
+}
+
+static void each_key_is_read(void **state)
+{
+    (void)state;
+    struct redis_peer peer;
+    redis_peer_start(&peer, SCRIPT({"LLEN a", "+QUEUED\r\n"}, {"LLEN b", "+QUEUED\r\n"},
+                                   {"EXEC", "*2\r\n:3\r\n:4\r\n"}));
+    _cleanup_(trigger_done) struct trigger trigger =
+        trigger_of(&scaler_redis, PAIRS("address", peer.address, "keys", "a, b"));
+    struct outcome outcome = {0};
+    run(&scaler_redis, &trigger, 1, 2000, &outcome);
+    assert_int_equal(outcome.answers, 1);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(redis_peer_used(&peer, i), 1);
+    redis_peer_stop(&peer);
 }
 
 static void an_error_within_a_transaction_is_named(void **state)
@@ -854,6 +909,7 @@ int main(void)
         cmocka_unit_test(a_lag_is_a_number_or_an_error),
         cmocka_unit_test(a_lag_has_what_came_and_what_was_consumed),
         cmocka_unit_test(before_there_is_a_group_all_entries_wait),
+        cmocka_unit_test(each_stream_has_its_own_groups),
         cmocka_unit_test(consumers_that_were_seen_lately_count),
         cmocka_unit_test(many_groups_and_fields_are_searched_once),
         cmocka_unit_test(of_an_error_only_the_code_is_logged),
@@ -862,6 +918,7 @@ int main(void)
         cmocka_unit_test(a_key_that_never_keeps_its_kind_is_given_up),
         cmocka_unit_test(a_key_of_any_kind_has_its_length),
         cmocka_unit_test(the_lengths_of_keys_are_added),
+        cmocka_unit_test(each_key_is_read),
         cmocka_unit_test(an_error_within_a_transaction_is_named),
         cmocka_unit_test(the_server_says_what_is_due),
         cmocka_unit_test(nothing_waits_in_a_paused_queue),
