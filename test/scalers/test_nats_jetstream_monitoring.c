@@ -36,6 +36,8 @@ struct port {
     atomic_int listing_ms; /* until it is answered; NEVER */
     atomic_bool is_silent; /* nor is anything else */
     atomic_size_t listings;
+    atomic_size_t in_flight; /* of them */
+    atomic_size_t max_in_flight;
     atomic_size_t pings; /* GETs without consumers */
 };
 
@@ -58,7 +60,11 @@ static void reply(struct port *port, int socket, const char *request)
     (*(is_listing ? &port->listings : &port->pings))++;
     if (port->is_silent || wait_ms == NEVER)
         return;
+    port->in_flight += is_listing;
+    if (port->in_flight > port->max_in_flight)
+        port->max_in_flight = (size_t)port->in_flight;
     usleep((useconds_t)wait_ms * 1000);
+    port->in_flight -= is_listing;
     _cleanup_(memory_free) char *text =
         text_format("HTTP/1.1 %d x\r\nContent-Length: %zu\r\n\r\n%s",
                     is_listing ? port->status : 200, strlen(account), account);
@@ -210,12 +216,15 @@ static void a_listing_that_takes_too_long_times_out(void **state)
     (void)state;
     struct world world;
     world_start(&world);
-    world.port.listing_ms = NEVER;
-    size_t pings = world.port.pings;
-    world_run(&world);
-    assert_true(world.usable);
-    assert_all_ended(world.feed, 0, CONSUMERS, TASK_TIMED_OUT);
-    assert_int_equal(world.port.pings, pings + 1);
+    for (size_t times = 1; times <= 2; times++) {
+        size_t pings = world.port.pings;
+        world.port.listing_ms = NEVER;
+        test_feed_again(world.feed);
+        world_run(&world);
+        assert_true(world.usable);
+        assert_all_ended(world.feed, 0, CONSUMERS, TASK_TIMED_OUT);
+        assert_int_equal(world.port.pings, pings + 1);
+    }
     world.port.listing_ms = 0;
     test_feed_again(world.feed);
     world_run(&world);
@@ -261,13 +270,14 @@ static void a_cancelled_task_leaves_its_listing_to_the_others(void **state)
     world_start(&world);
     world.port.listing_ms = 400;
     test_feed_set_timeout(world.feed, ENOUGH_MS);
-    test_feed_cancel_after(world.feed, 1, 100);
+    test_feed_cancel_after(world.feed, 0, 100);
     world_run(&world);
     assert_answered(&world); /* by another listing, which comes beside the first */
-    assert_int_equal(test_feed_task(world.feed, 1)->returned, 1);
-    assert_true(test_feed_task(world.feed, 1)->task.isolate);
-    assert_int_equal(test_feed_task(world.feed, 0)->given, 1);
+    assert_int_equal(test_feed_task(world.feed, 0)->returned, 1);
+    assert_true(test_feed_task(world.feed, 0)->task.isolate);
+    assert_int_equal(test_feed_task(world.feed, 1)->given, 1);
     assert_int_equal(world.port.listings, 2);
+    assert_int_equal(world.port.max_in_flight, 2);
     world_stop(&world);
 }
 
