@@ -94,7 +94,6 @@ static void client_close(struct client *client)
 void client_free(struct client *client)
 {
     free(client->models);
-    free(client->subscription_items);
     free(client);
 }
 
@@ -127,18 +126,16 @@ static void add_subscription(struct client *client, struct model *model, uint64_
     if ((size_t)model->subscriptions_count == max)
         violated("item %d has %zu subscriptions", item_of(client, model)->number, max);
     model->subscriptions[model->subscriptions_count++] = id;
-    client->subscription_items =
-        memory_grow(client->subscription_items, &client->subscription_capacity, id + 1,
-                    sizeof(*client->subscription_items));
-    client->subscription_items[id] = (int)(model - client->models);
 }
 
 static void unsubscribe(struct client *client, uint64_t id)
 {
-    struct model *model = &client->models[client->subscription_items[id]];
-    for (int i = 0; i < model->subscriptions_count; i++)
-        if (model->subscriptions[i] == id)
-            model->subscriptions[i--] = model->subscriptions[--model->subscriptions_count];
+    for (int item = 0; item < client->source->items_count; item++) {
+        struct model *model = &client->models[item];
+        for (int i = 0; i < model->subscriptions_count; i++)
+            if (model->subscriptions[i] == id)
+                model->subscriptions[i--] = model->subscriptions[--model->subscriptions_count];
+    }
 }
 
 static void subscribe(struct client *client, struct model *model, struct task *task)

@@ -156,8 +156,6 @@ struct client {
     int in_flight;
     int spaced_in_flight;
     int first_queued, last_queued; /* of a serial source; -1: none */
-    int *subscription_items;       /* by id */
-    size_t subscription_capacity;
 };
 
 /* ---- callers ---- */
