@@ -35,6 +35,8 @@ static const char *skip_string(const char *at, const char *end)
 
 size_t json_text_tree_bytes(struct json_text text)
 {
+    if (text.length == 0) /* it may have no bytes at all: NULL */
+        return VALUE_BYTES;
     const char *end = text.bytes + text.length;
     size_t bytes = VALUE_BYTES + BYTES_PER_BYTE * text.length;
     size_t depth = 0;
