@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "feed.h"
 #include "require.h"
 
 enum { ROUNDS = 3, CONNECT_MS = 10 * 1000, RUN_MS = 4000 };
@@ -35,6 +34,23 @@ static void release(struct trigger *trigger)
         option_values_free(trigger->values[scope]);
 }
 
+void source_measure_queries(const struct scaler *scaler, const void *connection,
+                            const struct fuzz_query *queries, size_t count, int rounds,
+                            struct error *error)
+{
+    void *client = NULL;
+    struct fuzz_feed *feed = fuzz_feed_new(scaler, queries, count);
+    int64_t deadline_ms = clock_now_ms() + CONNECT_MS;
+    bool good = scaler->connect(connection, deadline_ms, &client, error);
+    require_error(good, error);
+    require(good == (client != NULL));
+    for (int i = 0; good && i < rounds; i++)
+        good = fuzz_feed_run(feed, scaler->measure, client, RUN_MS);
+    if (client != NULL)
+        scaler->disconnect(client);
+    fuzz_feed_free(feed);
+}
+
 void source_measure(const struct source *source)
 {
     const struct scaler *scaler = source->scaler;
@@ -42,23 +58,12 @@ void source_measure(const struct source *source)
     struct trigger triggers[SOURCE_TRIGGERS] = {0};
     struct fuzz_query queries[SOURCE_TRIGGERS];
     size_t count = 0;
-    void *client = NULL;
     for (; count < SOURCE_TRIGGERS && source->triggers[count][0].key != NULL; count++) {
         parse(scaler, source->triggers[count], &triggers[count]);
         queries[count] = (struct fuzz_query){triggers[count].options.query,
                                              triggers[count].values[OPTION_QUERY]};
     }
-
-    struct fuzz_feed *feed = fuzz_feed_new(scaler, queries, count);
-    int64_t deadline_ms = clock_now_ms() + CONNECT_MS;
-    bool good = scaler->connect(triggers[0].options.connection, deadline_ms, &client, &error);
-    require_error(good, &error);
-    require(good == (client != NULL));
-    for (int i = 0; good && i < ROUNDS; i++)
-        good = fuzz_feed_run(feed, scaler->measure, client, RUN_MS);
-    if (client != NULL)
-        scaler->disconnect(client);
-    fuzz_feed_free(feed);
+    source_measure_queries(scaler, triggers[0].options.connection, queries, count, ROUNDS, &error);
     for (size_t i = 0; i < count; i++)
         release(&triggers[i]);
 }

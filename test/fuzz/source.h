@@ -8,7 +8,7 @@
 #ifndef BACKLOG_TEST_FUZZ_SOURCE_H
 #define BACKLOG_TEST_FUZZ_SOURCE_H
 
-#include "measure/scaler.h"
+#include "feed.h"
 
 enum { SOURCE_KEYS = 8, SOURCE_TRIGGERS = 4 };
 
@@ -21,5 +21,11 @@ struct source {
 
 /* Connects, measures a few times, subscribes where it can, and disconnects. */
 void source_measure(const struct source *source);
+
+/* The same of queries of one connection; a client that is usable has `rounds`. An error of
+ * connecting is the caller's. */
+void source_measure_queries(const struct scaler *scaler, const void *connection,
+                            const struct fuzz_query *queries, size_t count, int rounds,
+                            struct error *error);
 
 #endif
