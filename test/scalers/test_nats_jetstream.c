@@ -249,6 +249,25 @@ static void a_server_that_falls_silent_in_the_tls_handshake_costs_no_more(void *
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+static void a_wrong_ca_is_named(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {
+        "sesame",
+        "-----BEGIN CERTIFICATE-----\nsesame\n-----END CERTIFICATE-----\n",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
+        _cleanup_(trigger_done) struct trigger trigger = TRIGGER("tls", "enable", "ca", wrong[i]);
+        assert_true(trigger.good);
+        void *client = NULL;
+        assert_false(scaler_nats_jetstream.connect(trigger.options.connection, clock_now_ms() + 400,
+                                                   &client, &trigger.error));
+        assert_int_equal(trigger.error.code, ERROR_INVALID);
+        assert_string_equal(trigger.error.text,
+                            "ca must hold PEM certificates: it has none, or a broken one");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +283,7 @@ int main(void)
         cmocka_unit_test(a_silent_server_costs_no_more_than_the_deadline),
         cmocka_unit_test(a_server_that_falls_silent_in_the_tls_handshake_costs_no_more),
         cmocka_unit_test(a_closed_port_fails_at_once),
+        cmocka_unit_test(a_wrong_ca_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,11 +118,18 @@ static natsStatus set_tls(natsOptions *options, const struct nats_connection_opt
     natsStatus status = NATS_OK;
     if (wants_tls(from))
         status = natsOptions_SetSecure(options, true);
-    if (status == NATS_OK && from->tls.ca != NULL)
-        status = natsOptions_SetCATrustedCertificates(options, from->tls.ca);
     if (status == NATS_OK && from->tls.unsafe)
         status = natsOptions_SkipServerVerification(options, true);
     return status;
+}
+
+/* nats.c has no words for it: its error ends in "(null)". */
+static bool set_authorities(natsOptions *options, const struct nats_connection_options *from,
+                            struct error *error)
+{
+    return from->tls.ca == NULL ||
+           natsOptions_SetCATrustedCertificates(options, from->tls.ca) == NATS_OK ||
+           error_invalid(error, "ca must hold PEM certificates: it has none, or a broken one");
 }
 
 /* nats.c takes no encrypted key. */
@@ -241,7 +248,8 @@ static bool open_handle(struct nats_client_connection *connection,
 
     _cleanup_(destroy_options) natsOptions *options = NULL;
     natsStatus status = natsOptions_Create(&options);
-    if (status == NATS_OK && !set_certificate(options, from, error))
+    if (status == NATS_OK &&
+        (!set_authorities(options, from, error) || !set_certificate(options, from, error)))
         return false;
     if (status == NATS_OK)
         status = fill_all(options, from, share_ms, connection->events);
