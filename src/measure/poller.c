@@ -9,6 +9,7 @@
 #include "config/source_address.h"
 #include "measure/client.h"
 #include "measure/connection/connection.h"
+#include "measure/scaler_internal.h"
 
 #include <errno.h>
 #include <limits.h>

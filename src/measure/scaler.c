@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/task_internal.h"
+#include "measure/scaler_internal.h"
 
 static _Thread_local uint64_t tenant_of_thread;
 static _Thread_local bool is_named_of_thread;

@@ -34,9 +34,4 @@ struct feed {
     const struct feed_hooks *hooks;
 };
 
-/* What scaler_tenant() and scaler_reconnects() say to the calling thread, before it calls `connect`
- * and `measure`. */
-void scaler_set_tenant(uint64_t tenant, bool is_named);
-void scaler_set_reconnects(bool reconnects);
-
 #endif

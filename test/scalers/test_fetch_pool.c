@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/task_internal.h"
+#include "measure/scaler_internal.h"
 #include "scalers/http_peer.h"
 #include "shared/fetch_pool.h"
 

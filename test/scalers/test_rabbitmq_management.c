@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "measure/scaler_internal.h"
 #include "measure/task_internal.h"
 #include "scalers/ended.h"
 #include "scalers/management_peer.h"

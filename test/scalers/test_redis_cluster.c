@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
-#include "measure/task_internal.h"
+#include "measure/scaler_internal.h"
 #include "redis/cluster/cluster.h"
 #include "scalers/ended.h"
 #include "scalers/redis_peer.h"

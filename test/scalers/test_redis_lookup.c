@@ -1,6 +1,6 @@
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/task_internal.h"
+#include "measure/scaler_internal.h"
 #include "redis/link/lookup.h"
 
 #include <dlfcn.h>

@@ -1,6 +1,6 @@
 #include "shared/source_memory.h"
 
-#include "measure/task_internal.h"
+#include "measure/scaler_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

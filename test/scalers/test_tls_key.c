@@ -1,7 +1,7 @@
 #include "base/memory.h"
 #include "base/pem.h"
 #include "base/text.h"
-#include "measure/task_internal.h"
+#include "measure/scaler_internal.h"
 #include "shared/tls_key.h"
 
 #include <openssl/bio.h>

@@ -10,6 +10,7 @@
 #include "measure/agent/launch.h"
 #include "measure/agent/limits.h"
 #include "measure/agent/messages.h"
+#include "measure/scaler_internal.h"
 #include "measure/task_internal.h"
 
 #include <errno.h>
