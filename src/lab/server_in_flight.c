@@ -3,14 +3,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/system/thread.h"
 #include "base/text.h"
-#include "client/http_client.h"
 #include "commands/http_json.h"
+#include "lab/server_reader.h"
 #include "web/json.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 enum { MAX_AGE_MS = 5000 }; /* older ones are unknown: the port hangs */
@@ -23,14 +21,11 @@ struct in_flight_page {
 };
 
 struct server_in_flight {
-    struct http_client *client;   /* the thread's */
+    struct server_reader reader;  /* its lock guards is_due, and what was read */
     struct in_flight_page *pages; /* one per object */
     size_t count;
     bool is_failing; /* the thread's */
-    pthread_t thread;
-    pthread_mutex_t lock; /* guards what follows, and what was read */
-    pthread_cond_t wake;
-    bool is_due, is_stopping;
+    bool is_due;
 };
 
 /* ---- the thread ---- */
@@ -38,20 +33,20 @@ struct server_in_flight {
 static bool read_page(struct server_in_flight *in_flight, struct in_flight_page *page,
                       struct error *error)
 {
-    json_t *triggers = http_json_get(in_flight->client, page->path, NULL, error);
-    pthread_mutex_lock(&in_flight->lock);
+    json_t *triggers = http_json_get(in_flight->reader.client, page->path, NULL, error);
+    pthread_mutex_lock(&in_flight->reader.lock);
     json_decref(page->triggers);
     page->triggers = triggers;
     page->read_ms = clock_now_ms();
-    pthread_mutex_unlock(&in_flight->lock);
+    pthread_mutex_unlock(&in_flight->reader.lock);
     return triggers != NULL;
 }
 
 static bool is_stopping(struct server_in_flight *in_flight)
 {
-    pthread_mutex_lock(&in_flight->lock);
-    bool is_stopping = in_flight->is_stopping;
-    pthread_mutex_unlock(&in_flight->lock);
+    pthread_mutex_lock(&in_flight->reader.lock);
+    bool is_stopping = in_flight->reader.is_stopping;
+    pthread_mutex_unlock(&in_flight->reader.lock);
     return is_stopping;
 }
 
@@ -75,18 +70,18 @@ static void read_pages(struct server_in_flight *in_flight)
 static void *read_in_flight(void *context)
 {
     struct server_in_flight *in_flight = context;
-    pthread_mutex_lock(&in_flight->lock);
-    while (!in_flight->is_stopping) {
+    pthread_mutex_lock(&in_flight->reader.lock);
+    while (!in_flight->reader.is_stopping) {
         if (!in_flight->is_due) {
-            pthread_cond_wait(&in_flight->wake, &in_flight->lock);
+            pthread_cond_wait(&in_flight->reader.wake, &in_flight->reader.lock);
             continue;
         }
         in_flight->is_due = false;
-        pthread_mutex_unlock(&in_flight->lock);
+        pthread_mutex_unlock(&in_flight->reader.lock);
         read_pages(in_flight);
-        pthread_mutex_lock(&in_flight->lock);
+        pthread_mutex_lock(&in_flight->reader.lock);
     }
-    pthread_mutex_unlock(&in_flight->lock);
+    pthread_mutex_unlock(&in_flight->reader.lock);
     return NULL;
 }
 
@@ -105,9 +100,6 @@ static void in_flight_free(struct server_in_flight *in_flight)
         free(in_flight->pages[i].path);
         json_decref(in_flight->pages[i].triggers);
     }
-    http_client_free(in_flight->client);
-    pthread_cond_destroy(&in_flight->wake);
-    pthread_mutex_destroy(&in_flight->lock);
     free(in_flight->pages);
     free(in_flight);
 }
@@ -117,15 +109,13 @@ bool server_in_flight_begin(const struct http_server *server, int64_t timeout_ms
                             struct server_in_flight **ret_in_flight, struct error *error)
 {
     struct server_in_flight *in_flight = memory_new(sizeof(*in_flight));
-    in_flight->client = http_client_new(server, timeout_ms);
     in_flight->pages = memory_array(objects->count, sizeof(*in_flight->pages));
     for (; in_flight->count < objects->count; in_flight->count++)
         in_flight->pages[in_flight->count].path = path_of(&objects->items[in_flight->count]);
-    pthread_mutex_init(&in_flight->lock, NULL);
-    pthread_cond_init(&in_flight->wake, NULL);
-    if (!thread_begin_without_signals(&in_flight->thread, read_in_flight, in_flight)) {
+    if (!server_reader_begin(&in_flight->reader, server, timeout_ms, read_in_flight, in_flight,
+                             error)) {
         in_flight_free(in_flight);
-        return error_set(error, ERROR_LIMIT, "the machine has no thread left for --server-http");
+        return false;
     }
     *ret_in_flight = in_flight;
     return true;
@@ -135,21 +125,16 @@ void server_in_flight_end(struct server_in_flight *in_flight)
 {
     if (in_flight == NULL)
         return;
-    pthread_mutex_lock(&in_flight->lock);
-    in_flight->is_stopping = true;
-    pthread_cond_signal(&in_flight->wake);
-    pthread_mutex_unlock(&in_flight->lock);
-    http_client_cancel(in_flight->client);
-    pthread_join(in_flight->thread, NULL);
+    server_reader_end(&in_flight->reader);
     in_flight_free(in_flight);
 }
 
 void server_in_flight_read(struct server_in_flight *in_flight)
 {
-    pthread_mutex_lock(&in_flight->lock);
+    pthread_mutex_lock(&in_flight->reader.lock);
     in_flight->is_due = true;
-    pthread_cond_signal(&in_flight->wake);
-    pthread_mutex_unlock(&in_flight->lock);
+    pthread_cond_signal(&in_flight->reader.wake);
+    pthread_mutex_unlock(&in_flight->reader.lock);
 }
 
 /* NAN also while measuring fails: what was in flight before says nothing about now. */
@@ -186,10 +171,10 @@ double server_in_flight_of(struct server_in_flight *in_flight, size_t object,
                            const char *metric_name, int64_t now_ms)
 {
     double found = NAN;
-    pthread_mutex_lock(&in_flight->lock);
+    pthread_mutex_lock(&in_flight->reader.lock);
     const struct in_flight_page *page = &in_flight->pages[object];
     if (metric_name != NULL && now_ms - page->read_ms <= MAX_AGE_MS)
         found = find(page->triggers, metric_name);
-    pthread_mutex_unlock(&in_flight->lock);
+    pthread_mutex_unlock(&in_flight->reader.lock);
     return found;
 }

@@ -4,12 +4,10 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
-#include "base/system/thread.h"
 #include "base/text.h"
-#include "client/http_client.h"
+#include "lab/server_reader.h"
 #include "web/json.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,16 +29,12 @@ struct server_table {
 };
 
 struct server_tables {
-    struct http_client *client; /* the thread's, as the next ones */
-    struct text line;
+    struct server_reader reader; /* its lock guards by_name and figures */
+    struct text line;            /* the thread's, as the next ones */
     char event[16];
     bool is_failing;
-    pthread_t thread;
-    pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t wake;
     struct server_table by_name[LIVE_TABLES];
     json_t *figures;
-    bool is_stopping;
 };
 
 /* ---- rows; the lock is held ---- */
@@ -155,7 +149,7 @@ static void take_event(struct server_tables *tables, const char *data)
         take_log(json);
         return;
     }
-    pthread_mutex_lock(&tables->lock);
+    pthread_mutex_lock(&tables->reader.lock);
     if (text_equal(tables->event, "hello"))
         clear(tables);
     else if (text_equal(tables->event, "rows"))
@@ -164,7 +158,7 @@ static void take_event(struct server_tables *tables, const char *data)
         json_decref(tables->figures);
         tables->figures = json_incref(json);
     }
-    pthread_mutex_unlock(&tables->lock);
+    pthread_mutex_unlock(&tables->reader.lock);
     tables->is_failing = false;
 }
 
@@ -203,13 +197,13 @@ static bool take(void *context, const char *bytes, size_t length)
 static bool wait_to_retry(struct server_tables *tables)
 {
     struct timespec until = clock_monotonic_after(RETRY_MS);
-    pthread_mutex_lock(&tables->lock);
+    pthread_mutex_lock(&tables->reader.lock);
     clear(tables); /* what it was before says nothing about now */
-    while (!tables->is_stopping &&
-           pthread_cond_timedwait(&tables->wake, &tables->lock, &until) == 0)
+    while (!tables->reader.is_stopping &&
+           pthread_cond_timedwait(&tables->reader.wake, &tables->reader.lock, &until) == 0)
         continue;
-    bool is_stopping = tables->is_stopping;
-    pthread_mutex_unlock(&tables->lock);
+    bool is_stopping = tables->reader.is_stopping;
+    pthread_mutex_unlock(&tables->reader.lock);
     return !is_stopping;
 }
 
@@ -219,10 +213,10 @@ static void *follow_server(void *context)
     do {
         _cleanup_(error_done) struct error error = {0};
         text_clear(&tables->line);
-        http_client_follow(tables->client, "/api/events", take, tables, &error);
-        pthread_mutex_lock(&tables->lock);
-        bool is_news = !tables->is_stopping && !tables->is_failing;
-        pthread_mutex_unlock(&tables->lock);
+        http_client_follow(tables->reader.client, "/api/events", take, tables, &error);
+        pthread_mutex_lock(&tables->reader.lock);
+        bool is_news = !tables->reader.is_stopping && !tables->is_failing;
+        pthread_mutex_unlock(&tables->reader.lock);
         if (is_news)
             log_warning("--server-http: the figures of the server cannot be read; retrying: %s",
                         error_text(&error));
@@ -234,9 +228,6 @@ static void *follow_server(void *context)
 static void tables_done(struct server_tables *tables)
 {
     clear(tables);
-    http_client_free(tables->client);
-    pthread_cond_destroy(&tables->wake);
-    pthread_mutex_destroy(&tables->lock);
     text_done(&tables->line);
     free(tables);
 }
@@ -244,17 +235,10 @@ static void tables_done(struct server_tables *tables)
 bool server_tables_begin(const struct http_server *server, struct server_tables **ret_tables,
                          struct error *error)
 {
-    pthread_condattr_t attributes;
     struct server_tables *tables = memory_new(sizeof(*tables));
-    tables->client = http_client_new(server, TIMEOUT_MS);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_mutex_init(&tables->lock, NULL);
-    pthread_cond_init(&tables->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
-    if (!thread_begin_without_signals(&tables->thread, follow_server, tables)) {
+    if (!server_reader_begin(&tables->reader, server, TIMEOUT_MS, follow_server, tables, error)) {
         tables_done(tables);
-        return error_set(error, ERROR_LIMIT, "the machine has no thread left for --server-http");
+        return false;
     }
     *ret_tables = tables;
     return true;
@@ -264,12 +248,7 @@ void server_tables_end(struct server_tables *tables)
 {
     if (tables == NULL)
         return;
-    pthread_mutex_lock(&tables->lock);
-    tables->is_stopping = true;
-    pthread_cond_signal(&tables->wake);
-    pthread_mutex_unlock(&tables->lock);
-    http_client_cancel(tables->client);
-    pthread_join(tables->thread, NULL);
+    server_reader_end(&tables->reader);
     tables_done(tables);
 }
 
@@ -280,17 +259,17 @@ void server_tables_visit(struct server_tables *tables, enum live_table table,
                                        const json_t *live),
                          void *context)
 {
-    pthread_mutex_lock(&tables->lock);
+    pthread_mutex_lock(&tables->reader.lock);
     const struct server_table *rows = &tables->by_name[table];
     for (size_t i = 0; i < rows->count; i++)
         visit(context, rows->rows[i].id, rows->rows[i].fixed, rows->rows[i].live);
-    pthread_mutex_unlock(&tables->lock);
+    pthread_mutex_unlock(&tables->reader.lock);
 }
 
 json_t *server_tables_figures(struct server_tables *tables)
 {
-    pthread_mutex_lock(&tables->lock);
+    pthread_mutex_lock(&tables->reader.lock);
     json_t *figures = tables->figures == NULL ? NULL : json_copy(tables->figures);
-    pthread_mutex_unlock(&tables->lock);
+    pthread_mutex_unlock(&tables->reader.lock);
     return figures;
 }
