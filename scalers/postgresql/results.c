@@ -71,6 +71,9 @@ static void next_step(struct postgresql_client *client, struct postgresql_sessio
     bool was_alone = session->runs_alone;
     if (++session->step < POSTGRESQL_STEPS)
         return;
+    struct task *task = postgresql_session_take_task(session, postgresql_session_entry(session, 0));
+    if (task != NULL) /* all replies to it have come, and none was a result or an error */
+        task_failf(task, "PostgreSQL at %s: unexpected reply", client->address);
     postgresql_session_next(session);
     client->is_turn_of_quick = was_alone;
     if (session->state == POSTGRESQL_TRIAL)

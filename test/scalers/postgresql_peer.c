@@ -158,6 +158,8 @@ static void execute_query(struct postgresql_peer *peer, struct peer_session *ses
     peer->queries += strcmp(query, "1") != 0;
     if (strcmp(query, "error") == 0)
         add_error(session, "ERROR", "22012");
+    else if (strcmp(query, "mute") == 0)
+        add_message(&session->reply, 'Z', "T", 1);
     else if (text_starts_with(query, "(")) {
         const struct peer_row row = row_of(session->statement);
         if (row.count > 0)
@@ -236,7 +238,8 @@ static void take_message(struct postgresql_peer *peer, struct peer_session *sess
         add_message(&session->reply, '2', "", 0);
     } else if (type == 'D') {
         const struct peer_row row = row_of(session->statement);
-        if (text_starts_with(session->statement, "SELECT"))
+        if (text_starts_with(session->statement, "SELECT") &&
+            strcmp(session->statement, "SELECT mute") != 0)
             describe(session, row.count > 0 ? row.count : 1);
         else
             add_message(&session->reply, 'n', "", 0);

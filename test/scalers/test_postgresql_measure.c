@@ -194,6 +194,21 @@ static void a_query_that_fails_fails_alone(void **state)
     end(&setting);
 }
 
+static void a_query_without_result_or_error_fails_alone(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    begin(&setting);
+    add(&setting, "SELECT 7", 2);
+    add(&setting, "SELECT mute", 1);
+    add(&setting, "SELECT 7", 2);
+    measure_all(&setting);
+    assert_all_ended(setting.feed, 0, 2, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 2, 1, TASK_FAILED);
+    assert_all_ended(setting.feed, 3, 2, TASK_ANSWERED);
+    end(&setting);
+}
+
 static void refused_sessions_cost_no_query_anything(void **state)
 {
     (void)state;
@@ -392,6 +407,7 @@ int main(void)
         cmocka_unit_test(a_query_that_times_out_delays_no_other),
         cmocka_unit_test(a_session_that_the_server_does_not_stop_fails_its_query_alone),
         cmocka_unit_test(a_query_that_fails_fails_alone),
+        cmocka_unit_test(a_query_without_result_or_error_fails_alone),
         cmocka_unit_test(refused_sessions_cost_no_query_anything),
         cmocka_unit_test(sessions_that_a_pooler_keeps_waiting_cost_no_query_anything),
         cmocka_unit_test(a_session_that_becomes_late_costs_no_query_anything),
