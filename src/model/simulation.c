@@ -93,6 +93,7 @@ static void answer(struct run *run, int64_t now_s, struct model_answer *reading)
         .is_measured = run->is_measured,
         .sent_ms = now_s * 1000,
         .failing_since_ms = settings->outage_at_ms,
+        .error = {.code = fails ? ERROR_UNAVAILABLE : ERROR_NONE},
     };
     const struct evaluated evaluated = {
         .good = true,
