@@ -146,7 +146,7 @@ static const struct web_page pages[] = {
     {0},
 };
 
-static const char *const names[] = {"backlog.keda.svc", "*.example"};
+static const char *const names[] = {"backlog.keda.svc", "*.example", "Backlog.Example.COM"};
 
 static const struct web_settings settings = {
     .listen = "127.0.0.1:0", .pages = pages, .hosts = {names, ARRAY_LENGTH(names)}};
@@ -525,9 +525,10 @@ static void assert_host(void **state, const char *host, const char *status)
 static void names_that_others_may_have_are_refused(void **state)
 {
     static const char *const permitted[] = {
-        "localhost",         "LOCALHOST:9091", "localhost.:80", "127.0.0.1:9091",
-        "10.1.2.3",          "[::1]:9091",     "[fd00::1]",     "backlog.keda.svc:9091",
-        "Backlog.Keda.SVC.", "a.example",      "127.0.0.1:",    "backlog.keda.svc.:9091"};
+        "localhost",          "LOCALHOST:9091", "localhost.:80", "127.0.0.1:9091",
+        "10.1.2.3",           "[::1]:9091",     "[fd00::1]",     "backlog.keda.svc:9091",
+        "Backlog.Keda.SVC.",  "a.example",      "127.0.0.1:",    "backlog.keda.svc.:9091",
+        "backlog.example.com"};
     static const char *const refused[] = {"evil.test",
                                           "evil.test:9091",
                                           "localhost.evil.test",

@@ -45,7 +45,7 @@ bool web_host_is_permitted(const struct web_hosts *hosts, const char *header)
     if (!take_name(header, name))
         return false;
     for (size_t i = 0; i < hosts->count; i++)
-        if (fnmatch(hosts->patterns[i], name, 0) == 0)
+        if (fnmatch(hosts->patterns[i], name, FNM_CASEFOLD) == 0)
             return true;
     return text_equal(name, "localhost") || is_address(name);
 }

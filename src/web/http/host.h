@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Further names, as patterns (fnmatch): "backlog.keda.svc", "*.example"; "*" permits every name.
- * Borrowed. */
+/* Further names, as patterns (fnmatch) in upper or lower case: "backlog.keda.svc", "*.example"; "*"
+ * permits every name. Borrowed. */
 struct web_hosts {
     const char *const *patterns;
     size_t count;
