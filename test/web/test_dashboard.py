@@ -182,6 +182,17 @@ def test_the_address_keeps_filter_order_range_and_folds(browser, server, client,
     is_clean(browser)
 
 
+def test_the_page_of_an_object_has_no_log_lines_of_another_whose_name_begins_alike(browser, server, client, redis):
+    push(redis, "orders", 12)
+    for name in ("orders-archive", "orders"):
+        client.metrics(queue("orders", steps="1=1,10=2"), metric_name="", name=name)
+    for name, other in (("orders", "orders-archive"), ("orders-archive", "shop/orders:")):
+        browser.open(server, f"/#/trigger/shop/{name}")
+        browser.wait_for_text(f"shop/{name}: 3 replicas", ".lines")
+        assert other not in browser.text(".lines")
+    is_clean(browser)
+
+
 def test_the_table_shows_what_consumers_do_and_what_bound_the_replicas(browser, server, client):
     """One took a message and never acknowledges it: it is stuck."""
     with Redis() as streams, streams.connect() as redis:

@@ -4,8 +4,16 @@ import { el } from "./dom.js";
 import { clock } from "./format.js";
 import { store } from "./store.js";
 
-export function linesAbout(words) {
-  return store.log.filter(({ text }) => words.some((word) => text.includes(word)));
+// "shop/orders" is not in a line about shop/orders-archive.
+function expressionOf(name) {
+  const escaped = name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+  return new RegExp(`(^|[^\\p{L}\\p{N}_./-])${escaped}(?![\\p{L}\\p{N}_/-]|\\.[\\p{L}\\p{N}])`, "u");
+}
+
+// Those that have one of these names in them.
+export function linesAbout(names) {
+  const expressions = names.map(expressionOf);
+  return store.log.filter(({ text }) => expressions.some((expression) => expression.test(text)));
 }
 
 function drawLine({ time, level, text }) {

@@ -43,11 +43,11 @@ export function triggerPage(namespace, name) {
 
   // With each change of anything: whether it is one of the log is found out first.
   function drawLog() {
-    const words = [...new Set([object, ...panels.connections()].filter(Boolean))];
-    const seen = JSON.stringify([store.version.log, words]);
+    const names = [...new Set([object, ...panels.connections()].filter(Boolean))];
+    const seen = JSON.stringify([store.version.log, names]);
     if (seen === logSeen) return;
     logSeen = seen;
-    drawLines(lines, linesAbout(words).slice(-100), "No recent line of the log concerns this trigger.");
+    drawLines(lines, linesAbout(names).slice(-100), "No recent line of the log concerns this trigger.");
   }
 
   // The next request is made when the last one was answered.
