@@ -182,6 +182,17 @@ def test_the_address_keeps_filter_order_range_and_folds(browser, server, client,
     is_clean(browser)
 
 
+def test_a_range_that_ends_before_it_begins_is_the_last_hour(browser, server, client, redis):
+    push(redis, "orders", 12)
+    client.metrics(queue("orders"), metric_name="", name="orders")
+    now = int(time.time())
+    browser.open(server, f"/#/trigger/shop/orders?range={now}-{now - 600}")
+    browser.wait_for_text("redis: redis-orders")
+    assert browser.evaluate("document.querySelector('[aria-label=\"The last hour\"]').hidden")
+    assert browser.evaluate("document.querySelector('.segments .show-1h').getAttribute('aria-pressed')") == "true"
+    is_clean(browser)
+
+
 def test_the_page_of_an_object_has_no_log_lines_of_another_whose_name_begins_alike(browser, server, client, redis):
     push(redis, "orders", 12)
     for name in ("orders-archive", "orders"):

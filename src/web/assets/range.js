@@ -10,13 +10,23 @@ export const ranges = [
 ];
 export const USUAL_RANGE = "1h";
 
-export const chosenRange = () => parameters().get("range") ?? USUAL_RANGE;
-
-// A curve begins with the history, and ends now.
-export function limitsOf(first, range) {
+// Of "FROM-TO"; null: it is none.
+export function spanOf(range) {
   const [, from, to] = /^(\d+)-(\d+)$/.exec(range)?.map(Number) ?? [];
-  if (to > from) return [from, to];
+  return to > from ? [from, to] : null;
+}
+
+// What the address has may be no range: somebody can have written it.
+export function chosenRange() {
+  const range = parameters().get("range");
+  return ranges.some(([key]) => key === range) || spanOf(range) ? range : USUAL_RANGE;
+}
+
+// Of a chosen range. A curve begins with the history, and ends now.
+export function limitsOf(first, range) {
+  const own = spanOf(range);
+  if (own) return own;
   const now = serverNow();
-  const [, , span] = ranges.find(([key]) => key === range) ?? ranges.at(-1);
+  const [, , span] = ranges.find(([key]) => key === range);
   return [Math.min(Math.max(now - span, first), now - 10), now];
 }

@@ -5,7 +5,7 @@ import { el, setText } from "./dom.js";
 import { filterButtons } from "./filter_buttons.js";
 import { clock, zone } from "./format.js";
 import { drawLines, linesAbout } from "./log_lines.js";
-import { chosenRange, ranges, USUAL_RANGE } from "./range.js";
+import { chosenRange, ranges, spanOf, USUAL_RANGE } from "./range.js";
 import { listen, store } from "./store.js";
 import { CHANGE_MS, makeTriggerPanels } from "./trigger_panels.js";
 import { LOOK_EVERY_MS, makeLooks } from "./trigger_replicas.js";
@@ -35,10 +35,10 @@ export function triggerPage(namespace, name) {
   }
 
   function drawRange() {
-    const [, from, to] = /^(\d+)-(\d+)$/.exec(chosenRange()) ?? [];
+    const [from, to] = spanOf(chosenRange()) ?? [];
     buttons.draw();
     own.hidden = !to;
-    if (to) setText(own, `${clock(Number(from))} – ${clock(Number(to))} ${zone(Number(to))} ✕`);
+    if (to) setText(own, `${clock(from)} – ${clock(to)} ${zone(to)} ✕`);
   }
 
   // With each change of anything: whether it is one of the log is found out first.
