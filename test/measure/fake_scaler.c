@@ -32,7 +32,7 @@ struct target {
 
 static const struct option table[] = {
     {"source", NULL, OPTION_CONNECTION, OPTION_STRING, OPTION_FIELD(struct connection, source),
-     .flags = OPTION_REQUIRED, .doc = "the source"},
+     .flags = OPTION_REQUIRED | OPTION_PEER, .doc = "the source"},
     {"password", NULL, OPTION_CONNECTION, OPTION_STRING, OPTION_FIELD(struct connection, password),
      .flags = OPTION_SECRET, .doc = "whatever it is, one is let in"},
     {"queueName", NULL, OPTION_QUERY, OPTION_STRING, OPTION_FIELD(struct query, queue),

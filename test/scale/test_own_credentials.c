@@ -310,6 +310,9 @@ static void denied_addresses_come_from_an_authentication_or_not_at_all(void **st
     query_of(trigger);
     VERIFY(inlined);
     assert_mistake(inlined, ERROR_DENIED, "--deny-inline-connections");
+    VERIFY(inlined, "password", "pw"); /* which would go where the trigger says */
+    assert_mistake(inlined, ERROR_DENIED, "source must come from TriggerAuthentication shop/a");
+    assert_null(inlined->bound.query);
 }
 
 static void another_password_keeps_the_reading(void **state)
