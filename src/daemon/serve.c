@@ -87,7 +87,6 @@ static struct own_credentials_settings own_credentials_of(const struct serve_fla
     /* Others than KEDA may have certificates of the authority. */
     own.callers_are_verified =
         flags->tls.files.client_ca != NULL && flags->tls.client_names.count > 0;
-    own.denies_inline = flags->deny_inline;
     own.allows_authentications = flags->kubernetes_allow_authentications;
     own.cluster = parts->cluster_authentications;
     return own;

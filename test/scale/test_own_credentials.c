@@ -49,7 +49,6 @@ static void start(bool deny_inline, bool allow, bool is_verified)
                 .doubt = note_doubt,
                 .context = &hooks,
                 .callers_are_verified = is_verified,
-                .denies_inline = deny_inline,
                 .allows_authentications = allow},
         .engine = engine,
         .rules = {.interval_ms = 5000, .hold_ms = 60000},

@@ -27,10 +27,10 @@ struct own_credentials_settings {
     /* The source may have refused them: read them again. */
     void (*doubt)(void *context, const struct identity *identity);
     void *context;
-    bool reads_hpas;                               /* doubting reads the replicas of the HPA, too */
-    bool callers_are_verified;                     /* each has shown a certificate */
-    bool denies_inline;                            /* no address of a trigger's metadata is used */
-    bool allows_authentications;                   /* even so, one of its authentication is used */
+    bool reads_hpas;             /* doubting reads the replicas of the HPA, too */
+    bool callers_are_verified;   /* each has shown a certificate */
+    bool denies_inline;          /* no address of a trigger's metadata is used: the table sets it */
+    bool allows_authentications; /* even so, one of its authentication is used */
     const struct cluster_authentications *cluster; /* NULL: none is listed; borrowed */
 };
 
