@@ -109,22 +109,20 @@ void policy_options_check_source(const struct policy_settings *settings,
     unsigned missing = policy_needs(settings) & ~reports;
     const struct {
         enum reading_field field;
-        const char *key; /* the one that needs it */
         const char *what;
         const char *advice;
     } rows[] = {
-        {READING_IN_FLIGHT, settings->idle_ms > 0 ? "scaleDownWhenIdle" : "inFlightPerReplica",
-         "the messages in flight", advice},
-        {READING_RATES, settings->max_wait_ms > 0 ? "maxWait" : "onStall",
-         "the rates of arrivals and consumption", advice},
-        {READING_CONSUMERS, "ratePerReplica: measured", "the number of consumers",
+        {READING_IN_FLIGHT, "the messages in flight", advice},
+        {READING_RATES, "the rates of arrivals and consumption", advice},
+        {READING_CONSUMERS, "the number of consumers",
          "set ratePerReplica to how many messages one replica works off per second"},
     };
     if (missing & READING_RATES)
         missing &= ~(unsigned)READING_CONSUMERS; /* they would be of no use without the rates */
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
         if (missing & rows[i].field)
-            error_add(mistakes, "%s needs %s, which %s does not report here%s%s", rows[i].key,
-                      rows[i].what, scaler->name, rows[i].advice == NULL ? "" : ": ",
+            error_add(mistakes, "%s needs %s, which %s does not report here%s%s",
+                      policy_key_of(settings, rows[i].field), rows[i].what, scaler->name,
+                      rows[i].advice == NULL ? "" : ": ",
                       rows[i].advice == NULL ? "" : rows[i].advice);
 }

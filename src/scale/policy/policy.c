@@ -30,6 +30,19 @@ unsigned policy_needs(const struct policy_settings *settings)
     return needs;
 }
 
+const char *policy_key_of(const struct policy_settings *settings, enum reading_field field)
+{
+    switch (field) {
+    case READING_IN_FLIGHT:
+        return settings->idle_ms > 0 ? "scaleDownWhenIdle" : "inFlightPerReplica";
+    case READING_RATES:
+        return settings->max_wait_ms > 0 ? "maxWait" : "onStall";
+    case READING_CONSUMERS:
+        break;
+    }
+    return "ratePerReplica: measured";
+}
+
 unsigned policy_wants(const struct policy_settings *settings)
 {
     unsigned needs = policy_needs(settings);
@@ -351,16 +364,15 @@ static void keep_while_busy(struct policy_decision *decision)
 
 static bool check_input(const struct policy_decision *decision, struct error *error)
 {
+    const struct policy_settings *settings = decision->settings;
     const struct reading *reading = &decision->last->reading;
-    const char *key = decision->settings->idle_ms > 0 ? "scaleDownWhenIdle" : "inFlightPerReplica";
-    if (policy_needs(decision->settings) & READING_IN_FLIGHT && isnan(reading->in_flight))
+    if (policy_needs(settings) & READING_IN_FLIGHT && isnan(reading->in_flight))
         return error_unavailable(
-            error, "%s needs the messages in flight, and the source did not report them", key);
-    if (isnan(decision->waiting) && decision->settings->idle_ms > 0)
-        return error_unavailable(error,
-                                 "%s needs the messages that wait, and the source did not report "
-                                 "them",
-                                 key);
+            error, "%s needs the messages in flight, and the source did not report them",
+            policy_key_of(settings, READING_IN_FLIGHT));
+    if (isnan(decision->waiting) && settings->idle_ms > 0)
+        return error_unavailable(error, "scaleDownWhenIdle needs the messages that wait, and the "
+                                        "source did not report them");
     return true;
 }
 

@@ -49,6 +49,9 @@ int64_t policy_whole(double replicas);
 /* What must be known besides what the scaler counts; enum reading_field. */
 unsigned policy_needs(const struct policy_settings *settings);
 
+/* The key that needs this, which is in policy_needs(). */
+const char *policy_key_of(const struct policy_settings *settings, enum reading_field field);
+
 /* What must be known, and what is of use where the source has it: a stall is noticed by consumers
  * that are there. */
 unsigned policy_wants(const struct policy_settings *settings);
