@@ -20,7 +20,8 @@
 #include <stdint.h>
 
 enum {
-    PEAK_VALUE_WINDOW_MS = 5 * 60 * 1000, /* the HPA's, where its object sets none */
+    PEAK_VALUE_WINDOW_MS = 5 * 60 * 1000, /* the HPA's, where its object sets none; as holdWindow's
+                                             default in metadata/general.c */
     PEAK_VALUE_MAX_STEPS = 32,            /* beyond, the two that are closest become one */
 };
 

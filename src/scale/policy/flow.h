@@ -25,7 +25,7 @@ enum flow_status {
     FLOW_STALL,  /* consumers are connected, messages wait, and nothing is consumed */
     FLOW_STOP,   /* messages wait, and no consumer is connected */
     FLOW_REWIND, /* consumers went back: what was consumed waits again */
-    FLOW_SKEW,   /* one partition alone has nearly all that waits */
+    FLOW_SKEW,   /* all that waits is in one partition */
     FLOW_STATUSES,
 };
 

@@ -57,7 +57,7 @@ enum trigger_phase {
     PHASE_INVALID,     /* mistakes: metadata without them makes another trigger */
     PHASE_UNCONNECTED, /* there is no connection for it; nothing else is wrong */
     PHASE_PENDING,     /* the Secret or the credentials that it needs were not read yet */
-    PHASE_READY,       /* nobody has called for a value */
+    PHASE_READY,       /* it can be measured; no call for a value came yet, or a limit refused it */
     PHASE_MEASURED,    /* it has a query; never a result of parsing */
 };
 
