@@ -57,7 +57,9 @@ struct web_request;
 struct web_answer;
 
 struct web_page {
-    const char *path; /* "/metrics"; "/api/triggers/" stands for what lies below it */
+    /* "/metrics"; "/api/triggers/" stands for what lies below it. The first row that fits counts:
+     * "/" is the last. */
+    const char *path;
     void (*get)(void *context, const struct web_request *request, struct web_answer *answer);
     void *context;
     const struct web_stream *stream; /* instead of `get`: an answer that goes on; or NULL */

@@ -8,8 +8,8 @@
  *     /api/log           recent lines of the log
  *     /api/trend         some of the figures in the last hour
  *
- * While nobody reads them the figures are added up every 15 s, for the trend. Secrets, URLs and
- * what came out of a variable are hidden.
+ * While nobody reads them the figures are added up every 15 s, for the trend. Secrets and what came
+ * out of a variable are hidden, and of URLs all but scheme and host.
  *
  * Threads: the HTTP server's; triggers are read under the turn lock, some at a time.
  */
