@@ -50,6 +50,9 @@ static void mistakes_name_key_value_and_what_is_allowed(void **state)
         {"shadow", "maxWait", NULL, NULL, "shadow: \"maxWait\" must be KEY=VALUE"},
         {"shadow", "lagThreshold=5", NULL, NULL, "shadow: \"lagThreshold\" is not a setting"},
         {"shadow", "maxWait=60s", NULL, NULL, "shadow: maxWait needs ratePerReplica"},
+        {"shadow", "utilization=0.8", NULL, NULL, "shadow \"utilization=0.8\" has no setting that"},
+        {"shadow", "onStall=scale", NULL, NULL, "shadow \"onStall=scale\" has no setting that"},
+        {"shadow", ",", NULL, NULL, "shadow \",\" has no setting that"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
         const char *text =
@@ -61,6 +64,7 @@ static void mistakes_name_key_value_and_what_is_allowed(void **state)
     assert_string_equal(mistakes_of("steps", "1=1, 10=2 ,100=5", NULL, NULL), "");
     assert_string_equal(mistakes_of("shadow", "maxWait=60s, ratePerReplica=10", NULL, NULL), "");
     assert_string_equal(mistakes_of("shadow", "steps=1=1,10=2; maxReplicaCount=5", NULL, NULL), "");
+    assert_string_equal(mistakes_of("shadow", "onStall=hold,utilization=0.8", NULL, NULL), "");
 }
 
 static void without_options_there_is_no_policy(void **state)

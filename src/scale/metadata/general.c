@@ -219,16 +219,24 @@ bool general_parse_shadow(const char *text, struct policy_settings *ret_settings
     struct option_entry entries[MAX_PAIRS];
     const char *separator = strchr(text, ';') != NULL ? ";" : ",";
     size_t count = 0;
+    bool is_readable = true;
     char *rest = copy;
     for (size_t pieces = 0; rest != NULL && pieces < MAX_PIECES && count < MAX_PAIRS; pieces++) {
         char *piece = strsep(&rest, separator);
-        if (piece[strspn(piece, " \t")] != '\0')
-            count += read_pair(piece, &entries[count], mistakes);
+        if (piece[strspn(piece, " \t")] == '\0')
+            continue;
+        bool is_pair = read_pair(piece, &entries[count], mistakes);
+        is_readable = is_readable && is_pair;
+        count += is_pair;
     }
     if (rest != NULL)
         error_add(mistakes, "shadow: at most %d settings are allowed", MAX_PAIRS);
     bool is_set = general_parse_policy(entries, count, ret_settings, &found);
     if (error_is_set(&found))
         error_add(mistakes, "shadow: %s", error_text(&found));
+    else if (is_readable && !is_set)
+        error_add(mistakes,
+                  "shadow \"%.*s\" has no setting that chooses replicas, such as maxWait or steps",
+                  (int)text_cut(text, 64), text);
     return is_set;
 }

@@ -51,7 +51,8 @@ bool general_parse_policy(const struct option_entry *entries, size_t count,
 
 /*
  * What `shadow` says, "maxWait=60s,ratePerReplica=10": other settings of a policy (; separates them
- * where one of them has a comma). Adds every mistake; false: the text has none that is set.
+ * where one of them has a comma). Adds every mistake; false: none of them gives a policy, which is
+ * one, too.
  */
 bool general_parse_shadow(const char *text, struct policy_settings *ret_settings,
                           struct error *mistakes);
