@@ -80,7 +80,6 @@ static void learn(struct past *past, const struct history_sample *sample)
         snapshot->failing_since_ms = failing_since_ms(past, sample);
         error_unavailable(&snapshot->error, "measuring failed");
     }
-    snapshot->failed_at_ms = sample->at_ms;
 }
 
 /* What would have been answered at that moment. */
