@@ -338,7 +338,7 @@ static void a_round_repeats_what_get_metrics_was_answered_for_a_while(void **sta
 static void in_an_outage_the_status_of_consumers_is_unknown(void **state)
 {
     (void)state;
-    const struct policy_stats *stats = triggers_policy_stats(triggers);
+    const struct trigger_policy_stats *stats = triggers_policy_stats(triggers);
     struct trigger *trigger = FIND(GOOD, "maxReplicaCount", "5");
     struct answer answer = {.kind = ANSWER_VALUE, .value = 3, .active = true};
     trigger->policy->answered.state.status = FLOW_STALL;
@@ -357,7 +357,7 @@ static void in_an_outage_the_status_of_consumers_is_unknown(void **state)
 static void the_sums_of_policies_follow_answers_and_drops(void **state)
 {
     (void)state;
-    const struct policy_stats *stats = triggers_policy_stats(triggers);
+    const struct trigger_policy_stats *stats = triggers_policy_stats(triggers);
     const struct answer answer = {.kind = ANSWER_VALUE, .value = 3, .active = true};
     struct trigger *five = FIND(GOOD, "maxReplicaCount", "5");
     struct trigger *nine = FIND(GOOD, "maxReplicaCount", "9");
@@ -378,7 +378,7 @@ static void the_sums_of_policies_follow_answers_and_drops(void **state)
     assert_int_equal(stats->replicas, 11);
     triggers_expire(triggers, 5000);
     assert_int_equal(triggers_count(triggers), 0);
-    assert_memory_equal(stats, &(struct policy_stats){0}, sizeof(*stats));
+    assert_memory_equal(stats, &(struct trigger_policy_stats){0}, sizeof(*stats));
 }
 
 /* What was dropped or came in between harms no walk. */

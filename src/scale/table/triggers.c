@@ -181,7 +181,7 @@ size_t triggers_count(const struct triggers *triggers)
     return HASH_COUNT(triggers->by_identity);
 }
 
-const struct policy_stats *triggers_policy_stats(const struct triggers *triggers)
+const struct trigger_policy_stats *triggers_policy_stats(const struct triggers *triggers)
 {
     return &triggers->policy_stats;
 }

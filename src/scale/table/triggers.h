@@ -101,7 +101,7 @@ enum { TRIGGERS_EXPIRED_AT_ONCE = 100 };
 int64_t triggers_expire(struct triggers *triggers, int64_t now_ms);
 size_t triggers_count(const struct triggers *triggers);
 
-const struct policy_stats *triggers_policy_stats(const struct triggers *triggers);
+const struct trigger_policy_stats *triggers_policy_stats(const struct triggers *triggers);
 
 /* ---- walks, for who reads many: triggers_walk.c ----
  *

@@ -59,7 +59,7 @@ size_t trigger_policy_bytes(const struct trigger_policy *policy)
         return 0;
     size_t plans = (size_t)policy->answered.is_on + policy->shadow.is_on;
     return memory_heap_bytes(sizeof(*policy)) + plans * memory_heap_bytes(USUAL_WORDS) +
-           memory_heap_bytes(POLICY_CHANGES * sizeof(*policy->changes));
+           memory_heap_bytes(TRIGGER_POLICY_CHANGES * sizeof(*policy->changes));
 }
 
 unsigned trigger_policy_wants(const struct trigger_policy *policy)
@@ -126,15 +126,16 @@ static void record_change(struct trigger_policy *policy, int64_t now_ms)
         .active = result->active,
     };
     if (policy->changes == NULL)
-        policy->changes = memory_array(POLICY_CHANGES, sizeof(*policy->changes));
+        policy->changes = memory_array(TRIGGER_POLICY_CHANGES, sizeof(*policy->changes));
     const struct trigger_policy_change *last =
-        &policy->changes[(policy->change_count + POLICY_CHANGES - 1) % POLICY_CHANGES];
+        &policy->changes[(policy->change_count + TRIGGER_POLICY_CHANGES - 1) %
+                         TRIGGER_POLICY_CHANGES];
     bool is_same = policy->change_count > 0 && last->status == now.status &&
                    last->term == now.term && last->value == now.value &&
                    last->replicas == now.replicas && last->active == now.active;
     if (is_same)
         return;
-    policy->changes[policy->change_count++ % POLICY_CHANGES] = now;
+    policy->changes[policy->change_count++ % TRIGGER_POLICY_CHANGES] = now;
 }
 
 void trigger_policy_step(struct trigger_policy *policy, const struct trigger_policy_owner *owner,
@@ -206,10 +207,12 @@ void trigger_policy_forget(struct trigger_policy *policy)
 
 static void copy_changes(const struct trigger_policy *policy, struct trigger_policy_view *view)
 {
-    size_t kept = policy->change_count < POLICY_CHANGES ? policy->change_count : POLICY_CHANGES;
+    size_t kept = policy->change_count < TRIGGER_POLICY_CHANGES ? policy->change_count
+                                                                : TRIGGER_POLICY_CHANGES;
     view->changes = memory_array(kept + 1, sizeof(*view->changes));
     for (size_t i = 0; i < kept; i++)
-        view->changes[i] = policy->changes[(policy->change_count - kept + i) % POLICY_CHANGES];
+        view->changes[i] =
+            policy->changes[(policy->change_count - kept + i) % TRIGGER_POLICY_CHANGES];
     view->change_count = kept;
 }
 
@@ -265,7 +268,7 @@ static void add_part(const struct trigger_policy *policy, int sign)
     policy->stats->shadow_replicas += sign * policy->counted.shadow_replicas;
 }
 
-void trigger_policy_join(struct trigger_policy *policy, struct policy_stats *stats)
+void trigger_policy_join(struct trigger_policy *policy, struct trigger_policy_stats *stats)
 {
     policy->stats = stats;
     policy->counted.status = FLOW_UNKNOWN;

@@ -17,7 +17,7 @@
 #include "scale/answer/answer.h"
 #include "scale/policy/policy.h"
 
-enum { POLICY_CHANGES = 120 };
+enum { TRIGGER_POLICY_CHANGES = 120 };
 
 /* What was decided at this moment, and from then on. */
 struct trigger_policy_change {
@@ -39,7 +39,7 @@ struct trigger_plan {
 };
 
 /* Sums over the triggers with a policy, by what each was answered last. */
-struct policy_stats {
+struct trigger_policy_stats {
     size_t statuses[FLOW_STATUSES]; /* of their consumers */
     int64_t replicas;               /* that policies answered */
     int64_t shadow_replicas;        /* that other settings would have */
@@ -57,7 +57,7 @@ struct trigger_policy {
     int64_t logged_replicas;
     struct trigger_policy_change *changes; /* of what was answered: a ring of the last ones */
     size_t change_count;                   /* in all */
-    struct policy_stats *stats;            /* borrowed; NULL: it is in none */
+    struct trigger_policy_stats *stats;    /* borrowed; NULL: it is in none */
     struct {
         enum flow_status status;
         int64_t replicas;
@@ -140,7 +140,7 @@ void trigger_policy_copy(const struct trigger_policy *policy, struct trigger_pol
 void trigger_policy_view_done(struct trigger_policy_view *view);
 
 /* Into the stats, with consumers of unknown status, and out of them. */
-void trigger_policy_join(struct trigger_policy *policy, struct policy_stats *stats);
+void trigger_policy_join(struct trigger_policy *policy, struct trigger_policy_stats *stats);
 void trigger_policy_leave(struct trigger_policy *policy);
 
 /* The trigger was answered, when that was so. While measuring fails nobody knows what its consumers

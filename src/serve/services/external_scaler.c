@@ -249,7 +249,7 @@ static void write_policies(const struct triggers *triggers, struct text *page)
 {
     static const char statuses[] = "backlog_trigger_consumers";
     static const char replicas[] = "backlog_policy_replicas";
-    const struct policy_stats *stats = triggers_policy_stats(triggers);
+    const struct trigger_policy_stats *stats = triggers_policy_stats(triggers);
     metric_family(page, statuses, METRIC_GAUGE,
                   "Triggers with a policy, by the status of their consumers: STALL is connected "
                   "and stuck.");
