@@ -195,6 +195,17 @@ static void a_connection_that_left_the_file_is_missing_and_not_denied(void **sta
     assert_mistake(other, ERROR_INVALID, "is neither in the connections file nor in Secret");
 }
 
+static void a_secret_that_is_no_connections_file_says_why(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(OWN);
+    set_secret("shop", "connections: [");
+    assert_mistake(trigger, ERROR_INVALID, "nor in Secret shop/backlog-connections; ");
+    set_secret("shop", "connections: {}\n");
+    const char *text = error_text(&trigger->parsed.mistakes);
+    assert_true(text_ends_with(text, "nor in Secret shop/backlog-connections"));
+}
+
 static void a_deleted_secret_ends_its_connections_and_a_mistake_does_not(void **state)
 {
     (void)state;
@@ -398,6 +409,7 @@ int main(void)
         SECRET_TEST(a_secret_counts_for_the_memory_as_long_as_it_is_kept),
         SECRET_TEST(a_connection_of_the_file_comes_first_and_needs_no_secret),
         SECRET_TEST(a_connection_that_left_the_file_is_missing_and_not_denied),
+        SECRET_TEST(a_secret_that_is_no_connections_file_says_why),
         SECRET_TEST(a_deleted_secret_ends_its_connections_and_a_mistake_does_not),
         SECRET_TEST(before_the_first_answer_a_failure_of_the_api_is_named),
         SECRET_TEST(they_count_as_inline_connections),
