@@ -6,6 +6,7 @@
 #include "scale/trigger/trigger_objects.h"
 #include "scale/trigger/trigger_peers.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -247,6 +248,36 @@ static void a_policy_steps_with_each_reading_whoever_reads_it(void **state)
     fake_set_queue("jobs", 5);
     measure_again(trigger);
     assert_true(replicas_now(trigger) == 1);
+}
+
+/* The next reading lacks what the settings need: the decision before says nothing about it. */
+static void a_policy_that_cannot_decide_gives_no_value(void **state)
+{
+    (void)state;
+    const struct trigger_policy_owner owner = {"shop", "worker"};
+    struct trigger_policy *policy = NULL;
+    struct trigger_policy_settings *settings = memory_new(sizeof(*settings));
+    settings->is_on = true;
+    settings->answered.in_flight_per_replica = 1;
+    settings->threshold = 5;
+    trigger_policy_apply(&policy, settings);
+
+    struct recent_samples recent = {.interval_ms = 5000};
+    struct reading reading = READING_UNKNOWN;
+    reading.waiting = 20;
+    for (int i = 1; i <= 2; i++) {
+        _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {0};
+        struct evaluated evaluated = {.good = true, .evaluation = {.value = 20, .active = true}};
+        bool is_known = i == 1;
+        reading.in_flight = is_known ? 30 : NAN;
+        recent_samples_add(&recent, i * 5000, &reading);
+        trigger_policy_step(policy, &owner, &recent, &evaluated);
+        trigger_policy_copy(policy, &view);
+        assert_int_equal(view.evaluated.good, is_known);
+        assert_int_equal(view.answered.has_decided, is_known);
+        assert_true(!is_known || view.evaluated.evaluation.value == 30);
+    }
+    trigger_policy_free(policy);
 }
 
 /* All that pages and calls do, between two readings. */
@@ -492,6 +523,7 @@ int main(void)
         TEST(an_unusable_connection_does_not_hide_the_other_mistakes),
         TEST(a_trigger_answers_with_the_reading_of_its_query),
         TEST(a_policy_steps_with_each_reading_whoever_reads_it),
+        TEST(a_policy_that_cannot_decide_gives_no_value),
         TEST(observers_change_nothing),
         TEST(a_policy_begins_with_the_reading_that_is_known),
         TEST(what_the_policies_of_other_replicas_wanted_ends),
