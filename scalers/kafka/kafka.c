@@ -83,10 +83,10 @@ static bool evaluate(const struct options *options, const struct reading *readin
         .value = value,
         .active = reading->waiting_for_activation > (double)target->activation_lag_threshold,
     };
-    if (target->limit_to_partitions_with_lag)
-        ret_evaluation->max_useful = reading->partitions_with_lag;
-    else if (!target->allow_idle_consumers)
-        ret_evaluation->max_useful = reading->partitions;
+    ret_evaluation->has_max_useful =
+        target->limit_to_partitions_with_lag || !target->allow_idle_consumers;
+    ret_evaluation->max_useful =
+        target->limit_to_partitions_with_lag ? reading->partitions_with_lag : reading->partitions;
     return true;
 }
 

@@ -39,7 +39,8 @@ struct metric_spec {
 struct evaluation {
     double value;
     bool active;
-    double max_useful; /* replicas: more have nothing to do at any value; 0: no limit */
+    bool has_max_useful; /* false: there is no limit */
+    double max_useful;   /* replicas: more have nothing to do at any value; 0: none has, now */
 };
 
 struct scaler {

@@ -89,8 +89,8 @@ struct policy_input {
     bool has_threshold; /* the user set it: with steps the larger number counts, without it the
                            steps alone */
     int64_t count_interval_ms; /* as struct scaler has it */
-    double max_useful; /* replicas: beyond it they have nothing to do (partitions); INFINITY: no
-                          limit */
+    double max_useful; /* replicas: beyond it they have nothing to do (partitions); below 1: as 1;
+                          INFINITY: no limit */
 };
 
 /* Which term bound the replicas. */

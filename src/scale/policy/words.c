@@ -127,7 +127,8 @@ static void add_bound(const struct policy_decision *decision, struct text *words
         text_add(words, "; one partition alone has what waits (SKEW): more replicas do not help");
         break;
     case POLICY_BY_PARTITIONS:
-        text_addf(words, "; more than %g replicas have no partition", decision->input->max_useful);
+        text_addf(words, "; more than %g replicas have no partition",
+                  fmax(decision->input->max_useful, 1));
         break;
     case POLICY_BY_MAX:
         text_addf(words, "; maxReplicaCount is %" PRId64, settings->max_replicas);

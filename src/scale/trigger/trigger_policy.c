@@ -150,7 +150,7 @@ void trigger_policy_step(struct trigger_policy *policy, const struct trigger_pol
         .threshold = policy->threshold,
         .has_threshold = policy->has_threshold,
         .count_interval_ms = policy->count_interval_ms,
-        .max_useful = evaluation->max_useful > 0 ? evaluation->max_useful : INFINITY,
+        .max_useful = evaluation->has_max_useful ? evaluation->max_useful : INFINITY,
     };
     struct evaluated *result = &policy->evaluated;
     error_done(&result->error);
