@@ -280,6 +280,43 @@ static void excluded_partitions_go_on(void **state)
     kafka_persistence_forget_all(&all);
 }
 
+static void a_group_is_settled_with_all_of_its_topics(void **state)
+{
+    (void)state;
+    struct kafka_persistence *all = NULL;
+    static const char *const groups[] = {"workers", "workers", "others"};
+    static const char *const topics[] = {"videoJob", "mailJob", "videoJob"};
+    static const bool is_stuck[] = {true, false, true};
+    for (size_t i = 0; i < ARRAY_LENGTH(groups); i++)
+        updated(kafka_persistence_use(&all, groups[i], topics[i], 1), 4, 9, 1000);
+    updated(kafka_persistence_use(&all, "workers", "videoJob", 1), 4, 9, 1500);
+    kafka_persistence_settle_group(&all, "workers", 1500);
+    kafka_persistence_settle_group(&all, "workers", 1200); /* it began earlier */
+    for (size_t i = 0; i < ARRAY_LENGTH(groups); i++) {
+        struct kafka_persistence *persistence =
+            kafka_persistence_use(&all, groups[i], topics[i], 1);
+        assert_int_equal(kafka_persistence_ms(persistence, 0, 2500), is_stuck[i] ? 1500 : 0);
+        assert_int_equal(updated(persistence, 4, 9, 3000), is_stuck[i] ? 2000 : 0);
+    }
+    kafka_persistence_forget_all(&all);
+    assert_null(all);
+}
+
+static void a_topic_is_settled_where_the_query_counts_it(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"partitionLimitation", "1"});
+    struct kafka_persistence *all = NULL;
+    struct kafka_persistence *persistence = kafka_persistence_use(&all, "workers", "videoJob", 2);
+    for (int32_t i = 0; i < 2; i++)
+        kafka_persistence_update(persistence, i, 4, 9, 1000);
+    kafka_persistence_settle_topic(&all, trigger.options.query, "videoJob", 2000);
+    kafka_persistence_settle_topic(&all, trigger.options.query, "mailJob", 2000);
+    assert_int_equal(kafka_persistence_ms(persistence, 0, 3000), 2000);
+    assert_int_equal(kafka_persistence_ms(persistence, 1, 3000), 0);
+    kafka_persistence_forget_all(&all);
+}
+
 static void lag_is_what_is_not_committed(void **state)
 {
     (void)state;
@@ -445,6 +482,8 @@ int main(void)
         cmocka_unit_test(a_partition_that_was_idle_is_not_stuck),
         cmocka_unit_test(unmeasured_partitions_are_not_stuck),
         cmocka_unit_test(excluded_partitions_go_on),
+        cmocka_unit_test(a_group_is_settled_with_all_of_its_topics),
+        cmocka_unit_test(a_topic_is_settled_where_the_query_counts_it),
         cmocka_unit_test(lag_is_what_is_not_committed),
         cmocka_unit_test(without_a_commit_the_reset_policy_decides),
         cmocka_unit_test(without_a_commit_zero_is_zero_where_it_is_wanted),

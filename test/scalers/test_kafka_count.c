@@ -1,6 +1,9 @@
-/* What is missing of a task's partitions, and what they count, without a broker. */
+/* What is missing of a task's partitions, what they count, and what is noted where a task ends,
+ * without a broker. */
+#include "base/clock.h"
 #include "base/memory.h"
 #include "kafka/measure/count.h"
+#include "kafka/measure/end.h"
 #include "kafka/measure/lag.h"
 
 #include <setjmp.h>
@@ -175,6 +178,99 @@ static void persistent_lag_counts_for_activation_only(void **state)
     assert_true(reading.waiting == 8 && reading.partitions_with_lag == 2);
 }
 
+/* ---- persistent lag, where a measurement had no answer ---- */
+
+enum { STUCK_MS = 60000 };
+
+/* The commits on the task's topic have been seen not to move for so long. */
+static void be_stuck(struct fixture *fixture)
+{
+    struct kafka_persistence *persistence = kafka_batch_persistence(&fixture->group_topic);
+    int64_t now_ms = clock_now_ms();
+    fixture->query.exclude_persistent_lag = true;
+    fixture->query.persistent_lag_ms = STUCK_MS;
+    fixture->query.consumer_group = fixture->group.name;
+    fixture->task.has_ended = true; /* for its feed */
+    for (int32_t i = 0; i < PARTITIONS; i++) {
+        set(fixture, (size_t)i, 3, 10);
+        kafka_persistence_update(persistence, i, 3, 10, now_ms - STUCK_MS - 1000);
+        kafka_persistence_update(persistence, i, 3, 10, now_ms - 1000);
+    }
+    fixture->batch.began_ms = now_ms;
+    fixture->batch.open = fixture->group.open = 1;
+    fixture->batch_task.count = 0; /* its topics have not come yet */
+}
+
+/* The next measurement has an answer. */
+static double waiting_next(struct fixture *fixture)
+{
+    fixture->batch_task.task = &fixture->task;
+    fixture->batch_task.group = &fixture->group;
+    fixture->batch_task.count = 1;
+    kafka_end_answer(&fixture->batch_task);
+    fixture->batch_task.task = &fixture->task;
+    return kafka_count_reading(&fixture->batch_task, clock_now_ms()).waiting;
+}
+
+static void lag_that_was_measured_all_along_is_persistent(void **state)
+{
+    struct fixture *fixture = *state;
+    be_stuck(fixture);
+    assert_true(waiting_next(fixture) == 0);
+}
+
+/* Nobody could commit meanwhile, either. */
+static void lag_after_an_outage_of_the_coordinator_is_not_persistent(void **state)
+{
+    struct fixture *fixture = *state;
+    be_stuck(fixture);
+    fixture->query.topic = NULL;
+    fixture->batch_task.selection.kind = KAFKA_SELECTION_OF_GROUP;
+    fixture->group.stage = KAFKA_GROUP_REQUESTED;
+    kafka_end_time_out(&fixture->batch_task);
+    assert_true(waiting_next(fixture) == 3 * 7);
+}
+
+/* Its coordinator refused; or the answer did not name the topic, which was another one then. */
+static void lag_of_topics_that_a_group_did_not_name_is_not_persistent(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 2; i++) {
+        be_stuck(fixture);
+        fixture->batch_task.selection.kind = KAFKA_SELECTION_OF_GROUP;
+        if (i == 0)
+            kafka_end_fail(&fixture->batch_task, "refused");
+        else
+            kafka_end_answer(&fixture->batch_task);
+        assert_true(waiting_next(fixture) == 3 * 7);
+    }
+}
+
+/* The metadata did not come, so not even the group was known. */
+static void lag_after_an_outage_of_the_metadata_is_not_persistent(void **state)
+{
+    struct fixture *fixture = *state;
+    be_stuck(fixture);
+    kafka_selection_init(&fixture->batch_task.selection, "jobs,mails");
+    fixture->batch_task.group = NULL;
+    kafka_end_time_out(&fixture->batch_task);
+    assert_true(waiting_next(fixture) == 3 * 7);
+    kafka_selection_done(&fixture->batch_task.selection);
+}
+
+/* A missing topic is no reason to count what another trigger of the group leaves out. */
+static void other_topics_of_a_group_stay_persistent(void **state)
+{
+    struct fixture *fixture = *state;
+    be_stuck(fixture);
+    kafka_selection_init(&fixture->batch_task.selection, "mails");
+    kafka_end_fail(&fixture->batch_task, "Kafka topic mails does not exist");
+    kafka_selection_done(&fixture->batch_task.selection);
+    kafka_selection_init(&fixture->batch_task.selection, "jobs");
+    assert_true(waiting_next(fixture) == 0);
+    kafka_selection_done(&fixture->batch_task.selection);
+}
+
 /* ---- consumers ---- */
 
 static void assign(rd_kafka_topic_partition_list_t *assigned, uintptr_t member, const char *topic,
@@ -212,6 +308,11 @@ int main(void)
         TEST(a_task_is_complete_without_partitions_that_it_does_not_count),
         TEST(a_reading_is_the_sum_of_the_partitions),
         TEST(persistent_lag_counts_for_activation_only),
+        TEST(lag_that_was_measured_all_along_is_persistent),
+        TEST(lag_after_an_outage_of_the_coordinator_is_not_persistent),
+        TEST(lag_of_topics_that_a_group_did_not_name_is_not_persistent),
+        TEST(lag_after_an_outage_of_the_metadata_is_not_persistent),
+        TEST(other_topics_of_a_group_stay_persistent),
         TEST(members_with_a_partition_of_the_task_are_its_consumers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

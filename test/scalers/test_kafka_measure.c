@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "kafka/measure/session.h"
+#include "kafka/options.h"
 #include "scalers/ended.h"
 #include "scalers/kafka_mock.h"
 
@@ -223,6 +224,37 @@ static void a_group_that_timed_out_is_right_once_it_has_a_coordinator(void **sta
     test_feed_set_timeout(fixture->feed, 5000);
     kafka_mock_run_again(fixture);
     kafka_mock_assert_answered(fixture, 0);
+}
+
+/* The group's call is under way from before, and so the task is never sent. Nobody could commit
+ * meanwhile, either. */
+static void lag_is_not_persistent_after_a_wait_for_a_coordinator(void **state)
+{
+    enum { TRIES = 6, STUCK_MS = 60000 };
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    const void *options = kafka_mock_query(fixture, "silent", "jobs", 3);
+    struct kafka_query *query = (struct kafka_query *)options;
+    query->exclude_persistent_lag = true;
+    kafka_mock_add(fixture, query);
+    kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    assert_true(kafka_mock_measure(fixture));
+    hang(fixture, 3, true);
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+    bool has_waited = false;
+    for (int i = 0; i < TRIES && !has_waited; i++) {
+        int64_t began_ms = clock_now_ms();
+        struct kafka_persistence *persistence =
+            kafka_persistence_use(&session->persistence, "silent", "jobs", 1);
+        kafka_persistence_update(persistence, 0, 1, KAFKA_MOCK_MESSAGES, began_ms - STUCK_MS);
+        kafka_mock_run_again(fixture);
+        persistence = kafka_persistence_use(&session->persistence, "silent", "jobs", 1);
+        assert_int_equal(kafka_persistence_ms(persistence, 0, clock_now_ms()), 0);
+        has_waited = strstr(error_text(&test_feed_task(fixture->feed, 0)->error),
+                            "its coordinator does not answer") != NULL;
+    }
+    assert_true(has_waited);
 }
 
 static void an_isolated_task_is_answered_like_any_other(void **state)
@@ -468,6 +500,7 @@ int main(void)
         TEST(a_group_whose_coordinator_is_elsewhere_is_sent_again_in_its_time),
         TEST(a_group_that_no_broker_coordinates_fails),
         TEST(a_group_that_timed_out_is_right_once_it_has_a_coordinator),
+        TEST(lag_is_not_persistent_after_a_wait_for_a_coordinator),
         TEST(an_isolated_task_is_answered_like_any_other),
         TEST(new_tasks_are_taken_while_a_group_hangs),
         TEST(a_group_has_one_call_at_a_time),

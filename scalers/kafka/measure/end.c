@@ -9,30 +9,76 @@
 
 /* ---- out of its batch ---- */
 
+/* Others of the topic's partitions may be another task's, which is measured less often. */
+static void note_topic(const struct kafka_batch_task *batch_task,
+                       const struct kafka_group_topic *group_topic, int64_t now_ms)
+{
+    const struct kafka_query *query = batch_task->task->query;
+    const struct kafka_batch_topic *topic = group_topic->key.topic;
+    struct kafka_persistence *persistence = kafka_batch_persistence(group_topic);
+    for (int32_t i = 0; i < topic->count; i++) {
+        const struct kafka_offset *commit = &group_topic->commits[i];
+        const struct kafka_offset *latest = &topic->partitions[i].latest;
+        if (!kafka_query_has_partition(query, i))
+            continue;
+        if (commit->state == KAFKA_OFFSET_KNOWN && latest->state == KAFKA_OFFSET_KNOWN)
+            kafka_persistence_update(persistence, i, commit->value, latest->value, now_ms);
+        else
+            kafka_persistence_settle(persistence, i, batch_task->batch->began_ms);
+    }
+}
+
+static void settle_pattern(const struct kafka_batch_task *batch_task)
+{
+    const struct kafka_query *query = batch_task->task->query;
+    const struct kafka_batch *batch = batch_task->batch;
+    struct kafka_session *session = batch->session;
+    const struct kafka_pattern *pattern = kafka_metadata_pattern(session->metadata, query->topic);
+    bool is_known =
+        pattern != NULL && pattern->count > 0 && pattern->count <= KAFKA_SELECTION_MAX_TOPICS;
+    if (!is_known)
+        kafka_persistence_settle_group(&session->persistence, query->consumer_group,
+                                       batch->began_ms);
+    for (size_t i = 0; is_known && i < pattern->count; i++)
+        if (pattern->topics[i] != NULL)
+            kafka_persistence_settle_topic(&session->persistence, query, pattern->topics[i]->name,
+                                           batch->began_ms);
+}
+
+/* What the task may not have come to: it ended before its topics were known, or one of them failed.
+ * Without `topic` those are all that the group has committed: there may be others each time. */
+static void settle_others(const struct kafka_batch_task *batch_task)
+{
+    const struct kafka_query *query = batch_task->task->query;
+    const struct kafka_selection *selection = &batch_task->selection;
+    const struct kafka_batch *batch = batch_task->batch;
+    struct kafka_persistence **all = &batch->session->persistence;
+    switch (selection->kind) {
+    case KAFKA_SELECTION_OF_GROUP:
+        kafka_persistence_settle_group(all, query->consumer_group, batch->began_ms);
+        break;
+    case KAFKA_SELECTION_OF_NAMES:
+        for (size_t i = batch_task->count; i < selection->count; i++)
+            kafka_persistence_settle_topic(all, query, selection->names[i], batch->began_ms);
+        break;
+    case KAFKA_SELECTION_OF_PATTERN:
+        if (!batch_task->has_topics)
+            settle_pattern(batch_task);
+        break;
+    }
+}
+
 /* What is known of the task's partitions, for excludePersistentLag; of those that are not known the
- * time starts again. Others of the topic's partitions may be another task's, which is measured less
- * often. */
+ * time starts again. */
 static void note_persistence(const struct kafka_batch_task *batch_task)
 {
     const struct kafka_query *query = batch_task->task->query;
     if (!query->exclude_persistent_lag)
         return;
     int64_t now_ms = clock_now_ms();
-    for (size_t i = 0; i < batch_task->count; i++) {
-        const struct kafka_group_topic *group_topic = batch_task->topics[i];
-        const struct kafka_batch_topic *topic = group_topic->key.topic;
-        struct kafka_persistence *persistence = kafka_batch_persistence(group_topic);
-        for (int32_t j = 0; j < topic->count; j++) {
-            const struct kafka_offset *commit = &group_topic->commits[j];
-            const struct kafka_offset *latest = &topic->partitions[j].latest;
-            if (!kafka_query_has_partition(query, j))
-                continue;
-            if (commit->state == KAFKA_OFFSET_KNOWN && latest->state == KAFKA_OFFSET_KNOWN)
-                kafka_persistence_update(persistence, j, commit->value, latest->value, now_ms);
-            else
-                kafka_persistence_settle(persistence, j, batch_task->batch->began_ms);
-        }
-    }
+    for (size_t i = 0; i < batch_task->count; i++)
+        note_topic(batch_task, batch_task->topics[i], now_ms);
+    settle_others(batch_task);
 }
 
 struct task *kafka_end_release(struct kafka_batch_task *batch_task)

@@ -160,6 +160,9 @@ static void time_out_waiting(struct loop *loop)
             error_unavailable(&error,
                               "the commits of Kafka group %s: its coordinator does not answer",
                               query->consumer_group);
+            if (query->exclude_persistent_lag)
+                kafka_persistence_settle_group(&loop->session->persistence, query->consumer_group,
+                                               task->deadline_ms - task->timeout_ms);
             DL_DELETE(loop->waiting, task);
             task_time_out_with(task, &error);
         }

@@ -10,15 +10,19 @@
 
 enum { FORGET_MS = 10 * 60 * 1000 };
 
+#define ALL_TOPICS "" /* of a group */
+
 struct partition {
     int64_t committed;
     int64_t since_ms; /* 0: not known */
     int64_t updated_ms;
 };
 
+/* Of a group on a topic; or of all of the group, without partitions. */
 struct kafka_persistence {
-    char *key; /* group and topic */
+    char *key; /* see key_new() */
     int64_t used_ms;
+    int64_t settled_ms; /* of a partition that was not updated since then the time starts again */
     struct partition *partitions;
     int32_t count;
     UT_hash_handle hh;
@@ -46,27 +50,55 @@ void kafka_persistence_forget_old(struct kafka_persistence **all, int64_t now_ms
             forget(all, persistence);
 }
 
+/* A topic's name has no slash, and is not empty: that is for all of the group. The caller frees it.
+ */
+static char *key_new(const char *group, const char *topic)
+{
+    return text_format("%s/%s", topic, group);
+}
+
+static struct kafka_persistence *find(struct kafka_persistence *all, const char *group,
+                                      const char *topic)
+{
+    _cleanup_(memory_free) char *key = key_new(group, topic);
+    struct kafka_persistence *persistence;
+    HASH_FIND_STR(all, key, persistence);
+    return persistence;
+}
+
+static struct kafka_persistence *add(struct kafka_persistence **all, const char *group,
+                                     const char *topic, int32_t partitions)
+{
+    struct kafka_persistence *persistence = memory_new(sizeof(*persistence));
+    persistence->key = key_new(group, topic);
+    persistence->count = partitions;
+    persistence->partitions = memory_array((size_t)partitions, sizeof(*persistence->partitions));
+    HASH_ADD_KEYPTR(hh, *all, persistence->key, strlen(persistence->key), persistence);
+    return persistence;
+}
+
 struct kafka_persistence *kafka_persistence_use(struct kafka_persistence **all, const char *group,
                                                 const char *topic, int32_t partitions)
 {
-    /* A topic's name has no slash. */
-    _cleanup_(memory_free) char *key = text_format("%s/%s", topic, group);
-    struct kafka_persistence *persistence;
-    HASH_FIND_STR(*all, key, persistence);
+    struct kafka_persistence *persistence = find(*all, group, topic);
+    struct kafka_persistence *of_group = find(*all, group, ALL_TOPICS);
     if (persistence != NULL && persistence->count != partitions) {
         forget(all, persistence);
         persistence = NULL;
     }
-    if (persistence == NULL) {
-        persistence = memory_new(sizeof(*persistence));
-        persistence->key = TAKE(key);
-        persistence->count = partitions;
-        persistence->partitions =
-            memory_array((size_t)partitions, sizeof(*persistence->partitions));
-        HASH_ADD_KEYPTR(hh, *all, persistence->key, strlen(persistence->key), persistence);
-    }
+    if (persistence == NULL)
+        persistence = add(all, group, topic, partitions);
     persistence->used_ms = clock_now_ms();
+    if (of_group != NULL) {
+        persistence->settled_ms = of_group->settled_ms;
+        of_group->used_ms = persistence->used_ms; /* as long as it has topics */
+    }
     return persistence;
+}
+
+static bool is_settled(const struct kafka_persistence *persistence, const struct partition *entry)
+{
+    return entry->since_ms == 0 || entry->updated_ms < persistence->settled_ms;
 }
 
 void kafka_persistence_update(struct kafka_persistence *persistence, int32_t partition,
@@ -74,7 +106,7 @@ void kafka_persistence_update(struct kafka_persistence *persistence, int32_t par
 {
     struct partition *entry = &persistence->partitions[partition];
     bool has_lag = !kafka_lag_is_invalid(committed, latest) && committed < latest;
-    if (!has_lag || entry->since_ms == 0 || entry->committed != committed)
+    if (!has_lag || is_settled(persistence, entry) || entry->committed != committed)
         entry->since_ms = now_ms;
     entry->committed = committed;
     entry->updated_ms = now_ms;
@@ -83,8 +115,8 @@ void kafka_persistence_update(struct kafka_persistence *persistence, int32_t par
 int64_t kafka_persistence_ms(const struct kafka_persistence *persistence, int32_t partition,
                              int64_t now_ms)
 {
-    int64_t since_ms = persistence->partitions[partition].since_ms;
-    return since_ms == 0 ? 0 : now_ms - since_ms;
+    const struct partition *entry = &persistence->partitions[partition];
+    return is_settled(persistence, entry) ? 0 : now_ms - entry->since_ms;
 }
 
 void kafka_persistence_settle(struct kafka_persistence *persistence, int32_t partition,
@@ -93,4 +125,24 @@ void kafka_persistence_settle(struct kafka_persistence *persistence, int32_t par
     struct partition *entry = &persistence->partitions[partition];
     if (entry->updated_ms < began_ms)
         entry->since_ms = 0;
+}
+
+void kafka_persistence_settle_topic(struct kafka_persistence **all, const struct kafka_query *query,
+                                    const char *topic, int64_t began_ms)
+{
+    struct kafka_persistence *persistence = find(*all, query->consumer_group, topic);
+    for (int32_t i = 0; persistence != NULL && i < persistence->count; i++)
+        if (kafka_query_has_partition(query, i))
+            kafka_persistence_settle(persistence, i, began_ms);
+}
+
+void kafka_persistence_settle_group(struct kafka_persistence **all, const char *group,
+                                    int64_t began_ms)
+{
+    struct kafka_persistence *of_group = find(*all, group, ALL_TOPICS);
+    if (of_group == NULL)
+        of_group = add(all, group, ALL_TOPICS, 0);
+    of_group->used_ms = clock_now_ms();
+    if (began_ms > of_group->settled_ms)
+        of_group->settled_ms = began_ms;
 }

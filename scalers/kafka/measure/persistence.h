@@ -11,6 +11,8 @@
 #ifndef BACKLOG_SCALERS_KAFKA_MEASURE_PERSISTENCE_H
 #define BACKLOG_SCALERS_KAFKA_MEASURE_PERSISTENCE_H
 
+#include "kafka/options.h"
+
 #include <stdint.h>
 
 struct kafka_persistence;
@@ -31,6 +33,15 @@ int64_t kafka_persistence_ms(const struct kafka_persistence *persistence, int32_
  * starts again. */
 void kafka_persistence_settle(struct kafka_persistence *persistence, int32_t partition,
                               int64_t began_ms);
+
+/* The same of a topic's partitions that the query counts, which may not be known: nothing was to
+ * be updated then. */
+void kafka_persistence_settle_topic(struct kafka_persistence **all, const struct kafka_query *query,
+                                    const char *topic, int64_t began_ms);
+
+/* The same of all that the group has, where it is not known which topics were to be included. */
+void kafka_persistence_settle_group(struct kafka_persistence **all, const char *group,
+                                    int64_t began_ms);
 
 /* Those that have not been used for long. */
 void kafka_persistence_forget_old(struct kafka_persistence **all, int64_t now_ms);
