@@ -62,6 +62,17 @@ static double even_replicas(double lag, double partitions, double threshold)
     return fewest;
 }
 
+/* More have nothing to do; INFINITY: there is no limit. An even distribution overrides
+ * allowIdleConsumers, as in KEDA. */
+static double useful_replicas(const struct kafka_target *target, const struct reading *reading)
+{
+    if (target->limit_to_partitions_with_lag)
+        return reading->partitions_with_lag;
+    if (target->allow_idle_consumers && !target->ensure_even_distribution)
+        return INFINITY;
+    return reading->partitions;
+}
+
 static bool evaluate(const struct options *options, const struct reading *reading,
                      struct evaluation *ret_evaluation, struct error *error)
 {
@@ -74,19 +85,13 @@ static bool evaluate(const struct options *options, const struct reading *readin
     double value = reading->waiting;
     if (target->ensure_even_distribution)
         value = threshold * even_replicas(value, reading->partitions, threshold);
-    if (target->limit_to_partitions_with_lag)
-        value = fmin(value, threshold * reading->partitions_with_lag);
-    else if (!target->allow_idle_consumers)
-        value = fmin(value, threshold * reading->partitions);
-
+    double limit = useful_replicas(target, reading);
     *ret_evaluation = (struct evaluation){
-        .value = value,
+        .value = fmin(value, threshold * limit),
         .active = reading->waiting_for_activation > (double)target->activation_lag_threshold,
+        .has_max_useful = isfinite(limit),
+        .max_useful = limit,
     };
-    ret_evaluation->has_max_useful =
-        target->limit_to_partitions_with_lag || !target->allow_idle_consumers;
-    ret_evaluation->max_useful =
-        target->limit_to_partitions_with_lag ? reading->partitions_with_lag : reading->partitions;
     return true;
 }
 

@@ -118,6 +118,16 @@ static void idle_consumers_are_without_a_limit(void **state)
     assert_true(measure(&fixture, 0, 0, 0) > 10 * PARTITIONS);
 }
 
+static void an_even_distribution_has_the_partitions_as_its_limit(void **state)
+{
+    (void)state;
+    FIXTURE(fixture, "allowIdleConsumers", "true", "ensureEvenDistributionOfPartitions", "true");
+    for (int i = 0; i < SAMPLES; i++)
+        measure(&fixture, 1000, 0, PARTITIONS);
+    assert_int_equal(measure(&fixture, 1000, 0, PARTITIONS), PARTITIONS);
+    assert_int_equal(measure(&fixture, 0, 0, 0), PARTITIONS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +135,7 @@ int main(void)
         cmocka_unit_test(persistent_lag_alone_is_not_without_a_limit),
         cmocka_unit_test(the_partitions_are_the_limit),
         cmocka_unit_test(idle_consumers_are_without_a_limit),
+        cmocka_unit_test(an_even_distribution_has_the_partitions_as_its_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
