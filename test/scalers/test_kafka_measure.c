@@ -447,6 +447,47 @@ static void a_subscription_from_an_earlier_end_is_notified(void **state)
     assert_int_equal(early, 8);
 }
 
+/* The partition is read from an earlier offset for the second one; the library refuses, and nobody
+ * reads it any more. */
+static void a_subscription_whose_partition_is_not_read_any_more_is_notified(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    uint64_t early = 0;
+    uint64_t late = 0;
+    uint64_t other = 0;
+    _cleanup_(error_done) struct error error = {0};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add_topic(fixture, "mails", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    struct kafka_subscriptions *subscriptions = session->subscriptions;
+    const struct kafka_position end[] = {{"jobs", 0, KAFKA_MOCK_MESSAGES},
+                                         {"mails", 0, KAFKA_MOCK_MESSAGES}};
+    const struct kafka_position refused[] = {{"mails", 0, KAFKA_MOCK_MESSAGES}, {"jobs", 0, -5}};
+    assert_true(kafka_subscriptions_add(
+        subscriptions, &(struct notifier){on_notification, &late, 7}, end, 2, &error));
+    assert_true(kafka_subscriptions_add(
+        subscriptions, &(struct notifier){on_notification, &other, 9}, &end[1], 1, &error));
+    assert_false(kafka_subscriptions_add(
+        subscriptions, &(struct notifier){on_notification, &early, 8}, refused, 2, &error));
+    assert_non_null(strstr(error_text(&error), "cannot subscribe to Kafka topic jobs"));
+    assert_int_equal(late, 7);
+    assert_int_equal(early, 0);
+    assert_int_equal(other, 0);
+    /* It is read again for whoever comes next. */
+    late = 0;
+    assert_true(kafka_subscriptions_add(
+        subscriptions, &(struct notifier){on_notification, &late, 7}, end, 1, &error));
+    kafka_mock_produce(fixture, "jobs", 1);
+    for (int i = 0; late == 0 && i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
+        usleep(10 * 1000);
+        kafka_subscriptions_receive(subscriptions);
+    }
+    assert_int_equal(late, 7);
+    assert_int_equal(other, 0);
+}
+
 static void an_ended_subscription_does_not_notify(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -510,6 +551,7 @@ int main(void)
         TEST(a_message_notifies_while_a_group_hangs),
         TEST(a_group_without_commits_is_not_subscribed_to),
         TEST(a_subscription_from_an_earlier_end_is_notified),
+        TEST(a_subscription_whose_partition_is_not_read_any_more_is_notified),
         TEST(an_ended_subscription_does_not_notify),
         TEST(a_cluster_that_is_gone_is_lost),
     };

@@ -182,52 +182,6 @@ static bool start_reading(const struct read_topic *topic, const struct kafka_pos
                              rd_kafka_err2str(rd_kafka_last_error()));
 }
 
-/* It is read already. A query that was measured earlier, and waited for its commits, has an earlier
- * end: the others get one notification too many, at worst. */
-static bool read_from(struct read_partition *partition, const struct kafka_position *position,
-                      struct error *error)
-{
-    if (position->offset >= partition->offset)
-        return true;
-    rd_kafka_consume_stop(partition->topic->handle, partition->number);
-    partition->offset = position->offset;
-    return start_reading(partition->topic, position, error);
-}
-
-static struct read_partition *partition_read(struct kafka_subscriptions *subscriptions,
-                                             const struct kafka_position *position,
-                                             struct error *error)
-{
-    const char *name = position->topic;
-    struct read_partition *partition = partition_find(subscriptions, name, position->partition);
-    if (partition != NULL)
-        return read_from(partition, position, error) ? partition : NULL;
-    struct message_fetcher *fetcher = fetcher_find(subscriptions, error);
-    if (fetcher == NULL)
-        return NULL;
-    struct read_topic *topic = topic_for(fetcher, name);
-    if (topic != NULL && topic->denied_ms > 0 && clock_now_ms() < topic->denied_ms + DENIED_MS) {
-        error_set(error, ERROR_DENIED, "subscribing needs READ of Kafka topic %s", name);
-        return NULL;
-    }
-    if (topic == NULL) {
-        error_unavailable(error, "cannot subscribe to Kafka topic %s: %s", name,
-                          rd_kafka_err2str(rd_kafka_last_error()));
-        return NULL;
-    }
-    if (!start_reading(topic, position, error))
-        return NULL;
-    _cleanup_(memory_free) char *key = key_new(name, position->partition);
-    partition = memory_new(sizeof(*partition) + strlen(key) + 1);
-    memcpy(partition->key, key, strlen(key) + 1);
-    partition->topic = topic;
-    partition->number = position->partition;
-    partition->offset = position->offset;
-    HASH_ADD_STR(subscriptions->partitions, key, partition);
-    fetcher->partitions++;
-    return partition;
-}
-
 static void link_end(struct kafka_subscriptions *subscriptions, struct link *link)
 {
     struct read_partition *partition = link->partition;
@@ -256,6 +210,66 @@ static void subscription_notify(struct kafka_subscriptions *subscriptions,
 {
     notifier_notify(&subscription->notifier);
     subscription_end(subscriptions, subscription);
+}
+
+/* The partition goes with its last subscription. */
+static void partition_notify(struct kafka_subscriptions *subscriptions,
+                             struct read_partition *partition)
+{
+    for (bool has_more = true; has_more;) {
+        has_more = partition->links->next != NULL;
+        subscription_notify(subscriptions, partition->links->subscription);
+    }
+}
+
+/* It is read already. A query that was measured earlier, and waited for its commits, has an earlier
+ * end: the others get one notification too many, at worst. On failure nobody reads it any more: the
+ * others are notified, and it is gone. */
+static bool read_from(struct kafka_subscriptions *subscriptions, struct read_partition *partition,
+                      const struct kafka_position *position, struct error *error)
+{
+    if (position->offset >= partition->offset)
+        return true;
+    rd_kafka_consume_stop(partition->topic->handle, partition->number);
+    partition->offset = position->offset;
+    if (start_reading(partition->topic, position, error))
+        return true;
+    partition_notify(subscriptions, partition);
+    return false;
+}
+
+static struct read_partition *partition_read(struct kafka_subscriptions *subscriptions,
+                                             const struct kafka_position *position,
+                                             struct error *error)
+{
+    const char *name = position->topic;
+    struct read_partition *partition = partition_find(subscriptions, name, position->partition);
+    if (partition != NULL)
+        return read_from(subscriptions, partition, position, error) ? partition : NULL;
+    struct message_fetcher *fetcher = fetcher_find(subscriptions, error);
+    if (fetcher == NULL)
+        return NULL;
+    struct read_topic *topic = topic_for(fetcher, name);
+    if (topic != NULL && topic->denied_ms > 0 && clock_now_ms() < topic->denied_ms + DENIED_MS) {
+        error_set(error, ERROR_DENIED, "subscribing needs READ of Kafka topic %s", name);
+        return NULL;
+    }
+    if (topic == NULL) {
+        error_unavailable(error, "cannot subscribe to Kafka topic %s: %s", name,
+                          rd_kafka_err2str(rd_kafka_last_error()));
+        return NULL;
+    }
+    if (!start_reading(topic, position, error))
+        return NULL;
+    _cleanup_(memory_free) char *key = key_new(name, position->partition);
+    partition = memory_new(sizeof(*partition) + strlen(key) + 1);
+    memcpy(partition->key, key, strlen(key) + 1);
+    partition->topic = topic;
+    partition->number = position->partition;
+    partition->offset = position->offset;
+    HASH_ADD_STR(subscriptions->partitions, key, partition);
+    fetcher->partitions++;
+    return partition;
 }
 
 bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,
@@ -299,12 +313,11 @@ int kafka_subscriptions_descriptor(const struct kafka_subscriptions *subscriptio
     return subscriptions->event_fd;
 }
 
-/* A message or an error: either way it is time to measure. The partition goes with its last
- * subscription. */
+/* A message or an error: either way it is time to measure. */
 static void take_message(struct kafka_subscriptions *subscriptions,
                          const rd_kafka_message_t *message)
 {
-    const struct read_partition *partition =
+    struct read_partition *partition =
         message->rkt == NULL
             ? NULL
             : partition_find(subscriptions, rd_kafka_topic_name(message->rkt), message->partition);
@@ -314,10 +327,7 @@ static void take_message(struct kafka_subscriptions *subscriptions,
         partition->topic->denied_ms = clock_now_ms();
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
         kafka_metadata_confirm(subscriptions->metadata, partition->topic->name);
-    for (bool has_more = true; has_more;) {
-        has_more = partition->links->next != NULL;
-        subscription_notify(subscriptions, partition->links->subscription);
-    }
+    partition_notify(subscriptions, partition);
 }
 
 static void fetcher_receive(struct kafka_subscriptions *subscriptions,
