@@ -207,6 +207,54 @@ static void a_group_that_no_broker_coordinates_fails(void **state)
     kafka_mock_assert_answered(fixture, 1);
 }
 
+/* For each handle that is made from now on. Returns the settings that work. */
+static rd_kafka_conf_t *break_settings(struct kafka_session *session)
+{
+    char reason[256];
+    rd_kafka_conf_t *good = session->client.settings;
+    session->client.settings = rd_kafka_conf_dup(good);
+    rd_kafka_conf_set(session->client.settings, "security.protocol", "ssl", reason, sizeof(reason));
+    rd_kafka_conf_set(session->client.settings, "ssl.ca.location", "/missing", reason,
+                      sizeof(reason));
+    return good;
+}
+
+static void calls_go_on_where_no_new_handle_can_be_had(void **state)
+{
+    enum { LATER_MS = 10000 };
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "moved", "jobs", 2));
+    const void *silent = kafka_mock_query(fixture, "silent", "jobs", 3);
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    struct kafka_session *session = fixture->client;
+    const rd_kafka_t *handle = session->client.rk;
+    rd_kafka_conf_t *good = break_settings(session);
+    make_stale(fixture, 1);
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_failed(fixture, 0, "oordinator");
+    hang(fixture, 3, true);
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+    kafka_mock_add(fixture, silent);
+    assert_true(kafka_mock_measure(fixture));
+    assert_ended_with(fixture->feed, 1, TASK_TIMED_OUT, "Kafka group silent");
+
+    assert_true(kafka_commits_need_renewal(session->commits));
+    kafka_session_maintain(session, clock_now_ms() + LATER_MS);
+    assert_ptr_equal(session->client.rk, handle);
+    assert_false(kafka_commits_is_free(session->commits, "silent", false, 0)); /* on that handle */
+    assert_true(kafka_commits_need_renewal(session->commits));
+
+    rd_kafka_conf_destroy(session->client.settings);
+    session->client.settings = good;
+    kafka_session_maintain(session, clock_now_ms() + LATER_MS); /* too soon */
+    assert_ptr_equal(session->client.rk, handle);
+    kafka_session_maintain(session, clock_now_ms() + 2 * LATER_MS);
+    assert_ptr_not_equal(session->client.rk, handle);
+    assert_true(kafka_commits_is_free(session->commits, "silent", false, 0));
+}
+
 static void a_group_that_timed_out_is_right_once_it_has_a_coordinator(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -540,6 +588,7 @@ int main(void)
         TEST(a_group_whose_coordinator_moved_is_answered_on_another_handle),
         TEST(a_group_whose_coordinator_is_elsewhere_is_sent_again_in_its_time),
         TEST(a_group_that_no_broker_coordinates_fails),
+        TEST(calls_go_on_where_no_new_handle_can_be_had),
         TEST(a_group_that_timed_out_is_right_once_it_has_a_coordinator),
         TEST(lag_is_not_persistent_after_a_wait_for_a_coordinator),
         TEST(an_isolated_task_is_answered_like_any_other),

@@ -203,7 +203,7 @@ void kafka_client_end_handle(struct kafka_client *client, rd_kafka_t *rk, rd_kaf
 }
 
 /* Its complaints make event_fd readable, too: they would pile up otherwise. */
-static rd_kafka_t *new_main_handle(const struct kafka_client *client, struct error *error)
+rd_kafka_t *kafka_client_new_main_handle(const struct kafka_client *client, struct error *error)
 {
     const uint64_t one = 1;
     rd_kafka_conf_t *settings = rd_kafka_conf_dup(client->settings);
@@ -256,7 +256,7 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_connectio
     client->options = options;
     if (!prepare(client, error))
         return false;
-    client->rk = new_main_handle(client, error);
+    client->rk = kafka_client_new_main_handle(client, error);
     if (client->rk == NULL || !wait_for_cluster(client, deadline_ms, error))
         return false;
     client->opened_ms = clock_now_ms();
@@ -264,16 +264,12 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_connectio
     return true;
 }
 
-bool kafka_client_renew(struct kafka_client *client, struct error *error)
+void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk)
 {
-    rd_kafka_t *rk = new_main_handle(client, error);
-    if (rk == NULL)
-        return false;
     end_main_handle(client);
     client->rk = rk;
     client->opened_ms = clock_now_ms();
     clear_complaints(client);
-    return true;
 }
 
 void kafka_client_close(struct kafka_client *client)

@@ -93,11 +93,12 @@ void kafka_client_end_handle(struct kafka_client *client, rd_kafka_t *rk, rd_kaf
 /* How many handles do not end (workaround 4); their threads run for ever. */
 size_t kafka_client_stuck(const struct kafka_client *client, int64_t now_ms);
 
-/*
- * Puts a new main handle, which remembers nothing, in the place of the old one. Nothing of ours
- * must use that any more. Waits for no broker; on failure all is as it was.
- */
-bool kafka_client_renew(struct kafka_client *client, struct error *error);
+/* One for kafka_client_renew(), which remembers nothing. NULL with an error. Waits for no
+ * broker. */
+rd_kafka_t *kafka_client_new_main_handle(const struct kafka_client *client, struct error *error);
+
+/* Puts it in the place of the old one, which nothing of ours must use any more. */
+void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk);
 
 /* Takes in the library's complaints, without waiting. */
 void kafka_client_poll(struct kafka_client *client);

@@ -45,14 +45,12 @@ static bool is_quiet(const struct kafka_session *session)
            kafka_offsets_is_quiet(session->offsets);
 }
 
-static void renew(struct kafka_session *session)
+static void renew(struct kafka_session *session, rd_kafka_t *rk)
 {
-    _cleanup_(error_done) struct error error = {0};
     kafka_commits_close_handle(session->commits);
     kafka_members_close_handle(session->members);
     kafka_metadata_close_handle(session->metadata);
-    if (!kafka_client_renew(&session->client, &error))
-        log_warning("%s", error_text(&error));
+    kafka_client_renew(&session->client, rk);
     kafka_commits_open_handle(session->commits);
     kafka_members_open_handle(session->members);
     kafka_metadata_open_handle(session->metadata);
@@ -60,12 +58,24 @@ static void renew(struct kafka_session *session)
 
 void kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
 {
+    _cleanup_(error_done) struct error error = {0};
+    const struct kafka_client *client = &session->client;
     bool has_too_many_topics = kafka_metadata_has_too_many_topics(session->metadata);
     kafka_commits_maintain(session->commits, now_ms);
     if (!(has_too_many_topics || kafka_commits_need_renewal(session->commits)) ||
-        now_ms - session->client.opened_ms < RENEW_MS || !is_quiet(session))
+        now_ms - client->opened_ms < RENEW_MS || now_ms - session->renewal_ms < RENEW_MS ||
+        !is_quiet(session))
         return;
+    session->renewal_ms = now_ms;
+    rd_kafka_t *rk = kafka_client_new_main_handle(client, &error);
+    if (rk == NULL) {
+        if (!session->has_warned)
+            log_warning("cannot renew the connection to Kafka: %s; retrying", error_text(&error));
+        session->has_warned = true;
+        return;
+    }
+    session->has_warned = false;
     if (has_too_many_topics)
         kafka_subscriptions_drop(session->subscriptions); /* its handles hold on to them, too */
-    renew(session);
+    renew(session, rk);
 }

@@ -9,8 +9,10 @@
  *                      alone. The handle stays until all modules are quiet. Members have no such
  *                      function: the next measurement requests again what they lose
  *     _close_handle()  destroys all that the module has of the handle, in any order of modules
- *     _open_handle()   makes it again, of the new handle; of the old one, where no new one could be
- *                      had
+ *     _open_handle()   makes it again, of the new handle
+ *
+ * Where no new handle can be had, nothing is closed: calls may run on the old one, and a group has
+ * at most one there.
  *
  * Offsets have only _is_quiet(): a call takes the handle when it begins to run. Subscriptions have
  * handles of their own.
@@ -36,6 +38,8 @@ struct kafka_session {
     struct kafka_offsets *offsets;
     struct kafka_subscriptions *subscriptions;
     struct kafka_persistence *persistence; /* of each group and topic */
+    int64_t renewal_ms;                    /* when a new main handle was last tried; 0: never */
+    bool has_warned;                       /* that there was none */
 };
 
 /* The hooks of struct scaler; `client` is a struct kafka_session. */
