@@ -25,6 +25,8 @@ enum { REFUSED_MS = 500, POLL_MS = 50 };
  * for the second (workaround 5). */
 enum { STUCK_MS = 10 * 1000, CLOSE_MS = 3 * 1000 };
 
+enum { LONGEST_TIMEOUT_MS = 3600000 }; /* that the library takes (workaround 1 of client.h) */
+
 enum { MAX_BROKERS_LENGTH = 200 }; /* of bootstrapServers, in an error */
 
 /* The library repeats the same line while a broker is down. */
@@ -185,12 +187,26 @@ rd_kafka_queue_t *kafka_client_new_queue(const struct kafka_client *client, rd_k
     return queue;
 }
 
+void kafka_client_end_queue(rd_kafka_queue_t *queue)
+{
+    rd_kafka_queue_io_event_enable(queue, -1, NULL, 0);
+    rd_kafka_queue_destroy(queue);
+}
+
+rd_kafka_AdminOptions_t *kafka_client_new_call(rd_kafka_t *rk, rd_kafka_admin_op_t operation,
+                                               void *opaque)
+{
+    char reason[128];
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, operation);
+    rd_kafka_AdminOptions_set_request_timeout(options, LONGEST_TIMEOUT_MS, reason, sizeof(reason));
+    rd_kafka_AdminOptions_set_opaque(options, opaque);
+    return options;
+}
+
 void kafka_client_end_handle(struct kafka_client *client, rd_kafka_t *rk, rd_kafka_queue_t *queue)
 {
-    if (queue != NULL) {
-        rd_kafka_queue_io_event_enable(queue, -1, NULL, 0);
-        rd_kafka_queue_destroy(queue);
-    }
+    if (queue != NULL)
+        kafka_client_end_queue(queue);
     struct kafka_ending *ending = memory_new(sizeof(*ending));
     *ending =
         (struct kafka_ending){.base = {.run = end_handle}, .rk = rk, .began_ms = clock_now_ms()};

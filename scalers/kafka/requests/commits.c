@@ -8,11 +8,10 @@
 #include <string.h>
 
 enum {
-    TIMEOUT_MS = 3600000, /* the longest that the library takes (workaround 1 of client.h) */
-    SILENT_MS = 1000,     /* a call on the main handle that is so old is also sent on the second */
-    RENEW_MS = 2000,      /* the second handle is not renewed again within this time */
-    STALE_MS = 500,       /* ... nor within this one where its coordinator is stale */
-    IDLE_MS = 60 * 1000,  /* ... and ended when it has not been used for so long */
+    SILENT_MS = 1000,    /* a call on the main handle that is so old is also sent on the second */
+    RENEW_MS = 2000,     /* the second handle is not renewed again within this time */
+    STALE_MS = 500,      /* ... nor within this one where its coordinator is stale */
+    IDLE_MS = 60 * 1000, /* ... and ended when it has not been used for so long */
     MAX_MOVED = 16, /* groups, so that a cluster that stalls as a whole costs few requests more */
 };
 
@@ -132,8 +131,7 @@ void kafka_commits_close_handle(struct kafka_commits *commits)
 {
     struct handle *handle = &commits->main;
     calls_free(handle);
-    rd_kafka_queue_io_event_enable(handle->answers, -1, NULL, 0);
-    rd_kafka_queue_destroy(TAKE(handle->answers));
+    kafka_client_end_queue(TAKE(handle->answers));
     handle->state = HANDLE_CLOSED;
     commits->has_recovered = false;
 }
@@ -182,14 +180,11 @@ bool kafka_commits_is_free(const struct kafka_commits *commits, const char *grou
 
 static void call_send(struct commits_call *call)
 {
-    char reason[128];
     rd_kafka_t *rk = call->handle->rk;
     rd_kafka_ListConsumerGroupOffsets_t *request =
         rd_kafka_ListConsumerGroupOffsets_new(call->group, call->partitions);
     rd_kafka_AdminOptions_t *options =
-        rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
-    rd_kafka_AdminOptions_set_request_timeout(options, TIMEOUT_MS, reason, sizeof(reason));
-    rd_kafka_AdminOptions_set_opaque(options, call);
+        kafka_client_new_call(rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, call);
     rd_kafka_ListConsumerGroupOffsets(rk, &request, 1, options, call->handle->answers);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_ListConsumerGroupOffsets_destroy(request);

@@ -9,8 +9,7 @@
 #include <string.h>
 
 enum {
-    TIMEOUT_MS = 3600000, /* the longest that the library takes (workaround 1 of client.h) */
-    SILENT_MS = 1000,     /* nobody waits for a request that is so old */
+    SILENT_MS = 1000, /* nobody waits for a request that is so old */
     FORGET_MS = 10 * 60 * 1000,
 };
 
@@ -59,8 +58,7 @@ void kafka_members_close_handle(struct kafka_members *members)
         set_unknown(group);
         group->sent_ms = 0;
     }
-    rd_kafka_queue_io_event_enable(members->answers, -1, NULL, 0);
-    rd_kafka_queue_destroy(TAKE(members->answers));
+    kafka_client_end_queue(TAKE(members->answers));
 }
 
 static void group_free(struct kafka_members *members, struct members *group)
@@ -102,13 +100,10 @@ void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms)
 /* The group is not forgotten before the answer, or the handle, which takes the answer with it. */
 static void send_request(struct kafka_members *members, struct members *group)
 {
-    char reason[128];
     const char *name = group->group;
     rd_kafka_t *rk = members->client->rk;
     rd_kafka_AdminOptions_t *options =
-        rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
-    rd_kafka_AdminOptions_set_request_timeout(options, TIMEOUT_MS, reason, sizeof(reason));
-    rd_kafka_AdminOptions_set_opaque(options, group);
+        kafka_client_new_call(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, group);
     rd_kafka_DescribeConsumerGroups(rk, &name, 1, options, members->answers);
     rd_kafka_AdminOptions_destroy(options);
 }
