@@ -43,8 +43,14 @@ bool error_unavailable(struct error *error, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    set(error, ERROR_UNAVAILABLE, format, arguments);
+    error_unavailablev(error, format, arguments);
     va_end(arguments);
+    return false;
+}
+
+bool error_unavailablev(struct error *error, const char *format, va_list arguments)
+{
+    set(error, ERROR_UNAVAILABLE, format, arguments);
     return false;
 }
 

@@ -38,6 +38,7 @@ bool error_invalid(struct error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 bool error_unavailable(struct error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+bool error_unavailablev(struct error *error, const char *format, va_list arguments);
 
 /* Adds one more mistake to an ERROR_INVALID error, after "; ": the user sees all of them at once.
  * Behind the first 16 KiB it only adds "and more". */

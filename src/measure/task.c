@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "base/cpu_turn.h"
 #include "base/memory.h"
-#include "base/text.h"
 #include "measure/task_internal.h"
 
 #include <limits.h>
@@ -44,12 +43,10 @@ void task_fail(struct task *task, const struct error *error)
 void task_failf(struct task *task, const char *format, ...)
 {
     _cleanup_(error_done) struct error error = {0};
-    _cleanup_(text_done) struct text text = {0};
     va_list arguments;
     va_start(arguments, format);
-    text_addv(&text, format, arguments);
+    error_unavailablev(&error, format, arguments);
     va_end(arguments);
-    error_unavailable(&error, "%s", text.bytes == NULL ? "" : text.bytes);
     end_task(task, TASK_FAILED, NULL, &error);
 }
 

@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/text.h"
 #include "kafka/measure/count.h"
 
 #include <stdarg.h>
@@ -136,12 +135,12 @@ void kafka_end_answer(struct kafka_batch_task *batch_task)
 
 void kafka_end_fail(struct kafka_batch_task *batch_task, const char *format, ...)
 {
-    _cleanup_(text_done) struct text text = {0};
+    _cleanup_(error_done) struct error error = {0};
     va_list arguments;
     va_start(arguments, format);
-    text_addv(&text, format, arguments);
+    error_unavailablev(&error, format, arguments);
     va_end(arguments);
-    task_failf(kafka_end_give_up(batch_task), "%s", text.bytes);
+    task_fail(kafka_end_give_up(batch_task), &error);
 }
 
 /* ---- its time is over ---- */
@@ -149,13 +148,11 @@ void kafka_end_fail(struct kafka_batch_task *batch_task, const char *format, ...
 static __attribute__((format(printf, 2, 3))) void time_out(struct kafka_batch_task *batch_task,
                                                            const char *format, ...)
 {
-    _cleanup_(text_done) struct text text = {0};
     _cleanup_(error_done) struct error error = {0};
     va_list arguments;
     va_start(arguments, format);
-    text_addv(&text, format, arguments);
+    error_unavailablev(&error, format, arguments);
     va_end(arguments);
-    error_unavailable(&error, "%s", text.bytes);
     task_time_out_with(kafka_end_give_up(batch_task), &error);
 }
 
