@@ -26,7 +26,7 @@ enum connection_count {
     COUNT_FIRST_EVER,
     COUNT_NOTIFICATIONS = COUNT_FIRST_EVER,
     COUNT_FAILED_SUBSCRIPTIONS, /* refused by the source or the scaler */
-    COUNT_CONNECTS,
+    COUNT_CONNECTS,             /* attempts that succeeded; one under way is counted when it ends */
     COUNT_FAILED_CONNECTS,
     COUNT_ANSWERED,
     COUNT_FAILED,     /* answered with an error */

@@ -33,7 +33,6 @@ struct family {
 
 VALUE(good_connections, stats->counts[COUNT_CONNECTIONS] - stats->counts[COUNT_FAILED_CONNECTIONS])
 VALUE(good_queries, stats->counts[COUNT_QUERIES] - stats->counts[COUNT_FAILING_QUERIES])
-VALUE(good_connects, stats->counts[COUNT_CONNECTS] - stats->counts[COUNT_FAILED_CONNECTS])
 VALUE(utilization, stats->utilization)
 VALUE(delay, stats->delay_seconds)
 
@@ -45,8 +44,7 @@ static const struct family families[] = {
     {"backlog_connection_attempts_total",
      METRIC_COUNTER,
      "Attempts to connect to a source.",
-     {{"result=\"success\"", .value = good_connects},
-      {"result=\"failure\"", COUNT_FAILED_CONNECTS}}},
+     {{"result=\"success\"", COUNT_CONNECTS}, {"result=\"failure\"", COUNT_FAILED_CONNECTS}}},
     {"backlog_queries",
      METRIC_GAUGE,
      "Queries that are measured; triggers with the same query share one.",

@@ -350,6 +350,25 @@ static void a_query_whose_client_was_replaced_may_be_resent(void **state)
 }
 
 /* The source may have just started, however its last client ended. */
+/* As a success that is taken back when the source refuses, it would be a counter that falls. */
+static void an_attempt_under_way_is_counted_when_it_ends(void **state)
+{
+    (void)state;
+    const uint64_t *counts = connection.stats.counts;
+    _cleanup_(error_done) struct error error = {0};
+    demand(acquire("a"));
+    connection_connecting(&connection);
+    assert_int_equal(counts[COUNT_CONNECTS], 0);
+    error_unavailable(&error, "refused");
+    connection_refused(&connection, &error, now_ms);
+    assert_int_equal(counts[COUNT_CONNECTS], 0);
+    assert_int_equal(counts[COUNT_FAILED_CONNECTS], 1);
+    now_ms += 10000;
+    connect_now();
+    assert_int_equal(counts[COUNT_CONNECTS], 1);
+    assert_int_equal(counts[COUNT_FAILED_CONNECTS], 1);
+}
+
 static void a_client_reconnects_after_a_refused_lost_or_replaced_one(void **state)
 {
     (void)state;
@@ -588,6 +607,7 @@ int main(void)
         TEST(a_client_that_died_in_a_pause_is_replaced_before_anything_fails),
         TEST(a_query_is_resent_only_once),
         TEST(a_query_whose_client_was_replaced_may_be_resent),
+        TEST(an_attempt_under_way_is_counted_when_it_ends),
         TEST(a_client_reconnects_after_a_refused_lost_or_replaced_one),
         TEST(a_client_reconnects_after_one_that_ended_before_it_answered),
         TEST(a_client_that_is_replaced_for_its_silence_is_logged_once),

@@ -135,7 +135,6 @@ void connection_connecting(struct connection *connection)
 {
     if (connection->state != CONNECTION_FAILED) /* calls meanwhile get the reason why it failed */
         connection->state = CONNECTION_CONNECTING;
-    connection->stats.counts[COUNT_CONNECTS]++;
 }
 
 /* All queries of a failed connection fail, though none is measured. */
@@ -194,6 +193,7 @@ void connection_connected(struct connection *connection, int64_t now_ms)
     bool had_failed = connection->state == CONNECTION_FAILED;
     connection->state = CONNECTION_CONNECTED;
     connection->stats.counts[COUNT_FAILED_CONNECTIONS] = 0;
+    connection->stats.counts[COUNT_CONNECTS]++;
     connection->connected_at_ms = connection->completed_at_ms = now_ms;
     connection->has_answered = false;
     connection->unanswered_timeouts = 0;
