@@ -83,7 +83,7 @@ static bool remove_poller(struct poller *poller)
     bool is_over = poller->is_stopping || connection_is_unused(&poller->connection);
     if (is_over) {
         HASH_DELETE(hh, engine->pollers, poller);
-        engine_retire_stats(engine, &poller->connection);
+        engine_retire_stats(engine, &poller->connection, poller->connection.naming.name);
         tenancy_done(&engine->tenants, &poller->tenancy);
         poller->is_replaced = true;
         count_for_limits(engine, poller);
@@ -378,6 +378,33 @@ void query_release(struct query *query, const struct query_use *use)
     poller_wake(poller);
     pthread_mutex_unlock(&poller->connection.lock);
     pthread_mutex_unlock(&engine->lock);
+}
+
+/* With both locks: the map's is that of the counts of former names. */
+static void change_users(struct query *query, struct query_user *user,
+                         void (*change)(struct naming *naming, struct query_user *user))
+{
+    struct poller *poller = poller_of(query);
+    struct engine *engine = poller->settings->engine;
+    pthread_mutex_lock(&engine->lock);
+    {
+        _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
+        _cleanup_(memory_free) char *former = text_copy(connection->naming.name);
+        change(&connection->naming, user);
+        if (!text_equal(former, connection->naming.name))
+            engine_retire_stats(engine, connection, former);
+    }
+    pthread_mutex_unlock(&engine->lock);
+}
+
+void query_add_user(struct query *query, struct query_user *user)
+{
+    change_users(query, user, naming_add);
+}
+
+void query_remove_user(struct query *query, struct query_user *user)
+{
+    change_users(query, user, naming_remove);
 }
 
 void engine_move_watcher(struct engine *engine, struct watcher *watcher, struct query *query)

@@ -33,7 +33,7 @@ struct engine {
     /* A thread has ended, or is just about to: it joins the one before it, so that none is left. */
     bool has_ended;
     pthread_t ended;
-    /* utlist: of connections that have ended, so that no counter goes down. */
+    /* utlist: of connections that have ended or got another name, so that no counter goes down. */
     struct stats_row *retired;
 
     pthread_mutex_t ready_lock; /* taken after a poller's */
@@ -51,8 +51,9 @@ struct stats_row {
 
 /* ---- engine_stats.c ---- */
 
-/* Of those that have ended; with the map's lock. */
-void engine_retire_stats(struct engine *engine, const struct connection *connection);
+/* The connection has ended, or got another name: what it has counted so far stays with the name
+ * that it had (NULL: none), and it counts from 0 again. With both locks. */
+void engine_retire_stats(struct engine *engine, struct connection *connection, const char *name);
 
 /* Of one connection now, with its lock. */
 struct connection_stats engine_connection_stats(struct connection *connection);

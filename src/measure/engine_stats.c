@@ -1,4 +1,5 @@
-/* Adds up what the connections count: of those that there are, and of those that have ended. */
+/* Adds up what the connections count: of those that there are, and of those that have ended or got
+ * another name. */
 #include "measure/engine_internal.h"
 
 #include "base/clock.h"
@@ -45,23 +46,45 @@ void engine_free_rows(struct stats_row *list)
     }
 }
 
-/* Names that were in the connections file once are remembered up to a limit. */
-void engine_retire_stats(struct engine *engine, const struct connection *connection)
+/* What it counted ever, moved out of it. */
+static struct connection_stats take_ever(struct connection *connection)
+{
+    struct connection_stats *own = &connection->stats;
+    struct connection_stats taken = *own;
+    memset(taken.counts, 0, COUNT_FIRST_EVER * sizeof(*taken.counts));
+    for (size_t i = COUNT_FIRST_EVER; i < CONNECTION_COUNTS; i++)
+        own->counts[i] = 0;
+    own->measurement_seconds = (struct histogram){0};
+    return taken;
+}
+
+static bool has_counted(const struct connection_stats *stats)
+{
+    for (size_t i = COUNT_FIRST_EVER; i < CONNECTION_COUNTS; i++)
+        if (stats->counts[i] > 0)
+            return true;
+    return false;
+}
+
+/* Names that were in the connections file once are remembered up to a limit. A new connection gets
+ * its name from its first user: it leaves no series of zeros behind. */
+void engine_retire_stats(struct engine *engine, struct connection *connection, const char *name)
 {
     enum { MAX_REMEMBERED = 1024 };
     struct stats_row *each;
     int count = 0;
     bool has_row = false;
+    if (!has_counted(&connection->stats))
+        return;
     LL_FOREACH(engine->retired, each) {
         count++;
-        has_row = has_row || (each->scaler == connection->scaler &&
-                              text_equal(each->connection, connection->naming.name));
+        has_row =
+            has_row || (each->scaler == connection->scaler && text_equal(each->connection, name));
     }
-    struct connection_stats ended = connection->stats;
-    memset(ended.counts, 0, COUNT_FIRST_EVER * sizeof(*ended.counts));
+    const struct connection_stats taken = take_ever(connection);
     add_stats(row_of(&engine->retired, connection->scaler,
-                     has_row || count < MAX_REMEMBERED ? connection->naming.name : NULL),
-              &ended);
+                     has_row || count < MAX_REMEMBERED ? name : NULL),
+              &taken);
 }
 
 struct connection_stats engine_connection_stats(struct connection *connection)

@@ -4,7 +4,7 @@
  * former.
  *
  * Threads: whoever has it. All is borrowed, from query_add_user() to query_remove_user()
- * (connection/query.h).
+ * (engine.h).
  */
 #ifndef BACKLOG_MEASURE_QUERY_USER_H
 #define BACKLOG_MEASURE_QUERY_USER_H

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -131,6 +132,40 @@ static bool can_hold(const struct scaler *scaler, const char *source, struct que
     bool good = try_to_acquire(scaler, source, "1", former, &query, &error);
     assert_true(good || error.code == ERROR_LIMIT);
     return good;
+}
+
+static double measured_of(const char *labels)
+{
+    _cleanup_(text_done) struct text page = {0};
+    _cleanup_(memory_free) char *series =
+        text_format("backlog_measurements_total{scaler=\"fake\",%sresult=\"success\"} ", labels);
+    engine_write_metrics(engine, &page);
+    const char *found = strstr(page.bytes, series);
+    return found == NULL ? -1 : strtod(found + strlen(series), NULL);
+}
+
+static void counters_of_a_connection_stay_with_the_name_that_it_had(void **state)
+{
+    (void)state;
+    static const char orders[] = "connection=\"orders\",";
+    struct query_user inline_user = {NULL, "shop", "mails"};
+    struct query_user named = {"orders", "shop", "orders"};
+    struct query *query = acquire("1");
+    query_add_user(query, &inline_user);
+    WAIT_UNTIL(measured_of("") > 0);
+    double before = measured_of("");
+    query_add_user(query, &named);
+    double after = measured_of("");
+    assert_true(after >= before);
+    WAIT_UNTIL(measured_of(orders) > 0);
+    assert_true(measured_of("") == after);
+
+    /* And back. */
+    before = measured_of(orders);
+    query_remove_user(query, &named);
+    assert_true(measured_of(orders) >= before);
+    WAIT_UNTIL(measured_of("") > after);
+    query_remove_user(query, &inline_user);
 }
 
 static void a_limit_on_connections_is_named(void **state)
@@ -528,6 +563,7 @@ int main(void)
         TEST(a_failure_keeps_the_last_reading_and_says_since_when),
         TEST(a_client_after_a_failed_one_reconnects),
         TEST(a_released_query_is_freed_with_its_connection),
+        TEST(counters_of_a_connection_stay_with_the_name_that_it_had),
         TEST(a_limit_on_connections_is_named),
         TEST(connections_on_their_way_out_do_not_count),
         TEST(as_many_connections_as_are_allowed_can_be_replaced_at_a_time),

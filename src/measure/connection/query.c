@@ -255,18 +255,6 @@ void query_inherit(struct query *query, const struct former_query *former)
 
 /* ---- for people ---- */
 
-void query_add_user(struct query *query, struct query_user *user)
-{
-    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
-    naming_add(&connection->naming, user);
-}
-
-void query_remove_user(struct query *query, struct query_user *user)
-{
-    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
-    naming_remove(&connection->naming, user);
-}
-
 void query_count_held(struct query *query, int held, int expired, const char *why)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);

@@ -44,11 +44,6 @@ void query_snapshot_with(const struct query *query, const struct follower *follo
  * reason. */
 void query_count_held(struct query *query, int held, int expired, const char *why);
 
-/* Who uses a query; for people. The user, and all that it has, is borrowed until
- * query_remove_user(), which comes before query_release(). */
-void query_add_user(struct query *query, struct query_user *user);
-void query_remove_user(struct query *query, struct query_user *user);
-
 /* How a query is measured at one moment; for people. */
 struct query_state {
     char connection[256]; /* `connection "orders"`, or the scaler and the host */
