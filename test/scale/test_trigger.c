@@ -503,6 +503,67 @@ static void triggers_of_one_object_that_are_called_in_turn_supersede_none(void *
     triggers_unpin(triggers, one, 80000);
 }
 
+static void a_trigger_whose_edit_is_reverted_is_superseded_by_the_former_one(void **state)
+{
+    (void)state;
+    struct trigger *former = FIND_AT(0, GOOD);
+    FIND_AT(30000, GOOD);
+    struct trigger *edited = FIND_AT(60000, GOOD, "queueLength", "9");
+    FIND_AT(90000, GOOD, "queueLength", "9");
+    assert_true(trigger_objects_superseded(former));
+    for (int64_t at_ms = 120000; at_ms <= 180000; at_ms += 30000)
+        FIND_AT(at_ms, GOOD);
+    assert_true(trigger_objects_superseded(edited));
+    assert_false(trigger_objects_superseded(former));
+    /* And edited again. */
+    FIND_AT(210000, GOOD, "queueLength", "9");
+    assert_false(trigger_objects_superseded(edited));
+}
+
+static void a_trigger_that_is_removed_is_superseded_by_the_others(void **state)
+{
+    (void)state;
+    struct trigger *one = FIND_AT(0, GOOD);
+    struct trigger *removed = FIND_AT(0, GOOD, "queueLength", "9");
+    FIND_AT(30000, GOOD);
+    FIND_AT(30000, GOOD, "queueLength", "9");
+    for (int64_t at_ms = 60000; at_ms <= 120000; at_ms += 30000)
+        FIND_AT(at_ms, GOOD);
+    assert_true(trigger_objects_superseded(removed));
+    assert_false(trigger_objects_superseded(one));
+}
+
+/* With `useCachedMetrics` KEDA answers the HPA itself for one trigger, and calls for the other. */
+static void a_trigger_that_only_polls_call_for_is_not_superseded_between_them(void **state)
+{
+    (void)state;
+    struct trigger *polled = FIND_AT(0, GOOD);
+    for (int64_t at_ms = 0; at_ms <= 900000; at_ms += 15000) {
+        struct trigger *other = FIND_AT(at_ms, GOOD, "queueLength", "9");
+        assert_false(trigger_objects_superseded(polled));
+        assert_false(trigger_objects_superseded(other));
+        if (at_ms % 300000 == 0)
+            FIND_AT(at_ms + 500, GOOD);
+    }
+}
+
+/* At 0 replicas the HPA calls for none of them. */
+static void triggers_that_only_polls_call_for_from_now_on_are_not_superseded(void **state)
+{
+    (void)state;
+    struct trigger *first = FIND_AT(0, GOOD);
+    struct trigger *second = FIND_AT(500, GOOD, "queueLength", "9");
+    for (int64_t at_ms = 15000; at_ms <= 60000; at_ms += 15000) {
+        FIND_AT(at_ms, GOOD);
+        FIND_AT(at_ms + 500, GOOD, "queueLength", "9");
+    }
+    FIND_AT(360000, GOOD);
+    assert_false(trigger_objects_superseded(second));
+    FIND_AT(360500, GOOD, "queueLength", "9");
+    assert_false(trigger_objects_superseded(first));
+    assert_false(trigger_objects_superseded(second));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -535,6 +596,10 @@ int main(void)
         TEST(buckets_have_each_trigger_once),
         TEST(a_trigger_that_is_no_longer_called_is_superseded_by_a_later_one),
         TEST(triggers_of_one_object_that_are_called_in_turn_supersede_none),
+        TEST(a_trigger_whose_edit_is_reverted_is_superseded_by_the_former_one),
+        TEST(a_trigger_that_is_removed_is_superseded_by_the_others),
+        TEST(a_trigger_that_only_polls_call_for_is_not_superseded_between_them),
+        TEST(triggers_that_only_polls_call_for_from_now_on_are_not_superseded),
         TEST(a_trigger_with_mistakes_is_never_measured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

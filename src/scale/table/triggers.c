@@ -104,8 +104,7 @@ void triggers_free(struct triggers *triggers)
 
 void triggers_touch(struct triggers *triggers, struct trigger *trigger, int64_t now_ms)
 {
-    trigger->last_call_ms = now_ms;
-    trigger_objects_touch(trigger->object, now_ms);
+    trigger_objects_touch(trigger, now_ms);
     if (trigger->pins > 0)
         return;
     take_off_lists(triggers, trigger);
@@ -121,12 +120,11 @@ void triggers_pin(struct triggers *triggers, struct trigger *trigger)
 
 void triggers_unpin(struct triggers *triggers, struct trigger *trigger, int64_t now_ms)
 {
+    if (trigger->pins == 1)
+        trigger_objects_touch(trigger, now_ms);
     trigger->object->pins--;
-    if (--trigger->pins > 0)
-        return;
-    trigger->last_call_ms = now_ms;
-    trigger_objects_touch(trigger->object, now_ms);
-    put_on_lists(triggers, trigger);
+    if (--trigger->pins == 0)
+        put_on_lists(triggers, trigger);
 }
 
 struct trigger *triggers_lookup(const struct triggers *triggers, const struct trigger_ref *ref,

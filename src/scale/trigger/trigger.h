@@ -146,6 +146,7 @@ struct trigger {
     /* Its place in the table: triggers.c. */
     int64_t first_call_ms;
     int64_t last_call_ms;
+    int64_t longest_pause_ms; /* between two calls */
     size_t pins;
     UT_hash_handle hh;
     struct trigger *next, *prev; /* while not pinned: the one without a call for longest first */

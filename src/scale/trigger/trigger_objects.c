@@ -6,7 +6,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <utlist.h>
+
+/* In one poll KEDA calls for each trigger of an object, one after the other. */
+enum { POLL_MS = 10000 };
 
 /* Names come from outside, so the hash is keyed. */
 struct trigger_object *trigger_objects_find(struct trigger_object *objects, const char *namespace,
@@ -25,13 +29,13 @@ void trigger_objects_join(struct trigger_object **objects, struct trigger *trigg
     if (object == NULL) {
         object = memory_new(sizeof(*object));
         object->key = text_format("%s/%s", trigger->namespace, trigger->name);
-        object->last_ms = INT64_MIN;
+        object->last_ms = object->poll_ms = object->former_poll_ms = INT64_MIN;
         HASH_ADD_KEYPTR(hh, *objects, object->key, strlen(object->key), object);
     }
     DL_APPEND2(object->triggers, trigger, prev_of_object, next_of_object);
     object->first_ms = trigger->first_call_ms;
-    trigger_objects_touch(object, trigger->last_call_ms);
     trigger->object = object;
+    trigger_objects_touch(trigger, trigger->last_call_ms);
 }
 
 void trigger_objects_leave(struct trigger_object **objects, struct trigger *trigger)
@@ -52,20 +56,37 @@ size_t trigger_objects_bytes(const struct trigger *trigger)
     return memory_heap_bytes(sizeof(struct trigger_object)) + memory_heap_bytes(key);
 }
 
-void trigger_objects_touch(struct trigger_object *object, int64_t now_ms)
+void trigger_objects_touch(struct trigger *trigger, int64_t now_ms)
 {
-    if (now_ms > object->last_ms)
-        object->last_ms = now_ms;
+    struct trigger_object *object = trigger->object;
+    if (trigger->pins == 0)
+        trigger->longest_pause_ms = MAX(trigger->longest_pause_ms, now_ms - trigger->last_call_ms);
+    trigger->last_call_ms = now_ms;
+    object->last_ms = MAX(object->last_ms, now_ms);
+    if (now_ms > object->poll_ms + POLL_MS) {
+        object->former_poll_ms = object->poll_ms;
+        object->poll_ms = now_ms;
+    }
+}
+
+/* It was called for in several polls, and misses those of now. Between polls the HPA's calls may be
+ * for others alone, so that only the trigger's own pauses say how long it is without one. At the
+ * beginning of a poll others are called for first. */
+static bool is_left_out(const struct trigger *trigger)
+{
+    const struct trigger_object *object = trigger->object;
+    return trigger->last_call_ms > trigger->first_call_ms + POLL_MS &&
+           trigger->last_call_ms < object->former_poll_ms &&
+           object->last_ms > trigger->last_call_ms + 2 * trigger->longest_pause_ms + POLL_MS;
 }
 
 /* One whose stream is open is called for all the time. */
 bool trigger_objects_superseded(const struct trigger *trigger)
 {
-    /* In one poll KEDA calls for each trigger of an object, one after the other. */
-    enum { POLL_MS = 10000 };
     const struct trigger_object *object = trigger->object;
     if (object == NULL || trigger->pins > 0)
         return false;
-    return object->first_ms >= trigger->last_call_ms &&
-           (object->pins > 0 || object->last_ms > trigger->last_call_ms + POLL_MS);
+    bool is_former = object->first_ms >= trigger->last_call_ms &&
+                     (object->pins > 0 || object->last_ms > trigger->last_call_ms + POLL_MS);
+    return is_former || is_left_out(trigger);
 }

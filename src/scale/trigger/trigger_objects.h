@@ -16,6 +16,8 @@ struct trigger_object {
     size_t pins;              /* of all its triggers */
     int64_t first_ms;         /* the first call for the one that came last */
     int64_t last_ms;          /* the last call for any of them */
+    int64_t poll_ms;          /* when the calls of the last poll began, about; and the one before */
+    int64_t former_poll_ms;
     UT_hash_handle hh;
 };
 
@@ -31,11 +33,12 @@ struct trigger_object *trigger_objects_find(struct trigger_object *objects, cons
 /* The memory of one. */
 size_t trigger_objects_bytes(const struct trigger *trigger);
 
-/* Its trigger was called for again. */
-void trigger_objects_touch(struct trigger_object *object, int64_t now_ms);
+/* It was called for again. Pinned, it was called for all the time. */
+void trigger_objects_touch(struct trigger *trigger, int64_t now_ms);
 
-/* Whether its object's metadata was changed: KEDA calls for another trigger of it that came later,
- * and no longer for this one. */
+/* Whether its object's metadata was changed: KEDA calls for other triggers of it, and no longer for
+ * this one, since one came later, or for more than twice the longest pause between its own calls.
+ * Not known of one that was called for in a single poll where no other came later. */
 bool trigger_objects_superseded(const struct trigger *trigger);
 
 #endif
