@@ -19,6 +19,21 @@ static void a_job_is_taken_when_it_is_due_and_not_before(void **state)
     assert_int_equal(schedule_next_ms(schedule, 100), CLOCK_NEVER);
 }
 
+/* An agent process says how many there may be, and nothing would end one that says none: it is
+ * missed only while it has a task. */
+static void there_is_always_a_place_for_one(void **state)
+{
+    (void)state;
+    BENCH(4, 2);
+    schedule_set_max_tasks(schedule, 0, 0);
+    schedule_set_due(schedule, &jobs[0], 100);
+    schedule_set_due(schedule, &jobs[1], 101);
+    assert_ptr_equal(schedule_take(schedule, 110), &jobs[0]);
+    assert_null(schedule_take(schedule, 110));
+    schedule_end(schedule, &jobs[0], JOB_END_TIMED_OUT, 120);
+    assert_ptr_equal(schedule_take(schedule, 120), &jobs[1]);
+}
+
 static void a_due_time_can_be_changed_and_taken_back(void **state)
 {
     (void)state;
@@ -576,6 +591,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_is_taken_when_it_is_due_and_not_before),
+        cmocka_unit_test(there_is_always_a_place_for_one),
         cmocka_unit_test(a_due_time_can_be_changed_and_taken_back),
         cmocka_unit_test(the_longest_overdue_comes_first),
         cmocka_unit_test(a_waiting_caller_comes_before_longer_overdue_jobs),

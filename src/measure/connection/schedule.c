@@ -22,7 +22,7 @@ void schedule_done(struct schedule *schedule)
 
 void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t isolated_places)
 {
-    schedule->max_tasks = max_tasks;
+    schedule->max_tasks = max_tasks > 0 ? max_tasks : 1;
     schedule->isolated_places = isolated_places > 0 ? isolated_places : 1;
 }
 

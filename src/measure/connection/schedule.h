@@ -72,6 +72,7 @@ enum job_end {
 void schedule_init(struct schedule *schedule, size_t max_tasks, size_t isolated_places,
                    int64_t now_ms);
 void schedule_done(struct schedule *schedule); /* the jobs stay the caller's */
+/* At least 1 each: an agent process, which may be broken, says how many. */
 void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t isolated_places);
 
 /* Not in flight. Harmless where it is idle. */
