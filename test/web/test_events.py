@@ -119,6 +119,17 @@ def test_a_reader_gets_everything_and_then_what_changes(broker):
     assert sum(name == "ready" for name, _ in reader.events()) == 1
 
 
+def test_a_connection_has_the_name_that_it_has_now(broker):
+    config = f"connections:\n  orders: {{scaler: redis, address: \"{broker.address}\"}}\n"
+    with Server(http=True, config=config) as server, Client(server.port) as client:
+        client.metrics(queue(broker, "jobs"), metric_name="", name="inline")
+        with Reader(server) as reader:
+            reader.wait(lambda events: list(rows_of(events, "connections")) == [f"redis at {broker.address}"])
+            client.metrics({"scaler": "redis", "connectionName": "orders", "listName": "jobs"}, metric_name="", name="named")
+            rows = rows_of(reader.wait(lambda events: list(rows_of(events, "connections")) == ['connection "orders"']), "connections")
+            assert rows['connection "orders"']["scaler"] == "redis"
+
+
 def test_a_trigger_with_a_policy_has_the_replicas_that_it_answered(broker):
     with broker.connect() as redis, Server(http=True) as server, Client(server.port) as client:
         redis.call("RPUSH", "jobs", 1)

@@ -31,7 +31,6 @@ struct dashboard {
 static json_t *connection_fixed(const struct connection_info *info)
 {
     json_t *object = json_object();
-    web_json_set(object, "name", web_json_short(info->name));
     web_json_set(object, "scaler", web_json_text(info->scaler->name));
     web_json_set(object, "inAgent", json_boolean(info->in_agent));
     web_json_set(object, "settings", trigger_json_options(info->values, web_json_short));
@@ -42,6 +41,7 @@ static json_t *connection_live(const struct connection_info *info)
 {
     const struct connection_stats *stats = &info->stats;
     json_t *object = json_object();
+    web_json_set(object, "name", web_json_short(info->name)); /* its users change it */
     web_json_set(object, "state", web_json_text(client_state_name(info->state)));
     web_json_set(object, "queries", json_integer((json_int_t)stats->counts[COUNT_QUERIES]));
     web_json_set(object, "failing", json_integer((json_int_t)stats->counts[COUNT_FAILING_QUERIES]));
