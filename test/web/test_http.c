@@ -140,6 +140,7 @@ static const struct web_page pages[] = {
     {"/fast", .context = &fast_ticks, .stream = &counting_stream},
     {"/greeting", write_greeting, (char[]){"hello"}},
     {"/things/", write_segments, NULL},
+    {"/things/after", write_greeting, (char[]){"never"}},
     {"/much", write_much, NULL},
     {"/busy", write_late, NULL},
     {"/mebibytes", write_mebibytes, NULL},
@@ -231,6 +232,11 @@ static void the_segments_below_a_page_are_decoded(void **state)
     assert_answer(state, GET("/things/"), "HTTP/1.1 200 ", "\r\n\r\n");
     assert_answer(state, GET("/things//"), "HTTP/1.1 404 ", "\n");
     assert_answer(state, GET("/things/1/2/3/4/5"), "HTTP/1.1 404 ", "\n");
+}
+
+static void the_first_row_that_fits_is_the_page(void **state)
+{
+    assert_answer(state, GET("/things/after"), "HTTP/1.1 200 ", "\r\n\r\n<after>");
 }
 
 static void unknown_paths_are_not_found(void **state)
@@ -627,6 +633,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_page_is_written_by_its_function),
         TEST(the_segments_below_a_page_are_decoded),
+        TEST(the_first_row_that_fits_is_the_page),
         TEST(unknown_paths_are_not_found),
         TEST(a_head_has_the_length_and_no_body),
         TEST(a_head_of_a_stream_is_answered_and_opens_none),

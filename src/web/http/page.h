@@ -10,8 +10,11 @@
  *     {.path = "/version", .get = write_version}
  *
  * All pages are in one table: of the server in daemon/http_port.c, of a rehearsal in
- * lab/rehearsal_http.c. JSON is written with web/json.h, and lists with web/list_page.h; how a page
- * refuses a request is in answer.h.
+ * lab/rehearsal_http.c. The first row that fits a path is its page: a row after one whose path ends
+ * with "/" and begins its own is never found, and none after "/".
+ *
+ * JSON is written with web/json.h, and lists with web/list_page.h; how a page refuses a request is
+ * in answer.h.
  *
  * The modules of web/; each uses only those above it:
  *
