@@ -54,4 +54,10 @@ struct job {
 
 #define JOB_NEW (struct job){.sent_ms = INT64_MIN, .duration_ms = -1}
 
+/* READY: since when it is late. */
+static inline int64_t job_late_since_ms(const struct job *job)
+{
+    return job->due_ms > job->late_from_ms ? job->due_ms : job->late_from_ms;
+}
+
 #endif

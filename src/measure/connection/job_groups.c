@@ -1,8 +1,10 @@
 #include "measure/connection/job_groups.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
+#include <sys/param.h>
 #include <utlist.h>
 
 static void group_done(struct job_group *group)
@@ -211,11 +213,9 @@ static struct job *first_of_group(const struct job_group *group, enum job_class 
 }
 
 /* Both have their turns together. */
-static bool goes_before(const struct job_groups *groups, const struct job *job,
-                        const struct job *other, int64_t urgent_key)
+static bool goes_before(const struct job_group *own, const struct job *job,
+                        const struct job_group *others, const struct job *other, int64_t urgent_key)
 {
-    const struct job_group *own = job->group == NULL ? &groups->usual : job->group;
-    const struct job_group *others = other->group == NULL ? &groups->usual : other->group;
     enum job_class turn_class = turn_class_of(job);
     int64_t key = job_heap_key(job);
     int64_t other_key = job_heap_key(other);
@@ -233,13 +233,32 @@ struct job *job_groups_next(const struct job_groups *groups, enum job_class firs
                             enum job_class last, bool has_turns, int64_t urgent_key)
 {
     const struct job_group *group;
+    const struct job_group *group_of_next = NULL;
     struct job *next = NULL;
     DL_FOREACH(groups->ready, group) {
         struct job *job = first_of_group(group, first, last);
-        if (job != NULL && (next == NULL || goes_before(groups, job, next, urgent_key)))
+        if (job != NULL &&
+            (next == NULL || goes_before(group, job, group_of_next, next, urgent_key))) {
             next = job;
+            group_of_next = group;
+        }
         if (next != NULL && !has_turns)
             return next;
     }
     return next;
+}
+
+int64_t job_groups_late_since_ms(const struct job_groups *groups)
+{
+    const struct job_group *group;
+    int64_t since_ms = CLOCK_NEVER;
+    DL_FOREACH(groups->ready, group) {
+        for (enum job_class class = JOB_CLASS_KNOWN; class <= JOB_CLASS_NEW; class ++)
+            for (int demanded = 0; demanded < 2; demanded++) {
+                const struct job *job = job_heap_first(&group->ready[class][demanded]);
+                if (job != NULL)
+                    since_ms = MIN(since_ms, job_late_since_ms(job));
+            }
+    }
+    return since_ms;
 }

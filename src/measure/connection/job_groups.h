@@ -76,4 +76,8 @@ void job_groups_remove_sent(struct job_groups *groups, const struct job *job);
 struct job *job_groups_next(const struct job_groups *groups, enum job_class first,
                             enum job_class last, bool has_turns, int64_t urgent_key);
 
+/* Since when the longest overdue of the ready jobs that are not isolated is late; CLOCK_NEVER:
+ * there are none. */
+int64_t job_groups_late_since_ms(const struct job_groups *groups);
+
 #endif

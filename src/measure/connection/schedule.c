@@ -250,7 +250,7 @@ static bool is_new(const struct job *job)
 /* For its turn, not for a client. */
 static int64_t waited_ms(const struct schedule *schedule, const struct job *job, int64_t now_ms)
 {
-    int64_t since_ms = MAX(MAX(job->due_ms, job->late_from_ms), schedule->served_from_ms);
+    int64_t since_ms = MAX(job_late_since_ms(job), schedule->served_from_ms);
     return MAX(now_ms - since_ms, 0);
 }
 
@@ -412,17 +412,8 @@ int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms)
 
 int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms)
 {
-    const struct job_group *group;
-    int64_t delay_ms = 0;
-    DL_FOREACH(schedule->groups.ready, group) {
-        for (enum job_class class = JOB_CLASS_KNOWN; class <= JOB_CLASS_NEW; class ++)
-            for (int demanded = 0; demanded < 2; demanded++) {
-                const struct job *job = job_heap_first(&group->ready[class][demanded]);
-                int64_t job_ms = job == NULL ? 0 : waited_ms(schedule, job, now_ms);
-                delay_ms = MAX(delay_ms, job_ms);
-            }
-    }
-    return delay_ms;
+    int64_t since_ms = MAX(job_groups_late_since_ms(&schedule->groups), schedule->served_from_ms);
+    return MAX(now_ms - since_ms, 0);
 }
 
 int64_t schedule_recent_delay_ms(const struct schedule *schedule, int64_t now_ms)
