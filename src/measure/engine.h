@@ -45,6 +45,9 @@
  *   tenancy                  whose a connection is, for limits
  *   poller                   the thread of a connection
  *   engine                   the map of all connections
+ *   engine_stats             adds up what they count, for those below it and for the map
+ *   engine_connections       visits all of them, for people
+ *   engine_metrics           writes the sums in Prometheus' format
  *
  * Threads: any may call. The map of connections has a lock, each connection another one, and the
  * list of watchers with news a third; they are taken in this order, and held for copies, never
