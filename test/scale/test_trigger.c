@@ -280,6 +280,26 @@ static void a_policy_that_cannot_decide_gives_no_value(void **state)
     trigger_policy_free(policy);
 }
 
+/* There are up to 120, for each of the dashboard's rows, once a second. */
+static void the_changes_of_a_policy_are_copied_for_the_past_alone(void **state)
+{
+    (void)state;
+    struct trigger_report report;
+    fake_set_queue("jobs", 20);
+    struct trigger *trigger = FIND(JOBS);
+    query_of(trigger);
+    measure_again(trigger);
+    assert_true(trigger->policy->change_count > 0);
+    trigger_report(trigger, clock_now_ms(), &report);
+    assert_null(report.policy.changes);
+    assert_true(report.policy.answered.words.length > 0);
+    trigger_report_done(&report);
+    trigger_report_with_changes(trigger, clock_now_ms(), &report);
+    assert_true(report.policy.change_count > 0);
+    assert_true(report.policy.answered.words.length > 0);
+    trigger_report_done(&report);
+}
+
 /* All that pages and calls do, between two readings. */
 static void observers_change_nothing(void **state)
 {
@@ -585,6 +605,7 @@ int main(void)
         TEST(a_trigger_answers_with_the_reading_of_its_query),
         TEST(a_policy_steps_with_each_reading_whoever_reads_it),
         TEST(a_policy_that_cannot_decide_gives_no_value),
+        TEST(the_changes_of_a_policy_are_copied_for_the_past_alone),
         TEST(observers_change_nothing),
         TEST(a_policy_begins_with_the_reading_that_is_known),
         TEST(what_the_policies_of_other_replicas_wanted_ends),

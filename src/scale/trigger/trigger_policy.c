@@ -238,7 +238,7 @@ void trigger_policy_copy(const struct trigger_policy *policy, struct trigger_pol
     view->peers_peak = policy->answered.state.peers_peak;
     view->peers_until_ms = policy->answered.state.peers_until_ms;
     view->status = (policy->answered.is_on ? &policy->answered : &policy->shadow)->state.status;
-    if (view->is_for_people)
+    if (view->has_changes)
         copy_changes(policy, view);
 }
 

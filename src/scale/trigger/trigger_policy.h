@@ -38,7 +38,8 @@ struct trigger_plan {
     struct text words;
 };
 
-/* Sums over the triggers with a policy, by what each was answered last. */
+/* Sums over the triggers with a policy, by what each was answered last. Replicas are those of its
+ * last decision: while measuring or deciding fails, no other has been chosen. */
 struct trigger_policy_stats {
     size_t statuses[FLOW_STATUSES]; /* of their consumers */
     int64_t replicas;               /* that policies answered */
@@ -125,7 +126,8 @@ struct trigger_plan_view {
 
 /* A copy of what it found, for who answers and for people. */
 struct trigger_policy_view {
-    bool is_for_people; /* set before: with words and changes */
+    bool is_for_people; /* set before: with words */
+    bool has_changes;   /* set before: with changes, which are many to copy under the lock */
     struct evaluated evaluated;
     struct trigger_plan_view answered, shadow;
     enum flow_status status;               /* of its consumers */

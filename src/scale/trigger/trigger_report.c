@@ -98,12 +98,13 @@ static void decide_now(const struct trigger *trigger, const struct answer_call *
     error_done(&own.error);
 }
 
-static void begin_report(const struct trigger *trigger, int64_t now_ms, bool is_for_people,
+/* Of the policy's view, what it is to have is set before. */
+static void begin_report(const struct trigger *trigger, int64_t now_ms,
                          struct trigger_report *report)
 {
-    *report = (struct trigger_report){
-        .at_ms = now_ms, .has_policy = trigger->policy != NULL, .throughput = {NAN, NAN, NAN}};
-    report->policy.is_for_people = is_for_people;
+    report->at_ms = now_ms;
+    report->has_policy = trigger->policy != NULL;
+    report->throughput = (struct history_throughput){NAN, NAN, NAN};
     trigger_observe(trigger, &report->snapshot, &report->policy);
 }
 
@@ -128,8 +129,8 @@ static void refuse_without_query(const struct trigger *trigger, const struct ans
 void trigger_report_answer(const struct trigger *trigger, const struct answer_call *call,
                            int64_t now_ms, struct answer *ret_answer)
 {
-    _cleanup_(trigger_report_done) struct trigger_report report;
-    begin_report(trigger, now_ms, false, &report);
+    _cleanup_(trigger_report_done) struct trigger_report report = {0};
+    begin_report(trigger, now_ms, &report);
     if (trigger->bound.query == NULL)
         refuse_without_query(trigger, call, &report.answer);
     else
@@ -181,12 +182,12 @@ static void add_for_people(const struct trigger *trigger, struct trigger_report 
 }
 
 /* To people a reading is as good as when it was sent. */
-void trigger_report(const struct trigger *trigger, int64_t now_ms,
-                    struct trigger_report *ret_report)
+static void report_to_people(const struct trigger *trigger, int64_t now_ms,
+                             struct trigger_report *report)
 {
     static const struct answer_call for_people = {.is_stream = true};
-    struct trigger_report *report = ret_report;
-    begin_report(trigger, now_ms, true, report);
+    report->policy.is_for_people = true;
+    begin_report(trigger, now_ms, report);
     bool is_good = report->snapshot.last_attempt == ATTEMPT_GOOD;
     if (trigger->bound.query == NULL)
         show_refusal(trigger, &report->answer);
@@ -194,6 +195,20 @@ void trigger_report(const struct trigger *trigger, int64_t now_ms,
         decide_now(trigger, &for_people, is_good ? report->snapshot.sent_ms : now_ms, report);
     report->state = answer_state(&report->answer);
     add_for_people(trigger, report);
+}
+
+void trigger_report(const struct trigger *trigger, int64_t now_ms,
+                    struct trigger_report *ret_report)
+{
+    *ret_report = (struct trigger_report){0};
+    report_to_people(trigger, now_ms, ret_report);
+}
+
+void trigger_report_with_changes(const struct trigger *trigger, int64_t now_ms,
+                                 struct trigger_report *ret_report)
+{
+    *ret_report = (struct trigger_report){.policy = {.has_changes = true}};
+    report_to_people(trigger, now_ms, ret_report);
 }
 
 void trigger_report_past(const struct trigger *trigger, const struct trigger_report *now,

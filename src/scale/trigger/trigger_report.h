@@ -36,9 +36,14 @@ struct trigger_report {
 void trigger_report(const struct trigger *trigger, int64_t now_ms,
                     struct trigger_report *ret_report);
 
+/* The same, with what the policy decided before: for reports of the past. */
+void trigger_report_with_changes(const struct trigger *trigger, int64_t now_ms,
+                                 struct trigger_report *ret_report);
+
 /*
  * The report of the past, when `snapshot` was known and `peak` had been answered; the snapshot
- * moves into it. `now` is of now: it has what the policy decided then, as far back as that is kept.
+ * moves into it. `now` is of now, with changes: it has what the policy decided then, as far back as
+ * that is kept.
  * What is older followed from all that came before it: the threshold says how many replicas there
  * was work for.
  */

@@ -157,7 +157,7 @@ static void visit(void *context, struct trigger *trigger, int64_t now_ms)
     struct history_search *search = context;
     struct series *series = &search->items[search->count++];
     _cleanup_(trigger_report_done) struct trigger_report now;
-    trigger_report(trigger, now_ms, &now);
+    trigger_report_with_changes(trigger, now_ms, &now);
     describe(series, trigger, &now);
     if (trigger->bound.query == NULL || (search->only != 0 && search->only != trigger->id))
         return;
