@@ -500,9 +500,9 @@ static void a_subscription_from_an_earlier_end_is_notified(void **state)
 static void a_subscription_whose_partition_is_not_read_any_more_is_notified(void **state)
 {
     struct kafka_mock *fixture = *state;
-    uint64_t early = 0;
-    uint64_t late = 0;
-    uint64_t other = 0;
+    /* The end of the session notifies who is still subscribed, when this function has returned. */
+    static uint64_t early, late, other;
+    early = late = other = 0;
     _cleanup_(error_done) struct error error = {0};
     kafka_mock_add_topic(fixture, "jobs", 1);
     kafka_mock_add_topic(fixture, "mails", 1);
