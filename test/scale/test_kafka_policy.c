@@ -114,8 +114,8 @@ static void idle_consumers_are_without_a_limit(void **state)
     FIXTURE(fixture, "allowIdleConsumers", "true");
     for (int i = 0; i < SAMPLES; i++)
         measure(&fixture, 1000, 0, PARTITIONS);
-    assert_true(measure(&fixture, 1000, 0, PARTITIONS) > 10 * PARTITIONS);
-    assert_true(measure(&fixture, 0, 0, 0) > 10 * PARTITIONS);
+    assert_true(measure(&fixture, 1000, 0, PARTITIONS) > INT64_C(10) * PARTITIONS);
+    assert_true(measure(&fixture, 0, 0, 0) > INT64_C(10) * PARTITIONS);
 }
 
 static void an_even_distribution_has_the_partitions_as_its_limit(void **state)

@@ -270,7 +270,7 @@ static void a_policy_that_cannot_decide_gives_no_value(void **state)
         struct evaluated evaluated = {.good = true, .evaluation = {.value = 20, .active = true}};
         bool is_known = i == 1;
         reading.in_flight = is_known ? 30 : NAN;
-        recent_samples_add(&recent, i * 5000, &reading);
+        recent_samples_add(&recent, i * INT64_C(5000), &reading);
         trigger_policy_step(policy, &owner, &recent, &evaluated);
         trigger_policy_copy(policy, &view);
         assert_int_equal(view.evaluated.good, is_known);

@@ -2,9 +2,9 @@
  * A server that speaks PostgreSQL's protocol, and runs queries by their text: `SELECT n` has the
  * result n, `SELECT slow n` takes n milliseconds and keeps statement_timeout, `SELECT hang` does
  * not keep it, `SELECT error` fails, `SELECT die` closes the connection after a while and `SELECT
- * mute` breaks the protocol: it has neither a result nor an error; a SELECT of several `SELECT n` in
- * parentheses has their results, if nothing else than a comment is behind each. Like a real one it
- * sends what it has only at a Sync or a Flush, and works on a session's messages in order.
+ * mute` breaks the protocol: it has neither a result nor an error; a SELECT of several `SELECT n`
+ * in parentheses has their results, if nothing else than a comment is behind each. Like a real one
+ * it sends what it has only at a Sync or a Flush, and works on a session's messages in order.
  *
  * Threads: it serves on one of its own. The settings are set before the start, and may be changed
  * by a test that knows the server idle; the counts may be read at any time.

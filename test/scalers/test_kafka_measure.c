@@ -250,7 +250,7 @@ static void calls_go_on_where_no_new_handle_can_be_had(void **state)
     session->client.settings = good;
     kafka_session_maintain(session, clock_now_ms() + LATER_MS); /* too soon */
     assert_ptr_equal(session->client.rk, handle);
-    kafka_session_maintain(session, clock_now_ms() + 2 * LATER_MS);
+    kafka_session_maintain(session, clock_now_ms() + INT64_C(2) * LATER_MS);
     assert_ptr_not_equal(session->client.rk, handle);
     assert_true(kafka_commits_is_free(session->commits, "silent", false, 0));
 }
