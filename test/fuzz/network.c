@@ -152,9 +152,10 @@ int connect(int fd, const struct sockaddr *address, socklen_t length)
     connect_pair(fd);
     memcpy(&links[fd].address, address, length);
     links[fd].length = length;
-    links[fd].is_fetched =
-        address->sa_family == AF_INET &&
-        ((const struct sockaddr_in *)(const void *)address)->sin_port == htons(DISCARD_PORT);
+    struct sockaddr_in ipv4 = {0};
+    if (address->sa_family == AF_INET && length >= sizeof(ipv4))
+        memcpy(&ipv4, address, sizeof(ipv4));
+    links[fd].is_fetched = ipv4.sin_port == htons(DISCARD_PORT);
     return 0;
 }
 
