@@ -1,5 +1,5 @@
 /*
- * A thread of its own that reads a server's HTTP port until it is told to stop, for what a
+ * A thread of its own that reads a server's HTTP port until it is stopped, for what a
  * rehearsal shows of that server.
  *
  * Threads: as each function says.
