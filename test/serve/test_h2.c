@@ -7,11 +7,13 @@
 #include "serve/h2_fixture.h"
 #include "support/certificate.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <zlib.h>
 
@@ -270,10 +272,14 @@ static void a_stream_that_is_late_for_its_connections_age_ends_with_ok(void **st
     h2_client_done(&client);
 }
 
-/* Requests that deflate made small, and whose answers do not fit into the socket by far. */
+/*
+ * Requests that deflate made small, and whose answers do not fit into the socket: Linux keeps 4 MiB
+ * of what is sent (tcp_wmem), and what we leave it of what is received. They are less than what an
+ * address may have the server hold (8 MiB): none is refused, however little the kernel takes.
+ */
 static void assert_gets_all_it_reads_late(struct h2_client *client)
 {
-    enum { STREAMS = 300, BYTES = 60000 };
+    enum { STREAMS = 120, BYTES = 60000 };
     static const char *const deflated[] = {"grpc-encoding", "deflate", NULL};
     _cleanup_(memory_free) uint8_t *zeros = memory_new(BYTES);
     _cleanup_(memory_free) struct h2_stream *streams = memory_array(STREAMS, sizeof(*streams));
@@ -283,6 +289,8 @@ static void assert_gets_all_it_reads_late(struct h2_client *client)
     body[3] = (uint8_t)(length >> 8);
     body[4] = (uint8_t)length;
 
+    assert_return_code(setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &(int){32 << 10}, sizeof(int)),
+                       errno);
     nghttp2_session_set_local_window_size(client->session, NGHTTP2_FLAG_NONE, 0, 1 << 30);
     for (size_t i = 0; i < STREAMS; i++) {
         streams[i] =
