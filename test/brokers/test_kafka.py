@@ -363,6 +363,12 @@ class Watched:
         return self.active_at - moment
 
 
+def unchanged_for_a_second(counted):
+    before = counted()
+    time.sleep(1)
+    return counted() == before
+
+
 @pytest.mark.first
 def test_a_message_in_an_idle_topic_is_pushed_at_once_and_nothing_is_left_behind():
     topics = [f"idle{number}" for number in range(10)]
@@ -375,6 +381,8 @@ def test_a_message_in_an_idle_topic_is_pushed_at_once_and_nothing_is_left_behind
         streams.append(Watched(client, trigger(kafka, "workers", f"^{topics[-1]}$")))
 
         wait_until(lambda: kafka.requests("backlog-subscribed")["FETCH"] > 3, 20, "subscribed")
+        # The first topics are subscribed to while the last ones are still measured.
+        wait_until(lambda: unchanged_for_a_second(lambda: kafka.requests("backlog")), 20, "all measured")
         before = kafka.requests("backlog")
         time.sleep(2)
         # While nothing comes, only the handle that listens asks anything.
