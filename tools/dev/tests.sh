@@ -2,21 +2,36 @@
 # The parts of ./dev test. ./dev sources it.
 
 # Each suite leaves a report (JUnit's XML), which tools/test_summary.py counts at the end.
-unit_suite() {
-    local preset=$1 folder=$build/$1 launcher=()
-    shift
+unit_suite() { unit_run "$1" "unit-$1" --parallel "$jobs" "${@:2}"; }
+
+unit_run() {
+    local preset=$1 report=$2 folder=$build/$1 launcher=()
+    shift 2
     # ThreadSanitizer of gcc 12 cannot live with as random an address space as newer kernels make.
     if [ "$preset" = tsan ] && setarch -R true 2>/dev/null; then
         launcher=(setarch -R)
     elif [ "$preset" = debian13-asan ]; then
         launcher=(in_debian13)
     fi
-    "${launcher[@]}" ctest --test-dir "$folder" --parallel "$jobs" --timeout 120 --output-on-failure \
-        --no-tests=error --output-junit "$build/reports/unit-$preset.xml" "$@"
+    "${launcher[@]}" ctest --test-dir "$folder" --timeout 120 --output-on-failure --no-tests=error \
+        --output-junit "$build/reports/$report.xml" "$@"
 }
 
 # A test that fails beside others is run a second time, alone, and must pass then. tools/test_summary.py names these, and
-# allows a few. Of many that fail again five are enough.
+# allows a few.
+unit_twice() {
+    local preset=$1 status=0
+    unit_suite "$@" || status=$?
+    # ctest's status of a test that failed, or took too long
+    if [ "$status" = 8 ]; then
+        say "dev: those that failed, a second time, alone"
+        status=0
+        unit_run "$preset" "unit-$preset-again" --parallel 1 --rerun-failed --stop-on-failure || status=$?
+    fi
+    return "$status"
+}
+
+# Of many that fail again five are enough.
 pytest_twice() {
     local report=$1 folder=$2 status=0
     shift 2
@@ -56,8 +71,8 @@ sanitizer_environment() {
 }
 
 test_unit() {
-    suite unit-asan "unit tests under ASan and UBSan" unit_suite asan "$@"
-    suite unit-tsan "threaded unit tests under TSan" unit_suite tsan --label-regex '^threads$' "$@"
+    suite unit-asan "unit tests under ASan and UBSan" unit_twice asan "$@"
+    suite unit-tsan "threaded unit tests under TSan" unit_twice tsan --label-regex '^threads$' "$@"
     # With arguments it may have none of them.
     [ $# -gt 0 ] || suite unit-release "what values of keys cost the release build" keys_suite
 }
@@ -72,7 +87,7 @@ keys_suite() {
 }
 
 # The same as unit, with the image's libraries.
-debian13_suite() { base_is_ready && { wait "$base_aside" || true; } && (build_in_debian13 all) && unit_suite debian13-asan "$@"; }
+debian13_suite() { base_is_ready && { wait "$base_aside" || true; } && (build_in_debian13 all) && unit_twice debian13-asan "$@"; }
 test_debian13() { suite unit-debian13-asan "unit tests on Debian 13" debian13_suite "$@"; }
 
 # These often wait: two files at a time take half as long. More of them at a time disturb one another, but for those that
@@ -118,7 +133,7 @@ fuzz_suite() {
         name=$(basename "${input%-timeout-*}")
         [ ! -f "$input" ] || mv "$input" "$found/$name/"
     done
-    ctest --test-dir "$build/fuzz" --rerun-failed --output-on-failure --output-junit "$build/reports/unit-fuzz-again.xml"
+    unit_run fuzz unit-fuzz-again --rerun-failed
 }
 test_fuzz() { suite unit-fuzz "fuzzers" fuzz_suite "$@"; }
 parity_suite() { (keda_scalers) && python_suite parity "${two_at_a_time[@]}" "$@"; }
