@@ -271,8 +271,9 @@ start_compilers_aside() {
 }
 
 FIRST_PARTS=(unit protocol charts web brokers)
-ALL_PARTS=(unit protocol charts docs web fuzz brokers examples debian13 parity e2e)
-NAMED_PARTS=(kerberos upgrade upstream image)
+CI_PARTS=(unit protocol charts docs web fuzz brokers examples debian13 parity e2e)
+ALL_PARTS=("${CI_PARTS[@]}" kerberos upgrade image)
+NAMED_PARTS=(upstream)
 
 test_() {
     local size=${1:-first} parts presets=() reports=() part preset
@@ -282,9 +283,10 @@ test_() {
             parts=("${FIRST_PARTS[@]}")
             export BACKLOG_BASE=${BACKLOG_BASE:-native} # a root takes longer to make than these tests
             ;;
-        all)
+        ci | all)
             parts=("${ALL_PARTS[@]}")
-            is_in_debian13 || read -ra parts <<<"${ALL_PARTS[*]/debian13/}" # part unit has them
+            [ "$size" = all ] || parts=("${CI_PARTS[@]}")
+            is_in_debian13 || read -ra parts <<<"${parts[*]/debian13/}" # part unit has them
             ;;
         matrix | mutation)
             "test_$size" "$@"
@@ -292,7 +294,7 @@ test_() {
             ;;
         *)
             [[ " ${ALL_PARTS[*]} ${NAMED_PARTS[*]} " == *" $size "* ]] ||
-                die "test: no part $size; there are ${ALL_PARTS[*]} ${NAMED_PARTS[*]}, matrix, mutation, and all"
+                die "test: no part $size; there are ${ALL_PARTS[*]} ${NAMED_PARTS[*]}, matrix, mutation, ci, and all"
             parts=("$size")
             ;;
     esac
@@ -308,11 +310,11 @@ test_() {
     done
     local ready=$SECONDS
     start_base_aside
-    [ "$size" != all ] || start_compilers_aside
+    [[ $size != ci && $size != all ]] || start_compilers_aside
     for part in "${parts[@]}"; do
         case $size,$part in
-            all,fuzz) start_fuzz_aside "$@" ;;
-            all,parity) wait && "test_$part" ;; # from here on something of what was compiled aside is needed
+            ci,fuzz | all,fuzz) start_fuzz_aside "$@" ;;
+            ci,parity | all,parity) wait && "test_$part" ;; # from here on something of what was compiled aside is needed
             first,brokers) test_brokers -m first ;;
             *) "test_$part" "$@" ;;
         esac
