@@ -20,10 +20,10 @@ unit_run() {
 # A test that fails beside others is run a second time, alone, and must pass then. tools/test_summary.py names these, and
 # allows a few.
 unit_twice() {
-    local preset=$1 status=0
+    local preset=$1 failed=$build/$1/Testing/Temporary/LastTestsFailed.log status=0
+    rm -f "$failed"
     unit_suite "$@" || status=$?
-    # ctest's status of a test that failed, or took too long
-    if [ "$status" = 8 ]; then
+    if [ -e "$failed" ]; then
         say "dev: those that failed, a second time, alone"
         status=0
         unit_run "$preset" "unit-$preset-again" --parallel 1 --rerun-failed --stop-on-failure || status=$?
@@ -72,8 +72,8 @@ sanitizer_environment() {
 
 test_unit() {
     suite unit-asan "unit tests under ASan and UBSan" unit_twice asan "$@"
-    suite unit-tsan "threaded unit tests under TSan" unit_twice tsan --label-regex '^threads$' "$@"
     # With arguments it may have none of them.
+    suite unit-tsan "threaded unit tests under TSan" unit_twice tsan --label-regex '^threads$' "$@" ${1:+--no-tests=ignore}
     [ $# -gt 0 ] || suite unit-release "what values of keys cost the release build" keys_suite
 }
 
