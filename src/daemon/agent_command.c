@@ -1,7 +1,7 @@
 #include "cli/command.h"
 
 #include "measure/agent/agent_client.h"
-#include "measure/agent/launch.h"
+#include "measure/agent/agent_launch.h"
 
 #include <sys/stat.h>
 

@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "config/kubernetes_name.h"
 #include "kubernetes/workers/worker_monitor.h"
-#include "web/http/answer.h"
+#include "web/http/page_answer.h"
 #include "web/json.h"
 
 #include <stdlib.h>

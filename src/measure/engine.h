@@ -8,46 +8,46 @@
  *
  * The modules of measure/; each uses only those above it:
  *
- *   task                     a query that a scaler is measuring, and the feed of these
- *   scaler                   what a scaler is: its hooks, which measure and evaluate
- *   snapshot                 what is known of a query, copied
- *   recent_samples           its last readings, for scaling policies
- *   history                  its readings of the last hour, for people
- *   connection_stats         what is counted of a connection
- *   query_user               who uses a query, by name
- *   naming                   what people call a connection, in logs, metrics and pages
- *   connection/load          how busy a connection is
- *   connection/job           a query in the schedule
- *   connection/job_heap      jobs by when they are due
- *   connection/job_groups    whose turn it is
- *   connection/schedule      which job is sent next
- *   connection/push          how one query is subscribed to
- *   connection/outage        since when a query has no usable reading
+ *   task                           a query that a scaler is measuring, and the feed of these
+ *   scaler                         what a scaler is: its hooks, which measure and evaluate
+ *   snapshot                       what is known of a query, copied
+ *   recent_samples                 its last readings, for scaling policies
+ *   history                        its readings of the last hour, for people
+ *   connection_stats               what is counted of a connection
+ *   query_user                     who uses a query, by name
+ *   naming                         what people call a connection, in logs, metrics and pages
+ *   connection/load                how busy a connection is
+ *   connection/job                 a query in the schedule
+ *   connection/job_heap            jobs by when they are due
+ *   connection/job_groups          whose turn it is
+ *   connection/schedule            which job is sent next
+ *   connection/push                how one query is subscribed to
+ *   connection/outage              since when a query has no usable reading
  *   connection/subscription_table  queries by the ids of their subscriptions
- *   connection/state         the structs of a connection and its queries
- *   connection/subscription  which queries are subscribed to
- *   connection/query_plan    when a query is due
- *   connection/watcher       a call or stream that the next measurement of a query wakes
- *   connection/follower      a scaling policy, which gets each reading once
- *   connection/bundle        which queries one request measures together
- *   connection/query         a query: what is known of it, who uses it, who waits for it
- *   connection/connection    what a reply, a time-out or a lost client means; when to connect again
- *   connection/query_view    copies what is known of a query
- *   agent/limits             what an agent process may use
- *   agent/frame              messages on its socket
- *   agent/messages           our structs as messages, and back
- *   agent/queries            the queries whose options an agent has
- *   agent/agent_process      agents that run, what they cost, and which are killed for memory
- *   agent/launch             starts and ends one
- *   agent/agent_client       the server's side of one
- *   agent/agent              what runs in one
- *   client                   a client of a source, in this process or in an agent
- *   tenancy                  whose a connection is, for limits
- *   poller                   the thread of a connection
- *   engine                   the map of all connections
- *   engine_stats             adds up what they count, for those below it and for the map
- *   engine_connections       visits all of them, for people
- *   engine_metrics           writes the sums in Prometheus' format
+ *   connection/connection_state    the structs of a connection and its queries
+ *   connection/subscription        which queries are subscribed to
+ *   connection/query_plan          when a query is due
+ *   connection/watcher             a call or stream that the next measurement of a query wakes
+ *   connection/follower            a scaling policy, which gets each reading once
+ *   connection/bundle              which queries one request measures together
+ *   connection/query               a query: what is known of it, who uses it, who waits for it
+ *   connection/connection          what a reply, a time-out or a lost client means; retries
+ *   connection/query_view          copies what is known of a query
+ *   agent/agent_limits             what an agent process may use
+ *   agent/frame                    messages on its socket
+ *   agent/agent_messages           our structs as messages, and back
+ *   agent/agent_queries            the queries whose options an agent has
+ *   agent/agent_process            agents that run, what they cost, and which are killed for memory
+ *   agent/agent_launch             starts and ends one
+ *   agent/agent_client             the server's side of one
+ *   agent/agent                    what runs in one
+ *   client                         a client of a source, in this process or in an agent
+ *   tenancy                        whose a connection is, for limits
+ *   poller                         the thread of a connection
+ *   engine                         the map of all connections
+ *   engine_stats                   adds up what they count, for those below it and for the map
+ *   engine_connections             visits all of them, for people
+ *   engine_metrics                 writes the sums in Prometheus' format
  *
  * Threads: any may call. The map of connections has a lock, each connection another one, and the
  * list of watchers with news a third; they are taken in this order, and held for copies, never
@@ -79,7 +79,7 @@ struct engine_settings {
     size_t max_connections;
     size_t max_agents;           /* of them, those with an agent process */
     size_t history_bytes;        /* for the readings of the last hour; 0: none are kept */
-    const char *program;         /* for a scaler in an agent (agent/launch.h); borrowed */
+    const char *program;         /* for a scaler in an agent (agent/agent_launch.h); borrowed */
     bool all_in_agents;          /* not only the scalers that need it */
     void (*wake)(void *context); /* a watcher has news; any thread, no lock held; may be NULL */
     void *wake_context;

@@ -9,7 +9,7 @@
 #ifndef BACKLOG_MEASURE_POLLER_H
 #define BACKLOG_MEASURE_POLLER_H
 
-#include "measure/connection/state.h"
+#include "measure/connection/connection_state.h"
 #include "measure/task_internal.h"
 #include "measure/tenancy.h"
 
@@ -22,7 +22,7 @@ struct poller;
 struct poller_settings {
     const struct connection_settings *connection;
     int64_t connect_timeout_ms;
-    const char *program; /* for a scaler in an agent (agent/launch.h); borrowed */
+    const char *program; /* for a scaler in an agent (agent/agent_launch.h); borrowed */
 
     /* Called on the poller's thread, without a lock. */
     void (*published)(struct engine *engine); /* watchers may have news */

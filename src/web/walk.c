@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "web/http/answer.h"
+#include "web/http/page_answer.h"
 
 struct walk {
     const struct walk_source *source;

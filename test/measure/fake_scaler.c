@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/agent/agent_client.h"
-#include "measure/agent/launch.h"
+#include "measure/agent/agent_launch.h"
 
 #include <ctype.h>
 #include <pthread.h>

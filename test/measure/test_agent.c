@@ -2,8 +2,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "measure/agent/agent_client_internal.h"
+#include "measure/agent/agent_messages.h"
 #include "measure/agent/frame.h"
-#include "measure/agent/messages.h"
 #include "measure/engine_fixture.h"
 #include "support/feed.h"
 

@@ -1,5 +1,5 @@
 /* What an agent process sends: it has read a broker's bytes, and is not trusted. */
-#include "measure/agent/messages.h"
+#include "measure/agent/agent_messages.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 #include "scale/policy_fixture.h"
 
 #include "base/memory.h"
-#include "scale/policy/words.h"
+#include "scale/policy/policy_words.h"
 #include "support/policy_settings.h"
 
 #include <math.h>

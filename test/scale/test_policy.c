@@ -1,6 +1,6 @@
 /* Policies: what they promise, from samples that are written down. */
 #include "base/memory.h"
-#include "scale/policy/words.h"
+#include "scale/policy/policy_words.h"
 #include "scale/policy_fixture.h"
 #include "support/policy_settings.h"
 

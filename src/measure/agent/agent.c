@@ -6,10 +6,10 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/agent/agent_client.h"
+#include "measure/agent/agent_launch.h"
+#include "measure/agent/agent_limits.h"
+#include "measure/agent/agent_messages.h"
 #include "measure/agent/frame.h"
-#include "measure/agent/launch.h"
-#include "measure/agent/limits.h"
-#include "measure/agent/messages.h"
 #include "measure/scaler_internal.h"
 #include "measure/task_internal.h"
 

@@ -5,10 +5,10 @@
 #include "base/memory.h"
 #include "base/system/process.h"
 #include "base/text.h"
+#include "measure/agent/agent_launch.h"
+#include "measure/agent/agent_messages.h"
+#include "measure/agent/agent_queries.h"
 #include "measure/agent/frame.h"
-#include "measure/agent/launch.h"
-#include "measure/agent/messages.h"
-#include "measure/agent/queries.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -2,9 +2,9 @@
  * The server's side of an agent process: a client of a source that lives in a process of its own,
  * so that a client library that aborts costs one connection one retry, and nobody else anything.
  *
- * How it is started is in launch.h; the end of its socket ends it. The messages are in agent.proto.
- * Options travel over the socket, never in argv: secrets are among them. What an agent sends is not
- * trusted: it reads what a broker sent.
+ * How it is started is in agent_launch.h; the end of its socket ends it. The messages are in
+ * agent.proto. Options travel over the socket, never in argv: secrets are among them. What an agent
+ * sends is not trusted: it reads what a broker sent.
  *
  * Notifications come over a pipe beside the socket, AGENT_NOTIFICATIONS, each an id of 8 bytes: so
  * any thread of the agent can write one without a lock. AGENT_LOST in it says that the subscription

@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "measure/agent/agent_client.h"
 #include "measure/agent/agent_process.h"
-#include "measure/agent/queries.h"
+#include "measure/agent/agent_queries.h"
 
 /* A task that the agent has. */
 struct sent_task {

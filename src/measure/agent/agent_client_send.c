@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "measure/agent/agent_messages.h"
 #include "measure/agent/frame.h"
-#include "measure/agent/messages.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -58,7 +58,7 @@ void agent_process_costs(struct agent_process_costs *ret_costs);
 /*
  * Kills agents until this process and they have at most so many bytes to themselves: the largest
  * one of the tenant whose agents have the most together, so that nobody gets those of others killed
- * with many that are a little smaller. Each is limited alone (limits.h), but many of them
+ * with many that are a little smaller. Each is limited alone (agent_limits.h), but many of them
  * could end the memory of the container, and with it the server: Kubernetes has the kernel kill all
  * of a container's processes then. While all agents have no more than `spared` none is killed:
  * this process needs too much then, which no agent's end changes. Returns how many were killed.

@@ -6,7 +6,7 @@
 #ifndef BACKLOG_MEASURE_CONNECTION_BUNDLE_H
 #define BACKLOG_MEASURE_CONNECTION_BUNDLE_H
 
-#include "measure/connection/state.h"
+#include "measure/connection/connection_state.h"
 
 /* The query becomes one of its bundle, where its scaler has bundles, and leaves it. */
 void bundle_join(struct query *query, const void *connection_options);

@@ -13,7 +13,7 @@
  * the thread around one; measure/engine.c the map of all.
  *
  * Its queries are in query_internal.h, what is asked of them from outside in query.h, and what both
- * are made of in state.h.
+ * are made of in connection_state.h.
  *
  * Threads: whoever has its lock. What is done to all queries at once (connection_connected(),
  * _refused() and _lost()), or to all who follow one (connection_query_ended()), releases it in

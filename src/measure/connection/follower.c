@@ -1,7 +1,7 @@
 #include "measure/connection/follower.h"
 
 #include "base/memory.h"
-#include "measure/connection/state.h"
+#include "measure/connection/connection_state.h"
 
 #include <utlist.h>
 

@@ -1,6 +1,6 @@
 /*
  * Outage: since when there is no usable reading of a query. An active reading is held from then on
- * (answer.h), and a hold must not begin twice.
+ * (scale/answer/answer.h), and a hold must not begin twice.
  *
  *     a call waits              unanswered, until an attempt ends: a reading, or it failed
  *     an attempt failed         failing, since it failed or, if that was earlier, since it is

@@ -7,9 +7,9 @@
 #ifndef BACKLOG_MEASURE_CONNECTION_QUERY_INTERNAL_H
 #define BACKLOG_MEASURE_CONNECTION_QUERY_INTERNAL_H
 
+#include "measure/connection/connection_state.h"
 #include "measure/connection/query.h"
 #include "measure/connection/query_plan.h"
-#include "measure/connection/state.h"
 
 /* Found or made; used by nobody yet. The values are copied. */
 struct query *query_of_values(struct connection *connection, const struct option_values *values,

@@ -1,7 +1,7 @@
 #include "measure/connection/query_plan.h"
 
 #include "base/clock.h"
-#include "measure/connection/state.h"
+#include "measure/connection/connection_state.h"
 #include "measure/connection/subscription.h"
 
 #include <sys/param.h>

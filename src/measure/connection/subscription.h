@@ -7,7 +7,7 @@
 #ifndef BACKLOG_MEASURE_CONNECTION_SUBSCRIPTION_H
 #define BACKLOG_MEASURE_CONNECTION_SUBSCRIPTION_H
 
-#include "measure/connection/state.h"
+#include "measure/connection/connection_state.h"
 
 /* A stream of the query waits for its first message at this interval; before, at former_ms. 0: it
  * does not. */

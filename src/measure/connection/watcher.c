@@ -1,8 +1,8 @@
 #include "measure/connection/watcher.h"
 
 #include "base/memory.h"
+#include "measure/connection/connection_state.h"
 #include "measure/connection/query_plan.h"
-#include "measure/connection/state.h"
 #include "measure/connection/subscription.h"
 
 #include <utlist.h>

@@ -28,7 +28,7 @@ static const char key_hold[] = "hold";
 const char general_hold_window[] = "holdWindow";
 
 /* Those of a policy, too; what its texts mean, and the rules across its keys, are in
- * policy/options.c.
+ * policy/policy_options.c.
  *
  * Below a second a stream (external-push) is the better way; and who measures less often than once
  * an hour would be answered with what was true an hour ago. */

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "config/option.h"
 #include "scale/answer/answer.h"
-#include "scale/policy/options.h"
+#include "scale/policy/policy_options.h"
 
 #include <stddef.h>
 

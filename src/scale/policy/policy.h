@@ -123,7 +123,7 @@ struct policy_result {
     int64_t idle_ms;    /* with scaleDownWhenIdle: for how long; -1: busy */
 };
 
-/* A decision, and what it was made from: for those who make it and who say it (words.h). */
+/* A decision, and what it was made from: for those who make it and who say it (policy_words.h). */
 struct policy_decision {
     const struct policy_settings *settings;
     struct policy_state *state;

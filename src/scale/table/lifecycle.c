@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "scale/connections/inline.h"
+#include "scale/connections/inline_connections.h"
 #include "scale/trigger/trigger_answers.h"
 
 #include <assert.h>

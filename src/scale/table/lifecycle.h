@@ -10,7 +10,7 @@
 #ifndef BACKLOG_SCALE_TABLE_LIFECYCLE_H
 #define BACKLOG_SCALE_TABLE_LIFECYCLE_H
 
-#include "scale/connections/inline.h"
+#include "scale/connections/inline_connections.h"
 #include "scale/table/budget.h"
 #include "scale/table/parse.h"
 #include "scale/trigger/trigger.h"

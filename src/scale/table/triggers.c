@@ -1,7 +1,7 @@
 #include "scale/table/triggers_internal.h"
 
 #include "base/memory.h"
-#include "scale/connections/inline.h"
+#include "scale/connections/inline_connections.h"
 #include "scale/trigger/trigger_objects.h"
 
 #include <assert.h>

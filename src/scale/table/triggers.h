@@ -6,8 +6,8 @@
  *
  *   policy/flow                    how fast messages come and are consumed, and stuck consumers
  *   policy/policy                  replicas from readings and settings
- *   policy/words                   a decision as a sentence
- *   policy/options                 from keys to these settings, and rules across keys
+ *   policy/policy_words            a decision as a sentence
+ *   policy/policy_options          from keys to these settings, and rules across keys
  *   answer/peak_value              the largest value that was answered lately, which is held
  *   answer/peer_values             what other replicas of the server would hold
  *   answer/answer                  what KEDA is answered, from what is known; pure
@@ -20,7 +20,7 @@
  *   trigger/trigger_report         what KEDA is answered now, and what pages and metrics show of it
  *   trigger/trigger_peers          what a trigger gives other replicas, and takes from them
  *   connections/named              the values of a connection of the file or of a Secret
- *   connections/inline             the limit of connections that are of neither
+ *   connections/inline_connections the limit of connections that are of neither
  *   connections/own_credentials    what the authentication of a trigger may be used for
  *   connections/namespace_secrets  the connections that teams keep in Secrets
  *   table/parse                    from the metadata to what a trigger measures, and how

@@ -3,8 +3,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "scale/metadata/general.h"
-#include "scale/policy/options.h"
-#include "scale/policy/words.h"
+#include "scale/policy/policy_options.h"
+#include "scale/policy/policy_words.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/source_address.h"
-#include "scale/policy/words.h"
+#include "scale/policy/policy_words.h"
 #include "scale/trigger/trigger_objects.h"
 
 #include <math.h>

@@ -7,8 +7,8 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "serve/h2/call/answer.h"
 #include "serve/h2/call/call.h"
+#include "serve/h2/call/call_answer.h"
 #include "serve/h2/call/refusal.h"
 #include "serve/h2/connection.h"
 

@@ -3,24 +3,24 @@
  *
  * The modules of serve/h2/; each uses only those above it:
  *
- *   call/framing  gRPC's bytes; pure
- *   limits        what clients may do, counted
- *   peer          the addresses that clients come from, and what each has
- *   call/request  a call's headers while they arrive
- *   call/status   gRPC's status as headers
- *   state         server, connection and call: the data
- *   tls_bio       the socket as OpenSSL has it, and a limit of what a handshake announces
- *   socket        a connection's bytes, through TLS where that is spoken
- *   output        what it writes
- *   call/limits   a call's deadline, and the client's part in time
- *   call/answer   what a call answers: messages and a status
- *   call/call     its messages in, its beginning and its end
- *   connection    its life, its time limits, its end
- *   call/refusal  the answer to what is no gRPC
- *   session       HTTP/2: nghttp2's callbacks, and limits on frames
- *   io            the connection's first bytes, what it reads and when it writes
- *   listener      the address, new connections, and those that there is no place for
- *   server        the loop and its thread, turns, wakes, the drain
+ *   call/framing      gRPC's bytes; pure
+ *   limits            what clients may do, counted
+ *   peer              the addresses that clients come from, and what each has
+ *   call/request      a call's headers while they arrive
+ *   call/status       gRPC's status as headers
+ *   state             server, connection and call: the data
+ *   tls_bio           the socket as OpenSSL has it, and a limit of what a handshake announces
+ *   socket            a connection's bytes, through TLS where that is spoken
+ *   output            what it writes
+ *   call/limits       a call's deadline, and the client's part in time
+ *   call/call_answer  what a call answers: messages and a status
+ *   call/call         its messages in, its beginning and its end
+ *   connection        its life, its time limits, its end
+ *   call/refusal      the answer to what is no gRPC
+ *   session           HTTP/2: nghttp2's callbacks, and limits on frames
+ *   io                the connection's first bytes, what it reads and when it writes
+ *   listener          the address, new connections, and those that there is no place for
+ *   server            the loop and its thread, turns, wakes, the drain
  *
  * Threads: one runs the loop, the sessions and the service's hooks, so the turn lock is this
  * thread. Others only write to wake_fd, and wait for the thread's end.

@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "base/system/listen.h"
-#include "web/http/connections.h"
+#include "web/http/http_connections.h"
 #include "web/http/request.h"
 
 #include <event2/buffer.h>

@@ -4,8 +4,8 @@
  * pages that are not open get 401 without it, and /login is where browsers show the token.
  *
  * A connection carries one request: it is closed after the answer, or after 5 s in any case
- * (connections.h). Streams (stream.h) stay open, and have a limit of their own. A request for a
- * host that is not permitted (host.h) gets 403.
+ * (http_connections.h). Streams (stream.h) stay open, and have a limit of their own. A request for
+ * a host that is not permitted (host.h) gets 403.
  *
  * Threads: a server has one of its own, on which every page is written, one at a time.
  */

@@ -14,7 +14,7 @@
  * with "/" and begins its own is never found, and none after "/".
  *
  * JSON is written with web/json.h, and lists with web/list_page.h; how a page refuses a request is
- * in answer.h.
+ * in page_answer.h.
  *
  * The modules of web/; each uses only those above it:
  *
@@ -26,8 +26,8 @@
  *   http/login             the token, and the cookie that stands for it
  *   http/stream            answers that go on
  *   http/page              this header
- *   http/answer            answers in JSON, and refusals
- *   http/connections       how many connections there are, and for how long
+ *   http/page_answer       answers in JSON, and refusals
+ *   http/http_connections  how many connections there are, and for how long
  *   http/request           a request finds its page, or is refused
  *   http/http              the port
  *   walk                   over all triggers, some at a time under the turn lock

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/system/host_port.h"
-#include "web/http/answer.h"
+#include "web/http/page_answer.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -70,7 +70,7 @@ static const struct web_page *find_page(const struct web_settings *settings, con
     return NULL;
 }
 
-/* What no page has answered: in plain text. Pages refuse in JSON (answer.h). */
+/* What no page has answered: in plain text. Pages refuse in JSON (page_answer.h). */
 static void refuse(struct web_answer *answer, int code, const char *text)
 {
     answer->code = code;

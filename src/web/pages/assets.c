@@ -1,7 +1,7 @@
 #include "web/pages/assets.h"
 
 #include "base/memory.h"
-#include "web/http/answer.h"
+#include "web/http/page_answer.h"
 
 static const struct {
     const char *ending;

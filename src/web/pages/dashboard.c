@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
-#include "web/http/answer.h"
+#include "web/http/page_answer.h"
 #include "web/json.h"
 #include "web/list_page.h"
 #include "web/pages/server_figures.h"

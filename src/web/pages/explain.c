@@ -1,8 +1,8 @@
 #include "web/pages/explain.h"
 
 #include "base/memory.h"
-#include "scale/policy/words.h"
-#include "web/http/answer.h"
+#include "scale/policy/policy_words.h"
+#include "web/http/page_answer.h"
 #include "web/json.h"
 #include "web/list_page.h"
 #include "web/trigger_fields.h"

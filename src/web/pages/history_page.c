@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "web/http/answer.h"
+#include "web/http/page_answer.h"
 #include "web/json.h"
 #include "web/trigger_fields.h"
 #include "web/trigger_json.h"

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "serve/h2/call/answer.h"
+#include "serve/h2/call/call_answer.h"
 #include "serve/h2/call/limits.h"
 
 #include <stdlib.h>

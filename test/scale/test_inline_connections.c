@@ -1,6 +1,6 @@
 #include "base/memory.h"
 #include "base/text.h"
-#include "scale/connections/inline.h"
+#include "scale/connections/inline_connections.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "measure/agent/messages.h"
+#include "measure/agent/agent_messages.h"
 
 #include "base/memory.h"
 

@@ -3,8 +3,8 @@
  *
  * Threads: the loop's.
  */
-#ifndef BACKLOG_SERVE_H2_CALL_ANSWER_H
-#define BACKLOG_SERVE_H2_CALL_ANSWER_H
+#ifndef BACKLOG_SERVE_H2_CALL_CALL_ANSWER_H
+#define BACKLOG_SERVE_H2_CALL_CALL_ANSWER_H
 
 #include "serve/h2/state.h"
 

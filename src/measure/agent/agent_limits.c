@@ -1,4 +1,4 @@
-#include "measure/agent/limits.h"
+#include "measure/agent/agent_limits.h"
 
 #include "base/system/process.h"
 

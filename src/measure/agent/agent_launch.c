@@ -1,4 +1,4 @@
-#include "measure/agent/launch.h"
+#include "measure/agent/agent_launch.h"
 
 #include "base/memory.h"
 #include "base/system/file.h"

@@ -1,4 +1,4 @@
-#include "scale/connections/inline.h"
+#include "scale/connections/inline_connections.h"
 
 #include "base/hash_table.h"
 #include "base/memory.h"

@@ -3,8 +3,8 @@
  *
  * Threads: any; pure.
  */
-#ifndef BACKLOG_SCALE_POLICY_WORDS_H
-#define BACKLOG_SCALE_POLICY_WORDS_H
+#ifndef BACKLOG_SCALE_POLICY_POLICY_WORDS_H
+#define BACKLOG_SCALE_POLICY_POLICY_WORDS_H
 
 #include "base/text.h"
 #include "scale/policy/policy.h"

@@ -8,8 +8,8 @@
  *
  * Threads: the HTTP server's.
  */
-#ifndef BACKLOG_WEB_HTTP_CONNECTIONS_H
-#define BACKLOG_WEB_HTTP_CONNECTIONS_H
+#ifndef BACKLOG_WEB_HTTP_HTTP_CONNECTIONS_H
+#define BACKLOG_WEB_HTTP_HTTP_CONNECTIONS_H
 
 #include "web/http/stream.h"
 

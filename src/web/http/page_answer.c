@@ -1,4 +1,4 @@
-#include "web/http/answer.h"
+#include "web/http/page_answer.h"
 
 #include "base/memory.h"
 #include "base/text.h"

@@ -5,8 +5,8 @@
  *
  * Threads: as connection.h has it.
  */
-#ifndef BACKLOG_MEASURE_CONNECTION_STATE_H
-#define BACKLOG_MEASURE_CONNECTION_STATE_H
+#ifndef BACKLOG_MEASURE_CONNECTION_CONNECTION_STATE_H
+#define BACKLOG_MEASURE_CONNECTION_CONNECTION_STATE_H
 
 #include "base/hash_table.h"
 #include "measure/connection/outage.h"

@@ -1,4 +1,4 @@
-#include "scale/policy/options.h"
+#include "scale/policy/policy_options.h"
 
 #include "base/memory.h"
 #include "base/text.h"

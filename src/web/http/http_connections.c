@@ -1,4 +1,4 @@
-#include "web/http/connections.h"
+#include "web/http/http_connections.h"
 
 #include "base/memory.h"
 #include "web/http/address.h"

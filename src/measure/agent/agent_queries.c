@@ -1,4 +1,4 @@
-#include "measure/agent/queries.h"
+#include "measure/agent/agent_queries.h"
 
 #include "base/hash_table.h"
 #include "base/memory.h"

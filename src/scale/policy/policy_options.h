@@ -3,13 +3,13 @@
  *
  * A key of a policy is at three places: its field is in struct policy_settings (policy.h), or here
  * if it is a text; its row, with the limits and the documentation, in the table of all general keys
- * (metadata/general.c); and what no row can say is in options.c: texts, rules across keys, and
- * what the source must report.
+ * (metadata/general.c); and what no row can say is in policy_options.c: texts, rules across keys,
+ * and what the source must report.
  *
  * Threads: any; pure.
  */
-#ifndef BACKLOG_SCALE_POLICY_OPTIONS_H
-#define BACKLOG_SCALE_POLICY_OPTIONS_H
+#ifndef BACKLOG_SCALE_POLICY_POLICY_OPTIONS_H
+#define BACKLOG_SCALE_POLICY_POLICY_OPTIONS_H
 
 #include "base/error.h"
 #include "config/option.h"

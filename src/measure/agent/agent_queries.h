@@ -3,8 +3,8 @@
  *
  * Threads: one at a time.
  */
-#ifndef BACKLOG_MEASURE_AGENT_QUERIES_H
-#define BACKLOG_MEASURE_AGENT_QUERIES_H
+#ifndef BACKLOG_MEASURE_AGENT_AGENT_QUERIES_H
+#define BACKLOG_MEASURE_AGENT_AGENT_QUERIES_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,8 +3,8 @@
  *
  * Threads: that of the pages.
  */
-#ifndef BACKLOG_WEB_HTTP_ANSWER_H
-#define BACKLOG_WEB_HTTP_ANSWER_H
+#ifndef BACKLOG_WEB_HTTP_PAGE_ANSWER_H
+#define BACKLOG_WEB_HTTP_PAGE_ANSWER_H
 
 #include "web/http/page.h"
 

@@ -7,8 +7,8 @@
  *
  * Threads: before the first one of the process.
  */
-#ifndef BACKLOG_MEASURE_AGENT_LIMITS_H
-#define BACKLOG_MEASURE_AGENT_LIMITS_H
+#ifndef BACKLOG_MEASURE_AGENT_AGENT_LIMITS_H
+#define BACKLOG_MEASURE_AGENT_AGENT_LIMITS_H
 
 #include <stddef.h>
 

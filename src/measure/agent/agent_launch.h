@@ -7,8 +7,8 @@
  *
  * Threads: any; one at a time per process.
  */
-#ifndef BACKLOG_MEASURE_AGENT_LAUNCH_H
-#define BACKLOG_MEASURE_AGENT_LAUNCH_H
+#ifndef BACKLOG_MEASURE_AGENT_AGENT_LAUNCH_H
+#define BACKLOG_MEASURE_AGENT_AGENT_LAUNCH_H
 
 #include "base/error.h"
 #include "measure/agent/agent_process.h"

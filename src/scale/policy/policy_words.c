@@ -1,4 +1,4 @@
-#include "scale/policy/words.h"
+#include "scale/policy/policy_words.h"
 
 #include "base/memory.h"
 

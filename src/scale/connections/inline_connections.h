@@ -9,8 +9,8 @@
  *
  * Threads: one at a time (the server's turn lock).
  */
-#ifndef BACKLOG_SCALE_CONNECTIONS_INLINE_H
-#define BACKLOG_SCALE_CONNECTIONS_INLINE_H
+#ifndef BACKLOG_SCALE_CONNECTIONS_INLINE_CONNECTIONS_H
+#define BACKLOG_SCALE_CONNECTIONS_INLINE_CONNECTIONS_H
 
 #include "base/error.h"
 

@@ -6,7 +6,7 @@
  * the status follows it.
  */
 
-#include "serve/h2/call/answer.h"
+#include "serve/h2/call/call_answer.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "serve/h2/call/limits.h"

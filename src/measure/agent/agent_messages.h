@@ -3,8 +3,8 @@
  *
  * Threads: any; nothing is kept.
  */
-#ifndef BACKLOG_MEASURE_AGENT_MESSAGES_H
-#define BACKLOG_MEASURE_AGENT_MESSAGES_H
+#ifndef BACKLOG_MEASURE_AGENT_AGENT_MESSAGES_H
+#define BACKLOG_MEASURE_AGENT_AGENT_MESSAGES_H
 
 #include "agent.pb-c.h"
 #include "measure/scaler.h"
