@@ -42,3 +42,13 @@ void client_close(struct client *client)
         client->scaler->disconnect(client->own);
     free(client);
 }
+
+const char *client_state_name(enum client_state state)
+{
+    static const char *const names[] = {
+        [CLIENT_DISCONNECTED] = "not connected",
+        [CLIENT_CONNECTED] = "connected",
+        [CLIENT_FAILED] = "failed",
+    };
+    return names[state];
+}

@@ -6,9 +6,9 @@
 #ifndef BACKLOG_MEASURE_CLIENT_H
 #define BACKLOG_MEASURE_CLIENT_H
 
-#include "measure/agent/agent_process.h"
 #include "measure/scaler.h"
 
+struct agent_origin;
 struct client;
 
 /* `agent` is the process that has the client; NULL: the client is in this process. */
@@ -17,5 +17,10 @@ bool client_open(const struct scaler *scaler, const struct option_values *connec
                  struct error *error);
 bool client_measure(struct client *client, struct feed *feed, struct error *error);
 void client_close(struct client *client);
+
+/* Of the client of a connection; for people. */
+enum client_state { CLIENT_DISCONNECTED, CLIENT_CONNECTED, CLIENT_FAILED };
+
+const char *client_state_name(enum client_state state); /* "connected", in all JSON */
 
 #endif

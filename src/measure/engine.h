@@ -10,6 +10,15 @@
  *
  *   task                           a query that a scaler is measuring, and the feed of these
  *   scaler                         what a scaler is: its hooks, which measure and evaluate
+ *   agent/agent_limits             what an agent process may use
+ *   agent/frame                    messages on its socket
+ *   agent/agent_messages           our structs as messages, and back
+ *   agent/agent_queries            the queries whose options an agent has
+ *   agent/agent_process            agents that run, what they cost, and which are killed for memory
+ *   agent/agent_launch             starts and ends one
+ *   agent/agent_client             the server's side of one
+ *   agent/agent                    what runs in one
+ *   client                         a client of a source, in this process or in an agent
  *   snapshot                       what is known of a query, copied
  *   recent_samples                 its last readings, for scaling policies
  *   history                        its readings of the last hour, for people
@@ -33,15 +42,6 @@
  *   connection/query               a query: what is known of it, who uses it, who waits for it
  *   connection/connection          what a reply, a time-out or a lost client means; retries
  *   connection/query_view          copies what is known of a query
- *   agent/agent_limits             what an agent process may use
- *   agent/frame                    messages on its socket
- *   agent/agent_messages           our structs as messages, and back
- *   agent/agent_queries            the queries whose options an agent has
- *   agent/agent_process            agents that run, what they cost, and which are killed for memory
- *   agent/agent_launch             starts and ends one
- *   agent/agent_client             the server's side of one
- *   agent/agent                    what runs in one
- *   client                         a client of a source, in this process or in an agent
  *   tenancy                        whose a connection is, for limits
  *   poller                         the thread of a connection
  *   engine                         the map of all connections

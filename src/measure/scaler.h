@@ -33,7 +33,7 @@ struct metric_spec {
 
 /* KEDA makes int64(value * 1000) of it (GenerateMetricInMili in its pkg/scalers/scaler.go). Where
  * that overflows it is negative, and the workload is scaled to its minimum: more is an error. */
-#define LARGEST_VALUE 9.2e15
+#define SCALER_MAX_VALUE 9.2e15
 
 /* What a reading means for one trigger. */
 struct evaluation {

@@ -12,13 +12,3 @@ void snapshot_done(struct snapshot *snapshot)
 {
     error_done(&snapshot->error);
 }
-
-const char *client_state_name(enum client_state state)
-{
-    static const char *const names[] = {
-        [CLIENT_DISCONNECTED] = "not connected",
-        [CLIENT_CONNECTED] = "connected",
-        [CLIENT_FAILED] = "failed",
-    };
-    return names[state];
-}

@@ -7,7 +7,7 @@
 #define BACKLOG_MEASURE_SNAPSHOT_H
 
 #include "base/error.h"
-#include "measure/scaler.h"
+#include "measure/task.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,10 +36,5 @@ void snapshot_done(struct snapshot *snapshot);
 /* For how long a reading is as good as a new one where no user set an interval: ten times what its
  * measurement took, half a second at least, `interval_ms` at most. Pure. */
 int64_t snapshot_fresh_ms(const struct snapshot *snapshot, int64_t interval_ms);
-
-/* Of a connection; for people. */
-enum client_state { CLIENT_DISCONNECTED, CLIENT_CONNECTED, CLIENT_FAILED };
-
-const char *client_state_name(enum client_state state); /* "connected", in all JSON */
 
 #endif

@@ -55,8 +55,8 @@ static void a_written_frame_is_read(void **state)
     _cleanup_(error_done) struct error error = {0};
     send_ids();
     send_ids();
-    assert_int_equal(receive(FRAME_LARGEST, CLOCK_NEVER, &error), 3);
-    assert_int_equal(receive(FRAME_LARGEST, clock_now_ms() + 1000, &error), 3);
+    assert_int_equal(receive(FRAME_MAX_BYTES, CLOCK_NEVER, &error), 3);
+    assert_int_equal(receive(FRAME_MAX_BYTES, clock_now_ms() + 1000, &error), 3);
 }
 
 static void a_silent_end_is_waited_for_until_the_deadline(void **state)
@@ -64,7 +64,7 @@ static void a_silent_end_is_waited_for_until_the_deadline(void **state)
     (void)state;
     _cleanup_(error_done) struct error error = {0};
     int64_t deadline_ms = clock_now_ms() + 50;
-    assert_int_equal(receive(FRAME_LARGEST, deadline_ms, &error), 0);
+    assert_int_equal(receive(FRAME_MAX_BYTES, deadline_ms, &error), 0);
     assert_string_equal(error_text(&error), "no answer in time");
     assert_true(clock_now_ms() >= deadline_ms);
 }
@@ -74,7 +74,7 @@ static void a_late_reader_reads_what_is_there(void **state)
     (void)state;
     _cleanup_(error_done) struct error error = {0};
     send_ids();
-    assert_int_equal(receive(FRAME_LARGEST, clock_now_ms() - 50, &error), 3);
+    assert_int_equal(receive(FRAME_MAX_BYTES, clock_now_ms() - 50, &error), 3);
 }
 
 /* A frame of which a byte comes now and then, until nobody listens any more. */
@@ -97,7 +97,7 @@ static void a_frame_that_arrives_bit_by_bit_times_out(void **state)
     _cleanup_(error_done) struct error error = {0};
     pthread_t speaker;
     assert_int_equal(pthread_create(&speaker, NULL, send_slowly, NULL), 0);
-    assert_int_equal(receive(FRAME_LARGEST, clock_now_ms() + 50, &error), 0);
+    assert_int_equal(receive(FRAME_MAX_BYTES, clock_now_ms() + 50, &error), 0);
     assert_string_equal(error_text(&error), "no answer in time");
     shutdown(ends[0], SHUT_RDWR);
     pthread_join(speaker, NULL);

@@ -98,7 +98,7 @@ static void a_trigger_waits_for_the_secret_and_then_uses_it(void **state)
 {
     (void)state;
     struct trigger *trigger = FIND(OWN);
-    assert_int_equal(trigger->phase, PHASE_PENDING);
+    assert_int_equal(trigger->phase, TRIGGER_PENDING);
     assert_mistake(trigger, ERROR_UNAVAILABLE, "Secret shop/backlog-connections has not been read");
     assert_string_equal(followed.bytes, "+shop");
 
@@ -111,7 +111,7 @@ static void a_trigger_waits_for_the_secret_and_then_uses_it(void **state)
     assert_int_equal(answer.kind, ANSWER_REFUSED);
 
     set_secret("shop", OWN_YAML);
-    assert_int_not_equal(trigger->phase, PHASE_PENDING);
+    assert_int_not_equal(trigger->phase, TRIGGER_PENDING);
     query_of(trigger);
     wait_until_measured(trigger);
 }
@@ -122,7 +122,7 @@ static void other_namespaces_do_not_use_it(void **state)
     FIND(OWN);
     set_secret("shop", OWN_YAML);
     struct trigger *other = find_in("other", 0, (const char *const[]){OWN, NULL});
-    assert_int_equal(other->phase, PHASE_PENDING);
+    assert_int_equal(other->phase, TRIGGER_PENDING);
     delete_secret("other");
     assert_mistake(other, ERROR_INVALID, "there is no Secret other/backlog-connections");
     struct trigger *strange = find_in("../shop", 0, (const char *const[]){OWN, NULL});
@@ -144,7 +144,7 @@ static void a_secret_that_changes_all_the_time_delays_no_other_namespace(void **
         change_secret("shop", OWN_YAML);
         assert_true(triggers_renew(triggers, 1));
     }
-    assert_int_equal(other->phase, PHASE_READY);
+    assert_int_equal(other->phase, TRIGGER_READY);
     renew_all();
 }
 
@@ -178,7 +178,7 @@ static void a_connection_of_the_file_comes_first_and_needs_no_secret(void **stat
     assert_int_equal(followed.length, 0);
     /* The namespace may not use it: the name is free for its own. */
     struct trigger *other = find_in("other", 0, (const char *const[]){ORDERS, NULL});
-    assert_int_equal(other->phase, PHASE_PENDING);
+    assert_int_equal(other->phase, TRIGGER_PENDING);
     delete_secret("other");
     assert_mistake(other, ERROR_DENIED, "cannot be used in namespace \"other\"");
     set_secret("other", "connections:\n  orders: {scaler: fake, source: theirs}\n");
@@ -221,7 +221,7 @@ static void a_deleted_secret_ends_its_connections_and_a_mistake_does_not(void **
     delete_secret("shop");
     assert_null(trigger->bound.query);
     assert_mistake(trigger, ERROR_INVALID, "there is no Secret");
-    assert_int_equal(trigger->phase, PHASE_UNCONNECTED);
+    assert_int_equal(trigger->phase, TRIGGER_UNCONNECTED);
 }
 
 static void before_the_first_answer_a_failure_of_the_api_is_named(void **state)
@@ -229,7 +229,7 @@ static void before_the_first_answer_a_failure_of_the_api_is_named(void **state)
     (void)state;
     struct trigger *trigger = FIND(OWN);
     fail_api("shop");
-    assert_int_not_equal(trigger->phase, PHASE_PENDING);
+    assert_int_not_equal(trigger->phase, TRIGGER_PENDING);
     assert_mistake(trigger, ERROR_UNAVAILABLE, "cannot be read: the API is away");
     set_secret("shop", OWN_YAML);
     query_of(trigger);
@@ -272,7 +272,7 @@ static void a_namespace_without_triggers_is_not_followed(void **state)
     assert_int_equal(triggers_count(triggers), 0);
     assert_string_equal(followed.bytes, "+shop -shop");
     set_secret("shop", OWN_YAML); /* what comes late is dropped */
-    assert_int_equal(FIND(OWN)->phase, PHASE_PENDING);
+    assert_int_equal(FIND(OWN)->phase, TRIGGER_PENDING);
 }
 
 static void the_file_may_take_a_name_over(void **state)
@@ -288,7 +288,7 @@ static void the_file_may_take_a_name_over(void **state)
     assert_string_equal(trigger->bound.user.connection, "own");
     assert_string_equal(followed.bytes, "+shop -shop");
     set_connections("connections: {}\n");
-    assert_int_equal(trigger->phase, PHASE_PENDING);
+    assert_int_equal(trigger->phase, TRIGGER_PENDING);
 }
 
 static void more_namespaces_than_allowed_are_refused(void **state)
@@ -306,7 +306,7 @@ static void more_namespaces_than_allowed_are_refused(void **state)
     for (int i = 0; i <= NAMESPACE_SECRETS_MAX; i++) {
         snprintf(name, sizeof(name), "n%d", i);
         trigger = find_in(name, 0, (const char *const[]){OWN, NULL});
-        assert_int_equal(trigger->phase == PHASE_PENDING, i < NAMESPACE_SECRETS_MAX);
+        assert_int_equal(trigger->phase == TRIGGER_PENDING, i < NAMESPACE_SECRETS_MAX);
     }
     assert_mistake(trigger, ERROR_LIMIT, "the Secrets of 1024 namespaces are in use");
     trigger = find_in("wrong", 0, (const char *const[]){OWN, "queueNam", "7", NULL});
@@ -345,7 +345,7 @@ static void the_connections_count_for_the_memory_of_their_namespace(void **state
     restart_with_max_bytes(256 << 10);
     struct trigger *trigger = FIND(OWN);
     assert_false(set_large_secret("shop", 200)); /* there may be room later */
-    assert_int_not_equal(trigger->phase, PHASE_PENDING);
+    assert_int_not_equal(trigger->phase, TRIGGER_PENDING);
     assert_mistake(trigger, ERROR_LIMIT,
                    "Secret shop/backlog-connections cannot be used: its connections take");
     assert_mistake(trigger, ERROR_LIMIT,

@@ -105,11 +105,11 @@ static void a_trigger_waits_and_then_uses_them(void **state)
 {
     (void)state;
     struct trigger *trigger = FIND(KEYLESS);
-    assert_int_equal(trigger->phase, PHASE_PENDING);
+    assert_int_equal(trigger->phase, TRIGGER_PENDING);
     assert_mistake(trigger, ERROR_UNAVAILABLE, "the object shop/worker has not been read yet");
     assert_string_equal(hooks.bytes, "+shop/worker");
     VERIFY(trigger, "source", "here", "password", "pw");
-    assert_int_not_equal(trigger->phase, PHASE_PENDING);
+    assert_int_not_equal(trigger->phase, TRIGGER_PENDING);
     query_of(trigger);
     wait_until_measured(trigger);
     const struct option_values *values = trigger->parsed.values[OPTION_CONNECTION];
@@ -154,7 +154,7 @@ static void without_an_authentication_the_metadata_counts(void **state)
 {
     (void)state;
     struct trigger *trigger = FIND(GOOD);
-    assert_int_equal(trigger->phase, PHASE_PENDING);
+    assert_int_equal(trigger->phase, TRIGGER_PENDING);
     VERIFY(trigger);
     query_of(trigger);
 }
@@ -257,7 +257,7 @@ static void equal_ones_are_parsed_once_for_all_triggers(void **state)
             assert_false(credentials_join(credentials[2], first->kubernetes.credentials));
         triggers_set_credentials(triggers, of[i]->identity.bytes, of[i]->identity.length,
                                  credentials[i], &HPA_FACTS_UNKNOWN, 0);
-        assert_int_equal(of[i]->phase, PHASE_READY);
+        assert_int_equal(of[i]->phase, TRIGGER_READY);
     }
     const struct option_values *values = first->parsed.values[OPTION_CONNECTION];
     assert_ptr_equal(second->parsed.values[OPTION_CONNECTION], values);

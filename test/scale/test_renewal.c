@@ -274,22 +274,22 @@ static void a_connection_that_comes_goes_or_is_forbidden_is_noticed(void **state
     _cleanup_(error_done) struct error error = {0};
     struct query *query = NULL;
     struct trigger *trigger = FIND("scaler", "fake", "connectionName", "new", "queueName", "7");
-    assert_int_equal(trigger->phase, PHASE_UNCONNECTED);
+    assert_int_equal(trigger->phase, TRIGGER_UNCONNECTED);
     assert_mistake(trigger, ERROR_INVALID, "connectionName \"new\" is not in the connections file");
     set_connections("connections:\n  new: {scaler: fake, source: a, namespaces: [other]}\n");
     assert_mistake(trigger, ERROR_DENIED, "cannot be used in namespace \"shop\"");
-    assert_int_equal(trigger->phase, PHASE_UNCONNECTED);
+    assert_int_equal(trigger->phase, TRIGGER_UNCONNECTED);
     set_connections("connections:\n  new: {scaler: fake, source: a}\n");
     assert_false(error_is_set(&trigger->parsed.mistakes));
-    assert_int_equal(trigger->phase, PHASE_READY);
+    assert_int_equal(trigger->phase, TRIGGER_READY);
     query_of(trigger);
     set_connections("connections: {}\n");
     assert_null(trigger->bound.query);
     assert_false(triggers_acquire_query(triggers, trigger, &query, &error));
-    assert_int_equal(trigger->phase, PHASE_UNCONNECTED);
+    assert_int_equal(trigger->phase, TRIGGER_UNCONNECTED);
 
     assert_int_equal(FIND("scaler", "fake", "connectionName", "new", "queueNam", "7")->phase,
-                     PHASE_INVALID);
+                     TRIGGER_INVALID);
 }
 
 static void a_call_does_not_wait_for_the_renewal_of_other_triggers(void **state)
@@ -302,7 +302,7 @@ static void a_call_does_not_wait_for_the_renewal_of_other_triggers(void **state)
     triggers_set_connections(triggers, parse_connections("connections: {}\n"));
     assert_non_null(second->bound.query);
     assert_ptr_equal(FIND(ORDERS, "queueLength", "2"), second);
-    assert_int_equal(second->phase, PHASE_UNCONNECTED);
+    assert_int_equal(second->phase, TRIGGER_UNCONNECTED);
     assert_null(second->bound.query);
     assert_ptr_equal(first->bound.query, before);
     assert_true(triggers_renew(triggers, 1)); /* so many at a time */

@@ -157,7 +157,7 @@ static void inline_connections_can_be_denied(void **state)
                    "only connections of the connections file may be used "
                    "(--deny-inline-connections): name one in connectionName, "
                    "in place of password, source");
-    assert_int_equal(denied->phase, PHASE_INVALID);
+    assert_int_equal(denied->phase, TRIGGER_INVALID);
     assert_true(denied->parsed.target == 2);
     assert_mistake(FIND("scaler", "fake", "queueName", "7"), ERROR_DENIED,
                    "name one in connectionName");

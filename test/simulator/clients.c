@@ -75,7 +75,7 @@ struct client *client_find(struct source *source, int credentials)
     return client;
 }
 
-static void client_close(struct client *client)
+static void end_client(struct client *client)
 {
     const uint64_t *counts = client->connection.stats.counts;
     trace("client %d is closed", client->index);
@@ -438,7 +438,7 @@ void client_work(struct client *client)
         if (connection_is_unused(connection)) {
             if (client->in_flight > 0 || connection->state == CONNECTION_CONNECTED)
                 lose(client, NULL);
-            client_close(client);
+            end_client(client);
             return;
         }
         if (connection_wants_client(connection, now_ms())) {

@@ -269,7 +269,7 @@ static void begin_with_policy(size_t number)
 static void begin_wrong(size_t number)
 {
     find_wrong(number);
-    assert_int_equal(all[number]->phase, PHASE_INVALID);
+    assert_int_equal(all[number]->phase, TRIGGER_INVALID);
     trigger_answers_refuse(all[number], "GetMetrics", &all[number]->parsed.mistakes, 0);
 }
 

@@ -77,7 +77,7 @@ static char *check_as_server(const struct trigger_check *check, struct option_en
         .count = count,
     };
     struct trigger_parsed parsed;
-    trigger_parse(&ref, &settings, &(struct parse_known){0}, &parsed);
+    parse_trigger(&ref, &settings, &(struct parse_known){0}, &parsed);
     char *text = text_copy(error_text(&parsed.mistakes));
     trigger_parsed_done(&parsed);
     return text;

@@ -255,7 +255,7 @@ static void receive_one(struct agent *agent)
 {
     _cleanup_(error_done) struct error error = {0};
     ProtobufCMessage *raw = NULL;
-    if (!frame_read(AGENT_SOCKET, &agent__to_agent__descriptor, FRAME_LARGEST, CLOCK_NEVER, &raw,
+    if (!frame_read(AGENT_SOCKET, &agent__to_agent__descriptor, FRAME_MAX_BYTES, CLOCK_NEVER, &raw,
                     &error)) {
         agent->is_over = true;
         return;

@@ -77,7 +77,7 @@ static bool read_all(int socket, uint8_t *bytes, size_t length, int64_t deadline
 bool frame_add(struct text *frames, const ProtobufCMessage *message, struct error *error)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
-    if (size > FRAME_LARGEST)
+    if (size > FRAME_MAX_BYTES)
         return error_unavailable(error, "a frame of %zu bytes is too large", size);
 
     uint32_t length = (uint32_t)size;

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 /* The queries of one connection all at once: above what the metadata of all triggers may take. */
-enum { FRAME_LARGEST = 128 << 20 };
+enum { FRAME_MAX_BYTES = 128 << 20 };
 
 /* Deadlines are of clock_now_ms(); CLOCK_NEVER waits for ever. Data that is already there is read,
  * and what the other end takes at once is written, for at most 1 s past the deadline. */

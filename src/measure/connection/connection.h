@@ -22,8 +22,8 @@
 #ifndef BACKLOG_MEASURE_CONNECTION_CONNECTION_H
 #define BACKLOG_MEASURE_CONNECTION_CONNECTION_H
 
+#include "measure/client.h"
 #include "measure/scaler.h"
-#include "measure/snapshot.h"
 
 #include <stdbool.h>
 #include <stdint.h>

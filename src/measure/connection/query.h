@@ -10,6 +10,7 @@
 #ifndef BACKLOG_MEASURE_CONNECTION_QUERY_H
 #define BACKLOG_MEASURE_CONNECTION_QUERY_H
 
+#include "measure/client.h"
 #include "measure/connection/follower.h"
 #include "measure/connection/watcher.h"
 #include "measure/history.h"

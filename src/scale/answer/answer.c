@@ -29,10 +29,10 @@ static void give(const struct decision *decision, bool held)
         refuse(answer, &decision->facts->evaluated->error);
         return;
     }
-    if (!isfinite(evaluation->value) || evaluation->value > LARGEST_VALUE) {
+    if (!isfinite(evaluation->value) || evaluation->value > SCALER_MAX_VALUE) {
         answer->kind = ANSWER_REFUSED;
         error_unavailable(&answer->error, "the source's value is %g: KEDA counts to %g",
-                          evaluation->value, LARGEST_VALUE);
+                          evaluation->value, SCALER_MAX_VALUE);
         return;
     }
     answer->kind = ANSWER_VALUE;

@@ -8,8 +8,8 @@
  *
  * One follows from the other: a reading (measure/task.h); what the scaler or the policy makes of it
  * (struct evaluated); what is decided from that (struct answer); what KEDA was answered last
- * (struct last_answer in trigger.h); all of it in numbers and words (struct trigger_figures in
- * trigger_report.h).
+ * (struct trigger_last_answer in trigger.h); all of it in numbers and words (struct trigger_figures
+ * in trigger_report.h).
  *
  * A round of KEDA (GetMetrics, then IsActive) sees the present: it is answered from a measurement
  * that was sent at most F before the call arrived. What F is, and what is answered when, is a table
@@ -20,7 +20,8 @@
 #ifndef BACKLOG_SCALE_ANSWER_ANSWER_H
 #define BACKLOG_SCALE_ANSWER_ANSWER_H
 
-#include "measure/engine.h"
+#include "measure/scaler.h"
+#include "measure/snapshot.h"
 #include "scale/answer/peak_value.h"
 
 enum {
@@ -39,7 +40,7 @@ struct answer {
         ANSWER_REFUSED, /* the error says why */
     } kind;
     int64_t needed_from_ms;
-    double value;    /* 0 to LARGEST_VALUE */
+    double value;    /* 0 to SCALER_MAX_VALUE */
     double replicas; /* of a trigger: what the HPA makes of the value, or its policy's own number */
     bool active;
     bool held;                /* measuring fails: this is what was known before */

@@ -56,7 +56,7 @@ int64_t peer_values_time_ms(int64_t age_ms, int64_t now_ms)
 
 static bool is_sound(double value, int64_t at_ms, int64_t now_ms)
 {
-    return value >= 0 && value <= LARGEST_VALUE && at_ms <= now_ms &&
+    return value >= 0 && value <= SCALER_MAX_VALUE && at_ms <= now_ms &&
            at_ms > now_ms - PEER_VALUES_MAX_AGE_MS;
 }
 

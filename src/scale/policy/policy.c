@@ -1,5 +1,7 @@
 #include "scale/policy/policy.h"
 
+#include "base/memory.h"
+
 #include <math.h>
 
 /*
@@ -17,6 +19,20 @@ static const double waiting_share = 0.5, balance_times = 1.5, min_arrivals_share
 
 /* At the maximum: beyond the HPA's tolerance of 10 %, or a few replicas are missing for ever. */
 static const double at_max = 1.2;
+
+const char *policy_term_text(enum policy_term term)
+{
+    static const char *const texts[] = {
+        [POLICY_BY_THRESHOLD] = "threshold", [POLICY_BY_ARRIVALS] = "arrivals",
+        [POLICY_BY_WAITING] = "waiting",     [POLICY_BY_STEP] = "step",
+        [POLICY_BY_IN_FLIGHT] = "in flight", [POLICY_BY_BUSY] = "busy",
+        [POLICY_BY_IDLE] = "idle",           [POLICY_BY_STALL] = "stall",
+        [POLICY_BY_SKEW] = "skew",           [POLICY_BY_PARTITIONS] = "partitions",
+        [POLICY_BY_MAX] = "maximum",         [POLICY_BY_NOTHING] = "nothing",
+    };
+    _Static_assert(ARRAY_LENGTH(texts) == POLICY_TERMS, "a term without a text");
+    return texts[term];
+}
 
 unsigned policy_needs(const struct policy_settings *settings)
 {

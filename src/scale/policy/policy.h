@@ -110,6 +110,8 @@ enum policy_term {
     POLICY_TERMS,
 };
 
+const char *policy_term_text(enum policy_term term); /* "arrivals", in JSON and CSV */
+
 struct policy_result {
     int64_t replicas;
     /* At a target of 1; at maxReplicaCount a fifth more, so that the HPA gets there. */

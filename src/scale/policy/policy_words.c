@@ -1,25 +1,9 @@
 #include "scale/policy/policy_words.h"
 
-#include "base/memory.h"
-
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-const char *policy_term_text(enum policy_term term)
-{
-    static const char *const texts[] = {
-        [POLICY_BY_THRESHOLD] = "threshold", [POLICY_BY_ARRIVALS] = "arrivals",
-        [POLICY_BY_WAITING] = "waiting",     [POLICY_BY_STEP] = "step",
-        [POLICY_BY_IN_FLIGHT] = "in flight", [POLICY_BY_BUSY] = "busy",
-        [POLICY_BY_IDLE] = "idle",           [POLICY_BY_STALL] = "stall",
-        [POLICY_BY_SKEW] = "skew",           [POLICY_BY_PARTITIONS] = "partitions",
-        [POLICY_BY_MAX] = "maximum",         [POLICY_BY_NOTHING] = "nothing",
-    };
-    _Static_assert(ARRAY_LENGTH(texts) == POLICY_TERMS, "a term without a text");
-    return texts[term];
-}
 
 /* 6,900; 12.5; 0.35 */
 static void add_number(struct text *words, double number)

@@ -13,7 +13,4 @@
  * 9". */
 void policy_words_add(const struct policy_decision *decision, struct text *words);
 
-/* "arrivals", in JSON and CSV. */
-const char *policy_term_text(enum policy_term term);
-
 #endif

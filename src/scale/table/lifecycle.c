@@ -11,8 +11,8 @@
 
 static void enter(struct trigger *trigger, enum trigger_phase phase)
 {
-    assert(phase != PHASE_MEASURED || trigger->bound.query != NULL);
-    assert((phase < PHASE_READY) == error_is_set(&trigger->parsed.mistakes));
+    assert(phase != TRIGGER_MEASURED || trigger->bound.query != NULL);
+    assert((phase < TRIGGER_READY) == error_is_set(&trigger->parsed.mistakes));
     trigger->phase = phase;
 }
 
@@ -50,7 +50,7 @@ static enum trigger_phase parse(const struct lifecycle *lifecycle, const struct 
         .credentials = trigger->kubernetes.credentials,
         .hpa = &trigger->kubernetes.hpa,
     };
-    return trigger_parse(ref, &lifecycle->parse, &known, ret_parsed);
+    return parse_trigger(ref, &lifecycle->parse, &known, ret_parsed);
 }
 
 /* What parsing found is what holds from now on. */
@@ -58,8 +58,8 @@ static void enter_parsed(struct lifecycle *lifecycle, struct trigger *trigger,
                          enum trigger_phase phase)
 {
     trigger_policy_apply(&trigger->policy, TAKE(trigger->parsed.policy));
-    if (!update_secret(lifecycle, trigger) && phase != PHASE_INVALID)
-        phase = PHASE_UNCONNECTED;
+    if (!update_secret(lifecycle, trigger) && phase != TRIGGER_INVALID)
+        phase = TRIGGER_UNCONNECTED;
     error_shorten(&trigger->parsed.mistakes, TRIGGER_MAX_MISTAKES);
     enter(trigger, phase);
 }
@@ -181,16 +181,16 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
                                       .name = trigger->name};
     query_add_user(bound->query, &bound->user);
     trigger_follow(trigger);
-    enter(trigger, PHASE_MEASURED);
+    enter(trigger, TRIGGER_MEASURED);
     return true;
 }
 
 bool lifecycle_measure(struct lifecycle *lifecycle, struct trigger *trigger, struct error *error)
 {
     struct watcher *watcher;
-    if (trigger->phase == PHASE_MEASURED)
+    if (trigger->phase == TRIGGER_MEASURED)
         return true;
-    if (trigger->phase != PHASE_READY) {
+    if (trigger->phase != TRIGGER_READY) {
         error_copy(error, &trigger->parsed.mistakes);
         return false;
     }
@@ -224,13 +224,13 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
 {
     _cleanup_(error_done) struct error error = {0};
     const struct query_use use = trigger->bound.use;
-    enum hold hold = trigger->answers.hold;
+    enum trigger_hold hold = trigger->answers.hold;
     struct query *query = unbind_query(trigger, "the connection has been changed");
     struct replaced replaced = {.former = query};
     struct watcher *watcher;
     if (query != NULL)
         trigger->bound.former_source = option_source(former->values[OPTION_CONNECTION]);
-    bool is_ready = trigger->phase == PHASE_READY;
+    bool is_ready = trigger->phase == TRIGGER_READY;
     bool is_same = is_ready && is_same_source(trigger);
     replaced.frees_connection =
         inline_connections_release(lifecycle->inlines, TAKE(trigger->bound.inline_use));
@@ -259,12 +259,12 @@ void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger)
     enter_parsed(lifecycle, trigger, phase);
     budgets_resume(&lifecycle->budgets, trigger);
 
-    bool is_same = trigger->phase == PHASE_READY &&
+    bool is_same = trigger->phase == TRIGGER_READY &&
                    is_inline(trigger) == (trigger->bound.inline_use != NULL) &&
                    text_equal(trigger->parsed.values[OPTION_CONNECTION]->identity,
                               former.values[OPTION_CONNECTION]->identity);
     if (trigger->bound.query != NULL && is_same) {
-        enter(trigger, PHASE_MEASURED);
+        enter(trigger, TRIGGER_MEASURED);
         trigger_follow(trigger);
     } else
         rebind(lifecycle, trigger, &former);

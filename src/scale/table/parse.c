@@ -227,12 +227,12 @@ static enum trigger_phase phase_of(const struct trigger_parsed *parsed, const st
 {
     bool has_other = parsed->connection_name != NULL || parsed->needs & TRIGGER_NEEDS_CREDENTIALS;
     if (error_is_set(&parsed->mistakes))
-        return PHASE_INVALID;
+        return TRIGGER_INVALID;
     if (!error_is_set(&chosen->error))
-        return PHASE_READY;
+        return TRIGGER_READY;
     if (!has_other)
-        return PHASE_INVALID;
-    return chosen->may_come ? PHASE_PENDING : PHASE_UNCONNECTED;
+        return TRIGGER_INVALID;
+    return chosen->may_come ? TRIGGER_PENDING : TRIGGER_UNCONNECTED;
 }
 
 /* Why there is no connection, after the mistakes. A code that is not ERROR_INVALID outlives them.
@@ -265,17 +265,17 @@ static enum trigger_phase parse_scaler(const struct parse *parse)
     apply_policy(parsed, &options);
 
     enum trigger_phase phase = phase_of(parsed, &chosen);
-    add_unconnected(&parsed->mistakes, &chosen.error, phase != PHASE_INVALID);
+    add_unconnected(&parsed->mistakes, &chosen.error, phase != TRIGGER_INVALID);
     error_done(&chosen.error);
     return phase;
 }
 
-enum trigger_phase trigger_parse(const struct trigger_ref *ref,
+enum trigger_phase parse_trigger(const struct trigger_ref *ref,
                                  const struct parse_settings *settings,
                                  const struct parse_known *known, struct trigger_parsed *ret_parsed)
 {
     struct trigger_parsed *parsed = ret_parsed;
-    enum trigger_phase phase = PHASE_INVALID;
+    enum trigger_phase phase = TRIGGER_INVALID;
     *parsed = (struct trigger_parsed){0};
     struct option_values *values =
         general_parse(ref->entries, ref->count, &settings->rules, &parsed->mistakes);

@@ -36,7 +36,7 @@ struct parse_known {
 
 /* Every mistake goes to the mistakes, and the rest is complete in any case. The caller ends the
  * result. */
-enum trigger_phase trigger_parse(const struct trigger_ref *ref,
+enum trigger_phase parse_trigger(const struct trigger_ref *ref,
                                  const struct parse_settings *settings,
                                  const struct parse_known *known,
                                  struct trigger_parsed *ret_parsed);

@@ -60,14 +60,14 @@ void triggers_doubt_kubernetes(const struct triggers *triggers, struct trigger *
 {
     enum { FIRST_DOUBT_MS = 1000, LONGEST_DOUBT_MS = 60 * 1000 };
     const struct own_credentials_settings *own = &triggers->settings.own;
-    const struct last_answer *last = &trigger->answers.last;
+    const struct trigger_last_answer *last = &trigger->answers.last;
     struct trigger_kubernetes *known = &trigger->kubernetes;
-    bool is_held = trigger->answers.hold == HOLD_ON;
+    bool is_held = trigger->answers.hold == TRIGGER_HOLD_ON;
     bool is_refused = last->call != NULL && last->answer.kind == ANSWER_REFUSED;
     bool is_failing = error_is_set(&trigger->parsed.mistakes) || is_held || is_refused;
     if (!is_failing || last->answer.failing_since_ms > known->doubted_ms)
         known->doubt_interval_ms = 0;
-    if (!is_failing || trigger->phase == PHASE_PENDING)
+    if (!is_failing || trigger->phase == TRIGGER_PENDING)
         return;
 
     bool needs_replicas = trigger->parsed.needs & TRIGGER_NEEDS_HPA && is_held && own->reads_hpas &&

@@ -15,7 +15,7 @@ static bool is_stale(const struct triggers *triggers, const struct trigger *trig
         connections_find(triggers->lifecycle.parse.connections, trigger->parsed.connection_name);
     if (connection != NULL && connection->revision > trigger->revision)
         return true;
-    bool has_one = trigger->phase == PHASE_MEASURED || trigger->phase == PHASE_READY;
+    bool has_one = trigger->phase == TRIGGER_MEASURED || trigger->phase == TRIGGER_READY;
     if (trigger->secret != NULL && trigger->secret->revision > trigger->revision)
         return true;
     return connection == NULL && (trigger->secret == NULL || !has_one);

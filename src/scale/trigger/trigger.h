@@ -54,11 +54,11 @@ enum trigger_needs {
 
 /* The phases of its life; but for the last one they say what became of the metadata. */
 enum trigger_phase {
-    PHASE_INVALID,     /* mistakes: metadata without them makes another trigger */
-    PHASE_UNCONNECTED, /* there is no connection for it; nothing else is wrong */
-    PHASE_PENDING,     /* the Secret or the credentials that it needs were not read yet */
-    PHASE_READY,       /* it can be measured; no call for a value came yet, or a limit refused it */
-    PHASE_MEASURED,    /* it has a query; never a result of parsing */
+    TRIGGER_INVALID,     /* mistakes: metadata without them makes another trigger */
+    TRIGGER_UNCONNECTED, /* there is no connection for it; nothing else is wrong */
+    TRIGGER_PENDING,     /* the Secret or the credentials that it needs were not read yet */
+    TRIGGER_READY,    /* it can be measured; no call for a value came yet, or a limit refused it */
+    TRIGGER_MEASURED, /* it has a query; never a result of parsing */
 };
 
 /* What parsing (parse.h) makes of the metadata, and of the connections and credentials of the
@@ -78,7 +78,7 @@ struct trigger_parsed {
 
 /* What it is measured by (lifecycle.c). */
 struct trigger_binding {
-    struct query *query;           /* in PHASE_MEASURED, held; otherwise NULL */
+    struct query *query;           /* in TRIGGER_MEASURED, held; otherwise NULL */
     struct query_use use;          /* as it was acquired */
     struct query_user user;        /* how the query names this trigger in logs and metrics */
     char *connection_name;         /* of `user`, which borrows it; NULL: it names none */
@@ -99,25 +99,26 @@ struct trigger_kubernetes {
 };
 
 /* What KEDA was answered last about a trigger. */
-struct last_answer {
+struct trigger_last_answer {
     const char *call; /* static: "GetMetrics"; NULL: nothing yet */
     struct answer answer;
     int64_t at_ms;
 };
 
 /* How it is answered while measuring fails. */
-enum hold {
-    HOLD_NONE,
-    HOLD_ON,   /* by what was known before */
-    HOLD_OVER, /* refused: what was known before was returned for as long as it may be */
+enum trigger_hold {
+    TRIGGER_HOLD_NONE,
+    TRIGGER_HOLD_ON,   /* by what was known before */
+    TRIGGER_HOLD_OVER, /* refused: what was known before was returned for as long as it may be */
 };
 
 /* What it was answered (trigger_answers.c). */
 struct trigger_answers {
-    struct last_answer last;
-    struct last_answer round; /* of GetMetrics: the IsActive that follows it is answered the same */
-    enum hold hold;           /* of the last answer */
-    struct peak_value *peak;  /* of GetMetrics; NULL: only zeros were answered */
+    struct trigger_last_answer last;
+    struct trigger_last_answer
+        round;               /* of GetMetrics: the IsActive that follows it is answered the same */
+    enum trigger_hold hold;  /* of the last answer */
+    struct peak_value *peak; /* of GetMetrics; NULL: only zeros were answered */
     struct peer_value *of_peers; /* held until it is measured; NULL: other replicas had none */
     uint64_t peers_revision;     /* of the peer values in which it was looked for last */
 

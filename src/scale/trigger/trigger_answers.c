@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-static void record(struct last_answer *last, const char *call, const struct answer *answer,
+static void record(struct trigger_last_answer *last, const char *call, const struct answer *answer,
                    int64_t now_ms)
 {
     answer_copy(&last->answer, answer);
@@ -13,22 +13,22 @@ static void record(struct last_answer *last, const char *call, const struct answ
 }
 
 /* Whether it is held is seen in metrics and in the log, as KEDA's conditions do not show it. */
-static void set_hold(struct trigger *trigger, enum hold hold, const char *why)
+static void set_hold(struct trigger *trigger, enum trigger_hold hold, const char *why)
 {
-    enum hold former = trigger->answers.hold;
+    enum trigger_hold former = trigger->answers.hold;
     if (trigger->bound.query == NULL || former == hold)
         return;
-    query_count_held(trigger->bound.query, (hold == HOLD_ON) - (former == HOLD_ON),
-                     (hold == HOLD_OVER) - (former == HOLD_OVER), why);
+    query_count_held(trigger->bound.query, (hold == TRIGGER_HOLD_ON) - (former == TRIGGER_HOLD_ON),
+                     (hold == TRIGGER_HOLD_OVER) - (former == TRIGGER_HOLD_OVER), why);
     trigger->answers.hold = hold;
 }
 
 void trigger_answers_end_held(struct trigger *trigger, const char *why)
 {
-    set_hold(trigger, HOLD_NONE, why);
+    set_hold(trigger, TRIGGER_HOLD_NONE, why);
 }
 
-void trigger_answers_resume_hold(struct trigger *trigger, enum hold former)
+void trigger_answers_resume_hold(struct trigger *trigger, enum trigger_hold former)
 {
     set_hold(trigger, former, "the hold is over, KEDA gets errors");
 }
@@ -47,11 +47,12 @@ void trigger_answers_record(struct trigger *trigger, const char *call, const str
                             int64_t now_ms)
 {
     bool is_value = answer->kind == ANSWER_VALUE;
-    bool was_held = trigger->answers.hold != HOLD_NONE;
+    bool was_held = trigger->answers.hold != TRIGGER_HOLD_NONE;
     if (is_value)
-        set_hold(trigger, answer->held ? HOLD_ON : HOLD_NONE, "measured again");
+        set_hold(trigger, answer->held ? TRIGGER_HOLD_ON : TRIGGER_HOLD_NONE, "measured again");
     else
-        set_hold(trigger, was_held ? HOLD_OVER : HOLD_NONE, "the hold is over, KEDA gets errors");
+        set_hold(trigger, was_held ? TRIGGER_HOLD_OVER : TRIGGER_HOLD_NONE,
+                 "the hold is over, KEDA gets errors");
     record(&trigger->answers.last, call, answer, now_ms);
     count_policy(trigger, is_value && !answer->held);
 }
@@ -88,7 +89,7 @@ void trigger_answers_begin_round(struct trigger *trigger, const struct answer *a
 
 const struct answer *trigger_answers_round(const struct trigger *trigger, int64_t now_ms)
 {
-    const struct last_answer *round = &trigger->answers.round;
+    const struct trigger_last_answer *round = &trigger->answers.round;
     bool is_on = round->call != NULL && now_ms - round->at_ms <= TRIGGER_ROUND_MS;
     return is_on ? &round->answer : NULL;
 }

@@ -31,7 +31,7 @@ const struct answer *trigger_answers_round(const struct trigger *trigger,
 void trigger_answers_end_held(struct trigger *trigger, const char *why);
 
 /* Goes on with the hold, with another query of the same source. */
-void trigger_answers_resume_hold(struct trigger *trigger, enum hold former);
+void trigger_answers_resume_hold(struct trigger *trigger, enum trigger_hold former);
 
 /* What another replica would hold, taken; NULL: it has nothing. */
 void trigger_answers_adopt(struct trigger *trigger, struct peer_value *of_peers, uint64_t revision,

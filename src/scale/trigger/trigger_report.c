@@ -114,7 +114,7 @@ static void refuse_without_query(const struct trigger *trigger, const struct ans
                                  struct answer *answer)
 {
     *answer = (struct answer){.kind = ANSWER_WAIT};
-    if (trigger->phase == PHASE_PENDING && !call->out_of_time)
+    if (trigger->phase == TRIGGER_PENDING && !call->out_of_time)
         return;
     answer->kind = ANSWER_REFUSED;
     if (error_is_set(&trigger->parsed.mistakes))
@@ -281,7 +281,7 @@ void trigger_figures(const struct trigger *trigger, const struct trigger_report 
                      struct trigger_figures *ret_figures)
 {
     struct trigger_figures *figures = ret_figures;
-    const struct last_answer *last = &trigger->answers.last;
+    const struct trigger_last_answer *last = &trigger->answers.last;
     bool has_value = report->answer.kind == ANSWER_VALUE;
     bool had_value = last->call != NULL && last->answer.kind == ANSWER_VALUE;
     *figures = (struct trigger_figures){

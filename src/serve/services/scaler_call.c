@@ -77,8 +77,8 @@ bool scaler_call_find_query(struct scaler_call *call, int64_t now_ms)
     if (triggers_acquire_query(scaler_call_shared(call)->triggers, call->trigger, &query, &error))
         return true;
     enum trigger_phase phase = call->trigger->phase;
-    bool may_be_connected = phase == PHASE_PENDING || phase == PHASE_UNCONNECTED;
-    if (!call->is_stream && phase == PHASE_PENDING)
+    bool may_be_connected = phase == TRIGGER_PENDING || phase == TRIGGER_UNCONNECTED;
+    if (!call->is_stream && phase == TRIGGER_PENDING)
         return true; /* it waits as for a measurement */
     if (!call->is_stream || !may_be_connected)
         scaler_call_refuse(call, &error, now_ms);

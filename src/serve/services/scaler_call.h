@@ -81,7 +81,7 @@ void scaler_call_refuse(struct scaler_call *call, const struct error *error, int
 
 /* The trigger's query. Without one the call is refused, or waits where its Secret is not read yet;
  * but a stream whose connection is missing stays open, as the next connections file may bring it.
- * True without a query: only for such a call that waits, in PHASE_PENDING. */
+ * True without a query: only for such a call that waits, in TRIGGER_PENDING. */
 bool scaler_call_find_query(struct scaler_call *call, int64_t now_ms);
 
 /* Finds the trigger and its query; finishes the call where that fails. */

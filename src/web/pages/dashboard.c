@@ -16,7 +16,7 @@
 enum {
     TICK_MS = 1000,
     BUSY_SHARE = 20, /* an update takes at most one part in so many of the time */
-    MAX_CONNECTIONS = 4096,
+    MAX_LISTED_CONNECTIONS = 4096,
 };
 
 struct dashboard {
@@ -172,7 +172,8 @@ void dashboard_connections(void *context, const struct web_request *request,
 {
     struct dashboard *dashboard = context;
     struct list_page page;
-    if (!list_page_begin(&page, "connections", request, MAX_CONNECTIONS, MAX_CONNECTIONS, answer))
+    if (!list_page_begin(&page, "connections", request, MAX_LISTED_CONNECTIONS,
+                         MAX_LISTED_CONNECTIONS, answer))
         return;
     engine_connections(dashboard->settings.engine, list_connection, &page);
     list_page_end(&page);

@@ -94,7 +94,7 @@ static json_t *explain_answer(const struct answer *answer, web_json_make_text *t
 static json_t *explain_last_answer(const struct trigger *trigger, int64_t now_ms,
                                    web_json_make_text *text)
 {
-    const struct last_answer *last = &trigger->answers.last;
+    const struct trigger_last_answer *last = &trigger->answers.last;
     if (last->call == NULL)
         return json_null();
     json_t *object = explain_answer(&last->answer, text);
