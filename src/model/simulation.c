@@ -45,11 +45,10 @@ static void apply_policy(struct run *run, int64_t now_s, struct model_answer *re
     struct policy_decision decision;
     sample(run, now_s);
     const struct policy_input input = {
+        .basis = {.threshold = settings->target, .has_threshold = settings->target > 0},
         .recent = &run->recent,
         .value = reading->value,
         .active = reading->is_active,
-        .threshold = settings->target,
-        .has_threshold = settings->target > 0,
         .max_useful = INFINITY,
     };
     if (!policy_decide(&settings->policy, &run->policy, &input, &decision, NULL))

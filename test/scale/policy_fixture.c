@@ -38,12 +38,12 @@ static int64_t decide(void)
     struct policy_decision decision;
     double waiting = recent_samples_waiting(&world.reading);
     const struct policy_input input = {
+        .basis = {.threshold = world.threshold,
+                  .has_threshold = !world.has_default_threshold,
+                  .count_interval_ms = world.count_interval_ms},
         .recent = &world.recent,
         .value = isnan(waiting) ? 0 : waiting, /* as Prometheus without a series */
         .active = waiting > 0,
-        .threshold = world.threshold,
-        .has_threshold = !world.has_default_threshold,
-        .count_interval_ms = world.count_interval_ms,
         .max_useful = world.max_useful,
     };
     text_clear(&world.words);

@@ -34,7 +34,7 @@ static struct fixture fixture_of(const char *const *pairs)
     };
     struct trigger_policy_settings *settings = memory_new(sizeof(*settings));
     *settings = (struct trigger_policy_settings){
-        .is_on = true, .answered = policy_no_settings(), .threshold = 10};
+        .is_on = true, .answered = policy_no_settings(), .basis = {.threshold = 10}};
     settings->answered.max_wait_ms = 60000;
     settings->answered.rate = 10;
     assert_true(fixture.trigger.good);

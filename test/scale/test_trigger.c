@@ -259,7 +259,7 @@ static void a_policy_that_cannot_decide_gives_no_value(void **state)
     struct trigger_policy_settings *settings = memory_new(sizeof(*settings));
     settings->is_on = true;
     settings->answered.in_flight_per_replica = 1;
-    settings->threshold = 5;
+    settings->basis.threshold = 5;
     trigger_policy_apply(&policy, settings);
 
     struct recent_samples recent = {.interval_ms = 5000};

@@ -63,7 +63,7 @@ void policy_init(struct user *user)
     policy->answered.settings = policy_no_settings();
     memcpy(policy->answered.settings.steps, levels, sizeof(levels));
     policy->answered.settings.step_count = LEVELS;
-    policy->threshold = 1;
+    policy->basis.threshold = 1;
     policy->follower = (struct follower){.step = step, .copy = copy, .context = user};
     user->policy = policy;
 }

@@ -211,10 +211,11 @@ static void choose_base(struct policy_decision *decision)
     const struct policy_settings *settings = decision->settings;
     const struct policy_input *input = decision->input;
     bool has_objective = settings->max_wait_ms > 0;
-    decision->has_ratio = settings->step_count == 0 || input->has_threshold || has_objective;
+    decision->has_ratio = settings->step_count == 0 || input->basis.has_threshold || has_objective;
     decision->meets_objective = has_objective && meet_objective(decision);
     if (decision->has_ratio && !decision->meets_objective)
-        raise_to(decision, policy_whole(input->value / input->threshold), POLICY_BY_THRESHOLD);
+        raise_to(decision, policy_whole(input->value / input->basis.threshold),
+                 POLICY_BY_THRESHOLD);
     if (settings->step_count > 0)
         raise_to(decision, take_step(decision), POLICY_BY_STEP);
 }
@@ -280,7 +281,7 @@ static void limit_by_status(struct policy_decision *decision)
                       ? decision->result.rate / decision->settings->consumers_per_replica
                       : NAN;
     state->status =
-        flow_status_of(decision->input->recent, rate, decision->input->count_interval_ms);
+        flow_status_of(decision->input->recent, rate, decision->input->basis.count_interval_ms);
     decision->result.status = state->status;
     note_before_stall(decision);
     if (state->status == FLOW_STALL && decision->settings->on_stall == POLICY_STALL_HOLD)

@@ -81,14 +81,19 @@ struct policy_state {
     double lower;           /* the most that it has needed since lower_since_ms */
 };
 
+/* What a policy has to know of its trigger besides the settings; the same for each reading. */
+struct policy_basis {
+    double threshold;          /* the scaler's target per replica */
+    bool has_threshold;        /* the user set it: with steps the larger number counts, without it
+                                  the steps alone */
+    int64_t count_interval_ms; /* as struct scaler has it */
+};
+
 struct policy_input {
+    struct policy_basis basis;
     const struct recent_samples *recent; /* its last sample is what the value is of */
     double value;                        /* as the scaler evaluated it */
     bool active;
-    double threshold;
-    bool has_threshold; /* the user set it: with steps the larger number counts, without it the
-                           steps alone */
-    int64_t count_interval_ms; /* as struct scaler has it */
     double max_useful; /* replicas: beyond it they have nothing to do (partitions); below 1: as 1;
                           INFINITY: no limit */
 };

@@ -57,7 +57,7 @@ static void add_threshold(const struct policy_decision *decision, struct text *w
 {
     add_number(words, decision->input->value);
     text_add(words, " at a threshold of ");
-    add_number(words, decision->input->threshold);
+    add_number(words, decision->input->basis.threshold);
     if (decision->settings->max_wait_ms == 0)
         return;
     if (decision->result.rate > 0)

@@ -215,9 +215,11 @@ static void apply_policy(struct trigger_parsed *parsed, const struct options *op
     if (policy == NULL)
         return;
     trigger_policy_check(policy, parsed->scaler, options, &parsed->mistakes);
-    policy->threshold = parsed->target;
-    policy->has_threshold = has_threshold(parsed);
-    policy->count_interval_ms = parsed->scaler->count_interval_ms;
+    policy->basis = (struct policy_basis){
+        .threshold = parsed->target,
+        .has_threshold = has_threshold(parsed),
+        .count_interval_ms = parsed->scaler->count_interval_ms,
+    };
     if (policy->is_on)
         parsed->target = 1;
 }

@@ -35,9 +35,7 @@ void trigger_policy_apply(struct trigger_policy **policy, struct trigger_policy_
     (*policy)->answered.settings = settings->answered;
     (*policy)->shadow.is_on = settings->has_shadow;
     (*policy)->shadow.settings = settings->shadow;
-    (*policy)->threshold = settings->threshold;
-    (*policy)->has_threshold = settings->has_threshold;
-    (*policy)->count_interval_ms = settings->count_interval_ms;
+    (*policy)->basis = settings->basis;
     free(settings);
 }
 
@@ -144,12 +142,10 @@ void trigger_policy_step(struct trigger_policy *policy, const struct trigger_pol
     _cleanup_(error_done) struct error ignored = {0};
     const struct evaluation *evaluation = &evaluated->evaluation;
     const struct policy_input input = {
+        .basis = policy->basis,
         .recent = recent,
         .value = evaluation->value,
         .active = evaluation->active,
-        .threshold = policy->threshold,
-        .has_threshold = policy->has_threshold,
-        .count_interval_ms = policy->count_interval_ms,
         .max_useful = evaluation->has_max_useful ? evaluation->max_useful : INFINITY,
     };
     struct evaluated *result = &policy->evaluated;

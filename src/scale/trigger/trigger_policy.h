@@ -51,10 +51,8 @@ struct trigger_policy {
     struct trigger_plan answered; /* not on: the trigger is answered as without a policy */
     struct trigger_plan shadow;
     struct evaluated evaluated; /* the last reading, by the policy where it is on */
-    double threshold;           /* the scaler's target, which the answers do not have */
-    bool has_threshold;         /* the user set the threshold */
-    int64_t count_interval_ms;
-    int64_t logged_ms; /* the last line about it; 0: none yet */
+    struct policy_basis basis;  /* its threshold is not the target of the answers */
+    int64_t logged_ms;          /* the last line about it; 0: none yet */
     int64_t logged_replicas;
     struct trigger_policy_change *changes; /* of what was answered: a ring of the last ones */
     size_t change_count;                   /* in all */
@@ -80,9 +78,7 @@ struct trigger_policy_settings {
     bool has_shadow;
     struct policy_settings answered; /* where it is on */
     struct policy_settings shadow;   /* where there is one */
-    double threshold;                /* as struct trigger_policy has them */
-    bool has_threshold;
-    int64_t count_interval_ms;
+    struct policy_basis basis;
 };
 
 /* The caller frees them; NULL: there is no policy, nor a shadow. Adds every mistake. */

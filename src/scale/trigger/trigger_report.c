@@ -238,7 +238,7 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
         evaluation->value = decision->value;
         evaluation->active = decision->active;
     } else if (evaluated.good && is_on)
-        evaluation->value = ceil(evaluation->value / trigger->policy->threshold);
+        evaluation->value = ceil(evaluation->value / trigger->policy->basis.threshold);
     decide(trigger, &inputs, &(struct answer_call){.is_stream = true}, at_ms, report);
     report->state = answer_state(&report->answer);
     report->error = error_of(report);
