@@ -319,7 +319,7 @@ static json_t *json_of(const void *item)
     const struct watch_row *row = item;
     json_t *object =
         json_pack("{s:s, s:s, s:s, s:s, s:b}", "object", row->label, "scaler", row->scaler,
-                  "metric", row->metric, "state", row->state, "active", row->is_active);
+                  "metricName", row->metric, "state", row->state, "active", row->is_active);
     json_object_set_new(object, "value", console_json_number(row->value));
     json_object_set_new(object, "changePerSecond", console_json_number(row->change));
     json_object_set_new(object, "target", console_json_number(row->target));

@@ -94,7 +94,7 @@ static void add_trigger(struct rehearsal_snapshot *snapshot, const struct rehear
     web_json_set(fixed, "namespace", web_json_text(one->object->namespace));
     web_json_set(fixed, "name", web_json_text(one->object->name));
     web_json_set(fixed, "scaler", web_json_text(scaler == NULL ? source->type : scaler));
-    web_json_set(live, "metric", web_json_text(received->metric_name));
+    web_json_set(live, "metricName", web_json_text(received->metric_name));
     web_json_set(live, "target",
                  web_json_number(answer->has_target ? answer->target : (double)NAN));
     web_json_set(live, "state",

@@ -71,7 +71,7 @@ def test_check_measures_and_says_what_follows(redis, tmp_path):
     assert done.returncode == 0, done.stderr
     [found] = of_type(done, "measurement")
     [trigger] = found["triggers"]
-    assert (trigger["metric"], trigger["value"], trigger["target"], trigger["active"]) == ("redis-jobs", JOBS, 5, True)
+    assert (trigger["metricName"], trigger["value"], trigger["target"], trigger["active"]) == ("redis-jobs", JOBS, 5, True)
     assert found["replicas"] == 8
     assert [(step["from"], step["to"]) for step in found["steps"]] == [(0, 1), (1, 4), (4, 8)]
 

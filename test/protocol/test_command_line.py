@@ -580,7 +580,7 @@ def test_a_metric_whose_name_is_no_utf8_is_listed(tmp_path):
     finally:
         server.stop(None)
     (trigger,) = next(json.loads(line) for line in lines if "triggers" in line)["triggers"]
-    assert (trigger["metric"], trigger["value"]) == ("m?n", 7)
+    assert (trigger["metricName"], trigger["value"]) == ("m?n", 7)
 
 
 def test_what_a_server_says_is_shown_as_it_is():

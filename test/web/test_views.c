@@ -195,14 +195,23 @@ static struct text read_rows(struct trigger_totals *ret_totals)
     return piece;
 }
 
+static json_t *part_of_row(const char *row, const char *key)
+{
+    json_t *part = json_loads(strstr(row, key) + strlen(key), JSON_DISABLE_EOF_CHECK, NULL);
+    assert_non_null(part);
+    return part;
+}
+
 static struct view view_of_rows(const struct trigger *trigger, struct trigger_totals *ret_totals)
 {
     _cleanup_(text_done) struct text piece = read_rows(ret_totals);
     char id[32];
     snprintf(id, sizeof(id), "\"id\":%llu,", (unsigned long long)trigger->id);
-    const char *live = strstr(strstr(piece.bytes, id), "\"live\":") + strlen("\"live\":");
-    json_t *row = json_loads(live, JSON_DISABLE_EOF_CHECK, NULL);
-    assert_non_null(row);
+    json_t *fixed = part_of_row(strstr(piece.bytes, id), "\"fixed\":");
+    json_t *row = part_of_row(strstr(piece.bytes, id), "\"live\":");
+    assert_string_equal(json_string_value(json_object_get(fixed, "metricName")),
+                        trigger->parsed.metric_name);
+    json_decref(fixed);
     const struct view view = {
         .state = kept_word(json_object_get(row, "state")),
         .value = number_of(row, "value"),

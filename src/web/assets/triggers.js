@@ -27,8 +27,8 @@ let triggersOf = new Map(); // how many there are of each ScaledObject
 
 // Of several triggers each says what it measures, also where it fails: their metrics may have the same name.
 function detailOf(row) {
-  if (!(triggersOf.get(objectOf(row)) > 1)) return row.error ?? row.metric;
-  const what = [row.metric !== row.scaler && row.metric, row.query].filter(Boolean).join(": ");
+  if (!(triggersOf.get(objectOf(row)) > 1)) return row.error ?? row.metricName;
+  const what = [row.metricName !== row.scaler && row.metricName, row.query].filter(Boolean).join(": ");
   return row.error ? `${what}; ${row.error}` : what;
 }
 
@@ -107,7 +107,7 @@ const filters = [
 const USUAL_SORT = { key: "state", isDown: false };
 function matches(row, words) {
   if (words.length === 0) return true;
-  const text = [objectOf(row), row.scaler, row.connection, row.connectionName, row.metric, row.query, row.status,
+  const text = [objectOf(row), row.scaler, row.connection, row.connectionName, row.metricName, row.query, row.status,
     row.boundBy, row.error].map((one) => one ?? "").join(" ").toLowerCase();
   return words.every((word) => text.includes(word));
 }

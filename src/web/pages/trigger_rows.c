@@ -134,7 +134,7 @@ static void write_fixed(const struct trigger *trigger, struct text *fixed)
     add_string(fixed, "namespace", trigger->namespace);
     add_string(fixed, "name", trigger->name);
     add_string(fixed, "scaler", trigger_scaler_name(trigger));
-    add_string(fixed, "metric", trigger->parsed.metric_name);
+    add_string(fixed, "metricName", trigger->parsed.metric_name);
     add_query(trigger->parsed.values[OPTION_QUERY], fixed);
     add_string(fixed, "connectionName", trigger->parsed.connection_name);
     text_add(fixed, "}");
