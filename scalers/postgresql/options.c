@@ -23,7 +23,7 @@ const struct option postgresql_options[] = {
      TEXT(host),
      .flags = OPTION_HOSTS,
      .doc = "the server, or several separated by commas: the first that answers is used"},
-    {.key = "port", TEXT(port), .flags = OPTION_PEER, .doc = "its port, usually 5432"},
+    {.key = "port", TEXT(port), .flags = OPTION_PORT, .doc = "its port, usually 5432"},
     {.key = "userName", TEXT(user_name), .flags = OPTION_CREDENTIAL, .doc = "the user"},
     {.key = "dbName", TEXT(db_name), .doc = "the database"},
     {.key = "sslmode",

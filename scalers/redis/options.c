@@ -56,7 +56,7 @@ const char *const redis_library_names[] = {"none", "bullmq", "rq", NULL};
          .alias = "ports",                                                                         \
          CONNECTION(ports),                                                                        \
          .type = OPTION_LIST,                                                                      \
-         .flags = OPTION_PEER,                                                                     \
+         .flags = OPTION_PORT,                                                                     \
          .doc = "the port of host"},                                                               \
         __VA_ARGS__,                                                                               \
         {.key = "username",                                                                        \

@@ -374,7 +374,9 @@ bool option_values_equal(const struct option_values *one, const struct option_va
 
 bool option_says_where(const struct option *row)
 {
-    return row->flags & (OPTION_URL | OPTION_ADDRESS | OPTION_HOST | OPTION_HOSTS | OPTION_PEER);
+    static const unsigned flags =
+        OPTION_URL | OPTION_ADDRESS | OPTION_HOST | OPTION_HOSTS | OPTION_PORT | OPTION_PEER;
+    return row->flags & flags;
 }
 
 bool option_is_credential(const struct option *row)
@@ -386,6 +388,12 @@ bool option_steers_credentials(const struct option *row)
 {
     bool is_credential_alone = option_is_credential(row) && !option_says_where(row);
     return row->scope == OPTION_QUERY || (row->scope == OPTION_CONNECTION && !is_credential_alone);
+}
+
+const struct option *option_port_of(const struct option *host)
+{
+    const struct option *next = host + 1;
+    return next->key != NULL && next->flags & OPTION_PORT ? next : NULL;
 }
 
 const char *option_separators(const struct option *row)

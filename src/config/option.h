@@ -121,6 +121,9 @@ const char *option_text(const struct option_values *values, const char *key);
 /* Whether somebody set it, be it to its default. */
 bool option_is_given(const struct option_values *values, const char *key);
 
+/* The row of this host's port, where that has a key of its own; NULL: it has none. */
+const struct option *option_port_of(const struct option *host);
+
 /* What separates the elements of the row's text; "" where it is no list. */
 const char *option_separators(const struct option *row);
 

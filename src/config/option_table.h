@@ -84,6 +84,8 @@ enum option_flag {
      * credentials; it is a setting of a policy. */
     OPTION_STEERS = 1 << 16,
     OPTION_POLICY = 1 << 17,
+    /* The port of the row before this one, which has OPTION_HOST or OPTION_HOSTS. */
+    OPTION_PORT = 1 << 18,
     OPTION_NEVER_SHOWN = OPTION_SECRET | OPTION_URL | OPTION_HIDDEN,
 };
 

@@ -81,14 +81,13 @@ static char *show(const struct option *row, const char *text, bool only_host)
     return text_take(&shown);
 }
 
-/* A port has a row of its own where a host has, behind it. */
-static void add_port(struct text *address, const struct option_values *values, size_t row)
+/* Of several hosts, or of several ports, none is shown. */
+static void add_port(struct text *address, const struct option_values *values, size_t host)
 {
-    bool has_port = strchr(address->bytes, ',') == NULL && row + 1 < values->options &&
-                    text_equal(values->table[row + 1].key, "port") &&
-                    values->texts[row + 1] != NULL && strchr(values->texts[row + 1], ',') == NULL;
-    if (has_port)
-        text_addf(address, ":%s", values->texts[row + 1]);
+    const struct option *row = option_port_of(&values->table[host]);
+    const char *port = row == NULL ? NULL : values->texts[row - values->table];
+    if (port != NULL && strchr(address->bytes, ',') == NULL && strchr(port, ',') == NULL)
+        text_addf(address, ":%s", port);
 }
 
 char *source_address(const struct option_values *values)

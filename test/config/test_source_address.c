@@ -30,7 +30,7 @@ static const struct option table[] = {
     ROW("connection", secret_url, .flags = OPTION_SECRET | OPTION_HOST),
     ROW("url", url, .flags = OPTION_URL | OPTION_HOST),
     ROW("hosts", hosts, .flags = OPTION_HOSTS),
-    ROW("port", port, ),
+    ROW("port", port, .flags = OPTION_PORT),
     ROW("queryParameters", parameters, .flags = OPTION_HIDDEN),
     {.key = "customHeaders",
      .scope = OPTION_CONNECTION,

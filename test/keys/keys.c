@@ -190,6 +190,17 @@ static void keys_that_keda_itself_reads_are_passed_over(void **state)
         }
 }
 
+static void a_port_is_behind_its_host(void **state)
+{
+    const struct keys *keys = *state;
+    const struct option *before = NULL;
+    for (const struct option *row = keys->scaler->options; row->key != NULL; before = row++) {
+        bool is_of_host = before != NULL && before->flags & (OPTION_HOST | OPTION_HOSTS);
+        if (row->flags & OPTION_PORT && !is_of_host)
+            fail_msg("%s is the port of no host", row->key);
+    }
+}
+
 static bool has_case(const struct keys *keys, const struct option *row, enum key_verdict verdict,
                      const char *value)
 {
@@ -273,6 +284,7 @@ int keys_test(const struct keys *keys)
         cmocka_unit_test_prestate(a_key_of_the_trigger_is_refused_in_the_connections_file, state),
         cmocka_unit_test_prestate(a_key_of_the_connections_file_is_refused_in_a_trigger, state),
         cmocka_unit_test_prestate(keys_that_keda_itself_reads_are_passed_over, state),
+        cmocka_unit_test_prestate(a_port_is_behind_its_host, state),
         cmocka_unit_test_prestate(every_key_every_choice_and_every_limit_has_its_cases, state),
         cmocka_unit_test_prestate(no_value_takes_more_memory_or_time_than_a_trigger_may, state),
     };

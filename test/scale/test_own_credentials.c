@@ -448,6 +448,94 @@ static void keys_that_name_an_authentication_need_the_flag(void **state)
                    "clusterTriggerAuthentication needs a server with --kubernetes");
 }
 
+/* ---- where those of a ClusterTriggerAuthentication go ---- */
+
+static const struct option source_table[] = {
+    {.key = "url",
+     .scope = OPTION_CONNECTION,
+     .type = OPTION_STRING,
+     .flags = OPTION_SECRET | OPTION_URL | OPTION_HOST},
+    {.key = "brokers", .scope = OPTION_CONNECTION, .type = OPTION_STRING, .flags = OPTION_HOSTS},
+    {.key = "address",
+     .alias = "addresses",
+     .scope = OPTION_CONNECTION,
+     .type = OPTION_STRING,
+     .flags = OPTION_HOST},
+    {.key = "number", .scope = OPTION_CONNECTION, .type = OPTION_STRING, .flags = OPTION_PORT},
+    {.key = "ca", .scope = OPTION_CONNECTION, .type = OPTION_STRING, .flags = OPTION_PEER},
+    {.key = "password", .scope = OPTION_CONNECTION, .type = OPTION_STRING, .flags = OPTION_SECRET},
+    {0},
+};
+
+static bool admits(const struct own_credentials_settings *settings, struct option_entry *entries,
+                   size_t count)
+{
+    _cleanup_(credentials_cleanup) struct credentials *credentials = credentials_new();
+    _cleanup_(error_done) struct error error = {0};
+    const struct trigger_ref ref = {"worker", "shop", entries, count};
+    bool waits = true;
+    credentials->state = CREDENTIALS_VERIFIED;
+    credentials->authentication = text_copy("ClusterTriggerAuthentication redis");
+    credentials->name = text_copy("redis");
+    credentials->is_cluster_wide = true;
+    credentials_add(credentials, "password", "secret");
+    bool may = own_credentials_admit(settings, &ref, source_table, credentials, &waits, &error);
+    assert_false(waits);
+    if (!may)
+        assert_int_equal(error.code, ERROR_DENIED);
+    return may;
+}
+
+/* Pairs of key and value, ending with NULL. */
+static void an_address_beside_cluster_wide_ones_is_listed(void **state)
+{
+    static const struct {
+        const char *pairs[5];
+        bool is_allowed;
+    } cases[] = {
+        {{"address", "redis:6379"}, true},
+        {{"address", "redis"}, false}, /* at any port */
+        {{"address", "any"}, true},
+        {{"address", "any", "number", "7"}, true},
+        {{"number", "7", "addresses", "any"}, true},
+        {{"address", "any:1", "number", "7"}, false}, /* at which of the two? */
+        {{"address", "redis", "number", "6379"}, false},
+        {{"address", "evil", "number", "7"}, false},
+        {{"address", "evil"}, false},
+        {{"number", "7"}, false},                   /* of an address that nobody wrote down */
+        {{"brokers", "any", "number", "7"}, false}, /* which is another address's */
+        {{"brokers", "any,redis:6379"}, true},
+        {{"brokers", "any,evil"}, false},
+        {{"url", "redis://any"}, false}, /* it may have a password */
+        {{"ca", "any"}, false},
+    };
+    (void)state;
+    struct cluster_authentications *list;
+    assert_true(
+        cluster_authentications_parse("{redis: {hosts: [any, \"redis:6379\"]}}", &list, NULL));
+    const struct own_credentials_settings settings = {.cluster = list};
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        const char *const *pairs = cases[i].pairs;
+        struct option_entry entries[2];
+        size_t count = 0;
+        for (; pairs[2 * count] != NULL; count++)
+            entries[count] = (struct option_entry){pairs[2 * count], pairs[2 * count + 1]};
+        if (admits(&settings, entries, count) != cases[i].is_allowed)
+            fail_msg("%s=%s %s", pairs[0], pairs[1], pairs[2] == NULL ? "" : pairs[2]);
+    }
+    cluster_authentications_free(list);
+}
+
+static void those_of_its_namespace_go_to_any_address(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(KEYLESS, "source", "anywhere");
+    VERIFY(trigger, "password", "secret");
+    assert_int_equal(trigger->phase, TRIGGER_READY);
+    verify(trigger, true, (const char *const[]){"password", "secret", NULL});
+    assert_mistake(trigger, ERROR_DENIED, "source in the trigger cannot be used together with");
+}
+
 #define OWN_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_own, tear_down_own)
 
 int main(void)
@@ -474,6 +562,8 @@ int main(void)
         OWN_TEST(what_is_dropped_is_not_read_any_more),
         OWN_TEST(a_failing_trigger_doubts_them_ever_less_often),
         OWN_TEST(keys_that_name_an_authentication_need_the_flag),
+        cmocka_unit_test(an_address_beside_cluster_wide_ones_is_listed),
+        OWN_TEST(those_of_its_namespace_go_to_any_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,15 +58,13 @@ static bool check_variable(const struct own_credentials_settings *settings, cons
            refuse_variable(key, row, credentials->authentication, error);
 }
 
-/* The value of another key; NULL: it is not given. */
+/* The value of a key; NULL: it is not given. */
 static const char *value_of(const struct trigger_ref *ref, const struct option *table,
-                            const char *key)
+                            const struct option *row)
 {
-    for (size_t i = 0; i < ref->count; i++) {
-        struct given given = read_given(table, &ref->entries[i]);
-        if (given.row != NULL && text_equal(given.row->key, key))
+    for (size_t i = 0; i < ref->count; i++)
+        if (row != NULL && read_given(table, &ref->entries[i]).row == row)
             return ref->entries[i].value;
-    }
     return NULL;
 }
 
@@ -77,12 +75,11 @@ static bool is_listed(const struct own_credentials_settings *settings,
                       const struct credentials *credentials)
 {
     static const unsigned hosts = OPTION_URL | OPTION_HOST | OPTION_HOSTS;
-    bool is_port = text_equal(row->key, "port");
-    const char *host = is_port ? value_of(ref, table, "host") : entry->value;
+    bool is_port = row->flags & OPTION_PORT;
+    const char *host = is_port ? value_of(ref, table, row - 1) : entry->value;
     if (row->flags & OPTION_SECRET || host == NULL || !(is_port || row->flags & hosts))
         return false;
-    bool has_port =
-        is_port || (text_equal(row->key, "host") && value_of(ref, table, "port") != NULL);
+    bool has_port = is_port || value_of(ref, table, option_port_of(row)) != NULL;
     return cluster_authentications_allow_address(settings->cluster, credentials->name, host,
                                                  has_port);
 }
