@@ -250,33 +250,76 @@ static void a_policy_steps_with_each_reading_whoever_reads_it(void **state)
     assert_true(replicas_now(trigger) == 1);
 }
 
-/* The next reading lacks what the settings need: the decision before says nothing about it. */
-static void a_policy_that_cannot_decide_gives_no_value(void **state)
+/* One replica for each message in flight. */
+static struct trigger_policy *policy_of_in_flight(void)
 {
-    (void)state;
-    const struct trigger_policy_owner owner = {"shop", "worker"};
     struct trigger_policy *policy = NULL;
     struct trigger_policy_settings *settings = memory_new(sizeof(*settings));
     settings->is_on = true;
     settings->answered.in_flight_per_replica = 1;
     settings->basis.threshold = 5;
     trigger_policy_apply(&policy, settings);
+    return policy;
+}
 
-    struct recent_samples recent = {.interval_ms = 5000};
+enum { STEP_MS = 5000 };
+
+static void step_to(struct trigger_policy *policy, struct recent_samples *recent, int step,
+                    double in_flight)
+{
+    const struct trigger_policy_owner owner = {"shop", "worker"};
+    struct evaluated evaluated = {.good = true, .evaluation = {.value = 20, .active = true}};
     struct reading reading = READING_UNKNOWN;
     reading.waiting = 20;
+    reading.in_flight = in_flight;
+    recent_samples_add(recent, step * (int64_t)STEP_MS, &reading);
+    trigger_policy_step(policy, &owner, recent, &evaluated);
+}
+
+/* The next reading lacks what the settings need: the decision before says nothing about it. */
+static void a_policy_that_cannot_decide_gives_no_value(void **state)
+{
+    (void)state;
+    struct trigger_policy *policy = policy_of_in_flight();
+    struct recent_samples recent = {.interval_ms = STEP_MS};
     for (int i = 1; i <= 2; i++) {
         _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {0};
-        struct evaluated evaluated = {.good = true, .evaluation = {.value = 20, .active = true}};
         bool is_known = i == 1;
-        reading.in_flight = is_known ? 30 : NAN;
-        recent_samples_add(&recent, i * INT64_C(5000), &reading);
-        trigger_policy_step(policy, &owner, &recent, &evaluated);
+        step_to(policy, &recent, i, is_known ? 30 : NAN);
         trigger_policy_copy(policy, &view);
         assert_int_equal(view.evaluated.good, is_known);
         assert_int_equal(view.answered.has_decided, is_known);
         assert_true(!is_known || view.evaluated.evaluation.value == 30);
     }
+    trigger_policy_free(policy);
+}
+
+static void the_last_changes_of_a_policy_are_kept(void **state)
+{
+    (void)state;
+    enum { SAME = 3, STEPS = SAME + TRIGGER_POLICY_CHANGES + 2 };
+    struct trigger_policy *policy = policy_of_in_flight();
+    struct recent_samples recent = {.interval_ms = STEP_MS};
+    for (int i = 1; i <= SAME; i++)
+        step_to(policy, &recent, i, 30);
+    assert_int_equal(policy->change_count, 1);
+    for (int i = SAME + 1; i <= STEPS; i++)
+        step_to(policy, &recent, i, 30 + i);
+
+    _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {.has_changes = true};
+    trigger_policy_copy(policy, &view);
+    assert_int_equal(view.change_count, TRIGGER_POLICY_CHANGES);
+    const int first = STEPS + 1 - TRIGGER_POLICY_CHANGES;
+    for (int i = first; i <= STEPS; i++) {
+        const struct trigger_policy_change *change = &view.changes[i - first];
+        assert_int_equal(change->at_ms, i * STEP_MS);
+        assert_int_equal(change->replicas, 30 + i);
+        assert_true(change->value == 30 + i);
+        assert_true(change->active);
+        assert_int_equal(change->term, POLICY_BY_IN_FLIGHT);
+        assert_ptr_equal(trigger_policy_at(&view, (i + 1) * STEP_MS - 1), change);
+    }
+    assert_null(trigger_policy_at(&view, first * STEP_MS - 1));
     trigger_policy_free(policy);
 }
 
@@ -373,6 +416,34 @@ static void what_the_policies_of_other_replicas_wanted_ends(void **state)
     assert_true(trigger_peers_give(trigger, now_ms + LEFT_MS, &value));
     assert_int_equal(value.policy_peak, own);
     peer_values_free(values);
+}
+
+/* The age is that before the last answer: held values make nothing older. */
+static void what_was_answered_earlier_is_given_with_its_age(void **state)
+{
+    (void)state;
+    struct peer_value value;
+    fake_set_queue("jobs", 20);
+    struct trigger *trigger = FIND("scaler", "fake", "source", "a", "queueName", "jobs");
+    query_of(trigger);
+    measure_again(trigger);
+    int64_t now_ms = clock_now_ms();
+    struct answer answer = {.kind = ANSWER_VALUE, .value = 30, .active = true};
+    trigger_answers_begin_round(trigger, &answer, now_ms - 9000);
+    answer.held = true;
+    answer.failing_since_ms = now_ms - 7000;
+    trigger_answers_begin_round(trigger, &answer, now_ms - 5000);
+    answer = (struct answer){.kind = ANSWER_VALUE, .value = 20, .active = true};
+    trigger_answers_begin_round(trigger, &answer, now_ms - 1000);
+
+    assert_true(trigger_peers_give(trigger, now_ms, &value));
+    assert_true(value.value == 20);
+    assert_int_equal(value.earlier_count, 2);
+    assert_true(value.earlier[0].value == 30);
+    assert_int_equal(value.earlier[0].at_ms, now_ms - (8000 - 2000));
+    assert_true(value.earlier[1].value == 20);
+    assert_int_equal(value.earlier[1].at_ms, now_ms);
+    assert_int_equal(value.earlier[2].at_ms, 0);
 }
 
 static void a_round_repeats_what_get_metrics_was_answered_for_a_while(void **state)
@@ -605,10 +676,12 @@ int main(void)
         TEST(a_trigger_answers_with_the_reading_of_its_query),
         TEST(a_policy_steps_with_each_reading_whoever_reads_it),
         TEST(a_policy_that_cannot_decide_gives_no_value),
+        TEST(the_last_changes_of_a_policy_are_kept),
         TEST(the_changes_of_a_policy_are_copied_for_the_past_alone),
         TEST(observers_change_nothing),
         TEST(a_policy_begins_with_the_reading_that_is_known),
         TEST(what_the_policies_of_other_replicas_wanted_ends),
+        TEST(what_was_answered_earlier_is_given_with_its_age),
         TEST(a_round_repeats_what_get_metrics_was_answered_for_a_while),
         TEST(in_an_outage_the_status_of_consumers_is_unknown),
         TEST(the_sums_of_policies_follow_answers_and_drops),
