@@ -1,6 +1,6 @@
 #include "cli/command.h"
 
-#include "measure/agent/agent_client.h"
+#include "measure/agent/agent.h"
 #include "measure/agent/agent_launch.h"
 
 #include <sys/stat.h>

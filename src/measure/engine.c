@@ -364,7 +364,7 @@ bool engine_acquire(struct engine *engine, const struct query_request *request,
     return may;
 }
 
-void query_release(struct query *query, const struct query_use *use)
+void engine_release(struct query *query, const struct query_use *use)
 {
     struct poller *poller = poller_of(query);
     struct engine *engine = poller->settings->engine;
@@ -397,12 +397,12 @@ static void change_users(struct query *query, struct query_user *user,
     pthread_mutex_unlock(&engine->lock);
 }
 
-void query_add_user(struct query *query, struct query_user *user)
+void engine_add_user(struct query *query, struct query_user *user)
 {
     change_users(query, user, naming_add);
 }
 
-void query_remove_user(struct query *query, struct query_user *user)
+void engine_remove_user(struct query *query, struct query_user *user)
 {
     change_users(query, user, naming_remove);
 }

@@ -143,13 +143,13 @@ struct query_request {
  */
 bool engine_acquire(struct engine *engine, const struct query_request *request,
                     struct query **ret_query, struct error *error);
-void query_release(struct query *query, const struct query_use *use);
+void engine_release(struct query *query, const struct query_use *use);
 
 /* Who uses a query; for people. The user, and all that it has, is borrowed until
- * query_remove_user(), which comes before query_release(). Either may change the name of the
+ * engine_remove_user(), which comes before engine_release(). Either may change the name of the
  * query's connection: what was counted before stays with the former name. */
-void query_add_user(struct query *query, struct query_user *user);
-void query_remove_user(struct query *query, struct query_user *user);
+void engine_add_user(struct query *query, struct query_user *user);
+void engine_remove_user(struct query *query, struct query_user *user);
 
 /* The next watcher (connection/watcher.h) whose query had an attempt since it was handed out last;
  * NULL where there is none. */

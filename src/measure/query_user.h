@@ -3,7 +3,7 @@
  * (engine.h): a trigger that moves to another query is named with that before it releases the
  * former.
  *
- * Threads: whoever has it. All is borrowed, from query_add_user() to query_remove_user()
+ * Threads: whoever has it. All is borrowed, from engine_add_user() to engine_remove_user()
  * (engine.h).
  */
 #ifndef BACKLOG_MEASURE_QUERY_USER_H

@@ -69,7 +69,7 @@ static struct query_use use_of(const char *namespace)
 void release_of(const char *namespace, struct query *query)
 {
     const struct query_use use = use_of(namespace);
-    query_release(query, &use);
+    engine_release(query, &use);
 }
 
 void release(struct query *query)

@@ -1,6 +1,7 @@
 /* A scaler in an agent process: this program, see main(). */
 #include "base/log.h"
 #include "base/memory.h"
+#include "measure/agent/agent.h"
 #include "measure/agent/agent_client_internal.h"
 #include "measure/agent/agent_messages.h"
 #include "measure/agent/frame.h"

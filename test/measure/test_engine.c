@@ -151,10 +151,10 @@ static void counters_of_a_connection_stay_with_the_name_that_it_had(void **state
     struct query_user inline_user = {NULL, "shop", "mails"};
     struct query_user named = {"orders", "shop", "orders"};
     struct query *query = acquire("1");
-    query_add_user(query, &inline_user);
+    engine_add_user(query, &inline_user);
     WAIT_UNTIL(measured_of("") > 0);
     double before = measured_of("");
-    query_add_user(query, &named);
+    engine_add_user(query, &named);
     double after = measured_of("");
     assert_true(after >= before);
     WAIT_UNTIL(measured_of(orders) > 0);
@@ -162,10 +162,10 @@ static void counters_of_a_connection_stay_with_the_name_that_it_had(void **state
 
     /* And back. */
     before = measured_of(orders);
-    query_remove_user(query, &named);
+    engine_remove_user(query, &named);
     assert_true(measured_of(orders) >= before);
     WAIT_UNTIL(measured_of("") > after);
-    query_remove_user(query, &inline_user);
+    engine_remove_user(query, &inline_user);
 }
 
 static void a_limit_on_connections_is_named(void **state)

@@ -1,11 +1,11 @@
-/* The agent's side of agent_client.h: a process that runs one client of one scaler. Its feed is the
- * socket. */
+/* The feed of the process is its socket. */
+#include "measure/agent/agent.h"
+
 #include "base/clock.h"
 #include "base/hash_table.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/agent/agent_client.h"
 #include "measure/agent/agent_launch.h"
 #include "measure/agent/agent_limits.h"
 #include "measure/agent/agent_messages.h"

@@ -33,8 +33,4 @@ bool agent_client_open(const struct scaler *scaler, const struct option_values *
 bool agent_client_measure(struct agent_client *client, struct feed *feed, struct error *error);
 void agent_client_close(struct agent_client *client);
 
-/* The agent's side (agent.c): serves one connection of one of the scalers until AGENT_SOCKET ends;
- * the exit code. */
-int agent_run(const struct scaler *const *scalers);
-
 #endif

@@ -179,7 +179,7 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
     bound->user = (struct query_user){.connection = bound->connection_name,
                                       .namespace = trigger->namespace,
                                       .name = trigger->name};
-    query_add_user(bound->query, &bound->user);
+    engine_add_user(bound->query, &bound->user);
     trigger_follow(trigger);
     enter(trigger, TRIGGER_MEASURED);
     return true;
@@ -210,7 +210,7 @@ static struct query *unbind_query(struct trigger *trigger, const char *why)
         return NULL;
     trigger_unfollow(trigger);
     trigger_answers_end_held(trigger, why);
-    query_remove_user(bound->query, &bound->user);
+    engine_remove_user(bound->query, &bound->user);
     free(TAKE(bound->connection_name));
     return TAKE(bound->query);
 }
@@ -241,7 +241,7 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
         engine_move_watcher(lifecycle->engine, watcher, trigger->bound.query);
     if (query != NULL)
-        query_release(query, &use);
+        engine_release(query, &use);
 }
 
 /* What is measured, and how often, is the same before and after: neither is of the connection. */
@@ -279,7 +279,7 @@ void lifecycle_end(struct lifecycle *lifecycle, struct trigger *trigger)
     struct query *query = unbind_query(
         trigger, lifecycle->is_stopping ? "the server stops" : "KEDA no longer calls for it");
     if (query != NULL) {
-        query_release(query, &trigger->bound.use);
+        engine_release(query, &trigger->bound.use);
         inline_connections_release(lifecycle->inlines, trigger->bound.inline_use);
     }
     if (trigger->secret != NULL)
