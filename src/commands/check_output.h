@@ -1,5 +1,9 @@
-/* What `backlog check --measure` and `backlog ask` print of each trigger, and of the replicas that
- * follow. */
+/*
+ * What `backlog check --measure` and `backlog ask` print of each trigger, and of the replicas that
+ * follow.
+ *
+ * Threads: one at a time per file.
+ */
 #ifndef BACKLOG_COMMANDS_CHECK_OUTPUT_H
 #define BACKLOG_COMMANDS_CHECK_OUTPUT_H
 

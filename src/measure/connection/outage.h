@@ -10,8 +10,9 @@
  *                               no outage
  *     a reading                 ends all of it
  *
- * A data structure: no threads, locks, I/O or clock; time is passed in. One for each query, part of
- * it. A time is 0 where there is none.
+ * All times are milliseconds of one clock that the caller passes in; 0: there is none.
+ *
+ * Threads: as connection.h has it. Owner: its query, which it is a part of.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_OUTAGE_H
 #define BACKLOG_MEASURE_CONNECTION_OUTAGE_H

@@ -15,8 +15,7 @@
  * it is alert hasten nothing, so that a query whose messages come and go below its activation costs
  * no more than one that is polled.
  *
- * A data structure: no threads, locks, I/O or clock; time is passed in. One for each query, part of
- * it.
+ * Threads: as connection.h has it; time is passed in. Owner: its query, which it is a part of.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_PUSH_H
 #define BACKLOG_MEASURE_CONNECTION_PUSH_H

@@ -29,15 +29,15 @@ size_t query_bytes(void); /* that one takes at least, besides its values */
 
 void query_snapshot(const struct query *query, struct snapshot *ret_snapshot);
 
-/* A caller waits for a measurement that was sent at `from_ms` or later. Measured once for all
- * callers, and even if they leave. While a connection has failed, or the query is spaced out after
- * a time-out, callers hasten nothing. */
-void query_demand(struct query *query, int64_t from_ms);
-
 /* With what a follower of the query has made of the same reading (its `copy`), or already of the
  * next one: that is known once all followers have got it. */
 void query_snapshot_with(const struct query *query, const struct follower *follower,
                          struct snapshot *ret_snapshot, void *ret_copy);
+
+/* A caller waits for a measurement that was sent at `from_ms` or later. Measured once for all
+ * callers, and even if they leave. While a connection has failed, or the query is spaced out after
+ * a time-out, callers hasten nothing. */
+void query_demand(struct query *query, int64_t from_ms);
 
 /* Triggers of the query are answered by what was known before measuring failed: so many more, or
  * fewer where it is negative; and so many that were, and are refused now. Counted for metrics. That
