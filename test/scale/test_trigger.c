@@ -367,6 +367,18 @@ static void observers_change_nothing(void **state)
     assert_ptr_equal(trigger->answers.peak, peak);
 }
 
+/* A shadow changes no answer. */
+static void with_a_shadow_alone_the_threshold_says_how_many_replicas(void **state)
+{
+    (void)state;
+    fake_set_queue("jobs", 21);
+    struct trigger *trigger =
+        FIND("scaler", "fake", "source", "a", "queueName", "jobs", "shadow", "steps=1=2");
+    query_of(trigger);
+    measure_again(trigger);
+    assert_true(replicas_now(trigger) == 5);
+}
+
 /* The other trigger had no use for samples, and its reading is known. */
 static void a_policy_begins_with_the_reading_that_is_known(void **state)
 {
@@ -415,6 +427,29 @@ static void what_the_policies_of_other_replicas_wanted_ends(void **state)
     assert_int_equal(trigger->policy->answered.state.peers_until_ms, now_ms + LEFT_MS);
     assert_true(trigger_peers_give(trigger, now_ms + LEFT_MS, &value));
     assert_int_equal(value.policy_peak, own);
+    peer_values_free(values);
+}
+
+static void what_the_policy_of_another_replica_did_not_want_counts_for_nothing(void **state)
+{
+    (void)state;
+    struct peer_values *values = peer_values_new();
+    fake_set_queue("jobs", 20);
+    struct trigger *trigger = FIND(JOBS, "hold", "1m");
+    const struct policy_state *policy = &trigger->policy->answered.state;
+    query_of(trigger);
+    measure_again(trigger);
+    int64_t now_ms = clock_now_ms();
+    for (int peak = 0; peak <= 1; peak++) {
+        struct peer_value value;
+        assert_true(trigger_peers_give(trigger, now_ms, &value));
+        value.policy_peak = peak;
+        value.policy_peak_ms = now_ms;
+        assert_true(peer_values_add(values, &value, now_ms));
+        trigger_peers_take(trigger, values, now_ms);
+        assert_int_equal(policy->peers_peak, peak);
+        assert_int_equal(policy->peers_until_ms, peak == 0 ? 0 : now_ms + 60000);
+    }
     peer_values_free(values);
 }
 
@@ -679,8 +714,10 @@ int main(void)
         TEST(the_last_changes_of_a_policy_are_kept),
         TEST(the_changes_of_a_policy_are_copied_for_the_past_alone),
         TEST(observers_change_nothing),
+        TEST(with_a_shadow_alone_the_threshold_says_how_many_replicas),
         TEST(a_policy_begins_with_the_reading_that_is_known),
         TEST(what_the_policies_of_other_replicas_wanted_ends),
+        TEST(what_the_policy_of_another_replica_did_not_want_counts_for_nothing),
         TEST(what_was_answered_earlier_is_given_with_its_age),
         TEST(a_round_repeats_what_get_metrics_was_answered_for_a_while),
         TEST(in_an_outage_the_status_of_consumers_is_unknown),
