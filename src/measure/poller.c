@@ -74,7 +74,7 @@ static void clear_wake(struct poller *poller)
 
 /* ---- the feed: called by the scaler, on this thread, without the lock ---- */
 
-static struct task *poller_feed_take_task(struct feed *feed)
+static struct task *poller_feed_take(struct feed *feed)
 {
     struct poller *poller = poller_of_feed(feed);
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
@@ -86,14 +86,14 @@ static struct task *poller_feed_take_task(struct feed *feed)
     return query == NULL ? NULL : &query->task;
 }
 
-static struct task *poller_feed_cancelled(struct feed *feed)
+static struct task *poller_feed_next_cancelled(struct feed *feed)
 {
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of_feed(feed));
     struct query *query = connection_cancel(connection, clock_now_ms());
     return query == NULL ? NULL : &query->task;
 }
 
-static bool poller_feed_unsubscribe(struct feed *feed, uint64_t *ret_id)
+static bool poller_feed_next_unsubscribe(struct feed *feed, uint64_t *ret_id)
 {
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of_feed(feed));
     return connection_next_unsubscribe(connection, ret_id);
@@ -105,19 +105,19 @@ static bool is_over(const struct poller *poller)
            poller->connection.must_replace_client;
 }
 
-static bool poller_feed_stopping(struct feed *feed)
+static bool poller_feed_is_stopping(struct feed *feed)
 {
     struct poller *poller = poller_of_feed(feed);
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     return is_over(poller);
 }
 
-static int poller_feed_wake_fd(const struct feed *feed)
+static int poller_feed_descriptor(const struct feed *feed)
 {
     return poller_of_feed(feed)->wake_fd;
 }
 
-static int64_t poller_feed_next(struct feed *feed)
+static int64_t poller_feed_next_ms(struct feed *feed)
 {
     struct poller *poller = poller_of_feed(feed);
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
@@ -126,13 +126,13 @@ static int64_t poller_feed_next(struct feed *feed)
     return is_due ? now_ms : connection_next_ms(connection, now_ms);
 }
 
-static int64_t poller_feed_delay(struct feed *feed)
+static int64_t poller_feed_delay_ms(struct feed *feed)
 {
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of_feed(feed));
     return schedule_delay_ms(&connection->schedule, clock_now_ms());
 }
 
-static void poller_feed_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
+static void poller_feed_set_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
 {
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of_feed(feed));
     schedule_set_max_tasks(&connection->schedule, max_tasks, isolated);
@@ -173,14 +173,14 @@ static void poller_feed_end(struct task *task, enum task_outcome outcome,
 }
 
 static const struct feed_hooks hooks = {
-    .take = poller_feed_take_task,
-    .next_cancelled = poller_feed_cancelled,
-    .next_unsubscribe = poller_feed_unsubscribe,
-    .is_stopping = poller_feed_stopping,
-    .descriptor = poller_feed_wake_fd,
-    .next_ms = poller_feed_next,
-    .delay_ms = poller_feed_delay,
-    .set_max_tasks = poller_feed_max_tasks,
+    .take = poller_feed_take,
+    .next_cancelled = poller_feed_next_cancelled,
+    .next_unsubscribe = poller_feed_next_unsubscribe,
+    .is_stopping = poller_feed_is_stopping,
+    .descriptor = poller_feed_descriptor,
+    .next_ms = poller_feed_next_ms,
+    .delay_ms = poller_feed_delay_ms,
+    .set_max_tasks = poller_feed_set_max_tasks,
     .started = poller_feed_started,
     .end = poller_feed_end,
 };

@@ -168,8 +168,8 @@ static struct agent *agent_of(const struct feed *feed)
     return (struct agent *)feed;
 }
 
-static void end_task(struct task *base, enum task_outcome outcome, const struct reading *reading,
-                     const struct error *error)
+static void agent_feed_end(struct task *base, enum task_outcome outcome,
+                           const struct reading *reading, const struct error *error)
 {
     struct agent_task *task = (struct agent_task *)base;
     struct agent *agent = agent_of(base->feed);
@@ -209,7 +209,7 @@ static void cancel_task(struct agent *agent, uint64_t number)
         return;
     if (!task->is_taken) {
         DL_DELETE2(agent->waiting, task, prev_waiting, next_waiting);
-        end_task(&task->task, TASK_RETURNED, NULL, NULL);
+        agent_feed_end(&task->task, TASK_RETURNED, NULL, NULL);
         return;
     }
     task->is_cancelled = true;
@@ -274,7 +274,7 @@ static void receive(struct agent *agent)
 
 /* ---- the feed ---- */
 
-static struct task *agent_feed_take_task(struct feed *feed)
+static struct task *agent_feed_take(struct feed *feed)
 {
     struct agent *agent = agent_of(feed);
     receive(agent);
@@ -286,7 +286,7 @@ static struct task *agent_feed_take_task(struct feed *feed)
     return &task->task;
 }
 
-static struct task *agent_feed_cancelled(struct feed *feed)
+static struct task *agent_feed_next_cancelled(struct feed *feed)
 {
     struct agent *agent = agent_of(feed);
     receive(agent);
@@ -298,7 +298,7 @@ static struct task *agent_feed_cancelled(struct feed *feed)
     return &task->task;
 }
 
-static bool agent_feed_unsubscribe(struct feed *feed, uint64_t *ret_id)
+static bool agent_feed_next_unsubscribe(struct feed *feed, uint64_t *ret_id)
 {
     struct agent *agent = agent_of(feed);
     if (agent->unsubscribes_count == 0)
@@ -307,20 +307,20 @@ static bool agent_feed_unsubscribe(struct feed *feed, uint64_t *ret_id)
     return true;
 }
 
-static bool agent_feed_stopping(struct feed *feed)
+static bool agent_feed_is_stopping(struct feed *feed)
 {
     struct agent *agent = agent_of(feed);
     receive(agent);
     return agent->is_over;
 }
 
-static int agent_feed_socket(const struct feed *feed)
+static int agent_feed_descriptor(const struct feed *feed)
 {
     (void)feed;
     return AGENT_SOCKET;
 }
 
-static int64_t agent_feed_next(struct feed *feed)
+static int64_t agent_feed_next_ms(struct feed *feed)
 {
     const struct agent *agent = agent_of(feed);
     bool has_something = agent->waiting != NULL || agent->cancelled != NULL ||
@@ -329,7 +329,7 @@ static int64_t agent_feed_next(struct feed *feed)
 }
 
 /* A limit that is large enough for all has none at the server: they wait here then. */
-static int64_t agent_feed_delay(struct feed *feed)
+static int64_t agent_feed_delay_ms(struct feed *feed)
 {
     enum { TRUE_FOR_MS = 1000 };
     const struct agent *agent = agent_of(feed);
@@ -339,7 +339,7 @@ static int64_t agent_feed_delay(struct feed *feed)
     return there_ms > here_ms ? there_ms : here_ms;
 }
 
-static void agent_feed_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
+static void agent_feed_set_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
 {
     (void)feed;
     Agent__FromAgent__MaxTasks limit = AGENT__FROM_AGENT__MAX_TASKS__INIT;
@@ -358,16 +358,16 @@ static void agent_feed_started(struct task *task)
 }
 
 static const struct feed_hooks hooks = {
-    .take = agent_feed_take_task,
-    .next_cancelled = agent_feed_cancelled,
-    .next_unsubscribe = agent_feed_unsubscribe,
-    .is_stopping = agent_feed_stopping,
-    .descriptor = agent_feed_socket,
-    .next_ms = agent_feed_next,
-    .delay_ms = agent_feed_delay,
-    .set_max_tasks = agent_feed_max_tasks,
+    .take = agent_feed_take,
+    .next_cancelled = agent_feed_next_cancelled,
+    .next_unsubscribe = agent_feed_next_unsubscribe,
+    .is_stopping = agent_feed_is_stopping,
+    .descriptor = agent_feed_descriptor,
+    .next_ms = agent_feed_next_ms,
+    .delay_ms = agent_feed_delay_ms,
+    .set_max_tasks = agent_feed_set_max_tasks,
     .started = agent_feed_started,
-    .end = end_task,
+    .end = agent_feed_end,
 };
 
 /* ---- the process ---- */
@@ -409,10 +409,11 @@ int agent_run(const struct scaler *const *scalers)
     struct pollfd readable = {.fd = AGENT_SOCKET, .events = POLLIN};
     agent_limits_prepare();
     while (!agent.is_over) {
-        if (agent_feed_next(&agent.feed) == CLOCK_NEVER)
+        if (agent_feed_next_ms(&agent.feed) == CLOCK_NEVER)
             poll(&readable, 1, -1);
         receive(&agent);
-        if (agent.client != NULL && !agent.is_over && agent_feed_next(&agent.feed) != CLOCK_NEVER)
+        if (agent.client != NULL && !agent.is_over &&
+            agent_feed_next_ms(&agent.feed) != CLOCK_NEVER)
             run_measure(&agent);
     }
     if (agent.client != NULL)

@@ -38,7 +38,7 @@ static struct sent_task *find_sent(const struct agent_client *client, uint64_t n
     return sent;
 }
 
-static void end_task(struct task *task, const Agent__FromAgent__Ended *ended)
+static void end_sent(struct task *task, const Agent__FromAgent__Ended *ended)
 {
     _cleanup_(error_done) struct error error = {0};
     if (ended->subscribed)
@@ -69,7 +69,7 @@ static void take_message(struct agent_client *client, struct feed *feed,
         struct sent_task *sent = find_sent(client, message->ended->task);
         if (sent != NULL) {
             HASH_DEL(client->tasks, sent);
-            end_task(sent->task, message->ended);
+            end_sent(sent->task, message->ended);
             free(sent);
         }
     }

@@ -108,7 +108,7 @@ struct bundle {
 };
 
 /* An interval that users set, and for how many uses of the query. */
-struct interval_ref {
+struct query_interval {
     int64_t interval_ms;
     size_t uses;
 };
@@ -121,12 +121,12 @@ struct query {
     struct push push;
     struct connection *connection;
     struct bundle *bundle;
-    struct watcher *watchers;       /* utlist */
-    struct recent_samples *recent;  /* NULL: nobody wants one */
-    size_t uses;                    /* triggers; 0: freed as soon as it is not in flight */
-    size_t uses_without_interval;   /* of them, whose trigger sets none */
-    size_t streams;                 /* of the watchers */
-    struct interval_ref *intervals; /* the shortest first */
+    struct watcher *watchers;         /* utlist */
+    struct recent_samples *recent;    /* NULL: nobody wants one */
+    size_t uses;                      /* triggers; 0: freed as soon as it is not in flight */
+    size_t uses_without_interval;     /* of them, whose trigger sets none */
+    size_t streams;                   /* of the watchers */
+    struct query_interval *intervals; /* the shortest first */
     size_t intervals_count, intervals_capacity;
     unsigned wants;           /* enum reading_field, of all uses that there ever were */
     unsigned losses;          /* clients in a row that were lost while it was in flight */

@@ -107,7 +107,7 @@ static void add_interval(struct query *query, int64_t interval_ms)
                                        query->intervals_count + 1, sizeof(*query->intervals));
         memmove(query->intervals + at + 1, query->intervals + at,
                 (query->intervals_count++ - at) * sizeof(*query->intervals));
-        query->intervals[at] = (struct interval_ref){.interval_ms = interval_ms};
+        query->intervals[at] = (struct query_interval){.interval_ms = interval_ms};
     }
     query->intervals[at].uses++;
 }
