@@ -221,6 +221,68 @@ static void a_trigger_answers_with_the_reading_of_its_query(void **state)
     assert_true(answer.value == 7 && answer.active && !answer.held);
 }
 
+static void assert_figures(const struct trigger *trigger, int64_t now_ms,
+                           const struct trigger_figures *expected)
+{
+    struct trigger_report report;
+    struct trigger_figures figures;
+    trigger_report(trigger, now_ms, &report);
+    trigger_figures(trigger, &report, &figures);
+    const double pairs[][2] = {
+        {figures.value, expected->value},
+        {figures.active, expected->active},
+        {figures.replicas, expected->replicas},
+        {figures.target, expected->target},
+        {figures.reading.waiting, expected->reading.waiting},
+        {figures.age_seconds, expected->age_seconds},
+        {figures.last.value, expected->last.value},
+        {figures.last.active, expected->last.active},
+        {figures.last.age_seconds, expected->last.age_seconds},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(pairs); i++)
+        if (pairs[i][0] != pairs[i][1] && !(isnan(pairs[i][0]) && isnan(pairs[i][1])))
+            fail_msg("figure %zu: %g, not %g", i, pairs[i][0], pairs[i][1]);
+    assert_string_equal(figures.state, expected->state);
+    assert_null(figures.status);
+    assert_null(figures.bound_by);
+    trigger_report_done(&report);
+}
+
+/* Nothing that is not known is 0. */
+static void figures_are_of_the_reading_and_of_the_last_answer(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(GOOD);
+    struct trigger_figures expected = {.reading.waiting = NAN,
+                                       .age_seconds = NAN,
+                                       .value = NAN,
+                                       .active = NAN,
+                                       .replicas = NAN,
+                                       .target = 5,
+                                       .last = {NAN, NAN, NAN},
+                                       .state = "waiting"};
+    assert_figures(trigger, clock_now_ms(), &expected);
+    query_of(trigger);
+    wait_until_measured(trigger);
+    struct trigger_report report;
+    trigger_report(trigger, clock_now_ms(), &report);
+    int64_t now_ms = report.snapshot.sent_ms + 4000;
+    trigger_report_done(&report);
+    expected.value = expected.reading.waiting = 7;
+    expected.active = 1;
+    expected.replicas = 2;
+    expected.age_seconds = 4;
+    expected.state = "answered";
+    assert_figures(trigger, now_ms, &expected);
+
+    const struct answer answer = {.kind = ANSWER_VALUE, .value = 3, .age_ms = 2000};
+    trigger_answers_record(trigger, "GetMetrics", &answer, now_ms - 1000);
+    expected.last.value = 3;
+    expected.last.active = 0;
+    expected.last.age_seconds = 3;
+    assert_figures(trigger, now_ms, &expected);
+}
+
 #define JOBS "scaler", "fake", "source", "a", "queueName", "jobs", "steps", "1=1, 10=5"
 
 static double replicas_now(const struct trigger *trigger)
@@ -714,6 +776,7 @@ int main(void)
         TEST(a_named_connection_is_for_its_namespaces),
         TEST(an_unusable_connection_does_not_hide_the_other_mistakes),
         TEST(a_trigger_answers_with_the_reading_of_its_query),
+        TEST(figures_are_of_the_reading_and_of_the_last_answer),
         TEST(a_policy_steps_with_each_reading_whoever_reads_it),
         TEST(a_policy_that_cannot_decide_gives_no_value),
         TEST(the_last_changes_of_a_policy_are_kept),

@@ -404,6 +404,10 @@ static void what_is_held_is_no_more_than_the_replicas_of_the_hpa(void **state)
     query_snapshot(trigger->bound.query, &now);
     trigger->kubernetes.hpa = (struct hpa_facts){-1, 1, now.failing_since_ms};
     assert_views(trigger, &(struct view){"held", 5, 1, 1, false});
+    trigger->kubernetes.hpa.replicas = 0; /* what is active has work for one */
+    assert_views(trigger, &(struct view){"held", 5, 1, 1, false});
+    trigger->kubernetes.hpa.replicas = -1; /* not known */
+    assert_views(trigger, &(struct view){"held", 7, 2, 1, false});
 }
 
 /* It was not measured here: the sentence names no age. */
