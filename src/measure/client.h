@@ -11,7 +11,8 @@
 struct agent_origin;
 struct client;
 
-/* `agent` is the process that has the client; NULL: the client is in this process. */
+/* As the hooks of struct scaler do it; the caller ends the client with client_close(). `agent` says
+ * which process has it; NULL: this one. */
 bool client_open(const struct scaler *scaler, const struct option_values *connection_values,
                  const struct agent_origin *agent, int64_t deadline_ms, struct client **ret_client,
                  struct error *error);

@@ -263,9 +263,8 @@ static void count_rates(struct history_series *series, double waiting, int64_t g
 static void count_consumed(struct history *history, struct history_series *series,
                            const struct reading *reading, int64_t at_ms)
 {
-    enum {
-        MAX_GAP_MS = 2 * 60 * 1000
-    }; /* for longer than this a rate is not taken for the one that was */
+    /* For longer than this a rate is not taken for the one that was. */
+    enum { MAX_GAP_MS = 2 * 60 * 1000 };
     int64_t gap_ms = at_ms - series->counted_at_ms;
     double consumed = 0;
     if (isnan(reading->consumed) && isnan(reading->consumption_rate) && isnan(reading->waiting))

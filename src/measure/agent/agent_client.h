@@ -25,6 +25,7 @@
 
 struct agent_client;
 
+/* Starts the process, and has it connect. The caller ends it with agent_client_close(). */
 bool agent_client_open(const struct scaler *scaler, const struct option_values *connection_values,
                        const struct agent_origin *origin, int64_t deadline_ms,
                        struct agent_client **ret_client, struct error *error);

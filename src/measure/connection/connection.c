@@ -513,6 +513,5 @@ int64_t connection_effective_interval_ms(const struct connection *connection, in
 {
     int64_t interval_ms = connection->settings->interval_ms;
     int64_t delay_ms = schedule_recent_delay_ms(&connection->schedule, now_ms);
-    int64_t max_ms = interval_ms > CONNECTION_MAX_DELAY_MS ? interval_ms : CONNECTION_MAX_DELAY_MS;
-    return interval_ms + delay_ms < max_ms ? interval_ms + delay_ms : max_ms;
+    return MIN(interval_ms + delay_ms, MAX(interval_ms, CONNECTION_MAX_DELAY_MS));
 }

@@ -66,9 +66,9 @@ struct triggers_settings {
     int64_t forget_ms;                   /* a trigger without a call is dropped after this */
     bool deny_inline;                    /* only connections of the file are used */
     size_t max_inline; /* connections that are not of the file, of each namespace */
-    size_t max;
-    size_t max_bytes; /* of memory that all of them take (budget.h), and whether rows count */
-    bool has_rows;
+    size_t max;        /* triggers */
+    size_t max_bytes;  /* of memory that all of them take (budget.h) */
+    bool has_rows;     /* each has a row of the dashboard, whose memory counts, too */
 };
 
 struct triggers *triggers_new(const struct triggers_settings *settings);
