@@ -356,6 +356,22 @@ static void a_policy_that_cannot_decide_gives_no_value(void **state)
     trigger_policy_free(policy);
 }
 
+static void a_policy_is_logged_when_it_changes_and_at_most_once_a_minute(void **state)
+{
+    (void)state;
+    static const struct {
+        int step, in_flight, logged_step;
+    } steps[] = {{1, 30, 1}, {2, 31, 1}, {12, 32, 1}, {13, 32, 13}, {26, 32, 13}, {27, 33, 27}};
+    struct trigger_policy *policy = policy_of_in_flight();
+    struct recent_samples recent = {.interval_ms = STEP_MS};
+    for (size_t i = 0; i < ARRAY_LENGTH(steps); i++) {
+        step_to(policy, &recent, steps[i].step, steps[i].in_flight);
+        assert_int_equal(policy->logged_ms, steps[i].logged_step * STEP_MS);
+    }
+    assert_int_equal(policy->logged_replicas, 33);
+    trigger_policy_free(policy);
+}
+
 static void the_last_changes_of_a_policy_are_kept(void **state)
 {
     (void)state;
@@ -779,6 +795,7 @@ int main(void)
         TEST(figures_are_of_the_reading_and_of_the_last_answer),
         TEST(a_policy_steps_with_each_reading_whoever_reads_it),
         TEST(a_policy_that_cannot_decide_gives_no_value),
+        TEST(a_policy_is_logged_when_it_changes_and_at_most_once_a_minute),
         TEST(the_last_changes_of_a_policy_are_kept),
         TEST(the_changes_of_a_policy_are_copied_for_the_past_alone),
         TEST(observers_change_nothing),
