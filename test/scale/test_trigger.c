@@ -531,6 +531,37 @@ static void what_the_policy_of_another_replica_did_not_want_counts_for_nothing(v
     peer_values_free(values);
 }
 
+static bool have_one_digest(struct trigger *one, struct trigger *other)
+{
+    struct peer_values *values = peer_values_new();
+    const struct peer_value value = {.value = 1, .since_ms = clock_now_ms()};
+    assert_true(peer_values_add(values, &value, clock_now_ms())); /* or nobody looks for his own */
+    trigger_peers_take(one, values, clock_now_ms());
+    trigger_peers_take(other, values, clock_now_ms());
+    peer_values_free(values);
+    assert_true(one->answers.has_digest && other->answers.has_digest);
+    return memcmp(one->answers.digest, other->answers.digest, PEER_DIGEST_BYTES) == 0;
+}
+
+static void peers_tell_triggers_apart_by_namespace_and_metadata(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(GOOD, "queueLength", "9");
+    const char *const same[] = {GOOD, "queueLength", "9", NULL};
+    assert_false(have_one_digest(trigger, find_in("shop2", 0, same)));
+    /* The same bytes, one behind the other. */
+    assert_false(have_one_digest(
+        trigger, FIND("scaler", "fake", "source", "a", "queueLength", "9queueName7")));
+}
+
+static void peers_are_told_no_secret_by_which_triggers_are_known(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(GOOD, "password", "a");
+    assert_true(have_one_digest(trigger, FIND(GOOD, "password", "b")));
+    assert_false(have_one_digest(trigger, FIND(GOOD)));
+}
+
 /* The age is that before the last answer: held values make nothing older. */
 static void what_was_answered_earlier_is_given_with_its_age(void **state)
 {
@@ -803,6 +834,8 @@ int main(void)
         TEST(a_policy_begins_with_the_reading_that_is_known),
         TEST(what_the_policies_of_other_replicas_wanted_ends),
         TEST(what_the_policy_of_another_replica_did_not_want_counts_for_nothing),
+        TEST(peers_tell_triggers_apart_by_namespace_and_metadata),
+        TEST(peers_are_told_no_secret_by_which_triggers_are_known),
         TEST(what_was_answered_earlier_is_given_with_its_age),
         TEST(a_round_repeats_what_get_metrics_was_answered_for_a_while),
         TEST(in_an_outage_the_status_of_consumers_is_unknown),
