@@ -248,6 +248,13 @@ def test_an_alert_fires_when_it_should_and_only_then(tmp_path, name):
     assert others.returncode == 0, others.stdout + others.stderr
 
 
+def test_a_single_failed_handshake_is_no_alert(tmp_path):
+    """A client that tries once, such as a scanner of ports. KEDA tries again and again."""
+    series, alert = "backlog_tls_handshake_failures_total{%s}", "BacklogTLSHandshakesFailing"
+    assert promtool(tmp_path, {**HEALTHY, series: "0x86 1x30"}, {alert: []}).returncode == 0
+    assert promtool(tmp_path, {**HEALTHY, series: "0x86 1 2x30"}, {alert: []}).returncode != 0
+
+
 def burns(folder, alert, series):
     return promtool(folder, {**HEALTHY, **series}, {alert: []}).returncode != 0
 
