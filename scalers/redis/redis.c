@@ -150,7 +150,7 @@ static void libraries(struct text *text)
     "username without password is a mistake; KEDA logs in as the default user.\n"
 
 #define SENTINEL_DIFFERENCES                                                                       \
-    "All Sentinels are asked, and the newest config-epoch counts; KEDA takes the first that "      \
+    "All Sentinels are queried, and the newest config-epoch counts; KEDA takes the first that "    \
     "answers.\n"                                                                                   \
     "A server that is named must say by ROLE that it is the master, for which the user needs "     \
     "that right.\n"                                                                                \
