@@ -226,6 +226,17 @@ static void a_page_is_written_by_its_function(void **state)
                   "\r\n\r\nhello J\xc3\xbcrgen K");
 }
 
+static void a_parameter_may_be_empty_or_lack_a_value(void **state)
+{
+    static const char *const queries[] = {"a=1&&name=K", "&name=K", "name=K&", "a&name=K&&b"};
+    for (size_t i = 0; i < ARRAY_LENGTH(queries); i++) {
+        _cleanup_(memory_free) char *request =
+            text_format("GET /greeting?%s HTTP/1.1\r\nHost: localhost\r\n\r\n", queries[i]);
+        assert_answer(state, request, "HTTP/1.1 200 ", "\r\n\r\nhello K");
+    }
+    assert_answer(state, GET("/greeting?&&"), "HTTP/1.1 200 ", "\r\n\r\nhello nobody");
+}
+
 static void the_segments_below_a_page_are_decoded(void **state)
 {
     assert_answer(state, GET("/things/shop/a%2Fb"), "HTTP/1.1 200 ", "\r\n\r\n<shop><a/b>");
@@ -401,6 +412,9 @@ static void answers_that_are_not_read_are_bounded(void **state)
             fail_msg("client %zu", i);
     }
     assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
+    /* Without a body there is nothing to read. */
+    assert_answer(state, "HEAD /mebibytes HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 200 ",
+                  "\r\n\r\n");
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
         close(clients[i]);
     _cleanup_(memory_free) char *answer = NULL; /* and what is over is free again */
@@ -455,7 +469,8 @@ static void readers_of_one_address_leave_places_to_others(void **state)
     int readers[WEB_STREAM_MAX_READERS];
     for (size_t i = 0; i < ARRAY_LENGTH(readers); i++)
         readers[i] = open_reader(*state, 1, "HTTP/1.1 200");
-    close(open_reader(*state, 1, "HTTP/1.1 503"));
+    assert_answer(state, GET("/stream"), "HTTP/1.1 503 ",
+                  "too many readers of this page are connected: try again later\n");
     int others[] = {open_reader(*state, 2, "HTTP/1.1 200"), open_reader(*state, 2, "HTTP/1.1 200")};
     close(open_reader(*state, 1, "HTTP/1.1 503"));
     assert_true(is_at_end(readers[0], true));
@@ -627,6 +642,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_page_is_written_by_its_function),
+        TEST(a_parameter_may_be_empty_or_lack_a_value),
         TEST(the_segments_below_a_page_are_decoded),
         TEST(the_first_row_that_fits_is_the_page),
         TEST(unknown_paths_are_not_found),

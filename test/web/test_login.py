@@ -91,9 +91,11 @@ def test_the_login_page_gives_a_cookie_without_the_token(server):
     cookie = right.headers["Set-Cookie"]
     assert right.headers["Location"] == "/" and TOKEN not in cookie
     assert {"HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=43200"} <= set(cookie.split("; ")) and "Secure" not in cookie
-    proxied = requests.post(url(server, "/login"), data={"token": TOKEN}, timeout=SECONDS, allow_redirects=False,
-                            headers={"X-Forwarded-Proto": "https"})
-    assert "Secure" in proxied.headers["Set-Cookie"].split("; ")
+    for proxied, is_secure in (("https", True), ("https,http", True), ("HTTPS, http", True), ("http, https", False),
+                               ("httpsx", False)):
+        answer = requests.post(url(server, "/login"), data={"token": TOKEN}, timeout=SECONDS, allow_redirects=False,
+                               headers={"X-Forwarded-Proto": proxied})
+        assert ("Secure" in answer.headers["Set-Cookie"].split("; ")) == is_secure, proxied
     session = right.cookies["backlog_session"]
     assert status(server, "/api/server", cookies={"backlog_session": session}) == 200
     assert status(server, "/", cookies={"other": "1", "backlog_session": session}, **html) == 200

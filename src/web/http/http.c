@@ -70,37 +70,41 @@ static void send_answer(struct evhttp_request *evhttp_request, struct web_answer
     evhttp_send_reply(evhttp_request, answer->code, NULL, NULL);
 }
 
+/* The page is a stream. True: it is open, and whoever reads it is answered by it; otherwise the
+ * answer says what there is instead. */
 static bool open_stream(struct web *web, const struct web_page *page,
-                        struct web_connection *connection, struct evhttp_request *evhttp_request)
+                        struct web_connection *connection, struct evhttp_request *evhttp_request,
+                        struct web_answer *answer)
 {
-    if (connection == NULL ||
-        !web_streams_make_room(web->streams, evhttp_request_get_connection(evhttp_request)))
+    if (evhttp_request_get_command(evhttp_request) == EVHTTP_REQ_HEAD) {
+        answer->type = stream_type;
         return false;
+    }
+    if (connection == NULL ||
+        !web_streams_make_room(web->streams, evhttp_request_get_connection(evhttp_request))) {
+        answer->code = 503;
+        text_add(&answer->body, "too many readers of this page are connected: try again later\n");
+        return false;
+    }
     add_headers(evhttp_request_get_output_headers(evhttp_request), stream_type);
     web_connection_stays(
         connection, web_streams_open(web->streams, page->stream, page->context, evhttp_request));
     return true;
 }
 
+/* A connection that has lost its place (NULL) is closed, whatever it is answered. */
 static void answer_request(struct evhttp_request *evhttp_request, void *argument)
 {
     struct web *web = argument;
     struct web_answer answer = {.code = HTTP_OK, .type = text_type};
-    enum evhttp_cmd_type method = evhttp_request_get_command(evhttp_request);
+    bool has_body = evhttp_request_get_command(evhttp_request) != EVHTTP_REQ_HEAD;
 
     struct web_connection *connection =
         web_connection_request(web->connections, evhttp_request_get_connection(evhttp_request));
     const struct web_page *stream = web_request_answer(&web->settings, evhttp_request, &answer);
-    if (stream != NULL && method == EVHTTP_REQ_GET &&
-        open_stream(web, stream, connection, evhttp_request))
+    if (stream != NULL && open_stream(web, stream, connection, evhttp_request, &answer))
         return;
-    if (stream != NULL && method == EVHTTP_REQ_HEAD)
-        answer.type = stream_type;
-    else if (stream != NULL) {
-        answer.code = 503;
-        text_add(&answer.body, "too many readers of this page are connected: try again later\n");
-    }
-    if (connection != NULL && !web_connection_owe(connection, answer.body.length)) {
+    if (has_body && connection != NULL && !web_connection_owe(connection, answer.body.length)) {
         answer = (struct web_answer){.code = 503, .type = text_type, .body = answer.body};
         text_clear(&answer.body);
         text_add(&answer.body, "other answers are not read yet: try again later\n");

@@ -77,15 +77,18 @@ static void refuse(struct web_answer *answer, int code, const char *text)
     text_add(&answer->body, text);
 }
 
-/* "a=1&b" as well: evhttp knows no parameter without a value. */
+/* "a=1&b" and "a=1&&b=2" as well: evhttp knows no parameter without a value, and none that is
+ * empty. */
 static bool parse_parameters(const char *query, struct evkeyvalq *ret_parameters)
 {
     _cleanup_(text_done) struct text all = {0};
     while (query != NULL && *query != '\0') {
         size_t length = strcspn(query, "&");
-        text_add_bytes(&all, query, length);
-        text_add(&all, memchr(query, '=', length) == NULL ? "=" : "");
-        text_add(&all, query[length] == '&' ? "&" : "");
+        if (length > 0) {
+            text_add(&all, all.length > 0 ? "&" : "");
+            text_add_bytes(&all, query, length);
+            text_add(&all, memchr(query, '=', length) == NULL ? "=" : "");
+        }
         query += length + (query[length] == '&');
     }
     return all.length == 0 || evhttp_parse_query_str(all.bytes, ret_parameters) == 0;
@@ -191,21 +194,30 @@ static void demand_login(struct web_login *login, struct evhttp_request *evhttp_
            "--http-token-file\n");
 }
 
+/* Whether the browser uses HTTPS. Each proxy may add what it was reached by: the first is the
+ * browser's. */
+static bool is_https(struct evhttp_request *evhttp_request)
+{
+    static const char https[] = "https";
+    const char *schemes = header_of(evhttp_request, "X-Forwarded-Proto");
+    return schemes != NULL && strcspn(schemes, ", ") == strlen(https) &&
+           strncasecmp(schemes, https, strlen(https)) == 0;
+}
+
 /* The token is in a form. */
 static void log_in(struct web_login *login, struct evhttp_request *evhttp_request,
                    struct web_answer *answer)
 {
     struct evbuffer *body = evhttp_request_get_input_buffer(evhttp_request);
     size_t length = evbuffer_get_length(body);
-    const char *proxied = header_of(evhttp_request, "X-Forwarded-Proto");
-    bool is_secure = proxied != NULL && text_equal(proxied, "https");
     struct evkeyvalq form;
     TAILQ_INIT(&form);
     _cleanup_(memory_free) char *bytes =
         text_copy_bytes((const char *)evbuffer_pullup(body, -1), length);
     const char *token =
         length > 0 && parse_parameters(bytes, &form) ? evhttp_find_header(&form, "token") : NULL;
-    _cleanup_(memory_free) char *cookie = web_login_cookie(login, token, is_secure, unix_s());
+    _cleanup_(memory_free) char *cookie =
+        web_login_cookie(login, token, is_https(evhttp_request), unix_s());
     if (cookie != NULL)
         add_header(evhttp_request, "Set-Cookie", cookie);
     else if (token != NULL)
