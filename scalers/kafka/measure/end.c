@@ -167,7 +167,7 @@ void kafka_end_time_out_leader(struct kafka_batch_task *batch_task, const struct
 {
     time_out(batch_task,
              "Kafka broker %d, which leads partition %d of topic %s, did not answer within %lld ms",
-             kafka_topic_leader(at->topic->known, at->partition), at->partition, at->topic->name,
+             kafka_metadata_leader(at->topic->known, at->partition), at->partition, at->topic->name,
              (long long)batch_task->task->timeout_ms);
 }
 

@@ -48,7 +48,7 @@ static void request_offset(struct kafka_batch_topic *topic, int32_t partition, b
     const struct kafka_offset_request request = {
         .topic = topic->name,
         .partition = partition,
-        .leader = kafka_topic_leader(topic->known, partition),
+        .leader = kafka_metadata_leader(topic->known, partition),
         .is_earliest = is_earliest,
         .deadline_ms = batch->deadline_ms,
         .owner = batch,

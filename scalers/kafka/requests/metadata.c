@@ -374,7 +374,7 @@ enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata
     return event;
 }
 
-int32_t kafka_topic_leader(const struct kafka_topic *topic, int32_t partition)
+int32_t kafka_metadata_leader(const struct kafka_topic *topic, int32_t partition)
 {
     return partition < topic->partitions ? topic->leaders[partition] : -1;
 }

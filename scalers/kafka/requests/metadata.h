@@ -82,7 +82,7 @@ enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata
                                                  struct error *error);
 
 /* The broker that leads the partition, as far as is known; -1: none. */
-int32_t kafka_topic_leader(const struct kafka_topic *topic, int32_t partition);
+int32_t kafka_metadata_leader(const struct kafka_topic *topic, int32_t partition);
 
 /* What is known of the topic turned out wrong (a leader moved): it is needed again, by a request
  * that is sent from now on. */
