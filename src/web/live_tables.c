@@ -103,7 +103,7 @@ void live_tables_begin(struct live_tables *tables, enum live_table table)
     tables->by_name[table].at = 0;
 }
 
-bool live_tables_has(struct live_tables *tables, enum live_table name, uint64_t id)
+bool live_tables_seek(struct live_tables *tables, enum live_table name, uint64_t id)
 {
     struct table *table = &tables->by_name[name];
     while (table->at < table->count && table->rows[table->at].id < id)
@@ -116,7 +116,7 @@ void live_tables_row(struct live_tables *tables, enum live_table name, uint64_t 
                      const char *fixed, const char *live)
 {
     struct table *table = &tables->by_name[name];
-    bool is_known = live_tables_has(tables, name, id);
+    bool is_known = live_tables_seek(tables, name, id);
     if (!is_known && fixed == NULL)
         return;
     if (table->at == table->count || table->rows[table->at].id != id) {

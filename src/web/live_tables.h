@@ -47,8 +47,9 @@ extern const struct web_stream live_tables_stream;
  * were there before and are not given again are gone. Without live_tables_end() those behind the
  * last one stay as they were. */
 void live_tables_begin(struct live_tables *tables, enum live_table table);
-/* Whether the row with this id, which comes next, is there already: then it needs no `fixed`. */
-bool live_tables_has(struct live_tables *tables, enum live_table table, uint64_t id);
+/* Goes on to the row with this id: those before it that were not given are gone. True: it is there
+ * already, and needs no `fixed`. */
+bool live_tables_seek(struct live_tables *tables, enum live_table table, uint64_t id);
 /* JSON objects, copied; `fixed` does not change, and is NULL where the row is there. */
 void live_tables_row(struct live_tables *tables, enum live_table table, uint64_t id,
                      const char *fixed, const char *live);

@@ -27,7 +27,7 @@ static int64_t update(void *context, struct live_tables *tables)
     for (uint64_t id = 1; id <= world->count; id += 2) {
         if (id == world->without)
             continue;
-        bool is_known = live_tables_has(tables, LIVE_TRIGGERS, id);
+        bool is_known = live_tables_seek(tables, LIVE_TRIGGERS, id);
         live_tables_row(tables, LIVE_TRIGGERS, id, is_known ? NULL : "{\"name\":\"n\"}",
                         world->live);
     }

@@ -60,7 +60,7 @@ static json_t *connection_live(const struct connection_info *info)
 static void update_connection(void *context, const struct connection_info *info)
 {
     struct live_tables *tables = context;
-    bool is_known = live_tables_has(tables, LIVE_CONNECTIONS, info->number);
+    bool is_known = live_tables_seek(tables, LIVE_CONNECTIONS, info->number);
     _cleanup_(json_done) json_t *fixed = is_known ? NULL : connection_fixed(info);
     _cleanup_(json_done) json_t *live = connection_live(info);
     _cleanup_(memory_free) char *fixed_text =

@@ -151,7 +151,7 @@ static void visit(void *context, struct trigger *trigger, int64_t now_ms)
     if (rows->is_counting)
         return;
     write_live(trigger, &report, &live);
-    if (!live_tables_has(rows->tables, LIVE_TRIGGERS, trigger->id))
+    if (!live_tables_seek(rows->tables, LIVE_TRIGGERS, trigger->id))
         write_fixed(trigger, &fixed);
     live_tables_row(rows->tables, LIVE_TRIGGERS, trigger->id, fixed.bytes, live.bytes);
 }
