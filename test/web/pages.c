@@ -1,0 +1,91 @@
+#include "web/pages.h"
+
+#include "base/clock.h"
+#include "web/live_tables.h"
+
+#include <event2/keyvalq_struct.h>
+#include <math.h>
+
+bool loop_is_busy;
+int turns;
+
+static bool run_at_once(void *context, void (*call)(void *call_context), void *call_context)
+{
+    (void)context;
+    turns++;
+    if (!loop_is_busy)
+        call(call_context);
+    return !loop_is_busy;
+}
+
+const struct walk_source *source(void)
+{
+    static struct walk_source walk;
+    walk = (struct walk_source){.triggers = triggers, .run = run_at_once};
+    return &walk;
+}
+
+double number_of(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value)    ? json_number_value(value)
+           : json_is_boolean(value) ? (double)json_is_true(value)
+                                    : (double)NAN;
+}
+
+json_t *page_of(const struct trigger *trigger,
+                void (*get)(void *context, const struct web_request *request,
+                            struct web_answer *answer),
+                const char *list)
+{
+    struct web_answer answer = {0};
+    struct evkeyvalq none = {0};
+    char namespace[] = "shop";
+    char name[] = "worker";
+    const struct web_request request = {
+        .below = {namespace, name}, .below_count = 2, .parameters = &none};
+    get((void *)source(), &request, &answer);
+    json_t *page = json_loads(answer.body.bytes, 0, NULL);
+    text_done(&answer.body);
+    const json_t *triggers_of_page = list == NULL ? page : json_object_get(page, list);
+    size_t index;
+    json_t *one;
+    json_t *found = NULL;
+    json_array_foreach(triggers_of_page, index, one)
+        if (json_integer_value(json_object_get(one, "id")) == (json_int_t)trigger->id)
+            found = json_incref(one);
+    json_decref(page);
+    assert_non_null(found);
+    return found;
+}
+
+static int64_t update(void *context, struct live_tables *tables)
+{
+    struct trigger_rows **rows = context;
+    assert_true(trigger_rows_update(*rows, source()));
+    live_tables_server(tables, "{}");
+    return 1000;
+}
+
+struct text read_rows(struct trigger_totals *ret_totals)
+{
+    struct trigger_rows *rows = NULL;
+    struct live_tables *tables = live_tables_new(
+        &(struct live_tables_settings){.hello = "{}", .update = update, .context = &rows});
+    rows = trigger_rows_new(tables);
+    void *reader = live_tables_stream.opened(tables);
+    live_tables_stream.tick(tables);
+    struct text piece = {0};
+    while (live_tables_stream.write(tables, reader, &piece))
+        ;
+    *ret_totals = *trigger_rows_totals(rows);
+    live_tables_stream.closed(tables, reader);
+    trigger_rows_free(rows);
+    live_tables_free(tables);
+    return piece;
+}
+
+struct trigger *find_now(const char *const *pairs)
+{
+    return find_in("shop", clock_now_ms(), pairs);
+}

@@ -1,0 +1,41 @@
+/*
+ * What tests of pages share: triggers that are called for now, the page of one of them, and the
+ * dashboard's rows. The table of triggers is that of scale/fixture.h.
+ *
+ * Threads: the test's, which runs under the turn lock at once.
+ */
+#ifndef BACKLOG_TEST_WEB_PAGES_H
+#define BACKLOG_TEST_WEB_PAGES_H
+
+#include "scale/fixture.h"
+#include "web/http/page.h"
+#include "web/pages/trigger_rows.h"
+#include "web/walk.h"
+
+#include <jansson.h>
+
+extern bool loop_is_busy; /* nothing runs under the turn lock */
+extern int turns;         /* that were asked for */
+
+/* Of the triggers there are now. */
+const struct walk_source *source(void);
+
+/* Each call is now: what came before it is of the past. */
+struct trigger *find_now(const char *const *pairs);
+
+#define FIND_NOW(...) find_now((const char *const[]){__VA_ARGS__, NULL})
+#define JOBS "scaler", "fake", "source", "a", "queueName", "jobs"
+
+/* A number, or 0 and 1 of a boolean; NAN: there is none. */
+double number_of(const json_t *object, const char *key);
+
+/* Of the trigger, from the page of its ScaledObject; the caller frees it. */
+json_t *page_of(const struct trigger *trigger,
+                void (*get)(void *context, const struct web_request *request,
+                            struct web_answer *answer),
+                const char *list);
+
+/* The rows of all triggers, as a reader gets them. The caller ends it. */
+struct text read_rows(struct trigger_totals *ret_totals);
+
+#endif

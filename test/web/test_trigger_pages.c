@@ -1,0 +1,209 @@
+/* Pages of many triggers: lists, sums and rows, and what bounds them. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/recent_log.h"
+#include "web/live_tables.h"
+#include "web/pages.h"
+#include "web/pages/dashboard.h"
+#include "web/pages/explain.h"
+
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- lists ---- */
+
+/* The answer to a list's request with these parameters; the caller frees it. NULL: it was refused.
+ */
+static json_t *list_of(const char *parameters)
+{
+    struct web_answer answer = {0};
+    struct evkeyvalq parsed = {0};
+    evhttp_parse_query_str(parameters, &parsed);
+    const struct web_request request = {.parameters = &parsed};
+    explain_list((void *)source(), &request, &answer);
+    evhttp_clear_headers(&parsed);
+    json_t *page = answer.code >= 400 ? NULL : json_loads(answer.body.bytes, 0, NULL);
+    assert_true(answer.code >= 400 || page != NULL);
+    text_done(&answer.body);
+    return page;
+}
+
+/* The only trigger of the page; 0: it has none. */
+static uint64_t id_on(const char *parameters, bool *ret_has_more)
+{
+    json_t *page = list_of(parameters);
+    const json_t *list = json_object_get(page, "triggers");
+    assert_in_range(json_array_size(list), 0, 1);
+    json_int_t id = json_integer_value(json_object_get(json_array_get(list, 0), "id"));
+    *ret_has_more = json_is_true(json_object_get(page, "hasMore"));
+    json_decref(page);
+    return (uint64_t)id;
+}
+
+/* The table has room for three. */
+static void a_page_goes_on_behind_the_last_row_where_earlier_ones_are_gone(void **state)
+{
+    (void)state;
+    uint64_t ids[4];
+    bool has_more = false;
+    for (int i = 0; i < 3; i++) {
+        _cleanup_(memory_free) char *queue = text_format("%d", i);
+        ids[i] = find_in("shop", i,
+                         (const char *const[]){"scaler", "fake", "source", "a", "queueName", queue,
+                                               NULL})
+                     ->id;
+    }
+    assert_int_equal(id_on("limit=1", &has_more), ids[0]);
+    assert_true(has_more);
+    const int64_t hour_ms = 3600000;
+    ids[3] = find_in("shop", hour_ms, (const char *const[]){GOOD, NULL})->id;
+    for (size_t i = 1; i < 4; i++) {
+        _cleanup_(memory_free) char *next =
+            text_format("limit=1&after=%llu", (unsigned long long)ids[i - 1]);
+        assert_int_equal(id_on(next, &has_more), ids[i]);
+        assert_int_equal(has_more, i < 3);
+    }
+}
+
+static void a_page_without_rows_is_refused(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"limit=0",  "limit=",   "limit=all",
+                                        "after=-1", "after=7x", "limit=99999999999999999999"};
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++)
+        assert_null(list_of(wrong[i]));
+}
+
+/* ---- sums ---- */
+
+static uint64_t no_calls(void *context)
+{
+    (void)context;
+    return 0;
+}
+
+/* NAN: it was refused, or has no such figure. */
+static double figure_of_server(struct dashboard *dashboard, const char *name)
+{
+    const struct web_request request = {0};
+    struct web_answer answer = {0};
+    dashboard_server(dashboard, &request, &answer);
+    json_t *object = answer.code >= 400 ? NULL : json_loads(answer.body.bytes, 0, NULL);
+    assert_true(answer.code >= 400 || object != NULL);
+    double figure = number_of(object, name);
+    json_decref(object);
+    text_done(&answer.body);
+    return figure;
+}
+
+/* A sum over some triggers would be taken for that over all. */
+static void figures_are_of_all_triggers_or_not_given(void **state)
+{
+    (void)state;
+    FIND_NOW(JOBS);
+    struct dashboard *dashboard = dashboard_new(&(struct dashboard_settings){
+        .triggers = source(), .engine = engine, .hello = "{}", .calls = no_calls});
+    struct live_tables *tables = dashboard_tables(dashboard);
+    void *reader = live_tables_stream.opened(tables);
+    loop_is_busy = true;
+    live_tables_stream.tick(tables);
+    assert_true(isnan(figure_of_server(dashboard, "triggers")));
+    loop_is_busy = false;
+    assert_true(figure_of_server(dashboard, "triggers") == 1);
+    live_tables_stream.closed(tables, reader);
+    dashboard_free(dashboard);
+}
+
+/* ---- what bounds them ---- */
+
+static struct triggers *table_of(size_t max, bool has_rows)
+{
+    return triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
+                                                    .engine = engine,
+                                                    .forget_ms = 1000,
+                                                    .max_inline = 1,
+                                                    .max = max,
+                                                    .max_bytes = 8 << 20,
+                                                    .has_rows = has_rows});
+}
+
+/* Anybody can call with other metadata: what the page has no room for costs no turn of the loop. */
+static void a_page_of_one_object_takes_turns_for_what_it_shows(void **state)
+{
+    (void)state;
+    enum { TRIGGERS = 3 * WALK_TRIGGERS_PER_OBJECT };
+    struct triggers *usual = triggers;
+    triggers = table_of(TRIGGERS, false);
+    struct trigger *first = FIND_NOW(JOBS, "queueLength", "1");
+    for (int i = 2; i <= TRIGGERS; i++) {
+        _cleanup_(memory_free) char *length = text_format("%d", i);
+        FIND_NOW(JOBS, "queueLength", length);
+    }
+    turns = 0;
+    json_decref(page_of(first, explain_one, NULL));
+    assert_in_range(turns, WALK_TRIGGERS_PER_OBJECT, 2 * WALK_TRIGGERS_PER_OBJECT);
+    triggers_free(triggers);
+    triggers = usual;
+}
+
+/* What a table of its own takes for the trigger, with rows and without. */
+static size_t bytes_of(bool has_rows, const char *const *pairs, const char *namespace)
+{
+    struct triggers *usual = triggers;
+    triggers = table_of(3, has_rows);
+    size_t bytes = find_in(namespace, 0, pairs)->bytes;
+    triggers_free(triggers);
+    triggers = usual;
+    return bytes;
+}
+
+/* The memory of rows is bounded as the triggers' is. */
+static void rows_count_as_memory_of_their_triggers(void **state)
+{
+    (void)state;
+    enum {
+        LONG = 1000,
+        LONGEST_NAME = 253,
+        PLACE = 80 + 2 * 16 /* in the table, and two pieces of the heap */
+    };
+    char text[LONG + 1] = {0};
+    char name[LONGEST_NAME + 1] = {0};
+    struct trigger_totals totals;
+    memset(text, '"', LONG);
+    memset(name, 'n', LONGEST_NAME);
+    const char *const pairs[][10] = {
+        {GOOD, NULL},
+        {"scaler", "fake", "source", "down", "queueName", text, NULL},
+        {"scaler", "fake", "source", "a", "queueName", text, "queueLength", text, NULL},
+        {"scaler", "fake", "connectionName", text, "queueName", text, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(pairs); i++) {
+        const char *namespace = i == 0 ? "shop" : name;
+        struct trigger *trigger = find_in(namespace, (int64_t)i * 10000, pairs[i]);
+        if (i == 0)
+            query_of(trigger), wait_until_measured(trigger);
+        _cleanup_(text_done) struct text with = read_rows(&totals);
+        triggers_expire(triggers, (int64_t)i * 10000 + 5000);
+        _cleanup_(text_done) struct text without = read_rows(&totals);
+        size_t row = with.length - without.length;
+        size_t counted = bytes_of(true, pairs[i], namespace) - bytes_of(false, pairs[i], namespace);
+        if (row + PLACE > counted || counted > row + 2048)
+            fail_msg("trigger %zu: a row of %zu bytes counts as %zu", i, row, counted);
+    }
+}
+
+int main(void)
+{
+    recent_log_start();
+    const struct CMUnitTest tests[] = {
+        TEST(a_page_goes_on_behind_the_last_row_where_earlier_ones_are_gone),
+        TEST(a_page_without_rows_is_refused),
+        TEST(figures_are_of_all_triggers_or_not_given),
+        TEST(a_page_of_one_object_takes_turns_for_what_it_shows),
+        TEST(rows_count_as_memory_of_their_triggers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
