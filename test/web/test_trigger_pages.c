@@ -117,6 +117,45 @@ static void figures_are_of_all_triggers_or_not_given(void **state)
     dashboard_free(dashboard);
 }
 
+/* ---- rows ---- */
+
+/* Of the only trigger; the caller frees it. */
+static char *fixed_part(void)
+{
+    static const char key[] = "\"fixed\":";
+    struct trigger_totals totals;
+    _cleanup_(text_done) struct text rows = read_rows(&totals);
+    const char *begin = strstr(rows.bytes, key);
+    assert_non_null(begin);
+    json_t *fixed = json_loads(begin + strlen(key), JSON_DISABLE_EOF_CHECK, NULL);
+    assert_non_null(fixed);
+    char *text = json_dumps(fixed, JSON_SORT_KEYS);
+    json_decref(fixed);
+    return text;
+}
+
+/* Readers have it from before: it is not sent again when the trigger is parsed again. */
+static void the_fixed_part_of_a_row_is_that_without_a_connection(void **state)
+{
+    (void)state;
+    static const char *const triggers_of[][12] = {
+        {ORDERS, NULL},
+        {ORDERS, "steps", "1=1, 10=5", NULL},
+        {ORDERS, "queueLength", "none", "misspelt", "1", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(triggers_of); i++) {
+        set_connections("connections: {}\n");
+        triggers_expire(triggers, clock_now_ms() + 5000);
+        const struct trigger *trigger = find_now(triggers_of[i]);
+        assert_true(error_is_set(&trigger->parsed.mistakes));
+        _cleanup_(memory_free) char *before = fixed_part();
+        set_connections(connections_yaml);
+        assert_int_equal(error_is_set(&trigger->parsed.mistakes), i == 2);
+        _cleanup_(memory_free) char *after = fixed_part();
+        assert_string_equal(before, after);
+    }
+}
+
 /* ---- what bounds them ---- */
 
 static struct triggers *table_of(size_t max, bool has_rows)
@@ -202,6 +241,7 @@ int main(void)
         TEST(a_page_goes_on_behind_the_last_row_where_earlier_ones_are_gone),
         TEST(a_page_without_rows_is_refused),
         TEST(figures_are_of_all_triggers_or_not_given),
+        TEST(the_fixed_part_of_a_row_is_that_without_a_connection),
         TEST(a_page_of_one_object_takes_turns_for_what_it_shows),
         TEST(rows_count_as_memory_of_their_triggers),
     };

@@ -128,6 +128,8 @@ static void add_query(const struct option_values *values, struct text *fixed)
     add_string(fixed, "query", query.bytes);
 }
 
+/* All of it is of the metadata alone, which a trigger keeps: it may be parsed again with another
+ * connection. */
 static void write_fixed(const struct trigger *trigger, struct text *fixed)
 {
     text_addf(fixed, "{\"target\":%.10g", trigger->parsed.target);
