@@ -310,8 +310,8 @@ static void a_topic_is_settled_where_the_query_counts_it(void **state)
     struct kafka_persistence *persistence = kafka_persistence_use(&all, "workers", "videoJob", 2);
     for (int32_t i = 0; i < 2; i++)
         kafka_persistence_update(persistence, i, 4, 9, 1000);
-    kafka_persistence_settle_topic(&all, trigger.options.query, "videoJob", 2000);
-    kafka_persistence_settle_topic(&all, trigger.options.query, "mailJob", 2000);
+    kafka_persistence_settle_topic(all, trigger.options.query, "videoJob", 2000);
+    kafka_persistence_settle_topic(all, trigger.options.query, "mailJob", 2000);
     assert_int_equal(kafka_persistence_ms(persistence, 0, 3000), 2000);
     assert_int_equal(kafka_persistence_ms(persistence, 1, 3000), 0);
     kafka_persistence_forget_all(&all);

@@ -185,8 +185,9 @@ enum { STUCK_MS = 60000 };
 /* The commits on the task's topic have been seen not to move for so long. */
 static void be_stuck(struct fixture *fixture)
 {
-    struct kafka_persistence *persistence = kafka_batch_persistence(&fixture->group_topic);
     int64_t now_ms = clock_now_ms();
+    kafka_persistence_forget_all(&fixture->session.persistence);
+    struct kafka_persistence *persistence = kafka_batch_persistence(&fixture->group_topic);
     fixture->query.exclude_persistent_lag = true;
     fixture->query.persistent_lag_ms = STUCK_MS;
     fixture->query.consumer_group = fixture->group.name;
@@ -271,6 +272,30 @@ static void other_topics_of_a_group_stay_persistent(void **state)
     kafka_selection_done(&fixture->batch_task.selection);
 }
 
+/* The metadata did not come; or it came without the topic, though the group was measured. */
+static void lag_of_topics_that_a_pattern_did_not_find_is_not_persistent(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *pattern;
+        bool is_found;
+        double waiting;
+    } rows[] = {{"^j", false, 3 * 7}, {"^j", true, 3 * 7}, {"^mails$", false, 0}};
+    fixture->session.metadata = kafka_metadata_new(&fixture->session.client);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        be_stuck(fixture);
+        fixture->query.topic = rows[i].pattern;
+        kafka_selection_init(&fixture->batch_task.selection, rows[i].pattern);
+        if (rows[i].is_found)
+            kafka_end_answer(&fixture->batch_task);
+        else
+            kafka_end_fail(&fixture->batch_task, "no Kafka topic matches");
+        if (waiting_next(fixture) != rows[i].waiting)
+            fail_msg("row %zu", i);
+    }
+    kafka_metadata_free(fixture->session.metadata);
+}
+
 /* ---- consumers ---- */
 
 static void assign(rd_kafka_topic_partition_list_t *assigned, uintptr_t member, const char *topic,
@@ -313,6 +338,7 @@ int main(void)
         TEST(lag_of_topics_that_a_group_did_not_name_is_not_persistent),
         TEST(lag_after_an_outage_of_the_metadata_is_not_persistent),
         TEST(other_topics_of_a_group_stay_persistent),
+        TEST(lag_of_topics_that_a_pattern_did_not_find_is_not_persistent),
         TEST(members_with_a_partition_of_the_task_are_its_consumers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

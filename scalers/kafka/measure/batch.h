@@ -102,7 +102,6 @@ struct kafka_batch_task {
     struct kafka_group_topic **topics;
     size_t count;
     size_t capacity;
-    bool has_topics;               /* all that match its pattern */
     size_t partitions;             /* of all topics that were checked */
     struct kafka_batch_task *next; /* of the group */
 };

@@ -27,42 +27,31 @@ static void note_topic(const struct kafka_batch_task *batch_task,
     }
 }
 
-static void settle_pattern(const struct kafka_batch_task *batch_task)
-{
-    const struct kafka_query *query = batch_task->task->query;
-    const struct kafka_batch *batch = batch_task->batch;
-    struct kafka_session *session = batch->session;
-    const struct kafka_pattern *pattern = kafka_metadata_pattern(session->metadata, query->topic);
-    bool is_known =
-        pattern != NULL && pattern->count > 0 && pattern->count <= KAFKA_SELECTION_MAX_TOPICS;
-    if (!is_known)
-        kafka_persistence_settle_group(&session->persistence, query->consumer_group,
-                                       batch->began_ms);
-    for (size_t i = 0; is_known && i < pattern->count; i++)
-        if (pattern->topics[i] != NULL)
-            kafka_persistence_settle_topic(&session->persistence, query, pattern->topics[i]->name,
-                                           batch->began_ms);
-}
-
-/* What the task may not have come to: it ended before its topics were known, or one of them failed.
- * Without `topic` those are all that the group has committed: there may be others each time. */
+/* What the task may not have come to: it ended before its topics were known, one of them failed, or
+ * the cluster did not list one. Without `topic` those are all that the group has committed: there
+ * may be others each time. */
 static void settle_others(const struct kafka_batch_task *batch_task)
 {
     const struct kafka_query *query = batch_task->task->query;
     const struct kafka_selection *selection = &batch_task->selection;
     const struct kafka_batch *batch = batch_task->batch;
-    struct kafka_persistence **all = &batch->session->persistence;
+    struct kafka_session *session = batch->session;
+    const struct kafka_pattern *pattern;
     switch (selection->kind) {
     case KAFKA_SELECTION_OF_GROUP:
-        kafka_persistence_settle_group(all, query->consumer_group, batch->began_ms);
+        kafka_persistence_settle_group(&session->persistence, query->consumer_group,
+                                       batch->began_ms);
         break;
     case KAFKA_SELECTION_OF_NAMES:
         for (size_t i = batch_task->count; i < selection->count; i++)
-            kafka_persistence_settle_topic(all, query, selection->names[i], batch->began_ms);
+            kafka_persistence_settle_topic(session->persistence, query, selection->names[i],
+                                           batch->began_ms);
         break;
     case KAFKA_SELECTION_OF_PATTERN:
-        if (!batch_task->has_topics)
-            settle_pattern(batch_task);
+        pattern = kafka_metadata_pattern(session->metadata, query->topic);
+        if (pattern != NULL)
+            kafka_persistence_settle_pattern(session->persistence, query, pattern->regex,
+                                             batch->began_ms);
         break;
     }
 }

@@ -20,7 +20,8 @@ struct partition {
 
 /* Of a group on a topic; or of all of the group, without partitions. */
 struct kafka_persistence {
-    char *key; /* see key_new() */
+    char *key;         /* see key_new() */
+    const char *group; /* its end */
     int64_t used_ms;
     int64_t settled_ms; /* of a partition that was not updated since then the time starts again */
     struct partition *partitions;
@@ -71,6 +72,7 @@ static struct kafka_persistence *add(struct kafka_persistence **all, const char 
 {
     struct kafka_persistence *persistence = memory_new(sizeof(*persistence));
     persistence->key = key_new(group, topic);
+    persistence->group = persistence->key + strlen(topic) + 1;
     persistence->count = partitions;
     persistence->partitions = memory_array((size_t)partitions, sizeof(*persistence->partitions));
     HASH_ADD_KEYPTR(hh, *all, persistence->key, strlen(persistence->key), persistence);
@@ -127,13 +129,45 @@ void kafka_persistence_settle(struct kafka_persistence *persistence, int32_t par
         entry->since_ms = 0;
 }
 
-void kafka_persistence_settle_topic(struct kafka_persistence **all, const struct kafka_query *query,
-                                    const char *topic, int64_t began_ms)
+static void settle_partitions(struct kafka_persistence *persistence,
+                              const struct kafka_query *query, int64_t began_ms)
 {
-    struct kafka_persistence *persistence = find(*all, query->consumer_group, topic);
-    for (int32_t i = 0; persistence != NULL && i < persistence->count; i++)
+    for (int32_t i = 0; i < persistence->count; i++)
         if (kafka_query_has_partition(query, i))
             kafka_persistence_settle(persistence, i, began_ms);
+}
+
+void kafka_persistence_settle_topic(struct kafka_persistence *all, const struct kafka_query *query,
+                                    const char *topic, int64_t began_ms)
+{
+    struct kafka_persistence *persistence = find(all, query->consumer_group, topic);
+    if (persistence != NULL)
+        settle_partitions(persistence, query, began_ms);
+}
+
+/* Whether the time of any partition has begun, and is not known to go on. */
+static bool is_behind(const struct kafka_persistence *persistence, int64_t began_ms)
+{
+    for (int32_t i = 0; i < persistence->count; i++)
+        if (persistence->partitions[i].since_ms != 0 &&
+            persistence->partitions[i].updated_ms < began_ms)
+            return true;
+    return false;
+}
+
+/* Matching takes long beside the rest: only few topics are behind. */
+void kafka_persistence_settle_pattern(struct kafka_persistence *all,
+                                      const struct kafka_query *query, struct kafka_regex *regex,
+                                      int64_t began_ms)
+{
+    for (struct kafka_persistence *each = all; each != NULL; each = each->hh.next) {
+        if (!text_equal(each->group, query->consumer_group) || !is_behind(each, began_ms))
+            continue;
+        _cleanup_(memory_free) char *topic =
+            text_copy_bytes(each->key, (size_t)(each->group - each->key) - 1);
+        if (kafka_regex_matches(regex, topic))
+            settle_partitions(each, query, began_ms);
+    }
 }
 
 void kafka_persistence_settle_group(struct kafka_persistence **all, const char *group,

@@ -12,6 +12,7 @@
 #define BACKLOG_SCALERS_KAFKA_MEASURE_PERSISTENCE_H
 
 #include "kafka/options.h"
+#include "kafka/regex.h"
 
 #include <stdint.h>
 
@@ -36,8 +37,14 @@ void kafka_persistence_settle(struct kafka_persistence *persistence, int32_t par
 
 /* The same of a topic's partitions that the query counts, which may not be known: nothing was to
  * be updated then. */
-void kafka_persistence_settle_topic(struct kafka_persistence **all, const struct kafka_query *query,
+void kafka_persistence_settle_topic(struct kafka_persistence *all, const struct kafka_query *query,
                                     const char *topic, int64_t began_ms);
+
+/* The same of the group's topics that match `topic` of the query: it may have found fewer of them
+ * than there are. */
+void kafka_persistence_settle_pattern(struct kafka_persistence *all,
+                                      const struct kafka_query *query, struct kafka_regex *regex,
+                                      int64_t began_ms);
 
 /* The same of all that the group has, where it is not known which topics were to be included. */
 void kafka_persistence_settle_group(struct kafka_persistence **all, const char *group,

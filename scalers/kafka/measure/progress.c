@@ -118,7 +118,6 @@ static bool use_pattern(struct kafka_batch_task *batch_task)
     for (size_t i = 0; i < pattern->count; i++)
         if (pattern->topics[i] != NULL && !add_named_topic(batch_task, pattern->topics[i]->name))
             return false;
-    batch_task->has_topics = true;
     return true;
 }
 
