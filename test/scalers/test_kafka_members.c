@@ -1,0 +1,88 @@
+/* Which answer about a group's members a task waits for. The mock cluster knows no members: what
+ * comes is an error, or nothing. */
+#include "base/clock.h"
+#include "kafka/measure/session.h"
+#include "scalers/kafka_mock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define GROUP "workers"
+
+static struct kafka_members *connect_members(struct kafka_mock *fixture)
+{
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, GROUP, "jobs", 2);
+    kafka_mock_connect(fixture);
+    return ((struct kafka_session *)fixture->client)->members;
+}
+
+/* The next requests for coordinators, of which the library sends some of its own, are refused. */
+static void refuse_coordinators(struct kafka_mock *fixture)
+{
+    enum { FIND_COORDINATOR = 10, COUNT = 8 };
+    rd_kafka_resp_err_t errors[COUNT];
+    for (size_t i = 0; i < COUNT; i++)
+        errors[i] = RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+    rd_kafka_mock_push_request_errors_array(fixture->cluster, FIND_COORDINATOR, COUNT, errors);
+}
+
+static void receive(struct kafka_members *members)
+{
+    bool has_come = false;
+    for (int i = 0; !has_come && i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
+        usleep(10 * 1000);
+        has_come = kafka_members_receive(members);
+    }
+    assert_true(has_come);
+}
+
+static void a_request_is_waited_for_a_second(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    rd_kafka_mock_broker_set_rtt(fixture->cluster, 2, KAFKA_MOCK_HANG_MS);
+    struct kafka_members *members = connect_members(fixture);
+    const int64_t now_ms = clock_now_ms();
+    assert_false(kafka_members_is_pending(members, GROUP, now_ms, now_ms));
+    kafka_members_request(members, GROUP, now_ms);
+    assert_true(kafka_members_is_pending(members, GROUP, now_ms, now_ms + 999));
+    assert_false(kafka_members_is_pending(members, GROUP, now_ms, now_ms + 1000));
+    assert_false(kafka_members_is_pending(members, "others", now_ms, now_ms));
+    /* It is still under way: nobody waits longer because somebody else came. */
+    kafka_members_request(members, GROUP, now_ms + 900);
+    assert_false(kafka_members_is_pending(members, GROUP, now_ms + 900, now_ms + 1000));
+}
+
+static void nobody_waits_who_has_an_answer(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    struct kafka_members *members = connect_members(fixture);
+    refuse_coordinators(fixture);
+    const int64_t began_ms = clock_now_ms();
+    kafka_members_request(members, GROUP, began_ms);
+    receive(members);
+    assert_false(kafka_members_is_pending(members, GROUP, began_ms, began_ms));
+    assert_null(kafka_members_assigned(members, GROUP, began_ms)); /* they are not known */
+    /* The next request is of another batch, which began later. */
+    refuse_coordinators(fixture);
+    const int64_t later_ms = clock_now_ms() + 1;
+    kafka_members_request(members, GROUP, later_ms);
+    assert_false(kafka_members_is_pending(members, GROUP, began_ms, later_ms));
+    assert_true(kafka_members_is_pending(members, GROUP, later_ms, later_ms));
+    assert_false(kafka_members_is_pending(members, GROUP, later_ms, later_ms + 1000));
+    receive(members);
+    assert_false(kafka_members_is_pending(members, GROUP, later_ms, later_ms));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_request_is_waited_for_a_second),
+        TEST(nobody_waits_who_has_an_answer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
