@@ -8,29 +8,6 @@
 #include <string.h>
 #include <utlist.h>
 
-/* ---- what a task counts ---- */
-
-bool kafka_batch_next_partition(const struct kafka_batch_task *batch_task, struct kafka_place *at)
-{
-    const struct kafka_query *query = batch_task->task->query;
-    for (; at->index < batch_task->count; at->index++, at->partition = -1) {
-        at->group_topic = batch_task->topics[at->index];
-        at->topic = at->group_topic->key.topic;
-        while (++at->partition < at->topic->count)
-            if (kafka_query_has_partition(query, at->partition))
-                return true;
-    }
-    return false;
-}
-
-struct kafka_persistence *kafka_batch_persistence(const struct kafka_group_topic *group_topic)
-{
-    const struct kafka_batch_group *group = group_topic->key.group;
-    const struct kafka_batch_topic *topic = group_topic->key.topic;
-    return kafka_persistence_use(&group->batch->session->persistence, group->name, topic->name,
-                                 topic->count);
-}
-
 /* ---- topics and groups ---- */
 
 struct kafka_batch_topic *kafka_batch_topic_for(struct kafka_batch *batch, const char *name)
@@ -163,6 +140,29 @@ struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *
             batch->next_deadline_ms = task->deadline_ms;
     }
     return batch;
+}
+
+/* ---- what a task counts ---- */
+
+bool kafka_batch_next_partition(const struct kafka_batch_task *batch_task, struct kafka_place *at)
+{
+    const struct kafka_query *query = batch_task->task->query;
+    for (; at->index < batch_task->count; at->index++, at->partition = -1) {
+        at->group_topic = batch_task->topics[at->index];
+        at->topic = at->group_topic->key.topic;
+        while (++at->partition < at->topic->count)
+            if (kafka_query_has_partition(query, at->partition))
+                return true;
+    }
+    return false;
+}
+
+struct kafka_persistence *kafka_batch_persistence(const struct kafka_group_topic *group_topic)
+{
+    const struct kafka_batch_group *group = group_topic->key.group;
+    const struct kafka_batch_topic *topic = group_topic->key.topic;
+    return kafka_persistence_use(&group->batch->session->persistence, group->name, topic->name,
+                                 topic->count);
 }
 
 /* ---- end ---- */

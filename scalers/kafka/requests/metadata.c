@@ -65,6 +65,8 @@ struct kafka_metadata *kafka_metadata_new(struct kafka_client *client)
     return metadata;
 }
 
+/* ---- what is remembered ---- */
+
 static void forget_topic(struct kafka_metadata *metadata, struct kafka_topic *topic)
 {
     HASH_DEL(metadata->topics, topic);
@@ -164,6 +166,8 @@ struct kafka_pattern *kafka_metadata_pattern(struct kafka_metadata *metadata, co
     return pattern;
 }
 
+/* ---- which request to wait for ---- */
+
 uint64_t kafka_metadata_need_topic(const struct kafka_metadata *metadata,
                                    const struct kafka_topic *topic)
 {
@@ -205,6 +209,8 @@ uint64_t kafka_metadata_need_pattern(struct kafka_metadata *metadata,
     metadata->next_is_for_all = true; /* the running one was sent before there was the pattern */
     return metadata->started + 1;
 }
+
+/* ---- a request ---- */
 
 static void request_metadata(struct kafka_background_call *base)
 {
@@ -251,6 +257,8 @@ bool kafka_metadata_has(const struct kafka_metadata *metadata, uint64_t number)
 {
     return metadata->received >= number;
 }
+
+/* ---- its answer ---- */
 
 static void take_topic(struct kafka_topic *topic, const rd_kafka_metadata_topic_t *result,
                        int64_t now_ms)
@@ -374,6 +382,8 @@ enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata
     return event;
 }
 
+/* ---- what is known of a topic ---- */
+
 int32_t kafka_metadata_leader(const struct kafka_topic *topic, int32_t partition)
 {
     return partition < topic->partitions ? topic->leaders[partition] : -1;
@@ -392,6 +402,8 @@ void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name)
     if (topic != NULL)
         topic->confirmed_ms = clock_now_ms();
 }
+
+/* ---- the main handle is renewed ---- */
 
 bool kafka_metadata_has_too_many_topics(const struct kafka_metadata *metadata)
 {
