@@ -114,6 +114,18 @@ void kafka_client_poll(struct kafka_client *client)
     take_endings(client);
 }
 
+void kafka_client_clear_complaints(struct kafka_client *client)
+{
+    client->is_refused = false;
+    client->all_down_ms = 0;
+    error_done(&client->last_error);
+}
+
+void kafka_client_note_answer(struct kafka_client *client)
+{
+    client->answered_ms = clock_now_ms();
+}
+
 size_t kafka_client_stuck(const struct kafka_client *client, int64_t now_ms)
 {
     size_t count = 0;
@@ -126,13 +138,17 @@ size_t kafka_client_stuck(const struct kafka_client *client, int64_t now_ms)
 bool kafka_client_fail(const struct kafka_client *client, struct error *error, const char *what)
 {
     const char *brokers = client->options->bootstrap_servers;
-    const char *reason = error_text(&client->last_error);
     _cleanup_(memory_free) char *refused = kafka_destinations_refused();
-    const char *why = " is at an address that only one of bootstrapServers may have";
-    return error_unavailable(
-        error, "Kafka at %.*s: %s%s%s%s%s%s", (int)text_cut(brokers, MAX_BROKERS_LENGTH), brokers,
-        what, reason[0] == '\0' ? "" : ": ", reason, refused == NULL ? "" : "; the broker ",
-        refused == NULL ? "" : refused, refused == NULL ? "" : why);
+    _cleanup_(text_done) struct text words = {0};
+    text_addf(&words, "Kafka at %.*s: %s", (int)text_cut(brokers, MAX_BROKERS_LENGTH), brokers,
+              what);
+    if (error_is_set(&client->last_error))
+        text_addf(&words, ": %s", error_text(&client->last_error));
+    if (refused != NULL)
+        text_addf(&words,
+                  "; the broker %s is at an address that only one of bootstrapServers may have",
+                  refused);
+    return error_unavailable(error, "%s", words.bytes);
 }
 
 static void on_token_needed(rd_kafka_t *rk, const char *config, void *opaque)
@@ -239,14 +255,6 @@ static void end_main_handle(struct kafka_client *client)
     kafka_client_end_handle(client, TAKE(client->rk), queue);
 }
 
-/* What went wrong on the way (a first address that refused) explains no later failure. */
-static void clear_complaints(struct kafka_client *client)
-{
-    client->is_refused = false;
-    client->all_down_ms = 0;
-    error_done(&client->last_error);
-}
-
 /* The library requests the cluster's id by itself as soon as one broker is there. */
 static bool wait_for_cluster(struct kafka_client *client, int64_t deadline_ms, struct error *error)
 {
@@ -276,7 +284,7 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_connectio
     if (client->rk == NULL || !wait_for_cluster(client, deadline_ms, error))
         return false;
     client->opened_ms = clock_now_ms();
-    clear_complaints(client);
+    kafka_client_clear_complaints(client); /* as a first address that refused */
     return true;
 }
 
@@ -285,7 +293,7 @@ void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk)
     end_main_handle(client);
     client->rk = rk;
     client->opened_ms = clock_now_ms();
-    clear_complaints(client);
+    kafka_client_clear_complaints(client);
 }
 
 void kafka_client_close(struct kafka_client *client)

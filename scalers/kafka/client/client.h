@@ -1,7 +1,8 @@
 /*
  * A cluster: how to log in, what librdkafka last complained of, and the main handle.
  *
- * Threads: the measuring thread, but for the library's own callbacks. Owner: the session.
+ * Threads: the measuring thread, but for the library's own callbacks. Owner: the session. Other
+ * files read its fields; client.c alone writes them.
  *
  * What librdkafka does, in 2.0.2 (Debian 12) and 2.8.0 (Debian 13) where nothing else is said, and
  * what works around it. The places name the number: "workaround 3" is the third one here. The
@@ -58,7 +59,7 @@ struct kafka_client {
     rd_kafka_t *rk;                  /* the main handle */
     int64_t opened_ms;               /* when it was */
     int event_fd;                    /* readable when something has come, on any handle or thread */
-    int64_t answered_ms;             /* when a broker last answered something */
+    int64_t answered_ms;             /* see kafka_client_note_answer(); 0: never */
 
     /* The library's last complaint, where nothing else explains a failure. */
     struct error last_error;
@@ -108,6 +109,12 @@ void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk);
 
 /* Takes in the library's complaints, without waiting. */
 void kafka_client_poll(struct kafka_client *client);
+
+/* What went wrong until now explains no later failure. */
+void kafka_client_clear_complaints(struct kafka_client *client);
+
+/* A broker has just answered something, be it an error of its own. */
+void kafka_client_note_answer(struct kafka_client *client);
 
 /* "Kafka at ...: what: the last complaint". Returns false. */
 bool kafka_client_fail(const struct kafka_client *client, struct error *error, const char *what);

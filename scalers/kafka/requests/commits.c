@@ -367,7 +367,7 @@ static struct kafka_commits_request *take_event(struct kafka_commits *commits,
         call == NULL)
         return NULL;
     if (error >= RD_KAFKA_RESP_ERR_NO_ERROR) /* others are the library's own */
-        commits->client->answered_ms = clock_now_ms();
+        kafka_client_note_answer(commits->client);
     return call_end(commits, call, error);
 }
 

@@ -339,13 +339,11 @@ static void take_result(struct kafka_metadata *metadata, const struct request *r
 
 static void succeed(struct kafka_metadata *metadata, const struct request *request)
 {
-    struct kafka_client *client = metadata->client;
     take_result(metadata, request);
     metadata->received = metadata->started;
     metadata->failures = 0;
-    client->answered_ms = clock_now_ms();
-    client->all_down_ms = 0;
-    error_done(&client->last_error);
+    kafka_client_note_answer(metadata->client);
+    kafka_client_clear_complaints(metadata->client);
 }
 
 static enum kafka_metadata_event fail(struct kafka_metadata *metadata,

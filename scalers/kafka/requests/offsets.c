@@ -276,7 +276,7 @@ bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_an
         call->leader->running = NULL;
         offsets->running--;
         if (call->error >= RD_KAFKA_RESP_ERR_NO_ERROR)
-            offsets->client->answered_ms = clock_now_ms();
+            kafka_client_note_answer(offsets->client);
         if (call->owner == NULL || is_of_a_partition(call)) {
             if (call->owner != NULL)
                 call_split(call);
