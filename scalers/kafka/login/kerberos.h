@@ -5,7 +5,10 @@
  * text (workaround 13 of client.h).
  *
  * The library finds them by environment variables. So there is one connection per process, as the
- * scaler runs in an agent process, and kafka_kerberos_open() comes before any other thread starts.
+ * scaler runs in an agent process.
+ *
+ * Threads: the measuring thread; kafka_kerberos_open() comes before any other starts. Owner: the
+ * client.
  */
 #ifndef BACKLOG_SCALERS_KAFKA_LOGIN_KERBEROS_H
 #define BACKLOG_SCALERS_KAFKA_LOGIN_KERBEROS_H

@@ -1,4 +1,8 @@
-/* What one partition counts. Pure. */
+/*
+ * What one partition counts, from its offsets: the group's commit (-1: there is none) and the ends.
+ *
+ * Threads: any; pure.
+ */
 #ifndef BACKLOG_SCALERS_KAFKA_MEASURE_LAG_H
 #define BACKLOG_SCALERS_KAFKA_MEASURE_LAG_H
 
@@ -13,6 +17,8 @@ bool kafka_lag_is_invalid(int64_t committed, int64_t latest);
 /* Whether kafka_lag_of() looks at `earliest`. */
 bool kafka_lag_needs_earliest(const struct kafka_query *query, int64_t committed, int64_t latest);
 
+/* In messages: those behind a valid commit; otherwise 0, 1 or all that the partition has, as the
+ * query says. */
 double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t latest,
                     int64_t earliest);
 

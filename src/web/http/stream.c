@@ -12,6 +12,8 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
+enum { PATIENCE_MS = 30 * 1000 }; /* with a reader that takes nothing */
+
 /* A page that is a stream. There are as many as have been read; each is kept. */
 struct stream_page {
     struct web_streams *streams;
@@ -97,7 +99,7 @@ static void tick(evutil_socket_t fd, short what, void *argument)
     TAILQ_FOREACH(reader, &page->streams->readers, all) {
         if (reader->page != page || reader->is_evicted)
             continue;
-        if (reader->is_sending && clock_now_ms() - reader->sent_at_ms > WEB_STREAM_PATIENCE_MS)
+        if (reader->is_sending && clock_now_ms() - reader->sent_at_ms > PATIENCE_MS)
             disconnect(reader);
         else
             send_piece(reader);

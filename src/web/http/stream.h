@@ -18,7 +18,6 @@
 enum {
     WEB_STREAM_MAX_READERS = 200,
     WEB_STREAM_PIECE_BYTES = 64 * 1024, /* a hook stops adding when a piece is this large */
-    WEB_STREAM_PATIENCE_MS = 30 * 1000,
 };
 
 /* What a page that is a stream consists of. */
