@@ -41,7 +41,7 @@ bool kafka_members_is_pending(const struct kafka_members *members, const char *g
 const rd_kafka_topic_partition_list_t *kafka_members_assigned(const struct kafka_members *members,
                                                               const char *group, int64_t since_ms);
 
-/* Groups that nobody has asked for in a while. */
+/* Groups whose members nobody has requested in a while. */
 void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms);
 
 /* ---- the main handle is renewed: see measure/session.h ---- */

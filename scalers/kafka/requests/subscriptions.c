@@ -20,7 +20,7 @@ enum {
     FETCHER_PARTITIONS = 250,
     MAX_FETCHERS = 20, /* of a client: each has a thread per broker, and one connection */
     MESSAGES_AT_ONCE = 64,
-    DENIED_MS = 50 * 1000, /* then the broker is asked again: it is tried once a minute */
+    DENIED_MS = 50 * 1000, /* then it is tried again: once a minute */
 };
 
 /* A handle that reads. */

@@ -10,7 +10,7 @@ const HEIGHT = 28;
 const PODS_EVERY_MS = 5000;
 
 const isRehearsal = () => store.hello.mode === "rehearse";
-const hasPods = () => store.hello.hasWorkers === true; // of a cluster, which the server reads while somebody asks
+const hasPods = () => store.hello.hasWorkers === true; // of a cluster, read while this page is open
 const hasServer = () => !isRehearsal() || store.hello.hasServer === true; // what only the server knows
 
 // What is unknown is in no sum.

@@ -177,7 +177,7 @@ static bool needs_login(const struct web_login *login, const struct web_page *pa
                               header_of(evhttp_request, "Cookie"), unix_s());
 }
 
-/* Browsers ask for HTML when somebody goes to a page, and keep its fragment. */
+/* Browsers request HTML when somebody goes to a page, and keep its fragment. */
 static void demand_login(struct web_login *login, struct evhttp_request *evhttp_request,
                          struct web_answer *answer)
 {

@@ -1,5 +1,5 @@
 /*
- * A request of the HTTP port: who may ask, which page it is for, and what is answered.
+ * A request of the HTTP port: who may read, which page it is for, and what is answered.
  *
  * Threads: the HTTP server's.
  */
