@@ -19,7 +19,7 @@ function drawFigures(list, entries) {
 }
 
 // All of one answer of the server: of two moments they would contradict each other.
-function figuresOf(trigger, looks) {
+function figuresOf(trigger, samples) {
   const { now, rates } = trigger;
   const reading = trigger.reading ?? {};
   const isCounted = reading.waiting != null || reading.value == null; // else it is a value, and no number of messages
@@ -29,7 +29,7 @@ function figuresOf(trigger, looks) {
       ? ["Value (replicas)", compact(now.value)]
       : ["Value / target", `${compact(now.value)} / ${number(trigger.target)}`],
     ["Replicas wanted", number(now.replicas)],
-    ...(looks.length > 0 ? [["Replicas", number(looks.at(-1)[1])]] : []),
+    ...(samples.length > 0 ? [["Replicas", number(samples.at(-1)[1])]] : []),
     ...(isCounted ? [
       ["Arrivals", rate(rates.arrivals, rates.areBounds) + " /s"],
       ["Consumed", rate(rates.consumption, rates.areBounds) + " /s"],
@@ -64,8 +64,8 @@ function changeItem([at, text]) {
   return el("li", {}, time, el("span", {}, text));
 }
 
-// looks: the actual replicas, as [time, number or null].
-export function makePanel(path, looks, chosen) {
+// samples: the actual replicas, as [time, number or null].
+export function makePanel(path, samples, chosen) {
   const figures = el("dl", { class: "figures" });
   const why = el("p", { class: "why" });
   const error = el("p", { class: "problem", role: "alert", hidden: true });
@@ -74,7 +74,7 @@ export function makePanel(path, looks, chosen) {
   const title = el("h2", {});
   const chip = el("span", {});
   const query = el("code", { class: "soft" });
-  const plots = makeTriggerPlots(looks, chosen);
+  const plots = makeTriggerPlots(samples, chosen);
   const csv = el("a", {}, "Download as CSV");
   const element = el("article", { class: "panel" },
     el("header", {}, title, chip, query), figures, error,
@@ -97,7 +97,7 @@ export function makePanel(path, looks, chosen) {
       chip.className = `chip ${kind}`;
       setText(chip, text);
       setText(query, trigger.metadata?.query?.query ?? "");
-      drawFigures(figures, figuresOf(trigger, looks));
+      drawFigures(figures, figuresOf(trigger, samples));
       setText(why, trigger.why ?? "");
       const problem = trigger.now.error ?? trigger.failing?.error;
       error.hidden = !problem;

@@ -8,7 +8,7 @@ import { drawLines, linesAbout } from "./log_lines.js";
 import { chosenRange, ranges, spanOf, USUAL_RANGE } from "./range.js";
 import { listen, store } from "./store.js";
 import { CHANGE_MS, makeTriggerPanels } from "./trigger_panels.js";
-import { LOOK_EVERY_MS, makeLooks } from "./trigger_replicas.js";
+import { makeReplicaSamples, SAMPLE_EVERY_MS } from "./trigger_replicas.js";
 
 const HISTORY_EVERY_MS = 5000;
 
@@ -16,9 +16,9 @@ export function triggerPage(namespace, name) {
   const object = `${namespace}/${name}`;
   const path = objectPath(namespace, name);
   const lines = el("ol", { class: "lines", tabindex: "0", "aria-label": "Log lines" });
-  const replicas = makeLooks(namespace, name);
+  const replicas = makeReplicaSamples(namespace, name);
   const panels = makeTriggerPanels({
-    object, path, looks: replicas.looks, explained: drawLog,
+    object, path, samples: replicas.samples, explained: drawLog,
     chosen: (from, to) => choose(`${Math.floor(from)}-${Math.ceil(to)}`),
   });
   const own = el("button", {
@@ -60,7 +60,8 @@ export function triggerPage(namespace, name) {
 
   panels.explain().then(() => {
     repeat(panels.history, HISTORY_EVERY_MS);
-    if (store.hello.hasWorkers || store.hello.hasHpas) repeat(() => replicas.look().then(panels.draw), LOOK_EVERY_MS);
+    const areKnown = store.hello.hasWorkers || store.hello.hasHpas;
+    if (areKnown) repeat(() => replicas.sample().then(panels.draw), SAMPLE_EVERY_MS);
   });
   const timer = setInterval(panels.explainChanges, CHANGE_MS / 2); // and where the server sends nothing
   const stop = listen(() => {

@@ -19,12 +19,12 @@ export function outagesOf({ times, state }, stateNow) {
   return outages;
 }
 
-// What was seen last at each of these times; nothing before the first look.
-export function stepsAt(times, looks) {
+// What was seen last at each of these times; nothing before the first sample.
+export function stepsAt(times, samples) {
   let next = 0;
   return times.map((time) => {
-    while (next < looks.length && looks[next][0] <= time) next++;
-    return next > 0 ? looks[next - 1][1] : null;
+    while (next < samples.length && samples[next][0] <= time) next++;
+    return next > 0 ? samples[next - 1][1] : null;
   });
 }
 

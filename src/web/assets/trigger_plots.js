@@ -5,8 +5,8 @@ import { makePlot } from "./plots.js";
 import { chosenRange, limitsOf } from "./range.js";
 import { hasPolicy, outagesOf, stepsAt } from "./trigger_history.js";
 
-// looks: the actual replicas, as [time, number or null]. `chosen(from, to)` as makePlot() has it.
-export function makeTriggerPlots(looks, chosen) {
+// samples: the actual replicas, as [time, number or null]. `chosen(from, to)` as makePlot() has it.
+export function makeTriggerPlots(samples, chosen) {
   const waiting = makePlot({
     title: "Work", unit: "messages", summary: "waiting", chosen,
     series: [
@@ -41,7 +41,7 @@ export function makeTriggerPlots(looks, chosen) {
       ...common, columns: [data.waiting, data.inFlight, data.times.map(() => (hasPolicy(data) ? null : target))],
       ...(data.hasWaiting ? {} : { title: "Value", unit: "as the source counts", labels: ["value"] }),
     });
-    replicas.draw({ ...common, columns: [data.replicas, stepsAt(data.times, looks)] });
+    replicas.draw({ ...common, columns: [data.replicas, stepsAt(data.times, samples)] });
     // A rate is that until the next reading, which the last one does not have.
     const toNext = (values) => values.slice(0, -1);
     rates.element.hidden = [...data.arrivals, ...data.consumption].every((rate) => rate == null);

@@ -1,9 +1,9 @@
-// How many replicas a ScaledObject had, as often as its page looked.
+// How many replicas a ScaledObject had, sampled by its page.
 
 import { objectPath, objectQuery } from "./address.js";
 import { getJson, serverNow, store } from "./store.js";
 
-export const LOOK_EVERY_MS = 3000;
+export const SAMPLE_EVERY_MS = 3000;
 
 const isThere = ({ state }) => state === "Running" || state === "Pending";
 
@@ -17,16 +17,16 @@ async function replicasOf(namespace, name) {
   return object && !object.hasMore ? { ...object, replicas: object.workers.filter(isThere).length } : seen;
 }
 
-// looks: [time, replicas] of the last hour, the oldest first; null: they were not known.
-export function makeLooks(namespace, name) {
-  const looks = [];
+// samples: [time, replicas] of the last hour, the oldest first; null: they were not known.
+export function makeReplicaSamples(namespace, name) {
+  const samples = [];
   return {
-    looks,
-    async look() {
+    samples,
+    async sample() {
       const seen = await replicasOf(namespace, name);
       if (seen.secondsAgo == null) return;
-      looks.push([serverNow() - seen.secondsAgo, seen.error ? null : seen.replicas]);
-      if (looks.length > 3600000 / LOOK_EVERY_MS) looks.shift();
+      samples.push([serverNow() - seen.secondsAgo, seen.error ? null : seen.replicas]);
+      if (samples.length > 3600000 / SAMPLE_EVERY_MS) samples.shift();
     },
   };
 }
