@@ -321,10 +321,13 @@ static void check_flight(const struct schedule *schedule, int in_flight)
             violated("what is in flight is not in the order of sending");
         sent_ms = job->sent_ms;
     }
-    if (isolated != schedule->isolated_count || prompt + isolated != schedule->in_flight_count ||
-        all != prompt + isolated || schedule->in_flight_count != (size_t)in_flight)
+    const size_t *counts = schedule->groups.in_flight;
+    size_t counted_isolated = counts[JOB_CLASS_ISOLATED] + counts[JOB_CLASS_TIMED_OUT];
+    if (isolated != counted_isolated || prompt + isolated != schedule->in_flight_count ||
+        all != prompt + isolated || schedule->in_flight_count != (size_t)in_flight ||
+        prompt != counts[JOB_CLASS_KNOWN] + counts[JOB_CLASS_NEW])
         violated("%d are in flight, and the schedule counts %zu, %zu of them isolated", in_flight,
-                 schedule->in_flight_count, schedule->isolated_count);
+                 schedule->in_flight_count, counted_isolated);
 }
 
 static void check_group(const struct job_group *group, size_t counts[JOB_CLASSES],
@@ -351,13 +354,14 @@ static void check_groups(const struct schedule *schedule)
     const struct job_group *group;
     size_t counts[JOB_CLASSES] = {0};
     size_t in_flight[JOB_CLASSES] = {0};
+    const size_t *all = schedule->groups.in_flight;
     check_group(&schedule->groups.usual, counts, in_flight);
     for (group = schedule->groups.all; group != NULL; group = group->hh.next)
         check_group(group, counts, in_flight);
     if (memcmp(counts, schedule->groups.ready_count, sizeof(counts)) != 0 ||
-        in_flight[JOB_CLASS_KNOWN] != schedule->in_flight_count - schedule->isolated_count ||
-        in_flight[JOB_CLASS_ISOLATED] != schedule->isolated_count - schedule->timed_out_count ||
-        in_flight[JOB_CLASS_TIMED_OUT] != schedule->timed_out_count)
+        in_flight[JOB_CLASS_KNOWN] != all[JOB_CLASS_KNOWN] + all[JOB_CLASS_NEW] ||
+        in_flight[JOB_CLASS_ISOLATED] != all[JOB_CLASS_ISOLATED] ||
+        in_flight[JOB_CLASS_TIMED_OUT] != all[JOB_CLASS_TIMED_OUT])
         violated("what is ready or in flight is counted wrong");
 }
 

@@ -208,9 +208,9 @@ void connection_connected(struct connection *connection, int64_t now_ms)
 static void warn_of_delay(struct connection *connection, int64_t now_ms)
 {
     const struct schedule *schedule = &connection->schedule;
-    int64_t delay_ms = schedule_delay_ms(schedule, now_ms);
-    if (delay_ms <= connection->settings->interval_ms ||
-        now_ms - connection->warned_of_delay_ms < WARN_EVERY_MS || schedule->max_tasks == SIZE_MAX)
+    if (schedule->max_tasks == SIZE_MAX ||
+        now_ms - connection->warned_of_delay_ms < WARN_EVERY_MS ||
+        schedule_delay_ms(schedule, now_ms) <= connection->settings->interval_ms)
         return;
     connection->warned_of_delay_ms = now_ms;
     struct log_fields fields = naming_fields(&connection->naming, NULL);

@@ -17,6 +17,16 @@
 
 enum job_state { JOB_IDLE, JOB_SCHEDULED, JOB_READY, JOB_IN_FLIGHT };
 
+/* What is expected of a job, and so which places it may have (schedule.h). The first two are not
+ * isolated. */
+enum job_class {
+    JOB_CLASS_KNOWN,     /* it was measured before, and was not slow */
+    JOB_CLASS_NEW,       /* it was never measured */
+    JOB_CLASS_ISOLATED,  /* it was slow, or became slow while others waited */
+    JOB_CLASS_TIMED_OUT, /* the last time: isolated, too, with turns of its own */
+    JOB_CLASSES,
+};
+
 struct job_group;
 struct job_heap;
 
@@ -31,6 +41,7 @@ struct job_membership {
  * shares_request. */
 struct job {
     enum job_state state;
+    enum job_class class;   /* READY and IN_FLIGHT: since it got ready, or became isolated */
     unsigned timeouts;      /* in a row */
     bool shares_request;    /* with many others: how long that takes does not make it slow */
     bool is_isolated;       /* it takes one of the isolated jobs' places */

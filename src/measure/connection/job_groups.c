@@ -47,7 +47,7 @@ static enum job_class class_of(const struct job *job)
 /* The class that it has its turns with. */
 static enum job_class turn_class_of(const struct job *job)
 {
-    return class_of(job) == JOB_CLASS_NEW ? JOB_CLASS_KNOWN : class_of(job);
+    return job->class == JOB_CLASS_NEW ? JOB_CLASS_KNOWN : job->class;
 }
 
 /* ---- those that are ready ---- */
@@ -55,9 +55,8 @@ static enum job_class turn_class_of(const struct job *job)
 static void add(struct job_groups *groups, struct job *job, int64_t key)
 {
     struct job_group *group = group_of(groups, job);
-    enum job_class class = class_of(job);
-    job_heap_add(&group->ready[class][key < job->due_ms], job, key);
-    groups->ready_count[class]++;
+    job_heap_add(&group->ready[job->class][key < job->due_ms], job, key);
+    groups->ready_count[job->class]++;
     if (group->ready_count++ == 0)
         DL_APPEND(groups->ready, group);
 }
@@ -66,12 +65,18 @@ void job_groups_remove_ready(struct job_groups *groups, struct job *job)
 {
     struct job_group *group = group_of(groups, job);
     job_heap_remove(job);
-    groups->ready_count[class_of(job)]--;
+    groups->ready_count[job->class]--;
     if (--group->ready_count > 0)
         return;
     /* The analyzer forgets that a group with ready jobs is on the list.
      * NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
     DL_DELETE(groups->ready, group);
+}
+
+static void count_sent(struct job_groups *groups, const struct job *job, int change)
+{
+    group_of(groups, job)->in_flight[turn_class_of(job)] += change;
+    groups->in_flight[job->class] += change;
 }
 
 /* ---- who has it ---- */
@@ -104,10 +109,10 @@ static void choose_group(struct job_groups *groups, struct job *job)
         return;
     }
     if (job->state == JOB_IN_FLIGHT)
-        group_of(groups, job)->in_flight[turn_class_of(job)]--;
+        count_sent(groups, job, -1);
     job->group = group;
     if (job->state == JOB_IN_FLIGHT)
-        group_of(groups, job)->in_flight[turn_class_of(job)]++;
+        count_sent(groups, job, 1);
 }
 
 static struct job_membership *find_membership(const struct job *job, uint64_t group_id)
@@ -172,6 +177,7 @@ void job_groups_add_ready(struct job_groups *groups, struct job *job, int64_t ke
 {
     choose_group(groups, job); /* others may have grown */
     job->state = JOB_READY;
+    job->class = class_of(job);
     add(groups, job, key);
 }
 
@@ -179,22 +185,21 @@ void job_groups_add_ready(struct job_groups *groups, struct job *job, int64_t ke
 
 void job_groups_add_sent(struct job_groups *groups, struct job *job)
 {
-    struct job_group *group = group_of(groups, job);
-    group->in_flight[turn_class_of(job)]++;
-    group->turns[turn_class_of(job)] = ++groups->turns;
+    count_sent(groups, job, 1);
+    group_of(groups, job)->turns[turn_class_of(job)] = ++groups->turns;
 }
 
 void job_groups_isolate_sent(struct job_groups *groups, struct job *job)
 {
-    struct job_group *group = group_of(groups, job);
-    group->in_flight[turn_class_of(job)]--;
+    count_sent(groups, job, -1);
     job->is_isolated = true;
-    group->in_flight[turn_class_of(job)]++;
+    job->class = JOB_CLASS_ISOLATED;
+    count_sent(groups, job, 1);
 }
 
 void job_groups_remove_sent(struct job_groups *groups, const struct job *job)
 {
-    group_of(groups, job)->in_flight[turn_class_of(job)]--;
+    count_sent(groups, job, -1);
 }
 
 /* ---- whose turn it is ---- */
@@ -202,21 +207,21 @@ void job_groups_remove_sent(struct job_groups *groups, const struct job *job)
 static struct job *first_of_group(const struct job_group *group, enum job_class first,
                                   enum job_class last)
 {
-    const struct job_heap_entry *least = NULL;
+    const struct job_heap *least = &group->ready[first][0];
     for (enum job_class class = first; class <= last; class ++)
         for (int demanded = 0; demanded < 2; demanded++) {
             const struct job_heap *heap = &group->ready[class][demanded];
-            if (heap->count > 0 && (least == NULL || heap->entries[0].key < least->key))
-                least = &heap->entries[0];
+            if (job_heap_first_key(heap) < job_heap_first_key(least))
+                least = heap;
         }
-    return least == NULL ? NULL : least->job;
+    return job_heap_first(least);
 }
 
 /* Both have their turns together. */
 static bool goes_before(const struct job_group *own, const struct job *job,
-                        const struct job_group *others, const struct job *other, int64_t urgent_key)
+                        const struct job_group *others, const struct job *other,
+                        enum job_class turn_class, int64_t urgent_key)
 {
-    enum job_class turn_class = turn_class_of(job);
     int64_t key = job_heap_key(job);
     int64_t other_key = job_heap_key(other);
     bool is_urgent = key <= urgent_key;
@@ -238,7 +243,7 @@ struct job *job_groups_next(const struct job_groups *groups, enum job_class firs
     DL_FOREACH(groups->ready, group) {
         struct job *job = first_of_group(group, first, last);
         if (job != NULL &&
-            (next == NULL || goes_before(group, job, group_of_next, next, urgent_key))) {
+            (next == NULL || goes_before(group, job, group_of_next, next, first, urgent_key))) {
             next = job;
             group_of_next = group;
         }

@@ -19,16 +19,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What is expected of a job, and so which places it may have (schedule.h). It stays the same while
- * the job is ready; in flight the job may become isolated. The first two are not isolated. */
-enum job_class {
-    JOB_CLASS_KNOWN,     /* it was measured before, and was not slow */
-    JOB_CLASS_NEW,       /* it was never measured */
-    JOB_CLASS_ISOLATED,  /* it was slow, or became slow while others waited */
-    JOB_CLASS_TIMED_OUT, /* the last time: isolated, too, with turns of its own */
-    JOB_CLASSES,
-};
-
 struct job_group {
     uint64_t id;
     size_t jobs; /* that it has, those of other groups, too */
@@ -48,6 +38,7 @@ struct job_groups {
     struct job_group *all;           /* by id */
     struct job_group *ready;         /* utlist: those with jobs that are ready */
     size_t ready_count[JOB_CLASSES]; /* of all groups */
+    size_t in_flight[JOB_CLASSES];   /* of all groups, and new jobs by themselves */
     uint64_t turns;                  /* how many there were */
 };
 
@@ -61,11 +52,10 @@ void job_groups_leave_all(struct job_groups *groups, struct job *job);
 /* The job becomes ready: of two jobs of a group, the one with the lower key is sent first. The key
  * is below due_ms where a caller waits, and only there. */
 void job_groups_add_ready(struct job_groups *groups, struct job *job, int64_t key);
-/* The job is no longer ready. Its class must not have changed since it became ready. */
+/* The job is no longer ready. */
 void job_groups_remove_ready(struct job_groups *groups, struct job *job);
 
-/* The job is in flight until job_groups_remove_sent(). While it is, only job_groups_isolate_sent()
- * may isolate it. */
+/* The job, which was ready, is in flight until job_groups_remove_sent(). */
 void job_groups_add_sent(struct job_groups *groups, struct job *job);
 void job_groups_isolate_sent(struct job_groups *groups, struct job *job);
 void job_groups_remove_sent(struct job_groups *groups, const struct job *job);

@@ -39,4 +39,10 @@ static inline struct job *job_heap_first(const struct job_heap *heap)
     return heap->count == 0 ? NULL : heap->entries[0].job;
 }
 
+/* INT64_MAX: it is empty. */
+static inline int64_t job_heap_first_key(const struct job_heap *heap)
+{
+    return heap->count == 0 ? INT64_MAX : heap->entries[0].key;
+}
+
 #endif

@@ -136,12 +136,17 @@ void schedule_postpone(struct schedule *schedule, struct job *job, int64_t by_ms
 
 static void make_due_ready(struct schedule *schedule, int64_t now_ms)
 {
-    struct job *job;
-    while ((job = job_heap_first(&schedule->scheduled)) != NULL && job->due_ms <= now_ms) {
-        int64_t due_ms = job->due_ms;
-        leave_heap(schedule, job);
-        make_ready(schedule, job, due_ms);
+    while (job_heap_first_key(&schedule->scheduled) <= now_ms) {
+        struct job *job = job_heap_first(&schedule->scheduled);
+        job_heap_remove(job);
+        make_ready(schedule, job, job->due_ms);
     }
+}
+
+/* There is nothing to look at, as at most moments. */
+static bool is_quiet(const struct schedule *schedule, int64_t now_ms)
+{
+    return schedule->groups.ready == NULL && job_heap_first_key(&schedule->scheduled) > now_ms;
 }
 
 /* ---- whose turn it is ---- */
@@ -163,12 +168,19 @@ static struct job *next_of(const struct schedule *schedule, enum job_class first
 /* Whether one that was never measured is slow is not known before it has had a place for long. */
 static struct job *next_prompt(const struct schedule *schedule, int64_t now_ms)
 {
-    if (schedule->max_tasks != SIZE_MAX && schedule->new_count >= (schedule->max_tasks + 1) / 2) {
+    if (schedule->max_tasks != SIZE_MAX &&
+        schedule->groups.in_flight[JOB_CLASS_NEW] >= (schedule->max_tasks + 1) / 2) {
         struct job *known = next_of(schedule, JOB_CLASS_KNOWN, JOB_CLASS_KNOWN, now_ms);
         if (known != NULL && job_heap_key(known) <= urgent_key(now_ms))
             return known;
     }
     return next_of(schedule, JOB_CLASS_KNOWN, JOB_CLASS_NEW, now_ms);
+}
+
+/* Of the counts by class. */
+static size_t isolated_of(const size_t *counts)
+{
+    return counts[JOB_CLASS_ISOLATED] + counts[JOB_CLASS_TIMED_OUT];
 }
 
 /*
@@ -181,20 +193,15 @@ static struct job *next_isolated(const struct schedule *schedule, bool has_promp
 {
     struct job *isolated = next_of(schedule, JOB_CLASS_ISOLATED, JOB_CLASS_ISOLATED, now_ms);
     struct job *timed_out =
-        schedule->timed_out_count < schedule->isolated_places
+        schedule->groups.in_flight[JOB_CLASS_TIMED_OUT] < schedule->isolated_places
             ? next_of(schedule, JOB_CLASS_TIMED_OUT, JOB_CLASS_TIMED_OUT, now_ms)
             : NULL;
-    if (schedule->isolated_count >= schedule->isolated_places && (has_prompt || isolated == NULL))
+    if (isolated_of(schedule->groups.in_flight) >= schedule->isolated_places &&
+        (has_prompt || isolated == NULL))
         return NULL;
     if (isolated == NULL || timed_out == NULL)
         return isolated == NULL ? timed_out : isolated;
     return schedule->is_turn_of_isolated ? isolated : timed_out;
-}
-
-static size_t ready_isolated(const struct schedule *schedule)
-{
-    const size_t *ready_count = schedule->groups.ready_count;
-    return ready_count[JOB_CLASS_ISOLATED] + ready_count[JOB_CLASS_TIMED_OUT];
 }
 
 static bool any_prompt(const struct schedule *schedule)
@@ -208,8 +215,9 @@ static struct job *next_ready(const struct schedule *schedule, int64_t now_ms)
     if (schedule->groups.ready == NULL || schedule->in_flight_count >= schedule->max_tasks)
         return NULL;
     struct job *prompt = any_prompt(schedule) ? next_prompt(schedule, now_ms) : NULL;
-    struct job *isolated =
-        ready_isolated(schedule) > 0 ? next_isolated(schedule, prompt != NULL, now_ms) : NULL;
+    struct job *isolated = isolated_of(schedule->groups.ready_count) > 0
+                               ? next_isolated(schedule, prompt != NULL, now_ms)
+                               : NULL;
     if (prompt == NULL || isolated == NULL)
         return prompt == NULL ? isolated : prompt;
     return job_heap_key(isolated) < job_heap_key(prompt) ? isolated : prompt;
@@ -242,11 +250,6 @@ static void add_usage(struct schedule *schedule, int64_t now_ms)
     load_add_usage(&schedule->load, schedule->in_flight_count, schedule->max_tasks, now_ms);
 }
 
-static bool is_new(const struct job *job)
-{
-    return job->duration_ms < 0 && !job->is_isolated;
-}
-
 /* For its turn, not for a client. */
 static int64_t waited_ms(const struct schedule *schedule, const struct job *job, int64_t now_ms)
 {
@@ -256,6 +259,8 @@ static int64_t waited_ms(const struct schedule *schedule, const struct job *job,
 
 struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
 {
+    if (is_quiet(schedule, now_ms))
+        return NULL;
     make_due_ready(schedule, now_ms);
     struct job *job = next_ready(schedule, now_ms);
     if (job == NULL)
@@ -270,9 +275,6 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
     job->sent_ms = now_ms;
     job_groups_add_sent(&schedule->groups, job);
     schedule->in_flight_count++;
-    schedule->new_count += is_new(job);
-    schedule->isolated_count += job->is_isolated;
-    schedule->timed_out_count += job->timeouts > 0;
     if (job->is_isolated)
         end_turn(schedule, job, now_ms);
     DL_APPEND2(schedule->sent, job, prev_sent, next_sent);
@@ -294,6 +296,12 @@ void schedule_started(struct schedule *schedule, struct job *job, int64_t now_ms
     DL_APPEND(schedule->prompt, job);
 }
 
+/* In flight, but for those that will be returned. */
+static size_t isolated_in_flight(const struct schedule *schedule)
+{
+    return isolated_of(schedule->groups.in_flight) - schedule->cancelled_count;
+}
+
 static bool others_wait(const struct schedule *schedule)
 {
     return schedule->in_flight_count >= schedule->max_tasks && any_prompt(schedule);
@@ -308,11 +316,9 @@ struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms)
     while ((job = schedule->prompt) != NULL && now_ms - job->sent_ms >= SCHEDULE_SLOW_MS) {
         DL_DELETE(schedule->prompt, job);
         DL_APPEND(schedule->isolated, job);
-        schedule->new_count -= is_new(job);
         job_groups_isolate_sent(&schedule->groups, job);
-        schedule->isolated_count++;
     }
-    if (schedule->isolated_count - schedule->cancelled_count <= schedule->isolated_places)
+    if (isolated_in_flight(schedule) <= schedule->isolated_places)
         return NULL;
     /* The one that was isolated last; what was cancelled is at the front. */
     job = schedule->isolated->prev;
@@ -335,9 +341,6 @@ static void leave_flight(struct schedule *schedule, struct job *job, int64_t now
         DL_DELETE(schedule->prompt, job);
     job_groups_remove_sent(&schedule->groups, job);
     schedule->in_flight_count--;
-    schedule->new_count -= is_new(job);
-    schedule->isolated_count -= job->is_isolated;
-    schedule->timed_out_count -= job->timeouts > 0;
     schedule->cancelled_count -= job->is_cancelled;
     job->is_cancelled = false;
     job->state = JOB_IDLE;
@@ -393,19 +396,20 @@ void schedule_end(struct schedule *schedule, struct job *job, enum job_end end, 
 
 int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms)
 {
+    if (is_quiet(schedule, now_ms))
+        return job_heap_first_key(&schedule->scheduled);
     make_due_ready(schedule, now_ms);
     if (next_ready(schedule, now_ms) != NULL)
         return now_ms;
     if (others_wait(schedule)) {
-        if (schedule->isolated_count - schedule->cancelled_count > schedule->isolated_places)
+        if (isolated_in_flight(schedule) > schedule->isolated_places)
             return now_ms;
         if (schedule->prompt == NULL)
             return CLOCK_NEVER;
         int64_t slow_ms = schedule->prompt->sent_ms + SCHEDULE_SLOW_MS;
         return slow_ms > now_ms ? slow_ms : now_ms;
     }
-    const struct job *first = job_heap_first(&schedule->scheduled);
-    return first == NULL ? CLOCK_NEVER : first->due_ms;
+    return job_heap_first_key(&schedule->scheduled);
 }
 
 /* ---- how it keeps up ---- */
@@ -431,5 +435,5 @@ double schedule_utilization(struct schedule *schedule, int64_t now_ms)
 
 size_t schedule_isolated_jobs(const struct schedule *schedule)
 {
-    return schedule->isolated_count + ready_isolated(schedule);
+    return isolated_of(schedule->groups.in_flight) + isolated_of(schedule->groups.ready_count);
 }

@@ -48,11 +48,8 @@ struct schedule {
     struct job *prompt;     /* utlist, those that are not isolated, in the order of sending */
     struct job *isolated;   /* utlist, those that are; those that were cancelled are in front */
     struct job *sent;       /* utlist, both, in the order of sending */
-    size_t in_flight_count; /* both */
-    size_t new_count;       /* of them, those that were never measured, and are not isolated */
-    size_t isolated_count;  /* of them */
-    size_t timed_out_count; /* of these */
-    size_t cancelled_count; /* of these, too */
+    size_t in_flight_count; /* both; by class: in `groups` */
+    size_t cancelled_count; /* of the isolated ones */
     size_t max_tasks;       /* SIZE_MAX: any number */
     size_t isolated_places;
     int64_t served_from_ms; /* the owner's: before, no job waited for its turn, but for a client */
