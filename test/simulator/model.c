@@ -299,7 +299,7 @@ static void check_heap(const struct job_heap *heap, enum job_state state)
     for (size_t i = 0; i < heap->count; i++) {
         const struct job_heap_entry *entry = &heap->entries[i];
         if (entry->job->position != i || entry->job->state != state || entry->job->heap != heap ||
-            (i > 0 && heap->entries[(i - 1) / 2].key > entry->key))
+            (i > 0 && heap->entries[(i - 1) / JOB_HEAP_CHILDREN].key > entry->key))
             violated("a heap is not in order");
     }
 }

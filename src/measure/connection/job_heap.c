@@ -2,6 +2,8 @@
 
 #include "base/memory.h"
 
+#include <sys/param.h>
+
 static void put(struct job_heap *heap, size_t position, struct job_heap_entry entry)
 {
     heap->entries[position] = entry;
@@ -11,7 +13,7 @@ static void put(struct job_heap *heap, size_t position, struct job_heap_entry en
 static void move_up(struct job_heap *heap, size_t position, struct job_heap_entry entry)
 {
     while (position > 0) {
-        size_t parent = (position - 1) / 2;
+        size_t parent = (position - 1) / JOB_HEAP_CHILDREN;
         if (heap->entries[parent].key <= entry.key)
             break;
         put(heap, position, heap->entries[parent]);
@@ -23,13 +25,16 @@ static void move_up(struct job_heap *heap, size_t position, struct job_heap_entr
 static void move_down(struct job_heap *heap, size_t position, struct job_heap_entry entry)
 {
     for (;;) {
-        size_t child = 2 * position + 1;
-        if (child + 1 < heap->count && heap->entries[child + 1].key < heap->entries[child].key)
-            child++;
-        if (child >= heap->count || heap->entries[child].key >= entry.key)
+        size_t child = JOB_HEAP_CHILDREN * position + 1;
+        size_t end = MIN(child + JOB_HEAP_CHILDREN, heap->count);
+        size_t least = child;
+        while (++child < end)
+            if (heap->entries[child].key < heap->entries[least].key)
+                least = child;
+        if (least >= end || heap->entries[least].key >= entry.key)
             break;
-        put(heap, position, heap->entries[child]);
-        position = child;
+        put(heap, position, heap->entries[least]);
+        position = least;
     }
     put(heap, position, entry);
 }

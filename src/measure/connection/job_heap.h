@@ -11,6 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Of each entry. A job that moves passes half as many others as with two, each of which is written
+ * to; and the keys that are compared are beside each other. */
+enum { JOB_HEAP_CHILDREN = 4 };
+
 /* The key stands here and not in the job: comparing two does not read the memory of both jobs. */
 struct job_heap_entry {
     int64_t key;
