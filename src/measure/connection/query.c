@@ -31,6 +31,7 @@ struct query *query_of_values(struct connection *connection, const struct option
     query->values = option_values_share(values);
     query->task.values = query->values;
     query->task.query = query->values->data;
+    query->task.notifier = connection->notifier;
     query->task.has_ended = true;
     query->job = JOB_NEW;
     query->known.duration_ms = -1;

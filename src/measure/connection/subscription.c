@@ -58,7 +58,7 @@ void subscription_sent(struct query *query, int64_t now_ms)
 {
     struct connection *connection = query->connection;
     uint64_t id = subscription_table_next_id(&connection->subscribed);
-    query->task.notifier = connection->notifier;
+    query->task.notifier.id = 0;
     if (!push_sent(&query->push, id, now_ms))
         return;
     query->task.notifier.id = id;
