@@ -226,8 +226,7 @@ def test_a_secret_within_a_value_is_kept_out_of_the_configmap(scaler, key, value
 def documented_connections():
     for page in [*pathlib.Path(REPOSITORY, "docs").glob("*.md"), pathlib.Path(REPOSITORY, "README.md")]:
         for block in re.findall(r"^```yaml\n(connections:.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
-            if "NAME:" not in block:
-                yield pytest.param(yaml.safe_load(block), id=f"{page.name}: {block.split()[1]}")
+            yield pytest.param(yaml.safe_load(block), id=f"{page.name}: {block.split()[1]}")
 
 
 @pytest.mark.parametrize("values", list(documented_connections()))
