@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "kafka/regex.h"
+#include "shared/regex.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -93,8 +93,8 @@ static void check_names(const char *topic, struct error *mistakes)
 static void check_pattern(const char *pattern, struct error *mistakes)
 {
     _cleanup_(error_done) struct error why = {0};
-    _cleanup_(kafka_regex_free) struct kafka_regex *regex = NULL;
-    if (!kafka_regex_compile(pattern, &regex, &why))
+    _cleanup_(regex_free) struct regex *regex = NULL;
+    if (!regex_compile(pattern, &regex, &why))
         error_add(mistakes, "topic %s", error_text(&why));
 }
 

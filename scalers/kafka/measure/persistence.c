@@ -157,7 +157,7 @@ static bool is_behind(const struct kafka_persistence *persistence, int64_t began
 
 /* Matching takes long beside the rest: only few topics are behind. */
 void kafka_persistence_settle_pattern(struct kafka_persistence *all,
-                                      const struct kafka_query *query, struct kafka_regex *regex,
+                                      const struct kafka_query *query, struct regex *regex,
                                       int64_t began_ms)
 {
     for (struct kafka_persistence *each = all; each != NULL; each = each->hh.next) {
@@ -165,7 +165,7 @@ void kafka_persistence_settle_pattern(struct kafka_persistence *all,
             continue;
         _cleanup_(memory_free) char *topic =
             text_copy_bytes(each->key, (size_t)(each->group - each->key) - 1);
-        if (kafka_regex_matches(regex, topic))
+        if (regex_matches(regex, topic))
             settle_partitions(each, query, began_ms);
     }
 }

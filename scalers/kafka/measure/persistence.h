@@ -12,7 +12,7 @@
 #define BACKLOG_SCALERS_KAFKA_MEASURE_PERSISTENCE_H
 
 #include "kafka/options.h"
-#include "kafka/regex.h"
+#include "shared/regex.h"
 
 #include <stdint.h>
 
@@ -43,7 +43,7 @@ void kafka_persistence_settle_topic(struct kafka_persistence *all, const struct 
 /* The same of the group's topics that match `topic` of the query: it may have found fewer of them
  * than there are. */
 void kafka_persistence_settle_pattern(struct kafka_persistence *all,
-                                      const struct kafka_query *query, struct kafka_regex *regex,
+                                      const struct kafka_query *query, struct regex *regex,
                                       int64_t began_ms);
 
 /* The same of all that the group has, where it is not known which topics were to be included. */

@@ -82,7 +82,7 @@ static void forget_pattern(struct kafka_metadata *metadata, struct kafka_pattern
     /* The analyzer takes two elements of the table for the same.
      * NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
     HASH_DEL(metadata->patterns, pattern);
-    kafka_regex_free(&pattern->regex);
+    regex_free(&pattern->regex);
     free(pattern->topics);
     free(pattern->text);
     free(pattern);
@@ -154,7 +154,7 @@ struct kafka_pattern *kafka_metadata_pattern(struct kafka_metadata *metadata, co
     if (pattern == NULL) {
         _cleanup_(error_done) struct error reported_already = {0};
         pattern = memory_new(sizeof(*pattern));
-        if (!kafka_regex_compile(text, &pattern->regex, &reported_already)) {
+        if (!regex_compile(text, &pattern->regex, &reported_already)) {
             free(pattern);
             return NULL;
         }
@@ -288,7 +288,7 @@ static bool is_internal(const char *name)
 static void pattern_match(struct kafka_metadata *metadata, struct kafka_pattern *pattern,
                           const rd_kafka_metadata_topic_t *topic)
 {
-    if (is_internal(topic->topic) || !kafka_regex_matches(pattern->regex, topic->topic))
+    if (is_internal(topic->topic) || !regex_matches(pattern->regex, topic->topic))
         return;
     pattern->partitions += (size_t)topic->partition_cnt;
     if (pattern->count++ >= KAFKA_SELECTION_MAX_TOPICS ||

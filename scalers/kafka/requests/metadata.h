@@ -16,7 +16,7 @@
 
 #include "base/hash_table.h"
 #include "kafka/client/client.h"
-#include "kafka/regex.h"
+#include "shared/regex.h"
 
 /* A topic that the library requests with all the others, and what is known of it. It stays while it
  * is used, and for ten minutes more. */
@@ -37,7 +37,7 @@ struct kafka_topic {
 /* A regular expression, and the topics that matched it when all of the cluster were last listed. */
 struct kafka_pattern {
     char *text;
-    struct kafka_regex *regex;
+    struct regex *regex;
     int64_t used_ms;
     int64_t received_ms; /* 0: never */
     uint64_t first_request;

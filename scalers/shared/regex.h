@@ -13,24 +13,24 @@
  *
  * Threads: one at a time per expression.
  */
-#ifndef BACKLOG_SCALERS_KAFKA_REGEX_H
-#define BACKLOG_SCALERS_KAFKA_REGEX_H
+#ifndef BACKLOG_SCALERS_SHARED_REGEX_H
+#define BACKLOG_SCALERS_SHARED_REGEX_H
 
 #include "base/error.h"
 
 #include <stdbool.h>
 
 /* Topics have at most 249 characters, so that nobody needs more. */
-enum { KAFKA_REGEX_MAX_LENGTH = 256, KAFKA_REGEX_MAX_STEPS = 2000 };
+enum { REGEX_MAX_LENGTH = 256, REGEX_MAX_STEPS = 2000 };
 
-struct kafka_regex;
+struct regex;
 
 /* The error has no part of the pattern, which may be out of a variable. The caller ends it with
- * kafka_regex_free(). */
-bool kafka_regex_compile(const char *pattern, struct kafka_regex **ret_regex, struct error *error);
-void kafka_regex_free(struct kafka_regex **regex);
+ * regex_free(). */
+bool regex_compile(const char *pattern, struct regex **ret_regex, struct error *error);
+void regex_free(struct regex **regex);
 
 /* Whether it matches the text, or a part of it. */
-bool kafka_regex_matches(struct kafka_regex *regex, const char *text);
+bool regex_matches(struct regex *regex, const char *text);
 
 #endif

@@ -1,5 +1,5 @@
 /* Regular expressions of our own: they mean what the C library's do, at a cost that has a bound. */
-#include "kafka/regex.h"
+#include "shared/regex.h"
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -112,13 +112,13 @@ static void make_text(char *text)
     text[length] = '\0';
 }
 
-static void compare(const char *pattern, const regex_t *theirs, struct kafka_regex *ours)
+static void compare(const char *pattern, const regex_t *theirs, struct regex *ours)
 {
     for (int i = 0; i < TEXTS; i++) {
         char text[MAX_TEXT + 1];
         make_text(text);
         bool expected = regexec(theirs, text, 0, NULL, 0) == 0;
-        if (kafka_regex_matches(ours, text) != expected)
+        if (regex_matches(ours, text) != expected)
             fail_msg("%s %s match \"%s\"", pattern, expected ? "must" : "must not", text);
     }
 }
@@ -130,12 +130,12 @@ static void an_expression_means_what_it_means_to_the_c_library(void **state)
     for (int i = 0; i < PATTERNS; i++) {
         _cleanup_(text_done) struct text pattern = {0};
         _cleanup_(error_done) struct error error = {0};
-        struct kafka_regex *ours = NULL;
+        struct regex *ours = NULL;
         regex_t theirs;
         text_add(&pattern, below(2) == 0 ? "^" : "");
         add_random(&pattern, 0, false);
         bool is_good = regcomp(&theirs, pattern.bytes, REG_EXTENDED | REG_NOSUB) == 0;
-        bool is_ours = kafka_regex_compile(pattern.bytes, &ours, &error);
+        bool is_ours = regex_compile(pattern.bytes, &ours, &error);
         if (is_good != is_ours && strstr(error_text(&error), " steps ") == NULL)
             fail_msg("%s: %s", pattern.bytes, is_good ? error_text(&error) : "is refused there");
         if (is_good && is_ours)
@@ -143,7 +143,7 @@ static void an_expression_means_what_it_means_to_the_c_library(void **state)
         accepted += is_ours;
         if (is_good)
             regfree(&theirs);
-        kafka_regex_free(&ours);
+        regex_free(&ours);
     }
     assert_true(accepted > PATTERNS / 4);
 }
@@ -163,11 +163,11 @@ static void assertions_hold_in_what_is_repeated(void **state)
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         _cleanup_(error_done) struct error error = {0};
-        struct kafka_regex *regex = NULL;
-        assert_true(kafka_regex_compile(cases[i].pattern, &regex, &error));
-        if (kafka_regex_matches(regex, cases[i].text) != cases[i].matches)
+        struct regex *regex = NULL;
+        assert_true(regex_compile(cases[i].pattern, &regex, &error));
+        if (regex_matches(regex, cases[i].text) != cases[i].matches)
             fail_msg("%s, %s", cases[i].pattern, cases[i].text);
-        kafka_regex_free(&regex);
+        regex_free(&regex);
     }
 }
 
@@ -221,7 +221,7 @@ static const struct hostile hostile[] = {
 static void make_hostile(const struct hostile *parts, struct text *pattern)
 {
     size_t length = strlen(parts->opening) + strlen(parts->closing);
-    int room = (int)((KAFKA_REGEX_MAX_LENGTH - 1 - strlen(parts->inner)) / length);
+    int room = (int)((REGEX_MAX_LENGTH - 1 - strlen(parts->inner)) / length);
     int depth = parts->depth > 0 ? parts->depth : room;
     text_add(pattern, "^");
     for (int i = 0; i < depth; i++)
@@ -251,20 +251,20 @@ static void whatever_is_repeated_costs_little(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(hostile); i++) {
         _cleanup_(text_done) struct text pattern = {0};
         _cleanup_(error_done) struct error error = {0};
-        struct kafka_regex *regex = NULL;
+        struct regex *regex = NULL;
         make_hostile(&hostile[i], &pattern);
         double began_ms = cpu_ms();
-        bool is_good = kafka_regex_compile(pattern.bytes, &regex, &error);
+        bool is_good = regex_compile(pattern.bytes, &regex, &error);
         double compiled_ms = cpu_ms();
         if (is_good)
-            kafka_regex_matches(regex, topic);
+            regex_matches(regex, topic);
         double matched_ms = cpu_ms();
         worst_compile_ms = fmax(worst_compile_ms, compiled_ms - began_ms);
         worst_match_ms = fmax(worst_match_ms, matched_ms - compiled_ms);
         if (compiled_ms - began_ms > COMPILE_MS || matched_ms - compiled_ms > MATCH_MS)
             fail_msg("%s: %g ms, %g ms", pattern.bytes, compiled_ms - began_ms,
                      matched_ms - compiled_ms);
-        kafka_regex_free(&regex);
+        regex_free(&regex);
     }
     print_message("the most: %.3f ms to compile, %.3f ms to match %d bytes\n", worst_compile_ms,
                   worst_match_ms, TOPIC_LENGTH);
@@ -274,10 +274,10 @@ static void what_takes_too_many_steps_is_refused(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
-    struct kafka_regex *regex = NULL;
-    assert_true(kafka_regex_compile("^a{1998}", &regex, &error));
-    kafka_regex_free(&regex);
-    assert_false(kafka_regex_compile("^a{1999}", &regex, &error));
+    struct regex *regex = NULL;
+    assert_true(regex_compile("^a{1998}", &regex, &error));
+    regex_free(&regex);
+    assert_false(regex_compile("^a{1999}", &regex, &error));
     assert_string_equal(error_text(&error), "must have at most 1999 steps with its repetitions "
                                             "written out: repeat less");
 }

@@ -1,5 +1,5 @@
 /* A pattern becomes a program, all of whose threads run in step with the text (Thompson, 1968). */
-#include "kafka/regex.h"
+#include "shared/regex.h"
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -41,27 +41,27 @@ struct step {
 
 /* Steps that a text may be at, each once. */
 struct threads {
-    uint16_t steps[KAFKA_REGEX_MAX_STEPS];
+    uint16_t steps[REGEX_MAX_STEPS];
     size_t count;
 };
 
-struct kafka_regex {
-    struct step steps[KAFKA_REGEX_MAX_STEPS];
+struct regex {
+    struct step steps[REGEX_MAX_STEPS];
     size_t count;
-    struct byte_set sets[KAFKA_REGEX_MAX_LENGTH + 1];
+    struct byte_set sets[REGEX_MAX_LENGTH + 1];
     size_t set_count;
 
     /* While it matches. */
-    uint32_t seen[KAFKA_REGEX_MAX_STEPS]; /* in which turn the step was added last */
-    uint32_t turn;
-    uint16_t pending[KAFKA_REGEX_MAX_STEPS];
+    uint32_t seen[REGEX_MAX_STEPS]; /* the generation in which the step was added last */
+    uint32_t generation;
+    uint16_t pending[REGEX_MAX_STEPS];
     struct threads threads[2];
 };
 
 /* ---- compiling ---- */
 
 struct parser {
-    struct kafka_regex *regex;
+    struct regex *regex;
     const char *at;
     size_t depth; /* of ( */
     struct error *error;
@@ -74,16 +74,16 @@ static bool refuse(struct parser *parser, const char *reason)
 
 static bool has_room(struct parser *parser, size_t count)
 {
-    if (count <= KAFKA_REGEX_MAX_STEPS - 1) /* and MATCHED */
+    if (count <= REGEX_MAX_STEPS - 1) /* and MATCHED */
         return true;
     return error_invalid(parser->error,
                          "must have at most %d steps with its repetitions written out: repeat less",
-                         KAFKA_REGEX_MAX_STEPS - 1);
+                         REGEX_MAX_STEPS - 1);
 }
 
 static bool add_step(struct parser *parser, struct step step)
 {
-    struct kafka_regex *regex = parser->regex;
+    struct regex *regex = parser->regex;
     if (!has_room(parser, regex->count + 1))
         return false;
     regex->steps[regex->count++] = step;
@@ -93,7 +93,7 @@ static bool add_step(struct parser *parser, struct step step)
 /* Makes room for a step at the beginning of what was added since. */
 static bool insert_step(struct parser *parser, size_t at, struct step step)
 {
-    struct kafka_regex *regex = parser->regex;
+    struct regex *regex = parser->regex;
     if (!add_step(parser, step))
         return false;
     memmove(&regex->steps[at + 1], &regex->steps[at], (regex->count - 1 - at) * sizeof(step));
@@ -257,7 +257,7 @@ static bool parse_bracket(struct parser *parser)
 
 /* ---- repetitions ---- */
 
-static void add_copy(struct kafka_regex *regex, size_t start, size_t length)
+static void add_copy(struct regex *regex, size_t start, size_t length)
 {
     memcpy(&regex->steps[regex->count], &regex->steps[start], length * sizeof(*regex->steps));
     regex->count += length;
@@ -266,7 +266,7 @@ static void add_copy(struct kafka_regex *regex, size_t start, size_t length)
 /* The part of the program from `start` on, as often as from `min` to `max` times. */
 static bool repeat(struct parser *parser, size_t start, int min, int max)
 {
-    struct kafka_regex *regex = parser->regex;
+    struct regex *regex = parser->regex;
     size_t length = regex->count - start;
     size_t loops = max == NO_LIMIT;
     size_t optional = loops ? min == 0 : (size_t)(max - min);
@@ -458,7 +458,7 @@ static bool parse_branch(struct parser *parser)
 /* A fork to the first and the second, and behind the first a jump over the second. */
 static bool parse_alternatives(struct parser *parser)
 {
-    struct kafka_regex *regex = parser->regex;
+    struct regex *regex = parser->regex;
     size_t start = regex->count;
     if (!parse_branch(parser))
         return false;
@@ -478,11 +478,11 @@ static bool parse_alternatives(struct parser *parser)
     return true;
 }
 
-bool kafka_regex_compile(const char *pattern, struct kafka_regex **ret_regex, struct error *error)
+bool regex_compile(const char *pattern, struct regex **ret_regex, struct error *error)
 {
-    if (strlen(pattern) > KAFKA_REGEX_MAX_LENGTH)
-        return error_invalid(error, "must have at most %d characters", KAFKA_REGEX_MAX_LENGTH);
-    struct kafka_regex *regex = memory_new(sizeof(*regex));
+    if (strlen(pattern) > REGEX_MAX_LENGTH)
+        return error_invalid(error, "must have at most %d characters", REGEX_MAX_LENGTH);
+    struct regex *regex = memory_new(sizeof(*regex));
     struct parser parser = {.regex = regex, .at = pattern, .error = error};
     if (!parse_alternatives(&parser)) {
         free(regex);
@@ -493,7 +493,7 @@ bool kafka_regex_compile(const char *pattern, struct kafka_regex **ret_regex, st
     return true;
 }
 
-void kafka_regex_free(struct kafka_regex **regex)
+void regex_free(struct regex **regex)
 {
     free(TAKE(*regex));
 }
@@ -528,17 +528,17 @@ static bool holds(enum operation operation, const struct place *place)
     }
 }
 
-static void push(struct kafka_regex *regex, size_t *pending, size_t step)
+static void push(struct regex *regex, size_t *pending, size_t step)
 {
-    if (regex->seen[step] == regex->turn)
+    if (regex->seen[step] == regex->generation)
         return;
-    regex->seen[step] = regex->turn;
+    regex->seen[step] = regex->generation;
     regex->pending[(*pending)++] = (uint16_t)step;
 }
 
 /* Adds the steps that take the next byte, as far as `first` leads to them. True: it leads to the
  * end. */
-static bool advance(struct kafka_regex *regex, struct threads *threads, size_t first,
+static bool advance(struct regex *regex, struct threads *threads, size_t first,
                     const struct place *place)
 {
     size_t pending = 0;
@@ -565,12 +565,11 @@ static bool advance(struct kafka_regex *regex, struct threads *threads, size_t f
     return false;
 }
 
-/* Takes a byte. */
-static bool turn(struct kafka_regex *regex, const struct threads *from, struct threads *to,
-                 unsigned char byte, const struct place *place)
+static bool take_byte(struct regex *regex, const struct threads *from, struct threads *to,
+                      unsigned char byte, const struct place *place)
 {
     to->count = 0;
-    regex->turn++;
+    regex->generation++;
     for (size_t i = 0; i < from->count; i++) {
         const struct step *step = &regex->steps[from->steps[i]];
         if (set_has(&regex->sets[step->set], byte) &&
@@ -580,24 +579,24 @@ static bool turn(struct kafka_regex *regex, const struct threads *from, struct t
     return false;
 }
 
-bool kafka_regex_matches(struct kafka_regex *regex, const char *text)
+bool regex_matches(struct regex *regex, const char *text)
 {
     struct threads *from = &regex->threads[0];
     struct threads *to = &regex->threads[1];
     bool is_anchored = regex->steps[0].operation == BEGINNING;
     struct place place = {text, text};
     from->count = 0;
-    if (regex->turn > UINT32_MAX / 2) { /* long before it wraps around */
-        regex->turn = 0;
+    if (regex->generation > UINT32_MAX / 2) { /* long before it wraps around */
+        regex->generation = 0;
         memset(regex->seen, 0, sizeof(regex->seen));
     }
-    regex->turn++;
+    regex->generation++;
     /* A match may begin anywhere. */
     while (!advance(regex, from, 0, &place)) {
         if (*place.at == '\0' || (is_anchored && from->count == 0))
             return false;
         place.at++;
-        if (turn(regex, from, to, (unsigned char)place.at[-1], &place))
+        if (take_byte(regex, from, to, (unsigned char)place.at[-1], &place))
             return true;
         struct threads *last = from;
         from = to;
