@@ -32,6 +32,8 @@ enum { MAX_BROKERS_LENGTH = 200 }; /* of bootstrapServers, in an error */
 /* The library repeats the same line while a broker is down. */
 enum { LOG_WINDOW_MS = 60000, MAX_LOG_LINES = 10 };
 
+/* ---- what the library calls ---- */
+
 static struct {
     pthread_mutex_t lock;
     int64_t since_ms;
@@ -85,6 +87,101 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     error_unavailable(&client->last_error, "%s", reason);
 }
 
+static void on_token_needed(rd_kafka_t *rk, const char *config, void *opaque)
+{
+    (void)config;
+    const struct kafka_client *client = opaque;
+    kafka_oauth_refresh(client->options, rk);
+}
+
+/* ---- open ---- */
+
+/* From the options, for as many handles as there will be. */
+static bool prepare(struct kafka_client *client, struct error *error)
+{
+    const struct kafka_connection_options *options = client->options;
+    client->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    client->closing = kafka_background_new(client->event_fd);
+    if (client->event_fd < 0)
+        return error_unavailable(error, "Kafka: no eventfd: %s", strerror(errno));
+    if (options->sasl == KAFKA_SASL_GSSAPI &&
+        !kafka_kerberos_open(options, &client->kerberos, error))
+        return false;
+    client->settings = kafka_settings_new(options, error);
+    if (client->settings == NULL)
+        return false;
+    rd_kafka_conf_set_opaque(client->settings, client);
+    rd_kafka_conf_set_log_cb(client->settings, on_log);
+    kafka_destinations_limit(client->settings, options->bootstrap_servers);
+    if (options->sasl == KAFKA_SASL_OAUTHBEARER)
+        rd_kafka_conf_set_oauthbearer_token_refresh_cb(client->settings, on_token_needed);
+    return true;
+}
+
+rd_kafka_t *kafka_client_new_handle(const struct kafka_client *client, rd_kafka_conf_t *settings,
+                                    struct error *error)
+{
+    char reason[512] = "";
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, settings, reason, sizeof(reason));
+    if (rk == NULL) {
+        /* It may as well be a thread that does not start in time. */
+        bool is_mistake = rd_kafka_last_error() == RD_KAFKA_RESP_ERR__INVALID_ARG;
+        rd_kafka_conf_destroy(settings);
+        error_set(error, is_mistake ? ERROR_INVALID : ERROR_UNAVAILABLE, "Kafka: %s", reason);
+    } else if (client->options->sasl == KAFKA_SASL_OAUTHBEARER)
+        rd_kafka_error_destroy(rd_kafka_sasl_background_callbacks_enable(rk));
+    return rk;
+}
+
+/* Its complaints make event_fd readable, too: they would pile up otherwise. */
+rd_kafka_t *kafka_client_new_main_handle(const struct kafka_client *client, struct error *error)
+{
+    rd_kafka_conf_t *settings = rd_kafka_conf_dup(client->settings);
+    rd_kafka_conf_set_error_cb(settings, on_error);
+    rd_kafka_t *rk = kafka_client_new_handle(client, settings, error);
+    if (rk == NULL)
+        return NULL;
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_main(rk);
+    kafka_client_signal(queue, client->event_fd);
+    rd_kafka_queue_destroy(queue);
+    return rk;
+}
+
+/* The library requests the cluster's id by itself as soon as one broker is there. */
+static bool wait_for_cluster(struct kafka_client *client, int64_t deadline_ms, struct error *error)
+{
+    for (;;) {
+        char *id = rd_kafka_clusterid(client->rk, clock_left_ms(deadline_ms, POLL_MS));
+        bool has_answered = id != NULL;
+        rd_kafka_mem_free(client->rk, id);
+        kafka_client_poll(client);
+        if (has_answered)
+            return true;
+        if (client->is_refused)
+            return kafka_client_fail(client, error, "cannot connect");
+        int64_t now_ms = clock_now_ms();
+        if (now_ms >= deadline_ms ||
+            (client->all_down_ms != 0 && now_ms - client->all_down_ms >= REFUSED_MS))
+            return kafka_client_fail(client, error, "no broker answers");
+    }
+}
+
+bool kafka_client_open(struct kafka_client *client, const struct kafka_connection_options *options,
+                       int64_t deadline_ms, struct error *error)
+{
+    client->options = options;
+    if (!prepare(client, error))
+        return false;
+    client->rk = kafka_client_new_main_handle(client, error);
+    if (client->rk == NULL || !wait_for_cluster(client, deadline_ms, error))
+        return false;
+    client->opened_ms = clock_now_ms();
+    kafka_client_clear_complaints(client); /* as a first address that refused */
+    return true;
+}
+
+/* ---- poll ---- */
+
 /* A handle that is being destroyed. */
 struct kafka_ending {
     struct kafka_background_call base; /* first */
@@ -126,15 +223,6 @@ void kafka_client_note_answer(struct kafka_client *client)
     client->answered_ms = clock_now_ms();
 }
 
-size_t kafka_client_stuck(const struct kafka_client *client, int64_t now_ms)
-{
-    size_t count = 0;
-    const struct kafka_ending *ending;
-    DL_FOREACH(client->endings, ending)
-        count += now_ms - ending->began_ms >= STUCK_MS;
-    return count;
-}
-
 bool kafka_client_fail(const struct kafka_client *client, struct error *error, const char *what)
 {
     const char *brokers = client->options->bootstrap_servers;
@@ -151,55 +239,18 @@ bool kafka_client_fail(const struct kafka_client *client, struct error *error, c
     return error_unavailable(error, "%s", words.bytes);
 }
 
-static void on_token_needed(rd_kafka_t *rk, const char *config, void *opaque)
-{
-    (void)config;
-    const struct kafka_client *client = opaque;
-    kafka_oauth_refresh(client->options, rk);
-}
+/* ---- queues and calls ---- */
 
-/* From the options, for as many handles as there will be. */
-static bool prepare(struct kafka_client *client, struct error *error)
+void kafka_client_signal(rd_kafka_queue_t *queue, int event_fd)
 {
-    const struct kafka_connection_options *options = client->options;
-    client->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    client->closing = kafka_background_new(client->event_fd);
-    if (client->event_fd < 0)
-        return error_unavailable(error, "Kafka: no eventfd: %s", strerror(errno));
-    if (options->sasl == KAFKA_SASL_GSSAPI &&
-        !kafka_kerberos_open(options, &client->kerberos, error))
-        return false;
-    client->settings = kafka_settings_new(options, error);
-    if (client->settings == NULL)
-        return false;
-    rd_kafka_conf_set_opaque(client->settings, client);
-    rd_kafka_conf_set_log_cb(client->settings, on_log);
-    kafka_destinations_limit(client->settings, options->bootstrap_servers);
-    if (options->sasl == KAFKA_SASL_OAUTHBEARER)
-        rd_kafka_conf_set_oauthbearer_token_refresh_cb(client->settings, on_token_needed);
-    return true;
-}
-
-rd_kafka_t *kafka_client_new_handle(const struct kafka_client *client, rd_kafka_conf_t *settings,
-                                    struct error *error)
-{
-    char reason[512] = "";
-    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, settings, reason, sizeof(reason));
-    if (rk == NULL) {
-        /* It may as well be a thread that does not start in time. */
-        bool is_mistake = rd_kafka_last_error() == RD_KAFKA_RESP_ERR__INVALID_ARG;
-        rd_kafka_conf_destroy(settings);
-        error_set(error, is_mistake ? ERROR_INVALID : ERROR_UNAVAILABLE, "Kafka: %s", reason);
-    } else if (client->options->sasl == KAFKA_SASL_OAUTHBEARER)
-        rd_kafka_error_destroy(rd_kafka_sasl_background_callbacks_enable(rk));
-    return rk;
+    static const uint64_t one = 1; /* what an eventfd takes */
+    rd_kafka_queue_io_event_enable(queue, event_fd, &one, sizeof(one));
 }
 
 rd_kafka_queue_t *kafka_client_new_queue(const struct kafka_client *client, rd_kafka_t *rk)
 {
-    const uint64_t one = 1;
     rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-    rd_kafka_queue_io_event_enable(queue, client->event_fd, &one, sizeof(one));
+    kafka_client_signal(queue, client->event_fd);
     return queue;
 }
 
@@ -219,6 +270,8 @@ rd_kafka_AdminOptions_t *kafka_client_new_call(rd_kafka_t *rk, rd_kafka_admin_op
     return options;
 }
 
+/* ---- renew and close ---- */
+
 void kafka_client_end_handle(struct kafka_client *client, rd_kafka_t *rk, rd_kafka_queue_t *queue)
 {
     if (queue != NULL)
@@ -234,58 +287,19 @@ void kafka_client_end_handle(struct kafka_client *client, rd_kafka_t *rk, rd_kaf
     free(ending);
 }
 
-/* Its complaints make event_fd readable, too: they would pile up otherwise. */
-rd_kafka_t *kafka_client_new_main_handle(const struct kafka_client *client, struct error *error)
+size_t kafka_client_stuck(const struct kafka_client *client, int64_t now_ms)
 {
-    const uint64_t one = 1;
-    rd_kafka_conf_t *settings = rd_kafka_conf_dup(client->settings);
-    rd_kafka_conf_set_error_cb(settings, on_error);
-    rd_kafka_t *rk = kafka_client_new_handle(client, settings, error);
-    if (rk == NULL)
-        return NULL;
-    rd_kafka_queue_t *queue = rd_kafka_queue_get_main(rk);
-    rd_kafka_queue_io_event_enable(queue, client->event_fd, &one, sizeof(one));
-    rd_kafka_queue_destroy(queue);
-    return rk;
+    size_t count = 0;
+    const struct kafka_ending *ending;
+    DL_FOREACH(client->endings, ending)
+        count += now_ms - ending->began_ms >= STUCK_MS;
+    return count;
 }
 
 static void end_main_handle(struct kafka_client *client)
 {
     rd_kafka_queue_t *queue = rd_kafka_queue_get_main(client->rk);
     kafka_client_end_handle(client, TAKE(client->rk), queue);
-}
-
-/* The library requests the cluster's id by itself as soon as one broker is there. */
-static bool wait_for_cluster(struct kafka_client *client, int64_t deadline_ms, struct error *error)
-{
-    for (;;) {
-        char *id = rd_kafka_clusterid(client->rk, clock_left_ms(deadline_ms, POLL_MS));
-        bool has_answered = id != NULL;
-        rd_kafka_mem_free(client->rk, id);
-        kafka_client_poll(client);
-        if (has_answered)
-            return true;
-        if (client->is_refused)
-            return kafka_client_fail(client, error, "cannot connect");
-        int64_t now_ms = clock_now_ms();
-        if (now_ms >= deadline_ms ||
-            (client->all_down_ms != 0 && now_ms - client->all_down_ms >= REFUSED_MS))
-            return kafka_client_fail(client, error, "no broker answers");
-    }
-}
-
-bool kafka_client_open(struct kafka_client *client, const struct kafka_connection_options *options,
-                       int64_t deadline_ms, struct error *error)
-{
-    client->options = options;
-    if (!prepare(client, error))
-        return false;
-    client->rk = kafka_client_new_main_handle(client, error);
-    if (client->rk == NULL || !wait_for_cluster(client, deadline_ms, error))
-        return false;
-    client->opened_ms = clock_now_ms();
-    kafka_client_clear_complaints(client); /* as a first address that refused */
-    return true;
 }
 
 void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk)

@@ -52,6 +52,9 @@
 #include <librdkafka/rdkafka.h>
 #include <stdint.h>
 
+/* What nobody has measured for so long is forgotten: topics, members, histories of offsets. */
+enum { KAFKA_FORGET_MS = 10 * 60 * 1000 };
+
 struct kafka_client {
     const struct kafka_connection_options *options;
     rd_kafka_conf_t *settings;       /* for each handle */
@@ -84,7 +87,10 @@ void kafka_client_close(struct kafka_client *client);
 rd_kafka_t *kafka_client_new_handle(const struct kafka_client *client, rd_kafka_conf_t *settings,
                                     struct error *error);
 
-/* A queue of the handle's, which makes event_fd readable. The caller ends it. */
+/* What comes on the queue makes `event_fd`, an eventfd, readable from now on. */
+void kafka_client_signal(rd_kafka_queue_t *queue, int event_fd);
+
+/* A queue of the handle's, which makes the client's event_fd readable. The caller ends it. */
 rd_kafka_queue_t *kafka_client_new_queue(const struct kafka_client *client, rd_kafka_t *rk);
 void kafka_client_end_queue(rd_kafka_queue_t *queue);
 

@@ -115,7 +115,6 @@ static rd_kafka_conf_t *fetcher_settings(const struct kafka_client *client, stru
 static struct message_fetcher *fetcher_find(struct kafka_subscriptions *subscriptions,
                                             struct error *error)
 {
-    const uint64_t one = 1;
     for (size_t i = 0; i < subscriptions->count; i++)
         if (subscriptions->fetchers[i].partitions < FETCHER_PARTITIONS)
             return &subscriptions->fetchers[i];
@@ -137,7 +136,7 @@ static struct message_fetcher *fetcher_find(struct kafka_subscriptions *subscrip
         return NULL;
     struct message_fetcher *fetcher = &subscriptions->fetchers[subscriptions->count++];
     *fetcher = (struct message_fetcher){.rk = rk, .messages = rd_kafka_queue_new(rk)};
-    rd_kafka_queue_io_event_enable(fetcher->messages, subscriptions->event_fd, &one, sizeof(one));
+    kafka_client_signal(fetcher->messages, subscriptions->event_fd);
     return fetcher;
 }
 
