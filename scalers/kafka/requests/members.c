@@ -8,10 +8,7 @@
 
 #include <string.h>
 
-enum {
-    SILENT_MS = 1000, /* nobody waits for a request that is so old */
-    FORGET_MS = 10 * 60 * 1000,
-};
+enum { ABANDONED_MS = 1000 }; /* nobody waits for a request that is so old */
 
 /* Of one group. */
 struct members {
@@ -91,7 +88,7 @@ void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms)
     struct members *group;
     struct members *next;
     HASH_ITER(hh, members->groups, group, next)
-        if (group->sent_ms == 0 && now_ms - group->wanted_ms >= FORGET_MS)
+        if (group->sent_ms == 0 && now_ms - group->wanted_ms >= KAFKA_FORGET_MS)
             group_free(members, group);
 }
 
@@ -128,7 +125,7 @@ bool kafka_members_is_pending(const struct kafka_members *members, const char *n
 {
     const struct members *group = group_find(members, name);
     return group != NULL && group->sent_ms != 0 && group->received_ms < since_ms &&
-           now_ms - group->sent_ms < SILENT_MS;
+           now_ms - group->sent_ms < ABANDONED_MS;
 }
 
 /* ---- answers ---- */

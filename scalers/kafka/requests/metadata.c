@@ -18,9 +18,6 @@ enum { FRESH_MS = 2000 };
  * one. */
 enum { CONFIRMED_MS = 100, CONFIRMED_FRESH_MS = 30 * 1000 };
 
-/* A topic that nobody measures any more. */
-enum { FORGET_MS = 10 * 60 * 1000 };
-
 /* A handle that has so many more than are used is to be replaced (workaround 6 of client.h). */
 enum { SPARE_TOPICS = 100 };
 
@@ -334,7 +331,7 @@ static void take_result(struct kafka_metadata *metadata, const struct request *r
     if (!request->is_for_all)
         metadata->has_too_many_topics =
             result->topic_cnt > 2 * (int)HASH_COUNT(metadata->topics) + SPARE_TOPICS;
-    forget_unused(metadata, now_ms - FORGET_MS);
+    forget_unused(metadata, now_ms - KAFKA_FORGET_MS);
 }
 
 static void succeed(struct kafka_metadata *metadata, const struct request *request)
@@ -403,7 +400,7 @@ void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name)
 
 /* ---- the main handle is renewed ---- */
 
-bool kafka_metadata_has_too_many_topics(const struct kafka_metadata *metadata)
+bool kafka_metadata_need_renewal(const struct kafka_metadata *metadata)
 {
     return metadata->has_too_many_topics;
 }

@@ -97,7 +97,7 @@ void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name);
 /* ---- the main handle is renewed: see measure/session.h ---- */
 
 /* The library holds on to many topics that nobody measures any more: a new main handle helps. */
-bool kafka_metadata_has_too_many_topics(const struct kafka_metadata *metadata);
+bool kafka_metadata_need_renewal(const struct kafka_metadata *metadata);
 
 /* No request is running. */
 bool kafka_metadata_is_quiet(const struct kafka_metadata *metadata);
