@@ -228,7 +228,7 @@ static int64_t updated(struct kafka_persistence *persistence, int64_t committed,
 static void a_commit_is_stuck_for_as_long_as_it_was_not_seen_to_move(void **state)
 {
     (void)state;
-    struct kafka_persistence *all = NULL;
+    struct kafka_persistence_group *all = NULL;
     struct kafka_persistence *persistence = kafka_persistence_use(&all, "workers", "videoJob", 1);
     assert_int_equal(updated(persistence, 4, 9, 1000), 0);
     assert_int_equal(updated(persistence, 4, 12, 3000), 2000);
@@ -243,7 +243,7 @@ static void a_commit_is_stuck_for_as_long_as_it_was_not_seen_to_move(void **stat
 static void a_partition_that_was_idle_is_not_stuck(void **state)
 {
     (void)state;
-    struct kafka_persistence *all = NULL;
+    struct kafka_persistence_group *all = NULL;
     struct kafka_persistence *persistence = kafka_persistence_use(&all, "workers", "videoJob", 1);
     updated(persistence, 9, 9, 1000);
     assert_int_equal(updated(persistence, 9, 9, 60000), 0);
@@ -254,12 +254,12 @@ static void a_partition_that_was_idle_is_not_stuck(void **state)
 static void unmeasured_partitions_are_not_stuck(void **state)
 {
     (void)state;
-    struct kafka_persistence *all = NULL;
+    struct kafka_persistence_group *all = NULL;
     struct kafka_persistence *persistence = kafka_persistence_use(&all, "workers", "videoJob", 1);
     updated(persistence, 4, 9, 1000);
-    kafka_persistence_settle(persistence, 0, 1000);
+    kafka_persistence_restart(persistence, 0, 1000);
     assert_int_equal(updated(persistence, 4, 9, 2000), 1000);
-    kafka_persistence_settle(persistence, 0, 2500);
+    kafka_persistence_restart(persistence, 0, 2500);
     assert_int_equal(updated(persistence, 4, 9, 3000), 0);
     /* More partitions: perhaps the topic was made again. */
     persistence = kafka_persistence_use(&all, "workers", "videoJob", 2);
@@ -270,28 +270,28 @@ static void unmeasured_partitions_are_not_stuck(void **state)
 static void excluded_partitions_go_on(void **state)
 {
     (void)state;
-    struct kafka_persistence *all = NULL;
+    struct kafka_persistence_group *all = NULL;
     struct kafka_persistence *persistence = kafka_persistence_use(&all, "workers", "videoJob", 2);
     kafka_persistence_update(persistence, 0, 4, 9, 1000);
     kafka_persistence_update(persistence, 1, 4, 9, 1000);
-    kafka_persistence_settle(persistence, 1, 2500);
+    kafka_persistence_restart(persistence, 1, 2500);
     assert_int_equal(kafka_persistence_ms(persistence, 0, 3000), 2000);
     assert_int_equal(kafka_persistence_ms(persistence, 1, 3000), 0);
     kafka_persistence_forget_all(&all);
 }
 
-static void a_group_is_settled_with_all_of_its_topics(void **state)
+static void a_group_starts_again_with_all_of_its_topics(void **state)
 {
     (void)state;
-    struct kafka_persistence *all = NULL;
+    struct kafka_persistence_group *all = NULL;
     static const char *const groups[] = {"workers", "workers", "others"};
     static const char *const topics[] = {"videoJob", "mailJob", "videoJob"};
     static const bool is_stuck[] = {true, false, true};
     for (size_t i = 0; i < ARRAY_LENGTH(groups); i++)
         updated(kafka_persistence_use(&all, groups[i], topics[i], 1), 4, 9, 1000);
     updated(kafka_persistence_use(&all, "workers", "videoJob", 1), 4, 9, 1500);
-    kafka_persistence_settle_group(&all, "workers", 1500);
-    kafka_persistence_settle_group(&all, "workers", 1200); /* it began earlier */
+    kafka_persistence_restart_group(all, "workers", 1500);
+    kafka_persistence_restart_group(all, "workers", 1200); /* it began earlier */
     for (size_t i = 0; i < ARRAY_LENGTH(groups); i++) {
         struct kafka_persistence *persistence =
             kafka_persistence_use(&all, groups[i], topics[i], 1);
@@ -302,16 +302,16 @@ static void a_group_is_settled_with_all_of_its_topics(void **state)
     assert_null(all);
 }
 
-static void a_topic_is_settled_where_the_query_counts_it(void **state)
+static void a_topic_starts_again_where_the_query_counts_it(void **state)
 {
     (void)state;
     TRIGGER(trigger, {"partitionLimitation", "1"});
-    struct kafka_persistence *all = NULL;
+    struct kafka_persistence_group *all = NULL;
     struct kafka_persistence *persistence = kafka_persistence_use(&all, "workers", "videoJob", 2);
     for (int32_t i = 0; i < 2; i++)
         kafka_persistence_update(persistence, i, 4, 9, 1000);
-    kafka_persistence_settle_topic(all, trigger.options.query, "videoJob", 2000);
-    kafka_persistence_settle_topic(all, trigger.options.query, "mailJob", 2000);
+    kafka_persistence_restart_topic(all, trigger.options.query, "videoJob", 2000);
+    kafka_persistence_restart_topic(all, trigger.options.query, "mailJob", 2000);
     assert_int_equal(kafka_persistence_ms(persistence, 0, 3000), 2000);
     assert_int_equal(kafka_persistence_ms(persistence, 1, 3000), 0);
     kafka_persistence_forget_all(&all);
@@ -482,8 +482,8 @@ int main(void)
         cmocka_unit_test(a_partition_that_was_idle_is_not_stuck),
         cmocka_unit_test(unmeasured_partitions_are_not_stuck),
         cmocka_unit_test(excluded_partitions_go_on),
-        cmocka_unit_test(a_group_is_settled_with_all_of_its_topics),
-        cmocka_unit_test(a_topic_is_settled_where_the_query_counts_it),
+        cmocka_unit_test(a_group_starts_again_with_all_of_its_topics),
+        cmocka_unit_test(a_topic_starts_again_where_the_query_counts_it),
         cmocka_unit_test(lag_is_what_is_not_committed),
         cmocka_unit_test(without_a_commit_the_reset_policy_decides),
         cmocka_unit_test(without_a_commit_zero_is_zero_where_it_is_wanted),

@@ -60,9 +60,6 @@ struct kafka_group_topic {
 
     /* progress.c: */
     bool has_commit;
-
-    /* count.c: the last task whose consumers were counted on it. */
-    const struct kafka_batch_task *counted_for;
 };
 
 /* Where the commits of a group are. */

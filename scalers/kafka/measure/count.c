@@ -1,6 +1,10 @@
 #include "kafka/measure/count.h"
 
+#include "base/hash_table.h"
+#include "base/memory.h"
 #include "kafka/measure/lag.h"
+
+#include <string.h>
 
 /* ---- what is missing ---- */
 
@@ -49,33 +53,37 @@ bool kafka_count_is_complete(const struct kafka_batch_task *batch_task)
 
 /* ---- the reading ---- */
 
-static bool is_of_task(const struct kafka_batch_task *batch_task,
-                       const rd_kafka_topic_partition_t *partition)
-{
-    if (!kafka_query_has_partition(batch_task->task->query, partition->partition))
-        return false;
-    const struct kafka_group_topic *topic =
-        kafka_batch_find_group_topic(batch_task->group, partition->topic);
-    return topic != NULL && topic->counted_for == batch_task;
-}
+struct topic_name {
+    UT_hash_handle hh;
+};
 
-/* Both lists may be long (10,000 topics), so the topics of the task are marked, and found by their
- * names. */
+/* Both lists may be long (10,000 topics), so the task's topics are found by a hash table. */
 double kafka_count_consumers(const struct kafka_batch_task *batch_task,
                              const rd_kafka_topic_partition_list_t *assigned)
 {
     if (assigned == NULL)
         return NAN;
+    _cleanup_(memory_free) struct topic_name *names =
+        memory_array(batch_task->count + 1, sizeof(*names));
+    struct topic_name *topics = NULL;
+    for (size_t i = 0; i < batch_task->count; i++) {
+        const char *name = batch_task->topics[i]->key.topic->name;
+        HASH_ADD_KEYPTR(hh, topics, name, strlen(name), &names[i]);
+    }
     size_t count = 0;
     const void *last = NULL;
-    for (size_t i = 0; i < batch_task->count; i++)
-        batch_task->topics[i]->counted_for = batch_task;
     for (int i = 0; i < assigned->cnt; i++) {
-        if (assigned->elems[i].opaque == last || !is_of_task(batch_task, &assigned->elems[i]))
+        const rd_kafka_topic_partition_t *partition = &assigned->elems[i];
+        struct topic_name *found = NULL;
+        if (partition->opaque != last &&
+            kafka_query_has_partition(batch_task->task->query, partition->partition))
+            HASH_FIND_STR(topics, partition->topic, found);
+        if (found == NULL)
             continue;
-        last = assigned->elems[i].opaque;
+        last = partition->opaque;
         count++;
     }
+    HASH_CLEAR(hh, topics);
     return (double)count;
 }
 

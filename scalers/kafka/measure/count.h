@@ -1,7 +1,6 @@
 /*
  * What is known of a task's partitions: whether anything is missing, and, where nothing is, the
- * reading that it makes. Nothing is requested here; of the batch only the histories of offsets
- * change, and a mark of who counts a topic.
+ * reading that it makes. Nothing is requested here, and nothing of the batch changes.
  *
  * Threads: the measuring thread.
  */

@@ -23,14 +23,14 @@ static void note_topic(const struct kafka_batch_task *batch_task,
         if (commit->state == KAFKA_OFFSET_KNOWN && latest->state == KAFKA_OFFSET_KNOWN)
             kafka_persistence_update(persistence, i, commit->value, latest->value, now_ms);
         else
-            kafka_persistence_settle(persistence, i, batch_task->batch->began_ms);
+            kafka_persistence_restart(persistence, i, batch_task->batch->began_ms);
     }
 }
 
 /* What the task may not have come to: it ended before its topics were known, one of them failed, or
  * the cluster did not list one. Without `topic` those are all that the group has committed: there
  * may be others each time. */
-static void settle_others(const struct kafka_batch_task *batch_task)
+static void restart_others(const struct kafka_batch_task *batch_task)
 {
     const struct kafka_query *query = batch_task->task->query;
     const struct kafka_selection *selection = &batch_task->selection;
@@ -39,19 +39,19 @@ static void settle_others(const struct kafka_batch_task *batch_task)
     const struct kafka_pattern *pattern;
     switch (selection->kind) {
     case KAFKA_SELECTION_OF_GROUP:
-        kafka_persistence_settle_group(&session->persistence, query->consumer_group,
-                                       batch->began_ms);
+        kafka_persistence_restart_group(session->persistence, query->consumer_group,
+                                        batch->began_ms);
         break;
     case KAFKA_SELECTION_OF_NAMES:
         for (size_t i = batch_task->count; i < selection->count; i++)
-            kafka_persistence_settle_topic(session->persistence, query, selection->names[i],
-                                           batch->began_ms);
+            kafka_persistence_restart_topic(session->persistence, query, selection->names[i],
+                                            batch->began_ms);
         break;
     case KAFKA_SELECTION_OF_PATTERN:
         pattern = kafka_metadata_pattern(session->metadata, query->topic);
         if (pattern != NULL)
-            kafka_persistence_settle_pattern(session->persistence, query, pattern->regex,
-                                             batch->began_ms);
+            kafka_persistence_restart_pattern(session->persistence, query, pattern->regex,
+                                              batch->began_ms);
         break;
     }
 }
@@ -66,10 +66,10 @@ static void note_persistence(const struct kafka_batch_task *batch_task)
     int64_t now_ms = clock_now_ms();
     for (size_t i = 0; i < batch_task->count; i++)
         note_topic(batch_task, batch_task->topics[i], now_ms);
-    settle_others(batch_task);
+    restart_others(batch_task);
 }
 
-struct task *kafka_end_release(struct kafka_batch_task *batch_task)
+struct task *kafka_end_take(struct kafka_batch_task *batch_task)
 {
     batch_task->batch->open--;
     if (batch_task->group != NULL)
@@ -78,10 +78,10 @@ struct task *kafka_end_release(struct kafka_batch_task *batch_task)
     return TAKE(batch_task->task);
 }
 
-struct task *kafka_end_give_up(struct kafka_batch_task *batch_task)
+struct task *kafka_end_note_and_take(struct kafka_batch_task *batch_task)
 {
     note_persistence(batch_task);
-    return kafka_end_release(batch_task);
+    return kafka_end_take(batch_task);
 }
 
 /* ---- answered ---- */
@@ -117,7 +117,7 @@ void kafka_end_answer(struct kafka_batch_task *batch_task)
     const struct reading reading = kafka_count_reading(batch_task, clock_now_ms());
     if (task_wants_subscription(batch_task->task))
         subscribe(batch_task);
-    task_answer(kafka_end_release(batch_task), &reading);
+    task_answer(kafka_end_take(batch_task), &reading);
 }
 
 /* ---- failed ---- */
@@ -129,35 +129,37 @@ void kafka_end_fail(struct kafka_batch_task *batch_task, const char *format, ...
     va_start(arguments, format);
     error_unavailablev(&error, format, arguments);
     va_end(arguments);
-    task_fail(kafka_end_give_up(batch_task), &error);
+    task_fail(kafka_end_note_and_take(batch_task), &error);
 }
 
 /* ---- its time is over ---- */
 
-static __attribute__((format(printf, 2, 3))) void time_out(struct kafka_batch_task *batch_task,
-                                                           const char *format, ...)
+static void time_out_metadata(struct kafka_batch_task *batch_task)
 {
     _cleanup_(error_done) struct error error = {0};
-    va_list arguments;
-    va_start(arguments, format);
-    error_unavailablev(&error, format, arguments);
-    va_end(arguments);
-    task_time_out_with(kafka_end_give_up(batch_task), &error);
+    error_unavailable(&error, "Kafka did not answer a request for metadata within %lld ms",
+                      (long long)batch_task->task->timeout_ms);
+    task_time_out_with(kafka_end_note_and_take(batch_task), &error);
 }
 
 void kafka_end_time_out_coordinator(struct kafka_batch_task *batch_task)
 {
-    time_out(batch_task,
-             "the commits of Kafka group %s: its coordinator did not answer within %lld ms",
-             batch_task->group->name, (long long)batch_task->task->timeout_ms);
+    _cleanup_(error_done) struct error error = {0};
+    error_unavailable(
+        &error, "the commits of Kafka group %s: its coordinator did not answer within %lld ms",
+        batch_task->group->name, (long long)batch_task->task->timeout_ms);
+    task_time_out_with(kafka_end_note_and_take(batch_task), &error);
 }
 
 void kafka_end_time_out_leader(struct kafka_batch_task *batch_task, const struct kafka_place *at)
 {
-    time_out(batch_task,
-             "Kafka broker %d, which leads partition %d of topic %s, did not answer within %lld ms",
-             kafka_metadata_leader(at->topic->known, at->partition), at->partition, at->topic->name,
-             (long long)batch_task->task->timeout_ms);
+    _cleanup_(error_done) struct error error = {0};
+    error_unavailable(
+        &error,
+        "Kafka broker %d, which leads partition %d of topic %s, did not answer within %lld ms",
+        kafka_metadata_leader(at->topic->known, at->partition), at->partition, at->topic->name,
+        (long long)batch_task->task->timeout_ms);
+    task_time_out_with(kafka_end_note_and_take(batch_task), &error);
 }
 
 static bool is_silent(const struct kafka_place *at)
@@ -191,8 +193,7 @@ void kafka_end_time_out(struct kafka_batch_task *batch_task)
     struct kafka_place silent;
     const struct kafka_batch_group *group = batch_task->group;
     if (group == NULL || group->stage == KAFKA_GROUP_AWAITS_METADATA)
-        time_out(batch_task, "Kafka did not answer a request for metadata within %lld ms",
-                 (long long)batch_task->task->timeout_ms);
+        time_out_metadata(batch_task);
     else if (group->stage == KAFKA_GROUP_COMMITTED &&
              kafka_count_is_complete(batch_task)) /* but for the members */
         kafka_end_answer(batch_task);

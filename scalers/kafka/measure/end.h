@@ -27,10 +27,11 @@ void kafka_end_time_out_coordinator(struct kafka_batch_task *batch_task);
 /* The library gave up on the broker that leads this partition. */
 void kafka_end_time_out_leader(struct kafka_batch_task *batch_task, const struct kafka_place *at);
 
-/* For the caller to end it, where it was not measured. */
-struct task *kafka_end_give_up(struct kafka_batch_task *batch_task);
+/* Notes what is known of the task's partitions, and takes it out of its batch. The caller ends
+ * it. */
+struct task *kafka_end_note_and_take(struct kafka_batch_task *batch_task);
 
-/* The same, and nothing is noted: it is returned before its commits were requested. */
-struct task *kafka_end_release(struct kafka_batch_task *batch_task);
+/* Takes out a task whose commits were not requested yet, so that there is nothing to note. */
+struct task *kafka_end_take(struct kafka_batch_task *batch_task);
 
 #endif

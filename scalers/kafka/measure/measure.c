@@ -40,7 +40,7 @@ static void take_cancellations(struct loop *loop)
     for (struct task *task; (task = feed_next_cancelled(loop->feed)) != NULL;) {
         struct kafka_batch_task *batch_task = task->data;
         if (batch_task != NULL)
-            kafka_end_give_up(batch_task);
+            kafka_end_note_and_take(batch_task);
         else
             DL_DELETE(loop->waiting, task);
         task_return(task, true);
@@ -161,8 +161,8 @@ static void time_out_waiting(struct loop *loop)
                               "the commits of Kafka group %s: its coordinator does not answer",
                               query->consumer_group);
             if (query->exclude_persistent_lag)
-                kafka_persistence_settle_group(&loop->session->persistence, query->consumer_group,
-                                               task->deadline_ms - task->timeout_ms);
+                kafka_persistence_restart_group(loop->session->persistence, query->consumer_group,
+                                                task->deadline_ms - task->timeout_ms);
             DL_DELETE(loop->waiting, task);
             task_time_out_with(task, &error);
         }
@@ -208,7 +208,7 @@ static int64_t next_ms(const struct loop *loop)
     return next_ms;
 }
 
-static void wait(const struct loop *loop)
+static void wait_for_answers(const struct loop *loop)
 {
     struct pollfd descriptors[] = {
         {.fd = loop->session->client.event_fd, .events = POLLIN},
@@ -225,7 +225,7 @@ static void abandon(struct loop *loop)
     DL_FOREACH_SAFE(loop->batches, batch, next) {
         for (size_t i = 0; i < batch->count; i++)
             if (kafka_batch_task_is_open(&batch->tasks[i]))
-                kafka_end_give_up(&batch->tasks[i]);
+                kafka_end_note_and_take(&batch->tasks[i]);
         DL_DELETE(loop->batches, batch);
         kafka_batch_free(batch);
     }
@@ -247,14 +247,14 @@ static bool run(struct loop *loop, struct error *error)
         kafka_offsets_send(session->offsets);
         kafka_session_maintain(session, loop->now_ms);
         if (has_tasks(loop)) {
-            wait(loop);
+            wait_for_answers(loop);
             continue;
         }
         if (kafka_client_stuck(&session->client, loop->now_ms) >= MAX_STUCK)
             return kafka_client_fail(&session->client, error, "old connections do not end");
         if (kafka_subscriptions_is_empty(session->subscriptions))
             return true;
-        wait(loop);
+        wait_for_answers(loop);
     }
     return true;
 }

@@ -4,13 +4,10 @@
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "kafka/client/client.h"
 #include "kafka/measure/lag.h"
 
 #include <string.h>
-
-enum { FORGET_MS = 10 * 60 * 1000 };
-
-#define ALL_TOPICS "" /* of a group */
 
 struct partition {
     int64_t committed;
@@ -18,89 +15,103 @@ struct partition {
     int64_t updated_ms;
 };
 
-/* Of a group on a topic; or of all of the group, without partitions. */
 struct kafka_persistence {
-    char *key;         /* see key_new() */
-    const char *group; /* its end */
+    const struct kafka_persistence_group *group;
+    char *topic;
     int64_t used_ms;
-    int64_t settled_ms; /* of a partition that was not updated since then the time starts again */
     struct partition *partitions;
     int32_t count;
     UT_hash_handle hh;
 };
 
-static void forget(struct kafka_persistence **all, struct kafka_persistence *persistence)
-{
-    HASH_DEL(*all, persistence);
-    free(persistence->partitions);
-    free(persistence->key);
-    free(persistence);
-}
+/* It is there as long as it has topics. */
+struct kafka_persistence_group {
+    char *name;
+    int64_t restarted_ms; /* of a partition that was not updated since then the time starts again */
+    struct kafka_persistence *topics;
+    UT_hash_handle hh;
+};
 
-void kafka_persistence_forget_all(struct kafka_persistence **all)
+void kafka_persistence_forget_all(struct kafka_persistence_group **all)
 {
     kafka_persistence_forget_old(all, CLOCK_NEVER);
 }
 
-void kafka_persistence_forget_old(struct kafka_persistence **all, int64_t now_ms)
+static void forget_topics(struct kafka_persistence_group *group, int64_t now_ms)
 {
     struct kafka_persistence *persistence;
     struct kafka_persistence *next;
-    HASH_ITER(hh, *all, persistence, next)
-        if (now_ms - persistence->used_ms > FORGET_MS)
-            forget(all, persistence);
+    HASH_ITER(hh, group->topics, persistence, next) {
+        if (now_ms - persistence->used_ms <= KAFKA_FORGET_MS)
+            continue;
+        HASH_DEL(group->topics, persistence);
+        free(persistence->partitions);
+        free(persistence->topic);
+        free(persistence);
+    }
 }
 
-/* A topic's name has no slash, and is not empty: that is for all of the group. The caller frees it.
- */
-static char *key_new(const char *group, const char *topic)
+void kafka_persistence_forget_old(struct kafka_persistence_group **all, int64_t now_ms)
 {
-    return text_format("%s/%s", topic, group);
+    struct kafka_persistence_group *group;
+    struct kafka_persistence_group *next;
+    HASH_ITER(hh, *all, group, next) {
+        forget_topics(group, now_ms);
+        if (group->topics != NULL)
+            continue;
+        HASH_DEL(*all, group);
+        free(group->name);
+        free(group);
+    }
 }
 
-static struct kafka_persistence *find(struct kafka_persistence *all, const char *group,
-                                      const char *topic)
+static struct kafka_persistence_group *find_group(struct kafka_persistence_group *all,
+                                                  const char *name)
 {
-    _cleanup_(memory_free) char *key = key_new(group, topic);
+    struct kafka_persistence_group *group;
+    HASH_FIND_STR(all, name, group);
+    return group;
+}
+
+static struct kafka_persistence_group *group_for(struct kafka_persistence_group **all,
+                                                 const char *name)
+{
+    struct kafka_persistence_group *group = find_group(*all, name);
+    if (group != NULL)
+        return group;
+    group = memory_new(sizeof(*group));
+    group->name = text_copy(name);
+    HASH_ADD_KEYPTR(hh, *all, group->name, strlen(group->name), group);
+    return group;
+}
+
+struct kafka_persistence *kafka_persistence_use(struct kafka_persistence_group **all,
+                                                const char *group_name, const char *topic,
+                                                int32_t partitions)
+{
+    struct kafka_persistence_group *group = group_for(all, group_name);
     struct kafka_persistence *persistence;
-    HASH_FIND_STR(all, key, persistence);
-    return persistence;
-}
-
-static struct kafka_persistence *add(struct kafka_persistence **all, const char *group,
-                                     const char *topic, int32_t partitions)
-{
-    struct kafka_persistence *persistence = memory_new(sizeof(*persistence));
-    persistence->key = key_new(group, topic);
-    persistence->group = persistence->key + strlen(topic) + 1;
-    persistence->count = partitions;
-    persistence->partitions = memory_array((size_t)partitions, sizeof(*persistence->partitions));
-    HASH_ADD_KEYPTR(hh, *all, persistence->key, strlen(persistence->key), persistence);
-    return persistence;
-}
-
-struct kafka_persistence *kafka_persistence_use(struct kafka_persistence **all, const char *group,
-                                                const char *topic, int32_t partitions)
-{
-    struct kafka_persistence *persistence = find(*all, group, topic);
-    struct kafka_persistence *of_group = find(*all, group, ALL_TOPICS);
-    if (persistence != NULL && persistence->count != partitions) {
-        forget(all, persistence);
-        persistence = NULL;
+    HASH_FIND_STR(group->topics, topic, persistence);
+    if (persistence == NULL) {
+        persistence = memory_new(sizeof(*persistence));
+        persistence->group = group;
+        persistence->topic = text_copy(topic);
+        HASH_ADD_KEYPTR(hh, group->topics, persistence->topic, strlen(topic), persistence);
     }
-    if (persistence == NULL)
-        persistence = add(all, group, topic, partitions);
+    if (persistence->partitions == NULL || persistence->count != partitions) {
+        free(persistence->partitions);
+        persistence->partitions =
+            memory_array((size_t)partitions + 1, sizeof(*persistence->partitions));
+        persistence->count = partitions;
+    }
     persistence->used_ms = clock_now_ms();
-    if (of_group != NULL) {
-        persistence->settled_ms = of_group->settled_ms;
-        of_group->used_ms = persistence->used_ms; /* as long as it has topics */
-    }
     return persistence;
 }
 
-static bool is_settled(const struct kafka_persistence *persistence, const struct partition *entry)
+/* Its time has not begun, or starts again. */
+static bool is_restarted(const struct kafka_persistence *persistence, const struct partition *entry)
 {
-    return entry->since_ms == 0 || entry->updated_ms < persistence->settled_ms;
+    return entry->since_ms == 0 || entry->updated_ms < persistence->group->restarted_ms;
 }
 
 void kafka_persistence_update(struct kafka_persistence *persistence, int32_t partition,
@@ -108,7 +119,7 @@ void kafka_persistence_update(struct kafka_persistence *persistence, int32_t par
 {
     struct partition *entry = &persistence->partitions[partition];
     bool has_lag = !kafka_lag_is_invalid(committed, latest) && committed < latest;
-    if (!has_lag || is_settled(persistence, entry) || entry->committed != committed)
+    if (!has_lag || is_restarted(persistence, entry) || entry->committed != committed)
         entry->since_ms = now_ms;
     entry->committed = committed;
     entry->updated_ms = now_ms;
@@ -118,31 +129,35 @@ int64_t kafka_persistence_ms(const struct kafka_persistence *persistence, int32_
                              int64_t now_ms)
 {
     const struct partition *entry = &persistence->partitions[partition];
-    return is_settled(persistence, entry) ? 0 : now_ms - entry->since_ms;
+    return is_restarted(persistence, entry) ? 0 : now_ms - entry->since_ms;
 }
 
-void kafka_persistence_settle(struct kafka_persistence *persistence, int32_t partition,
-                              int64_t began_ms)
+void kafka_persistence_restart(struct kafka_persistence *persistence, int32_t partition,
+                               int64_t began_ms)
 {
     struct partition *entry = &persistence->partitions[partition];
     if (entry->updated_ms < began_ms)
         entry->since_ms = 0;
 }
 
-static void settle_partitions(struct kafka_persistence *persistence,
-                              const struct kafka_query *query, int64_t began_ms)
+static void restart_counted(struct kafka_persistence *persistence, const struct kafka_query *query,
+                            int64_t began_ms)
 {
     for (int32_t i = 0; i < persistence->count; i++)
         if (kafka_query_has_partition(query, i))
-            kafka_persistence_settle(persistence, i, began_ms);
+            kafka_persistence_restart(persistence, i, began_ms);
 }
 
-void kafka_persistence_settle_topic(struct kafka_persistence *all, const struct kafka_query *query,
-                                    const char *topic, int64_t began_ms)
+void kafka_persistence_restart_topic(struct kafka_persistence_group *all,
+                                     const struct kafka_query *query, const char *topic,
+                                     int64_t began_ms)
 {
-    struct kafka_persistence *persistence = find(all, query->consumer_group, topic);
+    struct kafka_persistence_group *group = find_group(all, query->consumer_group);
+    struct kafka_persistence *persistence = NULL;
+    if (group != NULL)
+        HASH_FIND_STR(group->topics, topic, persistence);
     if (persistence != NULL)
-        settle_partitions(persistence, query, began_ms);
+        restart_counted(persistence, query, began_ms);
 }
 
 /* Whether the time of any partition has begun, and is not known to go on. */
@@ -156,27 +171,21 @@ static bool is_behind(const struct kafka_persistence *persistence, int64_t began
 }
 
 /* Matching takes long beside the rest: only few topics are behind. */
-void kafka_persistence_settle_pattern(struct kafka_persistence *all,
-                                      const struct kafka_query *query, struct regex *regex,
-                                      int64_t began_ms)
+void kafka_persistence_restart_pattern(struct kafka_persistence_group *all,
+                                       const struct kafka_query *query, struct regex *regex,
+                                       int64_t began_ms)
 {
-    for (struct kafka_persistence *each = all; each != NULL; each = each->hh.next) {
-        if (!text_equal(each->group, query->consumer_group) || !is_behind(each, began_ms))
-            continue;
-        _cleanup_(memory_free) char *topic =
-            text_copy_bytes(each->key, (size_t)(each->group - each->key) - 1);
-        if (regex_matches(regex, topic))
-            settle_partitions(each, query, began_ms);
-    }
+    struct kafka_persistence_group *group = find_group(all, query->consumer_group);
+    struct kafka_persistence *each = group == NULL ? NULL : group->topics;
+    for (; each != NULL; each = each->hh.next)
+        if (is_behind(each, began_ms) && regex_matches(regex, each->topic))
+            restart_counted(each, query, began_ms);
 }
 
-void kafka_persistence_settle_group(struct kafka_persistence **all, const char *group,
-                                    int64_t began_ms)
+void kafka_persistence_restart_group(struct kafka_persistence_group *all, const char *name,
+                                     int64_t began_ms)
 {
-    struct kafka_persistence *of_group = find(*all, group, ALL_TOPICS);
-    if (of_group == NULL)
-        of_group = add(all, group, ALL_TOPICS, 0);
-    of_group->used_ms = clock_now_ms();
-    if (began_ms > of_group->settled_ms)
-        of_group->settled_ms = began_ms;
+    struct kafka_persistence_group *group = find_group(all, name);
+    if (group != NULL && began_ms > group->restarted_ms)
+        group->restarted_ms = began_ms;
 }

@@ -5,7 +5,7 @@
  * and only while it is measured: a measurement without an answer, or another session, restarts it,
  * and what is not known to be stuck is counted.
  *
- * Threads: the measuring thread. Owner: whoever has the pointer to all of them, NULL at first. A
+ * Threads: the measuring thread. Owner: whoever has the pointer to all groups, NULL at first. A
  * history is valid until the next call that may forget it.
  */
 #ifndef BACKLOG_SCALERS_KAFKA_MEASURE_PERSISTENCE_H
@@ -16,11 +16,13 @@
 
 #include <stdint.h>
 
-struct kafka_persistence;
+struct kafka_persistence;       /* the history of a group on a topic */
+struct kafka_persistence_group; /* those of all topics of a group */
 
 /* The history of this group on this topic, which has so many partitions. */
-struct kafka_persistence *kafka_persistence_use(struct kafka_persistence **all, const char *group,
-                                                const char *topic, int32_t partitions);
+struct kafka_persistence *kafka_persistence_use(struct kafka_persistence_group **all,
+                                                const char *group, const char *topic,
+                                                int32_t partitions);
 
 /* Notes what was found now; any number of times a measurement. */
 void kafka_persistence_update(struct kafka_persistence *persistence, int32_t partition,
@@ -30,28 +32,33 @@ void kafka_persistence_update(struct kafka_persistence *persistence, int32_t par
 int64_t kafka_persistence_ms(const struct kafka_persistence *persistence, int32_t partition,
                              int64_t now_ms);
 
-/* A measurement that began then and was to include this partition is over: if it did not, the time
- * starts again. */
-void kafka_persistence_settle(struct kafka_persistence *persistence, int32_t partition,
-                              int64_t began_ms);
+/*
+ * A measurement that began at `began_ms` is over. The time of each partition that it was to include
+ * starts again, unless the partition was updated since.
+ */
 
-/* The same of a topic's partitions that the query counts, which may not be known: nothing was to
- * be updated then. */
-void kafka_persistence_settle_topic(struct kafka_persistence *all, const struct kafka_query *query,
-                                    const char *topic, int64_t began_ms);
+/* The measurement was to include this partition. */
+void kafka_persistence_restart(struct kafka_persistence *persistence, int32_t partition,
+                               int64_t began_ms);
 
-/* The same of the group's topics that match `topic` of the query: it may have found fewer of them
- * than there are. */
-void kafka_persistence_settle_pattern(struct kafka_persistence *all,
-                                      const struct kafka_query *query, struct regex *regex,
-                                      int64_t began_ms);
+/* It was to include those partitions of the topic that the query counts. A topic without a history
+ * has no time that could start again. */
+void kafka_persistence_restart_topic(struct kafka_persistence_group *all,
+                                     const struct kafka_query *query, const char *topic,
+                                     int64_t began_ms);
 
-/* The same of all that the group has, where it is not known which topics were to be included. */
-void kafka_persistence_settle_group(struct kafka_persistence **all, const char *group,
-                                    int64_t began_ms);
+/* It was to include the group's topics that match `topic` of the query, and may have found fewer of
+ * them than there are. */
+void kafka_persistence_restart_pattern(struct kafka_persistence_group *all,
+                                       const struct kafka_query *query, struct regex *regex,
+                                       int64_t began_ms);
 
-/* Those that have not been used for long. */
-void kafka_persistence_forget_old(struct kafka_persistence **all, int64_t now_ms);
-void kafka_persistence_forget_all(struct kafka_persistence **all);
+/* It was to include all topics of the group, and it is not known which those are. */
+void kafka_persistence_restart_group(struct kafka_persistence_group *all, const char *group,
+                                     int64_t began_ms);
+
+/* Forgets the histories that have not been used for KAFKA_FORGET_MS. */
+void kafka_persistence_forget_old(struct kafka_persistence_group **all, int64_t now_ms);
+void kafka_persistence_forget_all(struct kafka_persistence_group **all);
 
 #endif

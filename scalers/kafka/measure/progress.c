@@ -178,7 +178,7 @@ static void group_send(struct kafka_batch_group *group)
         /* Another batch, which waited for its topics as well, was sooner: the tasks come again. */
         LL_FOREACH(group->tasks, batch_task)
             if (kafka_batch_task_is_open(batch_task))
-                task_return(kafka_end_release(batch_task), false);
+                task_return(kafka_end_take(batch_task), false);
         return;
     }
     rd_kafka_topic_partition_list_t *partitions = partitions_of(group);
@@ -188,7 +188,7 @@ static void group_send(struct kafka_batch_group *group)
     if (!kafka_commits_send(commits, &group->request, partitions, &error))
         LL_FOREACH(group->tasks, batch_task)
             if (kafka_batch_task_is_open(batch_task))
-                task_fail(kafka_end_give_up(batch_task), &error);
+                task_fail(kafka_end_note_and_take(batch_task), &error);
     if (partitions != NULL)
         rd_kafka_topic_partition_list_destroy(partitions);
 }

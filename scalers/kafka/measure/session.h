@@ -4,7 +4,7 @@
  * The main handle (client.h) is renewed when it holds on to what is wrong. A module of requests/
  * that uses it takes part, and renew() in session.c has the list:
  *
- *     _need_renewal()  a new handle would help the module (of metadata: _has_too_many_topics())
+ *     _need_renewal()  a new handle would help the module
  *     _is_quiet()      no thread uses the handle for the module, and nobody waits for a call on it
  *                      alone. The handle stays until all modules are quiet. Members have no such
  *                      function: the next measurement requests again what they lose
@@ -37,9 +37,9 @@ struct kafka_session {
     struct kafka_members *members;
     struct kafka_offsets *offsets;
     struct kafka_subscriptions *subscriptions;
-    struct kafka_persistence *persistence; /* of each group and topic */
-    int64_t renewal_ms;                    /* when a new main handle was last tried; 0: never */
-    bool has_warned;                       /* that there was none */
+    struct kafka_persistence_group *persistence; /* of each group and topic */
+    int64_t renewal_ms; /* when a new main handle was last tried; 0: never */
+    bool has_warned;    /* that there was none */
 };
 
 /* The hooks of struct scaler; `client` is a struct kafka_session. */
