@@ -6,6 +6,7 @@
 #include "config/kubernetes_name.h"
 #include "kubernetes/workers/worker_monitor.h"
 #include "web/http/page_answer.h"
+#include "web/http/page_request.h"
 #include "web/json.h"
 
 #include <stdlib.h>

@@ -10,6 +10,7 @@
 #include "lab/server_tables.h"
 #include "web/http/http.h"
 #include "web/http/page_answer.h"
+#include "web/http/page_request.h"
 #include "web/json.h"
 #include "web/live_tables.h"
 #include "web/pages/assets.h"

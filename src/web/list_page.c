@@ -1,6 +1,7 @@
 #include "web/list_page.h"
 
 #include "web/http/page_answer.h"
+#include "web/http/page_request.h"
 #include "web/json.h"
 
 bool list_page_begin(struct list_page *page, const char *name, const struct web_request *request,

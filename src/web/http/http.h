@@ -13,7 +13,7 @@
 #define BACKLOG_WEB_HTTP_HTTP_H
 
 #include "base/error.h"
-#include "web/http/page.h"
+#include "web/http/settings.h"
 
 struct web;
 

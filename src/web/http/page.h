@@ -13,8 +13,8 @@
  * lab/rehearsal_http.c. The first row that fits a path is its page: a row after one whose path ends
  * with "/" and begins its own is never found, and none after "/".
  *
- * JSON is written with web/json.h, and lists with web/list_page.h; how a page refuses a request is
- * in page_answer.h.
+ * A page reads its request with page_request.h. It writes JSON with web/json.h and lists with
+ * web/list_page.h, and refuses a request with page_answer.h.
  *
  * The modules of web/; each uses only those above it:
  *
@@ -26,6 +26,8 @@
  *   http/login             the token, and the cookie that stands for it
  *   http/stream            answers that go on
  *   http/page              this header
+ *   http/settings          what the port serves, and to whom
+ *   http/page_request      what a page reads of a request
  *   http/page_answer       answers in JSON, and refusals
  *   http/http_connections  how many connections there are, and for how long
  *   http/request           a request finds its page, or is refused
@@ -47,22 +49,15 @@
 #define BACKLOG_WEB_HTTP_PAGE_H
 
 #include "base/text.h"
-#include "web/http/host.h"
-#include "web/http/login.h"
 #include "web/http/stream.h"
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
-struct evkeyvalq; /* libevent's */
 struct web_request;
 struct web_answer;
 
 struct web_page {
-    /* "/metrics"; "/api/triggers/" stands for what lies below it. The first row that fits counts:
-     * "/" is the last. */
-    const char *path;
+    const char *path; /* "/metrics"; "/api/triggers/" stands for what lies below it */
     void (*get)(void *context, const struct web_request *request, struct web_answer *answer);
     void *context;
     const struct web_stream *stream; /* instead of `get`: an answer that goes on; or NULL */
@@ -73,33 +68,6 @@ struct web_answer {
     int code;         /* 200, if the page sets no other */
     const char *type; /* static; plain text, if the page sets no other */
     struct text body;
-};
-
-enum { WEB_MAX_SEGMENTS = 4 };
-
-/* Decoded; valid while the page is written. */
-struct web_request {
-    char *below[WEB_MAX_SEGMENTS]; /* the path's segments below the page's own */
-    size_t below_count;
-    const char *target;           /* path and query, as they came: still percent-encoded */
-    struct evkeyvalq *parameters; /* for web_parameter() */
-};
-
-/* The value of ?name=value; NULL where there is none. */
-const char *web_parameter(const struct web_request *request, const char *name);
-
-/* Digits and nothing else; false: they are none, or too many. */
-bool web_parse_number(const char *text, uint64_t *ret_number);
-
-/* Of a port. Borrowed: what they point to lives as long as the server. */
-struct web_settings {
-    /* "host:port" or ":port"; where host is a name, it is permitted as a Host, too. */
-    const char *listen;
-    const struct web_page *pages; /* ends with an empty row */
-    struct web_hosts hosts;
-    struct web_login *login;     /* NULL: all pages are open */
-    void (*tick)(void *context); /* once per second, on the thread of the pages; or NULL */
-    void *tick_context;
 };
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/system/host_port.h"
 #include "web/http/page_answer.h"
+#include "web/http/page_request.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -25,21 +26,6 @@ static void request_done(struct web_request *request)
         free(request->below[i]);
     if (request->parameters != NULL)
         evhttp_clear_headers(request->parameters);
-}
-
-const char *web_parameter(const struct web_request *request, const char *name)
-{
-    return evhttp_find_header(request->parameters, name);
-}
-
-bool web_parse_number(const char *text, uint64_t *ret_number)
-{
-    enum { MAX_DIGITS = 19 }; /* which an uint64_t has room for */
-    size_t digits = strspn(text, "0123456789");
-    if (digits == 0 || digits > MAX_DIGITS || text[digits] != '\0')
-        return false;
-    *ret_number = strtoull(text, NULL, 10);
-    return true;
 }
 
 /* False: more segments than any page has, or an empty one. */

@@ -6,7 +6,7 @@
 #ifndef BACKLOG_WEB_HTTP_REQUEST_H
 #define BACKLOG_WEB_HTTP_REQUEST_H
 
-#include "web/http/page.h"
+#include "web/http/settings.h"
 
 /* The form of the login page, with the longest token percent-encoded. */
 enum { WEB_MAX_FORM_BYTES = 4 * WEB_LOGIN_MAX_BYTES };

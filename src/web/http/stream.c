@@ -62,7 +62,7 @@ static void send_piece(struct web_reader *reader)
         return;
     while (piece.length < WEB_STREAM_PIECE_BYTES &&
            reader->page->hooks->write(reader->page->context, reader->own, &piece))
-        ;
+        continue;
     if (piece.length == 0)
         return;
     struct evbuffer *buffer = evbuffer_new();

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "web/http/page_answer.h"
+#include "web/http/page_request.h"
 
 static const struct {
     const char *ending;

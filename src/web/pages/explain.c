@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "scale/policy/policy_words.h"
 #include "web/http/page_answer.h"
+#include "web/http/page_request.h"
 #include "web/json.h"
 #include "web/list_page.h"
 #include "web/trigger_fields.h"

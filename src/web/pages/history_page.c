@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "web/http/page_answer.h"
+#include "web/http/page_request.h"
 #include "web/json.h"
 #include "web/trigger_fields.h"
 #include "web/trigger_json.h"

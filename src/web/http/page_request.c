@@ -1,0 +1,20 @@
+#include "web/http/page_request.h"
+
+#include <event2/http.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *web_parameter(const struct web_request *request, const char *name)
+{
+    return evhttp_find_header(request->parameters, name);
+}
+
+bool web_parse_number(const char *text, uint64_t *ret_number)
+{
+    enum { MAX_DIGITS = 19 }; /* which an uint64_t has room for */
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > MAX_DIGITS || text[digits] != '\0')
+        return false;
+    *ret_number = strtoull(text, NULL, 10);
+    return true;
+}

@@ -1,0 +1,32 @@
+/*
+ * What a page reads of a request: the segments of the path below the page's own, and the parameters
+ * of its query.
+ *
+ * Threads: the HTTP server's. Owner: request.c, which makes it; it is valid while the page is
+ * written.
+ */
+#ifndef BACKLOG_WEB_HTTP_PAGE_REQUEST_H
+#define BACKLOG_WEB_HTTP_PAGE_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct evkeyvalq; /* libevent's */
+
+enum { WEB_MAX_SEGMENTS = 4 };
+
+struct web_request {
+    char *below[WEB_MAX_SEGMENTS]; /* the path's segments below the page's own, decoded */
+    size_t below_count;
+    const char *target;           /* path and query, as they came: still percent-encoded */
+    struct evkeyvalq *parameters; /* for web_parameter() */
+};
+
+/* The value of ?name=value, decoded; NULL where there is none. */
+const char *web_parameter(const struct web_request *request, const char *name);
+
+/* Reads a number that is digits and nothing else. False: it is not, or has too many of them. */
+bool web_parse_number(const char *text, uint64_t *ret_number);
+
+#endif
