@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "scale/trigger/trigger_replay.h"
 #include "web/http/page_answer.h"
 #include "web/http/page_request.h"
 #include "web/json.h"
@@ -46,85 +47,7 @@ static void search_free(struct history_search **search)
     free(*search);
 }
 
-/* ---- what a sample meant ---- */
-
-/* What was known before a sample; it learns of the sample. */
-struct past {
-    const struct trigger *trigger;
-    const struct trigger_report *now; /* what its policy found since */
-    struct snapshot snapshot;
-    struct peak_value peak;
-};
-
-/* A failure that goes on began with the first request that nothing answered, before its first
- * sample. */
-static int64_t failing_since_ms(const struct past *past, const struct history_sample *sample)
-{
-    const struct snapshot *now = &past->now->snapshot;
-    bool goes_on = now->last_attempt == ATTEMPT_FAILED &&
-                   now->failing_since_ms >= past->snapshot.sent_ms &&
-                   now->failing_since_ms < sample->at_ms;
-    return goes_on ? now->failing_since_ms : sample->at_ms;
-}
-
-static void learn(struct past *past, const struct history_sample *sample)
-{
-    struct snapshot *snapshot = &past->snapshot;
-    if (!sample->is_failed) {
-        error_done(&snapshot->error);
-        snapshot->last_attempt = ATTEMPT_GOOD;
-        snapshot->is_measured = true;
-        snapshot->reading = sample->reading;
-        snapshot->sent_ms = sample->at_ms;
-    } else if (snapshot->last_attempt != ATTEMPT_FAILED) {
-        snapshot->last_attempt = ATTEMPT_FAILED;
-        snapshot->failing_since_ms = failing_since_ms(past, sample);
-        error_unavailable(&snapshot->error, "measuring failed");
-    }
-}
-
-/* What would have been answered at that moment. */
-static void evaluate(struct past *past, const struct history_sample *sample,
-                     struct trigger_figures *row)
-{
-    struct trigger_report report;
-    learn(past, sample);
-    trigger_report_past(past->trigger, past->now, &past->snapshot, &past->peak, sample->at_ms,
-                        &report);
-    if (report.state == ANSWER_STATE_HELD)
-        peak_value_hold(&past->peak, report.answer.failing_since_ms, sample->at_ms);
-    else if (report.state == ANSWER_STATE_ANSWERED)
-        peak_value_add(&past->peak, report.answer.value, past->trigger->parsed.rules.hold_window_ms,
-                       sample->at_ms);
-    trigger_figures(past->trigger, &report, row);
-    row->reading = sample->reading; /* of this moment, and not of the one before */
-    past->snapshot = report.snapshot;
-    report.snapshot = (struct snapshot){0};
-    trigger_report_done(&report);
-}
-
-/* What arrived until the next reading, where the source does not say: what waiting grew by, and
- * what was consumed meanwhile where that is known. So it is a lower bound where workers are busy
- * and no rate is known. */
-static void derive_arrivals(struct trigger_figures *rows, size_t count)
-{
-    struct trigger_figures *before = NULL;
-    for (size_t i = 0; i < count; i++) {
-        struct trigger_figures *row = &rows[i];
-        row->arrivals = NAN;
-        if (isnan(row->reading.waiting) && isnan(row->reading.arrival_rate))
-            continue;
-        row->arrivals = row->reading.arrival_rate;
-        if (before != NULL && isnan(before->arrivals) && row->at_ms > before->at_ms) {
-            double seconds = (double)(row->at_ms - before->at_ms) / 1000;
-            double grown = row->reading.waiting - before->reading.waiting;
-            double consumed = before->reading.consumption_rate;
-            double arrivals = grown / seconds + (isnan(consumed) ? 0 : consumed);
-            before->arrivals = isnan(arrivals) ? NAN : fmax(arrivals, 0);
-        }
-        before = row;
-    }
-}
+/* ---- the rows ---- */
 
 static void describe(struct series *series, const struct trigger *trigger,
                      const struct trigger_report *now)
@@ -136,23 +59,6 @@ static void describe(struct series *series, const struct trigger *trigger,
     web_json_set(series->head, "superseded", json_boolean(now->is_superseded));
 }
 
-/* A row for each of the newest samples that the page has room for. */
-static void add_rows(struct series *series, struct past *past, const struct history_sample *samples,
-                     size_t count, size_t room)
-{
-    const struct peer_value *of_peers = past->trigger->answers.of_peers;
-    series->count = MIN(count, MIN(room, (size_t)MAX_ROWS_PER_TRIGGER));
-    series->has_more = series->count < count;
-    series->rows = memory_array(series->count + 1, sizeof(*series->rows));
-    size_t first = count - series->count;
-    if (of_peers != NULL)
-        peak_value_add_earlier(&past->peak, of_peers->earlier, of_peers->earlier_count,
-                               series->count == 0 ? of_peers->since_ms : samples[first].at_ms);
-    for (size_t i = 0; i < series->count; i++)
-        evaluate(past, &samples[first + i], &series->rows[i]);
-    derive_arrivals(series->rows, series->count);
-}
-
 static void visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct history_search *search = context;
@@ -162,13 +68,9 @@ static void visit(void *context, struct trigger *trigger, int64_t now_ms)
     describe(series, trigger, &now);
     if (trigger->bound.query == NULL || (search->only != 0 && search->only != trigger->id))
         return;
-    _cleanup_(memory_free) struct history_sample *samples = NULL;
-    size_t count = query_history(trigger->bound.query, now_ms - HISTORY_SPAN_MS, &samples);
-    struct past past = {.trigger = trigger, .now = &now};
-    add_rows(series, &past, samples, count, MAX_ROWS - search->rows);
+    size_t room = MIN((size_t)MAX_ROWS_PER_TRIGGER, MAX_ROWS - search->rows);
+    series->count = trigger_replay(trigger, &now, room, &series->rows, &series->has_more);
     search->rows += series->count;
-    snapshot_done(&past.snapshot);
-    peak_value_done(&past.peak);
 }
 
 /* ---- as JSON ---- */
