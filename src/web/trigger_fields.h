@@ -1,12 +1,11 @@
 /*
- * What the views of a trigger's report show of it: a row for each field, which says in which views
- * it is; one that views call by different names, or that is another number there, has a row for
- * each. A new field is a member of struct trigger_figures (of a reading: of struct reading) and a
- * row here. Each view has its fields in the order of the rows. What people see of it: a figure in
- * assets/panel.js, a plot in assets/trigger_history.js and trigger_plots.js, a column in
- * assets/triggers.js with its width in style.css, and a row in commands/explain.c. On the page of a
- * trigger only the reading and the rates come from this table; the rest is in pages/explain.c.
- * Another field of the dashboard's rows is more memory of each: scale/table/budget.c.
+ * What the views of a trigger's report show of it: a table with a row for each field, which says in
+ * which views it is. A field that views call by different names, or that is another number there,
+ * has a row for each. Each view has its fields in the order of the rows.
+ *
+ * A new field is a member of struct trigger_figures (of a reading: of struct reading) and a row
+ * here; docs/architecture.md lists the other places. On the page of a trigger only the reading and
+ * the rates come from this table: the rest is in pages/explain.c.
  *
  * Threads: any; pure.
  */
