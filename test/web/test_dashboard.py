@@ -385,6 +385,24 @@ def test_a_trigger_that_is_gone_is_said(browser, server):
     assert browser.axe() == []
 
 
+def test_rows_that_come_in_pieces_are_all_in_the_table(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    browser.evaluate("""(async () => {
+        const { Table } = await import('/assets/table.js');
+        const rows = new Map([[1, { id: 1 }]]);
+        const column = { key: 'name', label: 'Name', value: ({ id }) => id, text: ({ id }) => `piece ${id}` };
+        const sort = { key: 'name', isDown: false };
+        const table = new Table({ name: 'pieces', label: 'Pieces', columns: [column], byId: () => rows, sort });
+        document.querySelector('main').replaceChildren(table.element);
+        table.refresh();
+        rows.set(2, { id: 2 });
+        table.refresh();  // too soon for another order, and nothing comes after it
+    })()""")
+    browser.wait_for_text("piece 1", ".pieces")
+    browser.wait_for_text("piece 2", ".pieces", seconds=10)
+
+
 def test_it_connects_again_to_a_server_that_was_restarted(browser, server, client, redis):
     push(redis, "orders", 3)
     client.metrics(queue("orders"), metric_name="", name="orders")

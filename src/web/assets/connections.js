@@ -20,14 +20,12 @@ function names() {
   return found;
 }
 
-let byLabel = new Map();
-
 const triggersHref = (name) => `#/?${new URLSearchParams({ connection: name })}`;
 
-const columns = [
+// labelOf(name of a connection): what its triggers call it.
+const columnsWith = (labelOf) => [
   { key: "name", label: "Connection", value: (row) => row.name,
-    draw: (cell, row) =>
-      drawLink(cell, triggersHref(row.name), byLabel.get(row.name) ?? row.name, shownSettings(row)) },
+    draw: (cell, row) => drawLink(cell, triggersHref(row.name), labelOf(row.name), shownSettings(row)) },
   { key: "state", label: "State", isWide: true,
     value: (row) => ["failed", "not connected", "connected"].indexOf(row.state),
     draw: (cell, row) => drawChip(cell, kinds[row.state] ?? "none", row.state, row.error ?? "") },
@@ -51,8 +49,10 @@ const columns = [
 
 export function connectionsPage() {
   const count = el("p", { class: "count" });
+  let labels = new Map();
   const table = new Table({
-    label: "Connections", columns, byId: () => store.tables.connections,
+    name: "connections", label: "Connections", columns: columnsWith((name) => labels.get(name) ?? name),
+    byId: () => store.tables.connections,
     sort: parseSort(parameters().get("sort") ?? "state"),
     sorted: () => setParameters({ sort: sortText(table.sort) }),
     empty: () => (store.isReady
@@ -64,7 +64,7 @@ export function connectionsPage() {
     element: el("div", { class: "page" },
       el("h1", {}, "Connections"), el("div", { class: "bar" }, count), table.element),
     draw() {
-      byLabel = names();
+      labels = names();
       const { connections, failedConnections } = store.server;
       const failed = failedConnections ? `, ${number(failedConnections)} failed` : "";
       setText(count, plural(connections ?? 0, "connection") + failed);

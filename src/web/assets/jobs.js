@@ -33,7 +33,7 @@ export function jobsPage() {
   const cards = makeCards();
   const count = el("p", { class: "count" });
   const table = new Table({
-    label: "Jobs", columns, byId: () => store.tables.jobs, sort: { key: "state", isDown: false },
+    name: "jobs", label: "Jobs", columns, byId: () => store.tables.jobs, sort: { key: "state", isDown: false },
     empty: () => (store.isReady
       ? "No worker runs now. One is started when the model of KEDA and the HPA wants replicas."
       : "Loading the jobs …"),

@@ -20,22 +20,24 @@ export const parseSort = (text) => ({ key: text.replace(/^-/, ""), isDown: text.
 /*
  * columns: {key, label, title, isNumber, isWide, isLong, hide ("narrow", "medium", "wide", "large": where the window
  * is), value(row), text(row), draw(cell, row)}
+ * name: the class of the table, for style.css. label: what a screen reader calls it.
  * byId(): a Map of all rows. rows(): those that pass the filter, if there is one. empty(): what to say where there are
- * none.
+ * none. arranged(): rows() was called, and its order is shown; it may be long after refresh().
  * sort: {key, isDown}; sorted(): it is another one. Equal rows are in the order of the first column.
  * groups(rows in order): null, or a list of {key, title, note, rows, isFolded}, whose titles are rows of the table;
  * fold(key): its button was pressed.
  */
 export class Table {
-  constructor({ label, columns, byId, rows = () => [...byId().values()], empty, sort, sorted, groups, fold }) {
-    Object.assign(this, { columns, byId, rows, empty, sort, sorted, groups, fold });
+  constructor({ name, label, columns, byId, rows = () => [...byId().values()], empty, arranged, sort, sorted, groups,
+    fold }) {
+    Object.assign(this, { columns, byId, rows, empty, arranged, sort, sorted, groups, fold });
     Object.assign(this, { count: 0, order: [], sortedIds: [], sortedAt: 0, pool: [] });
     this.headers = columns.map((column) => this.header(column));
     this.body = el("tbody");
     this.above = el("tr", { "aria-hidden": "true", class: "space" }, el("td", {}));
     this.below = el("tr", { "aria-hidden": "true", class: "space" }, el("td", {}));
     this.body.append(this.above, this.below);
-    this.table = el("table", { "aria-label": label, class: label.toLowerCase() },
+    this.table = el("table", { "aria-label": label, class: name },
       el("thead", {}, el("tr", {}, this.headers)), this.body);
     this.scroller = el("div",
       { class: "scroller", tabindex: "0", role: "region", "aria-label": `${label}, scrollable` }, this.table);
@@ -64,17 +66,18 @@ export class Table {
     this.refresh(true);
   }
 
-  // The order changes at most once per second, so that rows do not jump under the pointer. False: it must be tried
-  // again.
+  // The order changes at most once per second, so that rows do not jump under the pointer: what comes earlier waits
+  // for the rest of it.
   refresh(isForced = false) {
     const now = performance.now();
-    const isDue = isForced || now - this.sortedAt >= SORT_EVERY_MS || this.order.length === 0;
-    if (isDue) {
+    const wait = this.sortedAt + SORT_EVERY_MS - now;
+    clearTimeout(this.later);
+    if (isForced || wait <= 0 || this.order.length === 0) {
       this.sortedAt = now;
       this.arrange();
-    }
+      this.arranged?.();
+    } else this.later = setTimeout(() => this.refresh(), wait);
     this.draw();
-    return isDue;
   }
 
   arrange() {
@@ -174,6 +177,7 @@ export class Table {
   }
 
   destroy() {
+    clearTimeout(this.later);
     this.resized.disconnect();
   }
 }

@@ -23,25 +23,28 @@ const hasPages = () => store.hello.mode === "serve" || store.hello.hasServer;
 const isRehearsal = () => store.hello.mode === "rehearse";
 
 const objectOf = (row) => `${row.namespace}/${row.name}`;
-let triggersOf = new Map(); // how many there are of each ScaledObject
 
-// Of several triggers each says what it measures, also where it fails: their metrics may have the same name.
-function detailOf(row) {
-  if (!(triggersOf.get(objectOf(row)) > 1)) return row.error ?? row.metricName;
+// Of several triggers of a ScaledObject each says what it measures, also where it fails: their metrics may have the
+// same name.
+function detailOf(row, isOneOfSeveral) {
+  if (!isOneOfSeveral) return row.error ?? row.metricName;
   const what = [row.metricName !== row.scaler && row.metricName, row.query].filter(Boolean).join(": ");
   return row.error ? `${what}; ${row.error}` : what;
 }
 
-function countTriggers() {
-  triggersOf = new Map();
+// How many triggers each ScaledObject has.
+function countByObject() {
+  const counts = new Map();
   for (const row of store.tables.triggers.values()) {
     const object = objectOf(row);
-    triggersOf.set(object, (triggersOf.get(object) ?? 0) + 1);
+    counts.set(object, (counts.get(object) ?? 0) + 1);
   }
+  return counts;
 }
 
-const columns = [
-  { key: "name", label: "Trigger", value: objectOf, draw: (cell, row) => drawName(cell, row) },
+const columnsWith = (isOneOfSeveral) => [
+  { key: "name", label: "Trigger", value: objectOf,
+    draw: (cell, row) => drawName(cell, row, detailOf(row, isOneOfSeveral(row))) },
   { key: "scaler", label: "Scaler", hide: "large", value: (row) => row.scaler ?? null,
     text: (row) => row.scaler ?? UNKNOWN },
   { key: "connection", label: "Connection", isShown: () => !isRehearsal(), isWide: true, hide: "large",
@@ -76,9 +79,9 @@ const columns = [
     draw: (cell, row) => drawChip(cell, ...stateOf(row), row.error ?? "") },
 ];
 
-function drawName(cell, row) {
-  if (hasPages()) drawLink(cell, triggerHref(row), objectOf(row), detailOf(row));
-  else drawText(cell, objectOf(row), detailOf(row));
+function drawName(cell, row, detail) {
+  if (hasPages()) drawLink(cell, triggerHref(row), objectOf(row), detail);
+  else drawText(cell, objectOf(row), detail);
 }
 
 // Of the statuses, those that more replicas do not help.
@@ -162,6 +165,7 @@ export function triggersPage() {
   const all = () => store.tables.triggers.values();
   let namespaces = new Set();
   let counts = [];
+  let triggersOf = new Map(); // how many there are of each ScaledObject
   let seen = -1;
   let nameOfConnection = chosen.connection; // as its triggers call it
 
@@ -174,15 +178,16 @@ export function triggersPage() {
     const found = inConnection.filter((row) => matches(row, words));
     nameOfConnection = chosen.connection;
     if (chosen.connection && inConnection.length > 0) nameOfConnection = connectionOf(inConnection[0]);
-    countTriggers();
+    triggersOf = countByObject();
     namespaces = new Set(found.map(({ namespace }) => namespace));
     counts = filters.map(([, , isIn]) => found.filter(isIn).length);
     return found.filter(passes);
   }
 
   const table = new Table({
-    label: "Triggers", columns: columns.filter(({ isShown }) => isShown?.() ?? true),
-    byId: () => store.tables.triggers, rows: selected, empty, sort,
+    name: "triggers", label: "Triggers",
+    columns: columnsWith((row) => triggersOf.get(objectOf(row)) > 1).filter(({ isShown }) => isShown?.() ?? true),
+    byId: () => store.tables.triggers, rows: selected, empty, arranged: drawBar, sort,
     sorted: () => change(false),
     groups: (rows) => namespaces.size > 1 && groupsOf(rows,
       { hasFailingFirst: sortText(table.sort) === sortText(USUAL_SORT), isFolded: folds.isFolded }),
@@ -203,8 +208,15 @@ export function triggersPage() {
 
   function draw(isForced = false) {
     cards.draw();
-    if (!isForced && seen === store.version.triggers) table.draw(); // the ages
-    else if (table.refresh(isForced)) seen = store.version.triggers;
+    if (!isForced && seen === store.version.triggers) {
+      table.draw(); // the ages
+      return;
+    }
+    seen = store.version.triggers;
+    table.refresh(isForced);
+  }
+
+  function drawBar() {
     buttons.draw(counts);
     if (chosen.connection) setText(ofConnection, `Connection: ${nameOfConnection} ✕`);
     foldAll.hidden = namespaces.size < 2;
@@ -214,7 +226,7 @@ export function triggersPage() {
     setText(count, part + plural(total, "trigger"));
   }
 
-  const timer = setInterval(draw, 1000);
+  const timer = setInterval(draw, 1000); // for the ages
   return {
     title: "Triggers",
     element: el("div", { class: "page" }, el("h1", { class: "hidden" }, "Triggers"), cards.element,

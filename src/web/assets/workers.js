@@ -76,7 +76,8 @@ export function workersPage(namespace, name) {
   let empty = "Loading the workers …";
   let isClosed = false;
   const table = new Table({
-    label: "Workers", columns, byId: () => rows, sort: { key: "pod", isDown: false }, empty: () => empty,
+    name: "workers", label: "Workers", columns, byId: () => rows, sort: { key: "pod", isDown: false },
+    empty: () => empty,
   });
 
   function take({ objects, hasMore }) {
