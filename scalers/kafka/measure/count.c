@@ -54,6 +54,7 @@ bool kafka_count_is_complete(const struct kafka_batch_task *batch_task)
 /* ---- the reading ---- */
 
 struct topic_name {
+    const char *name;
     UT_hash_handle hh;
 };
 
@@ -67,8 +68,8 @@ double kafka_count_consumers(const struct kafka_batch_task *batch_task,
         memory_array(batch_task->count + 1, sizeof(*names));
     struct topic_name *topics = NULL;
     for (size_t i = 0; i < batch_task->count; i++) {
-        const char *name = batch_task->topics[i]->key.topic->name;
-        HASH_ADD_KEYPTR(hh, topics, name, strlen(name), &names[i]);
+        names[i].name = batch_task->topics[i]->key.topic->name;
+        HASH_ADD_KEYPTR(hh, topics, names[i].name, strlen(names[i].name), &names[i]);
     }
     size_t count = 0;
     const void *last = NULL;
