@@ -1,5 +1,5 @@
 /*
- * The rules across keys: those of KEDA's kafka, and of its apache-kafka, which has fewer.
+ * The rules across keys: KEDA's kafka has them all, and its apache-kafka fewer.
  *
  * Threads: any; nothing is kept.
  */

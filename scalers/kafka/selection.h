@@ -12,11 +12,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What one pattern may match: the metadata of each topic is requested with every measurement. */
+/* So many topics may match a pattern: the metadata of each is requested with every measurement. */
 enum { KAFKA_SELECTION_MAX_TOPICS = 10000 };
 
-/* What all topics of a trigger may have, as a broker says: measuring one takes the library some 2.4
- * KB. */
+/* So many partitions may all topics of a trigger have, by what a broker says: the library takes
+ * some 2.4 KB to measure one. */
 enum { KAFKA_SELECTION_MAX_PARTITIONS = 25000 };
 
 enum kafka_selection_kind {
@@ -33,15 +33,16 @@ struct kafka_selection {
 
 enum kafka_selection_kind kafka_selection_kind(const char *topic);
 
-/* Of a topic without mistakes. */
+/* Reads a value of the key without mistakes (kafka_selection_check()). */
 void kafka_selection_init(struct kafka_selection *selection, const char *topic);
 void kafka_selection_done(struct kafka_selection *selection);
 
-/* Adds what is wrong with the key's value, without showing it: it may be out of a variable. */
+/* Adds what is wrong with the key's value, but does not show the value: it may be out of a
+ * variable. */
 void kafka_selection_check(const char *topic, struct error *mistakes);
 
-/* The names as KEDA has them in the metric's name, or the pattern; the caller frees it. NULL: of
- * the group. */
+/* The names as KEDA has them in the metric's name, or the pattern. The caller frees the text. NULL:
+ * the topics are those of the group. */
 char *kafka_selection_text(const char *topic);
 
 #endif

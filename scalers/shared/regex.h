@@ -20,13 +20,13 @@
 
 #include <stdbool.h>
 
-/* Topics have at most 249 characters, so that nobody needs more. */
+/* A Kafka topic has at most 249 characters in its name, so that nobody needs a longer pattern. */
 enum { REGEX_MAX_LENGTH = 256, REGEX_MAX_STEPS = 2000 };
 
 struct regex;
 
-/* The error has no part of the pattern, which may be out of a variable. The caller ends it with
- * regex_free(). */
+/* Compiles the pattern. The error has no part of it, as it may be out of a variable. The caller
+ * ends the expression with regex_free(). */
 bool regex_compile(const char *pattern, struct regex **ret_regex, struct error *error);
 void regex_free(struct regex **regex);
 

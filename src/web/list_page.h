@@ -23,17 +23,18 @@ struct list_page {
     struct web_answer *answer;
     uint64_t after; /* the id of the last row before this page; 0: none */
     size_t limit;
-    size_t count; /* of all rows, on this page or not */
-    size_t rows;  /* on it */
+    size_t count; /* all rows, on this page or not */
+    size_t rows;  /* those on this page */
     bool has_more;
 };
 
-/* `name` is the list's. False: after or limit is no such number, and the answer says so. */
+/* Begins the page of the list `name`. False: after or limit is no such number, and the answer says
+ * so. */
 bool list_page_begin(struct list_page *page, const char *name, const struct web_request *request,
                      size_t usual_limit, size_t max_limit, struct web_answer *answer);
 
-/* Counts one more row, whose id is larger than the one before. True: it is on this page, and is to
- * be added. */
+/* Counts one more row, whose id is larger than that of the row before. True: the row is on this
+ * page, and is to be added. */
 bool list_page_next(struct list_page *page, uint64_t id);
 void list_page_add(struct list_page *page, json_t *row); /* takes it */
 

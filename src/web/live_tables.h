@@ -28,8 +28,8 @@ struct live_tables;
 
 struct live_tables_settings {
     const char *hello; /* JSON; borrowed */
-    /* While there are readers: gives the rows again. Returns in how many milliseconds it wants to
-     * be called again. */
+    /* Gives all rows again; it is called while there are readers. Returns in how many milliseconds
+     * it wants to be called again. */
     int64_t (*update)(void *context, struct live_tables *tables);
     void *context;
 };
@@ -37,25 +37,27 @@ struct live_tables_settings {
 struct live_tables *live_tables_new(const struct live_tables_settings *settings);
 void live_tables_free(struct live_tables *tables);
 
-/* Whether somebody follows it. When the last reader leaves, all rows are forgotten. */
+/* Whether somebody follows the tables. When the last reader leaves, all rows are forgotten. */
 bool live_tables_is_followed(const struct live_tables *tables);
 
-/* For a web_page, whose context is the tables. */
+/* The stream of a web_page whose context is the tables. */
 extern const struct web_stream live_tables_stream;
 
-/* From within update(): all rows of a table, by ascending ids, between begin and end. Rows that
+/* The hook update() gives all rows of a table, by ascending ids, between begin and end. Rows that
  * were there before and are not given again are gone. Without live_tables_end() those behind the
  * last one stay as they were. */
 void live_tables_begin(struct live_tables *tables, enum live_table table);
-/* Goes on to the row with this id: those before it that were not given are gone. True: it is there
- * already, and needs no `fixed`. */
+
+/* Goes on to the row with this id; those before it that were not given are gone. True: the row is
+ * there already, and needs no `fixed`. */
 bool live_tables_seek(struct live_tables *tables, enum live_table table, uint64_t id);
-/* JSON objects, copied; `fixed` does not change, and is NULL where the row is there. */
+/* Gives a row as two JSON objects, which are copied. `fixed` never changes; it is NULL where the
+ * row is there already. */
 void live_tables_row(struct live_tables *tables, enum live_table table, uint64_t id,
                      const char *fixed, const char *live);
 void live_tables_end(struct live_tables *tables, enum live_table table);
 
-/* One JSON object, copied. */
+/* Gives the figures of the server as one JSON object, which is copied. */
 void live_tables_server(struct live_tables *tables, const char *json);
 
 #endif

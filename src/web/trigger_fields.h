@@ -20,7 +20,7 @@ enum trigger_view {
     VIEW_READING = 1 << 0, /* what explain has as "reading" */
     VIEW_ROW = 1 << 1,     /* the dashboard's rows */
     VIEW_HISTORY = 1 << 2, /* the history, as JSON */
-    VIEW_CSV = 1 << 3,     /* ... and as CSV, in this order */
+    VIEW_CSV = 1 << 3,     /* the history, as CSV: its columns are in this order */
     VIEW_METRICS = 1 << 4,
     VIEW_RATES = 1 << 5, /* what explain has as "rates" */
 };
@@ -28,14 +28,14 @@ enum trigger_view {
 struct trigger_field {
     const char *key;    /* in JSON */
     const char *column; /* in CSV */
-    const char *metric; /* its name... */
-    const char *help;   /* ... and what it says */
+    const char *metric; /* the name of its metric */
+    const char *help;   /* what the metric says */
     enum { FIELD_NUMBER, FIELD_BOOLEAN, FIELD_WORD } kind;
     unsigned views;
     size_t offset; /* in struct trigger_figures: a double; of a word, const char * */
 };
 
-/* The next field of a view; the first after NULL. NULL: there is no other. */
+/* The field that comes next in a view; after NULL comes the first. NULL: there is no other. */
 const struct trigger_field *trigger_field_next(const struct trigger_field *field,
                                                enum trigger_view view);
 

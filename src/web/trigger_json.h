@@ -14,7 +14,8 @@
 /* Adds "scaler" (null: it is unknown), "metricName" and "target". */
 void trigger_json_add(json_t *object, const struct trigger *trigger, web_json_make_text *text);
 
-/* {key: value}, also of a connection; of no values (NULL): {}. The caller owns it. */
+/* Makes {key: value} of the values of a trigger or of a connection; of no values (NULL) {}. The
+ * caller owns it. */
 json_t *trigger_json_options(const struct option_values *values, web_json_make_text *text);
 
 #endif

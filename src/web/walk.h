@@ -16,28 +16,29 @@ struct web_answer;
 
 struct walk_source {
     struct triggers *triggers;
-    /* Has it run under the turn lock; false where that was not possible in time. */
+    /* Has `call` run under the turn lock. False: that was not possible in time. */
     bool (*run)(void *context, void (*call)(void *call_context), void *call_context);
     void *run_context;
 };
 
-/* Under the turn lock; the trigger may be gone after it. */
+/* Visits a trigger under the turn lock; the trigger may be gone afterwards. */
 typedef void walk_visit(void *context, struct trigger *trigger, int64_t now_ms);
 
-/* By ascending ids. False: it did not finish, as the server's loop is busy or has ended; some may
- * have been visited. */
+/* Visits all triggers by ascending ids. False: it did not finish, as the server's loop is busy or
+ * has ended; some may have been visited. */
 bool walk(const struct walk_source *source, walk_visit *visit, void *context);
 
-/* The same for the first so many of an object, a piece each: a caller can invent metadata, and a
- * page of an object says much about each. */
+/* Visits the first WALK_TRIGGERS_PER_OBJECT triggers of an object, and gives up the turn lock after
+ * each. There is a limit since a caller can invent metadata, and a page of an object says much
+ * about each. False: as walk(). */
 enum { WALK_TRIGGERS_PER_OBJECT = 100 };
 bool walk_object(const struct walk_source *source, const char *namespace, const char *name,
                  walk_visit *visit, void *context);
 
-/* Is it a trigger of this ScaledObject? NULL: of any. */
+/* Whether the trigger is of this ScaledObject. NULL stands for any namespace, or any name. */
 bool walk_is_of(const struct trigger *trigger, const char *namespace, const char *name);
 
-/* What a page answers whose walk did not finish, and one whose object has no trigger. */
+/* Answer for a page whose walk did not finish, and for one whose object has no trigger. */
 void walk_refuse_busy(struct web_answer *answer);
 void walk_refuse_unknown_object(struct web_answer *answer);
 

@@ -11,9 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The first member of what the caller wants to run. */
+/* A call is the first member of what the caller wants to run. */
 struct kafka_background_call {
-    /* On the thread: it touches the call, and nothing else of ours. */
+    /* Runs on the thread, and touches the call and nothing else of ours. */
     void (*run)(struct kafka_background_call *call);
     struct kafka_background_call *next;
 };
@@ -23,17 +23,17 @@ struct kafka_background;
 /* Each call that ends makes `event_fd` (an eventfd) readable. */
 struct kafka_background *kafka_background_new(int event_fd);
 
-/* False where a thread is still running at the deadline. */
+/* Waits until no thread is running. False: one still is at the deadline. */
 bool kafka_background_wait(struct kafka_background *background, int64_t deadline_ms);
 
-/* Waits for the threads. Calls that have ended and were not taken are still the caller's. */
+/* Waits for the threads. Calls that have ended and were not taken stay the caller's. */
 void kafka_background_free(struct kafka_background *background);
 
-/* False where no thread can be started; nothing has happened then. */
+/* Starts the call on a thread. False: no thread can be started, and nothing has happened. */
 bool kafka_background_start(struct kafka_background *background,
                             struct kafka_background_call *call);
 
-/* A call that has ended; NULL: none. */
+/* Takes a call that has ended. NULL: there is none. */
 struct kafka_background_call *kafka_background_next(struct kafka_background *background);
 
 #endif

@@ -60,7 +60,7 @@ struct kafka_client {
     rd_kafka_conf_t *settings;       /* for each handle */
     struct kafka_kerberos *kerberos; /* NULL: another way to log in */
     rd_kafka_t *rk;                  /* the main handle */
-    int64_t opened_ms;               /* when it was */
+    int64_t opened_ms;               /* when the main handle was made */
     int event_fd;                    /* readable when something has come, on any handle or thread */
     int64_t answered_ms;             /* see kafka_client_note_answer(); 0: never */
 
@@ -74,55 +74,56 @@ struct kafka_client {
     struct kafka_ending *endings;     /* utlist, the oldest first */
 };
 
-/* Of a client that is zeroed. Fails where the cluster is not reached by the deadline; the caller
- * ends the client with kafka_client_close() then, too. */
+/* Opens a client, which the caller has zeroed. It fails where the cluster is not reached by the
+ * deadline; the caller ends the client with kafka_client_close() then, too. */
 bool kafka_client_open(struct kafka_client *client, const struct kafka_connection_options *options,
                        int64_t deadline_ms, struct error *error);
 
-/* A handle that does not end soon is left to the end of the process. */
+/* Ends the client. A handle that does not end soon is left to the end of the process. */
 void kafka_client_close(struct kafka_client *client);
 
-/* Another handle on the cluster; takes the settings over. NULL with an error. Waits for no broker.
- */
+/* Makes another handle on the cluster, which takes the settings over, and waits for no broker. NULL
+ * with an error. */
 rd_kafka_t *kafka_client_new_handle(const struct kafka_client *client, rd_kafka_conf_t *settings,
                                     struct error *error);
 
 /* What comes on the queue makes `event_fd`, an eventfd, readable from now on. */
 void kafka_client_signal(rd_kafka_queue_t *queue, int event_fd);
 
-/* A queue of the handle's, which makes the client's event_fd readable. The caller ends it. */
+/* Makes a queue of the handle; what comes on it makes the client's event_fd readable. The caller
+ * ends it with kafka_client_end_queue(). */
 rd_kafka_queue_t *kafka_client_new_queue(const struct kafka_client *client, rd_kafka_t *rk);
 void kafka_client_end_queue(rd_kafka_queue_t *queue);
 
-/* Options of a call to a group's coordinator, which never times out (workaround 1); its answer has
- * `opaque`. The caller destroys them. */
+/* Makes the options of a call to a group's coordinator, which never times out (workaround 1). The
+ * answer of the call has `opaque`. The caller destroys the options. */
 rd_kafka_AdminOptions_t *kafka_client_new_call(rd_kafka_t *rk, rd_kafka_admin_op_t operation,
                                                void *opaque);
 
-/* Destroys the handle in the background, as that may wait for its threads, and the queue (or NULL).
- */
+/* Ends the queue (NULL: there is none), and destroys the handle in the background, as that may wait
+ * for its threads. */
 void kafka_client_end_handle(struct kafka_client *client, rd_kafka_t *rk, rd_kafka_queue_t *queue);
 
-/* How many handles do not end (workaround 4); their threads run for ever. */
+/* Counts the handles that do not end (workaround 4): their threads run for ever. */
 size_t kafka_client_stuck(const struct kafka_client *client, int64_t now_ms);
 
-/* One for kafka_client_renew(), which remembers nothing. NULL with an error. Waits for no
- * broker. */
+/* Makes a main handle for kafka_client_renew(), which remembers nothing of the old one, and waits
+ * for no broker. NULL with an error. */
 rd_kafka_t *kafka_client_new_main_handle(const struct kafka_client *client, struct error *error);
 
-/* Puts it in the place of the old one, which nothing of ours must use any more. */
+/* Puts the new main handle in the place of the old one, which nothing of ours may use any more. */
 void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk);
 
 /* Takes in the library's complaints, without waiting. */
 void kafka_client_poll(struct kafka_client *client);
 
-/* What went wrong until now explains no later failure. */
+/* Forgets the complaints: what went wrong until now explains no later failure. */
 void kafka_client_clear_complaints(struct kafka_client *client);
 
-/* A broker has just answered something, be it an error of its own. */
+/* Notes that a broker has just answered something, be it an error of its own. */
 void kafka_client_note_answer(struct kafka_client *client);
 
-/* "Kafka at ...: what: the last complaint". Returns false. */
+/* Writes the error "Kafka at ...: what: the last complaint". Returns false. */
 bool kafka_client_fail(const struct kafka_client *client, struct error *error, const char *what);
 
 #endif

@@ -17,12 +17,13 @@
  * brokers was found at such an address itself. */
 void kafka_destinations_limit(rd_kafka_conf_t *conf, const char *bootstrap_servers);
 
-/* As the library calls it, with HOST:PORT of a broker; for tests, too. Returns 0 or an errno. */
+/* Connects, as the library's connect_cb: `broker` is HOST:PORT. Returns 0 or an errno. The header
+ * has it for tests. */
 int kafka_destinations_connect(int socket, const struct sockaddr *address, int length,
                                const char *broker, void *opaque);
 
-/* The last broker that was refused since kafka_destinations_limit(); the caller frees it. NULL:
- * none. */
+/* Names the last broker that was refused since kafka_destinations_limit(). The caller frees the
+ * name. NULL: none was. */
 char *kafka_destinations_refused(void);
 
 #endif

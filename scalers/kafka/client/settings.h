@@ -10,11 +10,12 @@
 
 #include <librdkafka/rdkafka.h>
 
-/* NULL where the library refuses something. The caller ends it with rd_kafka_conf_destroy(). */
+/* Makes the settings, which the caller ends with rd_kafka_conf_destroy(). NULL with an error: the
+ * library refuses something. */
 rd_kafka_conf_t *kafka_settings_new(const struct kafka_connection_options *options,
                                     struct error *error);
 
-/* A value of NULL sets nothing. */
+/* Sets one of them; a value of NULL sets nothing. False: the library refuses it. */
 bool kafka_settings_set(rd_kafka_conf_t *conf, const char *name, const char *value,
                         struct error *error);
 

@@ -12,8 +12,8 @@
 
 #include "base/error.h"
 
-/* The text for the library, which the caller frees; NULL with the mistakes added, each with its
- * line. */
+/* Makes the text for the library, which the caller frees. NULL: the mistakes were added, each with
+ * its line. */
 char *kafka_kerberos_config(const char *text, struct error *mistakes);
 
 #endif

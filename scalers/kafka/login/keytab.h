@@ -16,10 +16,11 @@ struct kafka_keytab {
     size_t length;
 };
 
-/* White space is passed over. The caller ends it with kafka_keytab_done(), after a mistake, too. */
+/* Reads the keytab; white space in the base64 is passed over. The caller ends it with
+ * kafka_keytab_done(), after a mistake, too. */
 bool kafka_keytab_read(const char *base64, struct kafka_keytab *ret_keytab, struct error *error);
 
-/* Wipes it. */
+/* Wipes the bytes and frees them. */
 void kafka_keytab_done(struct kafka_keytab *keytab);
 
 #endif

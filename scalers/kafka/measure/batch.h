@@ -29,9 +29,9 @@ enum kafka_offset_state {
 /* Written by progress.c. */
 struct kafka_offset {
     enum kafka_offset_state state;
-    int64_t value;             /* -1 of a commit: there is none */
+    int64_t value;             /* of a commit, -1: there is none */
     rd_kafka_resp_err_t error; /* where it failed */
-    unsigned requested_step;   /* the batch's step when it was; 0 of a commit */
+    unsigned requested_step;   /* the batch's step when it was requested; of a commit, 0 */
 };
 
 struct kafka_partition {
@@ -103,7 +103,7 @@ struct kafka_batch_task {
     struct kafka_batch_task *next; /* of the group */
 };
 
-/* It has not ended yet. */
+/* Whether the task has not ended yet. */
 static inline bool kafka_batch_task_is_open(const struct kafka_batch_task *batch_task)
 {
     return batch_task->task != NULL;
@@ -132,41 +132,42 @@ struct kafka_batch {
     struct kafka_batch *prev, *next;
 };
 
-/* Of these tasks (utlist), whose `data` is their struct kafka_batch_task from now on. Names their
- * topics, so that one request answers for all of them. */
+/* Makes a batch of these tasks (utlist), whose `data` is their struct kafka_batch_task from now on.
+ * Their topics are named to metadata.c, so that one request answers for all of them. */
 struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *tasks, size_t count,
                                     bool isolate, int64_t now_ms);
 
-/* No task is open. What is requested for it is nobody's from now on. */
+/* Frees a batch without an open task. What is still requested for it is nobody's from now on. */
 void kafka_batch_free(struct kafka_batch *batch);
 
-/* They are made where there are none. */
+/* The batch's topic, or group, of this name; it is made where there is none. */
 struct kafka_batch_topic *kafka_batch_topic_for(struct kafka_batch *batch, const char *name);
 struct kafka_batch_group *kafka_batch_group_for(struct kafka_batch *batch, const char *name);
 
-/* The group on this topic, which is known well enough. What is known of its partitions now is what
- * the batch goes by, to its end. */
+/* The group on this topic; it is made where there is none. The topic is known well enough: what is
+ * known of its partitions now is what the batch goes by, to its end. */
 struct kafka_group_topic *kafka_batch_add_topic(struct kafka_batch_group *group,
                                                 struct kafka_batch_topic *topic);
 
-/* The group on the topic of this name; NULL: it is not on it. */
+/* The group on the topic of this name. NULL: the group is not on it. */
 struct kafka_group_topic *kafka_batch_find_group_topic(const struct kafka_batch_group *group,
                                                        const char *name);
 
 /* A partition that a task counts. */
 struct kafka_place {
     const struct kafka_group_topic *group_topic;
-    const struct kafka_batch_topic *topic; /* ... of it */
+    const struct kafka_batch_topic *topic; /* that of `group_topic` */
     int32_t partition;
-    size_t index; /* of the topic, among the task's */
+    size_t index; /* the topic's, among those of the task */
 };
 
 #define KAFKA_PLACE_FIRST ((struct kafka_place){.partition = -1})
 
-/* The next one; false: there are no more. */
+/* Goes on to the next partition that the task counts. False: there are no more. */
 bool kafka_batch_next_partition(const struct kafka_batch_task *batch_task, struct kafka_place *at);
 
-/* The history of the group's commits on the topic, until the next call that may forget it. */
+/* The history of the group's commits on the topic. It is valid until the next call that may forget
+ * it. */
 struct kafka_persistence *kafka_batch_persistence(const struct kafka_group_topic *group_topic);
 
 #endif

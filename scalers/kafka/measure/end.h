@@ -9,22 +9,23 @@
 
 #include "kafka/measure/batch.h"
 
-/* Nothing is missing of its partitions (kafka_count_is_complete()): counts, subscribes where that
- * is wanted, and answers. */
+/* Counts a task of whose partitions nothing is missing (kafka_count_is_complete()), subscribes
+ * where that is wanted, and answers it. */
 void kafka_end_answer(struct kafka_batch_task *batch_task);
 
 void kafka_end_fail(struct kafka_batch_task *batch_task, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Its deadline has passed: it is answered where only the group's members have not come, or else
- * times out with the name of what it waited for. Topics whose leaders are silent are outdated: they
- * may have others by now. */
+/* Ends a task whose deadline has passed. It is answered where only the group's members have not
+ * come; otherwise it times out with the name of what it waited for. Topics whose leaders are silent
+ * are outdated: they may have others by now. */
 void kafka_end_time_out(struct kafka_batch_task *batch_task);
 
-/* The library gave up on the group's coordinator, a moment before the deadline. */
+/* Times the task out, as the library gave up on the group's coordinator, a moment before the
+ * deadline. */
 void kafka_end_time_out_coordinator(struct kafka_batch_task *batch_task);
 
-/* The library gave up on the broker that leads this partition. */
+/* Times the task out, as the library gave up on the broker that leads this partition. */
 void kafka_end_time_out_leader(struct kafka_batch_task *batch_task, const struct kafka_place *at);
 
 /* Notes what is known of the task's partitions, and takes it out of its batch. The caller ends

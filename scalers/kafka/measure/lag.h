@@ -17,13 +17,13 @@ bool kafka_lag_is_invalid(int64_t committed, int64_t latest);
 /* Whether kafka_lag_of() looks at `earliest`. */
 bool kafka_lag_needs_earliest(const struct kafka_query *query, int64_t committed, int64_t latest);
 
-/* In messages: those behind a valid commit; otherwise 0, 1 or all that the partition has, as the
- * query says. */
+/* Counts the messages behind a valid commit. Without one the lag is 0, 1 or all that the partition
+ * has, as the query says. */
 double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t latest,
                     int64_t earliest);
 
-/* Whether a lag counts as persistent whose commit has not moved for so long; for
- * excludePersistentLag. */
+/* Whether a lag counts as persistent (excludePersistentLag), as its commit has not moved for so
+ * long. */
 bool kafka_lag_is_persistent(const struct kafka_query *query, int64_t stuck_ms);
 
 #endif

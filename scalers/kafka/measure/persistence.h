@@ -19,16 +19,17 @@
 struct kafka_persistence;       /* the history of a group on a topic */
 struct kafka_persistence_group; /* those of all topics of a group */
 
-/* The history of this group on this topic, which has so many partitions. */
+/* The history of this group on this topic, which has so many partitions; it is made where there is
+ * none, and begins again where the number of partitions has changed. */
 struct kafka_persistence *kafka_persistence_use(struct kafka_persistence_group **all,
                                                 const char *group, const char *topic,
                                                 int32_t partitions);
 
-/* Notes what was found now; any number of times a measurement. */
+/* Notes what a measurement found now. It may be called any number of times in one. */
 void kafka_persistence_update(struct kafka_persistence *persistence, int32_t partition,
                               int64_t committed, int64_t latest, int64_t now_ms);
 
-/* For how long it has been as it was found last; 0: not known. */
+/* For how long the partition has been as it was found last. 0: it is not known. */
 int64_t kafka_persistence_ms(const struct kafka_persistence *persistence, int32_t partition,
                              int64_t now_ms);
 

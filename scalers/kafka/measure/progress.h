@@ -8,19 +8,21 @@
 
 #include "kafka/measure/batch.h"
 
-/* Requests for offsets are sent with the next kafka_offsets_send(), here and in all that follow. */
+/* Begins a batch. Here and in all that follow, offsets are only collected: the requests are sent
+ * with the next kafka_offsets_send(). */
 void kafka_progress_begin(struct kafka_batch *batch);
 
-/* Metadata has come. */
+/* Goes on with metadata that has come. */
 void kafka_progress_metadata(struct kafka_batch *batch);
 
-/* It failed, though something else was answered: as long as somebody waits, it is requested again.
- */
+/* Goes on where a request for metadata failed, though brokers answer other requests: it is sent
+ * again as long as somebody waits. */
 void kafka_progress_metadata_failed(struct kafka_batch *batch);
 
-/* The answer to the group's request; takes the event over. */
+/* Goes on with the answer to the group's request, whose event it takes over. */
 void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *event);
 
+/* Go on with offsets, and with members of groups, that have come. */
 void kafka_progress_offsets(const struct kafka_offset_answer *answer);
 void kafka_progress_members(struct kafka_batch *batch);
 

@@ -39,7 +39,7 @@ struct kafka_session {
     struct kafka_subscriptions *subscriptions;
     struct kafka_persistence_group *persistence; /* of each group and topic */
     int64_t renewal_ms; /* when a new main handle was last tried; 0: never */
-    bool has_warned;    /* that there was none */
+    bool has_warned;    /* that no new main handle could be had */
 };
 
 /* The hooks of struct scaler; `client` is a struct kafka_session. */

@@ -19,7 +19,7 @@
 #include "base/hash_table.h"
 #include "kafka/client/client.h"
 
-/* A request for a group's commits, in the struct of whoever waits for them. */
+/* A request for a group's commits. It is a member of the struct of whoever waits for them. */
 struct kafka_commits_request {
     const char *group;
     bool isolate;
@@ -34,24 +34,26 @@ void kafka_commits_free(struct kafka_commits *commits);
 bool kafka_commits_is_free(const struct kafka_commits *commits, const char *group, bool isolate,
                            int64_t now_ms);
 
-/* The request lives until kafka_commits_receive() or kafka_commits_cancel(). `partitions` NULL: all
- * that have a commit. Where no handle can be had, it fails, and is not under way. */
+/* Sends the request, which lives until kafka_commits_receive() or kafka_commits_cancel().
+ * `partitions` is what it is for; NULL: all that have a commit. False: no handle can be had, and
+ * the request is not under way. */
 bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_request *request,
                         const rd_kafka_topic_partition_list_t *partitions, struct error *error);
 void kafka_commits_cancel(struct kafka_commits *commits,
                           const struct kafka_commits_request *request);
 
-/* The next answer, whose event the caller destroys; NULL: none. */
+/* Takes the next answer, whose event the caller destroys. NULL: there is none. */
 struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commits,
                                                     rd_kafka_event_t **ret_event);
 
-/* What the answer has: NULL with a reason where it is an error, and whether that is the library's
- * own: no broker answered in time. The list and the reason live as long as the event. */
+/* The commits that the answer has. NULL: it is an error; then the reason says which, and
+ * `*ret_is_timeout` whether it is the library's own, as no broker answered in time. The list and
+ * the reason live as long as the event. */
 const rd_kafka_topic_partition_list_t *
 kafka_commits_result(rd_kafka_event_t *event, const char **ret_reason, bool *ret_is_timeout);
 
-/* Sends what has been unanswered for a second on the second handle, too, and ends that where it has
- * been idle for long. */
+/* Sends what has been unanswered for a second on the second handle, too, and ends that handle where
+ * it has been idle for long. */
 void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms);
 
 /* When kafka_commits_maintain() or kafka_commits_is_free() may find something new, if no answer
@@ -60,10 +62,11 @@ int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_m
 
 /* ---- the main handle is renewed: see measure/session.h ---- */
 
-/* A new main handle would help: this one waits for a coordinator that is not any more. */
+/* Whether a new main handle would help, as this one waits for a coordinator that is none any more.
+ */
 bool kafka_commits_need_renewal(const struct kafka_commits *commits);
 
-/* No group waits for its call on the main handle alone. */
+/* Whether no group waits for its call on the main handle alone. */
 bool kafka_commits_is_quiet(const struct kafka_commits *commits);
 void kafka_commits_close_handle(struct kafka_commits *commits);
 void kafka_commits_open_handle(struct kafka_commits *commits);

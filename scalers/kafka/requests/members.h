@@ -3,9 +3,9 @@
  * the number of consumers.
  *
  * A request goes to the group's coordinator and needs the same right as its commits. What it finds
- * is only useful: no task fails for want of it, and none waits that comes when the coordinator has
- * not answered the request for a second; one that came before waits until its time is over at most.
- * As for commits (commits.h) no request times out, and a group has at most one.
+ * is useful, but not needed: no task fails for want of it. A task that comes when the coordinator
+ * has not answered for a second does not wait for it; one that came before waits until its deadline
+ * at most. As for commits (commits.h) no request times out, and a group has at most one.
  *
  * Threads: the measuring thread. Owner: the session.
  */
@@ -25,23 +25,24 @@ void kafka_members_free(struct kafka_members *members);
 /* Sends a request, unless one for the group is under way. */
 void kafka_members_request(struct kafka_members *members, const char *group, int64_t now_ms);
 
-/* Takes what has come. True: something has. */
+/* Takes the answers that have come. True: there were some. */
 bool kafka_members_receive(struct kafka_members *members);
 
-/* Whether an answer is worth waiting for that comes at `since_ms` or later: none has, a request is
- * under way, be it older than that, and it was sent less than a second ago. */
+/* Whether it is worth waiting for an answer that comes at `since_ms` or later: none has come, and a
+ * request is under way that was sent less than a second ago, be it before `since_ms`. */
 bool kafka_members_is_pending(const struct kafka_members *members, const char *group,
                               int64_t since_ms, int64_t now_ms);
 
 /*
- * What the members have, by an answer that came at `since_ms` or later; valid until the next
- * answer. `opaque` is another for each member, and all that one has follow one another. NULL: there
- * is none, the group is being rebalanced, or its consumers are no members of it.
+ * The partitions that the members have, by an answer that came at `since_ms` or later. The list is
+ * valid until the next answer. Each member has an `opaque` of its own, and its partitions follow
+ * one another. NULL: there is no such answer, the group is being rebalanced, or its consumers are
+ * no members of it.
  */
 const rd_kafka_topic_partition_list_t *kafka_members_assigned(const struct kafka_members *members,
                                                               const char *group, int64_t since_ms);
 
-/* Groups whose members nobody has requested in a while. */
+/* Forgets the groups whose members nobody has requested for KAFKA_FORGET_MS. */
 void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms);
 
 /* ---- the main handle is renewed: see measure/session.h ---- */

@@ -19,7 +19,7 @@
 #include "shared/regex.h"
 
 /* A topic that the library requests with all the others, and what is known of it. It stays while it
- * is used, and for ten minutes more. */
+ * is used, and for KAFKA_FORGET_MS more. */
 struct kafka_topic {
     char *name;
     rd_kafka_topic_t *handle;
@@ -52,54 +52,59 @@ struct kafka_metadata;
 
 struct kafka_metadata *kafka_metadata_new(struct kafka_client *client);
 
-/* Waits for a request that is running. */
+/* Frees all of it, after waiting for a request that is running. */
 void kafka_metadata_free(struct kafka_metadata *metadata);
 
-/* The topic by this name, remembered from now on. NULL where the library refuses the name. */
+/* The topic of this name, which is remembered from now on. NULL: the library refuses the name. */
 struct kafka_topic *kafka_metadata_topic(struct kafka_metadata *metadata, const char *name);
 
-/* The pattern, remembered from now on. NULL where it cannot be compiled. */
+/* The pattern with this text, which is remembered from now on. NULL: it cannot be compiled. */
 struct kafka_pattern *kafka_metadata_pattern(struct kafka_metadata *metadata, const char *text);
 
-/* The number of the request to wait for; 0: it is known well enough. Where a pattern needs another
- * one than what is running, the next request is for all of the cluster, whoever sends it. */
+/* The number of the request to wait for. 0: the topic, or pattern, is known well enough. Where a
+ * pattern needs another request than the one that is running, the next one is for all of the
+ * cluster, whoever sends it. */
 uint64_t kafka_metadata_need_topic(const struct kafka_metadata *metadata,
                                    const struct kafka_topic *topic);
 uint64_t kafka_metadata_need_pattern(struct kafka_metadata *metadata,
                                      const struct kafka_pattern *pattern);
 
+/* Sees to it that the request with this number is sent, once the one before has ended. */
 void kafka_metadata_request(struct kafka_metadata *metadata, uint64_t number);
+
+/* Whether the request with this number has been answered. */
 bool kafka_metadata_has(const struct kafka_metadata *metadata, uint64_t number);
 
 enum kafka_metadata_event {
     KAFKA_METADATA_NOTHING,
     KAFKA_METADATA_RECEIVED,
-    KAFKA_METADATA_FAILED, /* with an error that says why; who waits calls kafka_metadata_request()
-                              again */
-    KAFKA_METADATA_LOST,   /* with an error: no broker has answered anything since */
+    KAFKA_METADATA_FAILED, /* the error says why; who waits calls kafka_metadata_request() again */
+    KAFKA_METADATA_LOST,   /* the error says why, and no broker has answered anything since */
 };
 enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata,
                                                  struct error *error);
 
-/* The broker that leads the partition, as far as is known; -1: none. */
+/* The id of the broker that leads the partition. -1: none is known. */
 int32_t kafka_metadata_leader(const struct kafka_topic *topic, int32_t partition);
 
-/* What is known of the topic turned out wrong (a leader moved): it is needed again, by a request
- * that is sent from now on. */
+/* Notes that what is known of the topic turned out wrong (a leader moved): it is needed again, by a
+ * request that is sent from now on. */
 void kafka_metadata_outdate(struct kafka_metadata *metadata, struct kafka_topic *topic);
 
 /*
- * A message of it has just come, from the broker that was taken for its leader: the measurement
- * that this hastens need not request it again, unless a long time has passed.
+ * Notes that a message of the topic has just come from the broker that was taken for its leader:
+ * the measurement that this hastens need not request the topic again, unless a long time has
+ * passed.
  */
 void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name);
 
 /* ---- the main handle is renewed: see measure/session.h ---- */
 
-/* The library holds on to many topics that nobody measures any more: a new main handle helps. */
+/* Whether a new main handle would help, as the library holds on to many topics that nobody measures
+ * any more. */
 bool kafka_metadata_need_renewal(const struct kafka_metadata *metadata);
 
-/* No request is running. */
+/* Whether no request is running. */
 bool kafka_metadata_is_quiet(const struct kafka_metadata *metadata);
 void kafka_metadata_close_handle(struct kafka_metadata *metadata);
 void kafka_metadata_open_handle(struct kafka_metadata *metadata);

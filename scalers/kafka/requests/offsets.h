@@ -11,7 +11,7 @@
 
 #include "kafka/client/client.h"
 
-/* A partition whose offset is requested; the caller's. */
+/* A partition whose offset is requested. The struct is the caller's. */
 struct kafka_offset_request {
     const char *topic;
     int32_t partition;
@@ -23,7 +23,7 @@ struct kafka_offset_request {
     void *context; /* given back with the answer */
 };
 
-/* Partitions of one leader, as they were answered, or the error of all of them. */
+/* The answer for some partitions of one leader: their offsets, or the error of all of them. */
 struct kafka_offset_answer {
     const rd_kafka_topic_partition_list_t *list; /* `opaque` is the context */
     bool is_earliest;
@@ -35,20 +35,20 @@ struct kafka_offsets;
 
 struct kafka_offsets *kafka_offsets_new(struct kafka_client *client);
 
-/* Waits for the threads, which end at the deadlines. */
+/* Frees all of it, after waiting for the threads, which end at the deadlines. */
 void kafka_offsets_free(struct kafka_offsets *offsets);
 
-/* Collects; what was collected is on its way after kafka_offsets_send(). */
+/* Collects a request; kafka_offsets_send() sends what was collected. */
 void kafka_offsets_add(struct kafka_offsets *offsets, const struct kafka_offset_request *request);
 void kafka_offsets_send(struct kafka_offsets *offsets);
 
-/* The owner's requests are nobody's from now on. */
+/* Makes the owner's requests nobody's: their answers are dropped. */
 void kafka_offsets_cancel(struct kafka_offsets *offsets, const void *owner);
 
-/* The next answer, valid until the next call; false: none. */
+/* Takes the next answer, which is valid until the next call. False: there is none. */
 bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer);
 
-/* No call is running: see measure/session.h. */
+/* Whether no call is running: see measure/session.h. */
 bool kafka_offsets_is_quiet(const struct kafka_offsets *offsets);
 
 #endif

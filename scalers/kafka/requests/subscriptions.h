@@ -3,8 +3,8 @@
  * are in no group, from the ends that were measured: so nothing that came since is missed. The
  * first message of a partition notifies all that are subscribed to it, and it is read no more.
  *
- * Handles of their own, since a broker answers a connection's requests one after the other, and one
- * for messages waits for them.
+ * They have handles of their own, since a broker answers the requests of a connection one after the
+ * other, and a request for messages waits for them.
  *
  * Threads: the measuring thread. Owner: the session.
  */
@@ -26,9 +26,11 @@ struct kafka_subscriptions;
 struct kafka_subscriptions *kafka_subscriptions_new(struct kafka_client *client,
                                                     struct kafka_metadata *metadata);
 
-/* Notifies all that are subscribed. */
+/* Ends all subscriptions, after notifying them. */
 void kafka_subscriptions_free(struct kafka_subscriptions *subscriptions);
 
+/* Subscribes the notifier to these partitions, in the place of what it was subscribed to. False: it
+ * is subscribed to nothing. */
 bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,
                              const struct notifier *notifier,
                              const struct kafka_position *positions, size_t count,
@@ -36,7 +38,7 @@ bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,
 void kafka_subscriptions_remove(struct kafka_subscriptions *subscriptions, uint64_t id);
 bool kafka_subscriptions_is_empty(const struct kafka_subscriptions *subscriptions);
 
-/* Readable when messages have come; -1 while there was never a subscription. */
+/* The descriptor is readable when messages have come. -1: there was no subscription yet. */
 int kafka_subscriptions_descriptor(const struct kafka_subscriptions *subscriptions);
 void kafka_subscriptions_receive(struct kafka_subscriptions *subscriptions);
 

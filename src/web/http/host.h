@@ -11,14 +11,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Further names, as patterns (fnmatch) in upper or lower case: "backlog.keda.svc", "*.example"; "*"
- * permits every name. Borrowed. */
+/* Further names that are permitted, as patterns (fnmatch) in upper or lower case:
+ * "backlog.keda.svc", "*.example"; "*" permits every name. They are borrowed. */
 struct web_hosts {
     const char *const *patterns;
     size_t count;
 };
 
-/* Of a "Host:" header, with or without a port: an IP address, localhost, or one of the names. */
+/* Whether a "Host:" header, with or without a port, names an IP address, localhost, or one of the
+ * further names. */
 bool web_host_is_permitted(const struct web_hosts *hosts, const char *header);
 
 #endif

@@ -18,7 +18,9 @@
 struct web;
 
 bool web_start(const struct web_settings *settings, struct web **ret_web, struct error *error);
-int web_port(const struct web *web);
-void web_stop(struct web *web); /* from another thread than its own; NULL is harmless */
+int web_port(const struct web *web); /* where it listens */
+
+/* Stops the server; another thread than its own calls it. NULL is harmless. */
+void web_stop(struct web *web);
 
 #endif

@@ -23,21 +23,22 @@ struct evhttp;
 struct web_connection;
 struct web_connections;
 
-/* The connections of `http`, which takes the listener over. */
+/* Watches over the connections of `http` from now on; `http` takes the listener over. */
 struct web_connections *web_connections_new(struct evhttp *http, struct evconnlistener *listener);
 
-/* ... and frees `http`. */
+/* Frees the connections, and `http` with them. */
 void web_connections_free(struct web_connections *connections, struct evhttp *http);
 
-/* It has a request: from now on evhttp reports its end. NULL: it has lost its place, or is a
- * reader's. */
+/* The connection that has sent a request; from now on evhttp reports its end. NULL: it has lost its
+ * place, or is a reader's. */
 struct web_connection *web_connection_request(const struct web_connections *connections,
                                               struct evhttp_connection *evhttp_connection);
 
-/* It is to be sent an answer of so many bytes. False: those that are not read yet leave no room. */
+/* Notes that the connection is to be sent an answer of so many bytes. False: there is no room for
+ * it, beside answers that are not read yet. */
 bool web_connection_owe(struct web_connection *connection, size_t bytes);
 
-/* It is a reader's, which neither the deadline nor the limit concerns. */
+/* Makes the connection a reader's, which neither the deadline nor the limit concerns. */
 void web_connection_stays(struct web_connection *connection, struct web_reader *reader);
 
 #endif

@@ -17,35 +17,36 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Of the token. Shorter ones can be guessed. */
+/* The lengths that a token may have. Shorter ones can be guessed. */
 enum { WEB_LOGIN_MIN_BYTES = 16, WEB_LOGIN_MAX_BYTES = 1024 };
 
 struct web_login;
 
-/* The file has the token, and white space around it. Without a file `*ret_login` stays NULL: every
- * page is open. */
+/* Reads the file: it has the token, and white space around it. Without a file (NULL) `*ret_login`
+ * stays NULL, and every page is open. */
 bool web_login_new(const char *file, struct web_login **ret_login, struct error *error);
 void web_login_free(struct web_login *login); /* NULL is harmless */
 
-/* Once per second: reads the file if it was replaced; an invalid one is logged, and the former
- * token stays. True: the token is another one, so what was permitted ends. */
+/* Reads the file again if it was replaced; it is called once per second. An invalid file is logged,
+ * and the former token stays. True: the token is another one, so what was permitted ends. */
 bool web_login_renew(struct web_login *login);
 
-/* Of a request: its headers Authorization and Cookie; NULL: there is none. `now_s` is since 1970.
- */
+/* Whether a request with these headers, Authorization and Cookie, may read. NULL: it has no such
+ * header. `now_s` is since 1970. */
 bool web_login_permits(const struct web_login *login, const char *authorization,
                        const char *cookies, int64_t now_s);
 
-/* The value of Set-Cookie for whoever knows the token, with `is_secure` where the browser uses
- * HTTPS; NULL: it is not the token, or there is none. The caller frees it. */
+/* Makes the value of Set-Cookie for whoever knows the token; the caller frees it. `is_secure`: the
+ * browser uses HTTPS. NULL: `token` is another one, or NULL. */
 char *web_login_cookie(const struct web_login *login, const char *token, bool is_secure,
                        int64_t now_s);
 
-/* ... that ends it. */
+/* The value of Set-Cookie that ends the session. */
 extern const char web_login_no_cookie[];
 
-/* Somebody showed another token than this one. It is counted, and logged: one line per address and
- * minute, and of so many addresses per minute at most. Sessions that are over do not count. */
+/* Notes that somebody showed another token than this one. It is counted, and logged: one line per
+ * address and minute, and for so many addresses per minute at most. Sessions that are over do not
+ * count. */
 enum { WEB_LOGIN_MAX_LOGGED = 32 };
 void web_login_fail(struct web_login *login, const struct web_address *address, int64_t now_ms);
 uint64_t web_login_failures(const struct web_login *login);

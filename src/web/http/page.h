@@ -60,8 +60,8 @@ struct web_page {
     const char *path; /* "/metrics"; "/api/triggers/" stands for what lies below it */
     void (*get)(void *context, const struct web_request *request, struct web_answer *answer);
     void *context;
-    const struct web_stream *stream; /* instead of `get`: an answer that goes on; or NULL */
-    bool is_open;                    /* without a login, too */
+    const struct web_stream *stream; /* NULL, or an answer that goes on, in the place of `get` */
+    bool is_open;                    /* whoever has no login reads it, too */
 };
 
 struct web_answer {

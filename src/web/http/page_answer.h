@@ -1,5 +1,5 @@
 /*
- * What pages answer in JSON, and how they refuse a request: with a status and {"error": why}.
+ * How pages answer in JSON, and how they refuse a request.
  *
  * Threads: that of the pages.
  */
@@ -10,11 +10,13 @@
 
 #include <jansson.h>
 
-void web_answer_json(struct web_answer *answer, json_t *json); /* borrowed */
+/* Answers with `json`, which is borrowed. */
+void web_answer_json(struct web_answer *answer, json_t *json);
 
+/* Answers with the status `code` and {"error": why}. */
 void web_refuse(struct web_answer *answer, int code, const char *why);
 
-/* No page has the path: 404, in plain text, as all that no page has answered. */
+/* Answers that no page has the path: 404, in plain text, like all that no page has answered. */
 void web_refuse_path(struct web_answer *answer);
 
 #endif

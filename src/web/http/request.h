@@ -8,13 +8,13 @@
 
 #include "web/http/settings.h"
 
-/* The form of the login page, with the longest token percent-encoded. */
+/* So long is the form of the login page at most: it has the longest token, percent-encoded. */
 enum { WEB_MAX_FORM_BYTES = 4 * WEB_LOGIN_MAX_BYTES };
 
 struct evhttp_request;
 
-/* Writes the answer. Returns the page where that is a stream, of which nothing is written here;
- * else NULL. */
+/* Writes the answer, and returns NULL. Where the page is a stream, it writes nothing and returns
+ * the page. */
 const struct web_page *web_request_answer(const struct web_settings *settings,
                                           struct evhttp_request *evhttp_request,
                                           struct web_answer *answer);

@@ -20,13 +20,13 @@ enum {
     WEB_STREAM_PIECE_BYTES = 64 * 1024, /* a hook stops adding when a piece is this large */
 };
 
-/* What a page that is a stream consists of. */
+/* The hooks of a page that is a stream. */
 struct web_stream {
     /* A reader has come, or gone. What opened() returns is given to the others. */
     void *(*opened)(void *context);
     void (*closed)(void *context, void *reader);
-    /* While there are readers: something may have changed. Returns in how many milliseconds to call
-     * again. */
+    /* Looks whether something has changed; it is called while there are readers. Returns in how
+     * many milliseconds it wants to be called again. */
     int64_t (*tick)(void *context);
     /* Adds what is new for this reader. True: there is more. */
     bool (*write)(void *context, void *reader, struct text *piece);
@@ -38,22 +38,22 @@ struct evhttp_request;
 struct web_reader;
 struct web_streams;
 
-/* For the HTTP server: all its streams. They are freed when all readers are closed. */
+/* All streams of the HTTP server. They are freed after all readers are closed. */
 struct web_streams *web_streams_new(struct event_base *base);
 void web_streams_free(struct web_streams *streams);
 
-/* Room for one more reader. At the limit one is closed of the address that has the most, if that
- * has at least two more than the address of the one that comes; otherwise false. */
+/* Makes room for one more reader. At the limit a reader of the address that has the most is closed,
+ * if that has at least two more than the address of the one that comes. False: there is no room. */
 bool web_streams_make_room(struct web_streams *streams, struct evhttp_connection *next);
 
-/* Begins the answer. The headers of the request's answer are set. */
+/* Begins the answer to the request; the headers of the answer are set already. */
 struct web_reader *web_streams_open(struct web_streams *streams, const struct web_stream *hooks,
                                     void *context, struct evhttp_request *request);
 
-/* Closes all: they were permitted by a token that is no more. */
+/* Closes all readers, as the token that permitted them is replaced. */
 void web_streams_disconnect(struct web_streams *streams);
 
-/* Its connection is ending. */
+/* Ends the reader, whose connection is ending. */
 void web_streams_closed(struct web_reader *reader);
 
 #endif

@@ -33,11 +33,10 @@ struct dashboard_settings {
 struct dashboard *dashboard_new(const struct dashboard_settings *settings);
 void dashboard_free(struct dashboard *dashboard); /* NULL is none */
 
-/* Once per second: for the trend. */
+/* Adds to the trend; it is called once per second. */
 void dashboard_tick(void *dashboard);
 
-/* For web_page, with the tables as the context of /api/events, and the dashboard as that of the
- * others. */
+/* The context of /api/events is the tables; that of the pages below is the dashboard. */
 struct live_tables *dashboard_tables(struct dashboard *dashboard);
 void dashboard_server(void *context, const struct web_request *request, struct web_answer *answer);
 void dashboard_connections(void *context, const struct web_request *request,

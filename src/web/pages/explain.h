@@ -18,7 +18,7 @@
 #include "web/http/page.h"
 #include "web/walk.h"
 
-/* For web_page; the context is a struct walk_source. */
+/* These are hooks of struct web_page; their context is a struct walk_source. */
 void explain_list(void *context, const struct web_request *request, struct web_answer *answer);
 void explain_one(void *context, const struct web_request *request, struct web_answer *answer);
 

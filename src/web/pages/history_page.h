@@ -14,7 +14,7 @@
 #include "web/http/page.h"
 #include "web/walk.h"
 
-/* For web_page; the context is a struct walk_source. */
+/* This is a hook of struct web_page; its context is a struct walk_source. */
 void history_page(void *context, const struct web_request *request, struct web_answer *answer);
 
 #endif

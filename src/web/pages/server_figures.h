@@ -15,12 +15,13 @@
 struct engine;
 struct server_figures;
 
-/* The engine is borrowed. `calls` returns how many calls have ended; UINT64_MAX: unknown now. */
+/* Makes the figures of an engine, which is borrowed. `calls` returns how many calls have ended, and
+ * UINT64_MAX where that is not known now. */
 struct server_figures *server_figures_new(struct engine *engine, uint64_t (*calls)(void *context),
                                           void *context);
 void server_figures_free(struct server_figures *figures);
 
-/* All of them, by name; the caller owns the object. The totals are those of now. */
+/* Makes an object of all figures, by name; the caller owns it. The totals are those of now. */
 json_t *server_figures_json(struct server_figures *figures, const struct trigger_totals *totals,
                             int64_t now_ms);
 
@@ -29,7 +30,7 @@ bool server_figures_is_point_due(const struct server_figures *figures, int64_t n
 void server_figures_add_point(struct server_figures *figures, const struct trigger_totals *totals,
                               int64_t now_ms);
 
-/* {"columns": [names], "rows": [points, the oldest first]}; the caller owns it. */
+/* Makes {"columns": [names], "rows": [points, the oldest first]}; the caller owns it. */
 json_t *server_figures_trend_json(const struct server_figures *figures);
 
 #endif

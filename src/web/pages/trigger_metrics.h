@@ -19,7 +19,7 @@ struct trigger_metrics {
     uint64_t omitted;
 };
 
-/* False: the event loop did not respond. */
+/* Adds the metrics to the page. False: the event loop did not respond. */
 bool trigger_metrics_write(struct trigger_metrics *metrics, struct text *page);
 
 #endif

@@ -15,23 +15,24 @@
 /* Sums over all triggers. A query that several triggers share counts once. */
 struct trigger_totals {
     size_t triggers, active, held, failing, unmeasured;
-    double replicas; /* that triggers want, per object the largest */
+    double replicas; /* what triggers want; of each object, the largest */
     double waiting, in_flight;
-    bool has_replicas, has_waiting, has_in_flight; /* of one at least; else the sum is unknown */
+    /* One trigger at least has it; otherwise the sum is not known. */
+    bool has_replicas, has_waiting, has_in_flight;
 };
 
 struct trigger_rows;
 
-struct trigger_rows *trigger_rows_new(struct live_tables *tables); /* borrowed */
+struct trigger_rows *trigger_rows_new(struct live_tables *tables); /* which are borrowed */
 void trigger_rows_free(struct trigger_rows *rows);
 
 /* Writes the rows of all triggers to the tables. False: the server's loop did not have the time. */
 bool trigger_rows_update(struct trigger_rows *rows, const struct walk_source *triggers);
 
-/* Only what they add up to. */
+/* Adds the triggers up without writing rows. False: as trigger_rows_update(). */
 bool trigger_rows_count(struct trigger_rows *rows, const struct walk_source *triggers);
 
-/* Of the last update or count; NULL: it did not finish, or there was none. */
+/* The sums of the last update or count. NULL: it did not finish, or there was none. */
 const struct trigger_totals *trigger_rows_totals(const struct trigger_rows *rows);
 
 #endif
