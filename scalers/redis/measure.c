@@ -308,7 +308,7 @@ static void abandon_tasks(struct redis_link *link)
     struct redis_command *command = link == NULL ? NULL : link->commands;
     for (; command != NULL; command = command->next)
         while (redis_command_take_task(command) != NULL)
-            ;
+            continue;
 }
 
 static void take_over(struct source_memory *memory)

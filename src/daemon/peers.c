@@ -101,7 +101,7 @@ static bool read_page(struct grpc_client *client, struct peer_values *values, ui
         grpc_client_call_start(client, PEERS_HELD_PATH, bytes,
                                backlog__peers__held_request__pack(&request, bytes), deadline_ms);
     while (!grpc_client_call_is_done(call) && grpc_client_wait(client, deadline_ms))
-        ;
+        continue;
     bool has_reply = grpc_client_call_take(call, &reply, &length);
     Backlog__Peers__HeldReply *page =
         has_reply ? backlog__peers__held_reply__unpack(&allocator, length, reply) : NULL;
@@ -183,7 +183,7 @@ static bool wait_until(struct peers *peers, const bool *is_so, int64_t wait_ms)
     struct timespec until = clock_monotonic_after(wait_ms);
     pthread_mutex_lock(&peers->lock);
     while (!*is_so && pthread_cond_timedwait(&peers->changed, &peers->lock, &until) == 0)
-        ;
+        continue;
     bool found = *is_so;
     pthread_mutex_unlock(&peers->lock);
     return found;

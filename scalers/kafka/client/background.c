@@ -41,7 +41,7 @@ bool kafka_background_wait(struct kafka_background *background, int64_t deadline
     pthread_mutex_lock(&background->lock);
     while (background->running > 0 &&
            pthread_cond_timedwait(&background->has_ended, &background->lock, &until) == 0)
-        ;
+        continue;
     bool has_ended = background->running == 0;
     pthread_mutex_unlock(&background->lock);
     return has_ended;

@@ -129,7 +129,7 @@ static bool is_whole(struct json_text answer)
     struct json_text value;
     json_walk_begin(&walk, answer);
     while (json_walk_next(&walk, &key, &value))
-        ;
+        continue;
     return !walk.is_broken && json_text_begins_with(answer, '{');
 }
 

@@ -282,7 +282,7 @@ bool nats_monitoring_measure(struct nats_monitoring *monitoring, struct feed *fe
     while (usable && !feed_is_stopping(feed)) {
         uint64_t ignored = 0;
         while (feed_next_unsubscribe(feed, &ignored))
-            ;
+            continue;
         for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;)
             give_up(monitoring, task);
         take_tasks(monitoring, feed);

@@ -70,7 +70,7 @@ static void finish(struct worker_monitor *monitor)
     while (running > 0 && !is_stopping(monitor)) {
         curl_multi_perform(monitor->multi, &running);
         while (api_request_take_ended(monitor->multi) != NULL)
-            ;
+            continue;
         if (running > 0)
             curl_multi_poll(monitor->multi, NULL, 0, API_TIMEOUT_MS, NULL);
     }

@@ -185,7 +185,7 @@ static void h2_wake(struct server *base)
     if (atomic_exchange(&server->woken, true))
         return;
     while (write(server->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-        ;
+        continue;
 }
 
 /* Before the turn: what is signalled from now on needs another wake. */
@@ -195,7 +195,7 @@ static void was_woken(evutil_socket_t fd, short what, void *argument)
     struct h2_server *server = argument;
     uint64_t count;
     while (read(fd, &count, sizeof(count)) < 0 && errno == EINTR)
-        ;
+        continue;
     atomic_store(&server->woken, false);
 }
 
