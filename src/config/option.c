@@ -396,6 +396,11 @@ const struct option *option_port_of(const struct option *host)
     return next->key != NULL && next->flags & OPTION_PORT ? next : NULL;
 }
 
+const struct option *option_host_of(const struct option *port)
+{
+    return port->flags & OPTION_PORT ? port - 1 : NULL;
+}
+
 const char *option_separators(const struct option *row)
 {
     return row->type == OPTION_LIST || row->flags & OPTION_HOSTS ? "," : "";

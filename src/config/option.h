@@ -121,8 +121,11 @@ const char *option_text(const struct option_values *values, const char *key);
 /* Whether somebody set it, be it to its default. */
 bool option_is_given(const struct option_values *values, const char *key);
 
-/* The row of this host's port, where that has a key of its own; NULL: it has none. */
+/* A host whose port has a key of its own is the row before that (OPTION_PORT). The row of this
+ * host's port; NULL: the port has no key of its own. And the row of the host that this row is the
+ * port of; NULL: it is no port. */
 const struct option *option_port_of(const struct option *host);
+const struct option *option_host_of(const struct option *port);
 
 /* What separates the elements of the row's text; "" where it is no list. */
 const char *option_separators(const struct option *row);

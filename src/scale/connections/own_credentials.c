@@ -75,8 +75,9 @@ static bool is_listed(const struct own_credentials_settings *settings,
                       const struct credentials *credentials)
 {
     static const unsigned hosts = OPTION_URL | OPTION_HOST | OPTION_HOSTS;
-    bool is_port = row->flags & OPTION_PORT;
-    const char *host = is_port ? value_of(ref, table, row - 1) : entry->value;
+    const struct option *host_row = option_host_of(row);
+    bool is_port = host_row != NULL;
+    const char *host = is_port ? value_of(ref, table, host_row) : entry->value;
     if (row->flags & OPTION_SECRET || host == NULL || !(is_port || row->flags & hosts))
         return false;
     bool has_port = is_port || value_of(ref, table, option_port_of(row)) != NULL;
