@@ -14,19 +14,14 @@ struct decision {
     struct answer *answer;
 };
 
-static void refuse(struct answer *answer, const struct error *error)
-{
-    answer->kind = ANSWER_REFUSED;
-    error_copy(&answer->error, error);
-}
-
 /* KEDA misreads NaN and what is too large, and takes what is below 0 as 0. */
 static void give(const struct decision *decision, bool held)
 {
     struct answer *answer = decision->answer;
     const struct evaluation *evaluation = &decision->facts->evaluated->evaluation;
     if (!decision->facts->evaluated->good) {
-        refuse(answer, &decision->facts->evaluated->error);
+        answer->kind = ANSWER_REFUSED;
+        error_copy(&answer->error, &decision->facts->evaluated->error);
         return;
     }
     if (!isfinite(evaluation->value) || evaluation->value > SCALER_MAX_VALUE) {
@@ -78,7 +73,7 @@ static void decide_after_failure(const struct decision *decision)
     struct error *error = &decision->answer->error;
     if (hold(decision, snapshot->failing_since_ms))
         return;
-    refuse(decision->answer, &snapshot->error);
+    decision->answer->kind = ANSWER_REFUSED;
     char since[32];
     clock_time_of_day(snapshot->failing_since_ms, since, sizeof(since));
     error_set(error, snapshot->error.code, "%s (failing since %s)", error_text(&snapshot->error),
