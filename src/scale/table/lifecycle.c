@@ -234,8 +234,10 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
     bool is_same = is_ready && is_same_source(trigger);
     replaced.frees_connection =
         inline_connections_release(lifecycle->inlines, TAKE(trigger->bound.inline_use));
-    if (is_ready && (query != NULL || trigger->watchers != NULL) &&
-        bind_query(lifecycle, trigger, &replaced, &error) && query != NULL && is_same)
+    bool is_bound = false;
+    if (is_ready && (query != NULL || trigger->watchers != NULL))
+        is_bound = bind_query(lifecycle, trigger, &replaced, &error);
+    if (is_bound && query != NULL && is_same)
         trigger_answers_resume_hold(trigger, hold);
     error_move(&trigger->bound.refusal, &error);
     DL_FOREACH2(trigger->watchers, watcher, next_owned)

@@ -8,11 +8,6 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-/* Looked up by a ref, where the table's keys are identities. uthash has compared their lengths
- * before. */
-#undef HASH_KEYCMP
-#define HASH_KEYCMP(bytes, ref, length) (!identity_is((bytes), (ref)))
-
 void triggers_reserve_for_file(struct triggers *triggers)
 {
     const struct lifecycle *lifecycle = &triggers->lifecycle;
@@ -125,15 +120,6 @@ void triggers_unpin(struct triggers *triggers, struct trigger *trigger, int64_t 
     trigger->object->pins--;
     if (--trigger->pins == 0)
         put_on_lists(triggers, trigger);
-}
-
-struct trigger *triggers_lookup(const struct triggers *triggers, const struct trigger_ref *ref,
-                                const struct identity *identity)
-{
-    struct trigger *trigger;
-    HASH_FIND_BYHASHVALUE(hh, triggers->by_identity, ref, identity->length, identity->hash,
-                          trigger);
-    return trigger;
 }
 
 /* The last trigger of the namespace may have gone to make room for this one, which kept the Secret.

@@ -11,15 +11,18 @@ static bool parse_new(struct triggers *triggers, const struct trigger_ref *ref,
     if (identity->length > OPTION_MAX_METADATA)
         return error_set(error, ERROR_LIMIT, "scalerMetadata has %zu bytes: at most %d are allowed",
                          identity->length, OPTION_MAX_METADATA);
-    size_t own_bytes = triggers_bytes_of(triggers, ref->namespace);
-    if (!triggers_make_room_for_bytes(triggers, ref->namespace, budget_min(identity->length),
-                                      own_bytes, now_ms, error))
+    struct room_request room = {
+        .namespace = ref->namespace,
+        .bytes = budget_min(identity->length),
+        .guaranteed_bytes = triggers_bytes_of(triggers, ref->namespace),
+        .now_ms = now_ms,
+    };
+    if (!triggers_make_room(triggers, &room, error))
         return false;
     struct trigger *trigger = lifecycle_begin(&triggers->lifecycle, ref, *identity, now_ms);
-    if (triggers_make_room_for_bytes(triggers, ref->namespace,
-                                     budget_of(&triggers->lifecycle.budgets, trigger), own_bytes,
-                                     now_ms, error) &&
-        triggers_make_room(triggers, ref->namespace, now_ms, error)) {
+    room.bytes = budget_of(&triggers->lifecycle.budgets, trigger);
+    room.is_new_trigger = true;
+    if (triggers_make_room(triggers, &room, error)) {
         triggers_add(triggers, trigger);
         lifecycle_follow_object(&triggers->lifecycle, trigger, ref);
         *ret_trigger = trigger;

@@ -23,11 +23,13 @@ struct triggers {
     uint64_t last_id;
 };
 
-/* ---- triggers.c ---- */
+/* ---- triggers_lookup.c ---- */
 
 /* The trigger with this identity, which was measured; NULL: there is none. */
 struct trigger *triggers_lookup(const struct triggers *triggers, const struct trigger_ref *ref,
                                 const struct identity *identity);
+
+/* ---- triggers.c ---- */
 
 /* Takes the trigger. */
 void triggers_add(struct triggers *triggers, struct trigger *trigger);
@@ -44,25 +46,25 @@ void triggers_reserve_for_file(struct triggers *triggers);
 
 /* ---- triggers_room.c ---- */
 
-/* Each of these drops triggers that are not in use, until there is room: first those of the
- * namespace, then what nobody has called for since TRIGGERS_ABANDONED_MS, then those of namespaces
- * that have more. Fails with ERROR_LIMIT where none is left to drop; what was dropped is gone. */
+/* The room that is needed. */
+struct room_request {
+    const char *namespace; /* whose memory it is */
+    size_t bytes;          /* so many more than it has */
+    /* A namespace may have as much memory as it leaves to the others. It gets this much in all
+     * even where they leave less. */
+    size_t guaranteed_bytes;
+    bool is_new_trigger;        /* one more trigger is to be in the table */
+    const struct trigger *kept; /* this one is not dropped for it; NULL: any may be */
+    int64_t now_ms;
+};
 
-/* For one more trigger. */
-bool triggers_make_room(struct triggers *triggers, const char *namespace, int64_t now_ms,
+/* Drops triggers that are not in use, until there is room: first those of the namespace, then those
+ * that nobody has called for since TRIGGERS_ABANDONED_MS, then those of namespaces that have more.
+ * Fails with ERROR_LIMIT where none is left to drop; what was dropped is gone. */
+bool triggers_make_room(struct triggers *triggers, const struct room_request *request,
                         struct error *error);
 
-/* For so many bytes more of the namespace, which may have as much as it leaves to the others: up to
- * `own_bytes` in all no other namespace can keep from it. */
-bool triggers_make_room_for_bytes(struct triggers *triggers, const char *namespace, size_t bytes,
-                                  size_t own_bytes, int64_t now_ms, struct error *error);
-
-/* For what a trigger of the table needs in addition: it is not dropped for itself, and half of all
- * memory is its namespace's own. */
-bool triggers_make_room_beside(struct triggers *triggers, const struct trigger *trigger,
-                               size_t bytes, int64_t now_ms, struct error *error);
-
-/* How many the namespace has now. */
+/* How many bytes the namespace has now. */
 size_t triggers_bytes_of(const struct triggers *triggers, const char *namespace);
 
 /* ---- triggers_renewal.c ---- */

@@ -8,8 +8,8 @@
 #include <sys/param.h>
 
 /* Takes the credentials. The replicas of the HPA are no reason to parse it again. */
-static void use(struct triggers *triggers, struct trigger *trigger, struct credentials *credentials,
-                const struct hpa_facts *hpa)
+static void replace_credentials(struct triggers *triggers, struct trigger *trigger,
+                                struct credentials *credentials, const struct hpa_facts *hpa)
 {
     struct trigger_kubernetes *known = &trigger->kubernetes;
     bool is_same = credentials_equal(known->credentials, credentials) &&
@@ -40,14 +40,20 @@ bool triggers_set_credentials(struct triggers *triggers, const char *identity, s
     struct credentials *refused = credentials_new();
     size_t before =
         trigger->kubernetes.credentials == NULL ? 0 : trigger->kubernetes.credentials->bytes;
-    bool has_room = credentials->bytes <= before ||
-                    triggers_make_room_beside(triggers, trigger, credentials->bytes - before,
-                                              now_ms, &refused->failure);
+    const struct room_request room = {
+        .namespace = trigger->namespace,
+        .bytes = credentials->bytes - before,
+        .guaranteed_bytes = triggers->settings.max_bytes / 2,
+        .kept = trigger,
+        .now_ms = now_ms,
+    };
+    bool has_room =
+        credentials->bytes <= before || triggers_make_room(triggers, &room, &refused->failure);
     refused->state = CREDENTIALS_REFUSED;
     if (has_room)
-        use(triggers, trigger, TAKE(credentials), hpa);
+        replace_credentials(triggers, trigger, TAKE(credentials), hpa);
     else if (!credentials_equal(trigger->kubernetes.credentials, refused))
-        use(triggers, trigger, TAKE(refused), &HPA_FACTS_UNKNOWN);
+        replace_credentials(triggers, trigger, TAKE(refused), &HPA_FACTS_UNKNOWN);
     credentials_free(credentials);
     credentials_free(refused);
     return has_room;

@@ -54,9 +54,13 @@ static bool make_room_for_secret(struct triggers *triggers, const char *namespac
     const struct namespace_budget *budget = budgets_find(&triggers->lifecycle.budgets, namespace);
     size_t before = budget == NULL ? 0 : budget->secret_bytes;
     size_t bytes = connections_bytes(connections);
-    return bytes <= before ||
-           triggers_make_room_for_bytes(triggers, namespace, bytes - before,
-                                        triggers->settings.max_bytes / 2, now_ms, error) ||
+    const struct room_request room = {
+        .namespace = namespace,
+        .bytes = bytes - before,
+        .guaranteed_bytes = triggers->settings.max_bytes / 2,
+        .now_ms = now_ms,
+    };
+    return bytes <= before || triggers_make_room(triggers, &room, error) ||
            error_prefix(error, "its connections take %zu KiB", bytes >> 10);
 }
 

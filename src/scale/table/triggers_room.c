@@ -54,20 +54,6 @@ static struct trigger *find_unused(const struct triggers *triggers,
     return oldest_of_larger(triggers, budget, now_ms);
 }
 
-bool triggers_make_room(struct triggers *triggers, const char *namespace, int64_t now_ms,
-                        struct error *error)
-{
-    size_t max = triggers->settings.max;
-    if (HASH_COUNT(triggers->by_identity) < max)
-        return true;
-    struct trigger *unused =
-        find_unused(triggers, budgets_find(&triggers->lifecycle.budgets, namespace), NULL, now_ms);
-    if (unused == NULL)
-        return error_set(error, ERROR_LIMIT, "all %zu triggers are in use (--max-triggers)", max);
-    triggers_drop(triggers, unused);
-    return true;
-}
-
 /* `namespace`: NULL are all of them. */
 static bool refuse_bytes(const char *namespace, size_t max_bytes, struct error *error)
 {
@@ -86,25 +72,25 @@ size_t triggers_bytes_of(const struct triggers *triggers, const char *namespace)
     return budget == NULL ? 0 : budget->bytes;
 }
 
-/* A namespace may have as much as it leaves to the others, and at any time as much as is its own
- * already: another one that comes must not end its edits. */
-static bool make_room(struct triggers *triggers, const char *namespace, size_t bytes,
-                      size_t own_bytes, const struct trigger *kept, int64_t now_ms,
-                      struct error *error)
+/* What a namespace has already stays its own at any time: another one that comes must not end its
+ * edits. */
+static bool make_room_for_bytes(struct triggers *triggers, const struct room_request *request,
+                                struct error *error)
 {
     const struct budgets *budgets = &triggers->lifecycle.budgets;
+    const char *namespace = request->namespace;
     size_t max = triggers->settings.max_bytes;
     for (;;) {
         const struct namespace_budget *budget = budgets_find(budgets, namespace);
         size_t of_namespace = budget == NULL ? 0 : budget->bytes;
         size_t of_others = budgets->bytes - of_namespace; /* a reload may take them beyond `max` */
-        bool is_own = of_namespace + bytes <= own_bytes;
-        if (budgets->bytes + (is_own ? 0 : of_namespace) + bytes <= max)
+        bool is_guaranteed = of_namespace + request->bytes <= request->guaranteed_bytes;
+        if (budgets->bytes + (is_guaranteed ? 0 : of_namespace) + request->bytes <= max)
             return true;
-        struct trigger *unused = find_unused(triggers, budget, kept, now_ms);
+        struct trigger *unused = find_unused(triggers, budget, request->kept, request->now_ms);
         /* With no other namespace it would be the same: what is unused of those stays. */
-        bool is_too_much = !is_own && 2 * of_namespace + bytes > max;
-        if (unused == NULL || (is_too_much && unused != oldest_of(budget, kept)))
+        bool is_too_much = !is_guaranteed && 2 * of_namespace + request->bytes > max;
+        if (unused == NULL || (is_too_much && unused != oldest_of(budget, request->kept)))
             return of_namespace == 0
                        ? refuse_bytes(NULL, max, error)
                        : refuse_bytes(namespace, (MAX(max, of_others) - of_others) / 2, error);
@@ -112,15 +98,24 @@ static bool make_room(struct triggers *triggers, const char *namespace, size_t b
     }
 }
 
-bool triggers_make_room_for_bytes(struct triggers *triggers, const char *namespace, size_t bytes,
-                                  size_t own_bytes, int64_t now_ms, struct error *error)
+static bool make_room_for_trigger(struct triggers *triggers, const struct room_request *request,
+                                  struct error *error)
 {
-    return make_room(triggers, namespace, bytes, own_bytes, NULL, now_ms, error);
+    const struct budgets *budgets = &triggers->lifecycle.budgets;
+    size_t max = triggers->settings.max;
+    if (HASH_COUNT(triggers->by_identity) < max)
+        return true;
+    struct trigger *unused = find_unused(triggers, budgets_find(budgets, request->namespace),
+                                         request->kept, request->now_ms);
+    if (unused == NULL)
+        return error_set(error, ERROR_LIMIT, "all %zu triggers are in use (--max-triggers)", max);
+    triggers_drop(triggers, unused);
+    return true;
 }
 
-bool triggers_make_room_beside(struct triggers *triggers, const struct trigger *trigger,
-                               size_t bytes, int64_t now_ms, struct error *error)
+bool triggers_make_room(struct triggers *triggers, const struct room_request *request,
+                        struct error *error)
 {
-    return make_room(triggers, trigger->namespace, bytes, triggers->settings.max_bytes / 2, trigger,
-                     now_ms, error);
+    return make_room_for_bytes(triggers, request, error) &&
+           (!request->is_new_trigger || make_room_for_trigger(triggers, request, error));
 }
