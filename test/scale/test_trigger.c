@@ -315,12 +315,10 @@ static void a_policy_steps_with_each_reading_whoever_reads_it(void **state)
 /* One replica for each message in flight. */
 static struct trigger_policy *policy_of_in_flight(void)
 {
-    struct trigger_policy *policy = NULL;
-    struct trigger_policy_settings *settings = memory_new(sizeof(*settings));
-    settings->is_on = true;
-    settings->answered.in_flight_per_replica = 1;
-    settings->basis.threshold = 5;
-    trigger_policy_apply(&policy, settings);
+    struct trigger_policy *policy = memory_new(sizeof(*policy));
+    policy->answered.is_on = true;
+    policy->answered.settings.in_flight_per_replica = 1;
+    policy->basis.threshold = 5;
     return policy;
 }
 
@@ -348,7 +346,7 @@ static void a_policy_that_cannot_decide_gives_no_value(void **state)
         _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {0};
         bool is_known = i == 1;
         step_to(policy, &recent, i, is_known ? 30 : NAN);
-        trigger_policy_copy(policy, &view);
+        trigger_policy_copy(policy, 0, &view);
         assert_int_equal(view.evaluated.good, is_known);
         assert_int_equal(view.answered.has_decided, is_known);
         assert_true(!is_known || view.evaluated.evaluation.value == 30);
@@ -384,8 +382,8 @@ static void the_last_changes_of_a_policy_are_kept(void **state)
     for (int i = SAME + 1; i <= STEPS; i++)
         step_to(policy, &recent, i, 30 + i);
 
-    _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {.has_changes = true};
-    trigger_policy_copy(policy, &view);
+    _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {0};
+    trigger_policy_copy(policy, TRIGGER_VIEW_CHANGES, &view);
     assert_int_equal(view.change_count, TRIGGER_POLICY_CHANGES);
     const int first = STEPS + 1 - TRIGGER_POLICY_CHANGES;
     for (int i = first; i <= STEPS; i++) {
@@ -437,6 +435,8 @@ static void observers_change_nothing(void **state)
         struct answer_call call = {.arrived_ms = clock_now_ms(), .out_of_time = true};
         assert_true(replicas_now(trigger) == 5);
         trigger_report_answer(trigger, &call, clock_now_ms(), &answer);
+        assert_int_equal(answer.policy.replicas, 5);
+        assert_int_equal(answer.policy.shadow_replicas, 2);
         answer_done(&answer);
         usleep(1000);
     }
@@ -601,6 +601,13 @@ static void a_round_repeats_what_get_metrics_was_answered_for_a_while(void **sta
     assert_null(trigger_answers_round(trigger, 1001 + TRIGGER_ROUND_MS));
 }
 
+/* Answers with what its policy has found. */
+static void record(struct trigger *trigger, const char *call, struct answer answer, int64_t now_ms)
+{
+    answer.policy = trigger_policy_found(trigger->policy);
+    trigger_answers_record(trigger, call, &answer, now_ms);
+}
+
 static void in_an_outage_the_status_of_consumers_is_unknown(void **state)
 {
     (void)state;
@@ -609,14 +616,14 @@ static void in_an_outage_the_status_of_consumers_is_unknown(void **state)
     struct answer answer = {.kind = ANSWER_VALUE, .value = 3, .active = true};
     trigger->policy->answered.state.status = FLOW_STALL;
     assert_int_equal(stats->statuses[FLOW_UNKNOWN], 1); /* no answer yet */
-    trigger_answers_record(trigger, "GetMetrics", &answer, 1000);
+    record(trigger, "GetMetrics", answer, 1000);
     assert_int_equal(stats->statuses[FLOW_STALL], 1);
     answer.held = true;
-    trigger_answers_record(trigger, "GetMetrics", &answer, 2000);
+    record(trigger, "GetMetrics", answer, 2000);
     assert_int_equal(stats->statuses[FLOW_STALL], 0);
     assert_int_equal(stats->statuses[FLOW_UNKNOWN], 1);
     answer = (struct answer){.kind = ANSWER_REFUSED};
-    trigger_answers_record(trigger, "GetMetrics", &answer, 3000);
+    record(trigger, "GetMetrics", answer, 3000);
     assert_int_equal(stats->statuses[FLOW_UNKNOWN], 1);
 }
 
@@ -633,14 +640,14 @@ static void the_sums_of_policies_follow_answers_and_drops(void **state)
     nine->policy->shadow.result.replicas = 7;
     nine->policy->answered.state.status = FLOW_OK;
     assert_int_equal(stats->replicas, 0); /* they have answered nothing yet */
-    trigger_answers_record(five, "GetMetrics", &answer, 1000);
-    trigger_answers_record(nine, "GetMetrics", &answer, 1000);
-    trigger_answers_record(nine, "IsActive", &answer, 1000);
+    record(five, "GetMetrics", answer, 1000);
+    record(nine, "GetMetrics", answer, 1000);
+    record(nine, "IsActive", answer, 1000);
     assert_int_equal(stats->replicas, 14);
     assert_int_equal(stats->shadow_replicas, 7);
     assert_int_equal(stats->statuses[FLOW_OK], 1);
     five->policy->answered.result.replicas = 2;
-    trigger_answers_record(five, "GetMetrics", &answer, 2000);
+    record(five, "GetMetrics", answer, 2000);
     assert_int_equal(stats->replicas, 11);
     triggers_expire(triggers, 5000);
     assert_int_equal(triggers_count(triggers), 0);

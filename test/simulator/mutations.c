@@ -236,7 +236,7 @@ WRAP(void, trigger_policy_step, struct trigger_policy *policy,
         __real_trigger_policy_step(policy, owner, recent, evaluated);
 }
 
-WRAP(void, trigger_policy_copy, const struct trigger_policy *policy,
+WRAP(void, trigger_policy_copy, const struct trigger_policy *policy, unsigned extras,
      struct trigger_policy_view *view)
 {
     struct follower *follower = (struct follower *)&policy->follower;
@@ -245,7 +245,7 @@ WRAP(void, trigger_policy_copy, const struct trigger_policy *policy,
         follower->query->recent->count > 0)
         follower->step(follower, follower->query->recent);
     is_read = false;
-    __real_trigger_policy_copy(policy, view);
+    __real_trigger_policy_copy(policy, extras, view);
 }
 
 /* ---- running them ---- */

@@ -48,10 +48,10 @@ static void step(struct follower *follower, const struct recent_samples *recent)
     trigger_policy_step(user->policy, &owner, recent, &evaluated);
 }
 
-static void copy(const struct follower *follower, void *ret_copy)
+static void copy(const struct follower *follower, void *copy)
 {
     const struct user *user = follower->context;
-    trigger_policy_copy(user->policy, ret_copy);
+    trigger_policy_copy(user->policy, 0, copy);
 }
 
 void policy_init(struct user *user)
@@ -112,7 +112,7 @@ int64_t check_policy(const struct user *user)
     _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {0};
     if (user->policy == NULL || user->query == NULL)
         return 0;
-    trigger_policy_copy(user->policy, &view);
+    trigger_policy_copy(user->policy, 0, &view);
     int64_t replicas = user->level == 0 ? 0 : levels[user->level - 1].replicas;
     if (view.answered.has_decided != user->has_level)
         violated("trigger %d: its policy has decided: %d; it had a reading: %d", user->index,
@@ -135,13 +135,13 @@ static uint64_t observers_number(uint64_t below)
 static void observe(const struct user *user)
 {
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
-    _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {.is_for_people = true};
+    _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {0};
     _cleanup_(answer_done) struct answer answer = {0};
     if (user->query == NULL)
         return;
     query_snapshot(user->query, &snapshot);
     if (user->policy != NULL)
-        trigger_policy_copy(user->policy, &view);
+        trigger_policy_copy(user->policy, TRIGGER_VIEW_WORDS, &view);
     const struct answer_facts facts = {.snapshot = &snapshot,
                                        .evaluated = &view.evaluated,
                                        .rules = &user->rules,

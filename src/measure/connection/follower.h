@@ -17,8 +17,8 @@ struct query;
 struct follower {
     /* The last sample is the reading. */
     void (*step)(struct follower *follower, const struct recent_samples *recent);
-    /* For query_snapshot_with(). */
-    void (*copy)(const struct follower *follower, void *ret_copy);
+    /* For query_snapshot_with(), whose `copy` it gets. */
+    void (*copy)(const struct follower *follower, void *copy);
     void *context;
 
     struct query *query; /* NULL: it follows none */

@@ -29,10 +29,11 @@ size_t query_bytes(void); /* that one takes at least, besides its values */
 
 void query_snapshot(const struct query *query, struct snapshot *ret_snapshot);
 
-/* With what a follower of the query has made of the same reading (its `copy`), or already of the
- * next one: that is known once all followers have got it. */
+/* The snapshot, and under the same lock what the follower's hook `copy` makes of `copy`: what the
+ * follower has found from the same reading, or already from the next one, which is in a snapshot
+ * once all followers have got it. */
 void query_snapshot_with(const struct query *query, const struct follower *follower,
-                         struct snapshot *ret_snapshot, void *ret_copy);
+                         struct snapshot *ret_snapshot, void *copy);
 
 /* A caller waits for a measurement that was sent at `from_ms` or later. Measured once for all
  * callers, and even if they leave. While a connection has failed, or the query is spaced out after

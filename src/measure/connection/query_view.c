@@ -65,11 +65,11 @@ void query_snapshot(const struct query *query, struct snapshot *ret_snapshot)
 }
 
 void query_snapshot_with(const struct query *query, const struct follower *follower,
-                         struct snapshot *ret_snapshot, void *ret_copy)
+                         struct snapshot *ret_snapshot, void *copy)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     copy_known(query, ret_snapshot);
-    follower->copy(follower, ret_copy);
+    follower->copy(follower, copy);
 }
 
 void query_remember(const struct query *query, struct former_query *ret_former)

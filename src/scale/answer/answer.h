@@ -23,6 +23,7 @@
 #include "measure/scaler.h"
 #include "measure/snapshot.h"
 #include "scale/answer/peak_value.h"
+#include "scale/policy/flow.h"
 
 enum {
     /* A call waits so long for a fresh reading if there is an older one. */
@@ -32,6 +33,13 @@ enum {
 };
 
 struct peer_value;
+
+/* What the policy of a trigger had found when the trigger was answered. */
+struct answer_policy {
+    enum flow_status status; /* of its consumers */
+    int64_t replicas;
+    int64_t shadow_replicas; /* that other settings would have chosen */
+};
 
 struct answer {
     enum {
@@ -48,6 +56,7 @@ struct answer {
     bool is_unanswered;  /* no measurement came: one is needed all the same, and the hold begins */
     int64_t age_ms;      /* of the reading behind a value: since the request for it was sent */
     int64_t began_at_us; /* when the source notified us of it, or the request was sent */
+    struct answer_policy policy; /* of a trigger with a policy; trigger_report_answer() adds it */
     struct error error;
 };
 

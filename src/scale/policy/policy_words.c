@@ -82,6 +82,11 @@ static void add_base(const struct policy_decision *decision, struct text *words)
         add_threshold(decision, words);
 }
 
+static void add_partitions(double useful, struct text *words)
+{
+    text_addf(words, "; only %g replica%s can have a partition", useful, useful > 1 ? "s" : "");
+}
+
 static void add_bound(const struct policy_decision *decision, struct text *words)
 {
     const struct policy_settings *settings = decision->settings;
@@ -111,8 +116,7 @@ static void add_bound(const struct policy_decision *decision, struct text *words
         text_add(words, "; one partition alone has what waits (SKEW): more replicas do not help");
         break;
     case POLICY_BY_PARTITIONS:
-        text_addf(words, "; more than %g replicas have no partition",
-                  fmax(decision->input->max_useful, 1));
+        add_partitions(fmax(decision->input->max_useful, 1), words);
         break;
     case POLICY_BY_MAX:
         text_addf(words, "; maxReplicaCount is %" PRId64, settings->max_replicas);

@@ -211,7 +211,7 @@ static void check_authentication_keys(const struct general_options *general,
  * when they are corrected. */
 static void apply_policy(struct trigger_parsed *parsed, const struct options *options)
 {
-    struct trigger_policy_settings *policy = parsed->policy;
+    struct trigger_policy *policy = parsed->policy;
     if (policy == NULL)
         return;
     trigger_policy_check(policy, parsed->scaler, options, &parsed->mistakes);
@@ -220,7 +220,7 @@ static void apply_policy(struct trigger_parsed *parsed, const struct options *op
         .has_threshold = has_threshold(parsed),
         .count_interval_ms = parsed->scaler->count_interval_ms,
     };
-    if (policy->is_on)
+    if (policy->answered.is_on)
         parsed->target = 1;
 }
 
@@ -287,7 +287,7 @@ enum trigger_phase parse_trigger(const struct trigger_ref *ref,
         parsed->rules.hold_window_ms = known->hpa->down_window_ms;
     parsed->connection_name = text_copy(general->connection_name);
     check_authentication_keys(general, settings, &parsed->mistakes);
-    parsed->policy = trigger_policy_read(&general->policy, &parsed->mistakes);
+    parsed->policy = trigger_policy_new(&general->policy, &parsed->mistakes);
     parsed->scaler =
         general->scaler == NULL ? NULL : scaler_find(settings->scalers, general->scaler);
     if (parsed->scaler != NULL)

@@ -12,7 +12,7 @@ void trigger_parsed_done(struct trigger_parsed *parsed)
         option_values_free(TAKE(parsed->values[scope]));
     free(TAKE(parsed->metric_name));
     free(TAKE(parsed->connection_name));
-    free(TAKE(parsed->policy));
+    trigger_policy_free(TAKE(parsed->policy));
     error_done(&parsed->mistakes);
 }
 
@@ -63,10 +63,17 @@ static void step_policy(struct follower *follower, const struct recent_samples *
     trigger_policy_step(trigger->policy, &owner, recent, &evaluated);
 }
 
-static void copy_policy(const struct follower *follower, void *ret_copy)
+/* What trigger_observe() wants to know under the lock. */
+struct policy_copy {
+    unsigned extras;
+    struct trigger_policy_view *view;
+};
+
+static void copy_policy(const struct follower *follower, void *copy)
 {
     const struct trigger *trigger = follower->context;
-    trigger_policy_copy(trigger->policy, ret_copy);
+    const struct policy_copy *wanted = copy;
+    trigger_policy_copy(trigger->policy, wanted->extras, wanted->view);
 }
 
 void trigger_follow(struct trigger *trigger)
@@ -86,14 +93,15 @@ void trigger_unfollow(struct trigger *trigger)
         query_unfollow(&trigger->policy->follower);
 }
 
-void trigger_observe(const struct trigger *trigger, struct snapshot *ret_snapshot,
+void trigger_observe(const struct trigger *trigger, unsigned extras, struct snapshot *ret_snapshot,
                      struct trigger_policy_view *ret_view)
 {
     const struct trigger_policy *policy = trigger->policy;
+    struct policy_copy copy = {extras, ret_view};
     if (policy != NULL && policy->follower.query != NULL)
-        query_snapshot_with(policy->follower.query, &policy->follower, ret_snapshot, ret_view);
+        query_snapshot_with(policy->follower.query, &policy->follower, ret_snapshot, &copy);
     else if (policy != NULL)
-        trigger_policy_copy(policy, ret_view);
+        trigger_policy_copy(policy, extras, ret_view);
     else if (trigger->bound.query != NULL)
         query_snapshot(trigger->bound.query, ret_snapshot);
 }

@@ -70,10 +70,10 @@ struct trigger_parsed {
     double target;
     int64_t idle_interval_ms;
     struct answer_rules rules;
-    char *connection_name; /* in the connections file or the Secret, or NULL */
-    unsigned needs;        /* enum trigger_needs */
-    struct error mistakes; /* what GetMetrics and IsActive answer, unless it is ready */
-    struct trigger_policy_settings *policy; /* NULL: none, or trigger->policy has them */
+    char *connection_name;         /* in the connections file or the Secret, or NULL */
+    unsigned needs;                /* enum trigger_needs */
+    struct error mistakes;         /* what GetMetrics and IsActive answer, unless it is ready */
+    struct trigger_policy *policy; /* until trigger->policy takes it; NULL: it has none */
 };
 
 /* What it is measured by (lifecycle.c). */
@@ -188,9 +188,9 @@ void trigger_unfollow(struct trigger *trigger);
 void trigger_evaluate(const struct trigger *trigger, const struct reading *reading,
                       struct evaluated *ret_evaluated);
 
-/* What is known of its query and what its policy found, of one moment; both empty, or with what
- * they are for, before. */
-void trigger_observe(const struct trigger *trigger, struct snapshot *ret_snapshot,
+/* What is known of its query and what its policy found, of one moment, with these extras (enum
+ * trigger_view_extras). The caller hands in both empty ({0}), and ends them. */
+void trigger_observe(const struct trigger *trigger, unsigned extras, struct snapshot *ret_snapshot,
                      struct trigger_policy_view *ret_view);
 
 /* Is this the trigger's metric? KEDA may send it with its s<N>- prefix, or in lower case (2.7

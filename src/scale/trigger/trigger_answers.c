@@ -12,6 +12,8 @@ static void record(struct trigger_last_answer *last, const char *call, const str
     last->at_ms = now_ms;
 }
 
+static const char hold_is_over[] = "the hold is over, KEDA gets errors";
+
 /* Whether it is held is seen in metrics and in the log, as KEDA's conditions do not show it. */
 static void set_hold(struct trigger *trigger, enum trigger_hold hold, const char *why)
 {
@@ -30,17 +32,7 @@ void trigger_answers_end_held(struct trigger *trigger, const char *why)
 
 void trigger_answers_resume_hold(struct trigger *trigger, enum trigger_hold former)
 {
-    set_hold(trigger, former, "the hold is over, KEDA gets errors");
-}
-
-static void count_policy(struct trigger *trigger, bool is_known)
-{
-    if (trigger->policy == NULL)
-        return;
-    _cleanup_(snapshot_done) struct snapshot ignored = {0};
-    _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {0};
-    trigger_observe(trigger, &ignored, &view);
-    trigger_policy_count(trigger->policy, &view, is_known);
+    set_hold(trigger, former, hold_is_over);
 }
 
 void trigger_answers_record(struct trigger *trigger, const char *call, const struct answer *answer,
@@ -51,10 +43,10 @@ void trigger_answers_record(struct trigger *trigger, const char *call, const str
     if (is_value)
         set_hold(trigger, answer->held ? TRIGGER_HOLD_ON : TRIGGER_HOLD_NONE, "measured again");
     else
-        set_hold(trigger, was_held ? TRIGGER_HOLD_OVER : TRIGGER_HOLD_NONE,
-                 "the hold is over, KEDA gets errors");
+        set_hold(trigger, was_held ? TRIGGER_HOLD_OVER : TRIGGER_HOLD_NONE, hold_is_over);
     record(&trigger->answers.last, call, answer, now_ms);
-    count_policy(trigger, is_value && !answer->held);
+    if (trigger->policy != NULL)
+        trigger_policy_count(trigger->policy, &answer->policy, is_value && !answer->held);
 }
 
 void trigger_answers_refuse(struct trigger *trigger, const char *call, const struct error *error,
@@ -62,8 +54,10 @@ void trigger_answers_refuse(struct trigger *trigger, const char *call, const str
 {
     const struct answer refused = {.kind = ANSWER_REFUSED, .error = *error};
     record(&trigger->answers.last, call, &refused, now_ms);
-    if (trigger->bound.query == NULL)
-        count_policy(trigger, false);
+    if (trigger->policy == NULL || trigger->bound.query != NULL)
+        return;
+    const struct answer_policy found = trigger_policy_found(trigger->policy);
+    trigger_policy_count(trigger->policy, &found, false);
 }
 
 /* Of idle triggers, which are most of them where there are many, nothing is kept. */

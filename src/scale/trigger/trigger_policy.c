@@ -13,30 +13,34 @@
 
 enum { LOG_AGAIN_MS = 60 * 1000 };
 
-struct trigger_policy_settings *trigger_policy_read(const struct policy_options *options,
-                                                    struct error *mistakes)
+struct trigger_policy *trigger_policy_new(const struct policy_options *options,
+                                          struct error *mistakes)
 {
-    struct trigger_policy_settings *settings = memory_new(sizeof(*settings));
-    settings->is_on = policy_options_compile(options, &settings->answered, mistakes);
-    settings->has_shadow = options->shadow != NULL &&
-                           general_parse_shadow(options->shadow, &settings->shadow, mistakes);
-    if (!settings->is_on && !settings->has_shadow)
-        free(TAKE(settings));
-    return settings;
+    struct trigger_policy *policy = memory_new(sizeof(*policy));
+    struct trigger_plan *answered = &policy->answered;
+    struct trigger_plan *shadow = &policy->shadow;
+    answered->is_on = policy_options_compile(options, &answered->settings, mistakes);
+    shadow->is_on = options->shadow != NULL &&
+                    general_parse_shadow(options->shadow, &shadow->settings, mistakes);
+    if (!answered->is_on && !shadow->is_on)
+        free(TAKE(policy));
+    return policy;
 }
 
-void trigger_policy_apply(struct trigger_policy **policy, struct trigger_policy_settings *settings)
+void trigger_policy_apply(struct trigger_policy **policy, struct trigger_policy *parsed)
 {
-    if (settings == NULL)
+    if (parsed == NULL)
         return;
-    if (*policy == NULL)
-        *policy = memory_new(sizeof(**policy));
-    (*policy)->answered.is_on = settings->is_on;
-    (*policy)->answered.settings = settings->answered;
-    (*policy)->shadow.is_on = settings->has_shadow;
-    (*policy)->shadow.settings = settings->shadow;
-    (*policy)->basis = settings->basis;
-    free(settings);
+    if (*policy == NULL) {
+        *policy = parsed;
+        return;
+    }
+    (*policy)->answered.is_on = parsed->answered.is_on;
+    (*policy)->answered.settings = parsed->answered.settings;
+    (*policy)->shadow.is_on = parsed->shadow.is_on;
+    (*policy)->shadow.settings = parsed->shadow.settings;
+    (*policy)->basis = parsed->basis;
+    trigger_policy_free(parsed);
 }
 
 void trigger_policy_free(struct trigger_policy *policy)
@@ -72,14 +76,13 @@ unsigned trigger_policy_wants(const struct trigger_policy *policy)
     return wants;
 }
 
-void trigger_policy_check(const struct trigger_policy_settings *settings,
-                          const struct scaler *scaler, const struct options *options,
-                          struct error *mistakes)
+void trigger_policy_check(const struct trigger_policy *policy, const struct scaler *scaler,
+                          const struct options *options, struct error *mistakes)
 {
-    if (settings->is_on)
-        policy_options_check_source(&settings->answered, scaler, options, mistakes);
-    if (settings->has_shadow)
-        policy_options_check_source(&settings->shadow, scaler, options, mistakes);
+    if (policy->answered.is_on)
+        policy_options_check_source(&policy->answered.settings, scaler, options, mistakes);
+    if (policy->shadow.is_on)
+        policy_options_check_source(&policy->shadow.settings, scaler, options, mistakes);
 }
 
 /* ---- deciding ---- */
@@ -212,29 +215,41 @@ static void copy_changes(const struct trigger_policy *policy, struct trigger_pol
     view->change_count = kept;
 }
 
-static void copy_plan(const struct trigger_plan *plan, bool is_for_people,
+static void copy_plan(const struct trigger_plan *plan, unsigned extras,
                       struct trigger_plan_view *view)
 {
     view->has_decided = plan->is_on && plan->words.length > 0;
     view->result = plan->result;
-    if (is_for_people && view->has_decided)
+    if (extras & TRIGGER_VIEW_WORDS && view->has_decided)
         text_add(&view->words, plan->words.bytes);
 }
 
-void trigger_policy_copy(const struct trigger_policy *policy, struct trigger_policy_view *view)
+struct answer_policy trigger_policy_found(const struct trigger_policy *policy)
+{
+    const struct trigger_plan *decides =
+        policy->answered.is_on ? &policy->answered : &policy->shadow;
+    return (struct answer_policy){
+        .status = decides->state.status,
+        .replicas = policy->answered.result.replicas,
+        .shadow_replicas = policy->shadow.result.replicas,
+    };
+}
+
+void trigger_policy_copy(const struct trigger_policy *policy, unsigned extras,
+                         struct trigger_policy_view *view)
 {
     view->evaluated = policy->evaluated;
     view->evaluated.error = (struct error){0};
     error_copy(&view->evaluated.error, &policy->evaluated.error);
     if (policy->follower.stepped_ms == 0)
         error_unavailable(&view->evaluated.error, "no measurement yet");
-    copy_plan(&policy->answered, view->is_for_people, &view->answered);
-    copy_plan(&policy->shadow, view->is_for_people, &view->shadow);
+    copy_plan(&policy->answered, extras, &view->answered);
+    copy_plan(&policy->shadow, extras, &view->shadow);
+    view->found = trigger_policy_found(policy);
     view->peak = policy->answered.state.peak;
     view->peers_peak = policy->answered.state.peers_peak;
     view->peers_until_ms = policy->answered.state.peers_until_ms;
-    view->status = (policy->answered.is_on ? &policy->answered : &policy->shadow)->state.status;
-    if (view->has_changes)
+    if (extras & TRIGGER_VIEW_CHANGES)
         copy_changes(policy, view);
 }
 
@@ -277,12 +292,12 @@ void trigger_policy_leave(struct trigger_policy *policy)
     policy->stats = NULL;
 }
 
-void trigger_policy_count(struct trigger_policy *policy, const struct trigger_policy_view *view,
+void trigger_policy_count(struct trigger_policy *policy, const struct answer_policy *found,
                           bool is_known)
 {
     add_part(policy, -1);
-    policy->counted.status = is_known ? view->status : FLOW_UNKNOWN;
-    policy->counted.replicas = view->answered.result.replicas;
-    policy->counted.shadow_replicas = view->shadow.result.replicas;
+    policy->counted = *found;
+    if (!is_known)
+        policy->counted.status = FLOW_UNKNOWN;
     add_part(policy, 1);
 }

@@ -57,11 +57,7 @@ struct trigger_policy {
     struct trigger_policy_change *changes; /* of what was answered: a ring of the last ones */
     size_t change_count;                   /* in all */
     struct trigger_policy_stats *stats;    /* borrowed; NULL: it is in none */
-    struct {
-        enum flow_status status;
-        int64_t replicas;
-        int64_t shadow_replicas;
-    } counted; /* its part of the stats */
+    struct answer_policy counted;          /* its part of the stats */
 };
 
 struct policy_options;
@@ -72,27 +68,20 @@ struct trigger_policy_owner {
     const char *name;
 };
 
-/* What parsing makes of the options. */
-struct trigger_policy_settings {
-    bool is_on;
-    bool has_shadow;
-    struct policy_settings answered; /* where it is on */
-    struct policy_settings shadow;   /* where there is one */
-    struct policy_basis basis;
-};
+/* A policy with the settings that the options have, which has decided nothing yet; NULL: they have
+ * neither a policy nor a shadow. The caller frees it, or hands it to trigger_policy_apply(). Adds
+ * every mistake. The basis is the caller's to set. */
+struct trigger_policy *trigger_policy_new(const struct policy_options *options,
+                                          struct error *mistakes);
 
-/* The caller frees them; NULL: there is no policy, nor a shadow. Adds every mistake. */
-struct trigger_policy_settings *trigger_policy_read(const struct policy_options *options,
-                                                    struct error *mistakes);
+/* Adds as mistakes what the settings need and the scaler does not report with these options. */
+void trigger_policy_check(const struct trigger_policy *policy, const struct scaler *scaler,
+                          const struct options *options, struct error *mistakes);
 
-/* What the settings need that the scaler does not report with these options: adds the mistakes. */
-void trigger_policy_check(const struct trigger_policy_settings *settings,
-                          const struct scaler *scaler, const struct options *options,
-                          struct error *mistakes);
-
-/* `policy` goes by these from now on, and keeps its state; it is made where there is none. The
- * settings are freed; NULL: nothing happens, as they are the same in each parsing. */
-void trigger_policy_apply(struct trigger_policy **policy, struct trigger_policy_settings *settings);
+/* `policy` gets the settings and the basis of `parsed`, which is taken, and keeps what it knows.
+ * Where there was no policy, `parsed` becomes it. `parsed` is NULL where the metadata has no
+ * policy; then nothing happens, since each parsing of the same metadata has none. */
+void trigger_policy_apply(struct trigger_policy **policy, struct trigger_policy *parsed);
 void trigger_policy_free(struct trigger_policy *policy); /* NULL is nothing */
 
 /* The memory that it takes, with what it keeps of its decisions; 0: NULL. */
@@ -117,33 +106,41 @@ void trigger_policy_forget(struct trigger_policy *policy);
 struct trigger_plan_view {
     bool has_decided; /* it is on, and the readings had what it needs */
     struct policy_result result;
-    struct text words; /* for people */
+    struct text words; /* TRIGGER_VIEW_WORDS */
 };
+
+/* What a view has only for some: people want words, the past wants changes, which are many to copy
+ * under the lock. */
+enum trigger_view_extras { TRIGGER_VIEW_WORDS = 1 << 0, TRIGGER_VIEW_CHANGES = 1 << 1 };
 
 /* A copy of what it found, for who answers and for people. */
 struct trigger_policy_view {
-    bool is_for_people; /* set before: with words */
-    bool has_changes;   /* set before: with changes, which are many to copy under the lock */
     struct evaluated evaluated;
     struct trigger_plan_view answered, shadow;
-    enum flow_status status;               /* of its consumers */
+    struct answer_policy found;            /* with the status of its consumers */
     int64_t peak;                          /* the most replicas that it wanted since it was idle */
     int64_t peers_peak;                    /* the most that other replicas of the server wanted */
     int64_t peers_until_ms;                /* when peers_peak ends to count */
-    struct trigger_policy_change *changes; /* the oldest first */
+    struct trigger_policy_change *changes; /* TRIGGER_VIEW_CHANGES: the oldest first */
     size_t change_count;
 };
 
-void trigger_policy_copy(const struct trigger_policy *policy, struct trigger_policy_view *view);
+/* Fills the view, which was empty ({0}); `extras` are of enum trigger_view_extras. The caller ends
+ * it with trigger_policy_view_done(). */
+void trigger_policy_copy(const struct trigger_policy *policy, unsigned extras,
+                         struct trigger_policy_view *view);
 void trigger_policy_view_done(struct trigger_policy_view *view);
 
 /* Into the stats, with consumers of unknown status, and out of them. */
 void trigger_policy_join(struct trigger_policy *policy, struct trigger_policy_stats *stats);
 void trigger_policy_leave(struct trigger_policy *policy);
 
-/* The trigger was answered, when that was so. While measuring fails nobody knows what its consumers
- * do: `is_known` is false then. */
-void trigger_policy_count(struct trigger_policy *policy, const struct trigger_policy_view *view,
+/* What it found last. */
+struct answer_policy trigger_policy_found(const struct trigger_policy *policy);
+
+/* The trigger was answered when its policy had found this. While measuring fails nobody knows what
+ * its consumers do: `is_known` is false then. */
+void trigger_policy_count(struct trigger_policy *policy, const struct answer_policy *found,
                           bool is_known);
 
 /* What was so at that moment; NULL: not known, or not any more. */

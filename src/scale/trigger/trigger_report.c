@@ -98,14 +98,14 @@ static void decide_now(const struct trigger *trigger, const struct answer_call *
     error_done(&own.error);
 }
 
-/* Of the policy's view, what it is to have is set before. */
-static void begin_report(const struct trigger *trigger, int64_t now_ms,
+/* `extras` of the policy's view: enum trigger_view_extras. */
+static void begin_report(const struct trigger *trigger, unsigned extras, int64_t now_ms,
                          struct trigger_report *report)
 {
     report->at_ms = now_ms;
     report->has_policy = trigger->policy != NULL;
     report->throughput = (struct history_throughput){NAN, NAN, NAN};
-    trigger_observe(trigger, &report->snapshot, &report->policy);
+    trigger_observe(trigger, extras, &report->snapshot, &report->policy);
 }
 
 /* ---- to a call ---- */
@@ -130,12 +130,13 @@ void trigger_report_answer(const struct trigger *trigger, const struct answer_ca
                            int64_t now_ms, struct answer *ret_answer)
 {
     _cleanup_(trigger_report_done) struct trigger_report report = {0};
-    begin_report(trigger, now_ms, &report);
+    begin_report(trigger, 0, now_ms, &report);
     if (trigger->bound.query == NULL)
         refuse_without_query(trigger, call, &report.answer);
     else
         decide_now(trigger, call, now_ms, &report);
     *ret_answer = report.answer;
+    ret_answer->policy = report.policy.found;
     report.answer.error = (struct error){0};
 }
 
@@ -182,12 +183,13 @@ static void add_for_people(const struct trigger *trigger, struct trigger_report 
 }
 
 /* To people a reading is as good as when it was sent. */
-static void report_to_people(const struct trigger *trigger, int64_t now_ms,
-                             struct trigger_report *report)
+static void report_to_people(const struct trigger *trigger, unsigned extras, int64_t now_ms,
+                             struct trigger_report *ret_report)
 {
     static const struct answer_call for_people = {.is_stream = true};
-    report->policy.is_for_people = true;
-    begin_report(trigger, now_ms, report);
+    struct trigger_report *report = ret_report;
+    *report = (struct trigger_report){0};
+    begin_report(trigger, extras, now_ms, report);
     bool is_good = report->snapshot.last_attempt == ATTEMPT_GOOD;
     if (trigger->bound.query == NULL)
         show_refusal(trigger, &report->answer);
@@ -200,15 +202,13 @@ static void report_to_people(const struct trigger *trigger, int64_t now_ms,
 void trigger_report(const struct trigger *trigger, int64_t now_ms,
                     struct trigger_report *ret_report)
 {
-    *ret_report = (struct trigger_report){0};
-    report_to_people(trigger, now_ms, ret_report);
+    report_to_people(trigger, TRIGGER_VIEW_WORDS, now_ms, ret_report);
 }
 
 void trigger_report_with_changes(const struct trigger *trigger, int64_t now_ms,
                                  struct trigger_report *ret_report)
 {
-    *ret_report = (struct trigger_report){.policy = {.has_changes = true}};
-    report_to_people(trigger, now_ms, ret_report);
+    report_to_people(trigger, TRIGGER_VIEW_WORDS | TRIGGER_VIEW_CHANGES, now_ms, ret_report);
 }
 
 void trigger_report_past(const struct trigger *trigger, const struct trigger_report *now,
