@@ -301,6 +301,33 @@ static void an_agent_knows_how_long_tasks_wait_after_any_message(void **state)
         fake_values_done(&values[i]);
 }
 
+/* The server takes the query for one that it has sent already. */
+static void an_agent_fails_a_task_whose_query_it_lacks(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct scaler scaler = fake_agent_scaler;
+    struct fake_values values = fake_values("a", "1");
+    struct agent_client *client = NULL;
+    bool is_new = false;
+    scaler.measure = measure_in_agent;
+    assert_true(agent_client_open(&fake_agent_scaler, values.scopes[OPTION_CONNECTION],
+                                  &(struct agent_origin){.program = "/proc/self/exe"},
+                                  clock_now_ms() + 10000, &client, &error));
+    agent_queries_number(&client->queries, values.scopes[OPTION_QUERY]->identity, clock_now_ms(),
+                         &is_new);
+    assert_true(is_new);
+    struct test_feed *feed = test_feed_new(&scaler);
+    test_feed_add(feed, values.scopes[OPTION_QUERY]->data, (struct notifier){0});
+    test_feed_task(feed, 0)->task.values = values.scopes[OPTION_QUERY];
+    test_feed_set_timeout(feed, 1000);
+    assert_true(test_feed_run(feed, client, 1000, &error));
+    assert_int_equal(test_feed_task(feed, 0)->outcome, TASK_FAILED);
+    agent_client_close(client);
+    test_feed_free(feed);
+    fake_values_done(&values);
+}
+
 static void ignore(void *context, uint64_t id)
 {
     (void)context;
@@ -417,6 +444,7 @@ int main(int argc, char **argv)
         TEST(subscriptions_of_a_killed_agent_are_made_again_at_once),
         TEST(an_agent_unsubscribes),
         cmocka_unit_test(an_agent_knows_how_long_tasks_wait_after_any_message),
+        cmocka_unit_test(an_agent_fails_a_task_whose_query_it_lacks),
         cmocka_unit_test(subscriptions_that_are_lost_with_a_full_pipe_are_reported),
         cmocka_unit_test(an_agent_that_writes_slowly_keeps_nobody),
     };

@@ -139,11 +139,30 @@ static void agent_lose(void *context, uint64_t id)
     agent_notify(context, id | AGENT_LOST);
 }
 
+/* The server sends each query before its first task, so this is a defect: without an answer the task
+ * would be in flight until it times out. */
+static void refuse_task(const Agent__Task *task)
+{
+    _cleanup_(error_done) struct error error = {0};
+    Agent__Error failure;
+    Agent__FromAgent__Ended ended = AGENT__FROM_AGENT__ENDED__INIT;
+    Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
+    error_set(&error, ERROR_INTERNAL, "the agent has no query %llu",
+              (unsigned long long)task->query);
+    ended.task = task->task;
+    ended.outcome = TASK_FAILED;
+    ended.error = agent_error_write(&error, &failure);
+    message.ended = &ended;
+    send_message(&message);
+}
+
 static void add_task(struct agent *agent, const Agent__Task *message)
 {
     struct received_query *query = find_query(agent, message->query);
-    if (query == NULL)
+    if (query == NULL) {
+        refuse_task(message);
         return;
+    }
     struct agent_task *task = memory_new(sizeof(*task));
     task->number = message->task;
     task->received_ms = clock_now_ms();
