@@ -27,8 +27,8 @@
  *   table/parse                    from the metadata to what a trigger measures, and how
  *   table/budget                   the memory that triggers take, of each namespace and in all
  *   table/lifecycle                a trigger's phases: parsed, measured, parsed again, ended
- *   table/triggers_lookup          the trigger that a call names
  *   table/triggers                 the table: added, called for, pinned, expired, dropped
+ *   table/triggers_lookup          the trigger that a call names
  *   table/triggers_room            who is dropped for another one, at a limit
  *   table/triggers_kubernetes      what the Kubernetes API says about a trigger's object
  *   table/triggers_renewal         other connections: which triggers are parsed again, and when
