@@ -54,13 +54,24 @@ void poller_wake_for(struct connection *connection)
     poller_wake(poller_of_connection(connection));
 }
 
+/* Releases the lock for a part of a scope: with _cleanup_(lock_again). */
+static struct connection *without_lock(struct connection *connection)
+{
+    pthread_mutex_unlock(&connection->lock);
+    return connection;
+}
+
+static void lock_again(struct connection **connection)
+{
+    pthread_mutex_lock(&(*connection)->lock);
+}
+
 /* Who waits for a mutex that is only unlocked and locked again hardly ever gets it. */
 void poller_pause(struct connection *connection)
 {
     const struct timespec moment = {.tv_nsec = 50000};
-    pthread_mutex_unlock(&connection->lock);
+    _cleanup_(lock_again) struct connection *unlocked = without_lock(connection);
     nanosleep(&moment, NULL);
-    pthread_mutex_lock(&connection->lock);
 }
 
 static void clear_wake(struct poller *poller)
@@ -193,58 +204,71 @@ static void begin_turn(const struct poller *poller)
         cpu_turn_begin(scaler_tenant());
 }
 
+static void publish(struct poller *poller)
+{
+    _cleanup_(lock_again) struct connection *unlocked = without_lock(&poller->connection);
+    poller->settings->published(poller->settings->engine);
+}
+
 /* What the connection is made of does not change, so it is read without the lock. */
+static bool try_open(struct poller *poller, struct error *error)
+{
+    const struct poller_settings *settings = poller->settings;
+    const struct agent_origin agent = {settings->program, poller->tenancy.tenant,
+                                       poller->tenancy.is_named};
+    _cleanup_(lock_again) struct connection *unlocked = without_lock(&poller->connection);
+    begin_turn(poller);
+    bool good = client_open(unlocked->scaler, poller->values, poller->in_agent ? &agent : NULL,
+                            clock_now_ms() + settings->connect_timeout_ms, &poller->client, error);
+    cpu_turn_end();
+    hide_all(poller, NULL, error);
+    return good;
+}
+
 static void open_client(struct poller *poller)
 {
     struct connection *connection = &poller->connection;
-    const struct poller_settings *settings = poller->settings;
     _cleanup_(error_done) struct error error = {0};
-    const struct agent_origin agent = {settings->program, poller->tenancy.tenant,
-                                       poller->tenancy.is_named};
     connection_connecting(connection);
     scaler_set_reconnects(connection->reconnects);
-    pthread_mutex_unlock(&poller->connection.lock);
-    begin_turn(poller);
-    bool good = client_open(connection->scaler, poller->values, poller->in_agent ? &agent : NULL,
-                            clock_now_ms() + settings->connect_timeout_ms, &poller->client, &error);
-    cpu_turn_end();
-    hide_all(poller, NULL, &error);
-    pthread_mutex_lock(&poller->connection.lock);
-    if (good)
+    if (try_open(poller, &error))
         connection_connected(connection, clock_now_ms());
     else
         connection_refused(connection, &error, clock_now_ms());
-    pthread_mutex_unlock(&poller->connection.lock);
-    poller->settings->published(poller->settings->engine);
-    pthread_mutex_lock(&poller->connection.lock);
+    publish(poller);
+}
+
+static bool try_measure(struct poller *poller, struct error *error)
+{
+    _cleanup_(lock_again) struct connection *unlocked = without_lock(&poller->connection);
+    begin_turn(poller);
+    bool usable = client_measure(poller->client, &poller->feed, error);
+    cpu_turn_end();
+    hide_all(poller, NULL, error);
+    return usable;
 }
 
 static void measure_tasks(struct poller *poller)
 {
     struct connection *connection = &poller->connection;
     _cleanup_(error_done) struct error error = {0};
-    pthread_mutex_unlock(&poller->connection.lock);
-    begin_turn(poller);
-    bool usable = client_measure(poller->client, &poller->feed, &error);
-    cpu_turn_end();
-    hide_all(poller, NULL, &error);
-    pthread_mutex_lock(&poller->connection.lock);
+    bool usable = try_measure(poller, &error);
     /* Tasks that it abandoned, as it does when it is stopping, end with the client. */
     if (usable && !connection->must_replace_client && connection->schedule.in_flight_count == 0)
         return;
     connection_lost(connection, usable ? NULL : &error, clock_now_ms());
-    pthread_mutex_unlock(&poller->connection.lock);
+    _cleanup_(lock_again) struct connection *unlocked = without_lock(connection);
     client_close(TAKE(poller->client));
     poller->settings->published(poller->settings->engine);
-    pthread_mutex_lock(&poller->connection.lock);
 }
 
 static void wait_until_ms(struct poller *poller, int64_t until_ms)
 {
     struct pollfd wake = {.fd = poller->wake_fd, .events = POLLIN};
-    pthread_mutex_unlock(&poller->connection.lock);
-    poll(&wake, 1, until_ms == CLOCK_NEVER ? -1 : clock_left_ms(until_ms, INT_MAX));
-    pthread_mutex_lock(&poller->connection.lock);
+    {
+        _cleanup_(lock_again) struct connection *unlocked = without_lock(&poller->connection);
+        poll(&wake, 1, until_ms == CLOCK_NEVER ? -1 : clock_left_ms(until_ms, INT_MAX));
+    }
     clear_wake(poller);
 }
 
