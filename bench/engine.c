@@ -85,8 +85,8 @@ static struct query *watch(struct connection *connection, size_t number, struct 
     char queue[32];
     snprintf(queue, sizeof(queue), "%zu", number);
     struct fake_values values = fake_values("a", queue);
-    struct query *query = query_of_values(connection, values.scopes[OPTION_QUERY],
-                                          values.scopes[OPTION_CONNECTION]->data);
+    struct query *query = query_for_values(connection, values.scopes[OPTION_QUERY],
+                                           values.scopes[OPTION_CONNECTION]->data);
     fake_values_done(&values);
     query_begin_use(query, 0, 0);
     *watcher = (struct watcher){0};

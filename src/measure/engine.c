@@ -103,7 +103,7 @@ static void free_poller(struct poller *poller)
     engine->has_ended = true;
     engine->ended = pthread_self();
     if (has_predecessor)
-        pthread_join(predecessor, NULL); /* it no longer needs the lock */
+        pthread_join(predecessor, NULL); /* with the lock: see struct engine */
     engine->threads--;
     pthread_cond_signal(&engine->thread_ended);
     pthread_mutex_unlock(&engine->lock);
@@ -321,7 +321,7 @@ static struct query *acquire_on(struct engine *engine, struct poller *poller,
     const struct query_use *use = &request->use;
     int64_t now_ms = clock_now_ms();
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
-    struct query *query = query_of_values(connection, request->query_values, poller->values->data);
+    struct query *query = query_for_values(connection, request->query_values, poller->values->data);
     query->wants |= request->wants;
     if (request->keeps_recent_samples)
         query_keep_recent_samples(query, use->interval_ms);

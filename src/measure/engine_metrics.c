@@ -25,16 +25,25 @@ struct family {
     struct column columns[4]; /* one sample each; ends with an empty one */
 };
 
-#define VALUE(name, expression)                                                                    \
-    static double name(const struct connection_stats *stats)                                       \
-    {                                                                                              \
-        return (double)(expression);                                                               \
-    }
+static double good_connections(const struct connection_stats *stats)
+{
+    return (double)(stats->counts[COUNT_CONNECTIONS] - stats->counts[COUNT_FAILED_CONNECTIONS]);
+}
 
-VALUE(good_connections, stats->counts[COUNT_CONNECTIONS] - stats->counts[COUNT_FAILED_CONNECTIONS])
-VALUE(good_queries, stats->counts[COUNT_QUERIES] - stats->counts[COUNT_FAILING_QUERIES])
-VALUE(utilization, stats->utilization)
-VALUE(delay, stats->delay_seconds)
+static double good_queries(const struct connection_stats *stats)
+{
+    return (double)(stats->counts[COUNT_QUERIES] - stats->counts[COUNT_FAILING_QUERIES]);
+}
+
+static double utilization(const struct connection_stats *stats)
+{
+    return stats->utilization;
+}
+
+static double delay(const struct connection_stats *stats)
+{
+    return stats->delay_seconds;
+}
 
 static const struct family families[] = {
     {"backlog_connections",

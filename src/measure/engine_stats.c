@@ -22,8 +22,8 @@ static void add_stats(struct connection_stats *sum, const struct connection_stat
 }
 
 /* Found or made, with zeros. */
-static struct connection_stats *row_of(struct stats_row **list, const struct scaler *scaler,
-                                       const char *connection)
+static struct connection_stats *row_for(struct stats_row **list, const struct scaler *scaler,
+                                        const char *connection)
 {
     struct stats_row *found;
     LL_FOREACH(*list, found)
@@ -82,8 +82,8 @@ void engine_retire_stats(struct engine *engine, struct connection *connection, c
             has_row || (each->scaler == connection->scaler && text_equal(each->connection, name));
     }
     const struct connection_stats taken = take_ever(connection);
-    add_stats(row_of(&engine->retired, connection->scaler,
-                     has_row || count < MAX_REMEMBERED ? name : NULL),
+    add_stats(row_for(&engine->retired, connection->scaler,
+                      has_row || count < MAX_REMEMBERED ? name : NULL),
               &taken);
 }
 
@@ -106,13 +106,13 @@ struct stats_row *engine_collect_stats(struct engine *engine, bool by_connection
     const struct stats_row *retired;
     pthread_mutex_lock(&engine->lock);
     LL_FOREACH(engine->retired, retired)
-        add_stats(row_of(&list, retired->scaler, by_connection ? retired->connection : NULL),
+        add_stats(row_for(&list, retired->scaler, by_connection ? retired->connection : NULL),
                   &retired->stats);
     for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
         _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
         const struct connection_stats stats = engine_connection_stats(connection);
         const char *name = by_connection ? connection->naming.name : NULL;
-        add_stats(row_of(&list, connection->scaler, name), &stats);
+        add_stats(row_for(&list, connection->scaler, name), &stats);
     }
     pthread_mutex_unlock(&engine->lock);
     return list;
@@ -130,5 +130,5 @@ void engine_stats(struct engine *engine, struct connection_stats *ret_stats)
 
 void engine_history_stats(struct engine *engine, struct history_stats *ret_stats)
 {
-    history_stats(engine->history, ret_stats);
+    history_get_stats(engine->history, ret_stats);
 }

@@ -368,8 +368,8 @@ size_t history_read(struct history *history, const struct history_series *series
     return count;
 }
 
-void history_throughput(struct history *history, const struct history_series *series,
-                        struct history_throughput *ret_throughput)
+void history_get_throughput(struct history *history, const struct history_series *series,
+                            struct history_throughput *ret_throughput)
 {
     *ret_throughput = (struct history_throughput){NAN, NAN, NAN};
     if (history == NULL)
@@ -381,7 +381,7 @@ void history_throughput(struct history *history, const struct history_series *se
     pthread_mutex_unlock(&history->lock);
 }
 
-void history_stats(struct history *history, struct history_stats *ret_stats)
+void history_get_stats(struct history *history, struct history_stats *ret_stats)
 {
     *ret_stats = (struct history_stats){0};
     if (history == NULL)

@@ -78,7 +78,7 @@ struct history_throughput {
     double arrival_rate, consumption_rate;
 };
 
-void history_throughput(struct history *history, const struct history_series *series,
+void history_get_throughput(struct history *history, const struct history_series *series,
                         struct history_throughput *ret_throughput);
 
 struct history_stats {
@@ -88,6 +88,6 @@ struct history_stats {
     double consumed;  /* by all series together, those that have ended included */
 };
 
-void history_stats(struct history *history, struct history_stats *ret_stats);
+void history_get_stats(struct history *history, struct history_stats *ret_stats);
 
 #endif

@@ -109,7 +109,7 @@ struct query *hold_each(const char *item, int64_t interval_ms)
     const char *texts[] = {item};
     struct option_values *values =
         option_values_new(options, sizeof(struct item_options), OPTION_QUERY, texts);
-    struct query *query = query_of_values(&connection, values, NULL);
+    struct query *query = query_for_values(&connection, values, NULL);
     option_values_free(values);
     query_begin_use(query, interval_ms, now_ms);
     return query;

@@ -45,21 +45,21 @@ static size_t count_from(struct history *history, const struct history_series *s
 static size_t bytes_of(struct history *history)
 {
     struct history_stats stats;
-    history_stats(history, &stats);
+    history_get_stats(history, &stats);
     return stats.bytes;
 }
 
 static double consumed(struct history *history, const struct history_series *series)
 {
     struct history_throughput throughput;
-    history_throughput(history, series, &throughput);
+    history_get_throughput(history, series, &throughput);
     return throughput.consumed;
 }
 
 static uint64_t dropped(struct history *history)
 {
     struct history_stats stats;
-    history_stats(history, &stats);
+    history_get_stats(history, &stats);
     return stats.dropped;
 }
 
@@ -256,7 +256,7 @@ static void consumption_is_what_waiting_fell_by(void **state)
     assert_true(consumed(history, &series) == 45);
     history_drop(history, &series);
     struct history_stats stats;
-    history_stats(history, &stats);
+    history_get_stats(history, &stats);
     assert_true(stats.consumed == 45); /* of those that have ended, too */
     history_free(history);
 }
@@ -304,12 +304,12 @@ static void rates_are_those_of_the_last_minute(void **state)
     double count = 0;
     for (int i = 0; i < 60; i++, now_ms += (int64_t)5 * SECOND_MS, count += 50)
         add(history, &series, count, now_ms);
-    history_throughput(history, &series, &throughput);
+    history_get_throughput(history, &series, &throughput);
     assert_true(throughput.arrival_rate > 9.5 && throughput.arrival_rate <= 10 &&
                 throughput.consumption_rate == 0);
     for (int i = 0; i < 60; i++, now_ms += (int64_t)5 * SECOND_MS, count -= 25)
         add(history, &series, count, now_ms);
-    history_throughput(history, &series, &throughput);
+    history_get_throughput(history, &series, &throughput);
     assert_true(throughput.arrival_rate < 0.5);
     assert_true(throughput.consumption_rate > 4.5 && throughput.consumption_rate <= 5);
     history_drop(history, &series);

@@ -75,7 +75,7 @@ static void hold(struct user *user, const struct former_query *former,
     struct model *model = &client->models[user->item];
     user->client = client;
     user->credentials = client->credentials;
-    user->query = query_of_values(&client->connection, item_of(user)->values, NULL);
+    user->query = query_for_values(&client->connection, item_of(user)->values, NULL);
     if (former != NULL && former->known.is_measured && !user->query->known.is_measured)
         model_inherit(model, former_client, former_model);
     policy_keep_recent_samples(user);

@@ -16,8 +16,8 @@
 
 /* ---- making and freeing ---- */
 
-struct query *query_of_values(struct connection *connection, const struct option_values *values,
-                              const void *connection_options)
+struct query *query_for_values(struct connection *connection, const struct option_values *values,
+                               const void *connection_options)
 {
     const struct scaler *scaler = connection->scaler;
     struct query *query = NULL;

@@ -4,7 +4,7 @@
  * query_view.c.
  *
  * Threads: any may call. Each function takes the lock of the query's connection, for as long as it
- * runs, and asks the clock of its connection's settings; query_history() and query_throughput()
+ * runs, and asks the clock of its connection's settings; query_history() and query_get_throughput()
  * take the history's lock only.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_QUERY_H
@@ -56,10 +56,10 @@ struct query_state {
     int64_t effective_interval_ms;
 };
 
-void query_state(const struct query *query, struct query_state *ret_state);
+void query_get_state(const struct query *query, struct query_state *ret_state);
 
 /* What was measured from `from_ms` on, the oldest first, and how fast: as history.h has it. */
 size_t query_history(struct query *query, int64_t from_ms, struct history_sample **ret_samples);
-void query_throughput(struct query *query, struct history_throughput *ret_throughput);
+void query_get_throughput(struct query *query, struct history_throughput *ret_throughput);
 
 #endif

@@ -12,7 +12,7 @@
 #include "measure/connection/query_plan.h"
 
 /* Found or made; used by nobody yet. The values are copied. */
-struct query *query_of_values(struct connection *connection, const struct option_values *values,
+struct query *query_for_values(struct connection *connection, const struct option_values *values,
                               const void *connection_options);
 
 /* A trigger uses it, and no longer does. `interval_ms`: as the user set it; 0: the user set none. A

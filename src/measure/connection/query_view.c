@@ -88,7 +88,7 @@ void former_query_done(struct former_query *former)
     snapshot_done(&former->known);
 }
 
-void query_state(const struct query *query, struct query_state *ret_state)
+void query_get_state(const struct query *query, struct query_state *ret_state)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     *ret_state = (struct query_state){
@@ -109,7 +109,7 @@ size_t query_history(struct query *query, int64_t from_ms, struct history_sample
     return history_read(query->connection->settings->history, &query->series, from_ms, ret_samples);
 }
 
-void query_throughput(struct query *query, struct history_throughput *ret_throughput)
+void query_get_throughput(struct query *query, struct history_throughput *ret_throughput)
 {
-    history_throughput(query->connection->settings->history, &query->series, ret_throughput);
+    history_get_throughput(query->connection->settings->history, &query->series, ret_throughput);
 }

@@ -177,9 +177,9 @@ static void add_for_people(const struct trigger *trigger, struct trigger_report 
     report->bound_by = result->term;
     if (trigger->bound.query == NULL)
         return;
-    query_state(trigger->bound.query, &report->source);
+    query_get_state(trigger->bound.query, &report->source);
     if (report->snapshot.is_measured)
-        query_throughput(trigger->bound.query, &report->throughput);
+        query_get_throughput(trigger->bound.query, &report->throughput);
 }
 
 /* To people a reading is as good as when it was sent. */
