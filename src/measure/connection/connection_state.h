@@ -1,7 +1,7 @@
 /*
- * What a connection and its queries are made of. For the parts of this folder, for whoever has a
- * connection in a structure of its own (poller.h) and shows what is in it (the engine), and
- * for tests.
+ * What a connection and its queries are made of. It is for the parts of this folder, for whoever
+ * has a connection in a structure of its own (poller.h) or shows what is in it (the engine), and
+ * for tests. All of them may read it; comments say which files write what.
  *
  * Threads: as connection.h has it.
  */
@@ -56,12 +56,14 @@ struct connection_settings {
 };
 
 struct connection {
-    pthread_mutex_t lock; /* of all of it */
+    pthread_mutex_t lock; /* guards all of it */
     const struct connection_settings *settings;
     const struct scaler *scaler;
-    struct feed *feed;        /* of its tasks */
-    struct notifier notifier; /* of its subscriptions, but for the id */
-    struct naming naming;     /* for people */
+    struct feed *feed;        /* of its tasks; poller.c sets it */
+    struct notifier notifier; /* of its subscriptions, but for the id; poller.c sets it */
+    struct naming naming;     /* for people; naming.c */
+
+    /* connection.c: the client, and what became of it. */
     enum connection_state {
         CONNECTION_DISCONNECTED,
         CONNECTION_CONNECTING,
@@ -70,30 +72,34 @@ struct connection {
     } state;
     int64_t made_at_ms; /* intervals are counted from here, so that queries are due together */
     int64_t retry_at_ms;
-    int64_t failed_since_ms; /* the last time that it became FAILED */
+    int64_t failed_since_ms; /* when it became FAILED the last time */
     int64_t connected_at_ms;
     unsigned failures;  /* since a client that has answered */
     unsigned hang_ups;  /* clients that had answered were lost, since one that lived for long */
-    bool has_answered;  /* this client */
+    bool has_answered;  /* the source has, to this client */
     bool reconnects;    /* a client has ended, or could not be made */
     bool is_failing;    /* it failed, and the source has not answered since */
     struct error error; /* of the last failure; kept while it is failing */
     bool must_replace_client;
     int64_t completed_at_ms;      /* when a query was answered last, or the client connected */
-    unsigned unanswered_timeouts; /* since then */
+    unsigned unanswered_timeouts; /* since completed_at_ms */
 
-    struct schedule schedule;
-    struct query *queries;                /* by identity */
-    struct query *next_walked;            /* the next one of a walk over all of them */
-    struct bundle *bundles;               /* by text */
+    struct schedule schedule;  /* schedule.c; served_from_ms: connection.c */
+    struct query *queries;     /* by identity; query.c */
+    struct query *next_walked; /* where a walk over all of them goes on; connection.c */
+    struct bundle *bundles;    /* by text; bundle.c */
+    struct query *unanswered;  /* utlist: a caller waited since they were answered last; query.c */
+    size_t used_queries;       /* those that somebody uses; query.c */
+
+    /* subscription.c: which queries are subscribed to. */
     struct subscription_table subscribed; /* those with a subscription */
-    struct query *unanswered; /* utlist: a caller waited since they were answered last */
-    size_t used_queries;      /* those that somebody uses */
-    size_t idle_queries;      /* those whose first message somebody waits for */
-    uint64_t *unsubscribes;
+    size_t idle_queries;                  /* those whose first message somebody waits for */
+    uint64_t *unsubscribes;               /* ids that connection_next_unsubscribe() takes from */
     size_t unsubscribes_count;
     size_t unsubscribes_capacity;
     bool has_warned_of_subscribing;
+
+    /* connection.c: what is told to people. Others count in `stats`, too. */
     int64_t warned_of_delay_ms;
     double round_trip_us; /* of a query, averaged over the last ones; 0: none was answered yet */
     struct connection_stats stats;
@@ -113,27 +119,30 @@ struct query_interval {
     size_t uses;
 };
 
-/* What each measurement reads and writes comes first, together: with ten thousand queries, fetching
+/* A query. It is also the task that its scaler measures and the job of its connection's schedule:
+ * these are three views of one thing, so the two others are a part of it.
+ *
+ * What each measurement reads and writes comes first, together: with ten thousand queries, fetching
  * this memory takes most of a measurement's time. */
 struct query {
     struct task task; /* what the scaler sees; first, so that one leads to the other */
     struct job job;   /* what the schedule sees */
-    struct push push;
+    struct push push; /* how it is subscribed to */
     struct connection *connection;
     struct bundle *bundle;
-    struct watcher *watchers;         /* utlist */
-    struct recent_samples *recent;    /* NULL: nobody wants one */
-    size_t uses;                      /* triggers; 0: freed as soon as it is not in flight */
-    size_t uses_without_interval;     /* of them, whose trigger sets none */
-    size_t streams;                   /* of the watchers */
+    struct watcher *watchers;         /* utlist; watcher.c */
+    struct recent_samples *recent;    /* query.c; NULL: nobody wants any */
+    size_t uses;                      /* by triggers; at 0 it is freed once it is not in flight */
+    size_t uses_without_interval;     /* those whose trigger sets no interval */
+    size_t streams;                   /* how many watchers are streams */
     struct query_interval *intervals; /* the shortest first */
     size_t intervals_count, intervals_capacity;
-    unsigned wants;           /* enum reading_field, of all uses that there ever were */
+    unsigned wants;           /* enum reading_field, of all uses that there ever were; engine.c */
     unsigned losses;          /* clients in a row that were lost while it was in flight */
     bool was_resent;          /* its client had died unnoticed */
-    bool is_subscribed;       /* by push.id, and the scaler confirmed it */
-    int64_t notified_at_us;   /* of the first notification since it was sent; 0: none */
-    int64_t sent_us;          /* the last time */
+    bool is_subscribed;       /* the scaler has confirmed the subscription push.id */
+    int64_t notified_at_us;   /* the first notification since it was sent; 0: none came */
+    int64_t sent_us;          /* when it was sent last */
     int64_t outdated_from_us; /* readings sent before this time are outdated by a notification */
     struct outage outage;
     struct snapshot known; /* without what copies have of its connection and its outage */
@@ -164,7 +173,7 @@ static inline int64_t query_shortest_interval_ms(const struct query *query)
     return query->intervals_count == 0 ? INT64_MAX : query->intervals[0].interval_ms;
 }
 
-/* The lock of a query's connection, until the scope ends: with _cleanup_(connection_unlock). */
+/* Locks a query's connection, and returns it: _cleanup_(connection_unlock) unlocks it. */
 static inline struct connection *connection_locked(const struct query *query)
 {
     pthread_mutex_lock(&query->connection->lock);
