@@ -11,15 +11,15 @@
 struct agent_origin;
 struct client;
 
-/* As the hooks of struct scaler do it; the caller ends the client with client_close(). `agent` says
- * which process has it; NULL: this one. */
+/* These do what the hooks of struct scaler do; the caller ends the client with client_close().
+ * `agent` says in which process the client lives; NULL: in this one. */
 bool client_open(const struct scaler *scaler, const struct option_values *connection_values,
                  const struct agent_origin *agent, int64_t deadline_ms, struct client **ret_client,
                  struct error *error);
 bool client_measure(struct client *client, struct feed *feed, struct error *error);
 void client_close(struct client *client);
 
-/* Of the client of a connection; for people. */
+/* What people are told of the client of a connection. */
 enum client_state { CLIENT_DISCONNECTED, CLIENT_CONNECTED, CLIENT_FAILED };
 
 const char *client_state_name(enum client_state state); /* "connected", in all JSON */

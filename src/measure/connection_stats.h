@@ -1,7 +1,7 @@
 /*
- * What is counted of a connection, or of several together: engine_stats.c adds it up, for engine.h.
+ * What is counted of a connection, or of several together. engine_stats.c adds it up for engine.h.
  *
- * Threads: none; copies.
+ * Threads: any; these are copies, which belong to whoever has them.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_STATS_H
 #define BACKLOG_MEASURE_CONNECTION_STATS_H
@@ -11,18 +11,18 @@
 #include <stdint.h>
 
 enum connection_count {
-    /* Now. */
+    /* What is so now. */
     COUNT_CONNECTIONS,
     COUNT_FAILED_CONNECTIONS,
     COUNT_QUERIES,
     COUNT_FAILING_QUERIES,
-    COUNT_ISOLATED_QUERIES, /* in flight, or due: slow, or timed out last */
+    COUNT_ISOLATED_QUERIES, /* those in flight or due that were slow, or timed out last */
     COUNT_SUBSCRIBED_QUERIES,
     COUNT_HELD_TRIGGERS, /* are answered by what was known before measuring failed */
     COUNT_HELD_CONNECTIONS,
     COUNT_EXPIRED_TRIGGERS, /* were held, and are refused since the hold is over */
 
-    /* Ever: also of connections that are no more. */
+    /* What ever happened, also on connections that are no more. */
     COUNT_FIRST_EVER,
     COUNT_NOTIFICATIONS = COUNT_FIRST_EVER,
     COUNT_FAILED_SUBSCRIPTIONS, /* refused by the source or the scaler */
@@ -37,8 +37,8 @@ enum connection_count {
 struct connection_stats {
     uint64_t counts[CONNECTION_COUNTS];
     struct histogram measurement_seconds;
-    double utilization;   /* lately; of the busiest connection */
-    double delay_seconds; /* how long queries waited for their turn lately; of the slowest */
+    double utilization;   /* the share of its places that the busiest connection used lately */
+    double delay_seconds; /* how long queries of the slowest one waited for their turn lately */
 };
 
 #endif

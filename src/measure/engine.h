@@ -106,13 +106,14 @@ bool engine_stop(struct engine *engine, int64_t max_ms);
  * none. */
 void engine_free(struct engine *engine);
 
-/* Does a connection of this scaler have an agent process, and how many connections can there be,
- * and can have one? They do not change. NULL: an engine that measures nothing. */
+/* Whether a connection of this scaler has an agent process; how many connections there can be; and
+ * how many of them can have an agent process. None of it changes. The engine may be NULL, which
+ * measures nothing. */
 bool engine_uses_agent(const struct engine *engine, const struct scaler *scaler);
 size_t engine_max_connections(const struct engine *engine);
 size_t engine_max_agents(const struct engine *engine);
 
-/* One use of a query, as a trigger's: its release says the same. */
+/* One use of a query, such as by a trigger. engine_release() gets the same as engine_acquire(). */
 struct query_use {
     int64_t interval_ms;   /* what the user set; 0: nothing */
     const char *namespace; /* whose trigger it is: those of several have their turns */
@@ -125,7 +126,7 @@ struct query_request {
     const struct option_values *query_values;
     struct query_use use;
     struct query *former;      /* the query that this one takes the place of; NULL: none */
-    bool inherits;             /* what is known of `former`, until there is a reading */
+    bool inherits;             /* it has what is known of `former` until it has a reading */
     unsigned wants;            /* enum reading_field */
     bool keeps_recent_samples; /* for followers; with an interval_ms, or there is little in it */
 };
@@ -145,7 +146,7 @@ bool engine_acquire(struct engine *engine, const struct query_request *request,
                     struct query **ret_query, struct error *error);
 void engine_release(struct query *query, const struct query_use *use);
 
-/* Who uses a query; for people. The user, and all that it has, is borrowed until
+/* These say who uses a query, for people. The user, and all that it has, is borrowed until
  * engine_remove_user(), which comes before engine_release(). Either may change the name of the
  * query's connection: what was counted before stays with the former name. */
 void engine_add_user(struct query *query, struct query_user *user);
@@ -159,7 +160,7 @@ struct watcher *engine_next_ready(struct engine *engine);
  * caller looks at the new one. */
 void engine_move_watcher(struct engine *engine, struct watcher *watcher, struct query *query);
 
-/* A connection at one moment; for people. Valid while it is visited. */
+/* A connection at one moment, for people. It is valid while it is visited. */
 struct connection_info {
     uint64_t number;  /* they ascend, and are not used again */
     const char *name; /* as logs have it: `connection "orders"`, `redis at redis.shop:6379` */
@@ -169,7 +170,7 @@ struct connection_info {
     enum client_state state;
     const char *error; /* the last, until the source has answered again; "" */
     struct connection_stats stats;
-    /* Of a query, averaged over the last ones; NAN: none was answered yet. */
+    /* How long a query takes, averaged over the last ones; NAN: none was answered yet. */
     double round_trip_seconds;
 };
 
@@ -179,11 +180,11 @@ void engine_connections(struct engine *engine,
                         void (*visit)(void *context, const struct connection_info *info),
                         void *context);
 
-/* Of all connections together. */
+/* The sums of all connections. */
 void engine_stats(struct engine *engine, struct connection_stats *ret_stats);
 void engine_history_stats(struct engine *engine, struct history_stats *ret_stats);
 
-/* By scaler and connection of the connections file, in Prometheus' format. */
+/* Writes the sums of each scaler and connection of the connections file in Prometheus' format. */
 void engine_write_metrics(struct engine *engine, struct text *page);
 
 #endif

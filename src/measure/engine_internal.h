@@ -30,10 +30,13 @@ struct engine {
     uint64_t pollers_made;  /* for their numbers */
     size_t threads;         /* alive */
     pthread_cond_t thread_ended;
-    /* A thread has ended, or is just about to: it joins the one before it, so that none is left. */
+    /* The last thread that ended, where has_ended. A thread puts itself here in its last critical
+     * section, after which it takes no lock and only returns. So the next one may join it while it
+     * has the lock, and does: no more than one ended thread is left to be joined. */
     bool has_ended;
     pthread_t ended;
-    /* utlist: of connections that have ended or got another name, so that no counter goes down. */
+    /* utlist: what connections counted before they ended or got another name. With these rows no
+     * counter goes down. */
     struct stats_row *retired;
 
     pthread_mutex_t ready_lock; /* taken after a poller's */
@@ -41,7 +44,7 @@ struct engine {
     bool is_woken; /* since somebody found `ready` empty */
 };
 
-/* What is counted of one scaler, or of one of its connections. */
+/* What one scaler, or one of its connections, has counted. */
 struct stats_row {
     const struct scaler *scaler;
     char *connection; /* its name in the connections file; NULL: inline, or of no interest */
@@ -52,13 +55,14 @@ struct stats_row {
 /* ---- engine_stats.c ---- */
 
 /* The connection has ended, or got another name: what it has counted so far stays with the name
- * that it had (NULL: none), and it counts from 0 again. With both locks. */
+ * that it had (NULL: none), and it counts from 0 again. The caller has both locks. */
 void engine_retire_stats(struct engine *engine, struct connection *connection, const char *name);
 
-/* Of one connection now, with its lock. */
+/* What one connection has counted until now. The caller has its lock. */
 struct connection_stats engine_connection_stats(struct connection *connection);
 
-/* Of all that there were, by scaler, and by the names of connections where they matter. */
+/* The sums of all connections that there ever were: one row for each scaler or, `by_connection`,
+ * also for each name in the connections file. The caller frees the rows. */
 struct stats_row *engine_collect_stats(struct engine *engine, bool by_connection);
 void engine_free_rows(struct stats_row *list);
 

@@ -27,15 +27,15 @@ enum {
 struct history;
 struct history_chunk;
 
-/* {0} is an empty one. Its fields are the history's. */
+/* {0} is an empty series. Only history.c reads and writes its fields. */
 struct history_series {
     struct {
         struct history_chunk *oldest, *newest;
     } tiers[HISTORY_TIERS];
     int64_t counted_at_ms; /* when the last reading came that counted for `consumed`; 0: none */
-    double counted_waiting, counted_consumed; /* of that reading; NAN: it did not say */
+    double counted_waiting, counted_consumed; /* what that reading had; NAN: it did not say */
     double consumed;
-    double arrival_rate, consumption_rate; /* of the last minute, as far as `waiting` shows them */
+    double arrival_rate, consumption_rate; /* in the last minute, as far as `waiting` shows them */
 };
 
 struct history_sample {
@@ -66,8 +66,8 @@ void history_move(struct history *history, struct history_series *from, struct h
 size_t history_read(struct history *history, const struct history_series *series, int64_t from_ms,
                     struct history_sample **ret_samples);
 
-/* What came and went, at least, for people (policies have scale/policy/flow.h); NAN where it is not
- * known. */
+/* How much came and went at least. It is for people: policies have scale/policy/flow.h. NAN where
+ * it is not known. */
 struct history_throughput {
     /* How many messages were consumed since the series began, between each two readings: as the
      * source counts them, else by the consumption rate that it reports, else what `waiting` fell
@@ -79,7 +79,7 @@ struct history_throughput {
 };
 
 void history_get_throughput(struct history *history, const struct history_series *series,
-                        struct history_throughput *ret_throughput);
+                            struct history_throughput *ret_throughput);
 
 struct history_stats {
     size_t bytes;     /* in use */

@@ -21,7 +21,7 @@ struct naming {
     char *name; /* in the connections file, also when nobody uses it any more; NULL: it is inline */
     char *title; /* without who uses it */
     char *label;
-    struct query_user *users; /* utlist: those who have a name for it first */
+    struct query_user *users; /* utlist: those that have a name for it come first */
     size_t count;
 };
 
@@ -33,10 +33,10 @@ void naming_done(struct naming *naming);
 void naming_add(struct naming *naming, struct query_user *user);
 void naming_remove(struct naming *naming, struct query_user *user);
 
-/* For a line about it; the error may be NULL. All is borrowed. */
+/* The fields of a log line about the connection; the error may be NULL. All is borrowed. */
 struct log_fields naming_fields(const struct naming *naming, const struct error *error);
 
-/* A warning about it: its label, and what. */
+/* Logs a warning that begins with the label of the connection. */
 void naming_warn(const struct naming *naming, const struct error *error, const char *what);
 
 #endif

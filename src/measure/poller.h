@@ -18,7 +18,7 @@
 struct engine;
 struct poller;
 
-/* The same for all pollers of an engine, which outlives them. */
+/* What all pollers of an engine have in common. The engine outlives them. */
 struct poller_settings {
     const struct connection_settings *connection;
     int64_t connect_timeout_ms;
@@ -44,27 +44,27 @@ struct poller {
     int64_t replaced_ms; /* since when */
     bool is_counted;     /* for the limits; under the map's lock */
     bool is_stopping;
-    int wake_fd;       /* readable: look again, something is due sooner */
-    bool wake_pending; /* it is */
+    int wake_fd; /* while it is readable the thread has to look again: something is due sooner */
+    bool wake_pending; /* wake_fd is readable */
     struct client *client;
     UT_hash_handle hh;
 };
 
-/* NULL with errno where there is no descriptor or thread for it. Takes the identity, then too, and
- * shares the values. */
+/* Returns NULL, with errno, where there is no descriptor or thread for it. Takes the identity also
+ * in that case, and shares the values. */
 struct poller *poller_new(const struct poller_settings *settings, const struct scaler *scaler,
                           bool in_agent, char *identity, const struct option_values *values);
 void poller_free(struct poller *poller); /* its thread has ended */
 
 struct poller *poller_of(const struct query *query);
 
-/* Its connection, locked until the scope ends: with _cleanup_(connection_unlock). */
+/* Locks its connection, and returns it: _cleanup_(connection_unlock) unlocks it. */
 struct connection *poller_lock(struct poller *poller);
 
-/* With the lock: the thread looks at its connection again. */
+/* These are called with the lock: the thread will look at its connection again. */
 void poller_wake(struct poller *poller);
 void poller_wake_for(struct connection *connection);
-/* With the lock, which others get meanwhile. */
+/* This is called with the lock, and gives it to others for a moment. */
 void poller_pause(struct connection *connection);
 
 #endif

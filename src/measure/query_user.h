@@ -1,9 +1,9 @@
 /*
  * Who uses a query, by the names that people know. It comes and goes apart from struct query_use
- * (engine.h): a trigger that moves to another query is named with that before it releases the
- * former.
+ * (engine.h): a trigger that moves to another query is a user of that before it releases the
+ * former one.
  *
- * Threads: whoever has it. All is borrowed, from engine_add_user() to engine_remove_user()
+ * Threads: the one that has it. All is borrowed, from engine_add_user() to engine_remove_user()
  * (engine.h).
  */
 #ifndef BACKLOG_MEASURE_QUERY_USER_H

@@ -22,14 +22,14 @@ enum { RECENT_SAMPLES_MAX = 64 };
 struct recent_sample {
     int64_t at_ms; /* when the source was asked */
     struct reading reading;
-    /* Of all that became this one. NAN: one was unknown, and none above 0. */
+    /* The most of all samples that became this one; NAN: one was unknown, and none above 0. */
     double max_waiting; /* the value, where the source has no other count */
     double max_in_flight;
     /* Measuring failed, or nobody measured, between the one before and this one. */
     bool is_after_gap;
 };
 
-/* Start from {.interval_ms = ...}: how far apart measurements are meant to be. */
+/* Start from {.interval_ms = ...}, which says how far apart measurements are meant to be. */
 struct recent_samples {
     int64_t interval_ms;
     int64_t duration_ms; /* of the last measurement: those of a slow source are that far apart */

@@ -55,18 +55,20 @@ struct scaler {
      * is reported again. */
     void (*check)(const struct options *options, struct error *mistakes);
 
-    /* The same, of the connection's keys alone, as the connections file has them; may be NULL. */
+    /* Adds every mistake in the connection's keys alone, as the connections file has them; may be
+     * NULL. */
     void (*check_connection)(const void *connection_options, struct error *mistakes);
 
     /* Optional: which fields a reading of these options has, or can have where a task wants them
      * (enum reading_field). For the others `ret_advice` may say what to use instead. NULL: none. */
     unsigned (*reports)(const struct options *options, const char **ret_advice);
 
-    /* Metric name and target as KEDA's built-in scaler makes them. Must cope with empty required
-     * strings: it is called for wrong metadata too. */
+    /* Makes the metric name and target as KEDA's built-in scaler does. It must cope with empty
+     * required strings: it is called for wrong metadata too. */
     void (*metric_spec)(const struct options *options, struct metric_spec *ret_spec);
 
-    /* Caps and modes. Fails where the reading lacks the field that it needs. */
+    /* Says what a reading means by the trigger's caps and modes. Fails where the reading lacks the
+     * field that it needs. */
     bool (*evaluate)(const struct options *options, const struct reading *reading,
                      struct evaluation *ret_evaluation, struct error *error);
 
@@ -132,7 +134,7 @@ struct scaler {
 
     int64_t timeout_ms; /* of a task; 0: that of engine_settings, 2,000 by default */
     size_t max_tasks;   /* tasks at a time, see feed_set_max_tasks(); 0: any number */
-    size_t isolated;    /* of them with `isolate`; 0: 16 */
+    size_t isolated;    /* how many of them may be isolated; 0: 16 */
 
     /* How often what was consumed is counted, where that is not at once: consumers that commit
      * every few seconds, statistics that are renewed so often. In between consumers are not stuck.
@@ -154,7 +156,7 @@ struct scaler {
     void (*prepare)(void);
 };
 
-/* Of a list that ends with NULL. NULL: there is none of this name in this build. */
+/* Finds a scaler by its name in a list that ends with NULL. NULL: this build has none. */
 const struct scaler *scaler_find(const struct scaler *const *scalers, const char *name);
 
 /* Adds why there is no scaler of this name, and those there are; `name` is NULL where none was
@@ -162,20 +164,20 @@ const struct scaler *scaler_find(const struct scaler *const *scalers, const char
 void scaler_add_unknown(const struct scaler *const *scalers, const char *name,
                         struct error *mistakes);
 
-/* Once, by a program that measures, before its first thread: no thread may be reading the
+/* A program that measures calls this once, before its first thread: no thread may be reading the
  * environment. */
 void scalers_prepare(const struct scaler *const *scalers);
 
-/* Whose sources the calling thread measures, for limits of all that one tenant has: a namespace, or
- * a connection of the connections file. 0: an agent's, which has one connection. */
+/* The tenant whose source the calling thread measures, for limits of all that one tenant has. It is
+ * a namespace, or a connection of the connections file; 0 in an agent, which has one connection. */
 uint64_t scaler_tenant(void);
 bool scaler_tenant_is_named(void); /* in the connections file */
 
-/* Whether this connection had another client, or one could not be made: the source may have just
- * started. The same for `connect`, also in an agent, which ends with its client. */
+/* For `connect`: whether this connection had another client before, or one could not be made. Then
+ * the source may have just started. An agent, which ends with its client, is told by the server. */
 bool scaler_reconnects(void);
 
-/* By all rules of the scaler. */
+/* Checks the options by all rules of the scaler. */
 void scaler_check(const struct scaler *scaler, const struct options *options,
                   struct error *mistakes);
 

@@ -15,11 +15,11 @@
 struct snapshot {
     enum { ATTEMPT_NONE, ATTEMPT_GOOD, ATTEMPT_FAILED } last_attempt;
     bool is_measured; /* there is a reading, of the last good attempt */
-    bool is_outdated; /* the source has notified us since */
+    bool is_outdated; /* the source has notified us since the reading was sent */
     bool is_retried;  /* the last attempt failed, and it is tried again without a call */
     struct reading reading;
     int64_t sent_ms;             /* when the request for the reading was sent */
-    int64_t began_at_us;         /* the same, or when the source notified us, if that was earlier */
+    int64_t began_at_us;         /* sent_ms, or when the source notified us, if that was earlier */
     int64_t duration_ms;         /* of the last good attempt; -1: not known */
     int64_t failed_at_ms;        /* where the last attempt failed: when */
     int64_t failing_since_ms;    /* ... and since when all did; 0: it did not fail */

@@ -103,13 +103,13 @@ struct task {
     int64_t timeout_ms;       /* from the moment on that the source can work on it */
     int64_t last_ms;          /* how long its last measurement took; -1: not known */
 
-    /* The scaler's own, while it has the task. */
+    /* Only the scaler uses these, while it has the task. */
     int64_t queued_ms;   /* since when it waits in a queue of the scaler */
-    int64_t deadline_ms; /* where it was sent */
+    int64_t deadline_ms; /* when it times out, once it was sent */
     void *data;
     struct task *prev, *next; /* utlist */
 
-    /* The feed's. */
+    /* Only the feed uses these. */
     struct feed *feed;
     const struct option_values *values;
     bool is_subscribed;
@@ -145,8 +145,8 @@ void task_return(struct task *task, bool isolate);
  * otherwise.) */
 void task_started(struct task *task);
 
-/* The result of subscribing, reported before the task ends; where none is, it is tried again soon.
- */
+/* The scaler reports the result of subscribing before the task ends. Where it reports none,
+ * subscribing is tried again soon. */
 bool task_wants_subscription(const struct task *task);
 void task_subscribed(struct task *task);
 void task_cannot_subscribe(struct task *task, const struct error *error);
@@ -164,12 +164,13 @@ struct task *feed_next_cancelled(struct feed *feed);
 /* A subscription to end (the id of its notifier), where it still exists. False: none. */
 bool feed_next_unsubscribe(struct feed *feed, uint64_t *ret_id);
 
-/* measure must end its tasks or abandon them, and return. */
+/* Whether `measure` must end its tasks or abandon them, and return. */
 bool feed_is_stopping(struct feed *feed);
 
 /*
- * How many tasks the scaler may have at a time, and how many of them with `isolate` (or unanswered
- * for a second while others wait). Until this is called, those of the scaler's struct.
+ * Sets how many tasks the scaler may have at a time, and how many of them with `isolate` (or
+ * unanswered for a second while others wait). Until this is called, max_tasks and isolated of the
+ * scaler's struct count.
  */
 void feed_set_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated);
 
@@ -184,8 +185,8 @@ int64_t feed_delay_ms(struct feed *feed);
  */
 bool feed_wait(struct feed *feed, struct pollfd *descriptors, size_t count, int64_t deadline_ms);
 
-/* The same for who waits by other means (curl_multi_poll): a descriptor that is readable when the
- * feed has something, and how many milliseconds to wait at most. */
+/* For scalers that wait by other means than feed_wait(), such as curl_multi_poll(): a descriptor
+ * that is readable when the feed has something, and how many milliseconds to wait at most. */
 int feed_descriptor(const struct feed *feed);
 int feed_wait_ms(struct feed *feed, int64_t deadline_ms);
 

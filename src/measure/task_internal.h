@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Those that are named as a function of task.h do what that says. */
+/* A hook with the name of a function of task.h does what is said there. */
 struct feed_hooks {
     struct task *(*take)(struct feed *feed);
     struct task *(*next_cancelled)(struct feed *feed);
@@ -29,7 +29,7 @@ struct feed_hooks {
                 const struct error *error);
 };
 
-/* The first member of each feed. */
+/* Each feed begins with this member. */
 struct feed {
     const struct feed_hooks *hooks;
 };

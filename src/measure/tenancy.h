@@ -15,17 +15,18 @@
 struct tenant;
 struct tenant_use;
 
-/* Of one connection. Start from {0}; tenancy_done() ends it. */
+/* Whose one connection is. Start from {0}; tenancy_done() ends it. */
 struct tenancy {
-    uint64_t tenant;         /* 0: not known yet; after the last use whose it was */
+    uint64_t tenant;         /* stays after the last use; 0: not known yet */
     bool is_named;           /* it is used by its name in the connections file */
-    size_t named_uses;       /* how often */
+    size_t named_uses;       /* how often it is used by its name */
     struct tenant_use *uses; /* utlist: of namespaces */
-    uint64_t last_namespace; /* that began to use it; 0: none */
+    uint64_t last_namespace; /* the last one that began to use it; 0: none did */
 };
 
-/* A trigger of this namespace uses a query of it, and no longer does; NULL: by its name in the
- * connections file. `tenants`: all that use something inline; NULL where none does. */
+/* A trigger begins to use a query of the connection, and ends to. `namespace` is NULL where it uses
+ * the connection by its name in the connections file. `tenants` is the list of all namespaces that
+ * use something inline; it points to NULL where none does. */
 void tenancy_begin_use(struct tenant **tenants, struct tenancy *tenancy, const char *identity,
                        const char *namespace);
 void tenancy_end_use(struct tenant **tenants, struct tenancy *tenancy, const char *identity,

@@ -30,7 +30,7 @@ bool agent_client_open(const struct scaler *scaler, const struct option_values *
                        const struct agent_origin *origin, int64_t deadline_ms,
                        struct agent_client **ret_client, struct error *error);
 
-/* As the hook of struct scaler. */
+/* These do what the hooks of struct scaler do. */
 bool agent_client_measure(struct agent_client *client, struct feed *feed, struct error *error);
 void agent_client_close(struct agent_client *client);
 

@@ -17,14 +17,14 @@ Agent__Option **agent_options(const struct option_values *values, size_t *ret_co
 struct option_values *agent_values(const struct scaler *scaler, enum option_scope scope,
                                    Agent__Option *const *options, size_t count);
 
-/* Of the partitions and consumers in a reading. */
+/* A reading with more partitions or consumers is not believed in that. */
 enum { AGENT_MAX_PARTS = 10000000 };
 
 void agent_reading_write(const struct reading *reading, Agent__Reading *ret_message);
 /* Not trusted: what cannot be is unknown. */
 struct reading agent_reading_read(const Agent__Reading *message);
 
-/* NULL where there is none. The text is borrowed. */
+/* Returns NULL where there is no error. The text is borrowed. */
 Agent__Error *agent_error_write(const struct error *error, Agent__Error *storage);
 /* Not trusted: the result is an error in any case. */
 void agent_error_read(const Agent__Error *message, struct error *error);

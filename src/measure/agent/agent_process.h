@@ -31,13 +31,13 @@ struct agent_process {
     struct agent_process *next, *prev;
 };
 
-/* It was started as `pid`. The owner has set the tenant. */
+/* The process was started as `pid`. The owner has set the tenant. */
 void agent_process_began(struct agent_process *process, pid_t pid);
 
-/* Both of a process that began, and whose end was not reported yet: its pid is not 0, which would
- * stand for any child, and for all of our own process group.
+/* Both are for a process that began and whose end was not reported yet: its pid is not 0, which
+ * would stand for any child, and for all of our own process group.
  *
- * Whether it has ended, with a status as of waitpid(): then its pid is 0 again. */
+ * The first says whether it has ended, with a status as of waitpid(): then its pid is 0 again. */
 bool agent_process_has_ended(struct agent_process *process, int *ret_status);
 void agent_process_kill(struct agent_process *process);
 

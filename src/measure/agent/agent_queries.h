@@ -21,7 +21,7 @@ struct agent_queries {
 
 void agent_queries_done(struct agent_queries *queries);
 
-/* Found or made. */
+/* Returns the number of the query with this identity, which is a new one where it had none. */
 uint64_t agent_queries_number(struct agent_queries *queries, const char *identity, int64_t now_ms,
                               bool *ret_is_new);
 

@@ -22,7 +22,7 @@ enum { FRAME_MAX_BYTES = 128 << 20 };
 bool frame_write(int socket, const ProtobufCMessage *message, int64_t deadline_ms,
                  struct error *error);
 
-/* The same in memory: adds the frame to what is to be sent. */
+/* Adds the frame of a message to frames in memory that are to be sent. */
 bool frame_add(struct text *frames, const ProtobufCMessage *message, struct error *error);
 
 /* `largest` is in bytes. The caller frees the message with protobuf_c_message_free_unpacked(). */

@@ -8,7 +8,7 @@
 
 #include "measure/connection/connection_state.h"
 
-/* The query becomes one of its bundle, where its scaler has bundles, and leaves it. */
+/* The query joins its bundle, where its scaler has bundles, and leaves it. */
 void bundle_join(struct query *query, const void *connection_options);
 void bundle_leave(struct query *query);
 

@@ -46,10 +46,11 @@ void connection_refused(struct connection *connection, const struct error *error
 /* The next query to send; NULL: none. */
 struct query *connection_take(struct connection *connection, int64_t now_us);
 
-/* In flight, but only now the source can work on it (task_started()). */
+/* The query is in flight, but only now the source can work on it (task_started()). */
 void connection_query_started(struct query *query, int64_t now_us);
 
-/* The end of its task, with what the outcome has. Frees the query where nobody uses it any more. */
+/* Its task has ended, with a reading or an error where the outcome has one. Frees the query where
+ * nobody uses it any more. */
 void connection_query_ended(struct query *query, enum task_outcome outcome,
                             const struct reading *reading, const struct error *error,
                             int64_t now_us);
@@ -76,7 +77,7 @@ bool connection_next_unsubscribe(struct connection *connection, uint64_t *ret_id
  */
 int64_t connection_next_ms(struct connection *connection, int64_t now_ms);
 
-/* The interval that it keeps up with. */
+/* The interval that the connection keeps up with. */
 int64_t connection_effective_interval_ms(const struct connection *connection, int64_t now_ms);
 
 enum client_state connection_client_state(const struct connection *connection); /* for people */

@@ -31,7 +31,9 @@ struct follower {
 void query_follow(struct query *query, struct follower *follower);
 void query_unfollow(struct follower *follower); /* harmless where it follows none */
 
-/* For query.c: there is a new sample. With the lock, which others get in between. */
+/* ---- for query.c ---- */
+
+/* Hands the new sample to all followers. The caller has the lock, which others get in between. */
 void query_step_followers(struct query *query);
 
 #endif

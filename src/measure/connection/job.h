@@ -23,7 +23,7 @@ enum job_class {
     JOB_CLASS_KNOWN,     /* it was measured before, and was not slow */
     JOB_CLASS_NEW,       /* it was never measured */
     JOB_CLASS_ISOLATED,  /* it was slow, or became slow while others waited */
-    JOB_CLASS_TIMED_OUT, /* the last time: isolated, too, with turns of its own */
+    JOB_CLASS_TIMED_OUT, /* it timed out last: it is isolated, too, with turns of its own */
     JOB_CLASSES,
 };
 
@@ -41,31 +41,31 @@ struct job_membership {
  * shares_request. */
 struct job {
     enum job_state state;
-    enum job_class class;   /* READY and IN_FLIGHT: since it got ready, or became isolated */
-    unsigned timeouts;      /* in a row */
-    bool shares_request;    /* with many others: how long that takes does not make it slow */
-    bool is_isolated;       /* it takes one of the isolated jobs' places */
-    bool is_cancelled;      /* IN_FLIGHT: and will be returned */
-    bool is_demanded;       /* a caller waits */
-    bool was_demanded;      /* IN_FLIGHT: one did when it was sent */
-    int64_t needed_from_ms; /* ... for a measurement that was sent at this time or later */
-    int64_t due_ms;         /* SCHEDULED: at this time; READY and IN_FLIGHT: since then */
-    int64_t late_from_ms;   /* due earlier, it was not wanted then: it is late since this time */
+    enum job_class class; /* READY and IN_FLIGHT: since it got ready, or became isolated */
+    unsigned timeouts;    /* in a row */
+    bool shares_request;  /* many others share its request, whose duration does not make it slow */
+    bool is_isolated;     /* it takes one of the isolated jobs' places */
+    bool is_cancelled;    /* IN_FLIGHT: it will be returned */
+    bool is_demanded;     /* a caller waits */
+    bool was_demanded;    /* IN_FLIGHT: a caller waited when it was sent */
+    int64_t needed_from_ms; /* the caller needs a measurement that was sent then or later */
+    int64_t due_ms;         /* SCHEDULED: it is due then; READY and IN_FLIGHT: it is since then */
+    int64_t late_from_ms;   /* nobody wanted it earlier: it is not late before this time */
     int64_t sent_ms;        /* the last time; INT64_MIN: never */
     int64_t duration_ms;    /* of the last one that was answered; -1: not known */
 
     struct job_membership *memberships; /* utlist */
     struct job_group *group;            /* the smallest of them; NULL: that of jobs without one */
 
-    struct job_heap *heap;   /* SCHEDULED and READY: in this one, */
-    size_t position;         /* and there */
+    struct job_heap *heap;   /* SCHEDULED and READY: the heap that it is in */
+    size_t position;         /* its place there */
     struct job *prev, *next; /* in flight, among those that are isolated or among the others */
     struct job *prev_sent, *next_sent; /* in flight, among all */
 };
 
 #define JOB_NEW (struct job){.sent_ms = INT64_MIN, .duration_ms = -1}
 
-/* READY: since when it is late. */
+/* Since when a job that is READY is late. */
 static inline int64_t job_late_since_ms(const struct job *job)
 {
     return job->due_ms > job->late_from_ms ? job->due_ms : job->late_from_ms;

@@ -21,11 +21,13 @@
 
 struct job_group {
     uint64_t id;
-    size_t jobs; /* that it has, those of other groups, too */
-    /* By class; new jobs are among the known ones here, as they have their turns together. */
+    size_t jobs; /* how many it has, with those that other groups have, too */
+    /* Its jobs in flight, by class. New jobs are among the known ones here, as they have their
+     * turns together. */
     size_t in_flight[JOB_CLASSES];
     uint64_t turns[JOB_CLASSES]; /* the number of the last turn; 0: there was none */
-    /* [1]: with a waiting caller. So the first of each heap is also its longest overdue. */
+    /* [1] has those with a waiting caller. So the first of each heap is also its longest
+     * overdue. */
     struct job_heap ready[JOB_CLASSES][2];
     size_t ready_count;            /* of all classes */
     struct job_group *next, *prev; /* of those with jobs that are ready */
@@ -44,7 +46,8 @@ struct job_groups {
 
 void job_groups_done(struct job_groups *groups);
 
-/* As schedule_join() and schedule_leave(); the last leaves all, for good. */
+/* These do what schedule_join() and schedule_leave() say; the last one leaves all groups for
+ * good. */
 void job_groups_join(struct job_groups *groups, struct job *job, uint64_t group_id);
 void job_groups_leave(struct job_groups *groups, struct job *job, uint64_t group_id);
 void job_groups_leave_all(struct job_groups *groups, struct job *job);

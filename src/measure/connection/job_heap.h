@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of each entry. A job that moves passes half as many others as with two, each of which is written
- * to; and the keys that are compared are beside each other. */
+/* How many children each entry has. A job that moves passes half as many others as with two, each
+ * of which is written to; and the keys that are compared are beside each other. */
 enum { JOB_HEAP_CHILDREN = 4 };
 
 /* The key stands here and not in the job: comparing two does not read the memory of both jobs. */
@@ -31,19 +31,19 @@ struct job_heap {
 void job_heap_add(struct job_heap *heap, struct job *job, int64_t key);
 void job_heap_remove(const struct job *job); /* from the heap that it is in */
 
-/* Of a job that is in a heap. */
+/* The key of a job that is in a heap. */
 static inline int64_t job_heap_key(const struct job *job)
 {
     return job->heap->entries[job->position].key;
 }
 
-/* NULL: it is empty. */
+/* The job with the least key; NULL: the heap is empty. */
 static inline struct job *job_heap_first(const struct job_heap *heap)
 {
     return heap->count == 0 ? NULL : heap->entries[0].job;
 }
 
-/* INT64_MAX: it is empty. */
+/* The least key; INT64_MAX: the heap is empty. */
 static inline int64_t job_heap_first_key(const struct job_heap *heap)
 {
     return heap->count == 0 ? INT64_MAX : heap->entries[0].key;

@@ -24,17 +24,18 @@ struct load {
 
 void load_init(struct load *load, int64_t now_ms);
 
-/* A job was sent, so long after it was due. */
+/* A job was sent this long after it was due. */
 void load_add_delay(struct load *load, int64_t delay_ms, int64_t now_ms);
 
 /* The longest delay of the last 10 to 20 seconds. */
 int64_t load_recent_delay_ms(const struct load *load, int64_t now_ms);
 
-/* Until now so many of the places were in use (SIZE_MAX places: one, while anything is). Called
- * before each change of it. */
+/* Until now so many of the places were in use; of SIZE_MAX places one counts as in use while any
+ * is. This is called before each change of either number. */
 void load_add_usage(struct load *load, size_t in_use, size_t places, int64_t now_ms);
 
-/* Of the last 10 to 20 seconds, from 0 to 1, with the usage added until now. */
+/* The utilization of the last 10 to 20 seconds, from 0 to 1. The caller has added the
+ * usage until now. */
 double load_utilization(const struct load *load, int64_t now_ms);
 
 #endif

@@ -36,8 +36,8 @@ void outage_reading(struct outage *outage);
 /* The query takes the place of another one that is failing since then. */
 void outage_inherit(struct outage *outage, int64_t failing_since_ms);
 
-/* Of a query that may not have failed itself: since a call waits, or since its connection failed.
- */
+/* Since when a call waits, or since its connection failed, for a query that may not have failed
+ * itself. */
 int64_t outage_unanswered_ms(const struct outage *outage);
 
 /* Since when measuring it fails. connection_failed_ms: when its connection failed, if that is

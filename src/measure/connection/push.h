@@ -33,13 +33,13 @@ enum {
 struct push {
     int64_t idle_interval_ms; /* 0: nobody waits for the first message */
     uint64_t id;              /* of its subscription, or of the one that is being made; 0: none */
-    int64_t subscribe_at_ms;  /* where it is not subscribed to */
+    int64_t subscribe_at_ms;  /* when it will be, where it is not subscribed to */
     int64_t resubscribe_ms; /* since it was tried last; 0: it is the first time since it is idle */
     int64_t alert_ms;       /* between two measurements after a notification; 0: it is not alert */
     int64_t alert_due_ms;
     bool can_subscribe;
-    bool is_notified;       /* since it was sent last */
-    bool is_notified_again; /* while it is alert */
+    bool is_notified;       /* a notification came since it was sent last */
+    bool is_notified_again; /* another one came while it is alert */
 };
 
 /* Somebody begins to wait for the first message, or waits with another interval (0: nobody does any
@@ -50,7 +50,7 @@ uint64_t push_set_idle(struct push *push, int64_t interval_ms, bool can_subscrib
  * `spacing_ms` is the least interval of those that are polled, as there are so many. */
 int64_t push_due_ms(const struct push *push, int64_t sent_ms, int64_t spacing_ms);
 
-/* It is being sent: true where it is to be subscribed to, by this id. */
+/* The query is being sent. Returns whether it is to be subscribed to, by this id. */
 bool push_sent(struct push *push, uint64_t id, int64_t now_ms);
 
 enum push_result {
@@ -64,7 +64,7 @@ enum push_result {
 uint64_t push_measured(struct push *push, uint64_t id, enum push_result result, int64_t spacing_ms,
                        int64_t now_ms);
 
-/* A notification of its subscription, which is over with it. */
+/* A notification came, with which its subscription is over. */
 void push_notify(struct push *push);
 
 /* The client is lost, and its subscriptions with it. */

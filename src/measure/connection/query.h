@@ -25,7 +25,7 @@
 
 struct query;
 
-size_t query_bytes(void); /* that one takes at least, besides its values */
+size_t query_bytes(void); /* what a query takes at least, besides its values */
 
 void query_snapshot(const struct query *query, struct snapshot *ret_snapshot);
 
@@ -35,15 +35,15 @@ void query_snapshot(const struct query *query, struct snapshot *ret_snapshot);
 void query_snapshot_with(const struct query *query, const struct follower *follower,
                          struct snapshot *ret_snapshot, void *copy);
 
-/* A caller waits for a measurement that was sent at `from_ms` or later. Measured once for all
- * callers, and even if they leave. While a connection has failed, or the query is spaced out after
- * a time-out, callers hasten nothing. */
+/* A caller waits for a measurement that was sent at `from_ms` or later. The query is measured once
+ * for all callers, and even if they leave. While a connection has failed, or the query is spaced
+ * out after a time-out, callers hasten nothing. */
 void query_demand(struct query *query, int64_t from_ms);
 
-/* Triggers of the query are answered by what was known before measuring failed: so many more, or
- * fewer where it is negative; and so many that were, and are refused now. Counted for metrics. That
- * the first trigger of the connection is held is logged, and that no trigger is any more, with the
- * reason. */
+/* Changes the counts of the connection, for metrics: `held` more triggers (fewer, where it is
+ * negative) are answered by what was known before measuring failed, and `expired` more were, and
+ * are refused now. Logs when the first trigger of the connection is held, and when none is any
+ * more, with the reason. */
 void query_count_held(struct query *query, int held, int expired, const char *why);
 
 /* How a query is measured at one moment; for people. */
@@ -58,7 +58,8 @@ struct query_state {
 
 void query_get_state(const struct query *query, struct query_state *ret_state);
 
-/* What was measured from `from_ms` on, the oldest first, and how fast: as history.h has it. */
+/* What was measured from `from_ms` on, the oldest first; and the throughput. They are as history.h
+ * says. */
 size_t query_history(struct query *query, int64_t from_ms, struct history_sample **ret_samples);
 void query_get_throughput(struct query *query, struct history_throughput *ret_throughput);
 

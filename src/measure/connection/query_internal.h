@@ -11,12 +11,13 @@
 #include "measure/connection/query.h"
 #include "measure/connection/query_plan.h"
 
-/* Found or made; used by nobody yet. The values are copied. */
+/* Finds the query with these values, or makes it, which nobody uses yet then. The values are
+ * shared. */
 struct query *query_for_values(struct connection *connection, const struct option_values *values,
-                              const void *connection_options);
+                               const void *connection_options);
 
-/* A trigger uses it, and no longer does. `interval_ms`: as the user set it; 0: the user set none. A
- * query that nobody uses is freed. */
+/* A trigger begins to use the query, and ends to. `interval_ms` is what the user set, or 0. A query
+ * that nobody uses is freed. */
 void query_begin_use(struct query *query, int64_t interval_ms, int64_t now_ms);
 void query_end_use(struct query *query, int64_t interval_ms, int64_t now_ms);
 
@@ -24,7 +25,7 @@ void query_end_use(struct query *query, int64_t interval_ms, int64_t now_ms);
 void query_keep_recent_samples(struct query *query, int64_t interval_ms);
 
 /* What is known of a query, for another one of the same source that takes its place, and has it
- * until it has a reading of its own. To remember takes the lock. */
+ * until it has a reading of its own. query_remember() takes the lock. */
 struct former_query {
     struct snapshot known;
     struct recent_samples recent;

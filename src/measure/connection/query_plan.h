@@ -12,7 +12,7 @@ struct query;
 
 int64_t query_interval_ms(const struct query *query); /* 0: only when a caller waits */
 
-/* From what changed: whoever changes something that this depends on calls it. */
+/* Plans when the query is due. Whoever changes something that this depends on calls it. */
 void query_plan(struct query *query, int64_t now_ms);
 
 #endif

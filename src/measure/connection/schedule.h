@@ -52,8 +52,8 @@ struct schedule {
     size_t cancelled_count; /* of the isolated ones */
     size_t max_tasks;       /* SIZE_MAX: any number */
     size_t isolated_places;
-    int64_t served_from_ms; /* the owner's: before, no job waited for its turn, but for a client */
-    int64_t durations_ms;   /* of all jobs together: what a round of all of them needs */
+    int64_t served_from_ms; /* before, jobs waited for a client, not for turns; the owner sets it */
+    int64_t durations_ms;   /* of all jobs together, so that it is what a round of them needs */
     struct load load;
 };
 
@@ -69,10 +69,10 @@ enum job_end {
 void schedule_init(struct schedule *schedule, size_t max_tasks, size_t isolated_places,
                    int64_t now_ms);
 void schedule_done(struct schedule *schedule); /* the jobs stay the caller's */
-/* At least 1 each: an agent process, which may be broken, says how many. */
+/* Each number counts as at least 1: an agent process, which may be broken, says how many. */
 void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t isolated_places);
 
-/* Not in flight. Harmless where it is idle. */
+/* Takes a job that is not in flight out of the schedule. Harmless where it is idle. */
 void schedule_remove(struct schedule *schedule, struct job *job);
 
 /* It is a job of this group, too, until the group has left it as often as it joined. */
@@ -99,13 +99,13 @@ bool schedule_is_spaced_out(const struct job *job); /* for tests, too */
 /* A job that is spaced out is due now, as after a connection was made again. */
 void schedule_hasten(struct schedule *schedule, struct job *job, int64_t now_ms);
 
-/* One that is spaced out is due so much later. */
+/* A job that is spaced out is due so much later. */
 void schedule_postpone(struct schedule *schedule, struct job *job, int64_t by_ms);
 
 /* The next job that may be sent now, in flight from then on; NULL: none. */
 struct job *schedule_take(struct schedule *schedule, int64_t now_ms);
 
-/* In flight, but only now the source can work on it. */
+/* The job is in flight, but only now the source can work on it. */
 void schedule_started(struct schedule *schedule, struct job *job, int64_t now_ms);
 
 /* A job in flight that has to give up its place; NULL: none. It is in flight until it is returned.
@@ -118,7 +118,7 @@ void schedule_end(struct schedule *schedule, struct job *job, enum job_end end, 
  * later time, or CLOCK_NEVER. */
 int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms);
 
-/* Isolated jobs that are in flight or ready. */
+/* How many isolated jobs are in flight or ready. */
 size_t schedule_isolated_jobs(const struct schedule *schedule);
 
 /* How long the longest overdue of those that are ready has been waiting for its place; 0: none is.

@@ -9,15 +9,15 @@
 
 #include "measure/connection/connection_state.h"
 
-/* A stream of the query waits for its first message at this interval; before, at former_ms. 0: it
- * does not. */
+/* A stream of the query waits for its first message at interval_ms from now on, and did at
+ * former_ms before. 0: it does not wait. */
 void subscription_set_idle(struct query *query, int64_t former_ms, int64_t interval_ms,
                            int64_t now_ms);
 
 /* The query is being sent, with a notifier where it is to be subscribed to. */
 void subscription_sent(struct query *query, int64_t now_ms);
 
-/* Its measurement has ended, and says whether it was. */
+/* The measurement has ended, and says whether the query was subscribed to. */
 void subscription_measured(struct query *query, enum task_outcome outcome, int64_t now_ms);
 
 /* The least interval of the connection's queries that are polled for their first message. */

@@ -14,7 +14,7 @@ struct query;
 
 struct subscription_place {
     struct query *query; /* NULL: the place is free */
-    uint64_t id;         /* of a free place: `free`, when it became free */
+    uint64_t id;         /* in a free place: what `free` was before this place became free */
 };
 
 /* Start from {0}; its owner frees `places`. */
@@ -29,13 +29,13 @@ struct subscription_table {
 /* The id that the next query gets; never 0, and below 1 << 63. */
 uint64_t subscription_table_next_id(const struct subscription_table *table);
 
-/* Under subscription_table_next_id(). */
+/* Adds the query, whose id is subscription_table_next_id(). */
 void subscription_table_add(struct subscription_table *table, struct query *query);
 
 /* NULL: no query has this id any more. */
 struct query *subscription_table_find(const struct subscription_table *table, uint64_t id);
 
-/* One that is in use. */
+/* Removes an id that is in use. */
 void subscription_table_remove(struct subscription_table *table, uint64_t id);
 
 #endif

@@ -21,7 +21,7 @@ struct watcher {
     void *caller;
     const struct connection_settings *settings; /* NULL: it never watched */
     struct query *query;                        /* NULL: not watching */
-    /* It wants measurements at the interval; others wait for one that was demanded. */
+    /* A stream wants measurements at the interval; others wait for one that was demanded. */
     bool is_stream;
     int64_t idle_interval_ms;
 

@@ -97,7 +97,7 @@ struct answer_call {
     bool out_of_time;   /* a call has waited as long as it may: it is not answered ANSWER_WAIT */
 };
 
-/* Pure: what this caller is answered now. */
+/* Decides what this caller is answered now. Pure. */
 void answer_decide(const struct answer_facts *facts, const struct answer_call *call, int64_t now_ms,
                    struct answer *ret_answer);
 

@@ -32,8 +32,9 @@ struct peer_value {
     struct peak_value_step earlier[PEAK_VALUE_MAX_STEPS]; /* at_ms: of clock_now_ms() */
 };
 
-/* When something was, of clock_now_ms(), that is so old as a peer says; too long ago where that is
- * no age. Since the machine may have been started just now, 0 is no time that is too long ago. */
+/* When something was, in clock_now_ms(), that is as old as a peer says. Where that is no age it was
+ * too long ago. Since the machine may have been started just now, 0 is no time that is too long
+ * ago. */
 int64_t peer_values_time_ms(int64_t age_ms, int64_t now_ms);
 
 struct peer_values;
@@ -55,9 +56,9 @@ uint64_t peer_values_revision(const struct peer_values *values);
 struct peer_value *peer_values_take(struct peer_values *values,
                                     const uint8_t digest[PEER_DIGEST_BYTES]);
 
-/* Some of those that nobody took, PEER_VALUES_LISTED at most: from bucket `*next` on, which is 0 at
- * first, moved, and 0 again after the last ones. What comes meanwhile may make some appear twice.
- * Returns how many. */
+/* Lists some of those that nobody took, PEER_VALUES_LISTED at most: from bucket `*next` on, which
+ * is 0 at first, moved, and 0 again after the last ones. What comes meanwhile may make some appear
+ * twice. Returns how many. */
 enum { PEER_VALUES_LISTED = 64 };
 size_t peer_values_list(struct peer_values *values, uint64_t *next, int64_t now_ms,
                         struct peer_value ret_values[PEER_VALUES_LISTED]);

@@ -31,7 +31,7 @@ void inline_connections_reserve(struct inline_connections *connections, size_t c
 struct inline_connection {
     const char *namespace;
     const char *scaler;
-    const char *identity; /* among those of the scaler */
+    const char *identity; /* of its values; unique for the scaler */
     bool in_agent;
     bool replaces; /* one of the namespace was just released: one free place is enough */
 };

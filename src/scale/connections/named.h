@@ -11,12 +11,12 @@
 #include "config/connections.h"
 #include "measure/scaler.h"
 
-/* Is every connection right by its scaler's table? Adds the mistakes of each to it, or what its
- * keys mean; not where it has mistakes already. */
+/* Checks every connection by its scaler's table, and adds its mistakes to it, or what its keys
+ * mean. One that has mistakes already is left as it is. */
 void named_check(struct connections *connections, const struct scaler *const *scalers);
 
-/* What its keys mean: as they were checked, or, where they were not, parsed now; the mistakes are
- * added. The caller frees them. */
+/* What its keys mean. Where they were not checked before they are parsed now, and the mistakes are
+ * added. The caller frees the values. */
 struct option_values *named_values(const struct named_connection *connection,
                                    const struct scaler *scaler, struct error *mistakes);
 

@@ -25,12 +25,12 @@ struct trigger;
 /* What is known of the Secret of one namespace. */
 struct namespace_secret {
     char *namespace;
-    bool is_read;                    /* once; whether there is one or not */
+    bool is_read;                    /* it was read once, and there may be none */
     struct connections *connections; /* NULL: there is no Secret, or it was not read */
     struct error failure;            /* why it was not read yet */
     bool is_failing;                 /* it cannot be read now; what was read stays */
     uint64_t revision;               /* of the triggers, when it changed last */
-    struct trigger *triggers;        /* utlist (next_of_secret): of those that need it */
+    struct trigger *triggers;        /* utlist (next_of_secret): those that need it */
     struct trigger *next_renewed;    /* it and those behind it may not know the last change */
     struct namespace_secret *next_stale, *prev_stale; /* while there is a next_renewed */
     UT_hash_handle hh;
@@ -48,7 +48,7 @@ struct namespace_secrets;
 struct namespace_secrets *namespace_secrets_new(const struct namespace_secrets_settings *settings);
 void namespace_secrets_free(struct namespace_secrets *secrets); /* no trigger is in it */
 
-/* Are there any, for a namespace of this name? */
+/* Whether a namespace of this name can have connections in a Secret. */
 bool namespace_secrets_are_allowed(const struct namespace_secrets *secrets, const char *namespace);
 
 /* NULL where no trigger has needed it before. */
@@ -59,8 +59,8 @@ const struct namespace_secret *namespace_secrets_find(const struct namespace_sec
 const struct named_connection *namespace_secret_connection(const struct namespace_secret *secret,
                                                            const char *name);
 
-/* Why there is none of this name. Returns false. `*ret_waits`: it is not known yet. `secret` may be
- * NULL. */
+/* Sets the error to why there is no connection of this name, and returns false. `*ret_waits` is set
+ * where that is not known yet. `secret` may be NULL. */
 bool namespace_secret_refuse(const struct namespace_secret *secret, const char *namespace,
                              const char *name, bool *ret_waits, struct error *error);
 
@@ -69,8 +69,9 @@ bool namespace_secrets_join(struct namespace_secrets *secrets, struct trigger *t
                             struct error *error);
 void namespace_secrets_leave(struct namespace_secrets *secrets, struct trigger *trigger);
 
-/* What the Secret has now, and inherits; `connections` is taken, NULL: there is no Secret. With a
- * failure nothing new is known: what was read stays. Those who need it are to be renewed. */
+/* `connections` are what the Secret has now, and inherits; they are taken; NULL: there is no
+ * Secret. With a failure nothing new is known: what was read stays. The triggers that need the
+ * Secret are stale from now on. */
 void namespace_secrets_set(struct namespace_secrets *secrets, const char *namespace,
                            struct connections *connections, const struct error *failure,
                            uint64_t revision);

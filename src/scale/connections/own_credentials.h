@@ -34,19 +34,19 @@ struct own_credentials_settings {
     const struct cluster_authentications *cluster; /* NULL: none is listed; borrowed */
 };
 
-/* Whether triggers can have some. NULL: they cannot. */
+/* Whether triggers can have credentials of their own. With NULL they cannot. */
 bool own_credentials_are_read(const struct own_credentials_settings *settings);
 
-/* What the trigger may do with its credentials (NULL: they are not known yet). False with the
- * error, and where they may come yet with `*ret_waits`. */
+/* Whether the trigger may be measured with its credentials (NULL: they are not known yet). False
+ * with the error; `*ret_waits` says whether they may come yet. */
 bool own_credentials_admit(const struct own_credentials_settings *settings,
                            const struct trigger_ref *ref, const struct option *table,
                            const struct credentials *credentials, bool *ret_waits,
                            struct error *error);
 
-/* What they say of the connection, as though they were variables: never shown. It is parsed once
- * for all triggers that have the same ones, and kept in these: the result is borrowed until they
- * are parsed for another scaler. Adds the mistakes. */
+/* What the credentials say of the connection. As values of variables they are never shown. It is
+ * parsed once for all triggers that have the same ones, and kept in these: the result is borrowed
+ * until they are parsed for another scaler. Adds the mistakes. */
 const struct option_values *own_credentials_parse(const struct credentials *credentials,
                                                   const struct scaler *scaler,
                                                   struct error *mistakes);

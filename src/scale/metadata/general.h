@@ -27,9 +27,9 @@ struct general_options {
 extern const struct option general_table[];
 extern const char general_hold_window[]; /* the key of rules.hold_window_ms */
 
-/* Of all entries the general ones. What the trigger leaves out of the rules is as in `standard`.
- * Adds every mistake, but for a scaler that is missing. The caller frees the values, whose data are
- * struct general_options. */
+/* Parses the general ones of all entries. What the trigger leaves out of the rules is as in
+ * `standard`. Adds every mistake, but for a scaler that is missing. The caller frees the values,
+ * whose data are struct general_options. */
 struct option_values *general_parse(const struct option_entry *entries, size_t count,
                                     const struct answer_rules *standard, struct error *mistakes);
 
@@ -45,7 +45,7 @@ bool general_is_policy(const char *key);
  * must not change when they become steps. */
 bool general_gives_policy(const char *key, const char *value);
 
-/* The settings of a policy alone. Adds every mistake; false: none is set. */
+/* Parses the settings of a policy alone. Adds every mistake; false: none is set. */
 bool general_parse_policy(const struct option_entry *entries, size_t count,
                           struct policy_settings *ret_settings, struct error *mistakes);
 

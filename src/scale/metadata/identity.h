@@ -34,7 +34,7 @@ struct identity {
 bool identity_measure(const struct trigger_ref *ref, struct identity *ret_identity,
                       struct error *error);
 
-/* The bytes of what was measured of this ref; identity_done() frees them. */
+/* Writes the bytes of this ref, which was measured; identity_done() frees them. */
 void identity_write(struct identity *identity, const struct trigger_ref *ref);
 void identity_done(struct identity *identity);
 
@@ -44,7 +44,7 @@ struct trigger_ref identity_ref(const struct identity *identity);
 /* The heap that its strings take, each copied for itself, with an array of the entries. */
 size_t identity_copy_bytes(const struct identity *identity);
 
-/* Are these the bytes of a measured ref? They are as long as its identity. */
+/* Whether these are the bytes of the ref. It was measured, and they are as long as its identity. */
 bool identity_is(const char *bytes, const struct trigger_ref *ref);
 
 #endif

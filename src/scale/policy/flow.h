@@ -35,15 +35,16 @@ struct flow {
     double arrival_rate;     /* per second, over the last FLOW_SPAN_MS */
     double consumption_rate; /* per second, over the last FLOW_RECENT_MS */
     double last_consumed; /* between the last two samples; NAN where they do not belong together */
-    int64_t span_ms;      /* that the rates are of; 0: there are none */
+    int64_t span_ms;      /* the time that the rates are of; 0: there are none */
 };
 
 enum { FLOW_SPAN_MS = 60 * 1000, FLOW_RECENT_MS = 15 * 1000 };
 
 struct flow flow_of(const struct recent_samples *recent);
 
-/* `rate`: what one consumer does per second, NAN where that is not known: a slow consumer is not a
- * stuck one. `count_interval_ms`: how often the source counts what was consumed. */
+/* What consumers do. `rate` is what one of them does per second, as a slow consumer is not a stuck
+ * one; NAN where it is not known. `count_interval_ms` is how often the source counts what was
+ * consumed. */
 enum flow_status flow_status_of(const struct recent_samples *recent, double rate,
                                 int64_t count_interval_ms);
 

@@ -43,7 +43,7 @@ struct policy_settings {
     int on_stall; /* enum policy_on_stall */
 };
 
-/* Rounded up: at least 0, at most POLICY_MAX_REPLICAS. */
+/* The replicas rounded up, from 0 to POLICY_MAX_REPLICAS. */
 int64_t policy_whole(double replicas);
 
 /* What must be known besides what the scaler counts; enum reading_field. */
@@ -152,8 +152,8 @@ struct policy_decision {
     struct policy_result result;
 };
 
-/* One step, of the last sample: once for each, in their order. Fails where the readings
- * lack what the settings need. The decision points to what was handed in. */
+/* Takes one step, with the last sample: it is called once for each, in their order. Fails where the
+ * readings lack what the settings need. The decision points to what was handed in. */
 bool policy_decide(const struct policy_settings *settings, struct policy_state *state,
                    const struct policy_input *input, struct policy_decision *ret_decision,
                    struct error *error);

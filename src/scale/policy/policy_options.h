@@ -30,13 +30,13 @@ struct policy_options {
 
 extern const char *const policy_on_stall_names[]; /* by enum policy_on_stall; ends with NULL */
 
-/* The settings, and every mistake. False: no option is there that gives a trigger a policy
- * (`shadow` changes no answer). */
+/* Makes the settings of the options, and adds every mistake. False: no option is there that gives a
+ * trigger a policy (`shadow` changes no answer). */
 bool policy_options_compile(const struct policy_options *options,
                             struct policy_settings *ret_settings, struct error *mistakes);
 
-/* What the settings need that the scaler does not report with these options (scaler.reports()):
- * adds the mistakes. */
+/* Adds as mistakes what the settings need and the scaler does not report with these options
+ * (scaler.reports()). */
 void policy_options_check_source(const struct policy_settings *settings,
                                  const struct scaler *scaler, const struct options *options,
                                  struct error *mistakes);

@@ -25,7 +25,7 @@ enum { BUDGET_ROW_TEXT_BYTES = 300 };
 /* The values of one connection, of triggers of one namespace. */
 struct shared_values {
     struct option_values *values;
-    size_t bytes; /* of it, and of its connection where that has no name */
+    size_t bytes; /* of the values, and of their connection where that has no name */
     size_t triggers;
     UT_hash_handle hh;
 };
@@ -50,12 +50,12 @@ struct budgets {
 /* NULL: the namespace has no triggers. */
 struct namespace_budget *budgets_find(const struct budgets *budgets, const char *namespace);
 
-/* The trigger begins to count, as it was parsed, and ends to. Meanwhile its connection's values may
- * be shared ones. */
+/* The trigger begins to count, as it was parsed, and ends to. In between the values of its
+ * connection may be shared with others. */
 void budgets_join(struct budgets *budgets, struct trigger *trigger);
 void budgets_leave(struct budgets *budgets, struct trigger *trigger);
 
-/* It stays one of its namespace's, but does not count in between: it is parsed again. */
+/* The trigger is parsed again: in between it stays one of its namespace's, but does not count. */
 void budgets_suspend(struct budgets *budgets, struct trigger *trigger);
 void budgets_resume(struct budgets *budgets, struct trigger *trigger);
 

@@ -26,7 +26,8 @@ struct lifecycle {
     bool is_stopping;  /* what ends now says nothing about KEDA */
 };
 
-/* Parsed with what is known now, and in no table yet. `identity` was measured. */
+/* Makes a trigger, which is parsed with what is known now and in no table yet. `identity` was
+ * measured. */
 struct trigger *lifecycle_begin(struct lifecycle *lifecycle, const struct trigger_ref *ref,
                                 struct identity identity, int64_t now_ms);
 
@@ -36,8 +37,8 @@ void lifecycle_follow_object(const struct lifecycle *lifecycle, const struct tri
                              const struct trigger_ref *ref);
 void lifecycle_leave_object(const struct lifecycle *lifecycle, const struct trigger *trigger);
 
-/* From now on it is measured, where it is not yet, and its watchers are notified. Fails with its
- * mistakes, or where a limit is reached. */
+/* Has the trigger measured from now on, where it is not yet, and its watchers notified. Fails with
+ * its mistakes, or where a limit is reached. */
 bool lifecycle_measure(struct lifecycle *lifecycle, struct trigger *trigger, struct error *error);
 
 /*
@@ -48,7 +49,7 @@ bool lifecycle_measure(struct lifecycle *lifecycle, struct trigger *trigger, str
  */
 void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger);
 
-/* Frees one that is in no table, and follows no object. */
+/* Frees a trigger that is in no table, and follows no object. */
 void lifecycle_end(struct lifecycle *lifecycle, struct trigger *trigger);
 
 #endif

@@ -12,7 +12,7 @@
 #include "scale/connections/own_credentials.h"
 #include "scale/trigger/trigger.h"
 
-/* The same for all triggers. All borrowed. */
+/* What all triggers are parsed with. All of it is borrowed. */
 struct parse_settings {
     const struct scaler *const *scalers;
     struct connections *connections; /* may be NULL */

@@ -78,10 +78,10 @@ void triggers_free(struct triggers *triggers); /* NULL is none */
 
 /* ---- a call: triggers_find.c ---- */
 
-/* Finds or parses. Wrong metadata makes a trigger too, with its mistakes. A full table, or one that
- * takes too much memory, drops triggers that are not in use, those of the namespace first. Fails
- * with ERROR_LIMIT where there is none or the metadata is too large, and with ERROR_INVALID where a
- * key is there twice. */
+/* Finds the trigger, or parses it. Wrong metadata makes a trigger too, with its mistakes. A full
+ * table, or one that takes too much memory, drops triggers that are not in use, those of the
+ * namespace first. Fails with ERROR_LIMIT where there is none or the metadata is too large, and
+ * with ERROR_INVALID where a key is there twice. */
 bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,
                    struct trigger **ret_trigger, struct error *error);
 
@@ -154,7 +154,7 @@ const struct namespace_secrets *triggers_secrets(const struct triggers *triggers
  * millisecond, as there may be a hundred thousand. Returns whether there are more. */
 bool triggers_renew(struct triggers *triggers, size_t max);
 
-/* Those in use; NULL: none. Borrowed until they are set again. */
+/* The connections in use; NULL: there are none. They are borrowed until others are set. */
 const struct connections *triggers_connections(const struct triggers *triggers);
 
 /* ---- other credentials: triggers_kubernetes.c ---- */

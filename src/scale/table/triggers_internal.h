@@ -69,13 +69,13 @@ size_t triggers_bytes_of(const struct triggers *triggers, const char *namespace)
 
 /* ---- triggers_renewal.c ---- */
 
-/* Parses it again, if its connection has changed since. */
+/* Parses the trigger again, if its connection has changed since it was parsed. */
 void triggers_renew_one(struct triggers *triggers, struct trigger *trigger);
 
 /* ---- triggers_kubernetes.c ---- */
 
-/* What is known of its object in the Kubernetes API may be why its last answers were none: it is
- * read again, where the trigger needs it. */
+/* What is known of the trigger's object in the Kubernetes API may be why its last answers were no
+ * readings. Where the trigger needs the object it is read again. */
 void triggers_doubt_kubernetes(const struct triggers *triggers, struct trigger *trigger);
 
 #endif

@@ -38,7 +38,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of a trigger that has no better one. */
+/* The metric of a trigger that has no better one. */
 #define TRIGGER_INVALID_METRIC "backlog-invalid"
 
 /* Bytes: they are kept, and repeated in each answer. */
@@ -171,10 +171,10 @@ void trigger_parsed_done(struct trigger_parsed *parsed);
 
 const char *trigger_scaler_name(const struct trigger *trigger); /* NULL: `scaler:` names none */
 
-/* As the scaler's hooks want them; only where it has a scaler. */
+/* The values as the scaler's hooks want them. The trigger has a scaler. */
 struct options trigger_parsed_options(const struct trigger_parsed *parsed);
 
-/* News of the trigger's query, which it may not have yet, or not have any more. */
+/* The watcher gets news of the trigger's query, which the trigger may not have yet, or any more. */
 void trigger_watch(struct trigger *trigger, struct watcher *watcher, bool is_stream);
 void trigger_unwatch(struct trigger *trigger, struct watcher *watcher);
 
@@ -193,8 +193,8 @@ void trigger_evaluate(const struct trigger *trigger, const struct reading *readi
 void trigger_observe(const struct trigger *trigger, unsigned extras, struct snapshot *ret_snapshot,
                      struct trigger_policy_view *ret_view);
 
-/* Is this the trigger's metric? KEDA may send it with its s<N>- prefix, or in lower case (2.7
- * to 2.11). */
+/* Whether this is the trigger's metric. KEDA may send it with its s<N>- prefix, or in lower case
+ * (2.7 to 2.11). */
 bool trigger_has_metric(const struct trigger *trigger, const char *metric_name);
 
 #endif

@@ -8,12 +8,13 @@
 
 #include "scale/trigger/trigger.h"
 
-/* Whatever the call was: for the page that explains answers, for metrics and for the log. */
+/* Notes what any call was answered, for the page that explains answers, for metrics and for the
+ * log. */
 void trigger_answers_record(struct trigger *trigger, const char *call, const struct answer *answer,
                             int64_t now_ms);
 
-/* A call that was refused for what it asked or for what its trigger lacks, and not for a
- * measurement: it says nothing about a hold. */
+/* Notes that a call was refused for what it asked or for what its trigger lacks. No measurement is
+ * the reason, so this says nothing about a hold. */
 void trigger_answers_refuse(struct trigger *trigger, const char *call, const struct error *error,
                             int64_t now_ms);
 
@@ -27,13 +28,13 @@ void trigger_answers_begin_round(struct trigger *trigger, const struct answer *a
 const struct answer *trigger_answers_round(const struct trigger *trigger,
                                            int64_t now_ms); /* NULL: none */
 
-/* Ends the hold, in metrics and in the log with `why`. Before the query is released. */
+/* Ends the hold, in metrics and, with `why`, in the log. The query is not released yet. */
 void trigger_answers_end_held(struct trigger *trigger, const char *why);
 
 /* Goes on with the hold, with another query of the same source. */
 void trigger_answers_resume_hold(struct trigger *trigger, enum trigger_hold former);
 
-/* What another replica would hold, taken; NULL: it has nothing. */
+/* The trigger takes what another replica would hold; NULL: that has nothing. */
 void trigger_answers_adopt(struct trigger *trigger, struct peer_value *of_peers, uint64_t revision,
                            int64_t now_ms);
 

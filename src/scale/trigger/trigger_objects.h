@@ -30,10 +30,10 @@ void trigger_objects_leave(struct trigger_object **objects, struct trigger *trig
 struct trigger_object *trigger_objects_find(struct trigger_object *objects, const char *namespace,
                                             const char *name);
 
-/* The memory of one. */
+/* The memory that the object of the trigger takes. */
 size_t trigger_objects_bytes(const struct trigger *trigger);
 
-/* It was called for again. Pinned, it was called for all the time. */
+/* The trigger was called for again. One that is pinned was called for all the time. */
 void trigger_objects_touch(struct trigger *trigger, int64_t now_ms);
 
 /* Whether its object's metadata was changed: KEDA calls for other triggers of it, and no longer for

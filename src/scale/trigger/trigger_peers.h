@@ -9,7 +9,7 @@
 #include "scale/answer/peer_values.h"
 #include "scale/trigger/trigger.h"
 
-/* Where others had a value for it, that is what it holds until it is measured, and a part of what
+/* A value that others had for the trigger is what it holds until it is measured, and a part of what
  * it holds later. `values` may be NULL: other replicas are not asked. */
 void trigger_peers_take(struct trigger *trigger, struct peer_values *values, int64_t now_ms);
 

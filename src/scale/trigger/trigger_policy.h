@@ -87,10 +87,11 @@ void trigger_policy_free(struct trigger_policy *policy); /* NULL is nothing */
 /* The memory that it takes, with what it keeps of its decisions; 0: NULL. */
 size_t trigger_policy_bytes(const struct trigger_policy *policy);
 
-/* What its query is to measure: enum reading_field. */
+/* What the policy has its query measure: enum reading_field. */
 unsigned trigger_policy_wants(const struct trigger_policy *policy);
 
-/* The step of a new reading, the last sample, as the scaler evaluated it; takes the error. */
+/* Takes the step of a new reading, which is the last sample, as the scaler evaluated it. Takes the
+ * error. */
 void trigger_policy_step(struct trigger_policy *policy, const struct trigger_policy_owner *owner,
                          const struct recent_samples *recent, struct evaluated *evaluated);
 
@@ -131,7 +132,7 @@ void trigger_policy_copy(const struct trigger_policy *policy, unsigned extras,
                          struct trigger_policy_view *view);
 void trigger_policy_view_done(struct trigger_policy_view *view);
 
-/* Into the stats, with consumers of unknown status, and out of them. */
+/* Adds its part to the stats, at first with consumers of unknown status, and takes it out. */
 void trigger_policy_join(struct trigger_policy *policy, struct trigger_policy_stats *stats);
 void trigger_policy_leave(struct trigger_policy *policy);
 
@@ -143,7 +144,7 @@ struct answer_policy trigger_policy_found(const struct trigger_policy *policy);
 void trigger_policy_count(struct trigger_policy *policy, const struct answer_policy *found,
                           bool is_known);
 
-/* What was so at that moment; NULL: not known, or not any more. */
+/* The decision that held at that moment; NULL: it is not known, or not any more. */
 const struct trigger_policy_change *trigger_policy_at(const struct trigger_policy_view *view,
                                                       int64_t at_ms);
 

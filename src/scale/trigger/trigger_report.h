@@ -36,7 +36,7 @@ struct trigger_report {
 void trigger_report(const struct trigger *trigger, int64_t now_ms,
                     struct trigger_report *ret_report);
 
-/* The same, with what the policy decided before: for reports of the past. */
+/* A report that also has what the policy decided before, for reports of the past. */
 void trigger_report_with_changes(const struct trigger *trigger, int64_t now_ms,
                                  struct trigger_report *ret_report);
 
