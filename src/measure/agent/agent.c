@@ -139,8 +139,8 @@ static void agent_lose(void *context, uint64_t id)
     agent_notify(context, id | AGENT_LOST);
 }
 
-/* The server sends each query before its first task, so this is a defect: without an answer the task
- * would be in flight until it times out. */
+/* The server sends each query before its first task, so this is a defect: without an answer the
+ * task would be in flight until it times out. */
 static void refuse_task(const Agent__Task *task)
 {
     _cleanup_(error_done) struct error error = {0};
