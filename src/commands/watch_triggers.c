@@ -41,8 +41,47 @@ struct watch_row {
 struct watch_rows {
     struct watch_row *items;
     size_t count, capacity;
+    double replicas; /* that are wanted in all, of each object the most of a trigger */
     int64_t at_ms;
 };
+
+/* ---- sorted ---- */
+
+static int compare_identity(const void *left, const void *right)
+{
+    const struct watch_row *one = *(const struct watch_row *const *)left;
+    const struct watch_row *other = *(const struct watch_row *const *)right;
+    int order = strcmp(one->label, other->label);
+    return order != 0 ? order : strcmp(one->metric, other->metric);
+}
+
+/* All rows, by object and metric. The caller frees the array. */
+static const struct watch_row **sort_rows(const struct watch_rows *rows)
+{
+    const struct watch_row **sorted = memory_array(rows->count, sizeof(*sorted));
+    for (size_t i = 0; i < rows->count; i++)
+        sorted[i] = &rows->items[i];
+    if (rows->count > 0)
+        qsort(sorted, rows->count, sizeof(*sorted), compare_identity);
+    return sorted;
+}
+
+/* As /api/server. */
+static double sum_replicas(const struct watch_rows *rows)
+{
+    _cleanup_(memory_free) const struct watch_row **sorted = sort_rows(rows);
+    double sum = 0;
+    for (size_t first = 0, next; first < rows->count; first = next) {
+        double most = 0;
+        for (next = first; next < rows->count; next++) {
+            if (!text_equal(sorted[next]->label, sorted[first]->label))
+                break;
+            most = fmax(most, sorted[next]->replicas); /* of NAN, too */
+        }
+        sum += most;
+    }
+    return sum;
+}
 
 /* ---- fetching ---- */
 
@@ -120,18 +159,11 @@ static void *fetch_rows(struct http_client *client, struct error *error)
             free_rows(rows);
             return NULL;
         }
+    rows->replicas = sum_replicas(rows);
     return rows;
 }
 
 /* ---- changes ---- */
-
-static int compare_identity(const void *left, const void *right)
-{
-    const struct watch_row *one = *(const struct watch_row *const *)left;
-    const struct watch_row *other = *(const struct watch_row *const *)right;
-    int order = strcmp(one->label, other->label);
-    return order != 0 ? order : strcmp(one->metric, other->metric);
-}
 
 static void note_changes(void *content, const void *former)
 {
@@ -140,11 +172,7 @@ static void note_changes(void *content, const void *former)
     double seconds = (double)(rows->at_ms - before->at_ms) / 1000;
     if (before->count == 0 || seconds <= 0)
         return;
-    _cleanup_(memory_free) const struct watch_row **sorted =
-        memory_array(before->count, sizeof(*sorted));
-    for (size_t i = 0; i < before->count; i++)
-        sorted[i] = &before->items[i];
-    qsort(sorted, before->count, sizeof(*sorted), compare_identity);
+    _cleanup_(memory_free) const struct watch_row **sorted = sort_rows(before);
     for (size_t i = 0; i < rows->count; i++) {
         const struct watch_row *row = &rows->items[i];
         const struct watch_row **found =
@@ -294,15 +322,13 @@ static void sum_rows(const void *content, struct text *ret_line)
 {
     const struct watch_rows *rows = content;
     size_t active = 0, failing = 0;
-    double replicas = 0;
     for (size_t i = 0; i < rows->count; i++) {
         active += rows->items[i].is_active;
         failing += is_failing(&rows->items[i]);
-        replicas += isnan(rows->items[i].replicas) ? 0 : rows->items[i].replicas;
     }
     text_addf(ret_line, "%zu trigger%s, %zu active, %zu failing, %.0f replica%s wanted",
-              rows->count, text_plural(rows->count), active, failing, replicas,
-              replicas == 1 ? "" : "s");
+              rows->count, text_plural(rows->count), active, failing, rows->replicas,
+              rows->replicas == 1 ? "" : "s");
 }
 
 static const char *color_of(const void *item)

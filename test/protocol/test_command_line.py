@@ -596,6 +596,19 @@ def test_what_a_server_says_is_shown_as_it_is():
         assert "x?" in shown and not set(shown) & set(name) - {"x", "\u20ac"}, ascii(shown)
 
 
+def test_watch_counts_the_replicas_of_each_object_once():
+    """As /api/server: two triggers of one object want the more of both."""
+    def trigger(name, metric, replicas, namespace="shop"):
+        return {"namespace": namespace, "name": name, "metricName": metric, "now": {"state": "answered", "replicas": replicas}}
+    triggers = [trigger("orders", "a", 8), trigger("mails", "a", None), trigger("orders", "b", 5), trigger("mails", "b", 2),
+                trigger("orders", "a", 1, "other"), trigger("none", "a", None)]
+    for body, head in ((triggers, "6 triggers, 0 active, 0 failing, 11 replicas wanted\n"),
+                       ([], "0 triggers, 0 active, 0 failing, 0 replicas wanted\n")):
+        with http_server((200, json.dumps({"triggers": body}))) as address:
+            shown = backlog("watch", "--once", "--server-http", address)
+        assert shown.startswith(head), shown
+
+
 def test_names_show_nothing_else_than_they_are(tmp_path):
     """CSI as one character (C1), and U+202E, after which a terminal writes from right to left; JSON has both as escapes."""
     (tmp_path / "trace.csv").write_text("time,arrivals\n0,1\n60,1\n")
