@@ -58,7 +58,8 @@ static const struct option table[] = {
     FLAG("authentication", OPTION_STRING, authentication, NULL, .value_name = "NAME",
          .doc = "for a server with mTLS: the authentication with KEDA's certificates for Backlog. "
                 "Each trigger gets enableTLS and this authenticationRef, and names the "
-                "authentication of its source in the metadata"),
+                "authentication of its source in the metadata; also one that has moved to this "
+                "address before"),
     FLAG("authentication-kind", OPTION_CHOICE, authentication_kind, "ClusterTriggerAuthentication",
          .choices = kinds, .value_name = "KIND", .doc = "of --authentication"),
     FLAG("namespace", OPTION_STRING, namespace, NULL, .doc = "of manifests that name none"),

@@ -68,6 +68,22 @@ static void require_way_back(const struct migration_settings *there,
     findings_done(&findings);
 }
 
+/* Behind it nothing is left to move, to its server or by its certificates. */
+static void require_done(const struct migration_settings *settings,
+                         const struct migrated_file *file)
+{
+    struct findings findings = {0};
+    struct manifests manifests = {.reads_templates = true};
+    struct migration again;
+    manifests_add_text(&manifests, "f.yaml", file->text.bytes, file->text.length, &findings);
+    require(findings.count == 0);
+    migration_make(settings, &manifests, &again, &findings);
+    require(again.count == 0);
+    migration_done(&again);
+    manifests_done(&manifests);
+    findings_done(&findings);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct migration_settings settings = {.scalers = scaler_list,
@@ -85,6 +101,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     migration_make(&settings, &manifests, &migration, &findings);
     for (size_t i = 0; i < migration.count; i++)
         require_way_back(&settings, &migration.items[i]);
+    migration_done(&migration);
+    struct migration_settings on = settings;
+    on.authentication = "keda";
+    on.is_cluster_wide = on.is_readdressed = true;
+    migration_make(&on, &manifests, &migration, &findings);
+    for (size_t i = 0; i < migration.count; i++)
+        require_done(&on, &migration.items[i]);
     migration_done(&migration);
     struct migration_settings back = settings;
     back.is_back = true;

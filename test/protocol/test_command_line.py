@@ -609,6 +609,26 @@ def test_watch_counts_the_replicas_of_each_object_once():
         assert shown.startswith(head), shown
 
 
+def test_migrate_turns_tls_on_for_what_has_moved_without(tmp_path):
+    path = tmp_path / "object.yaml"
+    to_plain = ["migrate", "--scaler-address", "backlog.keda.svc:9090"]
+    to_tls = ["migrate", "--scaler-address", "backlog-tls.keda.svc:9090", "--authentication", "backlog-tls"]
+    before = OBJECT.replace("'5'}", "'5'}, authenticationRef: {name: a}")
+    path.write_text(before)
+    backlog(*to_plain, "--write", str(path))
+    backlog(*to_tls, "--write", str(path))
+    (trigger,) = yaml.safe_load(path.read_text())["spec"]["triggers"]
+    assert trigger["authenticationRef"] == {"name": "backlog-tls", "kind": "ClusterTriggerAuthentication"}
+    assert trigger["metadata"] == {"scalerAddress": "backlog-tls.keda.svc:9090", "enableTLS": "true", "scaler": "redis",
+                                   "triggerAuthentication": "a", "address": "127.0.0.1:1", "listName": "orders", "listLength": "5"}
+    backlog("migrate", "--back", "--authentication", "backlog-tls", "--write", str(path))
+    assert path.read_text() == before
+    path.write_text(before.replace("type: redis, metadata: {", "type: external, metadata: {scaler: redis, scalerAddress: *a, ")
+                    .replace("metadata: {name: orders}", "metadata: {name: orders, annotations: {a: &a 'x:1'}}"))
+    done = subprocess.run([binary(), *to_tls, "--write", str(path)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "a YAML alias is used here" in done.stderr
+
+
 def test_names_show_nothing_else_than_they_are(tmp_path):
     """CSI as one character (C1), and U+202E, after which a terminal writes from right to left; JSON has both as escapes."""
     (tmp_path / "trace.csv").write_text("time,arrivals\n0,1\n60,1\n")

@@ -20,7 +20,7 @@ struct migrator {
     struct migrated_file *file; /* the one being edited */
     struct edits edits;
     size_t moved;                      /* of this file */
-    size_t readdressed;                /* of it, to another server */
+    size_t readdressed;                /* of it, that had moved before */
     bool is_inexact;                   /* the way back writes what means the same, in another way */
     const struct yaml_tree *jobs_spec; /* of the last ScaledJob that was warned of */
 };
@@ -106,8 +106,9 @@ static void warn_of_jobs(struct migrator *migrator, const struct trigger_place *
         migrator->jobs_spec = at->spec;
 }
 
-/* Of a trigger that has moved before; one of another external scaler stays. */
-static void readdress_trigger(struct migrator *migrator, const struct trigger_place *at)
+/* Of a trigger that has moved before: to the server that is meant, or with its certificates. One of
+ * another external scaler stays, and without --scaler-address one of another server. */
+static void move_trigger_on(struct migrator *migrator, const struct trigger_place *at)
 {
     const struct yaml_tree *metadata = yaml_tree_find(at->trigger, "metadata");
     const char *name = yaml_tree_text(metadata, "scaler");
@@ -116,21 +117,44 @@ static void readdress_trigger(struct migrator *migrator, const struct trigger_pl
     const struct move move = move_of(migrator, at->trigger);
     _cleanup_(error_done) struct error error = {0};
     size_t edits_before = migrator->edits.count;
-    if (name == NULL || address == NULL || scaler_find(migrator->settings->scalers, name) == NULL ||
-        text_equal(address, move.scaler_address))
+    bool is_there = text_equal(address, move.scaler_address);
+    bool has_tls = move_has_tls(metadata);
+    if (name == NULL || scaler_find(migrator->settings->scalers, name) == NULL)
         return;
+    if (!is_there && !migrator->settings->is_readdressed) {
+        if (move.authentication != NULL && !has_tls)
+            finding_add(migrator->findings, &place, FINDING_NOTE,
+                        "it stays without TLS, at another server: --scaler-address moves it");
+        return;
+    }
     if (!move_to_server(&move, &error)) {
         edits_cut(&migrator->edits, edits_before);
         finding_add(migrator->findings, &place, FINDING_ERROR,
-                    "trigger of scaler %s stays at %s: %s", name, address, error_text(&error));
+                    "trigger of scaler %s stays as it is: %s", name, error_text(&error));
         return;
     }
-    finding_add(migrator->findings, &place, FINDING_NOTE,
-                "trigger of scaler %s moves from %s to %s", name, address, move.scaler_address);
-    if (yaml_tree_find(metadata, "enableTLS") != NULL && move.authentication == NULL)
+    if (migrator->edits.count == edits_before) {
+        if (move.authentication != NULL && move_ref_is_templated(&move))
+            finding_add(migrator->findings, &place, FINDING_NOTE,
+                        "the template writes its authenticationRef: it must be %s",
+                        move.authentication);
+        return;
+    }
+    if (is_there)
+        finding_add(migrator->findings, &place, FINDING_NOTE,
+                    "trigger of scaler %s gets %sauthenticationRef %s", name,
+                    has_tls ? "" : "enableTLS and ", move.authentication);
+    else
+        finding_add(migrator->findings, &place, FINDING_NOTE,
+                    "trigger of scaler %s moves from %s to %s", name, address, move.scaler_address);
+    if (has_tls && move.authentication == NULL)
         finding_add(migrator->findings, &place, FINDING_NOTE,
                     "authenticationRef stays: if the other server has its own, name it with "
                     "--authentication");
+    if (!has_tls && move.authentication != NULL && yaml_tree_find(metadata, "unsafeSsl") != NULL)
+        finding_add(migrator->findings, &place, FINDING_WARNING,
+                    "unsafeSsl of its metadata is about the server's certificate, which KEDA then "
+                    "may not verify: remove it");
     warn_of_jobs(migrator, at);
     migrator->readdressed++;
 }
@@ -162,13 +186,8 @@ static void move_trigger(struct migrator *migrator, const struct trigger_place *
     const struct move move = move_of(migrator, at->trigger);
     _cleanup_(error_done) struct error reasons = {0};
     struct builtin builtin;
-    if (type != NULL && builtin_is_external(type) && migrator->settings->is_readdressed)
-        readdress_trigger(migrator, at);
-    if (type != NULL && builtin_is_external(type) && move.authentication != NULL &&
-        yaml_tree_text(at->trigger, "metadata.scaler") != NULL &&
-        yaml_tree_find(at->trigger, "metadata.enableTLS") == NULL)
-        finding_add(migrator->findings, &place, FINDING_NOTE,
-                    "it was moved without --authentication: move it back without, and again");
+    if (type != NULL && builtin_is_external(type))
+        move_trigger_on(migrator, at);
     if (type == NULL && yaml_tree_find(at->trigger, "<<") != NULL)
         finding_add(migrator->findings, &place, FINDING_ERROR,
                     "a YAML merge key (<<) gives its type: write it out");
@@ -270,6 +289,18 @@ static void move_trigger_back(struct migrator *migrator, const struct trigger_pl
 
 /* ---- parts ---- */
 
+/* Would the trigger with this metadata stay as it is, because it has moved, or is of another
+ * server? */
+static bool has_arrived(const struct migration_settings *settings, const struct yaml_tree *metadata)
+{
+    const char *address = yaml_tree_text(metadata, "scalerAddress");
+    bool is_there = text_equal(address, settings->scaler_address);
+    if (yaml_tree_find(metadata, "scaler") == NULL)
+        return false;
+    return is_there ? settings->authentication == NULL || move_has_tls(metadata)
+                    : !settings->is_readdressed;
+}
+
 /* The trigger that a JSON patch changes a part of moves elsewhere, if at all: would the patch undo
  * that? Not where it has been changed, too. */
 static bool would_undo(const struct migrator *migrator, const struct trigger_part *part)
@@ -281,7 +312,11 @@ static bool would_undo(const struct migrator *migrator, const struct trigger_par
     if (text_equal(part->path, "type"))
         has_moved = builtin_is_external(text);
     else if (text_equal(part->path, "metadata"))
-        has_moved = yaml_tree_find(part->value, "scaler") != NULL;
+        has_moved = settings->is_back ? yaml_tree_find(part->value, "scaler") != NULL
+                                      : has_arrived(settings, part->value);
+    else if (text_equal(part->path, "metadata/scalerAddress"))
+        return !settings->is_back && settings->is_readdressed &&
+               !text_equal(text, settings->scaler_address);
     else if (has_ref && text_equal(part->path, "authenticationRef"))
         has_moved = text_equal(yaml_tree_text(part->value, "name"), settings->authentication);
     else if (has_ref && text_equal(part->path, "authenticationRef/name"))
@@ -366,6 +401,15 @@ static bool leads_back(const struct migrator *migrator)
                 (file.text.length == before->length &&
                  memcmp(file.text.bytes, before->bytes, before->length) == 0));
     migrated_file_done(&file);
+    if (good && migrator->readdressed > 0) { /* there is no such way back, but all is done */
+        struct migrator again = {.settings = migrator->settings,
+                                 .manifests = &manifests,
+                                 .findings = &findings,
+                                 .file = &file};
+        file = (struct migrated_file){.file = manifests.files[0]};
+        good = migrate_file(&again) && again.moved == 0 && again.readdressed == 0;
+        migrated_file_done(&file);
+    }
     return good;
 }
 

@@ -15,7 +15,8 @@
 struct migration_settings {
     const struct scaler *const *scalers;
     const char *scaler_address; /* of the triggers */
-    /* What gives KEDA the certificates for the server; NULL: plain text. */
+    /* What gives KEDA the certificates for the server, also of triggers that have moved there
+     * before; NULL: plain text. */
     const char *authentication;
     bool is_cluster_wide; /* it is a ClusterTriggerAuthentication */
     bool is_readdressed;  /* triggers that have moved before get the address, too */

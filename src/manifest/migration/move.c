@@ -10,6 +10,7 @@ static const char key_address[] = "scalerAddress";
 static const char key_scaler[] = "scaler";
 static const char key_tls[] = "enableTLS";
 static const char key_ref[] = "authenticationRef";
+static const char key_kind[] = "kind";
 static const char kind_cluster[] = "ClusterTriggerAuthentication";
 
 const char *const move_own_keys[] = {
@@ -131,6 +132,34 @@ static bool add_keys(const struct move *move, size_t item, const struct option_e
     return true;
 }
 
+/* `KEY: VALUE` behind another key of the map. */
+static bool add_behind(const struct move *move, const struct yaml_tree *map, size_t key,
+                       const struct option_entry *added, struct error *error)
+{
+    const struct yaml_span *span = &map->key_spans[key];
+    const struct yaml_tree *item = map->items[key];
+    bool is_quoted = move->file->text.bytes[span->start] == '"';
+    const char *quote = is_quoted ? "\"" : "";
+    _cleanup_(text_done) struct text text = {0};
+    if (item->is_shared)
+        return refuse_alias(item, error);
+    if (!map->is_flow && !begins_line(move, span->start))
+        return refuse(span->line, error);
+    size_t at = map->is_flow ? item->end : item_end(move, item);
+    bool is_open = !map->is_flow && is_open_end(move, at);
+    const char *newline = line_break(move, span->start);
+    if (map->is_flow)
+        text_add(&text, ", ");
+    else
+        text_addf(&text, "%s%*s", is_open ? newline : "",
+                  (int)(span->start - line_start(move, span->start)), "");
+    text_addf(&text, "%s%s%s: ", quote, added->key, quote);
+    add_value(&text, added->value, is_quoted);
+    text_add(&text, map->is_flow || is_open ? "" : newline);
+    edits_add(move->edits, at, at, text.bytes);
+    return true;
+}
+
 static bool remove_key(const struct move *move, const struct yaml_tree *map, size_t key,
                        struct error *error)
 {
@@ -155,6 +184,16 @@ static bool remove_key(const struct move *move, const struct yaml_tree *map, siz
     else
         return refuse(span->line, error);
     return true;
+}
+
+/* An if and an else of a template may write it twice. */
+static bool check_once(const struct yaml_tree *map, const char *key, struct error *error)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < map->count; i++)
+        found += text_equal(map->keys[i], key);
+    return found <= 1 ||
+           error_invalid(error, "its %s is written %zu times: change it by hand", key, found);
 }
 
 /* ---- authenticationRef ---- */
@@ -191,6 +230,16 @@ static bool is_conditional(const struct move *move, size_t key)
     return false;
 }
 
+bool move_ref_is_templated(const struct move *move)
+{
+    size_t at = find_key(move->trigger, key_ref);
+    if (at == move->trigger->count || !move->file->is_template)
+        return false;
+    const struct yaml_tree *ref = move->trigger->items[at];
+    return manifest_is_templated(move->file, ref->start, ref->end) ||
+           yaml_tree_text(ref, "name") == NULL; /* it is in the lines below */
+}
+
 static bool refuse_templated_ref(const struct yaml_tree *ref, struct error *error)
 {
     return error_invalid(
@@ -202,7 +251,7 @@ static bool change_ref(const struct move *move, const struct yaml_tree *ref, con
                        bool is_cluster_wide, struct error *error)
 {
     size_t at = find_key(ref, "name");
-    size_t kind = find_key(ref, "kind");
+    size_t kind = find_key(ref, key_kind);
     const struct yaml_tree *old = ref->items[at];
     if (manifest_is_templated(move->file, ref->start, ref->end))
         return refuse_templated_ref(ref, error);
@@ -216,27 +265,7 @@ static bool change_ref(const struct move *move, const struct yaml_tree *ref, con
                      is_cluster_wide ? kind_cluster : "TriggerAuthentication");
     if (kind < ref->count || !is_cluster_wide)
         return true;
-    const struct yaml_span *span = &ref->key_spans[at];
-    bool is_quoted = move->file->text.bytes[span->start] == '"';
-    const char *quote = is_quoted ? "\"" : "";
-    _cleanup_(memory_free) char *pair =
-        text_format("%skind%s: %s%s%s", quote, quote, quote, kind_cluster, quote);
-    _cleanup_(memory_free) char *text = NULL;
-    if (ref->is_flow) {
-        text = text_format(", %s", pair);
-        edits_add(move->edits, old->end, old->end, text);
-        return true;
-    }
-    if (!begins_line(move, span->start))
-        return refuse(span->line, error);
-    size_t end = item_end(move, old);
-    bool is_open = is_open_end(move, end);
-    const char *newline = line_break(move, span->start);
-    text = text_format("%s%*s%s%s", is_open ? newline : "",
-                       (int)(span->start - line_start(move, span->start)), "", pair,
-                       is_open ? "" : newline);
-    edits_add(move->edits, end, end, text);
-    return true;
+    return add_behind(move, ref, at, &(struct option_entry){key_kind, kind_cluster}, error);
 }
 
 /* Before metadata, or before type where metadata is behind the dash of the list. */
@@ -265,17 +294,24 @@ static bool add_ref(const struct move *move, struct error *error)
     return true;
 }
 
-/* ---- there ---- */
-
-/* An if and an else of a template may write it twice. */
-static bool check_once(const struct move *move, const char *key, struct error *error)
+/* KEDA's certificates: in place of the source's authentication, which must not depend on a
+ * template's action, or of other certificates. */
+static bool name_certificates(const struct move *move, bool is_of_source, struct error *error)
 {
-    size_t found = 0;
-    for (size_t i = 0; i < move->trigger->count; i++)
-        found += text_equal(move->trigger->keys[i], key);
-    return found <= 1 ||
-           error_invalid(error, "its %s is written %zu times: change it by hand", key, found);
+    size_t at = find_key(move->trigger, key_ref);
+    const struct yaml_tree *ref = at < move->trigger->count ? move->trigger->items[at] : NULL;
+    if (!check_once(move->trigger, key_ref, error))
+        return false;
+    if (ref == NULL)
+        return add_ref(move, error);
+    if (move_ref_is_templated(move) || (is_of_source && is_conditional(move, at)))
+        return refuse_templated_ref(ref, error);
+    return yaml_tree_text(ref, "name") == NULL
+               ? add_ref(move, error)
+               : change_ref(move, ref, move->authentication, move->is_cluster_wide, error);
 }
+
+/* ---- there ---- */
 
 static bool check_editable(const struct move *move, struct error *error)
 {
@@ -283,7 +319,7 @@ static bool check_editable(const struct move *move, struct error *error)
     const struct yaml_tree *metadata = yaml_tree_find(move->trigger, "metadata");
     if (move->trigger->is_shared || type->is_shared || metadata->is_shared)
         return refuse_alias(move->trigger, error);
-    return check_once(move, "type", error) && check_once(move, "metadata", error);
+    return check_once(move->trigger, "type", error) && check_once(move->trigger, "metadata", error);
 }
 
 bool move_there(const struct move *move, const struct builtin *builtin, const char *type,
@@ -315,15 +351,7 @@ bool move_there(const struct move *move, const struct builtin *builtin, const ch
         replace_word(move, metadata->key_spans[i].start, metadata->key_spans[i].end,
                      builtin->keys[i].name);
     }
-    if (move->authentication == NULL)
-        return true;
-    if (!check_once(move, key_ref, error))
-        return false;
-    if (own->name != NULL && is_conditional(move, find_key(move->trigger, key_ref)))
-        return refuse_templated_ref(own->ref, error);
-    return own->name == NULL
-               ? add_ref(move, error)
-               : change_ref(move, own->ref, move->authentication, move->is_cluster_wide, error);
+    return move->authentication == NULL || name_certificates(move, true, error);
 }
 
 /* ---- to another server ---- */
@@ -346,17 +374,63 @@ static bool replace_value(const struct move *move, const struct yaml_tree *old, 
     return true;
 }
 
+/* As KEDA reads it. What a template writes may be TLS. */
+bool move_has_tls(const struct yaml_tree *metadata)
+{
+    static const char *const without[] = {"", "0", "f", "F", "FALSE", "false", "False"};
+    const char *text = yaml_tree_text(metadata, key_tls);
+    for (size_t i = 0; i < ARRAY_LENGTH(without); i++)
+        if (text == NULL || text_equal(text, without[i]))
+            return false;
+    return true;
+}
+
+/* The source's authentication, which has been in authenticationRef, goes into the metadata. */
+static bool add_tls(const struct move *move, const struct yaml_tree *metadata,
+                    const char *authentication, bool is_cluster_wide, struct error *error)
+{
+    static const struct option_entry tls = {key_tls, "true"};
+    size_t at = find_key(metadata, key_tls);
+    bool is_added = at == metadata->count;
+    if (!is_added && metadata->items[at]->start == metadata->items[at]->end)
+        return error_invalid(error, "its %s is empty: remove it", key_tls);
+    if (!(is_added ? add_behind(move, metadata, find_key(metadata, key_address), &tls, error)
+                   : replace_value(move, metadata->items[at], tls.value, error)))
+        return false;
+    if (authentication == NULL || yaml_tree_find(metadata, "connectionName") != NULL ||
+        yaml_tree_find(metadata, CREDENTIALS_KEY) != NULL ||
+        yaml_tree_find(metadata, CREDENTIALS_CLUSTER_KEY) != NULL)
+        return true;
+    const struct option_entry own = {is_cluster_wide ? CREDENTIALS_CLUSTER_KEY : CREDENTIALS_KEY,
+                                     authentication};
+    return add_behind(move, metadata, find_key(metadata, key_scaler), &own, error);
+}
+
 bool move_to_server(const struct move *move, struct error *error)
 {
     const struct yaml_tree *metadata = yaml_tree_find(move->trigger, "metadata");
     const struct yaml_tree *address = yaml_tree_find(metadata, key_address);
     const struct yaml_tree *ref = yaml_tree_find(move->trigger, key_ref);
-    if (!check_editable(move, error) || !replace_value(move, address, move->scaler_address, error))
-        return false;
-    if (move->authentication == NULL || yaml_tree_find(metadata, key_tls) == NULL ||
-        yaml_tree_text(ref, "name") == NULL)
+    const char *name = yaml_tree_text(ref, "name");
+    bool is_cluster_wide = text_equal(yaml_tree_text(ref, key_kind), kind_cluster);
+    bool is_named =
+        text_equal(name, move->authentication) && is_cluster_wide == move->is_cluster_wide;
+    bool is_there = address != NULL && text_equal(address->text, move->scaler_address);
+    bool gets_tls = move->authentication != NULL && !move_has_tls(metadata);
+    bool is_unknown = is_there && !gets_tls && move_ref_is_templated(move);
+    bool gets_ref = move->authentication != NULL && !is_named && !is_unknown;
+    if (is_there && !gets_tls && !gets_ref)
         return true;
-    return change_ref(move, ref, move->authentication, move->is_cluster_wide, error);
+    if (address == NULL || address->start == address->end)
+        return error_invalid(error, "its %s is not written here", key_address);
+    if (!check_editable(move, error) || !check_once(metadata, key_address, error) ||
+        !check_once(metadata, key_scaler, error) || !check_once(metadata, key_tls, error))
+        return false;
+    if (!is_there && !replace_value(move, address, move->scaler_address, error))
+        return false;
+    if (gets_tls && !add_tls(move, metadata, is_named ? NULL : name, is_cluster_wide, error))
+        return false;
+    return !gets_ref || name_certificates(move, gets_tls, error);
 }
 
 /* ---- back ---- */
@@ -403,7 +477,7 @@ static bool restore_ref(const struct move *move, const struct yaml_tree *metadat
     bool is_channel = move->authentication != NULL && text_equal(name, move->authentication);
     if (own == NULL && cluster == NULL && !is_channel)
         return true;
-    if (!check_once(move, key_ref, error))
+    if (!check_once(move->trigger, key_ref, error))
         return false;
     if (own == NULL && cluster == NULL)
         return remove_key(move, move->trigger, at, error);

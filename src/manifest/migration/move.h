@@ -27,9 +27,16 @@ extern const char *const move_own_keys[];
 bool move_there(const struct move *move, const struct builtin *builtin, const char *type,
                 struct error *error);
 
-/* Adds the edits that make it a trigger of the server at the address, which it was of another one:
- * with `authentication` its authenticationRef changes, too, if it has enableTLS. Fails as
- * move_there(). */
+/* Does KEDA call the server of a trigger with this metadata by TLS? */
+bool move_has_tls(const struct yaml_tree *metadata);
+
+/* Does a template write its authenticationRef, so that its name is not known here? */
+bool move_ref_is_templated(const struct move *move);
+
+/* Adds the edits that make it a trigger of the server at the address, as move_there() would have
+ * made it, if it has been moved to another one, or without `authentication`; none where it is one.
+ * Without `authentication` only the address changes. An authenticationRef that a template writes
+ * stays, where nothing else changes. Fails as move_there(). */
 bool move_to_server(const struct move *move, struct error *error);
 
 /* Adds the edits that make it one of KEDA's own again, by its metadata alone. */
