@@ -90,6 +90,39 @@ static void a_stall_is_no_rate(void **state)
     assert_true(fabs(world.result.rate - 10) < 0.01);
 }
 
+/* Its totals are of all that it ever had, wherever the group has its first commit. */
+static void a_topic_that_joins_has_not_just_arrived(void **state)
+{
+    (void)state;
+    give_objective(10);
+    world.reading.partitions = 10;
+    int64_t before = measure_for(24, 20, 20);
+    world.reading.partitions += 3;
+    world.reading.arrived += 100000;
+    world.reading.consumed += 100000;
+    for (int i = 0; i < 24; i++)
+        assert_int_equal(measure_for(1, 20, 20), before);
+    world.reading.partitions -= 3;
+    world.reading.arrived -= 100000;
+    world.reading.consumed -= 100000;
+    for (int i = 0; i < 24; i++)
+        assert_int_equal(measure_for(1, 20, 20), before);
+}
+
+static void the_messages_of_a_topic_that_joins_count_at_once(void **state)
+{
+    (void)state;
+    give_objective(10);
+    world.reading.partitions = 10;
+    measure_for(24, 20, 20);
+    world.reading.partitions += 3;
+    world.reading.arrived += 100000;
+    world.reading.consumed += 100000 - 30000;
+    waiting(30000);
+    assert_int_equal(measure_for(1, 20, 20), 75); /* within the 40 s that are left */
+    assert_int_equal(world.result.term, POLICY_BY_WAITING);
+}
+
 static void several_consumers_of_a_replica_add_up(void **state)
 {
     (void)state;
@@ -400,6 +433,8 @@ int main(void)
         TEST(workers_that_became_much_slower_count_at_once),
         TEST(the_rate_of_long_jobs_is_measured),
         TEST(a_stall_is_no_rate),
+        TEST(a_topic_that_joins_has_not_just_arrived),
+        TEST(the_messages_of_a_topic_that_joins_count_at_once),
         TEST(several_consumers_of_a_replica_add_up),
         TEST(a_stuck_consumer_is_noticed_within_three_intervals),
         TEST(a_consumer_that_was_not_seen_lately_is_stuck_not_gone),
