@@ -136,13 +136,20 @@ static void print_policy(const json_t *trigger, const char *key, const char *lab
            http_json_number(policy, "replicas"), word(policy, "boundBy"), word(policy, "status"));
 }
 
+/* The ScaledObject was edited since. */
+static bool is_former(const json_t *trigger)
+{
+    return json_is_true(json_object_get(trigger, "superseded"));
+}
+
 static void print_trigger(const json_t *trigger)
 {
     const json_t *now = json_object_get(trigger, "now");
     bool is_held = text_equal(word(now, "state"), "held");
     double replicas = http_json_number(now, "replicas");
-    printf("%s%s%s (%s): ", console_begin(stdout, CONSOLE_BOLD), word(trigger, "metricName"),
-           console_end(stdout),
+    printf("%s%s%s%s (%s): ",
+           is_former(trigger) ? "Former metadata, KEDA no longer calls for it: " : "",
+           console_begin(stdout, CONSOLE_BOLD), word(trigger, "metricName"), console_end(stdout),
            word(trigger, "scaler")[0] == '\0' ? "no scaler" : word(trigger, "scaler"));
     if (isnan(replicas))
         printf("no value now.\n");
@@ -168,8 +175,11 @@ static void print_whole(const char *label, const json_t *triggers)
 {
     const json_t *trigger, *leading = NULL;
     double largest = -1;
-    size_t i, failed = 0;
+    size_t i, count = 0, failed = 0;
     json_array_foreach(triggers, i, trigger) {
+        if (is_former(trigger))
+            continue;
+        count++;
         double replicas = http_json_number(json_object_get(trigger, "now"), "replicas");
         failed += isnan(replicas);
         if (!isnan(replicas) && replicas > largest) {
@@ -180,12 +190,11 @@ static void print_whole(const char *label, const json_t *triggers)
     printf("%s%s%s: ", console_begin(stdout, CONSOLE_BOLD), label, console_end(stdout));
     if (leading == NULL)
         printf("no trigger has a value, so KEDA keeps the replicas, or uses its fallback.\n");
-    else if (json_array_size(triggers) == 1)
+    else if (count == 1)
         printf("%.0f %s wanted.\n", largest, largest == 1 ? "replica is" : "replicas are");
     else
         printf("%.0f %s wanted: of %zu triggers %s needs the most.\n", largest,
-               largest == 1 ? "replica is" : "replicas are", json_array_size(triggers),
-               word(leading, "metricName"));
+               largest == 1 ? "replica is" : "replicas are", count, word(leading, "metricName"));
     if (failed > 0 && leading != NULL)
         printf("%zu %s no value: the HPA does not scale down meanwhile.\n", failed,
                failed == 1 ? "trigger has" : "triggers have");

@@ -122,7 +122,8 @@ static bool fetch_page(struct http_client *client, struct watch_rows *rows, json
     size_t i;
     json_int_t before = *after;
     json_array_foreach(json_object_get(page, "triggers"), i, trigger) {
-        add_row(rows, trigger);
+        if (!json_is_true(json_object_get(trigger, "superseded"))) /* metadata of before an edit */
+            add_row(rows, trigger);
         *after = json_integer_value(json_object_get(trigger, "id"));
     }
     /* A page may end before its limit. */

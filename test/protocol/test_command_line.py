@@ -629,6 +629,29 @@ def test_migrate_turns_tls_on_for_what_has_moved_without(tmp_path):
     assert done.returncode == 1 and "a YAML alias is used here" in done.stderr
 
 
+def test_former_metadata_counts_for_nothing():
+    """A ScaledObject was edited, from 1 item per replica to 10, and a mistake of another one was repaired."""
+    def trigger(name, target, superseded, now):
+        return {"id": target, "namespace": "shop", "name": name, "scaler": "redis", "metricName": f"redis-{name}", "target": target,
+                "superseded": superseded, "now": now}
+    answered = {"state": "answered", "value": 40, "active": True}
+    refused = {"state": "refused", "error": "listLength \"x\" must be a number"}
+    jobs = [trigger("jobs", 10, False, {**answered, "replicas": 4}), trigger("jobs", 1, True, {**answered, "replicas": 40})]
+    mails = [trigger("mails", 20, False, {**answered, "replicas": 2}), trigger("mails", 5, True, refused)]
+
+    def run(body, *command):
+        with http_server((200, json.dumps(body))) as address:
+            return subprocess.run([binary(), *command, "--server-http", address], capture_output=True, text=True, timeout=60).stdout
+    explained = run(jobs, "explain", "shop/jobs")
+    assert explained.startswith("shop/jobs: 4 replicas are wanted.\n"), explained
+    assert "\nredis-jobs (redis): 4 replicas" in explained
+    assert "\nFormer metadata, KEDA no longer calls for it: redis-jobs (redis): 40 replicas" in explained
+    assert "no value: the HPA" not in run(mails, "explain", "shop/mails")
+    watched = run({"triggers": jobs + mails}, "watch", "--once")
+    assert "2 triggers, 2 active, 0 failing, 6 replicas wanted" in watched, watched
+    assert watched.count("shop/") == 2 and "listLength" not in watched
+
+
 def test_names_show_nothing_else_than_they_are(tmp_path):
     """CSI as one character (C1), and U+202E, after which a terminal writes from right to left; JSON has both as escapes."""
     (tmp_path / "trace.csv").write_text("time,arrivals\n0,1\n60,1\n")

@@ -364,6 +364,30 @@ def test_the_triggers_of_one_object_are_not_mixed_up(browser, server, client, re
     is_clean(browser)
 
 
+def test_former_metadata_is_only_on_the_page_of_its_object(browser, server, client, redis):
+    """Of an edit that repaired a mistake the mistake is not shown as one that there is."""
+    push(redis, "orders", 40)
+    with pytest.raises(Exception, match="listLength"):
+        client.metrics(queue("orders", listLength="many"), metric_name="", name="worker")
+
+    def is_superseded():
+        client.metrics(queue("orders", listLength="10"), metric_name="", name="worker")
+        return [trigger["superseded"] for trigger in get(server, "/api/triggers/shop/worker").json()] == [False, True]
+    wait_until(is_superseded, WAIT_SECONDS, "the mark")
+    browser.open(server)
+    browser.wait_for_text("shop/worker")
+    browser.wait("document.querySelector('.count').innerText === '1 trigger'")
+    assert browser.evaluate("document.querySelectorAll('tbody tr:not(.space)').length") == 1
+    assert "refused" not in browser.text("main table") and "redis-orders" in browser.text("main table")
+    assert browser.text(".show-refused").split() == ["Refused", "0"]
+    assert browser.text(".show-all").split() == ["All", "1"]
+    browser.open(server, "/#/trigger/shop/worker")
+    browser.wait_for_text("KEDA no longer calls for this trigger")
+    chips = browser.evaluate("[...document.querySelectorAll('article.panel .chip')].map((chip) => chip.innerText).join()")
+    assert chips == "active,former"
+    is_clean(browser)
+
+
 def test_the_table_names_each_trigger_of_one_object(browser, server, client, broker, redis):
     """Also where their metrics have the same name, and without what is secret."""
     redis.call("XADD", "jobs", "*", "job", 1)

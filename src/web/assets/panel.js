@@ -68,6 +68,8 @@ function changeItem([at, text]) {
 export function makePanel(path, samples, chosen) {
   const figures = el("dl", { class: "figures" });
   const why = el("p", { class: "why" });
+  const former = el("p", { hidden: true },
+    "Former metadata: the ScaledObject was edited, and KEDA no longer calls for this trigger.");
   const error = el("p", { class: "problem", role: "alert", hidden: true });
   const changes = el("ol", { class: "changes", tabindex: "0", "aria-label": "Last changes" });
   const understood = el("dl", { class: "pairs" });
@@ -77,7 +79,7 @@ export function makePanel(path, samples, chosen) {
   const plots = makeTriggerPlots(samples, chosen);
   const csv = el("a", {}, "Download as CSV");
   const element = el("article", { class: "panel" },
-    el("header", {}, title, chip, query), figures, error,
+    el("header", {}, title, chip, query), former, figures, error,
     section("Why", why),
     plots.element, plots.shades,
     el("p", { class: "note" }, csv, " (a trace for ", el("code", {}, "backlog simulate"), ")"),
@@ -93,9 +95,10 @@ export function makePanel(path, samples, chosen) {
     element,
     explain(trigger) {
       setText(title, `${trigger.scaler ?? "unknown scaler"}: ${trigger.metricName}`);
-      const [kind, text] = stateOf(trigger.now);
+      const [kind, text] = trigger.superseded ? ["none", "former"] : stateOf(trigger.now);
       chip.className = `chip ${kind}`;
       setText(chip, text);
+      former.hidden = !trigger.superseded;
       setText(query, trigger.metadata?.query?.query ?? "");
       drawFigures(figures, figuresOf(trigger, samples));
       setText(why, trigger.why ?? "");

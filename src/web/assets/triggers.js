@@ -23,6 +23,8 @@ const hasPages = () => store.hello.mode === "serve" || store.hello.hasServer;
 const isRehearsal = () => store.hello.mode === "rehearse";
 
 const objectOf = (row) => `${row.namespace}/${row.name}`;
+// Metadata of before an edit counts for nothing, as in the cards: the page of the object has it.
+const current = () => [...store.tables.triggers.values()].filter(({ superseded }) => !superseded);
 
 // Of several triggers of a ScaledObject each says what it measures, also where it fails: their metrics may have the
 // same name.
@@ -35,7 +37,7 @@ function detailOf(row, isOneOfSeveral) {
 // How many triggers each ScaledObject has.
 function countByObject() {
   const counts = new Map();
-  for (const row of store.tables.triggers.values()) {
+  for (const row of current()) {
     const object = objectOf(row);
     counts.set(object, (counts.get(object) ?? 0) + 1);
   }
@@ -162,19 +164,21 @@ export function triggersPage() {
       change();
     },
   });
-  const all = () => store.tables.triggers.values();
   let namespaces = new Set();
   let counts = [];
   let triggersOf = new Map(); // how many there are of each ScaledObject
+  let total = 0;
   let seen = -1;
   let nameOfConnection = chosen.connection; // as its triggers call it
 
   function selected() {
     const words = wordsOf(chosen.text);
     const passes = filters.find(([key]) => key === chosen.filter)[2];
+    const all = current();
+    total = all.length;
     const inConnection = chosen.connection
-      ? [...all()].filter(({ connection }) => connection === chosen.connection)
-      : [...all()];
+      ? all.filter(({ connection }) => connection === chosen.connection)
+      : all;
     const found = inConnection.filter((row) => matches(row, words));
     nameOfConnection = chosen.connection;
     if (chosen.connection && inConnection.length > 0) nameOfConnection = connectionOf(inConnection[0]);
@@ -221,7 +225,6 @@ export function triggersPage() {
     if (chosen.connection) setText(ofConnection, `Connection: ${nameOfConnection} ✕`);
     foldAll.hidden = namespaces.size < 2;
     setText(foldAll, folds.hasAll() ? "Unfold all" : "Fold all");
-    const total = store.tables.triggers.size;
     const part = table.count === total ? "" : `${number(table.count)} of `;
     setText(count, part + plural(total, "trigger"));
   }
