@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cli/console.h"
 #include "lab/plot.h"
+#include "scale/answer/answer.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -37,8 +38,8 @@ static int64_t wanted_of(const struct rehearsal_object *one)
         return -1;
     const struct hpa_metric metric = {
         .type = model->settings.types[leading_trigger(one)],
-        .value_milli = model_milli(answer->value),
-        .target_milli = model_milli(answer->target),
+        .value_milli = answer_milli(answer->value),
+        .target_milli = answer_milli(answer->target),
     };
     const struct hpa_replicas replicas = {model->replicas, model->pods, model->ready_pods};
     return metric.target_milli <= 0

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/system/process.h"
 #include "base/text.h"
+#include "scale/answer/answer.h"
 #include "web/json.h"
 
 #include <math.h>
@@ -105,7 +106,8 @@ static void add_trigger(struct rehearsal_snapshot *snapshot, const struct rehear
         web_json_set(live, "error", web_json_text(error_text(&received->error)));
     else if (answer->has_target) {
         web_json_set(live, "value", web_json_number(answer->value));
-        web_json_set(live, "replicas", web_json_number(ceil(answer->value / answer->target)));
+        web_json_set(live, "replicas",
+                     web_json_number(answer_replicas(answer->value, answer->target)));
         web_json_set(live, "active", json_boolean(answer->is_active));
         web_json_set(live, "time", web_json_number(clock_unix_s(now_ms)));
     }

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "scale/answer/answer.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -41,21 +42,6 @@ void model_init(struct model *model, const struct model_settings *settings, int6
 void model_done(struct model *model)
 {
     hpa_done(&model->hpa);
-}
-
-int64_t model_milli(double value)
-{
-    static const double largest = 9.2e15; /* below INT64_MAX / 1000 */
-    if (!isfinite(value) || value <= 0)
-        return 0;
-    if (value > largest)
-        return INT64_MAX;
-    if (value == floor(value))
-        return (int64_t)value * 1000;
-    /* Through text, as KEDA does it: a product rounds 0.0005 another way. */
-    char text[64];
-    snprintf(text, sizeof(text), "%.3f", value);
-    return llround(strtod(text, NULL) * 1000);
 }
 
 /* The timer of an interval always comes a little late and goes on from there: nothing is caught up.
@@ -128,11 +114,11 @@ static struct seen look(struct model *model, size_t trigger, const struct model_
     struct seen seen = {.metric = {.type = model->settings.types[trigger], .is_failed = true}};
     if (!answer->has_target)
         return seen;
-    seen.metric.target_milli = model_milli(answer->target);
+    seen.metric.target_milli = answer_milli(answer->target);
     if (!answer->is_failed) {
         model->failures[trigger] = 0;
         seen.metric.is_failed = false;
-        seen.metric.value_milli = model_milli(answer->value);
+        seen.metric.value_milli = answer_milli(answer->value);
         seen.is_active = answer->is_active;
         return seen;
     }

@@ -107,10 +107,6 @@ struct model_decision model_push(struct model *model, int64_t now_ms);
 struct model_decision model_sync(struct model *model, const struct model_answer *answers,
                                  int64_t now_ms);
 
-/* In thousandths, as KEDA writes metrics and targets: rounded to three decimals; 0 for what is
- * below zero or not finite. */
-int64_t model_milli(double value);
-
 /* "KEDA: cooling down, 12 s left", "HPA: 37 / 5 wants 8, limited by policy"; the caller frees it.
  */
 char *model_decision_text(const struct model_decision *decision,

@@ -317,32 +317,6 @@ static void an_active_trigger_beside_a_failed_one(void **state)
     model_done(&model);
 }
 
-static void values_have_three_decimals(void **state)
-{
-    (void)state;
-    static const struct {
-        double value;
-        int64_t milli;
-    } table[] = {
-        {0, 0},
-        {-3, 0},
-        {NAN, 0},
-        {INFINITY, 0},
-        {1, 1000},
-        {0.0004, 0},
-        {0.0005, 1},
-        {0.0015, 2},
-        {2.5, 2500},
-        {1.0005, 1000},
-        {0.1 + 0.2, 300},
-        {12.3456, 12346},
-        {1e15, (int64_t)1e18},
-        {1e18, INT64_MAX},
-    };
-    for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
-        assert_int_equal(model_milli(table[i].value), table[i].milli);
-}
-
 static void a_decision_says_why(void **state)
 {
     (void)state;
@@ -387,7 +361,6 @@ int main(void)
         cmocka_unit_test(fallback_behaviors_choose_the_replicas),
         cmocka_unit_test(one_active_trigger_is_enough),
         cmocka_unit_test(an_active_trigger_beside_a_failed_one),
-        cmocka_unit_test(values_have_three_decimals),
         cmocka_unit_test(a_decision_says_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

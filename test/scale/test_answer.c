@@ -270,10 +270,54 @@ static void each_row_of_the_table_is_answered_so(void **state)
     }
 }
 
+static void values_have_three_decimals(void **state)
+{
+    (void)state;
+    static const struct {
+        double value;
+        int64_t milli;
+    } cases[] = {
+        {0, 0},
+        {-3, 0},
+        {NAN, 0},
+        {INFINITY, 0},
+        {1, 1000},
+        {0.0004, 0},
+        {0.0005, 1},
+        {0.0015, 2},
+        {2.5, 2500},
+        {1.0005, 1000},
+        {0.1 + 0.2, 300},
+        {12.3456, 12346},
+        {1e15, (int64_t)1e18},
+        {1e18, INT64_MAX},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
+        assert_int_equal(answer_milli(cases[i].value), cases[i].milli);
+}
+
+/* Also of a history, which keeps floats. */
+static void replicas_are_of_thousandths_as_the_hpa_counts(void **state)
+{
+    (void)state;
+    static const struct {
+        double value, target, replicas;
+    } cases[] = {
+        {0, 5, 0},           {37, 5, 8},         {35, 5, 7},
+        {2.1, 0.3, 7},       {0.07, 0.01, 7},    {(double)1.2F, 0.4, 3},
+        {2.101, 0.3, 8},     {0.0004, 0.001, 0}, {21, 1.4, 15},
+        {1e15, 0.001, 1e18},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
+        assert_true(answer_replicas(cases[i].value, cases[i].target) == cases[i].replicas);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_row_of_the_table_is_answered_so),
+        cmocka_unit_test(values_have_three_decimals),
+        cmocka_unit_test(replicas_are_of_thousandths_as_the_hpa_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -419,6 +419,27 @@ static void the_changes_of_a_policy_are_copied_for_the_past_alone(void **state)
     trigger_report_done(&report);
 }
 
+/* 2.2 of the history is a float, which is a little more. */
+static void past_replicas_of_a_policy_are_of_what_was_measured(void **state)
+{
+    (void)state;
+    struct trigger_report now, past;
+    struct snapshot snapshot = {.last_attempt = ATTEMPT_GOOD,
+                                .is_measured = true,
+                                .reading = READING_UNKNOWN,
+                                .sent_ms = clock_now_ms()};
+    struct trigger *trigger = FIND("scaler", "fake", "source", "a", "queueName", "jobs",
+                                   "queueLength", "1.1", "steps", "100=9");
+    query_of(trigger);
+    trigger_report_with_changes(trigger, snapshot.sent_ms, &now);
+    snapshot.reading.waiting = (double)2.2F;
+    trigger_report_past(trigger, &now, &snapshot, NULL, snapshot.sent_ms, &past);
+    assert_int_equal(past.answer.kind, ANSWER_VALUE);
+    assert_true(past.answer.replicas == 2);
+    trigger_report_done(&past);
+    trigger_report_done(&now);
+}
+
 /* All that pages and calls do, between two readings. */
 static void observers_change_nothing(void **state)
 {
@@ -836,6 +857,7 @@ int main(void)
         TEST(a_policy_is_logged_when_it_changes_and_at_most_once_a_minute),
         TEST(the_last_changes_of_a_policy_are_kept),
         TEST(the_changes_of_a_policy_are_copied_for_the_past_alone),
+        TEST(past_replicas_of_a_policy_are_of_what_was_measured),
         TEST(observers_change_nothing),
         TEST(with_a_shadow_alone_the_threshold_says_how_many_replicas),
         TEST(a_policy_begins_with_the_reading_that_is_known),

@@ -224,6 +224,16 @@ static void an_active_and_an_idle_trigger(void **state)
     assert_views(trigger, &(struct view){"answered", 0, 0, 0, false});
 }
 
+/* 21 / 1.4 is more than 15, as a computer counts. */
+static void a_trigger_with_a_target_that_is_no_whole_number(void **state)
+{
+    (void)state;
+    fake_set_queue("jobs", 21);
+    struct trigger *trigger = measured(
+        FIND_NOW("scaler", "fake", "source", "a", "queueName", "jobs", "queueLength", "1.4"));
+    assert_views(trigger, &(struct view){"answered", 21, 15, 1, false});
+}
+
 static void what_is_held_while_measuring_fails(void **state)
 {
     (void)state;
@@ -421,6 +431,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_trigger_that_was_never_measured),
         TEST(an_active_and_an_idle_trigger),
+        TEST(a_trigger_with_a_target_that_is_no_whole_number),
         TEST(what_is_held_while_measuring_fails),
         TEST(what_is_held_is_no_more_than_the_replicas_of_the_hpa),
         TEST(what_another_replica_held_until_it_is_measured),

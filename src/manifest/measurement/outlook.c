@@ -1,6 +1,7 @@
 #include "manifest/measurement/outlook.h"
 
 #include "base/text.h"
+#include "scale/answer/answer.h"
 
 #include <stdlib.h>
 
@@ -57,8 +58,8 @@ int64_t outlook_jobs(const struct model_answer *answers, size_t count, int64_t m
 {
     int64_t jobs = -1;
     for (size_t i = 0; i < count; i++) {
-        int64_t target = model_milli(answers[i].target);
-        int64_t value = model_milli(answers[i].value);
+        int64_t target = answer_milli(answers[i].target);
+        int64_t value = answer_milli(answers[i].value);
         if (answers[i].is_failed || target <= 0)
             continue;
         int64_t wanted = answers[i].is_active ? value / target + (value % target != 0) : 0;

@@ -4,6 +4,8 @@
 #include "scale/answer/peer_values.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/param.h>
 
 /* What a decision is made from. */
@@ -168,6 +170,26 @@ void answer_decide(const struct answer_facts *facts, const struct answer_call *c
     if (snapshot->is_measured)
         ret_answer->age_ms = now_ms - snapshot->sent_ms;
     ret_answer->began_at_us = snapshot->began_at_us;
+}
+
+int64_t answer_milli(double value)
+{
+    static const double largest = 9.2e15; /* below INT64_MAX / 1000 */
+    if (!isfinite(value) || value <= 0)
+        return 0;
+    if (value > largest)
+        return INT64_MAX;
+    if (value == floor(value))
+        return (int64_t)value * 1000;
+    /* Through text, as KEDA does it: a product rounds 0.0005 another way. */
+    char text[64];
+    snprintf(text, sizeof(text), "%.3f", value);
+    return llround(strtod(text, NULL) * 1000);
+}
+
+double answer_replicas(double value, double target)
+{
+    return ceil((double)answer_milli(value) / (double)answer_milli(target));
 }
 
 enum answer_state answer_state(const struct answer *answer)

@@ -101,6 +101,14 @@ struct answer_call {
 void answer_decide(const struct answer_facts *facts, const struct answer_call *call, int64_t now_ms,
                    struct answer *ret_answer);
 
+/* In thousandths, as KEDA writes metrics and targets: rounded to three decimals; 0 for what is
+ * below zero or not finite. */
+int64_t answer_milli(double value);
+
+/* What the HPA makes of a value with AverageValue, before its own limits, steps and tolerance: it
+ * divides thousandths, so 2.1 at 0.3 per replica are 7. */
+double answer_replicas(double value, double target);
+
 /* An answer in one word, for people. */
 enum answer_state {
     ANSWER_STATE_WAITING,  /* for a measurement */

@@ -6,6 +6,7 @@
 #include "scale/policy/policy_words.h"
 #include "scale/trigger/trigger_objects.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -32,7 +33,7 @@ static void name_error(const struct trigger *trigger, struct error *error)
 static double replicas_of(const struct trigger *trigger, const struct answer *answer,
                           double of_policy)
 {
-    double replicas = ceil(answer->value / trigger->parsed.target);
+    double replicas = answer_replicas(answer->value, trigger->parsed.target);
     if (isnan(of_policy) || trigger->policy == NULL)
         return replicas;
     int64_t max = trigger->policy->answered.settings.max_replicas;
@@ -211,6 +212,12 @@ void trigger_report_with_changes(const struct trigger *trigger, int64_t now_ms,
     report_to_people(trigger, TRIGGER_VIEW_WORDS | TRIGGER_VIEW_CHANGES, now_ms, ret_report);
 }
 
+/* The history keeps floats: one may be a little more than what was measured. */
+static double past_replicas(double value, double threshold)
+{
+    return (double)policy_whole(value / threshold * (1 - (double)FLT_EPSILON));
+}
+
 void trigger_report_past(const struct trigger *trigger, const struct trigger_report *now,
                          struct snapshot *snapshot, const struct peak_value *peak, int64_t at_ms,
                          struct trigger_report *ret_report)
@@ -238,7 +245,7 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
         evaluation->value = decision->value;
         evaluation->active = decision->active;
     } else if (evaluated.good && is_on)
-        evaluation->value = ceil(evaluation->value / trigger->policy->basis.threshold);
+        evaluation->value = past_replicas(evaluation->value, trigger->policy->basis.threshold);
     decide(trigger, &inputs, &(struct answer_call){.is_stream = true}, at_ms, report);
     report->state = answer_state(&report->answer);
     report->error = error_of(report);
