@@ -5,6 +5,7 @@
 #include "cli/console.h"
 #include "config/value.h"
 #include "lab/plot.h"
+#include "measure/scaler.h"
 #include "model/scaled_object.h"
 #include "scale/metadata/general.h"
 
@@ -52,19 +53,13 @@ static const struct key {
 #undef KEY
 };
 
-/* Where the scalers keep their target, and its activation. The first that the metadata has counts.
- */
+/* Where scalers that only KEDA has keep their target, and its activation. The first that the
+ * metadata has counts. */
 static const struct {
     const char *target, *activation;
 } target_keys[] = {
-    {"lagThreshold", "activationLagThreshold"},
-    {"value", "activationValue"},
-    {"listLength", "activationListLength"},
-    {"queueLength", "activationQueueLength"},
-    {"pendingEntriesCount", "activationPendingEntriesCount"},
-    {"lagCount", "activationLagCount"},
-    {"streamLength", "activationStreamLength"},
-    {"targetQueryValue", "activationTargetQueryValue"},
+    {"lagThreshold", "activationLagThreshold"}, {"value", "activationValue"},
+    {"queueLength", "activationQueueLength"},   {"targetQueryValue", "activationTargetQueryValue"},
     {"threshold", "activationThreshold"},
 };
 
@@ -226,8 +221,8 @@ static bool add_pieces(struct simulate_settings *all, const char *name, const ch
     return true;
 }
 
-static void read_target(const struct scaled_object_trigger *trigger,
-                        struct simulation_settings *settings)
+static void read_named(const struct scaled_object_trigger *trigger,
+                       struct simulation_settings *settings)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(target_keys); i++) {
         const char *target = scaled_object_metadata(trigger, target_keys[i].target);
@@ -238,6 +233,60 @@ static void read_target(const struct scaled_object_trigger *trigger,
         settings->activation = activation == NULL ? 0 : strtod(activation, NULL);
         return;
     }
+}
+
+/* Which of several keys counts may depend on others: the scaler knows. */
+static double scaler_target(const struct scaled_object_trigger *trigger,
+                            const struct scaler *scaler)
+{
+    struct option_values *values[OPTION_SCOPES] = {0};
+    const struct option_input input = {.entries = trigger->entries,
+                                       .count = trigger->entry_count,
+                                       .source = OPTION_FROM_TRIGGER,
+                                       .others = general_table};
+    _cleanup_(error_done) struct error ignored = {0};
+    struct metric_spec spec = {0};
+    option_parse(scaler->options, scaler->sizes, &input, values, &ignored);
+    scaler->metric_spec(&(struct options){.connection = values[OPTION_CONNECTION]->data,
+                                          .query = values[OPTION_QUERY]->data,
+                                          .target = values[OPTION_TARGET]->data},
+                        &spec);
+    for (size_t i = 0; i < OPTION_SCOPES; i++)
+        option_values_free(values[i]);
+    free(spec.metric_name);
+    return spec.target;
+}
+
+/* Nothing counts that the metadata does not set. */
+static bool read_of_scaler(const struct scaled_object_trigger *trigger, const struct scaler *scaler,
+                           struct simulation_settings *settings, struct error *error)
+{
+    static const char activation[] = "activation";
+    for (const struct option *row = scaler->options; row->key != NULL; row++) {
+        const struct option_entry entry = {row->key, scaled_object_metadata(trigger, row->key)};
+        bool is_activation = strncmp(row->key, activation, strlen(activation)) == 0;
+        bool is_target = row->flags & OPTION_THRESHOLD;
+        if (entry.value == NULL || (!is_activation && !is_target))
+            continue;
+        if (!option_check_entry(scaler->options, general_table, &entry, OPTION_FROM_TRIGGER, error))
+            return false;
+        if (is_target)
+            settings->target = scaler_target(trigger, scaler);
+        else
+            settings->activation = strtod(entry.value, NULL);
+    }
+    return true;
+}
+
+static bool read_target(const struct scaled_object_trigger *trigger,
+                        struct simulation_settings *settings, struct error *error)
+{
+    const char *named = scaled_object_metadata(trigger, "scaler");
+    const struct scaler *scaler = scaler_find(scaler_list, named == NULL ? trigger->type : named);
+    if (scaler != NULL)
+        return read_of_scaler(trigger, scaler, settings, error);
+    read_named(trigger, settings);
+    return true;
 }
 
 static void read_hold_window(const struct scaled_object_trigger *trigger,
@@ -271,9 +320,9 @@ static bool add_object(struct simulate_settings *all, const struct scaled_object
     settings.model.sync_ms = common->model.sync_ms;
     settings.model.trigger_count = 1;
     settings.is_push = text_equal(object->triggers[0].type, "external-push");
-    read_target(&object->triggers[0], &settings);
     read_hold_window(&object->triggers[0], &settings);
-    if (!read_policy(&object->triggers[0], &settings, error))
+    if (!read_target(&object->triggers[0], &settings, error) ||
+        !read_policy(&object->triggers[0], &settings, error))
         return error_prefix(error, "%s", object->name);
     if (object->trigger_count > 1) {
         _cleanup_(memory_free) char *name = console_text(object->name);

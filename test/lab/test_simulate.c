@@ -7,7 +7,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 static struct simulation_settings common(void)
@@ -62,6 +65,53 @@ static void a_wrong_piece_is_refused(void **state)
     }
 }
 
+/* Some are of KEDA's own scalers, of which Backlog has some. */
+static void the_keys_of_a_trigger_are_those_that_its_scaler_reads(void **state)
+{
+    (void)state;
+#define STREAMS "external", "scaler: redis-streams, stream: jobs, "
+    static const struct {
+        const char *type, *metadata;
+        double target, activation;
+    } rows[] = {
+        {STREAMS "consumerGroup: a, pendingEntriesCount: '7', activationLagCount: '3'", 7, 3},
+        {STREAMS "consumerGroup: a, pendingEntriesCount: '7', lagCount: '20'", 20, 0},
+        {STREAMS "consumerGroup: a, pendingEntriesCount: '7', lagCount: '0'", 7, 0},
+        {STREAMS "streamLength: '9', lagCount: '20', activationLagCount: '4'", 9, 4},
+        {"redis-streams", "stream: jobs, streamLength: '9', activationLagCount: '4'", 9, 4},
+        {"kafka", "lagThreshold: '50', activationLagThreshold: '6'", 50, 6},
+        {"rabbitmq", "queueName: a, mode: QueueLength, value: '8', activationValue: '1'", 8, 1},
+        {"aws-sqs-queue", "queueLength: '11', activationQueueLength: '2'", 11, 2},
+        {"kafka", "lagThreshold: many", 0, 0},
+        {"kafka", "topic: jobs", 0, 0},
+    };
+#undef STREAMS
+    const struct simulation_settings base = common();
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        char path[] = "/tmp/simulate-XXXXXX";
+        int descriptor = mkstemp(path);
+        FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
+        const struct option_list files = {.items = (const char *[]){path}, .count = 1};
+        _cleanup_(error_done) struct error error = {0};
+        struct simulate_settings settings = {0};
+        assert_non_null(file);
+        fprintf(file,
+                "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: a}\nspec:\n"
+                "  scaleTargetRef: {name: a}\n  triggers: [{type: %s, metadata: {%s}}]\n",
+                rows[i].type, rows[i].metadata);
+        assert_int_equal(fclose(file), 0);
+        bool good = simulate_settings_read(&files, NULL, &base, &settings, &error);
+        unlink(path);
+        if (good != (rows[i].target > 0))
+            fail_msg("row %zu: %s", i, error_text(&error));
+        if (!good)
+            continue;
+        assert_true(settings.items[0].settings.target == rows[i].target);
+        assert_true(settings.items[0].settings.activation == rows[i].activation);
+        simulate_settings_done(&settings);
+    }
+}
+
 static void a_plot_has_each_curve_and_escapes_names(void **state)
 {
     (void)state;
@@ -102,6 +152,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_are_compared),
         cmocka_unit_test(a_wrong_piece_is_refused),
+        cmocka_unit_test(the_keys_of_a_trigger_are_those_that_its_scaler_reads),
         cmocka_unit_test(a_plot_has_each_curve_and_escapes_names),
         cmocka_unit_test(a_plot_leaves_a_gap_where_a_value_is_unknown),
     };
