@@ -20,6 +20,7 @@ static const struct trigger_field fields[] = {
     {OF(reading.arrived), .views = VIEW_READING, .key = "arrived"},
     {OF(reading.consumed), .views = VIEW_READING, .key = "consumed"},
     {OF(reading.value), .views = VIEW_READING, .key = "value"},
+    {OF(reading.value), .views = VIEW_HISTORY, .key = "sourceValue"},
     {OF(value), .views = VIEW_ROW | VIEW_HISTORY | VIEW_CSV, .key = "value", .column = "value"},
     {OF(replicas), .views = VIEW_ROW | VIEW_HISTORY, .key = "replicas"},
     {OF(last.value), .views = VIEW_METRICS, .metric = "backlog_trigger_value",

@@ -1,5 +1,7 @@
 """The dashboard in a real Chromium, before a server that measures a real Redis."""
 
+import http.server
+import threading
 import time
 
 import pytest
@@ -401,6 +403,36 @@ def test_the_table_names_each_trigger_of_one_object(browser, server, client, bro
     browser.fill("#search", "prints")
     browser.wait(f"{details}.join('|') === '{expected[1]}'")
     is_clean(browser)
+
+
+class OfPrometheus(http.server.BaseHTTPRequestHandler):
+    """Whatever is asked, the result is 500."""
+
+    def do_GET(self):
+        body = b'{"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [0, "500"]}]}}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+def test_the_plot_of_a_value_is_not_of_the_replicas_of_its_policy(browser, server, client):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OfPrometheus) as source:
+        threading.Thread(target=source.serve_forever, daemon=True).start()
+        metadata = {"scaler": "prometheus", "serverAddress": f"http://127.0.0.1:{source.server_port}", "query": "jobs",
+                    "threshold": "100", "interval": "1s", "steps": "1=1,100=3"}
+        assert client.metrics(metadata, metric_name="", name="orders").metricValue == 5
+        browser.open(server, "/#/trigger/shop/orders")
+        labels = "[...document.querySelectorAll('.plot-area')].map((area) => area.ariaLabel).join('; ')"
+        browser.wait(f"/^Value, /.test({labels})")
+        assert browser.evaluate(labels).startswith("Value, value: 500 at the end, at most 500; Replicas, wanted: 5 at the end")
+        is_clean(browser)
+        source.shutdown()
 
 
 def test_a_trigger_that_is_gone_is_said(browser, server):

@@ -38,12 +38,13 @@ function fallOf(times, waiting) {
   });
 }
 
-// Between two readings; "value" stands in where the source has no count of waiting work.
+// Between two readings; the source's value stands in where it has no count of waiting work. ("value" may be a policy's
+// replicas.)
 export function columnsOf({ columns, rows }) {
   const at = Object.fromEntries(columns.map((name, index) => [name, index]));
   const column = (name) => rows.map((row) => row[at[name]]);
   const hasWaiting = column("waiting").some((value) => value != null);
-  const waiting = hasWaiting ? column("waiting") : column("value");
+  const waiting = hasWaiting ? column("waiting") : column("sourceValue");
   const [times, reported, boundBy] = [column("time"), column("consumptionRate"), column("boundBy")];
   const isFall = hasWaiting && reported.every((rate) => rate == null);
   const consumption = isFall ? fallOf(times, waiting) : reported;
