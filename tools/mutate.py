@@ -1,32 +1,37 @@
 """Changes one line of the code at a time, and looks whether a test fails: what survives is what no test checks.
 
-usage: mutate.py [--count NUMBER] [--seed NUMBER] [--seconds NUMBER] [--own] [--only FILE:LINE] PATH...
+usage: mutate.py [--count NUMBER] [--seed NUMBER] [--seconds NUMBER] [--jobs NUMBER] [--own] [--only FILE:LINE]... PATH...
 
 PATH is a folder, or a C file. Of all mutants of its C files a fixed seed chooses COUNT (200); one that does not compile counts
 as none, and the next one takes its place. A copy of the tree is changed, in build/mutation. The unit tests of the folder are asked
 first, then all that are built of the changed file, then TRIED of the protocol tests. build/mutation/<path>.jsonl has a line for
-each mutant: a run that was stopped, or that has had its SECONDS, goes on from there; --own asks the folder's own tests alone, --only takes no
-sample, and neither writes that.
+each mutant: a run that was stopped, or that has had its SECONDS, goes on from there. JOBS (2) mutants are tested at a time. --own asks the
+folder's own tests alone; --only takes no sample, and does not write that line.
 """
 
 import argparse
 import collections
+import concurrent.futures
 import contextlib
+import dataclasses
 import itertools
 import json
 import os
 import pathlib
 import random
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "mutation"
 SOURCE = WORK / "source"
 BUILD = SOURCE / "build" / "release"  # as in a tree of its own, so that a compiler's cache knows it
+PROGRAMS = WORK / "programs"
 
 # The cheapest of them, by what they say about the answers.
 TRIED = ("test/protocol/test_metadata.py", "test/protocol/test_streams.py", "test/protocol/test_reload.py")
@@ -40,6 +45,8 @@ OPERATORS = {"==": "!=", "!=": "==", "<": "<=", "<=": "<", ">": ">=", ">=": ">",
              "+": "-", "-": "+", "/": "*", "+=": "-=", "-=": "+="}
 COMPARISON = re.compile(r"[!<]|[^-]>|==|&&|\|\|")
 WORDS = {"true": "false", "false": "true", "fmin": "fmax", "fmax": "fmin"}
+ADDED = re.compile(r"^add_test\(\[=\[(.+?)\]=\] (.+)\)\nset_tests_properties\(\[=\[.+?\]=\] PROPERTIES (.*)$", re.M)
+TREE = threading.Lock()  # of the copy: one mutant is built at a time
 # A call, or an assignment, that is all of its line.
 STATEMENT = re.compile(r"^ +(?:[a-z_]\w*\(.*\)|[\w\[\]>.*-]+ [-+|&]?= .*|[\w\[\]>.-]+(?:\+\+|--));$", re.M)
 
@@ -147,70 +154,105 @@ def room_of(path):
     return parts[:2][-1]
 
 
+@dataclasses.dataclass
+class Test:
+    name: str
+    command: list
+    environment: dict
+    seconds: float = 0  # that it may take: of what it takes without any change
+
+    @property
+    def program(self):
+        return os.path.relpath(self.command[0], BUILD)
+
+    def passes(self, programs, seconds):
+        """With the programs of one mutant, which has a folder of its own, so that others are built meanwhile."""
+        command = [str(programs / self.program), *self.command[1:]]
+        return run(*command, seconds=seconds, cwd=BUILD / "test", env={**os.environ, **self.environment})
+
+
+def all_tests():
+    """As CMake wrote them: ctest itself knows a test's command only once its program is built."""
+    found = []
+    for file in BUILD.rglob("CTestTestfile.cmake"):
+        for name, command, properties in ADDED.findall(file.read_text()):
+            environment = re.search(r' ENVIRONMENT "([^"]*)"', properties)
+            variables = environment[1].split(";") if environment else []
+            found.append(Test(name, shlex.split(command), dict(variable.split("=", 1) for variable in variables)))
+    return found
+
+
 class Tests:
     def __init__(self, paths):
         subprocess.run(["cmake", "--preset", "release"], check=True, stdout=subprocess.DEVNULL, cwd=SOURCE)
-        self.programs = {}
-        if not self.build([]):  # ctest knows a test's command once its program is there
-            sys.exit("the tree does not build")
-        found = subprocess.run(["ctest", "--test-dir", BUILD, "--show-only=json-v1"], check=True, capture_output=True, text=True)
-        self.programs = {test["name"]: os.path.relpath(test["command"][0], BUILD) for test in json.loads(found.stdout)["tests"] if "command" in test}
-        self.own = self.of_folder({room_of(path) for path in paths})
-        self.others = sorted(set(self.programs) - set(self.own))
-        self.seconds = {}  # that a test may take: of those that pass without any change
+        tests = all_tests()
+        rooms = {room_of(path) for path in paths}
+        self.own = [test for test in tests if any(is_of(test.name, room) for room in rooms)]
+        self.others = [test for test in tests if test not in self.own]
+        self.are_others_ready = False
         self.prepare(self.own)
 
-    def prepare(self, names):
+    def prepare(self, tests):
         """In the unchanged copy. What fails there, as bounds do on a busy machine, is left out."""
-        if not self.build(names):
-            sys.exit(f"the tests of {' '.join(names)} do not build")
-        for name in list(names):
+        if not build(tests):
+            sys.exit(f"the tests {' '.join(test.name for test in tests)} do not build")
+        for test in list(tests):
             began = time.monotonic()
-            if self.pass_(name, 300):
-                self.seconds[name] = 10 + 10 * (time.monotonic() - began)
+            if test.passes(BUILD, 300):
+                test.seconds = 20 + 2 * (time.monotonic() - began)
             else:
-                names.remove(name)
-                print(f"left out: {name} fails without any change", flush=True)
-        names.sort(key=self.seconds.get)
+                tests.remove(test)
+                print(f"left out: {test.name} fails without any change", flush=True)
+        tests.sort(key=lambda test: test.seconds)
 
-    def of_folder(self, names):
-        """Those of test/NAME, and for a scaler those that are named after it."""
-        return [test for test in self.programs if any(test.startswith(f"{name}/") or
-                re.match(rf"(scalers|keys)/{name.removesuffix('_jetstream')}", test) for name in names)]
+    def copy_own(self, folder):
+        for program in {test.program for test in self.own}:
+            (folder / program).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(BUILD / program, folder / program)
 
-    def pass_(self, name, seconds):
-        return run("ctest", "--test-dir", BUILD, "-R", f"^{re.escape(name)}$", "--timeout", str(seconds))
-
-    def build(self, names):
-        """Of no names: all that there is."""
-        return run("cmake", "--build", BUILD, "--", "--quiet", *sorted({self.programs[name] for name in names}), seconds=1200)
-
-    def notice(self, mutant, own_alone):
-        """What notices the change."""
-        with changed(mutant):
-            if not self.build(self.own):
-                return "does not compile"
-            for name in self.own:
-                if not self.pass_(name, self.seconds[name]):
-                    return name
-        if own_alone:
-            return "nothing"
-        if not all(name in self.seconds for name in self.others):
-            self.prepare(self.others)
-        with changed(mutant):
-            return self.notice_further()
+    def notice(self, mutant, folder, own_alone):
+        """What notices the change. Its programs are in the folder, or nowhere: it did not compile."""
+        if not folder.is_dir():
+            return "does not compile"
+        noticed = first_that_fails(self.own, folder)
+        shutil.rmtree(folder)
+        if noticed != "nothing" or own_alone:
+            return noticed
+        with TREE:
+            if not self.are_others_ready:
+                self.prepare(self.others)
+                self.are_others_ready = True
+            with changed(mutant):
+                return self.notice_further()
 
     def notice_further(self):
-        if not self.build(self.others) or not run("cmake", "--build", BUILD, "--target", "backlog", "--", "--quiet", seconds=600):
+        if not build(self.others) or not run("cmake", "--build", BUILD, "--target", "backlog", "--", "--quiet", seconds=600):
             return "does not compile"
-        for name in self.others:
-            if not self.pass_(name, self.seconds[name]):
-                return name
+        noticed = first_that_fails(self.others, BUILD)
         environment = {**os.environ, "BACKLOG": str(BUILD / "backlog"), "BACKLOG_RELEASE": str(BUILD / "backlog")}
-        for path in TRIED:
+        for path in TRIED if noticed == "nothing" else ():
             if not run(sys.executable, "-m", "pytest", "-q", "-x", "--timeout", "120", "-p", "no:cacheprovider", path, cwd=ROOT, env=environment):
                 return path
-        return "nothing"
+        return noticed
+
+
+def is_of(test, room):
+    """The tests of a folder are in test/NAME, and those of a scaler are named after it."""
+    return test.startswith(f"{room}/") or re.match(rf"(scalers|keys)/{room.removesuffix('_jetstream')}", test)
+
+
+def first_that_fails(tests, programs):
+    """Twice, where it does not hang: a bound may fail once on a busy machine."""
+    for test in tests:
+        began = time.monotonic()
+        if not test.passes(programs, test.seconds) and (
+                time.monotonic() - began >= test.seconds or not test.passes(programs, test.seconds)):
+            return test.name
+    return "nothing"
+
+
+def build(tests):
+    return run("cmake", "--build", BUILD, "--", "--quiet", *sorted({test.program for test in tests}), seconds=1200)
 
 
 @contextlib.contextmanager
@@ -230,39 +272,59 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=int, default=1 << 30)
     parser.add_argument("--own", action="store_true")
-    parser.add_argument("--only")
+    parser.add_argument("--only", action="append")
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("path", nargs="+")
     arguments = parser.parse_args()
     mutants = list(all_mutants(arguments.path))
     if arguments.only:
-        mutants = [mutant for mutant in mutants if f"{mutant.file}:{mutant.line}" == arguments.only]
+        mutants = [mutant for mutant in mutants if f"{mutant.file}:{mutant.line}" in arguments.only]
     else:
         random.Random(arguments.seed).shuffle(mutants)
     WORK.mkdir(parents=True, exist_ok=True)
-    log = pathlib.Path(os.devnull) if arguments.only or arguments.own else WORK / f"{'+'.join(arguments.path).replace('/', '-')}.jsonl"
+    name = "+".join(arguments.path).replace("/", "-")[:200] + ("-own" if arguments.own else "")
+    log = pathlib.Path(os.devnull) if arguments.only else WORK / f"{name}.jsonl"
     known = {}
     if log.is_file():
         known = {entry["mutant"]: entry["noticed"] for entry in map(json.loads, log.read_text().splitlines())}
     copy_tree()
+    shutil.rmtree(PROGRAMS, ignore_errors=True)
     tests = Tests(arguments.path)
     began = time.monotonic()
     counts = collections.Counter()
     survivors = []
-    for mutant in mutants:
-        if counts["run"] == arguments.count or time.monotonic() - began > arguments.seconds:
-            break
+
+    def end(mutant, noticed):
         if mutant.key not in known:
-            known[mutant.key] = tests.notice(mutant, arguments.own)
             with log.open("a") as file:
-                print(json.dumps({"mutant": mutant.key, "noticed": known[mutant.key]}), file=file)
-        noticed = known[mutant.key]
+                print(json.dumps({"mutant": mutant.key, "noticed": noticed}), file=file)
         if noticed == "does not compile":
-            continue
+            return
         counts["run"] += 1
         counts["noticed"] += noticed != "nothing"
         print(f"{noticed:30} {mutant.key}", flush=True)
         if noticed == "nothing":
             survivors.append(mutant.key)
+
+    # While the tests of some wait, the next is built.
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        running = {}
+        for number, mutant in enumerate(mutants):
+            while len(running) == arguments.jobs or running and counts["run"] + len(running) >= arguments.count:
+                for future in concurrent.futures.wait(running, return_when="FIRST_COMPLETED").done:
+                    end(running.pop(future), future.result())
+            if counts["run"] >= arguments.count or time.monotonic() - began > arguments.seconds:
+                break
+            if mutant.key in known:
+                end(mutant, known[mutant.key])
+                continue
+            folder = PROGRAMS / str(number)
+            with TREE, changed(mutant):
+                if build(tests.own):
+                    tests.copy_own(folder)
+            running[pool.submit(tests.notice, mutant, folder, arguments.own)] = mutant
+        for future in concurrent.futures.as_completed(running):
+            end(running[future], future.result())
     print(f"\n{counts['run']} mutants of {len(mutants)} of {' '.join(arguments.path)}: {counts['noticed']} noticed; not noticed:", *survivors, sep="\n")
 
 
