@@ -5,6 +5,8 @@
 #include "kafka/measure/count.h"
 #include "kafka/measure/end.h"
 #include "kafka/measure/lag.h"
+#include "kafka/measure/progress.h"
+#include "measure/task_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,6 +21,9 @@ enum { PARTITIONS = 3, NO_COMMIT = -1 };
 
 /* A task of one group, on one topic. */
 struct fixture {
+    struct feed feed; /* of the task; first */
+    enum task_outcome outcome;
+    struct error error;
     struct kafka_session session;
     struct kafka_batch batch;
     struct kafka_partition ends[PARTITIONS];
@@ -33,8 +38,20 @@ struct fixture {
     struct kafka_batch_task batch_task;
 };
 
+static void note_end(struct task *task, enum task_outcome outcome, const struct reading *reading,
+                     const struct error *error)
+{
+    struct fixture *fixture = (struct fixture *)task->feed;
+    (void)reading;
+    fixture->outcome = outcome;
+    error_done(&fixture->error);
+    if (error != NULL)
+        error_copy(&fixture->error, error);
+}
+
 static int set_up(void **state)
 {
+    static const struct feed_hooks hooks = {.end = note_end};
     static char jobs[] = "jobs";
     static char workers[] = "workers";
     struct fixture *fixture = memory_new(sizeof(*fixture));
@@ -52,6 +69,8 @@ static int set_up(void **state)
     HASH_ADD(hh, batch->group_topics, key, sizeof(group_topic->key), group_topic);
     fixture->topics[0] = group_topic;
     fixture->query = (struct kafka_query){.topic = "jobs", .persistent_lag_ms = 1000};
+    fixture->feed.hooks = &hooks;
+    fixture->task.feed = &fixture->feed;
     fixture->task.query = &fixture->query;
     fixture->batch_task = (struct kafka_batch_task){.task = &fixture->task,
                                                     .batch = batch,
@@ -72,6 +91,7 @@ static int tear_down(void **state)
     HASH_CLEAR(hh, fixture->batch.topics);
     HASH_CLEAR(hh, fixture->batch.group_topics);
     kafka_persistence_forget_all(&fixture->session.persistence);
+    error_done(&fixture->error);
     free(fixture);
     return 0;
 }
@@ -86,6 +106,26 @@ static void set(struct fixture *fixture, size_t partition, int64_t committed, in
 {
     fixture->commits[partition] = (struct kafka_offset)KNOWN(committed);
     fixture->ends[partition].latest = (struct kafka_offset)KNOWN(latest);
+}
+
+/* ---- which partitions ---- */
+
+static void a_task_counts_its_partitions_topic_by_topic(void **state)
+{
+    struct fixture *fixture = *state;
+    static char mails[] = "mails";
+    struct kafka_batch_topic other = {.batch = &fixture->batch, .name = mails, .count = 2};
+    struct kafka_group_topic of_other = {.key = {&fixture->group, &other}};
+    struct kafka_group_topic *topics[] = {&fixture->group_topic, &of_other};
+    struct kafka_place at = KAFKA_PLACE_FIRST;
+    fixture->batch_task.topics = topics;
+    fixture->batch_task.count = ARRAY_LENGTH(topics);
+    for (int32_t i = 0; i < PARTITIONS + other.count; i++) {
+        assert_true(kafka_batch_next_partition(&fixture->batch_task, &at));
+        assert_ptr_equal(at.topic, i < PARTITIONS ? &fixture->topic : &other);
+        assert_int_equal(at.partition, i % PARTITIONS);
+    }
+    assert_false(kafka_batch_next_partition(&fixture->batch_task, &at));
 }
 
 /* ---- what is missing ---- */
@@ -136,6 +176,52 @@ static void a_task_is_complete_without_partitions_that_it_does_not_count(void **
     assert_false(kafka_count_is_complete(&fixture->batch_task));
     limit_to(fixture, 2);
     assert_true(kafka_count_is_complete(&fixture->batch_task));
+}
+
+/* An offset that failed must not be counted, and may be another leader's by now. */
+static void an_offset_is_a_number_or_an_error(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct {
+        rd_kafka_resp_err_t of_call;
+        rd_kafka_resp_err_t of_partition;
+        int64_t offset;
+        rd_kafka_resp_err_t error;
+    } rows[] = {
+        {0, 0, 7, 0},
+        {0, 0, 0, 0},
+        {0, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_OFFSET_END,
+         RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION},
+        {0, 0, RD_KAFKA_OFFSET_END, RD_KAFKA_RESP_ERR__BAD_MSG}, /* the answer left it out */
+        {RD_KAFKA_RESP_ERR__TIMED_OUT, 0, RD_KAFKA_OFFSET_END, RD_KAFKA_RESP_ERR__TIMED_OUT},
+    };
+    fixture->session.metadata = kafka_metadata_new(&fixture->session.client);
+    for (size_t i = 0; i < 2 * ARRAY_LENGTH(rows); i++) {
+        const size_t row = i / 2;
+        struct kafka_topic known = {0};
+        rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+        rd_kafka_topic_partition_t *result = rd_kafka_topic_partition_list_add(list, "jobs", 1);
+        result->offset = rows[row].offset;
+        result->err = rows[row].of_partition;
+        result->opaque = &fixture->topic;
+        fixture->topic.known = &known;
+        fixture->ends[1] = (struct kafka_partition){0};
+        kafka_progress_offsets(&(struct kafka_offset_answer){.list = list,
+                                                             .is_earliest = i % 2 == 1,
+                                                             .error = rows[row].of_call,
+                                                             .owner = &fixture->batch});
+        rd_kafka_topic_partition_list_destroy(list);
+        const struct kafka_partition *ends = &fixture->ends[1];
+        const struct kafka_offset *offset = i % 2 == 1 ? &ends->earliest : &ends->latest;
+        const struct kafka_offset *other = i % 2 == 1 ? &ends->latest : &ends->earliest;
+        bool has_failed = rows[row].error != RD_KAFKA_RESP_ERR_NO_ERROR;
+        assert_int_equal(offset->state, has_failed ? KAFKA_OFFSET_FAILED : KAFKA_OFFSET_KNOWN);
+        assert_int_equal(offset->error, rows[row].error);
+        assert_int_equal(offset->value, rows[row].offset);
+        assert_int_equal(other->state, KAFKA_OFFSET_UNKNOWN);
+        assert_int_equal(known.is_outdated, has_failed);
+    }
+    kafka_metadata_free(fixture->session.metadata);
 }
 
 /* ---- the reading ---- */
@@ -296,6 +382,51 @@ static void lag_of_topics_that_a_pattern_did_not_find_is_not_persistent(void **s
     kafka_metadata_free(fixture->session.metadata);
 }
 
+/* ---- the time of a task is over ---- */
+
+/* What its leader does not answer is requested again with the newest metadata: it may not lead any
+ * more. */
+static void a_task_whose_time_is_over_says_who_did_not_answer(void **state)
+{
+    struct fixture *fixture = *state;
+    static int32_t leaders[PARTITIONS] = {5, 6, 7};
+    static const char of_metadata[] = "Kafka did not answer a request for metadata within 700 ms";
+    static const char of_coordinator[] =
+        "the commits of Kafka group workers: its coordinator did not answer within 700 ms";
+    static const char of_leader[] =
+        "Kafka broker 6, which leads partition 1 of topic jobs, did not answer within 700 ms";
+    const struct {
+        enum kafka_group_stage stage;
+        struct kafka_partition ends;
+        const char *words; /* NULL: it is answered, without the members */
+    } rows[] = {
+        {KAFKA_GROUP_AWAITS_METADATA, {KNOWN(5), KNOWN(3)}, of_metadata},
+        {KAFKA_GROUP_REQUESTED, {KNOWN(5), KNOWN(3)}, of_coordinator},
+        {KAFKA_GROUP_COMMITTED, {STATE(REQUESTED), KNOWN(3)}, of_leader},
+        {KAFKA_GROUP_COMMITTED, {KNOWN(5), STATE(REQUESTED)}, of_leader},
+        {KAFKA_GROUP_COMMITTED, {KNOWN(5), KNOWN(3)}, NULL},
+    };
+    fixture->session.metadata = kafka_metadata_new(&fixture->session.client);
+    fixture->query.offset_reset_policy = KAFKA_RESET_EARLIEST;
+    fixture->task.timeout_ms = 700;
+    fixture->commits[1].value = NO_COMMIT;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct kafka_topic known = {.leaders = leaders, .partitions = PARTITIONS};
+        fixture->topic.known = &known;
+        fixture->group.stage = rows[i].stage;
+        fixture->ends[1] = rows[i].ends;
+        fixture->batch_task.task = &fixture->task;
+        fixture->task.has_ended = false;
+        kafka_end_time_out(&fixture->batch_task);
+        assert_null(fixture->batch_task.task);
+        assert_int_equal(fixture->outcome, rows[i].words == NULL ? TASK_ANSWERED : TASK_TIMED_OUT);
+        if (rows[i].words != NULL)
+            assert_string_equal(error_text(&fixture->error), rows[i].words);
+        assert_int_equal(known.is_outdated, rows[i].words == of_leader);
+    }
+    kafka_metadata_free(fixture->session.metadata);
+}
+
 /* ---- consumers ---- */
 
 static void assign(rd_kafka_topic_partition_list_t *assigned, uintptr_t member, const char *topic,
@@ -327,8 +458,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        TEST(a_task_counts_its_partitions_topic_by_topic),
         TEST(what_is_missing_of_a_partition),
         TEST(a_task_is_complete_without_partitions_that_it_does_not_count),
+        TEST(an_offset_is_a_number_or_an_error),
         TEST(a_reading_is_the_sum_of_the_partitions),
         TEST(persistent_lag_counts_for_activation_only),
         TEST(lag_that_was_measured_all_along_is_persistent),
@@ -337,6 +470,7 @@ int main(void)
         TEST(lag_after_an_outage_of_the_metadata_is_not_persistent),
         TEST(other_topics_of_a_group_stay_persistent),
         TEST(lag_of_topics_that_a_pattern_did_not_find_is_not_persistent),
+        TEST(a_task_whose_time_is_over_says_who_did_not_answer),
         TEST(members_with_a_partition_of_the_task_are_its_consumers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include "scalers/ended.h"
 #include "scalers/kafka_mock.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,6 +63,34 @@ static void a_leader_that_hangs_delays_no_other_topic(void **state)
     assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
                       "Kafka broker 3, which leads partition 0 of topic lost");
     kafka_mock_assert_answered(fixture, 1);
+}
+
+enum { FIRST_REQUEST_MS = 1900 }; /* all of its tries */
+
+static void *end_outage(void *opaque)
+{
+    struct kafka_mock *fixture = opaque;
+    usleep(FIRST_REQUEST_MS * 1000);
+    for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
+        hang(fixture, broker, false);
+    return NULL;
+}
+
+/* Also where the tasks of one batch wait for it, before anything else is sent. */
+static void a_request_for_metadata_that_fails_is_sent_again(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    pthread_t thread;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
+        hang(fixture, broker, true);
+    test_feed_set_timeout(fixture->feed, 6000);
+    pthread_create(&thread, NULL, end_outage, fixture);
+    assert_true(kafka_mock_measure(fixture));
+    pthread_join(thread, NULL);
+    kafka_mock_assert_answered(fixture, 0);
 }
 
 static void set_leader(struct kafka_mock *fixture, const char *topic, int32_t broker)
@@ -577,6 +606,7 @@ int main(void)
         TEST(the_lag_is_measured),
         TEST(a_coordinator_that_hangs_delays_no_other_group),
         TEST(a_leader_that_hangs_delays_no_other_topic),
+        TEST(a_request_for_metadata_that_fails_is_sent_again),
         TEST(a_new_leader_is_found_though_an_older_answer_came),
         TEST(a_new_leader_of_a_patterns_topic_is_found),
         TEST(a_partition_without_a_leader_fails_only_who_counts_it),

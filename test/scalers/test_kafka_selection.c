@@ -79,6 +79,18 @@ static void an_isolated_pattern_is_answered_beside_another(void **state)
     assert_partitions(fixture, 1, 1);
 }
 
+static void a_pattern_without_topics_fails_alone(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^mails", 2));
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_failed(fixture, 0, "no Kafka topic matches ^mails");
+    kafka_mock_assert_answered(fixture, 1);
+}
+
 /* ---- replies that are too long ---- */
 
 enum { ANNOUNCED = 99000000, WHAT_SOCKETS_HOLD = 32 << 20 };
@@ -215,6 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_pattern_that_comes_during_a_listing_gets_one_of_its_own),
         TEST(an_isolated_pattern_is_answered_beside_another),
+        TEST(a_pattern_without_topics_fails_alone),
         cmocka_unit_test(a_reply_that_is_too_long_is_not_read),
         TEST(topics_of_too_many_partitions_are_refused),
         TEST(lag_is_persistent_from_persistent_lag_time_on),
