@@ -47,6 +47,12 @@ static void metrics_and_targets_are_those_of_keda(void **state)
     const struct scaler *streams = &scaler_redis_streams;
     assert_metric_spec(&scaler_redis, LIST(NULL), "redis-jobs", 5);
     assert_metric_spec(&scaler_redis, LIST("listLength", "3"), "redis-jobs", 3);
+    static const char *const keys[] = {"mails", "mails, jobs"};
+    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
+        assert_metric_spec(
+            &scaler_redis,
+            trigger_of(&scaler_redis, PAIRS("keys", keys[i], "address", "localhost:6379")),
+            "redis-mails", 5);
     assert_metric_spec(streams, STREAM(NULL), "redis-streams-orders", 5);
     assert_metric_spec(streams, STREAM("streamLength", "3", "lagCount", "4"),
                        "redis-streams-orders", 3);
@@ -238,6 +244,23 @@ static void a_lag_has_what_came_and_what_was_consumed(void **state)
     assert_int_equal(outcome.answers, 1);
     assert_true(outcome.reading.consumption_rate == 0);
     assert_true(isnan(outcome.reading.arrived) && isnan(outcome.reading.consumed));
+}
+
+/* The count comes before the first and the last entry, and the consumers. */
+static void pending_entries_are_in_flight(void **state)
+{
+    (void)state;
+    static const char three[] = "*4\r\n:3\r\n$3\r\n1-0\r\n$3\r\n9-0\r\n"
+                                "*1\r\n*2\r\n$5\r\nalice\r\n$1\r\n3\r\n";
+    static const char none[] = "*4\r\n:0\r\n$-1\r\n$-1\r\n*-1\r\n";
+    static const char *const replies[] = {none, three};
+    for (size_t i = 0; i < ARRAY_LENGTH(replies); i++) {
+        struct outcome outcome =
+            measure(&scaler_redis_streams, SCRIPT({"XPENDING orders workers", replies[i]}),
+                    PAIRS("stream", "orders", "consumerGroup", "workers"), 1, 2000);
+        assert_int_equal(outcome.answers, 1);
+        assert_true(outcome.reading.in_flight == 3 * (double)i && isnan(outcome.reading.waiting));
+    }
 }
 
 static void before_there_is_a_group_all_entries_wait(void **state)
@@ -489,6 +512,32 @@ static void each_key_is_read(void **state)
     redis_peer_stop(&peer);
 }
 
+/* Where one of them is no list, each one's kind is read, and its length by the command of that. */
+static void the_kind_of_each_key_is_read(void **state)
+{
+    (void)state;
+    static const char *const commands[] = {"LLEN a", "LLEN b", "LLEN c", "TYPE a",
+                                           "TYPE b", "TYPE c", "SCARD a"};
+    static const int times[] = {1, 2, 2, 1, 1, 1, 1};
+    struct redis_line script[ARRAY_LENGTH(commands) + 4] = {
+        {"EXEC", "*3\r\n-WRONGTYPE x\r\n:4\r\n:0\r\n", NULL, 0, 1},
+        {"EXEC", "*3\r\n+set\r\n+list\r\n+none\r\n", NULL, 0, 1},
+        {"EXEC", "*3\r\n:3\r\n:4\r\n:0\r\n"}};
+    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
+        script[3 + i] = (struct redis_line){commands[i], "+QUEUED\r\n"};
+    struct redis_peer peer;
+    redis_peer_start(&peer, script);
+    _cleanup_(trigger_done) struct trigger trigger =
+        trigger_of(&scaler_redis, PAIRS("address", peer.address, "keys", "a, b, c"));
+    struct outcome outcome = {0};
+    run(&scaler_redis, &trigger, 1, 2000, &outcome);
+    assert_int_equal(outcome.answers, 1);
+    assert_true(outcome.reading.waiting == 7);
+    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
+        assert_int_equal(redis_peer_used(&peer, 3 + i), times[i]);
+    redis_peer_stop(&peer);
+}
+
 static void an_error_within_a_transaction_is_named(void **state)
 {
     (void)state;
@@ -497,6 +546,10 @@ static void an_error_within_a_transaction_is_named(void **state)
                                 {"EXEC", "-EXECABORT discarded\r\n"}),
                          KEYS, 2, 2000),
                  "key \"a\" and others: Redis at");
+    static const char because[] =
+        "-EXECABORT Transaction discarded because of: LOADING in progress\r\n";
+    assert_error(measure(&scaler_redis, SCRIPT({"EXEC", because}), KEYS, 1, 2000),
+                 "is still loading its data: LOADING in progress");
     assert_error(
         measure(&scaler_redis, SCRIPT({"EXEC", "*2\r\n:1\r\n-ERR odd\r\n"}), KEYS, 1, 2000),
         "key \"b\": Redis at");
@@ -504,6 +557,11 @@ static void an_error_within_a_transaction_is_named(void **state)
                  "unexpected reply");
     assert_error(measure(&scaler_redis, SCRIPT({"EXEC", "$-1\r\n"}), VIDEOS, 1, 2000),
                  "queue \"bullmq-videos\": Redis at");
+    assert_error(measure(&scaler_redis,
+                         SCRIPT({"EXEC", "*2\r\n-WRONGTYPE x\r\n:1\r\n", NULL, 0, 1},
+                                {"EXEC", "*2\r\n+set\r\n-NOPERM x\r\n"}),
+                         KEYS, 1, 2000),
+                 "key \"b\": Redis at");
     assert_error(
         measure(&scaler_redis,
                 SCRIPT({"EXEC", "*2\r\n-WRONGTYPE x\r\n:1\r\n", NULL, 0, 1},
@@ -536,6 +594,21 @@ static void the_server_says_what_is_due(void **state)
     }
     assert_error(measure(&scaler_redis, SCRIPT({"EXEC", first[0]}), VIDEOS, 1, 2000),
                  "could not be followed");
+}
+
+/* At 1000000000.999999 s, one job is due in the same millisecond, the other one in the next. */
+static void the_servers_time_is_exact_to_a_millisecond(void **state)
+{
+    (void)state;
+#define PARTS_WITH(next)                                                                           \
+    "*7\r\n*2\r\n$10\r\n1000000000\r\n$6\r\n999999\r\n:1\r\n:2\r\n:3\r\n:4\r\n:0\r\n"              \
+    "*2\r\n$1\r\n7\r\n$16\r\n" next "\r\n"
+    static const char due[] = PARTS_WITH("4096000004091904");
+    static const char later[] = PARTS_WITH("4096000004096000");
+    assert_error(measure(&scaler_redis, SCRIPT({"EXEC", due}), VIDEOS, 1, 2000),
+                 "could not be followed");
+    struct outcome outcome = measure(&scaler_redis, SCRIPT({"EXEC", later}), VIDEOS, 1, 2000);
+    assert_true(outcome.answers == 1 && outcome.reading.waiting == 6);
 }
 
 static void nothing_waits_in_a_paused_queue(void **state)
@@ -908,6 +981,7 @@ int main(void)
         cmocka_unit_test(a_redis_before_7_has_no_lag_and_is_named),
         cmocka_unit_test(a_lag_is_a_number_or_an_error),
         cmocka_unit_test(a_lag_has_what_came_and_what_was_consumed),
+        cmocka_unit_test(pending_entries_are_in_flight),
         cmocka_unit_test(before_there_is_a_group_all_entries_wait),
         cmocka_unit_test(each_stream_has_its_own_groups),
         cmocka_unit_test(consumers_that_were_seen_lately_count),
@@ -919,8 +993,10 @@ int main(void)
         cmocka_unit_test(a_key_of_any_kind_has_its_length),
         cmocka_unit_test(the_lengths_of_keys_are_added),
         cmocka_unit_test(each_key_is_read),
+        cmocka_unit_test(the_kind_of_each_key_is_read),
         cmocka_unit_test(an_error_within_a_transaction_is_named),
         cmocka_unit_test(the_server_says_what_is_due),
+        cmocka_unit_test(the_servers_time_is_exact_to_a_millisecond),
         cmocka_unit_test(nothing_waits_in_a_paused_queue),
         cmocka_unit_test(the_parts_of_an_rq_queue_are_added),
         cmocka_unit_test(each_part_of_a_queue_is_read),
