@@ -49,6 +49,40 @@ static void a_query_is_escaped(void **state)
                                 "&dedup=true&a%20b=c%2Fd");
 }
 
+/* Each has its label, and a line of its own, as it may end with a comment. */
+static void several_queries_are_one(void **state)
+{
+    (void)state;
+#define PART(query, name)                                                                          \
+    "label_replace((\n" query "\n), \"backlog_part\", \"" name "\", \"\", \"\")"
+    static const char all[] = PART("a", "query") " or " PART("b", "inFlightQuery") " or " PART(
+        "c", "arrivalQuery") " or " PART("d", "consumptionQuery");
+    static const char two[] = PART("a", "query") " or " PART("d", "consumptionQuery");
+    static const struct {
+        struct prometheus_query query;
+        const char *joined;
+        unsigned reports;
+    } rows[] = {
+        {{.query = "a"}, "a", 0},
+        {{.query = "a", .consumption_query = "d"}, two, READING_RATES},
+        {{.query = "a", .in_flight_query = "b", .arrival_query = "c", .consumption_query = "d"},
+         all,
+         READING_IN_FLIGHT | READING_RATES},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct text expected = {0};
+        text_add(&expected, "http://db:9090/api/v1/query?query=");
+        http_add_escaped(&expected, rows[i].joined);
+        _cleanup_(memory_free) char *text = text_take(&expected);
+        _cleanup_(memory_free) char *url = url_of("http://db:9090", &rows[i].query);
+        assert_string_equal(url, text);
+        const char *advice = NULL;
+        const struct options options = {.query = &rows[i].query};
+        assert_int_equal(scaler_prometheus.reports(&options, &advice), rows[i].reports);
+        assert_non_null(strstr(advice, "set inFlightQuery"));
+    }
+}
+
 static void a_user_in_the_address_is_separated_from_it(void **state)
 {
     (void)state;
@@ -128,13 +162,21 @@ static void numbers_are_answers(void **state)
     }
 }
 
-static bool parses_parts(const char *result, struct reading *ret_reading, struct error *error)
+/* Behind "status", with warnings or without. */
+static bool parses_parts_with(const char *warnings, const char *result, struct reading *ret_reading,
+                              struct error *error)
 {
     _cleanup_(memory_free) char *body = text_format(
-        "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[%s]}}", result);
+        "{\"status\":\"success\",%s\"data\":{\"resultType\":\"vector\",\"result\":[%s]}}", warnings,
+        result);
     _cleanup_(fetch_answer_done) struct fetch_answer answer = {.status = 200,
                                                                .json = json_loads(body, 0, NULL)};
     return prometheus_answer_parse_parts("Prometheus at db:9090", &answer, ret_reading, error);
+}
+
+static bool parses_parts(const char *result, struct reading *ret_reading, struct error *error)
+{
+    return parses_parts_with("", result, ret_reading, error);
 }
 
 #define SERIES(part, value)                                                                        \
@@ -163,6 +205,44 @@ static void each_of_several_queries_returns_one_series(void **state)
     assert_false(
         parses_parts(SERIES("query", "5") "," SERIES("arrivalQuery", "+Inf"), &reading, &error));
     assert_non_null(strstr(error_text(&error), "+Inf"));
+}
+
+static void each_query_has_its_field(void **state)
+{
+    (void)state;
+    static const char all[] = SERIES("arrivalQuery", "3") "," SERIES("query", "1") "," SERIES(
+        "consumptionQuery", "4") "," SERIES("inFlightQuery", "2");
+    struct reading reading;
+    _cleanup_(error_done) struct error error = {0};
+    assert_true(parses_parts(all, &reading, &error));
+    assert_true(reading.value == 1 && reading.in_flight == 2);
+    assert_true(reading.arrival_rate == 3 && reading.consumption_rate == 4);
+}
+
+/* What only the others found is no value; and where the server warns, the query may have one. */
+static void of_several_queries_the_first_may_find_nothing(void **state)
+{
+    (void)state;
+    static const char warnings[] = "\"warnings\":[\"store is down\"],";
+    struct reading reading;
+    _cleanup_(error_done) struct error error = {0};
+    assert_true(parses_parts(SERIES("arrivalQuery", "3"), &reading, &error));
+    assert_true(isnan(reading.value) && reading.arrival_rate == 3);
+    assert_true(parses_parts_with(warnings, SERIES("query", "1"), &reading, &error));
+    assert_true(reading.value == 1);
+    static const struct {
+        const char *result, *words;
+    } bad[] = {
+        {SERIES("arrivalQuery", "3"), "found no data and warns: store is down"},
+        {SERIES("query", "0"), "returned 0 and warns: store is down"},
+        {SERIES("query", "1") "," SERIES("arrivalQuery", "0"), "returned 0 and warns"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        error_done(&error);
+        assert_false(parses_parts_with(warnings, bad[i].result, &reading, &error));
+        if (strstr(error_text(&error), bad[i].words) == NULL)
+            fail_msg("\"%s\" lacks \"%s\"", error_text(&error), bad[i].words);
+    }
 }
 
 static void a_value_that_is_no_number_is_an_error(void **state)
@@ -275,10 +355,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_query_is_escaped),
+        cmocka_unit_test(several_queries_are_one),
         cmocka_unit_test(a_user_in_the_address_is_separated_from_it),
         cmocka_unit_test(a_wrong_address_is_refused_without_showing_it),
         cmocka_unit_test(numbers_are_answers),
         cmocka_unit_test(each_of_several_queries_returns_one_series),
+        cmocka_unit_test(each_query_has_its_field),
+        cmocka_unit_test(of_several_queries_the_first_may_find_nothing),
         cmocka_unit_test(a_value_that_is_no_number_is_an_error),
         cmocka_unit_test(no_data_is_0_or_an_error_as_the_trigger_says),
         cmocka_unit_test(active_is_above_the_activation_threshold_and_not_at_it),
