@@ -3,6 +3,8 @@
 extern const struct scaler scaler_postgresql;
 
 #define URL "postgresql://user:sesame@db:5432/jobs?sslmode=require"
+#define NAME_OF_20 "jobs_that_wait_here_"
+#define NAME_OF_80 NAME_OF_20 NAME_OF_20 NAME_OF_20 NAME_OF_20
 #define PARTS PARTS_WITH("disable")
 #define PARTS_WITH(sslmode)                                                                        \
     "connection", "", "host", "db", "port", "5432", "userName", "u", "dbName", "jobs", "sslmode",  \
@@ -98,6 +100,11 @@ static const struct key_case cases[] = {
     REFUSES("query must not call pg_read_file()", "query",
             "SELECT length(('/etc/sesame'::text).pg_read_file)"),
     TAKES("query", "SELECT count(*) FROM http WHERE http_status(1) = 200"),
+    TAKES("query", "SELECT count(*) FROM hits WHERE http = (SELECT 1)"),
+    TAKES("query", "/**/SELECT/**/1"),
+    REFUSES("query must not call pg_cancel_backend()", "query",
+            "SELECT /* soon */'\"', pg_cancel_backend(1), '\"'"),
+    TAKES("query", "SELECT " NAME_OF_80 "(1), \"" NAME_OF_80 "\"(1)"),
     REFUSES("query must not call lo_import()", "query", "SELECT lo_import('/etc/sesame')"),
     REFUSES("query must not call pg_drop_replication_slot()", "query",
             "SELECT pg_drop_replication_slot('slot')"),
