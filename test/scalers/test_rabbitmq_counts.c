@@ -30,6 +30,21 @@ static void a_queue_is_counted_as_the_management_api_reports_it(void **state)
     assert_true(counts.publish_rate == 1.5 && counts.deliver_get_rate == 0.5);
 }
 
+/* Done is what was acknowledged, and what needs no acknowledgement. */
+static void a_queue_has_consumers_and_totals(void **state)
+{
+    (void)state;
+    struct rabbitmq_counts counts =
+        counts_of("{\"consumers\": 2, \"message_stats\": {\"publish\": 40, \"ack\": 5, "
+                  "\"deliver_no_ack\": 7, \"get_no_ack\": 11, \"deliver_get\": 99}}",
+                  true);
+    assert_true(counts.consumers == 2 && counts.published == 40 && counts.done == 5 + 7 + 11);
+    counts = counts_of("{}", true); /* nothing happened yet */
+    assert_true(isnan(counts.consumers) && counts.published == 0 && counts.done == 0);
+    counts = counts_of("{\"message_stats\": {\"ack\": 5}}", false);
+    assert_true(isnan(counts.published) && isnan(counts.done));
+}
+
 static void fields_missing_from_the_management_api_are_unknown(void **state)
 {
     (void)state;
@@ -39,6 +54,7 @@ static void fields_missing_from_the_management_api_are_unknown(void **state)
         "{\"messages_unacknowledged\": 3}",
         "{\"messages_ready\": null, \"messages_unacknowledged\": 4}",
         "{\"messages_ready\": \"3\", \"messages_unacknowledged\": 4}",
+        "{\"messages_ready\": -1, \"messages_unacknowledged\": 4}",
         "[]",
     };
     for (size_t i = 0; i < ARRAY_LENGTH(without_counts); i++)
@@ -83,9 +99,9 @@ static void a_queue_that_had_no_messages_has_rates_of_0_where_the_broker_keeps_r
 static struct reading tallied(enum rabbitmq_operation operation)
 {
     static const struct rabbitmq_counts queues[] = {
-        {.ready = 5, .messages = 5, .publish_rate = 1, .deliver_get_rate = 4},
-        {.ready = 1, .messages = 9, .publish_rate = 2, .deliver_get_rate = 2},
-        {.ready = 1, .messages = 2, .publish_rate = 0, .deliver_get_rate = 0},
+        {.ready = 5, .messages = 5, .publish_rate = 1, .deliver_get_rate = 4, .published = 10},
+        {.ready = 1, .messages = 9, .publish_rate = 2, .deliver_get_rate = 2, .consumers = 2},
+        {.ready = 1, .messages = 2, .consumers = 1, .published = 20, .done = 6},
     };
     struct rabbitmq_aggregate aggregate = {0};
     for (size_t i = 0; i < ARRAY_LENGTH(queues); i++)
@@ -99,6 +115,7 @@ static void many_queues_are_summed(void **state)
     struct reading reading = tallied(RABBITMQ_OPERATION_SUM);
     assert_true(reading.waiting == 7 && reading.waiting + reading.in_flight == 16);
     assert_true(reading.arrival_rate == 3 && reading.consumption_rate == 6);
+    assert_true(reading.consumers == 3 && reading.arrived == 30 && reading.consumed == 6);
 }
 
 /* KEDA divides messages as integers, and one message in two queues is none. */
@@ -107,15 +124,19 @@ static void an_average_keeps_its_fraction(void **state)
     (void)state;
     struct reading reading = tallied(RABBITMQ_OPERATION_AVG);
     assert_true(reading.waiting == 7.0 / 3 && reading.arrival_rate == 1);
+    assert_true(reading.consumption_rate == 2 && reading.consumers == 1);
+    assert_true(reading.arrived == 10 && reading.consumed == 2);
     assert_true(fabs(reading.waiting + reading.in_flight - 16.0 / 3) < 1e-9);
 }
 
+/* But of totals: the largest is one queue's now, and another's later. */
 static void the_greatest_of_each_is_taken(void **state)
 {
     (void)state;
     struct reading reading = tallied(RABBITMQ_OPERATION_MAX);
     assert_true(reading.waiting == 5 && reading.waiting + reading.in_flight == 9);
     assert_true(reading.arrival_rate == 2 && reading.consumption_rate == 4);
+    assert_true(reading.consumers == 2 && isnan(reading.arrived) && isnan(reading.consumed));
 }
 
 static void no_queue_at_all_is_0(void **state)
@@ -132,6 +153,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_queue_is_counted_as_the_management_api_reports_it),
+        cmocka_unit_test(a_queue_has_consumers_and_totals),
         cmocka_unit_test(fields_missing_from_the_management_api_are_unknown),
         cmocka_unit_test(zero_totals_of_a_quorum_queue_are_unknown),
         cmocka_unit_test(a_queue_that_had_no_messages_has_rates_of_0_where_the_broker_keeps_rates),
