@@ -239,7 +239,11 @@ static void only_the_leader_of_a_consumer_is_believed(void **state)
     static const char nowhere[] = JSZ("3", CONSUMER(CLUSTER("\"\"", "{\"name\":\"b\"}")));
     static const char untold[] = JSZ("3", CONSUMER(""));
     static const char absent[] = JSZ("3", "");
+    static const char alone[] = JSZ("1", CONSUMER(""));
+    static const char untold_of_two[] = JSZ("2", CONSUMER(""));
     assert_true(finds(here, &shop, NULL));
+    assert_true(finds(alone, &shop, NULL));
+    assert_false(finds(untold_of_two, &shop, "has no leader"));
     assert_false(finds(there, &shop, "set servers instead of natsServerMonitoringEndpoint"));
     assert_false(finds(first, &shop, "set servers instead of natsServerMonitoringEndpoint"));
     assert_false(finds(nowhere, &shop, "has no leader"));
