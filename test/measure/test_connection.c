@@ -23,6 +23,9 @@ static void a_failed_query_fails_alone(void **state)
     assert_true(fails(missing, "there is none"));
     assert_true(value_of(good) == 4);
     assert_int_equal(connection.stats.counts[COUNT_FAILING_QUERIES], 1);
+    query_end_use(missing, 0, now_ms);
+    assert_int_equal(connection.stats.counts[COUNT_QUERIES], 1);
+    assert_int_equal(connection.stats.counts[COUNT_FAILING_QUERIES], 0);
 }
 
 /* Callers were unanswered before the failure was known: an active reading is held from there on. */
@@ -286,6 +289,20 @@ static void the_first_sample_after_an_outage_has_a_gap_before_it(void **state)
     assert_true(late->recent->count == 2 && is_last_after_gap(late));
     assert_true(heir->recent->count == 2 && is_last_after_gap(heir));
     query_unfollow(&follower);
+}
+
+static void a_failed_attempt_is_a_gap_between_two_samples(void **state)
+{
+    (void)state;
+    struct query *query = acquire("a");
+    query_keep_recent_samples(query, 5000);
+    measure(query, 1);
+    demand(query);
+    assert_ptr_equal(take(), query);
+    end_with(query, TASK_FAILED, "there is none");
+    now_ms += 1000;
+    measure(query, 2);
+    assert_true(query->recent->count == 2 && is_last_after_gap(query));
 }
 
 static void a_client_that_is_lost_after_it_answered_all_costs_no_reading(void **state)
@@ -603,6 +620,7 @@ int main(void)
         TEST(queries_that_failed_with_a_connection_are_measured_after_it),
         TEST(an_outage_is_no_sign_of_a_source_that_cannot_keep_up),
         TEST(the_first_sample_after_an_outage_has_a_gap_before_it),
+        TEST(a_failed_attempt_is_a_gap_between_two_samples),
         TEST(a_client_that_is_lost_after_it_answered_all_costs_no_reading),
         TEST(a_client_that_died_in_a_pause_is_replaced_before_anything_fails),
         TEST(a_query_is_resent_only_once),

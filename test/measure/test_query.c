@@ -117,6 +117,9 @@ static void the_shortest_interval_of_its_uses_counts(void **state)
     (void)state;
     struct query *query = hold_each("a", HOUR_MS);
     hold_each("a", 1000);
+    hold_each("a", 2000);
+    assert_int_equal(query_interval_ms(query), 1000);
+    query_end_use(query, 2000, now_ms); /* between the other two */
     assert_int_equal(query_interval_ms(query), 1000);
     query_end_use(query, 1000, now_ms);
     assert_int_equal(query_interval_ms(query), HOUR_MS);
@@ -168,6 +171,18 @@ static void a_released_query_in_flight_is_freed_when_it_ends(void **state)
     assert_int_equal(connection.stats.counts[COUNT_QUERIES], 0);
 }
 
+static void a_reading_has_the_time_that_it_took(void **state)
+{
+    (void)state;
+    struct query *query = acquire("a");
+    demand(query);
+    connect_now();
+    assert_ptr_equal(take(), query);
+    now_ms += 40;
+    answer(query, 1);
+    assert_int_equal(query->known.duration_ms, 40);
+}
+
 static void watchers_are_notified_of_each_attempt(void **state)
 {
     (void)state;
@@ -177,9 +192,13 @@ static void watchers_are_notified_of_each_attempt(void **state)
     measure(query, 1);
     measure(query, 2);
     assert_int_equal(news, 2);
+    demand(query);
+    assert_ptr_equal(take(), query);
+    end_with(query, TASK_FAILED, "there is none");
+    assert_int_equal(news, 3);
     watcher_stop(&watcher);
     measure(query, 3);
-    assert_int_equal(news, 2);
+    assert_int_equal(news, 3);
 }
 
 /* Subscribed to, by a stream that waits for the first message. */
@@ -522,6 +541,7 @@ int main(void)
         TEST(intervals_are_held_in_any_order),
         TEST(an_error_does_not_last_as_long_as_a_long_interval),
         TEST(a_released_query_in_flight_is_freed_when_it_ends),
+        TEST(a_reading_has_the_time_that_it_took),
         TEST(watchers_are_notified_of_each_attempt),
         TEST(a_lost_subscription_is_made_again_by_one_measurement),
         TEST(a_notification_has_its_query_measured_at_once),
