@@ -256,11 +256,11 @@ def test_everything_that_the_readme_says_to_type(cluster, tmp_path):
 def type_pages(cluster, folder, bin_folder):
     """The commands for the chart in the pages that an operator reads, in the order in which they are needed."""
     (folder / "shop.yaml").write_text("{}\n")
-    # What docs/migrate.md makes of a list of the cluster.
+    # What docs/migrate-fleet.md makes of a list of the cluster.
     (folder / "secrets.json").write_text('{"kubernetes": {"enabled": true, "secrets": {"scaling": ["rabbitmq"]}}}\n')
     programs(cluster, bin_folder)
     typed = []
-    for page in ("migrate", "operations", "dashboard", "sizing", "security"):
+    for page in ("migrate", "migrate-fleet", "operations", "dashboard", "sizing", "security"):
         text = pathlib.Path(REPOSITORY, "docs", f"{page}.md").read_text()
         for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
             typed += re.findall(r"^(?:helm (?:install|package|upgrade|rollback)|kubectl -n keda create secret)(?:.*\\\n)*.*\n", block, re.MULTILINE)
