@@ -32,7 +32,7 @@ SECONDS = 90
 
 
 PLAYED = [
-    ("render", ["1, 2, 4, 8, 10 replicas, a minute between each two", "saw all 100 jobs done", "0 jobs were done twice", "each viewer saw the progress"]),
+    ("render", ["1, 2, 4, 8, 10 replicas, at most twice as many each minute", "saw all 100 jobs done", "0 jobs were done twice", "each viewer saw the progress"]),
     ("worker,service,backlog,broker", ["no renderer removed", "viewers at the other replica were notified, and no renderer was removed", "at most the double each minute", "saw all 40 jobs done",
                 "the group has no lag"]),
     full("network", "what is sent is lost, for", "no worker removed", "saw all 40 jobs done", "the group has no lag"),
