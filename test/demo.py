@@ -329,7 +329,7 @@ def main():
     try:
         play(broker_name)
     except (StoryFailed, OSError) as failed:  # such as a request that took too long on a busy machine
-        show(f"\nThe demo failed: {failed}.", "red")
+        show(f"\nThe demo failed: {failed}. On a busy machine type ./dev demo again.", "red")
         return 1
     except Unavailable as missing:
         show(f"The demo cannot run here: {missing}", "red")
