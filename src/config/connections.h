@@ -1,7 +1,7 @@
 /*
  * Named connections with their credentials, because KEDA forwards no TriggerAuthentication to an
  * external scaler. Where they are read from is for connections_load.h; whether their keys are right
- * is for those to say who know the scalers (scale/connections/named.h).
+ * is for those to say who know the scalers (scale/connections/named_connections.h).
  *
  * A mistake concerns one connection: it is in the set, with its mistakes, and cannot be used,
  * unless there was a good version of it before (connections_inherit()).
@@ -31,7 +31,7 @@ struct named_connection {
     size_t namespaces_count;
     struct error mistakes;        /* of what is written */
     struct option_values *values; /* what its keys mean to its scaler, once that was checked
-                                     (scale/connections/named.h); NULL: it was not */
+                                     (scale/connections/named_connections.h); NULL: it was not */
     bool is_tenants;   /* of a Secret that a team writes: as little trusted as a trigger */
     bool is_former;    /* what is written is invalid: this is the last good version */
     uint64_t revision; /* of connections_number(); 0: not numbered */

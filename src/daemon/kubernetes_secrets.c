@@ -6,7 +6,7 @@
 #include "daemon/invalid_connections.h"
 #include "kubernetes/credentials/team_secrets.h"
 #include "measure/scaler.h"
-#include "scale/connections/named.h"
+#include "scale/connections/named_connections.h"
 #include "scale/connections/namespace_secrets.h"
 
 #include <stdlib.h>
@@ -47,7 +47,7 @@ static bool changed(void *context, const char *namespace, struct connections *co
     const struct kubernetes_secrets *secrets = context;
     _cleanup_(error_done) struct error refused = {0};
     if (connections != NULL) {
-        named_check(connections, scaler_list);
+        named_connections_check(connections, scaler_list);
         log_invalid(namespace, connections);
     }
     if (connections_check_bytes(connections, &refused))

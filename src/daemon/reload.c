@@ -8,7 +8,7 @@
 #include "config/connections_load.h"
 #include "daemon/retry.h"
 #include "measure/scaler.h"
-#include "scale/connections/named.h"
+#include "scale/connections/named_connections.h"
 
 #include <stdlib.h>
 
@@ -30,7 +30,7 @@ static bool load(struct reload *reload, struct connections **ret_connections, st
     reload->watch = file_watch_new();
     if (!connections_load(reload->path, reload->watch, &connections, error))
         return false;
-    named_check(connections, scaler_list);
+    named_connections_check(connections, scaler_list);
     if (reload->is_strict && !connections_require_valid(connections, error))
         return error_prefix(error, "%s (--strict-config)", reload->path);
     connections_inherit(connections, reload->in_use);

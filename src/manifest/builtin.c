@@ -1,7 +1,7 @@
 #include "manifest/builtin.h"
 
 #include "base/memory.h"
-#include "scale/connections/named.h"
+#include "scale/connections/named_connections.h"
 #include "scale/metadata/general.h"
 #include "scale/table/triggers.h"
 

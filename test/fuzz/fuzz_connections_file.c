@@ -7,7 +7,7 @@
 #include "base/system/file.h"
 #include "measure/scaler.h"
 #include "require.h"
-#include "scale/connections/named.h"
+#include "scale/connections/named_connections.h"
 #include "support/connections_text.h"
 
 #include <stdint.h>
@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     require_usable(connections);
-    named_check(connections, scaler_list);
+    named_connections_check(connections, scaler_list);
     require_usable(connections);
     if (!connections_require_valid(connections, &error))
         require_invalid(&error);

@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "config/value.h"
-#include "scale/connections/named.h"
+#include "scale/connections/named_connections.h"
 #include "support/connections_text.h"
 
 #include <ctype.h>
@@ -114,7 +114,7 @@ static void parse(struct attempt *attempt)
         if (!connections_from_text(attempt->yaml.bytes, attempt->yaml.length, "file", "/",
                                    &connections, &attempt->mistakes))
             return;
-        named_check(connections, scalers);
+        named_connections_check(connections, scalers);
         add_entry(attempt, "connectionName", "name");
     }
     const struct triggers_settings settings = {

@@ -1,7 +1,7 @@
 #include "manifest/check_fixture.h"
 
 #include "manifest/checks/connections_check.h"
-#include "scale/connections/named.h"
+#include "scale/connections/named_connections.h"
 
 #include <string.h>
 

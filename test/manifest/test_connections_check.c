@@ -3,7 +3,7 @@
 #include "base/text.h"
 #include "config/connections_yaml.h"
 #include "manifest/check_fixture.h"
-#include "scale/connections/named.h"
+#include "scale/connections/named_connections.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -114,7 +114,7 @@ static void connections_are_read_as_the_server_reads_them(void **state)
         struct connections *connections = connections_new();
         size_t length = strlen(cases[i].text);
         bool good = connections_yaml_read(&source, cases[i].text, length, connections, &error);
-        named_check(connections, scaler_list);
+        named_connections_check(connections, scaler_list);
         assert_false(good && connections_require_valid(connections, &error));
         assert_non_null(strstr(error_text(&error), cases[i].words));
         connections_free(connections);

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "scale/connections/named.h"
+#include "scale/connections/named_connections.h"
 #include "support/connections_text.h"
 
 #include <stdlib.h>
@@ -27,7 +27,7 @@ struct connections *parse_connections(const char *yaml)
     struct connections *connections = NULL;
     if (!connections_from_text(yaml, strlen(yaml), "test", ".", &connections, &error))
         fail_msg("%s", error_text(&error));
-    named_check(connections, fake_scalers);
+    named_connections_check(connections, fake_scalers);
     return connections;
 }
 

@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/connections_yaml.h"
-#include "scale/connections/named.h"
+#include "scale/connections/named_connections.h"
 #include "scale/fixture.h"
 #include "scale/table/triggers_internal.h"
 
@@ -67,7 +67,7 @@ static bool change_secret(const char *namespace, const char *yaml)
     connections_sort(connections);
     for (size_t i = 0; i < connections->count; i++)
         connections->items[i].is_tenants = true;
-    named_check(connections, fake_scalers);
+    named_connections_check(connections, fake_scalers);
     return triggers_set_secret(triggers, namespace, connections, &(struct error){0}, 0);
 }
 

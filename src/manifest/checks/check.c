@@ -11,7 +11,7 @@
 #include "manifest/checks/trigger_check.h"
 #include "manifest/secrets.h"
 #include "model/scaled_object.h"
-#include "scale/connections/named.h"
+#include "scale/connections/named_connections.h"
 #include "scale/metadata/general.h"
 #include "scale/table/triggers.h"
 

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "config/connections_yaml.h"
 #include "manifest/entries.h"
-#include "scale/connections/named.h"
+#include "scale/connections/named_connections.h"
 
 #include <stdlib.h>
 #include <string.h>

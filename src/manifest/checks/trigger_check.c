@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "manifest/checks/connections_check.h"
-#include "scale/connections/named.h"
+#include "scale/connections/named_connections.h"
 #include "scale/metadata/general.h"
 #include "scale/table/parse.h"
 

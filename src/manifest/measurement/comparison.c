@@ -1,7 +1,7 @@
 #include "manifest/measurement/comparison.h"
 
 #include "base/memory.h"
-#include "scale/connections/named.h"
+#include "scale/connections/named_connections.h"
 
 #include <math.h>
 #include <stdlib.h>

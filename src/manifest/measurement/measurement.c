@@ -5,7 +5,7 @@
 #include "manifest/builtin.h"
 #include "manifest/sent_entries.h"
 #include "model/scaled_object.h"
-#include "scale/connections/named.h"
+#include "scale/connections/named_connections.h"
 #include "scale/metadata/general.h"
 #include "scale/table/triggers.h"
 #include "scale/trigger/trigger_report.h"

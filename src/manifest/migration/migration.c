@@ -7,7 +7,7 @@
 #include "manifest/checks/strategy.h"
 #include "manifest/migration/move.h"
 #include "manifest/migration/trigger_places.h"
-#include "scale/connections/named.h"
+#include "scale/connections/named_connections.h"
 #include "scale/metadata/general.h"
 
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "config/credentials.h"
 #include "config/hpa_facts.h"
-#include "scale/connections/named.h"
+#include "scale/connections/named_connections.h"
 #include "scale/metadata/general.h"
 
 #include <stdlib.h>
@@ -173,9 +173,9 @@ static void parse_options(const struct parse *parse, const struct named_connecti
         input.credentials =
             own_credentials_parse(parse->known->credentials, scaler, &parsed->mistakes);
     if (connection != NULL) {
-        values = named_values(connection, scaler, &parsed->mistakes);
-        entries_beside = named_entries_beside(connection, values, ref->entries, ref->count,
-                                              &input.count, &parsed->mistakes);
+        values = named_connections_values(connection, scaler, &parsed->mistakes);
+        entries_beside = named_connections_entries_beside(
+            connection, values, ref->entries, ref->count, &input.count, &parsed->mistakes);
         input.entries = entries_beside;
         input.connection = values;
     }

@@ -20,7 +20,7 @@
  *   trigger/trigger_report         what KEDA is answered now, and what pages and metrics show of it
  *   trigger/trigger_replay         what KEDA would have been answered at the readings of the past
  *   trigger/trigger_peers          what a trigger gives other replicas, and takes from them
- *   connections/named              the values of a connection of the file or of a Secret
+ *   connections/named_connections  the values of a connection of the file or of a Secret
  *   connections/inline_connections the limit of connections that are of neither
  *   connections/own_credentials    what the authentication of a trigger may be used for
  *   connections/namespace_secrets  the connections that teams keep in Secrets

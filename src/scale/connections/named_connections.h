@@ -4,8 +4,8 @@
  *
  * Threads: one at a time.
  */
-#ifndef BACKLOG_SCALE_CONNECTIONS_NAMED_H
-#define BACKLOG_SCALE_CONNECTIONS_NAMED_H
+#ifndef BACKLOG_SCALE_CONNECTIONS_NAMED_CONNECTIONS_H
+#define BACKLOG_SCALE_CONNECTIONS_NAMED_CONNECTIONS_H
 
 #include "base/error.h"
 #include "config/connections.h"
@@ -13,12 +13,12 @@
 
 /* Checks every connection by its scaler's table, and adds its mistakes to it, or what its keys
  * mean. One that has mistakes already is left as it is. */
-void named_check(struct connections *connections, const struct scaler *const *scalers);
+void named_connections_check(struct connections *connections, const struct scaler *const *scalers);
 
 /* What its keys mean. Where they were not checked before they are parsed now, and the mistakes are
  * added. The caller frees the values. */
-struct option_values *named_values(const struct named_connection *connection,
-                                   const struct scaler *scaler, struct error *mistakes);
+struct option_values *named_connections_values(const struct named_connection *connection,
+                                               const struct scaler *scaler, struct error *mistakes);
 
 /*
  * The trigger's entries without those that its connection has in their place. The trigger may
@@ -26,9 +26,10 @@ struct option_values *named_values(const struct named_connection *connection,
  * to another host otherwise. A secret it may not repeat at all. Both are added to `mistakes`. The
  * values are the connection's. The caller frees the array, not the strings.
  */
-struct option_entry *named_entries_beside(const struct named_connection *connection,
-                                          const struct option_values *values,
-                                          const struct option_entry *entries, size_t count,
-                                          size_t *ret_count, struct error *mistakes);
+struct option_entry *named_connections_entries_beside(const struct named_connection *connection,
+                                                      const struct option_values *values,
+                                                      const struct option_entry *entries,
+                                                      size_t count, size_t *ret_count,
+                                                      struct error *mistakes);
 
 #endif

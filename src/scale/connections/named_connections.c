@@ -1,4 +1,4 @@
-#include "scale/connections/named.h"
+#include "scale/connections/named_connections.h"
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -31,8 +31,8 @@ static struct option_values *parse(const struct named_connection *connection,
     return values[OPTION_CONNECTION];
 }
 
-struct option_values *named_values(const struct named_connection *connection,
-                                   const struct scaler *scaler, struct error *mistakes)
+struct option_values *named_connections_values(const struct named_connection *connection,
+                                               const struct scaler *scaler, struct error *mistakes)
 {
     return connection->values != NULL ? option_values_share(connection->values)
                                       : parse(connection, scaler, mistakes);
@@ -59,7 +59,7 @@ static void check_connection(struct named_connection *connection,
                   error_text(&error));
 }
 
-void named_check(struct connections *connections, const struct scaler *const *scalers)
+void named_connections_check(struct connections *connections, const struct scaler *const *scalers)
 {
     for (size_t i = 0; i < connections->count; i++)
         if (!error_is_set(&connections->items[i].mistakes))
@@ -91,10 +91,11 @@ static void check_repeated(const struct named_connection *connection,
                   connection->name);
 }
 
-struct option_entry *named_entries_beside(const struct named_connection *connection,
-                                          const struct option_values *values,
-                                          const struct option_entry *entries, size_t count,
-                                          size_t *ret_count, struct error *mistakes)
+struct option_entry *named_connections_entries_beside(const struct named_connection *connection,
+                                                      const struct option_values *values,
+                                                      const struct option_entry *entries,
+                                                      size_t count, size_t *ret_count,
+                                                      struct error *mistakes)
 {
     struct option_entry *own = memory_array(count + 1, sizeof(*own));
     size_t length = 0;

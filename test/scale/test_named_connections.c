@@ -3,7 +3,7 @@
 #include "base/text.h"
 #include "config/connections.h"
 #include "measure/scaler.h"
-#include "scale/connections/named.h"
+#include "scale/connections/named_connections.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -60,7 +60,7 @@ static size_t left_of(const char *const texts[ROWS], const char *key, const char
     const struct option_entry entry = {key, value};
     size_t count = 7;
     _cleanup_(memory_free) struct option_entry *left =
-        named_entries_beside(&connection, values, &entry, 1, &count, mistakes);
+        named_connections_entries_beside(&connection, values, &entry, 1, &count, mistakes);
     if (count == 1)
         assert_ptr_equal(left[0].value, value);
     option_values_free(values);
