@@ -94,8 +94,8 @@ static void answer(struct run *run, int64_t now_s, struct model_answer *reading)
         .failing_since_ms = settings->outage_at_ms,
         .error = {.code = fails ? ERROR_UNAVAILABLE : ERROR_NONE},
     };
-    const struct evaluated evaluated = {
-        .good = true,
+    const struct evaluation_result evaluated = {
+        .is_good = true,
         .evaluation = {.value = run->measured.value, .active = run->measured.is_active},
     };
     const struct answer_facts facts = {

@@ -225,8 +225,8 @@ static void decide(const struct row *row, struct answer *ret_answer)
     peak_value_add(&peak, row->earlier, window_ms, NOW - since_ms - row->earlier_ms);
     peak_value_add(&peak, 1, window_ms, NOW - since_ms);
     const struct peer_value of_peers = {.value = row->of_peers, .since_ms = NOW - row->of_peers_ms};
-    const struct evaluated evaluated = {
-        .good = !row->lacks_field,
+    const struct evaluation_result evaluated = {
+        .is_good = !row->lacks_field,
         .evaluation = {row->value, row->active},
         .error = {ERROR_UNAVAILABLE, missing},
     };

@@ -61,7 +61,7 @@ static int64_t measure(struct fixture *fixture, double lag, double persistent, d
 {
     const struct trigger_policy_owner owner = {"team", "workers"};
     struct options *options = &fixture->trigger.options;
-    struct evaluated evaluated = {0};
+    struct evaluation_result evaluated = {0};
     fixture->now_ms += INTERVAL_MS;
     fixture->reading.arrived += 1000 * INTERVAL_MS / 1000.0;
     fixture->reading.consumed += 1000 * INTERVAL_MS / 1000.0;
@@ -69,11 +69,11 @@ static int64_t measure(struct fixture *fixture, double lag, double persistent, d
     fixture->reading.waiting_for_activation = lag + persistent;
     fixture->reading.partitions_with_lag = with_lag;
     recent_samples_add(&fixture->recent, fixture->now_ms, &fixture->reading);
-    evaluated.good =
+    evaluated.is_good =
         scaler_kafka.evaluate(options, &fixture->reading, &evaluated.evaluation, &evaluated.error);
-    assert_true(evaluated.good);
+    assert_true(evaluated.is_good);
     trigger_policy_step(fixture->policy, &owner, &fixture->recent, &evaluated);
-    assert_true(fixture->policy->evaluated.good);
+    assert_true(fixture->policy->evaluated.is_good);
     return fixture->policy->answered.result.replicas;
 }
 

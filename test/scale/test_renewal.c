@@ -158,7 +158,7 @@ static void a_policy_begins_anew_at_another_source(void **state)
     trigger_report(trigger, clock_now_ms(), &now);
     assert_false(now.policy.answered.has_decided);
     assert_int_equal(now.policy.answered.words.length, 0);
-    assert_false(now.policy.evaluated.good);
+    assert_false(now.policy.evaluated.is_good);
     trigger_report_done(&now);
     fake_set_queue("jobs", 5);
     measure_again(trigger);

@@ -328,7 +328,8 @@ static void step_to(struct trigger_policy *policy, struct recent_samples *recent
                     double in_flight)
 {
     const struct trigger_policy_owner owner = {"shop", "worker"};
-    struct evaluated evaluated = {.good = true, .evaluation = {.value = 20, .active = true}};
+    struct evaluation_result evaluated = {.is_good = true,
+                                          .evaluation = {.value = 20, .active = true}};
     struct reading reading = READING_UNKNOWN;
     reading.waiting = 20;
     reading.in_flight = in_flight;
@@ -347,7 +348,7 @@ static void a_policy_that_cannot_decide_gives_no_value(void **state)
         bool is_known = i == 1;
         step_to(policy, &recent, i, is_known ? 30 : NAN);
         trigger_policy_copy(policy, 0, &view);
-        assert_int_equal(view.evaluated.good, is_known);
+        assert_int_equal(view.evaluated.is_good, is_known);
         assert_int_equal(view.answered.has_decided, is_known);
         assert_true(!is_known || view.evaluated.evaluation.value == 30);
     }

@@ -228,8 +228,8 @@ static void decide(const struct user *user, const struct answer_call *how,
 {
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
     query_snapshot(user->query, &snapshot);
-    const struct evaluated evaluated = {
-        .good = snapshot.is_measured,
+    const struct evaluation_result evaluated = {
+        .is_good = snapshot.is_measured,
         .evaluation = {.value = snapshot.reading.value,
                        .active = snapshot.is_measured && token_is_active(snapshot.reading.value)}};
     const struct answer_facts facts = {.snapshot = &snapshot,

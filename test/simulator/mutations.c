@@ -214,7 +214,7 @@ WRAP(void, answer_decide, const struct answer_facts *facts, const struct answer_
      int64_t at_ms, struct answer *ret_answer)
 {
     struct answer_call other = *call;
-    struct evaluated active = *facts->evaluated;
+    struct evaluation_result active = *facts->evaluated;
     struct answer_facts changed = *facts;
     changed.evaluated = &active;
     if (mutation == STALE_READING_ANSWERED)
@@ -230,7 +230,7 @@ static bool is_read;
 
 WRAP(void, trigger_policy_step, struct trigger_policy *policy,
      const struct trigger_policy_owner *owner, const struct recent_samples *recent,
-     struct evaluated *evaluated)
+     struct evaluation_result *evaluated)
 {
     if (mutation != POLICY_STEPS_WHEN_READ || is_read || policy->answered.words.length == 0)
         __real_trigger_policy_step(policy, owner, recent, evaluated);

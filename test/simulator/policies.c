@@ -43,8 +43,9 @@ static void step(struct follower *follower, const struct recent_samples *recent)
     const struct trigger_policy_owner owner = {"shop", "jobs"};
     struct user *user = follower->context;
     double token = recent->samples[recent->count - 1].reading.value;
-    struct evaluated evaluated = {
-        .good = true, .evaluation = {.value = token_load(token), .active = token_is_active(token)}};
+    struct evaluation_result evaluated = {
+        .is_good = true,
+        .evaluation = {.value = token_load(token), .active = token_is_active(token)}};
     trigger_policy_step(user->policy, &owner, recent, &evaluated);
 }
 

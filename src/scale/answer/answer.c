@@ -21,7 +21,7 @@ static void give(const struct decision *decision, bool held)
 {
     struct answer *answer = decision->answer;
     const struct evaluation *evaluation = &decision->facts->evaluated->evaluation;
-    if (!decision->facts->evaluated->good) {
+    if (!decision->facts->evaluated->is_good) {
         answer->kind = ANSWER_REFUSED;
         error_copy(&answer->error, &decision->facts->evaluated->error);
         return;
@@ -45,10 +45,10 @@ static void give(const struct decision *decision, bool held)
 static bool hold(const struct decision *decision, int64_t since_ms)
 {
     const struct answer_facts *facts = decision->facts;
-    const struct evaluated *evaluated = facts->evaluated;
+    const struct evaluation_result *evaluated = facts->evaluated;
     const struct peer_value *of_peers = facts->snapshot->is_measured ? NULL : facts->of_peers;
-    bool active = of_peers != NULL ||
-                  (facts->snapshot->is_measured && evaluated->good && evaluated->evaluation.active);
+    bool active = of_peers != NULL || (facts->snapshot->is_measured && evaluated->is_good &&
+                                       evaluated->evaluation.active);
     int64_t held_since_ms = of_peers == NULL ? since_ms : of_peers->since_ms;
     if (!active || decision->now_ms - held_since_ms > facts->rules->hold_ms)
         return false;
@@ -141,7 +141,7 @@ static void decide_after_success(const struct decision *decision)
     /* A source that cannot keep up answers all its triggers late, and evenly; but what a
      * notification outdated may be a false zero, however young it is. */
     bool is_usable = snapshot->is_measured && !snapshot->is_outdated &&
-                     decision->facts->evaluated->good &&
+                     decision->facts->evaluated->is_good &&
                      decision->now_ms - snapshot->sent_ms <= snapshot->effective_interval_ms;
     bool was_patient = decision->now_ms - call->arrived_ms >= ANSWER_PATIENCE_MS;
     if (is_usable && (was_patient || call->out_of_time))

@@ -7,9 +7,9 @@
  * nor starts one (peak_value.h).
  *
  * One follows from the other: a reading (measure/task.h); what the scaler or the policy makes of it
- * (struct evaluated); what is decided from that (struct answer); what KEDA was answered last
- * (struct trigger_last_answer in trigger.h); all of it in numbers and words (struct trigger_figures
- * in trigger_report.h).
+ * (struct evaluation_result); what is decided from that (struct answer); what KEDA was answered
+ * last (struct trigger_last_answer in trigger.h); all of it in numbers and words (struct
+ * trigger_figures in trigger_report.h).
  *
  * A round of KEDA (GetMetrics, then IsActive) sees the present: it is answered from a measurement
  * that was sent at most F before the call arrived. What F is, and what is answered when, is a table
@@ -61,8 +61,8 @@ struct answer {
 };
 
 /* What a reading means, as the trigger's scaler or its policy evaluated it. */
-struct evaluated {
-    bool good;
+struct evaluation_result {
+    bool is_good;
     struct evaluation evaluation;
     struct error error; /* where it is not good */
 };
@@ -77,7 +77,8 @@ struct answer_rules {
 /* What is known of a trigger. */
 struct answer_facts {
     const struct snapshot *snapshot;
-    const struct evaluated *evaluated; /* the snapshot's reading; ignored where it has none */
+    /* Of the snapshot's reading; ignored where it has none. */
+    const struct evaluation_result *evaluated;
     const struct answer_rules *rules;
 
     /* What a held value follows from, while measuring fails. */

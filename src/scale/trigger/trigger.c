@@ -47,10 +47,10 @@ void trigger_unwatch(struct trigger *trigger, struct watcher *watcher)
 }
 
 void trigger_evaluate(const struct trigger *trigger, const struct reading *reading,
-                      struct evaluated *ret_evaluated)
+                      struct evaluation_result *ret_evaluated)
 {
     struct options options = trigger_parsed_options(&trigger->parsed);
-    ret_evaluated->good = trigger->parsed.scaler->evaluate(
+    ret_evaluated->is_good = trigger->parsed.scaler->evaluate(
         &options, reading, &ret_evaluated->evaluation, &ret_evaluated->error);
 }
 
@@ -58,7 +58,7 @@ static void step_policy(struct follower *follower, const struct recent_samples *
 {
     const struct trigger *trigger = follower->context;
     const struct trigger_policy_owner owner = {trigger->namespace, trigger->name};
-    struct evaluated evaluated = {0};
+    struct evaluation_result evaluated = {0};
     trigger_evaluate(trigger, &recent->samples[recent->count - 1].reading, &evaluated);
     trigger_policy_step(trigger->policy, &owner, recent, &evaluated);
 }

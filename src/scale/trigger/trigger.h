@@ -186,7 +186,7 @@ void trigger_unfollow(struct trigger *trigger);
 /* What a reading means for it: `ret_evaluated` has an evaluation, or the error, which the caller
  * ends. */
 void trigger_evaluate(const struct trigger *trigger, const struct reading *reading,
-                      struct evaluated *ret_evaluated);
+                      struct evaluation_result *ret_evaluated);
 
 /* What is known of its query and what its policy found, of one moment, with these extras (enum
  * trigger_view_extras). The caller hands in both empty ({0}), and ends them. */

@@ -140,7 +140,7 @@ static void record_change(struct trigger_policy *policy, int64_t now_ms)
 }
 
 void trigger_policy_step(struct trigger_policy *policy, const struct trigger_policy_owner *owner,
-                         const struct recent_samples *recent, struct evaluated *evaluated)
+                         const struct recent_samples *recent, struct evaluation_result *evaluated)
 {
     _cleanup_(error_done) struct error ignored = {0};
     const struct evaluation *evaluation = &evaluated->evaluation;
@@ -151,18 +151,18 @@ void trigger_policy_step(struct trigger_policy *policy, const struct trigger_pol
         .active = evaluation->active,
         .max_useful = evaluation->has_max_useful ? evaluation->max_useful : INFINITY,
     };
-    struct evaluated *result = &policy->evaluated;
+    struct evaluation_result *result = &policy->evaluated;
     error_done(&result->error);
     *result = *evaluated;
     evaluated->error = (struct error){0};
-    if (!result->good)
+    if (!result->is_good)
         return;
     if (policy->shadow.is_on)
         decide_plan(&policy->shadow, &input, &ignored);
     if (!policy->answered.is_on)
         return;
-    result->good = decide_plan(&policy->answered, &input, &result->error);
-    if (!result->good)
+    result->is_good = decide_plan(&policy->answered, &input, &result->error);
+    if (!result->is_good)
         return;
     result->evaluation.value = policy->answered.result.value;
     result->evaluation.active = policy->answered.result.active;
@@ -199,7 +199,7 @@ void trigger_policy_forget(struct trigger_policy *policy)
     forget_plan(&policy->answered);
     forget_plan(&policy->shadow);
     error_done(&policy->evaluated.error);
-    policy->evaluated = (struct evaluated){0};
+    policy->evaluated = (struct evaluation_result){0};
 }
 
 /* ---- what it found ---- */

@@ -50,9 +50,9 @@ struct trigger_policy {
     struct follower follower;     /* its context is the trigger */
     struct trigger_plan answered; /* not on: the trigger is answered as without a policy */
     struct trigger_plan shadow;
-    struct evaluated evaluated; /* the last reading, by the policy where it is on */
-    struct policy_basis basis;  /* its threshold is not the target of the answers */
-    int64_t logged_ms;          /* the last line about it; 0: none yet */
+    struct evaluation_result evaluated; /* the last reading, by the policy where it is on */
+    struct policy_basis basis;          /* its threshold is not the target of the answers */
+    int64_t logged_ms;                  /* the last line about it; 0: none yet */
     int64_t logged_replicas;
     struct trigger_policy_change *changes; /* of what was answered: a ring of the last ones */
     size_t change_count;                   /* in all */
@@ -93,7 +93,7 @@ unsigned trigger_policy_wants(const struct trigger_policy *policy);
 /* Takes the step of a new reading, which is the last sample, as the scaler evaluated it. Takes the
  * error. */
 void trigger_policy_step(struct trigger_policy *policy, const struct trigger_policy_owner *owner,
-                         const struct recent_samples *recent, struct evaluated *evaluated);
+                         const struct recent_samples *recent, struct evaluation_result *evaluated);
 
 /* Other replicas wanted so many replicas: at least these are wanted until then, or until the source
  * is idle. Neither number goes down. The policy follows no query meanwhile: a step changes them. */
@@ -116,7 +116,7 @@ enum trigger_view_extras { TRIGGER_VIEW_WORDS = 1 << 0, TRIGGER_VIEW_CHANGES = 1
 
 /* A copy of what it found, for who answers and for people. */
 struct trigger_policy_view {
-    struct evaluated evaluated;
+    struct evaluation_result evaluated;
     struct trigger_plan_view answered, shadow;
     struct answer_policy found;            /* with the status of its consumers */
     int64_t peak;                          /* the most replicas that it wanted since it was idle */

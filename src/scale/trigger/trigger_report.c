@@ -45,7 +45,7 @@ static double replicas_of(const struct trigger *trigger, const struct answer *an
 /* What the answer follows from at that time, now or in the past, besides the report's snapshot and
  * what is kept of the trigger. */
 struct report_inputs {
-    const struct evaluated *evaluated;
+    const struct evaluation_result *evaluated;
     const struct peak_value *peak;
     double policy_replicas; /* NAN: no policy decided */
 };
@@ -85,7 +85,7 @@ static void decide_now(const struct trigger *trigger, const struct answer_call *
 {
     const struct snapshot *snapshot = &report->snapshot;
     bool is_on = trigger->policy != NULL && trigger->policy->answered.is_on;
-    struct evaluated own = {0};
+    struct evaluation_result own = {0};
     if (!report->has_policy && snapshot->is_measured)
         trigger_evaluate(trigger, &snapshot->reading, &own);
     const struct report_inputs inputs = {
@@ -228,7 +228,7 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
                                       .has_policy = now->has_policy,
                                       .throughput = {NAN, NAN, NAN}};
     *snapshot = (struct snapshot){0};
-    struct evaluated evaluated = {0};
+    struct evaluation_result evaluated = {0};
     struct evaluation *evaluation = &evaluated.evaluation;
     bool is_on = trigger->policy != NULL && trigger->policy->answered.is_on;
     const struct trigger_policy_change *decision =
@@ -241,10 +241,10 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
     };
     if (report->snapshot.is_measured)
         trigger_evaluate(trigger, &report->snapshot.reading, &evaluated);
-    if (evaluated.good && decision != NULL) {
+    if (evaluated.is_good && decision != NULL) {
         evaluation->value = decision->value;
         evaluation->active = decision->active;
-    } else if (evaluated.good && is_on)
+    } else if (evaluated.is_good && is_on)
         evaluation->value = past_replicas(evaluation->value, trigger->policy->basis.threshold);
     decide(trigger, &inputs, &(struct answer_call){.is_stream = true}, at_ms, report);
     report->state = answer_state(&report->answer);

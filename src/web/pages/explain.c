@@ -119,14 +119,14 @@ static void add_activity(const struct answer *answer, struct text *text)
 static void add_last_measurement(const struct trigger *trigger, const struct trigger_report *report,
                                  const struct trigger_figures *figures, struct text *text)
 {
-    struct evaluated evaluated = {0};
+    struct evaluation_result evaluated = {0};
     text_addf(text, "; measured last %.1f s ago: ", figures->age_seconds);
     if (report->policy.answered.has_decided) {
         text_add(text, report->policy.answered.words.bytes);
         return;
     }
     trigger_evaluate(trigger, &report->snapshot.reading, &evaluated);
-    if (evaluated.good)
+    if (evaluated.is_good)
         text_addf(text, "%g", evaluated.evaluation.value);
     else
         text_add(text, error_text(&evaluated.error));
