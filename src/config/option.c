@@ -550,3 +550,16 @@ bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
         error_add(error, "%s", error_text(&mistakes));
     return good;
 }
+
+struct option_values *option_parse_scope(const struct option *table,
+                                         const size_t sizes[OPTION_SCOPES],
+                                         const struct option_input *input, enum option_scope scope,
+                                         struct error *mistakes)
+{
+    struct option_values *values[OPTION_SCOPES];
+    option_parse(table, sizes, input, values, mistakes);
+    for (int other = 0; other < OPTION_SCOPES; other++)
+        if (other != (int)scope)
+            option_values_free(values[other]);
+    return values[scope];
+}

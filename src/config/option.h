@@ -93,6 +93,12 @@ bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
                   const struct option_input *input, struct option_values *ret_values[OPTION_SCOPES],
                   struct error *error);
 
+/* As option_parse(), for whoever needs one scope alone. The caller frees its values. */
+struct option_values *option_parse_scope(const struct option *table,
+                                         const size_t sizes[OPTION_SCOPES],
+                                         const struct option_input *input, enum option_scope scope,
+                                         struct error *mistakes);
+
 /* The mistake of one entry alone, in the words of option_parse(): an unknown key, or a value that
  * cannot be read. */
 bool option_check_entry(const struct option *table, const struct option *others,

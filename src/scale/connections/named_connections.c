@@ -22,13 +22,9 @@ static void check_scopes(const struct named_connection *connection, const struct
 static struct option_values *parse(const struct named_connection *connection,
                                    const struct scaler *scaler, struct error *mistakes)
 {
-    struct option_values *values[OPTION_SCOPES];
     const struct option_input input = {connection->entries, connection->entries_count,
                                        OPTION_FROM_FILE};
-    option_parse(scaler->options, scaler->sizes, &input, values, mistakes);
-    option_values_free(values[OPTION_QUERY]);
-    option_values_free(values[OPTION_TARGET]);
-    return values[OPTION_CONNECTION];
+    return option_parse_scope(scaler->options, scaler->sizes, &input, OPTION_CONNECTION, mistakes);
 }
 
 struct option_values *named_connections_values(const struct named_connection *connection,

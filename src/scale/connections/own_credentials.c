@@ -149,15 +149,12 @@ const struct option_values *own_credentials_parse(const struct credentials *cred
                                                   struct error *mistakes)
 {
     struct credentials_values *own = credentials->values;
-    struct option_values *parsed[OPTION_SCOPES];
     if (own->parsed == NULL || own->parsed->table != scaler->options) {
         const struct option_input input = {own->entries, own->count, OPTION_FROM_CREDENTIALS};
         option_values_free(own->parsed);
         error_done(&own->mistakes);
-        option_parse(scaler->options, scaler->sizes, &input, parsed, &own->mistakes);
-        own->parsed = parsed[OPTION_CONNECTION];
-        option_values_free(parsed[OPTION_QUERY]);
-        option_values_free(parsed[OPTION_TARGET]);
+        own->parsed = option_parse_scope(scaler->options, scaler->sizes, &input, OPTION_CONNECTION,
+                                         &own->mistakes);
     }
     if (error_is_set(&own->mistakes))
         error_add(mistakes, "%s", error_text(&own->mistakes));

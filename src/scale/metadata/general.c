@@ -152,13 +152,11 @@ static struct option_values *parse(const struct option_entry *entries, size_t co
 {
     static const size_t sizes[OPTION_SCOPES] = {[OPTION_TARGET] = sizeof(struct general_options)};
     const struct option_input input = {entries, count, OPTION_FROM_TRIGGER};
-    struct option_values *values[OPTION_SCOPES];
-    option_parse(general_table, sizes, &input, values, mistakes);
-    option_values_free(values[OPTION_CONNECTION]);
-    option_values_free(values[OPTION_QUERY]);
-    struct general_options *options = values[OPTION_TARGET]->data;
+    struct option_values *values =
+        option_parse_scope(general_table, sizes, &input, OPTION_TARGET, mistakes);
+    struct general_options *options = values->data;
     options->policy.is_set = gives_policy(entries, count);
-    return values[OPTION_TARGET];
+    return values;
 }
 
 struct option_values *general_parse(const struct option_entry *entries, size_t count,
