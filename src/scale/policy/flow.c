@@ -300,13 +300,36 @@ static bool is_skewed(const struct recent_samples *recent, size_t steps)
     return true;
 }
 
+/* Whether nothing has been consumed for longer than is usual. A consumer that works for minutes on
+ * one message is not stuck, and a source that seldom counts what was consumed says nothing. */
+static bool is_stalled(const struct recent_samples *recent, size_t count, double rate,
+                       int64_t count_interval_ms)
+{
+    const struct recent_sample *last = &recent->samples[recent->count - 1];
+    const struct reading *now = &last->reading;
+    double workers = now->consumers > 0 ? now->consumers : fmax(1, now->in_flight);
+    double patience_ms = rate > 0 ? STATUS_STEPS * 1000 / (rate * workers) : 0;
+    int64_t quiet = quiet_ms(recent, count);
+    int64_t needed_ms = last->at_ms - recent->samples[recent->count - 1 - STATUS_STEPS].at_ms;
+    patience_ms = fmax(patience_ms, (double)(COUNTS_MISSED * count_interval_ms));
+    return quiet >= needed_ms && (double)quiet >= patience_ms;
+}
+
+static bool grows_throughout(const struct recent_samples *recent, size_t steps)
+{
+    for (size_t i = recent->count - steps; i < recent->count; i++)
+        if (recent_samples_waiting(&recent->samples[i].reading) <=
+            recent_samples_waiting(&recent->samples[i - 1].reading))
+            return false;
+    return true;
+}
+
 enum flow_status flow_status_of(const struct recent_samples *recent, double rate,
                                 int64_t count_interval_ms)
 {
     size_t count = unbroken(recent);
     if (count <= STATUS_STEPS)
         return FLOW_UNKNOWN;
-    const struct reading *now = &recent->samples[recent->count - 1].reading;
     double consumed = step_consumed(recent, recent->count - 1, STATUS_STEPS);
     if (isnan(consumed))
         return FLOW_UNKNOWN;
@@ -314,29 +337,20 @@ enum flow_status flow_status_of(const struct recent_samples *recent, double rate
         return FLOW_REWIND;
     if (!waits_throughout(recent, STATUS_STEPS))
         return FLOW_OK;
-    /* Redis counts only consumers that were seen lately; one that has messages is there, or was. */
+    /* There are consumers, or none, or the source does not report them (NAN). Redis counts only
+     * those that were seen lately; one that has messages is there, or was. */
+    const struct reading *now = &recent->samples[recent->count - 1].reading;
     bool has_consumers = now->consumers > 0 || now->in_flight > 0;
-    if (consumed <= 0 && now->consumers == 0 && !has_consumers)
+    bool knows_none = !has_consumers && now->consumers == 0;
+    bool knows_nothing = !has_consumers && isnan(now->consumers);
+    if (consumed <= 0 && knows_none)
         return FLOW_STOP;
-    /* A consumer that works for minutes on one message is not stuck. */
-    double workers = now->consumers > 0 ? now->consumers : fmax(1, now->in_flight);
-    double patience_ms = rate > 0 ? STATUS_STEPS * 1000 / (rate * workers) : 0;
-    int64_t quiet = quiet_ms(recent, count);
-    int64_t needed_ms = recent->samples[recent->count - 1].at_ms -
-                        recent->samples[recent->count - 1 - STATUS_STEPS].at_ms;
-    patience_ms = fmax(patience_ms, (double)(COUNTS_MISSED * count_interval_ms));
-    if (has_consumers && quiet >= needed_ms && (double)quiet >= patience_ms)
+    if (has_consumers && is_stalled(recent, count, rate, count_interval_ms))
         return FLOW_STALL;
     if (is_skewed(recent, STATUS_STEPS))
         return FLOW_SKEW;
+    if (count > WARN_STEPS && grows_throughout(recent, WARN_STEPS))
+        return FLOW_WARN;
     /* Nothing is consumed, and nobody knows whether anybody should. */
-    enum flow_status calm =
-        consumed <= 0 && isnan(now->consumers) && !has_consumers ? FLOW_UNKNOWN : FLOW_OK;
-    if (count <= WARN_STEPS)
-        return calm;
-    for (size_t i = recent->count - WARN_STEPS; i < recent->count; i++)
-        if (recent_samples_waiting(&recent->samples[i].reading) <=
-            recent_samples_waiting(&recent->samples[i - 1].reading))
-            return calm;
-    return FLOW_WARN;
+    return consumed <= 0 && knows_nothing ? FLOW_UNKNOWN : FLOW_OK;
 }
