@@ -133,11 +133,13 @@ struct replaced {
     bool frees_connection; /* its inline connection was nobody else's */
 };
 
-static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
-                       const struct replaced *replaced, struct error *error)
+/* False: the inline connections are at a limit. */
+static bool take_inline_place(struct lifecycle *lifecycle, struct trigger *trigger,
+                              const struct replaced *replaced, struct error *error)
 {
     const struct trigger_parsed *parsed = &trigger->parsed;
-    struct trigger_binding *bound = &trigger->bound;
+    if (!is_inline(trigger))
+        return true;
     const struct inline_connection connection = {
         .namespace = trigger->namespace,
         .scaler = parsed->scaler->name,
@@ -145,42 +147,62 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
         .in_agent = engine_uses_agent(lifecycle->engine, parsed->scaler),
         .replaces = replaced->frees_connection,
     };
-    bool is_same = is_same_source(trigger);
-    error_done(&bound->refusal);
-    if (!is_same)
-        forget_values(trigger);
-    if (is_inline(trigger)) {
-        bound->inline_use = inline_connections_acquire(lifecycle->inlines, &connection, error);
-        if (bound->inline_use == NULL)
-            return false;
-    }
-    bound->use = (struct query_use){
-        .interval_ms = interval_ms(trigger),
-        .namespace = trigger->namespace,
-        .tenant = is_inline(trigger) ? trigger->namespace : NULL,
-    };
-    const struct query_request request = {
+    trigger->bound.inline_use = inline_connections_acquire(lifecycle->inlines, &connection, error);
+    return trigger->bound.inline_use != NULL;
+}
+
+static struct query_request request_of(const struct trigger *trigger, struct query *former,
+                                       bool is_same)
+{
+    const struct trigger_parsed *parsed = &trigger->parsed;
+    return (struct query_request){
         .scaler = parsed->scaler,
         .connection_values = parsed->values[OPTION_CONNECTION],
         .query_values = parsed->values[OPTION_QUERY],
-        .use = bound->use,
-        .former = replaced->former,
-        .inherits = replaced->former != NULL && is_same,
+        .use =
+            {
+                .interval_ms = interval_ms(trigger),
+                .namespace = trigger->namespace,
+                .tenant = is_inline(trigger) ? trigger->namespace : NULL,
+            },
+        .former = former,
+        .inherits = former != NULL && is_same,
         .wants = trigger_policy_wants(trigger->policy),
         .keeps_recent_samples = trigger->policy != NULL,
     };
-    if (!engine_acquire(lifecycle->engine, &request, &bound->query, error)) {
-        inline_connections_release(lifecycle->inlines, TAKE(bound->inline_use));
-        return false;
-    }
-    bound->former_source = 0;
-    /* Names of the administrator's file are labels of metrics; those of users are not. */
-    bound->connection_name = is_inline(trigger) ? NULL : text_copy(parsed->connection_name);
+}
+
+/* Names of the administrator's file are labels of metrics; those of users are not. */
+static void become_user(struct trigger *trigger)
+{
+    struct trigger_binding *bound = &trigger->bound;
+    bound->connection_name = is_inline(trigger) ? NULL : text_copy(trigger->parsed.connection_name);
     bound->user = (struct query_user){.connection = bound->connection_name,
                                       .namespace = trigger->namespace,
                                       .name = trigger->name};
     engine_add_user(bound->query, &bound->user);
     trigger_follow(trigger);
+}
+
+static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
+                       const struct replaced *replaced, struct error *error)
+{
+    struct trigger_binding *bound = &trigger->bound;
+    bool is_same = is_same_source(trigger);
+    error_done(&bound->refusal);
+    /* Even if it gets no query: what was answered is no value of the source that it names now. */
+    if (!is_same)
+        forget_values(trigger);
+    if (!take_inline_place(lifecycle, trigger, replaced, error))
+        return false;
+    const struct query_request request = request_of(trigger, replaced->former, is_same);
+    bound->use = request.use;
+    if (!engine_acquire(lifecycle->engine, &request, &bound->query, error)) {
+        inline_connections_release(lifecycle->inlines, TAKE(bound->inline_use));
+        return false;
+    }
+    bound->former_source = 0;
+    become_user(trigger);
     enter(trigger, TRIGGER_MEASURED);
     return true;
 }
