@@ -174,10 +174,9 @@ void answer_decide(const struct answer_facts *facts, const struct answer_call *c
 
 int64_t answer_milli(double value)
 {
-    static const double largest = 9.2e15; /* below INT64_MAX / 1000 */
     if (!isfinite(value) || value <= 0)
         return 0;
-    if (value > largest)
+    if (value > SCALER_MAX_VALUE) /* which is below INT64_MAX / 1000 */
         return INT64_MAX;
     if (value == floor(value))
         return (int64_t)value * 1000;

@@ -162,8 +162,7 @@ size_t peer_values_list(struct peer_values *values, uint64_t *next, int64_t now_
            bucket < values->entries->hh.tbl->num_buckets)
         count +=
             list_bucket(values, bucket++, PEER_VALUES_LISTED - count, now_ms, ret_values + count);
-    bool has_more =
-        values->entries != NULL && bucket < values->entries->hh.tbl->num_buckets && bucket > *next;
+    bool has_more = values->entries != NULL && bucket < values->entries->hh.tbl->num_buckets;
     pthread_mutex_unlock(&values->lock);
     *next = has_more ? bucket : 0;
     return count;
