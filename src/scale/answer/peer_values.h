@@ -1,9 +1,12 @@
 /*
- * Values that other replicas would hold (--peers), of triggers that KEDA may call this one for. A
- * value is taken by its trigger when KEDA calls for that, and is used only while that was never
- * measured here; what is not taken is dropped when it is older than the longest hold. What a policy
- * wanted counts for `hold`. So a peer can have a value answered that is too large, and not for
- * longer than `hold`; a smaller one only in place of an error, and never 0.
+ * Values that other replicas would hold (--peers), of triggers that KEDA may call this one for.
+ *
+ * When KEDA calls for a trigger, the trigger takes its value, and uses it only until it is measured
+ * here for the first time. A value that no trigger takes is dropped when it is older than the
+ * longest hold. The replicas that a peer's policy wanted count for `hold`.
+ *
+ * So a peer can cause an answer that is too large, but for no longer than `hold`. It can cause a
+ * smaller answer only in place of an error, and never 0.
  *
  * Threads: any.
  */
@@ -32,9 +35,8 @@ struct peer_value {
     struct peak_value_step earlier[PEAK_VALUE_MAX_STEPS]; /* at_ms: of clock_now_ms() */
 };
 
-/* When something was, in clock_now_ms(), that is as old as a peer says. Where that is no age it was
- * too long ago. Since the machine may have been started just now, 0 is no time that is too long
- * ago. */
+/* Turns a peer's age into a time of clock_now_ms(). An age that is negative or too large counts as
+ * PEER_VALUES_MAX_AGE_MS. (Not time 0: just after boot that is recent.) */
 int64_t peer_values_time_ms(int64_t age_ms, int64_t now_ms);
 
 struct peer_values;

@@ -41,8 +41,8 @@ const struct option *general_find_steering(const char *key);
 bool general_is_policy(const char *key);
 
 /* Does this entry alone give a trigger a policy? Also with a value that cannot be read: the target
- * must not change when it is corrected. burstThreshold and burstReplicas are refused, and do: it
- * must not change when they become steps. */
+ * must not change when it is corrected. burstThreshold and burstReplicas are refused, but still
+ * count as a policy, so that the target stays the same once they are rewritten as steps. */
 bool general_gives_policy(const char *key, const char *value);
 
 /* Parses the settings of a policy alone. Adds every mistake; false: none is set. */
@@ -51,8 +51,8 @@ bool general_parse_policy(const struct option_entry *entries, size_t count,
 
 /*
  * What `shadow` says, "maxWait=60s,ratePerReplica=10": other settings of a policy (; separates them
- * where one of them has a comma). Adds every mistake; false: none of them gives a policy, which is
- * one, too.
+ * where one of them has a comma). Adds every mistake; false: none of them gives a policy; that is a
+ * mistake, too.
  */
 bool general_parse_shadow(const char *text, struct policy_settings *ret_settings,
                           struct error *mistakes);

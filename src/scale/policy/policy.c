@@ -4,20 +4,30 @@
 
 #include <math.h>
 
-/*
- * The constants were chosen in the simulator (bench/policies.c; bench/README.md has the table and
- * what lost): how far the need must rise or fall before another number is asked for, and for how
- * long it must have fallen.
- */
-enum { LOWER_AFTER_MS = 60 * 1000, REMEMBERED_MS = 5 * 60 * 1000 };
+/* The constants were chosen in the simulator (bench/policies.c; bench/README.md has the table and
+ * what lost). */
+enum {
+    LOWER_AFTER_MS = 60 * 1000,    /* the need must have been lower for so long */
+    REMEMBERED_MS = 5 * 60 * 1000, /* after an outage: what was asked for, if it is no older */
+};
 
-static const double raised_share = 0.05, lower_share = 0.1;
+/* The need must have risen by this share of what was asked for before more is asked for. */
+static const double raised_share = 0.05;
 
-/* How much may wait, as a share of the time that is left for it; within how many times maxWait
- * there is to be as much; and the share of what arrives that is consumed at least. */
-static const double waiting_share = 0.5, balance_times = 1.5, min_arrivals_share = 0.7;
+/* ... and have fallen by this share before fewer are. */
+static const double lower_share = 0.1;
 
-/* At the maximum: beyond the HPA's tolerance of 10 %, or a few replicas are missing for ever. */
+/* What arrives in this share of the time that is left of maxWait may wait. */
+static const double waiting_share = 0.5;
+
+/* Within so many times maxWait as much is to wait, not more and not less. */
+static const double balance_times = 1.5;
+
+/* Replicas for at least this share of what arrives. */
+static const double min_arrivals_share = 0.7;
+
+/* The value at the maximum, in times of the replicas: beyond the HPA's tolerance of 10 %, or a few
+ * replicas are missing for ever. */
 static const double at_max = 1.2;
 
 const char *policy_term_text(enum policy_term term)
@@ -243,9 +253,14 @@ static int64_t replicas_at_work(const struct policy_decision *decision)
     return policy_whole(reading->in_flight / fmax(1, settings->in_flight_per_replica));
 }
 
-/* What was asked for when consumption stopped, or in the first interval since it was idle: its
- * first reading may have one message of many. Where neither is known, the most that have been at
- * work. */
+/*
+ * The replicas of before a stall:
+ *
+ *   consumption stopped      what was asked for then
+ *   it was idle before       the most that was asked for in the first interval since: its first
+ *                            reading may have one message of many
+ *   neither is known         the most that have been at work
+ */
 static void note_before_stall(const struct policy_decision *decision)
 {
     struct policy_state *state = decision->state;

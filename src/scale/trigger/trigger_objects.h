@@ -12,12 +12,12 @@
 
 struct trigger_object {
     char *key;                /* "namespace/name" */
-    struct trigger *triggers; /* utlist (next_of_object): that came last is the last */
+    struct trigger *triggers; /* utlist (next_of_object), in the order in which they came */
     size_t pins;              /* of all its triggers */
-    int64_t first_ms;         /* the first call for the one that came last */
+    int64_t first_ms;         /* the first call for the last of `triggers` */
     int64_t last_ms;          /* the last call for any of them */
-    int64_t poll_ms;          /* when the calls of the last poll began, about; and the one before */
-    int64_t former_poll_ms;
+    int64_t poll_ms;          /* when the calls of the last poll began, about */
+    int64_t former_poll_ms;   /* ... and those of the poll before */
     UT_hash_handle hh;
 };
 
@@ -36,9 +36,10 @@ size_t trigger_objects_bytes(const struct trigger *trigger);
 /* The trigger was called for again. One that is pinned was called for all the time. */
 void trigger_objects_touch(struct trigger *trigger, int64_t now_ms);
 
-/* Whether its object's metadata was changed: KEDA calls for other triggers of it, and no longer for
- * this one, since one came later, or for more than twice the longest pause between its own calls.
- * Not known of one that was called for in a single poll where no other came later. */
+/* Whether the metadata of the trigger's object was changed: KEDA calls for other triggers of the
+ * object, and no longer for this one. This one has had no call since another one came, or for more
+ * than twice the longest pause between its own calls. Of a trigger that was called for in a single
+ * poll this is not known, unless another one came later. */
 bool trigger_objects_superseded(const struct trigger *trigger);
 
 #endif
