@@ -278,7 +278,7 @@ static void the_first_sample_after_an_outage_has_a_gap_before_it(void **state)
     former_query_done(&former);
     struct follower follower = {.step = pass_over};
     query_keep_recent_samples(late, 5000);
-    query_follow(late, &follower); /* takes the reading of before the outage */
+    follower_start(late, &follower); /* takes the reading of before the outage */
     assert_int_equal(late->recent->count, 1);
 
     now_ms += 1000;
@@ -288,7 +288,7 @@ static void the_first_sample_after_an_outage_has_a_gap_before_it(void **state)
     assert_true(kept->recent->count == 2 && is_last_after_gap(kept));
     assert_true(late->recent->count == 2 && is_last_after_gap(late));
     assert_true(heir->recent->count == 2 && is_last_after_gap(heir));
-    query_unfollow(&follower);
+    follower_stop(&follower);
 }
 
 static void a_failed_attempt_is_a_gap_between_two_samples(void **state)

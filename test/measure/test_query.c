@@ -434,7 +434,7 @@ static void a_follower_gets_each_reading_once(void **state)
     struct steps late = steps;
     struct query *query = hold_each("a", 5000);
     query_keep_recent_samples(query, 5000);
-    query_follow(query, &steps.follower);
+    follower_start(query, &steps.follower);
     assert_int_equal(steps.count, 0);
     connect_now();
     for (int i = 1; i <= 4; i++) {
@@ -444,16 +444,16 @@ static void a_follower_gets_each_reading_once(void **state)
         assert_int_equal(steps.count, i);
         assert_true(steps.last == i);
     }
-    query_follow(query, &late.follower);
+    follower_start(query, &late.follower);
     assert_true(late.count == 1 && late.last == 4);
-    query_unfollow(&steps.follower);
-    query_follow(query, &steps.follower);
+    follower_stop(&steps.follower);
+    follower_start(query, &steps.follower);
     assert_int_equal(steps.count, 4); /* it had that one */
     demand(query);
     end_with(take(), TASK_FAILED, "no");
     assert_int_equal(steps.count, 4);
-    query_unfollow(&steps.follower);
-    query_unfollow(&late.follower);
+    follower_stop(&steps.follower);
+    follower_stop(&late.follower);
 }
 
 /* The shortest interval goes with its trigger: what is measured less often then misses nothing. */
@@ -465,7 +465,7 @@ static void samples_are_no_gaps_after_the_shortest_interval_has_gone(void **stat
     query_begin_use(query, 5000, now_ms);
     query_keep_recent_samples(query, 30000);
     query_keep_recent_samples(query, 5000);
-    query_follow(query, &steps.follower);
+    follower_start(query, &steps.follower);
     connect_now();
     measure(query, 1);
     query_end_use(query, 5000, now_ms);
@@ -473,7 +473,7 @@ static void samples_are_no_gaps_after_the_shortest_interval_has_gone(void **stat
     measure(query, 2);
     assert_int_equal(query->recent->interval_ms, 30000);
     assert_false(query->recent->samples[query->recent->count - 1].is_after_gap);
-    query_unfollow(&steps.follower);
+    follower_stop(&steps.follower);
 }
 
 static void a_reading_of_before_the_samples_is_followed(void **state)
@@ -485,9 +485,9 @@ static void a_reading_of_before_the_samples_is_followed(void **state)
     connect_now();
     answer(take(), 7);
     query_keep_recent_samples(query, 5000);
-    query_follow(query, &steps.follower);
+    follower_start(query, &steps.follower);
     assert_true(steps.count == 1 && steps.last == 7);
-    query_unfollow(&steps.follower);
+    follower_stop(&steps.follower);
 }
 
 /* A server's loop waits for the lock otherwise: thousands of policies are tens of milliseconds of
@@ -501,7 +501,7 @@ static void unfollow_the_next(void)
 {
     assert_false(value_of(followed) == 2); /* it is known when all have decided */
     if (followed->next_followed != NULL)
-        query_unfollow(followed->next_followed);
+        follower_stop(followed->next_followed);
 }
 
 static void many_followers_do_not_keep_the_lock(void **state)
@@ -512,7 +512,7 @@ static void many_followers_do_not_keep_the_lock(void **state)
     measure(followed, 1);
     for (int i = 0; i < MANY_FOLLOWERS; i++) {
         many[i] = (struct steps){.follower = {.step = count_step}};
-        query_follow(followed, &many[i].follower);
+        follower_start(followed, &many[i].follower);
     }
     now_ms += 5000;
     assert_ptr_equal(take(), followed);
@@ -522,7 +522,7 @@ static void many_followers_do_not_keep_the_lock(void **state)
     assert_true(pauses >= MANY_FOLLOWERS / AT_MOST_AT_A_TIME - 1);
     for (int i = 0; i < MANY_FOLLOWERS; i++) {
         assert_int_equal(many[i].count, many[i].follower.query == NULL ? 1 : 2);
-        query_unfollow(&many[i].follower);
+        follower_stop(&many[i].follower);
     }
 }
 

@@ -79,14 +79,14 @@ void policy_follow(struct user *user)
 {
     if (user->policy == NULL)
         return;
-    query_follow(user->query, &user->policy->follower);
+    follower_start(user->query, &user->policy->follower);
     take_reading(user);
 }
 
 void policy_unfollow(struct user *user)
 {
     if (user->policy != NULL && user->policy->follower.query != NULL)
-        query_unfollow(&user->policy->follower);
+        follower_stop(&user->policy->follower);
 }
 
 void policy_forget(struct user *user)

@@ -21,7 +21,7 @@ static void step_follower(struct query *query, struct follower *follower)
 
 /* Others get the lock in between: a policy decides for a trigger in some microseconds, and one
  * namespace may have thousands of them on a query. */
-void query_step_followers(struct query *query)
+void follower_step_all(struct query *query)
 {
     enum { FOLLOWERS_AT_A_TIME = 50 };
     struct connection *connection = query->connection;
@@ -37,7 +37,7 @@ void query_step_followers(struct query *query)
 }
 
 /* A reading may have come before anybody wanted samples. */
-void query_follow(struct query *query, struct follower *follower)
+void follower_start(struct query *query, struct follower *follower)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     follower->query = query;
@@ -47,7 +47,7 @@ void query_follow(struct query *query, struct follower *follower)
     step_follower(query, follower);
 }
 
-void query_unfollow(struct follower *follower)
+void follower_stop(struct follower *follower)
 {
     if (follower->query == NULL)
         return;

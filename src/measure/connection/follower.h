@@ -3,8 +3,8 @@
  * else reads the query.
  *
  * Threads: the hooks run with the lock of the query's connection, so they call nothing of the
- * engine and wait for nothing. What they work on belongs to that lock from query_follow() to
- * query_unfollow(). Those two take the lock.
+ * engine and wait for nothing. What they work on belongs to that lock from follower_start() to
+ * follower_stop(). Those two take the lock.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_FOLLOWER_H
 #define BACKLOG_MEASURE_CONNECTION_FOLLOWER_H
@@ -28,12 +28,12 @@ struct follower {
 
 /* The follower gets each reading of the query from now on, at once the one that is known, if it had
  * none as new. The query was acquired with keeps_recent_samples. */
-void query_follow(struct query *query, struct follower *follower);
-void query_unfollow(struct follower *follower); /* harmless where it follows none */
+void follower_start(struct query *query, struct follower *follower);
+void follower_stop(struct follower *follower); /* harmless where it follows none */
 
 /* ---- for query.c ---- */
 
 /* Hands the new sample to all followers. The caller has the lock, which others get in between. */
-void query_step_followers(struct query *query);
+void follower_step_all(struct query *query);
 
 #endif

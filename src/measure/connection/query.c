@@ -180,7 +180,7 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     if (query->recent != NULL) { /* first: in a pause no decision is older than the reading */
         query->recent->duration_ms = known->duration_ms; /* of the one before */
         recent_samples_add(query->recent, query->job.sent_ms, reading);
-        query_step_followers(query);
+        follower_step_all(query);
     }
     error_done(&known->error);
     counts[COUNT_FAILING_QUERIES] -= known->last_attempt == ATTEMPT_FAILED;

@@ -84,13 +84,13 @@ void trigger_follow(struct trigger *trigger)
     follower->step = step_policy;
     follower->copy = copy_policy;
     follower->context = trigger;
-    query_follow(trigger->bound.query, follower);
+    follower_start(trigger->bound.query, follower);
 }
 
 void trigger_unfollow(struct trigger *trigger)
 {
     if (trigger->policy != NULL)
-        query_unfollow(&trigger->policy->follower);
+        follower_stop(&trigger->policy->follower);
 }
 
 void trigger_observe(const struct trigger *trigger, unsigned extras, struct snapshot *ret_snapshot,
