@@ -214,8 +214,8 @@ static void end_late_replacements(struct engine *engine)
     }
 }
 
-/* Connections that count for no limit, as they are replaced or nobody's any more, are threads until
- * their client library has returned. A source that keeps it can leave many of them behind: */
+/* Pollers that count for no limit, as they are replaced or nobody's any more. One whose client
+ * library does not return keeps its thread, so that a source can leave many of them behind. */
 struct leftovers {
     size_t all;
     size_t own;     /* of the tenant */
@@ -235,8 +235,9 @@ static struct leftovers count_leftovers(const struct engine *engine, const char 
     return found;
 }
 
-/* All connections of a tenant can be replaced at a time. Beyond that it leaves behind at most as
- * many as it leaves to others: so those of the connections file always find a thread. */
+/* A tenant may leave as many such threads as it has counted connections, so that all of these can
+ * be replaced at a time; beyond that, fewer than max_connections minus all leftovers. So those of
+ * the connections file always find a thread. */
 static bool check_leftovers(const struct engine *engine, const struct leftovers *leftovers,
                             const char *namespace, struct error *error)
 {

@@ -44,8 +44,8 @@
  *   connection/query_view          copies what is known of a query
  *   tenancy                        whose a connection is, for limits
  *   poller                         the thread of a connection
- *   engine                         the map of all connections
- *   engine_stats                   adds up what they count, for those below it and for the map
+ *   engine                         the map of all connections: acquires queries, within the limits
+ *   engine_stats                   adds up what they count, for those below it and for engine.c
  *   engine_connections             visits all of them, for people
  *   engine_metrics                 writes the sums in Prometheus' format
  *
@@ -138,9 +138,9 @@ struct query_request {
  * The connection of `former` does not count for the limits any more, so that all connections can be
  * replaced at a time within any limits.
  *
- * Fails with ERROR_LIMIT where a limit is reached. A connection whose client library does not
- * return is a thread after its last query, too: a tenant leaves behind at most half of
- * --max-connections, and what it leaves to others.
+ * Fails with ERROR_LIMIT where a limit is reached. A poller whose client library does not return
+ * keeps its thread after its last query. A tenant may leave as many such threads as it has counted
+ * connections; beyond that, fewer than max_connections minus all leftovers.
  */
 bool engine_acquire(struct engine *engine, const struct query_request *request,
                     struct query **ret_query, struct error *error);

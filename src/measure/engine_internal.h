@@ -1,10 +1,6 @@
 /*
- * The map of connections and the list of watchers with news, for the files of the engine alone:
- *
- *     engine.c              acquires and releases queries, within the limits; hands out watchers
- *     engine_connections.c  visits all connections, for people
- *     engine_stats.c        adds up what connections count, those that have ended included
- *     engine_metrics.c      writes the sums in Prometheus' format
+ * The map of connections and the list of watchers with news, for the files of the engine alone
+ * (engine.h lists them).
  *
  * Threads: as engine.h has it.
  */

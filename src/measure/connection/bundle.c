@@ -48,11 +48,11 @@ void bundle_leave(struct query *query)
 /* For how long nobody needs a reading of it again. */
 static int64_t fresh_ms(const struct query *query)
 {
-    int64_t fresh_ms = query_shortest_interval_ms(query);
+    int64_t interval_ms = query_shortest_interval_ms(query);
     int64_t standard_ms = query->connection->settings->interval_ms;
     return query->uses_without_interval == 0
-               ? fresh_ms
-               : clock_earlier(fresh_ms, snapshot_fresh_ms(&query->known, standard_ms));
+               ? interval_ms
+               : clock_earlier(interval_ms, snapshot_fresh_ms(&query->known, standard_ms));
 }
 
 /* One request will answer them all, so those that are not fresh are due, too. Where the request

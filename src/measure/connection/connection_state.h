@@ -145,7 +145,9 @@ struct query {
     int64_t sent_us;          /* when it was sent last */
     int64_t outdated_from_us; /* readings sent before this time are outdated by a notification */
     struct outage outage;
-    struct snapshot known; /* without what copies have of its connection and its outage */
+    /* is_retried, unanswered_since_ms, failing_since_ms, effective_interval_ms and stuck_for_ms are
+     * set only in copies, which also show a failed connection (copy_known()). */
+    struct snapshot known;
     struct history_series series;
 
     struct option_values *values;

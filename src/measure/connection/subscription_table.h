@@ -14,7 +14,7 @@ struct query;
 
 struct subscription_place {
     struct query *query; /* NULL: the place is free */
-    uint64_t id;         /* in a free place: what `free` was before this place became free */
+    uint64_t id;         /* in a free place: the next free place */
 };
 
 /* Start from {0}; its owner frees `places`. */
