@@ -5,7 +5,6 @@
 #include "base/hash_table.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/text.h"
 #include "measure/agent/agent_launch.h"
 #include "measure/agent/agent_limits.h"
 #include "measure/agent/agent_messages.h"
@@ -79,14 +78,13 @@ static void take_connect(struct agent *agent, const Agent__Connect *connect)
 {
     _cleanup_(error_done) struct error error = {0};
     log_init((enum log_level)connect->log_level, (enum log_format)connect->log_format);
-    for (size_t i = 0; agent->scalers[i] != NULL; i++)
-        if (text_equal(agent->scalers[i]->name, connect->scaler))
-            agent->scaler = agent->scalers[i];
-    if (agent->scaler == NULL || agent->connection_values != NULL) {
+    const struct scaler *scaler = scaler_find(agent->scalers, connect->scaler);
+    if (scaler == NULL || agent->connection_values != NULL) {
         error_set(&error, ERROR_INTERNAL, "no scaler %s, or connected already", connect->scaler);
         send_lost(&error);
         return;
     }
+    agent->scaler = scaler;
     agent_limits_memory(connect->max_bytes);
     scaler_set_reconnects(connect->reconnects);
     agent->connection_values =

@@ -178,7 +178,8 @@ bool agent_client_measure(struct agent_client *client, struct feed *feed, struct
     return usable;
 }
 
-/* What has computed until its time was over would do so again. */
+/* An attempt that computed until its time-out would do so again: it is retried only after minutes.
+ */
 static bool end_connecting(struct agent_client *client, int64_t deadline_ms, struct error *error)
 {
     static const double costly_s = 0.5;
@@ -186,11 +187,12 @@ static bool end_connecting(struct agent_client *client, int64_t deadline_ms, str
     bool is_costly = clock_now_ms() >= deadline_ms && client->process.pid > 0 &&
                      process_stat(client->process.pid, &stat) && stat.cpu_seconds >= costly_s;
     end_agent(client, error);
-    return is_costly &&
-           error_set(error, ERROR_COSTLY,
-                     "connecting took the %s agent too much CPU time (such as a key of "
-                     "very many iterations); retrying in some minutes",
-                     client->scaler->name);
+    if (is_costly)
+        error_set(error, ERROR_COSTLY,
+                  "connecting took the %s agent too much CPU time (such as a key of "
+                  "very many iterations); retrying in some minutes",
+                  client->scaler->name);
+    return false;
 }
 
 /* Until it is connected; false where it cannot be, or is gone. */
