@@ -13,6 +13,7 @@
 #include "measure/agent/agent_process.h"
 #include "web/http/http.h"
 #include "web/http/login.h"
+#include "web/http/page_answer.h"
 #include "web/pages/assets.h"
 #include "web/pages/dashboard.h"
 #include "web/pages/explain.h"

@@ -3,6 +3,7 @@
 #include "daemon/informer_metrics.h"
 #include "daemon/invalid_connections.h"
 #include "daemon/kubernetes_secrets.h"
+#include "web/http/page_answer.h"
 #include "web/http/page_request.h"
 
 /* For the event loop; one that does not respond is not healthy. */

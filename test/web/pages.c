@@ -1,6 +1,7 @@
 #include "web/pages.h"
 
 #include "base/clock.h"
+#include "web/http/page_answer.h"
 #include "web/http/page_request.h"
 #include "web/live_tables.h"
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "web/http/page_answer.h"
 #include "web/http/page_request.h"
 
 #include <arpa/inet.h>

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
+#include "web/http/page_answer.h"
 #include "web/http/page_request.h"
 #include "web/live_tables.h"
 #include "web/pages.h"

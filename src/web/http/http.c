@@ -3,7 +3,8 @@
 #include "base/memory.h"
 #include "base/system/listen.h"
 #include "web/http/http_connections.h"
-#include "web/http/request.h"
+#include "web/http/page_answer.h"
+#include "web/http/route.h"
 
 #include <event2/buffer.h>
 #include <event2/event.h>
@@ -101,7 +102,7 @@ static void answer_request(struct evhttp_request *evhttp_request, void *argument
 
     struct web_connection *connection =
         web_connection_request(web->connections, evhttp_request_get_connection(evhttp_request));
-    const struct web_page *stream = web_request_answer(&web->settings, evhttp_request, &answer);
+    const struct web_page *stream = web_route_answer(&web->settings, evhttp_request, &answer);
     if (stream != NULL && open_stream(web, stream, connection, evhttp_request, &answer))
         return;
     if (has_body && connection != NULL && !web_connection_owe(connection, answer.body.length)) {

@@ -1,7 +1,8 @@
 /*
  * The HTTP port: what people and machines read of this server, in pages (page.h). A request is
- * refused, or finds its page (request.h). Nothing here changes anything. With a login (login.h)
- * pages that are not open get 401 without it, and /login is where browsers show the token.
+ * refused, or finds its page (route.h). No page changes what is measured or scaled. With a login
+ * (login.h) pages that are not open get 401 without it, and /login is where browsers show the
+ * token.
  *
  * A connection carries one request: it is closed after the answer, or after 5 s in any case
  * (http_connections.h). Streams (stream.h) stay open, and have a limit of their own. A request for

@@ -13,8 +13,8 @@
  * lab/rehearsal_http.c. The first row that fits a path is its page: a row after one whose path ends
  * with "/" and begins its own is never found, and none after "/".
  *
- * A page reads its request with page_request.h. It writes JSON with web/json.h and lists with
- * web/list_page.h, and refuses a request with page_answer.h.
+ * A page reads its request with page_request.h, and answers or refuses it with page_answer.h. It
+ * writes JSON with web/json.h and lists with web/list_page.h.
  *
  * The modules of web/; each uses only those above it:
  *
@@ -28,9 +28,9 @@
  *   http/page              this header
  *   http/settings          what the port serves, and to whom
  *   http/page_request      what a page reads of a request
- *   http/page_answer       answers in JSON, and refusals
+ *   http/page_answer       what a page answers: JSON, or a refusal
  *   http/http_connections  how many connections there are, and for how long
- *   http/request           a request finds its page, or is refused
+ *   http/route             a request finds its page, or is refused
  *   http/http              the port
  *   walk                   over all triggers, some at a time under the turn lock
  *   list_page              lists that are read a page at a time
@@ -48,7 +48,6 @@
 #ifndef BACKLOG_WEB_HTTP_PAGE_H
 #define BACKLOG_WEB_HTTP_PAGE_H
 
-#include "base/text.h"
 #include "web/http/stream.h"
 
 #include <stdbool.h>
@@ -62,12 +61,6 @@ struct web_page {
     void *context;
     const struct web_stream *stream; /* NULL, or an answer that goes on, in the place of `get` */
     bool is_open;                    /* whoever has no login reads it, too */
-};
-
-struct web_answer {
-    int code;         /* 200, if the page sets no other */
-    const char *type; /* static; plain text, if the page sets no other */
-    struct text body;
 };
 
 #endif

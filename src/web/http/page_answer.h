@@ -1,14 +1,20 @@
 /*
- * How pages answer in JSON, and how they refuse a request.
+ * What a page answers, how it does so in JSON, and how it refuses a request.
  *
  * Threads: that of the pages.
  */
 #ifndef BACKLOG_WEB_HTTP_PAGE_ANSWER_H
 #define BACKLOG_WEB_HTTP_PAGE_ANSWER_H
 
-#include "web/http/page.h"
+#include "base/text.h"
 
 #include <jansson.h>
+
+struct web_answer {
+    int code;         /* 200, if the page sets no other */
+    const char *type; /* static; plain text, if the page sets no other */
+    struct text body;
+};
 
 /* Answers with `json`, which is borrowed. */
 void web_answer_json(struct web_answer *answer, json_t *json);

@@ -1,4 +1,4 @@
-#include "web/http/request.h"
+#include "web/http/route.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -224,7 +224,7 @@ static void log_out(const struct web_login *login, struct evhttp_request *evhttp
 
 /* ---- by method ---- */
 
-/* Returns the page where that is a stream, as web_request_answer(). */
+/* Returns the page where that is a stream, as web_route_answer(). */
 static const struct web_page *answer_get(const struct web_settings *settings,
                                          struct evhttp_request *evhttp_request, const char *path,
                                          const char *query, struct web_answer *answer)
@@ -268,9 +268,9 @@ static void answer_post(const struct web_settings *settings, struct evhttp_reque
         refuse_method(evhttp_request, answer);
 }
 
-const struct web_page *web_request_answer(const struct web_settings *settings,
-                                          struct evhttp_request *evhttp_request,
-                                          struct web_answer *answer)
+const struct web_page *web_route_answer(const struct web_settings *settings,
+                                        struct evhttp_request *evhttp_request,
+                                        struct web_answer *answer)
 {
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(evhttp_request);
     const char *path = uri == NULL ? NULL : evhttp_uri_get_path(uri);

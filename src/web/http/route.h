@@ -3,8 +3,8 @@
  *
  * Threads: the HTTP server's.
  */
-#ifndef BACKLOG_WEB_HTTP_REQUEST_H
-#define BACKLOG_WEB_HTTP_REQUEST_H
+#ifndef BACKLOG_WEB_HTTP_ROUTE_H
+#define BACKLOG_WEB_HTTP_ROUTE_H
 
 #include "web/http/settings.h"
 
@@ -15,8 +15,8 @@ struct evhttp_request;
 
 /* Writes the answer, and returns NULL. Where the page is a stream, it writes nothing and returns
  * the page. */
-const struct web_page *web_request_answer(const struct web_settings *settings,
-                                          struct evhttp_request *evhttp_request,
-                                          struct web_answer *answer);
+const struct web_page *web_route_answer(const struct web_settings *settings,
+                                        struct evhttp_request *evhttp_request,
+                                        struct web_answer *answer);
 
 #endif
