@@ -83,8 +83,8 @@ static bool open_stream(struct web *web, const struct web_page *page,
     }
     if (connection == NULL ||
         !web_streams_make_room(web->streams, evhttp_request_get_connection(evhttp_request))) {
-        answer->code = 503;
-        text_add(&answer->body, "too many readers of this page are connected: try again later\n");
+        web_refuse_text(answer, 503,
+                        "too many readers of this page are connected: try again later\n");
         return false;
     }
     add_headers(evhttp_request_get_output_headers(evhttp_request), stream_type);
@@ -106,9 +106,8 @@ static void answer_request(struct evhttp_request *evhttp_request, void *argument
     if (stream != NULL && open_stream(web, stream, connection, evhttp_request, &answer))
         return;
     if (has_body && connection != NULL && !web_connection_owe(connection, answer.body.length)) {
-        answer = (struct web_answer){.code = 503, .type = text_type, .body = answer.body};
-        text_clear(&answer.body);
-        text_add(&answer.body, "other answers are not read yet: try again later\n");
+        answer.type = text_type;
+        web_refuse_text(&answer, 503, "other answers are not read yet: try again later\n");
     }
     send_answer(evhttp_request, &answer);
     text_done(&answer.body);

@@ -20,8 +20,14 @@ void web_refuse(struct web_answer *answer, int code, const char *why)
     web_answer_json(answer, object);
 }
 
+void web_refuse_text(struct web_answer *answer, int code, const char *text)
+{
+    answer->code = code;
+    text_clear(&answer->body);
+    text_add(&answer->body, text);
+}
+
 void web_refuse_path(struct web_answer *answer)
 {
-    answer->code = 404;
-    text_add(&answer->body, "page not found\n");
+    web_refuse_text(answer, 404, "page not found\n");
 }

@@ -22,7 +22,10 @@ void web_answer_json(struct web_answer *answer, json_t *json);
 /* Answers with the status `code` and {"error": why}. */
 void web_refuse(struct web_answer *answer, int code, const char *why);
 
-/* Answers that no page has the path: 404, in plain text, like all that no page has answered. */
+/* Answers with the status `code` and this text alone: what no page has answered. */
+void web_refuse_text(struct web_answer *answer, int code, const char *text);
+
+/* Answers that no page has the path: 404, in plain text. */
 void web_refuse_path(struct web_answer *answer);
 
 #endif

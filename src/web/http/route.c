@@ -56,13 +56,6 @@ static const struct web_page *find_page(const struct web_settings *settings, con
     return NULL;
 }
 
-/* What no page has answered: in plain text. Pages refuse in JSON (page_answer.h). */
-static void refuse(struct web_answer *answer, int code, const char *text)
-{
-    answer->code = code;
-    text_add(&answer->body, text);
-}
-
 /* "a=1&b" and "a=1&&b=2" as well: evhttp knows no parameter without a value, and none that is
  * empty. */
 static bool parse_parameters(const char *query, struct evkeyvalq *ret_parameters)
@@ -175,9 +168,9 @@ static void demand_login(struct web_login *login, struct evhttp_request *evhttp_
         return;
     }
     add_header(evhttp_request, "WWW-Authenticate", "Bearer realm=\"Backlog\"");
-    refuse(answer, 401,
-           "a token is needed: \"Authorization: Bearer TOKEN\" with that of the server's "
-           "--http-token-file\n");
+    web_refuse_text(answer, 401,
+                    "a token is needed: \"Authorization: Bearer TOKEN\" with that of the server's "
+                    "--http-token-file\n");
 }
 
 /* Whether the browser uses HTTPS. Each proxy may add what it was reached by: the first is the
@@ -236,7 +229,7 @@ static const struct web_page *answer_get(const struct web_settings *settings,
     _cleanup_(request_done) struct web_request request = {.target = target,
                                                           .parameters = &parameters};
     if (!parse_parameters(query, &parameters)) {
-        refuse(answer, HTTP_BADREQUEST, "invalid query string\n");
+        web_refuse_text(answer, HTTP_BADREQUEST, "invalid query string\n");
         return NULL;
     }
     const struct web_page *page = find_page(settings, path, &request);
@@ -254,7 +247,7 @@ static const struct web_page *answer_get(const struct web_settings *settings,
 static void refuse_method(struct evhttp_request *evhttp_request, struct web_answer *answer)
 {
     add_header(evhttp_request, "Allow", "GET, HEAD");
-    refuse(answer, HTTP_BADMETHOD, "method not allowed: only GET and HEAD\n");
+    web_refuse_text(answer, HTTP_BADMETHOD, "method not allowed: only GET and HEAD\n");
 }
 
 static void answer_post(const struct web_settings *settings, struct evhttp_request *evhttp_request,
