@@ -45,7 +45,7 @@ struct live_tables_reader {
 
 struct live_tables {
     struct live_tables_settings settings;
-    struct table by_name[LIVE_TABLES];
+    struct table tables[LIVE_TABLES];
     struct live_tables_reader *readers;
     uint64_t version;
     char *server;
@@ -57,7 +57,7 @@ struct live_tables {
 static void clear(struct live_tables *tables)
 {
     for (int t = 0; t < LIVE_TABLES; t++) {
-        struct table *table = &tables->by_name[t];
+        struct table *table = &tables->tables[t];
         for (size_t i = 0; i < table->count; i++) {
             free(table->rows[i].fixed);
             free(table->rows[i].live);
@@ -98,25 +98,25 @@ static void end_row(struct live_tables *tables, struct table *table, struct row 
     table->gone++;
 }
 
-void live_tables_begin(struct live_tables *tables, enum live_table table)
+void live_tables_begin(struct live_tables *tables, enum live_table which)
 {
-    tables->by_name[table].at = 0;
+    tables->tables[which].at = 0;
 }
 
-bool live_tables_seek(struct live_tables *tables, enum live_table name, uint64_t id)
+bool live_tables_seek(struct live_tables *tables, enum live_table which, uint64_t id)
 {
-    struct table *table = &tables->by_name[name];
+    struct table *table = &tables->tables[which];
     while (table->at < table->count && table->rows[table->at].id < id)
         end_row(tables, table, &table->rows[table->at++]);
     return table->at < table->count && table->rows[table->at].id == id &&
            table->rows[table->at].live != NULL;
 }
 
-void live_tables_row(struct live_tables *tables, enum live_table name, uint64_t id,
+void live_tables_row(struct live_tables *tables, enum live_table which, uint64_t id,
                      const char *fixed, const char *live)
 {
-    struct table *table = &tables->by_name[name];
-    bool is_known = live_tables_seek(tables, name, id);
+    struct table *table = &tables->tables[which];
+    bool is_known = live_tables_seek(tables, which, id);
     if (!is_known && fixed == NULL)
         return;
     if (table->at == table->count || table->rows[table->at].id != id) {
@@ -171,9 +171,9 @@ static void forget_gone(struct live_tables *tables, struct table *table)
         forget_until(tables, table, tables->version - 1);
 }
 
-void live_tables_end(struct live_tables *tables, enum live_table name)
+void live_tables_end(struct live_tables *tables, enum live_table which)
 {
-    struct table *table = &tables->by_name[name];
+    struct table *table = &tables->tables[which];
     while (table->at < table->count)
         end_row(tables, table, &table->rows[table->at++]);
     if (table->gone > MAX_GONE)
@@ -230,7 +230,7 @@ static void add_row(const struct live_tables_reader *reader, const struct row *r
 static void write_rows(const struct live_tables *tables, struct live_tables_reader *reader,
                        struct text *piece)
 {
-    const struct table *table = &tables->by_name[reader->table];
+    const struct table *table = &tables->tables[reader->table];
     _cleanup_(text_done) struct text rows = {0};
     _cleanup_(text_done) struct text gone = {0};
     for (; reader->row < table->count; reader->row++) {
@@ -267,7 +267,7 @@ static bool walk_tables(const struct live_tables *tables, struct live_tables_rea
     }
     while (reader->table < LIVE_TABLES) {
         write_rows(tables, reader, piece);
-        if (reader->row < tables->by_name[reader->table].count)
+        if (reader->row < tables->tables[reader->table].count)
             return true;
         reader->table++;
         reader->row = 0;

@@ -46,16 +46,16 @@ extern const struct web_stream live_tables_stream;
 /* The hook update() gives all rows of a table, by ascending ids, between begin and end. Rows that
  * were there before and are not given again are gone. Without live_tables_end() those behind the
  * last one stay as they were. */
-void live_tables_begin(struct live_tables *tables, enum live_table table);
+void live_tables_begin(struct live_tables *tables, enum live_table which);
 
 /* Goes on to the row with this id; those before it that were not given are gone. True: the row is
  * there already, and needs no `fixed`. */
-bool live_tables_seek(struct live_tables *tables, enum live_table table, uint64_t id);
+bool live_tables_seek(struct live_tables *tables, enum live_table which, uint64_t id);
 /* Gives a row as two JSON objects, which are copied. `fixed` never changes; it is NULL where the
  * row is there already. */
-void live_tables_row(struct live_tables *tables, enum live_table table, uint64_t id,
+void live_tables_row(struct live_tables *tables, enum live_table which, uint64_t id,
                      const char *fixed, const char *live);
-void live_tables_end(struct live_tables *tables, enum live_table table);
+void live_tables_end(struct live_tables *tables, enum live_table which);
 
 /* Gives the figures of the server as one JSON object, which is copied. */
 void live_tables_server(struct live_tables *tables, const char *json);
