@@ -2,7 +2,7 @@
 // last hour.
 
 import { el, setText, svg } from "./dom.js";
-import { bytes, clock, compact, cores, number, plural, rate, zone } from "./format.js";
+import { bytes, clock, compact, cores, number, plural, rate, UNKNOWN, zone } from "./format.js";
 import { getJson, store, takePods } from "./store.js";
 
 const WIDTH = 120;
@@ -92,7 +92,7 @@ async function followPods(element) {
 
 export function makeCards() {
   const made = cards.filter(({ isShown }) => isShown?.() ?? true).map((card) => {
-    const value = el("dd", { class: "value" }, "–");
+    const value = el("dd", { class: "value" }, UNKNOWN);
     const note = el("dd", { class: "note" });
     const path = svg("path", { class: "curve" });
     const [peak, from] = [el("span", {}), el("span", {})];

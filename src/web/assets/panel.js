@@ -2,7 +2,7 @@
 
 import { addressOf } from "./address.js";
 import { el, setChildren, setText } from "./dom.js";
-import { age, clock, compact, duration, number, rate, zone } from "./format.js";
+import { age, clock, compact, duration, number, rate, UNKNOWN, zone } from "./format.js";
 import { changesOf, columnsOf } from "./trigger_history.js";
 import { makeTriggerPlots } from "./trigger_plots.js";
 import { stateOf } from "./trigger_state.js";
@@ -35,7 +35,7 @@ function figuresOf(trigger, samples) {
       ["Consumed", rate(rates.consumption, rates.areBounds) + " /s"],
     ] : []),
     ["Age of the reading", age(reading.ageSeconds)],
-    ["Last call", trigger.lastCallSecondsAgo == null ? "–" : `${duration(trigger.lastCallSecondsAgo)} ago`],
+    ["Last call", trigger.lastCallSecondsAgo == null ? UNKNOWN : `${duration(trigger.lastCallSecondsAgo)} ago`],
   ];
   if (trigger.policy) entries.push(["Bound by", trigger.policy.boundBy], ["Consumers", trigger.policy.status]);
   const { shadow } = trigger;

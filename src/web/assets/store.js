@@ -2,7 +2,7 @@
 
 const MAX_LOG_LINES = 2000;
 const TREND_SECONDS = 3600; // of the curves on the cards
-const TREND_POINTS = 240; // about so far apart that they are for what there is of it
+const TREND_POINTS = 240; // at most about so many points: the longer the trend, the farther apart
 
 export const store = {
   hello: { mode: "serve" },

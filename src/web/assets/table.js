@@ -169,7 +169,7 @@ export class Table {
   }
 
   drawRow(element, cells, row) {
-    setClass(element, row.state === "refused" || row.state === "failed" ? "bad" : "");
+    setClass(element, "");
     this.columns.forEach((column, index) => {
       if (column.draw) column.draw(cells[index], row);
       else setText(cells[index], column.text(row));
