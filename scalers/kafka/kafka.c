@@ -24,8 +24,8 @@
 
 #include <librdkafka/rdkafka.h>
 
-/* Without a subscription. 1,000 idle groups cost 50 ms of a core here and 100 ms at the broker, one
- * 0.3. */
+/* Without a subscription. A measurement of 1,000 idle groups costs 50 ms of a core here and 100 ms
+ * of one at the broker; a measurement of a single group costs 0.3 ms. */
 enum { IDLE_MS = 500 };
 
 /* auto.commit.interval.ms of most clients. */

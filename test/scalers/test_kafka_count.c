@@ -27,7 +27,7 @@ struct fixture {
     struct kafka_session session;
     struct kafka_batch batch;
     struct kafka_partition ends[PARTITIONS];
-    struct kafka_offset commits[PARTITIONS];
+    struct kafka_known_offset commits[PARTITIONS];
     struct kafka_batch_topic topic;
     struct kafka_batch_group group;
     struct kafka_group_topic group_topic;
@@ -78,8 +78,8 @@ static int set_up(void **state)
                                                     .topics = fixture->topics,
                                                     .count = 1};
     for (size_t i = 0; i < PARTITIONS; i++) {
-        fixture->commits[i] = (struct kafka_offset)KNOWN(0);
-        fixture->ends[i].latest = (struct kafka_offset)KNOWN(0);
+        fixture->commits[i] = (struct kafka_known_offset)KNOWN(0);
+        fixture->ends[i].latest = (struct kafka_known_offset)KNOWN(0);
     }
     *state = fixture;
     return 0;
@@ -104,8 +104,8 @@ static void limit_to(struct fixture *fixture, int32_t partition)
 
 static void set(struct fixture *fixture, size_t partition, int64_t committed, int64_t latest)
 {
-    fixture->commits[partition] = (struct kafka_offset)KNOWN(committed);
-    fixture->ends[partition].latest = (struct kafka_offset)KNOWN(latest);
+    fixture->commits[partition] = (struct kafka_known_offset)KNOWN(committed);
+    fixture->ends[partition].latest = (struct kafka_known_offset)KNOWN(latest);
 }
 
 /* ---- which partitions ---- */
@@ -134,7 +134,7 @@ static void what_is_missing_of_a_partition(void **state)
 {
     struct fixture *fixture = *state;
     const struct {
-        struct kafka_offset commit, latest, earliest;
+        struct kafka_known_offset commit, latest, earliest;
         enum kafka_missing_kind missing;
         const char *failed;
     } rows[] = {
@@ -212,8 +212,8 @@ static void an_offset_is_a_number_or_an_error(void **state)
                                                              .owner = &fixture->batch});
         rd_kafka_topic_partition_list_destroy(list);
         const struct kafka_partition *ends = &fixture->ends[1];
-        const struct kafka_offset *offset = i % 2 == 1 ? &ends->earliest : &ends->latest;
-        const struct kafka_offset *other = i % 2 == 1 ? &ends->latest : &ends->earliest;
+        const struct kafka_known_offset *offset = i % 2 == 1 ? &ends->earliest : &ends->latest;
+        const struct kafka_known_offset *other = i % 2 == 1 ? &ends->latest : &ends->earliest;
         bool has_failed = rows[row].error != RD_KAFKA_RESP_ERR_NO_ERROR;
         assert_int_equal(offset->state, has_failed ? KAFKA_OFFSET_FAILED : KAFKA_OFFSET_KNOWN);
         assert_int_equal(offset->error, rows[row].error);

@@ -170,8 +170,8 @@ struct kafka_persistence *kafka_batch_persistence(const struct kafka_group_topic
 static void group_free(struct kafka_batch_group *group)
 {
     kafka_commits_cancel(group->batch->session->commits, &group->request);
-    if (group->commits != NULL)
-        rd_kafka_event_destroy(group->commits);
+    if (group->commits_event != NULL)
+        rd_kafka_event_destroy(group->commits_event);
     free(group->name);
     free(group);
 }

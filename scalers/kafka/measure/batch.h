@@ -27,7 +27,7 @@ enum kafka_offset_state {
 };
 
 /* Written by progress.c. */
-struct kafka_offset {
+struct kafka_known_offset {
     enum kafka_offset_state state;
     int64_t value;             /* of a commit, -1: there is none */
     rd_kafka_resp_err_t error; /* where it failed */
@@ -35,8 +35,8 @@ struct kafka_offset {
 };
 
 struct kafka_partition {
-    struct kafka_offset latest;
-    struct kafka_offset earliest;
+    struct kafka_known_offset latest;
+    struct kafka_known_offset earliest;
 };
 
 struct kafka_batch_topic {
@@ -54,8 +54,8 @@ struct kafka_group_topic {
         struct kafka_batch_group *group;
         struct kafka_batch_topic *topic;
     } key;
-    struct kafka_offset *commits;   /* one per partition */
-    struct kafka_group_topic *next; /* of the group */
+    struct kafka_known_offset *commits; /* one per partition */
+    struct kafka_group_topic *next;     /* of the group */
     UT_hash_handle hh;
 
     /* progress.c: */
@@ -84,8 +84,8 @@ struct kafka_batch_group {
     struct kafka_batch_task *tasks;
     bool wants_all; /* a task is for all topics that the group has committed */
     bool wants_members;
-    unsigned answered_step;    /* the batch's step when the commits came */
-    rd_kafka_event_t *commits; /* while KAFKA_GROUP_AWAITS_METADATA; NULL otherwise */
+    unsigned answered_step;          /* the batch's step when the commits came */
+    rd_kafka_event_t *commits_event; /* while KAFKA_GROUP_AWAITS_METADATA; NULL otherwise */
     uint64_t metadata_request; /* while KAFKA_GROUP_AWAITS_METADATA: what must be answered first */
 };
 

@@ -13,9 +13,9 @@ struct kafka_missing kafka_count_missing(const struct kafka_batch_task *batch_ta
                                          int32_t partition)
 {
     const struct kafka_query *query = batch_task->task->query;
-    const struct kafka_offset *commit = &group_topic->commits[partition];
+    const struct kafka_known_offset *commit = &group_topic->commits[partition];
     const struct kafka_partition *ends = &group_topic->key.topic->partitions[partition];
-    const struct kafka_offset *latest = &ends->latest;
+    const struct kafka_known_offset *latest = &ends->latest;
 
     if (commit->state == KAFKA_OFFSET_FAILED)
         return (struct kafka_missing){KAFKA_MISSING_FAILED, "the commit", commit};

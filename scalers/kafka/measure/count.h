@@ -21,8 +21,8 @@ enum kafka_missing_kind {
 /* What it takes to count a partition. */
 struct kafka_missing {
     enum kafka_missing_kind kind;
-    const char *what;                 /* of KAFKA_MISSING_FAILED: "the commit" */
-    const struct kafka_offset *cause; /* of KAFKA_MISSING_FAILED: the offset with the error */
+    const char *what;                       /* of KAFKA_MISSING_FAILED: "the commit" */
+    const struct kafka_known_offset *cause; /* of KAFKA_MISSING_FAILED: the offset with the error */
 };
 
 /* What is missing of a partition, once the group's commits have come. */

@@ -16,8 +16,8 @@ static void note_topic(const struct kafka_batch_task *batch_task,
     const struct kafka_batch_topic *topic = group_topic->key.topic;
     struct kafka_persistence *persistence = kafka_batch_persistence(group_topic);
     for (int32_t i = 0; i < topic->count; i++) {
-        const struct kafka_offset *commit = &group_topic->commits[i];
-        const struct kafka_offset *latest = &topic->partitions[i].latest;
+        const struct kafka_known_offset *commit = &group_topic->commits[i];
+        const struct kafka_known_offset *latest = &topic->partitions[i].latest;
         if (!kafka_query_has_partition(query, i))
             continue;
         if (commit->state == KAFKA_OFFSET_KNOWN && latest->state == KAFKA_OFFSET_KNOWN)

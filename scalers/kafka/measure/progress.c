@@ -42,9 +42,9 @@ static void request_offset(struct kafka_batch_topic *topic, int32_t partition, b
 {
     struct kafka_batch *batch = topic->batch;
     struct kafka_partition *offsets = &topic->partitions[partition];
-    struct kafka_offset *offset = is_earliest ? &offsets->earliest : &offsets->latest;
-    *offset =
-        (struct kafka_offset){.state = KAFKA_OFFSET_REQUESTED, .requested_step = ++batch->step};
+    struct kafka_known_offset *offset = is_earliest ? &offsets->earliest : &offsets->latest;
+    *offset = (struct kafka_known_offset){.state = KAFKA_OFFSET_REQUESTED,
+                                          .requested_step = ++batch->step};
     const struct kafka_offset_request request = {
         .topic = topic->name,
         .partition = partition,
@@ -248,7 +248,7 @@ static void take_partitions(struct kafka_batch_group *group,
         if (result->partition >= topic->key.topic->count)
             continue;
         bool is_known = result->err == RD_KAFKA_RESP_ERR_NO_ERROR;
-        topic->commits[result->partition] = (struct kafka_offset){
+        topic->commits[result->partition] = (struct kafka_known_offset){
             .state = is_known ? KAFKA_OFFSET_KNOWN : KAFKA_OFFSET_FAILED,
             .value = result->offset < 0 ? -1 : result->offset,
             .error = result->err,
@@ -260,9 +260,9 @@ static void take_partitions(struct kafka_batch_group *group,
  * must be. */
 static void fill_gaps(struct kafka_batch_group *group)
 {
-    const struct kafka_offset none = {.state = KAFKA_OFFSET_KNOWN, .value = -1};
-    const struct kafka_offset missing = {.state = KAFKA_OFFSET_FAILED,
-                                         .error = RD_KAFKA_RESP_ERR__BAD_MSG};
+    const struct kafka_known_offset none = {.state = KAFKA_OFFSET_KNOWN, .value = -1};
+    const struct kafka_known_offset missing = {.state = KAFKA_OFFSET_FAILED,
+                                               .error = RD_KAFKA_RESP_ERR__BAD_MSG};
     for (struct kafka_group_topic *topic = group->topics; topic != NULL; topic = topic->next)
         for (int32_t i = 0; i < topic->key.topic->count; i++)
             if (topic->commits[i].state == KAFKA_OFFSET_UNKNOWN ||
@@ -339,7 +339,7 @@ static void take_offsets(const struct kafka_offset_answer *answer)
         const rd_kafka_topic_partition_t *result = &answer->list->elems[i];
         struct kafka_batch_topic *topic = result->opaque;
         struct kafka_partition *partition = &topic->partitions[result->partition];
-        struct kafka_offset *offset =
+        struct kafka_known_offset *offset =
             answer->is_earliest ? &partition->earliest : &partition->latest;
         rd_kafka_resp_err_t error = error_of(answer, result);
         offset->state =
@@ -443,7 +443,7 @@ void kafka_progress_metadata(struct kafka_batch *batch)
         if (group->stage != KAFKA_GROUP_AWAITS_METADATA ||
             !kafka_metadata_has(metadata, group->metadata_request))
             continue;
-        rd_kafka_event_t *event = TAKE(group->commits);
+        rd_kafka_event_t *event = TAKE(group->commits_event);
         take_commits(group, kafka_commits_result(event, &reason, &is_timeout));
         rd_kafka_event_destroy(event);
         try_group(group);
@@ -476,7 +476,7 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
     else if (may_name_topics &&
              (group->metadata_request = metadata_needed(metadata, partitions)) > 0) {
         group->stage = KAFKA_GROUP_AWAITS_METADATA;
-        group->commits = TAKE(event);
+        group->commits_event = TAKE(event);
         kafka_metadata_request(metadata, group->metadata_request);
     } else {
         take_commits(group, partitions);

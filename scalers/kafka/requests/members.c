@@ -10,9 +10,8 @@
 
 enum { ABANDONED_MS = 1000 }; /* nobody waits for a request that is so old */
 
-/* Of one group. */
-struct members {
-    char *group;
+struct member_group {
+    char *name;
     int64_t wanted_ms;
     int64_t sent_ms; /* 0: no request is under way */
     int64_t received_ms;
@@ -26,7 +25,7 @@ struct members {
 struct kafka_members {
     struct kafka_client *client;
     rd_kafka_queue_t *answers;
-    struct members *groups;
+    struct member_group *groups;
 };
 
 void kafka_members_open_handle(struct kafka_members *members)
@@ -42,7 +41,7 @@ struct kafka_members *kafka_members_new(struct kafka_client *client)
     return members;
 }
 
-static void set_unknown(struct members *group)
+static void set_unknown(struct member_group *group)
 {
     if (group->assigned != NULL)
         rd_kafka_topic_partition_list_destroy(TAKE(group->assigned));
@@ -51,42 +50,42 @@ static void set_unknown(struct members *group)
 
 void kafka_members_close_handle(struct kafka_members *members)
 {
-    for (struct members *group = members->groups; group != NULL; group = group->hh.next) {
+    for (struct member_group *group = members->groups; group != NULL; group = group->hh.next) {
         set_unknown(group);
         group->sent_ms = 0;
     }
     kafka_client_end_queue(TAKE(members->answers));
 }
 
-static void group_free(struct kafka_members *members, struct members *group)
+static void group_free(struct kafka_members *members, struct member_group *group)
 {
     HASH_DEL(members->groups, group);
     set_unknown(group);
-    free(group->group);
+    free(group->name);
     free(group);
 }
 
 void kafka_members_free(struct kafka_members *members)
 {
-    struct members *group;
-    struct members *next;
+    struct member_group *group;
+    struct member_group *next;
     kafka_members_close_handle(members);
     HASH_ITER(hh, members->groups, group, next)
         group_free(members, group);
     free(members);
 }
 
-static struct members *group_find(const struct kafka_members *members, const char *name)
+static struct member_group *group_find(const struct kafka_members *members, const char *name)
 {
-    struct members *group;
+    struct member_group *group;
     HASH_FIND_STR(members->groups, name, group);
     return group;
 }
 
 void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms)
 {
-    struct members *group;
-    struct members *next;
+    struct member_group *group;
+    struct member_group *next;
     HASH_ITER(hh, members->groups, group, next)
         if (group->sent_ms == 0 && now_ms - group->wanted_ms >= KAFKA_FORGET_MS)
             group_free(members, group);
@@ -95,9 +94,9 @@ void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms)
 /* ---- requests ---- */
 
 /* The group is not forgotten before the answer, or the handle, which takes the answer with it. */
-static void send_request(struct kafka_members *members, struct members *group)
+static void send_request(struct kafka_members *members, struct member_group *group)
 {
-    const char *name = group->group;
+    const char *name = group->name;
     rd_kafka_t *rk = members->client->rk;
     rd_kafka_AdminOptions_t *options =
         kafka_client_new_call(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, group);
@@ -107,11 +106,11 @@ static void send_request(struct kafka_members *members, struct members *group)
 
 void kafka_members_request(struct kafka_members *members, const char *name, int64_t now_ms)
 {
-    struct members *group = group_find(members, name);
+    struct member_group *group = group_find(members, name);
     if (group == NULL) {
         group = memory_new(sizeof(*group));
-        group->group = text_copy(name);
-        HASH_ADD_KEYPTR(hh, members->groups, group->group, strlen(group->group), group);
+        group->name = text_copy(name);
+        HASH_ADD_KEYPTR(hh, members->groups, group->name, strlen(group->name), group);
     }
     group->wanted_ms = now_ms;
     if (group->sent_ms != 0)
@@ -123,14 +122,14 @@ void kafka_members_request(struct kafka_members *members, const char *name, int6
 bool kafka_members_is_pending(const struct kafka_members *members, const char *name,
                               int64_t since_ms, int64_t now_ms)
 {
-    const struct members *group = group_find(members, name);
+    const struct member_group *group = group_find(members, name);
     return group != NULL && group->sent_ms != 0 && group->received_ms < since_ms &&
            now_ms - group->sent_ms < ABANDONED_MS;
 }
 
 /* ---- answers ---- */
 
-static void take_member(struct members *group, const rd_kafka_MemberDescription_t *member,
+static void take_member(struct member_group *group, const rd_kafka_MemberDescription_t *member,
                         size_t number)
 {
     const rd_kafka_MemberAssignment_t *assignment = rd_kafka_MemberDescription_assignment(member);
@@ -143,19 +142,19 @@ static void take_member(struct members *group, const rd_kafka_MemberDescription_
     }
 }
 
-static void warn_once(const struct members *group, bool *has_warned, const char *reason)
+static void warn_once(const struct member_group *group, bool *has_warned, const char *reason)
 {
     if (!*has_warned)
         log_warning("the members of Kafka group %s: %s; ratePerReplica: measured and the status of "
                     "consumers need them",
-                    group->group, reason);
+                    group->name, reason);
     *has_warned = true;
 }
 
 /* While the group rebalances, no member has a partition. Consumers that assign partitions by hand
  * are no members. A group of Kafka 4's protocol is dead for a client that does not know that
  * protocol (workaround 12). */
-static void take_description(struct members *group,
+static void take_description(struct member_group *group,
                              const rd_kafka_ConsumerGroupDescription_t *description)
 {
     const rd_kafka_error_t *error = rd_kafka_ConsumerGroupDescription_error(description);
@@ -182,7 +181,7 @@ static void take_description(struct members *group,
 
 static void take_event(rd_kafka_event_t *event)
 {
-    struct members *group = rd_kafka_event_opaque(event);
+    struct member_group *group = rd_kafka_event_opaque(event);
     size_t count = 0;
     const rd_kafka_DescribeConsumerGroups_result_t *result =
         rd_kafka_event_DescribeConsumerGroups_result(event);
@@ -215,7 +214,7 @@ bool kafka_members_receive(struct kafka_members *members)
 const rd_kafka_topic_partition_list_t *kafka_members_assigned(const struct kafka_members *members,
                                                               const char *name, int64_t since_ms)
 {
-    const struct members *group = group_find(members, name);
+    const struct member_group *group = group_find(members, name);
     bool is_known = group != NULL && group->is_known && group->received_ms >= since_ms;
     return is_known ? group->assigned : NULL;
 }
