@@ -459,6 +459,20 @@ def test_rows_that_come_in_pieces_are_all_in_the_table(browser, server):
     browser.wait_for_text("piece 2", ".pieces", seconds=10)
 
 
+def test_a_plot_shows_its_values_where_its_library_did_not_load(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    browser.evaluate("""(async () => {
+        const { makePlot } = await import('/assets/plots.js');
+        window.uPlot = undefined;
+        const series = [{ label: 'wanted', colour: 'replicas', isStep: true }];
+        const plot = makePlot({ title: 'Replicas', unit: 'replicas', summary: 'wanted', series, isWhole: true });
+        document.querySelector('main').replaceChildren(plot.element);
+        plot.draw({ times: [1, 2], columns: [[5, 7]], range: [1, 2], outages: [] });
+    })()""")
+    browser.wait_for_text("7", ".plot .legend-value", seconds=10)
+
+
 def test_it_connects_again_to_a_server_that_was_restarted(browser, server, client, redis):
     push(redis, "orders", 3)
     client.metrics(queue("orders"), metric_name="", name="orders")

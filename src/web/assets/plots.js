@@ -97,12 +97,17 @@ export function makePlot({ title, unit, summary, series, isWhole, chosen }) {
 
   function make() {
     plot?.destroy();
+    plot = null;
+    if (!window.uPlot) { // it could not be loaded: the values are shown all the same
+      show(isHere());
+      return;
+    }
     const hooks = {
       drawClear: [(self) => shade(self, shown.outages)], setSelect: [select],
       setCursor: [(self) => show(self.cursor.idx ?? isHere())],
     };
     const options = { ...optionsOf({ series, isWhole, unit: shown.unit, range: () => shown.range }), ...size(), hooks };
-    plot = window.uPlot ? new window.uPlot(options, data(), holder) : null;
+    plot = new window.uPlot(options, data(), holder);
     show(isHere());
   }
 
