@@ -19,7 +19,7 @@ bool client_open(const struct scaler *scaler, const struct option_values *connec
 bool client_measure(struct client *client, struct feed *feed, struct error *error);
 void client_close(struct client *client);
 
-/* What people are told of the client of a connection. */
+/* The state of the client of a connection, as people see it. */
 enum client_state { CLIENT_DISCONNECTED, CLIENT_CONNECTED, CLIENT_FAILED };
 
 const char *client_state_name(enum client_state state); /* "connected", in all JSON */

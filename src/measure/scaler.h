@@ -176,7 +176,7 @@ uint64_t scaler_tenant(void);
 bool scaler_tenant_is_named(void); /* in the connections file */
 
 /* For `connect`: whether this connection had another client before, or one could not be made. Then
- * the source may have just started. An agent, which ends with its client, is told by the server. */
+ * the source may have just started. The server says so to an agent, which ends with its client. */
 bool scaler_reconnects(void);
 
 /* Checks the options by all rules of the scaler. */

@@ -99,7 +99,7 @@ struct connection {
     size_t unsubscribes_capacity;
     bool has_warned_of_subscribing;
 
-    /* connection.c: what is told to people. Others count in `stats`, too. */
+    /* connection.c: what people see. Others count in `stats`, too. */
     int64_t warned_of_delay_ms;
     double round_trip_us; /* of a query, averaged over the last ones; 0: none was answered yet */
     struct connection_stats stats;
