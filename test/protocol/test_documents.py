@@ -24,8 +24,9 @@ def read(name):
 
 @pytest.mark.parametrize("text", SEEN)
 def test_the_troubleshooting_page_has_what_people_see(text):
-    rows = [line for line in read("docs/troubleshooting.md").splitlines() if line.startswith("|") and text in line]
-    assert len(rows) == 1
+    rows = [line for line in read("docs/troubleshooting.md").splitlines() if line.startswith("|")]
+    # Other rows may send a reader to this one.
+    assert len([row for row in rows if text in row.split(" | ")[0]]) == 1
 
 
 def test_no_row_of_the_troubleshooting_page_is_there_twice():
