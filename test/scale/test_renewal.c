@@ -176,10 +176,10 @@ static void a_policy_keeps_the_replicas_that_may_be_busy(void **state)
                                                            .peak = 9,
                                                            .step = 2,
                                                            .before_stall = 3,
-                                                           .status = FLOW_STALL,
                                                            .rate = {.count = 1},
                                                            .objective = 8,
-                                                           .objective_ms = 7}}};
+                                                           .objective_ms = 7},
+                                                 .result = {.status = FLOW_STALL}}};
     const struct policy_state *state_left = &policy.answered.state;
     trigger_policy_forget(&policy);
     assert_int_equal(policy.follower.stepped_ms, 0);
@@ -188,7 +188,7 @@ static void a_policy_keeps_the_replicas_that_may_be_busy(void **state)
     assert_int_equal(state_left->idle_since_ms, 0);
     assert_true(state_left->step == 0 && state_left->before_stall == 0);
     assert_true(state_left->rate.count == 0 && state_left->objective == 0);
-    assert_int_equal(state_left->status, FLOW_UNKNOWN);
+    assert_int_equal(policy.answered.result.status, FLOW_UNKNOWN);
 }
 
 /* Nothing but the trigger's own lock orders a step before what follows it here: the thread

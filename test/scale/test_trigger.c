@@ -636,7 +636,7 @@ static void in_an_outage_the_status_of_consumers_is_unknown(void **state)
     const struct trigger_policy_stats *stats = triggers_policy_stats(triggers);
     struct trigger *trigger = FIND(GOOD, "maxReplicaCount", "5");
     struct answer answer = {.kind = ANSWER_VALUE, .value = 3, .active = true};
-    trigger->policy->answered.state.status = FLOW_STALL;
+    trigger->policy->answered.result.status = FLOW_STALL;
     assert_int_equal(stats->statuses[FLOW_UNKNOWN], 1); /* no answer yet */
     record(trigger, "GetMetrics", answer, 1000);
     assert_int_equal(stats->statuses[FLOW_STALL], 1);
@@ -660,7 +660,7 @@ static void the_sums_of_policies_follow_answers_and_drops(void **state)
     five->policy->answered.result.replicas = 5;
     nine->policy->answered.result.replicas = 9;
     nine->policy->shadow.result.replicas = 7;
-    nine->policy->answered.state.status = FLOW_OK;
+    nine->policy->answered.result.status = FLOW_OK;
     assert_int_equal(stats->replicas, 0); /* they have answered nothing yet */
     record(five, "GetMetrics", answer, 1000);
     record(nine, "GetMetrics", answer, 1000);

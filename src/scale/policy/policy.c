@@ -290,18 +290,18 @@ static void note_before_stall(const struct policy_decision *decision)
  * read. */
 static void limit_by_status(struct policy_decision *decision)
 {
-    struct policy_state *state = decision->state;
+    const struct policy_state *state = decision->state;
     const struct reading *reading = &decision->last->reading;
     double rate = decision->result.rate > 0
                       ? decision->result.rate / decision->settings->consumers_per_replica
                       : NAN;
-    state->status =
+    enum flow_status status =
         flow_status_of(decision->input->recent, rate, decision->input->basis.count_interval_ms);
-    decision->result.status = state->status;
+    decision->result.status = status;
     note_before_stall(decision);
-    if (state->status == FLOW_STALL && decision->settings->on_stall == POLICY_STALL_HOLD)
+    if (status == FLOW_STALL && decision->settings->on_stall == POLICY_STALL_HOLD)
         limit_to(decision, state->before_stall > 0 ? state->before_stall : 1, POLICY_BY_STALL);
-    if (state->status == FLOW_SKEW) {
+    if (status == FLOW_SKEW) {
         int64_t arrivals = policy_whole(decision->by_arrivals);
         int64_t useful = policy_whole(fmax(reading->partitions_with_lag, 1));
         limit_to(decision, arrivals > useful ? arrivals : useful, POLICY_BY_SKEW);

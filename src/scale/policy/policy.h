@@ -73,7 +73,6 @@ struct policy_state {
     int64_t before_stall;   /* what was asked for when consumption stopped */
     enum policy_before before;
     int64_t burst_until_ms; /* when the first interval since it was idle ends */
-    enum flow_status status;
     struct flow_rate rate;
     int64_t objective;      /* the replicas that maxWait asked for last */
     int64_t objective_ms;   /* when it did */

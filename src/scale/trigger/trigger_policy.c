@@ -229,7 +229,7 @@ struct answer_policy trigger_policy_found(const struct trigger_policy *policy)
     const struct trigger_plan *decides =
         policy->answered.is_on ? &policy->answered : &policy->shadow;
     return (struct answer_policy){
-        .status = decides->state.status,
+        .status = decides->result.status,
         .replicas = policy->answered.result.replicas,
         .shadow_replicas = policy->shadow.result.replicas,
     };

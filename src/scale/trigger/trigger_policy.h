@@ -34,8 +34,9 @@ struct trigger_plan {
     bool is_on;
     struct policy_settings settings;
     struct policy_state state;
-    struct policy_result result; /* where `words` has something */
-    struct text words;
+    struct policy_result result; /* of the last decision; {0}: there was none */
+    struct text words; /* the same as a sentence; empty: the last reading that could be evaluated
+                          lacked what the settings need, or there was none */
 };
 
 /* Sums over the triggers with a policy, by what each was answered last. Replicas are those of its
