@@ -156,8 +156,8 @@ static void a_policy_begins_anew_at_another_source(void **state)
     fake_set_queue("jobs", FAKE_MISSING);
     set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
     trigger_report(trigger, clock_now_ms(), &now);
-    assert_false(now.policy.answered.has_decided);
-    assert_int_equal(now.policy.answered.words.length, 0);
+    assert_false(now.policy.effective.has_decided);
+    assert_int_equal(now.policy.effective.words.length, 0);
     assert_false(now.policy.evaluated.is_good);
     trigger_report_done(&now);
     fake_set_queue("jobs", 5);
@@ -170,17 +170,17 @@ static void a_policy_keeps_the_replicas_that_may_be_busy(void **state)
 {
     (void)state;
     struct trigger_policy policy = {.follower = {.stepped_ms = 7},
-                                    .answered = {.state = {.has_begun = true,
-                                                           .idle_since_ms = 5,
-                                                           .folded_ms = 7,
-                                                           .peak = 9,
-                                                           .step = 2,
-                                                           .before_stall = 3,
-                                                           .rate = {.count = 1},
-                                                           .objective = 8,
-                                                           .objective_ms = 7},
-                                                 .result = {.status = FLOW_STALL}}};
-    const struct policy_state *state_left = &policy.answered.state;
+                                    .effective = {.state = {.has_begun = true,
+                                                            .idle_since_ms = 5,
+                                                            .folded_ms = 7,
+                                                            .peak = 9,
+                                                            .step = 2,
+                                                            .before_stall = 3,
+                                                            .rate = {.count = 1},
+                                                            .objective = 8,
+                                                            .objective_ms = 7},
+                                                  .result = {.status = FLOW_STALL}}};
+    const struct policy_state *state_left = &policy.effective.state;
     trigger_policy_forget(&policy);
     assert_int_equal(policy.follower.stepped_ms, 0);
     assert_int_equal(state_left->peak, 9);
@@ -188,7 +188,7 @@ static void a_policy_keeps_the_replicas_that_may_be_busy(void **state)
     assert_int_equal(state_left->idle_since_ms, 0);
     assert_true(state_left->step == 0 && state_left->before_stall == 0);
     assert_true(state_left->rate.count == 0 && state_left->objective == 0);
-    assert_int_equal(policy.answered.result.status, FLOW_UNKNOWN);
+    assert_int_equal(policy.effective.result.status, FLOW_UNKNOWN);
 }
 
 /* Nothing but the trigger's own lock orders a step before what follows it here: the thread

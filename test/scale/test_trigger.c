@@ -316,8 +316,8 @@ static void a_policy_steps_with_each_reading_whoever_reads_it(void **state)
 static struct trigger_policy *policy_of_in_flight(void)
 {
     struct trigger_policy *policy = memory_new(sizeof(*policy));
-    policy->answered.is_on = true;
-    policy->answered.settings.in_flight_per_replica = 1;
+    policy->effective.is_on = true;
+    policy->effective.settings.in_flight_per_replica = 1;
     policy->basis.threshold = 5;
     return policy;
 }
@@ -349,7 +349,7 @@ static void a_policy_that_cannot_decide_gives_no_value(void **state)
         step_to(policy, &recent, i, is_known ? 30 : NAN);
         trigger_policy_copy(policy, 0, &view);
         assert_int_equal(view.evaluated.is_good, is_known);
-        assert_int_equal(view.answered.has_decided, is_known);
+        assert_int_equal(view.effective.has_decided, is_known);
         assert_true(!is_known || view.evaluated.evaluation.value == 30);
     }
     trigger_policy_free(policy);
@@ -412,11 +412,11 @@ static void the_changes_of_a_policy_are_copied_for_the_past_alone(void **state)
     assert_true(trigger->policy->change_count > 0);
     trigger_report(trigger, clock_now_ms(), &report);
     assert_null(report.policy.changes);
-    assert_true(report.policy.answered.words.length > 0);
+    assert_true(report.policy.effective.words.length > 0);
     trigger_report_done(&report);
     trigger_report_with_changes(trigger, clock_now_ms(), &report);
     assert_true(report.policy.change_count > 0);
-    assert_true(report.policy.answered.words.length > 0);
+    assert_true(report.policy.effective.words.length > 0);
     trigger_report_done(&report);
 }
 
@@ -450,7 +450,7 @@ static void observers_change_nothing(void **state)
     struct trigger *trigger = FIND(JOBS, "maxReplicaCount", "9", "shadow", "steps=5=2");
     query_of(trigger);
     measure_again(trigger);
-    const struct policy_state before = trigger->policy->answered.state;
+    const struct policy_state before = trigger->policy->effective.state;
     const struct policy_state shadow = trigger->policy->shadow.state;
     const struct peak_value *peak = trigger->answers.peak;
     for (int i = 0; i < 50; i++) {
@@ -462,7 +462,7 @@ static void observers_change_nothing(void **state)
         answer_done(&answer);
         usleep(1000);
     }
-    assert_memory_equal(&trigger->policy->answered.state, &before, sizeof(before));
+    assert_memory_equal(&trigger->policy->effective.state, &before, sizeof(before));
     assert_memory_equal(&trigger->policy->shadow.state, &shadow, sizeof(shadow));
     assert_ptr_equal(trigger->answers.peak, peak);
 }
@@ -513,8 +513,8 @@ static void what_the_policies_of_other_replicas_wanted_ends(void **state)
     value.policy_peak_ms = now_ms - AGE_MS;
     assert_true(peer_values_add(values, &value, now_ms));
     trigger_peers_take(trigger, values, now_ms);
-    assert_int_equal(trigger->policy->answered.state.peak, own);
-    assert_int_equal(trigger->policy->answered.state.peers_until_ms, now_ms + LEFT_MS);
+    assert_int_equal(trigger->policy->effective.state.peak, own);
+    assert_int_equal(trigger->policy->effective.state.peers_until_ms, now_ms + LEFT_MS);
     assert_true(trigger_peers_give(trigger, now_ms, &value));
     assert_int_equal(value.policy_peak, 1000);
     assert_int_equal(value.policy_peak_ms, now_ms - AGE_MS);
@@ -523,8 +523,8 @@ static void what_the_policies_of_other_replicas_wanted_ends(void **state)
     value.policy_peak_ms = now_ms;
     assert_true(peer_values_add(values, &value, now_ms));
     trigger_peers_take(trigger, values, now_ms);
-    assert_int_equal(trigger->policy->answered.state.peers_peak, 1000);
-    assert_int_equal(trigger->policy->answered.state.peers_until_ms, now_ms + LEFT_MS);
+    assert_int_equal(trigger->policy->effective.state.peers_peak, 1000);
+    assert_int_equal(trigger->policy->effective.state.peers_until_ms, now_ms + LEFT_MS);
     assert_true(trigger_peers_give(trigger, now_ms + LEFT_MS, &value));
     assert_int_equal(value.policy_peak, own);
     peer_values_free(values);
@@ -536,7 +536,7 @@ static void what_the_policy_of_another_replica_did_not_want_counts_for_nothing(v
     struct peer_values *values = peer_values_new();
     fake_set_queue("jobs", 20);
     struct trigger *trigger = FIND(JOBS, "hold", "1m");
-    const struct policy_state *policy = &trigger->policy->answered.state;
+    const struct policy_state *policy = &trigger->policy->effective.state;
     query_of(trigger);
     measure_again(trigger);
     int64_t now_ms = clock_now_ms();
@@ -636,7 +636,7 @@ static void in_an_outage_the_status_of_consumers_is_unknown(void **state)
     const struct trigger_policy_stats *stats = triggers_policy_stats(triggers);
     struct trigger *trigger = FIND(GOOD, "maxReplicaCount", "5");
     struct answer answer = {.kind = ANSWER_VALUE, .value = 3, .active = true};
-    trigger->policy->answered.result.status = FLOW_STALL;
+    trigger->policy->effective.result.status = FLOW_STALL;
     assert_int_equal(stats->statuses[FLOW_UNKNOWN], 1); /* no answer yet */
     record(trigger, "GetMetrics", answer, 1000);
     assert_int_equal(stats->statuses[FLOW_STALL], 1);
@@ -657,10 +657,10 @@ static void the_sums_of_policies_follow_answers_and_drops(void **state)
     struct trigger *five = FIND(GOOD, "maxReplicaCount", "5");
     struct trigger *nine = FIND(GOOD, "maxReplicaCount", "9");
     FIND(GOOD); /* none of a policy */
-    five->policy->answered.result.replicas = 5;
-    nine->policy->answered.result.replicas = 9;
+    five->policy->effective.result.replicas = 5;
+    nine->policy->effective.result.replicas = 9;
     nine->policy->shadow.result.replicas = 7;
-    nine->policy->answered.result.status = FLOW_OK;
+    nine->policy->effective.result.status = FLOW_OK;
     assert_int_equal(stats->replicas, 0); /* they have answered nothing yet */
     record(five, "GetMetrics", answer, 1000);
     record(nine, "GetMetrics", answer, 1000);
@@ -668,7 +668,7 @@ static void the_sums_of_policies_follow_answers_and_drops(void **state)
     assert_int_equal(stats->replicas, 14);
     assert_int_equal(stats->shadow_replicas, 7);
     assert_int_equal(stats->statuses[FLOW_OK], 1);
-    five->policy->answered.result.replicas = 2;
+    five->policy->effective.result.replicas = 2;
     record(five, "GetMetrics", answer, 2000);
     assert_int_equal(stats->replicas, 11);
     triggers_expire(triggers, 5000);

@@ -232,7 +232,7 @@ WRAP(void, trigger_policy_step, struct trigger_policy *policy,
      const struct trigger_policy_owner *owner, const struct recent_samples *recent,
      struct evaluation_result *evaluated)
 {
-    if (mutation != POLICY_STEPS_WHEN_READ || is_read || policy->answered.words.length == 0)
+    if (mutation != POLICY_STEPS_WHEN_READ || is_read || policy->effective.words.length == 0)
         __real_trigger_policy_step(policy, owner, recent, evaluated);
 }
 

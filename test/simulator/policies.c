@@ -60,10 +60,10 @@ void policy_init(struct user *user)
     if (user->index % EVERY_USER != 0 || user->index >= EVERY_USER * POLICIES_PER_WORLD)
         return;
     struct trigger_policy *policy = memory_new(sizeof(*policy));
-    policy->answered.is_on = true;
-    policy->answered.settings = policy_no_settings();
-    memcpy(policy->answered.settings.steps, levels, sizeof(levels));
-    policy->answered.settings.step_count = LEVELS;
+    policy->effective.is_on = true;
+    policy->effective.settings = policy_no_settings();
+    memcpy(policy->effective.settings.steps, levels, sizeof(levels));
+    policy->effective.settings.step_count = LEVELS;
     policy->basis.threshold = 1;
     policy->follower = (struct follower){.step = step, .copy = copy, .context = user};
     user->policy = policy;
@@ -115,12 +115,12 @@ int64_t check_policy(const struct user *user)
         return 0;
     trigger_policy_copy(user->policy, 0, &view);
     int64_t replicas = user->level == 0 ? 0 : levels[user->level - 1].replicas;
-    if (view.answered.has_decided != user->has_level)
+    if (view.effective.has_decided != user->has_level)
         violated("trigger %d: its policy has decided: %d; it had a reading: %d", user->index,
-                 view.answered.has_decided, user->has_level);
-    if (view.answered.has_decided && view.answered.result.replicas != replicas)
+                 view.effective.has_decided, user->has_level);
+    if (view.effective.has_decided && view.effective.result.replicas != replicas)
         violated("trigger %d: its policy says %lld replicas; by all readings it is %lld",
-                 user->index, (long long)view.answered.result.replicas, (long long)replicas);
+                 user->index, (long long)view.effective.result.replicas, (long long)replicas);
     return replicas;
 }
 

@@ -220,7 +220,7 @@ static void apply_policy(struct trigger_parsed *parsed, const struct options *op
         .has_threshold = has_threshold(parsed),
         .count_interval_ms = parsed->scaler->count_interval_ms,
     };
-    if (policy->answered.is_on)
+    if (policy->effective.is_on)
         parsed->target = 1;
 }
 

@@ -86,7 +86,7 @@ static void raise_policy_peak(struct trigger *trigger, const struct peer_value *
 {
     struct trigger_policy *policy = trigger->policy;
     int64_t until_ms = value->policy_peak_ms + trigger->parsed.rules.hold_ms;
-    if (policy == NULL || !policy->answered.is_on || value->policy_peak == 0)
+    if (policy == NULL || !policy->effective.is_on || value->policy_peak == 0)
         return;
     trigger_unfollow(trigger);
     trigger_policy_raise_peak(policy, value->policy_peak, until_ms);

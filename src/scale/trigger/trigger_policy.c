@@ -17,12 +17,12 @@ struct trigger_policy *trigger_policy_new(const struct policy_options *options,
                                           struct error *mistakes)
 {
     struct trigger_policy *policy = memory_new(sizeof(*policy));
-    struct trigger_plan *answered = &policy->answered;
-    struct trigger_plan *shadow = &policy->shadow;
-    answered->is_on = policy_options_compile(options, &answered->settings, mistakes);
+    struct trigger_policy_variant *effective = &policy->effective;
+    struct trigger_policy_variant *shadow = &policy->shadow;
+    effective->is_on = policy_options_compile(options, &effective->settings, mistakes);
     shadow->is_on = options->shadow != NULL &&
                     general_parse_shadow(options->shadow, &shadow->settings, mistakes);
-    if (!answered->is_on && !shadow->is_on)
+    if (!effective->is_on && !shadow->is_on)
         free(TAKE(policy));
     return policy;
 }
@@ -35,8 +35,8 @@ void trigger_policy_apply(struct trigger_policy **policy, struct trigger_policy 
         *policy = parsed;
         return;
     }
-    (*policy)->answered.is_on = parsed->answered.is_on;
-    (*policy)->answered.settings = parsed->answered.settings;
+    (*policy)->effective.is_on = parsed->effective.is_on;
+    (*policy)->effective.settings = parsed->effective.settings;
     (*policy)->shadow.is_on = parsed->shadow.is_on;
     (*policy)->shadow.settings = parsed->shadow.settings;
     (*policy)->basis = parsed->basis;
@@ -47,7 +47,7 @@ void trigger_policy_free(struct trigger_policy *policy)
 {
     if (policy == NULL)
         return;
-    text_done(&policy->answered.words);
+    text_done(&policy->effective.words);
     text_done(&policy->shadow.words);
     error_done(&policy->evaluated.error);
     free(policy->changes);
@@ -59,8 +59,8 @@ size_t trigger_policy_bytes(const struct trigger_policy *policy)
     enum { USUAL_WORDS = 256 };
     if (policy == NULL)
         return 0;
-    size_t plans = (size_t)policy->answered.is_on + policy->shadow.is_on;
-    return memory_heap_bytes(sizeof(*policy)) + plans * memory_heap_bytes(USUAL_WORDS) +
+    size_t variants = (size_t)policy->effective.is_on + policy->shadow.is_on;
+    return memory_heap_bytes(sizeof(*policy)) + variants * memory_heap_bytes(USUAL_WORDS) +
            memory_heap_bytes(TRIGGER_POLICY_CHANGES * sizeof(*policy->changes));
 }
 
@@ -69,8 +69,8 @@ unsigned trigger_policy_wants(const struct trigger_policy *policy)
     unsigned wants = 0;
     if (policy == NULL)
         return 0;
-    if (policy->answered.is_on)
-        wants |= policy_wants(&policy->answered.settings);
+    if (policy->effective.is_on)
+        wants |= policy_wants(&policy->effective.settings);
     if (policy->shadow.is_on)
         wants |= policy_wants(&policy->shadow.settings);
     return wants;
@@ -79,23 +79,23 @@ unsigned trigger_policy_wants(const struct trigger_policy *policy)
 void trigger_policy_check(const struct trigger_policy *policy, const struct scaler *scaler,
                           const struct options *options, struct error *mistakes)
 {
-    if (policy->answered.is_on)
-        policy_options_check_source(&policy->answered.settings, scaler, options, mistakes);
+    if (policy->effective.is_on)
+        policy_options_check_source(&policy->effective.settings, scaler, options, mistakes);
     if (policy->shadow.is_on)
         policy_options_check_source(&policy->shadow.settings, scaler, options, mistakes);
 }
 
 /* ---- deciding ---- */
 
-static bool decide_plan(struct trigger_plan *plan, const struct policy_input *input,
-                        struct error *error)
+static bool decide(struct trigger_policy_variant *variant, const struct policy_input *input,
+                   struct error *error)
 {
     struct policy_decision decision;
-    text_clear(&plan->words);
-    if (!policy_decide(&plan->settings, &plan->state, input, &decision, error))
+    text_clear(&variant->words);
+    if (!policy_decide(&variant->settings, &variant->state, input, &decision, error))
         return false;
-    plan->result = decision.result;
-    policy_words_add(&decision, &plan->words);
+    variant->result = decision.result;
+    policy_words_add(&decision, &variant->words);
     return true;
 }
 
@@ -103,7 +103,7 @@ static bool decide_plan(struct trigger_plan *plan, const struct policy_input *in
 static void log_change(const struct trigger_policy_owner *owner, struct trigger_policy *policy,
                        int64_t now_ms)
 {
-    int64_t replicas = policy->answered.result.replicas;
+    int64_t replicas = policy->effective.result.replicas;
     bool is_first = policy->logged_ms == 0;
     if (!is_first &&
         (replicas == policy->logged_replicas || now_ms - policy->logged_ms < LOG_AGAIN_MS))
@@ -112,12 +112,12 @@ static void log_change(const struct trigger_policy_owner *owner, struct trigger_
     policy->logged_replicas = replicas;
     log_about(&(struct log_fields){.namespace = owner->namespace, .name = owner->name},
               LOG_LEVEL_INFO, "%s/%s: %s", owner->namespace, owner->name,
-              policy->answered.words.bytes);
+              policy->effective.words.bytes);
 }
 
 static void record_change(struct trigger_policy *policy, int64_t now_ms)
 {
-    const struct policy_result *result = &policy->answered.result;
+    const struct policy_result *result = &policy->effective.result;
     const struct trigger_policy_change now = {
         .at_ms = now_ms,
         .status = result->status,
@@ -158,14 +158,14 @@ void trigger_policy_step(struct trigger_policy *policy, const struct trigger_pol
     if (!result->is_good)
         return;
     if (policy->shadow.is_on)
-        decide_plan(&policy->shadow, &input, &ignored);
-    if (!policy->answered.is_on)
+        decide(&policy->shadow, &input, &ignored);
+    if (!policy->effective.is_on)
         return;
-    result->is_good = decide_plan(&policy->answered, &input, &result->error);
+    result->is_good = decide(&policy->effective, &input, &result->error);
     if (!result->is_good)
         return;
-    result->evaluation.value = policy->answered.result.value;
-    result->evaluation.active = policy->answered.result.active;
+    result->evaluation.value = policy->effective.result.value;
+    result->evaluation.active = policy->effective.result.active;
     int64_t at_ms = recent->samples[recent->count - 1].at_ms;
     record_change(policy, at_ms);
     log_change(owner, policy, at_ms);
@@ -173,31 +173,31 @@ void trigger_policy_step(struct trigger_policy *policy, const struct trigger_pol
 
 void trigger_policy_raise_peak(struct trigger_policy *policy, int64_t peak, int64_t until_ms)
 {
-    struct policy_state *state = &policy->answered.state;
+    struct policy_state *state = &policy->effective.state;
     state->peers_peak = MAX(state->peers_peak, peak);
     state->peers_until_ms = MAX(state->peers_until_ms, until_ms);
 }
 
 /* Readings of the new source may be older than the last one of the former: what is idle is so from
  * the change on. */
-static void forget_plan(struct trigger_plan *plan)
+static void forget_source(struct trigger_policy_variant *variant)
 {
-    const struct policy_state former = plan->state;
-    plan->state = (struct policy_state){
+    const struct policy_state former = variant->state;
+    variant->state = (struct policy_state){
         .folded_ms = former.folded_ms,
         .peak = former.peak,
         .peers_peak = former.peers_peak,
         .peers_until_ms = former.peers_until_ms,
     };
-    plan->result = (struct policy_result){0};
-    text_clear(&plan->words);
+    variant->result = (struct policy_result){0};
+    text_clear(&variant->words);
 }
 
 void trigger_policy_forget(struct trigger_policy *policy)
 {
     policy->follower.stepped_ms = 0;
-    forget_plan(&policy->answered);
-    forget_plan(&policy->shadow);
+    forget_source(&policy->effective);
+    forget_source(&policy->shadow);
     error_done(&policy->evaluated.error);
     policy->evaluated = (struct evaluation_result){0};
 }
@@ -215,22 +215,22 @@ static void copy_changes(const struct trigger_policy *policy, struct trigger_pol
     view->change_count = kept;
 }
 
-static void copy_plan(const struct trigger_plan *plan, unsigned extras,
-                      struct trigger_plan_view *view)
+static void copy_variant(const struct trigger_policy_variant *variant, unsigned extras,
+                         struct trigger_policy_variant_view *view)
 {
-    view->has_decided = plan->is_on && plan->words.length > 0;
-    view->result = plan->result;
+    view->has_decided = variant->is_on && variant->words.length > 0;
+    view->result = variant->result;
     if (extras & TRIGGER_VIEW_WORDS && view->has_decided)
-        text_add(&view->words, plan->words.bytes);
+        text_add(&view->words, variant->words.bytes);
 }
 
 struct answer_policy trigger_policy_found(const struct trigger_policy *policy)
 {
-    const struct trigger_plan *decides =
-        policy->answered.is_on ? &policy->answered : &policy->shadow;
+    const struct trigger_policy_variant *decides =
+        policy->effective.is_on ? &policy->effective : &policy->shadow;
     return (struct answer_policy){
         .status = decides->result.status,
-        .replicas = policy->answered.result.replicas,
+        .replicas = policy->effective.result.replicas,
         .shadow_replicas = policy->shadow.result.replicas,
     };
 }
@@ -243,12 +243,12 @@ void trigger_policy_copy(const struct trigger_policy *policy, unsigned extras,
     error_copy(&view->evaluated.error, &policy->evaluated.error);
     if (policy->follower.stepped_ms == 0)
         error_unavailable(&view->evaluated.error, "no measurement yet");
-    copy_plan(&policy->answered, extras, &view->answered);
-    copy_plan(&policy->shadow, extras, &view->shadow);
+    copy_variant(&policy->effective, extras, &view->effective);
+    copy_variant(&policy->shadow, extras, &view->shadow);
     view->found = trigger_policy_found(policy);
-    view->peak = policy->answered.state.peak;
-    view->peers_peak = policy->answered.state.peers_peak;
-    view->peers_until_ms = policy->answered.state.peers_until_ms;
+    view->peak = policy->effective.state.peak;
+    view->peers_peak = policy->effective.state.peers_peak;
+    view->peers_until_ms = policy->effective.state.peers_until_ms;
     if (extras & TRIGGER_VIEW_CHANGES)
         copy_changes(policy, view);
 }
@@ -256,7 +256,7 @@ void trigger_policy_copy(const struct trigger_policy *policy, unsigned extras,
 void trigger_policy_view_done(struct trigger_policy_view *view)
 {
     error_done(&view->evaluated.error);
-    text_done(&view->answered.words);
+    text_done(&view->effective.words);
     text_done(&view->shadow.words);
     free(view->changes);
 }

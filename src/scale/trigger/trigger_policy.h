@@ -1,9 +1,9 @@
 /*
- * The policy of one trigger, and the other settings that are computed for comparison (`shadow`):
- * what they know, and what they found last.
+ * The policy of one trigger in two variants: the one that is in effect, and other settings that are
+ * computed for comparison (`shadow`). What each knows, and what it decided last.
  *
- * It follows the trigger's query, and takes one step with each reading, when that arrives. Nothing
- * else changes what it found: who calls or reads gets a view of it.
+ * It follows the trigger's query, and takes one step with each reading, when that arrives. While it
+ * does, nothing else changes what it decided: who calls or reads gets a view of it.
  *
  * Threads: while it follows a query (follower.query), its steps and views are under the lock of the
  * query's connection (follower.h), and the rest of it is constant. Otherwise, and for the sums, as
@@ -29,8 +29,8 @@ struct trigger_policy_change {
     bool active;
 };
 
-/* Settings and what they decided: those that answer, or those of the shadow. */
-struct trigger_plan {
+/* Settings, and what they decided. */
+struct trigger_policy_variant {
     bool is_on;
     struct policy_settings settings;
     struct policy_state state;
@@ -48,9 +48,9 @@ struct trigger_policy_stats {
 };
 
 struct trigger_policy {
-    struct follower follower;     /* its context is the trigger */
-    struct trigger_plan answered; /* not on: the trigger is answered as without a policy */
-    struct trigger_plan shadow;
+    struct follower follower; /* its context is the trigger */
+    /* KEDA gets what the effective one decides, where that is on; what the shadow does, never. */
+    struct trigger_policy_variant effective, shadow;
     struct evaluation_result evaluated; /* the last reading, by the policy where it is on */
     struct policy_basis basis;          /* its threshold is not the target of the answers */
     int64_t logged_ms;                  /* the last line about it; 0: none yet */
@@ -105,7 +105,7 @@ void trigger_policy_raise_peak(struct trigger_policy *policy, int64_t peak, int6
  * of the former source may still run: its idle time begins again. It follows no query meanwhile. */
 void trigger_policy_forget(struct trigger_policy *policy);
 
-struct trigger_plan_view {
+struct trigger_policy_variant_view {
     bool has_decided; /* it is on, and the readings had what it needs */
     struct policy_result result;
     struct text words; /* TRIGGER_VIEW_WORDS */
@@ -118,7 +118,7 @@ enum trigger_view_extras { TRIGGER_VIEW_WORDS = 1 << 0, TRIGGER_VIEW_CHANGES = 1
 /* A copy of what it found, for who answers and for people. */
 struct trigger_policy_view {
     struct evaluation_result evaluated;
-    struct trigger_plan_view answered, shadow;
+    struct trigger_policy_variant_view effective, shadow;
     struct answer_policy found;            /* with the status of its consumers */
     int64_t peak;                          /* the most replicas that it wanted since it was idle */
     int64_t peers_peak;                    /* the most that other replicas of the server wanted */

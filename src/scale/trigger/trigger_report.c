@@ -36,7 +36,7 @@ static double replicas_of(const struct trigger *trigger, const struct answer *an
     double replicas = answer_replicas(answer->value, trigger->parsed.target);
     if (isnan(of_policy) || trigger->policy == NULL)
         return replicas;
-    int64_t max = trigger->policy->answered.settings.max_replicas;
+    int64_t max = trigger->policy->effective.settings.max_replicas;
     if (!answer->held)
         return of_policy;
     return max > 0 ? fmin(replicas, (double)max) : replicas;
@@ -84,14 +84,14 @@ static void decide_now(const struct trigger *trigger, const struct answer_call *
                        int64_t decided_ms, struct trigger_report *report)
 {
     const struct snapshot *snapshot = &report->snapshot;
-    bool is_on = trigger->policy != NULL && trigger->policy->answered.is_on;
+    bool is_on = trigger->policy != NULL && trigger->policy->effective.is_on;
     struct evaluation_result own = {0};
     if (!report->has_policy && snapshot->is_measured)
         trigger_evaluate(trigger, &snapshot->reading, &own);
     const struct report_inputs inputs = {
         .evaluated = report->has_policy ? &report->policy.evaluated : &own,
         .peak = trigger->answers.peak,
-        .policy_replicas = is_on ? (double)report->policy.answered.result.replicas : (double)NAN,
+        .policy_replicas = is_on ? (double)report->policy.effective.result.replicas : (double)NAN,
     };
     decide(trigger, &inputs, call, decided_ms, report);
     if (report->answer.kind == ANSWER_REFUSED)
@@ -169,11 +169,11 @@ static const struct error *error_of(const struct trigger_report *report)
 
 static void add_for_people(const struct trigger *trigger, struct trigger_report *report)
 {
-    const struct policy_result *result = &report->policy.answered.result;
+    const struct policy_result *result = &report->policy.effective.result;
     report->is_superseded = trigger_objects_superseded(trigger);
     report->error = error_of(report);
     report->has_decision =
-        report->state == ANSWER_STATE_ANSWERED && report->policy.answered.has_decided;
+        report->state == ANSWER_STATE_ANSWERED && report->policy.effective.has_decided;
     report->status = result->status;
     report->bound_by = result->term;
     if (trigger->bound.query == NULL)
@@ -230,7 +230,7 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
     *snapshot = (struct snapshot){0};
     struct evaluation_result evaluated = {0};
     struct evaluation *evaluation = &evaluated.evaluation;
-    bool is_on = trigger->policy != NULL && trigger->policy->answered.is_on;
+    bool is_on = trigger->policy != NULL && trigger->policy->effective.is_on;
     const struct trigger_policy_change *decision =
         report->snapshot.is_measured ? trigger_policy_at(&now->policy, report->snapshot.sent_ms)
                                      : NULL;

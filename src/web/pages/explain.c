@@ -121,8 +121,8 @@ static void add_last_measurement(const struct trigger *trigger, const struct tri
 {
     struct evaluation_result evaluated = {0};
     text_addf(text, "; measured last %.1f s ago: ", figures->age_seconds);
-    if (report->policy.answered.has_decided) {
-        text_add(text, report->policy.answered.words.bytes);
+    if (report->policy.effective.has_decided) {
+        text_add(text, report->policy.effective.words.bytes);
         return;
     }
     trigger_evaluate(trigger, &report->snapshot.reading, &evaluated);
@@ -162,7 +162,7 @@ static void add_reason(const struct trigger *trigger, const struct trigger_repor
     case ANSWER_STATE_ANSWERED:
         text_addf(text, "measured %.1f s ago: ", figures->age_seconds);
         if (report->has_decision)
-            text_add(text, report->policy.answered.words.bytes);
+            text_add(text, report->policy.effective.words.bytes);
         else
             add_value(trigger, &report->answer, text);
         add_activity(&report->answer, text);
@@ -173,16 +173,16 @@ static void add_reason(const struct trigger *trigger, const struct trigger_repor
 /* ---- how many replicas, and why ---- */
 
 /* NULL: it has decided nothing yet, or is not on. */
-static json_t *explain_plan(const struct trigger_plan_view *plan, int64_t now_ms,
-                            web_json_make_text *text)
+static json_t *explain_variant(const struct trigger_policy_variant_view *variant, int64_t now_ms,
+                               web_json_make_text *text)
 {
-    const struct policy_result *result = &plan->result;
-    if (!plan->has_decided)
+    const struct policy_result *result = &variant->result;
+    if (!variant->has_decided)
         return NULL;
     json_t *object = json_object();
     web_json_set(object, "replicas", json_integer(result->replicas));
     web_json_set(object, "active", json_boolean(result->active));
-    web_json_set(object, "sentence", text(plan->words.bytes));
+    web_json_set(object, "sentence", text(variant->words.bytes));
     web_json_set(object, "boundBy", web_json_text(policy_term_text(result->term)));
     web_json_set(object, "status", web_json_text(flow_status_text(result->status)));
     web_json_set(object, "ratePerReplica", web_json_number(result->rate));
@@ -243,8 +243,8 @@ static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_sh
     web_json_set(object, "failing", explain_failure(&report.snapshot, now_ms, text));
     web_json_set(object, "source",
                  trigger->bound.query == NULL ? NULL : explain_source(&report.source, text));
-    web_json_set(object, "policy", explain_plan(&report.policy.answered, now_ms, text));
-    web_json_set(object, "shadow", explain_plan(&report.policy.shadow, now_ms, text));
+    web_json_set(object, "policy", explain_variant(&report.policy.effective, now_ms, text));
+    web_json_set(object, "shadow", explain_variant(&report.policy.shadow, now_ms, text));
     web_json_set(object, "holdSeconds", web_json_seconds(trigger->parsed.rules.hold_ms));
     web_json_set(object, "connectionName", text(trigger->parsed.connection_name));
     web_json_set(object, "metadata", is_short ? NULL : explain_metadata(trigger));
