@@ -103,7 +103,7 @@ static void a_former_source_may_still_be_worked_for(void **state)
 {
     (void)state;
     world.settings.idle_ms = 10000;
-    world.state.peak = 9;
+    world.state.peak.own = 9;
     world.reading.in_flight = 3;
     world.reading.consumers = 7;
     waiting(1);
@@ -121,14 +121,14 @@ static void what_other_replicas_asked_for_counts_for_a_while(void **state)
     (void)state;
     world.settings.idle_ms = 30000;
     world.settings.max_replicas = 500;
-    world.state.peers_peak = 1000;
+    world.state.peak.of_peers = 1000;
     world.reading.in_flight = 3;
     world.reading.consumers = 7;
     waiting(1);
-    world.state.peers_until_ms = world.now_ms + 12000;
+    world.state.peak.peers_until_ms = world.now_ms + 12000;
     assert_int_equal(measure(0, 0), 500);
     assert_int_equal(measure(0, 0), 500);
-    assert_int_equal(world.state.peak, 7);
+    assert_int_equal(world.state.peak.own, 7);
     assert_int_equal(measure(0, 0), 7);
     waiting(95);
     assert_int_equal(measure(0, 0), 10);
@@ -138,8 +138,8 @@ static void what_other_replicas_asked_for_ends_when_all_is_idle(void **state)
 {
     (void)state;
     world.settings.idle_ms = 10000;
-    world.state.peers_peak = 9;
-    world.state.peers_until_ms = INT64_MAX;
+    world.state.peak.of_peers = 9;
+    world.state.peak.peers_until_ms = INT64_MAX;
     waiting(0);
     for (int i = 0; i < 2; i++)
         assert_int_equal(measure(0, 0), 9);

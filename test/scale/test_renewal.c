@@ -169,25 +169,24 @@ static void a_policy_begins_anew_at_another_source(void **state)
 static void a_policy_keeps_the_replicas_that_may_be_busy(void **state)
 {
     (void)state;
-    struct trigger_policy policy = {.follower = {.stepped_ms = 7},
-                                    .effective = {.state = {.has_begun = true,
-                                                            .idle_since_ms = 5,
-                                                            .folded_ms = 7,
-                                                            .peak = 9,
-                                                            .step = 2,
-                                                            .before_stall = 3,
-                                                            .rate = {.count = 1},
-                                                            .objective = 8,
-                                                            .objective_ms = 7},
-                                                  .result = {.status = FLOW_STALL}}};
+    struct trigger_policy policy = {
+        .follower = {.stepped_ms = 7},
+        .effective = {.state = {.idle = {.has_begun = true, .since_ms = 5, .folded_ms = 7},
+                                .peak = {.own = 9},
+                                .step = 2,
+                                .before_stall = {.replicas = 3},
+                                .rate = {.count = 1},
+                                .objective = {.replicas = 8, .at_ms = 7}},
+                      .result = {.status = FLOW_STALL}},
+    };
     const struct policy_state *state_left = &policy.effective.state;
     trigger_policy_forget(&policy);
     assert_int_equal(policy.follower.stepped_ms, 0);
-    assert_int_equal(state_left->peak, 9);
-    assert_int_equal(state_left->folded_ms, 7);
-    assert_int_equal(state_left->idle_since_ms, 0);
-    assert_true(state_left->step == 0 && state_left->before_stall == 0);
-    assert_true(state_left->rate.count == 0 && state_left->objective == 0);
+    assert_int_equal(state_left->peak.own, 9);
+    assert_int_equal(state_left->idle.folded_ms, 7);
+    assert_int_equal(state_left->idle.since_ms, 0);
+    assert_true(state_left->step == 0 && state_left->before_stall.replicas == 0);
+    assert_true(state_left->rate.count == 0 && state_left->objective.replicas == 0);
     assert_int_equal(policy.effective.result.status, FLOW_UNKNOWN);
 }
 

@@ -513,8 +513,8 @@ static void what_the_policies_of_other_replicas_wanted_ends(void **state)
     value.policy_peak_ms = now_ms - AGE_MS;
     assert_true(peer_values_add(values, &value, now_ms));
     trigger_peers_take(trigger, values, now_ms);
-    assert_int_equal(trigger->policy->effective.state.peak, own);
-    assert_int_equal(trigger->policy->effective.state.peers_until_ms, now_ms + LEFT_MS);
+    assert_int_equal(trigger->policy->effective.state.peak.own, own);
+    assert_int_equal(trigger->policy->effective.state.peak.peers_until_ms, now_ms + LEFT_MS);
     assert_true(trigger_peers_give(trigger, now_ms, &value));
     assert_int_equal(value.policy_peak, 1000);
     assert_int_equal(value.policy_peak_ms, now_ms - AGE_MS);
@@ -523,8 +523,8 @@ static void what_the_policies_of_other_replicas_wanted_ends(void **state)
     value.policy_peak_ms = now_ms;
     assert_true(peer_values_add(values, &value, now_ms));
     trigger_peers_take(trigger, values, now_ms);
-    assert_int_equal(trigger->policy->effective.state.peers_peak, 1000);
-    assert_int_equal(trigger->policy->effective.state.peers_until_ms, now_ms + LEFT_MS);
+    assert_int_equal(trigger->policy->effective.state.peak.of_peers, 1000);
+    assert_int_equal(trigger->policy->effective.state.peak.peers_until_ms, now_ms + LEFT_MS);
     assert_true(trigger_peers_give(trigger, now_ms + LEFT_MS, &value));
     assert_int_equal(value.policy_peak, own);
     peer_values_free(values);
@@ -536,7 +536,7 @@ static void what_the_policy_of_another_replica_did_not_want_counts_for_nothing(v
     struct peer_values *values = peer_values_new();
     fake_set_queue("jobs", 20);
     struct trigger *trigger = FIND(JOBS, "hold", "1m");
-    const struct policy_state *policy = &trigger->policy->effective.state;
+    const struct policy_peak *known = &trigger->policy->effective.state.peak;
     query_of(trigger);
     measure_again(trigger);
     int64_t now_ms = clock_now_ms();
@@ -547,8 +547,8 @@ static void what_the_policy_of_another_replica_did_not_want_counts_for_nothing(v
         value.policy_peak_ms = now_ms;
         assert_true(peer_values_add(values, &value, now_ms));
         trigger_peers_take(trigger, values, now_ms);
-        assert_int_equal(policy->peers_peak, peak);
-        assert_int_equal(policy->peers_until_ms, peak == 0 ? 0 : now_ms + 60000);
+        assert_int_equal(known->of_peers, peak);
+        assert_int_equal(known->peers_until_ms, peak == 0 ? 0 : now_ms + 60000);
     }
     peer_values_free(values);
 }

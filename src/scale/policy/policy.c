@@ -127,26 +127,26 @@ static double rate_of(const struct policy_decision *decision)
 
 /* Up at once; down when the need has been lower for a while, to the most that it was meanwhile:
  * each change costs the workers that it stops. */
-static int64_t smooth(struct policy_state *state, double need, int64_t at_ms)
+static int64_t smooth(struct policy_objective *objective, double need, int64_t at_ms)
 {
-    double requested = (double)state->objective;
-    state->objective_ms = at_ms;
+    double requested = (double)objective->replicas;
+    objective->at_ms = at_ms;
     if (need > requested * (1 + raised_share))
-        state->objective = policy_whole(need);
+        objective->replicas = policy_whole(need);
     if (need > requested * (1 - lower_share)) {
-        state->lower_since_ms = 0;
-        return state->objective;
+        objective->lower_since_ms = 0;
+        return objective->replicas;
     }
-    if (state->lower_since_ms == 0) {
-        state->lower_since_ms = at_ms;
-        state->lower = 0;
+    if (objective->lower_since_ms == 0) {
+        objective->lower_since_ms = at_ms;
+        objective->max_lower = 0;
     }
-    state->lower = fmax(state->lower, need);
-    if (at_ms - state->lower_since_ms >= LOWER_AFTER_MS) {
-        state->objective = policy_whole(state->lower);
-        state->lower_since_ms = 0;
+    objective->max_lower = fmax(objective->max_lower, need);
+    if (at_ms - objective->lower_since_ms >= LOWER_AFTER_MS) {
+        objective->replicas = policy_whole(objective->max_lower);
+        objective->lower_since_ms = 0;
     }
-    return state->objective;
+    return objective->replicas;
 }
 
 /*
@@ -171,7 +171,7 @@ static double balance(const struct policy_decision *decision, double rate, doubl
 static bool meet_objective(struct policy_decision *decision)
 {
     const struct policy_settings *settings = decision->settings;
-    struct policy_state *state = decision->state;
+    struct policy_objective *objective = &decision->state->objective;
     double rate = rate_of(decision);
     double wait_s = (double)settings->max_wait_ms / 1000;
     double left_s = fmax(wait_s - (double)settings->start_ms / 1000, wait_s / 4);
@@ -183,15 +183,15 @@ static bool meet_objective(struct policy_decision *decision)
         /* After a restart nothing is known of arrivals, and the threshold decides; after an outage
          * what was. */
         bool is_known =
-            state->objective_ms > 0 && decision->last->at_ms - state->objective_ms <= REMEMBERED_MS;
-        raise_to(decision, is_known ? state->objective : 0, POLICY_BY_ARRIVALS);
+            objective->at_ms > 0 && decision->last->at_ms - objective->at_ms <= REMEMBERED_MS;
+        raise_to(decision, is_known ? objective->replicas : 0, POLICY_BY_ARRIVALS);
         return is_known;
     }
     decision->by_arrivals = decision->flow.arrival_rate / (settings->utilization * rate);
     decision->by_balance = balance(decision, rate, left_s);
     decision->balanced_waiting = decision->flow.arrival_rate * waiting_share * left_s;
     double need = fmax(decision->by_waiting, decision->by_balance);
-    decision->result.replicas = smooth(state, need, decision->last->at_ms);
+    decision->result.replicas = smooth(objective, need, decision->last->at_ms);
     decision->result.term =
         decision->by_waiting > decision->by_balance ? POLICY_BY_WAITING : POLICY_BY_ARRIVALS;
     decision->is_smoothed = decision->result.replicas > policy_whole(need);
@@ -263,34 +263,34 @@ static int64_t replicas_at_work(const struct policy_decision *decision)
  */
 static void note_before_stall(const struct policy_decision *decision)
 {
-    struct policy_state *state = decision->state;
+    struct policy_before_stall *before = &decision->state->before_stall;
     int64_t at_ms = decision->last->at_ms;
     int64_t most = decision->result.replicas;
     bool is_moving = decision->flow.last_consumed > 0 || decision->waiting <= 0;
     if (is_moving) {
-        state->before_stall = most;
+        before->replicas = most;
         bool is_idle = decision->waiting <= 0 && !(decision->last->reading.in_flight > 0);
-        state->before = is_idle ? POLICY_BEFORE_IDLE : POLICY_BEFORE_KNOWN;
-        state->burst_until_ms = 0;
+        before->known = is_idle ? POLICY_BEFORE_IDLE : POLICY_BEFORE_KNOWN;
+        before->burst_until_ms = 0;
         return;
     }
-    if (state->before == POLICY_BEFORE_IDLE) {
-        state->before = POLICY_BEFORE_KNOWN;
-        state->burst_until_ms = at_ms + decision->input->recent->interval_ms;
+    if (before->known == POLICY_BEFORE_IDLE) {
+        before->known = POLICY_BEFORE_KNOWN;
+        before->burst_until_ms = at_ms + decision->input->recent->interval_ms;
     }
-    if (state->before == POLICY_BEFORE_UNKNOWN)
+    if (before->known == POLICY_BEFORE_UNKNOWN)
         most = replicas_at_work(decision);
-    else if (at_ms >= state->burst_until_ms)
+    else if (at_ms >= before->burst_until_ms)
         return;
-    if (most > state->before_stall)
-        state->before_stall = most;
+    if (most > before->replicas)
+        before->replicas = most;
 }
 
 /* More replicas do not help consumers that are stuck, or a partition that one consumer alone may
  * read. */
 static void limit_by_status(struct policy_decision *decision)
 {
-    const struct policy_state *state = decision->state;
+    const struct policy_before_stall *before = &decision->state->before_stall;
     const struct reading *reading = &decision->last->reading;
     double rate = decision->result.rate > 0
                       ? decision->result.rate / decision->settings->consumers_per_replica
@@ -300,7 +300,7 @@ static void limit_by_status(struct policy_decision *decision)
     decision->result.status = status;
     note_before_stall(decision);
     if (status == FLOW_STALL && decision->settings->on_stall == POLICY_STALL_HOLD)
-        limit_to(decision, state->before_stall > 0 ? state->before_stall : 1, POLICY_BY_STALL);
+        limit_to(decision, before->replicas > 0 ? before->replicas : 1, POLICY_BY_STALL);
     if (status == FLOW_SKEW) {
         int64_t arrivals = policy_whole(decision->by_arrivals);
         int64_t useful = policy_whole(fmax(reading->partitions_with_lag, 1));
@@ -315,23 +315,23 @@ static void limit_by_status(struct policy_decision *decision)
 
 /* Where the source has no number, and that means one (no series: 0), it does so for all samples
  * without one. */
-static void fold_idle(struct policy_state *state, const struct policy_decision *decision)
+static void fold_idle(struct policy_idle *idle, const struct policy_decision *decision)
 {
     const struct recent_samples *recent = decision->input->recent;
     bool is_meant = isnan(recent_samples_waiting(&decision->last->reading));
     for (size_t i = 0; i < recent->count; i++) {
         const struct recent_sample *sample = &recent->samples[i];
         /* The last one again: it may have taken the place of the one that was seen. */
-        if (sample->at_ms <= state->folded_ms && i + 1 < recent->count)
+        if (sample->at_ms <= idle->folded_ms && i + 1 < recent->count)
             continue;
         double waiting =
             is_meant && isnan(sample->max_waiting) ? decision->waiting : sample->max_waiting;
         bool is_idle = waiting <= 0 && sample->max_in_flight <= 0;
         if (!is_idle || sample->is_after_gap)
-            state->idle_since_ms = 0;
-        if (is_idle && state->idle_since_ms == 0)
-            state->idle_since_ms = sample->at_ms;
-        state->folded_ms = sample->at_ms;
+            idle->since_ms = 0;
+        if (is_idle && idle->since_ms == 0)
+            idle->since_ms = sample->at_ms;
+        idle->folded_ms = sample->at_ms;
     }
 }
 
@@ -348,8 +348,8 @@ static int64_t begin_peak(const struct policy_decision *decision)
 /* Of samples that are sent later it counts no more: who said so may have been wrong. */
 static int64_t peers_peak(const struct policy_decision *decision)
 {
-    const struct policy_state *state = decision->state;
-    return decision->last->at_ms < state->peers_until_ms ? state->peers_peak : 0;
+    const struct policy_peak *peak = &decision->state->peak;
+    return decision->last->at_ms < peak->peers_until_ms ? peak->of_peers : 0;
 }
 
 /* What other replicas of the server asked for is no request of this one: it ends. */
@@ -359,35 +359,36 @@ static void note_peak(struct policy_decision *decision)
     int64_t replicas = decision->result.replicas;
     if (max > 0 && replicas > max)
         replicas = max;
-    if (replicas > decision->state->peak)
-        decision->state->peak = replicas;
+    if (replicas > decision->state->peak.own)
+        decision->state->peak.own = replicas;
 }
 
 static void keep_while_busy(struct policy_decision *decision)
 {
-    struct policy_state *state = decision->state;
+    struct policy_idle *idle = &decision->state->idle;
+    struct policy_peak *peak = &decision->state->peak;
     struct policy_result *result = &decision->result;
     if (decision->settings->idle_ms == 0)
         return;
-    fold_idle(state, decision);
-    if (!state->has_begun) {
+    fold_idle(idle, decision);
+    if (!idle->has_begun) {
         int64_t of_workers = begin_peak(decision);
-        if (of_workers > state->peak) /* which a former source may have left */
-            state->peak = of_workers;
+        if (of_workers > peak->own) /* which a former source may have left */
+            peak->own = of_workers;
     }
-    state->has_begun = true;
-    int64_t idle_ms = state->idle_since_ms == 0 ? -1 : decision->last->at_ms - state->idle_since_ms;
+    idle->has_begun = true;
+    int64_t idle_ms = idle->since_ms == 0 ? -1 : decision->last->at_ms - idle->since_ms;
     result->active = idle_ms < decision->settings->idle_ms;
     result->idle_ms = idle_ms;
     int64_t of_peers = peers_peak(decision);
-    if (!result->active || (idle_ms >= 0 && state->peak == 0 && of_peers == 0)) {
-        state->peak = state->peers_peak = 0;
+    if (!result->active || (idle_ms >= 0 && peak->own == 0 && of_peers == 0)) {
+        peak->own = peak->of_peers = 0;
         result->active = false;
         result->replicas = 0;
         result->term = POLICY_BY_IDLE;
         return;
     }
-    raise_to(decision, state->peak > 0 ? state->peak : 1, POLICY_BY_BUSY);
+    raise_to(decision, peak->own > 0 ? peak->own : 1, POLICY_BY_BUSY);
     note_peak(decision);
     raise_to(decision, of_peers, POLICY_BY_BUSY);
 }

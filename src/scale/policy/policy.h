@@ -56,28 +56,48 @@ const char *policy_key_of(const struct policy_settings *settings, enum reading_f
  * that are there. */
 unsigned policy_wants(const struct policy_settings *settings);
 
+/* scaleDownWhenIdle: since when the source has been idle. */
+struct policy_idle {
+    bool has_begun;   /* what was at work at the first decision is in the peak */
+    int64_t since_ms; /* the sample since which nothing waited and nothing was in flight; 0: busy */
+    int64_t folded_ms; /* the samples until here are in it */
+};
+
+/* scaleDownWhenIdle: the replicas that may be busy, and stay until the source is idle. */
+struct policy_peak {
+    int64_t own;            /* the most that was asked for since it was idle */
+    int64_t of_peers;       /* the most that other replicas of the server asked for */
+    int64_t peers_until_ms; /* when of_peers ends to count */
+};
+
 /* What is known of the time before a stall. Idle: nothing waits, and nothing is known to be in
  * flight. (What is in flight at Kafka, which does not report it, waits until it is committed.) */
 enum policy_before { POLICY_BEFORE_UNKNOWN, POLICY_BEFORE_IDLE, POLICY_BEFORE_KNOWN };
 
+/* onStall: the replicas of before a stall, which `hold` keeps. */
+struct policy_before_stall {
+    enum policy_before known;
+    int64_t replicas;       /* what was asked for when consumption stopped */
+    int64_t burst_until_ms; /* when the first interval since it was idle ends */
+};
+
+/* maxWait: the replicas that it asked for, which become fewer only when fewer have been needed for
+ * a while. */
+struct policy_objective {
+    int64_t replicas;
+    int64_t at_ms;          /* the sample that they are of; 0: none */
+    int64_t lower_since_ms; /* since when it has needed fewer; 0: it does not */
+    double max_lower;       /* the most that it has needed since lower_since_ms */
+};
+
 /* What is kept of a trigger between two decisions. Start from {0}. */
 struct policy_state {
-    bool has_begun;
-    int64_t idle_since_ms;  /* the sample since which nothing waited and nothing was in flight; 0:
-                               busy */
-    int64_t folded_ms;      /* the samples until here are in it */
-    int64_t peak;           /* the most that was asked for since it was idle */
-    int64_t peers_peak;     /* the most that other replicas of the server asked for */
-    int64_t peers_until_ms; /* when peers_peak ends to count */
-    size_t step;            /* the one of `steps` that it is on, from 1 on; 0: none */
-    int64_t before_stall;   /* what was asked for when consumption stopped */
-    enum policy_before before;
-    int64_t burst_until_ms; /* when the first interval since it was idle ends */
-    struct flow_rate rate;
-    int64_t objective;      /* the replicas that maxWait asked for last */
-    int64_t objective_ms;   /* when it did */
-    int64_t lower_since_ms; /* since when it has needed less; 0: it does not */
-    double lower;           /* the most that it has needed since lower_since_ms */
+    struct policy_idle idle;
+    struct policy_peak peak;
+    size_t step; /* steps: the one that it is on, from 1 on; 0: none */
+    struct policy_before_stall before_stall;
+    struct flow_rate rate; /* ratePerReplica: measured */
+    struct policy_objective objective;
 };
 
 /* What a policy has to know of its trigger besides the settings; the same for each reading. */

@@ -116,13 +116,13 @@ static void add_earlier(const struct peak_value *peak, int64_t now_ms, struct pe
 }
 
 /* Its own, or, while that counts, a larger one of others, with its age: nobody makes it younger. */
-static void add_policy_peak(const struct trigger *trigger, const struct trigger_policy_view *policy,
+static void add_policy_peak(const struct trigger *trigger, const struct policy_peak *peak,
                             int64_t now_ms, struct peer_value *value)
 {
-    bool is_of_peers = now_ms < policy->peers_until_ms && policy->peers_peak > policy->peak;
-    value->policy_peak = is_of_peers ? policy->peers_peak : policy->peak;
+    bool is_of_peers = now_ms < peak->peers_until_ms && peak->of_peers > peak->own;
+    value->policy_peak = is_of_peers ? peak->of_peers : peak->own;
     value->policy_peak_ms =
-        is_of_peers ? policy->peers_until_ms - trigger->parsed.rules.hold_ms : now_ms;
+        is_of_peers ? peak->peers_until_ms - trigger->parsed.rules.hold_ms : now_ms;
 }
 
 bool trigger_peers_give(struct trigger *trigger, int64_t now_ms, struct peer_value *ret_value)
@@ -142,7 +142,7 @@ bool trigger_peers_give(struct trigger *trigger, int64_t now_ms, struct peer_val
         .value = answer->value,
         .since_ms = answer->held ? answer->failing_since_ms : report.snapshot.sent_ms,
     };
-    add_policy_peak(trigger, &report.policy, now_ms, ret_value);
+    add_policy_peak(trigger, &report.policy.peak, now_ms, ret_value);
     memcpy(ret_value->digest, digest_of(trigger), PEER_DIGEST_BYTES);
     if (trigger->answers.peak != NULL)
         add_earlier(trigger->answers.peak, now_ms, ret_value);

@@ -173,9 +173,9 @@ void trigger_policy_step(struct trigger_policy *policy, const struct trigger_pol
 
 void trigger_policy_raise_peak(struct trigger_policy *policy, int64_t peak, int64_t until_ms)
 {
-    struct policy_state *state = &policy->effective.state;
-    state->peers_peak = MAX(state->peers_peak, peak);
-    state->peers_until_ms = MAX(state->peers_until_ms, until_ms);
+    struct policy_peak *known = &policy->effective.state.peak;
+    known->of_peers = MAX(known->of_peers, peak);
+    known->peers_until_ms = MAX(known->peers_until_ms, until_ms);
 }
 
 /* Readings of the new source may be older than the last one of the former: what is idle is so from
@@ -184,10 +184,8 @@ static void forget_source(struct trigger_policy_variant *variant)
 {
     const struct policy_state former = variant->state;
     variant->state = (struct policy_state){
-        .folded_ms = former.folded_ms,
+        .idle = {.folded_ms = former.idle.folded_ms},
         .peak = former.peak,
-        .peers_peak = former.peers_peak,
-        .peers_until_ms = former.peers_until_ms,
     };
     variant->result = (struct policy_result){0};
     text_clear(&variant->words);
@@ -247,8 +245,6 @@ void trigger_policy_copy(const struct trigger_policy *policy, unsigned extras,
     copy_variant(&policy->shadow, extras, &view->shadow);
     view->found = trigger_policy_found(policy);
     view->peak = policy->effective.state.peak;
-    view->peers_peak = policy->effective.state.peers_peak;
-    view->peers_until_ms = policy->effective.state.peers_until_ms;
     if (extras & TRIGGER_VIEW_CHANGES)
         copy_changes(policy, view);
 }

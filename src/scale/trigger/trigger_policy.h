@@ -120,9 +120,7 @@ struct trigger_policy_view {
     struct evaluation_result evaluated;
     struct trigger_policy_variant_view effective, shadow;
     struct answer_policy found;            /* with the status of its consumers */
-    int64_t peak;                          /* the most replicas that it wanted since it was idle */
-    int64_t peers_peak;                    /* the most that other replicas of the server wanted */
-    int64_t peers_until_ms;                /* when peers_peak ends to count */
+    struct policy_peak peak;               /* of the effective one */
     struct trigger_policy_change *changes; /* TRIGGER_VIEW_CHANGES: the oldest first */
     size_t change_count;
 };
