@@ -478,8 +478,8 @@ static bool server_refuses(const struct scaler *scaler, char *key)
     credentials->state = CREDENTIALS_VERIFIED;
     credentials->authentication = text_copy("TriggerAuthentication shop/a");
     credentials_add(credentials, "other", "y");
-    bool is_admitted =
-        own_credentials_admit(&rules, &ref, scaler->options, credentials, &waits, &error);
+    const struct own_credentials_request request = {&ref, scaler->options, credentials, false};
+    bool is_admitted = own_credentials_admit(&rules, &request, &waits, &error);
     assert_true(is_admitted || error.code == ERROR_DENIED);
     return !is_admitted;
 }

@@ -479,7 +479,8 @@ static bool admits(const struct own_credentials_settings *settings, struct optio
     credentials->name = text_copy("redis");
     credentials->is_cluster_wide = true;
     credentials_add(credentials, "password", "secret");
-    bool may = own_credentials_admit(settings, &ref, source_table, credentials, &waits, &error);
+    const struct own_credentials_request request = {&ref, source_table, credentials, false};
+    bool may = own_credentials_admit(settings, &request, &waits, &error);
     assert_false(waits);
     if (!may)
         assert_int_equal(error.code, ERROR_DENIED);

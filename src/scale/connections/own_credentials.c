@@ -45,55 +45,54 @@ static bool refuse_variable(const char *key, const struct option *row, const cha
 }
 
 /* A variable, which a caller has given or left out, must not say where they go. */
-static bool check_variable(const struct own_credentials_settings *settings, const char *key,
-                           const struct option *table, const struct credentials *credentials,
+static bool check_variable(const struct own_credentials_settings *settings,
+                           const struct own_credentials_request *request, const char *key,
                            struct error *error)
 {
-    const struct option *row = option_find(table, key, OPTION_FROM_TRIGGER);
+    const struct option *row = option_find(request->table, key, OPTION_FROM_TRIGGER);
     if (row == NULL)
         row = general_find_steering(key);
     else if (!option_steers_credentials(row))
         return true;
     return row == NULL || settings->callers_are_verified ||
-           refuse_variable(key, row, credentials->authentication, error);
+           refuse_variable(key, row, request->credentials->authentication, error);
 }
 
 /* The value of a key; NULL: it is not given. */
-static const char *value_of(const struct trigger_ref *ref, const struct option *table,
-                            const struct option *row)
+static const char *value_of(const struct own_credentials_request *request, const struct option *row)
 {
+    const struct trigger_ref *ref = request->ref;
     for (size_t i = 0; i < ref->count; i++)
-        if (row != NULL && read_given(table, &ref->entries[i]).row == row)
+        if (row != NULL && read_given(request->table, &ref->entries[i]).row == row)
             return ref->entries[i].value;
     return NULL;
 }
 
 /* Is it an address that the list allows the trigger? The port may have a key of its own. */
 static bool is_listed(const struct own_credentials_settings *settings,
-                      const struct trigger_ref *ref, const struct option *table,
-                      const struct option_entry *entry, const struct option *row,
-                      const struct credentials *credentials)
+                      const struct own_credentials_request *request,
+                      const struct option_entry *entry, const struct option *row)
 {
     static const unsigned hosts = OPTION_URL | OPTION_HOST | OPTION_HOSTS;
     const struct option *host_row = option_host_of(row);
     bool is_port = host_row != NULL;
-    const char *host = is_port ? value_of(ref, table, host_row) : entry->value;
+    const char *host = is_port ? value_of(request, host_row) : entry->value;
     if (row->flags & OPTION_SECRET || host == NULL || !(is_port || row->flags & hosts))
         return false;
-    bool has_port = is_port || value_of(ref, table, option_port_of(row)) != NULL;
-    return cluster_authentications_allow_address(settings->cluster, credentials->name, host,
-                                                 has_port);
+    bool has_port = is_port || value_of(request, option_port_of(row)) != NULL;
+    return cluster_authentications_allow_address(settings->cluster, request->credentials->name,
+                                                 host, has_port);
 }
 
 static bool check_given(const struct own_credentials_settings *settings,
-                        const struct trigger_ref *ref, const struct option *table,
-                        const struct option_entry *entry, const struct credentials *credentials,
-                        struct error *error)
+                        const struct own_credentials_request *request,
+                        const struct option_entry *entry, struct error *error)
 {
+    const struct credentials *credentials = request->credentials;
     const char *name = credentials->authentication;
-    struct given given = read_given(table, entry);
+    struct given given = read_given(request->table, entry);
     if (option_is_variable(entry->key) && !text_is_blank(entry->value) &&
-        !check_variable(settings, entry->key, table, credentials, error))
+        !check_variable(settings, request, entry->key, error))
         return false;
     if (given.row == NULL)
         return true;
@@ -101,24 +100,25 @@ static bool check_given(const struct own_credentials_settings *settings,
         return error_invalid(error, "%s is given in the trigger and in %s: keep one of them",
                              given.key, name);
     if (credentials->is_cluster_wide && option_says_where(given.row) &&
-        !is_listed(settings, ref, table, entry, given.row, credentials))
+        !is_listed(settings, request, entry, given.row))
         return error_set(error, ERROR_DENIED,
                          "%s in the trigger cannot be used together with %s, whose parameters go "
                          "only to an address that it names itself, or that "
                          "--kubernetes-cluster-authentications (kubernetes.clusterAuthentications) "
                          "lists: put %s into it, or use a TriggerAuthentication",
                          given.key, name, given.row->key);
-    if (settings->denies_inline && option_says_where(given.row))
+    if (request->deny_inline && option_says_where(given.row))
         return error_set(error, ERROR_DENIED, "%s must come from %s (--deny-inline-connections)",
                          given.key, name);
     return true;
 }
 
 bool own_credentials_admit(const struct own_credentials_settings *settings,
-                           const struct trigger_ref *ref, const struct option *table,
-                           const struct credentials *credentials, bool *ret_waits,
+                           const struct own_credentials_request *request, bool *ret_waits,
                            struct error *error)
 {
+    const struct trigger_ref *ref = request->ref;
+    const struct credentials *credentials = request->credentials;
     *ret_waits = credentials == NULL || credentials->state == CREDENTIALS_WAITING;
     if (*ret_waits)
         return error_unavailable(error, "the object %.*s/%.*s has not been read yet (--kubernetes)",
@@ -136,10 +136,10 @@ bool own_credentials_admit(const struct own_credentials_settings *settings,
                          credentials->authentication, (int)text_cut(ref->namespace, 64),
                          ref->namespace);
     for (size_t i = 0; credentials->count > 0 && i < ref->count; i++)
-        if (!check_given(settings, ref, table, &ref->entries[i], credentials, error))
+        if (!check_given(settings, request, &ref->entries[i], error))
             return false;
     for (size_t i = 0; credentials->count > 0 && i < credentials->omitted_count; i++)
-        if (!check_variable(settings, credentials->omitted[i], table, credentials, error))
+        if (!check_variable(settings, request, credentials->omitted[i], error))
             return false;
     return true;
 }

@@ -28,20 +28,27 @@ struct own_credentials_settings {
     void (*doubt)(void *context, const struct identity *identity);
     void *context;
     bool reads_hpas;             /* doubting reads the replicas of the HPA, too */
-    bool callers_are_verified;   /* each has shown a certificate */
-    bool denies_inline;          /* no address of a trigger's metadata is used: the table sets it */
-    bool allows_authentications; /* even so, one of its authentication is used */
+    bool callers_are_verified;   /* each has shown a certificate with one of the names of KEDA */
+    bool allows_authentications; /* where inline ones are denied, an authentication that has the
+                                    address is used even so */
     const struct cluster_authentications *cluster; /* NULL: none is listed; borrowed */
 };
 
 /* Whether triggers can have credentials of their own. With NULL they cannot. */
 bool own_credentials_are_read(const struct own_credentials_settings *settings);
 
-/* Whether the trigger may be measured with its credentials (NULL: they are not known yet). False
- * with the error; `*ret_waits` says whether they may come yet. */
+/* A trigger that is to be measured with its own credentials. All of it is borrowed. */
+struct own_credentials_request {
+    const struct trigger_ref *ref;
+    const struct option *table;            /* of its scaler */
+    const struct credentials *credentials; /* NULL: they are not known yet */
+    bool deny_inline;                      /* no address of its metadata is used */
+};
+
+/* Whether it may be. False with the error; `*ret_waits` says whether the credentials may come yet.
+ */
 bool own_credentials_admit(const struct own_credentials_settings *settings,
-                           const struct trigger_ref *ref, const struct option *table,
-                           const struct credentials *credentials, bool *ret_waits,
+                           const struct own_credentials_request *request, bool *ret_waits,
                            struct error *error);
 
 /* What the credentials say of the connection. As values of variables they are never shown. It is

@@ -148,8 +148,15 @@ static bool choose_connection(const struct parse *parse, struct chosen *chosen)
         parse->parsed->needs |= TRIGGER_NEEDS_CREDENTIALS | TRIGGER_NEEDS_HPA;
     if (deny && has_none)
         return deny_inline(parse, &chosen->error);
-    return !may_have_own || own_credentials_admit(own, parse->ref, parse->parsed->scaler->options,
-                                                  credentials, &chosen->may_come, &chosen->error);
+    if (!may_have_own)
+        return true;
+    const struct own_credentials_request request = {
+        .ref = parse->ref,
+        .table = parse->parsed->scaler->options,
+        .credentials = credentials,
+        .deny_inline = deny,
+    };
+    return own_credentials_admit(own, &request, &chosen->may_come, &chosen->error);
 }
 
 /* `connection` has the values of its keys; NULL: the trigger's own entries and credentials have. */

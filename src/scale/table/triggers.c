@@ -31,7 +31,6 @@ struct triggers *triggers_new(const struct triggers_settings *settings)
     struct triggers *triggers = memory_new(sizeof(*triggers));
     triggers->settings = *settings;
     triggers->settings.connections = NULL; /* the lifecycle has those of the moment */
-    triggers->settings.own.denies_inline = settings->deny_inline;
     triggers->lifecycle = (struct lifecycle){
         .parse = {.scalers = settings->scalers,
                   .connections = settings->connections,

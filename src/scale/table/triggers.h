@@ -66,7 +66,7 @@ struct triggers_settings {
     struct answer_rules rules;           /* of triggers that set none */
     struct peer_values *peers;           /* of other replicas; NULL: they are not asked */
     int64_t forget_ms;                   /* a trigger without a call is dropped after this */
-    bool deny_inline;                    /* only connections of the file are used */
+    bool deny_inline;                    /* no address of a trigger's metadata is used */
     size_t max_inline; /* connections that are not of the file, of each namespace */
     size_t max;        /* triggers */
     size_t max_bytes;  /* of memory that all of them take (budget.h) */
