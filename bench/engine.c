@@ -177,7 +177,7 @@ static void find(struct triggers *triggers, size_t number, size_t connections)
         {"scaler", "fake"}, {"connectionName", name}, {"queueName", queue}};
     struct trigger_ref ref = {queue, "shop", entries, ARRAY_LENGTH(entries)};
     if (!triggers_find(triggers, &ref, 0, &trigger, &error) ||
-        !triggers_acquire_query(triggers, trigger, &query, &error)) {
+        !triggers_acquire_query(triggers, trigger, 0, &query, &error)) {
         fprintf(stderr, "%s\n", error_text(&error));
         exit(1);
     }

@@ -94,7 +94,7 @@ struct query *query_of(struct trigger *trigger)
 {
     _cleanup_(error_done) struct error error = {0};
     struct query *query = NULL;
-    if (!triggers_acquire_query(triggers, trigger, &query, &error))
+    if (!triggers_acquire_query(triggers, trigger, clock_now_ms(), &query, &error))
         fail_msg("%s", error_text(&error));
     return query;
 }

@@ -246,7 +246,7 @@ static void they_count_as_inline_connections(void **state)
     struct trigger *two = FIND("scaler", "fake", "connectionName", "two", "queueName", "7");
     set_secret("shop", OWN_YAML "  two: {scaler: fake, source: there}\n");
     query_of(one);
-    assert_false(triggers_acquire_query(triggers, two, &query, &error));
+    assert_false(triggers_acquire_query(triggers, two, 0, &query, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
     for (int i = 0; i < 3; i++) {
         _cleanup_(memory_free) char *yaml =
@@ -256,7 +256,7 @@ static void they_count_as_inline_connections(void **state)
         set_secret("shop", yaml);
         assert_non_null(one->bound.query);
     }
-    assert_false(triggers_acquire_query(triggers, two, &query, &error));
+    assert_false(triggers_acquire_query(triggers, two, 0, &query, &error));
     set_secret("shop", "connections:\n  two: {scaler: fake, source: there}\n");
     assert_null(one->bound.query);
     query_of(two);

@@ -409,13 +409,11 @@ static void they_count_as_memory_of_the_namespace(void **state)
     query_of(second);
 }
 
-/* As though the time had passed. */
-static size_t doubts_after(struct trigger *trigger, int64_t ms)
+static size_t doubts_at(struct trigger *trigger, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     struct query *query;
-    trigger->kubernetes.doubted_ms -= ms;
-    assert_false(triggers_acquire_query(triggers, trigger, &query, &error));
+    assert_false(triggers_acquire_query(triggers, trigger, now_ms, &query, &error));
     return doubts;
 }
 
@@ -425,15 +423,16 @@ static void a_failing_trigger_doubts_them_ever_less_often(void **state)
     (void)state;
     struct trigger *trigger = FIND(KEYLESS);
     refuse(trigger, ERROR_INVALID);
-    assert_int_equal(doubts_after(trigger, 0), 1);
-    assert_int_equal(doubts_after(trigger, 0), 1);
-    assert_int_equal(doubts_after(trigger, 1000), 2);
-    assert_int_equal(doubts_after(trigger, 1000), 2);
-    assert_int_equal(doubts_after(trigger, 1000), 3);
+    int64_t now_ms = 1000;
+    assert_int_equal(doubts_at(trigger, now_ms), 1);
+    assert_int_equal(doubts_at(trigger, now_ms), 1);
+    assert_int_equal(doubts_at(trigger, now_ms += 1000), 2);
+    assert_int_equal(doubts_at(trigger, now_ms += 1000), 2);
+    assert_int_equal(doubts_at(trigger, now_ms += 1000), 3);
     for (size_t i = 0; i < 20; i++)
-        doubts_after(trigger, 60000);
-    assert_int_equal(doubts_after(trigger, 20000), 23);
-    assert_int_equal(doubts_after(trigger, 40000), 24);
+        doubts_at(trigger, now_ms += 60000);
+    assert_int_equal(doubts_at(trigger, now_ms += 20000), 23);
+    assert_int_equal(doubts_at(trigger, now_ms += 40000), 24);
 }
 
 static void keys_that_name_an_authentication_need_the_flag(void **state)

@@ -249,10 +249,10 @@ static void a_connection_that_stays_leaves_no_room_for_another_one_meanwhile(voi
     set_connections("connections:\n"
                     "  orders: {scaler: fake, source: \"amqp://orders\", namespaces: [shop]}\n"
                     "  other: {scaler: isolated, source: a}\n");
-    assert_false(triggers_acquire_query(triggers, another, &query, &error));
+    assert_false(triggers_acquire_query(triggers, another, clock_now_ms(), &query, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
     assert_non_null(strstr(error_text(&error), "all 3 connections"));
-    assert_false(triggers_acquire_query(triggers, another, &query, &error));
+    assert_false(triggers_acquire_query(triggers, another, clock_now_ms(), &query, &error));
 }
 
 static void all_connections_that_are_allowed_can_be_replaced(void **state)
@@ -284,7 +284,7 @@ static void a_connection_that_comes_goes_or_is_forbidden_is_noticed(void **state
     query_of(trigger);
     set_connections("connections: {}\n");
     assert_null(trigger->bound.query);
-    assert_false(triggers_acquire_query(triggers, trigger, &query, &error));
+    assert_false(triggers_acquire_query(triggers, trigger, clock_now_ms(), &query, &error));
     assert_int_equal(trigger->phase, TRIGGER_UNCONNECTED);
 
     assert_int_equal(FIND("scaler", "fake", "connectionName", "new", "queueNam", "7")->phase,

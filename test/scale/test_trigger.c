@@ -173,11 +173,12 @@ a_limit_on_inline_connections_is_an_error_and_an_expired_trigger_makes_room(void
     query_of(FIND(GOOD));
     query_of(FIND(ORDERS));
     struct trigger *other = FIND("scaler", "fake", "source", "b", "queueName", "7");
-    assert_false(triggers_acquire_query(triggers, other, &query, &error));
+    assert_false(triggers_acquire_query(triggers, other, clock_now_ms(), &query, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
     triggers_expire(triggers, 1000);
     other = FIND("scaler", "fake", "source", "b", "queueName", "7");
-    while (!triggers_acquire_query(triggers, other, &query, &error)) { /* its thread is to end */
+    while (!triggers_acquire_query(triggers, other, clock_now_ms(), &query,
+                                   &error)) { /* its thread is to end */
         assert_int_equal(error.code, ERROR_LIMIT);
         usleep(1000);
     }
@@ -712,7 +713,7 @@ static void a_trigger_with_mistakes_is_never_measured(void **state)
     (void)state;
     _cleanup_(error_done) struct error error = {0};
     struct query *query = NULL;
-    assert_false(triggers_acquire_query(triggers, FIND("scaler", "fake"), &query, &error));
+    assert_false(triggers_acquire_query(triggers, FIND("scaler", "fake"), 0, &query, &error));
     assert_int_equal(error.code, ERROR_INVALID);
     struct connection_stats stats;
     engine_stats(engine, &stats);

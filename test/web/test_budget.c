@@ -225,7 +225,7 @@ static void measure_one(struct trigger *trigger)
     struct query *query = NULL;
     struct snapshot known = {0};
     unsigned expected = is_failing ? ATTEMPT_FAILED : ATTEMPT_GOOD;
-    if (!triggers_acquire_query(triggers, trigger, &query, &error))
+    if (!triggers_acquire_query(triggers, trigger, clock_now_ms(), &query, &error))
         fail_msg("%s", error_text(&error));
     query_demand(query, clock_now_ms());
     for (int i = 0; i < 5000 && known.last_attempt != expected; i++) {

@@ -72,7 +72,8 @@ static void demand(struct measurement_rounds *run, struct measured_job *job)
     struct query *query;
     error_done(&job->result->error);
     job->result->answer.is_failed = true;
-    if (!triggers_acquire_query(run->triggers, job->trigger, &query, &job->result->error))
+    if (!triggers_acquire_query(run->triggers, job->trigger, run->began_ms, &query,
+                                &job->result->error))
         return;
     query_demand(query, run->began_ms);
     job->watcher = (struct watcher){.caller = job};

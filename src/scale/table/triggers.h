@@ -88,7 +88,7 @@ bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int
 /* The trigger's query, from now on measured, and its watchers are notified. Where the trigger's
  * last answers were none its credentials are read again. Fails with the mistakes, or where a limit
  * is reached. */
-bool triggers_acquire_query(struct triggers *triggers, struct trigger *trigger,
+bool triggers_acquire_query(struct triggers *triggers, struct trigger *trigger, int64_t now_ms,
                             struct query **ret_query, struct error *error);
 
 /* ---- the table: triggers.c ---- */

@@ -76,6 +76,7 @@ void triggers_renew_one(struct triggers *triggers, struct trigger *trigger);
 
 /* What is known of the trigger's object in the Kubernetes API may be why its last answers were no
  * readings. Where the trigger needs the object it is read again. */
-void triggers_doubt_kubernetes(const struct triggers *triggers, struct trigger *trigger);
+void triggers_doubt_kubernetes(const struct triggers *triggers, struct trigger *trigger,
+                               int64_t now_ms);
 
 #endif

@@ -1,7 +1,6 @@
 /* What the Kubernetes API says about the object of a trigger: set, and doubted. */
 #include "scale/table/triggers_internal.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
@@ -62,7 +61,8 @@ bool triggers_set_credentials(struct triggers *triggers, const char *identity, s
 /* What KEDA was answered last is no reading, or an old one: the source may have refused the
  * credentials. Ever less often while it is so: what changes is noticed without it, too, and the
  * triggers of a source that is away for long are many. */
-void triggers_doubt_kubernetes(const struct triggers *triggers, struct trigger *trigger)
+void triggers_doubt_kubernetes(const struct triggers *triggers, struct trigger *trigger,
+                               int64_t now_ms)
 {
     enum { FIRST_DOUBT_MS = 1000, LONGEST_DOUBT_MS = 60 * 1000 };
     const struct own_credentials_settings *own = &triggers->settings.own;
@@ -81,7 +81,6 @@ void triggers_doubt_kubernetes(const struct triggers *triggers, struct trigger *
     if (!(trigger->parsed.needs & TRIGGER_NEEDS_CREDENTIALS) && !needs_replicas)
         return;
 
-    int64_t now_ms = clock_now_ms();
     int64_t interval_ms = MAX(known->doubt_interval_ms, FIRST_DOUBT_MS);
     if (known->doubted_ms > 0 && now_ms - known->doubted_ms < interval_ms)
         return;

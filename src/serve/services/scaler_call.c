@@ -74,7 +74,8 @@ bool scaler_call_find_query(struct scaler_call *call, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     struct query *query;
-    if (triggers_acquire_query(scaler_call_shared(call)->triggers, call->trigger, &query, &error))
+    if (triggers_acquire_query(scaler_call_shared(call)->triggers, call->trigger, now_ms, &query,
+                               &error))
         return true;
     enum trigger_phase phase = call->trigger->phase;
     bool may_be_connected = phase == TRIGGER_PENDING || phase == TRIGGER_UNCONNECTED;
