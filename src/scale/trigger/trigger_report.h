@@ -1,7 +1,10 @@
 /*
- * The report of a trigger: a pure function of the trigger and the time. What KEDA's calls and
- * streams are answered, and what explain, the dashboard's rows, the history and the metrics show,
- * are views of it.
+ * The report of a trigger at a time. What KEDA's calls and streams are answered, and what explain,
+ * the dashboard's rows, the history and the metrics show, are views of it.
+ *
+ * Making one changes nothing. What is known of the trigger's query is copied under the lock of its
+ * connection. What depends on the time there (the effective interval, since when it is stuck, when
+ * the connection failed) is of the engine's clock; all else is of the time that is given.
  *
  * What a view shows of it as a number or a word is in struct trigger_figures; web/trigger_fields.c
  * has one row for each, and says which views have it.
@@ -30,9 +33,9 @@ struct trigger_report {
     struct history_throughput throughput; /* NAN: its query was not measured, or it has none */
 };
 
-/* For people. Nothing is changed by it: what KEDA is answered follows from the readings and from
- * what KEDA was answered before, whoever else calls or reads. The caller ends it with
- * trigger_report_done(), and does not move it. */
+/* For people: what KEDA is answered follows from the readings and from what KEDA was answered
+ * before, whoever else calls or reads. The caller ends it with trigger_report_done(), and does not
+ * move it. */
 void trigger_report(const struct trigger *trigger, int64_t now_ms,
                     struct trigger_report *ret_report);
 
