@@ -562,8 +562,8 @@ static bool have_one_digest(struct trigger *one, struct trigger *other)
     trigger_peers_take(one, values, clock_now_ms());
     trigger_peers_take(other, values, clock_now_ms());
     peer_values_free(values);
-    assert_true(one->answers.has_digest && other->answers.has_digest);
-    return memcmp(one->answers.digest, other->answers.digest, PEER_DIGEST_BYTES) == 0;
+    assert_true(one->has_peer_digest && other->has_peer_digest);
+    return memcmp(one->peer_digest, other->peer_digest, PEER_DIGEST_BYTES) == 0;
 }
 
 static void peers_tell_triggers_apart_by_namespace_and_metadata(void **state)

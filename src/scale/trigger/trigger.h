@@ -78,10 +78,10 @@ struct trigger_parsed {
 
 /* What it is measured by (lifecycle.c). */
 struct trigger_binding {
-    struct query *query;           /* in TRIGGER_MEASURED, held; otherwise NULL */
-    struct query_use use;          /* as it was acquired */
-    struct query_user user;        /* how the query names this trigger in logs and metrics */
-    char *connection_name;         /* of `user`, which borrows it; NULL: it names none */
+    struct query *query;    /* in TRIGGER_MEASURED, held; otherwise NULL */
+    struct query_use use;   /* as it was acquired */
+    struct query_user user; /* how the query names this trigger in logs and metrics */
+    char *connection_name;  /* of `user`, which borrows it; NULL: none of the connections file */
     struct inline_use *inline_use; /* its connection counts as an inline one; NULL: it does not */
     /* While there is no query, `answers` has values of this source (option_source()). 0: of the
      * query's source, or no source was known. It is a number, as the values of a connection may
@@ -122,21 +122,19 @@ struct trigger_answers {
     struct peak_value *peak; /* of GetMetrics; NULL: only zeros were answered */
     struct peer_value *of_peers; /* held until it is measured; NULL: other replicas had none */
     uint64_t peers_revision;     /* of the peer values in which it was looked for last */
-
-    /* trigger_peers.c */
-    uint8_t digest[PEER_DIGEST_BYTES]; /* by which peers know the trigger, where has_digest */
-    bool has_digest;                   /* it was needed once */
 };
 
 struct trigger {
-    /* Which one it is: set once. */
+    /* Which one it is, and since when: set once. */
     uint64_t id; /* they ascend in the order in which triggers came, and are not used again */
     struct identity identity;
     char *name;
     char *namespace;
+    int64_t first_call_ms;
 
-    enum trigger_phase phase;     /* lifecycle.c */
-    uint64_t revision;            /* lifecycle.c: of the connections that it was parsed with */
+    enum trigger_phase phase; /* lifecycle.c */
+    /* lifecycle.c, triggers_renewal.c: of the connections that it was parsed with, or compared. */
+    uint64_t revision;
     struct trigger_parsed parsed; /* parse.c */
     struct trigger_binding bound; /* lifecycle.c */
     struct trigger_kubernetes kubernetes;
@@ -146,17 +144,20 @@ struct trigger {
     size_t streams;                 /* how many watchers are of streams */
 
     /* Its place in the table: triggers.c. */
-    int64_t first_call_ms;
-    int64_t last_call_ms;
-    int64_t longest_pause_ms; /* between two calls */
     size_t pins;
     UT_hash_handle hh;
     struct trigger *next, *prev; /* while not pinned: the one without a call for longest first */
     struct trigger *next_of_namespace, *prev_of_namespace; /* the same, of its namespace alone */
 
     /* trigger_objects.c */
+    int64_t last_call_ms;
+    int64_t longest_pause_ms;                        /* between two calls */
     struct trigger_object *object;                   /* NULL: in no table */
     struct trigger *next_of_object, *prev_of_object; /* utlist of those of the object */
+
+    /* trigger_peers.c */
+    uint8_t peer_digest[PEER_DIGEST_BYTES]; /* by which peers know it, where has_peer_digest */
+    bool has_peer_digest;                   /* it was needed once */
 
     /* budget.c, which puts an equal connection's values in the place of its own. */
     size_t bytes;                    /* of memory, with its query and without `shared` */

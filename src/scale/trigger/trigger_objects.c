@@ -33,7 +33,7 @@ void trigger_objects_join(struct trigger_object **objects, struct trigger *trigg
         HASH_ADD_KEYPTR(hh, *objects, object->key, strlen(object->key), object);
     }
     DL_APPEND2(object->triggers, trigger, prev_of_object, next_of_object);
-    object->first_ms = trigger->first_call_ms;
+    object->newest_ms = trigger->first_call_ms;
     trigger->object = object;
     trigger_objects_touch(trigger, trigger->last_call_ms);
 }
@@ -86,7 +86,7 @@ bool trigger_objects_superseded(const struct trigger *trigger)
     const struct trigger_object *object = trigger->object;
     if (object == NULL || trigger->pins > 0)
         return false;
-    bool is_former = object->first_ms >= trigger->last_call_ms &&
+    bool is_former = object->newest_ms >= trigger->last_call_ms &&
                      (object->pins > 0 || object->last_ms > trigger->last_call_ms + POLL_MS);
     return is_former || is_left_out(trigger);
 }

@@ -14,7 +14,7 @@ struct trigger_object {
     char *key;                /* "namespace/name" */
     struct trigger *triggers; /* utlist (next_of_object), in the order in which they came */
     size_t pins;              /* of all its triggers */
-    int64_t first_ms;         /* the first call for the last of `triggers` */
+    int64_t newest_ms;        /* the first call for the trigger that came last; it may have gone */
     int64_t last_ms;          /* the last call for any of them */
     int64_t poll_ms;          /* when the calls of the last poll began, about */
     int64_t former_poll_ms;   /* ... and those of the poll before */

@@ -72,14 +72,13 @@ static void digest_ref(const struct trigger_ref *ref, const struct option *table
 /* It stays, as the metadata do. */
 static const uint8_t *digest_of(struct trigger *trigger)
 {
-    struct trigger_answers *answers = &trigger->answers;
-    if (answers->has_digest)
-        return answers->digest;
+    if (trigger->has_peer_digest)
+        return trigger->peer_digest;
     struct trigger_ref ref = identity_ref(&trigger->identity);
-    digest_ref(&ref, trigger->parsed.scaler->options, answers->digest);
+    digest_ref(&ref, trigger->parsed.scaler->options, trigger->peer_digest);
     free(ref.entries);
-    answers->has_digest = true;
-    return answers->digest;
+    trigger->has_peer_digest = true;
+    return trigger->peer_digest;
 }
 
 static void raise_policy_peak(struct trigger *trigger, const struct peer_value *value)
