@@ -1,7 +1,8 @@
 /*
- * Inline connections: those that triggers write down in their own metadata, and how many each
- * namespace has. Whoever may write a ScaledObject can make us connect, so no namespace takes all
- * there are; one that two namespaces write down counts for both.
+ * Inline connections, which are those that the connections file does not have: triggers have them
+ * in their own metadata, in an authentication, or in the Secret of their namespace. Whoever may
+ * write one of these can make us connect, so those of each namespace are counted, and none takes
+ * all there are; one that two namespaces have counts for both.
  *
  * That holds for all connections, and for the few that have an agent process. A namespace gets
  * another one only while more are left than it already has: at most half where it is alone. Those

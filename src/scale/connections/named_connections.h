@@ -1,6 +1,6 @@
 /*
- * Named connections: what the connections file says, joined with what the scalers know and what a
- * trigger asks.
+ * Named connections: what the connections file or a namespace's Secret says, joined with what the
+ * scalers know and what a trigger asks.
  *
  * Threads: one at a time.
  */

@@ -16,7 +16,7 @@
 
 struct general_options {
     const char *scaler;          /* NULL where there is none, as all of these */
-    const char *connection_name; /* in the connections file */
+    const char *connection_name; /* in the connections file, or the namespace's Secret */
     const char *trigger_authentication;
     const char *cluster_trigger_authentication;
     struct answer_rules rules;
@@ -27,9 +27,9 @@ struct general_options {
 extern const struct option general_table[];
 extern const char general_hold_window[]; /* the key of rules.hold_window_ms */
 
-/* Parses the general ones of all entries. What the trigger leaves out of the rules is as in
- * `standard`. Adds every mistake, but for a scaler that is missing. The caller frees the values,
- * whose data are struct general_options. */
+/* Parses the general ones of all entries. `interval` and `hold` are as in `standard` where the
+ * trigger leaves them out. Adds every mistake, but for a scaler that is missing. The caller frees
+ * the values, whose data are struct general_options. */
 struct option_values *general_parse(const struct option_entry *entries, size_t count,
                                     const struct answer_rules *standard, struct error *mistakes);
 

@@ -102,7 +102,7 @@ static bool find_connection(const struct parse *parse, struct chosen *chosen)
 
 /* The scaler's mistakes of a connection that is denied are left out: correcting them would not
  * help. */
-static bool deny_inline(const struct parse *parse, struct error *error)
+static bool refuse_inline(const struct parse *parse, struct error *error)
 {
     _cleanup_(text_done) struct text keys = {0};
     const struct option *table = parse->parsed->scaler->options;
@@ -147,7 +147,7 @@ static bool choose_connection(const struct parse *parse, struct chosen *chosen)
     if (may_have_own)
         parse->parsed->needs |= TRIGGER_NEEDS_CREDENTIALS | TRIGGER_NEEDS_HPA;
     if (deny && has_none)
-        return deny_inline(parse, &chosen->error);
+        return refuse_inline(parse, &chosen->error);
     if (!may_have_own)
         return true;
     const struct own_credentials_request request = {

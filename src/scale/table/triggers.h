@@ -21,7 +21,7 @@
  *   trigger/trigger_replay         what KEDA would have been answered at the readings of the past
  *   trigger/trigger_peers          what a trigger gives other replicas, and takes from them
  *   connections/named_connections  the values of a connection of the file or of a Secret
- *   connections/inline_connections the limit of connections that are of neither
+ *   connections/inline_connections the limit of connections that are not of the file
  *   connections/own_credentials    what the authentication of a trigger may be used for
  *   connections/namespace_secrets  the connections that teams keep in Secrets
  *   table/parse                    from the metadata to what a trigger measures, and how
