@@ -133,7 +133,7 @@ rd_kafka_t *kafka_client_new_handle(const struct kafka_client *client, rd_kafka_
     return rk;
 }
 
-/* Its complaints make event_fd readable, too: they would pile up otherwise. */
+/* Its errors make event_fd readable, too: they would pile up otherwise. */
 rd_kafka_t *kafka_client_new_main_handle(const struct kafka_client *client, struct error *error)
 {
     rd_kafka_conf_t *settings = rd_kafka_conf_dup(client->settings);
@@ -176,7 +176,7 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_connectio
     if (client->rk == NULL || !wait_for_cluster(client, deadline_ms, error))
         return false;
     client->opened_ms = clock_now_ms();
-    kafka_client_clear_complaints(client); /* as a first address that refused */
+    kafka_client_clear_errors(client); /* as a first address that refused */
     return true;
 }
 
@@ -211,7 +211,7 @@ void kafka_client_poll(struct kafka_client *client)
     take_endings(client);
 }
 
-void kafka_client_clear_complaints(struct kafka_client *client)
+void kafka_client_clear_errors(struct kafka_client *client)
 {
     client->is_refused = false;
     client->all_down_ms = 0;
@@ -307,7 +307,7 @@ void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk)
     end_main_handle(client);
     client->rk = rk;
     client->opened_ms = clock_now_ms();
-    kafka_client_clear_complaints(client);
+    kafka_client_clear_errors(client);
 }
 
 void kafka_client_close(struct kafka_client *client)

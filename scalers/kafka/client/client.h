@@ -1,5 +1,5 @@
 /*
- * A cluster: how to log in, what librdkafka last complained of, and the main handle.
+ * A cluster: how to log in, librdkafka's last error, and the main handle.
  *
  * Threads: the measuring thread, but for the library's own callbacks. Owner: the session. Other
  * files read its fields; client.c alone writes them.
@@ -64,7 +64,7 @@ struct kafka_client {
     int event_fd;                    /* readable when something has come, on any handle or thread */
     int64_t answered_ms;             /* see kafka_client_note_answer(); 0: never */
 
-    /* The library's last complaint, where nothing else explains a failure. */
+    /* The library's last error, where nothing else explains a failure. */
     struct error last_error;
     bool is_refused; /* the cluster refuses our login: waiting is useless */
     /* Since when all brokers are down, as the library reports; 0: they are not. */
@@ -114,16 +114,16 @@ rd_kafka_t *kafka_client_new_main_handle(const struct kafka_client *client, stru
 /* Puts the new main handle in the place of the old one, which nothing of ours may use any more. */
 void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk);
 
-/* Takes in the library's complaints, without waiting. */
+/* Takes in the library's errors, without waiting. */
 void kafka_client_poll(struct kafka_client *client);
 
-/* Forgets the complaints: what went wrong until now explains no later failure. */
-void kafka_client_clear_complaints(struct kafka_client *client);
+/* Forgets the errors: what went wrong until now explains no later failure. */
+void kafka_client_clear_errors(struct kafka_client *client);
 
 /* Notes that a broker has just answered something, be it an error of its own. */
 void kafka_client_note_answer(struct kafka_client *client);
 
-/* Writes the error "Kafka at ...: what: the last complaint". Returns false. */
+/* Writes the error "Kafka at ...: what: the last error". Returns false. */
 bool kafka_client_fail(const struct kafka_client *client, struct error *error, const char *what);
 
 #endif

@@ -340,7 +340,7 @@ static void succeed(struct kafka_metadata *metadata, const struct request *reque
     metadata->received = metadata->started;
     metadata->failures = 0;
     kafka_client_note_answer(metadata->client);
-    kafka_client_clear_complaints(metadata->client);
+    kafka_client_clear_errors(metadata->client);
 }
 
 static enum kafka_metadata_event fail(struct kafka_metadata *metadata,
