@@ -402,9 +402,9 @@ static void a_task_whose_time_is_over_says_who_did_not_answer(void **state)
     } rows[] = {
         {KAFKA_GROUP_AWAITS_METADATA, {KNOWN(5), KNOWN(3)}, of_metadata},
         {KAFKA_GROUP_REQUESTED, {KNOWN(5), KNOWN(3)}, of_coordinator},
-        {KAFKA_GROUP_COMMITTED, {STATE(REQUESTED), KNOWN(3)}, of_leader},
-        {KAFKA_GROUP_COMMITTED, {KNOWN(5), STATE(REQUESTED)}, of_leader},
-        {KAFKA_GROUP_COMMITTED, {KNOWN(5), KNOWN(3)}, NULL},
+        {KAFKA_GROUP_ANSWERED, {STATE(REQUESTED), KNOWN(3)}, of_leader},
+        {KAFKA_GROUP_ANSWERED, {KNOWN(5), STATE(REQUESTED)}, of_leader},
+        {KAFKA_GROUP_ANSWERED, {KNOWN(5), KNOWN(3)}, NULL},
     };
     fixture->session.metadata = kafka_metadata_new(&fixture->session.client);
     fixture->query.offset_reset_policy = KAFKA_RESET_EARLIEST;

@@ -68,7 +68,7 @@ enum kafka_group_stage {
     KAFKA_GROUP_REQUESTED,
     KAFKA_GROUP_AWAITS_METADATA, /* the commits have come; the metadata of topics that only they
                                     name is under way */
-    KAFKA_GROUP_COMMITTED,
+    KAFKA_GROUP_ANSWERED,        /* the commits have come, and all of their topics are known */
 };
 
 struct kafka_batch_group {

@@ -194,10 +194,10 @@ void kafka_end_time_out(struct kafka_batch_task *batch_task)
     const struct kafka_batch_group *group = batch_task->group;
     if (group == NULL || group->stage == KAFKA_GROUP_AWAITS_METADATA)
         time_out_metadata(batch_task);
-    else if (group->stage == KAFKA_GROUP_COMMITTED &&
+    else if (group->stage == KAFKA_GROUP_ANSWERED &&
              kafka_count_is_complete(batch_task)) /* but for the members */
         kafka_end_answer(batch_task);
-    else if (group->stage == KAFKA_GROUP_COMMITTED && find_silent_leader(batch_task, &silent)) {
+    else if (group->stage == KAFKA_GROUP_ANSWERED && find_silent_leader(batch_task, &silent)) {
         outdate_silent_leaders(batch_task);
         kafka_end_time_out_leader(batch_task, &silent);
     } else

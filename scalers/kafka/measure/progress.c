@@ -292,7 +292,7 @@ static void take_commits(struct kafka_batch_group *group,
                          const rd_kafka_topic_partition_list_t *partitions)
 {
     struct kafka_batch_task *batch_task;
-    group->stage = KAFKA_GROUP_COMMITTED;
+    group->stage = KAFKA_GROUP_ANSWERED;
     group->answered_step = ++group->batch->step;
     if (partitions != NULL)
         take_partitions(group, partitions);
@@ -403,7 +403,7 @@ static bool must_wait_for_members(const struct kafka_batch_task *batch_task)
 static void try_to_answer(struct kafka_batch_task *batch_task)
 {
     if (!kafka_batch_task_is_open(batch_task) || batch_task->group == NULL ||
-        batch_task->group->stage != KAFKA_GROUP_COMMITTED)
+        batch_task->group->stage != KAFKA_GROUP_ANSWERED)
         return;
     if (complete(batch_task) && !must_wait_for_members(batch_task))
         kafka_end_answer(batch_task);
