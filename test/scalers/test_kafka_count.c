@@ -250,7 +250,7 @@ static void persistent_lag_counts_for_activation_only(void **state)
     set(fixture, 0, 3, 10);
     set(fixture, 1, NO_COMMIT, 4);
     fixture->query.offset_reset_policy = KAFKA_RESET_LATEST; /* which counts 1 */
-    struct kafka_persistence *persistence = kafka_batch_persistence(&fixture->group_topic);
+    struct kafka_persistence *persistence = kafka_batch_persistence_for(&fixture->group_topic);
     for (int32_t i = 0; i < PARTITIONS; i++)
         kafka_persistence_update(persistence, i, fixture->commits[i].value,
                                  fixture->ends[i].latest.value, 1);
@@ -273,7 +273,7 @@ static void be_stuck(struct fixture *fixture)
 {
     int64_t now_ms = clock_now_ms();
     kafka_persistence_forget_all(&fixture->session.persistence);
-    struct kafka_persistence *persistence = kafka_batch_persistence(&fixture->group_topic);
+    struct kafka_persistence *persistence = kafka_batch_persistence_for(&fixture->group_topic);
     fixture->query.exclude_persistent_lag = true;
     fixture->query.persistent_lag_ms = STUCK_MS;
     fixture->query.consumer_group = fixture->group.name;
@@ -372,6 +372,7 @@ static void lag_of_topics_that_a_pattern_did_not_find_is_not_persistent(void **s
         be_stuck(fixture);
         fixture->query.topic = rows[i].pattern;
         kafka_selection_init(&fixture->batch_task.selection, rows[i].pattern);
+        assert_non_null(kafka_metadata_pattern_for(fixture->session.metadata, rows[i].pattern));
         if (rows[i].is_found)
             kafka_end_answer(&fixture->batch_task);
         else

@@ -319,10 +319,10 @@ static void lag_is_not_persistent_after_a_wait_for_a_coordinator(void **state)
     for (int i = 0; i < TRIES && !has_waited; i++) {
         int64_t began_ms = clock_now_ms();
         struct kafka_persistence *persistence =
-            kafka_persistence_use(&session->persistence, "silent", "jobs", 1);
+            kafka_persistence_for(&session->persistence, "silent", "jobs", 1);
         kafka_persistence_update(persistence, 0, 1, KAFKA_MOCK_MESSAGES, began_ms - STUCK_MS);
         kafka_mock_run_again(fixture);
-        persistence = kafka_persistence_use(&session->persistence, "silent", "jobs", 1);
+        persistence = kafka_persistence_for(&session->persistence, "silent", "jobs", 1);
         assert_int_equal(kafka_persistence_ms(persistence, 0, clock_now_ms()), 0);
         has_waited = strstr(error_text(&test_feed_task(fixture->feed, 0)->error),
                             "its coordinator does not answer") != NULL;

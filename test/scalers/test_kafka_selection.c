@@ -41,12 +41,12 @@ static void a_pattern_that_comes_during_a_listing_gets_one_of_its_own(void **sta
                            clock_now_ms() + KAFKA_MOCK_WITHIN_MS, &error))
         fail_msg("%s", error_text(&error));
     struct kafka_metadata *metadata = kafka_metadata_new(&client);
-    const struct kafka_pattern *alpha = kafka_metadata_pattern(metadata, "^alpha-");
+    const struct kafka_pattern *alpha = kafka_metadata_pattern_for(metadata, "^alpha-");
     uint64_t first = kafka_metadata_need_pattern(metadata, alpha);
     kafka_metadata_request(metadata, first);
     assert_false(kafka_metadata_is_quiet(metadata)); /* it is running until it is received */
     assert_int_equal(kafka_metadata_need_pattern(metadata, alpha), first);
-    const struct kafka_pattern *beta = kafka_metadata_pattern(metadata, "^beta-");
+    const struct kafka_pattern *beta = kafka_metadata_pattern_for(metadata, "^beta-");
     uint64_t second = kafka_metadata_need_pattern(metadata, beta);
     assert_true(second > first);
     kafka_metadata_request(metadata, second);
@@ -61,6 +61,21 @@ static void a_pattern_that_comes_during_a_listing_gets_one_of_its_own(void **sta
     assert_int_equal(beta->count, 1);
     kafka_metadata_free(metadata);
     kafka_client_close(&client);
+}
+
+static void a_pattern_that_is_looked_for_is_neither_made_nor_used(void **state)
+{
+    struct kafka_client client = {0};
+    struct kafka_metadata *metadata = kafka_metadata_new(&client);
+    (void)state;
+    assert_null(kafka_metadata_find_pattern(metadata, "^alpha-"));
+    struct kafka_pattern *pattern = kafka_metadata_pattern_for(metadata, "^alpha-");
+    pattern->used_ms = 1;
+    assert_ptr_equal(kafka_metadata_find_pattern(metadata, "^alpha-"), pattern);
+    assert_int_equal(pattern->used_ms, 1);
+    assert_ptr_equal(kafka_metadata_pattern_for(metadata, "^alpha-"), pattern);
+    assert_int_not_equal(pattern->used_ms, 1);
+    kafka_metadata_free(metadata);
 }
 
 /* As after a reconnect: the isolated batch begins while the request of the other one is under way.
@@ -226,6 +241,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_pattern_that_comes_during_a_listing_gets_one_of_its_own),
+        cmocka_unit_test(a_pattern_that_is_looked_for_is_neither_made_nor_used),
         TEST(an_isolated_pattern_is_answered_beside_another),
         TEST(a_pattern_without_topics_fails_alone),
         cmocka_unit_test(a_reply_that_is_too_long_is_not_read),

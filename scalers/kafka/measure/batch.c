@@ -18,7 +18,7 @@ struct kafka_batch_topic *kafka_batch_topic_for(struct kafka_batch *batch, const
         return topic;
     topic = memory_new(sizeof(*topic));
     topic->batch = batch;
-    topic->known = kafka_metadata_topic(batch->session->metadata, name);
+    topic->known = kafka_metadata_topic_for(batch->session->metadata, name);
     topic->name = text_copy(name);
     HASH_ADD_KEYPTR(hh, batch->topics, topic->name, strlen(topic->name), topic);
     return topic;
@@ -56,23 +56,6 @@ struct kafka_group_topic *kafka_batch_find_group_topic(const struct kafka_batch_
     return topic == NULL ? NULL : group_topic_find(group, topic);
 }
 
-static struct kafka_group_topic *group_topic_make(struct kafka_batch_group *group,
-                                                  struct kafka_batch_topic *topic)
-{
-    struct kafka_batch *batch = group->batch;
-    struct kafka_group_topic *found = group_topic_find(group, topic);
-    if (found != NULL)
-        return found;
-    found = memory_new(sizeof(*found));
-    found->key.group = group;
-    found->key.topic = topic;
-    found->commits = memory_array((size_t)topic->count + 1, sizeof(*found->commits));
-    found->next = group->topics;
-    group->topics = found;
-    HASH_ADD(hh, batch->group_topics, key, sizeof(found->key), found);
-    return found;
-}
-
 /* What is known of the topic's partitions now is what this batch goes by, to its end. */
 static void topic_begin(struct kafka_batch_topic *topic)
 {
@@ -82,11 +65,22 @@ static void topic_begin(struct kafka_batch_topic *topic)
     topic->partitions = memory_array((size_t)topic->count + 1, sizeof(*topic->partitions));
 }
 
-struct kafka_group_topic *kafka_batch_add_topic(struct kafka_batch_group *group,
-                                                struct kafka_batch_topic *topic)
+struct kafka_group_topic *kafka_batch_group_topic_for(struct kafka_batch_group *group,
+                                                      struct kafka_batch_topic *topic)
 {
+    struct kafka_batch *batch = group->batch;
+    struct kafka_group_topic *found = group_topic_find(group, topic);
+    if (found != NULL)
+        return found;
     topic_begin(topic);
-    return group_topic_make(group, topic);
+    found = memory_new(sizeof(*found));
+    found->key.group = group;
+    found->key.topic = topic;
+    found->commits = memory_array((size_t)topic->count + 1, sizeof(*found->commits));
+    found->next = group->topics;
+    group->topics = found;
+    HASH_ADD(hh, batch->group_topics, key, sizeof(found->key), found);
+    return found;
 }
 
 /* ---- begin ---- */
@@ -108,7 +102,7 @@ static void name_topics(struct kafka_batch *batch, const struct kafka_batch_task
             need_metadata(batch, kafka_metadata_need_topic(metadata, known));
     }
     const struct kafka_pattern *pattern = selection->kind == KAFKA_SELECTION_OF_PATTERN
-                                              ? kafka_metadata_pattern(metadata, query->topic)
+                                              ? kafka_metadata_pattern_for(metadata, query->topic)
                                               : NULL;
     if (pattern != NULL)
         need_metadata(batch, kafka_metadata_need_pattern(metadata, pattern));
@@ -157,11 +151,11 @@ bool kafka_batch_next_partition(const struct kafka_batch_task *batch_task, struc
     return false;
 }
 
-struct kafka_persistence *kafka_batch_persistence(const struct kafka_group_topic *group_topic)
+struct kafka_persistence *kafka_batch_persistence_for(const struct kafka_group_topic *group_topic)
 {
     const struct kafka_batch_group *group = group_topic->key.group;
     const struct kafka_batch_topic *topic = group_topic->key.topic;
-    return kafka_persistence_use(&group->batch->session->persistence, group->name, topic->name,
+    return kafka_persistence_for(&group->batch->session->persistence, group->name, topic->name,
                                  topic->count);
 }
 

@@ -146,8 +146,8 @@ struct kafka_batch_group *kafka_batch_group_for(struct kafka_batch *batch, const
 
 /* The group on this topic; it is made where there is none. The topic is known well enough: what is
  * known of its partitions now is what the batch goes by, to its end. */
-struct kafka_group_topic *kafka_batch_add_topic(struct kafka_batch_group *group,
-                                                struct kafka_batch_topic *topic);
+struct kafka_group_topic *kafka_batch_group_topic_for(struct kafka_batch_group *group,
+                                                      struct kafka_batch_topic *topic);
 
 /* The group on the topic of this name. NULL: the group is not on it. */
 struct kafka_group_topic *kafka_batch_find_group_topic(const struct kafka_batch_group *group,
@@ -166,8 +166,8 @@ struct kafka_place {
 /* Goes on to the next partition that the task counts. False: there are no more. */
 bool kafka_batch_next_partition(const struct kafka_batch_task *batch_task, struct kafka_place *at);
 
-/* The history of the group's commits on the topic. It is valid until the next call that may forget
- * it. */
-struct kafka_persistence *kafka_batch_persistence(const struct kafka_group_topic *group_topic);
+/* The history of the group's commits on the topic; it is made where there is none. It is valid
+ * until the next call that may forget it. */
+struct kafka_persistence *kafka_batch_persistence_for(const struct kafka_group_topic *group_topic);
 
 #endif

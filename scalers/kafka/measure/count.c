@@ -109,7 +109,7 @@ static void add_topic(struct reading *reading, const struct kafka_batch_task *ba
     const struct kafka_query *query = batch_task->task->query;
     const struct kafka_batch_topic *topic = group_topic->key.topic;
     const struct kafka_persistence *persistence =
-        query->exclude_persistent_lag ? kafka_batch_persistence(group_topic) : NULL;
+        query->exclude_persistent_lag ? kafka_batch_persistence_for(group_topic) : NULL;
     for (int32_t i = 0; i < topic->count; i++)
         if (kafka_query_has_partition(query, i))
             add_partition(reading, query, group_topic->commits[i].value, &topic->partitions[i],

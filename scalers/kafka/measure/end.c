@@ -14,7 +14,7 @@ static void note_topic(const struct kafka_batch_task *batch_task,
 {
     const struct kafka_query *query = batch_task->task->query;
     const struct kafka_batch_topic *topic = group_topic->key.topic;
-    struct kafka_persistence *persistence = kafka_batch_persistence(group_topic);
+    struct kafka_persistence *persistence = kafka_batch_persistence_for(group_topic);
     for (int32_t i = 0; i < topic->count; i++) {
         const struct kafka_known_offset *commit = &group_topic->commits[i];
         const struct kafka_known_offset *latest = &topic->partitions[i].latest;
@@ -48,7 +48,7 @@ static void restart_others(const struct kafka_batch_task *batch_task)
                                             batch->began_ms);
         break;
     case KAFKA_SELECTION_OF_PATTERN:
-        pattern = kafka_metadata_pattern(session->metadata, query->topic);
+        pattern = kafka_metadata_find_pattern(session->metadata, query->topic);
         if (pattern != NULL)
             kafka_persistence_restart_pattern(session->persistence, query, pattern->regex,
                                               batch->began_ms);

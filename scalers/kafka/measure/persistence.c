@@ -85,7 +85,7 @@ static struct kafka_persistence_group *group_for(struct kafka_persistence_group 
     return group;
 }
 
-struct kafka_persistence *kafka_persistence_use(struct kafka_persistence_group **all,
+struct kafka_persistence *kafka_persistence_for(struct kafka_persistence_group **all,
                                                 const char *group_name, const char *topic,
                                                 int32_t partitions)
 {

@@ -21,7 +21,7 @@ struct kafka_persistence_group; /* those of all topics of a group */
 
 /* The history of this group on this topic, which has so many partitions; it is made where there is
  * none, and begins again where the number of partitions has changed. */
-struct kafka_persistence *kafka_persistence_use(struct kafka_persistence_group **all,
+struct kafka_persistence *kafka_persistence_for(struct kafka_persistence_group **all,
                                                 const char *group, const char *topic,
                                                 int32_t partitions);
 

@@ -85,7 +85,7 @@ static bool add_named_topic(struct kafka_batch_task *batch_task, const char *nam
     struct kafka_batch_topic *topic = kafka_batch_topic_for(batch_task->batch, name);
     if (!check_topic(batch_task, topic))
         return false;
-    add_group_topic(batch_task, kafka_batch_add_topic(batch_task->group, topic));
+    add_group_topic(batch_task, kafka_batch_group_topic_for(batch_task->group, topic));
     return true;
 }
 
@@ -101,7 +101,7 @@ static bool use_pattern(struct kafka_batch_task *batch_task)
 {
     const struct kafka_query *query = batch_task->task->query;
     const struct kafka_pattern *pattern =
-        kafka_metadata_pattern(batch_task->batch->session->metadata, query->topic);
+        kafka_metadata_find_pattern(batch_task->batch->session->metadata, query->topic);
     if (pattern == NULL || pattern->count == 0) {
         kafka_end_fail(batch_task, "no Kafka topic matches %s", query->topic);
         return false;
@@ -226,7 +226,7 @@ static uint64_t metadata_needed(struct kafka_metadata *metadata,
         if (result->offset < 0 || (last != NULL && text_equal(last, result->topic)))
             continue;
         last = result->topic;
-        const struct kafka_topic *topic = kafka_metadata_topic(metadata, result->topic);
+        const struct kafka_topic *topic = kafka_metadata_topic_for(metadata, result->topic);
         uint64_t number = topic == NULL ? 0 : kafka_metadata_need_topic(metadata, topic);
         needed = number > needed ? number : needed;
     }
@@ -240,7 +240,8 @@ static void take_partitions(struct kafka_batch_group *group,
         const rd_kafka_topic_partition_t *result = &partitions->elems[i];
         struct kafka_group_topic *topic =
             group->wants_all && result->offset >= 0
-                ? kafka_batch_add_topic(group, kafka_batch_topic_for(group->batch, result->topic))
+                ? kafka_batch_group_topic_for(group,
+                                              kafka_batch_topic_for(group->batch, result->topic))
                 : kafka_batch_find_group_topic(group, result->topic);
         if (topic == NULL || result->partition < 0)
             continue;

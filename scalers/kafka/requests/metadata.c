@@ -126,7 +126,7 @@ void kafka_metadata_free(struct kafka_metadata *metadata)
     free(metadata);
 }
 
-struct kafka_topic *kafka_metadata_topic(struct kafka_metadata *metadata, const char *name)
+struct kafka_topic *kafka_metadata_topic_for(struct kafka_metadata *metadata, const char *name)
 {
     struct kafka_topic *topic;
     HASH_FIND_STR(metadata->topics, name, topic);
@@ -144,10 +144,22 @@ struct kafka_topic *kafka_metadata_topic(struct kafka_metadata *metadata, const 
     return topic;
 }
 
-struct kafka_pattern *kafka_metadata_pattern(struct kafka_metadata *metadata, const char *text)
+static struct kafka_pattern *pattern_find(const struct kafka_metadata *metadata, const char *text)
 {
     struct kafka_pattern *pattern;
     HASH_FIND_STR(metadata->patterns, text, pattern);
+    return pattern;
+}
+
+const struct kafka_pattern *kafka_metadata_find_pattern(const struct kafka_metadata *metadata,
+                                                        const char *text)
+{
+    return pattern_find(metadata, text);
+}
+
+struct kafka_pattern *kafka_metadata_pattern_for(struct kafka_metadata *metadata, const char *text)
+{
+    struct kafka_pattern *pattern = pattern_find(metadata, text);
     if (pattern == NULL) {
         _cleanup_(error_done) struct error reported_already = {0};
         pattern = memory_new(sizeof(*pattern));
@@ -293,7 +305,7 @@ static void pattern_match(struct kafka_metadata *metadata, struct kafka_pattern 
         return;
     pattern->topics = memory_grow(pattern->topics, &pattern->capacity, pattern->count,
                                   sizeof(struct kafka_topic *));
-    pattern->topics[pattern->count - 1] = kafka_metadata_topic(metadata, topic->topic);
+    pattern->topics[pattern->count - 1] = kafka_metadata_topic_for(metadata, topic->topic);
 }
 
 static void take_patterns(struct kafka_metadata *metadata, const rd_kafka_metadata_t *result,

@@ -55,11 +55,17 @@ struct kafka_metadata *kafka_metadata_new(struct kafka_client *client);
 /* Frees all of it, after waiting for a request that is running. */
 void kafka_metadata_free(struct kafka_metadata *metadata);
 
-/* The topic of this name, which is remembered from now on. NULL: the library refuses the name. */
-struct kafka_topic *kafka_metadata_topic(struct kafka_metadata *metadata, const char *name);
+/* The topic of this name; it is made where there is none, and used now. NULL: the library refuses
+ * the name. */
+struct kafka_topic *kafka_metadata_topic_for(struct kafka_metadata *metadata, const char *name);
 
-/* The pattern with this text, which is remembered from now on. NULL: it cannot be compiled. */
-struct kafka_pattern *kafka_metadata_pattern(struct kafka_metadata *metadata, const char *text);
+/* The pattern with this text; it is made where there is none, and used now. NULL: it cannot be
+ * compiled. */
+struct kafka_pattern *kafka_metadata_pattern_for(struct kafka_metadata *metadata, const char *text);
+
+/* The pattern with this text, which does not count as used. NULL: there is none. */
+const struct kafka_pattern *kafka_metadata_find_pattern(const struct kafka_metadata *metadata,
+                                                        const char *text);
 
 /* The number of the request to wait for. 0: the topic, or pattern, is known well enough. Where a
  * pattern needs another request than the one that is running, the next one is for all of the
