@@ -124,6 +124,13 @@ static bool receive_metadata(const struct loop *loop, struct error *error)
     return false;
 }
 
+static void progress_members(const struct loop *loop)
+{
+    struct kafka_batch *batch;
+    DL_FOREACH(loop->batches, batch)
+        kafka_progress_members(batch);
+}
+
 static bool receive(struct loop *loop, struct error *error)
 {
     struct kafka_session *session = loop->session;
@@ -131,7 +138,6 @@ static bool receive(struct loop *loop, struct error *error)
     rd_kafka_event_t *event;
     struct kafka_commits_request *request;
     struct kafka_offset_answer answer;
-    struct kafka_batch *batch;
     eventfd_read(session->client.event_fd, &events);
     kafka_client_poll(&session->client);
     if (!receive_metadata(loop, error))
@@ -141,8 +147,7 @@ static bool receive(struct loop *loop, struct error *error)
     while (kafka_offsets_receive(session->offsets, &answer))
         kafka_progress_offsets(&answer);
     if (kafka_members_receive(session->members))
-        DL_FOREACH(loop->batches, batch)
-            kafka_progress_members(batch);
+        progress_members(loop);
     kafka_subscriptions_receive(session->subscriptions);
     return true;
 }
@@ -245,7 +250,10 @@ static bool run(struct loop *loop, struct error *error)
         take_tasks(loop);
         begin_batches(loop);
         kafka_offsets_send(session->offsets);
-        kafka_session_maintain(session, loop->now_ms);
+        if (kafka_session_maintain(session, loop->now_ms)) {
+            progress_members(loop);
+            continue;
+        }
         if (has_tasks(loop)) {
             wait_for_answers(loop);
             continue;

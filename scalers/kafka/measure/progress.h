@@ -22,8 +22,10 @@ void kafka_progress_metadata_failed(struct kafka_batch *batch);
 /* Goes on with the answer to the group's request, whose event it takes over. */
 void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *event);
 
-/* Go on with offsets, and with members of groups, that have come. */
+/* Goes on with offsets that have come. */
 void kafka_progress_offsets(const struct kafka_offset_answer *answer);
+
+/* Goes on where members of groups have come, or their requests have gone. */
 void kafka_progress_members(struct kafka_batch *batch);
 
 /* Times out the tasks whose deadlines have passed. */

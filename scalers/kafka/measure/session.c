@@ -56,7 +56,7 @@ static void renew(struct kafka_session *session, rd_kafka_t *rk)
     kafka_metadata_open_handle(session->metadata);
 }
 
-void kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
+bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     const struct kafka_client *client = &session->client;
@@ -65,17 +65,18 @@ void kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
     if (!(has_too_many_topics || kafka_commits_need_renewal(session->commits)) ||
         now_ms - client->opened_ms < RENEW_MS || now_ms - session->renewal_ms < RENEW_MS ||
         !is_quiet(session))
-        return;
+        return false;
     session->renewal_ms = now_ms;
     rd_kafka_t *rk = kafka_client_new_main_handle(client, &error);
     if (rk == NULL) {
         if (!session->has_warned)
             log_warning("cannot renew the connection to Kafka: %s; retrying", error_text(&error));
         session->has_warned = true;
-        return;
+        return false;
     }
     session->has_warned = false;
     if (has_too_many_topics)
         kafka_subscriptions_drop(session->subscriptions); /* its handles hold on to them, too */
     renew(session, rk);
+    return true;
 }

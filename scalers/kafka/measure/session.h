@@ -7,7 +7,8 @@
  *     _need_renewal()  a new handle would help the module
  *     _is_quiet()      no thread uses the handle for the module, and nobody waits for a call on it
  *                      alone. The handle stays until all modules are quiet. Members have no such
- *                      function: the next measurement requests again what they lose
+ *                      function: who waits for what they lose goes on without it, and the next
+ *                      measurement requests it again
  *     _close_handle()  destroys all that the module has of the handle, in any order of modules
  *     _open_handle()   makes it again, of the new handle
  *
@@ -47,7 +48,8 @@ bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, 
                            struct error *error);
 void kafka_session_disconnect(void *client);
 
-/* Renews the main handle where that helps, once nobody waits for the old one, and not too often. */
-void kafka_session_maintain(struct kafka_session *session, int64_t now_ms);
+/* Renews the main handle where that helps, once nobody waits for the old one, and not too often.
+ * True: it has, and requests for members went with the old handle. */
+bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms);
 
 #endif
