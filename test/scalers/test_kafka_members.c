@@ -1,6 +1,7 @@
 /* Which answer about a group's members a task waits for. The mock cluster knows no members: what
  * comes is an error. An answer counts as under way until it is received. */
 #include "base/clock.h"
+#include "base/memory.h"
 #include "kafka/measure/session.h"
 #include "scalers/kafka_mock.h"
 
@@ -78,6 +79,28 @@ static void nobody_waits_who_has_an_answer(void **state)
     assert_false(kafka_members_is_pending(members, GROUP, later_ms, later_ms));
 }
 
+/* While a group rebalances its consumers are not known, which is not the same as none. */
+static void members_are_known_of_a_group_that_is_stable_or_empty(void **state)
+{
+    (void)state;
+    static const struct {
+        rd_kafka_consumer_group_state_t state;
+        bool is_known;
+    } rows[] = {
+        {RD_KAFKA_CONSUMER_GROUP_STATE_UNKNOWN, false},
+        {RD_KAFKA_CONSUMER_GROUP_STATE_PREPARING_REBALANCE, false},
+        {RD_KAFKA_CONSUMER_GROUP_STATE_COMPLETING_REBALANCE, false},
+        {RD_KAFKA_CONSUMER_GROUP_STATE_STABLE, true},
+        {RD_KAFKA_CONSUMER_GROUP_STATE_DEAD, false},
+        {RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY, true},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        if (kafka_members_are_assigned(rows[i].state, false) != rows[i].is_known)
+            fail_msg("%s", rd_kafka_consumer_group_state_name(rows[i].state));
+        assert_false(kafka_members_are_assigned(rows[i].state, true));
+    }
+}
+
 /* The group's commits come on the second handle from now on: the main one takes broker 3 for its
  * coordinator, and another one is it by now. */
 static void move_coordinator(struct kafka_mock *fixture)
@@ -144,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_request_is_waited_for_a_second),
         TEST(nobody_waits_who_has_an_answer),
+        cmocka_unit_test(members_are_known_of_a_group_that_is_stable_or_empty),
         TEST(a_task_does_not_wait_for_what_went_with_the_handle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "kafka/measure/progress.h"
 #include "kafka/requests/metadata.h"
 #include "kafka/selection.h"
 #include "scalers/kafka_mock.h"
@@ -106,6 +107,90 @@ static void a_pattern_without_topics_fails_alone(void **state)
     kafka_mock_assert_answered(fixture, 1);
 }
 
+/* ---- what a group has committed ---- */
+
+/* As a consumer of the group does it, of partition 0. */
+static void commit(struct kafka_mock *fixture, const char *group, const char *topic, int64_t offset)
+{
+    char reason[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", rd_kafka_mock_cluster_bootstraps(fixture->cluster),
+                      reason, sizeof(reason));
+    rd_kafka_conf_set(conf, "group.id", group, reason, sizeof(reason));
+    rd_kafka_t *consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
+    rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(offsets, topic, 0)->offset = offset;
+    assert_int_equal(rd_kafka_commit(consumer, offsets, 0), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_topic_partition_list_destroy(offsets);
+    rd_kafka_destroy(consumer);
+}
+
+static rd_kafka_event_t *fetch_commits(const struct kafka_session *session,
+                                       struct kafka_batch_group *group,
+                                       const rd_kafka_topic_partition_list_t *partitions)
+{
+    _cleanup_(error_done) struct error error = {0};
+    rd_kafka_event_t *event = NULL;
+    assert_true(kafka_commits_send(session->commits, &group->request, partitions, &error));
+    for (int i = 0; event == NULL && i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
+        usleep(10 * 1000);
+        kafka_commits_receive(session->commits, &event);
+    }
+    assert_non_null(event);
+    return event;
+}
+
+/* The mock cluster does not list all commits of a group: these are requested by name, and taken for
+ * all that there are. */
+static void topics_that_only_commits_name_are_known_before_they_count(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    static const struct {
+        const char *topic;
+        int64_t committed; /* -1: nothing */
+    } rows[] = {{"alpha", 0}, {"beta", -1}, {"gamma", 2}};
+    _cleanup_(error_done) struct error error = {0};
+    rd_kafka_topic_partition_list_t *partitions = rd_kafka_topic_partition_list_new(0);
+    kafka_mock_query_of_group(fixture, "workers", 2);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        kafka_mock_add_topic(fixture, rows[i].topic, 1);
+        rd_kafka_topic_partition_list_add(partitions, rows[i].topic, 0);
+        if (rows[i].committed >= 0)
+            commit(fixture, "workers", rows[i].topic, rows[i].committed);
+    }
+    kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    struct kafka_batch *batch = kafka_batch_new(session, NULL, 0, false, clock_now_ms());
+    struct kafka_batch_group *group = kafka_batch_group_for(batch, "workers");
+    group->wants_all = true;
+
+    kafka_progress_commits(group, fetch_commits(session, group, partitions));
+    assert_int_equal(group->stage, KAFKA_GROUP_AWAITS_METADATA);
+    for (int i = 0; i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
+        if (kafka_metadata_has(session->metadata, group->metadata_request))
+            break;
+        usleep(10 * 1000);
+        kafka_metadata_receive(session->metadata, &error);
+    }
+    kafka_progress_metadata(batch);
+    assert_int_equal(group->stage, KAFKA_GROUP_ANSWERED);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        const struct kafka_group_topic *found = kafka_batch_find_group_topic(group, rows[i].topic);
+        /* What was not committed is not even requested: the library never forgets it. */
+        const struct kafka_topic *known =
+            kafka_metadata_topic_for(session->metadata, rows[i].topic);
+        assert_int_equal(found != NULL, rows[i].committed >= 0);
+        assert_int_equal(known->received_ms != 0, rows[i].committed >= 0);
+        if (found == NULL)
+            continue;
+        assert_true(found->has_commit);
+        assert_int_equal(found->key.topic->count, 1);
+        assert_int_equal(found->commits[0].value, rows[i].committed);
+    }
+    kafka_batch_free(batch);
+    rd_kafka_topic_partition_list_destroy(partitions);
+}
+
 /* ---- replies that are too long ---- */
 
 enum { ANNOUNCED = 99000000, WHAT_SOCKETS_HOLD = 32 << 20 };
@@ -176,6 +261,7 @@ static void topics_of_too_many_partitions_are_refused(void **state)
     kafka_mock_add_topic(fixture, "jobs", 1);
     kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^large", 2));
     kafka_mock_add(fixture, kafka_mock_query(fixture, "others", "jobs", 1));
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_WITHIN_MS); /* the reply is large */
     kafka_mock_connect(fixture);
     assert_true(kafka_mock_measure(fixture));
     kafka_mock_assert_failed(fixture, 0, "the Kafka topics have more than 25000 partitions");
@@ -183,22 +269,6 @@ static void topics_of_too_many_partitions_are_refused(void **state)
 }
 
 /* ---- what is not counted ---- */
-
-/* As a consumer of the group does it, of partition 0. */
-static void commit(struct kafka_mock *fixture, const char *group, const char *topic, int64_t offset)
-{
-    char reason[256];
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_conf_set(conf, "bootstrap.servers", rd_kafka_mock_cluster_bootstraps(fixture->cluster),
-                      reason, sizeof(reason));
-    rd_kafka_conf_set(conf, "group.id", group, reason, sizeof(reason));
-    rd_kafka_t *consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
-    rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(offsets, topic, 0)->offset = offset;
-    assert_int_equal(rd_kafka_commit(consumer, offsets, 0), RD_KAFKA_RESP_ERR_NO_ERROR);
-    rd_kafka_topic_partition_list_destroy(offsets);
-    rd_kafka_destroy(consumer);
-}
 
 static void assert_lag(struct kafka_mock *fixture, double waiting, double for_activation,
                        double partitions)
@@ -244,6 +314,7 @@ int main(void)
         cmocka_unit_test(a_pattern_that_is_looked_for_is_neither_made_nor_used),
         TEST(an_isolated_pattern_is_answered_beside_another),
         TEST(a_pattern_without_topics_fails_alone),
+        TEST(topics_that_only_commits_name_are_known_before_they_count),
         cmocka_unit_test(a_reply_that_is_too_long_is_not_read),
         TEST(topics_of_too_many_partitions_are_refused),
         TEST(lag_is_persistent_from_persistent_lag_time_on),

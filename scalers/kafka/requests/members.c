@@ -152,8 +152,15 @@ static void warn_once(const struct member_group *group, bool *has_warned, const 
 }
 
 /* While the group rebalances, no member has a partition. Consumers that assign partitions by hand
- * are no members. A group of Kafka 4's protocol is dead for a client that does not know that
- * protocol (workaround 12). */
+ * (Kafka calls such a group simple) are no members. */
+bool kafka_members_are_assigned(rd_kafka_consumer_group_state_t state, bool is_simple)
+{
+    return !is_simple && (state == RD_KAFKA_CONSUMER_GROUP_STATE_STABLE ||
+                          state == RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY);
+}
+
+/* A group of Kafka 4's protocol is dead for a client that does not know that protocol (workaround
+ * 12). */
 static void take_description(struct member_group *group,
                              const rd_kafka_ConsumerGroupDescription_t *description)
 {
@@ -168,9 +175,8 @@ static void take_description(struct member_group *group,
         warn_once(group, &group->has_warned_of_none,
                   "it never had any, or they have group.protocol=consumer, and cannot be seen: "
                   "set ratePerReplica to a number");
-    if ((state != RD_KAFKA_CONSUMER_GROUP_STATE_STABLE &&
-         state != RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY) ||
-        rd_kafka_ConsumerGroupDescription_is_simple_consumer_group(description))
+    if (!kafka_members_are_assigned(
+            state, rd_kafka_ConsumerGroupDescription_is_simple_consumer_group(description)))
         return;
     group->is_known = true;
     group->assigned = rd_kafka_topic_partition_list_new(0);

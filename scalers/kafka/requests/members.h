@@ -42,6 +42,10 @@ bool kafka_members_is_pending(const struct kafka_members *members, const char *g
 const rd_kafka_topic_partition_list_t *kafka_members_assigned(const struct kafka_members *members,
                                                               const char *group, int64_t since_ms);
 
+/* Whether the members of a group in this state are all of its consumers, and have their partitions.
+ * The header has it for tests. */
+bool kafka_members_are_assigned(rd_kafka_consumer_group_state_t state, bool is_simple);
+
 /* Forgets the groups whose members nobody has requested for KAFKA_FORGET_MS. */
 void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms);
 
