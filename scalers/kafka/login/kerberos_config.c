@@ -319,7 +319,9 @@ static void read_line(struct config_parser *parser, const char *bytes, size_t le
     _cleanup_(memory_free) char *line = text_trimmed(raw);
     parser->line++;
     if (length > MAX_LINE) {
-        mistake(parser, "", "a line must have at most 1000 bytes");
+        _cleanup_(memory_free) char *words =
+            text_format("a line must have at most %d bytes", MAX_LINE);
+        mistake(parser, "", words);
         return;
     }
     if (line[0] == '\0' || line[0] == '#' || line[0] == ';')

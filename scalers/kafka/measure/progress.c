@@ -377,9 +377,9 @@ static struct kafka_missing request_missing(const struct kafka_batch_task *batch
     return kafka_count_missing(batch_task, at->group_topic, at->partition);
 }
 
-/* Of all partitions, also after one that waits, so that one call has what they need. False:
- * something is missing, or the task has failed. */
-static bool complete(struct kafka_batch_task *batch_task)
+/* Of all partitions, also after one that waits, so that one call has what they need. True: nothing
+ * is missing. False: something is, or the task has failed. */
+static bool request_missing_or_fail(struct kafka_batch_task *batch_task)
 {
     bool is_complete = true;
     for (struct kafka_place at = KAFKA_PLACE_FIRST; kafka_batch_next_partition(batch_task, &at);) {
@@ -406,7 +406,7 @@ static void try_to_answer(struct kafka_batch_task *batch_task)
     if (!kafka_batch_task_is_open(batch_task) || batch_task->group == NULL ||
         batch_task->group->stage != KAFKA_GROUP_ANSWERED)
         return;
-    if (complete(batch_task) && !must_wait_for_members(batch_task))
+    if (request_missing_or_fail(batch_task) && !must_wait_for_members(batch_task))
         kafka_end_answer(batch_task);
 }
 
@@ -474,14 +474,16 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
         group_fail(group, reason, is_timeout);
     else if (may_name_topics && has_too_many_topics(partitions))
         group_fail_too_many_topics(group);
-    else if (may_name_topics &&
-             (group->metadata_request = metadata_needed(metadata, partitions)) > 0) {
-        group->stage = KAFKA_GROUP_AWAITS_METADATA;
-        group->commits_event = TAKE(event);
-        kafka_metadata_request(metadata, group->metadata_request);
-    } else {
-        take_commits(group, partitions);
-        try_group(group);
+    else {
+        group->metadata_request = may_name_topics ? metadata_needed(metadata, partitions) : 0;
+        if (group->metadata_request > 0) {
+            group->stage = KAFKA_GROUP_AWAITS_METADATA;
+            group->commits_event = TAKE(event);
+            kafka_metadata_request(metadata, group->metadata_request);
+        } else {
+            take_commits(group, partitions);
+            try_group(group);
+        }
     }
     if (event != NULL)
         rd_kafka_event_destroy(event);

@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-/* Not over and over while a cluster is at odds with itself. */
+/* While brokers disagree on who coordinates a group, each new handle soon needs a renewal, too. */
 enum { RENEW_MS = 2000 };
 
 bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
