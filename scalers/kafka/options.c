@@ -28,7 +28,7 @@ const struct option kafka_options[] = {
      .doc = "how to authenticate; aws_msk_iam is not supported"},
     {.key = "username",
      TEXT(username),
-     .flags = OPTION_CREDENTIAL,
+     .flags = OPTION_CREDENTIAL | OPTION_USER,
      .doc = "user name; with oauthbearer the client ID"},
     {.key = "password",
      SECRET(password),

@@ -21,7 +21,10 @@ const struct option nats_options[] = {
      .flags = OPTION_URL | OPTION_HOST,
      .doc = "client addresses of one or more nodes, as nats://host:4222, tls://host or host:port; "
             "takes the place of natsServerMonitoringEndpoint and account"},
-    {.key = "user", TEXT(user), .flags = OPTION_CREDENTIAL, .doc = "the user; needs password"},
+    {.key = "user",
+     TEXT(user),
+     .flags = OPTION_CREDENTIAL | OPTION_USER,
+     .doc = "the user; needs password"},
     {.key = "password", SECRET(password), .doc = "the user's password"},
     {.key = "token", SECRET(token), .doc = "a token instead of user and password"},
     {.key = "credentials",

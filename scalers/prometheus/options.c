@@ -41,7 +41,7 @@ const struct option prometheus_options[] = {
      .doc = "basic, bearer, tls and custom, with commas; basic excludes bearer"},
     {.key = "username",
      TEXT(username),
-     .flags = OPTION_CREDENTIAL,
+     .flags = OPTION_CREDENTIAL | OPTION_USER,
      .doc = "the user of authModes basic"},
     {.key = "password", SECRET(password), .doc = "the password of authModes basic"},
     {.key = "bearerToken",

@@ -41,7 +41,7 @@ const struct option rabbitmq_options[] = {
     {.key = "vhostName", TEXT(vhost_name), .doc = "the virtual host; overrides the one in host"},
     {.key = "username",
      TEXT(username),
-     .flags = OPTION_CREDENTIAL,
+     .flags = OPTION_CREDENTIAL | OPTION_USER,
      .doc = "overrides the one in host; needs password; over amqps with tls enable, cert and no "
             "password anywhere, the certificate identifies the user (EXTERNAL)"},
     {.key = "password", SECRET(password), .doc = "overrides the one in host; needs username"},

@@ -61,7 +61,7 @@ const char *const redis_library_names[] = {"none", "bullmq", "rq", NULL};
         __VA_ARGS__,                                                                               \
         {.key = "username",                                                                        \
          TEXT(username),                                                                           \
-         .flags = OPTION_CREDENTIAL,                                                               \
+         .flags = OPTION_CREDENTIAL | OPTION_USER,                                                 \
          .doc = "the user, where it is not the default one; needs password"},                      \
         {.key = "password", SECRET(password), .doc = "the user's password"},                       \
         {.key = "tls",                                                                             \
@@ -103,7 +103,7 @@ const char *const redis_library_names[] = {"none", "bullmq", "rq", NULL};
          .doc = "the name of the master, as the Sentinels have it"},                               \
         {.key = "sentinelUsername",                                                                \
          TEXT(sentinel_username),                                                                  \
-         .flags = OPTION_CREDENTIAL,                                                               \
+         .flags = OPTION_CREDENTIAL | OPTION_USER,                                                 \
          .doc = "the user at the Sentinels; needs sentinelPassword"},                              \
         {.key = "sentinelPassword",                                                                \
          SECRET(sentinel_password),                                                                \

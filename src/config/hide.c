@@ -244,7 +244,7 @@ static void hide_pairs(const struct option_values *values, struct masked *masked
                        const char *password)
 {
     for (size_t row = 0; row < values->options; row++)
-        if (values->texts[row] != NULL && option_is_user(&values->table[row]))
+        if (values->texts[row] != NULL && values->table[row].flags & OPTION_USER)
             hide_basic(masked, all_of(values->texts[row]), all_of(password));
 }
 

@@ -459,15 +459,9 @@ bool option_is_given(const struct option_values *values, const char *key)
     return false;
 }
 
-bool option_is_user(const struct option *row)
-{
-    return text_ends_with(row->key, "sername") || text_ends_with(row->key, "serName") ||
-           text_equal(row->key, "user");
-}
-
 bool option_is_user_alone(const struct option_values *values, size_t row)
 {
-    if (!option_is_user(&values->table[row]))
+    if (!(values->table[row].flags & OPTION_USER))
         return false;
     for (size_t i = 0; i < values->options; i++)
         if (values->table[i].flags & OPTION_SECRET && values->texts[i] != NULL)

@@ -37,7 +37,7 @@ static const struct option table[] = {
      .type = OPTION_LIST,
      OPTION_FIELD(struct source_options, headers),
      .flags = OPTION_SECRET},
-    ROW("username", username, .flags = OPTION_CREDENTIAL),
+    ROW("username", username, .flags = OPTION_CREDENTIAL | OPTION_USER),
     ROW("password", password, .flags = OPTION_SECRET),
     {0},
 };

@@ -201,6 +201,19 @@ static void a_port_is_behind_its_host(void **state)
     }
 }
 
+/* Without its flag one that is the key of an API would be shown. */
+static void the_name_of_a_user_is_marked(void **state)
+{
+    const struct keys *keys = *state;
+    for (const struct option *row = keys->scaler->options; row->key != NULL; row++) {
+        bool is_named_so = text_ends_with(row->key, "sername") ||
+                           text_ends_with(row->key, "serName") || text_equal(row->key, "user");
+        bool is_marked = row->flags & OPTION_USER;
+        if (row->type != OPTION_UNSUPPORTED && is_marked != is_named_so)
+            fail_msg("%s has OPTION_USER, or a name of a user, but not both", row->key);
+    }
+}
+
 static bool has_case(const struct keys *keys, const struct option *row, enum key_verdict verdict,
                      const char *value)
 {
@@ -285,6 +298,7 @@ int keys_test(const struct keys *keys)
         cmocka_unit_test_prestate(a_key_of_the_connections_file_is_refused_in_a_trigger, state),
         cmocka_unit_test_prestate(keys_that_keda_itself_reads_are_passed_over, state),
         cmocka_unit_test_prestate(a_port_is_behind_its_host, state),
+        cmocka_unit_test_prestate(the_name_of_a_user_is_marked, state),
         cmocka_unit_test_prestate(every_key_every_choice_and_every_limit_has_its_cases, state),
         cmocka_unit_test_prestate(no_value_takes_more_memory_or_time_than_a_trigger_may, state),
     };
