@@ -209,12 +209,13 @@ static struct resolve_found find_object(void *context, enum api_object_kind kind
     return found;
 }
 
-/* It was refused by what is older than the need, which is then read now: KEDA may be ahead of our
- * view. Or what was verified is refused by what is older than the first news of that: objects that
- * changed together are read one after another. Where that cannot be read again, or a new call would
- * wait for too long, this is the reason. */
-static bool is_undecided(struct trigger_credentials *all, struct need *need,
-                         struct credentials *credentials, int64_t now_ms)
+/* Whether a refusal must wait for newer objects, which are then read now: for those that are older
+ * than the need, as KEDA may be ahead of our view; where the need was verified, for those that are
+ * older than the first refusal, as objects that changed together are read one after another. Where
+ * one of them cannot be read, or a new call would wait for too long, the refusal stands, and that
+ * is its reason. */
+static bool refusal_must_wait(struct trigger_credentials *all, struct need *need,
+                              struct credentials *credentials, int64_t now_ms)
 {
     struct informer *informer = all->settings.informer;
     const struct error *failure = NULL;
@@ -297,12 +298,12 @@ static void resolve_need(struct trigger_credentials *all, struct need *need)
         return;
     }
     free_used(all, former); /* now that the new ones are there, what is still used stays */
-    bool is_new = need->replaced_ms == 0 && is_undecided(all, need, credentials, now_ms);
+    bool must_wait = need->replaced_ms == 0 && refusal_must_wait(all, need, credentials, now_ms);
     /* News that need another object are news once that is there; what is known of the former ones
      * goes on. */
     bool is_lost = is_verified(need) && credentials->state == CREDENTIALS_REFUSED &&
                    credentials->failure.code == ERROR_UNAVAILABLE;
-    if (credentials->state == CREDENTIALS_WAITING || is_new || is_lost)
+    if (credentials->state == CREDENTIALS_WAITING || must_wait || is_lost)
         credentials_free(credentials);
     else {
         share_values(all, need, credentials);
