@@ -92,8 +92,8 @@ static bool has_kubernetes_name(const struct manifest_object *object)
            (object->namespace == NULL || kubernetes_name_is_namespace(object->namespace));
 }
 
-/* What the agent process of a trigger depends on, after its namespace: one for all that are equal.
- */
+/* What the agent process of a trigger depends on, after its namespace: one for all that are equal,
+ * in whatever order their keys are. */
 static void add_agent(struct fleet *fleet, const struct manifest_object *object,
                       const struct builtin *builtin)
 {
@@ -102,12 +102,12 @@ static void add_agent(struct fleet *fleet, const struct manifest_object *object,
     text_addf(&text, "%s\n%s\n%s %s\n", object->namespace == NULL ? "default" : object->namespace,
               builtin->scaler->name, own->is_cluster_wide ? "cluster" : "",
               own->name == NULL ? "" : own->name);
-    for (size_t i = 0; i < builtin->metadata->count; i++) {
-        const struct option *row = builtin->keys[i].row;
-        const char *value = builtin->metadata->items[i]->text;
-        if (row != NULL && row->scope == OPTION_CONNECTION)
-            text_addf(&text, "%s=%s\n", builtin->keys[i].name, value == NULL ? "" : value);
-    }
+    for (const struct option *row = builtin->scaler->options; row->key != NULL; row++)
+        for (size_t i = 0; i < builtin->metadata->count; i++) {
+            const char *value = builtin->metadata->items[i]->text;
+            if (row->scope == OPTION_CONNECTION && builtin->keys[i].row == row)
+                text_addf(&text, "%s=%s\n", builtin->keys[i].name, value == NULL ? "" : value);
+        }
     fleet->agents = memory_grow(fleet->agents, &fleet->agent_capacity, fleet->agent_count + 1,
                                 sizeof(*fleet->agents));
     fleet->agents[fleet->agent_count++] = text_take(&text);

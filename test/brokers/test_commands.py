@@ -311,7 +311,10 @@ def test_migrate_counts_the_agent_processes_that_the_triggers_of_a_cluster_need(
              item("f", "k:1", namespace="billing"), item("g", "k:3", typo="1"),
              {"kind": "ScaledObject", "metadata": {"name": "h", "namespace": "mails"}, "spec": {"triggers": [
                  {"type": "redis", "metadata": {"address": "r:1", "listName": "h"}}]}}]
-    text = json.dumps({"kind": "List", "items": items})
+    same = item("i", "k:1", tls="enable")  # as e, with its keys in another order
+    [trigger] = same["spec"]["triggers"]
+    trigger["metadata"] = dict(reversed(trigger["metadata"].items()))
+    text = json.dumps({"kind": "List", "items": [*items, same]})
     [summary] = of_type(backlog("migrate", "--cluster", "--output", "json", "-", text=text), "summary")
     assert summary["agentProcesses"] == {"shop": 4, "billing": 1} and summary["stays"] == 1
     assert "(--max-agents): billing 1, shop 4\n" in backlog("migrate", "--cluster", "-", text=text).stdout
