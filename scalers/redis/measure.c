@@ -11,22 +11,23 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-enum { MAX_OWN = 4, MAX_LINKS = MAX_OWN + REDIS_MAX_SENTINELS };
+/* As many links as one client has: room for these is made at first. */
+enum { OWN_LINKS = 4, CLIENT_LINKS = OWN_LINKS + REDIS_MAX_SENTINELS };
 
 /* The links that there are, of each client the shared one first: what the server did first is
  * handled first. */
 struct polled {
-    struct redis_client **clients; /* NULL: it is the cluster's own */
+    struct redis_client **clients; /* of each link; NULL: it is the cluster's own */
     struct redis_link **links;
     struct pollfd *descriptors;
     size_t count;
     size_t capacity;
 };
 
-/* Whom to measure: one client, or those of a cluster. */
+/* Whom to measure: one client, or those of a cluster. The other one is NULL. */
 struct measuring {
-    struct redis_client *client;   /* NULL: */
-    struct redis_cluster *cluster; /* ... */
+    struct redis_client *client;
+    struct redis_cluster *cluster;
     redis_send_tasks *send;
     struct polled polled;
 };
@@ -156,7 +157,7 @@ static void add_polled(struct polled *polled, struct redis_client *client, struc
     if (link == NULL)
         return;
     if (polled->count == capacity) {
-        capacity = capacity == 0 ? MAX_LINKS : 2 * capacity;
+        capacity = capacity == 0 ? CLIENT_LINKS : 2 * capacity;
         polled->clients = memory_resize(polled->clients, capacity * sizeof(*polled->clients));
         polled->links = memory_resize(polled->links, capacity * sizeof(*polled->links));
         polled->descriptors =
@@ -332,13 +333,13 @@ static void take_over_all(struct measuring *measuring)
 
 static bool measure_until_idle(struct measuring *measuring, struct feed *feed, struct error *error)
 {
-    bool usable = true;
-    while (usable && !feed_is_stopping(feed)) {
+    bool is_usable = true;
+    while (is_usable && !feed_is_stopping(feed)) {
         serve_feed(measuring, feed);
         take_over_all(measuring);
         if (!any_has_work(measuring))
             break;
-        usable = send_all(measuring, error) && poll_links(measuring, feed, error);
+        is_usable = send_all(measuring, error) && poll_links(measuring, feed, error);
     }
     struct redis_client *client;
     DL_FOREACH(clients_of(measuring), client) {
@@ -348,7 +349,7 @@ static bool measure_until_idle(struct measuring *measuring, struct feed *feed, s
         links->waiting = links->waiting_isolated = links->waiting_imports = NULL;
     }
     polled_done(&measuring->polled);
-    return usable;
+    return is_usable;
 }
 
 bool redis_measure(struct redis_client *client, struct feed *feed, redis_send_tasks *send,
