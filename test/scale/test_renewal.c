@@ -70,6 +70,22 @@ static void readings_do_not_survive_a_change_of_addresses(void **state)
     assert_false(is_measured(trigger));
 }
 
+/* GetMetrics was answered by the former source: IsActive must not repeat that of another one. */
+static void a_round_ends_with_a_change_of_addresses(void **state)
+{
+    (void)state;
+    static const struct answer seven = {.kind = ANSWER_VALUE, .value = 7, .active = true};
+    struct trigger *trigger = FIND(ORDERS);
+    query_of(trigger);
+    int64_t now_ms = clock_now_ms();
+    trigger_answers_begin_round(trigger, &seven, now_ms);
+    set_connections("connections:\n"
+                    "  orders: {scaler: fake, source: \"amqp://orders\", password: new}\n");
+    assert_true(trigger_answers_round(trigger, now_ms)->value == 7);
+    set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
+    assert_null(trigger_answers_round(trigger, now_ms));
+}
+
 /* What would be held is of its source, also where the connection was away in between. */
 static void values_do_not_outlive_a_connection_that_comes_back_elsewhere(void **state)
 {
@@ -418,6 +434,7 @@ int main(void)
         TEST(readings_survive_a_change_of_credentials),
         TEST(a_hold_and_its_end_survive_a_change_of_credentials),
         TEST(readings_do_not_survive_a_change_of_addresses),
+        TEST(a_round_ends_with_a_change_of_addresses),
         TEST(values_do_not_outlive_a_connection_that_comes_back_elsewhere),
         TEST(nobody_keeps_the_values_of_a_connection_that_is_gone),
         TEST(a_policy_goes_on_with_another_query),

@@ -127,6 +127,7 @@ static void exchange(struct user *user, bool inherits, struct source *source, in
     user->item = item;
     if (!inherits) {
         trigger_answers_forget(&user->trigger);
+        user->has_round = false;
         user->answered_count = 0;
         user->failed_ms = user->failing_since_ms = user->answered_ms = 0;
         policy_forget(user);

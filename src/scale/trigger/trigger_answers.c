@@ -111,11 +111,12 @@ void trigger_answers_forget(struct trigger *trigger)
         peak_value_done(answers->peak);
     free(TAKE(answers->peak));
     free(TAKE(answers->of_peers));
+    answer_done(&answers->round.answer);
+    answers->round = (struct trigger_last_answer){0};
 }
 
 void trigger_answers_done(struct trigger *trigger)
 {
     trigger_answers_forget(trigger);
     answer_done(&trigger->answers.last.answer);
-    answer_done(&trigger->answers.round.answer);
 }
