@@ -365,6 +365,52 @@ static void the_connections_count_for_the_memory_of_their_namespace(void **state
     }
 }
 
+static bool find_with_queue(const char *namespace, const char *const connection[2], size_t bytes,
+                            int64_t now_ms, struct error *error)
+{
+    _cleanup_(memory_free) char *queue = memory_new(bytes + 1);
+    struct option_entry entries[] = {
+        {"scaler", "fake"}, {connection[0], connection[1]}, {"queueName", queue}};
+    struct trigger_ref ref = {"worker", namespace, entries, ARRAY_LENGTH(entries)};
+    struct trigger *trigger = NULL;
+    memset(queue, 'x', bytes);
+    return triggers_find(triggers, &ref, now_ms, &trigger, error);
+}
+
+/* Two triggers, which nobody calls for any more, go for a larger one, and their connection
+ * and Secret do not; what another namespace has in use is all the rest. */
+static void assert_replaced_within_the_memory(size_t bytes)
+{
+    enum { FIRST = 4000, SECOND = 10, LARGE = 16000, SECRET_KIB = 30 };
+    static const char *const own[] = {"connectionName", "own"};
+    static const char *const inline_one[] = {"source", "a"};
+    _cleanup_(error_done) struct error error = {0};
+    const struct budgets *budgets = NULL;
+    size_t max = 16 << 20;
+    for (int i = 0; i < 2; i++) {
+        restart_with_max_bytes(max);
+        budgets = &triggers->lifecycle.budgets;
+        assert_true(find_with_queue("shop", own, FIRST, 0, &error));
+        assert_true(find_with_queue("shop", own, SECOND, 0, &error));
+        assert_true(set_large_secret("shop", SECRET_KIB));
+        assert_true(find_with_queue("other", inline_one, LARGE, TRIGGERS_IN_USE_MS, &error));
+        max = budgets->bytes;
+    }
+    bool is_found = find_with_queue("shop", own, bytes, TRIGGERS_IN_USE_MS, &error);
+    if (budgets->bytes > max)
+        fail_msg("%zu bytes of metadata: %zu bytes more than there are", bytes,
+                 budgets->bytes - max);
+    assert_true(is_found || error.code == ERROR_LIMIT);
+}
+
+static void a_secret_that_is_kept_counts_for_the_trigger_that_keeps_it(void **state)
+{
+    enum { MIN = 1000, MAX = 15000, STEP = 250 };
+    (void)state;
+    for (size_t bytes = MIN; bytes < MAX; bytes += STEP)
+        assert_replaced_within_the_memory(bytes);
+}
+
 #define SECRET_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_secrets, tear_down_secrets)
 
 /* There is memory for more, but the server's loop would be busy with them for long. */
@@ -418,6 +464,7 @@ int main(void)
         SECRET_TEST(the_connections_count_for_the_memory_of_their_namespace),
         SECRET_TEST(the_connections_of_a_secret_take_at_most_a_mebibyte),
         SECRET_TEST(former_versions_count_for_the_memory),
+        SECRET_TEST(a_secret_that_is_kept_counts_for_the_trigger_that_keeps_it),
         SECRET_TEST(more_namespaces_than_allowed_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

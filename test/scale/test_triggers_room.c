@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "scale/fixture.h"
+#include "scale/table/triggers_internal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -237,6 +238,40 @@ static void all_namespaces_together_have_a_budget(void **state)
     assert_int_equal(triggers_count(triggers), count);
 }
 
+/* Two triggers of a namespace, which nobody calls for any more, go for a larger one with the
+ * same connection; what another namespace has in use is all the rest. */
+static bool is_replaced(size_t bytes)
+{
+    enum { FIRST = 4000, SECOND = 10, LARGE = 16000 };
+    _cleanup_(error_done) struct error error = {0};
+    struct trigger *trigger = NULL;
+    size_t max = SIZE_MAX / 4;
+    for (int i = 0; i < 2; i++) {
+        restart_with(max);
+        assert_true(find_large("shop", "1", FIRST, 0, &trigger, &error));
+        assert_true(find_large("shop", "2", SECOND, 0, &trigger, &error));
+        assert_true(find_large("other", "1", LARGE, TRIGGERS_IN_USE_MS, &trigger, &error));
+        max = triggers_bytes_of(triggers, "shop") + triggers_bytes_of(triggers, "other");
+    }
+    bool is_found = find_large("shop", "3", bytes, TRIGGERS_IN_USE_MS, &trigger, &error);
+    size_t of_shop = triggers_bytes_of(triggers, "shop");
+    if (of_shop + triggers_bytes_of(triggers, "other") > max)
+        fail_msg("%zu bytes of metadata: %zu bytes more than there are", bytes,
+                 of_shop + triggers_bytes_of(triggers, "other") - max);
+    assert_true(is_found || error.code == ERROR_LIMIT);
+    return is_found;
+}
+
+static void a_connection_that_goes_with_the_last_trigger_counts_for_the_next_one(void **state)
+{
+    (void)state;
+    enum { MIN = 1000, MAX = 15000, STEP = 250 };
+    assert_true(is_replaced(MIN));
+    for (size_t bytes = MIN; bytes < MAX; bytes += STEP)
+        is_replaced(bytes);
+    assert_false(is_replaced(MAX));
+}
+
 static void metadata_that_is_too_large_is_an_error(void **state)
 {
     (void)state;
@@ -373,6 +408,7 @@ int main(void)
         TEST(a_namespace_with_too_much_in_use_is_refused_and_takes_nothing_of_others),
         TEST(a_namespace_leaves_half_of_what_is_left_to_the_others),
         TEST(all_namespaces_together_have_a_budget),
+        TEST(a_connection_that_goes_with_the_last_trigger_counts_for_the_next_one),
         TEST(metadata_that_is_too_large_is_an_error),
         TEST(mistakes_of_a_trigger_are_bounded),
         TEST(triggers_of_one_connection_hold_its_values_once),

@@ -2,6 +2,30 @@
 #include "scale/table/triggers_internal.h"
 #include "scale/trigger/trigger_peers.h"
 
+/* How many bytes more the table has with this trigger, by those that are in it now. */
+static size_t added_bytes(const struct triggers *triggers, const struct trigger *trigger)
+{
+    const struct budgets *budgets = &triggers->lifecycle.budgets;
+    const struct namespace_secret *secret = trigger->secret;
+    size_t bytes = budget_of(budgets, trigger);
+    if (secret != NULL && budgets_find(budgets, trigger->namespace) == NULL)
+        bytes += connections_bytes(secret->connections);
+    return bytes;
+}
+
+/* The last trigger of its namespace, or of its connection, may be dropped for it: then it adds what
+ * it would have shared with that. */
+static bool make_room_for(struct triggers *triggers, const struct trigger *trigger,
+                          struct room_request *room, struct error *error)
+{
+    do {
+        room->bytes = added_bytes(triggers, trigger);
+        if (!triggers_make_room(triggers, room, error))
+            return false;
+    } while (added_bytes(triggers, trigger) > room->bytes);
+    return true;
+}
+
 /* What it takes is known when it has been parsed, which is not done where there is no room anyway.
  */
 static bool parse_new(struct triggers *triggers, const struct trigger_ref *ref,
@@ -20,9 +44,8 @@ static bool parse_new(struct triggers *triggers, const struct trigger_ref *ref,
     if (!triggers_make_room(triggers, &room, error))
         return false;
     struct trigger *trigger = lifecycle_begin(&triggers->lifecycle, ref, *identity, now_ms);
-    room.bytes = budget_of(&triggers->lifecycle.budgets, trigger);
     room.is_new_trigger = true;
-    if (triggers_make_room(triggers, &room, error)) {
+    if (make_room_for(triggers, trigger, &room, error)) {
         triggers_add(triggers, trigger);
         lifecycle_follow_object(&triggers->lifecycle, trigger, ref);
         *ret_trigger = trigger;
