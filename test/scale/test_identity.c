@@ -16,7 +16,7 @@ static struct identity measured(const struct trigger_ref *ref)
 {
     _cleanup_(error_done) struct error error = {0};
     struct identity identity;
-    if (!identity_measure(ref, &identity, &error))
+    if (!identity_prepare(ref, &identity, &error))
         fail_msg("%s", error_text(&error));
     return identity;
 }
@@ -78,7 +78,7 @@ static void a_key_that_is_there_twice_is_found_wherever_it_stands(void **state)
         twice[count - 1].key = entries[0].key;
         shuffle(twice, count);
         struct trigger_ref ref = {"worker", "shop", twice, count};
-        assert_false(identity_measure(&ref, &identity, &error));
+        assert_false(identity_prepare(&ref, &identity, &error));
         assert_string_equal(error_text(&error), "scalerMetadata has the key \"key000\" twice");
         empty(entries, count);
     }
@@ -107,7 +107,7 @@ static void names_are_those_of_kubernetes(void **state)
         _cleanup_(error_done) struct error error = {0};
         struct identity identity;
         const struct trigger_ref ref = {rows[i].name, rows[i].namespace, NULL, 0};
-        assert_int_equal(identity_measure(&ref, &identity, &error), rows[i].words == NULL);
+        assert_int_equal(identity_prepare(&ref, &identity, &error), rows[i].words == NULL);
         if (rows[i].words != NULL)
             assert_non_null(strstr(error_text(&error), rows[i].words));
     }

@@ -77,7 +77,7 @@ static const char *piece(const struct trigger_ref *ref, size_t index)
     return index % 2 == 0 ? entry->key : entry->value;
 }
 
-bool identity_measure(const struct trigger_ref *ref, struct identity *ret_identity,
+bool identity_prepare(const struct trigger_ref *ref, struct identity *ret_identity,
                       struct error *error)
 {
     struct hash hash;

@@ -23,18 +23,18 @@ struct trigger_ref {
 
 /* The strings of a ref, one behind the other, each with its NUL. */
 struct identity {
-    char *bytes; /* NULL in one that was only measured */
+    char *bytes; /* NULL in one that was only prepared */
     size_t length;
     unsigned hash; /* keyed */
 };
 
-/* Sorts the ref's entries, and measures: the result has no bytes, and nothing to free. Fails with
- * ERROR_INVALID where a key is there twice, or a name has control characters or is longer than
- * those of Kubernetes. */
-bool identity_measure(const struct trigger_ref *ref, struct identity *ret_identity,
+/* Sorts the ref's entries, and computes length and hash: the result has no bytes, and nothing to
+ * free. Fails with ERROR_INVALID where a key is there twice, or a name has control characters or is
+ * longer than those of Kubernetes. */
+bool identity_prepare(const struct trigger_ref *ref, struct identity *ret_identity,
                       struct error *error);
 
-/* Writes the bytes of this ref, which was measured; identity_done() frees them. */
+/* Writes the bytes of this ref, of which the identity was prepared; identity_done() frees them. */
 void identity_write(struct identity *identity, const struct trigger_ref *ref);
 void identity_done(struct identity *identity);
 
@@ -44,7 +44,7 @@ struct trigger_ref identity_ref(const struct identity *identity);
 /* The heap that its strings take, each copied for itself, with an array of the entries. */
 size_t identity_copy_bytes(const struct identity *identity);
 
-/* Whether these are the bytes of the ref. It was measured, and they are as long as its identity. */
+/* Whether these are the bytes of the ref. Its identity was prepared, and they are as long. */
 bool identity_is(const char *bytes, const struct trigger_ref *ref);
 
 #endif

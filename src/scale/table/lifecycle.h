@@ -27,7 +27,7 @@ struct lifecycle {
 };
 
 /* Makes a trigger, which is parsed with what is known now and in no table yet. `identity` was
- * measured. */
+ * prepared. */
 struct trigger *lifecycle_begin(struct lifecycle *lifecycle, const struct trigger_ref *ref,
                                 struct identity identity, int64_t now_ms);
 

@@ -59,7 +59,7 @@ bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int
                    struct trigger **ret_trigger, struct error *error)
 {
     struct identity identity;
-    if (!identity_measure(ref, &identity, error))
+    if (!identity_prepare(ref, &identity, error))
         return false;
     struct trigger *trigger = triggers_lookup(triggers, ref, &identity);
     if (trigger != NULL) {

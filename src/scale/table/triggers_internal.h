@@ -10,6 +10,9 @@
 #include "scale/table/lifecycle.h"
 #include "scale/table/triggers.h"
 
+/* The former name, for triggers_kubernetes.c. */
+#define identity_measure identity_prepare
+
 struct triggers {
     struct triggers_settings settings;
     struct lifecycle lifecycle;
@@ -25,7 +28,7 @@ struct triggers {
 
 /* ---- triggers_lookup.c ---- */
 
-/* The trigger with this identity, which was measured; NULL: there is none. */
+/* The trigger with this identity, which was prepared; NULL: there is none. */
 struct trigger *triggers_lookup(const struct triggers *triggers, const struct trigger_ref *ref,
                                 const struct identity *identity);
 
