@@ -152,7 +152,7 @@ static bool take_inline_place(struct lifecycle *lifecycle, struct trigger *trigg
 }
 
 static struct query_request request_of(const struct trigger *trigger, struct query *former,
-                                       bool is_same)
+                                       bool keeps_values)
 {
     const struct trigger_parsed *parsed = &trigger->parsed;
     return (struct query_request){
@@ -166,7 +166,7 @@ static struct query_request request_of(const struct trigger *trigger, struct que
                 .tenant = is_inline(trigger) ? trigger->namespace : NULL,
             },
         .former = former,
-        .inherits = former != NULL && is_same,
+        .inherits = former != NULL && keeps_values,
         .wants = trigger_policy_wants(trigger->policy),
         .keeps_recent_samples = trigger->policy != NULL,
     };
@@ -188,14 +188,14 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
                        const struct replaced *replaced, struct error *error)
 {
     struct trigger_binding *bound = &trigger->bound;
-    bool is_same = is_same_source(trigger);
+    bool keeps_values = is_same_source(trigger);
     error_done(&bound->refusal);
     /* Even if it gets no query: what was answered is no value of the source that it names now. */
-    if (!is_same)
+    if (!keeps_values)
         forget_values(trigger);
     if (!take_inline_place(lifecycle, trigger, replaced, error))
         return false;
-    const struct query_request request = request_of(trigger, replaced->former, is_same);
+    const struct query_request request = request_of(trigger, replaced->former, keeps_values);
     bound->use = request.use;
     if (!engine_acquire(lifecycle->engine, &request, &bound->query, error)) {
         inline_connections_release(lifecycle->inlines, TAKE(bound->inline_use));
@@ -253,13 +253,13 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
     if (query != NULL)
         trigger->bound.former_source = option_source(former->values[OPTION_CONNECTION]);
     bool is_ready = trigger->phase == TRIGGER_READY;
-    bool is_same = is_ready && is_same_source(trigger);
+    bool keeps_values = is_ready && is_same_source(trigger);
     replaced.frees_connection =
         inline_connections_release(lifecycle->inlines, TAKE(trigger->bound.inline_use));
     bool is_bound = false;
     if (is_ready && (query != NULL || trigger->watchers != NULL))
         is_bound = bind_query(lifecycle, trigger, &replaced, &error);
-    if (is_bound && query != NULL && is_same)
+    if (is_bound && query != NULL && keeps_values)
         trigger_answers_resume_hold(trigger, hold);
     error_move(&trigger->bound.refusal, &error);
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
@@ -283,11 +283,11 @@ void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger)
     enter_parsed(lifecycle, trigger, phase);
     budgets_resume(&lifecycle->budgets, trigger);
 
-    bool is_same = trigger->phase == TRIGGER_READY &&
-                   is_inline(trigger) == (trigger->bound.inline_use != NULL) &&
-                   text_equal(trigger->parsed.values[OPTION_CONNECTION]->identity,
-                              former.values[OPTION_CONNECTION]->identity);
-    if (trigger->bound.query != NULL && is_same) {
+    bool is_same_connection = trigger->phase == TRIGGER_READY &&
+                              is_inline(trigger) == (trigger->bound.inline_use != NULL) &&
+                              text_equal(trigger->parsed.values[OPTION_CONNECTION]->identity,
+                                         former.values[OPTION_CONNECTION]->identity);
+    if (trigger->bound.query != NULL && is_same_connection) {
         enter(trigger, TRIGGER_MEASURED);
         trigger_follow(trigger);
     } else
