@@ -98,17 +98,17 @@ bool peer_values_add(struct peer_values *values, const struct peer_value *value,
         sound.policy_peak = sound.policy_peak_ms = 0;
     pthread_mutex_lock(&values->lock);
     HASH_FIND(hh, values->entries, value->digest, PEER_DIGEST_BYTES, entry);
-    bool has_room = entry != NULL || HASH_COUNT(values->entries) < PEER_VALUES_MAX;
+    bool is_kept = entry != NULL || HASH_COUNT(values->entries) < PEER_VALUES_MAX;
     if (entry != NULL)
         peer_value_merge(&entry->value, &sound);
-    else if (has_room) {
+    else if (is_kept) {
         entry = memory_new(sizeof(*entry));
         entry->value = sound;
         HASH_ADD_KEYPTR(hh, values->entries, entry->value.digest, PEER_DIGEST_BYTES, entry);
     }
     pthread_mutex_unlock(&values->lock);
     atomic_fetch_add(&values->revision, 1);
-    return has_room;
+    return is_kept;
 }
 
 uint64_t peer_values_revision(const struct peer_values *values)

@@ -121,8 +121,7 @@ void triggers_unpin(struct triggers *triggers, struct trigger *trigger, int64_t 
         put_on_lists(triggers, trigger);
 }
 
-/* The last trigger of the namespace may have gone to make room for this one, which kept the Secret.
- */
+/* The last trigger of the namespace may have been dropped for this one, which kept the Secret. */
 static void count_secret(struct triggers *triggers, const struct trigger *trigger)
 {
     const struct namespace_secret *secret =

@@ -29,7 +29,7 @@
  *   table/lifecycle                a trigger's phases: parsed, measured, parsed again, ended
  *   table/triggers                 the table: added, called for, pinned, expired, dropped
  *   table/triggers_lookup          the trigger that a call names
- *   table/triggers_room            who is dropped for another one, at a limit
+ *   table/triggers_evict           who is dropped for another one, at a limit
  *   table/triggers_kubernetes      what the Kubernetes API says about a trigger's object
  *   table/triggers_renewal         other connections: which triggers are parsed again, and when
  *   table/triggers_walk            walks over them, in pieces

@@ -15,19 +15,19 @@ static size_t added_bytes(const struct triggers *triggers, const struct trigger 
 
 /* The last trigger of its namespace, or of its connection, may be dropped for it: then it adds what
  * it would have shared with that. */
-static bool make_room_for(struct triggers *triggers, const struct trigger *trigger,
-                          struct room_request *room, struct error *error)
+static bool evict_for(struct triggers *triggers, const struct trigger *trigger,
+                      struct eviction_request *request, struct error *error)
 {
     do {
-        room->bytes = added_bytes(triggers, trigger);
-        if (!triggers_make_room(triggers, room, error))
+        request->bytes = added_bytes(triggers, trigger);
+        if (!triggers_evict(triggers, request, error))
             return false;
-    } while (added_bytes(triggers, trigger) > room->bytes);
+    } while (added_bytes(triggers, trigger) > request->bytes);
     return true;
 }
 
-/* What it takes is known when it has been parsed, which is not done where there is no room anyway.
- */
+/* What it takes is known when it has been parsed, which is not done where not even the least that
+ * it can take fits. */
 static bool parse_new(struct triggers *triggers, const struct trigger_ref *ref,
                       const struct identity *identity, int64_t now_ms, struct trigger **ret_trigger,
                       struct error *error)
@@ -35,17 +35,17 @@ static bool parse_new(struct triggers *triggers, const struct trigger_ref *ref,
     if (identity->length > OPTION_MAX_METADATA)
         return error_set(error, ERROR_LIMIT, "scalerMetadata has %zu bytes: at most %d are allowed",
                          identity->length, OPTION_MAX_METADATA);
-    struct room_request room = {
+    struct eviction_request request = {
         .namespace = ref->namespace,
         .bytes = budget_min(identity->length),
         .guaranteed_bytes = triggers_bytes_of(triggers, ref->namespace),
         .now_ms = now_ms,
     };
-    if (!triggers_make_room(triggers, &room, error))
+    if (!triggers_evict(triggers, &request, error))
         return false;
     struct trigger *trigger = lifecycle_begin(&triggers->lifecycle, ref, *identity, now_ms);
-    room.is_new_trigger = true;
-    if (make_room_for(triggers, trigger, &room, error)) {
+    request.is_new_trigger = true;
+    if (evict_for(triggers, trigger, &request, error)) {
         triggers_add(triggers, trigger);
         lifecycle_follow_object(&triggers->lifecycle, trigger, ref);
         *ret_trigger = trigger;

@@ -10,8 +10,10 @@
 #include "scale/table/lifecycle.h"
 #include "scale/table/triggers.h"
 
-/* The former name, for triggers_kubernetes.c. */
+/* The former names, for triggers_kubernetes.c. */
 #define identity_measure identity_prepare
+#define room_request eviction_request
+#define triggers_make_room triggers_evict
 
 struct triggers {
     struct triggers_settings settings;
@@ -47,25 +49,25 @@ void triggers_drop(struct triggers *triggers, struct trigger *trigger);
  * way. */
 void triggers_reserve_for_file(struct triggers *triggers);
 
-/* ---- triggers_room.c ---- */
+/* ---- triggers_evict.c ---- */
 
-/* The room that is needed. */
-struct room_request {
+/* What is to fit into the table. */
+struct eviction_request {
     const char *namespace; /* whose memory it is */
     size_t bytes;          /* so many more than it has */
     /* A namespace may have as much memory as it leaves to the others. It gets this much in all
      * even where they leave less. */
     size_t guaranteed_bytes;
     bool is_new_trigger;        /* one more trigger is to be in the table */
-    const struct trigger *kept; /* this one is not dropped for it; NULL: any may be */
+    const struct trigger *kept; /* of the namespace, and not dropped for it; NULL: any may be */
     int64_t now_ms;
 };
 
-/* Drops triggers that are not in use, until there is room: first those of the namespace, then those
- * that nobody has called for since TRIGGERS_ABANDONED_MS, then those of namespaces that have more.
- * Fails with ERROR_LIMIT where none is left to drop; what was dropped is gone. */
-bool triggers_make_room(struct triggers *triggers, const struct room_request *request,
-                        struct error *error);
+/* Drops triggers that are not in use, until the request fits: first those of the namespace, then
+ * those that nobody has called for since TRIGGERS_ABANDONED_MS, then those of namespaces that have
+ * more. Fails with ERROR_LIMIT where none is left to drop; what was dropped is gone. */
+bool triggers_evict(struct triggers *triggers, const struct eviction_request *request,
+                    struct error *error);
 
 /* How many bytes the namespace has now. */
 size_t triggers_bytes_of(const struct triggers *triggers, const char *namespace);

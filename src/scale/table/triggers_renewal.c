@@ -47,20 +47,20 @@ bool triggers_renew(struct triggers *triggers, size_t max)
            namespace_secrets_have_stale(triggers->lifecycle.secrets);
 }
 
-static bool make_room_for_secret(struct triggers *triggers, const char *namespace,
-                                 const struct connections *connections, int64_t now_ms,
-                                 struct error *error)
+static bool evict_for_secret(struct triggers *triggers, const char *namespace,
+                             const struct connections *connections, int64_t now_ms,
+                             struct error *error)
 {
     const struct namespace_budget *budget = budgets_find(&triggers->lifecycle.budgets, namespace);
     size_t before = budget == NULL ? 0 : budget->secret_bytes;
     size_t bytes = connections_bytes(connections);
-    const struct room_request room = {
+    const struct eviction_request request = {
         .namespace = namespace,
         .bytes = bytes - before,
         .guaranteed_bytes = triggers->settings.max_bytes / 2,
         .now_ms = now_ms,
     };
-    return bytes <= before || triggers_make_room(triggers, &room, error) ||
+    return bytes <= before || triggers_evict(triggers, &request, error) ||
            error_prefix(error, "its connections take %zu KiB", bytes >> 10);
 }
 
@@ -75,7 +75,7 @@ static void inherit(const struct triggers *triggers, const char *namespace,
         connections_inherit(connections, secret->connections);
 }
 
-/* What is too large, or has no room, is not kept: the last good version is, and counts on. */
+/* What is too large, or does not fit, is not kept: the last good version is, and counts on. */
 bool triggers_set_secret(struct triggers *triggers, const char *namespace,
                          struct connections *connections, const struct error *failure,
                          int64_t now_ms)
@@ -83,9 +83,9 @@ bool triggers_set_secret(struct triggers *triggers, const char *namespace,
     _cleanup_(error_done) struct error refused = {0};
     inherit(triggers, namespace, connections);
     bool is_too_large = !connections_check_bytes(connections, &refused);
-    bool has_room =
-        !is_too_large && make_room_for_secret(triggers, namespace, connections, now_ms, &refused);
-    if (!has_room) {
+    bool has_memory =
+        !is_too_large && evict_for_secret(triggers, namespace, connections, now_ms, &refused);
+    if (!has_memory) {
         connections_free(connections);
         connections = NULL;
         failure = &refused;
@@ -96,7 +96,7 @@ bool triggers_set_secret(struct triggers *triggers, const char *namespace,
         namespace_secrets_find(triggers->lifecycle.secrets, namespace);
     budgets_set_secret(&triggers->lifecycle.budgets, namespace,
                        secret == NULL ? 0 : connections_bytes(secret->connections));
-    return has_room || is_too_large;
+    return has_memory || is_too_large;
 }
 
 const struct namespace_secrets *triggers_secrets(const struct triggers *triggers)

@@ -83,13 +83,13 @@ static void derive_arrivals(struct trigger_figures *rows, size_t count)
     }
 }
 
-size_t trigger_replay(const struct trigger *trigger, const struct trigger_report *now, size_t room,
+size_t trigger_replay(const struct trigger *trigger, const struct trigger_report *now, size_t max,
                       struct trigger_figures **ret_rows, bool *ret_has_more)
 {
     const struct peer_value *of_peers = trigger->answers.of_peers;
     _cleanup_(memory_free) struct history_sample *samples = NULL;
     size_t all = query_history(trigger->bound.query, now->at_ms - HISTORY_SPAN_MS, &samples);
-    size_t count = MIN(all, room);
+    size_t count = MIN(all, max);
     size_t first = all - count;
     struct trigger_figures *rows = memory_array(count + 1, sizeof(*rows));
     struct past past = {.trigger = trigger, .now = now};

@@ -1,4 +1,4 @@
-/* How many triggers, and how much memory, there is room for: who expires, is dropped or refused. */
+/* How many triggers, and how much memory, fit: who expires, is dropped or refused. */
 #include "base/memory.h"
 #include "base/text.h"
 #include "scale/fixture.h"
@@ -174,7 +174,7 @@ static void a_namespace_with_too_much_in_use_is_refused_and_takes_nothing_of_oth
     assert_true(find_large("other", "2", 8000, 1000, &trigger, &error));
     assert_int_equal(triggers_count(triggers), count + 2);
 
-    /* Those that are in use stay; the others make room. */
+    /* Those that are in use stay; the others are dropped. */
     assert_true(find_large("shop", "1", 8000, 1000 + TRIGGERS_IN_USE_MS / 2, &trigger, &error));
     assert_true(find_large("shop", target, 8000, 1000 + TRIGGERS_IN_USE_MS, &trigger, &error));
     assert_int_equal(triggers_count(triggers), count + 2);
@@ -182,7 +182,7 @@ static void a_namespace_with_too_much_in_use_is_refused_and_takes_nothing_of_oth
     assert_int_equal(trigger->first_call_ms, 1000);
 }
 
-/* As many as there is room for. */
+/* As many as fit. */
 static int fill(const char *namespace, size_t bytes, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
@@ -314,7 +314,7 @@ static void triggers_of_one_connection_hold_its_values_once(void **state)
 }
 
 /* Each call would otherwise pass all of them, while all other calls wait. */
-static void room_is_found_without_passing_the_pinned_triggers(void **state)
+static void an_unused_trigger_is_found_without_passing_the_pinned_ones(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
@@ -386,7 +386,7 @@ static int64_t refusals_us(int namespaces)
     return cpu_now_us() - began_us;
 }
 
-static void room_is_not_searched_for_in_all_namespaces(void **state)
+static void no_call_passes_the_triggers_of_all_namespaces(void **state)
 {
     (void)state;
     enum { FEW = 1000, MANY = 50000 };
@@ -412,8 +412,8 @@ int main(void)
         TEST(metadata_that_is_too_large_is_an_error),
         TEST(mistakes_of_a_trigger_are_bounded),
         TEST(triggers_of_one_connection_hold_its_values_once),
-        TEST(room_is_found_without_passing_the_pinned_triggers),
-        TEST(room_is_not_searched_for_in_all_namespaces),
+        TEST(an_unused_trigger_is_found_without_passing_the_pinned_ones),
+        TEST(no_call_passes_the_triggers_of_all_namespaces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Room for one more trigger, or for more bytes: which of those that are not in use go for it. */
+/* Which triggers that are not in use are dropped for another one, or for more bytes. */
 #include "scale/table/triggers_internal.h"
 
 #include "base/memory.h"
@@ -35,8 +35,8 @@ static struct trigger *oldest_of_larger(const struct triggers *triggers,
 }
 
 /* Of the namespace first; then of all what nobody calls for any more; then of the namespaces that
- * have more, so that no namespace ends what others hold by taking all the room. Never `kept`. NULL:
- * they are in use. */
+ * have more, so that no namespace ends what others hold by taking all the memory. Never `kept`: it
+ * is of the namespace, and so of none that has more. NULL: they are in use. */
 static struct trigger *find_unused(const struct triggers *triggers,
                                    const struct namespace_budget *budget,
                                    const struct trigger *kept, int64_t now_ms)
@@ -74,8 +74,8 @@ size_t triggers_bytes_of(const struct triggers *triggers, const char *namespace)
 
 /* What a namespace has already stays its own at any time: another one that comes must not end its
  * edits. */
-static bool make_room_for_bytes(struct triggers *triggers, const struct room_request *request,
-                                struct error *error)
+static bool evict_for_bytes(struct triggers *triggers, const struct eviction_request *request,
+                            struct error *error)
 {
     const struct budgets *budgets = &triggers->lifecycle.budgets;
     const char *namespace = request->namespace;
@@ -88,7 +88,7 @@ static bool make_room_for_bytes(struct triggers *triggers, const struct room_req
         if (budgets->bytes + (is_guaranteed ? 0 : of_namespace) + request->bytes <= max)
             return true;
         struct trigger *unused = find_unused(triggers, budget, request->kept, request->now_ms);
-        /* With no other namespace it would be the same: what is unused of those stays. */
+        /* Without all other namespaces it would not fit either: nothing of theirs is dropped. */
         bool is_too_much = !is_guaranteed && 2 * of_namespace + request->bytes > max;
         if (unused == NULL || (is_too_much && unused != oldest_of(budget, request->kept)))
             return of_namespace == 0
@@ -98,8 +98,8 @@ static bool make_room_for_bytes(struct triggers *triggers, const struct room_req
     }
 }
 
-static bool make_room_for_trigger(struct triggers *triggers, const struct room_request *request,
-                                  struct error *error)
+static bool evict_for_trigger(struct triggers *triggers, const struct eviction_request *request,
+                              struct error *error)
 {
     const struct budgets *budgets = &triggers->lifecycle.budgets;
     size_t max = triggers->settings.max;
@@ -113,9 +113,9 @@ static bool make_room_for_trigger(struct triggers *triggers, const struct room_r
     return true;
 }
 
-bool triggers_make_room(struct triggers *triggers, const struct room_request *request,
-                        struct error *error)
+bool triggers_evict(struct triggers *triggers, const struct eviction_request *request,
+                    struct error *error)
 {
-    return make_room_for_bytes(triggers, request, error) &&
-           (!request->is_new_trigger || make_room_for_trigger(triggers, request, error));
+    return evict_for_bytes(triggers, request, error) &&
+           (!request->is_new_trigger || evict_for_trigger(triggers, request, error));
 }
