@@ -1,6 +1,6 @@
 /*
- * Named connections: what the connections file or a namespace's Secret says, joined with what the
- * scalers know and what a trigger asks.
+ * Named connections: what the connections file or a namespace's Secret says, joined with the
+ * scalers' options and with a trigger's own entries.
  *
  * Threads: one at a time.
  */

@@ -1,5 +1,5 @@
 /*
- * Parsing: from the metadata of one ScaledObjectRef to what a trigger asks, and how it is
+ * Parsing: from the metadata of one ScaledObjectRef to what a trigger measures, and how it is
  * evaluated.
  *
  * Threads: one at a time (the server's turn lock), as it fills the cache of parsed credentials
