@@ -1,10 +1,6 @@
 /*
- * Kafka: the lag of a consumer group on a topic, as KEDA's kafka scaler evaluates it.
- *
- * Two things are deliberately different. The cap is min(lag, bound * lagThreshold); KEDA's
- * integer division lets almost one lagThreshold more through, and so one replica more than there
- * are partitions. And ensureEvenDistributionOfPartitions leaves a lag of 0 at 0; KEDA makes it one
- * replica.
+ * Kafka: the lag of a consumer group on a topic, as KEDA's kafka scaler evaluates it, but for what
+ * is in DIFFERENCES.
  *
  * Read the folder in this order: options.h, check.h (rules across keys) and selection.h (which
  * topics); client/client.h (a cluster and its handles, and what works around librdkafka; the others
