@@ -26,7 +26,7 @@ struct fixture {
     struct error error;
     struct kafka_session session;
     struct kafka_batch batch;
-    struct kafka_partition ends[PARTITIONS];
+    struct kafka_ends ends[PARTITIONS];
     struct kafka_known_offset commits[PARTITIONS];
     struct kafka_batch_topic topic;
     struct kafka_batch_group group;
@@ -155,7 +155,7 @@ static void what_is_missing_of_a_partition(void **state)
     fixture->query.offset_reset_policy = KAFKA_RESET_EARLIEST;
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         fixture->commits[1] = rows[i].commit;
-        fixture->ends[1] = (struct kafka_partition){rows[i].latest, rows[i].earliest};
+        fixture->ends[1] = (struct kafka_ends){rows[i].latest, rows[i].earliest};
         const struct kafka_missing missing =
             kafka_count_missing(&fixture->batch_task, &fixture->group_topic, 1);
         if (missing.kind != rows[i].missing)
@@ -205,13 +205,13 @@ static void an_offset_is_a_number_or_an_error(void **state)
         result->err = rows[row].of_partition;
         result->opaque = &fixture->topic;
         fixture->topic.known = &known;
-        fixture->ends[1] = (struct kafka_partition){0};
+        fixture->ends[1] = (struct kafka_ends){0};
         kafka_progress_offsets(&(struct kafka_offset_answer){.list = list,
                                                              .is_earliest = i % 2 == 1,
                                                              .error = rows[row].of_call,
                                                              .owner = &fixture->batch});
         rd_kafka_topic_partition_list_destroy(list);
-        const struct kafka_partition *ends = &fixture->ends[1];
+        const struct kafka_ends *ends = &fixture->ends[1];
         const struct kafka_known_offset *offset = i % 2 == 1 ? &ends->earliest : &ends->latest;
         const struct kafka_known_offset *other = i % 2 == 1 ? &ends->latest : &ends->earliest;
         bool has_failed = rows[row].error != RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -398,7 +398,7 @@ static void a_task_whose_time_is_over_says_who_did_not_answer(void **state)
         "Kafka broker 6, which leads partition 1 of topic jobs, did not answer within 700 ms";
     const struct {
         enum kafka_group_stage stage;
-        struct kafka_partition ends;
+        struct kafka_ends ends;
         const char *words; /* NULL: it is answered, without the members */
     } rows[] = {
         {KAFKA_GROUP_AWAITS_METADATA, {KNOWN(5), KNOWN(3)}, of_metadata},

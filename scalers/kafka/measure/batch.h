@@ -34,7 +34,8 @@ struct kafka_known_offset {
     unsigned requested_step;   /* the batch's step when it was requested; of a commit, 0 */
 };
 
-struct kafka_partition {
+/* Of a partition. */
+struct kafka_ends {
     struct kafka_known_offset latest;
     struct kafka_known_offset earliest;
 };
@@ -42,8 +43,8 @@ struct kafka_partition {
 struct kafka_batch_topic {
     struct kafka_batch *batch;
     char *name;
-    struct kafka_topic *known;          /* metadata.c's; NULL: the library refuses the name */
-    struct kafka_partition *partitions; /* NULL: no group is on it yet */
+    struct kafka_topic *known;     /* metadata.c's; NULL: the library refuses the name */
+    struct kafka_ends *partitions; /* one per partition; NULL: no group is on it yet */
     int32_t count;
     UT_hash_handle hh;
 };

@@ -14,7 +14,7 @@ struct kafka_missing kafka_count_missing(const struct kafka_batch_task *batch_ta
 {
     const struct kafka_query *query = batch_task->task->query;
     const struct kafka_known_offset *commit = &group_topic->commits[partition];
-    const struct kafka_partition *ends = &group_topic->key.topic->partitions[partition];
+    const struct kafka_ends *ends = &group_topic->key.topic->partitions[partition];
     const struct kafka_known_offset *latest = &ends->latest;
 
     if (commit->state == KAFKA_OFFSET_FAILED)
@@ -89,7 +89,7 @@ double kafka_count_consumers(const struct kafka_batch_task *batch_task,
 }
 
 static void add_partition(struct reading *reading, const struct kafka_query *query,
-                          int64_t committed, const struct kafka_partition *ends, int64_t stuck_ms)
+                          int64_t committed, const struct kafka_ends *ends, int64_t stuck_ms)
 {
     int64_t latest = ends->latest.value;
     double lag = kafka_lag_of(query, committed, latest, ends->earliest.value);

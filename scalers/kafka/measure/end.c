@@ -164,7 +164,7 @@ void kafka_end_time_out_leader(struct kafka_batch_task *batch_task, const struct
 
 static bool is_silent(const struct kafka_place *at)
 {
-    const struct kafka_partition *ends = &at->topic->partitions[at->partition];
+    const struct kafka_ends *ends = &at->topic->partitions[at->partition];
     return ends->latest.state == KAFKA_OFFSET_REQUESTED ||
            ends->earliest.state == KAFKA_OFFSET_REQUESTED;
 }

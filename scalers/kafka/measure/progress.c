@@ -41,8 +41,8 @@ static bool check_topic(struct kafka_batch_task *batch_task, const struct kafka_
 static void request_offset(struct kafka_batch_topic *topic, int32_t partition, bool is_earliest)
 {
     struct kafka_batch *batch = topic->batch;
-    struct kafka_partition *offsets = &topic->partitions[partition];
-    struct kafka_known_offset *offset = is_earliest ? &offsets->earliest : &offsets->latest;
+    struct kafka_ends *ends = &topic->partitions[partition];
+    struct kafka_known_offset *offset = is_earliest ? &ends->earliest : &ends->latest;
     *offset = (struct kafka_known_offset){.state = KAFKA_OFFSET_REQUESTED,
                                           .requested_step = ++batch->step};
     const struct kafka_offset_request request = {
@@ -339,9 +339,8 @@ static void take_offsets(const struct kafka_offset_answer *answer)
     for (int i = 0; i < answer->list->cnt; i++) {
         const rd_kafka_topic_partition_t *result = &answer->list->elems[i];
         struct kafka_batch_topic *topic = result->opaque;
-        struct kafka_partition *partition = &topic->partitions[result->partition];
-        struct kafka_known_offset *offset =
-            answer->is_earliest ? &partition->earliest : &partition->latest;
+        struct kafka_ends *ends = &topic->partitions[result->partition];
+        struct kafka_known_offset *offset = answer->is_earliest ? &ends->earliest : &ends->latest;
         rd_kafka_resp_err_t error = error_of(answer, result);
         offset->state =
             error == RD_KAFKA_RESP_ERR_NO_ERROR ? KAFKA_OFFSET_KNOWN : KAFKA_OFFSET_FAILED;
