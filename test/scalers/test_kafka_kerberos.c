@@ -104,6 +104,8 @@ static void settings_that_read_files_or_load_code_are_refused(void **state)
         {"[realms]\n A = {\n http_anchors = DIR:/etc\n }\n", "http_anchors is not allowed"},
         {"[realms]\n A = {\n kdc = /run/kdc.socket\n }\n", "kdc must be an address"},
         {"[realms]\n A = {\n kdc = unix:/run/kdc\n }\n", "kdc must be an address"},
+        {"[realms]\n A = {\n kdc = \" /run/kdc\"\n }\n", "kdc must be an address"},
+        {"[realms]\n A = {\n kdc = \" FILE:/etc/x\"\n }\n", "kdc must be an address"},
         {"[realms]\n A = {\n kdc = %{libdir}\n }\n", "kdc must be an address"},
         {"[realms]\n A = {\n B = {\n kdc = a\n }\n }\n", "B cannot have braces"},
         {"[realms]\n kdc = a\n", "kdc is not where it belongs"},

@@ -180,9 +180,10 @@ static bool is_value(enum shape shape, const char *text)
     case WORDS:
         return isalnum((unsigned char)text[0]) && has_only(text, " \t,._-+");
     case ADDRESS:
-        return text[0] != '\0' && text[0] != '/' && has_only(text, " \t._-:/[],") &&
-               strncasecmp(text, "FILE:", 5) != 0 && strncasecmp(text, "DIR:", 4) != 0 &&
-               strncasecmp(text, "unix:", 5) != 0;
+        /* A quoted value may begin with a blank, which the library passes over. */
+        return (isalnum((unsigned char)text[0]) || text[0] == '[') &&
+               has_only(text, " \t._-:/[],") && strncasecmp(text, "FILE:", 5) != 0 &&
+               strncasecmp(text, "DIR:", 4) != 0 && strncasecmp(text, "unix:", 5) != 0;
     }
     return false;
 }
