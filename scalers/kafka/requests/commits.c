@@ -32,13 +32,28 @@ struct handle {
 };
 
 /*
- * Of the main handle    sent -> moved
- *                       sent, moved -> abandoned
- *                       sent, moved, abandoned -> misdirected
- * Of the second one     sent -> resend -> last try
- *                       sent, resend, last try -> abandoned
+ * The states of a call, what changes them, and which function does.
  *
- * A call that is answered in any other way is gone, and so is each with its handle.
+ * On the main handle:
+ *
+ *     sent -> moved                 no answer for a second           kafka_commits_maintain()
+ *     sent, moved -> misdirected    NOT_COORDINATOR: its request is  main_misdirect();
+ *                                   on the second handle then, or    call_end()
+ *                                   fails
+ *     abandoned -> misdirected      NOT_COORDINATOR                  call_end()
+ *     sent, moved -> abandoned      the request was cancelled, or    kafka_commits_cancel()
+ *                                   answered on the second handle
+ *
+ * On the second one:
+ *
+ *     sent -> resend                NOT_COORDINATOR                  second_misdirect()
+ *     resend -> last try            the next second handle           second_open()
+ *     sent, last try -> sent        the same                         second_open()
+ *     any -> abandoned              the request was cancelled, or    kafka_commits_cancel()
+ *                                   answered on the main handle
+ *
+ * A call with any other answer is gone (call_end()). So are those of the main handle when that is
+ * closed, and abandoned ones when the next second handle is opened.
  */
 enum call_state {
     CALL_SENT,
@@ -320,16 +335,11 @@ void kafka_commits_cancel(struct kafka_commits *commits,
     }
 }
 
-/* The handle would send to the same broker again and again. True: the request goes to another one,
- * or is on it already. */
-static bool call_misdirect(struct kafka_commits *commits, struct commits_call *call)
+/* A call on the main handle met a broker that is no coordinator any more, to which the handle would
+ * send again and again. True: the request is on the second handle. */
+static bool main_misdirect(struct kafka_commits *commits, struct commits_call *call)
 {
-    call->handle->state = HANDLE_STALE;
-    if (call->handle == &commits->second) {
-        if (call->state == CALL_SENT)
-            call->state = CALL_RESEND;
-        return call->state == CALL_RESEND;
-    }
+    commits->main.state = HANDLE_STALE;
     bool is_elsewhere = call->state == CALL_MOVED ||
                         (call->state == CALL_SENT && call_move(commits, call, clock_now_ms()));
     if (is_elsewhere)
@@ -337,17 +347,27 @@ static bool call_misdirect(struct kafka_commits *commits, struct commits_call *c
     return is_elsewhere;
 }
 
+/* The same on the second handle. True: the request waits for the next one. */
+static bool second_misdirect(struct kafka_commits *commits, struct commits_call *call)
+{
+    commits->second.state = HANDLE_STALE;
+    if (call->state == CALL_SENT)
+        call->state = CALL_RESEND;
+    return call->state == CALL_RESEND;
+}
+
 /* The request that the answer is for; NULL: nobody waits for it, or it is sent again. */
 static struct kafka_commits_request *call_end(struct kafka_commits *commits,
                                               struct commits_call *call, rd_kafka_resp_err_t error)
 {
+    bool is_second = call->handle == &commits->second;
     bool is_misdirected = error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
-    if (is_misdirected && call_misdirect(commits, call))
+    if (is_misdirected &&
+        (is_second ? second_misdirect(commits, call) : main_misdirect(commits, call)))
         return NULL;
     struct kafka_commits_request *request = call->request;
     if (request != NULL)
         kafka_commits_cancel(commits, request);
-    bool is_second = call->handle == &commits->second;
     if (is_second && error == RD_KAFKA_RESP_ERR_NO_ERROR &&
         call_find(&commits->main, call->group) != NULL)
         commits->has_recovered = true;
