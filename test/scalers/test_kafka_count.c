@@ -339,10 +339,12 @@ static void lag_after_an_outage_of_the_metadata_is_not_persistent(void **state)
     struct fixture *fixture = *state;
     be_stuck(fixture);
     kafka_selection_init(&fixture->batch_task.selection, "jobs,mails");
+    fixture->session.metadata = kafka_metadata_new(&fixture->session.client);
     fixture->batch_task.group = NULL;
     kafka_end_time_out(&fixture->batch_task);
     assert_true(waiting_next(fixture) == 3 * 7);
     kafka_selection_done(&fixture->batch_task.selection);
+    kafka_metadata_free(fixture->session.metadata);
 }
 
 /* A missing topic is no reason to count what another trigger of the group leaves out. */

@@ -93,6 +93,31 @@ static void a_request_for_metadata_that_fails_is_sent_again(void **state)
     kafka_mock_assert_answered(fixture, 0);
 }
 
+static void a_task_without_metadata_says_why_its_request_failed(void **state)
+{
+    enum { ONE_REQUEST_MS = FIRST_REQUEST_MS + 600 };
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    const struct kafka_session *session = fixture->client;
+    for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
+        hang(fixture, broker, true);
+    test_feed_set_timeout(fixture->feed, ONE_REQUEST_MS);
+    assert_true(kafka_mock_measure(fixture));
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
+                      "Kafka did not answer a request for metadata within 2500 ms; the last "
+                      "failure: Kafka at ");
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
+                      ": no broker answers a request for metadata: Local: Timed out");
+    for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
+        hang(fixture, broker, false);
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_WITHIN_MS);
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_answered(fixture, 0);
+    assert_false(error_is_set(kafka_metadata_failure(session->metadata)));
+}
+
 static void set_leader(struct kafka_mock *fixture, const char *topic, int32_t broker)
 {
     rd_kafka_mock_partition_set_leader(fixture->cluster, topic, 0, broker);
@@ -607,6 +632,7 @@ int main(void)
         TEST(a_coordinator_that_hangs_delays_no_other_group),
         TEST(a_leader_that_hangs_delays_no_other_topic),
         TEST(a_request_for_metadata_that_fails_is_sent_again),
+        TEST(a_task_without_metadata_says_why_its_request_failed),
         TEST(a_new_leader_is_found_though_an_older_answer_came),
         TEST(a_new_leader_of_a_patterns_topic_is_found),
         TEST(a_partition_without_a_leader_fails_only_who_counts_it),

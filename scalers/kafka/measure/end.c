@@ -137,8 +137,10 @@ void kafka_end_fail(struct kafka_batch_task *batch_task, const char *format, ...
 static void time_out_metadata(struct kafka_batch_task *batch_task)
 {
     _cleanup_(error_done) struct error error = {0};
-    error_unavailable(&error, "Kafka did not answer a request for metadata within %lld ms",
-                      (long long)batch_task->task->timeout_ms);
+    const struct error *failure = kafka_metadata_failure(batch_task->batch->session->metadata);
+    error_unavailable(&error, "Kafka did not answer a request for metadata within %lld ms%s%s",
+                      (long long)batch_task->task->timeout_ms,
+                      error_is_set(failure) ? "; the last failure: " : "", error_text(failure));
     task_time_out_with(kafka_end_note_and_take(batch_task), &error);
 }
 

@@ -52,6 +52,7 @@ struct kafka_metadata {
     bool has_too_many_topics;
     unsigned failures;     /* in a row */
     int64_t unanswered_ms; /* when the first of them was sent */
+    struct error failure;  /* of the last of them */
 };
 
 struct kafka_metadata *kafka_metadata_new(struct kafka_client *client)
@@ -123,6 +124,7 @@ void kafka_metadata_free(struct kafka_metadata *metadata)
     if (metadata->request != NULL)
         request_free(metadata->request);
     forget_unused(metadata, CLOCK_NEVER);
+    error_done(&metadata->failure);
     free(metadata);
 }
 
@@ -351,6 +353,7 @@ static void succeed(struct kafka_metadata *metadata, const struct request *reque
     take_result(metadata, request);
     metadata->received = metadata->started;
     metadata->failures = 0;
+    error_done(&metadata->failure);
     kafka_client_note_answer(metadata->client);
     kafka_client_clear_errors(metadata->client);
 }
@@ -362,6 +365,7 @@ static enum kafka_metadata_event fail(struct kafka_metadata *metadata,
     _cleanup_(memory_free) char *what = text_format("no broker answers a request for metadata: %s",
                                                     rd_kafka_err2str(request->error));
     kafka_client_fail(client, error, what);
+    error_copy(&metadata->failure, error);
     metadata->next_is_for_all = metadata->next_is_for_all || request->is_for_all;
     if (metadata->failures++ == 0)
         metadata->unanswered_ms = request->sent_ms;
@@ -387,6 +391,11 @@ enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata
     if (event == KAFKA_METADATA_RECEIVED)
         start(metadata);
     return event;
+}
+
+const struct error *kafka_metadata_failure(const struct kafka_metadata *metadata)
+{
+    return &metadata->failure;
 }
 
 /* ---- what is known of a topic ---- */

@@ -90,6 +90,9 @@ enum kafka_metadata_event {
 enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata,
                                                  struct error *error);
 
+/* Why the last request failed; no error: it was answered, or none has ended yet. */
+const struct error *kafka_metadata_failure(const struct kafka_metadata *metadata);
+
 /* The id of the broker that leads the partition. -1: none is known. */
 int32_t kafka_metadata_leader(const struct kafka_topic *topic, int32_t partition);
 
