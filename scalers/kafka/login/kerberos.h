@@ -17,11 +17,18 @@
 
 struct kafka_kerberos;
 
+/* Adds the mistakes of a connection with SASL GSSAPI: keys that are missing or not for it, and what
+ * is wrong in the keytab or in krb5.conf. */
 void kafka_kerberos_check(const struct kafka_connection_options *connection,
                           struct error *mistakes);
 
+/* Writes both into files in memory, and sets the environment variables of the process by which the
+ * Kerberos library finds them. The caller frees the result, after the last handle that logs in with
+ * it. Fails where one of them is invalid, or has no file. */
 bool kafka_kerberos_open(const struct kafka_connection_options *connection,
                          struct kafka_kerberos **ret_kerberos, struct error *error);
+
+/* Closes the files; the variables stay, and name nothing any more. NULL is none. */
 void kafka_kerberos_free(struct kafka_kerberos *kerberos);
 
 #endif
