@@ -68,7 +68,8 @@ static int set_up(void **state)
     HASH_ADD_KEYPTR(hh, batch->topics, topic->name, strlen(topic->name), topic);
     HASH_ADD(hh, batch->group_topics, key, sizeof(group_topic->key), group_topic);
     fixture->topics[0] = group_topic;
-    fixture->query = (struct kafka_query){.topic = "jobs", .persistent_lag_ms = 1000};
+    fixture->query =
+        (struct kafka_query){.topic = "jobs", .consumer_group = workers, .persistent_lag_ms = 1000};
     fixture->feed.hooks = &hooks;
     fixture->task.feed = &fixture->feed;
     fixture->task.query = &fixture->query;
@@ -276,7 +277,6 @@ static void be_stuck(struct fixture *fixture)
     struct kafka_persistence *persistence = kafka_batch_persistence_for(&fixture->group_topic);
     fixture->query.exclude_persistent_lag = true;
     fixture->query.persistent_lag_ms = STUCK_MS;
-    fixture->query.consumer_group = fixture->group.name;
     fixture->task.has_ended = true; /* for its feed */
     for (int32_t i = 0; i < PARTITIONS; i++) {
         set(fixture, (size_t)i, 3, 10);

@@ -144,13 +144,28 @@ static void time_out_metadata(struct kafka_batch_task *batch_task)
     task_time_out_with(kafka_end_note_and_take(batch_task), &error);
 }
 
-void kafka_end_time_out_coordinator(struct kafka_batch_task *batch_task)
+static void time_out_coordinator(struct task *task)
 {
     _cleanup_(error_done) struct error error = {0};
+    const struct kafka_query *query = task->query;
     error_unavailable(
         &error, "the commits of Kafka group %s: its coordinator did not answer within %lld ms",
-        batch_task->group->name, (long long)batch_task->task->timeout_ms);
-    task_time_out_with(kafka_end_note_and_take(batch_task), &error);
+        query->consumer_group, (long long)task->timeout_ms);
+    task_time_out_with(task, &error);
+}
+
+void kafka_end_time_out_waiting(const struct kafka_session *session, struct task *task)
+{
+    const struct kafka_query *query = task->query;
+    if (query->exclude_persistent_lag)
+        kafka_persistence_restart_group(session->persistence, query->consumer_group,
+                                        task->deadline_ms - task->timeout_ms);
+    time_out_coordinator(task);
+}
+
+void kafka_end_time_out_coordinator(struct kafka_batch_task *batch_task)
+{
+    time_out_coordinator(kafka_end_note_and_take(batch_task));
 }
 
 void kafka_end_time_out_leader(struct kafka_batch_task *batch_task, const struct kafka_place *at)

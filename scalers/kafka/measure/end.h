@@ -21,6 +21,9 @@ void kafka_end_fail(struct kafka_batch_task *batch_task, const char *format, ...
  * are outdated: they may have others by now. */
 void kafka_end_time_out(struct kafka_batch_task *batch_task);
 
+/* Times out a task that is in no batch yet: its group's earlier call is still under way. */
+void kafka_end_time_out_waiting(const struct kafka_session *session, struct task *task);
+
 /* Times the task out, as the library gave up on the group's coordinator, a moment before the
  * deadline. */
 void kafka_end_time_out_coordinator(struct kafka_batch_task *batch_task);

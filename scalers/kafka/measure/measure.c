@@ -160,16 +160,8 @@ static void time_out_waiting(struct loop *loop)
     struct task *next;
     DL_FOREACH_SAFE(loop->waiting, task, next)
         if (task->deadline_ms <= loop->now_ms) {
-            _cleanup_(error_done) struct error error = {0};
-            const struct kafka_query *query = task->query;
-            error_unavailable(&error,
-                              "the commits of Kafka group %s: its coordinator does not answer",
-                              query->consumer_group);
-            if (query->exclude_persistent_lag)
-                kafka_persistence_restart_group(loop->session->persistence, query->consumer_group,
-                                                task->deadline_ms - task->timeout_ms);
             DL_DELETE(loop->waiting, task);
-            task_time_out_with(task, &error);
+            kafka_end_time_out_waiting(loop->session, task);
         }
 }
 
