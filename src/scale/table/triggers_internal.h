@@ -10,11 +10,6 @@
 #include "scale/table/lifecycle.h"
 #include "scale/table/triggers.h"
 
-/* The former names, for triggers_kubernetes.c. */
-#define identity_measure identity_prepare
-#define room_request eviction_request
-#define triggers_make_room triggers_evict
-
 struct triggers {
     struct triggers_settings settings;
     struct lifecycle lifecycle;

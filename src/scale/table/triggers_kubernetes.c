@@ -27,10 +27,10 @@ bool triggers_set_credentials(struct triggers *triggers, const char *identity, s
     const struct identity bytes = {.bytes = (char *)identity, .length = length};
     _cleanup_(error_done) struct error ignored = {0};
     struct trigger_ref ref = identity_ref(&bytes);
-    struct identity measured;
+    struct identity prepared;
     struct trigger *trigger = NULL;
-    if (identity_measure(&ref, &measured, &ignored))
-        trigger = triggers_lookup(triggers, &ref, &measured);
+    if (identity_prepare(&ref, &prepared, &ignored))
+        trigger = triggers_lookup(triggers, &ref, &prepared);
     free(ref.entries);
     if (trigger == NULL || !(trigger->parsed.needs & TRIGGER_NEEDS_OBJECT)) {
         credentials_free(credentials);
@@ -39,23 +39,23 @@ bool triggers_set_credentials(struct triggers *triggers, const char *identity, s
     struct credentials *refused = credentials_new();
     size_t before =
         trigger->kubernetes.credentials == NULL ? 0 : trigger->kubernetes.credentials->bytes;
-    const struct room_request room = {
+    const struct eviction_request request = {
         .namespace = trigger->namespace,
         .bytes = credentials->bytes - before,
         .guaranteed_bytes = triggers->settings.max_bytes / 2,
         .kept = trigger,
         .now_ms = now_ms,
     };
-    bool has_room =
-        credentials->bytes <= before || triggers_make_room(triggers, &room, &refused->failure);
+    bool has_memory =
+        credentials->bytes <= before || triggers_evict(triggers, &request, &refused->failure);
     refused->state = CREDENTIALS_REFUSED;
-    if (has_room)
+    if (has_memory)
         replace_credentials(triggers, trigger, TAKE(credentials), hpa);
     else if (!credentials_equal(trigger->kubernetes.credentials, refused))
         replace_credentials(triggers, trigger, TAKE(refused), &HPA_FACTS_UNKNOWN);
     credentials_free(credentials);
     credentials_free(refused);
-    return has_room;
+    return has_memory;
 }
 
 /* What KEDA was answered last is no reading, or an old one: the source may have refused the
