@@ -322,7 +322,7 @@ static void check_flight(const struct schedule *schedule, int in_flight)
         sent_ms = job->sent_ms;
     }
     const size_t *counts = schedule->groups.in_flight;
-    size_t counted_isolated = counts[JOB_CLASS_ISOLATED] + counts[JOB_CLASS_TIMED_OUT];
+    size_t counted_isolated = counts[JOB_CLASS_SLOW] + counts[JOB_CLASS_TIMED_OUT];
     if (isolated != counted_isolated || prompt + isolated != schedule->in_flight_count ||
         all != prompt + isolated || schedule->in_flight_count != (size_t)in_flight ||
         prompt != counts[JOB_CLASS_KNOWN] + counts[JOB_CLASS_NEW])
@@ -360,7 +360,7 @@ static void check_groups(const struct schedule *schedule)
         check_group(group, counts, in_flight);
     if (memcmp(counts, schedule->groups.ready_count, sizeof(counts)) != 0 ||
         in_flight[JOB_CLASS_KNOWN] != all[JOB_CLASS_KNOWN] + all[JOB_CLASS_NEW] ||
-        in_flight[JOB_CLASS_ISOLATED] != all[JOB_CLASS_ISOLATED] ||
+        in_flight[JOB_CLASS_SLOW] != all[JOB_CLASS_SLOW] ||
         in_flight[JOB_CLASS_TIMED_OUT] != all[JOB_CLASS_TIMED_OUT])
         violated("what is ready or in flight is counted wrong");
 }

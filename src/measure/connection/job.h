@@ -22,7 +22,7 @@ enum job_state { JOB_IDLE, JOB_SCHEDULED, JOB_READY, JOB_IN_FLIGHT };
 enum job_class {
     JOB_CLASS_KNOWN,     /* it was measured before, and was not slow */
     JOB_CLASS_NEW,       /* it was never measured */
-    JOB_CLASS_ISOLATED,  /* it was slow, or became slow while others waited */
+    JOB_CLASS_SLOW,      /* it was slow, or became slow while others waited: it is isolated */
     JOB_CLASS_TIMED_OUT, /* it timed out last: it is isolated, too, with turns of its own */
     JOB_CLASSES,
 };

@@ -40,7 +40,7 @@ static enum job_class class_of(const struct job *job)
     if (job->timeouts > 0)
         return JOB_CLASS_TIMED_OUT;
     if (job->is_isolated)
-        return JOB_CLASS_ISOLATED;
+        return JOB_CLASS_SLOW;
     return job->duration_ms < 0 ? JOB_CLASS_NEW : JOB_CLASS_KNOWN;
 }
 
@@ -193,7 +193,7 @@ void job_groups_isolate_sent(struct job_groups *groups, struct job *job)
 {
     count_sent(groups, job, -1);
     job->is_isolated = true;
-    job->class = JOB_CLASS_ISOLATED;
+    job->class = JOB_CLASS_SLOW;
     count_sent(groups, job, 1);
 }
 

@@ -180,7 +180,7 @@ static struct job *next_prompt(const struct schedule *schedule, int64_t now_ms)
 /* Of the counts by class. */
 static size_t isolated_of(const size_t *counts)
 {
-    return counts[JOB_CLASS_ISOLATED] + counts[JOB_CLASS_TIMED_OUT];
+    return counts[JOB_CLASS_SLOW] + counts[JOB_CLASS_TIMED_OUT];
 }
 
 /*
@@ -191,17 +191,17 @@ static size_t isolated_of(const size_t *counts)
  */
 static struct job *next_isolated(const struct schedule *schedule, bool has_prompt, int64_t now_ms)
 {
-    struct job *isolated = next_of(schedule, JOB_CLASS_ISOLATED, JOB_CLASS_ISOLATED, now_ms);
+    struct job *slow = next_of(schedule, JOB_CLASS_SLOW, JOB_CLASS_SLOW, now_ms);
     struct job *timed_out =
         schedule->groups.in_flight[JOB_CLASS_TIMED_OUT] < schedule->isolated_places
             ? next_of(schedule, JOB_CLASS_TIMED_OUT, JOB_CLASS_TIMED_OUT, now_ms)
             : NULL;
     if (isolated_of(schedule->groups.in_flight) >= schedule->isolated_places &&
-        (has_prompt || isolated == NULL))
+        (has_prompt || slow == NULL))
         return NULL;
-    if (isolated == NULL || timed_out == NULL)
-        return isolated == NULL ? timed_out : isolated;
-    return schedule->is_turn_of_isolated ? isolated : timed_out;
+    if (slow == NULL || timed_out == NULL)
+        return slow == NULL ? timed_out : slow;
+    return schedule->is_turn_of_slow ? slow : timed_out;
 }
 
 static bool any_prompt(const struct schedule *schedule)
@@ -227,11 +227,11 @@ static struct job *next_ready(const struct schedule *schedule, int64_t now_ms)
 
 static void end_turn(struct schedule *schedule, const struct job *job, int64_t now_ms)
 {
-    schedule->is_turn_of_isolated = job->timeouts > 0;
+    schedule->is_turn_of_slow = job->timeouts > 0;
     if (job->timeouts > 0)
-        schedule->turn_of_isolated_ends_ms = CLOCK_NEVER;
-    else if (schedule->turn_of_isolated_ends_ms == CLOCK_NEVER)
-        schedule->turn_of_isolated_ends_ms = now_ms + SCHEDULE_SLOW_MS;
+        schedule->turn_of_slow_ends_ms = CLOCK_NEVER;
+    else if (schedule->turn_of_slow_ends_ms == CLOCK_NEVER)
+        schedule->turn_of_slow_ends_ms = now_ms + SCHEDULE_SLOW_MS;
 }
 
 /* A job that is answered quickly has cost nothing: its turn goes on, so that hundreds that were
@@ -240,8 +240,8 @@ static void end_turn(struct schedule *schedule, const struct job *job, int64_t n
 static void resume_turn(struct schedule *schedule, const struct job *job, int64_t now_ms)
 {
     if (job->is_isolated && job->timeouts == 0 && !takes_long(job) &&
-        now_ms < schedule->turn_of_isolated_ends_ms)
-        schedule->is_turn_of_isolated = true;
+        now_ms < schedule->turn_of_slow_ends_ms)
+        schedule->is_turn_of_slow = true;
 }
 
 /* Before each change of what is in flight. */

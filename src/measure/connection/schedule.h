@@ -41,9 +41,9 @@ enum {
 struct schedule {
     struct job_heap scheduled;
     struct job_groups groups;
-    /* JOB_CLASS_ISOLATED and JOB_CLASS_TIMED_OUT take turns. */
-    bool is_turn_of_isolated;
-    int64_t turn_of_isolated_ends_ms; /* CLOCK_NEVER: it begins when the next is sent */
+    /* JOB_CLASS_SLOW and JOB_CLASS_TIMED_OUT take turns. */
+    bool is_turn_of_slow;
+    int64_t turn_of_slow_ends_ms; /* CLOCK_NEVER: it begins when the next is sent */
     /* Those in flight: */
     struct job *prompt;     /* utlist, those that are not isolated, in the order of sending */
     struct job *isolated;   /* utlist, those that are; those that were cancelled are in front */
