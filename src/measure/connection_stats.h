@@ -29,8 +29,8 @@ enum connection_count {
     COUNT_CONNECTS,             /* attempts that succeeded; one under way is counted when it ends */
     COUNT_FAILED_CONNECTS,
     COUNT_ANSWERED,
-    COUNT_FAILED,     /* answered with an error */
-    COUNT_UNANSWERED, /* not in time, or the client was lost */
+    COUNT_FAILED,    /* answered with an error */
+    COUNT_TIMED_OUT, /* not answered in time, or the client was lost */
     CONNECTION_COUNTS,
 };
 

@@ -68,7 +68,7 @@ static const struct family families[] = {
      "Measurements of queries: the source answered, refused, or did not answer in time.",
      {{"result=\"success\"", COUNT_ANSWERED},
       {"result=\"error\"", COUNT_FAILED},
-      {"result=\"timeout\"", COUNT_UNANSWERED}}},
+      {"result=\"timeout\"", COUNT_TIMED_OUT}}},
     {"backlog_subscribed_queries",
      METRIC_GAUGE,
      "Idle queries whose source will notify of the next message.",

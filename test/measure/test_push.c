@@ -116,7 +116,7 @@ static void a_subscription_whose_request_timed_out_is_ended_and_made_again(void 
     struct push push = {0};
     push_set_idle(&push, IDLE_MS, true, NOW_MS);
     assert_true(push_sent(&push, 7, 2000));
-    assert_int_equal(push_measured(&push, 7, PUSH_UNANSWERED, 0, 4000),
+    assert_int_equal(push_measured(&push, 7, PUSH_UNCONFIRMED, 0, 4000),
                      7); /* the source may have it */
     assert_true(push_sent(&push, 8, 4000 + IDLE_MS));
 }
@@ -143,7 +143,7 @@ static void nor_is_it_subscribed_to_more_often(void **state)
         static const int64_t waits_ms[] = {IDLE_MS, 2LL * IDLE_MS, 4LL * IDLE_MS, SPACING_MS,
                                            SPACING_MS};
         assert_true(push_sent(&push, 7, now_ms));
-        push_measured(&push, 7, PUSH_UNANSWERED, SPACING_MS, now_ms);
+        push_measured(&push, 7, PUSH_UNCONFIRMED, SPACING_MS, now_ms);
         assert_int_equal(push_due_ms(&push, now_ms, SPACING_MS), now_ms + waits_ms[i]);
         now_ms += waits_ms[i];
     }
@@ -151,7 +151,7 @@ static void nor_is_it_subscribed_to_more_often(void **state)
     push_measured(&push, 7, PUSH_SUBSCRIBED, SPACING_MS, now_ms);
     push_forget(&push, now_ms);
     assert_true(push_sent(&push, 8, now_ms));
-    push_measured(&push, 8, PUSH_UNANSWERED, SPACING_MS, now_ms);
+    push_measured(&push, 8, PUSH_UNCONFIRMED, SPACING_MS, now_ms);
     assert_int_equal(push_due_ms(&push, now_ms, SPACING_MS), now_ms + IDLE_MS);
 }
 
@@ -165,7 +165,7 @@ static void a_query_that_becomes_idle_anew_is_subscribed_to_as_the_first_time(vo
     push_set_idle(&push, IDLE_MS, true, NOW_MS);
     for (int i = 0; i < 3; i++, now_ms += SPACING_MS) {
         assert_true(push_sent(&push, 7, now_ms));
-        push_measured(&push, 7, PUSH_UNANSWERED, SPACING_MS, now_ms);
+        push_measured(&push, 7, PUSH_UNCONFIRMED, SPACING_MS, now_ms);
     }
     push_set_idle(&push, 2 * (int64_t)IDLE_MS, true, now_ms); /* idle still */
     assert_int_equal(push.resubscribe_ms, 4 * (int64_t)IDLE_MS);
@@ -173,7 +173,7 @@ static void a_query_that_becomes_idle_anew_is_subscribed_to_as_the_first_time(vo
     push_set_idle(&push, IDLE_MS, true, now_ms);
     now_ms += PUSH_GATHER_MS;
     assert_true(push_sent(&push, 8, now_ms));
-    push_measured(&push, 8, PUSH_UNANSWERED, SPACING_MS, now_ms);
+    push_measured(&push, 8, PUSH_UNCONFIRMED, SPACING_MS, now_ms);
     assert_int_equal(push_due_ms(&push, now_ms, SPACING_MS), now_ms + IDLE_MS);
 }
 
@@ -188,7 +188,7 @@ static void a_task_that_was_given_back_is_no_attempt_to_subscribe(void **state)
         assert_int_equal(push_measured(&push, id, PUSH_RETURNED, SPACING_MS, 5000), id);
     }
     assert_true(push_sent(&push, 10, 5000));
-    push_measured(&push, 10, PUSH_UNANSWERED, SPACING_MS, 5000);
+    push_measured(&push, 10, PUSH_UNCONFIRMED, SPACING_MS, 5000);
     assert_int_equal(push_due_ms(&push, 5000, SPACING_MS), 5000 + IDLE_MS);
 }
 

@@ -18,7 +18,7 @@ enum {
     MAX_LOSSES = 2,
     /* After so many time-outs without any answer in between, the client is replaced: only a new one
      * shows whether the source is dead. (One time-out alone is more likely a query that hangs.) */
-    MAX_UNANSWERED_TIMEOUTS = 2,
+    MAX_TIMEOUTS = 2,
     /* After seconds of CPU time for a login. */
     COSTLY_BACKOFF_MS = 5 * 60 * 1000,
     /* A client that lives for so long works: after its end it is replaced at once. A source that
@@ -196,7 +196,7 @@ void connection_connected(struct connection *connection, int64_t now_ms)
     connection->stats.counts[COUNT_CONNECTS]++;
     connection->connected_at_ms = connection->completed_at_ms = now_ms;
     connection->has_answered = false;
-    connection->unanswered_timeouts = 0;
+    connection->timeouts_since_answer = 0;
     connection->must_replace_client = false;
     connection->schedule.served_from_ms = now_ms;
     if (had_failed)
@@ -271,7 +271,7 @@ static void set_working(struct connection *connection, int64_t now_ms)
     connection->has_answered = true;
     error_done(&connection->error);
     connection->completed_at_ms = now_ms;
-    connection->unanswered_timeouts = 0;
+    connection->timeouts_since_answer = 0;
 }
 
 /* Its client was silent before it, and may have died then: it is sent once more by another client
@@ -283,7 +283,7 @@ static bool may_have_died_before(const struct query *query)
            query->job.sent_ms - query->connection->completed_at_ms >= CONNECTION_PAUSE_MS;
 }
 
-static void end_unanswered(struct query *query, const struct error *error, int64_t now_ms)
+static void end_timed_out(struct query *query, const struct error *error, int64_t now_ms)
 {
     struct connection *connection = query->connection;
     struct schedule *schedule = &connection->schedule;
@@ -297,13 +297,13 @@ static void end_unanswered(struct query *query, const struct error *error, int64
         return;
     }
     bool was_alone = query->job.sent_ms > connection->completed_at_ms;
-    size_t max = HASH_COUNT(connection->queries) == 1 ? 1 : MAX_UNANSWERED_TIMEOUTS;
-    connection->unanswered_timeouts += was_alone;
-    if (was_alone && connection->unanswered_timeouts >= max && !connection->must_replace_client) {
+    size_t max = HASH_COUNT(connection->queries) == 1 ? 1 : MAX_TIMEOUTS;
+    connection->timeouts_since_answer += was_alone;
+    if (was_alone && connection->timeouts_since_answer >= max && !connection->must_replace_client) {
         naming_warn(&connection->naming, error, "nothing is answered: reconnecting");
         connection->must_replace_client = true;
     }
-    connection->stats.counts[COUNT_UNANSWERED]++;
+    connection->stats.counts[COUNT_TIMED_OUT]++;
     query->was_resent = false;
     schedule_end(schedule, &query->job, JOB_END_TIMED_OUT, now_ms);
     query_set_failed(query, error, now_ms);
@@ -363,7 +363,7 @@ void connection_query_ended(struct query *query, enum task_outcome outcome,
         end_answered(query, reading, error, now_us);
         break;
     case TASK_TIMED_OUT:
-        end_unanswered(query, error, now_ms);
+        end_timed_out(query, error, now_ms);
         break;
     case TASK_RETURNED:
         schedule_end(schedule, &query->job, JOB_END_RETURNED, now_ms);
@@ -443,7 +443,7 @@ static void end_lost(struct query *query, const struct error *error, int64_t now
         schedule_end(schedule, &query->job, JOB_END_RETURNED, now_ms);
     } else {
         bool is_spaced_out = ++query->losses >= MAX_LOSSES || query->job.timeouts > 0;
-        connection->stats.counts[COUNT_UNANSWERED]++;
+        connection->stats.counts[COUNT_TIMED_OUT]++;
         query_set_failed(query, error, now_ms);
         schedule_end(schedule, &query->job, is_spaced_out ? JOB_END_TIMED_OUT : JOB_END_LOST,
                      now_ms);

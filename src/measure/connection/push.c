@@ -82,7 +82,7 @@ uint64_t push_measured(struct push *push, uint64_t id, enum push_result result, 
         return 0;
     if (result == PUSH_SUBSCRIBED || result == PUSH_REFUSED)
         push->resubscribe_ms = 0;
-    else if (result == PUSH_UNANSWERED)
+    else if (result == PUSH_UNCONFIRMED)
         push->resubscribe_ms = MIN(MAX(2 * push->resubscribe_ms, push->idle_interval_ms),
                                    MAX(spacing_ms, push->idle_interval_ms));
     if (result == PUSH_SUBSCRIBED)

@@ -55,9 +55,9 @@ bool push_sent(struct push *push, uint64_t id, int64_t now_ms);
 
 enum push_result {
     PUSH_SUBSCRIBED,
-    PUSH_REFUSED,    /* tried again after PUSH_REFUSED_MS */
-    PUSH_UNANSWERED, /* neither: tried again, less and less often */
-    PUSH_RETURNED,   /* the task was given back: the next one tries, and this one does not count */
+    PUSH_REFUSED,     /* tried again after PUSH_REFUSED_MS */
+    PUSH_UNCONFIRMED, /* neither: tried again, less and less often */
+    PUSH_RETURNED,    /* the task was given back: the next one tries, and this one does not count */
 };
 
 /* Returns the id of a subscription to end; 0: none. */

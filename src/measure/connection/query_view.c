@@ -16,11 +16,11 @@ static int64_t stuck_for_ms(const struct query *query, int64_t now_ms)
 {
     const struct connection *connection = query->connection;
     const struct job *job;
-    unsigned unanswered = 0;
+    unsigned stuck = 0;
     int64_t for_ms = 0;
     if (now_ms - connection->completed_at_ms < CONNECTION_STUCK_MS)
         return 0;
-    for (job = connection->schedule.sent; job != NULL && unanswered < CONNECTION_STUCK_QUERIES;
+    for (job = connection->schedule.sent; job != NULL && stuck < CONNECTION_STUCK_QUERIES;
          job = job->next_sent) {
         int64_t silent_ms = now_ms - MAX(job->sent_ms, connection->completed_at_ms);
         if (silent_ms < CONNECTION_STUCK_MS)
@@ -29,9 +29,9 @@ static int64_t stuck_for_ms(const struct query *query, int64_t now_ms)
         if (job->timeouts > 0 && !is_own)
             continue;
         for_ms = MAX(for_ms, silent_ms);
-        unanswered += is_own ? CONNECTION_STUCK_QUERIES : 1;
+        stuck += is_own ? CONNECTION_STUCK_QUERIES : 1;
     }
-    return unanswered < CONNECTION_STUCK_QUERIES ? 0 : for_ms;
+    return stuck < CONNECTION_STUCK_QUERIES ? 0 : for_ms;
 }
 
 /* With the lock. */

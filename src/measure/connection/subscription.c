@@ -71,7 +71,7 @@ static enum push_result result_of(const struct task *task, enum task_outcome out
         return PUSH_SUBSCRIBED;
     if (error_is_set(&task->subscribe_error))
         return PUSH_REFUSED;
-    return outcome == TASK_RETURNED || outcome == TASK_ISOLATED ? PUSH_RETURNED : PUSH_UNANSWERED;
+    return outcome == TASK_RETURNED || outcome == TASK_ISOLATED ? PUSH_RETURNED : PUSH_UNCONFIRMED;
 }
 
 void subscription_measured(struct query *query, enum task_outcome outcome, int64_t now_ms)
