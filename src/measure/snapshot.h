@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 struct snapshot {
-    enum { ATTEMPT_NONE, ATTEMPT_GOOD, ATTEMPT_FAILED } last_attempt;
+    enum last_attempt { ATTEMPT_NONE, ATTEMPT_GOOD, ATTEMPT_FAILED } last_attempt;
     bool is_measured; /* there is a reading, of the last good attempt */
     bool is_outdated; /* the source has notified us since the reading was sent */
     bool is_retried;  /* the last attempt failed, and it is tried again without a call */

@@ -50,6 +50,15 @@ size_t query_bytes(void)
     return sizeof(struct query);
 }
 
+/* The only way to change it: how many queries of a connection fail is counted with it. */
+static void set_last_attempt(struct query *query, enum last_attempt attempt)
+{
+    uint64_t *failing = &query->connection->stats.counts[COUNT_FAILING_QUERIES];
+    *failing -= query->known.last_attempt == ATTEMPT_FAILED;
+    *failing += attempt == ATTEMPT_FAILED;
+    query->known.last_attempt = attempt;
+}
+
 /* Its attempt ends, and with it the wait. */
 static void leave_unanswered(struct query *query)
 {
@@ -61,6 +70,7 @@ void query_free(struct query *query)
 {
     struct connection *connection = query->connection;
     subscription_free(query);
+    set_last_attempt(query, ATTEMPT_NONE);
     leave_unanswered(query);
     bundle_leave(query);
     history_drop(connection->settings->history, &query->series);
@@ -69,7 +79,6 @@ void query_free(struct query *query)
         connection->next_walked = query->hh.next;
     HASH_DELETE(hh, connection->queries, query);
     connection->stats.counts[COUNT_QUERIES]--;
-    connection->stats.counts[COUNT_FAILING_QUERIES] -= query->known.last_attempt == ATTEMPT_FAILED;
     free(query->intervals);
     option_values_free(query->values);
     free(query->recent);
@@ -176,15 +185,13 @@ void query_notify_watchers(struct query *query)
 void query_set_reading(struct query *query, const struct reading *reading, int64_t now_us)
 {
     struct snapshot *known = &query->known;
-    uint64_t *counts = query->connection->stats.counts;
     if (query->recent != NULL) { /* first: in a pause no decision is older than the reading */
         query->recent->duration_ms = known->duration_ms; /* of the one before */
         recent_samples_add(query->recent, query->job.sent_ms, reading);
         follower_step_all(query);
     }
     error_done(&known->error);
-    counts[COUNT_FAILING_QUERIES] -= known->last_attempt == ATTEMPT_FAILED;
-    known->last_attempt = ATTEMPT_GOOD;
+    set_last_attempt(query, ATTEMPT_GOOD);
     known->is_measured = true;
     known->reading = *reading;
     known->sent_ms = query->job.sent_ms;
@@ -208,8 +215,7 @@ void query_note_gap(struct query *query)
 void query_set_failed(struct query *query, const struct error *error, int64_t now_ms)
 {
     struct snapshot *known = &query->known;
-    query->connection->stats.counts[COUNT_FAILING_QUERIES] += known->last_attempt != ATTEMPT_FAILED;
-    known->last_attempt = ATTEMPT_FAILED;
+    set_last_attempt(query, ATTEMPT_FAILED);
     known->failed_at_ms = now_ms;
     error_copy(&known->error, error);
     history_add(query->connection->settings->history, &query->series, NULL, now_ms);
@@ -232,16 +238,14 @@ void query_keep_recent_samples(struct query *query, int64_t interval_ms)
 static void inherit_known(struct query *query, const struct snapshot *former)
 {
     struct snapshot *known = &query->known;
-    uint64_t *failing = &query->connection->stats.counts[COUNT_FAILING_QUERIES];
     if (!former->is_measured || known->is_measured)
         return;
-    *failing -= known->last_attempt == ATTEMPT_FAILED;
+    set_last_attempt(query, former->last_attempt);
     error_done(&known->error);
     *known = *former;
     known->error = (struct error){0};
     error_copy(&known->error, &former->error);
     outage_inherit(&query->outage, former->failing_since_ms);
-    *failing += known->last_attempt == ATTEMPT_FAILED;
 }
 
 void query_inherit(struct query *query, const struct former_query *former)
