@@ -63,16 +63,21 @@ static void wake_watchers(struct engine *engine)
 
 /* ---- the map ---- */
 
-/* With both locks, after a change of what it follows from. */
-static void count_for_limits(struct engine *engine, struct poller *poller)
+/* With both locks. */
+static void set_counted(struct engine *engine, struct poller *poller, bool counts)
 {
-    bool counts = !connection_is_unused(&poller->connection) && !poller->is_replaced;
     size_t change = counts ? 1 : (size_t)-1;
     if (counts == poller->is_counted)
         return;
     poller->is_counted = counts;
     engine->counted += change;
     engine->counted_agents += poller->in_agent ? change : 0;
+}
+
+/* With both locks, after a change of what it follows from. */
+static void count_for_limits(struct engine *engine, struct poller *poller)
+{
+    set_counted(engine, poller, !connection_is_unused(&poller->connection) && !poller->is_replaced);
 }
 
 static bool remove_poller(struct poller *poller)
@@ -85,8 +90,7 @@ static bool remove_poller(struct poller *poller)
         HASH_DELETE(hh, engine->pollers, poller);
         engine_retire_stats(engine, &poller->connection, poller->connection.naming.name);
         tenancy_done(&engine->tenants, &poller->tenancy);
-        poller->is_replaced = true;
-        count_for_limits(engine, poller);
+        set_counted(engine, poller, false);
     }
     pthread_mutex_unlock(&poller->connection.lock);
     pthread_mutex_unlock(&engine->lock);
