@@ -226,12 +226,12 @@ struct leftovers {
     size_t counted; /* the tenant's that count */
 };
 
-static struct leftovers count_leftovers(const struct engine *engine, const char *namespace)
+static struct leftovers count_leftovers(const struct engine *engine, const char *tenant)
 {
     struct leftovers found = {0};
-    uint64_t own = namespace == NULL ? 0 : hash_text(namespace);
+    uint64_t own = tenant == NULL ? 0 : hash_text(tenant);
     for (const struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
-        bool is_own = namespace != NULL && poller->tenancy.last_namespace == own;
+        bool is_own = tenant != NULL && poller->tenancy.last_namespace == own;
         found.all += !poller->is_counted;
         found.own += is_own && !poller->is_counted;
         found.counted += is_own && poller->is_counted;
@@ -243,16 +243,16 @@ static struct leftovers count_leftovers(const struct engine *engine, const char 
  * be replaced at a time; beyond that, fewer than max_connections minus all leftovers. So those of
  * the connections file always find a thread. */
 static bool check_leftovers(const struct engine *engine, const struct leftovers *leftovers,
-                            const char *namespace, struct error *error)
+                            const char *tenant, struct error *error)
 {
     size_t max = engine->settings.max_connections;
     size_t left = leftovers->all < max ? max - leftovers->all : 0;
-    if (namespace == NULL || leftovers->own < leftovers->counted || leftovers->own < left)
+    if (tenant == NULL || leftovers->own < leftovers->counted || leftovers->own < left)
         return true;
     return error_set(error, ERROR_LIMIT,
                      "%zu former connections of namespace \"%.*s\" have not ended yet, as their "
                      "sources keep them",
-                     leftovers->own, (int)text_cut(namespace, 64), namespace);
+                     leftovers->own, (int)text_cut(tenant, 64), tenant);
 }
 
 static bool check_limits(const struct engine *engine, const struct leftovers *leftovers,
