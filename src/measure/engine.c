@@ -255,24 +255,34 @@ static bool check_leftovers(const struct engine *engine, const struct leftovers 
                      leftovers->own, (int)text_cut(tenant, 64), tenant);
 }
 
-static bool check_limits(const struct engine *engine, const struct leftovers *leftovers,
-                         const struct query_request *request, struct error *error)
+/* Whether one connection more may count. */
+static bool check_counted(const struct engine *engine, const struct scaler *scaler,
+                          struct error *error)
 {
     const struct engine_settings *settings = &engine->settings;
-    /* Connections that are replaced, or have just ended, do not count; but they are threads as
-     * well. */
-    if (engine->counted >= settings->max_connections ||
-        engine->threads >= 3 * settings->max_connections)
+    if (engine->counted >= settings->max_connections)
         return error_set(error, ERROR_LIMIT,
                          "all %zu connections are in use (--max-connections): triggers that name "
                          "the same source in the same words share one",
                          settings->max_connections);
-    if (engine_uses_agent(engine, request->scaler) &&
-        engine->counted_agents >= settings->max_agents)
+    if (engine_uses_agent(engine, scaler) && engine->counted_agents >= settings->max_agents)
         return error_set(error, ERROR_LIMIT,
                          "all %zu connections with an agent process are in use (--max-agents)",
                          settings->max_agents);
-    return check_leftovers(engine, leftovers, request->use.tenant, error);
+    return true;
+}
+
+/* Whether one thread more may run: a connection that does not count, as it is replaced or has just
+ * ended, has one, too. */
+static bool check_threads(const struct engine *engine, const struct leftovers *leftovers,
+                          const char *tenant, struct error *error)
+{
+    if (engine->threads >= 3 * engine->settings.max_connections)
+        return error_set(error, ERROR_LIMIT,
+                         "no further connection can be made: %zu former ones have not ended yet, "
+                         "as their sources keep them",
+                         engine->threads - engine->counted);
+    return check_leftovers(engine, leftovers, tenant, error);
 }
 
 /* With the map's lock. Takes the identity. */
@@ -359,7 +369,8 @@ bool engine_acquire(struct engine *engine, const struct query_request *request,
     }
     if (request->former != NULL)
         replace(engine, request, &former);
-    bool may = is_counted(poller) || check_limits(engine, &leftovers, request, error);
+    bool may = is_counted(poller) || check_counted(engine, request->scaler, error);
+    may = may && (poller != NULL || check_threads(engine, &leftovers, request->use.tenant, error));
     if (may && poller == NULL)
         poller = add_poller(engine, request, TAKE(identity), error);
     may = may && poller != NULL;

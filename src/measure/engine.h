@@ -139,8 +139,9 @@ struct query_request {
  * replaced at a time within any limits.
  *
  * Fails with ERROR_LIMIT where a limit is reached. A poller whose client library does not return
- * keeps its thread after its last query. A tenant may leave as many such threads as it has counted
- * connections; beyond that, fewer than max_connections minus all leftovers.
+ * keeps its thread after its last query, and goes on where it is acquired again. A tenant may leave
+ * as many such threads as it has counted connections; beyond that, fewer than max_connections minus
+ * all leftovers.
  */
 bool engine_acquire(struct engine *engine, const struct query_request *request,
                     struct query **ret_query, struct error *error);

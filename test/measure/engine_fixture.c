@@ -56,6 +56,7 @@ int set_up(void **state)
 int tear_down(void **state)
 {
     (void)state;
+    fake_set_stuck(false); /* where the test has failed */
     engine_free(engine);
     return 0;
 }

@@ -270,6 +270,29 @@ static void connections_that_do_not_end_are_the_cost_of_their_namespace(void **s
     WAIT_UNTIL(stats().counts[COUNT_CONNECTIONS] == MAX);
 }
 
+/* No thread is left, but its own is there: it is used again, and takes its own place. */
+static void a_connection_that_has_not_ended_needs_no_other_thread(void **state)
+{
+    (void)state;
+    enum { MAX = 2, THREADS = 3 * MAX };
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.max_connections = MAX;
+    restart_engine(&settings);
+    fake_set_stuck(true);
+    for (int i = 0; i < THREADS; i++) {
+        _cleanup_(memory_free) char *source = text_format("s%d", i);
+        struct query *query = acquire_of(&fake_scaler, source, "1");
+        WAIT_UNTIL(fake_counts().connects > i);
+        release(query);
+    }
+    assert_false(can_hold(&fake_scaler, "another", NULL));
+    struct query *query = acquire_of(&fake_scaler, "s0", "1");
+    acquire_in_place_of(query, &fake_scaler, "s0", "2");
+    assert_true(can_hold_of("shop", "s1", &query));
+    assert_false(can_hold(&fake_scaler, "s2", NULL)); /* it would count */
+    fake_set_stuck(false);
+}
+
 static void a_successor_has_the_former_reading_until_its_own(void **state)
 {
     (void)state;
@@ -569,6 +592,7 @@ int main(void)
         TEST(as_many_connections_as_are_allowed_can_be_replaced_at_a_time),
         TEST(a_connection_that_some_stay_with_counts_again_once_one_more_comes),
         TEST(connections_that_do_not_end_are_the_cost_of_their_namespace),
+        TEST(a_connection_that_has_not_ended_needs_no_other_thread),
         TEST(a_successor_has_the_former_reading_until_its_own),
         TEST(an_engine_stops_without_a_client_that_does_not_return),
         TEST(connections_of_two_namespaces_are_of_one_of_them),
