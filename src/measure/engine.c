@@ -329,6 +329,16 @@ static void replace(struct engine *engine, const struct query_request *request,
     count_for_limits(engine, poller);
 }
 
+/* Who goes on using the former query is to lose nothing. */
+static void inherit_history(struct history *history, struct query *former, bool is_shared,
+                            struct query *query)
+{
+    if (is_shared)
+        history_copy(history, &former->series, &query->series);
+    else
+        history_move(history, &former->series, &query->series);
+}
+
 static struct query *acquire_on(struct engine *engine, struct poller *poller,
                                 const struct query_request *request,
                                 const struct former_query *former)
@@ -342,7 +352,7 @@ static struct query *acquire_on(struct engine *engine, struct poller *poller,
         query_keep_recent_samples(query, use->interval_ms);
     if (request->inherits) {
         query_inherit(query, former);
-        history_move(engine->history, &request->former->series, &query->series);
+        inherit_history(engine->history, request->former, former->is_shared, query);
     }
     query_begin_use(query, use->interval_ms, now_ms);
     poller->is_replaced = false;

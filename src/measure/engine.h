@@ -126,7 +126,8 @@ struct query_request {
     const struct option_values *query_values;
     struct query_use use;
     struct query *former;      /* the query that this one takes the place of; NULL: none */
-    bool inherits;             /* it has what is known of `former` until it has a reading */
+    bool inherits;             /* it has what is known of `former` until it has a reading, and its
+                                * history: a copy, where others use `former`, too (history_copy()) */
     unsigned wants;            /* enum reading_field */
     bool keeps_recent_samples; /* for followers; with an interval_ms, or there is little in it */
 };

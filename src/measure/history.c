@@ -135,6 +135,15 @@ static struct history_chunk *take_oldest(struct history *history, struct history
     return chunk;
 }
 
+static void append_chunk(struct history_series *series, int tier, struct history_chunk *chunk)
+{
+    if (series->tiers[tier].newest != NULL)
+        series->tiers[tier].newest->newer = chunk;
+    else
+        series->tiers[tier].oldest = chunk;
+    series->tiers[tier].newest = chunk;
+}
+
 static struct history_chunk *add_chunk(struct history *history, struct history_series *series,
                                        int tier, const struct history_sample *first)
 {
@@ -143,11 +152,7 @@ static struct history_chunk *add_chunk(struct history *history, struct history_s
     chunk->base_ms = first->at_ms;
     chunk->mask = mask_of(first);
     chunk->tier = (uint8_t)tier;
-    if (series->tiers[tier].newest != NULL)
-        series->tiers[tier].newest->newer = chunk;
-    else
-        series->tiers[tier].oldest = chunk;
-    series->tiers[tier].newest = chunk;
+    append_chunk(series, tier, chunk);
     DL_APPEND(history->by_tier[tier], chunk);
     history->chunks++;
     return chunk;
@@ -330,20 +335,70 @@ static size_t count_samples(const struct history_series *series)
     return count;
 }
 
+static size_t count_chunks(const struct history_series *series)
+{
+    size_t count = 0;
+    for (int tier = 0; tier < HISTORY_TIERS; tier++)
+        for (const struct history_chunk *chunk = series->tiers[tier].oldest; chunk != NULL;
+             chunk = chunk->newer)
+            count++;
+    return count;
+}
+
+static bool has_nothing(const struct history_series *series)
+{
+    return count_chunks(series) == 0 && series->counted_at_ms == 0;
+}
+
+static void move(struct history_series *from, struct history_series *to)
+{
+    *to = *from;
+    *from = (struct history_series){0};
+    for (int tier = 0; tier < HISTORY_TIERS; tier++)
+        for (struct history_chunk *chunk = to->tiers[tier].oldest; chunk != NULL;
+             chunk = chunk->newer)
+            chunk->series = to;
+}
+
+/* Each is as old as the one that it is a copy of, and so is its place in the pool. */
+static void copy(struct history *history, const struct history_series *from,
+                 struct history_series *to)
+{
+    *to = *from;
+    memset(to->tiers, 0, sizeof(to->tiers));
+    for (int tier = 0; tier < HISTORY_TIERS; tier++)
+        for (struct history_chunk *chunk = from->tiers[tier].oldest; chunk != NULL;
+             chunk = chunk->newer) {
+            struct history_chunk *copied = memory_new(HISTORY_CHUNK_BYTES);
+            memcpy(copied, chunk, HISTORY_CHUNK_BYTES);
+            copied->series = to;
+            copied->newer = NULL;
+            append_chunk(to, tier, copied);
+            DL_APPEND_ELEM(history->by_tier[tier], chunk, copied);
+            history->chunks++;
+        }
+}
+
 void history_move(struct history *history, struct history_series *from, struct history_series *to)
 {
     if (history == NULL)
         return;
     pthread_mutex_lock(&history->lock);
-    bool is_new = count_samples(to) == 0 && to->counted_at_ms == 0;
-    if (is_new) {
-        *to = *from;
-        *from = (struct history_series){0};
-    }
-    for (int tier = 0; is_new && tier < HISTORY_TIERS; tier++)
-        for (struct history_chunk *chunk = to->tiers[tier].oldest; chunk != NULL;
-             chunk = chunk->newer)
-            chunk->series = to;
+    if (has_nothing(to))
+        move(from, to);
+    pthread_mutex_unlock(&history->lock);
+}
+
+void history_copy(struct history *history, struct history_series *from, struct history_series *to)
+{
+    if (history == NULL)
+        return;
+    pthread_mutex_lock(&history->lock);
+    bool fits = history->chunks + count_chunks(from) <= history->max_chunks;
+    if (has_nothing(to) && fits)
+        copy(history, from, to);
+    else if (has_nothing(to))
+        move(from, to);
     pthread_mutex_unlock(&history->lock);
 }
 

@@ -61,6 +61,9 @@ void history_drop(struct history *history, struct history_series *series);
 /* `to` gets what `from` had, which is empty then. Does nothing where `to` has something. */
 void history_move(struct history *history, struct history_series *from, struct history_series *to);
 
+/* The same, and `from` keeps it. Where the pool has no room for both, it is moved. */
+void history_copy(struct history *history, struct history_series *from, struct history_series *to);
+
 /* All samples from `from_ms` on, in the order of history_add(), the oldest first. Returns how many;
  * the caller frees them. */
 size_t history_read(struct history *history, const struct history_series *series, int64_t from_ms,

@@ -308,6 +308,35 @@ static void a_successor_has_the_former_reading_until_its_own(void **state)
     assert_true(waiting(successor) == 8);
 }
 
+static size_t count_history(struct query *query)
+{
+    _cleanup_(memory_free) struct history_sample *samples = NULL;
+    return query_history(query, 0, &samples);
+}
+
+/* The credentials of one of two triggers change, and then those of the other. */
+static void who_stays_with_a_query_keeps_its_history(void **state)
+{
+    (void)state;
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.interval_ms = INTERVAL_MS;
+    settings.history_bytes = 1 << 20;
+    restart_engine(&settings);
+    struct query *former = acquire("7");
+    assert_ptr_equal(acquire("7"), former);
+    WAIT_UNTIL(count_history(former) > 1);
+    fake_set_stuck(true); /* the next one measures nothing yet */
+    struct query *successor = acquire_in_place_of(former, &fake_scaler, "b", "7");
+    assert_true(count_history(successor) > 1);
+    assert_true(count_history(former) > 1);
+    release(former);
+    struct query *last = acquire_in_place_of(former, &fake_scaler, "c", "7");
+    assert_true(count_history(last) > 1);
+    assert_true(count_history(former) < count_history(last));
+    release(former);
+    fake_set_stuck(false);
+}
+
 /* As a client library does that computes for minutes, or waits for a name server. */
 static void an_engine_stops_without_a_client_that_does_not_return(void **state)
 {
@@ -594,6 +623,7 @@ int main(void)
         TEST(connections_that_do_not_end_are_the_cost_of_their_namespace),
         TEST(a_connection_that_has_not_ended_needs_no_other_thread),
         TEST(a_successor_has_the_former_reading_until_its_own),
+        TEST(who_stays_with_a_query_keeps_its_history),
         TEST(an_engine_stops_without_a_client_that_does_not_return),
         TEST(connections_of_two_namespaces_are_of_one_of_them),
         TEST(a_connection_is_of_those_who_hold_it_now),

@@ -341,6 +341,53 @@ static void a_series_moves_to_the_query_that_takes_its_place(void **state)
     history_free(history);
 }
 
+/* Others go on with the former query. */
+static void a_copied_series_is_there_twice(void **state)
+{
+    (void)state;
+    struct history *history = history_new(1 << 20);
+    struct history_series before = {0};
+    struct history_series after = {0};
+    for (int i = 1000; i > 0; i--)
+        add(history, &before, i, START_MS + (1000 - i) * SECOND_MS);
+    size_t count = count_from(history, &before, 0);
+    size_t bytes = bytes_of(history);
+    history_copy(history, &before, &after);
+    assert_int_equal(count_from(history, &before, 0), count);
+    assert_int_equal(count_from(history, &after, 0), count);
+    assert_int_equal(bytes_of(history), 2 * bytes);
+    assert_true(consumed(history, &before) == 999 && consumed(history, &after) == 999);
+    add(history, &after, 0, START_MS + 1000 * SECOND_MS);
+    assert_int_equal(count_from(history, &before, 0), count);
+    assert_true(consumed(history, &before) == 999 && consumed(history, &after) == 1000);
+    for (int i = 0; i < 5000; i++) /* each ages by itself */
+        add(history, i % 2 == 0 ? &before : &after, i, START_MS + (3000 + i) * SECOND_MS);
+    history_drop(history, &before);
+    assert_true(count_from(history, &after, 0) > 0);
+    history_drop(history, &after);
+    assert_int_equal(bytes_of(history), 0);
+    history_free(history);
+}
+
+static void without_room_for_a_copy_a_series_moves(void **state)
+{
+    (void)state;
+    struct history *history = history_new((size_t)3 * HISTORY_CHUNK_BYTES);
+    struct history_series before = {0};
+    struct history_series after = {0};
+    for (int i = 0; i < 100; i++)
+        add(history, &before, i, START_MS + i * SECOND_MS);
+    assert_true(bytes_of(history) > (size_t)HISTORY_CHUNK_BYTES);
+    size_t count = count_from(history, &before, 0);
+    uint64_t dropped_before = dropped(history);
+    history_copy(history, &before, &after);
+    assert_int_equal(count_from(history, &before, 0), 0);
+    assert_int_equal(count_from(history, &after, 0), count);
+    assert_int_equal(dropped(history), dropped_before);
+    history_drop(history, &after);
+    history_free(history);
+}
+
 static void without_a_history_nothing_is_kept(void **state)
 {
     (void)state;
@@ -370,6 +417,8 @@ int main(void)
         cmocka_unit_test(what_the_source_has_counted_wins_over_its_rate),
         cmocka_unit_test(rates_are_those_of_the_last_minute),
         cmocka_unit_test(a_series_moves_to_the_query_that_takes_its_place),
+        cmocka_unit_test(a_copied_series_is_there_twice),
+        cmocka_unit_test(without_room_for_a_copy_a_series_moves),
         cmocka_unit_test(without_a_history_nothing_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

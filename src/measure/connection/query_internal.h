@@ -29,6 +29,7 @@ void query_keep_recent_samples(struct query *query, int64_t interval_ms);
 struct former_query {
     struct snapshot known;
     struct recent_samples recent;
+    bool is_shared; /* others use it, too */
 };
 
 void query_remember(const struct query *query, struct former_query *ret_former);

@@ -77,6 +77,7 @@ void query_remember(const struct query *query, struct former_query *ret_former)
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     copy_known(query, &ret_former->known);
     ret_former->recent = query->recent == NULL ? (struct recent_samples){0} : *query->recent;
+    ret_former->is_shared = query->uses > 1;
     /* The connection notes it of each query when it is connected again (catch_up()), of some at a
      * time, and this one may not be there then. */
     if (connection->state == CONNECTION_FAILED || connection->next_walked != NULL)
