@@ -135,6 +135,12 @@ static struct history_chunk *take_oldest(struct history *history, struct history
     return chunk;
 }
 
+static void begin_chunk(struct history_chunk *chunk, const struct history_sample *first)
+{
+    chunk->base_ms = first->at_ms;
+    chunk->mask = mask_of(first);
+}
+
 static void append_chunk(struct history_series *series, int tier, struct history_chunk *chunk)
 {
     if (series->tiers[tier].newest != NULL)
@@ -149,8 +155,7 @@ static struct history_chunk *add_chunk(struct history *history, struct history_s
 {
     struct history_chunk *chunk = memory_new(HISTORY_CHUNK_BYTES);
     chunk->series = series;
-    chunk->base_ms = first->at_ms;
-    chunk->mask = mask_of(first);
+    begin_chunk(chunk, first);
     chunk->tier = (uint8_t)tier;
     append_chunk(series, tier, chunk);
     DL_APPEND(history->by_tier[tier], chunk);
@@ -188,7 +193,9 @@ static void append(struct history *history, struct history_series *series, int t
 {
     struct history_chunk *chunk = series->tiers[tier].newest;
     drop_replaced(chunk, sample, tiers[tier].step_ms);
-    if (!has_room(chunk, sample))
+    if (chunk != NULL && chunk->count == 0)
+        begin_chunk(chunk, sample);
+    else if (!has_room(chunk, sample))
         chunk = add_chunk(history, series, tier, sample);
     encode(chunk, sample);
 }

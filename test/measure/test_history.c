@@ -180,6 +180,25 @@ static void an_older_sample_keeps_its_time(void **state)
     history_free(history);
 }
 
+/* Whatever fields it has. */
+static void a_sample_in_place_of_the_only_one_takes_its_memory(void **state)
+{
+    (void)state;
+    struct history *history = history_new(1 << 20);
+    struct history_series series = {0};
+    struct reading reading = waiting(5);
+    history_add(history, &series, &reading, START_MS + 1);
+    reading.in_flight = 2;
+    history_add(history, &series, &reading, START_MS + 2);
+    assert_int_equal(bytes_of(history), HISTORY_CHUNK_BYTES);
+    _cleanup_(memory_free) struct history_sample *samples = NULL;
+    assert_int_equal(history_read(history, &series, 0, &samples), 1);
+    assert_true(samples[0].reading.waiting == 5 && samples[0].reading.in_flight == 2);
+    assert_int_equal(samples[0].at_ms, START_MS + 2);
+    history_drop(history, &series);
+    history_free(history);
+}
+
 /* 500 queries in the room of 100 chunks: never more memory, the latest of each that was measured
  * last is there, and what went is counted. */
 static void a_full_pool_drops_the_oldest_and_counts_it(void **state)
@@ -409,6 +428,7 @@ int main(void)
         cmocka_unit_test(many_readings_within_a_second_count_as_one),
         cmocka_unit_test(a_failure_is_kept_at_every_age),
         cmocka_unit_test(an_older_sample_keeps_its_time),
+        cmocka_unit_test(a_sample_in_place_of_the_only_one_takes_its_memory),
         cmocka_unit_test(a_full_pool_drops_the_oldest_and_counts_it),
         cmocka_unit_test(a_full_pool_thins_before_it_drops),
         cmocka_unit_test(more_queries_than_chunks_do_no_harm),
