@@ -161,7 +161,8 @@ struct task *feed_take(struct feed *feed);
  * task_return(task, true), or in any other way if it has just ended. NULL: none. */
 struct task *feed_next_cancelled(struct feed *feed);
 
-/* A subscription to end (the id of its notifier), where it still exists. False: none. */
+/* A subscription to end (the id of its notifier), where it exists; one may come twice. False: none.
+ */
 bool feed_next_unsubscribe(struct feed *feed, uint64_t *ret_id);
 
 /* Whether `measure` must end its tasks or abandon them, and return. */

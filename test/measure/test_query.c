@@ -202,7 +202,8 @@ static void watchers_are_notified_of_each_attempt(void **state)
 }
 
 /* Subscribed to, by a stream that waits for the first message. */
-static struct query *subscribe(struct watcher *watcher)
+/* In flight, and to be subscribed to. */
+static struct query *send_idle(struct watcher *watcher)
 {
     struct query *query = hold_each("a", HOUR_MS);
     measure(query, 0);
@@ -211,6 +212,12 @@ static struct query *subscribe(struct watcher *watcher)
     now_ms += PUSH_GATHER_MS;
     assert_ptr_equal(take(), query);
     assert_true(task_wants_subscription(&query->task));
+    return query;
+}
+
+static struct query *subscribe(struct watcher *watcher)
+{
+    struct query *query = send_idle(watcher);
     task_subscribed(&query->task);
     answer(query, 0);
     assert_int_equal(connection.stats.counts[COUNT_SUBSCRIBED_QUERIES], 1);
@@ -334,17 +341,66 @@ static void a_notification_while_a_request_is_in_flight_has_it_sent_once_more(vo
     watcher_stop(&watcher);
 }
 
+static void expect_unsubscribe(uint64_t subscription)
+{
+    uint64_t id = 0;
+    assert_true(connection_next_unsubscribe(&connection, &id));
+    assert_int_equal(id, subscription);
+    assert_false(connection_next_unsubscribe(&connection, &id));
+}
+
 static void the_last_watcher_that_leaves_unsubscribes(void **state)
 {
     (void)state;
-    uint64_t id = 0;
     struct watcher watcher = {0};
     struct query *query = subscribe(&watcher);
     uint64_t subscription = query->push.id;
     watcher_stop(&watcher);
-    assert_true(connection_next_unsubscribe(&connection, &id));
-    assert_int_equal(id, subscription);
-    assert_false(connection_next_unsubscribe(&connection, &id));
+    expect_unsubscribe(subscription);
+}
+
+/* As Kafka's scaler does, which subscribes from the measured offsets on. */
+static void what_is_subscribed_to_after_the_last_watcher_left_is_unsubscribed(void **state)
+{
+    (void)state;
+    struct watcher watcher = {0};
+    struct query *query = send_idle(&watcher);
+    uint64_t subscription = query->task.notifier.id;
+    watcher_stop(&watcher);
+    expect_unsubscribe(subscription);
+    task_subscribed(&query->task);
+    answer(query, 0);
+    expect_unsubscribe(subscription);
+    assert_int_equal(connection.stats.counts[COUNT_SUBSCRIBED_QUERIES], 0);
+}
+
+/* It may have been subscribed to when its time was over, although nobody says so. */
+static void so_is_what_was_not_answered(void **state)
+{
+    (void)state;
+    struct watcher watcher = {0};
+    struct query *query = send_idle(&watcher);
+    uint64_t subscription = query->task.notifier.id;
+    watcher_stop(&watcher);
+    expect_unsubscribe(subscription);
+    now_ms += 2000;
+    end_with(query, TASK_TIMED_OUT, "no answer");
+    connection.must_replace_client = false;
+    expect_unsubscribe(subscription);
+}
+
+/* The scaler's first subscription is over then, and it may have made another one with this id. */
+static void so_is_what_was_notified_of_before_its_answer(void **state)
+{
+    (void)state;
+    struct watcher watcher = {0};
+    struct query *query = send_idle(&watcher);
+    uint64_t subscription = query->task.notifier.id;
+    connection_notify(&connection, subscription, now_ms * 1000 + 1);
+    task_subscribed(&query->task);
+    answer(query, 0);
+    expect_unsubscribe(subscription);
+    watcher_stop(&watcher);
 }
 
 static void an_inherited_reading_is_used_until_there_is_a_newer_one(void **state)
@@ -549,6 +605,9 @@ int main(void)
         TEST(a_task_that_is_given_back_subscribes_the_next_time),
         TEST(of_many_that_cannot_be_subscribed_to_each_is_measured_less_often),
         TEST(the_last_watcher_that_leaves_unsubscribes),
+        TEST(what_is_subscribed_to_after_the_last_watcher_left_is_unsubscribed),
+        TEST(so_is_what_was_not_answered),
+        TEST(so_is_what_was_notified_of_before_its_answer),
         TEST(an_inherited_reading_is_used_until_there_is_a_newer_one),
         TEST(an_heir_that_is_idle_is_not_late),
         TEST(who_comes_makes_no_source_late),

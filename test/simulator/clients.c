@@ -138,10 +138,11 @@ static void unsubscribe(struct client *client, uint64_t id)
     }
 }
 
-static void subscribe(struct client *client, struct model *model, struct task *task)
+static void subscribe(struct client *client, struct model *model, enum subscribe_when when)
 {
     const struct source *source = client->source;
-    if (!task_wants_subscription(task))
+    struct task *task = &model->query->task;
+    if (!task_wants_subscription(task) || source->subscribes_when != when)
         return;
     if (source->refuses_subscriptions) {
         _cleanup_(error_done) struct error error = {0};
@@ -172,7 +173,10 @@ static void start(struct client *client, struct model *model)
         model->started_us = world.now_us;
     }
     model->is_started = true;
-    model->token = chance(50) ? token_of(item, model->started_us) : -1;
+    subscribe(client, model, WHEN_STARTED);
+    /* A subscription that is made later begins at the reading, so nothing comes in between. */
+    bool is_read_now = chance(50) && source->subscribes_when != WHEN_ANSWERED;
+    model->token = is_read_now ? token_of(item, model->started_us) : -1;
     if (!hangs)
         plan_in(latency_us + (int64_t)random_number(1 + (uint64_t)latency_us / 2), EVENT_REPLY,
                 client->index, number, model->generation);
@@ -233,7 +237,7 @@ static void send_request(struct client *client, struct query *query)
     model->was_spaced = model->timeouts > 0;
     client->in_flight++;
     client->spaced_in_flight += model->was_spaced;
-    subscribe(client, model, &query->task);
+    subscribe(client, model, WHEN_SENT);
     if (client->source->is_serial)
         enqueue(client, model);
     else
@@ -262,6 +266,8 @@ static void finish(struct client *client, struct model *model, enum task_outcome
     client->has_timed_out = client->has_timed_out || outcome == TASK_TIMED_OUT;
     trace("client %d: item %d ends with %d", client->index, item->number, outcome);
     leave_flight(client, model);
+    if (outcome == TASK_ANSWERED)
+        subscribe(client, model, WHEN_ANSWERED);
     model->query->task.has_ended = true;
     connection_query_ended(model->query, outcome, outcome == TASK_ANSWERED ? &reading : NULL,
                            words == NULL ? NULL : &error, world.now_us);

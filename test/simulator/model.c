@@ -365,6 +365,28 @@ static void check_groups(const struct schedule *schedule)
         violated("what is ready or in flight is counted wrong");
 }
 
+static bool will_be_ended(const struct connection *connection, uint64_t id)
+{
+    for (size_t i = 0; i < connection->unsubscribes_count; i++)
+        if (connection->unsubscribes[i] == id)
+            return true;
+    return false;
+}
+
+/* Each subscription at the source is known, or being made, or will be ended. */
+static void check_subscriptions(struct client *client, const struct model *model)
+{
+    const struct connection *connection = &client->connection;
+    for (int i = 0; i < model->subscriptions_count; i++) {
+        uint64_t id = model->subscriptions[i];
+        bool is_made = model->in_flight && model->query->task.notifier.id == id;
+        if (!is_made && subscription_table_find(&connection->subscribed, id) == NULL &&
+            !will_be_ended(connection, id))
+            violated("item %d has a subscription that nobody ends",
+                     client->source->items[model - client->models].number);
+    }
+}
+
 void check_client(struct client *client)
 {
     const struct schedule *schedule = &client->connection.schedule;
@@ -376,6 +398,7 @@ void check_client(struct client *client)
     for (int i = 0; i < client->source->items_count; i++) {
         struct model *model = &client->models[i];
         in_flight += model->in_flight;
+        check_subscriptions(client, model);
         if (model->query == NULL)
             continue;
         held += model->holds > 0;

@@ -40,6 +40,7 @@ enum mutation {
     NO_BACKOFF,
     NOT_CAUGHT_UP,
     SUBSCRIPTION_LEAKED,
+    LATE_SUBSCRIPTION_LEAKED,
     MEASURED_TOO_OFTEN,
     FORGETS_WHO_WAITS,
     POLICY_STEPS_WHEN_READ,
@@ -74,6 +75,7 @@ static const struct mutated {
     [NO_BACKOFF] = {"a refused connection is tried again at once", 300000},
     [NOT_CAUGHT_UP] = {"what failed with a connection is not measured when it is back", 3000000},
     [SUBSCRIPTION_LEAKED] = {"a subscription is not ended", 3000000},
+    [LATE_SUBSCRIPTION_LEAKED] = {"a subscription that is made too late is not ended", 3000000},
     [MEASURED_TOO_OFTEN] = {"every answer is followed by another measurement", 300000},
     [FORGETS_WHO_WAITS] = {"a demand before a client is lost is forgotten", 3000000},
     [POLICY_STEPS_WHEN_READ] = {"a policy takes its step when somebody reads it", 300000},
@@ -173,7 +175,12 @@ WRAP(void, connection_query_ended, struct query *query, enum task_outcome outcom
         query->was_resent = false;
     if (mutation == ENDLESS_RESEND && outcome == TASK_TIMED_OUT)
         query->connection->completed_at_ms = INT64_MIN / 2;
+    struct connection *connection = query->connection;
+    size_t unsubscribes = connection->unsubscribes_count;
+    bool is_over = query->push.id != query->task.notifier.id;
     __real_connection_query_ended(query, outcome, reading, error, at_us);
+    if (mutation == LATE_SUBSCRIPTION_LEAKED && is_over)
+        connection->unsubscribes_count = unsubscribes;
 }
 
 WRAP(void, connection_refused, struct connection *connection, const struct error *error,

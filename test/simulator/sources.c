@@ -72,6 +72,7 @@ void source_init(struct source *source, int index)
         chance(80) ? 200 + (int64_t)random_number(20000) : (int64_t)random_number(400000);
     size_t max_tasks = limits[random_number(ARRAY_LENGTH(limits))];
     source->is_serial = max_tasks > 0 && chance(30);
+    source->subscribes_when = (enum subscribe_when)random_number(SUBSCRIBE_TIMES);
     source->scaler = (struct scaler){
         .name = "simulated",
         .options = options,

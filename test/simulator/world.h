@@ -69,6 +69,9 @@ struct item {
     struct option_values *values;
 };
 
+/* When a scaler subscribes: Redis when its link has room, Kafka from what it has measured on. */
+enum subscribe_when { WHEN_SENT, WHEN_STARTED, WHEN_ANSWERED, SUBSCRIBE_TIMES };
+
 struct source {
     int index;
     struct scaler scaler;
@@ -80,6 +83,7 @@ struct source {
     bool is_reachable;
     bool hangs;
     bool is_serial; /* one request after the other, as a session of SQL */
+    enum subscribe_when subscribes_when;
     bool refuses_subscriptions;
     bool loses_notifications;
     int64_t disturbed_ms;

@@ -14,17 +14,22 @@ static void take_out(struct query *query, uint64_t id)
     query->is_subscribed = false;
 }
 
-/* It is ended at the source later; 0: there is none. */
-static void drop(struct query *query, uint64_t id)
+/* The scaler does so later, if there is one with this id. */
+static void end_at_source(struct connection *connection, uint64_t id)
 {
-    struct connection *connection = query->connection;
-    if (id == 0)
-        return;
-    take_out(query, id);
     connection->unsubscribes =
         memory_grow(connection->unsubscribes, &connection->unsubscribes_capacity,
                     connection->unsubscribes_count + 1, sizeof(*connection->unsubscribes));
     connection->unsubscribes[connection->unsubscribes_count++] = id;
+}
+
+/* 0: there is none. */
+static void drop(struct query *query, uint64_t id)
+{
+    if (id == 0)
+        return;
+    take_out(query, id);
+    end_at_source(query->connection, id);
 }
 
 /* The least interval counts; the triggers of one query hardly ever differ in it. */
@@ -78,8 +83,14 @@ void subscription_measured(struct query *query, enum task_outcome outcome, int64
 {
     struct connection *connection = query->connection;
     const struct task *task = &query->task;
-    if (task->notifier.id == 0 || query->push.id != task->notifier.id)
-        return; /* it was notified of meanwhile, or nobody waits any more */
+    if (task->notifier.id == 0)
+        return;
+    /* It was notified of meanwhile, or nobody waits any more. But the scaler may have subscribed
+     * since: Kafka's does when it answers, and all do when there is room. */
+    if (query->push.id != task->notifier.id) {
+        end_at_source(connection, task->notifier.id);
+        return;
+    }
     enum push_result result = result_of(task, outcome);
     uint64_t ended = push_measured(&query->push, task->notifier.id, result,
                                    subscription_spacing_ms(connection), now_ms);
