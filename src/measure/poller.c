@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "config/hide.h"
 #include "config/source_address.h"
-#include "measure/agent/agent_process.h"
+#include "measure/agent/agent_client.h"
 #include "measure/client.h"
 #include "measure/connection/connection.h"
 #include "measure/scaler_internal.h"

@@ -20,10 +20,19 @@
 #ifndef BACKLOG_MEASURE_AGENT_AGENT_CLIENT_H
 #define BACKLOG_MEASURE_AGENT_AGENT_CLIENT_H
 
-#include "measure/agent/agent_process.h"
 #include "measure/scaler.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct agent_client;
+
+/* Whom an agent measures for, and what it runs. */
+struct agent_origin {
+    const char *program; /* that agents run; as agent_launch() has it */
+    uint64_t tenant;
+    bool is_named; /* a connection of the connections file */
+};
 
 /* Starts the process, and has it connect. The caller ends it with agent_client_close(). */
 bool agent_client_open(const struct scaler *scaler, const struct option_values *connection_values,

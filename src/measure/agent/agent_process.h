@@ -15,12 +15,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct agent_origin {
-    const char *program; /* that agents run; as agent_launch() has it */
-    uint64_t tenant;
-    bool is_named; /* a connection of the connections file */
-};
-
 struct agent_process {
     pid_t pid;        /* 0: none */
     uint64_t tenant;  /* where memory ends, the agents of one tenant count together */
