@@ -40,11 +40,12 @@ static struct sent_task *find_sent(const struct agent_client *client, uint64_t n
 static void end_sent(struct task *task, const Agent__FromAgent__Ended *ended)
 {
     _cleanup_(error_done) struct error error = {0};
+    _cleanup_(error_done) struct error refusal = {0};
     if (ended->subscribed)
         task_subscribed(task);
     if (ended->subscribe_error != NULL) {
-        agent_error_read(ended->subscribe_error, &error);
-        task_cannot_subscribe(task, &error);
+        agent_error_read(ended->subscribe_error, &refusal);
+        task_cannot_subscribe(task, &refusal);
     }
     if (ended->error != NULL)
         agent_error_read(ended->error, &error);
