@@ -33,16 +33,22 @@ struct get {
     int64_t deadline_ms;
 };
 
+enum slot_state {
+    SLOT_IDLE,      /* the others are in flight */
+    SLOT_REFUSED,   /* libcurl has it not: it ends with `refusal` */
+    SLOT_STARTING,  /* without a socket: it may be looking up the name */
+    SLOT_CONNECTED, /* with a socket */
+    SLOT_ADDED,     /* of an added fetcher, whose socket is not counted */
+    SLOT_STATES,
+};
+
 /* Of one that has, or did. */
 struct slot {
     struct fetch_pool *pool;
     struct fetcher *fetcher;
     void *owner;
-    bool in_flight;
-    bool is_starting;  /* without a socket: it may be looking up the name */
-    bool is_connected; /* with a socket */
-    bool is_added;     /* the fetcher is borrowed; the slot goes with the transfer */
-    bool is_refused;   /* in flight, but libcurl has it not: it ends with `refusal` */
+    enum slot_state state;
+    bool is_added; /* the fetcher is borrowed; the slot goes with the transfer */
     CURLcode refusal;
 };
 
@@ -58,12 +64,10 @@ struct fetch_pool {
     size_t size;
     size_t in_flight; /* those that wait, too */
     size_t added;     /* of them */
-    size_t refused;
+    size_t in_state[SLOT_STATES];
     TAILQ_HEAD(, get) waiting; /* the oldest first */
     bool lacks_memory;         /* for the first of them; nobody says when others give some back */
-    size_t starting;
-    size_t connected;
-    size_t sockets; /* of all but added ones; those of idle connections, too */
+    size_t sockets;            /* of all but added ones; those of idle connections, too */
 };
 
 struct fetch_pool *fetch_pool_new(const struct fetch_source *source, size_t size)
@@ -127,34 +131,34 @@ static struct slot *add_slot(struct fetch_pool *pool, struct fetcher *fetcher)
     pool->slots = memory_grow(pool->slots, &pool->slots_capacity, pool->slots_count + 1,
                               sizeof(*pool->slots));
     pool->slots[pool->slots_count++] = slot;
+    pool->in_state[SLOT_IDLE]++;
     return slot;
 }
 
-static void set_starting(struct slot *slot, bool is_starting)
+static void set_state(struct slot *slot, enum slot_state state)
 {
-    slot->pool->starting += is_starting;
-    slot->pool->starting -= slot->is_starting;
-    slot->is_starting = is_starting;
+    slot->pool->in_state[slot->state]--;
+    slot->pool->in_state[state]++;
+    slot->state = state;
 }
 
-static void set_connected(struct slot *slot, bool is_connected)
+/* Connections that are used, or are about to be. */
+static size_t taken_links(const struct fetch_pool *pool)
 {
-    slot->pool->connected += is_connected;
-    slot->pool->connected -= slot->is_connected;
-    slot->is_connected = is_connected;
+    return pool->in_state[SLOT_STARTING] + pool->in_state[SLOT_CONNECTED];
 }
 
 /* Idle connections that nobody is about to take. */
 static size_t idle_links(const struct fetch_pool *pool)
 {
-    size_t taken = pool->connected + pool->starting;
+    size_t taken = taken_links(pool);
     return pool->sockets > taken ? pool->sockets - taken : 0;
 }
 
 /* Those that are there or to be opened, and so many more. */
 static bool count_links(struct fetch_pool *pool, size_t more)
 {
-    size_t taken = pool->connected + pool->starting;
+    size_t taken = taken_links(pool);
     size_t links = (pool->sockets > taken ? pool->sockets : taken) + more;
     return source_memory_set(&pool->links, links <= 1 ? 0 : (links - 1) * LINK_BYTES);
 }
@@ -165,8 +169,7 @@ static int socket_opened(void *context, curl_socket_t fd, curlsocktype purpose)
     struct slot *slot = context;
     socket_bound_buffers(fd, SOCKET_SOURCE_BYTES);
     slot->pool->sockets++;
-    set_starting(slot, false);
-    set_connected(slot, true);
+    set_state(slot, SLOT_CONNECTED);
     return CURL_SOCKOPT_OK;
 }
 
@@ -186,9 +189,7 @@ static int request_leaves(void *context, char *remote, char *local, int remote_p
     (void)local;
     (void)remote_port;
     (void)local_port;
-    struct slot *slot = context;
-    set_starting(slot, false);
-    set_connected(slot, true);
+    set_state(context, SLOT_CONNECTED);
     return CURL_PREREQFUNC_OK;
 }
 
@@ -206,7 +207,7 @@ static void watch_sockets(struct slot *slot)
 static struct slot *idle_slot(struct fetch_pool *pool)
 {
     for (size_t i = 0; i < pool->slots_count; i++)
-        if (!pool->slots[i]->in_flight)
+        if (pool->slots[i]->state == SLOT_IDLE)
             return pool->slots[i];
 
     struct slot *slot = add_slot(pool, fetch_new(&pool->source, &pool->budget));
@@ -216,22 +217,20 @@ static struct slot *idle_slot(struct fetch_pool *pool)
     return slot;
 }
 
-static void take_owner(struct fetch_pool *pool, struct slot *slot, void *owner)
+static void begin(struct fetch_pool *pool, struct slot *slot, const char *url, void *owner,
+                  int64_t deadline_ms)
 {
     slot->owner = owner;
-    slot->in_flight = true;
-    pool->in_flight++;
-}
-
-static void begin(struct fetch_pool *pool, struct slot *slot, const char *url, int64_t deadline_ms)
-{
     slot->refusal = CURLE_OK;
+    pool->in_flight++;
     if (!fetch_begin(slot->fetcher, url, deadline_ms))
         slot->refusal = CURLE_OPERATION_TIMEDOUT;
     else if (curl_multi_add_handle(pool->multi, fetch_handle(slot->fetcher)) != CURLM_OK)
         slot->refusal = CURLE_FAILED_INIT;
-    slot->is_refused = slot->refusal != CURLE_OK;
-    pool->refused += slot->is_refused;
+    if (slot->refusal != CURLE_OK)
+        set_state(slot, SLOT_REFUSED);
+    else
+        set_state(slot, slot->is_added ? SLOT_ADDED : SLOT_STARTING);
 }
 
 static void end_waiting(struct fetch_pool *pool, struct get *get)
@@ -245,8 +244,9 @@ static void end_waiting(struct fetch_pool *pool, struct get *get)
 /* Over an idle connection, or with a lookup of the name more. */
 static bool may_begin(const struct fetch_pool *pool)
 {
-    size_t idle = pool->sockets > pool->connected ? pool->sockets - pool->connected : 0;
-    return pool->starting < MAX_STARTING + idle;
+    size_t connected = pool->in_state[SLOT_CONNECTED];
+    size_t idle = pool->sockets > connected ? pool->sockets - connected : 0;
+    return pool->in_state[SLOT_STARTING] < MAX_STARTING + idle;
 }
 
 /* The first of a connection always may. */
@@ -255,7 +255,7 @@ static bool has_memory(struct fetch_pool *pool, struct slot *slot, const char *u
     if (count_links(pool, idle_links(pool) > 0 ? 0 : 1) && fetch_reserve(slot->fetcher, url))
         return true;
     count_links(pool, 0);
-    return pool->starting + pool->connected == 0;
+    return taken_links(pool) == 0;
 }
 
 /* False: there is no memory for it yet. */
@@ -267,9 +267,7 @@ static bool begin_get(struct fetch_pool *pool, struct get *get)
     pool->lacks_memory = !has_memory(pool, slot, get->url);
     if (pool->lacks_memory)
         return false;
-    take_owner(pool, slot, get->owner);
-    begin(pool, slot, get->url, get->deadline_ms);
-    set_starting(slot, !slot->is_refused);
+    begin(pool, slot, get->url, get->owner, get->deadline_ms);
     end_waiting(pool, get);
     return true;
 }
@@ -285,7 +283,7 @@ static void begin_waiting(struct fetch_pool *pool)
 static int left_ms(const struct fetch_pool *pool, int max_ms)
 {
     const struct get *get;
-    int least_ms = pool->refused > 0 ? 0 : max_ms;
+    int least_ms = pool->in_state[SLOT_REFUSED] > 0 ? 0 : max_ms;
     if (!TAILQ_EMPTY(&pool->waiting) && pool->lacks_memory && least_ms > RETRY_MS)
         least_ms = RETRY_MS;
     TAILQ_FOREACH(get, &pool->waiting, waiting)
@@ -324,8 +322,7 @@ void fetch_pool_add(struct fetch_pool *pool, struct fetcher *fetcher, const char
     struct slot *slot = add_slot(pool, fetcher);
     slot->is_added = true;
     pool->added++;
-    take_owner(pool, slot, owner);
-    begin(pool, slot, url, deadline_ms);
+    begin(pool, slot, url, owner, deadline_ms);
 }
 
 /* The last takes its place. */
@@ -335,6 +332,7 @@ static void remove_slot(struct fetch_pool *pool, struct slot *slot)
     while (pool->slots[i] != slot)
         i++;
     pool->slots[i] = pool->slots[--pool->slots_count];
+    pool->in_state[SLOT_IDLE]--;
     if (slot->is_added)
         pool->added--;
     else
@@ -345,7 +343,7 @@ static void remove_slot(struct fetch_pool *pool, struct slot *slot)
 /* libcurl waits for its thread that looks up the name. */
 static void remove_handle(struct fetch_pool *pool, const struct slot *slot)
 {
-    if (slot->is_starting)
+    if (slot->state == SLOT_STARTING)
         cpu_turn_pause();
     curl_multi_remove_handle(pool->multi, fetch_handle(slot->fetcher));
     cpu_turn_resume();
@@ -360,15 +358,10 @@ static bool is_needed(const struct fetch_pool *pool, const struct slot *slot)
 
 static void release(struct fetch_pool *pool, struct slot *slot)
 {
-    if (slot->is_refused)
-        pool->refused--;
-    else
+    if (slot->state != SLOT_REFUSED)
         remove_handle(pool, slot);
     fetch_drop(slot->fetcher);
-    set_starting(slot, false);
-    set_connected(slot, false);
-    slot->is_refused = false;
-    slot->in_flight = false;
+    set_state(slot, SLOT_IDLE);
     pool->in_flight--;
     count_links(pool, 0);
     if (!is_needed(pool, slot))
@@ -390,7 +383,7 @@ bool fetch_pool_cancel(struct fetch_pool *pool, const void *owner)
 {
     for (size_t i = 0; i < pool->slots_count; i++) {
         struct slot *slot = pool->slots[i];
-        if (slot->in_flight && slot->owner == owner) {
+        if (slot->state != SLOT_IDLE && slot->owner == owner) {
             release(pool, slot);
             return true;
         }
@@ -406,7 +399,7 @@ void fetch_pool_stop(struct fetch_pool *pool)
         end_waiting(pool, get);
     }
     for (size_t i = pool->slots_count; i-- > 0;)
-        if (pool->slots[i]->in_flight)
+        if (pool->slots[i]->state != SLOT_IDLE)
             release(pool, pool->slots[i]);
 }
 
@@ -420,9 +413,9 @@ static void conclude(struct fetch_pool *pool, struct slot *slot, CURLcode code,
 
 static bool take_refused(struct fetch_pool *pool, struct fetch_ended *ret_ended)
 {
-    for (size_t i = 0; i < pool->slots_count && pool->refused > 0; i++) {
+    for (size_t i = 0; i < pool->slots_count && pool->in_state[SLOT_REFUSED] > 0; i++) {
         struct slot *slot = pool->slots[i];
-        if (slot->is_refused) {
+        if (slot->state == SLOT_REFUSED) {
             conclude(pool, slot, slot->refusal, ret_ended);
             return true;
         }
