@@ -258,6 +258,8 @@ def type_pages(cluster, folder, bin_folder):
     (folder / "shop.yaml").write_text("{}\n")
     # What docs/migrate-fleet.md makes of a list of the cluster.
     (folder / "secrets.json").write_text('{"kubernetes": {"enabled": true, "secrets": {"scaling": ["rabbitmq"]}}}\n')
+    # What docs/security.md makes of the values of the first release.
+    shutil.copy(folder / "yours.yaml", folder / "tls.yaml")
     programs(cluster, bin_folder)
     typed = []
     for page in ("migrate", "migrate-fleet", "operations", "dashboard", "sizing", "security"):
