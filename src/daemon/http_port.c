@@ -13,7 +13,7 @@
 #include "measure/agent/agent_process.h"
 #include "web/http/http.h"
 #include "web/http/login.h"
-#include "web/http/page_answer.h"
+#include "web/http/page_response.h"
 #include "web/pages/assets.h"
 #include "web/pages/dashboard.h"
 #include "web/pages/explain.h"
@@ -122,24 +122,24 @@ static void write_limits(const struct server *server, struct text *page)
 }
 
 static void write_metrics(void *context, const struct web_request *request,
-                          struct web_answer *answer)
+                          struct web_response *response)
 {
     struct http_port *port = context;
-    struct loop_page page = {port, &answer->body};
+    struct loop_page page = {port, &response->body};
     (void)request;
-    answer->type = "text/plain; version=0.0.4; charset=utf-8";
-    metric_family(&answer->body, "backlog_build_info", METRIC_GAUGE, "The version that runs.");
-    metric_sample(&answer->body, "backlog_build_info", "version=\"" BACKLOG_VERSION "\"", 1);
-    process_write_metrics(&answer->body);
-    agent_processes_write_metrics(&answer->body);
-    engine_write_metrics(port->parts.engine, &answer->body);
-    write_clients(port->parts.server, &answer->body);
-    write_logins(port->login, &answer->body);
-    write_limits(port->parts.server, &answer->body);
-    write_reloads(&port->parts, &answer->body);
+    response->type = "text/plain; version=0.0.4; charset=utf-8";
+    metric_family(&response->body, "backlog_build_info", METRIC_GAUGE, "The version that runs.");
+    metric_sample(&response->body, "backlog_build_info", "version=\"" BACKLOG_VERSION "\"", 1);
+    process_write_metrics(&response->body);
+    agent_processes_write_metrics(&response->body);
+    engine_write_metrics(port->parts.engine, &response->body);
+    write_clients(port->parts.server, &response->body);
+    write_logins(port->login, &response->body);
+    write_limits(port->parts.server, &response->body);
+    write_reloads(&port->parts, &response->body);
     if (!run_loop_call(port, write_of_loop, &page) ||
-        !trigger_metrics_write(&port->trigger_metrics, &answer->body))
-        probes_refuse(answer, "event loop not responding, or shutting down\n");
+        !trigger_metrics_write(&port->trigger_metrics, &response->body))
+        probes_refuse(response, "event loop not responding, or shutting down\n");
 }
 
 /* ---- the dashboard ---- */

@@ -3,8 +3,8 @@
 #include "daemon/informer_metrics.h"
 #include "daemon/invalid_connections.h"
 #include "daemon/kubernetes_secrets.h"
-#include "web/http/page_answer.h"
 #include "web/http/page_request.h"
+#include "web/http/page_response.h"
 
 /* For the event loop; one that does not respond is not healthy. */
 enum { MAX_WAIT_MS = 1000 };
@@ -15,22 +15,22 @@ bool probes_run_loop_call(const struct probes *probes, void (*call)(void *call_c
     return loop_calls_run(probes->loop_calls, call, call_context, MAX_WAIT_MS);
 }
 
-void probes_refuse(struct web_answer *answer, const char *why)
+void probes_refuse(struct web_response *response, const char *why)
 {
-    answer->code = 503;
-    text_clear(&answer->body);
-    text_add(&answer->body, why);
+    response->code = 503;
+    text_clear(&response->body);
+    text_add(&response->body, why);
 }
 
 void probes_write_healthz(void *context, const struct web_request *request,
-                          struct web_answer *answer)
+                          struct web_response *response)
 {
     struct probes *probes = context;
     (void)request;
     if (atomic_load(&probes->is_draining) || loop_calls_respond(probes->loop_calls, MAX_WAIT_MS))
-        text_add(&answer->body, "ok\n");
+        text_add(&response->body, "ok\n");
     else
-        probes_refuse(answer, "event loop not responding\n");
+        probes_refuse(response, "event loop not responding\n");
 }
 
 struct checks {
@@ -51,14 +51,14 @@ static void write_checks(void *context)
 
 /* With ?verbose all that is known to be wrong; an invalid connection makes nobody else wait. */
 void probes_write_readyz(void *context, const struct web_request *request,
-                         struct web_answer *answer)
+                         struct web_response *response)
 {
     struct probes *probes = context;
-    struct checks checks = {probes->triggers, probes->informer, &answer->body};
+    struct checks checks = {probes->triggers, probes->informer, &response->body};
     if (atomic_load(&probes->is_draining))
-        probes_refuse(answer, "shutting down\n");
+        probes_refuse(response, "shutting down\n");
     else if (web_parameter(request, "verbose") == NULL)
-        probes_write_healthz(context, request, answer);
+        probes_write_healthz(context, request, response);
     else if (!probes_run_loop_call(probes, write_checks, &checks))
-        probes_refuse(answer, "[-]event loop not responding\n");
+        probes_refuse(response, "[-]event loop not responding\n");
 }

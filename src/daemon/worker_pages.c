@@ -5,8 +5,8 @@
 #include "base/text.h"
 #include "config/kubernetes_name.h"
 #include "kubernetes/workers/worker_monitor.h"
-#include "web/http/page_answer.h"
 #include "web/http/page_request.h"
+#include "web/http/page_response.h"
 #include "web/json.h"
 
 #include <stdlib.h>
@@ -174,11 +174,12 @@ static void add_view(void *context, const struct worker_view *view)
 static const char not_listed[] =
     "no workers are listed: --workers (the chart's workers.namespaces) is not set";
 
-void worker_pages_list(void *context, const struct web_request *request, struct web_answer *answer)
+void worker_pages_list(void *context, const struct web_request *request,
+                       struct web_response *response)
 {
     struct worker_pages *workers = context;
     if (!worker_pages_have_pods(workers)) {
-        web_refuse(answer, 404, not_listed);
+        web_refuse(response, 404, not_listed);
         return;
     }
     struct worker_pages_search search = {.workers = workers,
@@ -205,9 +206,9 @@ void worker_pages_list(void *context, const struct web_request *request, struct 
     }
     web_json_set(page, "hasMore", json_boolean(search.has_more));
     if (has_run)
-        web_answer_json(answer, page);
+        web_respond_json(response, page);
     else
-        walk_refuse_busy(answer);
+        walk_refuse_busy(response);
 }
 
 static void add_replicas(void *context, const struct worker_view *view)
@@ -223,11 +224,11 @@ static void add_replicas(void *context, const struct worker_view *view)
 }
 
 void worker_pages_replicas(void *context, const struct web_request *request,
-                           struct web_answer *answer)
+                           struct web_response *response)
 {
     struct worker_pages *workers = context;
     if (!worker_pages_have_hpas(workers) || request->below_count != 2) {
-        web_refuse(answer, 404,
+        web_refuse(response, 404,
                    worker_pages_have_hpas(workers)
                        ? "not found: the path is /api/replicas/NAMESPACE/NAME"
                        : "no HPAs are read: --kubernetes-hpa (the chart's kubernetes.readHpas) is "
@@ -241,14 +242,14 @@ void worker_pages_replicas(void *context, const struct web_request *request,
     _cleanup_(json_done) json_t *object = json_object();
     bool has_run = walk_object(workers->triggers, search.namespace, search.name, visit, &search);
     if (!has_run)
-        walk_refuse_busy(answer);
+        walk_refuse_busy(response);
     else if (search.count == 0)
-        walk_refuse_unknown_object(answer);
+        walk_refuse_unknown_object(response);
     else if (!worker_monitor_view(workers->hpas, request->below[0], request->below[1], add_replicas,
                                   object))
-        web_refuse(answer, 429, "too many other HPAs are looked at: try again in a minute");
+        web_refuse(response, 429, "too many other HPAs are looked at: try again in a minute");
     else
-        web_answer_json(answer, object);
+        web_respond_json(response, object);
     for (size_t i = 0; i < search.count; i++) {
         free(search.objects[i].namespace);
         free(search.objects[i].name);
@@ -256,10 +257,10 @@ void worker_pages_replicas(void *context, const struct web_request *request,
 }
 
 /* For people: plain text, also where there is none. */
-static void refuse_log(struct web_answer *answer, int code, const char *why)
+static void refuse_log(struct web_response *response, int code, const char *why)
 {
-    answer->code = code;
-    text_addf(&answer->body, "%s\n", why);
+    response->code = code;
+    text_addf(&response->body, "%s\n", why);
 }
 
 static int code_of(const struct error *error)
@@ -269,20 +270,21 @@ static int code_of(const struct error *error)
     return error->code == ERROR_LIMIT ? 429 : 502;
 }
 
-void worker_pages_log(void *context, const struct web_request *request, struct web_answer *answer)
+void worker_pages_log(void *context, const struct web_request *request,
+                      struct web_response *response)
 {
     struct worker_pages *workers = context;
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(text_done) struct text log = {0};
     bool is_known = false;
     if (!worker_pages_have_pods(workers))
-        refuse_log(answer, 404, not_listed);
+        refuse_log(response, 404, not_listed);
     else if (request->below_count != 3 || !text_equal(request->below[2], "log"))
-        refuse_log(answer, 404, "not found: the path is /api/workers/NAMESPACE/POD/log");
+        refuse_log(response, 404, "not found: the path is /api/workers/NAMESPACE/POD/log");
     else if (!worker_monitor_log(workers->monitor, request->below[0], request->below[1], &is_known,
                                  &log, &error))
-        refuse_log(answer, is_known ? code_of(&error) : 202,
+        refuse_log(response, is_known ? code_of(&error) : 202,
                    is_known ? error_text(&error) : "the log is being read: ask again");
     else if (log.length > 0)
-        text_add_bytes(&answer->body, log.bytes, log.length);
+        text_add_bytes(&response->body, log.bytes, log.length);
 }

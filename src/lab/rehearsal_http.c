@@ -9,8 +9,8 @@
 #include "lab/rehearsal_snapshot.h"
 #include "lab/server_tables.h"
 #include "web/http/http.h"
-#include "web/http/page_answer.h"
 #include "web/http/page_request.h"
+#include "web/http/page_response.h"
 #include "web/json.h"
 #include "web/live_tables.h"
 #include "web/pages/assets.h"
@@ -147,8 +147,9 @@ static int64_t update(void *context, struct live_tables *tables)
 
 /* ---- the pages ---- */
 
-/* What the server answers. */
-static void relay_page(void *context, const struct web_request *request, struct web_answer *answer)
+/* The server's own response. */
+static void relay_page(void *context, const struct web_request *request,
+                       struct web_response *response)
 {
     static const char *const types[] = {"application/json", "text/csv; charset=utf-8",
                                         "text/plain; version=0.0.4; charset=utf-8"};
@@ -156,28 +157,29 @@ static void relay_page(void *context, const struct web_request *request, struct 
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(memory_free) char *type = NULL;
     long status = 0;
-    if (!http_client_fetch(http->relay, request->target, &status, &type, &answer->body, &error)) {
-        web_refuse(answer, 502, error_text(&error));
+    if (!http_client_fetch(http->relay, request->target, &status, &type, &response->body, &error)) {
+        web_refuse(response, 502, error_text(&error));
         return;
     }
-    answer->code = (int)status;
+    response->code = (int)status;
     for (size_t i = 0; type != NULL && i < ARRAY_LENGTH(types); i++)
         if (text_equal(type, types[i]))
-            answer->type = types[i];
+            response->type = types[i];
 }
 
 /* /api/jobs/ID/log */
-static void write_log(void *context, const struct web_request *request, struct web_answer *answer)
+static void write_log(void *context, const struct web_request *request,
+                      struct web_response *response)
 {
     struct rehearsal_http *http = context;
     char *end = NULL;
     if (request->below_count == 2 && text_equal(request->below[1], "log")) {
         uint64_t id = strtoull(request->below[0], &end, 10);
-        if (*end == '\0' && worker_logs_read(http->logs, id, &answer->body))
+        if (*end == '\0' && worker_logs_read(http->logs, id, &response->body))
             return;
     }
-    answer->code = 404;
-    text_add(&answer->body, "there is no such worker\n");
+    response->code = 404;
+    text_add(&response->body, "there is no such worker\n");
 }
 
 /* As kubectl would say it; a worker that has ended is no pod any more. */
@@ -240,7 +242,7 @@ static json_t *object_of(const struct rehearsal_snapshot *snapshot, const char *
 
 /* The processes, as a server with --workers lists pods: for `backlog watch --workers`. */
 static void list_workers(void *context, const struct web_request *request,
-                         struct web_answer *answer)
+                         struct web_response *response)
 {
     struct rehearsal_http *http = context;
     _cleanup_(json_done) json_t *page = json_object();
@@ -253,7 +255,7 @@ static void list_workers(void *context, const struct web_request *request,
     pthread_mutex_unlock(&http->lock);
     web_json_set(page, "objects", list);
     web_json_set(page, "hasMore", json_false());
-    web_answer_json(answer, page);
+    web_respond_json(response, page);
 }
 
 static void add_pages(struct rehearsal_http *http)

@@ -20,7 +20,7 @@
 enum { LIST_PAGE_BYTES = 1 << 20 }; /* after so many no row is added */
 
 struct list_page {
-    struct web_answer *answer;
+    struct web_response *response;
     uint64_t after; /* the id of the last row before this page; 0: none */
     size_t limit;
     size_t count; /* all rows, on this page or not */
@@ -28,10 +28,10 @@ struct list_page {
     bool has_more;
 };
 
-/* Begins the page of the list `name`. False: after or limit is no such number, and the answer says
- * so. */
+/* Begins the page of the list `name`. False: after or limit is no such number, and the response
+ * says so. */
 bool list_page_begin(struct list_page *page, const char *name, const struct web_request *request,
-                     size_t usual_limit, size_t max_limit, struct web_answer *answer);
+                     size_t usual_limit, size_t max_limit, struct web_response *response);
 
 /* Counts one more row, whose id is larger than that of the row before. True: the row is on this
  * page, and is to be added. */

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "web/http/page_answer.h"
+#include "web/http/page_response.h"
 
 struct walk {
     const struct walk_source *source;
@@ -80,13 +80,13 @@ bool walk_is_of(const struct trigger *trigger, const char *namespace, const char
            (name == NULL || text_equal(name, trigger->name));
 }
 
-void walk_refuse_busy(struct web_answer *answer)
+void walk_refuse_busy(struct web_response *response)
 {
-    web_refuse(answer, 503, "the event loop is busy or shutting down: try again");
+    web_refuse(response, 503, "the event loop is busy or shutting down: try again");
 }
 
-void walk_refuse_unknown_object(struct web_answer *answer)
+void walk_refuse_unknown_object(struct web_response *response)
 {
-    web_refuse(answer, 404,
+    web_refuse(response, 404,
                "no trigger of this ScaledObject: KEDA has not called for one recently");
 }

@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-struct web_answer;
+struct web_response;
 
 struct walk_source {
     struct triggers *triggers;
@@ -38,8 +38,8 @@ bool walk_object(const struct walk_source *source, const char *namespace, const 
 /* Whether the trigger is of this ScaledObject. NULL stands for any namespace, or any name. */
 bool walk_is_of(const struct trigger *trigger, const char *namespace, const char *name);
 
-/* Answer for a page whose walk did not finish, and for one whose object has no trigger. */
-void walk_refuse_busy(struct web_answer *answer);
-void walk_refuse_unknown_object(struct web_answer *answer);
+/* The response of a page whose walk did not finish, and for one whose object has no trigger. */
+void walk_refuse_busy(struct web_response *response);
+void walk_refuse_unknown_object(struct web_response *response);
 
 #endif

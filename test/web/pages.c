@@ -1,8 +1,8 @@
 #include "web/pages.h"
 
 #include "base/clock.h"
-#include "web/http/page_answer.h"
 #include "web/http/page_request.h"
+#include "web/http/page_response.h"
 #include "web/live_tables.h"
 
 #include <event2/keyvalq_struct.h>
@@ -37,18 +37,18 @@ double number_of(const json_t *object, const char *key)
 
 json_t *page_of(const struct trigger *trigger,
                 void (*get)(void *context, const struct web_request *request,
-                            struct web_answer *answer),
+                            struct web_response *response),
                 const char *list)
 {
-    struct web_answer answer = {0};
+    struct web_response response = {0};
     struct evkeyvalq none = {0};
     char namespace[] = "shop";
     char name[] = "worker";
     const struct web_request request = {
         .below = {namespace, name}, .below_count = 2, .parameters = &none};
-    get((void *)source(), &request, &answer);
-    json_t *page = json_loads(answer.body.bytes, 0, NULL);
-    text_done(&answer.body);
+    get((void *)source(), &request, &response);
+    json_t *page = json_loads(response.body.bytes, 0, NULL);
+    text_done(&response.body);
     const json_t *triggers_of_page = list == NULL ? page : json_object_get(page, list);
     size_t index;
     json_t *one;

@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "web/http/page_answer.h"
 #include "web/http/page_request.h"
+#include "web/http/page_response.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -22,47 +22,49 @@
 #include <cmocka.h>
 
 static void write_greeting(void *context, const struct web_request *request,
-                           struct web_answer *answer)
+                           struct web_response *response)
 {
     const char *name = web_parameter(request, "name");
-    text_addf(&answer->body, "%s %s", (const char *)context, name == NULL ? "nobody" : name);
+    text_addf(&response->body, "%s %s", (const char *)context, name == NULL ? "nobody" : name);
 }
 
 static void write_segments(void *context, const struct web_request *request,
-                           struct web_answer *answer)
+                           struct web_response *response)
 {
     (void)context;
-    answer->type = "application/json";
+    response->type = "application/json";
     for (size_t i = 0; i < request->below_count; i++)
-        text_addf(&answer->body, "<%s>", request->below[i]);
+        text_addf(&response->body, "<%s>", request->below[i]);
 }
 
-static void write_much(void *context, const struct web_request *request, struct web_answer *answer)
+static void write_much(void *context, const struct web_request *request,
+                       struct web_response *response)
 {
     (void)context;
     (void)request;
     for (int i = 0; i < 1000; i++)
-        text_addf(&answer->body, "%01000d", i);
+        text_addf(&response->body, "%01000d", i);
 }
 
 /* Two of them of one address are all that this one may have unread. */
 static void write_mebibytes(void *context, const struct web_request *request,
-                            struct web_answer *answer)
+                            struct web_response *response)
 {
     (void)context;
     (void)request;
     _cleanup_(memory_free) char *bytes = memory_new(5 << 20);
     memset(bytes, 'x', 5 << 20);
-    text_add_bytes(&answer->body, bytes, 5 << 20);
+    text_add_bytes(&response->body, bytes, 5 << 20);
 }
 
 static sem_t is_writing, may_go_on;
 
-static void write_late(void *context, const struct web_request *request, struct web_answer *answer)
+static void write_late(void *context, const struct web_request *request,
+                       struct web_response *response)
 {
     (void)context;
     (void)request;
-    (void)answer;
+    (void)response;
     sem_post(&is_writing);
     sem_wait(&may_go_on);
 }
@@ -193,39 +195,39 @@ static void send_text(int fd, const char *text)
     assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
 }
 
-/* All that is answered until the connection ends. */
-static void finish(int fd, struct text *answer)
+/* The response, until the connection ends. */
+static void finish(int fd, struct text *response)
 {
     char buffer[65536];
     ssize_t length;
     while ((length = recv(fd, buffer, sizeof(buffer), 0)) > 0)
-        text_add_bytes(answer, buffer, (size_t)length);
+        text_add_bytes(response, buffer, (size_t)length);
     close(fd);
 }
 
 static char *fetch(const struct web *web, const char *request)
 {
-    struct text answer = {0};
+    struct text response = {0};
     int fd = connect_to(web);
     assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
-    finish(fd, &answer);
-    return text_take(&answer);
+    finish(fd, &response);
+    return text_take(&response);
 }
 
-static void assert_answer(void **state, const char *request, const char *begin, const char *end)
+static void assert_response(void **state, const char *request, const char *begin, const char *end)
 {
-    _cleanup_(memory_free) char *answer = fetch(*state, request);
-    if (!text_starts_with(answer, begin) || !text_ends_with(answer, end))
-        fail_msg("the answer to %s is:\n%s", request, answer);
+    _cleanup_(memory_free) char *response = fetch(*state, request);
+    if (!text_starts_with(response, begin) || !text_ends_with(response, end))
+        fail_msg("the response to %s is:\n%s", request, response);
 }
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 static void a_page_is_written_by_its_function(void **state)
 {
-    assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "\r\n\r\nhello nobody");
-    assert_answer(state, GET("/greeting?name=J%C3%BCrgen%20K"), "HTTP/1.1 200 ",
-                  "\r\n\r\nhello J\xc3\xbcrgen K");
+    assert_response(state, GET("/greeting"), "HTTP/1.1 200 ", "\r\n\r\nhello nobody");
+    assert_response(state, GET("/greeting?name=J%C3%BCrgen%20K"), "HTTP/1.1 200 ",
+                    "\r\n\r\nhello J\xc3\xbcrgen K");
 }
 
 static void a_parameter_may_be_empty_or_lack_a_value(void **state)
@@ -234,61 +236,61 @@ static void a_parameter_may_be_empty_or_lack_a_value(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(queries); i++) {
         _cleanup_(memory_free) char *request =
             text_format("GET /greeting?%s HTTP/1.1\r\nHost: localhost\r\n\r\n", queries[i]);
-        assert_answer(state, request, "HTTP/1.1 200 ", "\r\n\r\nhello K");
+        assert_response(state, request, "HTTP/1.1 200 ", "\r\n\r\nhello K");
     }
-    assert_answer(state, GET("/greeting?&&"), "HTTP/1.1 200 ", "\r\n\r\nhello nobody");
+    assert_response(state, GET("/greeting?&&"), "HTTP/1.1 200 ", "\r\n\r\nhello nobody");
 }
 
 static void the_segments_below_a_page_are_decoded(void **state)
 {
-    assert_answer(state, GET("/things/shop/a%2Fb"), "HTTP/1.1 200 ", "\r\n\r\n<shop><a/b>");
-    assert_answer(state, GET("/things/"), "HTTP/1.1 200 ", "\r\n\r\n");
-    assert_answer(state, GET("/things//"), "HTTP/1.1 404 ", "\n");
-    assert_answer(state, GET("/things/1/2/3/4/5"), "HTTP/1.1 404 ", "\n");
+    assert_response(state, GET("/things/shop/a%2Fb"), "HTTP/1.1 200 ", "\r\n\r\n<shop><a/b>");
+    assert_response(state, GET("/things/"), "HTTP/1.1 200 ", "\r\n\r\n");
+    assert_response(state, GET("/things//"), "HTTP/1.1 404 ", "\n");
+    assert_response(state, GET("/things/1/2/3/4/5"), "HTTP/1.1 404 ", "\n");
 }
 
 static void the_first_row_that_fits_is_the_page(void **state)
 {
-    assert_answer(state, GET("/things/after"), "HTTP/1.1 200 ", "\r\n\r\n<after>");
+    assert_response(state, GET("/things/after"), "HTTP/1.1 200 ", "\r\n\r\n<after>");
 }
 
 static void unknown_paths_are_not_found(void **state)
 {
-    assert_answer(state, GET("/"), "HTTP/1.1 404 ", "page not found\n");
-    assert_answer(state, GET("/greeting/more"), "HTTP/1.1 404 ", "page not found\n");
+    assert_response(state, GET("/"), "HTTP/1.1 404 ", "page not found\n");
+    assert_response(state, GET("/greeting/more"), "HTTP/1.1 404 ", "page not found\n");
 }
 
 static void a_head_has_the_length_and_no_body(void **state)
 {
-    _cleanup_(memory_free) char *answer =
+    _cleanup_(memory_free) char *response =
         fetch(*state, "HEAD /greeting HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    assert_non_null(strstr(answer, "Content-Length: 12\r\n"));
-    assert_true(text_ends_with(answer, "\r\n\r\n"));
+    assert_non_null(strstr(response, "Content-Length: 12\r\n"));
+    assert_true(text_ends_with(response, "\r\n\r\n"));
 }
 
 static void a_head_of_a_stream_is_answered_and_opens_none(void **state)
 {
-    _cleanup_(memory_free) char *answer =
+    _cleanup_(memory_free) char *response =
         fetch(*state, "HEAD /stream HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    assert_true(text_starts_with(answer, "HTTP/1.1 200 "));
-    assert_non_null(strstr(answer, "Content-Type: text/event-stream"));
-    assert_true(text_ends_with(answer, "\r\n\r\n"));
+    assert_true(text_starts_with(response, "HTTP/1.1 200 "));
+    assert_non_null(strstr(response, "Content-Type: text/event-stream"));
+    assert_true(text_ends_with(response, "\r\n\r\n"));
 }
 
 static void nothing_can_be_changed(void **state)
 {
-    assert_answer(state, "DELETE /greeting HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 405 ",
-                  "method not allowed: only GET and HEAD\n");
-    assert_answer(state,
-                  "POST /greeting HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n12345",
-                  "HTTP/1.1 413 ", "");
+    assert_response(state, "DELETE /greeting HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 405 ",
+                    "method not allowed: only GET and HEAD\n");
+    assert_response(state,
+                    "POST /greeting HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n12345",
+                    "HTTP/1.1 413 ", "");
 }
 
 static void bytes_that_are_not_http_end_the_connection(void **state)
 {
-    _cleanup_(memory_free) char *answer = fetch(*state, "\x16\x03\x01 what?\r\n\r\n");
-    assert_true(answer[0] == '\0' || text_starts_with(answer, "HTTP/1.1 400 "));
-    assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "\r\n\r\nhello nobody");
+    _cleanup_(memory_free) char *response = fetch(*state, "\x16\x03\x01 what?\r\n\r\n");
+    assert_true(response[0] == '\0' || text_starts_with(response, "HTTP/1.1 400 "));
+    assert_response(state, GET("/greeting"), "HTTP/1.1 200 ", "\r\n\r\nhello nobody");
 }
 
 static void endless_headers_are_refused(void **state)
@@ -299,18 +301,18 @@ static void endless_headers_are_refused(void **state)
         text_addf(&request, "X-Header-%d: something that nobody reads\r\n", i);
     text_add(&request, "\r\n");
 
-    struct text answer = {0};
+    struct text response = {0};
     int fd = connect_to(*state);
     send(fd, request.bytes, request.length, MSG_NOSIGNAL);
-    finish(fd, &answer);
-    assert_true(answer.length == 0 || !text_starts_with(answer.bytes, "HTTP/1.1 200 "));
-    text_done(&answer);
+    finish(fd, &response);
+    assert_true(response.length == 0 || !text_starts_with(response.bytes, "HTTP/1.1 200 "));
+    text_done(&response);
 }
 
 static void a_large_page_arrives_whole(void **state)
 {
-    _cleanup_(memory_free) char *answer = fetch(*state, GET("/much"));
-    assert_int_equal(strlen(strstr(answer, "\r\n\r\n") + 4), 1000000);
+    _cleanup_(memory_free) char *response = fetch(*state, GET("/much"));
+    assert_int_equal(strlen(strstr(response, "\r\n\r\n") + 4), 1000000);
 }
 
 /* Another client is answered while so many are there that send this, or nothing (NULL): sooner than
@@ -325,7 +327,7 @@ static void assert_block_nobody(void **state, size_t count, const char *request)
             send_text(clients[i], request);
     }
     int64_t began_ms = clock_now_ms();
-    assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
+    assert_response(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
     assert_true(clock_now_ms() - began_ms < SOON_MS);
     for (size_t i = 0; i < count; i++)
         close(clients[i]);
@@ -379,7 +381,7 @@ static void silent_clients_are_let_in_many_at_a_time(void **state)
         clients[i] = connect_to(*state);
     getrusage(RUSAGE_SELF, &before);
     sem_post(&may_go_on);
-    assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
+    assert_response(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
     getrusage(RUSAGE_SELF, &after);
     assert_true((size_t)(after.ru_nvcsw - before.ru_nvcsw) < count / 2);
     close(busy);
@@ -396,7 +398,7 @@ static bool is_answered_with(int fd, const char *begin)
 }
 
 /* Answers that are not read take memory: 16 MiB in all, and an address leaves as much as it has. */
-static void answers_that_are_not_read_are_bounded(void **state)
+static void responses_that_are_not_read_are_bounded(void **state)
 {
     static const struct {
         uint32_t own;
@@ -413,33 +415,33 @@ static void answers_that_are_not_read_are_bounded(void **state)
         if (!is_answered_with(clients[i], rows[i].begin))
             fail_msg("client %zu", i);
     }
-    assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
+    assert_response(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
     /* Without a body there is nothing to read. */
-    assert_answer(state, "HEAD /mebibytes HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 200 ",
-                  "\r\n\r\n");
+    assert_response(state, "HEAD /mebibytes HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 200 ",
+                    "\r\n\r\n");
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
         close(clients[i]);
-    _cleanup_(memory_free) char *answer = NULL; /* and what is over is free again */
+    _cleanup_(memory_free) char *response = NULL; /* and what is over is free again */
     do {
-        memory_free(&answer);
-        answer = fetch(*state, GET("/mebibytes"));
-    } while (text_starts_with(answer, "HTTP/1.1 503 "));
-    assert_int_equal(strlen(strstr(answer, "\r\n\r\n") + 4), 5 << 20);
+        memory_free(&response);
+        response = fetch(*state, GET("/mebibytes"));
+    } while (text_starts_with(response, "HTTP/1.1 503 "));
+    assert_int_equal(strlen(strstr(response, "\r\n\r\n") + 4), 5 << 20);
 }
 
 static void a_flood_from_one_address_closes_no_connection_of_another(void **state)
 {
     int clients[300];
-    struct text answer = {0};
+    struct text response = {0};
     int probe = connect_from(*state, 2);
     send_text(probe, "GET /greeting HTTP/1.1\r\n");
     for (size_t i = 0; i < ARRAY_LENGTH(clients); i++)
         clients[i] = connect_to(*state);
-    assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody"); /* all were let in */
+    assert_response(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody"); /* all were let in */
     send_text(probe, "Host: localhost\r\n\r\n");
-    finish(probe, &answer);
-    assert_true(answer.length > 0 && text_ends_with(answer.bytes, "hello nobody"));
-    text_done(&answer);
+    finish(probe, &response);
+    assert_true(response.length > 0 && text_ends_with(response.bytes, "hello nobody"));
+    text_done(&response);
     for (size_t i = 0; i < ARRAY_LENGTH(clients); i++)
         close(clients[i]);
 }
@@ -471,8 +473,8 @@ static void readers_of_one_address_leave_places_to_others(void **state)
     int readers[WEB_STREAM_MAX_READERS];
     for (size_t i = 0; i < ARRAY_LENGTH(readers); i++)
         readers[i] = open_reader(*state, 1, "HTTP/1.1 200");
-    assert_answer(state, GET("/stream"), "HTTP/1.1 503 ",
-                  "too many readers of this page are connected: try again later\n");
+    assert_response(state, GET("/stream"), "HTTP/1.1 503 ",
+                    "too many readers of this page are connected: try again later\n");
     int others[] = {open_reader(*state, 2, "HTTP/1.1 200"), open_reader(*state, 2, "HTTP/1.1 200")};
     close(open_reader(*state, 1, "HTTP/1.1 503"));
     assert_true(is_at_end(readers[0], true));
@@ -537,7 +539,7 @@ static void assert_host(void **state, const char *host, const char *status)
     _cleanup_(memory_free) char *request =
         text_format("GET /greeting HTTP/1.1\r\nHost: %s\r\n\r\n", host);
     _cleanup_(memory_free) char *begin = text_format("HTTP/1.1 %s ", status);
-    assert_answer(state, request, begin, "");
+    assert_response(state, request, begin, "");
 }
 
 static void names_that_others_may_have_are_refused(void **state)
@@ -563,12 +565,12 @@ static void names_that_others_may_have_are_refused(void **state)
         assert_host(state, permitted[i], "200");
     for (size_t i = 0; i < ARRAY_LENGTH(refused); i++)
         assert_host(state, refused[i], "403");
-    assert_answer(state, "GET /greeting HTTP/1.1\r\nHost: localhost\r\nHost: evil.test\r\n\r\n",
-                  "HTTP/1.1 403 ", "");
-    assert_answer(state, "GET http://evil.test/greeting HTTP/1.1\r\nHost: localhost\r\n\r\n",
-                  "HTTP/1.1 403 ", "");
-    assert_answer(state, "GET /stream HTTP/1.1\r\nHost: evil.test\r\n\r\n", "HTTP/1.1 403 ", "");
-    assert_answer(state, "GET /greeting HTTP/1.0\r\n\r\n", "HTTP/1.0 200 ", "hello nobody");
+    assert_response(state, "GET /greeting HTTP/1.1\r\nHost: localhost\r\nHost: evil.test\r\n\r\n",
+                    "HTTP/1.1 403 ", "");
+    assert_response(state, "GET http://evil.test/greeting HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                    "HTTP/1.1 403 ", "");
+    assert_response(state, "GET /stream HTTP/1.1\r\nHost: evil.test\r\n\r\n", "HTTP/1.1 403 ", "");
+    assert_response(state, "GET /greeting HTTP/1.0\r\n\r\n", "HTTP/1.0 200 ", "hello nobody");
 }
 
 static void clients_that_do_not_read_do_not_block_others(void **state)
@@ -592,7 +594,7 @@ static void what_a_reader_of_a_stream_sends_stays_in_the_kernel(void **state)
     for (ssize_t taken; sent < MUCH && (taken = send(fd, piece, PIECE, MSG_NOSIGNAL)) > 0;)
         sent += (size_t)taken;
     assert_true(sent < MUCH);
-    assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
+    assert_response(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
     close(fd);
 }
 
@@ -602,7 +604,7 @@ static void it_stops_with_clients_connected(void **state)
     int silent = connect_to(web);
     int late = connect_to(web);
     assert_true(send(late, GET("/much"), strlen(GET("/much")), MSG_NOSIGNAL) > 0);
-    assert_answer(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
+    assert_response(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
     web_stop(web);
     *state = NULL;
     close(silent);
@@ -657,7 +659,7 @@ int main(void)
         TEST(silent_clients_do_not_block_others),
         TEST(a_connection_is_closed_only_for_another),
         TEST(silent_clients_are_let_in_many_at_a_time),
-        TEST(answers_that_are_not_read_are_bounded),
+        TEST(responses_that_are_not_read_are_bounded),
         TEST(a_flood_from_one_address_closes_no_connection_of_another),
         TEST(readers_of_one_address_leave_places_to_others),
         TEST(a_further_reader_is_sent_at_once_what_is_there),

@@ -2,8 +2,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
-#include "web/http/page_answer.h"
 #include "web/http/page_request.h"
+#include "web/http/page_response.h"
 #include "web/live_tables.h"
 #include "web/pages.h"
 #include "web/pages/dashboard.h"
@@ -17,19 +17,19 @@
 
 /* ---- lists ---- */
 
-/* The answer to a list's request with these parameters; the caller frees it. NULL: it was refused.
+/* What a list's request with these parameters returns; the caller frees it. NULL: it was refused.
  */
 static json_t *list_of(const char *parameters)
 {
-    struct web_answer answer = {0};
+    struct web_response response = {0};
     struct evkeyvalq parsed = {0};
     evhttp_parse_query_str(parameters, &parsed);
     const struct web_request request = {.parameters = &parsed};
-    explain_list((void *)source(), &request, &answer);
+    explain_list((void *)source(), &request, &response);
     evhttp_clear_headers(&parsed);
-    json_t *page = answer.code >= 400 ? NULL : json_loads(answer.body.bytes, 0, NULL);
-    assert_true(answer.code >= 400 || page != NULL);
-    text_done(&answer.body);
+    json_t *page = response.code >= 400 ? NULL : json_loads(response.body.bytes, 0, NULL);
+    assert_true(response.code >= 400 || page != NULL);
+    text_done(&response.body);
     return page;
 }
 
@@ -91,13 +91,13 @@ static uint64_t no_calls(void *context)
 static double figure_of_server(struct dashboard *dashboard, const char *name)
 {
     const struct web_request request = {0};
-    struct web_answer answer = {0};
-    dashboard_server(dashboard, &request, &answer);
-    json_t *object = answer.code >= 400 ? NULL : json_loads(answer.body.bytes, 0, NULL);
-    assert_true(answer.code >= 400 || object != NULL);
+    struct web_response response = {0};
+    dashboard_server(dashboard, &request, &response);
+    json_t *object = response.code >= 400 ? NULL : json_loads(response.body.bytes, 0, NULL);
+    assert_true(response.code >= 400 || object != NULL);
     double figure = number_of(object, name);
     json_decref(object);
-    text_done(&answer.body);
+    text_done(&response.body);
     return figure;
 }
 

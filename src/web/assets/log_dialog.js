@@ -29,10 +29,10 @@ export function openLog(title, path) {
   }
   async function load() {
     try {
-      const answer = await request(path);
-      const body = await answer.text();
-      if (answer.ok && answer.status !== 202) show(body);
-      if (answer.status !== 202) report(answer.ok ? "" : `The log cannot be shown: ${body}`);
+      const response = await request(path);
+      const body = await response.text();
+      if (response.ok && response.status !== 202) show(body);
+      if (response.status !== 202) report(response.ok ? "" : `The log cannot be shown: ${body}`);
     } catch (error) {
       report(`The log cannot be loaded: ${error.message}`);
     }

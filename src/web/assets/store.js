@@ -93,17 +93,17 @@ function takeLog(lines) {
 
 // As fetch(), but a session that has ended leads to the login.
 export async function request(path) {
-  const answer = await fetch(path);
-  if (answer.status === 401) location.assign(`/login${location.hash}`);
-  return answer;
+  const response = await fetch(path);
+  if (response.status === 401) location.assign(`/login${location.hash}`);
+  return response;
 }
 
-// What it answers; an error with its words, where it refuses.
+// The body of the response; an error with its words, where it refuses.
 export async function getJson(path) {
-  const answer = await request(path);
-  const body = await answer.json().catch(() => null);
-  if (answer.ok && body != null) return body;
-  throw new Error(body?.error ?? `the server answered ${answer.status}, and no JSON`); // a proxy did
+  const response = await request(path);
+  const body = await response.json().catch(() => null);
+  if (response.ok && body != null) return body;
+  throw new Error(body?.error ?? `the server answered ${response.status}, and no JSON`); // a proxy did
 }
 
 // A browser has six connections to a server, for all its tabs: one that nobody sees gives its own back.
@@ -120,8 +120,8 @@ document.addEventListener("visibilitychange", () => {
 
 // EventSource does not say that it needs a login: another request does.
 async function connectLater() {
-  const answer = await request("/api/server").catch(() => null);
-  if (answer?.status === 401 || source.readyState !== EventSource.CLOSED) return;
+  const response = await request("/api/server").catch(() => null);
+  if (response?.status === 401 || source.readyState !== EventSource.CLOSED) return;
   clearTimeout(retry);
   retry = setTimeout(() => document.hidden || connect(), 5000);
 }

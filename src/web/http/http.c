@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "base/system/listen.h"
 #include "web/http/http_connections.h"
-#include "web/http/page_answer.h"
+#include "web/http/page_response.h"
 #include "web/http/route.h"
 
 #include <event2/buffer.h>
@@ -32,7 +32,7 @@ struct web {
     int stop_fd;
 };
 
-/* ---- answers ---- */
+/* ---- responses ---- */
 
 /* Pages load nothing from elsewhere, and nobody shows them in a frame. */
 static void add_headers(struct evkeyvalq *headers, const char *type)
@@ -55,35 +55,35 @@ static void free_body(const void *bytes, size_t length, void *body)
 }
 
 /* The body is taken. */
-static void send_answer(struct evhttp_request *evhttp_request, struct web_answer *answer)
+static void send_response(struct evhttp_request *evhttp_request, struct web_response *response)
 {
     struct evkeyvalq *headers = evhttp_request_get_output_headers(evhttp_request);
-    _cleanup_(memory_free) char *length = text_format("%zu", answer->body.length);
-    add_headers(headers, answer->type);
+    _cleanup_(memory_free) char *length = text_format("%zu", response->body.length);
+    add_headers(headers, response->type);
     evhttp_add_header(headers, "Content-Length", length);
     evhttp_add_header(headers, "Connection", "close");
     if (evhttp_request_get_command(evhttp_request) != EVHTTP_REQ_HEAD) {
-        size_t bytes = answer->body.length;
-        char *body = text_take(&answer->body);
+        size_t bytes = response->body.length;
+        char *body = text_take(&response->body);
         evbuffer_add_reference(evhttp_request_get_output_buffer(evhttp_request), body, bytes,
                                free_body, body);
     }
-    evhttp_send_reply(evhttp_request, answer->code, NULL, NULL);
+    evhttp_send_reply(evhttp_request, response->code, NULL, NULL);
 }
 
-/* The page is a stream. True: it is open, and whoever reads it is answered by it; otherwise the
- * answer says what there is instead. */
+/* The page is a stream. True: it is open, and it responds to whoever reads it; otherwise the
+ * response says what there is instead. */
 static bool open_stream(struct web *web, const struct web_page *page,
                         struct web_connection *connection, struct evhttp_request *evhttp_request,
-                        struct web_answer *answer)
+                        struct web_response *response)
 {
     if (evhttp_request_get_command(evhttp_request) == EVHTTP_REQ_HEAD) {
-        answer->type = stream_type;
+        response->type = stream_type;
         return false;
     }
     if (connection == NULL ||
         !web_streams_make_room(web->streams, evhttp_request_get_connection(evhttp_request))) {
-        web_refuse_text(answer, 503,
+        web_refuse_text(response, 503,
                         "too many readers of this page are connected: try again later\n");
         return false;
     }
@@ -93,24 +93,24 @@ static bool open_stream(struct web *web, const struct web_page *page,
     return true;
 }
 
-/* A connection that has lost its place (NULL) is closed, whatever it is answered. */
-static void answer_request(struct evhttp_request *evhttp_request, void *argument)
+/* A connection that has lost its place (NULL) is closed, whatever the response. */
+static void respond(struct evhttp_request *evhttp_request, void *argument)
 {
     struct web *web = argument;
-    struct web_answer answer = {.code = HTTP_OK, .type = text_type};
+    struct web_response response = {.code = HTTP_OK, .type = text_type};
     bool has_body = evhttp_request_get_command(evhttp_request) != EVHTTP_REQ_HEAD;
 
     struct web_connection *connection =
         web_connection_request(web->connections, evhttp_request_get_connection(evhttp_request));
-    const struct web_page *stream = web_route_answer(&web->settings, evhttp_request, &answer);
-    if (stream != NULL && open_stream(web, stream, connection, evhttp_request, &answer))
+    const struct web_page *stream = web_route_respond(&web->settings, evhttp_request, &response);
+    if (stream != NULL && open_stream(web, stream, connection, evhttp_request, &response))
         return;
-    if (has_body && connection != NULL && !web_connection_owe(connection, answer.body.length)) {
-        answer.type = text_type;
-        web_refuse_text(&answer, 503, "other answers are not read yet: try again later\n");
+    if (has_body && connection != NULL && !web_connection_owe(connection, response.body.length)) {
+        response.type = text_type;
+        web_refuse_text(&response, 503, "other responses are not read yet: try again later\n");
     }
-    send_answer(evhttp_request, &answer);
-    text_done(&answer.body);
+    send_response(evhttp_request, &response);
+    text_done(&response.body);
 }
 
 /* ---- the server ---- */
@@ -170,7 +170,7 @@ static void make_http(struct web *web, int fd)
     web->http = evhttp_new(web->base);
     evhttp_set_max_headers_size(web->http, WEB_MAX_HEADER_BYTES);
     evhttp_set_max_body_size(web->http, web->settings.login == NULL ? 0 : WEB_MAX_FORM_BYTES);
-    evhttp_set_gencb(web->http, answer_request, web);
+    evhttp_set_gencb(web->http, respond, web);
     web->connections = web_connections_new(
         web->http, evconnlistener_new(web->base, NULL, NULL,
                                       LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd));

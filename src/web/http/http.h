@@ -4,7 +4,7 @@
  * (login.h) pages that are not open get 401 without it, and /login is where browsers show the
  * token.
  *
- * A connection carries one request: it is closed after the answer, or after 5 s in any case
+ * A connection carries one request: it is closed after the response, or after 5 s in any case
  * (http_connections.h). Streams (stream.h) stay open, and have a limit of their own. A request for
  * a host that is not permitted (host.h) gets 403.
  *

@@ -23,7 +23,7 @@ enum { MAX_EVICTED = MAX_CONNECTIONS / 2 };
 /* What a client sends behind its request is read by nobody, and stays in the kernel. */
 enum { MAX_UNREAD_BYTES = 2 * WEB_MAX_HEADER_BYTES };
 
-/* Of all answers that are not read yet. Small ones, such as those of probes, are always sent. */
+/* Of all responses that are not read yet. Small ones, such as those of probes, are always sent. */
 enum { MAX_OWED_BYTES = 16 << 20, SMALL_BYTES = 16 << 10 };
 
 static const struct timeval connection_timeout = {5, 0};
@@ -35,7 +35,7 @@ struct web_connection {
     /* A reference of ours: the descriptor stays open as long as we use it. */
     struct bufferevent *stream;
     struct event *deadline;
-    size_t owed;               /* the bytes of its answer */
+    size_t owed;               /* the bytes of its response */
     bool has_place;            /* among those that are answered once */
     bool has_requested;        /* evhttp calls us at its end */
     struct web_reader *reader; /* NULL: it is answered once */

@@ -3,7 +3,7 @@
  * neither. Each is answered once within 5 s, or stays as a reader of a stream (stream.h).
  *
  * Beyond the limit the first one of the address that has the most is closed for each that comes or
- * waits, so that silent ones do not lock out probes and scrapers. Answers that are not read take
+ * waits, so that silent ones do not lock out probes and scrapers. Responses that are not read take
  * memory: an address may have as much of it as it leaves to the others.
  *
  * Threads: the HTTP server's.
@@ -34,8 +34,8 @@ void web_connections_free(struct web_connections *connections, struct evhttp *ht
 struct web_connection *web_connection_request(const struct web_connections *connections,
                                               struct evhttp_connection *evhttp_connection);
 
-/* Notes that the connection is to be sent an answer of so many bytes. False: there is no room for
- * it, beside answers that are not read yet. */
+/* Notes that the connection is to be sent a response of so many bytes. False: there is no room for
+ * it, beside responses that are not read yet. */
 bool web_connection_owe(struct web_connection *connection, size_t bytes);
 
 /* Makes the connection a reader's, which neither the deadline nor the limit concerns. */

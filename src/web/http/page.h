@@ -2,9 +2,9 @@
  * What a page of the HTTP port is: a path, and the function that writes what a GET of it returns.
  *
  *     static void write_version(void *context, const struct web_request *request,
- *                               struct web_answer *answer)
+ *                               struct web_response *response)
  *     {
- *         text_add(&answer->body, "1.2\n");
+ *         text_add(&response->body, "1.2\n");
  *     }
  *
  *     {.path = "/version", .get = write_version}
@@ -13,7 +13,7 @@
  * lab/rehearsal_http.c. The first row that fits a path is its page: a row after one whose path ends
  * with "/" and begins its own is never found, and none after "/".
  *
- * A page reads its request with page_request.h, and answers or refuses it with page_answer.h. It
+ * A page reads its request with page_request.h, and responds to it with page_response.h. It
  * writes JSON with web/json.h and lists with web/list_page.h.
  *
  * The modules of web/; each uses only those above it:
@@ -24,11 +24,11 @@
  *   http/address           clients by address, for limits
  *   http/host              which Host a request may have
  *   http/login             the token, and the cookie that stands for it
- *   http/stream            answers that go on
+ *   http/stream            responses that go on
  *   http/page              this header
  *   http/settings          what the port serves, and to whom
  *   http/page_request      what a page reads of a request
- *   http/page_answer       what a page answers: JSON, or a refusal
+ *   http/page_response     what a page writes: JSON, or a refusal
  *   http/http_connections  how many connections there are, and for how long
  *   http/route             a request finds its page, or is refused
  *   http/http              the port
@@ -53,13 +53,13 @@
 #include <stdbool.h>
 
 struct web_request;
-struct web_answer;
+struct web_response;
 
 struct web_page {
     const char *path; /* "/metrics"; "/api/triggers/" stands for what lies below it */
-    void (*get)(void *context, const struct web_request *request, struct web_answer *answer);
+    void (*get)(void *context, const struct web_request *request, struct web_response *response);
     void *context;
-    const struct web_stream *stream; /* NULL, or an answer that goes on, in the place of `get` */
+    const struct web_stream *stream; /* NULL, or a response that goes on, in the place of `get` */
     bool is_open;                    /* whoever has no login reads it, too */
 };
 

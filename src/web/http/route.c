@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/system/host_port.h"
-#include "web/http/page_answer.h"
 #include "web/http/page_request.h"
+#include "web/http/page_response.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -102,13 +102,13 @@ static const char *find_refused_host(const struct web_settings *settings,
 }
 
 static bool check_host(const struct web_settings *settings, struct evhttp_request *evhttp_request,
-                       struct web_answer *answer)
+                       struct web_response *response)
 {
     const char *refused = find_refused_host(settings, evhttp_request);
     if (refused == NULL)
         return true;
-    answer->code = 403;
-    text_addf(&answer->body,
+    response->code = 403;
+    text_addf(&response->body,
               "host \"%.*s\" is not permitted: use an IP address or localhost, or add the name to "
               "--http-hosts of the server\n",
               (int)text_cut(refused, MAX_SHOWN_BYTES), refused);
@@ -133,9 +133,9 @@ static int64_t unix_s(void)
 }
 
 static void redirect(struct evhttp_request *evhttp_request, const char *path,
-                     struct web_answer *answer)
+                     struct web_response *response)
 {
-    answer->code = 303;
+    response->code = 303;
     add_header(evhttp_request, "Location", path);
 }
 
@@ -158,17 +158,17 @@ static bool needs_login(const struct web_login *login, const struct web_page *pa
 
 /* Browsers request HTML when somebody goes to a page, and keep its fragment. */
 static void demand_login(struct web_login *login, struct evhttp_request *evhttp_request,
-                         struct web_answer *answer)
+                         struct web_response *response)
 {
     const char *accept = header_of(evhttp_request, "Accept");
     if (header_of(evhttp_request, "Authorization") != NULL)
         count_wrong_token(login, evhttp_request);
     if (accept != NULL && text_starts_with(accept, "text/html")) {
-        redirect(evhttp_request, "/login", answer);
+        redirect(evhttp_request, "/login", response);
         return;
     }
     add_header(evhttp_request, "WWW-Authenticate", "Bearer realm=\"Backlog\"");
-    web_refuse_text(answer, 401,
+    web_refuse_text(response, 401,
                     "a token is needed: \"Authorization: Bearer TOKEN\" with that of the server's "
                     "--http-token-file\n");
 }
@@ -185,7 +185,7 @@ static bool is_https(struct evhttp_request *evhttp_request)
 
 /* The token is in a form. */
 static void log_in(struct web_login *login, struct evhttp_request *evhttp_request,
-                   struct web_answer *answer)
+                   struct web_response *response)
 {
     struct evbuffer *body = evhttp_request_get_input_buffer(evhttp_request);
     size_t length = evbuffer_get_length(body);
@@ -201,26 +201,27 @@ static void log_in(struct web_login *login, struct evhttp_request *evhttp_reques
         add_header(evhttp_request, "Set-Cookie", cookie);
     else if (token != NULL)
         count_wrong_token(login, evhttp_request);
-    redirect(evhttp_request, cookie != NULL ? "/" : "/login?wrong", answer);
+    redirect(evhttp_request, cookie != NULL ? "/" : "/login?wrong", response);
     evhttp_clear_headers(&form);
 }
 
 /* A browser does not send the cookie (SameSite=Strict) with a form of another site, which so ends
  * no session. */
 static void log_out(const struct web_login *login, struct evhttp_request *evhttp_request,
-                    struct web_answer *answer)
+                    struct web_response *response)
 {
     if (web_login_permits(login, NULL, header_of(evhttp_request, "Cookie"), unix_s()))
         add_header(evhttp_request, "Set-Cookie", web_login_no_cookie);
-    redirect(evhttp_request, "/login", answer);
+    redirect(evhttp_request, "/login", response);
 }
 
 /* ---- by method ---- */
 
-/* Returns the page where that is a stream, as web_route_answer(). */
-static const struct web_page *answer_get(const struct web_settings *settings,
-                                         struct evhttp_request *evhttp_request, const char *path,
-                                         const char *query, struct web_answer *answer)
+/* Returns the page where that is a stream, as web_route_respond(). */
+static const struct web_page *respond_to_get(const struct web_settings *settings,
+                                             struct evhttp_request *evhttp_request,
+                                             const char *path, const char *query,
+                                             struct web_response *response)
 {
     struct evkeyvalq parameters;
     TAILQ_INIT(&parameters);
@@ -229,41 +230,42 @@ static const struct web_page *answer_get(const struct web_settings *settings,
     _cleanup_(request_done) struct web_request request = {.target = target,
                                                           .parameters = &parameters};
     if (!parse_parameters(query, &parameters)) {
-        web_refuse_text(answer, HTTP_BADREQUEST, "invalid query string\n");
+        web_refuse_text(response, HTTP_BADREQUEST, "invalid query string\n");
         return NULL;
     }
     const struct web_page *page = find_page(settings, path, &request);
     if (needs_login(settings->login, page, evhttp_request))
-        demand_login(settings->login, evhttp_request, answer);
+        demand_login(settings->login, evhttp_request, response);
     else if (page == NULL)
-        web_refuse_path(answer);
+        web_refuse_path(response);
     else if (page->stream != NULL)
         return page;
     else
-        page->get(page->context, &request, answer);
+        page->get(page->context, &request, response);
     return NULL;
 }
 
-static void refuse_method(struct evhttp_request *evhttp_request, struct web_answer *answer)
+static void refuse_method(struct evhttp_request *evhttp_request, struct web_response *response)
 {
     add_header(evhttp_request, "Allow", "GET, HEAD");
-    web_refuse_text(answer, HTTP_BADMETHOD, "method not allowed: only GET and HEAD\n");
+    web_refuse_text(response, HTTP_BADMETHOD, "method not allowed: only GET and HEAD\n");
 }
 
-static void answer_post(const struct web_settings *settings, struct evhttp_request *evhttp_request,
-                        const char *path, struct web_answer *answer)
+static void respond_to_post(const struct web_settings *settings,
+                            struct evhttp_request *evhttp_request, const char *path,
+                            struct web_response *response)
 {
     if (settings->login != NULL && text_equal(path, "/login"))
-        log_in(settings->login, evhttp_request, answer);
+        log_in(settings->login, evhttp_request, response);
     else if (settings->login != NULL && text_equal(path, "/logout"))
-        log_out(settings->login, evhttp_request, answer);
+        log_out(settings->login, evhttp_request, response);
     else
-        refuse_method(evhttp_request, answer);
+        refuse_method(evhttp_request, response);
 }
 
-const struct web_page *web_route_answer(const struct web_settings *settings,
-                                        struct evhttp_request *evhttp_request,
-                                        struct web_answer *answer)
+const struct web_page *web_route_respond(const struct web_settings *settings,
+                                         struct evhttp_request *evhttp_request,
+                                         struct web_response *response)
 {
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(evhttp_request);
     const char *path = uri == NULL ? NULL : evhttp_uri_get_path(uri);
@@ -271,14 +273,14 @@ const struct web_page *web_route_answer(const struct web_settings *settings,
     bool is_get = method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD;
     bool is_post = method == EVHTTP_REQ_POST;
     path = path == NULL ? "" : path;
-    if ((is_get || is_post) && !check_host(settings, evhttp_request, answer))
+    if ((is_get || is_post) && !check_host(settings, evhttp_request, response))
         return NULL;
     if (is_get)
-        return answer_get(settings, evhttp_request, path,
-                          uri == NULL ? NULL : evhttp_uri_get_query(uri), answer);
+        return respond_to_get(settings, evhttp_request, path,
+                              uri == NULL ? NULL : evhttp_uri_get_query(uri), response);
     if (is_post)
-        answer_post(settings, evhttp_request, path, answer);
+        respond_to_post(settings, evhttp_request, path, response);
     else
-        refuse_method(evhttp_request, answer);
+        refuse_method(evhttp_request, response);
     return NULL;
 }

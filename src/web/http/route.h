@@ -1,5 +1,5 @@
 /*
- * A request of the HTTP port: who may read, which page it is for, and what is answered.
+ * A request of the HTTP port: who may read, which page it is for, and what the response is.
  *
  * Threads: the HTTP server's.
  */
@@ -13,10 +13,10 @@ enum { WEB_MAX_FORM_BYTES = 4 * WEB_LOGIN_MAX_BYTES };
 
 struct evhttp_request;
 
-/* Writes the answer, and returns NULL. Where the page is a stream, it writes nothing and returns
+/* Writes the response, and returns NULL. Where the page is a stream, it writes nothing and returns
  * the page. */
-const struct web_page *web_route_answer(const struct web_settings *settings,
-                                        struct evhttp_request *evhttp_request,
-                                        struct web_answer *answer);
+const struct web_page *web_route_respond(const struct web_settings *settings,
+                                         struct evhttp_request *evhttp_request,
+                                         struct web_response *response);
 
 #endif

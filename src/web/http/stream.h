@@ -1,5 +1,5 @@
 /*
- * Streams: answers that go on (server-sent events). A reader is sent at once what is there, then
+ * Streams: responses that go on (server-sent events). A reader is sent at once what is there, then
  * what is new after each tick of its page. It is sent a piece when it has taken all of the one
  * before, so that one that is slow or never reads costs one piece of memory, and gets the newest
  * state when it can. One that takes nothing for 30 s is closed.
@@ -46,7 +46,7 @@ void web_streams_free(struct web_streams *streams);
  * if that has at least two more than the address of the one that comes. False: there is no room. */
 bool web_streams_make_room(struct web_streams *streams, struct evhttp_connection *next);
 
-/* Begins the answer to the request; the headers of the answer are set already. */
+/* Begins the response to the request; its headers are set already. */
 struct web_reader *web_streams_open(struct web_streams *streams, const struct web_stream *hooks,
                                     void *context, struct evhttp_request *request);
 

@@ -1,8 +1,8 @@
 #include "web/pages/assets.h"
 
 #include "base/memory.h"
-#include "web/http/page_answer.h"
 #include "web/http/page_request.h"
+#include "web/http/page_response.h"
 
 static const struct {
     const char *ending;
@@ -13,42 +13,43 @@ static const struct {
     {".txt", "text/plain; charset=utf-8"},
 };
 
-static bool write_asset(const char *name, struct web_answer *answer)
+static bool write_asset(const char *name, struct web_response *response)
 {
     for (const struct asset *asset = assets; asset->name != NULL; asset++) {
         if (!text_equal(asset->name, name))
             continue;
         for (size_t i = 0; i < ARRAY_LENGTH(types); i++)
             if (text_ends_with(name, types[i].ending))
-                answer->type = types[i].type;
-        text_add_bytes(&answer->body, asset->bytes, asset->length);
+                response->type = types[i].type;
+        text_add_bytes(&response->body, asset->bytes, asset->length);
         return true;
     }
     return false;
 }
 
-void assets_index(void *context, const struct web_request *request, struct web_answer *answer)
+void assets_index(void *context, const struct web_request *request, struct web_response *response)
 {
     (void)context;
     if (request->below_count > 0)
-        web_refuse_path(answer);
-    else if (!write_asset("index.html", answer))
-        text_add(&answer->body, "This build of Backlog has no dashboard (BACKLOG_DASHBOARD=OFF).\n"
-                                "See /metrics and /api/triggers.\n");
+        web_refuse_path(response);
+    else if (!write_asset("index.html", response))
+        text_add(&response->body,
+                 "This build of Backlog has no dashboard (BACKLOG_DASHBOARD=OFF).\n"
+                 "See /metrics and /api/triggers.\n");
 }
 
-void assets_login(void *context, const struct web_request *request, struct web_answer *answer)
+void assets_login(void *context, const struct web_request *request, struct web_response *response)
 {
     (void)context;
     (void)request;
-    if (!write_asset("login.html", answer))
-        text_add(&answer->body, "This build of Backlog has no login page "
-                                "(BACKLOG_DASHBOARD=OFF): use a bearer token.\n");
+    if (!write_asset("login.html", response))
+        text_add(&response->body, "This build of Backlog has no login page "
+                                  "(BACKLOG_DASHBOARD=OFF): use a bearer token.\n");
 }
 
-void assets_file(void *context, const struct web_request *request, struct web_answer *answer)
+void assets_file(void *context, const struct web_request *request, struct web_response *response)
 {
     (void)context;
-    if (request->below_count != 1 || !write_asset(request->below[0], answer))
-        web_refuse_path(answer);
+    if (request->below_count != 1 || !write_asset(request->below[0], response))
+        web_refuse_path(response);
 }

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
-#include "web/http/page_answer.h"
+#include "web/http/page_response.h"
 #include "web/json.h"
 #include "web/list_page.h"
 #include "web/pages/server_figures.h"
@@ -146,40 +146,42 @@ void dashboard_tick(void *context)
 
 /* ---- the pages ---- */
 
-void dashboard_trend(void *context, const struct web_request *request, struct web_answer *answer)
+void dashboard_trend(void *context, const struct web_request *request,
+                     struct web_response *response)
 {
     const struct dashboard *dashboard = context;
     (void)request;
     _cleanup_(json_done) json_t *trend = server_figures_trend_json(dashboard->figures);
-    web_answer_json(answer, trend);
+    web_respond_json(response, trend);
 }
 
-void dashboard_server(void *context, const struct web_request *request, struct web_answer *answer)
+void dashboard_server(void *context, const struct web_request *request,
+                      struct web_response *response)
 {
     struct dashboard *dashboard = context;
     (void)request;
     if (!count(dashboard)) {
-        walk_refuse_busy(answer);
+        walk_refuse_busy(response);
         return;
     }
     _cleanup_(json_done) json_t *server = server_figures_json(
         dashboard->figures, trigger_rows_totals(dashboard->rows), clock_now_ms());
-    web_answer_json(answer, server);
+    web_respond_json(response, server);
 }
 
 void dashboard_connections(void *context, const struct web_request *request,
-                           struct web_answer *answer)
+                           struct web_response *response)
 {
     struct dashboard *dashboard = context;
     struct list_page page;
     if (!list_page_begin(&page, "connections", request, MAX_LISTED_CONNECTIONS,
-                         MAX_LISTED_CONNECTIONS, answer))
+                         MAX_LISTED_CONNECTIONS, response))
         return;
     engine_connections(dashboard->settings.engine, list_connection, &page);
     list_page_end(&page);
 }
 
-void dashboard_log(void *context, const struct web_request *request, struct web_answer *answer)
+void dashboard_log(void *context, const struct web_request *request, struct web_response *response)
 {
     _cleanup_(json_done) json_t *page = json_object();
     json_t *array = json_array();
@@ -193,5 +195,5 @@ void dashboard_log(void *context, const struct web_request *request, struct web_
     }
     free(lines);
     web_json_set(page, "lines", array);
-    web_answer_json(answer, page);
+    web_respond_json(response, page);
 }

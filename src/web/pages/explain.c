@@ -2,8 +2,8 @@
 
 #include "base/memory.h"
 #include "scale/policy/policy_words.h"
-#include "web/http/page_answer.h"
 #include "web/http/page_request.h"
+#include "web/http/page_response.h"
 #include "web/json.h"
 #include "web/list_page.h"
 #include "web/trigger_fields.h"
@@ -288,16 +288,16 @@ static int newest_first(const void *one, const void *other)
 }
 
 /* A ScaledObject that was edited has its former triggers until they are forgotten. */
-static void write_found(struct explain_search *search, struct web_answer *answer)
+static void write_found(struct explain_search *search, struct web_response *response)
 {
-    answer->type = "application/json";
-    text_add(&answer->body, "[");
+    response->type = "application/json";
+    text_add(&response->body, "[");
     qsort(search->found, search->found_count, sizeof(*search->found), newest_first);
     for (size_t i = 0; i < search->found_count; i++) {
-        text_add(&answer->body, i > 0 ? ",\n" : "");
-        text_add(&answer->body, search->found[i].json);
+        text_add(&response->body, i > 0 ? ",\n" : "");
+        text_add(&response->body, search->found[i].json);
     }
-    text_add(&answer->body, "]\n");
+    text_add(&response->body, "]\n");
 }
 
 static void search_done(struct explain_search *search)
@@ -319,30 +319,30 @@ static void add_to_list(void *context, struct trigger *trigger, int64_t now_ms)
         list_page_add(&list->page, summarise(trigger, now_ms));
 }
 
-void explain_list(void *context, const struct web_request *request, struct web_answer *answer)
+void explain_list(void *context, const struct web_request *request, struct web_response *response)
 {
     const struct walk_source *source = context;
     struct explain_list list = {.namespace = web_parameter(request, "namespace")};
-    if (!list_page_begin(&list.page, "triggers", request, USUAL_LIMIT, MAX_LIMIT, answer))
+    if (!list_page_begin(&list.page, "triggers", request, USUAL_LIMIT, MAX_LIMIT, response))
         return;
     if (walk(source, add_to_list, &list))
         list_page_end(&list.page);
     else
-        walk_refuse_busy(answer);
+        walk_refuse_busy(response);
 }
 
-void explain_one(void *context, const struct web_request *request, struct web_answer *answer)
+void explain_one(void *context, const struct web_request *request, struct web_response *response)
 {
     const struct walk_source *source = context;
     if (request->below_count != 2) {
-        web_refuse(answer, 404, "not found: the path is /api/triggers/NAMESPACE/NAME");
+        web_refuse(response, 404, "not found: the path is /api/triggers/NAMESPACE/NAME");
         return;
     }
     _cleanup_(search_done) struct explain_search search = {0};
     if (!walk_object(source, request->below[0], request->below[1], add_found, &search))
-        walk_refuse_busy(answer);
+        walk_refuse_busy(response);
     else if (search.found_count == 0)
-        walk_refuse_unknown_object(answer);
+        walk_refuse_unknown_object(response);
     else
-        write_found(&search, answer);
+        write_found(&search, response);
 }

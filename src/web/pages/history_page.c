@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "scale/trigger/trigger_replay.h"
-#include "web/http/page_answer.h"
 #include "web/http/page_request.h"
+#include "web/http/page_response.h"
 #include "web/json.h"
 #include "web/trigger_fields.h"
 #include "web/trigger_json.h"
@@ -118,11 +118,11 @@ static void write_series(const struct series *series, double offset_ms, struct t
     text_add(body, "]");
 }
 
-static void write_json(const struct history_search *search, struct web_answer *answer)
+static void write_json(const struct history_search *search, struct web_response *response)
 {
-    struct text *body = &answer->body;
+    struct text *body = &response->body;
     double offset_ms = clock_unix_offset_ms();
-    answer->type = "application/json";
+    response->type = "application/json";
     json_t *page = json_object();
     web_json_set(page, "namespace", web_json_text(search->namespace));
     web_json_set(page, "name", web_json_text(search->name));
@@ -157,11 +157,11 @@ static void add_cell(struct text *text, const struct trigger_field *field,
         text_addf(text, "%.15g", number);
 }
 
-static void write_csv(const struct series *series, struct web_answer *answer)
+static void write_csv(const struct series *series, struct web_response *response)
 {
-    struct text *text = &answer->body;
+    struct text *text = &response->body;
     double offset_ms = clock_unix_offset_ms();
-    answer->type = "text/csv; charset=utf-8";
+    response->type = "text/csv; charset=utf-8";
     text_add(text, "time");
     TRIGGER_FIELD_FOREACH(field, VIEW_CSV)
         text_addf(text, ",%s", field->column);
@@ -188,7 +188,7 @@ static const struct series *find_series(const struct history_search *search, uin
 
 /* Whether there is the one trigger that is wanted; CSV is always of one. */
 static bool check_trigger(const struct history_search *search, bool is_csv,
-                          struct web_answer *answer)
+                          struct web_response *response)
 {
     _cleanup_(text_done) struct text why = {0};
     bool is_any = search->only == 0 && (!is_csv || search->count == 1);
@@ -198,21 +198,21 @@ static bool check_trigger(const struct history_search *search, bool is_csv,
               is_csv ? "CSV is of one trigger" : "trigger is the id of one", search->count);
     for (size_t i = 0; i < search->count; i++)
         text_addf(&why, "%s%" PRIu64, i > 0 ? " or " : "", search->items[i].id);
-    web_refuse(answer, 400, why.bytes);
+    web_refuse(response, 400, why.bytes);
     return false;
 }
 
-void history_page(void *context, const struct web_request *request, struct web_answer *answer)
+void history_page(void *context, const struct web_request *request, struct web_response *response)
 {
     const char *format = web_parameter(request, "format");
     const char *id = web_parameter(request, "trigger");
     bool is_csv = format != NULL && text_equal(format, "csv");
     if (request->below_count != 2) {
-        web_refuse(answer, 404, "not found: the path is /api/history/NAMESPACE/NAME");
+        web_refuse(response, 404, "not found: the path is /api/history/NAMESPACE/NAME");
         return;
     }
     if (format != NULL && !is_csv && !text_equal(format, "json")) {
-        web_refuse(answer, 400, "format must be json or csv");
+        web_refuse(response, 400, "format must be json or csv");
         return;
     }
     _cleanup_(search_free) struct history_search *search = memory_new(sizeof(*search));
@@ -221,13 +221,13 @@ void history_page(void *context, const struct web_request *request, struct web_a
     if (id != NULL && (!web_parse_number(id, &search->only) || search->only == 0))
         search->only = UINT64_MAX; /* nobody's */
     if (!walk_object(context, search->namespace, search->name, visit, search))
-        walk_refuse_busy(answer);
+        walk_refuse_busy(response);
     else if (search->count == 0)
-        walk_refuse_unknown_object(answer);
-    else if (!check_trigger(search, is_csv, answer))
+        walk_refuse_unknown_object(response);
+    else if (!check_trigger(search, is_csv, response))
         return;
     else if (is_csv)
-        write_csv(search->only == 0 ? search->items : find_series(search, search->only), answer);
+        write_csv(search->only == 0 ? search->items : find_series(search, search->only), response);
     else
-        write_json(search, answer);
+        write_json(search, response);
 }
