@@ -19,7 +19,7 @@ bool list_page_begin(struct list_page *page, const char *name, const struct web_
         return false;
     }
     page->limit = count < max_limit ? (size_t)count : max_limit;
-    response->type = "application/json";
+    response->type = web_type_json;
     text_addf(&response->body, "{\"%s\": [", name);
     return true;
 }

@@ -32,7 +32,7 @@ static void write_segments(void *context, const struct web_request *request,
                            struct web_response *response)
 {
     (void)context;
-    response->type = "application/json";
+    response->type = web_type_json;
     for (size_t i = 0; i < request->below_count; i++)
         text_addf(&response->body, "<%s>", request->below[i]);
 }
@@ -389,6 +389,18 @@ static void silent_clients_are_let_in_many_at_a_time(void **state)
         close(clients[i]);
 }
 
+static void a_refusal_in_text_replaces_what_a_page_has_written(void **state)
+{
+    (void)state;
+    struct web_response response = {.code = 200, .type = web_type_json};
+    text_add(&response.body, "[1, 2");
+    web_refuse_text(&response, 503, "try again\n");
+    assert_int_equal(response.code, 503);
+    assert_string_equal(response.type, "text/plain; charset=utf-8");
+    assert_string_equal(response.body.bytes, "try again\n");
+    text_done(&response.body);
+}
+
 /* The address that has the most loses the oldest: a probe that was there before has its time. */
 static bool is_answered_with(int fd, const char *begin)
 {
@@ -659,6 +671,7 @@ int main(void)
         TEST(silent_clients_do_not_block_others),
         TEST(a_connection_is_closed_only_for_another),
         TEST(silent_clients_are_let_in_many_at_a_time),
+        cmocka_unit_test(a_refusal_in_text_replaces_what_a_page_has_written),
         TEST(responses_that_are_not_read_are_bounded),
         TEST(a_flood_from_one_address_closes_no_connection_of_another),
         TEST(readers_of_one_address_leave_places_to_others),

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 static const char stream_type[] = "text/event-stream; charset=utf-8";
-static const char text_type[] = "text/plain; charset=utf-8";
 static const struct timeval second = {1, 0};
 
 struct web {
@@ -97,7 +96,7 @@ static bool open_stream(struct web *web, const struct web_page *page,
 static void respond(struct evhttp_request *evhttp_request, void *argument)
 {
     struct web *web = argument;
-    struct web_response response = {.code = HTTP_OK, .type = text_type};
+    struct web_response response = {.code = HTTP_OK, .type = web_type_text};
     bool has_body = evhttp_request_get_command(evhttp_request) != EVHTTP_REQ_HEAD;
 
     struct web_connection *connection =
@@ -105,10 +104,8 @@ static void respond(struct evhttp_request *evhttp_request, void *argument)
     const struct web_page *stream = web_route_respond(&web->settings, evhttp_request, &response);
     if (stream != NULL && open_stream(web, stream, connection, evhttp_request, &response))
         return;
-    if (has_body && connection != NULL && !web_connection_owe(connection, response.body.length)) {
-        response.type = text_type;
+    if (has_body && connection != NULL && !web_connection_owe(connection, response.body.length))
         web_refuse_text(&response, 503, "other responses are not read yet: try again later\n");
-    }
     send_response(evhttp_request, &response);
     text_done(&response.body);
 }

@@ -4,9 +4,12 @@
 #include "base/text.h"
 #include "web/json.h"
 
+const char web_type_json[] = "application/json";
+const char web_type_text[] = "text/plain; charset=utf-8";
+
 void web_respond_json(struct web_response *response, json_t *json)
 {
-    response->type = "application/json";
+    response->type = web_type_json;
     web_json_add(&response->body, json_incref(json), JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     text_add(&response->body, "\n");
 }
@@ -23,6 +26,7 @@ void web_refuse(struct web_response *response, int code, const char *why)
 void web_refuse_text(struct web_response *response, int code, const char *text)
 {
     response->code = code;
+    response->type = web_type_text;
     text_clear(&response->body);
     text_add(&response->body, text);
 }

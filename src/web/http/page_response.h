@@ -10,19 +10,23 @@
 
 #include <jansson.h>
 
+/* Values of `type`; pages may have others. */
+extern const char web_type_json[];
+extern const char web_type_text[];
+
 struct web_response {
     int code;         /* 200, if the page sets no other */
-    const char *type; /* static; plain text, if the page sets no other */
+    const char *type; /* static; web_type_text, if the page sets no other */
     struct text body;
 };
 
 /* Responds with `json`, which is borrowed. */
 void web_respond_json(struct web_response *response, json_t *json);
 
-/* Responds with the status `code` and {"error": why}. */
+/* Responds with the status `code` and {"error": why}, in the place of what was written. */
 void web_refuse(struct web_response *response, int code, const char *why);
 
-/* Responds with the status `code` and this text alone, for what is no page. */
+/* Responds with the status `code` and this text, in the place of what was written. */
 void web_refuse_text(struct web_response *response, int code, const char *text);
 
 /* Responds that no page has the path: 404, in plain text. */

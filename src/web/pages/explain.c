@@ -290,7 +290,7 @@ static int newest_first(const void *one, const void *other)
 /* A ScaledObject that was edited has its former triggers until they are forgotten. */
 static void write_found(struct explain_search *search, struct web_response *response)
 {
-    response->type = "application/json";
+    response->type = web_type_json;
     text_add(&response->body, "[");
     qsort(search->found, search->found_count, sizeof(*search->found), newest_first);
     for (size_t i = 0; i < search->found_count; i++) {

@@ -122,7 +122,7 @@ static void write_json(const struct history_search *search, struct web_response 
 {
     struct text *body = &response->body;
     double offset_ms = clock_unix_offset_ms();
-    response->type = "application/json";
+    response->type = web_type_json;
     json_t *page = json_object();
     web_json_set(page, "namespace", web_json_text(search->namespace));
     web_json_set(page, "name", web_json_text(search->name));
