@@ -6,8 +6,8 @@
 #include "config/kubernetes_name.h"
 #include "kubernetes/workers/worker_monitor.h"
 #include "web/http/page_request.h"
-#include "web/http/page_response.h"
 #include "web/json.h"
+#include "web/json_response.h"
 
 #include <stdlib.h>
 #include <string.h>

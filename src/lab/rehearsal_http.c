@@ -10,8 +10,8 @@
 #include "lab/server_tables.h"
 #include "web/http/http.h"
 #include "web/http/page_request.h"
-#include "web/http/page_response.h"
 #include "web/json.h"
+#include "web/json_response.h"
 #include "web/live_tables.h"
 #include "web/pages/assets.h"
 

@@ -1,8 +1,8 @@
 #include "web/list_page.h"
 
 #include "web/http/page_request.h"
-#include "web/http/page_response.h"
 #include "web/json.h"
+#include "web/json_response.h"
 
 bool list_page_begin(struct list_page *page, const char *name, const struct web_request *request,
                      size_t usual_limit, size_t max_limit, struct web_response *response)

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "web/http/page_response.h"
+#include "web/json_response.h"
 
 struct walk {
     const struct walk_source *source;

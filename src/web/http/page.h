@@ -13,14 +13,11 @@
  * lab/rehearsal_http.c. The first row that fits a path is its page: a row after one whose path ends
  * with "/" and begins its own is never found, and none after "/".
  *
- * A page reads its request with page_request.h, and responds to it with page_response.h. It
- * writes JSON with web/json.h and lists with web/list_page.h.
+ * A page reads its request with page_request.h, and responds to it with page_response.h: in JSON
+ * with web/json_response.h, and web/json.h; lists with web/list_page.h.
  *
  * The modules of web/; each uses only those above it:
  *
- *   json                   numbers, times and texts as pages write them
- *   trigger_json           what a trigger measures, and its options without what is secret
- *   trigger_fields         what the views of a trigger show: a table
  *   http/address           clients by address, for limits
  *   http/host              which Host a request may have
  *   http/login             the token, and the cookie that stands for it
@@ -28,10 +25,14 @@
  *   http/page              this header
  *   http/settings          what the port serves, and to whom
  *   http/page_request      what a page reads of a request
- *   http/page_response     what a page writes: JSON, or a refusal
+ *   http/page_response     what a page writes, or a refusal
  *   http/http_connections  how many connections there are, and for how long
  *   http/route             a request finds its page, or is refused
  *   http/http              the port
+ *   json                   numbers, times and texts as pages write them
+ *   json_response          responses in JSON
+ *   trigger_json           what a trigger measures, and its options without what is secret
+ *   trigger_fields         what the views of a trigger show: a table
  *   walk                   over all triggers, some at a time under the turn lock
  *   list_page              lists that are read a page at a time
  *   live_tables            rows that change, as server-sent events
