@@ -1,9 +1,7 @@
 #include "web/json.h"
 
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "scale/table/budget.h"
 
 #include <math.h>
 
@@ -30,21 +28,11 @@ json_t *web_json_short(const char *text)
     if (text == NULL)
         return json_null();
     _cleanup_(memory_free) char *shown =
-        text_copy_bytes(text, text_cut(text, BUDGET_ROW_TEXT_BYTES));
+        text_copy_bytes(text, text_cut(text, WEB_JSON_SHORT_BYTES));
     for (char *byte = shown; *byte != '\0'; byte++)
         if ((unsigned char)*byte < ' ')
             *byte = ' ';
     return json_string(shown);
-}
-
-json_t *web_json_recent_line(const struct recent_line *line)
-{
-    json_t *object = json_object();
-    web_json_set(object, "number", json_integer((json_int_t)line->number));
-    web_json_set(object, "time", json_real((double)line->unix_ms / 1000));
-    web_json_set(object, "level", web_json_text(log_level_name((enum log_level)line->level)));
-    web_json_set(object, "text", web_json_text(line->text));
-    return object;
 }
 
 void web_json_set(json_t *object, const char *key, json_t *value)

@@ -7,7 +7,6 @@
 #define BACKLOG_WEB_JSON_H
 
 #include "base/json_cleanup.h"
-#include "base/recent_log.h"
 #include "base/text.h"
 
 #include <jansson.h>
@@ -24,13 +23,13 @@ typedef json_t *web_json_make_text(const char *text);
  */
 json_t *web_json_text(const char *text);
 
-/* Cuts the text after BUDGET_ROW_TEXT_BYTES, and writes spaces for control characters, which would
+/* Cuts the text after WEB_JSON_SHORT_BYTES, and writes spaces for control characters, which would
  * take six bytes each in JSON. NULL: null. */
+enum { WEB_JSON_SHORT_BYTES = 300 };
 json_t *web_json_short(const char *text);
 
 json_t *web_json_number(double value); /* NAN and infinity have no place in JSON: null */
 json_t *web_json_seconds(int64_t time_ms);
-json_t *web_json_recent_line(const struct recent_line *line);
 
 /* Sets a member of the object to the value, which it takes. */
 void web_json_set(json_t *object, const char *key, json_t *value);

@@ -1,8 +1,8 @@
 #include "web/live_tables.h"
 
+#include "base/json_cleanup.h"
 #include "base/memory.h"
-#include "base/recent_log.h"
-#include "web/json.h"
+#include "web/log_json.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -280,19 +280,12 @@ static bool walk_tables(const struct live_tables *tables, struct live_tables_rea
 /* True: there are more lines. */
 static bool write_log(struct live_tables_reader *reader, struct text *piece)
 {
-    struct recent_line lines[LOG_LINES_AT_A_TIME];
-    size_t count = recent_log_read(reader->log, lines, LOG_LINES_AT_A_TIME);
-    if (count == 0)
+    _cleanup_(json_done) json_t *lines = log_json_read(&reader->log, LOG_LINES_AT_A_TIME);
+    if (json_array_size(lines) == 0)
         return false;
-    _cleanup_(json_done) json_t *array = json_array();
-    for (size_t i = 0; i < count; i++) {
-        json_array_append_new(array, web_json_recent_line(&lines[i]));
-        reader->log = lines[i].number;
-        recent_line_done(&lines[i]);
-    }
-    _cleanup_(memory_free) char *json = json_dumps(array, JSON_COMPACT);
+    _cleanup_(memory_free) char *json = json_dumps(lines, JSON_COMPACT);
     text_addf(piece, "event: log\ndata: %s\n\n", json);
-    return count == LOG_LINES_AT_A_TIME;
+    return json_array_size(lines) == LOG_LINES_AT_A_TIME;
 }
 
 static bool write_news(void *context, void *argument, struct text *piece)

@@ -31,6 +31,7 @@
  *   http/http              the port
  *   json                   numbers, times and texts as pages write them
  *   json_response          responses in JSON
+ *   log_json               recent lines of the log
  *   trigger_json           what a trigger measures, and its options without what is secret
  *   trigger_fields         what the views of a trigger show: a table
  *   walk                   over all triggers, some at a time under the turn lock

@@ -6,6 +6,7 @@
 #include "web/json.h"
 #include "web/json_response.h"
 #include "web/list_page.h"
+#include "web/log_json.h"
 #include "web/pages/server_figures.h"
 #include "web/pages/trigger_rows.h"
 #include "web/trigger_json.h"
@@ -184,16 +185,9 @@ void dashboard_connections(void *context, const struct web_request *request,
 void dashboard_log(void *context, const struct web_request *request, struct web_response *response)
 {
     _cleanup_(json_done) json_t *page = json_object();
-    json_t *array = json_array();
-    struct recent_line *lines = memory_array(RECENT_LOG_LINES, sizeof(*lines));
+    uint64_t after = 0;
     (void)context;
     (void)request;
-    size_t count = recent_log_read(0, lines, RECENT_LOG_LINES);
-    for (size_t i = 0; i < count; i++) {
-        json_array_append_new(array, web_json_recent_line(&lines[i]));
-        recent_line_done(&lines[i]);
-    }
-    free(lines);
-    web_json_set(page, "lines", array);
+    web_json_set(page, "lines", log_json_read(&after, RECENT_LOG_LINES));
     web_respond_json(response, page);
 }

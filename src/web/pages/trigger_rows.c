@@ -3,12 +3,15 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "config/source_address.h"
+#include "scale/table/budget.h"
 #include "web/json.h"
 #include "web/trigger_fields.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+_Static_assert((int)WEB_JSON_SHORT_BYTES == (int)BUDGET_ROW_TEXT_BYTES, "budget.c counts rows");
 
 /* A query that was visited, and an object: to count once what several triggers have. */
 struct visited {
