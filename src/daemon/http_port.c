@@ -11,7 +11,6 @@
 #include "daemon/kubernetes_secrets.h"
 #include "daemon/probes.h"
 #include "measure/agent/agent_process.h"
-#include "web/http/http.h"
 #include "web/http/login.h"
 #include "web/http/page_response.h"
 #include "web/pages/assets.h"
@@ -20,6 +19,7 @@
 #include "web/pages/history_page.h"
 #include "web/pages/trigger_metrics.h"
 #include "web/walk.h"
+#include "web/web.h"
 
 #include <jansson.h>
 #include <limits.h>

@@ -10,7 +10,7 @@
 #include "kubernetes/informer/informer.h"
 #include "scale/table/triggers.h"
 #include "serve/services/loop_call.h"
-#include "web/http/http.h"
+#include "web/web.h"
 
 #include <stdatomic.h>
 

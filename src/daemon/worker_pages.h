@@ -16,8 +16,8 @@
 
 #include "base/error.h"
 #include "config/option.h"
-#include "web/http/http.h"
 #include "web/walk.h"
+#include "web/web.h"
 
 #include <stdbool.h>
 

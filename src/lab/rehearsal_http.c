@@ -8,12 +8,12 @@
 #include "client/http_client.h"
 #include "lab/rehearsal_snapshot.h"
 #include "lab/server_tables.h"
-#include "web/http/http.h"
 #include "web/http/page_request.h"
 #include "web/json.h"
 #include "web/json_response.h"
 #include "web/live_tables.h"
 #include "web/pages/assets.h"
+#include "web/web.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -3,9 +3,9 @@
  */
 #include "base/memory.h"
 #include "require.h"
-#include "web/http/http.h"
 #include "web/pages/explain.h"
 #include "web/pages/history_page.h"
+#include "web/web.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

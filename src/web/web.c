@@ -1,4 +1,4 @@
-#include "web/http/http.h"
+#include "web/web.h"
 
 #include "base/memory.h"
 #include "base/system/listen.h"

@@ -1,0 +1,56 @@
+/*
+ * The HTTP port: what people and machines read of this server, in pages (http/page.h). A request is
+ * refused, or finds its page (http/route.h). No page changes what is measured or scaled. With a
+ * login (http/login.h) pages that are not open get 401 without it, and /login is where browsers
+ * show the token.
+ *
+ * A connection carries one request: it is closed after the response, or after 5 s in any case
+ * (http/http_connections.h). Streams (http/stream.h) stay open, and have a limit of their own. A
+ * request for a host that is not permitted (http/host.h) gets 403.
+ *
+ * The modules of web/; each uses only those above it:
+ *
+ *   http/address           clients by address, for limits
+ *   http/host              which Host a request may have
+ *   http/login             the token, and the cookie that stands for it
+ *   http/stream            responses that go on
+ *   http/page              what a page is: its path and its function
+ *   http/settings          what the port serves, and to whom
+ *   http/page_request      what a page reads of a request
+ *   http/page_response     what a page writes, or a refusal
+ *   http/http_connections  how many connections there are, and for how long
+ *   http/route             a request finds its page, or is refused
+ *   json                   numbers, times and texts as pages write them
+ *   json_response          responses in JSON
+ *   log_json               recent lines of the log
+ *   trigger_json           what a trigger measures, and its options without what is secret
+ *   trigger_fields         what the views of a trigger show: a table
+ *   walk                   over all triggers, some at a time under the turn lock
+ *   list_page              lists that are read a page at a time
+ *   live_tables            rows that change, as server-sent events
+ *   pages/trigger_metrics  /metrics of single triggers
+ *   pages/trigger_rows     the dashboard's rows of triggers
+ *   pages/server_figures   figures of the server, now and in the last hour
+ *   pages/dashboard        /api/events and what is in it: triggers, connections, figures, log
+ *   pages/explain          /api/triggers: why a trigger is answered what it is answered
+ *   pages/history_page     /api/history: the readings of the last hour
+ *   pages/assets           the dashboard's own files, for the browser (assets/app.js lists them)
+ *   web                    this port
+ *
+ * Threads: a server has one of its own, on which every page is written, one at a time.
+ */
+#ifndef BACKLOG_WEB_WEB_H
+#define BACKLOG_WEB_WEB_H
+
+#include "base/error.h"
+#include "web/http/settings.h"
+
+struct web;
+
+bool web_start(const struct web_settings *settings, struct web **ret_web, struct error *error);
+int web_port(const struct web *web); /* where it listens */
+
+/* Stops the server; another thread than its own calls it. NULL is harmless. */
+void web_stop(struct web *web);
+
+#endif
