@@ -87,12 +87,12 @@ static bool open_stream(struct web *web, const struct web_page *page,
         return false;
     }
     add_headers(evhttp_request_get_output_headers(evhttp_request), stream_type);
-    web_connection_stays(
+    web_connection_set_reader(
         connection, web_streams_open(web->streams, page->stream, page->context, evhttp_request));
     return true;
 }
 
-/* A connection that has lost its place (NULL) is closed, whatever the response. */
+/* A connection that was closed for another one (NULL) ends, whatever the response. */
 static void respond(struct evhttp_request *evhttp_request, void *argument)
 {
     struct web *web = argument;
@@ -104,7 +104,8 @@ static void respond(struct evhttp_request *evhttp_request, void *argument)
     const struct web_page *stream = web_route_respond(&web->settings, evhttp_request, &response);
     if (stream != NULL && open_stream(web, stream, connection, evhttp_request, &response))
         return;
-    if (has_body && connection != NULL && !web_connection_owe(connection, response.body.length))
+    if (has_body && connection != NULL &&
+        !web_connection_reserve_bytes(connection, response.body.length))
         web_refuse_text(&response, 503, "other responses are not read yet: try again later\n");
     send_response(evhttp_request, &response);
     text_done(&response.body);

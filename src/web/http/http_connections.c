@@ -24,38 +24,38 @@ enum { MAX_EVICTED = MAX_CONNECTIONS / 2 };
 enum { MAX_UNREAD_BYTES = 2 * WEB_MAX_HEADER_BYTES };
 
 /* Of all responses that are not read yet. Small ones, such as those of probes, are always sent. */
-enum { MAX_OWED_BYTES = 16 << 20, SMALL_BYTES = 16 << 10 };
+enum { MAX_PENDING_BYTES = 16 << 20, SMALL_BYTES = 16 << 10 };
 
 static const struct timeval connection_timeout = {5, 0};
-static const struct timeval pause_time = {0, 100000};
-static const struct timeval moment = {0, 1000};
+static const struct timeval eviction_delay = {0, 1000};
+static const struct timeval retry_delay = {0, 100000};
 
 struct web_connection {
     struct web_connections *owner;
     /* A reference of ours: the descriptor stays open as long as we use it. */
-    struct bufferevent *stream;
+    struct bufferevent *bufferevent;
     struct event *deadline;
-    size_t owed;               /* the bytes of its response */
-    bool has_place;            /* among those that are answered once */
+    size_t pending_bytes;      /* of its response, while that is not read */
+    bool is_counted;           /* against MAX_CONNECTIONS */
     bool has_requested;        /* evhttp calls us at its end */
-    struct web_reader *reader; /* NULL: it is answered once */
+    struct web_reader *reader; /* NULL: it gets one response */
     TAILQ_ENTRY(web_connection) all;
 };
 
 struct web_connections {
     struct evconnlistener *listener; /* owned by evhttp; NULL: it is gone */
-    struct event *pause;             /* beyond the limit, until there is room */
+    struct event *eviction;          /* pending beyond the limit, while the listener pauses */
     size_t count;
     TAILQ_HEAD(, web_connection) evictable; /* the oldest first; no readers */
 };
 
-/* It does not count among those that are answered once any more. */
-static void give_place(struct web_connection *connection)
+/* It no longer counts against the limit. */
+static void stop_counting(struct web_connection *connection)
 {
     struct web_connections *owner = connection->owner;
-    if (!connection->has_place)
+    if (!connection->is_counted)
         return;
-    connection->has_place = false;
+    connection->is_counted = false;
     TAILQ_REMOVE(&owner->evictable, connection, all);
     if (--owner->count <= MAX_CONNECTIONS && owner->listener != NULL)
         evconnlistener_enable(owner->listener);
@@ -66,27 +66,27 @@ static void connection_free(struct web_connection *connection)
     if (connection->reader != NULL)
         web_streams_closed(connection->reader);
     else
-        give_place(connection);
+        stop_counting(connection);
     event_free(connection->deadline);
-    bufferevent_decref(connection->stream);
+    bufferevent_decref(connection->bufferevent);
     free(connection);
 }
 
 /* Where it has requested something, evhttp sees it end, and frees it. */
-static void connection_cut(struct web_connection *connection)
+static void connection_disconnect(struct web_connection *connection)
 {
-    int fd = bufferevent_getfd(connection->stream);
+    int fd = bufferevent_getfd(connection->bufferevent);
     if (fd >= 0)
         shutdown(fd, SHUT_RDWR);
     if (!connection->has_requested)
         connection_free(connection);
 }
 
-static void connection_is_late(evutil_socket_t fd, short what, void *connection)
+static void deadline_passed(evutil_socket_t fd, short what, void *connection)
 {
     (void)fd;
     (void)what;
-    connection_cut(connection);
+    connection_disconnect(connection);
 }
 
 static void connection_closed(struct evhttp_connection *evhttp_connection, void *argument)
@@ -99,7 +99,7 @@ static void connection_closed(struct evhttp_connection *evhttp_connection, void 
 static void pause_listener(struct web_connections *connections)
 {
     evconnlistener_disable(connections->listener);
-    evtimer_add(connections->pause, &moment);
+    evtimer_add(connections->eviction, &eviction_delay);
 }
 
 /* The first of the address that has the most: probes and scrapers have few. Not NULL, as there are
@@ -111,7 +111,7 @@ static struct web_connection *find_victim(const struct web_connections *connecti
     struct web_connection *connection;
     TAILQ_FOREACH(connection, &connections->evictable, all)
         if (count < MAX_CONNECTIONS)
-            addresses[count++] = web_address_of(bufferevent_getfd(connection->stream));
+            addresses[count++] = web_address_of(bufferevent_getfd(connection->bufferevent));
     size_t index = web_address_commonest(addresses, count);
     for (connection = TAILQ_FIRST(&connections->evictable); index > 0; index--)
         connection = TAILQ_NEXT(connection, all);
@@ -142,27 +142,27 @@ static void make_room(evutil_socket_t fd, short what, void *argument)
     bool is_full = connections->count > MAX_CONNECTIONS;
     while (is_full && connections->count + wanted > MAX_CONNECTIONS) {
         struct web_connection *victim = find_victim(connections);
-        give_place(victim);
-        connection_cut(victim);
+        stop_counting(victim);
+        connection_disconnect(victim);
     }
 }
 
-/* evhttp calls this for the stream of a connection that it has accepted. */
+/* evhttp calls this for the bufferevent of a connection that it has accepted. */
 static struct bufferevent *connection_new(struct event_base *base, void *argument)
 {
     struct web_connections *connections = argument;
     struct web_connection *connection = memory_new(sizeof(*connection));
     connection->owner = connections;
-    connection->has_place = true;
-    connection->stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
-    bufferevent_incref(connection->stream);
-    bufferevent_setwatermark(connection->stream, EV_READ, 0, MAX_UNREAD_BYTES);
-    connection->deadline = evtimer_new(base, connection_is_late, connection);
+    connection->is_counted = true;
+    connection->bufferevent = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_incref(connection->bufferevent);
+    bufferevent_setwatermark(connection->bufferevent, EV_READ, 0, MAX_UNREAD_BYTES);
+    connection->deadline = evtimer_new(base, deadline_passed, connection);
     evtimer_add(connection->deadline, &connection_timeout);
     TAILQ_INSERT_TAIL(&connections->evictable, connection, all);
     if (++connections->count > MAX_CONNECTIONS)
         pause_listener(connections);
-    return connection->stream;
+    return connection->bufferevent;
 }
 
 static void resume(evutil_socket_t fd, short what, void *listener)
@@ -178,7 +178,7 @@ static void accept_failed(struct evconnlistener *listener, void *http)
     (void)http;
     evconnlistener_disable(listener);
     event_base_once(evconnlistener_get_base(listener), -1, EV_TIMEOUT, resume, listener,
-                    &pause_time);
+                    &retry_delay);
 }
 
 /* ---- the interface ---- */
@@ -188,7 +188,7 @@ struct web_connections *web_connections_new(struct evhttp *http, struct evconnli
     struct web_connections *connections = memory_new(sizeof(*connections));
     TAILQ_INIT(&connections->evictable);
     connections->listener = listener;
-    connections->pause = evtimer_new(evconnlistener_get_base(listener), make_room, connections);
+    connections->eviction = evtimer_new(evconnlistener_get_base(listener), make_room, connections);
     evhttp_set_bevcb(http, connection_new, connections);
     evhttp_bind_listener(http, listener);
     evconnlistener_set_error_cb(listener, accept_failed);
@@ -205,7 +205,7 @@ void web_connections_free(struct web_connections *connections, struct evhttp *ht
         next = TAILQ_NEXT(connection, all);
         connection_free(connection);
     }
-    event_free(connections->pause);
+    event_free(connections->eviction);
     free(connections);
 }
 
@@ -213,9 +213,9 @@ struct web_connection *web_connection_request(const struct web_connections *conn
                                               struct evhttp_connection *evhttp_connection)
 {
     struct web_connection *connection;
-    const struct bufferevent *stream = evhttp_connection_get_bufferevent(evhttp_connection);
+    const struct bufferevent *bufferevent = evhttp_connection_get_bufferevent(evhttp_connection);
     TAILQ_FOREACH(connection, &connections->evictable, all)
-        if (connection->stream == stream) {
+        if (connection->bufferevent == bufferevent) {
             connection->has_requested = true;
             evhttp_connection_set_closecb(evhttp_connection, connection_closed, connection);
             return connection;
@@ -223,26 +223,26 @@ struct web_connection *web_connection_request(const struct web_connections *conn
     return NULL;
 }
 
-bool web_connection_owe(struct web_connection *connection, size_t bytes)
+bool web_connection_reserve_bytes(struct web_connection *connection, size_t bytes)
 {
-    struct web_address address = web_address_of(bufferevent_getfd(connection->stream));
+    struct web_address address = web_address_of(bufferevent_getfd(connection->bufferevent));
     size_t of_all = 0;
     size_t of_address = 0;
     const struct web_connection *each;
     TAILQ_FOREACH(each, &connection->owner->evictable, all) {
-        struct web_address other = web_address_of(bufferevent_getfd(each->stream));
-        of_all += each->owed;
-        of_address += web_address_count(&other, 1, &address) * each->owed;
+        struct web_address other = web_address_of(bufferevent_getfd(each->bufferevent));
+        of_all += each->pending_bytes;
+        of_address += web_address_count(&other, 1, &address) * each->pending_bytes;
     }
-    if (bytes > SMALL_BYTES && of_all + of_address + bytes > MAX_OWED_BYTES)
+    if (bytes > SMALL_BYTES && of_all + of_address + bytes > MAX_PENDING_BYTES)
         return false;
-    connection->owed = bytes;
+    connection->pending_bytes = bytes;
     return true;
 }
 
-void web_connection_stays(struct web_connection *connection, struct web_reader *reader)
+void web_connection_set_reader(struct web_connection *connection, struct web_reader *reader)
 {
     evtimer_del(connection->deadline);
-    give_place(connection);
+    stop_counting(connection);
     connection->reader = reader;
 }

@@ -1,6 +1,6 @@
 /*
  * The connections of the HTTP port: how many there are, and how long each may take; evhttp limits
- * neither. Each is answered once within 5 s, or stays as a reader of a stream (stream.h).
+ * neither. Each gets one response within 5 s, or becomes that of a reader of a stream (stream.h).
  *
  * Beyond the limit the first one of the address that has the most is closed for each that comes or
  * waits, so that silent ones do not lock out probes and scrapers. Responses that are not read take
@@ -29,16 +29,16 @@ struct web_connections *web_connections_new(struct evhttp *http, struct evconnli
 /* Frees the connections, and `http` with them. */
 void web_connections_free(struct web_connections *connections, struct evhttp *http);
 
-/* The connection that has sent a request; from now on evhttp reports its end. NULL: it has lost its
- * place, or is a reader's. */
+/* The connection that has sent a request; from now on evhttp reports its end. NULL: it was closed
+ * for another one, or is a reader's. */
 struct web_connection *web_connection_request(const struct web_connections *connections,
                                               struct evhttp_connection *evhttp_connection);
 
-/* Notes that the connection is to be sent a response of so many bytes. False: there is no room for
- * it, beside responses that are not read yet. */
-bool web_connection_owe(struct web_connection *connection, size_t bytes);
+/* Counts the bytes of the response that the connection is to be sent, until they are read. False:
+ * there is no room for them, beside other responses that are not read yet. */
+bool web_connection_reserve_bytes(struct web_connection *connection, size_t bytes);
 
 /* Makes the connection a reader's, which neither the deadline nor the limit concerns. */
-void web_connection_stays(struct web_connection *connection, struct web_reader *reader);
+void web_connection_set_reader(struct web_connection *connection, struct web_reader *reader);
 
 #endif

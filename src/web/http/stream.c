@@ -12,7 +12,7 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
-enum { PATIENCE_MS = 30 * 1000 }; /* with a reader that takes nothing */
+enum { SEND_TIMEOUT_MS = 30 * 1000 }; /* of a piece */
 
 /* A page that is a stream. There are as many as have been read; each is kept. */
 struct stream_page {
@@ -28,8 +28,8 @@ struct web_reader {
     struct stream_page *page;
     void *own; /* what opened() returned */
     struct evhttp_request *request;
-    struct bufferevent *connection;
-    bool is_evicted;    /* closed, and its end is not reported yet; it has no place */
+    struct bufferevent *bufferevent;
+    bool is_evicted;    /* closed, and its end is not reported yet; it counts no more */
     bool is_sending;    /* a piece that it has not taken yet */
     int64_t sent_at_ms; /* ... since when */
     TAILQ_ENTRY(web_reader) all;
@@ -76,7 +76,7 @@ static void send_piece(struct web_reader *reader)
 /* The HTTP server sees its connection end. */
 static void disconnect(const struct web_reader *reader)
 {
-    int fd = bufferevent_getfd(reader->connection);
+    int fd = bufferevent_getfd(reader->bufferevent);
     if (fd >= 0)
         shutdown(fd, SHUT_RDWR);
 }
@@ -99,7 +99,7 @@ static void tick(evutil_socket_t fd, short what, void *argument)
     TAILQ_FOREACH(reader, &page->streams->readers, all) {
         if (reader->page != page || reader->is_evicted)
             continue;
-        if (reader->is_sending && clock_now_ms() - reader->sent_at_ms > PATIENCE_MS)
+        if (reader->is_sending && clock_now_ms() - reader->sent_at_ms > SEND_TIMEOUT_MS)
             disconnect(reader);
         else
             send_piece(reader);
@@ -157,7 +157,7 @@ bool web_streams_make_room(struct web_streams *streams, struct evhttp_connection
     TAILQ_FOREACH(reader, &streams->readers, all)
         if (!reader->is_evicted) {
             readers[count] = reader;
-            addresses[count++] = web_address_of(bufferevent_getfd(reader->connection));
+            addresses[count++] = web_address_of(bufferevent_getfd(reader->bufferevent));
         }
     struct web_address own =
         web_address_of(bufferevent_getfd(evhttp_connection_get_bufferevent(next)));
@@ -179,12 +179,12 @@ struct web_reader *web_streams_open(struct web_streams *streams, const struct we
     reader->page = find_page(streams, hooks, context);
     reader->own = hooks->opened(context);
     reader->request = request;
-    reader->connection = evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
+    reader->bufferevent = evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
     /* Otherwise the kernel keeps megabytes for a reader that takes nothing, and we would notice
      * that late. */
-    setsockopt(bufferevent_getfd(reader->connection), SOL_SOCKET, SO_SNDBUF, &sent_bytes,
+    setsockopt(bufferevent_getfd(reader->bufferevent), SOL_SOCKET, SO_SNDBUF, &sent_bytes,
                sizeof(sent_bytes));
-    bufferevent_set_timeouts(reader->connection, NULL, NULL);
+    bufferevent_set_timeouts(reader->bufferevent, NULL, NULL);
     evhttp_send_reply_start(request, HTTP_OK, NULL);
     TAILQ_INSERT_TAIL(&streams->readers, reader, all);
     streams->count++;
