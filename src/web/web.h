@@ -26,7 +26,7 @@
  *   trigger_json           what a trigger measures, and its options without what is secret
  *   trigger_fields         what the views of a trigger show: a table
  *   walk                   over all triggers, some at a time under the turn lock
- *   list_page              lists that are read a page at a time
+ *   paged_list             lists that are read in parts
  *   live_tables            rows that change, as server-sent events
  *   pages/trigger_metrics  /metrics of single triggers
  *   pages/trigger_rows     the dashboard's rows of triggers

@@ -13,8 +13,8 @@
  * lab/rehearsal_http.c. The first row that fits a path is its page: a row after one whose path ends
  * with "/" and begins its own is never found, and none after "/".
  *
- * A page reads its request with page_request.h, and responds to it with page_response.h: in JSON
- * with web/json_response.h, and web/json.h; lists with web/list_page.h.
+ * A page reads its request with page_request.h, and responds to it with page_response.h. It writes
+ * JSON with web/json_response.h and web/json.h, and lists with web/paged_list.h.
  *
  * Threads: a page is written on the HTTP server's, one at a time.
  */

@@ -5,8 +5,8 @@
 #include "base/recent_log.h"
 #include "web/json.h"
 #include "web/json_response.h"
-#include "web/list_page.h"
 #include "web/log_json.h"
+#include "web/paged_list.h"
 #include "web/pages/server_figures.h"
 #include "web/pages/trigger_rows.h"
 #include "web/trigger_json.h"
@@ -73,14 +73,14 @@ static void update_connection(void *context, const struct connection_info *info)
 
 static void list_connection(void *context, const struct connection_info *info)
 {
-    struct list_page *page = context;
-    if (!list_page_next(page, info->number))
+    struct paged_list *list = context;
+    if (!paged_list_next(list, info->number))
         return;
     _cleanup_(json_done) json_t *fixed = connection_fixed(info);
     json_t *object = connection_live(info);
     json_object_update(object, fixed);
     web_json_set(object, "id", json_integer((json_int_t)info->number));
-    list_page_add(page, object);
+    paged_list_add(list, object);
 }
 
 /* ---- the tables ---- */
@@ -174,12 +174,12 @@ void dashboard_connections(void *context, const struct web_request *request,
                            struct web_response *response)
 {
     struct dashboard *dashboard = context;
-    struct list_page page;
-    if (!list_page_begin(&page, "connections", request, MAX_LISTED_CONNECTIONS,
-                         MAX_LISTED_CONNECTIONS, response))
+    struct paged_list list;
+    if (!paged_list_begin(&list, "connections", request, MAX_LISTED_CONNECTIONS,
+                          MAX_LISTED_CONNECTIONS, response))
         return;
-    engine_connections(dashboard->settings.engine, list_connection, &page);
-    list_page_end(&page);
+    engine_connections(dashboard->settings.engine, list_connection, &list);
+    paged_list_end(&list);
 }
 
 void dashboard_log(void *context, const struct web_request *request, struct web_response *response)

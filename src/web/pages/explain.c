@@ -5,7 +5,7 @@
 #include "web/http/page_request.h"
 #include "web/json.h"
 #include "web/json_response.h"
-#include "web/list_page.h"
+#include "web/paged_list.h"
 #include "web/trigger_fields.h"
 #include "web/trigger_json.h"
 
@@ -273,7 +273,7 @@ static void add_found(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct explain_search *search = context;
     struct text json = {0};
-    web_json_add(&json, explain(trigger, now_ms, search->found_bytes >= LIST_PAGE_BYTES),
+    web_json_add(&json, explain(trigger, now_ms, search->found_bytes >= PAGED_LIST_BYTES),
                  JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     search->found_bytes += json.length;
     search->found[search->found_count++] =
@@ -306,27 +306,27 @@ static void search_done(struct explain_search *search)
         free(search->found[i].json);
 }
 
-/* A page of the list, of one namespace or (NULL) of all. */
+/* The list of one namespace or (NULL) of all. */
 struct explain_list {
     const char *namespace;
-    struct list_page page;
+    struct paged_list rows;
 };
 
 static void add_to_list(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct explain_list *list = context;
-    if (walk_is_of(trigger, list->namespace, NULL) && list_page_next(&list->page, trigger->id))
-        list_page_add(&list->page, summarise(trigger, now_ms));
+    if (walk_is_of(trigger, list->namespace, NULL) && paged_list_next(&list->rows, trigger->id))
+        paged_list_add(&list->rows, summarise(trigger, now_ms));
 }
 
 void explain_list(void *context, const struct web_request *request, struct web_response *response)
 {
     const struct walk_source *source = context;
     struct explain_list list = {.namespace = web_parameter(request, "namespace")};
-    if (!list_page_begin(&list.page, "triggers", request, USUAL_LIMIT, MAX_LIMIT, response))
+    if (!paged_list_begin(&list.rows, "triggers", request, USUAL_LIMIT, MAX_LIMIT, response))
         return;
     if (walk(source, add_to_list, &list))
-        list_page_end(&list.page);
+        paged_list_end(&list.rows);
     else
         walk_refuse_busy(response);
 }

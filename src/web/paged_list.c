@@ -1,0 +1,48 @@
+#include "web/paged_list.h"
+
+#include "web/http/page_request.h"
+#include "web/json.h"
+#include "web/json_response.h"
+
+bool paged_list_begin(struct paged_list *list, const char *name, const struct web_request *request,
+                      size_t usual_limit, size_t max_limit, struct web_response *response)
+{
+    const char *after = web_parameter(request, "after");
+    const char *limit = web_parameter(request, "limit");
+    uint64_t count = usual_limit;
+    *list = (struct paged_list){.response = response};
+    if ((after != NULL && !web_parse_number(after, &list->after)) ||
+        (limit != NULL && (!web_parse_number(limit, &count) || count == 0))) {
+        web_refuse(response, 400,
+                   "after must be the id of the last row before, and limit a number from 1 on, "
+                   "such as ?after=7&limit=100");
+        return false;
+    }
+    list->limit = count < max_limit ? (size_t)count : max_limit;
+    response->type = web_type_json;
+    text_addf(&response->body, "{\"%s\": [", name);
+    return true;
+}
+
+bool paged_list_next(struct paged_list *list, uint64_t id)
+{
+    list->count++;
+    if (id <= list->after)
+        return false;
+    bool has_room = !list->has_more && list->rows < list->limit &&
+                    list->response->body.length < PAGED_LIST_BYTES;
+    list->has_more = !has_room;
+    return has_room;
+}
+
+void paged_list_add(struct paged_list *list, json_t *row)
+{
+    text_add(&list->response->body, list->rows++ > 0 ? ",\n" : "\n");
+    web_json_add(&list->response->body, row, JSON_REAL_PRECISION(15));
+}
+
+void paged_list_end(struct paged_list *list)
+{
+    text_addf(&list->response->body, "], \"count\": %zu, \"hasMore\": %s}\n", list->count,
+              list->has_more ? "true" : "false");
+}
