@@ -188,7 +188,7 @@ static void make_dashboard(struct http_port *port)
         .triggers = &port->triggers,
         .engine = port->parts.engine,
         .hello = port->hello,
-        .calls = calls_of,
+        .count_calls = calls_of,
         .context = port,
     };
     port->dashboard = dashboard_new(&settings);

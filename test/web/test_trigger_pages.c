@@ -107,7 +107,7 @@ static void figures_are_of_all_triggers_or_not_given(void **state)
     (void)state;
     FIND_NOW(JOBS);
     struct dashboard *dashboard = dashboard_new(&(struct dashboard_settings){
-        .triggers = source(), .engine = engine, .hello = "{}", .calls = no_calls});
+        .triggers = source(), .engine = engine, .hello = "{}", .count_calls = no_calls});
     struct live_tables *tables = dashboard_tables(dashboard);
     void *reader = live_tables_stream.opened(tables);
     loop_is_busy = true;

@@ -109,7 +109,8 @@ struct dashboard *dashboard_new(const struct dashboard_settings *settings)
     dashboard->tables = live_tables_new(&(struct live_tables_settings){
         .hello = settings->hello, .update = update, .context = dashboard});
     dashboard->rows = trigger_rows_new(dashboard->tables);
-    dashboard->figures = server_figures_new(settings->engine, settings->calls, settings->context);
+    dashboard->figures =
+        server_figures_new(settings->engine, settings->count_calls, settings->context);
     return dashboard;
 }
 

@@ -25,8 +25,9 @@ struct dashboard;
 struct dashboard_settings {
     const struct walk_source *triggers; /* borrowed, as the engine */
     struct engine *engine;
-    const char *hello;                /* JSON, for the tables */
-    uint64_t (*calls)(void *context); /* how many calls have ended; UINT64_MAX: unknown now */
+    const char *hello; /* JSON, for the tables */
+    /* How many calls have ended; UINT64_MAX: unknown now. */
+    uint64_t (*count_calls)(void *context);
     void *context;
 };
 

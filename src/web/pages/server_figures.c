@@ -190,12 +190,12 @@ json_t *server_figures_trend_json(const struct server_figures *figures)
 
 /* ---- its life ---- */
 
-struct server_figures *server_figures_new(struct engine *engine, uint64_t (*calls)(void *context),
-                                          void *context)
+struct server_figures *server_figures_new(struct engine *engine,
+                                          uint64_t (*count_calls)(void *context), void *context)
 {
     struct server_figures *figures = memory_new(sizeof(*figures));
     figures->engine = engine;
-    figures->count_calls = calls;
+    figures->count_calls = count_calls;
     figures->context = context;
     figures->began_ms = clock_now_ms();
     figures->cpu_cores = figures->calls_per_second = NAN;

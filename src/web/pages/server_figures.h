@@ -15,10 +15,10 @@
 struct engine;
 struct server_figures;
 
-/* Makes the figures of an engine, which is borrowed. `calls` returns how many calls have ended, and
- * UINT64_MAX where that is not known now. */
-struct server_figures *server_figures_new(struct engine *engine, uint64_t (*calls)(void *context),
-                                          void *context);
+/* Makes the figures of an engine, which is borrowed. count_calls() returns how many calls have
+ * ended, and UINT64_MAX where that is not known now. */
+struct server_figures *server_figures_new(struct engine *engine,
+                                          uint64_t (*count_calls)(void *context), void *context);
 void server_figures_free(struct server_figures *figures);
 
 /* Makes an object of all figures, by name; the caller owns it. The totals are those of now. */
