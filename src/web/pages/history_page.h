@@ -1,8 +1,8 @@
 /*
  * The readings of the last hour of the triggers of one ScaledObject:
  *
- *     /api/history/shop/videos                          as JSON; a trigger with "hasMore" has rows
- *                                                       that the next one has
+ *     /api/history/shop/videos                          as JSON; with "hasMore" older rows of a
+ *                                                       trigger are missing: request it alone
  *     /api/history/shop/videos?trigger=7                as JSON, of the trigger with this id
  *     /api/history/shop/videos?format=csv&trigger=7     as CSV: a trace for `backlog simulate`
  *
