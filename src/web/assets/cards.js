@@ -2,7 +2,7 @@
 // last hour.
 
 import { el, setText, svg } from "./dom.js";
-import { bytes, clock, compact, cores, number, plural, rate, UNKNOWN, zone } from "./format.js";
+import { bytes, clock, compact, number, percent, plural, rate, UNKNOWN, zone } from "./format.js";
 import { getJson, store, takePods } from "./store.js";
 
 const WIDTH = 120;
@@ -51,7 +51,7 @@ const cards = [
     note: (s) => reported(s, s.consumed, "since start, at least") },
   { key: "callsPerSecond", isShown: hasServer, label: "Calls per second", text: (s) => rate(s.callsPerSecond),
     note: () => "of KEDA" },
-  { key: "cpu", isShown: hasServer, label: "CPU", text: (s) => cores(s.cpu),
+  { key: "cpu", isShown: hasServer, label: "CPU", text: (s) => percent(s.cpu),
     note: () => isRehearsal() ? "of one core, the server's" : "of one core" },
   { key: "memory", isShown: hasServer, label: "Memory", text: (s) => bytes(s.memory),
     note: (s) => s.historyBytes == null ? "" : `history ${bytes(s.historyBytes)}` },

@@ -30,11 +30,6 @@ export function bytes(value) {
   return mib >= 1024 ? `${(mib / 1024).toFixed(2)} GiB` : `${mib.toFixed(mib < 10 ? 1 : 0)} MiB`;
 }
 
-export function cores(value) {
-  if (!isNumber(value)) return UNKNOWN;
-  return `${(value * 100).toFixed(value < 0.1 ? 1 : 0)} %`;
-}
-
 export function percent(value) {
   return isNumber(value) ? `${(value * 100).toFixed(value < 0.1 && value > 0 ? 1 : 0)} %` : UNKNOWN;
 }

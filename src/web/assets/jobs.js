@@ -2,7 +2,7 @@
 
 import { makeCards } from "./cards.js";
 import { el, setText } from "./dom.js";
-import { bytes, clock, compact, cores, number, plural, UNKNOWN, zone } from "./format.js";
+import { bytes, clock, compact, number, percent, plural, UNKNOWN, zone } from "./format.js";
 import { openLog } from "./log_dialog.js";
 import { store } from "./store.js";
 import { drawButton, drawChip, drawText, Table } from "./table.js";
@@ -22,7 +22,7 @@ const columns = [
   { key: "done", label: "Jobs done", isNumber: true, title: "Lines \"backlog: done N\" that the worker wrote",
     value: (row) => row.done ?? null, text: (row) => compact(row.done) },
   { key: "cpu", label: "CPU", isNumber: true, hide: "narrow", value: (row) => row.cpu ?? null,
-    text: (row) => cores(row.cpu) },
+    text: (row) => percent(row.cpu) },
   { key: "memory", label: "Memory", isNumber: true, hide: "narrow", value: (row) => row.memory ?? null,
     text: (row) => bytes(row.memory) },
   { key: "log", label: "Log", isWide: true, value: (row) => row.number,

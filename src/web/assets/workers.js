@@ -3,7 +3,7 @@
 
 import { objectQuery } from "./address.js";
 import { el, setText } from "./dom.js";
-import { bytes, compact, cores, duration, number, plural } from "./format.js";
+import { bytes, compact, duration, number, percent, plural } from "./format.js";
 import { openLog } from "./log_dialog.js";
 import { getJson, serverNow } from "./store.js";
 import { drawButton, drawChip, drawText, Table } from "./table.js";
@@ -46,7 +46,7 @@ const columns = [
   { key: "done", label: "Jobs done", isNumber: true, title: "worker_jobs_total of the pod's /metrics",
     value: (row) => row.done, text: (row) => compact(row.done) },
   { key: "cpu", label: "CPU", isNumber: true, hide: "narrow", title: "Of one core", value: (row) => row.cpu,
-    text: (row) => cores(row.cpu) },
+    text: (row) => percent(row.cpu) },
   { key: "memory", label: "Memory", isNumber: true, hide: "narrow", value: (row) => row.memory,
     text: (row) => bytes(row.memory) },
   { key: "log", label: "Log", isWide: true, value: (row) => row.pod,
