@@ -459,6 +459,28 @@ def test_rows_that_come_in_pieces_are_all_in_the_table(browser, server):
     browser.wait_for_text("piece 2", ".pieces", seconds=10)
 
 
+def test_a_row_that_has_gone_is_not_shown_until_the_rows_are_arranged_again(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    shown = browser.evaluate("""(async () => {
+        const { Table } = await import('/assets/table.js');
+        const rows = new Map([1, 2, 3].map((id) => [id, { id }]));
+        const column = { key: 'name', label: 'Name', value: ({ id }) => id, text: ({ id }) => `row ${id}` };
+        const sort = { key: 'name', isDown: false };
+        const table = new Table({ name: 'rows', label: 'Rows', columns: [column], byId: () => rows, sort });
+        document.querySelector('main').replaceChildren(table.element);
+        table.refresh();
+        rows.delete(2);
+        table.draw();
+        const shown = table.element.innerText;
+        rows.set(2, { id: 2 });
+        table.draw();
+        return [shown, table.element.innerText];
+    })()""")
+    assert ["row 2" in text for text in shown] == [False, True], shown
+    assert all("row 1" in text and "row 3" in text for text in shown), shown
+
+
 def test_a_plot_shows_its_values_where_its_library_did_not_load(browser, server):
     browser.open(server)
     browser.wait_for_text("No triggers yet")

@@ -165,6 +165,7 @@ export class Table {
       if (element.firstChild !== cells[0]) element.replaceChildren(...cells);
       const row = byId.get(item);
       if (row) this.drawRow(element, cells, row);
+      else setClass(element, "gone"); // until the rows are arranged again
     });
   }
 
