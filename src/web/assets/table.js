@@ -21,8 +21,8 @@ export const parseSort = (text) => ({ key: text.replace(/^-/, ""), isDown: text.
  * columns: {key, label, title, isNumber, isWide, isLong, hide ("narrow", "medium", "wide", "large": where the window
  * is), value(row), text(row), draw(cell, row)}
  * name: the class of the table, for style.css. label: what a screen reader calls it.
- * byId(): a Map of all rows. rows(): those that pass the filter, if there is one. empty(): what to say where there are
- * none. arranged(): rows() was called, and its order is shown; it may be long after refresh().
+ * byId(): a Map of all rows by `id`. rows(): those that pass the filter, if there is one. empty(): what to say where
+ * there are none. arranged(): rows() was called, and its order is shown; it may be long after refresh().
  * sort: {key, isDown}; sorted(): it is another one. Equal rows are in the order of the first column.
  * groups(rows in order): null, or a list of {key, title, note, rows, isFolded}, whose titles are rows of the table;
  * fold(key): its button was pressed.
@@ -94,8 +94,8 @@ export class Table {
     }
     left.forEach(add);
     values.sort(([one, name, row], [other, otherName, otherRow]) => {
-      const isKnown = one != null && other != null;
-      return (isKnown ? direction : 1) * compare(one, other) || compare(name, otherName) || row.id - otherRow.id;
+      const sign = one != null && other != null ? direction : 1;
+      return sign * compare(one, other) || compare(name, otherName) || compare(row.id, otherRow.id);
     });
     const rows = values.map(([, , row]) => row);
     const groups = this.groups?.(rows);

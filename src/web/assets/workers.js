@@ -71,7 +71,6 @@ export function workersPage(namespace, name) {
   const path = isOne ? `/api/workers?${objectQuery(namespace, name)}` : "/api/workers";
   const count = el("p", { class: "count" });
   const notes = el("ul", { class: "notes" });
-  const numbers = new Map(); // ids of rows, by the pod's
   let rows = new Map();
   let empty = "Loading the workers …";
   let isClosed = false;
@@ -82,13 +81,8 @@ export function workersPage(namespace, name) {
 
   function take({ objects, hasMore }) {
     rows = new Map();
-    for (const { namespace: of, name: object, workers } of objects) {
-      for (const worker of workers) {
-        if (!numbers.has(worker.id)) numbers.set(worker.id, numbers.size + 1);
-        const id = numbers.get(worker.id);
-        rows.set(id, { ...worker, id, namespace: of, object: `${of}/${object}` });
-      }
-    }
+    for (const { namespace: of, name: object, workers } of objects)
+      for (const worker of workers) rows.set(worker.id, { ...worker, namespace: of, object: `${of}/${object}` });
     const isRead = objects.every(({ secondsAgo, error }) => secondsAgo != null || error);
     if (objects.length === 0)
       empty = "KEDA has called for no ScaledObject or ScaledJob of the namespaces in --workers.";
