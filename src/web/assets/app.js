@@ -35,7 +35,7 @@ import { connectionsPage } from "./connections.js";
 import { el, setText } from "./dom.js";
 import { jobsPage } from "./jobs.js";
 import { logPage } from "./log.js";
-import { connect, listen, store } from "./store.js";
+import { connect, hasServer, isRehearsal, listen, store } from "./store.js";
 import { triggerPage } from "./trigger.js";
 import { triggersPage } from "./triggers.js";
 import { workersPage } from "./workers.js";
@@ -43,13 +43,13 @@ import { workersPage } from "./workers.js";
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
 let page = null;
-let shownFor = null; // the hello that the page was made for: what it shows depends on it
+let shownFor = null; // the kind of server that the page was made for: what it shows depends on it
 
 const links = [
-  { to: "/jobs", label: "Jobs", isIn: ({ mode }) => mode === "rehearse" },
+  { to: "/jobs", label: "Jobs", isIn: isRehearsal },
   { to: "/", label: "Triggers", isIn: () => true },
-  { to: "/workers", label: "Workers", isIn: ({ hasWorkers }) => hasWorkers === true },
-  { to: "/connections", label: "Connections", isIn: ({ mode, hasServer }) => mode === "serve" || hasServer },
+  { to: "/workers", label: "Workers", isIn: () => store.hello.hasWorkers === true },
+  { to: "/connections", label: "Connections", isIn: hasServer },
   { to: "/log", label: "Log", isIn: () => true },
 ];
 
@@ -68,7 +68,7 @@ function drawNav() {
   const key = JSON.stringify([store.hello, location.hash]);
   if (nav.dataset.shown === key) return;
   nav.dataset.shown = key;
-  nav.replaceChildren(...links.filter(({ isIn }) => isIn(store.hello)).map(({ to, label }) => {
+  nav.replaceChildren(...links.filter(({ isIn }) => isIn()).map(({ to, label }) => {
     const isHere = here === to || (to === "/" && here.startsWith("/trigger")) ||
       (to === "/workers" && here.startsWith("/workers/"));
     return el("a", { href: addressOf(to), "aria-current": isHere ? "page" : false }, label);
@@ -76,8 +76,10 @@ function drawNav() {
 }
 
 // What is not said is false: the page that was made before the first hello stays, where that has nothing else.
-const kindOf = ({ mode, hasServer, hasWorkers, hasHpas }) =>
-  JSON.stringify([mode, ...[hasServer, hasWorkers, hasHpas].map(Boolean)]);
+function kindOfServer() {
+  const { hasWorkers, hasHpas } = store.hello;
+  return JSON.stringify([isRehearsal(), hasServer(), Boolean(hasWorkers), Boolean(hasHpas)]);
+}
 
 function show() {
   let made;
@@ -90,7 +92,7 @@ function show() {
   remember();
   page?.close();
   page = made;
-  shownFor = kindOf(store.hello);
+  shownFor = kindOfServer();
   main.replaceChildren(page.element);
   document.title = `${page.title} · Backlog`;
   drawNav();
@@ -124,10 +126,10 @@ document.addEventListener("keydown", (event) => {
 
 window.addEventListener("hashchange", show);
 listen(() => {
-  if (store.hello.mode === "rehearse" && !location.hash) location.replace("#/jobs");
+  if (isRehearsal() && !location.hash) location.replace("#/jobs");
   drawStatus();
   drawNav();
-  if (shownFor !== kindOf(store.hello)) show();
+  if (shownFor !== kindOfServer()) show();
   else page?.draw();
 });
 show();

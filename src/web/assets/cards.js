@@ -3,15 +3,13 @@
 
 import { el, setText, svg } from "./dom.js";
 import { bytes, clock, compact, number, percent, plural, rate, UNKNOWN, zone } from "./format.js";
-import { getJson, store, takePods } from "./store.js";
+import { getJson, hasServer, isRehearsal, store, takePods } from "./store.js";
 
 const WIDTH = 120;
 const HEIGHT = 28;
 const PODS_EVERY_MS = 5000;
 
-const isRehearsal = () => store.hello.mode === "rehearse";
 const hasPods = () => store.hello.hasWorkers === true; // of a cluster, read while this page is open
-const hasServer = () => !isRehearsal() || store.hello.hasServer === true; // what only the server knows
 
 // What is unknown is in no sum.
 const unknown = (s) => (s.failing ?? 0) + (s.unmeasured ?? 0);

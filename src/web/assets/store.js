@@ -17,6 +17,10 @@ export const store = {
   version: { triggers: 0, connections: 0, jobs: 0, log: 0 },
 };
 
+// A rehearsal has a server's pages and figures only where it knows the server's address.
+export const isRehearsal = () => store.hello.mode === "rehearse";
+export const hasServer = () => !isRehearsal() || store.hello.hasServer === true;
+
 const listeners = new Set();
 let isScheduled = false;
 
@@ -142,7 +146,7 @@ export function connect() {
   on("hello", (hello) => {
     forgetAll();
     store.hello = hello;
-    if (hello.mode === "serve" || hello.hasServer) takeTrend().then(changed, () => {});
+    if (hasServer()) takeTrend().then(changed, () => {});
   });
   on("rows", takeRows);
   on("server", takeServer);

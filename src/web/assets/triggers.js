@@ -6,7 +6,7 @@ import { el, setClass, setText } from "./dom.js";
 import { filterButtons } from "./filter_buttons.js";
 import { age, compact, number, plural, rate, UNKNOWN } from "./format.js";
 import { searchBox, wordsOf } from "./search_box.js";
-import { serverNow, store } from "./store.js";
+import { hasServer, isRehearsal, serverNow, store } from "./store.js";
 import { drawChip, drawLink, drawText, parseSort, sortText, Table } from "./table.js";
 import { groupsOf, makeFolds } from "./trigger_groups.js";
 import { connectionOf, stateOf } from "./trigger_state.js";
@@ -17,10 +17,6 @@ const bound = (row) =>
   (row.ratesAreBounds
     ? "At least: what the waiting count grew and fell by in the last minute. The source reports no rate."
     : "As the source reports it.");
-
-// A rehearsal has the server's explanations and history only where it knows the server's address.
-const hasPages = () => store.hello.mode === "serve" || store.hello.hasServer;
-const isRehearsal = () => store.hello.mode === "rehearse";
 
 const objectOf = (row) => `${row.namespace}/${row.name}`;
 // Metadata of before an edit counts for nothing, as in the cards: the page of the object has it.
@@ -82,7 +78,7 @@ const columnsWith = (isOneOfSeveral) => [
 ];
 
 function drawName(cell, row, detail) {
-  if (hasPages()) drawLink(cell, triggerHref(row), objectOf(row), detail);
+  if (hasServer()) drawLink(cell, triggerHref(row), objectOf(row), detail);
   else drawText(cell, objectOf(row), detail);
 }
 
