@@ -11,9 +11,9 @@ import { store } from "./store.js";
 const MAX_SHOWN = 500;
 
 const levels = [
-  ["debug", "All", 0],
-  ["warning", "Warnings", 2],
-  ["error", "Errors", 3],
+  ["debug", "All"],
+  ["warning", "Warnings"],
+  ["error", "Errors"],
 ];
 const rank = { debug: 0, info: 1, warning: 2, error: 3 };
 
@@ -44,9 +44,8 @@ export function logPage() {
 
   function draw() {
     const words = wordsOf(chosen.text);
-    const least = levels.find(([key]) => key === chosen.level)[2];
     const lines = store.log.filter(({ level, text }) =>
-      rank[level] >= least && words.every((word) => text.toLowerCase().includes(word)));
+      rank[level] >= rank[chosen.level] && words.every((word) => text.toLowerCase().includes(word)));
     buttons.draw();
     const cut = lines.length > MAX_SHOWN ? `the last ${number(MAX_SHOWN)} of ` : "";
     setText(count, `${cut}${plural(lines.length, "line")}, times in ${zone()}`);
