@@ -14,7 +14,7 @@ struct walk {
 
 static void visit_some(void *context)
 {
-    enum { TRIGGERS_PER_TURN = 500, LONG_US = 500 };
+    enum { TRIGGERS_PER_TURN = 500, TRIGGERS_PER_CLOCK_READ = 16, MAX_TURN_US = 500 };
     struct walk *walk = context;
     struct triggers *triggers = walk->source->triggers;
     int64_t began_us = clock_now_us();
@@ -26,7 +26,7 @@ static void visit_some(void *context)
         if (walk->is_done)
             return;
         walk->visit(walk->context, trigger, began_us / 1000);
-        if (i % 16 == 15 && clock_now_us() - began_us > LONG_US)
+        if ((i + 1) % TRIGGERS_PER_CLOCK_READ == 0 && clock_now_us() - began_us > MAX_TURN_US)
             return;
     }
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 enum {
+    MIN_RATE_MS = 900, /* over a shorter time a rate says little; less than the tick of a second */
     TREND_MS = 15 * 1000,
     TREND_POINTS = HISTORY_SPAN_MS / TREND_MS,
 };
@@ -87,8 +88,9 @@ static void update_rates(struct server_figures *figures, int64_t now_ms)
 {
     double cpu_seconds = process_cpu_seconds(RUSAGE_SELF);
     uint64_t calls = figures->count_calls(figures->context);
-    double seconds = (double)(now_ms - figures->rates_at_ms) / 1000;
-    if (figures->rates_at_ms > 0 && seconds < 0.9)
+    int64_t elapsed_ms = now_ms - figures->rates_at_ms;
+    double seconds = (double)elapsed_ms / 1000;
+    if (figures->rates_at_ms > 0 && elapsed_ms < MIN_RATE_MS)
         return;
     if (figures->rates_at_ms > 0) {
         figures->cpu_cores = (cpu_seconds - figures->cpu_seconds) / seconds;
