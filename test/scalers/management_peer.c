@@ -106,10 +106,12 @@ static void take_get(struct management_peer *peer, struct call *call, const char
                                  peer->script.queues_of_broker);
     else if (sscanf(request, "GET /api/queues/%%2F/%63[^?]", name) == 1) {
         peer->singles++;
-        call->body = list_one(name);
+        call->body = peer->script.without_statistics ? text_format("{\"name\":\"%s\"}", name)
+                                                     : list_one(name);
     } else if (strstr(request, "disable_stats=true") != NULL) {
         size_t after = peer->script.totals_hang_after;
-        bool hangs = peer->script.totals_hang || (after > 0 && peer->totals >= after);
+        bool hangs = peer->script.totals_hang || (after > 0 && peer->totals >= after) ||
+                     peer->totals < peer->script.totals_hang_until;
         peer->totals++;
         call->due_ms += peer->script.totals_ms;
         call->body = hangs ? NULL : list_queues(peer, queues - peer->script.cut, request);

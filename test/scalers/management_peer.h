@@ -19,6 +19,8 @@ struct management_script {
     size_t queues_of_broker; /* in the overview */
     bool totals_hang;
     size_t totals_hang_after; /* so many listings of them; 0: do not */
+    size_t totals_hang_until; /* so many listings of them have hung */
+    bool without_statistics;  /* only the totals have counts */
     int totals_ms;            /* a listing of them takes so long */
     size_t cut;               /* so many of the queues, the last ones, are not in the totals */
     int statistics_ms;        /* a listing of them takes so long */

@@ -166,6 +166,29 @@ static void where_totals_hang_statistics_answer(void **state)
     stop(&fixture);
 }
 
+/* They are disabled, or the queue is new. */
+static void totals_that_hung_are_soon_tried_again_where_statistics_lack_counts(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, "1s",
+          &(struct management_script){
+              .queues = 2, .totals_hang_until = 1, .without_statistics = true});
+    add_queue(&fixture, "q1", "QueueLength");
+    for (int round = 0; round < 2; round++) {
+        measure_all(&fixture);
+        assert_ended_with(fixture.feed, 0, TASK_FAILED,
+                          "the management API does not report its messages_ready");
+        test_feed_again(fixture.feed);
+    }
+    assert_int_equal(fixture.peer.totals, 1);
+    sleep(5);
+    measure_all(&fixture);
+    assert_answered_from(&fixture, 0, 1, 1);
+    assert_int_equal(fixture.peer.totals, 2);
+    stop(&fixture);
+}
+
 static void a_listing_of_many_queues_has_more_time(void **state)
 {
     (void)state;
@@ -535,6 +558,7 @@ int main(void)
         cmocka_unit_test(one_listing_answers_all),
         cmocka_unit_test(a_listing_may_have_any_order),
         cmocka_unit_test(where_totals_hang_statistics_answer),
+        cmocka_unit_test(totals_that_hung_are_soon_tried_again_where_statistics_lack_counts),
         cmocka_unit_test(a_listing_of_many_queues_has_more_time),
         cmocka_unit_test(a_listing_that_hangs_delays_no_other_queue),
         cmocka_unit_test(requests_that_hang_make_room_for_others),

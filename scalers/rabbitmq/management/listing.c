@@ -106,12 +106,15 @@ bool rabbitmq_listing_take(struct rabbitmq_listing *listing, struct json_text qu
     if (totals && is_counted)
         rabbitmq_preference_note_counted(preference, now_ms);
     for (size_t i = 0; i < count; i++) {
-        if (take(sorted[i], vhost, is_doubted) == RABBITMQ_LOOKUP_ENDED) {
-            rabbitmq_lookup_drop(sorted[i]);
+        enum rabbitmq_lookup_result result = take(sorted[i], vhost, is_doubted);
+        if (result == RABBITMQ_LOOKUP_LACKING) {
+            rabbitmq_lookup_use_statistics(sorted[i]);
+            complete = false;
             continue;
         }
-        rabbitmq_lookup_use_statistics(sorted[i]);
-        complete = false;
+        if (result == RABBITMQ_LOOKUP_UNCOUNTED)
+            rabbitmq_preference_note_uncounted(preference, now_ms);
+        rabbitmq_lookup_drop(sorted[i]);
     }
     if (totals && !complete && !is_cut)
         rabbitmq_preference_note_lacking(preference, now_ms);

@@ -156,13 +156,13 @@ static bool count(const struct rabbitmq_lookup *lookup, const struct rabbitmq_vh
             (!isnan(counts.publish_rate) && !isnan(counts.deliver_get_rate)));
 }
 
-/* Statistics are the last to be requested: what they lack is nowhere. */
+/* Statistics are the last to be requested. Totals could have the counts, but no rates. */
 static enum rabbitmq_lookup_result lack(const struct rabbitmq_lookup *lookup, const char *queue)
 {
     if (lookup->source == RABBITMQ_SOURCE_TOTALS)
         return RABBITMQ_LOOKUP_LACKING;
     fail_incomplete(lookup, queue == NULL ? "" : queue);
-    return RABBITMQ_LOOKUP_ENDED;
+    return rabbitmq_needs_rates(lookup->query) ? RABBITMQ_LOOKUP_ENDED : RABBITMQ_LOOKUP_UNCOUNTED;
 }
 
 void rabbitmq_lookup_note_listed(struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,

@@ -86,7 +86,9 @@ static void use_statistics(struct rabbitmq_management *client, struct rabbitmq_l
 static void take_result(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup,
                         enum rabbitmq_lookup_result result)
 {
-    if (result == RABBITMQ_LOOKUP_ENDED)
+    if (result == RABBITMQ_LOOKUP_UNCOUNTED)
+        rabbitmq_preference_note_uncounted(&client->preference, clock_now_ms());
+    if (result == RABBITMQ_LOOKUP_ENDED || result == RABBITMQ_LOOKUP_UNCOUNTED)
         rabbitmq_lookup_drop(lookup);
     else if (result == RABBITMQ_LOOKUP_LACKING)
         use_statistics(client, lookup);

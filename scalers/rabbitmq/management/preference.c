@@ -5,10 +5,11 @@ enum {
      */
     CHEAP_QUEUES = 1000,
     QUEUES_PER_GET = 20,
-    REST_MS = 60 * 1000,     /* after totals hung or lacked the counts */
-    SIZE_MS = 5 * 60 * 1000, /* how long the size of the vhost is believed */
-    CUT_MS = 1000,           /* what the broker waits for the next queue of the totals */
-    DOUBT_MS = 6 * 1000,     /* a queue reports its statistics every 5 s */
+    REST_MS = 60 * 1000,          /* after totals hung or lacked the counts */
+    UNCOUNTED_REST_MS = 5 * 1000, /* where statistics lack them, too: those of a new queue come */
+    SIZE_MS = 5 * 60 * 1000,      /* how long the size of the vhost is believed */
+    CUT_MS = 1000,                /* what the broker waits for the next queue of the totals */
+    DOUBT_MS = 6 * 1000,          /* a queue reports its statistics every 5 s */
     RESTART_MS = 10 * 1000, /* one that is down and up again in less is noticed, as requests fail */
 };
 
@@ -55,6 +56,12 @@ void rabbitmq_preference_note_lacking(struct rabbitmq_preference *preference, in
     /* Of streams they report nothing, which implies nothing for the other queues. */
     if (preference->totals_counted_ms == 0 || now_ms - preference->totals_counted_ms >= REST_MS)
         preference->totals_rest_until_ms = now_ms + REST_MS;
+}
+
+void rabbitmq_preference_note_uncounted(struct rabbitmq_preference *preference, int64_t now_ms)
+{
+    if (preference->totals_rest_until_ms > now_ms + UNCOUNTED_REST_MS)
+        preference->totals_rest_until_ms = now_ms + UNCOUNTED_REST_MS;
 }
 
 /* Answers came for longer than statistics take to be right, up to this request, and no restart fits

@@ -50,6 +50,10 @@ void rabbitmq_preference_note_too_large(struct rabbitmq_preference *preference, 
 void rabbitmq_preference_note_counted(struct rabbitmq_preference *preference, int64_t now_ms);
 void rabbitmq_preference_note_lacking(struct rabbitmq_preference *preference, int64_t now_ms);
 
+/* Statistics lack the counts of a queue: it is new, or they are disabled. Totals may have them, and
+ * do not rest for much longer. */
+void rabbitmq_preference_note_uncounted(struct rabbitmq_preference *preference, int64_t now_ms);
+
 /*
  * The source answered a request of `sent_ms`. Returns whether the answer is to be doubted.
  *
