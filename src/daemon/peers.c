@@ -62,10 +62,10 @@ static void take(struct peer_values *values, const Backlog__Peers__HeldValue *me
     if (message->trigger.len != PEER_DIGEST_BYTES)
         return;
     memcpy(value.digest, message->trigger.data, PEER_DIGEST_BYTES);
-    for (size_t i = 0; i < message->n_earlier && i < PEAK_VALUE_MAX_STEPS; i++) {
+    for (size_t i = 0; i < message->n_earlier && i < PEAK_VALUE_MAX_ENTRIES; i++) {
         const Backlog__Peers__EarlierValue *earlier = message->earlier[i];
         value.earlier[value.earlier_count++] =
-            (struct peak_value_step){earlier->value, peer_values_time_ms(earlier->age_ms, now_ms)};
+            (struct peak_value_entry){earlier->value, peer_values_time_ms(earlier->age_ms, now_ms)};
     }
     peer_values_add(values, &value, now_ms);
 }

@@ -199,7 +199,7 @@ static bool add(struct simulate_settings *all, const char *name, const char *pie
         return false;
     if (one->settings.model.min_replicas > one->settings.model.hpa.max_replicas)
         return error_invalid(error, "%s: minReplicaCount is above maxReplicaCount", one->name);
-    return one->settings.target > 0 || one->settings.policy.step_count > 0 ||
+    return one->settings.target > 0 || one->settings.policy.level_count > 0 ||
            error_invalid(error,
                          "%s: the target is missing: how much work there is per replica, "
                          "such as --set threshold=100",

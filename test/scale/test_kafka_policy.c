@@ -73,7 +73,7 @@ static int64_t measure(struct fixture *fixture, double lag, double persistent, d
     evaluated.is_good =
         scaler_kafka.evaluate(options, &fixture->reading, &evaluated.evaluation, &evaluated.error);
     assert_true(evaluated.is_good);
-    trigger_policy_step(fixture->policy, &owner, &fixture->recent, &evaluated);
+    trigger_policy_decide(fixture->policy, &owner, &fixture->recent, &evaluated);
     assert_true(fixture->policy->evaluated.is_good);
     return fixture->policy->effective.result.replicas;
 }

@@ -97,7 +97,7 @@ static struct peer_value *of_peer(double value, int64_t since_ms)
 {
     struct peer_value *made = memory_new(sizeof(*made));
     *made = (struct peer_value){.value = value, .since_ms = since_ms, .earlier_count = 1};
-    made->earlier[0] = (struct peak_value_step){.value = value, .at_ms = since_ms};
+    made->earlier[0] = (struct peak_value_entry){.value = value, .at_ms = since_ms};
     return made;
 }
 

@@ -182,14 +182,14 @@ static void beside_a_threshold_a_level_is_a_floor(void **state)
 {
     (void)state;
     world.threshold = 100;
-    world.settings.steps[0] = (struct policy_step){41, 5};
-    world.settings.step_count = 1;
+    world.settings.levels[0] = (struct policy_level){41, 5};
+    world.settings.level_count = 1;
     waiting(40);
     assert_int_equal(measure(0, 0), 1);
     assert_int_equal(world.result.term, POLICY_BY_THRESHOLD);
     waiting(41);
     assert_int_equal(measure(0, 0), 5);
-    assert_int_equal(world.result.term, POLICY_BY_STEP);
+    assert_int_equal(world.result.term, POLICY_BY_LEVEL);
     assert_string_equal(world.words.bytes,
                         "5 replicas: 41 at a threshold of 100; level 1 of 1 has at least 5");
     waiting(2000);
@@ -197,14 +197,14 @@ static void beside_a_threshold_a_level_is_a_floor(void **state)
     assert_int_equal(world.result.term, POLICY_BY_THRESHOLD);
 }
 
-static void steps_are_left_downwards_one_level_late(void **state)
+static void levels_are_left_downwards_one_late(void **state)
 {
     (void)state;
     world.has_default_threshold = true;
-    world.settings.steps[0] = (struct policy_step){1, 1};
-    world.settings.steps[1] = (struct policy_step){10, 2};
-    world.settings.steps[2] = (struct policy_step){100, 5};
-    world.settings.step_count = 3;
+    world.settings.levels[0] = (struct policy_level){1, 1};
+    world.settings.levels[1] = (struct policy_level){10, 2};
+    world.settings.levels[2] = (struct policy_level){100, 5};
+    world.settings.level_count = 3;
     static const struct {
         double waiting;
         int64_t replicas;
@@ -410,7 +410,7 @@ int main(void)
         TEST(unknown_messages_in_flight_are_an_error),
         TEST(never_fewer_than_are_in_flight),
         TEST(beside_a_threshold_a_level_is_a_floor),
-        TEST(steps_are_left_downwards_one_level_late),
+        TEST(levels_are_left_downwards_one_late),
         TEST(at_the_maximum_more_is_published_than_the_tolerance),
         TEST(replicas_without_a_partition_are_not_started),
         TEST(waiting_work_starts_in_time),

@@ -189,7 +189,7 @@ static void a_policy_keeps_the_replicas_that_may_be_busy(void **state)
         .follower = {.stepped_ms = 7},
         .effective = {.state = {.idle = {.has_begun = true, .since_ms = 5, .folded_ms = 7},
                                 .peak = {.own = 9},
-                                .step = 2,
+                                .level = 2,
                                 .before_stall = {.replicas = 3},
                                 .rate = {.count = 1},
                                 .objective = {.replicas = 8, .at_ms = 7}},
@@ -201,7 +201,7 @@ static void a_policy_keeps_the_replicas_that_may_be_busy(void **state)
     assert_int_equal(state_left->peak.own, 9);
     assert_int_equal(state_left->idle.folded_ms, 7);
     assert_int_equal(state_left->idle.since_ms, 0);
-    assert_true(state_left->step == 0 && state_left->before_stall.replicas == 0);
+    assert_true(state_left->level == 0 && state_left->before_stall.replicas == 0);
     assert_true(state_left->rate.count == 0 && state_left->objective.replicas == 0);
     assert_int_equal(policy.effective.result.status, FLOW_UNKNOWN);
 }

@@ -296,7 +296,7 @@ static double replicas_now(const struct trigger *trigger)
 }
 
 /* The level of 20 is left below 1 alone. */
-static void a_policy_steps_with_each_reading_whoever_reads_it(void **state)
+static void a_policy_decides_at_each_reading_whoever_reads_it(void **state)
 {
     (void)state;
     fake_set_queue("jobs", 20);
@@ -323,10 +323,10 @@ static struct trigger_policy *policy_of_in_flight(void)
     return policy;
 }
 
-enum { STEP_MS = 5000 };
+enum { INTERVAL_MS = 5000 };
 
-static void step_to(struct trigger_policy *policy, struct recent_samples *recent, int step,
-                    double in_flight)
+static void decide_at(struct trigger_policy *policy, struct recent_samples *recent, int interval,
+                      double in_flight)
 {
     const struct trigger_policy_owner owner = {"shop", "worker"};
     struct evaluation_result evaluated = {.is_good = true,
@@ -334,8 +334,8 @@ static void step_to(struct trigger_policy *policy, struct recent_samples *recent
     struct reading reading = READING_UNKNOWN;
     reading.waiting = 20;
     reading.in_flight = in_flight;
-    recent_samples_add(recent, step * (int64_t)STEP_MS, &reading);
-    trigger_policy_step(policy, &owner, recent, &evaluated);
+    recent_samples_add(recent, interval * (int64_t)INTERVAL_MS, &reading);
+    trigger_policy_decide(policy, &owner, recent, &evaluated);
 }
 
 /* The next reading lacks what the settings need: the decision before says nothing about it. */
@@ -343,11 +343,11 @@ static void a_policy_that_cannot_decide_gives_no_value(void **state)
 {
     (void)state;
     struct trigger_policy *policy = policy_of_in_flight();
-    struct recent_samples recent = {.interval_ms = STEP_MS};
+    struct recent_samples recent = {.interval_ms = INTERVAL_MS};
     for (int i = 1; i <= 2; i++) {
         _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {0};
         bool is_known = i == 1;
-        step_to(policy, &recent, i, is_known ? 30 : NAN);
+        decide_at(policy, &recent, i, is_known ? 30 : NAN);
         trigger_policy_copy(policy, 0, &view);
         assert_int_equal(view.evaluated.is_good, is_known);
         assert_int_equal(view.effective.has_decided, is_known);
@@ -360,13 +360,13 @@ static void a_policy_is_logged_when_it_changes_and_at_most_once_a_minute(void **
 {
     (void)state;
     static const struct {
-        int step, in_flight, logged_step;
-    } steps[] = {{1, 30, 1}, {2, 31, 1}, {12, 32, 1}, {13, 32, 13}, {26, 32, 13}, {27, 33, 27}};
+        int interval, in_flight, logged_interval;
+    } decisions[] = {{1, 30, 1}, {2, 31, 1}, {12, 32, 1}, {13, 32, 13}, {26, 32, 13}, {27, 33, 27}};
     struct trigger_policy *policy = policy_of_in_flight();
-    struct recent_samples recent = {.interval_ms = STEP_MS};
-    for (size_t i = 0; i < ARRAY_LENGTH(steps); i++) {
-        step_to(policy, &recent, steps[i].step, steps[i].in_flight);
-        assert_int_equal(policy->logged_ms, steps[i].logged_step * STEP_MS);
+    struct recent_samples recent = {.interval_ms = INTERVAL_MS};
+    for (size_t i = 0; i < ARRAY_LENGTH(decisions); i++) {
+        decide_at(policy, &recent, decisions[i].interval, decisions[i].in_flight);
+        assert_int_equal(policy->logged_ms, decisions[i].logged_interval * INTERVAL_MS);
     }
     assert_int_equal(policy->logged_replicas, 33);
     trigger_policy_free(policy);
@@ -375,29 +375,29 @@ static void a_policy_is_logged_when_it_changes_and_at_most_once_a_minute(void **
 static void the_last_changes_of_a_policy_are_kept(void **state)
 {
     (void)state;
-    enum { SAME = 3, STEPS = SAME + TRIGGER_POLICY_CHANGES + 2 };
+    enum { SAME = 3, INTERVALS = SAME + TRIGGER_POLICY_CHANGES + 2 };
     struct trigger_policy *policy = policy_of_in_flight();
-    struct recent_samples recent = {.interval_ms = STEP_MS};
+    struct recent_samples recent = {.interval_ms = INTERVAL_MS};
     for (int i = 1; i <= SAME; i++)
-        step_to(policy, &recent, i, 30);
+        decide_at(policy, &recent, i, 30);
     assert_int_equal(policy->change_count, 1);
-    for (int i = SAME + 1; i <= STEPS; i++)
-        step_to(policy, &recent, i, 30 + i);
+    for (int i = SAME + 1; i <= INTERVALS; i++)
+        decide_at(policy, &recent, i, 30 + i);
 
     _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {0};
     trigger_policy_copy(policy, TRIGGER_VIEW_CHANGES, &view);
     assert_int_equal(view.change_count, TRIGGER_POLICY_CHANGES);
-    const int first = STEPS + 1 - TRIGGER_POLICY_CHANGES;
-    for (int i = first; i <= STEPS; i++) {
+    const int first = INTERVALS + 1 - TRIGGER_POLICY_CHANGES;
+    for (int i = first; i <= INTERVALS; i++) {
         const struct trigger_policy_change *change = &view.changes[i - first];
-        assert_int_equal(change->at_ms, i * STEP_MS);
+        assert_int_equal(change->at_ms, i * INTERVAL_MS);
         assert_int_equal(change->replicas, 30 + i);
         assert_true(change->value == 30 + i);
         assert_true(change->active);
         assert_int_equal(change->term, POLICY_BY_IN_FLIGHT);
-        assert_ptr_equal(trigger_policy_at(&view, (i + 1) * STEP_MS - 1), change);
+        assert_ptr_equal(trigger_policy_at(&view, (i + 1) * INTERVAL_MS - 1), change);
     }
-    assert_null(trigger_policy_at(&view, first * STEP_MS - 1));
+    assert_null(trigger_policy_at(&view, first * INTERVAL_MS - 1));
     trigger_policy_free(policy);
 }
 
@@ -854,7 +854,7 @@ int main(void)
         TEST(an_unusable_connection_does_not_hide_the_other_mistakes),
         TEST(a_trigger_answers_with_the_reading_of_its_query),
         TEST(figures_are_of_the_reading_and_of_the_last_answer),
-        TEST(a_policy_steps_with_each_reading_whoever_reads_it),
+        TEST(a_policy_decides_at_each_reading_whoever_reads_it),
         TEST(a_policy_that_cannot_decide_gives_no_value),
         TEST(a_policy_is_logged_when_it_changes_and_at_most_once_a_minute),
         TEST(the_last_changes_of_a_policy_are_kept),

@@ -43,7 +43,7 @@ enum mutation {
     LATE_SUBSCRIPTION_LEAKED,
     MEASURED_TOO_OFTEN,
     FORGETS_WHO_WAITS,
-    POLICY_STEPS_WHEN_READ,
+    POLICY_DECIDES_WHEN_READ,
     MUTATIONS,
 };
 
@@ -78,7 +78,7 @@ static const struct mutated {
     [LATE_SUBSCRIPTION_LEAKED] = {"a subscription that is made too late is not ended", 3000000},
     [MEASURED_TOO_OFTEN] = {"every answer is followed by another measurement", 300000},
     [FORGETS_WHO_WAITS] = {"a demand before a client is lost is forgotten", 3000000},
-    [POLICY_STEPS_WHEN_READ] = {"a policy takes its step when somebody reads it", 300000},
+    [POLICY_DECIDES_WHEN_READ] = {"a policy decides when somebody reads it", 300000},
 };
 
 static enum mutation mutation;
@@ -235,12 +235,12 @@ WRAP(void, answer_decide, const struct answer_facts *facts, const struct answer_
 
 static bool is_read;
 
-WRAP(void, trigger_policy_step, struct trigger_policy *policy,
+WRAP(void, trigger_policy_decide, struct trigger_policy *policy,
      const struct trigger_policy_owner *owner, const struct recent_samples *recent,
      struct evaluation_result *evaluated)
 {
-    if (mutation != POLICY_STEPS_WHEN_READ || is_read || policy->effective.words.length == 0)
-        __real_trigger_policy_step(policy, owner, recent, evaluated);
+    if (mutation != POLICY_DECIDES_WHEN_READ || is_read || policy->effective.words.length == 0)
+        __real_trigger_policy_decide(policy, owner, recent, evaluated);
 }
 
 WRAP(void, trigger_policy_copy, const struct trigger_policy *policy, unsigned extras,
@@ -248,7 +248,7 @@ WRAP(void, trigger_policy_copy, const struct trigger_policy *policy, unsigned ex
 {
     struct follower *follower = (struct follower *)&policy->follower;
     is_read = true;
-    if (mutation == POLICY_STEPS_WHEN_READ && follower->query != NULL &&
+    if (mutation == POLICY_DECIDES_WHEN_READ && follower->query != NULL &&
         follower->query->recent->count > 0)
         follower->step(follower, follower->query->recent);
     is_read = false;

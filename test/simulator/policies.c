@@ -1,4 +1,4 @@
-/* Policies: each takes one step with each reading of its query, and observers, who read what pages
+/* Policies: each decides once at each reading of its query, and observers, who read what pages
  * show at any time, change nothing. What a policy answers is checked against levels that are kept
  * here. */
 #include "simulator/world.h"
@@ -10,13 +10,13 @@
 #include <string.h>
 
 /* Of `steps`: which level a load is on follows from all loads before it. */
-static const struct policy_step levels[] = {{1, 1}, {3, 4}, {5, 9}, {7, 20}};
+static const struct policy_level levels[] = {{1, 1}, {3, 4}, {5, 9}, {7, 20}};
 
 enum { LEVELS = ARRAY_LENGTH(levels), POLICIES_PER_WORLD = 16, EVERY_USER = 3 };
 
 /* ---- the model ---- */
 
-static void model_step(struct user *user, double load)
+static void model_decision(struct user *user, double load)
 {
     int reached = 0;
     while (reached < LEVELS && load >= levels[reached].waiting)
@@ -33,12 +33,12 @@ static void take_reading(struct user *user)
     if (!known->is_measured || known->sent_ms <= user->level_ms)
         return;
     user->level_ms = known->sent_ms;
-    model_step(user, token_load(known->reading.value));
+    model_decision(user, token_load(known->reading.value));
 }
 
 /* ---- the policy ---- */
 
-static void step(struct follower *follower, const struct recent_samples *recent)
+static void decide(struct follower *follower, const struct recent_samples *recent)
 {
     const struct trigger_policy_owner owner = {"shop", "jobs"};
     struct user *user = follower->context;
@@ -46,7 +46,7 @@ static void step(struct follower *follower, const struct recent_samples *recent)
     struct evaluation_result evaluated = {
         .is_good = true,
         .evaluation = {.value = token_load(token), .active = token_is_active(token)}};
-    trigger_policy_step(user->policy, &owner, recent, &evaluated);
+    trigger_policy_decide(user->policy, &owner, recent, &evaluated);
 }
 
 static void copy(const struct follower *follower, void *copy)
@@ -62,10 +62,10 @@ void policy_init(struct user *user)
     struct trigger_policy *policy = memory_new(sizeof(*policy));
     policy->effective.is_on = true;
     policy->effective.settings = policy_no_settings();
-    memcpy(policy->effective.settings.steps, levels, sizeof(levels));
-    policy->effective.settings.step_count = LEVELS;
+    memcpy(policy->effective.settings.levels, levels, sizeof(levels));
+    policy->effective.settings.level_count = LEVELS;
     policy->basis.threshold = 1;
-    policy->follower = (struct follower){.step = step, .copy = copy, .context = user};
+    policy->follower = (struct follower){.step = decide, .copy = copy, .context = user};
     user->policy = policy;
 }
 

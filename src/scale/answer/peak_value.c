@@ -8,26 +8,28 @@
 
 void peak_value_done(struct peak_value *peak)
 {
-    free(peak->steps);
+    free(peak->entries);
     *peak = (struct peak_value){0};
 }
 
-static void remove_step(struct peak_value *peak, size_t at)
+static void remove_entry(struct peak_value *peak, size_t at)
 {
     peak->count--;
-    memmove(peak->steps + at, peak->steps + at + 1, (peak->count - at) * sizeof(*peak->steps));
+    memmove(peak->entries + at, peak->entries + at + 1,
+            (peak->count - at) * sizeof(*peak->entries));
 }
 
 /* The larger value is taken to have been there for as long as the smaller one. */
 static void join_closest(struct peak_value *peak)
 {
-    struct peak_value_step *steps = peak->steps;
+    struct peak_value_entry *entries = peak->entries;
     size_t closest = 0;
     for (size_t i = 1; i + 1 < peak->count; i++)
-        if (steps[i + 1].at_ms - steps[i].at_ms < steps[closest + 1].at_ms - steps[closest].at_ms)
+        if (entries[i + 1].at_ms - entries[i].at_ms <
+            entries[closest + 1].at_ms - entries[closest].at_ms)
             closest = i;
-    steps[closest].at_ms = steps[closest + 1].at_ms;
-    remove_step(peak, closest + 1);
+    entries[closest].at_ms = entries[closest + 1].at_ms;
+    remove_entry(peak, closest + 1);
 }
 
 static void end_failure(struct peak_value *peak)
@@ -42,53 +44,56 @@ void peak_value_add(struct peak_value *peak, double value, int64_t window_ms, in
     end_failure(peak);
     int64_t at_ms = now_ms - peak->failed_ms;
     peak->last_ms = now_ms;
-    while (peak->count > 0 && peak->steps[peak->count - 1].value <= value)
+    while (peak->count > 0 && peak->entries[peak->count - 1].value <= value)
         peak->count--;
-    while (peak->count > 0 && peak->steps[0].at_ms <= at_ms - window_ms) /* as the HPA (hpa.c) */
-        remove_step(peak, 0);
-    if (peak->count == PEAK_VALUE_MAX_STEPS)
+    while (peak->count > 0 && peak->entries[0].at_ms <= at_ms - window_ms) /* as the HPA (hpa.c) */
+        remove_entry(peak, 0);
+    if (peak->count == PEAK_VALUE_MAX_ENTRIES)
         join_closest(peak);
-    peak->steps = memory_grow(peak->steps, &peak->capacity, peak->count + 1, sizeof(*peak->steps));
-    peak->steps[peak->count++] = (struct peak_value_step){value, at_ms};
+    peak->entries =
+        memory_grow(peak->entries, &peak->capacity, peak->count + 1, sizeof(*peak->entries));
+    peak->entries[peak->count++] = (struct peak_value_entry){value, at_ms};
 }
 
 /* From the latest one back those that are larger than all that came after. */
-size_t peak_value_merge(struct peak_value_step steps[PEAK_VALUE_MAX_STEPS], size_t count,
-                        const struct peak_value_step *others, size_t others_count)
+size_t peak_value_merge(struct peak_value_entry entries[PEAK_VALUE_MAX_ENTRIES], size_t count,
+                        const struct peak_value_entry *others, size_t others_count)
 {
-    struct peak_value_step both[2 * PEAK_VALUE_MAX_STEPS];
-    struct peak_value merged = {.steps = both + ARRAY_LENGTH(both)};
+    struct peak_value_entry both[2 * PEAK_VALUE_MAX_ENTRIES];
+    struct peak_value merged = {.entries = both + ARRAY_LENGTH(both)};
     while (count > 0 || others_count > 0) {
         bool is_own = others_count == 0 ||
-                      (count > 0 && steps[count - 1].at_ms >= others[others_count - 1].at_ms);
-        const struct peak_value_step *step = is_own ? &steps[--count] : &others[--others_count];
-        if (merged.count > 0 && step->value <= merged.steps->value)
+                      (count > 0 && entries[count - 1].at_ms >= others[others_count - 1].at_ms);
+        const struct peak_value_entry *entry = is_own ? &entries[--count] : &others[--others_count];
+        if (merged.count > 0 && entry->value <= merged.entries->value)
             continue;
-        *--merged.steps = *step;
+        *--merged.entries = *entry;
         merged.count++;
     }
-    while (merged.count > PEAK_VALUE_MAX_STEPS)
+    while (merged.count > PEAK_VALUE_MAX_ENTRIES)
         join_closest(&merged);
-    memcpy(steps, merged.steps, merged.count * sizeof(*steps));
+    memcpy(entries, merged.entries, merged.count * sizeof(*entries));
     return merged.count;
 }
 
-void peak_value_add_earlier(struct peak_value *peak, const struct peak_value_step *steps,
+void peak_value_add_earlier(struct peak_value *peak, const struct peak_value_entry *entries,
                             size_t count, int64_t now_ms)
 {
-    struct peak_value_step merged[PEAK_VALUE_MAX_STEPS];
+    struct peak_value_entry merged[PEAK_VALUE_MAX_ENTRIES];
     int64_t latest_ms = now_ms - peak->failed_ms;
     for (size_t i = 0; i < count; i++) {
-        int64_t at_ms = steps[i].at_ms - peak->failed_ms;
-        merged[i] = (struct peak_value_step){steps[i].value, at_ms < latest_ms ? at_ms : latest_ms};
+        int64_t at_ms = entries[i].at_ms - peak->failed_ms;
+        merged[i] =
+            (struct peak_value_entry){entries[i].value, at_ms < latest_ms ? at_ms : latest_ms};
     }
     if (count == 0)
         return;
     if (peak->count == 0)
         peak->last_ms = now_ms;
-    peak->count = peak_value_merge(merged, count, peak->steps, peak->count);
-    peak->steps = memory_grow(peak->steps, &peak->capacity, peak->count, sizeof(*peak->steps));
-    memcpy(peak->steps, merged, peak->count * sizeof(*peak->steps));
+    peak->count = peak_value_merge(merged, count, peak->entries, peak->count);
+    peak->entries =
+        memory_grow(peak->entries, &peak->capacity, peak->count, sizeof(*peak->entries));
+    memcpy(peak->entries, merged, peak->count * sizeof(*peak->entries));
 }
 
 /* A failure that began before the last answer was none for it. */
@@ -101,5 +106,5 @@ void peak_value_hold(struct peak_value *peak, int64_t since_ms, int64_t now_ms)
 
 double peak_value_largest(const struct peak_value *peak)
 {
-    return peak->count == 0 ? 0 : peak->steps[0].value;
+    return peak->count == 0 ? 0 : peak->entries[0].value;
 }

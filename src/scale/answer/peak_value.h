@@ -22,16 +22,16 @@
 enum {
     PEAK_VALUE_WINDOW_MS = 5 * 60 * 1000, /* the HPA's, where its object sets none; as holdWindow's
                                              default in metadata/general.c */
-    PEAK_VALUE_MAX_STEPS = 32,            /* beyond, the two that are closest become one */
+    PEAK_VALUE_MAX_ENTRIES = 32,          /* beyond, the two that are closest become one */
 };
 
 /* Start from {0}; peak_value_done() ends it. */
 struct peak_value {
     /* Of the window; each is larger than all that came after it. */
-    struct peak_value_step {
+    struct peak_value_entry {
         double value;
         int64_t at_ms; /* the last time, without that of failures */
-    } *steps;
+    } *entries;
     size_t count, capacity;
     int64_t last_ms;          /* of peak_value_add() */
     int64_t failed_ms;        /* how long held values were answered, in failures that are over */
@@ -44,14 +44,14 @@ void peak_value_done(struct peak_value *peak);
 /* A measurement was answered with this value, which is >= 0: what failed is over. */
 void peak_value_add(struct peak_value *peak, double value, int64_t window_ms, int64_t now_ms);
 
-/* What others answered, merged with these steps: at each time the larger value counts. Both have
- * the largest first, each later than the one before, and at most PEAK_VALUE_MAX_STEPS. Returns how
- * many there are then. */
-size_t peak_value_merge(struct peak_value_step steps[PEAK_VALUE_MAX_STEPS], size_t count,
-                        const struct peak_value_step *others, size_t others_count);
+/* What others answered, merged with these entries: at each time the larger value counts. Both have
+ * the largest first, each later than the one before, and at most PEAK_VALUE_MAX_ENTRIES. Returns
+ * how many there are then. */
+size_t peak_value_merge(struct peak_value_entry entries[PEAK_VALUE_MAX_ENTRIES], size_t count,
+                        const struct peak_value_entry *others, size_t others_count);
 
 /* What another replica answered before this one came, merged with what is known. */
-void peak_value_add_earlier(struct peak_value *peak, const struct peak_value_step *steps,
+void peak_value_add_earlier(struct peak_value *peak, const struct peak_value_entry *entries,
                             size_t count, int64_t now_ms);
 
 /* Measuring has been failing since then, and a held value was answered. */

@@ -60,18 +60,18 @@ static bool is_sound(double value, int64_t at_ms, int64_t now_ms)
            at_ms > now_ms - PEER_VALUES_MAX_AGE_MS;
 }
 
-/* The steps that are sound, and in order. */
-static size_t sound_steps(const struct peer_value *value, int64_t now_ms,
-                          struct peak_value_step *ret_steps)
+/* Of the earlier values those that are sound, and in order. */
+static size_t sound_earlier(const struct peer_value *value, int64_t now_ms,
+                            struct peak_value_entry *ret_earlier)
 {
     size_t count = 0;
-    for (size_t i = 0; i < value->earlier_count && i < PEAK_VALUE_MAX_STEPS; i++) {
-        const struct peak_value_step *step = &value->earlier[i];
-        const struct peak_value_step *before = count == 0 ? NULL : &ret_steps[count - 1];
+    for (size_t i = 0; i < value->earlier_count && i < PEAK_VALUE_MAX_ENTRIES; i++) {
+        const struct peak_value_entry *entry = &value->earlier[i];
+        const struct peak_value_entry *before = count == 0 ? NULL : &ret_earlier[count - 1];
         bool is_next =
-            before == NULL || (step->value < before->value && step->at_ms >= before->at_ms);
-        if (is_sound(step->value, step->at_ms, now_ms) && is_next)
-            ret_steps[count++] = *step;
+            before == NULL || (entry->value < before->value && entry->at_ms >= before->at_ms);
+        if (is_sound(entry->value, entry->at_ms, now_ms) && is_next)
+            ret_earlier[count++] = *entry;
     }
     return count;
 }
@@ -92,7 +92,7 @@ bool peer_values_add(struct peer_values *values, const struct peer_value *value,
     struct peer_value sound = *value;
     if (!is_sound(value->value, value->since_ms, now_ms) || value->value == 0)
         return true;
-    sound.earlier_count = sound_steps(value, now_ms, sound.earlier);
+    sound.earlier_count = sound_earlier(value, now_ms, sound.earlier);
     if (sound.policy_peak < 0 || sound.policy_peak > POLICY_MAX_REPLICAS ||
         sound.policy_peak_ms > now_ms)
         sound.policy_peak = sound.policy_peak_ms = 0;

@@ -32,7 +32,7 @@ struct peer_value {
     int64_t policy_peak;               /* replicas that its policy wanted; 0: none */
     int64_t policy_peak_ms;            /* when that was so, of clock_now_ms() */
     size_t earlier_count;              /* the largest first, each later than the one before */
-    struct peak_value_step earlier[PEAK_VALUE_MAX_STEPS]; /* at_ms: of clock_now_ms() */
+    struct peak_value_entry earlier[PEAK_VALUE_MAX_ENTRIES]; /* at_ms: of clock_now_ms() */
 };
 
 /* Turns a peer's age into a time of clock_now_ms(). An age that is negative or too large counts as

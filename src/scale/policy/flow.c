@@ -17,7 +17,7 @@ const char *flow_status_text(enum flow_status status)
 /* ---- rates ---- */
 
 /* What happened between two samples that follow one another. */
-struct flow_step {
+struct flow_interval {
     double arrived, consumed;
     double seconds;
 };
@@ -46,46 +46,46 @@ static double not_negative(double count)
     return count < 0 ? 0 : count;
 }
 
-static struct flow_step step_of(const struct recent_sample *before,
-                                const struct recent_sample *sample)
+static struct flow_interval interval_of(const struct recent_sample *before,
+                                        const struct recent_sample *sample)
 {
     const struct reading *from = &before->reading, *to = &sample->reading;
-    struct flow_step step = {.seconds = (double)(sample->at_ms - before->at_ms) / 1000};
+    struct flow_interval interval = {.seconds = (double)(sample->at_ms - before->at_ms) / 1000};
     if (has_other_partitions(from, to)) {
-        step.arrived = step.consumed = NAN;
-        return step;
+        interval.arrived = interval.consumed = NAN;
+        return interval;
     }
-    step.arrived = difference(to->arrived, from->arrived);
-    step.consumed = difference(to->consumed, from->consumed);
+    interval.arrived = difference(to->arrived, from->arrived);
+    interval.consumed = difference(to->consumed, from->consumed);
     if (isnan(from->arrived) || isnan(to->arrived))
-        step.arrived = to->arrival_rate * step.seconds;
+        interval.arrived = to->arrival_rate * interval.seconds;
     if (isnan(from->consumed) || isnan(to->consumed))
-        step.consumed = to->consumption_rate * step.seconds;
+        interval.consumed = to->consumption_rate * interval.seconds;
     double more = present(to) - present(from);
-    if (isnan(step.arrived))
-        step.arrived = not_negative(step.consumed + more);
-    if (isnan(step.consumed))
-        step.consumed = not_negative(step.arrived - more);
-    return step;
+    if (isnan(interval.arrived))
+        interval.arrived = not_negative(interval.consumed + more);
+    if (isnan(interval.consumed))
+        interval.consumed = not_negative(interval.arrived - more);
+    return interval;
 }
 
-/* The sum of the last steps that span at least so long, or all that belong together; false: these
- * are too few for a rate. */
+/* The sum of the last intervals that span at least so long, or all that belong together; false:
+ * these are too few for a rate. */
 static bool sum_of_last(const struct recent_samples *recent, int64_t span_ms,
-                        struct flow_step *ret_sum)
+                        struct flow_interval *ret_sum)
 {
-    struct flow_step sum = {0};
+    struct flow_interval sum = {0};
     for (size_t i = recent->count; i-- > 1;) {
         if (recent->samples[i].is_after_gap)
             break;
         if (has_other_partitions(&recent->samples[i - 1].reading, &recent->samples[i].reading))
             continue;
-        struct flow_step step = step_of(&recent->samples[i - 1], &recent->samples[i]);
-        if (isnan(step.arrived) || isnan(step.consumed))
+        struct flow_interval interval = interval_of(&recent->samples[i - 1], &recent->samples[i]);
+        if (isnan(interval.arrived) || isnan(interval.consumed))
             break;
-        sum.arrived += step.arrived;
-        sum.consumed += step.consumed;
-        sum.seconds += step.seconds;
+        sum.arrived += interval.arrived;
+        sum.consumed += interval.consumed;
+        sum.seconds += interval.seconds;
         if (sum.seconds * 1000 >= (double)span_ms)
             break;
     }
@@ -96,10 +96,11 @@ static bool sum_of_last(const struct recent_samples *recent, int64_t span_ms,
 struct flow flow_of(const struct recent_samples *recent)
 {
     struct flow flow = {.arrival_rate = NAN, .consumption_rate = NAN, .last_consumed = NAN};
-    struct flow_step sum, recent_sum;
+    struct flow_interval sum, recent_sum;
     size_t last = recent->count - 1;
     if (recent->count >= 2 && !recent->samples[last].is_after_gap)
-        flow.last_consumed = step_of(&recent->samples[last - 1], &recent->samples[last]).consumed;
+        flow.last_consumed =
+            interval_of(&recent->samples[last - 1], &recent->samples[last]).consumed;
     if (!sum_of_last(recent, FLOW_SPAN_MS, &sum) ||
         !sum_of_last(recent, FLOW_RECENT_MS, &recent_sum))
         return flow;
@@ -165,10 +166,10 @@ static void observe(struct flow_rate *rate, double observed, int64_t at_ms)
 }
 
 /* Whether so much waited that hardly a consumer can have been idle: a second of work. */
-static bool is_busy(const struct recent_sample *sample, const struct flow_step *step)
+static bool is_busy(const struct recent_sample *sample, const struct flow_interval *interval)
 {
     double waiting = recent_samples_waiting(&sample->reading);
-    double second = step->consumed / step->seconds;
+    double second = interval->consumed / interval->seconds;
     return waiting >= 1 && waiting >= second;
 }
 
@@ -180,22 +181,22 @@ static void forget_busy(struct flow_rate *rate)
 
 /* Without one that was consumed it may be a long job, which counts when it is done, or a stall,
  * which never does. */
-static void add_step(struct flow_rate *rate, const struct recent_sample *before,
-                     const struct recent_sample *sample)
+static void add_interval(struct flow_rate *rate, const struct recent_sample *before,
+                         const struct recent_sample *sample)
 {
-    const struct flow_step step = step_of(before, sample);
-    int64_t step_ms = sample->at_ms - before->at_ms;
+    const struct flow_interval interval = interval_of(before, sample);
+    int64_t interval_ms = sample->at_ms - before->at_ms;
     double consumers = sample->reading.consumers;
-    bool counts = !sample->is_after_gap && consumers > 0 && step.consumed >= 0;
+    bool counts = !sample->is_after_gap && consumers > 0 && interval.consumed >= 0;
     if (!counts || before->reading.consumers != sample->reading.consumers ||
-        !is_busy(before, &step) || !is_busy(sample, &step)) {
+        !is_busy(before, &interval) || !is_busy(sample, &interval)) {
         forget_busy(rate);
         return;
     }
-    rate->quiet_ms += step_ms;
-    if (step.consumed <= 0)
+    rate->quiet_ms += interval_ms;
+    if (interval.consumed <= 0)
         return;
-    rate->consumed += step.consumed;
+    rate->consumed += interval.consumed;
     rate->consumer_ms += consumers * (double)rate->quiet_ms;
     rate->busy_ms += rate->quiet_ms;
     rate->quiet_ms = 0;
@@ -225,20 +226,20 @@ void flow_rate_update(struct flow_rate *rate, const struct recent_samples *recen
 {
     for (size_t i = 1; i + 1 < recent->count; i++)
         if (recent->samples[i].at_ms > rate->folded_ms) {
-            add_step(rate, &recent->samples[i - 1], &recent->samples[i]);
+            add_interval(rate, &recent->samples[i - 1], &recent->samples[i]);
             rate->folded_ms = recent->samples[i].at_ms;
         }
 }
 
 /* ---- status ---- */
 
-enum { STATUS_STEPS = 3, WARN_STEPS = 6, COUNTS_MISSED = 2 };
+enum { STATUS_INTERVALS = 3, WARN_INTERVALS = 6, COUNTS_MISSED = 2 };
 
-static double step_consumed(const struct recent_samples *recent, size_t last, size_t steps)
+static double consumed_over(const struct recent_samples *recent, size_t last, size_t intervals)
 {
     double consumed = 0;
-    for (size_t i = last + 1 - steps; i <= last; i++)
-        consumed += step_of(&recent->samples[i - 1], &recent->samples[i]).consumed;
+    for (size_t i = last + 1 - intervals; i <= last; i++)
+        consumed += interval_of(&recent->samples[i - 1], &recent->samples[i]).consumed;
     return consumed;
 }
 
@@ -254,9 +255,9 @@ static size_t unbroken(const struct recent_samples *recent)
     return count;
 }
 
-static bool waits_throughout(const struct recent_samples *recent, size_t steps)
+static bool waits_throughout(const struct recent_samples *recent, size_t intervals)
 {
-    for (size_t i = recent->count - 1 - steps; i < recent->count; i++)
+    for (size_t i = recent->count - 1 - intervals; i < recent->count; i++)
         if (!(recent_samples_waiting(&recent->samples[i].reading) > 0))
             return false;
     return true;
@@ -269,7 +270,7 @@ static int64_t quiet_ms(const struct recent_samples *recent, size_t count)
     int64_t quiet = 0;
     for (size_t i = recent->count - 1; i > recent->count - count; i--) {
         const struct recent_sample *before = &recent->samples[i - 1];
-        double consumed = step_of(before, &recent->samples[i]).consumed;
+        double consumed = interval_of(before, &recent->samples[i]).consumed;
         if (!(consumed <= 0) || recent_samples_waiting(&before->reading) >
                                     recent_samples_waiting(&recent->samples[i].reading))
             break;
@@ -278,9 +279,9 @@ static int64_t quiet_ms(const struct recent_samples *recent, size_t count)
     return quiet;
 }
 
-static bool is_rewound(const struct recent_samples *recent, size_t steps)
+static bool is_rewound(const struct recent_samples *recent, size_t intervals)
 {
-    for (size_t i = recent->count - steps; i < recent->count; i++) {
+    for (size_t i = recent->count - intervals; i < recent->count; i++) {
         const struct reading *from = &recent->samples[i - 1].reading;
         const struct reading *to = &recent->samples[i].reading;
         if (to->consumed < from->consumed && to->arrived >= from->arrived &&
@@ -290,9 +291,9 @@ static bool is_rewound(const struct recent_samples *recent, size_t steps)
     return false;
 }
 
-static bool is_skewed(const struct recent_samples *recent, size_t steps)
+static bool is_skewed(const struct recent_samples *recent, size_t intervals)
 {
-    for (size_t i = recent->count - 1 - steps; i < recent->count; i++) {
+    for (size_t i = recent->count - 1 - intervals; i < recent->count; i++) {
         const struct reading *reading = &recent->samples[i].reading;
         if (!(reading->partitions > 1 && reading->partitions_with_lag == 1))
             return false;
@@ -308,16 +309,16 @@ static bool is_stalled(const struct recent_samples *recent, size_t count, double
     const struct recent_sample *last = &recent->samples[recent->count - 1];
     const struct reading *now = &last->reading;
     double workers = now->consumers > 0 ? now->consumers : fmax(1, now->in_flight);
-    double patience_ms = rate > 0 ? STATUS_STEPS * 1000 / (rate * workers) : 0;
+    double patience_ms = rate > 0 ? STATUS_INTERVALS * 1000 / (rate * workers) : 0;
     int64_t quiet = quiet_ms(recent, count);
-    int64_t needed_ms = last->at_ms - recent->samples[recent->count - 1 - STATUS_STEPS].at_ms;
+    int64_t needed_ms = last->at_ms - recent->samples[recent->count - 1 - STATUS_INTERVALS].at_ms;
     patience_ms = fmax(patience_ms, (double)(COUNTS_MISSED * count_interval_ms));
     return quiet >= needed_ms && (double)quiet >= patience_ms;
 }
 
-static bool grows_throughout(const struct recent_samples *recent, size_t steps)
+static bool grows_throughout(const struct recent_samples *recent, size_t intervals)
 {
-    for (size_t i = recent->count - steps; i < recent->count; i++)
+    for (size_t i = recent->count - intervals; i < recent->count; i++)
         if (recent_samples_waiting(&recent->samples[i].reading) <=
             recent_samples_waiting(&recent->samples[i - 1].reading))
             return false;
@@ -328,14 +329,14 @@ enum flow_status flow_status_of(const struct recent_samples *recent, double rate
                                 int64_t count_interval_ms)
 {
     size_t count = unbroken(recent);
-    if (count <= STATUS_STEPS)
+    if (count <= STATUS_INTERVALS)
         return FLOW_UNKNOWN;
-    double consumed = step_consumed(recent, recent->count - 1, STATUS_STEPS);
+    double consumed = consumed_over(recent, recent->count - 1, STATUS_INTERVALS);
     if (isnan(consumed))
         return FLOW_UNKNOWN;
-    if (is_rewound(recent, STATUS_STEPS))
+    if (is_rewound(recent, STATUS_INTERVALS))
         return FLOW_REWIND;
-    if (!waits_throughout(recent, STATUS_STEPS))
+    if (!waits_throughout(recent, STATUS_INTERVALS))
         return FLOW_OK;
     /* There are consumers, or none, or the source does not report them (NAN). Redis counts only
      * those that were seen lately; one that has messages is there, or was. */
@@ -347,9 +348,9 @@ enum flow_status flow_status_of(const struct recent_samples *recent, double rate
         return FLOW_STOP;
     if (has_consumers && is_stalled(recent, count, rate, count_interval_ms))
         return FLOW_STALL;
-    if (is_skewed(recent, STATUS_STEPS))
+    if (is_skewed(recent, STATUS_INTERVALS))
         return FLOW_SKEW;
-    if (count > WARN_STEPS && grows_throughout(recent, WARN_STEPS))
+    if (count > WARN_INTERVALS && grows_throughout(recent, WARN_INTERVALS))
         return FLOW_WARN;
     /* Nothing is consumed, and nobody knows whether anybody should. */
     return consumed <= 0 && knows_nothing ? FLOW_UNKNOWN : FLOW_OK;

@@ -34,7 +34,7 @@ const char *policy_term_text(enum policy_term term)
 {
     static const char *const texts[] = {
         [POLICY_BY_THRESHOLD] = "threshold", [POLICY_BY_ARRIVALS] = "arrivals",
-        [POLICY_BY_WAITING] = "waiting",     [POLICY_BY_STEP] = "step",
+        [POLICY_BY_WAITING] = "waiting",     [POLICY_BY_LEVEL] = "step",
         [POLICY_BY_IN_FLIGHT] = "in flight", [POLICY_BY_BUSY] = "busy",
         [POLICY_BY_IDLE] = "idle",           [POLICY_BY_STALL] = "stall",
         [POLICY_BY_SKEW] = "skew",           [POLICY_BY_PARTITIONS] = "partitions",
@@ -201,19 +201,19 @@ static bool meet_objective(struct policy_decision *decision)
 /* ---- the other terms ---- */
 
 /* A level is left downwards only below the level under it. */
-static int64_t take_step(struct policy_decision *decision)
+static int64_t take_level(struct policy_decision *decision)
 {
     const struct policy_settings *settings = decision->settings;
-    size_t step = decision->state->step;
+    size_t level = decision->state->level;
     size_t now = 0;
-    while (now < settings->step_count && decision->waiting >= settings->steps[now].waiting)
+    while (now < settings->level_count && decision->waiting >= settings->levels[now].waiting)
         now++;
-    double under = step >= 2 ? settings->steps[step - 2].waiting : 0;
-    bool stays = now < step && (step >= 2 ? decision->waiting >= under : decision->waiting > 0);
+    double under = level >= 2 ? settings->levels[level - 2].waiting : 0;
+    bool stays = now < level && (level >= 2 ? decision->waiting >= under : decision->waiting > 0);
     if (!stays)
-        step = now;
-    decision->state->step = step;
-    return step == 0 ? 0 : settings->steps[step - 1].replicas;
+        level = now;
+    decision->state->level = level;
+    return level == 0 ? 0 : settings->levels[level - 1].replicas;
 }
 
 static void choose_base(struct policy_decision *decision)
@@ -221,13 +221,13 @@ static void choose_base(struct policy_decision *decision)
     const struct policy_settings *settings = decision->settings;
     const struct policy_input *input = decision->input;
     bool has_objective = settings->max_wait_ms > 0;
-    decision->has_ratio = settings->step_count == 0 || input->basis.has_threshold || has_objective;
+    decision->has_ratio = settings->level_count == 0 || input->basis.has_threshold || has_objective;
     decision->meets_objective = has_objective && meet_objective(decision);
     if (decision->has_ratio && !decision->meets_objective)
         raise_to(decision, policy_whole(input->value / input->basis.threshold),
                  POLICY_BY_THRESHOLD);
-    if (settings->step_count > 0)
-        raise_to(decision, take_step(decision), POLICY_BY_STEP);
+    if (settings->level_count > 0)
+        raise_to(decision, take_level(decision), POLICY_BY_LEVEL);
 }
 
 static void raise_by_in_flight(struct policy_decision *decision)

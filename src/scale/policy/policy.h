@@ -19,11 +19,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { POLICY_MAX_STEPS = 32, POLICY_MAX_REPLICAS = 1000 * 1000 };
+enum { POLICY_MAX_LEVELS = 32, POLICY_MAX_REPLICAS = 1000 * 1000 };
 
-struct policy_step {
-    double waiting;   /* the step begins with so many messages */
-    int64_t replicas; /* how many the step asks for */
+struct policy_level {
+    double waiting;   /* it begins with so many messages */
+    int64_t replicas; /* how many it asks for */
 };
 
 enum policy_on_stall { POLICY_STALL_SCALE, POLICY_STALL_HOLD };
@@ -32,8 +32,8 @@ enum policy_on_stall { POLICY_STALL_SCALE, POLICY_STALL_HOLD };
 struct policy_settings {
     int64_t idle_ms; /* scaleDownWhenIdle */
     double in_flight_per_replica;
-    struct policy_step steps[POLICY_MAX_STEPS];
-    size_t step_count;
+    struct policy_level levels[POLICY_MAX_LEVELS];
+    size_t level_count;
     int64_t max_replicas; /* maxReplicaCount */
     int64_t max_wait_ms;  /* the objective */
     double rate;          /* ratePerReplica; 0: measured */
@@ -94,7 +94,7 @@ struct policy_objective {
 struct policy_state {
     struct policy_idle idle;
     struct policy_peak peak;
-    size_t step; /* steps: the one that it is on, from 1 on; 0: none */
+    size_t level; /* steps: the one that it is on, from 1 on; 0: none */
     struct policy_before_stall before_stall;
     struct flow_rate rate; /* ratePerReplica: measured */
     struct policy_objective objective;
@@ -103,8 +103,8 @@ struct policy_state {
 /* What a policy has to know of its trigger besides the settings; the same for each reading. */
 struct policy_basis {
     double threshold;          /* the scaler's target per replica */
-    bool has_threshold;        /* the user set it: with steps the larger number counts, without it
-                                  the steps alone */
+    bool has_threshold;        /* the user set it: with levels the larger number counts, without it
+                                  the levels alone */
     int64_t count_interval_ms; /* as struct scaler has it */
 };
 
@@ -122,7 +122,7 @@ enum policy_term {
     POLICY_BY_THRESHOLD,
     POLICY_BY_ARRIVALS,
     POLICY_BY_WAITING,
-    POLICY_BY_STEP,
+    POLICY_BY_LEVEL,
     POLICY_BY_IN_FLIGHT,
     POLICY_BY_BUSY, /* scaleDownWhenIdle */
     POLICY_BY_IDLE, /* it is over */
@@ -157,7 +157,7 @@ struct policy_decision {
     const struct recent_sample *last;
     struct flow flow;
     double waiting;
-    bool has_ratio;       /* the threshold or the objective counts; else the steps alone */
+    bool has_ratio;       /* the threshold or the objective counts; else the levels alone */
     bool meets_objective; /* ... and it is the objective, whose terms are known */
 
     /* Replicas that the objective needs; NAN: there is none, or it is not known. */
@@ -171,8 +171,8 @@ struct policy_decision {
     struct policy_result result;
 };
 
-/* Takes one step, with the last sample: it is called once for each, in their order. Fails where the
- * readings lack what the settings need. The decision points to what was handed in. */
+/* Decides by the last sample: it is called once for each, in their order. Fails where the readings
+ * lack what the settings need. The decision points to what was handed in. */
 bool policy_decide(const struct policy_settings *settings, struct policy_state *state,
                    const struct policy_input *input, struct policy_decision *ret_decision,
                    struct error *error);

@@ -12,45 +12,45 @@ const char *const policy_on_stall_names[] = {"scale", "hold", NULL};
 /* ---- steps ---- */
 
 /* Reads "WAITING=REPLICAS". */
-static bool read_step(const char *piece, struct policy_step *ret_step)
+static bool read_level(const char *piece, struct policy_level *ret_level)
 {
     char *end = NULL;
-    ret_step->waiting = strtod(piece, &end);
-    if (end == piece || *end != '=' || !isfinite(ret_step->waiting) || ret_step->waiting <= 0)
+    ret_level->waiting = strtod(piece, &end);
+    if (end == piece || *end != '=' || !isfinite(ret_level->waiting) || ret_level->waiting <= 0)
         return false;
     const char *replicas = end + 1;
-    ret_step->replicas = strtoll(replicas, &end, 10);
-    return end != replicas && *end == '\0' && ret_step->replicas > 0 &&
-           ret_step->replicas <= POLICY_MAX_REPLICAS;
+    ret_level->replicas = strtoll(replicas, &end, 10);
+    return end != replicas && *end == '\0' && ret_level->replicas > 0 &&
+           ret_level->replicas <= POLICY_MAX_REPLICAS;
 }
 
-static bool ascends(const struct policy_settings *settings, const struct policy_step *step)
+static bool ascends(const struct policy_settings *settings, const struct policy_level *level)
 {
-    if (settings->step_count == 0)
+    if (settings->level_count == 0)
         return true;
-    const struct policy_step *last = &settings->steps[settings->step_count - 1];
-    return step->waiting > last->waiting && step->replicas > last->replicas;
+    const struct policy_level *last = &settings->levels[settings->level_count - 1];
+    return level->waiting > last->waiting && level->replicas > last->replicas;
 }
 
-static void read_steps(const char *text, struct policy_settings *settings, struct error *mistakes)
+static void read_levels(const char *text, struct policy_settings *settings, struct error *mistakes)
 {
     _cleanup_(memory_free) char *copy = text_copy(text);
     char *rest = copy;
     for (char *piece = strsep(&rest, ","); piece != NULL; piece = strsep(&rest, ",")) {
         _cleanup_(memory_free) char *trimmed = text_trimmed(piece);
-        struct policy_step step;
-        if (settings->step_count == POLICY_MAX_STEPS) {
-            error_add(mistakes, "steps has more than %d levels", POLICY_MAX_STEPS);
+        struct policy_level level;
+        if (settings->level_count == POLICY_MAX_LEVELS) {
+            error_add(mistakes, "steps has more than %d levels", POLICY_MAX_LEVELS);
             return;
         }
-        if (!read_step(trimmed, &step) || !ascends(settings, &step)) {
+        if (!read_level(trimmed, &level) || !ascends(settings, &level)) {
             error_add(mistakes,
                       "steps \"%.*s\" must be levels of WAITING=REPLICAS that ascend in both, such "
                       "as 1=1,10=2,100=5",
                       (int)text_cut(text, 64), text);
             return;
         }
-        settings->steps[settings->step_count++] = step;
+        settings->levels[settings->level_count++] = level;
     }
 }
 
@@ -91,7 +91,7 @@ bool policy_options_compile(const struct policy_options *options,
     struct policy_settings settings = options->settings;
     check_together(options, mistakes);
     if (options->steps != NULL)
-        read_steps(options->steps, &settings, mistakes);
+        read_levels(options->steps, &settings, mistakes);
     if (options->rate != NULL)
         read_rate(options->rate, &settings, mistakes);
     *ret_settings = settings;

@@ -74,8 +74,8 @@ static void add_base(const struct policy_decision *decision, struct text *words)
 {
     if (!decision->has_ratio) {
         add_number(words, decision->waiting);
-        text_addf(words, " waiting, level %zu of %zu", decision->state->step,
-                  decision->settings->step_count);
+        text_addf(words, " waiting, level %zu of %zu", decision->state->level,
+                  decision->settings->level_count);
     } else if (decision->meets_objective)
         add_objective(decision, words);
     else
@@ -93,10 +93,10 @@ static void add_bound(const struct policy_decision *decision, struct text *words
     const struct policy_result *result = &decision->result;
     double in_flight = decision->last->reading.in_flight;
     switch (result->term) {
-    case POLICY_BY_STEP:
+    case POLICY_BY_LEVEL:
         if (decision->has_ratio)
-            text_addf(words, "; level %zu of %zu has at least %" PRId64, decision->state->step,
-                      settings->step_count, result->replicas);
+            text_addf(words, "; level %zu of %zu has at least %" PRId64, decision->state->level,
+                      settings->level_count, result->replicas);
         break;
     case POLICY_BY_IN_FLIGHT:
         text_addf(words, "; %g in flight are %g per replica", in_flight,

@@ -53,9 +53,9 @@ static size_t client_bytes(const struct trigger_parsed *parsed)
  * schedule, and what its source's client keeps of it. */
 static size_t reading_bytes(const struct trigger_parsed *parsed)
 {
-    enum { USUAL_STEPS = 8, SCHEDULE_BYTES = 32 };
+    enum { USUAL_ENTRIES = 8, SCHEDULE_BYTES = 32 };
     return memory_heap_bytes(sizeof(struct peak_value)) +
-           memory_heap_bytes(USUAL_STEPS * sizeof(struct peak_value_step)) + SCHEDULE_BYTES +
+           memory_heap_bytes(USUAL_ENTRIES * sizeof(struct peak_value_entry)) + SCHEDULE_BYTES +
            client_bytes(parsed);
 }
 

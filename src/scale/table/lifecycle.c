@@ -276,7 +276,7 @@ void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger)
     struct trigger_ref ref = identity_ref(&trigger->identity);
     enum trigger_phase phase = parse(lifecycle, trigger, &ref, &parsed);
 
-    trigger_unfollow(trigger); /* a step, on another thread, reads what goes now */
+    trigger_unfollow(trigger); /* a decision, on another thread, reads what goes now */
     budgets_suspend(&lifecycle->budgets, trigger);
     former = trigger->parsed;
     trigger->parsed = parsed;

@@ -13,7 +13,7 @@
  *   answer/answer                  what KEDA is answered, from what is known; pure
  *   metadata/identity              which trigger a call is of: namespace, name and metadata
  *   metadata/general               the keys of every trigger of any scaler
- *   trigger/trigger_policy         a trigger's policy: a step with each reading, and what it found
+ *   trigger/trigger_policy         a trigger's policy: what it decides at each reading, and finds
  *   trigger/trigger                one trigger: its data
  *   trigger/trigger_objects        the ScaledObjects that triggers are of
  *   trigger/trigger_answers        what KEDA was answered

@@ -54,13 +54,13 @@ void trigger_evaluate(const struct trigger *trigger, const struct reading *readi
         &options, reading, &ret_evaluated->evaluation, &ret_evaluated->error);
 }
 
-static void step_policy(struct follower *follower, const struct recent_samples *recent)
+static void decide_by_reading(struct follower *follower, const struct recent_samples *recent)
 {
     const struct trigger *trigger = follower->context;
     const struct trigger_policy_owner owner = {trigger->namespace, trigger->name};
     struct evaluation_result evaluated = {0};
     trigger_evaluate(trigger, &recent->samples[recent->count - 1].reading, &evaluated);
-    trigger_policy_step(trigger->policy, &owner, recent, &evaluated);
+    trigger_policy_decide(trigger->policy, &owner, recent, &evaluated);
 }
 
 /* What trigger_observe() wants to know under the lock. */
@@ -81,7 +81,7 @@ void trigger_follow(struct trigger *trigger)
     if (trigger->policy == NULL || trigger->bound.query == NULL)
         return;
     struct follower *follower = &trigger->policy->follower;
-    follower->step = step_policy;
+    follower->step = decide_by_reading;
     follower->copy = copy_policy;
     follower->context = trigger;
     follower_start(trigger->bound.query, follower);

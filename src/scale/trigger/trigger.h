@@ -13,7 +13,7 @@
  *
  * Threads: one at a time for a table and its triggers (the server's turn lock). But from
  * trigger_follow() to trigger_unfollow() the thread of the query's connection reads, with each
- * reading and without the turn lock, what its policy's step needs: `name`, `namespace`, `policy`,
+ * reading and without the turn lock, what its policy decides by: `name`, `namespace`, `policy`,
  * and `scaler` and `values` of `parsed`. So these do not change meanwhile, and lifecycle.c ends the
  * following before it parses again.
  * Owner: the table (triggers.h). A trigger may be used until the next triggers_expire(), and longer
@@ -180,8 +180,8 @@ struct options trigger_parsed_options(const struct trigger_parsed *parsed);
 void trigger_watch(struct trigger *trigger, struct watcher *watcher, bool is_stream);
 void trigger_unwatch(struct trigger *trigger, struct watcher *watcher);
 
-/* From now on its policy takes a step with each reading of its query. Where it has none, or no
- * query, nothing happens. */
+/* From now on its policy decides at each reading of its query. Where it has none, or no query,
+ * nothing happens. */
 void trigger_follow(struct trigger *trigger);
 void trigger_unfollow(struct trigger *trigger);
 

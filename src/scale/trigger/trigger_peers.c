@@ -107,9 +107,9 @@ void trigger_peers_take(struct trigger *trigger, struct peer_values *values, int
 static void add_earlier(const struct peak_value *peak, int64_t now_ms, struct peer_value *value)
 {
     for (size_t i = 0; i < peak->count; i++) {
-        int64_t age_ms = peak->last_ms - peak->failed_ms - peak->steps[i].at_ms;
+        int64_t age_ms = peak->last_ms - peak->failed_ms - peak->entries[i].at_ms;
         value->earlier[i] =
-            (struct peak_value_step){peak->steps[i].value, now_ms - (age_ms > 0 ? age_ms : 0)};
+            (struct peak_value_entry){peak->entries[i].value, now_ms - (age_ms > 0 ? age_ms : 0)};
     }
     value->earlier_count = peak->count;
 }

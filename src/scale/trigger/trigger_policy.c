@@ -139,8 +139,8 @@ static void record_change(struct trigger_policy *policy, int64_t now_ms)
     policy->changes[policy->change_count++ % TRIGGER_POLICY_CHANGES] = now;
 }
 
-void trigger_policy_step(struct trigger_policy *policy, const struct trigger_policy_owner *owner,
-                         const struct recent_samples *recent, struct evaluation_result *evaluated)
+void trigger_policy_decide(struct trigger_policy *policy, const struct trigger_policy_owner *owner,
+                           const struct recent_samples *recent, struct evaluation_result *evaluated)
 {
     _cleanup_(error_done) struct error ignored = {0};
     const struct evaluation *evaluation = &evaluated->evaluation;

@@ -2,12 +2,12 @@
  * The policy of one trigger in two variants: the one that is in effect, and other settings that are
  * computed for comparison (`shadow`). What each knows, and what it decided last.
  *
- * It follows the trigger's query, and takes one step with each reading, when that arrives. While it
+ * It follows the trigger's query, and decides once at each reading, when that arrives. While it
  * does, nothing else changes what it decided: who calls or reads gets a view of it.
  *
- * Threads: while it follows a query (follower.query), its steps and views are under the lock of the
- * query's connection (follower.h), and the rest of it is constant. Otherwise, and for the sums, as
- * the trigger's: under the turn lock. Owner: the trigger.
+ * Threads: while it follows a query (follower.query), its decisions and views are under the lock
+ * of the query's connection (follower.h), and the rest of it is constant. Otherwise, and for the
+ * sums, as the trigger's: under the turn lock. Owner: the trigger.
  */
 #ifndef BACKLOG_SCALE_TRIGGER_TRIGGER_POLICY_H
 #define BACKLOG_SCALE_TRIGGER_TRIGGER_POLICY_H
@@ -91,13 +91,15 @@ size_t trigger_policy_bytes(const struct trigger_policy *policy);
 /* What the policy has its query measure: enum reading_field. */
 unsigned trigger_policy_wants(const struct trigger_policy *policy);
 
-/* Takes the step of a new reading, which is the last sample, as the scaler evaluated it. Takes the
- * error. */
-void trigger_policy_step(struct trigger_policy *policy, const struct trigger_policy_owner *owner,
-                         const struct recent_samples *recent, struct evaluation_result *evaluated);
+/* Decides by a new reading, which is the last sample, as the scaler evaluated it. Takes the error.
+ */
+void trigger_policy_decide(struct trigger_policy *policy, const struct trigger_policy_owner *owner,
+                           const struct recent_samples *recent,
+                           struct evaluation_result *evaluated);
 
 /* Other replicas wanted so many replicas: at least these are wanted until then, or until the source
- * is idle. Neither number goes down. The policy follows no query meanwhile: a step changes them. */
+ * is idle. Neither number goes down. The policy follows no query meanwhile, as its decisions change
+ * them. */
 void trigger_policy_raise_peak(struct trigger_policy *policy, int64_t peak, int64_t until_ms);
 
 /* It follows another source now. What the former one's readings led to decides nothing there: no

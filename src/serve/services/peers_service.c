@@ -85,13 +85,13 @@ static void handle_held(struct rpc *rpc, const ProtobufCMessage *request, int64_
     fill(service, ((const Backlog__Peers__HeldRequest *)request)->after, now_ms, page);
 
     size_t count = page->count + 1;
-    size_t steps = count * PEAK_VALUE_MAX_STEPS;
+    size_t entries = count * PEAK_VALUE_MAX_ENTRIES;
     _cleanup_(memory_free) held_value *messages = memory_array(count, sizeof(*messages));
     _cleanup_(memory_free) held_value **places = memory_array(count, sizeof(*places));
-    _cleanup_(memory_free) earlier_value *earlier = memory_array(steps, sizeof(*earlier));
-    _cleanup_(memory_free) earlier_value **earlier_places = memory_array(steps, sizeof(*places));
+    _cleanup_(memory_free) earlier_value *earlier = memory_array(entries, sizeof(*earlier));
+    _cleanup_(memory_free) earlier_value **earlier_places = memory_array(entries, sizeof(*places));
     for (size_t i = 0; i < page->count; i++) {
-        size_t first = i * PEAK_VALUE_MAX_STEPS;
+        size_t first = i * PEAK_VALUE_MAX_ENTRIES;
         encode(&page->values[i], now_ms, &messages[i], earlier + first, earlier_places + first);
         places[i] = &messages[i];
     }
