@@ -64,7 +64,7 @@ struct triggers_settings {
     struct namespace_secrets_settings secrets; /* with connections of teams; {0}: none are read */
     struct own_credentials_settings own; /* of triggers without a connectionName; {0}: none have */
     struct answer_rules rules;           /* of triggers that set none */
-    struct peer_values *peers;           /* of other replicas; NULL: they are not asked */
+    struct peer_values *peers;           /* of other replicas; NULL: they are not queried */
     int64_t forget_ms;                   /* a trigger without a call is dropped after this */
     bool deny_inline;                    /* no address of a trigger's metadata is used */
     size_t max_inline; /* connections that are not of the file, of each namespace */
