@@ -111,8 +111,8 @@ static size_t dispatch_slow(struct postgresql_client *client,
     return reserved;
 }
 
-static bool has_room(const struct postgresql_client *client,
-                     const struct postgresql_session *session, const struct task *task)
+static bool has_capacity(const struct postgresql_client *client,
+                         const struct postgresql_session *session, const struct task *task)
 {
     return session->state == POSTGRESQL_READY && !session->runs_alone &&
            session->count < POSTGRESQL_PIPELINE && session->load_ms < MAX_LOAD_MS &&
@@ -126,16 +126,17 @@ static bool is_held_up(const struct postgresql_session *session, int64_t now_ms)
            now_ms - session->begun_ms >= POSTGRESQL_QUICK_MS;
 }
 
-/* The first that has room: those behind it become idle, and are closed, when they are not needed.
- * One that is held up only where all are. */
-static struct postgresql_session *find_room(struct postgresql_client *client,
-                                            const struct postgresql_session *const *reserved,
-                                            size_t count, const struct task *task, int64_t now_ms)
+/* The first that has capacity: those behind it become idle, and are closed, when they are not
+ * needed. One that is held up only where all are. */
+static struct postgresql_session *find_session(struct postgresql_client *client,
+                                               const struct postgresql_session *const *reserved,
+                                               size_t count, const struct task *task,
+                                               int64_t now_ms)
 {
     struct postgresql_session *held_up = NULL;
     for (size_t i = 0; i < client->max_sessions; i++) {
         struct postgresql_session *session = &client->sessions[i];
-        if (!has_room(client, session, task) || is_reserved(reserved, count, session))
+        if (!has_capacity(client, session, task) || is_reserved(reserved, count, session))
             continue;
         if (!is_held_up(session, now_ms))
             return session;
@@ -152,7 +153,7 @@ void postgresql_dispatch(struct postgresql_client *client)
     int64_t now_ms = clock_now_ms();
     while (client->quick.count > 0) {
         struct postgresql_session *session =
-            find_room(client, reserved, count, client->quick.tasks, now_ms);
+            find_session(client, reserved, count, client->quick.tasks, now_ms);
         if (session == NULL)
             break;
         send_to(client, session, &client->quick);

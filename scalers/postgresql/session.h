@@ -83,8 +83,8 @@ bool postgresql_session_advance(struct postgresql_session *session);
 /* At once, in any state. Tasks in flight must have been ended. */
 void postgresql_session_close(struct postgresql_session *session, int64_t closed_until_ms);
 
-/* Sends a query; there must be room. Where the session is broken, postgresql_session_flush() fails.
- */
+/* Sends a query; the session must have capacity. Where it is broken, postgresql_session_flush()
+ * fails. */
 void postgresql_session_send(struct postgresql_session *session, const char *query,
                              const struct postgresql_entry *entry);
 

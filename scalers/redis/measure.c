@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-/* As many links as one client has: room for these is made at first. */
+/* As many links as one client has: space for these is allocated at first. */
 enum { OWN_LINKS = 4, CLIENT_LINKS = OWN_LINKS + REDIS_MAX_SENTINELS };
 
 /* The links that there are, of each client the shared one first: what the server did first is
@@ -92,7 +92,7 @@ static void serve_feed(struct measuring *measuring, struct feed *feed)
 static void send_list(struct redis_client *client, struct redis_link *link, struct task **waiting,
                       bool was_kept_back, redis_send_tasks *send)
 {
-    if (*waiting == NULL || !redis_link_has_room(link))
+    if (*waiting == NULL || !redis_link_has_capacity(link))
         return;
     for (struct task *task = *waiting; was_kept_back && task != NULL; task = task->next)
         task_started(task);
@@ -242,7 +242,7 @@ static bool check_client(struct redis_client *client, int64_t now_ms, int64_t *n
 
 static bool can_send(struct redis_link *link)
 {
-    return link != NULL && link->state == REDIS_LINK_READY && redis_link_has_room(link);
+    return link != NULL && link->state == REDIS_LINK_READY && redis_link_has_capacity(link);
 }
 
 static bool can_send_any(struct redis_client *client)

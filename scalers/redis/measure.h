@@ -24,7 +24,7 @@
 #include <stdbool.h>
 
 /* Sends the first request of each task that waits (utlist) on a link that is ready, as long as that
- * has room. Each that is sent leaves the list, and becomes a command's. */
+ * has capacity. Each that is sent leaves the list, and becomes a command's. */
 typedef void redis_send_tasks(struct redis_client *client, struct redis_link *link,
                               struct task **waiting);
 

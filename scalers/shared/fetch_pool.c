@@ -117,7 +117,7 @@ size_t fetch_pool_in_flight(const struct fetch_pool *pool)
     return pool->in_flight;
 }
 
-bool fetch_pool_has_room(const struct fetch_pool *pool)
+bool fetch_pool_has_capacity(const struct fetch_pool *pool)
 {
     return pool->in_flight - pool->added < pool->size;
 }

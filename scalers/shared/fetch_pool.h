@@ -2,7 +2,7 @@
  * GETs of JSON side by side from one server, over a few connections that are kept.
  *
  *     for (;;) {
- *         while (fetch_pool_has_room(pool) && (task = feed_take(feed)) != NULL)
+ *         while (fetch_pool_has_capacity(pool) && (task = feed_take(feed)) != NULL)
  *             fetch_pool_get(pool, url, task, clock_now_ms() + task->timeout_ms);
  *         while (fetch_pool_take(pool, &ended))
  *             ... ended.owner is the task; fetch_ended_done()
@@ -54,12 +54,12 @@ void fetch_pool_resize(struct fetch_pool *pool, size_t size);
 /* As fetch_set_bearer(), for every GET that begins from now on. It is copied. */
 void fetch_pool_set_bearer(struct fetch_pool *pool, const char *token);
 
-/* Added ones included, which take no room. */
+/* Added ones included, which take no capacity. */
 size_t fetch_pool_in_flight(const struct fetch_pool *pool);
-bool fetch_pool_has_room(const struct fetch_pool *pool);
+bool fetch_pool_has_capacity(const struct fetch_pool *pool);
 
-/* Begins a GET; there must be room. Whatever happens to it is reported by fetch_pool_take(): past
- * the deadline, FETCH_TIMED_OUT. */
+/* Begins a GET; there must be capacity. Whatever happens to it is reported by fetch_pool_take():
+ * past the deadline, FETCH_TIMED_OUT. */
 void fetch_pool_get(struct fetch_pool *pool, const char *url, void *owner, int64_t deadline_ms);
 
 /* The same of a URL that is made when the GET begins, which the pool frees: many that wait have

@@ -72,7 +72,7 @@ static bool refuse(struct parser *parser, const char *reason)
     return error_invalid(parser->error, "is not a POSIX extended regular expression: %s", reason);
 }
 
-static bool has_room(struct parser *parser, size_t count)
+static bool has_capacity(struct parser *parser, size_t count)
 {
     if (count <= REGEX_MAX_STEPS - 1) /* and MATCHED */
         return true;
@@ -84,13 +84,13 @@ static bool has_room(struct parser *parser, size_t count)
 static bool add_step(struct parser *parser, struct step step)
 {
     struct regex *regex = parser->regex;
-    if (!has_room(parser, regex->count + 1))
+    if (!has_capacity(parser, regex->count + 1))
         return false;
     regex->steps[regex->count++] = step;
     return true;
 }
 
-/* Makes room for a step at the beginning of what was added since. */
+/* Inserts a step at the beginning of what was added since. */
 static bool insert_step(struct parser *parser, size_t at, struct step step)
 {
     struct regex *regex = parser->regex;
@@ -101,7 +101,7 @@ static bool insert_step(struct parser *parser, size_t at, struct step step)
     return true;
 }
 
-/* Each is of one character of the pattern at least, so there is room. */
+/* Each is of one character of the pattern at least, so there is one left. */
 static struct byte_set *new_set(struct parser *parser)
 {
     return &parser->regex->sets[parser->regex->set_count++];
@@ -272,7 +272,7 @@ static bool repeat(struct parser *parser, size_t start, int min, int max)
     size_t optional = loops ? min == 0 : (size_t)(max - min);
     if (length == 0)
         return true;
-    if (!has_room(parser, start + (size_t)min * length + optional * (length + 1) + loops))
+    if (!has_capacity(parser, start + (size_t)min * length + optional * (length + 1) + loops))
         return false;
     struct step fork = {.operation = FORK, .next = 1};
     if (max == 0) {

@@ -62,7 +62,8 @@ size_t connections_bytes(const struct connections *connections);
 /* May a team have them? The server's loop counts, copies and frees them in one turn. */
 bool connections_check_bytes(const struct connections *connections, struct error *error);
 
-/* For who reads them. The connection moves into the set; there is none of its name, and room. */
+/* For who reads them. The connection moves into the set, which has none of its name, and fewer than
+ * CONNECTIONS_MAX. */
 void connections_add(struct connections *connections, struct named_connection *connection);
 /* The strings are copied; `name` may be NULL. False: there are too many already. */
 bool connections_add_problem(struct connections *connections, const char *name, const char *file,

@@ -236,7 +236,7 @@ static const struct named_connection *find_unsorted(const struct connections *co
     return NULL;
 }
 
-/* Is there room for another connection of this name? */
+/* Can a connection of this name be added? */
 static bool is_new(const struct connections_reader *reader, const char *name, size_t line)
 {
     const struct named_connection *former = find_unsorted(reader->connections, name);

@@ -31,14 +31,14 @@ struct handed_secret {
     const char *namespace;
     struct connections *connections;
     const struct error *failure;
-    bool has_room;
+    bool has_memory;
 };
 
 static void set_secret(void *context)
 {
     struct handed_secret *it = context;
-    it->has_room = triggers_set_secret(it->triggers, it->namespace, TAKE(it->connections),
-                                       it->failure, clock_now_ms());
+    it->has_memory = triggers_set_secret(it->triggers, it->namespace, TAKE(it->connections),
+                                         it->failure, clock_now_ms());
 }
 
 bool hand_over_secret(const struct hand_over *to, const char *namespace,
@@ -47,7 +47,7 @@ bool hand_over_secret(const struct hand_over *to, const char *namespace,
     struct handed_secret it = {to->triggers, namespace, connections, failure, false};
     bool is_done = loop_calls_run(to->loop_calls, set_secret, &it, INFORMER_MS);
     connections_free(it.connections);
-    return is_done && it.has_room;
+    return is_done && it.has_memory;
 }
 
 struct handed_credentials {
@@ -56,14 +56,14 @@ struct handed_credentials {
     size_t length;
     struct credentials *credentials;
     const struct hpa_facts *hpa;
-    bool has_room;
+    bool has_memory;
 };
 
 static void set_credentials(void *context)
 {
     struct handed_credentials *it = context;
-    it->has_room = triggers_set_credentials(it->triggers, it->identity, it->length,
-                                            TAKE(it->credentials), it->hpa, clock_now_ms());
+    it->has_memory = triggers_set_credentials(it->triggers, it->identity, it->length,
+                                              TAKE(it->credentials), it->hpa, clock_now_ms());
 }
 
 bool hand_over_credentials(const struct hand_over *to, const char *identity, size_t length,
@@ -72,5 +72,5 @@ bool hand_over_credentials(const struct hand_over *to, const char *identity, siz
     struct handed_credentials it = {to->triggers, identity, length, credentials, hpa, false};
     bool is_done = loop_calls_run(to->loop_calls, set_credentials, &it, INFORMER_MS);
     credentials_free(it.credentials);
-    return is_done && it.has_room;
+    return is_done && it.has_memory;
 }

@@ -121,7 +121,7 @@ size_t fetch_pool_in_flight(const struct fetch_pool *pool)
     return pool->in_flight;
 }
 
-bool fetch_pool_has_room(const struct fetch_pool *pool)
+bool fetch_pool_has_capacity(const struct fetch_pool *pool)
 {
     return pool->in_flight < pool->size;
 }
@@ -129,7 +129,7 @@ bool fetch_pool_has_room(const struct fetch_pool *pool)
 void fetch_pool_get(struct fetch_pool *pool, const char *url, void *owner, int64_t deadline_ms)
 {
     (void)deadline_ms;
-    require(fetch_pool_has_room(pool) && pool->in_flight < MAX_IN_FLIGHT);
+    require(fetch_pool_has_capacity(pool) && pool->in_flight < MAX_IN_FLIGHT);
     require(strpbrk(url, " \r\n") == NULL);
     pool->owners[pool->in_flight++] = owner;
 }

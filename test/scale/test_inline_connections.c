@@ -107,7 +107,7 @@ static size_t take_agents(const char *namespace, char **ret_words)
     return count;
 }
 
-static void make_room(void)
+static void restart_with_more(void)
 {
     inline_connections_free(connections);
     connections = inline_connections_new(64, 1024, MAX_AGENTS);
@@ -116,7 +116,7 @@ static void make_room(void)
 static void a_namespace_leaves_agents_to_the_others(void **state)
 {
     (void)state;
-    make_room();
+    restart_with_more();
     _cleanup_(memory_free) char *words = NULL;
     assert_int_equal(take_agents("shop", &words), 4);
     assert_non_null(strstr(words,
@@ -134,7 +134,7 @@ static void a_namespace_leaves_agents_to_the_others(void **state)
 static void agents_of_the_file_are_kept_for_it(void **state)
 {
     (void)state;
-    make_room();
+    restart_with_more();
     _cleanup_(memory_free) char *words = NULL;
     inline_connections_reserve(connections, 0, MAX_AGENTS - 2);
     assert_int_equal(take_agents("shop", NULL), 1);
@@ -156,7 +156,7 @@ static void namespaces_that_are_only_claimed_leave_the_file_and_a_newcomer_their
     enum { OF_FILE = 100, CLAIMED = 16 };
     _cleanup_(error_done) struct error error = {0};
     size_t taken = 0;
-    make_room();
+    restart_with_more();
     inline_connections_reserve(connections, OF_FILE, 0);
     for (size_t i = 0; i < CLAIMED; i++) {
         _cleanup_(memory_free) char *namespace = text_format("claimed-%zu", i);
@@ -179,7 +179,7 @@ static void what_takes_the_place_of_another_needs_no_share(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
-    make_room();
+    restart_with_more();
     assert_int_equal(take_agents("shop", NULL), 4);
     assert_int_equal(take_agents("kitchen", NULL), 2);
     assert_true(release("shop", "kafka", "0"));

@@ -148,7 +148,7 @@ static void a_secret_that_changes_all_the_time_delays_no_other_namespace(void **
     renew_all();
 }
 
-/* The last trigger of a namespace goes, so that another one of it has room. */
+/* The last trigger of a namespace goes, so that another one of it has a place. */
 static void a_secret_counts_for_the_memory_as_long_as_it_is_kept(void **state)
 {
     enum { MAX_TRIGGERS = 100 };
@@ -344,7 +344,7 @@ static void the_connections_count_for_the_memory_of_their_namespace(void **state
     (void)state;
     restart_with_max_bytes(256 << 10);
     struct trigger *trigger = FIND(OWN);
-    assert_false(set_large_secret("shop", 200)); /* there may be room later */
+    assert_false(set_large_secret("shop", 200)); /* there may be memory later */
     assert_int_not_equal(trigger->phase, TRIGGER_PENDING);
     assert_mistake(trigger, ERROR_LIMIT,
                    "Secret shop/backlog-connections cannot be used: its connections take");
@@ -355,7 +355,7 @@ static void the_connections_count_for_the_memory_of_their_namespace(void **state
     query_of(trigger);
     set_large_secret("shop", 200); /* what is known stays, and counts */
     query_of(trigger);
-    for (int i = 0; i < 2; i++) { /* others have room again once nobody needs it */
+    for (int i = 0; i < 2; i++) { /* others have memory again once nobody needs it */
         struct trigger *other = find_in("other", 0, (const char *const[]){OWN, NULL});
         set_large_secret("other", 30);
         query_of(other);

@@ -326,7 +326,7 @@ static void another_password_keeps_the_reading(void **state)
     assert_true(is_measured(trigger));
 }
 
-/* Its former connection goes on for others, so there is no room for another one. */
+/* Its former connection goes on for others, so there is no place for another one. */
 static void who_waits_is_told_which_limit_is_reached(void **state)
 {
     (void)state;
@@ -388,7 +388,7 @@ static struct credentials *large_credentials(size_t bytes)
     return credentials;
 }
 
-/* Half of 16 MiB is the namespace's: the second has no room until the first has given it up. */
+/* Half of 16 MiB is the namespace's: the second has no memory until the first has given it up. */
 static void they_count_as_memory_of_the_namespace(void **state)
 {
     (void)state;

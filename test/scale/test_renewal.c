@@ -252,7 +252,7 @@ static void the_query_goes_on_where_it_is_the_same(void **state)
     assert_ptr_equal(query_of(trigger), query);
 }
 
-static void a_connection_that_stays_leaves_no_room_for_another_one_meanwhile(void **state)
+static void a_connection_that_stays_keeps_its_place_meanwhile(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
@@ -443,7 +443,7 @@ int main(void)
         TEST(no_step_sees_a_trigger_that_is_parsed_again),
         TEST(unchanged_connections_are_left_alone),
         TEST(the_query_goes_on_where_it_is_the_same),
-        TEST(a_connection_that_stays_leaves_no_room_for_another_one_meanwhile),
+        TEST(a_connection_that_stays_keeps_its_place_meanwhile),
         TEST(all_connections_that_are_allowed_can_be_replaced),
         TEST(a_connection_that_comes_goes_or_is_forbidden_is_noticed),
         TEST(a_call_does_not_wait_for_the_renewal_of_other_triggers),

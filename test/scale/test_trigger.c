@@ -164,8 +164,7 @@ static void inline_connections_can_be_denied(void **state)
     assert_false(error_is_set(&FIND(ORDERS)->parsed.mistakes));
 }
 
-static void
-a_limit_on_inline_connections_is_an_error_and_an_expired_trigger_makes_room(void **state)
+static void a_limit_on_inline_connections_is_an_error_and_an_expired_trigger_frees_one(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
@@ -849,7 +848,7 @@ int main(void)
         TEST(a_key_that_differs_from_the_named_connections_is_refused),
         TEST(a_secret_beside_a_named_connection_is_refused_whatever_it_is),
         TEST(inline_connections_can_be_denied),
-        TEST(a_limit_on_inline_connections_is_an_error_and_an_expired_trigger_makes_room),
+        TEST(a_limit_on_inline_connections_is_an_error_and_an_expired_trigger_frees_one),
         TEST(a_named_connection_is_for_its_namespaces),
         TEST(an_unusable_connection_does_not_hide_the_other_mistakes),
         TEST(a_trigger_answers_with_the_reading_of_its_query),

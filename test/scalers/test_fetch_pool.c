@@ -120,7 +120,7 @@ static void only_two_look_up_a_name_and_the_others_wait_for_its_answer(void **st
     pthread_mutex_lock(&resolver);
     get(&setting, "7", GETS, ENOUGH_MS);
     assert_int_equal(fetch_pool_in_flight(setting.pool), GETS);
-    assert_false(fetch_pool_has_room(setting.pool));
+    assert_false(fetch_pool_has_capacity(setting.pool));
     await_lookups(&setting);
     assert_int_equal(lookups, MAX_LOOKUPS);
     pthread_mutex_unlock(&resolver);

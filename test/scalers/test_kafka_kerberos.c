@@ -257,7 +257,7 @@ static void a_keytab_is_entries_and_nothing_else(void **state)
     static const char heimdal[] = "\5\2\0\0\0\067" ENTRY "\0\0\0\0";
     static const char hole[] = "\5\2\0\0\0\063" ENTRY "\377\377\377\374....";
     static const char end[] = "\5\2\0\0\0\063" ENTRY "\0\0\0\0[plugins]";
-    static const char room[] = "\5\2\0\0\0\077" ENTRY "\n[plugins]\n.";
+    static const char spare[] = "\5\2\0\0\0\077" ENTRY "\n[plugins]\n.";
     static const char line[] = "\5\2\0\0\0\063\0\1\0\013EXAMPLE\nORG\0\1u\0\0\0\1\0\0\0\0\1\0\021\0"
                                "\0200123456789abcdef\0\0\0\1";
     const char *const wrong = "must be a keytab file";
@@ -266,7 +266,7 @@ static void a_keytab_is_entries_and_nothing_else(void **state)
     assert_true(keytab_is_good(heimdal, sizeof(heimdal) - 1, ""));
     assert_false(keytab_is_good(hole, sizeof(hole) - 1, "must have no holes"));
     assert_false(keytab_is_good(end, sizeof(end) - 1, wrong));
-    assert_false(keytab_is_good(room, sizeof(room) - 1, wrong));
+    assert_false(keytab_is_good(spare, sizeof(spare) - 1, wrong));
     assert_false(keytab_is_good(line, sizeof(line) - 1, wrong));
     for (size_t length = 1; length < sizeof(good) - 1; length++)
         assert_false(keytab_is_good(good, length, wrong));

@@ -276,7 +276,7 @@ static void a_cancelled_query_leaves_its_session_to_others(void **state)
     end(&setting);
 }
 
-static void a_cancelled_query_makes_room_and_is_returned(void **state)
+static void a_cancelled_query_frees_its_place_and_is_returned(void **state)
 {
     (void)state;
     struct setting setting = {0};
@@ -412,7 +412,7 @@ int main(void)
         cmocka_unit_test(sessions_that_a_pooler_keeps_waiting_cost_no_query_anything),
         cmocka_unit_test(a_session_that_becomes_late_costs_no_query_anything),
         cmocka_unit_test(a_cancelled_query_leaves_its_session_to_others),
-        cmocka_unit_test(a_cancelled_query_makes_room_and_is_returned),
+        cmocka_unit_test(a_cancelled_query_frees_its_place_and_is_returned),
         cmocka_unit_test(a_cancelled_query_that_has_not_begun_is_not_slow),
         cmocka_unit_test(a_query_that_ends_its_session_fails_alone),
         cmocka_unit_test(a_query_that_ends_the_only_session_fails_alone),

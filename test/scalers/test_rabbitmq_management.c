@@ -217,7 +217,7 @@ static void a_listing_that_hangs_delays_no_other_queue(void **state)
     stop(&fixture);
 }
 
-static void requests_that_hang_make_room_for_others(void **state)
+static void requests_that_hang_give_up_their_places_to_others(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -561,7 +561,7 @@ int main(void)
         cmocka_unit_test(totals_that_hung_are_soon_tried_again_where_statistics_lack_counts),
         cmocka_unit_test(a_listing_of_many_queues_has_more_time),
         cmocka_unit_test(a_listing_that_hangs_delays_no_other_queue),
-        cmocka_unit_test(requests_that_hang_make_room_for_others),
+        cmocka_unit_test(requests_that_hang_give_up_their_places_to_others),
         cmocka_unit_test(a_listing_of_statistics_has_the_whole_time),
         cmocka_unit_test(queues_that_were_cut_off_are_not_missing),
         cmocka_unit_test(no_0_of_statistics_is_believed_behind_a_cut),

@@ -68,7 +68,7 @@ static void stop(struct fixture *fixture)
 static size_t get(struct fixture *fixture)
 {
     struct rabbitmq_http_answer answer;
-    assert_true(rabbitmq_http_has_room(fixture->http));
+    assert_true(rabbitmq_http_has_capacity(fixture->http));
     rabbitmq_http_get(fixture->http, "/api/overview", fixture, clock_now_ms() + WITHIN_MS);
     assert_true(rabbitmq_http_wait_one(fixture->http, &answer));
     assert_int_equal(answer.outcome, RABBITMQ_HTTP_GOT);
@@ -124,7 +124,7 @@ static void nothing_is_sent_with_a_token_that_has_expired(void **state)
     struct fixture fixture;
     start(&fixture, "gg");
     assert_true(renew(&fixture, AFTER_END_MS));
-    assert_false(rabbitmq_http_has_room(fixture.http));
+    assert_false(rabbitmq_http_has_capacity(fixture.http));
     await_renewal(&fixture);
     assert_int_equal(get(&fixture), 2);
     stop(&fixture);

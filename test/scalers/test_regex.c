@@ -178,7 +178,7 @@ struct hostile {
     const char *opening;
     const char *inner;
     const char *closing;
-    int depth; /* 0: as deep as has room */
+    int depth; /* 0: as deep as the pattern may be */
 };
 
 static const struct hostile hostile[] = {
@@ -221,8 +221,8 @@ static const struct hostile hostile[] = {
 static void make_hostile(const struct hostile *parts, struct text *pattern)
 {
     size_t length = strlen(parts->opening) + strlen(parts->closing);
-    int room = (int)((REGEX_MAX_LENGTH - 1 - strlen(parts->inner)) / length);
-    int depth = parts->depth > 0 ? parts->depth : room;
+    int deepest = (int)((REGEX_MAX_LENGTH - 1 - strlen(parts->inner)) / length);
+    int depth = parts->depth > 0 ? parts->depth : deepest;
     text_add(pattern, "^");
     for (int i = 0; i < depth; i++)
         text_add(pattern, parts->opening);

@@ -36,7 +36,7 @@ int tear_down(void **state);
 
 struct noted_call {
     struct call call;
-    bool full; /* has no room for a message */
+    bool full; /* takes no message */
     bool finished;
     enum status status;
     char *text;

@@ -144,7 +144,7 @@ static void a_stream_sends_each_change_to_active_and_never_false(void **state)
     end_call(&stream);
 }
 
-static void a_push_that_found_no_room_is_sent_once_there_is_some(void **state)
+static void a_push_that_the_stream_refused_is_sent_once_it_takes_it(void **state)
 {
     (void)state;
     struct noted_call stream = {.full = true};
@@ -237,7 +237,7 @@ static void a_drain_ends_streams_and_lets_calls_wait(void **state)
     end_call(&call);
 }
 
-static void a_limit_on_streams_is_an_error_and_one_that_ends_makes_room(void **state)
+static void a_limit_on_streams_is_an_error_and_one_that_ends_frees_its_place(void **state)
 {
     (void)state;
     struct noted_call streams[4] = {0};
@@ -396,11 +396,11 @@ int main(void)
         TEST(is_active_repeats_a_failure_of_get_metrics),
         TEST(a_stream_sends_true_once_and_then_at_each_heartbeat),
         TEST(a_stream_sends_each_change_to_active_and_never_false),
-        TEST(a_push_that_found_no_room_is_sent_once_there_is_some),
+        TEST(a_push_that_the_stream_refused_is_sent_once_it_takes_it),
         TEST(true_is_sent_while_an_outage_is_held_and_its_end_is_sent_at_once),
         TEST(a_call_for_another_metric_ends_no_hold),
         TEST(a_drain_ends_streams_and_lets_calls_wait),
-        TEST(a_limit_on_streams_is_an_error_and_one_that_ends_makes_room),
+        TEST(a_limit_on_streams_is_an_error_and_one_that_ends_frees_its_place),
         TEST(a_call_that_is_cancelled_while_it_waits_gets_no_answer),
         TEST(calls_are_counted_by_what_their_clients_got_and_unary_ones_timed),
         TEST(an_activation_is_timed_where_a_stream_saw_it),

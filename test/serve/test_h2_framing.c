@@ -86,10 +86,10 @@ static struct bytes compressed(const void *data, size_t length, int window_bits)
 {
     z_stream stream = {.next_in = (Bytef *)data, .avail_in = (uInt)length};
     assert_int_equal(deflateInit2(&stream, 9, Z_DEFLATED, window_bits, 8, 0), Z_OK);
-    size_t room = deflateBound(&stream, length);
-    uint8_t *buffer = memory_new(room);
+    size_t capacity = deflateBound(&stream, length);
+    uint8_t *buffer = memory_new(capacity);
     stream.next_out = buffer;
-    stream.avail_out = (uInt)room;
+    stream.avail_out = (uInt)capacity;
     assert_int_equal(deflate(&stream, Z_FINISH), Z_STREAM_END);
     struct bytes result = {buffer, stream.total_out};
     deflateEnd(&stream);

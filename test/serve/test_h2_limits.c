@@ -404,7 +404,7 @@ static size_t begin_messages(struct h2_client *client, struct h2_stream *streams
     return refused;
 }
 
-/* A piece that is read in two goes has room for twice as much. */
+/* A piece that is read in two goes has space for twice as much. */
 static void first_pieces_of_messages_count_as_held_and_leave_half_to_others(void **state)
 {
     enum { PIECE = 10000, PIECES = 40, HALF = 10 };

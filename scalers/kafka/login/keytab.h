@@ -1,6 +1,6 @@
 /*
  * The keytab of a trigger, out of base64. It is read by the Kerberos library, in a file in memory:
- * so it is a keytab and nothing else, without room for another file in it.
+ * so it is a keytab and nothing else, with no bytes left for another file in it.
  *
  * Threads: any; nothing is kept.
  */

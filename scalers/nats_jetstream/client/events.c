@@ -100,8 +100,8 @@ static void add(struct nats_events *events, natsMsg *message, const char *refusa
     else if (refusal != NULL)
         bytes += strlen(refusal);
     pthread_mutex_lock(&events->lock);
-    bool has_room = events->has_owner && events->bytes + bytes <= MAX_QUEUED_BYTES;
-    if (has_room) {
+    bool has_space = events->has_owner && events->bytes + bytes <= MAX_QUEUED_BYTES;
+    if (has_space) {
         events->queue = memory_grow(events->queue, &events->capacity, events->count + 1,
                                     sizeof(*events->queue));
         events->queue[events->count++] = (struct nats_event){TAKE(message), text_copy(refusal)};

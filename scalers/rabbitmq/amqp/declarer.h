@@ -43,7 +43,7 @@ void rabbitmq_declarer_abandon(struct rabbitmq_declarer *declarer);
 
 /* Each of these returns false where the connection is lost. */
 
-/* Sends as much as there is room for. */
+/* Sends as much as the channels have capacity for. */
 bool rabbitmq_declarer_send(struct rabbitmq_declarer *declarer, struct error *error);
 
 /* Reads once, and handles what was read. */

@@ -81,9 +81,9 @@ bool rabbitmq_http_renew_token(struct rabbitmq_http *http, int64_t now_ms, struc
            error_prefix(error, "%s", http->name);
 }
 
-bool rabbitmq_http_has_room(const struct rabbitmq_http *http)
+bool rabbitmq_http_has_capacity(const struct rabbitmq_http *http)
 {
-    return !http->token.is_missing && fetch_pool_has_room(http->pool);
+    return !http->token.is_missing && fetch_pool_has_capacity(http->pool);
 }
 
 bool rabbitmq_http_is_idle(const struct rabbitmq_http *http)

@@ -51,13 +51,13 @@ bool rabbitmq_http_log_in(struct rabbitmq_http *http, int64_t deadline_ms, struc
 
 /*
  * Before requests begin. Where the token is to be renewed, that is done beside them (it is not idle
- * then); where it is no longer valid, there is no room until it has been. False: it could not be
- * renewed.
+ * then); where it is no longer valid, there is no capacity until it has been. False: it could not
+ * be renewed.
  */
 bool rabbitmq_http_renew_token(struct rabbitmq_http *http, int64_t now_ms, struct error *error);
 
 /* As shared/fetch_pool.h has them. `path` begins behind the prefix: "/api/overview". */
-bool rabbitmq_http_has_room(const struct rabbitmq_http *http);
+bool rabbitmq_http_has_capacity(const struct rabbitmq_http *http);
 bool rabbitmq_http_is_idle(const struct rabbitmq_http *http);
 void rabbitmq_http_get(struct rabbitmq_http *http, const char *path, void *owner,
                        int64_t deadline_ms);

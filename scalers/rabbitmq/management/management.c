@@ -276,12 +276,12 @@ static void time_out_listed(struct rabbitmq_management *client, int64_t now_ms, 
     }
 }
 
-/* Slow requests make room for those that wait. */
+/* Slow requests give up their places to those that wait. */
 static void isolate_slow(struct rabbitmq_management *client, int64_t now_ms, int64_t *next_ms)
 {
     struct rabbitmq_lookup *lookup;
     struct rabbitmq_lookup *next;
-    if (client->waiting == NULL || rabbitmq_http_has_room(client->http))
+    if (client->waiting == NULL || rabbitmq_http_has_capacity(client->http))
         return;
     DL_FOREACH_SAFE(client->requested, lookup, next) {
         int64_t slow_ms = lookup->request_ms + SLOW_MS;

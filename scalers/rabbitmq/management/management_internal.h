@@ -18,7 +18,7 @@ struct rabbitmq_management {
     int64_t timeout_ms;
     size_t queues; /* that the user saw in all virtual hosts when it logged in; 0: not known */
     struct rabbitmq_preference preference;
-    int64_t isolated_ms; /* the last time that a slow request made room for others; 0: never */
+    int64_t isolated_ms; /* the last time that a slow request gave way to others; 0: never */
 
     /* Of a measurement. Each lookup is in one of these lists. */
     struct rabbitmq_lookup *waiting;
@@ -26,7 +26,7 @@ struct rabbitmq_management {
     struct rabbitmq_listing listings[RABBITMQ_SOURCES];
 };
 
-/* Begins as many requests for the lookups that wait as there is room for. */
+/* Begins as many requests for the lookups that wait as there is capacity for. */
 void rabbitmq_management_request(struct rabbitmq_management *client);
 
 /* Of a lookup that has been requested. */

@@ -88,7 +88,7 @@ static void choose_totals(struct rabbitmq_management *client)
         return;
     if (rabbitmq_preference_has_totals(&client->preference, count, clock_now_ms())) {
         if (!client->listings[RABBITMQ_SOURCE_TOTALS].is_in_flight &&
-            rabbitmq_http_has_room(client->http))
+            rabbitmq_http_has_capacity(client->http))
             request_listing(client, RABBITMQ_SOURCE_TOTALS);
         return;
     }
@@ -104,7 +104,7 @@ static void choose_statistics(struct rabbitmq_management *client)
     size_t count = count_waiting(client, RABBITMQ_SOURCE_STATISTICS);
     bool listed = rabbitmq_preference_lists_statistics(&client->preference, count, clock_now_ms());
     bool in_flight = client->listings[RABBITMQ_SOURCE_STATISTICS].is_in_flight;
-    if (listed && (in_flight || !rabbitmq_http_has_room(client->http)))
+    if (listed && (in_flight || !rabbitmq_http_has_capacity(client->http)))
         return; /* by the next listing */
     size_t singles = listed ? RABBITMQ_MAX_GETS : count;
     struct rabbitmq_lookup *lookup;
@@ -128,7 +128,7 @@ void rabbitmq_management_request(struct rabbitmq_management *client)
     struct rabbitmq_lookup *lookup;
     struct rabbitmq_lookup *next;
     DL_FOREACH_SAFE(client->waiting, lookup, next) {
-        if (!rabbitmq_http_has_room(client->http))
+        if (!rabbitmq_http_has_capacity(client->http))
             return;
         if (lookup->query->use_regex || lookup->is_single)
             request_one(client, lookup);

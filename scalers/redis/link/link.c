@@ -168,7 +168,7 @@ bool redis_link_flush(struct redis_link *link, struct error *error)
     return hung_up(link, reason, error);
 }
 
-bool redis_link_has_room(struct redis_link *link)
+bool redis_link_has_capacity(struct redis_link *link)
 {
     const struct redis_socket *socket = &link->socket;
     _cleanup_(error_done) struct error ignored = {0}; /* the next step finds it, too */

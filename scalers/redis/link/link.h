@@ -157,7 +157,7 @@ bool redis_link_flush(struct redis_link *link, struct error *error);
 
 /* Whether more tasks are to be sent on it now. Else much waits for the server to read it, which one
  * that stands still never does: who has more keeps it until then. */
-bool redis_link_has_room(struct redis_link *link);
+bool redis_link_has_capacity(struct redis_link *link);
 
 /* Of one that is subscribed: whether it still works. False: it does not, or has not replied since
  * the last time. */

@@ -111,7 +111,7 @@ static int thread_start(struct redis_lookup *lookup)
 }
 
 /* Under the lock: whether the tenant may have one more. */
-static bool has_room(uint64_t tenant)
+static bool has_capacity(uint64_t tenant)
 {
     const struct redis_lookup *lookup;
     size_t own = 0;
@@ -126,7 +126,7 @@ static bool has_room(uint64_t tenant)
 /* Under the lock. */
 static struct redis_lookup *start(const char *host, struct error *error)
 {
-    if (!has_room(scaler_tenant())) {
+    if (!has_capacity(scaler_tenant())) {
         error_unavailable(error, "its name cannot be looked up: too many others still are");
         return NULL;
     }

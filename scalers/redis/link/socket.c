@@ -13,7 +13,7 @@ enum {
     MAX_NUMBER = 32,               /* characters */
     MAX_REPLY_BYTES = 2 << 20,     /* a consumer group is 150 bytes of XINFO GROUPS */
     KEPT_BYTES = 16 << 10,         /* of a buffer that is empty */
-    FREE_OUTPUT_BYTES = 192 << 10, /* as much as redis_link_has_room() permits */
+    FREE_OUTPUT_BYTES = 192 << 10, /* as much as redis_link_has_capacity() permits */
     MAX_ELEMENTS = 1 << 16,        /* of all arrays of a reply; it is 13 of them */
     MAX_DEPTH = 7,                 /* of arrays in arrays; CLUSTER SLOTS has 4 */
     ELEMENT_BYTES = sizeof(redisReply *) + sizeof(redisReply) + 16, /* with malloc()'s own */

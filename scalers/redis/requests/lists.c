@@ -93,7 +93,7 @@ static void on_length(struct redis_link *link, struct redis_command *command,
 
 static void send_tasks(struct redis_client *client, struct redis_link *link, struct task **waiting)
 {
-    while (*waiting != NULL && redis_link_has_room(link)) {
+    while (*waiting != NULL && redis_link_has_capacity(link)) {
         struct task *task = *waiting;
         DL_DELETE(*waiting, task);
         if (key_of(task) != NULL)

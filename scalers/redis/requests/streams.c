@@ -303,7 +303,7 @@ static void read_groups(struct redis_client *client, struct redis_link *link, st
                         size_t count, struct task **waiting)
 {
     qsort(tasks, count, sizeof(*tasks), compare_streams);
-    for (size_t i = 0; i < count && redis_link_has_room(link);) {
+    for (size_t i = 0; i < count && redis_link_has_capacity(link);) {
         struct task **first = &tasks[i];
         for (; i < count && compare_streams(first, &tasks[i]) == 0; i++)
             DL_DELETE(*waiting, tasks[i]);
@@ -329,7 +329,7 @@ static void send_tasks(struct redis_client *client, struct redis_link *link, str
         enum redis_stream_mode mode = redis_stream_mode(task->query);
         if (mode == REDIS_STREAM_LAG) {
             of_groups[groups_count++] = task;
-        } else if (redis_link_has_room(link)) {
+        } else if (redis_link_has_capacity(link)) {
             DL_DELETE(*waiting, task);
             if (mode == REDIS_STREAM_LENGTH)
                 read_length(client, link, task);

@@ -101,8 +101,8 @@ static struct h2_connection *greediest(const struct h2_server *server,
 
 /* Whether there is a place, after another connection had to leave one: a silent one (of the peer,
  * or of anybody), or one of the greediest. */
-static bool make_room(struct h2_server *server, enum h2_limit limit, size_t count,
-                      const char *address, const struct h2_peer *peer)
+static bool free_place(struct h2_server *server, enum h2_limit limit, size_t count,
+                       const char *address, const struct h2_peer *peer)
 {
     if (count < (size_t)server->limits.max[limit])
         return true;
@@ -126,19 +126,19 @@ static void name_address(const struct sockaddr *address, socklen_t length, char 
         memmove(name, name + strlen(mapped), strlen(name) - strlen(mapped) + 1);
 }
 
-static bool has_room(struct h2_server *server, const char *address)
+static bool has_place(struct h2_server *server, const char *address)
 {
     const struct h2_peer *peer = h2_peer_find(server->peers, address);
     size_t of_peer = peer == NULL ? 0 : peer->connections;
-    if (!make_room(server, H2_PEER_CONNECTIONS, of_peer, address, peer))
+    if (!free_place(server, H2_PEER_CONNECTIONS, of_peer, address, peer))
         return false;
     peer = h2_peer_find(server->peers, address); /* its last connection may have been closed */
-    return make_room(server, H2_CONNECTIONS, server->connection_count, address, peer);
+    return free_place(server, H2_CONNECTIONS, server->connection_count, address, peer);
 }
 
 static void accept_connection(struct h2_server *server, int fd, const char *address)
 {
-    if (!has_room(server, address)) {
+    if (!has_place(server, address)) {
         refuse(server, fd);
         return;
     }

@@ -211,10 +211,10 @@ static size_t h2_drain(struct server *base, int64_t grace_ms)
     return server->cancelled;
 }
 
-static size_t h2_limit_hits(const struct server *base, struct limit_hits *ret_limits, size_t room)
+static size_t h2_limit_hits(const struct server *base, struct limit_hits *ret_limits, size_t max)
 {
     const struct h2_server *server = (const struct h2_server *)base;
-    size_t count = room < H2_LIMITS ? room : H2_LIMITS;
+    size_t count = max < H2_LIMITS ? max : H2_LIMITS;
     for (size_t i = 0; i < count; i++)
         ret_limits[i] = (struct limit_hits){.name = h2_limit_table[i].name,
                                             .hits = atomic_load(&server->limits.hits[i])};

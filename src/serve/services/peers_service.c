@@ -36,13 +36,13 @@ static void fill_from_triggers(const struct triggers *triggers, uint64_t bucket,
 {
     int64_t end_us = clock_now_us() + PAGE_US;
     uint64_t buckets = triggers_buckets(triggers);
-    bool has_room = true;
-    for (; has_room && bucket < buckets; bucket++) {
+    bool has_space = true;
+    for (; has_space && bucket < buckets; bucket++) {
         struct trigger *trigger = NULL;
         while (page->count < PAGE_VALUES &&
                (trigger = triggers_at(triggers, bucket, trigger)) != NULL)
             page->count += trigger_peers_give(trigger, now_ms, &page->values[page->count]);
-        has_room = page->count < NEARLY_FULL && clock_now_us() < end_us;
+        has_space = page->count < NEARLY_FULL && clock_now_us() < end_us;
     }
     page->next = bucket < buckets ? bucket : of_others;
 }

@@ -32,7 +32,7 @@ struct scaler_call {
     enum {
         STREAM_INACTIVE,
         STREAM_ACTIVE,        /* `true` was sent, and is again at due_ms */
-        STREAM_ACTIVE_UNSENT, /* the same, but it is sent first as soon as the stream has room */
+        STREAM_ACTIVE_UNSENT, /* the same, but not sent until the stream takes it */
         STREAM_ACTIVE_DUE,    /* `true` is sent again if the reading that is awaited says so */
     } stream;
     struct scaler_call **list;

@@ -42,7 +42,7 @@ static void plan_heartbeat(struct scaler_call *call, int64_t now_ms)
     scaler_call_put_on(call, &scaler_call_shared(call)->heartbeats);
 }
 
-/* State, not events: what could not be sent is sent as soon as the stream has room. */
+/* State, not events: what could not be sent is sent as soon as the stream takes it. */
 static void send_active(struct scaler_call *call, const struct answer *answer, int64_t now_ms)
 {
     count_push(call, answer);

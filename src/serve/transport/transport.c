@@ -72,11 +72,11 @@ size_t server_drain(struct server *server, int64_t grace_ms)
     return server->transport->drain(server, grace_ms);
 }
 
-size_t server_limit_hits(const struct server *server, struct limit_hits *ret_limits, size_t room)
+size_t server_limit_hits(const struct server *server, struct limit_hits *ret_limits, size_t max)
 {
     return server->transport->limit_hits == NULL
                ? 0
-               : server->transport->limit_hits(server, ret_limits, room);
+               : server->transport->limit_hits(server, ret_limits, max);
 }
 
 int64_t server_certificate_ends_s(const struct server *server)

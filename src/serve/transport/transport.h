@@ -153,9 +153,9 @@ struct transport {
      * whoever wakes can be ended between drain and free. */
     size_t (*drain)(struct server *server, int64_t grace_ms);
     void (*free)(struct server *server); /* after drain */
-    /* Any thread. Returns how many there are, at most `room`; NULL where the transport counts none.
+    /* Any thread. Returns how many there are, at most `max`; NULL where the transport counts none.
      */
-    size_t (*limit_hits)(const struct server *server, struct limit_hits *ret_limits, size_t room);
+    size_t (*limit_hits)(const struct server *server, struct limit_hits *ret_limits, size_t max);
     /* Any thread. Failed TLS handshakes; NULL where the transport counts none. */
     uint64_t (*failed_handshakes)(const struct server *server);
 
@@ -185,7 +185,7 @@ bool server_start(const struct transport *transport, const struct server_options
 bool server_reload_tls(struct server *server, const struct tls_files *files, struct error *error);
 void server_wake(struct server *server);
 size_t server_drain(struct server *server, int64_t grace_ms);
-size_t server_limit_hits(const struct server *server, struct limit_hits *ret_limits, size_t room);
+size_t server_limit_hits(const struct server *server, struct limit_hits *ret_limits, size_t max);
 /* Unix time: until when what is shown now is valid. 0: plain text. Any thread. */
 int64_t server_certificate_ends_s(const struct server *server);
 /* False: they are not counted, or there are none in plain text. Any thread. */

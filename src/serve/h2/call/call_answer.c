@@ -52,7 +52,7 @@ static void send_status(struct h2_call *call)
 
 /* nghttp2 takes a part of the message, as much as flow control allows. */
 static ssize_t read_message(nghttp2_session *session, int32_t stream_id, uint8_t *buffer,
-                            size_t room, uint32_t *flags, nghttp2_data_source *source,
+                            size_t capacity, uint32_t *flags, nghttp2_data_source *source,
                             void *user_data)
 {
     (void)session;
@@ -60,7 +60,7 @@ static ssize_t read_message(nghttp2_session *session, int32_t stream_id, uint8_t
     (void)user_data;
     struct h2_call *call = source->ptr;
     size_t left = call->message_length - call->message_sent;
-    size_t length = left < room ? left : room;
+    size_t length = left < capacity ? left : capacity;
     memcpy(buffer, call->message + call->message_sent, length);
     call->message_sent += length;
     if (length == left) {

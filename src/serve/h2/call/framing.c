@@ -52,9 +52,9 @@ static enum framing_inflated inflate_all(z_stream *stream, size_t max_bytes, uin
             return FRAMING_GROWS_TOO_LARGE;
         if (wanted > capacity)
             *buffer = memory_grow(*buffer, &capacity, wanted < 1024 ? 1024 : wanted, 1);
-        size_t room = (capacity < max_bytes + 1 ? capacity : max_bytes + 1) - stream->total_out;
+        size_t space = (capacity < max_bytes + 1 ? capacity : max_bytes + 1) - stream->total_out;
         stream->next_out = *buffer + stream->total_out;
-        stream->avail_out = (uInt)room;
+        stream->avail_out = (uInt)space;
 
         int result = inflate(stream, Z_NO_FLUSH);
         if (result == Z_STREAM_END)
