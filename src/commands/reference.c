@@ -197,7 +197,8 @@ static void print_refusals(struct output *output)
         "If a connection of the connections file has `namespaces`, a list of names or patterns, "
         "other namespaces get\n"
         "PERMISSION_DENIED. With `--deny-inline-connections` so does a trigger without "
-        "`connectionName`.\n",
+        "`connectionName`,\n"
+        "unless `--kubernetes-allow-authentications` permits its TriggerAuthentication.\n",
         TRIGGERS_IN_USE_MS / 1000, OPTION_MAX_KEYS, OPTION_MAX_METADATA >> 10);
 }
 

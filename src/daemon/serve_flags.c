@@ -65,9 +65,10 @@ const struct option serve_flags[] = {
                 "name beside a ClusterTriggerAuthentication, and the namespaces that may use it; "
                 "without it: the addresses in it, and all namespaces"),
     FLAG("deny-inline-connections", OPTION_BOOL, deny_inline, "false",
-         .doc = "refuse triggers that name a host of their own: they need a connection of the "
-                "connections file or of their namespace's Secret (--kubernetes-secrets), or "
-                "--kubernetes-allow-authentications"),
+         .doc = "refuse triggers without connectionName, which names a connection of the "
+                "connections file or of their namespace's Secret (--kubernetes-secrets). "
+                "--kubernetes-allow-authentications permits those whose address comes from their "
+                "TriggerAuthentication"),
     FLAG("all-in-agents", OPTION_BOOL, all_in_agents, "false",
          .doc = "run each connection in an agent process of its own, not only those of Kafka, NATS "
                 "and PostgreSQL"),
