@@ -1,0 +1,91 @@
+#include "scalers/management_fixture.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/scaler_internal.h"
+#include "scalers/ended.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+void management_start(struct management_fixture *fixture, const char *timeout,
+                      const struct management_script *script)
+{
+    *fixture = (struct management_fixture){
+        .timeout = timeout, .page_size = "100", .feed = test_feed_new(&scaler_rabbitmq)};
+    scaler_set_reconnects(false);
+    management_peer_start(&fixture->peer, script);
+}
+
+void management_add_queue(struct management_fixture *fixture, const char *name, const char *mode)
+{
+    assert_true(fixture->count < MANAGEMENT_MAX_QUEUES);
+    struct trigger *trigger = &fixture->triggers[fixture->count++];
+    const char *use_regex = text_starts_with(name, "^") ? "true" : "false";
+    *trigger =
+        trigger_of(&scaler_rabbitmq, PAIRS("host", fixture->peer.host, "queueName", name, "mode",
+                                           mode, "value", "5", "timeout", fixture->timeout,
+                                           "useRegex", use_regex, "pageSize", fixture->page_size));
+    if (!trigger->good)
+        fail_msg("%s", error_text(&trigger->error));
+    test_feed_add(fixture->feed, trigger->options.query, (struct notifier){0});
+}
+
+void management_add_queues_from(struct management_fixture *fixture, const char *prefix,
+                                size_t first, size_t count, const char *mode)
+{
+    for (size_t i = first; i < first + count; i++) {
+        _cleanup_(memory_free) char *name = text_format("%s%zu", prefix, i);
+        management_add_queue(fixture, name, mode);
+    }
+}
+
+void management_add_queues(struct management_fixture *fixture, const char *prefix, size_t count,
+                           const char *mode)
+{
+    management_add_queues_from(fixture, prefix, 0, count, mode);
+}
+
+void management_measure(struct management_fixture *fixture)
+{
+    bool usable =
+        fixture->client != NULL || scaler_rabbitmq.connect(fixture->triggers[0].options.connection,
+                                                           clock_now_ms() + MANAGEMENT_WITHIN_MS,
+                                                           &fixture->client, &fixture->error);
+    usable = usable &&
+             test_feed_run(fixture->feed, fixture->client, MANAGEMENT_WITHIN_MS, &fixture->error);
+    if (!usable)
+        fail_msg("%s", error_text(&fixture->error));
+}
+
+void management_stop(struct management_fixture *fixture)
+{
+    if (fixture->client != NULL)
+        scaler_rabbitmq.disconnect(fixture->client);
+    management_peer_stop(&fixture->peer);
+    for (size_t i = 0; i < fixture->count; i++)
+        trigger_done(&fixture->triggers[i]);
+    test_feed_free(fixture->feed);
+    error_done(&fixture->error);
+}
+
+const struct test_task *management_task(const struct management_fixture *fixture, size_t index)
+{
+    return test_feed_task(fixture->feed, index);
+}
+
+void management_assert_answered_from(const struct management_fixture *fixture, size_t from,
+                                     size_t first, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_waiting(fixture->feed, from + i, (double)(first + i));
+}
+
+void management_assert_answered(const struct management_fixture *fixture, size_t from, size_t count)
+{
+    management_assert_answered_from(fixture, from, 0, count);
+}

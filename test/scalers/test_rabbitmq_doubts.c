@@ -1,0 +1,273 @@
+/* Zeros of the management API that are not believed: behind a list that was cut short, and after
+ * what may have been a restart. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "measure/scaler_internal.h"
+#include "scalers/ended.h"
+#include "scalers/management_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+/* After that the broker has not just started. */
+enum { UP_SECONDS = 7 };
+
+/* ---- cut short ---- */
+
+/* RabbitMQ ends a list without the queues that do not come within a second. */
+static void start_cut(struct management_fixture *fixture, size_t cut)
+{
+    management_start(fixture, "5s",
+                     &(struct management_script){.queues = 40, .totals_ms = 1000, .cut = cut});
+}
+
+static void queues_that_were_cut_off_are_not_missing(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    start_cut(&fixture, 30);
+    management_add_queues(&fixture, "q", 40, "QueueLength");
+    for (size_t round = 1; round <= 2; round++) {
+        management_measure(&fixture);
+        management_assert_answered(&fixture, 0, 40);
+        assert_int_equal(fixture.peer.totals, round); /* they do not rest */
+        test_feed_again(fixture.feed);
+    }
+    management_stop(&fixture);
+}
+
+static void no_0_of_statistics_is_believed_behind_a_cut(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    start_cut(&fixture, 40);
+    management_add_queues(&fixture, "q", 40, "QueueLength");
+    management_add_queue(&fixture, "q0", "MessageRate");
+    management_measure(&fixture);
+    assert_ended_with(fixture.feed, 0, TASK_FAILED,
+                      "queue 'q0': the broker did not list all queues in time");
+    management_assert_answered_from(&fixture, 1, 1, 39);
+    assert_waiting(fixture.feed, 40, 0); /* of rates, which only statistics have: before the cut */
+    management_stop(&fixture);
+}
+
+static void a_pattern_is_not_the_sum_of_what_was_not_cut_off(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    start_cut(&fixture, 30);
+    management_add_queue(&fixture, "^q", "QueueLength");
+    for (size_t round = 1; round <= 2; round++) {
+        management_measure(&fixture);
+        assert_ended_with(fixture.feed, 0, TASK_FAILED,
+                          "the broker did not list all"); /* q0 has 0 messages */
+        assert_int_equal(fixture.peer.totals, round);
+        assert_int_equal(fixture.peer.statistics, round);
+        test_feed_again(fixture.feed);
+    }
+    sleep(UP_SECONDS);
+    management_measure(&fixture);
+    assert_waiting(fixture.feed, 0, 780 /* 0 to 39 */);
+    management_stop(&fixture);
+}
+
+/* As a queue that hangs does it, and no broker that has just started. */
+static void zeros_are_believed_where_totals_hang_that_came_before(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    management_start(&fixture, "1s",
+                     &(struct management_script){.queues = 40, .totals_hang_after = 1});
+    management_add_queues(&fixture, "q", 40, "QueueLength");
+    for (size_t round = 1; round <= 2; round++) {
+        management_measure(&fixture);
+        management_assert_answered(&fixture, 0, 40);
+        test_feed_again(fixture.feed);
+        if (round == 1)
+            sleep(UP_SECONDS);
+    }
+    assert_int_equal(fixture.peer.totals, 2);
+    assert_int_equal(fixture.peer.statistics, 1);
+    management_stop(&fixture);
+}
+
+/* They have rates, which only statistics have: no listing of totals could tell. */
+static void zeros_of_a_broker_that_was_gone_are_doubted_in_all_forms(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    struct trigger gone =
+        trigger_of(&scaler_rabbitmq, PAIRS("host", "http://a:b@127.0.0.1:1/", "queueName", "q",
+                                           "mode", "QueueLength", "value", "5"));
+    management_start(&fixture, "5s", &(struct management_script){.queues = 5});
+    management_add_queues(&fixture, "q", 5, "MessageRate");
+    management_add_queue(&fixture, "q0", "QueueLength");
+    test_feed_task(fixture.feed, 5)->task.wants = READING_RATES; /* as of a policy */
+    management_add_queue(&fixture, "^q", "MessageRate");
+    management_add_queue(&fixture, "q1", "QueueLength");
+    test_feed_task(fixture.feed, 7)->task.wants = READING_RATES;
+    assert_true(gone.good);
+    assert_false(scaler_rabbitmq.connect(gone.options.connection, clock_now_ms() + 1000,
+                                         &fixture.client, &fixture.error));
+    error_done(&fixture.error);
+    fixture.client = NULL;
+    scaler_set_reconnects(true); /* as the engine does then */
+    management_measure(&fixture);
+    for (size_t i = 0; i < 7; i++)
+        assert_ended_with(fixture.feed, i, TASK_FAILED, "may have just started");
+    assert_waiting(fixture.feed, 7, 1);
+    assert_true(isnan(management_task(&fixture, 7)->reading.arrival_rate));
+    assert_true(isnan(management_task(&fixture, 7)->reading.consumption_rate));
+    sleep(UP_SECONDS);
+    test_feed_again(fixture.feed);
+    management_measure(&fixture);
+    management_assert_answered(&fixture, 0, 5);
+    assert_waiting(fixture.feed, 5, 0);
+    assert_true(management_task(&fixture, 7)->reading.arrival_rate == 0);
+    trigger_done(&gone);
+    management_stop(&fixture);
+}
+
+/* Ends with the client connected that was lost or replaced, and its zeros doubted, then not. */
+static void assert_doubted_for_a_while(struct management_fixture *fixture)
+{
+    fixture->peer.fate = 0;
+    for (int round = 0; round < 2; round++) {
+        test_feed_again(fixture->feed);
+        management_measure(fixture);
+        assert_ended_with(fixture->feed, 0, TASK_FAILED, "may have just started");
+    }
+    sleep(UP_SECONDS);
+    for (int round = 0; round < 2; round++) {
+        test_feed_again(fixture->feed);
+        management_measure(fixture);
+        assert_waiting(fixture->feed, 0, 0);
+    }
+}
+
+static void start_with_a_zero(struct management_fixture *fixture)
+{
+    management_start(fixture, "1s", &(struct management_script){.queues = 1});
+    management_add_queue(fixture, "q0", "MessageRate");
+    management_measure(fixture);
+    assert_waiting(fixture->feed, 0, 0);
+    test_feed_again(fixture->feed);
+}
+
+/* As the engine does where a client is lost, or replaced. */
+static void disconnect(struct management_fixture *fixture)
+{
+    scaler_set_reconnects(true);
+    scaler_rabbitmq.disconnect(TAKE(fixture->client));
+}
+
+/* A restart that shows by time-outs only, as where packets are dropped meanwhile. */
+static void zeros_after_a_silence_are_doubted(void **state)
+{
+    (void)state;
+    for (int replaced = 0; replaced < 2; replaced++) {
+        struct management_fixture fixture;
+        start_with_a_zero(&fixture);
+        fixture.peer.fate = 'h';
+        management_measure(&fixture);
+        assert_int_equal(management_task(&fixture, 0)->outcome, TASK_TIMED_OUT);
+        if (replaced == 1)
+            disconnect(&fixture);
+        assert_doubted_for_a_while(&fixture);
+        management_stop(&fixture);
+    }
+}
+
+static void zeros_are_doubted_where_a_client_lost_its_connection(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    start_with_a_zero(&fixture);
+    fixture.peer.fate = 'c';
+    assert_false(test_feed_run(fixture.feed, fixture.client, MANAGEMENT_WITHIN_MS, &fixture.error));
+    error_done(&fixture.error);
+    disconnect(&fixture);
+    test_feed_free(fixture.feed); /* its task was abandoned */
+    fixture.feed = test_feed_new(&scaler_rabbitmq);
+    test_feed_add(fixture.feed, fixture.triggers[0].options.query, (struct notifier){0});
+    assert_doubted_for_a_while(&fixture);
+    management_stop(&fixture);
+}
+
+/* All of more queues than are requested at a time are isolated before one times out. */
+static void a_silence_of_many_is_one(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    management_start(&fixture, "1500ms", &(struct management_script){.queues = 16});
+    management_add_queues(&fixture, "q", 16, "MessageRate");
+    management_measure(&fixture);
+    management_assert_answered(&fixture, 0, 16);
+    test_feed_again(fixture.feed);
+    fixture.peer.fate = 'h';
+    management_measure(&fixture);
+    assert_doubted_for_a_while(&fixture);
+    management_stop(&fixture);
+}
+
+/* They time out after the others were answered, in each round. */
+static void queues_that_hang_are_no_silence_of_the_broker(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    management_start(&fixture, "1500ms", &(struct management_script){.queues = 1});
+    management_add_queues(&fixture, "hanging", 8, "MessageRate");
+    management_add_queue(&fixture, "q0", "MessageRate");
+    for (int round = 0; round < 2; round++) {
+        management_measure(&fixture);
+        assert_waiting(fixture.feed, 8, 0);
+        assert_int_equal(management_task(&fixture, 7)->outcome, TASK_TIMED_OUT);
+        test_feed_again(fixture.feed);
+    }
+    management_stop(&fixture);
+}
+
+static void a_pattern_that_was_cut_to_nothing_is_not_0(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    management_start(&fixture, "5s",
+                     &(struct management_script){.queues = 1, .totals_ms = 1000, .cut = 1});
+    management_add_queue(&fixture, "^q", "QueueLength");
+    management_measure(&fixture);
+    assert_ended_with(fixture.feed, 0, TASK_FAILED,
+                      "the queues that match '^q': the broker did not list all");
+    management_stop(&fixture);
+}
+
+static void a_pattern_that_matches_nothing_is_0_behind_a_cut(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    management_start(&fixture, "5s", &(struct management_script){.totals_ms = 1000});
+    management_add_queue(&fixture, "^q", "QueueLength");
+    management_measure(&fixture);
+    assert_waiting(fixture.feed, 0, 0);
+    management_stop(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(queues_that_were_cut_off_are_not_missing),
+        cmocka_unit_test(no_0_of_statistics_is_believed_behind_a_cut),
+        cmocka_unit_test(a_pattern_is_not_the_sum_of_what_was_not_cut_off),
+        cmocka_unit_test(zeros_are_believed_where_totals_hang_that_came_before),
+        cmocka_unit_test(zeros_of_a_broker_that_was_gone_are_doubted_in_all_forms),
+        cmocka_unit_test(zeros_after_a_silence_are_doubted),
+        cmocka_unit_test(zeros_are_doubted_where_a_client_lost_its_connection),
+        cmocka_unit_test(a_silence_of_many_is_one),
+        cmocka_unit_test(queues_that_hang_are_no_silence_of_the_broker),
+        cmocka_unit_test(a_pattern_that_was_cut_to_nothing_is_not_0),
+        cmocka_unit_test(a_pattern_that_matches_nothing_is_0_behind_a_cut),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
