@@ -2,9 +2,9 @@
 
 #include "base/memory.h"
 
-/* A look at an idle query costs the server some 8 us of CPU: with many of them, no more than a
- * tenth of a core. */
-enum { MAX_LOOKS_PER_MS = 10 };
+/* A measurement of an idle query costs the server some 8 us of CPU: with many of them, no more than
+ * a tenth of a core. */
+enum { MAX_MEASUREMENTS_PER_MS = 10 };
 
 static void take_out(struct query *query, uint64_t id)
 {
@@ -56,7 +56,7 @@ void subscription_free(struct query *query)
 int64_t subscription_spacing_ms(const struct connection *connection)
 {
     size_t polled = connection->idle_queries - connection->subscribed.used;
-    return (int64_t)(polled / MAX_LOOKS_PER_MS);
+    return (int64_t)(polled / MAX_MEASUREMENTS_PER_MS);
 }
 
 void subscription_sent(struct query *query, int64_t now_ms)
