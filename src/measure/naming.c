@@ -94,12 +94,13 @@ void naming_remove(struct naming *naming, struct query_user *user)
 struct log_fields naming_fields(const struct naming *naming, const struct error *error)
 {
     const struct query_user *user = naming->users;
-    bool is_of_one = user != NULL && (naming->name == NULL || naming->count == 1);
+    /* An inline connection has no name: the first of its users says which one it is. */
+    bool has_user_fields = user != NULL && (naming->name == NULL || naming->count == 1);
     return (struct log_fields){
         .connection = naming->name,
         .scaler = naming->scaler->name,
-        .namespace = is_of_one ? user->namespace : NULL,
-        .name = is_of_one ? user->name : NULL,
+        .namespace = has_user_fields ? user->namespace : NULL,
+        .name = has_user_fields ? user->name : NULL,
         .error = error == NULL || !error_is_set(error) ? NULL : error_text(error),
     };
 }

@@ -33,7 +33,8 @@ void naming_done(struct naming *naming);
 void naming_add(struct naming *naming, struct query_user *user);
 void naming_remove(struct naming *naming, struct query_user *user);
 
-/* The fields of a log line about the connection; the error may be NULL. All is borrowed. */
+/* The fields of a log line about the connection: with the first user where it is inline, or has no
+ * other one. The error may be NULL. All is borrowed. */
 struct log_fields naming_fields(const struct naming *naming, const struct error *error);
 
 /* Logs a warning that begins with the label of the connection. */
