@@ -105,7 +105,7 @@ struct connection {
     struct connection_stats stats;
 };
 
-/* Queries that are cheap to measure together. */
+/* Queries that are cheap to measure together; bundle.c. */
 struct bundle {
     char *text;
     struct query *queries;  /* utlist */
@@ -113,7 +113,7 @@ struct bundle {
     UT_hash_handle hh;
 };
 
-/* An interval that users set, and for how many uses of the query. */
+/* An interval that users set, and for how many uses of the query; query.c. */
 struct query_interval {
     int64_t interval_ms;
     size_t uses;
@@ -123,40 +123,45 @@ struct query_interval {
  * these are three views of one thing, so the two others are a part of it.
  *
  * What each measurement reads and writes comes first, together: with ten thousand queries, fetching
- * this memory takes most of a measurement's time. */
+ * this memory takes most of a measurement's time. Therefore fields of several files alternate. */
 struct query {
-    struct task task; /* what the scaler sees; first, so that one leads to the other */
-    struct job job;   /* what the schedule sees */
-    struct push push; /* how it is subscribed to */
-    struct connection *connection;
-    struct bundle *bundle;
-    struct watcher *watchers;         /* utlist; watcher.c */
-    struct recent_samples *recent;    /* query.c; NULL: nobody wants any */
-    size_t uses;                      /* by triggers; at 0 it is freed once it is not in flight */
-    size_t uses_without_interval;     /* those whose trigger sets no interval */
-    size_t streams;                   /* how many watchers are streams */
-    struct query_interval *intervals; /* the shortest first */
-    size_t intervals_count, intervals_capacity;
-    unsigned wants;           /* enum reading_field, of all uses that there ever were; engine.c */
-    unsigned losses;          /* clients in a row that were lost while it was in flight */
-    bool was_resent;          /* its client had died unnoticed */
-    bool is_subscribed;       /* the scaler has confirmed the subscription push.id */
-    int64_t notified_at_us;   /* the first notification since it was sent; 0: none came */
-    int64_t sent_us;          /* when it was sent last */
-    int64_t outdated_from_us; /* readings sent before this time are outdated by a notification */
-    struct outage outage;
-    /* is_retried, unanswered_since_ms, failing_since_ms, effective_interval_ms and stuck_for_ms are
-     * set only in copies, which also show a failed connection (copy_known()). */
+    /* What the scaler sees; first, so that one leads to the other. query.c makes it; connection.c
+     * fills it in when it is sent, subscription.c notifier.id; then task.c and the scaler write it.
+     */
+    struct task task;
+    struct job job; /* what the schedule sees; schedule.c and its parts; shares_request: bundle.c */
+    struct push push;              /* how it is subscribed to; push.c */
+    struct connection *connection; /* query.c */
+    struct bundle *bundle;         /* bundle.c; NULL: it is in none */
+    struct watcher *watchers;      /* utlist; watcher.c */
+    struct recent_samples *recent; /* query.c; NULL: nobody wants any */
+    size_t uses;                   /* by triggers; at 0 it is freed once not in flight; query.c */
+    size_t uses_without_interval;  /* those whose trigger sets no interval; query.c */
+    size_t streams;                /* how many watchers are streams; watcher.c */
+    struct query_interval *intervals;           /* the shortest first; query.c */
+    size_t intervals_count, intervals_capacity; /* query.c */
+    unsigned wants;         /* enum reading_field, of all uses that there ever were; engine.c */
+    unsigned losses;        /* clients in a row lost while it was in flight; connection.c */
+    bool was_resent;        /* its client had died unnoticed; connection.c */
+    bool is_subscribed;     /* the scaler has confirmed the subscription push.id; subscription.c */
+    int64_t notified_at_us; /* the first notification since it was sent; 0: none; connection.c */
+    int64_t sent_us;        /* when it was sent last; connection.c */
+    /* Readings sent before this time are outdated by a notification; connection.c. */
+    int64_t outdated_from_us;
+    struct outage outage; /* outage.c */
+    /* query.c; is_outdated: connection.c, too. is_retried, unanswered_since_ms,
+     * failing_since_ms, effective_interval_ms and stuck_for_ms are set only in copies, which also
+     * show a failed connection (copy_known()). */
     struct snapshot known;
-    struct history_series series;
+    struct history_series series; /* history.c */
 
-    struct option_values *values;
-    struct follower *followers;     /* utlist; not before it keeps recent samples */
-    struct follower *next_followed; /* while they are stepped, in pieces */
-    size_t idle_streams;            /* of the streams, those that wait for the first message */
-    struct query *next_bundled, *prev_bundled;
-    struct query *next_unanswered, *prev_unanswered;
-    UT_hash_handle hh;
+    struct option_values *values;              /* query.c */
+    struct follower *followers;                /* utlist; with recent samples only; follower.c */
+    struct follower *next_followed;            /* while they are stepped, in pieces; follower.c */
+    size_t idle_streams;                       /* that wait for the first message; subscription.c */
+    struct query *next_bundled, *prev_bundled; /* bundle.c */
+    struct query *next_unanswered, *prev_unanswered; /* query.c */
+    UT_hash_handle hh;                               /* query.c */
 };
 
 static inline struct query *query_of_job(struct job *job)
