@@ -182,7 +182,7 @@ static void catch_up(struct query *query, int64_t now_ms)
         outage_connected(&query->outage, connection->failed_since_ms);
     if (query->losses < MAX_LOSSES)
         schedule_hasten(&connection->schedule, &query->job, now_ms);
-    if (query->outage.unanswered_since_ms > 0)
+    if (query->is_unanswered)
         schedule_demand(&connection->schedule, &query->job, now_ms, now_ms);
     else if (query_interval_ms(query) > 0 || query->known.last_attempt == ATTEMPT_FAILED)
         schedule_set_due(&connection->schedule, &query->job, now_ms);

@@ -144,6 +144,7 @@ struct query {
     unsigned losses;        /* clients in a row lost while it was in flight; connection.c */
     bool was_resent;        /* its client had died unnoticed; connection.c */
     bool is_subscribed;     /* the scaler has confirmed the subscription push.id; subscription.c */
+    bool is_unanswered;     /* it is in the connection's list of that name; query.c */
     int64_t notified_at_us; /* the first notification since it was sent; 0: none; connection.c */
     int64_t sent_us;        /* when it was sent last; connection.c */
     /* Readings sent before this time are outdated by a notification; connection.c. */

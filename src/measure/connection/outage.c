@@ -9,12 +9,10 @@ static int64_t earlier(int64_t one_ms, int64_t other_ms)
     return MIN(one_ms, other_ms);
 }
 
-bool outage_call(struct outage *outage, int64_t now_ms)
+void outage_call(struct outage *outage, int64_t now_ms)
 {
-    if (outage->unanswered_since_ms > 0)
-        return false;
-    outage->unanswered_since_ms = now_ms;
-    return true;
+    if (outage->unanswered_since_ms == 0)
+        outage->unanswered_since_ms = now_ms;
 }
 
 void outage_attempt_failed(struct outage *outage, int64_t now_ms)

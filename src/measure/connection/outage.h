@@ -17,7 +17,6 @@
 #ifndef BACKLOG_MEASURE_CONNECTION_OUTAGE_H
 #define BACKLOG_MEASURE_CONNECTION_OUTAGE_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 struct outage {
@@ -26,8 +25,8 @@ struct outage {
     int64_t failing_since_ms;     /* the last attempt failed */
 };
 
-/* A call waits. True: it is the first one since the last attempt ended. */
-bool outage_call(struct outage *outage, int64_t now_ms);
+/* A call waits. The first one since the last attempt ended counts. */
+void outage_call(struct outage *outage, int64_t now_ms);
 
 void outage_attempt_failed(struct outage *outage, int64_t now_ms);
 void outage_connected(struct outage *outage, int64_t connection_failed_ms);

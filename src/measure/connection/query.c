@@ -59,11 +59,21 @@ static void set_last_attempt(struct query *query, enum last_attempt attempt)
     query->known.last_attempt = attempt;
 }
 
-/* Its attempt ends, and with it the wait. */
+/* A call waits, until the attempt ends. */
+static void join_unanswered(struct query *query)
+{
+    if (query->is_unanswered)
+        return;
+    query->is_unanswered = true;
+    DL_APPEND2(query->connection->unanswered, query, prev_unanswered, next_unanswered);
+}
+
 static void leave_unanswered(struct query *query)
 {
-    if (query->outage.unanswered_since_ms > 0)
-        DL_DELETE2(query->connection->unanswered, query, prev_unanswered, next_unanswered);
+    if (!query->is_unanswered)
+        return;
+    query->is_unanswered = false;
+    DL_DELETE2(query->connection->unanswered, query, prev_unanswered, next_unanswered);
 }
 
 void query_free(struct query *query)
@@ -165,8 +175,8 @@ void query_demand(struct query *query, int64_t from_ms)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     int64_t now_ms = connection->settings->now_ms();
-    if (outage_call(&query->outage, now_ms))
-        DL_APPEND2(connection->unanswered, query, prev_unanswered, next_unanswered);
+    outage_call(&query->outage, now_ms);
+    join_unanswered(query);
     if (connection->state != CONNECTION_FAILED)
         schedule_demand(&connection->schedule, &query->job, from_ms, now_ms);
     connection->settings->wake(connection);
