@@ -55,7 +55,7 @@ static void a_failure_counts_from_the_first_unanswered_call(void **state)
     first_call_ms = now_ms;
     demand(query);
     query_snapshot(query, &snapshot);
-    assert_int_equal(snapshot.unanswered_since_ms, first_call_ms);
+    assert_int_equal(snapshot.no_reading_since_ms, first_call_ms);
     snapshot_done(&snapshot);
     assert_ptr_equal(take(), query);
     now_ms += 400;
@@ -91,7 +91,7 @@ static void an_outage_goes_on_until_something_is_measured(void **state)
     now_ms += 600000;
     connect_now();
     query_snapshot(query, &snapshot);
-    assert_int_equal(snapshot.unanswered_since_ms, failed_ms);
+    assert_int_equal(snapshot.no_reading_since_ms, failed_ms);
     assert_ptr_equal(take(), other);
     lose("restarting");
     assert_int_equal(failing_since_ms(query), failed_ms);

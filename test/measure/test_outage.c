@@ -11,10 +11,10 @@ static void without_a_failure_there_is_no_outage(void **state)
     (void)state;
     struct outage outage = {0};
     assert_int_equal(outage_since_ms(&outage, 0), 0);
-    assert_int_equal(outage_unanswered_ms(&outage), 0);
+    assert_int_equal(outage_no_reading_since_ms(&outage), 0);
     outage_call(&outage, 1000); /* it may be answered in time */
     assert_int_equal(outage_since_ms(&outage, 0), 0);
-    assert_int_equal(outage_unanswered_ms(&outage), 1000);
+    assert_int_equal(outage_no_reading_since_ms(&outage), 1000);
 }
 
 static void it_begins_with_the_first_call_that_was_not_answered(void **state)
@@ -23,12 +23,12 @@ static void it_begins_with_the_first_call_that_was_not_answered(void **state)
     struct outage outage = {0};
     outage_call(&outage, 1000);
     outage_call(&outage, 2000);
-    assert_int_equal(outage_unanswered_ms(&outage), 1000);
+    assert_int_equal(outage_no_reading_since_ms(&outage), 1000);
     outage_attempt_failed(&outage, 3000);
     assert_int_equal(outage_since_ms(&outage, 0), 1000);
-    assert_int_equal(outage_unanswered_ms(&outage), 0);
+    assert_int_equal(outage_no_reading_since_ms(&outage), 0);
     outage_call(&outage, 4000);
-    assert_int_equal(outage_unanswered_ms(&outage), 4000);
+    assert_int_equal(outage_no_reading_since_ms(&outage), 4000);
 }
 
 static void it_goes_on_with_each_further_failure(void **state)
@@ -56,7 +56,7 @@ static void a_connection_alone_does_not_end_it(void **state)
     struct outage outage = {0};
     outage_connected(&outage, 1000);
     assert_int_equal(outage_since_ms(&outage, 0), 0); /* nothing has failed since */
-    assert_int_equal(outage_unanswered_ms(&outage), 1000);
+    assert_int_equal(outage_no_reading_since_ms(&outage), 1000);
     outage_connected(&outage, 5000); /* it failed again meanwhile */
     outage_attempt_failed(&outage, 6000);
     assert_int_equal(outage_since_ms(&outage, 0), 1000);

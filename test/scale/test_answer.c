@@ -214,7 +214,7 @@ static void decide(const struct row *row, struct answer *ret_answer)
         .failed_at_ms = NOW - row->failed_ms,
         .failing_since_ms = NOW - row->failing_ms,
         .is_retried = row->is_retried,
-        .unanswered_since_ms = row->unanswered_ms > 0 ? NOW - row->unanswered_ms : 0,
+        .no_reading_since_ms = row->unanswered_ms > 0 ? NOW - row->unanswered_ms : 0,
         .effective_interval_ms = row->effective_ms > 0 ? row->effective_ms : 5000,
         .stuck_for_ms = row->stuck_ms,
         .error = {ERROR_UNAVAILABLE, broken},

@@ -150,7 +150,7 @@ struct query {
     /* Readings sent before this time are outdated by a notification; connection.c. */
     int64_t outdated_from_us;
     struct outage outage; /* outage.c */
-    /* query.c; is_outdated: connection.c, too. is_retried, unanswered_since_ms,
+    /* query.c; is_outdated: connection.c, too. is_retried, no_reading_since_ms,
      * failing_since_ms, effective_interval_ms and stuck_for_ms are set only in copies, which also
      * show a failed connection (copy_known()). */
     struct snapshot known;

@@ -18,7 +18,7 @@ void outage_call(struct outage *outage, int64_t now_ms)
 void outage_attempt_failed(struct outage *outage, int64_t now_ms)
 {
     if (outage->failing_since_ms == 0)
-        outage->failing_since_ms = earlier(now_ms, outage_unanswered_ms(outage));
+        outage->failing_since_ms = earlier(now_ms, outage_no_reading_since_ms(outage));
     outage->unanswered_since_ms = 0;
 }
 
@@ -38,7 +38,7 @@ void outage_inherit(struct outage *outage, int64_t failing_since_ms)
     outage->failing_since_ms = failing_since_ms;
 }
 
-int64_t outage_unanswered_ms(const struct outage *outage)
+int64_t outage_no_reading_since_ms(const struct outage *outage)
 {
     return earlier(outage->unanswered_since_ms, outage->connection_failed_ms);
 }
@@ -48,5 +48,5 @@ int64_t outage_since_ms(const struct outage *outage, int64_t connection_failed_m
     if (connection_failed_ms == 0)
         return outage->failing_since_ms;
     return earlier(connection_failed_ms,
-                   earlier(outage_unanswered_ms(outage), outage->failing_since_ms));
+                   earlier(outage_no_reading_since_ms(outage), outage->failing_since_ms));
 }

@@ -35,9 +35,9 @@ void outage_reading(struct outage *outage);
 /* The query takes the place of another one that is failing since then. */
 void outage_inherit(struct outage *outage, int64_t failing_since_ms);
 
-/* Since when a call waits, or since its connection failed, for a query that may not have failed
- * itself. */
-int64_t outage_unanswered_ms(const struct outage *outage);
+/* Of a query whose last attempt did not fail: since when no reading came, though a call waits or its
+ * connection failed. */
+int64_t outage_no_reading_since_ms(const struct outage *outage);
 
 /* Since when measuring it fails. connection_failed_ms: when its connection failed, if that is
  * failed now. */

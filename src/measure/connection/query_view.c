@@ -44,7 +44,7 @@ static void copy_known(const struct query *query, struct snapshot *ret_snapshot)
     ret_snapshot->error = (struct error){0};
     ret_snapshot->is_retried = query->job.timeouts > 0;
     bool has_failed = connection->state == CONNECTION_FAILED;
-    ret_snapshot->unanswered_since_ms = outage_unanswered_ms(&query->outage);
+    ret_snapshot->no_reading_since_ms = outage_no_reading_since_ms(&query->outage);
     ret_snapshot->failing_since_ms =
         outage_since_ms(&query->outage, has_failed ? connection->failed_since_ms : 0);
     ret_snapshot->effective_interval_ms = connection_effective_interval_ms(connection, now_ms);

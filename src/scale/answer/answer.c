@@ -88,7 +88,7 @@ static void decide_unanswered(const struct decision *decision)
 {
     const struct snapshot *snapshot = decision->facts->snapshot;
     struct error *error = &decision->answer->error;
-    int64_t since_ms = snapshot->unanswered_since_ms;
+    int64_t since_ms = snapshot->no_reading_since_ms;
     decision->answer->is_unanswered = true;
     if (hold(decision, since_ms > 0 ? since_ms : decision->now_ms))
         return;
