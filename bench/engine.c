@@ -71,9 +71,7 @@ static int64_t read_now_ms(void)
 static const struct connection_settings settings = {
     .interval_ms = 3600 * 1000, /* what is measured is what notifications ask for */
     .timeout_ms = 2000,
-    .backoff_min_ms = 250,
-    .backoff_max_ms = 5000,
-    .jitter = no_jitter,
+    .backoff = {.min_ms = 250, .max_ms = 5000, .jitter = no_jitter},
     .now_ms = read_now_ms,
     .wake = stay_awake,
     .ready = ignore_ready,

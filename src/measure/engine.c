@@ -123,9 +123,9 @@ struct engine *engine_new(const struct engine_settings *settings)
     engine->connection_settings = (struct connection_settings){
         .interval_ms = settings->interval_ms,
         .timeout_ms = settings->timeout_ms,
-        .backoff_min_ms = settings->backoff_min_ms,
-        .backoff_max_ms = settings->backoff_max_ms,
-        .jitter = clock_jitter,
+        .backoff = {.min_ms = settings->backoff_min_ms,
+                    .max_ms = settings->backoff_max_ms,
+                    .jitter = clock_jitter},
         .now_ms = clock_now_ms,
         .wake = poller_wake_for,
         .pause = poller_pause,

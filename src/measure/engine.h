@@ -32,6 +32,7 @@
  *   connection/schedule            which job is sent next
  *   connection/push                how one query is subscribed to
  *   connection/outage              since when a query has no usable reading
+ *   connection/backoff             when a connection makes its next client
  *   connection/subscription_table  queries by the ids of their subscriptions
  *   connection/connection_state    the structs of a connection and its queries
  *   connection/subscription        which queries are subscribed to
@@ -40,7 +41,7 @@
  *   connection/follower            a scaling policy, which gets each reading once
  *   connection/bundle              which queries one request measures together
  *   connection/query               a query: what is known of it, who uses it, who waits for it
- *   connection/connection          what a reply, a time-out or a lost client means; retries
+ *   connection/connection          what a reply, a time-out or a lost client means
  *   connection/query_view          copies what is known of a query
  *   tenancy                        whose a connection is, for limits
  *   poller                         the thread of a connection

@@ -230,7 +230,7 @@ static void open_client(struct poller *poller)
     struct connection *connection = &poller->connection;
     _cleanup_(error_done) struct error error = {0};
     connection_connecting(connection);
-    scaler_set_reconnects(connection->reconnects);
+    scaler_set_reconnects(connection->backoff.reconnects);
     if (try_open(poller, &error))
         connection_connected(connection, clock_now_ms());
     else

@@ -74,16 +74,15 @@ static int64_t read_now_ms(void)
     return now_ms;
 }
 
-static const struct connection_settings settings = {.interval_ms = 5000,
-                                                    .timeout_ms = 2000,
-                                                    .backoff_min_ms = 250,
-                                                    .backoff_max_ms = 5000,
-                                                    .jitter = no_jitter,
-                                                    .now_ms = read_now_ms,
-                                                    .wake = stay_awake,
-                                                    .pause = let_others_in,
-                                                    .ready = count_news,
-                                                    .forget = forget_news};
+static const struct connection_settings settings = {
+    .interval_ms = 5000,
+    .timeout_ms = 2000,
+    .backoff = {.min_ms = 250, .max_ms = 5000, .jitter = no_jitter},
+    .now_ms = read_now_ms,
+    .wake = stay_awake,
+    .pause = let_others_in,
+    .ready = count_news,
+    .forget = forget_news};
 
 int set_up(void **state)
 {

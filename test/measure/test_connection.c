@@ -164,18 +164,18 @@ static void a_source_that_hung_up_and_is_restarted_is_tried_at_once(void **state
     for (int i = 0; i < 20; i++) {
         measure(query, 1);
         lose("closed");
-        now_ms = connection.retry_at_ms;
+        now_ms = connection.backoff.retry_at_ms;
     }
     demand(query);
     for (size_t i = 0; i < ARRAY_LENGTH(waits_ms); i++) {
         refuse();
-        assert_int_equal(connection.retry_at_ms, now_ms + waits_ms[i]);
+        assert_int_equal(connection.backoff.retry_at_ms, now_ms + waits_ms[i]);
         now_ms += waits_ms[i];
     }
     /* And what it did before goes on as before: it hangs up, and is not connected to at once. */
     measure(query, 1);
     lose("closed");
-    assert_int_equal(connection.retry_at_ms, now_ms + 1000);
+    assert_int_equal(connection.backoff.retry_at_ms, now_ms + 1000);
     /* Nor is one that answers a part. */
     now_ms += 1000;
     struct query *other = acquire("b");
@@ -183,7 +183,7 @@ static void a_source_that_hung_up_and_is_restarted_is_tried_at_once(void **state
     measure(query, 1);
     assert_ptr_equal(take(), other);
     lose("closed");
-    assert_true(connection.retry_at_ms >= now_ms + 1000);
+    assert_true(connection.backoff.retry_at_ms >= now_ms + 1000);
 }
 
 static void what_cost_much_is_not_tried_again_soon(void **state)
@@ -392,15 +392,15 @@ static void a_client_reconnects_after_a_refused_lost_or_replaced_one(void **stat
     struct query *query = acquire("a");
     demand(query);
     refuse();
-    assert_true(connection.reconnects);
+    assert_true(connection.backoff.reconnects);
     measure(query, 1);
     lose("broken pipe");
-    assert_true(connection.reconnects);
+    assert_true(connection.backoff.reconnects);
     now_ms += 10000;
     measure(query, 1);
     connection.must_replace_client = true; /* as nothing is answered */
     connection_lost(&connection, NULL, now_ms);
-    assert_true(connection.reconnects);
+    assert_true(connection.backoff.reconnects);
 }
 
 /* Its silence may have been a restart. */
@@ -410,10 +410,10 @@ static void a_client_reconnects_after_one_that_ended_before_it_answered(void **s
     struct query *query = acquire("a");
     demand(query);
     connect_now();
-    assert_false(connection.reconnects);
+    assert_false(connection.backoff.reconnects);
     assert_ptr_equal(take(), query);
     connection_lost(&connection, NULL, now_ms); /* as nobody held the query for a moment */
-    assert_true(connection.reconnects);
+    assert_true(connection.backoff.reconnects);
 }
 
 static void a_client_that_is_replaced_for_its_silence_is_logged_once(void **state)

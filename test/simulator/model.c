@@ -215,9 +215,9 @@ static int64_t backoff_ms(unsigned failures)
 {
     if (failures < 2)
         return 0;
-    return failures > 6 ? world.settings.backoff_max_ms
-                        : min_of(world.settings.backoff_max_ms,
-                                 world.settings.backoff_min_ms << (failures - 2));
+    return failures > 6 ? world.settings.backoff.max_ms
+                        : min_of(world.settings.backoff.max_ms,
+                                 world.settings.backoff.min_ms << (failures - 2));
 }
 
 void client_failed(struct client *client, int64_t max_ms)

@@ -188,7 +188,7 @@ WRAP(void, connection_refused, struct connection *connection, const struct error
 {
     __real_connection_refused(connection, error, at_ms);
     if (mutation == NO_BACKOFF)
-        connection->retry_at_ms = at_ms + 1;
+        connection->backoff.retry_at_ms = at_ms + 1;
 }
 
 WRAP(void, connection_connected, struct connection *connection, int64_t at_ms)

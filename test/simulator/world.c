@@ -261,15 +261,14 @@ static void begin(uint64_t seed, bool traced)
     world.now_us = 1000000000 + (int64_t)random_number(1000000);
     world.jumped_ms = now_ms();
     world.is_calm = chance(15);
-    world.settings = (struct connection_settings){.interval_ms = STANDARD_INTERVAL_MS,
-                                                  .timeout_ms = 2000,
-                                                  .backoff_min_ms = 250,
-                                                  .backoff_max_ms = 5000,
-                                                  .jitter = jitter,
-                                                  .now_ms = now_ms,
-                                                  .wake = client_wake_for,
-                                                  .ready = add_ready,
-                                                  .forget = forget};
+    world.settings =
+        (struct connection_settings){.interval_ms = STANDARD_INTERVAL_MS,
+                                     .timeout_ms = 2000,
+                                     .backoff = {.min_ms = 250, .max_ms = 5000, .jitter = jitter},
+                                     .now_ms = now_ms,
+                                     .wake = client_wake_for,
+                                     .ready = add_ready,
+                                     .forget = forget};
     int size = chance(70) ? between(1, 12) : chance(80) ? between(20, 200) : between(1000, 3000);
     world.sources_count = between(1, size > 100 ? 4 : 3);
     world.sources = memory_array((size_t)world.sources_count, sizeof(*world.sources));

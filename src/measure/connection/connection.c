@@ -19,13 +19,6 @@ enum {
     /* After so many time-outs without any answer in between, the client is replaced: only a new one
      * shows whether the source is dead. (One time-out alone is more likely a query that hangs.) */
     MAX_TIMEOUTS = 2,
-    /* After seconds of CPU time for a login. */
-    COSTLY_BACKOFF_MS = 5 * 60 * 1000,
-    /* A client that lives for so long works: after its end it is replaced at once. A source that
-     * answers and hangs up sooner, as a proxy does that closes what is idle, has a backoff, too;
-     * where it had answered all, one that is less than calls are willing to wait. */
-    STEADY_MS = 10 * 1000,
-    MAX_HANG_UP_BACKOFF_MS = 1000,
     /* Queries that are changed before others get the lock: half a millisecond's work. */
     QUERIES_AT_A_TIME = 500,
 };
@@ -98,34 +91,12 @@ static void visit_all(struct connection *connection,
 
 /* ---- connecting ---- */
 
-/* At once after the first failure, then doubling; the jitter keeps many replicas of the server
- * apart. What cost much is not tried again soon. */
-static void back_off(struct connection *connection, const struct error *error, int64_t max_ms,
-                     int64_t now_ms)
-{
-    const struct connection_settings *settings = connection->settings;
-    int64_t wait_ms = 0;
-    /* Counted separately: a source that closed connections for an hour, and then restarts, is
-     * reconnected to as soon as any other. */
-    unsigned in_a_row = connection->has_answered ? ++connection->hang_ups : ++connection->failures;
-    connection->is_failing = true;
-    for (unsigned i = 1; i < in_a_row && wait_ms < max_ms; i++)
-        wait_ms = wait_ms == 0 ? settings->backoff_min_ms : 2 * wait_ms;
-    if (wait_ms > max_ms)
-        wait_ms = max_ms;
-    if (error->code == ERROR_COSTLY)
-        wait_ms = COSTLY_BACKOFF_MS;
-    if (wait_ms > 0)
-        wait_ms = wait_ms - wait_ms / 4 + settings->jitter((uint32_t)(wait_ms / 4 + 1));
-    connection->retry_at_ms = now_ms + wait_ms;
-}
-
 /* A failed connection is tried again as long as its queries are used, without calls, too. */
 bool connection_wants_client(struct connection *connection, int64_t now_ms)
 {
     bool may =
         connection->state == CONNECTION_DISCONNECTED || connection->state == CONNECTION_FAILED;
-    if (!may || now_ms < connection->retry_at_ms || connection_is_unused(connection))
+    if (!may || now_ms < connection->backoff.retry_at_ms || connection_is_unused(connection))
         return false;
     return connection->state == CONNECTION_FAILED ||
            schedule_next_ms(&connection->schedule, now_ms) <= now_ms;
@@ -149,14 +120,14 @@ static void set_failed(struct connection *connection, const struct error *error,
 {
     struct query *query;
     bool is_new = connection->state != CONNECTION_FAILED;
-    if (is_new && !connection->is_failing)
+    if (is_new && !connection->backoff.is_failing)
         naming_warn(&connection->naming, error, "connection failed");
     if (is_new)
         connection->failed_since_ms = now_ms;
     error_copy(&connection->error, error);
     connection->state = CONNECTION_FAILED;
     connection->stats.counts[COUNT_FAILED_CONNECTIONS] = 1;
-    back_off(connection, error, connection->settings->backoff_max_ms, now_ms);
+    backoff_failed(&connection->backoff, &connection->settings->backoff, error, now_ms);
     DL_FOREACH2(connection->unanswered, query, next_unanswered)
         query_notify_watchers(query);
     if (is_new)
@@ -165,8 +136,7 @@ static void set_failed(struct connection *connection, const struct error *error,
 
 void connection_refused(struct connection *connection, const struct error *error, int64_t now_ms)
 {
-    connection->has_answered = false;
-    connection->reconnects = true;
+    backoff_refused(&connection->backoff);
     connection->stats.counts[COUNT_FAILED_CONNECTS]++;
     set_failed(connection, error, now_ms);
 }
@@ -194,8 +164,8 @@ void connection_connected(struct connection *connection, int64_t now_ms)
     connection->state = CONNECTION_CONNECTED;
     connection->stats.counts[COUNT_FAILED_CONNECTIONS] = 0;
     connection->stats.counts[COUNT_CONNECTS]++;
-    connection->connected_at_ms = connection->completed_at_ms = now_ms;
-    connection->has_answered = false;
+    backoff_connected(&connection->backoff, now_ms);
+    connection->completed_at_ms = now_ms;
     connection->timeouts_since_answer = 0;
     connection->must_replace_client = false;
     connection->schedule.served_from_ms = now_ms;
@@ -263,12 +233,11 @@ void connection_query_started(struct query *query, int64_t now_us)
 /* The source has answered: what had failed works again. */
 static void set_working(struct connection *connection, int64_t now_ms)
 {
-    if (connection->is_failing) {
+    if (connection->backoff.is_failing) {
         struct log_fields fields = naming_fields(&connection->naming, NULL);
         log_about(&fields, LOG_LEVEL_INFO, "%s: reconnected", connection->naming.label);
     }
-    connection->is_failing = false;
-    connection->has_answered = true;
+    backoff_answered(&connection->backoff);
     error_done(&connection->error);
     connection->completed_at_ms = now_ms;
     connection->timeouts_since_answer = 0;
@@ -451,7 +420,7 @@ static void end_lost(struct query *query, const struct error *error, int64_t now
          * between. */
         if (is_spaced_out)
             schedule_postpone(schedule, &query->job,
-                              connection->settings->jitter(SCHEDULE_RETRY_MIN_MS));
+                              connection->settings->backoff.jitter(SCHEDULE_RETRY_MIN_MS));
     }
     plan_or_free(query, now_ms);
 }
@@ -472,14 +441,9 @@ void connection_lost(struct connection *connection, const struct error *error, i
         end_lost(query, error, now_ms);
         pause_after(connection, ++done);
     }
-    connection->reconnects = true;
+    backoff_lost(&connection->backoff, now_ms);
     connection->must_replace_client = false;
     connection->state = CONNECTION_DISCONNECTED;
-    connection->retry_at_ms = now_ms;
-    if (connection->has_answered)
-        connection->failures = 0;
-    if (connection->has_answered && now_ms - connection->connected_at_ms >= STEADY_MS)
-        connection->hang_ups = 0;
     if (error == NULL)
         return;
     if (may_have_died)
@@ -489,10 +453,8 @@ void connection_lost(struct connection *connection, const struct error *error, i
         set_failed(connection, error, now_ms);
     else if (had_answered_all) {
         /* What is known stays true, and the next client shows whether the source works. */
-        int64_t max_ms = connection->settings->backoff_max_ms;
         naming_warn(&connection->naming, error, "reconnecting");
-        back_off(connection, error,
-                 connection->has_answered ? MIN(max_ms, MAX_HANG_UP_BACKOFF_MS) : max_ms, now_ms);
+        backoff_hung_up(&connection->backoff, &connection->settings->backoff, error, now_ms);
     }
 }
 
@@ -504,9 +466,9 @@ int64_t connection_next_ms(struct connection *connection, int64_t now_ms)
         return now_ms;
     int64_t next_ms = schedule_next_ms(&connection->schedule, now_ms);
     bool is_retried = connection->state == CONNECTION_FAILED && !connection_is_unused(connection);
-    bool is_backing_off =
-        connection->state != CONNECTION_CONNECTED && next_ms < connection->retry_at_ms;
-    return is_retried || is_backing_off ? connection->retry_at_ms : next_ms;
+    int64_t retry_at_ms = connection->backoff.retry_at_ms;
+    bool is_backing_off = connection->state != CONNECTION_CONNECTED && next_ms < retry_at_ms;
+    return is_retried || is_backing_off ? retry_at_ms : next_ms;
 }
 
 int64_t connection_effective_interval_ms(const struct connection *connection, int64_t now_ms)

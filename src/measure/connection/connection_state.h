@@ -9,6 +9,7 @@
 #define BACKLOG_MEASURE_CONNECTION_CONNECTION_STATE_H
 
 #include "base/hash_table.h"
+#include "measure/connection/backoff.h"
 #include "measure/connection/outage.h"
 #include "measure/connection/push.h"
 #include "measure/connection/schedule.h"
@@ -41,10 +42,7 @@ struct watcher;
 struct connection_settings {
     int64_t interval_ms; /* where the user sets none */
     int64_t timeout_ms;  /* of a query whose scaler sets none */
-    /* Before the second retry of a failed connection, the first being at once; the wait doubles
-     * with each further one, up to the maximum. */
-    int64_t backoff_min_ms, backoff_max_ms;
-    uint32_t (*jitter)(uint32_t below);
+    struct backoff_settings backoff;
     int64_t (*now_ms)(void);
     void (*wake)(struct connection *connection); /* something is due sooner; with the lock */
     /* Much work is left: others get the lock for a moment (connection.h). NULL: there are none. */
@@ -70,16 +68,10 @@ struct connection {
         CONNECTION_CONNECTED,
         CONNECTION_FAILED
     } state;
-    int64_t made_at_ms; /* intervals are counted from here, so that queries are due together */
-    int64_t retry_at_ms;
+    int64_t made_at_ms;      /* intervals are counted from here, so that queries are due together */
     int64_t failed_since_ms; /* when it became FAILED the last time */
-    int64_t connected_at_ms;
-    unsigned failures;  /* since a client that has answered */
-    unsigned hang_ups;  /* clients that had answered were lost, since one that lived for long */
-    bool has_answered;  /* the source has, to this client */
-    bool reconnects;    /* a client has ended, or could not be made */
-    bool is_failing;    /* it failed, and the source has not answered since */
-    struct error error; /* of the last failure; kept while it is failing */
+    struct backoff backoff;  /* when the next client is made; backoff.c */
+    struct error error;      /* of the last failure; kept while it is failing */
     bool must_replace_client;
     int64_t completed_at_ms;        /* when a query was answered last, or the client connected */
     unsigned timeouts_since_answer; /* of queries that were sent after completed_at_ms */
