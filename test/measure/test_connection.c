@@ -276,7 +276,7 @@ static void the_first_sample_after_an_outage_has_a_gap_before_it(void **state)
     former.recent.has_gap = false; /* of before the outage */
     query_inherit(heir, &former);
     former_query_done(&former);
-    struct follower follower = {.step = pass_over};
+    struct follower follower = {.on_reading = pass_over};
     query_keep_recent_samples(late, 5000);
     follower_start(late, &follower); /* takes the reading of before the outage */
     assert_int_equal(late->recent->count, 1);

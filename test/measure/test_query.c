@@ -486,7 +486,7 @@ static void count_step(struct follower *follower, const struct recent_samples *r
 static void a_follower_gets_each_reading_once(void **state)
 {
     (void)state;
-    struct steps steps = {.follower = {.step = count_step}};
+    struct steps steps = {.follower = {.on_reading = count_step}};
     struct steps late = steps;
     struct query *query = hold_each("a", 5000);
     query_keep_recent_samples(query, 5000);
@@ -516,7 +516,7 @@ static void a_follower_gets_each_reading_once(void **state)
 static void samples_are_no_gaps_after_the_shortest_interval_has_gone(void **state)
 {
     (void)state;
-    struct steps steps = {.follower = {.step = count_step}};
+    struct steps steps = {.follower = {.on_reading = count_step}};
     struct query *query = hold_each("a", 30000);
     query_begin_use(query, 5000, now_ms);
     query_keep_recent_samples(query, 30000);
@@ -535,7 +535,7 @@ static void samples_are_no_gaps_after_the_shortest_interval_has_gone(void **stat
 static void a_reading_of_before_the_samples_is_followed(void **state)
 {
     (void)state;
-    struct steps steps = {.follower = {.step = count_step}};
+    struct steps steps = {.follower = {.on_reading = count_step}};
     struct query *query = acquire("a");
     demand(query);
     connect_now();
@@ -567,7 +567,7 @@ static void many_followers_do_not_keep_the_lock(void **state)
     query_keep_recent_samples(followed, 5000);
     measure(followed, 1);
     for (int i = 0; i < MANY_FOLLOWERS; i++) {
-        many[i] = (struct steps){.follower = {.step = count_step}};
+        many[i] = (struct steps){.follower = {.on_reading = count_step}};
         follower_start(followed, &many[i].follower);
     }
     now_ms += 5000;

@@ -250,7 +250,7 @@ WRAP(void, trigger_policy_copy, const struct trigger_policy *policy, unsigned ex
     is_read = true;
     if (mutation == POLICY_DECIDES_WHEN_READ && follower->query != NULL &&
         follower->query->recent->count > 0)
-        follower->step(follower, follower->query->recent);
+        follower->on_reading(follower, follower->query->recent);
     is_read = false;
     __real_trigger_policy_copy(policy, extras, view);
 }

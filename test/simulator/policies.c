@@ -65,7 +65,7 @@ void policy_init(struct user *user)
     memcpy(policy->effective.settings.levels, levels, sizeof(levels));
     policy->effective.settings.level_count = LEVELS;
     policy->basis.threshold = 1;
-    policy->follower = (struct follower){.step = decide, .copy = copy, .context = user};
+    policy->follower = (struct follower){.on_reading = decide, .copy = copy, .context = user};
     user->policy = policy;
 }
 

@@ -13,15 +13,15 @@ static int64_t last_sample_ms(const struct recent_samples *recent)
 static void step_follower(struct query *query, struct follower *follower)
 {
     int64_t last_ms = last_sample_ms(query->recent);
-    if (last_ms <= follower->stepped_ms)
+    if (last_ms <= follower->last_reading_ms)
         return;
-    follower->stepped_ms = last_ms;
-    follower->step(follower, query->recent);
+    follower->last_reading_ms = last_ms;
+    follower->on_reading(follower, query->recent);
 }
 
 /* Others get the lock in between: a policy decides for a trigger in some microseconds, and one
  * namespace may have thousands of them on a query. */
-void follower_step_all(struct query *query)
+void follower_hand_out(struct query *query)
 {
     enum { FOLLOWERS_AT_A_TIME = 50 };
     struct connection *connection = query->connection;

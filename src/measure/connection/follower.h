@@ -16,13 +16,14 @@ struct query;
 /* Owner: the caller, who must end it before freeing it. Start from the hooks and the context. */
 struct follower {
     /* The last sample is the reading. */
-    void (*step)(struct follower *follower, const struct recent_samples *recent);
+    void (*on_reading)(struct follower *follower, const struct recent_samples *recent);
     /* For query_snapshot_with(), whose `copy` it gets. */
     void (*copy)(const struct follower *follower, void *copy);
     void *context;
 
     struct query *query; /* NULL: it follows none */
-    int64_t stepped_ms;  /* the last reading that it got; it stays when another query is followed */
+    int64_t
+        last_reading_ms; /* the last reading that it got; it stays when another query is followed */
     struct follower *next, *prev;
 };
 
@@ -34,6 +35,6 @@ void follower_stop(struct follower *follower); /* harmless where it follows none
 /* ---- for query.c ---- */
 
 /* Hands the new sample to all followers. The caller has the lock, which others get in between. */
-void follower_step_all(struct query *query);
+void follower_hand_out(struct query *query);
 
 #endif

@@ -198,7 +198,7 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     if (query->recent != NULL) { /* first: in a pause no decision is older than the reading */
         query->recent->duration_ms = known->duration_ms; /* of the one before */
         recent_samples_add(query->recent, query->job.sent_ms, reading);
-        follower_step_all(query);
+        follower_hand_out(query);
     }
     error_done(&known->error);
     set_last_attempt(query, ATTEMPT_GOOD);

@@ -112,7 +112,7 @@ static bool is_inline(const struct trigger *trigger)
 }
 
 /* What was answered says nothing about another source; its policy takes what is known of that for a
- * new reading, however old it is (stepped_ms). */
+ * new reading, however old it is (last_reading_ms). */
 static void forget_values(struct trigger *trigger)
 {
     trigger_answers_forget(trigger);

@@ -81,7 +81,7 @@ void trigger_follow(struct trigger *trigger)
     if (trigger->policy == NULL || trigger->bound.query == NULL)
         return;
     struct follower *follower = &trigger->policy->follower;
-    follower->step = decide_by_reading;
+    follower->on_reading = decide_by_reading;
     follower->copy = copy_policy;
     follower->context = trigger;
     follower_start(trigger->bound.query, follower);

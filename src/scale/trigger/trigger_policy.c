@@ -193,7 +193,7 @@ static void forget_source(struct trigger_policy_variant *variant)
 
 void trigger_policy_forget(struct trigger_policy *policy)
 {
-    policy->follower.stepped_ms = 0;
+    policy->follower.last_reading_ms = 0;
     forget_source(&policy->effective);
     forget_source(&policy->shadow);
     error_done(&policy->evaluated.error);
@@ -239,7 +239,7 @@ void trigger_policy_copy(const struct trigger_policy *policy, unsigned extras,
     view->evaluated = policy->evaluated;
     view->evaluated.error = (struct error){0};
     error_copy(&view->evaluated.error, &policy->evaluated.error);
-    if (policy->follower.stepped_ms == 0)
+    if (policy->follower.last_reading_ms == 0)
         error_unavailable(&view->evaluated.error, "no measurement yet");
     copy_variant(&policy->effective, extras, &view->effective);
     copy_variant(&policy->shadow, extras, &view->shadow);
