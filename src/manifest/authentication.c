@@ -86,6 +86,16 @@ void authentication_read(const struct manifests *manifests, const char *namespac
         read_object(manifests, namespace, ret);
 }
 
+bool channel_has_tls(const struct yaml_tree *metadata)
+{
+    static const char *const without[] = {"", "0", "f", "F", "FALSE", "false", "False"};
+    const char *text = yaml_tree_text(metadata, "enableTLS");
+    for (size_t i = 0; i < ARRAY_LENGTH(without); i++)
+        if (text == NULL || text_equal(text, without[i]))
+            return false;
+    return true;
+}
+
 void authentication_read_of_source(const struct manifests *manifests, const char *namespace,
                                    const struct yaml_tree *trigger, struct authentication *ret)
 {
@@ -99,6 +109,6 @@ void authentication_read_of_source(const struct manifests *manifests, const char
         ret->name = ret->ref->text;
         if (ret->name != NULL)
             read_object(manifests, namespace, ret);
-    } else if (yaml_tree_text(metadata, "enableTLS") == NULL) /* else it is of KEDA's channel */
+    } else if (!channel_has_tls(metadata)) /* else it is of KEDA's channel */
         authentication_read(manifests, namespace, trigger, ret);
 }

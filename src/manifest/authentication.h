@@ -36,6 +36,10 @@ struct authentication {
                                 or NULL */
 };
 
+/* Whether KEDA calls Backlog with TLS for a trigger with this metadata, as KEDA reads enableTLS.
+ * What a template writes may be TLS. */
+bool channel_has_tls(const struct yaml_tree *metadata);
+
 /* Of a trigger of an object in `namespace` (NULL: not known). */
 void authentication_read(const struct manifests *manifests, const char *namespace,
                          const struct yaml_tree *trigger, struct authentication *ret);

@@ -553,6 +553,33 @@ static void secrets_in_the_files_are_read(void **state)
     }
 }
 
+/* As KEDA reads it: such a channel has no TLS, and the authentication is the source's. */
+static void an_authentication_is_of_the_source_where_enable_tls_is_false(void **state)
+{
+    (void)state;
+    static const char text[] =
+        HEAD "spec:\n"
+             "  triggers:\n"
+             "    - type: external-push\n"
+             "      metadata: {scalerAddress: b:1, enableTLS: \"%s\", scaler: redis, listName: x}\n"
+             "      authenticationRef: {name: redis}\n"
+             "---\n"
+             "kind: TriggerAuthentication\n"
+             "metadata: {name: redis}\n"
+             "spec: {secretTargetRef: [{parameter: address, name: s, key: k}]}\n";
+    static const struct {
+        const char *enable_tls;
+        size_t errors;
+    } table[] = {{"false", 0}, {"F", 0}, {"true", 1}};
+    const struct check_settings settings = {scaler_list, .has_kubernetes = true};
+    for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
+        _cleanup_(memory_free) char *with = text_format(text, table[i].enable_tls);
+        struct findings findings = checked_with(&settings, with, NULL);
+        assert_int_equal(findings.counts[FINDING_ERROR], table[i].errors);
+        findings_done(&findings);
+    }
+}
+
 static void secrets_of_the_channel_to_the_server_are_checked(void **state)
 {
     (void)state;
@@ -644,6 +671,7 @@ int main(void)
         cmocka_unit_test(metadata_has_a_limit_of_keys),
         cmocka_unit_test(credentials_that_keda_does_not_forward_are_reported),
         cmocka_unit_test(secrets_in_the_files_are_read),
+        cmocka_unit_test(an_authentication_is_of_the_source_where_enable_tls_is_false),
         cmocka_unit_test(secrets_of_the_channel_to_the_server_are_checked),
         cmocka_unit_test(a_list_of_objects_may_share_anchors),
         cmocka_unit_test(invalid_yaml_is_reported_with_its_line),

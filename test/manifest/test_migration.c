@@ -601,6 +601,41 @@ static void the_way_back_needs_no_mark(void **state)
                               "\"rediss\" is unknown");
 }
 
+/* A name that is not KEDA's certificates' says nothing of the one that stays. */
+static void an_authentication_that_stays_is_noted(void **state)
+{
+    (void)state;
+    static const char text[] =
+        HEAD "  triggers:\n"
+             "  - type: external\n"
+             "    authenticationRef: {name: backlog}\n"
+             "    metadata: {scalerAddress: b:1, enableTLS: '%s', scaler: redis, address: 'r:1', "
+             "listName: x}\n";
+    static const struct {
+        const char *enable_tls;
+        const char *authentication;
+        bool is_noted;
+    } table[] = {
+        {"true", NULL, true},
+        {"true", "wrong", true},
+        {"true", "backlog", false},
+        {"false", "wrong", false},
+    };
+    const struct migration_settings saved = settings;
+    for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
+        _cleanup_(findings_done) struct findings findings = {0};
+        _cleanup_(memory_free) char *there = text_format(text, table[i].enable_tls);
+        settings.authentication = table[i].authentication;
+        _cleanup_(memory_free) char *back = migrated_back(there, &findings);
+        settings = saved;
+        assert_non_null(back);
+        bool is_noted = false;
+        for (size_t k = 0; k < findings.count; k++)
+            is_noted = is_noted || strstr(findings.items[k].text, "authenticationRef stays");
+        assert_true(is_noted == table[i].is_noted);
+    }
+}
+
 /* Where a second release has its own address: what has moved before moves on, by its name, too. */
 static void triggers_move_to_another_server(void **state)
 {
@@ -862,6 +897,7 @@ int main(void)
         cmocka_unit_test(each_scaled_job_whose_running_jobs_keda_deletes_is_named_once),
         cmocka_unit_test(of_variables_it_warns_where_the_server_refuses),
         cmocka_unit_test(the_way_back_needs_no_mark),
+        cmocka_unit_test(an_authentication_that_stays_is_noted),
         cmocka_unit_test(triggers_move_to_another_server),
         cmocka_unit_test(triggers_that_have_moved_without_tls_get_it),
         cmocka_unit_test(moved_triggers_that_cannot_get_tls_are_errors),

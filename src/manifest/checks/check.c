@@ -4,6 +4,7 @@
 #include "config/credentials.h"
 #include "config/kubernetes_name.h"
 #include "config/value.h"
+#include "manifest/authentication.h"
 #include "manifest/builtin.h"
 #include "manifest/checks/move_check.h"
 #include "manifest/checks/relations.h"
@@ -176,13 +177,13 @@ static void check_authentication(const struct checker *checker,
     }
 }
 
-/* Without enableTLS it is not for KEDA's connection to the server. */
+/* Without TLS it is not for KEDA's connection to the server. */
 static bool has_authentication(const struct yaml_tree *trigger, const struct yaml_tree *metadata)
 {
     return yaml_tree_text(metadata, CREDENTIALS_KEY) != NULL ||
            yaml_tree_text(metadata, CREDENTIALS_CLUSTER_KEY) != NULL ||
            (yaml_tree_text(trigger, "authenticationRef.name") != NULL &&
-            yaml_tree_text(metadata, "enableTLS") == NULL);
+            !channel_has_tls(metadata));
 }
 
 static void check_external(struct checker *checker, const struct manifest_object *object,

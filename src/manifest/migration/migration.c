@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "config/credentials.h"
+#include "manifest/authentication.h"
 #include "manifest/checks/move_check.h"
 #include "manifest/checks/relations.h"
 #include "manifest/checks/strategy.h"
@@ -118,7 +119,7 @@ static void move_trigger_on(struct migrator *migrator, const struct trigger_plac
     _cleanup_(error_done) struct error error = {0};
     size_t edits_before = migrator->edits.count;
     bool is_there = text_equal(address, move.scaler_address);
-    bool has_tls = move_has_tls(metadata);
+    bool has_tls = channel_has_tls(metadata);
     if (name == NULL || scaler_find(migrator->settings->scalers, name) == NULL)
         return;
     if (!is_there && !migrator->settings->is_readdressed) {
@@ -277,10 +278,10 @@ static void move_trigger_back(struct migrator *migrator, const struct trigger_pl
     finding_add(migrator->findings, &place, FINDING_NOTE, "trigger of scaler %s moves back", name);
     note_ignored(migrator, at, metadata);
     warn_of_jobs(migrator, at);
-    if (yaml_tree_find(metadata, "enableTLS") != NULL && move.authentication == NULL &&
+    const char *ref = yaml_tree_text(at->trigger, "authenticationRef.name");
+    if (channel_has_tls(metadata) && ref != NULL && !text_equal(ref, move.authentication) &&
         yaml_tree_find(metadata, CREDENTIALS_KEY) == NULL &&
-        yaml_tree_find(metadata, CREDENTIALS_CLUSTER_KEY) == NULL &&
-        yaml_tree_text(at->trigger, "authenticationRef.name") != NULL)
+        yaml_tree_find(metadata, CREDENTIALS_CLUSTER_KEY) == NULL)
         finding_add(migrator->findings, &place, FINDING_NOTE,
                     "authenticationRef stays: where it has KEDA's certificates for Backlog, name "
                     "it with --authentication");
@@ -297,7 +298,7 @@ static bool has_arrived(const struct migration_settings *settings, const struct 
     bool is_there = text_equal(address, settings->scaler_address);
     if (yaml_tree_find(metadata, "scaler") == NULL)
         return false;
-    return is_there ? settings->authentication == NULL || move_has_tls(metadata)
+    return is_there ? settings->authentication == NULL || channel_has_tls(metadata)
                     : !settings->is_readdressed;
 }
 

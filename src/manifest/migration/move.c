@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "config/credentials.h"
+#include "manifest/authentication.h"
 #include "manifest/yaml_text.h"
 
 #include <string.h>
@@ -374,17 +375,6 @@ static bool replace_value(const struct move *move, const struct yaml_tree *old, 
     return true;
 }
 
-/* As KEDA reads it. What a template writes may be TLS. */
-bool move_has_tls(const struct yaml_tree *metadata)
-{
-    static const char *const without[] = {"", "0", "f", "F", "FALSE", "false", "False"};
-    const char *text = yaml_tree_text(metadata, key_tls);
-    for (size_t i = 0; i < ARRAY_LENGTH(without); i++)
-        if (text == NULL || text_equal(text, without[i]))
-            return false;
-    return true;
-}
-
 /* The source's authentication, which has been in authenticationRef, goes into the metadata. */
 static bool add_tls(const struct move *move, const struct yaml_tree *metadata,
                     const char *authentication, bool is_cluster_wide, struct error *error)
@@ -416,7 +406,7 @@ bool move_to_server(const struct move *move, struct error *error)
     bool is_named =
         text_equal(name, move->authentication) && is_cluster_wide == move->is_cluster_wide;
     bool is_there = address != NULL && text_equal(address->text, move->scaler_address);
-    bool gets_tls = move->authentication != NULL && !move_has_tls(metadata);
+    bool gets_tls = move->authentication != NULL && !channel_has_tls(metadata);
     bool is_unknown = is_there && !gets_tls && move_ref_is_templated(move);
     bool gets_ref = move->authentication != NULL && !is_named && !is_unknown;
     if (is_there && !gets_tls && !gets_ref)

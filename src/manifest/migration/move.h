@@ -27,9 +27,6 @@ extern const char *const move_own_keys[];
 bool move_there(const struct move *move, const struct builtin *builtin, const char *type,
                 struct error *error);
 
-/* Does KEDA call the server of a trigger with this metadata by TLS? */
-bool move_has_tls(const struct yaml_tree *metadata);
-
 /* Does a template write its authenticationRef, so that its name is not known here? */
 bool move_ref_is_templated(const struct move *move);
 
