@@ -35,6 +35,7 @@ struct row {
     bool is_outdated;
     bool is_retried;
     bool lacks_field;
+    bool has_no_hold;      /* hold: 0s */
     double earlier;        /* a larger value that was answered before; 0: nothing was */
     int64_t earlier_ms;    /* ... so long before the failure */
     double of_peers;       /* that other replicas held; 0: they had none */
@@ -109,6 +110,11 @@ static const struct row table[] = {
      .words = "no newer one arrived"},
     {"a source that is stuck: at once", GOOD, 9000, .stuck_ms = 7000, .outcome = REFUSED,
      .words = "has not answered anything since "},
+    {"stuck, active: held at once", GOOD, 9000, .value = 37, .active = true, .stuck_ms = 7000,
+     .outcome = VALUE, .answered = 37, .held = true},
+    {"... but not without a hold, at the first call either", GOOD, 9000, .value = 37,
+     .active = true, .stuck_ms = 7000, .has_no_hold = true, .outcome = REFUSED,
+     .words = "has not answered anything since "},
     {"stuck, and a reading that will do in a second: wait", GOOD, 3000, .stuck_ms = 5000,
      .outcome = WAIT, .wait_from_ms = 500},
 
@@ -130,6 +136,8 @@ static const struct row table[] = {
      .answered = 12, .held = true},
     {"failed, active, beyond the hold", FAILED, 70000, 60001, 0, 12, true, .outcome = REFUSED,
      .words = "broken pipe (failing since "},
+    {"failed in this millisecond, active, without a hold", FAILED, 10000, 0, 0, 12, true,
+     .has_no_hold = true, .outcome = REFUSED, .words = "broken pipe"},
     {"held: the largest value of five minutes", FAILED, 305000, 5000, 0, 12, true, .earlier = 40,
      .earlier_ms = 299999, .outcome = VALUE, .answered = 40, .held = true},
     {"held: not an older one", FAILED, 400000, 5000, 0, 12, true, .earlier = 40,
@@ -200,7 +208,7 @@ static void decide(const struct row *row, struct answer *ret_answer)
     const struct answer_rules rules = {
         .interval_ms = row->interval_ms > 0 ? row->interval_ms : 5000,
         .interval_is_set = row->interval_ms > 0,
-        .hold_ms = 60000,
+        .hold_ms = row->has_no_hold ? 0 : 60000,
     };
     const struct answer_call call = {.is_stream = row->is_stream,
                                      .arrived_ms = NOW - row->waited_ms,

@@ -50,7 +50,9 @@ static bool hold(const struct decision *decision, int64_t since_ms)
     bool active = of_peers != NULL || (facts->snapshot->is_measured && evaluated->is_good &&
                                        evaluated->evaluation.active);
     int64_t held_since_ms = of_peers == NULL ? since_ms : of_peers->since_ms;
-    if (!active || decision->now_ms - held_since_ms > facts->rules->hold_ms)
+    int64_t hold_ms = facts->rules->hold_ms;
+    /* What begins now is as old as a hold of 0, which holds nothing. */
+    if (!active || hold_ms == 0 || decision->now_ms - held_since_ms > hold_ms)
         return false;
     struct answer *answer = decision->answer;
     if (of_peers == NULL)
