@@ -116,6 +116,31 @@ static void an_outage_goes_on_until_something_is_measured(void **state)
     assert_int_equal(failing_since_ms(query), now_ms);
 }
 
+/* No attempt of its own has failed: another one was in flight. */
+static void an_outage_goes_on_in_the_query_that_takes_its_place(void **state)
+{
+    (void)state;
+    _cleanup_(former_query_done) struct former_query former = {0};
+    struct query *query = acquire("a");
+    struct query *other = acquire("b");
+    measure(query, 7);
+    now_ms += 1000;
+    int64_t failed_ms = now_ms;
+    demand(other);
+    assert_ptr_equal(take(), other);
+    lose("restarting");
+    now_ms += 600000;
+    connect_now();
+    assert_int_equal(failing_since_ms(query), 0);
+    query_remember(query, &former);
+    struct query *heir = acquire("heir");
+    query_inherit(heir, &former);
+    assert_true(value_of(heir) == 7);
+    assert_ptr_equal(take(), other);
+    lose("restarting");
+    assert_int_equal(failing_since_ms(heir), failed_ms);
+}
+
 static void a_failed_connection_fails_all_and_backs_off(void **state)
 {
     (void)state;
@@ -613,6 +638,7 @@ int main(void)
         TEST(a_failed_query_fails_alone),
         TEST(a_failure_counts_from_the_first_unanswered_call),
         TEST(an_outage_goes_on_until_something_is_measured),
+        TEST(an_outage_goes_on_in_the_query_that_takes_its_place),
         TEST(a_failed_connection_fails_all_and_backs_off),
         TEST(a_source_that_answers_and_hangs_up_is_backed_off_from_for_a_second),
         TEST(a_source_that_hung_up_and_is_restarted_is_tried_at_once),

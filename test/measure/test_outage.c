@@ -79,11 +79,28 @@ static void a_query_that_takes_the_place_of_another_one_has_its_outage(void **st
 {
     (void)state;
     struct outage outage = {0};
-    outage_inherit(&outage, 1000);
+    outage_inherit(&outage, 1000, 0);
     outage_attempt_failed(&outage, 2000);
     assert_int_equal(outage_since_ms(&outage, 0), 1000);
-    outage_inherit(&outage, 0); /* of one that works */
+    outage_inherit(&outage, 0, 0); /* of one that works */
     assert_int_equal(outage_since_ms(&outage, 0), 0);
+}
+
+/* It has not failed; but what fails next is the same outage. */
+static void nor_does_an_outage_begin_twice_that_had_no_reading_yet(void **state)
+{
+    (void)state;
+    struct outage outage = {0};
+    outage_inherit(&outage, 0, 1000);
+    assert_int_equal(outage_since_ms(&outage, 0), 0);
+    assert_int_equal(outage_no_reading_since_ms(&outage), 1000);
+    assert_int_equal(outage_since_ms(&outage, 3000), 1000);
+    outage_inherit(&outage, 0, 0); /* of another one: it has no reading of its own for all that */
+    assert_int_equal(outage_no_reading_since_ms(&outage), 1000);
+    outage_attempt_failed(&outage, 2000);
+    assert_int_equal(outage_since_ms(&outage, 0), 1000);
+    outage_reading(&outage);
+    assert_int_equal(outage_no_reading_since_ms(&outage), 0);
 }
 
 int main(void)
@@ -96,6 +113,7 @@ int main(void)
         cmocka_unit_test(a_connection_alone_does_not_end_it),
         cmocka_unit_test(a_reading_ends_it),
         cmocka_unit_test(a_query_that_takes_the_place_of_another_one_has_its_outage),
+        cmocka_unit_test(nor_does_an_outage_begin_twice_that_had_no_reading_yet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

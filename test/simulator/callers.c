@@ -49,6 +49,19 @@ static int64_t interval_ms(const struct user *user)
     return user->rules.interval_is_set ? user->rules.interval_ms : 0;
 }
 
+/* Since when the former one has had no reading, though it did not fail, is so of the heir, too. */
+static int64_t no_reading_since_ms(const struct model *model, const struct model *former)
+{
+    int64_t since_ms = model->connection_failed_ms;
+    if (former->connection_failed_ms > 0)
+        since_ms = since_ms == 0 ? former->connection_failed_ms
+                                 : min_of(since_ms, former->connection_failed_ms);
+    if (former->waiting_since_ms != NEVER_MS)
+        since_ms =
+            since_ms == 0 ? former->waiting_since_ms : min_of(since_ms, former->waiting_since_ms);
+    return since_ms;
+}
+
 static void model_inherit(struct model *model, const struct client *former_client,
                           const struct model *former)
 {
@@ -57,6 +70,7 @@ static void model_inherit(struct model *model, const struct client *former_clien
     model->is_failing = former->is_failing || had_failed;
     model->failed_ms = had_failed ? now_ms() : former->failed_ms;
     model->failing_since_ms = model_useless_since_ms(former_client, former);
+    model->connection_failed_ms = no_reading_since_ms(model, former);
     model->duration_ms = model->former_duration_ms = former->duration_ms;
     model->notified_us = former->notified_us;
 }

@@ -33,9 +33,10 @@ void outage_reading(struct outage *outage)
     *outage = (struct outage){0};
 }
 
-void outage_inherit(struct outage *outage, int64_t failing_since_ms)
+void outage_inherit(struct outage *outage, int64_t failing_since_ms, int64_t no_reading_since_ms)
 {
     outage->failing_since_ms = failing_since_ms;
+    outage->connection_failed_ms = earlier(outage->connection_failed_ms, no_reading_since_ms);
 }
 
 int64_t outage_no_reading_since_ms(const struct outage *outage)

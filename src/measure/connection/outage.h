@@ -8,6 +8,7 @@
  *     the connection failed     of all its queries; the time is the connection's, and passed in
  *     it is connected again     the query notes that time, until a reading: a connection alone ends
  *                               no outage
+ *     it takes another's place  the other one's outage goes on in it
  *     a reading                 ends all of it
  *
  * All times are milliseconds of one clock that the caller passes in; 0: there is none.
@@ -21,7 +22,8 @@
 
 struct outage {
     int64_t unanswered_since_ms;  /* the first call that waits */
-    int64_t connection_failed_ms; /* it is connected again, and no reading came since */
+    int64_t connection_failed_ms; /* it is connected again, and no reading came since; or the
+                                     query whose place it takes had none */
     int64_t failing_since_ms;     /* the last attempt failed */
 };
 
@@ -32,8 +34,9 @@ void outage_attempt_failed(struct outage *outage, int64_t now_ms);
 void outage_connected(struct outage *outage, int64_t connection_failed_ms);
 void outage_reading(struct outage *outage);
 
-/* The query takes the place of another one that is failing since then. */
-void outage_inherit(struct outage *outage, int64_t failing_since_ms);
+/* The query takes the place of another one: since when that fails, and what
+ * outage_no_reading_since_ms() says of it, which counts until this one has a reading. */
+void outage_inherit(struct outage *outage, int64_t failing_since_ms, int64_t no_reading_since_ms);
 
 /* Of a query whose last attempt did not fail: since when no reading came, though a call waits or its
  * connection failed. */

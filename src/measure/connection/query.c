@@ -255,7 +255,7 @@ static void inherit_known(struct query *query, const struct snapshot *former)
     *known = *former;
     known->error = (struct error){0};
     error_copy(&known->error, &former->error);
-    outage_inherit(&query->outage, former->failing_since_ms);
+    outage_inherit(&query->outage, former->failing_since_ms, former->no_reading_since_ms);
 }
 
 void query_inherit(struct query *query, const struct former_query *former)
