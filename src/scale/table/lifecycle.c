@@ -120,16 +120,18 @@ static void forget_values(struct trigger *trigger)
         trigger_policy_forget(trigger->policy);
 }
 
-/* Whether it is measured where its values come from. */
+/* Whether it is measured where its values come from. Only before bind_query(), which forgets where
+ * that was. */
 static bool is_same_source(const struct trigger *trigger)
 {
     uint64_t former = trigger->bound.former_source;
     return former == 0 || former == option_source(trigger->parsed.values[OPTION_CONNECTION]);
 }
 
-/* The query whose place another takes. */
+/* What a new query takes the place of. */
 struct replaced {
     struct query *former;  /* or NULL */
+    bool is_same_source;   /* what is known, and was answered, holds for the new query, too */
     bool frees_connection; /* its inline connection was nobody else's */
 };
 
@@ -151,8 +153,8 @@ static bool take_inline_place(struct lifecycle *lifecycle, struct trigger *trigg
     return trigger->bound.inline_use != NULL;
 }
 
-static struct query_request request_of(const struct trigger *trigger, struct query *former,
-                                       bool keeps_values)
+static struct query_request request_of(const struct trigger *trigger,
+                                       const struct replaced *replaced)
 {
     const struct trigger_parsed *parsed = &trigger->parsed;
     return (struct query_request){
@@ -165,8 +167,8 @@ static struct query_request request_of(const struct trigger *trigger, struct que
                 .namespace = trigger->namespace,
                 .tenant = is_inline(trigger) ? trigger->namespace : NULL,
             },
-        .former = former,
-        .inherits = former != NULL && keeps_values,
+        .former = replaced->former,
+        .inherits = replaced->former != NULL && replaced->is_same_source,
         .wants = trigger_policy_wants(trigger->policy),
         .keeps_recent_samples = trigger->policy != NULL,
     };
@@ -188,14 +190,13 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
                        const struct replaced *replaced, struct error *error)
 {
     struct trigger_binding *bound = &trigger->bound;
-    bool keeps_values = is_same_source(trigger);
     error_done(&bound->refusal);
     /* Even if it gets no query: what was answered is no value of the source that it names now. */
-    if (!keeps_values)
+    if (!replaced->is_same_source)
         forget_values(trigger);
     if (!take_inline_place(lifecycle, trigger, replaced, error))
         return false;
-    const struct query_request request = request_of(trigger, replaced->former, keeps_values);
+    const struct query_request request = request_of(trigger, replaced);
     bound->use = request.use;
     if (!engine_acquire(lifecycle->engine, &request, &bound->query, error)) {
         inline_connections_release(lifecycle->inlines, TAKE(bound->inline_use));
@@ -209,6 +210,7 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
 
 bool lifecycle_measure(struct lifecycle *lifecycle, struct trigger *trigger, struct error *error)
 {
+    struct replaced replaced = {0};
     struct watcher *watcher;
     if (trigger->phase == TRIGGER_MEASURED)
         return true;
@@ -216,7 +218,8 @@ bool lifecycle_measure(struct lifecycle *lifecycle, struct trigger *trigger, str
         error_copy(error, &trigger->parsed.mistakes);
         return false;
     }
-    if (!bind_query(lifecycle, trigger, &(struct replaced){0}, error))
+    replaced.is_same_source = is_same_source(trigger);
+    if (!bind_query(lifecycle, trigger, &replaced, error))
         return false;
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
         watcher_start(watcher, trigger->bound.query, watcher->is_stream);
@@ -240,7 +243,14 @@ static struct query *unbind_query(struct trigger *trigger, const char *why)
 /* ---- parsed again ---- */
 
 /* To a query of its connection, from one of the connection that it was parsed with before. Calls
- * that wait get the error, where there is one (`refusal`); the next one tries again. */
+ * that wait get the error, where there is one (`refusal`); the next one tries again. In this order:
+ *
+ *     the trigger leaves the former query, whose hold ends: counts and names are of one connection
+ *     its inline place is freed, so that the new connection fits in where no more are left
+ *     it is bound to the new query, which takes what is known from the former one
+ *     the hold goes on, if it is one of the same source
+ *     the watchers move to the new query, or to none
+ *     the former query is released: until here the new one and the watchers need it */
 static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
                    const struct trigger_parsed *former)
 {
@@ -248,18 +258,18 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
     const struct query_use use = trigger->bound.use;
     enum trigger_hold hold = trigger->answers.hold;
     struct query *query = unbind_query(trigger, "the connection has been changed");
-    struct replaced replaced = {.former = query};
     struct watcher *watcher;
     if (query != NULL)
         trigger->bound.former_source = option_source(former->values[OPTION_CONNECTION]);
     bool is_ready = trigger->phase == TRIGGER_READY;
-    bool keeps_values = is_ready && is_same_source(trigger);
+    struct replaced replaced = {.former = query,
+                                .is_same_source = is_ready && is_same_source(trigger)};
     replaced.frees_connection =
         inline_connections_release(lifecycle->inlines, TAKE(trigger->bound.inline_use));
     bool is_bound = false;
     if (is_ready && (query != NULL || trigger->watchers != NULL))
         is_bound = bind_query(lifecycle, trigger, &replaced, &error);
-    if (is_bound && query != NULL && keeps_values)
+    if (is_bound && query != NULL && replaced.is_same_source)
         trigger_answers_resume_hold(trigger, hold);
     error_move(&trigger->bound.refusal, &error);
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
