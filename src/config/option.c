@@ -58,24 +58,24 @@ size_t option_count(const struct option *table)
     return count;
 }
 
-/* NULL: it has none, or the source must not use it. */
-static const char *alias_of(const struct option *row, enum option_source source)
+/* NULL: it has none, or entries from there must not use it. */
+static const char *alias_of(const struct option *row, enum option_origin origin)
 {
-    bool counts = source == OPTION_FROM_FILE || !(row->flags & OPTION_ALIAS_IN_FILE);
+    bool counts = origin == OPTION_FROM_FILE || !(row->flags & OPTION_ALIAS_IN_FILE);
     return counts ? row->alias : NULL;
 }
 
-static bool has_name(const struct option *row, const char *key, enum option_source source)
+static bool has_name(const struct option *row, const char *key, enum option_origin origin)
 {
-    const char *alias = alias_of(row, source);
+    const char *alias = alias_of(row, origin);
     return text_equal(row->key, key) || (alias != NULL && text_equal(alias, key));
 }
 
 static const struct option *find_plain(const struct option *table, const char *key,
-                                       enum option_source source)
+                                       enum option_origin origin)
 {
     for (const struct option *row = table; row->key != NULL; row++)
-        if (has_name(row, key, source))
+        if (has_name(row, key, origin))
             return row;
     return NULL;
 }
@@ -86,14 +86,14 @@ bool option_is_variable(const char *key)
 }
 
 const struct option *option_find(const struct option *table, const char *key,
-                                 enum option_source source)
+                                 enum option_origin origin)
 {
-    const struct option *row = find_plain(table, key, source);
-    if (row != NULL || source == OPTION_FROM_FILE || !option_is_variable(key))
+    const struct option *row = find_plain(table, key, origin);
+    if (row != NULL || origin == OPTION_FROM_FILE || !option_is_variable(key))
         return row;
     _cleanup_(memory_free) char *plain =
         text_copy_bytes(key, strlen(key) - strlen(OPTION_VARIABLE_SUFFIX));
-    return find_plain(table, plain, source);
+    return find_plain(table, plain, origin);
 }
 
 static const char *entry_value(const struct option_entry *entries, size_t count, const char *key)
@@ -119,15 +119,15 @@ static struct found_text look_up(const struct option *row, const struct option_i
 {
     const struct option_entry *entries = input->entries;
     size_t count = input->count;
-    enum option_source source = input->source;
-    const char *alias = alias_of(row, source);
+    enum option_origin origin = input->origin;
+    const char *alias = alias_of(row, origin);
     const char *value = entry_value(entries, count, row->key);
     if (value == NULL)
         value = entry_value(entries, count, alias);
     bool show = !(row->flags & OPTION_NEVER_SHOWN) && row->type != OPTION_UNSUPPORTED;
-    if (source == OPTION_FROM_CREDENTIALS)
+    if (origin == OPTION_FROM_CREDENTIALS)
         return (struct found_text){value, value == NULL && show};
-    if (value != NULL || source == OPTION_FROM_FILE)
+    if (value != NULL || origin == OPTION_FROM_FILE)
         return (struct found_text){value, show};
 
     value = entry_value_from_env(entries, count, row->key);
@@ -146,12 +146,12 @@ static void add_wrong_value(struct error *error, const struct option *row, struc
         error_add(error, "%s %s", row->key, error_text(why));
 }
 
-static bool is_demanded(const struct option *row, enum option_source source)
+static bool is_demanded(const struct option *row, enum option_origin origin)
 {
-    if (!(row->flags & OPTION_REQUIRED) || source == OPTION_FROM_CREDENTIALS)
+    if (!(row->flags & OPTION_REQUIRED) || origin == OPTION_FROM_CREDENTIALS)
         return false;
-    return source == OPTION_FROM_FILE            ? row->scope == OPTION_CONNECTION
-           : source == OPTION_FROM_TRIGGER_ALONE ? row->scope != OPTION_CONNECTION
+    return origin == OPTION_FROM_FILE            ? row->scope == OPTION_CONNECTION
+           : origin == OPTION_FROM_TRIGGER_ALONE ? row->scope != OPTION_CONNECTION
                                                  : true;
 }
 
@@ -171,14 +171,14 @@ static char *read_found(const struct option *row, struct found_text found, struc
 }
 
 /* The text that stands for the row: what was found if it can be read, else the default. */
-static char *resolve(const struct option *row, struct found_text found, enum option_source source,
+static char *resolve(const struct option *row, struct found_text found, enum option_origin origin,
                      struct error *error)
 {
     if (found.value != NULL) {
         char *text = read_found(row, found, error);
         if (text != NULL)
             return text;
-    } else if (is_demanded(row, source))
+    } else if (is_demanded(row, origin))
         error_add(error, "%s is missing: %s", row->key, row->doc);
 
     bool empty =
@@ -210,17 +210,17 @@ static void add_unknown_key(const struct option *table, const struct option *oth
 }
 
 bool option_check_entry(const struct option *table, const struct option *others,
-                        const struct option_entry *entry, enum option_source source,
+                        const struct option_entry *entry, enum option_origin origin,
                         struct error *error)
 {
-    const struct option *row = option_find(table, entry->key, source);
+    const struct option *row = option_find(table, entry->key, origin);
     if (row == NULL) {
-        if (others != NULL && option_find(others, entry->key, source) != NULL)
+        if (others != NULL && option_find(others, entry->key, origin) != NULL)
             return true;
         add_unknown_key(table, others == NULL ? &no_options : others, entry->key, true, error);
         return false;
     }
-    struct found_text found = look_up(row, &(struct option_input){entry, 1, source});
+    struct found_text found = look_up(row, &(struct option_input){entry, 1, origin});
     _cleanup_(memory_free) char *text = found.value == NULL ? NULL : read_found(row, found, error);
     return found.value == NULL || text != NULL;
 }
@@ -232,8 +232,8 @@ static void check_unknown_keys(const struct option *table, const struct option_i
     size_t unknown = 0;
     for (size_t i = 0; i < input->count; i++) {
         const char *key = input->entries[i].key;
-        if (option_find(others, key, input->source) != NULL ||
-            option_find(table, key, input->source) != NULL)
+        if (option_find(others, key, input->origin) != NULL ||
+            option_find(table, key, input->origin) != NULL)
             continue;
         if (++unknown <= MAX_UNKNOWN_REPORTED)
             add_unknown_key(table, others, key, unknown <= MAX_UNKNOWN_COMPARED, error);
@@ -422,7 +422,7 @@ static char *without_user(const struct option *row, const char *urls)
     return text_take(&text);
 }
 
-uint64_t option_source(const struct option_values *values)
+uint64_t option_values_source(const struct option_values *values)
 {
     struct hash hash;
     uintptr_t table = (uintptr_t)values->table;
@@ -492,7 +492,7 @@ static const struct option_values *whole_connection(const struct option_input *i
     if (input->connection != NULL || input->credentials == NULL)
         return input->connection;
     for (size_t i = 0; table[i].key != NULL; i++)
-        if (table[i].scope == OPTION_CONNECTION && is_demanded(&table[i], input->source) &&
+        if (table[i].scope == OPTION_CONNECTION && is_demanded(&table[i], input->origin) &&
             !(input->credentials->given >> i & 1))
             return NULL;
     return given == 0 ? input->credentials : NULL;
@@ -511,7 +511,7 @@ bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
         if (is_known(input, table, i))
             continue;
         struct found_text found = look_up(&table[i], input);
-        texts[i] = resolve(&table[i], found, input->source, &mistakes);
+        texts[i] = resolve(&table[i], found, input->origin, &mistakes);
         if (!found.show)
             hidden[table[i].scope] |= UINT64_C(1) << i;
         if (found.value != NULL)

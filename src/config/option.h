@@ -62,7 +62,8 @@ struct options {
     const void *target;
 };
 
-enum option_source {
+/* Where entries come from. */
+enum option_origin {
     OPTION_FROM_TRIGGER,
     OPTION_FROM_TRIGGER_ALONE, /* a trigger whose named connection cannot be had: no connection key
                                   is demanded, so that its other mistakes are reported */
@@ -75,7 +76,7 @@ enum option_source {
 struct option_input {
     const struct option_entry *entries;
     size_t count;
-    enum option_source source;
+    enum option_origin origin;
     const struct option *others; /* a table of keys that are passed over; NULL: there are none */
     const struct option_values *connection;  /* of this table: they are those of the connection, and
                                                no entry is a key of one; NULL: the entries say it */
@@ -102,7 +103,7 @@ struct option_values *option_parse_scope(const struct option *table,
 /* The mistake of one entry alone, in the words of option_parse(): an unknown key, or a value that
  * cannot be read. */
 bool option_check_entry(const struct option *table, const struct option *others,
-                        const struct option_entry *entry, enum option_source source,
+                        const struct option_entry *entry, enum option_origin origin,
                         struct error *error);
 
 /* Parses texts as option_values holds them (another process sent them). */
@@ -118,7 +119,7 @@ bool option_values_equal(const struct option_values *one, const struct option_va
 
 /* What says where a connection leads, with whatever credentials: the same number for the same
  * source, in this process. Never 0. */
-uint64_t option_source(const struct option_values *values);
+uint64_t option_values_source(const struct option_values *values);
 
 /* What stands for the key, its default too; NULL where it is absent, of another scope, or unknown.
  */
@@ -160,10 +161,10 @@ bool option_steers_credentials(const struct option *row);
 bool option_is_variable(const char *key);
 #define OPTION_VARIABLE_SUFFIX "FromEnv"
 
-/* The row of this key: by its name, by its alias where the source has it, or of a trigger by
- * `<key>FromEnv` (KEDA resolved the variable). NULL where there is none. */
+/* The row of this key: by its name, by its alias where entries from there may use it, or of a
+ * trigger by `<key>FromEnv` (KEDA resolved the variable). NULL where there is none. */
 const struct option *option_find(const struct option *table, const char *key,
-                                 enum option_source source);
+                                 enum option_origin origin);
 size_t option_count(const struct option *table);
 
 #endif

@@ -242,7 +242,7 @@ static double scaler_target(const struct scaled_object_trigger *trigger,
     struct option_values *values[OPTION_SCOPES] = {0};
     const struct option_input input = {.entries = trigger->entries,
                                        .count = trigger->entry_count,
-                                       .source = OPTION_FROM_TRIGGER,
+                                       .origin = OPTION_FROM_TRIGGER,
                                        .others = general_table};
     _cleanup_(error_done) struct error ignored = {0};
     struct metric_spec spec = {0};

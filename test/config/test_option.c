@@ -85,14 +85,14 @@ static void parsed_done(struct parsed *parsed)
     error_done(&parsed->error);
 }
 
-static struct parsed parse_from(enum option_source source, const char *const *pairs)
+static struct parsed parse_from(enum option_origin origin, const char *const *pairs)
 {
     struct parsed parsed = {0};
     struct option_entry entries[32];
     size_t count = 0;
     for (; pairs[2 * count] != NULL; count++)
         entries[count] = (struct option_entry){pairs[2 * count], pairs[2 * count + 1]};
-    parsed.good = option_parse(table, sizes, &(struct option_input){entries, count, source, others},
+    parsed.good = option_parse(table, sizes, &(struct option_input){entries, count, origin, others},
                                parsed.values, &parsed.error);
     return parsed;
 }
@@ -286,7 +286,8 @@ static void how_a_connection_is_used_is_not_in_its_identity(void **state)
     _cleanup_(parsed_done) struct parsed other = PARSE(GOOD, "maxSessions", "16");
     const struct option_values *values = one.values[OPTION_CONNECTION];
     assert_string_equal(values->identity, other.values[OPTION_CONNECTION]->identity);
-    assert_true(option_source(values) == option_source(other.values[OPTION_CONNECTION]));
+    assert_true(option_values_source(values) ==
+                option_values_source(other.values[OPTION_CONNECTION]));
     assert_int_equal(CONNECTION(one)->sessions, 1);
     assert_int_equal(CONNECTION(other)->sessions, 16);
 }
@@ -303,8 +304,8 @@ static bool same_place(const struct option *rows, const char *key, const char *o
         option_values_free(values[i][OPTION_QUERY]);
         option_values_free(values[i][OPTION_TARGET]);
     }
-    bool same =
-        option_source(values[0][OPTION_CONNECTION]) == option_source(values[1][OPTION_CONNECTION]);
+    bool same = option_values_source(values[0][OPTION_CONNECTION]) ==
+                option_values_source(values[1][OPTION_CONNECTION]);
     option_values_free(values[0][OPTION_CONNECTION]);
     option_values_free(values[1][OPTION_CONNECTION]);
     return same;

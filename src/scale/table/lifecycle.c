@@ -125,7 +125,7 @@ static void forget_values(struct trigger *trigger)
 static bool is_same_source(const struct trigger *trigger)
 {
     uint64_t former = trigger->bound.former_source;
-    return former == 0 || former == option_source(trigger->parsed.values[OPTION_CONNECTION]);
+    return former == 0 || former == option_values_source(trigger->parsed.values[OPTION_CONNECTION]);
 }
 
 /* What a new query takes the place of. */
@@ -260,7 +260,7 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
     struct query *query = unbind_query(trigger, "the connection has been changed");
     struct watcher *watcher;
     if (query != NULL)
-        trigger->bound.former_source = option_source(former->values[OPTION_CONNECTION]);
+        trigger->bound.former_source = option_values_source(former->values[OPTION_CONNECTION]);
     bool is_ready = trigger->phase == TRIGGER_READY;
     struct replaced replaced = {.former = query,
                                 .is_same_source = is_ready && is_same_source(trigger)};

@@ -161,7 +161,7 @@ static bool choose_connection(const struct parse *parse, struct chosen *chosen)
 
 /* `connection` has the values of its keys; NULL: the trigger's own entries and credentials have. */
 static void parse_options(const struct parse *parse, const struct named_connection *connection,
-                          enum option_source source)
+                          enum option_origin origin)
 {
     struct trigger_parsed *parsed = parse->parsed;
     const struct trigger_ref *ref = parse->ref;
@@ -171,11 +171,11 @@ static void parse_options(const struct parse *parse, const struct named_connecti
     struct option_input input = {
         .entries = ref->entries,
         .count = ref->count,
-        .source = source,
+        .origin = origin,
         .others = general_table,
     };
     check_file_only(scaler->options, ref, &parsed->mistakes);
-    if (parsed->needs & TRIGGER_NEEDS_CREDENTIALS && source == OPTION_FROM_TRIGGER &&
+    if (parsed->needs & TRIGGER_NEEDS_CREDENTIALS && origin == OPTION_FROM_TRIGGER &&
         parse->known->credentials->count > 0)
         input.credentials =
             own_credentials_parse(parse->known->credentials, scaler, &parsed->mistakes);
