@@ -76,7 +76,7 @@ void kubernetes_secrets_hand_to(struct kubernetes_secrets *secrets, const struct
     secrets->to = *to;
 }
 
-void kubernetes_secrets_follow(void *context, const char *namespace, bool is_wanted)
+void kubernetes_secrets_set_wanted(void *context, const char *namespace, bool is_wanted)
 {
     const struct kubernetes_secrets *secrets = context;
     if (is_wanted)

@@ -2,7 +2,7 @@
  * --kubernetes-secrets: reads the Secret backlog-connections of each namespace whose triggers need
  * it, and hands it to them.
  *
- * Threads: the main thread begins and ends it; kubernetes_secrets_follow() from any.
+ * Threads: the main thread begins and ends it; kubernetes_secrets_set_wanted() from any.
  */
 #ifndef BACKLOG_DAEMON_KUBERNETES_SECRETS_H
 #define BACKLOG_DAEMON_KUBERNETES_SECRETS_H
@@ -23,7 +23,7 @@ struct kubernetes_secrets *kubernetes_secrets_new(struct informer *informer);
 void kubernetes_secrets_hand_to(struct kubernetes_secrets *secrets, const struct hand_over *to);
 
 /* For the triggers (scale/connections/namespace_secrets.h); `context` is the secrets. */
-void kubernetes_secrets_follow(void *context, const char *namespace, bool is_wanted);
+void kubernetes_secrets_set_wanted(void *context, const char *namespace, bool is_wanted);
 
 /* What is known of them, under the turn lock. */
 void kubernetes_secrets_write_metrics(const struct namespace_secrets *secrets, struct text *page);

@@ -12,13 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct text followed; /* "+shop -shop" */
+static struct text wanted; /* "+shop -shop" */
 
-static void follow(void *context, const char *namespace, bool is_wanted)
+static void set_wanted(void *context, const char *namespace, bool is_wanted)
 {
-    assert_ptr_equal(context, &followed);
-    text_addf(&followed, "%s%c%s", followed.length == 0 ? "" : " ", is_wanted ? '+' : '-',
-              namespace);
+    assert_ptr_equal(context, &wanted);
+    text_addf(&wanted, "%s%c%s", wanted.length == 0 ? "" : " ", is_wanted ? '+' : '-', namespace);
 }
 
 static int set_up_secrets(void **state)
@@ -31,7 +30,7 @@ static int set_up_secrets(void **state)
     triggers = triggers_new(&(struct triggers_settings){
         .scalers = fake_scalers,
         .connections = parse_connections(connections_yaml),
-        .secrets = {follow, &followed},
+        .secrets = {set_wanted, &wanted},
         .engine = engine,
         .rules = {.interval_ms = 5000, .hold_ms = 60000},
         .forget_ms = 1000,
@@ -46,7 +45,7 @@ static int set_up_secrets(void **state)
 static int tear_down_secrets(void **state)
 {
     int code = tear_down(state);
-    text_done(&followed);
+    text_done(&wanted);
     return code;
 }
 
@@ -100,7 +99,7 @@ static void a_trigger_waits_for_the_secret_and_then_uses_it(void **state)
     struct trigger *trigger = FIND(OWN);
     assert_int_equal(trigger->phase, TRIGGER_PENDING);
     assert_mistake(trigger, ERROR_UNAVAILABLE, "Secret shop/backlog-connections has not been read");
-    assert_string_equal(followed.bytes, "+shop");
+    assert_string_equal(wanted.bytes, "+shop");
 
     const struct answer_call call = {.arrived_ms = 0};
     const struct answer_call late = {.arrived_ms = 0, .out_of_time = true};
@@ -127,7 +126,7 @@ static void other_namespaces_do_not_use_it(void **state)
     assert_mistake(other, ERROR_INVALID, "there is no Secret other/backlog-connections");
     struct trigger *strange = find_in("../shop", 0, (const char *const[]){OWN, NULL});
     assert_mistake(strange, ERROR_INVALID, "is not in the connections file");
-    assert_string_equal(followed.bytes, "+shop +other");
+    assert_string_equal(wanted.bytes, "+shop +other");
 }
 
 static void a_secret_that_changes_all_the_time_delays_no_other_namespace(void **state)
@@ -175,7 +174,7 @@ static void a_connection_of_the_file_comes_first_and_needs_no_secret(void **stat
 {
     (void)state;
     query_of(FIND(ORDERS));
-    assert_int_equal(followed.length, 0);
+    assert_int_equal(wanted.length, 0);
     /* The namespace may not use it: the name is free for its own. */
     struct trigger *other = find_in("other", 0, (const char *const[]){ORDERS, NULL});
     assert_int_equal(other->phase, TRIGGER_PENDING);
@@ -270,7 +269,7 @@ static void a_namespace_without_triggers_is_not_followed(void **state)
     set_secret("shop", OWN_YAML);
     triggers_expire(triggers, 5000);
     assert_int_equal(triggers_count(triggers), 0);
-    assert_string_equal(followed.bytes, "+shop -shop");
+    assert_string_equal(wanted.bytes, "+shop -shop");
     set_secret("shop", OWN_YAML); /* what comes late is dropped */
     assert_int_equal(FIND(OWN)->phase, TRIGGER_PENDING);
 }
@@ -286,7 +285,7 @@ static void the_file_may_take_a_name_over(void **state)
     assert_null(trigger->secret);
     assert_null(trigger->bound.inline_use);
     assert_string_equal(trigger->bound.user.connection, "own");
-    assert_string_equal(followed.bytes, "+shop -shop");
+    assert_string_equal(wanted.bytes, "+shop -shop");
     set_connections("connections: {}\n");
     assert_int_equal(trigger->phase, TRIGGER_PENDING);
 }
@@ -298,7 +297,7 @@ static void more_namespaces_than_allowed_are_refused(void **state)
     struct trigger *trigger = NULL;
     triggers_free(triggers);
     triggers = triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
-                                                        .secrets = {follow, &followed},
+                                                        .secrets = {set_wanted, &wanted},
                                                         .engine = engine,
                                                         .forget_ms = 1000,
                                                         .max = 2000,
@@ -318,7 +317,7 @@ static void restart_with_max_bytes(size_t max_bytes)
 {
     triggers_free(triggers);
     triggers = triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
-                                                        .secrets = {follow, &followed},
+                                                        .secrets = {set_wanted, &wanted},
                                                         .engine = engine,
                                                         .forget_ms = 1000,
                                                         .max_inline = 10,

@@ -34,7 +34,7 @@ static void set_next_renewed(struct namespace_secrets *secrets, struct namespace
 static void drop(struct namespace_secrets *secrets, struct namespace_secret *secret)
 {
     HASH_DELETE(hh, secrets->by_namespace, secret);
-    secrets->settings.follow(secrets->settings.context, secret->namespace, false);
+    secrets->settings.set_wanted(secrets->settings.context, secret->namespace, false);
     connections_free(secret->connections);
     error_done(&secret->failure);
     free(secret->namespace);
@@ -53,7 +53,7 @@ void namespace_secrets_free(struct namespace_secrets *secrets)
 /* The name goes into the path of a request: what is no name of Kubernetes' has no Secret. */
 bool namespace_secrets_are_allowed(const struct namespace_secrets *secrets, const char *namespace)
 {
-    return secrets->settings.follow != NULL && kubernetes_name_is_namespace(namespace);
+    return secrets->settings.set_wanted != NULL && kubernetes_name_is_namespace(namespace);
 }
 
 const struct namespace_secret *namespace_secrets_find(const struct namespace_secrets *secrets,
@@ -114,7 +114,7 @@ static struct namespace_secret *add(struct namespace_secrets *secrets, const cha
     secret->namespace = text_copy(namespace);
     HASH_ADD_KEYPTR(hh, secrets->by_namespace, secret->namespace, strlen(secret->namespace),
                     secret);
-    secrets->settings.follow(secrets->settings.context, namespace, true);
+    secrets->settings.set_wanted(secrets->settings.context, namespace, true);
     return secret;
 }
 

@@ -1,7 +1,7 @@
 /*
  * The connections that teams keep in a Secret of their own namespace (--kubernetes-secrets), as the
- * triggers of the namespace see them. A namespace is read and followed as long as one of its
- * triggers needs that.
+ * triggers of the namespace see them. A Secret is read, and each change of it, as long as one of
+ * these triggers needs that.
  *
  * Threads: one at a time (the server's turn lock).
  */
@@ -37,9 +37,9 @@ struct namespace_secret {
 };
 
 struct namespace_secrets_settings {
-    /* From now on the namespace's Secret is to be followed, or not any more. Does not block. NULL:
-     * there are no connections from Secrets. */
-    void (*follow)(void *context, const char *namespace, bool is_wanted);
+    /* From now on the namespace's Secret is wanted, with its changes, or not any more. Does not
+     * block. NULL: there are no connections from Secrets. */
+    void (*set_wanted)(void *context, const char *namespace, bool is_wanted);
     void *context;
 };
 

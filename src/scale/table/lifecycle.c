@@ -79,8 +79,8 @@ struct trigger *lifecycle_begin(struct lifecycle *lifecycle, const struct trigge
     return trigger;
 }
 
-void lifecycle_follow_object(const struct lifecycle *lifecycle, const struct trigger *trigger,
-                             const struct trigger_ref *ref)
+void lifecycle_need_object(const struct lifecycle *lifecycle, const struct trigger *trigger,
+                           const struct trigger_ref *ref)
 {
     const struct own_credentials_settings *own = lifecycle->parse.own;
     const struct trigger_parsed *parsed = &trigger->parsed;
@@ -89,7 +89,7 @@ void lifecycle_follow_object(const struct lifecycle *lifecycle, const struct tri
                  parsed->needs & TRIGGER_NEEDS_CREDENTIALS ? parsed->scaler->options : NULL);
 }
 
-void lifecycle_leave_object(const struct lifecycle *lifecycle, const struct trigger *trigger)
+void lifecycle_end_need(const struct lifecycle *lifecycle, const struct trigger *trigger)
 {
     const struct own_credentials_settings *own = lifecycle->parse.own;
     if (trigger->parsed.needs & TRIGGER_NEEDS_OBJECT)

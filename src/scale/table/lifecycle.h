@@ -33,9 +33,9 @@ struct trigger *lifecycle_begin(struct lifecycle *lifecycle, const struct trigge
 
 /* What the Kubernetes API says about its object is needed from now on, or not any more; where it
  * needs that at all. */
-void lifecycle_follow_object(const struct lifecycle *lifecycle, const struct trigger *trigger,
-                             const struct trigger_ref *ref);
-void lifecycle_leave_object(const struct lifecycle *lifecycle, const struct trigger *trigger);
+void lifecycle_need_object(const struct lifecycle *lifecycle, const struct trigger *trigger,
+                           const struct trigger_ref *ref);
+void lifecycle_end_need(const struct lifecycle *lifecycle, const struct trigger *trigger);
 
 /* Has the trigger measured from now on, where it is not yet, and its watchers notified. Fails with
  * its mistakes, or where a limit is reached. */
@@ -49,7 +49,7 @@ bool lifecycle_measure(struct lifecycle *lifecycle, struct trigger *trigger, str
  */
 void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger);
 
-/* Frees a trigger that is in no table, and follows no object. */
+/* Frees a trigger that is in no table, and needs no object any more. */
 void lifecycle_end(struct lifecycle *lifecycle, struct trigger *trigger);
 
 #endif

@@ -77,7 +77,7 @@ void triggers_drop(struct triggers *triggers, struct trigger *trigger)
         trigger_policy_leave(trigger->policy);
     budgets_leave(&triggers->lifecycle.budgets, trigger);
     trigger_objects_leave(&triggers->objects, trigger);
-    lifecycle_leave_object(&triggers->lifecycle, trigger);
+    lifecycle_end_need(&triggers->lifecycle, trigger);
     lifecycle_end(&triggers->lifecycle, trigger);
 }
 

@@ -47,7 +47,7 @@ static bool parse_new(struct triggers *triggers, const struct trigger_ref *ref,
     request.is_new_trigger = true;
     if (evict_for(triggers, trigger, &request, error)) {
         triggers_add(triggers, trigger);
-        lifecycle_follow_object(&triggers->lifecycle, trigger, ref);
+        lifecycle_need_object(&triggers->lifecycle, trigger, ref);
         *ret_trigger = trigger;
         return true;
     }
