@@ -212,7 +212,7 @@ static void copy_keys(struct named_connection *to, const struct named_connection
     struct named_connection copy = {.name = TAKE(to->name),
                                     .file = TAKE(to->file),
                                     .line = to->line,
-                                    .is_tenants = to->is_tenants,
+                                    .is_of_secret = to->is_of_secret,
                                     .is_former = true};
     error_move(&copy.mistakes, &to->mistakes);
     copy.scaler = text_copy(from->scaler);
@@ -269,7 +269,7 @@ static void inherit_files(struct connections *connections, const struct connecti
         struct named_connection copy = {.name = text_copy(former->name),
                                         .file = text_copy(former->file),
                                         .line = former->line,
-                                        .is_tenants = former->is_tenants};
+                                        .is_of_secret = former->is_of_secret};
         error_invalid(&copy.mistakes, "%s", mistake);
         copy_keys(&copy, former);
         if (other == NULL) {

@@ -32,7 +32,7 @@ struct named_connection {
     struct error mistakes;        /* of what is written */
     struct option_values *values; /* what its keys mean to its scaler, once that was checked
                                      (scale/connections/named_connections.h); NULL: it was not */
-    bool is_tenants;   /* of a Secret that a team writes: as little trusted as a trigger */
+    bool is_of_secret; /* of a Secret that a team writes: as little trusted as a trigger */
     bool is_former;    /* what is written is invalid: this is the last good version */
     uint64_t revision; /* of connections_number(); 0: not numbered */
 };

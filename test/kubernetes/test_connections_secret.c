@@ -50,7 +50,7 @@ static void a_secret_has_connections_or_none(void **state)
     _cleanup_(parsed_done) struct parsed found = parse(SECRET("\"orders\":\"" GOOD "\""));
     const struct named_connection *a = connections_find(found.object->connections, "a");
     assert_non_null(a);
-    assert_true(a->is_tenants);
+    assert_true(a->is_of_secret);
     assert_string_equal(a->scaler, "f");
     assert_string_equal(found.object->revision, "8");
     _cleanup_(parsed_done) struct parsed empty = parse(SECRET(""));

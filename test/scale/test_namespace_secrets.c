@@ -65,7 +65,7 @@ static bool change_secret(const char *namespace, const char *yaml)
         connections_add_problem(connections, NULL, "Secret", true, error_text(&error));
     connections_sort(connections);
     for (size_t i = 0; i < connections->count; i++)
-        connections->items[i].is_tenants = true;
+        connections->items[i].is_of_secret = true;
     named_connections_check(connections, fake_scalers);
     return triggers_set_secret(triggers, namespace, connections, &(struct error){0}, 0);
 }

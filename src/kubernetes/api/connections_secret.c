@@ -74,6 +74,6 @@ struct connections *connections_secret_parse(const json_t *secret, struct error 
     }
     connections_sort(connections);
     for (size_t i = 0; i < connections->count; i++)
-        connections->items[i].is_tenants = true;
+        connections->items[i].is_of_secret = true;
     return connections;
 }

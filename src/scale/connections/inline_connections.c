@@ -8,33 +8,33 @@
 #include <string.h>
 
 struct inline_use {
-    struct inline_tenant *tenant;
+    struct inline_namespace *holder;
     char *identity; /* with its scaler's name */
     size_t triggers;
     bool in_agent;
     UT_hash_handle hh;
 };
 
-struct inline_tenant {
-    char *namespace;
+struct inline_namespace {
+    char *name;
     struct inline_use *used;
     size_t agents; /* of them, those in an agent */
     UT_hash_handle hh;
 };
 
-/* What tenants share: connections, or agents. */
+/* What namespaces share: connections, or agents. */
 struct pool {
     const char *kind, *flag;
     size_t max;      /* of all connections */
     size_t reserved; /* of them, those kept for the connections file */
-    size_t taken;    /* those of all tenants */
+    size_t taken;    /* those of all namespaces */
 };
 
 /* Outsiders choose namespaces and identities, so the hashes are keyed. */
 struct inline_connections {
-    size_t max; /* of a tenant */
+    size_t max; /* of a namespace */
     struct pool all, agents;
-    struct inline_tenant *tenants;
+    struct inline_namespace *namespaces;
 };
 
 struct inline_connections *inline_connections_new(size_t max_per_namespace, size_t max_connections,
@@ -55,65 +55,65 @@ void inline_connections_reserve(struct inline_connections *connections, size_t c
 
 static void drop_use(struct inline_use *used)
 {
-    HASH_DELETE(hh, used->tenant->used, used);
+    HASH_DELETE(hh, used->holder->used, used);
     free(used->identity);
     free(used);
 }
 
-static void drop_tenant(struct inline_connections *connections, struct inline_tenant *tenant)
+static void drop_namespace(struct inline_connections *connections, struct inline_namespace *holder)
 {
-    HASH_DELETE(hh, connections->tenants, tenant);
-    free(tenant->namespace);
-    free(tenant);
+    HASH_DELETE(hh, connections->namespaces, holder);
+    free(holder->name);
+    free(holder);
 }
 
 void inline_connections_free(struct inline_connections *connections)
 {
-    struct inline_tenant *tenant;
-    struct inline_tenant *next_tenant;
+    struct inline_namespace *holder;
+    struct inline_namespace *next_holder;
     struct inline_use *used;
     struct inline_use *next;
-    HASH_ITER(hh, connections->tenants, tenant, next_tenant) {
-        HASH_ITER(hh, tenant->used, used, next)
+    HASH_ITER(hh, connections->namespaces, holder, next_holder) {
+        HASH_ITER(hh, holder->used, used, next)
             drop_use(used);
-        drop_tenant(connections, tenant);
+        drop_namespace(connections, holder);
     }
     free(connections);
 }
 
-static struct inline_tenant *find_tenant(const struct inline_connections *connections,
-                                         const char *namespace)
+static struct inline_namespace *find_namespace(const struct inline_connections *connections,
+                                               const char *name)
 {
-    struct inline_tenant *tenant;
-    HASH_FIND_STR(connections->tenants, namespace, tenant);
-    return tenant;
+    struct inline_namespace *holder;
+    HASH_FIND_STR(connections->namespaces, name, holder);
+    return holder;
 }
 
-static struct inline_tenant *add_tenant(struct inline_connections *connections,
-                                        const char *namespace)
+static struct inline_namespace *add_namespace(struct inline_connections *connections,
+                                              const char *name)
 {
-    struct inline_tenant *tenant = memory_new(sizeof(*tenant));
-    tenant->namespace = text_copy(namespace);
-    HASH_ADD_KEYPTR(hh, connections->tenants, tenant->namespace, strlen(tenant->namespace), tenant);
-    return tenant;
+    struct inline_namespace *holder = memory_new(sizeof(*holder));
+    holder->name = text_copy(name);
+    HASH_ADD_KEYPTR(hh, connections->namespaces, holder->name, strlen(holder->name), holder);
+    return holder;
 }
 
-static struct inline_use *find_use(const struct inline_tenant *tenant, const char *scaler,
+static struct inline_use *find_use(const struct inline_namespace *holder, const char *scaler,
                                    const char *identity)
 {
     _cleanup_(memory_free) char *key = text_format("%s\n%s", scaler, identity);
     struct inline_use *used;
-    HASH_FIND_STR(tenant->used, key, used);
+    HASH_FIND_STR(holder->used, key, used);
     return used;
 }
 
-static struct inline_use *add_use(struct inline_tenant *tenant, const char *scaler,
+static struct inline_use *add_use(struct inline_namespace *holder, const char *scaler,
                                   const char *identity)
 {
     struct inline_use *used = memory_new(sizeof(*used));
-    used->tenant = tenant;
+    used->holder = holder;
     used->identity = text_format("%s\n%s", scaler, identity);
-    HASH_ADD_KEYPTR(hh, tenant->used, used->identity, strlen(used->identity), used);
+    HASH_ADD_KEYPTR(hh, holder->used, used->identity, strlen(used->identity), used);
     return used;
 }
 
@@ -143,12 +143,12 @@ static bool check_share(const struct pool *pool, const struct inline_connection 
                      pool->kind, connection->scaler, left, pool->flag);
 }
 
-/* `tenant` is NULL where the namespace has none. */
+/* `holder` is NULL where the namespace has none. */
 static bool may_have_another(const struct inline_connections *connections,
-                             const struct inline_tenant *tenant,
+                             const struct inline_namespace *holder,
                              const struct inline_connection *connection, struct error *error)
 {
-    size_t count = tenant == NULL ? 0 : HASH_COUNT(tenant->used);
+    size_t count = holder == NULL ? 0 : HASH_COUNT(holder->used);
     if (count >= connections->max)
         return error_set(error, ERROR_LIMIT,
                          "all %zu inline connections of namespace \"%.*s\" are in use "
@@ -157,24 +157,24 @@ static bool may_have_another(const struct inline_connections *connections,
                          connection->namespace);
     return check_share(&connections->all, connection, count, error) &&
            (!connection->in_agent || check_share(&connections->agents, connection,
-                                                 tenant == NULL ? 0 : tenant->agents, error));
+                                                 holder == NULL ? 0 : holder->agents, error));
 }
 
 struct inline_use *inline_connections_acquire(struct inline_connections *connections,
                                               const struct inline_connection *connection,
                                               struct error *error)
 {
-    struct inline_tenant *tenant = find_tenant(connections, connection->namespace);
+    struct inline_namespace *holder = find_namespace(connections, connection->namespace);
     struct inline_use *used =
-        tenant == NULL ? NULL : find_use(tenant, connection->scaler, connection->identity);
+        holder == NULL ? NULL : find_use(holder, connection->scaler, connection->identity);
     if (used == NULL) {
-        if (!may_have_another(connections, tenant, connection, error))
+        if (!may_have_another(connections, holder, connection, error))
             return NULL;
-        if (tenant == NULL)
-            tenant = add_tenant(connections, connection->namespace);
-        used = add_use(tenant, connection->scaler, connection->identity);
+        if (holder == NULL)
+            holder = add_namespace(connections, connection->namespace);
+        used = add_use(holder, connection->scaler, connection->identity);
         used->in_agent = connection->in_agent;
-        tenant->agents += used->in_agent;
+        holder->agents += used->in_agent;
         connections->all.taken++;
         connections->agents.taken += used->in_agent;
     }
@@ -186,12 +186,12 @@ bool inline_connections_release(struct inline_connections *connections, struct i
 {
     if (used == NULL || --used->triggers > 0)
         return false;
-    struct inline_tenant *tenant = used->tenant;
-    tenant->agents -= used->in_agent;
+    struct inline_namespace *holder = used->holder;
+    holder->agents -= used->in_agent;
     connections->all.taken--;
     connections->agents.taken -= used->in_agent;
     drop_use(used);
-    if (tenant->used == NULL)
-        drop_tenant(connections, tenant);
+    if (holder->used == NULL)
+        drop_namespace(connections, holder);
     return true;
 }
