@@ -364,12 +364,17 @@ static struct query *acquire_on(struct engine *engine, struct poller *poller,
     return query;
 }
 
+char *engine_connection_identity(const char *scaler, const char *values_identity)
+{
+    return text_format("%s\n%s", scaler, values_identity);
+}
+
 bool engine_acquire(struct engine *engine, const struct query_request *request,
                     struct query **ret_query, struct error *error)
 {
     _cleanup_(former_query_done) struct former_query former = {0};
     _cleanup_(memory_free) char *identity =
-        text_format("%s\n%s", request->scaler->name, request->connection_values->identity);
+        engine_connection_identity(request->scaler->name, request->connection_values->identity);
     struct leftovers leftovers = {0};
     pthread_mutex_lock(&engine->lock);
     struct poller *poller = find_poller(engine, identity);

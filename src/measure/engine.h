@@ -133,6 +133,10 @@ struct query_request {
     bool keeps_recent_samples; /* for followers; with an interval_ms, or there is little in it */
 };
 
+/* What has the same identity is one connection, for the engine and for every limit of connections:
+ * the scaler's name, and the identity of the connection's values. The caller frees it. */
+char *engine_connection_identity(const char *scaler, const char *values_identity);
+
 /*
  * Finds or makes the query. It lives until it is released as often as it was acquired. What several
  * tenants or namespaces use counts for the one that has the fewest, as long as that one uses it.

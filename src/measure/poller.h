@@ -36,7 +36,7 @@ struct poller {
     struct connection connection;
     const struct poller_settings *settings;
     uint64_t number; /* they ascend */
-    char *identity;  /* of the connection, and its scaler's name */
+    char *identity;  /* engine_connection_identity() */
     struct option_values *values;
     bool in_agent;
     struct tenancy tenancy;

@@ -3,13 +3,14 @@
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "measure/engine.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 struct inline_use {
     struct inline_namespace *holder;
-    char *identity; /* with its scaler's name */
+    char *identity; /* engine_connection_identity() */
     size_t triggers;
     bool in_agent;
     UT_hash_handle hh;
@@ -98,21 +99,19 @@ static struct inline_namespace *add_namespace(struct inline_connections *connect
     return holder;
 }
 
-static struct inline_use *find_use(const struct inline_namespace *holder, const char *scaler,
-                                   const char *identity)
+static struct inline_use *find_use(const struct inline_namespace *holder, const char *identity)
 {
-    _cleanup_(memory_free) char *key = text_format("%s\n%s", scaler, identity);
     struct inline_use *used;
-    HASH_FIND_STR(holder->used, key, used);
+    HASH_FIND_STR(holder->used, identity, used);
     return used;
 }
 
-static struct inline_use *add_use(struct inline_namespace *holder, const char *scaler,
-                                  const char *identity)
+/* Takes the identity. */
+static struct inline_use *add_use(struct inline_namespace *holder, char *identity)
 {
     struct inline_use *used = memory_new(sizeof(*used));
     used->holder = holder;
-    used->identity = text_format("%s\n%s", scaler, identity);
+    used->identity = identity;
     HASH_ADD_KEYPTR(hh, holder->used, used->identity, strlen(used->identity), used);
     return used;
 }
@@ -165,14 +164,15 @@ struct inline_use *inline_connections_acquire(struct inline_connections *connect
                                               struct error *error)
 {
     struct inline_namespace *holder = find_namespace(connections, connection->namespace);
-    struct inline_use *used =
-        holder == NULL ? NULL : find_use(holder, connection->scaler, connection->identity);
+    _cleanup_(memory_free) char *identity =
+        engine_connection_identity(connection->scaler, connection->identity);
+    struct inline_use *used = holder == NULL ? NULL : find_use(holder, identity);
     if (used == NULL) {
         if (!may_have_another(connections, holder, connection, error))
             return NULL;
         if (holder == NULL)
             holder = add_namespace(connections, connection->namespace);
-        used = add_use(holder, connection->scaler, connection->identity);
+        used = add_use(holder, TAKE(identity));
         used->in_agent = connection->in_agent;
         holder->agents += used->in_agent;
         connections->all.taken++;
