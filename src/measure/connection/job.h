@@ -37,8 +37,8 @@ struct job_membership {
     struct job_membership *next;
 };
 
-/* Start from JOB_NEW. The fields are for reading only, outside schedule.c; but bundle_join() sets
- * shares_request. */
+/* Start from JOB_NEW. The fields are for reading only, outside schedule.c and its parts
+ * (job_groups.c, job_heap.c); but bundle_join() sets shares_request. */
 struct job {
     enum job_state state;
     enum job_class class; /* READY and IN_FLIGHT: since it got ready, or became isolated */

@@ -6,10 +6,13 @@
  * answered: with the largest value that the HPA has in mind, so that it neither removes a worker
  * nor starts one (peak_value.h).
  *
- * One follows from the other: a reading (measure/task.h); what the scaler or the policy makes of it
- * (struct evaluation_result); what is decided from that (struct answer); what KEDA was answered
- * last (struct trigger_last_answer in trigger.h); all of it in numbers and words (struct
- * trigger_figures in trigger_report.h).
+ * Each of these follows from the one before:
+ *
+ *     struct reading              what was measured (measure/task.h)
+ *     struct evaluation_result    what the scaler or the policy makes of it
+ *     struct answer               what is decided from that
+ *     struct trigger_last_answer  what KEDA was answered last (trigger.h)
+ *     struct trigger_figures      all of it in numbers and words (trigger_report.h)
  *
  * A round of KEDA (GetMetrics, then IsActive) sees the present: it is answered from a measurement
  * that was sent at most F before the call arrived. What F is, and what is answered when, is a table
