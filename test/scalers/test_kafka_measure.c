@@ -76,13 +76,11 @@ static void *end_outage(void *opaque)
     return NULL;
 }
 
-/* Also where the tasks of one batch wait for it, before anything else is sent. */
-static void a_request_for_metadata_that_fails_is_sent_again(void **state)
+static void outlast_an_outage(struct kafka_mock *fixture, const char *topic)
 {
-    struct kafka_mock *fixture = *state;
     pthread_t thread;
     kafka_mock_add_topic(fixture, "jobs", 1);
-    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", topic, 2));
     kafka_mock_connect(fixture);
     for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
         hang(fixture, broker, true);
@@ -91,6 +89,17 @@ static void a_request_for_metadata_that_fails_is_sent_again(void **state)
     assert_true(kafka_mock_measure(fixture));
     pthread_join(thread, NULL);
     kafka_mock_assert_answered(fixture, 0);
+}
+
+/* Also where the tasks of one batch wait for it, before anything else is sent. */
+static void a_request_for_metadata_that_fails_is_sent_again(void **state)
+{
+    outlast_an_outage(*state, "jobs");
+}
+
+static void a_listing_that_fails_is_sent_again(void **state)
+{
+    outlast_an_outage(*state, "^jobs$");
 }
 
 static void a_task_without_metadata_says_why_its_request_failed(void **state)
@@ -115,7 +124,7 @@ static void a_task_without_metadata_says_why_its_request_failed(void **state)
     test_feed_set_timeout(fixture->feed, KAFKA_MOCK_WITHIN_MS);
     kafka_mock_run_again(fixture);
     kafka_mock_assert_answered(fixture, 0);
-    assert_false(error_is_set(kafka_metadata_failure(session->metadata)));
+    assert_false(error_is_set(kafka_metadata_failure(session->metadata, KAFKA_METADATA_TOPICS)));
 }
 
 static void set_leader(struct kafka_mock *fixture, const char *topic, int32_t broker)
@@ -637,6 +646,7 @@ int main(void)
         TEST(a_coordinator_that_hangs_delays_no_other_group),
         TEST(a_leader_that_hangs_delays_no_other_topic),
         TEST(a_request_for_metadata_that_fails_is_sent_again),
+        TEST(a_listing_that_fails_is_sent_again),
         TEST(a_task_without_metadata_says_why_its_request_failed),
         TEST(a_new_leader_is_found_though_an_older_answer_came),
         TEST(a_new_leader_of_a_patterns_topic_is_found),

@@ -6,6 +6,7 @@
 #include "kafka/measure/progress.h"
 #include "kafka/requests/metadata.h"
 #include "kafka/selection.h"
+#include "scalers/ended.h"
 #include "scalers/kafka_mock.h"
 #include "support/listener.h"
 
@@ -42,17 +43,21 @@ static void a_pattern_that_comes_during_a_listing_gets_one_of_its_own(void **sta
                            clock_now_ms() + KAFKA_MOCK_WITHIN_MS, &error))
         fail_msg("%s", error_text(&error));
     struct kafka_metadata *metadata = kafka_metadata_new(&client);
+    struct kafka_metadata_need first = {0};
+    struct kafka_metadata_need same = {0};
+    struct kafka_metadata_need second = {0};
     const struct kafka_pattern *alpha = kafka_metadata_pattern_for(metadata, "^alpha-");
-    uint64_t first = kafka_metadata_need_pattern(metadata, alpha);
-    kafka_metadata_request(metadata, first);
+    kafka_metadata_need_pattern(metadata, alpha, &first);
+    kafka_metadata_request(metadata, &first);
     assert_false(kafka_metadata_is_quiet(metadata)); /* it is running until it is received */
-    assert_int_equal(kafka_metadata_need_pattern(metadata, alpha), first);
+    kafka_metadata_need_pattern(metadata, alpha, &same);
+    assert_memory_equal(&same, &first, sizeof(first));
     const struct kafka_pattern *beta = kafka_metadata_pattern_for(metadata, "^beta-");
-    uint64_t second = kafka_metadata_need_pattern(metadata, beta);
-    assert_true(second > first);
-    kafka_metadata_request(metadata, second);
+    kafka_metadata_need_pattern(metadata, beta, &second);
+    assert_true(second.numbers[KAFKA_METADATA_LISTING] > first.numbers[KAFKA_METADATA_LISTING]);
+    kafka_metadata_request(metadata, &second);
     for (int64_t deadline_ms = clock_now_ms() + KAFKA_MOCK_WITHIN_MS;
-         !kafka_metadata_has(metadata, second);) {
+         !kafka_metadata_has(metadata, &second);) {
         struct pollfd event = {.fd = client.event_fd, .events = POLLIN};
         assert_true(clock_now_ms() < deadline_ms);
         poll(&event, 1, 100);
@@ -105,6 +110,25 @@ static void a_pattern_without_topics_fails_alone(void **state)
     assert_true(kafka_mock_measure(fixture));
     kafka_mock_assert_failed(fixture, 0, "no Kafka topic matches ^mails");
     kafka_mock_assert_answered(fixture, 1);
+}
+
+/* As often as it fails: the topics that others name are requested beside it. */
+static void a_listing_that_is_too_long_fails_patterns_only(void **state)
+{
+    enum { LARGE = 150000, REPLICAS = 3, ROUNDS = 2 }; /* a reply of 6 MB */
+    struct kafka_mock *fixture = *state;
+    rd_kafka_mock_topic_create(fixture->cluster, "large", LARGE, REPLICAS);
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^jobs", 2));
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "others", "jobs", 3));
+    kafka_mock_connect(fixture);
+    test_feed_set_timeout(fixture->feed, 4000); /* what is known is old in the next round */
+    for (int i = 0; i < ROUNDS; i++) {
+        kafka_mock_run_again(fixture);
+        assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
+                          ": no broker answers a request for metadata: ");
+        kafka_mock_assert_answered(fixture, 1);
+    }
 }
 
 /* ---- what a group has committed ---- */
@@ -167,7 +191,7 @@ static void topics_that_only_commits_name_are_known_before_they_count(void **sta
     kafka_progress_commits(group, fetch_commits(session, group, partitions));
     assert_int_equal(group->stage, KAFKA_GROUP_AWAITS_METADATA);
     for (int i = 0; i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
-        if (kafka_metadata_has(session->metadata, group->metadata_request))
+        if (kafka_metadata_has(session->metadata, &group->need))
             break;
         usleep(10 * 1000);
         kafka_metadata_receive(session->metadata, &error);
@@ -314,6 +338,7 @@ int main(void)
         cmocka_unit_test(a_pattern_that_is_looked_for_is_neither_made_nor_used),
         TEST(an_isolated_pattern_is_answered_beside_another),
         TEST(a_pattern_without_topics_fails_alone),
+        TEST(a_listing_that_is_too_long_fails_patterns_only),
         TEST(topics_that_only_commits_name_are_known_before_they_count),
         cmocka_unit_test(a_reply_that_is_too_long_is_not_read),
         TEST(topics_of_too_many_partitions_are_refused),

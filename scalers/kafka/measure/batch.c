@@ -85,12 +85,6 @@ struct kafka_group_topic *kafka_batch_group_topic_for(struct kafka_batch_group *
 
 /* ---- begin ---- */
 
-static void need_metadata(struct kafka_batch *batch, uint64_t number)
-{
-    if (number > batch->metadata_request)
-        batch->metadata_request = number;
-}
-
 static void name_topics(struct kafka_batch *batch, const struct kafka_batch_task *batch_task)
 {
     struct kafka_metadata *metadata = batch->session->metadata;
@@ -99,13 +93,13 @@ static void name_topics(struct kafka_batch *batch, const struct kafka_batch_task
     for (size_t i = 0; i < selection->count; i++) {
         const struct kafka_topic *known = kafka_batch_topic_for(batch, selection->names[i])->known;
         if (known != NULL)
-            need_metadata(batch, kafka_metadata_need_topic(metadata, known));
+            kafka_metadata_need_topic(metadata, known, &batch->need);
     }
     const struct kafka_pattern *pattern = selection->kind == KAFKA_SELECTION_OF_PATTERN
                                               ? kafka_metadata_pattern_for(metadata, query->topic)
                                               : NULL;
     if (pattern != NULL)
-        need_metadata(batch, kafka_metadata_need_pattern(metadata, pattern));
+        kafka_metadata_need_pattern(metadata, pattern, &batch->need);
 }
 
 struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *tasks, size_t count,

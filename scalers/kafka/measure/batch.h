@@ -87,7 +87,7 @@ struct kafka_batch_group {
     bool wants_members;
     unsigned answered_step;          /* the batch's step when the commits came */
     rd_kafka_event_t *commits_event; /* while KAFKA_GROUP_AWAITS_METADATA; NULL otherwise */
-    uint64_t metadata_request; /* while KAFKA_GROUP_AWAITS_METADATA: what must be answered first */
+    struct kafka_metadata_need need; /* while KAFKA_GROUP_AWAITS_METADATA */
 };
 
 struct kafka_batch_task {
@@ -114,9 +114,9 @@ struct kafka_batch {
     struct kafka_session *session;
     bool isolate;
     int64_t began_ms;
-    int64_t deadline_ms;       /* of the task with the most time */
-    int64_t next_deadline_ms;  /* no open task's deadline is earlier; progress.c raises it */
-    uint64_t metadata_request; /* that all topics are known with; 0: they are */
+    int64_t deadline_ms;             /* of the task with the most time */
+    int64_t next_deadline_ms;        /* no open task's deadline is earlier; progress.c raises it */
+    struct kafka_metadata_need need; /* with it all topics are known */
     struct kafka_batch_task *tasks;
     size_t count;
     size_t open;

@@ -137,7 +137,10 @@ void kafka_end_fail(struct kafka_batch_task *batch_task, const char *format, ...
 static void time_out_metadata(struct kafka_batch_task *batch_task)
 {
     _cleanup_(error_done) struct error error = {0};
-    const struct error *failure = kafka_metadata_failure(batch_task->batch->session->metadata);
+    const struct kafka_batch *batch = batch_task->batch;
+    bool needs_listing = batch->need.numbers[KAFKA_METADATA_LISTING] > 0;
+    const struct error *failure = kafka_metadata_failure(
+        batch->session->metadata, needs_listing ? KAFKA_METADATA_LISTING : KAFKA_METADATA_TOPICS);
     error_unavailable(&error, "Kafka did not answer a request for metadata within %lld ms%s%s",
                       (long long)batch_task->task->timeout_ms,
                       error_is_set(failure) ? "; the last failure: " : "", error_text(failure));

@@ -7,6 +7,7 @@
 #include "kafka/measure/progress.h"
 
 #include <sys/eventfd.h>
+#include <sys/param.h>
 #include <utlist.h>
 
 /* While a batch so young is under way, new tasks gather: together they need fewer requests. */
@@ -56,8 +57,15 @@ static bool must_gather(const struct loop *loop)
     return newest != NULL && newest->open > 0 && loop->now_ms - newest->began_ms < GATHER_MS;
 }
 
-/* Those of the waiting tasks that can be sent now; what was kept back starts only now. */
-static struct task *pick_tasks(struct loop *loop, bool isolate, size_t *ret_count)
+static bool needs_listing(const struct loop *loop, const struct kafka_query *query)
+{
+    return kafka_selection_kind(query->topic) == KAFKA_SELECTION_OF_PATTERN &&
+           kafka_metadata_needs_listing(loop->session->metadata, query->topic);
+}
+
+/* Those of the waiting tasks that can be sent now, and go together: a listing that fails, or takes
+ * long, is none of the others' business. What was kept back starts only now. */
+static struct task *pick_tasks(struct loop *loop, bool isolate, bool for_listing, size_t *ret_count)
 {
     struct task *picked = NULL;
     struct task *all = TAKE(loop->waiting);
@@ -66,7 +74,7 @@ static struct task *pick_tasks(struct loop *loop, bool isolate, size_t *ret_coun
     *ret_count = 0;
     DL_FOREACH_SAFE(all, task, next) {
         const struct kafka_query *query = task->query;
-        bool is_free = task->isolate == isolate &&
+        bool is_free = task->isolate == isolate && needs_listing(loop, query) == for_listing &&
                        kafka_commits_is_free(loop->session->commits, query->consumer_group, isolate,
                                              loop->now_ms);
         struct task **list = is_free ? &picked : &loop->waiting;
@@ -82,19 +90,26 @@ static struct task *pick_tasks(struct loop *loop, bool isolate, size_t *ret_coun
     return picked;
 }
 
+static void begin_batch(struct loop *loop, bool isolate, bool for_listing)
+{
+    size_t count;
+    struct task *tasks = pick_tasks(loop, isolate, for_listing, &count);
+    if (tasks == NULL)
+        return;
+    struct kafka_batch *batch = kafka_batch_new(loop->session, tasks, count, isolate, loop->now_ms);
+    DL_APPEND(loop->batches, batch);
+    kafka_progress_begin(batch);
+}
+
+/* Where a listing is needed, it comes first: it is for the topics of the others, too. */
 static void begin_batches(struct loop *loop)
 {
     struct kafka_session *session = loop->session;
     if (loop->waiting == NULL || must_gather(loop))
         return;
     for (int isolate = 0; isolate < 2; isolate++) {
-        size_t count;
-        struct task *tasks = pick_tasks(loop, isolate, &count);
-        if (tasks == NULL)
-            continue;
-        struct kafka_batch *batch = kafka_batch_new(session, tasks, count, isolate, loop->now_ms);
-        DL_APPEND(loop->batches, batch);
-        kafka_progress_begin(batch);
+        begin_batch(loop, isolate, true);
+        begin_batch(loop, isolate, false);
     }
     kafka_persistence_forget_old(&session->persistence, loop->now_ms);
     kafka_members_forget_old(session->members, loop->now_ms);
@@ -104,24 +119,25 @@ static void begin_batches(struct loop *loop)
 
 static bool receive_metadata(const struct loop *loop, struct error *error)
 {
-    _cleanup_(error_done) struct error reason = {0};
-    struct kafka_batch *batch;
-    switch (kafka_metadata_receive(loop->session->metadata, &reason)) {
-    case KAFKA_METADATA_NOTHING:
-        return true;
-    case KAFKA_METADATA_RECEIVED:
-        DL_FOREACH(loop->batches, batch)
-            kafka_progress_metadata(batch);
-        return true;
-    case KAFKA_METADATA_FAILED:
-        DL_FOREACH(loop->batches, batch)
-            kafka_progress_metadata_failed(batch);
-        return true;
-    case KAFKA_METADATA_LOST:
-        break;
+    for (;;) {
+        _cleanup_(error_done) struct error reason = {0};
+        struct kafka_batch *batch;
+        switch (kafka_metadata_receive(loop->session->metadata, &reason)) {
+        case KAFKA_METADATA_NOTHING:
+            return true;
+        case KAFKA_METADATA_RECEIVED:
+            DL_FOREACH(loop->batches, batch)
+                kafka_progress_metadata(batch);
+            break;
+        case KAFKA_METADATA_FAILED:
+            DL_FOREACH(loop->batches, batch)
+                kafka_progress_metadata_failed(batch);
+            break;
+        case KAFKA_METADATA_LOST:
+            error_move(error, &reason);
+            return false;
+        }
     }
-    error_move(error, &reason);
-    return false;
 }
 
 static void progress_members(const struct loop *loop)
@@ -190,7 +206,8 @@ static bool has_tasks(const struct loop *loop)
 
 static int64_t next_ms(const struct loop *loop)
 {
-    int64_t next_ms = kafka_commits_next_ms(loop->session->commits, loop->now_ms);
+    int64_t next_ms = MIN(kafka_commits_next_ms(loop->session->commits, loop->now_ms),
+                          kafka_metadata_next_ms(loop->session->metadata));
     const struct kafka_batch *batch;
     const struct task *task;
     DL_FOREACH(loop->batches, batch)

@@ -215,11 +215,11 @@ static bool has_too_many_topics(const rd_kafka_topic_partition_list_t *partition
     return count > KAFKA_SELECTION_MAX_TOPICS;
 }
 
-/* The number of the request for metadata that the topics of the commits need; 0: none. */
-static uint64_t metadata_needed(struct kafka_metadata *metadata,
-                                const rd_kafka_topic_partition_list_t *partitions)
+/* The metadata that the topics of the commits need. */
+static struct kafka_metadata_need need_of(struct kafka_metadata *metadata,
+                                          const rd_kafka_topic_partition_list_t *partitions)
 {
-    uint64_t needed = 0;
+    struct kafka_metadata_need need = {0};
     const char *last = NULL;
     for (int i = 0; i < partitions->cnt; i++) {
         const rd_kafka_topic_partition_t *result = &partitions->elems[i];
@@ -227,10 +227,10 @@ static uint64_t metadata_needed(struct kafka_metadata *metadata,
             continue;
         last = result->topic;
         const struct kafka_topic *topic = kafka_metadata_topic_for(metadata, result->topic);
-        uint64_t number = topic == NULL ? 0 : kafka_metadata_need_topic(metadata, topic);
-        needed = number > needed ? number : needed;
+        if (topic != NULL)
+            kafka_metadata_need_topic(metadata, topic, &need);
     }
-    return needed;
+    return need;
 }
 
 static void take_partitions(struct kafka_batch_group *group,
@@ -413,10 +413,11 @@ static void try_to_answer(struct kafka_batch_task *batch_task)
 
 void kafka_progress_begin(struct kafka_batch *batch)
 {
-    if (batch->metadata_request > 0)
-        kafka_metadata_request(batch->session->metadata, batch->metadata_request);
-    else
+    struct kafka_metadata *metadata = batch->session->metadata;
+    if (kafka_metadata_has(metadata, &batch->need))
         send_requests(batch);
+    else
+        kafka_metadata_request(metadata, &batch->need);
 }
 
 static void try_group(const struct kafka_batch_group *group)
@@ -435,13 +436,13 @@ static void try_batch(struct kafka_batch *batch)
 void kafka_progress_metadata(struct kafka_batch *batch)
 {
     struct kafka_metadata *metadata = batch->session->metadata;
-    if (!batch->is_sent && kafka_metadata_has(metadata, batch->metadata_request))
+    if (!batch->is_sent && kafka_metadata_has(metadata, &batch->need))
         send_requests(batch);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next) {
         const char *reason = NULL;
         bool is_timeout;
         if (group->stage != KAFKA_GROUP_AWAITS_METADATA ||
-            !kafka_metadata_has(metadata, group->metadata_request))
+            !kafka_metadata_has(metadata, &group->need))
             continue;
         rd_kafka_event_t *event = TAKE(group->commits_event);
         take_commits(group, kafka_commits_result(event, &reason, &is_timeout));
@@ -455,10 +456,10 @@ void kafka_progress_metadata_failed(struct kafka_batch *batch)
     if (batch->open == 0)
         return;
     if (!batch->is_sent)
-        kafka_metadata_request(batch->session->metadata, batch->metadata_request);
+        kafka_metadata_request(batch->session->metadata, &batch->need);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
         if (group->stage == KAFKA_GROUP_AWAITS_METADATA && group->open > 0)
-            kafka_metadata_request(batch->session->metadata, group->metadata_request);
+            kafka_metadata_request(batch->session->metadata, &group->need);
 }
 
 void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *event)
@@ -474,14 +475,15 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
     else if (may_name_topics && has_too_many_topics(partitions))
         group_fail_too_many_topics(group);
     else {
-        group->metadata_request = may_name_topics ? metadata_needed(metadata, partitions) : 0;
-        if (group->metadata_request > 0) {
-            group->stage = KAFKA_GROUP_AWAITS_METADATA;
-            group->commits_event = TAKE(event);
-            kafka_metadata_request(metadata, group->metadata_request);
-        } else {
+        if (may_name_topics)
+            group->need = need_of(metadata, partitions);
+        if (kafka_metadata_has(metadata, &group->need)) {
             take_commits(group, partitions);
             try_group(group);
+        } else {
+            group->stage = KAFKA_GROUP_AWAITS_METADATA;
+            group->commits_event = TAKE(event);
+            kafka_metadata_request(metadata, &group->need);
         }
     }
     if (event != NULL)

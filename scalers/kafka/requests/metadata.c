@@ -28,14 +28,27 @@ static const int tries_ms[] = {300, 600, 900};
 /* All tries may have met the one that hangs. */
 enum { MAX_FAILURES = 2 };
 
+/* A listing that failed is sent again so much later: where its answer was too long, the library has
+ * closed the connection, with all requests on it. */
+enum { LIST_AGAIN_MS = 500 };
+
 /* A request for metadata, on a thread of its own. */
 struct request {
     struct kafka_background_call base;
     rd_kafka_t *rk;
-    bool is_for_all;
+    enum kafka_metadata_kind kind;
+    uint64_t number;
     int64_t sent_ms;
     rd_kafka_resp_err_t error;
     const rd_kafka_metadata_t *result;
+};
+
+/* The requests of one kind. */
+struct requests {
+    struct request *running;
+    uint64_t received;    /* the number of the last one that was answered */
+    uint64_t wanted;      /* the last one that somebody needs */
+    struct error failure; /* of the last one; none where it was answered */
 };
 
 struct kafka_metadata {
@@ -43,16 +56,12 @@ struct kafka_metadata {
     struct kafka_topic *topics;
     struct kafka_pattern *patterns;
     struct kafka_background *background;
-    struct request *request; /* the one that is running */
-    /* Numbers of requests: the last one that was sent, that was answered, that somebody needs. */
-    uint64_t started;
-    uint64_t received;
-    uint64_t wanted;
-    bool next_is_for_all;
+    struct requests requests[KAFKA_METADATA_KINDS];
+    uint64_t started;      /* the number of the last request */
+    int64_t list_again_ms; /* no listing is sent before */
     bool has_too_many_topics;
-    unsigned failures;     /* in a row */
+    unsigned failures;     /* in a row, but for listings, which may just be too long */
     int64_t unanswered_ms; /* when the first of them was sent */
-    struct error failure;  /* of the last of them */
 };
 
 struct kafka_metadata *kafka_metadata_new(struct kafka_client *client)
@@ -121,10 +130,12 @@ static void request_free(struct request *request)
 void kafka_metadata_free(struct kafka_metadata *metadata)
 {
     kafka_background_free(metadata->background);
-    if (metadata->request != NULL)
-        request_free(metadata->request);
+    for (size_t i = 0; i < KAFKA_METADATA_KINDS; i++) {
+        if (metadata->requests[i].running != NULL)
+            request_free(metadata->requests[i].running);
+        error_done(&metadata->requests[i].failure);
+    }
     forget_unused(metadata, CLOCK_NEVER);
-    error_done(&metadata->failure);
     free(metadata);
 }
 
@@ -179,94 +190,167 @@ struct kafka_pattern *kafka_metadata_pattern_for(struct kafka_metadata *metadata
 
 /* ---- which request to wait for ---- */
 
-uint64_t kafka_metadata_need_topic(const struct kafka_metadata *metadata,
-                                   const struct kafka_topic *topic)
+static bool is_running(const struct kafka_metadata *metadata, enum kafka_metadata_kind kind)
+{
+    return metadata->requests[kind].running != NULL;
+}
+
+/* Until when the topics wait for the listing; 0: for none, or they have waited long enough. */
+static int64_t listing_until_ms(const struct kafka_metadata *metadata)
+{
+    const struct requests *listings = &metadata->requests[KAFKA_METADATA_LISTING];
+    if (listings->running == NULL || error_is_set(&listings->failure))
+        return 0;
+    int64_t until_ms = listings->running->sent_ms + tries_ms[0];
+    return until_ms > clock_now_ms() ? until_ms : 0;
+}
+
+/* A running request answers for what was known when it was sent. */
+static uint64_t number_for(const struct kafka_metadata *metadata, enum kafka_metadata_kind kind,
+                           uint64_t first_request)
+{
+    const struct request *running = metadata->requests[kind].running;
+    bool is_covered = running != NULL && first_request <= running->number;
+    return is_covered ? running->number : metadata->started + 1;
+}
+
+static void add_number(struct kafka_metadata_need *need, enum kafka_metadata_kind kind,
+                       uint64_t number)
+{
+    need->numbers[kind] = MAX(need->numbers[kind], number);
+}
+
+void kafka_metadata_need_topic(const struct kafka_metadata *metadata,
+                               const struct kafka_topic *topic, struct kafka_metadata_need *need)
 {
     int64_t now_ms = clock_now_ms();
     bool is_confirmed = now_ms - topic->confirmed_ms <= CONFIRMED_MS;
     int64_t fresh_ms = is_confirmed ? CONFIRMED_FRESH_MS : FRESH_MS;
     if (topic->received_ms > 0 && now_ms - topic->received_ms <= fresh_ms && !topic->is_outdated)
-        return 0;
-    /* The running request answers for what was known when it was sent. */
-    bool is_covered = metadata->request != NULL && topic->first_request <= metadata->started;
-    return is_covered ? metadata->started : metadata->started + 1;
+        return;
+    enum kafka_metadata_kind kind =
+        listing_until_ms(metadata) > 0 ? KAFKA_METADATA_LISTING : KAFKA_METADATA_TOPICS;
+    add_number(need, KAFKA_METADATA_TOPICS, number_for(metadata, kind, topic->first_request));
 }
 
 /* A request for those that are known is enough for leaders. */
-static uint64_t need_outdated(const struct kafka_metadata *metadata,
-                              const struct kafka_pattern *pattern)
+static void need_outdated(const struct kafka_metadata *metadata,
+                          const struct kafka_pattern *pattern, struct kafka_metadata_need *need)
 {
-    uint64_t number = 0;
     if (pattern->count > KAFKA_SELECTION_MAX_TOPICS ||
         pattern->partitions > KAFKA_SELECTION_MAX_PARTITIONS)
-        return 0; /* it has not all of them, and cannot be measured */
+        return; /* it has not all of them, and cannot be measured */
     for (size_t i = 0; i < pattern->count; i++) {
         const struct kafka_topic *topic = pattern->topics[i];
         if (topic != NULL && topic->is_outdated)
-            number = MAX(number, kafka_metadata_need_topic(metadata, topic));
+            kafka_metadata_need_topic(metadata, topic, need);
     }
-    return number;
 }
 
-uint64_t kafka_metadata_need_pattern(struct kafka_metadata *metadata,
-                                     const struct kafka_pattern *pattern)
+static bool is_listed(const struct kafka_pattern *pattern)
 {
-    if (pattern->received_ms > 0 && clock_now_ms() - pattern->received_ms <= FRESH_MS)
-        return need_outdated(metadata, pattern);
-    bool is_for_all = metadata->request != NULL && metadata->request->is_for_all;
-    uint64_t running = is_for_all ? metadata->started : 0;
-    if (pattern->first_request <= running)
-        return running;
-    metadata->next_is_for_all = true; /* the running one was sent before there was the pattern */
-    return metadata->started + 1;
+    return pattern->received_ms > 0 && clock_now_ms() - pattern->received_ms <= FRESH_MS;
+}
+
+bool kafka_metadata_needs_listing(const struct kafka_metadata *metadata, const char *text)
+{
+    const struct kafka_pattern *pattern = pattern_find(metadata, text);
+    return pattern == NULL || !is_listed(pattern);
+}
+
+void kafka_metadata_need_pattern(const struct kafka_metadata *metadata,
+                                 const struct kafka_pattern *pattern,
+                                 struct kafka_metadata_need *need)
+{
+    if (is_listed(pattern))
+        need_outdated(metadata, pattern, need);
+    else
+        add_number(need, KAFKA_METADATA_LISTING,
+                   number_for(metadata, KAFKA_METADATA_LISTING, pattern->first_request));
 }
 
 /* ---- a request ---- */
 
+/* An answer that is too long is one, too. */
+static bool is_answer(rd_kafka_resp_err_t error)
+{
+    return error == RD_KAFKA_RESP_ERR_NO_ERROR || error == RD_KAFKA_RESP_ERR__BAD_MSG;
+}
+
 static void request_metadata(struct kafka_background_call *base)
 {
     struct request *request = (struct request *)base;
-    request->error = RD_KAFKA_RESP_ERR__TIMED_OUT;
-    for (size_t i = 0; i < ARRAY_LENGTH(tries_ms) && request->error != RD_KAFKA_RESP_ERR_NO_ERROR;
-         i++)
-        request->error = rd_kafka_metadata(request->rk, request->is_for_all, NULL, &request->result,
-                                           tries_ms[i]);
+    bool is_for_all = request->kind == KAFKA_METADATA_LISTING;
+    bool has_answer = false;
+    for (size_t i = 0; i < ARRAY_LENGTH(tries_ms) && !has_answer; i++) {
+        request->error =
+            rd_kafka_metadata(request->rk, is_for_all, NULL, &request->result, tries_ms[i]);
+        has_answer = is_answer(request->error);
+    }
 }
 
-/* With no topic at all the request would be for all of the cluster (workaround 7). */
-static void start(struct kafka_metadata *metadata)
+static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_kind kind)
 {
-    if (metadata->request != NULL || metadata->wanted <= metadata->received)
-        return;
-    bool is_for_all = metadata->next_is_for_all;
-    if (metadata->topics == NULL && !is_for_all) {
-        metadata->received = metadata->started = metadata->wanted;
-        return;
-    }
     struct request *request = memory_new(sizeof(*request));
     *request = (struct request){.base = {.run = request_metadata},
                                 .rk = metadata->client->rk,
-                                .is_for_all = is_for_all,
+                                .kind = kind,
+                                .number = metadata->started + 1,
                                 .sent_ms = clock_now_ms()};
     if (!kafka_background_start(metadata->background, &request->base)) {
-        free(request); /* tried again with the next one that is wanted */
+        metadata->list_again_ms = request->sent_ms + LIST_AGAIN_MS;
+        free(request); /* tried again, for topics with whatever comes next */
         return;
     }
-    metadata->request = request;
-    metadata->next_is_for_all = false;
+    metadata->requests[kind].running = request;
     metadata->started++;
 }
 
-void kafka_metadata_request(struct kafka_metadata *metadata, uint64_t number)
+static bool is_wanted(const struct kafka_metadata *metadata, enum kafka_metadata_kind kind)
 {
-    if (number > metadata->wanted)
-        metadata->wanted = number;
+    const struct requests *requests = &metadata->requests[kind];
+    return requests->running == NULL && requests->wanted > requests->received;
+}
+
+/* A listing goes first, as it answers for the topics, too. With no topic at all their request would
+ * be for all of the cluster (workaround 7). */
+static void start(struct kafka_metadata *metadata)
+{
+    struct requests *topics = &metadata->requests[KAFKA_METADATA_TOPICS];
+    if (is_wanted(metadata, KAFKA_METADATA_LISTING) && clock_now_ms() >= metadata->list_again_ms)
+        start_request(metadata, KAFKA_METADATA_LISTING);
+    if (!is_wanted(metadata, KAFKA_METADATA_TOPICS) || listing_until_ms(metadata) > 0)
+        return;
+    if (metadata->topics != NULL)
+        start_request(metadata, KAFKA_METADATA_TOPICS);
+    else {
+        topics->received = topics->wanted;
+        metadata->started = MAX(metadata->started, topics->wanted);
+    }
+}
+
+void kafka_metadata_request(struct kafka_metadata *metadata, const struct kafka_metadata_need *need)
+{
+    for (size_t i = 0; i < KAFKA_METADATA_KINDS; i++)
+        metadata->requests[i].wanted = MAX(metadata->requests[i].wanted, need->numbers[i]);
     start(metadata);
 }
 
-bool kafka_metadata_has(const struct kafka_metadata *metadata, uint64_t number)
+bool kafka_metadata_has(const struct kafka_metadata *metadata,
+                        const struct kafka_metadata_need *need)
 {
-    return metadata->received >= number;
+    bool has = true;
+    for (size_t i = 0; i < KAFKA_METADATA_KINDS; i++)
+        has = has && metadata->requests[i].received >= need->numbers[i];
+    return has;
+}
+
+int64_t kafka_metadata_next_ms(const struct kafka_metadata *metadata)
+{
+    int64_t until_ms = listing_until_ms(metadata);
+    if (is_wanted(metadata, KAFKA_METADATA_LISTING))
+        return metadata->list_again_ms;
+    return is_wanted(metadata, KAFKA_METADATA_TOPICS) && until_ms > 0 ? until_ms : CLOCK_NEVER;
 }
 
 /* ---- its answer ---- */
@@ -310,12 +394,13 @@ static void pattern_match(struct kafka_metadata *metadata, struct kafka_pattern 
     pattern->topics[pattern->count - 1] = kafka_metadata_topic_for(metadata, topic->topic);
 }
 
-static void take_patterns(struct kafka_metadata *metadata, const rd_kafka_metadata_t *result,
+static void take_patterns(struct kafka_metadata *metadata, const struct request *request,
                           int64_t now_ms)
 {
+    const rd_kafka_metadata_t *result = request->result;
     for (struct kafka_pattern *pattern = metadata->patterns; pattern != NULL;
          pattern = pattern->hh.next) {
-        if (pattern->first_request > metadata->started)
+        if (pattern->first_request > request->number)
             continue; /* it came after the request was sent, and waits for the next */
         pattern->count = 0;
         pattern->partitions = 0;
@@ -325,50 +410,63 @@ static void take_patterns(struct kafka_metadata *metadata, const rd_kafka_metada
     }
 }
 
+/* A request that was sent later may have been answered sooner: what is known of it stays. */
 static void take_result(struct kafka_metadata *metadata, const struct request *request)
 {
     const rd_kafka_metadata_t *result = request->result;
     int64_t now_ms = clock_now_ms();
     for (struct kafka_topic *topic = metadata->topics; topic != NULL; topic = topic->hh.next)
-        if (topic->first_request <= metadata->started) {
+        if (topic->first_request <= request->number && topic->last_request <= request->number) {
             topic->received_ms = 0;
             topic->is_outdated = false;
         }
-    if (request->is_for_all)
-        take_patterns(metadata, result, now_ms);
+    if (request->kind == KAFKA_METADATA_LISTING)
+        take_patterns(metadata, request, now_ms);
+    else
+        metadata->has_too_many_topics =
+            result->topic_cnt > 2 * (int)HASH_COUNT(metadata->topics) + SPARE_TOPICS;
     for (int i = 0; i < result->topic_cnt; i++) {
         struct kafka_topic *topic;
         HASH_FIND_STR(metadata->topics, result->topics[i].topic, topic);
-        if (topic != NULL)
-            take_topic(topic, &result->topics[i], now_ms);
+        if (topic == NULL || topic->last_request > request->number)
+            continue;
+        topic->last_request = request->number;
+        take_topic(topic, &result->topics[i], now_ms);
     }
-    if (!request->is_for_all)
-        metadata->has_too_many_topics =
-            result->topic_cnt > 2 * (int)HASH_COUNT(metadata->topics) + SPARE_TOPICS;
-    forget_unused(metadata, now_ms - KAFKA_FORGET_MS);
 }
 
 static void succeed(struct kafka_metadata *metadata, const struct request *request)
 {
+    struct requests *topics = &metadata->requests[KAFKA_METADATA_TOPICS];
+    struct requests *requests = &metadata->requests[request->kind];
     take_result(metadata, request);
-    metadata->received = metadata->started;
+    topics->received = MAX(topics->received, request->number);
+    requests->received = MAX(requests->received, request->number);
     metadata->failures = 0;
-    error_done(&metadata->failure);
+    error_done(&requests->failure);
     kafka_client_note_answer(metadata->client);
     kafka_client_clear_errors(metadata->client);
 }
 
+/* It is not wanted any more, unless somebody still waits. */
 static enum kafka_metadata_event fail(struct kafka_metadata *metadata,
                                       const struct request *request, struct error *error)
 {
-    const struct kafka_client *client = metadata->client;
+    struct kafka_client *client = metadata->client;
+    struct requests *requests = &metadata->requests[request->kind];
+    bool is_listing = request->kind == KAFKA_METADATA_LISTING;
     _cleanup_(memory_free) char *what = text_format("no broker answers a request for metadata: %s",
                                                     rd_kafka_err2str(request->error));
     kafka_client_fail(client, error, what);
-    error_copy(&metadata->failure, error);
-    metadata->next_is_for_all = metadata->next_is_for_all || request->is_for_all;
-    if (metadata->failures++ == 0)
+    error_copy(&requests->failure, error);
+    requests->wanted = requests->received;
+    if (is_answer(request->error))
+        kafka_client_note_answer(client);
+    if (is_listing)
+        metadata->list_again_ms = clock_now_ms() + LIST_AGAIN_MS;
+    if (metadata->failures == 0)
         metadata->unanswered_ms = request->sent_ms;
+    metadata->failures += !is_listing;
     bool is_silent = client->answered_ms < metadata->unanswered_ms;
     bool is_lost = client->all_down_ms != 0 || metadata->failures >= MAX_FAILURES;
     return is_silent && is_lost ? KAFKA_METADATA_LOST : KAFKA_METADATA_FAILED;
@@ -377,25 +475,28 @@ static enum kafka_metadata_event fail(struct kafka_metadata *metadata,
 enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata,
                                                  struct error *error)
 {
+    enum kafka_metadata_event event = KAFKA_METADATA_NOTHING;
     struct request *request = (struct request *)kafka_background_next(metadata->background);
-    if (request == NULL)
-        return KAFKA_METADATA_NOTHING;
-    metadata->request = NULL;
-    kafka_client_poll(metadata->client);
-    enum kafka_metadata_event event = KAFKA_METADATA_RECEIVED;
-    if (request->error == RD_KAFKA_RESP_ERR_NO_ERROR)
-        succeed(metadata, request);
-    else
-        event = fail(metadata, request, error);
-    request_free(request);
-    if (event == KAFKA_METADATA_RECEIVED)
+    if (request != NULL) {
+        metadata->requests[request->kind].running = NULL;
+        kafka_client_poll(metadata->client);
+        event = KAFKA_METADATA_RECEIVED;
+        if (request->error == RD_KAFKA_RESP_ERR_NO_ERROR)
+            succeed(metadata, request);
+        else
+            event = fail(metadata, request, error);
+        request_free(request);
+        forget_unused(metadata, clock_now_ms() - KAFKA_FORGET_MS);
+    }
+    if (event != KAFKA_METADATA_LOST)
         start(metadata);
     return event;
 }
 
-const struct error *kafka_metadata_failure(const struct kafka_metadata *metadata)
+const struct error *kafka_metadata_failure(const struct kafka_metadata *metadata,
+                                           enum kafka_metadata_kind kind)
 {
-    return &metadata->failure;
+    return &metadata->requests[kind].failure;
 }
 
 /* ---- what is known of a topic ---- */
@@ -428,7 +529,8 @@ bool kafka_metadata_need_renewal(const struct kafka_metadata *metadata)
 
 bool kafka_metadata_is_quiet(const struct kafka_metadata *metadata)
 {
-    return metadata->request == NULL;
+    return !is_running(metadata, KAFKA_METADATA_TOPICS) &&
+           !is_running(metadata, KAFKA_METADATA_LISTING);
 }
 
 void kafka_metadata_close_handle(struct kafka_metadata *metadata)

@@ -1,13 +1,18 @@
 /*
  * Which topics there are, which partitions they have, and which brokers lead them.
  *
- * One request is for all topics in use, or for all of the cluster where a pattern is; it runs in
- * the background, one at a time, and they are numbered from 1. Who needs something that is not
- * known well enough learns the number of the request to wait for:
+ * A request is for all topics in use, or, where a pattern is, for all of the cluster: a listing,
+ * which answers for the topics in use, too. Requests run in the background, and are numbered from
+ * 1. Who needs something that is not known well enough learns the numbers to wait for:
  *
- *     uint64_t number = max(kafka_metadata_need_topic(), kafka_metadata_need_pattern(), ...)
- *     kafka_metadata_request(metadata, number);
- *     ... event_fd is readable: kafka_metadata_receive(), until kafka_metadata_has(number)
+ *     struct kafka_metadata_need need = {0};
+ *     kafka_metadata_need_topic(), kafka_metadata_need_pattern(), ... of all that is needed
+ *     kafka_metadata_request(metadata, &need);
+ *     ... event_fd is readable: kafka_metadata_receive(), until kafka_metadata_has(&need)
+ *
+ * A cluster may be too large to be listed, or too slow. So the topics in use wait for a listing for
+ * a short time only, and not at all once one has failed, until one is answered again: they are
+ * requested beside it. There is one request of each kind at a time.
  *
  * Threads: the measuring thread. Owner: the session.
  */
@@ -27,6 +32,7 @@ struct kafka_topic {
     int64_t received_ms;       /* 0: nothing is known */
     int64_t confirmed_ms;      /* see kafka_metadata_confirm() */
     uint64_t first_request;    /* the first one that can answer for it */
+    uint64_t last_request;     /* the one that what is known comes from; 0: nothing is */
     bool is_outdated;          /* what is known turned out wrong, and that was not answered yet */
     rd_kafka_resp_err_t error; /* of the topic as a whole */
     int32_t *leaders;          /* a broker's id per partition; -1: none */
@@ -48,6 +54,17 @@ struct kafka_pattern {
     UT_hash_handle hh;
 };
 
+enum kafka_metadata_kind {
+    KAFKA_METADATA_TOPICS, /* a request for all topics in use */
+    KAFKA_METADATA_LISTING,
+    KAFKA_METADATA_KINDS,
+};
+
+/* By kind: a request with this number, or a later one, must be answered. 0: none. */
+struct kafka_metadata_need {
+    uint64_t numbers[KAFKA_METADATA_KINDS];
+};
+
 struct kafka_metadata;
 
 struct kafka_metadata *kafka_metadata_new(struct kafka_client *client);
@@ -67,19 +84,27 @@ struct kafka_pattern *kafka_metadata_pattern_for(struct kafka_metadata *metadata
 const struct kafka_pattern *kafka_metadata_find_pattern(const struct kafka_metadata *metadata,
                                                         const char *text);
 
-/* The number of the request to wait for. 0: the topic, or pattern, is known well enough. Where a
- * pattern needs another request than the one that is running, the next one is for all of the
- * cluster, whoever sends it. */
-uint64_t kafka_metadata_need_topic(const struct kafka_metadata *metadata,
-                                   const struct kafka_topic *topic);
-uint64_t kafka_metadata_need_pattern(struct kafka_metadata *metadata,
-                                     const struct kafka_pattern *pattern);
+/* Adds the request to wait for to the need, unless the topic, or pattern, is known well enough. */
+void kafka_metadata_need_topic(const struct kafka_metadata *metadata,
+                               const struct kafka_topic *topic, struct kafka_metadata_need *need);
+void kafka_metadata_need_pattern(const struct kafka_metadata *metadata,
+                                 const struct kafka_pattern *pattern,
+                                 struct kafka_metadata_need *need);
 
-/* Sees to it that the request with this number is sent, once the one before has ended. */
-void kafka_metadata_request(struct kafka_metadata *metadata, uint64_t number);
+/* Whether the pattern with this text, which there may not be yet, needs a listing. */
+bool kafka_metadata_needs_listing(const struct kafka_metadata *metadata, const char *text);
 
-/* Whether the request with this number has been answered. */
-bool kafka_metadata_has(const struct kafka_metadata *metadata, uint64_t number);
+/* Sees to it that the requests that are needed are sent, each in its time. */
+void kafka_metadata_request(struct kafka_metadata *metadata,
+                            const struct kafka_metadata_need *need);
+
+/* Whether all that is needed has been answered. */
+bool kafka_metadata_has(const struct kafka_metadata *metadata,
+                        const struct kafka_metadata_need *need);
+
+/* When kafka_metadata_receive() is to be called at the latest, as a request is to be sent again.
+ * CLOCK_NEVER: once event_fd is readable. */
+int64_t kafka_metadata_next_ms(const struct kafka_metadata *metadata);
 
 enum kafka_metadata_event {
     KAFKA_METADATA_NOTHING,
@@ -87,11 +112,13 @@ enum kafka_metadata_event {
     KAFKA_METADATA_FAILED, /* the error says why; who waits calls kafka_metadata_request() again */
     KAFKA_METADATA_LOST,   /* the error says why, and no broker has answered anything since */
 };
+/* Takes an answer, and sends what can be sent now. It is called until there is none. */
 enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata,
                                                  struct error *error);
 
-/* Why the last request failed; no error: it was answered, or none has ended yet. */
-const struct error *kafka_metadata_failure(const struct kafka_metadata *metadata);
+/* Why the last request of this kind failed; no error: it was answered, or none has ended yet. */
+const struct error *kafka_metadata_failure(const struct kafka_metadata *metadata,
+                                           enum kafka_metadata_kind kind);
 
 /* The id of the broker that leads the partition. -1: none is known. */
 int32_t kafka_metadata_leader(const struct kafka_topic *topic, int32_t partition);
