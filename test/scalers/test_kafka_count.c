@@ -243,6 +243,17 @@ static void a_reading_is_the_sum_of_the_partitions(void **state)
     assert_true(reading.waiting == 5 && reading.arrived == 30 && reading.partitions == 1);
 }
 
+static void empty_partitions_that_count_1_are_not_less_than_nothing_consumed(void **state)
+{
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < PARTITIONS; i++)
+        set(fixture, i, NO_COMMIT, 0);
+    fixture->query.offset_reset_policy = KAFKA_RESET_LATEST;
+    const struct reading reading = kafka_count_reading(&fixture->batch_task, 1);
+    assert_true(reading.waiting == PARTITIONS && reading.arrived == 0);
+    assert_true(reading.consumed == 0);
+}
+
 /* It is neither work nor a reason for a replica, but keeps the workload active. */
 static void persistent_lag_counts_for_activation_only(void **state)
 {
@@ -466,6 +477,7 @@ int main(void)
         TEST(a_task_is_complete_without_partitions_that_it_does_not_count),
         TEST(an_offset_is_a_number_or_an_error),
         TEST(a_reading_is_the_sum_of_the_partitions),
+        TEST(empty_partitions_that_count_1_are_not_less_than_nothing_consumed),
         TEST(persistent_lag_counts_for_activation_only),
         TEST(lag_that_was_measured_all_along_is_persistent),
         TEST(lag_after_an_outage_of_the_coordinator_is_not_persistent),

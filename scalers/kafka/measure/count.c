@@ -124,8 +124,9 @@ struct reading kafka_count_reading(const struct kafka_batch_task *batch_task, in
     reading.partitions = reading.partitions_with_lag = 0;
     for (size_t i = 0; i < batch_task->count; i++)
         add_topic(&reading, batch_task, batch_task->topics[i], now_ms);
-    /* Not the sum of the commits: a first one would count all that was before it. */
-    reading.consumed = reading.arrived - reading.waiting_for_activation;
+    /* Not the sum of the commits: a first one would count all that was before it. A partition that
+     * is empty, and has no commit, may count 1. */
+    reading.consumed = fmax(0, reading.arrived - reading.waiting_for_activation);
     if (batch_task->task->wants & READING_CONSUMERS)
         reading.consumers = kafka_count_consumers(
             batch_task, kafka_members_assigned(batch->session->members, batch_task->group->name,
