@@ -5,7 +5,7 @@
 #include "base/memory.h"
 
 /* While brokers disagree on who coordinates a group, each new handle soon needs a renewal, too. */
-enum { RENEW_MS = 2000 };
+enum { MAIN_RENEW_MS = 2000 };
 
 bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
                            struct error *error)
@@ -63,8 +63,8 @@ bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
     bool has_too_many_topics = kafka_metadata_need_renewal(session->metadata);
     kafka_commits_maintain(session->commits, now_ms);
     if (!(has_too_many_topics || kafka_commits_need_renewal(session->commits)) ||
-        now_ms - client->opened_ms < RENEW_MS || now_ms - session->renewal_ms < RENEW_MS ||
-        !is_quiet(session))
+        now_ms - client->opened_ms < MAIN_RENEW_MS ||
+        now_ms - session->renewal_ms < MAIN_RENEW_MS || !is_quiet(session))
         return false;
     session->renewal_ms = now_ms;
     rd_kafka_t *rk = kafka_client_new_main_handle(client, &error);

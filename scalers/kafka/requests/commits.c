@@ -8,10 +8,10 @@
 #include <string.h>
 
 enum {
-    SILENT_MS = 1000,    /* a call on the main handle that is so old is also sent on the second */
-    RENEW_MS = 2000,     /* the second handle is not renewed again within this time */
-    STALE_MS = 500,      /* ... nor within this one where its coordinator is stale */
-    IDLE_MS = 60 * 1000, /* ... and ended when it has not been used for so long */
+    SILENT_MS = 1000, /* a call on the main handle that is so old is also sent on the second */
+    SECOND_RENEW_MS = 2000, /* the second handle is not renewed again within this time */
+    STALE_MS = 500,         /* ... nor within this one where its coordinator is stale */
+    IDLE_MS = 60 * 1000,    /* ... and ended when it has not been used for so long */
     MAX_MOVED = 16, /* groups, so that a cluster that stalls as a whole costs few requests more */
 };
 
@@ -176,7 +176,7 @@ static bool uses_second(const struct kafka_commits *commits, const char *group, 
 
 static int64_t renewable_ms(const struct handle *second)
 {
-    return second->opened_ms + (second->state == HANDLE_STALE ? STALE_MS : RENEW_MS);
+    return second->opened_ms + (second->state == HANDLE_STALE ? STALE_MS : SECOND_RENEW_MS);
 }
 
 static bool may_renew(const struct handle *second, int64_t now_ms)

@@ -2,7 +2,8 @@
  * The first and last offsets of partitions, requested from the brokers that lead them.
  *
  * Each broker has its own calls, on a thread, one at a time, so that one that hangs delays only
- * what it leads; and a call has a limit (workaround 9 of client.h).
+ * what it leads, unless 32 hang, which is how many threads there are; and a call has a limit
+ * (workaround 9 of client.h).
  *
  * Threads: the functions are for the measuring thread. Owner: the session.
  */
