@@ -69,6 +69,34 @@ static void a_pattern_that_comes_during_a_listing_gets_one_of_its_own(void **sta
     kafka_client_close(&client);
 }
 
+/* The topics that others name are requested beside it after a short time. */
+static void a_listing_that_takes_long_is_not_waited_for(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_metadata_need listing = {0};
+    struct kafka_metadata_need topic = {0};
+    struct kafka_metadata_need later = {0};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
+    for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
+        rd_kafka_mock_broker_set_rtt(fixture->cluster, broker, KAFKA_MOCK_HANG_MS);
+    kafka_metadata_need_pattern(metadata, kafka_metadata_pattern_for(metadata, "^alpha-"),
+                                &listing);
+    kafka_metadata_request(metadata, &listing);
+    kafka_metadata_need_topic(metadata, kafka_metadata_topic_for(metadata, "jobs"), &topic);
+    kafka_metadata_request(metadata, &topic);
+    int64_t next_ms = kafka_metadata_next_ms(metadata);
+    if (next_ms != CLOCK_NEVER) /* a busy machine */
+        usleep((useconds_t)clock_left_ms(next_ms, KAFKA_MOCK_WITHIN_MS) * 1000);
+    assert_int_equal(kafka_metadata_receive(metadata, &error), KAFKA_METADATA_NOTHING);
+    /* Who comes now is the third. */
+    kafka_metadata_need_pattern(metadata, kafka_metadata_pattern_for(metadata, "^beta-"), &later);
+    assert_int_equal(later.numbers[KAFKA_METADATA_LISTING], 3);
+}
+
 static void a_pattern_that_is_looked_for_is_neither_made_nor_used(void **state)
 {
     struct kafka_client client = {0};
@@ -335,6 +363,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_pattern_that_comes_during_a_listing_gets_one_of_its_own),
+        TEST(a_listing_that_takes_long_is_not_waited_for),
         cmocka_unit_test(a_pattern_that_is_looked_for_is_neither_made_nor_used),
         TEST(an_isolated_pattern_is_answered_beside_another),
         TEST(a_pattern_without_topics_fails_alone),
