@@ -184,6 +184,32 @@ def test_the_address_keeps_filter_order_range_and_folds(browser, server, client,
     is_clean(browser)
 
 
+def test_the_link_to_the_content_keeps_the_page(browser, server, client, redis):
+    push(redis, "orders", 12)
+    client.metrics(queue("orders"), metric_name="", name="orders")
+    browser.open(server, "/#/trigger/shop/orders")
+    browser.wait_for_text("redis: redis-orders")
+    browser.press("Tab")
+    assert browser.evaluate("document.activeElement.innerText") == "Skip to the content"
+    browser.press("Enter")
+    browser.wait("document.activeElement.id === 'main'")
+    assert browser.evaluate("location.hash") == "#/trigger/shop/orders"
+    assert "redis: redis-orders" in browser.text()
+    assert browser.text("nav [aria-current=page]") == "Triggers"
+    is_clean(browser)
+
+
+def test_an_address_that_is_no_page_is_the_first_page(browser, server, client, redis):
+    push(redis, "orders", 12)
+    client.metrics(queue("orders"), metric_name="", name="orders")
+    browser.open(server, "/#orders")
+    browser.wait_for_text("shop/orders")
+    assert browser.text("nav [aria-current=page]") == "Triggers"
+    browser.fill("#search", "redis")
+    browser.wait("location.hash === '#/?q=redis'")
+    is_clean(browser)
+
+
 def test_a_range_that_ends_before_it_begins_is_the_last_hour(browser, server, client, redis):
     push(redis, "orders", 12)
     client.metrics(queue("orders"), metric_name="", name="orders")

@@ -2,10 +2,13 @@
 
 const lastOf = new Map(); // path -> its address when it was shown last
 
-export const path = () => (location.hash || "#/").slice(1).split("?")[0];
-export const parameters = () => new URLSearchParams(location.hash.split("?")[1] ?? "");
+// Any other fragment stands for the first page.
+const hash = () => (location.hash.startsWith("#/") ? location.hash : "#/");
+
+export const path = () => hash().slice(1).split("?")[0];
+export const parameters = () => new URLSearchParams(hash().split("?")[1] ?? "");
 export const addressOf = (wanted) => lastOf.get(wanted) ?? `#${wanted}`;
-export const remember = () => lastOf.set(path(), location.hash || "#/");
+export const remember = () => lastOf.set(path(), hash());
 
 // Of a ScaledObject, in addresses of pages and of the server.
 export const objectPath = (namespace, name) => `${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;

@@ -124,6 +124,12 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// By itself the browser would replace the address of the page with "#main".
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
+
 window.addEventListener("hashchange", show);
 listen(() => {
   if (isRehearsal() && !location.hash) location.replace("#/jobs");
