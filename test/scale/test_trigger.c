@@ -344,13 +344,13 @@ static void a_policy_that_cannot_decide_gives_no_value(void **state)
     struct trigger_policy *policy = policy_of_in_flight();
     struct recent_samples recent = {.interval_ms = INTERVAL_MS};
     for (int i = 1; i <= 2; i++) {
-        _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {0};
+        _cleanup_(trigger_policy_copy_done) struct trigger_policy_copy copy = {0};
         bool is_known = i == 1;
         decide_at(policy, &recent, i, is_known ? 30 : NAN);
-        trigger_policy_copy(policy, 0, &view);
-        assert_int_equal(view.evaluated.is_good, is_known);
-        assert_int_equal(view.effective.has_decided, is_known);
-        assert_true(!is_known || view.evaluated.evaluation.value == 30);
+        trigger_policy_copy(policy, 0, &copy);
+        assert_int_equal(copy.evaluated.is_good, is_known);
+        assert_int_equal(copy.effective.has_decided, is_known);
+        assert_true(!is_known || copy.evaluated.evaluation.value == 30);
     }
     trigger_policy_free(policy);
 }
@@ -383,20 +383,20 @@ static void the_last_changes_of_a_policy_are_kept(void **state)
     for (int i = SAME + 1; i <= INTERVALS; i++)
         decide_at(policy, &recent, i, 30 + i);
 
-    _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {0};
-    trigger_policy_copy(policy, TRIGGER_VIEW_CHANGES, &view);
-    assert_int_equal(view.change_count, TRIGGER_POLICY_CHANGES);
+    _cleanup_(trigger_policy_copy_done) struct trigger_policy_copy copy = {0};
+    trigger_policy_copy(policy, TRIGGER_COPY_CHANGES, &copy);
+    assert_int_equal(copy.change_count, TRIGGER_POLICY_CHANGES);
     const int first = INTERVALS + 1 - TRIGGER_POLICY_CHANGES;
     for (int i = first; i <= INTERVALS; i++) {
-        const struct trigger_policy_change *change = &view.changes[i - first];
+        const struct trigger_policy_change *change = &copy.changes[i - first];
         assert_int_equal(change->at_ms, i * INTERVAL_MS);
         assert_int_equal(change->replicas, 30 + i);
         assert_true(change->value == 30 + i);
         assert_true(change->active);
         assert_int_equal(change->term, POLICY_BY_IN_FLIGHT);
-        assert_ptr_equal(trigger_policy_at(&view, (i + 1) * INTERVAL_MS - 1), change);
+        assert_ptr_equal(trigger_policy_at(&copy, (i + 1) * INTERVAL_MS - 1), change);
     }
-    assert_null(trigger_policy_at(&view, first * INTERVAL_MS - 1));
+    assert_null(trigger_policy_at(&copy, first * INTERVAL_MS - 1));
     trigger_policy_free(policy);
 }
 

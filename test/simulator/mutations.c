@@ -244,7 +244,7 @@ WRAP(void, trigger_policy_decide, struct trigger_policy *policy,
 }
 
 WRAP(void, trigger_policy_copy, const struct trigger_policy *policy, unsigned extras,
-     struct trigger_policy_view *view)
+     struct trigger_policy_copy *copy)
 {
     struct follower *follower = (struct follower *)&policy->follower;
     is_read = true;
@@ -252,7 +252,7 @@ WRAP(void, trigger_policy_copy, const struct trigger_policy *policy, unsigned ex
         follower->query->recent->count > 0)
         follower->on_reading(follower, follower->query->recent);
     is_read = false;
-    __real_trigger_policy_copy(policy, extras, view);
+    __real_trigger_policy_copy(policy, extras, copy);
 }
 
 /* ---- running them ---- */

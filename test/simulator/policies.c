@@ -110,17 +110,17 @@ void policies_take_reading(const struct query *query)
 
 int64_t check_policy(const struct user *user)
 {
-    _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {0};
+    _cleanup_(trigger_policy_copy_done) struct trigger_policy_copy copy = {0};
     if (user->policy == NULL || user->query == NULL)
         return 0;
-    trigger_policy_copy(user->policy, 0, &view);
+    trigger_policy_copy(user->policy, 0, &copy);
     int64_t replicas = user->level == 0 ? 0 : levels[user->level - 1].replicas;
-    if (view.effective.has_decided != user->has_level)
+    if (copy.effective.has_decided != user->has_level)
         violated("trigger %d: its policy has decided: %d; it had a reading: %d", user->index,
-                 view.effective.has_decided, user->has_level);
-    if (view.effective.has_decided && view.effective.result.replicas != replicas)
+                 copy.effective.has_decided, user->has_level);
+    if (copy.effective.has_decided && copy.effective.result.replicas != replicas)
         violated("trigger %d: its policy says %lld replicas; by all readings it is %lld",
-                 user->index, (long long)view.effective.result.replicas, (long long)replicas);
+                 user->index, (long long)copy.effective.result.replicas, (long long)replicas);
     return replicas;
 }
 
@@ -136,15 +136,15 @@ static uint64_t observers_number(uint64_t below)
 static void observe(const struct user *user)
 {
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
-    _cleanup_(trigger_policy_view_done) struct trigger_policy_view view = {0};
+    _cleanup_(trigger_policy_copy_done) struct trigger_policy_copy copy = {0};
     _cleanup_(answer_done) struct answer answer = {0};
     if (user->query == NULL)
         return;
     query_snapshot(user->query, &snapshot);
     if (user->policy != NULL)
-        trigger_policy_copy(user->policy, TRIGGER_VIEW_WORDS, &view);
+        trigger_policy_copy(user->policy, TRIGGER_COPY_WORDS, &copy);
     const struct answer_facts facts = {.snapshot = &snapshot,
-                                       .evaluated = &view.evaluated,
+                                       .evaluated = &copy.evaluated,
                                        .rules = &user->rules,
                                        .peak = user->trigger.answers.peak};
     answer_decide(&facts, &(struct answer_call){.is_stream = true}, now_ms(), &answer);

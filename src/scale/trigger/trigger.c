@@ -64,16 +64,16 @@ static void decide_by_reading(struct follower *follower, const struct recent_sam
 }
 
 /* What trigger_observe() wants to know under the lock. */
-struct policy_copy {
+struct wanted_copy {
     unsigned extras;
-    struct trigger_policy_view *view;
+    struct trigger_policy_copy *copy;
 };
 
 static void copy_policy(const struct follower *follower, void *copy)
 {
     const struct trigger *trigger = follower->context;
-    const struct policy_copy *wanted = copy;
-    trigger_policy_copy(trigger->policy, wanted->extras, wanted->view);
+    const struct wanted_copy *wanted = copy;
+    trigger_policy_copy(trigger->policy, wanted->extras, wanted->copy);
 }
 
 void trigger_follow(struct trigger *trigger)
@@ -94,14 +94,14 @@ void trigger_unfollow(struct trigger *trigger)
 }
 
 void trigger_observe(const struct trigger *trigger, unsigned extras, struct snapshot *ret_snapshot,
-                     struct trigger_policy_view *ret_view)
+                     struct trigger_policy_copy *ret_copy)
 {
     const struct trigger_policy *policy = trigger->policy;
-    struct policy_copy copy = {extras, ret_view};
+    struct wanted_copy wanted = {extras, ret_copy};
     if (policy != NULL && policy->follower.query != NULL)
-        query_snapshot_with(policy->follower.query, &policy->follower, ret_snapshot, &copy);
+        query_snapshot_with(policy->follower.query, &policy->follower, ret_snapshot, &wanted);
     else if (policy != NULL)
-        trigger_policy_copy(policy, extras, ret_view);
+        trigger_policy_copy(policy, extras, ret_copy);
     else if (trigger->bound.query != NULL)
         query_snapshot(trigger->bound.query, ret_snapshot);
 }

@@ -191,9 +191,9 @@ void trigger_evaluate(const struct trigger *trigger, const struct reading *readi
                       struct evaluation_result *ret_evaluated);
 
 /* What is known of its query and what its policy found, of one moment, with these extras (enum
- * trigger_view_extras). The caller hands in both empty ({0}), and ends them. */
+ * trigger_copy_extras). The caller hands in both empty ({0}), and ends them. */
 void trigger_observe(const struct trigger *trigger, unsigned extras, struct snapshot *ret_snapshot,
-                     struct trigger_policy_view *ret_view);
+                     struct trigger_policy_copy *ret_copy);
 
 /* Whether this is the trigger's metric. KEDA may send it with its s<N>- prefix, or in lower case
  * (2.7 to 2.11). */

@@ -202,24 +202,24 @@ void trigger_policy_forget(struct trigger_policy *policy)
 
 /* ---- what it found ---- */
 
-static void copy_changes(const struct trigger_policy *policy, struct trigger_policy_view *view)
+static void copy_changes(const struct trigger_policy *policy, struct trigger_policy_copy *copy)
 {
     size_t kept = policy->change_count < TRIGGER_POLICY_CHANGES ? policy->change_count
                                                                 : TRIGGER_POLICY_CHANGES;
-    view->changes = memory_array(kept + 1, sizeof(*view->changes));
+    copy->changes = memory_array(kept + 1, sizeof(*copy->changes));
     for (size_t i = 0; i < kept; i++)
-        view->changes[i] =
+        copy->changes[i] =
             policy->changes[(policy->change_count - kept + i) % TRIGGER_POLICY_CHANGES];
-    view->change_count = kept;
+    copy->change_count = kept;
 }
 
 static void copy_variant(const struct trigger_policy_variant *variant, unsigned extras,
-                         struct trigger_policy_variant_view *view)
+                         struct trigger_policy_variant_copy *copy)
 {
-    view->has_decided = variant->is_on && variant->words.length > 0;
-    view->result = variant->result;
-    if (extras & TRIGGER_VIEW_WORDS && view->has_decided)
-        text_add(&view->words, variant->words.bytes);
+    copy->has_decided = variant->is_on && variant->words.length > 0;
+    copy->result = variant->result;
+    if (extras & TRIGGER_COPY_WORDS && copy->has_decided)
+        text_add(&copy->words, variant->words.bytes);
 }
 
 struct answer_policy trigger_policy_found(const struct trigger_policy *policy)
@@ -234,35 +234,35 @@ struct answer_policy trigger_policy_found(const struct trigger_policy *policy)
 }
 
 void trigger_policy_copy(const struct trigger_policy *policy, unsigned extras,
-                         struct trigger_policy_view *view)
+                         struct trigger_policy_copy *copy)
 {
-    view->evaluated = policy->evaluated;
-    view->evaluated.error = (struct error){0};
-    error_copy(&view->evaluated.error, &policy->evaluated.error);
+    copy->evaluated = policy->evaluated;
+    copy->evaluated.error = (struct error){0};
+    error_copy(&copy->evaluated.error, &policy->evaluated.error);
     if (policy->follower.last_reading_ms == 0)
-        error_unavailable(&view->evaluated.error, "no measurement yet");
-    copy_variant(&policy->effective, extras, &view->effective);
-    copy_variant(&policy->shadow, extras, &view->shadow);
-    view->found = trigger_policy_found(policy);
-    view->peak = policy->effective.state.peak;
-    if (extras & TRIGGER_VIEW_CHANGES)
-        copy_changes(policy, view);
+        error_unavailable(&copy->evaluated.error, "no measurement yet");
+    copy_variant(&policy->effective, extras, &copy->effective);
+    copy_variant(&policy->shadow, extras, &copy->shadow);
+    copy->found = trigger_policy_found(policy);
+    copy->peak = policy->effective.state.peak;
+    if (extras & TRIGGER_COPY_CHANGES)
+        copy_changes(policy, copy);
 }
 
-void trigger_policy_view_done(struct trigger_policy_view *view)
+void trigger_policy_copy_done(struct trigger_policy_copy *copy)
 {
-    error_done(&view->evaluated.error);
-    text_done(&view->effective.words);
-    text_done(&view->shadow.words);
-    free(view->changes);
+    error_done(&copy->evaluated.error);
+    text_done(&copy->effective.words);
+    text_done(&copy->shadow.words);
+    free(copy->changes);
 }
 
-const struct trigger_policy_change *trigger_policy_at(const struct trigger_policy_view *view,
+const struct trigger_policy_change *trigger_policy_at(const struct trigger_policy_copy *copy,
                                                       int64_t at_ms)
 {
-    for (size_t i = view->change_count; i > 0; i--)
-        if (view->changes[i - 1].at_ms <= at_ms)
-            return &view->changes[i - 1];
+    for (size_t i = copy->change_count; i > 0; i--)
+        if (copy->changes[i - 1].at_ms <= at_ms)
+            return &copy->changes[i - 1];
     return NULL;
 }
 

@@ -3,9 +3,9 @@
  * computed for comparison (`shadow`). What each knows, and what it decided last.
  *
  * It follows the trigger's query, and decides once at each reading, when that arrives. While it
- * does, nothing else changes what it decided: who calls or reads gets a view of it.
+ * does, nothing else changes what it decided: who calls or reads gets a copy of it.
  *
- * Threads: while it follows a query (follower.query), its decisions and views are under the lock
+ * Threads: while it follows a query (follower.query), its decisions and copies are under the lock
  * of the query's connection (follower.h), and the rest of it is constant. Otherwise, and for the
  * sums, as the trigger's: under the turn lock. Owner: the trigger.
  */
@@ -107,31 +107,31 @@ void trigger_policy_raise_peak(struct trigger_policy *policy, int64_t peak, int6
  * of the former source may still run: its idle time begins again. It follows no query meanwhile. */
 void trigger_policy_forget(struct trigger_policy *policy);
 
-struct trigger_policy_variant_view {
+struct trigger_policy_variant_copy {
     bool has_decided; /* it is on, and the readings had what it needs */
     struct policy_result result;
-    struct text words; /* TRIGGER_VIEW_WORDS */
+    struct text words; /* TRIGGER_COPY_WORDS */
 };
 
-/* What a view has only for some: people want words, the past wants changes, which are many to copy
+/* What a copy has only for some: people want words, the past wants changes, which are many to copy
  * under the lock. */
-enum trigger_view_extras { TRIGGER_VIEW_WORDS = 1 << 0, TRIGGER_VIEW_CHANGES = 1 << 1 };
+enum trigger_copy_extras { TRIGGER_COPY_WORDS = 1 << 0, TRIGGER_COPY_CHANGES = 1 << 1 };
 
 /* A copy of what it found, for who answers and for people. */
-struct trigger_policy_view {
+struct trigger_policy_copy {
     struct evaluation_result evaluated;
-    struct trigger_policy_variant_view effective, shadow;
+    struct trigger_policy_variant_copy effective, shadow;
     struct answer_policy found;            /* with the status of its consumers */
     struct policy_peak peak;               /* of the effective one */
-    struct trigger_policy_change *changes; /* TRIGGER_VIEW_CHANGES: the oldest first */
+    struct trigger_policy_change *changes; /* TRIGGER_COPY_CHANGES: the oldest first */
     size_t change_count;
 };
 
-/* Fills the view, which was empty ({0}); `extras` are of enum trigger_view_extras. The caller ends
- * it with trigger_policy_view_done(). */
+/* Fills the copy, which was empty ({0}); `extras` are of enum trigger_copy_extras. The caller ends
+ * it with trigger_policy_copy_done(). */
 void trigger_policy_copy(const struct trigger_policy *policy, unsigned extras,
-                         struct trigger_policy_view *view);
-void trigger_policy_view_done(struct trigger_policy_view *view);
+                         struct trigger_policy_copy *copy);
+void trigger_policy_copy_done(struct trigger_policy_copy *copy);
 
 /* Adds its part to the stats, at first with consumers of unknown status, and takes it out. */
 void trigger_policy_join(struct trigger_policy *policy, struct trigger_policy_stats *stats);
@@ -146,7 +146,7 @@ void trigger_policy_count(struct trigger_policy *policy, const struct answer_pol
                           bool is_known);
 
 /* The decision that held at that moment; NULL: it is not known, or not any more. */
-const struct trigger_policy_change *trigger_policy_at(const struct trigger_policy_view *view,
+const struct trigger_policy_change *trigger_policy_at(const struct trigger_policy_copy *copy,
                                                       int64_t at_ms);
 
 #endif

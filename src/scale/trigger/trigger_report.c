@@ -99,7 +99,7 @@ static void decide_now(const struct trigger *trigger, const struct answer_call *
     error_done(&own.error);
 }
 
-/* `extras` of the policy's view: enum trigger_view_extras. */
+/* `extras` of the policy's copy: enum trigger_copy_extras. */
 static void begin_report(const struct trigger *trigger, unsigned extras, int64_t now_ms,
                          struct trigger_report *report)
 {
@@ -203,13 +203,13 @@ static void report_to_people(const struct trigger *trigger, unsigned extras, int
 void trigger_report(const struct trigger *trigger, int64_t now_ms,
                     struct trigger_report *ret_report)
 {
-    report_to_people(trigger, TRIGGER_VIEW_WORDS, now_ms, ret_report);
+    report_to_people(trigger, TRIGGER_COPY_WORDS, now_ms, ret_report);
 }
 
 void trigger_report_with_changes(const struct trigger *trigger, int64_t now_ms,
                                  struct trigger_report *ret_report)
 {
-    report_to_people(trigger, TRIGGER_VIEW_WORDS | TRIGGER_VIEW_CHANGES, now_ms, ret_report);
+    report_to_people(trigger, TRIGGER_COPY_WORDS | TRIGGER_COPY_CHANGES, now_ms, ret_report);
 }
 
 /* The history keeps floats: one may be a little more than what was measured. */
@@ -260,7 +260,7 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
 void trigger_report_done(struct trigger_report *report)
 {
     snapshot_done(&report->snapshot);
-    trigger_policy_view_done(&report->policy);
+    trigger_policy_copy_done(&report->policy);
     answer_done(&report->answer);
 }
 

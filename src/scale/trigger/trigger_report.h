@@ -20,7 +20,7 @@ struct trigger_report {
     int64_t at_ms;
     struct snapshot snapshot; /* of its query; {0}: it has none */
     bool has_policy;
-    struct trigger_policy_view policy;
+    struct trigger_policy_copy policy;
     /* A reading counts however old it is: where only polls call, none is measured in between. */
     struct answer answer;
     enum answer_state state;              /* of the answer */

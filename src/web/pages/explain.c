@@ -173,7 +173,7 @@ static void add_reason(const struct trigger *trigger, const struct trigger_repor
 /* ---- how many replicas, and why ---- */
 
 /* NULL: it has decided nothing yet, or is not on. */
-static json_t *explain_variant(const struct trigger_policy_variant_view *variant, int64_t now_ms,
+static json_t *explain_variant(const struct trigger_policy_variant_copy *variant, int64_t now_ms,
                                web_json_make_text *text)
 {
     const struct policy_result *result = &variant->result;
