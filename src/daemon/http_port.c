@@ -121,8 +121,8 @@ static void write_limits(const struct server *server, struct text *page)
     }
 }
 
-static void write_metrics(void *context, const struct web_request *request,
-                          struct web_response *response)
+static void write_metrics(void *context, const struct page_request *request,
+                          struct page_response *response)
 {
     struct http_port *port = context;
     struct loop_page page = {port, &response->body};

@@ -15,15 +15,15 @@ bool probes_run_loop_call(const struct probes *probes, void (*call)(void *call_c
     return loop_calls_run(probes->loop_calls, call, call_context, MAX_WAIT_MS);
 }
 
-void probes_refuse(struct web_response *response, const char *why)
+void probes_refuse(struct page_response *response, const char *why)
 {
     response->code = 503;
     text_clear(&response->body);
     text_add(&response->body, why);
 }
 
-void probes_write_healthz(void *context, const struct web_request *request,
-                          struct web_response *response)
+void probes_write_healthz(void *context, const struct page_request *request,
+                          struct page_response *response)
 {
     struct probes *probes = context;
     (void)request;
@@ -50,14 +50,14 @@ static void write_checks(void *context)
 }
 
 /* With ?verbose all that is known to be wrong; an invalid connection makes nobody else wait. */
-void probes_write_readyz(void *context, const struct web_request *request,
-                         struct web_response *response)
+void probes_write_readyz(void *context, const struct page_request *request,
+                         struct page_response *response)
 {
     struct probes *probes = context;
     struct checks checks = {probes->triggers, probes->informer, &response->body};
     if (atomic_load(&probes->is_draining))
         probes_refuse(response, "shutting down\n");
-    else if (web_parameter(request, "verbose") == NULL)
+    else if (page_request_parameter(request, "verbose") == NULL)
         probes_write_healthz(context, request, response);
     else if (!probes_run_loop_call(probes, write_checks, &checks))
         probes_refuse(response, "[-]event loop not responding\n");

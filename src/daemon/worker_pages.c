@@ -174,17 +174,17 @@ static void add_view(void *context, const struct worker_view *view)
 static const char not_listed[] =
     "no workers are listed: --workers (the chart's workers.namespaces) is not set";
 
-void worker_pages_list(void *context, const struct web_request *request,
-                       struct web_response *response)
+void worker_pages_list(void *context, const struct page_request *request,
+                       struct page_response *response)
 {
     struct worker_pages *workers = context;
     if (!worker_pages_have_pods(workers)) {
-        web_refuse(response, 404, not_listed);
+        json_response_refuse(response, 404, not_listed);
         return;
     }
     struct worker_pages_search search = {.workers = workers,
-                                         .namespace = web_parameter(request, "namespace"),
-                                         .name = web_parameter(request, "name")};
+                                         .namespace = page_request_parameter(request, "namespace"),
+                                         .name = page_request_parameter(request, "name")};
     _cleanup_(json_done) json_t *page = json_object();
     json_t *list = json_array();
     web_json_set(page, "objects", list);
@@ -206,7 +206,7 @@ void worker_pages_list(void *context, const struct web_request *request,
     }
     web_json_set(page, "hasMore", json_boolean(search.has_more));
     if (has_run)
-        web_respond_json(response, page);
+        json_response_write(response, page);
     else
         walk_refuse_busy(response);
 }
@@ -223,16 +223,17 @@ static void add_replicas(void *context, const struct worker_view *view)
     web_json_set(object, "error", error_json(view->error));
 }
 
-void worker_pages_replicas(void *context, const struct web_request *request,
-                           struct web_response *response)
+void worker_pages_replicas(void *context, const struct page_request *request,
+                           struct page_response *response)
 {
     struct worker_pages *workers = context;
     if (!worker_pages_have_hpas(workers) || request->below_count != 2) {
-        web_refuse(response, 404,
-                   worker_pages_have_hpas(workers)
-                       ? "not found: the path is /api/replicas/NAMESPACE/NAME"
-                       : "no HPAs are read: --kubernetes-hpa (the chart's kubernetes.readHpas) is "
-                         "not set");
+        json_response_refuse(
+            response, 404,
+            worker_pages_have_hpas(workers)
+                ? "not found: the path is /api/replicas/NAMESPACE/NAME"
+                : "no HPAs are read: --kubernetes-hpa (the chart's kubernetes.readHpas) is "
+                  "not set");
         return;
     }
     struct worker_pages_search search = {.workers = workers,
@@ -247,9 +248,10 @@ void worker_pages_replicas(void *context, const struct web_request *request,
         walk_refuse_unknown_object(response);
     else if (!worker_monitor_view(workers->hpas, request->below[0], request->below[1], add_replicas,
                                   object))
-        web_refuse(response, 429, "too many other HPAs are looked at: try again in a minute");
+        json_response_refuse(response, 429,
+                             "too many other HPAs are looked at: try again in a minute");
     else
-        web_respond_json(response, object);
+        json_response_write(response, object);
     for (size_t i = 0; i < search.count; i++) {
         free(search.objects[i].namespace);
         free(search.objects[i].name);
@@ -257,7 +259,7 @@ void worker_pages_replicas(void *context, const struct web_request *request,
 }
 
 /* For people: plain text, also where there is none. */
-static void refuse_log(struct web_response *response, int code, const char *why)
+static void refuse_log(struct page_response *response, int code, const char *why)
 {
     response->code = code;
     text_addf(&response->body, "%s\n", why);
@@ -270,8 +272,8 @@ static int code_of(const struct error *error)
     return error->code == ERROR_LIMIT ? 429 : 502;
 }
 
-void worker_pages_log(void *context, const struct web_request *request,
-                      struct web_response *response)
+void worker_pages_log(void *context, const struct page_request *request,
+                      struct page_response *response)
 {
     struct worker_pages *workers = context;
     _cleanup_(error_done) struct error error = {0};

@@ -39,11 +39,11 @@ void worker_pages_set_triggers(struct worker_pages *workers, const struct walk_s
 void worker_pages_free(struct worker_pages *workers);
 
 /* For web_page; `context` is the workers, or NULL: they are not listed, which is 404. */
-void worker_pages_list(void *context, const struct web_request *request,
-                       struct web_response *response);
-void worker_pages_replicas(void *context, const struct web_request *request,
-                           struct web_response *response);
-void worker_pages_log(void *context, const struct web_request *request,
-                      struct web_response *response);
+void worker_pages_list(void *context, const struct page_request *request,
+                       struct page_response *response);
+void worker_pages_replicas(void *context, const struct page_request *request,
+                           struct page_response *response);
+void worker_pages_log(void *context, const struct page_request *request,
+                      struct page_response *response);
 
 #endif

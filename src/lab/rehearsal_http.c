@@ -148,8 +148,8 @@ static int64_t update(void *context, struct live_tables *tables)
 /* ---- the pages ---- */
 
 /* The server's own response. */
-static void relay_page(void *context, const struct web_request *request,
-                       struct web_response *response)
+static void relay_page(void *context, const struct page_request *request,
+                       struct page_response *response)
 {
     static const char *const types[] = {"application/json", "text/csv; charset=utf-8",
                                         "text/plain; version=0.0.4; charset=utf-8"};
@@ -158,7 +158,7 @@ static void relay_page(void *context, const struct web_request *request,
     _cleanup_(memory_free) char *type = NULL;
     long status = 0;
     if (!http_client_fetch(http->relay, request->target, &status, &type, &response->body, &error)) {
-        web_refuse(response, 502, error_text(&error));
+        json_response_refuse(response, 502, error_text(&error));
         return;
     }
     response->code = (int)status;
@@ -168,8 +168,8 @@ static void relay_page(void *context, const struct web_request *request,
 }
 
 /* /api/jobs/ID/log */
-static void write_log(void *context, const struct web_request *request,
-                      struct web_response *response)
+static void write_log(void *context, const struct page_request *request,
+                      struct page_response *response)
 {
     struct rehearsal_http *http = context;
     char *end = NULL;
@@ -241,8 +241,8 @@ static json_t *object_of(const struct rehearsal_snapshot *snapshot, const char *
 }
 
 /* The processes, as a server with --workers lists pods: for `backlog watch --workers`. */
-static void list_workers(void *context, const struct web_request *request,
-                         struct web_response *response)
+static void list_workers(void *context, const struct page_request *request,
+                         struct page_response *response)
 {
     struct rehearsal_http *http = context;
     _cleanup_(json_done) json_t *page = json_object();
@@ -255,7 +255,7 @@ static void list_workers(void *context, const struct web_request *request,
     pthread_mutex_unlock(&http->lock);
     web_json_set(page, "objects", list);
     web_json_set(page, "hasMore", json_false());
-    web_respond_json(response, page);
+    json_response_write(response, page);
 }
 
 static void add_pages(struct rehearsal_http *http)

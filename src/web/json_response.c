@@ -3,18 +3,18 @@
 #include "base/memory.h"
 #include "web/json.h"
 
-void web_respond_json(struct web_response *response, json_t *json)
+void json_response_write(struct page_response *response, json_t *json)
 {
-    response->type = web_type_json;
+    response->type = page_response_type_json;
     web_json_add(&response->body, json_incref(json), JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     text_add(&response->body, "\n");
 }
 
-void web_refuse(struct web_response *response, int code, const char *why)
+void json_response_refuse(struct page_response *response, int code, const char *why)
 {
     _cleanup_(json_done) json_t *object = json_object();
     web_json_set(object, "error", web_json_text(why));
     response->code = code;
     text_clear(&response->body);
-    web_respond_json(response, object);
+    json_response_write(response, object);
 }

@@ -11,9 +11,9 @@
 #include <jansson.h>
 
 /* Responds with `json`, which is borrowed. */
-void web_respond_json(struct web_response *response, json_t *json);
+void json_response_write(struct page_response *response, json_t *json);
 
 /* Responds with the status `code` and {"error": why}, in the place of what was written. */
-void web_refuse(struct web_response *response, int code, const char *why);
+void json_response_refuse(struct page_response *response, int code, const char *why);
 
 #endif

@@ -4,22 +4,23 @@
 #include "web/json.h"
 #include "web/json_response.h"
 
-bool paged_list_begin(struct paged_list *list, const char *name, const struct web_request *request,
-                      size_t usual_limit, size_t max_limit, struct web_response *response)
+bool paged_list_begin(struct paged_list *list, const char *name, const struct page_request *request,
+                      size_t usual_limit, size_t max_limit, struct page_response *response)
 {
-    const char *after = web_parameter(request, "after");
-    const char *limit = web_parameter(request, "limit");
+    const char *after = page_request_parameter(request, "after");
+    const char *limit = page_request_parameter(request, "limit");
     uint64_t count = usual_limit;
     *list = (struct paged_list){.response = response};
-    if ((after != NULL && !web_parse_number(after, &list->after)) ||
-        (limit != NULL && (!web_parse_number(limit, &count) || count == 0))) {
-        web_refuse(response, 400,
-                   "after must be the id of the last row before, and limit a number from 1 on, "
-                   "such as ?after=7&limit=100");
+    if ((after != NULL && !page_request_parse_number(after, &list->after)) ||
+        (limit != NULL && (!page_request_parse_number(limit, &count) || count == 0))) {
+        json_response_refuse(
+            response, 400,
+            "after must be the id of the last row before, and limit a number from 1 on, "
+            "such as ?after=7&limit=100");
         return false;
     }
     list->limit = count < max_limit ? (size_t)count : max_limit;
-    response->type = web_type_json;
+    response->type = page_response_type_json;
     text_addf(&response->body, "{\"%s\": [", name);
     return true;
 }

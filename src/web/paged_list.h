@@ -20,7 +20,7 @@
 enum { PAGED_LIST_BYTES = 1 << 20 }; /* after so many no row is added */
 
 struct paged_list {
-    struct web_response *response;
+    struct page_response *response;
     uint64_t after; /* the id of the last row before this part; 0: none */
     size_t limit;
     size_t count; /* all rows, of this part or not */
@@ -30,8 +30,8 @@ struct paged_list {
 
 /* Begins a part of the list `name`. False: after or limit is no such number, and the response says
  * so. */
-bool paged_list_begin(struct paged_list *list, const char *name, const struct web_request *request,
-                      size_t usual_limit, size_t max_limit, struct web_response *response);
+bool paged_list_begin(struct paged_list *list, const char *name, const struct page_request *request,
+                      size_t usual_limit, size_t max_limit, struct page_response *response);
 
 /* Counts one more row, whose id is larger than that of the row before. True: the row is of this
  * part, and is to be added. */

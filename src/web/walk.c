@@ -80,13 +80,13 @@ bool walk_is_of(const struct trigger *trigger, const char *namespace, const char
            (name == NULL || text_equal(name, trigger->name));
 }
 
-void walk_refuse_busy(struct web_response *response)
+void walk_refuse_busy(struct page_response *response)
 {
-    web_refuse(response, 503, "the event loop is busy or shutting down: try again");
+    json_response_refuse(response, 503, "the event loop is busy or shutting down: try again");
 }
 
-void walk_refuse_unknown_object(struct web_response *response)
+void walk_refuse_unknown_object(struct page_response *response)
 {
-    web_refuse(response, 404,
-               "no trigger of this ScaledObject: KEDA has not called for one recently");
+    json_response_refuse(response, 404,
+                         "no trigger of this ScaledObject: KEDA has not called for one recently");
 }

@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-struct web_response;
+struct page_response;
 
 struct walk_source {
     struct triggers *triggers;
@@ -39,7 +39,7 @@ bool walk_object(const struct walk_source *source, const char *namespace, const 
 bool walk_is_of(const struct trigger *trigger, const char *namespace, const char *name);
 
 /* The response of a page whose walk did not finish, and for one whose object has no trigger. */
-void walk_refuse_busy(struct web_response *response);
-void walk_refuse_unknown_object(struct web_response *response);
+void walk_refuse_busy(struct page_response *response);
+void walk_refuse_unknown_object(struct page_response *response);
 
 #endif

@@ -54,7 +54,7 @@ static void free_body(const void *bytes, size_t length, void *body)
 }
 
 /* The body is taken. */
-static void send_response(struct evhttp_request *evhttp_request, struct web_response *response)
+static void send_response(struct evhttp_request *evhttp_request, struct page_response *response)
 {
     struct evkeyvalq *headers = evhttp_request_get_output_headers(evhttp_request);
     _cleanup_(memory_free) char *length = text_format("%zu", response->body.length);
@@ -74,7 +74,7 @@ static void send_response(struct evhttp_request *evhttp_request, struct web_resp
  * response says what there is instead. */
 static bool open_stream(struct web *web, const struct web_page *page,
                         struct web_connection *connection, struct evhttp_request *evhttp_request,
-                        struct web_response *response)
+                        struct page_response *response)
 {
     if (evhttp_request_get_command(evhttp_request) == EVHTTP_REQ_HEAD) {
         response->type = stream_type;
@@ -82,8 +82,8 @@ static bool open_stream(struct web *web, const struct web_page *page,
     }
     if (connection == NULL ||
         !web_streams_make_room(web->streams, evhttp_request_get_connection(evhttp_request))) {
-        web_refuse_text(response, 503,
-                        "too many readers of this page are connected: try again later\n");
+        page_response_refuse(response, 503,
+                             "too many readers of this page are connected: try again later\n");
         return false;
     }
     add_headers(evhttp_request_get_output_headers(evhttp_request), stream_type);
@@ -96,7 +96,7 @@ static bool open_stream(struct web *web, const struct web_page *page,
 static void respond(struct evhttp_request *evhttp_request, void *argument)
 {
     struct web *web = argument;
-    struct web_response response = {.code = HTTP_OK, .type = web_type_text};
+    struct page_response response = {.code = HTTP_OK, .type = page_response_type_text};
     bool has_body = evhttp_request_get_command(evhttp_request) != EVHTTP_REQ_HEAD;
 
     struct web_connection *connection =
@@ -106,7 +106,7 @@ static void respond(struct evhttp_request *evhttp_request, void *argument)
         return;
     if (has_body && connection != NULL &&
         !web_connection_reserve_bytes(connection, response.body.length))
-        web_refuse_text(&response, 503, "other responses are not read yet: try again later\n");
+        page_response_refuse(&response, 503, "other responses are not read yet: try again later\n");
     send_response(evhttp_request, &response);
     text_done(&response.body);
 }

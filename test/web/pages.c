@@ -36,15 +36,15 @@ double number_of(const json_t *object, const char *key)
 }
 
 json_t *page_of(const struct trigger *trigger,
-                void (*get)(void *context, const struct web_request *request,
-                            struct web_response *response),
+                void (*get)(void *context, const struct page_request *request,
+                            struct page_response *response),
                 const char *list)
 {
-    struct web_response response = {0};
+    struct page_response response = {0};
     struct evkeyvalq none = {0};
     char namespace[] = "shop";
     char name[] = "worker";
-    const struct web_request request = {
+    const struct page_request request = {
         .below = {namespace, name}, .below_count = 2, .parameters = &none};
     get((void *)source(), &request, &response);
     json_t *page = json_loads(response.body.bytes, 0, NULL);

@@ -31,8 +31,8 @@ double number_of(const json_t *object, const char *key);
 
 /* Of the trigger, from the page of its ScaledObject; the caller frees it. */
 json_t *page_of(const struct trigger *trigger,
-                void (*get)(void *context, const struct web_request *request,
-                            struct web_response *response),
+                void (*get)(void *context, const struct page_request *request,
+                            struct page_response *response),
                 const char *list);
 
 /* The rows of all triggers, as a reader gets them. The caller ends it. */

@@ -21,24 +21,24 @@
 
 #include <cmocka.h>
 
-static void write_greeting(void *context, const struct web_request *request,
-                           struct web_response *response)
+static void write_greeting(void *context, const struct page_request *request,
+                           struct page_response *response)
 {
-    const char *name = web_parameter(request, "name");
+    const char *name = page_request_parameter(request, "name");
     text_addf(&response->body, "%s %s", (const char *)context, name == NULL ? "nobody" : name);
 }
 
-static void write_segments(void *context, const struct web_request *request,
-                           struct web_response *response)
+static void write_segments(void *context, const struct page_request *request,
+                           struct page_response *response)
 {
     (void)context;
-    response->type = web_type_json;
+    response->type = page_response_type_json;
     for (size_t i = 0; i < request->below_count; i++)
         text_addf(&response->body, "<%s>", request->below[i]);
 }
 
-static void write_much(void *context, const struct web_request *request,
-                       struct web_response *response)
+static void write_much(void *context, const struct page_request *request,
+                       struct page_response *response)
 {
     (void)context;
     (void)request;
@@ -47,8 +47,8 @@ static void write_much(void *context, const struct web_request *request,
 }
 
 /* Two of them of one address are all that this one may have unread. */
-static void write_mebibytes(void *context, const struct web_request *request,
-                            struct web_response *response)
+static void write_mebibytes(void *context, const struct page_request *request,
+                            struct page_response *response)
 {
     (void)context;
     (void)request;
@@ -59,8 +59,8 @@ static void write_mebibytes(void *context, const struct web_request *request,
 
 static sem_t is_writing, may_go_on;
 
-static void write_late(void *context, const struct web_request *request,
-                       struct web_response *response)
+static void write_late(void *context, const struct page_request *request,
+                       struct page_response *response)
 {
     (void)context;
     (void)request;
@@ -392,9 +392,9 @@ static void silent_clients_are_let_in_many_at_a_time(void **state)
 static void a_refusal_in_text_replaces_what_a_page_has_written(void **state)
 {
     (void)state;
-    struct web_response response = {.code = 200, .type = web_type_json};
+    struct page_response response = {.code = 200, .type = page_response_type_json};
     text_add(&response.body, "[1, 2");
-    web_refuse_text(&response, 503, "try again\n");
+    page_response_refuse(&response, 503, "try again\n");
     assert_int_equal(response.code, 503);
     assert_string_equal(response.type, "text/plain; charset=utf-8");
     assert_string_equal(response.body.bytes, "try again\n");

@@ -21,10 +21,10 @@
  */
 static json_t *list_of(const char *parameters)
 {
-    struct web_response response = {0};
+    struct page_response response = {0};
     struct evkeyvalq parsed = {0};
     evhttp_parse_query_str(parameters, &parsed);
-    const struct web_request request = {.parameters = &parsed};
+    const struct page_request request = {.parameters = &parsed};
     explain_list((void *)source(), &request, &response);
     evhttp_clear_headers(&parsed);
     json_t *page = response.code >= 400 ? NULL : json_loads(response.body.bytes, 0, NULL);
@@ -90,8 +90,8 @@ static uint64_t no_calls(void *context)
 /* NAN: it was refused, or has no such figure. */
 static double figure_of_server(struct dashboard *dashboard, const char *name)
 {
-    const struct web_request request = {0};
-    struct web_response response = {0};
+    const struct page_request request = {0};
+    struct page_response response = {0};
     dashboard_server(dashboard, &request, &response);
     json_t *object = response.code >= 400 ? NULL : json_loads(response.body.bytes, 0, NULL);
     assert_true(response.code >= 400 || object != NULL);

@@ -1,8 +1,8 @@
 /*
  * What a page of the HTTP port is: a path, and the function that writes what a GET of it returns.
  *
- *     static void write_version(void *context, const struct web_request *request,
- *                               struct web_response *response)
+ *     static void write_version(void *context, const struct page_request *request,
+ *                               struct page_response *response)
  *     {
  *         text_add(&response->body, "1.2\n");
  *     }
@@ -25,12 +25,12 @@
 
 #include <stdbool.h>
 
-struct web_request;
-struct web_response;
+struct page_request;
+struct page_response;
 
 struct web_page {
     const char *path; /* "/metrics"; "/api/triggers/" stands for what lies below it */
-    void (*get)(void *context, const struct web_request *request, struct web_response *response);
+    void (*get)(void *context, const struct page_request *request, struct page_response *response);
     void *context;
     const struct web_stream *stream; /* NULL, or a response that goes on, in the place of `get` */
     bool is_open;                    /* whoever has no login reads it, too */

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *web_parameter(const struct web_request *request, const char *name)
+const char *page_request_parameter(const struct page_request *request, const char *name)
 {
     return evhttp_find_header(request->parameters, name);
 }
 
-bool web_parse_number(const char *text, uint64_t *ret_number)
+bool page_request_parse_number(const char *text, uint64_t *ret_number)
 {
     enum { MAX_DIGITS = 19 }; /* which an uint64_t has room for */
     size_t digits = strspn(text, "0123456789");

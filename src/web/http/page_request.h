@@ -14,19 +14,19 @@
 
 struct evkeyvalq; /* libevent's */
 
-enum { WEB_MAX_SEGMENTS = 4 };
+enum { PAGE_REQUEST_MAX_SEGMENTS = 4 };
 
-struct web_request {
-    char *below[WEB_MAX_SEGMENTS]; /* the path's segments below the page's own, decoded */
+struct page_request {
+    char *below[PAGE_REQUEST_MAX_SEGMENTS]; /* the path's segments below the page's own, decoded */
     size_t below_count;
     const char *target;           /* path and query, as they came: still percent-encoded */
-    struct evkeyvalq *parameters; /* for web_parameter() */
+    struct evkeyvalq *parameters; /* for page_request_parameter() */
 };
 
 /* The value of ?name=value, decoded; NULL where there is none. */
-const char *web_parameter(const struct web_request *request, const char *name);
+const char *page_request_parameter(const struct page_request *request, const char *name);
 
 /* Reads a number that is digits and nothing else. False: it is not, or has too many of them. */
-bool web_parse_number(const char *text, uint64_t *ret_number);
+bool page_request_parse_number(const char *text, uint64_t *ret_number);
 
 #endif

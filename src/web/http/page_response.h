@@ -10,19 +10,19 @@
 #include "base/text.h"
 
 /* Values of `type`; pages may have others. */
-extern const char web_type_json[];
-extern const char web_type_text[];
+extern const char page_response_type_json[];
+extern const char page_response_type_text[];
 
-struct web_response {
+struct page_response {
     int code;         /* 200, if the page sets no other */
-    const char *type; /* static; web_type_text, if the page sets no other */
+    const char *type; /* static; page_response_type_text, if the page sets no other */
     struct text body;
 };
 
 /* Responds with the status `code` and this text, in the place of what was written. */
-void web_refuse_text(struct web_response *response, int code, const char *text);
+void page_response_refuse(struct page_response *response, int code, const char *text);
 
 /* Responds that no page has the path: 404, in plain text. */
-void web_refuse_path(struct web_response *response);
+void page_response_refuse_path(struct page_response *response);
 
 #endif

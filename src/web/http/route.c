@@ -20,7 +20,7 @@ enum { MAX_SHOWN_BYTES = 256 };
 
 /* ---- path, parameters and host ---- */
 
-static void request_done(struct web_request *request)
+static void request_done(struct page_request *request)
 {
     for (size_t i = 0; i < request->below_count; i++)
         free(request->below[i]);
@@ -29,11 +29,11 @@ static void request_done(struct web_request *request)
 }
 
 /* False: more segments than any page has, or an empty one. */
-static bool split_path(const char *path, struct web_request *request)
+static bool split_path(const char *path, struct page_request *request)
 {
     while (*path != '\0') {
         size_t length = strcspn(path, "/");
-        if (length == 0 || request->below_count == WEB_MAX_SEGMENTS)
+        if (length == 0 || request->below_count == PAGE_REQUEST_MAX_SEGMENTS)
             return false;
         _cleanup_(memory_free) char *raw = text_copy_bytes(path, length);
         request->below[request->below_count++] = evhttp_uridecode(raw, 0, NULL);
@@ -44,7 +44,7 @@ static bool split_path(const char *path, struct web_request *request)
 }
 
 static const struct web_page *find_page(const struct web_settings *settings, const char *path,
-                                        struct web_request *request)
+                                        struct page_request *request)
 {
     const struct web_page *page;
     for (page = settings->pages; page->path != NULL; page++) {
@@ -102,7 +102,7 @@ static const char *find_refused_host(const struct web_settings *settings,
 }
 
 static bool check_host(const struct web_settings *settings, struct evhttp_request *evhttp_request,
-                       struct web_response *response)
+                       struct page_response *response)
 {
     const char *refused = find_refused_host(settings, evhttp_request);
     if (refused == NULL)
@@ -133,7 +133,7 @@ static int64_t unix_s(void)
 }
 
 static void redirect(struct evhttp_request *evhttp_request, const char *path,
-                     struct web_response *response)
+                     struct page_response *response)
 {
     response->code = 303;
     add_header(evhttp_request, "Location", path);
@@ -158,7 +158,7 @@ static bool needs_login(const struct web_login *login, const struct web_page *pa
 
 /* Browsers request HTML when somebody goes to a page, and keep its fragment. */
 static void demand_login(struct web_login *login, struct evhttp_request *evhttp_request,
-                         struct web_response *response)
+                         struct page_response *response)
 {
     const char *accept = header_of(evhttp_request, "Accept");
     if (header_of(evhttp_request, "Authorization") != NULL)
@@ -168,9 +168,10 @@ static void demand_login(struct web_login *login, struct evhttp_request *evhttp_
         return;
     }
     add_header(evhttp_request, "WWW-Authenticate", "Bearer realm=\"Backlog\"");
-    web_refuse_text(response, 401,
-                    "a token is needed: \"Authorization: Bearer TOKEN\" with that of the server's "
-                    "--http-token-file\n");
+    page_response_refuse(
+        response, 401,
+        "a token is needed: \"Authorization: Bearer TOKEN\" with that of the server's "
+        "--http-token-file\n");
 }
 
 /* Whether the browser uses HTTPS. Each proxy may add what it was reached by: the first is the
@@ -185,7 +186,7 @@ static bool is_https(struct evhttp_request *evhttp_request)
 
 /* The token is in a form. */
 static void log_in(struct web_login *login, struct evhttp_request *evhttp_request,
-                   struct web_response *response)
+                   struct page_response *response)
 {
     struct evbuffer *body = evhttp_request_get_input_buffer(evhttp_request);
     size_t length = evbuffer_get_length(body);
@@ -208,7 +209,7 @@ static void log_in(struct web_login *login, struct evhttp_request *evhttp_reques
 /* A browser does not send the cookie (SameSite=Strict) with a form of another site, which so ends
  * no session. */
 static void log_out(const struct web_login *login, struct evhttp_request *evhttp_request,
-                    struct web_response *response)
+                    struct page_response *response)
 {
     if (web_login_permits(login, NULL, header_of(evhttp_request, "Cookie"), unix_s()))
         add_header(evhttp_request, "Set-Cookie", web_login_no_cookie);
@@ -221,23 +222,23 @@ static void log_out(const struct web_login *login, struct evhttp_request *evhttp
 static const struct web_page *respond_to_get(const struct web_settings *settings,
                                              struct evhttp_request *evhttp_request,
                                              const char *path, const char *query,
-                                             struct web_response *response)
+                                             struct page_response *response)
 {
     struct evkeyvalq parameters;
     TAILQ_INIT(&parameters);
     _cleanup_(memory_free) char *target =
         text_format("%s%s%s", path, query == NULL ? "" : "?", query == NULL ? "" : query);
-    _cleanup_(request_done) struct web_request request = {.target = target,
-                                                          .parameters = &parameters};
+    _cleanup_(request_done) struct page_request request = {.target = target,
+                                                           .parameters = &parameters};
     if (!parse_parameters(query, &parameters)) {
-        web_refuse_text(response, HTTP_BADREQUEST, "invalid query string\n");
+        page_response_refuse(response, HTTP_BADREQUEST, "invalid query string\n");
         return NULL;
     }
     const struct web_page *page = find_page(settings, path, &request);
     if (needs_login(settings->login, page, evhttp_request))
         demand_login(settings->login, evhttp_request, response);
     else if (page == NULL)
-        web_refuse_path(response);
+        page_response_refuse_path(response);
     else if (page->stream != NULL)
         return page;
     else
@@ -245,15 +246,15 @@ static const struct web_page *respond_to_get(const struct web_settings *settings
     return NULL;
 }
 
-static void refuse_method(struct evhttp_request *evhttp_request, struct web_response *response)
+static void refuse_method(struct evhttp_request *evhttp_request, struct page_response *response)
 {
     add_header(evhttp_request, "Allow", "GET, HEAD");
-    web_refuse_text(response, HTTP_BADMETHOD, "method not allowed: only GET and HEAD\n");
+    page_response_refuse(response, HTTP_BADMETHOD, "method not allowed: only GET and HEAD\n");
 }
 
 static void respond_to_post(const struct web_settings *settings,
                             struct evhttp_request *evhttp_request, const char *path,
-                            struct web_response *response)
+                            struct page_response *response)
 {
     if (settings->login != NULL && text_equal(path, "/login"))
         log_in(settings->login, evhttp_request, response);
@@ -265,7 +266,7 @@ static void respond_to_post(const struct web_settings *settings,
 
 const struct web_page *web_route_respond(const struct web_settings *settings,
                                          struct evhttp_request *evhttp_request,
-                                         struct web_response *response)
+                                         struct page_response *response)
 {
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(evhttp_request);
     const char *path = uri == NULL ? NULL : evhttp_uri_get_path(uri);

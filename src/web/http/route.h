@@ -17,6 +17,6 @@ struct evhttp_request;
  * the page. */
 const struct web_page *web_route_respond(const struct web_settings *settings,
                                          struct evhttp_request *evhttp_request,
-                                         struct web_response *response);
+                                         struct page_response *response);
 
 #endif

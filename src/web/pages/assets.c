@@ -8,14 +8,12 @@ static const struct {
     const char *ending;
     const char *type;
 } types[] = {
-    {".html", "text/html; charset=utf-8"},
-    {".js", "text/javascript; charset=utf-8"},
-    {".css", "text/css; charset=utf-8"},
-    {".svg", "image/svg+xml"},
-    {".txt", web_type_text},
+    {".html", "text/html; charset=utf-8"}, {".js", "text/javascript; charset=utf-8"},
+    {".css", "text/css; charset=utf-8"},   {".svg", "image/svg+xml"},
+    {".txt", page_response_type_text},
 };
 
-static bool write_asset(const char *name, struct web_response *response)
+static bool write_asset(const char *name, struct page_response *response)
 {
     for (const struct asset *asset = assets; asset->name != NULL; asset++) {
         if (!text_equal(asset->name, name))
@@ -29,18 +27,18 @@ static bool write_asset(const char *name, struct web_response *response)
     return false;
 }
 
-void assets_index(void *context, const struct web_request *request, struct web_response *response)
+void assets_index(void *context, const struct page_request *request, struct page_response *response)
 {
     (void)context;
     if (request->below_count > 0)
-        web_refuse_path(response);
+        page_response_refuse_path(response);
     else if (!write_asset("index.html", response))
         text_add(&response->body,
                  "This build of Backlog has no dashboard (BACKLOG_DASHBOARD=OFF).\n"
                  "See /metrics and /api/triggers.\n");
 }
 
-void assets_login(void *context, const struct web_request *request, struct web_response *response)
+void assets_login(void *context, const struct page_request *request, struct page_response *response)
 {
     (void)context;
     (void)request;
@@ -49,9 +47,9 @@ void assets_login(void *context, const struct web_request *request, struct web_r
                                   "(BACKLOG_DASHBOARD=OFF): use a bearer token.\n");
 }
 
-void assets_file(void *context, const struct web_request *request, struct web_response *response)
+void assets_file(void *context, const struct page_request *request, struct page_response *response)
 {
     (void)context;
     if (request->below_count != 1 || !write_asset(request->below[0], response))
-        web_refuse_path(response);
+        page_response_refuse_path(response);
 }

@@ -22,8 +22,10 @@ struct asset {
 extern const struct asset assets[]; /* generated; ends with one without a name */
 
 /* These are hooks of struct web_page, and need no context. */
-void assets_index(void *context, const struct web_request *request, struct web_response *response);
-void assets_login(void *context, const struct web_request *request, struct web_response *response);
-void assets_file(void *context, const struct web_request *request, struct web_response *response);
+void assets_index(void *context, const struct page_request *request,
+                  struct page_response *response);
+void assets_login(void *context, const struct page_request *request,
+                  struct page_response *response);
+void assets_file(void *context, const struct page_request *request, struct page_response *response);
 
 #endif

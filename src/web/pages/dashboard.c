@@ -148,17 +148,17 @@ void dashboard_tick(void *context)
 
 /* ---- the pages ---- */
 
-void dashboard_trend(void *context, const struct web_request *request,
-                     struct web_response *response)
+void dashboard_trend(void *context, const struct page_request *request,
+                     struct page_response *response)
 {
     const struct dashboard *dashboard = context;
     (void)request;
     _cleanup_(json_done) json_t *trend = server_figures_trend_json(dashboard->figures);
-    web_respond_json(response, trend);
+    json_response_write(response, trend);
 }
 
-void dashboard_server(void *context, const struct web_request *request,
-                      struct web_response *response)
+void dashboard_server(void *context, const struct page_request *request,
+                      struct page_response *response)
 {
     struct dashboard *dashboard = context;
     (void)request;
@@ -168,11 +168,11 @@ void dashboard_server(void *context, const struct web_request *request,
     }
     _cleanup_(json_done) json_t *server = server_figures_json(
         dashboard->figures, trigger_rows_totals(dashboard->rows), clock_now_ms());
-    web_respond_json(response, server);
+    json_response_write(response, server);
 }
 
-void dashboard_connections(void *context, const struct web_request *request,
-                           struct web_response *response)
+void dashboard_connections(void *context, const struct page_request *request,
+                           struct page_response *response)
 {
     struct dashboard *dashboard = context;
     struct paged_list list;
@@ -183,12 +183,13 @@ void dashboard_connections(void *context, const struct web_request *request,
     paged_list_end(&list);
 }
 
-void dashboard_log(void *context, const struct web_request *request, struct web_response *response)
+void dashboard_log(void *context, const struct page_request *request,
+                   struct page_response *response)
 {
     _cleanup_(json_done) json_t *page = json_object();
     uint64_t after = 0;
     (void)context;
     (void)request;
     web_json_set(page, "lines", log_json_read(&after, RECENT_LOG_LINES));
-    web_respond_json(response, page);
+    json_response_write(response, page);
 }

@@ -39,12 +39,13 @@ void dashboard_tick(void *dashboard);
 
 /* The context of /api/events is the tables; that of the pages below is the dashboard. */
 struct live_tables *dashboard_tables(struct dashboard *dashboard);
-void dashboard_server(void *context, const struct web_request *request,
-                      struct web_response *response);
-void dashboard_connections(void *context, const struct web_request *request,
-                           struct web_response *response);
-void dashboard_trend(void *context, const struct web_request *request,
-                     struct web_response *response);
-void dashboard_log(void *context, const struct web_request *request, struct web_response *response);
+void dashboard_server(void *context, const struct page_request *request,
+                      struct page_response *response);
+void dashboard_connections(void *context, const struct page_request *request,
+                           struct page_response *response);
+void dashboard_trend(void *context, const struct page_request *request,
+                     struct page_response *response);
+void dashboard_log(void *context, const struct page_request *request,
+                   struct page_response *response);
 
 #endif

@@ -288,9 +288,9 @@ static int newest_first(const void *one, const void *other)
 }
 
 /* A ScaledObject that was edited has its former triggers until they are forgotten. */
-static void write_found(struct explain_search *search, struct web_response *response)
+static void write_found(struct explain_search *search, struct page_response *response)
 {
-    response->type = web_type_json;
+    response->type = page_response_type_json;
     text_add(&response->body, "[");
     qsort(search->found, search->found_count, sizeof(*search->found), newest_first);
     for (size_t i = 0; i < search->found_count; i++) {
@@ -319,10 +319,10 @@ static void add_to_list(void *context, struct trigger *trigger, int64_t now_ms)
         paged_list_add(&list->rows, summarise(trigger, now_ms));
 }
 
-void explain_list(void *context, const struct web_request *request, struct web_response *response)
+void explain_list(void *context, const struct page_request *request, struct page_response *response)
 {
     const struct walk_source *source = context;
-    struct explain_list list = {.namespace = web_parameter(request, "namespace")};
+    struct explain_list list = {.namespace = page_request_parameter(request, "namespace")};
     if (!paged_list_begin(&list.rows, "triggers", request, USUAL_LIMIT, MAX_LIMIT, response))
         return;
     if (walk(source, add_to_list, &list))
@@ -331,11 +331,11 @@ void explain_list(void *context, const struct web_request *request, struct web_r
         walk_refuse_busy(response);
 }
 
-void explain_one(void *context, const struct web_request *request, struct web_response *response)
+void explain_one(void *context, const struct page_request *request, struct page_response *response)
 {
     const struct walk_source *source = context;
     if (request->below_count != 2) {
-        web_refuse(response, 404, "not found: the path is /api/triggers/NAMESPACE/NAME");
+        json_response_refuse(response, 404, "not found: the path is /api/triggers/NAMESPACE/NAME");
         return;
     }
     _cleanup_(search_done) struct explain_search search = {0};

@@ -19,7 +19,8 @@
 #include "web/walk.h"
 
 /* These are hooks of struct web_page; their context is a struct walk_source. */
-void explain_list(void *context, const struct web_request *request, struct web_response *response);
-void explain_one(void *context, const struct web_request *request, struct web_response *response);
+void explain_list(void *context, const struct page_request *request,
+                  struct page_response *response);
+void explain_one(void *context, const struct page_request *request, struct page_response *response);
 
 #endif

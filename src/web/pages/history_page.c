@@ -118,11 +118,11 @@ static void write_series(const struct series *series, double offset_ms, struct t
     text_add(body, "]");
 }
 
-static void write_json(const struct history_search *search, struct web_response *response)
+static void write_json(const struct history_search *search, struct page_response *response)
 {
     struct text *body = &response->body;
     double offset_ms = clock_unix_offset_ms();
-    response->type = web_type_json;
+    response->type = page_response_type_json;
     json_t *page = json_object();
     web_json_set(page, "namespace", web_json_text(search->namespace));
     web_json_set(page, "name", web_json_text(search->name));
@@ -157,7 +157,7 @@ static void add_cell(struct text *text, const struct trigger_field *field,
         text_addf(text, "%.15g", number);
 }
 
-static void write_csv(const struct series *series, struct web_response *response)
+static void write_csv(const struct series *series, struct page_response *response)
 {
     struct text *text = &response->body;
     double offset_ms = clock_unix_offset_ms();
@@ -188,7 +188,7 @@ static const struct series *find_series(const struct history_search *search, uin
 
 /* Whether there is the one trigger that is wanted; CSV is always of one. */
 static bool check_trigger(const struct history_search *search, bool is_csv,
-                          struct web_response *response)
+                          struct page_response *response)
 {
     _cleanup_(text_done) struct text why = {0};
     bool is_any = search->only == 0 && (!is_csv || search->count == 1);
@@ -198,27 +198,27 @@ static bool check_trigger(const struct history_search *search, bool is_csv,
               is_csv ? "CSV is of one trigger" : "trigger is the id of one", search->count);
     for (size_t i = 0; i < search->count; i++)
         text_addf(&why, "%s%" PRIu64, i > 0 ? " or " : "", search->items[i].id);
-    web_refuse(response, 400, why.bytes);
+    json_response_refuse(response, 400, why.bytes);
     return false;
 }
 
-void history_page(void *context, const struct web_request *request, struct web_response *response)
+void history_page(void *context, const struct page_request *request, struct page_response *response)
 {
-    const char *format = web_parameter(request, "format");
-    const char *id = web_parameter(request, "trigger");
+    const char *format = page_request_parameter(request, "format");
+    const char *id = page_request_parameter(request, "trigger");
     bool is_csv = format != NULL && text_equal(format, "csv");
     if (request->below_count != 2) {
-        web_refuse(response, 404, "not found: the path is /api/history/NAMESPACE/NAME");
+        json_response_refuse(response, 404, "not found: the path is /api/history/NAMESPACE/NAME");
         return;
     }
     if (format != NULL && !is_csv && !text_equal(format, "json")) {
-        web_refuse(response, 400, "format must be json or csv");
+        json_response_refuse(response, 400, "format must be json or csv");
         return;
     }
     _cleanup_(search_free) struct history_search *search = memory_new(sizeof(*search));
     search->namespace = request->below[0];
     search->name = request->below[1];
-    if (id != NULL && (!web_parse_number(id, &search->only) || search->only == 0))
+    if (id != NULL && (!page_request_parse_number(id, &search->only) || search->only == 0))
         search->only = UINT64_MAX; /* nobody's */
     if (!walk_object(context, search->namespace, search->name, visit, search))
         walk_refuse_busy(response);

@@ -15,6 +15,7 @@
 #include "web/walk.h"
 
 /* This is a hook of struct web_page; its context is a struct walk_source. */
-void history_page(void *context, const struct web_request *request, struct web_response *response);
+void history_page(void *context, const struct page_request *request,
+                  struct page_response *response);
 
 #endif
