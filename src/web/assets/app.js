@@ -14,8 +14,8 @@
 //   cards             the figures of the server, above the triggers and the jobs
 //   log_lines         lines of the server's log
 //   log_dialog        the log of one worker
-//   plots             plots of the last hour, by uPlot
 //   trigger_state     what the row of a trigger says
+//   plots             plots of the last hour, by uPlot
 //   trigger_groups    the table of triggers in groups
 //   trigger_history   what the history of a trigger says: outages, changes
 //   trigger_replicas  how many replicas an object had

@@ -2,6 +2,7 @@
 
 import { el, setText } from "./dom.js";
 import { compact, UNKNOWN, zone } from "./format.js";
+import { HELD } from "./trigger_state.js";
 
 const HEIGHT = 200;
 
@@ -57,7 +58,7 @@ function shade(self, outages) {
   for (const { from, to, kind } of outages) {
     const [begin, end] = [from, to].map((time) =>
       Math.min(left + width, Math.max(left, self.valToPos(time, "x", true))));
-    self.ctx.fillStyle = colour(kind === "held" ? "--held-bg" : "--error-bg");
+    self.ctx.fillStyle = colour(kind === HELD ? "--held-bg" : "--error-bg");
     self.ctx.fillRect(begin, top, Math.max(end - begin, 1), height);
   }
 }

@@ -1,12 +1,11 @@
 // The table of triggers in groups, and which of them are folded.
 
 import { number, plural } from "./format.js";
+import { isFailing } from "./trigger_state.js";
 
 // Keys of groups that are no names of namespaces; "-shop" is not folded where every other is.
 const FAILING = "!";
 const EVERY = "*";
-
-const isFailing = ({ state }) => state === "refused" || state === "held";
 
 // "48 triggers and 2 failing above"
 function noteOf(rows, failing) {
@@ -15,12 +14,12 @@ function noteOf(rows, failing) {
 
 // By namespace, in the order of their first rows; in the usual order those that fail come before all.
 export function groupsOf(rows, { hasFailingFirst, isFolded }) {
-  const top = hasFailingFirst ? rows.filter(isFailing) : [];
+  const top = hasFailingFirst ? rows.filter(({ state }) => isFailing(state)) : [];
   const namespaces = new Map();
   for (const row of rows) {
     if (!namespaces.has(row.namespace)) namespaces.set(row.namespace, { rows: [], failing: 0 });
     const group = namespaces.get(row.namespace);
-    if (hasFailingFirst && isFailing(row)) group.failing++;
+    if (hasFailingFirst && isFailing(row.state)) group.failing++;
     else group.rows.push(row);
   }
   const list = [...namespaces].filter(([, group]) => group.rows.length > 0);

@@ -2,6 +2,7 @@
 
 import { number } from "./format.js";
 import { serverNow } from "./store.js";
+import { ANSWERED, HELD, isFailing } from "./trigger_state.js";
 
 const MAX_CHANGES = 30;
 
@@ -11,8 +12,7 @@ export function outagesOf({ times, state }, stateNow) {
   state.forEach((one, index) => {
     const before = outages.at(-1);
     if (before && before.to == null && one !== before.kind) before.to = times[index];
-    const isOutage = one === "held" || one === "refused";
-    if (isOutage && (!before || before.to != null)) outages.push({ kind: one, from: times[index] });
+    if (isFailing(one) && (!before || before.to != null)) outages.push({ kind: one, from: times[index] });
   });
   const last = outages.at(-1);
   if (last && last.to == null) last.to = last.kind === stateNow ? serverNow() : times.at(-1);
@@ -58,7 +58,7 @@ export function columnsOf({ columns, rows }) {
   };
 }
 
-const stateChanges = { answered: "measured again", held: "measuring failed: the last value is held" };
+const stateChanges = { [ANSWERED]: "measured again", [HELD]: "measuring failed: the last value is held" };
 
 export function changesOf({ times, replicas, active, state, status, boundBy }) {
   const changes = [];

@@ -9,7 +9,7 @@ import { searchBox, wordsOf } from "./search_box.js";
 import { hasServer, isRehearsal, serverNow, store } from "./store.js";
 import { drawChip, drawLink, drawText, parseSort, sortText, Table } from "./table.js";
 import { groupsOf, makeFolds } from "./trigger_groups.js";
-import { connectionOf, stateOf } from "./trigger_state.js";
+import { connectionOf, HELD, rankOf, REFUSED, stateOf } from "./trigger_state.js";
 
 const triggerHref = ({ namespace, name }) => `#/trigger/${objectPath(namespace, name)}`;
 
@@ -72,8 +72,7 @@ const columnsWith = (isOneOfSeveral) => [
   { key: "age", label: "Age", isNumber: true, hide: "narrow", title: "Of the reading",
     value: (row) => (row.time == null ? null : -row.time),
     text: (row) => (row.time == null ? UNKNOWN : age(Math.max(0, serverNow() - row.time))) },
-  { key: "state", label: "State", isWide: true,
-    value: (row) => ["refused", "held", "waiting", "answered"].indexOf(row.state) * 2 + (row.active ? 0 : 1),
+  { key: "state", label: "State", isWide: true, value: rankOf,
     draw: (cell, row) => drawChip(cell, ...stateOf(row), row.error ?? "") },
 ];
 
@@ -100,8 +99,8 @@ function drawRate(cell, row, value) {
 
 const filters = [
   ["all", "All", () => true],
-  ["refused", "Refused", (row) => row.state === "refused"],
-  ["held", "Held", (row) => row.state === "held"],
+  [REFUSED, "Refused", (row) => row.state === REFUSED],
+  [HELD, "Held", (row) => row.state === HELD],
   ["active", "Active", (row) => row.active === true],
 ];
 
