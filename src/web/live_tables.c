@@ -29,8 +29,7 @@ struct table {
     size_t at;   /* while it is updated: where the next row is to be */
 };
 
-/* Whoever follows. It is sent the rows that changed after version `from`, in one walk over all
- * tables. */
+/* It is sent the rows that changed after version `from`, in one walk over all tables. */
 struct live_tables_reader {
     uint64_t from;
     uint64_t to; /* the version when the walk began; 0: there is no walk */
@@ -75,7 +74,7 @@ struct live_tables *live_tables_new(const struct live_tables_settings *settings)
     return tables;
 }
 
-bool live_tables_is_followed(const struct live_tables *tables)
+bool live_tables_has_readers(const struct live_tables *tables)
 {
     return tables->readers != NULL;
 }

@@ -1,5 +1,5 @@
 /*
- * Live tables: tables of rows that change, and what follows them as server-sent events.
+ * Live tables: tables of rows that change, sent to readers as server-sent events.
  *
  *     event: hello    {"mode": "serve", ...}: forget everything, what follows is all
  *     event: rows     {"table": "triggers",
@@ -37,8 +37,8 @@ struct live_tables_settings {
 struct live_tables *live_tables_new(const struct live_tables_settings *settings);
 void live_tables_free(struct live_tables *tables);
 
-/* Whether somebody follows the tables. When the last reader leaves, all rows are forgotten. */
-bool live_tables_is_followed(const struct live_tables *tables);
+/* When the last reader leaves, all rows are forgotten. */
+bool live_tables_has_readers(const struct live_tables *tables);
 
 /* The stream of a web_page whose context is the tables. */
 extern const struct web_stream live_tables_stream;

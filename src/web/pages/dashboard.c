@@ -129,12 +129,12 @@ struct live_tables *dashboard_tables(struct dashboard *dashboard)
     return dashboard->tables;
 }
 
-/* Totals are those of the last update of the tables; they are counted where nobody follows them, or
- * it did not finish. */
+/* Totals are those of the last update of the tables; they are counted where these have no reader,
+ * or it did not finish. */
 static bool count(const struct dashboard *dashboard)
 {
     bool is_updated =
-        live_tables_is_followed(dashboard->tables) && trigger_rows_totals(dashboard->rows) != NULL;
+        live_tables_has_readers(dashboard->tables) && trigger_rows_totals(dashboard->rows) != NULL;
     return is_updated || trigger_rows_count(dashboard->rows, dashboard->settings.triggers);
 }
 
