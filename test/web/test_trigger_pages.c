@@ -158,6 +158,55 @@ static void the_fixed_part_of_a_row_is_that_without_a_connection(void **state)
     }
 }
 
+static double date_offset_ms; /* 0: that of the machine */
+
+double __real_clock_unix_offset_ms(void);
+double __wrap_clock_unix_offset_ms(void);
+double __wrap_clock_unix_offset_ms(void)
+{
+    return date_offset_ms > 0 ? date_offset_ms : __real_clock_unix_offset_ms();
+}
+
+/* What the reader is sent after an update. The caller ends it. */
+static struct text next_piece(struct live_tables *tables, void *reader)
+{
+    struct text piece = {0};
+    live_tables_stream.tick(tables);
+    while (live_tables_stream.write(tables, reader, &piece))
+        ;
+    return piece;
+}
+
+/* A row has tenths of a second, and the offset of the date is not the same to a millisecond. */
+static void a_row_whose_time_is_nearly_the_next_tenth_is_sent_once(void **state)
+{
+    (void)state;
+    static const struct {
+        int later_ms;
+        bool is_sent;
+    } offsets[] = {{0, true}, {1, false}, {-1, false}, {2, false}, {5000, true}, {4999, false}};
+    struct trigger *trigger = FIND_NOW(GOOD);
+    query_of(trigger);
+    wait_until_measured(trigger);
+    _cleanup_(snapshot_done) struct snapshot now;
+    query_snapshot(trigger->bound.query, &now);
+    struct dashboard *dashboard = dashboard_new(&(struct dashboard_settings){
+        .triggers = source(), .engine = engine, .hello = "{}", .count_calls = no_calls});
+    struct live_tables *tables = dashboard_tables(dashboard);
+    void *reader = live_tables_stream.opened(tables);
+    for (size_t i = 0; i < ARRAY_LENGTH(offsets); i++) {
+        const int64_t last_of_a_tenth_ms = 1790000000099;
+        date_offset_ms = (double)(last_of_a_tenth_ms - now.sent_ms + offsets[i].later_ms);
+        _cleanup_(text_done) struct text piece = next_piece(tables, reader);
+        bool is_sent = strstr(piece.bytes, "\"table\":\"triggers\"") != NULL;
+        if (is_sent != offsets[i].is_sent)
+            fail_msg("an offset of %d ms more: %s", offsets[i].later_ms, piece.bytes);
+    }
+    date_offset_ms = 0;
+    live_tables_stream.closed(tables, reader);
+    dashboard_free(dashboard);
+}
+
 /* ---- what bounds them ---- */
 
 static struct triggers *table_of(size_t max, bool has_rows)
@@ -244,6 +293,7 @@ int main(void)
         TEST(a_page_without_rows_is_refused),
         TEST(figures_are_of_all_triggers_or_not_given),
         TEST(the_fixed_part_of_a_row_is_that_without_a_connection),
+        TEST(a_row_whose_time_is_nearly_the_next_tenth_is_sent_once),
         TEST(a_page_of_one_object_takes_turns_for_what_it_shows),
         TEST(rows_count_as_memory_of_their_triggers),
     };

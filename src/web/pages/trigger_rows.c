@@ -27,7 +27,8 @@ struct visited_list {
 
 struct trigger_rows {
     struct live_tables *tables;
-    bool is_counting; /* and writes no rows */
+    bool is_counting;      /* and writes no rows */
+    double date_offset_ms; /* of the times in all rows, to a few milliseconds */
     struct trigger_totals totals;
     bool has_totals; /* the last walk was finished: they are of all triggers */
     struct visited_list queries, objects;
@@ -99,7 +100,7 @@ static void add_field(const struct trigger_field *field, const struct trigger_fi
 }
 
 static void write_live(const struct trigger *trigger, const struct trigger_report *report,
-                       struct text *live)
+                       double date_offset_ms, struct text *live)
 {
     struct trigger_figures figures;
     trigger_figures(trigger, report, &figures);
@@ -107,7 +108,8 @@ static void write_live(const struct trigger *trigger, const struct trigger_repor
     if (trigger->bound.query != NULL)
         add_string(live, "connection", report->source.connection);
     if (report->snapshot.is_measured)
-        text_addf(live, ",\"time\":%.1f", floor(clock_unix_s(report->snapshot.sent_ms) * 10) / 10);
+        text_addf(live, ",\"time\":%.1f",
+                  floor(((double)report->snapshot.sent_ms + date_offset_ms) / 100) / 10);
     if (figures.rates_are_bounds)
         text_add(live, ",\"ratesAreBounds\":true");
     TRIGGER_FIELD_FOREACH(field, VIEW_ROW)
@@ -155,7 +157,7 @@ static void visit(void *context, struct trigger *trigger, int64_t now_ms)
     count(rows, trigger, &report);
     if (rows->is_counting)
         return;
-    write_live(trigger, &report, &live);
+    write_live(trigger, &report, rows->date_offset_ms, &live);
     if (!live_tables_seek(rows->tables, LIVE_TRIGGERS, trigger->id))
         write_fixed(trigger, &fixed);
     live_tables_row(rows->tables, LIVE_TRIGGERS, trigger->id, fixed.bytes, live.bytes);
@@ -206,6 +208,16 @@ void trigger_rows_free(struct trigger_rows *rows)
     free(rows);
 }
 
+/* The offset is the difference of two clocks of whole milliseconds, so that it jumps by one. With
+ * another one each time rows would change, and be sent again, of which nothing was measured. */
+static void take_date_offset(struct trigger_rows *rows)
+{
+    enum { ERROR_MS = 10 };
+    double now_ms = clock_unix_offset_ms();
+    if (fabs(now_ms - rows->date_offset_ms) > ERROR_MS)
+        rows->date_offset_ms = now_ms;
+}
+
 static bool walk_all(struct trigger_rows *rows, bool is_counting,
                      const struct walk_source *triggers)
 {
@@ -226,6 +238,7 @@ bool trigger_rows_count(struct trigger_rows *rows, const struct walk_source *tri
 
 bool trigger_rows_update(struct trigger_rows *rows, const struct walk_source *triggers)
 {
+    take_date_offset(rows);
     live_tables_begin(rows->tables, LIVE_TRIGGERS);
     if (!walk_all(rows, false, triggers))
         return false;
