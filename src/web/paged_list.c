@@ -30,10 +30,10 @@ bool paged_list_next(struct paged_list *list, uint64_t id)
     list->count++;
     if (id <= list->after)
         return false;
-    bool has_room = !list->has_more && list->rows < list->limit &&
-                    list->response->body.length < PAGED_LIST_BYTES;
-    list->has_more = !has_room;
-    return has_room;
+    bool is_of_part = !list->has_more && list->rows < list->limit &&
+                      list->response->body.length < PAGED_LIST_BYTES;
+    list->has_more = !is_of_part;
+    return is_of_part;
 }
 
 void paged_list_add(struct paged_list *list, json_t *row)

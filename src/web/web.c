@@ -81,7 +81,7 @@ static bool open_stream(struct web *web, const struct web_page *page,
         return false;
     }
     if (connection == NULL ||
-        !web_streams_make_room(web->streams, evhttp_request_get_connection(evhttp_request))) {
+        !web_streams_admit(web->streams, evhttp_request_get_connection(evhttp_request))) {
         page_response_refuse(response, 503,
                              "too many readers of this page are connected: try again later\n");
         return false;

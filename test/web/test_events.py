@@ -143,7 +143,7 @@ def test_a_trigger_with_a_policy_has_the_replicas_that_it_answered(broker):
 
 
 def test_a_reader_that_never_reads_is_closed_and_costs_a_bounded_memory(broker):
-    """Its connection has room for little; 500 triggers change each second."""
+    """Its connection buffers little; 500 triggers change each second."""
     with broker.connect() as redis, Server(http=True) as server, Client(server.port) as client:
         for number in range(500):
             client.metrics(queue(broker, f"queue-{number}"), metric_name="", name=f"worker-{number}")

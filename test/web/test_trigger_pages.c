@@ -45,7 +45,7 @@ static uint64_t id_on(const char *parameters, bool *ret_has_more)
     return (uint64_t)id;
 }
 
-/* The table has room for three. */
+/* The table holds three. */
 static void a_page_goes_on_behind_the_last_row_where_earlier_ones_are_gone(void **state)
 {
     (void)state;
@@ -220,7 +220,7 @@ static struct triggers *table_of(size_t max, bool has_rows)
                                                     .has_rows = has_rows});
 }
 
-/* Anybody can call with other metadata: what the page has no room for costs no turn of the loop. */
+/* Anybody can call with other metadata: what the page does not show costs no turn of the loop. */
 static void a_page_of_one_object_takes_turns_for_what_it_shows(void **state)
 {
     (void)state;

@@ -132,7 +132,7 @@ static size_t count_waiting(const struct web_connections *connections)
 /* Beyond the limit connections are closed, for the one too many and for those that wait: silent
  * ones must not lock out probes and scrapers, however fast they come. Where one has sent a request,
  * evhttp reports its end in the next turn. */
-static void make_room(evutil_socket_t fd, short what, void *argument)
+static void evict(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
     (void)what;
@@ -188,7 +188,7 @@ struct web_connections *web_connections_new(struct evhttp *http, struct evconnli
     struct web_connections *connections = memory_new(sizeof(*connections));
     TAILQ_INIT(&connections->evictable);
     connections->listener = listener;
-    connections->eviction = evtimer_new(evconnlistener_get_base(listener), make_room, connections);
+    connections->eviction = evtimer_new(evconnlistener_get_base(listener), evict, connections);
     evhttp_set_bevcb(http, connection_new, connections);
     evhttp_bind_listener(http, listener);
     evconnlistener_set_error_cb(listener, accept_failed);

@@ -35,7 +35,7 @@ struct web_connection *web_connection_request(const struct web_connections *conn
                                               struct evhttp_connection *evhttp_connection);
 
 /* Counts the bytes of the response that the connection is to be sent, until they are read. False:
- * there is no room for them, beside other responses that are not read yet. */
+ * with other responses that are not read yet they would be too many. */
 bool web_connection_reserve_bytes(struct web_connection *connection, size_t bytes);
 
 /* Makes the connection a reader's, which neither the deadline nor the limit concerns. */

@@ -11,7 +11,7 @@ const char *page_request_parameter(const struct page_request *request, const cha
 
 bool page_request_parse_number(const char *text, uint64_t *ret_number)
 {
-    enum { MAX_DIGITS = 19 }; /* which an uint64_t has room for */
+    enum { MAX_DIGITS = 19 }; /* which fit in an uint64_t */
     size_t digits = strspn(text, "0123456789");
     if (digits == 0 || digits > MAX_DIGITS || text[digits] != '\0')
         return false;

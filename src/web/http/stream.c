@@ -146,7 +146,7 @@ static struct stream_page *find_page(struct web_streams *streams, const struct w
 
 /* Without a share for each address one client would take all places. Two more, so that two do not
  * take turns. */
-bool web_streams_make_room(struct web_streams *streams, struct evhttp_connection *next)
+bool web_streams_admit(struct web_streams *streams, struct evhttp_connection *next)
 {
     struct web_reader *readers[WEB_STREAM_MAX_READERS];
     struct web_address addresses[WEB_STREAM_MAX_READERS];

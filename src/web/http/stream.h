@@ -42,9 +42,9 @@ struct web_streams;
 struct web_streams *web_streams_new(struct event_base *base);
 void web_streams_free(struct web_streams *streams);
 
-/* Makes room for one more reader. At the limit a reader of the address that has the most is closed,
- * if that has at least two more than the address of the one that comes. False: there is no room. */
-bool web_streams_make_room(struct web_streams *streams, struct evhttp_connection *next);
+/* Whether one more reader may come. At the limit a reader of the address that has the most is
+ * closed for it, if that has at least two more than the address of the one that comes. */
+bool web_streams_admit(struct web_streams *streams, struct evhttp_connection *next);
 
 /* Begins the response to the request; its headers are set already. */
 struct web_reader *web_streams_open(struct web_streams *streams, const struct web_stream *hooks,

@@ -26,7 +26,7 @@ struct series {
     json_t *head;                 /* what the page says of it before its rows */
     struct trigger_figures *rows; /* what each sample was for it */
     size_t count;
-    bool has_more; /* older rows, for which the page or the trigger has no room */
+    bool has_more; /* older rows, beyond the limit of the page or of the trigger */
 };
 
 struct history_search {
@@ -68,8 +68,8 @@ static void visit(void *context, struct trigger *trigger, int64_t now_ms)
     describe(series, trigger, &now);
     if (trigger->bound.query == NULL || (search->only != 0 && search->only != trigger->id))
         return;
-    size_t room = MIN((size_t)MAX_ROWS_PER_TRIGGER, MAX_ROWS - search->rows);
-    series->count = trigger_replay(trigger, &now, room, &series->rows, &series->has_more);
+    size_t max_rows = MIN((size_t)MAX_ROWS_PER_TRIGGER, MAX_ROWS - search->rows);
+    series->count = trigger_replay(trigger, &now, max_rows, &series->rows, &series->has_more);
     search->rows += series->count;
 }
 
