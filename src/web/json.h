@@ -28,6 +28,12 @@ json_t *web_json_text(const char *text);
 enum { WEB_JSON_SHORT_BYTES = 300 };
 json_t *web_json_short(const char *text);
 
+/* How many digits a number has. */
+enum {
+    WEB_JSON_DIGITS = 15,     /* on pages: what a double keeps of a decimal number */
+    WEB_JSON_ROW_DIGITS = 10, /* in rows of triggers: there may be thousands, sent as they change */
+};
+
 json_t *web_json_number(double value); /* NAN and infinity have no place in JSON: null */
 json_t *web_json_seconds(int64_t time_ms);
 

@@ -6,7 +6,8 @@
 void json_response_write(struct page_response *response, json_t *json)
 {
     response->type = page_response_type_json;
-    web_json_add(&response->body, json_incref(json), JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    web_json_add(&response->body, json_incref(json),
+                 JSON_INDENT(2) | JSON_REAL_PRECISION(WEB_JSON_DIGITS));
     text_add(&response->body, "\n");
 }
 

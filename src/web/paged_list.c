@@ -39,7 +39,7 @@ bool paged_list_next(struct paged_list *list, uint64_t id)
 void paged_list_add(struct paged_list *list, json_t *row)
 {
     text_add(&list->response->body, list->rows++ > 0 ? ",\n" : "\n");
-    web_json_add(&list->response->body, row, JSON_REAL_PRECISION(15));
+    web_json_add(&list->response->body, row, JSON_REAL_PRECISION(WEB_JSON_DIGITS));
 }
 
 void paged_list_end(struct paged_list *list)

@@ -18,6 +18,8 @@ enum {
     TICK_MS = 1000,
     BUSY_SHARE = 20, /* an update takes at most one part in so many of the time */
     MAX_LISTED_CONNECTIONS = 4096,
+    CONNECTION_DIGITS = 6, /* of a number in a row of the table */
+    SERVER_DIGITS = 13,    /* of a figure: the time has milliseconds */
 };
 
 struct dashboard {
@@ -65,9 +67,10 @@ static void update_connection(void *context, const struct connection_info *info)
     _cleanup_(json_done) json_t *fixed = is_known ? NULL : connection_fixed(info);
     _cleanup_(json_done) json_t *live = connection_live(info);
     _cleanup_(memory_free) char *fixed_text =
-        fixed == NULL ? NULL : json_dumps(fixed, JSON_COMPACT | JSON_REAL_PRECISION(6));
+        fixed == NULL ? NULL
+                      : json_dumps(fixed, JSON_COMPACT | JSON_REAL_PRECISION(CONNECTION_DIGITS));
     _cleanup_(memory_free) char *live_text =
-        json_dumps(live, JSON_COMPACT | JSON_REAL_PRECISION(6));
+        json_dumps(live, JSON_COMPACT | JSON_REAL_PRECISION(CONNECTION_DIGITS));
     live_tables_row(tables, LIVE_CONNECTIONS, info->number, fixed_text, live_text);
 }
 
@@ -96,7 +99,8 @@ static int64_t update(void *context, struct live_tables *tables)
     live_tables_end(tables, LIVE_CONNECTIONS);
     _cleanup_(json_done) json_t *server =
         server_figures_json(dashboard->figures, trigger_rows_totals(dashboard->rows), began_ms);
-    _cleanup_(memory_free) char *json = json_dumps(server, JSON_COMPACT | JSON_REAL_PRECISION(13));
+    _cleanup_(memory_free) char *json =
+        json_dumps(server, JSON_COMPACT | JSON_REAL_PRECISION(SERVER_DIGITS));
     live_tables_server(tables, json);
     int64_t pause_ms = BUSY_SHARE * (clock_now_ms() - began_ms);
     return pause_ms > TICK_MS ? pause_ms : TICK_MS;

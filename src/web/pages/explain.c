@@ -274,7 +274,7 @@ static void add_found(void *context, struct trigger *trigger, int64_t now_ms)
     struct explain_search *search = context;
     struct text json = {0};
     web_json_add(&json, explain(trigger, now_ms, search->found_bytes >= PAGED_LIST_BYTES),
-                 JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+                 JSON_INDENT(2) | JSON_REAL_PRECISION(WEB_JSON_DIGITS));
     search->found_bytes += json.length;
     search->found[search->found_count++] =
         (struct explain_found){text_take(&json), trigger->last_call_ms};

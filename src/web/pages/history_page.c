@@ -108,12 +108,12 @@ static void write_series(const struct series *series, double offset_ms, struct t
     web_json_set(series->head, "hasMore", json_boolean(series->has_more));
     web_json_set(series->head, "columns", columns_json());
     web_json_add(body, json_incref(series->head),
-                 JSON_COMPACT | JSON_EMBED | JSON_REAL_PRECISION(15));
+                 JSON_COMPACT | JSON_EMBED | JSON_REAL_PRECISION(WEB_JSON_DIGITS));
     text_add(body, ",\"rows\":[");
     for (size_t i = 0; i < series->count; i++) {
         text_add(body, i > 0 ? "," : "");
         web_json_add(body, row_json(&series->rows[i], offset_ms),
-                     JSON_COMPACT | JSON_REAL_PRECISION(15));
+                     JSON_COMPACT | JSON_REAL_PRECISION(WEB_JSON_DIGITS));
     }
     text_add(body, "]");
 }
@@ -154,7 +154,7 @@ static void add_cell(struct text *text, const struct trigger_field *field,
     if (field->kind == FIELD_BOOLEAN && !isnan(number))
         text_add(text, number > 0 ? "true" : "false");
     else if (isfinite(number))
-        text_addf(text, "%.15g", number);
+        text_addf(text, "%.*g", WEB_JSON_DIGITS, number);
 }
 
 static void write_csv(const struct series *series, struct page_response *response)

@@ -39,7 +39,7 @@ struct trigger_rows {
 static void add_number(struct text *text, const char *key, double value)
 {
     if (isfinite(value))
-        text_addf(text, ",\"%s\":%.10g", key, value);
+        text_addf(text, ",\"%s\":%.*g", key, WEB_JSON_ROW_DIGITS, value);
 }
 
 static void add_string(struct text *text, const char *key, const char *value)
@@ -137,7 +137,7 @@ static void add_query(const struct option_values *values, struct text *fixed)
  * connection. */
 static void write_fixed(const struct trigger *trigger, struct text *fixed)
 {
-    text_addf(fixed, "{\"target\":%.10g", trigger->parsed.target);
+    text_addf(fixed, "{\"target\":%.*g", WEB_JSON_ROW_DIGITS, trigger->parsed.target);
     add_string(fixed, "namespace", trigger->namespace);
     add_string(fixed, "name", trigger->name);
     add_string(fixed, "scaler", trigger_scaler_name(trigger));
