@@ -128,7 +128,7 @@ struct query_request {
     struct query_use use;
     struct query *former;      /* the query that this one takes the place of; NULL: none */
     bool inherits;             /* it has what is known of `former` until it has a reading, and its
-                                * history: a copy, where others use `former`, too (history_copy()) */
+                                * history: a copy, where others use `former`, too (history.h) */
     unsigned wants;            /* enum reading_field */
     bool keeps_recent_samples; /* for followers; with an interval_ms, or there is little in it */
 };

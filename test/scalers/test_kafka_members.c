@@ -101,66 +101,6 @@ static void members_are_known_of_a_group_that_is_stable_or_empty(void **state)
     }
 }
 
-/* The group's commits come on the second handle from now on: the main one takes broker 3 for its
- * coordinator, and another one is it by now. */
-static void move_coordinator(struct kafka_mock *fixture)
-{
-    enum { OFFSET_FETCH = 9 };
-    const struct kafka_session *session = fixture->client;
-    assert_true(kafka_mock_measure(fixture));
-    rd_kafka_mock_coordinator_set(fixture->cluster, "group", GROUP, 2);
-    rd_kafka_mock_push_request_errors(fixture->cluster, OFFSET_FETCH, 1,
-                                      RD_KAFKA_RESP_ERR_NOT_COORDINATOR);
-    kafka_mock_run_again(fixture);
-    kafka_mock_assert_answered(fixture, 0);
-    assert_true(kafka_commits_need_renewal(session->commits));
-}
-
-/* Broker 3 goes, and what is sent then waits for it. What is sent before that is answered. */
-static void send_in_vain(struct kafka_mock *fixture)
-{
-    struct kafka_members *members = ((struct kafka_session *)fixture->client)->members;
-    bool is_answered = true;
-    rd_kafka_mock_broker_set_down(fixture->cluster, 3);
-    for (int i = 0; is_answered && i < KAFKA_MOCK_WITHIN_MS / 100; i++) {
-        kafka_members_request(members, GROUP, clock_now_ms());
-        usleep(100 * 1000);
-        is_answered = kafka_members_receive(members);
-    }
-    assert_false(is_answered);
-}
-
-/* The offsets come last, within the second for which the members are waited for. Then nothing else
- * is under way, and the main handle is renewed. */
-static void a_task_does_not_wait_for_what_went_with_the_handle(void **state)
-{
-    enum { OFFSETS_MS = 200, TASK_MS = 12000, SOON_MS = TASK_MS / 2 };
-    struct kafka_mock *fixture = *state;
-    kafka_mock_add_topic(fixture, "jobs", 1);
-    kafka_mock_add(fixture, kafka_mock_query(fixture, GROUP, "jobs", 3));
-    kafka_mock_connect(fixture);
-    struct kafka_session *session = fixture->client;
-    const rd_kafka_t *handle = session->client.rk;
-    session->client.opened_ms = clock_now_ms() + KAFKA_MOCK_HANG_MS; /* it is not renewed yet */
-    move_coordinator(fixture);
-    send_in_vain(fixture);
-
-    session->client.opened_ms = 0;
-    rd_kafka_mock_broker_set_rtt(fixture->cluster, 1, OFFSETS_MS);
-    test_feed_task(fixture->feed, 0)->task.wants = READING_CONSUMERS;
-    test_feed_set_timeout(fixture->feed, TASK_MS);
-    const int64_t began_ms = clock_now_ms();
-    kafka_mock_run_again(fixture);
-    kafka_mock_assert_answered(fixture, 0);
-    assert_true(clock_now_ms() - began_ms < SOON_MS);
-    assert_ptr_not_equal(session->client.rk, handle);
-    /* Who comes next has it sent again. */
-    const int64_t later_ms = clock_now_ms() + SOON_MS;
-    kafka_members_request(session->members, GROUP, later_ms);
-    assert_true(kafka_members_is_pending(session->members, GROUP, later_ms, later_ms));
-    receive(session->members);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
@@ -168,7 +108,6 @@ int main(void)
         TEST(a_request_is_waited_for_a_second),
         TEST(nobody_waits_who_has_an_answer),
         cmocka_unit_test(members_are_known_of_a_group_that_is_stable_or_empty),
-        TEST(a_task_does_not_wait_for_what_went_with_the_handle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

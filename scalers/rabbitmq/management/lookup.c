@@ -161,8 +161,10 @@ static enum rabbitmq_lookup_result lack(const struct rabbitmq_lookup *lookup, co
 {
     if (lookup->source == RABBITMQ_SOURCE_TOTALS)
         return RABBITMQ_LOOKUP_LACKING;
+    /* With its task a lookup loses its query. */
+    bool is_uncounted = !rabbitmq_needs_rates(lookup->query);
     fail_incomplete(lookup, queue == NULL ? "" : queue);
-    return rabbitmq_needs_rates(lookup->query) ? RABBITMQ_LOOKUP_ENDED : RABBITMQ_LOOKUP_UNCOUNTED;
+    return is_uncounted ? RABBITMQ_LOOKUP_UNCOUNTED : RABBITMQ_LOOKUP_ENDED;
 }
 
 void rabbitmq_lookup_note_listed(struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,

@@ -7,7 +7,8 @@
  *     lost         the client has ended: another one may be made at once. If it had answered, the
  *                  failures in a row are over; if it was connected for long, too, so are the
  *                  hang-ups
- *     failed       after refused or lost: wait. A hang-up, if this client had answered, or a failure
+ *     failed       after refused or lost: wait. A hang-up counts, if this client had answered, or
+ *                  a failure
  *     hung up      the same, for a client that was lost with nothing in flight: if it had answered,
  *                  the wait is one that callers have time for
  *

@@ -38,8 +38,8 @@ void outage_reading(struct outage *outage);
  * outage_no_reading_since_ms() says of it, which counts until this one has a reading. */
 void outage_inherit(struct outage *outage, int64_t failing_since_ms, int64_t no_reading_since_ms);
 
-/* Of a query whose last attempt did not fail: since when no reading came, though a call waits or its
- * connection failed. */
+/* Of a query whose last attempt did not fail: since when no reading came, though a call waits or
+ * its connection failed. */
 int64_t outage_no_reading_since_ms(const struct outage *outage);
 
 /* Since when measuring it fails. connection_failed_ms: when its connection failed, if that is
