@@ -187,18 +187,18 @@ def test_a_quorum_queue_of_which_the_api_knows_nothing_yet_is_not_empty(broker, 
     wait_for_value(client, requested, 3, seconds=20)
 
 
-def test_a_pattern_of_new_and_idle_classic_queues_is_0(broker, client):
-    """There are no statistics of them for up to 5 s; totals show that they are empty, and a message at once."""
-    vhost = "fresh"
-    broker.create_vhost(vhost)
-    requested = trigger(broker.http_url(vhost), "^job-", useRegex="true", pageSize="2")
-    assert value(client, requested) == 0
-    broker.declare("job-0", "job-1", "job-2", vhost=vhost)
-    for _ in range(4):
-        assert (value(client, requested), client.is_active(requested)) == (0, False)
-        time.sleep(INTERVAL_SECONDS)
-    broker.publish("job-1", 3, vhost)
-    wait_for_value(client, requested, 3, seconds=3)
+def test_a_pattern_of_new_and_idle_classic_queues_is_0(client):
+    """There are no statistics of them for a minute; totals show that they are empty, and a message at once. On a busy machine
+    totals can take a second, and are not believed then."""
+    with RabbitMQ("collect_statistics_interval = 60000") as broker:
+        requested = trigger(broker.http_url(), "^job-", useRegex="true", pageSize="2")
+        answers(client, requested, 0, False)
+        broker.declare("job-0", "job-1", "job-2")
+        for _ in range(4):
+            time.sleep(2 * INTERVAL_SECONDS)
+            answers(client, requested, 0, False)
+        broker.publish("job-1", 3)
+        answers(client, requested, 3, True)
 
 
 def test_unacknowledged_messages_count_over_http_only(broker, client):
