@@ -137,7 +137,7 @@ const struct option *option_host_of(const struct option *port);
 /* What separates the elements of the row's text; "" where it is no list. */
 const char *option_separators(const struct option *row);
 
-/* Is this the name of a user without any secret beside it, which may be a key of an API? */
+/* Is this the name of a user with whom no secret is set, which may be a key of an API? */
 bool option_is_user_alone(const struct option_values *values, size_t row);
 
 /* May the text of this row be shown to people? Not where it is a secret, a user alone or a URL, or

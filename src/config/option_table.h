@@ -86,7 +86,7 @@ enum option_flag {
     OPTION_POLICY = 1 << 17,
     /* The port of the row before this one, which has OPTION_HOST or OPTION_HOSTS. */
     OPTION_PORT = 1 << 18,
-    /* The name of a user. Without a secret beside it, it may be a key of an API, and is hidden. */
+    /* The name of a user. If no secret is set with it, it may be a key of an API, and is hidden. */
     OPTION_USER = 1 << 19,
     OPTION_NEVER_SHOWN = OPTION_SECRET | OPTION_URL | OPTION_HIDDEN,
 };

@@ -69,7 +69,7 @@ static void a_pattern_that_comes_during_a_listing_gets_one_of_its_own(void **sta
     kafka_client_close(&client);
 }
 
-/* The topics that others name are requested beside it after a short time. */
+/* The topics that others name are requested as well after a short time. */
 static void a_listing_that_takes_long_is_not_waited_for(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -140,7 +140,7 @@ static void a_pattern_without_topics_fails_alone(void **state)
     kafka_mock_assert_answered(fixture, 1);
 }
 
-/* As often as it fails: the topics that others name are requested beside it. */
+/* As often as it fails: the topics that others name are requested as well. */
 static void a_listing_that_is_too_long_fails_patterns_only(void **state)
 {
     enum { LARGE = 150000, REPLICAS = 3, ROUNDS = 2 }; /* a reply of 6 MB */

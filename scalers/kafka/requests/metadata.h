@@ -12,7 +12,7 @@
  *
  * A cluster may be too large to be listed, or too slow. So the topics in use wait for a listing for
  * a short time only, and not at all once one has failed, until one is answered again: they are
- * requested beside it. There is one request of each kind at a time.
+ * requested at the same time. There is one request of each kind at a time.
  *
  * Threads: the measuring thread. Owner: the session.
  */

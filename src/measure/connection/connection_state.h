@@ -151,7 +151,7 @@ struct query {
 
     struct option_values *values;              /* query.c */
     struct follower *followers;                /* utlist; with recent samples only; follower.c */
-    struct follower *next_followed;            /* while they are stepped, in pieces; follower.c */
+    struct follower *next_followed;            /* while they get a reading; follower.c */
     size_t idle_streams;                       /* that wait for the first message; subscription.c */
     struct query *next_bundled, *prev_bundled; /* bundle.c */
     struct query *next_unanswered, *prev_unanswered; /* query.c */

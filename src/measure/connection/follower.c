@@ -10,7 +10,7 @@ static int64_t last_sample_ms(const struct recent_samples *recent)
     return recent->count == 0 ? INT64_MIN : recent->samples[recent->count - 1].at_ms;
 }
 
-static void step_follower(struct query *query, struct follower *follower)
+static void give_reading(struct query *query, struct follower *follower)
 {
     int64_t last_ms = last_sample_ms(query->recent);
     if (last_ms <= follower->last_reading_ms)
@@ -30,7 +30,7 @@ void follower_hand_out(struct query *query)
     query->next_followed = query->followers;
     while ((follower = query->next_followed) != NULL) {
         query->next_followed = follower->next;
-        step_follower(query, follower);
+        give_reading(query, follower);
         if (++done % FOLLOWERS_AT_A_TIME == 0 && connection->settings->pause != NULL)
             connection->settings->pause(connection);
     }
@@ -44,7 +44,7 @@ void follower_start(struct query *query, struct follower *follower)
     DL_APPEND(query->followers, follower);
     if (query->known.is_measured && query->known.sent_ms > last_sample_ms(query->recent))
         recent_samples_add(query->recent, query->known.sent_ms, &query->known.reading);
-    step_follower(query, follower);
+    give_reading(query, follower);
 }
 
 void follower_stop(struct follower *follower)

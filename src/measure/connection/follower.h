@@ -22,8 +22,8 @@ struct follower {
     void *context;
 
     struct query *query; /* NULL: it follows none */
-    int64_t
-        last_reading_ms; /* the last reading that it got; it stays when another query is followed */
+    /* The last reading that it got; it stays when another query is followed. */
+    int64_t last_reading_ms;
     struct follower *next, *prev;
 };
 

@@ -86,7 +86,7 @@ void subscription_measured(struct query *query, enum task_outcome outcome, int64
     if (task->notifier.id == 0)
         return;
     /* It was notified of meanwhile, or nobody waits any more. But the scaler may have subscribed
-     * since: Kafka's does when it answers, and all do when there is room. */
+     * since: Kafka's does when it answers, and all do when a place is free. */
     if (query->push.id != task->notifier.id) {
         end_at_source(connection, task->notifier.id);
         return;
