@@ -73,6 +73,21 @@ static void a_waiting_caller_comes_before_longer_overdue_jobs(void **state)
     assert_ptr_equal(schedule_take(schedule, 5000), &jobs[0]);
 }
 
+/* A stream begins to want what was due at its interval minutes ago: it has waited for nothing. */
+static void what_nobody_wanted_is_not_overdue(void **state)
+{
+    (void)state;
+    BENCH(1, 1);
+    schedule_want(schedule, &jobs[0], 1000, 300000);
+    schedule_set_due(schedule, &jobs[1], 299000);
+    schedule_demand(schedule, &jobs[2], 300000, 300000);
+    assert_ptr_equal(schedule_take(schedule, 300000), &jobs[2]);
+    schedule_end(schedule, &jobs[2], JOB_END_ANSWERED, 300001);
+    assert_ptr_equal(schedule_take(schedule, 300001), &jobs[1]);
+    schedule_end(schedule, &jobs[1], JOB_END_ANSWERED, 300002);
+    assert_ptr_equal(schedule_take(schedule, 300002), &jobs[0]);
+}
+
 static void a_job_overdue_for_a_minute_comes_before_callers(void **state)
 {
     (void)state;
@@ -595,6 +610,7 @@ int main(void)
         cmocka_unit_test(a_due_time_can_be_changed_and_taken_back),
         cmocka_unit_test(the_longest_overdue_comes_first),
         cmocka_unit_test(a_waiting_caller_comes_before_longer_overdue_jobs),
+        cmocka_unit_test(what_nobody_wanted_is_not_overdue),
         cmocka_unit_test(a_job_overdue_for_a_minute_comes_before_callers),
         cmocka_unit_test(a_stream_of_callers_starves_no_job),
         cmocka_unit_test(max_tasks_is_kept),

@@ -55,7 +55,7 @@ static enum job_class turn_class_of(const struct job *job)
 static void add(struct job_groups *groups, struct job *job, int64_t key)
 {
     struct job_group *group = group_of(groups, job);
-    job_heap_add(&group->ready[job->class][key < job->due_ms], job, key);
+    job_heap_add(&group->ready[job->class][job->is_demanded], job, key);
     groups->ready_count[job->class]++;
     if (group->ready_count++ == 0)
         DL_APPEND(groups->ready, group);

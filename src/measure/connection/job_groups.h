@@ -52,8 +52,8 @@ void job_groups_join(struct job_groups *groups, struct job *job, uint64_t group_
 void job_groups_leave(struct job_groups *groups, struct job *job, uint64_t group_id);
 void job_groups_leave_all(struct job_groups *groups, struct job *job);
 
-/* The job becomes ready: of two jobs of a group, the one with the lower key is sent first. The key
- * is below due_ms where a caller waits, and only there. */
+/* The job becomes ready: of two jobs of a group, the one with the lower key is sent first. It is
+ * since when the job is late, or earlier by the same time for all with a waiting caller. */
 void job_groups_add_ready(struct job_groups *groups, struct job *job, int64_t key);
 /* The job is no longer ready. */
 void job_groups_remove_ready(struct job_groups *groups, struct job *job);

@@ -47,13 +47,15 @@ static bool takes_long(const struct job *job)
     return job->duration_ms >= SCHEDULE_SLOW_MS && !job->shares_request;
 }
 
-/* A waiting caller counts as much as the longest time that another job may wait. */
+/* A waiting caller counts as much as the longest time that another job may wait. What was due long
+ * ago, when nobody wanted it, has not waited since then. */
 static void make_ready(struct schedule *schedule, struct job *job, int64_t due_ms)
 {
     job->due_ms = due_ms;
     job->is_isolated = job->is_isolated || job->timeouts > 0 || takes_long(job);
+    int64_t late_since_ms = job_late_since_ms(job);
     job_groups_add_ready(&schedule->groups, job,
-                         job->is_demanded ? due_ms - SCHEDULE_PATIENCE_MS : due_ms);
+                         job->is_demanded ? late_since_ms - SCHEDULE_PATIENCE_MS : late_since_ms);
 }
 
 static void make_scheduled(struct schedule *schedule, struct job *job, int64_t due_ms)
