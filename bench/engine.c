@@ -73,9 +73,9 @@ static const struct connection_settings settings = {
     .timeout_ms = 2000,
     .backoff = {.min_ms = 250, .max_ms = 5000, .jitter = no_jitter},
     .now_ms = read_now_ms,
-    .wake = stay_awake,
-    .ready = ignore_ready,
-    .forget = ignore_ready,
+    .hooks.wake_poller = stay_awake,
+    .hooks.watcher_ready = ignore_ready,
+    .hooks.watcher_not_ready = ignore_ready,
 };
 
 static struct query *watch(struct connection *connection, size_t number, struct watcher *watcher)

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/connection/connection.h"
+#include "measure/connection/inherit.h"
 #include "measure/connection/query_internal.h"
 #include "measure/engine_internal.h"
 
@@ -127,11 +128,11 @@ struct engine *engine_new(const struct engine_settings *settings)
                     .max_ms = settings->backoff_max_ms,
                     .jitter = clock_jitter},
         .now_ms = clock_now_ms,
-        .wake = poller_wake_for,
-        .pause = poller_pause,
-        .ready = add_ready,
-        .forget = remove_ready,
-        .context = engine,
+        .hooks = {.wake_poller = poller_wake_for,
+                  .yield_lock = poller_yield_lock,
+                  .watcher_ready = add_ready,
+                  .watcher_not_ready = remove_ready,
+                  .context = engine},
         .history = engine->history,
     };
     engine->poller_settings = (struct poller_settings){
@@ -329,16 +330,6 @@ static void replace(struct engine *engine, const struct query_request *request,
     count_for_limits(engine, poller);
 }
 
-/* Who goes on using the former query is to lose nothing. */
-static void inherit_history(struct history *history, struct query *former, bool is_shared,
-                            struct query *query)
-{
-    if (is_shared)
-        history_copy(history, &former->series, &query->series);
-    else
-        history_move(history, &former->series, &query->series);
-}
-
 static struct query *acquire_on(struct engine *engine, struct poller *poller,
                                 const struct query_request *request,
                                 const struct former_query *former)
@@ -347,13 +338,11 @@ static struct query *acquire_on(struct engine *engine, struct poller *poller,
     int64_t now_ms = clock_now_ms();
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     struct query *query = query_for_values(connection, request->query_values, poller->values->data);
-    query->wants |= request->wants;
-    if (request->keeps_recent_samples)
+    query_want(query, use->wants);
+    if (use->keeps_recent_samples)
         query_keep_recent_samples(query, use->interval_ms);
-    if (request->inherits) {
+    if (request->inherits)
         query_inherit(query, former);
-        inherit_history(engine->history, request->former, former->is_shared, query);
-    }
     query_begin_use(query, use->interval_ms, now_ms);
     poller->is_replaced = false;
     tenancy_begin_use(&engine->tenants, &poller->tenancy, poller->identity, use->tenant);
@@ -404,6 +393,9 @@ void engine_release(struct query *query, const struct query_use *use)
     tenancy_end_use(&engine->tenants, &poller->tenancy, poller->identity, use->tenant);
     if (use->namespace != NULL)
         schedule_leave(&poller->connection.schedule, &query->job, hash_text(use->namespace));
+    query_end_want(query, use->wants);
+    if (use->keeps_recent_samples)
+        query_end_recent_samples(query, use->interval_ms);
     query_end_use(query, use->interval_ms, clock_now_ms());
     count_for_limits(engine, poller);
     poller_wake(poller);

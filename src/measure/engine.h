@@ -34,6 +34,7 @@
  *   connection/outage              since when a query has no usable reading
  *   connection/backoff             when a connection makes its next client
  *   connection/subscription_table  queries by the ids of their subscriptions
+ *   connection/interval_set        the intervals that users of a query have set
  *   connection/connection_state    the structs of a connection and its queries
  *   connection/subscription        which queries are subscribed to
  *   connection/query_plan          when a query is due
@@ -43,6 +44,7 @@
  *   connection/query               a query: what is known of it, who uses it, who waits for it
  *   connection/connection          what a reply, a time-out or a lost client means
  *   connection/query_view          copies what is known of a query
+ *   connection/inherit             what a query has from the one whose place it takes
  *   tenancy                        whose a connection is, for limits
  *   poller                         the thread of a connection
  *   engine                         the map of all connections: acquires queries, within the limits
@@ -116,9 +118,11 @@ size_t engine_max_agents(const struct engine *engine);
 
 /* One use of a query, such as by a trigger. engine_release() gets the same as engine_acquire(). */
 struct query_use {
-    int64_t interval_ms;   /* what the user set; 0: nothing */
-    const char *namespace; /* whose trigger it is: those of several have their turns */
-    const char *tenant;    /* whose connection it is: a namespace; NULL: nobody's but its own */
+    int64_t interval_ms;       /* what the user set; 0: nothing */
+    const char *namespace;     /* whose trigger it is: those of several have their turns */
+    const char *tenant;        /* whose connection it is: a namespace; NULL: nobody's but its own */
+    unsigned wants;            /* enum reading_field */
+    bool keeps_recent_samples; /* for followers; with an interval_ms, or there is little in it */
 };
 
 struct query_request {
@@ -126,11 +130,9 @@ struct query_request {
     const struct option_values *connection_values; /* copied, as are those of the query */
     const struct option_values *query_values;
     struct query_use use;
-    struct query *former;      /* the query that this one takes the place of; NULL: none */
-    bool inherits;             /* it has what is known of `former` until it has a reading, and its
-                                * history: a copy, where others use `former`, too (history.h) */
-    unsigned wants;            /* enum reading_field */
-    bool keeps_recent_samples; /* for followers; with an interval_ms, or there is little in it */
+    struct query *former; /* the query that this one takes the place of; NULL: none */
+    bool inherits;        /* it has what is known of `former` until it has a reading, and its
+                           * history: a copy, where others use `former`, too (history.h) */
 };
 
 /* What has the same identity is one connection, for the engine and for every limit of connections:

@@ -67,7 +67,7 @@ static void lock_again(struct connection **connection)
 }
 
 /* Who waits for a mutex that is only unlocked and locked again hardly ever gets it. */
-void poller_pause(struct connection *connection)
+void poller_yield_lock(struct connection *connection)
 {
     const struct timespec moment = {.tv_nsec = 50000};
     _cleanup_(lock_again) struct connection *unlocked = without_lock(connection);

@@ -65,6 +65,6 @@ struct connection *poller_lock(struct poller *poller);
 void poller_wake(struct poller *poller);
 void poller_wake_for(struct connection *connection);
 /* This is called with the lock, and gives it to others for a moment. */
-void poller_pause(struct connection *connection);
+void poller_yield_lock(struct connection *connection);
 
 #endif

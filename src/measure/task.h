@@ -94,6 +94,7 @@ enum reading_field {
     READING_CONSUMERS = 1 << 1,
     READING_RATES = 1 << 2, /* arrived and consumed, or their rates */
 };
+enum { READING_FIELDS = 3 };
 
 struct task {
     const void *query;        /* the query's options: the scaler's own struct; ends with the task */

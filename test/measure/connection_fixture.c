@@ -79,10 +79,10 @@ static const struct connection_settings settings = {
     .timeout_ms = 2000,
     .backoff = {.min_ms = 250, .max_ms = 5000, .jitter = no_jitter},
     .now_ms = read_now_ms,
-    .wake = stay_awake,
-    .pause = let_others_in,
-    .ready = count_news,
-    .forget = forget_news};
+    .hooks.wake_poller = stay_awake,
+    .hooks.yield_lock = let_others_in,
+    .hooks.watcher_ready = count_news,
+    .hooks.watcher_not_ready = forget_news};
 
 int set_up(void **state)
 {

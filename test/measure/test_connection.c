@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
+#include "measure/connection/inherit.h"
 #include "measure/connection_fixture.h"
 
 #include <setjmp.h>
@@ -441,6 +442,23 @@ static void a_client_reconnects_after_one_that_ended_before_it_answered(void **s
     assert_true(connection.backoff.reconnects);
 }
 
+static void a_source_that_hung_up_and_refuses_is_logged_as_failed(void **state)
+{
+    (void)state;
+    struct query *query = hold_each("a", 1000);
+    log_set_level(LOG_LEVEL_WARNING);
+    recent_log_start();
+    measure(query, 1);
+    size_t before = count_warnings("connection failed");
+    lose("closed");
+    for (int i = 0; i < 3; i++) {
+        now_ms += 10000;
+        refuse();
+        assert_int_equal(count_warnings("connection failed"), before + 1);
+    }
+    log_set_level(LOG_LEVEL_ERROR);
+}
+
 static void a_client_that_is_replaced_for_its_silence_is_logged_once(void **state)
 {
     (void)state;
@@ -654,6 +672,7 @@ int main(void)
         TEST(an_attempt_under_way_is_counted_when_it_ends),
         TEST(a_client_reconnects_after_a_refused_lost_or_replaced_one),
         TEST(a_client_reconnects_after_one_that_ended_before_it_answered),
+        TEST(a_source_that_hung_up_and_refuses_is_logged_as_failed),
         TEST(a_client_that_is_replaced_for_its_silence_is_logged_once),
         TEST(a_query_that_timed_out_is_not_resent_by_another_client),
         TEST(a_query_that_hangs_does_not_break_its_neighbours_clients),

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "measure/connection/inherit.h"
 #include "measure/connection_fixture.h"
 
 #include <setjmp.h>
@@ -524,12 +525,44 @@ static void samples_are_no_gaps_after_the_shortest_interval_has_gone(void **stat
     follower_start(query, &steps.follower);
     connect_now();
     measure(query, 1);
+    query_end_recent_samples(query, 5000);
     query_end_use(query, 5000, now_ms);
     now_ms += 30000;
     measure(query, 2);
     assert_int_equal(query->recent->interval_ms, 30000);
     assert_false(query->recent->samples[query->recent->count - 1].is_after_gap);
     follower_stop(&steps.follower);
+}
+
+/* Its readings would look like those of a source that has stalled. */
+static void a_use_without_samples_does_not_bring_them_closer_together(void **state)
+{
+    (void)state;
+    struct query *query = hold_each("a", 60000);
+    query_keep_recent_samples(query, 60000);
+    query_begin_use(query, 5000, now_ms);
+    query_begin_use(query, 5000, now_ms);
+    query_end_use(query, 5000, now_ms);
+    assert_int_equal(query_interval_ms(query), 5000);
+    assert_int_equal(query->recent->interval_ms, 60000);
+}
+
+static void samples_and_what_is_wanted_end_with_their_uses(void **state)
+{
+    (void)state;
+    struct query *query = acquire("a");
+    query_keep_recent_samples(query, 5000);
+    query_keep_recent_samples(query, 5000);
+    query_want(query, READING_RATES | READING_CONSUMERS);
+    query_want(query, READING_RATES);
+    query_end_recent_samples(query, 5000);
+    query_end_want(query, READING_RATES | READING_CONSUMERS);
+    assert_non_null(query->recent);
+    assert_int_equal(query->wants, READING_RATES);
+    query_end_recent_samples(query, 5000);
+    query_end_want(query, READING_RATES);
+    assert_null(query->recent);
+    assert_int_equal(query->wants, 0);
 }
 
 static void a_reading_of_before_the_samples_is_followed(void **state)
@@ -613,6 +646,8 @@ int main(void)
         TEST(who_comes_makes_no_source_late),
         TEST(a_follower_gets_each_reading_once),
         TEST(samples_are_no_gaps_after_the_shortest_interval_has_gone),
+        TEST(a_use_without_samples_does_not_bring_them_closer_together),
+        TEST(samples_and_what_is_wanted_end_with_their_uses),
         TEST(a_reading_of_before_the_samples_is_followed),
         TEST(many_followers_do_not_keep_the_lock),
     };

@@ -109,6 +109,7 @@ static void release(struct user *user, struct client *client, struct query *quer
     struct model *model = model_of(query);
     model->holds--;
     schedule_leave(&client->connection.schedule, &query->job, group_of(user));
+    policy_end_recent_samples(user, query);
     query_end_use(query, interval_ms(user), now_ms());
     if (model->holds == 0 && !model->in_flight)
         model_reset(model);
@@ -151,7 +152,7 @@ static void exchange(struct user *user, bool inherits, struct source *source, in
         bool is_stream = watcher->is_stream;
         watcher_stop(watcher);
         watcher_start(watcher, user->query, is_stream);
-        world.settings.ready(NULL, watcher);
+        world.settings.hooks.watcher_ready(NULL, watcher);
     }
     release(user, former_client, former);
 }

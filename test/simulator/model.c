@@ -93,8 +93,8 @@ static double explained_rate(const struct model *model)
     double rate = 1.0 / STANDARD_INTERVAL_MS;
     if (query->uses_without_interval > 0)
         rate += 1.0 / (double)default_freshness_ms(duration_ms);
-    if (query->intervals != NULL)
-        rate += 2.0 / (double)query->intervals->interval_ms;
+    if (query->intervals.count > 0)
+        rate += 2.0 / (double)interval_set_shortest_ms(&query->intervals);
     if (query->push.idle_interval_ms > 0)
         rate += 1.0 / (double)query->push.idle_interval_ms;
     if (model->is_failing || query->bundle != NULL)

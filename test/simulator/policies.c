@@ -75,6 +75,12 @@ void policy_keep_recent_samples(struct user *user)
         query_keep_recent_samples(user->query, user->rules.interval_ms);
 }
 
+void policy_end_recent_samples(const struct user *user, struct query *query)
+{
+    if (user->policy != NULL)
+        query_end_recent_samples(query, user->rules.interval_ms);
+}
+
 void policy_follow(struct user *user)
 {
     if (user->policy == NULL)

@@ -266,9 +266,9 @@ static void begin(uint64_t seed, bool traced)
                                      .timeout_ms = 2000,
                                      .backoff = {.min_ms = 250, .max_ms = 5000, .jitter = jitter},
                                      .now_ms = now_ms,
-                                     .wake = client_wake_for,
-                                     .ready = add_ready,
-                                     .forget = forget};
+                                     .hooks.wake_poller = client_wake_for,
+                                     .hooks.watcher_ready = add_ready,
+                                     .hooks.watcher_not_ready = forget};
     int size = chance(70) ? between(1, 12) : chance(80) ? between(20, 200) : between(1000, 3000);
     world.sources_count = between(1, size > 100 ? 4 : 3);
     world.sources = memory_array((size_t)world.sources_count, sizeof(*world.sources));

@@ -17,6 +17,7 @@
 #define BACKLOG_TEST_SIMULATOR_WORLD_H
 
 #include "measure/connection/connection.h"
+#include "measure/connection/inherit.h"
 #include "measure/connection/query_internal.h"
 #include "scale/table/triggers.h"
 #include "scale/trigger/trigger_answers.h"
@@ -329,6 +330,7 @@ void callers_take_news(void);
 
 void policy_init(struct user *user);
 void policy_keep_recent_samples(struct user *user);
+void policy_end_recent_samples(const struct user *user, struct query *query);
 void policy_follow(struct user *user);
 void policy_unfollow(struct user *user);
 void policy_forget(struct user *user); /* it has another source now */

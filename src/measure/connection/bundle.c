@@ -48,7 +48,7 @@ void bundle_leave(struct query *query)
 /* For how long nobody needs a reading of it again. */
 static int64_t fresh_ms(const struct query *query)
 {
-    int64_t interval_ms = query_shortest_interval_ms(query);
+    int64_t interval_ms = interval_set_shortest_ms(&query->intervals);
     int64_t standard_ms = query->connection->settings->interval_ms;
     return query->uses_without_interval == 0
                ? interval_ms

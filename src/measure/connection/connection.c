@@ -71,8 +71,8 @@ bool connection_is_unused(const struct connection *connection)
 
 static void pause_after(struct connection *connection, size_t done)
 {
-    if (done % QUERIES_AT_A_TIME == 0 && connection->settings->pause != NULL)
-        connection->settings->pause(connection);
+    if (done % QUERIES_AT_A_TIME == 0 && connection->settings->hooks.yield_lock != NULL)
+        connection->settings->hooks.yield_lock(connection);
 }
 
 /* Others may acquire and release queries meanwhile. */
@@ -120,8 +120,9 @@ static void set_failed(struct connection *connection, const struct error *error,
 {
     struct query *query;
     bool is_new = connection->state != CONNECTION_FAILED;
-    if (is_new && !connection->backoff.is_failing)
+    if (!connection->has_warned_of_failure)
         naming_warn(&connection->naming, error, "connection failed");
+    connection->has_warned_of_failure = true;
     if (is_new)
         connection->failed_since_ms = now_ms;
     error_copy(&connection->error, error);
@@ -238,6 +239,7 @@ static void set_working(struct connection *connection, int64_t now_ms)
         log_about(&fields, LOG_LEVEL_INFO, "%s: reconnected", connection->naming.label);
     }
     backoff_answered(&connection->backoff);
+    connection->has_warned_of_failure = false;
     error_done(&connection->error);
     connection->completed_at_ms = now_ms;
     connection->timeouts_since_answer = 0;
@@ -265,10 +267,11 @@ static void end_timed_out(struct query *query, const struct error *error, int64_
         schedule_end(schedule, &query->job, JOB_END_RETURNED, now_ms);
         return;
     }
-    bool was_alone = query->job.sent_ms > connection->completed_at_ms;
+    bool is_after_last_reply = query->job.sent_ms > connection->completed_at_ms;
     size_t max = HASH_COUNT(connection->queries) == 1 ? 1 : MAX_TIMEOUTS;
-    connection->timeouts_since_answer += was_alone;
-    if (was_alone && connection->timeouts_since_answer >= max && !connection->must_replace_client) {
+    connection->timeouts_since_answer += is_after_last_reply;
+    if (is_after_last_reply && connection->timeouts_since_answer >= max &&
+        !connection->must_replace_client) {
         naming_warn(&connection->naming, error, "nothing is answered: reconnecting");
         connection->must_replace_client = true;
     }
@@ -348,7 +351,7 @@ void connection_query_ended(struct query *query, enum task_outcome outcome,
 
 void connection_notify(struct connection *connection, uint64_t id, int64_t now_us)
 {
-    struct query *query = subscription_over(connection, id);
+    struct query *query = subscription_take_ended(connection, id);
     if (query == NULL)
         return;
     int64_t now_ms = now_us / 1000;
@@ -371,7 +374,7 @@ void connection_notify(struct connection *connection, uint64_t id, int64_t now_u
 
 void connection_lose_subscription(struct connection *connection, uint64_t id, int64_t now_ms)
 {
-    struct query *query = subscription_over(connection, id);
+    struct query *query = subscription_take_ended(connection, id);
     if (query == NULL)
         return;
     push_forget(&query->push, now_ms);

@@ -10,6 +10,7 @@
 
 #include "base/hash_table.h"
 #include "measure/connection/backoff.h"
+#include "measure/connection/interval_set.h"
 #include "measure/connection/outage.h"
 #include "measure/connection/push.h"
 #include "measure/connection/schedule.h"
@@ -39,17 +40,22 @@ struct connection;
 struct follower;
 struct watcher;
 
+/* What a connection calls of its owner: the first three with the lock. */
+struct connection_hooks {
+    void (*wake_poller)(struct connection *connection);            /* something is due sooner */
+    void (*watcher_ready)(void *context, struct watcher *watcher); /* there is news for it */
+    /* Much work is left: others get the lock for a moment (connection.h). NULL: there are none. */
+    void (*yield_lock)(struct connection *connection);
+    void (*watcher_not_ready)(void *context, struct watcher *watcher); /* it wants no news */
+    void *context;
+};
+
 struct connection_settings {
     int64_t interval_ms; /* where the user sets none */
     int64_t timeout_ms;  /* of a query whose scaler sets none */
     struct backoff_settings backoff;
     int64_t (*now_ms)(void);
-    void (*wake)(struct connection *connection); /* something is due sooner; with the lock */
-    /* Much work is left: others get the lock for a moment (connection.h). NULL: there are none. */
-    void (*pause)(struct connection *connection);
-    void (*ready)(void *context, struct watcher *watcher); /* there is news for it; with the lock */
-    void (*forget)(void *context, struct watcher *watcher); /* it wants none */
-    void *context;
+    struct connection_hooks hooks;
     struct history *history; /* of the queries; NULL: none is kept */
 };
 
@@ -92,6 +98,7 @@ struct connection {
     bool has_warned_of_subscribing;
 
     /* connection.c: what people see. Others count in `stats`, too. */
+    bool has_warned_of_failure; /* that it failed; until the source has answered */
     int64_t warned_of_delay_ms;
     double round_trip_us; /* of a query, averaged over the last ones; 0: none was answered yet */
     struct connection_stats stats;
@@ -103,12 +110,6 @@ struct bundle {
     struct query *queries;  /* utlist */
     int64_t taken_along_ms; /* when all of them were, the last time; INT64_MIN: never */
     UT_hash_handle hh;
-};
-
-/* An interval that users set, and for how many uses of the query; query.c. */
-struct query_interval {
-    int64_t interval_ms;
-    size_t uses;
 };
 
 /* A query. It is also the task that its scaler measures and the job of its connection's schedule:
@@ -126,15 +127,14 @@ struct query {
     struct connection *connection; /* query.c */
     struct bundle *bundle;         /* bundle.c; NULL: it is in none */
     struct watcher *watchers;      /* utlist; watcher.c */
-    struct recent_samples *recent; /* query.c; NULL: nobody wants any */
+    struct recent_samples *recent; /* query.c; NULL: no use keeps any */
     size_t uses;                   /* by triggers; at 0 it is freed once not in flight; query.c */
     size_t uses_without_interval;  /* those whose trigger sets no interval; query.c */
     size_t streams;                /* how many watchers are streams; watcher.c */
-    struct query_interval *intervals;           /* the shortest first; query.c */
-    size_t intervals_count, intervals_capacity; /* query.c */
-    unsigned wants;         /* enum reading_field, of all uses that there ever were; engine.c */
-    unsigned losses;        /* clients in a row lost while it was in flight; connection.c */
-    bool was_resent;        /* its client had died unnoticed; connection.c */
+    struct interval_set intervals; /* of its uses; query.c */
+    unsigned wants;                /* enum reading_field, of all its uses; query.c */
+    unsigned losses;               /* clients in a row lost while it was in flight; connection.c */
+    bool was_resent;               /* its client had died unnoticed; connection.c */
     bool is_subscribed;     /* the scaler has confirmed the subscription push.id; subscription.c */
     bool is_unanswered;     /* it is in the connection's list of that name; query.c */
     int64_t notified_at_us; /* the first notification since it was sent; 0: none; connection.c */
@@ -150,6 +150,8 @@ struct query {
     struct history_series series; /* history.c */
 
     struct option_values *values;              /* query.c */
+    struct interval_set sample_intervals;      /* of the uses that keep recent samples; query.c */
+    uint32_t wanted[READING_FIELDS];           /* by how many uses, each field; query.c */
     struct follower *followers;                /* utlist; with recent samples only; follower.c */
     struct follower *next_followed;            /* while they get a reading; follower.c */
     size_t idle_streams;                       /* that wait for the first message; subscription.c */
@@ -166,12 +168,6 @@ static inline struct query *query_of_job(struct job *job)
 static inline struct query *query_of_task(struct task *task)
 {
     return (struct query *)task;
-}
-
-/* The shortest interval that a user of the query has set; INT64_MAX: none has set one. */
-static inline int64_t query_shortest_interval_ms(const struct query *query)
-{
-    return query->intervals_count == 0 ? INT64_MAX : query->intervals[0].interval_ms;
 }
 
 /* Locks a query's connection, and returns it: _cleanup_(connection_unlock) unlocks it. */

@@ -51,7 +51,7 @@ size_t query_bytes(void)
 }
 
 /* The only way to change it: how many queries of a connection fail is counted with it. */
-static void set_last_attempt(struct query *query, enum last_attempt attempt)
+void query_set_last_attempt(struct query *query, enum last_attempt attempt)
 {
     uint64_t *failing = &query->connection->stats.counts[COUNT_FAILING_QUERIES];
     *failing -= query->known.last_attempt == ATTEMPT_FAILED;
@@ -79,8 +79,8 @@ static void leave_unanswered(struct query *query)
 void query_free(struct query *query)
 {
     struct connection *connection = query->connection;
-    subscription_free(query);
-    set_last_attempt(query, ATTEMPT_NONE);
+    subscription_drop(query);
+    query_set_last_attempt(query, ATTEMPT_NONE);
     leave_unanswered(query);
     bundle_leave(query);
     history_drop(connection->settings->history, &query->series);
@@ -89,7 +89,8 @@ void query_free(struct query *query)
         connection->next_walked = query->hh.next;
     HASH_DELETE(hh, connection->queries, query);
     connection->stats.counts[COUNT_QUERIES]--;
-    free(query->intervals);
+    interval_set_done(&query->intervals);
+    interval_set_done(&query->sample_intervals);
     option_values_free(query->values);
     free(query->recent);
     error_done(&query->task.subscribe_error);
@@ -99,54 +100,12 @@ void query_free(struct query *query)
 
 /* ---- who uses it ---- */
 
-/* Where it is, or belongs: one namespace may set ten thousand of them. */
-static size_t find_interval(const struct query *query, int64_t interval_ms)
-{
-    size_t low = 0;
-    size_t high = query->intervals_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (query->intervals[middle].interval_ms < interval_ms)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static bool has_interval(const struct query *query, size_t at, int64_t interval_ms)
-{
-    return at < query->intervals_count && query->intervals[at].interval_ms == interval_ms;
-}
-
-static void add_interval(struct query *query, int64_t interval_ms)
-{
-    size_t at = find_interval(query, interval_ms);
-    if (!has_interval(query, at, interval_ms)) {
-        query->intervals = memory_grow(query->intervals, &query->intervals_capacity,
-                                       query->intervals_count + 1, sizeof(*query->intervals));
-        memmove(query->intervals + at + 1, query->intervals + at,
-                (query->intervals_count++ - at) * sizeof(*query->intervals));
-        query->intervals[at] = (struct query_interval){.interval_ms = interval_ms};
-    }
-    query->intervals[at].uses++;
-}
-
-static void remove_interval(struct query *query, int64_t interval_ms)
-{
-    size_t at = find_interval(query, interval_ms);
-    if (!has_interval(query, at, interval_ms) || --query->intervals[at].uses > 0)
-        return;
-    memmove(query->intervals + at, query->intervals + at + 1,
-            (--query->intervals_count - at) * sizeof(*query->intervals));
-}
-
 void query_begin_use(struct query *query, int64_t interval_ms, int64_t now_ms)
 {
     query->connection->used_queries += query->uses == 0;
     query->uses++;
     if (interval_ms > 0)
-        add_interval(query, interval_ms);
+        interval_set_add(&query->intervals, interval_ms);
     else
         query->uses_without_interval++;
     query_plan(query, now_ms);
@@ -155,11 +114,9 @@ void query_begin_use(struct query *query, int64_t interval_ms, int64_t now_ms)
 void query_end_use(struct query *query, int64_t interval_ms, int64_t now_ms)
 {
     if (interval_ms > 0)
-        remove_interval(query, interval_ms);
+        interval_set_remove(&query->intervals, interval_ms);
     else
         query->uses_without_interval--;
-    if (query->recent != NULL && query->intervals_count > 0)
-        query->recent->interval_ms = query_shortest_interval_ms(query);
     if (--query->uses > 0) {
         query_plan(query, now_ms);
         return;
@@ -167,6 +124,37 @@ void query_end_use(struct query *query, int64_t interval_ms, int64_t now_ms)
     query->connection->used_queries--;
     if (query->job.state != JOB_IN_FLIGHT)
         query_free(query);
+}
+
+void query_want(struct query *query, unsigned fields)
+{
+    for (size_t i = 0; i < READING_FIELDS; i++)
+        query->wanted[i] += (fields & 1U << i) != 0;
+    query->wants |= fields;
+}
+
+void query_end_want(struct query *query, unsigned fields)
+{
+    for (size_t i = 0; i < READING_FIELDS; i++)
+        if ((fields & 1U << i) != 0 && --query->wanted[i] == 0)
+            query->wants &= ~(1U << i);
+}
+
+void query_keep_recent_samples(struct query *query, int64_t interval_ms)
+{
+    interval_set_add(&query->sample_intervals, interval_ms);
+    if (query->recent == NULL)
+        query->recent = memory_new(sizeof(*query->recent));
+    query->recent->interval_ms = interval_set_shortest_ms(&query->sample_intervals);
+}
+
+void query_end_recent_samples(struct query *query, int64_t interval_ms)
+{
+    interval_set_remove(&query->sample_intervals, interval_ms);
+    if (query->sample_intervals.count == 0)
+        free(TAKE(query->recent));
+    else
+        query->recent->interval_ms = interval_set_shortest_ms(&query->sample_intervals);
 }
 
 /* ---- who waits for it ---- */
@@ -179,7 +167,7 @@ void query_demand(struct query *query, int64_t from_ms)
     join_unanswered(query);
     if (connection->state != CONNECTION_FAILED)
         schedule_demand(&connection->schedule, &query->job, from_ms, now_ms);
-    connection->settings->wake(connection);
+    connection->settings->hooks.wake_poller(connection);
 }
 
 void query_notify_watchers(struct query *query)
@@ -187,7 +175,7 @@ void query_notify_watchers(struct query *query)
     const struct connection_settings *settings = query->connection->settings;
     struct watcher *watcher;
     DL_FOREACH(query->watchers, watcher)
-        settings->ready(settings->context, watcher);
+        settings->hooks.watcher_ready(settings->hooks.context, watcher);
 }
 
 /* ---- what is known of it ---- */
@@ -201,7 +189,7 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
         follower_hand_out(query);
     }
     error_done(&known->error);
-    set_last_attempt(query, ATTEMPT_GOOD);
+    query_set_last_attempt(query, ATTEMPT_GOOD);
     known->is_measured = true;
     known->reading = *reading;
     known->sent_ms = query->job.sent_ms;
@@ -225,7 +213,7 @@ void query_note_gap(struct query *query)
 void query_set_failed(struct query *query, const struct error *error, int64_t now_ms)
 {
     struct snapshot *known = &query->known;
-    set_last_attempt(query, ATTEMPT_FAILED);
+    query_set_last_attempt(query, ATTEMPT_FAILED);
     known->failed_at_ms = now_ms;
     error_copy(&known->error, error);
     history_add(query->connection->settings->history, &query->series, NULL, now_ms);
@@ -233,39 +221,6 @@ void query_set_failed(struct query *query, const struct error *error, int64_t no
     leave_unanswered(query);
     outage_attempt_failed(&query->outage, now_ms);
     query_notify_watchers(query);
-}
-
-void query_keep_recent_samples(struct query *query, int64_t interval_ms)
-{
-    if (query->recent == NULL)
-        query->recent = memory_new(sizeof(*query->recent));
-    if (query->recent->interval_ms == 0 || interval_ms < query->recent->interval_ms)
-        query->recent->interval_ms = interval_ms;
-}
-
-/* ---- what it inherits ---- */
-
-static void inherit_known(struct query *query, const struct snapshot *former)
-{
-    struct snapshot *known = &query->known;
-    if (!former->is_measured || known->is_measured)
-        return;
-    set_last_attempt(query, former->last_attempt);
-    error_done(&known->error);
-    *known = *former;
-    known->error = (struct error){0};
-    error_copy(&known->error, &former->error);
-    outage_inherit(&query->outage, former->failing_since_ms, former->no_reading_since_ms);
-}
-
-void query_inherit(struct query *query, const struct former_query *former)
-{
-    inherit_known(query, &former->known);
-    if (query->recent != NULL && query->recent->count == 0 && former->recent.count > 0) {
-        int64_t interval_ms = query->recent->interval_ms;
-        *query->recent = former->recent;
-        query->recent->interval_ms = interval_ms;
-    }
 }
 
 /* ---- for people ---- */

@@ -1,6 +1,6 @@
 /*
  * A query of a connection, from inside: who uses it, what its measurements mean. What the engine
- * does comes first. When it is due is in query_plan.h.
+ * does comes first. When it is due is in query_plan.h, what it has from another one in inherit.h.
  *
  * Threads: as connection.h has it.
  */
@@ -21,24 +21,22 @@ struct query *query_for_values(struct connection *connection, const struct optio
 void query_begin_use(struct query *query, int64_t interval_ms, int64_t now_ms);
 void query_end_use(struct query *query, int64_t interval_ms, int64_t now_ms);
 
-/* From now on it keeps its last readings, which are measured so often. */
+/* A use wants these fields of readings (enum reading_field), until it ends to want them. */
+void query_want(struct query *query, unsigned fields);
+void query_end_want(struct query *query, unsigned fields);
+
+/* A use has the query keep its last readings, which are to be so far apart, until it ends that;
+ * followers have stopped by then. The shortest interval of these uses is that of the samples:
+ * others may measure more often. */
 void query_keep_recent_samples(struct query *query, int64_t interval_ms);
-
-/* What is known of a query, for another one of the same source that takes its place, and has it
- * until it has a reading of its own. query_remember() takes the lock. */
-struct former_query {
-    struct snapshot known;
-    struct recent_samples recent;
-    bool is_shared; /* others use it, too */
-};
-
-void query_remember(const struct query *query, struct former_query *ret_former);
-void query_inherit(struct query *query, const struct former_query *former);
-void former_query_done(struct former_query *former);
+void query_end_recent_samples(struct query *query, int64_t interval_ms);
 
 /* ---- for the parts of the connection ---- */
 
 void query_note_gap(struct query *query); /* nothing was measured for a while */
+void query_set_last_attempt(struct query *query, enum last_attempt attempt); /* which is counted */
+/* A snapshot also shows what is so of its connection. */
+void query_copy_known(const struct query *query, struct snapshot *ret_snapshot);
 void query_set_failed(struct query *query, const struct error *error, int64_t now_ms);
 void query_set_reading(struct query *query, const struct reading *reading, int64_t now_us);
 void query_notify_watchers(struct query *query);

@@ -11,7 +11,7 @@
 int64_t query_interval_ms(const struct query *query)
 {
     int64_t standard_ms = query->connection->settings->interval_ms;
-    int64_t interval_ms = query_shortest_interval_ms(query);
+    int64_t interval_ms = interval_set_shortest_ms(&query->intervals);
     if (query->streams > 0 && query->uses_without_interval > 0)
         interval_ms = MIN(interval_ms, standard_ms);
     if (query->known.duration_ms >= SCHEDULE_SLOW_MS)

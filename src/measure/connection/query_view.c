@@ -34,8 +34,7 @@ static int64_t stuck_for_ms(const struct query *query, int64_t now_ms)
     return stuck < CONNECTION_STUCK_QUERIES ? 0 : for_ms;
 }
 
-/* With the lock. */
-static void copy_known(const struct query *query, struct snapshot *ret_snapshot)
+void query_copy_known(const struct query *query, struct snapshot *ret_snapshot)
 {
     struct connection *connection = query->connection;
     int64_t now_ms = connection->settings->now_ms();
@@ -61,32 +60,15 @@ static void copy_known(const struct query *query, struct snapshot *ret_snapshot)
 void query_snapshot(const struct query *query, struct snapshot *ret_snapshot)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
-    copy_known(query, ret_snapshot);
+    query_copy_known(query, ret_snapshot);
 }
 
 void query_snapshot_with(const struct query *query, const struct follower *follower,
                          struct snapshot *ret_snapshot, void *copy)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
-    copy_known(query, ret_snapshot);
+    query_copy_known(query, ret_snapshot);
     follower->copy(follower, copy);
-}
-
-void query_remember(const struct query *query, struct former_query *ret_former)
-{
-    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
-    copy_known(query, &ret_former->known);
-    ret_former->recent = query->recent == NULL ? (struct recent_samples){0} : *query->recent;
-    ret_former->is_shared = query->uses > 1;
-    /* The connection notes it of each query when it is connected again (catch_up()), of some at a
-     * time, and this one may not be there then. */
-    if (connection->state == CONNECTION_FAILED || connection->next_walked != NULL)
-        recent_samples_add_gap(&ret_former->recent);
-}
-
-void former_query_done(struct former_query *former)
-{
-    snapshot_done(&former->known);
 }
 
 void query_get_state(const struct query *query, struct query_state *ret_state)

@@ -47,7 +47,7 @@ void subscription_set_idle(struct query *query, int64_t former_ms, int64_t inter
     drop(query, push_set_idle(push, min_ms, query->connection->scaler->subscribes, now_ms));
 }
 
-void subscription_free(struct query *query)
+void subscription_drop(struct query *query)
 {
     query->connection->idle_queries -= query->push.idle_interval_ms > 0;
     drop(query, push_set_idle(&query->push, 0, false, 0));
@@ -108,7 +108,7 @@ void subscription_measured(struct query *query, enum task_outcome outcome, int64
     connection->has_warned_of_subscribing = true;
 }
 
-struct query *subscription_over(struct connection *connection, uint64_t id)
+struct query *subscription_take_ended(struct connection *connection, uint64_t id)
 {
     struct query *query = subscription_table_find(&connection->subscribed, id);
     if (query != NULL)

@@ -25,9 +25,9 @@ int64_t subscription_spacing_ms(const struct connection *connection);
 
 /* The source has ended the subscription, by a notification or without one: the query that had it.
  * NULL: no query has it any more. */
-struct query *subscription_over(struct connection *connection, uint64_t id);
+struct query *subscription_take_ended(struct connection *connection, uint64_t id);
 
 void subscription_forget(struct query *query, int64_t now_ms); /* it is lost with the client */
-void subscription_free(struct query *query); /* is to be ended at the source, where there is one */
+void subscription_drop(struct query *query); /* is to be ended at the source, where there is one */
 
 #endif

@@ -18,7 +18,7 @@ void watcher_start(struct watcher *watcher, struct query *query, bool is_stream)
     if (!is_stream)
         return;
     query_plan(query, connection->settings->now_ms());
-    connection->settings->wake(connection);
+    connection->settings->hooks.wake_poller(connection);
 }
 
 void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms)
@@ -31,7 +31,7 @@ void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms)
     subscription_set_idle(query, watcher->idle_interval_ms, interval_ms, now_ms);
     watcher->idle_interval_ms = interval_ms;
     query_plan(query, now_ms);
-    connection->settings->wake(connection);
+    connection->settings->hooks.wake_poller(connection);
 }
 
 static void unwatch(struct watcher *watcher)
@@ -50,5 +50,5 @@ void watcher_stop(struct watcher *watcher)
     if (watcher->query != NULL)
         unwatch(watcher);
     if (watcher->settings != NULL)
-        watcher->settings->forget(watcher->settings->context, watcher);
+        watcher->settings->hooks.watcher_not_ready(watcher->settings->hooks.context, watcher);
 }

@@ -166,11 +166,11 @@ static struct query_request request_of(const struct trigger *trigger,
                 .interval_ms = interval_ms(trigger),
                 .namespace = trigger->namespace,
                 .tenant = is_inline(trigger) ? trigger->namespace : NULL,
+                .wants = trigger_policy_wants(trigger->policy),
+                .keeps_recent_samples = trigger->policy != NULL,
             },
         .former = replaced->former,
         .inherits = replaced->former != NULL && replaced->is_same_source,
-        .wants = trigger_policy_wants(trigger->policy),
-        .keeps_recent_samples = trigger->policy != NULL,
     };
 }
 

@@ -1,0 +1,61 @@
+#include "measure/connection/inherit.h"
+
+#include "base/memory.h"
+#include "measure/connection/query_internal.h"
+
+void query_remember(struct query *query, struct former_query *ret_former)
+{
+    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
+    ret_former->query = query;
+    query_copy_known(query, &ret_former->known);
+    ret_former->recent = query->recent == NULL ? (struct recent_samples){0} : *query->recent;
+    ret_former->is_shared = query->uses > 1;
+    /* The connection notes it of each query when it is connected again (catch_up()), of some at a
+     * time, and this one may not be there then. */
+    if (connection->state == CONNECTION_FAILED || connection->next_walked != NULL)
+        recent_samples_add_gap(&ret_former->recent);
+}
+
+void former_query_done(struct former_query *former)
+{
+    snapshot_done(&former->known);
+}
+
+static void inherit_known(struct query *query, const struct snapshot *former)
+{
+    struct snapshot *known = &query->known;
+    if (!former->is_measured || known->is_measured)
+        return;
+    query_set_last_attempt(query, former->last_attempt);
+    error_done(&known->error);
+    *known = *former;
+    known->error = (struct error){0};
+    error_copy(&known->error, &former->error);
+    outage_inherit(&query->outage, former->failing_since_ms, former->no_reading_since_ms);
+}
+
+static void inherit_samples(struct query *query, const struct recent_samples *former)
+{
+    if (query->recent == NULL || query->recent->count > 0 || former->count == 0)
+        return;
+    int64_t interval_ms = query->recent->interval_ms;
+    *query->recent = *former;
+    query->recent->interval_ms = interval_ms;
+}
+
+/* Who goes on using the former query is to lose nothing. */
+static void inherit_history(struct query *query, const struct former_query *former)
+{
+    struct history *history = query->connection->settings->history;
+    if (former->is_shared)
+        history_copy(history, &former->query->series, &query->series);
+    else
+        history_move(history, &former->query->series, &query->series);
+}
+
+void query_inherit(struct query *query, const struct former_query *former)
+{
+    inherit_known(query, &former->known);
+    inherit_samples(query, &former->recent);
+    inherit_history(query, former);
+}
