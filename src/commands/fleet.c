@@ -16,6 +16,8 @@
 
 enum { SECOND_WAVE_PERCENT = 10, MAX_WAVES = 4 };
 
+#define AGENT_MARK "agent "
+
 enum access { ACCESS_NONE, ACCESS_OWN, ACCESS_CLUSTER, ACCESS_WAYS };
 
 static const char *const access_texts[ACCESS_WAYS] = {
@@ -30,13 +32,16 @@ static const char *const wave_titles[MAX_WAVES] = {
 
 /* What stops a wave: each is 0 where all is well. */
 static const char *const stops[][2] = {
-    {"sum(increase(keda_scaler_detail_errors_total[10m]))",
+    {"sum(increase({__name__=~\"keda_scaled_(object|job)_errors_total\"}[10m]))",
      "KEDA gets no value, for a trigger that moved or another one"},
     {"sum(increase(backlog_answers_total{result=\"refused\"}[10m]))", "Backlog has none"},
     {"sum(backlog_trigger_credentials{state=\"refused\"})",
      "a call is not of an object, or its authentication cannot be used"},
     {"sum(backlog_held_triggers)", "a source fails, and KEDA gets held values"},
 };
+
+/* KEDA counts nothing where it reaches no pod for a ScaledJob. */
+static const char triggers_query[] = "max(backlog_triggers)";
 
 /* One object that has something to move. */
 struct candidate {
@@ -56,8 +61,8 @@ struct fleet {
     size_t count, capacity;
     size_t objects, moving, staying, external;
     /* Of triggers that can move: */
-    char **agents; /* by add_agent() */
-    size_t agent_count, agent_capacity;
+    char **connections; /* by add_connection() */
+    size_t connection_count, connection_capacity;
     json_t *secrets, *config_maps; /* {"shop": ["rabbitmq"]} */
 };
 
@@ -92,25 +97,25 @@ static bool has_kubernetes_name(const struct manifest_object *object)
            (object->namespace == NULL || kubernetes_name_is_namespace(object->namespace));
 }
 
-/* What the agent process of a trigger depends on, after its namespace: one for all that are equal,
- * in whatever order their keys are. */
-static void add_agent(struct fleet *fleet, const struct manifest_object *object,
-                      const struct builtin *builtin)
+/* What the connection of a trigger depends on, after its namespace and whether an agent process has
+ * it: one for all that are equal, in whatever order their keys are. */
+static void add_connection(struct fleet *fleet, const struct manifest_object *object,
+                           const struct builtin *builtin)
 {
     const struct authentication *own = &builtin->authentication;
     struct text text = {0};
-    text_addf(&text, "%s\n%s\n%s %s\n", object->namespace == NULL ? "default" : object->namespace,
-              builtin->scaler->name, own->is_cluster_wide ? "cluster" : "",
-              own->name == NULL ? "" : own->name);
+    text_addf(&text, "%s\n%s%s\n%s %s\n", object->namespace == NULL ? "default" : object->namespace,
+              builtin->scaler->in_agent ? AGENT_MARK : "", builtin->scaler->name,
+              own->is_cluster_wide ? "cluster" : "", own->name == NULL ? "" : own->name);
     for (const struct option *row = builtin->scaler->options; row->key != NULL; row++)
         for (size_t i = 0; i < builtin->metadata->count; i++) {
             const char *value = builtin->metadata->items[i]->text;
             if (row->scope == OPTION_CONNECTION && builtin->keys[i].row == row)
                 text_addf(&text, "%s=%s\n", builtin->keys[i].name, value == NULL ? "" : value);
         }
-    fleet->agents = memory_grow(fleet->agents, &fleet->agent_capacity, fleet->agent_count + 1,
-                                sizeof(*fleet->agents));
-    fleet->agents[fleet->agent_count++] = text_take(&text);
+    fleet->connections = memory_grow(fleet->connections, &fleet->connection_capacity,
+                                     fleet->connection_count + 1, sizeof(*fleet->connections));
+    fleet->connections[fleet->connection_count++] = text_take(&text);
 }
 
 static bool has_item(const json_t *list, const char *item)
@@ -160,8 +165,7 @@ static bool can_move(struct fleet *fleet, const struct manifest_object *object,
         error_add(reasons, "%s", all.items[i].text);
     *ret_is_meant = builtin.is_meant;
     if (can_move && has_kubernetes_name(object)) {
-        if (builtin.scaler->in_agent)
-            add_agent(fleet, object, &builtin);
+        add_connection(fleet, object, &builtin);
         add_secrets(fleet, object, &builtin);
     }
     builtin_done(&builtin);
@@ -315,26 +319,29 @@ static int compare_texts(const void *left, const void *right)
     return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
-/* By namespace. The caller frees them. */
-static json_t *count_agents(const struct fleet *fleet)
+/* By namespace, those of agent processes or all. The caller frees them. */
+static json_t *count_connections(const struct fleet *fleet, bool in_agent)
 {
     json_t *counts = json_object();
-    if (fleet->agent_count > 0)
-        qsort(fleet->agents, fleet->agent_count, sizeof(*fleet->agents), compare_texts);
-    for (size_t i = 0; i < fleet->agent_count; i++) {
-        const char *agent = fleet->agents[i];
-        if (i > 0 && text_equal(agent, fleet->agents[i - 1]))
+    if (fleet->connection_count > 0)
+        qsort(fleet->connections, fleet->connection_count, sizeof(*fleet->connections),
+              compare_texts);
+    for (size_t i = 0; i < fleet->connection_count; i++) {
+        const char *connection = fleet->connections[i];
+        size_t length = strcspn(connection, "\n");
+        if ((i > 0 && text_equal(connection, fleet->connections[i - 1])) ||
+            (in_agent && !text_starts_with(connection + length + 1, AGENT_MARK)))
             continue;
-        _cleanup_(memory_free) char *namespace = text_copy_bytes(agent, strcspn(agent, "\n"));
+        _cleanup_(memory_free) char *namespace = text_copy_bytes(connection, length);
         json_int_t count = json_integer_value(json_object_get(counts, namespace));
         json_object_set_new(counts, namespace, json_integer(count + 1));
     }
     return counts;
 }
 
-static void print_agents(json_t *counts)
+static void print_counts(const char *title, json_t *counts)
 {
-    const char *separator = "Agent processes that these triggers need (--max-agents): ";
+    const char *separator = title;
     const char *namespace;
     const json_t *count;
     json_object_foreach(counts, namespace, count) {
@@ -348,30 +355,36 @@ static void print_agents(json_t *counts)
 
 static void print_end(const struct fleet *fleet)
 {
-    _cleanup_(json_done) json_t *agents = count_agents(fleet);
+    _cleanup_(json_done) json_t *agents = count_connections(fleet, true);
+    _cleanup_(json_done) json_t *connections = count_connections(fleet, false);
     if (fleet->settings->is_json) {
         json_t *queries = json_array();
         for (size_t i = 0; i < ARRAY_LENGTH(stops); i++)
             json_array_append_new(queries, json_string(stops[i][0]));
-        console_print_json(
-            json_pack("{s:s, s:I, s:I, s:I, s:I, s:O, s:{s:b, s:O, s:O}, s:o}", "type", "summary",
-                      "objects", (json_int_t)fleet->objects, "moves", (json_int_t)fleet->moving,
-                      "stays", (json_int_t)fleet->staying, "external", (json_int_t)fleet->external,
-                      "agentProcesses", agents, "kubernetes", "enabled", true, "secrets",
-                      fleet->secrets, "configMaps", fleet->config_maps, "stops", queries));
+        console_print_json(json_pack(
+            "{s:s, s:I, s:I, s:I, s:I, s:O, s:O, s:{s:b, s:O, s:O}, s:o}", "type", "summary",
+            "objects", (json_int_t)fleet->objects, "moves", (json_int_t)fleet->moving, "stays",
+            (json_int_t)fleet->staying, "external", (json_int_t)fleet->external, "agentProcesses",
+            agents, "inlineConnections", connections, "kubernetes", "enabled", true, "secrets",
+            fleet->secrets, "configMaps", fleet->config_maps, "stops", queries));
         return;
     }
     if (fleet->count > 0) {
         printf("\nAfter each wave wait for at least an hour in which work arrives. Stop where "
-               "the first of these is higher than before the wave, or another one is above 0, and "
-               "go back: the same command with `backlog migrate --back`. Where the second has no "
-               "result, Prometheus does not scrape Backlog.\n");
+               "the first of these is higher than before the wave, or the second or third is above "
+               "0, and go back: the same command with `backlog migrate --back`. Where the fourth "
+               "is above 0, repair the source, and do not go back before it is 0. Where the first "
+               "or second has no result, Prometheus does not scrape KEDA or Backlog.\n");
         for (size_t i = 0; i < ARRAY_LENGTH(stops); i++)
             printf("  %-82s # %s\n", stops[i][0], stops[i][1]);
+        printf("`%s` must reach the number of triggers that have moved: where KEDA reaches no "
+               "pod, it counts no error for a ScaledJob.\n",
+               triggers_query);
         printf("What Git or Helm applies, change there (`backlog migrate FOLDER`): it comes back "
                "otherwise.\n");
     }
-    print_agents(agents);
+    print_counts("Agent processes that these triggers need (--max-agents): ", agents);
+    print_counts("Inline connections that they need (--max-inline): ", connections);
     printf("%zu object%s: %zu trigger%s can move, %zu stay%s, %zu external already\n",
            fleet->objects, text_plural(fleet->objects), fleet->moving, text_plural(fleet->moving),
            fleet->staying, fleet->staying == 1 ? "s" : "", fleet->external);
@@ -420,9 +433,9 @@ void fleet_print(const struct fleet_settings *settings, const struct manifests *
         print_object(&fleet, &fleet.items[i]);
     }
     print_end(&fleet);
-    for (size_t i = 0; i < fleet.agent_count; i++)
-        free(fleet.agents[i]);
-    free(fleet.agents);
+    for (size_t i = 0; i < fleet.connection_count; i++)
+        free(fleet.connections[i]);
+    free(fleet.connections);
     json_decref(fleet.secrets);
     json_decref(fleet.config_maps);
     free(fleet.items);

@@ -276,6 +276,9 @@ def test_migrate_lists_what_a_cluster_could_move_in_an_order(redis):
     text = backlog("migrate", "--cluster", "-", text=json.dumps({"kind": "List", "items": items})).stdout
     assert "kubectl -n shop get scaledjob job -o yaml | sed '/^  resourceVersion:/d' | backlog migrate --write - | kubectl replace -f -" in text
     assert "Wave 4: ScaledJobs" in text
+    assert summary["stops"][0] == 'sum(increase({__name__=~"keda_scaled_(object|job)_errors_total"}[10m]))' and summary["stops"][0] in text
+    assert "Where the fourth is above 0, repair the source, and do not go back before it is 0." in text
+    assert "`max(backlog_triggers)` must reach the number of triggers that have moved" in text
     [warning] = of_type(done, "finding")
     assert (warning["level"], warning["object"]) == ("warning", "shop/job") and "deletes its running jobs" in warning["text"]
     for kind, printed in ((), ""), (("--authentication-kind", "TriggerAuthentication"), " --authentication-kind TriggerAuthentication"):
@@ -302,7 +305,7 @@ def test_migrate_says_which_objects_of_a_cluster_wait_for_their_fallback(redis):
     assert (warning["level"], warning["object"]) == ("warning", "shop/late") and warning["text"].startswith("the fallback takes over only after `hold`")
 
 
-def test_migrate_counts_the_agent_processes_that_the_triggers_of_a_cluster_need():
+def test_migrate_counts_the_agent_processes_and_connections_that_the_triggers_of_a_cluster_need():
     def item(name, servers, namespace="shop", ref=None, kind="kafka", **more):
         metadata = {"bootstrapServers": servers, "consumerGroup": name, "topic": name, **more}
         trigger = {"type": kind, "metadata": metadata, **({"authenticationRef": {"name": ref}} if ref else {})}
@@ -310,14 +313,18 @@ def test_migrate_counts_the_agent_processes_that_the_triggers_of_a_cluster_need(
     items = [item("a", "k:1"), item("b", "k:1"), item("c", "k:2"), item("d", "k:1", ref="kafka"), item("e", "k:1", tls="enable"),
              item("f", "k:1", namespace="billing"), item("g", "k:3", typo="1"),
              {"kind": "ScaledObject", "metadata": {"name": "h", "namespace": "mails"}, "spec": {"triggers": [
-                 {"type": "redis", "metadata": {"address": "r:1", "listName": "h"}}]}}]
+                 {"type": "redis", "metadata": {"address": "r:1", "listName": "h"}}]}},
+             {"kind": "ScaledObject", "metadata": {"name": "m", "namespace": "shop"}, "spec": {"triggers": [
+                 {"type": "redis", "metadata": {"address": "r:1", "listName": name}} for name in ("m", "n")]}}]
     same = item("i", "k:1", tls="enable")  # as e, with its keys in another order
     [trigger] = same["spec"]["triggers"]
     trigger["metadata"] = dict(reversed(trigger["metadata"].items()))
     text = json.dumps({"kind": "List", "items": [*items, same]})
     [summary] = of_type(backlog("migrate", "--cluster", "--output", "json", "-", text=text), "summary")
     assert summary["agentProcesses"] == {"shop": 4, "billing": 1} and summary["stays"] == 1
-    assert "(--max-agents): billing 1, shop 4\n" in backlog("migrate", "--cluster", "-", text=text).stdout
+    assert summary["inlineConnections"] == {"shop": 5, "billing": 1, "mails": 1}
+    printed = backlog("migrate", "--cluster", "-", text=text).stdout
+    assert "(--max-agents): billing 1, shop 4\n" in printed and "(--max-inline): billing 1, mails 1, shop 5\n" in printed
 
 
 def test_migrate_lists_the_secrets_that_a_server_must_read():
