@@ -90,7 +90,7 @@ static bool measure(const struct check_flags *flags, const struct manifests *man
                     size_t *ret_failed, struct error *error)
 {
     struct connections *connections = NULL;
-    if (flags->config != NULL && !connections_load(flags->config, NULL, &connections, error))
+    if (flags->config != NULL && !connections_load(flags->config, false, NULL, &connections, error))
         return false;
     struct measurement measurement;
     const struct measurement_settings settings = {

@@ -28,7 +28,8 @@ static bool load(struct reload *reload, struct connections **ret_connections, st
     _cleanup_(connections_cleanup) struct connections *connections = NULL;
     file_watch_free(reload->watch);
     reload->watch = file_watch_new();
-    if (!connections_load(reload->path, reload->watch, &connections, error))
+    bool had_files = reload->in_use != NULL; /* and at the start there may be none yet */
+    if (!connections_load(reload->path, had_files, reload->watch, &connections, error))
         return false;
     named_connections_check(connections, scaler_list);
     if (reload->is_strict && !connections_require_valid(connections, error))

@@ -87,13 +87,13 @@ static void a_key_can_be_a_file_beside_the_connections_file(void **state)
     struct connections *connections = NULL;
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(memory_free) char *path = text_format("%s/connections.yaml", folder);
-    assert_true(connections_load(path, NULL, &connections, &error));
+    assert_true(connections_load(path, false, NULL, &connections, &error));
     assert_string_equal(entry(connections_find(connections, "a"), "password"), "s3cret\n");
     connections_free(connections);
 
     _cleanup_(memory_free) char *password = text_format("%s/password", folder);
     unlink(password);
-    assert_true(connections_load(path, NULL, &connections, &error));
+    assert_true(connections_load(path, false, NULL, &connections, &error));
     const struct named_connection *connection = connections_find(connections, "a");
     assert_false(named_connection_is_usable(connection));
     assert_non_null(
@@ -119,7 +119,7 @@ static void every_file_that_is_read_is_watched(void **state)
     const char *const written[] = {"c.yaml", "k", "missing"};
     for (size_t i = 0; i < ARRAY_LENGTH(written); i++) {
         struct file_watch *watch = file_watch_new();
-        assert_true(connections_load(path, watch, &connections, &error));
+        assert_true(connections_load(path, false, watch, &connections, &error));
         connections_free(TAKE(connections));
         assert_false(file_watch_has_changed(watch));
         write_file(folder, written[i], "something else");

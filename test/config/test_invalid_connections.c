@@ -60,7 +60,7 @@ static bool load(struct folder *folder, const char *name)
     struct connections *connections = NULL;
     _cleanup_(memory_free) char *path =
         text_format("%s%s%s", folder->path, name[0] == '\0' ? "" : "/", name);
-    if (!connections_load(path, NULL, &connections, &folder->error))
+    if (!connections_load(path, false, NULL, &connections, &folder->error))
         return false;
     connections_inherit(connections, folder->loaded);
     connections_free(folder->loaded);

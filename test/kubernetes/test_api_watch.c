@@ -65,10 +65,10 @@ static void events_of_all_types(void **state)
 static void a_status_is_no_change_and_a_secret_has_no_generation(void **state)
 {
     (void)state;
-    const char *text = EVENT("MODIFIED", METADATA(",\"generation\":3"));
+    const char *text = EVENT("MODIFIED", METADATA(",\"generation\":3,\"uid\":\"u\""));
     _cleanup_(parsed_done) struct parsed object = parse(OBJECT_SCALED_OBJECT, text);
     _cleanup_(parsed_done) struct parsed secret = parse(OBJECT_SECRET, text);
-    assert_string_equal(object.event.revision, "generation 3");
+    assert_string_equal(object.event.revision, "generation 3 of u");
     assert_string_equal(secret.event.revision, "8");
     assert_string_equal(object.event.namespace, "shop");
     assert_string_equal(object.event.name, "worker");

@@ -245,6 +245,13 @@ def test_a_folder_is_followed_and_a_name_twice_is_the_later_files_mistake(redis,
         assert refusal(client.metrics, trigger(name="late"))[0] == grpc.StatusCode.INVALID_ARGUMENT
         assert refusal(client.metrics, trigger())[0] == grpc.StatusCode.PERMISSION_DENIED  # e.yaml's is the first now
         assert invalid(server) == {}
+        os.unlink(tmp_path / "d.yaml")
+        os.unlink(tmp_path / "e.yaml")
+        wait_until(lambda: "has no *.yaml or *.yml file any more" in server.log(), NOTICED, "the complaint")
+        assert client.metrics(trigger(name="new")).metricValueFloat == 7 and reloads(server) == 2
+        mount(tmp_path, "..3", {"d.yaml": "connections: {}"})
+        wait_until(lambda: reloads(server) == 3, NOTICED, "the reload")
+        assert refusal(client.metrics, trigger(name="new"))[0] == grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_a_missing_secret_that_comes_mends_the_file(redis):

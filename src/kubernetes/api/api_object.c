@@ -119,8 +119,10 @@ char *api_object_revision(enum api_object_kind kind, const json_t *metadata)
 {
     json_int_t generation = json_integer_value(json_object_get(metadata, "generation"));
     const char *version = text_of(metadata, "resourceVersion");
+    const char *uid =
+        text_of(metadata, "uid"); /* another object of this name begins with 1 again */
     if (api_object_is_of_keda(kind) && generation > 0)
-        return text_format("generation %lld", (long long)generation);
+        return text_format("generation %lld of %s", (long long)generation, uid == NULL ? "" : uid);
     return text_copy(version == NULL ? "" : version);
 }
 

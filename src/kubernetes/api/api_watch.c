@@ -39,7 +39,7 @@ static json_t *load(struct json_text text)
 /* What counts of it: whoever may write an object may give it a hundred thousand annotations. */
 static json_t *load_metadata(struct json_text object)
 {
-    static const char *const keys[] = {"name", "namespace", "resourceVersion", "generation"};
+    static const char *const keys[] = {"name", "namespace", "resourceVersion", "generation", "uid"};
     struct json_text metadata = json_text_member(object, "metadata");
     json_t *found = json_object();
     for (size_t i = 0; metadata.bytes != NULL && i < ARRAY_LENGTH(keys); i++) {
