@@ -6,6 +6,7 @@
 
 #include "measure/fake_scaler.h"
 #include "scale/table/triggers.h"
+#include "scale/trigger/trigger_decide.h"
 #include "scale/trigger/trigger_report.h"
 
 #include <setjmp.h>

@@ -346,7 +346,7 @@ static void who_waits_is_told_which_limit_is_reached(void **state)
     assert_null(trigger->bound.query);
     assert_ptr_equal(engine_next_ready(engine), &watcher);
     const struct answer_call call = {.arrived_ms = clock_now_ms()};
-    trigger_report_answer(trigger, &call, clock_now_ms(), &answer);
+    trigger_decide(trigger, &call, clock_now_ms(), &answer);
     assert_int_equal(answer.kind, ANSWER_REFUSED);
     assert_int_equal(answer.error.code, ERROR_LIMIT);
     assert_non_null(strstr(error_text(&answer.error), "--max-inline"));

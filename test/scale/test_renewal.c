@@ -385,8 +385,8 @@ static void callers_of_a_lost_query_get_the_reason(void **state)
     struct trigger *trigger = FIND(ORDERS);
     query_of(trigger);
     set_connections("connections: {}\n");
-    trigger_report_answer(trigger, &(struct answer_call){.arrived_ms = clock_now_ms()},
-                          clock_now_ms(), &answer);
+    trigger_decide(trigger, &(struct answer_call){.arrived_ms = clock_now_ms()}, clock_now_ms(),
+                   &answer);
     assert_int_equal(answer.kind, ANSWER_REFUSED);
     assert_int_equal(answer.error.code, ERROR_INVALID);
     assert_string_equal(error_text(&answer.error), error_text(&trigger->parsed.mistakes));

@@ -213,10 +213,10 @@ static void a_trigger_answers_with_the_reading_of_its_query(void **state)
     struct trigger *trigger = FIND(GOOD);
     struct answer_call call = {.arrived_ms = clock_now_ms()};
     query_of(trigger);
-    trigger_report_answer(trigger, &call, clock_now_ms(), &answer);
+    trigger_decide(trigger, &call, clock_now_ms(), &answer);
     assert_int_equal(answer.kind, ANSWER_WAIT);
     wait_until_measured(trigger);
-    trigger_report_answer(trigger, &call, clock_now_ms(), &answer);
+    trigger_decide(trigger, &call, clock_now_ms(), &answer);
     assert_int_equal(answer.kind, ANSWER_VALUE);
     assert_true(answer.value == 7 && answer.active && !answer.held);
 }
@@ -456,7 +456,7 @@ static void observers_change_nothing(void **state)
     for (int i = 0; i < 50; i++) {
         struct answer_call call = {.arrived_ms = clock_now_ms(), .out_of_time = true};
         assert_true(replicas_now(trigger) == 5);
-        trigger_report_answer(trigger, &call, clock_now_ms(), &answer);
+        trigger_decide(trigger, &call, clock_now_ms(), &answer);
         assert_int_equal(answer.policy.replicas, 5);
         assert_int_equal(answer.policy.shadow_replicas, 2);
         answer_done(&answer);

@@ -6,6 +6,7 @@
 #include "scale/table/budget.h"
 #include "scale/table/triggers.h"
 #include "scale/trigger/trigger_answers.h"
+#include "scale/trigger/trigger_decide.h"
 #include "scale/trigger/trigger_report.h"
 #include "web/live_tables.h"
 #include "web/pages/trigger_rows.h"
@@ -243,7 +244,7 @@ static void answer(struct trigger *trigger)
     _cleanup_(answer_done) struct answer answered = {0};
     int64_t now_ms = clock_now_ms();
     const struct answer_call call = {.arrived_ms = now_ms, .out_of_time = true};
-    trigger_report_answer(trigger, &call, now_ms, &answered);
+    trigger_decide(trigger, &call, now_ms, &answered);
     trigger_answers_begin_round(trigger, &answered, now_ms);
     trigger_answers_record(trigger, "GetMetrics", &answered, now_ms);
 }

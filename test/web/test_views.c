@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "scale/trigger/trigger_answers.h"
+#include "scale/trigger/trigger_decide.h"
 #include "web/pages.h"
 #include "web/pages/explain.h"
 #include "web/pages/history_page.h"
@@ -131,8 +132,7 @@ static void assert_view(const struct view *view, const struct view *expected, co
 static struct view view_of_keda(const struct trigger *trigger)
 {
     struct answer answer = {0};
-    trigger_report_answer(trigger, &(struct answer_call){.is_stream = true}, clock_now_ms(),
-                          &answer);
+    trigger_decide(trigger, &(struct answer_call){.is_stream = true}, clock_now_ms(), &answer);
     bool has_value = answer.kind == ANSWER_VALUE;
     const struct view view = {
         .state = has_value                       ? (answer.held ? "held" : "answered")
@@ -162,8 +162,7 @@ static void assert_views(struct trigger *trigger, const struct view *expected)
         assert_view(&past, expected, "the history");
     }
     struct answer answer = {0};
-    trigger_report_answer(trigger, &(struct answer_call){.is_stream = true}, clock_now_ms(),
-                          &answer);
+    trigger_decide(trigger, &(struct answer_call){.is_stream = true}, clock_now_ms(), &answer);
     trigger_answers_record(trigger, "GetMetrics", &answer, clock_now_ms());
     answer_done(&answer);
     if (expected->is_superseded) /* the page has the newest trigger's instead */

@@ -8,7 +8,7 @@
 #include "scale/connections/named_connections.h"
 #include "scale/metadata/general.h"
 #include "scale/table/triggers.h"
-#include "scale/trigger/trigger_report.h"
+#include "scale/trigger/trigger_decide.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -110,7 +110,7 @@ static void take_answer(struct measurement_rounds *run, struct measured_job *job
     _cleanup_(answer_done) struct answer answer;
     const struct answer_call call = {.arrived_ms = run->began_ms, .out_of_time = out_of_time};
     int64_t now_ms = clock_now_ms();
-    trigger_report_answer(job->trigger, &call, now_ms, &answer);
+    trigger_decide(job->trigger, &call, now_ms, &answer);
     bool must_wait = answer.kind == ANSWER_WAIT ||
                      (answer.kind == ANSWER_VALUE && now_ms - answer.age_ms < run->began_ms);
     if (must_wait && !out_of_time)

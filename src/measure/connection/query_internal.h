@@ -16,18 +16,18 @@
 struct query *query_for_values(struct connection *connection, const struct option_values *values,
                                const void *connection_options);
 
-/* A trigger begins to use the query, and ends to. `interval_ms` is what the user set, or 0. A query
+/* A trigger uses the query from now on, or no longer. `interval_ms` is what the user set, or 0. A query
  * that nobody uses is freed. */
 void query_begin_use(struct query *query, int64_t interval_ms, int64_t now_ms);
 void query_end_use(struct query *query, int64_t interval_ms, int64_t now_ms);
 
-/* A use wants these fields of readings (enum reading_field), until it ends to want them. */
+/* A use wants these fields of readings (enum reading_field), or no longer. */
 void query_want(struct query *query, unsigned fields);
 void query_end_want(struct query *query, unsigned fields);
 
-/* A use has the query keep its last readings, which are to be so far apart, until it ends that;
- * followers have stopped by then. The shortest interval of these uses is that of the samples:
- * others may measure more often. */
+/* A use has the query keep its last readings, which are to be so far apart, or no longer: its
+ * follower has stopped by then. The shortest interval of these uses is that of the samples; others
+ * may measure more often. */
 void query_keep_recent_samples(struct query *query, int64_t interval_ms);
 void query_end_recent_samples(struct query *query, int64_t interval_ms);
 

@@ -59,7 +59,7 @@ struct answer {
     bool is_unanswered;  /* no measurement came: one is needed all the same, and the hold begins */
     int64_t age_ms;      /* of the reading behind a value: since the request for it was sent */
     int64_t began_at_us; /* when the source notified us of it, or the request was sent */
-    struct answer_policy policy; /* of a trigger with a policy; trigger_report_answer() adds it */
+    struct answer_policy policy; /* of a trigger with a policy; trigger_decide() adds it */
     struct error error;
 };
 

@@ -80,11 +80,11 @@ static const char *broken_key(const struct connections *connections)
 }
 
 bool namespace_secret_refuse(const struct namespace_secret *secret, const char *namespace,
-                             const char *name, bool *ret_waits, struct error *error)
+                             const char *name, bool *ret_is_pending, struct error *error)
 {
     int shown = (int)text_cut(name, 64);
-    *ret_waits = secret == NULL || (!secret->is_read && !error_is_set(&secret->failure));
-    if (*ret_waits)
+    *ret_is_pending = secret == NULL || (!secret->is_read && !error_is_set(&secret->failure));
+    if (*ret_is_pending)
         return error_unavailable(error,
                                  "connectionName \"%.*s\": Secret %s/" NAMESPACE_SECRET_NAME
                                  " has not been read yet",
@@ -118,12 +118,17 @@ static struct namespace_secret *add(struct namespace_secrets *secrets, const cha
     return secret;
 }
 
+bool namespace_secrets_are_full(const struct namespace_secrets *secrets)
+{
+    return HASH_COUNT(secrets->by_namespace) >= NAMESPACE_SECRETS_MAX;
+}
+
 bool namespace_secrets_join(struct namespace_secrets *secrets, struct trigger *trigger,
                             struct error *error)
 {
     struct namespace_secret *secret;
     HASH_FIND_STR(secrets->by_namespace, trigger->namespace, secret);
-    if (secret == NULL && HASH_COUNT(secrets->by_namespace) >= NAMESPACE_SECRETS_MAX)
+    if (secret == NULL && namespace_secrets_are_full(secrets))
         return error_set(error, ERROR_LIMIT,
                          "the Secrets of %d namespaces are in use, and no more are read",
                          NAMESPACE_SECRETS_MAX);

@@ -55,16 +55,19 @@ bool namespace_secrets_are_allowed(const struct namespace_secrets *secrets, cons
 const struct namespace_secret *namespace_secrets_find(const struct namespace_secrets *secrets,
                                                       const char *namespace);
 
+/* Whether the Secret of no further namespace is read. */
+bool namespace_secrets_are_full(const struct namespace_secrets *secrets);
+
 /* The connection, be it usable or not; NULL where there is none. `secret` may be NULL. */
 const struct named_connection *namespace_secret_connection(const struct namespace_secret *secret,
                                                            const char *name);
 
-/* Sets the error to why there is no connection of this name, and returns false. `*ret_waits` is set
- * where that is not known yet. `secret` may be NULL. */
+/* Sets the error to why there is no connection of this name, and returns false. `*ret_is_pending`
+ * is set where that is not known yet. `secret` may be NULL. */
 bool namespace_secret_refuse(const struct namespace_secret *secret, const char *namespace,
-                             const char *name, bool *ret_waits, struct error *error);
+                             const char *name, bool *ret_is_pending, struct error *error);
 
-/* The trigger begins to need its namespace's Secret, and ends to. Fails with ERROR_LIMIT. */
+/* The trigger needs its namespace's Secret from now on, or no longer. Fails with ERROR_LIMIT. */
 bool namespace_secrets_join(struct namespace_secrets *secrets, struct trigger *trigger,
                             struct error *error);
 void namespace_secrets_leave(struct namespace_secrets *secrets, struct trigger *trigger);

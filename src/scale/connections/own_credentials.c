@@ -114,13 +114,13 @@ static bool check_given(const struct own_credentials_settings *settings,
 }
 
 bool own_credentials_admit(const struct own_credentials_settings *settings,
-                           const struct own_credentials_request *request, bool *ret_waits,
+                           const struct own_credentials_request *request, bool *ret_is_pending,
                            struct error *error)
 {
     const struct trigger_ref *ref = request->ref;
     const struct credentials *credentials = request->credentials;
-    *ret_waits = credentials == NULL || credentials->state == CREDENTIALS_WAITING;
-    if (*ret_waits)
+    *ret_is_pending = credentials == NULL || credentials->state == CREDENTIALS_WAITING;
+    if (*ret_is_pending)
         return error_unavailable(error, "the object %.*s/%.*s has not been read yet (--kubernetes)",
                                  (int)text_cut(ref->namespace, 64), ref->namespace,
                                  (int)text_cut(ref->name, 64), ref->name);

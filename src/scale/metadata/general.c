@@ -56,7 +56,8 @@ const struct option general_table[] = {
         .limits = {0, 3600 * 1000.0},
         .doc = "set it to the HPA's scaleDown.stabilizationWindowSeconds: the held value is the "
                "largest of this time before measuring failed, so that it removes no "
-               "replica, and rarely starts one"),
+               "replica, and rarely starts one. With --kubernetes it is read there, and this key "
+               "does nothing"),
     POLICY("scaleDownWhenIdle", OPTION_DURATION, settings.idle_ms,
            .limits = {1000, 24 * 3600 * 1000.0},
            .doc = "no replica is removed until nothing has been waiting or in flight for this "

@@ -184,6 +184,7 @@ static bool meet_objective(struct policy_decision *decision)
          * what was. */
         bool is_known =
             objective->at_ms > 0 && decision->last->at_ms - objective->at_ms <= REMEMBERED_MS;
+        objective->lower_since_ms = 0; /* nobody saw what was needed meanwhile */
         raise_to(decision, is_known ? objective->replicas : 0, POLICY_BY_ARRIVALS);
         return is_known;
     }

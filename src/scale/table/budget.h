@@ -50,7 +50,7 @@ struct budgets {
 /* NULL: the namespace has no triggers. */
 struct namespace_budget *budgets_find(const struct budgets *budgets, const char *namespace);
 
-/* The trigger begins to count, as it was parsed, and ends to. In between the values of its
+/* The trigger counts from now on, as it was parsed, or no longer. In between the values of its
  * connection may be shared with others. */
 void budgets_join(struct budgets *budgets, struct trigger *trigger);
 void budgets_leave(struct budgets *budgets, struct trigger *trigger);

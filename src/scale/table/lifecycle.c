@@ -20,9 +20,13 @@ static void enter(struct trigger *trigger, enum trigger_phase phase)
 
 static void leave_secret(struct lifecycle *lifecycle, struct trigger *trigger)
 {
+    bool was_full = namespace_secrets_are_full(lifecycle->secrets);
     namespace_secrets_leave(lifecycle->secrets, trigger);
-    if (namespace_secrets_find(lifecycle->secrets, trigger->namespace) == NULL)
-        budgets_set_secret(&lifecycle->budgets, trigger->namespace, 0);
+    if (namespace_secrets_find(lifecycle->secrets, trigger->namespace) != NULL)
+        return;
+    budgets_set_secret(&lifecycle->budgets, trigger->namespace, 0);
+    if (was_full) /* those that were refused are parsed again when KEDA calls */
+        lifecycle->revision++;
 }
 
 /* It needs the Secret of its namespace from now on, or not any more. False: a limit is reached,

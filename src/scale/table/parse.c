@@ -45,7 +45,7 @@ struct parse {
  * which connections there are. */
 struct chosen {
     const struct named_connection *named; /* NULL: its own */
-    bool may_come;                        /* what it needs was not read yet */
+    bool is_pending;                      /* what it needs was not read yet */
     struct error error;
 };
 
@@ -68,7 +68,7 @@ static const struct named_connection *find_named(const struct parse *parse, stru
         if (of_secret != NULL)
             return of_secret;
         if (of_file == NULL || secret == NULL || !secret->is_read) {
-            namespace_secret_refuse(secret, namespace, name, &chosen->may_come, &chosen->error);
+            namespace_secret_refuse(secret, namespace, name, &chosen->is_pending, &chosen->error);
             return NULL;
         }
     }
@@ -156,7 +156,7 @@ static bool choose_connection(const struct parse *parse, struct chosen *chosen)
         .credentials = credentials,
         .deny_inline = deny,
     };
-    return own_credentials_admit(own, &request, &chosen->may_come, &chosen->error);
+    return own_credentials_admit(own, &request, &chosen->is_pending, &chosen->error);
 }
 
 /* `connection` has the values of its keys; NULL: the trigger's own entries and credentials have. */
@@ -241,7 +241,7 @@ static enum trigger_phase phase_of(const struct trigger_parsed *parsed, const st
         return TRIGGER_READY;
     if (!has_other)
         return TRIGGER_INVALID;
-    return chosen->may_come ? TRIGGER_PENDING : TRIGGER_UNCONNECTED;
+    return chosen->is_pending ? TRIGGER_PENDING : TRIGGER_UNCONNECTED;
 }
 
 /* Why there is no connection, after the mistakes. A code that is not ERROR_INVALID outlives them.
@@ -290,7 +290,7 @@ enum trigger_phase parse_trigger(const struct trigger_ref *ref,
         general_parse(ref->entries, ref->count, &settings->rules, &parsed->mistakes);
     const struct general_options *general = values->data;
     parsed->rules = general->rules;
-    if (known->hpa != NULL && known->hpa->down_window_ms >= 0)
+    if (known->hpa != NULL && known->hpa->down_window_ms >= 0) /* it is what the key is to say */
         parsed->rules.hold_window_ms = known->hpa->down_window_ms;
     parsed->connection_name = text_copy(general->connection_name);
     check_authentication_keys(general, settings, &parsed->mistakes);

@@ -17,7 +17,8 @@
  *   trigger/trigger                one trigger: its data
  *   trigger/trigger_objects        the ScaledObjects that triggers are of
  *   trigger/trigger_answers        what KEDA was answered
- *   trigger/trigger_report         what KEDA is answered now, and what pages and metrics show of it
+ *   trigger/trigger_decide         what KEDA is answered now
+ *   trigger/trigger_report         the same, and why, for pages and metrics
  *   trigger/trigger_replay         what KEDA would have been answered at the readings of the past
  *   trigger/trigger_peers          what a trigger gives other replicas, and takes from them
  *   connections/named_connections  the values of a connection of the file or of a Secret

@@ -1,145 +1,11 @@
 #include "scale/trigger/trigger_report.h"
 
-#include "base/memory.h"
-#include "base/text.h"
-#include "config/source_address.h"
 #include "scale/policy/policy_words.h"
+#include "scale/trigger/trigger_decide.h"
 #include "scale/trigger/trigger_objects.h"
 
 #include <float.h>
 #include <math.h>
-#include <string.h>
-
-/* ---- what to answer ---- */
-
-/* An error says whose it is: the connection's name, or the scaler and the host where its text has
- * no host. */
-static void name_error(const struct trigger *trigger, struct error *error)
-{
-    if (trigger->parsed.connection_name != NULL) {
-        error_prefix(error, "connection \"%.*s\"",
-                     (int)text_cut(trigger->parsed.connection_name, 64),
-                     trigger->parsed.connection_name);
-        return;
-    }
-    _cleanup_(memory_free) char *address =
-        source_address(trigger->parsed.values[OPTION_CONNECTION]);
-    if (address != NULL && strstr(error_text(error), address) == NULL)
-        error_prefix(error, "%s at %s", trigger->parsed.scaler->name, address);
-}
-
-/* What the HPA makes of it with AverageValue, before its own limits, steps and tolerance. At its
- * maximum a policy publishes more than it wants (`of_policy`; NAN: none is on). */
-static double replicas_of(const struct trigger *trigger, const struct answer *answer,
-                          double of_policy)
-{
-    double replicas = answer_replicas(answer->value, trigger->parsed.target);
-    if (isnan(of_policy) || trigger->policy == NULL)
-        return replicas;
-    int64_t max = trigger->policy->effective.settings.max_replicas;
-    if (!answer->held)
-        return of_policy;
-    return max > 0 ? fmin(replicas, (double)max) : replicas;
-}
-
-/* What the answer follows from at that time, now or in the past, besides the report's snapshot and
- * what is kept of the trigger. */
-struct report_inputs {
-    const struct evaluation_result *evaluated;
-    const struct peak_value *peak;
-    double policy_replicas; /* NAN: no policy decided */
-};
-
-static struct answer_facts facts_of(const struct trigger *trigger,
-                                    const struct report_inputs *inputs,
-                                    const struct trigger_report *report)
-{
-    const struct hpa_facts *hpa = &trigger->kubernetes.hpa;
-    bool has_replicas = hpa->replicas >= 0 && hpa->replicas_ms <= report->at_ms;
-    return (struct answer_facts){
-        .snapshot = &report->snapshot,
-        .evaluated = inputs->evaluated,
-        .rules = &trigger->parsed.rules,
-        .peak = inputs->peak,
-        .of_peers = trigger->answers.of_peers,
-        .replicas_value =
-            has_replicas ? fmax(1, (double)hpa->replicas) * trigger->parsed.target : 0,
-        .replicas_ms = has_replicas ? hpa->replicas_ms : 0,
-    };
-}
-
-static void decide(const struct trigger *trigger, const struct report_inputs *inputs,
-                   const struct answer_call *call, int64_t decided_ms,
-                   struct trigger_report *report)
-{
-    const struct answer_facts facts = facts_of(trigger, inputs, report);
-    struct answer *answer = &report->answer;
-    answer_decide(&facts, call, decided_ms, answer);
-    if (answer->kind == ANSWER_VALUE)
-        answer->replicas = replicas_of(trigger, answer, inputs->policy_replicas);
-}
-
-/* It has a query. */
-static void decide_now(const struct trigger *trigger, const struct answer_call *call,
-                       int64_t decided_ms, struct trigger_report *report)
-{
-    const struct snapshot *snapshot = &report->snapshot;
-    bool is_on = trigger->policy != NULL && trigger->policy->effective.is_on;
-    struct evaluation_result own = {0};
-    if (!report->has_policy && snapshot->is_measured)
-        trigger_evaluate(trigger, &snapshot->reading, &own);
-    const struct report_inputs inputs = {
-        .evaluated = report->has_policy ? &report->policy.evaluated : &own,
-        .peak = trigger->answers.peak,
-        .policy_replicas = is_on ? (double)report->policy.effective.result.replicas : (double)NAN,
-    };
-    decide(trigger, &inputs, call, decided_ms, report);
-    if (report->answer.kind == ANSWER_REFUSED)
-        name_error(trigger, &report->answer.error);
-    error_done(&own.error);
-}
-
-/* `extras` of the policy's copy: enum trigger_copy_extras. */
-static void begin_report(const struct trigger *trigger, unsigned extras, int64_t now_ms,
-                         struct trigger_report *report)
-{
-    report->at_ms = now_ms;
-    report->has_policy = trigger->policy != NULL;
-    report->throughput = (struct history_throughput){NAN, NAN, NAN};
-    trigger_observe(trigger, extras, &report->snapshot, &report->policy);
-}
-
-/* ---- to a call ---- */
-
-static void refuse_without_query(const struct trigger *trigger, const struct answer_call *call,
-                                 struct answer *answer)
-{
-    *answer = (struct answer){.kind = ANSWER_WAIT};
-    if (trigger->phase == TRIGGER_PENDING && !call->out_of_time)
-        return;
-    answer->kind = ANSWER_REFUSED;
-    if (error_is_set(&trigger->parsed.mistakes))
-        error_copy(&answer->error, &trigger->parsed.mistakes);
-    else if (error_is_set(&trigger->bound.refusal))
-        error_copy(&answer->error, &trigger->bound.refusal);
-    else /* it went with its connection, since somebody began to wait for it */
-        error_unavailable(&answer->error,
-                          "the connection is another one now, and not measured yet");
-}
-
-void trigger_report_answer(const struct trigger *trigger, const struct answer_call *call,
-                           int64_t now_ms, struct answer *ret_answer)
-{
-    _cleanup_(trigger_report_done) struct trigger_report report = {0};
-    begin_report(trigger, 0, now_ms, &report);
-    if (trigger->bound.query == NULL)
-        refuse_without_query(trigger, call, &report.answer);
-    else
-        decide_now(trigger, call, now_ms, &report);
-    *ret_answer = report.answer;
-    ret_answer->policy = report.policy.found;
-    report.answer.error = (struct error){0};
-}
 
 /* ---- to people ---- */
 
@@ -189,13 +55,15 @@ static void report_to_people(const struct trigger *trigger, unsigned extras, int
 {
     static const struct answer_call for_people = {.is_stream = true};
     struct trigger_report *report = ret_report;
-    *report = (struct trigger_report){0};
-    begin_report(trigger, extras, now_ms, report);
+    *report = (struct trigger_report){
+        .at_ms = now_ms, .has_policy = trigger->policy != NULL, .throughput = {NAN, NAN, NAN}};
+    trigger_observe(trigger, extras, &report->snapshot, &report->policy);
     bool is_good = report->snapshot.last_attempt == ATTEMPT_GOOD;
     if (trigger->bound.query == NULL)
         show_refusal(trigger, &report->answer);
     else
-        decide_now(trigger, &for_people, is_good ? report->snapshot.sent_ms : now_ms, report);
+        trigger_decide_by(trigger, &report->snapshot, &report->policy, &for_people, now_ms,
+                          is_good ? report->snapshot.sent_ms : now_ms, &report->answer);
     report->state = answer_state(&report->answer);
     add_for_people(trigger, report);
 }
@@ -234,7 +102,9 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
     const struct trigger_policy_change *decision =
         report->snapshot.is_measured ? trigger_policy_at(&now->policy, report->snapshot.sent_ms)
                                      : NULL;
-    const struct report_inputs inputs = {
+    const struct trigger_past past = {
+        .at_ms = at_ms,
+        .snapshot = &report->snapshot,
         .evaluated = &evaluated,
         .peak = peak,
         .policy_replicas = decision != NULL ? (double)decision->replicas : (double)NAN,
@@ -246,7 +116,7 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
         evaluation->active = decision->active;
     } else if (evaluated.is_good && is_on)
         evaluation->value = past_replicas(evaluation->value, trigger->policy->basis.threshold);
-    decide(trigger, &inputs, &(struct answer_call){.is_stream = true}, at_ms, report);
+    trigger_decide_past(trigger, &past, &report->answer);
     report->state = answer_state(&report->answer);
     report->error = error_of(report);
     report->has_decision = decision != NULL && report->state == ANSWER_STATE_ANSWERED;

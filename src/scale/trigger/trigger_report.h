@@ -1,6 +1,6 @@
 /*
- * The report of a trigger at a time. What KEDA's calls and streams are answered, and what explain,
- * the dashboard's rows, the history and the metrics show, are views of it.
+ * The report of a trigger at a time: what KEDA would be answered (trigger_decide.h), and why. What
+ * explain, the dashboard's rows, the history and the metrics show are views of it.
  *
  * Making one changes nothing. What is known of the trigger's query is copied under the lock of its
  * connection. What depends on the time there (the effective interval, since when it is stuck, when
@@ -54,10 +54,6 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
                          struct snapshot *snapshot, const struct peak_value *peak, int64_t at_ms,
                          struct trigger_report *ret_report);
 void trigger_report_done(struct trigger_report *report);
-
-/* What a call is answered, from the same facts; triggers_acquire_query() came before. */
-void trigger_report_answer(const struct trigger *trigger, const struct answer_call *call,
-                           int64_t now_ms, struct answer *ret_answer);
 
 /* A report in numbers and words. NAN, NULL: not known. Nothing in it is owned. */
 struct trigger_figures {

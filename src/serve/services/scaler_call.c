@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "scale/trigger/trigger_answers.h"
-#include "scale/trigger/trigger_report.h"
+#include "scale/trigger/trigger_decide.h"
 #include "serve/services/reply.h"
 
 #include <utlist.h>
@@ -110,5 +110,5 @@ void scaler_call_decide(const struct scaler_call *call, int64_t now_ms, bool out
 {
     const struct answer_call as = {
         .is_stream = call->is_stream, .arrived_ms = call->arrived_ms, .out_of_time = out_of_time};
-    trigger_report_answer(call->trigger, &as, now_ms, ret_answer);
+    trigger_decide(call->trigger, &as, now_ms, ret_answer);
 }

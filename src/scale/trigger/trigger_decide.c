@@ -1,0 +1,115 @@
+#include "scale/trigger/trigger_decide.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "config/source_address.h"
+
+#include <math.h>
+#include <string.h>
+
+/* An error says whose it is: the connection's name, or the scaler and the host where its text has
+ * no host. */
+static void name_error(const struct trigger *trigger, struct error *error)
+{
+    if (trigger->parsed.connection_name != NULL) {
+        error_prefix(error, "connection \"%.*s\"",
+                     (int)text_cut(trigger->parsed.connection_name, 64),
+                     trigger->parsed.connection_name);
+        return;
+    }
+    _cleanup_(memory_free) char *address =
+        source_address(trigger->parsed.values[OPTION_CONNECTION]);
+    if (address != NULL && strstr(error_text(error), address) == NULL)
+        error_prefix(error, "%s at %s", trigger->parsed.scaler->name, address);
+}
+
+/* What the HPA makes of it with AverageValue, before its own limits, steps and tolerance. At its
+ * maximum a policy publishes more than it wants (`of_policy`; NAN: none is on). */
+static double replicas_of(const struct trigger *trigger, const struct answer *answer,
+                          double of_policy)
+{
+    double replicas = answer_replicas(answer->value, trigger->parsed.target);
+    if (isnan(of_policy) || trigger->policy == NULL)
+        return replicas;
+    int64_t max = trigger->policy->effective.settings.max_replicas;
+    if (!answer->held)
+        return of_policy;
+    return max > 0 ? fmin(replicas, (double)max) : replicas;
+}
+
+static void decide(const struct trigger *trigger, const struct trigger_past *at,
+                   const struct answer_call *call, int64_t decided_ms, struct answer *ret_answer)
+{
+    const struct hpa_facts *hpa = &trigger->kubernetes.hpa;
+    bool has_replicas = hpa->replicas >= 0 && hpa->replicas_ms <= at->at_ms;
+    const struct answer_facts facts = {
+        .snapshot = at->snapshot,
+        .evaluated = at->evaluated,
+        .rules = &trigger->parsed.rules,
+        .peak = at->peak,
+        .of_peers = trigger->answers.of_peers,
+        .replicas_value =
+            has_replicas ? fmax(1, (double)hpa->replicas) * trigger->parsed.target : 0,
+        .replicas_ms = has_replicas ? hpa->replicas_ms : 0,
+    };
+    answer_decide(&facts, call, decided_ms, ret_answer);
+    if (ret_answer->kind == ANSWER_VALUE)
+        ret_answer->replicas = replicas_of(trigger, ret_answer, at->policy_replicas);
+}
+
+void trigger_decide_by(const struct trigger *trigger, const struct snapshot *snapshot,
+                       const struct trigger_policy_copy *policy, const struct answer_call *call,
+                       int64_t now_ms, int64_t decided_ms, struct answer *ret_answer)
+{
+    bool has_policy = trigger->policy != NULL;
+    bool is_on = has_policy && trigger->policy->effective.is_on;
+    struct evaluation_result own = {0};
+    if (!has_policy && snapshot->is_measured)
+        trigger_evaluate(trigger, &snapshot->reading, &own);
+    const struct trigger_past now = {
+        .at_ms = now_ms,
+        .snapshot = snapshot,
+        .evaluated = has_policy ? &policy->evaluated : &own,
+        .peak = trigger->answers.peak,
+        .policy_replicas = is_on ? (double)policy->effective.result.replicas : (double)NAN,
+    };
+    decide(trigger, &now, call, decided_ms, ret_answer);
+    if (ret_answer->kind == ANSWER_REFUSED)
+        name_error(trigger, &ret_answer->error);
+    error_done(&own.error);
+}
+
+void trigger_decide_past(const struct trigger *trigger, const struct trigger_past *past,
+                         struct answer *ret_answer)
+{
+    decide(trigger, past, &(struct answer_call){.is_stream = true}, past->at_ms, ret_answer);
+}
+
+static void refuse_without_query(const struct trigger *trigger, const struct answer_call *call,
+                                 struct answer *ret_answer)
+{
+    *ret_answer = (struct answer){.kind = ANSWER_WAIT};
+    if (trigger->phase == TRIGGER_PENDING && !call->out_of_time)
+        return;
+    ret_answer->kind = ANSWER_REFUSED;
+    if (error_is_set(&trigger->parsed.mistakes))
+        error_copy(&ret_answer->error, &trigger->parsed.mistakes);
+    else if (error_is_set(&trigger->bound.refusal))
+        error_copy(&ret_answer->error, &trigger->bound.refusal);
+    else /* it went with its connection, since somebody began to wait for it */
+        error_unavailable(&ret_answer->error,
+                          "the connection is another one now, and not measured yet");
+}
+
+void trigger_decide(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
+                    struct answer *ret_answer)
+{
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    _cleanup_(trigger_policy_copy_done) struct trigger_policy_copy policy = {0};
+    trigger_observe(trigger, 0, &snapshot, &policy);
+    if (trigger->bound.query == NULL)
+        refuse_without_query(trigger, call, ret_answer);
+    else
+        trigger_decide_by(trigger, &snapshot, &policy, call, now_ms, now_ms, ret_answer);
+    ret_answer->policy = policy.found;
+}

@@ -1,0 +1,37 @@
+/*
+ * What KEDA's calls and streams are answered: a trigger's query and policy, copied, and its rules
+ * become facts for answer_decide().
+ *
+ * Threads: as the trigger's: under the turn lock.
+ */
+#ifndef BACKLOG_SCALE_TRIGGER_TRIGGER_DECIDE_H
+#define BACKLOG_SCALE_TRIGGER_TRIGGER_DECIDE_H
+
+#include "scale/trigger/trigger.h"
+
+/* What a call is answered now; triggers_acquire_query() came before. Changes nothing. */
+void trigger_decide(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
+                    struct answer *ret_answer);
+
+/* ---- for reports ---- */
+
+/* The same, of what trigger_observe() found at `now_ms`, as if the call came at `decided_ms`. The
+ * trigger has a query. */
+void trigger_decide_by(const struct trigger *trigger, const struct snapshot *snapshot,
+                       const struct trigger_policy_copy *policy, const struct answer_call *call,
+                       int64_t now_ms, int64_t decided_ms, struct answer *ret_answer);
+
+/* What the answer followed from at a time in the past, besides what is kept of the trigger. */
+struct trigger_past {
+    int64_t at_ms;
+    const struct snapshot *snapshot;
+    const struct evaluation_result *evaluated;
+    const struct peak_value *peak;
+    double policy_replicas; /* NAN: no policy decided */
+};
+
+/* What a stream was answered then. */
+void trigger_decide_past(const struct trigger *trigger, const struct trigger_past *past,
+                         struct answer *ret_answer);
+
+#endif
