@@ -8,6 +8,7 @@
 #include "measure/connection/inherit.h"
 #include "measure/connection/query_internal.h"
 #include "measure/engine_internal.h"
+#include "measure/engine_limits.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -64,23 +65,6 @@ static void wake_watchers(struct engine *engine)
 
 /* ---- the map ---- */
 
-/* With both locks. */
-static void set_counted(struct engine *engine, struct poller *poller, bool counts)
-{
-    size_t change = counts ? 1 : (size_t)-1;
-    if (counts == poller->is_counted)
-        return;
-    poller->is_counted = counts;
-    engine->counted += change;
-    engine->counted_agents += poller->in_agent ? change : 0;
-}
-
-/* With both locks, after a change of what it follows from. */
-static void count_for_limits(struct engine *engine, struct poller *poller)
-{
-    set_counted(engine, poller, !connection_is_unused(&poller->connection) && !poller->is_replaced);
-}
-
 static bool remove_poller(struct poller *poller)
 {
     struct engine *engine = poller->settings->engine;
@@ -91,7 +75,7 @@ static bool remove_poller(struct poller *poller)
         HASH_DELETE(hh, engine->pollers, poller);
         engine_retire_stats(engine, &poller->connection, poller->connection.naming.name);
         tenancy_done(&engine->tenants, &poller->tenancy);
-        set_counted(engine, poller, false);
+        engine_limits_drop(engine, poller);
     }
     pthread_mutex_unlock(&poller->connection.lock);
     pthread_mutex_unlock(&engine->lock);
@@ -204,88 +188,6 @@ size_t engine_max_agents(const struct engine *engine)
     return engine == NULL ? 0 : engine->settings.max_agents;
 }
 
-/* Replacing takes a moment. A connection that is still used then goes on, and counts. */
-static void end_late_replacements(struct engine *engine)
-{
-    enum { REPLACING_MS = 60 * 1000 };
-    int64_t now_ms = clock_now_ms();
-    for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
-        if (poller->is_counted)
-            continue;
-        _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
-        if (poller->is_replaced && now_ms >= poller->replaced_ms + REPLACING_MS)
-            poller->is_replaced = false;
-        count_for_limits(engine, poller);
-    }
-}
-
-/* Pollers that count for no limit, as they are replaced or nobody's any more. One whose client
- * library does not return keeps its thread, so that a source can leave many of them behind. */
-struct leftovers {
-    size_t all;
-    size_t own;     /* of the tenant */
-    size_t counted; /* the tenant's that count */
-};
-
-static struct leftovers count_leftovers(const struct engine *engine, const char *tenant)
-{
-    struct leftovers found = {0};
-    uint64_t own = tenant == NULL ? 0 : hash_text(tenant);
-    for (const struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
-        bool is_own = tenant != NULL && poller->tenancy.last_namespace == own;
-        found.all += !poller->is_counted;
-        found.own += is_own && !poller->is_counted;
-        found.counted += is_own && poller->is_counted;
-    }
-    return found;
-}
-
-/* A tenant may leave as many such threads as it has counted connections, so that all of these can
- * be replaced at a time; beyond that, fewer than max_connections minus all leftovers. So those of
- * the connections file always find a thread. */
-static bool check_leftovers(const struct engine *engine, const struct leftovers *leftovers,
-                            const char *tenant, struct error *error)
-{
-    size_t max = engine->settings.max_connections;
-    size_t left = leftovers->all < max ? max - leftovers->all : 0;
-    if (tenant == NULL || leftovers->own < leftovers->counted || leftovers->own < left)
-        return true;
-    return error_set(error, ERROR_LIMIT,
-                     "%zu former connections of namespace \"%.*s\" have not ended yet, as their "
-                     "sources keep them",
-                     leftovers->own, (int)text_cut(tenant, 64), tenant);
-}
-
-/* Whether one connection more may count. */
-static bool check_counted(const struct engine *engine, const struct scaler *scaler,
-                          struct error *error)
-{
-    const struct engine_settings *settings = &engine->settings;
-    if (engine->counted >= settings->max_connections)
-        return error_set(error, ERROR_LIMIT,
-                         "all %zu connections are in use (--max-connections): triggers that name "
-                         "the same source in the same words share one",
-                         settings->max_connections);
-    if (engine_uses_agent(engine, scaler) && engine->counted_agents >= settings->max_agents)
-        return error_set(error, ERROR_LIMIT,
-                         "all %zu connections with an agent process are in use (--max-agents)",
-                         settings->max_agents);
-    return true;
-}
-
-/* Whether one thread more may run: a connection that does not count, as it is replaced or has just
- * ended, has one, too. */
-static bool check_threads(const struct engine *engine, const struct leftovers *leftovers,
-                          const char *tenant, struct error *error)
-{
-    if (engine->threads >= 3 * engine->settings.max_connections)
-        return error_set(error, ERROR_LIMIT,
-                         "no further connection can be made: %zu former ones have not ended yet, "
-                         "as their sources keep them",
-                         engine->threads - engine->counted);
-    return check_leftovers(engine, leftovers, tenant, error);
-}
-
 /* With the map's lock. Takes the identity. */
 static struct poller *add_poller(struct engine *engine, const struct query_request *request,
                                  char *identity, struct error *error)
@@ -313,23 +215,6 @@ static struct poller *find_poller(const struct engine *engine, const char *ident
     return poller;
 }
 
-static bool is_counted(const struct poller *poller)
-{
-    return poller != NULL && poller->is_counted;
-}
-
-/* With the map's lock. */
-static void replace(struct engine *engine, const struct query_request *request,
-                    struct former_query *ret_former)
-{
-    struct poller *poller = poller_of(request->former);
-    query_remember(request->former, ret_former);
-    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
-    poller->is_replaced = true;
-    poller->replaced_ms = clock_now_ms();
-    count_for_limits(engine, poller);
-}
-
 static struct query *acquire_on(struct engine *engine, struct poller *poller,
                                 const struct query_request *request,
                                 const struct former_query *former)
@@ -348,7 +233,7 @@ static struct query *acquire_on(struct engine *engine, struct poller *poller,
     tenancy_begin_use(&engine->tenants, &poller->tenancy, poller->identity, use->tenant);
     if (use->namespace != NULL)
         schedule_join(&connection->schedule, &query->job, hash_text(use->namespace));
-    count_for_limits(engine, poller);
+    engine_limits_count(engine, poller);
     poller_wake(poller);
     return query;
 }
@@ -364,22 +249,18 @@ bool engine_acquire(struct engine *engine, const struct query_request *request,
     _cleanup_(former_query_done) struct former_query former = {0};
     _cleanup_(memory_free) char *identity =
         engine_connection_identity(request->scaler->name, request->connection_values->identity);
-    struct leftovers leftovers = {0};
     pthread_mutex_lock(&engine->lock);
     struct poller *poller = find_poller(engine, identity);
-    if (!is_counted(poller)) {
-        end_late_replacements(engine);
-        leftovers = count_leftovers(engine, request->use.tenant);
-    }
     if (request->former != NULL)
-        replace(engine, request, &former);
-    bool may = is_counted(poller) || check_counted(engine, request->scaler, error);
-    may = may && (poller != NULL || check_threads(engine, &leftovers, request->use.tenant, error));
+        query_remember(request->former, &former);
+    bool may = engine_limits_admit(engine, poller, request, error);
     if (may && poller == NULL)
         poller = add_poller(engine, request, TAKE(identity), error);
     may = may && poller != NULL;
     if (may)
         *ret_query = acquire_on(engine, poller, request, &former);
+    else if (request->former != NULL)
+        engine_limits_set_replaced(engine, poller_of(request->former), false);
     pthread_mutex_unlock(&engine->lock);
     return may;
 }
@@ -397,7 +278,7 @@ void engine_release(struct query *query, const struct query_use *use)
     if (use->keeps_recent_samples)
         query_end_recent_samples(query, use->interval_ms);
     query_end_use(query, use->interval_ms, clock_now_ms());
-    count_for_limits(engine, poller);
+    engine_limits_count(engine, poller);
     poller_wake(poller);
     pthread_mutex_unlock(&poller->connection.lock);
     pthread_mutex_unlock(&engine->lock);

@@ -47,6 +47,7 @@
  *   connection/inherit             what a query has from the one whose place it takes
  *   tenancy                        whose a connection is, for limits
  *   poller                         the thread of a connection
+ *   engine_limits                  how many connections there may be, and threads of former ones
  *   engine                         the map of all connections: acquires queries, within the limits
  *   engine_stats                   adds up what they count, for those below it and for engine.c
  *   engine_connections             visits all of them, for people
@@ -143,13 +144,9 @@ char *engine_connection_identity(const char *scaler, const char *values_identity
  * Finds or makes the query. It lives until it is released as often as it was acquired. What several
  * tenants or namespaces use counts for the one that has the fewest, as long as that one uses it.
  *
- * The connection of `former` does not count for the limits any more, so that all connections can be
- * replaced at a time within any limits.
- *
- * Fails with ERROR_LIMIT where a limit is reached. A poller whose client library does not return
- * keeps its thread after its last query, and goes on where it is acquired again. A tenant may leave
- * as many such threads as it has counted connections; beyond that, fewer than max_connections minus
- * all leftovers.
+ * Fails with ERROR_LIMIT where a limit is reached (engine_limits.h), and then changes nothing. A
+ * poller whose client library does not return keeps its thread after its last query, and goes on
+ * where it is acquired again.
  */
 bool engine_acquire(struct engine *engine, const struct query_request *request,
                     struct query **ret_query, struct error *error);

@@ -31,7 +31,7 @@ struct engine {
      * has the lock, and does: no more than one ended thread is left to be joined. */
     bool has_ended;
     pthread_t ended;
-    /* utlist: what connections counted before they ended or got another name. With these rows no
+    /* By name: what connections counted before they ended or got another name. With these rows no
      * counter goes down. */
     struct stats_row *retired;
 
@@ -45,7 +45,8 @@ struct stats_row {
     const struct scaler *scaler;
     char *connection; /* its name in the connections file; NULL: inline, or of no interest */
     struct connection_stats stats;
-    struct stats_row *next;
+    char *name; /* the scaler's and the connection's; of one table it is its own */
+    UT_hash_handle hh;
 };
 
 /* ---- engine_stats.c ---- */
@@ -58,8 +59,9 @@ void engine_retire_stats(struct engine *engine, struct connection *connection, c
 struct connection_stats engine_connection_stats(struct connection *connection);
 
 /* The sums of all connections that there ever were: one row for each scaler or, `by_connection`,
- * also for each name in the connections file. The caller frees the rows. */
+ * also for each name in the connections file, in the order in which they came. The caller frees the
+ * rows. */
 struct stats_row *engine_collect_stats(struct engine *engine, bool by_connection);
-void engine_free_rows(struct stats_row *list);
+void engine_free_rows(struct stats_row *rows);
 
 #endif

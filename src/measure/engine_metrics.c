@@ -8,8 +8,6 @@
 #include "base/metric.h"
 #include "base/text.h"
 
-#include <utlist.h>
-
 /* All families have the labels scaler and, where the connections file has it, connection; some
  * another one, whose value is here. */
 struct column {
@@ -104,32 +102,30 @@ static const struct family families[] = {
 };
 
 static void write_family(struct text *page, const struct family *family,
-                         const struct stats_row *list)
+                         const struct stats_row *rows)
 {
-    const struct stats_row *each;
     metric_family(page, family->name, family->type, family->help);
-    LL_FOREACH(list, each)
+    for (const struct stats_row *row = rows; row != NULL; row = row->hh.next)
         for (const struct column *column = family->columns; column->label != NULL; column++) {
             _cleanup_(text_done) struct text labels = {0};
-            metric_add_label(&labels, "scaler", each->scaler->name);
-            if (each->connection != NULL)
-                metric_add_label(&labels, "connection", each->connection);
+            metric_add_label(&labels, "scaler", row->scaler->name);
+            if (row->connection != NULL)
+                metric_add_label(&labels, "connection", row->connection);
             if (column->label[0] != '\0')
                 text_addf(&labels, ",%s", column->label);
             metric_sample(page, family->name, labels.bytes,
-                          column->value != NULL ? column->value(&each->stats)
-                                                : (double)each->stats.counts[column->count]);
+                          column->value != NULL ? column->value(&row->stats)
+                                                : (double)row->stats.counts[column->count]);
         }
 }
 
-static void write_durations(struct text *page, const struct stats_row *list)
+static void write_durations(struct text *page, const struct stats_row *rows)
 {
     static const char name[] = "backlog_measurement_duration_seconds";
-    const struct stats_row *each;
     metric_family(page, name, METRIC_HISTOGRAM, "How long the measurement of a query took.");
-    LL_FOREACH(list, each) {
-        _cleanup_(memory_free) char *labels = text_format("scaler=\"%s\"", each->scaler->name);
-        metric_histogram(page, name, labels, &each->stats.measurement_seconds);
+    for (const struct stats_row *row = rows; row != NULL; row = row->hh.next) {
+        _cleanup_(memory_free) char *labels = text_format("scaler=\"%s\"", row->scaler->name);
+        metric_histogram(page, name, labels, &row->stats.measurement_seconds);
     }
 }
 
@@ -148,12 +144,12 @@ static void write_history(struct engine *engine, struct text *page)
 
 void engine_write_metrics(struct engine *engine, struct text *page)
 {
-    struct stats_row *list = engine_collect_stats(engine, true);
+    struct stats_row *rows = engine_collect_stats(engine, true);
     for (size_t i = 0; i < ARRAY_LENGTH(families); i++)
-        write_family(page, &families[i], list);
-    engine_free_rows(list);
-    list = engine_collect_stats(engine, false);
-    write_durations(page, list);
-    engine_free_rows(list);
+        write_family(page, &families[i], rows);
+    engine_free_rows(rows);
+    rows = engine_collect_stats(engine, false);
+    write_durations(page, rows);
+    engine_free_rows(rows);
     write_history(engine, page);
 }

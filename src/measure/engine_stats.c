@@ -10,7 +10,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 static void add_stats(struct connection_stats *sum, const struct connection_stats *stats)
 {
@@ -21,28 +20,44 @@ static void add_stats(struct connection_stats *sum, const struct connection_stat
     sum->delay_seconds = fmax(sum->delay_seconds, stats->delay_seconds);
 }
 
-/* Found or made, with zeros. */
-static struct connection_stats *row_for(struct stats_row **list, const struct scaler *scaler,
-                                        const char *connection)
+static struct stats_row *find_row(struct stats_row *rows, const char *name)
 {
-    struct stats_row *found;
-    LL_FOREACH(*list, found)
-        if (found->scaler == scaler && text_equal(found->connection, connection))
-            return &found->stats;
-    found = memory_new(sizeof(*found));
-    found->scaler = scaler;
-    found->connection = text_copy(connection);
-    LL_APPEND(*list, found);
-    return &found->stats;
+    struct stats_row *row;
+    HASH_FIND_STR(rows, name, row);
+    return row;
 }
 
-void engine_free_rows(struct stats_row *list)
+static char *name_row(const struct scaler *scaler, const char *connection)
 {
-    struct stats_row *each;
+    return text_format("%s%s%s", scaler->name, connection == NULL ? "" : "\n",
+                       connection == NULL ? "" : connection);
+}
+
+/* Found or made, with zeros. */
+static struct connection_stats *row_for(struct stats_row **rows, const struct scaler *scaler,
+                                        const char *connection)
+{
+    _cleanup_(memory_free) char *name = name_row(scaler, connection);
+    struct stats_row *row = find_row(*rows, name);
+    if (row != NULL)
+        return &row->stats;
+    row = memory_new(sizeof(*row));
+    row->scaler = scaler;
+    row->connection = text_copy(connection);
+    row->name = TAKE(name);
+    HASH_ADD_KEYPTR(hh, *rows, row->name, strlen(row->name), row);
+    return &row->stats;
+}
+
+void engine_free_rows(struct stats_row *rows)
+{
+    struct stats_row *row;
     struct stats_row *next;
-    LL_FOREACH_SAFE(list, each, next) {
-        free(each->connection);
-        free(each);
+    HASH_ITER(hh, rows, row, next) {
+        HASH_DEL(rows, row);
+        free(row->connection);
+        free(row->name);
+        free(row);
     }
 }
 
@@ -71,20 +86,13 @@ static bool has_counted(const struct connection_stats *stats)
 void engine_retire_stats(struct engine *engine, struct connection *connection, const char *name)
 {
     enum { MAX_REMEMBERED = 1024 };
-    struct stats_row *each;
-    int count = 0;
-    bool has_row = false;
     if (!has_counted(&connection->stats))
         return;
-    LL_FOREACH(engine->retired, each) {
-        count++;
-        has_row =
-            has_row || (each->scaler == connection->scaler && text_equal(each->connection, name));
-    }
+    _cleanup_(memory_free) char *row_name = name_row(connection->scaler, name);
+    bool may =
+        HASH_COUNT(engine->retired) < MAX_REMEMBERED || find_row(engine->retired, row_name) != NULL;
     const struct connection_stats taken = take_ever(connection);
-    add_stats(row_for(&engine->retired, connection->scaler,
-                      has_row || count < MAX_REMEMBERED ? name : NULL),
-              &taken);
+    add_stats(row_for(&engine->retired, connection->scaler, may ? name : NULL), &taken);
 }
 
 struct connection_stats engine_connection_stats(struct connection *connection)
@@ -102,30 +110,27 @@ struct connection_stats engine_connection_stats(struct connection *connection)
 
 struct stats_row *engine_collect_stats(struct engine *engine, bool by_connection)
 {
-    struct stats_row *list = NULL;
-    const struct stats_row *retired;
+    struct stats_row *rows = NULL;
     pthread_mutex_lock(&engine->lock);
-    LL_FOREACH(engine->retired, retired)
-        add_stats(row_for(&list, retired->scaler, by_connection ? retired->connection : NULL),
-                  &retired->stats);
+    for (const struct stats_row *row = engine->retired; row != NULL; row = row->hh.next)
+        add_stats(row_for(&rows, row->scaler, by_connection ? row->connection : NULL), &row->stats);
     for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
         _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
         const struct connection_stats stats = engine_connection_stats(connection);
         const char *name = by_connection ? connection->naming.name : NULL;
-        add_stats(row_for(&list, connection->scaler, name), &stats);
+        add_stats(row_for(&rows, connection->scaler, name), &stats);
     }
     pthread_mutex_unlock(&engine->lock);
-    return list;
+    return rows;
 }
 
 void engine_stats(struct engine *engine, struct connection_stats *ret_stats)
 {
-    struct stats_row *list = engine_collect_stats(engine, false);
-    const struct stats_row *each;
+    struct stats_row *rows = engine_collect_stats(engine, false);
     *ret_stats = (struct connection_stats){0};
-    LL_FOREACH(list, each)
-        add_stats(ret_stats, &each->stats);
-    engine_free_rows(list);
+    for (const struct stats_row *row = rows; row != NULL; row = row->hh.next)
+        add_stats(ret_stats, &row->stats);
+    engine_free_rows(rows);
 }
 
 void engine_history_stats(struct engine *engine, struct history_stats *ret_stats)

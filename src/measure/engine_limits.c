@@ -1,0 +1,131 @@
+#include "measure/engine_limits.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/connection/connection.h"
+
+static void set_counted(struct engine *engine, struct poller *poller, bool counts)
+{
+    size_t change = counts ? 1 : (size_t)-1;
+    if (counts == poller->is_counted)
+        return;
+    poller->is_counted = counts;
+    engine->counted += change;
+    engine->counted_agents += poller->in_agent ? change : 0;
+}
+
+void engine_limits_count(struct engine *engine, struct poller *poller)
+{
+    set_counted(engine, poller, !connection_is_unused(&poller->connection) && !poller->is_replaced);
+}
+
+void engine_limits_drop(struct engine *engine, struct poller *poller)
+{
+    set_counted(engine, poller, false);
+}
+
+void engine_limits_set_replaced(struct engine *engine, struct poller *poller, bool is_replaced)
+{
+    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
+    poller->is_replaced = is_replaced;
+    poller->replaced_ms = clock_now_ms();
+    engine_limits_count(engine, poller);
+}
+
+static void end_late_replacements(struct engine *engine)
+{
+    enum { REPLACING_MS = 60 * 1000 };
+    int64_t now_ms = clock_now_ms();
+    for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
+        if (poller->is_counted)
+            continue;
+        _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
+        if (poller->is_replaced && now_ms >= poller->replaced_ms + REPLACING_MS)
+            poller->is_replaced = false;
+        engine_limits_count(engine, poller);
+    }
+}
+
+struct leftovers {
+    size_t all;
+    size_t own;     /* of the tenant */
+    size_t counted; /* the tenant's connections that count */
+};
+
+static struct leftovers count_leftovers(const struct engine *engine, const char *tenant)
+{
+    struct leftovers found = {0};
+    uint64_t own = tenant == NULL ? 0 : hash_text(tenant);
+    for (const struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
+        bool is_own = tenant != NULL && poller->tenancy.last_namespace == own;
+        found.all += !poller->is_counted;
+        found.own += is_own && !poller->is_counted;
+        found.counted += is_own && poller->is_counted;
+    }
+    return found;
+}
+
+/* A tenant may leave as many threads as it has counted connections, so that all of these can be
+ * replaced at a time; beyond that, fewer than max_connections minus all leftovers. So those of the
+ * connections file always find a thread. */
+static bool check_leftovers(const struct engine *engine, const struct leftovers *leftovers,
+                            const char *tenant, struct error *error)
+{
+    size_t max = engine->settings.max_connections;
+    size_t left = leftovers->all < max ? max - leftovers->all : 0;
+    if (tenant == NULL || leftovers->own < leftovers->counted || leftovers->own < left)
+        return true;
+    return error_set(error, ERROR_LIMIT,
+                     "%zu former connections of namespace \"%.*s\" have not ended yet, as their "
+                     "sources keep them",
+                     leftovers->own, (int)text_cut(tenant, 64), tenant);
+}
+
+/* Whether one connection more may count. */
+static bool check_counted(const struct engine *engine, const struct scaler *scaler,
+                          struct error *error)
+{
+    const struct engine_settings *settings = &engine->settings;
+    if (engine->counted >= settings->max_connections)
+        return error_set(error, ERROR_LIMIT,
+                         "all %zu connections are in use (--max-connections): triggers that name "
+                         "the same source in the same words share one",
+                         settings->max_connections);
+    if (engine_uses_agent(engine, scaler) && engine->counted_agents >= settings->max_agents)
+        return error_set(error, ERROR_LIMIT,
+                         "all %zu connections with an agent process are in use (--max-agents)",
+                         settings->max_agents);
+    return true;
+}
+
+/* Whether one thread more may run: leftovers have one, too. */
+static bool check_threads(const struct engine *engine, const struct leftovers *leftovers,
+                          const char *tenant, struct error *error)
+{
+    if (engine->threads >= 3 * engine->settings.max_connections)
+        return error_set(error, ERROR_LIMIT,
+                         "no further connection can be made: %zu former ones have not ended yet, "
+                         "as their sources keep them",
+                         engine->threads - engine->counted);
+    return check_leftovers(engine, leftovers, tenant, error);
+}
+
+bool engine_limits_admit(struct engine *engine, const struct poller *poller,
+                         const struct query_request *request, struct error *error)
+{
+    bool is_counted = poller != NULL && poller->is_counted;
+    const char *tenant = request->use.tenant;
+    struct leftovers leftovers = {0};
+    if (!is_counted) {
+        end_late_replacements(engine);
+        leftovers = count_leftovers(engine, tenant); /* before `former` is one of them */
+    }
+    if (request->former != NULL)
+        engine_limits_set_replaced(engine, poller_of(request->former), true);
+    /* That may be the same connection. */
+    is_counted = poller != NULL && poller->is_counted;
+    return (is_counted || check_counted(engine, request->scaler, error)) &&
+           (poller != NULL || check_threads(engine, &leftovers, tenant, error));
+}
