@@ -17,7 +17,13 @@
  * it, it is in libcurl's cache. */
 enum { MAX_STARTING = 2 };
 
-enum { RETRY_MS = 100 }; /* where it waits for memory */
+enum {
+    RETRY_MS = 100, /* where it waits for memory */
+
+    /* While one connects: up to 8.3 libcurl goes from an address that is silent to the next only
+     * when it is called again, and wakes nobody for that (curl's issue 11920). */
+    CONNECTING_MS = 100,
+};
 
 /* Of a link: the handle, a TLS session, and what the kernel keeps of a peer that talks although
  * nobody asks (base/system/socket.h). */
@@ -34,11 +40,12 @@ struct get {
 };
 
 enum slot_state {
-    SLOT_IDLE,      /* the others are in flight */
-    SLOT_REFUSED,   /* libcurl has it not: it ends with `refusal` */
-    SLOT_STARTING,  /* without a socket: it may be looking up the name */
-    SLOT_CONNECTED, /* with a socket */
-    SLOT_ADDED,     /* of an added fetcher, whose socket is not counted */
+    SLOT_IDLE,       /* the others are in flight */
+    SLOT_REFUSED,    /* libcurl has it not: it ends with `refusal` */
+    SLOT_STARTING,   /* without a socket: it may be looking up the name */
+    SLOT_CONNECTING, /* with a socket, over which no request has left */
+    SLOT_CONNECTED,
+    SLOT_ADDED, /* of an added fetcher, whose socket is not counted */
     SLOT_STATES,
 };
 
@@ -142,10 +149,15 @@ static void set_state(struct slot *slot, enum slot_state state)
     slot->state = state;
 }
 
+static size_t with_socket(const struct fetch_pool *pool)
+{
+    return pool->in_state[SLOT_CONNECTING] + pool->in_state[SLOT_CONNECTED];
+}
+
 /* Connections that are used, or are about to be. */
 static size_t taken_links(const struct fetch_pool *pool)
 {
-    return pool->in_state[SLOT_STARTING] + pool->in_state[SLOT_CONNECTED];
+    return pool->in_state[SLOT_STARTING] + with_socket(pool);
 }
 
 /* Idle connections that nobody is about to take. */
@@ -169,7 +181,7 @@ static int socket_opened(void *context, curl_socket_t fd, curlsocktype purpose)
     struct slot *slot = context;
     socket_bound_buffers(fd, SOCKET_SOURCE_BYTES);
     slot->pool->sockets++;
-    set_state(slot, SLOT_CONNECTED);
+    set_state(slot, SLOT_CONNECTING);
     return CURL_SOCKOPT_OK;
 }
 
@@ -244,8 +256,8 @@ static void end_waiting(struct fetch_pool *pool, struct get *get)
 /* Over an idle connection, or with a lookup of the name more. */
 static bool may_begin(const struct fetch_pool *pool)
 {
-    size_t connected = pool->in_state[SLOT_CONNECTED];
-    size_t idle = pool->sockets > connected ? pool->sockets - connected : 0;
+    size_t used = with_socket(pool);
+    size_t idle = pool->sockets > used ? pool->sockets - used : 0;
     return pool->in_state[SLOT_STARTING] < MAX_STARTING + idle;
 }
 
@@ -286,6 +298,8 @@ static int left_ms(const struct fetch_pool *pool, int max_ms)
     int least_ms = pool->in_state[SLOT_REFUSED] > 0 ? 0 : max_ms;
     if (!TAILQ_EMPTY(&pool->waiting) && pool->lacks_memory && least_ms > RETRY_MS)
         least_ms = RETRY_MS;
+    if (pool->in_state[SLOT_CONNECTING] + pool->added > 0 && least_ms > CONNECTING_MS)
+        least_ms = CONNECTING_MS;
     TAILQ_FOREACH(get, &pool->waiting, waiting)
         least_ms = clock_left_ms(get->deadline_ms, least_ms);
     return least_ms;

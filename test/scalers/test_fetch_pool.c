@@ -5,6 +5,7 @@
 #include "measure/scaler_internal.h"
 #include "scalers/http_peer.h"
 #include "shared/fetch_pool.h"
+#include "support/black_hole.h"
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -24,6 +25,22 @@ enum { GETS = 30, MAX_LOOKUPS = 2, TURNS = 100, LATE_MS = 200, ENOUGH_MS = 20000
  * one name. */
 static pthread_mutex_t resolver = PTHREAD_MUTEX_INITIALIZER;
 static atomic_size_t lookups;
+static bool has_silent_address; /* as the first of the two of the name: 127.0.0.2 */
+
+static struct addrinfo *make_address(in_addr_t ip, const char *port, struct addrinfo *next)
+{
+    struct addrinfo *made = memory_new(sizeof(*made));
+    struct sockaddr_in *address = memory_new(sizeof(*address));
+    address->sin_family = AF_INET;
+    address->sin_port = htons((uint16_t)atoi(port));
+    address->sin_addr.s_addr = htonl(ip);
+    *made = (struct addrinfo){.ai_family = AF_INET,
+                              .ai_socktype = SOCK_STREAM,
+                              .ai_addrlen = sizeof(*address),
+                              .ai_addr = (struct sockaddr *)address,
+                              .ai_next = next};
+    return made;
+}
 
 int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
                 struct addrinfo **ret_found)
@@ -34,23 +51,19 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
     lookups++;
     pthread_mutex_lock(&resolver);
     pthread_mutex_unlock(&resolver);
-    struct addrinfo *found = memory_new(sizeof(*found));
-    struct sockaddr_in *address = memory_new(sizeof(*address));
-    address->sin_family = AF_INET;
-    address->sin_port = htons((uint16_t)atoi(service));
-    address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    *found = (struct addrinfo){.ai_family = AF_INET,
-                               .ai_socktype = SOCK_STREAM,
-                               .ai_addrlen = sizeof(*address),
-                               .ai_addr = (struct sockaddr *)address};
-    *ret_found = found;
+    *ret_found = make_address(INADDR_LOOPBACK, service, NULL);
+    if (has_silent_address)
+        *ret_found = make_address(INADDR_LOOPBACK + 1, service, *ret_found);
     return 0;
 }
 
 void freeaddrinfo(struct addrinfo *found)
 {
-    free(found->ai_addr);
-    free(found);
+    for (struct addrinfo *next; found != NULL; found = next) {
+        next = found->ai_next;
+        free(found->ai_addr);
+        free(found);
+    }
 }
 
 /* A pool of a peer, which has a name. */
@@ -219,6 +232,23 @@ static void a_url_is_made_when_its_get_begins(void **state)
     end(&setting);
 }
 
+static void a_silent_address_does_not_hide_the_next(void **state)
+{
+    enum { TIMEOUT_MS = 2000 };
+    (void)state;
+    struct setting setting;
+    struct black_hole hole;
+    begin(&setting);
+    black_hole_open(&hole, "127.0.0.2", atoi(strrchr(setting.peer.address, ':') + 1));
+    has_silent_address = true;
+    get(&setting, "7", 1, TIMEOUT_MS);
+    end_all(&setting);
+    assert_int_equal(setting.ended_as[FETCH_ANSWERED], 1);
+    has_silent_address = false;
+    black_hole_close(&hole);
+    end(&setting);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +257,7 @@ int main(void)
         cmocka_unit_test(one_that_waits_can_be_cancelled),
         cmocka_unit_test(there_is_one_link_while_others_have_the_memory),
         cmocka_unit_test(a_url_is_made_when_its_get_begins),
+        cmocka_unit_test(a_silent_address_does_not_hide_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
