@@ -1,18 +1,37 @@
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "rabbitmq/amqp/socket.h"
 #include "rabbitmq/options.h"
 #include "scalers/trigger.h"
+#include "support/black_hole.h"
+#include "support/listener.h"
 
+#include <dlfcn.h>
 #include <math.h>
+#include <netdb.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 extern const struct scaler scaler_rabbitmq;
+
+/* "two" has two addresses. */
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                struct addrinfo **ret_found)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) = NULL;
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (!text_equal(host, "two"))
+        return real(host, service, hints, ret_found);
+    int code = real("127.0.0.2", service, hints, ret_found);
+    return code != 0 ? code : real("127.0.0.1", service, hints, &(*ret_found)->ai_next);
+}
 
 #define AMQP_HOST "amqp://user:word@rabbit/"
 #define HTTP_HOST "http://user:word@rabbit:15672/"
@@ -229,6 +248,29 @@ static void queues_of_one_listing_are_one_bundle(void **state)
     assert_null(scaler_rabbitmq.bundle(amqp.options.connection, amqp.options.query));
 }
 
+static void a_silent_address_does_not_hide_the_next(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct black_hole hole;
+    int port = 0;
+    int listener = listener_open(1, &port);
+    black_hole_open(&hole, "127.0.0.2", port);
+    char host[] = "two";
+    const struct rabbitmq_url url = {.host = host, .port = port};
+    const struct tls_options tls = {0};
+    struct rabbitmq_socket link;
+    if (!rabbitmq_socket_open(&link, &url, &tls, clock_now_ms() + 1000, &error))
+        fail_msg("%s", error_text(&error));
+    rabbitmq_socket_close(&link);
+
+    close(listener);
+    assert_false(rabbitmq_socket_open(&link, &url, &tls, clock_now_ms() + 400, &error));
+    assert_non_null(strstr(error_text(&error), "cannot connect to RabbitMQ at two:"));
+    rabbitmq_socket_close(&link);
+    black_hole_close(&hole);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +286,7 @@ int main(void)
         cmocka_unit_test(active_is_above_the_activation_value_and_not_at_it),
         cmocka_unit_test(a_missing_host_is_reported_once),
         cmocka_unit_test(queues_of_one_listing_are_one_bundle),
+        cmocka_unit_test(a_silent_address_does_not_hide_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/system/socket.h"
 #include "base/text.h"
+#include "shared/address_time.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -75,10 +76,14 @@ static bool open_tcp(struct rabbitmq_socket *socket, const struct rabbitmq_url *
     cpu_turn_resume();
     if (code != 0)
         return cannot_connect(url, gai_strerror(code), error);
+    int remaining = 0;
+    for (const struct addrinfo *place = places; place != NULL; place = place->ai_next)
+        remaining++;
     int failure = 0;
     for (const struct addrinfo *place = places; socket->fd < 0 && place != NULL;
          place = place->ai_next)
-        failure = connect_to(socket, place, deadline_ms);
+        failure =
+            connect_to(socket, place, address_deadline(clock_now_ms(), deadline_ms, remaining--));
     freeaddrinfo(places);
     return failure == 0 || cannot_connect(url, strerror(failure), error);
 }
