@@ -33,8 +33,9 @@ struct port {
     int sockets[CONNECTIONS];
     size_t connections;
     atomic_int status;
-    atomic_int listing_ms; /* until it is answered; NEVER */
-    atomic_bool is_silent; /* nor is anything else */
+    atomic_int listing_ms;       /* until it is answered; NEVER */
+    atomic_bool is_silent;       /* nor is anything else */
+    atomic_bool stops_listening; /* at the next listing */
     atomic_size_t listings;
     atomic_size_t in_flight; /* of them */
     atomic_size_t max_in_flight;
@@ -58,6 +59,8 @@ static void reply(struct port *port, int socket, const char *request)
     bool is_listing = strstr(request, "consumers=true") != NULL;
     int wait_ms = is_listing ? port->listing_ms : 0;
     (*(is_listing ? &port->listings : &port->pings))++;
+    if (is_listing && port->stops_listening)
+        shutdown(port->listener, SHUT_RDWR);
     if (port->is_silent || wait_ms == NEVER)
         return;
     port->in_flight += is_listing;
@@ -246,6 +249,26 @@ static void a_port_that_answers_nothing_is_lost(void **state)
     world_stop(&world);
 }
 
+/* The node is gone while the listing is in flight: nothing more arrives, and nothing listens. */
+static void a_port_that_refuses_the_ping_is_lost(void **state)
+{
+    enum { LISTING_MS = 3000 };
+    (void)state;
+    struct world world;
+    world_start(&world);
+    world.port.listing_ms = NEVER;
+    world.port.stops_listening = true;
+    test_feed_set_timeout(world.feed, LISTING_MS);
+    int64_t start_ms = clock_now_ms();
+    world_run(&world);
+    assert_in_range(clock_now_ms() - start_ms, LISTING_MS / 2, LISTING_MS * 9 / 10);
+    assert_false(world.usable);
+    assert_non_null(strstr(error_text(&world.error), "request to NATS monitoring at"));
+    for (size_t i = 0; i < CONSUMERS; i++)
+        assert_false(test_feed_task(world.feed, i)->ended);
+    world_stop(&world);
+}
+
 static void a_task_of_less_time_times_out_before_the_listing(void **state)
 {
     enum { LISTING_MS = 1000, LESS_MS = 300 };
@@ -288,6 +311,7 @@ int main(void)
         cmocka_unit_test(a_port_that_refuses_the_listing_fails_its_tasks),
         cmocka_unit_test(a_listing_that_takes_too_long_times_out),
         cmocka_unit_test(a_port_that_answers_nothing_is_lost),
+        cmocka_unit_test(a_port_that_refuses_the_ping_is_lost),
         cmocka_unit_test(a_task_of_less_time_times_out_before_the_listing),
         cmocka_unit_test(a_cancelled_task_leaves_its_listing_to_the_others),
     };

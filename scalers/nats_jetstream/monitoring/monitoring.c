@@ -211,6 +211,17 @@ static bool end_listing(struct nats_monitoring *monitoring, struct listing *list
     return true;
 }
 
+/* Returns false where the port does not accept connections, and so does not answer the listings. */
+static bool end_ping(struct nats_monitoring *monitoring, struct fetch_ended *ended,
+                     struct error *error)
+{
+    monitoring->is_pinging = false;
+    if (ended->outcome != FETCH_FAILED)
+        return true;
+    error_move(error, &ended->error);
+    return false;
+}
+
 static bool take_ended(struct nats_monitoring *monitoring, struct error *error)
 {
     bool usable = true;
@@ -220,10 +231,8 @@ static bool take_ended(struct nats_monitoring *monitoring, struct error *error)
             break;
         if (ended.outcome == FETCH_ANSWERED || ended.outcome == FETCH_TOO_LARGE)
             monitoring->answered_ms = clock_now_ms();
-        if (ended.owner == monitoring)
-            monitoring->is_pinging = false;
-        else
-            usable = end_listing(monitoring, ended.owner, &ended, error);
+        usable = ended.owner == monitoring ? end_ping(monitoring, &ended, error)
+                                           : end_listing(monitoring, ended.owner, &ended, error);
     }
     return usable;
 }
