@@ -75,11 +75,6 @@ bool postgresql_client_open(struct postgresql_client *client, struct postgresql_
     _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
     if (!postgresql_parameters_make(client->options, &parameters, error))
         return false;
-    const char *host = postgresql_parameter(&parameters, "host");
-    const char *port = postgresql_parameter(&parameters, "port");
-    if (client->address == NULL)
-        client->address =
-            text_format("%s:%s", host == NULL ? "localhost" : host, port == NULL ? "5432" : port);
     char ca[sizeof("/proc/self/fd/") + 20];
     snprintf(ca, sizeof(ca), "/proc/self/fd/%d", client->ca);
     if (client->ca >= 0)

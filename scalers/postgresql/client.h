@@ -43,8 +43,8 @@ struct postgresql_client {
     int ca; /* a file in memory with the option's certificates, as libpq reads only files; -1: none
              */
 
-    /* Where the first session was opened; the others are opened at the same server without a
-     * look-up. */
+    /* Where a session is opened: lists while the first one is, and then its server, so that the
+     * others need no look-up. */
     char *host;
     char *hostaddr;
     char *port;

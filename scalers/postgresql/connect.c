@@ -5,11 +5,14 @@
 #include "base/text.h"
 #include "postgresql/client.h"
 #include "postgresql/options.h"
+#include "postgresql/places.h"
 #include "postgresql/results.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <netdb.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -27,21 +30,97 @@ static bool wait_ready(const struct postgresql_session *session, int64_t deadlin
     return ready > 0;
 }
 
-static bool finish_first(struct postgresql_client *client, int64_t deadline_ms, struct error *error)
+static void set_place(struct postgresql_client *client, char *host, char *hostaddr, char *port)
+{
+    free(client->host);
+    free(client->hostaddr);
+    free(client->port);
+    client->host = host;
+    client->hostaddr = hostaddr;
+    client->port = port;
+}
+
+/* At the places that are left. The first of them is looked up here and not by libpq, which looks up
+ * the others if it comes to them. */
+static bool open_first(struct postgresql_client *client, struct postgresql_places *places,
+                       int64_t deadline_ms, struct error *error)
+{
+    int code = postgresql_places_look_up(places, 0);
+    if (code != 0 && clock_now_ms() >= deadline_ms) /* libpq would take as long again */
+        return error_unavailable(error, "PostgreSQL at %s: cannot look up %s: %s", client->address,
+                                 places->items[0].host, gai_strerror(code));
+    char *hosts;
+    char *addresses;
+    char *ports;
+    postgresql_places_show(places, &hosts, &addresses, &ports);
+    set_place(client, hosts, addresses, ports);
+    return postgresql_client_open(client, &client->sessions[0], error);
+}
+
+/* The place that libpq is connecting to is silent. */
+static bool open_at_others(struct postgresql_client *client, struct postgresql_places *places,
+                           int64_t deadline_ms, struct error *error)
+{
+    struct postgresql_session *session = &client->sessions[0];
+    postgresql_places_drop(places, session->connection);
+    if (places->count == 0)
+        return postgresql_client_silent(client, error);
+    postgresql_session_close(session, 0);
+    return open_first(client, places, deadline_ms, error);
+}
+
+static bool first_broken(const struct postgresql_client *client,
+                         const struct postgresql_places *places, struct error *error)
+{
+    _cleanup_(error_done) struct error words = {0};
+    postgresql_client_broken(client, &client->sessions[0], &words);
+    return error_unavailable(error, "%s%s%s", error_text(&words),
+                             places->silent.length == 0 ? "" : "; no answer in time from ",
+                             places->silent.length == 0 ? "" : places->silent.bytes);
+}
+
+static bool finish_first(struct postgresql_client *client, struct postgresql_places *places,
+                         int64_t deadline_ms, struct error *error)
 {
     struct postgresql_session *session = &client->sessions[0];
     while (session->state != POSTGRESQL_READY) {
         if (PQstatus(session->connection) == CONNECTION_BAD || !postgresql_session_flush(session))
-            return postgresql_client_broken(client, session, error);
-        if (!wait_ready(session, deadline_ms))
-            return postgresql_client_silent(client, error);
-        bool lives = session->state == POSTGRESQL_CONNECTING
-                         ? postgresql_session_advance(session)
-                         : postgresql_results_take(client, session);
+            return first_broken(client, places, error);
+        bool is_connecting = session->state == POSTGRESQL_CONNECTING;
+        int64_t until_ms =
+            is_connecting ? postgresql_places_deadline(places, session->connection, deadline_ms)
+                          : deadline_ms;
+        if (!wait_ready(session, until_ms)) {
+            if (until_ms >= deadline_ms)
+                return postgresql_client_silent(client, error);
+            if (!open_at_others(client, places, deadline_ms, error))
+                return false;
+            continue;
+        }
+        bool lives = is_connecting ? postgresql_session_advance(session)
+                                   : postgresql_results_take(client, session);
         if (!lives)
-            return postgresql_client_broken(client, session, error);
+            return first_broken(client, places, error);
     }
     return true;
+}
+
+static bool connect_first(struct postgresql_client *client, int64_t deadline_ms,
+                          struct error *error)
+{
+    _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
+    _cleanup_(postgresql_places_done) struct postgresql_places places = {0};
+    if (!postgresql_parameters_make(client->options, &parameters, error))
+        return false;
+    const char *hosts = postgresql_parameter(&parameters, "host");
+    const char *ports = postgresql_parameter(&parameters, "port");
+    client->address =
+        text_format("%s:%s", hosts == NULL ? "localhost" : hosts, ports == NULL ? "5432" : ports);
+    postgresql_places_init(&places, hosts, ports);
+    places.has_two_passes =
+        text_equal(postgresql_parameter(&parameters, "target_session_attrs"), "prefer-standby");
+    return open_first(client, &places, deadline_ms, error) &&
+           finish_first(client, &places, deadline_ms, error);
 }
 
 static bool keep_authorities(struct postgresql_client *client, struct error *error)
@@ -59,9 +138,8 @@ static bool keep_authorities(struct postgresql_client *client, struct error *err
 static void note_server(struct postgresql_client *client)
 {
     const PGconn *connection = client->sessions[0].connection;
-    client->host = text_copy(PQhost(connection));
-    client->hostaddr = text_copy(PQhostaddr(connection));
-    client->port = text_copy(PQport(connection));
+    set_place(client, text_copy(PQhost(connection)), text_copy(PQhostaddr(connection)),
+              text_copy(PQport(connection)));
     client->watches_client = PQserverVersion(connection) >= WATCHING_VERSION;
 }
 
@@ -73,9 +151,7 @@ bool postgresql_connect(const void *connection_options, int64_t deadline_ms, voi
     client->max_sessions = (size_t)client->options->max_sessions;
     client->max_unknown = POSTGRESQL_MIN_UNKNOWN;
     client->ca = -1;
-    if (!keep_authorities(client, error) ||
-        !postgresql_client_open(client, &client->sessions[0], error) ||
-        !finish_first(client, deadline_ms, error)) {
+    if (!keep_authorities(client, error) || !connect_first(client, deadline_ms, error)) {
         postgresql_client_disconnect(client);
         return false;
     }

@@ -140,7 +140,7 @@ static bool parse_string(const char *string, struct postgresql_parameters *param
     return true;
 }
 
-static bool check_ports(const char *ports, struct error *error)
+static bool check_ports(const char *ports, const char *hosts, struct error *error)
 {
     for (const char *at = ports; at != NULL;) {
         size_t length = strcspn(at, ",");
@@ -148,7 +148,9 @@ static bool check_ports(const char *ports, struct error *error)
             return error_invalid(error, "port must be a number from 1 to 65535");
         at = at[length] == ',' ? at + length + 1 : NULL;
     }
-    return true;
+    size_t count = text_count_pieces(ports, ",");
+    return count == 1 || hosts == NULL || count == text_count_pieces(hosts, ",") ||
+           error_invalid(error, "port must be one number, or as many as there are hosts");
 }
 
 /* Without a host libpq takes a socket of this machine, where PostgreSQL may let our own user in. */
@@ -175,7 +177,7 @@ static bool check_values(const struct postgresql_parameters *parameters, struct 
     const char *sslmode = postgresql_parameter(parameters, "sslmode");
     if (host != NULL && !check_hosts(host, error))
         return false;
-    if (ports != NULL && !check_ports(ports, error))
+    if (ports != NULL && !check_ports(ports, host, error))
         return false;
     if (sslmode != NULL && !is_among(sslmode, sslmodes))
         return error_invalid(error, "sslmode must be disable, allow, prefer, require, verify-ca or "

@@ -80,7 +80,9 @@ static const char differences[] =
     "could let the server itself in.\n"
     "What `connection` leaves open is libpq's default, and never the server's own environment "
     "(PGPASSWORD, "
-    "PGSERVICE, ~/.pgpass).\n";
+    "PGSERVICE, ~/.pgpass).\n"
+    "Each of several hosts, or addresses of a host, has an equal share of `--measure-timeout` to "
+    "let Backlog log in; `connect_timeout` has no effect.\n";
 
 const struct scaler scaler_postgresql = {
     .name = "postgresql",

@@ -86,6 +86,14 @@ static void hang_up(struct postgresql_peer *peer, struct peer_session *session)
     peer->sessions--;
 }
 
+static void add_setting(struct peer_session *session, const char *name, bool is_on)
+{
+    struct text body = {0};
+    text_addf(&body, "%s%c%s%c", name, 0, is_on ? "on" : "off", 0);
+    add_message(&session->reply, 'S', body.bytes, body.length);
+    text_done(&body);
+}
+
 static void start(const struct postgresql_peer *peer, struct peer_session *session)
 {
     char version[64];
@@ -100,6 +108,8 @@ static void start(const struct postgresql_peer *peer, struct peer_session *sessi
     }
     add_message(&session->reply, 'R', "\0\0\0\0", 4);
     add_message(&session->reply, 'S', version, (size_t)length + 1);
+    add_setting(session, "default_transaction_read_only", false);
+    add_setting(session, "in_hot_standby", peer->is_standby);
     add_message(&session->reply, 'K', "\0\0\0\1\0\0\0\2", 8);
     add_message(&session->reply, 'Z', "I", 1);
     flush(session);
@@ -367,12 +377,11 @@ static void *serve(void *opaque)
 
 void postgresql_peer_start(struct postgresql_peer *peer)
 {
-    int port = 0;
-    peer->listener = listener_open(MAX_SESSIONS, &port);
+    peer->listener = listener_open(MAX_SESSIONS, &peer->port);
     if (pipe(peer->stop) != 0 || pthread_create(&peer->thread, NULL, serve, peer) != 0)
         abort();
     snprintf(peer->url, sizeof(peer->url), "postgresql://me@127.0.0.1:%d/jobs?sslmode=disable",
-             port);
+             peer->port);
 }
 
 void postgresql_peer_stop(struct postgresql_peer *peer)

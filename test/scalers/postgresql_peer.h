@@ -24,8 +24,10 @@ struct postgresql_peer {
     atomic_size_t begins;  /* so many sessions at a time are answered, as behind a pooler. 0: any */
     atomic_bool serves_first;  /* what the others send stays unread */
     atomic_bool refuses_watch; /* as a system where a server cannot watch its client */
+    bool is_standby;
 
     int listener;
+    int port;
     int stop[2]; /* a pipe */
     pthread_t thread;
     atomic_size_t sessions;
