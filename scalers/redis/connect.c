@@ -62,7 +62,7 @@ static bool wait_until_ready(struct redis_client *client, int64_t deadline_ms, s
             !redis_links_open_shared(&client->links, deadline_ms, error))
             return false;
         if (client->links.shared != NULL && client->links.shared->state == REDIS_LINK_READY)
-            break;
+            return true;
         if (now_ms >= deadline_ms)
             return client->links.shared == NULL
                        ? error_unavailable(error, "the Sentinels do not name the master in time")
@@ -70,8 +70,6 @@ static bool wait_until_ready(struct redis_client *client, int64_t deadline_ms, s
         if (!wait_for_all(client, next_ms(client, now_ms, deadline_ms), error))
             return false;
     }
-    redis_server_set_peer(&client->server, client->links.shared->socket.context->fd);
-    return true;
 }
 
 static void find_server(struct redis_client *client, const struct redis_connection_options *options)

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "redis/link/setup.h"
 
 #include <utlist.h>
@@ -21,10 +22,10 @@ enum {
 /* ---- opening and closing ---- */
 
 /* NULL: it failed. */
-static struct redis_link *open_link(const struct redis_links *links, bool to_same_peer,
+static struct redis_link *open_link(const struct redis_links *links, const char *address,
                                     int64_t deadline_ms, struct error *error)
 {
-    struct redis_link *link = redis_link_open(links->server, to_same_peer, deadline_ms, error);
+    struct redis_link *link = redis_link_open(links->server, address, deadline_ms, error);
     if (link == NULL)
         return NULL;
     link->owner = links->owner;
@@ -46,12 +47,19 @@ static void close_link(struct redis_links *links, struct redis_link **link)
 
 bool redis_links_open_shared(struct redis_links *links, int64_t deadline_ms, struct error *error)
 {
-    links->shared = open_link(links, false, deadline_ms, error);
+    links->shared = open_link(links, NULL, deadline_ms, error);
     if (links->shared == NULL)
         return false;
     links->shared_reopening.opened_ms = clock_now_ms();
     links->shared->measures_round_trips = true;
     return true;
+}
+
+/* The address that the shared link is connected to, where all others go. NULL: none yet. */
+static const char *peer_of(const struct redis_links *links)
+{
+    const struct redis_link *shared = links->shared;
+    return shared != NULL && shared->state == REDIS_LINK_READY ? shared->socket.address : NULL;
 }
 
 static bool may_open(const struct redis_reopening *reopening, int64_t now_ms)
@@ -212,7 +220,7 @@ static void open_standby(struct redis_links *links, int64_t now_ms)
     if (!may_open(reopening, now_ms))
         return;
     reopening->opened_ms = now_ms;
-    links->standby = open_link(links, true, now_ms + REDIS_CONNECT_MS, &ignored);
+    links->standby = open_link(links, peer_of(links), now_ms + REDIS_CONNECT_MS, &ignored);
     if (links->standby == NULL)
         redis_reopening_closed(reopening, now_ms);
 }
@@ -320,7 +328,7 @@ static void check_standby(struct redis_links *links, int64_t now_ms, int64_t *ne
                                     now_ms >= links->shared->progress_ms + NEXT_STALL_MS);
     if (is_alert(links, now_ms)) {
         *next_ms = clock_earlier(*next_ms, links->stalled_ms + ALERT_MS);
-        if (links->standby == NULL)
+        if (links->standby == NULL && peer_of(links) != NULL)
             open_standby(links, now_ms);
     }
     const struct redis_link *standby = links->standby;
@@ -339,13 +347,16 @@ static void check_isolated(struct redis_links *links, int64_t now_ms, int64_t *n
     _cleanup_(error_done) struct error error = {0};
     struct redis_link *link = links->isolated;
     struct redis_reopening *reopening = &links->isolated_reopening;
+    const char *peer = peer_of(links);
     if (link == NULL && links->waiting_isolated != NULL) {
+        if (links->shared != NULL && peer == NULL)
+            return; /* until it is known where to */
         if (!may_open(reopening, now_ms)) {
             *next_ms = clock_earlier(*next_ms, reopening->at_ms);
             return;
         }
         reopening->opened_ms = now_ms;
-        link = links->isolated = open_link(links, true, now_ms + REDIS_CONNECT_MS, &error);
+        link = links->isolated = open_link(links, peer, now_ms + REDIS_CONNECT_MS, &error);
         if (link == NULL)
             redis_links_fail(&links->waiting_isolated, &error);
     }
@@ -369,9 +380,28 @@ static void check_isolated(struct redis_links *links, int64_t now_ms, int64_t *n
         *next_ms = clock_earlier(*next_ms, link->replied_ms + ISOLATED_IDLE_MS);
 }
 
+static bool is_elsewhere(const struct redis_link *link, const char *peer)
+{
+    return link != NULL && !text_equal(link->socket.address, peer);
+}
+
+/* Since the shared link was lost, the name may lead to another server: the former one may still
+ * reply, with what was true before. */
+static void leave_former_peer(struct redis_links *links)
+{
+    const char *peer = peer_of(links);
+    if (peer == NULL)
+        return;
+    if (is_elsewhere(links->standby, peer))
+        close_link(links, &links->standby);
+    if (is_elsewhere(links->isolated, peer))
+        lose_isolated(links, NULL);
+}
+
 bool redis_links_check(struct redis_links *links, int64_t now_ms, int64_t *next_ms,
                        struct error *error)
 {
+    leave_former_peer(links);
     if (!check_shared(links, now_ms, next_ms, error))
         return false;
     check_standby(links, now_ms, next_ms);

@@ -1,7 +1,8 @@
 /*
  * The links that measure at one node, and the tasks that wait for them. There is the shared link,
  * on which tasks are sent; the isolated one, for tasks that were slow or timed out last; and the
- * standby. The last two are opened when they are needed.
+ * standby. The last two are opened when they are needed, to the address that the shared link is
+ * connected to, and closed once that is another one: a name may lead to another server by then.
  *
  * Redis has no request numbers: a late reply holds up all that was sent behind it on the same
  * connection. The shared link stalls where its oldest command has been without a reply for longer

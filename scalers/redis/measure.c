@@ -120,8 +120,6 @@ static bool send_waiting(struct redis_client *client, redis_send_tasks *send, st
         links->was_kept_back = true;
         return true;
     }
-    if (client->server.peer == NULL)
-        redis_server_set_peer(&client->server, links->shared->socket.context->fd);
     if (links->shared->is_of_replica)
         redis_setup_send_role(links->shared);
     redis_subscriber_prepare(&client->subscriber, links->shared, links->waiting);

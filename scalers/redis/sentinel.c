@@ -175,7 +175,7 @@ static void open_link(struct sentinel *sentinel, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     sentinel->retry_ms = now_ms + RETRY_MS;
-    sentinel->link = redis_link_open(&sentinel->server, false, now_ms + CONNECT_MS, &error);
+    sentinel->link = redis_link_open(&sentinel->server, NULL, now_ms + CONNECT_MS, &error);
     if (sentinel->link == NULL) {
         lose(sentinel, &error);
         return;

@@ -93,12 +93,13 @@ static void on_message(struct redis_link *link, const redisReply *keys)
                                        (size_t)keys->element[i]->len);
 }
 
-static void open_link(struct redis_subscriber *subscriber, int64_t now_ms)
+static void open_link(struct redis_subscriber *subscriber, const char *address, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     subscriber->reopening.opened_ms = now_ms;
     error_done(&subscriber->refusal);
-    subscriber->link = redis_link_open(subscriber->server, true, now_ms + REDIS_CONNECT_MS, &error);
+    subscriber->link =
+        redis_link_open(subscriber->server, address, now_ms + REDIS_CONNECT_MS, &error);
     if (subscriber->link == NULL) {
         refuse_all(subscriber, error_text(&error));
         return;
@@ -139,9 +140,12 @@ void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_
     if (tasks == NULL)
         return;
     int64_t now_ms = clock_now_ms();
+    const char *address = link->socket.address;
+    if (subscriber->link != NULL && !text_equal(subscriber->link->socket.address, address))
+        close_link(subscriber); /* the name leads elsewhere by now */
     if (subscriber->link == NULL && now_ms >= subscriber->retry_ms &&
         now_ms >= subscriber->reopening.at_ms)
-        open_link(subscriber, now_ms);
+        open_link(subscriber, address, now_ms);
     if (subscriber->link != NULL && subscriber->link->state == REDIS_LINK_READY &&
         subscriber->tracked != link)
         track(subscriber, link);

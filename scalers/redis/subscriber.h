@@ -1,7 +1,8 @@
 /*
- * The subscriber: a link of its own, on which Redis reports keys that were changed since they were
- * read (CLIENT TRACKING), each key once. Only the keys of queries with a notifier are tracked
- * (OPTIN): each take from a list is a change, too, and a busy list would be reported all the time.
+ * The subscriber: a link of its own, to the address of the one that measures, on which Redis
+ * reports keys that were changed since they were read (CLIENT TRACKING), each key once. Only the
+ * keys of queries with a notifier are tracked (OPTIN): each take from a list is a change, too, and
+ * a busy list would be reported all the time.
  *
  * What no command changes is not reported: entries of a stream that a group is given (XREADGROUP)
  * become pending without a report, so pending entries cannot be subscribed to.

@@ -124,14 +124,19 @@ static void *run(void *argument)
     return NULL;
 }
 
-void redis_peer_start(struct redis_peer *peer, const struct redis_line *script)
+void redis_peer_start_at(struct redis_peer *peer, const char *address, int port,
+                         const struct redis_line *script)
 {
     *peer = (struct redis_peer){.script = script, .subscriber = -1};
     pthread_mutex_init(&peer->lock, NULL);
-    int port = 0;
-    peer->listener = listener_open(REDIS_PEER_CONNECTIONS, &port);
-    snprintf(peer->address, sizeof(peer->address), "127.0.0.1:%d", port);
+    peer->listener = listener_open_at(address, port, REDIS_PEER_CONNECTIONS, &peer->port);
+    snprintf(peer->address, sizeof(peer->address), "%s:%d", address, peer->port);
     assert_int_equal(pthread_create(&peer->thread, NULL, run, peer), 0);
+}
+
+void redis_peer_start(struct redis_peer *peer, const struct redis_line *script)
+{
+    redis_peer_start_at(peer, "127.0.0.1", 0, script);
 }
 
 void redis_peer_stop(struct redis_peer *peer)

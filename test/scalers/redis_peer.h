@@ -29,6 +29,7 @@ enum { REDIS_PEER_CONNECTIONS = 64 };
 struct redis_peer {
     const struct redis_line *script; /* ends with an empty line; other commands are answered OK */
     char address[32];
+    int port;
     int listener;
     pthread_t thread;
 
@@ -41,6 +42,10 @@ struct redis_peer {
 };
 
 void redis_peer_start(struct redis_peer *peer, const struct redis_line *script);
+
+/* At this IPv4 address and port; 0: any. */
+void redis_peer_start_at(struct redis_peer *peer, const char *address, int port,
+                         const struct redis_line *script);
 void redis_peer_stop(struct redis_peer *peer);
 int redis_peer_used(struct redis_peer *peer, size_t line);
 size_t redis_peer_connections(struct redis_peer *peer);

@@ -1,18 +1,25 @@
 #include "support/listener.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
-int listener_open(int backlog, int *ret_port)
+int listener_open_at(const char *host, int port, int backlog, int *ret_port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     socklen_t size = sizeof(address);
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) != 0 ||
-        listen(listener, backlog) != 0 ||
+    if (listener < 0 || inet_pton(AF_INET, host, &address.sin_addr) != 1 ||
+        bind(listener, (struct sockaddr *)&address, size) != 0 || listen(listener, backlog) != 0 ||
         getsockname(listener, (struct sockaddr *)&address, &size) != 0)
         abort();
     *ret_port = ntohs(address.sin_port);
     return listener;
+}
+
+int listener_open(int backlog, int *ret_port)
+{
+    return listener_open_at("127.0.0.1", 0, backlog, ret_port);
 }

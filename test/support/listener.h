@@ -5,4 +5,7 @@
 /* Aborts where it cannot. The caller closes it. */
 int listener_open(int backlog, int *ret_port);
 
+/* The same at this IPv4 address and port; 0: any. */
+int listener_open_at(const char *address, int port, int backlog, int *ret_port);
+
 #endif

@@ -122,7 +122,6 @@ void redis_cluster_lose(struct redis_cluster *cluster, struct redis_client *clie
     redis_links_fail(&client->links.waiting, error);
     redis_links_fail(&client->links.waiting_isolated, error);
     redis_links_fail(&client->links.waiting_imports, error);
-    free(TAKE(client->server.peer));
     error_done(&client->failure);
     error_move(&client->failure, error);
     cluster->is_doubtful = true;

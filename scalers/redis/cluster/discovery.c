@@ -97,7 +97,7 @@ static void on_connected(struct redis_link *link)
 static void open_link(struct redis_discovery *discovery)
 {
     discovery->link =
-        redis_link_open(&discovery->server, false, discovery->deadline_ms, &discovery->failed);
+        redis_link_open(&discovery->server, NULL, discovery->deadline_ms, &discovery->failed);
     if (discovery->link == NULL)
         return;
     discovery->link->owner = discovery;

@@ -47,7 +47,7 @@ void redis_reopening_closed(struct redis_reopening *reopening, int64_t now_ms)
         reopening->short_lives++;
 }
 
-struct redis_link *redis_link_open(struct redis_server *server, bool to_same_peer,
+struct redis_link *redis_link_open(struct redis_server *server, const char *address,
                                    int64_t deadline_ms, struct error *error)
 {
     if (!count_link(server, 1)) {
@@ -62,7 +62,7 @@ struct redis_link *redis_link_open(struct redis_server *server, bool to_same_pee
     struct redis_link *link = memory_new(sizeof(*link));
     link->server = server;
     link->deadline_ms = deadline_ms;
-    if (redis_socket_begin(&link->socket, server, to_same_peer, error))
+    if (redis_socket_begin(&link->socket, server, address, error))
         return link;
     redis_link_free(link);
     return NULL;

@@ -131,9 +131,9 @@ void redis_reopening_closed(struct redis_reopening *reopening, int64_t now_ms);
 /* Until a link is ready, as a rule: what a task is given by default. */
 enum { REDIS_CONNECT_MS = 2000 };
 
-/* Begins to connect: to the peer of the link that measures, or to whom the name leads now. NULL: it
- * failed. */
-struct redis_link *redis_link_open(struct redis_server *server, bool to_same_peer,
+/* Begins to connect: to this address, which another link is connected to, or where it is NULL, to
+ * whom the name leads now. NULL: it failed. */
+struct redis_link *redis_link_open(struct redis_server *server, const char *address,
                                    int64_t deadline_ms, struct error *error);
 /* The tasks must be taken first. */
 void redis_link_free(struct redis_link *link);

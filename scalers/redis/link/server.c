@@ -6,7 +6,6 @@
 #include "shared/tls_socket.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +61,6 @@ void redis_server_set_address(struct redis_server *server, const char *host, int
     free(server->host);
     free(server->address);
     free(TAKE(server->version));
-    free(TAKE(server->peer));
     server->host = text_copy(host);
     server->port = port;
     server->address = text_format(strchr(host, ':') == NULL ? "%s:%d" : "[%s]:%d", host, port);
@@ -75,7 +73,6 @@ void redis_server_done(struct redis_server *server)
     free(server->host);
     free(server->address);
     free(server->version);
-    free(server->peer);
 }
 
 void redis_server_set_version(struct redis_server *server, const redisReply *info)
@@ -110,19 +107,6 @@ bool redis_server_check_peer(struct redis_server *server, int socket, struct err
                "may where they are at one themselves",
                server->master_of == NULL ? "the nodes of the cluster" : server->master_of,
                server->address);
-}
-
-void redis_server_set_peer(struct redis_server *server, int socket)
-{
-    struct sockaddr_storage address = {0};
-    socklen_t size = sizeof(address);
-    char host[NI_MAXHOST] = "";
-    free(TAKE(server->peer));
-    if (getpeername(socket, (struct sockaddr *)&address, &size) == 0 &&
-        (address.ss_family == AF_INET || address.ss_family == AF_INET6) &&
-        getnameinfo((struct sockaddr *)&address, size, host, sizeof(host), NULL, 0,
-                    NI_NUMERICHOST) == 0)
-        server->peer = text_copy(host);
 }
 
 void redis_server_add_round_trip(struct redis_server *server, int64_t round_trip_ms)

@@ -42,7 +42,6 @@ struct redis_server {
     char *version;         /* as the server reports it; NULL: it did not */
     bool may_be_local;     /* of who was configured, or is named by somebody who is */
     bool is_local;         /* the last link was to an address of this machine or a link-local one */
-    char *peer;            /* the address that the name had for the link that measures */
     int64_t round_trip_ms; /* smoothed; -1: not known */
 };
 
@@ -64,7 +63,6 @@ void redis_server_set_version(struct redis_server *server, const redisReply *inf
  * runs a node or a Sentinel is not to reach what is open to us alone. */
 bool redis_server_check_peer(struct redis_server *server, int socket, struct error *error);
 
-void redis_server_set_peer(struct redis_server *server, int socket);
 void redis_server_add_round_trip(struct redis_server *server, int64_t round_trip_ms);
 
 /* Sets the error. Returns false. */

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/system/socket.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -79,6 +80,8 @@ static bool begin_connect(struct redis_socket *socket, const struct redis_server
     }
     /* It is connecting already: what was announced by now is less than the bound. */
     socket_bound_buffers(context->fd, SOCKET_SOURCE_BYTES);
+    free(socket->address);
+    socket->address = text_copy(address);
     socket->context = context;
     socket->state = REDIS_SOCKET_CONNECTING;
     limit_replies(socket);
@@ -86,11 +89,11 @@ static bool begin_connect(struct redis_socket *socket, const struct redis_server
 }
 
 bool redis_socket_begin(struct redis_socket *socket, const struct redis_server *server,
-                        bool to_same_peer, struct error *error)
+                        const char *address, struct error *error)
 {
     _cleanup_(error_done) struct error reason = {0};
-    if (to_same_peer && server->peer != NULL)
-        return begin_connect(socket, server, server->peer, error);
+    if (address != NULL)
+        return begin_connect(socket, server, address, error);
     if (!redis_lookup_is_needed(server->host))
         return begin_connect(socket, server, server->host, error);
     socket->state = REDIS_SOCKET_RESOLVING;
@@ -104,6 +107,7 @@ void redis_socket_done(struct redis_socket *socket)
     tls_socket_free(socket->tls);
     redis_lookup_release(socket->lookup);
     redisFree(socket->context);
+    free(socket->address);
     free(socket->output);
     source_memory_set(&socket->memory, 0);
 }

@@ -38,6 +38,7 @@ enum redis_socket_state {
 struct redis_socket {
     enum redis_socket_state state;
     struct redis_lookup *lookup; /* while REDIS_SOCKET_RESOLVING; NULL otherwise */
+    char *address;               /* it is connected to, or tried; NULL: there is none yet */
     redisContext *context;       /* NULL while REDIS_SOCKET_RESOLVING */
     struct tls_socket *tls;      /* NULL: plain, or there is none yet */
 
@@ -55,10 +56,10 @@ struct redis_socket {
     bool has_grown; /* hiredis's buffer, for a long reply */
 };
 
-/* Begins to connect: to the peer of the link that measures, or to whom the name leads now. False:
- * it failed. */
+/* Begins to connect: to this address, or where it is NULL, to whom the name leads now. False: it
+ * failed. */
 bool redis_socket_begin(struct redis_socket *socket, const struct redis_server *server,
-                        bool to_same_peer, struct error *error);
+                        const char *address, struct error *error);
 void redis_socket_done(struct redis_socket *socket);
 
 /* What to wait for; once it is connected, for replies, and to write what is not written yet. */
