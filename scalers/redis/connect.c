@@ -58,16 +58,18 @@ static bool wait_until_ready(struct redis_client *client, int64_t deadline_ms, s
 {
     for (;;) {
         int64_t now_ms = clock_now_ms();
+        int64_t until_ms = deadline_ms;
         if (redis_follow_master(client, now_ms) && client->links.shared == NULL &&
             !redis_links_open_shared(&client->links, deadline_ms, error))
             return false;
-        if (client->links.shared != NULL && client->links.shared->state == REDIS_LINK_READY)
+        struct redis_link *shared = client->links.shared;
+        if (shared != NULL && shared->state == REDIS_LINK_READY)
             return true;
+        if (shared != NULL && !redis_link_check(shared, now_ms, &until_ms, error))
+            return false;
         if (now_ms >= deadline_ms)
-            return client->links.shared == NULL
-                       ? error_unavailable(error, "the Sentinels do not name the master in time")
-                       : redis_link_cannot_connect(client->links.shared, error);
-        if (!wait_for_all(client, next_ms(client, now_ms, deadline_ms), error))
+            return error_unavailable(error, "the Sentinels do not name the master in time");
+        if (!wait_for_all(client, next_ms(client, now_ms, until_ms), error))
             return false;
     }
 }

@@ -313,10 +313,8 @@ static bool check_shared(struct redis_links *links, int64_t now_ms, int64_t *nex
             *next_ms = clock_earlier(*next_ms, links->shared_reopening.at_ms);
         return true;
     }
-    if (shared->state != REDIS_LINK_READY) {
-        *next_ms = clock_earlier(*next_ms, shared->deadline_ms);
-        return now_ms < shared->deadline_ms || redis_link_cannot_connect(shared, error);
-    }
+    if (shared->state != REDIS_LINK_READY)
+        return redis_link_check(shared, now_ms, next_ms, error);
     return !redis_link_has_tasks(shared) || check_oldest(links, now_ms, next_ms, error);
 }
 
@@ -363,10 +361,8 @@ static void check_isolated(struct redis_links *links, int64_t now_ms, int64_t *n
     if (link == NULL)
         return;
     if (link->state != REDIS_LINK_READY) {
-        *next_ms = clock_earlier(*next_ms, link->deadline_ms);
-        if (now_ms < link->deadline_ms)
+        if (redis_link_check(link, now_ms, next_ms, &error))
             return;
-        redis_link_cannot_connect(link, &error);
         lose_isolated(links, &error);
     } else if (redis_link_has_tasks(link) && link->commands->tasks != NULL) {
         *next_ms = clock_earlier(*next_ms, time_out_oldest(link, now_ms));

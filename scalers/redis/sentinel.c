@@ -249,13 +249,13 @@ static int64_t check(struct sentinel *sentinel, int64_t now_ms)
     _cleanup_(error_done) struct error error = {0};
     if (sentinel->link == NULL && now_ms >= sentinel->retry_ms)
         open_link(sentinel, now_ms);
-    const struct redis_link *link = sentinel->link;
+    struct redis_link *link = sentinel->link;
     if (link == NULL)
         return sentinel->retry_ms;
     if (link->state != REDIS_LINK_READY) {
-        if (now_ms < link->deadline_ms)
-            return link->deadline_ms;
-        redis_server_cannot_connect(&sentinel->server, redis_link_awaited(link), &error);
+        int64_t next_ms = CLOCK_NEVER;
+        if (redis_link_check(link, now_ms, &next_ms, &error))
+            return next_ms;
         lose(sentinel, &error);
         return sentinel->retry_ms;
     }

@@ -1,11 +1,14 @@
-/* Redis behind a name that leads to another server by now. */
+/* Redis behind a name: it leads to another server by now, or has an address that is silent. */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "redis/link/link.h"
+#include "redis/link/setup.h"
 #include "scalers/ended.h"
 #include "scalers/redis_peer.h"
 #include "scalers/trigger.h"
+#include "support/black_hole.h"
 #include "support/feed.h"
 
 #include <dlfcn.h>
@@ -18,8 +21,10 @@
 #include <cmocka.h>
 
 extern const struct scaler scaler_redis;
+extern const struct scaler scaler_redis_cluster;
+extern const struct scaler scaler_redis_sentinel;
 
-enum { MAX_KEYS = 3, TIMEOUT_MS = 800, LONG_MS = 20 * 1000 };
+enum { MAX_KEYS = 3, TIMEOUT_MS = 800, LONG_MS = 20 * 1000, CONNECT_MS = 2000 };
 
 #define SCRIPT(...) ((const struct redis_line[]){__VA_ARGS__, {.command = NULL}})
 
@@ -31,6 +36,7 @@ enum { MAX_KEYS = 3, TIMEOUT_MS = 800, LONG_MS = 20 * 1000 };
 
 static const char *const at_first[] = {FIRST, NULL};
 static const char *const at_second[] = {SECOND, NULL};
+static const char *const at_both[] = {SECOND, FIRST, NULL};
 
 /* Its addresses: one of these. */
 static const char *const *addresses;
@@ -234,6 +240,163 @@ static void changes_are_reported_by_the_new_server(void **state)
     world_stop(&world);
 }
 
+/* ---- several addresses ---- */
+
+/* The first address of the name is silent, and the peer is at the second. */
+static void silent_start(struct black_hole *hole, struct redis_peer *peer,
+                         const struct redis_line *script)
+{
+    redis_peer_start_at(peer, FIRST, 0, script);
+    black_hole_open(hole, SECOND, peer->port);
+    addresses = at_both;
+}
+
+static void silent_stop(struct black_hole *hole, struct redis_peer *peer)
+{
+    black_hole_close(hole);
+    redis_peer_stop(peer);
+}
+
+/* In the time that a client has; a busy machine may take what a node has of it. */
+static void assert_connects(const struct scaler *scaler, const char *const *values)
+{
+    enum { TRIES = 5 };
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(trigger_done) struct trigger trigger = trigger_of(scaler, values);
+    assert_true(trigger.good);
+    void *client = NULL;
+    for (int tries = 0; client == NULL && tries < TRIES; tries++) {
+        error_done(&error);
+        scaler->connect(trigger.options.connection, clock_now_ms() + CONNECT_MS, &client, &error);
+    }
+    if (client == NULL)
+        fail_msg("%s", error_text(&error));
+    scaler->disconnect(client);
+}
+
+static void a_silent_address_does_not_hide_the_next(void **state)
+{
+    (void)state;
+    struct black_hole hole;
+    struct redis_peer peer;
+    silent_start(&hole, &peer, SCRIPT({"PING", "+PONG\r\n"}));
+    _cleanup_(memory_free) char *address = text_format(NAME ":%d", peer.port);
+    assert_connects(&scaler_redis, PAIRS("address", address, "listName", "jobs"));
+    silent_stop(&hole, &peer);
+}
+
+static void nor_does_it_when_a_connection_is_made_again(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct black_hole hole;
+    struct redis_peer peer;
+    silent_start(&hole, &peer, SCRIPT({"LLEN", NULL, .times = 1}, {"LLEN", ":3\r\n"}));
+    _cleanup_(memory_free) char *address = text_format(NAME ":%d", peer.port);
+    _cleanup_(trigger_done) struct trigger trigger =
+        trigger_of(&scaler_redis, PAIRS("address", address, "listName", "jobs"));
+    void *client = NULL;
+    addresses = at_first;
+    assert_true(scaler_redis.connect(trigger.options.connection, clock_now_ms() + LONG_MS, &client,
+                                     &error));
+    addresses = at_both;
+    struct test_feed *feed = test_feed_new(&scaler_redis);
+    test_feed_add(feed, trigger.options.query, (struct notifier){0});
+    if (!test_feed_run(feed, client, LONG_MS, &error))
+        fail_msg("%s", error_text(&error));
+    assert_waiting(feed, 0, 3);
+    test_feed_free(feed);
+    scaler_redis.disconnect(client);
+    silent_stop(&hole, &peer);
+}
+
+static void nor_does_one_of_a_sentinel(void **state)
+{
+    (void)state;
+    struct black_hole hole;
+    struct redis_peer sentinel;
+    struct redis_peer master;
+    redis_peer_start(&master, SCRIPT({"ROLE", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"}));
+    _cleanup_(memory_free) char *port = text_format("%d", master.port);
+    _cleanup_(memory_free) char *answer =
+        text_format("*2\r\n$9\r\n127.0.0.1\r\n$%zu\r\n%s\r\n", strlen(port), port);
+    silent_start(&hole, &sentinel,
+                 SCRIPT({"SENTINEL MASTER", "*2\r\n$12\r\nconfig-epoch\r\n$1\r\n1\r\n"},
+                        {"SENTINEL GET-MASTER-ADDR-BY-NAME", answer}));
+    _cleanup_(memory_free) char *address = text_format(NAME ":%d", sentinel.port);
+    assert_connects(&scaler_redis_sentinel,
+                    PAIRS("addresses", address, "sentinelMaster", "shop", "listName", "jobs"));
+    silent_stop(&hole, &sentinel);
+    redis_peer_stop(&master);
+}
+
+static void nor_does_one_of_a_cluster(void **state)
+{
+    (void)state;
+    struct black_hole hole;
+    struct redis_peer node;
+    silent_start(&hole, &node,
+                 SCRIPT({"CLUSTER SLOTS", "*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n"
+                                          ":6379\r\n$1\r\nx\r\n"}));
+    _cleanup_(memory_free) char *address = text_format(NAME ":%d", node.port);
+    assert_connects(&scaler_redis_cluster, PAIRS("addresses", address, "listName", "jobs"));
+    silent_stop(&hole, &node);
+}
+
+/* Of one that refuses after a while the time is not awaited. */
+static void a_refusal_has_the_next_address_tried_at_once(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct black_hole hole;
+    struct redis_peer peer;
+    struct redis_server server;
+    silent_start(&hole, &peer, SCRIPT({"PING", "+PONG\r\n"}));
+    redis_server_init(&server, &(struct redis_login){0}, NULL);
+    redis_server_set_address(&server, NAME, peer.port);
+    int64_t start_ms = clock_now_ms();
+    struct redis_link *link = redis_link_open(&server, NULL, start_ms + LONG_MS, &error);
+    assert_non_null(link);
+    link->on_connected = redis_setup_send;
+    bool is_refused = false;
+    while (link->state != REDIS_LINK_READY) {
+        struct pollfd socket = redis_link_poll(link);
+        assert_int_equal(poll(&socket, 1, LONG_MS), 1);
+        assert_true(redis_link_step(link, socket.revents, &error));
+        if (link->socket.state == REDIS_SOCKET_CONNECTING && !is_refused) {
+            assert_string_equal(link->socket.address, SECOND);
+            black_hole_close(&hole);
+            is_refused = true;
+        }
+    }
+    assert_true(is_refused);
+    assert_string_equal(link->socket.address, FIRST);
+    assert_true(clock_now_ms() - start_ms < LONG_MS / 2);
+    redis_link_free(link);
+    redis_server_done(&server);
+    redis_peer_stop(&peer);
+}
+
+static void all_that_are_silent_end_the_attempt_in_time(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct black_hole holes[2];
+    black_hole_open(&holes[0], FIRST, 0);
+    black_hole_open(&holes[1], SECOND, holes[0].port);
+    addresses = at_both;
+    _cleanup_(memory_free) char *address = text_format(NAME ":%d", holes[0].port);
+    _cleanup_(trigger_done) struct trigger trigger =
+        trigger_of(&scaler_redis, PAIRS("address", address, "listName", "jobs"));
+    void *client = NULL;
+    assert_false(scaler_redis.connect(trigger.options.connection, clock_now_ms() + TIMEOUT_MS,
+                                      &client, &error));
+    assert_non_null(strstr(error_text(&error), "cannot connect to Redis at " NAME ":"));
+    assert_non_null(strstr(error_text(&error), "no answer in time"));
+    black_hole_close(&holes[0]);
+    black_hole_close(&holes[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +404,12 @@ int main(void)
         cmocka_unit_test(nor_is_it_by_an_isolated_query),
         cmocka_unit_test(nor_is_it_after_a_stall),
         cmocka_unit_test(changes_are_reported_by_the_new_server),
+        cmocka_unit_test(a_silent_address_does_not_hide_the_next),
+        cmocka_unit_test(nor_does_it_when_a_connection_is_made_again),
+        cmocka_unit_test(nor_does_one_of_a_sentinel),
+        cmocka_unit_test(nor_does_one_of_a_cluster),
+        cmocka_unit_test(a_refusal_has_the_next_address_tried_at_once),
+        cmocka_unit_test(all_that_are_silent_end_the_attempt_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

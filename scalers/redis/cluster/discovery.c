@@ -178,10 +178,14 @@ int64_t redis_discovery_check(struct redis_discovery *discovery, int64_t now_ms)
             break;
         }
         if (!error_is_set(&discovery->failed)) {
-            if (now_ms < discovery->deadline_ms)
-                return discovery->deadline_ms;
-            error_unavailable(&discovery->failed, "Redis at %s: %s", discovery->server.address,
-                              redis_link_awaited(discovery->link));
+            int64_t next_ms = discovery->deadline_ms;
+            struct redis_link *link = discovery->link;
+            if (now_ms >= discovery->deadline_ms)
+                error_unavailable(&discovery->failed, "Redis at %s: %s", discovery->server.address,
+                                  redis_link_awaited(link));
+            else if (link->state == REDIS_LINK_READY ||
+                     redis_link_check(link, now_ms, &next_ms, &discovery->failed))
+                return next_ms;
         }
         give_up_node(discovery, now_ms);
     }

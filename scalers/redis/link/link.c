@@ -155,9 +155,14 @@ struct redis_command *redis_link_send(struct redis_link *link, const struct redi
     return command;
 }
 
-bool redis_link_cannot_connect(const struct redis_link *link, struct error *error)
+bool redis_link_check(struct redis_link *link, int64_t now_ms, int64_t *next_ms,
+                      struct error *error)
 {
-    return redis_server_cannot_connect(link->server, redis_link_awaited(link), error);
+    if (now_ms >= link->deadline_ms)
+        return redis_server_cannot_connect(link->server, redis_link_awaited(link), error);
+    *next_ms = clock_earlier(*next_ms, link->deadline_ms);
+    return redis_socket_check(&link->socket, link->server, now_ms, link->deadline_ms, next_ms,
+                              error);
 }
 
 bool redis_link_flush(struct redis_link *link, struct error *error)
@@ -311,7 +316,7 @@ bool redis_link_step(struct redis_link *link, short revents, struct error *error
 {
     if (link->state == REDIS_LINK_OPENING) {
         struct redis_socket *socket = &link->socket;
-        if (!redis_socket_connect(socket, link->server, &revents, error))
+        if (!redis_socket_connect(socket, link->server, link->deadline_ms, &revents, error))
             return false;
         if (socket->state != REDIS_SOCKET_CONNECTED)
             return true;

@@ -141,11 +141,13 @@ void redis_link_free(struct redis_link *link);
 /* What to wait for. */
 struct pollfd redis_link_poll(const struct redis_link *link);
 
+/* Of a link that is not ready: begins with the name's next address where this one does not answer,
+ * and lowers *next_ms to when to call it again. False: it failed, or was not ready in time. */
+bool redis_link_check(struct redis_link *link, int64_t now_ms, int64_t *next_ms,
+                      struct error *error);
+
 /* What a link that is not ready has not got in time, for an error. */
 const char *redis_link_awaited(const struct redis_link *link);
-
-/* Sets the error that the link was not ready in time. Returns false. */
-bool redis_link_cannot_connect(const struct redis_link *link, struct error *error);
 
 /* Writes, reads and handles replies. False: the link is of no further use. */
 bool redis_link_step(struct redis_link *link, short revents, struct error *error);

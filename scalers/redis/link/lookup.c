@@ -172,9 +172,14 @@ bool redis_lookup_is_done(const struct redis_lookup *lookup)
     return is_done;
 }
 
+size_t redis_lookup_count(const struct redis_lookup *lookup)
+{
+    return lookup->count;
+}
+
 const char *redis_lookup_address(const struct redis_lookup *lookup, size_t number)
 {
-    return number < lookup->count ? lookup->addresses[number] : NULL;
+    return lookup->addresses[number];
 }
 
 const char *redis_lookup_failure(const struct redis_lookup *lookup)

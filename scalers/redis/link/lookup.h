@@ -31,7 +31,8 @@ void redis_lookup_release(struct redis_lookup *lookup); /* of NULL, too */
 int redis_lookup_descriptor(const struct redis_lookup *lookup);
 bool redis_lookup_is_done(const struct redis_lookup *lookup);
 
-/* Once it is done: the address with this number, from 0 on; NULL: there are no more. */
+/* Once it is done: how many addresses there are, and the one with this number, from 0 on. */
+size_t redis_lookup_count(const struct redis_lookup *lookup);
 const char *redis_lookup_address(const struct redis_lookup *lookup, size_t number);
 
 /* ... and why there is none. */

@@ -1,8 +1,10 @@
 #include "redis/link/socket.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/system/socket.h"
 #include "base/text.h"
+#include "shared/address_time.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -114,10 +116,11 @@ void redis_socket_done(struct redis_socket *socket)
 
 struct pollfd redis_socket_poll(const struct redis_socket *socket)
 {
+    bool is_resolving = socket->state == REDIS_SOCKET_RESOLVING;
+    if (is_resolving ? socket->lookup == NULL : socket->context == NULL) /* it failed */
+        return (struct pollfd){.fd = -1};
     switch (socket->state) {
     case REDIS_SOCKET_RESOLVING:
-        if (socket->lookup == NULL) /* it failed */
-            return (struct pollfd){.fd = -1};
         return (struct pollfd){.fd = redis_lookup_descriptor(socket->lookup), .events = POLLIN};
     case REDIS_SOCKET_CONNECTING:
         return (struct pollfd){.fd = socket->context->fd, .events = POLLOUT};
@@ -130,20 +133,17 @@ struct pollfd redis_socket_poll(const struct redis_socket *socket)
     }
 }
 
-static void lookup_release(struct redis_lookup **lookup)
+/* The next of the addresses that can be connected to at all. False: there is none, and the error is
+ * that of the last one. */
+static bool try_next(struct redis_socket *socket, const struct redis_server *server, int64_t now_ms,
+                     int64_t deadline_ms, struct error *error)
 {
-    redis_lookup_release(*lookup);
-}
-
-/* To the first of the addresses that can be connected to at all. */
-static bool finish_lookup(struct redis_socket *socket, const struct redis_server *server,
-                          struct error *error)
-{
-    _cleanup_(lookup_release) struct redis_lookup *lookup = TAKE(socket->lookup);
-    const char *address = redis_lookup_address(lookup, 0);
-    if (address == NULL)
-        return redis_server_cannot_connect(server, redis_lookup_failure(lookup), error);
-    for (size_t i = 0; address != NULL; address = redis_lookup_address(lookup, ++i)) {
+    size_t count = redis_lookup_count(socket->lookup);
+    redisFree(TAKE(socket->context));
+    while (socket->tried < count) {
+        int remaining = (int)(count - socket->tried);
+        const char *address = redis_lookup_address(socket->lookup, socket->tried++);
+        socket->address_deadline_ms = address_deadline(now_ms, deadline_ms, remaining);
         error_done(error);
         if (begin_connect(socket, server, address, error))
             return true;
@@ -151,16 +151,40 @@ static bool finish_lookup(struct redis_socket *socket, const struct redis_server
     return false;
 }
 
+static bool finish_lookup(struct redis_socket *socket, const struct redis_server *server,
+                          int64_t deadline_ms, struct error *error)
+{
+    if (redis_lookup_count(socket->lookup) == 0)
+        return redis_server_cannot_connect(server, redis_lookup_failure(socket->lookup), error);
+    return try_next(socket, server, clock_now_ms(), deadline_ms, error);
+}
+
+bool redis_socket_check(struct redis_socket *socket, const struct redis_server *server,
+                        int64_t now_ms, int64_t deadline_ms, int64_t *next_ms, struct error *error)
+{
+    if (socket->state != REDIS_SOCKET_CONNECTING || socket->lookup == NULL)
+        return true;
+    if (now_ms >= socket->address_deadline_ms &&
+        !try_next(socket, server, now_ms, deadline_ms, error))
+        return false;
+    *next_ms = clock_earlier(*next_ms, socket->address_deadline_ms);
+    return true;
+}
+
 static bool finish_connect(struct redis_socket *socket, struct redis_server *server,
-                           struct error *error)
+                           int64_t deadline_ms, struct error *error)
 {
     int failure = 0;
     socklen_t size = sizeof(failure);
     getsockopt(socket->context->fd, SOL_SOCKET, SO_ERROR, &failure, &size);
-    if (failure != 0)
-        return redis_server_cannot_connect(server, strerror(failure), error);
+    if (failure != 0) {
+        redis_server_cannot_connect(server, strerror(failure), error);
+        return socket->lookup != NULL &&
+               try_next(socket, server, clock_now_ms(), deadline_ms, error);
+    }
     if (!redis_server_check_peer(server, socket->context->fd, error))
         return false;
+    redis_lookup_release(TAKE(socket->lookup));
     socket->state = REDIS_SOCKET_CONNECTED;
     if (server->tls == NULL)
         return true;
@@ -186,15 +210,16 @@ static bool handshake(struct redis_socket *socket, const struct redis_server *se
                              is_plain ? " (does this port speak TLS?)" : "");
 }
 
-bool redis_socket_connect(struct redis_socket *socket, struct redis_server *server, short *revents,
-                          struct error *error)
+bool redis_socket_connect(struct redis_socket *socket, struct redis_server *server,
+                          int64_t deadline_ms, short *revents, struct error *error)
 {
     if (socket->state == REDIS_SOCKET_RESOLVING)
-        return !redis_lookup_is_done(socket->lookup) || finish_lookup(socket, server, error);
+        return !redis_lookup_is_done(socket->lookup) ||
+               finish_lookup(socket, server, deadline_ms, error);
     if (socket->state == REDIS_SOCKET_CONNECTING) {
         if (*revents == 0)
             return true;
-        if (!finish_connect(socket, server, error))
+        if (!finish_connect(socket, server, deadline_ms, error))
             return false;
     }
     if (socket->state != REDIS_SOCKET_HANDSHAKE)

@@ -19,6 +19,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* The number of an array's elements, as hiredis has it. */
 #if HIREDIS_MAJOR >= 1
@@ -37,7 +38,9 @@ enum redis_socket_state {
 /* {0} is none. */
 struct redis_socket {
     enum redis_socket_state state;
-    struct redis_lookup *lookup; /* while REDIS_SOCKET_RESOLVING; NULL otherwise */
+    struct redis_lookup *lookup; /* until it is connected; NULL: the address was known */
+    size_t tried;                /* of the lookup's addresses, with `address` */
+    int64_t address_deadline_ms; /* of `address`; then the next one is tried */
     char *address;               /* it is connected to, or tried; NULL: there is none yet */
     redisContext *context;       /* NULL while REDIS_SOCKET_RESOLVING */
     struct tls_socket *tls;      /* NULL: plain, or there is none yet */
@@ -66,9 +69,15 @@ void redis_socket_done(struct redis_socket *socket);
 struct pollfd redis_socket_poll(const struct redis_socket *socket);
 
 /* Goes on, until it is REDIS_SOCKET_CONNECTED; `revents` is 0 from then on where it was for the
- * handshake. False: it failed. */
-bool redis_socket_connect(struct redis_socket *socket, struct redis_server *server, short *revents,
-                          struct error *error);
+ * handshake. The addresses of a name are tried one after the other, each with its share of the time
+ * up to the deadline, until one is connected. False: it failed. */
+bool redis_socket_connect(struct redis_socket *socket, struct redis_server *server,
+                          int64_t deadline_ms, short *revents, struct error *error);
+
+/* The same where nothing happened, before the deadline: lowers *next_ms to when the next address is
+ * tried. */
+bool redis_socket_check(struct redis_socket *socket, const struct redis_server *server,
+                        int64_t now_ms, int64_t deadline_ms, int64_t *next_ms, struct error *error);
 
 /* What one that is not connected has not got in time, for an error. */
 const char *redis_socket_awaited(const struct redis_socket *socket);
