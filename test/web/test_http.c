@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -69,15 +70,19 @@ static void write_late(void *context, const struct page_request *request,
     sem_wait(&may_go_on);
 }
 
-static void *open_nothing(void *context)
+static atomic_int silent_readers;
+
+static void *open_silent(void *context)
 {
+    silent_readers++;
     return context;
 }
 
-static void close_nothing(void *context, void *reader)
+static void close_silent(void *context, void *reader)
 {
     (void)context;
     (void)reader;
+    silent_readers--;
 }
 
 static int64_t tick_rarely(void *context)
@@ -95,7 +100,7 @@ static bool write_nothing(void *context, void *reader, struct text *piece)
 }
 
 static const struct web_stream silent_stream = {
-    .opened = open_nothing, .closed = close_nothing, .tick = tick_rarely, .write = write_nothing};
+    .opened = open_silent, .closed = close_silent, .tick = tick_rarely, .write = write_nothing};
 
 /* Each reader is sent how many ticks there were, where that is new to it. */
 struct counting {
@@ -501,6 +506,22 @@ static void readers_of_one_address_leave_places_to_others(void **state)
         close(others[i]);
 }
 
+/* What it sent is not read, and it is sent nothing: no event would report the end of its socket. */
+static void a_reader_that_sent_too_much_leaves_its_place_too(void **state)
+{
+    static const char much[1 << 20];
+    int readers[WEB_STREAM_MAX_READERS];
+    for (size_t i = 0; i < ARRAY_LENGTH(readers); i++)
+        readers[i] = open_reader(*state, 1, "HTTP/1.1 200");
+    assert_true(send(readers[0], much, sizeof(much), MSG_DONTWAIT | MSG_NOSIGNAL) > 64 << 10);
+    assert_response(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody"); /* it was read */
+    int other = open_reader(*state, 2, "HTTP/1.1 200");
+    assert_int_equal(silent_readers, WEB_STREAM_MAX_READERS);
+    close(other);
+    for (size_t i = 0; i < ARRAY_LENGTH(readers); i++)
+        close(readers[i]);
+}
+
 static int follow(const struct web *web, const char *request)
 {
     const struct timeval patience = {5, 0};
@@ -675,6 +696,7 @@ int main(void)
         TEST(responses_that_are_not_read_are_bounded),
         TEST(a_flood_from_one_address_closes_no_connection_of_another),
         TEST(readers_of_one_address_leave_places_to_others),
+        TEST(a_reader_that_sent_too_much_leaves_its_place_too),
         TEST(a_further_reader_is_sent_at_once_what_is_there),
         TEST(a_stream_keeps_its_own_time),
         TEST(names_that_others_may_have_are_refused),

@@ -29,7 +29,6 @@ struct web_reader {
     void *own; /* what opened() returned */
     struct evhttp_request *request;
     struct bufferevent *bufferevent;
-    bool is_evicted;    /* closed, and its end is not reported yet; it counts no more */
     bool is_sending;    /* a piece that it has not taken yet */
     int64_t sent_at_ms; /* ... since when */
     TAILQ_ENTRY(web_reader) all;
@@ -38,7 +37,7 @@ struct web_reader {
 struct web_streams {
     struct event_base *base;
     TAILQ_HEAD(, stream_page) pages;
-    size_t count; /* of readers, without the evicted */
+    size_t count; /* of readers */
     TAILQ_HEAD(, web_reader) readers;
 };
 
@@ -73,12 +72,12 @@ static void send_piece(struct web_reader *reader)
     evbuffer_free(buffer);
 }
 
-/* The HTTP server sees its connection end. */
+/* Frees the connection, which ends the reader (web_streams_closed()). Only shutting the socket down
+ * is not enough: no event reports it of a reader that is sent nothing and has sent too much, since
+ * that is neither written nor read. */
 static void disconnect(const struct web_reader *reader)
 {
-    int fd = bufferevent_getfd(reader->bufferevent);
-    if (fd >= 0)
-        shutdown(fd, SHUT_RDWR);
+    evhttp_connection_free(evhttp_request_get_connection(reader->request));
 }
 
 static void add_tick(const struct stream_page *page, int64_t wait_ms)
@@ -93,11 +92,13 @@ static void tick(evutil_socket_t fd, short what, void *argument)
     (void)what;
     const struct stream_page *page = argument;
     struct web_reader *reader;
+    struct web_reader *next;
     if (page->readers == 0)
         return;
     int64_t wait_ms = page->hooks->tick(page->context);
-    TAILQ_FOREACH(reader, &page->streams->readers, all) {
-        if (reader->page != page || reader->is_evicted)
+    for (reader = TAILQ_FIRST(&page->streams->readers); reader != NULL; reader = next) {
+        next = TAILQ_NEXT(reader, all);
+        if (reader->page != page)
             continue;
         if (reader->is_sending && clock_now_ms() - reader->sent_at_ms > SEND_TIMEOUT_MS)
             disconnect(reader);
@@ -154,19 +155,16 @@ bool web_streams_admit(struct web_streams *streams, struct evhttp_connection *ne
     struct web_reader *reader;
     if (streams->count < WEB_STREAM_MAX_READERS)
         return true;
-    TAILQ_FOREACH(reader, &streams->readers, all)
-        if (!reader->is_evicted) {
-            readers[count] = reader;
-            addresses[count++] = web_address_of(bufferevent_getfd(reader->bufferevent));
-        }
+    TAILQ_FOREACH(reader, &streams->readers, all) {
+        readers[count] = reader;
+        addresses[count++] = web_address_of(bufferevent_getfd(reader->bufferevent));
+    }
     struct web_address own =
         web_address_of(bufferevent_getfd(evhttp_connection_get_bufferevent(next)));
     size_t victim = web_address_commonest(addresses, count);
     if (web_address_count(addresses, count, &addresses[victim]) <
         web_address_count(addresses, count, &own) + 2)
         return false;
-    readers[victim]->is_evicted = true;
-    streams->count--;
     disconnect(readers[victim]);
     return true;
 }
@@ -199,7 +197,7 @@ struct web_reader *web_streams_open(struct web_streams *streams, const struct we
 void web_streams_disconnect(struct web_streams *streams)
 {
     const struct web_reader *reader;
-    TAILQ_FOREACH(reader, &streams->readers, all)
+    while ((reader = TAILQ_FIRST(&streams->readers)) != NULL)
         disconnect(reader);
 }
 
@@ -208,7 +206,7 @@ void web_streams_closed(struct web_reader *reader)
 {
     struct stream_page *page = reader->page;
     TAILQ_REMOVE(&page->streams->readers, reader, all);
-    page->streams->count -= !reader->is_evicted;
+    page->streams->count--;
     page->readers--;
     page->hooks->closed(page->context, reader->own);
     if (evhttp_request_get_connection(reader->request) == NULL)
