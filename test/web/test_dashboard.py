@@ -535,6 +535,16 @@ def test_it_connects_again_to_a_server_that_was_restarted(browser, server, clien
     browser.wait_for_text("No triggers yet")
 
 
+def test_a_tab_that_opens_in_the_background_connects_when_it_is_shown(browser, server):
+    """A browser has six connections to a server, for all its tabs."""
+    browser.open(server, hidden=True)
+    time.sleep(2)  # in which one that is shown is live
+    assert browser.text("#status") == "Connecting"
+    browser.hide(False)
+    browser.wait_for_text("Live", "#status")
+    browser.wait_for_text("No triggers yet")
+
+
 def test_names_from_outside_are_text(browser, server, client, redis):
     name = "<img src=x onerror=alert(1)>"
     client.metrics(queue("<script>document.title='owned'</script>"), metric_name="", name=name, namespace="<b>shop")

@@ -35,7 +35,7 @@ import { connectionsPage } from "./connections.js";
 import { el, setText } from "./dom.js";
 import { jobsPage } from "./jobs.js";
 import { logPage } from "./log.js";
-import { connect, hasServer, isRehearsal, listen, store } from "./store.js";
+import { connectWhenShown, hasServer, isRehearsal, listen, store } from "./store.js";
 import { triggerPage } from "./trigger.js";
 import { triggersPage } from "./triggers.js";
 import { workersPage } from "./workers.js";
@@ -139,4 +139,4 @@ listen(() => {
   else page?.draw();
 });
 show();
-connect();
+connectWhenShown();

@@ -116,12 +116,6 @@ let source = null;
 let hiding = null;
 let retry = null;
 
-document.addEventListener("visibilitychange", () => {
-  clearTimeout(hiding);
-  if (document.hidden) hiding = setTimeout(disconnect, HIDDEN_MS);
-  else if (source?.readyState === EventSource.CLOSED) connect();
-});
-
 // EventSource does not say that it needs a login: another request does.
 async function connectLater() {
   const response = await request("/api/server").catch(() => null);
@@ -135,7 +129,7 @@ function disconnect() {
   source?.close();
 }
 
-export function connect() {
+function connect() {
   disconnect();
   source = new EventSource("/api/events");
   const on = (name, take) =>
@@ -162,4 +156,16 @@ export function connect() {
     if (source.readyState === EventSource.CLOSED) connectLater();
     changed();
   });
+}
+
+function takeVisibility() {
+  clearTimeout(hiding);
+  if (document.hidden) hiding = setTimeout(disconnect, HIDDEN_MS);
+  else if (source === null || source.readyState === EventSource.CLOSED) connect();
+}
+
+// A tab may be opened in the background: it connects when it is shown.
+export function connectWhenShown() {
+  document.addEventListener("visibilitychange", takeVisibility);
+  takeVisibility();
 }

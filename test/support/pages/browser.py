@@ -51,7 +51,7 @@ class Browser:
         return answer["value"]
 
     def open(self, server, path="/", **argument):
-        """width, height, scheme ("light", "dark")"""
+        """width, height, scheme ("light", "dark"), hidden (a tab in the background)"""
         self.call("open", url=f"http://127.0.0.1:{server.http_port}{path}", **argument)
 
     def evaluate(self, script):
@@ -77,6 +77,10 @@ class Browser:
 
     def press(self, key):
         self.call("press", key=key)
+
+    def hide(self, hidden=True):
+        """The tab goes to the background, or comes to the front."""
+        self.call("hide", hidden=hidden)
 
     def size(self, width, height):
         self.call("size", width=width, height=height)

@@ -15,7 +15,7 @@ let page;
 let problems = [];
 
 // Whatever a user would see in the console as an error, or what failed to load.
-async function open({ url, width = 1440, height = 900, scheme = "light" }) {
+async function open({ url, width = 1440, height = 900, scheme = "light", hidden = false }) {
   await context?.close();
   context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, bypassCSP: false });
   page = await context.newPage();
@@ -24,7 +24,14 @@ async function open({ url, width = 1440, height = 900, scheme = "light" }) {
   page.on("console", (message) => message.type() === "error" && problems.push(`console: ${message.text()}`));
   page.on("pageerror", (error) => problems.push(`error: ${error.stack}`));
   page.on("requestfailed", (request) => request.failure()?.errorText !== "net::ERR_ABORTED" && problems.push(`request: ${request.url()} ${request.failure()?.errorText}`));
+  if (hidden) await page.addInitScript(`(${setHidden})(true)`);
   await page.goto(url);
+}
+
+// As if the tab went to the background, or came to the front: without windows Chromium has no such thing.
+function setHidden(isHidden) {
+  Object.defineProperty(document, "hidden", { configurable: true, value: isHidden });
+  document.dispatchEvent(new Event("visibilitychange"));
 }
 
 // The page's own policy forbids scripts from elsewhere, so axe runs in the isolated world of the debugger's protocol.
@@ -70,6 +77,9 @@ const commands = {
   },
   async press({ key }) {
     await page.keyboard.press(key);
+  },
+  async hide({ hidden }) {
+    await page.evaluate(setHidden, hidden);
   },
   async size({ width, height }) {
     await page.setViewportSize({ width, height });
