@@ -210,6 +210,25 @@ def test_an_address_that_is_no_page_is_the_first_page(browser, server, client, r
     is_clean(browser)
 
 
+def test_an_address_that_is_no_text_is_the_first_page(browser, server):
+    browser.open(server, "/#/trigger/shop/%E0%A4%A")
+    browser.wait_for_text("No triggers yet")
+    is_clean(browser)
+
+
+def test_an_error_of_a_page_is_not_hidden_by_the_first_page(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    browser.evaluate("""(() => {
+        document.createElement = (tag) => {
+            if (tag === 'ol') throw new Error('no list');
+            return Document.prototype.createElement.call(document, tag);
+        };
+        location.hash = '#/log';
+    })()""")
+    wait_until(lambda: any("no list" in problem for problem in browser.problems()), 5, "the error is reported")
+
+
 def test_a_range_that_ends_before_it_begins_is_the_last_hour(browser, server, client, redis):
     push(redis, "orders", 12)
     client.metrics(queue("orders"), metric_name="", name="orders")

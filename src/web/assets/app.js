@@ -53,8 +53,17 @@ const links = [
   { to: "/log", label: "Log", isIn: () => true },
 ];
 
+// Of an address that is no valid text there are none: it stands for the first page.
+function segments() {
+  try {
+    return path().slice(1).split("/").map(decodeURIComponent);
+  } catch {
+    return [];
+  }
+}
+
 function makePage() {
-  const [view, ...names] = path().slice(1).split("/").map(decodeURIComponent);
+  const [view, ...names] = segments();
   if (view === "trigger" && names.length === 2) return triggerPage(...names);
   if (view === "connections") return connectionsPage();
   if (view === "log") return logPage();
@@ -82,12 +91,7 @@ function kindOfServer() {
 }
 
 function show() {
-  let made;
-  try {
-    made = makePage();
-  } catch {
-    made = triggersPage(); // an address that is no valid text
-  }
+  const made = makePage();
   const isFirst = page === null;
   remember();
   page?.close();
