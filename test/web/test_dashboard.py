@@ -540,6 +540,27 @@ def test_a_plot_shows_its_values_where_its_library_did_not_load(browser, server)
     browser.wait_for_text("7", ".plot .legend-value", seconds=10)
 
 
+def test_the_changes_of_a_trigger_name_the_end_of_a_hold(browser, server):
+    """It is not the beginning of the outage."""
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    changes = browser.evaluate("""(async () => {
+        const { changesOf } = await import('/assets/trigger_history.js');
+        const state = ['answered', 'held', 'refused', 'held', 'answered', 'refused', 'answered'];
+        const none = state.map(() => null);
+        const times = state.map((_, index) => index);
+        return changesOf({ times, state, replicas: none, active: none, status: none, boundBy: none });
+    })()""")
+    assert changes[::-1] == [
+        [1, "measuring failed: the last value is held"],
+        [2, "the hold is over: KEDA gets errors"],
+        [3, "the last value is held"],
+        [4, "measured again"],
+        [5, "measuring failed"],
+        [6, "measured again"],
+    ]
+
+
 def test_it_connects_again_to_a_server_that_was_restarted(browser, server, client, redis):
     push(redis, "orders", 3)
     client.metrics(queue("orders"), metric_name="", name="orders")

@@ -58,14 +58,19 @@ export function columnsOf({ columns, rows }) {
   };
 }
 
-const stateChanges = { [ANSWERED]: "measured again", [HELD]: "measuring failed: the last value is held" };
+// From one failing state to the other no outage begins: a hold is over, or begins late.
+function stateChange(before, now) {
+  if (now === ANSWERED) return "measured again";
+  if (isFailing(before)) return now === HELD ? "the last value is held" : "the hold is over: KEDA gets errors";
+  return now === HELD ? "measuring failed: the last value is held" : "measuring failed";
+}
 
 export function changesOf({ times, replicas, active, state, status, boundBy }) {
   const changes = [];
   for (let i = 1; i < times.length; i++) {
     const what = [];
     const hasChanged = (column) => column[i] != null && column[i - 1] != null && column[i] !== column[i - 1];
-    if (state[i] !== state[i - 1]) what.push(stateChanges[state[i]] ?? "measuring failed");
+    if (state[i] !== state[i - 1]) what.push(stateChange(state[i - 1], state[i]));
     if (hasChanged(active)) what.push(active[i] ? "became active" : "became inactive");
     if (hasChanged(status)) what.push(`consumers ${status[i - 1]} → ${status[i]}`);
     if (hasChanged(boundBy)) what.push(`bound by ${boundBy[i]}`);
