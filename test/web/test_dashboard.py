@@ -585,6 +585,39 @@ def test_a_tab_that_opens_in_the_background_connects_when_it_is_shown(browser, s
     browser.wait_for_text("No triggers yet")
 
 
+def test_a_tab_that_was_in_the_background_keeps_its_place_in_the_table(browser, server, client, redis):
+    for number in range(300):
+        client.metrics(queue(f"queue-{number}"), metric_name="", name=f"worker-{number:03}")
+    browser.open(server)
+    browser.wait_for_text("300 triggers")
+    browser.evaluate("document.querySelector('.scroller').scrollTop = 4400")
+    browser.wait_for_text("shop/worker-105")
+    browser.evaluate("""(() => {
+        window.EventSource = class extends EventSource {  // of a slow network: the rows come some frames after the first event
+            addEventListener(name, take) {
+                super.addEventListener(name, (event) => setTimeout(take, name === 'hello' ? 0 : 300, event));
+            }
+        };
+        window.seen = [];
+        const look = () => {
+            const { hidden, scrollTop } = document.querySelector('.scroller');
+            window.seen.push(hidden ? 'hidden' : scrollTop);
+            requestAnimationFrame(look);
+        };
+        look();
+    })()""")
+    browser.hide()
+    time.sleep(6)  # after 5 s it gives its connection back
+    client.metrics(queue("other"), metric_name="", name="worker-999")
+    time.sleep(3)
+    assert browser.text(".count") == "300 triggers"
+    browser.hide(False)
+    browser.wait_for_text("301 triggers")
+    browser.wait_for_text("shop/worker-105")
+    assert set(browser.evaluate("window.seen")) == {4400}
+    is_clean(browser)
+
+
 def test_names_from_outside_are_text(browser, server, client, redis):
     name = "<img src=x onerror=alert(1)>"
     client.metrics(queue("<script>document.title='owned'</script>"), metric_name="", name=name, namespace="<b>shop")

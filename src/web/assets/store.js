@@ -4,9 +4,11 @@ const MAX_LOG_LINES = 2000;
 const TREND_SECONDS = 3600; // of the curves on the cards
 const TREND_POINTS = 240; // at most about so many points: the longer the trend, the farther apart
 
+const noTables = () => ({ triggers: new Map(), connections: new Map(), jobs: new Map() });
+
 export const store = {
   hello: { mode: "serve" },
-  tables: { triggers: new Map(), connections: new Map(), jobs: new Map() },
+  tables: noTables(),
   server: {},
   pods: {}, // of the cards, beside what is in `server`: those that run, and all
   trend: [], // the last hour of some figures of the server: what is in `server`, and now
@@ -20,6 +22,10 @@ export const store = {
 // A rehearsal has a server's pages and figures only where it knows the server's address.
 export const isRehearsal = () => store.hello.mode === "rehearse";
 export const hasServer = () => !isRehearsal() || store.hello.hasServer === true;
+
+// What the stream fills. After another connection those of before are shown until all rows have come again: a table
+// that lost them would lose its place.
+let incoming = store.tables;
 
 const listeners = new Set();
 let isScheduled = false;
@@ -41,18 +47,25 @@ function changed() {
 
 export const serverNow = () => Date.now() / 1000 + store.clockOffset;
 
-function forgetAll() {
-  for (const table of Object.values(store.tables)) table.clear();
-  for (const name of Object.keys(store.version)) store.version[name]++;
+function begin(hello) {
+  store.hello = hello;
   store.server = {};
   store.pods = {};
   store.trend = [];
+  incoming = noTables();
+  if (!store.isReady) store.tables = incoming;
+}
+
+// The lines of the log come after the rows.
+function showAll() {
+  store.tables = incoming;
   store.log = [];
-  store.isReady = false;
+  store.isReady = true;
+  for (const name of Object.keys(store.version)) store.version[name]++;
 }
 
 function takeRows({ table, rows, gone }) {
-  const map = store.tables[table];
+  const map = incoming[table];
   if (!map) return;
   for (const { id, fixed, live } of rows) {
     const before = map.get(id);
@@ -138,14 +151,13 @@ function connect() {
       changed();
     });
   on("hello", (hello) => {
-    forgetAll();
-    store.hello = hello;
+    begin(hello);
     if (hasServer()) takeTrend().then(changed, () => {});
   });
   on("rows", takeRows);
   on("server", takeServer);
   on("log", takeLog);
-  on("ready", () => (store.isReady = true));
+  on("ready", showAll);
   source.addEventListener("open", () => {
     store.connection = "live";
     changed();
