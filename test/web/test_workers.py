@@ -1,6 +1,7 @@
 """The workers of a cluster in a real Chromium, before an API server of our own."""
 
 import os
+import time
 
 import pytest
 
@@ -60,7 +61,18 @@ def test_the_page_shows_pods_why_they_wait_and_their_logs(tmp_path):
         assert "and goes on" in browser.text("dialog pre")
         api.refused = set()
         browser.wait("document.querySelector('dialog .problem').hidden")
-        browser.press("Escape")
+        requests = "performance.getEntriesByType('resource').filter((one) => one.name.endsWith('/log')).length"
+        browser.hide()
+        time.sleep(1)  # of a request that was under way
+        before = browser.evaluate(requests)
+        time.sleep(3)
+        assert browser.evaluate(requests) == before  # nobody sees it
+        api.log += b"and ends\n"
+        browser.hide(False)
+        browser.wait_for_text("and ends", "dialog pre")
+        browser.evaluate("location.hash = '#/'")  # as with the button "Back"
+        browser.wait_for_text("shop/orders", "main table")
+        assert browser.evaluate("document.querySelector('dialog') === null")
         browser.open(server, "/#/workers")
         browser.wait_for_text("3 workers, 1 pending")
 

@@ -36,13 +36,19 @@ export function openLog(title, path) {
     } catch (error) {
       report(`The log cannot be loaded: ${error.message}`);
     }
-    if (isOpen) setTimeout(load, 1000);
   }
+  async function repeat() {
+    if (!document.hidden) await load();
+    if (isOpen) setTimeout(repeat, 1000);
+  }
+  const close = () => dialog.close();
+  window.addEventListener("hashchange", close); // another page is shown
   dialog.addEventListener("close", () => {
     isOpen = false;
+    window.removeEventListener("hashchange", close);
     dialog.remove();
   });
   document.body.append(dialog);
   dialog.showModal();
-  load();
+  repeat();
 }
