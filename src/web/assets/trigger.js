@@ -76,7 +76,7 @@ export function triggerPage(namespace, name) {
       el("p", { class: "back" }, el("a", { href: addressOf("/") }, "← All triggers")),
       el("h1", {}, el("span", { class: "soft" }, `${namespace}/`), name),
       store.hello.hasWorkers && el("p", {}, el("a", { href: `#/workers/${path}` }, "Workers")),
-      el("div", { class: "bar" }, el("span", { class: "soft", id: "range" }, "Range"), buttons.element, own),
+      el("div", { class: "bar" }, el("span", { class: "soft" }, "Range"), buttons.element, own),
       panels.elements, el("section", { class: "panel" }, el("h2", {}, `Log lines (${zone()})`), lines)),
     draw() {},
     close() {
