@@ -139,7 +139,7 @@ static void write_metrics(void *context, const struct page_request *request,
     write_reloads(&port->parts, &response->body);
     if (!run_loop_call(port, write_of_loop, &page) ||
         !trigger_metrics_write(&port->trigger_metrics, &response->body))
-        probes_refuse(response, "event loop not responding, or shutting down\n");
+        page_response_refuse(response, 503, "event loop not responding, or shutting down");
 }
 
 /* ---- the dashboard ---- */

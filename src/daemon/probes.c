@@ -15,13 +15,6 @@ bool probes_run_loop_call(const struct probes *probes, void (*call)(void *call_c
     return loop_calls_run(probes->loop_calls, call, call_context, MAX_WAIT_MS);
 }
 
-void probes_refuse(struct page_response *response, const char *why)
-{
-    response->code = 503;
-    text_clear(&response->body);
-    text_add(&response->body, why);
-}
-
 void probes_write_healthz(void *context, const struct page_request *request,
                           struct page_response *response)
 {
@@ -30,7 +23,7 @@ void probes_write_healthz(void *context, const struct page_request *request,
     if (atomic_load(&probes->is_draining) || loop_calls_respond(probes->loop_calls, MAX_WAIT_MS))
         text_add(&response->body, "ok\n");
     else
-        probes_refuse(response, "event loop not responding\n");
+        page_response_refuse(response, 503, "event loop not responding");
 }
 
 struct checks {
@@ -56,9 +49,9 @@ void probes_write_readyz(void *context, const struct page_request *request,
     struct probes *probes = context;
     struct checks checks = {probes->triggers, probes->informer, &response->body};
     if (atomic_load(&probes->is_draining))
-        probes_refuse(response, "shutting down\n");
+        page_response_refuse(response, 503, "shutting down");
     else if (page_request_parameter(request, "verbose") == NULL)
         probes_write_healthz(context, request, response);
     else if (!probes_run_loop_call(probes, write_checks, &checks))
-        probes_refuse(response, "[-]event loop not responding\n");
+        page_response_refuse(response, 503, "[-]event loop not responding");
 }

@@ -26,9 +26,6 @@ struct probes {
 bool probes_run_loop_call(const struct probes *probes, void (*call)(void *call_context),
                           void *call_context);
 
-/* Replaces what is written already with the reason, and the code with 503. */
-void probes_refuse(struct page_response *response, const char *why);
-
 /* Pages; `context` is the struct. */
 void probes_write_healthz(void *context, const struct page_request *request,
                           struct page_response *response);

@@ -6,6 +6,7 @@
 #include "config/kubernetes_name.h"
 #include "kubernetes/workers/worker_monitor.h"
 #include "web/http/page_request.h"
+#include "web/http/page_response.h"
 #include "web/json.h"
 #include "web/json_response.h"
 
@@ -258,13 +259,6 @@ void worker_pages_replicas(void *context, const struct page_request *request,
     }
 }
 
-/* For people: plain text, also where there is none. */
-static void refuse_log(struct page_response *response, int code, const char *why)
-{
-    response->code = code;
-    text_addf(&response->body, "%s\n", why);
-}
-
 static int code_of(const struct error *error)
 {
     if (error->code == ERROR_INVALID)
@@ -272,6 +266,7 @@ static int code_of(const struct error *error)
     return error->code == ERROR_LIMIT ? 429 : 502;
 }
 
+/* For people: plain text, also where there is no log. */
 void worker_pages_log(void *context, const struct page_request *request,
                       struct page_response *response)
 {
@@ -280,13 +275,14 @@ void worker_pages_log(void *context, const struct page_request *request,
     _cleanup_(text_done) struct text log = {0};
     bool is_known = false;
     if (!worker_pages_have_pods(workers))
-        refuse_log(response, 404, not_listed);
+        page_response_refuse(response, 404, not_listed);
     else if (request->below_count != 3 || !text_equal(request->below[2], "log"))
-        refuse_log(response, 404, "not found: the path is /api/workers/NAMESPACE/POD/log");
+        page_response_refuse(response, 404,
+                             "not found: the path is /api/workers/NAMESPACE/POD/log");
     else if (!worker_monitor_log(workers->monitor, request->below[0], request->below[1], &is_known,
                                  &log, &error))
-        refuse_log(response, is_known ? code_of(&error) : 202,
-                   is_known ? error_text(&error) : "the log is being read: ask again");
+        page_response_refuse(response, is_known ? code_of(&error) : 202,
+                             is_known ? error_text(&error) : "the log is being read: ask again");
     else if (log.length > 0)
         text_add_bytes(&response->body, log.bytes, log.length);
 }

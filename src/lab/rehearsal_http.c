@@ -9,6 +9,7 @@
 #include "lab/rehearsal_snapshot.h"
 #include "lab/server_tables.h"
 #include "web/http/page_request.h"
+#include "web/http/page_response.h"
 #include "web/json.h"
 #include "web/json_response.h"
 #include "web/live_tables.h"
@@ -178,8 +179,7 @@ static void write_log(void *context, const struct page_request *request,
         if (*end == '\0' && worker_logs_read(http->logs, id, &response->body))
             return;
     }
-    response->code = 404;
-    text_add(&response->body, "there is no such worker\n");
+    page_response_refuse(response, 404, "there is no such worker");
 }
 
 /* As kubectl would say it; a worker that has ended is no pod any more. */

@@ -83,7 +83,7 @@ static bool open_stream(struct web *web, const struct web_page *page,
     if (connection == NULL ||
         !web_streams_admit(web->streams, evhttp_request_get_connection(evhttp_request))) {
         page_response_refuse(response, 503,
-                             "too many readers of this page are connected: try again later\n");
+                             "too many readers of this page are connected: try again later");
         return false;
     }
     add_headers(evhttp_request_get_output_headers(evhttp_request), stream_type);
@@ -106,7 +106,7 @@ static void respond(struct evhttp_request *evhttp_request, void *argument)
         return;
     if (has_body && connection != NULL &&
         !web_connection_reserve_bytes(connection, response.body.length))
-        page_response_refuse(&response, 503, "other responses are not read yet: try again later\n");
+        page_response_refuse(&response, 503, "other responses are not read yet: try again later");
     send_response(evhttp_request, &response);
     text_done(&response.body);
 }

@@ -399,7 +399,7 @@ static void a_refusal_in_text_replaces_what_a_page_has_written(void **state)
     (void)state;
     struct page_response response = {.code = 200, .type = page_response_type_json};
     text_add(&response.body, "[1, 2");
-    page_response_refuse(&response, 503, "try again\n");
+    page_response_refuse(&response, 503, "try again");
     assert_int_equal(response.code, 503);
     assert_string_equal(response.type, "text/plain; charset=utf-8");
     assert_string_equal(response.body.bytes, "try again\n");

@@ -19,8 +19,8 @@ struct page_response {
     struct text body;
 };
 
-/* Responds with the status `code` and this text, in the place of what was written. */
-void page_response_refuse(struct page_response *response, int code, const char *text);
+/* Responds with the status `code` and a line that says why, in the place of what was written. */
+void page_response_refuse(struct page_response *response, int code, const char *why);
 
 /* Responds that no page has the path: 404, in plain text. */
 void page_response_refuse_path(struct page_response *response);

@@ -171,7 +171,7 @@ static void demand_login(struct web_login *login, struct evhttp_request *evhttp_
     page_response_refuse(
         response, 401,
         "a token is needed: \"Authorization: Bearer TOKEN\" with that of the server's "
-        "--http-token-file\n");
+        "--http-token-file");
 }
 
 /* Whether the browser uses HTTPS. Each proxy may add what it was reached by: the first is the
@@ -231,7 +231,7 @@ static const struct web_page *respond_to_get(const struct web_settings *settings
     _cleanup_(request_done) struct page_request request = {.target = target,
                                                            .parameters = &parameters};
     if (!parse_parameters(query, &parameters)) {
-        page_response_refuse(response, HTTP_BADREQUEST, "invalid query string\n");
+        page_response_refuse(response, HTTP_BADREQUEST, "invalid query string");
         return NULL;
     }
     const struct web_page *page = find_page(settings, path, &request);
@@ -249,7 +249,7 @@ static const struct web_page *respond_to_get(const struct web_settings *settings
 static void refuse_method(struct evhttp_request *evhttp_request, struct page_response *response)
 {
     add_header(evhttp_request, "Allow", "GET, HEAD");
-    page_response_refuse(response, HTTP_BADMETHOD, "method not allowed: only GET and HEAD\n");
+    page_response_refuse(response, HTTP_BADMETHOD, "method not allowed: only GET and HEAD");
 }
 
 static void respond_to_post(const struct web_settings *settings,
