@@ -8,7 +8,8 @@
 
 #include "web/http/settings.h"
 
-/* So long is the form of the login page at most: it has the longest token, percent-encoded. */
+/* The largest body of a request: the form of the login page, with the longest token. Each byte of
+ * that may be percent-encoded, as three. */
 enum { WEB_MAX_FORM_BYTES = 4 * WEB_LOGIN_MAX_BYTES };
 
 struct evhttp_request;
