@@ -189,7 +189,7 @@ void worker_pages_list(void *context, const struct page_request *request,
     _cleanup_(json_done) json_t *page = json_object();
     json_t *list = json_array();
     web_json_set(page, "objects", list);
-    bool has_run = walk(workers->triggers, visit, &search);
+    bool has_run = walk_all(workers->triggers, visit, &search);
     qsort(search.objects, search.count, sizeof(*search.objects), by_name);
     for (size_t i = 0; i < search.count; i++) {
         struct scaled_object_ref *found = &search.objects[i];

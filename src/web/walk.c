@@ -31,7 +31,7 @@ static void visit_some(void *context)
     }
 }
 
-bool walk(const struct walk_source *source, walk_visit *visit, void *context)
+bool walk_all(const struct walk_source *source, walk_visit *visit, void *context)
 {
     struct walk walk = {.source = source, .visit = visit, .context = context};
     while (!walk.is_done)

@@ -307,14 +307,14 @@ static void search_done(struct explain_search *search)
 }
 
 /* The list of one namespace or (NULL) of all. */
-struct explain_list {
+struct listed_triggers {
     const char *namespace;
     struct paged_list rows;
 };
 
 static void add_to_list(void *context, struct trigger *trigger, int64_t now_ms)
 {
-    struct explain_list *list = context;
+    struct listed_triggers *list = context;
     if (walk_is_of(trigger, list->namespace, NULL) && paged_list_next(&list->rows, trigger->id))
         paged_list_add(&list->rows, summarise(trigger, now_ms));
 }
@@ -322,10 +322,10 @@ static void add_to_list(void *context, struct trigger *trigger, int64_t now_ms)
 void explain_list(void *context, const struct page_request *request, struct page_response *response)
 {
     const struct walk_source *source = context;
-    struct explain_list list = {.namespace = page_request_parameter(request, "namespace")};
+    struct listed_triggers list = {.namespace = page_request_parameter(request, "namespace")};
     if (!paged_list_begin(&list.rows, "triggers", request, USUAL_LIMIT, MAX_LIMIT, response))
         return;
-    if (walk(source, add_to_list, &list))
+    if (walk_all(source, add_to_list, &list))
         paged_list_end(&list.rows);
     else
         walk_refuse_busy(response);

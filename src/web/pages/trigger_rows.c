@@ -218,19 +218,19 @@ static void take_date_offset(struct trigger_rows *rows)
         rows->date_offset_ms = now_ms;
 }
 
-static bool walk_all(struct trigger_rows *rows, bool is_counting,
-                     const struct walk_source *triggers)
+static bool visit_all(struct trigger_rows *rows, bool is_counting,
+                      const struct walk_source *triggers)
 {
     rows->totals = (struct trigger_totals){0};
     rows->has_totals = false;
     rows->queries.count = rows->objects.count = 0;
     rows->is_counting = is_counting;
-    return walk(triggers, visit, rows);
+    return walk_all(triggers, visit, rows);
 }
 
 bool trigger_rows_count(struct trigger_rows *rows, const struct walk_source *triggers)
 {
-    if (!walk_all(rows, true, triggers))
+    if (!visit_all(rows, true, triggers))
         return false;
     add_up(rows);
     return true;
@@ -240,7 +240,7 @@ bool trigger_rows_update(struct trigger_rows *rows, const struct walk_source *tr
 {
     take_date_offset(rows);
     live_tables_begin(rows->tables, LIVE_TRIGGERS);
-    if (!walk_all(rows, false, triggers))
+    if (!visit_all(rows, false, triggers))
         return false;
     live_tables_end(rows->tables, LIVE_TRIGGERS);
     add_up(rows);
