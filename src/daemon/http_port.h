@@ -18,7 +18,7 @@
 #include "serve/services/loop_call.h"
 #include "serve/services/services.h"
 #include "serve/transport/transport.h"
-#include "web/http/host.h"
+#include "web/http/web_host.h"
 
 #include <stdbool.h>
 

@@ -16,7 +16,7 @@
 #ifndef BACKLOG_WEB_LIVE_TABLES_H
 #define BACKLOG_WEB_LIVE_TABLES_H
 
-#include "web/http/stream.h"
+#include "web/http/web_stream.h"
 
 #include <stdbool.h>
 #include <stdint.h>

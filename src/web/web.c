@@ -2,9 +2,9 @@
 
 #include "base/memory.h"
 #include "base/system/listen.h"
-#include "web/http/http_connections.h"
 #include "web/http/page_response.h"
-#include "web/http/route.h"
+#include "web/http/web_connections.h"
+#include "web/http/web_route.h"
 
 #include <event2/buffer.h>
 #include <event2/event.h>
@@ -166,8 +166,8 @@ static void make_http(struct web *web, int fd)
 {
     web->streams = web_streams_new(web->base);
     web->http = evhttp_new(web->base);
-    evhttp_set_max_headers_size(web->http, WEB_MAX_HEADER_BYTES);
-    evhttp_set_max_body_size(web->http, web->settings.login == NULL ? 0 : WEB_MAX_FORM_BYTES);
+    evhttp_set_max_headers_size(web->http, WEB_CONNECTION_MAX_HEADER_BYTES);
+    evhttp_set_max_body_size(web->http, web->settings.login == NULL ? 0 : WEB_ROUTE_MAX_FORM_BYTES);
     evhttp_set_gencb(web->http, respond, web);
     web->connections = web_connections_new(
         web->http, evconnlistener_new(web->base, NULL, NULL,

@@ -1,25 +1,26 @@
 /*
- * The HTTP port: what people and machines read of this server, in pages (http/page.h). A request is
- * refused, or finds its page (http/route.h). No page changes what is measured or scaled. With a
- * login (http/login.h) pages that are not open get 401 without it, and /login is where browsers
- * show the token.
+ * The HTTP port: what people and machines read of this server, in pages (http/web_page.h). A
+ * request is refused, or finds its page (http/web_route.h). No page changes what is measured or
+ * scaled. With a login (http/web_login.h) pages that are not open get 401 without it, and /login is
+ * where browsers show the token.
  *
  * A connection carries one request: it is closed after the response, or after 5 s in any case
- * (http/http_connections.h). Streams (http/stream.h) stay open, and have a limit of their own. A
- * request for a host that is not permitted (http/host.h) gets 403.
+ * (http/web_connections.h). Streams (http/web_stream.h) stay open, and have a limit of their own. A
+ * request for a host that is not permitted (http/web_host.h) gets 403.
  *
- * The modules of web/; each uses only those above it:
+ * The modules of web/; each uses only those above it. What a module exports begins with the
+ * module's name; only json has web_ before it, since json_... is jansson's:
  *
- *   http/address           clients by address, for limits
- *   http/host              which Host a request may have
- *   http/login             the token, and the cookie that stands for it
- *   http/stream            responses that go on
- *   http/page              what a page is: its path and its function
- *   http/settings          what the port serves, and to whom
+ *   http/web_address       clients by address, for limits
+ *   http/web_host          which Host a request may have
+ *   http/web_login         the token, and the cookie that stands for it
+ *   http/web_stream        responses that go on
+ *   http/web_page          what a page is: its path and its function
+ *   http/web_settings      what the port serves, and to whom
  *   http/page_request      what a page reads of a request
  *   http/page_response     what a page writes, or a refusal
- *   http/http_connections  how many connections there are, and for how long
- *   http/route             a request finds its page, or is refused
+ *   http/web_connections   how many connections there are, and for how long
+ *   http/web_route         a request finds its page, or is refused
  *   json                   numbers, times and texts as pages write them
  *   json_response          responses in JSON
  *   log_json               recent lines of the log
@@ -43,7 +44,7 @@
 #define BACKLOG_WEB_WEB_H
 
 #include "base/error.h"
-#include "web/http/settings.h"
+#include "web/http/web_settings.h"
 
 struct web;
 

@@ -2,7 +2,7 @@
 #include "base/memory.h"
 #include "base/recent_log.h"
 #include "base/text.h"
-#include "web/http/login.h"
+#include "web/http/web_login.h"
 
 #include <stdlib.h>
 #include <string.h>

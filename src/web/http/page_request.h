@@ -2,7 +2,7 @@
  * What a page reads of a request: the segments of the path below the page's own, and the parameters
  * of its query.
  *
- * Threads: the HTTP server's. Owner: route.c, which makes it; it is valid while the page is
+ * Threads: the HTTP server's. Owner: web_route.c, which makes it; it is valid while the page is
  * written.
  */
 #ifndef BACKLOG_WEB_HTTP_PAGE_REQUEST_H

@@ -8,11 +8,11 @@
  *
  * Threads: the HTTP server's; web_login_new() and web_login_free() come before and after it.
  */
-#ifndef BACKLOG_WEB_HTTP_LOGIN_H
-#define BACKLOG_WEB_HTTP_LOGIN_H
+#ifndef BACKLOG_WEB_HTTP_WEB_LOGIN_H
+#define BACKLOG_WEB_HTTP_WEB_LOGIN_H
 
 #include "base/error.h"
-#include "web/http/address.h"
+#include "web/http/web_address.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "web/http/login.h"
+#include "web/http/web_login.h"
 
 #include "base/log.h"
 #include "base/memory.h"

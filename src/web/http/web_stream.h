@@ -6,8 +6,8 @@
  *
  * Threads: the HTTP server's own runs every hook.
  */
-#ifndef BACKLOG_WEB_HTTP_STREAM_H
-#define BACKLOG_WEB_HTTP_STREAM_H
+#ifndef BACKLOG_WEB_HTTP_WEB_STREAM_H
+#define BACKLOG_WEB_HTTP_WEB_STREAM_H
 
 #include "base/text.h"
 
@@ -35,7 +35,7 @@ struct web_stream {
 struct event_base;
 struct evhttp_connection;
 struct evhttp_request;
-struct web_reader;
+struct web_stream_reader;
 struct web_streams;
 
 /* All streams of the HTTP server. They are freed after all readers are closed. */
@@ -47,13 +47,14 @@ void web_streams_free(struct web_streams *streams);
 bool web_streams_admit(struct web_streams *streams, struct evhttp_connection *next);
 
 /* Begins the response to the request; its headers are set already. */
-struct web_reader *web_streams_open(struct web_streams *streams, const struct web_stream *hooks,
-                                    void *context, struct evhttp_request *request);
+struct web_stream_reader *web_streams_open(struct web_streams *streams,
+                                           const struct web_stream *hooks, void *context,
+                                           struct evhttp_request *request);
 
 /* Closes all readers, as the token that permitted them is replaced. */
 void web_streams_disconnect(struct web_streams *streams);
 
 /* Ends the reader, whose connection is ending. */
-void web_streams_closed(struct web_reader *reader);
+void web_streams_closed(struct web_stream_reader *reader);
 
 #endif

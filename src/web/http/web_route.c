@@ -1,4 +1,4 @@
-#include "web/http/route.h"
+#include "web/http/web_route.h"
 
 #include "base/clock.h"
 #include "base/memory.h"

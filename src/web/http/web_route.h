@@ -3,14 +3,14 @@
  *
  * Threads: the HTTP server's.
  */
-#ifndef BACKLOG_WEB_HTTP_ROUTE_H
-#define BACKLOG_WEB_HTTP_ROUTE_H
+#ifndef BACKLOG_WEB_HTTP_WEB_ROUTE_H
+#define BACKLOG_WEB_HTTP_WEB_ROUTE_H
 
-#include "web/http/settings.h"
+#include "web/http/web_settings.h"
 
 /* The largest body of a request: the form of the login page, with the longest token. Each byte of
  * that may be percent-encoded, as three. */
-enum { WEB_MAX_FORM_BYTES = 4 * WEB_LOGIN_MAX_BYTES };
+enum { WEB_ROUTE_MAX_FORM_BYTES = 4 * WEB_LOGIN_MAX_BYTES };
 
 struct evhttp_request;
 

@@ -1,4 +1,4 @@
-#include "web/http/host.h"
+#include "web/http/web_host.h"
 
 #include "base/text.h"
 

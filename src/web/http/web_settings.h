@@ -4,12 +4,12 @@
  * Threads: none are involved; the settings do not change while the server runs. Owner: whoever
  * starts the server; what they point to lives as long as the server.
  */
-#ifndef BACKLOG_WEB_HTTP_SETTINGS_H
-#define BACKLOG_WEB_HTTP_SETTINGS_H
+#ifndef BACKLOG_WEB_HTTP_WEB_SETTINGS_H
+#define BACKLOG_WEB_HTTP_WEB_SETTINGS_H
 
-#include "web/http/host.h"
-#include "web/http/login.h"
-#include "web/http/page.h"
+#include "web/http/web_host.h"
+#include "web/http/web_login.h"
+#include "web/http/web_page.h"
 
 struct web_settings {
     /* "host:port" or ":port"; where host is a name, it is permitted as a Host, too. */

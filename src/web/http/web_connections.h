@@ -1,6 +1,7 @@
 /*
  * The connections of the HTTP port: how many there are, and how long each may take; evhttp limits
- * neither. Each gets one response within 5 s, or becomes that of a reader of a stream (stream.h).
+ * neither. Each gets one response within 5 s, or becomes that of a reader of a stream
+ * (web_stream.h).
  *
  * Beyond the limit the first one of the address that has the most is closed for each that comes or
  * waits, so that silent ones do not lock out probes and scrapers. Responses that are not read take
@@ -8,15 +9,15 @@
  *
  * Threads: the HTTP server's.
  */
-#ifndef BACKLOG_WEB_HTTP_HTTP_CONNECTIONS_H
-#define BACKLOG_WEB_HTTP_HTTP_CONNECTIONS_H
+#ifndef BACKLOG_WEB_HTTP_WEB_CONNECTIONS_H
+#define BACKLOG_WEB_HTTP_WEB_CONNECTIONS_H
 
-#include "web/http/stream.h"
+#include "web/http/web_stream.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { WEB_MAX_HEADER_BYTES = 8192 };
+enum { WEB_CONNECTION_MAX_HEADER_BYTES = 8192 };
 
 struct evconnlistener;
 struct evhttp;
@@ -39,6 +40,6 @@ struct web_connection *web_connection_request(const struct web_connections *conn
 bool web_connection_reserve_bytes(struct web_connection *connection, size_t bytes);
 
 /* Makes the connection a reader's, which neither the deadline nor the limit concerns. */
-void web_connection_set_reader(struct web_connection *connection, struct web_reader *reader);
+void web_connection_set_reader(struct web_connection *connection, struct web_stream_reader *reader);
 
 #endif

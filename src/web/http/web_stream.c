@@ -1,8 +1,8 @@
-#include "web/http/stream.h"
+#include "web/http/web_stream.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "web/http/address.h"
+#include "web/http/web_address.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -24,37 +24,37 @@ struct stream_page {
     TAILQ_ENTRY(stream_page) all;
 };
 
-struct web_reader {
+struct web_stream_reader {
     struct stream_page *page;
     void *own; /* what opened() returned */
     struct evhttp_request *request;
     struct bufferevent *bufferevent;
     bool is_sending;    /* a piece that it has not taken yet */
     int64_t sent_at_ms; /* ... since when */
-    TAILQ_ENTRY(web_reader) all;
+    TAILQ_ENTRY(web_stream_reader) all;
 };
 
 struct web_streams {
     struct event_base *base;
     TAILQ_HEAD(, stream_page) pages;
     size_t count; /* of readers */
-    TAILQ_HEAD(, web_reader) readers;
+    TAILQ_HEAD(, web_stream_reader) readers;
 };
 
 /* ---- pieces ---- */
 
-static void send_piece(struct web_reader *reader);
+static void send_piece(struct web_stream_reader *reader);
 
 static void piece_taken(struct evhttp_connection *connection, void *argument)
 {
-    struct web_reader *reader = argument;
+    struct web_stream_reader *reader = argument;
     (void)connection;
     reader->is_sending = false;
     send_piece(reader);
 }
 
 /* What is left after it is written when this was taken; what comes later, with the next tick. */
-static void send_piece(struct web_reader *reader)
+static void send_piece(struct web_stream_reader *reader)
 {
     _cleanup_(text_done) struct text piece = {0};
     if (reader->is_sending)
@@ -75,7 +75,7 @@ static void send_piece(struct web_reader *reader)
 /* Frees the connection, which ends the reader (web_streams_closed()). Only shutting the socket down
  * is not enough: no event reports it of a reader that is sent nothing and has sent too much, since
  * that is neither written nor read. */
-static void disconnect(const struct web_reader *reader)
+static void disconnect(const struct web_stream_reader *reader)
 {
     evhttp_connection_free(evhttp_request_get_connection(reader->request));
 }
@@ -91,8 +91,8 @@ static void tick(evutil_socket_t fd, short what, void *argument)
     (void)fd;
     (void)what;
     const struct stream_page *page = argument;
-    struct web_reader *reader;
-    struct web_reader *next;
+    struct web_stream_reader *reader;
+    struct web_stream_reader *next;
     if (page->readers == 0)
         return;
     int64_t wait_ms = page->hooks->tick(page->context);
@@ -149,10 +149,10 @@ static struct stream_page *find_page(struct web_streams *streams, const struct w
  * take turns. */
 bool web_streams_admit(struct web_streams *streams, struct evhttp_connection *next)
 {
-    struct web_reader *readers[WEB_STREAM_MAX_READERS];
+    struct web_stream_reader *readers[WEB_STREAM_MAX_READERS];
     struct web_address addresses[WEB_STREAM_MAX_READERS];
     size_t count = 0;
-    struct web_reader *reader;
+    struct web_stream_reader *reader;
     if (streams->count < WEB_STREAM_MAX_READERS)
         return true;
     TAILQ_FOREACH(reader, &streams->readers, all) {
@@ -169,11 +169,12 @@ bool web_streams_admit(struct web_streams *streams, struct evhttp_connection *ne
     return true;
 }
 
-struct web_reader *web_streams_open(struct web_streams *streams, const struct web_stream *hooks,
-                                    void *context, struct evhttp_request *request)
+struct web_stream_reader *web_streams_open(struct web_streams *streams,
+                                           const struct web_stream *hooks, void *context,
+                                           struct evhttp_request *request)
 {
     const int sent_bytes = WEB_STREAM_PIECE_BYTES;
-    struct web_reader *reader = memory_new(sizeof(*reader));
+    struct web_stream_reader *reader = memory_new(sizeof(*reader));
     reader->page = find_page(streams, hooks, context);
     reader->own = hooks->opened(context);
     reader->request = request;
@@ -196,13 +197,13 @@ struct web_reader *web_streams_open(struct web_streams *streams, const struct we
 
 void web_streams_disconnect(struct web_streams *streams)
 {
-    const struct web_reader *reader;
+    const struct web_stream_reader *reader;
     while ((reader = TAILQ_FIRST(&streams->readers)) != NULL)
         disconnect(reader);
 }
 
 /* A request whose connection has failed is ours to free; otherwise the connection does it. */
-void web_streams_closed(struct web_reader *reader)
+void web_streams_closed(struct web_stream_reader *reader)
 {
     struct stream_page *page = reader->page;
     TAILQ_REMOVE(&page->streams->readers, reader, all);

@@ -18,10 +18,10 @@
  *
  * Threads: a page is written on the HTTP server's, one at a time.
  */
-#ifndef BACKLOG_WEB_HTTP_PAGE_H
-#define BACKLOG_WEB_HTTP_PAGE_H
+#ifndef BACKLOG_WEB_HTTP_WEB_PAGE_H
+#define BACKLOG_WEB_HTTP_WEB_PAGE_H
 
-#include "web/http/stream.h"
+#include "web/http/web_stream.h"
 
 #include <stdbool.h>
 

@@ -5,8 +5,8 @@
  *
  * Threads: any.
  */
-#ifndef BACKLOG_WEB_HTTP_HOST_H
-#define BACKLOG_WEB_HTTP_HOST_H
+#ifndef BACKLOG_WEB_HTTP_WEB_HOST_H
+#define BACKLOG_WEB_HTTP_WEB_HOST_H
 
 #include <stdbool.h>
 #include <stddef.h>

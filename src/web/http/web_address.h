@@ -4,8 +4,8 @@
  *
  * Threads: any.
  */
-#ifndef BACKLOG_WEB_HTTP_ADDRESS_H
-#define BACKLOG_WEB_HTTP_ADDRESS_H
+#ifndef BACKLOG_WEB_HTTP_WEB_ADDRESS_H
+#define BACKLOG_WEB_HTTP_WEB_ADDRESS_H
 
 #include <stdbool.h>
 #include <stddef.h>

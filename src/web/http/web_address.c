@@ -1,4 +1,4 @@
-#include "web/http/address.h"
+#include "web/http/web_address.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,7 +1,7 @@
-#include "web/http/http_connections.h"
+#include "web/http/web_connections.h"
 
 #include "base/memory.h"
-#include "web/http/address.h"
+#include "web/http/web_address.h"
 
 #include <event2/bufferevent.h>
 #include <event2/event.h>
@@ -21,7 +21,7 @@ enum { MAX_CONNECTIONS = 64 };
 enum { MAX_EVICTED = MAX_CONNECTIONS / 2 };
 
 /* What a client sends behind its request is read by nobody, and stays in the kernel. */
-enum { MAX_UNREAD_BYTES = 2 * WEB_MAX_HEADER_BYTES };
+enum { MAX_UNREAD_BYTES = 2 * WEB_CONNECTION_MAX_HEADER_BYTES };
 
 /* Of all responses that are not read yet. Small ones, such as those of probes, are always sent. */
 enum { MAX_PENDING_BYTES = 16 << 20, SMALL_BYTES = 16 << 10 };
@@ -35,10 +35,10 @@ struct web_connection {
     /* A reference of ours: the descriptor stays open as long as we use it. */
     struct bufferevent *bufferevent;
     struct event *deadline;
-    size_t pending_bytes;      /* of its response, while that is not read */
-    bool is_counted;           /* against MAX_CONNECTIONS */
-    bool has_requested;        /* evhttp calls us at its end */
-    struct web_reader *reader; /* NULL: it gets one response */
+    size_t pending_bytes;             /* of its response, while that is not read */
+    bool is_counted;                  /* against MAX_CONNECTIONS */
+    bool has_requested;               /* evhttp calls us at its end */
+    struct web_stream_reader *reader; /* NULL: it gets one response */
     TAILQ_ENTRY(web_connection) all;
 };
 
@@ -240,7 +240,7 @@ bool web_connection_reserve_bytes(struct web_connection *connection, size_t byte
     return true;
 }
 
-void web_connection_set_reader(struct web_connection *connection, struct web_reader *reader)
+void web_connection_set_reader(struct web_connection *connection, struct web_stream_reader *reader)
 {
     evtimer_del(connection->deadline);
     stop_counting(connection);
