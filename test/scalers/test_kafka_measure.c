@@ -559,6 +559,39 @@ static void a_subscription_from_an_earlier_end_is_notified(void **state)
     assert_int_equal(early, 8);
 }
 
+static void count_notification(void *context, uint64_t id)
+{
+    unsigned *count = context;
+    (void)id;
+    ++*count;
+}
+
+static void a_partition_that_is_named_twice_notifies_once(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    /* The end of the session notifies who is still subscribed, when this function has returned. */
+    static unsigned notified;
+    notified = 0;
+    _cleanup_(error_done) struct error error = {0};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_subscriptions *subscriptions =
+        ((struct kafka_session *)fixture->client)->subscriptions;
+    const struct kafka_position twice[] = {{"jobs", 0, KAFKA_MOCK_MESSAGES},
+                                           {"jobs", 0, KAFKA_MOCK_MESSAGES}};
+    assert_true(kafka_subscriptions_add(subscriptions,
+                                        &(struct notifier){count_notification, &notified, 7}, twice,
+                                        ARRAY_LENGTH(twice), &error));
+    kafka_mock_produce(fixture, "jobs", 1);
+    for (int i = 0; notified == 0 && i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
+        usleep(10 * 1000);
+        kafka_subscriptions_receive(subscriptions);
+    }
+    assert_int_equal(notified, 1);
+    assert_true(kafka_subscriptions_is_empty(subscriptions));
+}
+
 /* The partition is read from an earlier offset for the second one; the library refuses, and nobody
  * reads it any more. */
 static void a_subscription_whose_partition_is_not_read_any_more_is_notified(void **state)
@@ -667,6 +700,7 @@ int main(void)
         TEST(a_message_notifies_while_a_group_hangs),
         TEST(a_group_without_commits_is_not_subscribed_to),
         TEST(a_subscription_from_an_earlier_end_is_notified),
+        TEST(a_partition_that_is_named_twice_notifies_once),
         TEST(a_subscription_whose_partition_is_not_read_any_more_is_notified),
         TEST(an_ended_subscription_does_not_notify),
         TEST(a_cluster_that_is_gone_is_lost),

@@ -17,6 +17,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -27,6 +28,20 @@ static void assert_partitions(struct kafka_mock *fixture, size_t index, double c
 {
     kafka_mock_assert_answered(fixture, index);
     assert_float_equal(test_feed_task(fixture->feed, index)->reading.partitions, count, 0);
+}
+
+/* Until all that is needed is known. */
+static void receive_until(struct kafka_metadata *metadata, const struct kafka_client *client,
+                          const struct kafka_metadata_need *need)
+{
+    _cleanup_(error_done) struct error error = {0};
+    for (int64_t deadline_ms = clock_now_ms() + KAFKA_MOCK_WITHIN_MS;
+         !kafka_metadata_has(metadata, need);) {
+        struct pollfd event = {.fd = client->event_fd, .events = POLLIN};
+        assert_true(clock_now_ms() < deadline_ms);
+        poll(&event, 1, 100);
+        kafka_metadata_receive(metadata, &error);
+    }
 }
 
 /* It came after the request for all topics was sent, so that it needs the next one: for all, too.
@@ -56,13 +71,7 @@ static void a_pattern_that_comes_during_a_listing_gets_one_of_its_own(void **sta
     kafka_metadata_need_pattern(metadata, beta, &second);
     assert_true(second.numbers[KAFKA_METADATA_LISTING] > first.numbers[KAFKA_METADATA_LISTING]);
     kafka_metadata_request(metadata, &second);
-    for (int64_t deadline_ms = clock_now_ms() + KAFKA_MOCK_WITHIN_MS;
-         !kafka_metadata_has(metadata, &second);) {
-        struct pollfd event = {.fd = client.event_fd, .events = POLLIN};
-        assert_true(clock_now_ms() < deadline_ms);
-        poll(&event, 1, 100);
-        kafka_metadata_receive(metadata, &error);
-    }
+    receive_until(metadata, &client, &second);
     assert_int_equal(alpha->count, 1);
     assert_int_equal(beta->count, 1);
     kafka_metadata_free(metadata);
@@ -157,6 +166,147 @@ static void a_listing_that_is_too_long_fails_patterns_only(void **state)
                           ": no broker answers a request for metadata: ");
         kafka_mock_assert_answered(fixture, 1);
     }
+}
+
+/* ---- a broker that lists a topic twice ---- */
+
+enum { PEER_CONNECTIONS = 8, API_METADATA = 3, API_VERSIONS = 18 };
+
+/* A broker that answers requests for metadata: of the topics a and b, of which it names a again. */
+struct peer {
+    int listener;
+    int port;
+    int stop_fd;
+    pthread_t thread;
+};
+
+static void put(struct text *reply, int64_t number, size_t bytes)
+{
+    for (size_t i = bytes; i-- > 0;)
+        text_add_bytes(reply, &(char){(char)(number >> (8 * i))}, 1);
+}
+
+static void put_string(struct text *reply, const char *string)
+{
+    put(reply, (int64_t)strlen(string), 2);
+    text_add(reply, string);
+}
+
+static void put_versions(struct text *reply)
+{
+    static const int16_t apis[][2] = {{API_METADATA, 2}, {API_VERSIONS, 3}};
+    put(reply, 0, 2);
+    put(reply, ARRAY_LENGTH(apis) + 1, 1);
+    for (size_t i = 0; i < ARRAY_LENGTH(apis); i++) {
+        put(reply, apis[i][0], 2);
+        put(reply, 0, 2);
+        put(reply, apis[i][1], 2);
+        put(reply, 0, 1);
+    }
+    put(reply, 0, 4 + 1);
+}
+
+/* One partition each. */
+static void put_metadata(struct text *reply, int port)
+{
+    static const char *const topics[] = {"a", "b", "a"};
+    put(reply, 1, 4);
+    put(reply, 1, 4);
+    put_string(reply, "127.0.0.1");
+    put(reply, port, 4);
+    put(reply, -1, 2);
+    put_string(reply, "cluster");
+    put(reply, 1, 4);
+    put(reply, ARRAY_LENGTH(topics), 4);
+    for (size_t i = 0; i < ARRAY_LENGTH(topics); i++) {
+        put(reply, 0, 2);
+        put_string(reply, topics[i]);
+        put(reply, 0, 1);
+        put(reply, 1, 4);
+        put(reply, 0, 2 + 4); /* partition 0, led by broker 1, without replicas */
+        put(reply, 1, 4);
+        put(reply, 0, 4 + 4);
+    }
+}
+
+/* False: the connection has ended. */
+static bool peer_answer(int connection, int port)
+{
+    unsigned char request[1024];
+    uint32_t length;
+    if (recv(connection, &length, sizeof(length), MSG_WAITALL) != sizeof(length))
+        return false;
+    length = ntohl(length);
+    if (length < 8 || length > sizeof(request) ||
+        recv(connection, request, length, MSG_WAITALL) != (ssize_t)length)
+        return false;
+    _cleanup_(text_done) struct text reply = {0};
+    text_add_bytes(&reply, (const char *)request + 4, 4); /* its number */
+    if (request[1] == API_VERSIONS)
+        put_versions(&reply);
+    else
+        put_metadata(&reply, port);
+    _cleanup_(text_done) struct text frame = {0};
+    put(&frame, (int64_t)reply.length, 4);
+    text_add_bytes(&frame, reply.bytes, reply.length);
+    return send(connection, frame.bytes, frame.length, MSG_NOSIGNAL) == (ssize_t)frame.length;
+}
+
+static void *run_peer(void *opaque)
+{
+    const struct peer *peer = opaque;
+    struct pollfd fds[2 + PEER_CONNECTIONS] = {{.fd = peer->stop_fd, .events = POLLIN},
+                                               {.fd = peer->listener, .events = POLLIN}};
+    nfds_t count = 2;
+    while (poll(fds, count, -1) > 0 && fds[0].revents == 0) {
+        for (nfds_t i = 2; i < count; i++)
+            if (fds[i].revents != 0 && !peer_answer(fds[i].fd, peer->port)) {
+                close(fds[i].fd);
+                fds[i].fd = -1;
+            }
+        if (fds[1].revents != 0 && count < ARRAY_LENGTH(fds))
+            fds[count++] =
+                (struct pollfd){.fd = accept(peer->listener, NULL, NULL), .events = POLLIN};
+    }
+    for (nfds_t i = 2; i < count; i++)
+        if (fds[i].fd >= 0)
+            close(fds[i].fd);
+    return NULL;
+}
+
+/* It would count double, and be subscribed to twice. */
+static void a_topic_that_is_listed_twice_matches_once(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct peer peer = {.stop_fd = eventfd(0, EFD_CLOEXEC)};
+    peer.listener = listener_open(16, &peer.port);
+    _cleanup_(memory_free) char *brokers = text_format("127.0.0.1:%d", peer.port);
+    const struct kafka_connection_options options = {.bootstrap_servers = brokers};
+    static const char *const texts[] = {"^[ab]", "^a", "^b"};
+    const struct kafka_pattern *patterns[ARRAY_LENGTH(texts)];
+    struct kafka_client client = {0};
+    struct kafka_metadata_need need = {0};
+    pthread_create(&peer.thread, NULL, run_peer, &peer);
+    if (!kafka_client_open(&client, &options, clock_now_ms() + KAFKA_MOCK_WITHIN_MS, &error))
+        fail_msg("%s", error_text(&error));
+    struct kafka_metadata *metadata = kafka_metadata_new(&client);
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+        patterns[i] = kafka_metadata_pattern_for(metadata, texts[i]);
+        kafka_metadata_need_pattern(metadata, patterns[i], &need);
+    }
+    kafka_metadata_request(metadata, &need);
+    receive_until(metadata, &client, &need);
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+        assert_int_equal(patterns[i]->count, i == 0 ? 2 : 1);
+        assert_int_equal(patterns[i]->partitions, i == 0 ? 2 : 1);
+    }
+    kafka_metadata_free(metadata);
+    kafka_client_close(&client);
+    eventfd_write(peer.stop_fd, 1);
+    pthread_join(peer.thread, NULL);
+    close(peer.listener);
+    close(peer.stop_fd);
 }
 
 /* ---- what a group has committed ---- */
@@ -368,6 +518,7 @@ int main(void)
         TEST(an_isolated_pattern_is_answered_beside_another),
         TEST(a_pattern_without_topics_fails_alone),
         TEST(a_listing_that_is_too_long_fails_patterns_only),
+        cmocka_unit_test(a_topic_that_is_listed_twice_matches_once),
         TEST(topics_that_only_commits_name_are_known_before_they_count),
         cmocka_unit_test(a_reply_that_is_too_long_is_not_read),
         TEST(topics_of_too_many_partitions_are_refused),

@@ -139,10 +139,16 @@ void kafka_metadata_free(struct kafka_metadata *metadata)
     free(metadata);
 }
 
-struct kafka_topic *kafka_metadata_topic_for(struct kafka_metadata *metadata, const char *name)
+static struct kafka_topic *topic_find(const struct kafka_metadata *metadata, const char *name)
 {
     struct kafka_topic *topic;
     HASH_FIND_STR(metadata->topics, name, topic);
+    return topic;
+}
+
+struct kafka_topic *kafka_metadata_topic_for(struct kafka_metadata *metadata, const char *name)
+{
+    struct kafka_topic *topic = topic_find(metadata, name);
     if (topic == NULL) {
         rd_kafka_topic_t *handle = rd_kafka_topic_new(metadata->client->rk, name, NULL);
         if (handle == NULL)
@@ -383,7 +389,7 @@ static bool is_internal(const char *name)
 static void pattern_match(struct kafka_metadata *metadata, struct kafka_pattern *pattern,
                           const rd_kafka_metadata_topic_t *topic)
 {
-    if (is_internal(topic->topic) || !regex_matches(pattern->regex, topic->topic))
+    if (!regex_matches(pattern->regex, topic->topic))
         return;
     pattern->partitions += (size_t)topic->partition_cnt;
     if (pattern->count++ >= KAFKA_SELECTION_MAX_TOPICS ||
@@ -394,20 +400,41 @@ static void pattern_match(struct kafka_metadata *metadata, struct kafka_pattern 
     pattern->topics[pattern->count - 1] = kafka_metadata_topic_for(metadata, topic->topic);
 }
 
+/* A pattern that came after the request was sent waits for the next. */
+static bool is_for_pattern(const struct request *request, const struct kafka_pattern *pattern)
+{
+    return pattern->first_request <= request->number;
+}
+
+/* A broker may name a topic twice (workaround 13): its messages would count double. */
+static void match_listed(struct kafka_metadata *metadata, const struct request *request,
+                         const rd_kafka_metadata_topic_t *listed)
+{
+    struct kafka_topic *topic = topic_find(metadata, listed->topic);
+    if (is_internal(listed->topic) || (topic != NULL && topic->listing == request->number))
+        return;
+    for (struct kafka_pattern *pattern = metadata->patterns; pattern != NULL;
+         pattern = pattern->hh.next)
+        if (is_for_pattern(request, pattern))
+            pattern_match(metadata, pattern, listed);
+    topic = topic_find(metadata, listed->topic);
+    if (topic != NULL)
+        topic->listing = request->number;
+}
+
 static void take_patterns(struct kafka_metadata *metadata, const struct request *request,
                           int64_t now_ms)
 {
     const rd_kafka_metadata_t *result = request->result;
     for (struct kafka_pattern *pattern = metadata->patterns; pattern != NULL;
-         pattern = pattern->hh.next) {
-        if (pattern->first_request > request->number)
-            continue; /* it came after the request was sent, and waits for the next */
-        pattern->count = 0;
-        pattern->partitions = 0;
-        pattern->received_ms = now_ms;
-        for (int i = 0; i < result->topic_cnt; i++)
-            pattern_match(metadata, pattern, &result->topics[i]);
-    }
+         pattern = pattern->hh.next)
+        if (is_for_pattern(request, pattern)) {
+            pattern->count = 0;
+            pattern->partitions = 0;
+            pattern->received_ms = now_ms;
+        }
+    for (int i = 0; i < result->topic_cnt; i++)
+        match_listed(metadata, request, &result->topics[i]);
 }
 
 /* A request that was sent later may have been answered sooner: what is known of it stays. */
@@ -426,8 +453,7 @@ static void take_result(struct kafka_metadata *metadata, const struct request *r
         metadata->has_too_many_topics =
             result->topic_cnt > 2 * (int)HASH_COUNT(metadata->topics) + SPARE_TOPICS;
     for (int i = 0; i < result->topic_cnt; i++) {
-        struct kafka_topic *topic;
-        HASH_FIND_STR(metadata->topics, result->topics[i].topic, topic);
+        struct kafka_topic *topic = topic_find(metadata, result->topics[i].topic);
         if (topic == NULL || topic->last_request > request->number)
             continue;
         topic->last_request = request->number;
@@ -514,8 +540,7 @@ void kafka_metadata_outdate(struct kafka_metadata *metadata, struct kafka_topic 
 
 void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name)
 {
-    struct kafka_topic *topic;
-    HASH_FIND_STR(metadata->topics, name, topic);
+    struct kafka_topic *topic = topic_find(metadata, name);
     if (topic != NULL)
         topic->confirmed_ms = clock_now_ms();
 }

@@ -33,6 +33,7 @@ struct kafka_topic {
     int64_t confirmed_ms;      /* see kafka_metadata_confirm() */
     uint64_t first_request;    /* the first one that can answer for it */
     uint64_t last_request;     /* the one that what is known comes from; 0: nothing is */
+    uint64_t listing;          /* the last one that named it, and that patterns were matched with */
     bool is_outdated;          /* what is known turned out wrong, and that was not answered yet */
     rd_kafka_resp_err_t error; /* of the topic as a whole */
     int32_t *leaders;          /* a broker's id per partition; -1: none */

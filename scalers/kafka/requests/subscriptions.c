@@ -237,14 +237,11 @@ static bool read_from(struct kafka_subscriptions *subscriptions, struct read_par
     return false;
 }
 
-static struct read_partition *partition_read(struct kafka_subscriptions *subscriptions,
-                                             const struct kafka_position *position,
-                                             struct error *error)
+static struct read_partition *partition_new(struct kafka_subscriptions *subscriptions,
+                                            const struct kafka_position *position,
+                                            struct error *error)
 {
     const char *name = position->topic;
-    struct read_partition *partition = partition_find(subscriptions, name, position->partition);
-    if (partition != NULL)
-        return read_from(subscriptions, partition, position, error) ? partition : NULL;
     struct message_fetcher *fetcher = fetcher_find(subscriptions, error);
     if (fetcher == NULL)
         return NULL;
@@ -261,7 +258,7 @@ static struct read_partition *partition_read(struct kafka_subscriptions *subscri
     if (!start_reading(topic, position, error))
         return NULL;
     _cleanup_(memory_free) char *key = key_new(name, position->partition);
-    partition = memory_new(sizeof(*partition) + strlen(key) + 1);
+    struct read_partition *partition = memory_new(sizeof(*partition) + strlen(key) + 1);
     memcpy(partition->key, key, strlen(key) + 1);
     partition->topic = topic;
     partition->number = position->partition;
@@ -269,6 +266,28 @@ static struct read_partition *partition_read(struct kafka_subscriptions *subscri
     HASH_ADD_STR(subscriptions->partitions, key, partition);
     fetcher->partitions++;
     return partition;
+}
+
+/* A subscription has at most one link to a partition, or partition_notify() would go on with a
+ * partition that is gone. Of the partition's links, that of the subscription being made is the
+ * last. */
+static bool link_to(struct kafka_subscriptions *subscriptions, struct subscription *subscription,
+                    const struct kafka_position *position, struct error *error)
+{
+    struct read_partition *partition =
+        partition_find(subscriptions, position->topic, position->partition);
+    if (partition == NULL)
+        partition = partition_new(subscriptions, position, error);
+    else if (partition->links->prev->subscription == subscription)
+        return true;
+    else if (!read_from(subscriptions, partition, position, error))
+        partition = NULL;
+    if (partition == NULL)
+        return false;
+    struct link *link = &subscription->links[subscription->count++];
+    *link = (struct link){.subscription = subscription, .partition = partition};
+    DL_APPEND(partition->links, link);
+    return true;
 }
 
 bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,
@@ -281,16 +300,11 @@ bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,
     subscription->notifier = *notifier;
     subscription->links = memory_array(count + 1, sizeof(*subscription->links));
     HASH_ADD(hh, subscriptions->all, notifier.id, sizeof(subscription->notifier.id), subscription);
-    for (size_t i = 0; i < count; i++) {
-        struct read_partition *partition = partition_read(subscriptions, &positions[i], error);
-        if (partition == NULL) {
+    for (size_t i = 0; i < count; i++)
+        if (!link_to(subscriptions, subscription, &positions[i], error)) {
             subscription_end(subscriptions, subscription);
             return false;
         }
-        struct link *link = &subscription->links[subscription->count++];
-        *link = (struct link){.subscription = subscription, .partition = partition};
-        DL_APPEND(partition->links, link);
-    }
     return true;
 }
 
