@@ -393,6 +393,29 @@ static void topics_that_only_commits_name_are_known_before_they_count(void **sta
     rd_kafka_topic_partition_list_destroy(partitions);
 }
 
+/* As after a pause of the machine: the answer comes when the topic has not been used for long. */
+static void a_topic_of_an_open_batch_is_not_forgotten(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    struct kafka_metadata_need need = {0};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    struct kafka_metadata *metadata = session->metadata;
+    struct kafka_batch *batch = kafka_batch_new(session, NULL, 0, false, clock_now_ms());
+    struct kafka_topic *known = kafka_batch_topic_for(batch, "jobs")->known;
+    kafka_metadata_need_topic(metadata, known, &need);
+    kafka_metadata_request(metadata, &need);
+    known->used_ms = 1;
+    receive_until(metadata, &session->client, &need);
+    kafka_metadata_forget_old(metadata, clock_now_ms());
+    assert_int_equal(known->partitions, 1);
+    kafka_batch_free(batch);
+    kafka_metadata_forget_old(metadata, clock_now_ms());
+    assert_int_equal(kafka_metadata_topic_for(metadata, "jobs")->received_ms, 0);
+}
+
 /* ---- replies that are too long ---- */
 
 enum { ANNOUNCED = 99000000, WHAT_SOCKETS_HOLD = 32 << 20 };
@@ -520,6 +543,7 @@ int main(void)
         TEST(a_listing_that_is_too_long_fails_patterns_only),
         cmocka_unit_test(a_topic_that_is_listed_twice_matches_once),
         TEST(topics_that_only_commits_name_are_known_before_they_count),
+        TEST(a_topic_of_an_open_batch_is_not_forgotten),
         cmocka_unit_test(a_reply_that_is_too_long_is_not_read),
         TEST(topics_of_too_many_partitions_are_refused),
         TEST(lag_is_persistent_from_persistent_lag_time_on),

@@ -18,7 +18,7 @@ struct kafka_batch_topic *kafka_batch_topic_for(struct kafka_batch *batch, const
         return topic;
     topic = memory_new(sizeof(*topic));
     topic->batch = batch;
-    topic->known = kafka_metadata_topic_for(batch->session->metadata, name);
+    topic->known = kafka_metadata_hold_topic(batch->session->metadata, name);
     topic->name = text_copy(name);
     HASH_ADD_KEYPTR(hh, batch->topics, topic->name, strlen(topic->name), topic);
     return topic;
@@ -184,6 +184,7 @@ void kafka_batch_free(struct kafka_batch *batch)
     struct kafka_batch_topic *next_topic;
     HASH_ITER(hh, batch->topics, topic, next_topic) {
         HASH_DEL(batch->topics, topic);
+        kafka_metadata_release_topic(topic->known);
         free(topic->partitions);
         free(topic->name);
         free(topic);

@@ -102,10 +102,11 @@ static void forget_matches(struct kafka_pattern *pattern)
     pattern->count = pattern->partitions = 0;
 }
 
-/* What was last used before then. The patterns go first: they point to topics, which were used when
- * these matched. A pattern that is used again after a long time stays, and these do not. */
-static void forget_unused(struct kafka_metadata *metadata, int64_t before_ms)
+/* The patterns go first: they point to topics, which were used when these matched. A pattern that is
+ * used again after a long time stays, and these do not. */
+void kafka_metadata_forget_old(struct kafka_metadata *metadata, int64_t now_ms)
 {
+    int64_t before_ms = now_ms - KAFKA_FORGET_MS;
     struct kafka_pattern *pattern;
     struct kafka_pattern *next_pattern;
     HASH_ITER(hh, metadata->patterns, pattern, next_pattern)
@@ -116,7 +117,7 @@ static void forget_unused(struct kafka_metadata *metadata, int64_t before_ms)
     struct kafka_topic *topic;
     struct kafka_topic *next;
     HASH_ITER(hh, metadata->topics, topic, next)
-        if (topic->used_ms < before_ms)
+        if (topic->used_ms < before_ms && topic->holds == 0)
             forget_topic(metadata, topic);
 }
 
@@ -135,7 +136,7 @@ void kafka_metadata_free(struct kafka_metadata *metadata)
             request_free(metadata->requests[i].running);
         error_done(&metadata->requests[i].failure);
     }
-    forget_unused(metadata, CLOCK_NEVER);
+    kafka_metadata_forget_old(metadata, CLOCK_NEVER);
     free(metadata);
 }
 
@@ -161,6 +162,20 @@ struct kafka_topic *kafka_metadata_topic_for(struct kafka_metadata *metadata, co
     }
     topic->used_ms = clock_now_ms();
     return topic;
+}
+
+struct kafka_topic *kafka_metadata_hold_topic(struct kafka_metadata *metadata, const char *name)
+{
+    struct kafka_topic *topic = kafka_metadata_topic_for(metadata, name);
+    if (topic != NULL)
+        topic->holds++;
+    return topic;
+}
+
+void kafka_metadata_release_topic(struct kafka_topic *topic)
+{
+    if (topic != NULL)
+        topic->holds--;
 }
 
 static struct kafka_pattern *pattern_find(const struct kafka_metadata *metadata, const char *text)
@@ -512,7 +527,6 @@ enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata
         else
             event = fail(metadata, request, error);
         request_free(request);
-        forget_unused(metadata, clock_now_ms() - KAFKA_FORGET_MS);
     }
     if (event != KAFKA_METADATA_LOST)
         start(metadata);

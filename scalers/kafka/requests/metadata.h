@@ -23,11 +23,13 @@
 #include "kafka/client/client.h"
 #include "shared/regex.h"
 
-/* A topic that the library requests with all the others, and what is known of it. It stays while it
- * is used, and for KAFKA_FORGET_MS more. */
+/* A topic that the library requests with all the others, and what is known of it. It stays until
+ * kafka_metadata_forget_old() frees it: not while somebody holds it, and not before it has been
+ * unused for KAFKA_FORGET_MS. */
 struct kafka_topic {
     char *name;
     rd_kafka_topic_t *handle;
+    size_t holds; /* see kafka_metadata_hold_topic() */
     int64_t used_ms;
     int64_t received_ms;       /* 0: nothing is known */
     int64_t confirmed_ms;      /* see kafka_metadata_confirm() */
@@ -70,12 +72,17 @@ struct kafka_metadata;
 
 struct kafka_metadata *kafka_metadata_new(struct kafka_client *client);
 
-/* Frees all of it, after waiting for a request that is running. */
+/* Frees all of it, after waiting for a request that is running. Nobody holds a topic any more. */
 void kafka_metadata_free(struct kafka_metadata *metadata);
 
 /* The topic of this name; it is made where there is none, and used now. NULL: the library refuses
  * the name. */
 struct kafka_topic *kafka_metadata_topic_for(struct kafka_metadata *metadata, const char *name);
+
+/* The same, for whoever keeps the topic: it stays until kafka_metadata_release_topic(), which takes
+ * NULL, too. */
+struct kafka_topic *kafka_metadata_hold_topic(struct kafka_metadata *metadata, const char *name);
+void kafka_metadata_release_topic(struct kafka_topic *topic);
 
 /* The pattern with this text; it is made where there is none, and used now. NULL: it cannot be
  * compiled. */
@@ -98,6 +105,9 @@ bool kafka_metadata_needs_listing(const struct kafka_metadata *metadata, const c
 /* Sees to it that the requests that are needed are sent, each in its time. */
 void kafka_metadata_request(struct kafka_metadata *metadata,
                             const struct kafka_metadata_need *need);
+
+/* Forgets the topics and patterns that nobody has used for KAFKA_FORGET_MS. */
+void kafka_metadata_forget_old(struct kafka_metadata *metadata, int64_t now_ms);
 
 /* Whether all that is needed has been answered. */
 bool kafka_metadata_has(const struct kafka_metadata *metadata,
