@@ -210,7 +210,8 @@ static void an_offset_is_a_number_or_an_error(void **state)
         kafka_progress_offsets(&(struct kafka_offset_answer){.list = list,
                                                              .is_earliest = i % 2 == 1,
                                                              .error = rows[row].of_call,
-                                                             .owner = &fixture->batch});
+                                                             .owner = &fixture->batch},
+                               1);
         rd_kafka_topic_partition_list_destroy(list);
         const struct kafka_ends *ends = &fixture->ends[1];
         const struct kafka_known_offset *offset = i % 2 == 1 ? &ends->earliest : &ends->latest;
@@ -385,7 +386,7 @@ static void lag_of_topics_that_a_pattern_did_not_find_is_not_persistent(void **s
         be_stuck(fixture);
         fixture->query.topic = rows[i].pattern;
         kafka_selection_init(&fixture->batch_task.selection, rows[i].pattern);
-        assert_non_null(kafka_metadata_pattern_for(fixture->session.metadata, rows[i].pattern));
+        assert_non_null(kafka_metadata_pattern_for(fixture->session.metadata, rows[i].pattern, 1));
         if (rows[i].is_found)
             kafka_end_answer(&fixture->batch_task);
         else

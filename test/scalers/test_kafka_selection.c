@@ -40,7 +40,7 @@ static void receive_until(struct kafka_metadata *metadata, const struct kafka_cl
         struct pollfd event = {.fd = client->event_fd, .events = POLLIN};
         assert_true(clock_now_ms() < deadline_ms);
         poll(&event, 1, 100);
-        kafka_metadata_receive(metadata, &error);
+        kafka_metadata_receive(metadata, clock_now_ms(), &error);
     }
 }
 
@@ -61,16 +61,18 @@ static void a_pattern_that_comes_during_a_listing_gets_one_of_its_own(void **sta
     struct kafka_metadata_need first = {0};
     struct kafka_metadata_need same = {0};
     struct kafka_metadata_need second = {0};
-    const struct kafka_pattern *alpha = kafka_metadata_pattern_for(metadata, "^alpha-");
-    kafka_metadata_need_pattern(metadata, alpha, &first);
-    kafka_metadata_request(metadata, &first);
+    const struct kafka_pattern *alpha =
+        kafka_metadata_pattern_for(metadata, "^alpha-", clock_now_ms());
+    kafka_metadata_need_pattern(metadata, alpha, clock_now_ms(), &first);
+    kafka_metadata_request(metadata, &first, clock_now_ms());
     assert_false(kafka_metadata_is_quiet(metadata)); /* it is running until it is received */
-    kafka_metadata_need_pattern(metadata, alpha, &same);
+    kafka_metadata_need_pattern(metadata, alpha, clock_now_ms(), &same);
     assert_memory_equal(&same, &first, sizeof(first));
-    const struct kafka_pattern *beta = kafka_metadata_pattern_for(metadata, "^beta-");
-    kafka_metadata_need_pattern(metadata, beta, &second);
+    const struct kafka_pattern *beta =
+        kafka_metadata_pattern_for(metadata, "^beta-", clock_now_ms());
+    kafka_metadata_need_pattern(metadata, beta, clock_now_ms(), &second);
     assert_true(second.numbers[KAFKA_METADATA_LISTING] > first.numbers[KAFKA_METADATA_LISTING]);
-    kafka_metadata_request(metadata, &second);
+    kafka_metadata_request(metadata, &second, clock_now_ms());
     receive_until(metadata, &client, &second);
     assert_int_equal(alpha->count, 1);
     assert_int_equal(beta->count, 1);
@@ -92,17 +94,19 @@ static void a_listing_that_takes_long_is_not_waited_for(void **state)
     struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
     for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
         rd_kafka_mock_broker_set_rtt(fixture->cluster, broker, KAFKA_MOCK_HANG_MS);
-    kafka_metadata_need_pattern(metadata, kafka_metadata_pattern_for(metadata, "^alpha-"),
-                                &listing);
-    kafka_metadata_request(metadata, &listing);
-    kafka_metadata_need_topic(metadata, kafka_metadata_topic_for(metadata, "jobs"), &topic);
-    kafka_metadata_request(metadata, &topic);
-    int64_t next_ms = kafka_metadata_next_ms(metadata);
-    if (next_ms != CLOCK_NEVER) /* a busy machine */
-        usleep((useconds_t)clock_left_ms(next_ms, KAFKA_MOCK_WITHIN_MS) * 1000);
-    assert_int_equal(kafka_metadata_receive(metadata, &error), KAFKA_METADATA_NOTHING);
+    const int64_t now_ms = clock_now_ms();
+    kafka_metadata_need_pattern(metadata, kafka_metadata_pattern_for(metadata, "^alpha-", now_ms),
+                                now_ms, &listing);
+    kafka_metadata_request(metadata, &listing, now_ms);
+    kafka_metadata_need_topic(metadata, kafka_metadata_topic_for(metadata, "jobs", now_ms), now_ms,
+                              &topic);
+    kafka_metadata_request(metadata, &topic, now_ms);
+    int64_t next_ms = kafka_metadata_next_ms(metadata, now_ms);
+    assert_true(next_ms > now_ms && next_ms < now_ms + KAFKA_MOCK_WITHIN_MS);
+    assert_int_equal(kafka_metadata_receive(metadata, next_ms, &error), KAFKA_METADATA_NOTHING);
     /* Who comes now is the third. */
-    kafka_metadata_need_pattern(metadata, kafka_metadata_pattern_for(metadata, "^beta-"), &later);
+    kafka_metadata_need_pattern(metadata, kafka_metadata_pattern_for(metadata, "^beta-", next_ms),
+                                next_ms, &later);
     assert_int_equal(later.numbers[KAFKA_METADATA_LISTING], 3);
 }
 
@@ -112,12 +116,31 @@ static void a_pattern_that_is_looked_for_is_neither_made_nor_used(void **state)
     struct kafka_metadata *metadata = kafka_metadata_new(&client);
     (void)state;
     assert_null(kafka_metadata_find_pattern(metadata, "^alpha-"));
-    struct kafka_pattern *pattern = kafka_metadata_pattern_for(metadata, "^alpha-");
+    struct kafka_pattern *pattern = kafka_metadata_pattern_for(metadata, "^alpha-", clock_now_ms());
     pattern->used_ms = 1;
     assert_ptr_equal(kafka_metadata_find_pattern(metadata, "^alpha-"), pattern);
     assert_int_equal(pattern->used_ms, 1);
-    assert_ptr_equal(kafka_metadata_pattern_for(metadata, "^alpha-"), pattern);
+    assert_ptr_equal(kafka_metadata_pattern_for(metadata, "^alpha-", clock_now_ms()), pattern);
     assert_int_not_equal(pattern->used_ms, 1);
+    kafka_metadata_free(metadata);
+}
+
+/* Or a pattern that went with tasks without a listing would have them wait for one. */
+static void a_pattern_needs_a_listing_at_one_time_for_all(void **state)
+{
+    (void)state;
+    enum { RECEIVED_MS = 5000, OLD_MS = 7001 };
+    struct kafka_client client = {0};
+    struct kafka_metadata *metadata = kafka_metadata_new(&client);
+    struct kafka_pattern *pattern = kafka_metadata_pattern_for(metadata, "^alpha-", 1);
+    pattern->received_ms = RECEIVED_MS;
+    for (int64_t now_ms = OLD_MS - 1; now_ms <= OLD_MS; now_ms++) {
+        struct kafka_metadata_need need = {0};
+        kafka_metadata_need_pattern(metadata, pattern, now_ms, &need);
+        assert_int_equal(need.numbers[KAFKA_METADATA_LISTING], now_ms == OLD_MS);
+        assert_int_equal(kafka_metadata_needs_listing(metadata, "^alpha-", now_ms),
+                         now_ms == OLD_MS);
+    }
     kafka_metadata_free(metadata);
 }
 
@@ -292,10 +315,10 @@ static void a_topic_that_is_listed_twice_matches_once(void **state)
         fail_msg("%s", error_text(&error));
     struct kafka_metadata *metadata = kafka_metadata_new(&client);
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
-        patterns[i] = kafka_metadata_pattern_for(metadata, texts[i]);
-        kafka_metadata_need_pattern(metadata, patterns[i], &need);
+        patterns[i] = kafka_metadata_pattern_for(metadata, texts[i], clock_now_ms());
+        kafka_metadata_need_pattern(metadata, patterns[i], clock_now_ms(), &need);
     }
-    kafka_metadata_request(metadata, &need);
+    kafka_metadata_request(metadata, &need, clock_now_ms());
     receive_until(metadata, &client, &need);
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
         assert_int_equal(patterns[i]->count, i == 0 ? 2 : 1);
@@ -333,7 +356,8 @@ static rd_kafka_event_t *fetch_commits(const struct kafka_session *session,
 {
     _cleanup_(error_done) struct error error = {0};
     rd_kafka_event_t *event = NULL;
-    assert_true(kafka_commits_send(session->commits, &group->request, partitions, &error));
+    assert_true(
+        kafka_commits_send(session->commits, &group->request, partitions, clock_now_ms(), &error));
     for (int i = 0; event == NULL && i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
         usleep(10 * 1000);
         kafka_commits_receive(session->commits, &event);
@@ -366,21 +390,21 @@ static void topics_that_only_commits_name_are_known_before_they_count(void **sta
     struct kafka_batch_group *group = kafka_batch_group_for(batch, "workers");
     group->wants_all = true;
 
-    kafka_progress_commits(group, fetch_commits(session, group, partitions));
+    kafka_progress_commits(group, fetch_commits(session, group, partitions), clock_now_ms());
     assert_int_equal(group->stage, KAFKA_GROUP_AWAITS_METADATA);
     for (int i = 0; i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
         if (kafka_metadata_has(session->metadata, &group->need))
             break;
         usleep(10 * 1000);
-        kafka_metadata_receive(session->metadata, &error);
+        kafka_metadata_receive(session->metadata, clock_now_ms(), &error);
     }
-    kafka_progress_metadata(batch);
+    kafka_progress_metadata(batch, clock_now_ms());
     assert_int_equal(group->stage, KAFKA_GROUP_ANSWERED);
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         const struct kafka_group_topic *found = kafka_batch_find_group_topic(group, rows[i].topic);
         /* What was not committed is not even requested: the library never forgets it. */
         const struct kafka_topic *known =
-            kafka_metadata_topic_for(session->metadata, rows[i].topic);
+            kafka_metadata_topic_for(session->metadata, rows[i].topic, clock_now_ms());
         assert_int_equal(found != NULL, rows[i].committed >= 0);
         assert_int_equal(known->received_ms != 0, rows[i].committed >= 0);
         if (found == NULL)
@@ -405,15 +429,15 @@ static void a_topic_of_an_open_batch_is_not_forgotten(void **state)
     struct kafka_metadata *metadata = session->metadata;
     struct kafka_batch *batch = kafka_batch_new(session, NULL, 0, false, clock_now_ms());
     struct kafka_topic *known = kafka_batch_topic_for(batch, "jobs")->known;
-    kafka_metadata_need_topic(metadata, known, &need);
-    kafka_metadata_request(metadata, &need);
+    kafka_metadata_need_topic(metadata, known, clock_now_ms(), &need);
+    kafka_metadata_request(metadata, &need, clock_now_ms());
     known->used_ms = 1;
     receive_until(metadata, &session->client, &need);
     kafka_metadata_forget_old(metadata, clock_now_ms());
     assert_int_equal(known->partitions, 1);
     kafka_batch_free(batch);
     kafka_metadata_forget_old(metadata, clock_now_ms());
-    assert_int_equal(kafka_metadata_topic_for(metadata, "jobs")->received_ms, 0);
+    assert_int_equal(kafka_metadata_topic_for(metadata, "jobs", clock_now_ms())->received_ms, 0);
 }
 
 /* ---- replies that are too long ---- */
@@ -538,6 +562,7 @@ int main(void)
         TEST(a_pattern_that_comes_during_a_listing_gets_one_of_its_own),
         TEST(a_listing_that_takes_long_is_not_waited_for),
         cmocka_unit_test(a_pattern_that_is_looked_for_is_neither_made_nor_used),
+        cmocka_unit_test(a_pattern_needs_a_listing_at_one_time_for_all),
         TEST(an_isolated_pattern_is_answered_beside_another),
         TEST(a_pattern_without_topics_fails_alone),
         TEST(a_listing_that_is_too_long_fails_patterns_only),

@@ -18,7 +18,7 @@ struct kafka_batch_topic *kafka_batch_topic_for(struct kafka_batch *batch, const
         return topic;
     topic = memory_new(sizeof(*topic));
     topic->batch = batch;
-    topic->known = kafka_metadata_hold_topic(batch->session->metadata, name);
+    topic->known = kafka_metadata_hold_topic(batch->session->metadata, name, batch->began_ms);
     topic->name = text_copy(name);
     HASH_ADD_KEYPTR(hh, batch->topics, topic->name, strlen(topic->name), topic);
     return topic;
@@ -93,13 +93,14 @@ static void name_topics(struct kafka_batch *batch, const struct kafka_batch_task
     for (size_t i = 0; i < selection->count; i++) {
         const struct kafka_topic *known = kafka_batch_topic_for(batch, selection->names[i])->known;
         if (known != NULL)
-            kafka_metadata_need_topic(metadata, known, &batch->need);
+            kafka_metadata_need_topic(metadata, known, batch->began_ms, &batch->need);
     }
-    const struct kafka_pattern *pattern = selection->kind == KAFKA_SELECTION_OF_PATTERN
-                                              ? kafka_metadata_pattern_for(metadata, query->topic)
-                                              : NULL;
+    const struct kafka_pattern *pattern =
+        selection->kind == KAFKA_SELECTION_OF_PATTERN
+            ? kafka_metadata_pattern_for(metadata, query->topic, batch->began_ms)
+            : NULL;
     if (pattern != NULL)
-        kafka_metadata_need_pattern(metadata, pattern, &batch->need);
+        kafka_metadata_need_pattern(metadata, pattern, batch->began_ms, &batch->need);
 }
 
 struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *tasks, size_t count,

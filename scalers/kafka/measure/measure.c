@@ -60,7 +60,7 @@ static bool must_gather(const struct loop *loop)
 static bool needs_listing(const struct loop *loop, const struct kafka_query *query)
 {
     return kafka_selection_kind(query->topic) == KAFKA_SELECTION_OF_PATTERN &&
-           kafka_metadata_needs_listing(loop->session->metadata, query->topic);
+           kafka_metadata_needs_listing(loop->session->metadata, query->topic, loop->now_ms);
 }
 
 /* Those of the waiting tasks that can be sent now, and go together: a listing that fails, or takes
@@ -98,7 +98,7 @@ static void begin_batch(struct loop *loop, bool isolate, bool for_listing)
         return;
     struct kafka_batch *batch = kafka_batch_new(loop->session, tasks, count, isolate, loop->now_ms);
     DL_APPEND(loop->batches, batch);
-    kafka_progress_begin(batch);
+    kafka_progress_begin(batch, loop->now_ms);
 }
 
 /* Where a listing is needed, it comes first: it is for the topics of the others, too. */
@@ -124,16 +124,16 @@ static bool receive_metadata(const struct loop *loop, struct error *error)
     for (;;) {
         _cleanup_(error_done) struct error reason = {0};
         struct kafka_batch *batch;
-        switch (kafka_metadata_receive(loop->session->metadata, &reason)) {
+        switch (kafka_metadata_receive(loop->session->metadata, loop->now_ms, &reason)) {
         case KAFKA_METADATA_NOTHING:
             return true;
         case KAFKA_METADATA_RECEIVED:
             DL_FOREACH(loop->batches, batch)
-                kafka_progress_metadata(batch);
+                kafka_progress_metadata(batch, loop->now_ms);
             break;
         case KAFKA_METADATA_FAILED:
             DL_FOREACH(loop->batches, batch)
-                kafka_progress_metadata_failed(batch);
+                kafka_progress_metadata_failed(batch, loop->now_ms);
             break;
         case KAFKA_METADATA_LOST:
             error_move(error, &reason);
@@ -146,7 +146,7 @@ static void progress_members(const struct loop *loop)
 {
     struct kafka_batch *batch;
     DL_FOREACH(loop->batches, batch)
-        kafka_progress_members(batch);
+        kafka_progress_members(batch, loop->now_ms);
 }
 
 static bool receive(struct loop *loop, struct error *error)
@@ -161,9 +161,9 @@ static bool receive(struct loop *loop, struct error *error)
     if (!receive_metadata(loop, error))
         return false;
     while ((request = kafka_commits_receive(session->commits, &event)) != NULL)
-        kafka_progress_commits((struct kafka_batch_group *)request, event);
+        kafka_progress_commits((struct kafka_batch_group *)request, event, loop->now_ms);
     while (kafka_offsets_receive(session->offsets, &answer))
-        kafka_progress_offsets(&answer);
+        kafka_progress_offsets(&answer, loop->now_ms);
     if (kafka_members_receive(session->members))
         progress_members(loop);
     kafka_subscriptions_receive(session->subscriptions);
@@ -209,7 +209,7 @@ static bool has_tasks(const struct loop *loop)
 static int64_t next_ms(const struct loop *loop)
 {
     int64_t next_ms = MIN(kafka_commits_next_ms(loop->session->commits, loop->now_ms),
-                          kafka_metadata_next_ms(loop->session->metadata));
+                          kafka_metadata_next_ms(loop->session->metadata, loop->now_ms));
     const struct kafka_batch *batch;
     const struct task *task;
     DL_FOREACH(loop->batches, batch)
@@ -252,8 +252,9 @@ static bool run(struct loop *loop, struct error *error)
 {
     struct kafka_session *session = loop->session;
     while (!feed_is_stopping(loop->feed)) {
-        bool is_usable = receive(loop, error);
         loop->now_ms = clock_now_ms();
+        bool is_usable = receive(loop, error);
+        loop->now_ms = clock_now_ms(); /* a long list of topics takes time */
         if (!is_usable)
             return false;
         time_out_all(loop);

@@ -169,12 +169,12 @@ static rd_kafka_topic_partition_list_t *partitions_of(const struct kafka_batch_g
     return partitions;
 }
 
-static void group_send(struct kafka_batch_group *group)
+static void group_send(struct kafka_batch_group *group, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     struct kafka_commits *commits = group->batch->session->commits;
     struct kafka_batch_task *batch_task;
-    if (!kafka_commits_is_free(commits, group->name, group->request.isolate, clock_now_ms())) {
+    if (!kafka_commits_is_free(commits, group->name, group->request.isolate, now_ms)) {
         /* Another batch, which waited for its topics as well, was sooner: the tasks come again. */
         LL_FOREACH(group->tasks, batch_task)
             if (kafka_batch_task_is_open(batch_task))
@@ -183,9 +183,9 @@ static void group_send(struct kafka_batch_group *group)
     }
     rd_kafka_topic_partition_list_t *partitions = partitions_of(group);
     if (group->wants_members)
-        kafka_members_request(group->batch->session->members, group->name, clock_now_ms());
+        kafka_members_request(group->batch->session->members, group->name, now_ms);
     group->stage = KAFKA_GROUP_REQUESTED;
-    if (!kafka_commits_send(commits, &group->request, partitions, &error))
+    if (!kafka_commits_send(commits, &group->request, partitions, now_ms, &error))
         LL_FOREACH(group->tasks, batch_task)
             if (kafka_batch_task_is_open(batch_task))
                 task_fail(kafka_end_note_and_take(batch_task), &error);
@@ -193,7 +193,7 @@ static void group_send(struct kafka_batch_group *group)
         rd_kafka_topic_partition_list_destroy(partitions);
 }
 
-static void send_requests(struct kafka_batch *batch)
+static void send_requests(struct kafka_batch *batch, int64_t now_ms)
 {
     batch->is_sent = true;
     for (size_t i = 0; i < batch->count; i++)
@@ -201,7 +201,7 @@ static void send_requests(struct kafka_batch *batch)
             prepare_task(batch, &batch->tasks[i]);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
         if (group->open > 0)
-            group_send(group);
+            group_send(group, now_ms);
 }
 
 /* ---- 3: the commits come, and may name topics that nobody else did ---- */
@@ -217,7 +217,8 @@ static bool has_too_many_topics(const rd_kafka_topic_partition_list_t *partition
 
 /* The metadata that the topics of the commits need. */
 static struct kafka_metadata_need need_of(struct kafka_metadata *metadata,
-                                          const rd_kafka_topic_partition_list_t *partitions)
+                                          const rd_kafka_topic_partition_list_t *partitions,
+                                          int64_t now_ms)
 {
     struct kafka_metadata_need need = {0};
     const char *last = NULL;
@@ -226,9 +227,9 @@ static struct kafka_metadata_need need_of(struct kafka_metadata *metadata,
         if (result->offset < 0 || (last != NULL && text_equal(last, result->topic)))
             continue;
         last = result->topic;
-        const struct kafka_topic *topic = kafka_metadata_topic_for(metadata, result->topic);
+        const struct kafka_topic *topic = kafka_metadata_topic_for(metadata, result->topic, now_ms);
         if (topic != NULL)
-            kafka_metadata_need_topic(metadata, topic, &need);
+            kafka_metadata_need_topic(metadata, topic, now_ms, &need);
     }
     return need;
 }
@@ -392,52 +393,52 @@ static bool request_missing_or_fail(struct kafka_batch_task *batch_task)
     return is_complete;
 }
 
-static bool must_wait_for_members(const struct kafka_batch_task *batch_task)
+static bool must_wait_for_members(const struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     const struct kafka_batch *batch = batch_task->batch;
     return batch_task->task->wants & READING_CONSUMERS && !batch->isolate &&
            kafka_members_is_pending(batch->session->members, batch_task->group->name,
-                                    batch->began_ms, clock_now_ms());
+                                    batch->began_ms, now_ms);
 }
 
-static void try_to_answer(struct kafka_batch_task *batch_task)
+static void try_to_answer(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     if (!kafka_batch_task_is_open(batch_task) || batch_task->group == NULL ||
         batch_task->group->stage != KAFKA_GROUP_ANSWERED)
         return;
-    if (request_missing_or_fail(batch_task) && !must_wait_for_members(batch_task))
+    if (request_missing_or_fail(batch_task) && !must_wait_for_members(batch_task, now_ms))
         kafka_end_answer(batch_task);
 }
 
 /* ---- what the loop calls, in the order of time ---- */
 
-void kafka_progress_begin(struct kafka_batch *batch)
+void kafka_progress_begin(struct kafka_batch *batch, int64_t now_ms)
 {
     struct kafka_metadata *metadata = batch->session->metadata;
     if (kafka_metadata_has(metadata, &batch->need))
-        send_requests(batch);
+        send_requests(batch, now_ms);
     else
-        kafka_metadata_request(metadata, &batch->need);
+        kafka_metadata_request(metadata, &batch->need, now_ms);
 }
 
-static void try_group(const struct kafka_batch_group *group)
+static void try_group(const struct kafka_batch_group *group, int64_t now_ms)
 {
     struct kafka_batch_task *batch_task;
     LL_FOREACH(group->tasks, batch_task)
-        try_to_answer(batch_task);
+        try_to_answer(batch_task, now_ms);
 }
 
-static void try_batch(struct kafka_batch *batch)
+static void try_batch(struct kafka_batch *batch, int64_t now_ms)
 {
     for (size_t i = 0; i < batch->count; i++)
-        try_to_answer(&batch->tasks[i]);
+        try_to_answer(&batch->tasks[i], now_ms);
 }
 
-void kafka_progress_metadata(struct kafka_batch *batch)
+void kafka_progress_metadata(struct kafka_batch *batch, int64_t now_ms)
 {
     struct kafka_metadata *metadata = batch->session->metadata;
     if (!batch->is_sent && kafka_metadata_has(metadata, &batch->need))
-        send_requests(batch);
+        send_requests(batch, now_ms);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next) {
         const char *reason = NULL;
         bool is_timeout;
@@ -447,22 +448,23 @@ void kafka_progress_metadata(struct kafka_batch *batch)
         rd_kafka_event_t *event = TAKE(group->commits_event);
         take_commits(group, kafka_commits_result(event, &reason, &is_timeout));
         rd_kafka_event_destroy(event);
-        try_group(group);
+        try_group(group, now_ms);
     }
 }
 
-void kafka_progress_metadata_failed(struct kafka_batch *batch)
+void kafka_progress_metadata_failed(struct kafka_batch *batch, int64_t now_ms)
 {
     if (batch->open == 0)
         return;
     if (!batch->is_sent)
-        kafka_metadata_request(batch->session->metadata, &batch->need);
+        kafka_metadata_request(batch->session->metadata, &batch->need, now_ms);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
         if (group->stage == KAFKA_GROUP_AWAITS_METADATA && group->open > 0)
-            kafka_metadata_request(batch->session->metadata, &group->need);
+            kafka_metadata_request(batch->session->metadata, &group->need, now_ms);
 }
 
-void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *event)
+void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *event,
+                            int64_t now_ms)
 {
     const char *reason = NULL;
     bool is_timeout;
@@ -476,29 +478,29 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
         group_fail_too_many_topics(group);
     else {
         if (may_name_topics)
-            group->need = need_of(metadata, partitions);
+            group->need = need_of(metadata, partitions, now_ms);
         if (kafka_metadata_has(metadata, &group->need)) {
             take_commits(group, partitions);
-            try_group(group);
+            try_group(group, now_ms);
         } else {
             group->stage = KAFKA_GROUP_AWAITS_METADATA;
             group->commits_event = TAKE(event);
-            kafka_metadata_request(metadata, &group->need);
+            kafka_metadata_request(metadata, &group->need, now_ms);
         }
     }
     if (event != NULL)
         rd_kafka_event_destroy(event);
 }
 
-void kafka_progress_offsets(const struct kafka_offset_answer *answer)
+void kafka_progress_offsets(const struct kafka_offset_answer *answer, int64_t now_ms)
 {
     take_offsets(answer);
-    try_batch(answer->owner);
+    try_batch(answer->owner, now_ms);
 }
 
-void kafka_progress_members(struct kafka_batch *batch)
+void kafka_progress_members(struct kafka_batch *batch, int64_t now_ms)
 {
-    try_batch(batch);
+    try_batch(batch, now_ms);
 }
 
 void kafka_progress_time(struct kafka_batch *batch, int64_t now_ms)

@@ -10,23 +10,24 @@
 
 /* Begins a batch. Here and in all that follow, offsets are only collected: the requests are sent
  * with the next kafka_offsets_send(). */
-void kafka_progress_begin(struct kafka_batch *batch);
+void kafka_progress_begin(struct kafka_batch *batch, int64_t now_ms);
 
 /* Goes on with metadata that has come. */
-void kafka_progress_metadata(struct kafka_batch *batch);
+void kafka_progress_metadata(struct kafka_batch *batch, int64_t now_ms);
 
 /* Goes on where a request for metadata failed, though brokers answer other requests: it is sent
  * again as long as somebody waits. */
-void kafka_progress_metadata_failed(struct kafka_batch *batch);
+void kafka_progress_metadata_failed(struct kafka_batch *batch, int64_t now_ms);
 
 /* Goes on with the answer to the group's request, whose event it takes over. */
-void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *event);
+void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *event,
+                            int64_t now_ms);
 
 /* Goes on with offsets that have come. */
-void kafka_progress_offsets(const struct kafka_offset_answer *answer);
+void kafka_progress_offsets(const struct kafka_offset_answer *answer, int64_t now_ms);
 
 /* Goes on where members of groups have come, or their requests have gone. */
-void kafka_progress_members(struct kafka_batch *batch);
+void kafka_progress_members(struct kafka_batch *batch, int64_t now_ms);
 
 /* Times out the tasks whose deadlines have passed. */
 void kafka_progress_time(struct kafka_batch *batch, int64_t now_ms);

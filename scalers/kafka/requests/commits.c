@@ -254,9 +254,9 @@ static void handle_send(struct handle *handle, struct kafka_commits_request *req
 }
 
 bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_request *request,
-                        const rd_kafka_topic_partition_list_t *partitions, struct error *error)
+                        const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms,
+                        struct error *error)
 {
-    int64_t now_ms = clock_now_ms();
     bool is_second = uses_second(commits, request->group, request->isolate, now_ms);
     if (is_second && !second_prepare(commits, request->group, now_ms, error))
         return false;

@@ -38,7 +38,8 @@ bool kafka_commits_is_free(const struct kafka_commits *commits, const char *grou
  * `partitions` is what it is for; NULL: all that have a commit. False: no handle can be had, and
  * the request is not under way. */
 bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_request *request,
-                        const rd_kafka_topic_partition_list_t *partitions, struct error *error);
+                        const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms,
+                        struct error *error);
 void kafka_commits_cancel(struct kafka_commits *commits,
                           const struct kafka_commits_request *request);
 

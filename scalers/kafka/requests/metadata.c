@@ -147,7 +147,8 @@ static struct kafka_topic *topic_find(const struct kafka_metadata *metadata, con
     return topic;
 }
 
-struct kafka_topic *kafka_metadata_topic_for(struct kafka_metadata *metadata, const char *name)
+struct kafka_topic *kafka_metadata_topic_for(struct kafka_metadata *metadata, const char *name,
+                                             int64_t now_ms)
 {
     struct kafka_topic *topic = topic_find(metadata, name);
     if (topic == NULL) {
@@ -160,13 +161,14 @@ struct kafka_topic *kafka_metadata_topic_for(struct kafka_metadata *metadata, co
         topic->first_request = metadata->started + 1;
         HASH_ADD_KEYPTR(hh, metadata->topics, topic->name, strlen(topic->name), topic);
     }
-    topic->used_ms = clock_now_ms();
+    topic->used_ms = MAX(topic->used_ms, now_ms);
     return topic;
 }
 
-struct kafka_topic *kafka_metadata_hold_topic(struct kafka_metadata *metadata, const char *name)
+struct kafka_topic *kafka_metadata_hold_topic(struct kafka_metadata *metadata, const char *name,
+                                              int64_t now_ms)
 {
-    struct kafka_topic *topic = kafka_metadata_topic_for(metadata, name);
+    struct kafka_topic *topic = kafka_metadata_topic_for(metadata, name, now_ms);
     if (topic != NULL)
         topic->holds++;
     return topic;
@@ -191,7 +193,8 @@ const struct kafka_pattern *kafka_metadata_find_pattern(const struct kafka_metad
     return pattern_find(metadata, text);
 }
 
-struct kafka_pattern *kafka_metadata_pattern_for(struct kafka_metadata *metadata, const char *text)
+struct kafka_pattern *kafka_metadata_pattern_for(struct kafka_metadata *metadata, const char *text,
+                                                 int64_t now_ms)
 {
     struct kafka_pattern *pattern = pattern_find(metadata, text);
     if (pattern == NULL) {
@@ -205,7 +208,7 @@ struct kafka_pattern *kafka_metadata_pattern_for(struct kafka_metadata *metadata
         pattern->first_request = metadata->started + 1;
         HASH_ADD_KEYPTR(hh, metadata->patterns, pattern->text, strlen(pattern->text), pattern);
     }
-    pattern->used_ms = clock_now_ms();
+    pattern->used_ms = MAX(pattern->used_ms, now_ms);
     return pattern;
 }
 
@@ -217,13 +220,13 @@ static bool is_running(const struct kafka_metadata *metadata, enum kafka_metadat
 }
 
 /* Until when the topics wait for the listing; 0: for none, or they have waited long enough. */
-static int64_t listing_until_ms(const struct kafka_metadata *metadata)
+static int64_t listing_until_ms(const struct kafka_metadata *metadata, int64_t now_ms)
 {
     const struct requests *listings = &metadata->requests[KAFKA_METADATA_LISTING];
     if (listings->running == NULL || error_is_set(&listings->failure))
         return 0;
     int64_t until_ms = listings->running->sent_ms + tries_ms[0];
-    return until_ms > clock_now_ms() ? until_ms : 0;
+    return until_ms > now_ms ? until_ms : 0;
 }
 
 /* A running request answers for what was known when it was sent. */
@@ -242,21 +245,22 @@ static void add_number(struct kafka_metadata_need *need, enum kafka_metadata_kin
 }
 
 void kafka_metadata_need_topic(const struct kafka_metadata *metadata,
-                               const struct kafka_topic *topic, struct kafka_metadata_need *need)
+                               const struct kafka_topic *topic, int64_t now_ms,
+                               struct kafka_metadata_need *need)
 {
-    int64_t now_ms = clock_now_ms();
     bool is_confirmed = now_ms - topic->confirmed_ms <= CONFIRMED_MS;
     int64_t fresh_ms = is_confirmed ? CONFIRMED_FRESH_MS : FRESH_MS;
     if (topic->received_ms > 0 && now_ms - topic->received_ms <= fresh_ms && !topic->is_outdated)
         return;
     enum kafka_metadata_kind kind =
-        listing_until_ms(metadata) > 0 ? KAFKA_METADATA_LISTING : KAFKA_METADATA_TOPICS;
+        listing_until_ms(metadata, now_ms) > 0 ? KAFKA_METADATA_LISTING : KAFKA_METADATA_TOPICS;
     add_number(need, KAFKA_METADATA_TOPICS, number_for(metadata, kind, topic->first_request));
 }
 
 /* A request for those that are known is enough for leaders. */
 static void need_outdated(const struct kafka_metadata *metadata,
-                          const struct kafka_pattern *pattern, struct kafka_metadata_need *need)
+                          const struct kafka_pattern *pattern, int64_t now_ms,
+                          struct kafka_metadata_need *need)
 {
     if (pattern->count > KAFKA_SELECTION_MAX_TOPICS ||
         pattern->partitions > KAFKA_SELECTION_MAX_PARTITIONS)
@@ -264,27 +268,28 @@ static void need_outdated(const struct kafka_metadata *metadata,
     for (size_t i = 0; i < pattern->count; i++) {
         const struct kafka_topic *topic = pattern->topics[i];
         if (topic != NULL && topic->is_outdated)
-            kafka_metadata_need_topic(metadata, topic, need);
+            kafka_metadata_need_topic(metadata, topic, now_ms, need);
     }
 }
 
-static bool is_listed(const struct kafka_pattern *pattern)
+static bool is_listed(const struct kafka_pattern *pattern, int64_t now_ms)
 {
-    return pattern->received_ms > 0 && clock_now_ms() - pattern->received_ms <= FRESH_MS;
+    return pattern->received_ms > 0 && now_ms - pattern->received_ms <= FRESH_MS;
 }
 
-bool kafka_metadata_needs_listing(const struct kafka_metadata *metadata, const char *text)
+bool kafka_metadata_needs_listing(const struct kafka_metadata *metadata, const char *text,
+                                  int64_t now_ms)
 {
     const struct kafka_pattern *pattern = pattern_find(metadata, text);
-    return pattern == NULL || !is_listed(pattern);
+    return pattern == NULL || !is_listed(pattern, now_ms);
 }
 
 void kafka_metadata_need_pattern(const struct kafka_metadata *metadata,
-                                 const struct kafka_pattern *pattern,
+                                 const struct kafka_pattern *pattern, int64_t now_ms,
                                  struct kafka_metadata_need *need)
 {
-    if (is_listed(pattern))
-        need_outdated(metadata, pattern, need);
+    if (is_listed(pattern, now_ms))
+        need_outdated(metadata, pattern, now_ms, need);
     else
         add_number(need, KAFKA_METADATA_LISTING,
                    number_for(metadata, KAFKA_METADATA_LISTING, pattern->first_request));
@@ -310,16 +315,17 @@ static void request_metadata(struct kafka_background_call *base)
     }
 }
 
-static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_kind kind)
+static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_kind kind,
+                          int64_t now_ms)
 {
     struct request *request = memory_new(sizeof(*request));
     *request = (struct request){.base = {.run = request_metadata},
                                 .rk = metadata->client->rk,
                                 .kind = kind,
                                 .number = metadata->started + 1,
-                                .sent_ms = clock_now_ms()};
+                                .sent_ms = now_ms};
     if (!kafka_background_start(metadata->background, &request->base)) {
-        metadata->list_again_ms = request->sent_ms + LIST_AGAIN_MS;
+        metadata->list_again_ms = now_ms + LIST_AGAIN_MS;
         free(request); /* tried again, for topics with whatever comes next */
         return;
     }
@@ -335,26 +341,27 @@ static bool is_wanted(const struct kafka_metadata *metadata, enum kafka_metadata
 
 /* A listing goes first, as it answers for the topics, too. With no topic at all their request would
  * be for all of the cluster (workaround 7). */
-static void start(struct kafka_metadata *metadata)
+static void start(struct kafka_metadata *metadata, int64_t now_ms)
 {
     struct requests *topics = &metadata->requests[KAFKA_METADATA_TOPICS];
-    if (is_wanted(metadata, KAFKA_METADATA_LISTING) && clock_now_ms() >= metadata->list_again_ms)
-        start_request(metadata, KAFKA_METADATA_LISTING);
-    if (!is_wanted(metadata, KAFKA_METADATA_TOPICS) || listing_until_ms(metadata) > 0)
+    if (is_wanted(metadata, KAFKA_METADATA_LISTING) && now_ms >= metadata->list_again_ms)
+        start_request(metadata, KAFKA_METADATA_LISTING, now_ms);
+    if (!is_wanted(metadata, KAFKA_METADATA_TOPICS) || listing_until_ms(metadata, now_ms) > 0)
         return;
     if (metadata->topics != NULL)
-        start_request(metadata, KAFKA_METADATA_TOPICS);
+        start_request(metadata, KAFKA_METADATA_TOPICS, now_ms);
     else {
         topics->received = topics->wanted;
         metadata->started = MAX(metadata->started, topics->wanted);
     }
 }
 
-void kafka_metadata_request(struct kafka_metadata *metadata, const struct kafka_metadata_need *need)
+void kafka_metadata_request(struct kafka_metadata *metadata, const struct kafka_metadata_need *need,
+                            int64_t now_ms)
 {
     for (size_t i = 0; i < KAFKA_METADATA_KINDS; i++)
         metadata->requests[i].wanted = MAX(metadata->requests[i].wanted, need->numbers[i]);
-    start(metadata);
+    start(metadata, now_ms);
 }
 
 bool kafka_metadata_has(const struct kafka_metadata *metadata,
@@ -366,9 +373,9 @@ bool kafka_metadata_has(const struct kafka_metadata *metadata,
     return has;
 }
 
-int64_t kafka_metadata_next_ms(const struct kafka_metadata *metadata)
+int64_t kafka_metadata_next_ms(const struct kafka_metadata *metadata, int64_t now_ms)
 {
-    int64_t until_ms = listing_until_ms(metadata);
+    int64_t until_ms = listing_until_ms(metadata, now_ms);
     if (is_wanted(metadata, KAFKA_METADATA_LISTING))
         return metadata->list_again_ms;
     return is_wanted(metadata, KAFKA_METADATA_TOPICS) && until_ms > 0 ? until_ms : CLOCK_NEVER;
@@ -402,7 +409,7 @@ static bool is_internal(const char *name)
 
 /* Where too many match, those beyond are counted only (workaround 6). */
 static void pattern_match(struct kafka_metadata *metadata, struct kafka_pattern *pattern,
-                          const rd_kafka_metadata_topic_t *topic)
+                          const rd_kafka_metadata_topic_t *topic, int64_t now_ms)
 {
     if (!regex_matches(pattern->regex, topic->topic))
         return;
@@ -412,7 +419,7 @@ static void pattern_match(struct kafka_metadata *metadata, struct kafka_pattern 
         return;
     pattern->topics = memory_grow(pattern->topics, &pattern->capacity, pattern->count,
                                   sizeof(struct kafka_topic *));
-    pattern->topics[pattern->count - 1] = kafka_metadata_topic_for(metadata, topic->topic);
+    pattern->topics[pattern->count - 1] = kafka_metadata_topic_for(metadata, topic->topic, now_ms);
 }
 
 /* A pattern that came after the request was sent waits for the next. */
@@ -423,7 +430,7 @@ static bool is_for_pattern(const struct request *request, const struct kafka_pat
 
 /* A broker may name a topic twice (workaround 13): its messages would count double. */
 static void match_listed(struct kafka_metadata *metadata, const struct request *request,
-                         const rd_kafka_metadata_topic_t *listed)
+                         const rd_kafka_metadata_topic_t *listed, int64_t now_ms)
 {
     struct kafka_topic *topic = topic_find(metadata, listed->topic);
     if (is_internal(listed->topic) || (topic != NULL && topic->listing == request->number))
@@ -431,7 +438,7 @@ static void match_listed(struct kafka_metadata *metadata, const struct request *
     for (struct kafka_pattern *pattern = metadata->patterns; pattern != NULL;
          pattern = pattern->hh.next)
         if (is_for_pattern(request, pattern))
-            pattern_match(metadata, pattern, listed);
+            pattern_match(metadata, pattern, listed, now_ms);
     topic = topic_find(metadata, listed->topic);
     if (topic != NULL)
         topic->listing = request->number;
@@ -449,14 +456,14 @@ static void take_patterns(struct kafka_metadata *metadata, const struct request 
             pattern->received_ms = now_ms;
         }
     for (int i = 0; i < result->topic_cnt; i++)
-        match_listed(metadata, request, &result->topics[i]);
+        match_listed(metadata, request, &result->topics[i], now_ms);
 }
 
 /* A request that was sent later may have been answered sooner: what is known of it stays. */
-static void take_result(struct kafka_metadata *metadata, const struct request *request)
+static void take_result(struct kafka_metadata *metadata, const struct request *request,
+                        int64_t now_ms)
 {
     const rd_kafka_metadata_t *result = request->result;
-    int64_t now_ms = clock_now_ms();
     for (struct kafka_topic *topic = metadata->topics; topic != NULL; topic = topic->hh.next)
         if (topic->first_request <= request->number && topic->last_request <= request->number) {
             topic->received_ms = 0;
@@ -476,11 +483,11 @@ static void take_result(struct kafka_metadata *metadata, const struct request *r
     }
 }
 
-static void succeed(struct kafka_metadata *metadata, const struct request *request)
+static void succeed(struct kafka_metadata *metadata, const struct request *request, int64_t now_ms)
 {
     struct requests *topics = &metadata->requests[KAFKA_METADATA_TOPICS];
     struct requests *requests = &metadata->requests[request->kind];
-    take_result(metadata, request);
+    take_result(metadata, request, now_ms);
     topics->received = MAX(topics->received, request->number);
     requests->received = MAX(requests->received, request->number);
     metadata->failures = 0;
@@ -491,7 +498,8 @@ static void succeed(struct kafka_metadata *metadata, const struct request *reque
 
 /* It is not wanted any more, unless somebody still waits. */
 static enum kafka_metadata_event fail(struct kafka_metadata *metadata,
-                                      const struct request *request, struct error *error)
+                                      const struct request *request, int64_t now_ms,
+                                      struct error *error)
 {
     struct kafka_client *client = metadata->client;
     struct requests *requests = &metadata->requests[request->kind];
@@ -504,7 +512,7 @@ static enum kafka_metadata_event fail(struct kafka_metadata *metadata,
     if (is_answer(request->error))
         kafka_client_note_answer(client);
     if (is_listing)
-        metadata->list_again_ms = clock_now_ms() + LIST_AGAIN_MS;
+        metadata->list_again_ms = now_ms + LIST_AGAIN_MS;
     if (metadata->failures == 0)
         metadata->unanswered_ms = request->sent_ms;
     metadata->failures += !is_listing;
@@ -513,7 +521,7 @@ static enum kafka_metadata_event fail(struct kafka_metadata *metadata,
     return is_silent && is_lost ? KAFKA_METADATA_LOST : KAFKA_METADATA_FAILED;
 }
 
-enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata,
+enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata, int64_t now_ms,
                                                  struct error *error)
 {
     enum kafka_metadata_event event = KAFKA_METADATA_NOTHING;
@@ -523,13 +531,13 @@ enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata
         kafka_client_poll(metadata->client);
         event = KAFKA_METADATA_RECEIVED;
         if (request->error == RD_KAFKA_RESP_ERR_NO_ERROR)
-            succeed(metadata, request);
+            succeed(metadata, request, now_ms);
         else
-            event = fail(metadata, request, error);
+            event = fail(metadata, request, now_ms, error);
         request_free(request);
     }
     if (event != KAFKA_METADATA_LOST)
-        start(metadata);
+        start(metadata, now_ms);
     return event;
 }
 
@@ -552,11 +560,11 @@ void kafka_metadata_outdate(struct kafka_metadata *metadata, struct kafka_topic 
     topic->first_request = metadata->started + 1;
 }
 
-void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name)
+void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name, int64_t now_ms)
 {
     struct kafka_topic *topic = topic_find(metadata, name);
     if (topic != NULL)
-        topic->confirmed_ms = clock_now_ms();
+        topic->confirmed_ms = now_ms;
 }
 
 /* ---- the main handle is renewed ---- */

@@ -77,16 +77,19 @@ void kafka_metadata_free(struct kafka_metadata *metadata);
 
 /* The topic of this name; it is made where there is none, and used now. NULL: the library refuses
  * the name. */
-struct kafka_topic *kafka_metadata_topic_for(struct kafka_metadata *metadata, const char *name);
+struct kafka_topic *kafka_metadata_topic_for(struct kafka_metadata *metadata, const char *name,
+                                             int64_t now_ms);
 
 /* The same, for whoever keeps the topic: it stays until kafka_metadata_release_topic(), which takes
  * NULL, too. */
-struct kafka_topic *kafka_metadata_hold_topic(struct kafka_metadata *metadata, const char *name);
+struct kafka_topic *kafka_metadata_hold_topic(struct kafka_metadata *metadata, const char *name,
+                                              int64_t now_ms);
 void kafka_metadata_release_topic(struct kafka_topic *topic);
 
 /* The pattern with this text; it is made where there is none, and used now. NULL: it cannot be
  * compiled. */
-struct kafka_pattern *kafka_metadata_pattern_for(struct kafka_metadata *metadata, const char *text);
+struct kafka_pattern *kafka_metadata_pattern_for(struct kafka_metadata *metadata, const char *text,
+                                                 int64_t now_ms);
 
 /* The pattern with this text, which does not count as used. NULL: there is none. */
 const struct kafka_pattern *kafka_metadata_find_pattern(const struct kafka_metadata *metadata,
@@ -94,17 +97,19 @@ const struct kafka_pattern *kafka_metadata_find_pattern(const struct kafka_metad
 
 /* Adds the request to wait for to the need, unless the topic, or pattern, is known well enough. */
 void kafka_metadata_need_topic(const struct kafka_metadata *metadata,
-                               const struct kafka_topic *topic, struct kafka_metadata_need *need);
+                               const struct kafka_topic *topic, int64_t now_ms,
+                               struct kafka_metadata_need *need);
 void kafka_metadata_need_pattern(const struct kafka_metadata *metadata,
-                                 const struct kafka_pattern *pattern,
+                                 const struct kafka_pattern *pattern, int64_t now_ms,
                                  struct kafka_metadata_need *need);
 
 /* Whether the pattern with this text, which there may not be yet, needs a listing. */
-bool kafka_metadata_needs_listing(const struct kafka_metadata *metadata, const char *text);
+bool kafka_metadata_needs_listing(const struct kafka_metadata *metadata, const char *text,
+                                  int64_t now_ms);
 
 /* Sees to it that the requests that are needed are sent, each in its time. */
-void kafka_metadata_request(struct kafka_metadata *metadata,
-                            const struct kafka_metadata_need *need);
+void kafka_metadata_request(struct kafka_metadata *metadata, const struct kafka_metadata_need *need,
+                            int64_t now_ms);
 
 /* Forgets the topics and patterns that nobody has used for KAFKA_FORGET_MS. */
 void kafka_metadata_forget_old(struct kafka_metadata *metadata, int64_t now_ms);
@@ -115,7 +120,7 @@ bool kafka_metadata_has(const struct kafka_metadata *metadata,
 
 /* When kafka_metadata_receive() is to be called at the latest, as a request is to be sent again.
  * CLOCK_NEVER: once event_fd is readable. */
-int64_t kafka_metadata_next_ms(const struct kafka_metadata *metadata);
+int64_t kafka_metadata_next_ms(const struct kafka_metadata *metadata, int64_t now_ms);
 
 enum kafka_metadata_event {
     KAFKA_METADATA_NOTHING,
@@ -124,7 +129,7 @@ enum kafka_metadata_event {
     KAFKA_METADATA_LOST,   /* the error says why, and no broker has answered anything since */
 };
 /* Takes an answer, and sends what can be sent now. It is called until there is none. */
-enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata,
+enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata, int64_t now_ms,
                                                  struct error *error);
 
 /* Why the last request of this kind failed; no error: it was answered, or none has ended yet. */
@@ -143,7 +148,7 @@ void kafka_metadata_outdate(struct kafka_metadata *metadata, struct kafka_topic 
  * the measurement that this hastens need not request the topic again, unless a long time has
  * passed.
  */
-void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name);
+void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name, int64_t now_ms);
 
 /* ---- the main handle is renewed: see measure/session.h ---- */
 
