@@ -11,13 +11,6 @@
  */
 enum { REMEMBER_MS = 15000 };
 
-/*
- * The longest reply that is read of a broker: the library has it in memory as a whole, and up to 17
- * times as much of what it says. All topics of a cluster, for a regular expression, take some 50
- * bytes a partition. A batch of messages that is longer notifies nobody.
- */
-enum { MAX_REPLY_BYTES = 4 << 20 };
-
 bool kafka_settings_set(rd_kafka_conf_t *conf, const char *name, const char *value,
                         struct error *error)
 {
@@ -66,7 +59,7 @@ static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
             return false;
     return set_number(conf, "metadata.max.age.ms", REMEMBER_MS, error) &&
            /* Or a broker that announces as much has 100 MB per connection (workaround 13). */
-           set_number(conf, "receive.message.max.bytes", MAX_REPLY_BYTES, error) &&
+           set_number(conf, "receive.message.max.bytes", KAFKA_MAX_REPLY_BYTES, error) &&
            set_number(conf, "socket.receive.buffer.bytes", SOCKET_SOURCE_BYTES, error) &&
            set_number(conf, "socket.send.buffer.bytes", SOCKET_SOURCE_BYTES, error);
 }

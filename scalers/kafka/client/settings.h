@@ -10,6 +10,13 @@
 
 #include <librdkafka/rdkafka.h>
 
+/*
+ * The longest reply that is read of a broker: the library has it in memory as a whole, and up to 17
+ * times as much of what it says. All topics of a cluster, for a regular expression, take some 50
+ * bytes per partition. A batch of messages that is longer notifies nobody.
+ */
+enum { KAFKA_MAX_REPLY_BYTES = 4 << 20 };
+
 /* Makes the settings, which the caller ends with rd_kafka_conf_destroy(). NULL with an error: the
  * library refuses something. */
 rd_kafka_conf_t *kafka_settings_new(const struct kafka_connection_options *options,

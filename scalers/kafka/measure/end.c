@@ -141,9 +141,13 @@ static void time_out_metadata(struct kafka_batch_task *batch_task)
     bool needs_listing = batch->need.numbers[KAFKA_METADATA_LISTING] > 0;
     const struct error *failure = kafka_metadata_failure(
         batch->session->metadata, needs_listing ? KAFKA_METADATA_LISTING : KAFKA_METADATA_TOPICS);
-    error_unavailable(&error, "Kafka did not answer a request for metadata within %lld ms%s%s",
-                      (long long)batch_task->task->timeout_ms,
-                      error_is_set(failure) ? "; the last failure: " : "", error_text(failure));
+    long long timeout_ms = batch_task->task->timeout_ms;
+    if (error_is_set(failure)) /* which may be an answer that cannot be read */
+        error_unavailable(&error, "no metadata of Kafka within %lld ms; the last failure: %s",
+                          timeout_ms, error_text(failure));
+    else
+        error_unavailable(&error, "Kafka did not answer a request for metadata within %lld ms",
+                          timeout_ms);
     task_time_out_with(kafka_end_note_and_take(batch_task), &error);
 }
 

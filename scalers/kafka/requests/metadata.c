@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "kafka/client/settings.h"
 #include "kafka/selection.h"
 
 #include <string.h>
@@ -297,10 +298,16 @@ void kafka_metadata_need_pattern(const struct kafka_metadata *metadata,
 
 /* ---- a request ---- */
 
-/* An answer that is too long is one, too. */
+/* As an answer is that is longer than KAFKA_MAX_REPLY_BYTES. */
+static bool is_unreadable(rd_kafka_resp_err_t error)
+{
+    return error == RD_KAFKA_RESP_ERR__BAD_MSG;
+}
+
+/* Whether a broker answered, be it with an error of its own. */
 static bool is_answer(rd_kafka_resp_err_t error)
 {
-    return error == RD_KAFKA_RESP_ERR_NO_ERROR || error == RD_KAFKA_RESP_ERR__BAD_MSG;
+    return error >= RD_KAFKA_RESP_ERR_NO_ERROR || is_unreadable(error);
 }
 
 static void request_metadata(struct kafka_background_call *base)
@@ -496,6 +503,20 @@ static void succeed(struct kafka_metadata *metadata, const struct request *reque
     kafka_client_clear_errors(metadata->client);
 }
 
+/* The caller frees it. */
+static char *failure_text(const struct request *request)
+{
+    enum { MAX_MIB = KAFKA_MAX_REPLY_BYTES >> 20 };
+    bool is_listing = request->kind == KAFKA_METADATA_LISTING;
+    if (is_unreadable(request->error))
+        return text_format("the list of %s is longer than %d MiB, or malformed%s",
+                           is_listing ? "all topics" : "topics", MAX_MIB,
+                           is_listing ? ": set topic to names" : "");
+    return text_format(is_answer(request->error) ? "a request for metadata was refused: %s"
+                                                 : "no broker answers a request for metadata: %s",
+                       rd_kafka_err2str(request->error));
+}
+
 /* It is not wanted any more, unless somebody still waits. */
 static enum kafka_metadata_event fail(struct kafka_metadata *metadata,
                                       const struct request *request, int64_t now_ms,
@@ -504,8 +525,7 @@ static enum kafka_metadata_event fail(struct kafka_metadata *metadata,
     struct kafka_client *client = metadata->client;
     struct requests *requests = &metadata->requests[request->kind];
     bool is_listing = request->kind == KAFKA_METADATA_LISTING;
-    _cleanup_(memory_free) char *what = text_format("no broker answers a request for metadata: %s",
-                                                    rd_kafka_err2str(request->error));
+    _cleanup_(memory_free) char *what = failure_text(request);
     kafka_client_fail(client, error, what);
     error_copy(&requests->failure, error);
     requests->wanted = requests->received;
