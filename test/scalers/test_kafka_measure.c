@@ -167,6 +167,30 @@ static void a_new_leader_of_a_patterns_topic_is_found(void **state)
     kafka_mock_assert_answered(fixture, 0);
 }
 
+/* It was deleted, or the broker has just started: the next list of all topics tells, and is not
+ * waited for until it is due. */
+static void a_patterns_topic_that_a_broker_does_not_know_is_listed_again(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs-1", 1);
+    kafka_mock_add_topic(fixture, "jobs-2", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^jobs-", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    assert_waiting(fixture->feed, 0, 2 * (double)KAFKA_MOCK_MESSAGES);
+    struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
+    rd_kafka_mock_topic_set_error(fixture->cluster, "jobs-2",
+                                  RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    kafka_metadata_outdate(metadata, kafka_metadata_topic_for(metadata, "jobs-2", clock_now_ms()));
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_failed(fixture, 0, "Kafka topic jobs-2 does not exist");
+    assert_true(kafka_metadata_needs_listing(metadata, "^jobs-", 0)); /* though the last is new */
+    rd_kafka_mock_topic_set_error(fixture->cluster, "jobs-2", RD_KAFKA_RESP_ERR_NO_ERROR);
+    kafka_mock_run_again(fixture);
+    assert_waiting(fixture->feed, 0, 2 * (double)KAFKA_MOCK_MESSAGES);
+    assert_false(kafka_metadata_needs_listing(metadata, "^jobs-", 0));
+}
+
 static void a_partition_without_a_leader_fails_only_who_counts_it(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -682,6 +706,7 @@ int main(void)
         TEST(a_task_without_metadata_says_why_its_request_failed),
         TEST(a_new_leader_is_found_though_an_older_answer_came),
         TEST(a_new_leader_of_a_patterns_topic_is_found),
+        TEST(a_patterns_topic_that_a_broker_does_not_know_is_listed_again),
         TEST(a_partition_without_a_leader_fails_only_who_counts_it),
         TEST(a_pattern_with_too_many_partitions_fails_each_time),
         TEST(a_group_whose_coordinator_moved_is_answered_on_another_handle),

@@ -258,14 +258,20 @@ void kafka_metadata_need_topic(const struct kafka_metadata *metadata,
     add_number(need, KAFKA_METADATA_TOPICS, number_for(metadata, kind, topic->first_request));
 }
 
+/* If not, it cannot be measured. */
+static bool has_all_topics(const struct kafka_pattern *pattern)
+{
+    return pattern->count <= KAFKA_SELECTION_MAX_TOPICS &&
+           pattern->partitions <= KAFKA_SELECTION_MAX_PARTITIONS;
+}
+
 /* A request for those that are known is enough for leaders. */
 static void need_outdated(const struct kafka_metadata *metadata,
                           const struct kafka_pattern *pattern, int64_t now_ms,
                           struct kafka_metadata_need *need)
 {
-    if (pattern->count > KAFKA_SELECTION_MAX_TOPICS ||
-        pattern->partitions > KAFKA_SELECTION_MAX_PARTITIONS)
-        return; /* it has not all of them, and cannot be measured */
+    if (!has_all_topics(pattern))
+        return;
     for (size_t i = 0; i < pattern->count; i++) {
         const struct kafka_topic *topic = pattern->topics[i];
         if (topic != NULL && topic->is_outdated)
@@ -275,7 +281,8 @@ static void need_outdated(const struct kafka_metadata *metadata,
 
 static bool is_listed(const struct kafka_pattern *pattern, int64_t now_ms)
 {
-    return pattern->received_ms > 0 && now_ms - pattern->received_ms <= FRESH_MS;
+    return pattern->received_ms > 0 && !pattern->is_outdated &&
+           now_ms - pattern->received_ms <= FRESH_MS;
 }
 
 bool kafka_metadata_needs_listing(const struct kafka_metadata *metadata, const char *text,
@@ -460,10 +467,26 @@ static void take_patterns(struct kafka_metadata *metadata, const struct request 
         if (is_for_pattern(request, pattern)) {
             pattern->count = 0;
             pattern->partitions = 0;
+            pattern->is_outdated = false;
             pattern->received_ms = now_ms;
         }
     for (int i = 0; i < result->topic_cnt; i++)
         match_listed(metadata, request, &result->topics[i], now_ms);
+}
+
+/* To leave the topic out at once would count too little where only that broker does not know it
+ * yet. */
+static void outdate_patterns(struct kafka_metadata *metadata)
+{
+    for (struct kafka_pattern *pattern = metadata->patterns; pattern != NULL;
+         pattern = pattern->hh.next)
+        for (size_t i = 0; has_all_topics(pattern) && i < pattern->count; i++) {
+            const struct kafka_topic *topic = pattern->topics[i];
+            pattern->is_outdated =
+                pattern->is_outdated ||
+                (topic != NULL && topic->error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART &&
+                 topic->last_request > topic->listing);
+        }
 }
 
 /* A request that was sent later may have been answered sooner: what is known of it stays. */
@@ -488,6 +511,7 @@ static void take_result(struct kafka_metadata *metadata, const struct request *r
         topic->last_request = request->number;
         take_topic(topic, &result->topics[i], now_ms);
     }
+    outdate_patterns(metadata);
 }
 
 static void succeed(struct kafka_metadata *metadata, const struct request *request, int64_t now_ms)

@@ -50,6 +50,8 @@ struct kafka_pattern {
     int64_t used_ms;
     int64_t received_ms; /* 0: never */
     uint64_t first_request;
+    bool is_outdated; /* a broker does not know one of its topics: only a listing tells whether that
+                         is gone */
     struct kafka_topic **topics;
     size_t count; /* of all that matched; `topics` has them where they are not too many */
     size_t partitions;
