@@ -260,8 +260,8 @@ void kafka_client_end_queue(rd_kafka_queue_t *queue)
     rd_kafka_queue_destroy(queue);
 }
 
-rd_kafka_AdminOptions_t *kafka_client_new_call(rd_kafka_t *rk, rd_kafka_admin_op_t operation,
-                                               void *opaque)
+rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
+                                                       rd_kafka_admin_op_t operation, void *opaque)
 {
     char reason[128];
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, operation);

@@ -97,8 +97,8 @@ void kafka_client_end_queue(rd_kafka_queue_t *queue);
 
 /* Makes the options of a call to a group's coordinator, which never times out (workaround 1). The
  * answer of the call has `opaque`. The caller destroys the options. */
-rd_kafka_AdminOptions_t *kafka_client_new_call(rd_kafka_t *rk, rd_kafka_admin_op_t operation,
-                                               void *opaque);
+rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
+                                                       rd_kafka_admin_op_t operation, void *opaque);
 
 /* Ends the queue (NULL: there is none), and destroys the handle in the background, as that may wait
  * for its threads. */

@@ -199,7 +199,7 @@ static void call_send(struct commits_call *call)
     rd_kafka_ListConsumerGroupOffsets_t *request =
         rd_kafka_ListConsumerGroupOffsets_new(call->group, call->partitions);
     rd_kafka_AdminOptions_t *options =
-        kafka_client_new_call(rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, call);
+        kafka_client_new_call_options(rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, call);
     rd_kafka_ListConsumerGroupOffsets(rk, &request, 1, options, call->handle->answers);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_ListConsumerGroupOffsets_destroy(request);

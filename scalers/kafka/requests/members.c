@@ -99,7 +99,7 @@ static void send_request(struct kafka_members *members, struct member_group *gro
     const char *name = group->name;
     rd_kafka_t *rk = members->client->rk;
     rd_kafka_AdminOptions_t *options =
-        kafka_client_new_call(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, group);
+        kafka_client_new_call_options(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, group);
     rd_kafka_DescribeConsumerGroups(rk, &name, 1, options, members->answers);
     rd_kafka_AdminOptions_destroy(options);
 }
