@@ -322,11 +322,11 @@ static void calls_go_on_where_no_new_handle_can_be_had(void **state)
     assert_true(kafka_mock_measure(fixture));
     assert_ended_with(fixture->feed, 1, TASK_TIMED_OUT, "Kafka group silent");
 
-    assert_true(kafka_commits_need_renewal(session->commits));
+    assert_true(kafka_commits_needs_renewal(session->commits));
     kafka_session_maintain(session, clock_now_ms() + LATER_MS);
     assert_ptr_equal(session->client.rk, handle);
     assert_false(kafka_commits_is_free(session->commits, "silent", false, 0)); /* on that handle */
-    assert_true(kafka_commits_need_renewal(session->commits));
+    assert_true(kafka_commits_needs_renewal(session->commits));
 
     rd_kafka_conf_destroy(session->client.settings);
     session->client.settings = good;

@@ -4,7 +4,7 @@
  * The main handle (client.h) is renewed when it holds on to what is wrong. A module of requests/
  * that uses it takes part, and renew() in session.c has the list:
  *
- *     _need_renewal()  a new handle would help the module
+ *     _needs_renewal() a new handle would help the module
  *     _is_quiet()      no thread uses the handle for the module, and nobody waits for a call on it
  *                      alone. The handle stays until all modules are quiet. Members have no such
  *                      function: who waits for what they lose goes on without it, and the next

@@ -446,7 +446,7 @@ bool kafka_commits_is_quiet(const struct kafka_commits *commits)
     return true;
 }
 
-bool kafka_commits_need_renewal(const struct kafka_commits *commits)
+bool kafka_commits_needs_renewal(const struct kafka_commits *commits)
 {
     return commits->main.state == HANDLE_STALE ||
            (commits->has_recovered && commits->main.calls != NULL);

@@ -65,7 +65,7 @@ int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_m
 
 /* Whether a new main handle would help, as this one waits for a coordinator that is none any more.
  */
-bool kafka_commits_need_renewal(const struct kafka_commits *commits);
+bool kafka_commits_needs_renewal(const struct kafka_commits *commits);
 
 /* Whether no group waits for its call on the main handle alone. */
 bool kafka_commits_is_quiet(const struct kafka_commits *commits);

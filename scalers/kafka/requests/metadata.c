@@ -613,7 +613,7 @@ void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name, i
 
 /* ---- the main handle is renewed ---- */
 
-bool kafka_metadata_need_renewal(const struct kafka_metadata *metadata)
+bool kafka_metadata_needs_renewal(const struct kafka_metadata *metadata)
 {
     return metadata->has_too_many_topics;
 }

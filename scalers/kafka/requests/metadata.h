@@ -156,7 +156,7 @@ void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name, i
 
 /* Whether a new main handle would help, as the library holds on to many topics that nobody measures
  * any more. */
-bool kafka_metadata_need_renewal(const struct kafka_metadata *metadata);
+bool kafka_metadata_needs_renewal(const struct kafka_metadata *metadata);
 
 /* Whether no request is running. */
 bool kafka_metadata_is_quiet(const struct kafka_metadata *metadata);
