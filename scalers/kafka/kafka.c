@@ -6,7 +6,7 @@
  * topics); client/client.h (a cluster and its handles, and what works around librdkafka; the others
  * there and login/ help it); requests/ (one file per request); measure/measure.h (from a task to
  * its reading, which file by which), with session.h, batch.h, progress.h, count.h, lag.h,
- * persistence.h and end.h.
+ * persistence.h and task_end.h.
  */
 #include "measure/scaler.h"
 

@@ -3,9 +3,9 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "kafka/measure/count.h"
-#include "kafka/measure/end.h"
 #include "kafka/measure/lag.h"
 #include "kafka/measure/progress.h"
+#include "kafka/measure/task_end.h"
 #include "measure/task_internal.h"
 
 #include <setjmp.h>
@@ -306,7 +306,7 @@ static double waiting_next(struct fixture *fixture)
     fixture->batch_task.task = &fixture->task;
     fixture->batch_task.group = &fixture->group;
     fixture->batch_task.count = 1;
-    kafka_end_answer(&fixture->batch_task);
+    kafka_task_end_answer(&fixture->batch_task);
     fixture->batch_task.task = &fixture->task;
     return kafka_count_reading(&fixture->batch_task, clock_now_ms()).waiting;
 }
@@ -326,7 +326,7 @@ static void lag_after_an_outage_of_the_coordinator_is_not_persistent(void **stat
     fixture->query.topic = NULL;
     fixture->batch_task.selection.kind = KAFKA_SELECTION_OF_GROUP;
     fixture->group.stage = KAFKA_GROUP_REQUESTED;
-    kafka_end_time_out(&fixture->batch_task);
+    kafka_task_end_time_out(&fixture->batch_task);
     assert_true(waiting_next(fixture) == 3 * 7);
 }
 
@@ -338,9 +338,9 @@ static void lag_of_topics_that_a_group_did_not_name_is_not_persistent(void **sta
         be_stuck(fixture);
         fixture->batch_task.selection.kind = KAFKA_SELECTION_OF_GROUP;
         if (i == 0)
-            kafka_end_fail(&fixture->batch_task, "refused");
+            kafka_task_end_fail(&fixture->batch_task, "refused");
         else
-            kafka_end_answer(&fixture->batch_task);
+            kafka_task_end_answer(&fixture->batch_task);
         assert_true(waiting_next(fixture) == 3 * 7);
     }
 }
@@ -353,7 +353,7 @@ static void lag_after_an_outage_of_the_metadata_is_not_persistent(void **state)
     kafka_selection_init(&fixture->batch_task.selection, "jobs,mails");
     fixture->session.metadata = kafka_metadata_new(&fixture->session.client);
     fixture->batch_task.group = NULL;
-    kafka_end_time_out(&fixture->batch_task);
+    kafka_task_end_time_out(&fixture->batch_task);
     assert_true(waiting_next(fixture) == 3 * 7);
     kafka_selection_done(&fixture->batch_task.selection);
     kafka_metadata_free(fixture->session.metadata);
@@ -365,7 +365,7 @@ static void other_topics_of_a_group_stay_persistent(void **state)
     struct fixture *fixture = *state;
     be_stuck(fixture);
     kafka_selection_init(&fixture->batch_task.selection, "mails");
-    kafka_end_fail(&fixture->batch_task, "Kafka topic mails does not exist");
+    kafka_task_end_fail(&fixture->batch_task, "Kafka topic mails does not exist");
     kafka_selection_done(&fixture->batch_task.selection);
     kafka_selection_init(&fixture->batch_task.selection, "jobs");
     assert_true(waiting_next(fixture) == 0);
@@ -388,9 +388,9 @@ static void lag_of_topics_that_a_pattern_did_not_find_is_not_persistent(void **s
         kafka_selection_init(&fixture->batch_task.selection, rows[i].pattern);
         assert_non_null(kafka_metadata_pattern_for(fixture->session.metadata, rows[i].pattern, 1));
         if (rows[i].is_found)
-            kafka_end_answer(&fixture->batch_task);
+            kafka_task_end_answer(&fixture->batch_task);
         else
-            kafka_end_fail(&fixture->batch_task, "no Kafka topic matches");
+            kafka_task_end_fail(&fixture->batch_task, "no Kafka topic matches");
         if (waiting_next(fixture) != rows[i].waiting)
             fail_msg("row %zu", i);
     }
@@ -432,7 +432,7 @@ static void a_task_whose_time_is_over_says_who_did_not_answer(void **state)
         fixture->ends[1] = rows[i].ends;
         fixture->batch_task.task = &fixture->task;
         fixture->task.has_ended = false;
-        kafka_end_time_out(&fixture->batch_task);
+        kafka_task_end_time_out(&fixture->batch_task);
         assert_null(fixture->batch_task.task);
         assert_int_equal(fixture->outcome, rows[i].words == NULL ? TASK_ANSWERED : TASK_TIMED_OUT);
         if (rows[i].words != NULL)

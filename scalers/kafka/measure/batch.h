@@ -4,11 +4,11 @@
  *     batch_task ----> group_topics ---> group   one request for a group's commits on all topics
  *                                `-----> topic   one answer of a partition's offsets for all groups
  *
- * A task leaves its batch when it ends (end.h), and the batch ends with its last one: what is
- * answered after that is nobody's.
+ * A task leaves its batch when it ends (task_end.h), and the batch ends with its last one: what
+ * is answered after that is nobody's.
  *
- * batch.c makes the structs, and writes their fields but for those that name another file; end.c
- * takes tasks out.
+ * batch.c makes the structs, and writes their fields but for those that name another file;
+ * task_end.c takes tasks out.
  *
  * Threads: the measuring thread. Owner: the loop of measure.c.
  */

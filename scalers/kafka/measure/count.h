@@ -40,7 +40,7 @@ double kafka_count_consumers(const struct kafka_batch_task *batch_task,
                              const rd_kafka_topic_partition_list_t *assigned);
 
 /* Makes the reading of a task that is complete, and whose persistence is noted
- * (kafka_end_answer()). */
+ * (kafka_task_end_answer()). */
 struct reading kafka_count_reading(const struct kafka_batch_task *batch_task, int64_t now_ms);
 
 #endif

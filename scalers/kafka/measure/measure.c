@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "kafka/measure/batch.h"
-#include "kafka/measure/end.h"
 #include "kafka/measure/progress.h"
+#include "kafka/measure/task_end.h"
 
 #include <sys/eventfd.h>
 #include <sys/param.h>
@@ -41,7 +41,7 @@ static void take_cancellations(struct loop *loop)
     for (struct task *task; (task = feed_next_cancelled(loop->feed)) != NULL;) {
         struct kafka_batch_task *batch_task = task->data;
         if (batch_task != NULL)
-            kafka_end_note_and_take(batch_task);
+            kafka_task_end_note_and_take(batch_task);
         else
             DL_DELETE(loop->waiting, task);
         task_return(task, true);
@@ -179,7 +179,7 @@ static void time_out_waiting(struct loop *loop)
     DL_FOREACH_SAFE(loop->waiting, task, next)
         if (task->deadline_ms <= loop->now_ms) {
             DL_DELETE(loop->waiting, task);
-            kafka_end_time_out_waiting(loop->session, task);
+            kafka_task_end_time_out_waiting(loop->session, task);
         }
 }
 
@@ -241,7 +241,7 @@ static void abandon(struct loop *loop)
     DL_FOREACH_SAFE(loop->batches, batch, next) {
         for (size_t i = 0; i < batch->count; i++)
             if (kafka_batch_task_is_open(&batch->tasks[i]))
-                kafka_end_note_and_take(&batch->tasks[i]);
+                kafka_task_end_note_and_take(&batch->tasks[i]);
         DL_DELETE(loop->batches, batch);
         kafka_batch_free(batch);
     }

@@ -14,11 +14,11 @@
  *  4  offsets come                                                        progress.c
  *  5  what is missing is found out, which is pure, and requested: a last  progress.c,
  *     offset again where it may be older than the commit, or a first      count.c, lag.c
- *     offset. Where nothing is, the reading is counted, and the task      end.c
+ *     offset. Where nothing is, the reading is counted, and the task      task_end.c
  *     answered
  *
  * A task fails at once where a part of it does, and times out with the name of what it waited for
- * (end.c).
+ * (task_end.c).
  * A batch ends with its last task, and what is answered later is nobody's. The batches are those of
  * one call of kafka_measure(); what outlives it (handles, topics, histories) is the session
  * (session.h).

@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/measure/count.h"
-#include "kafka/measure/end.h"
+#include "kafka/measure/task_end.h"
 
 #include <utlist.h>
 
@@ -12,10 +12,11 @@
 
 static void fail_too_many_partitions(struct kafka_batch_task *batch_task)
 {
-    kafka_end_fail(batch_task,
-                   "the Kafka topics have more than %d partitions: select fewer with topic, or "
-                   "use several triggers",
-                   KAFKA_SELECTION_MAX_PARTITIONS);
+    kafka_task_end_fail(
+        batch_task,
+        "the Kafka topics have more than %d partitions: select fewer with topic, or "
+        "use several triggers",
+        KAFKA_SELECTION_MAX_PARTITIONS);
 }
 
 /* Whether the topic can be measured at all, with those before it; if not, the task has failed. */
@@ -24,14 +25,14 @@ static bool check_topic(struct kafka_batch_task *batch_task, const struct kafka_
     const struct kafka_topic *known = topic->known;
     batch_task->partitions += known == NULL ? 0 : (size_t)known->partitions;
     if (known == NULL)
-        kafka_end_fail(batch_task, "%s is no valid name of a Kafka topic", topic->name);
+        kafka_task_end_fail(batch_task, "%s is no valid name of a Kafka topic", topic->name);
     else if (known->received_ms == 0)
-        kafka_end_fail(batch_task, "Kafka reports nothing of topic %s", topic->name);
+        kafka_task_end_fail(batch_task, "Kafka reports nothing of topic %s", topic->name);
     else if (known->error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-        kafka_end_fail(batch_task, "Kafka topic %s does not exist", topic->name);
+        kafka_task_end_fail(batch_task, "Kafka topic %s does not exist", topic->name);
     else if (known->error != RD_KAFKA_RESP_ERR_NO_ERROR)
-        kafka_end_fail(batch_task, "Kafka topic %s: %s", topic->name,
-                       rd_kafka_err2str(known->error));
+        kafka_task_end_fail(batch_task, "Kafka topic %s: %s", topic->name,
+                            rd_kafka_err2str(known->error));
     else if (batch_task->partitions > KAFKA_SELECTION_MAX_PARTITIONS)
         fail_too_many_partitions(batch_task);
     return kafka_batch_task_is_open(batch_task);
@@ -103,12 +104,12 @@ static bool use_pattern(struct kafka_batch_task *batch_task)
     const struct kafka_pattern *pattern =
         kafka_metadata_find_pattern(batch_task->batch->session->metadata, query->topic);
     if (pattern == NULL || pattern->count == 0) {
-        kafka_end_fail(batch_task, "no Kafka topic matches %s", query->topic);
+        kafka_task_end_fail(batch_task, "no Kafka topic matches %s", query->topic);
         return false;
     }
     if (pattern->count > KAFKA_SELECTION_MAX_TOPICS) {
-        kafka_end_fail(batch_task, "%zu Kafka topics match %s, which is more than %d",
-                       pattern->count, query->topic, KAFKA_SELECTION_MAX_TOPICS);
+        kafka_task_end_fail(batch_task, "%zu Kafka topics match %s, which is more than %d",
+                            pattern->count, query->topic, KAFKA_SELECTION_MAX_TOPICS);
         return false;
     }
     if (pattern->partitions > KAFKA_SELECTION_MAX_PARTITIONS) {
@@ -128,9 +129,9 @@ static bool has_partitions(struct kafka_batch_task *batch_task)
     struct kafka_place at = KAFKA_PLACE_FIRST;
     if (kafka_batch_next_partition(batch_task, &at))
         return true;
-    kafka_end_fail(batch_task,
-                   "Kafka topic %s has %zu partitions, and none of them is in partitionLimitation",
-                   query->topic, batch_task->partitions);
+    kafka_task_end_fail(
+        batch_task, "Kafka topic %s has %zu partitions, and none of them is in partitionLimitation",
+        query->topic, batch_task->partitions);
     return false;
 }
 
@@ -178,7 +179,7 @@ static void group_send(struct kafka_batch_group *group, int64_t now_ms)
         /* Another batch, which waited for its topics as well, was sooner: the tasks come again. */
         LL_FOREACH(group->tasks, batch_task)
             if (kafka_batch_task_is_open(batch_task))
-                task_return(kafka_end_take(batch_task), false);
+                task_return(kafka_task_end_take(batch_task), false);
         return;
     }
     rd_kafka_topic_partition_list_t *partitions = partitions_of(group);
@@ -188,7 +189,7 @@ static void group_send(struct kafka_batch_group *group, int64_t now_ms)
     if (!kafka_commits_send(commits, &group->request, partitions, now_ms, &error))
         LL_FOREACH(group->tasks, batch_task)
             if (kafka_batch_task_is_open(batch_task))
-                task_fail(kafka_end_note_and_take(batch_task), &error);
+                task_fail(kafka_task_end_note_and_take(batch_task), &error);
     if (partitions != NULL)
         rd_kafka_topic_partition_list_destroy(partitions);
 }
@@ -284,10 +285,11 @@ static void use_committed(struct kafka_batch_task *batch_task)
             add_group_topic(batch_task, topic);
         }
     if (batch_task->count == 0 && !query->scale_to_zero_on_invalid_offset)
-        kafka_end_fail(batch_task,
-                       "Kafka group %s has committed nothing yet, so its topics are not known: "
-                       "set topic, or scaleToZeroOnInvalidOffset to count 0 until it has",
-                       batch_task->group->name);
+        kafka_task_end_fail(
+            batch_task,
+            "Kafka group %s has committed nothing yet, so its topics are not known: "
+            "set topic, or scaleToZeroOnInvalidOffset to count 0 until it has",
+            batch_task->group->name);
 }
 
 static void take_commits(struct kafka_batch_group *group,
@@ -311,9 +313,10 @@ static void group_fail(struct kafka_batch_group *group, const char *reason, bool
     struct kafka_batch_task *batch_task;
     LL_FOREACH(group->tasks, batch_task)
         if (kafka_batch_task_is_open(batch_task) && is_late)
-            kafka_end_time_out_coordinator(batch_task);
+            kafka_task_end_time_out_coordinator(batch_task);
         else if (kafka_batch_task_is_open(batch_task))
-            kafka_end_fail(batch_task, "the commits of Kafka group %s: %s", group->name, reason);
+            kafka_task_end_fail(batch_task, "the commits of Kafka group %s: %s", group->name,
+                                reason);
 }
 
 static void group_fail_too_many_topics(struct kafka_batch_group *group)
@@ -358,11 +361,11 @@ static void fail_partition(struct kafka_batch_task *batch_task, const struct kaf
                            const struct kafka_missing *missing)
 {
     if (missing->cause->error == RD_KAFKA_RESP_ERR__TIMED_OUT)
-        kafka_end_time_out_leader(batch_task, at);
+        kafka_task_end_time_out_leader(batch_task, at);
     else
-        kafka_end_fail(batch_task, "%s of Kafka topic %s partition %d for group %s: %s",
-                       missing->what, at->topic->name, at->partition, batch_task->group->name,
-                       rd_kafka_err2str(missing->cause->error));
+        kafka_task_end_fail(batch_task, "%s of Kafka topic %s partition %d for group %s: %s",
+                            missing->what, at->topic->name, at->partition, batch_task->group->name,
+                            rd_kafka_err2str(missing->cause->error));
 }
 
 /* Requests what can be requested now. */
@@ -407,7 +410,7 @@ static void try_to_answer(struct kafka_batch_task *batch_task, int64_t now_ms)
         batch_task->group->stage != KAFKA_GROUP_ANSWERED)
         return;
     if (request_missing_or_fail(batch_task) && !must_wait_for_members(batch_task, now_ms))
-        kafka_end_answer(batch_task);
+        kafka_task_end_answer(batch_task);
 }
 
 /* ---- what the loop calls, in the order of time ---- */
@@ -513,7 +516,7 @@ void kafka_progress_time(struct kafka_batch *batch, int64_t now_ms)
         if (task == NULL)
             continue;
         if (task->deadline_ms <= now_ms)
-            kafka_end_time_out(&batch->tasks[i]);
+            kafka_task_end_time_out(&batch->tasks[i]);
         else if (task->deadline_ms < batch->next_deadline_ms)
             batch->next_deadline_ms = task->deadline_ms;
     }

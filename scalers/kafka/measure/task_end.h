@@ -4,38 +4,39 @@
  *
  * Threads: the measuring thread.
  */
-#ifndef BACKLOG_SCALERS_KAFKA_MEASURE_END_H
-#define BACKLOG_SCALERS_KAFKA_MEASURE_END_H
+#ifndef BACKLOG_SCALERS_KAFKA_MEASURE_TASK_END_H
+#define BACKLOG_SCALERS_KAFKA_MEASURE_TASK_END_H
 
 #include "kafka/measure/batch.h"
 
 /* Counts a task of whose partitions nothing is missing (kafka_count_is_complete()), subscribes
  * where that is wanted, and answers it. */
-void kafka_end_answer(struct kafka_batch_task *batch_task);
+void kafka_task_end_answer(struct kafka_batch_task *batch_task);
 
-void kafka_end_fail(struct kafka_batch_task *batch_task, const char *format, ...)
+void kafka_task_end_fail(struct kafka_batch_task *batch_task, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Ends a task whose deadline has passed. It is answered where only the group's members have not
  * come; otherwise it times out with the name of what it waited for. Topics whose leaders are silent
  * are outdated: they may have others by now. */
-void kafka_end_time_out(struct kafka_batch_task *batch_task);
+void kafka_task_end_time_out(struct kafka_batch_task *batch_task);
 
 /* Times out a task that is in no batch yet: its group's earlier call is still under way. */
-void kafka_end_time_out_waiting(const struct kafka_session *session, struct task *task);
+void kafka_task_end_time_out_waiting(const struct kafka_session *session, struct task *task);
 
 /* Times the task out, as the library gave up on the group's coordinator, a moment before the
  * deadline. */
-void kafka_end_time_out_coordinator(struct kafka_batch_task *batch_task);
+void kafka_task_end_time_out_coordinator(struct kafka_batch_task *batch_task);
 
 /* Times the task out, as the library gave up on the broker that leads this partition. */
-void kafka_end_time_out_leader(struct kafka_batch_task *batch_task, const struct kafka_place *at);
+void kafka_task_end_time_out_leader(struct kafka_batch_task *batch_task,
+                                    const struct kafka_place *at);
 
 /* Notes what is known of the task's partitions, and takes it out of its batch. The caller ends
  * it. */
-struct task *kafka_end_note_and_take(struct kafka_batch_task *batch_task);
+struct task *kafka_task_end_note_and_take(struct kafka_batch_task *batch_task);
 
 /* Takes out a task whose commits were not requested yet, so that there is nothing to note. */
-struct task *kafka_end_take(struct kafka_batch_task *batch_task);
+struct task *kafka_task_end_take(struct kafka_batch_task *batch_task);
 
 #endif

@@ -1,4 +1,4 @@
-#include "kafka/measure/end.h"
+#include "kafka/measure/task_end.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -69,7 +69,7 @@ static void note_persistence(const struct kafka_batch_task *batch_task)
     restart_others(batch_task);
 }
 
-struct task *kafka_end_take(struct kafka_batch_task *batch_task)
+struct task *kafka_task_end_take(struct kafka_batch_task *batch_task)
 {
     batch_task->batch->open--;
     if (batch_task->group != NULL)
@@ -78,10 +78,10 @@ struct task *kafka_end_take(struct kafka_batch_task *batch_task)
     return TAKE(batch_task->task);
 }
 
-struct task *kafka_end_note_and_take(struct kafka_batch_task *batch_task)
+struct task *kafka_task_end_note_and_take(struct kafka_batch_task *batch_task)
 {
     note_persistence(batch_task);
-    return kafka_end_take(batch_task);
+    return kafka_task_end_take(batch_task);
 }
 
 /* ---- answered ---- */
@@ -111,25 +111,25 @@ static void subscribe(const struct kafka_batch_task *batch_task)
     task_cannot_subscribe(batch_task->task, &error);
 }
 
-void kafka_end_answer(struct kafka_batch_task *batch_task)
+void kafka_task_end_answer(struct kafka_batch_task *batch_task)
 {
     note_persistence(batch_task);
     const struct reading reading = kafka_count_reading(batch_task, clock_now_ms());
     if (task_wants_subscription(batch_task->task))
         subscribe(batch_task);
-    task_answer(kafka_end_take(batch_task), &reading);
+    task_answer(kafka_task_end_take(batch_task), &reading);
 }
 
 /* ---- failed ---- */
 
-void kafka_end_fail(struct kafka_batch_task *batch_task, const char *format, ...)
+void kafka_task_end_fail(struct kafka_batch_task *batch_task, const char *format, ...)
 {
     _cleanup_(error_done) struct error error = {0};
     va_list arguments;
     va_start(arguments, format);
     error_unavailablev(&error, format, arguments);
     va_end(arguments);
-    task_fail(kafka_end_note_and_take(batch_task), &error);
+    task_fail(kafka_task_end_note_and_take(batch_task), &error);
 }
 
 /* ---- its time is over ---- */
@@ -148,7 +148,7 @@ static void time_out_metadata(struct kafka_batch_task *batch_task)
     else
         error_unavailable(&error, "Kafka did not answer a request for metadata within %lld ms",
                           timeout_ms);
-    task_time_out_with(kafka_end_note_and_take(batch_task), &error);
+    task_time_out_with(kafka_task_end_note_and_take(batch_task), &error);
 }
 
 static void time_out_coordinator(struct task *task)
@@ -161,7 +161,7 @@ static void time_out_coordinator(struct task *task)
     task_time_out_with(task, &error);
 }
 
-void kafka_end_time_out_waiting(const struct kafka_session *session, struct task *task)
+void kafka_task_end_time_out_waiting(const struct kafka_session *session, struct task *task)
 {
     const struct kafka_query *query = task->query;
     if (query->exclude_persistent_lag)
@@ -170,12 +170,13 @@ void kafka_end_time_out_waiting(const struct kafka_session *session, struct task
     time_out_coordinator(task);
 }
 
-void kafka_end_time_out_coordinator(struct kafka_batch_task *batch_task)
+void kafka_task_end_time_out_coordinator(struct kafka_batch_task *batch_task)
 {
-    time_out_coordinator(kafka_end_note_and_take(batch_task));
+    time_out_coordinator(kafka_task_end_note_and_take(batch_task));
 }
 
-void kafka_end_time_out_leader(struct kafka_batch_task *batch_task, const struct kafka_place *at)
+void kafka_task_end_time_out_leader(struct kafka_batch_task *batch_task,
+                                    const struct kafka_place *at)
 {
     _cleanup_(error_done) struct error error = {0};
     error_unavailable(
@@ -183,7 +184,7 @@ void kafka_end_time_out_leader(struct kafka_batch_task *batch_task, const struct
         "Kafka broker %d, which leads partition %d of topic %s, did not answer within %lld ms",
         kafka_metadata_leader(at->topic->known, at->partition), at->partition, at->topic->name,
         (long long)batch_task->task->timeout_ms);
-    task_time_out_with(kafka_end_note_and_take(batch_task), &error);
+    task_time_out_with(kafka_task_end_note_and_take(batch_task), &error);
 }
 
 static bool is_silent(const struct kafka_place *at)
@@ -212,7 +213,7 @@ static void outdate_silent_leaders(const struct kafka_batch_task *batch_task)
             kafka_metadata_outdate(batch_task->batch->session->metadata, at.topic->known);
 }
 
-void kafka_end_time_out(struct kafka_batch_task *batch_task)
+void kafka_task_end_time_out(struct kafka_batch_task *batch_task)
 {
     struct kafka_place silent;
     const struct kafka_batch_group *group = batch_task->group;
@@ -220,10 +221,10 @@ void kafka_end_time_out(struct kafka_batch_task *batch_task)
         time_out_metadata(batch_task);
     else if (group->stage == KAFKA_GROUP_ANSWERED &&
              kafka_count_is_complete(batch_task)) /* but for the members */
-        kafka_end_answer(batch_task);
+        kafka_task_end_answer(batch_task);
     else if (group->stage == KAFKA_GROUP_ANSWERED && find_silent_leader(batch_task, &silent)) {
         outdate_silent_leaders(batch_task);
-        kafka_end_time_out_leader(batch_task, &silent);
+        kafka_task_end_time_out_leader(batch_task, &silent);
     } else
-        kafka_end_time_out_coordinator(batch_task);
+        kafka_task_end_time_out_coordinator(batch_task);
 }
