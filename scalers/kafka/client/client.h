@@ -34,7 +34,7 @@
  *     size: requests/offsets.c.
  * 10  Before 2.3: one partition's error is that of the whole call for offsets. It is sent again in
  *     halves: requests/offsets.c.
- * 11  One of bootstrapServers a second is tried, at random. Without sparse connections all are at
+ * 11  One of bootstrapServers per second is tried, at random. Without sparse connections all are at
  *     once: settings.c.
  * 12  Up to 2.8: a group of Kafka 4's protocol (group.protocol=consumer) looks dead. Its members
  *     are unknown, with a warning: requests/members.c.

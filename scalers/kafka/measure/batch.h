@@ -4,8 +4,8 @@
  *     batch_task ----> group_topics ---> group   one request for a group's commits on all topics
  *                                `-----> topic   one answer of a partition's offsets for all groups
  *
- * A task leaves its batch when it ends (task_end.h), and the batch ends with its last one: what
- * is answered after that is nobody's.
+ * A task leaves its batch when it ends (task_end.h), and the batch ends with its last one. Answers
+ * that come after that are dropped.
  *
  * batch.c makes the structs, and writes their fields but for those that name another file;
  * task_end.c takes tasks out.
@@ -139,7 +139,7 @@ struct kafka_batch {
 struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *tasks, size_t count,
                                     bool isolate, int64_t now_ms);
 
-/* Frees a batch without an open task. What is still requested for it is nobody's from now on. */
+/* Frees a batch without an open task. Answers to what is still requested for it are dropped. */
 void kafka_batch_free(struct kafka_batch *batch);
 
 /* The batch's topic, or group, of this name; it is made where there is none. */

@@ -63,8 +63,9 @@ static bool needs_listing(const struct loop *loop, const struct kafka_query *que
            kafka_metadata_needs_listing(loop->session->metadata, query->topic, loop->now_ms);
 }
 
-/* Those of the waiting tasks that can be sent now, and go together: a listing that fails, or takes
- * long, is none of the others' business. What was kept back starts only now. */
+/* Takes the waiting tasks that can be sent now, and go together. Tasks that need a listing are in a
+ * batch of their own, so that the others do not wait for it if it fails or takes long. A task that
+ * waited until now has all of its time from now on. */
 static struct task *pick_tasks(struct loop *loop, bool isolate, bool for_listing, size_t *ret_count)
 {
     struct task *picked = NULL;

@@ -19,9 +19,9 @@
  *
  * A task fails at once where a part of it does, and times out with the name of what it waited for
  * (task_end.c).
- * A batch ends with its last task, and what is answered later is nobody's. The batches are those of
- * one call of kafka_measure(); what outlives it (handles, topics, histories) is the session
- * (session.h).
+ * A batch ends with its last task, and answers to its requests that come later are dropped. The
+ * batches are those of one call of kafka_measure(). What outlives it (handles, topics, histories)
+ * is the session's (session.h).
  *
  * Threads: the measuring thread.
  */

@@ -7,8 +7,9 @@
  *     _needs_renewal() a new handle would help the module
  *     _is_quiet()      no thread uses the handle for the module, and nobody waits for a call on it
  *                      alone. The handle stays until all modules are quiet. Members have no such
- *                      function: who waits for what they lose goes on without it, and the next
- *                      measurement requests it again
+ *                      function: their requests are lost with the handle. Tasks that wait for the
+ *                      members are answered without them, and the next measurement requests them
+ *                      again
  *     _close_handle()  destroys all that the module has of the handle, in any order of modules
  *     _open_handle()   makes it again, of the new handle
  *

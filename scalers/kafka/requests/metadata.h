@@ -1,9 +1,10 @@
 /*
  * Which topics there are, which partitions they have, and which brokers lead them.
  *
- * A request is for all topics in use, or, where a pattern is, for all of the cluster: a listing,
- * which answers for the topics in use, too. Requests run in the background, and are numbered from
- * 1. Who needs something that is not known well enough learns the numbers to wait for:
+ * A request is for all topics in use. Where a pattern is in use it is for all topics of the
+ * cluster: a listing, whose answer has the topics in use, too. Requests run in the background, and
+ * are numbered from 1. A batch collects what it needs in a struct kafka_metadata_need, which holds
+ * the numbers of the requests that the batch must wait for. It is empty if all is known already:
  *
  *     struct kafka_metadata_need need = {0};
  *     kafka_metadata_need_topic(), kafka_metadata_need_pattern(), ... of all that is needed
@@ -11,8 +12,8 @@
  *     ... event_fd is readable: kafka_metadata_receive(), until kafka_metadata_has(&need)
  *
  * A cluster may be too large to be listed, or too slow. So the topics in use wait for a listing for
- * a short time only, and not at all once one has failed, until one is answered again: they are
- * requested at the same time. There is one request of each kind at a time.
+ * a short time only, and then are requested as well. After a listing that failed they do not wait
+ * at all, until one is answered again. There is one request of each kind at a time.
  *
  * Threads: the measuring thread. Owner: the session.
  */

@@ -43,7 +43,7 @@ void kafka_offsets_free(struct kafka_offsets *offsets);
 void kafka_offsets_add(struct kafka_offsets *offsets, const struct kafka_offset_request *request);
 void kafka_offsets_send(struct kafka_offsets *offsets);
 
-/* Makes the owner's requests nobody's: their answers are dropped. */
+/* Has the answers to the owner's requests dropped. */
 void kafka_offsets_cancel(struct kafka_offsets *offsets, const void *owner);
 
 /* Takes the next answer, which is valid until the next call. False: there is none. */
