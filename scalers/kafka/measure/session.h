@@ -44,7 +44,9 @@ struct kafka_session {
     bool has_warned;    /* that no new main handle could be had */
 };
 
-/* The hooks of struct scaler; `client` is a struct kafka_session. */
+/* The hooks of struct scaler; `client` is a struct kafka_session. To disconnect may take some
+ * seconds, as it waits for calls that are running, and for handles that end. Nobody waits for that:
+ * the server kills the agent process. */
 bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
                            struct error *error);
 void kafka_session_disconnect(void *client);
