@@ -151,6 +151,12 @@ static void the_error_names_the_broker_that_was_refused(void **state)
                         "169.254.169.254:80 is at an address that only one of bootstrapServers may "
                         "have");
 
+    kafka_client_clear_errors(&client); /* the cluster has answered: it explains no later failure */
+    assert_false(kafka_client_fail(&client, &error, "no broker answers"));
+    assert_string_equal(error_text(&error), "Kafka at kafka.shop:9092: no broker answers");
+
+    assert_int_equal(connect_as("169.254.169.254:80", (struct sockaddr *)&address, sizeof(address)),
+                     EACCES);
     guard(options.bootstrap_servers); /* of the next client: nothing was refused to it */
     assert_false(kafka_client_fail(&client, &error, "no broker answers"));
     assert_null(strstr(error_text(&error), "169.254.169.254"));

@@ -216,6 +216,7 @@ void kafka_client_clear_errors(struct kafka_client *client)
     client->is_refused = false;
     client->all_down_ms = 0;
     error_done(&client->last_error);
+    kafka_destinations_forget_refused();
 }
 
 void kafka_client_note_answer(struct kafka_client *client)

@@ -88,6 +88,13 @@ char *kafka_destinations_refused(void)
     return broker;
 }
 
+void kafka_destinations_forget_refused(void)
+{
+    pthread_mutex_lock(&cluster.lock);
+    free(TAKE(cluster.refused));
+    pthread_mutex_unlock(&cluster.lock);
+}
+
 int kafka_destinations_connect(int socket, const struct sockaddr *address, int length,
                                const char *broker, void *opaque)
 {

@@ -22,8 +22,9 @@ void kafka_destinations_limit(rd_kafka_conf_t *conf, const char *bootstrap_serve
 int kafka_destinations_connect(int socket, const struct sockaddr *address, int length,
                                const char *broker, void *opaque);
 
-/* Names the last broker that was refused since kafka_destinations_limit(). The caller frees the
- * name. NULL: none was. */
+/* Names the last broker that was refused, since kafka_destinations_limit() and
+ * kafka_destinations_forget_refused(). The caller frees the name. NULL: none was. */
 char *kafka_destinations_refused(void);
+void kafka_destinations_forget_refused(void);
 
 #endif
