@@ -25,7 +25,7 @@ struct offsets_call {
     struct offsets_call *prev, *next;
 };
 
-/* What is to be requested from one broker. */
+/* What is to be requested from one broker, as long as there is any. */
 struct leader {
     int32_t id;
     struct offsets_call *collecting[2]; /* latest, earliest: not full yet */
@@ -209,12 +209,19 @@ static void leader_start(struct kafka_offsets *offsets, struct leader *leader)
     offsets->running++;
 }
 
+/* A cluster may name any number of brokers in time. */
 void kafka_offsets_send(struct kafka_offsets *offsets)
 {
-    for (struct leader *leader = offsets->leaders; leader != NULL; leader = leader->hh.next) {
+    struct leader *leader;
+    struct leader *next;
+    HASH_ITER(hh, offsets->leaders, leader, next) {
         leader_flush(leader, false);
         leader_flush(leader, true);
         leader_start(offsets, leader);
+        if (leader->running != NULL || leader->waiting != NULL)
+            continue;
+        HASH_DEL(offsets->leaders, leader);
+        free(leader);
     }
 }
 
