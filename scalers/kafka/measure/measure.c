@@ -147,7 +147,7 @@ static void progress_members(const struct loop *loop)
 {
     struct kafka_batch *batch;
     DL_FOREACH(loop->batches, batch)
-        kafka_progress_members(batch, loop->now_ms);
+        kafka_progress_try(batch, loop->now_ms);
 }
 
 static bool receive(struct loop *loop, struct error *error)

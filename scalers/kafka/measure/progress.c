@@ -431,7 +431,7 @@ static void try_group(const struct kafka_batch_group *group, int64_t now_ms)
         try_to_answer(batch_task, now_ms);
 }
 
-static void try_batch(struct kafka_batch *batch, int64_t now_ms)
+void kafka_progress_try(struct kafka_batch *batch, int64_t now_ms)
 {
     for (size_t i = 0; i < batch->count; i++)
         try_to_answer(&batch->tasks[i], now_ms);
@@ -498,12 +498,7 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
 void kafka_progress_offsets(const struct kafka_offset_answer *answer, int64_t now_ms)
 {
     take_offsets(answer);
-    try_batch(answer->owner, now_ms);
-}
-
-void kafka_progress_members(struct kafka_batch *batch, int64_t now_ms)
-{
-    try_batch(batch, now_ms);
+    kafka_progress_try(answer->owner, now_ms);
 }
 
 void kafka_progress_time(struct kafka_batch *batch, int64_t now_ms)

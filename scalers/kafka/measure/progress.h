@@ -26,8 +26,9 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
 /* Goes on with offsets that have come. */
 void kafka_progress_offsets(const struct kafka_offset_answer *answer, int64_t now_ms);
 
-/* Goes on where members of groups have come, or their requests have gone. */
-void kafka_progress_members(struct kafka_batch *batch, int64_t now_ms);
+/* Answers the tasks of which nothing is missing any more, and requests what still is of the others:
+ * also where members of groups have come, or their requests have gone. */
+void kafka_progress_try(struct kafka_batch *batch, int64_t now_ms);
 
 /* Times out the tasks whose deadlines have passed. */
 void kafka_progress_time(struct kafka_batch *batch, int64_t now_ms);

@@ -181,23 +181,19 @@ void kafka_metadata_release_topic(struct kafka_topic *topic)
         topic->holds--;
 }
 
-static struct kafka_pattern *pattern_find(const struct kafka_metadata *metadata, const char *text)
-{
-    struct kafka_pattern *pattern;
-    HASH_FIND_STR(metadata->patterns, text, pattern);
-    return pattern;
-}
-
 const struct kafka_pattern *kafka_metadata_find_pattern(const struct kafka_metadata *metadata,
                                                         const char *text)
 {
-    return pattern_find(metadata, text);
+    const struct kafka_pattern *pattern;
+    HASH_FIND_STR(metadata->patterns, text, pattern);
+    return pattern;
 }
 
 struct kafka_pattern *kafka_metadata_pattern_for(struct kafka_metadata *metadata, const char *text,
                                                  int64_t now_ms)
 {
-    struct kafka_pattern *pattern = pattern_find(metadata, text);
+    struct kafka_pattern *pattern;
+    HASH_FIND_STR(metadata->patterns, text, pattern);
     if (pattern == NULL) {
         _cleanup_(error_done) struct error reported_already = {0};
         pattern = memory_new(sizeof(*pattern));
@@ -288,7 +284,7 @@ static bool is_listed(const struct kafka_pattern *pattern, int64_t now_ms)
 bool kafka_metadata_needs_listing(const struct kafka_metadata *metadata, const char *text,
                                   int64_t now_ms)
 {
-    const struct kafka_pattern *pattern = pattern_find(metadata, text);
+    const struct kafka_pattern *pattern = kafka_metadata_find_pattern(metadata, text);
     return pattern == NULL || !is_listed(pattern, now_ms);
 }
 
