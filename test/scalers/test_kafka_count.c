@@ -422,6 +422,7 @@ static void a_task_whose_time_is_over_says_who_did_not_answer(void **state)
         {KAFKA_GROUP_ANSWERED, {KNOWN(5), KNOWN(3)}, NULL},
     };
     fixture->session.metadata = kafka_metadata_new(&fixture->session.client);
+    fixture->session.offsets = kafka_offsets_new(&fixture->session.client);
     fixture->query.offset_reset_policy = KAFKA_RESET_EARLIEST;
     fixture->task.timeout_ms = 700;
     fixture->commits[1].value = NO_COMMIT;
@@ -439,6 +440,7 @@ static void a_task_whose_time_is_over_says_who_did_not_answer(void **state)
             assert_string_equal(error_text(&fixture->error), rows[i].words);
         assert_int_equal(known.is_outdated, rows[i].words == of_leader);
     }
+    kafka_offsets_free(fixture->session.offsets);
     kafka_metadata_free(fixture->session.metadata);
 }
 

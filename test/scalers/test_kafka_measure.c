@@ -1,6 +1,7 @@
 /* Measuring against librdkafka's mock cluster: brokers that hang, and what they must not delay. */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "kafka/measure/session.h"
 #include "kafka/options.h"
 #include "scalers/ended.h"
@@ -63,6 +64,43 @@ static void a_leader_that_hangs_delays_no_other_topic(void **state)
     assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
                       "Kafka broker 3, which leads partition 0 of topic lost");
     kafka_mock_assert_answered(fixture, 1);
+}
+
+/* All threads wait for brokers that hang, so that it was not even asked. */
+static void a_leader_that_no_thread_is_left_for_is_not_blamed(void **state)
+{
+    enum { HANGING = 32, BROKERS = HANGING + 1 };
+    struct kafka_mock *fixture = *state;
+    rd_kafka_mock_cluster_destroy(fixture->cluster);
+    fixture->cluster = rd_kafka_mock_cluster_new(fixture->rk, BROKERS);
+    for (int32_t broker = 2; broker <= BROKERS; broker++) {
+        _cleanup_(memory_free) char *topic = text_format("lost-%d", broker);
+        rd_kafka_mock_topic_create(fixture->cluster, topic, 1, 1);
+        rd_kafka_mock_partition_set_leader(fixture->cluster, topic, 0, broker);
+    }
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^lost-", 1));
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 1));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_answered(fixture, 1);
+    /* Metadata is not needed again, however busy the machine is. */
+    struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
+    int64_t later_ms = clock_now_ms() + KAFKA_MOCK_HANG_MS;
+    struct kafka_topic *jobs = kafka_metadata_topic_for(metadata, "jobs", later_ms);
+    jobs->received_ms = later_ms;
+    kafka_metadata_pattern_for(metadata, "^lost-", later_ms)->received_ms = later_ms;
+    for (int32_t broker = 2; broker <= BROKERS; broker++)
+        hang(fixture, broker, true);
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+    kafka_mock_run_again(fixture);
+    for (int32_t broker = 2; broker <= BROKERS; broker++)
+        hang(fixture, broker, false);
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT, ", did not answer within 600 ms");
+    assert_ended_with(fixture->feed, 1, TASK_TIMED_OUT,
+                      "partition 0 of Kafka topic jobs: too many other brokers do not answer, so "
+                      "that broker 1 was sent nothing within 600 ms");
+    assert_false(jobs->is_outdated);
 }
 
 enum { FIRST_REQUEST_MS = 1900 }; /* all of its tries */
@@ -701,6 +739,7 @@ int main(void)
         TEST(the_lag_is_measured),
         TEST(a_coordinator_that_hangs_delays_no_other_group),
         TEST(a_leader_that_hangs_delays_no_other_topic),
+        TEST(a_leader_that_no_thread_is_left_for_is_not_blamed),
         TEST(a_request_for_metadata_that_fails_is_sent_again),
         TEST(a_listing_that_fails_is_sent_again),
         TEST(a_task_without_metadata_says_why_its_request_failed),

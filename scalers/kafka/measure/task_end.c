@@ -187,6 +187,25 @@ void kafka_task_end_time_out_leader(struct kafka_batch_task *batch_task,
     task_time_out_with(kafka_task_end_note_and_take(batch_task), &error);
 }
 
+/* Nothing was requested from the leader: it may be well. */
+static void time_out_unsent(struct kafka_batch_task *batch_task, const struct kafka_place *at)
+{
+    _cleanup_(error_done) struct error error = {0};
+    error_unavailable(
+        &error,
+        "partition %d of Kafka topic %s: too many other brokers do not answer, so that "
+        "broker %d was sent nothing within %lld ms",
+        at->partition, at->topic->name, kafka_metadata_leader(at->topic->known, at->partition),
+        (long long)batch_task->task->timeout_ms);
+    task_time_out_with(kafka_task_end_note_and_take(batch_task), &error);
+}
+
+static bool is_unsent(const struct kafka_place *at)
+{
+    return kafka_offsets_is_unsent(at->topic->batch->session->offsets,
+                                   kafka_metadata_leader(at->topic->known, at->partition));
+}
+
 static bool is_silent(const struct kafka_place *at)
 {
     const struct kafka_ends *ends = &at->topic->partitions[at->partition];
@@ -205,11 +224,11 @@ static bool find_silent_leader(const struct kafka_batch_task *batch_task,
     return false;
 }
 
-/* They may lead the partitions no more. */
+/* Those that were sent a request: they may lead the partitions no more. */
 static void outdate_silent_leaders(const struct kafka_batch_task *batch_task)
 {
     for (struct kafka_place at = KAFKA_PLACE_FIRST; kafka_batch_next_partition(batch_task, &at);)
-        if (is_silent(&at))
+        if (is_silent(&at) && !is_unsent(&at))
             kafka_metadata_outdate(batch_task->batch->session->metadata, at.topic->known);
 }
 
@@ -224,7 +243,10 @@ void kafka_task_end_time_out(struct kafka_batch_task *batch_task)
         kafka_task_end_answer(batch_task);
     else if (group->stage == KAFKA_GROUP_ANSWERED && find_silent_leader(batch_task, &silent)) {
         outdate_silent_leaders(batch_task);
-        kafka_task_end_time_out_leader(batch_task, &silent);
+        if (is_unsent(&silent))
+            time_out_unsent(batch_task, &silent);
+        else
+            kafka_task_end_time_out_leader(batch_task, &silent);
     } else
         kafka_task_end_time_out_coordinator(batch_task);
 }

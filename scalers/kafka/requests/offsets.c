@@ -31,6 +31,7 @@ struct leader {
     struct offsets_call *collecting[2]; /* latest, earliest: not full yet */
     struct offsets_call *waiting;       /* utlist */
     struct offsets_call *running;
+    bool has_had_thread;
     UT_hash_handle hh;
 };
 
@@ -206,6 +207,7 @@ static void leader_start(struct kafka_offsets *offsets, struct leader *leader)
         return;
     DL_DELETE(leader->waiting, call);
     leader->running = call;
+    leader->has_had_thread = true;
     offsets->running++;
 }
 
@@ -223,6 +225,13 @@ void kafka_offsets_send(struct kafka_offsets *offsets)
         HASH_DEL(offsets->leaders, leader);
         free(leader);
     }
+}
+
+bool kafka_offsets_is_unsent(const struct kafka_offsets *offsets, int32_t leader)
+{
+    const struct leader *found;
+    HASH_FIND(hh, offsets->leaders, &leader, sizeof(leader), found);
+    return found != NULL && !found->has_had_thread;
 }
 
 /* Only what a thread has goes on, as nobody can stop it. */

@@ -46,6 +46,10 @@ void kafka_offsets_send(struct kafka_offsets *offsets);
 /* Has the answers to the owner's requests dropped. */
 void kafka_offsets_cancel(struct kafka_offsets *offsets, const void *owner);
 
+/* Whether nothing of what is requested from this leader was sent: other brokers do not answer, and
+ * keep all threads busy. */
+bool kafka_offsets_is_unsent(const struct kafka_offsets *offsets, int32_t leader);
+
 /* Takes the next answer, which is valid until the next call. False: there is none. */
 bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer);
 
