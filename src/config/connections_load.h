@@ -15,8 +15,8 @@
  *
  * The mistakes of one connection are its own (connections.h). A file that is none, or that cannot
  * be read, fails; of a folder it is one of the problems, unless all of its files are so. A folder
- * without files fails, too, where a former one had some (`had_files`): somebody has probably emptied
- * it by mistake, or fills it.
+ * without files fails, too, where a former one had some (`had_files`): somebody has probably
+ * emptied it by mistake, or fills it.
  *
  * Everything that was read, or could not be, is added to `watch`, where that is not NULL: nothing
  * but a change of one of them can change the outcome.

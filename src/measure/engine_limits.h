@@ -18,8 +18,8 @@
 #include "measure/engine_internal.h"
 
 /* Whether the query may be acquired, on this poller or, if it is NULL, on a new one. The connection
- * of the request's `former` is replaced from now on. False with an ERROR_LIMIT; the caller says that
- * it is not replaced after all. */
+ * of the request's `former` is replaced from now on. False with an ERROR_LIMIT; the caller says
+ * that it is not replaced after all. */
 bool engine_limits_admit(struct engine *engine, const struct poller *poller,
                          const struct query_request *request, struct error *error);
 

@@ -24,9 +24,9 @@ struct tenancy {
     uint64_t last_namespace; /* the last one that began to use it; 0: none did */
 };
 
-/* A trigger uses a query of the connection from now on, or no longer. `namespace` is NULL where it uses
- * the connection by its name in the connections file. `tenants` is the list of all namespaces that
- * use something inline; it points to NULL where none does. */
+/* A trigger uses a query of the connection from now on, or no longer. `namespace` is NULL where it
+ * uses the connection by its name in the connections file. `tenants` is the list of all namespaces
+ * that use something inline; it points to NULL where none does. */
 void tenancy_begin_use(struct tenant **tenants, struct tenancy *tenancy, const char *identity,
                        const char *namespace);
 void tenancy_end_use(struct tenant **tenants, struct tenancy *tenancy, const char *identity,

@@ -14,9 +14,9 @@
  *     _open_handle()   makes it again, of the new handle
  *
  * Where no new handle can be had, nothing is closed: calls may run on the old one, and a group has
- * at most one there. While a broker hangs there may be no quiet moment for long. Until there is one,
- * groups are answered on the second handle of commits.h, and what the main handle holds on to is
- * limited by the memory that an agent process may have: at the limit there is a new process.
+ * at most one there. While a broker hangs there may be no quiet moment for long. Until then groups
+ * are answered on the second handle of commits.h, and what the main handle holds on to is limited
+ * by the memory that an agent process may have: at the limit there is a new process.
  *
  * Offsets have only _is_quiet(): a call takes the handle when it begins to run. Subscriptions have
  * handles of their own.

@@ -103,8 +103,8 @@ static void forget_matches(struct kafka_pattern *pattern)
     pattern->count = pattern->partitions = 0;
 }
 
-/* The patterns go first: they point to topics, which were used when these matched. A pattern that is
- * used again after a long time stays, and these do not. */
+/* The patterns go first: they point to topics, which were used when these matched. A pattern that
+ * is used again after a long time stays, and these do not. */
 void kafka_metadata_forget_old(struct kafka_metadata *metadata, int64_t now_ms)
 {
     int64_t before_ms = now_ms - KAFKA_FORGET_MS;

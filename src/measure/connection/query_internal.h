@@ -16,8 +16,8 @@
 struct query *query_for_values(struct connection *connection, const struct option_values *values,
                                const void *connection_options);
 
-/* A trigger uses the query from now on, or no longer. `interval_ms` is what the user set, or 0. A query
- * that nobody uses is freed. */
+/* A trigger uses the query from now on, or no longer. `interval_ms` is what the user set, or 0. A
+ * query that nobody uses is freed. */
 void query_begin_use(struct query *query, int64_t interval_ms, int64_t now_ms);
 void query_end_use(struct query *query, int64_t interval_ms, int64_t now_ms);
 

@@ -45,8 +45,8 @@ struct own_credentials_request {
     bool deny_inline;                      /* no address of its metadata is used */
 };
 
-/* Whether it may be. False with the error; `*ret_is_pending` says whether the credentials may come yet.
- */
+/* Whether it may be. False with the error; `*ret_is_pending` says whether the credentials may come
+ * yet. */
 bool own_credentials_admit(const struct own_credentials_settings *settings,
                            const struct own_credentials_request *request, bool *ret_is_pending,
                            struct error *error);
