@@ -169,6 +169,20 @@ static void a_caller_whom_the_attempt_in_flight_is_too_old_for_gets_another_one(
     assert_null(schedule_take(schedule, 300));
 }
 
+/* Whichever of them comes last. */
+static void an_attempt_has_to_be_late_enough_for_all_callers(void **state)
+{
+    (void)state;
+    BENCH(UNLIMITED, 16);
+    schedule_demand(schedule, &jobs[0], 100, 100);
+    assert_ptr_equal(schedule_take(schedule, 100), &jobs[0]);
+    schedule_demand(schedule, &jobs[0], 300, 150);
+    schedule_demand(schedule, &jobs[0], 200, 160);
+    schedule_started(schedule, &jobs[0], 250);
+    schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 260);
+    assert_ptr_equal(schedule_take(schedule, 300), &jobs[0]);
+}
+
 static void an_attempt_that_started_late_serves_earlier_callers(void **state)
 {
     (void)state;
@@ -408,6 +422,7 @@ static void slow_jobs_beyond_their_share_are_cancelled_while_others_wait(void **
     assert_ptr_equal(schedule_cancel(schedule, 1013), &jobs[2]);
     assert_ptr_equal(schedule_cancel(schedule, 1013), &jobs[1]);
     assert_null(schedule_cancel(schedule, 1013)); /* the first has the one place */
+    assert_int_equal(schedule_next_ms(schedule, 1013), CLOCK_NEVER);
     schedule_end(schedule, &jobs[3], JOB_END_ISOLATED, 1014);
     assert_ptr_equal(schedule_take(schedule, 1014), &jobs[4]);
     assert_null(schedule_take(schedule, 1014));
@@ -444,6 +459,21 @@ static void a_cancelled_job_that_has_ended_is_counted_no_more(void **state)
     assert_ptr_equal(schedule_take(schedule, 1010), &jobs[2]);
     assert_null(schedule_cancel(schedule, 1020));
     assert_ptr_equal(schedule_cancel(schedule, 2010), &jobs[2]);
+}
+
+/* Or those that were not would be taken for more than their places hold. */
+static void only_a_cancelled_job_is_counted_as_one(void **state)
+{
+    (void)state;
+    BENCH(2, 1);
+    for (int i = 0; i < 2; i++)
+        bench_measure(schedule, &jobs[0], (int64_t)i * 10, (int64_t)i * 10 + 5);
+    for (int i = 0; i < 3; i++)
+        schedule_set_due(schedule, &jobs[i], 20 + i);
+    assert_ptr_equal(schedule_take(schedule, 30), &jobs[0]);
+    assert_ptr_equal(schedule_take(schedule, 30), &jobs[1]);
+    assert_ptr_equal(schedule_cancel(schedule, 1030), &jobs[1]);
+    assert_null(schedule_cancel(schedule, 1030)); /* the first has the one place */
 }
 
 static void nothing_is_cancelled_where_no_job_waits(void **state)
@@ -496,6 +526,32 @@ static void a_job_that_is_lost_waits_for_somebody_to_want_it(void **state)
     assert_null(schedule_take(schedule, 20));
     schedule_demand(schedule, &jobs[0], 30, 30);
     assert_ptr_equal(schedule_take(schedule, 30), &jobs[0]);
+}
+
+/* They got an error, and the job is due later for nobody in particular. */
+static void callers_of_a_job_that_is_lost_wait_no_more(void **state)
+{
+    (void)state;
+    BENCH(1, 1);
+    schedule_demand(schedule, &jobs[0], 0, 0);
+    assert_ptr_equal(schedule_take(schedule, 0), &jobs[0]);
+    schedule_demand(schedule, &jobs[0], 10, 10);
+    schedule_end(schedule, &jobs[0], JOB_END_LOST, 20);
+    schedule_set_due(schedule, &jobs[0], 30);
+    schedule_demand(schedule, &jobs[1], 40, 40);
+    assert_ptr_equal(schedule_take(schedule, 40), &jobs[1]);
+}
+
+static void nor_do_those_of_one_that_timed_out(void **state)
+{
+    (void)state;
+    BENCH(1, 1);
+    schedule_demand(schedule, &jobs[0], 0, 0);
+    assert_ptr_equal(schedule_take(schedule, 0), &jobs[0]);
+    schedule_demand(schedule, &jobs[0], 10, 10);
+    schedule_end(schedule, &jobs[0], JOB_END_TIMED_OUT, 1000);
+    schedule_demand(schedule, &jobs[1], 3010, 3010);
+    assert_ptr_equal(schedule_take(schedule, 3010), &jobs[1]);
 }
 
 static void a_removed_job_is_never_taken(void **state)
@@ -617,6 +673,7 @@ int main(void)
         cmocka_unit_test(a_job_in_flight_is_not_sent_again),
         cmocka_unit_test(a_caller_is_served_by_an_attempt_sent_late_enough),
         cmocka_unit_test(a_caller_whom_the_attempt_in_flight_is_too_old_for_gets_another_one),
+        cmocka_unit_test(an_attempt_has_to_be_late_enough_for_all_callers),
         cmocka_unit_test(an_attempt_that_started_late_serves_earlier_callers),
         cmocka_unit_test(a_job_that_timed_out_is_spaced_out),
         cmocka_unit_test(callers_do_not_hasten_a_job_that_is_spaced_out),
@@ -633,10 +690,13 @@ int main(void)
         cmocka_unit_test(slow_jobs_beyond_their_share_are_cancelled_while_others_wait),
         cmocka_unit_test(a_cancelled_job_is_sent_again_where_a_place_is_free),
         cmocka_unit_test(a_cancelled_job_that_has_ended_is_counted_no_more),
+        cmocka_unit_test(only_a_cancelled_job_is_counted_as_one),
         cmocka_unit_test(nothing_is_cancelled_where_no_job_waits),
         cmocka_unit_test(a_round_takes_as_long_as_each_job_took_last),
         cmocka_unit_test(a_job_that_is_returned_is_as_it_was),
         cmocka_unit_test(a_job_that_is_lost_waits_for_somebody_to_want_it),
+        cmocka_unit_test(callers_of_a_job_that_is_lost_wait_no_more),
+        cmocka_unit_test(nor_do_those_of_one_that_timed_out),
         cmocka_unit_test(a_removed_job_is_never_taken),
         cmocka_unit_test(delays_and_utilization_are_those_of_the_last_seconds),
         cmocka_unit_test(the_delay_is_that_of_the_longest_overdue_though_another_goes_first),
