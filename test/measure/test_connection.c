@@ -544,6 +544,35 @@ static void one_query_that_hangs_does_not_make_its_source_stuck(void **state)
     assert_int_equal(snapshot.stuck_for_ms, CONNECTION_STUCK_MS);
 }
 
+/* Whoever else waits, too, need not wait any longer. */
+static void several_queries_without_a_reply_make_their_source_stuck(void **state)
+{
+    (void)state;
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    struct query *silent[] = {acquire("a"), acquire("b")};
+    struct query *other = acquire("c");
+    demand(silent[0]);
+    demand(silent[1]);
+    connect_now();
+    assert_non_null(take());
+    assert_non_null(take());
+    now_ms += CONNECTION_STUCK_MS;
+    query_snapshot(other, &snapshot);
+    assert_int_equal(snapshot.stuck_for_ms, CONNECTION_STUCK_MS);
+}
+
+static void a_query_that_was_released_in_flight_ends_with_its_client(void **state)
+{
+    (void)state;
+    struct query *query = acquire("a");
+    demand(query);
+    connect_now();
+    assert_ptr_equal(take(), query);
+    query_end_use(query, 0, now_ms);
+    lose("broken pipe");
+    assert_int_equal(connection.stats.counts[COUNT_QUERIES], 0);
+}
+
 static void a_query_that_breaks_its_clients_is_spaced_out(void **state)
 {
     (void)state;
@@ -677,6 +706,8 @@ int main(void)
         TEST(a_query_that_timed_out_is_not_resent_by_another_client),
         TEST(a_query_that_hangs_does_not_break_its_neighbours_clients),
         TEST(one_query_that_hangs_does_not_make_its_source_stuck),
+        TEST(several_queries_without_a_reply_make_their_source_stuck),
+        TEST(a_query_that_was_released_in_flight_ends_with_its_client),
         TEST(a_query_that_breaks_its_clients_is_spaced_out),
         TEST(many_queries_that_are_lost_do_not_keep_the_lock),
         TEST(queries_that_are_released_meanwhile_end_no_walk),

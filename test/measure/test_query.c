@@ -1,6 +1,7 @@
 /* What a query promises: when it is measured, and who is notified. */
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/recent_log.h"
 #include "base/text.h"
 #include "measure/connection/inherit.h"
 #include "measure/connection_fixture.h"
@@ -179,9 +180,14 @@ static void a_reading_has_the_time_that_it_took(void **state)
     demand(query);
     connect_now();
     assert_ptr_equal(take(), query);
+    assert_int_equal(query->task.last_ms, -1);
     now_ms += 40;
     answer(query, 1);
     assert_int_equal(query->known.duration_ms, 40);
+    demand(query);
+    assert_ptr_equal(take(), query);
+    assert_int_equal(query->task.last_ms, 40); /* the scaler may choose a session by it */
+    answer(query, 1);
 }
 
 static void watchers_are_notified_of_each_attempt(void **state)
@@ -223,6 +229,64 @@ static struct query *subscribe(struct watcher *watcher)
     answer(query, 0);
     assert_int_equal(connection.stats.counts[COUNT_SUBSCRIBED_QUERIES], 1);
     return query;
+}
+
+static void a_stream_that_leaves_does_not_end_the_subscription_of_another(void **state)
+{
+    (void)state;
+    struct watcher watchers[2] = {0};
+    uint64_t id;
+    struct query *query = subscribe(&watchers[0]);
+    watcher_start(&watchers[1], query, true);
+    watcher_set_idle_interval(&watchers[1], 500);
+    assert_int_equal(query->push.idle_interval_ms, 200); /* the shortest counts */
+    watcher_stop(&watchers[1]);
+    assert_false(connection_next_unsubscribe(&connection, &id));
+    connection_notify(&connection, query->push.id, now_ms * 1000);
+    assert_int_equal(connection.stats.counts[COUNT_NOTIFICATIONS], 1);
+    assert_ptr_equal(take(), query);
+    answer(query, 1);
+    watcher_stop(&watchers[0]);
+}
+
+static void subscriptions_end_with_their_client_and_are_made_again(void **state)
+{
+    (void)state;
+    struct watcher watcher = {0};
+    struct query *query = subscribe(&watcher);
+    lose("closed");
+    assert_int_equal(connection.stats.counts[COUNT_SUBSCRIBED_QUERIES], 0);
+    connect_now();
+    assert_ptr_equal(take(), query);
+    assert_true(task_wants_subscription(&query->task));
+    answer(query, 0);
+    watcher_stop(&watcher);
+}
+
+static void a_refused_subscription_is_counted_each_time_and_logged_once(void **state)
+{
+    (void)state;
+    static const struct error refusal = {.code = ERROR_UNAVAILABLE};
+    const uint64_t *failed = &connection.stats.counts[COUNT_FAILED_SUBSCRIPTIONS];
+    struct watcher watcher = {0};
+    log_set_level(LOG_LEVEL_WARNING);
+    recent_log_start();
+    struct query *query = send_idle(&watcher);
+    for (uint64_t refused = 1; refused < 3; refused++) {
+        task_cannot_subscribe(&query->task, &refusal);
+        answer(query, 0);
+        assert_int_equal(*failed, refused);
+        now_ms += PUSH_REFUSED_MS;
+        assert_ptr_equal(take(), query);
+        assert_true(task_wants_subscription(&query->task));
+    }
+    task_subscribed(&query->task);
+    answer(query, 0);
+    assert_int_equal(*failed, 2);
+    assert_int_equal(connection.stats.counts[COUNT_SUBSCRIBED_QUERIES], 1);
+    assert_int_equal(count_warnings("cannot subscribe to idle queries"), 1);
+    log_set_level(LOG_LEVEL_ERROR);
+    watcher_stop(&watcher);
 }
 
 static void a_notification_has_its_query_measured_at_once(void **state)
@@ -633,6 +697,9 @@ int main(void)
         TEST(a_reading_has_the_time_that_it_took),
         TEST(watchers_are_notified_of_each_attempt),
         TEST(a_lost_subscription_is_made_again_by_one_measurement),
+        TEST(a_stream_that_leaves_does_not_end_the_subscription_of_another),
+        TEST(subscriptions_end_with_their_client_and_are_made_again),
+        TEST(a_refused_subscription_is_counted_each_time_and_logged_once),
         TEST(a_notification_has_its_query_measured_at_once),
         TEST(a_notification_while_a_request_is_in_flight_has_it_sent_once_more),
         TEST(a_task_that_is_given_back_subscribes_the_next_time),
