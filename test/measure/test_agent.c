@@ -373,6 +373,128 @@ static void subscriptions_that_are_lost_with_a_full_pipe_are_reported(void **sta
     fake_values_done(&values);
 }
 
+/* The client of an agent that the test is; *ret_end is the agent's end of the socket. */
+static struct agent_client *client_of_test(int *ret_end)
+{
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    *ret_end = ends[1];
+    return agent_client_new(&fake_agent_scaler, ends[0], -1);
+}
+
+/* The next message to the agent; the caller frees it. */
+static Agent__ToAgent *read_message(int end)
+{
+    _cleanup_(error_done) struct error error = {0};
+    ProtobufCMessage *raw = NULL;
+    if (!frame_read(end, &agent__to_agent__descriptor, FRAME_MAX_BYTES, clock_now_ms() + 1000, &raw,
+                    &error))
+        fail_msg("no message: %s", error_text(&error));
+    return (Agent__ToAgent *)raw;
+}
+
+static void an_agent_gets_all_that_a_task_says(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct scaler scaler = fake_agent_scaler;
+    struct fake_values values = fake_values("a", "7");
+    int end;
+    struct agent_client *client = client_of_test(&end);
+    scaler.measure = measure_in_agent;
+    struct test_feed *feed = test_feed_new(&scaler);
+    test_feed_unsubscribe(feed, 3);
+    test_feed_add(feed, values.scopes[OPTION_QUERY]->data,
+                  (struct notifier){.notify = ignore, .id = 5});
+    struct task *task = &test_feed_task(feed, 0)->task;
+    task->values = values.scopes[OPTION_QUERY];
+    task->isolate = true;
+    task->wants = READING_RATES;
+    task->timeout_ms = 1234;
+    task->last_ms = 40;
+    assert_true(test_feed_run(feed, client, 50, &error)); /* which nobody answers */
+
+    Agent__ToAgent *message = read_message(end);
+    assert_int_equal(message->n_unsubscribed, 1);
+    assert_int_equal(message->unsubscribed[0], 3);
+    agent__to_agent__free_unpacked(message, NULL);
+    message = read_message(end);
+    assert_int_equal(message->n_tasks, 1);
+    assert_int_equal(message->n_queries, 1);
+    assert_int_equal(message->tasks[0]->query, message->queries[0]->query);
+    assert_int_equal(message->queries[0]->n_options, 1);
+    assert_string_equal(message->queries[0]->options[0]->text, "7");
+    assert_int_equal(message->tasks[0]->notifier, 5);
+    assert_int_equal(message->tasks[0]->timeout_ms, 1234);
+    assert_int_equal(message->tasks[0]->last_ms, 40);
+    assert_int_equal(message->tasks[0]->wants, READING_RATES);
+    assert_true(message->tasks[0]->isolate);
+    agent__to_agent__free_unpacked(message, NULL);
+    agent_client_close(client);
+    close(end);
+    test_feed_free(feed);
+    fake_values_done(&values);
+}
+
+static void an_agent_forgets_queries_that_are_used_no_more(void **state)
+{
+    (void)state;
+    enum { COUNT = 2000, HOUR_MS = 3600 * 1000 };
+    _cleanup_(error_done) struct error error = {0};
+    int end;
+    struct agent_client *client = client_of_test(&end);
+    struct test_feed *empty = test_feed_new(&fake_agent_scaler);
+    test_feed_add(empty, NULL, (struct notifier){0}); /* not given before it runs */
+    struct feed *feed = test_feed_task(empty, 0)->task.feed;
+    assert_true(agent_client_send_tasks(client, feed, &error));
+    assert_int_equal(client->outbox.length, 0);
+
+    for (int i = 0; i < COUNT; i++) {
+        _cleanup_(memory_free) char *identity = text_format("query %d", i);
+        bool is_new = false;
+        agent_queries_number(&client->queries, identity, clock_now_ms() - HOUR_MS, &is_new);
+    }
+    assert_true(agent_client_send_tasks(client, feed, &error));
+    assert_true(agent_client_flush(client, &error));
+    Agent__ToAgent *message = read_message(end);
+    assert_int_equal(message->n_forgotten_queries, COUNT);
+    agent__to_agent__free_unpacked(message, NULL);
+    agent_client_close(client);
+    close(end);
+    test_feed_free(empty);
+}
+
+/* As of thousands of tasks at once, for an agent that computes. */
+static void what_a_full_socket_does_not_take_is_sent_later(void **state)
+{
+    (void)state;
+    enum { COUNT = 20000, IDS = 10 };
+    _cleanup_(error_done) struct error error = {0};
+    int end;
+    struct agent_client *client = client_of_test(&end);
+    uint64_t ids[IDS];
+    Agent__ToAgent sent = AGENT__TO_AGENT__INIT;
+    memset(ids, 255, sizeof(ids));
+    sent.unsubscribed = ids;
+    sent.n_unsubscribed = IDS;
+    for (uint64_t i = 0; i < COUNT; i++) {
+        ids[0] = i;
+        assert_true(frame_add(&client->outbox, &sent.base, &error));
+    }
+    assert_true(agent_client_flush(client, &error));
+    assert_true(client->outbox.length > 0);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        assert_true(agent_client_flush(client, &error));
+        Agent__ToAgent *message = read_message(end);
+        assert_int_equal(message->n_unsubscribed, IDS);
+        assert_int_equal(message->unsubscribed[0], i);
+        agent__to_agent__free_unpacked(message, NULL);
+    }
+    assert_int_equal(client->outbox.length, 0);
+    agent_client_close(client);
+    close(end);
+}
+
 /* As an agent that writes each frame in two pieces: there is always a part of the next one. */
 static void *write_slowly(void *argument)
 {
@@ -446,6 +568,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_agent_knows_how_long_tasks_wait_after_any_message),
         cmocka_unit_test(an_agent_fails_a_task_whose_query_it_lacks),
         cmocka_unit_test(subscriptions_that_are_lost_with_a_full_pipe_are_reported),
+        cmocka_unit_test(an_agent_gets_all_that_a_task_says),
+        cmocka_unit_test(an_agent_forgets_queries_that_are_used_no_more),
+        cmocka_unit_test(what_a_full_socket_does_not_take_is_sent_later),
         cmocka_unit_test(an_agent_that_writes_slowly_keeps_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

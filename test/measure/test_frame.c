@@ -6,9 +6,11 @@
 
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -69,6 +71,26 @@ static void a_silent_end_is_waited_for_until_the_deadline(void **state)
     assert_true(clock_now_ms() >= deadline_ms);
 }
 
+static void pass(int number)
+{
+    (void)number;
+}
+
+static void a_signal_does_not_end_the_wait(void **state)
+{
+    (void)state;
+    enum { EVERY_US = 10000 };
+    _cleanup_(error_done) struct error error = {0};
+    const struct itimerval often = {{.tv_usec = EVERY_US}, {.tv_usec = EVERY_US}};
+    struct sigaction former;
+    sigaction(SIGALRM, &(struct sigaction){.sa_handler = pass}, &former);
+    setitimer(ITIMER_REAL, &often, NULL);
+    assert_int_equal(receive(FRAME_MAX_BYTES, clock_now_ms() + 50, &error), 0);
+    setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
+    sigaction(SIGALRM, &former, NULL);
+    assert_string_equal(error_text(&error), "no answer in time");
+}
+
 static void a_late_reader_reads_what_is_there(void **state)
 {
     (void)state;
@@ -118,6 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_written_frame_is_read),
         TEST(a_silent_end_is_waited_for_until_the_deadline),
+        TEST(a_signal_does_not_end_the_wait),
         TEST(a_late_reader_reads_what_is_there),
         TEST(a_frame_that_arrives_bit_by_bit_times_out),
         TEST(the_reader_limits_the_size_of_a_frame),
