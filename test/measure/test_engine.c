@@ -184,6 +184,19 @@ static void a_limit_on_connections_is_named(void **state)
     assert_null(query);
 }
 
+static void an_engine_says_how_many_connections_it_may_have(void **state)
+{
+    (void)state;
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.max_connections = 5;
+    settings.max_agents = 3;
+    restart_engine(&settings);
+    assert_int_equal(engine_max_connections(engine), 5);
+    assert_int_equal(engine_max_agents(engine), 3);
+    assert_int_equal(engine_max_connections(NULL), 0);
+    assert_int_equal(engine_max_agents(NULL), 0);
+}
+
 static void connections_on_their_way_out_do_not_count(void **state)
 {
     (void)state;
@@ -347,6 +360,46 @@ static void an_engine_stops_without_a_client_that_does_not_return(void **state)
     assert_false(engine_stop(engine, 0));
     fake_set_stuck(false);
     assert_true(engine_stop(engine, PATIENCE_MS));
+}
+
+/* One query waits for the only place, which another one has until it times out. */
+static void the_delay_of_a_source_is_in_seconds(void **state)
+{
+    (void)state;
+    static struct scaler serial;
+    serial = fake_scaler;
+    serial.max_tasks = 1;
+    acquire_of(&serial, "a", "hang");
+    WAIT_UNTIL(fake_counts().tasks > 0);
+    acquire_of(&serial, "a", "1");
+    WAIT_UNTIL(stats().delay_seconds > 0);
+    assert_true(stats().delay_seconds <= (double)PATIENCE_MS / 1000);
+}
+
+static atomic_int turns;
+
+void __real_cpu_turn_begin(uint64_t tenant);
+void __wrap_cpu_turn_begin(uint64_t tenant);
+void __wrap_cpu_turn_begin(uint64_t tenant)
+{
+    turns++;
+    __real_cpu_turn_begin(tenant);
+}
+
+/* The process of an agent has its own. */
+static void what_is_measured_here_takes_cpu_turns(void **state)
+{
+    (void)state;
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.program = "/bin/true";
+    restart_engine(&settings);
+    turns = 0;
+    acquire_of(&fake_agent_scaler, "a", "1");
+    WAIT_UNTIL(stats().counts[COUNT_FAILED_CONNECTS] > 0);
+    assert_int_equal(turns, 0);
+    struct query *query = acquire("1");
+    WAIT_UNTIL(waiting(query) == 1);
+    assert_true(turns >= 2); /* to connect, and to measure */
 }
 
 /* An inline connection of the namespace to this source; its tenant. */
@@ -617,6 +670,7 @@ int main(void)
         TEST(a_released_query_is_freed_with_its_connection),
         TEST(counters_of_a_connection_stay_with_the_name_that_it_had),
         TEST(a_limit_on_connections_is_named),
+        TEST(an_engine_says_how_many_connections_it_may_have),
         TEST(connections_on_their_way_out_do_not_count),
         TEST(as_many_connections_as_are_allowed_can_be_replaced_at_a_time),
         TEST(a_connection_that_some_stay_with_counts_again_once_one_more_comes),
@@ -625,6 +679,8 @@ int main(void)
         TEST(a_successor_has_the_former_reading_until_its_own),
         TEST(who_stays_with_a_query_keeps_its_history),
         TEST(an_engine_stops_without_a_client_that_does_not_return),
+        TEST(the_delay_of_a_source_is_in_seconds),
+        TEST(what_is_measured_here_takes_cpu_turns),
         TEST(connections_of_two_namespaces_are_of_one_of_them),
         TEST(a_connection_is_of_those_who_hold_it_now),
         TEST(a_client_that_lives_on_is_its_new_tenants),
