@@ -91,6 +91,26 @@ static void a_reading_comes_back_as_it_was_and_what_was_unknown_is_unknown(void 
     history_free(history);
 }
 
+/* Of a machine that has been up for months: their milliseconds need more than 32 bits. */
+static void a_reading_has_its_time_however_late_that_is(void **state)
+{
+    (void)state;
+    enum { DAYS = 200 };
+    const int64_t late_ms = (int64_t)DAYS * 24 * 60 * MINUTE_MS;
+    struct history *history = history_new(1 << 20);
+    struct history_series series = {0};
+    add(history, &series, 7, late_ms);
+    history_add(history, &series, NULL, late_ms + SECOND_MS);
+    _cleanup_(memory_free) struct history_sample *samples = NULL;
+    assert_int_equal(history_read(history, &series, 0, &samples), 2);
+    assert_int_equal(samples[0].at_ms, late_ms);
+    assert_true(!samples[0].is_failed && samples[0].reading.waiting == 7);
+    assert_int_equal(samples[1].at_ms, late_ms + SECOND_MS);
+    assert_true(samples[1].is_failed);
+    history_drop(history, &series);
+    history_free(history);
+}
+
 /* Two hours, one reading per second: the last ten minutes are complete, and nothing is older than
  * an hour or so. */
 static void it_gets_coarser_with_age_and_ends_after_an_hour(void **state)
@@ -424,6 +444,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_not_reported_is_unknown),
         cmocka_unit_test(a_reading_comes_back_as_it_was_and_what_was_unknown_is_unknown),
+        cmocka_unit_test(a_reading_has_its_time_however_late_that_is),
         cmocka_unit_test(it_gets_coarser_with_age_and_ends_after_an_hour),
         cmocka_unit_test(many_readings_within_a_second_count_as_one),
         cmocka_unit_test(a_failure_is_kept_at_every_age),
