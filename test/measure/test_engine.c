@@ -168,6 +168,23 @@ static void counters_of_a_connection_stay_with_the_name_that_it_had(void **state
     engine_remove_user(query, &inline_user);
 }
 
+/* Each time what was counted is moved, while the thread of the connection counts. */
+static void no_count_is_lost_where_a_name_comes_and_goes(void **state)
+{
+    (void)state;
+    enum { MEASUREMENTS = 5 };
+    struct query_user inline_user = {NULL, "shop", "mails"};
+    struct query_user named = {"orders", "shop", "orders"};
+    struct query *query = acquire("1");
+    engine_add_user(query, &inline_user);
+    while (fake_counts().tasks < MEASUREMENTS) {
+        engine_add_user(query, &named);
+        engine_remove_user(query, &named);
+    }
+    WAIT_UNTIL(stats().counts[COUNT_ANSWERED] == (uint64_t)fake_counts().tasks);
+    engine_remove_user(query, &inline_user);
+}
+
 static void a_limit_on_connections_is_named(void **state)
 {
     (void)state;
@@ -669,6 +686,7 @@ int main(void)
         TEST(a_client_after_a_failed_one_reconnects),
         TEST(a_released_query_is_freed_with_its_connection),
         TEST(counters_of_a_connection_stay_with_the_name_that_it_had),
+        TEST(no_count_is_lost_where_a_name_comes_and_goes),
         TEST(a_limit_on_connections_is_named),
         TEST(an_engine_says_how_many_connections_it_may_have),
         TEST(connections_on_their_way_out_do_not_count),
