@@ -97,6 +97,8 @@ static bool finish_first(struct postgresql_client *client, struct postgresql_pla
                 return false;
             continue;
         }
+        if (is_connecting && session->connect_events == POLLIN)
+            postgresql_places_answered(places, deadline_ms);
         bool lives = is_connecting ? postgresql_session_advance(session)
                                    : postgresql_results_take(client, session);
         if (!lives)

@@ -17,7 +17,7 @@ void postgresql_dispatch_add(struct postgresql_client *client, struct task *task
     const struct postgresql_query *query = task->query;
     if (query->timeout_ms > 0)
         task->timeout_ms = query->timeout_ms;
-    bool is_slow = task->isolate || task->last_ms >= POSTGRESQL_QUICK_MS;
+    bool is_slow = task->isolate || task->last_duration_ms >= POSTGRESQL_QUICK_MS;
     postgresql_queue_add(is_slow ? &client->slow : &client->quick, task);
 }
 
@@ -67,7 +67,7 @@ static void send_to(struct postgresql_client *client, struct postgresql_session 
         limit_ms = POSTGRESQL_QUICK_LIMIT_MS;
     const struct postgresql_entry entry = {.task = task,
                                            .limit_ms = limit_ms,
-                                           .last_ms = task->last_ms,
+                                           .last_duration_ms = task->last_duration_ms,
                                            .alone = alone,
                                            .watches_client = alone && client->watches_client};
     postgresql_queue_remove(queue, task);
@@ -116,7 +116,7 @@ static bool has_capacity(const struct postgresql_client *client,
 {
     return session->state == POSTGRESQL_READY && !session->runs_alone &&
            session->count < POSTGRESQL_PIPELINE && session->load_ms < MAX_LOAD_MS &&
-           (task->last_ms >= 0 || session->unknown < client->max_unknown);
+           (task->last_duration_ms >= 0 || session->unknown < client->max_unknown);
 }
 
 /* What is sent to it now would wait for a query that is slow. */

@@ -121,6 +121,11 @@ int64_t postgresql_places_deadline(struct postgresql_places *places, const PGcon
     return places->current_deadline_ms;
 }
 
+void postgresql_places_answered(struct postgresql_places *places, int64_t deadline_ms)
+{
+    places->current_deadline_ms = deadline_ms;
+}
+
 void postgresql_places_drop(struct postgresql_places *places, const PGconn *connection)
 {
     const char *host = PQhost(connection);

@@ -47,9 +47,14 @@ void postgresql_places_done(struct postgresql_places *places);
 int postgresql_places_look_up(struct postgresql_places *places, size_t index);
 
 /* Until when libpq may connect to the place that it has come to: each has an equal share of the
- * time that is left then. Blocks, to count the addresses of a host that libpq has looked up. */
+ * time that is left then, and all of it once it has answered. Blocks, to count the addresses of a
+ * host that libpq has looked up. */
 int64_t postgresql_places_deadline(struct postgresql_places *places, const PGconn *connection,
                                    int64_t deadline_ms);
+
+/* The place that libpq is connecting to has sent something: it may take long to check a password,
+ * but is not silent. */
+void postgresql_places_answered(struct postgresql_places *places, int64_t deadline_ms);
 
 /* Drops the place that libpq is connecting to. libpq must start again then. */
 void postgresql_places_drop(struct postgresql_places *places, const PGconn *connection);

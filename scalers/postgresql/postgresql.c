@@ -82,7 +82,7 @@ static const char differences[] =
     "(PGPASSWORD, "
     "PGSERVICE, ~/.pgpass).\n"
     "Each of several hosts, or addresses of a host, has an equal share of `--measure-timeout` to "
-    "let Backlog log in; `connect_timeout` has no effect.\n";
+    "answer at all; `connect_timeout` has no effect.\n";
 
 const struct scaler scaler_postgresql = {
     .name = "postgresql",

@@ -12,7 +12,7 @@ static void note_duration(struct postgresql_client *client,
     bool is_quick = clock_now_ms() - session->begun_ms < POSTGRESQL_QUICK_MS;
     if (!is_quick)
         client->max_unknown = POSTGRESQL_MIN_UNKNOWN;
-    else if (entry->last_ms < 0 && client->max_unknown < POSTGRESQL_PIPELINE)
+    else if (entry->last_duration_ms < 0 && client->max_unknown < POSTGRESQL_PIPELINE)
         client->max_unknown++;
 }
 

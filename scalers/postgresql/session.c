@@ -129,8 +129,8 @@ void postgresql_session_send(struct postgresql_session *session, const char *que
     session->has_unsent = true;
     session->runs_alone = entry->alone;
     session->tasks += entry->task != NULL;
-    session->unknown += entry->last_ms < 0;
-    session->load_ms += entry->last_ms < 0 ? 0 : entry->last_ms;
+    session->unknown += entry->last_duration_ms < 0;
+    session->load_ms += entry->last_duration_ms < 0 ? 0 : entry->last_duration_ms;
 }
 
 bool postgresql_session_flush(struct postgresql_session *session)
@@ -164,8 +164,8 @@ struct task *postgresql_session_take_task(struct postgresql_session *session,
 void postgresql_session_next(struct postgresql_session *session)
 {
     const struct postgresql_entry *entry = postgresql_session_entry(session, 0);
-    session->unknown -= entry->last_ms < 0;
-    session->load_ms -= entry->last_ms < 0 ? 0 : entry->last_ms;
+    session->unknown -= entry->last_duration_ms < 0;
+    session->load_ms -= entry->last_duration_ms < 0 ? 0 : entry->last_duration_ms;
     session->runs_alone = false;
     session->first = (session->first + 1) % POSTGRESQL_PIPELINE;
     session->count--;

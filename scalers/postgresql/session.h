@@ -43,11 +43,11 @@ enum postgresql_step {
 
 /* A query in flight. */
 struct postgresql_entry {
-    struct task *task;   /* NULL: it has ended, and what is still received is ignored */
-    int64_t limit_ms;    /* after this time the server stops it */
-    int64_t last_ms;     /* of the task */
-    bool alone;          /* with its whole deadline, and nothing behind it */
-    bool watches_client; /* the server is to see that we have closed the session */
+    struct task *task;        /* NULL: it has ended, and what is still received is ignored */
+    int64_t limit_ms;         /* after this time the server stops it */
+    int64_t last_duration_ms; /* of the task */
+    bool alone;               /* with its whole deadline, and nothing behind it */
+    bool watches_client;      /* the server is to see that we have closed the session */
 };
 
 struct postgresql_session {

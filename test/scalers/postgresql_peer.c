@@ -35,7 +35,8 @@ struct peer_session {
     char *statement;
     int limit_ms;
     int64_t busy_until_ms; /* 0: not */
-    bool is_stopped;       /* at its limit */
+    bool is_logging_in;
+    bool is_stopped; /* at its limit */
     bool is_dying;
 };
 
@@ -94,11 +95,22 @@ static void add_setting(struct peer_session *session, const char *name, bool is_
     text_done(&body);
 }
 
-static void start(const struct postgresql_peer *peer, struct peer_session *session)
+static void let_in(const struct postgresql_peer *peer, struct peer_session *session)
 {
     char version[64];
     int length =
         snprintf(version, sizeof(version), "server_version%c%d.0", 0, peer->version / 10000);
+    session->is_logging_in = false;
+    add_message(&session->reply, 'S', version, (size_t)length + 1);
+    add_setting(session, "default_transaction_read_only", false);
+    add_setting(session, "in_hot_standby", peer->is_standby);
+    add_message(&session->reply, 'K', "\0\0\0\1\0\0\0\2", 8);
+    add_message(&session->reply, 'Z', "I", 1);
+    flush(session);
+}
+
+static void start(const struct postgresql_peer *peer, struct peer_session *session)
+{
     session->is_started = true;
     if (peer->accepts > 0 && peer->sessions > peer->accepts) {
         add_error(session, "FATAL", "53300");
@@ -107,12 +119,12 @@ static void start(const struct postgresql_peer *peer, struct peer_session *sessi
         return;
     }
     add_message(&session->reply, 'R', "\0\0\0\0", 4);
-    add_message(&session->reply, 'S', version, (size_t)length + 1);
-    add_setting(session, "default_transaction_read_only", false);
-    add_setting(session, "in_hot_standby", peer->is_standby);
-    add_message(&session->reply, 'K', "\0\0\0\1\0\0\0\2", 8);
-    add_message(&session->reply, 'Z', "I", 1);
     flush(session);
+    session->is_logging_in = true;
+    if (peer->login_ms > 0)
+        session->busy_until_ms = clock_now_ms() + peer->login_ms;
+    else
+        let_in(peer, session);
 }
 
 static void add_row(struct peer_session *session, const char *value)
@@ -308,7 +320,9 @@ static int end_queries(struct postgresql_peer *peer, struct peer_session *sessio
                 next_ms = session->busy_until_ms;
             continue;
         }
-        if (session->is_dying)
+        if (session->is_logging_in)
+            let_in(peer, session);
+        else if (session->is_dying)
             shutdown(session->socket, SHUT_RDWR);
         else if (session->is_stopped)
             add_error(session, "ERROR", "57014");

@@ -25,6 +25,7 @@ struct postgresql_peer {
     atomic_bool serves_first;  /* what the others send stays unread */
     atomic_bool refuses_watch; /* as a system where a server cannot watch its client */
     bool is_standby;
+    int login_ms; /* that it takes to check a password */
 
     int listener;
     int port;

@@ -125,6 +125,19 @@ static void a_host_that_does_not_answer_the_login_does_not_hide_the_next(void **
     world_stop(&world);
 }
 
+/* It checks passwords with another server, or many times. */
+static void a_host_that_answers_has_all_the_time_for_the_login(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world);
+    world.primary.login_ms = ENOUGH_MS * 2 / 3;
+    assert_int_equal(
+        CONNECT(&world, "host=127.0.0.1,127.0.0.2 port=%d,%d", world.primary.port, world.hole.port),
+        world.primary.port);
+    world_stop(&world);
+}
+
 static void a_silent_address_does_not_hide_the_next_of_its_host(void **state)
 {
     (void)state;
@@ -205,6 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_silent_host_does_not_hide_the_next),
         cmocka_unit_test(a_host_that_does_not_answer_the_login_does_not_hide_the_next),
+        cmocka_unit_test(a_host_that_answers_has_all_the_time_for_the_login),
         cmocka_unit_test(a_silent_address_does_not_hide_the_next_of_its_host),
         cmocka_unit_test(a_silent_host_does_not_change_what_is_demanded_of_the_others),
         cmocka_unit_test(the_last_host_has_all_of_the_time_that_is_left),
