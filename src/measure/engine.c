@@ -251,9 +251,14 @@ bool engine_acquire(struct engine *engine, const struct query_request *request,
         engine_connection_identity(request->scaler->name, request->connection_values->identity);
     pthread_mutex_lock(&engine->lock);
     struct poller *poller = find_poller(engine, identity);
-    if (request->former != NULL)
+    struct leftovers leftovers = {0};
+    if (poller == NULL || !poller->is_counted)
+        leftovers = engine_limits_leftovers(engine, request->use.tenant);
+    if (request->former != NULL) {
         query_remember(request->former, &former);
-    bool may = engine_limits_admit(engine, poller, request, error);
+        engine_limits_set_replaced(engine, poller_of(request->former), true);
+    }
+    bool may = engine_limits_check(engine, poller, &leftovers, request, error);
     if (may && poller == NULL)
         poller = add_poller(engine, request, TAKE(identity), error);
     may = may && poller != NULL;

@@ -30,7 +30,7 @@ void engine_limits_set_replaced(struct engine *engine, struct poller *poller, bo
 {
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     poller->is_replaced = is_replaced;
-    poller->replaced_ms = clock_now_ms();
+    poller->replaced_at_ms = clock_now_ms();
     engine_limits_count(engine, poller);
 }
 
@@ -42,20 +42,15 @@ static void end_late_replacements(struct engine *engine)
         if (poller->is_counted)
             continue;
         _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
-        if (poller->is_replaced && now_ms >= poller->replaced_ms + REPLACING_MS)
+        if (poller->is_replaced && now_ms >= poller->replaced_at_ms + REPLACING_MS)
             poller->is_replaced = false;
         engine_limits_count(engine, poller);
     }
 }
 
-struct leftovers {
-    size_t all;
-    size_t own;     /* of the tenant */
-    size_t counted; /* the tenant's connections that count */
-};
-
-static struct leftovers count_leftovers(const struct engine *engine, const char *tenant)
+struct leftovers engine_limits_leftovers(struct engine *engine, const char *tenant)
 {
+    end_late_replacements(engine);
     struct leftovers found = {0};
     uint64_t own = tenant == NULL ? 0 : hash_text(tenant);
     for (const struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
@@ -112,20 +107,11 @@ static bool check_threads(const struct engine *engine, const struct leftovers *l
     return check_leftovers(engine, leftovers, tenant, error);
 }
 
-bool engine_limits_admit(struct engine *engine, const struct poller *poller,
-                         const struct query_request *request, struct error *error)
+bool engine_limits_check(const struct engine *engine, const struct poller *poller,
+                         const struct leftovers *leftovers, const struct query_request *request,
+                         struct error *error)
 {
     bool is_counted = poller != NULL && poller->is_counted;
-    const char *tenant = request->use.tenant;
-    struct leftovers leftovers = {0};
-    if (!is_counted) {
-        end_late_replacements(engine);
-        leftovers = count_leftovers(engine, tenant); /* before `former` is one of them */
-    }
-    if (request->former != NULL)
-        engine_limits_set_replaced(engine, poller_of(request->former), true);
-    /* That may be the same connection. */
-    is_counted = poller != NULL && poller->is_counted;
     return (is_counted || check_counted(engine, request->scaler, error)) &&
-           (poller != NULL || check_threads(engine, &leftovers, tenant, error));
+           (poller != NULL || check_threads(engine, leftovers, request->use.tenant, error));
 }

@@ -17,13 +17,23 @@
 
 #include "measure/engine_internal.h"
 
-/* Whether the query may be acquired, on this poller or, if it is NULL, on a new one. The connection
- * of the request's `former` is replaced from now on. False with an ERROR_LIMIT; the caller says
- * that it is not replaced after all. */
-bool engine_limits_admit(struct engine *engine, const struct poller *poller,
-                         const struct query_request *request, struct error *error);
-
+/* Its queries move to another connection from now on, or do not after all. */
 void engine_limits_set_replaced(struct engine *engine, struct poller *poller, bool is_replaced);
+
+/* The leftovers, before one more connection is replaced, which will be one of them. */
+struct leftovers {
+    size_t all;
+    size_t own;     /* of the tenant */
+    size_t counted; /* the tenant's connections that count */
+};
+
+struct leftovers engine_limits_leftovers(struct engine *engine, const char *tenant);
+
+/* Whether the query may be acquired, on this poller or, if it is NULL, on a new one. False with an
+ * ERROR_LIMIT. */
+bool engine_limits_check(const struct engine *engine, const struct poller *poller,
+                         const struct leftovers *leftovers, const struct query_request *request,
+                         struct error *error);
 
 /* A query of it is used now, or no longer. With both locks. */
 void engine_limits_count(struct engine *engine, struct poller *poller);

@@ -146,7 +146,7 @@ static int64_t poller_feed_delay_ms(struct feed *feed)
 static void poller_feed_set_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
 {
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of_feed(feed));
-    schedule_set_max_tasks(&connection->schedule, max_tasks, isolated);
+    schedule_set_max_tasks(&connection->schedule, max_tasks, isolated, clock_now_ms());
 }
 
 static void poller_feed_started(struct task *task)

@@ -40,9 +40,9 @@ struct poller {
     struct option_values *values;
     bool in_agent;
     struct tenancy tenancy;
-    bool is_replaced;    /* its queries are moving to another connection: it counts for no limit */
-    int64_t replaced_ms; /* since when */
-    bool is_counted;     /* for the limits; under the map's lock */
+    bool is_replaced; /* its queries are moving to another connection: it counts for no limit */
+    int64_t replaced_at_ms; /* since when */
+    bool is_counted;        /* for the limits; under the map's lock */
     bool is_stopping;
     int wake_fd; /* while it is readable the thread has to look again: something is due sooner */
     bool wake_pending; /* wake_fd is readable */

@@ -44,8 +44,10 @@ void recent_samples_add(struct recent_samples *recent, int64_t at_ms, const stru
         .max_waiting = recent_samples_waiting(reading),
         .max_in_flight = reading->in_flight,
     };
-    if (last != NULL && at_ms <= last->at_ms)
+    if (last != NULL && at_ms < last->at_ms)
         return;
+    if (last != NULL && at_ms == last->at_ms) /* a push in the same millisecond */
+        sample.at_ms = ++at_ms;
     int64_t meant_ms = MAX(recent->interval_ms, recent->duration_ms);
     sample.is_after_gap =
         last == NULL || recent->has_gap || at_ms - last->at_ms > GAP_INTERVALS * meant_ms;

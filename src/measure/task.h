@@ -102,7 +102,7 @@ struct task {
     bool isolate;             /* it timed out last, or was slow: it must not delay other tasks */
     struct notifier notifier; /* id > 0: subscribe, too (scaler.h) */
     int64_t timeout_ms;       /* from the moment on that the source can work on it */
-    int64_t last_ms;          /* how long its last measurement took; -1: not known */
+    int64_t last_duration_ms; /* of its last measurement; -1: not known */
 
     /* Only the scaler uses these, while it has the task. */
     int64_t queued_ms;   /* since when it waits in a queue of the scaler */

@@ -22,7 +22,7 @@ struct given {
     bool is_cancelled;
     int times;
     int64_t given_ms;
-    int64_t last_ms;
+    int64_t last_duration_ms;
     uint64_t notifier_id;
 };
 
@@ -92,7 +92,7 @@ static struct task *give(struct fuzz_feed *feed, struct given *given)
         .values = given->values == NULL ? given->query->values : given->values,
         .notifier = {.notify = notify, .context = feed, .id = given->notifier_id},
         .timeout_ms = feed->scaler->timeout_ms == 0 ? 2000 : feed->scaler->timeout_ms,
-        .last_ms = given->last_ms,
+        .last_duration_ms = given->last_duration_ms,
         .isolate = given->isolate,
         .feed = &feed->feed,
     };
@@ -223,7 +223,7 @@ static void end(struct task *task, enum task_outcome outcome, const struct readi
     forget(feed, given);
     given->isolate = outcome == TASK_ISOLATED || outcome == TASK_TIMED_OUT;
     given->is_over = !is_returned || given->times >= MAX_TIMES;
-    given->last_ms = outcome == TASK_ANSWERED ? clock_now_ms() - given->given_ms : -1;
+    given->last_duration_ms = outcome == TASK_ANSWERED ? clock_now_ms() - given->given_ms : -1;
 }
 
 struct fuzz_feed *fuzz_feed_new(const struct scaler *scaler, const struct fuzz_query *queries,
@@ -240,7 +240,7 @@ struct fuzz_feed *fuzz_feed_new(const struct scaler *scaler, const struct fuzz_q
     feed->max_tasks = scaler->max_tasks == 0 ? SIZE_MAX : scaler->max_tasks;
     feed->isolated = scaler->isolated == 0 ? 1 : scaler->isolated;
     for (size_t i = 0; i < count; i++)
-        feed->queries[i] = (struct given){.query = &queries[i], .last_ms = -1};
+        feed->queries[i] = (struct given){.query = &queries[i], .last_duration_ms = -1};
     return feed;
 }
 

@@ -411,7 +411,7 @@ static void an_agent_gets_all_that_a_task_says(void **state)
     task->isolate = true;
     task->wants = READING_RATES;
     task->timeout_ms = 1234;
-    task->last_ms = 40;
+    task->last_duration_ms = 40;
     assert_true(test_feed_run(feed, client, 50, &error)); /* which nobody answers */
 
     Agent__ToAgent *message = read_message(end);
@@ -426,7 +426,7 @@ static void an_agent_gets_all_that_a_task_says(void **state)
     assert_string_equal(message->queries[0]->options[0]->text, "7");
     assert_int_equal(message->tasks[0]->notifier, 5);
     assert_int_equal(message->tasks[0]->timeout_ms, 1234);
-    assert_int_equal(message->tasks[0]->last_ms, 40);
+    assert_int_equal(message->tasks[0]->last_duration_ms, 40);
     assert_int_equal(message->tasks[0]->wants, READING_RATES);
     assert_true(message->tasks[0]->isolate);
     agent__to_agent__free_unpacked(message, NULL);

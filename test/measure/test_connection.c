@@ -250,7 +250,7 @@ static void an_outage_is_no_sign_of_a_source_that_cannot_keep_up(void **state)
     struct query *queries[] = {hold_each("a", 5000), hold_each("b", 5000)};
     log_set_level(LOG_LEVEL_WARNING);
     recent_log_start();
-    schedule_set_max_tasks(&connection.schedule, 1, 1);
+    schedule_set_max_tasks(&connection.schedule, 1, 1, now_ms);
     measure(queries[0], 1);
     measure(queries[1], 1);
     now_ms += 5000;

@@ -180,13 +180,13 @@ static void a_reading_has_the_time_that_it_took(void **state)
     demand(query);
     connect_now();
     assert_ptr_equal(take(), query);
-    assert_int_equal(query->task.last_ms, -1);
+    assert_int_equal(query->task.last_duration_ms, -1);
     now_ms += 40;
     answer(query, 1);
     assert_int_equal(query->known.duration_ms, 40);
     demand(query);
     assert_ptr_equal(take(), query);
-    assert_int_equal(query->task.last_ms, 40); /* the scaler may choose a session by it */
+    assert_int_equal(query->task.last_duration_ms, 40); /* the scaler may choose a session by it */
     answer(query, 1);
 }
 

@@ -25,7 +25,7 @@ static void there_is_always_a_place_for_one(void **state)
 {
     (void)state;
     BENCH(4, 2);
-    schedule_set_max_tasks(schedule, 0, 0);
+    schedule_set_max_tasks(schedule, 0, 0, 0);
     schedule_set_due(schedule, &jobs[0], 100);
     schedule_set_due(schedule, &jobs[1], 101);
     assert_ptr_equal(schedule_take(schedule, 110), &jobs[0]);
@@ -127,7 +127,7 @@ static void max_tasks_is_kept(void **state)
     assert_int_equal(schedule_next_ms(schedule, 10), 10);
     assert_non_null(schedule_take(schedule, 10));
     assert_null(schedule_take(schedule, 10));
-    schedule_set_max_tasks(schedule, 4, 1);
+    schedule_set_max_tasks(schedule, 4, 1, 0);
     assert_non_null(schedule_take(schedule, 10));
     assert_null(schedule_take(schedule, 10));
 }

@@ -245,7 +245,7 @@ static void decide(const struct row *row, struct answer *ret_answer)
         .peak = row->earlier > 0 ? &peak : NULL,
         .of_peers = row->of_peers > 0 ? &of_peers : NULL,
         .replicas_value = row->replicas_value,
-        .replicas_ms = row->replicas_value > 0 ? NOW - row->replicas_ms : 0,
+        .replicas_at_ms = row->replicas_value > 0 ? NOW - row->replicas_ms : 0,
     };
     answer_decide(&facts, &call, NOW, ret_answer);
     peak_value_done(&peak);

@@ -337,6 +337,32 @@ static void after_an_outage_the_known_rates_remain(void **state)
         strstr(world.words.bytes, "/s each; as before the outage: the rate of arrivals"));
 }
 
+/* Nobody saw what was needed meanwhile. */
+static void an_outage_is_no_time_in_which_less_was_needed(void **state)
+{
+    (void)state;
+    give_objective(10);
+    int64_t before = measure_for(30, 81, 81);
+    measure_for(2, 20, 20);
+    world.now_ms += 180000;
+    recent_samples_add_gap(&world.recent);
+    assert_int_equal(measure_for(8, 20, 20), before);
+    assert_true(measure_for(20, 20, 20) < before);
+}
+
+static void failures_now_and_then_do_not_keep_replicas(void **state)
+{
+    (void)state;
+    give_objective(10);
+    int64_t before = measure_for(30, 81, 81);
+    int64_t replicas = before;
+    for (int i = 0; i < 8; i++) {
+        recent_samples_add_gap(&world.recent);
+        replicas = measure_for(9, 20, 20);
+    }
+    assert_true(replicas < before);
+}
+
 static void a_short_dip_stops_no_replica(void **state)
 {
     (void)state;
@@ -421,6 +447,8 @@ int main(void)
         TEST(both_terms_are_in_the_sentence),
         TEST(after_a_restart_the_threshold_decides),
         TEST(after_an_outage_the_known_rates_remain),
+        TEST(an_outage_is_no_time_in_which_less_was_needed),
+        TEST(failures_now_and_then_do_not_keep_replicas),
         TEST(a_short_dip_stops_no_replica),
         TEST(where_no_consumers_are_reported_the_reason_says_so),
         TEST(numbers_are_short_and_grouped),

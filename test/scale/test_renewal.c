@@ -187,7 +187,7 @@ static void a_policy_keeps_the_replicas_that_may_be_busy(void **state)
     (void)state;
     struct trigger_policy policy = {
         .follower = {.last_reading_ms = 7},
-        .effective = {.state = {.idle = {.has_begun = true, .since_ms = 5, .folded_ms = 7},
+        .effective = {.state = {.idle = {.has_begun = true, .since_ms = 5, .folded_until_ms = 7},
                                 .peak = {.own = 9},
                                 .level = 2,
                                 .before_stall = {.replicas = 3},
@@ -199,7 +199,7 @@ static void a_policy_keeps_the_replicas_that_may_be_busy(void **state)
     trigger_policy_forget(&policy);
     assert_int_equal(policy.follower.last_reading_ms, 0);
     assert_int_equal(state_left->peak.own, 9);
-    assert_int_equal(state_left->idle.folded_ms, 7);
+    assert_int_equal(state_left->idle.folded_until_ms, 7);
     assert_int_equal(state_left->idle.since_ms, 0);
     assert_true(state_left->level == 0 && state_left->before_stall.replicas == 0);
     assert_true(state_left->rate.count == 0 && state_left->objective.replicas == 0);

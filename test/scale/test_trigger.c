@@ -365,7 +365,7 @@ static void a_policy_is_logged_when_it_changes_and_at_most_once_a_minute(void **
     struct recent_samples recent = {.interval_ms = INTERVAL_MS};
     for (size_t i = 0; i < ARRAY_LENGTH(decisions); i++) {
         decide_at(policy, &recent, decisions[i].interval, decisions[i].in_flight);
-        assert_int_equal(policy->logged_ms, decisions[i].logged_interval * INTERVAL_MS);
+        assert_int_equal(policy->logged_at_ms, decisions[i].logged_interval * INTERVAL_MS);
     }
     assert_int_equal(policy->logged_replicas, 33);
     trigger_policy_free(policy);

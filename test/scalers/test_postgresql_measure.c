@@ -122,7 +122,7 @@ static void a_query_beyond_the_quick_limit_runs_alone_and_has_not_failed(void **
     assert_int_equal(slow->returned, 1);
     assert_int_equal(slow->started, 2);
     /* Of the second attempt: the first had 200. A busy client may see late that it has begun. */
-    assert_in_range(slow->task.last_ms, 600 - 100, ENOUGH_MS);
+    assert_in_range(slow->task.last_duration_ms, 600 - 100, ENOUGH_MS);
     assert_int_equal(setting.peer.queries, 22);
 
     test_feed_again(setting.feed); /* it is known to be slow now */
@@ -374,7 +374,7 @@ static void nor_is_it_by_queries_that_run_beside_each_other(void **state)
     begin(&setting);
     add(&setting, "SELECT slow 1000", SESSIONS); /* none ends before all sessions are open */
     for (size_t i = 0; i < SESSIONS; i++)
-        test_feed_task(setting.feed, i)->task.last_ms = 1000;
+        test_feed_task(setting.feed, i)->task.last_duration_ms = 1000;
     measure_all(&setting);
     assert_int_equal(setting.peer.sessions, SESSIONS); /* which stay open for a while */
     setting.peer.refuses_watch = true;

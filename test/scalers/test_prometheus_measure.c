@@ -166,7 +166,7 @@ static void a_cancelled_query_is_returned_and_its_late_answer_ignored(void **sta
     assert_int_equal(task->returned, 1);
     assert_int_equal(task->given, 2);
     assert_true(task->task.isolate);
-    assert_in_range(task->task.last_ms, 290,
+    assert_in_range(task->task.last_duration_ms, 290,
                     ENOUGH_MS); /* not what was left of the first request */
     assert_true(test_feed_task(setting.feed, 1)->reading.value == 7);
     end(&setting);

@@ -200,7 +200,7 @@ static void end(struct task *base, enum task_outcome outcome, const struct readi
     task->ended = true;
     task->outcome = outcome;
     task->order = ++feed->ended;
-    base->last_ms = outcome == TASK_ANSWERED ? clock_now_ms() - task->sent_ms : -1;
+    base->last_duration_ms = outcome == TASK_ANSWERED ? clock_now_ms() - task->sent_ms : -1;
     if (reading != NULL)
         task->reading = *reading;
     if (error != NULL)
@@ -241,8 +241,10 @@ void test_feed_add(struct test_feed *feed, const void *query, struct notifier no
 {
     struct test_task *task = memory_new(sizeof(*task));
     task->query = query;
-    task->task = (struct task){
-        .notifier = notifier, .timeout_ms = feed->timeout_ms, .last_ms = -1, .feed = &feed->feed};
+    task->task = (struct task){.notifier = notifier,
+                               .timeout_ms = feed->timeout_ms,
+                               .last_duration_ms = -1,
+                               .feed = &feed->feed};
     feed->tasks = memory_grow(feed->tasks, &feed->capacity, feed->count + 1, sizeof(*feed->tasks));
     feed->tasks[feed->count++] = task;
 }

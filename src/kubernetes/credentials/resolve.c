@@ -138,7 +138,7 @@ static void read_hpa(struct resolution *resolution, const struct api_object *sca
     if (found.state != RESOLVE_FOUND)
         return;
     resolution->hpa.replicas = found.object->replicas;
-    resolution->hpa.replicas_ms = found.read_ms;
+    resolution->hpa.replicas_at_ms = found.read_ms;
 }
 
 /* Both kinds are looked at: a call does not say of which it is. */

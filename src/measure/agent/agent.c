@@ -31,7 +31,7 @@ struct agent_task {
     struct task task; /* first, so that one leads to the other */
     uint64_t number;
     struct received_query *query;
-    int64_t received_ms;
+    int64_t received_at_ms;
     struct agent_task *prev_waiting, *next_waiting;
     struct agent_task *next_cancelled;
     bool is_cancelled;
@@ -163,14 +163,14 @@ static void add_task(struct agent *agent, const Agent__Task *message)
     }
     struct agent_task *task = memory_new(sizeof(*task));
     task->number = message->task;
-    task->received_ms = clock_now_ms();
+    task->received_at_ms = clock_now_ms();
     task->query = query;
     task->task = (struct task){
         .query = query->values->data,
         .wants = message->wants,
         .notifier = {.notify = agent_notify, .id = message->notifier, .lose = agent_lose},
         .timeout_ms = message->timeout_ms,
-        .last_ms = message->last_ms,
+        .last_duration_ms = message->last_duration_ms,
         .isolate = message->isolate,
         .feed = &agent->feed,
         .values = query->values,
@@ -352,7 +352,7 @@ static int64_t agent_feed_delay_ms(struct feed *feed)
     const struct agent *agent = agent_of(feed);
     int64_t now_ms = clock_now_ms();
     int64_t there_ms = now_ms - agent->delay_at_ms < TRUE_FOR_MS ? agent->delay_ms : 0;
-    int64_t here_ms = agent->waiting == NULL ? 0 : now_ms - agent->waiting->received_ms;
+    int64_t here_ms = agent->waiting == NULL ? 0 : now_ms - agent->waiting->received_at_ms;
     return there_ms > here_ms ? there_ms : here_ms;
 }
 

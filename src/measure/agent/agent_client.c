@@ -97,7 +97,8 @@ static bool receive(struct agent_client *client, struct feed *feed, struct error
                         clock_now_ms() + GRACE_MS, &raw, error))
             return end_agent(client, error);
         const Agent__FromAgent *message = (const Agent__FromAgent *)raw;
-        client->received_ms = clock_now_ms();
+        client->received_at_ms = clock_now_ms();
+        client->awaited_from_ms = 0;
         take_message(client, feed, message);
         bool is_lost = message->lost != NULL;
         if (is_lost)
@@ -131,10 +132,12 @@ static bool receive_notifications(struct agent_client *client, struct error *err
 
 /* ---- as a scaler ---- */
 
+/* By its pings: while the machine sleeps the agent is silent, too. */
 static bool is_alive(struct agent_client *client, struct error *error)
 {
-    int64_t silent_ms = clock_now_ms() - client->received_ms;
-    if (client->tasks == NULL || silent_ms < client->tasks->task->timeout_ms + GRACE_MS)
+    int64_t silent_ms = clock_now_ms() - client->awaited_from_ms;
+    if (client->tasks == NULL || client->awaited_from_ms == 0 ||
+        silent_ms < client->tasks->task->timeout_ms + GRACE_MS)
         return true;
     error_unavailable(error, "it did not respond for %lld ms", (long long)silent_ms);
     return end_agent(client, error);

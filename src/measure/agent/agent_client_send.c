@@ -121,8 +121,9 @@ static void add_task(struct agent_client *client, struct task *task, struct outg
     sent->task = task;
     task->data = sent;
     if (client->tasks == NULL) {
-        client->received_ms = now_ms;
-        client->pinged_ms = now_ms;
+        client->received_at_ms = now_ms;
+        client->pinged_at_ms = now_ms;
+        client->awaited_from_ms = 0;
     }
     HASH_ADD(hh, client->tasks, number, sizeof(sent->number), sent);
     if (task_wants_subscription(task))
@@ -134,7 +135,7 @@ static void add_task(struct agent_client *client, struct task *task, struct outg
     message->query = name_query(client, task, outgoing, now_ms);
     message->notifier = task->notifier.id;
     message->timeout_ms = task->timeout_ms;
-    message->last_ms = task->last_ms;
+    message->last_duration_ms = task->last_duration_ms;
     message->isolate = task->isolate;
     message->wants = task->wants;
     outgoing->task_pointers[outgoing->message.n_tasks++] = message;
@@ -187,7 +188,7 @@ int64_t agent_client_next_ping_ms(const struct agent_client *client)
     enum { PING_MS = 500 };
     if (client->tasks == NULL)
         return CLOCK_NEVER;
-    return MAX(client->received_ms, client->pinged_ms) + PING_MS;
+    return MAX(client->received_at_ms, client->pinged_at_ms) + PING_MS;
 }
 
 bool agent_client_ping(struct agent_client *client, struct feed *feed, struct error *error)
@@ -196,7 +197,9 @@ bool agent_client_ping(struct agent_client *client, struct feed *feed, struct er
     int64_t now_ms = clock_now_ms();
     if (now_ms < agent_client_next_ping_ms(client))
         return true;
-    client->pinged_ms = now_ms;
+    client->pinged_at_ms = now_ms;
+    if (client->awaited_from_ms == 0)
+        client->awaited_from_ms = now_ms;
     message.ping = true;
     return add_message(client, feed, &message, error);
 }

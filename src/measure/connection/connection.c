@@ -209,7 +209,7 @@ struct query *connection_take(struct connection *connection, int64_t now_us)
     query->sent_us = now_us;
     task->feed = connection->feed;
     task->has_ended = false;
-    task->last_ms = query->job.duration_ms;
+    task->last_duration_ms = query->job.duration_ms;
     task->isolate = query->job.is_isolated;
     task->wants = query->wants;
     task->is_subscribed = false;

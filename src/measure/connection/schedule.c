@@ -11,7 +11,7 @@ void schedule_init(struct schedule *schedule, size_t max_tasks, size_t isolated_
 {
     *schedule = (struct schedule){0};
     load_init(&schedule->load, now_ms);
-    schedule_set_max_tasks(schedule, max_tasks, isolated_places);
+    schedule_set_max_tasks(schedule, max_tasks, isolated_places, now_ms);
 }
 
 void schedule_done(struct schedule *schedule)
@@ -20,8 +20,16 @@ void schedule_done(struct schedule *schedule)
     free(schedule->scheduled.entries);
 }
 
-void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t isolated_places)
+/* Before each change of what is in flight, or may be. */
+static void add_usage(struct schedule *schedule, int64_t now_ms)
 {
+    load_add_usage(&schedule->load, schedule->in_flight_count, schedule->max_tasks, now_ms);
+}
+
+void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t isolated_places,
+                            int64_t now_ms)
+{
+    add_usage(schedule, now_ms);
     schedule->max_tasks = max_tasks > 0 ? max_tasks : 1;
     schedule->isolated_places = isolated_places > 0 ? isolated_places : 1;
 }
@@ -244,12 +252,6 @@ static void resume_turn(struct schedule *schedule, const struct job *job, int64_
     if (job->is_isolated && job->timeouts == 0 && !takes_long(job) &&
         now_ms < schedule->turn_of_slow_ends_ms)
         schedule->is_turn_of_slow = true;
-}
-
-/* Before each change of what is in flight. */
-static void add_usage(struct schedule *schedule, int64_t now_ms)
-{
-    load_add_usage(&schedule->load, schedule->in_flight_count, schedule->max_tasks, now_ms);
 }
 
 /* For its turn, not for a client. */

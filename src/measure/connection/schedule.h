@@ -70,7 +70,8 @@ void schedule_init(struct schedule *schedule, size_t max_tasks, size_t isolated_
                    int64_t now_ms);
 void schedule_done(struct schedule *schedule); /* the jobs stay the caller's */
 /* Each number counts as at least 1: an agent process, which may be broken, says how many. */
-void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t isolated_places);
+void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t isolated_places,
+                            int64_t now_ms);
 
 /* Takes a job that is not in flight out of the schedule. Harmless where it is idle. */
 void schedule_remove(struct schedule *schedule, struct job *job);

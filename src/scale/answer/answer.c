@@ -65,7 +65,7 @@ static bool hold(const struct decision *decision, int64_t since_ms)
     answer->failing_since_ms = held_since_ms;
     if (facts->peak != NULL && answer->kind == ANSWER_VALUE)
         answer->value = fmax(answer->value, peak_value_largest(facts->peak));
-    if (since_ms <= facts->replicas_ms && answer->kind == ANSWER_VALUE)
+    if (since_ms <= facts->replicas_at_ms && answer->kind == ANSWER_VALUE)
         answer->value = fmin(answer->value, facts->replicas_value);
     return true;
 }
@@ -121,6 +121,8 @@ static int64_t freshness_ms(const struct answer_rules *rules, const struct snaps
 static bool is_fresh(const struct decision *decision)
 {
     const struct snapshot *snapshot = decision->facts->snapshot;
+    if (decision->call->takes_any_age)
+        return true;
     if (decision->call->is_stream) {
         int64_t max_age_ms =
             MAX(decision->facts->rules->interval_ms, snapshot->effective_interval_ms);

@@ -91,12 +91,13 @@ struct answer_facts {
     double replicas_value; /* what the HPA's replicas are for: no more is held */
     /* When the HPA's replicas were read; they count if that was after measuring began to fail; 0:
      * they were not read. */
-    int64_t replicas_ms;
+    int64_t replicas_at_ms;
 };
 
 /* Who is answered. */
 struct answer_call {
     bool is_stream;     /* it waits for the next attempt, however long that takes */
+    bool takes_any_age; /* the last reading will do, however old it is: for people */
     int64_t arrived_ms; /* when a call came */
     bool out_of_time;   /* a call has waited as long as it may: it is not answered ANSWER_WAIT */
 };

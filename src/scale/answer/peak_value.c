@@ -34,16 +34,16 @@ static void join_closest(struct peak_value *peak)
 
 static void end_failure(struct peak_value *peak)
 {
-    if (peak->failing_since_ms > 0 && peak->held_ms > peak->failing_since_ms)
-        peak->failed_ms += peak->held_ms - peak->failing_since_ms;
+    if (peak->failing_since_ms > 0 && peak->held_at_ms > peak->failing_since_ms)
+        peak->failed_for_ms += peak->held_at_ms - peak->failing_since_ms;
     peak->failing_since_ms = 0;
 }
 
 void peak_value_add(struct peak_value *peak, double value, int64_t window_ms, int64_t now_ms)
 {
     end_failure(peak);
-    int64_t at_ms = now_ms - peak->failed_ms;
-    peak->last_ms = now_ms;
+    int64_t at_ms = now_ms - peak->failed_for_ms;
+    peak->added_at_ms = now_ms;
     while (peak->count > 0 && peak->entries[peak->count - 1].value <= value)
         peak->count--;
     while (peak->count > 0 && peak->entries[0].at_ms <= at_ms - window_ms) /* as the HPA (hpa.c) */
@@ -80,16 +80,16 @@ void peak_value_add_earlier(struct peak_value *peak, const struct peak_value_ent
                             size_t count, int64_t now_ms)
 {
     struct peak_value_entry merged[PEAK_VALUE_MAX_ENTRIES];
-    int64_t latest_ms = now_ms - peak->failed_ms;
+    int64_t latest_ms = now_ms - peak->failed_for_ms;
     for (size_t i = 0; i < count; i++) {
-        int64_t at_ms = entries[i].at_ms - peak->failed_ms;
+        int64_t at_ms = entries[i].at_ms - peak->failed_for_ms;
         merged[i] =
             (struct peak_value_entry){entries[i].value, at_ms < latest_ms ? at_ms : latest_ms};
     }
     if (count == 0)
         return;
     if (peak->count == 0)
-        peak->last_ms = now_ms;
+        peak->added_at_ms = now_ms;
     peak->count = peak_value_merge(merged, count, peak->entries, peak->count);
     peak->entries =
         memory_grow(peak->entries, &peak->capacity, peak->count, sizeof(*peak->entries));
@@ -100,8 +100,14 @@ void peak_value_add_earlier(struct peak_value *peak, const struct peak_value_ent
 void peak_value_hold(struct peak_value *peak, int64_t since_ms, int64_t now_ms)
 {
     if (peak->failing_since_ms == 0)
-        peak->failing_since_ms = since_ms > peak->last_ms ? since_ms : peak->last_ms;
-    peak->held_ms = now_ms;
+        peak->failing_since_ms = since_ms > peak->added_at_ms ? since_ms : peak->added_at_ms;
+    peak->held_at_ms = now_ms;
+}
+
+int64_t peak_value_age_ms(const struct peak_value *peak, const struct peak_value_entry *entry)
+{
+    int64_t age_ms = peak->added_at_ms - peak->failed_for_ms - entry->at_ms;
+    return age_ms > 0 ? age_ms : 0;
 }
 
 double peak_value_largest(const struct peak_value *peak)

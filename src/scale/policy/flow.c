@@ -162,7 +162,7 @@ static void observe(struct flow_rate *rate, double observed, int64_t at_ms)
         memmove(rate->observations, rate->observations + 1,
                 --rate->count * sizeof(*rate->observations));
     rate->observations[rate->count++] = observed;
-    rate->observed_ms = at_ms;
+    rate->observed_at_ms = at_ms;
 }
 
 /* Whether so much waited that hardly a consumer can have been idle: a second of work. */
@@ -225,9 +225,9 @@ bool flow_rate_is_slower(const struct flow_rate *rate, double expected)
 void flow_rate_update(struct flow_rate *rate, const struct recent_samples *recent)
 {
     for (size_t i = 1; i + 1 < recent->count; i++)
-        if (recent->samples[i].at_ms > rate->folded_ms) {
+        if (recent->samples[i].at_ms > rate->folded_until_ms) {
             add_interval(rate, &recent->samples[i - 1], &recent->samples[i]);
-            rate->folded_ms = recent->samples[i].at_ms;
+            rate->folded_until_ms = recent->samples[i].at_ms;
         }
 }
 

@@ -58,12 +58,12 @@ enum { FLOW_OBSERVATIONS = 9 };
 struct flow_rate {
     double observations[FLOW_OBSERVATIONS]; /* the oldest first */
     size_t count;
-    int64_t observed_ms; /* the last */
-    int64_t busy_ms;     /* how long messages have waited since the last observation */
-    double consumed;     /* how many were consumed in busy_ms */
-    double consumer_ms;  /* the time of all consumers in busy_ms: three for a second are 3000 */
-    int64_t quiet_ms;    /* how long nothing has been consumed since: long jobs, or a stall */
-    int64_t folded_ms;   /* the samples until here are in it */
+    int64_t observed_at_ms;  /* the last */
+    int64_t busy_ms;         /* how long messages have waited since the last observation */
+    double consumed;         /* how many were consumed in busy_ms */
+    double consumer_ms;      /* the time of all consumers in busy_ms: three for a second are 3000 */
+    int64_t quiet_ms;        /* how long nothing has been consumed since: long jobs, or a stall */
+    int64_t folded_until_ms; /* the samples until here are in it */
 };
 
 /* Takes the samples that are new. */

@@ -3,11 +3,13 @@
 #include "base/memory.h"
 
 #include <math.h>
+#include <sys/param.h>
 
 /* The constants were chosen in the simulator (bench/policies.c; bench/README.md has the table and
  * what lost). */
 enum {
     LOWER_AFTER_MS = 60 * 1000,    /* the need must have been lower for so long */
+    UNSEEN_SAMPLES = 4,            /* so many missed in a row: nobody saw what was needed */
     REMEMBERED_MS = 5 * 60 * 1000, /* after an outage: what was asked for, if it is no older */
 };
 
@@ -127,9 +129,13 @@ static double rate_of(const struct policy_decision *decision)
 
 /* Up at once; down when the need has been lower for a while, to the most that it was meanwhile:
  * each change costs the workers that it stops. */
-static int64_t smooth(struct policy_objective *objective, double need, int64_t at_ms)
+static int64_t smooth(struct policy_objective *objective, double need, int64_t at_ms,
+                      int64_t distance_ms)
 {
     double requested = (double)objective->replicas;
+    bool was_unseen = at_ms - objective->at_ms > UNSEEN_SAMPLES * distance_ms;
+    if (was_unseen && objective->lower_since_ms > 0) /* that time does not count */
+        objective->lower_since_ms += at_ms - objective->at_ms;
     objective->at_ms = at_ms;
     if (need > requested * (1 + raised_share))
         objective->replicas = policy_whole(need);
@@ -184,7 +190,6 @@ static bool meet_objective(struct policy_decision *decision)
          * what was. */
         bool is_known =
             objective->at_ms > 0 && decision->last->at_ms - objective->at_ms <= REMEMBERED_MS;
-        objective->lower_since_ms = 0; /* nobody saw what was needed meanwhile */
         raise_to(decision, is_known ? objective->replicas : 0, POLICY_BY_ARRIVALS);
         return is_known;
     }
@@ -192,7 +197,9 @@ static bool meet_objective(struct policy_decision *decision)
     decision->by_balance = balance(decision, rate, left_s);
     decision->balanced_waiting = decision->flow.arrival_rate * waiting_share * left_s;
     double need = fmax(decision->by_waiting, decision->by_balance);
-    decision->result.replicas = smooth(objective, need, decision->last->at_ms);
+    const struct recent_samples *recent = decision->input->recent;
+    int64_t distance_ms = MAX(recent->interval_ms, recent->duration_ms);
+    decision->result.replicas = smooth(objective, need, decision->last->at_ms, distance_ms);
     decision->result.term =
         decision->by_waiting > decision->by_balance ? POLICY_BY_WAITING : POLICY_BY_ARRIVALS;
     decision->is_smoothed = decision->result.replicas > policy_whole(need);
@@ -323,7 +330,7 @@ static void fold_idle(struct policy_idle *idle, const struct policy_decision *de
     for (size_t i = 0; i < recent->count; i++) {
         const struct recent_sample *sample = &recent->samples[i];
         /* The last one again: it may have taken the place of the one that was seen. */
-        if (sample->at_ms <= idle->folded_ms && i + 1 < recent->count)
+        if (sample->at_ms <= idle->folded_until_ms && i + 1 < recent->count)
             continue;
         double waiting =
             is_meant && isnan(sample->max_waiting) ? decision->waiting : sample->max_waiting;
@@ -332,7 +339,7 @@ static void fold_idle(struct policy_idle *idle, const struct policy_decision *de
             idle->since_ms = 0;
         if (is_idle && idle->since_ms == 0)
             idle->since_ms = sample->at_ms;
-        idle->folded_ms = sample->at_ms;
+        idle->folded_until_ms = sample->at_ms;
     }
 }
 
@@ -380,7 +387,7 @@ static void keep_while_busy(struct policy_decision *decision)
     idle->has_begun = true;
     int64_t idle_ms = idle->since_ms == 0 ? -1 : decision->last->at_ms - idle->since_ms;
     result->active = idle_ms < decision->settings->idle_ms;
-    result->idle_ms = idle_ms;
+    result->idle_for_ms = idle_ms;
     int64_t of_peers = peers_peak(decision);
     if (!result->active || (idle_ms >= 0 && peak->own == 0 && of_peers == 0)) {
         peak->own = peak->of_peers = 0;
@@ -425,7 +432,7 @@ static void describe_rate(struct policy_decision *decision)
 {
     const struct flow_rate *rate = &decision->state->rate;
     bool is_measured = decision->settings->rate <= 0 && rate->count > 0;
-    decision->result.rate_ms = is_measured ? rate->observed_ms : -1;
+    decision->result.rate_at_ms = is_measured ? rate->observed_at_ms : -1;
     decision->result.rate_spread = is_measured ? flow_rate_spread(rate) : NAN;
 }
 
@@ -444,7 +451,7 @@ bool policy_decide(const struct policy_settings *settings, struct policy_state *
         .by_arrivals = NAN,
         .by_waiting = NAN,
         .by_balance = NAN,
-        .result = {.rate = NAN, .idle_ms = -1, .term = POLICY_BY_NOTHING},
+        .result = {.rate = NAN, .idle_for_ms = -1, .term = POLICY_BY_NOTHING},
     };
     double waiting = recent_samples_waiting(&decision.last->reading);
     decision.waiting = isnan(waiting) ? input->value : waiting;

@@ -60,7 +60,7 @@ unsigned policy_wants(const struct policy_settings *settings);
 struct policy_idle {
     bool has_begun;   /* what was at work at the first decision is in the peak */
     int64_t since_ms; /* the sample since which nothing waited and nothing was in flight; 0: busy */
-    int64_t folded_ms; /* the samples until here are in it */
+    int64_t folded_until_ms; /* the samples until here are in it */
 };
 
 /* scaleDownWhenIdle: the replicas that may be busy, and stay until the source is idle. */
@@ -143,10 +143,10 @@ struct policy_result {
     bool active;
     enum policy_term term;
     enum flow_status status;
-    double rate;        /* of a replica: given or measured; NAN: not known (yet) */
-    double rate_spread; /* of a measured one */
-    int64_t rate_ms;    /* when a measured one was; -1: not measured */
-    int64_t idle_ms;    /* with scaleDownWhenIdle: for how long; -1: busy */
+    double rate;         /* of a replica: given or measured; NAN: not known (yet) */
+    double rate_spread;  /* of a measured one */
+    int64_t rate_at_ms;  /* when a measured one was; -1: not measured */
+    int64_t idle_for_ms; /* with scaleDownWhenIdle: for how long; -1: busy */
 };
 
 /* A decision, and what it was made from: for those who make it and who say it (policy_words.h). */

@@ -107,7 +107,7 @@ static void add_bound(const struct policy_decision *decision, struct text *words
         break;
     case POLICY_BY_IDLE:
         text_addf(words, "; nothing waiting or in flight for %g s",
-                  fmax(0, (double)result->idle_ms / 1000));
+                  fmax(0, (double)result->idle_for_ms / 1000));
         break;
     case POLICY_BY_STALL:
         text_add(words, "; consumers are stuck (STALL): more replicas do not help");
@@ -128,8 +128,8 @@ static void add_bound(const struct policy_decision *decision, struct text *words
     case POLICY_TERMS:
         break;
     }
-    if (settings->idle_ms > 0 && result->active && result->idle_ms >= 0)
-        text_addf(words, "; idle for %g of %g s", (double)result->idle_ms / 1000,
+    if (settings->idle_ms > 0 && result->active && result->idle_for_ms >= 0)
+        text_addf(words, "; idle for %g of %g s", (double)result->idle_for_ms / 1000,
                   (double)settings->idle_ms / 1000);
 }
 

@@ -71,20 +71,20 @@ void triggers_doubt_kubernetes(const struct triggers *triggers, struct trigger *
     bool is_held = trigger->answers.hold == TRIGGER_HOLD_ON;
     bool is_refused = last->call != NULL && last->answer.kind == ANSWER_REFUSED;
     bool is_failing = error_is_set(&trigger->parsed.mistakes) || is_held || is_refused;
-    if (!is_failing || last->answer.failing_since_ms > known->doubted_ms)
+    if (!is_failing || last->answer.failing_since_ms > known->doubted_at_ms)
         known->doubt_interval_ms = 0;
     if (!is_failing || trigger->phase == TRIGGER_PENDING)
         return;
 
     bool needs_replicas = trigger->parsed.needs & TRIGGER_NEEDS_HPA && is_held && own->reads_hpas &&
-                          known->hpa.replicas_ms < last->answer.failing_since_ms;
+                          known->hpa.replicas_at_ms < last->answer.failing_since_ms;
     if (!(trigger->parsed.needs & TRIGGER_NEEDS_CREDENTIALS) && !needs_replicas)
         return;
 
     int64_t interval_ms = MAX(known->doubt_interval_ms, FIRST_DOUBT_MS);
-    if (known->doubted_ms > 0 && now_ms - known->doubted_ms < interval_ms)
+    if (known->doubted_at_ms > 0 && now_ms - known->doubted_at_ms < interval_ms)
         return;
-    known->doubted_ms = now_ms;
+    known->doubted_at_ms = now_ms;
     known->doubt_interval_ms =
         known->doubt_interval_ms == 0 ? interval_ms : MIN(2 * interval_ms, LONGEST_DOUBT_MS);
     own->doubt(own->context, &trigger->identity);

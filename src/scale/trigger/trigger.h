@@ -95,7 +95,7 @@ struct trigger_binding {
 struct trigger_kubernetes {
     struct credentials *credentials; /* as far as they are known; NULL: not yet */
     struct hpa_facts hpa;
-    int64_t doubted_ms;        /* when they were read again last, as measuring failed; 0: never */
+    int64_t doubted_at_ms;     /* when they were read again last, as measuring failed; 0: never */
     int64_t doubt_interval_ms; /* until they are read again while it fails; 0: it does not */
 };
 

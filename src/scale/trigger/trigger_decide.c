@@ -37,11 +37,11 @@ static double replicas_of(const struct trigger *trigger, const struct answer *an
     return max > 0 ? fmin(replicas, (double)max) : replicas;
 }
 
-static void decide(const struct trigger *trigger, const struct trigger_past *at,
-                   const struct answer_call *call, int64_t decided_ms, struct answer *ret_answer)
+static void decide(const struct trigger *trigger, const struct trigger_moment *at,
+                   const struct answer_call *call, struct answer *ret_answer)
 {
     const struct hpa_facts *hpa = &trigger->kubernetes.hpa;
-    bool has_replicas = hpa->replicas >= 0 && hpa->replicas_ms <= at->at_ms;
+    bool has_replicas = hpa->replicas >= 0 && hpa->replicas_at_ms <= at->at_ms;
     const struct answer_facts facts = {
         .snapshot = at->snapshot,
         .evaluated = at->evaluated,
@@ -50,39 +50,39 @@ static void decide(const struct trigger *trigger, const struct trigger_past *at,
         .of_peers = trigger->answers.of_peers,
         .replicas_value =
             has_replicas ? fmax(1, (double)hpa->replicas) * trigger->parsed.target : 0,
-        .replicas_ms = has_replicas ? hpa->replicas_ms : 0,
+        .replicas_at_ms = has_replicas ? hpa->replicas_at_ms : 0,
     };
-    answer_decide(&facts, call, decided_ms, ret_answer);
+    answer_decide(&facts, call, at->at_ms, ret_answer);
     if (ret_answer->kind == ANSWER_VALUE)
         ret_answer->replicas = replicas_of(trigger, ret_answer, at->policy_replicas);
 }
 
 void trigger_decide_by(const struct trigger *trigger, const struct snapshot *snapshot,
                        const struct trigger_policy_copy *policy, const struct answer_call *call,
-                       int64_t now_ms, int64_t decided_ms, struct answer *ret_answer)
+                       int64_t now_ms, struct answer *ret_answer)
 {
     bool has_policy = trigger->policy != NULL;
     bool is_on = has_policy && trigger->policy->effective.is_on;
     struct evaluation_result own = {0};
     if (!has_policy && snapshot->is_measured)
         trigger_evaluate(trigger, &snapshot->reading, &own);
-    const struct trigger_past now = {
+    const struct trigger_moment now = {
         .at_ms = now_ms,
         .snapshot = snapshot,
         .evaluated = has_policy ? &policy->evaluated : &own,
         .peak = trigger->answers.peak,
         .policy_replicas = is_on ? (double)policy->effective.result.replicas : (double)NAN,
     };
-    decide(trigger, &now, call, decided_ms, ret_answer);
+    decide(trigger, &now, call, ret_answer);
     if (ret_answer->kind == ANSWER_REFUSED)
         name_error(trigger, &ret_answer->error);
     error_done(&own.error);
 }
 
-void trigger_decide_past(const struct trigger *trigger, const struct trigger_past *past,
+void trigger_decide_then(const struct trigger *trigger, const struct trigger_moment *then,
                          struct answer *ret_answer)
 {
-    decide(trigger, past, &(struct answer_call){.is_stream = true}, past->at_ms, ret_answer);
+    decide(trigger, then, &(struct answer_call){.is_stream = true}, ret_answer);
 }
 
 static void refuse_without_query(const struct trigger *trigger, const struct answer_call *call,
@@ -110,6 +110,6 @@ void trigger_decide(const struct trigger *trigger, const struct answer_call *cal
     if (trigger->bound.query == NULL)
         refuse_without_query(trigger, call, ret_answer);
     else
-        trigger_decide_by(trigger, &snapshot, &policy, call, now_ms, now_ms, ret_answer);
+        trigger_decide_by(trigger, &snapshot, &policy, call, now_ms, ret_answer);
     ret_answer->policy = policy.found;
 }

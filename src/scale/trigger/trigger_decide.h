@@ -15,14 +15,14 @@ void trigger_decide(const struct trigger *trigger, const struct answer_call *cal
 
 /* ---- for reports ---- */
 
-/* The same, of what trigger_observe() found at `now_ms`, as if the call came at `decided_ms`. The
- * trigger has a query. */
+/* The same, of what trigger_observe() found at `now_ms`. The trigger has a query. */
 void trigger_decide_by(const struct trigger *trigger, const struct snapshot *snapshot,
                        const struct trigger_policy_copy *policy, const struct answer_call *call,
-                       int64_t now_ms, int64_t decided_ms, struct answer *ret_answer);
+                       int64_t now_ms, struct answer *ret_answer);
 
-/* What the answer followed from at a time in the past, besides what is kept of the trigger. */
-struct trigger_past {
+/* What the answer follows from at a moment, now or in the past, besides what is kept of the
+ * trigger. */
+struct trigger_moment {
     int64_t at_ms;
     const struct snapshot *snapshot;
     const struct evaluation_result *evaluated;
@@ -31,7 +31,7 @@ struct trigger_past {
 };
 
 /* What a stream was answered then. */
-void trigger_decide_past(const struct trigger *trigger, const struct trigger_past *past,
+void trigger_decide_then(const struct trigger *trigger, const struct trigger_moment *then,
                          struct answer *ret_answer);
 
 #endif

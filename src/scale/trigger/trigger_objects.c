@@ -29,11 +29,11 @@ void trigger_objects_join(struct trigger_object **objects, struct trigger *trigg
     if (object == NULL) {
         object = memory_new(sizeof(*object));
         object->key = text_format("%s/%s", trigger->namespace, trigger->name);
-        object->last_ms = object->poll_ms = object->former_poll_ms = INT64_MIN;
+        object->called_at_ms = object->poll_at_ms = object->former_poll_at_ms = INT64_MIN;
         HASH_ADD_KEYPTR(hh, *objects, object->key, strlen(object->key), object);
     }
     DL_APPEND2(object->triggers, trigger, prev_of_object, next_of_object);
-    object->newest_ms = trigger->first_call_ms;
+    object->newest_at_ms = trigger->first_call_ms;
     trigger->object = object;
     trigger_objects_touch(trigger, trigger->last_call_ms);
 }
@@ -62,10 +62,10 @@ void trigger_objects_touch(struct trigger *trigger, int64_t now_ms)
     if (trigger->pins == 0)
         trigger->longest_pause_ms = MAX(trigger->longest_pause_ms, now_ms - trigger->last_call_ms);
     trigger->last_call_ms = now_ms;
-    object->last_ms = MAX(object->last_ms, now_ms);
-    if (now_ms > object->poll_ms + POLL_MS) {
-        object->former_poll_ms = object->poll_ms;
-        object->poll_ms = now_ms;
+    object->called_at_ms = MAX(object->called_at_ms, now_ms);
+    if (now_ms > object->poll_at_ms + POLL_MS) {
+        object->former_poll_at_ms = object->poll_at_ms;
+        object->poll_at_ms = now_ms;
     }
 }
 
@@ -76,8 +76,8 @@ static bool is_left_out(const struct trigger *trigger)
 {
     const struct trigger_object *object = trigger->object;
     return trigger->last_call_ms > trigger->first_call_ms + POLL_MS &&
-           trigger->last_call_ms < object->former_poll_ms &&
-           object->last_ms > trigger->last_call_ms + 2 * trigger->longest_pause_ms + POLL_MS;
+           trigger->last_call_ms < object->former_poll_at_ms &&
+           object->called_at_ms > trigger->last_call_ms + 2 * trigger->longest_pause_ms + POLL_MS;
 }
 
 /* One whose stream is open is called for all the time. */
@@ -86,7 +86,7 @@ bool trigger_objects_superseded(const struct trigger *trigger)
     const struct trigger_object *object = trigger->object;
     if (object == NULL || trigger->pins > 0)
         return false;
-    bool is_former = object->newest_ms >= trigger->last_call_ms &&
-                     (object->pins > 0 || object->last_ms > trigger->last_call_ms + POLL_MS);
+    bool is_former = object->newest_at_ms >= trigger->last_call_ms &&
+                     (object->pins > 0 || object->called_at_ms > trigger->last_call_ms + POLL_MS);
     return is_former || is_left_out(trigger);
 }

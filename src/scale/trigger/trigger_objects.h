@@ -11,13 +11,13 @@
 #include "scale/trigger/trigger.h"
 
 struct trigger_object {
-    char *key;                /* "namespace/name" */
-    struct trigger *triggers; /* utlist (next_of_object), in the order in which they came */
-    size_t pins;              /* of all its triggers */
-    int64_t newest_ms;        /* the first call for the trigger that came last; it may have gone */
-    int64_t last_ms;          /* the last call for any of them */
-    int64_t poll_ms;          /* when the calls of the last poll began, about */
-    int64_t former_poll_ms;   /* ... and those of the poll before */
+    char *key;                 /* "namespace/name" */
+    struct trigger *triggers;  /* utlist (next_of_object), in the order in which they came */
+    size_t pins;               /* of all its triggers */
+    int64_t newest_at_ms;      /* the first call for the trigger that came last; it may have gone */
+    int64_t called_at_ms;      /* the last call for any of them */
+    int64_t poll_at_ms;        /* when the calls of the last poll began, about */
+    int64_t former_poll_at_ms; /* ... and those of the poll before */
     UT_hash_handle hh;
 };
 

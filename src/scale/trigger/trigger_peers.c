@@ -107,9 +107,9 @@ void trigger_peers_take(struct trigger *trigger, struct peer_values *values, int
 static void add_earlier(const struct peak_value *peak, int64_t now_ms, struct peer_value *value)
 {
     for (size_t i = 0; i < peak->count; i++) {
-        int64_t age_ms = peak->last_ms - peak->failed_ms - peak->entries[i].at_ms;
+        const struct peak_value_entry *entry = &peak->entries[i];
         value->earlier[i] =
-            (struct peak_value_entry){peak->entries[i].value, now_ms - (age_ms > 0 ? age_ms : 0)};
+            (struct peak_value_entry){entry->value, now_ms - peak_value_age_ms(peak, entry)};
     }
     value->earlier_count = peak->count;
 }

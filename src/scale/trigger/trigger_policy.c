@@ -104,11 +104,11 @@ static void log_change(const struct trigger_policy_owner *owner, struct trigger_
                        int64_t now_ms)
 {
     int64_t replicas = policy->effective.result.replicas;
-    bool is_first = policy->logged_ms == 0;
+    bool is_first = policy->logged_at_ms == 0;
     if (!is_first &&
-        (replicas == policy->logged_replicas || now_ms - policy->logged_ms < LOG_AGAIN_MS))
+        (replicas == policy->logged_replicas || now_ms - policy->logged_at_ms < LOG_AGAIN_MS))
         return;
-    policy->logged_ms = now_ms;
+    policy->logged_at_ms = now_ms;
     policy->logged_replicas = replicas;
     log_about(&(struct log_fields){.namespace = owner->namespace, .name = owner->name},
               LOG_LEVEL_INFO, "%s/%s: %s", owner->namespace, owner->name,
@@ -184,7 +184,7 @@ static void forget_source(struct trigger_policy_variant *variant)
 {
     const struct policy_state former = variant->state;
     variant->state = (struct policy_state){
-        .idle = {.folded_ms = former.idle.folded_ms},
+        .idle = {.folded_until_ms = former.idle.folded_until_ms},
         .peak = former.peak,
     };
     variant->result = (struct policy_result){0};

@@ -53,7 +53,7 @@ struct trigger_policy {
     struct trigger_policy_variant effective, shadow;
     struct evaluation_result evaluated; /* the last reading, by the policy where it is on */
     struct policy_basis basis;          /* its threshold is not the target of the answers */
-    int64_t logged_ms;                  /* the last line about it; 0: none yet */
+    int64_t logged_at_ms;               /* the last line about it; 0: none yet */
     int64_t logged_replicas;
     struct trigger_policy_change *changes; /* of what was answered: a ring of the last ones */
     size_t change_count;                   /* in all */

@@ -53,17 +53,16 @@ static void add_for_people(const struct trigger *trigger, struct trigger_report 
 static void report_to_people(const struct trigger *trigger, unsigned extras, int64_t now_ms,
                              struct trigger_report *ret_report)
 {
-    static const struct answer_call for_people = {.is_stream = true};
+    static const struct answer_call for_people = {.is_stream = true, .takes_any_age = true};
     struct trigger_report *report = ret_report;
     *report = (struct trigger_report){
         .at_ms = now_ms, .has_policy = trigger->policy != NULL, .throughput = {NAN, NAN, NAN}};
     trigger_observe(trigger, extras, &report->snapshot, &report->policy);
-    bool is_good = report->snapshot.last_attempt == ATTEMPT_GOOD;
     if (trigger->bound.query == NULL)
         show_refusal(trigger, &report->answer);
     else
         trigger_decide_by(trigger, &report->snapshot, &report->policy, &for_people, now_ms,
-                          is_good ? report->snapshot.sent_ms : now_ms, &report->answer);
+                          &report->answer);
     report->state = answer_state(&report->answer);
     add_for_people(trigger, report);
 }
@@ -102,7 +101,7 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
     const struct trigger_policy_change *decision =
         report->snapshot.is_measured ? trigger_policy_at(&now->policy, report->snapshot.sent_ms)
                                      : NULL;
-    const struct trigger_past past = {
+    const struct trigger_moment then = {
         .at_ms = at_ms,
         .snapshot = &report->snapshot,
         .evaluated = &evaluated,
@@ -116,7 +115,7 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
         evaluation->active = decision->active;
     } else if (evaluated.is_good && is_on)
         evaluation->value = past_replicas(evaluation->value, trigger->policy->basis.threshold);
-    trigger_decide_past(trigger, &past, &report->answer);
+    trigger_decide_then(trigger, &then, &report->answer);
     report->state = answer_state(&report->answer);
     report->error = error_of(report);
     report->has_decision = decision != NULL && report->state == ANSWER_STATE_ANSWERED;

@@ -186,8 +186,9 @@ static json_t *explain_variant(const struct trigger_policy_variant_copy *variant
     web_json_set(object, "boundBy", web_json_text(policy_term_text(result->term)));
     web_json_set(object, "status", web_json_text(flow_status_text(result->status)));
     web_json_set(object, "ratePerReplica", web_json_number(result->rate));
-    if (result->rate_ms >= 0) {
-        web_json_set(object, "rateMeasuredSecondsAgo", web_json_seconds(now_ms - result->rate_ms));
+    if (result->rate_at_ms >= 0) {
+        web_json_set(object, "rateMeasuredSecondsAgo",
+                     web_json_seconds(now_ms - result->rate_at_ms));
         web_json_set(object, "rateSpread", web_json_number(result->rate_spread));
     }
     return object;
