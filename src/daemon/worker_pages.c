@@ -7,8 +7,8 @@
 #include "kubernetes/workers/worker_monitor.h"
 #include "web/http/page_request.h"
 #include "web/http/page_response.h"
-#include "web/json.h"
 #include "web/json_response.h"
+#include "web/web_json.h"
 
 #include <stdlib.h>
 #include <string.h>

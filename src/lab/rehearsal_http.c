@@ -10,11 +10,11 @@
 #include "lab/server_tables.h"
 #include "web/http/page_request.h"
 #include "web/http/page_response.h"
-#include "web/json.h"
 #include "web/json_response.h"
 #include "web/live_tables.h"
 #include "web/pages/assets.h"
 #include "web/web.h"
+#include "web/web_json.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 #include "web/json_response.h"
 
 #include "base/memory.h"
-#include "web/json.h"
+#include "web/web_json.h"
 
 void json_response_write(struct page_response *response, json_t *json)
 {

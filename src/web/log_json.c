@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
-#include "web/json.h"
+#include "web/web_json.h"
 
 #include <stdlib.h>
 

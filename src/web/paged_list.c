@@ -1,8 +1,8 @@
 #include "web/paged_list.h"
 
 #include "web/http/page_request.h"
-#include "web/json.h"
 #include "web/json_response.h"
+#include "web/web_json.h"
 
 bool paged_list_begin(struct paged_list *list, const char *name, const struct page_request *request,
                       size_t usual_limit, size_t max_limit, struct page_response *response)

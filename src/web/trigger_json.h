@@ -9,7 +9,7 @@
 
 #include "config/option.h"
 #include "scale/trigger/trigger.h"
-#include "web/json.h"
+#include "web/web_json.h"
 
 /* Adds "scaler" (null: it is unknown), "metricName" and "target". */
 void trigger_json_add(json_t *object, const struct trigger *trigger, web_json_make_text *text);

@@ -9,7 +9,7 @@
  * request for a host that is not permitted (http/web_host.h) gets 403.
  *
  * The modules of web/; each uses only those above it. What a module exports begins with the
- * module's name; only json has web_ before it, since json_... is jansson's:
+ * module's name:
  *
  *   http/web_address       clients by address, for limits
  *   http/web_host          which Host a request may have
@@ -21,7 +21,7 @@
  *   http/page_response     what a page writes, or a refusal
  *   http/web_connections   how many connections there are, and for how long
  *   http/web_route         a request finds its page, or is refused
- *   json                   numbers, times and texts as pages write them
+ *   web_json               numbers, times and texts as pages write them
  *   json_response          responses in JSON
  *   log_json               recent lines of the log
  *   trigger_json           what a trigger measures, and its options without what is secret

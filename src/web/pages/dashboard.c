@@ -3,13 +3,13 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
-#include "web/json.h"
 #include "web/json_response.h"
 #include "web/log_json.h"
 #include "web/paged_list.h"
 #include "web/pages/server_figures.h"
 #include "web/pages/trigger_rows.h"
 #include "web/trigger_json.h"
+#include "web/web_json.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -3,11 +3,11 @@
 #include "base/memory.h"
 #include "scale/policy/policy_words.h"
 #include "web/http/page_request.h"
-#include "web/json.h"
 #include "web/json_response.h"
 #include "web/paged_list.h"
 #include "web/trigger_fields.h"
 #include "web/trigger_json.h"
+#include "web/web_json.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -4,10 +4,10 @@
 #include "base/memory.h"
 #include "scale/trigger/trigger_replay.h"
 #include "web/http/page_request.h"
-#include "web/json.h"
 #include "web/json_response.h"
 #include "web/trigger_fields.h"
 #include "web/trigger_json.h"
+#include "web/web_json.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -4,8 +4,8 @@
 #include "base/memory.h"
 #include "config/source_address.h"
 #include "scale/table/budget.h"
-#include "web/json.h"
 #include "web/trigger_fields.h"
+#include "web/web_json.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "web/json.h"
+#include "web/web_json.h"
 
 #include "base/memory.h"
 #include "base/text.h"
