@@ -326,8 +326,8 @@ class Play(contextlib.ExitStack):
                     event = line.removeprefix("event: ").strip()
                 elif event == "rows" and line.startswith("data: "):
                     rows = json.loads(line.removeprefix("data: "))
-                    if rows["table"] == "jobs":
-                        return [{**row["live"], "log": f"/api/jobs/{row['id']}/log"} for row in rows["rows"]]
+                    if rows["table"] == "workers":
+                        return [{**row["live"], "log": f"/api/workers/{row['id']}/log"} for row in rows["rows"]]
                 elif event == "ready":
                     return []
         return []

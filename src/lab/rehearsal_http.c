@@ -138,9 +138,9 @@ static int64_t update(void *context, struct live_tables *tables)
     if (server != NULL)
         give_server_rows(http, LIVE_CONNECTIONS);
     live_tables_end(tables, LIVE_CONNECTIONS);
-    live_tables_begin(tables, LIVE_JOBS);
-    give_own_rows(http, LIVE_JOBS);
-    live_tables_end(tables, LIVE_JOBS);
+    live_tables_begin(tables, LIVE_WORKERS);
+    give_own_rows(http, LIVE_WORKERS);
+    live_tables_end(tables, LIVE_WORKERS);
     give_figures(http, server);
     pthread_mutex_unlock(&http->lock);
     return EVERY_MS;
@@ -168,7 +168,7 @@ static void relay_page(void *context, const struct page_request *request,
             response->type = types[i];
 }
 
-/* /api/jobs/ID/log */
+/* /api/workers/ID/log */
 static void write_log(void *context, const struct page_request *request,
                       struct page_response *response)
 {
@@ -232,7 +232,7 @@ static json_t *object_of(const struct rehearsal_snapshot *snapshot, const char *
     web_json_set(object, "hasMore", json_false());
     for (size_t i = 0; i < snapshot->count; i++) {
         const struct rehearsal_row *row = &snapshot->rows[i];
-        json_t *worker = row->table == LIVE_JOBS ? worker_of(row, label, name) : NULL;
+        json_t *worker = row->table == LIVE_WORKERS ? worker_of(row, label, name) : NULL;
         if (worker != NULL)
             json_array_append_new(workers, worker);
     }
@@ -268,7 +268,7 @@ static void add_pages(struct rehearsal_http *http)
     http->pages[count++] = (struct web_page){"/login", assets_login, NULL, NULL, true};
     http->pages[count++] =
         (struct web_page){"/api/events", NULL, http->tables, &live_tables_stream};
-    http->pages[count++] = (struct web_page){"/api/jobs/", write_log, http, NULL};
+    http->pages[count++] = (struct web_page){"/api/workers/", write_log, http, NULL};
     http->pages[count++] = (struct web_page){"/api/workers", list_workers, http, NULL};
     for (size_t i = 0; http->relay != NULL && i < ARRAY_LENGTH(relayed); i++)
         http->pages[count++] = (struct web_page){relayed[i], relay_page, http, NULL};

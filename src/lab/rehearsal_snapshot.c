@@ -151,7 +151,7 @@ static void add_worker_row(struct rehearsal_recorder *recorder, struct rehearsal
     web_json_set(live, "state", web_json_text(state));
     web_json_set(live, "started", web_json_number(recorder->workers[id].started));
     web_json_set(live, "done", web_json_number(worker_logs_done(recorder->logs, id)));
-    add_row(snapshot, LIVE_JOBS, id, fixed, live);
+    add_row(snapshot, LIVE_WORKERS, id, fixed, live);
 }
 
 struct workers_context {
@@ -204,7 +204,7 @@ static json_t *figures_of(const struct rehearsal_recorder *recorder,
     json_t *figures = json_object();
     for (size_t i = 0; i < rehearsal->count; i++)
         replicas += (double)rehearsal->items[i].model.replicas;
-    web_json_set(figures, "jobs", json_integer((json_int_t)running));
+    web_json_set(figures, "runningWorkers", json_integer((json_int_t)running));
     web_json_set(figures, "jobsDone", web_json_number(worker_logs_done_by_all(recorder->logs)));
     web_json_set(figures, "current", web_json_number(replicas));
     return figures;

@@ -12,7 +12,7 @@
 enum { MAX_GONE = 1000, LOG_LINES_AT_A_TIME = 50 };
 
 const char *const live_table_names[LIVE_TABLES] = {
-    [LIVE_TRIGGERS] = "triggers", [LIVE_CONNECTIONS] = "connections", [LIVE_JOBS] = "jobs"};
+    [LIVE_TRIGGERS] = "triggers", [LIVE_CONNECTIONS] = "connections", [LIVE_WORKERS] = "workers"};
 
 struct row {
     uint64_t id;

@@ -21,7 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum live_table { LIVE_TRIGGERS, LIVE_CONNECTIONS, LIVE_JOBS, LIVE_TABLES };
+enum live_table { LIVE_TRIGGERS, LIVE_CONNECTIONS, LIVE_WORKERS, LIVE_TABLES };
 extern const char *const live_table_names[LIVE_TABLES]; /* in events */
 
 struct live_tables;

@@ -272,8 +272,8 @@ def test_with_a_token_the_page_asks_for_it_as_the_server_does(tmp_path):
             def status(path, **headers):
                 url = f"http://127.0.0.1:{rehearsal.http_port}{path}"
                 return requests.get(url, headers=headers, timeout=60, allow_redirects=False, stream=True).status_code
-            closed = ("/api/triggers", "/api/server", "/api/events", "/api/jobs/1/log")
-            wait_until(lambda: status("/api/jobs/1/log", Authorization="Bearer a-token-of-the-server") == 200, 60, "a worker has started")
+            closed = ("/api/triggers", "/api/server", "/api/events", "/api/workers/1/log")
+            wait_until(lambda: status("/api/workers/1/log", Authorization="Bearer a-token-of-the-server") == 200, 60, "a worker has started")
             assert [status(path) for path in closed] == [401] * 4
             assert [status(path, Authorization="Bearer a-token-of-the-server") for path in closed] == [200] * 4
             assert [status(path) for path in ("/login", "/assets/style.css", "/metrics")] == [200] * 3

@@ -11,7 +11,7 @@
 //   range             the range of time that plots show
 //   search_box        the words that rows or lines must have
 //   filter_buttons    which rows or lines are shown
-//   cards             the figures of the server, above the triggers and the jobs
+//   cards             the figures of the server, above the triggers and a rehearsal's workers
 //   log_lines         lines of the server's log
 //   log_dialog        the log of one worker
 //   trigger_state     what the row of a trigger says
@@ -27,14 +27,18 @@
 //   workers           #/workers, and those of one object, #/workers/NAMESPACE/NAME
 //   connections       #/connections
 //   log               #/log
-//   jobs              #/jobs, of a rehearsal
+//   rehearsal_workers #/jobs: the workers of a rehearsal
 //   app               this file
+//
+// A worker is a process of a rehearsal, or a pod of a cluster. What users see calls it a job in two places: the page
+// "Jobs" (rehearsal_workers.js), and the card "Active jobs" (cards.js). Elsewhere jobs are what workers do, as in
+// "Jobs done", or Kubernetes Jobs.
 
 import { addressOf, path, remember } from "./address.js";
 import { connectionsPage } from "./connections.js";
 import { el, setText } from "./dom.js";
-import { jobsPage } from "./jobs.js";
 import { logPage } from "./log.js";
+import { rehearsalWorkersPage } from "./rehearsal_workers.js";
 import { connectWhenShown, hasServer, isRehearsal, listen, store } from "./store.js";
 import { triggerPage } from "./trigger.js";
 import { triggersPage } from "./triggers.js";
@@ -68,7 +72,7 @@ function makePage() {
   if (view === "connections") return connectionsPage();
   if (view === "log") return logPage();
   if (view === "workers") return workersPage(...names);
-  if (view === "jobs") return jobsPage();
+  if (view === "jobs") return rehearsalWorkersPage();
   return triggersPage();
 }
 

@@ -3,13 +3,13 @@
 
 import { el, setText, svg } from "./dom.js";
 import { bytes, clock, compact, number, percent, plural, rate, UNKNOWN, zone } from "./format.js";
-import { getJson, hasServer, isRehearsal, store, takePods } from "./store.js";
+import { getJson, hasServer, isRehearsal, store, takeWorkerCounts } from "./store.js";
 
 const WIDTH = 120;
 const HEIGHT = 28;
-const PODS_EVERY_MS = 5000;
+const WORKERS_EVERY_MS = 5000;
 
-const hasPods = () => store.hello.hasWorkers === true; // of a cluster, read while this page is open
+const hasPods = () => store.hello.hasWorkers === true; // a cluster's workers, read while this page is open
 
 // What is unknown is in no sum.
 const unknown = (s) => (s.failing ?? 0) + (s.unmeasured ?? 0);
@@ -22,23 +22,23 @@ function noteOfWaiting(s) {
   return s.queries == null ? "" : reported(s, s.waiting, plural(s.queries, "query", "queries"));
 }
 
-function noteOfJobs(s) {
+function noteOfWorkers(s) {
+  if (!isRehearsal()) return s.workers == null ? "" : `running, of ${plural(s.workers, "pod")}`;
   if (s.current == null) return "";
-  if (!isRehearsal()) return `running, of ${plural(s.current, "pod")}`;
-  const stopping = [...store.tables.jobs.values()].filter(({ state }) => state === "stopping").length;
+  const stopping = [...store.tables.workers.values()].filter(({ state }) => state === "stopping").length;
   const replicas = plural(s.current, "replica");
   return stopping === 0 ? `of ${replicas}` : `${replicas}, ${number(stopping)} stopping`;
 }
 
 // Before the first worker none has done a job. One that has not written how many it has done may have done some.
-const jobsDone = (s) => s.jobsDone ?? (store.tables.jobs.size === 0 ? 0 : null);
+const jobsDone = (s) => s.jobsDone ?? (store.tables.workers.size === 0 ? 0 : null);
 
 const cards = [
   { key: "waiting", isShown: hasServer, label: "Waiting", text: (s) => compact(s.waiting), note: noteOfWaiting },
   { key: "inFlight", isShown: hasServer, label: "In flight", text: (s) => compact(s.inFlight),
     note: (s) => reported(s, s.inFlight, "unacknowledged") },
-  { key: "jobs", label: "Active jobs", isShown: () => isRehearsal() || hasPods(), text: (s) => compact(s.jobs),
-    note: noteOfJobs },
+  { key: "runningWorkers", isShown: () => isRehearsal() || hasPods(), label: "Active jobs",
+    text: (s) => compact(s.runningWorkers), note: noteOfWorkers },
   { key: "jobsDone", label: "Done by workers", isShown: isRehearsal, text: (s) => compact(jobsDone(s)),
     note: () => "as they write" },
   { key: "active", label: "Active triggers", text: (s) => number(s.active),
@@ -72,20 +72,22 @@ function curve(points) {
   return { path, peak: known.length > 0 ? peak : null };
 }
 
-// Pods that run. Unknown is not 0: one object that was not read yet, or not listed, makes both numbers unknown.
-async function countPods() {
+// The pods. Unknown is not 0: one object that was not read yet, or not listed, makes both numbers unknown.
+async function countWorkers() {
   const { objects, hasMore } = await getJson("/api/workers");
   const isKnown = !hasMore && objects.length > 0 &&
     objects.every((object) => object.secondsAgo != null && object.error == null && !object.hasMore);
   const pods = isKnown ? objects.flatMap(({ workers }) => workers) : null;
-  return { jobs: pods?.filter(({ state }) => state === "Running").length ?? null, current: pods?.length ?? null };
+  const running = pods?.filter(({ state }) => state === "Running");
+  return { runningWorkers: running?.length ?? null, workers: pods?.length ?? null };
 }
 
 // While the cards are on the page, and somebody sees it.
-async function followPods(element) {
+async function followWorkers(element) {
   if (!element.isConnected) return;
-  if (!document.hidden) takePods(await countPods().catch(() => ({ jobs: null, current: null })));
-  setTimeout(followPods, PODS_EVERY_MS, element);
+  if (!document.hidden)
+    takeWorkerCounts(await countWorkers().catch(() => ({ runningWorkers: null, workers: null })));
+  setTimeout(followWorkers, WORKERS_EVERY_MS, element);
 }
 
 export function makeCards() {
@@ -103,7 +105,7 @@ export function makeCards() {
   });
   const element = el("dl", { class: `cards of-${made.length}`, "aria-label": "Figures of the server" },
     made.map(({ element: one }) => one));
-  if (hasPods()) setTimeout(followPods, 0, element); // when it is on the page
+  if (hasPods()) setTimeout(followWorkers, 0, element); // when it is on the page
   return {
     element,
     draw() {

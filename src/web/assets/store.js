@@ -4,19 +4,19 @@ const MAX_LOG_LINES = 2000;
 const TREND_SECONDS = 3600; // of the curves on the cards
 const TREND_POINTS = 240; // at most about so many points: the longer the trend, the farther apart
 
-const noTables = () => ({ triggers: new Map(), connections: new Map(), jobs: new Map() });
+const noTables = () => ({ triggers: new Map(), connections: new Map(), workers: new Map() });
 
 export const store = {
   hello: { mode: "serve" },
   tables: noTables(),
   server: {},
-  pods: {}, // of the cards, beside what is in `server`: those that run, and all
+  workerCounts: {}, // of the pods of a cluster, beside what is in `server`: runningWorkers, and all workers
   trend: [], // the last hour of some figures of the server: what is in `server`, and now
   log: [],
   isReady: false,
   connection: "connecting", // live, lost
   clockOffset: 0, // seconds that the server's clock is ahead of ours
-  version: { triggers: 0, connections: 0, jobs: 0, log: 0 },
+  version: { triggers: 0, connections: 0, workers: 0, log: 0 },
 };
 
 // A rehearsal has a server's pages and figures only where it knows the server's address.
@@ -50,7 +50,7 @@ export const serverNow = () => Date.now() / 1000 + store.clockOffset;
 function begin(hello) {
   store.hello = hello;
   store.server = {};
-  store.pods = {};
+  store.workerCounts = {};
   store.trend = [];
   incoming = noTables();
   if (!store.isReady) store.tables = incoming;
@@ -77,7 +77,7 @@ function takeRows({ table, rows, gone }) {
 }
 
 function takeServer(server) {
-  store.server = { ...server, ...store.pods };
+  store.server = { ...server, ...store.workerCounts };
   if (typeof server.time === "number") store.clockOffset = server.time - Date.now() / 1000;
   const { trend } = store;
   const apart = trend.length > 1 ? Math.max(1, (serverNow() - trend[0].time) / TREND_POINTS) : 0;
@@ -86,9 +86,9 @@ function takeServer(server) {
   while (trend[0].time < serverNow() - TREND_SECONDS) trend.shift();
 }
 
-export function takePods(pods) {
-  store.pods = pods;
-  Object.assign(store.server, pods);
+export function takeWorkerCounts(counts) {
+  store.workerCounts = counts;
+  Object.assign(store.server, counts);
   changed();
 }
 

@@ -9,10 +9,10 @@ import { drawButton, drawChip, drawText, Table } from "./table.js";
 
 const kinds = { running: "ok", starting: "idle", stopping: "held", restarting: "error", ended: "none" };
 
-const open = ({ object, number: of, id }) => openLog(`${object}, worker ${of}`, `/api/jobs/${id}/log`);
+const open = ({ object, number: of, id }) => openLog(`${object}, worker ${of}`, `/api/workers/${id}/log`);
 
 const columns = [
-  { key: "job", label: "Worker", value: (row) => `${row.object} ${row.number}`,
+  { key: "worker", label: "Worker", value: (row) => `${row.object} ${row.number}`,
     draw: (cell, row) => drawText(cell, `worker ${row.number}`,
       [row.object, row.pid && `process ${row.pid}`].filter(Boolean).join(", ")) },
   { key: "state", label: "State", isWide: true, value: (row) => Object.keys(kinds).indexOf(row.state),
@@ -29,11 +29,12 @@ const columns = [
     draw: (cell, row) => drawButton(cell, row, "Log", `Show log of worker ${row.number} of ${row.object}`, open) },
 ];
 
-export function jobsPage() {
+export function rehearsalWorkersPage() {
   const cards = makeCards();
   const count = el("p", { class: "count" });
   const table = new Table({
-    name: "jobs", label: "Jobs", columns, byId: () => store.tables.jobs, sort: { key: "state", isDown: false },
+    name: "rehearsal-workers", label: "Jobs", columns, byId: () => store.tables.workers,
+    sort: { key: "state", isDown: false },
     empty: () => (store.isReady
       ? "No worker runs now. One is started when the model of KEDA and the HPA wants replicas."
       : "Loading the jobs …"),
@@ -44,8 +45,8 @@ export function jobsPage() {
       el("h1", {}, "Jobs"), cards.element, el("div", { class: "bar" }, count), table.element),
     draw() {
       cards.draw();
-      const running = [...store.tables.jobs.values()].filter(({ state }) => state !== "ended").length;
-      const ended = store.tables.jobs.size - running;
+      const running = [...store.tables.workers.values()].filter(({ state }) => state !== "ended").length;
+      const ended = store.tables.workers.size - running;
       setText(count, plural(running, "worker") + (ended > 0 ? `, ${number(ended)} ended` : ""));
       table.refresh();
     },
