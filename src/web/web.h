@@ -38,6 +38,8 @@
  *   pages/assets           the dashboard's own files, for the browser (assets/app.js lists them)
  *   web                    this port
  *
+ * /metrics and the pages of workers are in daemon/ (http_port.h), a rehearsal's pages in lab/.
+ *
  * Threads: a server has one of its own, on which every page is written, one at a time.
  */
 #ifndef BACKLOG_WEB_WEB_H
