@@ -57,7 +57,7 @@ const links = [
   { to: "/log", label: "Log", isIn: () => true },
 ];
 
-// Of an address that is no valid text there are none: it stands for the first page.
+// The parts of the address after "#/". One that cannot be decoded has none, and shows the first page.
 function segments() {
   try {
     return path().slice(1).split("/").map(decodeURIComponent);
@@ -88,7 +88,8 @@ function drawNav() {
   }));
 }
 
-// What is not said is false: the page that was made before the first hello stays, where that has nothing else.
+// What pages depend on. A feature that the hello does not mention is absent, and before the first hello all are: the
+// page that was made then is made again only if the server has one of them.
 function kindOfServer() {
   const { hasWorkers, hasHpas } = store.hello;
   return JSON.stringify([isRehearsal(), hasServer(), Boolean(hasWorkers), Boolean(hasHpas)]);
