@@ -504,6 +504,25 @@ def test_rows_that_come_in_pieces_are_all_in_the_table(browser, server):
     browser.wait_for_text("piece 2", ".pieces", seconds=10)
 
 
+def test_rows_and_titles_of_groups_are_as_high_as_the_table_counts_them(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    heights, total = browser.evaluate("""(async () => {
+        const { Table } = await import('/assets/table.js');
+        const rows = new Map(Array.from({ length: 500 }, (_, id) => [id, { id }]));
+        const column = { key: 'name', label: 'Name', value: ({ id }) => id, text: ({ id }) => `row ${id}` };
+        const sort = { key: 'name', isDown: false };
+        const groups = (all) => [{ key: 'all', title: 'All', note: '', rows: all, isFolded: false }];
+        const table = new Table({ name: 'rows', label: 'Rows', columns: [column], byId: () => rows, sort, groups });
+        document.querySelector('main').replaceChildren(table.element);
+        table.refresh();
+        const shown = [...table.body.querySelectorAll('tr:not(.space)')];
+        const heightOf = (element) => element.getBoundingClientRect().height;
+        return [[...new Set(shown.map(heightOf))], heightOf(table.body)];
+    })()""")
+    assert len(heights) == 1 and total == 501 * heights[0], (heights, total)
+
+
 def test_a_row_that_has_gone_is_not_shown_until_the_rows_are_arranged_again(browser, server):
     browser.open(server)
     browser.wait_for_text("No triggers yet")

@@ -2,7 +2,7 @@
 
 import { add, el, setClass, setText } from "./dom.js";
 
-const ROW_HEIGHT = 44;
+const ROW_HEIGHT = 44; // in pixels; style.css has it as --row-height
 const OVERSCAN = 8;
 const SORT_EVERY_MS = 1000;
 
@@ -43,6 +43,7 @@ export class Table {
       { class: "scroller", tabindex: "0", role: "region", "aria-label": `${label}, scrollable` }, this.table);
     this.none = el("p", { class: "none", hidden: true });
     this.element = el("div", { class: "table" }, this.scroller, this.none);
+    this.element.style.setProperty("--row-height", `${ROW_HEIGHT}px`);
     this.scroller.addEventListener("scroll", () => this.draw(), { passive: true });
     this.resized = new ResizeObserver(() => this.draw());
     this.resized.observe(this.scroller);
