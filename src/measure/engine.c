@@ -8,7 +8,6 @@
 #include "measure/connection/inherit.h"
 #include "measure/connection/query_internal.h"
 #include "measure/engine_internal.h"
-#include "measure/engine_limits.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -171,21 +170,6 @@ void engine_free(struct engine *engine)
     pthread_mutex_destroy(&engine->ready_lock);
     pthread_mutex_destroy(&engine->lock);
     free(engine);
-}
-
-bool engine_uses_agent(const struct engine *engine, const struct scaler *scaler)
-{
-    return scaler->in_agent || (engine != NULL && engine->settings.all_in_agents);
-}
-
-size_t engine_max_connections(const struct engine *engine)
-{
-    return engine == NULL ? 0 : engine->settings.max_connections;
-}
-
-size_t engine_max_agents(const struct engine *engine)
-{
-    return engine == NULL ? 0 : engine->settings.max_agents;
 }
 
 /* With the map's lock. Takes the identity. */

@@ -47,8 +47,8 @@
  *   connection/inherit             what a query has from the one whose place it takes
  *   tenancy                        whose a connection is, for limits
  *   poller                         the thread of a connection
- *   engine_limits                  how many connections there may be, and threads of former ones
  *   engine                         the map of all connections: acquires queries, within the limits
+ *   engine_limits                  how many connections there may be, for engine.c
  *   engine_stats                   adds up what they count, for those below it and for engine.c
  *   engine_connections             visits all of them, for people
  *   engine_metrics                 writes the sums in Prometheus' format
@@ -144,7 +144,7 @@ char *engine_connection_identity(const char *scaler, const char *values_identity
  * Finds or makes the query. It lives until it is released as often as it was acquired. What several
  * tenants or namespaces use counts for the one that has the fewest, as long as that one uses it.
  *
- * Fails with ERROR_LIMIT where a limit is reached (engine_limits.h), and then changes nothing. A
+ * Fails with ERROR_LIMIT where a limit is reached (engine_internal.h), and then changes nothing. A
  * poller whose client library does not return keeps its thread after its last query, and goes on
  * where it is acquired again.
  */

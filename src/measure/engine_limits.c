@@ -1,10 +1,26 @@
-#include "measure/engine_limits.h"
+/* How many connections there may be, and how many threads of former ones. */
+#include "measure/engine_internal.h"
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/connection/connection.h"
+
+bool engine_uses_agent(const struct engine *engine, const struct scaler *scaler)
+{
+    return scaler->in_agent || (engine != NULL && engine->settings.all_in_agents);
+}
+
+size_t engine_max_connections(const struct engine *engine)
+{
+    return engine == NULL ? 0 : engine->settings.max_connections;
+}
+
+size_t engine_max_agents(const struct engine *engine)
+{
+    return engine == NULL ? 0 : engine->settings.max_agents;
+}
 
 static void set_counted(struct engine *engine, struct poller *poller, bool counts)
 {
