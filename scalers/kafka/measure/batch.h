@@ -32,6 +32,7 @@ struct kafka_known_offset {
     int64_t value;             /* of a commit, -1: there is none */
     rd_kafka_resp_err_t error; /* where it failed */
     unsigned requested_step;   /* the batch's step when it was requested; of a commit, 0 */
+    int32_t leader;            /* the broker it was requested from; not of a commit */
 };
 
 /* Of a partition. */

@@ -45,11 +45,12 @@ static void request_offset(struct kafka_batch_topic *topic, int32_t partition, b
     struct kafka_ends *ends = &topic->partitions[partition];
     struct kafka_known_offset *offset = is_earliest ? &ends->earliest : &ends->latest;
     *offset = (struct kafka_known_offset){.state = KAFKA_OFFSET_REQUESTED,
-                                          .requested_step = ++batch->step};
+                                          .requested_step = ++batch->step,
+                                          .leader = kafka_metadata_leader(topic->known, partition)};
     const struct kafka_offset_request request = {
         .topic = topic->name,
         .partition = partition,
-        .leader = kafka_metadata_leader(topic->known, partition),
+        .leader = offset->leader,
         .is_earliest = is_earliest,
         .deadline_ms = batch->deadline_ms,
         .owner = batch,
@@ -361,7 +362,7 @@ static void fail_partition(struct kafka_batch_task *batch_task, const struct kaf
                            const struct kafka_missing *missing)
 {
     if (missing->cause->error == RD_KAFKA_RESP_ERR__TIMED_OUT)
-        kafka_task_end_time_out_leader(batch_task, at);
+        kafka_task_end_time_out_leader(batch_task, at, missing->cause);
     else
         kafka_task_end_fail(batch_task, "%s of Kafka topic %s partition %d for group %s: %s",
                             missing->what, at->topic->name, at->partition, batch_task->group->name,

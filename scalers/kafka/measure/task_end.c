@@ -176,77 +176,85 @@ void kafka_task_end_time_out_coordinator(struct kafka_batch_task *batch_task)
 }
 
 void kafka_task_end_time_out_leader(struct kafka_batch_task *batch_task,
-                                    const struct kafka_place *at)
+                                    const struct kafka_place *at,
+                                    const struct kafka_known_offset *offset)
 {
     _cleanup_(error_done) struct error error = {0};
     error_unavailable(
         &error,
         "Kafka broker %d, which leads partition %d of topic %s, did not answer within %lld ms",
-        kafka_metadata_leader(at->topic->known, at->partition), at->partition, at->topic->name,
-        (long long)batch_task->task->timeout_ms);
+        offset->leader, at->partition, at->topic->name, (long long)batch_task->task->timeout_ms);
     task_time_out_with(kafka_task_end_note_and_take(batch_task), &error);
 }
 
-/* Nothing was requested from the leader: it may be well. */
-static void time_out_unsent(struct kafka_batch_task *batch_task, const struct kafka_place *at)
-{
-    _cleanup_(error_done) struct error error = {0};
-    error_unavailable(
-        &error,
-        "partition %d of Kafka topic %s: too many other brokers do not answer, so that "
-        "broker %d was sent nothing within %lld ms",
-        at->partition, at->topic->name, kafka_metadata_leader(at->topic->known, at->partition),
-        (long long)batch_task->task->timeout_ms);
-    task_time_out_with(kafka_task_end_note_and_take(batch_task), &error);
-}
-
-static bool is_unsent(const struct kafka_place *at)
-{
-    return kafka_offsets_is_unsent(at->topic->batch->session->offsets,
-                                   kafka_metadata_leader(at->topic->known, at->partition));
-}
-
-static bool is_silent(const struct kafka_place *at)
+/* The offset of the partition that its leader has not answered yet. NULL: none. */
+static const struct kafka_known_offset *silent_offset(const struct kafka_place *at)
 {
     const struct kafka_ends *ends = &at->topic->partitions[at->partition];
-    return ends->latest.state == KAFKA_OFFSET_REQUESTED ||
-           ends->earliest.state == KAFKA_OFFSET_REQUESTED;
+    if (ends->latest.state == KAFKA_OFFSET_REQUESTED)
+        return &ends->latest;
+    return ends->earliest.state == KAFKA_OFFSET_REQUESTED ? &ends->earliest : NULL;
 }
 
-/* The first partition whose leader has not answered; false: none. */
-static bool find_silent_leader(const struct kafka_batch_task *batch_task,
-                               struct kafka_place *ret_place)
+/* NULL: something was sent to the leader. */
+static const char *reason_unsent(const struct kafka_batch_task *batch_task,
+                                 const struct kafka_known_offset *offset)
 {
+    return kafka_offsets_reason_unsent(batch_task->batch->session->offsets, offset->leader);
+}
+
+/* The first offset that its leader has not answered. NULL: none. */
+static const struct kafka_known_offset *
+find_silent_offset(const struct kafka_batch_task *batch_task, struct kafka_place *ret_place)
+{
+    const struct kafka_known_offset *offset = NULL;
     *ret_place = KAFKA_PLACE_FIRST;
-    while (kafka_batch_next_partition(batch_task, ret_place))
-        if (is_silent(ret_place))
-            return true;
-    return false;
+    while (offset == NULL && kafka_batch_next_partition(batch_task, ret_place))
+        offset = silent_offset(ret_place);
+    return offset;
 }
 
 /* Those that were sent a request: they may lead the partitions no more. */
 static void outdate_silent_leaders(const struct kafka_batch_task *batch_task)
 {
-    for (struct kafka_place at = KAFKA_PLACE_FIRST; kafka_batch_next_partition(batch_task, &at);)
-        if (is_silent(&at) && !is_unsent(&at))
+    for (struct kafka_place at = KAFKA_PLACE_FIRST; kafka_batch_next_partition(batch_task, &at);) {
+        const struct kafka_known_offset *offset = silent_offset(&at);
+        if (offset != NULL && reason_unsent(batch_task, offset) == NULL)
             kafka_metadata_outdate(batch_task->batch->session->metadata, at.topic->known);
+    }
+}
+
+static void time_out_offset(struct kafka_batch_task *batch_task, const struct kafka_place *at,
+                            const struct kafka_known_offset *offset)
+{
+    _cleanup_(error_done) struct error error = {0};
+    const char *reason = reason_unsent(batch_task, offset);
+    outdate_silent_leaders(batch_task);
+    if (reason == NULL) {
+        kafka_task_end_time_out_leader(batch_task, at, offset);
+        return;
+    }
+    error_unavailable(&error,
+                      "partition %d of Kafka topic %s: %s, so that broker %d was sent nothing "
+                      "within %lld ms",
+                      at->partition, at->topic->name, reason, offset->leader,
+                      (long long)batch_task->task->timeout_ms);
+    task_time_out_with(kafka_task_end_note_and_take(batch_task), &error);
 }
 
 void kafka_task_end_time_out(struct kafka_batch_task *batch_task)
 {
-    struct kafka_place silent;
+    struct kafka_place at;
+    const struct kafka_known_offset *silent;
     const struct kafka_batch_group *group = batch_task->group;
     if (group == NULL || group->stage == KAFKA_GROUP_AWAITS_METADATA)
         time_out_metadata(batch_task);
     else if (group->stage == KAFKA_GROUP_ANSWERED &&
              kafka_count_is_complete(batch_task)) /* but for the members */
         kafka_task_end_answer(batch_task);
-    else if (group->stage == KAFKA_GROUP_ANSWERED && find_silent_leader(batch_task, &silent)) {
-        outdate_silent_leaders(batch_task);
-        if (is_unsent(&silent))
-            time_out_unsent(batch_task, &silent);
-        else
-            kafka_task_end_time_out_leader(batch_task, &silent);
-    } else
+    else if (group->stage == KAFKA_GROUP_ANSWERED &&
+             (silent = find_silent_offset(batch_task, &at)) != NULL)
+        time_out_offset(batch_task, &at, silent);
+    else
         kafka_task_end_time_out_coordinator(batch_task);
 }

@@ -28,9 +28,11 @@ void kafka_task_end_time_out_waiting(const struct kafka_session *session, struct
  * deadline. */
 void kafka_task_end_time_out_coordinator(struct kafka_batch_task *batch_task);
 
-/* Times the task out, as the library gave up on the broker that leads this partition. */
+/* Times the task out, as the library gave up on the broker that this offset of the partition was
+ * requested from. */
 void kafka_task_end_time_out_leader(struct kafka_batch_task *batch_task,
-                                    const struct kafka_place *at);
+                                    const struct kafka_place *at,
+                                    const struct kafka_known_offset *offset);
 
 /* Notes what is known of the task's partitions, and takes it out of its batch. The caller ends
  * it. */

@@ -31,7 +31,7 @@ struct leader {
     struct offsets_call *collecting[2]; /* latest, earliest: not full yet */
     struct offsets_call *waiting;       /* utlist */
     struct offsets_call *running;
-    bool has_had_thread;
+    const char *reason_unsent; /* why nothing that waits has a thread; NULL: something had one */
     UT_hash_handle hh;
 };
 
@@ -196,18 +196,27 @@ void kafka_offsets_add(struct kafka_offsets *offsets, const struct kafka_offset_
     collect(leader_for(offsets, request->leader), request);
 }
 
-/* Without memory for a thread the call stays, and its tasks time out. */
+/* Gives the call a thread. Returns why it has none, NULL where it has. */
+static const char *call_start(struct kafka_offsets *offsets, struct offsets_call *call)
+{
+    if (offsets->running >= MAX_THREADS)
+        return "too many other brokers do not answer";
+    call->rk = offsets->client->rk;
+    return kafka_background_start(offsets->background, &call->base) ? NULL
+                                                                    : "no thread can be started";
+}
+
+/* Without a thread the call stays, and its tasks time out. */
 static void leader_start(struct kafka_offsets *offsets, struct leader *leader)
 {
     struct offsets_call *call = leader->waiting;
-    if (call == NULL || leader->running != NULL || offsets->running >= MAX_THREADS)
+    if (call == NULL || leader->running != NULL)
         return;
-    call->rk = offsets->client->rk;
-    if (!kafka_background_start(offsets->background, &call->base))
+    leader->reason_unsent = call_start(offsets, call);
+    if (leader->reason_unsent != NULL)
         return;
     DL_DELETE(leader->waiting, call);
     leader->running = call;
-    leader->has_had_thread = true;
     offsets->running++;
 }
 
@@ -227,11 +236,11 @@ void kafka_offsets_send(struct kafka_offsets *offsets)
     }
 }
 
-bool kafka_offsets_is_unsent(const struct kafka_offsets *offsets, int32_t leader)
+const char *kafka_offsets_reason_unsent(const struct kafka_offsets *offsets, int32_t leader)
 {
     const struct leader *found;
     HASH_FIND(hh, offsets->leaders, &leader, sizeof(leader), found);
-    return found != NULL && !found->has_had_thread;
+    return found == NULL ? NULL : found->reason_unsent;
 }
 
 /* Only what a thread has goes on, as nobody can stop it. */

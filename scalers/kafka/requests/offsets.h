@@ -46,9 +46,9 @@ void kafka_offsets_send(struct kafka_offsets *offsets);
 /* Has the answers to the owner's requests dropped. */
 void kafka_offsets_cancel(struct kafka_offsets *offsets, const void *owner);
 
-/* Whether nothing of what is requested from this leader was sent: other brokers do not answer, and
- * keep all threads busy. */
-bool kafka_offsets_is_unsent(const struct kafka_offsets *offsets, int32_t leader);
+/* Why nothing of what is still requested from this leader was sent: there was no thread for it, so
+ * that the leader may be well. NULL: something was. */
+const char *kafka_offsets_reason_unsent(const struct kafka_offsets *offsets, int32_t leader);
 
 /* Takes the next answer, which is valid until the next call. False: there is none. */
 bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer);
