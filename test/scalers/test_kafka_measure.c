@@ -103,6 +103,79 @@ static void a_leader_that_no_thread_is_left_for_is_not_blamed(void **state)
     assert_false(jobs->is_outdated);
 }
 
+/* Or no thread can be started from now on: none has the memory for such a stack. */
+static void allow_threads(bool does)
+{
+    pthread_attr_t attributes;
+    pthread_getattr_default_np(&attributes);
+    pthread_attr_setstacksize(&attributes, does ? (size_t)8 << 20 : SIZE_MAX / 4 + 1);
+    pthread_setattr_default_np(&attributes);
+    pthread_attr_destroy(&attributes);
+}
+
+static void a_leader_without_a_thread_is_not_blamed(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_answered(fixture, 0);
+    int64_t later_ms = clock_now_ms() + KAFKA_MOCK_HANG_MS;
+    struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
+    struct kafka_topic *jobs = kafka_metadata_topic_for(metadata, "jobs", later_ms);
+    jobs->received_ms = later_ms; /* is not needed again */
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+    allow_threads(false);
+    kafka_mock_run_again(fixture);
+    allow_threads(true);
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
+                      "partition 0 of Kafka topic jobs: no thread can be started, so that broker 1 "
+                      "was sent nothing within 600 ms");
+    assert_false(jobs->is_outdated);
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_answered(fixture, 0);
+}
+
+static void *allow_threads_soon(void *opaque)
+{
+    (void)opaque;
+    usleep(300 * 1000);
+    allow_threads(true);
+    return NULL;
+}
+
+/* Though nothing else wakes the loop. */
+static void a_request_for_metadata_without_a_thread_is_sent_again(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    pthread_t thread;
+    test_feed_set_timeout(fixture->feed, 6000);
+    pthread_create(&thread, NULL, allow_threads_soon, NULL);
+    allow_threads(false);
+    assert_true(kafka_mock_measure(fixture));
+    pthread_join(thread, NULL);
+    kafka_mock_assert_answered(fixture, 0);
+}
+
+static void a_task_says_that_its_request_for_metadata_had_no_thread(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+    allow_threads(false);
+    assert_true(kafka_mock_measure(fixture));
+    allow_threads(true);
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
+                      "no metadata of Kafka within 600 ms; the last failure: no thread can be "
+                      "started for a request");
+}
+
 enum { FIRST_REQUEST_MS = 1900 }; /* all of its tries */
 
 static void *end_outage(void *opaque)
@@ -740,6 +813,9 @@ int main(void)
         TEST(a_coordinator_that_hangs_delays_no_other_group),
         TEST(a_leader_that_hangs_delays_no_other_topic),
         TEST(a_leader_that_no_thread_is_left_for_is_not_blamed),
+        TEST(a_leader_without_a_thread_is_not_blamed),
+        TEST(a_request_for_metadata_without_a_thread_is_sent_again),
+        TEST(a_task_says_that_its_request_for_metadata_had_no_thread),
         TEST(a_request_for_metadata_that_fails_is_sent_again),
         TEST(a_listing_that_fails_is_sent_again),
         TEST(a_task_without_metadata_says_why_its_request_failed),

@@ -30,8 +30,8 @@ static const int tries_ms[] = {300, 600, 900};
 enum { MAX_FAILURES = 2 };
 
 /* A listing that failed is sent again so much later: where its answer was too long, the library has
- * closed the connection, with all requests on it. */
-enum { LIST_AGAIN_MS = 500 };
+ * closed the connection, with all requests on it. So is any request without a thread. */
+enum { AGAIN_MS = 500 };
 
 /* A request for metadata, on a thread of its own. */
 struct request {
@@ -49,6 +49,7 @@ struct requests {
     struct request *running;
     uint64_t received;    /* the number of the last one that was answered */
     uint64_t wanted;      /* the last one that somebody needs */
+    int64_t again_ms;     /* none is sent before */
     struct error failure; /* of the last one; none where it was answered */
 };
 
@@ -58,8 +59,7 @@ struct kafka_metadata {
     struct kafka_pattern *patterns;
     struct kafka_background *background;
     struct requests requests[KAFKA_METADATA_KINDS];
-    uint64_t started;      /* the number of the last request */
-    int64_t list_again_ms; /* no listing is sent before */
+    uint64_t started; /* the number of the last request */
     bool has_too_many_topics;
     unsigned failures;     /* in a row, but for listings, which may just be too long */
     int64_t unanswered_ms; /* when the first of them was sent */
@@ -328,6 +328,7 @@ static void request_metadata(struct kafka_background_call *base)
 static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_kind kind,
                           int64_t now_ms)
 {
+    struct requests *requests = &metadata->requests[kind];
     struct request *request = memory_new(sizeof(*request));
     *request = (struct request){.base = {.run = request_metadata},
                                 .rk = metadata->client->rk,
@@ -335,11 +336,12 @@ static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_k
                                 .number = metadata->started + 1,
                                 .sent_ms = now_ms};
     if (!kafka_background_start(metadata->background, &request->base)) {
-        metadata->list_again_ms = now_ms + LIST_AGAIN_MS;
-        free(request); /* tried again, for topics with whatever comes next */
+        error_unavailable(&requests->failure, "no thread can be started for a request");
+        requests->again_ms = now_ms + AGAIN_MS;
+        free(request);
         return;
     }
-    metadata->requests[kind].running = request;
+    requests->running = request;
     metadata->started++;
 }
 
@@ -354,9 +356,11 @@ static bool is_wanted(const struct kafka_metadata *metadata, enum kafka_metadata
 static void start(struct kafka_metadata *metadata, int64_t now_ms)
 {
     struct requests *topics = &metadata->requests[KAFKA_METADATA_TOPICS];
-    if (is_wanted(metadata, KAFKA_METADATA_LISTING) && now_ms >= metadata->list_again_ms)
+    const struct requests *listings = &metadata->requests[KAFKA_METADATA_LISTING];
+    if (is_wanted(metadata, KAFKA_METADATA_LISTING) && now_ms >= listings->again_ms)
         start_request(metadata, KAFKA_METADATA_LISTING, now_ms);
-    if (!is_wanted(metadata, KAFKA_METADATA_TOPICS) || listing_until_ms(metadata, now_ms) > 0)
+    if (!is_wanted(metadata, KAFKA_METADATA_TOPICS) || now_ms < topics->again_ms ||
+        listing_until_ms(metadata, now_ms) > 0)
         return;
     if (metadata->topics != NULL)
         start_request(metadata, KAFKA_METADATA_TOPICS, now_ms);
@@ -385,10 +389,13 @@ bool kafka_metadata_has(const struct kafka_metadata *metadata,
 
 int64_t kafka_metadata_next_ms(const struct kafka_metadata *metadata, int64_t now_ms)
 {
-    int64_t until_ms = listing_until_ms(metadata, now_ms);
+    int64_t next_ms = CLOCK_NEVER;
     if (is_wanted(metadata, KAFKA_METADATA_LISTING))
-        return metadata->list_again_ms;
-    return is_wanted(metadata, KAFKA_METADATA_TOPICS) && until_ms > 0 ? until_ms : CLOCK_NEVER;
+        next_ms = metadata->requests[KAFKA_METADATA_LISTING].again_ms;
+    if (is_wanted(metadata, KAFKA_METADATA_TOPICS))
+        next_ms = MIN(next_ms, MAX(metadata->requests[KAFKA_METADATA_TOPICS].again_ms,
+                                   listing_until_ms(metadata, now_ms)));
+    return next_ms;
 }
 
 /* ---- its answer ---- */
@@ -552,7 +559,7 @@ static enum kafka_metadata_event fail(struct kafka_metadata *metadata,
     if (is_answer(request->error))
         kafka_client_note_answer(client);
     if (is_listing)
-        metadata->list_again_ms = now_ms + LIST_AGAIN_MS;
+        requests->again_ms = now_ms + AGAIN_MS;
     if (metadata->failures == 0)
         metadata->unanswered_ms = request->sent_ms;
     metadata->failures += !is_listing;
