@@ -14,8 +14,9 @@
 enum { GATHER_MS = 10 };
 
 /* Handles that do not end (workaround 4 of client.h), each of which costs threads: with so many, a
- * new process is better. */
-enum { MAX_STUCK = 4 };
+ * new process is better. It waits for a moment without tasks, which would fail, but only up to the
+ * second number: there may be none. */
+enum { MAX_STUCK = 4, MAX_STUCK_BUSY = 8 };
 
 struct loop {
     struct kafka_session *session;
@@ -267,13 +268,11 @@ static bool run(struct loop *loop, struct error *error)
             progress_members(loop);
             continue;
         }
-        if (has_tasks(loop)) {
-            wait_for_answers(loop);
-            continue;
-        }
-        if (kafka_client_stuck(&session->client, loop->now_ms) >= MAX_STUCK)
+        bool is_busy = has_tasks(loop);
+        if (kafka_client_stuck(&session->client, loop->now_ms) >=
+            (is_busy ? MAX_STUCK_BUSY : MAX_STUCK))
             return kafka_client_fail(&session->client, error, "old connections do not end");
-        if (kafka_subscriptions_is_empty(session->subscriptions))
+        if (!is_busy && kafka_subscriptions_is_empty(session->subscriptions))
             return true;
         wait_for_answers(loop);
     }
