@@ -281,11 +281,8 @@ void kafka_client_end_handle(struct kafka_client *client, rd_kafka_t *rk, rd_kaf
     *ending =
         (struct kafka_ending){.base = {.run = end_handle}, .rk = rk, .began_ms = clock_now_ms()};
     DL_APPEND(client->endings, ending);
-    if (kafka_background_start(client->closing, &ending->base))
-        return;
-    end_handle(&ending->base);
-    DL_DELETE(client->endings, ending);
-    free(ending);
+    /* Without a thread it is left, and counts as stuck: here it could block for ever. */
+    kafka_background_start(client->closing, &ending->base);
 }
 
 size_t kafka_client_stuck(const struct kafka_client *client, int64_t now_ms)
@@ -311,12 +308,13 @@ void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk)
     kafka_client_clear_errors(client);
 }
 
-void kafka_client_close(struct kafka_client *client)
+bool kafka_client_close(struct kafka_client *client)
 {
     if (client->rk != NULL)
         end_main_handle(client);
-    bool has_ended = kafka_background_wait(client->closing, clock_now_ms() + CLOSE_MS);
+    kafka_background_wait(client->closing, clock_now_ms() + CLOSE_MS);
     take_endings(client);
+    bool has_ended = client->endings == NULL;
     if (has_ended) {
         kafka_background_free(client->closing);
         if (client->event_fd >= 0)
@@ -326,4 +324,5 @@ void kafka_client_close(struct kafka_client *client)
         rd_kafka_conf_destroy(client->settings);
     kafka_kerberos_free(client->kerberos);
     error_done(&client->last_error);
+    return has_ended;
 }

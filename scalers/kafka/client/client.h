@@ -79,10 +79,10 @@ struct kafka_client {
 bool kafka_client_open(struct kafka_client *client, const struct kafka_connection_options *options,
                        int64_t deadline_ms, struct error *error);
 
-/* Ends the client. A handle that does not end within some seconds is left to the end of the
- * process: its thread may still ask for a token, with the client and its options. So nothing but
- * the end of the process may follow, as in an agent. */
-void kafka_client_close(struct kafka_client *client);
+/* Ends the client. False: a handle has not ended within some seconds, and is left to the end of the
+ * process. Its threads may still ask for a token, so that neither the client nor its options may be
+ * freed before. */
+bool kafka_client_close(struct kafka_client *client);
 
 /* Makes another handle on the cluster, which takes the settings over, and waits for no broker. NULL
  * with an error. */

@@ -13,8 +13,8 @@ bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, 
     struct kafka_session *session = memory_new(sizeof(*session));
     struct kafka_client *client = &session->client;
     if (!kafka_client_open(client, connection_options, deadline_ms, error)) {
-        kafka_client_close(client);
-        free(session);
+        if (kafka_client_close(client))
+            free(session);
         return false;
     }
     session->metadata = kafka_metadata_new(client);
@@ -35,8 +35,8 @@ void kafka_session_disconnect(void *client)
     kafka_commits_free(session->commits);
     kafka_metadata_free(session->metadata);
     kafka_persistence_forget_all(&session->persistence);
-    kafka_client_close(&session->client);
-    free(session);
+    if (kafka_client_close(&session->client))
+        free(session);
 }
 
 static bool is_quiet(const struct kafka_session *session)
