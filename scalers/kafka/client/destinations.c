@@ -16,8 +16,8 @@ enum { DEFAULT_PORT = 9092, MAX_BROKER_LENGTH = 200 };
 static struct {
     pthread_mutex_t lock;
     char *bootstrap_servers;
-    /* One of them is, as its first attempt to connect shows: all may be in one place, as beside a
-     * proxy. Until then no other broker may be. */
+    /* Whether brokers may be at local addresses. One of bootstrapServers is, as was seen when the
+     * library connected to it: so all may be in one place, as beside a proxy. */
     bool may_be_local;
     bool has_warned;
     char *refused; /* the last broker that was; NULL: none */

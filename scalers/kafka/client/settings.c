@@ -45,8 +45,8 @@ static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
         {"socket.connection.setup.timeout.ms", "2000"},
         {"socket.keepalive.enable", "true"},
         {"socket.nagle.disable", "true"},
-        /* To all brokers at once (workaround 11): one dead address of two failed each fourth
-         * beginning. */
+        /* Connects to all brokers at once (workaround 11). With one of two addresses dead, every
+         * fourth attempt to connect failed otherwise. */
         {"enable.sparse.connections", "false"},
         {"reconnect.backoff.ms", "50"},
         {"reconnect.backoff.max.ms", "1000"},
