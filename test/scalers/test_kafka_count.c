@@ -386,7 +386,8 @@ static void lag_of_topics_that_a_pattern_did_not_find_is_not_persistent(void **s
         be_stuck(fixture);
         fixture->query.topic = rows[i].pattern;
         kafka_selection_init(&fixture->batch_task.selection, rows[i].pattern);
-        assert_non_null(kafka_metadata_pattern_for(fixture->session.metadata, rows[i].pattern, 1));
+        assert_non_null(kafka_patterns_for(kafka_metadata_patterns(fixture->session.metadata),
+                                           rows[i].pattern, 1));
         if (rows[i].is_found)
             kafka_task_end_answer(&fixture->batch_task);
         else

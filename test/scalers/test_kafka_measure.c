@@ -87,9 +87,10 @@ static void a_leader_that_no_thread_is_left_for_is_not_blamed(void **state)
     /* Metadata is not needed again, however busy the machine is. */
     struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
     int64_t later_ms = clock_now_ms() + KAFKA_MOCK_HANG_MS;
-    struct kafka_topic *jobs = kafka_metadata_topic_for(metadata, "jobs", later_ms);
+    struct kafka_topic *jobs = kafka_topics_for(kafka_metadata_topics(metadata), "jobs", later_ms);
     jobs->received_ms = later_ms;
-    kafka_metadata_pattern_for(metadata, "^lost-", later_ms)->received_ms = later_ms;
+    kafka_patterns_for(kafka_metadata_patterns(metadata), "^lost-", later_ms)->received_ms =
+        later_ms;
     for (int32_t broker = 2; broker <= BROKERS; broker++)
         hang(fixture, broker, true);
     test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
@@ -123,7 +124,7 @@ static void a_leader_without_a_thread_is_not_blamed(void **state)
     kafka_mock_assert_answered(fixture, 0);
     int64_t later_ms = clock_now_ms() + KAFKA_MOCK_HANG_MS;
     struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
-    struct kafka_topic *jobs = kafka_metadata_topic_for(metadata, "jobs", later_ms);
+    struct kafka_topic *jobs = kafka_topics_for(kafka_metadata_topics(metadata), "jobs", later_ms);
     jobs->received_ms = later_ms; /* is not needed again */
     test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
     allow_threads(false);
@@ -292,7 +293,9 @@ static void a_patterns_topic_that_a_broker_does_not_know_is_listed_again(void **
     struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
     rd_kafka_mock_topic_set_error(fixture->cluster, "jobs-2",
                                   RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
-    kafka_metadata_outdate(metadata, kafka_metadata_topic_for(metadata, "jobs-2", clock_now_ms()));
+    kafka_topics_outdate(
+        kafka_metadata_topics(metadata),
+        kafka_topics_for(kafka_metadata_topics(metadata), "jobs-2", clock_now_ms()));
     kafka_mock_run_again(fixture);
     kafka_mock_assert_failed(fixture, 0, "Kafka topic jobs-2 does not exist");
     assert_true(kafka_metadata_needs_listing(metadata, "^jobs-", 0)); /* though the last is new */

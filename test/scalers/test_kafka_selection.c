@@ -62,14 +62,14 @@ static void a_pattern_that_comes_during_a_listing_gets_one_of_its_own(void **sta
     struct kafka_metadata_need same = {0};
     struct kafka_metadata_need second = {0};
     const struct kafka_pattern *alpha =
-        kafka_metadata_pattern_for(metadata, "^alpha-", clock_now_ms());
+        kafka_patterns_for(kafka_metadata_patterns(metadata), "^alpha-", clock_now_ms());
     kafka_metadata_need_pattern(metadata, alpha, clock_now_ms(), &first);
     kafka_metadata_request(metadata, &first, clock_now_ms());
     assert_false(kafka_metadata_is_quiet(metadata)); /* it is running until it is received */
     kafka_metadata_need_pattern(metadata, alpha, clock_now_ms(), &same);
     assert_memory_equal(&same, &first, sizeof(first));
     const struct kafka_pattern *beta =
-        kafka_metadata_pattern_for(metadata, "^beta-", clock_now_ms());
+        kafka_patterns_for(kafka_metadata_patterns(metadata), "^beta-", clock_now_ms());
     kafka_metadata_need_pattern(metadata, beta, clock_now_ms(), &second);
     assert_true(second.numbers[KAFKA_METADATA_LISTING] > first.numbers[KAFKA_METADATA_LISTING]);
     kafka_metadata_request(metadata, &second, clock_now_ms());
@@ -95,18 +95,21 @@ static void a_listing_that_takes_long_is_not_waited_for(void **state)
     for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
         rd_kafka_mock_broker_set_rtt(fixture->cluster, broker, KAFKA_MOCK_HANG_MS);
     const int64_t now_ms = clock_now_ms();
-    kafka_metadata_need_pattern(metadata, kafka_metadata_pattern_for(metadata, "^alpha-", now_ms),
-                                now_ms, &listing);
+    kafka_metadata_need_pattern(
+        metadata, kafka_patterns_for(kafka_metadata_patterns(metadata), "^alpha-", now_ms), now_ms,
+        &listing);
     kafka_metadata_request(metadata, &listing, now_ms);
-    kafka_metadata_need_topic(metadata, kafka_metadata_topic_for(metadata, "jobs", now_ms), now_ms,
-                              &topic);
+    kafka_metadata_need_topic(metadata,
+                              kafka_topics_for(kafka_metadata_topics(metadata), "jobs", now_ms),
+                              now_ms, &topic);
     kafka_metadata_request(metadata, &topic, now_ms);
     int64_t next_ms = kafka_metadata_next_ms(metadata, now_ms);
     assert_true(next_ms > now_ms && next_ms < now_ms + KAFKA_MOCK_WITHIN_MS);
     assert_int_equal(kafka_metadata_receive(metadata, next_ms, &error), KAFKA_METADATA_NOTHING);
     /* Who comes now is the third. */
-    kafka_metadata_need_pattern(metadata, kafka_metadata_pattern_for(metadata, "^beta-", next_ms),
-                                next_ms, &later);
+    kafka_metadata_need_pattern(
+        metadata, kafka_patterns_for(kafka_metadata_patterns(metadata), "^beta-", next_ms), next_ms,
+        &later);
     assert_int_equal(later.numbers[KAFKA_METADATA_LISTING], 3);
 }
 
@@ -115,12 +118,14 @@ static void a_pattern_that_is_looked_for_is_neither_made_nor_used(void **state)
     struct kafka_client client = {0};
     struct kafka_metadata *metadata = kafka_metadata_new(&client);
     (void)state;
-    assert_null(kafka_metadata_find_pattern(metadata, "^alpha-"));
-    struct kafka_pattern *pattern = kafka_metadata_pattern_for(metadata, "^alpha-", clock_now_ms());
+    assert_null(kafka_patterns_find(kafka_metadata_patterns(metadata), "^alpha-"));
+    struct kafka_pattern *pattern =
+        kafka_patterns_for(kafka_metadata_patterns(metadata), "^alpha-", clock_now_ms());
     pattern->used_ms = 1;
-    assert_ptr_equal(kafka_metadata_find_pattern(metadata, "^alpha-"), pattern);
+    assert_ptr_equal(kafka_patterns_find(kafka_metadata_patterns(metadata), "^alpha-"), pattern);
     assert_int_equal(pattern->used_ms, 1);
-    assert_ptr_equal(kafka_metadata_pattern_for(metadata, "^alpha-", clock_now_ms()), pattern);
+    assert_ptr_equal(
+        kafka_patterns_for(kafka_metadata_patterns(metadata), "^alpha-", clock_now_ms()), pattern);
     assert_int_not_equal(pattern->used_ms, 1);
     kafka_metadata_free(metadata);
 }
@@ -132,7 +137,8 @@ static void a_pattern_needs_a_listing_at_one_time_for_all(void **state)
     enum { RECEIVED_MS = 5000, OLD_MS = 7001 };
     struct kafka_client client = {0};
     struct kafka_metadata *metadata = kafka_metadata_new(&client);
-    struct kafka_pattern *pattern = kafka_metadata_pattern_for(metadata, "^alpha-", 1);
+    struct kafka_pattern *pattern =
+        kafka_patterns_for(kafka_metadata_patterns(metadata), "^alpha-", 1);
     pattern->received_ms = RECEIVED_MS;
     for (int64_t now_ms = OLD_MS - 1; now_ms <= OLD_MS; now_ms++) {
         struct kafka_metadata_need need = {0};
@@ -316,7 +322,8 @@ static void a_topic_that_is_listed_twice_matches_once(void **state)
         fail_msg("%s", error_text(&error));
     struct kafka_metadata *metadata = kafka_metadata_new(&client);
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
-        patterns[i] = kafka_metadata_pattern_for(metadata, texts[i], clock_now_ms());
+        patterns[i] =
+            kafka_patterns_for(kafka_metadata_patterns(metadata), texts[i], clock_now_ms());
         kafka_metadata_need_pattern(metadata, patterns[i], clock_now_ms(), &need);
     }
     kafka_metadata_request(metadata, &need, clock_now_ms());
@@ -404,8 +411,8 @@ static void topics_that_only_commits_name_are_known_before_they_count(void **sta
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         const struct kafka_group_topic *found = kafka_batch_find_group_topic(group, rows[i].topic);
         /* What was not committed is not even requested: the library never forgets it. */
-        const struct kafka_topic *known =
-            kafka_metadata_topic_for(session->metadata, rows[i].topic, clock_now_ms());
+        const struct kafka_topic *known = kafka_topics_for(kafka_metadata_topics(session->metadata),
+                                                           rows[i].topic, clock_now_ms());
         assert_int_equal(found != NULL, rows[i].committed >= 0);
         assert_int_equal(known->received_ms != 0, rows[i].committed >= 0);
         if (found == NULL)
@@ -438,7 +445,8 @@ static void a_topic_of_an_open_batch_is_not_forgotten(void **state)
     assert_int_equal(known->partitions, 1);
     kafka_batch_free(batch);
     kafka_metadata_forget_old(metadata, clock_now_ms());
-    assert_int_equal(kafka_metadata_topic_for(metadata, "jobs", clock_now_ms())->received_ms, 0);
+    assert_int_equal(
+        kafka_topics_for(kafka_metadata_topics(metadata), "jobs", clock_now_ms())->received_ms, 0);
 }
 
 /* ---- replies that are too long ---- */

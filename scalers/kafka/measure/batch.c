@@ -18,7 +18,8 @@ struct kafka_batch_topic *kafka_batch_topic_for(struct kafka_batch *batch, const
         return topic;
     topic = memory_new(sizeof(*topic));
     topic->batch = batch;
-    topic->known = kafka_metadata_hold_topic(batch->session->metadata, name, batch->began_ms);
+    topic->known =
+        kafka_topics_hold(kafka_metadata_topics(batch->session->metadata), name, batch->began_ms);
     topic->name = text_copy(name);
     HASH_ADD_KEYPTR(hh, batch->topics, topic->name, strlen(topic->name), topic);
     return topic;
@@ -97,7 +98,7 @@ static void name_topics(struct kafka_batch *batch, const struct kafka_batch_task
     }
     const struct kafka_pattern *pattern =
         selection->kind == KAFKA_SELECTION_OF_PATTERN
-            ? kafka_metadata_pattern_for(metadata, query->topic, batch->began_ms)
+            ? kafka_patterns_for(kafka_metadata_patterns(metadata), query->topic, batch->began_ms)
             : NULL;
     if (pattern != NULL)
         kafka_metadata_need_pattern(metadata, pattern, batch->began_ms, &batch->need);
@@ -185,7 +186,7 @@ void kafka_batch_free(struct kafka_batch *batch)
     struct kafka_batch_topic *next_topic;
     HASH_ITER(hh, batch->topics, topic, next_topic) {
         HASH_DEL(batch->topics, topic);
-        kafka_metadata_release_topic(topic->known);
+        kafka_topics_release(topic->known);
         free(topic->partitions);
         free(topic->name);
         free(topic);

@@ -44,7 +44,7 @@ struct kafka_ends {
 struct kafka_batch_topic {
     struct kafka_batch *batch;
     char *name;
-    struct kafka_topic *known;     /* metadata.c's, held until the batch is freed; NULL: the library
+    struct kafka_topic *known;     /* topics.c's, held until the batch is freed; NULL: the library
                                       refuses the name */
     struct kafka_ends *partitions; /* one per partition; NULL: no group is on it yet */
     int32_t count;

@@ -46,7 +46,7 @@ static void request_offset(struct kafka_batch_topic *topic, int32_t partition, b
     struct kafka_known_offset *offset = is_earliest ? &ends->earliest : &ends->latest;
     *offset = (struct kafka_known_offset){.state = KAFKA_OFFSET_REQUESTED,
                                           .requested_step = ++batch->step,
-                                          .leader = kafka_metadata_leader(topic->known, partition)};
+                                          .leader = kafka_topics_leader(topic->known, partition)};
     const struct kafka_offset_request request = {
         .topic = topic->name,
         .partition = partition,
@@ -62,7 +62,7 @@ static void request_offset(struct kafka_batch_topic *topic, int32_t partition, b
     }
     offset->state = KAFKA_OFFSET_FAILED;
     offset->error = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
-    kafka_metadata_outdate(batch->session->metadata, topic->known);
+    kafka_topics_outdate(kafka_metadata_topics(batch->session->metadata), topic->known);
 }
 
 static void add_group_topic(struct kafka_batch_task *batch_task,
@@ -102,8 +102,8 @@ static bool use_names(struct kafka_batch_task *batch_task)
 static bool use_pattern(struct kafka_batch_task *batch_task)
 {
     const struct kafka_query *query = batch_task->task->query;
-    const struct kafka_pattern *pattern =
-        kafka_metadata_find_pattern(batch_task->batch->session->metadata, query->topic);
+    const struct kafka_pattern *pattern = kafka_patterns_find(
+        kafka_metadata_patterns(batch_task->batch->session->metadata), query->topic);
     if (pattern == NULL || pattern->count == 0) {
         kafka_task_end_fail(batch_task, "no Kafka topic matches %s", query->topic);
         return false;
@@ -229,7 +229,8 @@ static struct kafka_metadata_need need_of(struct kafka_metadata *metadata,
         if (result->offset < 0 || (last != NULL && text_equal(last, result->topic)))
             continue;
         last = result->topic;
-        const struct kafka_topic *topic = kafka_metadata_topic_for(metadata, result->topic, now_ms);
+        const struct kafka_topic *topic =
+            kafka_topics_for(kafka_metadata_topics(metadata), result->topic, now_ms);
         if (topic != NULL)
             kafka_metadata_need_topic(metadata, topic, now_ms, &need);
     }
@@ -352,7 +353,8 @@ static void take_offsets(const struct kafka_offset_answer *answer)
         offset->value = result->offset;
         offset->error = error;
         if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
-            kafka_metadata_outdate(topic->batch->session->metadata, topic->known);
+            kafka_topics_outdate(kafka_metadata_topics(topic->batch->session->metadata),
+                                 topic->known);
     }
 }
 

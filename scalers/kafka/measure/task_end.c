@@ -48,7 +48,7 @@ static void restart_others(const struct kafka_batch_task *batch_task)
                                             batch->began_ms);
         break;
     case KAFKA_SELECTION_OF_PATTERN:
-        pattern = kafka_metadata_find_pattern(session->metadata, query->topic);
+        pattern = kafka_patterns_find(kafka_metadata_patterns(session->metadata), query->topic);
         if (pattern != NULL)
             kafka_persistence_restart_pattern(session->persistence, query, pattern->regex,
                                               batch->began_ms);
@@ -220,7 +220,8 @@ static void outdate_silent_leaders(const struct kafka_batch_task *batch_task)
     for (struct kafka_place at = KAFKA_PLACE_FIRST; kafka_batch_next_partition(batch_task, &at);) {
         const struct kafka_known_offset *offset = silent_offset(&at);
         if (offset != NULL && reason_unsent(batch_task, offset) == NULL)
-            kafka_metadata_outdate(batch_task->batch->session->metadata, at.topic->known);
+            kafka_topics_outdate(kafka_metadata_topics(batch_task->batch->session->metadata),
+                                 at.topic->known);
     }
 }
 

@@ -4,20 +4,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/client/settings.h"
-#include "kafka/selection.h"
 
-#include <string.h>
 #include <sys/param.h>
-
-/*
- * A query that is idle and watched is measured several times a second. New partitions and leaders
- * may wait a little longer, as one request is for all topics of the client.
- */
-enum { FRESH_MS = 2000 };
-
-/* For the one measurement that a message hastens, what is known may be older: it is right for that
- * one. */
-enum { CONFIRMED_MS = 100, CONFIRMED_FRESH_MS = 30 * 1000 };
 
 /* A handle that has so many more than are used is to be replaced (workaround 6 of client.h). */
 enum { SPARE_TOPICS = 100 };
@@ -44,7 +32,9 @@ struct request {
     const rd_kafka_metadata_t *result;
 };
 
-/* The requests of one kind. */
+/* The requests of one kind. Both kinds share one sequence of numbers (topics.h). The answer of a
+ * listing is one for the topics in use, too: it raises `received` of both kinds, so that who needs
+ * topics may wait for the number of a listing. */
 struct requests {
     struct request *running;
     uint64_t received;    /* the number of the last one that was answered */
@@ -55,11 +45,10 @@ struct requests {
 
 struct kafka_metadata {
     struct kafka_client *client;
-    struct kafka_topic *topics;
-    struct kafka_pattern *patterns;
+    struct kafka_topics topics;
+    struct kafka_patterns patterns;
     struct kafka_background *background;
     struct requests requests[KAFKA_METADATA_KINDS];
-    uint64_t started; /* the number of the last request */
     bool has_too_many_topics;
     unsigned failures;     /* in a row, but for listings, which may just be too long */
     int64_t unanswered_ms; /* when the first of them was sent */
@@ -69,57 +58,26 @@ struct kafka_metadata *kafka_metadata_new(struct kafka_client *client)
 {
     struct kafka_metadata *metadata = memory_new(sizeof(*metadata));
     metadata->client = client;
+    metadata->topics.client = client;
+    metadata->patterns.topics = &metadata->topics;
     metadata->background = kafka_background_new(client->event_fd);
     return metadata;
 }
 
-/* ---- what is remembered ---- */
-
-static void forget_topic(struct kafka_metadata *metadata, struct kafka_topic *topic)
+struct kafka_topics *kafka_metadata_topics(struct kafka_metadata *metadata)
 {
-    HASH_DEL(metadata->topics, topic);
-    if (topic->handle != NULL)
-        rd_kafka_topic_destroy(topic->handle);
-    free(topic->leaders);
-    free(topic->name);
-    free(topic);
+    return &metadata->topics;
 }
 
-static void forget_pattern(struct kafka_metadata *metadata, struct kafka_pattern *pattern)
+struct kafka_patterns *kafka_metadata_patterns(struct kafka_metadata *metadata)
 {
-    /* The analyzer takes two elements of the table for the same.
-     * NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
-    HASH_DEL(metadata->patterns, pattern);
-    regex_free(&pattern->regex);
-    free(pattern->topics);
-    free(pattern->text);
-    free(pattern);
+    return &metadata->patterns;
 }
 
-/* It has no topics until all of the cluster are listed again. */
-static void forget_matches(struct kafka_pattern *pattern)
-{
-    pattern->received_ms = 0;
-    pattern->count = pattern->partitions = 0;
-}
-
-/* The patterns go first: they point to topics, which were used when these matched. A pattern that
- * is used again after a long time stays, and these do not. */
 void kafka_metadata_forget_old(struct kafka_metadata *metadata, int64_t now_ms)
 {
-    int64_t before_ms = now_ms - KAFKA_FORGET_MS;
-    struct kafka_pattern *pattern;
-    struct kafka_pattern *next_pattern;
-    HASH_ITER(hh, metadata->patterns, pattern, next_pattern)
-        if (pattern->used_ms < before_ms)
-            forget_pattern(metadata, pattern);
-        else if (pattern->received_ms < before_ms)
-            forget_matches(pattern);
-    struct kafka_topic *topic;
-    struct kafka_topic *next;
-    HASH_ITER(hh, metadata->topics, topic, next)
-        if (topic->used_ms < before_ms && topic->holds == 0)
-            forget_topic(metadata, topic);
+    kafka_patterns_forget_old(&metadata->patterns, now_ms);
+    kafka_topics_forget_old(&metadata->topics, now_ms);
 }
 
 static void request_free(struct request *request)
@@ -139,74 +97,6 @@ void kafka_metadata_free(struct kafka_metadata *metadata)
     }
     kafka_metadata_forget_old(metadata, CLOCK_NEVER);
     free(metadata);
-}
-
-static struct kafka_topic *topic_find(const struct kafka_metadata *metadata, const char *name)
-{
-    struct kafka_topic *topic;
-    HASH_FIND_STR(metadata->topics, name, topic);
-    return topic;
-}
-
-struct kafka_topic *kafka_metadata_topic_for(struct kafka_metadata *metadata, const char *name,
-                                             int64_t now_ms)
-{
-    struct kafka_topic *topic = topic_find(metadata, name);
-    if (topic == NULL) {
-        rd_kafka_topic_t *handle = rd_kafka_topic_new(metadata->client->rk, name, NULL);
-        if (handle == NULL)
-            return NULL;
-        topic = memory_new(sizeof(*topic));
-        topic->name = text_copy(name);
-        topic->handle = handle;
-        topic->first_request = metadata->started + 1;
-        HASH_ADD_KEYPTR(hh, metadata->topics, topic->name, strlen(topic->name), topic);
-    }
-    topic->used_ms = MAX(topic->used_ms, now_ms);
-    return topic;
-}
-
-struct kafka_topic *kafka_metadata_hold_topic(struct kafka_metadata *metadata, const char *name,
-                                              int64_t now_ms)
-{
-    struct kafka_topic *topic = kafka_metadata_topic_for(metadata, name, now_ms);
-    if (topic != NULL)
-        topic->holds++;
-    return topic;
-}
-
-void kafka_metadata_release_topic(struct kafka_topic *topic)
-{
-    if (topic != NULL)
-        topic->holds--;
-}
-
-const struct kafka_pattern *kafka_metadata_find_pattern(const struct kafka_metadata *metadata,
-                                                        const char *text)
-{
-    const struct kafka_pattern *pattern;
-    HASH_FIND_STR(metadata->patterns, text, pattern);
-    return pattern;
-}
-
-struct kafka_pattern *kafka_metadata_pattern_for(struct kafka_metadata *metadata, const char *text,
-                                                 int64_t now_ms)
-{
-    struct kafka_pattern *pattern;
-    HASH_FIND_STR(metadata->patterns, text, pattern);
-    if (pattern == NULL) {
-        _cleanup_(error_done) struct error reported_already = {0};
-        pattern = memory_new(sizeof(*pattern));
-        if (!regex_compile(text, &pattern->regex, &reported_already)) {
-            free(pattern);
-            return NULL;
-        }
-        pattern->text = text_copy(text);
-        pattern->first_request = metadata->started + 1;
-        HASH_ADD_KEYPTR(hh, metadata->patterns, pattern->text, strlen(pattern->text), pattern);
-    }
-    pattern->used_ms = MAX(pattern->used_ms, now_ms);
-    return pattern;
 }
 
 /* ---- which request to wait for ---- */
@@ -232,7 +122,7 @@ static uint64_t number_for(const struct kafka_metadata *metadata, enum kafka_met
 {
     const struct request *running = metadata->requests[kind].running;
     bool is_covered = running != NULL && first_request <= running->number;
-    return is_covered ? running->number : metadata->started + 1;
+    return is_covered ? running->number : metadata->topics.last_request + 1;
 }
 
 static void add_number(struct kafka_metadata_need *need, enum kafka_metadata_kind kind,
@@ -245,20 +135,11 @@ void kafka_metadata_need_topic(const struct kafka_metadata *metadata,
                                const struct kafka_topic *topic, int64_t now_ms,
                                struct kafka_metadata_need *need)
 {
-    bool is_confirmed = now_ms - topic->confirmed_ms <= CONFIRMED_MS;
-    int64_t fresh_ms = is_confirmed ? CONFIRMED_FRESH_MS : FRESH_MS;
-    if (topic->received_ms > 0 && now_ms - topic->received_ms <= fresh_ms && !topic->is_outdated)
+    if (kafka_topics_is_fresh(topic, now_ms))
         return;
     enum kafka_metadata_kind kind =
         listing_until_ms(metadata, now_ms) > 0 ? KAFKA_METADATA_LISTING : KAFKA_METADATA_TOPICS;
     add_number(need, KAFKA_METADATA_TOPICS, number_for(metadata, kind, topic->first_request));
-}
-
-/* If not, it cannot be measured. */
-static bool has_all_topics(const struct kafka_pattern *pattern)
-{
-    return pattern->count <= KAFKA_SELECTION_MAX_TOPICS &&
-           pattern->partitions <= KAFKA_SELECTION_MAX_PARTITIONS;
 }
 
 /* A request for those that are known is enough for leaders. */
@@ -266,7 +147,7 @@ static void need_outdated(const struct kafka_metadata *metadata,
                           const struct kafka_pattern *pattern, int64_t now_ms,
                           struct kafka_metadata_need *need)
 {
-    if (!has_all_topics(pattern))
+    if (!kafka_patterns_has_all_topics(pattern))
         return;
     for (size_t i = 0; i < pattern->count; i++) {
         const struct kafka_topic *topic = pattern->topics[i];
@@ -275,24 +156,18 @@ static void need_outdated(const struct kafka_metadata *metadata,
     }
 }
 
-static bool is_listed(const struct kafka_pattern *pattern, int64_t now_ms)
-{
-    return pattern->received_ms > 0 && !pattern->is_outdated &&
-           now_ms - pattern->received_ms <= FRESH_MS;
-}
-
 bool kafka_metadata_needs_listing(const struct kafka_metadata *metadata, const char *text,
                                   int64_t now_ms)
 {
-    const struct kafka_pattern *pattern = kafka_metadata_find_pattern(metadata, text);
-    return pattern == NULL || !is_listed(pattern, now_ms);
+    const struct kafka_pattern *pattern = kafka_patterns_find(&metadata->patterns, text);
+    return pattern == NULL || !kafka_patterns_is_listed(pattern, now_ms);
 }
 
 void kafka_metadata_need_pattern(const struct kafka_metadata *metadata,
                                  const struct kafka_pattern *pattern, int64_t now_ms,
                                  struct kafka_metadata_need *need)
 {
-    if (is_listed(pattern, now_ms))
+    if (kafka_patterns_is_listed(pattern, now_ms))
         need_outdated(metadata, pattern, now_ms, need);
     else
         add_number(need, KAFKA_METADATA_LISTING,
@@ -333,7 +208,7 @@ static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_k
     *request = (struct request){.base = {.run = request_metadata},
                                 .rk = metadata->client->rk,
                                 .kind = kind,
-                                .number = metadata->started + 1,
+                                .number = metadata->topics.last_request + 1,
                                 .sent_ms = now_ms};
     if (!kafka_background_start(metadata->background, &request->base)) {
         error_unavailable(&requests->failure, "no thread can be started for a request");
@@ -342,7 +217,7 @@ static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_k
         return;
     }
     requests->running = request;
-    metadata->started++;
+    metadata->topics.last_request++;
 }
 
 static bool is_wanted(const struct kafka_metadata *metadata, enum kafka_metadata_kind kind)
@@ -362,11 +237,11 @@ static void start(struct kafka_metadata *metadata, int64_t now_ms)
     if (!is_wanted(metadata, KAFKA_METADATA_TOPICS) || now_ms < topics->again_ms ||
         listing_until_ms(metadata, now_ms) > 0)
         return;
-    if (metadata->topics != NULL)
+    if (metadata->topics.table != NULL)
         start_request(metadata, KAFKA_METADATA_TOPICS, now_ms);
     else {
         topics->received = topics->wanted;
-        metadata->started = MAX(metadata->started, topics->wanted);
+        metadata->topics.last_request = MAX(metadata->topics.last_request, topics->wanted);
     }
 }
 
@@ -400,121 +275,17 @@ int64_t kafka_metadata_next_ms(const struct kafka_metadata *metadata, int64_t no
 
 /* ---- its answer ---- */
 
-static void take_topic(struct kafka_topic *topic, const rd_kafka_metadata_topic_t *result,
-                       int64_t now_ms)
-{
-    topic->received_ms = now_ms;
-    topic->error = result->err;
-    topic->partitions = result->partition_cnt;
-    free(topic->leaders);
-    topic->leaders = memory_array((size_t)result->partition_cnt + 1, sizeof(*topic->leaders));
-    for (int32_t i = 0; i < result->partition_cnt; i++)
-        topic->leaders[i] = -1;
-    /* Kafka numbers a topic's partitions from 0 on, and lists them in any order. */
-    for (int i = 0; i < result->partition_cnt; i++) {
-        const rd_kafka_metadata_partition_t *partition = &result->partitions[i];
-        if (partition->id >= 0 && partition->id < topic->partitions)
-            topic->leaders[partition->id] = partition->leader;
-    }
-}
-
-/* Kafka's own topics are no work; a consumer's pattern leaves them out, too. */
-static bool is_internal(const char *name)
-{
-    return text_equal(name, "__consumer_offsets") || text_equal(name, "__transaction_state");
-}
-
-/* Where too many match, those beyond are counted only (workaround 6). */
-static void pattern_match(struct kafka_metadata *metadata, struct kafka_pattern *pattern,
-                          const rd_kafka_metadata_topic_t *topic, int64_t now_ms)
-{
-    if (!regex_matches(pattern->regex, topic->topic))
-        return;
-    pattern->partitions += (size_t)topic->partition_cnt;
-    if (pattern->count++ >= KAFKA_SELECTION_MAX_TOPICS ||
-        pattern->partitions > KAFKA_SELECTION_MAX_PARTITIONS)
-        return;
-    pattern->topics = memory_grow(pattern->topics, &pattern->capacity, pattern->count,
-                                  sizeof(struct kafka_topic *));
-    pattern->topics[pattern->count - 1] = kafka_metadata_topic_for(metadata, topic->topic, now_ms);
-}
-
-/* A pattern that came after the request was sent waits for the next. */
-static bool is_for_pattern(const struct request *request, const struct kafka_pattern *pattern)
-{
-    return pattern->first_request <= request->number;
-}
-
-/* A broker may name a topic twice (workaround 13): its messages would count double. */
-static void match_listed(struct kafka_metadata *metadata, const struct request *request,
-                         const rd_kafka_metadata_topic_t *listed, int64_t now_ms)
-{
-    struct kafka_topic *topic = topic_find(metadata, listed->topic);
-    if (is_internal(listed->topic) || (topic != NULL && topic->listing == request->number))
-        return;
-    for (struct kafka_pattern *pattern = metadata->patterns; pattern != NULL;
-         pattern = pattern->hh.next)
-        if (is_for_pattern(request, pattern))
-            pattern_match(metadata, pattern, listed, now_ms);
-    topic = topic_find(metadata, listed->topic);
-    if (topic != NULL)
-        topic->listing = request->number;
-}
-
-static void take_patterns(struct kafka_metadata *metadata, const struct request *request,
-                          int64_t now_ms)
-{
-    const rd_kafka_metadata_t *result = request->result;
-    for (struct kafka_pattern *pattern = metadata->patterns; pattern != NULL;
-         pattern = pattern->hh.next)
-        if (is_for_pattern(request, pattern)) {
-            pattern->count = 0;
-            pattern->partitions = 0;
-            pattern->is_outdated = false;
-            pattern->received_ms = now_ms;
-        }
-    for (int i = 0; i < result->topic_cnt; i++)
-        match_listed(metadata, request, &result->topics[i], now_ms);
-}
-
-/* To leave the topic out at once would count too little where only that broker does not know it
- * yet. */
-static void outdate_patterns(struct kafka_metadata *metadata)
-{
-    for (struct kafka_pattern *pattern = metadata->patterns; pattern != NULL;
-         pattern = pattern->hh.next)
-        for (size_t i = 0; has_all_topics(pattern) && i < pattern->count; i++) {
-            const struct kafka_topic *topic = pattern->topics[i];
-            pattern->is_outdated =
-                pattern->is_outdated ||
-                (topic != NULL && topic->error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART &&
-                 topic->last_request > topic->listing);
-        }
-}
-
-/* A request that was sent later may have been answered sooner: what is known of it stays. */
 static void take_result(struct kafka_metadata *metadata, const struct request *request,
                         int64_t now_ms)
 {
     const rd_kafka_metadata_t *result = request->result;
-    for (struct kafka_topic *topic = metadata->topics; topic != NULL; topic = topic->hh.next)
-        if (topic->first_request <= request->number && topic->last_request <= request->number) {
-            topic->received_ms = 0;
-            topic->is_outdated = false;
-        }
     if (request->kind == KAFKA_METADATA_LISTING)
-        take_patterns(metadata, request, now_ms);
+        kafka_patterns_take(&metadata->patterns, request->number, result, now_ms);
     else
         metadata->has_too_many_topics =
-            result->topic_cnt > 2 * (int)HASH_COUNT(metadata->topics) + SPARE_TOPICS;
-    for (int i = 0; i < result->topic_cnt; i++) {
-        struct kafka_topic *topic = topic_find(metadata, result->topics[i].topic);
-        if (topic == NULL || topic->last_request > request->number)
-            continue;
-        topic->last_request = request->number;
-        take_topic(topic, &result->topics[i], now_ms);
-    }
-    outdate_patterns(metadata);
+            result->topic_cnt > 2 * (int)HASH_COUNT(metadata->topics.table) + SPARE_TOPICS;
+    kafka_topics_take(&metadata->topics, request->number, result, now_ms);
+    kafka_patterns_outdate(&metadata->patterns);
 }
 
 static void succeed(struct kafka_metadata *metadata, const struct request *request, int64_t now_ms)
@@ -594,26 +365,6 @@ const struct error *kafka_metadata_failure(const struct kafka_metadata *metadata
     return &metadata->requests[kind].failure;
 }
 
-/* ---- what is known of a topic ---- */
-
-int32_t kafka_metadata_leader(const struct kafka_topic *topic, int32_t partition)
-{
-    return partition < topic->partitions ? topic->leaders[partition] : -1;
-}
-
-void kafka_metadata_outdate(struct kafka_metadata *metadata, struct kafka_topic *topic)
-{
-    topic->is_outdated = true;
-    topic->first_request = metadata->started + 1;
-}
-
-void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name, int64_t now_ms)
-{
-    struct kafka_topic *topic = topic_find(metadata, name);
-    if (topic != NULL)
-        topic->confirmed_ms = now_ms;
-}
-
 /* ---- the main handle is renewed ---- */
 
 bool kafka_metadata_needs_renewal(const struct kafka_metadata *metadata)
@@ -629,14 +380,11 @@ bool kafka_metadata_is_quiet(const struct kafka_metadata *metadata)
 
 void kafka_metadata_close_handle(struct kafka_metadata *metadata)
 {
-    for (struct kafka_topic *topic = metadata->topics; topic != NULL; topic = topic->hh.next)
-        if (topic->handle != NULL)
-            rd_kafka_topic_destroy(TAKE(topic->handle));
+    kafka_topics_close_handle(&metadata->topics);
     metadata->has_too_many_topics = false;
 }
 
 void kafka_metadata_open_handle(struct kafka_metadata *metadata)
 {
-    for (struct kafka_topic *topic = metadata->topics; topic != NULL; topic = topic->hh.next)
-        topic->handle = rd_kafka_topic_new(metadata->client->rk, topic->name, NULL);
+    kafka_topics_open_handle(&metadata->topics);
 }

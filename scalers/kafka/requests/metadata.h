@@ -1,10 +1,10 @@
 /*
- * Which topics there are, which partitions they have, and which brokers lead them.
+ * Requests for metadata: which topics there are, and what is to be known of them.
  *
  * A request is for all topics in use. Where a pattern is in use it is for all topics of the
  * cluster: a listing, whose answer has the topics in use, too. Requests run in the background, and
- * are numbered from 1. A batch collects what it needs in a struct kafka_metadata_need, which holds
- * the numbers of the requests that the batch must wait for. It is empty if all is known already:
+ * are numbered (topics.h). A batch collects what it needs in a struct kafka_metadata_need, which
+ * holds the numbers of the requests that it must wait for. It is empty if all is known already:
  *
  *     struct kafka_metadata_need need = {0};
  *     kafka_metadata_need_topic(), kafka_metadata_need_pattern(), ... of all that is needed
@@ -20,45 +20,9 @@
 #ifndef BACKLOG_SCALERS_KAFKA_REQUESTS_METADATA_H
 #define BACKLOG_SCALERS_KAFKA_REQUESTS_METADATA_H
 
-#include "base/hash_table.h"
 #include "kafka/client/client.h"
-#include "shared/regex.h"
-
-/* A topic that the library requests with all the others, and what is known of it. It stays until
- * kafka_metadata_forget_old() frees it: not while somebody holds it, and not before it has been
- * unused for KAFKA_FORGET_MS. */
-struct kafka_topic {
-    char *name;
-    rd_kafka_topic_t *handle;
-    size_t holds; /* see kafka_metadata_hold_topic() */
-    int64_t used_ms;
-    int64_t received_ms;       /* 0: nothing is known */
-    int64_t confirmed_ms;      /* see kafka_metadata_confirm() */
-    uint64_t first_request;    /* the first one that can answer for it */
-    uint64_t last_request;     /* the one that what is known comes from; 0: nothing is */
-    uint64_t listing;          /* the last one that named it, and that patterns were matched with */
-    bool is_outdated;          /* what is known turned out wrong, and that was not answered yet */
-    rd_kafka_resp_err_t error; /* of the topic as a whole */
-    int32_t *leaders;          /* a broker's id per partition; -1: none */
-    int32_t partitions;
-    UT_hash_handle hh;
-};
-
-/* A regular expression, and the topics that matched it when all of the cluster were last listed. */
-struct kafka_pattern {
-    char *text;
-    struct regex *regex;
-    int64_t used_ms;
-    int64_t received_ms; /* 0: never */
-    uint64_t first_request;
-    bool is_outdated; /* a broker does not know one of its topics: only a listing tells whether that
-                         is gone */
-    struct kafka_topic **topics;
-    size_t count; /* of all that matched; `topics` has them where they are not too many */
-    size_t partitions;
-    size_t capacity;
-    UT_hash_handle hh;
-};
+#include "kafka/requests/patterns.h"
+#include "kafka/requests/topics.h"
 
 enum kafka_metadata_kind {
     KAFKA_METADATA_TOPICS, /* a request for all topics in use */
@@ -78,25 +42,9 @@ struct kafka_metadata *kafka_metadata_new(struct kafka_client *client);
 /* Frees all of it, after waiting for a request that is running. Nobody holds a topic any more. */
 void kafka_metadata_free(struct kafka_metadata *metadata);
 
-/* The topic of this name; it is made where there is none, and used now. NULL: the library refuses
- * the name. */
-struct kafka_topic *kafka_metadata_topic_for(struct kafka_metadata *metadata, const char *name,
-                                             int64_t now_ms);
-
-/* The same, for whoever keeps the topic: it stays until kafka_metadata_release_topic(), which takes
- * NULL, too. */
-struct kafka_topic *kafka_metadata_hold_topic(struct kafka_metadata *metadata, const char *name,
-                                              int64_t now_ms);
-void kafka_metadata_release_topic(struct kafka_topic *topic);
-
-/* The pattern with this text; it is made where there is none, and used now. NULL: it cannot be
- * compiled. */
-struct kafka_pattern *kafka_metadata_pattern_for(struct kafka_metadata *metadata, const char *text,
-                                                 int64_t now_ms);
-
-/* The pattern with this text, which does not count as used. NULL: there is none. */
-const struct kafka_pattern *kafka_metadata_find_pattern(const struct kafka_metadata *metadata,
-                                                        const char *text);
+/* What is known. */
+struct kafka_topics *kafka_metadata_topics(struct kafka_metadata *metadata);
+struct kafka_patterns *kafka_metadata_patterns(struct kafka_metadata *metadata);
 
 /* Adds the request to wait for to the need, unless the topic, or pattern, is known well enough. */
 void kafka_metadata_need_topic(const struct kafka_metadata *metadata,
@@ -138,20 +86,6 @@ enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata
 /* Why the last request of this kind failed; no error: it was answered, or none has ended yet. */
 const struct error *kafka_metadata_failure(const struct kafka_metadata *metadata,
                                            enum kafka_metadata_kind kind);
-
-/* The id of the broker that leads the partition. -1: none is known. */
-int32_t kafka_metadata_leader(const struct kafka_topic *topic, int32_t partition);
-
-/* Notes that what is known of the topic turned out wrong (a leader moved): it is needed again, by a
- * request that is sent from now on. */
-void kafka_metadata_outdate(struct kafka_metadata *metadata, struct kafka_topic *topic);
-
-/*
- * Notes that a message of the topic has just come from the broker that was taken for its leader:
- * the measurement that this hastens need not request the topic again, unless a long time has
- * passed.
- */
-void kafka_metadata_confirm(struct kafka_metadata *metadata, const char *name, int64_t now_ms);
 
 /* ---- the main handle is renewed: see measure/session.h ---- */
 

@@ -339,7 +339,8 @@ static void take_message(struct kafka_subscriptions *subscriptions,
     if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
         partition->topic->denied_ms = clock_now_ms();
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
-        kafka_metadata_confirm(subscriptions->metadata, partition->topic->name, clock_now_ms());
+        kafka_topics_confirm(kafka_metadata_topics(subscriptions->metadata), partition->topic->name,
+                             clock_now_ms());
     partition_notify(subscriptions, partition);
 }
 

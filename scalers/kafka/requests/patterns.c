@@ -1,0 +1,153 @@
+#include "kafka/requests/patterns.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "kafka/selection.h"
+
+#include <string.h>
+#include <sys/param.h>
+
+static void forget_pattern(struct kafka_patterns *patterns, struct kafka_pattern *pattern)
+{
+    /* The analyzer takes two elements of the table for the same.
+     * NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
+    HASH_DEL(patterns->table, pattern);
+    regex_free(&pattern->regex);
+    free(pattern->topics);
+    free(pattern->text);
+    free(pattern);
+}
+
+/* It has no topics until all of the cluster are listed again. */
+static void forget_matches(struct kafka_pattern *pattern)
+{
+    pattern->received_ms = 0;
+    pattern->count = pattern->partitions = 0;
+}
+
+/* The topics that are pointed to were used when these matched. A pattern that is used again after a
+ * long time stays, and they do not. */
+void kafka_patterns_forget_old(struct kafka_patterns *patterns, int64_t now_ms)
+{
+    int64_t before_ms = now_ms - KAFKA_FORGET_MS;
+    struct kafka_pattern *pattern;
+    struct kafka_pattern *next;
+    HASH_ITER(hh, patterns->table, pattern, next)
+        if (pattern->used_ms < before_ms)
+            forget_pattern(patterns, pattern);
+        else if (pattern->received_ms < before_ms)
+            forget_matches(pattern);
+}
+
+const struct kafka_pattern *kafka_patterns_find(const struct kafka_patterns *patterns,
+                                                const char *text)
+{
+    const struct kafka_pattern *pattern;
+    HASH_FIND_STR(patterns->table, text, pattern);
+    return pattern;
+}
+
+struct kafka_pattern *kafka_patterns_for(struct kafka_patterns *patterns, const char *text,
+                                         int64_t now_ms)
+{
+    struct kafka_pattern *pattern;
+    HASH_FIND_STR(patterns->table, text, pattern);
+    if (pattern == NULL) {
+        _cleanup_(error_done) struct error reported_already = {0};
+        pattern = memory_new(sizeof(*pattern));
+        if (!regex_compile(text, &pattern->regex, &reported_already)) {
+            free(pattern);
+            return NULL;
+        }
+        pattern->text = text_copy(text);
+        pattern->first_request = patterns->topics->last_request + 1;
+        HASH_ADD_KEYPTR(hh, patterns->table, pattern->text, strlen(pattern->text), pattern);
+    }
+    pattern->used_ms = MAX(pattern->used_ms, now_ms);
+    return pattern;
+}
+
+bool kafka_patterns_has_all_topics(const struct kafka_pattern *pattern)
+{
+    return pattern->count <= KAFKA_SELECTION_MAX_TOPICS &&
+           pattern->partitions <= KAFKA_SELECTION_MAX_PARTITIONS;
+}
+
+bool kafka_patterns_is_listed(const struct kafka_pattern *pattern, int64_t now_ms)
+{
+    return pattern->received_ms > 0 && !pattern->is_outdated &&
+           now_ms - pattern->received_ms <= KAFKA_TOPICS_FRESH_MS;
+}
+
+/* Kafka's own topics are no work; a consumer's pattern leaves them out, too. */
+static bool is_internal(const char *name)
+{
+    return text_equal(name, "__consumer_offsets") || text_equal(name, "__transaction_state");
+}
+
+/* Where too many match, those beyond are counted only (workaround 6). */
+static void pattern_match(struct kafka_patterns *patterns, struct kafka_pattern *pattern,
+                          const rd_kafka_metadata_topic_t *topic, int64_t now_ms)
+{
+    if (!regex_matches(pattern->regex, topic->topic))
+        return;
+    pattern->partitions += (size_t)topic->partition_cnt;
+    if (pattern->count++ >= KAFKA_SELECTION_MAX_TOPICS ||
+        pattern->partitions > KAFKA_SELECTION_MAX_PARTITIONS)
+        return;
+    pattern->topics = memory_grow(pattern->topics, &pattern->capacity, pattern->count,
+                                  sizeof(struct kafka_topic *));
+    pattern->topics[pattern->count - 1] = kafka_topics_for(patterns->topics, topic->topic, now_ms);
+}
+
+/* A pattern that came after the request was sent waits for the next. */
+static bool is_answered_by(const struct kafka_pattern *pattern, uint64_t number)
+{
+    return pattern->first_request <= number;
+}
+
+/* A broker may name a topic twice (workaround 13): its messages would count double. */
+static void match_listed(struct kafka_patterns *patterns, uint64_t number,
+                         const rd_kafka_metadata_topic_t *listed, int64_t now_ms)
+{
+    struct kafka_topic *topic = kafka_topics_find(patterns->topics, listed->topic);
+    if (is_internal(listed->topic) || (topic != NULL && topic->listing == number))
+        return;
+    for (struct kafka_pattern *pattern = patterns->table; pattern != NULL;
+         pattern = pattern->hh.next)
+        if (is_answered_by(pattern, number))
+            pattern_match(patterns, pattern, listed, now_ms);
+    topic = kafka_topics_find(patterns->topics, listed->topic);
+    if (topic != NULL)
+        topic->listing = number;
+}
+
+void kafka_patterns_take(struct kafka_patterns *patterns, uint64_t number,
+                         const rd_kafka_metadata_t *listing, int64_t now_ms)
+{
+    for (struct kafka_pattern *pattern = patterns->table; pattern != NULL;
+         pattern = pattern->hh.next)
+        if (is_answered_by(pattern, number)) {
+            pattern->count = 0;
+            pattern->partitions = 0;
+            pattern->is_outdated = false;
+            pattern->received_ms = now_ms;
+        }
+    for (int i = 0; i < listing->topic_cnt; i++)
+        match_listed(patterns, number, &listing->topics[i], now_ms);
+}
+
+/* To leave the topic out at once would count too little where only that broker does not know it
+ * yet. */
+void kafka_patterns_outdate(struct kafka_patterns *patterns)
+{
+    for (struct kafka_pattern *pattern = patterns->table; pattern != NULL;
+         pattern = pattern->hh.next)
+        for (size_t i = 0; kafka_patterns_has_all_topics(pattern) && i < pattern->count; i++) {
+            const struct kafka_topic *topic = pattern->topics[i];
+            pattern->is_outdated =
+                pattern->is_outdated ||
+                (topic != NULL && topic->error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART &&
+                 topic->last_request > topic->listing);
+        }
+}

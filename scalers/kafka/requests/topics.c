@@ -1,0 +1,142 @@
+#include "kafka/requests/topics.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <string.h>
+#include <sys/param.h>
+
+/* For the one measurement that a message hastens, what is known may be older: it is right for that
+ * one. */
+enum { CONFIRMED_MS = 100, CONFIRMED_FRESH_MS = 30 * 1000 };
+
+static void forget_topic(struct kafka_topics *topics, struct kafka_topic *topic)
+{
+    HASH_DEL(topics->table, topic);
+    if (topic->handle != NULL)
+        rd_kafka_topic_destroy(topic->handle);
+    free(topic->leaders);
+    free(topic->name);
+    free(topic);
+}
+
+void kafka_topics_forget_old(struct kafka_topics *topics, int64_t now_ms)
+{
+    struct kafka_topic *topic;
+    struct kafka_topic *next;
+    HASH_ITER(hh, topics->table, topic, next)
+        if (topic->used_ms < now_ms - KAFKA_FORGET_MS && topic->holds == 0)
+            forget_topic(topics, topic);
+}
+
+struct kafka_topic *kafka_topics_find(const struct kafka_topics *topics, const char *name)
+{
+    struct kafka_topic *topic;
+    HASH_FIND_STR(topics->table, name, topic);
+    return topic;
+}
+
+struct kafka_topic *kafka_topics_for(struct kafka_topics *topics, const char *name, int64_t now_ms)
+{
+    struct kafka_topic *topic = kafka_topics_find(topics, name);
+    if (topic == NULL) {
+        rd_kafka_topic_t *handle = rd_kafka_topic_new(topics->client->rk, name, NULL);
+        if (handle == NULL)
+            return NULL;
+        topic = memory_new(sizeof(*topic));
+        topic->name = text_copy(name);
+        topic->handle = handle;
+        topic->first_request = topics->last_request + 1;
+        HASH_ADD_KEYPTR(hh, topics->table, topic->name, strlen(topic->name), topic);
+    }
+    topic->used_ms = MAX(topic->used_ms, now_ms);
+    return topic;
+}
+
+struct kafka_topic *kafka_topics_hold(struct kafka_topics *topics, const char *name, int64_t now_ms)
+{
+    struct kafka_topic *topic = kafka_topics_for(topics, name, now_ms);
+    if (topic != NULL)
+        topic->holds++;
+    return topic;
+}
+
+void kafka_topics_release(struct kafka_topic *topic)
+{
+    if (topic != NULL)
+        topic->holds--;
+}
+
+bool kafka_topics_is_fresh(const struct kafka_topic *topic, int64_t now_ms)
+{
+    bool is_confirmed = now_ms - topic->confirmed_ms <= CONFIRMED_MS;
+    int64_t fresh_ms = is_confirmed ? CONFIRMED_FRESH_MS : KAFKA_TOPICS_FRESH_MS;
+    return topic->received_ms > 0 && now_ms - topic->received_ms <= fresh_ms && !topic->is_outdated;
+}
+
+int32_t kafka_topics_leader(const struct kafka_topic *topic, int32_t partition)
+{
+    return partition < topic->partitions ? topic->leaders[partition] : -1;
+}
+
+void kafka_topics_outdate(const struct kafka_topics *topics, struct kafka_topic *topic)
+{
+    topic->is_outdated = true;
+    topic->first_request = topics->last_request + 1;
+}
+
+void kafka_topics_confirm(struct kafka_topics *topics, const char *name, int64_t now_ms)
+{
+    struct kafka_topic *topic = kafka_topics_find(topics, name);
+    if (topic != NULL)
+        topic->confirmed_ms = now_ms;
+}
+
+static void take_topic(struct kafka_topic *topic, const rd_kafka_metadata_topic_t *result,
+                       int64_t now_ms)
+{
+    topic->received_ms = now_ms;
+    topic->error = result->err;
+    topic->partitions = result->partition_cnt;
+    free(topic->leaders);
+    topic->leaders = memory_array((size_t)result->partition_cnt + 1, sizeof(*topic->leaders));
+    for (int32_t i = 0; i < result->partition_cnt; i++)
+        topic->leaders[i] = -1;
+    /* Kafka numbers a topic's partitions from 0 on, and lists them in any order. */
+    for (int i = 0; i < result->partition_cnt; i++) {
+        const rd_kafka_metadata_partition_t *partition = &result->partitions[i];
+        if (partition->id >= 0 && partition->id < topic->partitions)
+            topic->leaders[partition->id] = partition->leader;
+    }
+}
+
+/* A request that was sent later may have been answered sooner: what is known of it stays. */
+void kafka_topics_take(struct kafka_topics *topics, uint64_t number,
+                       const rd_kafka_metadata_t *result, int64_t now_ms)
+{
+    for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
+        if (topic->first_request <= number && topic->last_request <= number) {
+            topic->received_ms = 0;
+            topic->is_outdated = false;
+        }
+    for (int i = 0; i < result->topic_cnt; i++) {
+        struct kafka_topic *topic = kafka_topics_find(topics, result->topics[i].topic);
+        if (topic == NULL || topic->last_request > number)
+            continue;
+        topic->last_request = number;
+        take_topic(topic, &result->topics[i], now_ms);
+    }
+}
+
+void kafka_topics_close_handle(struct kafka_topics *topics)
+{
+    for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
+        if (topic->handle != NULL)
+            rd_kafka_topic_destroy(TAKE(topic->handle));
+}
+
+void kafka_topics_open_handle(struct kafka_topics *topics)
+{
+    for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
+        topic->handle = rd_kafka_topic_new(topics->client->rk, topic->name, NULL);
+}

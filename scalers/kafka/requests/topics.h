@@ -1,0 +1,94 @@
+/*
+ * What is known of topics: which partitions they have, and which brokers lead those. metadata.h
+ * requests it.
+ *
+ * All requests for metadata share one sequence of numbers, from 1 on, in the order in which they
+ * are sent. A topic, or a pattern (patterns.h), has the number of the first request that can answer
+ * for it: the next one to be sent when it was made, or outdated. Of two answers that of the later
+ * request is the newer one, whichever comes first.
+ *
+ * Threads: the measuring thread. Owner: struct kafka_metadata.
+ */
+#ifndef BACKLOG_SCALERS_KAFKA_REQUESTS_TOPICS_H
+#define BACKLOG_SCALERS_KAFKA_REQUESTS_TOPICS_H
+
+#include "base/hash_table.h"
+#include "kafka/client/client.h"
+
+/* A topic that the library requests with all the others, and what is known of it. It stays until
+ * kafka_topics_forget_old() frees it: not while somebody holds it, and not before it has been
+ * unused for KAFKA_FORGET_MS. */
+struct kafka_topic {
+    char *name;
+    int64_t received_ms;       /* 0: nothing is known */
+    rd_kafka_resp_err_t error; /* of the topic as a whole */
+    int32_t *leaders;          /* a broker's id per partition; -1: none */
+    int32_t partitions;
+
+    /* topics.c, patterns.c and metadata.c: */
+    rd_kafka_topic_t *handle;
+    size_t holds; /* see kafka_topics_hold() */
+    int64_t used_ms;
+    int64_t confirmed_ms;   /* see kafka_topics_confirm() */
+    uint64_t first_request; /* the first one that can answer for it */
+    uint64_t last_request;  /* the one that what is known comes from; 0: nothing is */
+    uint64_t listing;       /* the last one that named it, and that patterns were matched with */
+    bool is_outdated;       /* what is known turned out wrong, and that was not answered yet */
+    UT_hash_handle hh;
+};
+
+/*
+ * A query that is idle and watched is measured several times a second. New partitions and leaders
+ * may wait a little longer, as one request is for all topics of the client.
+ */
+enum { KAFKA_TOPICS_FRESH_MS = 2000 };
+
+struct kafka_topics {
+    struct kafka_client *client;
+    struct kafka_topic *table;
+    uint64_t last_request; /* the number of the last request; written by metadata.c */
+};
+
+/* The topic of this name; it is made where there is none, and used now. NULL: the library refuses
+ * the name. */
+struct kafka_topic *kafka_topics_for(struct kafka_topics *topics, const char *name, int64_t now_ms);
+
+/* The topic of this name, which does not count as used. NULL: there is none. */
+struct kafka_topic *kafka_topics_find(const struct kafka_topics *topics, const char *name);
+
+/* As kafka_topics_for(), for whoever keeps the topic: it stays until kafka_topics_release(), which
+ * takes NULL, too. */
+struct kafka_topic *kafka_topics_hold(struct kafka_topics *topics, const char *name,
+                                      int64_t now_ms);
+void kafka_topics_release(struct kafka_topic *topic);
+
+/* Forgets those that nobody has used for KAFKA_FORGET_MS, or all where it is CLOCK_NEVER. */
+void kafka_topics_forget_old(struct kafka_topics *topics, int64_t now_ms);
+
+/* Whether what is known of the topic is new enough, and not outdated. */
+bool kafka_topics_is_fresh(const struct kafka_topic *topic, int64_t now_ms);
+
+/* The id of the broker that leads the partition. -1: none is known. */
+int32_t kafka_topics_leader(const struct kafka_topic *topic, int32_t partition);
+
+/* Notes that what is known of the topic turned out wrong (a leader moved): it is needed again, by a
+ * request that is sent from now on. */
+void kafka_topics_outdate(const struct kafka_topics *topics, struct kafka_topic *topic);
+
+/*
+ * Notes that a message of the topic has just come from the broker that was taken for its leader:
+ * the measurement that this hastens need not request the topic again, unless a long time has
+ * passed.
+ */
+void kafka_topics_confirm(struct kafka_topics *topics, const char *name, int64_t now_ms);
+
+/* Takes what the request of this number answered of the topics: those that it does not name are not
+ * known any more. */
+void kafka_topics_take(struct kafka_topics *topics, uint64_t number,
+                       const rd_kafka_metadata_t *result, int64_t now_ms);
+
+/* The main handle is renewed: see measure/session.h. */
+void kafka_topics_close_handle(struct kafka_topics *topics);
+void kafka_topics_open_handle(struct kafka_topics *topics);
+
+#endif
