@@ -171,6 +171,15 @@ static rd_kafka_topic_partition_list_t *partitions_of(const struct kafka_batch_g
     return partitions;
 }
 
+/* Its tasks come again. */
+static void group_return(const struct kafka_batch_group *group)
+{
+    struct kafka_batch_task *batch_task;
+    LL_FOREACH(group->tasks, batch_task)
+        if (kafka_batch_task_is_open(batch_task))
+            task_return(kafka_task_end_take(batch_task), false);
+}
+
 static void group_send(struct kafka_batch_group *group, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
@@ -178,9 +187,7 @@ static void group_send(struct kafka_batch_group *group, int64_t now_ms)
     struct kafka_batch_task *batch_task;
     if (!kafka_commits_is_free(commits, group->name, group->request.isolate, now_ms)) {
         /* Another batch, which waited for its topics as well, was sooner: the tasks come again. */
-        LL_FOREACH(group->tasks, batch_task)
-            if (kafka_batch_task_is_open(batch_task))
-                task_return(kafka_task_end_take(batch_task), false);
+        group_return(group);
         return;
     }
     rd_kafka_topic_partition_list_t *partitions = partitions_of(group);
@@ -321,6 +328,15 @@ static void group_fail(struct kafka_batch_group *group, const char *reason, bool
                                 reason);
 }
 
+/* The library closed the connection for a listing that was too long: a request on it is sent
+ * again. */
+static bool is_of_listing(const struct kafka_metadata *metadata, rd_kafka_resp_err_t failure,
+                          int64_t now_ms)
+{
+    return failure == RD_KAFKA_RESP_ERR__BAD_MSG &&
+           kafka_metadata_may_have_closed(metadata, now_ms);
+}
+
 static void group_fail_too_many_topics(struct kafka_batch_group *group)
 {
     _cleanup_(memory_free) char *reason =
@@ -361,9 +377,12 @@ static void take_offsets(const struct kafka_offset_answer *answer)
 /* ---- 5: what is still missing is requested; where nothing is, the task is answered ---- */
 
 static void fail_partition(struct kafka_batch_task *batch_task, const struct kafka_place *at,
-                           const struct kafka_missing *missing)
+                           const struct kafka_missing *missing, int64_t now_ms)
 {
-    if (missing->cause->error == RD_KAFKA_RESP_ERR__TIMED_OUT)
+    const struct kafka_metadata *metadata = batch_task->batch->session->metadata;
+    if (is_of_listing(metadata, missing->cause->error, now_ms))
+        task_return(kafka_task_end_take(batch_task), false);
+    else if (missing->cause->error == RD_KAFKA_RESP_ERR__TIMED_OUT)
         kafka_task_end_time_out_leader(batch_task, at, missing->cause);
     else
         kafka_task_end_fail(batch_task, "%s of Kafka topic %s partition %d for group %s: %s",
@@ -385,13 +404,13 @@ static struct kafka_missing request_missing(const struct kafka_batch_task *batch
 
 /* Of all partitions, also after one that waits, so that one call has what they need. True: nothing
  * is missing. False: something is, or the task has failed. */
-static bool request_missing_or_fail(struct kafka_batch_task *batch_task)
+static bool request_missing_or_fail(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     bool is_complete = true;
     for (struct kafka_place at = KAFKA_PLACE_FIRST; kafka_batch_next_partition(batch_task, &at);) {
         const struct kafka_missing missing = request_missing(batch_task, &at);
         if (missing.kind == KAFKA_MISSING_FAILED) {
-            fail_partition(batch_task, &at, &missing);
+            fail_partition(batch_task, &at, &missing, now_ms);
             return false;
         }
         is_complete = is_complete && missing.kind == KAFKA_MISSING_NOTHING;
@@ -412,7 +431,7 @@ static void try_to_answer(struct kafka_batch_task *batch_task, int64_t now_ms)
     if (!kafka_batch_task_is_open(batch_task) || batch_task->group == NULL ||
         batch_task->group->stage != KAFKA_GROUP_ANSWERED)
         return;
-    if (request_missing_or_fail(batch_task) && !must_wait_for_members(batch_task, now_ms))
+    if (request_missing_or_fail(batch_task, now_ms) && !must_wait_for_members(batch_task, now_ms))
         kafka_task_end_answer(batch_task);
 }
 
@@ -447,12 +466,12 @@ void kafka_progress_metadata(struct kafka_batch *batch, int64_t now_ms)
         send_requests(batch, now_ms);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next) {
         const char *reason = NULL;
-        bool is_timeout;
+        rd_kafka_resp_err_t failure;
         if (group->stage != KAFKA_GROUP_AWAITS_METADATA ||
             !kafka_metadata_has(metadata, &group->need))
             continue;
         rd_kafka_event_t *event = TAKE(group->commits_event);
-        take_commits(group, kafka_commits_result(event, &reason, &is_timeout));
+        take_commits(group, kafka_commits_result(event, &reason, &failure));
         rd_kafka_event_destroy(event);
         try_group(group, now_ms);
     }
@@ -473,13 +492,15 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
                             int64_t now_ms)
 {
     const char *reason = NULL;
-    bool is_timeout;
+    rd_kafka_resp_err_t failure;
     struct kafka_metadata *metadata = group->batch->session->metadata;
     const rd_kafka_topic_partition_list_t *partitions =
-        kafka_commits_result(event, &reason, &is_timeout);
+        kafka_commits_result(event, &reason, &failure);
     bool may_name_topics = group->wants_all && partitions != NULL;
-    if (reason != NULL)
-        group_fail(group, reason, is_timeout);
+    if (reason != NULL && is_of_listing(metadata, failure, now_ms))
+        group_return(group);
+    else if (reason != NULL)
+        group_fail(group, reason, failure == RD_KAFKA_RESP_ERR__TIMED_OUT);
     else if (may_name_topics && has_too_many_topics(partitions))
         group_fail_too_many_topics(group);
     else {

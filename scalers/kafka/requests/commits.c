@@ -410,8 +410,9 @@ struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commit
     return NULL;
 }
 
-const rd_kafka_topic_partition_list_t *
-kafka_commits_result(rd_kafka_event_t *event, const char **ret_reason, bool *ret_is_timeout)
+const rd_kafka_topic_partition_list_t *kafka_commits_result(rd_kafka_event_t *event,
+                                                            const char **ret_reason,
+                                                            rd_kafka_resp_err_t *ret_error)
 {
     size_t count = 0;
     rd_kafka_resp_err_t code = rd_kafka_event_error(event);
@@ -420,8 +421,7 @@ kafka_commits_result(rd_kafka_event_t *event, const char **ret_reason, bool *ret
     const rd_kafka_group_result_t **results =
         result == NULL ? NULL : rd_kafka_ListConsumerGroupOffsets_result_groups(result, &count);
     const rd_kafka_error_t *error = count == 0 ? NULL : rd_kafka_group_result_error(results[0]);
-    *ret_is_timeout = code == RD_KAFKA_RESP_ERR__TIMED_OUT ||
-                      rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__TIMED_OUT;
+    *ret_error = code != RD_KAFKA_RESP_ERR_NO_ERROR ? code : rd_kafka_error_code(error);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         *ret_reason = rd_kafka_err2str(code);
         return NULL;

@@ -47,11 +47,11 @@ void kafka_commits_cancel(struct kafka_commits *commits,
 struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commits,
                                                     rd_kafka_event_t **ret_event);
 
-/* The commits that the answer has. NULL: it is an error; then the reason says which, and
- * `*ret_is_timeout` whether it is the library's own, as no broker answered in time. The list and
- * the reason live as long as the event. */
-const rd_kafka_topic_partition_list_t *
-kafka_commits_result(rd_kafka_event_t *event, const char **ret_reason, bool *ret_is_timeout);
+/* The commits that the answer has. NULL: it is an error, with its reason. The list and the reason
+ * live as long as the event. */
+const rd_kafka_topic_partition_list_t *kafka_commits_result(rd_kafka_event_t *event,
+                                                            const char **ret_reason,
+                                                            rd_kafka_resp_err_t *ret_error);
 
 /* Sends what has been unanswered for a second on the second handle, too, and ends that handle where
  * it has been idle for long. */

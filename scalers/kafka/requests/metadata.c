@@ -17,9 +17,10 @@ static const int tries_ms[] = {300, 600, 900};
 /* All tries may have met the one that hangs. */
 enum { MAX_FAILURES = 2 };
 
-/* A listing that failed is sent again so much later: where its answer was too long, the library has
- * closed the connection, with all requests on it. So is any request without a thread. */
-enum { AGAIN_MS = 500 };
+/* A listing that failed, or any request without a thread, is sent again so much later. Where the
+ * answer was too long, the library has closed the connection, with all requests on it, whose end
+ * comes within the third time. */
+enum { AGAIN_MS = 500, TOO_LONG_AGAIN_MS = 30 * 1000, CLOSING_MS = 1000 };
 
 /* A request for metadata, on a thread of its own. */
 struct request {
@@ -50,6 +51,7 @@ struct kafka_metadata {
     struct kafka_background *background;
     struct requests requests[KAFKA_METADATA_KINDS];
     bool has_too_many_topics;
+    int64_t too_long_ms;   /* when a listing last was; 0: never */
     unsigned failures;     /* in a row, but for listings, which may just be too long */
     int64_t unanswered_ms; /* when the first of them was sent */
 };
@@ -209,7 +211,7 @@ static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_k
                                 .rk = metadata->client->rk,
                                 .kind = kind,
                                 .number = metadata->topics.last_request + 1,
-                                .sent_ms = now_ms};
+                                .sent_ms = clock_now_ms()}; /* an answer may be newer than now_ms */
     if (!kafka_background_start(metadata->background, &request->base)) {
         error_unavailable(&requests->failure, "no thread can be started for a request");
         requests->again_ms = now_ms + AGAIN_MS;
@@ -329,12 +331,15 @@ static enum kafka_metadata_event fail(struct kafka_metadata *metadata,
     requests->wanted = requests->received;
     if (is_answer(request->error))
         kafka_client_note_answer(client);
+    bool is_too_long = is_listing && is_unreadable(request->error);
+    if (is_too_long)
+        metadata->too_long_ms = now_ms;
     if (is_listing)
-        requests->again_ms = now_ms + AGAIN_MS;
+        requests->again_ms = now_ms + (is_too_long ? TOO_LONG_AGAIN_MS : AGAIN_MS);
     if (metadata->failures == 0)
         metadata->unanswered_ms = request->sent_ms;
     metadata->failures += !is_listing;
-    bool is_silent = client->answered_ms < metadata->unanswered_ms;
+    bool is_silent = client->answered_ms <= metadata->unanswered_ms;
     bool is_lost = client->all_down_ms != 0 || metadata->failures >= MAX_FAILURES;
     return is_silent && is_lost ? KAFKA_METADATA_LOST : KAFKA_METADATA_FAILED;
 }
@@ -357,6 +362,12 @@ enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata
     if (event != KAFKA_METADATA_LOST)
         start(metadata, now_ms);
     return event;
+}
+
+bool kafka_metadata_may_have_closed(const struct kafka_metadata *metadata, int64_t now_ms)
+{
+    return metadata->requests[KAFKA_METADATA_LISTING].running != NULL ||
+           (metadata->too_long_ms > 0 && now_ms < metadata->too_long_ms + CLOSING_MS);
 }
 
 const struct error *kafka_metadata_failure(const struct kafka_metadata *metadata,

@@ -144,8 +144,8 @@ struct query {
     struct outage outage; /* outage.c */
     /* query.c; is_outdated: connection.c, too. is_retried, no_reading_since_ms,
      * failing_since_ms, effective_interval_ms and stuck_for_ms mean something only in copies, which
-     * also show a failed connection (query_copy_known()). Here they are 0, or left from the copy that was
-     * inherited. */
+     * also show a failed connection (query_copy_known()). Here they are 0, or left from the copy
+     * that was inherited. */
     struct snapshot known;
     struct history_series series; /* history.c */
 

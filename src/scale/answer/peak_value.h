@@ -49,8 +49,8 @@ void peak_value_done(struct peak_value *peak);
 void peak_value_add(struct peak_value *peak, double value, int64_t window_ms, int64_t now_ms);
 
 /* What others answered, merged with these entries, by the same clock: at each time the larger value
- * counts. Both have the largest first, each later than the one before, and at most PEAK_VALUE_MAX_ENTRIES. Returns
- * how many there are then. */
+ * counts. Both have the largest first, each later than the one before, and at most
+ * PEAK_VALUE_MAX_ENTRIES. Returns how many there are then. */
 size_t peak_value_merge(struct peak_value_entry entries[PEAK_VALUE_MAX_ENTRIES], size_t count,
                         const struct peak_value_entry *others, size_t others_count);
 
