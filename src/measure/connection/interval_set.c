@@ -30,8 +30,8 @@ void interval_set_add(struct interval_set *set, int64_t interval_ms)
 {
     size_t at = find(set, interval_ms);
     if (!is_at(set, at, interval_ms)) {
-        set->intervals = memory_grow(set->intervals, &set->capacity, set->count + 1,
-                                     sizeof(*set->intervals));
+        set->intervals =
+            memory_grow(set->intervals, &set->capacity, set->count + 1, sizeof(*set->intervals));
         memmove(set->intervals + at + 1, set->intervals + at,
                 (set->count++ - at) * sizeof(*set->intervals));
         set->intervals[at] = (struct interval_uses){.interval_ms = interval_ms};
