@@ -559,6 +559,19 @@ def test_a_plot_shows_its_values_where_its_library_did_not_load(browser, server)
     browser.wait_for_text("7", ".plot .legend-value", seconds=10)
 
 
+def test_an_outage_goes_on_after_its_hold(server, browser):
+    """No sample says when the hold ends: a connection that failed is not measured."""
+    browser.open(server, "/?page=outages")  # not only another #: the scripts start anew
+    outages = browser.evaluate("""(async () => {
+        const { outagesOf } = await import('/assets/trigger_history.js');
+        const now = Date.now() / 1000;
+        const data = { times: [now - 200, now - 100], state: ['answered', 'held'] };
+        return ['held', 'refused', undefined].map((state) =>
+          outagesOf(data, state, 60).map(({ kind, from, to }) => [kind, Math.round(from - now), Math.round(to - now)]));
+    })()""")
+    assert outages == [[["held", -100, 0]], [["held", -100, -40], ["refused", -40, 0]], [["held", -100, -100]]]
+
+
 def test_the_changes_of_a_trigger_name_the_end_of_a_hold(browser, server):
     """It is not the beginning of the outage."""
     browser.open(server)

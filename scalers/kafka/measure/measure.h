@@ -4,7 +4,8 @@
  *     tasks come, and gather for 10 ms while others are young: those that  measure.c, batch.c
  *     go together are a batch
  *  1  where topics are not known, their metadata is requested; then each  progress.c;
- *     task's partitions are found, and their last offsets requested       ../requests/metadata.c,
+ *     task's partitions are found, and their last offsets requested       ../requests/topics.c,
+ *                                                                         patterns.c, metadata.c,
  *                                                                         offsets.c
  *  2  each group's commits are requested, and its members where a task    progress.c;
  *     wants consumers (for its policy)                                    ../requests/commits.c,

@@ -328,10 +328,10 @@ static void group_fail(struct kafka_batch_group *group, const char *reason, bool
                                 reason);
 }
 
-/* The library closed the connection for a listing that was too long: a request on it is sent
- * again. */
-static bool is_of_listing(const struct kafka_metadata *metadata, rd_kafka_resp_err_t failure,
-                          int64_t now_ms)
+/* The library closed the connection for an answer to a request for metadata that was too long: what
+ * else was on it is sent again. */
+static bool is_of_closed_connection(const struct kafka_metadata *metadata,
+                                    rd_kafka_resp_err_t failure, int64_t now_ms)
 {
     return failure == RD_KAFKA_RESP_ERR__BAD_MSG &&
            kafka_metadata_may_have_closed(metadata, now_ms);
@@ -380,7 +380,7 @@ static void fail_partition(struct kafka_batch_task *batch_task, const struct kaf
                            const struct kafka_missing *missing, int64_t now_ms)
 {
     const struct kafka_metadata *metadata = batch_task->batch->session->metadata;
-    if (is_of_listing(metadata, missing->cause->error, now_ms))
+    if (is_of_closed_connection(metadata, missing->cause->error, now_ms))
         task_return(kafka_task_end_take(batch_task), false);
     else if (missing->cause->error == RD_KAFKA_RESP_ERR__TIMED_OUT)
         kafka_task_end_time_out_leader(batch_task, at, missing->cause);
@@ -497,7 +497,7 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
     const rd_kafka_topic_partition_list_t *partitions =
         kafka_commits_result(event, &reason, &failure);
     bool may_name_topics = group->wants_all && partitions != NULL;
-    if (reason != NULL && is_of_listing(metadata, failure, now_ms))
+    if (reason != NULL && is_of_closed_connection(metadata, failure, now_ms))
         group_return(group);
     else if (reason != NULL)
         group_fail(group, reason, failure == RD_KAFKA_RESP_ERR__TIMED_OUT);

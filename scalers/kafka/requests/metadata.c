@@ -17,9 +17,9 @@ static const int tries_ms[] = {300, 600, 900};
 /* All tries may have met the one that hangs. */
 enum { MAX_FAILURES = 2 };
 
-/* A listing that failed, or any request without a thread, is sent again so much later. Where the
- * answer was too long, the library has closed the connection, with all requests on it, whose end
- * comes within the third time. */
+/* A request that failed is sent again so much later, if it was a listing, had no thread, or its
+ * answer was too long; a listing that was too long, after the second time. The library has closed
+ * its connection then, with all requests on it, which fail within the third. */
 enum { AGAIN_MS = 500, TOO_LONG_AGAIN_MS = 30 * 1000, CLOSING_MS = 1000 };
 
 /* A request for metadata, on a thread of its own. */
@@ -51,7 +51,7 @@ struct kafka_metadata {
     struct kafka_background *background;
     struct requests requests[KAFKA_METADATA_KINDS];
     bool has_too_many_topics;
-    int64_t too_long_ms;   /* when a listing last was; 0: never */
+    int64_t too_long_ms;   /* when an answer last was; 0: never */
     unsigned failures;     /* in a row, but for listings, which may just be too long */
     int64_t unanswered_ms; /* when the first of them was sent */
 };
@@ -331,11 +331,11 @@ static enum kafka_metadata_event fail(struct kafka_metadata *metadata,
     requests->wanted = requests->received;
     if (is_answer(request->error))
         kafka_client_note_answer(client);
-    bool is_too_long = is_listing && is_unreadable(request->error);
+    bool is_too_long = is_unreadable(request->error);
     if (is_too_long)
         metadata->too_long_ms = now_ms;
-    if (is_listing)
-        requests->again_ms = now_ms + (is_too_long ? TOO_LONG_AGAIN_MS : AGAIN_MS);
+    if (is_listing || is_too_long)
+        requests->again_ms = now_ms + (is_listing && is_too_long ? TOO_LONG_AGAIN_MS : AGAIN_MS);
     if (metadata->failures == 0)
         metadata->unanswered_ms = request->sent_ms;
     metadata->failures += !is_listing;

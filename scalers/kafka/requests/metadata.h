@@ -7,9 +7,9 @@
  * holds the numbers of the requests that it must wait for. It is empty if all is known already:
  *
  *     struct kafka_metadata_need need = {0};
- *     kafka_metadata_need_topic(), kafka_metadata_need_pattern(), ... of all that is needed
- *     kafka_metadata_request(metadata, &need);
- *     ... event_fd is readable: kafka_metadata_receive(), until kafka_metadata_has(&need)
+ *     kafka_metadata_need_topic(metadata, topic, now_ms, &need), ... of all that is needed
+ *     kafka_metadata_request(metadata, &need, now_ms);
+ *     ... event_fd is readable: kafka_metadata_receive(), until kafka_metadata_has(metadata, &need)
  *
  * A cluster may be too large to be listed, or too slow. So the topics in use wait for a listing for
  * a short time only, and then are requested as well. After a listing that failed they do not wait
@@ -83,7 +83,7 @@ enum kafka_metadata_event {
 enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata, int64_t now_ms,
                                                  struct error *error);
 
-/* Whether a listing that was too long may have closed a connection, with requests of others. */
+/* Whether an answer that was too long may have closed a connection, with requests of others. */
 bool kafka_metadata_may_have_closed(const struct kafka_metadata *metadata, int64_t now_ms);
 
 /* Why the last request of this kind failed; no error: it was answered, or none has ended yet. */

@@ -107,10 +107,11 @@ export function makePanel(path, samples, chosen) {
       if (problem) setText(error, problem);
       setChildren(understood, metadataOf(trigger), (entries) => entries.flatMap(metadataItem));
     },
-    history(trigger, stateNow) {
+    history(trigger, explained) {
       csv.setAttribute("href", `/api/history/${path}?format=csv&trigger=${trigger.id}`);
       csv.setAttribute("download", `${path.replace("/", "-")}-${trigger.id}.csv`);
-      last = { data: columnsOf(trigger), target: trigger.target, stateNow };
+      const { now, holdSeconds } = explained ?? {};
+      last = { data: columnsOf(trigger), target: trigger.target, stateNow: now?.state, holdSeconds };
       plots.element.hidden = last.data.times.length === 0;
       redraw();
       const none = el("li", { class: "none" }, "Nothing changed in the last hour.");

@@ -2,12 +2,13 @@
 
 import { number } from "./format.js";
 import { serverNow } from "./store.js";
-import { ANSWERED, HELD, isFailing } from "./trigger_state.js";
+import { ANSWERED, HELD, isFailing, REFUSED } from "./trigger_state.js";
 
 const MAX_CHANGES = 30;
 
-// From the first measurement that failed to the next good one, or to now while the state says so.
-export function outagesOf({ times, state }, stateNow) {
+// From the first measurement that failed to the next good one, or to now while the state says so. A connection that
+// failed is not measured: no sample says when a hold ends then.
+export function outagesOf({ times, state }, stateNow, holdSeconds) {
   const outages = [];
   state.forEach((one, index) => {
     const before = outages.at(-1);
@@ -15,7 +16,13 @@ export function outagesOf({ times, state }, stateNow) {
     if (isFailing(one) && (!before || before.to != null)) outages.push({ kind: one, from: times[index] });
   });
   const last = outages.at(-1);
-  if (last && last.to == null) last.to = last.kind === stateNow ? serverNow() : times.at(-1);
+  if (!last || last.to != null) return outages;
+  const now = serverNow();
+  last.to = isFailing(stateNow) ? now : times.at(-1);
+  if (last.kind === HELD && stateNow === REFUSED) {
+    last.to = Math.min(last.from + holdSeconds, now);
+    outages.push({ kind: REFUSED, from: last.to, to: now });
+  }
   return outages;
 }
 

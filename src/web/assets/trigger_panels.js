@@ -67,7 +67,8 @@ export function makeTriggerPanels({ object, path, samples, chosen, explained }) 
 
   return {
     elements: [message, list],
-    connections: () => triggers.flatMap(({ source, connectionName }) => [source?.name, connectionName]),
+    connections: () => triggers.flatMap(({ source, connectionName }) =>
+      [source?.name, connectionName && `connection "${connectionName}"`]), // as the log has it
     draw,
     explain,
     // Each row that changes is another object.
@@ -86,7 +87,7 @@ export function makeTriggerPanels({ object, path, samples, chosen, explained }) 
           const whole = isCut ? await getJson(`/api/history/${path}?trigger=${part.id}`).catch(() => null) : null;
           if (isClosed) return;
           const trigger = whole?.triggers[0] ?? part;
-          made.get(trigger.id)?.history(trigger, triggers.find(({ id }) => id === trigger.id)?.now.state);
+          made.get(trigger.id)?.history(trigger, triggers.find(({ id }) => id === trigger.id));
         }
       } catch (error) {
         if (triggers.length > 0) fail(error);

@@ -31,10 +31,11 @@ export function makeTriggerPlots(samples, chosen) {
     el("i", { class: "shade error" }), "refused: KEDA got an error.");
   const element = el("div", { class: "plots" }, waiting.element, replicas.element, rates.element);
 
-  // stateNow: the state that goes on since the last measurement.
-  function draw({ data, target, stateNow }) {
+  // stateNow: the state that goes on since the last measurement; holdSeconds: for how long a value is held.
+  function draw({ data, target, stateNow, holdSeconds }) {
     const range = limitsOf(data.times[0], chosenRange());
-    const outages = outagesOf(data, stateNow).filter(({ from, to }) => from < range[1] && to > range[0]);
+    const isInRange = ({ from, to }) => from < range[1] && to > range[0];
+    const outages = outagesOf(data, stateNow, holdSeconds).filter(isInRange);
     const common = { times: data.times, range, outages };
     shades.hidden = outages.length === 0;
     waiting.draw({
