@@ -71,6 +71,8 @@ def test_37_messages_are_37_and_active(broker, client, protocol):
 def test_an_empty_queue_is_0_and_inactive(broker, client, protocol):
     broker.declare(f"empty-{protocol}")
     requested = trigger(host_of(broker, protocol), f"empty-{protocol}")
+    if protocol == "http":  # the first totals of a broker that has just started may come late
+        wait_until(lambda: value(client, requested) == 0, 15, "the totals of queues")
     assert value(client, requested) == 0
     assert not client.is_active(requested)
 
