@@ -75,6 +75,7 @@ static const struct key_case redis_connection_cases[] = {
     REFUSES(NO_ADDRESS, "address", "sesame:b"),
     TAKES("address", "a:1,"),
     TAKES("address", "a:1,,"),
+    TAKES("address", "a:1,", "host", "b", "port", "1"),
     REFUSES("address: number 2 is not host:port", "address", "a:1,,b:1"),
     REFUSES("address: number 1 is not host:port", "address", ","),
     REFUSES("address: number 2 is not host:port", "address", "a:1,redis://:sesame@b:1"),

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "measure/scaler.h"
 #include "redis/client.h"
+#include "redis/options.h"
 #include "redis/requests/key_type.h"
 #include "redis/subscriptions.h"
 #include "scalers/redis_peer.h"
@@ -97,6 +98,26 @@ static void the_activation_count_itself_is_not_yet_active(void **state)
             scalers[i]->evaluate(&triggers[i].options, &reading, &evaluation, &triggers[i].error));
         assert_int_equal(triggers[i].error.code, ERROR_UNAVAILABLE);
         trigger_done(&triggers[i]);
+    }
+}
+
+/* Brackets are for the eye: the resolver takes none. */
+static void an_address_in_brackets_is_one_without_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *address, *host, *port;
+    } rows[] = {{"[::1]:6379", "", ""}, {"", "[::1]", "6379"}};
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        _cleanup_(trigger_done) struct trigger trigger =
+            trigger_of(&scaler_redis, PAIRS("listName", "jobs", "address", rows[i].address, "host",
+                                            rows[i].host, "port", rows[i].port));
+        assert_true(trigger.good);
+        int port;
+        _cleanup_(memory_free) char *host =
+            redis_connection_host(trigger.options.connection, 0, &port);
+        assert_string_equal(host, "::1");
+        assert_int_equal(port, 6379);
     }
 }
 
@@ -224,6 +245,14 @@ static void a_lag_is_a_number_or_an_error(void **state)
         assert_error(measure(&scaler_redis_streams, SCRIPT({"XINFO", answer}), ONE_LAG, 1, 2000),
                      "stream \"orders\", group \"workers\": Redis at 127.0.0.1");
     }
+}
+
+static void a_field_without_a_value_is_none(void **state)
+{
+    (void)state;
+    static const char odd[] = "*1\r\n*9\r\n" GROUP_OF_7 "$3\r\nlag\r\n";
+    assert_error(measure(&scaler_redis_streams, SCRIPT({"XINFO", odd}), ONE_LAG, 1, 2000),
+                 "reports no lag");
 }
 
 static void a_lag_has_what_came_and_what_was_consumed(void **state)
@@ -978,8 +1007,10 @@ int main(void)
         cmocka_unit_test(metrics_and_targets_are_those_of_keda),
         cmocka_unit_test(wrong_metadata_still_has_a_metric_spec),
         cmocka_unit_test(the_activation_count_itself_is_not_yet_active),
+        cmocka_unit_test(an_address_in_brackets_is_one_without_them),
         cmocka_unit_test(a_redis_before_7_has_no_lag_and_is_named),
         cmocka_unit_test(a_lag_is_a_number_or_an_error),
+        cmocka_unit_test(a_field_without_a_value_is_none),
         cmocka_unit_test(a_lag_has_what_came_and_what_was_consumed),
         cmocka_unit_test(pending_entries_are_in_flight),
         cmocka_unit_test(before_there_is_a_group_all_entries_wait),

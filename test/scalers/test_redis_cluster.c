@@ -345,17 +345,23 @@ static void what_was_sent_to_a_former_master_goes_to_the_new_one(void **state)
 static void a_replica_is_not_read(void **state)
 {
     (void)state;
-    struct world world;
-    world_begin(&world);
-    add_line(&world, 0,
-             LINE("ROLE", "*5\r\n$5\r\nslave\r\n$1\r\na\r\n:1\r\n$9\r\nconnected\r\n:1\r\n"));
-    add_line(&world, 0, LINE("LLEN", ":1\r\n"));
-    assert_true(world_connect(&world));
-    world_run(&world);
-    assert_ended_with(world.feed, 0, TASK_FAILED,
-                      "is not the master that the nodes of the cluster say it is");
-    assert_int_equal(redis_peer_used(&world.peers[0], 1), 0);
-    world_stop(&world);
+    static const char *const roles[] = {
+        "*5\r\n$5\r\nslave\r\n$1\r\na\r\n:1\r\n$9\r\nconnected\r\n:1\r\n",
+        "*1\r\n$5\r\nslave\r\n",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(roles); i++) {
+        struct world world;
+        world_begin(&world);
+        add_line(&world, 0, LINE("ROLE", roles[i]));
+        add_line(&world, 0, LINE("LLEN", ":1\r\n"));
+        assert_true(world_connect(&world));
+        world_run(&world);
+        assert_ended_with(
+            world.feed, 0, TASK_FAILED,
+            "is not the master that the nodes of the cluster say it is: its role is slave");
+        assert_int_equal(redis_peer_used(&world.peers[0], 1), 0);
+        world_stop(&world);
+    }
 }
 
 /* It is tried again after 500, 1,000 and 2,000 ms. */

@@ -34,6 +34,7 @@ enum { MAX_KEYS = 3, TIMEOUT_MS = 800, LONG_MS = 20 * 1000, CONNECT_MS = 2000 };
 #define FIRST "127.0.0.1"
 #define SECOND "127.0.0.2"
 
+static const char *const nowhere[] = {NULL};
 static const char *const at_first[] = {FIRST, NULL};
 static const char *const at_second[] = {SECOND, NULL};
 static const char *const at_both[] = {SECOND, FIRST, NULL};
@@ -50,6 +51,8 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
         *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
     if (!text_equal(host, NAME) || (hints->ai_flags & AI_NUMERICHOST) != 0)
         return real(host, service, hints, ret_found);
+    if (addresses[0] == NULL)
+        return EAI_NONAME;
     for (size_t i = 0; addresses[i] != NULL; i++) {
         if (real(addresses[i], service, hints, ret_found) != 0)
             abort(); /* on a thread of its own */
@@ -377,6 +380,20 @@ static void a_refusal_has_the_next_address_tried_at_once(void **state)
     redis_peer_stop(&peer);
 }
 
+static void a_name_without_an_address_is_an_error_that_says_so(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(trigger_done) struct trigger trigger =
+        trigger_of(&scaler_redis, PAIRS("address", NAME ":6379", "listName", "jobs"));
+    void *client = NULL;
+    addresses = nowhere;
+    assert_false(scaler_redis.connect(trigger.options.connection, clock_now_ms() + LONG_MS, &client,
+                                      &error));
+    assert_string_equal(error_text(&error),
+                        "cannot connect to Redis at " NAME ":6379: Name or service not known");
+}
+
 static void all_that_are_silent_end_the_attempt_in_time(void **state)
 {
     (void)state;
@@ -409,6 +426,7 @@ int main(void)
         cmocka_unit_test(nor_does_one_of_a_sentinel),
         cmocka_unit_test(nor_does_one_of_a_cluster),
         cmocka_unit_test(a_refusal_has_the_next_address_tried_at_once),
+        cmocka_unit_test(a_name_without_an_address_is_an_error_that_says_so),
         cmocka_unit_test(all_that_are_silent_end_the_attempt_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
