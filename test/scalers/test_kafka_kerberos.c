@@ -34,6 +34,7 @@ static void usual_settings_are_accepted(void **state)
                                "  EXAMPLE.ORG = {\n"
                                "     kdc = kdc.example.org:88\n"
                                "     kdc = tcp/[2001:db8::1]:88\n"
+                               "     kdc = [2001:db8::1]:88\n"
                                "     kdc = https://gateway.example.org/KdcProxy\n"
                                "     admin_server = kerberos.example.org\n"
                                "     auth_to_local = RULE:[1:$1@$0](.*@EXAMPLE)s/@.*//\n"
@@ -63,6 +64,7 @@ static void usual_settings_are_accepted(void **state)
                                    "EXAMPLE.ORG = {\n"
                                    "kdc = kdc.example.org:88\n"
                                    "kdc = tcp/[2001:db8::1]:88\n"
+                                   "kdc = [2001:db8::1]:88\n"
                                    "kdc = https://gateway.example.org/KdcProxy\n"
                                    "default_domain = example.org\n"
                                    "}\n"
@@ -103,6 +105,7 @@ static void settings_that_read_files_or_load_code_are_refused(void **state)
         {"[libdefaults]\n default_realm = {\n", "default_realm cannot have braces"},
         {"[realms]\n A = {\n http_anchors = DIR:/etc\n }\n", "http_anchors is not allowed"},
         {"[realms]\n A = {\n kdc = /run/kdc.socket\n }\n", "kdc must be an address"},
+        {"[realms]\n A = {\n kdc = /[x\n }\n", "kdc must be an address"},
         {"[realms]\n A = {\n kdc = unix:/run/kdc\n }\n", "kdc must be an address"},
         {"[realms]\n A = {\n kdc = \" /run/kdc\"\n }\n", "kdc must be an address"},
         {"[realms]\n A = {\n kdc = \" FILE:/etc/x\"\n }\n", "kdc must be an address"},

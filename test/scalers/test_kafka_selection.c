@@ -113,6 +113,27 @@ static void a_listing_that_takes_long_is_not_waited_for(void **state)
     assert_int_equal(later.numbers[KAFKA_METADATA_LISTING], 3);
 }
 
+/* As for a pattern: the request under way does not name it. */
+static void a_topic_that_comes_during_a_request_gets_one_of_its_own(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    struct kafka_metadata_need jobs = {0};
+    struct kafka_metadata_need same = {0};
+    struct kafka_metadata_need more = {0};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
+    struct kafka_topics *topics = kafka_metadata_topics(metadata);
+    const int64_t now_ms = clock_now_ms();
+    kafka_metadata_need_topic(metadata, kafka_topics_for(topics, "jobs", now_ms), now_ms, &jobs);
+    kafka_metadata_request(metadata, &jobs, now_ms); /* it is running until it is received */
+    kafka_metadata_need_topic(metadata, kafka_topics_for(topics, "jobs", now_ms), now_ms, &same);
+    assert_memory_equal(&same, &jobs, sizeof(jobs));
+    kafka_metadata_need_topic(metadata, kafka_topics_for(topics, "more", now_ms), now_ms, &more);
+    assert_true(more.numbers[KAFKA_METADATA_TOPICS] > jobs.numbers[KAFKA_METADATA_TOPICS]);
+}
+
 static void a_pattern_that_is_looked_for_is_neither_made_nor_used(void **state)
 {
     struct kafka_client client = {0};
@@ -570,6 +591,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_pattern_that_comes_during_a_listing_gets_one_of_its_own),
         TEST(a_listing_that_takes_long_is_not_waited_for),
+        TEST(a_topic_that_comes_during_a_request_gets_one_of_its_own),
         cmocka_unit_test(a_pattern_that_is_looked_for_is_neither_made_nor_used),
         cmocka_unit_test(a_pattern_needs_a_listing_at_one_time_for_all),
         TEST(an_isolated_pattern_is_answered_beside_another),
