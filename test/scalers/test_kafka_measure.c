@@ -341,6 +341,8 @@ static void a_group_whose_coordinator_moved_is_answered_on_another_handle(void *
     kafka_mock_add_topic(fixture, "jobs", 1);
     kafka_mock_add(fixture, kafka_mock_query(fixture, "moved", "jobs", 3));
     kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    session->renewal_ms = CLOCK_NEVER; /* there is none here, however long it takes */
     assert_true(kafka_mock_measure(fixture));
     hang(fixture, 3, true);
     rd_kafka_mock_coordinator_set(fixture->cluster, "group", "moved", 2);
@@ -349,11 +351,17 @@ static void a_group_whose_coordinator_moved_is_answered_on_another_handle(void *
     kafka_mock_run_again(fixture);
     kafka_mock_assert_answered(fixture, 0);
     assert_true(clock_now_ms() - began_ms >= 1000); /* the main handle had its chance */
+    assert_true(kafka_commits_needs_renewal(session->commits));
     /* From now on at once. */
     began_ms = clock_now_ms();
     kafka_mock_run_again(fixture);
     kafka_mock_assert_answered(fixture, 0);
     assert_true(clock_now_ms() - began_ms < 1000);
+    /* Once it is idle the other handle ends. */
+    enum { IDLE_MS = 61 * 1000 };
+    size_t endings = kafka_client_stuck(&session->client, CLOCK_NEVER); /* all there are */
+    kafka_commits_maintain(session->commits, clock_now_ms() + IDLE_MS);
+    assert_int_equal(kafka_client_stuck(&session->client, CLOCK_NEVER), endings + 1);
 }
 
 /* So many brokers in a row say that they are not the coordinator of the next groups' commits. */
@@ -446,8 +454,10 @@ static void calls_go_on_where_no_new_handle_can_be_had(void **state)
     session->client.settings = good;
     kafka_session_maintain(session, clock_now_ms() + LATER_MS); /* too soon */
     assert_ptr_equal(session->client.rk, handle);
+    assert_null(session->client.endings);
     kafka_session_maintain(session, clock_now_ms() + INT64_C(2) * LATER_MS);
     assert_ptr_not_equal(session->client.rk, handle);
+    assert_non_null(session->client.endings); /* the former one ends */
     assert_true(kafka_commits_is_free(session->commits, "silent", false, 0));
 }
 
