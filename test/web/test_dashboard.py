@@ -561,7 +561,7 @@ def test_a_plot_shows_its_values_where_its_library_did_not_load(browser, server)
 
 def test_an_outage_goes_on_after_its_hold(server, browser):
     """No sample says when the hold ends: a connection that failed is not measured."""
-    browser.open(server, "/?page=outages")  # not only another #: the scripts start anew
+    browser.open(server, "/?page=outages")  # another address, so that the scripts start anew
     outages = browser.evaluate("""(async () => {
         const { outagesOf } = await import('/assets/trigger_history.js');
         const now = Date.now() / 1000;
